@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Builds, runs and tests Godwit. `make help` lists the targets; docs/building.md explains them.
+#
+# One make, no recursion: boot/rules.mk, guest/rules.mk and tools/deps.mk are parts of this file. Sources are found by
+# directory. All output is in build/.
+
+BUILD := build
+OBJ := $(BUILD)/obj
+DEPS := $(BUILD)/deps
+
+V ?= 0
+DEBUG ?= 1
+Q := $(if $(filter-out 0,$(V)),,@)
+say = @printf '  %-8s%s\n' '$(1)' '$(2)'
+
+CC := gcc
+AR := ar
+OBJCOPY := objcopy
+
+$(if $(Q),$(eval .SILENT:))
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all help run demo unit fuzz model check test bench soak clean deps size format programs FORCE
+
+all: $(BUILD)/godwit.elf
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo '  V=1 shows commands; DEBUG=0 leaves debug fills out; make run takes EMU= CPUS= MEM= CONFIG= TIMEOUT='
+
+# --- Flags -------------------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wundef -Wmissing-prototypes -Wstrict-prototypes -Werror
+
+# General registers only: the vector registers always hold a guest's state while the hypervisor runs.
+CODEGEN := -ffreestanding -fno-pic -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer \
+	-fno-stack-protector -fcf-protection=none -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
+
+# No header of the build machine is visible: newlib's and the compiler's own, nothing else.
+GCC_INCLUDE = $(eval GCC_INCLUDE := $(shell $(CC) -print-file-name=include))$(GCC_INCLUDE)
+HV_INCLUDE = -I. -nostdinc -isystem $(NEWLIB)/include -isystem $(GCC_INCLUDE)
+
+CFLAGS_HV = -std=gnu11 -O2 -g $(CODEGEN) $(WARNINGS) $(HV_INCLUDE) $(if $(filter-out 0,$(DEBUG)),-DGODWIT_DEBUG)
+LDFLAGS_HV := -nostdlib -static -no-pie -Wl,-T,linker/godwit.lds -Wl,--gc-sections -Wl,--build-id=none \
+	-Wl,--orphan-handling=error -Wl,--fatal-warnings -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack
+
+CFLAGS_HOST := -std=gnu11 -O1 -g -D_GNU_SOURCE $(WARNINGS) -I.
+CFLAGS_UNIT := $(CFLAGS_HOST) -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+include tools/deps.mk
+-include boot/rules.mk
+-include guest/rules.mk
+
+all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hypervisor, loader, test guests and tools
+
+# --- The hypervisor ----------------------------------------------------------------------------------------
+
+HV_DIRS := hv hv/cpu hv/lib hv/vmx hv/svm hv/dev hv/control mm net migrate guest/load
+HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S) boot/trampoline.S)
+HV_OBJ := $(patsubst %,$(OBJ)/%.o,$(basename $(HV_SRC)))
+
+# What the objects were compiled with: a change of flags rebuilds them.
+$(OBJ)/flags: FORCE | $(PACKAGES)
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CFLAGS_HV)' | cmp -s - $@ || echo '$(CC) $(CFLAGS_HV)' >$@
+
+$(OBJ)/%.o: %.c $(OBJ)/flags | $(LIBC) $(LWIP_READY)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS_HV) $(CFLAGS_DIR) -MMD -MP -c $< -o $@
+
+$(OBJ)/%.o: %.S $(OBJ)/flags | $(LIBC)
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) $(CFLAGS_HV) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
+
+# Only net/ sees lwIP.
+$(OBJ)/net/%.o: CFLAGS_DIR = $(LWIP_INCLUDE)
+
+$(BUILD)/godwit.debug: $(HV_OBJ) $(LIBLWIP) $(LIBC) linker/godwit.lds
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_HV) -Wl,-Map,$(BUILD)/godwit.map $(HV_OBJ) $(LIBLWIP) $(LIBC) -o $@
+
+# The image that is booted: with symbols for backtraces, without DWARF.
+$(BUILD)/godwit.elf: $(BUILD)/godwit.debug
+	$(call say,OBJCOPY,$@)
+	$(Q)$(OBJCOPY) --strip-debug $< $@
+
+SIZE_LIMIT := 1048576
+
+size: $(BUILD)/godwit.elf ## print the size of the image without symbols; fail above 1 MiB
+	@$(OBJCOPY) --strip-all $< $(BUILD)/godwit.stripped
+	@size $(BUILD)/godwit.stripped
+	@bytes=$$(stat -c %s $(BUILD)/godwit.stripped); echo "stripped image: $$bytes bytes of $(SIZE_LIMIT)"; \
+		test $$bytes -le $(SIZE_LIMIT)
+
+# --- Tools that run on the build machine -------------------------------------------------------------------
+
+TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/*.c))
+all: $(TOOLS)
+
+$(BUILD)/tools/cfgcheck: boot/config.c boot/netaddr.c
+
+$(BUILD)/tools/%: tools/%.c | $(PACKAGES)
+	@mkdir -p $(@D)
+	$(call say,HOSTCC,$@)
+	$(Q)$(CC) $(CFLAGS_HOST) $(filter %.c,$^) -o $@
+
+$(TOOLS): boot/config.h
+
+# The administrator's command-line tool. It shows answers as the serial monitor does, with the same code.
+all: $(BUILD)/tools/godwit
+
+$(BUILD)/tools/godwit: $(wildcard tools/godwit/*.c tools/godwit/*.h) hv/control/text.c hv/control/text.h | $(PACKAGES)
+	@mkdir -p $(@D)
+	$(call say,HOSTCC,$@)
+	$(Q)$(CC) $(CFLAGS_HOST) $(filter %.c,$^) -lcurl -ljansson -o $@
+
+# --- Unit tests: one program per tests/unit/test_*.c; its "sources:" and "libs:" lines name what it links ----
+
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+unit-sources = $(shell sed -n 's,^/\* sources: \(.*\) \*/$$,\1,p' $(1))
+unit-libs = $(shell sed -n 's,^/\* libs: \(.*\) \*/$$,\1,p' $(1))
+unit-objects = $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(1) $(call unit-sources,$(1)))
+
+$(BUILD)/unit/obj/%.o: %.c | $(PACKAGES)
+	@mkdir -p $(@D)
+	$(call say,UNITCC,$<)
+	$(Q)$(CC) $(CFLAGS_UNIT) -DGODWIT_DEBUG -MMD -MP -c $< -o $@
+
+define unit-rule
+$(BUILD)/unit/$(1): $(call unit-objects,tests/unit/$(1).c)
+	$$(call say,UNITLD,$$@)
+	$$(Q)$$(CC) $$(CFLAGS_UNIT) $$^ $(call unit-libs,tests/unit/$(1).c) -lcmocka -o $$@
+endef
+$(foreach t,$(notdir $(UNIT)),$(eval $(call unit-rule,$(t))))
+
+unit: $(UNIT) ## run the unit tests on this machine, with address and undefined-behaviour checks
+	@tools/test unit
+
+# Parts of the hypervisor as programs of this machine, for system tests: one per tests/host/*.c.
+HOST := $(patsubst tests/host/%.c,$(BUILD)/host/%,$(wildcard tests/host/*.c))
+
+define host-rule
+$(BUILD)/host/$(1): $(call unit-objects,tests/host/$(1).c)
+	@mkdir -p $$(@D)
+	$$(call say,UNITLD,$$@)
+	$$(Q)$$(CC) $$(CFLAGS_UNIT) $$^ -lcmocka -o $$@
+endef
+$(foreach t,$(notdir $(HOST)),$(eval $(call host-rule,$(t))))
+
+# Fuzzers: one libFuzzer program per tests/fuzz/*.c, with the same "sources:" line.
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*.c))
+FUZZ_RUNS ?= 200000
+
+define fuzz-rule
+$(BUILD)/fuzz/$(1): tests/fuzz/$(1).c $(call unit-sources,tests/fuzz/$(1).c) | $(PACKAGES)
+	@mkdir -p $$(@D)
+	$$(call say,FUZZCC,$$@)
+	$$(Q)clang -std=gnu11 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all $$^ -o $$@
+endef
+$(foreach f,$(notdir $(FUZZ)),$(eval $(call fuzz-rule,$(f))))
+
+fuzz: $(FUZZ) ## run every fuzzer for FUZZ_RUNS inputs
+	@for f in $(FUZZ); do echo "  FUZZ    $$f"; $$f -runs=$(FUZZ_RUNS) -seed=1 -verbosity=0 || exit 1; done
+
+# What the handoff's two machines can do together, every way it can go.
+MODEL_PROPERTIES := never_two never_none doubt_keeps no_rollback ends
+
+model: tests/model/handoff.pml ## check the handoff's model with spin
+	@tools/setup $(BUILD)/model/versions spin
+	@cd $(BUILD)/model && spin -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -o pan pan.c
+	@cd $(BUILD)/model && for p in $(MODEL_PROPERTIES); do ./pan -a -f -m100000 -N $$p >$$p.log; \
+		grep -q 'errors: 0$$' $$p.log || { cat $$p.log; echo "  MODEL   $$p: broken"; exit 1; }; \
+		echo "  MODEL   $$p: holds, $$(sed -n 's/ *\([0-9]*\) states, stored.*/\1/p' $$p.log) states"; done
+
+# --- Running and testing -----------------------------------------------------------------------------------
+
+EMU ?= auto
+CPUS ?= 1
+MEM ?= 512
+CONFIG ?= guest/demo.cfg
+TIMEOUT ?= 0
+RUN = tools/run --emu $(EMU) --cpus $(CPUS) --mem $(MEM) --timeout $(TIMEOUT)
+
+run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors and MEM=m MiB
+	@$(RUN) $(CONFIG)
+
+demo: all linux-guest ## boot the hypervisor from UEFI firmware, Linux in it, and talk to both over a network
+	@tools/demo
+
+programs: $(UNIT) $(HOST) # the tests' programs, built and not run
+
+format: ## format all C code as make check wants it
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+check: all ## check format, lint, headers, dependency rules, registers used, sizes
+	@tools/check
+
+test: ## build all, then unit tests, checks and system tests on both emulators
+	+@MAKE='$(MAKE)' tools/test build unit check system
+
+bench: all linux-guest ## print what the machine measures of itself, and Linux in it beside Linux in plain QEMU
+	@tests/bench/boot
+	@tests/bench/linux
+
+SOAK ?= 100
+
+soak: all ## boot the hello guest SOAK=100 times on both emulators with 1, 2 and 4 processors
+	@tools/soak $(SOAK)
+
+deps: $(PACKAGES) $(LIBC) $(LIBLWIP) ## install missing packages, fetch and build the libraries
+
+clean: ## remove what was built; fetched packages and libraries stay (rm -r build removes all)
+	$(Q)find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
+
+-include $(HV_OBJ:.o=.d)
+-include $(wildcard $(BUILD)/unit/obj/*/*/*.d $(BUILD)/unit/obj/*/*.d $(BUILD)/unit/obj/*/*/*/*.d)

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parser of godwit.cfg.
+ *
+ * One table describes every key: where its value goes, what kind it is and, in words, what would be right. The
+ * text is hostile until proved otherwise: it is only ever looked at through spans, which never reach beyond
+ * the bytes given, and everything copied out of it is printable ASCII and fits.
+ */
+#include "boot/config.h"
+
+#include <assert.h>
+#include <stdarg.h>
+
+#include "boot/netaddr.h"
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* What message() shows of a wrong value at most. */
+#define SHOWN 32
+
+struct span {
+    const char *at;
+    size_t len;
+};
+
+enum value_kind {
+    VALUE_TEXT,
+    VALUE_PATH,
+    VALUE_SIZE,
+    VALUE_NUMBER,
+    VALUE_CHOICE,
+    VALUE_DHCP_OR_NETWORK4, /* struct config_address4 */
+    VALUE_ADDRESS4,         /* the same, without "/LEN" */
+    VALUE_NETWORK6,         /* struct config_address6 */
+    VALUE_MAC,
+};
+
+struct key {
+    const char *name;
+    const char *want; /* completes "expected ..." */
+    enum value_kind kind;
+    size_t offset;          /* in what the section fills: struct config, config_net or config_vm */
+    size_t room;            /* VALUE_TEXT, VALUE_PATH: bytes, the terminator included */
+    uint64_t min, max;      /* VALUE_SIZE, VALUE_NUMBER; min of VALUE_TEXT: characters */
+    const char *choices[6]; /* VALUE_CHOICE: the index is the value; ends with NULL */
+};
+
+#define WANT_PATH "the path of a file on the boot volume, such as guests/hello.elf, at most 63 characters"
+static_assert(CONFIG_PATH == 64, "WANT_PATH names the limit");
+static_assert(CONFIG_CMDLINE == 512, "the cmdline entry names the limit");
+static_assert(CONFIG_MEMORY_MIN == 1 << 20 && CONFIG_MEMORY_MAX == 64ULL << 30, "the memory entry names the limits");
+
+/* struct key's offset. */
+#define IN_VM(member) offsetof(struct config_vm, member)
+#define IN_NET(member) offsetof(struct config_net, member)
+#define IN_API(member) offsetof(struct config_api, member)
+
+static const struct key global_keys[] = {
+    { "hypervisor", WANT_PATH, VALUE_PATH, offsetof(struct config, hypervisor), CONFIG_PATH, 0, 0, { NULL } },
+    { "log",
+      "err, warn, info or debug",
+      VALUE_CHOICE,
+      offsetof(struct config, log),
+      0,
+      0,
+      0,
+      { [CONFIG_LOG_ERR] = "err",
+        [CONFIG_LOG_WARN] = "warn",
+        [CONFIG_LOG_INFO] = "info",
+        [CONFIG_LOG_DEBUG] = "debug" } },
+    { "exit",
+      "auto or halt",
+      VALUE_CHOICE,
+      offsetof(struct config, exit),
+      0,
+      0,
+      0,
+      { [CONFIG_EXIT_AUTO] = "auto", [CONFIG_EXIT_HALT] = "halt" } },
+    { "cpus", "a number from 0 (all) to 64", VALUE_NUMBER, offsetof(struct config, cpus), 0, 0, 64, { NULL } },
+};
+
+static const struct key vm_keys[] = {
+    { "kernel", WANT_PATH, VALUE_PATH, IN_VM(kernel), CONFIG_PATH, 0, 0, { NULL } },
+    { "initrd", WANT_PATH, VALUE_PATH, IN_VM(initrd), CONFIG_PATH, 0, 0, { NULL } },
+    { "cmdline", "at most 511 characters", VALUE_TEXT, IN_VM(cmdline), CONFIG_CMDLINE, 0, 0, { NULL } },
+    { "memory",
+      "a size from 1M to 64G, a multiple of 4K, such as 256M",
+      VALUE_SIZE,
+      IN_VM(memory),
+      0,
+      CONFIG_MEMORY_MIN,
+      CONFIG_MEMORY_MAX,
+      { NULL } },
+    { "vcpus",
+      "a number from 1 to " TEXT(CONFIG_MAX_VCPUS),
+      VALUE_NUMBER,
+      IN_VM(vcpus),
+      0,
+      1,
+      CONFIG_MAX_VCPUS,
+      { NULL } },
+    { "mac", "an address of one card, such as 52:54:00:12:34:56", VALUE_MAC, IN_VM(mac), 0, 0, 0, { NULL } },
+    { "dirty-log",
+      "off, write-protect, dbit, pml or each",
+      VALUE_CHOICE,
+      IN_VM(dirty_log),
+      0,
+      0,
+      0,
+      { [CONFIG_DIRTY_OFF] = "off",
+        [CONFIG_DIRTY_WRITE_PROTECT] = "write-protect",
+        [CONFIG_DIRTY_DBIT] = "dbit",
+        [CONFIG_DIRTY_PML] = "pml",
+        [CONFIG_DIRTY_EACH] = "each" } },
+    { "dirty-split",
+      "lazy or eager",
+      VALUE_CHOICE,
+      IN_VM(dirty_split),
+      0,
+      0,
+      0,
+      { [CONFIG_DIRTY_LAZY] = "lazy", [CONFIG_DIRTY_EAGER] = "eager" } },
+    { "dirty-check", "milliseconds from 1 to 60000", VALUE_NUMBER, IN_VM(dirty_check), 0, 1, 60000, { NULL } },
+    { "dirty-drop", "a number from 0 (none) to 1000000", VALUE_NUMBER, IN_VM(dirty_drop), 0, 0, 1000000, { NULL } },
+};
+
+static const struct key net_keys[] = {
+    { "address",
+      "dhcp or an address with its prefix length, such as 192.0.2.10/24",
+      VALUE_DHCP_OR_NETWORK4,
+      IN_NET(address),
+      0,
+      0,
+      0,
+      { NULL } },
+    { "gateway", "an address, such as 192.0.2.1", VALUE_ADDRESS4, IN_NET(gateway), 0, 0, 0, { NULL } },
+    { "address6",
+      "an address with its prefix length, such as 2001:db8::10/64",
+      VALUE_NETWORK6,
+      IN_NET(address6),
+      0,
+      0,
+      0,
+      { NULL } },
+    { "uplink",
+      "auto, e1000, virtio or none",
+      VALUE_CHOICE,
+      IN_NET(uplink),
+      0,
+      0,
+      0,
+      { [CONFIG_UPLINK_AUTO] = "auto",
+        [CONFIG_UPLINK_E1000] = "e1000",
+        [CONFIG_UPLINK_VIRTIO] = "virtio",
+        [CONFIG_UPLINK_NONE] = "none" } },
+    { "mac", "an address of one card, such as 52:54:00:12:34:56", VALUE_MAC, IN_NET(mac), 0, 0, 0, { NULL } },
+    { "storm-limit",
+      "frames a second from 0 (any) to 1000000",
+      VALUE_NUMBER,
+      IN_NET(storm_limit),
+      0,
+      0,
+      1000000,
+      { NULL } },
+    { "anti-spoof", "yes or no", VALUE_CHOICE, IN_NET(anti_spoof), 0, 0, 0, { "no", "yes" } },
+    { "test-services", "yes or no", VALUE_CHOICE, IN_NET(test_services), 0, 0, 0, { "no", "yes" } },
+};
+
+static const struct key api_keys[] = {
+    { "token", "8 to 127 characters", VALUE_TEXT, IN_API(token), CONFIG_TOKEN, CONFIG_TOKEN_MIN, 0, { NULL } },
+    { "access",
+      "token or open",
+      VALUE_CHOICE,
+      IN_API(access),
+      0,
+      0,
+      0,
+      { [CONFIG_ACCESS_TOKEN] = "token", [CONFIG_ACCESS_OPEN] = "open" } },
+    { "port", "a number from 1 to 65535", VALUE_NUMBER, IN_API(port), 0, 1, 65535, { NULL } },
+};
+static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry names the limits");
+
+/* Where keys are looked up, and how messages call the place. */
+static const struct section {
+    const char *place;
+    const struct key *keys;
+    size_t count;
+} global_section = { " before the first section", global_keys, COUNT(global_keys) },
+  net_section = { " in the [net] section", net_keys, COUNT(net_keys) },
+  api_section = { " in the [api] section", api_keys, COUNT(api_keys) },
+  vm_section = { " in a [vm] section", vm_keys, COUNT(vm_keys) };
+static_assert(COUNT(global_keys) <= 32 && COUNT(vm_keys) <= 32 && COUNT(net_keys) <= 32 && COUNT(api_keys) <= 32,
+              "a bit a key in the parser");
+
+struct parser {
+    struct config *config;
+    struct config_error *error;
+    const struct section *section;
+    void *target;         /* what the section fills */
+    struct config_vm *vm; /* the same, if it is a [vm] section, else NULL */
+    uint32_t seen;        /* keys this section has set, a bit by index in its table */
+    unsigned line;
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool is_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+}
+
+static bool is_printable(char c)
+{
+    return c >= 0x20 && c < 0x7f;
+}
+
+static struct span span_of(const char *text)
+{
+    size_t len = 0;
+
+    while (text[len] != '\0')
+        len++;
+    return (struct span){ text, len };
+}
+
+static bool span_is(struct span s, const char *text)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (text[i] == '\0' || text[i] != s.at[i])
+            return false;
+    return text[s.len] == '\0';
+}
+
+/* The characters at the start of s for which is() holds; s keeps the rest. */
+static struct span span_take(struct span *s, bool (*is)(char))
+{
+    struct span taken = { s->at, 0 };
+
+    while (taken.len < s->len && is(s->at[taken.len]))
+        taken.len++;
+    s->at += taken.len;
+    s->len -= taken.len;
+    return taken;
+}
+
+static struct span span_trim(struct span s)
+{
+    span_take(&s, is_blank);
+    while (s.len > 0 && is_blank(s.at[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+/* Append as much of s as fits to the terminated string in buffer[0..room); what does not print becomes '?'. */
+static void append(char *buffer, size_t room, struct span s)
+{
+    size_t used = span_of(buffer).len;
+
+    for (size_t i = 0; i < s.len && used + 1 < room; i++)
+        buffer[used++] = is_printable(s.at[i]) ? s.at[i] : '?';
+    buffer[used] = '\0';
+}
+
+/* Fill the error: the message is the concatenation of the strings that follow, up to a NULL. Returns false. */
+static bool refuse(struct parser *p, struct span key, ...)
+{
+    struct config_error *error = p->error;
+    va_list parts;
+
+    *error = (struct config_error){ .line = p->line };
+    append(error->key, sizeof(error->key), key);
+    va_start(parts, key);
+    for (const char *part = va_arg(parts, const char *); part; part = va_arg(parts, const char *))
+        append(error->message, sizeof(error->message), span_of(part));
+    va_end(parts);
+    return false;
+}
+
+static bool refuse_value(struct parser *p, const struct key *key, struct span value)
+{
+    char shown[SHOWN + 1] = "";
+
+    append(shown, sizeof(shown), value);
+    return refuse(p, span_of(key->name), "\"", shown, value.len > SHOWN ? "...\"" : "\"", " is wrong, expected ",
+                  key->want, NULL);
+}
+
+/* A decimal number, with an optional suffix if suffixes are allowed. False if it is none or above the maximum. */
+static bool number_parse(struct span s, bool suffixes, uint64_t max, uint64_t *number)
+{
+    unsigned shift = 0;
+
+    if (suffixes && s.len > 0) {
+        char last = s.at[s.len - 1] & ~0x20; /* upper case */
+
+        shift = last == 'K' ? 10 : last == 'M' ? 20 : last == 'G' ? 30 : 0;
+        s.len -= shift != 0;
+    }
+    if (s.len == 0)
+        return false;
+    *number = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.at[i] < '0' || s.at[i] > '9')
+            return false;
+        *number = *number * 10 + (uint64_t)(s.at[i] - '0');
+        if (*number > max >> shift)
+            return false;
+    }
+    *number <<= shift;
+    return true;
+}
+
+/* What FAT can name and stays inside the volume: relative, separated by '/', never up. */
+static bool path_valid(struct span s)
+{
+    if (s.len == 0 || s.at[0] == '/' || s.at[s.len - 1] == '/')
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (i > 0 && (s.at[i] == '.' || s.at[i] == '/') && s.at[i - 1] == s.at[i])
+            return false;
+        for (const char *bad = "\\:*?\"<>|"; *bad; bad++)
+            if (s.at[i] == *bad)
+                return false;
+    }
+    return true;
+}
+
+static bool address_set(enum value_kind kind, void *field, struct span value)
+{
+    struct config_address4 *address4 = field;
+    struct config_address6 *address6 = field;
+
+    switch (kind) {
+    case VALUE_DHCP_OR_NETWORK4:
+        return span_is(value, "dhcp") || (netaddr_prefix(value.at, &value.len, 32, &address4->prefix) &&
+                                          netaddr_ip4(value.at, value.len, address4->bytes));
+    case VALUE_ADDRESS4: address4->prefix = 32; return netaddr_ip4(value.at, value.len, address4->bytes);
+    case VALUE_NETWORK6:
+        return netaddr_prefix(value.at, &value.len, 128, &address6->prefix) &&
+               netaddr_ip6(value.at, value.len, address6->bytes);
+    case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
+    default: return false;
+    }
+}
+
+static bool value_set(struct parser *p, const struct key *key, struct span value)
+{
+    char *field = (char *)p->target + key->offset;
+    uint64_t number;
+
+    switch (key->kind) {
+    case VALUE_PATH:
+        if (!path_valid(value))
+            break;
+        /* fallthrough */
+    case VALUE_TEXT:
+        if (value.len >= key->room || value.len < key->min)
+            break;
+        field[0] = '\0';
+        append(field, key->room, value);
+        return true;
+    case VALUE_SIZE:
+        if (!number_parse(value, true, key->max, &number) || number < key->min || number % 4096 != 0)
+            break;
+        *(uint64_t *)(void *)field = number;
+        return true;
+    case VALUE_NUMBER:
+        if (!number_parse(value, false, key->max, &number) || number < key->min)
+            break;
+        *(uint32_t *)(void *)field = (uint32_t)number;
+        return true;
+    case VALUE_CHOICE:
+        for (uint32_t i = 0; key->choices[i]; i++)
+            if (span_is(value, key->choices[i])) {
+                *(uint32_t *)(void *)field = i;
+                return true;
+            }
+        break;
+    default:
+        if (address_set(key->kind, field, value))
+            return true;
+    }
+    return refuse_value(p, key, value);
+}
+
+/* Reduce s, what follows "key =", to the value: without quotes, comment and surrounding blanks. */
+static bool value_cut(struct parser *p, const struct key *key, struct span s, struct span *value)
+{
+    bool quoted = s.len > 0 && s.at[0] == '"';
+    size_t i = quoted;
+
+    /* Unquoted, a comment needs a blank before its '#', so that one inside a word is part of the value. */
+    while (i < s.len && !(quoted ? s.at[i] == '"' : s.at[i] == '#' && (i == 0 || is_blank(s.at[i - 1])))) {
+        if (!is_printable(s.at[i]) && s.at[i] != '\t')
+            return refuse(p, span_of(key->name), "a value holds printable ASCII characters only", NULL);
+        i++;
+    }
+    if (!quoted) {
+        *value = span_trim((struct span){ s.at, i });
+        return true;
+    }
+    if (i == s.len)
+        return refuse(p, span_of(key->name), "the closing \" is missing", NULL);
+    *value = (struct span){ s.at + 1, i - 1 };
+    s = span_trim((struct span){ s.at + i + 1, s.len - i - 1 });
+    if (s.len > 0 && s.at[0] != '#')
+        return refuse(p, span_of(key->name), "only a # comment may follow the closing \"", NULL);
+    return true;
+}
+
+static bool key_unknown(struct parser *p, struct span name)
+{
+    const struct section *section = p->section;
+
+    refuse(p, name, "unknown key, expected ", NULL);
+    for (size_t i = 0; i < section->count; i++) {
+        char *message = p->error->message;
+
+        append(message, sizeof(p->error->message), span_of(i == 0 ? "" : i + 1 == section->count ? " or " : ", "));
+        append(message, sizeof(p->error->message), span_of(section->keys[i].name));
+    }
+    append(p->error->message, sizeof(p->error->message), span_of(section->place));
+    return false;
+}
+
+static bool key_parse(struct parser *p, struct span line)
+{
+    const struct key *table = p->section->keys;
+    size_t count = p->section->count, i = 0;
+    struct span name = span_take(&line, is_name), value = { NULL, 0 };
+
+    line = span_trim(line);
+    if (name.len == 0 || line.len == 0 || line.at[0] != '=')
+        return refuse(p, name, "expected key = value, [vm NAME], [net], [api] or # comment", NULL);
+    while (i < count && !span_is(name, table[i].name))
+        i++;
+    if (i == count)
+        return key_unknown(p, name);
+    if (p->seen & 1u << i)
+        return refuse(p, name, "given twice, expected once",
+                      p->section == &global_section ? " in the file" : " in a section", NULL);
+    p->seen |= 1u << i;
+    return value_cut(p, &table[i], span_trim((struct span){ line.at + 1, line.len - 1 }), &value) &&
+           value_set(p, &table[i], value);
+}
+
+/* Every virtual machine needs a kernel. Called when its section ends. */
+static bool section_end(struct parser *p)
+{
+    if (!p->vm || p->vm->kernel[0] != '\0')
+        return true;
+    p->line = p->vm->line;
+    return refuse(p, span_of("kernel"), "missing in section [vm ", p->vm->name, "], expected kernel = FILE", NULL);
+}
+
+static bool net_begin(struct parser *p)
+{
+    struct config_net *net = &p->config->net;
+
+    if (net->present)
+        return refuse(p, span_of("net"), "a second [net] section, expected one", NULL);
+    *net = (struct config_net){ .present = 1, .storm_limit = CONFIG_STORM_LIMIT };
+    p->section = &net_section;
+    p->target = net;
+    p->vm = NULL;
+    return true;
+}
+
+static bool api_begin(struct parser *p)
+{
+    struct config_api *api = &p->config->api;
+
+    if (api->port)
+        return refuse(p, span_of("api"), "a second [api] section, expected one", NULL);
+    *api = (struct config_api){ .port = 80 };
+    p->section = &api_section;
+    p->target = api;
+    p->vm = NULL;
+    return true;
+}
+
+static bool vm_begin(struct parser *p, struct span name)
+{
+    struct config *config = p->config;
+
+    for (uint32_t i = 0; i < config->nr_vms; i++)
+        if (span_is(name, config->vm[i].name))
+            return refuse(p, name, "a [vm] section of this name exists, names must differ", NULL);
+    if (config->nr_vms == CONFIG_MAX_VMS)
+        return refuse(p, name, "too many [vm] sections, expected at most " TEXT(CONFIG_MAX_VMS), NULL);
+    p->section = &vm_section;
+    p->vm = &config->vm[config->nr_vms++];
+    p->target = p->vm;
+    *p->vm = (struct config_vm){ .memory = 64ULL << 20, .vcpus = 1, .dirty_check = 20, .line = p->line };
+    append(p->vm->name, CONFIG_NAME, name);
+    return true;
+}
+
+/* "vm NAME]", "net]" or "api]", then perhaps a comment: what follows the '[' of a section header. */
+static bool section_parse(struct parser *p, struct span line)
+{
+    struct span word, name;
+    bool net, api;
+
+    line = span_trim(line);
+    word = span_take(&line, is_name);
+    line = span_trim(line);
+    name = span_take(&line, is_name);
+    line = span_trim(line);
+    net = span_is(word, "net") && name.len == 0;
+    api = span_is(word, "api") && name.len == 0;
+    if ((!net && !api && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
+        line.at[0] != ']')
+        return refuse(p, name,
+                      "expected [vm NAME], [net] or [api], NAME being at most 31 letters, digits, '-', '_' and '.'",
+                      NULL);
+    line = span_trim((struct span){ line.at + 1, line.len - 1 });
+    if (line.len > 0 && line.at[0] != '#')
+        return refuse(p, name, "only a # comment may follow the ]", NULL);
+    if (!section_end(p))
+        return false;
+    p->seen = 0;
+    return net ? net_begin(p) : api ? api_begin(p) : vm_begin(p, name);
+}
+static_assert(CONFIG_NAME == 32, "the section message names the limit");
+
+/* The next line of *text, without its end of line and surrounding blanks. */
+static struct span line_take(struct span *text)
+{
+    struct span line = { text->at, 0 };
+    size_t taken;
+
+    while (line.len < text->len && line.at[line.len] != '\n')
+        line.len++;
+    taken = line.len + (line.len < text->len);
+    text->at += taken;
+    text->len -= taken;
+    if (line.len > 0 && line.at[line.len - 1] == '\r')
+        line.len--;
+    return span_trim(line);
+}
+
+static bool line_parse(struct parser *p, struct span line)
+{
+    if (line.len == 0 || line.at[0] == '#')
+        return true;
+    if (line.at[0] == '[')
+        return section_parse(p, (struct span){ line.at + 1, line.len - 1 });
+    return key_parse(p, line);
+}
+
+bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error)
+{
+    struct parser p = { .config = config, .error = error, .section = &global_section, .target = config };
+    struct span rest = { text, len };
+
+    *config = (struct config){ .hypervisor = "godwit.elf", .log = CONFIG_LOG_INFO, .exit = CONFIG_EXIT_AUTO };
+    if (len > CONFIG_TEXT_MAX)
+        return refuse(&p, span_of(""), "the file is too long, expected at most 64 KiB", NULL);
+    if (len >= 3 && span_is((struct span){ text, 3 }, "\xef\xbb\xbf")) /* a byte order mark */
+        rest = (struct span){ text + 3, len - 3 };
+    while (rest.len > 0) {
+        p.line++;
+        if (!line_parse(&p, line_take(&rest)))
+            return false;
+    }
+    if (!section_end(&p))
+        return false;
+    p.line = 0;
+    return config->nr_vms > 0 || config->net.present ||
+           refuse(&p, span_of("vm"), "no virtual machine, expected a section [vm NAME], or [net]", NULL);
+}
+static_assert(CONFIG_TEXT_MAX == 64u << 10, "the length message names the limit");

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * godwit.cfg: its meaning as plain data, and the parser that fills it.
+ *
+ * The parser is portable C without libc: it runs in the UEFI application, in mkimage's checker on
+ * the administrator's machine and in the unit tests. docs/config.md describes every key.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_TEXT_MAX (64u << 10) /* bytes of a configuration file */
+#define CONFIG_MAX_VMS 8
+#define CONFIG_MAX_VCPUS 8
+#define CONFIG_NAME 32
+#define CONFIG_MAC 6
+#define CONFIG_PATH 64
+#define CONFIG_CMDLINE 512
+#define CONFIG_TOKEN 128
+#define CONFIG_TOKEN_MIN 8       /* characters of a token that may protect the API */
+#define CONFIG_STORM_LIMIT 10000 /* default of storm-limit */
+#define CONFIG_MEMORY_MIN (1ULL << 20)
+#define CONFIG_MEMORY_MAX (64ULL << 30)
+
+/* Log levels, in the order of hv/lib/log.h. */
+enum config_log { CONFIG_LOG_ERR, CONFIG_LOG_WARN, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
+
+/* How the machine ends when every guest has ended. */
+enum config_exit {
+    CONFIG_EXIT_AUTO, /* the emulator's exit port if there is an emulator, else halt */
+    CONFIG_EXIT_HALT, /* stay, with all processors halted */
+};
+
+/* dirty-log: the first four in the order of mm/dirty.h. */
+enum config_dirty_log {
+    CONFIG_DIRTY_OFF,
+    CONFIG_DIRTY_WRITE_PROTECT,
+    CONFIG_DIRTY_DBIT,
+    CONFIG_DIRTY_PML,
+    CONFIG_DIRTY_EACH, /* one after the other, as far as the processor has them */
+};
+
+enum config_dirty_split { CONFIG_DIRTY_LAZY, CONFIG_DIRTY_EAGER };
+
+/* One [vm NAME] section. */
+struct config_vm {
+    char name[CONFIG_NAME];
+    char kernel[CONFIG_PATH]; /* file on the boot volume */
+    char initrd[CONFIG_PATH]; /* "" if none */
+    char cmdline[CONFIG_CMDLINE];
+    uint64_t memory; /* bytes, a multiple of 4 KiB */
+    uint32_t vcpus;
+    uint8_t mac[CONFIG_MAC]; /* of its network card; all zero: made from the name */
+    uint32_t dirty_log;      /* enum config_dirty_log */
+    uint32_t dirty_split;    /* enum config_dirty_split */
+    uint32_t dirty_check;    /* ms between rounds of the check */
+    uint32_t dirty_drop;     /* withhold one in so many pages from the check; 0: none */
+    uint32_t line;           /* of the section header, for messages about the whole section */
+};
+
+/* Who may use the HTTP API without a token. */
+enum config_access {
+    CONFIG_ACCESS_TOKEN, /* nobody */
+    CONFIG_ACCESS_OPEN,  /* everybody */
+};
+
+/* The [api] section. Without a token and without `access = open` there is no API. */
+struct config_api {
+    char token[CONFIG_TOKEN]; /* "" if none */
+    uint32_t access;          /* enum config_access */
+    uint32_t port;            /* TCP */
+};
+
+enum config_uplink { CONFIG_UPLINK_AUTO, CONFIG_UPLINK_E1000, CONFIG_UPLINK_VIRTIO, CONFIG_UPLINK_NONE };
+
+/* An address and the length of its network's prefix; prefix 0: none. */
+struct config_address4 {
+    uint8_t bytes[4];
+    uint32_t prefix;
+};
+
+struct config_address6 {
+    uint8_t bytes[16];
+    uint32_t prefix;
+};
+
+/* The [net] section: the hypervisor's own place on the network. */
+struct config_net {
+    uint32_t present;               /* 0: no section, no card is touched */
+    struct config_address4 address; /* prefix 0: by DHCP */
+    struct config_address4 gateway; /* prefix 32 if given */
+    struct config_address6 address6;
+    uint32_t uplink;        /* enum config_uplink */
+    uint8_t mac[6];         /* of the hypervisor's interface; zero: made from the uplink's */
+    uint32_t storm_limit;   /* broadcast and multicast frames a second from each port; 0: any */
+    uint32_t anti_spoof;    /* 1: guests send from their own MAC only */
+    uint32_t test_services; /* 1: discard, echo and source on TCP ports 9, 7 and 19 */
+};
+
+struct config {
+    char hypervisor[CONFIG_PATH]; /* the ELF file to enter */
+    uint32_t log;                 /* enum config_log */
+    uint32_t exit;                /* enum config_exit */
+    uint32_t cpus;                /* processors to use at most; 0: all */
+    struct config_api api;
+    struct config_net net;
+    uint32_t nr_vms;
+    struct config_vm vm[CONFIG_MAX_VMS];
+};
+
+/* Where and why a configuration was refused. */
+struct config_error {
+    unsigned line;     /* 1-based; 0 if it is about the whole file */
+    char key[32];      /* the key or section concerned, "" if none */
+    char message[160]; /* what is wrong and what would be right */
+};
+
+/*
+ * Parse text[0..len) into *config, defaults included.
+ * Returns true, or false with *error filled: nothing in *config may then be used.
+ * Callable anywhere; no allocation, no libc.
+ */
+bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the firmware knows about the machine, processors aside: memory, ACPI, framebuffer, our command line. */
+#pragma once
+
+#include <efi.h>
+
+#include "boot/handoff.h"
+
+/* Fill rsdp, framebuffer, cmdline and trampoline; what is not there stays 0. */
+void machine_find(EFI_HANDLE image, struct handoff *handoff);
+
+/* Take the buffer for the firmware's memory map and read the map once: handoff->mem is then a preview. */
+EFI_STATUS machine_memory_read(struct handoff *handoff);
+
+/*
+ * Read the memory map for the last time and end the boot services. On success the firmware is gone: no console, no
+ * allocation, no file.
+ */
+EFI_STATUS machine_exit_boot_services(EFI_HANDLE image, struct handoff *handoff);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The page tables of the hand-over, valid until the hypervisor has its own. */
+#pragma once
+
+#include <efi.h>
+
+#include "boot/elf.h"
+#include "boot/handoff.h"
+
+/* Build the tables handoff.h promises, for the image and the memory map in *handoff. *cr3 gets their root. */
+EFI_STATUS paging_build(const struct handoff *handoff, const struct elf_image *image, uint64_t *cr3);
+
+/* Load the tables and jump to entry on the stack that ends at stack_top. After ExitBootServices only. */
+_Noreturn void paging_enter(uint64_t cr3, uint64_t stack_top, uint64_t entry, const struct handoff *handoff);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* chips: the PC's timers interrupt by both interrupt controllers, and all clocks agree. */
+#include "guest/chips/chips.h"
+
+#include "guest/kit/boot.h"
+#include "guest/kit/clock.h"
+#include "guest/kit/cpu.h"
+#include "guest/kit/lapic.h"
+#include "guest/kit/report.h"
+#include "hv/lib/bits.h"
+
+#define LONG_US 5000000
+#define CPUID_X2APIC BIT(21) /* CPUID.1:ECX */
+
+#define PIC_MASTER 0x20
+#define PIC_SLAVE 0xA0
+#define PIC_EOI 0x20
+#define PIT_COUNTER0 0x40
+#define PIT_COMMAND 0x43
+#define CMOS_INDEX 0x70
+#define CMOS_DATA 0x71
+#define IOAPIC ((volatile u32 *)0xFEC00000)
+
+const char guest_name[] = "chips";
+
+volatile unsigned seen[256];
+static void (*clearers[256])(void);
+static bool by_pic[256];
+
+static void handler(struct trap_frame *frame)
+{
+    if (clearers[frame->vector])
+        clearers[frame->vector]();
+    seen[frame->vector]++;
+    if (!by_pic[frame->vector]) {
+        lapic_eoi();
+        return;
+    }
+    if (frame->vector >= PIC_VECTOR + 8)
+        outb(PIC_SLAVE, PIC_EOI);
+    outb(PIC_MASTER, PIC_EOI);
+}
+
+void watch(u8 vector, void (*clear)(void), bool pic)
+{
+    seen[vector] = 0;
+    clearers[vector] = clear;
+    by_pic[vector] = pic;
+    trap_handle(vector, handler);
+}
+
+bool await(u8 vector, unsigned count)
+{
+    u64 start = rdtsc();
+
+    while (seen[vector] < count && rdtsc() - start < clock_ticks(LONG_US))
+        pause();
+    return seen[vector] >= count;
+}
+
+static void pic_init_chip(u16 port, u8 vector, u8 cascade)
+{
+    outb(port, 0x11);
+    outb(port + 1, vector);
+    outb(port + 1, cascade);
+    outb(port + 1, 1);
+    outb(port + 1, 0xFF);
+}
+
+void pic_init(void)
+{
+    pic_init_chip(PIC_MASTER, PIC_VECTOR, 4);
+    pic_init_chip(PIC_SLAVE, PIC_VECTOR + 8, 2);
+}
+
+void pic_unmask(unsigned line)
+{
+    u16 mask = (u16) ~(1U << line | (line >= 8 ? 4 : 0));
+
+    outb(PIC_MASTER + 1, (u8)mask);
+    outb(PIC_SLAVE + 1, mask >> 8);
+}
+
+void pic_mask_all(void)
+{
+    outb(PIC_MASTER + 1, 0xFF);
+    outb(PIC_SLAVE + 1, 0xFF);
+}
+
+void pin_set(unsigned pin, u8 vector, u32 flags)
+{
+    IOAPIC[0] = 0x11 + 2 * pin;
+    IOAPIC[4] = 0; /* to APIC id 0 */
+    IOAPIC[0] = 0x10 + 2 * pin;
+    IOAPIC[4] = flags | vector;
+}
+
+u32 pin_get(unsigned pin)
+{
+    IOAPIC[0] = 0x10 + 2 * pin;
+    return IOAPIC[4];
+}
+
+static void pit_start(u8 command, u16 count)
+{
+    outb(PIT_COMMAND, command);
+    outb(PIT_COUNTER0, (u8)count);
+    outb(PIT_COUNTER0, count >> 8);
+}
+
+void pit_periodic(u16 count)
+{
+    pit_start(0x34, count);
+}
+
+void pit_once(u16 count)
+{
+    pit_start(0x30, count);
+}
+
+/* A counter without a count. */
+void pit_stop(void)
+{
+    outb(PIT_COMMAND, 0x30);
+}
+
+u8 cmos_read(u8 index)
+{
+    outb(CMOS_INDEX, index);
+    return inb(CMOS_DATA);
+}
+
+void cmos_write(u8 index, u8 value)
+{
+    outb(CMOS_INDEX, index);
+    outb(CMOS_DATA, value);
+}
+
+void rtc_clear(void)
+{
+    cmos_read(0x0C);
+}
+
+bool interval_is(const struct interval *interval, u64 ticks, u64 hz)
+{
+    /* Where nobody says what the TSC's frequency is, the kit has measured it roughly. */
+    u64 want = ticks * clock_tsc_khz() / (hz / 1000), slack = want / (boot.godwit ? 100 : 10);
+    u64 shortest = interval->end[0] - interval->begin[1], longest = interval->end[1] - interval->begin[0];
+
+    return want + slack >= shortest && want <= longest + slack;
+}
+
+void guest_main(void)
+{
+    lapic_enable();
+    trap_handle(LAPIC_SPURIOUS_VECTOR, handler);
+    pic_init();
+    test_pic();
+    test_ioapic("xapic");
+    test_clocks();
+    report_prefix("x2apic");
+    if (cpuid(1, 0).ecx & CPUID_X2APIC) {
+        lapic_x2apic();
+        test_ioapic("x2apic");
+    } else {
+        report_skip("all", "not in CPUID");
+    }
+    report_prefix(NULL);
+    report_equal("no spurious interrupt", seen[LAPIC_SPURIOUS_VECTOR], 0);
+}

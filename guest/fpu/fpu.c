@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fpu: vector state is the guest's own, whatever happens between two of its instructions. Patterns go in by XRSTOR (or
+ * FXRSTOR), something happens, and what XSAVE then finds is compared component by component.
+ */
+#include "guest/fpu/vector.h"
+#include "guest/kit/boot.h"
+#include "guest/kit/clock.h"
+#include "guest/kit/console.h"
+#include "guest/kit/cpu.h"
+#include "guest/kit/lapic.h"
+#include "guest/kit/report.h"
+#include "guest/kit/string.h"
+#include "guest/kit/trap.h"
+#include "hv/lib/bits.h"
+
+#define CPUID_XSAVE BIT(26) /* CPUID.1:ECX */
+#define CPUID_AVX BIT(28)   /* CPUID.1:ECX */
+
+#define XCR0_X87 BIT(0)
+#define XCR0_SSE BIT(1)
+#define XCR0_AVX BIT(2)
+#define XCR0_AVX512 BITS(7, 5) /* all three or none */
+#define XCR0_TESTED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512)
+
+/* FXSAVE area, SDM 1 "FXSAVE Area". */
+#define AREA_FCW 0
+#define AREA_MXCSR 24
+#define AREA_ST 32   /* 8 of 16 bytes, of which 10 are the register */
+#define AREA_XMM 160 /* 16 of 16 bytes */
+#define AREA_LEGACY 512
+#define AREA_XSTATE_BV 512
+#define AREA_SIZE 4096
+
+#define FCW_PATTERN 0x0F7F   /* round to zero, extended precision, all masked */
+#define MXCSR_PATTERN 0x7F80 /* round to zero, all masked */
+
+#define TIMER_VECTOR 0x50
+#define EXITS 500
+#define SLICE_US 5000
+#define SLICES 6
+
+const char guest_name[] = "fpu";
+
+static u8 want[AREA_SIZE] __attribute__((aligned(64)));
+static u8 got[AREA_SIZE] __attribute__((aligned(64)));
+static u64 components; /* XCR0 while testing; 0: FXSAVE only */
+static u64 supported;  /* all of XCR0 that CPUID allows */
+static volatile unsigned ticks;
+
+static void put16(u8 *area, unsigned offset, u16 value)
+{
+    memcpy(area + offset, &value, sizeof(value));
+}
+
+static void put32(u8 *area, unsigned offset, u32 value)
+{
+    memcpy(area + offset, &value, sizeof(value));
+}
+
+static u32 get(const u8 *area, unsigned offset, unsigned size)
+{
+    u32 value = 0;
+
+    memcpy(&value, area + offset, size);
+    return value;
+}
+
+static void fill(u8 *p, unsigned size, u32 seed)
+{
+    for (unsigned i = 0; i < size; i++) {
+        seed = seed * 1664525 + 1013904223;
+        p[i] = (u8)(seed >> 24);
+    }
+}
+
+/* Where XSAVE puts a component beyond the legacy area. */
+static u8 *component(u8 *area, unsigned n, unsigned *size)
+{
+    struct cpuid c = cpuid(0xD, n);
+
+    *size = c.eax;
+    return area + c.ebx;
+}
+
+/* Fill `want` with a pattern of its own for each seed, and load it. */
+static void pattern_load(u32 seed)
+{
+    memset(want, 0, sizeof(want));
+    put16(want, AREA_FCW, FCW_PATTERN);
+    put32(want, AREA_MXCSR, MXCSR_PATTERN);
+    for (unsigned i = 0; i < 8; i++)
+        fill(want + AREA_ST + 16 * i, 10, seed + i);
+    fill(want + AREA_XMM, 16 * 16, seed + 8);
+    for (unsigned n = 2; n < 8; n++) {
+        unsigned size;
+
+        if (components & BIT(n)) {
+            u8 *p = component(want, n, &size);
+
+            fill(p, size, seed + 8 + n);
+        }
+    }
+    if (components) {
+        memcpy(want + AREA_XSTATE_BV, &components, sizeof(components));
+        vector_xload(want, components);
+    } else {
+        vector_fxload(want);
+    }
+}
+
+static bool registers_equal(void)
+{
+    bool equal = memcmp(want + AREA_XMM, got + AREA_XMM, 16 * 16) == 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        equal = equal && memcmp(want + AREA_ST + 16 * i, got + AREA_ST + 16 * i, 10) == 0;
+    for (unsigned n = 2; n < 8; n++) {
+        unsigned size;
+
+        if (components & BIT(n)) {
+            const u8 *p = component(want, n, &size);
+
+            equal = equal && memcmp(p, got + (p - want), size) == 0;
+        }
+    }
+    return equal;
+}
+
+static bool pattern_survived(void)
+{
+    memset(got, 0, sizeof(got));
+    if (components)
+        vector_xstore(got, components);
+    else
+        vector_fxstore(got);
+    return registers_equal() && get(got, AREA_FCW, 2) == FCW_PATTERN && get(got, AREA_MXCSR, 4) == MXCSR_PATTERN;
+}
+
+static void timer_handler(struct trap_frame *frame)
+{
+    (void)frame;
+    ticks++;
+    lapic_eoi();
+}
+
+static void do_nothing(void)
+{
+}
+
+static void do_cpuid(void)
+{
+    for (int i = 0; i < EXITS; i++)
+        cpuid(0, 0);
+}
+
+static void do_ports(void)
+{
+    for (int i = 0; i < EXITS; i++)
+        outb(0x80, inb(0x80));
+}
+
+static void do_mmio(void)
+{
+    for (int i = 0; i < EXITS; i++)
+        lapic_read(LAPIC_ID);
+}
+
+static void do_halts(void)
+{
+    for (int i = 0; i < 10; i++) {
+        lapic_timer(TIMER_VECTOR, 0, 300);
+        sti_hlt();
+        cli();
+    }
+}
+
+static void do_interrupts(void)
+{
+    u64 start = rdtsc();
+
+    lapic_timer(TIMER_VECTOR, LVT_PERIODIC, 300);
+    sti();
+    while (rdtsc() - start < clock_ticks(SLICE_US))
+        ;
+    cli();
+    lapic_timer_stop();
+}
+
+/* Long enough for other guests and the host to have used the processor several times. */
+static void do_slices(void)
+{
+    u64 start = rdtsc();
+
+    while (rdtsc() - start < clock_ticks(SLICES * SLICE_US))
+        ;
+}
+
+static const struct {
+    const char *name;
+    void (*fn)(void);
+} events[] = {
+    { "a load and a store", do_nothing },
+    { "cpuid exits", do_cpuid },
+    { "port exits", do_ports },
+    { "mmio exits", do_mmio },
+    { "halts", do_halts },
+    { "interrupts", do_interrupts },
+    { "several time slices", do_slices },
+};
+
+/* Twice each with different patterns, so that an older state in the same registers is noticed. */
+static void test_survival(const char *prefix)
+{
+    report_prefix(prefix);
+    for (u32 i = 0; i < ARRAY_SIZE(events); i++) {
+        bool ok = true;
+
+        for (u32 round = 0; round < 2; round++) {
+            pattern_load(1000 * round + 16 * i);
+            events[i].fn();
+            ok = pattern_survived() && ok;
+        }
+        report(events[i].name, ok);
+    }
+}
+
+static void xcr0_write(u64 value)
+{
+    xsetbv(0, value);
+}
+
+static void xcr1_write(u64 value)
+{
+    xsetbv(1, value);
+}
+
+static void test_xsetbv(void)
+{
+    static const u64 legal[] = { XCR0_X87, XCR0_X87 | XCR0_SSE, XCR0_X87 | XCR0_SSE | XCR0_AVX };
+    static const u64 illegal[] = { 0, XCR0_SSE, XCR0_X87 | XCR0_AVX, XCR0_X87 | BIT(62),
+                                   XCR0_X87 | XCR0_SSE | XCR0_AVX | BIT(5) };
+
+    report_prefix("xsetbv");
+    for (unsigned i = 0; i < ARRAY_SIZE(legal); i++) {
+        if (legal[i] & ~supported)
+            continue;
+        xsetbv(0, legal[i]);
+        report_equal("a legal value reads back", xgetbv(0), legal[i]);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(illegal); i++)
+        report_error("an illegal value", fault_catch(xcr0_write, illegal[i]), X86_GP, 0);
+    report_error("a register that is none", fault_catch(xcr1_write, 1), X86_GP, 0);
+    report_error("in ring 3", fault_catch_user(xcr0_write, XCR0_X87), X86_GP, 0);
+    if (supported & XCR0_AVX) {
+        xsetbv(0, XCR0_X87 | XCR0_SSE);
+        report_fault("AVX without its bit", fault_catch(vector_avx, 0), X86_UD);
+        xsetbv(0, XCR0_X87 | XCR0_SSE | XCR0_AVX);
+        report_fault("AVX with its bit", fault_catch(vector_avx, 0), FAULT_NONE);
+    }
+    write_cr4(read_cr4() & ~(u64)CR4_OSXSAVE);
+    report_fault("without CR4.OSXSAVE", fault_catch(xcr0_write, XCR0_X87), X86_UD);
+    report_equal("CPUID follows CR4.OSXSAVE, off", cpuid(1, 0).ecx & BIT(27), 0);
+    write_cr4(read_cr4() | CR4_OSXSAVE);
+    report_equal("CPUID follows CR4.OSXSAVE, on", cpuid(1, 0).ecx & BIT(27), BIT(27));
+    xsetbv(0, supported);
+}
+
+static void test_task_switched(void)
+{
+    report_prefix("CR0.TS");
+    write_cr0(read_cr0() | CR0_TS);
+    report_fault("x87", fault_catch(vector_x87, 0), X86_NM);
+    report_fault("SSE", fault_catch(vector_sse, 0), X86_NM);
+    do_cpuid();
+    report_equal("stays over exits", read_cr0() & CR0_TS, CR0_TS);
+    asm volatile("clts");
+    report_fault("x87 after clts", fault_catch(vector_x87, 0), FAULT_NONE);
+    report_fault("SSE after clts", fault_catch(vector_sse, 0), FAULT_NONE);
+}
+
+void guest_main(void)
+{
+    lapic_enable();
+    trap_handle(TIMER_VECTOR, timer_handler);
+    write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
+    vector_reset();
+    test_survival("fxsave");
+    if (cpuid(1, 0).ecx & CPUID_XSAVE) {
+        write_cr4(read_cr4() | CR4_OSXSAVE);
+        supported = cpuid(0xD, 0).eax & XCR0_TESTED;
+        xsetbv(0, supported);
+        components = supported;
+        kprintf("xcr0 %lx, area %u bytes\n", supported, cpuid(0xD, 0).ebx);
+        report("the area fits", cpuid(0xD, 0).ebx <= AREA_SIZE);
+        test_survival("xsave");
+        test_xsetbv();
+    } else {
+        report_skip("xsave", "not in CPUID");
+    }
+    test_task_switched();
+    report_prefix(NULL);
+    report("timer interrupts came", ticks > 0);
+}

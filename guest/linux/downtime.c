@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How long has this machine stood still? A tight loop watches CLOCK_MONOTONIC; two readings further apart than a
+ * threshold are a break. Breaks appear on standard output, and TCP port 4001 tells all of them:
+ *
+ *   since SECONDS readings N breaks N longest_us N total_us N
+ *   break NUMBER at SECONDS wall SECONDS us N
+ *
+ * downtime [THRESHOLD-MS] (10)
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/linux/serve.h"
+
+#define PORT 4001
+#define BREAKS_MAX 1024 /* the first so many are kept; later ones are counted */
+
+/* Shared by the loop, which writes, and the server. */
+struct record {
+    int64_t start;
+    uint64_t readings, breaks;
+    int64_t longest, total;
+    struct {
+        int64_t at, wall, length;
+    } entry[BREAKS_MAX];
+};
+
+static int64_t now(clockid_t clock)
+{
+    struct timespec time;
+
+    clock_gettime(clock, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+static void note(struct record *record, int64_t at, int64_t length)
+{
+    uint64_t number = record->breaks;
+
+    if (number < BREAKS_MAX) {
+        record->entry[number].at = at;
+        record->entry[number].wall = now(CLOCK_REALTIME);
+        record->entry[number].length = length;
+    }
+    record->total += length;
+    if (length > record->longest)
+        record->longest = length;
+    __atomic_store_n(&record->breaks, number + 1, __ATOMIC_RELEASE);
+    printf("downtime: %lld.%06lld s stood still for %lld us\n", (long long)(at / 1000000000),
+           (long long)(at % 1000000000 / 1000), (long long)(length / 1000));
+    fflush(stdout);
+}
+
+/* Ahead of other programs in the guest, so that their turns are not taken for breaks. */
+static void watch(struct record *record, int64_t threshold)
+{
+    int64_t last = record->start = now(CLOCK_MONOTONIC);
+
+    setpriority(PRIO_PROCESS, 0, -15);
+    for (;;) {
+        int64_t time = now(CLOCK_MONOTONIC);
+
+        record->readings++;
+        if (time - last > threshold) {
+            note(record, last, time - last);
+            time = now(CLOCK_MONOTONIC); /* what the message took is not the machine's */
+        }
+        last = time;
+    }
+}
+
+static void tell(int fd, const struct record *record)
+{
+    uint64_t breaks = __atomic_load_n(&record->breaks, __ATOMIC_ACQUIRE);
+
+    serve_print(fd, "since %.6f readings %llu breaks %llu longest_us %lld total_us %lld\n", (double)record->start / 1e9,
+                (unsigned long long)record->readings, (unsigned long long)breaks, (long long)(record->longest / 1000),
+                (long long)(record->total / 1000));
+    for (uint64_t i = 0; i < breaks && i < BREAKS_MAX; i++)
+        serve_print(fd, "break %llu at %.6f wall %.6f us %lld\n", (unsigned long long)i,
+                    (double)record->entry[i].at / 1e9, (double)record->entry[i].wall / 1e9,
+                    (long long)(record->entry[i].length / 1000));
+}
+
+int main(int argc, char **argv)
+{
+    int64_t threshold = (argc > 1 ? atoll(argv[1]) : 10) * 1000000;
+    struct record *record = mmap(NULL, sizeof(*record), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int listener = serve_listen(PORT);
+
+    if (record == MAP_FAILED || threshold <= 0)
+        return 1;
+    if (fork() == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        watch(record, threshold);
+    }
+    for (;;) {
+        int fd = accept(listener, NULL, NULL);
+
+        if (fd < 0)
+            continue;
+        tell(fd, record);
+        close(fd);
+    }
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a guest is told about its memory, in the numbers that e820 and PVH share (ACPI, "System Address Map
+ * Interfaces"). */
+#pragma once
+
+#include "hv/lib/types.h"
+
+#define MAP_RAM 1
+#define MAP_RESERVED 2
+#define MAP_ACPI 3 /* tables: RAM once they are read */
+
+#define MAP_RANGES 8
+
+#define LEGACY_BASE 0xA0000 /* from here to 1 MiB a PC has no RAM that is the system's; our tables lie there */
+#define LEGACY_END 0x100000
+
+struct guest_map_range {
+    u64 base, size;
+    u32 type;
+};
+
+struct guest_map {
+    struct guest_map_range range[MAP_RANGES];
+    u32 nr_ranges;
+    u64 rsdp; /* physical address of the ACPI root pointer */
+};

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv/control/command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hv/control/commands.h"
+#include "hv/control/json.h"
+#include "hv/lib/bits.h"
+#include "hv/lib/log.h"
+#include "hv/vm.h"
+
+#define LOG_LINES 256 /* that the log keeps */
+#define ARG_VM_NAME                  \
+    {                                \
+        .name = "vm", .type = ARG_VM \
+    }
+
+static const struct command table[] = {
+    { .name = "help",
+      .arg = { { .name = "command", .type = ARG_COMMAND, .optional = true } },
+      .help = "what commands there are, or how to use one",
+      .run = command_help },
+    { .name = "vms", .help = "all virtual machines", .run = command_vms },
+    { .name = "vm", .arg = { ARG_VM_NAME }, .help = "one virtual machine in detail", .run = command_vm },
+    { .name = "pause",
+      .arg = { ARG_VM_NAME },
+      .help = "stop its processors until resume",
+      .changes = true,
+      .run = command_pause },
+    { .name = "resume", .arg = { ARG_VM_NAME }, .help = "go on after a pause", .changes = true, .run = command_resume },
+    { .name = "reset",
+      .arg = { ARG_VM_NAME },
+      .help = "start it anew from its kernel",
+      .changes = true,
+      .deferred = true,
+      .run = command_reset },
+    { .name = "poweroff", .arg = { ARG_VM_NAME }, .help = "end it at once", .changes = true, .run = command_poweroff },
+    { .name = "console",
+      .arg = { ARG_VM_NAME },
+      .help = "connect to its console; Ctrl-] leaves",
+      .attach = true,
+      .run = command_console },
+    { .name = "stats", .help = "processors, and exits by reason", .run = command_stats },
+    { .name = "net", .help = "ports of the switch and their counters", .run = command_net },
+    { .name = "memory", .help = "memory of the host and of its guests", .run = command_memory },
+    { .name = "log",
+      .arg = { { .name = "count", .type = ARG_NUMBER, .optional = true, .min = 1, .max = LOG_LINES },
+               { .name = "level", .type = ARG_LEVEL, .optional = true } },
+      .help = "the last lines of the log, at most of a level",
+      .run = command_log },
+    { .name = "version", .help = "version, backend, time since boot", .run = command_version },
+};
+
+const struct command *command_table(size_t *count)
+{
+    *count = sizeof(table) / sizeof(table[0]);
+    return table;
+}
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (!strcmp(table[i].name, name))
+            return &table[i];
+    return NULL;
+}
+
+int call_fail(struct call *call, int err, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(call->error, sizeof(call->error), format, args);
+    va_end(args);
+    return err;
+}
+
+static unsigned arg_count(const struct command *command)
+{
+    unsigned count = 0;
+
+    while (count < COMMAND_ARGS && command->arg[count].type != ARG_NONE)
+        count++;
+    return count;
+}
+
+void command_usage(const struct command *command, char *text, size_t room)
+{
+    size_t at = (size_t)snprintf(text, room, "%s", command->name);
+
+    for (unsigned i = 0; i < arg_count(command) && at < room; i++) {
+        const struct command_arg *arg = &command->arg[i];
+
+        at += (size_t)snprintf(text + at, room - at, arg->optional ? " [%s]" : " %s", arg->name);
+    }
+    /* The names of arguments are shown in capitals. */
+    for (char *c = text + MIN(strlen(command->name), strlen(text)); *c; c++)
+        *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 32 : *c);
+}
+
+static int parse_vm(struct call *call, struct arg_value *value, const char *word)
+{
+    char names[120] = "";
+    size_t at = 0;
+
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (!strcmp(vm->name, word)) {
+            value->vm = vm;
+            return 0;
+        }
+        if (at < sizeof(names))
+            at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", vm->name);
+    }
+    return call_fail(call, -ENOENT, "no virtual machine '%.32s', there %s %s", word, at ? "are:" : "is",
+                     at ? names : "none");
+}
+
+static int parse_number(struct call *call, const struct command_arg *arg, struct arg_value *value, const char *word)
+{
+    u64 number = 0;
+    const char *c = word;
+
+    for (; *c >= '0' && *c <= '9' && number <= arg->max; c++)
+        number = 10 * number + (u64)(*c - '0');
+    if (*c || c == word || number < arg->min || number > arg->max)
+        return call_fail(call, -EINVAL, "%s: '%.32s' is wrong, expected a number from %lu to %lu", arg->name, word,
+                         (unsigned long)arg->min, (unsigned long)arg->max);
+    value->number = number;
+    return 0;
+}
+
+static int parse_level(struct call *call, const struct command_arg *arg, struct arg_value *value, const char *word)
+{
+    for (enum log_level level = LOG_ERR; level <= LOG_DEBUG; level++)
+        if (!strcmp(word, log_level_name(level))) {
+            value->number = level;
+            return 0;
+        }
+    return call_fail(call, -EINVAL, "%s: '%.32s' is wrong, expected err, warn, info or debug", arg->name, word);
+}
+
+static int parse_arg(struct call *call, const struct command_arg *arg, struct arg_value *value, const char *word)
+{
+    value->given = true;
+    switch (arg->type) {
+    case ARG_VM: return parse_vm(call, value, word);
+    case ARG_NUMBER: return parse_number(call, arg, value, word);
+    case ARG_LEVEL: return parse_level(call, arg, value, word);
+    case ARG_COMMAND:
+        value->command = command_find(word);
+        return value->command ? 0 : call_fail(call, -ENOENT, "no command '%.32s', see help", word);
+    case ARG_NONE: break;
+    }
+    return call_fail(call, -EINVAL, "'%.32s' is one argument too many", word);
+}
+
+int command_run(struct call *call, const struct command *command, const char *const *words, unsigned count,
+                struct json *out)
+{
+    char usage[80];
+
+    *call = (struct call){ .command = command, .out = out };
+    command_usage(command, usage, sizeof(usage));
+    if (count > arg_count(command))
+        return call_fail(call, -EINVAL, "'%.32s' is one argument too many, expected: %s", words[arg_count(command)],
+                         usage);
+    for (unsigned i = 0; i < arg_count(command); i++) {
+        const char *word = i < count ? words[i] : NULL;
+        int err;
+
+        if (!word && command->arg[i].optional)
+            continue;
+        if (!word)
+            return call_fail(call, -EINVAL, "%s is missing, expected: %s", command->arg[i].name, usage);
+        err = parse_arg(call, &command->arg[i], &call->arg[i], word);
+        if (err)
+            return err;
+    }
+    json_object(out, NULL);
+
+    int err = command->run(call);
+
+    if (err)
+        return err;
+    json_close(out);
+    return out->buffer.failed ? call_fail(call, -ENOMEM, "no memory for the answer") : 0;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Cut line into words; returns how many, at most `max`. */
+static unsigned split(char *line, const char **words, unsigned max)
+{
+    unsigned count = 0;
+
+    while (count < max) {
+        while (is_blank(*line))
+            line++;
+        if (!*line)
+            break;
+        words[count++] = line;
+        while (*line && !is_blank(*line))
+            line++;
+        if (*line)
+            *line++ = '\0';
+    }
+    return count;
+}
+
+int command_line(struct call *call, char *line, struct json *out)
+{
+    const char *words[COMMAND_WORDS + 1]; /* one more than any command takes, to refuse it by name */
+    unsigned count = split(line, words, COMMAND_WORDS + 1);
+    const struct command *command = count ? command_find(words[0]) : NULL;
+
+    if (!command) {
+        *call = (struct call){ .out = out };
+        return call_fail(call, -ENOENT, "no command '%.32s', see help", count ? words[0] : "");
+    }
+    return command_run(call, command, words + 1, count - 1, out);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands about the host. */
+#include <string.h>
+
+#include "hv/backend.h"
+#include "hv/control/command.h"
+#include "hv/control/commands.h"
+#include "hv/control/json.h"
+#include "hv/cpu/clock.h"
+#include "hv/cpu/cpu.h"
+#include "hv/lib/log.h"
+#include "hv/version.h"
+#include "hv/vm.h"
+#include "mm/frame.h"
+
+#define USAGE 80
+#define LOG_LINES_DEFAULT 20
+
+static void put_command(struct json *out, const struct command *command)
+{
+    char usage[USAGE];
+
+    command_usage(command, usage, sizeof(usage));
+    json_object(out, NULL);
+    json_string(out, "command", usage);
+    json_string(out, "meaning", command->help);
+    json_close(out);
+}
+
+int command_help(struct call *call)
+{
+    size_t count;
+    const struct command *table = command_table(&count);
+
+    json_array(call->out, "commands");
+    for (size_t i = 0; i < count; i++)
+        if (!call->arg[0].given || call->arg[0].command == &table[i])
+            put_command(call->out, &table[i]);
+    json_close(call->out);
+    return 0;
+}
+
+int command_version(struct call *call)
+{
+    json_string(call->out, "name", GODWIT_NAME);
+    json_string(call->out, "version", GODWIT_VERSION);
+    json_string(call->out, "backend", backend()->name);
+    json_number(call->out, "processors", cpu_count());
+    json_number(call->out, "tsc_khz", clock_tsc_khz());
+    json_number(call->out, "uptime_ms", clock_ns() / 1000000);
+    return 0;
+}
+
+int command_memory(struct call *call)
+{
+    struct frame_stats stats = frame_stats();
+    struct json *out = call->out;
+
+    json_number(out, "total_kib", stats.total * 4);
+    json_number(out, "free_kib", stats.free * 4);
+    json_number(out, "bookkeeping_kib", stats.bookkeeping * 4);
+    json_array(out, "guests");
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        json_object(out, NULL);
+        json_string(out, "name", vm->name);
+        json_number(out, "memory_kib", vm->mem.size >> 10);
+        json_number(out, "pages_4k", vm->mem.pages_4k);
+        json_number(out, "pages_2m", vm->mem.pages_2m);
+        json_number(out, "pages_1g", vm->mem.pages_1g);
+        json_number(out, "nested_tables_kib", vm->npt.tables * 4);
+        json_close(out);
+    }
+    json_close(out);
+    return 0;
+}
+
+static void put_processors(struct json *out)
+{
+    json_array(out, "processors");
+    for (u32 i = 0; i < cpu_count(); i++) {
+        json_object(out, NULL);
+        json_number(out, "cpu", i);
+        json_number(out, "idle_ms", clock_ticks_to_ns(cpu_at(i)->idle_ticks) / 1000000);
+        json_close(out);
+    }
+    json_close(out);
+}
+
+/* One row for each reason that occurred in each VM. */
+static void put_exits(struct json *out)
+{
+    json_array(out, "exits");
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        for (unsigned kind = 0; kind < NR_EXITS; kind++) {
+            u64 count = 0;
+
+            for (u32 i = 0; i < vm->nr_vcpus; i++)
+                count += vm->vcpu[i]->exits[kind];
+            if (!count)
+                continue;
+            json_object(out, NULL);
+            json_string(out, "name", vm->name);
+            json_string(out, "reason", exit_name((enum exit_kind)kind));
+            json_number(out, "count", count);
+            json_close(out);
+        }
+    }
+    json_close(out);
+}
+
+int command_stats(struct call *call)
+{
+    json_number(call->out, "uptime_ms", clock_ns() / 1000000);
+    put_processors(call->out);
+    put_exits(call->out);
+    return 0;
+}
+
+/* The number of the first of the last `count` lines of at most this level. */
+static u64 log_first(u64 count, enum log_level level)
+{
+    struct log_record record;
+    u64 lines = 0, number = 0;
+
+    for (; log_read(number, &record); number = record.number + 1)
+        lines += record.level <= level;
+    for (number = 0; lines > count && log_read(number, &record); number = record.number + 1)
+        lines -= record.level <= level;
+    return number;
+}
+
+int command_log(struct call *call)
+{
+    u64 count = call->arg[0].given ? call->arg[0].number : LOG_LINES_DEFAULT, end = log_next();
+    enum log_level level = call->arg[1].given ? (enum log_level)call->arg[1].number : LOG_DEBUG;
+    struct log_record record;
+
+    json_array(call->out, "lines");
+    for (u64 number = log_first(count, level); log_read(number, &record) && record.number < end;
+         number = record.number + 1)
+        if (record.level <= level)
+            json_bytes(call->out, NULL, record.text, record.len);
+    json_close(call->out);
+    return 0;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv/control/metrics.h"
+
+#include <stdio.h>
+
+#include "hv/backend.h"
+#include "hv/control/buffer.h"
+#include "hv/cpu/clock.h"
+#include "hv/cpu/cpu.h"
+#include "hv/version.h"
+#include "hv/vm.h"
+#include "mm/frame.h"
+#include "net/switch.h"
+
+/* Head of a metric: its help and its type. */
+static void head(struct buffer *out, const char *name, const char *type, const char *help)
+{
+    buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* A sample in seconds, without floating point. */
+static void put_seconds(struct buffer *out, const char *name, const char *label, const char *value, u64 ns)
+{
+    buffer_format(out, "%s{%s=\"%s\"} %lu.%09lu\n", name, label, value, (unsigned long)(ns / 1000000000),
+                  (unsigned long)(ns % 1000000000));
+}
+
+static void put_host(struct buffer *out)
+{
+    struct frame_stats memory = frame_stats();
+
+    head(out, "godwit_build_info", "gauge", "What runs here; always 1.");
+    buffer_format(out, "godwit_build_info{version=\"%s\",backend=\"%s\"} 1\n", GODWIT_VERSION, backend()->name);
+    head(out, "godwit_uptime_seconds", "gauge", "Time since the hypervisor has started.");
+    buffer_format(out, "godwit_uptime_seconds %lu\n", (unsigned long)(clock_ns() / 1000000000));
+    head(out, "godwit_memory_bytes", "gauge", "Memory of the host by state.");
+    buffer_format(out, "godwit_memory_bytes{state=\"free\"} %lu\n", (unsigned long)memory.free * 4096);
+    buffer_format(out, "godwit_memory_bytes{state=\"used\"} %lu\n", (unsigned long)(memory.total - memory.free) * 4096);
+    head(out, "godwit_cpu_idle_seconds_total", "counter", "Time that a physical processor was halted.");
+    for (u32 i = 0; i < cpu_count(); i++) {
+        char index[12];
+
+        snprintf(index, sizeof(index), "%u", i);
+        put_seconds(out, "godwit_cpu_idle_seconds_total", "cpu", index, clock_ticks_to_ns(cpu_at(i)->idle_ticks));
+    }
+}
+
+/* One value of each VM. A name is letters, digits, '-', '_' and '.': nothing to escape. */
+struct vm_metric {
+    const char *name, *type, *help;
+    u64 (*value)(const struct vm *vm);
+    bool ns; /* the value is in nanoseconds and shown in seconds */
+};
+
+static u64 sum_ran(const struct vm *vm)
+{
+    u64 ticks = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        ticks += vm->vcpu[i]->guest_ticks;
+    return clock_ticks_to_ns(ticks);
+}
+
+static u64 sum_interrupts(const struct vm *vm)
+{
+    u64 sum = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sum += vm->vcpu[i]->interrupts_injected;
+    return sum;
+}
+
+static u64 console_bytes(const struct vm *vm)
+{
+    u64 end = ~0ULL;
+
+    vm_console_read((struct vm *)vm, &end, NULL, 0);
+    return end;
+}
+
+static u64 vcpu_count(const struct vm *vm)
+{
+    return vm->nr_vcpus;
+}
+
+static u64 memory_size(const struct vm *vm)
+{
+    return vm->mem.size;
+}
+
+static u64 table_size(const struct vm *vm)
+{
+    return vm->npt.tables * 4096;
+}
+
+static u64 host_written(const struct vm *vm)
+{
+    return vm->mem.bytes_written;
+}
+
+static const struct vm_metric vm_metrics[] = {
+    { "godwit_vm_cpu_seconds_total", "counter", "Time that a VM's processors had, exits included.", sum_ran, true },
+    { "godwit_vm_interrupts_injected_total", "counter", "Interrupts injected.", sum_interrupts, false },
+    { "godwit_vm_console_bytes_total", "counter", "Bytes that a guest has sent to its console.", console_bytes, false },
+    { "godwit_vm_vcpus", "gauge", "Virtual processors.", vcpu_count, false },
+    { "godwit_vm_memory_bytes", "gauge", "A guest's RAM.", memory_size, false },
+    { "godwit_vm_nested_tables_bytes", "gauge", "Memory of its nested page tables.", table_size, false },
+    { "godwit_vm_host_written_bytes_total", "counter", "Bytes that the hypervisor wrote to a guest's RAM.",
+      host_written, false },
+};
+
+static void put_vm_metric(struct buffer *out, const struct vm_metric *metric)
+{
+    head(out, metric->name, metric->type, metric->help);
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+        u64 value = metric->value(vm);
+
+        if (metric->ns)
+            put_seconds(out, metric->name, "vm", vm->name, value);
+        else
+            buffer_format(out, "%s{vm=\"%s\"} %lu\n", metric->name, vm->name, (unsigned long)value);
+    }
+}
+
+/* A sample for each status, 1 for the present one: so that a rule can ask for any. */
+static void put_status(struct buffer *out)
+{
+    head(out, "godwit_vm_status", "gauge", "1 for the status that a VM has, 0 for the others.");
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        for (enum vm_status status = VM_CREATED; status <= VM_OFF; status++)
+            buffer_format(out, "godwit_vm_status{vm=\"%s\",status=\"%s\"} %u\n", vm->name, vm_status_name(status),
+                          vm->status == status);
+    }
+}
+
+static void put_exits(struct buffer *out)
+{
+    head(out, "godwit_vm_exits_total", "counter", "Exits from a guest by reason.");
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        for (unsigned kind = 0; kind < NR_EXITS; kind++) {
+            u64 count = 0;
+
+            for (u32 i = 0; i < vm->nr_vcpus; i++)
+                count += vm->vcpu[i]->exits[kind];
+            buffer_format(out, "godwit_vm_exits_total{vm=\"%s\",reason=\"%s\"} %lu\n", vm->name,
+                          exit_name((enum exit_kind)kind), (unsigned long)count);
+        }
+    }
+}
+
+static const struct {
+    const char *name, *help;
+    size_t offset; /* in struct port_counters */
+} port_metrics[] = {
+    { "godwit_port_receive_frames_total", "Frames from a port into the switch.",
+      offsetof(struct port_counters, rx_frames) },
+    { "godwit_port_receive_bytes_total", "Bytes from a port into the switch.",
+      offsetof(struct port_counters, rx_bytes) },
+    { "godwit_port_receive_dropped_total", "Frames from a port that the switch refused.",
+      offsetof(struct port_counters, rx_dropped) },
+    { "godwit_port_transmit_frames_total", "Frames from the switch to a port.",
+      offsetof(struct port_counters, tx_frames) },
+    { "godwit_port_transmit_bytes_total", "Bytes from the switch to a port.",
+      offsetof(struct port_counters, tx_bytes) },
+    { "godwit_port_transmit_dropped_total", "Frames that a port had no room for.",
+      offsetof(struct port_counters, tx_dropped) },
+};
+
+static void put_ports(struct buffer *out)
+{
+    for (size_t i = 0; i < sizeof(port_metrics) / sizeof(port_metrics[0]); i++) {
+        head(out, port_metrics[i].name, "counter", port_metrics[i].help);
+        for (const struct port *port = switch_ports(); port; port = port->next)
+            buffer_format(out, "%s{port=\"%s\"} %lu\n", port_metrics[i].name, port->name,
+                          (unsigned long)*(const u64 *)((const char *)&port->counters + port_metrics[i].offset));
+    }
+}
+
+void metrics_write(struct buffer *out)
+{
+    put_host(out);
+    put_status(out);
+    for (size_t i = 0; i < sizeof(vm_metrics) / sizeof(vm_metrics[0]); i++)
+        put_vm_metric(out, &vm_metrics[i]);
+    put_exits(out);
+    put_ports(out);
+}

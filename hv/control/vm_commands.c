@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands about virtual machines. Counters are read while vcpus count on: each is right, their sums are a moment old.
+ */
+#include <errno.h>
+
+#include "hv/backend.h"
+#include "hv/control/command.h"
+#include "hv/control/commands.h"
+#include "hv/control/json.h"
+#include "hv/cpu/clock.h"
+#include "hv/vm.h"
+
+static u64 milliseconds(u64 ticks)
+{
+    return clock_ticks_to_ns(ticks) / 1000000;
+}
+
+/* What both lists and details show. */
+static void put_summary(struct json *out, const struct vm *vm)
+{
+    u64 ticks = 0, exits = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+        ticks += vm->vcpu[i]->guest_ticks;
+        exits += vcpu_exits(vm->vcpu[i]);
+    }
+    json_string(out, "name", vm->name);
+    json_string(out, "status", vm_status_name(vm->status));
+    json_number(out, "vcpus", vm->nr_vcpus);
+    json_number(out, "memory_mib", vm->mem.size >> 20);
+    json_number(out, "ran_ms", milliseconds(ticks));
+    json_number(out, "exits", exits);
+    json_string(out, "reason", vm->reason);
+}
+
+int command_vms(struct call *call)
+{
+    json_array(call->out, "vms");
+    list_for_each (node, vm_list()) {
+        json_object(call->out, NULL);
+        put_summary(call->out, container_of(node, struct vm, node));
+        json_close(call->out);
+    }
+    json_close(call->out);
+    return 0;
+}
+
+static const char *vcpu_status_name(enum vcpu_status status)
+{
+    switch (status) {
+    case VCPU_RUNNABLE: return "runnable";
+    case VCPU_HALTED: return "halted";
+    case VCPU_WAIT_SIPI: return "waits for start-up";
+    }
+    return "unknown";
+}
+
+static void put_vcpus(struct json *out, const struct vm *vm)
+{
+    json_array(out, "processors");
+    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+        const struct vcpu *vcpu = vm->vcpu[i];
+
+        json_object(out, NULL);
+        json_number(out, "vcpu", i);
+        json_number(out, "cpu", vcpu->cpu);
+        json_string(out, "status", vcpu_status_name(vcpu->status));
+        json_format(out, "rip", "%#lx", (unsigned long)vcpu->rip);
+        json_number(out, "ran_ms", milliseconds(vcpu->guest_ticks));
+        json_number(out, "slices", vcpu->slices);
+        json_number(out, "exits", vcpu_exits(vcpu));
+        json_number(out, "interrupts", vcpu->interrupts_injected);
+        json_close(out);
+    }
+    json_close(out);
+}
+
+static void put_exits(struct json *out, const struct vm *vm)
+{
+    json_object(out, "exits_by_reason");
+    for (unsigned kind = 0; kind < NR_EXITS; kind++) {
+        u64 count = 0;
+
+        for (u32 i = 0; i < vm->nr_vcpus; i++)
+            count += vm->vcpu[i]->exits[kind];
+        if (count)
+            json_number(out, exit_name((enum exit_kind)kind), count);
+    }
+    json_close(out);
+}
+
+int command_vm(struct call *call)
+{
+    const struct vm *vm = call->arg[0].vm;
+    struct json *out = call->out;
+
+    put_summary(out, vm);
+    json_number(out, "id", vm->id);
+    json_number(out, "resets", vm->resets);
+    json_number(out, "port_accesses", vm->pio.accesses);
+    json_number(out, "port_accesses_unclaimed", vm->pio.unclaimed);
+    json_number(out, "mmio_accesses", vm->mmio.accesses);
+    json_number(out, "mmio_accesses_unclaimed", vm->mmio.unclaimed);
+    json_object(out, "memory");
+    json_number(out, "pages_4k", vm->mem.pages_4k);
+    json_number(out, "pages_2m", vm->mem.pages_2m);
+    json_number(out, "pages_1g", vm->mem.pages_1g);
+    json_number(out, "nested_tables", vm->npt.tables);
+    json_number(out, "written_by_host", vm->mem.bytes_written);
+    json_close(out);
+    put_vcpus(out, vm);
+    put_exits(out, vm);
+    return 0;
+}
+
+/* The answer of what acts on a VM: which, and its status now. */
+static int acted(struct call *call, const char *verb, int err)
+{
+    const struct vm *vm = call->arg[0].vm;
+
+    if (err)
+        return call_fail(call, -EBUSY, "%s: cannot %s, it is %s", vm->name, verb, vm_status_name(vm->status));
+    json_string(call->out, "name", vm->name);
+    json_string(call->out, "status", vm_status_name(vm->status));
+    return 0;
+}
+
+int command_pause(struct call *call)
+{
+    return acted(call, "pause", vm_pause(call->arg[0].vm));
+}
+
+int command_resume(struct call *call)
+{
+    return acted(call, "resume", vm_resume(call->arg[0].vm));
+}
+
+int command_poweroff(struct call *call)
+{
+    return acted(call, "power off", vm_poweroff(call->arg[0].vm));
+}
+
+int command_reset(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+
+    if (!vm_running(vm))
+        return acted(call, "reset", -EBUSY);
+    vm_reset_request(vm);
+    return acted(call, "reset", 0);
+}
+
+int command_console(struct call *call)
+{
+    u64 end = ~0ULL;
+
+    vm_console_read(call->arg[0].vm, &end, NULL, 0);
+    json_string(call->out, "name", call->arg[0].vm->name);
+    json_number(call->out, "bytes_sent", end);
+    return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host's local APIC, xAPIC or x2APIC, chosen once on the boot processor: x2APIC where CPUID has it (SDM 3A
+ * "APIC").
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+/* Enable this CPU's LAPIC with LVTs masked and the spurious vector set. Boot processor first. */
+void apic_init(void);
+
+/* This CPU's APIC id. After apic_init. */
+u32 apic_id(void);
+
+/* Fixed interrupt, NMI, INIT and start-up IPIs to one CPU by APIC id. Waits until the LAPIC has taken the command. */
+void apic_send(u32 destination, u8 vector);
+void apic_send_nmi(u32 destination);
+void apic_send_init(u32 destination);
+void apic_send_init_others(void); /* to all but this one */
+void apic_send_startup(u32 destination, u8 page);
+
+void apic_eoi(void);
+
+/*
+ * This CPU's one-shot timer: IRQ_TIMER when the TSC reaches `deadline`, at once if that is past; ~0 disarms it.
+ * Uses TSC-deadline mode where CPUID has it, else the calibrated count.
+ */
+void apic_timer_arm(u64 deadline);
+
+/* LAPIC timer ticks a second at divide by 1; measured by clock_init, which calls this. */
+void apic_timer_set_hz(u64 hz);
+
+/* Raw access for calibration: start counting down from 0xFFFFFFFF, masked; and the count. */
+void apic_timer_start_raw(void);
+u32 apic_timer_read_raw(void);

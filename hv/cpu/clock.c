@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Calibration against channel 2 of the 8254 (82C54 data sheet), whose frequency is the same in every PC and emulator.
+ *
+ * The channel counts CALIBRATION_COUNT down once, while we poll its output. It started between two TSC readings
+ * around the last byte of its count, and ended between one before the last poll that saw it run and one after the
+ * poll that didn't; so the length is known as well as each two are close together. An emulator's thread may lose its
+ * host processor just then, so a round that is too vague is repeated.
+ */
+#include "hv/cpu/clock.h"
+
+#include "hv/cpu/apic.h"
+#include "hv/cpu/asm.h"
+#define LOG_PREFIX "clock"
+#include "hv/lib/log.h"
+#include "hv/lib/panic.h"
+
+#define PIT_HZ 1193182
+#define PIT_CHANNEL2 0x42
+#define PIT_COMMAND 0x43
+#define PIT_CHANNEL2_ONE_SHOT 0xB0 /* low byte then high byte, mode 0 */
+#define PORT_61 0x61
+#define PORT_61_GATE2 0x01
+#define PORT_61_SPEAKER 0x02
+#define PORT_61_OUT2 0x20
+
+#define CALIBRATION_COUNT (PIT_HZ / 200) /* 5 ms */
+#define CALIBRATION_ROUNDS 20            /* at most; one or two do, unless the emulator's host is overloaded */
+#define CALIBRATION_POLLS 1000000        /* several times what a round can take */
+#define GOOD_ENOUGH 2000                 /* stop when the error is below 1/2000 */
+
+static struct {
+    u64 tsc_khz;
+    u64 start;           /* TSC at clock_init's end */
+    u64 ns_per_tick_32;  /* nanoseconds a tick, times 2^32 */
+    u64 ticks_per_ns_32; /* ticks a nanosecond, times 2^32 */
+} clock;
+
+/* One measured interval. */
+struct round {
+    u64 ticks, error;
+    u32 apic_ticks;
+};
+
+static struct round calibrate(void)
+{
+    u8 control = inb(PORT_61) & ~(PORT_61_SPEAKER | PORT_61_GATE2);
+    u64 start[2], end[2];
+    struct round round;
+
+    outb(PORT_61, control | PORT_61_GATE2);
+    outb(PIT_COMMAND, PIT_CHANNEL2_ONE_SHOT);
+    outb(PIT_CHANNEL2, CALIBRATION_COUNT & 0xFF);
+    apic_timer_start_raw();
+    start[0] = rdtsc();
+    outb(PIT_CHANNEL2, CALIBRATION_COUNT >> 8); /* starts the count */
+    start[1] = end[0] = rdtsc();
+    for (unsigned i = 0;; i++) {
+        u64 before = rdtsc();
+
+        if (inb(PORT_61) & PORT_61_OUT2)
+            break;
+        end[0] = before;
+        if (i == CALIBRATION_POLLS)
+            panic("the 8254 doesn't count: no clock");
+    }
+    round.apic_ticks = 0xFFFFFFFF - apic_timer_read_raw();
+    end[1] = rdtsc();
+    outb(PORT_61, control);
+    round.ticks = (end[0] + end[1] - start[0] - start[1]) / 2;
+    round.error = (end[1] - end[0] + start[1] - start[0]) / 2;
+    return round;
+}
+
+static void frequencies_set(const struct round *round)
+{
+    clock.tsc_khz = round->ticks * PIT_HZ / CALIBRATION_COUNT / 1000;
+    clock.ns_per_tick_32 = (1000000ULL << 32) / clock.tsc_khz;
+    clock.ticks_per_ns_32 = (clock.tsc_khz << 32) / 1000000;
+    apic_timer_set_hz((u64)round->apic_ticks * PIT_HZ / CALIBRATION_COUNT);
+}
+
+void clock_init(void)
+{
+    struct round best = calibrate();
+
+    for (int i = 1; i < CALIBRATION_ROUNDS && best.error > best.ticks / GOOD_ENOUGH; i++) {
+        struct round round = calibrate();
+
+        if (round.error < best.error)
+            best = round;
+    }
+    frequencies_set(&best);
+    clock.start = rdtsc();
+    if (best.error > best.ticks / GOOD_ENOUGH)
+        pr_warn("TSC %lu kHz is only known within %lu ppm", clock.tsc_khz, best.error * 1000000 / best.ticks);
+}
+
+u64 clock_tsc_khz(void)
+{
+    return clock.tsc_khz;
+}
+
+static u64 multiply_32(u64 value, u64 factor_32)
+{
+    return (u64)((unsigned __int128)value * factor_32 >> 32);
+}
+
+u64 clock_ns(void)
+{
+    return clock.start ? clock_ticks_to_ns(rdtsc() - clock.start) : 0;
+}
+
+u64 clock_ns_to_ticks(u64 ns)
+{
+    return multiply_32(ns, clock.ticks_per_ns_32);
+}
+
+u64 clock_ticks_to_ns(u64 ticks)
+{
+    return multiply_32(ticks, clock.ns_per_tick_32);
+}
+
+void clock_delay_us(u32 us)
+{
+    u64 start = rdtsc(), ticks = clock_ns_to_ticks((u64)us * 1000);
+
+    while (rdtsc() - start < ticks)
+        cpu_relax();
+}

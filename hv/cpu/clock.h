@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Time: the TSC, calibrated against the 8254 (CPUID 15h lies on Bochs). Assumes an invariant TSC synchronous over
+ * CPUs, as emulators and current processors give; smp_start warns when it sees another.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+/* Calibrate TSC and LAPIC timer: 5 ms, more if disturbed. Boot processor, after apic_init. */
+void clock_init(void);
+
+/* TSC ticks a millisecond = frequency in kHz. */
+u64 clock_tsc_khz(void);
+
+/* Nanoseconds since clock_init (0 before); monotonic. */
+u64 clock_ns(void);
+
+/* Conversions between TSC ticks and nanoseconds; exact to 2^-32, no overflow within 100 years. */
+u64 clock_ns_to_ticks(u64 ns);
+u64 clock_ticks_to_ns(u64 ticks);
+
+/* Busy-wait; for hardware hand-shakes only. */
+void clock_delay_us(u32 us);

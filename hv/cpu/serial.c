@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * COM1, a 16550 (PC16550D data sheet), and the emulators' debug port.
+ *
+ * Output is polled: the transmitter holds 16 bytes, so it is filled by 16 whenever it has run empty. The receiver holds
+ * no more, 1.4 ms of a fast typist's or a pipe's work, so it is emptied into `input` by its interrupt, and by whoever
+ * waits for the transmitter.
+ */
+#include "hv/cpu/serial.h"
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/ioapic.h"
+#include "hv/cpu/traps.h"
+#include "hv/lib/bits.h"
+
+#define COM1 0x3F8
+#define UART_DATA (COM1 + 0) /* divisor low with LCR_DLAB */
+#define UART_IER (COM1 + 1)  /* divisor high with LCR_DLAB */
+#define IER_RX 0x01
+#define UART_FCR (COM1 + 2)
+#define FCR_ENABLE 0x01
+#define UART_LCR (COM1 + 3)
+#define LCR_8N1 0x03
+#define LCR_DLAB 0x80
+#define UART_MCR (COM1 + 4)
+#define MCR_DTR_RTS 0x03
+#define MCR_OUT2 0x08 /* on a PC: lets the interrupt out */
+#define UART_LSR (COM1 + 5)
+#define LSR_DATA 0x01
+#define LSR_EMPTY 0x20 /* transmitter's FIFO is empty */
+#define LSR_IDLE 0x40  /* and the last bit is out */
+#define UART_SCRATCH (COM1 + 7)
+#define UART_FIFO 16
+#define DIVISOR_115200 1
+#define COM1_PIN 4 /* of the I/O APIC */
+#define INPUT_SIZE 1024
+
+#define DEBUG_PORT 0xE9 /* reads as its own number where an emulator has it */
+
+/* Polls until a transmitter counts as stuck; a character takes 87 us, a poll of a real port 1 us. */
+#define PATIENCE 100000
+
+static bool has_uart, has_debug_port;
+static bool stuck; /* the transmitter was, when it was last tried: it is not waited for again until it moves */
+
+static struct {
+    bool busy; /* somebody empties the receiver; who finds it so leaves it to him */
+    u8 byte[INPUT_SIZE];
+    unsigned read, written; /* ever; written by the reader, and by who is busy */
+} input;
+
+/* Take what the receiver has. More than anybody reads is lost, as it would be in the chip. Any CPU, interrupt handlers
+ * and panics included. */
+static void receive(void)
+{
+    if (__atomic_exchange_n(&input.busy, true, __ATOMIC_ACQUIRE))
+        return;
+    while (inb(UART_LSR) & LSR_DATA) {
+        u8 byte = inb(UART_DATA);
+        unsigned written = input.written;
+
+        if (written - __atomic_load_n(&input.read, __ATOMIC_RELAXED) == INPUT_SIZE)
+            continue;
+        input.byte[written % INPUT_SIZE] = byte;
+        __atomic_store_n(&input.written, written + 1, __ATOMIC_RELEASE); /* after the byte */
+    }
+    __atomic_store_n(&input.busy, false, __ATOMIC_RELEASE);
+}
+
+static bool uart_wait(u8 condition)
+{
+    for (unsigned i = 0; i < (stuck ? 1 : PATIENCE); i++) {
+        u8 status = inb(UART_LSR);
+
+        if (status & condition)
+            return true;
+        if (status & LSR_DATA)
+            receive();
+    }
+    return false;
+}
+
+/* The scratch register is memory; an absent chip reads all ones. */
+static bool uart_probe(void)
+{
+    outb(UART_SCRATCH, 0x5A);
+    if (inb(UART_SCRATCH) != 0x5A)
+        return false;
+    outb(UART_SCRATCH, 0xA5);
+    return inb(UART_SCRATCH) == 0xA5;
+}
+
+static void uart_program(void)
+{
+    uart_wait(LSR_IDLE); /* the firmware's last words */
+    outb(UART_IER, 0);
+    outb(UART_LCR, LCR_DLAB);
+    outb(UART_DATA, DIVISOR_115200);
+    outb(UART_IER, 0);
+    outb(UART_LCR, LCR_8N1);
+    outb(UART_FCR, FCR_ENABLE);
+    outb(UART_MCR, MCR_DTR_RTS);
+}
+
+void serial_init(void)
+{
+    has_uart = uart_probe();
+    if (has_uart)
+        uart_program();
+    has_debug_port = inb(DEBUG_PORT) == DEBUG_PORT;
+}
+
+static void uart_write(const char *text, size_t len)
+{
+    unsigned room = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (room < 2) {
+            stuck = !uart_wait(LSR_EMPTY);
+            if (stuck)
+                return;
+            room = UART_FIFO;
+        }
+        if (text[i] == '\n') {
+            outb(UART_DATA, '\r');
+            room--;
+        }
+        outb(UART_DATA, (u8)text[i]);
+        room--;
+    }
+}
+
+void serial_write(const char *text, size_t len)
+{
+    if (has_uart)
+        uart_write(text, len);
+    for (size_t i = 0; has_debug_port && i < len; i++)
+        outb(DEBUG_PORT, (u8)text[i]);
+}
+
+void serial_flush(void)
+{
+    if (has_uart)
+        uart_wait(LSR_IDLE);
+}
+
+bool serial_interrupt_on(void)
+{
+    if (!has_uart || !ioapic_host_init())
+        return false;
+    irq_register(IRQ_SERIAL, receive);
+    if (!ioapic_route(COM1_PIN, IRQ_SERIAL, this_cpu()->apic_id))
+        return false;
+    outb(UART_MCR, MCR_DTR_RTS | MCR_OUT2);
+    outb(UART_IER, IER_RX);
+    return true;
+}
+
+int serial_read(void)
+{
+    if (has_uart)
+        receive();
+    if (__atomic_load_n(&input.written, __ATOMIC_ACQUIRE) == input.read)
+        return -1;
+    u8 byte = input.byte[input.read % INPUT_SIZE];
+
+    __atomic_store_n(&input.read, input.read + 1, __ATOMIC_RELEASE); /* after the byte is out */
+    return byte;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The local APICs of a VM on their bus: each vcpu's chip (lapic.h) behind the register page and the MSRs, and the
+ * messages between them.
+ *
+ * A chip belongs to its vcpu's CPU. What others send waits in its mailbox, written atomically, until the vcpu next
+ * looks.
+ */
+#pragma once
+
+#include "hv/bus.h"
+#include "hv/dev/lapic.h"
+
+struct vcpu;
+struct vm;
+
+/* Messages from other CPUs. */
+struct apic_mailbox {
+    bool any;      /* something below is set; written last, read first */
+    u64 vector[4]; /* edge-triggered fixed interrupts, one bit a vector */
+    u64 level[4];  /* level-triggered ones */
+    bool nmi, init;
+    u32 startup; /* 0x100 | page of a start-up IPI; 0: none */
+};
+
+struct apic {
+    struct lapic lapic;
+    struct vcpu *vcpu;
+    struct apic_mailbox mailbox;
+    int ended; /* level-triggered vector that a register write has just ended, for the I/O APIC; -1: none */
+};
+
+struct apic_bus {
+    struct device device;
+    struct vm *vm;
+    struct apic *apic; /* one a vcpu */
+};
+
+/* Create the chips of all vcpus of vm, become their interrupt source and claim the register page. Returns 0 or -errno.
+ */
+int apic_bus_init(struct apic_bus *bus, struct vm *vm);
+void apic_bus_fini(struct apic_bus *bus);
+
+/* A message from a device: to the mailboxes of those it is for. True if there was one. Any CPU. */
+bool apic_bus_send(struct apic_bus *bus, const struct lapic_ipi *message, bool level);

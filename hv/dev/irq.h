@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A VM's interrupt wiring, as its devices see it. Lines are numbered as in ACPI (global system interrupts): 0 to 15 are
+ * the ISA lines, wired to the 8259 pair and to the I/O APIC (line 0, the 8254, on pin 2); 16 to 19 are the PCI pins A
+ * to D, wired to the I/O APIC alone: INTA of slot n is line 16 + n % 4.
+ *
+ * Called with the VM's device_lock held, on any CPU.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+struct vm;
+
+#define IRQ_LINES 24
+#define IRQ_PCI 16
+
+/* Set the level of a line. Edge-triggered lines: raise, then lower. */
+void irq_line(struct vm *vm, unsigned line, bool level);
+
+/* A message-signalled interrupt: what a device would write to memory (SDM 3A "Message Signalled Interrupts"). Others
+ * than FEE00000h are dropped. */
+void irq_message(struct vm *vm, u64 address, u32 data);

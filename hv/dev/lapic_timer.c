@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The local APIC's timer (SDM 3A "APIC Timer"). A running count is kept as the host TSC value at which it reaches zero,
+ * so nothing has to be touched while it runs.
+ *
+ * Products stay below 2^64: a count is 32 bits, the divider at most 2^7, the TSC below 2^23 kHz.
+ */
+#include "hv/dev/lapic_timer.h"
+
+#include <assert.h>
+
+#include "hv/dev/lapic.h"
+#include "hv/lib/bits.h"
+
+#define NS_PER_MS 1000000ULL
+#define LONGEST_NS (BITS(31, 0) << 7)
+
+/* A periodic timer that is faster than this would leave its guest no time to run. */
+#define SHORTEST_PERIOD_NS 10000ULL
+
+static_assert(LAPIC_TIMER_HZ == 1000 * NS_PER_MS, "one count at divide by 1 is a nanosecond");
+
+static u64 now(const struct lapic *lapic)
+{
+    return lapic->env->now(lapic->ctx);
+}
+
+/* Rounded up, so that a timer is never early. */
+static u64 ns_to_ticks(const struct lapic *lapic, u64 ns)
+{
+    return (ns * lapic->tsc_khz + NS_PER_MS - 1) / NS_PER_MS;
+}
+
+/* Both mode bits at once are reserved; that acts as one-shot. */
+static u32 timer_mode(const struct lapic *lapic)
+{
+    return lapic->lvt[LVT_TIMER] & (LAPIC_TIMER_PERIODIC | LAPIC_TIMER_DEADLINE);
+}
+
+static bool is_deadline_mode(const struct lapic *lapic)
+{
+    return timer_mode(lapic) == LAPIC_TIMER_DEADLINE;
+}
+
+static bool is_periodic(const struct lapic *lapic)
+{
+    return timer_mode(lapic) == LAPIC_TIMER_PERIODIC;
+}
+
+/* Bits 3, 1 and 0 of the divide configuration: 2, 4, 8 ... 128, and 1. */
+static u64 divider(const struct lapic *lapic)
+{
+    unsigned code = (lapic->timer.divide & 3) | (lapic->timer.divide >> 1 & 4);
+
+    return 1ULL << ((code + 1) & 7);
+}
+
+void lapic_timer_reset(struct lapic *lapic)
+{
+    lapic->timer = (struct lapic_timer){ .deadline = LAPIC_NEVER };
+}
+
+static void start(struct lapic *lapic, u64 count)
+{
+    lapic->timer.deadline = count ? now(lapic) + ns_to_ticks(lapic, count * divider(lapic)) : LAPIC_NEVER;
+}
+
+/* Host TSC at which TSC-deadline mode fires: 0 if that is past. A guest may ask for the end of time, so the sum
+ * saturates. */
+static u64 tsc_deadline(const struct lapic *lapic)
+{
+    u64 host_now = now(lapic), guest_now = host_now + lapic->tsc_offset, left;
+
+    if (lapic->timer.tsc_deadline == 0)
+        return LAPIC_NEVER;
+    if (lapic->timer.tsc_deadline <= guest_now)
+        return 0;
+    left = lapic->timer.tsc_deadline - guest_now;
+    return left < LAPIC_NEVER - host_now ? host_now + left : LAPIC_NEVER;
+}
+
+/* A masked timer runs on, but has nothing to wake anybody for. */
+u64 lapic_deadline(const struct lapic *lapic)
+{
+    if (lapic->lvt[LVT_TIMER] & LAPIC_LVT_MASKED)
+        return LAPIC_NEVER;
+    return is_deadline_mode(lapic) ? tsc_deadline(lapic) : lapic->timer.deadline;
+}
+
+/* Stop the timer, or start its next period: a whole number of periods after the last one, in the future. */
+static void rearm(struct lapic *lapic, u64 at)
+{
+    struct lapic_timer *timer = &lapic->timer;
+    u64 period_ns = MAX(timer->initial_count * divider(lapic), SHORTEST_PERIOD_NS);
+    u64 period = MAX(ns_to_ticks(lapic, period_ns), 1ULL);
+
+    timer->tsc_deadline = 0;
+    if (is_periodic(lapic) && timer->initial_count)
+        timer->deadline += ((at - timer->deadline) / period + 1) * period;
+    else
+        timer->deadline = LAPIC_NEVER;
+}
+
+void lapic_expire(struct lapic *lapic, u64 tsc)
+{
+    bool armed = is_deadline_mode(lapic) ? lapic->timer.tsc_deadline : lapic->timer.deadline != LAPIC_NEVER;
+    bool due = is_deadline_mode(lapic) ? lapic->timer.tsc_deadline <= tsc + lapic->tsc_offset
+                                       : lapic->timer.deadline <= tsc;
+
+    if (!armed || !due)
+        return;
+    rearm(lapic, tsc);
+    if (!(lapic->lvt[LVT_TIMER] & LAPIC_LVT_MASKED))
+        lapic_accept(lapic, (u8)lapic->lvt[LVT_TIMER], false);
+}
+
+/* What came due under the old settings is delivered, or lost if masked, before they change. */
+void lapic_timer_write_lvt(struct lapic *lapic, u32 value)
+{
+    bool was_deadline_mode = is_deadline_mode(lapic);
+
+    lapic_expire(lapic, now(lapic));
+    lapic->lvt[LVT_TIMER] = value;
+    if (is_deadline_mode(lapic) != was_deadline_mode) {
+        lapic->timer.deadline = LAPIC_NEVER;
+        lapic->timer.tsc_deadline = 0;
+    }
+}
+
+void lapic_timer_write_initial_count(struct lapic *lapic, u32 value)
+{
+    if (is_deadline_mode(lapic))
+        return;
+    lapic_expire(lapic, now(lapic));
+    lapic->timer.initial_count = value;
+    start(lapic, value);
+}
+
+u64 lapic_timer_remaining(const struct lapic *lapic)
+{
+    u64 at = now(lapic);
+
+    if (lapic->timer.deadline == LAPIC_NEVER)
+        return LAPIC_NEVER;
+    return lapic->timer.deadline > at ? (lapic->timer.deadline - at) * NS_PER_MS / lapic->tsc_khz : 0;
+}
+
+void lapic_timer_resume(struct lapic *lapic, u64 remaining)
+{
+    if (remaining == LAPIC_NEVER)
+        lapic->timer.deadline = LAPIC_NEVER;
+    else
+        lapic->timer.deadline = now(lapic) + ns_to_ticks(lapic, MIN(remaining, LONGEST_NS));
+}
+
+u32 lapic_timer_read_current_count(struct lapic *lapic)
+{
+    u64 left;
+
+    lapic_expire(lapic, now(lapic));
+    left = lapic_timer_remaining(lapic);
+    if (is_deadline_mode(lapic) || left == LAPIC_NEVER)
+        return 0;
+    left = (left + divider(lapic) - 1) / divider(lapic);
+    return (u32)MIN(left, (u64)lapic->timer.initial_count);
+}
+
+/* A running count goes on from where it is, at the new rate. */
+void lapic_timer_write_divide(struct lapic *lapic, u32 value)
+{
+    u32 count = lapic_timer_read_current_count(lapic);
+
+    lapic->timer.divide = value;
+    if (lapic->timer.deadline != LAPIC_NEVER)
+        start(lapic, count);
+}
+
+u64 lapic_timer_read_tsc_deadline(struct lapic *lapic)
+{
+    lapic_expire(lapic, now(lapic));
+    return lapic->timer.tsc_deadline;
+}
+
+void lapic_timer_write_tsc_deadline(struct lapic *lapic, u64 value)
+{
+    if (is_deadline_mode(lapic))
+        lapic->timer.tsc_deadline = value;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's PCI bus: configuration mechanism #1, a host bridge in slot 0, and up to 31 further devices of one function
+ * each (PCI Local Bus 3.0). Functions have 32-bit memory BARs, capabilities, INTA and MSI-X.
+ *
+ * A function's configuration space is two arrays: what it says, and which bits a guest may write. BARs get their place
+ * when the function is added, as firmware would do it; the guest may move them. A BAR is on the VM's MMIO bus only
+ * while the memory-enable bit is set and nobody else is there. All calls with the VM's device_lock held, or before it
+ * runs.
+ */
+#pragma once
+
+#include "hv/bus.h"
+
+struct reader;
+struct vm;
+struct writer;
+
+#define PCI_SLOTS 32
+#define PCI_BARS 6
+#define PCI_MSIX_MAX 8 /* vectors a function */
+
+/* Where BARs are put. */
+#define PCI_WINDOW_BASE 0xE0000000U
+#define PCI_WINDOW_END 0xFEC00000U
+
+/* Offsets in configuration space. */
+enum pci_register {
+    PCI_VENDOR_ID = 0x00,
+    PCI_DEVICE_ID = 0x02,
+    PCI_COMMAND = 0x04,
+    PCI_STATUS = 0x06,
+    PCI_REVISION = 0x08,
+    PCI_CLASS = 0x09, /* programming interface, subclass, class */
+    PCI_HEADER_TYPE = 0x0E,
+    PCI_BAR0 = 0x10,
+    PCI_SUBSYSTEM_VENDOR_ID = 0x2C,
+    PCI_SUBSYSTEM_ID = 0x2E,
+    PCI_CAPABILITIES = 0x34,
+    PCI_INTERRUPT_LINE = 0x3C,
+    PCI_INTERRUPT_PIN = 0x3D,
+    PCI_FIRST_CAPABILITY = 0x40,
+};
+
+#define PCI_COMMAND_MEMORY 0x0002
+#define PCI_COMMAND_MASTER 0x0004
+#define PCI_COMMAND_INTX_DISABLE 0x0400
+#define PCI_STATUS_INTERRUPT 0x0008
+#define PCI_STATUS_CAPABILITIES 0x0010
+
+#define PCI_CAP_VENDOR 0x09
+#define PCI_CAP_MSIX 0x11
+#define MSIX_CONTROL 2 /* offset in the capability */
+#define MSIX_CONTROL_MASK 0x4000
+#define MSIX_CONTROL_ENABLE 0x8000
+#define MSIX_ENTRY_MASKED 1
+
+struct pci_function;
+
+/* What the concrete device does. */
+struct pci_ops {
+    const char *name;
+    u16 version; /* of the saved state of save and load */
+    void (*bar_io)(struct pci_function *function, unsigned bar, struct io *io);
+    /* Optional: before configuration space is read at an offset, and after it or a command bit was written. */
+    void (*config_access)(struct pci_function *function, unsigned offset, unsigned size, bool write);
+    void (*reset)(struct pci_function *function);
+    int (*save)(struct pci_function *function, struct writer *writer);
+    int (*load)(struct pci_function *function, struct reader *reader);
+};
+
+struct pci_bar {
+    u32 size; /* a power of two; 0: there is no such BAR */
+    u32 base; /* where it is on the bus */
+    bool mapped;
+};
+
+struct msix_entry {
+    u64 address;
+    u32 data, control;
+};
+
+struct pci_msix {
+    u8 capability; /* offset; 0: none */
+    u8 bar;        /* table and pending bits */
+    u16 vectors;
+    struct msix_entry entry[PCI_MSIX_MAX];
+    u64 pending; /* a bit a vector */
+};
+
+/* Embedded first in a device's own struct. */
+struct pci_function {
+    struct device device; /* on the MMIO bus: region n is BAR n */
+    const struct pci_ops *ops;
+    struct pci_bus *bus;
+    unsigned slot;
+    u8 config[256], writable[256];
+    u8 last_capability, next_capability; /* offsets: of the last one added, of free space */
+    struct pci_bar bar[PCI_BARS];
+    struct pci_msix msix;
+    bool intx; /* wants its line */
+};
+
+struct pci_bus {
+    struct device device;
+    struct vm *vm;
+    u32 address;     /* the register at CF8h */
+    u32 next_bar;    /* free space for BARs begins here */
+    u32 asserted[4]; /* slots that assert each line, a bit a slot */
+    struct pci_function *slot[PCI_SLOTS];
+    struct pci_function bridge;
+};
+
+/* Create the bus with its host bridge and claim the configuration ports. Returns 0 or bus_add's error. */
+int pci_bus_init(struct pci_bus *bus, struct vm *vm);
+
+/* Describe a function: identity and class (24 bits); then BARs, capabilities; then it is added to the bus. */
+void pci_function_init(struct pci_function *function, const struct pci_ops *ops, u16 vendor, u16 device,
+                       u32 class_code);
+
+/* Give it memory BAR n of `size` bytes, a power of two from 4 KiB on. */
+void pci_add_bar(struct pci_function *function, unsigned n, u32 size);
+
+/* Append a capability of `size` bytes, the two of its head included; returns its offset. The rest is the caller's to
+ * fill. */
+unsigned pci_add_capability(struct pci_function *function, u8 id, unsigned size);
+
+/* Give it MSI-X with `vectors` vectors, table and pending bits being alone in BAR `bar`. */
+void pci_add_msix(struct pci_function *function, unsigned bar, unsigned vectors);
+
+/* Plug it in. Its BARs get their addresses. */
+void pci_bus_add(struct pci_bus *bus, unsigned slot, struct pci_function *function);
+
+/* Level of its interrupt pin. */
+void pci_intx(struct pci_function *function, bool level);
+
+/* Is MSI-X in use, so that there is no INTx? */
+bool pci_msix_enabled(const struct pci_function *function);
+
+/* Send the message of a vector, or keep it pending while that is masked. Others than the function's vectors: nothing.
+ */
+void pci_msix_send(struct pci_function *function, unsigned vector);
+
+/* May it access memory? */
+bool pci_is_master(const struct pci_function *function);
+
+/* Little-endian fields of configuration space. */
+u32 pci_config_get(const struct pci_function *function, unsigned offset, unsigned size);
+void pci_config_set(struct pci_function *function, unsigned offset, unsigned size, u32 value);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv/dev/platform.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/cpu/rtc.h"
+#include "hv/sched.h"
+
+/* Slots of the PCI bus; 0 is the host bridge. */
+enum { SLOT_NET = 1, SLOT_RNG = 2 };
+
+/* The configured address, or one that is always the same for a name: 52:54:00 and three bytes of its FNV-1a hash. */
+static void mac_choose(const struct vm *vm, u8 mac[MAC_LEN])
+{
+    static const u8 none[MAC_LEN];
+    u32 hash = 0x811C9DC5;
+
+    memcpy(mac, vm->mac, MAC_LEN);
+    if (memcmp(mac, none, MAC_LEN))
+        return;
+    for (const char *c = vm->name; *c; c++)
+        hash = (hash ^ (u8)*c) * 0x01000193;
+    memcpy(mac, (u8[]){ 0x52, 0x54, 0x00, (u8)(hash >> 16), (u8)(hash >> 8), (u8)hash }, MAC_LEN);
+}
+
+static int attach_pci(struct platform *platform, struct vm *vm)
+{
+    u8 mac[MAC_LEN];
+    int err = pci_bus_init(&platform->pci, vm);
+
+    if (err)
+        return err;
+    mac_choose(vm, mac);
+    virtio_net_init(&platform->net, vm, &platform->pci, SLOT_NET, mac);
+    virtio_rng_init(&platform->rng, vm, &platform->pci, SLOT_RNG);
+    return 0;
+}
+
+/* In the order in which a saved VM is loaded: time first, then what the others signal to. */
+static int attach_chips(struct platform *platform, struct vm *vm)
+{
+    int err;
+
+    timers_init(&platform->timers, vm);
+    err = apic_bus_init(&platform->apics, vm);
+    if (!err)
+        err = irq_wiring_init(&platform->irq, vm, &platform->apics);
+    if (!err)
+        err = pit_init(&platform->pit, vm);
+    if (!err)
+        err = cmos_init(&platform->cmos, vm);
+    if (!err)
+        err = acpi_pm_init(&platform->pm, vm);
+    pvclock_init(&platform->pvclock, vm);
+    if (!err)
+        err = console_init(&platform->console, vm);
+    if (!err)
+        err = verdict_init(&platform->verdict, vm);
+    if (!err)
+        err = attach_pci(platform, vm);
+    return err;
+}
+
+static int attach(struct vm *vm)
+{
+    struct platform *platform = calloc(1, sizeof(*platform));
+
+    if (!platform)
+        return -ENOMEM;
+    vm->platform = platform;
+    return attach_chips(platform, vm);
+}
+
+static void detach(struct vm *vm)
+{
+    struct platform *platform = vm->platform;
+
+    if (!platform)
+        return;
+    /* Attaching may have failed before these were there. */
+    if (platform->net.vm)
+        virtio_net_fini(&platform->net);
+    if (platform->rng.vm)
+        virtio_rng_fini(&platform->rng);
+    apic_bus_fini(&platform->apics);
+    free(platform);
+}
+
+static size_t read_console(struct vm *vm, u64 *from, char *buffer, size_t room)
+{
+    return console_read(&((struct platform *)vm->platform)->console, from, buffer, room);
+}
+
+static size_t write_console(struct vm *vm, const char *bytes, size_t len)
+{
+    return console_input(&((struct platform *)vm->platform)->console, bytes, len);
+}
+
+static const struct vm_platform_ops platform_ops = {
+    .attach = attach,
+    .detach = detach,
+    .console_read = read_console,
+    .console_write = write_console,
+};
+
+void platform_devices_init(void)
+{
+    rtc_init();
+    pvclock_register();
+    vm_set_platform(&platform_ops);
+    sched_add_host_work(timers_poll);
+    sched_add_host_work(virtio_rng_poll);
+    sched_add_host_work(virtio_net_poll);
+}

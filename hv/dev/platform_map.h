@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where a guest finds its chips, and on which lines: what the chips claim and what the ACPI tables say. Numbers only,
+ * so that it can be included by both.
+ */
+#pragma once
+
+/* I/O APIC. MADT: id 0, lines from 0; overrides: ISA 0 is line 2 (edge, high), the SCI is level, high. */
+#define IOAPIC_BASE 0xFEC00000ULL
+#define IOAPIC_ID 0
+#define PIT_GSI 2
+
+/* Fixed ACPI hardware (FADT). There is no SMI command port: the machine is in ACPI mode from the start (SCI_EN reads as
+ * 1). */
+#define ACPI_SCI 9
+#define ACPI_PM1A_EVENT_PORT 0x600 /* status, then enable: 4 bytes */
+#define ACPI_PM1A_CONTROL_PORT 0x604
+#define ACPI_PM_TIMER_PORT 0x608
+#define ACPI_PM_TIMER_BITS 24 /* so without TMR_VAL_EXT */
+#define ACPI_SLP_TYP_S5 5     /* DSDT \_S5_: what to write into SLP_TYP to power off */
+
+/* FADT reset register: an I/O port, one byte. */
+#define RESET_PORT 0xCF9
+#define RESET_VALUE 6
+
+/* RTC: the century's place in CMOS memory (FADT CENTURY). */
+#define CMOS_CENTURY 0x32
+
+/* ISA lines. */
+#define PIT_LINE 0
+#define SERIAL_LINE 4
+#define RTC_LINE 8

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv/dev/pvclock.h"
+
+#include <errno.h>
+
+#include "hv/cpu/rtc.h"
+#include "hv/dev/platform.h"
+#include "hv/lib/bits.h"
+#include "hv/lib/stream.h"
+#include "hv/msr.h"
+#include "hv/vm.h"
+
+#define VERSION 1
+#define NS_PER_SECOND 1000000000ULL
+
+#define MSR_KVM_WALL_CLOCK_OLD 0x11
+#define MSR_KVM_SYSTEM_TIME_OLD 0x12
+#define MSR_KVM_WALL_CLOCK 0x4B564D00
+#define MSR_KVM_SYSTEM_TIME 0x4B564D01
+#define SYSTEM_TIME_ENABLE BIT(0)
+#define SYSTEM_TIME_RESERVED BIT(1)
+
+static struct pvclock *pvclock_of(const struct vcpu *vcpu)
+{
+    return &platform_of(vcpu->vm)->pvclock;
+}
+
+/*
+ * The guest reads version, contents, version; the barriers keep our writes in that order for a reader on another CPU.
+ * Memory that isn't RAM was refused when the guest named it.
+ */
+static void write_versioned(struct vm *vm, gpa_t gpa, u32 version, const void *body, u64 len)
+{
+    u32 odd = version - 1;
+
+    guest_write(&vm->mem, gpa, &odd, sizeof(odd));
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    guest_write(&vm->mem, gpa + sizeof(version), body, len);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    guest_write(&vm->mem, gpa, &version, sizeof(version));
+}
+
+void pvclock_update(struct vcpu *vcpu)
+{
+    struct pvclock *pvclock = pvclock_of(vcpu);
+    const struct timers *timers = &platform_of(vcpu->vm)->timers;
+    u64 msr = pvclock->system_time[vcpu->id];
+
+    if (!(msr & SYSTEM_TIME_ENABLE))
+        return;
+    struct pvclock_time time = {
+        .version = pvclock->version[vcpu->id] += 2,
+        .tsc_timestamp = timers->tsc + vcpu->tsc_offset,
+        .system_time = timers->ns,
+        .tsc_to_system_mul = timers->scale.mul,
+        .tsc_shift = timers->scale.shift,
+        .flags = PVCLOCK_TSC_STABLE,
+    };
+
+    write_versioned(vcpu->vm, msr & ~SYSTEM_TIME_ENABLE, time.version, &time.pad0, sizeof(time) - sizeof(time.version));
+}
+
+/* Asked for by the write; not kept up to date, as wall time is VM time plus a constant. */
+static int write_wall_clock(struct pvclock *pvclock, gpa_t gpa)
+{
+    u64 start = rtc_now_ns() - timers_now(&platform_of(pvclock->vm)->timers);
+    struct pvclock_wall wall = { .sec = (u32)(start / NS_PER_SECOND), .nsec = (u32)(start % NS_PER_SECOND) };
+    u32 version;
+
+    if (gpa & 3 || guest_read(&pvclock->vm->mem, gpa, &version, sizeof(version)) ||
+        !guest_mem_valid(&pvclock->vm->mem, gpa, sizeof(wall)))
+        return -EINVAL;
+    pvclock->wall_clock = gpa;
+    write_versioned(pvclock->vm, gpa, (version | 1) + 1, &wall.sec, sizeof(wall) - sizeof(wall.version));
+    return 0;
+}
+
+static int write_system_time(struct vcpu *vcpu, u64 value)
+{
+    struct pvclock *pvclock = pvclock_of(vcpu);
+    gpa_t gpa = value & ~SYSTEM_TIME_ENABLE;
+
+    if (value & SYSTEM_TIME_RESERVED ||
+        (value & SYSTEM_TIME_ENABLE && !guest_mem_valid(&vcpu->vm->mem, gpa, sizeof(struct pvclock_time))))
+        return -EINVAL;
+    pvclock->system_time[vcpu->id] = value;
+    pvclock_update(vcpu);
+    return 0;
+}
+
+static int pvclock_read_msr(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_OLD: *value = pvclock_of(vcpu)->wall_clock; return 0;
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_OLD: *value = pvclock_of(vcpu)->system_time[vcpu->id]; return 0;
+    default: return -ENOENT;
+    }
+}
+
+static int pvclock_write_msr(struct vcpu *vcpu, u32 msr, u64 value)
+{
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_OLD: return write_wall_clock(pvclock_of(vcpu), value);
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_OLD: return write_system_time(vcpu, value);
+    default: return -ENOENT;
+    }
+}
+
+static const struct msr_hook hook = {
+    .read = pvclock_read_msr,
+    .write = pvclock_write_msr,
+    .tsc_changed = pvclock_update,
+};
+
+void pvclock_register(void)
+{
+    msr_set_hook(&hook);
+}
+
+/* --- As a device: the registers --- */
+
+static void pvclock_io(struct device *device, unsigned region, struct io *io)
+{
+    (void)device;
+    (void)region;
+    (void)io;
+}
+
+static void pvclock_reset(struct device *device)
+{
+    struct pvclock *pvclock = (struct pvclock *)device;
+
+    pvclock->wall_clock = 0;
+    for (u32 i = 0; i < pvclock->vm->nr_vcpus; i++)
+        pvclock->system_time[i] = 0;
+}
+
+static int pvclock_save(struct device *device, struct writer *writer)
+{
+    const struct pvclock *pvclock = (struct pvclock *)device;
+
+    put_u16(writer, VERSION);
+    put_u64(writer, pvclock->wall_clock);
+    for (u32 i = 0; i < pvclock->vm->nr_vcpus; i++) {
+        put_u64(writer, pvclock->system_time[i]);
+        put_u32(writer, pvclock->version[i]);
+    }
+    return writer->overflow ? -ENOSPC : 0;
+}
+
+/* The structures in memory are written by pvclock_update, when the vcpus' TSC offsets are known as well. */
+static int pvclock_load(struct device *device, struct reader *reader)
+{
+    struct pvclock *pvclock = (struct pvclock *)device;
+    int err = get_version(reader, VERSION);
+
+    if (err)
+        return err;
+    pvclock->wall_clock = get_u64(reader);
+    for (u32 i = 0; i < pvclock->vm->nr_vcpus; i++) {
+        u64 msr = get_u64(reader);
+
+        pvclock->version[i] = get_u32(reader);
+        if (reader->truncated || msr & SYSTEM_TIME_RESERVED ||
+            (msr & SYSTEM_TIME_ENABLE &&
+             !guest_mem_valid(&pvclock->vm->mem, msr & ~SYSTEM_TIME_ENABLE, sizeof(struct pvclock_time))))
+            return -EINVAL;
+        pvclock->system_time[i] = msr;
+    }
+    return 0;
+}
+
+static const struct device_ops ops = {
+    .name = "pvclock",
+    .version = VERSION,
+    .io = pvclock_io,
+    .reset = pvclock_reset,
+    .save = pvclock_save,
+    .load = pvclock_load,
+};
+
+void pvclock_init(struct pvclock *pvclock, struct vm *vm)
+{
+    pvclock->device.ops = &ops;
+    pvclock->vm = vm;
+    vm_add_device(vm, &pvclock->device);
+}

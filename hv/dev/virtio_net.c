@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Frames and life cycle of the network card. */
+#include "hv/dev/virtio_net.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/smp.h"
+#include "hv/dev/virtio_net_ctrl.h"
+#include "hv/lib/bits.h"
+#include "hv/lib/panic.h"
+#include "hv/lib/stream.h"
+#include "hv/vm.h"
+
+#define CLASS_ETHERNET 0x020000
+#define QUEUE_SIZE 256
+#define HDR_SIZE sizeof(struct virtio_net_hdr)
+#define ETHERNET_HEADER 14
+
+/* struct virtio_net_config: mac, status, max_virtqueue_pairs, mtu. */
+#define CONFIG_STATUS MAC_LEN
+#define CONFIG_PAIRS 8
+#define CONFIG_MTU 10
+#define CONFIG_SIZE 12
+
+/* Bytes of a frame that are copied, so that the switch judges and forwards the same headers. */
+#define HEADER_COPY 256
+
+#define TX_BUDGET 64 /* frames of one device in a round */
+
+_Static_assert(sizeof(struct virtio_net_hdr) == 12, "virtio 1.2, 5.1.6: with num_buffers, as VERSION_1 has it");
+
+static struct list devices = { &devices, &devices };
+
+static struct virtio_net *net_of(struct virtio *virtio)
+{
+    return (struct virtio_net *)virtio;
+}
+
+static struct virtqueue *queue_of(struct virtio_net *net, enum virtio_net_queue queue)
+{
+    return &net->virtio.queue[queue];
+}
+
+/* --- From the guest ---------------------------------------------------------------------------------------- */
+
+/* Scratch of the frame that is being sent; host loop, one at a time. */
+static struct {
+    struct virtqueue_chain chain;
+    struct frame frame;
+    u8 header[HEADER_COPY];
+    u8 bounce[FRAME_MAX]; /* frames in too many pieces */
+} tx;
+
+/* Point frame parts at the rest of the chain, from `skip` bytes on. False: more pieces than a frame can have. */
+static bool parts_map(struct virtio_net *net, u32 skip)
+{
+    for (unsigned i = 0; i < tx.chain.nr_read; i++) {
+        gpa_t gpa = tx.chain.part[i].addr;
+        u64 len = tx.chain.part[i].len, step;
+
+        step = MIN((u64)skip, len);
+        skip -= (u32)step;
+        for (gpa += step, len -= step; len; gpa += step, len -= step) {
+            const void *data = guest_ptr(&net->vm->mem, gpa, len, &step);
+
+            if (!data || tx.frame.nr_parts == FRAME_PARTS)
+                return false;
+            tx.frame.part[tx.frame.nr_parts++] = (struct frame_part){ data, (u32)step };
+        }
+    }
+    return true;
+}
+
+/* The headers are copied, the rest stays where it is; unless it is in too many pieces, then all is copied. */
+static void frame_map(struct virtio_net *net)
+{
+    struct virtqueue *vq = queue_of(net, VIRTIO_NET_TX);
+    u32 copied = virtqueue_read(vq, &tx.chain, HDR_SIZE, tx.header, MIN(tx.frame.len, HEADER_COPY));
+
+    tx.frame.part[0] = (struct frame_part){ tx.header, copied };
+    tx.frame.nr_parts = 1;
+    if (parts_map(net, HDR_SIZE + copied))
+        return;
+    virtqueue_read(vq, &tx.chain, HDR_SIZE, tx.bounce, tx.frame.len);
+    tx.frame.part[0] = (struct frame_part){ tx.bounce, tx.frame.len };
+    tx.frame.nr_parts = 1;
+}
+
+/* Is what the driver says of its frame possible, and negotiated? */
+static bool offload_valid(const struct virtio *virtio, const struct virtio_net_hdr *hdr, u32 len)
+{
+    bool partial = hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+
+    if (partial && (!virtio_has(virtio, VIRTIO_NET_F_CSUM) || hdr->csum_start < ETHERNET_HEADER ||
+                    (u32)hdr->csum_start + hdr->csum_offset + 2 > len))
+        return false;
+    switch (hdr->gso_type) {
+    case VIRTIO_NET_HDR_GSO_NONE: return true;
+    case VIRTIO_NET_HDR_GSO_TCPV4:
+        return partial && hdr->gso_size && hdr->hdr_len <= len && virtio_has(virtio, VIRTIO_NET_F_HOST_TSO4);
+    case VIRTIO_NET_HDR_GSO_TCPV6:
+        return partial && hdr->gso_size && hdr->hdr_len <= len && virtio_has(virtio, VIRTIO_NET_F_HOST_TSO6);
+    default: return false;
+    }
+}
+
+/* Make tx.frame of tx.chain. False: it is no frame. */
+static bool frame_make(struct virtio_net *net)
+{
+    struct virtio_net_hdr hdr;
+
+    if (virtqueue_read(queue_of(net, VIRTIO_NET_TX), &tx.chain, 0, &hdr, HDR_SIZE) != HDR_SIZE)
+        return false;
+    tx.frame = (struct frame){ .len = tx.chain.read_len - HDR_SIZE };
+    if (tx.frame.len < ETHERNET_HEADER || tx.frame.len > FRAME_MAX || !offload_valid(&net->virtio, &hdr, tx.frame.len))
+        return false;
+    if (hdr.gso_type == VIRTIO_NET_HDR_GSO_NONE && tx.frame.len > VIRTIO_NET_MTU + ETHERNET_HEADER + 4)
+        return false; /* with a VLAN tag that is the longest frame */
+    if (hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+        tx.frame.offload = (struct frame_offload){
+            .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+            .gso_type = hdr.gso_type,
+            .header_len = hdr.hdr_len,
+            .gso_size = hdr.gso_size,
+            .csum_start = hdr.csum_start,
+            .csum_offset = hdr.csum_offset,
+        };
+    frame_map(net);
+    return true;
+}
+
+/* Give the switch the next frame. False: there is none, or the device is not what it was any more. */
+static bool transmit_one(struct virtio_net *net)
+{
+    struct virtqueue *vq = queue_of(net, VIRTIO_NET_TX);
+    u32 epoch = net->virtio.epoch;
+
+    if (!virtio_live(&net->virtio, VIRTIO_NET_TX) || !virtqueue_pop(vq, &tx.chain))
+        return false;
+    if (tx.chain.nr_parts > tx.chain.nr_read) {
+        virtqueue_fail(vq, "transmit request has a writable buffer");
+        return false;
+    }
+    if (!frame_make(net)) {
+        net->malformed++;
+    } else if (net->virtio.config[CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) {
+        spin_unlock(&net->vm->device_lock);
+        switch_input(&net->port, &tx.frame);
+        spin_lock(&net->vm->device_lock);
+        if (epoch != net->virtio.epoch)
+            return false;
+    }
+    virtqueue_push(vq, tx.chain.head, 0);
+    return true;
+}
+
+/* Enough for this turn, or no room on the wire: what waits is safe in the guest's ring. */
+static bool transmit_pauses(unsigned sent)
+{
+    return sent == TX_BUDGET || switch_congested();
+}
+
+/* Send what waits. True if there is more. While we look by ourselves the driver need not tell us. */
+static bool transmit(struct virtio_net *net)
+{
+    struct virtqueue *vq = queue_of(net, VIRTIO_NET_TX);
+    unsigned sent = 0;
+    bool more;
+
+    virtqueue_notify_off(vq);
+    do {
+        while (!transmit_pauses(sent) && transmit_one(net))
+            sent++;
+        more = transmit_pauses(sent) || virtqueue_notify_on(vq);
+    } while (more && !transmit_pauses(sent) && virtio_live(&net->virtio, VIRTIO_NET_TX));
+    virtio_complete(&net->virtio, VIRTIO_NET_TX);
+    return more && virtio_live(&net->virtio, VIRTIO_NET_TX);
+}
+
+/* --- To the guest ------------------------------------------------------------------------------------------ */
+
+/* Where in a frame we are. */
+struct cursor {
+    const struct frame *frame;
+    unsigned part;
+    u32 offset;
+};
+
+/* Copy the next `len` bytes of the frame to the chain, from `at` on. */
+static void chain_fill(struct virtqueue *vq, const struct virtqueue_chain *chain, u32 at, struct cursor *cursor,
+                       u32 len)
+{
+    while (len) {
+        const struct frame_part *part = &cursor->frame->part[cursor->part];
+        u32 step = MIN(len, part->len - cursor->offset);
+
+        virtqueue_write(vq, chain, at, (const u8 *)part->data + cursor->offset, step);
+        at += step;
+        len -= step;
+        cursor->offset += step;
+        if (cursor->offset == part->len) {
+            cursor->part++;
+            cursor->offset = 0;
+        }
+    }
+}
+
+/* Is there nothing in the frame that the driver did not agree to? Checksums known to be right are just not mentioned.
+ */
+static bool offload_negotiated(const struct virtio *virtio, const struct frame_offload *offload)
+{
+    if (offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && !virtio_has(virtio, VIRTIO_NET_F_GUEST_CSUM))
+        return false;
+    switch (offload->gso_type) {
+    case VIRTIO_NET_HDR_GSO_NONE: return true;
+    case VIRTIO_NET_HDR_GSO_TCPV4: return virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO4);
+    case VIRTIO_NET_HDR_GSO_TCPV6: return virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO6);
+    default: return false;
+    }
+}
+
+static void header_write(struct virtio_net *net, const struct virtqueue_chain *chain,
+                         const struct frame_offload *offload, u16 buffers)
+{
+    bool checksums = virtio_has(&net->virtio, VIRTIO_NET_F_GUEST_CSUM);
+    struct virtio_net_hdr hdr = {
+        .flags = checksums ? offload->flags : 0,
+        .gso_type = offload->gso_type,
+        .hdr_len = offload->header_len,
+        .gso_size = offload->gso_size,
+        .csum_start = offload->csum_start,
+        .csum_offset = offload->csum_offset,
+        .num_buffers = buffers,
+    };
+
+    virtqueue_write(queue_of(net, VIRTIO_NET_RX), chain, 0, &hdr, HDR_SIZE);
+}
+
+/* Fill as many buffers as the frame needs and the features allow. Returns how many, 0: none was used. */
+static u16 buffers_fill(struct virtio_net *net, const struct frame *frame)
+{
+    static struct virtqueue_chain first, further; /* host loop only */
+    struct virtqueue *vq = queue_of(net, VIRTIO_NET_RX);
+    struct cursor cursor = { .frame = frame };
+    u32 left = frame->len;
+    u16 count = 0;
+
+    while (left) {
+        struct virtqueue_chain *chain = count ? &further : &first;
+        u32 header = count ? 0 : HDR_SIZE;
+
+        if (!virtqueue_pop(vq, chain))
+            goto none;
+        count++;
+        if (chain->read_len || chain->write_len <= header) {
+            virtqueue_fail(vq, "receive buffer is not writable or too small");
+            goto none;
+        }
+        u32 step = MIN(left, chain->write_len - header);
+
+        if (step < left && !virtio_has(&net->virtio, VIRTIO_NET_F_MRG_RXBUF))
+            goto none;
+        chain_fill(vq, chain, header, &cursor, step);
+        virtqueue_push(vq, chain->head, header + step);
+        left -= step;
+    }
+    header_write(net, &first, &frame->offload, count);
+    return count;
+
+none:
+    virtqueue_rollback(vq, count);
+    return 0;
+}
+
+static bool receive(struct virtio_net *net, const struct frame *frame)
+{
+    if (net->paused || !virtio_live(&net->virtio, VIRTIO_NET_RX) ||
+        !(net->virtio.config[CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) ||
+        !offload_negotiated(&net->virtio, &frame->offload))
+        return false;
+    /* Not wanted is not lost. */
+    if (!virtio_net_filter_passes(net, frame->part[0].data)) {
+        net->filtered++;
+        return true;
+    }
+    if (!buffers_fill(net, frame)) {
+        virtio_check(&net->virtio, VIRTIO_NET_RX);
+        return false;
+    }
+    virtqueue_publish(queue_of(net, VIRTIO_NET_RX));
+    net->received = true;
+    return true;
+}
+
+static bool deliver(struct port *port, const struct frame *frame)
+{
+    struct virtio_net *net = container_of(port, struct virtio_net, port);
+
+    spin_lock(&net->vm->device_lock);
+    bool taken = receive(net, frame);
+    spin_unlock(&net->vm->device_lock);
+    return taken;
+}
+
+/* --- The host loop's turn ---------------------------------------------------------------------------------- */
+
+/* What the switch may give us depends on what the driver has agreed to. */
+static void port_update(struct virtio_net *net)
+{
+    const struct virtio *virtio = &net->virtio;
+
+    net->port.offload_csum = virtio_has(virtio, VIRTIO_NET_F_GUEST_CSUM);
+    net->port.offload_tso = virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO4) && virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO6);
+}
+
+/* Serve the queues that have something to do. True if it wants another turn at once. */
+static bool serve(struct virtio_net *net)
+{
+    u32 more = 0;
+
+    if (net->paused || !__atomic_load_n(&net->pending, __ATOMIC_RELAXED))
+        return false;
+    spin_lock(&net->vm->device_lock);
+    u32 pending = __atomic_exchange_n(&net->pending, 0, __ATOMIC_ACQUIRE);
+
+    port_update(net);
+    if (pending & BIT(VIRTIO_NET_RX)) /* we look for buffers when a frame comes */
+        virtqueue_notify_off(queue_of(net, VIRTIO_NET_RX));
+    if (pending & BIT(VIRTIO_NET_CTRL))
+        more |= virtio_net_control(net) ? BIT(VIRTIO_NET_CTRL) : 0;
+    if (pending & BIT(VIRTIO_NET_TX))
+        more |= transmit(net) ? BIT(VIRTIO_NET_TX) : 0;
+    __atomic_fetch_or(&net->pending, more, __ATOMIC_RELAXED);
+    spin_unlock(&net->vm->device_lock);
+    return more != 0;
+}
+
+/* One interrupt for all frames of the round. */
+static void interrupt(struct virtio_net *net)
+{
+    if (!net->received)
+        return;
+    spin_lock(&net->vm->device_lock);
+    net->received = false;
+    virtio_complete(&net->virtio, VIRTIO_NET_RX);
+    spin_unlock(&net->vm->device_lock);
+}
+
+u64 virtio_net_poll(void)
+{
+    bool more = false;
+
+    list_for_each (node, &devices)
+        more |= serve(container_of(node, struct virtio_net, node));
+    list_for_each (node, &devices)
+        interrupt(container_of(node, struct virtio_net, node));
+    return more ? rdtsc() : ~0ULL;
+}
+
+/* --- Device ------------------------------------------------------------------------------------------------ */
+
+/* Virtio 1.2, 5.1.3.1 "Feature bit requirements", as far as we offer them. */
+static bool features_valid(u64 features)
+{
+    static const struct {
+        u64 any, need;
+    } requirement[] = {
+        { VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_CSUM },
+        { VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_F_CSUM },
+        { VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_GUEST_ANNOUNCE | VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(requirement); i++)
+        if (features & requirement[i].any && !(features & requirement[i].need))
+            return false;
+    return true;
+}
+
+static void notify(struct virtio *virtio, unsigned queue)
+{
+    /* Release is not needed: the rings are read under the lock that we hold. */
+    __atomic_fetch_or(&net_of(virtio)->pending, BIT(queue), __ATOMIC_RELAXED);
+    if (queue != VIRTIO_NET_RX) /* buffers are found when a frame comes */
+        cpu_kick(0);
+}
+
+static void reset(struct virtio *virtio)
+{
+    struct virtio_net *net = net_of(virtio);
+
+    virtio_net_filter_reset(net);
+    virtio->config[CONFIG_STATUS] &= (u8)~VIRTIO_NET_S_ANNOUNCE;
+}
+
+static void save(struct virtio *virtio, struct writer *w)
+{
+    const struct virtio_net_filter *filter = &net_of(virtio)->filter;
+
+    put_bytes(w, net_of(virtio)->port.mac, MAC_LEN);
+    put_bytes(w, filter->mac, MAC_LEN);
+    put_u8(w, filter->promiscuous);
+    put_u8(w, filter->all_multicast);
+    put_u32(w, filter->count);
+    for (u32 i = 0; i < filter->count; i++)
+        put_bytes(w, filter->address[i], MAC_LEN);
+}
+
+/* The address that was configured here gives way to that of the card that came. */
+static int load(struct virtio *virtio, struct reader *r)
+{
+    struct virtio_net *net = net_of(virtio);
+    struct virtio_net_filter filter = { 0 };
+    u8 mac[MAC_LEN];
+
+    get_bytes(r, mac, MAC_LEN);
+    get_bytes(r, filter.mac, MAC_LEN);
+    filter.promiscuous = get_u8(r);
+    filter.all_multicast = get_u8(r);
+    filter.count = get_u32(r);
+    if (filter.count > VIRTIO_NET_FILTERS)
+        return -EINVAL;
+    for (u32 i = 0; i < filter.count; i++)
+        get_bytes(r, filter.address[i], MAC_LEN);
+    if (r->truncated)
+        return -EINVAL;
+    net->filter = filter;
+    memcpy(net->port.mac, mac, MAC_LEN);
+    port_update(net);
+    return 0;
+}
+
+static const struct virtio_kind kind = {
+    .name = "virtio-net",
+    .id = 1,
+    .class_code = CLASS_ETHERNET,
+    .features = VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_MTU | VIRTIO_NET_F_MAC |
+                VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6 | VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6 |
+                VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_STATUS | VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX |
+                VIRTIO_NET_F_GUEST_ANNOUNCE | VIRTIO_NET_F_CTRL_MAC_ADDR,
+    .nr_queues = VIRTIO_NET_QUEUES,
+    .queue_size = QUEUE_SIZE,
+    .config_size = CONFIG_SIZE,
+    .version = 1,
+    .features_valid = features_valid,
+    .notify = notify,
+    .reset = reset,
+    .save = save,
+    .load = load,
+};
+
+void virtio_net_init(struct virtio_net *net, struct vm *vm, struct pci_bus *bus, unsigned slot, const u8 mac[MAC_LEN])
+{
+    net->vm = vm;
+    memcpy(net->port.mac, mac, MAC_LEN);
+    snprintf(net->port.name, sizeof(net->port.name), "%s", vm->name);
+    net->port.deliver = deliver;
+    net->virtio.config[CONFIG_STATUS] = VIRTIO_NET_S_LINK_UP;
+    net->virtio.config[CONFIG_PAIRS] = 1;
+    memcpy(&net->virtio.config[CONFIG_MTU], &(u16){ VIRTIO_NET_MTU }, 2);
+    virtio_init(&net->virtio, &kind, bus, slot);
+    list_add_tail(&devices, &net->node);
+    switch_add(&net->port);
+}
+
+void virtio_net_fini(struct virtio_net *net)
+{
+    switch_remove(&net->port);
+    list_del(&net->node);
+}
+
+void virtio_net_set_link(struct virtio_net *net, bool up)
+{
+    u8 *status = &net->virtio.config[CONFIG_STATUS];
+
+    spin_lock(&net->vm->device_lock);
+    *status = (u8)((*status & ~VIRTIO_NET_S_LINK_UP) | (up ? VIRTIO_NET_S_LINK_UP : 0));
+    virtio_config_changed(&net->virtio);
+    spin_unlock(&net->vm->device_lock);
+}
+
+void virtio_net_announce(struct virtio_net *net)
+{
+    spin_lock(&net->vm->device_lock);
+    if (virtio_has(&net->virtio, VIRTIO_NET_F_GUEST_ANNOUNCE)) {
+        net->announces++;
+        net->virtio.config[CONFIG_STATUS] |= VIRTIO_NET_S_ANNOUNCE;
+        virtio_config_changed(&net->virtio);
+    }
+    spin_unlock(&net->vm->device_lock);
+}
+
+/* Each request is finished in the round in which it is taken; only an interrupt may still be owed. */
+void virtio_net_pause(struct virtio_net *net)
+{
+    interrupt(net);
+    net->paused = net->port.closed = true;
+}
+
+void virtio_net_resume(struct virtio_net *net)
+{
+    net->paused = net->port.closed = false;
+    __atomic_fetch_or(&net->pending, BIT(VIRTIO_NET_TX) | BIT(VIRTIO_NET_CTRL), __ATOMIC_RELAXED);
+    cpu_kick(0);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The dirty rate: log on, wait, harvest, log off. D bits disturb the guest least; write protection where there are
+ * none. */
+#include "hv/dirty_rate.h"
+
+#include <errno.h>
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
+#include "hv/lib/bits.h"
+#include "hv/sched.h"
+#include "hv/vm.h"
+#include "hv/vm_dirty.h"
+
+static void finish(struct vm *vm, u64 now)
+{
+    struct dirty_rate *rate = &vm->dirty_rate;
+    u64 us = clock_ticks_to_ns(now - rate->from) / 1000;
+
+    rate->pages = dirty_count(&vm->mem);
+    rate->rate = rate->pages * 1000000 / MAX(us, 1);
+    rate->calc_time = us / 1000;
+    vm_dirty_stop(vm);
+    rate->status = DIRTY_RATE_MEASURED;
+}
+
+/* Host work. */
+static u64 watch(void)
+{
+    u64 now = rdtsc(), next = ~0ULL;
+
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (vm->dirty_rate.status != DIRTY_RATE_MEASURING)
+            continue;
+        if (now >= vm->dirty_rate.until)
+            finish(vm, now);
+        else
+            next = MIN(next, vm->dirty_rate.until);
+    }
+    return next;
+}
+
+int dirty_rate_start(struct vm *vm, u32 ms)
+{
+    static bool watching;
+    u64 now = rdtsc();
+    int rc;
+
+    if (ms == 0)
+        return -EINVAL;
+    if (vm->mem.dirty.producer != DIRTY_OFF)
+        return -EBUSY;
+    rc = vm_dirty_start(vm, vm->npt.format.dirty ? DIRTY_DBIT : DIRTY_WRITE_PROTECT, DIRTY_SPLIT_LAZY);
+    if (rc)
+        return rc;
+    if (!watching)
+        sched_add_host_work(watch);
+    watching = true;
+    vm->dirty_rate = (struct dirty_rate){
+        .status = DIRTY_RATE_MEASURING,
+        .calc_time = ms,
+        .from = now,
+        .until = now + clock_ns_to_ticks(ms * 1000000ULL),
+    };
+    return 0;
+}

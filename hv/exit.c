@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The neutral half of exit handling: one short function a reason, and the table that names them. */
+#include "hv/exit.h"
+
+#include "hv/cpu/asm.h"
+#include "hv/cpuid.h"
+#include "hv/exit_handlers.h"
+#include "hv/inject.h"
+#include "hv/msr.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+static void exit_nothing(struct vcpu *vcpu)
+{
+    (void)vcpu;
+}
+
+/* The run loop looks at the time and at kicks after this one; here we only let the handlers run. */
+static void exit_interrupt(struct vcpu *vcpu)
+{
+    (void)vcpu;
+    take_interrupts();
+}
+
+/* What others have sent since we last looked may be more urgent, or the same once more. */
+static void exit_window(struct vcpu *vcpu)
+{
+    vcpu->ask_interrupts = true;
+}
+
+static void exit_cpuid(struct vcpu *vcpu)
+{
+    struct cpuid_regs r = cpuid_guest(vcpu, vcpu->regs[RAX], vcpu->regs[RCX]);
+
+    vcpu->regs[RAX] = r.eax;
+    vcpu->regs[RBX] = r.ebx;
+    vcpu->regs[RCX] = r.ecx;
+    vcpu->regs[RDX] = r.edx;
+    vcpu_skip(vcpu);
+}
+
+static void exit_hlt(struct vcpu *vcpu)
+{
+    vcpu_skip(vcpu);
+    if (vcpu->event.valid)
+        return; /* single-stepped: the #DB comes first */
+    vcpu->status = VCPU_HALTED;
+    if (!(vcpu->rflags & RFLAGS_IF) && !vcpu->nmi_pending && vcpu->vm->nr_vcpus == 1)
+        vm_crash(vcpu, "halted with interrupts off: nothing can wake it");
+}
+
+static void exit_skip(struct vcpu *vcpu)
+{
+    vcpu_skip(vcpu);
+}
+
+static void exit_rdmsr(struct vcpu *vcpu)
+{
+    u64 value;
+
+    if (msr_read(vcpu, vcpu->regs[RCX], &value)) {
+        inject_gp(vcpu);
+        return;
+    }
+    vcpu->regs[RAX] = (u32)value;
+    vcpu->regs[RDX] = value >> 32;
+    vcpu_skip(vcpu);
+}
+
+static void exit_wrmsr(struct vcpu *vcpu)
+{
+    if (msr_write(vcpu, vcpu->regs[RCX], vcpu->regs[RDX] << 32 | (u32)vcpu->regs[RAX]))
+        inject_gp(vcpu);
+    else
+        vcpu_skip(vcpu);
+}
+
+static void exit_undefined(struct vcpu *vcpu)
+{
+    inject_exception(vcpu, VECTOR_UD);
+}
+
+static void exit_protected(struct vcpu *vcpu)
+{
+    inject_gp(vcpu);
+}
+
+static void exit_triple_fault(struct vcpu *vcpu)
+{
+    vm_crash(vcpu, "triple fault");
+}
+
+static void exit_task_switch(struct vcpu *vcpu)
+{
+    vm_crash(vcpu, "hardware task switch: not supported (docs/exits.md)");
+}
+
+static void exit_entry_failed(struct vcpu *vcpu)
+{
+    vm_crash(vcpu, "the processor refused the guest state (code %#lx, info %#lx)", vcpu->exit.u.raw.code,
+             vcpu->exit.u.raw.info[0]);
+}
+
+static void exit_unknown(struct vcpu *vcpu)
+{
+    vm_crash(vcpu, "exit that was never asked for (code %#lx, info %#lx %#lx)", vcpu->exit.u.raw.code,
+             vcpu->exit.u.raw.info[0], vcpu->exit.u.raw.info[1]);
+}
+
+static const struct {
+    const char *name;
+    void (*handle)(struct vcpu *vcpu);
+} handlers[NR_EXITS] = {
+    [EXIT_INTERRUPT] = { "interrupt", exit_interrupt },
+    [EXIT_PREEMPT] = { "preempt", exit_nothing },
+    [EXIT_NMI] = { "nmi", exit_nothing },
+    [EXIT_WINDOW] = { "window", exit_window },
+    [EXIT_REENTER] = { "reenter", exit_nothing },
+    [EXIT_CPUID] = { "cpuid", exit_cpuid },
+    [EXIT_HLT] = { "hlt", exit_hlt },
+    [EXIT_PAUSE] = { "pause", exit_skip },
+    [EXIT_IO] = { "io", exit_io },
+    [EXIT_RDMSR] = { "rdmsr", exit_rdmsr },
+    [EXIT_WRMSR] = { "wrmsr", exit_wrmsr },
+    [EXIT_CR] = { "cr", exit_cr },
+    [EXIT_XSETBV] = { "xsetbv", exit_xsetbv },
+    [EXIT_INVALIDATE] = { "invalidate", exit_skip },
+    [EXIT_NPF] = { "npf", exit_npf },
+    [EXIT_LOG_FULL] = { "log-full", exit_nothing },
+    [EXIT_UNDEFINED] = { "undefined", exit_undefined },
+    [EXIT_PROTECTED] = { "protected", exit_protected },
+    [EXIT_TRIPLE_FAULT] = { "triple-fault", exit_triple_fault },
+    [EXIT_TASK_SWITCH] = { "task-switch", exit_task_switch },
+    [EXIT_ENTRY_FAILED] = { "entry-failed", exit_entry_failed },
+    [EXIT_UNKNOWN] = { "unknown", exit_unknown },
+};
+
+const char *exit_name(enum exit_kind kind)
+{
+    return kind < NR_EXITS ? handlers[kind].name : "?";
+}
+
+void exit_handle(struct vcpu *vcpu)
+{
+    handlers[vcpu->exit.kind].handle(vcpu);
+}

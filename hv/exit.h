@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exits, in two stages: a backend decodes the vendor's reason into struct exit; a neutral table (exit.c) acts on it.
+ * The table's names are the names of the counters. docs/exits.md says why each is intercepted.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+struct vcpu;
+
+enum exit_kind {
+    EXIT_INTERRUPT, /* a host interrupt is pending: the run loop takes it */
+    EXIT_PREEMPT,   /* the slice is over (preemption timer) */
+    EXIT_NMI,       /* a host NMI has been taken */
+    EXIT_WINDOW,    /* the guest can take an interrupt now */
+    EXIT_REENTER,   /* vendor housekeeping, all done; nothing to act on */
+    EXIT_CPUID,
+    EXIT_HLT,
+    EXIT_PAUSE,
+    EXIT_IO,    /* u.io */
+    EXIT_RDMSR, /* index in RCX */
+    EXIT_WRMSR,
+    EXIT_CR, /* u.cr */
+    EXIT_XSETBV,
+    EXIT_INVALIDATE, /* INVD, WBINVD: caches are coherent, nothing to do */
+    EXIT_NPF,        /* u.npf: nested page fault */
+    EXIT_LOG_FULL,   /* the processor's buffer of written pages was full, and is empty again */
+    EXIT_UNDEFINED,  /* an instruction that we do not offer: #UD */
+    EXIT_PROTECTED,  /* an instruction or operand that faults by policy: #GP(0) */
+    EXIT_TRIPLE_FAULT,
+    EXIT_TASK_SWITCH,  /* hardware task switch: not supported */
+    EXIT_ENTRY_FAILED, /* the processor refused the guest state: u.raw */
+    EXIT_UNKNOWN,      /* a reason that we never asked for: u.raw */
+    NR_EXITS,
+};
+
+struct exit {
+    enum exit_kind kind;
+    u8 len; /* bytes of the instruction that caused it; 0 if no instruction did */
+    union {
+        struct {
+            u16 port;
+            u8 size; /* 1, 2, 4 */
+            bool in;
+            bool string; /* INS, OUTS: the following describe the memory operand */
+            bool rep;
+            u8 addr_size; /* bytes: 2, 4, 8 */
+            u8 seg;       /* enum seg of OUTS' source; INS is always ES */
+        } io;
+        struct {
+            u8 cr;      /* 0, 3, 4 or 8 */
+            bool write; /* CLTS and LMSW arrive as writes of the resulting value */
+            u8 gpr;     /* destination of a read */
+            u64 value;  /* to write */
+        } cr;
+        struct {
+            gpa_t gpa;
+            bool write, fetch;
+            bool walk; /* the access was to a guest page-table entry, not the final one */
+        } npf;
+        struct {
+            u64 code; /* VT-x: basic exit reason or instruction error; AMD-V: EXITCODE */
+            u64 info[2];
+        } raw;
+    } u;
+};
+
+/* The counter's and trace's name of a kind. */
+const char *exit_name(enum exit_kind kind);
+
+/*
+ * Act on vcpu->exit. What it decides is in the vcpu: RIP moved, an event to inject, halted, or its VM stopped. On the
+ * vcpu's CPU, after backend->run.
+ */
+void exit_handle(struct vcpu *vcpu);

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Writes to control registers: the checks of SDM 3A "Control Registers" and SDM 2 "MOV--Move to/from Control
+ * Registers", in the order that a processor makes them, then one set() of the backend. Every guest's mode change passes
+ * here.
+ */
+#include "hv/backend.h"
+#include "hv/control_regs.h"
+#include "hv/cpu/asm.h"
+#include "hv/cpuid.h"
+#include "hv/exit_handlers.h"
+#include "hv/inject.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+
+#define PDPTE_RESERVED (BITS(63, 40) | BITS(8, 5) | BITS(2, 1))
+
+static bool pae_paging(const struct vcpu_state *state)
+{
+    return (state->cr0 & CR0_PG) && (state->cr4 & CR4_PAE) && !(state->efer & EFER_LMA);
+}
+
+/* PAE paging keeps its four top entries in the processor: load them. False: a present one has a reserved bit, #GP. */
+static bool load_pdptes(struct vcpu *vcpu, struct vcpu_state *state)
+{
+    if (guest_read(&vcpu->vm->mem, state->cr3 & BITS(31, 5), state->pdpte, sizeof(state->pdpte)))
+        return false;
+    for (unsigned i = 0; i < 4; i++)
+        if ((state->pdpte[i] & PTE_P) && (state->pdpte[i] & PDPTE_RESERVED))
+            return false;
+    return true;
+}
+
+static bool cr0_legal(const struct vcpu_state *old, u64 cr0)
+{
+    bool code64 = (old->efer & EFER_LMA) && (old->seg[SEG_CS].attr & SEG_L);
+
+    if (cr0 & ~CR0_DEFINED & BITS(63, 32))
+        return false;
+    if ((cr0 & CR0_PG) && !(cr0 & CR0_PE))
+        return false;
+    if ((cr0 & CR0_NW) && !(cr0 & CR0_CD))
+        return false;
+    if (!(cr0 & CR0_PG))
+        return !code64;
+    if (!(old->cr0 & CR0_PG) && (old->efer & EFER_LME))
+        return (old->cr4 & CR4_PAE) && !(old->seg[SEG_CS].attr & SEG_L);
+    return true;
+}
+
+bool control_write_cr0(struct vcpu *vcpu, u64 value)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
+    if (!cr0_legal(&state, value))
+        return false;
+
+    u64 changed = state.cr0 ^ value;
+
+    state.cr0 = (value & CR0_DEFINED) | CR0_ET;
+    state.efer &= ~EFER_LMA;
+    if ((state.efer & EFER_LME) && (value & CR0_PG))
+        state.efer |= EFER_LMA;
+    if (pae_paging(&state) && (changed & (CR0_PG | CR0_CD | CR0_NW)) && !load_pdptes(vcpu, &state))
+        return false;
+    backend()->set(vcpu, &state, STATE_CONTROL);
+    return true;
+}
+
+bool control_write_cr4(struct vcpu *vcpu, u64 value)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_CONTROL);
+    if (value & ~cpuid_cr4_mask())
+        return false;
+    if ((state.efer & EFER_LMA) && !(value & CR4_PAE))
+        return false;
+
+    u64 changed = state.cr4 ^ value;
+
+    state.cr4 = value;
+    if (pae_paging(&state) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) && !load_pdptes(vcpu, &state))
+        return false;
+    vcpu->osxsave = value & CR4_OSXSAVE;
+    backend()->set(vcpu, &state, STATE_CONTROL);
+    return true;
+}
+
+bool control_write_cr3(struct vcpu *vcpu, u64 value)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_CONTROL);
+    if ((state.efer & EFER_LMA) && (value & ~BITS(cpuid_maxphyaddr() - 1, 0)))
+        return false;
+    state.cr3 = value;
+    if (pae_paging(&state) && !load_pdptes(vcpu, &state))
+        return false;
+    backend()->set(vcpu, &state, STATE_CONTROL);
+    return true;
+}
+
+bool control_write_efer(struct vcpu *vcpu, u64 value)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_CONTROL);
+    if (value & ~(cpuid_efer_mask() | EFER_LMA))
+        return false;
+    if (((state.efer ^ value) & EFER_LME) && (state.cr0 & CR0_PG))
+        return false;
+    state.efer = (value & ~EFER_LMA) | (state.efer & EFER_LMA); /* LMA is the processor's to set */
+    backend()->set(vcpu, &state, STATE_CONTROL);
+    return true;
+}
+
+static bool write_cr8(struct vcpu *vcpu, u64 value)
+{
+    if (value & ~BITS(3, 0))
+        return false;
+    vcpu->interrupts->set_cr8(vcpu, value);
+    return true;
+}
+
+static bool cr_write(struct vcpu *vcpu, u8 cr, u64 value)
+{
+    switch (cr) {
+    case 0: return control_write_cr0(vcpu, value);
+    case 3: return control_write_cr3(vcpu, value);
+    case 4: return control_write_cr4(vcpu, value);
+    default: return write_cr8(vcpu, value);
+    }
+}
+
+static u64 cr_read(struct vcpu *vcpu, u8 cr)
+{
+    struct vcpu_state state;
+
+    if (cr == 8)
+        return vcpu->interrupts->get_cr8(vcpu);
+    backend()->get(vcpu, &state, STATE_CONTROL);
+    return cr == 0 ? state.cr0 : cr == 3 ? state.cr3 : state.cr4;
+}
+
+void exit_cr(struct vcpu *vcpu)
+{
+    const struct exit *exit = &vcpu->exit;
+
+    if (!exit->u.cr.write)
+        vcpu->regs[exit->u.cr.gpr] = cr_read(vcpu, exit->u.cr.cr);
+    else if (!cr_write(vcpu, exit->u.cr.cr, exit->u.cr.value)) {
+        inject_gp(vcpu);
+        return;
+    }
+    vcpu_skip(vcpu);
+}
+
+/* SDM 2 "XSETBV": register 0 only, x87 always on, AVX only with SSE, nothing outside the policy. CPL 0 and CR4.OSXSAVE
+ * were checked by the processor. */
+void exit_xsetbv(struct vcpu *vcpu)
+{
+    u64 value = vcpu->regs[RDX] << 32 | (u32)vcpu->regs[RAX];
+
+    if ((u32)vcpu->regs[RCX] != 0 || !(value & XCR0_X87) || (value & ~cpuid_xcr0_mask()) ||
+        ((value & XCR0_AVX) && !(value & XCR0_SSE))) {
+        inject_gp(vcpu);
+        return;
+    }
+    vcpu->xcr0 = value;
+    xsetbv(0, value); /* the vcpu is loaded: its XCR0 is in the CPU */
+    vcpu_skip(vcpu);
+}

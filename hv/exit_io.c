@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* IN, OUT and their string forms. A REP goes on in chunks, so that a long one delays neither interrupts nor the other
+ * vcpus of the CPU. */
+#include "hv/backend.h"
+#include "hv/exit_handlers.h"
+#include "hv/fetch.h"
+#include "hv/linear.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define STRING_CHUNK 64 /* iterations an exit */
+
+static void port_access(struct vcpu *vcpu, struct io *io)
+{
+    struct vm *vm = vcpu->vm;
+
+    vcpu->ask_interrupts = true; /* a device may change what waits for the vcpu */
+    spin_lock(&vm->device_lock);
+    bus_access(&vm->pio, vcpu->exit.u.io.port, io);
+    spin_unlock(&vm->device_lock);
+}
+
+/* IN to EAX clears the upper half of RAX; to AX and AL it leaves the rest. */
+static void set_rax(struct vcpu *vcpu, u64 value, unsigned size)
+{
+    if (size == 4)
+        vcpu->regs[RAX] = value;
+    else
+        vcpu->regs[RAX] = (vcpu->regs[RAX] & ~size_mask(size)) | value;
+}
+
+/* Add delta to the low addr_size bytes of a register; a 32-bit write clears the rest, a 16-bit one keeps it. */
+static void add_to_register(u64 *reg, s64 delta, unsigned addr_size)
+{
+    u64 mask = size_mask(addr_size);
+    u64 sum = (*reg + (u64)delta) & mask;
+
+    *reg = addr_size == 2 ? (*reg & ~mask) | sum : sum;
+}
+
+/* The linear address of the string's current element. */
+static u64 string_address(const struct vcpu *vcpu, const struct vcpu_state *state, const struct linear *linear)
+{
+    const struct exit *exit = &vcpu->exit;
+    unsigned seg = exit->u.io.in ? SEG_ES : exit->u.io.seg;
+    u64 offset = vcpu->regs[exit->u.io.in ? RDI : RSI] & size_mask(exit->u.io.addr_size);
+
+    if (!linear->long_mode)
+        return (u32)(state->seg[seg].base + offset);
+    return seg == SEG_FS || seg == SEG_GS ? state->seg[seg].base + offset : offset;
+}
+
+/* One element; false if a fault has been injected. */
+static bool string_step(struct vcpu *vcpu, const struct vcpu_state *state, struct linear *linear)
+{
+    const struct exit *exit = &vcpu->exit;
+    u64 address = string_address(vcpu, state, linear);
+    struct io io = { .vcpu = vcpu, .size = exit->u.io.size, .write = !exit->u.io.in };
+
+    /* INS must not consume from the device before its destination is known to be writable. */
+    if (exit->u.io.in && linear_probe_store(linear, address, io.size))
+        return false;
+    if (!exit->u.io.in && linear_load(linear, address, io.size, &io.val))
+        return false;
+    port_access(vcpu, &io);
+    if (exit->u.io.in && linear_store(linear, address, io.size, io.val))
+        return false;
+
+    s64 step = vcpu->rflags & RFLAGS_DF ? -(s64)io.size : io.size;
+
+    add_to_register(&vcpu->regs[exit->u.io.in ? RDI : RSI], step, exit->u.io.addr_size);
+    if (exit->u.io.rep)
+        add_to_register(&vcpu->regs[RCX], -1, exit->u.io.addr_size);
+    return true;
+}
+
+static void io_string(struct vcpu *vcpu)
+{
+    const struct exit *exit = &vcpu->exit;
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
+
+    struct linear linear = linear_init(vcpu, &state);
+    u64 mask = size_mask(exit->u.io.addr_size);
+    u64 count = exit->u.io.rep ? vcpu->regs[RCX] & mask : 1;
+    u64 now = MIN(count, STRING_CHUNK);
+
+    for (u64 i = 0; i < now; i++)
+        if (!string_step(vcpu, &state, &linear) || !vm_alive(vcpu->vm))
+            return;
+    if (count == now)
+        vcpu_skip(vcpu);
+}
+
+void exit_io(struct vcpu *vcpu)
+{
+    const struct exit *exit = &vcpu->exit;
+
+    if (exit->u.io.string) {
+        io_string(vcpu);
+        return;
+    }
+    struct io io = {
+        .vcpu = vcpu,
+        .size = exit->u.io.size,
+        .write = !exit->u.io.in,
+        .val = vcpu->regs[RAX] & size_mask(exit->u.io.size),
+    };
+
+    port_access(vcpu, &io);
+    if (exit->u.io.in)
+        set_rax(vcpu, io.val, io.size);
+    vcpu_skip(vcpu);
+}

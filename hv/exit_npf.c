@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Nested page faults. A fault on RAM is a write that the dirty log wants to know of, or stale (RAM is mapped with all
+ * rights when a VM is made); any other address belongs to a device or to nobody: the instruction is decoded and carried
+ * out against the MMIO bus.
+ */
+#include <errno.h>
+
+#include "hv/exit_handlers.h"
+#include "hv/fetch.h"
+#include "hv/insn_exec.h"
+#include "hv/linear.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define STALE_FAULTS_MAX \
+    16 /* in a row at one page of RAM: more is a bug of ours, and ends the VM instead of spinning */
+
+/* Emulate the instruction at RIP with its memory operands on the buses. */
+static void emulate(struct vcpu *vcpu)
+{
+    struct vcpu_state state;
+    struct insn insn;
+    int err = fetch_insn(vcpu, &state, &insn);
+
+    if (err == -EFAULT)
+        return;
+    if (err) {
+        vm_crash(vcpu, "can't decode the instruction that accessed gpa %#lx (error %d)", vcpu->exit.u.npf.gpa, -err);
+        return;
+    }
+
+    struct linear linear = linear_init(vcpu, &state);
+    struct insn_memory memory = { .ctx = &linear, .load = linear_load, .store = linear_store };
+    struct insn_context context = { .regs = vcpu->regs, .rip = vcpu->rip, .rflags = vcpu->rflags };
+
+    for (unsigned i = 0; i <= SEG_GS; i++)
+        context.segment_base[i] = state.seg[i].base;
+    int result = insn_exec(&insn, &context, &memory);
+    if (result == -EFAULT)
+        return; /* the fault is on its way; nothing has changed */
+    if (result < 0) {
+        vm_crash(vcpu, "can't emulate the instruction that accessed gpa %#lx (operation %u)", vcpu->exit.u.npf.gpa,
+                 insn.op);
+        return;
+    }
+    vcpu->rflags = context.rflags;
+    vcpu->exit.len = insn.len;
+    if (result == INSN_DONE)
+        vcpu_skip(vcpu);
+}
+
+/* How often the same page has faulted in a row. Other vcpus may have been faster than this one at many pages. */
+static u32 stale_repeats(struct vcpu *vcpu, gpa_t gpa)
+{
+    if (vcpu->npf_page != gpa / PAGE_SIZE)
+        vcpu->npf_repeats = 0;
+    vcpu->npf_page = gpa / PAGE_SIZE;
+    return ++vcpu->npf_repeats;
+}
+
+void exit_npf(struct vcpu *vcpu)
+{
+    const struct exit *exit = &vcpu->exit;
+    gpa_t gpa = exit->u.npf.gpa;
+
+    if (guest_mem_valid(&vcpu->vm->mem, gpa, 1)) {
+        if (exit->u.npf.write && dirty_write_fault(&vcpu->vm->mem, gpa))
+            vcpu->npf_repeats = 0;
+        else if (stale_repeats(vcpu, gpa) > STALE_FAULTS_MAX)
+            vm_crash(vcpu, "nested page fault on RAM at gpa %#lx does not go away", gpa);
+        return;
+    }
+    vcpu->npf_repeats = 0;
+    if (vcpu->event.valid)
+        vm_crash(vcpu, "delivery of event %u needs gpa %#lx, which is not RAM", vcpu->event.vector, gpa);
+    else if (exit->u.npf.walk)
+        vm_crash(vcpu, "page tables at gpa %#lx, which is not RAM", gpa);
+    else if (exit->u.npf.fetch)
+        vm_crash(vcpu, "instruction fetch from gpa %#lx, which is not RAM", gpa);
+    else
+        emulate(vcpu);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Instruction decoder: the forms that touch memory-mapped devices, and those that exit and whose length the processor
+ * may not tell (SDM 2 "Instruction Format", APM 3 "Instruction Encoding").
+ *
+ * Pure: bytes in, description out. It allocates nothing, reads no guest memory and never looks past the bytes it is
+ * given, so it is safe on whatever a guest executes. What it does not know it refuses; it never guesses.
+ */
+#pragma once
+
+#include "hv/cpu/x86.h"
+#include "hv/lib/types.h"
+
+#define INSN_MAX_LEN 15
+
+/* Default operand and address size, from the code segment: CS.L gives INSN_64, else CS.D gives INSN_32. */
+enum insn_mode { INSN_16, INSN_32, INSN_64 };
+
+/* clang-format off */
+enum insn_op {
+    INSN_NONE, /* not in our tables */
+    INSN_UD,   /* the processor raises #UD */
+
+    /* Done by insn_exec. ADD to CMP are in the order of their encoding. */
+    INSN_ADD, INSN_OR, INSN_ADC, INSN_SBB, INSN_AND, INSN_SUB, INSN_XOR, INSN_CMP,
+    INSN_TEST, INSN_NOT, INSN_NEG, INSN_INC, INSN_DEC,
+    INSN_MOV, INSN_MOVZX, INSN_MOVSX, INSN_XCHG, INSN_XADD, INSN_CMPXCHG,
+    INSN_BT, INSN_BTS, INSN_BTR, INSN_BTC,
+    INSN_MOVS, INSN_STOS, INSN_LODS,
+
+    /* Port I/O: the port is an immediate or DX. */
+    INSN_IN, INSN_OUT, INSN_INS, INSN_OUTS,
+
+    /* Control flow and flags that can be intercepted. INSN_INT: the vector is the immediate. */
+    INSN_INT, INSN_INT3, INSN_INTO, INSN_INT1, INSN_IRET, INSN_PUSHF, INSN_POPF, INSN_CLI, INSN_STI,
+
+    /* System instructions. */
+    INSN_NOP, INSN_PAUSE, INSN_HLT, INSN_CPUID, INSN_RDMSR, INSN_WRMSR, INSN_RDTSC, INSN_RDTSCP, INSN_RDPMC,
+    INSN_INVD, INSN_WBINVD, INSN_CLTS, INSN_LMSW, INSN_SMSW, INSN_INVLPG, INSN_INVPCID, INSN_XGETBV, INSN_XSETBV,
+    INSN_MOV_CR, INSN_MOV_DR, INSN_MONITOR, INSN_MWAIT, INSN_MONITORX, INSN_MWAITX, INSN_RDPRU, INSN_SWAPGS, INSN_RSM,
+    INSN_CLAC, INSN_STAC, INSN_SGDT, INSN_SIDT, INSN_LGDT, INSN_LIDT, INSN_SLDT, INSN_STR, INSN_LLDT, INSN_LTR,
+
+    /* Virtualization, both vendors. */
+    INSN_VMCALL, INSN_VMLAUNCH, INSN_VMRESUME, INSN_VMXOFF, INSN_VMXON, INSN_VMCLEAR, INSN_VMPTRLD, INSN_VMPTRST,
+    INSN_VMREAD, INSN_VMWRITE, INSN_INVEPT, INSN_INVVPID, INSN_VMFUNC,
+    INSN_VMRUN, INSN_VMMCALL, INSN_VMLOAD, INSN_VMSAVE, INSN_STGI, INSN_CLGI, INSN_SKINIT, INSN_INVLPGA,
+};
+/* clang-format on */
+
+enum operand_kind {
+    OPERAND_NONE,
+    OPERAND_REG, /* general register */
+    OPERAND_MEM, /* insn.mem */
+    OPERAND_IMM, /* insn.imm */
+    OPERAND_CR,  /* control register, by number */
+    OPERAND_DR,  /* debug register, by number */
+};
+
+struct insn_operand {
+    u8 kind;        /* enum operand_kind */
+    u8 reg;         /* number, if a register */
+    bool high_byte; /* AH, CH, DH or BH: bits 15:8 of RAX to RBX */
+};
+
+struct insn_mem {
+    u8 segment;        /* enum seg, overrides applied */
+    s8 base, index;    /* enum gpr, -1 = none */
+    u8 scale;          /* 1, 2, 4 or 8 */
+    bool rip_relative; /* disp counts from the next instruction */
+    s64 disp;
+};
+
+/*
+ * A decoded instruction. Two-operand forms read src and write dst; one-operand forms use dst alone. String forms have
+ * no operands: `mem` is the one that a segment override moves (the source, or the destination of STOS and INS), see
+ * insn_exec.h.
+ */
+struct insn {
+    u8 op;        /* enum insn_op */
+    u8 mode;      /* enum insn_mode it was decoded in */
+    u8 len;       /* bytes, 1 to 15 */
+    u8 size;      /* operand size in bytes: 1, 2, 4 or 8 */
+    u8 src_size;  /* the same, but for MOVZX and MOVSX: what is extended */
+    u8 addr_size; /* address size in bytes: 2, 4 or 8 */
+    bool rep;     /* F2 or F3 */
+    bool lock;
+    struct insn_operand dst, src;
+    struct insn_mem mem;
+    u64 imm; /* sign-extended to 64 bits; ports and vectors are zero-extended */
+};
+
+/* The processor state that addresses are made of. */
+struct insn_context {
+    u64 *regs; /* NR_GPRS general registers, indexed by enum gpr */
+    u64 rip;   /* of the instruction */
+    u64 rflags;
+    u64 segment_base[6]; /* SEG_ES to SEG_GS */
+};
+
+/*
+ * Decode the instruction at bytes[0..available). Returns 0, or
+ *   -EAGAIN   more bytes are needed: the instruction runs past `available`
+ *   -EINVAL   the processor would fault (#UD, or #GP when longer than 15 bytes)
+ *   -ENOTSUP  not one that we decode (VEX and EVEX among them)
+ * Never reads past 15 bytes. *insn is undefined unless 0 is returned.
+ */
+int insn_decode(struct insn *insn, enum insn_mode mode, const u8 *bytes, size_t available);
+
+/*
+ * Linear address of insn->mem (or of [base + disp] in general): effective address cut to the address size, plus the
+ * segment's base.
+ */
+u64 insn_effective_address(const struct insn *insn, const struct insn_context *context);
+
+/*
+ * Linear address of an offset in a segment, as insn_effective_address forms it; for the implicit operands of string
+ * instructions.
+ */
+u64 insn_linear_address(const struct insn *insn, const struct insn_context *context, enum seg segment, u64 offset);

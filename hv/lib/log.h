@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The log: one line an event, on COM1 and on port 0xE9 where an emulator has it.
+ *
+ * A line is "[seconds.microseconds] cpuN level prefix: text". A file that logs defines LOG_PREFIX before this include.
+ * Formats are integer formats only (%d %u %x %lx %s %c %p): floating point would touch the guest's vector registers.
+ */
+#pragma once
+
+#include <stdarg.h>
+
+#include "hv/lib/types.h"
+
+#ifndef LOG_PREFIX
+#define LOG_PREFIX "godwit"
+#endif
+
+enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Log one line; the newline is added. Any CPU, any context, never with the log's own lock held. */
+void log_line(enum log_level level, const char *prefix, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void log_vline(enum log_level level, const char *prefix, const char *format, va_list args);
+
+/* Lines above this level are dropped. Default LOG_INFO. */
+void log_set_level(enum log_level level);
+
+#define LOG_LINE 256 /* bytes of a line, its newline included; longer lines are cut */
+
+/* One of the most recent lines, which are kept in memory. */
+struct log_record {
+    u64 number; /* lines are numbered from 0, without gaps */
+    enum log_level level;
+    u16 len;
+    char text[LOG_LINE]; /* stamp included, newline not; terminated */
+};
+
+/* Copy the oldest kept line whose number is at least `number`. False: there is none yet. Any CPU. */
+bool log_read(u64 number, struct log_record *record);
+
+/* The number that the next line will get. */
+u64 log_next(void);
+
+/* "err", "warn" ... */
+const char *log_level_name(enum log_level level);
+
+/*
+ * Share the serial port with a person. All in the host loop, or when the machine ends.
+ * log_raw writes text as it is. While log_hold is on, lines are kept and not written; when it ends they are, as far as
+ * kept. log_prompt(true) says that a prompt stands in the last row: the next line wipes it first; log_prompt_shown
+ * tells whether it still stands.
+ */
+void log_raw(const char *text, size_t len);
+void log_hold(bool on);
+void log_prompt(bool shown);
+bool log_prompt_shown(void);
+
+/* Panic only: from now on write without taking the lock, so that a dead owner can't silence us. */
+void log_break_lock(void);
+
+#define pr_err(...) log_line(LOG_ERR, LOG_PREFIX, __VA_ARGS__)
+#define pr_warn(...) log_line(LOG_WARN, LOG_PREFIX, __VA_ARGS__)
+#define pr_info(...) log_line(LOG_INFO, LOG_PREFIX, __VA_ARGS__)
+#define pr_debug(...) log_line(LOG_DEBUG, LOG_PREFIX, __VA_ARGS__)

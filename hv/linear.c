@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv/linear.h"
+
+#include <errno.h>
+
+#include "hv/fetch.h"
+#include "hv/inject.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+/* An operand as at most two physical pieces. */
+struct pieces {
+    unsigned count;
+    gpa_t gpa[2];
+    unsigned len[2];
+};
+
+struct linear linear_init(struct vcpu *vcpu, const struct vcpu_state *state)
+{
+    return (struct linear){
+        .vcpu = vcpu,
+        .walk = fetch_walk_context(vcpu, state),
+        .long_mode = fetch_mode(vcpu, state) == INSN_64,
+    };
+}
+
+static bool canonical(gva_t gva)
+{
+    return (u64)((s64)(gva << 16) >> 16) == gva;
+}
+
+/* Translate all of the operand before any of it is touched, so that a fault leaves nothing half done. */
+static int translate(const struct linear *linear, gva_t gva, unsigned size, enum walk_access access,
+                     struct pieces *pieces)
+{
+    unsigned first = MIN(size, PAGE_SIZE - (gva & ~PAGE_MASK));
+
+    pieces->count = first < size ? 2 : 1;
+    pieces->len[0] = first;
+    pieces->len[1] = size - first;
+    for (unsigned i = 0; i < pieces->count; i++) {
+        gva_t address = i ? gva + first : gva;
+        u32 error;
+
+        if (linear->long_mode && !canonical(address)) {
+            inject_gp(linear->vcpu);
+            return -EFAULT;
+        }
+        if (!linear->long_mode)
+            address = (u32)address;
+        if (guest_walk(&linear->vcpu->vm->mem, &linear->walk, address, access, &pieces->gpa[i], &error)) {
+            inject_page_fault(linear->vcpu, address, error);
+            return -EFAULT;
+        }
+    }
+    return 0;
+}
+
+/* One piece, RAM or device. Devices see powers of two only: an odd piece of a crossing access goes byte by byte. */
+static void access_piece(struct vcpu *vcpu, gpa_t gpa, unsigned len, bool write, u64 *value)
+{
+    struct vm *vm = vcpu->vm;
+
+    if (write ? !guest_write(&vm->mem, gpa, value, len) : !guest_read(&vm->mem, gpa, value, len))
+        return;
+
+    unsigned step = (len & (len - 1)) ? 1 : len;
+    u8 *bytes = (u8 *)value;
+
+    vcpu->ask_interrupts = true; /* a device may change what waits for the vcpu */
+    spin_lock(&vm->device_lock);
+    for (unsigned at = 0; at < len; at += step) {
+        struct io io = { .vcpu = vcpu, .size = step, .write = write };
+
+        if (write)
+            __builtin_memcpy(&io.val, bytes + at, step);
+        bus_access(&vm->mmio, gpa + at, &io);
+        if (!write)
+            __builtin_memcpy(bytes + at, &io.val, step);
+    }
+    spin_unlock(&vm->device_lock);
+}
+
+int linear_load(void *context, u64 gva, unsigned size, u64 *value)
+{
+    const struct linear *linear = context;
+    struct pieces pieces;
+    u64 part[2] = { 0, 0 };
+    int err = translate(linear, gva, size, WALK_READ, &pieces);
+
+    if (err)
+        return err;
+    for (unsigned i = 0; i < pieces.count; i++)
+        access_piece(linear->vcpu, pieces.gpa[i], pieces.len[i], false, &part[i]);
+    *value = pieces.count == 2 ? part[0] | part[1] << (8 * pieces.len[0]) : part[0];
+    return 0;
+}
+
+int linear_store(void *context, u64 gva, unsigned size, u64 value)
+{
+    const struct linear *linear = context;
+    struct pieces pieces;
+    int err = translate(linear, gva, size, WALK_WRITE, &pieces);
+
+    if (err)
+        return err;
+    for (unsigned i = 0; i < pieces.count; i++) {
+        u64 part = i ? value >> (8 * pieces.len[0]) : value;
+
+        access_piece(linear->vcpu, pieces.gpa[i], pieces.len[i], true, &part);
+    }
+    return 0;
+}
+
+int linear_probe_store(const struct linear *linear, u64 gva, unsigned size)
+{
+    struct pieces pieces;
+
+    return translate(linear, gva, size, WALK_WRITE, &pieces);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Loads and stores at guest linear addresses, as an emulated instruction of the guest makes them: through its page
+ * tables, to RAM or to a device, over page borders, with the page fault that hardware would raise.
+ */
+#pragma once
+
+#include "hv/vcpu_state.h"
+#include "mm/guest_walk.h"
+
+struct vcpu;
+
+struct linear {
+    struct vcpu *vcpu;
+    struct walk_context walk;
+    bool long_mode; /* 64-bit code: addresses must be canonical */
+};
+
+/* For the current instruction of vcpu; state has STATE_CONTROL and STATE_SEGMENTS. */
+struct linear linear_init(struct vcpu *vcpu, const struct vcpu_state *state);
+
+/*
+ * Load or store 1, 2, 4 or 8 bytes. `context` is a struct linear (the signature is that of insn_exec's callbacks).
+ * Returns 0, or -EFAULT with the exception injected and nothing stored. On the vcpu's CPU, without the VM's locks.
+ */
+int linear_load(void *context, u64 gva, unsigned size, u64 *value);
+int linear_store(void *context, u64 gva, unsigned size, u64 value);
+
+/* Would a store of `size` bytes fault? 0, or -EFAULT with the exception injected. */
+int linear_probe_store(const struct linear *linear, u64 gva, unsigned size);

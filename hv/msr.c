@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The MSR allow-list. Three kinds: switched by the backend (pass-through), emulated below, and stored: registers whose
+ * value a guest may set and read back though nothing depends on it (MTRRs: memory is write-back whatever they say). All
+ * else is #GP.
+ */
+#include "hv/msr.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/backend.h"
+#include "hv/control_regs.h"
+#include "hv/cpu/asm.h"
+#include "hv/cpu/msr_index.h"
+#include "hv/vcpu.h"
+
+#define MTRR_VARIABLE 8 /* pairs of base and mask */
+#define MTRRCAP_WC BIT(10)
+#define MTRRCAP_FIX BIT(8)
+#define MTRR_DEF_TYPE_BITS (BITS(11, 10) | BITS(7, 0))
+#define MISC_ENABLE_FAST_STRINGS BIT(0)
+
+struct msr_store {
+    u64 mtrr_def_type;
+    u64 mtrr_variable[2 * MTRR_VARIABLE];
+    u64 mtrr_fixed[11];
+    u64 tsc_adjust;
+};
+
+static const u32 fixed_mtrrs[11] = {
+    MSR_MTRR_FIX64K_00000,
+    MSR_MTRR_FIX16K_80000,
+    MSR_MTRR_FIX16K_A0000,
+    0x268,
+    0x269,
+    0x26A,
+    0x26B,
+    0x26C,
+    0x26D,
+    0x26E,
+    0x26F,
+};
+
+static const u32 passthrough[] = {
+    MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,         MSR_LSTAR,
+    MSR_CSTAR,   MSR_FMASK,   MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+};
+
+const u32 *msr_passthrough(unsigned *count)
+{
+    *count = ARRAY_SIZE(passthrough);
+    return passthrough;
+}
+
+static const struct msr_hook *added;
+
+void msr_set_hook(const struct msr_hook *hook)
+{
+    added = hook;
+}
+
+void msr_store_reset(struct msr_store *store)
+{
+    memset(store, 0, sizeof(*store));
+}
+
+struct msr_store *msr_store_create(void)
+{
+    return calloc(1, sizeof(struct msr_store));
+}
+
+/* Memory types of PAT and MTRR entries: UC, WC, WT, WP, WB, and in PAT UC-. */
+static bool memory_type_legal(u8 type, bool pat)
+{
+    return type == 0 || type == 1 || (type >= 4 && type <= 6) || (pat && type == 7);
+}
+
+static bool memory_types_legal(u64 value, bool pat)
+{
+    for (unsigned i = 0; i < 8; i++)
+        if (!memory_type_legal(value >> (8 * i), pat))
+            return false;
+    return true;
+}
+
+/* Where a stored MSR lives, or NULL. */
+static u64 *stored(struct vcpu *vcpu, u32 msr)
+{
+    struct msr_store *store = vcpu->msrs;
+
+    if (msr == MSR_MTRR_DEF_TYPE)
+        return &store->mtrr_def_type;
+    if (msr >= MSR_MTRR_PHYSBASE0 && msr < MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE)
+        return &store->mtrr_variable[msr - MSR_MTRR_PHYSBASE0];
+    for (unsigned i = 0; i < ARRAY_SIZE(fixed_mtrrs); i++)
+        if (fixed_mtrrs[i] == msr)
+            return &store->mtrr_fixed[i];
+    return NULL;
+}
+
+static bool stored_legal(u32 msr, u64 value)
+{
+    if (msr == MSR_MTRR_DEF_TYPE)
+        return !(value & ~MTRR_DEF_TYPE_BITS) && memory_type_legal(value, false);
+    if (msr >= MSR_MTRR_FIX64K_00000)
+        return memory_types_legal(value, false);
+    return (msr & 1) || memory_type_legal(value, false); /* a mask, or a base */
+}
+
+static u64 read_backend(struct vcpu *vcpu, u32 msr)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_CONTROL | STATE_MSRS);
+    return msr == MSR_EFER ? state.efer : state.pat;
+}
+
+static int write_pat(struct vcpu *vcpu, u64 value)
+{
+    struct vcpu_state state;
+
+    if (!memory_types_legal(value, true))
+        return -EINVAL;
+    backend()->get(vcpu, &state, STATE_MSRS);
+    state.pat = value;
+    backend()->set(vcpu, &state, STATE_MSRS);
+    return 0;
+}
+
+/* SDM 3B "Time-Stamp Counter Adjustment": a write of the counter shows in the adjustment, and the reverse. */
+static int write_tsc(struct vcpu *vcpu, u64 value)
+{
+    u64 delta = value - (rdtsc() + vcpu->tsc_offset);
+
+    vcpu->tsc_offset += delta;
+    vcpu->msrs->tsc_adjust += delta;
+    added->tsc_changed(vcpu);
+    return 0;
+}
+
+static int write_tsc_adjust(struct vcpu *vcpu, u64 value)
+{
+    vcpu->tsc_offset += value - vcpu->msrs->tsc_adjust;
+    vcpu->msrs->tsc_adjust = value;
+    added->tsc_changed(vcpu);
+    return 0;
+}
+
+int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+    const u64 *store = stored(vcpu, msr);
+    int err = vcpu->interrupts->read_msr(vcpu, msr, value);
+
+    if (err != -ENOENT)
+        return err;
+    if (store) {
+        *value = *store;
+        return 0;
+    }
+    switch (msr) {
+    case MSR_TSC: *value = rdtsc() + vcpu->tsc_offset; return 0;
+    case MSR_TSC_ADJUST: *value = vcpu->msrs->tsc_adjust; return 0;
+    case MSR_EFER:
+    case MSR_PAT: *value = read_backend(vcpu, msr); return 0;
+    case MSR_TSC_AUX:
+        *value = rdmsr(MSR_TSC_AUX); /* loaded: load.c */
+        return 0;
+    case MSR_MTRRCAP: *value = MTRRCAP_WC | MTRRCAP_FIX | MTRR_VARIABLE; return 0;
+    case MSR_MISC_ENABLE: *value = MISC_ENABLE_FAST_STRINGS; return 0;
+    case MSR_PLATFORM_ID:
+    case MSR_BIOS_SIGN_ID:
+    case MSR_MCG_CAP:
+    case MSR_MCG_STATUS:
+    /* Linux reads these of every AMD processor of the family that emulators show, without a net. */
+    case MSR_SYSCFG: /* no extended fixed MTRRs, no memory encryption */
+    case MSR_HWCR:   /* no workaround is on */
+    case MSR_INT_PENDING: /* halting never enters C1E, so the APIC timer goes on */ *value = 0; return 0;
+    default: return added->read(vcpu, msr, value) ? -EINVAL : 0;
+    }
+}
+
+int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
+{
+    u64 *store = stored(vcpu, msr);
+    int err = vcpu->interrupts->write_msr(vcpu, msr, value);
+
+    if (err != -ENOENT)
+        return err;
+    if (store) {
+        if (!stored_legal(msr, value))
+            return -EINVAL;
+        *store = value;
+        return 0;
+    }
+    switch (msr) {
+    case MSR_TSC: return write_tsc(vcpu, value);
+    case MSR_TSC_ADJUST: return write_tsc_adjust(vcpu, value);
+    case MSR_EFER: return control_write_efer(vcpu, value) ? 0 : -EINVAL;
+    case MSR_PAT: return write_pat(vcpu, value);
+    case MSR_TSC_AUX:
+        if (value >> 32)
+            return -EINVAL;
+        wrmsr(MSR_TSC_AUX, value);
+        return 0;
+    case MSR_BIOS_SIGN_ID: /* written with 0 before CPUID, to read the microcode revision */
+    case MSR_MCG_STATUS:
+    case MSR_MISC_ENABLE:
+    case MSR_HWCR: /* Linux turns on the workaround for an erratum that no host has */ return 0;
+    default: return added->write(vcpu, msr, value) ? -EINVAL : 0;
+    }
+}

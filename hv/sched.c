@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv/sched.h"
+
+#include "hv/backend.h"
+#include "hv/cpu/apic.h"
+#include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/smp.h"
+#include "hv/lib/lock.h"
+#include "hv/lib/panic.h"
+#include "hv/load.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
+
+#define SLICE_NS 1000000ULL   /* a vcpu's turn while others wait for the CPU, the host loop among them */
+#define SHORTEST_RUN_NS 50000 /* what a vcpu gets however busy the host loop is */
+#define HOST_WORK_MAX 16
+
+static struct spinlock lock; /* all run queues */
+static u64 (*host_work[HOST_WORK_MAX])(void);
+static unsigned nr_host_work;
+
+void sched_add_host_work(u64 (*fn)(void))
+{
+    assert(nr_host_work < HOST_WORK_MAX);
+    host_work[nr_host_work++] = fn;
+}
+
+static u64 host_work_run(void)
+{
+    u64 next = ~0ULL;
+
+    for (unsigned i = 0; i < nr_host_work; i++) {
+        u64 wish = host_work[i]();
+
+        next = MIN(next, wish);
+    }
+    return next;
+}
+
+static u32 queue_length(const struct cpu *cpu)
+{
+    u32 length = 0;
+
+    list_for_each (node, &cpu->run_queue)
+        length++;
+    return length;
+}
+
+void sched_add(struct vcpu *vcpu)
+{
+    u32 first = cpu_count() > 1 ? 1 : 0, best = first;
+
+    spin_lock(&lock);
+    for (u32 i = first + 1; i < cpu_count(); i++)
+        if (queue_length(cpu_at(i)) < queue_length(cpu_at(best)))
+            best = i;
+    vcpu->cpu = best;
+    list_add_tail(&cpu_at(best)->run_queue, &vcpu->run_node);
+    spin_unlock(&lock);
+    cpu_kick(best);
+}
+
+void sched_remove(struct vcpu *vcpu)
+{
+    struct cpu *cpu = cpu_at(vcpu->cpu);
+
+    spin_lock(&lock);
+    list_del(&vcpu->run_node);
+    spin_unlock(&lock);
+    if (cpu == this_cpu()) {
+        if (cpu->loaded == vcpu)
+            vcpu_put();
+        return;
+    }
+    /* The CPU itself puts down what is no longer in its queue. */
+    while (__atomic_load_n(&cpu->loaded, __ATOMIC_ACQUIRE) == vcpu) {
+        cpu_kick(cpu->index);
+        cpu_relax();
+    }
+}
+
+/* Can it run now? Brings its timers up to date; *wake is lowered to the time when a sleeping one wants to be looked at
+ * again. */
+static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
+{
+    if (!vm_runnable(vcpu->vm))
+        return false;
+    if (vcpu->status == VCPU_RUNNABLE)
+        return true;
+
+    u64 now = rdtsc();
+
+    if (now >= vcpu->interrupts->deadline(vcpu))
+        vcpu->interrupts->expire(vcpu, now);
+
+    /* Looking for an interrupt also takes INIT and start-up messages, which change the status. */
+    bool pending = vcpu->interrupts->pending(vcpu) && (vcpu->rflags & RFLAGS_IF);
+
+    if (vcpu->status == VCPU_HALTED && (pending || vcpu->nmi_pending))
+        vcpu->status = VCPU_RUNNABLE;
+    *wake = MIN(*wake, vcpu->interrupts->deadline(vcpu));
+    return vcpu->status == VCPU_RUNNABLE;
+}
+
+/* The first ready vcpu of this CPU's queue, NULL if none is. *others: whether another one is ready too. */
+static struct vcpu *sched_pick(struct cpu *cpu, u64 *wake, bool *others)
+{
+    struct vcpu *picked = NULL;
+
+    *others = false;
+    spin_lock(&lock);
+    list_for_each (node, &cpu->run_queue) {
+        struct vcpu *vcpu = container_of(node, struct vcpu, run_node);
+
+        if (!vcpu_ready(vcpu, wake))
+            continue;
+        if (picked) {
+            *others = true;
+            break;
+        }
+        picked = vcpu;
+    }
+    spin_unlock(&lock);
+    return picked;
+}
+
+/* The vcpu's turn is over: the others of the queue come first now. */
+static void sched_rotate(struct cpu *cpu, struct vcpu *vcpu)
+{
+    cpu->slice_end = 0;
+    spin_lock(&lock);
+    if (!list_empty(&vcpu->run_node)) {
+        list_del(&vcpu->run_node);
+        list_add_tail(&cpu->run_queue, &vcpu->run_node);
+    }
+    spin_unlock(&lock);
+}
+
+/*
+ * Run it until `wake`, or until the end of its slice if somebody else wants the CPU. A run that ends earlier, by a kick
+ * for the host loop, does not cost it the rest of its slice.
+ */
+static void sched_run(struct cpu *cpu, struct vcpu *vcpu, u64 wake, bool shared)
+{
+    u64 now = rdtsc();
+
+    if (cpu->slice_end == 0)
+        cpu->slice_end = now + clock_ns_to_ticks(SLICE_NS);
+    if (shared)
+        wake = MIN(wake, cpu->slice_end);
+    vcpu_run(vcpu, MAX(wake, now + clock_ns_to_ticks(SHORTEST_RUN_NS)));
+    if (vcpu->status != VCPU_RUNNABLE || rdtsc() >= cpu->slice_end)
+        sched_rotate(cpu, vcpu);
+}
+
+/* Put down a loaded vcpu that has left our queue, for sched_remove. */
+static void drop_departed(struct cpu *cpu)
+{
+    struct vcpu *vcpu = cpu->loaded;
+
+    if (!vcpu)
+        return;
+    spin_lock(&lock);
+    bool departed = list_empty(&vcpu->run_node);
+    spin_unlock(&lock);
+    if (departed)
+        vcpu_put();
+}
+
+static void idle(struct cpu *cpu, u64 wake)
+{
+    u64 start = rdtsc();
+
+    apic_timer_arm(wake);
+    /* Interrupts are off, so a kick after this check stays pending and ends the HLT. */
+    if (!__atomic_load_n(&cpu->kicked, __ATOMIC_ACQUIRE))
+        wait_for_interrupt();
+    cpu->idle_ticks += rdtsc() - start;
+}
+
+void sched_loop(void)
+{
+    struct cpu *cpu = this_cpu();
+
+    for (;;) {
+        u64 wake = ~0ULL;
+        bool others;
+
+        __atomic_store_n(&cpu->kicked, false, __ATOMIC_RELEASE);
+        drop_departed(cpu);
+        if (cpu->index == 0)
+            wake = host_work_run();
+
+        struct vcpu *vcpu = sched_pick(cpu, &wake, &others);
+
+        if (vcpu)
+            sched_run(cpu, vcpu, wake, others || cpu->index == 0);
+        else
+            idle(cpu, wake);
+    }
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who runs where (ARCHITECTURE decision 5). Vcpus are pinned to physical CPUs; the host loop (timers, network, control)
+ * belongs to CPU 0. With one CPU it shares that with the vcpus, which a timer preempts; with more, CPU 0 is its own.
+ *
+ * Everything on a CPU runs to completion on that CPU's one stack: there are no threads. A vcpu's turn ends when its
+ * slice is over, when it halts, or when the CPU is kicked.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+struct vcpu;
+
+/* Pin a new vcpu to the least burdened CPU that runs guests. Host loop. */
+void sched_add(struct vcpu *vcpu);
+
+/* Take it off its CPU; on return it is not running and not loaded anywhere. Host loop. */
+void sched_remove(struct vcpu *vcpu);
+
+/* The run loop of this CPU; never returns. Every CPU ends its boot here. */
+void sched_loop(void) __attribute__((noreturn));
+
+/* Host-loop work: fn is called in each round on CPU 0 and returns the host TSC at which it wants to be called again at
+ * the latest (~0: no wish). Boot. */
+void sched_add_host_work(u64 (*fn)(void));

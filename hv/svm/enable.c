@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Turning AMD-V on and off, and the table of the backend (APM 2 "Enabling SVM"). */
+#define LOG_PREFIX "svm"
+#include "hv/svm/svm.h"
+
+#include <errno.h>
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/msr_index.h"
+#include "hv/lib/log.h"
+#include "mm/frame.h"
+
+#define CPUID_FEATURES 0x80000001
+#define CPUID_FEATURES_ECX_SVM BIT(2)
+#define CPUID_SVM 0x8000000A
+#define CPUID_SVM_EDX_NP BIT(0)
+
+static struct svm_cpu svm_cpus[MAX_CPUS];
+
+bool svm_present(void)
+{
+    if (cpuid(0x80000000, 0).eax < CPUID_SVM || !(cpuid(CPUID_FEATURES, 0).ecx & CPUID_FEATURES_ECX_SVM)) {
+        pr_info("no AMD-V: CPUID doesn't show it");
+        return false;
+    }
+    if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
+        pr_warn("no AMD-V: the firmware has disabled it (VM_CR.SVMDIS)");
+        return false;
+    }
+    if (!(cpuid(CPUID_SVM, 0).edx & CPUID_SVM_EDX_NP)) {
+        pr_warn("no AMD-V: this processor has no nested paging");
+        return false;
+    }
+    return true;
+}
+
+int svm_cpu_on(void)
+{
+    struct cpu *cpu = this_cpu();
+    struct svm_cpu *svm = &svm_cpus[cpu->index];
+    void *area = frame_alloc_page();
+
+    if (!svm_present() || !area) {
+        if (area)
+            frame_free_page(area);
+        return area ? -ENODEV : -ENOMEM;
+    }
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    wrmsr(MSR_VM_HSAVE_PA, frame_address(cpu->backend_page));
+
+    /* What VMSAVE stores never changes in the host, so one image serves every exit. */
+    svm->host_area = frame_address(area);
+    __asm__ volatile("vmsave %0" : : "a"(svm->host_area) : "memory");
+
+    /* As if all ASIDs were used up: the first one given comes with a flush of whatever the firmware left. */
+    svm->next_asid = svm_shared.nr_asids;
+    cpu->backend_data = svm;
+    return 0;
+}
+
+void svm_cpu_off(void)
+{
+    struct cpu *cpu = this_cpu();
+    struct svm_cpu *svm = cpu->backend_data;
+
+    wrmsr(MSR_VM_HSAVE_PA, 0);
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
+    frame_free_page(frame_window(svm->host_area));
+    cpu->backend_data = NULL;
+}
+
+static const struct npt_format *svm_npt_format(void)
+{
+    return &svm_shared.npt_format;
+}
+
+/* Nothing stays in the CPU between runs: svm_enter loads and saves all guest state each time. */
+static void svm_load_put(struct vcpu *vcpu)
+{
+    (void)vcpu;
+}
+
+/* The processor has no such log: D bits are what it offers. */
+static int svm_dirty_log(struct vm *vm, bool on)
+{
+    (void)vm;
+    return on ? -ENOTSUP : 0;
+}
+
+const struct backend *svm_backend(void)
+{
+    static const struct backend table = {
+        .name = "AMD-V with nested paging",
+        .present = svm_present,
+        .init = svm_init,
+        .cpu_on = svm_cpu_on,
+        .cpu_off = svm_cpu_off,
+        .npt_format = svm_npt_format,
+        .vcpu_init = svm_vcpu_init,
+        .vcpu_fini = svm_vcpu_fini,
+        .load = svm_load_put,
+        .put = svm_load_put,
+        .run = svm_run,
+        .get = svm_get,
+        .set = svm_set,
+        .dirty_log = svm_dirty_log,
+        .dump = svm_dump,
+    };
+
+    return &table;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * struct vcpu_state to and from the VMCB. All of it is in memory between runs, so it doesn't matter on which CPU.
+ *
+ * EFER differs between the two: SVME must be 1 in the VMCB and is none of the guest's business; and LME is there only
+ * while LMA is. The processor doesn't miss it, for only our emulation sets LMA; and QEMU 7.2 restores the host's CR0 at
+ * an exit with the guest's EFER and CR4 still loaded, and refuses to turn paging back on if it finds LME without PAE.
+ */
+#include "hv/svm/svm.h"
+
+#include <string.h>
+
+#include "hv/vm.h"
+
+#define TYPE_CODE_DATA_ACCESSED 1
+#define TYPE_TSS_BUSY 2
+#define LIMIT_1M 0xFFFFF
+
+/* In the order of enum seg. */
+static struct vmcb_segment *segment_slot(struct vmcb_save *save, unsigned seg)
+{
+    struct vmcb_segment *const slots[NR_SEGS] = {
+        [SEG_ES] = &save->es, [SEG_CS] = &save->cs, [SEG_SS] = &save->ss,     [SEG_DS] = &save->ds,
+        [SEG_FS] = &save->fs, [SEG_GS] = &save->gs, [SEG_LDTR] = &save->ldtr, [SEG_TR] = &save->tr,
+    };
+
+    return slots[seg];
+}
+
+/* G follows from the limit: processors don't all keep it, and VT-x insists on it. */
+static struct segment segment_get(const struct vmcb_segment *slot)
+{
+    u32 attr = (slot->attr & VMCB_ATTR_LOW) | (slot->attr & VMCB_ATTR_HIGH) << 4;
+
+    attr &= ~SEG_G;
+    if (slot->limit > LIMIT_1M)
+        attr |= SEG_G;
+    if (!(attr & SEG_P))
+        attr |= SEG_UNUSABLE;
+    else if (attr & SEG_S)
+        attr |= TYPE_CODE_DATA_ACCESSED; /* a loaded segment was accessed; not every processor says so */
+    return (struct segment){ .selector = slot->selector, .attr = attr, .limit = slot->limit, .base = slot->base };
+}
+
+/* Unusable is said by P = 0; DPL stays, for SS.DPL is the privilege level. */
+static void segment_set(struct vmcb_segment *slot, const struct segment *segment)
+{
+    u32 attr = segment->attr;
+
+    if (attr & SEG_UNUSABLE)
+        attr &= ~SEG_P;
+    slot->selector = segment->selector;
+    slot->attr = (attr & VMCB_ATTR_LOW) | (attr >> 4 & VMCB_ATTR_HIGH);
+    slot->limit = segment->limit;
+    slot->base = segment->base;
+}
+
+static void segments_get(struct vmcb_save *save, struct vcpu_state *state)
+{
+    for (unsigned i = 0; i < NR_SEGS; i++)
+        state->seg[i] = segment_get(segment_slot(save, i));
+
+    /* The processor's privilege level is CPL (SYSRET leaves SS.DPL alone); ours is SS.DPL. */
+    state->seg[SEG_SS].attr = field_set(SEG_DPL, state->seg[SEG_SS].attr, save->cpl);
+    state->seg[SEG_TR].attr |= TYPE_TSS_BUSY;
+    state->gdtr = (struct table_register){ .limit = save->gdtr.limit, .base = save->gdtr.base };
+    state->idtr = (struct table_register){ .limit = save->idtr.limit, .base = save->idtr.base };
+}
+
+/* VMRUN takes CPL from its own field on hardware, from SS.DPL on QEMU 7.2: both say the same here. */
+static void segments_set(struct vmcb_save *save, const struct vcpu_state *state)
+{
+    for (unsigned i = 0; i < NR_SEGS; i++)
+        segment_set(segment_slot(save, i), &state->seg[i]);
+    save->tr.attr |= TYPE_TSS_BUSY;
+    save->cpl = field_get(SEG_DPL, state->seg[SEG_SS].attr);
+    save->gdtr.limit = state->gdtr.limit;
+    save->gdtr.base = state->gdtr.base;
+    save->idtr.limit = state->idtr.limit;
+    save->idtr.base = state->idtr.base;
+}
+
+/* With nested paging the processor keeps no copy of the four PAE entries: it rereads them, and so do we. */
+static void pdptes_get(struct vcpu *vcpu, struct vcpu_state *state)
+{
+    bool pae = (state->cr0 & CR0_PG) && (state->cr4 & CR4_PAE) && !(state->efer & EFER_LMA);
+
+    memset(state->pdpte, 0, sizeof(state->pdpte));
+    if (pae)
+        guest_read(&vcpu->vm->mem, state->cr3 & BITS(31, 5), state->pdpte,
+                   sizeof(state->pdpte)); /* not RAM: stays 0, not present */
+}
+
+static void control_get(struct vcpu *vcpu, struct vcpu_state *state)
+{
+    const struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
+
+    state->cr0 = save->cr0;
+    state->cr3 = save->cr3;
+    state->cr4 = save->cr4;
+    state->efer = svm_vcpu(vcpu)->efer;
+    pdptes_get(vcpu, state);
+}
+
+/*
+ * All but a change of TS alone (lazy FPU switching does many) may change what the guest's page tables mean; some writes
+ * ask for a flush by changing nothing.
+ */
+static bool control_needs_flush(const struct svm_vcpu *svm, const struct vcpu_state *state)
+{
+    const struct vmcb_save *save = &svm->vmcb->save;
+
+    return (save->cr0 ^ state->cr0) != CR0_TS || save->cr3 != state->cr3 || save->cr4 != state->cr4 ||
+           svm->efer != state->efer;
+}
+
+static void control_set(struct svm_vcpu *svm, const struct vcpu_state *state)
+{
+    struct vmcb_save *save = &svm->vmcb->save;
+
+    svm->flush |= control_needs_flush(svm, state);
+    save->cr0 = state->cr0;
+    save->cr3 = state->cr3;
+    save->cr4 = state->cr4;
+    svm->efer = state->efer;
+    save->efer = state->efer | EFER_SVME;
+    if (!(state->efer & EFER_LMA))
+        save->efer &= ~EFER_LME;
+}
+
+static void msrs_get(const struct vmcb_save *save, struct vcpu_state *state)
+{
+    state->star = save->star;
+    state->lstar = save->lstar;
+    state->cstar = save->cstar;
+    state->fmask = save->sfmask;
+    state->kernel_gs_base = save->kernel_gs_base;
+    state->sysenter_cs = save->sysenter_cs;
+    state->sysenter_esp = save->sysenter_esp;
+    state->sysenter_eip = save->sysenter_eip;
+    state->pat = save->g_pat;
+}
+
+static void msrs_set(struct vmcb_save *save, const struct vcpu_state *state)
+{
+    save->star = state->star;
+    save->lstar = state->lstar;
+    save->cstar = state->cstar;
+    save->sfmask = state->fmask;
+    save->kernel_gs_base = state->kernel_gs_base;
+    save->sysenter_cs = state->sysenter_cs;
+    save->sysenter_esp = state->sysenter_esp;
+    save->sysenter_eip = state->sysenter_eip;
+    save->g_pat = state->pat;
+}
+
+void svm_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
+{
+    struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
+
+    if (groups & STATE_CONTROL)
+        control_get(vcpu, state);
+    if (groups & STATE_SEGMENTS)
+        segments_get(save, state);
+    if (groups & STATE_MSRS)
+        msrs_get(save, state);
+    if (groups & STATE_DEBUG) {
+        state->dr6 = save->dr6;
+        state->dr7 = save->dr7;
+    }
+}
+
+void svm_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
+{
+    struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
+
+    if (groups & STATE_CONTROL)
+        control_set(svm_vcpu(vcpu), state);
+    if (groups & STATE_SEGMENTS)
+        segments_set(save, state);
+    if (groups & STATE_MSRS)
+        msrs_set(save, state);
+    if (groups & STATE_DEBUG) {
+        save->dr6 = state->dr6;
+        save->dr7 = state->dr7;
+    }
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside the AMD-V backend: what its files share. Nobody else includes it. */
+#pragma once
+
+#include "hv/backend.h"
+#include "hv/svm/vmcb.h"
+#include "hv/vcpu.h"
+
+/* What the processor offers and what all vcpus share; written by svm_init, constant afterwards. */
+struct svm_shared {
+    bool next_rip;       /* an instruction's exit saves the next RIP */
+    bool decode_assists; /* CR exits name the register, I/O exits the segment */
+    u32 nr_asids;        /* ASIDs are 1 to nr_asids - 1; 0 is the host's */
+    hpa_t iopm, msrpm;
+    struct npt_format npt_format;
+};
+
+/* Of one physical CPU; cpu->backend_data. */
+struct svm_cpu {
+    hpa_t host_area; /* VMSAVE image of the host's own FS, GS, TR, LDTR and syscall MSRs */
+    u32 next_asid;
+    u64 asid_generation; /* counts the flushes of all ASIDs; from 1 once an ASID was given */
+};
+
+/* Of one vcpu; vcpu->backend. */
+struct svm_vcpu {
+    struct vmcb *vmcb;
+    hpa_t vmcb_pa;
+    u64 efer; /* as the guest sees it; the VMCB's has SVME always, and LME only together with LMA */
+
+    /*
+     * The ASID in the VMCB was given by this CPU in this generation; from a past generation it may be another vcpu's by
+     * now.
+     */
+    u32 asid_cpu;
+    u64 asid_generation;
+    bool flush;  /* translations of the guest's own page tables are stale */
+    u64 flushes; /* times that a new ASID was taken */
+
+    /* The guest is about to execute the IRET at iret_rip that ends NMI blocking. */
+    bool iret_pending;
+    u64 iret_rip;
+
+    /* The host timer is set for this deadline, by an entry in this turn (vcpu->slices). Turn 0: it isn't. */
+    u64 timer_deadline, timer_turn;
+
+    u32 disagreements;        /* exits in a row whose instruction bytes didn't fit the exit code */
+    struct vmcb_save entered; /* the save area at the last entry */
+};
+
+extern struct svm_shared svm_shared;
+
+static inline struct svm_vcpu *svm_vcpu(const struct vcpu *vcpu)
+{
+    return vcpu->backend;
+}
+
+static inline void intercept_set(struct vmcb_control *control, unsigned exit_code, bool on)
+{
+    u32 bit = 1U << exit_code % 32;
+
+    if (on)
+        control->intercept[exit_code / 32] |= bit;
+    else
+        control->intercept[exit_code / 32] &= ~bit;
+}
+
+static inline bool intercept_get(const struct vmcb_control *control, unsigned exit_code)
+{
+    return control->intercept[exit_code / 32] >> exit_code % 32 & 1;
+}
+
+/* enable.c */
+bool svm_present(void);
+int svm_cpu_on(void);
+void svm_cpu_off(void);
+
+/* setup.c */
+int svm_init(void);
+int svm_vcpu_init(struct vcpu *vcpu);
+void svm_vcpu_fini(struct vcpu *vcpu);
+
+/* state.c */
+void svm_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups);
+void svm_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups);
+
+/* run.c */
+void svm_run(struct vcpu *vcpu);
+
+/* decode.c: fill vcpu->exit from the VMCB. rip and registers are current in vcpu. */
+void svm_decode(struct vcpu *vcpu);
+
+/* dump.c */
+void svm_dump(struct vcpu *vcpu);
+
+/*
+ * entry.S: one trip into the guest. Loads and stores the general registers of regs (RAX and RSP travel in the VMCB),
+ * loads the guest's and afterwards the host's VMLOAD state. GIF is 0 before and after; interrupts off before and after.
+ */
+void svm_enter(u64 *regs, hpa_t vmcb, hpa_t host_area);
+
+/* The VMRUN instruction in it. */
+extern const char svm_enter_vmrun[];

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hv/vcpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/backend.h"
+#include "hv/cpu/asm.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/smp.h"
+#include "hv/cpu/x86.h"
+#include "hv/inject.h"
+#include "hv/lib/trace.h"
+#include "hv/load.h"
+#include "hv/msr.h"
+#include "hv/vm.h"
+#include "mm/frame.h"
+
+#include "hv/cpu/msr_index.h"
+
+/* SDM 3A table "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT". */
+static const struct vcpu_state reset_state = {
+    .cr0 = CR0_ET | CR0_NW | CR0_CD,
+    .seg = {
+        [SEG_ES] = { .limit = 0xFFFF, .attr = 0x93 },
+        [SEG_CS] = { .selector = 0xF000, .base = 0xFFFF0000, .limit = 0xFFFF, .attr = 0x9B },
+        [SEG_SS] = { .limit = 0xFFFF, .attr = 0x93 },
+        [SEG_DS] = { .limit = 0xFFFF, .attr = 0x93 },
+        [SEG_FS] = { .limit = 0xFFFF, .attr = 0x93 },
+        [SEG_GS] = { .limit = 0xFFFF, .attr = 0x93 },
+        [SEG_LDTR] = { .limit = 0xFFFF, .attr = 0x82 },
+        [SEG_TR] = { .limit = 0xFFFF, .attr = 0x8B },
+    },
+    .gdtr = { .limit = 0xFFFF },
+    .idtr = { .limit = 0xFFFF },
+    .pat = PAT_RESET,
+    .dr6 = DR6_RESET,
+    .dr7 = DR7_RESET,
+};
+
+struct vcpu *vcpu_create(struct vm *vm, u32 id)
+{
+    struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
+
+    if (!vcpu)
+        return NULL;
+    vcpu->vm = vm;
+    vcpu->id = id;
+    vcpu->trace_id = vm->id << 8 | id;
+    vcpu->tsc_offset = -vm->created_tsc;
+    list_init(&vcpu->run_node);
+    vcpu->fpu = frame_alloc_page();
+    vcpu->msrs = msr_store_create();
+    if (!vcpu->fpu || !vcpu->msrs || backend()->vcpu_init(vcpu)) {
+        vcpu_destroy(vcpu);
+        return NULL;
+    }
+    vcpu_restart(vcpu);
+    return vcpu;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+    if (vcpu->backend)
+        backend()->vcpu_fini(vcpu);
+    if (vcpu->fpu)
+        frame_free_page(vcpu->fpu);
+    free(vcpu->msrs);
+    free(vcpu);
+}
+
+void vcpu_reset(struct vcpu *vcpu)
+{
+    /* What is in the CPU would come back over the reset values at the next change of hands. */
+    if (this_cpu()->loaded == vcpu)
+        vcpu_put();
+    memset(vcpu->regs, 0, sizeof(vcpu->regs));
+    vcpu->regs[RDX] = cpuid(1, 0).eax; /* the processor's signature */
+    vcpu->rip = 0xFFF0;
+    vcpu->rflags = RFLAGS_FIXED1;
+    vcpu->cr2 = 0;
+    vcpu->shadow = SHADOW_NONE;
+    vcpu->nmi_blocked = vcpu->nmi_pending = false;
+    vcpu->event.valid = false;
+    vcpu->osxsave = false;
+    memset(vcpu->dr, 0, sizeof(vcpu->dr));
+    load_reset(vcpu);
+    backend()->set(vcpu, &reset_state, STATE_ALL);
+}
+
+void vcpu_restart(struct vcpu *vcpu)
+{
+    vcpu->status = vcpu->id ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
+    msr_store_reset(vcpu->msrs);
+    vcpu_reset(vcpu);
+}
+
+void vcpu_start_real(struct vcpu *vcpu, u8 page)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_SEGMENTS);
+    state.seg[SEG_CS].selector = page << 8;
+    state.seg[SEG_CS].base = page << PAGE_SHIFT;
+    backend()->set(vcpu, &state, STATE_SEGMENTS);
+    vcpu->rip = 0;
+}
+
+void vcpu_single_stepped(struct vcpu *vcpu)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_DEBUG);
+    state.dr6 |= DR6_BS;
+    backend()->set(vcpu, &state, STATE_DEBUG);
+    inject_exception(vcpu, VECTOR_DB);
+}
+
+/* What comes next: an interrupt to deliver, a message that changes the vcpu's status, a timer that ends the run before
+ * `until`. */
+static void ask_interrupts(struct vcpu *vcpu, u64 until)
+{
+    vcpu->ask_interrupts = false;
+    vcpu->interrupt_pending = vcpu->interrupts->pending(vcpu);
+    vcpu->run_until = MIN(until, vcpu->interrupts->deadline(vcpu));
+}
+
+/* Enter once, and act on the exit. */
+static void vcpu_step(struct vcpu *vcpu)
+{
+    if (vcpu->interrupt_pending || vcpu->nmi_pending)
+        inject_interrupts(vcpu);
+    backend()->run(vcpu);
+    vcpu->exits[vcpu->exit.kind]++;
+    trace(TRACE_EXIT, (u64)vcpu->exit.kind << 32 | vcpu->trace_id, vcpu->rip);
+    exit_handle(vcpu);
+}
+
+/* After a host interrupt or the end of run_until: has the vcpu's turn ended? */
+static bool turn_over(struct vcpu *vcpu, u64 until)
+{
+    u64 now = rdtsc();
+
+    if (now >= vcpu->interrupts->deadline(vcpu))
+        vcpu->interrupts->expire(vcpu, now);
+    vcpu->ask_interrupts = true;
+    return now >= until || __atomic_load_n(&this_cpu()->kicked, __ATOMIC_ACQUIRE);
+}
+
+void vcpu_run(struct vcpu *vcpu, u64 until)
+{
+    u64 start = rdtsc();
+
+    vcpu_load(vcpu);
+    vcpu->slices++;
+    vcpu->ask_interrupts = true; /* whatever came while it did not run */
+    trace(TRACE_SCHED, vcpu->trace_id, until);
+    if (!vcpu->vm->first_entry_tsc)
+        vm_first_entry(vcpu->vm);
+    /* Visible before we look whether it may run and what must be flushed: vm_vcpu_busy does both in the other order. */
+    __atomic_store_n(&this_cpu()->running, vcpu, __ATOMIC_SEQ_CST);
+    while (vcpu->status == VCPU_RUNNABLE && vm_runnable(vcpu->vm)) {
+        if (vcpu->ask_interrupts) {
+            ask_interrupts(vcpu, until);
+            vcpu_load(vcpu); /* an INIT message has put it down; and ends the turn, unless a start-up came with it */
+            continue;
+        }
+        vcpu_step(vcpu);
+        if ((vcpu->exit.kind == EXIT_PREEMPT || vcpu->exit.kind == EXIT_INTERRUPT) && turn_over(vcpu, until))
+            break;
+    }
+    vcpu->guest_ticks += rdtsc() - start;
+    __atomic_store_n(&this_cpu()->running, NULL, __ATOMIC_RELEASE);
+}
+
+void vcpu_wake(struct vcpu *vcpu)
+{
+    const struct cpu *cpu = this_cpu();
+
+    /* From within one of its own exits: it looks for interrupts, and whether it may run, before the next entry. */
+    if (cpu->running == vcpu)
+        vcpu->ask_interrupts = true;
+    /* From its CPU's host loop no kick is needed either: that looks at its vcpus next. */
+    else if (cpu->running || cpu->index != vcpu->cpu)
+        cpu_kick(vcpu->cpu);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The architectural state of a virtual processor, the same for both vendors: reset fills it, emulation reads and
+ * changes it, migration encodes it. Backends translate it to and from VMCS and VMCB.
+ */
+#pragma once
+
+#include "hv/cpu/x86.h"
+
+struct segment {
+    u16 selector;
+    u32 attr;  /* SEG_* of hv/cpu/x86.h */
+    u32 limit; /* bytes, granularity applied */
+    u64 base;
+};
+
+struct table_register {
+    u16 limit;
+    u64 base;
+};
+
+/*
+ * Groups, so that a reader pays only for what it wants. RIP, RFLAGS, general registers, CR2, the pending event and the
+ * interrupt shadow are not here: they live in struct vcpu and are current there between runs.
+ */
+enum state_group {
+    STATE_CONTROL = 1,  /* cr0 cr3 cr4 efer pdpte */
+    STATE_SEGMENTS = 2, /* seg gdtr idtr */
+    STATE_MSRS = 4,     /* star ... pat */
+    STATE_DEBUG = 8,    /* dr6 dr7; dr0 to dr3 are in struct vcpu */
+    STATE_ALL = 15,
+};
+
+struct vcpu_state {
+    /* STATE_CONTROL: as the guest sees them. A set must be consistent: EFER.LMA = LME and PG. */
+    u64 cr0, cr3, cr4, efer;
+    u64 pdpte[4]; /* PAE paging: as loaded at the last write of CR3, CR0 or CR4 */
+
+    /* STATE_SEGMENTS */
+    struct segment seg[NR_SEGS]; /* FS and GS bases are MSR_FS_BASE and MSR_GS_BASE */
+    struct table_register gdtr, idtr;
+
+    /* STATE_MSRS */
+    u64 star, lstar, cstar, fmask, kernel_gs_base;
+    u64 sysenter_cs, sysenter_esp, sysenter_eip;
+    u64 pat;
+
+    /* STATE_DEBUG */
+    u64 dr6, dr7;
+};

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "vm"
+#include "hv/vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/backend.h"
+#include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/smp.h"
+#include "hv/lib/log.h"
+#include "hv/lib/panic.h"
+#include "hv/lib/trace.h"
+#include "hv/sched.h"
+
+#define CRASH_TRACE_EVENTS 16
+
+static struct list vms = { &vms, &vms };
+static u32 next_id = 1;
+static const struct vm_platform_ops *platform;
+
+void vm_set_platform(const struct vm_platform_ops *ops)
+{
+    platform = ops;
+}
+
+struct list *vm_list(void)
+{
+    return &vms;
+}
+
+const char *vm_status_name(enum vm_status status)
+{
+    static const char *const names[] = {
+        [VM_CREATED] = "created", [VM_RUNNING] = "running", [VM_PASSED] = "passed", [VM_FAILED] = "failed",
+        [VM_CRASHED] = "crashed", [VM_PAUSED] = "paused",   [VM_OFF] = "off",
+    };
+
+    return names[status];
+}
+
+static int create_vcpus(struct vm *vm, u32 count)
+{
+    for (u32 i = 0; i < count; i++) {
+        vm->vcpu[i] = vcpu_create(vm, i);
+        if (!vm->vcpu[i])
+            return -1;
+        vm->nr_vcpus++;
+    }
+    return 0;
+}
+
+struct vm *vm_create(const struct config_vm *config)
+{
+    struct vm *vm = calloc(1, sizeof(*vm));
+
+    if (!vm)
+        goto no_memory;
+    memcpy(vm->name, config->name, sizeof(vm->name));
+    memcpy(vm->mac, config->mac, sizeof(vm->mac));
+    vm->id = vm->asid = next_id++;
+    vm->created_tsc = rdtsc();
+    list_init(&vm->node);
+    list_init(&vm->devices);
+    if (npt_init(&vm->npt, backend()->npt_format()))
+        goto no_memory;
+    if (guest_mem_init(&vm->mem, &vm->npt, config->memory) || create_vcpus(vm, config->vcpus) || platform->attach(vm)) {
+        vm_destroy(vm);
+        vm = NULL;
+        goto no_memory;
+    }
+    list_add_tail(&vms, &vm->node);
+    return vm;
+
+no_memory:
+    pr_err("%s: not enough memory for %lu MiB and %u vcpus", config->name, config->memory >> 20, config->vcpus);
+    free(vm);
+    return NULL;
+}
+
+void vm_destroy(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sched_remove(vm->vcpu[i]);
+    list_del(&vm->node);
+    platform->detach(vm);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        vcpu_destroy(vm->vcpu[i]);
+    guest_mem_fini(&vm->mem);
+    npt_fini(&vm->npt);
+    free(vm);
+}
+
+void vm_start(struct vm *vm)
+{
+    __atomic_store_n(&vm->status, VM_RUNNING, __ATOMIC_RELEASE);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sched_add(vm->vcpu[i]);
+}
+
+void vm_add_device(struct vm *vm, struct device *device)
+{
+    list_add_tail(&vm->devices, &device->node);
+}
+
+void vm_reset_request(struct vm *vm)
+{
+    __atomic_store_n(&vm->reset_wanted, true, __ATOMIC_RELEASE);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        vcpu_wake(vm->vcpu[i]);
+    cpu_kick(0); /* the host loop does it */
+}
+
+/* Loaders rely on zeroed RAM. */
+static void clear_memory(struct vm *vm)
+{
+    static const u8 zeros[PAGE_SIZE];
+
+    for (unsigned i = 0; i < GUEST_SLOTS; i++)
+        for (u64 at = 0; at < vm->mem.slot[i].size; at += PAGE_SIZE)
+            guest_write(&vm->mem, vm->mem.slot[i].base + at, zeros, PAGE_SIZE);
+}
+
+static void vm_reset(struct vm *vm)
+{
+    pr_info("%s: reset", vm->name);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sched_remove(vm->vcpu[i]);
+    vm->resets++;
+    spin_lock(&vm->device_lock);
+    list_for_each (node, &vm->devices) {
+        struct device *device = container_of(node, struct device, node);
+
+        device->ops->reset(device);
+    }
+    spin_unlock(&vm->device_lock);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        vcpu_restart(vm->vcpu[i]);
+    clear_memory(vm);
+    if (!vm->reload || vm->reload(vm))
+        vm_stop(vm, VM_CRASHED, "reset: the image can't be loaded again");
+    __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sched_add(vm->vcpu[i]);
+}
+
+u64 vm_resets(void)
+{
+    list_for_each (node, &vms) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (vm_running(vm) && __atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
+            vm_reset(vm);
+    }
+    return ~0ULL;
+}
+
+bool vm_vcpu_busy(const struct vcpu *vcpu)
+{
+    /* The other half is in vcpu_run: it says that it runs, then looks whether it may and what must be flushed. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&cpu_at(vcpu->cpu)->running, __ATOMIC_ACQUIRE) == vcpu;
+}
+
+/* Wait until no vcpu of a VM that is not runnable is inside vcpu_run. */
+static void vm_settle(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+        while (vm_vcpu_busy(vm->vcpu[i])) {
+            cpu_kick(vm->vcpu[i]->cpu);
+            cpu_relax();
+        }
+    }
+}
+
+void vm_hold(struct vm *vm)
+{
+    __atomic_store_n(&vm->holds, vm->holds + 1, __ATOMIC_RELEASE);
+    vm_settle(vm);
+}
+
+void vm_release(struct vm *vm)
+{
+    __atomic_store_n(&vm->holds, vm->holds - 1, __ATOMIC_RELEASE);
+    for (u32 i = 0; i < vm->nr_vcpus && vm->holds == 0; i++)
+        vcpu_wake(vm->vcpu[i]);
+}
+
+void vm_first_entry(struct vm *vm)
+{
+    vm->first_entry_tsc = rdtsc();
+    pr_info("%s: first entry %lu us after creation", vm->name,
+            clock_ticks_to_ns(vm->first_entry_tsc - vm->created_tsc) / 1000);
+}
+
+static void vm_vstop(struct vm *vm, enum vm_status status, const char *format, va_list args)
+{
+    spin_lock(&vm->lock);
+    bool first = vm_alive(vm);
+
+    if (first) {
+        vsnprintf(vm->reason, sizeof(vm->reason), format, args);
+        __atomic_store_n(&vm->status, status, __ATOMIC_RELEASE);
+    }
+    spin_unlock(&vm->lock);
+    if (!first)
+        return;
+    pr_info("%s: %s: %s", vm->name, vm_status_name(status), vm->reason);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        vcpu_wake(vm->vcpu[i]);
+    cpu_kick(0); /* the host loop reports the end */
+}
+
+void vm_stop(struct vm *vm, enum vm_status status, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vm_vstop(vm, status, format, args);
+    va_end(args);
+}
+
+/* The status becomes `to` if it is `from`. */
+static bool status_change(struct vm *vm, enum vm_status from, enum vm_status to)
+{
+    spin_lock(&vm->lock);
+    bool ok = vm->status == from;
+
+    if (ok)
+        __atomic_store_n(&vm->status, to, __ATOMIC_RELEASE);
+    spin_unlock(&vm->lock);
+    return ok;
+}
+
+int vm_pause(struct vm *vm)
+{
+    if (!status_change(vm, VM_RUNNING, VM_PAUSED))
+        return -EINVAL;
+    vm_settle(vm);
+    pr_info("%s: paused", vm->name);
+    return 0;
+}
+
+int vm_resume(struct vm *vm)
+{
+    if (!status_change(vm, VM_PAUSED, VM_RUNNING))
+        return -EINVAL;
+    pr_info("%s: resumed", vm->name);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        vcpu_wake(vm->vcpu[i]);
+    return 0;
+}
+
+int vm_poweroff(struct vm *vm)
+{
+    if (!vm_alive(vm))
+        return -EINVAL;
+    vm_stop(vm, VM_OFF, "powered off by command");
+    vm_settle(vm);
+    return 0;
+}
+
+size_t vm_console_read(struct vm *vm, u64 *from, char *buffer, size_t room)
+{
+    return platform->console_read(vm, from, buffer, room);
+}
+
+size_t vm_console_write(struct vm *vm, const char *bytes, size_t len)
+{
+    return platform->console_write(vm, bytes, len);
+}
+
+static void dump_vcpu(struct vcpu *vcpu)
+{
+    static const char *const names[NR_GPRS] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                                "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+
+    pr_err("%s/%u: exit %s, rip %#lx rflags %#lx cr2 %#lx shadow %u", vcpu->vm->name, vcpu->id,
+           exit_name(vcpu->exit.kind), vcpu->rip, vcpu->rflags, vcpu->cr2, vcpu->shadow);
+    for (unsigned i = 0; i < NR_GPRS; i += 4)
+        pr_err("  %-3s %016lx  %-3s %016lx  %-3s %016lx  %-3s %016lx", names[i], vcpu->regs[i], names[i + 1],
+               vcpu->regs[i + 1], names[i + 2], vcpu->regs[i + 2], names[i + 3], vcpu->regs[i + 3]);
+    backend()->dump(vcpu);
+    trace_dump(&this_cpu()->trace, CRASH_TRACE_EVENTS);
+}
+
+void vm_crash(struct vcpu *vcpu, const char *format, ...)
+{
+    va_list args;
+
+    if (vm_alive(vcpu->vm))
+        dump_vcpu(vcpu);
+    va_start(args, format);
+    vm_vstop(vcpu->vm, VM_CRASHED, format, args);
+    va_end(args);
+}
+
+/* "name count" for each exit reason that occurred, in one line. */
+static void report_exits(const struct vm *vm)
+{
+    char line[320];
+    size_t at = 0;
+
+    for (unsigned kind = 0; kind < NR_EXITS; kind++) {
+        u64 count = 0;
+
+        for (u32 i = 0; i < vm->nr_vcpus; i++)
+            count += vm->vcpu[i]->exits[kind];
+        if (count && at < sizeof(line))
+            at += snprintf(line + at, sizeof(line) - at, " %s %lu", exit_name(kind), count);
+    }
+    pr_info("%s: exits:%s", vm->name, at ? line : " none");
+}
+
+void vm_report(const struct vm *vm)
+{
+    u64 ticks = 0, slices = 0, interrupts = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+        ticks += vm->vcpu[i]->guest_ticks;
+        slices += vm->vcpu[i]->slices;
+        interrupts += vm->vcpu[i]->interrupts_injected;
+    }
+    pr_info("%s: %s: %s; ran %lu ms in %lu slices, took %lu interrupts", vm->name, vm_status_name(vm->status),
+            vm->reason, clock_ticks_to_ns(ticks) / 1000000, slices, interrupts);
+    pr_info("%s: memory %lu MiB as %lu x 4 KiB, %lu x 2 MiB, %lu x 1 GiB, %lu frames of nested tables", vm->name,
+            vm->mem.size >> 20, vm->mem.pages_4k, vm->mem.pages_2m, vm->mem.pages_1g, vm->npt.tables);
+    report_exits(vm);
+}

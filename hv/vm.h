@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A virtual machine: memory, buses, virtual processors, and how it ended. */
+#pragma once
+
+#include "boot/config.h"
+#include "hv/bus.h"
+#include "hv/dirty_rate.h"
+#include "hv/lib/list.h"
+#include "hv/lib/lock.h"
+#include "hv/vcpu.h"
+#include "mm/guest_mem.h"
+#include "mm/npt.h"
+
+enum vm_status {
+    VM_CREATED,
+    VM_RUNNING,
+    VM_PASSED,  /* ended by its own verdict 0 */
+    VM_FAILED,  /* ended by its own verdict, not 0 */
+    VM_CRASHED, /* did what no machine survives; reason says what */
+    VM_PAUSED,  /* as running, but no vcpu is entered; its clocks go on */
+    VM_OFF,     /* powered off */
+};
+
+struct vm {
+    char name[CONFIG_NAME];
+    u32 id;
+    u8 mac[CONFIG_MAC]; /* of its network card, as configured; all zero: none was */
+    struct list node;   /* of all VMs; host loop */
+
+    struct spinlock device_lock; /* guards the devices of the buses */
+    struct spinlock lock;        /* guards status and reason; a device may end its VM, so this is the inner one */
+    enum vm_status status;
+    char reason[120]; /* why it ended, in words; "" while it runs */
+
+    struct npt npt;
+    struct guest_mem mem;
+    struct bus pio, mmio;
+    u32 asid; /* tag of its translations: VPID, or ASID; from 1 */
+
+    struct dirty_rate dirty_rate;
+    u32 holds; /* vm_hold without vm_release; while not 0 no vcpu is entered */
+
+    void *platform;      /* hv/dev's chips of this VM */
+    struct list devices; /* all of them, in the order in which they are saved, loaded and reset (vm_add_device) */
+
+    bool reset_wanted;            /* any CPU sets it; the host loop resets */
+    int (*reload)(struct vm *vm); /* put the guest's image back for a reset: 0 or -errno, with the reason logged; set by
+                                     who loaded it */
+    const void *image;            /* for reload */
+    u64 resets;
+
+    u32 nr_vcpus;
+    struct vcpu *vcpu[CONFIG_MAX_VCPUS];
+
+    u64 created_tsc, first_entry_tsc; /* host TSC; 0: not yet */
+};
+
+/* Create a VM with RAM and vcpus, devices attached (platform_attach of hv/dev by the registered hook). Returns NULL
+ * with the reason logged. Host loop. */
+struct vm *vm_create(const struct config_vm *config);
+
+/* Give back all it holds. Not running. Host loop. */
+void vm_destroy(struct vm *vm);
+
+/* Let its boot vcpu run. */
+void vm_start(struct vm *vm);
+
+/* End it: status becomes `status` and the reason is the formatted text; no vcpu of it is entered again. The first end
+ * counts. Any CPU. */
+void vm_stop(struct vm *vm, enum vm_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * Pause: on return no vcpu of it runs. Resume: go on. Power off: it ends as VM_OFF; on return no vcpu of it runs.
+ * 0, or -EINVAL: its status does not allow it. Host loop.
+ */
+int vm_pause(struct vm *vm);
+int vm_resume(struct vm *vm);
+int vm_poweroff(struct vm *vm);
+
+/* End it as VM_CRASHED with a decoded dump of the vcpu in the log: control structure, registers, last exits. On the
+ * vcpu's CPU, loaded. */
+void vm_crash(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A vcpu of it is about to be entered for the first time: note and log when. */
+void vm_first_entry(struct vm *vm);
+
+/* "running", "passed" ... */
+const char *vm_status_name(enum vm_status status);
+
+/* All VMs, in order of creation. */
+struct list *vm_list(void);
+
+/* Is it entitled to run? Any CPU. */
+static inline bool vm_running(const struct vm *vm)
+{
+    return __atomic_load_n(&vm->status, __ATOMIC_ACQUIRE) == VM_RUNNING;
+}
+
+/* May its vcpus be entered: as vm_running, not held, and not about to be reset? Any CPU. */
+static inline bool vm_runnable(const struct vm *vm)
+{
+    return vm_running(vm) && __atomic_load_n(&vm->holds, __ATOMIC_ACQUIRE) == 0 &&
+           !__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE);
+}
+
+/* Has it a future: running, or able to run again without being made anew? Any CPU. */
+static inline bool vm_alive(const struct vm *vm)
+{
+    enum vm_status status = __atomic_load_n(&vm->status, __ATOMIC_ACQUIRE);
+
+    return status == VM_CREATED || status == VM_RUNNING || status == VM_PAUSED;
+}
+
+/*
+ * Its console. read: copy out at most `room` bytes of what the guest has sent from byte number *from (0: its first) on;
+ * what is no longer kept is skipped. Moves *from behind what was copied and returns how much that was. write: type;
+ * returns how many bytes there was room for. Both take device_lock. Any CPU.
+ */
+size_t vm_console_read(struct vm *vm, u64 *from, char *buffer, size_t room);
+size_t vm_console_write(struct vm *vm, const char *bytes, size_t len);
+
+/*
+ * Hold it for a moment, for the hypervisor's own ends, whatever its status: on return no vcpu of it runs, nor handles
+ * an exit. Waits for the other CPUs to take a kick. May be nested. Host loop.
+ */
+void vm_hold(struct vm *vm);
+void vm_release(struct vm *vm);
+
+/* Does the vcpu run, or handle an exit, on its CPU? What the caller wrote before is seen by a vcpu that starts later.
+ * Any CPU. */
+bool vm_vcpu_busy(const struct vcpu *vcpu);
+
+/* Log one line for each VM: status, reason, exits by reason. Host loop. */
+void vm_report(const struct vm *vm);
+
+/* Ask for a machine reset: no vcpu of it is entered again before the host loop has done it. Any CPU. */
+void vm_reset_request(struct vm *vm);
+
+/* Host work: reset the VMs that ask for it, devices, vcpus, memory and image. */
+u64 vm_resets(void);
+
+/* Enter a device into vm->devices. While the platform is attached. */
+void vm_add_device(struct vm *vm, struct device *device);
+
+/* What hv/dev hangs on a new VM; registered once at boot by the composition root. attach returns 0 or -errno. */
+struct vm_platform_ops {
+    int (*attach)(struct vm *vm);
+    void (*detach)(struct vm *vm);
+    /* Contract: vm_console_read, vm_console_write. */
+    size_t (*console_read)(struct vm *vm, u64 *from, char *buffer, size_t room);
+    size_t (*console_write)(struct vm *vm, const char *bytes, size_t len);
+};
+
+void vm_set_platform(const struct vm_platform_ops *ops);

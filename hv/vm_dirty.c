@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "dirty"
+#include "hv/vm_dirty.h"
+
+#include <errno.h>
+
+#include "hv/backend.h"
+#include "hv/cpu/asm.h"
+#include "hv/cpu/smp.h"
+#include "hv/lib/log.h"
+#include "hv/vm.h"
+
+/* The processor's own log goes on before D bits are cleared for it, and off when none are needed. */
+static int start_held(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
+{
+    int rc = producer == DIRTY_PML ? backend()->dirty_log(vm, true) : 0;
+
+    if (rc == 0)
+        rc = dirty_start(&vm->mem, producer, split);
+    if (vm->mem.dirty.producer != DIRTY_PML)
+        backend()->dirty_log(vm, false);
+    return rc;
+}
+
+int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
+{
+    vm_hold(vm);
+    int rc = start_held(vm, producer, split);
+    vm_release(vm);
+
+    if (rc == 0)
+        pr_info("%s: log on by %s, large pages split %s", vm->name, dirty_producer_name(producer),
+                split == DIRTY_SPLIT_EAGER ? "now" : "at their first write");
+    else
+        pr_err("%s: can't log by %s: %s", vm->name, dirty_producer_name(producer),
+               rc == -ENOTSUP ? "this processor has no means for it" : "no memory for maps or tables");
+    return rc;
+}
+
+void vm_dirty_stop(struct vm *vm)
+{
+    vm_hold(vm);
+    backend()->dirty_log(vm, false);
+    dirty_stop(&vm->mem);
+    vm_release(vm);
+    pr_info("%s: log off, %lu frames of nested tables", vm->name, vm->npt.tables);
+}
+
+u64 vm_harvest_begin(struct vm *vm, u64 *to_send)
+{
+    u64 pages = dirty_harvest(&vm->mem, to_send);
+
+    /* A vcpu that isn't busy now flushes before it enters its guest. */
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        if (vm_vcpu_busy(vm->vcpu[i]))
+            cpu_kick(vm->vcpu[i]->cpu);
+    return pages;
+}
+
+bool vm_harvest_ready(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        if (__atomic_load_n(&vm->vcpu[i]->npt_generation, __ATOMIC_ACQUIRE) != vm->npt.generation &&
+            vm_vcpu_busy(vm->vcpu[i]))
+            return false;
+    return true;
+}
+
+u64 vm_harvest(struct vm *vm, u64 *to_send)
+{
+    u64 pages = vm_harvest_begin(vm, to_send);
+
+    while (!vm_harvest_ready(vm))
+        cpu_relax();
+    return pages;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The VMCS in words: why the guest came out, all fields that aren't zero, and after a refused entry what of the guest
+ * state is likely to have been the reason.
+ */
+#define LOG_PREFIX "vmx"
+#include "hv/vmx/vmx.h"
+
+#include <stdio.h>
+
+#include "hv/lib/log.h"
+
+#define FIELDS_PER_LINE 3
+#define RFLAGS_RESERVED_0 (BITS(63, 22) | BIT(15) | BIT(5) | BIT(3))
+#define TYPE_CODE_ACCESSED 9
+#define TYPE_DATA_WRITABLE 3
+
+static const char *const exit_names[] = {
+#define VMX_EXIT_NAME(name, number) [number] = #name,
+    VMX_EXITS(VMX_EXIT_NAME)
+#undef VMX_EXIT_NAME
+};
+
+static const struct {
+    enum vmcs_field field;
+    const char *name;
+} fields[] = {
+#define VMCS_NAME(name, encoding) { name, #name },
+    VMCS_FIELDS(VMCS_NAME)
+#undef VMCS_NAME
+};
+
+/* SDM 3D "VM-Instruction Error Numbers". */
+static const char *const instruction_errors[] = {
+    [1] = "VMCALL executed in VMX root operation",
+    [2] = "VMCLEAR with invalid physical address",
+    [3] = "VMCLEAR with VMXON pointer",
+    [4] = "VMLAUNCH with non-clear VMCS",
+    [5] = "VMRESUME with non-launched VMCS",
+    [6] = "VMRESUME after VMXOFF",
+    [7] = "VM entry with invalid control fields",
+    [8] = "VM entry with invalid host-state fields",
+    [9] = "VMPTRLD with invalid physical address",
+    [10] = "VMPTRLD with VMXON pointer",
+    [11] = "VMPTRLD with incorrect VMCS revision identifier",
+    [12] = "VMREAD or VMWRITE of unsupported VMCS component",
+    [13] = "VMWRITE to read-only VMCS component",
+    [15] = "VMXON executed in VMX root operation",
+    [20] = "VMCALL with non-clear VMCS",
+    [26] = "VM entry with events blocked by MOV SS",
+    [28] = "invalid operand to INVEPT or INVVPID",
+};
+
+const char *vmx_exit_name(u64 reason)
+{
+    u64 basic = field_get(EXIT_REASON_BASIC, reason);
+
+    return basic < ARRAY_SIZE(exit_names) && exit_names[basic] ? exit_names[basic] : "?";
+}
+
+static const char *instruction_error(u64 error)
+{
+    return error < ARRAY_SIZE(instruction_errors) && instruction_errors[error] ? instruction_errors[error] : "?";
+}
+
+static const char *mode_name(void)
+{
+    u64 cs = vmread(GUEST_CS_ACCESS_RIGHTS);
+
+    if (!(vmread(GUEST_CR0) & CR0_PE))
+        return "real";
+    if (vmread(GUEST_RFLAGS) & RFLAGS_VM)
+        return "virtual-8086";
+    if (vmread(GUEST_EFER) & EFER_LMA)
+        return cs & SEG_L ? "64-bit" : "compatibility";
+    return cs & SEG_DB ? "32-bit protected" : "16-bit protected";
+}
+
+static void dump_fields(void)
+{
+    char line[130];
+    size_t at = 0;
+    unsigned on_line = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+        u64 value;
+
+        if (!vmread_try(fields[i].field, &value) || value == 0)
+            continue;
+        at += snprintf(line + at, sizeof(line) - at, "  %s %lx", fields[i].name, value);
+        if (++on_line < FIELDS_PER_LINE)
+            continue;
+        pr_err("%s", line);
+        at = on_line = 0;
+    }
+    if (on_line)
+        pr_err("%s", line);
+}
+
+static void dump_segments(void)
+{
+    static const char *const names[NR_SEGS] = { "es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr" };
+
+    for (unsigned i = 0; i < NR_SEGS; i++) {
+        u64 attr = vmread(VMCS_NTH(GUEST_ES_ACCESS_RIGHTS, i));
+
+        pr_err("  %-4s %04lx base %016lx limit %08lx %s type %lx dpl %lu%s%s%s", names[i],
+               vmread(VMCS_NTH(GUEST_ES_SELECTOR, i)), vmread(VMCS_NTH(GUEST_ES_BASE, i)),
+               vmread(VMCS_NTH(GUEST_ES_LIMIT, i)), attr & SEG_UNUSABLE ? "unusable" : "usable",
+               field_get(SEG_TYPE, attr), field_get(SEG_DPL, attr), attr & SEG_L ? " L" : "",
+               attr & SEG_DB ? " D/B" : "", attr & SEG_G ? " G" : "");
+    }
+}
+
+/* --- Which check of the guest state may have failed (SDM 3C "Checking and Loading Guest State") --- */
+
+static void suspect(bool wrong, const char *what)
+{
+    if (wrong)
+        pr_err("  suspect: %s", what);
+}
+
+static void check_control_registers(void)
+{
+    const struct vmx_caps *caps = &vmx_shared.caps;
+    u64 cr0 = vmread(GUEST_CR0), cr4 = vmread(GUEST_CR4), efer = vmread(GUEST_EFER);
+    bool ia32e = vmread(ENTRY_CONTROLS) & ENTRY_IA32E_GUEST;
+
+    suspect((~cr0 & caps->cr0_fixed0 & ~(CR0_PE | CR0_PG)) || (cr0 & ~caps->cr0_fixed1), "CR0 against the fixed bits");
+    suspect((cr0 & CR0_PG) && !(cr0 & CR0_PE), "CR0.PG without PE");
+    suspect((~cr4 & caps->cr4_fixed0) || (cr4 & ~caps->cr4_fixed1), "CR4 against the fixed bits");
+    suspect(ia32e && !((cr0 & CR0_PG) && (cr4 & CR4_PAE)), "IA-32e mode guest without CR0.PG and CR4.PAE");
+    suspect(!ia32e && (cr4 & CR4_PCIDE), "CR4.PCIDE outside IA-32e mode");
+    suspect(ia32e != !!(efer & EFER_LMA), "EFER.LMA differs from the IA-32e mode entry control");
+    suspect((cr0 & CR0_PG) && !(efer & EFER_LMA) != !(efer & EFER_LME), "EFER.LMA differs from LME with paging on");
+    suspect(efer & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE), "reserved bits of EFER");
+}
+
+static void check_flags_and_activity(void)
+{
+    u64 rflags = vmread(GUEST_RFLAGS), rip = vmread(GUEST_RIP), state = vmread(GUEST_INTERRUPTIBILITY);
+    u64 event = vmread(ENTRY_INTERRUPTION_INFO), pending = vmread(GUEST_PENDING_DEBUG);
+    bool shadow = state & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+    bool interrupt = (event & INTERRUPTION_VALID) && field_get(INTERRUPTION_TYPE, event) == EVENT_INTERRUPT;
+    bool nmi = (event & INTERRUPTION_VALID) && field_get(INTERRUPTION_TYPE, event) == EVENT_NMI;
+    bool code64 = (vmread(GUEST_EFER) & EFER_LMA) && (vmread(GUEST_CS_ACCESS_RIGHTS) & SEG_L);
+
+    suspect((rflags & RFLAGS_RESERVED_0) || !(rflags & RFLAGS_FIXED1), "reserved bits of RFLAGS");
+    suspect((rflags & RFLAGS_VM) && (code64 || !(vmread(GUEST_CR0) & CR0_PE)), "RFLAGS.VM in 64-bit or real mode");
+    suspect(interrupt && !(rflags & RFLAGS_IF), "interrupt injected with RFLAGS.IF = 0");
+    suspect(interrupt && shadow, "interrupt injected into an interrupt shadow");
+    suspect(nmi && (state & (BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI)), "NMI injected while blocked");
+    suspect((state & BLOCKING_BY_STI) && (!(rflags & RFLAGS_IF) || (state & BLOCKING_BY_MOV_SS)), "blocking by STI");
+    suspect(shadow && !(rflags & RFLAGS_TF) != !(pending & PENDING_DEBUG_BS), "pending BS differs from TF in a shadow");
+    suspect(vmread(GUEST_ACTIVITY) != 0, "activity state");
+    suspect(vmread(VMCS_LINK_POINTER) != ~0ULL, "VMCS link pointer");
+    suspect(!code64 && rip >> 32, "RIP beyond 32 bits outside 64-bit mode");
+}
+
+static void check_segment(unsigned i, bool real, bool v86)
+{
+    static const char *const names[NR_SEGS] = { "es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr" };
+    u64 attr = vmread(VMCS_NTH(GUEST_ES_ACCESS_RIGHTS, i)), limit = vmread(VMCS_NTH(GUEST_ES_LIMIT, i));
+    u64 selector = vmread(VMCS_NTH(GUEST_ES_SELECTOR, i)), base = vmread(VMCS_NTH(GUEST_ES_BASE, i));
+    const char *wrong = NULL;
+
+    if (v86 && i <= SEG_GS)
+        wrong = attr != 0xF3 || limit != 0xFFFF || base != selector << 4 ? "not as virtual-8086 mode wants it" : NULL;
+    else if (attr & SEG_UNUSABLE)
+        wrong = i == SEG_CS || i == SEG_TR ? "unusable" : NULL;
+    else if (!(attr & SEG_P) || !(attr & SEG_S) != (i >= SEG_LDTR))
+        wrong = "P or S";
+    else if (((limit & 0xFFF) != 0xFFF && (attr & SEG_G)) || (limit >> 20 && !(attr & SEG_G)))
+        wrong = "granularity against limit";
+    else if (i <= SEG_GS && !(attr & 1))
+        wrong = "not accessed";
+    else if (i == SEG_CS && !real && (attr & SEG_L) && (attr & SEG_DB))
+        wrong = "L together with D";
+    else if (i == SEG_TR && !(attr & 2))
+        wrong = "not busy";
+    if (wrong)
+        pr_err("  suspect: %s: %s", names[i], wrong);
+}
+
+static void check_segments(void)
+{
+    bool real = !(vmread(GUEST_CR0) & CR0_PE), v86 = vmread(GUEST_RFLAGS) & RFLAGS_VM;
+    u64 cs = vmread(GUEST_CS_ACCESS_RIGHTS), ss = vmread(GUEST_SS_ACCESS_RIGHTS);
+    u64 cs_type = field_get(SEG_TYPE, cs), cs_dpl = field_get(SEG_DPL, cs), ss_dpl = field_get(SEG_DPL, ss);
+
+    for (unsigned i = 0; i < NR_SEGS; i++)
+        check_segment(i, real, v86);
+    suspect(!v86 && cs_type != TYPE_DATA_WRITABLE && (cs_type & TYPE_CODE_ACCESSED) != TYPE_CODE_ACCESSED,
+            "type of CS");
+    suspect((real || cs_type == TYPE_DATA_WRITABLE) && ss_dpl != 0, "DPL of SS in real mode");
+    suspect(!v86 && (cs_type & 12) == 8 && cs_dpl != ss_dpl, "DPL of CS differs from that of SS");
+    suspect(!v86 && (cs_type & 12) == 8 && cs_dpl != (vmread(GUEST_CS_SELECTOR) & 3),
+            "DPL of CS differs from its RPL (Bochs)");
+}
+
+static void check_pdptes(void)
+{
+    u64 cr0 = vmread(GUEST_CR0), cr4 = vmread(GUEST_CR4);
+
+    if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || (vmread(GUEST_EFER) & EFER_LMA))
+        return;
+    for (unsigned i = 0; i < 4; i++) {
+        u64 entry = vmread(VMCS_NTH(GUEST_PDPTE0, i));
+
+        suspect((entry & PTE_P) && (entry & (BITS(8, 5) | BITS(2, 1) | BITS(63, 52))), "reserved bits of a PDPTE");
+    }
+}
+
+static void explain_refusal(const struct exit *exit)
+{
+    u64 reason = vmread(EXIT_REASON);
+
+    if (reason & EXIT_REASON_ENTRY_FAILURE)
+        pr_err("  entry failed while loading the guest (%s), qualification %#lx", vmx_exit_name(reason),
+               exit->u.raw.info[0]);
+    else
+        pr_err("  entry refused: error %lu: %s", exit->u.raw.code, instruction_error(exit->u.raw.code));
+    check_control_registers();
+    check_flags_and_activity();
+    check_segments();
+    check_pdptes();
+}
+
+void vmx_dump(struct vcpu *vcpu)
+{
+    const struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
+    u64 reason = vmread(EXIT_REASON);
+
+    pr_err("VMCS: last exit %s (%lu), qualification %#lx, %s mode", vmx_exit_name(reason),
+           field_get(EXIT_REASON_BASIC, reason), vmread(EXIT_QUALIFICATION), mode_name());
+    if (vcpu->exit.kind == EXIT_ENTRY_FAILED)
+        explain_refusal(&vcpu->exit);
+    dump_segments();
+    dump_fields();
+    pr_err("  flushes: %lu INVEPT, %lu INVVPID", vmx->ept_flushes, vmx->vpid_flushes);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The VMX instructions (SDM 3D "VMX Instruction Reference"). A failure here is always our own mistake: panic; VMXON
+ * alone may be refused. */
+#pragma once
+
+#include "hv/lib/types.h"
+#include "hv/vmx/vmcs.h"
+
+/* Name the instruction and the field or address, with the instruction error if there is one. */
+void vmx_instruction_failed(const char *instruction, u64 operand) __attribute__((noreturn, cold));
+
+/*
+ * Not checked, for the hot path's sake: it fails without a current VMCS, which a VMWRITE before it would have told, or
+ * for a field that the processor lacks; those that we read come with the controls that we insist on.
+ */
+static inline u64 vmread(enum vmcs_field field)
+{
+    u64 value;
+
+    __asm__ volatile("vmread %1, %0" : "=r"(value) : "r"((u64)field) : "cc");
+    return value;
+}
+
+/* The same, straight to memory. */
+static inline void vmread_to(enum vmcs_field field, u64 *value)
+{
+    __asm__ volatile("vmread %1, %0" : "=m"(*value) : "r"((u64)field) : "cc");
+}
+
+/* For the dump: false if this processor has no such field. */
+static inline bool vmread_try(enum vmcs_field field, u64 *value)
+{
+    bool failed;
+
+    __asm__ volatile("vmread %2, %0" : "=r"(*value), "=@ccbe"(failed) : "r"((u64)field));
+    return !failed;
+}
+
+static inline void vmwrite(enum vmcs_field field, u64 value)
+{
+    __asm__ goto("vmwrite %0, %1\n\tjbe %l[failed]" : : "r"(value), "r"((u64)field) : "cc" : failed);
+    return;
+failed:
+    vmx_instruction_failed("VMWRITE", field);
+}
+
+static inline void vmwrite_from(enum vmcs_field field, const u64 *value)
+{
+    __asm__ goto("vmwrite %0, %1\n\tjbe %l[failed]" : : "m"(*value), "r"((u64)field) : "cc" : failed);
+    return;
+failed:
+    vmx_instruction_failed("VMWRITE", field);
+}
+
+static inline bool vmxon(hpa_t region)
+{
+    bool failed;
+
+    __asm__ volatile("vmxon %1" : "=@ccbe"(failed) : "m"(region) : "memory");
+    return !failed;
+}
+
+static inline void vmxoff(void)
+{
+    __asm__ volatile("vmxoff" : : : "cc", "memory");
+}
+
+static inline void vmclear(hpa_t vmcs)
+{
+    bool failed;
+
+    __asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(vmcs) : "memory");
+    if (failed)
+        vmx_instruction_failed("VMCLEAR", vmcs);
+}
+
+static inline void vmptrld(hpa_t vmcs)
+{
+    bool failed;
+
+    __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(vmcs) : "memory");
+    if (failed)
+        vmx_instruction_failed("VMPTRLD", vmcs);
+}
+
+/* Types of INVEPT and INVVPID. */
+enum invalidate { INVALIDATE_CONTEXT = 1, INVALIDATE_ALL = 2 };
+
+static inline void invept(enum invalidate type, u64 eptp)
+{
+    const u64 descriptor[2] = { eptp, 0 };
+    bool failed;
+
+    __asm__ volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"((u64)type) : "memory");
+    if (failed)
+        vmx_instruction_failed("INVEPT", eptp);
+}
+
+static inline void invvpid(enum invalidate type, u16 vpid)
+{
+    const u64 descriptor[2] = { vpid, 0 };
+    bool failed;
+
+    __asm__ volatile("invvpid %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"((u64)type) : "memory");
+    if (failed)
+        vmx_instruction_failed("INVVPID", vpid);
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is decided once, the constant part of a VMCS, and its way into and out of a processor.
+ *
+ * A VMCS is active on one CPU at most, while its vcpu is loaded there; otherwise it is clear, and any CPU may take it.
+ * backend_data of a CPU is the loaded one, so that a short visit to another VMCS (vmx_borrow) can be undone.
+ */
+#define LOG_PREFIX "vmx"
+#include "hv/vmx/vmx.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/msr_index.h"
+#include "hv/cpuid.h"
+#include "hv/lib/log.h"
+#include "hv/lib/panic.h"
+#include "hv/msr.h"
+#include "hv/vm.h"
+#include "mm/frame.h"
+
+/* CPUID bits that make an instruction need a control. */
+#define CPUID_80000001_EDX_RDTSCP BIT(27)
+#define CPUID_7_EBX_INVPCID BIT(10)
+#define CPUID_D_1_EAX_XSAVES BIT(3)
+
+/* A CR4 bit of these that CPUID offers is the guest's own: its change needs no check and changes no mode. */
+#define CR4_HARMLESS (CR4_TSD | CR4_DE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+
+/* A quarter of the MSR bitmap for each of: reads of low MSRs, of high ones, writes of low, of high (SDM 3C "MSR-Bitmap
+ * Address"). */
+#define MSR_BITMAP_QUARTER 1024
+#define MSR_BITMAP_WRITES (2 * MSR_BITMAP_QUARTER)
+#define MSR_HIGH_BASE 0xC0000000
+
+/*
+ * #MC is the host's. #DB and #AC a guest can make recur during their own delivery, for ever, with no interrupt taken
+ * between; the exit breaks the circle.
+ */
+#define EXCEPTIONS (BIT(VECTOR_MC) | BIT(VECTOR_DB) | BIT(VECTOR_AC))
+
+/* A guest that ignores external interrupts because of Bochs (docs/vmx.md) comes out after this at the latest. */
+#define LONGEST_RUN_NS 5000000ULL
+
+struct vmx_shared vmx_shared;
+
+static struct npt_format make_npt_format(u64 ept_caps)
+{
+    bool has_ad = ept_caps & EPT_CAP_ACCESSED_DIRTY;
+
+    return (struct npt_format){
+        .name = "EPT",
+        .read = EPT_READ,
+        .write = EPT_WRITE,
+        .exec = EPT_EXEC,
+        .table = EPT_READ | EPT_WRITE | EPT_EXEC,
+        .leaf_4k = EPT_MEMORY_WB,
+        .leaf_large = EPT_MEMORY_WB | EPT_LARGE,
+        .large = EPT_LARGE,
+        .present = EPT_READ | EPT_WRITE | EPT_EXEC,
+        .accessed = has_ad ? EPT_ACCESSED : 0,
+        .dirty = has_ad ? EPT_DIRTY : 0,
+        .has_1g = ept_caps & EPT_CAP_1G,
+    };
+}
+
+static void msr_bitmap_fill(u8 *bitmap)
+{
+    unsigned count;
+    const u32 *msrs = msr_passthrough(&count);
+
+    memset(bitmap, 0xFF, PAGE_SIZE);
+    for (unsigned i = 0; i < count; i++) {
+        bool high = msrs[i] >= MSR_HIGH_BASE;
+        u32 bit = msrs[i] & 0x1FFF;
+        u8 *reads = bitmap + high * MSR_BITMAP_QUARTER;
+
+        reads[bit / 8] &= ~(1U << bit % 8);
+        reads[MSR_BITMAP_WRITES + bit / 8] &= ~(1U << bit % 8);
+    }
+}
+
+static int bitmaps_init(void)
+{
+    u8 *page[3];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(page); i++) {
+        page[i] = frame_alloc_page();
+        if (!page[i]) {
+            pr_err("no memory for the bitmaps");
+            return -ENOMEM;
+        }
+    }
+    memset(page[0], 0xFF, PAGE_SIZE); /* every port exits */
+    memset(page[1], 0xFF, PAGE_SIZE);
+    msr_bitmap_fill(page[2]);
+    vmx_shared.io_bitmap[0] = frame_address(page[0]);
+    vmx_shared.io_bitmap[1] = frame_address(page[1]);
+    vmx_shared.msr_bitmap = frame_address(page[2]);
+    return 0;
+}
+
+int vmx_init(void)
+{
+    struct vmx_shared *shared = &vmx_shared;
+
+    vmx_caps_read(&shared->caps);
+    if (!vmx_controls_choose(&shared->caps, &shared->controls))
+        return -ENODEV;
+
+    u64 ept_caps = shared->caps.ept_vpid;
+
+    shared->has_timer = shared->controls.pin & PIN_PREEMPTION_TIMER;
+    shared->longest_run = clock_ns_to_ticks(LONGEST_RUN_NS);
+    shared->timer_rate = field_get(MISC_TIMER_RATE, shared->caps.misc);
+    shared->invept_type = ept_caps & EPT_CAP_INVEPT_CONTEXT ? INVALIDATE_CONTEXT : INVALIDATE_ALL;
+    shared->invvpid_type = ept_caps & VPID_CAP_CONTEXT ? INVALIDATE_CONTEXT : INVALIDATE_ALL;
+    shared->cr4_guest_owned = cpuid_cr4_mask() & CR4_HARMLESS;
+    shared->npt_format = make_npt_format(ept_caps);
+    pr_info("pages of 4 KiB, 2 MiB%s; %s A/D bits, %s VPID, %s preemption timer",
+            shared->npt_format.has_1g ? ", 1 GiB" : "", shared->npt_format.dirty ? "with" : "without",
+            shared->controls.secondary & SECONDARY_VPID ? "with" : "without", shared->has_timer ? "with" : "without");
+    return bitmaps_init();
+}
+
+/* Instructions that #UD unless a control enables them: as the guest's CPUID says. */
+static u32 secondary_controls(const struct vcpu *vcpu)
+{
+    u32 wish = 0;
+
+    if (cpuid_guest(vcpu, 0x80000001, 0).edx & CPUID_80000001_EDX_RDTSCP)
+        wish |= SECONDARY_RDTSCP;
+    if (cpuid_guest(vcpu, 7, 0).ebx & CPUID_7_EBX_INVPCID)
+        wish |= SECONDARY_INVPCID;
+    if (cpuid_guest(vcpu, 0xD, 1).eax & CPUID_D_1_EAX_XSAVES)
+        wish |= SECONDARY_XSAVES;
+    return vmx_shared.controls.secondary | (wish & (vmx_shared.caps.secondary >> 32));
+}
+
+static void controls_init(const struct vcpu *vcpu)
+{
+    const struct vmx_controls *controls = &vmx_shared.controls;
+    const struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
+
+    vmwrite(PIN_BASED_CONTROLS, controls->pin);
+    vmwrite(PRIMARY_CONTROLS, controls->primary);
+    vmwrite(SECONDARY_CONTROLS, secondary_controls(vcpu));
+    vmwrite(EXIT_CONTROLS, controls->exit);
+    vmwrite(ENTRY_CONTROLS, controls->entry);
+    vmwrite(EXCEPTION_BITMAP, EXCEPTIONS);
+    vmwrite(PAGE_FAULT_ERROR_MASK, 0);
+    vmwrite(PAGE_FAULT_ERROR_MATCH, 0);
+    vmwrite(CR3_TARGET_COUNT, 0);
+    vmwrite(EXIT_MSR_STORE_COUNT, 0);
+    vmwrite(EXIT_MSR_LOAD_COUNT, 0);
+    vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
+    vmwrite(ENTRY_INTERRUPTION_INFO, 0);
+    vmwrite(TSC_OFFSET, vmx->tsc_offset);
+    vmwrite(IO_BITMAP_A, vmx_shared.io_bitmap[0]);
+    vmwrite(IO_BITMAP_B, vmx_shared.io_bitmap[1]);
+    vmwrite(MSR_BITMAP, vmx_shared.msr_bitmap);
+    vmwrite(EPT_POINTER, vmx->eptp);
+    if (vmx->vpid)
+        vmwrite(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+    vmwrite(CR0_GUEST_HOST_MASK, ~CR0_GUEST_OWNED);
+    vmwrite(CR4_GUEST_HOST_MASK, ~vmx_shared.cr4_guest_owned);
+    vmwrite(VMCS_LINK_POINTER, ~0ULL);
+    vmwrite(GUEST_DEBUGCTL, 0);
+    vmwrite(GUEST_ACTIVITY, 0); /* active: HLT and INIT states are the core's */
+}
+
+static void host_init(void)
+{
+    vmwrite(HOST_CS_SELECTOR, SELECTOR_CODE);
+    vmwrite(HOST_SS_SELECTOR, SELECTOR_DATA);
+    vmwrite(HOST_DS_SELECTOR, SELECTOR_DATA);
+    vmwrite(HOST_ES_SELECTOR, SELECTOR_DATA);
+    vmwrite(HOST_FS_SELECTOR, 0);
+    vmwrite(HOST_GS_SELECTOR, 0);
+    vmwrite(HOST_TR_SELECTOR, SELECTOR_TSS);
+    vmwrite(HOST_FS_BASE, 0);
+    vmwrite(HOST_SYSENTER_CS, 0);
+    vmwrite(HOST_SYSENTER_ESP, 0);
+    vmwrite(HOST_SYSENTER_EIP, 0);
+    vmwrite(HOST_PAT, PAT_RESET);
+    vmwrite(HOST_RIP, (u64)vmx_exit_landing);
+}
+
+/* What differs between CPUs, or may change until the vcpu is loaded. */
+static void host_cpu_put(const struct cpu *cpu)
+{
+    struct descriptor_pointer idtr;
+
+    __asm__ volatile("sidt %0" : "=m"(idtr));
+    vmwrite(HOST_CR0, read_cr0());
+    vmwrite(HOST_CR3, read_cr3());
+    vmwrite(HOST_CR4, read_cr4());
+    vmwrite(HOST_EFER, rdmsr(MSR_EFER));
+    vmwrite(HOST_GS_BASE, (u64)cpu);
+    vmwrite(HOST_TR_BASE, (u64)&cpu->tss);
+    vmwrite(HOST_GDTR_BASE, (u64)cpu->gdt);
+    vmwrite(HOST_IDTR_BASE, idtr.base);
+}
+
+/* Unique among the living but for 65535 / CONFIG_MAX_VCPUS VMs created between, and then EPT roots still tell them
+ * apart. */
+static u16 vpid_of(const struct vcpu *vcpu)
+{
+    if (!(vmx_shared.controls.secondary & SECONDARY_VPID))
+        return 0;
+    return (vcpu->vm->asid * CONFIG_MAX_VCPUS + vcpu->id) % 65535 + 1;
+}
+
+int vmx_vcpu_init(struct vcpu *vcpu)
+{
+    struct vmx_vcpu *vmx = calloc(1, sizeof(*vmx));
+    void *vmcs = frame_alloc_page();
+
+    if (!vmx || !vmcs) {
+        free(vmx);
+        if (vmcs)
+            frame_free_page(vmcs);
+        return -ENOMEM;
+    }
+    *(u32 *)vmcs = field_get(BASIC_REVISION, vmx_shared.caps.basic);
+    vmx->vmcs = vmcs;
+    vmx->vmcs_pa = frame_address(vmcs);
+    vmx->cpu = NO_CPU;
+    vmx->vpid = vpid_of(vcpu);
+    vmx->eptp = vcpu->vm->npt.root | EPTP_WRITE_BACK | EPTP_4_LEVELS;
+    if (vmx_shared.npt_format.dirty)
+        vmx->eptp |= EPTP_ACCESSED_DIRTY;
+    vcpu->backend = vmx;
+
+    vmclear(vmx->vmcs_pa);
+    struct vmx_vcpu *previous = vmx_borrow(vmx);
+
+    controls_init(vcpu);
+    host_init();
+    vmx_return(vmx, previous);
+    return 0;
+}
+
+void vmx_vcpu_fini(struct vcpu *vcpu)
+{
+    struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
+
+    assert(this_cpu()->backend_data != vmx);
+    frame_free_page(vmx->vmcs);
+    if (vmx->pml)
+        frame_free_page(vmx->pml);
+    free(vmx);
+    vcpu->backend = NULL;
+}
+
+struct vmx_vcpu *vmx_borrow(struct vmx_vcpu *vmx)
+{
+    struct vmx_vcpu *current = this_cpu()->backend_data;
+
+    if (current != vmx)
+        vmptrld(vmx->vmcs_pa);
+    return current;
+}
+
+void vmx_return(struct vmx_vcpu *vmx, struct vmx_vcpu *previous)
+{
+    if (previous == vmx)
+        return;
+    vmclear(vmx->vmcs_pa);
+    if (previous)
+        vmptrld(previous->vmcs_pa);
+}
+
+static void msrs_put(const struct vmx_vcpu *vmx)
+{
+    wrmsr(MSR_STAR, vmx->star);
+    wrmsr(MSR_LSTAR, vmx->lstar);
+    wrmsr(MSR_CSTAR, vmx->cstar);
+    wrmsr(MSR_FMASK, vmx->fmask);
+    wrmsr(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
+    write_dr6(vmx->dr6);
+}
+
+static void msrs_take(struct vmx_vcpu *vmx)
+{
+    vmx->star = rdmsr(MSR_STAR);
+    vmx->lstar = rdmsr(MSR_LSTAR);
+    vmx->cstar = rdmsr(MSR_CSTAR);
+    vmx->fmask = rdmsr(MSR_FMASK);
+    vmx->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+    vmx->dr6 = read_dr6();
+}
+
+/*
+ * Coming to a CPU other than the last, the vcpu may meet translations there that it, or a former owner of its EPT
+ * root's frame or of its VPID, has left: run() flushes both kinds.
+ */
+void vmx_load(struct vcpu *vcpu)
+{
+    struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
+    struct cpu *cpu = this_cpu();
+
+    assert(!cpu->backend_data);
+    vmptrld(vmx->vmcs_pa);
+    cpu->backend_data = vmx;
+    vmx->launched = false;
+    vmx->unsettled = true;
+    vmx->timer_until = 0;
+    host_cpu_put(cpu);
+    msrs_put(vmx);
+    if (vmx->cpu != cpu->index) {
+        vmx->cpu = cpu->index;
+        vmx->flush = FLUSH_VPID | FLUSH_EPT;
+    }
+}
+
+void vmx_put(struct vcpu *vcpu)
+{
+    struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
+    struct cpu *cpu = this_cpu();
+
+    assert(cpu->backend_data == vmx);
+    msrs_take(vmx);
+    vmclear(vmx->vmcs_pa);
+    cpu->backend_data = NULL;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * struct vcpu_state to and from the VMCS, and the few registers that no VMCS holds.
+ *
+ * The guest's CR0 and CR4 live in two places: bits that the guest owns in GUEST_CRn, where it changes them without an
+ * exit, the others in the read shadow. GUEST_CRn has those as VMX needs them: NE and VMXE on, caches on, machine checks
+ * as the host has them.
+ */
+#include "hv/vmx/vmx.h"
+
+#include <string.h>
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/msr_index.h"
+
+#define TYPE_ACCESSED 1
+#define TYPE_CODE 8
+#define TYPE_TSS_BUSY 2
+#define LIMIT_1M 0xFFFFF
+#define ATTR_REAL_MODE_CODE 0x93
+
+static u64 merge(u64 owned, u64 real, u64 shadow)
+{
+    return (real & owned) | (shadow & ~owned);
+}
+
+u64 vmx_guest_cr0(void)
+{
+    return merge(CR0_GUEST_OWNED, vmread(GUEST_CR0), vmread(CR0_READ_SHADOW));
+}
+
+static bool pae_paging(const struct vcpu_state *state)
+{
+    return (state->cr0 & CR0_PG) && (state->cr4 & CR4_PAE) && !(state->efer & EFER_LMA);
+}
+
+static void control_get(struct vcpu_state *state)
+{
+    state->cr0 = vmx_guest_cr0();
+    state->cr3 = vmread(GUEST_CR3);
+    state->cr4 = merge(vmx_shared.cr4_guest_owned, vmread(GUEST_CR4), vmread(CR4_READ_SHADOW));
+    state->efer = vmread(GUEST_EFER);
+    memset(state->pdpte, 0, sizeof(state->pdpte));
+    for (unsigned i = 0; i < 4 && pae_paging(state); i++)
+        state->pdpte[i] = vmread(VMCS_NTH(GUEST_PDPTE0, i));
+}
+
+/* Unrestricted guest frees PE and PG of what VMX fixes (SDM 3D "Reporting of CR0 and CR4 Fixed Bits"). */
+static u64 real_cr0(u64 cr0)
+{
+    u64 must = vmx_shared.caps.cr0_fixed0 & ~(CR0_PE | CR0_PG);
+
+    return ((cr0 & ~(CR0_CD | CR0_NW)) | must | CR0_NE | CR0_ET) & vmx_shared.caps.cr0_fixed1;
+}
+
+static u64 real_cr4(u64 cr4)
+{
+    return cr4 | vmx_shared.caps.cr4_fixed0 | CR4_VMXE | (read_cr4() & CR4_MCE);
+}
+
+/*
+ * In real mode some processors keep the attributes that CS had in protected mode. Bochs 2.7 takes CPL from the
+ * selector's low bits, and refuses an entry where those differ from the DPL of a code segment: call CS a data segment,
+ * as the manual allows an unrestricted guest (SDM 3C "Checks on Guest Segment Registers").
+ */
+static void real_mode_cs_fix(u64 cr0)
+{
+    u64 attr = vmread(GUEST_CS_ACCESS_RIGHTS);
+
+    if (!(cr0 & CR0_PE) && (attr & TYPE_CODE))
+        vmwrite(GUEST_CS_ACCESS_RIGHTS, (attr & (SEG_DB | SEG_G)) | ATTR_REAL_MODE_CODE);
+}
+
+static void control_set(struct vmx_vcpu *vmx, const struct vcpu_state *state)
+{
+    u32 entry = vmx_shared.controls.entry;
+
+    vmwrite(GUEST_CR0, real_cr0(state->cr0));
+    vmwrite(CR0_READ_SHADOW, state->cr0);
+    vmwrite(GUEST_CR3, state->cr3);
+    vmwrite(GUEST_CR4, real_cr4(state->cr4));
+    vmwrite(CR4_READ_SHADOW, state->cr4);
+    vmwrite(GUEST_EFER, state->efer);
+    vmwrite(ENTRY_CONTROLS, state->efer & EFER_LMA ? entry | ENTRY_IA32E_GUEST : entry);
+    for (unsigned i = 0; i < 4 && pae_paging(state); i++)
+        vmwrite(VMCS_NTH(GUEST_PDPTE0, i), state->pdpte[i]);
+    real_mode_cs_fix(state->cr0);
+    /* Any of these may change what the guest's page tables mean; some writes ask for a flush by changing nothing. */
+    vmx->flush |= FLUSH_VPID;
+    vmx->unsettled = true;
+}
+
+static struct segment segment_get(unsigned i)
+{
+    return (struct segment){
+        .selector = vmread(VMCS_NTH(GUEST_ES_SELECTOR, i)),
+        .attr = vmread(VMCS_NTH(GUEST_ES_ACCESS_RIGHTS, i)),
+        .limit = vmread(VMCS_NTH(GUEST_ES_LIMIT, i)),
+        .base = vmread(VMCS_NTH(GUEST_ES_BASE, i)),
+    };
+}
+
+/* Entry insists on what a loaded segment always has: accessed, busy if TR, and G in keeping with the limit. */
+static u32 attr_for_entry(unsigned i, const struct segment *segment)
+{
+    u32 attr = segment->attr;
+
+    if (i == SEG_TR)
+        attr |= TYPE_TSS_BUSY;
+    if (!(attr & SEG_P) || (attr & SEG_UNUSABLE))
+        return attr | SEG_UNUSABLE;
+    if (attr & SEG_S)
+        attr |= TYPE_ACCESSED;
+    if (segment->limit > LIMIT_1M)
+        attr |= SEG_G;
+    if ((segment->limit & ~PAGE_MASK) != ~PAGE_MASK)
+        attr &= ~SEG_G;
+    return attr;
+}
+
+static void segments_get(struct vcpu_state *state)
+{
+    for (unsigned i = 0; i < NR_SEGS; i++)
+        state->seg[i] = segment_get(i);
+    state->gdtr = (struct table_register){ .limit = vmread(GUEST_GDTR_LIMIT), .base = vmread(GUEST_GDTR_BASE) };
+    state->idtr = (struct table_register){ .limit = vmread(GUEST_IDTR_LIMIT), .base = vmread(GUEST_IDTR_BASE) };
+}
+
+static void segments_set(const struct vcpu_state *state)
+{
+    for (unsigned i = 0; i < NR_SEGS; i++) {
+        vmwrite(VMCS_NTH(GUEST_ES_SELECTOR, i), state->seg[i].selector);
+        vmwrite(VMCS_NTH(GUEST_ES_ACCESS_RIGHTS, i), attr_for_entry(i, &state->seg[i]));
+        vmwrite(VMCS_NTH(GUEST_ES_LIMIT, i), state->seg[i].limit);
+        vmwrite(VMCS_NTH(GUEST_ES_BASE, i), state->seg[i].base);
+    }
+    real_mode_cs_fix(vmread(CR0_READ_SHADOW));
+    vmwrite(GUEST_GDTR_LIMIT, state->gdtr.limit);
+    vmwrite(GUEST_GDTR_BASE, state->gdtr.base);
+    vmwrite(GUEST_IDTR_LIMIT, state->idtr.limit);
+    vmwrite(GUEST_IDTR_BASE, state->idtr.base);
+}
+
+static void msrs_get(const struct vmx_vcpu *vmx, bool loaded, struct vcpu_state *state)
+{
+    state->star = loaded ? rdmsr(MSR_STAR) : vmx->star;
+    state->lstar = loaded ? rdmsr(MSR_LSTAR) : vmx->lstar;
+    state->cstar = loaded ? rdmsr(MSR_CSTAR) : vmx->cstar;
+    state->fmask = loaded ? rdmsr(MSR_FMASK) : vmx->fmask;
+    state->kernel_gs_base = loaded ? rdmsr(MSR_KERNEL_GS_BASE) : vmx->kernel_gs_base;
+    state->sysenter_cs = vmread(GUEST_SYSENTER_CS);
+    state->sysenter_esp = vmread(GUEST_SYSENTER_ESP);
+    state->sysenter_eip = vmread(GUEST_SYSENTER_EIP);
+    state->pat = vmread(GUEST_PAT);
+}
+
+static void msr_set(bool loaded, u32 msr, u64 *slot, u64 value)
+{
+    *slot = value;
+    if (loaded)
+        wrmsr(msr, value);
+}
+
+static void msrs_set(struct vmx_vcpu *vmx, bool loaded, const struct vcpu_state *state)
+{
+    msr_set(loaded, MSR_STAR, &vmx->star, state->star);
+    msr_set(loaded, MSR_LSTAR, &vmx->lstar, state->lstar);
+    msr_set(loaded, MSR_CSTAR, &vmx->cstar, state->cstar);
+    msr_set(loaded, MSR_FMASK, &vmx->fmask, state->fmask);
+    msr_set(loaded, MSR_KERNEL_GS_BASE, &vmx->kernel_gs_base, state->kernel_gs_base);
+    vmwrite(GUEST_SYSENTER_CS, state->sysenter_cs);
+    vmwrite(GUEST_SYSENTER_ESP, state->sysenter_esp);
+    vmwrite(GUEST_SYSENTER_EIP, state->sysenter_eip);
+    vmwrite(GUEST_PAT, state->pat);
+}
+
+static void debug_set(struct vmx_vcpu *vmx, bool loaded, const struct vcpu_state *state)
+{
+    vmx->dr6 = state->dr6;
+    if (loaded)
+        write_dr6(state->dr6);
+    vmwrite(GUEST_DR7, state->dr7);
+}
+
+void vmx_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
+{
+    struct vmx_vcpu *vmx = vmx_vcpu(vcpu), *previous = vmx_borrow(vmx);
+    bool loaded = previous == vmx;
+
+    if (groups & STATE_CONTROL)
+        control_get(state);
+    if (groups & STATE_SEGMENTS)
+        segments_get(state);
+    if (groups & STATE_MSRS)
+        msrs_get(vmx, loaded, state);
+    if (groups & STATE_DEBUG) {
+        state->dr6 = loaded ? read_dr6() : vmx->dr6;
+        state->dr7 = vmread(GUEST_DR7);
+    }
+    vmx_return(vmx, previous);
+}
+
+void vmx_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
+{
+    struct vmx_vcpu *vmx = vmx_vcpu(vcpu), *previous = vmx_borrow(vmx);
+    bool loaded = previous == vmx;
+
+    if (groups & STATE_CONTROL)
+        control_set(vmx, state);
+    if (groups & STATE_SEGMENTS)
+        segments_set(state);
+    if (groups & STATE_MSRS)
+        msrs_set(vmx, loaded, state);
+    if (groups & STATE_DEBUG)
+        debug_set(vmx, loaded, state);
+    vmx_return(vmx, previous);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside the VT-x backend: what its files share. Nobody else includes it. */
+#pragma once
+
+#include "hv/backend.h"
+#include "hv/vcpu.h"
+#include "hv/vmx/instructions.h"
+
+/*
+ * What the processor offers: capability MSRs (SDM 3D appendix A), the TRUE ones where they exist. The same on all CPUs,
+ * or cpu_on refuses.
+ */
+struct vmx_caps {
+    u64 basic, misc, ept_vpid;
+    u64 pin, primary, secondary, exit, entry; /* bits 31:0 must be 1, bits 63:32 may be 1 */
+    u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+};
+
+/* Controls that are the same for all vcpus and all entries. */
+struct vmx_controls {
+    u32 pin, primary, secondary, exit, entry;
+};
+
+/* Written by vmx_init, constant afterwards. */
+struct vmx_shared {
+    struct vmx_caps caps;
+    struct vmx_controls controls;
+    unsigned timer_rate; /* the preemption timer counts TSC >> this */
+    bool has_timer;      /* which stands still outside the guest */
+    u64 longest_run;     /* TSC ticks in the guest at a time, see run.c */
+    enum invalidate invept_type, invvpid_type;
+    hpa_t io_bitmap[2], msr_bitmap;
+    u64 cr4_guest_owned;
+    struct npt_format npt_format;
+};
+
+#define NO_CPU (~0U)
+
+/* What run() must flush before the next entry. */
+enum vmx_flush {
+    FLUSH_VPID = 1, /* translations of the guest's own page tables are stale */
+    FLUSH_EPT = 2,  /* those by the nested tables of another owner of the EPT root's frame may be here */
+};
+
+/* Of one vcpu; vcpu->backend. cpu->backend_data is the one whose VMCS is current on that CPU, or NULL. */
+struct vmx_vcpu {
+    void *vmcs;
+    hpa_t vmcs_pa;
+    u32 cpu; /* where it was loaded last; its translations may still be there. NO_CPU: nowhere yet */
+
+    /* For run.c, while current. */
+    bool launched;
+    bool unsettled;     /* the next entry must look closer: see unusual_put */
+    bool may_block_nmi; /* NMIs were blocked at the last entry, or it injected one */
+    u32 flush;          /* enum vmx_flush; if not 0, unsettled is true */
+    u64 tsc_offset;     /* in the VMCS */
+    u64 timer_until;    /* run_until that the preemption timer counts for; 0: none */
+    u32 timer_entries;  /* entries until it is corrected */
+
+    /* In the CPU while loaded, else here. */
+    u64 star, lstar, cstar, fmask, kernel_gs_base, dr6;
+
+    u64 eptp;
+    u16 vpid; /* 0: the processor has none, and flushes at each entry and exit */
+    u64 ept_flushes, vpid_flushes;
+
+    u64 *pml;                /* the buffer, one page; NULL: never needed */
+    bool pml_wanted, pml_on; /* from the next entry on; in the VMCS */
+};
+
+extern struct vmx_shared vmx_shared;
+
+static inline struct vmx_vcpu *vmx_vcpu(const struct vcpu *vcpu)
+{
+    return vcpu->backend;
+}
+
+/* CR0 bits that the guest changes without an exit: they neither change its mode nor need a check. */
+#define CR0_GUEST_OWNED (CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM)
+
+/* caps.c */
+void vmx_caps_read(struct vmx_caps *caps);
+
+/* The controls that we use, adjusted to caps. False: one that we cannot do without is missing; the log names it. */
+bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *controls);
+
+/* enable.c */
+bool vmx_present(void);
+int vmx_cpu_on(void);
+void vmx_cpu_off(void);
+
+/* setup.c */
+int vmx_init(void);
+int vmx_vcpu_init(struct vcpu *vcpu);
+void vmx_vcpu_fini(struct vcpu *vcpu);
+void vmx_load(struct vcpu *vcpu);
+void vmx_put(struct vcpu *vcpu);
+
+/*
+ * Make this VMCS current if it isn't, and give back what was: for state that is read or changed while the vcpu is not
+ * loaded. Between the two, nothing else of the backend.
+ */
+struct vmx_vcpu *vmx_borrow(struct vmx_vcpu *vmx);
+void vmx_return(struct vmx_vcpu *vmx, struct vmx_vcpu *previous);
+
+/* state.c */
+void vmx_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups);
+void vmx_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups);
+
+/* CR0 as the guest sees it. The VMCS is current. */
+u64 vmx_guest_cr0(void);
+
+/* run.c */
+void vmx_run(struct vcpu *vcpu);
+
+/*
+ * decode.c: fill vcpu->exit, and vcpu->event if a delivery was interrupted. The VMCS is current; rip, rflags, registers
+ * and shadow are up to date in vcpu.
+ */
+void vmx_decode(struct vcpu *vcpu, u64 reason);
+
+/* The same after VMLAUNCH or VMRESUME itself has failed. */
+enum vmx_entry { VMX_ENTERED, VMX_FAIL_INVALID, VMX_FAIL_VALID };
+void vmx_decode_refused(struct vcpu *vcpu, enum vmx_entry result);
+
+/* pml.c */
+int vmx_dirty_log(struct vm *vm, bool on);
+
+/* Let the VMCS, which is current, be as pml_wanted says. */
+void vmx_pml_switch(struct vmx_vcpu *vmx);
+
+/* After an exit, with pml_on: empty the buffer. */
+void vmx_pml_drain(struct vcpu *vcpu);
+
+/* dump.c */
+void vmx_dump(struct vcpu *vcpu);
+const char *vmx_exit_name(u64 reason);
+
+/*
+ * entry.S: one trip into the guest, VMRESUME if launched, else VMLAUNCH. Loads and stores the general registers but
+ * RSP, which travels in the VMCS. Interrupts off before and after.
+ */
+enum vmx_entry vmx_enter(u64 *regs, bool launched);
+
+/* Where exits arrive: HOST_RIP. */
+extern char vmx_exit_landing[];

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/dest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hv/lib/bits.h"
+#include "hv/lib/log.h"
+#include "migrate/dest_parts.h"
+
+#define STEP_BUDGET 64 /* pages or records of a connection in one step */
+#define SAYS (HANDOFF_SAY_PREPARED | HANDOFF_SAY_RUNNING | HANDOFF_SAY_ABORTED)
+
+void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx)
+{
+    memset(dest, 0, sizeof(*dest));
+    dest->ops = ops;
+    dest->ctx = ctx;
+}
+
+static u64 now(const struct dest *dest)
+{
+    return dest->ops->now(dest->ctx);
+}
+
+/* --- Attempts ------------------------------------------------------------------------------------------------- */
+
+static bool same_vm(const struct incoming *in, const u8 *vm_id)
+{
+    return in->used && memcmp(in->vm_id, vm_id, WIRE_ID) == 0;
+}
+
+static bool under_way(const struct incoming *in)
+{
+    return in->handoff.state == DEST_LOADING || in->handoff.state == DEST_PREPARED;
+}
+
+static struct incoming *find(struct dest *dest, const u8 *vm_id, u64 epoch)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
+        if (same_vm(&dest->incoming[i], vm_id) && dest->incoming[i].handoff.epoch == epoch)
+            return &dest->incoming[i];
+    return NULL;
+}
+
+/* A place for a new attempt: an unused one, or the oldest that is over. */
+static struct incoming *find_place(struct dest *dest)
+{
+    struct incoming *oldest = NULL;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+
+        if (!in->used)
+            return in;
+        if (!under_way(in) && in->handoff.state != DEST_RUNNING && (!oldest || in->stamp < oldest->stamp))
+            oldest = in;
+    }
+    return oldest;
+}
+
+/* End it when all is said; nothing more is taken from it. */
+static void close_later(struct dest_session *session)
+{
+    if (!session->closing)
+        session->closing_since = now(session->dest);
+    session->closing = true;
+}
+
+void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
+{
+    u64 arrived = now(dest);
+
+    if (actions & HANDOFF_RECORD)
+        dest->ops->record(dest->ctx, in->vm_id, in->handoff.epoch, in->handoff.state == DEST_RUNNING);
+    if (actions & HANDOFF_RUN) {
+        dest->ops->run(in->vm, in->claim.paused_ns, arrived);
+        in->stats.released = now(dest);
+        in->stats.run_ns = in->stats.released - arrived;
+        pr_info("migrate: epoch %lu runs here", (unsigned long)in->handoff.epoch);
+    }
+    if (actions & HANDOFF_FREE) {
+        if (in->vm)
+            dest->ops->free(in->vm);
+        in->vm = NULL;
+        load_release(in);
+        /* It may be in the middle of a page of that memory. */
+        if (in->session)
+            close_later(in->session);
+    }
+    if (in->session)
+        in->session->say |= actions & SAYS;
+    if (actions & HANDOFF_ANNOUNCE)
+        dest->ops->announce(in->vm, in->handoff.epoch);
+}
+
+/* --- Connections ---------------------------------------------------------------------------------------------- */
+
+int dest_accept(struct dest *dest, const struct transport *transport)
+{
+    struct transport refused = *transport;
+    struct dest_session *session = NULL;
+    int err = -EBUSY;
+
+    for (unsigned i = 0; i < DEST_SESSIONS && !session; i++)
+        if (!dest->session[i].used)
+            session = &dest->session[i];
+    if (session) {
+        memset(session, 0, sizeof(*session));
+        err = inbox_init(&session->inbox, load_place, session) || outbox_init(&session->outbox) ? -ENOMEM : 0;
+    }
+    if (err) {
+        if (session)
+            inbox_fini(&session->inbox);
+        refused.ops->close(&refused);
+        return err;
+    }
+    session->used = true;
+    session->dest = dest;
+    session->transport = *transport;
+    session->last_said = session->last_heard = session->last_whole = now(dest);
+    return 0;
+}
+
+static void detach(struct dest_session *session)
+{
+    if (session->incoming)
+        session->incoming->session = NULL;
+    session->incoming = NULL;
+}
+
+static void end_session(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+
+    session->transport.ops->close(&session->transport);
+    detach(session);
+    inbox_fini(&session->inbox);
+    outbox_fini(&session->outbox);
+    session->used = false;
+    /* A dry run leaves nothing but its epoch; what was loading is given up; what is prepared waits for another one. */
+    if (in)
+        dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_LINK_LOST, 0));
+}
+
+void dest_refuse(struct dest_session *session, enum wire_code code, const char *reason)
+{
+    struct incoming *in = session->incoming;
+
+    pr_warn("migrate: refused: %s", reason);
+    session->refusing = true;
+    session->refused = (struct wire_refused){ .code = code };
+    snprintf(session->refused.reason, sizeof(session->refused.reason), "%s", reason);
+    close_later(session);
+    if (!in)
+        return;
+    detach(session);
+    if (in->handoff.state == DEST_LOADING)
+        dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
+}
+
+/* A new attempt for the VM of this header. Returns WIRE_OK with session->incoming, or why not. */
+static enum wire_code begin(struct dest_session *session, const struct wire_header *header)
+{
+    struct dest *dest = session->dest;
+    struct incoming *in;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        in = &dest->incoming[i];
+        if (!same_vm(in, header->vm_id))
+            continue;
+        if (under_way(in) && in->session)
+            return WIRE_E_BUSY;
+        if (header->epoch <= in->handoff.epoch)
+            return WIRE_E_REPLAY;
+        /* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. */
+        if (under_way(in))
+            dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
+    }
+    in = find_place(dest);
+    if (!in)
+        return WIRE_E_BUSY;
+    memset(in, 0, sizeof(*in));
+    in->used = true;
+    in->stamp = ++dest->stamps;
+    memcpy(in->vm_id, header->vm_id, WIRE_ID);
+    handoff_dest_init(&in->handoff, header->epoch);
+    in->session = session;
+    session->incoming = in;
+    return WIRE_OK;
+}
+
+static void attach(struct dest_session *session, const struct wire_header *header)
+{
+    struct incoming *in = find(session->dest, header->vm_id, header->epoch);
+
+    session->resolve = true;
+    if (!in)
+        return;
+    if (in->session) {
+        close_later(in->session);
+        detach(in->session);
+    }
+    in->session = session;
+    session->incoming = in;
+}
+
+static void take_header(struct dest_session *session)
+{
+    const struct wire_header *header = &session->inbox.header;
+    struct wire_header reply = {
+        .version_min = WIRE_VERSION_MIN,
+        .version_max = WIRE_VERSION,
+        .kind = WIRE_REPLY,
+        .features = WIRE_FEATURES,
+        .epoch = header->epoch,
+    };
+    enum wire_code code = WIRE_OK;
+
+    memcpy(reply.vm_id, header->vm_id, WIRE_ID);
+    outbox_header(&session->outbox, &reply);
+    session->greeted = true;
+    session->epoch = header->epoch;
+    if (header->version_min > WIRE_VERSION || header->version_max < WIRE_VERSION_MIN)
+        dest_refuse(session, WIRE_E_VERSION, "no common version of the stream");
+    else if (header->required & ~WIRE_FEATURES)
+        dest_refuse(session, WIRE_E_FEATURE, "a feature that the source requires is unknown here");
+    else if (header->kind == WIRE_RESOLVE)
+        attach(session, header);
+    else if (header->kind != WIRE_MOVE)
+        dest_refuse(session, WIRE_E_STREAM, "neither a move nor its resolution");
+    else if ((code = begin(session, header)))
+        dest_refuse(session, code, code == WIRE_E_REPLAY ? "the epoch is not new" : "this VM is moving already");
+}
+
+static void take_handoff(struct dest_session *session, enum handoff_event event)
+{
+    struct incoming *in = session->incoming;
+    struct wire_handoff message;
+
+    if (inbox_body(&session->inbox, &message, sizeof(message))) {
+        dest_refuse(session, WIRE_E_STREAM, "malformed handoff message");
+        return;
+    }
+    if (event == HANDOFF_QUERY && message.wish & WIRE_WISH_ABORT)
+        event = HANDOFF_QUERY_ABORT;
+    if (!in || message.epoch != in->handoff.epoch) {
+        struct wire_handoff unknown = { .epoch = message.epoch };
+
+        outbox_record(&session->outbox, WIRE_UNKNOWN, &unknown, sizeof(unknown));
+        return;
+    }
+    if (event == HANDOFF_PREPARE && in->handoff.state == DEST_LOADING) {
+        load_prepare(session, &message);
+        return;
+    }
+    if (event == HANDOFF_COMMIT)
+        in->claim.paused_ns = message.paused_ns;
+    dest_apply(session->dest, in, handoff_dest_event(&in->handoff, event, message.epoch));
+}
+
+static void take_round(struct dest_session *session)
+{
+    struct wire_round round;
+
+    if (inbox_body(&session->inbox, &round, sizeof(round)) || !session->incoming)
+        dest_refuse(session, WIRE_E_STREAM, "malformed ROUND");
+    else
+        outbox_record(&session->outbox, WIRE_ROUND_DONE, &round, sizeof(round));
+}
+
+static void take_record(struct dest_session *session)
+{
+    switch (session->inbox.type) {
+    case WIRE_KEEPALIVE: return;
+    case WIRE_END: close_later(session); return;
+    case WIRE_RESERVE: load_reserve(session); return;
+    case WIRE_PAGES: return; /* its pages follow */
+    case WIRE_ZERO: load_zero(session); return;
+    case WIRE_ROUND: take_round(session); return;
+    case WIRE_STATE: load_state(session); return;
+    case WIRE_PREPARE: take_handoff(session, HANDOFF_PREPARE); return;
+    case WIRE_COMMIT: take_handoff(session, HANDOFF_COMMIT); return;
+    case WIRE_QUERY: take_handoff(session, HANDOFF_QUERY); return;
+    case WIRE_ABORT: take_handoff(session, HANDOFF_ABORT); return;
+    default:
+        if (!(session->inbox.type & WIRE_OPTIONAL))
+            dest_refuse(session, WIRE_E_STREAM, "unknown record");
+    }
+}
+
+/* The stream can't be followed any more. A header that is none doesn't deserve an answer. */
+static void broken(struct dest_session *session, int err)
+{
+    if (err == -EPROTO && session->greeted)
+        dest_refuse(session, WIRE_E_STREAM, "the stream breaks its rules");
+    else
+        end_session(session);
+}
+
+/* What waits to be said, when nothing else is being sent. True if there was something. */
+static bool say(struct dest_session *session)
+{
+    static const struct {
+        unsigned action;
+        u32 type;
+    } says[] = {
+        { HANDOFF_SAY_PREPARED, WIRE_PREPARED },
+        { HANDOFF_SAY_RUNNING, WIRE_RUNNING },
+        { HANDOFF_SAY_ABORTED, WIRE_ABORTED },
+    };
+    struct wire_handoff message = { .epoch = session->epoch };
+
+    if (session->refusing) {
+        session->refusing = false;
+        outbox_record(&session->outbox, WIRE_REFUSED, &session->refused, sizeof(session->refused));
+        return true;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(says); i++) {
+        if (!(session->say & says[i].action))
+            continue;
+        session->say &= ~says[i].action;
+        if (session->incoming && says[i].type == WIRE_PREPARED)
+            message = session->incoming->found;
+        outbox_record(&session->outbox, says[i].type, &message, sizeof(message));
+        return true;
+    }
+    return false;
+}
+
+/* One thing of a connection: send, check on, or take what has come. False if there is nothing to do now. */
+static bool session_step(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    u64 before = session->inbox.bytes;
+    int result = outbox_flush(&session->outbox, &session->transport);
+
+    if (result == -EAGAIN)
+        return false;
+    if (result) {
+        end_session(session);
+        return true;
+    }
+    if (say(session)) {
+        session->last_said = now(session->dest);
+        return true;
+    }
+    if (session->closing) {
+        end_session(session);
+        return true;
+    }
+    if (in && in->handoff.state == DEST_LOADING && in->closed) {
+        load_verify(session);
+        return true;
+    }
+    result = inbox_next(&session->inbox, &session->transport);
+    if (session->inbox.bytes != before)
+        session->last_heard = now(session->dest);
+    switch (result) {
+    case INBOX_NOTHING: return false;
+    case INBOX_HEADER: take_header(session); return true;
+    case INBOX_RECORD: take_record(session); return true;
+    case INBOX_PAGE: load_page(session); return true;
+    default: broken(session, result); return true;
+    }
+}
+
+static void session_watch(struct dest_session *session)
+{
+    u64 time = now(session->dest);
+
+    if (inbox_whole(&session->inbox))
+        session->last_whole = time;
+    /* A record that never ends is as bad as silence: its length was damaged. */
+    if (session->closing ? time - session->closing_since > WIRE_KEEPALIVE_MS * NS_PER_MS
+                         : time - MIN(session->last_heard, session->last_whole) > WIRE_DEAD_MS * NS_PER_MS) {
+        end_session(session);
+        return;
+    }
+    if (session->greeted && outbox_empty(&session->outbox) &&
+        time - session->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS) {
+        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
+        session->last_said = time;
+    }
+}
+
+bool dest_step(struct dest *dest)
+{
+    u64 time = now(dest);
+    bool worked = false;
+
+    for (unsigned i = 0; i < DEST_SESSIONS; i++) {
+        struct dest_session *session = &dest->session[i];
+
+        for (unsigned n = 0; n < STEP_BUDGET && session->used && session_step(session); n++)
+            worked = true;
+        if (session->used)
+            session_watch(session);
+    }
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+
+        if (in->used && in->handoff.state == DEST_PREPARED &&
+            time - MIN(in->stats.prepared, time) > WIRE_PREPARED_MS * NS_PER_MS)
+            dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_TIMER, 0));
+    }
+    return worked;
+}
+
+void dest_fini(struct dest *dest)
+{
+    for (unsigned i = 0; i < DEST_SESSIONS; i++)
+        if (dest->session[i].used)
+            end_session(&dest->session[i]);
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
+        if (dest->incoming[i].used && under_way(&dest->incoming[i]))
+            dest_apply(dest, &dest->incoming[i], handoff_dest_event(&dest->incoming[i].handoff, HANDOFF_CANCEL, 0));
+}
+
+void dest_forget(struct dest *dest, void *vm)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+
+        if (in->used && in->vm == vm && in->handoff.state == DEST_RUNNING) {
+            in->handoff.state = DEST_GONE;
+            in->vm = NULL;
+        }
+    }
+}
+
+void dest_heard(struct dest *dest, const u8 vm_id[WIRE_ID], u64 epoch)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
+        if (same_vm(&dest->incoming[i], vm_id))
+            dest_apply(dest, &dest->incoming[i],
+                       handoff_dest_event(&dest->incoming[i].handoff, HANDOFF_HIGHER_EPOCH, epoch));
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The receiving end of moves. It believes nothing: lengths, counts, addresses, order and values are checked, and what
+ * is wrong costs its sender the attempt, never this machine. A guest runs here only when handoff.h said so.
+ *
+ * How to plug it in. A machine has one struct dest. For every connection to the migration port call dest_accept; the
+ * host loop calls dest_step, again at once while it returns true, otherwise when a connection can send or has received,
+ * or after 10 ms. When a VM that came this way ends or moves on, call dest_forget. Whoever hears an epoch for a VM
+ * calls dest_heard. All on the host loop.
+ */
+#pragma once
+
+#include "migrate/handoff.h"
+#include "migrate/ram.h"
+#include "migrate/record.h"
+#include "migrate/vm_ops.h"
+
+#define DEST_SESSIONS 4  /* connections at a time */
+#define DEST_ATTEMPTS 64 /* moves that are remembered, under way or over */
+
+struct dest_stats {
+    u64 pages, zero, sections;        /* received */
+    u64 suspects;                     /* pages whose CRC didn't match when they came */
+    u64 reserved, prepared, released; /* ns: when */
+    u64 run_ns;                       /* from COMMIT's arrival to the guest being let go */
+};
+
+/* One attempt to move a VM here. */
+struct incoming {
+    bool used;
+    u8 vm_id[WIRE_ID];
+    struct handoff_dest handoff;
+    u64 stamp; /* order of creation */
+    struct dest_session *session;
+    struct dest_stats stats;
+
+    /* While it is loading; then gone. */
+    struct migrate_description *description;
+    struct ram ram;
+    u64 *seen, *suspect;       /* by page: received; damaged as far as we know */
+    bool closed;               /* PREPARE has come */
+    u64 cursor;                /* of the digest over memory */
+    struct wire_handoff claim; /* the source's PREPARE */
+    struct wire_handoff found; /* our digests */
+
+    void *vm; /* until it is freed, or not ours to free any more: running */
+};
+
+struct dest_session {
+    bool used, closing; /* closing: when all is said */
+    struct transport transport;
+    struct inbox inbox;
+    struct outbox outbox;
+    bool greeted, resolve; /* header seen; of a RESOLVE connection */
+    unsigned say;          /* HANDOFF_SAY_* */
+    bool refusing;
+    struct wire_refused refused;
+    u64 epoch;                                /* of its header */
+    u64 last_said, last_heard, closing_since; /* ns */
+    u64 last_whole;                           /* when no record was half received */
+    struct incoming *incoming;                /* NULL: unknown */
+    struct dest *dest;
+};
+
+struct dest {
+    const struct migrate_dest_ops *ops;
+    void *ctx;
+    struct dest_session session[DEST_SESSIONS];
+    struct incoming incoming[DEST_ATTEMPTS];
+    u64 stamps;
+};
+
+void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx);
+
+/* Close all connections and free all copies that don't run. */
+void dest_fini(struct dest *dest);
+
+/* Take over a connection. Returns 0, or -EBUSY, -ENOMEM: closed. */
+int dest_accept(struct dest *dest, const struct transport *transport);
+
+/* Go on as far as it goes now. Returns true if it would go on at once. */
+bool dest_step(struct dest *dest);
+
+/* This VM has ended, or moved on: nothing of it is left here. */
+void dest_forget(struct dest *dest, void *vm);
+
+/* Somebody claims this VM under `epoch`: a copy of a lower one is freed. */
+void dest_heard(struct dest *dest, const u8 vm_id[WIRE_ID], u64 epoch);

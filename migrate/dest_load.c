@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From records to a stopped guest: reservation, memory, state, and the checks before PREPARED. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/lib/bits.h"
+#include "migrate/crc32c.h"
+#include "migrate/dest_parts.h"
+
+#define DIGEST_BUDGET 1024 /* pages in one go */
+
+/* Is this session loading a guest whose RAM exists? */
+static bool loading(const struct dest_session *session)
+{
+    const struct incoming *in = session->incoming;
+
+    return in && in->handoff.state == DEST_LOADING && in->vm && !in->closed;
+}
+
+void load_release(struct incoming *in)
+{
+    free(in->description);
+    free(in->seen);
+    free(in->suspect);
+    in->description = NULL;
+    in->seen = in->suspect = NULL;
+}
+
+/* The body of RESERVE. Returns 0 or -EINVAL. */
+static int parse_reserve(const struct inbox *box, struct migrate_description *d)
+{
+    struct reader r = { .buf = box->body, .len = box->len };
+    const struct wire_reserve *head = &d->head;
+
+    get_bytes(&r, &d->head, sizeof(d->head));
+    if (head->nr_ranges > WIRE_RANGES || head->nr_vcpus > WIRE_VCPUS || !head->nr_vcpus ||
+        head->nr_cpuid > WIRE_CPUID || head->nr_devices > WIRE_DEVICES || !head->name[0] ||
+        !memchr(head->name, 0, sizeof(head->name)))
+        return -EINVAL;
+    get_bytes(&r, d->range, head->nr_ranges * sizeof(d->range[0]));
+    get_bytes(&r, d->cpuid, head->nr_cpuid * sizeof(d->cpuid[0]));
+    get_bytes(&r, d->device, head->nr_devices * sizeof(d->device[0]));
+    for (u32 i = 0; i < head->nr_devices; i++)
+        if (!memchr(d->device[i].name, 0, sizeof(d->device[i].name)))
+            return -EINVAL;
+    return r.truncated || r.pos != r.len ? -EINVAL : 0;
+}
+
+/* Allocate what the description asks for. Returns WIRE_OK or the code. */
+static enum wire_code reserve(struct dest *dest, struct incoming *in, char reason[WIRE_REASON])
+{
+    enum wire_code code;
+
+    in->seen = ram_bitmap(&in->ram);
+    in->suspect = ram_bitmap(&in->ram);
+    if (!in->seen || !in->suspect) {
+        snprintf(reason, WIRE_REASON, "no memory for the bitmaps");
+        return WIRE_E_MEMORY;
+    }
+    code = dest->ops->create(dest->ctx, in->description, &in->vm, reason);
+    if (code)
+        in->vm = NULL;
+    return code;
+}
+
+void load_reserve(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    struct dest *dest = session->dest;
+    char reason[WIRE_REASON] = "";
+    enum wire_code code;
+
+    if (!in || in->description || in->handoff.state != DEST_LOADING) {
+        dest_refuse(session, WIRE_E_STREAM, "RESERVE out of turn");
+        return;
+    }
+    in->description = calloc(1, sizeof(*in->description));
+    if (!in->description) {
+        dest_refuse(session, WIRE_E_MEMORY, "no memory for the description");
+        return;
+    }
+    if (parse_reserve(&session->inbox, in->description) ||
+        ram_init(&in->ram, in->description->range, in->description->head.nr_ranges) ||
+        in->description->head.memory != in->ram.pages * WIRE_PAGE) {
+        dest_refuse(session, WIRE_E_STREAM, "malformed description");
+        return;
+    }
+    memcpy(in->description->vm_id, in->vm_id, WIRE_ID);
+    in->description->epoch = in->handoff.epoch;
+    code = dest->ops->check(dest->ctx, in->description, reason);
+    if (!code && !(in->description->head.flags & WIRE_DRY_RUN))
+        code = reserve(dest, in, reason);
+    if (code) {
+        dest_refuse(session, code, reason);
+        return;
+    }
+    in->stats.reserved = dest->ops->now(dest->ctx);
+    outbox_record(&session->outbox, WIRE_ACCEPTED, NULL, 0);
+}
+
+u8 *load_place(void *ctx, const struct wire_page *page)
+{
+    struct dest_session *session = ctx;
+
+    if (!loading(session) || ram_index(&session->incoming->ram, page->gpa) == RAM_NONE)
+        return NULL;
+    return session->dest->ops->page(session->incoming->vm, page->gpa);
+}
+
+void load_page(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    const struct inbox *box = &session->inbox;
+    u64 index = ram_index(&in->ram, box->page.gpa);
+
+    bitmap_set(in->seen, index);
+    in->stats.pages++;
+    if (crc32c(0, box->target, WIRE_PAGE) == box->page.crc) {
+        bitmap_clear(in->suspect, index);
+        return;
+    }
+    /* Written while it was on its way, so it will come again; or damaged: load_prepare will know. */
+    bitmap_set(in->suspect, index);
+    in->stats.suspects++;
+}
+
+static void clear_pages(struct dest_session *session, const struct wire_run *run)
+{
+    struct incoming *in = session->incoming;
+    u64 first = ram_index(&in->ram, run->gpa);
+
+    for (u64 i = 0; i < run->pages; i++) {
+        /* RAM is created zeroed: only what has been written since needs it. */
+        if (bitmap_test(in->seen, first + i))
+            memset(session->dest->ops->page(in->vm, run->gpa + i * WIRE_PAGE), 0, WIRE_PAGE);
+        bitmap_set(in->seen, first + i);
+        bitmap_clear(in->suspect, first + i);
+    }
+    in->stats.zero += run->pages;
+}
+
+void load_zero(struct dest_session *session)
+{
+    const struct inbox *box = &session->inbox;
+    u64 count = box->len / sizeof(struct wire_run), end = 0;
+
+    if (!loading(session) || box->len % sizeof(struct wire_run) || count > WIRE_RUNS) {
+        dest_refuse(session, WIRE_E_STREAM, "malformed ZERO");
+        return;
+    }
+    for (u64 i = 0; i < count; i++) {
+        struct wire_run run;
+
+        memcpy(&run, box->body + i * sizeof(run), sizeof(run));
+        /* Ascending, so that a record costs no more than a pass over memory. */
+        if (run.gpa < end || !run.pages || !ram_contains(&session->incoming->ram, run.gpa, run.pages)) {
+            dest_refuse(session, WIRE_E_STREAM, "ZERO of what isn't RAM");
+            return;
+        }
+        end = run.gpa + run.pages * WIRE_PAGE;
+        clear_pages(session, &run);
+    }
+}
+
+void load_state(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    const struct inbox *box = &session->inbox;
+    struct reader r = { .buf = box->body, .len = box->len };
+    struct wire_section section;
+    int err;
+
+    get_bytes(&r, &section, sizeof(section));
+    if (!loading(session) || r.truncated || section.len != r.len - r.pos || in->stats.sections == WIRE_SECTIONS ||
+        !memchr(section.name, 0, sizeof(section.name))) {
+        dest_refuse(session, WIRE_E_STREAM, "malformed STATE");
+        return;
+    }
+    in->found.state_digest = digest_bytes(in->found.state_digest, &section, sizeof(section));
+    in->found.state_digest = digest_bytes(in->found.state_digest, r.buf + r.pos, section.len);
+    in->stats.sections++;
+    err = session->dest->ops->load(in->vm, &section, &r);
+    if (err == -ENOENT || err == -ENOTSUP)
+        dest_refuse(session, WIRE_E_DEVICE, "a section of state is unknown here");
+    else if (err || r.truncated || r.pos != r.len)
+        dest_refuse(session, WIRE_E_STATE, "a section of state is not acceptable");
+}
+
+void load_prepare(struct dest_session *session, const struct wire_handoff *claim)
+{
+    struct incoming *in = session->incoming;
+    char reason[WIRE_REASON] = "";
+    enum wire_code code;
+
+    if (!loading(session)) {
+        dest_refuse(session, WIRE_E_STREAM, "PREPARE out of turn");
+        return;
+    }
+    if (bitmap_count(in->seen, in->ram.pages) != in->ram.pages || bitmap_count(in->suspect, in->ram.pages)) {
+        dest_refuse(session, WIRE_E_DAMAGED, "pages arrived damaged or not at all");
+        return;
+    }
+    if (in->found.state_digest != claim->state_digest) {
+        dest_refuse(session, WIRE_E_DIGEST, "state arrived damaged or not at all");
+        return;
+    }
+    code = session->dest->ops->ready(in->vm, reason);
+    if (code) {
+        dest_refuse(session, code, reason);
+        return;
+    }
+    in->claim = *claim;
+    in->closed = true;
+    in->cursor = 0;
+}
+
+/* The digest of what was loaded, by saving it again. Returns 0 or -errno. */
+static int digest_state(const struct migrate_dest_ops *ops, void *vm, u64 *digest)
+{
+    u8 *buf = malloc(WIRE_BODY_MAX);
+    int err = buf ? 0 : -ENOMEM;
+
+    *digest = 0;
+    for (unsigned i = 0; !err; i++) {
+        struct wire_section section = { .instance = 0 };
+        struct writer w = { .buf = buf, .cap = WIRE_BODY_MAX };
+
+        err = ops->section(vm, i, &section, &w);
+        if (err)
+            break;
+        section.len = w.len;
+        *digest = digest_bytes(*digest, &section, sizeof(section));
+        *digest = digest_bytes(*digest, buf, w.len);
+    }
+    free(buf);
+    return err == -ENOENT ? 0 : err;
+}
+
+static void prepared(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    struct dest *dest = session->dest;
+
+    in->found.epoch = in->handoff.epoch;
+    in->stats.prepared = dest->ops->now(dest->ctx);
+    load_release(in);
+    dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_READY, 0));
+}
+
+void load_verify(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    const struct migrate_dest_ops *ops = session->dest->ops;
+    u64 end = MIN(in->cursor + DIGEST_BUDGET, in->ram.pages);
+
+    if (!(in->description->head.flags & WIRE_VERIFY)) {
+        prepared(session);
+        return;
+    }
+    for (; in->cursor < end; in->cursor++) {
+        gpa_t gpa = ram_gpa(&in->ram, in->cursor);
+
+        in->found.memory_digest += digest_page(gpa, ops->page(in->vm, gpa));
+    }
+    if (in->cursor < in->ram.pages)
+        return;
+    if (digest_state(ops, in->vm, &in->found.state_digest) || in->found.state_digest != in->claim.state_digest ||
+        in->found.memory_digest != in->claim.memory_digest)
+        dest_refuse(session, WIRE_E_DIGEST, "memory or state differ from the source's");
+    else
+        prepared(session);
+}

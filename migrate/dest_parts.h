@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The destination's parts for each other: dest.c (connections, handoff), dest_load.c (what a guest is made of). */
+#pragma once
+
+#include "migrate/dest.h"
+
+#define NS_PER_MS 1000000ULL
+
+/* Carry out what the handoff decided: enum handoff_action. */
+void dest_apply(struct dest *dest, struct incoming *in, unsigned actions);
+
+/* Refuse: say so, end the connection, and give up the attempt that was loading on it. */
+void dest_refuse(struct dest_session *session, enum wire_code code, const char *reason);
+
+/* A RESERVE, ZERO or STATE record, or a page, has come; PREPARE has. They refuse what is wrong. */
+void load_reserve(struct dest_session *session);
+void load_zero(struct dest_session *session);
+void load_state(struct dest_session *session);
+void load_page(struct dest_session *session);
+void load_prepare(struct dest_session *session, const struct wire_handoff *claim);
+
+/* For inbox->place. */
+u8 *load_place(void *ctx, const struct wire_page *page);
+
+/* After PREPARE: check on, a part at a time, until PREPARED or REFUSED is said. */
+void load_verify(struct dest_session *session);
+
+/* What loading needed; the VM apart. */
+void load_release(struct incoming *in);

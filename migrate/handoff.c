@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/handoff.h"
+
+void handoff_source_init(struct handoff_source *source, u64 epoch)
+{
+    *source = (struct handoff_source){ .state = SOURCE_OWNER, .epoch = epoch, .proposed = epoch };
+}
+
+u64 handoff_propose(struct handoff_source *source)
+{
+    return ++source->proposed;
+}
+
+static bool from_peer(enum handoff_event event)
+{
+    return event <= HANDOFF_UNKNOWN;
+}
+
+static unsigned owner_event(struct handoff_source *source, enum handoff_event event)
+{
+    if (event != HANDOFF_READY)
+        return 0;
+    source->state = SOURCE_PREPARING;
+    return HANDOFF_SAY_PREPARE;
+}
+
+static unsigned preparing_event(struct handoff_source *source, enum handoff_event event)
+{
+    switch (event) {
+    case HANDOFF_PREPARED:
+        source->state = SOURCE_IN_DOUBT;
+        source->lost = source->abort = false;
+        return HANDOFF_RECORD | HANDOFF_GATE | HANDOFF_SAY_COMMIT;
+    case HANDOFF_CANCEL:
+    case HANDOFF_LINK_LOST:
+    case HANDOFF_ABORTED:
+        /* COMMIT was not said, so nobody else runs it, whatever the link does to ABORT. */
+        source->state = SOURCE_OWNER;
+        return HANDOFF_RESUME | (event == HANDOFF_CANCEL ? HANDOFF_SAY_ABORT : 0);
+    default: return 0;
+    }
+}
+
+static unsigned ask_again(const struct handoff_source *source)
+{
+    return source->abort ? HANDOFF_SAY_QUERY : HANDOFF_SAY_COMMIT;
+}
+
+static unsigned resume_as(struct handoff_source *source, u64 epoch)
+{
+    source->state = SOURCE_OWNER;
+    source->epoch = epoch;
+    return HANDOFF_RESUME | HANDOFF_RECORD;
+}
+
+static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event event)
+{
+    switch (event) {
+    case HANDOFF_RUNNING:
+    case HANDOFF_FORCE_GIVE_UP:
+        source->epoch = source->proposed;
+        source->state = SOURCE_GONE;
+        return HANDOFF_FREE;
+    case HANDOFF_ABORTED: return resume_as(source, source->epoch);
+    case HANDOFF_FORCE_RESUME:
+        /* Above E, so that the other copy stops if it shows up after all. */
+        return resume_as(source, ++source->proposed);
+    case HANDOFF_PREPARED:
+    case HANDOFF_LINK_BACK: return ask_again(source);
+    case HANDOFF_TIMER:
+    case HANDOFF_LINK_LOST: return HANDOFF_RECONNECT;
+    case HANDOFF_CANCEL: source->abort = true; return HANDOFF_SAY_QUERY; /* the operator would rather have it back */
+    case HANDOFF_UNKNOWN: source->lost = true; return 0;
+    default: return 0;
+    }
+}
+
+unsigned handoff_source_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
+{
+    if (event == HANDOFF_HIGHER_EPOCH) {
+        /* In doubt, E itself is no news: only what goes beyond it is. */
+        if (source->state == SOURCE_GONE || epoch <= source->proposed)
+            return 0;
+        source->state = SOURCE_GONE;
+        source->epoch = epoch;
+        return HANDOFF_FREE;
+    }
+    if (from_peer(event) && epoch != source->proposed)
+        return 0;
+    switch (source->state) {
+    case SOURCE_OWNER: return owner_event(source, event);
+    case SOURCE_PREPARING: return preparing_event(source, event);
+    case SOURCE_IN_DOUBT: return in_doubt_event(source, event);
+    case SOURCE_GONE: return 0;
+    }
+    return 0;
+}
+
+void handoff_dest_init(struct handoff_dest *dest, u64 epoch)
+{
+    *dest = (struct handoff_dest){ .state = DEST_LOADING, .epoch = epoch };
+}
+
+static unsigned give_up(struct handoff_dest *dest)
+{
+    dest->state = DEST_ABORTED;
+    return HANDOFF_RECORD | HANDOFF_FREE | HANDOFF_SAY_ABORTED;
+}
+
+static unsigned loading_event(struct handoff_dest *dest, enum handoff_event event)
+{
+    switch (event) {
+    case HANDOFF_READY: dest->state = DEST_PREPARED; return HANDOFF_SAY_PREPARED;
+    case HANDOFF_COMMIT: /* of what is not complete: the peer is mad */
+    case HANDOFF_ABORT:
+    case HANDOFF_QUERY:
+    case HANDOFF_QUERY_ABORT:
+    case HANDOFF_CANCEL:
+    case HANDOFF_TIMER:
+    case HANDOFF_LINK_LOST: return give_up(dest);
+    default: return 0;
+    }
+}
+
+static unsigned prepared_event(struct handoff_dest *dest, enum handoff_event event)
+{
+    switch (event) {
+    case HANDOFF_COMMIT:
+        dest->state = DEST_RUNNING;
+        return HANDOFF_RECORD | HANDOFF_RUN | HANDOFF_SAY_RUNNING | HANDOFF_ANNOUNCE;
+    case HANDOFF_QUERY:
+    case HANDOFF_PREPARE: return HANDOFF_SAY_PREPARED;
+    case HANDOFF_ABORT:
+    case HANDOFF_QUERY_ABORT:
+    case HANDOFF_CANCEL:
+    case HANDOFF_TIMER: return give_up(dest);
+    default: return 0; /* a lost link above all: COMMIT may still come by another one */
+    }
+}
+
+unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event, u64 epoch)
+{
+    bool asked = event == HANDOFF_COMMIT || event == HANDOFF_ABORT || event == HANDOFF_QUERY ||
+                 event == HANDOFF_QUERY_ABORT;
+
+    if (event == HANDOFF_HIGHER_EPOCH) {
+        if (dest->state == DEST_ABORTED || dest->state == DEST_GONE || epoch <= dest->epoch)
+            return 0;
+        dest->state = dest->state == DEST_RUNNING ? DEST_GONE : DEST_ABORTED;
+        return HANDOFF_RECORD | HANDOFF_FREE;
+    }
+    if (from_peer(event) && epoch != dest->epoch)
+        return 0;
+    switch (dest->state) {
+    case DEST_LOADING: return loading_event(dest, event);
+    case DEST_PREPARED: return prepared_event(dest, event);
+    case DEST_RUNNING:
+    case DEST_GONE: return asked ? HANDOFF_SAY_RUNNING : 0;
+    case DEST_ABORTED: return asked ? HANDOFF_SAY_ABORTED : 0;
+    }
+    return 0;
+}
+
+const char *source_state_name(enum source_state state)
+{
+    static const char *const names[] = { "owner", "preparing", "in-doubt", "gone" };
+
+    return names[state];
+}
+
+const char *dest_state_name(enum dest_state state)
+{
+    static const char *const names[] = { "loading", "prepared", "running", "aborted", "gone" };
+
+    return names[state];
+}

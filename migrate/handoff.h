@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The two-phase handoff as two pure state machines: events in, actions out, no I/O and no clock. They decide, alone,
+ * who may run the guest; tests/model/handoff.pml is the same in Promela, and docs/migration-stream.md in words.
+ *
+ * Invariants: a source that has once said COMMIT runs its guest again only on ABORTED, or by an operator's force; a
+ * destination runs it only on COMMIT, and never after it has been in ABORTED.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+/* What happens. Messages first; their epoch comes with them. */
+enum handoff_event {
+    HANDOFF_PREPARE,
+    HANDOFF_PREPARED, /* its digests agree; if not, the engine says HANDOFF_CANCEL */
+    HANDOFF_COMMIT,
+    HANDOFF_RUNNING,
+    HANDOFF_QUERY,
+    HANDOFF_QUERY_ABORT, /* QUERY with the wish to abort */
+    HANDOFF_ABORT,
+    HANDOFF_ABORTED,
+    HANDOFF_UNKNOWN,
+    /* Of this side. */
+    HANDOFF_READY,         /* source: all state is sent. Destination: all of it is loaded and checked */
+    HANDOFF_CANCEL,        /* the operator's, or any failure of ours */
+    HANDOFF_LINK_LOST,     /* connection gone, or the peer silent for too long */
+    HANDOFF_LINK_BACK,     /* source: a RESOLVE connection is up */
+    HANDOFF_TIMER,         /* source: WIRE_RETRY_MS; destination: WIRE_PREPARED_MS after PREPARED */
+    HANDOFF_FORCE_RESUME,  /* the operator's word that the other side doesn't run it */
+    HANDOFF_FORCE_GIVE_UP, /* the operator's word that the other side has it */
+    HANDOFF_HIGHER_EPOCH,  /* somebody else owns this VM since */
+    NR_HANDOFF_EVENTS,
+};
+
+/* What to do, in this order. */
+enum handoff_action {
+    HANDOFF_RECORD = 1 << 0, /* remember epoch and peer for good */
+    HANDOFF_GATE = 1 << 1,   /* shut the guest's port */
+    HANDOFF_RESUME = 1 << 2, /* source: the guest goes on here, port open */
+    HANDOFF_RUN = 1 << 3,    /* destination: the guest starts here, port open */
+    HANDOFF_FREE = 1 << 4,   /* the copy here is given up */
+    HANDOFF_SAY_PREPARE = 1 << 5,
+    HANDOFF_SAY_PREPARED = 1 << 6,
+    HANDOFF_SAY_COMMIT = 1 << 7,
+    HANDOFF_SAY_RUNNING = 1 << 8,
+    HANDOFF_SAY_QUERY = 1 << 9, /* with the wish to abort */
+    HANDOFF_SAY_ABORT = 1 << 10,
+    HANDOFF_SAY_ABORTED = 1 << 11,
+    HANDOFF_RECONNECT = 1 << 12, /* source: (re)open a connection, and start the timer */
+    HANDOFF_ANNOUNCE = 1 << 13,  /* destination: tell the network */
+};
+
+enum source_state {
+    SOURCE_OWNER,     /* the guest is here */
+    SOURCE_PREPARING, /* stopped, PREPARE said */
+    SOURCE_IN_DOUBT,  /* COMMIT said: neither resume nor free it */
+    SOURCE_GONE,      /* it runs elsewhere */
+};
+
+struct handoff_source {
+    enum source_state state;
+    u64 epoch;    /* as owner: ours. Else the one proposed */
+    u64 proposed; /* highest ever proposed: never used twice */
+    bool lost;    /* in doubt, and the destination answered UNKNOWN: needs the operator */
+    bool abort;   /* in doubt, and the operator prefers it back: QUERY instead of COMMIT */
+};
+
+enum dest_state {
+    DEST_LOADING,
+    DEST_PREPARED, /* complete and stopped */
+    DEST_RUNNING,
+    DEST_ABORTED, /* for good: no memory is left, only the answer */
+    DEST_GONE,    /* ran here, and belongs to somebody else since */
+};
+
+struct handoff_dest {
+    enum dest_state state;
+    u64 epoch; /* E */
+};
+
+/* The owner of a VM at `epoch`. */
+void handoff_source_init(struct handoff_source *source, u64 epoch);
+
+/* A new attempt: returns its epoch E. In SOURCE_OWNER. */
+u64 handoff_propose(struct handoff_source *source);
+
+/* Events of another epoch than the attempt's are ignored. Return actions (enum handoff_action). */
+unsigned handoff_source_event(struct handoff_source *source, enum handoff_event event, u64 epoch);
+
+void handoff_dest_init(struct handoff_dest *dest, u64 epoch);
+
+/* Messages of another epoch are ignored: the caller answers those with UNKNOWN. */
+unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event, u64 epoch);
+
+/* "owner", "in-doubt" ... */
+const char *source_state_name(enum source_state state);
+const char *dest_state_name(enum dest_state state);

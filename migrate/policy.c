@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/policy.h"
+
+#include "hv/lib/bits.h"
+
+#define FX_LN2 2977044472ULL /* ln 2 */
+#define FX_MAX (40 * FX_ONE) /* exp of its negative is 0 here */
+#define RATE_BYTES KiB(256)  /* a round of less tells of round trips, not of the link */
+#define RATE_UNKNOWN MiB(10) /* bytes/s, before any round */
+#define US_PER_S 1000000ULL
+
+static u64 fx_mul(u64 a, u64 b)
+{
+    return (u64)((unsigned __int128)a * b >> 32);
+}
+
+/* a * b / c, saturating; the quotient is found bit by bit since 128-bit division would need a library. */
+static u64 mul_div(u64 a, u64 b, u64 c)
+{
+    unsigned __int128 rest = (unsigned __int128)a * b;
+    u64 quotient = 0;
+
+    if (!c || rest >> 64 >= c)
+        return ~0ULL;
+    for (int bit = 63; bit >= 0; bit--)
+        if (rest >> bit >= c) {
+            rest -= (unsigned __int128)c << bit;
+            quotient |= BIT(bit);
+        }
+    return quotient;
+}
+
+/* a / b as a fixed-point number, saturating at FX_MAX. */
+static u64 fx_ratio(u64 a, u64 b)
+{
+    return MIN(mul_div(a, FX_ONE, b), FX_MAX);
+}
+
+u64 fx_exp_neg(u64 x)
+{
+    u64 fraction = x % FX_LN2, value = FX_ONE;
+
+    if (x >= FX_MAX)
+        return 0;
+    /* Horner's form of the series for exp(-f), f < ln 2: the term after the twelfth is below 2^-38. */
+    for (unsigned i = 12; i >= 1; i--)
+        value = FX_ONE - fx_mul(fraction, value) / i;
+    return value >> (x / FX_LN2);
+}
+
+/* The x in [0, high] where the growing function f(x, parameter) reaches target. */
+static u64 bisect(u64 (*f)(u64 x, u64 parameter), u64 parameter, u64 target, u64 high)
+{
+    u64 low = 0;
+
+    while (high - low > 1) {
+        u64 middle = low + (high - low) / 2;
+
+        if (f(middle, parameter) < target)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
+/* x - (1 - exp(-rho x)), shifted up by one so that it is never below 0; it grows where it is above 1. */
+static u64 above_root(u64 x, u64 rho)
+{
+    return FX_ONE + x - (FX_ONE - fx_exp_neg(fx_mul(rho, x)));
+}
+
+u64 fx_converged(u64 rho)
+{
+    if (rho <= FX_ONE)
+        return 0;
+    /* Below 1 between 0 and the root, above 1 beyond it. */
+    return bisect(above_root, MIN(rho, FX_MAX), FX_ONE, FX_ONE);
+}
+
+static u64 saturation(u64 y, u64 unused)
+{
+    (void)unused;
+    return FX_ONE - fx_exp_neg(y);
+}
+
+/* (1 - exp(-y)) / (1 - exp(-k y)): from 1/k at small y to 1. */
+static u64 saturation_ratio(u64 y, u64 k)
+{
+    return fx_ratio(saturation(y, 0), MAX(saturation(MIN(fx_mul(k, y), FX_MAX), 0), 1));
+}
+
+u64 policy_dirtied(u64 set, u64 rate, u64 us)
+{
+    u64 writes = mul_div(rate, us, US_PER_S);
+
+    return set ? fx_mul(set, saturation(fx_ratio(writes, set), 0)) : 0;
+}
+
+/* r, from one round and W: U = W (1 - exp(-r t / W)) solved for r. */
+static u64 rate_of(const struct policy_round *round, u64 set)
+{
+    u64 y = bisect(saturation, 0, fx_ratio(round->dirtied, MAX(set, 1)), FX_MAX);
+
+    return mul_div(fx_mul(set, y), US_PER_S, MAX(round->us, 1));
+}
+
+/*
+ * W, from two rounds of different length: how far the longer one's dirty set lags behind proportion tells how near
+ * saturation it is. All of the guest if it doesn't lag.
+ */
+static u64 working_set(const struct policy_stats *stats, const struct policy_round *a, const struct policy_round *b)
+{
+    const struct policy_round *shorter = a->us < b->us ? a : b, *longer = a->us < b->us ? b : a;
+    u64 k = fx_ratio(longer->us, MAX(shorter->us, 1));
+    u64 ratio = fx_ratio(shorter->dirtied, MAX(longer->dirtied, 1));
+    u64 y, part;
+
+    if (k < FX_ONE + FX_ONE / 8 || !shorter->dirtied)
+        return stats->total;
+    if (fx_mul(ratio, k) <= FX_ONE + FX_ONE / 64)
+        return stats->total;
+    if (ratio >= FX_ONE)
+        return MAX(longer->dirtied, shorter->dirtied);
+    y = bisect(saturation_ratio, k, ratio, FX_MAX / 2);
+    part = MAX(saturation(MIN(fx_mul(k, y), FX_MAX), 0), 1);
+    return MIN(mul_div(longer->dirtied, FX_ONE, part), stats->total);
+}
+
+/* R: the last round that was long enough to tell, else the best of all. */
+static u64 link_rate(const struct policy_stats *stats)
+{
+    u64 best = 0;
+
+    for (unsigned i = stats->rounds; i-- > 0;) {
+        const struct policy_round *round = &stats->round[i];
+        u64 rate = mul_div(round->bytes, US_PER_S, MAX(round->us, 1));
+
+        if (round->bytes >= RATE_BYTES)
+            return MAX(rate, 1);
+        best = MAX(best, rate);
+    }
+    return best ? best : RATE_UNKNOWN;
+}
+
+static u64 transfer_us(const struct policy_stats *stats, u64 pages, u64 rate)
+{
+    return mul_div(pages * stats->page, US_PER_S, rate);
+}
+
+static void predict(const struct policy_stats *stats, struct policy_prediction *p)
+{
+    const struct policy_round *last = stats->round + stats->rounds - (stats->rounds ? 1 : 0);
+    u64 remaining = stats->rounds ? last->dirtied : stats->total;
+
+    *p = (struct policy_prediction){ .rate = link_rate(stats), .working_set = stats->total };
+    p->downtime_us = stats->fixed_us + transfer_us(stats, remaining, p->rate);
+    if (!stats->rounds)
+        return;
+    if (stats->rounds >= 2)
+        p->working_set = working_set(stats, last - 1, last);
+    p->working_set = MAX(p->working_set, remaining);
+    p->dirty_rate = rate_of(last, p->working_set);
+    p->next = policy_dirtied(p->working_set, p->dirty_rate, transfer_us(stats, remaining, p->rate));
+    p->converged = fx_mul(p->working_set, fx_converged(fx_ratio(mul_div(p->dirty_rate, stats->page, 1), p->rate)));
+}
+
+/* No gain: another round leaves as much as this one did, by prediction and, if there were two, by what happened. */
+static bool stalled(const struct policy_stats *stats, const struct policy_prediction *p)
+{
+    const struct policy_round *last = &stats->round[stats->rounds - 1];
+
+    if (stats->rounds < 2 || !last->dirtied)
+        return false;
+    return p->next >= last->dirtied - last->dirtied / 16 && last->dirtied >= last[-1].dirtied - last[-1].dirtied / 16;
+}
+
+enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
+                                  struct policy_prediction *prediction)
+{
+    enum policy_verdict give_up = settings->on_stall == POLICY_STALL_ABORT ? POLICY_ABORT : POLICY_STOP;
+
+    predict(stats, prediction);
+    if (!settings->max_rounds)
+        return POLICY_STOP;
+    if (!stats->rounds)
+        return POLICY_CONTINUE;
+    if (prediction->downtime_us <= settings->downtime_limit * 1000ULL)
+        return POLICY_STOP;
+    prediction->stalled = stalled(stats, prediction);
+    if (prediction->stalled || stats->rounds >= settings->max_rounds)
+        return give_up;
+    return POLICY_CONTINUE;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * When to stop the guest: a pure function of what the rounds so far have shown. No clock, no machine, no floating
+ * point.
+ *
+ * The predictor: a guest that writes uniformly, r pages/s, to a working set of W pages has dirtied
+ * U(t) = W (1 - exp(-r t / W)) of them after t seconds. Sending them at R bytes/s takes U b / R seconds, in which the
+ * next U is dirtied; with rho = r b / R the rounds converge to the root of x = 1 - exp(-rho x), as a part of W: none of
+ * it up to rho 1, 0.797 of it at rho 2. So the second or third round already tells where it will end.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+/* What a round without gain leads to. */
+enum policy_stall {
+    POLICY_STALL_STOP,  /* stop the guest and accept a longer downtime than the limit */
+    POLICY_STALL_ABORT, /* break the move off */
+};
+
+struct policy_settings {
+    u32 downtime_limit; /* ms */
+    u32 max_rounds;     /* live ones; 0: plain stop-and-copy */
+    enum policy_stall on_stall;
+};
+
+/* One live round. */
+struct policy_round {
+    u64 pages, zero; /* pages sent with contents; as runs of zeros */
+    u64 dirtied;     /* pages that the guest wrote meanwhile */
+    u64 bytes, us;   /* on the wire; from its beginning to the destination's ROUND_DONE */
+};
+
+struct policy_stats {
+    const struct policy_round *round; /* oldest first */
+    unsigned rounds;
+    u64 total;    /* pages of the guest */
+    u32 page;     /* bytes on the wire for one */
+    u64 fixed_us; /* of the downtime that doesn't depend on memory: stop, state, two round trips, resume */
+};
+
+enum policy_verdict { POLICY_CONTINUE, POLICY_STOP, POLICY_ABORT };
+
+struct policy_prediction {
+    u64 downtime_us; /* if the guest stopped now: expected-downtime */
+    u64 rate;        /* R, bytes/s */
+    u64 dirty_rate;  /* r, pages/s */
+    u64 working_set; /* W, pages; all of the guest while no bound shows */
+    u64 next;        /* pages that would be left after one more round */
+    u64 converged;   /* pages left in the end, however many rounds */
+    bool stalled;    /* more rounds bring nothing */
+};
+
+/* Decide after stats->rounds live rounds. *prediction is filled in any case. */
+enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
+                                  struct policy_prediction *prediction);
+
+/* The arithmetic below, in units of 2^-32; public for tests and for reports. */
+#define FX_ONE (1ULL << 32)
+
+/* exp(-x). */
+u64 fx_exp_neg(u64 x);
+
+/* The root x > 0 of x = 1 - exp(-rho x); 0 up to rho 1. */
+u64 fx_converged(u64 rho);
+
+/* U(t): pages dirtied after `us` by a guest that writes `rate` pages/s to `set` pages. */
+u64 policy_dirtied(u64 set, u64 rate, u64 us);

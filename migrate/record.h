@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Records into and out of a transport (docs/migration-stream.md "Form"), a piece at a time: neither side ever blocks.
+ *
+ * An outbox holds the one record that is being sent; pages are references to guest memory. An inbox takes bytes as they
+ * come and checks each length before it uses it; contents of pages go straight to where its owner wants them.
+ */
+#pragma once
+
+#include "hv/lib/stream.h"
+#include "hv/lib/types.h"
+#include "migrate/transport.h"
+#include "migrate/wire.h"
+
+struct outbox {
+    u8 *buf;            /* head and body of the record: OUTBOX_BYTES */
+    struct writer body; /* of the record that is being made */
+    struct chunk chunk[1 + WIRE_BATCH];
+    unsigned chunks, next; /* to send; the first that isn't sent whole */
+    u32 seq;
+    u64 bytes;   /* accepted by transports, ever */
+    bool failed; /* a body didn't fit: we are wrong */
+};
+
+#define OUTBOX_BYTES (sizeof(struct wire_record) + WIRE_BODY_MAX)
+
+/* An empty outbox. Returns 0 or -ENOMEM. */
+int outbox_init(struct outbox *box);
+void outbox_fini(struct outbox *box);
+
+/* A new connection: sequence numbers begin again, and what was not sent is dropped. */
+void outbox_reset(struct outbox *box);
+
+/* Is everything sent? Only then may the next record begin. */
+static inline bool outbox_empty(const struct outbox *box)
+{
+    return box->next == box->chunks;
+}
+
+/* The header, before any record. Fills in its CRC. */
+void outbox_header(struct outbox *box, struct wire_header *header);
+
+/* A record: begin, put_*() into box->body, pages (each after all puts), end. outbox_record is all for a fixed body. */
+void outbox_begin(struct outbox *box);
+void outbox_page(struct outbox *box, const void *page);
+void outbox_end(struct outbox *box, u32 type);
+void outbox_record(struct outbox *box, u32 type, const void *body, size_t len);
+
+/* The record that was begun is not wanted. */
+static inline void outbox_cancel(struct outbox *box)
+{
+    box->chunks = box->next = 0;
+}
+
+/* Send what the transport takes. Returns 0: all sent; -EAGAIN: not yet; another -errno: the connection is gone. */
+int outbox_flush(struct outbox *box, struct transport *transport);
+
+enum inbox_event {
+    INBOX_NOTHING, /* no more bytes now */
+    INBOX_HEADER,  /* inbox->header */
+    INBOX_RECORD,  /* inbox->type, body, len. For PAGES: the entries; contents follow as INBOX_PAGE */
+    INBOX_PAGE,    /* inbox->page, contents in inbox->target */
+};
+
+struct inbox {
+    u8 *buf; /* head and body: OUTBOX_BYTES */
+    enum { INBOX_AT_HEADER, INBOX_AT_HEAD, INBOX_AT_BODY, INBOX_AT_PAGE } at;
+    size_t have; /* bytes of what it is at */
+    u32 seq;
+    u64 bytes; /* received, ever */
+
+    struct wire_header header;
+    u32 type;       /* with WIRE_OPTIONAL */
+    const u8 *body; /* valid until the next call */
+    size_t len;
+
+    u32 pages, pages_done; /* of a PAGES record */
+    struct wire_page page;
+    u8 *target;
+
+    /* Where contents of a page go: WIRE_PAGE bytes, or NULL: no such page, the stream is broken. */
+    u8 *(*place)(void *ctx, const struct wire_page *page);
+    void *ctx;
+};
+
+int inbox_init(struct inbox *box, u8 *(*place)(void *ctx, const struct wire_page *page), void *ctx);
+void inbox_fini(struct inbox *box);
+void inbox_reset(struct inbox *box);
+
+/*
+ * Take bytes until something is whole. Returns enum inbox_event, or -errno of the transport, or -EPROTO: the stream
+ * breaks its rules and nothing after can be trusted. A header's version and kind are the caller's to judge.
+ */
+int inbox_next(struct inbox *box, struct transport *transport);
+
+/* Has it nothing that is half received? */
+static inline bool inbox_whole(const struct inbox *box)
+{
+    return box->at <= INBOX_AT_HEAD && !box->have;
+}
+
+/* Copy out a body of exactly this size. Returns 0 or -EPROTO. */
+int inbox_body(const struct inbox *box, void *body, size_t len);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The sending end of a move: six stages as a state machine that never blocks, over a transport and a VM's ops. Whatever
+ * fails before COMMIT ends with the guest running here; after it, only the handoff (handoff.h) decides.
+ *
+ * How to plug it in. A VM that may move has a struct source for life (source_init), since epochs and doubt outlive a
+ * move. The host loop calls source_step() of every VM whose source_active(), again at once while it returns true, and
+ * otherwise when the transport can send or has received, or after 10 ms. source_start, source_cancel and source_resolve
+ * are the commands migrate, migrate_cancel and resolve; stats is query-migrate. All on the host loop. Whoever hears a
+ * heartbeat or announcement of this VM with an epoch calls source_heard().
+ * The transport may send guest pages without a copy: they stay mapped until ops->free, which comes after the
+ * destination said RUNNING, that is, has received everything.
+ */
+#pragma once
+
+#include "migrate/bucket.h"
+#include "migrate/handoff.h"
+#include "migrate/ram.h"
+#include "migrate/record.h"
+#include "migrate/stats.h"
+#include "migrate/vm_ops.h"
+
+enum source_phase {
+    SOURCE_IDLE,
+    SOURCE_CONNECT,
+    SOURCE_RESERVE,    /* header and RESERVE said */
+    SOURCE_ROUND,      /* a live round */
+    SOURCE_ROUND_WAIT, /* until the destination has it */
+    SOURCE_STOP,
+    SOURCE_FINAL_RAM,
+    SOURCE_STATE,
+    SOURCE_DIGEST,  /* verify: over memory */
+    SOURCE_PREPARE, /* said, or about to be */
+    SOURCE_COMMIT,  /* in doubt */
+    SOURCE_CLOSING, /* the outcome is known; last words */
+};
+
+/* Pages gathered for one record, until the bucket lets it go. */
+struct source_batch {
+    u64 gpa[WIRE_BATCH];
+    const void *page[WIRE_BATCH];
+    unsigned pages;
+};
+
+struct source {
+    const struct migrate_source_ops *ops;
+    void *vm;
+    u8 vm_id[WIRE_ID];
+    struct handoff_source handoff;
+    struct migrate_settings settings;
+    struct migrate_stats stats;
+    enum source_phase phase;
+
+    struct transport transport;
+    bool connected, greeted; /* there is a transport; its header is said */
+    struct inbox inbox;
+    struct outbox outbox;
+    unsigned say; /* handoff messages to send: HANDOFF_SAY_* */
+    bool say_end;
+    u64 last_said, last_heard, last_whole, next_try; /* ns; last_whole: when no record was half received */
+
+    struct migrate_description *description;
+    struct ram ram;
+    u64 *bitmap; /* pages that this round still has to send */
+    u64 cursor;
+    struct source_batch batch;
+    struct wire_run run[WIRE_RUNS];
+    unsigned runs;
+    struct policy_round now; /* the round in progress */
+    struct bucket bucket;
+
+    bool logging, reserve_said;
+    bool paused; /* or being paused */
+    unsigned section;
+    u64 state_digest, memory_digest;
+    u64 started, phase_began, round_began, stopped, header_said; /* ns */
+};
+
+/* A VM that is owned here under `epoch`. */
+void source_init(struct source *source, const struct migrate_source_ops *ops, void *vm, const u8 vm_id[WIRE_ID],
+                 u64 epoch);
+
+/* Begin a move. Returns 0, -EBUSY: one is on; -EPERM: not ours to move; -EINVAL, -ENOMEM, or what describe() says. */
+int source_start(struct source *source, const struct migrate_settings *settings);
+
+/* Is there anything to do? */
+static inline bool source_active(const struct source *source)
+{
+    return source->phase != SOURCE_IDLE;
+}
+
+/* Go on as far as it goes now. Returns true if it would go on at once. */
+bool source_step(struct source *source);
+
+/* Break it off: the guest runs on here, at once. Returns 0; -ENOENT: nothing is on; -EBUSY: too late, COMMIT is said.
+ */
+int source_cancel(struct source *source);
+
+/* In doubt: ask the destination to abort if it still can; or the operator's force. */
+enum source_resolution { SOURCE_QUERY_ABORT, SOURCE_FORCE_RESUME, SOURCE_FORCE_GIVE_UP };
+
+/* Returns 0, or -ENOENT: it isn't in doubt. */
+int source_resolve(struct source *source, enum source_resolution resolution);
+
+/* Somebody claims this VM under `epoch`. */
+void source_heard(struct source *source, u64 epoch);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The memory of a round: from the bitmap to PAGES and ZERO records. */
+#include <errno.h>
+#include <string.h>
+
+#include "hv/lib/bits.h"
+#include "migrate/crc32c.h"
+#include "migrate/source_parts.h"
+
+#define SCAN_BUDGET 512 /* pages looked at in one go, so that the host loop keeps turning */
+
+void source_ram_all(struct source *s)
+{
+    for (u64 i = 0; i < s->ram.pages; i++)
+        bitmap_set(s->bitmap, i);
+    s->cursor = 0;
+}
+
+long source_ram_harvest(struct source *s)
+{
+    int err = s->ops->harvest(s->vm, s->bitmap);
+
+    s->cursor = 0;
+    return err ? err : (long)bitmap_count(s->bitmap, s->ram.pages);
+}
+
+static void add_zero(struct source *s, gpa_t gpa)
+{
+    struct wire_run *last = s->runs ? &s->run[s->runs - 1] : NULL;
+
+    /* Runs don't cross from one range into the next, which may follow without a gap. */
+    if (last && last->gpa + last->pages * WIRE_PAGE == gpa && ram_contains(&s->ram, last->gpa, last->pages + 1))
+        last->pages++;
+    else
+        s->run[s->runs++] = (struct wire_run){ .gpa = gpa, .pages = 1 };
+    s->now.zero++;
+    s->stats.duplicate++;
+}
+
+/* Look at pages until a batch or the table of runs is full. */
+static void gather(struct source *s)
+{
+    struct source_batch *batch = &s->batch;
+
+    for (unsigned looked = 0; looked < SCAN_BUDGET && batch->pages < WIRE_BATCH && s->runs < WIRE_RUNS; looked++) {
+        u64 index = bitmap_next(s->bitmap, s->ram.pages, s->cursor);
+        const void *page;
+        gpa_t gpa;
+
+        s->cursor = index;
+        if (index == s->ram.pages)
+            return;
+        bitmap_clear(s->bitmap, index);
+        s->cursor++;
+        gpa = ram_gpa(&s->ram, index);
+        page = s->ops->page(s->vm, gpa);
+        if (page_is_zero(page)) {
+            add_zero(s, gpa);
+            continue;
+        }
+        batch->gpa[batch->pages] = gpa;
+        batch->page[batch->pages++] = page;
+    }
+}
+
+static void account(struct source *s, u64 bytes)
+{
+    struct migrate_stats *stats = &s->stats;
+
+    s->now.bytes += bytes;
+    stats->transferred += bytes;
+    if (s->paused)
+        stats->downtime_bytes += bytes;
+    else
+        stats->precopy_bytes += bytes;
+    stats->remaining = (s->ram.pages - MIN(s->cursor, s->ram.pages)) * WIRE_PAGE;
+}
+
+static bool produce_pages(struct source *s)
+{
+    struct source_batch *batch = &s->batch;
+    struct outbox *box = &s->outbox;
+    struct wire_pages head = { .count = batch->pages };
+    u64 bytes = sizeof(struct wire_record) + sizeof(head) + batch->pages * (sizeof(struct wire_page) + WIRE_PAGE);
+
+    if (!bucket_take(&s->bucket, bytes, s->ops->now(s->vm)))
+        return false;
+    outbox_begin(box);
+    put_bytes(&box->body, &head, sizeof(head));
+    for (unsigned i = 0; i < batch->pages; i++) {
+        struct wire_page entry = { .gpa = batch->gpa[i],
+                                   .crc = crc32c(0, batch->page[i], WIRE_PAGE),
+                                   .len = WIRE_PAGE };
+
+        put_bytes(&box->body, &entry, sizeof(entry));
+    }
+    for (unsigned i = 0; i < batch->pages; i++)
+        outbox_page(box, batch->page[i]);
+    outbox_end(box, WIRE_PAGES);
+    s->now.pages += batch->pages;
+    s->stats.normal += batch->pages;
+    s->stats.normal_bytes += batch->pages * WIRE_PAGE;
+    account(s, bytes);
+    batch->pages = 0;
+    return true;
+}
+
+static bool produce_zero(struct source *s)
+{
+    u64 bytes = sizeof(struct wire_record) + s->runs * sizeof(struct wire_run);
+
+    if (!bucket_take(&s->bucket, bytes, s->ops->now(s->vm)))
+        return false;
+    outbox_record(&s->outbox, WIRE_ZERO, s->run, s->runs * sizeof(struct wire_run));
+    account(s, bytes);
+    s->runs = 0;
+    return true;
+}
+
+bool source_ram_produce(struct source *s, bool *done)
+{
+    struct source_batch *batch = &s->batch;
+    bool at_end;
+
+    *done = false;
+    if (batch->pages < WIRE_BATCH && s->runs < WIRE_RUNS)
+        gather(s);
+    at_end = s->cursor == s->ram.pages;
+    if (s->runs == WIRE_RUNS || (at_end && s->runs && !batch->pages))
+        return produce_zero(s);
+    if (batch->pages == WIRE_BATCH || (at_end && batch->pages))
+        return produce_pages(s);
+    *done = at_end;
+    return true;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the source says, stage by stage. */
+#include <errno.h>
+#include <string.h>
+
+#include "hv/lib/bits.h"
+#include "migrate/source_parts.h"
+
+#define DIGEST_BUDGET 1024 /* pages in one go */
+
+bool source_connect(struct source *s)
+{
+    int err;
+
+    if (source_now(s) < s->next_try)
+        return false;
+    err = s->ops->connect(s->vm, &s->transport);
+    if (err) {
+        if (s->phase == SOURCE_COMMIT)
+            s->next_try = err == -EAGAIN ? s->next_try : source_now(s) + WIRE_RETRY_MS * NS_PER_MS;
+        else if (err != -EAGAIN || source_now(s) - s->started > WIRE_SETUP_MS * NS_PER_MS)
+            source_fail(s, WIRE_E_LINK, "no connection to the destination");
+        return false;
+    }
+    s->connected = true;
+    s->greeted = false;
+    inbox_reset(&s->inbox);
+    outbox_reset(&s->outbox);
+    s->last_said = s->last_heard = s->last_whole = source_now(s);
+    if (s->phase == SOURCE_COMMIT)
+        source_apply(s, handoff_source_event(&s->handoff, HANDOFF_LINK_BACK, 0));
+    else
+        source_enter(s, SOURCE_RESERVE, NULL);
+    return true;
+}
+
+static void produce_header(struct source *s)
+{
+    struct wire_header header = {
+        .version_min = WIRE_VERSION_MIN,
+        .version_max = WIRE_VERSION,
+        .kind = s->phase == SOURCE_COMMIT ? WIRE_RESOLVE : WIRE_MOVE,
+        .features = WIRE_FEATURES,
+        .required = s->settings.verify ? WIRE_FEATURE_VERIFY : 0,
+        .epoch = s->handoff.proposed,
+    };
+
+    memcpy(header.vm_id, s->vm_id, WIRE_ID);
+    outbox_header(&s->outbox, &header);
+    s->greeted = true;
+    s->header_said = source_now(s);
+}
+
+static void produce_reserve(struct source *s)
+{
+    struct migrate_description *d = s->description;
+    struct outbox *box = &s->outbox;
+
+    d->head.flags = (s->settings.dry_run ? WIRE_DRY_RUN : 0) | (s->settings.verify ? WIRE_VERIFY : 0);
+    d->head.memory = s->ram.pages * WIRE_PAGE;
+    outbox_begin(box);
+    put_bytes(&box->body, &d->head, sizeof(d->head));
+    put_bytes(&box->body, d->range, d->head.nr_ranges * sizeof(d->range[0]));
+    put_bytes(&box->body, d->cpuid, d->head.nr_cpuid * sizeof(d->cpuid[0]));
+    put_bytes(&box->body, d->device, d->head.nr_devices * sizeof(d->device[0]));
+    outbox_end(box, WIRE_RESERVE);
+}
+
+static void begin_round(struct source *s, enum source_phase phase, u64 *spent)
+{
+    source_enter(s, phase, spent);
+    s->now = (struct policy_round){ 0 };
+    s->round_began = s->phase_began;
+}
+
+void source_accepted(struct source *s)
+{
+    source_enter(s, s->phase, &s->stats.phases.setup);
+    s->stats.setup_time = s->stats.phases.setup;
+    if (s->settings.dry_run) {
+        source_complete(s);
+        return;
+    }
+    source_ram_all(s);
+    if (!s->settings.policy.max_rounds) {
+        s->stats.status = MIGRATE_PRE_SWITCHOVER;
+        source_enter(s, SOURCE_STOP, NULL);
+        return;
+    }
+    if (s->ops->log_start(s->vm)) {
+        source_fail(s, WIRE_E_INTERNAL, "the dirty log does not start");
+        return;
+    }
+    s->logging = true;
+    s->stats.status = MIGRATE_ACTIVE;
+    begin_round(s, SOURCE_ROUND, NULL);
+}
+
+/* A live round is at the destination: what has the guest written meanwhile, and what follows from it? */
+void source_round_done(struct source *s)
+{
+    struct migrate_stats *stats = &s->stats;
+    struct policy_stats seen = { .round = stats->round, .total = s->ram.pages, .page = WIRE_PAGE };
+    long dirtied = source_ram_harvest(s);
+    enum policy_verdict verdict;
+
+    if (dirtied < 0) {
+        source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
+        return;
+    }
+    s->now.dirtied = dirtied;
+    s->now.us = MAX((source_now(s) - s->round_began) / 1000, 1);
+    stats->round[stats->rounds++] = s->now;
+    stats->dirty_sync_count++;
+    stats->remaining = dirtied * WIRE_PAGE;
+    seen.rounds = stats->rounds;
+    seen.fixed_us = s->settings.fixed_us + 2 * stats->rtt / 1000;
+    verdict = policy_decide(&s->settings.policy, &seen, &stats->prediction);
+    stats->expected_downtime = stats->prediction.downtime_us * 1000;
+    stats->dirty_pages_rate = stats->prediction.dirty_rate;
+    stats->bytes_per_second = stats->prediction.rate;
+    stats->pages_per_second = stats->prediction.rate / WIRE_PAGE;
+    if (verdict == POLICY_ABORT)
+        source_fail(s, WIRE_E_CONVERGE, "the guest writes faster than the link carries");
+    else if (verdict == POLICY_CONTINUE)
+        begin_round(s, SOURCE_ROUND, &stats->phases.precopy);
+    else {
+        stats->status = MIGRATE_PRE_SWITCHOVER;
+        source_enter(s, SOURCE_STOP, &stats->phases.precopy);
+    }
+}
+
+static bool stop_guest(struct source *s)
+{
+    int err;
+
+    if (!s->stopped)
+        s->stopped = source_now(s);
+    s->paused = true;
+    err = s->ops->pause(s->vm);
+    if (err == -EAGAIN)
+        return false;
+    if (err || (s->logging && source_ram_harvest(s) < 0)) {
+        source_fail(s, WIRE_E_INTERNAL, "the guest does not stop");
+        return false;
+    }
+    begin_round(s, SOURCE_FINAL_RAM, &s->stats.phases.stop);
+    return true;
+}
+
+static bool produce_round(struct source *s)
+{
+    struct wire_round round = { .number = s->stats.rounds };
+    bool done;
+
+    if (!source_ram_produce(s, &done))
+        return false;
+    if (!done)
+        return true;
+    if (s->phase == SOURCE_FINAL_RAM) {
+        s->section = 0;
+        s->stats.status = MIGRATE_DEVICE;
+        source_enter(s, SOURCE_STATE, &s->stats.phases.final_ram);
+        return true;
+    }
+    round.pages = s->now.pages;
+    round.zero = s->now.zero;
+    outbox_record(&s->outbox, WIRE_ROUND, &round, sizeof(round));
+    s->phase = SOURCE_ROUND_WAIT;
+    return true;
+}
+
+static bool produce_state(struct source *s)
+{
+    struct wire_section section = { .instance = 0 };
+    struct outbox *box = &s->outbox;
+    struct writer bytes;
+    int err;
+
+    outbox_begin(box);
+    bytes = (struct writer){ .buf = box->body.buf + sizeof(section), .cap = box->body.cap - sizeof(section) };
+    err = s->ops->section(s->vm, s->section, &section, &bytes);
+    if (err == -ENOENT) {
+        outbox_cancel(box);
+        s->cursor = 0;
+        s->phase = SOURCE_DIGEST;
+        return true;
+    }
+    if (err || bytes.overflow) {
+        outbox_cancel(box);
+        source_fail(s, WIRE_E_INTERNAL, "state can't be saved");
+        return false;
+    }
+    section.len = bytes.len;
+    put_bytes(&box->body, &section, sizeof(section));
+    box->body.len += bytes.len;
+    s->state_digest = digest_bytes(s->state_digest, &section, sizeof(section));
+    s->state_digest = digest_bytes(s->state_digest, bytes.buf, bytes.len);
+    outbox_end(box, WIRE_STATE);
+    s->section++;
+    return true;
+}
+
+static void produce_digest(struct source *s)
+{
+    u64 end = s->settings.verify ? MIN(s->cursor + DIGEST_BUDGET, s->ram.pages) : s->ram.pages;
+
+    for (; s->settings.verify && s->cursor < end; s->cursor++) {
+        gpa_t gpa = ram_gpa(&s->ram, s->cursor);
+
+        s->memory_digest += digest_page(gpa, s->ops->page(s->vm, gpa));
+    }
+    if (end < s->ram.pages)
+        return;
+    source_apply(s, handoff_source_event(&s->handoff, HANDOFF_READY, 0));
+    source_enter(s, SOURCE_PREPARE, &s->stats.phases.device_state);
+}
+
+/* --- Talking -------------------------------------------------------------------------------------------------- */
+
+/* One handoff message of those waiting. */
+static bool produce_say(struct source *s)
+{
+    static const struct {
+        unsigned action;
+        u32 type;
+    } says[] = {
+        { HANDOFF_SAY_PREPARE, WIRE_PREPARE },
+        { HANDOFF_SAY_COMMIT, WIRE_COMMIT },
+        { HANDOFF_SAY_QUERY, WIRE_QUERY },
+        { HANDOFF_SAY_ABORT, WIRE_ABORT },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(says); i++) {
+        struct wire_handoff message = {
+            .epoch = s->stats.epoch,
+            .code = s->stats.error,
+            .wish = says[i].type == WIRE_QUERY ? WIRE_WISH_ABORT : 0,
+            .paused_ns = s->stopped ? source_now(s) - s->stopped : 0,
+            .state_digest = s->state_digest,
+            .memory_digest = s->memory_digest,
+        };
+
+        if (!(s->say & says[i].action))
+            continue;
+        s->say &= ~says[i].action;
+        outbox_record(&s->outbox, says[i].type, &message, sizeof(message));
+        return true;
+    }
+    return false;
+}
+
+/* Make the next record, or get nearer to it. False if there is nothing to do now. */
+bool source_produce(struct source *s)
+{
+    if (!s->greeted) {
+        produce_header(s);
+        return true;
+    }
+    if (s->phase == SOURCE_RESERVE && !s->reserve_said) {
+        s->reserve_said = true;
+        produce_reserve(s);
+        return true;
+    }
+    if (produce_say(s))
+        return true;
+    switch (s->phase) {
+    case SOURCE_ROUND:
+    case SOURCE_FINAL_RAM: return produce_round(s);
+    case SOURCE_STOP: return stop_guest(s);
+    case SOURCE_STATE: return produce_state(s);
+    case SOURCE_DIGEST: produce_digest(s); return true;
+    case SOURCE_CLOSING:
+        if (s->say_end)
+            outbox_record(&s->outbox, WIRE_END, NULL, 0);
+        else
+            source_finish(s);
+        s->say_end = false;
+        return s->phase == SOURCE_CLOSING;
+    default: return false;
+    }
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The complete state of a virtual processor as a section of the stream ("vcpu"): everything that lives neither in
+ * memory nor in a device. Pure: the caller copies it out of a stopped struct vcpu and back (docs/migration-stream.md
+ * "State").
+ *
+ * What arrives is judged before it touches a processor: whatever a VM entry, XRSTOR or WRMSR would refuse is refused
+ * here, by a name, so that a bad stream costs the attempt and never a failed entry.
+ */
+#pragma once
+
+#include "hv/lib/stream.h"
+#include "hv/vcpu.h"
+#include "hv/vcpu_state.h"
+
+#define STATE_MSR_COUNT 64
+#define STATE_XSAVE_COMPONENTS 16
+#define STATE_XSAVE_BYTES 4096
+
+struct msr_value {
+    u32 index;
+    u64 value;
+};
+
+struct vcpu_image {
+    struct vcpu_state state; /* all groups */
+    u64 regs[NR_GPRS];
+    u64 rip, rflags, cr2;
+    u32 shadow; /* enum shadow */
+    bool nmi_blocked, nmi_pending;
+    struct event event;
+    u32 status; /* enum vcpu_status */
+    u64 dr[4], tsc_aux, xcr0;
+    u64 tsc;      /* the guest's counter when it stopped */
+    u64 tsc_khz;  /* its frequency */
+    u64 clock_ns; /* the guest's clock since its creation, when it stopped */
+    u32 msrs;
+    struct msr_value msr[STATE_MSR_COUNT];                    /* stored MSRs (hv/msr.c) */
+    u8 xsave[STATE_XSAVE_BYTES] __attribute__((aligned(64))); /* standard format, header included */
+};
+
+/* What the guest may have here: the CPUID policy. */
+struct state_limits {
+    u64 cr4, efer, xcr0; /* bits that may be set */
+    u8 maxphyaddr;
+    struct {
+        u32 offset, size;
+    } component[STATE_XSAVE_COMPONENTS]; /* of XSAVE's standard format, from 2 on; size 0: unknown */
+    const u32 *msr;                      /* that are stored here */
+    u32 msrs;
+};
+
+/* Write the section. w->overflow if it doesn't fit. */
+void state_encode(const struct vcpu_image *image, const struct state_limits *limits, struct writer *w);
+
+/*
+ * Read and judge one of vcpu `id`. Returns 0, or -ENOTSUP: another version, or -EINVAL with *why, a constant text: it
+ * breaks off or holds what no processor of this policy can hold. The image is then void.
+ */
+int state_decode(struct vcpu_image *image, u32 id, const struct state_limits *limits, struct reader *r,
+                 const char **why);
+
+/* Judge an image alone: NULL if a processor of this policy can hold it, else why not. */
+const char *state_check(const struct vcpu_image *image, u32 id, const struct state_limits *limits);
+
+/* The guest's counter after a pause: it goes on as if it had run. Never goes back. */
+u64 state_tsc_after(u64 tsc, u64 khz, u64 paused_ns);

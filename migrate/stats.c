@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/stats.h"
+
+#include "hv/lib/bits.h"
+
+const char *migrate_status_name(enum migrate_status status)
+{
+    static const char *const names[] = {
+        [MIGRATE_NONE] = "none",
+        [MIGRATE_SETUP] = "setup",
+        [MIGRATE_ACTIVE] = "active",
+        [MIGRATE_PRE_SWITCHOVER] = "pre-switchover",
+        [MIGRATE_DEVICE] = "device",
+        [MIGRATE_IN_DOUBT] = "in-doubt",
+        [MIGRATE_COMPLETED] = "completed",
+        [MIGRATE_FAILED] = "failed",
+        [MIGRATE_CANCELLING] = "cancelling",
+        [MIGRATE_CANCELLED] = "cancelled",
+    };
+
+    return names[status];
+}
+
+const char *wire_code_name(enum wire_code code)
+{
+    static const char *const names[] = {
+        [WIRE_OK] = "ok",           [WIRE_E_VERSION] = "version",   [WIRE_E_FEATURE] = "feature",
+        [WIRE_E_STREAM] = "stream", [WIRE_E_MEMORY] = "memory",     [WIRE_E_NAME] = "name",
+        [WIRE_E_BUSY] = "busy",     [WIRE_E_REPLAY] = "replay",     [WIRE_E_CPU] = "cpu",
+        [WIRE_E_DEVICE] = "device", [WIRE_E_STATE] = "state",       [WIRE_E_DAMAGED] = "damaged",
+        [WIRE_E_DIGEST] = "digest", [WIRE_E_CANCEL] = "cancel",     [WIRE_E_TIMEOUT] = "timeout",
+        [WIRE_E_LINK] = "link",     [WIRE_E_CONVERGE] = "converge", [WIRE_E_INTERNAL] = "internal",
+    };
+
+    /* It may come from a peer. */
+    return code < ARRAY_SIZE(names) ? names[code] : "unknown";
+}

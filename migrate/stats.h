@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Settings and statistics of a move, by the names of QEMU's query-migrate where it has one. Data only. */
+#pragma once
+
+#include "hv/lib/types.h"
+#include "migrate/policy.h"
+#include "migrate/wire.h"
+
+#define MIGRATE_ROUNDS 64 /* live rounds at most */
+
+enum migrate_status {
+    MIGRATE_NONE,
+    MIGRATE_SETUP,
+    MIGRATE_ACTIVE,         /* live rounds */
+    MIGRATE_PRE_SWITCHOVER, /* stopping the guest, final RAM */
+    MIGRATE_DEVICE,         /* state, PREPARE */
+    MIGRATE_IN_DOUBT,       /* COMMIT said, no answer yet. Ours */
+    MIGRATE_COMPLETED,
+    MIGRATE_FAILED,
+    MIGRATE_CANCELLING,
+    MIGRATE_CANCELLED,
+};
+
+struct migrate_settings {
+    struct policy_settings policy; /* downtime-limit, max-rounds, on-stall */
+    u64 max_bandwidth;             /* bytes/s, in every phase; 0: no limit */
+    u64 fixed_us;                  /* guess of the downtime without memory and round trips */
+    bool verify, dry_run;
+};
+
+/* Times in ns of the step's clock while it goes, durations in ns in reports. */
+struct migrate_phases {
+    u64 setup, precopy, stop, final_ram, device_state, commit; /* source */
+};
+
+struct migrate_stats {
+    enum migrate_status status;
+    enum wire_code error; /* of a failure */
+    char reason[WIRE_REASON];
+    u64 epoch;
+
+    u64 total_time, setup_time, downtime, expected_downtime; /* ns; downtime: from the stop to RUNNING's arrival */
+    u64 rtt;                                                 /* ns, measured in setup */
+    struct migrate_phases phases;
+
+    u64 total, remaining;                      /* RAM bytes */
+    u64 transferred, wire_bytes;               /* bytes of records with pages; all bytes sent */
+    u64 duplicate, normal, normal_bytes;       /* zero pages; pages with contents */
+    u64 precopy_bytes, downtime_bytes;         /* of transferred */
+    u64 dirty_pages_rate, dirty_sync_count;    /* pages/s; rounds */
+    u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */
+    struct policy_round round[MIGRATE_ROUNDS]; /* live rounds */
+    unsigned rounds;
+    struct policy_prediction prediction; /* of the last decision */
+};
+
+/* "active", "in-doubt" ... */
+const char *migrate_status_name(enum migrate_status status);
+/* "version", "busy" ... */
+const char *wire_code_name(enum wire_code code);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a migration needs of a connection: three functions that never block. The hypervisor has them over TCP, tests
+ * over a pipe in memory.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+/* Some bytes to send. */
+struct chunk {
+    const void *bytes;
+    size_t len;
+    bool stable; /* the memory outlives the connection (guest RAM): may be sent without a copy. Else copy it now */
+};
+
+struct transport {
+    const struct transport_ops *ops;
+    void *ctx;
+};
+
+struct transport_ops {
+    /* Take bytes from the front of chunks[0..count). Returns how many, more than 0, or -EAGAIN: no room now; or another
+     * -errno: the connection is gone. */
+    long (*send)(struct transport *transport, const struct chunk *chunks, unsigned count);
+    /* Put up to len bytes, in order. Returns how many, more than 0, or -EAGAIN: none here now; or another -errno: the
+     * connection is gone (-EPIPE: closed by the peer, everything before has been received). */
+    long (*receive)(struct transport *transport, void *bytes, size_t len);
+    /* End it, and free it: bytes accepted by send() are still delivered if the peer lives. Not used afterwards. */
+    void (*close)(struct transport *transport);
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a migration needs of a virtual machine, on either end: the engine (source.c, dest.c) knows nothing else of it,
+ * so that it moves real guests and a test's fake ones alike. All are called from the engine's step, one at a time.
+ */
+#pragma once
+
+#include "hv/lib/stream.h"
+#include "hv/lib/types.h"
+#include "migrate/transport.h"
+#include "migrate/wire.h"
+
+/* What the source says of a VM, and the destination judges: RESERVE, unpacked. */
+struct migrate_description {
+    u8 vm_id[WIRE_ID];
+    u64 epoch; /* of this attempt */
+    struct wire_reserve head;
+    struct wire_range range[WIRE_RANGES];
+    struct wire_cpuid cpuid[WIRE_CPUID];
+    struct wire_device device[WIRE_DEVICES];
+};
+
+/* Save section `index` of a stopped VM: name and instance, and its bytes into w. Returns 0, -ENOENT behind the last
+ * one, or another -errno. The same state gives the same bytes. */
+typedef int migrate_section_fn(void *vm, unsigned index, struct wire_section *section, struct writer *w);
+
+struct migrate_source_ops {
+    /* Nanoseconds, monotonic. */
+    u64 (*now)(void *vm);
+    /* Fill in all but vm_id, epoch and flags. Returns 0 or -errno. */
+    int (*describe)(void *vm, struct migrate_description *description);
+    /* The page at gpa, mapped as long as the VM exists. */
+    const void *(*page)(void *vm, gpa_t gpa);
+    /* Dirty log. start: from now on every write is logged; 0 or -errno. harvest: set the bits (ram.h) of pages written
+     * since start or the last harvest, forget them, and flush translations so that later writes are logged again. */
+    int (*log_start)(void *vm);
+    void (*log_stop)(void *vm);
+    int (*harvest)(void *vm, u64 *bitmap);
+    /* Stop all vcpus outside the guest and quiesce devices: 0, -EAGAIN: not yet, asked again; or -errno. resume undoes
+     * it, also while not yet, and opens the port. gate shuts the port: nothing that the guest has sent leaves any more.
+     */
+    int (*pause)(void *vm);
+    void (*resume)(void *vm);
+    void (*gate)(void *vm);
+    migrate_section_fn *section;
+    /* The owner's epoch, or with `peer` the one that the destination has or may have: kept, shown, logged. */
+    void (*record)(void *vm, u64 epoch, bool peer);
+    /* It runs elsewhere: give up this copy. */
+    void (*free)(void *vm);
+    /* Open a connection to the destination: 0 and *transport, -EAGAIN: not yet, asked again; or -errno. */
+    int (*connect)(void *vm, struct transport *transport);
+};
+
+struct migrate_dest_ops {
+    /* Nanoseconds, monotonic. */
+    u64 (*now)(void *ctx);
+    /* Would this VM be taken? Nothing is kept. Returns WIRE_OK, or the code, with the reason in words. */
+    enum wire_code (*check)(void *ctx, const struct migrate_description *description, char reason[WIRE_REASON]);
+    /* Allocate all that it will need: RAM zeroed, vcpus, devices; stopped, port shut. *vm is its handle. */
+    enum wire_code (*create)(void *ctx, const struct migrate_description *description, void **vm,
+                             char reason[WIRE_REASON]);
+    /* The page at gpa, which is in the description's ranges. */
+    u8 *(*page)(void *vm, gpa_t gpa);
+    /* Load a section: 0, or -errno: -ENOENT unknown name, -ENOTSUP unknown version, -EINVAL values refused. */
+    int (*load)(void *vm, const struct wire_section *section, struct reader *r);
+    /* Is everything there that it needs to run? WIRE_OK or the code. */
+    enum wire_code (*ready)(void *vm, char reason[WIRE_REASON]);
+    migrate_section_fn *section;
+    /* Run it, port open: the guest has stood for paused_ns when COMMIT came, at `arrived` of now(). */
+    void (*run)(void *vm, u64 paused_ns, u64 arrived);
+    void (*announce)(void *vm, u64 epoch);
+    /* Outcome of an attempt, for the log: the copy here runs, or never will. */
+    void (*record)(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running);
+    void (*free)(void *vm);
+};

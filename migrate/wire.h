@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The migration stream on the wire: docs/migration-stream.md in C. Constants and layouts only.
+ *
+ * All fields are little-endian and naturally aligned, so that a struct is its own layout on this processor; every
+ * struct is copied out of the stream before it is looked at.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+#define WIRE_MAGIC 0x474D544957444F47ULL /* "GODWITMG" */
+#define WIRE_VERSION_MIN 1
+#define WIRE_VERSION 1
+
+#define WIRE_PAGE 4096
+#define WIRE_BODY_MAX (64u << 10) /* bytes of a body, contents of pages apart */
+#define WIRE_BATCH 64             /* pages in one record */
+#define WIRE_RUNS 1024            /* runs of zero pages in one record */
+#define WIRE_RANGES 8
+#define WIRE_VCPUS 64
+#define WIRE_DEVICES 64
+#define WIRE_CPUID 64
+#define WIRE_SECTIONS 256
+#define WIRE_NAME 32
+#define WIRE_SECTION_NAME 16
+#define WIRE_REASON 120
+#define WIRE_ID 16
+
+/* Times of the protocol, in ms. */
+#define WIRE_KEEPALIVE_MS 1000
+#define WIRE_DEAD_MS 5000
+#define WIRE_SETUP_MS 10000
+#define WIRE_PREPARED_MS 30000
+#define WIRE_RETRY_MS 1000
+
+enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3 };
+
+#define WIRE_FEATURE_VERIFY 1ULL
+#define WIRE_FEATURES WIRE_FEATURE_VERIFY /* that this code has */
+
+#define WIRE_OPTIONAL 0x80000000u /* in a type: skip it if you don't know it */
+
+enum wire_type {
+    WIRE_END = 1,
+    WIRE_KEEPALIVE,
+    WIRE_RESERVE,
+    WIRE_ACCEPTED,
+    WIRE_REFUSED,
+    WIRE_PAGES,
+    WIRE_ZERO,
+    WIRE_ROUND,
+    WIRE_ROUND_DONE,
+    WIRE_STATE,
+    WIRE_PREPARE = 16, /* the handoff: struct wire_handoff, all of them */
+    WIRE_PREPARED,
+    WIRE_COMMIT,
+    WIRE_RUNNING,
+    WIRE_QUERY,
+    WIRE_ABORT,
+    WIRE_ABORTED,
+    WIRE_UNKNOWN,
+};
+
+/* Why a move was refused or broken off. */
+enum wire_code {
+    WIRE_OK,
+    WIRE_E_VERSION,  /* no common version */
+    WIRE_E_FEATURE,  /* a required feature is missing */
+    WIRE_E_STREAM,   /* the stream breaks its rules */
+    WIRE_E_MEMORY,   /* no memory for the guest */
+    WIRE_E_NAME,     /* another VM has the name */
+    WIRE_E_BUSY,     /* this VM is moving already, or too many are */
+    WIRE_E_REPLAY,   /* the epoch isn't new */
+    WIRE_E_CPU,      /* the processor lacks what the guest was shown */
+    WIRE_E_DEVICE,   /* a device, or its version, is unknown */
+    WIRE_E_STATE,    /* a section of state is not acceptable */
+    WIRE_E_DAMAGED,  /* pages arrived damaged or not at all */
+    WIRE_E_DIGEST,   /* verification failed */
+    WIRE_E_CANCEL,   /* the operator cancelled */
+    WIRE_E_TIMEOUT,  /* the peer was silent */
+    WIRE_E_LINK,     /* the connection broke */
+    WIRE_E_CONVERGE, /* the policy gave up */
+    WIRE_E_INTERNAL, /* the VM failed underneath */
+};
+
+struct wire_header {
+    u64 magic;
+    u16 version_min, version_max;
+    u32 kind; /* enum wire_kind */
+    u64 features, required;
+    u8 vm_id[WIRE_ID];
+    u64 epoch;
+    u32 reserved;
+    u32 crc; /* of the 60 bytes before it */
+};
+
+/* Head of a record; `len` counts from `crc` on, without padding. */
+struct wire_record {
+    u32 type, len, crc, seq;
+};
+
+struct wire_pages {
+    u32 count, reserved;
+};
+
+struct wire_page {
+    u64 gpa;
+    u32 crc; /* of the contents */
+    u32 len; /* WIRE_PAGE */
+};
+
+struct wire_run {
+    u64 gpa, pages;
+};
+
+#define WIRE_DRY_RUN 1u
+#define WIRE_VERIFY 2u
+
+/* RESERVE: this, then ranges, then CPUID leaves, then devices. */
+struct wire_reserve {
+    char name[WIRE_NAME];
+    u64 memory; /* bytes, the sum of the ranges */
+    u32 nr_ranges, nr_vcpus, nr_cpuid, nr_devices;
+    u32 flags, mtu;
+};
+
+struct wire_range {
+    u64 gpa, bytes;
+};
+
+struct wire_cpuid {
+    u32 leaf, subleaf, eax, ebx, ecx, edx;
+};
+
+struct wire_device {
+    char name[WIRE_SECTION_NAME];
+    u32 instance, version;
+};
+
+struct wire_refused {
+    u32 code, reserved; /* enum wire_code */
+    char reason[WIRE_REASON];
+};
+
+/* ROUND and ROUND_DONE. */
+struct wire_round {
+    u32 number, reserved;
+    u64 pages, zero;
+};
+
+/* STATE: this, then `len` bytes. */
+struct wire_section {
+    char name[WIRE_SECTION_NAME];
+    u32 instance, len;
+};
+
+#define WIRE_WISH_ABORT 1u
+
+struct wire_handoff {
+    u64 epoch;
+    u32 code, wish;
+    u64 paused_ns; /* COMMIT: since the guest stopped */
+    u64 state_digest, memory_digest;
+};
+
+_Static_assert(sizeof(struct wire_header) == 64, "header");
+_Static_assert(sizeof(struct wire_record) == 16, "record head");
+_Static_assert(sizeof(struct wire_pages) == 8, "PAGES");
+_Static_assert(sizeof(struct wire_page) == 16, "page entry");
+_Static_assert(sizeof(struct wire_run) == 16, "ZERO entry");
+_Static_assert(sizeof(struct wire_reserve) == 64, "RESERVE");
+_Static_assert(sizeof(struct wire_range) == 16, "range");
+_Static_assert(sizeof(struct wire_cpuid) == 24, "CPUID leaf");
+_Static_assert(sizeof(struct wire_device) == 24, "device");
+_Static_assert(sizeof(struct wire_refused) == 128, "REFUSED");
+_Static_assert(sizeof(struct wire_round) == 24, "ROUND");
+_Static_assert(sizeof(struct wire_section) == 24, "STATE");
+_Static_assert(sizeof(struct wire_handoff) == 40, "handoff messages");

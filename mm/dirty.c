@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The dirty log.
+ *
+ * The maps are kept until the memory goes, so that a writer on another CPU never finds them freed. Bits are set by
+ * locked operations without looking first: a look could be carried out before the write that it is about, find a bit
+ * that a harvest is just taking, and leave the page unmarked.
+ */
+#include "mm/dirty.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "hv/lib/bits.h"
+#include "mm/frame.h"
+#include "mm/guest_mem.h"
+
+#define WORD_PAGES 64
+
+static void count(u64 *counter, u64 n)
+{
+    __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
+
+static u64 ones(u64 word)
+{
+    u64 n = 0;
+
+    for (; word != 0; word &= word - 1)
+        n++;
+    return n;
+}
+
+static enum npt_track track(const struct dirty_log *dirty)
+{
+    return dirty->producer == DIRTY_WRITE_PROTECT ? NPT_TRACK_RIGHTS : NPT_TRACK_DIRTY;
+}
+
+const char *dirty_producer_name(enum dirty_producer producer)
+{
+    static const char *const names[] = {
+        [DIRTY_OFF] = "off",
+        [DIRTY_WRITE_PROTECT] = "write-protect",
+        [DIRTY_DBIT] = "dbit",
+        [DIRTY_PML] = "pml",
+    };
+
+    return names[producer];
+}
+
+u64 dirty_words(const struct guest_mem *mem)
+{
+    return align_up(mem->size / PAGE_SIZE, WORD_PAGES) / WORD_PAGES;
+}
+
+/* --- Maps --- */
+
+static unsigned map_order(u64 pages)
+{
+    unsigned order = 0;
+
+    while (PAGE_SIZE << order < align_up(pages, WORD_PAGES) / 8)
+        order++;
+    return order;
+}
+
+static u64 *map_alloc(u64 pages)
+{
+    hpa_t frames = frame_alloc(map_order(pages));
+
+    return frames == FRAME_NONE ? NULL : memset(frame_window(frames), 0, PAGE_SIZE << map_order(pages));
+}
+
+static void map_free(u64 *map, u64 pages)
+{
+    if (map)
+        frame_free(frame_address(map), map_order(pages));
+}
+
+void dirty_free(struct guest_mem *mem)
+{
+    map_free(mem->dirty.log, mem->dirty.pages);
+    map_free(mem->dirty.unacked, mem->dirty.pages);
+    mem->dirty = (struct dirty_log){ 0 };
+}
+
+static int maps_make(struct guest_mem *mem)
+{
+    struct dirty_log *dirty = &mem->dirty;
+
+    if (dirty->pages)
+        return 0;
+    dirty->pages = mem->size / PAGE_SIZE;
+    dirty->log = map_alloc(dirty->pages);
+    dirty->unacked = map_alloc(dirty->pages);
+    if (dirty->log && dirty->unacked)
+        return 0;
+    dirty_free(mem);
+    return -ENOMEM;
+}
+
+/* Returns whether the page was not in the map. */
+static bool map_set(u64 *map, u64 page)
+{
+    return !(__atomic_fetch_or(&map[page / WORD_PAGES], BIT(page % WORD_PAGES), __ATOMIC_SEQ_CST) &
+             BIT(page % WORD_PAGES));
+}
+
+/* --- Producers --- */
+
+void dirty_written(struct guest_mem *mem, gpa_t gpa, u64 len)
+{
+    for (gpa_t at = align_down(gpa, PAGE_SIZE); at < gpa + len; at += PAGE_SIZE)
+        count(&mem->dirty.count.by_hypervisor, map_set(mem->dirty.log, guest_mem_page(mem, at)));
+}
+
+/*
+ * The right comes first, the mark second: a harvest between the two finds neither, and the mark is the next one's. The
+ * other way round it could take the mark, find the page still protected, and leave it writable and unmarked.
+ */
+bool dirty_write_fault(struct guest_mem *mem, gpa_t gpa)
+{
+    struct dirty_log *dirty = &mem->dirty;
+    u64 size;
+
+    if (dirty->producer == DIRTY_OFF)
+        return false;
+    size = npt_log_open(mem->npt, gpa, track(dirty));
+    if (size == 0)
+        return false;
+    count(&dirty->count.faults, 1);
+    /* A large page that could not be split is written in all its parts. */
+    if (dirty->producer == DIRTY_WRITE_PROTECT || size > PAGE_SIZE)
+        for (gpa_t at = align_down(gpa, size), end = at + size; at < end; at += PAGE_SIZE)
+            count(&dirty->count.by_fault, map_set(dirty->log, guest_mem_page(mem, at)));
+    return true;
+}
+
+void dirty_pml_drain(struct guest_mem *mem, const u64 *entries, unsigned number)
+{
+    u64 new = 0;
+
+    for (unsigned i = 0; i < number; i++) {
+        gpa_t gpa = align_down(entries[i], PAGE_SIZE);
+
+        if (guest_mem_valid(mem, gpa, PAGE_SIZE))
+            new += map_set(mem->dirty.log, guest_mem_page(mem, gpa));
+    }
+    count(&mem->dirty.count.by_pml, new);
+    count(&mem->dirty.count.pml_drains, 1);
+}
+
+/* D bits into the log. Returns whether a flush is due. */
+static bool scan(struct guest_mem *mem)
+{
+    struct dirty_counters *counters = &mem->dirty.count;
+    struct npt_scan scanned = { 0 };
+
+    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
+        const struct guest_slot *slot = &mem->slot[i];
+
+        if (slot->size != 0)
+            npt_log_scan(mem->npt, slot->base, slot->size,
+                         &mem->dirty.log[guest_mem_page(mem, slot->base) / WORD_PAGES], &scanned);
+    }
+    count(&counters->by_dbit, scanned.pages);
+    count(&counters->scanned_regions, scanned.regions);
+    count(&counters->scanned_entries, scanned.visited);
+    return scanned.changed;
+}
+
+/* --- Start and end --- */
+
+static int arm(struct guest_mem *mem, enum dirty_producer producer, enum dirty_split split)
+{
+    int rc = 0;
+
+    mem->dirty.producer = producer;
+    for (unsigned i = 0; i < GUEST_SLOTS && rc == 0; i++)
+        rc = npt_log_arm(mem->npt, mem->slot[i].base, mem->slot[i].size, track(&mem->dirty),
+                         split == DIRTY_SPLIT_EAGER);
+    return rc;
+}
+
+int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_split split)
+{
+    int rc;
+
+    if (producer != DIRTY_WRITE_PROTECT && !mem->npt->format.dirty)
+        return -ENOTSUP;
+    rc = maps_make(mem);
+    if (rc != 0)
+        return rc;
+    if (mem->dirty.producer == DIRTY_DBIT)
+        scan(mem);
+    rc = arm(mem, producer, split);
+    if (rc != 0)
+        dirty_stop(mem);
+    return rc;
+}
+
+void dirty_stop(struct guest_mem *mem)
+{
+    struct dirty_log *dirty = &mem->dirty;
+
+    if (dirty->producer == DIRTY_OFF)
+        return;
+    dirty->producer = DIRTY_OFF;
+    for (unsigned i = 0; i < GUEST_SLOTS; i++)
+        if (mem->slot[i].size != 0)
+            npt_log_disarm(mem->npt, mem->slot[i].base, mem->slot[i].size);
+    npt_reap(mem->npt);
+    memset(dirty->log, 0, dirty_words(mem) * sizeof(u64));
+    memset(dirty->unacked, 0, dirty_words(mem) * sizeof(u64));
+}
+
+/* --- Rounds --- */
+
+/* Take one word of the log; its pages are as if not written from here on. */
+static u64 word_take(struct guest_mem *mem, u64 word, bool *retire)
+{
+    u64 pages = __atomic_load_n(&mem->dirty.log[word], __ATOMIC_RELAXED);
+
+    if (pages == 0)
+        return 0;
+    pages = __atomic_exchange_n(&mem->dirty.log[word], 0, __ATOMIC_SEQ_CST);
+    *retire |= npt_log_rearm(mem->npt, guest_mem_gpa(mem, word * WORD_PAGES), pages, track(&mem->dirty));
+    return pages;
+}
+
+u64 dirty_harvest(struct guest_mem *mem, u64 *to_send)
+{
+    struct dirty_log *dirty = &mem->dirty;
+    bool retire = dirty->producer == DIRTY_DBIT && scan(mem);
+    u64 words = dirty_words(mem), harvested = 0;
+
+    for (u64 word = 0; word < words; word++) {
+        u64 pages = word_take(mem, word, &retire);
+
+        if (pages == 0)
+            continue;
+        to_send[word] |= pages;
+        __atomic_fetch_or(&dirty->unacked[word], pages, __ATOMIC_RELAXED);
+        harvested += ones(pages);
+    }
+    if (retire)
+        npt_retire(mem->npt);
+    dirty->count.retired += retire;
+    dirty->count.harvests++;
+    dirty->count.harvested += harvested;
+    return harvested;
+}
+
+void dirty_ack(struct guest_mem *mem, u64 page)
+{
+    __atomic_fetch_and(&mem->dirty.unacked[page / WORD_PAGES], ~BIT(page % WORD_PAGES), __ATOMIC_RELAXED);
+}
+
+u64 dirty_unack_all(struct guest_mem *mem)
+{
+    struct dirty_log *dirty = &mem->dirty;
+    u64 words = dirty_words(mem), back = 0;
+
+    if (dirty->producer == DIRTY_OFF)
+        return 0;
+    for (u64 word = 0; word < words; word++) {
+        u64 pages = __atomic_exchange_n(&dirty->unacked[word], 0, __ATOMIC_RELAXED);
+
+        if (pages != 0)
+            back += ones(pages & ~__atomic_fetch_or(&dirty->log[word], pages, __ATOMIC_SEQ_CST));
+    }
+    count(&dirty->count.by_unack, back);
+    return back;
+}
+
+u64 dirty_count(struct guest_mem *mem)
+{
+    u64 words = mem->dirty.producer == DIRTY_OFF ? 0 : dirty_words(mem), pages = 0;
+
+    if (mem->dirty.producer == DIRTY_DBIT && scan(mem))
+        npt_retire(mem->npt);
+
+    for (u64 word = 0; word < words; word++)
+        pages += ones(__atomic_load_n(&mem->dirty.log[word], __ATOMIC_RELAXED));
+    return pages;
+}

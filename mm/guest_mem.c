@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's RAM.
+ *
+ * Every gpa of a slot is mapped from guest_mem_init to guest_mem_fini; which host frames back it only the nested tables
+ * know. Accesses go by the slots, whatever rights the nested tables give the guest: the hypervisor's writes are
+ * recorded, not blocked. All of them end in written().
+ */
+#include "mm/guest_mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "hv/lib/bits.h"
+#include "hv/lib/panic.h"
+#include "mm/frame.h"
+
+static u64 order_size(unsigned order)
+{
+    return PAGE_SIZE << order;
+}
+
+static unsigned order_below(unsigned order)
+{
+    return order == FRAME_ORDER_1G ? FRAME_ORDER_2M : FRAME_ORDER_4K;
+}
+
+static void block_count(struct guest_mem *mem, unsigned order)
+{
+    mem->size += order_size(order);
+    mem->pages_1g += order == FRAME_ORDER_1G;
+    mem->pages_2m += order == FRAME_ORDER_2M;
+    mem->pages_4k += order == FRAME_ORDER_4K;
+}
+
+/* Put one zeroed block at the end of the slot. */
+static int slot_append(struct guest_mem *mem, struct guest_slot *slot, hpa_t block, unsigned order)
+{
+    gpa_t gpa = slot->base + slot->size;
+    int rc;
+
+    memset(frame_window(block), 0, order_size(order));
+    rc = npt_map(mem->npt, gpa, block, order_size(order), NPT_RWX);
+    if (rc != 0) {
+        /* A part may be mapped: nobody may reach the block once it is free. */
+        npt_unmap(mem->npt, gpa, order_size(order));
+        frame_free(block, order);
+        return rc;
+    }
+    slot->size += order_size(order);
+    block_count(mem, order);
+    return 0;
+}
+
+/* Grow the slot to `size` by blocks, each the largest that fits and that the allocator has. */
+static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size)
+{
+    unsigned limit = FRAME_ORDER_1G; /* the largest order that the allocator has not refused yet */
+    int rc = 0;
+
+    while (slot->size < size && rc == 0) {
+        unsigned order = limit;
+        hpa_t block;
+
+        while (!is_aligned(slot->base + slot->size, order_size(order)) || size - slot->size < order_size(order))
+            order = order_below(order);
+        block = frame_alloc(order);
+        if (block != FRAME_NONE)
+            rc = slot_append(mem, slot, block, order);
+        else if (order == FRAME_ORDER_4K)
+            rc = -ENOMEM;
+        else
+            limit = order_below(order);
+    }
+    return rc;
+}
+
+int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size)
+{
+    u64 low = MIN(size, GUEST_PCI_HOLE_BASE);
+    int rc;
+
+    assert(is_aligned(size, PAGE_SIZE));
+    *mem = (struct guest_mem){ .npt = npt };
+    mem->slot[1].base = GUEST_PCI_HOLE_END;
+    rc = slot_fill(mem, &mem->slot[0], low);
+    if (rc == 0)
+        rc = slot_fill(mem, &mem->slot[1], size - low);
+    if (rc != 0)
+        guest_mem_fini(mem);
+    return rc;
+}
+
+static struct npt_leaf leaf_at(struct guest_mem *mem, gpa_t gpa)
+{
+    struct npt_leaf leaf;
+    bool mapped = npt_lookup(mem->npt, gpa, &leaf);
+
+    assert(mapped);
+    return leaf;
+}
+
+/* Free the frames of a slot. Page sizes need not be those of the blocks any more: the allocator takes blocks back in
+ * pieces. */
+static void slot_free(struct guest_mem *mem, const struct guest_slot *slot)
+{
+    u64 step;
+
+    for (gpa_t gpa = slot->base; gpa < slot->base + slot->size; gpa += step) {
+        struct npt_leaf leaf = leaf_at(mem, gpa);
+
+        step = leaf.page_size;
+        frame_free(leaf.frame, (unsigned)__builtin_ctzll(step / PAGE_SIZE));
+    }
+    /* Whole leaves only: nothing is split, so nothing fails. */
+    npt_unmap(mem->npt, slot->base, slot->size);
+}
+
+void guest_mem_fini(struct guest_mem *mem)
+{
+    for (unsigned i = 0; i < GUEST_SLOTS; i++)
+        slot_free(mem, &mem->slot[i]);
+    dirty_free(mem);
+    npt_reap(mem->npt);
+    *mem = (struct guest_mem){ .npt = mem->npt };
+}
+
+/* Bytes of RAM from gpa to the end of its slot; 0 if gpa is not RAM. */
+static u64 slot_rest(const struct guest_mem *mem, gpa_t gpa)
+{
+    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
+        u64 offset = gpa - mem->slot[i].base;
+
+        if (offset < mem->slot[i].size)
+            return mem->slot[i].size - offset;
+    }
+    return 0;
+}
+
+bool guest_mem_valid(const struct guest_mem *mem, gpa_t gpa, u64 len)
+{
+    while (len != 0) {
+        u64 rest = MIN(slot_rest(mem, gpa), len);
+
+        if (rest == 0)
+            return false;
+        gpa += rest;
+        len -= rest;
+    }
+    return true;
+}
+
+u64 guest_mem_page(const struct guest_mem *mem, gpa_t gpa)
+{
+    u64 before = 0;
+
+    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
+        if (gpa - mem->slot[i].base < mem->slot[i].size)
+            return (before + gpa - mem->slot[i].base) / PAGE_SIZE;
+        before += mem->slot[i].size;
+    }
+    panic("gpa %#lx is not RAM", gpa);
+}
+
+gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page)
+{
+    u64 offset = page * PAGE_SIZE;
+
+    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
+        if (offset < mem->slot[i].size)
+            return mem->slot[i].base + offset;
+        offset -= mem->slot[i].size;
+    }
+    panic("no page %lu", page);
+}
+
+/* Host memory of a gpa that is RAM; *len is cut to what is contiguous there. */
+static void *guest_pointer(struct guest_mem *mem, gpa_t gpa, u64 *len)
+{
+    struct npt_leaf leaf = leaf_at(mem, gpa);
+    u64 offset = gpa & (leaf.page_size - 1);
+
+    *len = MIN(*len, leaf.page_size - offset);
+    return (char *)frame_window(leaf.frame) + offset;
+}
+
+const void *guest_mem_view(struct guest_mem *mem, u64 page)
+{
+    u64 len = PAGE_SIZE;
+
+    return guest_pointer(mem, guest_mem_gpa(mem, page), &len);
+}
+
+/* The hypervisor has written `len` bytes of one page mapping. */
+static void written(struct guest_mem *mem, gpa_t gpa, u64 len)
+{
+    __atomic_fetch_add(&mem->bytes_written, len, __ATOMIC_RELAXED);
+    if (mem->dirty.producer != DIRTY_OFF)
+        dirty_written(mem, gpa, len);
+}
+
+/*
+ * memcpy, but 2, 4 and 8 bytes are one mov each, hence one access where the guest address is aligned: another processor
+ * may be at the same ring index or page-table entry, and half of it is neither old nor new.
+ */
+static void copy(void *to, const void *from, u64 len)
+{
+    switch (len) {
+    case 2: __builtin_memcpy(to, from, 2); break;
+    case 4: __builtin_memcpy(to, from, 4); break;
+    case 8: __builtin_memcpy(to, from, 8); break;
+    default: memcpy(to, from, len);
+    }
+}
+
+int guest_read(struct guest_mem *mem, gpa_t gpa, void *buffer, u64 len)
+{
+    char *to = buffer;
+
+    if (!guest_mem_valid(mem, gpa, len))
+        return -EFAULT;
+    for (u64 step; len != 0; gpa += step, to += step, len -= step) {
+        step = len;
+        copy(to, guest_pointer(mem, gpa, &step), step);
+    }
+    return 0;
+}
+
+int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len)
+{
+    const char *from = buffer;
+
+    if (!guest_mem_valid(mem, gpa, len))
+        return -EFAULT;
+    for (u64 step; len != 0; gpa += step, from += step, len -= step) {
+        void *to;
+
+        step = len;
+        to = guest_pointer(mem, gpa, &step);
+        copy(to, from, step);
+        written(mem, gpa, step);
+    }
+    return 0;
+}
+
+const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)
+{
+    *contiguous = MIN(len, slot_rest(mem, gpa));
+    return slot_rest(mem, gpa) ? guest_pointer(mem, gpa, contiguous) : NULL;
+}
+
+bool guest_cmpxchg(struct guest_mem *mem, gpa_t gpa, u64 old, u64 new, unsigned bytes)
+{
+    u64 len = bytes;
+    u32 old32 = (u32)old;
+    bool done;
+    void *entry;
+
+    assert((bytes == 4 || bytes == 8) && is_aligned(gpa, bytes));
+    if (!guest_mem_valid(mem, gpa, bytes))
+        return false;
+    entry = guest_pointer(mem, gpa, &len);
+    if (bytes == 8)
+        done = __atomic_compare_exchange_n((u64 *)entry, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    else
+        done = __atomic_compare_exchange_n((u32 *)entry, &old32, (u32) new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    if (done)
+        written(mem, gpa, bytes);
+    return done;
+}

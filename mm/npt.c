@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Nested page tables: one walker over both formats.
+ *
+ * Levels count as in the manuals: 4 = PML4 ... 1 = page table. npt_range_change() visits every entry of a range that is
+ * not a table; each public change is one visitor. Hardware reads the tables without our lock and sets A/D bits in them,
+ * hence:
+ *   - an entry that stays present is replaced by a compare-and-exchange, retried if an A or D bit came in between;
+ *   - a new table is filled before the entry that points to it is written;
+ *   - a table that becomes empty is unlinked but not freed, as a processor may have cached the way to it: it waits in
+ *     the npt.cut chain for npt_reap().
+ *
+ * The chain runs through entry 0 of each cut table. A page-aligned address has no present bit: to hardware that still
+ * finds the table, the entry is absent.
+ */
+#include "mm/npt.h"
+
+#include <errno.h>
+
+#include "hv/lib/bits.h"
+#include "hv/lib/panic.h"
+#include "mm/npt_entry.h"
+
+/* An empty table, counted; NULL without memory. */
+static u64 *table_alloc(struct npt *npt)
+{
+    u64 *table = frame_alloc_page();
+
+    if (table)
+        npt->tables++;
+    return table;
+}
+
+static void table_free(struct npt *npt, u64 *table)
+{
+    frame_free_page(table);
+    npt->tables--;
+}
+
+static u64 table_entry(const struct npt *npt, const u64 *table)
+{
+    return frame_address(table) | npt->format.table;
+}
+
+int npt_leaf_split(struct npt *npt, u64 *entry, unsigned level, u64 clear, u64 set)
+{
+    const struct npt_format *format = &npt->format;
+    u64 *table = table_alloc(npt);
+    u64 old = entry_load(entry);
+
+    if (!table)
+        return -ENOMEM;
+    do {
+        u64 first = leaf_make(format, old & PTE_ADDR, level - 1, leaf_prot(format, old)) |
+                    (old & (format->accessed | format->dirty));
+
+        first = (first & ~clear) | set;
+        for (unsigned i = 0; i < ENTRIES; i++)
+            table[i] = first + i * level_size(level - 1);
+    } while (!entry_exchange(entry, &old, table_entry(npt, table)));
+    return 0;
+}
+
+static bool table_is_empty(const struct npt *npt, const u64 *table)
+{
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if (entry_present(npt, table[i]))
+            return false;
+    }
+    return true;
+}
+
+void npt_table_cut(struct npt *npt, u64 *entry, u64 value)
+{
+    u64 *table = entry_table(entry_load(entry));
+
+    entry_store(entry, value);
+    entry_store(&table[0], npt->cut);
+    npt->cut = frame_address(table);
+}
+
+/* Visit all entries that are not tables in [gpa, end), which lies inside `table`. Stops at the first error. */
+static int range_walk(struct npt_walk *walk, u64 *table, unsigned level, gpa_t gpa, gpa_t end)
+{
+    for (gpa_t next; gpa < end; gpa = next) {
+        u64 *entry = &table[gpa / level_size(level) % ENTRIES];
+        int rc = NPT_DESCEND;
+
+        next = MIN(align_down(gpa, level_size(level)) + level_size(level), end);
+        if (!entry_is_table(walk->npt, entry_load(entry), level))
+            rc = walk->visit(walk, entry, level, gpa, next);
+        if (rc == NPT_DESCEND) {
+            rc = range_walk(walk, entry_table(entry_load(entry)), level - 1, gpa, next);
+            if (walk->prune && table_is_empty(walk->npt, entry_table(entry_load(entry))))
+                npt_table_cut(walk->npt, entry, 0);
+        }
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+void npt_retire(struct npt *npt)
+{
+    /* Release: whoever sees the new generation flushes after the entries have changed. */
+    __atomic_fetch_add(&npt->generation, 1, __ATOMIC_RELEASE);
+}
+
+int npt_range_change(struct npt_walk *walk, gpa_t gpa, u64 size)
+{
+    struct npt *npt = walk->npt;
+    int rc;
+
+    assert(is_aligned(gpa | size, PAGE_SIZE) && gpa <= GPA_LIMIT && size <= GPA_LIMIT - gpa);
+    spin_lock(&npt->lock);
+    rc = range_walk(walk, frame_window(npt->root), LEVELS, gpa, gpa + size);
+    if (walk->flush)
+        npt_retire(npt);
+    spin_unlock(&npt->lock);
+    return rc;
+}
+
+static bool leaf_fits(const struct npt *npt, unsigned level, gpa_t gpa, gpa_t next, hpa_t frame)
+{
+    return level <= (npt->format.has_1g ? 3 : 2) && next - gpa == level_size(level) &&
+           is_aligned(frame, level_size(level));
+}
+
+static int visit_map(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+{
+    struct npt *npt = walk->npt;
+    hpa_t frame = gpa + walk->offset;
+    u64 *table;
+
+    if (entry_present(npt, entry_load(entry)))
+        return -EEXIST;
+    if (leaf_fits(npt, level, gpa, next, frame)) {
+        entry_store(entry, leaf_make(&npt->format, frame, level, walk->prot));
+        return 0;
+    }
+    table = table_alloc(npt);
+    if (!table)
+        return -ENOMEM;
+    entry_store(entry, table_entry(npt, table));
+    return NPT_DESCEND;
+}
+
+static int visit_unmap(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+{
+    if (!entry_present(walk->npt, entry_load(entry)))
+        return 0;
+    if (next - gpa != level_size(level))
+        return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
+    entry_store(entry, 0);
+    walk->flush = true;
+    return 0;
+}
+
+static int visit_protect(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+{
+    const struct npt_format *format = &walk->npt->format;
+    u64 old = entry_load(entry), new;
+
+    if (!entry_present(walk->npt, old) || leaf_prot(format, old) == walk->prot)
+        return 0;
+    if (next - gpa != level_size(level))
+        return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
+    if (leaf_prot(format, old) & ~walk->prot)
+        walk->flush = true;
+    do {
+        new = leaf_make(format, old & PTE_ADDR, level, walk->prot) | (old & (format->accessed | format->dirty));
+    } while (!entry_exchange(entry, &old, new));
+    return 0;
+}
+
+int npt_map(struct npt *npt, gpa_t gpa, hpa_t frame, u64 size, unsigned prot)
+{
+    struct npt_walk walk = { .npt = npt, .visit = visit_map, .prot = prot, .offset = frame - gpa };
+
+    assert((prot & NPT_R) && is_aligned(frame, PAGE_SIZE));
+    return npt_range_change(&walk, gpa, size);
+}
+
+int npt_unmap(struct npt *npt, gpa_t gpa, u64 size)
+{
+    struct npt_walk walk = { .npt = npt, .visit = visit_unmap, .prune = true };
+
+    return npt_range_change(&walk, gpa, size);
+}
+
+int npt_protect(struct npt *npt, gpa_t gpa, u64 size, unsigned prot)
+{
+    struct npt_walk walk = { .npt = npt, .visit = visit_protect, .prot = prot };
+
+    assert(prot & NPT_R);
+    return npt_range_change(&walk, gpa, size);
+}
+
+u64 *npt_entry_find(const struct npt *npt, gpa_t gpa, unsigned *level)
+{
+    u64 *table = frame_window(npt->root);
+
+    for (*level = LEVELS;; --*level) {
+        u64 *entry = &table[gpa / level_size(*level) % ENTRIES];
+
+        if (!entry_is_table(npt, entry_load(entry), *level))
+            return entry;
+        table = entry_table(entry_load(entry));
+    }
+}
+
+int npt_split(struct npt *npt, gpa_t gpa)
+{
+    unsigned level;
+    u64 *entry;
+    int rc = -ENOENT;
+
+    if (gpa >= GPA_LIMIT)
+        return -ENOENT;
+    spin_lock(&npt->lock);
+    entry = npt_entry_find(npt, gpa, &level);
+    if (level > 1 && entry_present(npt, entry_load(entry)))
+        rc = npt_leaf_split(npt, entry, level, 0, 0);
+    spin_unlock(&npt->lock);
+    return rc;
+}
+
+bool npt_lookup(struct npt *npt, gpa_t gpa, struct npt_leaf *leaf)
+{
+    const struct npt_format *format = &npt->format;
+    unsigned level;
+    u64 entry;
+
+    if (gpa >= GPA_LIMIT)
+        return false;
+    spin_lock(&npt->lock);
+    entry = entry_load(npt_entry_find(npt, gpa, &level));
+    spin_unlock(&npt->lock);
+    if (!entry_present(npt, entry))
+        return false;
+    *leaf = (struct npt_leaf){
+        .frame = entry & PTE_ADDR,
+        .page_size = level_size(level),
+        .prot = leaf_prot(format, entry),
+        .accessed = (entry & format->accessed) != 0,
+        .dirty = (entry & format->dirty) != 0,
+    };
+    return true;
+}
+
+int npt_init(struct npt *npt, const struct npt_format *format)
+{
+    u64 *root;
+
+    *npt = (struct npt){ .format = *format };
+    root = table_alloc(npt);
+    if (!root)
+        return -ENOMEM;
+    npt->root = frame_address(root);
+    return 0;
+}
+
+void npt_reap(struct npt *npt)
+{
+    spin_lock(&npt->lock);
+    while (npt->cut != 0) {
+        u64 *table = frame_window(npt->cut);
+
+        npt->cut = table[0];
+        table_free(npt, table);
+    }
+    spin_unlock(&npt->lock);
+}
+
+static void tables_free(struct npt *npt, u64 *table, unsigned level)
+{
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if (entry_is_table(npt, table[i], level))
+            tables_free(npt, entry_table(table[i]), level - 1);
+    }
+    table_free(npt, table);
+}
+
+void npt_fini(struct npt *npt)
+{
+    npt_reap(npt);
+    tables_free(npt, frame_window(npt->root), LEVELS);
+    assert(npt->tables == 0);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the dirty log does to the nested tables. Rights and D bits change by single atomic operations: hardware sets A
+ * and D meanwhile, and none may be lost.
+ *
+ * The scan for D bits looks only into tables whose A bit is set, and clears it. Until the flush that follows, a
+ * processor may use its cached way into a table: it then sets a D bit there without setting the A bit again. So a table
+ * that was looked into is looked into at the next scan as well; AGAIN remembers that. Its bit is ignored by hardware in
+ * both formats and at all levels.
+ */
+#include <errno.h>
+
+#include "hv/lib/panic.h"
+#include "mm/npt_entry.h"
+
+#define AGAIN BIT(11)
+#define WORD_PAGES 64
+
+/* What a page has that was written, or may be without our notice. */
+static u64 written_bits(const struct npt *npt, unsigned level, enum npt_track track)
+{
+    bool by_rights = level > 1 || track == NPT_TRACK_RIGHTS;
+
+    return npt->format.dirty | (by_rights ? npt->format.write : 0);
+}
+
+static int visit_arm(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+{
+    u64 old = entry_load(entry), clear = written_bits(walk->npt, level, walk->track);
+
+    (void)gpa;
+    (void)next;
+    if (!entry_present(walk->npt, old))
+        return 0;
+    if (level > 1 && walk->split)
+        return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
+    while (!entry_exchange(entry, &old, (old | walk->npt->format.write) & ~clear)) {
+    }
+    walk->flush = true;
+    return 0;
+}
+
+int npt_log_arm(struct npt *npt, gpa_t gpa, u64 size, enum npt_track track, bool split)
+{
+    struct npt_walk walk = { .npt = npt, .visit = visit_arm, .track = track, .split = split };
+
+    return npt_range_change(&walk, gpa, size);
+}
+
+/* One step down: the parts of a 1 GiB page lack the right, so do those of a 2 MiB page unless D bits tell. */
+static int part(struct npt *npt, u64 *entry, unsigned level, enum npt_track track)
+{
+    u64 write = npt->format.write;
+    bool open = level == 2 && track == NPT_TRACK_DIRTY;
+
+    return npt_leaf_split(npt, entry, level, write, open ? write : 0);
+}
+
+u64 npt_log_open(struct npt *npt, gpa_t gpa, enum npt_track track)
+{
+    u64 opened = 0, write = npt->format.write;
+    unsigned level;
+
+    spin_lock(&npt->lock);
+    for (;;) {
+        u64 *entry = npt_entry_find(npt, gpa, &level);
+
+        if (!entry_present(npt, entry_load(entry)) || (entry_load(entry) & write) == write)
+            break;
+        if (level > 1 && part(npt, entry, level, track) == 0) {
+            opened = PAGE_SIZE;
+            continue;
+        }
+        __atomic_fetch_or(entry, write, __ATOMIC_RELAXED);
+        opened = level_size(level);
+        break;
+    }
+    spin_unlock(&npt->lock);
+    return opened;
+}
+
+/* Clear bits of an entry; were any of them set? */
+static bool entry_clear(u64 *entry, u64 bits)
+{
+    if (!(entry_load(entry) & bits))
+        return false;
+    __atomic_fetch_and(entry, ~bits, __ATOMIC_RELAXED);
+    return true;
+}
+
+bool npt_log_rearm(struct npt *npt, gpa_t gpa, u64 pages, enum npt_track track)
+{
+    bool changed = false;
+    unsigned level;
+    u64 *entry, clear;
+
+    assert(is_aligned(gpa, WORD_PAGES * PAGE_SIZE));
+    spin_lock(&npt->lock);
+    entry = npt_entry_find(npt, gpa, &level);
+    clear = written_bits(npt, level, track);
+    if (level > 1)
+        changed = entry_present(npt, entry_load(entry)) && entry_clear(entry, clear);
+    else
+        for (; pages != 0; pages &= pages - 1)
+            changed |= entry_clear(&entry[__builtin_ctzll(pages)], clear);
+    spin_unlock(&npt->lock);
+    return changed;
+}
+
+/* Is the entry a table that hardware may have walked since the last look? */
+static bool table_touched(struct npt *npt, u64 *entry, unsigned level, struct npt_scan *scan)
+{
+    u64 old = entry_load(entry), accessed = npt->format.accessed;
+
+    scan->visited++;
+    if (!entry_is_table(npt, old, level) || !(old & (accessed | AGAIN)))
+        return false;
+    while (!entry_exchange(entry, &old, (old & ~(accessed | AGAIN)) | (old & accessed ? AGAIN : 0))) {
+    }
+    scan->changed |= (old & accessed) != 0;
+    return true;
+}
+
+/* The D bits of 64 pages. */
+static u64 word_take(const struct npt *npt, u64 *entry)
+{
+    u64 pages = 0;
+
+    for (unsigned i = 0; i < WORD_PAGES; i++)
+        if (entry_present(npt, entry_load(&entry[i])) && entry_clear(&entry[i], npt->format.dirty))
+            pages |= BIT(i);
+    return pages;
+}
+
+/* All pages of a page table; their bits begin at *map. */
+static void table_scan(const struct npt *npt, u64 *table, u64 *map, struct npt_scan *scan)
+{
+    scan->regions++;
+    scan->visited += ENTRIES;
+    for (unsigned i = 0; i < ENTRIES / WORD_PAGES; i++) {
+        u64 pages = word_take(npt, &table[i * WORD_PAGES]);
+
+        if (pages == 0)
+            continue;
+        __atomic_fetch_or(&map[i], pages, __ATOMIC_RELAXED);
+        for (; pages != 0; pages &= pages - 1)
+            scan->pages++;
+    }
+    scan->changed |= scan->pages != 0;
+}
+
+/* Up to 1 GiB, from its first page on. */
+static void gib_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_scan *scan)
+{
+    u64 *table = frame_window(npt->root), *entry = &table[gpa / level_size(4) % ENTRIES];
+
+    scan->visited++;
+    if (!entry_is_table(npt, entry_load(entry), 4))
+        return;
+    entry = &entry_table(entry_load(entry))[gpa / level_size(3) % ENTRIES];
+    if (!table_touched(npt, entry, 3, scan))
+        return;
+    table = entry_table(entry_load(entry));
+    for (u64 i = 0; i * level_size(2) < size; i++) {
+        entry = &table[i];
+        if (table_touched(npt, entry, 2, scan))
+            table_scan(npt, entry_table(entry_load(entry)), &map[i * ENTRIES / WORD_PAGES], scan);
+    }
+}
+
+void npt_log_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_scan *scan)
+{
+    assert(is_aligned(gpa, level_size(3)));
+    for (u64 done = 0; done < size; done += level_size(3)) {
+        spin_lock(&npt->lock);
+        gib_scan(npt, gpa + done, MIN(size - done, level_size(3)), &map[done / PAGE_SIZE / WORD_PAGES], scan);
+        spin_unlock(&npt->lock);
+    }
+}
+
+static int visit_disarm(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+{
+    (void)level;
+    (void)gpa;
+    (void)next;
+    if (entry_present(walk->npt, entry_load(entry)))
+        __atomic_fetch_or(entry, walk->npt->format.write, __ATOMIC_RELAXED);
+    return 0;
+}
+
+/* The entry of one large page that says the same as the table of `level`, A and D of all parts put together; 0: there
+ * is none. */
+static u64 table_as_leaf(const struct npt *npt, const u64 *table, unsigned level)
+{
+    const struct npt_format *format = &npt->format;
+    u64 hardware = format->accessed | format->dirty, first = table[0] & ~hardware, seen = 0;
+
+    if (!entry_is_leaf(npt, first, level) || !is_aligned(first & PTE_ADDR, level_size(level + 1)))
+        return 0;
+    if (level + 1 > (format->has_1g ? 3 : 2))
+        return 0;
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if ((table[i] & ~hardware) != first + i * level_size(level))
+            return 0;
+        seen |= table[i] & hardware;
+    }
+    return leaf_make(format, first & PTE_ADDR, level + 1, leaf_prot(format, first)) | seen;
+}
+
+/* Fold what is below the table's entries of [gpa, end), then these. */
+static void table_fold(struct npt *npt, u64 *table, unsigned level, gpa_t gpa, gpa_t end)
+{
+    for (gpa_t next; gpa < end; gpa = next) {
+        u64 *entry = &table[gpa / level_size(level) % ENTRIES], leaf;
+
+        next = MIN(align_down(gpa, level_size(level)) + level_size(level), end);
+        if (!entry_is_table(npt, entry_load(entry), level))
+            continue;
+        if (level > 2) /* a page table has nothing below */
+            table_fold(npt, entry_table(entry_load(entry)), level - 1, gpa, next);
+        leaf = table_as_leaf(npt, entry_table(entry_load(entry)), level - 1);
+        if (leaf)
+            npt_table_cut(npt, entry, leaf);
+    }
+}
+
+void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size)
+{
+    struct npt_walk walk = { .npt = npt, .visit = visit_disarm, .flush = true };
+
+    npt_range_change(&walk, gpa, size);
+    spin_lock(&npt->lock);
+    table_fold(npt, frame_window(npt->root), LEVELS, gpa, gpa + size);
+    spin_unlock(&npt->lock);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Frames that tell switches and neighbours where a MAC and its addresses are now: after a move, or at start. The
+ * builders are pure; each fills `out` and returns the frame's length.
+ */
+#pragma once
+
+#include "net/port.h"
+
+#define ANNOUNCE_MAX 96
+
+/* Gratuitous ARP: a request for our own address (RFC 5227, "ARP Announcement"). */
+uint32_t announce_arp(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip4[4]);
+
+/* Unsolicited neighbour advertisement to all nodes, override set (RFC 4861, 7.2.6). */
+uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip6[16]);
+
+/* RARP request for our own MAC: teaches switches where it is, even if no address is known (RFC 903). */
+uint32_t announce_rarp(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN]);
+
+/*
+ * Send RARP for the port's mac and the right announcement for each address that was seen behind it, as if the port
+ * sent them. Returns the number of frames. Host loop.
+ */
+unsigned announce_port(struct port *port);

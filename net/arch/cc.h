@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What lwIP must know of the compiler and of the hypervisor. lwIP includes this file by its name, "arch/cc.h".
+ *
+ * One CPU, the host loop's, runs all of lwIP: no locking, no critical sections.
+ */
+#pragma once
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/types.h>
+
+#include "hv/lib/log.h"
+#include "hv/lib/panic.h"
+
+#define BYTE_ORDER LITTLE_ENDIAN
+
+#define LWIP_NO_UNISTD_H 1
+#define LWIP_NO_INTTYPES_H 1
+#define X8_F "02x"
+#define U16_F "u"
+#define S16_F "d"
+#define X16_F "x"
+#define U32_F "u"
+#define S32_F "d"
+#define X32_F "x"
+#define SZT_F "zu"
+
+/* newlib has ssize_t but not its limit, by which lwIP looks for the type. */
+#define SSIZE_MAX LONG_MAX
+
+/* Called as LWIP_PLATFORM_DIAG(("format", arguments)); its newlines make empty lines in our log, which are harmless. */
+#define LWIP_PLATFORM_DIAG(arguments) pr_info arguments
+#define LWIP_PLATFORM_ASSERT(message) panic("lwip: %s at %s:%d", message, __FILE__, __LINE__)
+
+/* Xorshift seeded by the time stamp counter: for port numbers and the like, not for keys. net/stack.c. */
+uint32_t net_random(void);
+#define LWIP_RAND() net_random()
+
+/* Ours, faster than lwIP's. */
+uint16_t csum_lwip(const void *data, int len);
+#define LWIP_CHKSUM csum_lwip

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The Internet checksum (RFC 1071), a word at a time. Pure. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Add `len` bytes, which begin at an even offset of what is summed, to an unfolded sum. Bytes are taken as they lie in
+ * memory, so the folded sum is stored to memory as it is.
+ */
+uint64_t csum_add(uint64_t sum, const void *data, size_t len);
+
+/* Fold to 16 bits; not complemented. */
+uint16_t csum_fold(uint64_t sum);
+
+/* lwIP's LWIP_CHKSUM: the folded sum of one piece. */
+uint16_t csum_lwip(const void *data, int len);

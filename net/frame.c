@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/frame.h"
+
+#include "net/csum.h"
+
+struct frame frame_of(const void *data, uint32_t len)
+{
+    return (struct frame){ .part = { { data, len } }, .nr_parts = 1, .len = len };
+}
+
+bool frame_read(const struct frame *frame, uint32_t offset, void *to, uint32_t len)
+{
+    uint8_t *out = to;
+
+    for (unsigned i = 0; i < frame->nr_parts && len > 0; i++) {
+        const struct frame_part *part = &frame->part[i];
+
+        if (offset >= part->len) {
+            offset -= part->len;
+            continue;
+        }
+
+        uint32_t take = part->len - offset < len ? part->len - offset : len;
+
+        memcpy(out, (const uint8_t *)part->data + offset, take);
+        out += take;
+        len -= take;
+        offset = 0;
+    }
+    return len == 0;
+}
+
+bool frame_append(struct frame *out, const struct frame *frame, uint32_t offset, uint32_t len)
+{
+    for (unsigned i = 0; i < frame->nr_parts && len > 0; i++) {
+        const struct frame_part *part = &frame->part[i];
+
+        if (offset >= part->len) {
+            offset -= part->len;
+            continue;
+        }
+        if (out->nr_parts == FRAME_PARTS + 1)
+            return false;
+
+        uint32_t take = part->len - offset < len ? part->len - offset : len;
+
+        out->part[out->nr_parts++] = (struct frame_part){ (const uint8_t *)part->data + offset, take };
+        out->len += take;
+        len -= take;
+        offset = 0;
+    }
+    return len == 0;
+}
+
+uint64_t frame_csum(const struct frame *frame, uint32_t offset, uint32_t len)
+{
+    uint64_t sum = 0;
+    bool odd = false; /* the next byte's place in what is summed */
+
+    for (unsigned i = 0; i < frame->nr_parts && len > 0; i++) {
+        const struct frame_part *part = &frame->part[i];
+
+        if (offset >= part->len) {
+            offset -= part->len;
+            continue;
+        }
+
+        uint32_t take = part->len - offset < len ? part->len - offset : len;
+        uint64_t piece = csum_add(0, (const uint8_t *)part->data + offset, take);
+
+        /* RFC 1071 2(B): the sum of bytes that stand at odd places is the swapped sum of the same at even ones. */
+        sum = (uint64_t)csum_fold(sum) + (odd ? __builtin_bswap16(csum_fold(piece)) : csum_fold(piece));
+        odd ^= take & 1;
+        len -= take;
+        offset = 0;
+    }
+    return sum;
+}
+
+uint16_t frame_type(const struct frame *frame, uint32_t *l3)
+{
+    uint8_t field[2];
+
+    *l3 = ETH_TYPE;
+    for (unsigned tags = 0; frame_read(frame, *l3, field, 2); tags++) {
+        uint16_t type = be16_get(field);
+
+        *l3 += 2;
+        if (tags == 2 || (type != ETH_TYPE_VLAN && type != ETH_TYPE_QINQ))
+            return type;
+        *l3 += 2;
+    }
+    return 0;
+}

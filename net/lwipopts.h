@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lwIP's options where they differ from its defaults. lwIP includes this file by its name.
+ *
+ * The defaults suit a sensor with 64 KiB of RAM. We carry the memory of virtual machines over 1 to 10 Gbit/s: large
+ * windows, memory from malloc, and no timer on the way of a single byte.
+ */
+#pragma once
+
+/* One thread, polled: the raw API only. */
+#define NO_SYS 1
+#define SYS_LIGHTWEIGHT_PROT 0
+#define LWIP_NETCONN 0
+#define LWIP_SOCKET 0
+
+/* Protocols. */
+#define LWIP_IPV4 1
+#define LWIP_IPV6 1
+#define IPV6_FRAG_COPYHEADER 1 /* a 64-bit pointer does not fit where lwIP would keep it */
+#define LWIP_ICMP 1
+#define LWIP_UDP 1
+#define LWIP_TCP 1
+#define LWIP_DHCP 1
+#define LWIP_DNS 1
+#define LWIP_ALTCP 1 /* TLS sits between an altcp and its TCP connection */
+#define IP_FORWARD 0
+#define LWIP_NETIF_HOSTNAME 1
+#define LWIP_NETIF_STATUS_CALLBACK 1
+#define LWIP_NETIF_LINK_CALLBACK 1
+
+/* 127.0.0.1 and ::1; what is sent there is delivered by the next net_poll(). */
+#define LWIP_HAVE_LOOPIF 1
+#define LWIP_NETIF_LOOPBACK 1
+#define LWIP_LOOPBACK_MAX_PBUFS 4096
+
+/*
+ * Memory. Heap blocks and the small fixed structures (memp) come from newlib's malloc: no limit to tune, and an idle
+ * host pays for nothing. Only received frames have a pool, because the NIC's ring must always find buffers.
+ */
+#define MEM_LIBC_MALLOC 1
+#define MEMP_MEM_MALLOC 1
+#define MEM_ALIGNMENT 16
+#define PBUF_POOL_SIZE 1024
+#define PBUF_POOL_BUFSIZE 1664 /* an Ethernet frame with VLAN tag, in one buffer */
+#define ETH_PAD_SIZE 0
+#define PBUF_LINK_HLEN 18 /* room for a VLAN tag in front of what we send */
+
+/*
+ * TCP. Bandwidth * delay of 10 Gbit/s * 1 ms is 1.25 MB: a window of 2 MiB, scaled by 2^6 (the field holds 16 bits).
+ * The send queue holds as much, in segments of one MSS with some slack for short ones.
+ */
+#define TCP_MSS 1460
+#define LWIP_WND_SCALE 1
+#define TCP_RCV_SCALE 6
+#define TCP_WND (2 * 1024 * 1024)
+#define TCP_SND_BUF (2 * 1024 * 1024)
+#define TCP_SND_QUEUELEN 8192
+#define MEMP_NUM_TCP_SEG TCP_SND_QUEUELEN
+#define TCP_SNDLOWAT (65535 - 4 * TCP_MSS - 1) /* only the socket layer uses it; lwIP insists */
+#define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
+#define TCP_WND_UPDATE_THRESHOLD (TCP_WND / 8)
+#define TCP_QUEUE_OOSEQ 1
+#define LWIP_TCP_SACK_OUT 1
+#define LWIP_TCP_TIMESTAMPS 0
+#define LWIP_TCP_KEEPALIVE 1
+#define TCP_OVERSIZE TCP_MSS
+
+/* The slow timer is two of these: the first retransmission comes after 0.3 s, not 3 s; delayed ACKs wait 50 ms at most.
+ */
+#define TCP_TMR_INTERVAL 50
+#define LWIP_TCP_RTO_TIME 300
+#define TCP_MSL 5000UL
+
+/* TCP's checksums are made where a frame leaves the switch, by the card if it can (net/netif.c); the rest by csum.c. */
+#define LWIP_CHECKSUM_ON_COPY 0
+#define LWIP_CHECKSUM_CTRL_PER_NETIF 1
+
+#define ARP_QUEUEING 1
+#define ETHARP_SUPPORT_STATIC_ENTRIES 1
+
+/* Counters of every protocol, for the status command. */
+#define LWIP_STATS 1
+#define LWIP_STATS_LARGE 1
+#define LWIP_STATS_DISPLAY 0
+#define MEM_STATS 0
+#define MEMP_STATS 0

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "net"
+
+#include "net/netif.h"
+
+#include <lwip/dhcp.h>
+#include <lwip/etharp.h>
+#include <lwip/ethip6.h>
+#include <lwip/netif.h>
+#include <netif/ethernet.h>
+
+#include "boot/config.h"
+#include "hv/cpu/smp.h"
+#include "hv/lib/log.h"
+#include "net/csum.h"
+#include "net/frame.h"
+#include "net/offload.h"
+#include "net/uplink.h"
+
+#define MTU 1500
+#define QUEUE_MAX 1024 /* frames that wait for lwIP */
+#define POLL_MAX 128   /* frames a turn */
+#define PBUF_MAX 65535 /* a pbuf's lengths have 16 bits */
+#define TCP_CSUM 16
+
+struct queued {
+    struct pbuf *pbuf;
+    bool csum_right; /* or never to be on a wire */
+};
+
+static struct {
+    struct port port;
+    struct netif netif;
+    struct queued queue[QUEUE_MAX];
+    unsigned head, count;
+    const char *uplink;
+    u32 announced; /* the address that was last logged */
+    u64 copied_bytes;
+} own;
+
+/* --- From the switch -----------------------------------------------------------------------------------------------
+ */
+
+static bool queue_add(const struct frame *frame)
+{
+    struct pbuf *pbuf = own.count < QUEUE_MAX ? pbuf_alloc(PBUF_RAW, (u16_t)frame->len, PBUF_RAM) : NULL;
+
+    if (!pbuf)
+        return false;
+    frame_read(frame, 0, pbuf->payload, frame->len);
+    own.copied_bytes += frame->len;
+    own.queue[(own.head + own.count) % QUEUE_MAX] = (struct queued){ pbuf, frame->offload.flags != 0 };
+    if (own.count++ == 0)
+        cpu_kick(0); /* we may have had our turn in this round */
+    return true;
+}
+
+static void segment_add(void *ctx, const struct frame *frame)
+{
+    bool *all = ctx;
+
+    *all &= queue_add(frame);
+}
+
+static bool own_deliver(struct port *port, const struct frame *frame)
+{
+    bool all = true;
+
+    (void)port;
+    if (frame->len <= PBUF_MAX)
+        return queue_add(frame);
+    return offload_finish(frame, segment_add, &all) && all;
+}
+
+bool netif_port_poll(void)
+{
+    for (unsigned n = 0; n < POLL_MAX && own.count > 0; n++) {
+        struct queued next = own.queue[own.head];
+
+        own.head = (own.head + 1) % QUEUE_MAX;
+        own.count--;
+        NETIF_SET_CHECKSUM_CTRL(&own.netif,
+                                NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP &
+                                    ~(next.csum_right ? NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP : 0));
+        if (own.netif.input(next.pbuf, &own.netif) != ERR_OK)
+            pbuf_free(next.pbuf);
+    }
+    return own.count > 0;
+}
+
+/* --- To the switch -------------------------------------------------------------------------------------------------
+ */
+
+/* lwIP leaves TCP's checksum to us, and we to the port where the frame goes: here we only say where it is to be made.
+ */
+static void csum_ask(struct frame *frame, struct pbuf *pbuf)
+{
+    u8 *bytes = pbuf->payload, *ip = bytes + ETH_HEADER;
+    u16 type = pbuf->len >= ETH_HEADER + 40 ? be16_get(bytes + ETH_TYPE) : 0;
+    bool ip6 = type == ETH_TYPE_IP6;
+    u32 l4 = ETH_HEADER + (ip6 ? 40 : (ip[0] & 15) * 4U);
+
+    if ((!ip6 && type != ETH_TYPE_IP4) || (ip6 ? ip[6] : ip[9]) != IP_PROTO_TCP || pbuf->len < l4 + TCP_CSUM + 2)
+        return;
+
+    /* lwIP never fragments TCP: the segment ends with the packet. */
+    u16 sum = csum_fold(offload_pseudo_sum(ip, ip6, IP_PROTO_TCP, frame->len - l4));
+
+    memcpy(bytes + l4 + TCP_CSUM, &sum, 2);
+    frame->offload =
+        (struct frame_offload){ .flags = OFFLOAD_NEEDS_CSUM, .csum_start = (u16)l4, .csum_offset = TCP_CSUM };
+}
+
+static err_t link_output(struct netif *netif, struct pbuf *pbuf)
+{
+    struct frame frame = { .len = pbuf->tot_len };
+
+    (void)netif;
+    if (pbuf_clen(pbuf) > FRAME_PARTS)
+        return ERR_BUF;
+    if (switch_congested())
+        return ERR_MEM; /* TCP keeps the segment and goes on with the next acknowledgement */
+    for (struct pbuf *p = pbuf; p; p = p->next)
+        frame.part[frame.nr_parts++] = (struct frame_part){ p->payload, p->len };
+    csum_ask(&frame, pbuf);
+    switch_input(&own.port, &frame);
+    return ERR_OK;
+}
+
+/* --- Addresses -----------------------------------------------------------------------------------------------------
+ */
+
+static void status_changed(struct netif *netif)
+{
+    const u8 *mac = own.port.mac;
+    u32 address = netif_ip4_addr(netif)->addr;
+    char text[IP4ADDR_STRLEN_MAX];
+
+    if (address == own.announced)
+        return;
+    own.announced = address;
+    if (!address) {
+        pr_warn("no address any more");
+        return;
+    }
+    ip4addr_ntoa_r(netif_ip4_addr(netif), text, sizeof(text));
+    pr_info("up %s mac %02x:%02x:%02x:%02x:%02x:%02x uplink %s", text, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
+            own.uplink);
+}
+
+static ip4_addr_t ip4_of(const u8 *bytes)
+{
+    ip4_addr_t address;
+
+    memcpy(&address.addr, bytes, 4);
+    return address;
+}
+
+static void ip4_start(struct netif *netif, const struct config_net *config)
+{
+    ip4_addr_t address = ip4_of(config->address.bytes), gateway = ip4_of(config->gateway.bytes), mask;
+
+    if (!config->address.prefix) {
+        if (dhcp_start(netif) != ERR_OK)
+            pr_err("no memory for DHCP");
+        return;
+    }
+    mask.addr = lwip_htonl(~0U << (32 - config->address.prefix));
+    netif_set_addr(netif, &address, &mask, &gateway);
+}
+
+static void ip6_start(struct netif *netif, const struct config_net *config)
+{
+    ip6_addr_t address = { .zone = IP6_NO_ZONE };
+
+    netif_create_ip6_linklocal_address(netif, 1);
+    if (!config->address6.prefix)
+        return;
+    memcpy(address.addr, config->address6.bytes, 16);
+    netif_add_ip6_address(netif, &address, NULL);
+}
+
+static err_t netif_fill(struct netif *netif)
+{
+    netif->name[0] = 'g';
+    netif->name[1] = 'w';
+    netif->hostname = "godwit";
+    netif->mtu = MTU;
+    netif->hwaddr_len = MAC_LEN;
+    memcpy(netif->hwaddr, own.port.mac, MAC_LEN);
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_MLD6 |
+                   NETIF_FLAG_LINK_UP;
+    netif->output = etharp_output;
+    netif->output_ip6 = ethip6_output;
+    netif->linkoutput = link_output;
+    NETIF_SET_CHECKSUM_CTRL(netif, NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP);
+    return ERR_OK;
+}
+
+/* The uplink's address made a locally administered one, and another one even if it was that already. */
+static void mac_choose(u8 *mac, const struct config_net *config, const struct uplink *uplink)
+{
+    static const u8 alone[MAC_LEN] = { 0x02, 'g', 'o', 'd', 'w', 't' };
+
+    if (!mac_is_zero(config->mac)) {
+        memcpy(mac, config->mac, MAC_LEN);
+        return;
+    }
+    memcpy(mac, uplink ? uplink->mac : alone, MAC_LEN);
+    mac[0] = (mac[0] | 2) ^ 4;
+}
+
+void netif_port_start(const struct config_net *config, const struct uplink *uplink)
+{
+    struct netif *netif = &own.netif;
+
+    own.port = (struct port){ .name = "godwit", .offload_csum = true, .offload_tso = true, .deliver = own_deliver };
+    own.uplink = uplink ? uplink->driver : "none";
+    mac_choose(own.port.mac, config, uplink);
+    switch_add(&own.port);
+    netif_add_noaddr(netif, NULL, netif_fill, ethernet_input);
+    netif_set_status_callback(netif, status_changed);
+    netif_set_default(netif);
+    netif_set_up(netif);
+    ip4_start(netif, config);
+    ip6_start(netif, config);
+}
+
+u32 netif_port_ip4(void)
+{
+    return own.netif.ip_addr.u_addr.ip4.addr;
+}
+
+const u8 *netif_port_mac(void)
+{
+    return own.port.mac;
+}

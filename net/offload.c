@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/offload.h"
+
+#include <string.h>
+
+#include "net/csum.h"
+#include "net/frame.h"
+
+/* IPv4 and IPv6 headers (RFC 791, RFC 8200), TCP's (RFC 9293): offsets of fields. */
+#define IP4_HEADER 20
+#define IP4_LENGTH 2
+#define IP4_ID 4
+#define IP4_PROTOCOL 9
+#define IP4_CSUM 10
+#define IP4_ADDRESSES 12
+#define IP6_HEADER 40
+#define IP6_LENGTH 4
+#define IP6_ADDRESSES 8
+#define TCP_HEADER 20
+#define TCP_SEQUENCE 4
+#define TCP_DATA_OFFSET 12
+#define TCP_FLAGS 13
+#define TCP_FIN 0x01
+#define TCP_PSH 0x08
+#define TCP_CWR 0x80
+#define TCP_CSUM 16
+
+uint64_t offload_pseudo_sum(const uint8_t *ip, bool ip6, uint8_t protocol, uint32_t len)
+{
+    uint8_t tail[8] = { 0 };
+
+    be32_put(tail, len);
+    tail[7] = protocol;
+    return csum_add(csum_add(0, tail, sizeof(tail)), ip + (ip6 ? IP6_ADDRESSES : IP4_ADDRESSES), ip6 ? 32 : 8);
+}
+
+/* The sum is stored as it lies in memory; see csum_add. */
+static void sum_store(uint8_t *at, uint16_t sum)
+{
+    memcpy(at, &sum, 2);
+}
+
+static bool csum_finish(const struct frame *frame, void (*emit)(void *ctx, const struct frame *frame), void *ctx)
+{
+    uint32_t start = frame->offload.csum_start, field = start + frame->offload.csum_offset;
+    uint8_t headers[OFFLOAD_HEADERS];
+
+    if (start < ETH_HEADER || field + 2 > sizeof(headers) || !frame_read(frame, 0, headers, field + 2))
+        return false;
+
+    struct frame out = frame_of(headers, field + 2);
+    uint16_t sum = (uint16_t)~csum_fold(frame_csum(frame, start, frame->len - start));
+
+    /* UDP writes 0 as FFFF, which is the same number; for TCP either will do. */
+    sum_store(headers + field, sum ? sum : 0xFFFF);
+    frame_append(&out, frame, field + 2, frame->len - field - 2); /* fits: one piece more than before at most */
+    out.offload.flags = OFFLOAD_DATA_VALID;
+    emit(ctx, &out);
+    return true;
+}
+
+static bool ip_headers_valid(const struct frame *frame, const struct tso_headers *h)
+{
+    uint32_t l4_len = h->l4 - h->l3;
+    const uint8_t *ip = h->bytes + h->l3;
+
+    if (h->ip6)
+        return frame->offload.gso_type == OFFLOAD_GSO_TCP6 && l4_len >= IP6_HEADER && ip[0] >> 4 == 6;
+    return frame->offload.gso_type == OFFLOAD_GSO_TCP4 && l4_len >= IP4_HEADER && ip[0] >> 4 == 4 &&
+           (ip[0] & 15) * 4U == l4_len && ip[IP4_PROTOCOL] == IP_PROTO_TCP;
+}
+
+bool offload_tso_headers(const struct frame *frame, struct tso_headers *h)
+{
+    uint16_t type = frame_type(frame, &h->l3);
+    uint8_t data_offset;
+
+    h->ip6 = type == ETH_TYPE_IP6;
+    h->l4 = frame->offload.csum_start;
+    if ((type != ETH_TYPE_IP4 && type != ETH_TYPE_IP6) || !(frame->offload.flags & OFFLOAD_NEEDS_CSUM) ||
+        frame->offload.gso_size < OFFLOAD_MIN_MSS || frame->offload.csum_offset != TCP_CSUM || h->l4 <= h->l3 ||
+        !frame_read(frame, h->l4 + TCP_DATA_OFFSET, &data_offset, 1))
+        return false;
+    h->payload = h->l4 + (data_offset >> 4) * 4U;
+    if (data_offset >> 4 < TCP_HEADER / 4 || h->payload > OFFLOAD_HEADERS || h->payload >= frame->len)
+        return false;
+    return frame_read(frame, 0, h->bytes, h->payload) && ip_headers_valid(frame, h);
+}
+
+/* Make headers for `len` bytes of payload at offset `done` of all. */
+static void segment_headers(const struct tso_headers *h, uint8_t *headers, uint32_t index, uint32_t done, uint32_t len,
+                            bool last)
+{
+    uint8_t *ip = headers + h->l3, *tcp = headers + h->l4;
+    uint32_t l3_len = h->payload - h->l3 + len;
+
+    memcpy(headers, h->bytes, h->payload);
+    if (h->ip6) {
+        be16_put(ip + IP6_LENGTH, (uint16_t)(l3_len - IP6_HEADER));
+    } else {
+        be16_put(ip + IP4_LENGTH, (uint16_t)l3_len);
+        be16_put(ip + IP4_ID, (uint16_t)(be16_get(ip + IP4_ID) + index));
+        sum_store(ip + IP4_CSUM, 0);
+        sum_store(ip + IP4_CSUM, (uint16_t)~csum_fold(csum_add(0, ip, h->l4 - h->l3)));
+    }
+    be32_put(tcp + TCP_SEQUENCE, be32_get(tcp + TCP_SEQUENCE) + done);
+    if (index > 0)
+        tcp[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
+    if (!last)
+        tcp[TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+    sum_store(tcp + TCP_CSUM, 0);
+}
+
+static bool tso_finish(const struct frame *frame, void (*emit)(void *ctx, const struct frame *frame), void *ctx)
+{
+    struct tso_headers h;
+    uint8_t headers[OFFLOAD_HEADERS];
+
+    if (!offload_tso_headers(frame, &h))
+        return false;
+
+    uint32_t total = frame->len - h.payload;
+
+    for (uint32_t done = 0, index = 0, len; done < total; done += len, index++) {
+        uint32_t left = total - done;
+
+        len = left < frame->offload.gso_size ? left : frame->offload.gso_size;
+        segment_headers(&h, headers, index, done, len, len == left);
+
+        struct frame out = frame_of(headers, h.payload);
+        uint32_t l4_len = h.payload - h.l4 + len;
+
+        /* A slice has no more pieces than the whole: with the headers', one more than FRAME_PARTS at most. */
+        frame_append(&out, frame, h.payload + done, len);
+
+        uint64_t sum = offload_pseudo_sum(headers + h.l3, h.ip6, IP_PROTO_TCP, l4_len);
+
+        sum = (uint64_t)csum_fold(sum) + csum_fold(frame_csum(&out, h.l4, l4_len));
+        sum_store(headers + h.l4 + TCP_CSUM, (uint16_t)~csum_fold(sum));
+        out.offload.flags = OFFLOAD_DATA_VALID;
+        emit(ctx, &out);
+    }
+    return true;
+}
+
+bool offload_finish(const struct frame *frame, void (*emit)(void *ctx, const struct frame *frame), void *ctx)
+{
+    if (frame->offload.gso_type != OFFLOAD_GSO_NONE)
+        return tso_finish(frame, emit, ctx);
+    if (frame->offload.flags & OFFLOAD_NEEDS_CSUM)
+        return csum_finish(frame, emit, ctx);
+    emit(ctx, frame);
+    return true;
+}

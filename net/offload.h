@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Finishing what a sender has left to its card: checksums (virtio 1.2, 5.1.6.2) and TCP segmentation. Pure.
+ *
+ * The offload fields come from guests: they are judged against the frame and never trusted.
+ */
+#pragma once
+
+#include "net/port.h"
+
+#define OFFLOAD_HEADERS 256 /* bytes of headers of a frame that wants offloads, at most */
+#define OFFLOAD_MIN_MSS 48  /* below, one frame would make thousands */
+
+/* Where the headers of a frame that wants segmentation are. */
+struct tso_headers {
+    uint32_t l3, l4, payload; /* offsets */
+    bool ip6;
+    uint8_t bytes[OFFLOAD_HEADERS]; /* [0, payload) */
+};
+
+/*
+ * Emit `frame` as frames that need nothing more: with its checksum made, cut into segments of gso_size if it is longer.
+ * Payload is passed by reference. Returns false, with nothing emitted, if its offload fields make no sense.
+ */
+bool offload_finish(const struct frame *frame, void (*emit)(void *ctx, const struct frame *frame), void *ctx);
+
+/* Check a frame with a gso_type and read its headers, for a card that segments. False if it makes no sense. */
+bool offload_tso_headers(const struct frame *frame, struct tso_headers *headers);
+
+/* Unfolded sum of the addresses and the protocol of the IP header at ip, and the length `len` of TCP or UDP. */
+uint64_t offload_pseudo_sum(const uint8_t *ip, bool ip6, uint8_t protocol, uint32_t len);

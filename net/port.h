@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What joins the switch: guests' network devices, the uplink NICs, the hypervisor's own lwIP interface.
+ *
+ * All of net/ runs in the host loop on CPU 0 and nowhere else, so nothing here is locked. A guest device that is kicked
+ * by its vcpu wakes the host loop (cpu_kick(0)) and is served there. deliver() is never called for the port that a
+ * frame comes from, and calls switch_input for nothing: what wants to answer queues the frame first.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FRAME_PARTS 20
+#define FRAME_MAX (65536 + 64) /* a TSO frame with its headers */
+#define MAC_LEN 6
+
+struct frame_part {
+    const void *data;
+    uint32_t len;
+};
+
+/* Offloads that travel with a frame, with the meaning of virtio 1.2, 5.1.6 (struct virtio_net_hdr). */
+struct frame_offload {
+    uint8_t flags;    /* 1: csum_start and csum_offset tell where a checksum is to be made; 2: checksums are right */
+    uint8_t gso_type; /* 0 none, 1 TCPv4, 4 TCPv6; with flag 1 */
+    uint16_t header_len, gso_size;
+    uint16_t csum_start, csum_offset;
+};
+
+/* An Ethernet frame without FCS, in pieces; valid during the call only. */
+struct frame {
+    struct frame_part part[FRAME_PARTS + 1]; /* at most FRAME_PARTS from outside; one to spare for new headers */
+    unsigned nr_parts;
+    uint32_t len; /* of all parts */
+    struct frame_offload offload;
+};
+
+struct port_counters {
+    uint64_t rx_frames, rx_bytes; /* from the port into the switch */
+    uint64_t tx_frames, tx_bytes; /* from the switch to the port */
+    uint64_t rx_dropped;          /* refused by the switch: spoofed source, storm, malformed */
+    uint64_t tx_dropped;          /* the port had no room */
+};
+
+/* An IP address that was seen behind a port. */
+struct port_address {
+    bool ip6;
+    uint8_t bytes[16]; /* IPv4: the first four */
+};
+
+#define PORT_ADDRESSES 8
+
+/* Embedded in the owner's struct; zero what is not set. */
+struct port {
+    char name[32];
+    uint8_t mac[MAC_LEN];           /* the owner's address; all zero for an uplink */
+    bool check_source;              /* MAC anti-spoof: only frames from `mac` are let in; switch_add may set it */
+    bool closed;                    /* nothing in or out (a VM that is being handed over) */
+    bool offload_csum, offload_tso; /* the port takes such frames as they are; else the switch finishes them first */
+    /* Take a frame from the switch; must not keep pointers into it. False: no room, dropped. */
+    bool (*deliver)(struct port *port, const struct frame *frame);
+    /*
+     * Uplinks, else NULL: true if a frame of any size may find no room now. Then the host loop is kicked when there is
+     * some again.
+     */
+    bool (*congested)(struct port *port);
+    struct port_counters counters;
+
+    /* The switch's own. */
+    struct port *next;
+    struct port_address address[PORT_ADDRESSES]; /* of ports with a mac: seen from it, the latest first */
+    unsigned nr_addresses;
+    int64_t storm_ns; /* the token bucket: when it was last empty, in the time of clock_ns */
+};
+
+/* Join and leave. The owner keeps the memory. A port that leaves is forgotten by the address table. */
+void switch_add(struct port *port);
+void switch_remove(struct port *port);
+
+/* A frame comes in from `from`: learn its source, forward or flood it. */
+void switch_input(struct port *from, const struct frame *frame);
+
+/*
+ * True if some uplink is congested: who can keep its frames (a guest's ring, a TCP connection) holds them back until
+ * the next round of the host loop rather than lose them.
+ */
+bool switch_congested(void);

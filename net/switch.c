@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/switch.h"
+
+#include "hv/cpu/clock.h"
+#include "net/frame.h"
+#include "net/offload.h"
+#include "net/snoop.h"
+
+#define WAYS 4
+#define SETS (SWITCH_ADDRESSES / WAYS)
+#define NS_PER_S 1000000000LL
+
+struct address {
+    uint8_t mac[MAC_LEN];
+    struct port *port; /* NULL: free */
+    uint64_t seen;     /* clock_ns */
+};
+
+static struct {
+    struct port *ports;
+    struct switch_settings settings;
+    struct switch_counters counters;
+    struct address table[SETS][WAYS];
+} sw;
+
+void switch_configure(const struct switch_settings *settings)
+{
+    sw.settings = *settings;
+}
+
+struct port *switch_ports(void)
+{
+    return sw.ports;
+}
+
+const struct switch_counters *switch_counters(void)
+{
+    return &sw.counters;
+}
+
+void switch_add(struct port *port)
+{
+    struct port **end = &sw.ports;
+
+    while (*end)
+        end = &(*end)->next;
+    port->next = NULL;
+    if (sw.settings.anti_spoof && !mac_is_zero(port->mac))
+        port->check_source = true;
+    *end = port;
+}
+
+void switch_remove(struct port *port)
+{
+    for (struct port **at = &sw.ports; *at; at = &(*at)->next)
+        if (*at == port) {
+            *at = port->next;
+            break;
+        }
+    for (unsigned i = 0; i < SWITCH_ADDRESSES; i++)
+        if (sw.table[i / WAYS][i % WAYS].port == port)
+            sw.table[i / WAYS][i % WAYS].port = NULL;
+}
+
+/* --- The address table: sets of WAYS entries, the one silent longest gives way -------------------------------------
+ */
+
+static struct address *address_set(const uint8_t *mac)
+{
+    uint64_t key = (uint64_t)be32_get(mac + 2) << 16 | be16_get(mac);
+
+    return sw.table[(key * 0x9E3779B97F4A7C15ULL) >> 32 & (SETS - 1)];
+}
+_Static_assert((SETS & (SETS - 1)) == 0, "address_set masks");
+
+static bool address_alive(const struct address *address, uint64_t now)
+{
+    return address->port && now - address->seen < SWITCH_AGE_NS;
+}
+
+/* The open port whose owner has this address. */
+static struct port *owner(const uint8_t *mac)
+{
+    for (struct port *port = sw.ports; port; port = port->next)
+        if (!port->closed && mac_equal(port->mac, mac))
+            return port;
+    return NULL;
+}
+
+static void learn(struct port *from, const uint8_t *mac, uint64_t now)
+{
+    struct address *set = address_set(mac), *best = &set[0];
+
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (set[i].port && mac_equal(set[i].mac, mac)) {
+            best = &set[i];
+            break;
+        }
+        if (address_alive(best, now) && (!address_alive(&set[i], now) || set[i].seen < best->seen))
+            best = &set[i];
+    }
+    if (best->port != from || !mac_equal(best->mac, mac)) {
+        struct port *rightful = owner(mac);
+
+        if (rightful && rightful != from)
+            return;
+        *best = (struct address){ .port = from };
+        memcpy(best->mac, mac, MAC_LEN);
+    }
+    best->seen = now;
+}
+
+struct port *switch_lookup(const uint8_t *mac)
+{
+    struct address *set = address_set(mac);
+    uint64_t now = clock_ns();
+
+    for (unsigned i = 0; i < WAYS; i++)
+        if (address_alive(&set[i], now) && !set[i].port->closed && mac_equal(set[i].mac, mac))
+            return set[i].port;
+    return owner(mac);
+}
+
+/* --- Sending -------------------------------------------------------------------------------------------------------
+ */
+
+static void port_send(void *ctx, const struct frame *frame)
+{
+    struct port *port = ctx;
+
+    if (port->deliver(port, frame)) {
+        port->counters.tx_frames++;
+        port->counters.tx_bytes += frame->len;
+    } else {
+        port->counters.tx_dropped++;
+    }
+}
+
+static bool port_takes(const struct port *port, const struct frame_offload *offload)
+{
+    if (offload->gso_type != OFFLOAD_GSO_NONE)
+        return port->offload_tso;
+    return port->offload_csum || !(offload->flags & OFFLOAD_NEEDS_CSUM);
+}
+
+static void forward(struct port *to, const struct frame *frame)
+{
+    if (to->closed)
+        return;
+    if (port_takes(to, &frame->offload)) {
+        port_send(to, frame);
+        return;
+    }
+    sw.counters.finished++;
+    if (!offload_finish(frame, port_send, to))
+        to->counters.tx_dropped++;
+}
+
+static void flood(const struct port *from, const struct frame *frame)
+{
+    for (struct port *to = sw.ports; to; to = to->next)
+        if (to != from)
+            forward(to, frame);
+}
+
+bool switch_congested(void)
+{
+    for (struct port *port = sw.ports; port; port = port->next)
+        if (port->congested && port->congested(port))
+            return true;
+    return false;
+}
+
+/* --- Judging -------------------------------------------------------------------------------------------------------
+ */
+
+/* A token bucket that holds a tenth of a second's worth, kept as the time at which it was empty. */
+static bool storm_pass(struct port *from, int64_t now)
+{
+    if (!sw.settings.storm_limit)
+        return true;
+
+    int64_t token = NS_PER_S / sw.settings.storm_limit, room = token > NS_PER_S / 10 ? token : NS_PER_S / 10;
+
+    if (from->storm_ns < now - room)
+        from->storm_ns = now - room;
+    if (from->storm_ns + token > now)
+        return false;
+    from->storm_ns += token;
+    return true;
+}
+
+/* Addresses of protocols between neighbouring bridges, which no bridge passes on (IEEE 802.1Q, table 8-1). */
+static bool is_link_local(const uint8_t *mac)
+{
+    static const uint8_t prefix[] = { 0x01, 0x80, 0xC2, 0x00, 0x00 };
+
+    return memcmp(mac, prefix, sizeof(prefix)) == 0 && mac[5] < 0x10;
+}
+
+static bool admit(struct port *from, const uint8_t *ether, uint64_t now)
+{
+    const uint8_t *source = ether + MAC_LEN;
+
+    if (mac_is_multicast(source) || mac_is_zero(source) || is_link_local(ether)) {
+        sw.counters.malformed++;
+        return false;
+    }
+    if (from->check_source && !mac_equal(source, from->mac)) {
+        sw.counters.spoof_dropped++;
+        return false;
+    }
+    if (mac_is_multicast(ether) && !storm_pass(from, (int64_t)now)) {
+        sw.counters.storm_dropped++;
+        return false;
+    }
+    return true;
+}
+
+void switch_input(struct port *from, const struct frame *frame)
+{
+    uint8_t ether[ETH_HEADER]; /* destination, source, type */
+    uint64_t now = clock_ns();
+
+    if (from->closed)
+        return;
+    from->counters.rx_frames++;
+    from->counters.rx_bytes += frame->len;
+    if (frame->len > FRAME_MAX || !frame_read(frame, 0, ether, sizeof(ether)) || !admit(from, ether, now)) {
+        from->counters.rx_dropped++;
+        return;
+    }
+    learn(from, ether + MAC_LEN, now);
+    if (!mac_is_zero(from->mac))
+        snoop(from, frame);
+
+    struct port *to = mac_is_multicast(ether) ? NULL : switch_lookup(ether);
+
+    if (!to) {
+        sw.counters.flooded++;
+        flood(from, frame);
+    } else if (to != from) {
+        sw.counters.forwarded++;
+        forward(to, frame);
+    }
+}

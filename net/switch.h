@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The learning switch behind net/port.h: settings, and what reports want to know. Host loop only.
+ *
+ * A frame goes to the port behind which its destination was last seen, or whose owner has that address; otherwise, and
+ * if it is for a group, to all ports but its own. Addresses are forgotten after SWITCH_AGE_NS of silence. An address
+ * that belongs to an open port is never learnt behind another one.
+ */
+#pragma once
+
+#include "net/port.h"
+
+#define SWITCH_AGE_NS 300000000000ULL /* IEEE 802.1Q, "Ageing Time" */
+#define SWITCH_ADDRESSES 1024
+
+struct switch_settings {
+    uint32_t storm_limit; /* broadcast and multicast frames a second that a port may send; a tenth at once; 0: any */
+    bool anti_spoof;      /* ports with a mac that join from now on get check_source */
+};
+
+struct switch_counters {
+    uint64_t forwarded, flooded; /* frames, by the decision that was made */
+    uint64_t finished;           /* frames that an offload was finished for */
+    uint64_t storm_dropped, spoof_dropped, malformed;
+};
+
+void switch_configure(const struct switch_settings *settings);
+
+/* The list of ports, by `next`. */
+struct port *switch_ports(void);
+const struct switch_counters *switch_counters(void);
+
+/* The port behind which an address is known now, or NULL. */
+struct port *switch_lookup(const uint8_t *mac);

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tcp_server.h over lwIP's altcp: a connection of TLS would look the same from here.
+ *
+ * A connection's struct lives until its pcb is gone. lwIP must be told by ERR_ABRT when a pcb is aborted inside one of
+ * its callbacks, so an abort asked for in there is carried out at the callback's end.
+ */
+#include "net/tcp_server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <lwip/altcp.h>
+#include <lwip/altcp_tcp.h>
+
+#define POLL_INTERVAL 5   /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
+#define WAITING_MAX 32768 /* bytes that an application may leave waiting; a peer that sends more is reset */
+#define DRAIN_POLLS 6     /* until a closed connection whose peer stays is reset */
+
+struct tcp_conn {
+    struct altcp_pcb *pcb;
+    const struct tcp_server_ops *ops;
+    void *ctx;            /* NULL: the application has let go of it */
+    struct pbuf *waiting; /* received, not taken */
+    bool finished;        /* the peer will send no more */
+    bool doomed;          /* to be aborted */
+    bool offering;        /* received() is running */
+    unsigned inside;      /* callbacks of lwIP that are running */
+    unsigned drained;     /* polls since the application closed it */
+};
+
+static void conn_free(struct tcp_conn *conn)
+{
+    if (conn->waiting)
+        pbuf_free(conn->waiting);
+    free(conn);
+}
+
+/* Take lwIP's hands off it, then close or abort; the struct is gone afterwards. */
+static void conn_end(struct tcp_conn *conn, bool abort)
+{
+    struct altcp_pcb *pcb = conn->pcb;
+
+    altcp_arg(pcb, NULL);
+    altcp_recv(pcb, NULL);
+    altcp_sent(pcb, NULL);
+    altcp_err(pcb, NULL);
+    altcp_poll(pcb, NULL, 0);
+    if (abort || altcp_close(pcb) != ERR_OK)
+        altcp_abort(pcb);
+    conn_free(conn);
+}
+
+/* Let the application take from what waits, until it takes no more. */
+static void offer(struct tcp_conn *conn)
+{
+    if (conn->offering)
+        return; /* our caller's caller goes on */
+    conn->offering = true;
+    while (conn->waiting && conn->ctx) {
+        struct pbuf *p = conn->waiting;
+        size_t taken = conn->ops->received(conn->ctx, p->payload, p->len);
+
+        /* Nothing taken; or closed in there, and all thrown away. */
+        if (!taken || !conn->waiting)
+            break;
+        altcp_recved(conn->pcb, (u16_t)taken);
+        conn->waiting = pbuf_free_header(p, (u16_t)taken);
+    }
+    conn->offering = false;
+}
+
+static void discard(struct tcp_conn *conn)
+{
+    if (!conn->waiting)
+        return;
+    for (struct pbuf *p = conn->waiting; p; p = p->next)
+        altcp_recved(conn->pcb, p->len);
+    pbuf_free(conn->waiting);
+    conn->waiting = NULL;
+}
+
+/* What every callback ends with: act on what was decided inside. */
+static err_t leave(struct tcp_conn *conn)
+{
+    bool over = !conn->ctx && conn->finished;
+
+    if (--conn->inside > 0)
+        return ERR_OK;
+    if (conn->doomed) {
+        conn_end(conn, true);
+        return ERR_ABRT;
+    }
+    if (over)
+        conn_end(conn, false);
+    return ERR_OK;
+}
+
+/* The peer is done, and the application has had all of it. */
+static void peer_closed(struct tcp_conn *conn)
+{
+    void *ctx = conn->ctx;
+
+    conn->ctx = NULL;
+    if (ctx)
+        conn->ops->closed(ctx);
+}
+
+static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t err)
+{
+    struct tcp_conn *conn = arg;
+
+    (void)pcb;
+    (void)err;
+    conn->inside++;
+    if (!p)
+        conn->finished = true;
+    else if (conn->waiting)
+        pbuf_cat(conn->waiting, p);
+    else
+        conn->waiting = p;
+    if (conn->ctx)
+        offer(conn);
+    else
+        discard(conn);
+    if (conn->waiting && conn->waiting->tot_len > WAITING_MAX)
+        conn->doomed = true;
+    if (conn->doomed || (conn->finished && !conn->waiting))
+        peer_closed(conn);
+    return leave(conn);
+}
+
+static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
+{
+    struct tcp_conn *conn = arg;
+
+    (void)pcb;
+    (void)len;
+    conn->inside++;
+    if (conn->ctx)
+        conn->ops->writable(conn->ctx);
+    return leave(conn);
+}
+
+/* From time to time: what could not be sent for want of memory, and peers that stay after our close. */
+static err_t on_poll(void *arg, struct altcp_pcb *pcb)
+{
+    struct tcp_conn *conn = arg;
+
+    (void)pcb;
+    conn->inside++;
+    if (conn->ctx)
+        conn->ops->writable(conn->ctx);
+    else if (++conn->drained >= DRAIN_POLLS)
+        conn->doomed = true;
+    return leave(conn);
+}
+
+/* The pcb is no more. */
+static void on_error(void *arg, err_t err)
+{
+    struct tcp_conn *conn = arg;
+
+    (void)err;
+    peer_closed(conn);
+    conn_free(conn);
+}
+
+static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
+{
+    struct tcp_conn *conn = err == ERR_OK && pcb ? calloc(1, sizeof(*conn)) : NULL;
+
+    if (conn) {
+        conn->pcb = pcb;
+        conn->ops = arg;
+        conn->ctx = conn->ops->opened(conn);
+    }
+    if (!conn || !conn->ctx) {
+        free(conn);
+        return ERR_MEM; /* lwIP resets it */
+    }
+    altcp_arg(pcb, conn);
+    altcp_recv(pcb, on_received);
+    altcp_sent(pcb, on_sent);
+    altcp_err(pcb, on_error);
+    altcp_poll(pcb, on_poll, POLL_INTERVAL);
+    altcp_nagle_disable(pcb);
+    return ERR_OK;
+}
+
+int tcp_server_start(uint16_t port, const struct tcp_server_ops *ops)
+{
+    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
+
+    if (!pcb)
+        return -ENOMEM;
+    if (altcp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK) {
+        altcp_close(pcb);
+        return -EADDRINUSE;
+    }
+    listener = altcp_listen(pcb);
+    if (!listener) {
+        altcp_close(pcb);
+        return -ENOMEM;
+    }
+    altcp_arg(listener, (void *)ops);
+    altcp_accept(listener, on_accept);
+    return 0;
+}
+
+size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)
+{
+    size_t room = altcp_sndbuf(conn->pcb);
+
+    if (len > room)
+        len = room;
+    if (len > UINT16_MAX)
+        len = UINT16_MAX; /* what altcp_write counts in */
+    if (len == 0 || altcp_write(conn->pcb, data, (u16_t)len, TCP_WRITE_FLAG_COPY) != ERR_OK)
+        return 0;
+    altcp_output(conn->pcb);
+    return len;
+}
+
+void tcp_conn_receive(struct tcp_conn *conn)
+{
+    conn->inside++;
+    offer(conn);
+    if (conn->finished && conn->ctx && !conn->waiting)
+        peer_closed(conn);
+    leave(conn);
+}
+
+void tcp_conn_close(struct tcp_conn *conn)
+{
+    conn->ctx = NULL;
+    discard(conn);
+    altcp_shutdown(conn->pcb, 0, 1);
+    if (conn->finished && !conn->inside)
+        conn_end(conn, false);
+}
+
+void tcp_conn_abort(struct tcp_conn *conn)
+{
+    conn->ctx = NULL;
+    conn->doomed = true;
+    if (!conn->inside)
+        conn_end(conn, true);
+}

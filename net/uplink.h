@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The network card of the host: one of two drivers behind a port of the switch.
+ *
+ * Interrupt-driven until the first frame, then polled until nothing is left: the handler only silences the card and
+ * wakes the host loop; a poll that finds the ring empty lets the card speak again.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+#include "net/port.h"
+
+struct pci_function;
+
+#define UPLINK_BUDGET 64 /* frames a poll, so that lwIP and guests get their turns */
+
+struct uplink {
+    struct port port;
+    const char *driver;
+    u8 mac[MAC_LEN]; /* the card's own */
+    /* Bring up to UPLINK_BUDGET frames to the switch. False: the ring is empty, and interrupts are on. Host loop. */
+    bool (*poll)(struct uplink *uplink);
+    /* From the interrupt handler: silence the card. Returns false if it wasn't the one. No locks. */
+    bool (*silence)(struct uplink *uplink);
+    bool poll_wanted; /* set by the handler, atomic */
+    u64 interrupts, polls;
+    u64 copied_bytes; /* that this driver moved by hand: all that it sends */
+};
+
+/* A driver: take the card, or return NULL with a reason in the log. */
+struct uplink *e1000_probe(const struct pci_function *f);
+struct uplink *virtio_uplink_probe(const struct pci_function *f);
+
+/* Find a card of the wanted kind (enum config_uplink), start it and join the switch. NULL: none. Boot, once. */
+struct uplink *uplink_start(u32 wanted);
+
+/* Host work's part: true if it wants another turn at once. */
+bool uplink_poll(void);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: hv/control/api.c hv/control/http_server.c hv/control/http_parse.c hv/control/metrics.c */
+/* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/json.c */
+/* sources: hv/control/buffer.c hv/control/net_commands.c tests/unit/stubs.c tests/unit/fake_vms.c */
+/*
+ * The HTTP API as a program of this machine: api_host TOKEN (or "open"). It serves two guests that do not exist on a
+ * free port of 127.0.0.1, which it prints, with net/tcp_server.h over sockets. Ends when its standard input does.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "boot/config.h"
+#include "hv/control/api.h"
+#include "hv/control/http_server.h"
+#include "net/tcp_server.h"
+#include "tests/unit/fake_vms.h"
+
+#define CONNS 64
+
+struct tcp_conn {
+    int fd; /* -1: free */
+    void *ctx;
+    char waiting[65536];
+    size_t len;
+    bool offering;
+    bool closing; /* our side is shut: wait for the peer's end */
+};
+
+static struct tcp_conn conns[CONNS];
+static const struct tcp_server_ops *ops;
+static int listener;
+
+int tcp_server_start(uint16_t port, const struct tcp_server_ops *given)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(address);
+
+    (void)port;
+    ops = given;
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&address, len) || listen(listener, 64) ||
+        getsockname(listener, (struct sockaddr *)&address, &len))
+        return -errno;
+    printf("%u\n", ntohs(address.sin_port));
+    fflush(stdout);
+    return 0;
+}
+
+size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)
+{
+    ssize_t sent = send(conn->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    return sent > 0 ? (size_t)sent : 0;
+}
+
+void tcp_conn_receive(struct tcp_conn *conn)
+{
+    if (conn->offering)
+        return;
+    conn->offering = true;
+    while (conn->ctx && conn->len) {
+        char *copy = malloc(conn->len); /* of its exact size, for the sanitizer */
+        size_t taken, len = conn->len;
+
+        memcpy(copy, conn->waiting, len);
+        taken = ops->received(conn->ctx, copy, len);
+        free(copy);
+        if (!taken || !conn->ctx)
+            break;
+        conn->len -= taken;
+        memmove(conn->waiting, conn->waiting + taken, conn->len);
+    }
+    conn->offering = false;
+}
+
+void tcp_conn_close(struct tcp_conn *conn)
+{
+    conn->ctx = NULL;
+    conn->closing = true;
+    shutdown(conn->fd, SHUT_WR);
+}
+
+void tcp_conn_abort(struct tcp_conn *conn)
+{
+    struct linger now = { 1, 0 };
+
+    setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    close(conn->fd);
+    conn->ctx = NULL;
+    conn->fd = -1;
+}
+
+static void conn_accept(void)
+{
+    int fd = accept(listener, NULL, NULL), small = 4096;
+
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)); /* so that sending in pieces is tested */
+    for (unsigned i = 0; i < CONNS; i++)
+        if (conns[i].fd < 0) {
+            conns[i] = (struct tcp_conn){ .fd = fd };
+            conns[i].ctx = ops->opened(&conns[i]);
+            if (!conns[i].ctx)
+                tcp_conn_abort(&conns[i]);
+            return;
+        }
+    close(fd);
+}
+
+static void conn_readable(struct tcp_conn *conn)
+{
+    ssize_t got;
+
+    if (conn->closing)
+        conn->len = 0;
+    if (conn->len == sizeof(conn->waiting))
+        return;
+    got = recv(conn->fd, conn->waiting + conn->len, sizeof(conn->waiting) - conn->len, MSG_DONTWAIT);
+    if (got > 0) {
+        conn->len += (size_t)got;
+        tcp_conn_receive(conn);
+        return;
+    }
+    if (got < 0 && errno == EAGAIN)
+        return;
+    if (conn->ctx)
+        ops->closed(conn->ctx);
+    close(conn->fd);
+    conn->fd = -1;
+    conn->ctx = NULL;
+}
+
+static void serve(void)
+{
+    struct pollfd fds[CONNS + 2] = { { .fd = 0, .events = POLLIN }, { .fd = listener, .events = POLLIN } };
+
+    for (unsigned i = 0; i < CONNS; i++)
+        fds[i + 2] = (struct pollfd){ .fd = conns[i].fd, .events = POLLIN };
+    poll(fds, CONNS + 2, 20);
+    if (fds[0].revents)
+        exit(0);
+    if (fds[1].revents)
+        conn_accept();
+    for (unsigned i = 0; i < CONNS; i++) {
+        if (conns[i].fd >= 0 && conns[i].fd == fds[i + 2].fd && fds[i + 2].revents)
+            conn_readable(&conns[i]);
+        if (conns[i].fd >= 0 && conns[i].ctx)
+            ops->writable(conns[i].ctx);
+    }
+    http_server_poll();
+}
+
+int main(int argc, char **argv)
+{
+    struct config_api config = { .port = 80 };
+
+    if (argc != 2)
+        return 2;
+    if (!strcmp(argv[1], "open"))
+        config.access = CONFIG_ACCESS_OPEN;
+    else
+        snprintf(config.token, sizeof(config.token), "%s", argv[1]);
+    for (unsigned i = 0; i < CONNS; i++)
+        conns[i].fd = -1;
+    fake_vms_init();
+    fake_console_send(fake_vm(0), "web: ready\n", 11);
+    api_init(&config);
+    for (;;)
+        serve();
+}

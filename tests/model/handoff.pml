@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The handoff of docs/migration-stream.md, state for state as migrate/handoff.c has it: one source, one destination, and
+ * channels that lose messages, while either machine may crash and restart. One attempt at epoch E; retries of COMMIT
+ * and QUERY come by new connections, so a channel is emptied when the link breaks.
+ *
+ * `make model` has spin check: never two running copies; none only with a source in doubt, or because the machine that
+ * held it crashed; no deadlock; and, losses and crashes being finite, every run ends.
+ */
+
+mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
+mtype = { OWNER, PREPARING, IN_DOUBT, GONE, DEAD };             /* source */
+mtype = { LOADING, AT_PREPARED, AT_RUNNING, AT_ABORTED, LOST }; /* destination */
+
+#define LOSSES 3 /* broken links, at most */
+
+chan to_dest = [2] of { mtype };
+chan to_source = [2] of { mtype };
+
+mtype source = OWNER;
+mtype dest = LOADING;
+bool source_runs = true;
+bool dest_runs = false;
+bool source_has_copy = true;
+bool dest_ran = false; /* under E, ever */
+bool tried = false;    /* PREPARE was said: one attempt */
+bool wish = false;     /* the operator would rather have it back */
+bool source_crashed = false;
+bool dest_crashed = false;
+bool forced = false;
+byte losses = LOSSES;
+byte crashes = 1;
+
+#define TWO (source_runs && dest_runs)
+#define NONE (!source_runs && !dest_runs)
+/* Stopped for the switch-over (PREPARING) the source resumes by itself; in doubt it has the memory. */
+#define EXCUSED (source == PREPARING || source == IN_DOUBT || source_crashed || dest_crashed)
+
+/* A message is lost if its channel is full: the other side asks again. */
+inline say(channel, message)
+{
+    if
+    :: nfull(channel) -> channel!message
+    :: full(channel) -> skip
+    fi
+}
+
+inline resume()
+{
+    source_runs = true
+}
+
+/* A connection breaks: what was on its way is gone, and both sides notice. */
+inline break_link()
+{
+    do
+    :: nempty(to_dest) -> to_dest?_
+    :: nempty(to_source) -> to_source?_
+    :: empty(to_dest) && empty(to_source) -> break
+    od;
+    if
+    :: source == PREPARING -> source = OWNER; resume()
+    :: else -> skip
+    fi;
+    if
+    :: dest == LOADING && tried -> dest = AT_ABORTED
+    :: else -> skip
+    fi
+}
+
+active proctype Source()
+{
+    mtype m;
+
+end:
+    do
+    /* The guest stops; all is sent. */
+    :: atomic { source == OWNER && !tried -> tried = true; source_runs = false; source = PREPARING;
+                say(to_dest, PREPARE) }
+    :: atomic { source == PREPARING -> source = OWNER; resume(); say(to_dest, ABORT) } /* cancel */
+    /* A new connection, when nothing is under way by the old one: ask again. */
+    :: atomic { source == IN_DOUBT && empty(to_dest) && empty(to_source) ->
+                if
+                :: wish -> say(to_dest, QUERY_ABORT)
+                :: !wish -> say(to_dest, COMMIT)
+                fi }
+    :: atomic { to_source?m ->
+                if
+                :: source == PREPARING && m == PREPARED -> source = IN_DOUBT; say(to_dest, COMMIT)
+                :: source == PREPARING && m == ABORTED -> source = OWNER; resume()
+                :: source == IN_DOUBT && m == RUNNING -> source = GONE; source_has_copy = false
+                :: source == IN_DOUBT && m == ABORTED -> source = OWNER; resume()
+                :: source == IN_DOUBT && m == PREPARED ->
+                   if
+                   :: wish -> say(to_dest, QUERY_ABORT)
+                   :: !wish -> say(to_dest, COMMIT)
+                   fi
+                :: else -> skip /* UNKNOWN: stays in doubt */
+                fi }
+    :: source == GONE || source == DEAD -> break
+    od
+}
+
+active proctype Dest()
+{
+    mtype m;
+
+end:
+    do
+    :: atomic { to_dest?m ->
+                if
+                :: dest == LOST -> say(to_source, UNKNOWN)
+                :: dest == LOADING && m == PREPARE -> dest = AT_PREPARED; say(to_source, PREPARED)
+                :: dest == LOADING && m == PREPARE -> dest = AT_ABORTED; say(to_source, ABORTED) /* refused */
+                :: dest == LOADING && m != PREPARE -> dest = AT_ABORTED; say(to_source, ABORTED)
+                :: dest == AT_PREPARED && m == COMMIT -> dest = AT_RUNNING; dest_runs = true; dest_ran = true;
+                   say(to_source, RUNNING)
+                :: dest == AT_PREPARED && (m == ABORT || m == QUERY_ABORT) -> dest = AT_ABORTED;
+                   say(to_source, ABORTED)
+                :: dest == AT_PREPARED && (m == QUERY || m == PREPARE) -> say(to_source, PREPARED)
+                :: dest == AT_RUNNING -> say(to_source, RUNNING)
+                :: dest == AT_ABORTED -> say(to_source, ABORTED)
+                fi }
+    /* Its own time-out, at any moment. */
+    :: atomic { dest == AT_PREPARED -> dest = AT_ABORTED; say(to_source, ABORTED) }
+    od
+}
+
+/* A wish; and force, when he knows that the other machine has lost its copy. */
+active proctype Operator()
+{
+end:
+    do
+    :: atomic { source == IN_DOUBT && !wish -> wish = true; say(to_dest, QUERY_ABORT) }
+    :: atomic { source == IN_DOUBT && dest == LOST -> forced = true;
+                if
+                :: source = OWNER; resume()
+                :: source = GONE; source_has_copy = false
+                fi }
+    :: source == GONE || source == DEAD -> break
+    od
+}
+
+/* Links break and machines crash, a bounded number of times. */
+active proctype Accidents()
+{
+end:
+    do
+    :: atomic { losses > 0 -> losses--; break_link() }
+    :: atomic { crashes > 0 -> crashes--; source_crashed = true; source = DEAD; source_runs = false;
+                source_has_copy = false; break_link() }
+    :: atomic { crashes > 0 && dest != LOST -> crashes--; dest_crashed = true; dest = LOST; dest_runs = false;
+                break_link() }
+    :: break
+    od
+}
+
+ltl never_two { [] !TWO }
+ltl never_none { [] (NONE -> EXCUSED) }
+/* Doubt keeps the memory: whoever is in doubt can still resume. */
+ltl doubt_keeps { [] (source == IN_DOUBT -> source_has_copy) }
+/* A guest that ran there is never resumed here, but by force. */
+ltl no_rollback { [] ((source_runs && dest_ran) -> forced) }
+/* Every attempt ends: with an owner again, given up here, or dead. */
+ltl ends { [] (tried -> <> (source == OWNER || source == GONE || source == DEAD)) }

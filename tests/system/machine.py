@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boot Godwit with a configuration in an emulator and read what it said."""
+
+import re
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ROOT / "tools/run"
+
+# Seconds of real time for one boot: a generous multiple of what it takes, to end a hang and nothing else.
+TIMEOUT = {"qemu": 120, "bochs": 420}
+
+
+@dataclass
+class Outcome:
+    status: int
+    log: str     # the hypervisor's console
+    errors: str  # the runner's own messages
+
+    def guest_lines(self, name):
+        """What the guest `name` printed, without the log's stamp."""
+        return re.findall(rf" {re.escape(name)}: \| (.*)", self.log)
+
+    def end_of(self, name):
+        """(status, reason) with which the VM ended."""
+        found = re.search(rf" vm: {re.escape(name)}: (passed|failed|crashed): ([^;\n]*)", self.log)
+        return found.groups() if found else (None, self.log[-3000:])
+
+    def number(self, pattern):
+        """The first group of pattern as a number; the log is shown if it isn't there."""
+        found = re.search(pattern, self.log)
+        assert found, f"no {pattern!r} in:\n{self.log[-4000:]}"
+        return int(found.group(1))
+
+
+def vm(name, kernel, **keys):
+    """One [vm] section."""
+    lines = [f"[vm {name}]", f"kernel = {kernel}"]
+    lines += [f'{key} = "{value}"' if key == "cmdline" else f"{key} = {value}" for key, value in keys.items()]
+    return "\n".join(lines) + "\n\n"
+
+
+def run_name(directory):
+    """Of the run directory; pytest's parallel workers each number their directories, so the worker is in it."""
+    return f"test-{directory.parent.name}-{directory.name}"
+
+
+def boot(directory: Path, config: str, emu: str, cpus: int = 1, mem: int = 512, stop_when=(), extra=()):
+    """Boot `config` and wait for the end, or until each VM named in stop_when has ended.
+
+    The log stays in build/run/NAME. `extra` are further arguments of QEMU.
+    """
+    path = directory / "godwit.cfg"
+    path.write_text(config)
+    name = f"{run_name(directory)}-{emu}-{cpus}"
+    command = [RUN, "--emu", emu, "--cpus", str(cpus), "--mem", str(mem), "--timeout", str(TIMEOUT[emu]),
+               "--name", name, path, *(["--", *extra] if extra else [])]
+    run = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                           errors="replace", stdin=subprocess.DEVNULL)
+    waiting = set(stop_when)
+    for line in run.stdout:
+        ended = re.search(r" vm: (\S+): (passed|failed|crashed): ", line)
+        if ended and ended.group(1) in waiting:
+            waiting.discard(ended.group(1))
+            if not waiting:
+                run.send_signal(signal.SIGINT)
+    errors = run.stderr.read()
+    status = run.wait()
+    log = ROOT / "build/run" / name / "serial.log"
+    return Outcome(status, log.read_text(errors="replace") if log.exists() else "", errors)

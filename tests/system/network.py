@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A network of its own for a test: a namespace with a bridge, taps for emulators, and sockets for the test.
+
+Nothing of the machine's own network is touched. As root the namespace is a plain one; anybody else gets one inside a
+user namespace, where the kernel allows that. What is missing is said by Unavailable, for pytest.skip.
+
+    with Network() as net:
+        machine = net.boot(directory, config, "qemu", model="virtio")
+        machine.wait("net: up")
+        sock = net.socket()
+        sock.connect(("10.9.0.2", 9))
+
+The bridge is the test's own place: it has 10.9.0.1/24 and fd09::1/64.
+"""
+
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from machine import ROOT, RUN, TIMEOUT, run_name
+
+CLIENT4, CLIENT6 = "10.9.0.1", "fd09::1"
+
+
+class Unavailable(Exception):
+    """This machine cannot make the network; the message says what is missing."""
+
+
+class Machine:
+    """A running emulator on a tap of the network."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT,
+                                        stdin=subprocess.DEVNULL)
+        self.log = ""
+
+    def wait(self, pattern, timeout):
+        """Read the console until it says `pattern`; returns the match. Looks at what has not been matched before."""
+        deadline = time.monotonic() + timeout
+        while not (found := re.search(pattern, self.log[self.seen:self.log.rfind("\n") + 1])):  # whole lines only
+            if not select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise AssertionError(f"no {pattern!r} within {timeout} s in:\n{self.log[-4000:]}")
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                raise AssertionError(f"the machine ended without {pattern!r}:\n{self.log[-4000:]}")
+            self.log += data.decode("latin-1")
+        self.seen += found.end()
+        return found
+
+    seen = 0
+
+    def cpu_seconds(self):
+        """CPU time of the emulator, the runner's only child."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        fields = Path(f"/proc/{children[0]}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.communicate(timeout=30)
+
+
+class Network:
+    def __enter__(self):
+        unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
+        self.control, theirs = socket.socketpair()
+        self.machines, self.taps = [], 0
+        # It ends, and the namespace with it, when our end of the socket is closed, however we end.
+        self.keeper = subprocess.Popen([*unshare, sys.executable, __file__, str(theirs.fileno())],
+                                       pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        theirs.close()
+        if not self.control.recv(1):
+            raise Unavailable("no network namespace: " + self.keeper.communicate()[1].decode().strip())
+        self.enter = ["nsenter", "--target", str(self.keeper.pid), "--net"]
+        if os.geteuid() != 0:
+            self.enter += ["--user", "--preserve-credentials"]
+        try:
+            self.ip("link set lo up", "link add br0 type bridge forward_delay 0", "link set br0 up",
+                    f"address add {CLIENT4}/24 dev br0", f"address add {CLIENT6}/64 dev br0 nodad")
+            self.tap()
+        except Unavailable:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for machine in self.machines:
+            machine.stop()
+        self.control.close()
+        self.keeper.communicate(timeout=10)
+
+    def run(self, *command, **options):
+        """A command in the namespace; its output and status."""
+        return subprocess.run([*self.enter, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, stdin=subprocess.DEVNULL, **options)
+
+    def ip(self, *commands):
+        for command in commands:
+            done = self.run("ip", *command.split())
+            if done.returncode:
+                raise Unavailable(f"ip {command}: {done.stdout.strip()}")
+
+    def tap(self):
+        """A tap on the bridge; returns its name."""
+        name = f"tap{self.taps}"
+        self.taps += 1
+        self.ip(f"tuntap add {name} mode tap", f"link set {name} master br0", f"link set {name} up")
+        return name
+
+    def boot(self, directory, config, emu, model="e1000", mac="52:54:00:12:34:56", tap="tap0", cpus=1, mem=256):
+        path = directory / "godwit.cfg"
+        path.write_text(config)
+        command = [*self.enter, RUN, "--emu", emu, "--cpus", cpus, "--mem", mem, "--timeout", TIMEOUT[emu], "--net",
+                   f"{tap}:{mac}:{model}", "--name", f"{run_name(directory)}-{emu}-{model}-{tap}", path]
+        self.machines.append(Machine([str(word) for word in command]))
+        return self.machines[-1]
+
+    def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, protocol=0):
+        """A socket that lives in the namespace and belongs to the test."""
+        self.control.send(f"{int(family)} {int(kind)} {protocol}".encode())
+        answer, descriptors, _, _ = socket.recv_fds(self.control, 100, 1)
+        if not descriptors:
+            raise OSError(answer.decode())
+        return socket.socket(fileno=descriptors[0])
+
+    def connect(self, address, port):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        sock = self.socket(family)
+        sock.settimeout(60)
+        sock.connect((address, port))
+        return sock
+
+
+def keep(control):
+    """In the namespace: make sockets for whoever asks."""
+    control.send(b"!")
+    while request := control.recv(100):
+        try:
+            with socket.socket(*map(int, request.split())) as sock:
+                socket.send_fds(control, [b"ok"], [sock.fileno()])
+        except OSError as error:
+            control.send(str(error).encode())
+
+
+if __name__ == "__main__":
+    keep(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The HTTP API and the godwit tool: every call, every error, and clients that mean no good.
+
+Each test runs twice: against the API's code as a program of this machine, under the sanitizers and with two guests that
+do not exist; and against the hypervisor in QEMU, over a network, with two guests that do.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from machine import ROOT, TIMEOUT, vm
+from network import Network, Unavailable
+
+TOKEN = "correct-horse-battery"
+ADDRESS = "10.9.0.2"
+GODWIT = ROOT / "build/tools/godwit"
+CONFIG = f"""[net]
+address = {ADDRESS}/24
+[api]
+token = {TOKEN}
+""" + vm("web", "echo.elf", memory="16M") + vm("db", "echo.elf", memory="16M")
+
+
+class Target:
+    """An API with the guests web, which runs, and db, which is paused."""
+
+    def __init__(self, connect, host, enter=()):
+        self.connect, self.host, self.enter = connect, host, list(enter)
+
+    def godwit(self, *arguments, token=TOKEN, typed=None):
+        environment = dict(os.environ, GODWIT_HOST=self.host)
+        environment.pop("GODWIT_TOKEN", None)
+        if token:
+            environment["GODWIT_TOKEN"] = token
+        return subprocess.run([*self.enter, GODWIT, *arguments], input=typed, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, env=environment, timeout=60)
+
+    def raw(self, data, patience=60):
+        """Send bytes, close our side, read all that comes."""
+        with self.connect() as sock:
+            sock.settimeout(patience)
+            sock.sendall(data)
+            return read_all(sock)
+
+    def ask(self, method, path, body=b"", token=TOKEN, fields=""):
+        """(status, header, body) of one request."""
+        authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+        length = f"Content-Length: {len(body)}\r\n" if body or method == "POST" else ""
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{authorization}{length}{fields}\r\n"
+        return split(self.raw(head.encode() + body))
+
+    def json(self, path):
+        status, _, body = self.ask("GET", path)
+        assert status == 200, body
+        return json.loads(body)
+
+    def error(self, method, path, **more):
+        status, _, body = self.ask(method, path, **more)
+        return status, json.loads(body)["error"]
+
+
+def read_all(sock):
+    data = b""
+    while chunk := sock.recv(65536):
+        data += chunk
+    return data
+
+
+def split(answer):
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 "), answer[:200]
+    header = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    return int(head.split()[1]), header, body
+
+
+def host_target():
+    program = subprocess.Popen([ROOT / "build/host/api_host", TOKEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    port = int(program.stdout.readline())
+    yield Target(lambda: socket.create_connection(("127.0.0.1", port)), f"127.0.0.1:{port}")
+    _, errors = program.communicate("")
+    assert program.returncode == 0 and "Sanitizer" not in errors, errors
+
+
+def qemu_target(directory):
+    try:
+        with Network() as net:
+            machine = net.boot(directory, CONFIG, "qemu", cpus=2)
+            machine.wait(r"api: port 80, by token", TIMEOUT["qemu"])
+            machine.wait(r"db: \| echo: tick", TIMEOUT["qemu"])
+            # The guests print without end: nobody must wait for us to read.
+            threading.Thread(target=lambda: [None for _ in machine.process.stdout], daemon=True).start()
+            target = Target(lambda: net.connect(ADDRESS, 80), ADDRESS, net.enter)
+            assert target.ask("POST", "/v1/vms/db/pause")[0] == 200
+            yield target
+            assert target.json("/v1/version")["name"] == "Godwit"  # nothing that was done to it has hurt it
+    except Unavailable as missing:
+        pytest.skip(f"no test network: {missing}")
+
+
+@pytest.fixture(scope="module", params=["host", "qemu"])
+def target(request, tmp_path_factory):
+    yield from host_target() if request.param == "host" else qemu_target(tmp_path_factory.mktemp("api"))
+
+
+def status_of(target, name):
+    return target.json(f"/v1/vms/{name}")["status"]
+
+
+def test_reads(target):
+    rows = target.json("/v1/vms")["vms"]
+    assert [(row["name"], row["status"]) for row in rows] == [("web", "running"), ("db", "paused")]
+    assert target.json("/v1/vms/web")["exits_by_reason"]["cpuid"] > 0
+    assert target.json("/v1/version")["version"]
+    assert target.json("/v1/memory")["free_kib"] > 0
+    assert target.json("/v1/stats")["exits"]
+    assert target.json("/v1/net")["address"] == ADDRESS
+    assert "pause VM" in [row["command"] for row in target.json("/v1/help")["commands"]]
+    assert len(target.json("/v1/log?count=2")["lines"]) == 2
+
+
+def test_head_has_no_body(target):
+    status, header, body = target.ask("HEAD", "/v1/version")
+    assert (status, body) == (200, b"") and int(header["Content-Length"]) > 0
+
+
+def test_pause_and_resume(target):
+    assert json.loads(target.ask("POST", "/v1/vms/web/pause")[2]) == {"name": "web", "status": "paused"}
+    assert status_of(target, "web") == "paused"
+    assert target.error("POST", "/v1/vms/web/pause") == (409, "web: cannot pause, it is paused")
+    before = target.json("/v1/vms/web")["exits"]
+    time.sleep(0.3)
+    assert target.json("/v1/vms/web")["exits"] == before
+    assert target.error("POST", "/v1/vms/web/reset")[0] == 409
+    assert target.ask("POST", "/v1/vms/web/resume")[0] == 200
+    assert target.error("POST", "/v1/vms/web/resume") == (409, "web: cannot resume, it is running")
+
+
+def test_reset_is_accepted(target):
+    resets = target.json("/v1/vms/web")["resets"]
+    assert target.ask("POST", "/v1/vms/web/reset")[0] == 202
+    deadline = time.monotonic() + 30
+    while target.json("/v1/vms/web")["resets"] == resets:
+        assert time.monotonic() < deadline
+    assert status_of(target, "web") == "running"
+
+
+def test_console(target):
+    """What is typed reaches the guest, and its answer comes to whoever waits for it."""
+    _, header, body = target.ask("GET", "/v1/vms/web/console")
+    assert int(header["Console-Next"]) == int(header["Console-Offset"]) + len(body)
+    end, seen = int(header["Console-Next"]), b""
+    assert json.loads(target.ask("POST", "/v1/vms/web/console", b"x")[2]) == {"written": 1}
+    while b"X" not in seen.upper():
+        status, header, body = target.ask("GET", f"/v1/vms/web/console?offset={end}&wait=30")
+        assert status == 200 and body
+        end, seen = int(header["Console-Next"]), seen + body
+
+
+def test_waiting_ends_without_news(target):
+    _, header, _ = target.ask("GET", "/v1/vms/db/console?offset=99999999")
+    started = time.monotonic()
+    status, _, body = target.ask("GET", f"/v1/vms/db/console?offset={header['Console-Next']}&wait=1")
+    assert (status, body) == (200, b"")
+    assert time.monotonic() - started >= 0.9
+
+
+@pytest.mark.parametrize("method, path, status, words", [
+    ("GET", "/", 404, "no such path"),
+    ("GET", "/v1", 404, "no such path"),
+    ("GET", "/v2/vms", 404, "no such path"),
+    ("GET", "/v1/nonsense", 404, "no such path"),
+    ("GET", "/v1/pause", 404, "no such path"),
+    ("POST", "/v1/vms/web/version", 404, "no such path"),
+    ("GET", "/v1/vms/nobody", 404, "web, db"),
+    ("GET", "/v1/vms/nobody/console", 404, "nobody"),
+    ("POST", "/v1/vms/nobody/pause", 404, "nobody"),
+    ("GET", "/v1/vms/web/pause", 405, "POST"),
+    ("POST", "/v1/vms", 405, "GET"),
+    ("DELETE", "/v1/vms/web", 405, "GET"),
+    ("POST", "/metrics", 405, "GET"),
+    ("GET", "/v1/log?count=0", 400, "from 1 to 256"),
+    ("GET", "/v1/log?count=2&level=loud", 400, "expected err, warn"),
+    ("GET", "/v1/log?cuont=2", 400, "unknown"),
+    ("GET", "/v1/vms/web/console?offset=x", 400, "expected a number"),
+    ("GET", "/v1/%zz", 400, "percent"),
+    ("GET", "/" + "a" * 600, 414, "too long"),
+])
+def test_errors(target, method, path, status, words):
+    got, text = target.error(method, path)
+    assert (got, words in text) == (status, True), (got, text)
+
+
+def test_token(target):
+    for token in (None, "", "wrong", TOKEN[:-1], TOKEN + "x"):
+        for path in ("/v1/vms", "/metrics", "/nonsense"):
+            status, header, _ = target.ask("GET", path, token=token)
+            assert (status, header["WWW-Authenticate"]) == (401, "Bearer")
+    assert target.ask("POST", "/v1/vms/web/pause", token="wrong")[0] == 401
+    assert status_of(target, "web") == "running"
+
+
+@pytest.mark.parametrize("request_bytes, status", [
+    (b"nonsense\r\n\r\n", 400),
+    (b"GET /v1/vms\r\n\r\n", 400),
+    (b"GET /v1/vms HTTP/2.0\r\n\r\n", 505),
+    (b"GET /v1/vms HTTP/1.1\r\n\r\n", 400),  # no Host
+    (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    (b"GET /v1/vms HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+    (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400),
+    (b"GET /v1/\x00 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),  # a TLS client
+    (b"POST /v1/vms/web/pause HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+    (b"POST /v1/vms/web/pause HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
+    (b"POST /v1/vms/web/pause HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+    (b"POST /v1/vms/web/pause HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 413),
+    (b"POST /v1/vms/web/console HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200000, 413),
+    (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 8000 + b"\r\n\r\n", 431),
+    (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 100 + b"\r\n", 431),
+    (b"x" * 5000, 414),
+])
+def test_malformed(target, request_bytes, status):
+    """Each is refused with its status, which the client can read whatever it has sent, and the connection ends."""
+    got, header, _ = split(target.raw(request_bytes))
+    assert (got, header["Connection"]) == (status, "close")
+
+
+def test_keep_alive_and_pipelining(target):
+    """Fifty requests in one breath are answered in order, and the connection is still good."""
+    request = "GET /v1/vms/{} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + TOKEN + "\r\n\r\n"
+    names = ["web", "db"] * 25
+    with target.connect() as sock:
+        sock.settimeout(60)
+        sock.sendall("".join(request.format(name) for name in names).encode())
+        data = b""
+        while data.count(b'"exits_by_reason":{') < len(names):
+            chunk = sock.recv(65536)
+            assert chunk
+            data += chunk
+        sock.sendall(request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").format("web").encode())
+        data += read_all(sock)
+    assert re.findall(rb'\{"name":"(\w+)"', data) == [name.encode() for name in names + ["web"]]
+
+
+def test_request_in_small_pieces(target):
+    request = (f"POST /v1/vms/web/console HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n"
+               "Content-Length: 2\r\n\r\nhi").encode()
+    with target.connect() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in request:
+            sock.sendall(bytes([byte]))
+        assert split(read_all(sock))[0] == 200
+
+
+def test_slow_client_is_timed_out(target):
+    """A request that does not arrive within ten seconds; meanwhile others are served."""
+    with target.connect() as sock:
+        sock.settimeout(60)
+        sock.sendall(b"GET /v1/vms HTTP/1.1\r\nHost:")
+        assert target.ask("GET", "/v1/vms")[0] == 200
+        started = time.monotonic()
+        assert split(read_all(sock))[0] == 408
+        assert 5 < time.monotonic() - started < 30
+
+
+def test_connection_limit(target):
+    """The seventeenth connection is told so; when the others have gone, there is room again."""
+    idle = [target.connect() for _ in range(16)]
+    try:
+        assert split(target.raw(b""))[0] == 503
+    finally:
+        for sock in idle:
+            sock.close()
+    deadline = time.monotonic() + 30
+    while target.ask("GET", "/v1/version")[0] == 503:
+        assert time.monotonic() < deadline
+
+
+def test_waiter_limit(target):
+    request = ("GET /v1/vms/db/console?offset=99999999&wait=30 HTTP/1.1\r\nHost: x\r\n"
+               f"Authorization: Bearer {TOKEN}\r\n\r\n").encode()
+    waiting = [target.connect() for _ in range(8)]
+    try:
+        for sock in waiting:
+            sock.sendall(request)
+        deadline = time.monotonic() + 20
+        while target.ask("GET", "/v1/vms/db/console?offset=99999999&wait=1")[0] != 429:
+            assert time.monotonic() < deadline
+        assert target.ask("GET", "/v1/version")[0] == 200
+    finally:
+        for sock in waiting:
+            sock.close()
+
+
+def test_client_that_goes_away(target):
+    for data in (b"", b"GET", b"POST /v1/vms/web/console HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc"):
+        for _ in range(20):
+            with target.connect() as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset, not FIN
+                sock.sendall(data)
+    deadline = time.monotonic() + 30
+    while target.ask("GET", "/v1/version")[0] == 503:
+        assert time.monotonic() < deadline
+
+
+def test_metrics(target):
+    status, header, body = target.ask("GET", "/metrics")
+    assert status == 200 and header["Content-Type"].startswith("text/plain")
+    assert re.search(rb'^godwit_vm_exits_total\{vm="web",reason="cpuid"\} [1-9]', body, re.M)
+    assert b'godwit_vm_status{vm="db",status="paused"} 1' in body
+    assert re.search(rb'^godwit_port_receive_frames_total\{port="[^"]+"\} \d+$', body, re.M)
+
+
+def test_metrics_please_promtool(target):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool of the package prometheus is not installed")
+    done = subprocess.run(["promtool", "check", "metrics"], input=target.ask("GET", "/metrics")[2],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0 and not done.stdout, done.stdout.decode()
+
+
+def test_godwit(target):
+    assert re.search(r"^web +running", target.godwit("vms").stdout, re.M)
+    assert json.loads(target.godwit("--json", "vm", "db").stdout)["status"] == "paused"
+    for command in (["stats"], ["net"], ["memory"], ["version"], ["log", "3", "info"], ["metrics"]):
+        done = target.godwit(*command)
+        assert done.returncode == 0 and done.stdout, done.stderr
+    assert target.godwit("completion", "names").stdout.split() == ["web", "db"]
+    assert re.search(r"status +paused", target.godwit("pause", "web").stdout)
+    assert target.godwit("resume", "web").returncode == 0
+
+
+def test_godwit_console(target):
+    done = target.godwit("console", "web", typed="z")
+    assert done.returncode == 0, done.stderr
+    assert "z" in done.stdout.lower()
+
+
+@pytest.mark.parametrize("arguments, token, status, words", [
+    (["pause", "db"], TOKEN, 1, "db: cannot pause, it is paused"),
+    (["vm", "nobody"], TOKEN, 1, "there are: web, db"),
+    (["vm", "../../x"], TOKEN, 1, "no virtual machine"),
+    (["log", "x"], TOKEN, 1, "expected a number"),
+    (["frobnicate"], TOKEN, 2, "no command"),
+    (["vm"], TOKEN, 2, "usage: godwit vm VM"),
+    (["--nonsense"], TOKEN, 2, "usage"),
+    (["-H", "127.0.0.1:1", "vms"], TOKEN, 3, "connect"),
+    (["vms"], "wrong", 4, "Bearer"),
+    (["console", "web"], None, 4, "Bearer"),
+])
+def test_godwit_errors(target, arguments, token, status, words):
+    done = target.godwit(*arguments, token=token, typed="")
+    assert (done.returncode, words in done.stderr) == (status, True), done.stderr
+
+
+def test_completion_script():
+    script = subprocess.run([GODWIT, "completion", "bash"], stdout=subprocess.PIPE, text=True).stdout
+    check = script + '\nCOMP_WORDS=(godwit pow); COMP_CWORD=1; _godwit; echo "${COMPREPLY[@]}"'
+    assert subprocess.run(["bash", "-c", check], stdout=subprocess.PIPE, text=True).stdout.strip() == "poweroff"
+
+
+def test_poweroff(target):
+    """Last of all: db ends, web goes on."""
+    assert target.ask("POST", "/v1/vms/db/poweroff")[0] == 200
+    assert target.error("POST", "/v1/vms/db/resume") == (409, "db: cannot resume, it is off")
+    assert status_of(target, "web") == "running"

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The serial monitor, driven as a person drives it: through the machine's serial port."""
+
+import os
+import re
+import select
+import subprocess
+import time
+
+import pytest
+from machine import ROOT, RUN, TIMEOUT, run_name, vm
+
+GUESTS = vm("one", "echo.elf", memory="16M") + vm("two", "echo.elf", memory="16M")
+
+
+class Terminal:
+    """A running machine and its serial port."""
+
+    def __init__(self, directory, emu, cpus=2, config=GUESTS):
+        path = directory / "godwit.cfg"
+        path.write_text(config)
+        command = [RUN, "--serial-in", "--emu", emu, "--cpus", cpus, "--timeout", TIMEOUT[emu],
+                   "--name", f"{run_name(directory)}-{emu}", path]
+        self.run = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, cwd=ROOT)
+        self.emu, self.text, self.seen = emu, "", 0
+        self.wait(r"two: \| echo: tick 1\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.run.poll() is None:
+            self.run.terminate()
+        self.run.communicate(timeout=30)
+
+    def read(self, timeout):
+        if not select.select([self.run.stdout], [], [], timeout)[0]:
+            raise AssertionError(f"time-out; after what has been matched:\n{self.text[self.seen:][-3000:]}")
+        data = os.read(self.run.stdout.fileno(), 65536)
+        self.text += data.decode("latin-1").replace("\r", "")
+        return data
+
+    def wait(self, pattern):
+        """Read until the machine says `pattern`, after what has been matched before."""
+        deadline = time.monotonic() + TIMEOUT[self.emu]
+        while not (found := re.search(pattern, self.text[self.seen:], re.M)):
+            assert self.read(deadline - time.monotonic()), f"ended without {pattern!r}:\n{self.text[-3000:]}"
+        self.seen += found.end()
+        return found
+
+    def type(self, keys):
+        self.run.stdin.write(keys.encode())
+        self.run.stdin.flush()
+
+    def command(self, line, pattern):
+        """Type a line, wait for its echo and for what it must say."""
+        self.type(line + "\r")
+        self.wait(rf"godwit> {re.escape(line)}\n")
+        return self.wait(pattern)
+
+
+@pytest.fixture(params=["qemu", "bochs"])
+def terminal(request, tmp_path):
+    with Terminal(tmp_path, request.param) as machine:
+        yield machine
+
+
+def test_commands(terminal):
+    terminal.command("help", r"^pause VM +stop its processors")
+    terminal.command("help pause", r"^pause VM ")
+    terminal.command("vms", r"^one +running +1 +16 .*\ntwo +running")
+    terminal.command("vm one", r"^status +running\n(.*\n)*exits_by_reason:\n(.*\n)*  cpuid +\d+")
+    terminal.command("version", r"^name +Godwit\n")
+    terminal.command("memory", r"^free_kib +[1-9]")
+    terminal.command("stats", r"^  one +cpuid +\d+")
+    terminal.command("net", r"^forwarded +0\n")
+    terminal.command("log 3 info", r"^\[.*\n\[.*\n")
+
+
+def test_errors_say_what_would_be_right(terminal):
+    terminal.command("frobnicate", r"^error: no command 'frobnicate', see help\n")
+    terminal.command("pause", r"^error: vm is missing, expected: pause VM\n")
+    terminal.command("pause three", r"^error: no virtual machine 'three', there are: one, two\n")
+    terminal.command("pause one two", r"^error: 'two' is one argument too many, expected: pause VM\n")
+    terminal.command("log 0", r"^error: count: '0' is wrong, expected a number from 1 to 256\n")
+    terminal.command("log 1 loud", r"^error: level: 'loud' is wrong, expected err, warn, info or debug\n")
+    terminal.command("x" * 100, r"^error: no command 'x{32}', see help\n")
+
+
+def test_pause_stops_one_guest(terminal):
+    """While one is paused it is not entered and prints nothing; the other goes on, and so does one after resume."""
+    terminal.command("pause one", r"^status +paused\n")
+    terminal.command("pause one", r"^error: one: cannot pause, it is paused\n")
+    start = terminal.seen
+    exits = terminal.command("vm one", r"^exits +(\d+)\n").group(1)
+    for _ in range(5):
+        terminal.wait(r"two: \| echo: tick \d+\n")
+    assert terminal.command("vm one", r"^exits +(\d+)\n").group(1) == exits
+    assert " one: |" not in terminal.text[start:]
+    terminal.command("resume one", r"^status +running\n")
+    terminal.wait(r"one: \| echo: tick \d+\n")
+    terminal.command("resume one", r"^error: one: cannot resume, it is running\n")
+
+
+def test_reset_starts_anew(terminal):
+    terminal.command("reset one", r"one: reset\n")
+    terminal.wait(r"one: \| echo: tick 0\n")
+    terminal.command("vm one", r"^resets +1\n")
+
+
+def test_console(terminal):
+    """Both directions, with the log held back meanwhile; then the log catches up."""
+    terminal.command("console two", r"^connected to two")
+    start = terminal.seen
+    terminal.type("k")
+    terminal.wait(r"^echo: key K\n")
+    terminal.wait(r"^echo: tick \d+\n")
+    assert " cpu" not in terminal.text[start:terminal.seen]
+    terminal.type("\x1d")
+    terminal.wait(r"^disconnected\n")
+    terminal.wait(r"two: \| echo: key K\n")
+    terminal.command("version", r"^name +Godwit\n")
+
+
+def test_line_editing(terminal):
+    terminal.type("pazz\b\x7fuse thr\x15vmz\b")
+    terminal.type("s\r")
+    terminal.wait(r"^one +running")
+    terminal.type("nonsense\x03")
+    terminal.command("version", r"^name +Godwit\n")
+
+
+def test_poweroff_ends_the_machine(terminal):
+    terminal.command("pause two", r"^status +paused\n")
+    terminal.command("poweroff one", r"^status +off\n")
+    terminal.command("reset one", r"^error: one: cannot reset, it is off\n")
+    terminal.command("poweroff two", r"^status +off\n")
+    terminal.wait(r"all guests have ended")
+    terminal.wait(r"end status=0\n")
+    assert terminal.run.wait(30) == 0
+
+
+def test_one_processor(tmp_path):
+    """The monitor's CPU is the guests' own."""
+    with Terminal(tmp_path, "qemu", cpus=1) as terminal:
+        terminal.command("pause one", r"^status +paused\n")
+        terminal.command("poweroff one", r"^status +off\n")
+        terminal.command("console two", r"^connected to two")
+        terminal.type("q")
+        terminal.wait(r"^echo: PASS\n")
+        terminal.wait(r"end status=0\n")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests that do what no machine survives: only they end, each with its reason; their neighbour goes on."""
+
+import pytest
+from machine import boot, vm
+
+# attack: what the status must say
+FATAL = {
+    "triple": "triple fault",
+    "hltoff": "halted with interrupts off",
+    "mmioexec": "instruction fetch from gpa",
+    "pagetables": "page tables at gpa",
+    "stack": "delivery of event",
+    "descriptor": "triple fault",
+}
+
+
+@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+def test_fatal_attacks(tmp_path, emu):
+    config = vm("hello", "hello.elf") + "".join(
+        vm(attack, "hostile.elf", cmdline=f"attack={attack}", memory="32M") for attack in FATAL)
+    done = boot(tmp_path, config, emu, 1, 768)
+    assert done.end_of("hello") == ("passed", "verdict 0")
+    for attack, reason in FATAL.items():
+        status, why = done.end_of(attack)
+        assert (status, why[:len(reason)]) == ("crashed", reason), why
+    assert done.status == 1, done.errors
+    # Each crash came with a decoded dump.
+    assert done.log.count("rflags") >= len(FATAL)
+
+
+# These may be survived or not; either way they end alone.
+EITHER = ["realmode-garbage", "lme", "mmio-vector"]
+
+
+@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+def test_attacks_that_may_kill(tmp_path, emu):
+    config = vm("hello", "hello.elf") + "".join(
+        vm(attack, "hostile.elf", cmdline=f"attack={attack}", memory="32M") for attack in EITHER)
+    done = boot(tmp_path, config, emu, 2, 768)
+    assert done.end_of("hello") == ("passed", "verdict 0")
+    for attack in EITHER:
+        assert done.end_of(attack)[0] in ("passed", "crashed"), done.end_of(attack)
+    assert done.status in (0, 1), done.errors
+
+
+@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+def test_endless_loop_is_preempted(tmp_path, emu):
+    """A guest that never exits by itself, interrupts off or not, takes its share of the only processor and no more."""
+    config = vm("spin", "hostile.elf", cmdline="attack=loop", memory="32M") + vm("irq", "irq.elf") + \
+        vm("triple", "hostile.elf", cmdline="attack=triple", memory="32M")
+    done = boot(tmp_path, config, emu, 1, 768, stop_when=["irq", "triple"])
+    assert done.end_of("irq") == ("passed", "verdict 0")
+    assert done.end_of("triple")[0] == "crashed"
+    assert done.end_of("spin")[0] is None
+
+
+def test_endless_loop_gets_no_more_than_a_slice(tmp_path):
+    """A guest behind two loops in the queue waits for two slices of 1 ms until its first turn, not for ever.
+
+    The clock counts instructions, one a nanosecond, so that a busy host makes no difference.
+    """
+    loops = "".join(vm(f"spin{i}", "hostile.elf", cmdline="attack=loop", memory="32M") for i in range(2))
+    done = boot(tmp_path, loops + vm("hello", "hello.elf", memory="32M"), "qemu", 1, 768, stop_when=["hello"],
+                extra=["-icount", "shift=0"])
+    assert done.end_of("hello") == ("passed", "verdict 0")
+    assert done.number(r"hello: first entry (\d+) us after creation") < 50_000

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Debian's kernel, unmodified: it boots, finds nothing wrong with its machine, keeps time and powers off."""
+
+import re
+
+import pytest
+from machine import boot, vm
+
+LINUX = {"kernel": "vmlinuz", "initrd": "initramfs.cpio", "memory": "256M"}
+
+# What a healthy kernel of Debian says on a healthy machine, though it sounds otherwise.
+HARMLESS = [
+    "DMI not present or invalid",
+    "PMU not available due to virtualization",
+    "if necessary, use \"pci=nocrs\" and report a bug",
+    "TSC unstable due to TSCs unsynchronized",  # no invariant TSC is promised to a guest that may move
+    "fail to add MMCONFIG information",
+    "RETBleed: WARNING: Spectre v2 mitigation",  # the processor of Bochs is of 2015, and has no microcode
+]
+SUSPICIOUS = re.compile(r"warn|error|unchecked|fail|fatal|\bbug\b|unable|unstable|call trace|not responding|unexpected|"
+                        r"spurious|nobody cared|stuck|lockup|stall|\binvalid\b|oops|panic", re.I)
+
+
+def boot_linux(tmp_path, emu, cpus=1, mem=768, cmdline="", **keys):
+    settings = {**LINUX, "cmdline": f"console=ttyS0 ip=none then=poweroff {cmdline}".strip(), **keys}
+    return boot(tmp_path, vm("linux", settings.pop("kernel"), **settings), emu, cpus, mem)
+
+
+@pytest.mark.parametrize("emu, cpus, vcpus", [("qemu", 1, 1), ("qemu", 1, 2), ("qemu", 2, 2), ("bochs", 1, 1)])
+def test_boots_without_a_warning(tmp_path, emu, cpus, vcpus):
+    done = boot_linux(tmp_path, emu, cpus, vcpus=vcpus)
+    lines = done.guest_lines("linux")
+    assert any("godwit-guest: ready" in line for line in lines), done.log[-4000:]
+    assert done.end_of("linux") == ("passed", "powered off")
+    assert any(re.search(rf"Brought up 1 node, {vcpus} CPU", line) for line in lines)
+    assert not [line for line in lines if SUSPICIOUS.search(line) and not any(text in line for text in HARMLESS)]
+
+
+def test_memory_beyond_4g(tmp_path):
+    done = boot_linux(tmp_path, "qemu", mem=6200, memory="5G")
+    assert done.end_of("linux") == ("passed", "powered off")
+    assert "[mem 0x0000000100000000-0x000000017fffffff] usable" in done.log
+
+
+@pytest.mark.parametrize("settings, says", [
+    ({"memory": "32M"}, "it needs 68 MiB"),
+    ({"memory": "68M"}, "the initrd does not fit beside the kernel"),
+    ({"kernel": "initramfs.cpio"}, "this is an initramfs (cpio), not a kernel"),
+    ({"kernel": "godwit.elf"}, "ELF"),
+])
+def test_refuses_with_a_reason(tmp_path, settings, says):
+    done = boot_linux(tmp_path, "qemu", **settings)
+    assert done.status == 1
+    assert says in done.log, done.log[-2000:]

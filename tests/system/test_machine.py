@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the machine as a whole promises: its budgets, its counters, and clear words when it is used wrongly."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+from machine import ROOT, RUN, boot, run_name, vm
+
+
+def test_budgets(tmp_path):
+    """Hand-over to first guest instruction within 100 ms; memory not given to guests within 8 MiB + 0.3 % of 1 GiB.
+
+    The clock counts instructions, one a nanosecond: the time is the emulated machine's and not that of a busy host.
+    """
+    done = boot(tmp_path, vm("hello", "hello.elf"), "qemu", 1, 1024, extra=["-icount", "shift=0"])
+    assert done.status == 0, done.errors
+    assert done.number(r"hand-over to first guest instruction: (\d+) us") <= 100_000
+    assert done.number(r"not for guests: (\d+) KiB") <= 8 * 1024 + 1024 * 1024 * 3 // 1000
+
+
+def test_cpuid_exit_costs_at_most_250_instructions(tmp_path):
+    """Bochs executes one instruction a tick, so the guest's clock counts the hypervisor's instructions."""
+    done = boot(tmp_path, vm("hello", "hello.elf"), "bochs")
+    ticks = done.number(r"cpuid exit: (\d+) ticks \(min\)")
+    empty = done.number(r"empty loop: (\d+) ticks")
+    assert 20 < ticks - empty <= 250
+
+
+def test_exits_are_counted(tmp_path):
+    done = boot(tmp_path, vm("hello", "hello.elf"), "qemu")
+    assert done.number(r"hello: exits:.* cpuid (\d+)") >= 1000
+    assert done.number(r"hello: exits:.* io (\d+)") > len("".join(done.guest_lines("hello")))
+
+
+@pytest.mark.parametrize("text, words", [
+    (vm("a", "missing.elf"), ["missing.elf"]),
+    ("[vm a]\nkernel = hello.elf\nmemroy = 1M\n", [":3: memroy:", "memory"]),
+    ("[vm a]\nkernel = hello.elf\nmemory = lots\n", [":3: memory:", "lots"]),
+    ("[vm a]\nmemory = 64M\n", ["kernel"]),
+    ("# nothing\n", ["vm"]),
+])
+def test_wrong_configuration_is_refused(tmp_path, text, words):
+    done = boot(tmp_path, text, "qemu")
+    assert done.status == 2
+    assert all(word in done.errors for word in words), done.errors
+
+
+def test_guest_that_cannot_start_does_not_stop_the_others(tmp_path):
+    """An image that isn't one, and a guest larger than the machine: each is named with what is wrong."""
+    (tmp_path / "text.elf").write_text("hello, this is no kernel\n" * 100)
+    config = vm("text", "text.elf") + vm("huge", "hello.elf", memory="4G") + vm("good", "hello.elf")
+    done = boot(tmp_path, config, "qemu")
+    assert done.end_of("good") == ("passed", "verdict 0")
+    assert "text: text.elf: this is of no format that we know, not a kernel" in done.log
+    assert "huge: not enough memory for 4096 MiB" in done.log
+    assert done.status == 1
+
+
+def test_interrupt_stops_the_emulator(tmp_path):
+    """Ctrl-C ends the run within seconds and leaves no emulator behind."""
+    config = tmp_path / "godwit.cfg"
+    config.write_text(vm("spin", "hostile.elf", cmdline="attack=loop"))
+    run = subprocess.Popen([str(RUN), "--emu", "qemu", "--name", run_name(tmp_path), str(config)],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    for line in run.stdout:
+        if "first entry" in line:
+            break
+    children = subprocess.run(["pgrep", "-P", str(run.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
+    assert children
+    os.kill(run.pid, signal.SIGINT)
+    run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert not any(os.path.exists(f"/proc/{child}") for child in children)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The hypervisor on a network: it answers, carries bulk data unharmed, gets an address, sleeps when nobody calls."""
+
+import random
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+from machine import TIMEOUT, vm
+from network import CLIENT4, Network, Unavailable
+
+OURS4, OURS6 = "10.9.0.2", "fd09::2"
+STATIC = f"[net]\naddress = {OURS4}/24\naddress6 = {OURS6}/64\ntest-services = yes\n"
+CARDS = [("qemu", "e1000"), ("qemu", "virtio"), ("bochs", "e1000")]
+MASK = (1 << 64) - 1
+
+
+@pytest.fixture
+def net():
+    try:
+        with Network() as network:
+            yield network
+    except Unavailable as missing:
+        pytest.skip(f"no test network: {missing}")
+
+
+def up(net, directory, emu, model, config=STATIC, **options):
+    """Boot and wait until the interface is there."""
+    machine = net.boot(directory, config, emu, model, **options)
+    found = machine.wait(r" net: up (\S+) mac (\S+) uplink (\w+)", TIMEOUT[emu])
+    assert found.group(3) == model
+    machine.address, machine.mac = found.group(1), found.group(2)
+    return machine
+
+
+def ping(net, address, count=5, size=56):
+    done = net.run("busybox", "ping", "-c", count, "-i", "0.2", "-W", 5, "-s", size, address)
+    assert f"{count} packets received" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("emu, model", CARDS)
+def test_ping(net, tmp_path, emu, model):
+    """Echo by IPv4 and IPv6, small and of a full frame, without a loss; the MAC is a local one beside the card's."""
+    machine = up(net, tmp_path, emu, model)
+    assert (machine.address, machine.mac) == (OURS4, "56:54:00:12:34:56")
+    ping(net, OURS4)
+    ping(net, OURS4, size=1472)
+    ping(net, OURS6)
+
+
+def sum_of(block, times):
+    """The sum that discard logs, of a block of whole words sent several times."""
+    words = struct.unpack(f"<{len(block) // 8}Q", block)
+    first = second = block_first = block_second = 0
+    for word in words:
+        block_first = (block_first + word) & MASK
+        block_second = (block_second + block_first) & MASK
+    for _ in range(times):
+        second = (second + len(words) * first + block_second) & MASK
+        first = (first + block_first) & MASK
+    return f"{second:016x}{first:016x}"
+
+
+def discard(net, machine, size, timeout, address=OURS4):
+    """Send at least size bytes; the hypervisor has counted and summed the same."""
+    block = random.Random(1).randbytes(65536)
+    times = -(-size // len(block))
+    with net.connect(address, 9) as sock:
+        for _ in range(times):
+            sock.sendall(block)
+    found = machine.wait(r"discard: (\d+) bytes in \d+ us, (\d+) kB/s, sum (\w+)", timeout)
+    assert int(found.group(1)) == times * len(block)
+    assert found.group(3) == sum_of(block, times)
+    return int(found.group(2))
+
+
+def source(net, size, address=OURS4):
+    """Read size bytes of the pattern; returns kB/s."""
+    pattern = b"".join(struct.pack("<Q", n) for n in range(2048))
+    start, position = time.monotonic(), 0
+    with net.connect(address, 19) as sock:
+        while position < size:
+            data = sock.recv(1 << 20)
+            assert data
+            at = position % len(pattern)
+            expected = (pattern * (len(data) // len(pattern) + 2))[at:at + len(data)]
+            assert data == expected, f"wrong byte after {position}"
+            position += len(data)
+    return int(position / (time.monotonic() - start) / 1000)
+
+
+def echo(net, size, address=OURS4):
+    """What goes there comes back, while both directions are busy."""
+    data = random.Random(2).randbytes(size)
+    with net.connect(address, 7) as sock:
+        def send():
+            sock.sendall(data)
+            sock.shutdown(1)
+        sender = threading.Thread(target=send)
+        sender.start()
+        back = bytearray()
+        while piece := sock.recv(1 << 20):
+            back += piece
+        sender.join()
+    assert back == data
+
+
+# Bytes: some seconds' worth each.
+BULK = {("qemu", "e1000"): 64 << 20, ("qemu", "virtio"): 128 << 20, ("bochs", "e1000"): 2 << 20}
+
+
+@pytest.mark.parametrize("emu, model", CARDS)
+def test_bulk_tcp(net, tmp_path, emu, model):
+    machine = up(net, tmp_path, emu, model)
+    size = BULK[emu, model]
+    rate_in = discard(net, machine, size, TIMEOUT[emu])
+    rate_out = source(net, size // 2)
+    echo(net, size // 32)
+    print(f"\n{emu} {model}: {rate_in} kB/s in, {rate_out} kB/s out")
+
+
+def test_tcp_over_ipv6(net, tmp_path):
+    machine = up(net, tmp_path, "qemu", "virtio")
+    discard(net, machine, 16 << 20, TIMEOUT["qemu"], OURS6)
+    source(net, 8 << 20, OURS6)
+    echo(net, 1 << 20, OURS6)
+
+
+def test_dhcp(net, tmp_path):
+    (tmp_path / "leases").touch()
+    (tmp_path / "udhcpd.conf").write_text("start 10.9.0.50\nend 10.9.0.50\ninterface br0\n"
+                                          f"option subnet 255.255.255.0\noption router {CLIENT4}\n"
+                                          f"lease_file {tmp_path}/leases\npidfile {tmp_path}/pid\n")
+    server = subprocess.Popen([*net.enter, "busybox", "udhcpd", "-f", str(tmp_path / "udhcpd.conf")],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        machine = up(net, tmp_path, "qemu", "e1000", "[net]\nmac = 02:00:00:00:00:99\n")
+        assert (machine.address, machine.mac) == ("10.9.0.50", "02:00:00:00:00:99")
+        ping(net, machine.address)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.parametrize("model", ["e1000", "virtio"])
+def test_idle_host_sleeps(net, tmp_path, model):
+    """With its network up and nothing to do, the emulator uses less than a twentieth of a processor."""
+    machine = up(net, tmp_path, "qemu", model)
+    ping(net, OURS4)
+    before = machine.cpu_seconds()
+    time.sleep(4)  # the length of the measurement
+    used = machine.cpu_seconds() - before
+    assert used < 0.2, f"{used} s of processor time in 4 s"
+    ping(net, OURS4)
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_answers_beside_a_busy_guest(net, tmp_path, cpus):
+    """A guest that never halts, on the host loop's processor or on another one."""
+    config = STATIC + vm("busy", "hostile.elf", cmdline="attack=loop")
+    machine = up(net, tmp_path, "qemu", "e1000", config, cpus=cpus)
+    machine.wait("busy: first entry", 60)
+    ping(net, OURS4, count=10)
+    discard(net, machine, 4 << 20, 60)
+
+
+def test_no_card(net, tmp_path):
+    """A card of the wrong kind is left alone, and said to be missing."""
+    machine = net.boot(tmp_path, STATIC + "uplink = virtio\n", "qemu", "e1000")
+    machine.wait("net: no network card", 60)
+    machine.wait(f"net: up {OURS4} .* uplink none", 60)

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/fake_vms.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "hv/backend.h"
+#include "hv/cpu/clock.h"
+#include "hv/cpu/cpu.h"
+#include "hv/lib/bits.h"
+#include "hv/lib/log.h"
+#include "hv/sched.h"
+#include "hv/vm.h"
+#include "mm/frame.h"
+#include "net/netif.h"
+#include "net/switch.h"
+
+#define KEEP 16384
+#define LINES 5
+
+struct fake {
+    struct vm vm;
+    struct vcpu vcpu;
+    char keep[KEEP];
+    u64 sent;
+};
+
+static struct fake fakes[2];
+static struct list vms;
+static struct cpu cpu;
+static bool console_blocked;
+
+static void fake_init(struct fake *fake, const char *name, enum vm_status status)
+{
+    static u32 id;
+
+    memset(fake, 0, sizeof(*fake));
+    snprintf(fake->vm.name, sizeof(fake->vm.name), "%s", name);
+    fake->vm.id = ++id;
+    fake->vm.status = status;
+    fake->vm.mem.size = 64 << 20;
+    fake->vm.mem.pages_2m = 32;
+    fake->vm.npt.tables = 3;
+    fake->vm.nr_vcpus = 1;
+    fake->vm.vcpu[0] = &fake->vcpu;
+    fake->vcpu.vm = &fake->vm;
+    fake->vcpu.guest_ticks = 12345678901;
+    fake->vcpu.exits[EXIT_CPUID] = 42;
+    fake->vcpu.exits[EXIT_CPUID] = 7;
+    list_add_tail(&vms, &fake->vm.node);
+}
+
+void fake_vms_init(void)
+{
+    list_init(&vms);
+    fake_init(&fakes[0], "web", VM_RUNNING);
+    fake_init(&fakes[1], "db", VM_PAUSED);
+    console_blocked = false;
+}
+
+struct vm *fake_vm(unsigned index)
+{
+    return &fakes[index].vm;
+}
+
+void fake_console_send(struct vm *vm, const char *bytes, size_t len)
+{
+    struct fake *fake = container_of(vm, struct fake, vm);
+
+    for (size_t i = 0; i < len; i++)
+        fake->keep[fake->sent++ % KEEP] = bytes[i];
+}
+
+void fake_console_block(bool blocked)
+{
+    console_blocked = blocked;
+}
+
+struct list *vm_list(void)
+{
+    return &vms;
+}
+
+const char *vm_status_name(enum vm_status status)
+{
+    static const char *const names[] = { "created", "running", "passed", "failed", "crashed", "paused", "off" };
+
+    return names[status];
+}
+
+static int change(struct vm *vm, enum vm_status from, enum vm_status to)
+{
+    if (vm->status != from)
+        return -EINVAL;
+    vm->status = to;
+    return 0;
+}
+
+int vm_pause(struct vm *vm)
+{
+    return change(vm, VM_RUNNING, VM_PAUSED);
+}
+
+int vm_resume(struct vm *vm)
+{
+    return change(vm, VM_PAUSED, VM_RUNNING);
+}
+
+int vm_poweroff(struct vm *vm)
+{
+    if (!vm_alive(vm))
+        return -EINVAL;
+    vm->status = VM_OFF;
+    return 0;
+}
+
+void vm_reset_request(struct vm *vm)
+{
+    vm->resets++;
+}
+
+size_t vm_console_read(struct vm *vm, u64 *offset, char *buffer, size_t room)
+{
+    struct fake *fake = container_of(vm, struct fake, vm);
+    u64 first = fake->sent > KEEP ? fake->sent - KEEP : 0;
+    size_t len;
+
+    *offset = MIN(MAX(*offset, first), fake->sent);
+    len = MIN(room, fake->sent - *offset);
+    for (size_t i = 0; i < len; i++)
+        buffer[i] = fake->keep[(*offset)++ % KEEP];
+    return len;
+}
+
+size_t vm_console_write(struct vm *vm, const char *bytes, size_t len)
+{
+    if (console_blocked)
+        return 0;
+    fake_console_send(vm, bytes, len);
+    return len;
+}
+
+/* The rest of the host. */
+
+static const struct backend fake_backend = { .name = "none" };
+
+const struct backend *backend_in_use = &fake_backend;
+
+const char *exit_name(enum exit_kind kind)
+{
+    static char name[16];
+
+    snprintf(name, sizeof(name), kind == EXIT_CPUID ? "cpuid" : "exit%u", kind);
+    return name;
+}
+
+struct cpu *cpu_at(u32 index)
+{
+    (void)index;
+    return &cpu;
+}
+
+u32 cpu_count(void)
+{
+    return 1;
+}
+
+u64 clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (u64)now.tv_sec * 1000000000 + (u64)now.tv_nsec;
+}
+
+u64 clock_ns_to_ticks(u64 ns)
+{
+    return ns;
+}
+
+u64 clock_ticks_to_ns(u64 ticks)
+{
+    return ticks;
+}
+
+u64 clock_tsc_khz(void)
+{
+    return 1000000;
+}
+
+struct frame_stats frame_stats(void)
+{
+    return (struct frame_stats){ .total = 1000, .free = 400, .bookkeeping = 1 };
+}
+
+void sched_add_host_work(u64 (*fn)(void))
+{
+    (void)fn;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    static const char *const names[] = { "err", "warn", "info", "debug" };
+
+    return names[level];
+}
+
+u64 log_next(void)
+{
+    return LINES;
+}
+
+bool log_read(u64 number, struct log_record *record)
+{
+    if (number >= LINES)
+        return false;
+    record->number = number;
+    record->level = number % 2 ? LOG_WARN : LOG_INFO;
+    record->len = (u16)snprintf(record->text, sizeof(record->text), "line %u", (unsigned)number);
+    return true;
+}
+
+struct port *switch_ports(void)
+{
+    static struct port port = { .name = "uplink", .counters = { .rx_frames = 3 } };
+
+    return &port;
+}
+
+const struct switch_counters *switch_counters(void)
+{
+    static struct switch_counters counters = { .forwarded = 3 };
+
+    return &counters;
+}
+
+u32 netif_port_ip4(void)
+{
+    return 0x0200090A; /* 10.9.0.2 */
+}
+
+const u8 *netif_port_mac(void)
+{
+    static const u8 mac[MAC_LEN] = { 0x56, 0x54, 0, 0x12, 0x34, 0x56 };
+
+    return mac;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A host with two guests that exist in memory only, for programs that test hv/control on this machine: status changes
+ * by the rules of hv/vm.h, a console that echoes. "web" runs, "db" is paused.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+struct vm;
+
+void fake_vms_init(void);
+struct vm *fake_vm(unsigned index);
+
+/* The guest sends bytes to its console. */
+void fake_console_send(struct vm *vm, const char *bytes, size_t len);
+
+/* From now on the guest reads no input. */
+void fake_console_block(bool blocked);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/pipe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/lib/bits.h"
+
+struct end {
+    struct pipe *pipe;
+    int number;
+};
+
+void pipe_init(struct pipe *pipe, size_t cap, size_t piece)
+{
+    memset(pipe, 0, sizeof(*pipe));
+    pipe->piece = piece;
+    for (int i = 0; i < 2; i++)
+        pipe->way[i] = (struct pipe_direction){ .buf = malloc(cap), .cap = cap, .flip = PIPE_NEVER, .cut = PIPE_NEVER };
+}
+
+void pipe_fini(struct pipe *pipe)
+{
+    free(pipe->way[0].buf);
+    free(pipe->way[1].buf);
+}
+
+static void push(struct pipe *pipe, struct pipe_direction *way, u8 byte)
+{
+    if (way->total == way->flip)
+        byte ^= 1;
+    if (way->total < way->tape_cap)
+        way->tape[way->total] = byte;
+    way->buf[(way->head + way->used++) % way->cap] = byte;
+    if (++way->total == way->cut)
+        pipe->broken = true;
+}
+
+static long pipe_send(struct transport *transport, const struct chunk *chunks, unsigned count)
+{
+    struct end *end = transport->ctx;
+    struct pipe *pipe = end->pipe;
+    struct pipe_direction *way = &pipe->way[end->number];
+    long sent = 0;
+
+    if (pipe->broken || pipe->closed[!end->number])
+        return -EPIPE;
+    for (unsigned i = 0; i < count; i++)
+        for (size_t n = 0; n < chunks[i].len; n++) {
+            if (way->used == way->cap || (size_t)sent == pipe->piece || pipe->broken)
+                return sent ? sent : -EAGAIN;
+            push(pipe, way, ((const u8 *)chunks[i].bytes)[n]);
+            sent++;
+        }
+    return sent;
+}
+
+/* What was on its way when the link broke still arrives: the worst case for a handoff. */
+static long pipe_receive(struct transport *transport, void *bytes, size_t len)
+{
+    struct end *end = transport->ctx;
+    struct pipe *pipe = end->pipe;
+    struct pipe_direction *way = &pipe->way[!end->number];
+    size_t n = MIN(MIN(len, way->used), pipe->piece);
+
+    if (!n)
+        return pipe->broken || pipe->closed[!end->number] ? -EPIPE : -EAGAIN;
+    for (size_t i = 0; i < n; i++)
+        ((u8 *)bytes)[i] = way->buf[(way->head + i) % way->cap];
+    way->head = (way->head + n) % way->cap;
+    way->used -= n;
+    return (long)n;
+}
+
+static void pipe_close(struct transport *transport)
+{
+    struct end *end = transport->ctx;
+
+    end->pipe->closed[end->number] = true;
+    free(end);
+}
+
+struct transport pipe_end(struct pipe *pipe, int end)
+{
+    static const struct transport_ops ops = { .send = pipe_send, .receive = pipe_receive, .close = pipe_close };
+    struct end *ctx = malloc(sizeof(*ctx));
+
+    *ctx = (struct end){ .pipe = pipe, .number = end };
+    return (struct transport){ .ops = &ops, .ctx = ctx };
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A connection in memory for tests of migrations: small buffers, partial transfers, and accidents on demand. */
+#pragma once
+
+#include "migrate/transport.h"
+
+#define PIPE_NEVER (~0ULL)
+
+struct pipe_direction {
+    u8 *buf;
+    size_t cap, head, used;
+    u64 total; /* bytes taken, ever */
+    u64 flip;  /* the byte whose low bit is damaged; PIPE_NEVER */
+    u64 cut;   /* bytes after which the link breaks; PIPE_NEVER */
+    u8 *tape;  /* all that was taken, if given */
+    size_t tape_cap;
+};
+
+struct pipe {
+    struct pipe_direction way[2]; /* [0]: from the source */
+    bool broken;                  /* nothing goes through any more, neither way */
+    bool closed[2];               /* by its end 0 or 1 */
+    size_t piece;                 /* bytes at most in one call */
+};
+
+void pipe_init(struct pipe *pipe, size_t cap, size_t piece);
+void pipe_fini(struct pipe *pipe);
+
+/* The transport of end 0 (source) or 1 (destination). */
+struct transport pipe_end(struct pipe *pipe, int end);

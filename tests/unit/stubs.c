@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What pure code calls of the ground floor, for programs on this machine: the log goes to stderr if
+ * GODWIT_TEST_LOG is set, and a panic is a failed cmocka assertion, so that expect_assert_failure() can demand one.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "hv/lib/log.h"
+#include "hv/lib/panic.h"
+
+void log_vline(enum log_level level, const char *prefix, const char *format, va_list args)
+{
+    if (!getenv("GODWIT_TEST_LOG"))
+        return;
+    fprintf(stderr, "%d %s: ", (int)level, prefix);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+void log_line(enum log_level level, const char *prefix, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_vline(level, prefix, format, args);
+    va_end(args);
+}
+
+void panic(const char *format, ...)
+{
+    static char text[256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    mock_assert(0, text, "panic", 0);
+    abort();
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/net_commands.c */
+/* sources: hv/control/json.c hv/control/buffer.c hv/control/text.c tests/unit/stubs.c tests/unit/fake_vms.c */
+/* The command table and its arguments; JSON as it is written; and the text that is made of it. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/control/command.h"
+#include "hv/control/json.h"
+#include "hv/control/text.h"
+#include "hv/vm.h"
+#include "tests/unit/fake_vms.h"
+
+static struct call call;
+static struct json out;
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_vms_init();
+    json_init(&out);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    json_fini(&out);
+    return 0;
+}
+
+static int run(const char *text)
+{
+    char line[COMMAND_LINE];
+
+    json_fini(&out);
+    strcpy(line, text);
+    return command_line(&call, line, &out);
+}
+
+static void every_command_is_told_and_runs(void **state)
+{
+    size_t count;
+    const struct command *table = command_table(&count);
+
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        char line[COMMAND_LINE] = "";
+        char usage[80];
+
+        command_usage(&table[i], usage, sizeof(usage));
+        assert_non_null(table[i].run);
+        assert_non_null(table[i].help);
+        assert_ptr_equal(command_find(table[i].name), &table[i]);
+        if (table[i].changes)
+            continue;
+        strcat(line, table[i].name);
+        strcat(line, table[i].arg[0].type == ARG_VM ? " web" : "");
+        assert_int_equal(run(line), 0);
+        assert_int_equal(out.buffer.text[out.buffer.len - 1], '}');
+    }
+}
+
+static void errors(void **state)
+{
+    static const struct {
+        const char *line, *error;
+        int err;
+    } wrong[] = {
+        { "", "no command '', see help", -ENOENT },
+        { "nonsense x", "no command 'nonsense', see help", -ENOENT },
+        { "help nonsense", "no command 'nonsense', see help", -ENOENT },
+        { "pause", "vm is missing, expected: pause VM", -EINVAL },
+        { "pause web db", "'db' is one argument too many, expected: pause VM", -EINVAL },
+        { "vms 1 2 3 4 5 6", "'1' is one argument too many, expected: vms", -EINVAL },
+        { "vm nobody", "no virtual machine 'nobody', there are: web, db", -ENOENT },
+        { "log 257", "count: '257' is wrong, expected a number from 1 to 256", -EINVAL },
+        { "log 99999999999999999999999", "count: '99999999999999999999999' is wrong, expected a number from 1 to 256",
+          -EINVAL },
+        { "log -1", "count: '-1' is wrong, expected a number from 1 to 256", -EINVAL },
+        { "log 1 loud", "level: 'loud' is wrong, expected err, warn, info or debug", -EINVAL },
+        { "pause db", "db: cannot pause, it is paused", -EBUSY },
+        { "resume web", "web: cannot resume, it is running", -EBUSY },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(run(wrong[i].line), wrong[i].err);
+        assert_string_equal(call.error, wrong[i].error);
+    }
+}
+
+static void actions(void **state)
+{
+    (void)state;
+    assert_int_equal(run("  pause\t web  "), 0);
+    assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"paused\"}");
+    assert_int_equal(fake_vm(0)->status, VM_PAUSED);
+    assert_int_equal(run("poweroff db"), 0);
+    assert_int_equal(fake_vm(1)->status, VM_OFF);
+    assert_int_equal(run("poweroff db"), -EBUSY);
+}
+
+static void log_counts_lines_of_a_level(void **state)
+{
+    (void)state;
+    assert_int_equal(run("log 2"), 0);
+    assert_string_equal(out.buffer.text, "{\"lines\":[\"line 3\",\"line 4\"]}");
+    assert_int_equal(run("log 10 warn"), 0);
+    assert_string_equal(out.buffer.text, "{\"lines\":[\"line 1\",\"line 3\"]}");
+    assert_int_equal(run("log 1 err"), 0);
+    assert_string_equal(out.buffer.text, "{\"lines\":[]}");
+}
+
+static void json_escapes(void **state)
+{
+    (void)state;
+    json_object(&out, NULL);
+    json_bytes(&out, "a\"b", "\0\n\\\xff", 4);
+    json_bool(&out, "t", true);
+    json_array(&out, "e");
+    json_close(&out);
+    json_number(&out, "n", ~0ULL);
+    json_close(&out);
+    assert_string_equal(out.buffer.text,
+                        "{\"a\\\"b\":\"\\u0000\\u000a\\\\\\u00ff\",\"t\":true,\"e\":[],\"n\":18446744073709551615}");
+}
+
+static void json_has_a_limit(void **state)
+{
+    static char big[BUFFER_MAX];
+
+    (void)state;
+    memset(big, 'x', sizeof(big));
+    json_bytes(&out, NULL, big, sizeof(big));
+    assert_true(out.buffer.failed);
+}
+
+static char shown[2048];
+
+static void put(void *ctx, const char *bytes, size_t len)
+{
+    (void)ctx;
+    assert_true(strlen(shown) + len < sizeof(shown));
+    strncat(shown, bytes, len);
+}
+
+static void text(void **state)
+{
+    static const struct {
+        const char *json, *text;
+    } pairs[] = {
+        { "{\"a\":1,\"long\":\"x \\\"y\\\" \\u0007\"}", "a     1\nlong  x \"y\" .\n" },
+        { "{\"rows\":[{\"name\":\"a\",\"n\":5},{\"name\":\"long\",\"n\":1234}]}",
+          "name     n\na        5\nlong  1234\n" },
+        { "{\"a\":1,\"rows\":[{\"k\":\"}],\"}],\"o\":{\"x\":true}}", "a  1\nrows:\n  k\n  }],\no:\n  x  true\n" },
+        { "{\"lines\":[\"one\",\"two\"]}", "one\ntwo\n" },
+        { "{\"rows\":[]}", "rows: none\n" },
+        { "{}", "" },
+        { "7", "7\n" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        shown[0] = '\0';
+        text_render(pairs[i].json, put, NULL);
+        assert_string_equal(shown, pairs[i].text);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_command_is_told_and_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(actions, setup, teardown),
+        cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_escapes, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_has_a_limit, setup, teardown),
+        cmocka_unit_test(text),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: migrate/handoff.c */
+/* The handoff's state machines, transition by transition; tests/model checks what they do together. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "migrate/handoff.h"
+
+static struct handoff_source in_state(enum source_state state)
+{
+    struct handoff_source source;
+
+    handoff_source_init(&source, 7);
+    assert_int_equal(handoff_propose(&source), 8);
+    source.state = state;
+    return source;
+}
+
+static void test_good_way(void **state)
+{
+    struct handoff_source source;
+    struct handoff_dest dest;
+
+    (void)state;
+    handoff_source_init(&source, 7);
+    handoff_dest_init(&dest, handoff_propose(&source));
+    assert_int_equal(handoff_source_event(&source, HANDOFF_READY, 0), HANDOFF_SAY_PREPARE);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_READY, 0), HANDOFF_SAY_PREPARED);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_PREPARED, 8),
+                     HANDOFF_RECORD | HANDOFF_GATE | HANDOFF_SAY_COMMIT);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8),
+                     HANDOFF_RECORD | HANDOFF_RUN | HANDOFF_SAY_RUNNING | HANDOFF_ANNOUNCE);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), HANDOFF_FREE);
+    assert_int_equal(source.epoch, 8);
+    /* Repetitions change nothing. */
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_RUNNING);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY_ABORT, 8), HANDOFF_SAY_RUNNING);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_ABORT, 8), HANDOFF_SAY_RUNNING);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 8), 0);
+}
+
+/* Whatever happens in whatever order to either machine: the rules of the header. */
+static void test_invariants(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed < 3000; seed++) {
+        struct handoff_source source;
+        struct handoff_dest dest;
+        bool committed = false, dest_over = false;
+        u32 random = seed * 2654435761u;
+
+        handoff_source_init(&source, 1);
+        handoff_dest_init(&dest, handoff_propose(&source));
+        for (unsigned i = 0; i < 60; i++) {
+            enum handoff_event event;
+            enum source_state before = source.state;
+            unsigned actions;
+
+            random = random * 1103515245 + 12345;
+            event = (random >> 16) % NR_HANDOFF_EVENTS;
+            actions = handoff_source_event(&source, event, 2 + random % 2);
+            if (actions & HANDOFF_SAY_COMMIT)
+                committed = true;
+            if (actions & HANDOFF_RESUME && committed)
+                assert_true(before == SOURCE_IN_DOUBT && (event == HANDOFF_ABORTED || event == HANDOFF_FORCE_RESUME));
+            assert_false((actions & HANDOFF_RESUME) && (actions & HANDOFF_FREE));
+            if (actions & HANDOFF_RESUME)
+                committed = false;
+            actions = handoff_dest_event(&dest, event, 2 + random % 2);
+            if (actions & HANDOFF_RUN)
+                assert_true(event == HANDOFF_COMMIT && !dest_over);
+            dest_over |= dest.state == DEST_ABORTED || dest.state == DEST_RUNNING || dest.state == DEST_GONE;
+        }
+    }
+}
+
+static void test_in_doubt(void **state)
+{
+    struct handoff_source source = in_state(SOURCE_IN_DOUBT);
+
+    (void)state;
+    assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_LOST, 0), HANDOFF_RECONNECT);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_BACK, 0), HANDOFF_SAY_COMMIT);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_UNKNOWN, 8), 0);
+    assert_true(source.lost);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 7), 0); /* another attempt's */
+    assert_int_equal(handoff_source_event(&source, HANDOFF_CANCEL, 0), HANDOFF_SAY_QUERY);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_BACK, 0), HANDOFF_SAY_QUERY);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8), 0);
+    assert_int_equal(source.state, SOURCE_IN_DOUBT);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 8), HANDOFF_RESUME | HANDOFF_RECORD);
+    assert_int_equal(source.epoch, 7);
+    assert_int_equal(handoff_propose(&source), 9); /* 8 is used up */
+
+    source = in_state(SOURCE_IN_DOUBT);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 0), HANDOFF_RESUME | HANDOFF_RECORD);
+    assert_int_equal(source.epoch, 9); /* above what the other side may have */
+    source = in_state(SOURCE_IN_DOUBT);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 9), HANDOFF_FREE);
+    assert_int_equal(source.state, SOURCE_GONE);
+}
+
+static void test_before_commit(void **state)
+{
+    static const enum handoff_event ends[] = { HANDOFF_CANCEL, HANDOFF_LINK_LOST, HANDOFF_ABORTED };
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct handoff_source source = in_state(SOURCE_PREPARING);
+
+        assert_true(handoff_source_event(&source, ends[i], 8) & HANDOFF_RESUME);
+        assert_int_equal(source.state, SOURCE_OWNER);
+        assert_int_equal(source.epoch, 7);
+        /* A PREPARED that comes too late commits nothing. */
+        assert_int_equal(handoff_source_event(&source, HANDOFF_PREPARED, 8), 0);
+    }
+}
+
+static void test_dest(void **state)
+{
+    struct handoff_dest dest;
+
+    (void)state;
+    handoff_dest_init(&dest, 8);
+    assert_true(handoff_dest_event(&dest, HANDOFF_COMMIT, 8) & HANDOFF_FREE); /* of what is not loaded */
+    handoff_dest_init(&dest, 8);
+    handoff_dest_event(&dest, HANDOFF_READY, 0);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_LINK_LOST, 0), 0);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 9), 0);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY, 8), HANDOFF_SAY_PREPARED);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_TIMER, 0), HANDOFF_RECORD | HANDOFF_FREE | HANDOFF_SAY_ABORTED);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_ABORTED);
+    dest.state = DEST_RUNNING;
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 9), HANDOFF_RECORD | HANDOFF_FREE);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_RUNNING); /* it did */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good_way),      cmocka_unit_test(test_invariants), cmocka_unit_test(test_in_doubt),
+        cmocka_unit_test(test_before_commit), cmocka_unit_test(test_dest),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/lib/bits.h"
+
+#define STEP_NS 1000000
+
+const u8 world_id[WIRE_ID] = "a guest's name.";
+
+static u64 next_random(struct world *w)
+{
+    w->random = w->random * 6364136223846793005ULL + 1442695040888963407ULL;
+    return w->random >> 33;
+}
+
+static u64 index_of(gpa_t gpa)
+{
+    return gpa >= MiB(4) ? FAKE_LOW + (gpa - MiB(4)) / PAGE_SIZE : gpa / PAGE_SIZE;
+}
+
+static u8 *memory_page(struct fake_vm *vm, gpa_t gpa)
+{
+    u64 index = index_of(gpa);
+
+    assert_true(vm->exists && index < FAKE_PAGES && (gpa >= MiB(4) || index < FAKE_LOW));
+    return vm->memory + index * PAGE_SIZE;
+}
+
+/* A guest's program: count, and write some bytes into pages of the working set. */
+static void guest_run(struct fake_vm *vm)
+{
+    struct world *w = vm->world;
+
+    if (!vm->running)
+        return;
+    assert_true(vm->exists);
+    vm->counter++;
+    for (unsigned i = 0; i < w->writes; i++) {
+        u64 page = next_random(w) % w->working_set;
+
+        memcpy(vm->memory + page * PAGE_SIZE + next_random(w) % 4000, &vm->counter, sizeof(vm->counter));
+        if (page + 1 != w->forgets)
+            vm->dirty[page / 64] |= BIT(page % 64);
+    }
+}
+
+static u64 ops_now(void *vm)
+{
+    return ((struct fake_vm *)vm)->world->now;
+}
+
+static int describe(void *vm, struct migrate_description *d)
+{
+    (void)vm;
+    strcpy(d->head.name, "guest");
+    d->head.nr_vcpus = 1;
+    d->head.nr_ranges = 2;
+    d->range[0] = (struct wire_range){ .gpa = 0, .bytes = FAKE_LOW * PAGE_SIZE };
+    d->range[1] = (struct wire_range){ .gpa = MiB(4), .bytes = (FAKE_PAGES - FAKE_LOW) * PAGE_SIZE };
+    d->head.nr_cpuid = 1;
+    d->cpuid[0] = (struct wire_cpuid){ .leaf = 1, .edx = 0x178BFBFF };
+    d->head.nr_devices = 1;
+    strcpy(d->device[0].name, "chip");
+    return 0;
+}
+
+static const void *source_page(void *vm, gpa_t gpa)
+{
+    return memory_page(vm, gpa);
+}
+
+static int log_start(void *ctx)
+{
+    struct fake_vm *vm = ctx;
+
+    memset(vm->dirty, 0, sizeof(vm->dirty));
+    vm->logging = true;
+    return 0;
+}
+
+static void log_stop(void *vm)
+{
+    ((struct fake_vm *)vm)->logging = false;
+}
+
+static int harvest(void *ctx, u64 *bitmap)
+{
+    struct fake_vm *vm = ctx;
+
+    assert_true(vm->logging);
+    for (unsigned i = 0; i < ARRAY_SIZE(vm->dirty); i++)
+        bitmap[i] |= vm->dirty[i];
+    memset(vm->dirty, 0, sizeof(vm->dirty));
+    return 0;
+}
+
+/* A vcpu takes a while to leave its guest. */
+static int pause_vm(void *ctx)
+{
+    struct fake_vm *vm = ctx;
+    bool was_running = vm->running;
+
+    vm->running = false;
+    return was_running ? -EAGAIN : 0;
+}
+
+static void resume_vm(void *ctx)
+{
+    struct fake_vm *vm = ctx;
+
+    vm->running = vm->gate_open = true;
+}
+
+static void gate(void *vm)
+{
+    ((struct fake_vm *)vm)->gate_open = false;
+}
+
+/* Two sections: the vcpu and a chip. */
+static int section(void *ctx, unsigned index, struct wire_section *s, struct writer *w)
+{
+    struct fake_vm *vm = ctx;
+
+    assert_false(vm->running);
+    if (index > 1)
+        return -ENOENT;
+    strcpy(s->name, index ? "chip" : "vcpu");
+    put_u16(w, 1);
+    put_u64(w, index ? 42 : vm->counter);
+    return 0;
+}
+
+static void record_source(void *vm, u64 epoch, bool peer)
+{
+    struct world *w = ((struct fake_vm *)vm)->world;
+
+    w->records++;
+    w->in_doubt_epoch = peer ? epoch : 0;
+}
+
+static void free_vm(void *ctx)
+{
+    struct fake_vm *vm = ctx;
+
+    assert_true(vm->exists);
+    vm->exists = vm->running = false;
+    free(vm->memory);
+    vm->memory = NULL;
+}
+
+static int connect_pipe(void *vm, struct transport *transport)
+{
+    struct world *w = ((struct fake_vm *)vm)->world;
+    struct pipe *pipe = &w->pipe[w->pipes];
+    struct transport other;
+
+    if (w->link_down || w->dest_down || w->pipes == WORLD_PIPES)
+        return -ECONNREFUSED;
+    pipe_init(pipe, w->cap, w->piece);
+    if (w->pipes++ == 0) {
+        pipe->way[0].cut = w->cut[0];
+        pipe->way[1].cut = w->cut[1];
+        pipe->way[0].flip = w->flip;
+        pipe->way[0].tape = w->tape;
+        pipe->way[0].tape_cap = w->tape_cap;
+    }
+    *transport = pipe_end(pipe, 0);
+    other = pipe_end(pipe, 1);
+    return dest_accept(&w->dest, &other) ? -ECONNREFUSED : 0;
+}
+
+static u64 dest_now(void *ctx)
+{
+    return ((struct world *)ctx)->now;
+}
+
+static enum wire_code check(void *ctx, const struct migrate_description *d, char reason[WIRE_REASON])
+{
+    struct world *w = ctx;
+
+    assert_string_equal(d->head.name, "guest");
+    strcpy(reason, "the test says so");
+    return w->refuse_check;
+}
+
+static enum wire_code create(void *ctx, const struct migrate_description *d, void **vm, char reason[WIRE_REASON])
+{
+    struct world *w = ctx;
+
+    (void)d;
+    strcpy(reason, "the test says so");
+    if (w->refuse_create || w->dest_vm.exists)
+        return w->refuse_create ? w->refuse_create : WIRE_E_NAME;
+    w->dest_vm = (struct fake_vm){ .world = w, .exists = true, .memory = calloc(FAKE_PAGES, PAGE_SIZE) };
+    *vm = &w->dest_vm;
+    return WIRE_OK;
+}
+
+static u8 *dest_page(void *vm, gpa_t gpa)
+{
+    return memory_page(vm, gpa);
+}
+
+static int load(void *ctx, const struct wire_section *s, struct reader *r)
+{
+    struct fake_vm *vm = ctx;
+    int err = get_version(r, 1);
+    u64 value = get_u64(r);
+
+    if (strcmp(s->name, "vcpu") != 0 && strcmp(s->name, "chip") != 0)
+        return -ENOENT;
+    if (s->name[0] == 'v')
+        vm->counter = value;
+    vm->loaded++;
+    return err;
+}
+
+static enum wire_code ready(void *vm, char reason[WIRE_REASON])
+{
+    strcpy(reason, "sections are missing");
+    return ((struct fake_vm *)vm)->loaded == 2 ? WIRE_OK : WIRE_E_STATE;
+}
+
+static void run(void *ctx, u64 paused_ns, u64 arrived)
+{
+    struct fake_vm *vm = ctx;
+
+    assert_true(vm->exists && !vm->running && vm->loaded == 2 && arrived == vm->world->now);
+    /* The source's copy is the judge: it stands still until it is freed. */
+    assert_int_equal(vm->counter, vm->world->source_vm.counter);
+    if (!vm->world->forgets)
+        assert_memory_equal(vm->memory, vm->world->source_vm.memory, FAKE_PAGES * PAGE_SIZE);
+    vm->running = vm->gate_open = true;
+    vm->paused_ns = paused_ns;
+}
+
+static void announce(void *vm, u64 epoch)
+{
+    (void)epoch;
+    ((struct fake_vm *)vm)->world->announced++;
+}
+
+static void record_dest(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
+{
+    (void)ctx, (void)epoch, (void)running;
+    assert_memory_equal(vm_id, world_id, WIRE_ID);
+}
+
+static const struct migrate_source_ops source_ops = {
+    .now = ops_now,
+    .describe = describe,
+    .page = source_page,
+    .log_start = log_start,
+    .log_stop = log_stop,
+    .harvest = harvest,
+    .pause = pause_vm,
+    .resume = resume_vm,
+    .gate = gate,
+    .section = section,
+    .record = record_source,
+    .free = free_vm,
+    .connect = connect_pipe,
+};
+
+static const struct migrate_dest_ops dest_ops = {
+    .now = dest_now,
+    .check = check,
+    .create = create,
+    .page = dest_page,
+    .load = load,
+    .ready = ready,
+    .section = section,
+    .run = run,
+    .announce = announce,
+    .record = record_dest,
+    .free = free_vm,
+};
+
+void world_init(struct world *w)
+{
+    memset(w, 0, sizeof(*w));
+    w->cut[0] = w->cut[1] = w->flip = PIPE_NEVER;
+    w->cap = 20000;
+    w->piece = 7001;
+    w->random = 1;
+    w->working_set = 50;
+    w->now = 1000000000;
+    w->source_vm = (struct fake_vm){ .world = w, .exists = true, .running = true, .gate_open = true };
+    w->source_vm.memory = calloc(FAKE_PAGES, PAGE_SIZE);
+    for (unsigned i = 0; i < FAKE_PAGES; i++)
+        if (i % 8 < 2 && i < 320) /* a quarter of the lower part has contents */
+            memset(w->source_vm.memory + i * PAGE_SIZE, i | 1, PAGE_SIZE);
+    source_init(&w->source, &source_ops, &w->source_vm, world_id, 7);
+    dest_init(&w->dest, &dest_ops, w);
+}
+
+void world_fini(struct world *w)
+{
+    dest_fini(&w->dest);
+    for (unsigned i = 0; i < w->pipes; i++)
+        pipe_fini(&w->pipe[i]);
+    free(w->source_vm.memory);
+    free(w->dest_vm.memory);
+}
+
+void world_step(struct world *w)
+{
+    w->now += STEP_NS;
+    source_step(&w->source);
+    assert_false(w->source_vm.running && w->dest_vm.running);
+    if (!w->dest_down)
+        dest_step(&w->dest);
+    assert_false(w->source_vm.running && w->dest_vm.running);
+    /* In nobody's hands only while a move holds it: the source then has its memory. */
+    if (!w->source_vm.running && !w->dest_vm.running && !w->dest_down)
+        assert_true(w->source_vm.exists && source_active(&w->source));
+    guest_run(&w->source_vm);
+    guest_run(&w->dest_vm);
+}
+
+void world_run(struct world *w, unsigned steps)
+{
+    while (source_active(&w->source)) {
+        assert_true(steps-- > 0);
+        world_step(w);
+    }
+    /* Let the destination take the last words. */
+    for (unsigned i = 0; i < 20; i++)
+        world_step(w);
+}
+
+struct migrate_settings world_settings(void)
+{
+    return (struct migrate_settings){
+        .policy = { .downtime_limit = 1, .max_rounds = 10 },
+        .verify = true,
+    };
+}
+
+void world_crash_dest(struct world *w)
+{
+    if (w->dest_vm.exists)
+        w->dest_vm.running = false;
+    dest_fini(&w->dest);
+    if (w->dest_vm.exists)
+        free_vm(&w->dest_vm);
+    dest_init(&w->dest, &dest_ops, w);
+    /* Whatever was on its way is lost with it. */
+    for (unsigned i = 0; i < w->pipes; i++)
+        w->pipe[i].broken = true;
+}
+
+int world_where(const struct world *w)
+{
+    return w->source_vm.running ? 1 : w->dest_vm.running ? 2 : 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Two machines, a link and a guest that writes: a world for whole migrations on the build machine. */
+#pragma once
+
+#include "migrate/dest.h"
+#include "migrate/source.h"
+#include "tests/unit/pipe.h"
+
+#define FAKE_PAGES 400 /* in two ranges, with a hole */
+#define FAKE_LOW 300
+#define WORLD_PIPES 64
+
+struct world;
+
+/* A guest: memory, a program counter that proves that it runs, and a dirty log. */
+struct fake_vm {
+    struct world *world;
+    bool exists, running, gate_open, logging;
+    u8 *memory; /* FAKE_PAGES pages */
+    u64 dirty[(FAKE_PAGES + 63) / 64];
+    u64 counter; /* its only register */
+    u64 paused_ns;
+    unsigned loaded;
+};
+
+struct world {
+    u64 now;
+    struct fake_vm source_vm, dest_vm;
+    struct source source;
+    struct dest dest;
+    struct pipe pipe[WORLD_PIPES];
+    unsigned pipes; /* used so far */
+    bool link_down, dest_down;
+    u64 cut[2], flip; /* for the first pipe */
+    size_t cap, piece;
+    u8 *tape;
+    size_t tape_cap;
+
+    unsigned writes; /* pages that the guest writes a step */
+    unsigned working_set;
+    u64 random;
+    enum wire_code refuse_check, refuse_create;
+    unsigned forgets; /* this page (1-based) is written without being logged */
+    unsigned announced, records;
+    u64 in_doubt_epoch;
+};
+
+/* A world with a guest running at the source, epoch 7. */
+void world_init(struct world *world);
+void world_fini(struct world *world);
+
+/* A step of all; asserts that the guest doesn't run twice. */
+void world_step(struct world *world);
+
+/* Steps until the source is idle, at most `steps` (fails beyond) . */
+void world_run(struct world *world, unsigned steps);
+
+/* The default settings of tests: 1 ms downtime-limit, 10 rounds, verify. */
+struct migrate_settings world_settings(void);
+
+/* The destination's machine restarts: it forgets everything and its guests are gone. */
+void world_crash_dest(struct world *world);
+
+/* Where does it run? 0 nowhere, 1 source, 2 destination. */
+int world_where(const struct world *world);
+extern const u8 world_id[WIRE_ID];

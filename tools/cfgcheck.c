@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * cfgcheck: judge a godwit.cfg on the administrator's machine with the very parser that the boot application uses.
+ *
+ * cfgcheck FILE          says nothing if it is right, else FILE:LINE: KEY: MESSAGE on standard error and status 1
+ * cfgcheck --files FILE  also lists the files it names, the hypervisor first, each once
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "boot/config.h"
+
+#define MAX_FILES (1 + 2 * CONFIG_MAX_VMS)
+
+/* The file's text, one byte more than allowed at most: then the parser complains. Returns false with errno set. */
+static bool text_read(const char *path, char *text, size_t room, size_t *len)
+{
+    FILE *file = fopen(path, "rb");
+    bool ok;
+
+    if (!file)
+        return false;
+    *len = fread(text, 1, room, file);
+    ok = !ferror(file);
+    fclose(file);
+    return ok;
+}
+
+static void file_print(const char *path, const char *printed[], unsigned *count)
+{
+    if (path[0] == '\0')
+        return;
+    for (unsigned i = 0; i < *count; i++)
+        if (strcmp(printed[i], path) == 0)
+            return;
+    printed[(*count)++] = path;
+    puts(path);
+}
+
+static void files_print(const struct config *config)
+{
+    const char *printed[MAX_FILES];
+    unsigned count = 0;
+
+    file_print(config->hypervisor, printed, &count);
+    for (uint32_t i = 0; i < config->nr_vms; i++) {
+        file_print(config->vm[i].kernel, printed, &count);
+        file_print(config->vm[i].initrd, printed, &count);
+    }
+}
+
+int main(int argc, char *argv[])
+{
+    static char text[CONFIG_TEXT_MAX + 1];
+    static struct config config;
+    struct config_error error;
+    bool files = argc == 3 && strcmp(argv[1], "--files") == 0;
+    const char *path = argv[argc - 1];
+    size_t len = 0;
+
+    if (!files && (argc != 2 || argv[1][0] == '-')) {
+        fprintf(stderr, "usage: cfgcheck [--files] FILE\n");
+        return 2;
+    }
+    if (!text_read(path, text, sizeof(text), &len)) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        return 1;
+    }
+    if (!config_parse(text, len, &config, &error)) {
+        if (error.line)
+            fprintf(stderr, "%s:%u: %s: %s\n", path, error.line, error.key, error.message);
+        else
+            fprintf(stderr, "%s: %s: %s\n", path, error.key, error.message);
+        return 1;
+    }
+    if (files)
+        files_print(&config);
+    return 0;
+}

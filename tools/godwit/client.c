@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/godwit/client.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT 5L
+#define TIMEOUT 45L /* the API lets a request wait for 30 s at most */
+#define BODY_MAX (1 << 20)
+#define URL 1024
+
+static CURL *curl;
+static char base[URL / 2];
+static struct curl_slist *fields;
+
+int client_init(const char *host, const char *token)
+{
+    char field[512];
+    int len = snprintf(base, sizeof(base), "%s%s", strstr(host, "://") ? "" : "http://", host);
+
+    if (len < 0 || (size_t)len >= sizeof(base)) {
+        fprintf(stderr, "godwit: the host's name is too long\n");
+        return -1;
+    }
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    curl = curl_easy_init();
+    if (!curl) {
+        fprintf(stderr, "godwit: libcurl does not start\n");
+        return -1;
+    }
+    if (token) {
+        snprintf(field, sizeof(field), "Authorization: Bearer %s", token);
+        fields = curl_slist_append(fields, field);
+    }
+    fields = curl_slist_append(fields, "Expect:"); /* bodies are small: send them at once */
+    return 0;
+}
+
+void client_fini(void)
+{
+    curl_slist_free_all(fields);
+    curl_easy_cleanup(curl);
+    curl_global_cleanup();
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *ctx)
+{
+    struct reply *reply = ctx;
+    size_t len = size * count;
+    char *grown = reply->len + len <= BODY_MAX ? realloc(reply->body, reply->len + len + 1) : NULL;
+
+    if (!grown)
+        return 0; /* ends the transfer with an error */
+    reply->body = grown;
+    memcpy(grown + reply->len, data, len);
+    reply->len += len;
+    grown[reply->len] = '\0';
+    return len;
+}
+
+static size_t on_field(char *data, size_t size, size_t count, void *ctx)
+{
+    static const char name[] = "Console-Next: ";
+    struct reply *reply = ctx;
+
+    /* libcurl ends no line with NUL, but with CRLF, where strtoul stops. */
+    if (size * count > sizeof(name) && !strncasecmp(data, name, sizeof(name) - 1))
+        reply->next = strtoul(data + sizeof(name) - 1, NULL, 10);
+    return size * count;
+}
+
+/* Say on stderr why the hypervisor refused. */
+static void explain(const struct reply *reply)
+{
+    json_t *json = json_loads(reply->body ? reply->body : "", 0, NULL);
+    const char *error = json_string_value(json_object_get(json, "error"));
+
+    if (error)
+        fprintf(stderr, "godwit: %s\n", error);
+    else
+        fprintf(stderr, "godwit: the answer is status %ld\n", reply->http);
+    json_decref(json);
+}
+
+struct reply client_request(const char *path, const char *body, size_t len)
+{
+    struct reply reply = { .status = STATUS_OK };
+    char url[URL];
+    CURLcode code;
+
+    snprintf(url, sizeof(url), "%s%s", base, path);
+    curl_easy_reset(curl);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &reply);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &reply);
+    if (body) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)len);
+    }
+    code = curl_easy_perform(curl);
+    if (code != CURLE_OK) {
+        fprintf(stderr, "godwit: %s: %s\n", base, curl_easy_strerror(code));
+        reply.status = STATUS_UNREACHABLE;
+        return reply;
+    }
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.http);
+    if (reply.http / 100 == 2)
+        return reply;
+    explain(&reply);
+    reply.status = reply.http == 401 ? STATUS_REFUSED : STATUS_FAILED;
+    return reply;
+}
+
+void reply_free(struct reply *reply)
+{
+    free(reply->body);
+    reply->body = NULL;
+}
+
+char *client_quote(const char *text)
+{
+    char *quoted = curl_easy_escape(curl, text, 0), *copy = quoted ? strdup(quoted) : NULL;
+
+    curl_free(quoted);
+    if (!copy) {
+        fprintf(stderr, "godwit: no memory\n");
+        exit(STATUS_FAILED);
+    }
+    return copy;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests to a hypervisor's HTTP API. */
+#pragma once
+
+#include <stddef.h>
+
+/* What the tool ends with; docs/api.md tells the administrator. */
+enum status {
+    STATUS_OK = 0,
+    STATUS_FAILED = 1, /* the hypervisor refused or failed to do it */
+    STATUS_USAGE = 2,
+    STATUS_UNREACHABLE = 3, /* no answer */
+    STATUS_REFUSED = 4,     /* no token, or a wrong one */
+};
+
+struct reply {
+    enum status status; /* anything but STATUS_OK has been explained on stderr */
+    long http;          /* status code; 0: no answer */
+    char *body;         /* terminated; reply_free gives it back */
+    size_t len;
+    unsigned long next; /* "Console-Next" */
+};
+
+/* Where requests go, and with which token (NULL: none). Returns 0 or -1 with the reason on stderr. Once. */
+int client_init(const char *host, const char *token);
+void client_fini(void);
+
+/* Ask. body NULL: a GET, else a POST of len bytes. */
+struct reply client_request(const char *path, const char *body, size_t len);
+void reply_free(struct reply *reply);
+
+/* Quote text for a path or a query; free() it. */
+char *client_quote(const char *text);

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* godwit: steer a Godwit hypervisor over its HTTP API. docs/api.md describes it. */
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/control/text.h"
+#include "hv/version.h"
+#include "tools/godwit/client.h"
+#include "tools/godwit/console.h"
+
+#define PATH 512
+#define ARGUMENTS 2
+
+/* What a command's first argument is, and so where its path is. */
+enum kind {
+    KIND_HOST, /* GET /v1/NAME, arguments in the query */
+    KIND_VM,   /* GET /v1/vms/VM */
+    KIND_ACT,  /* POST /v1/vms/VM/NAME */
+    KIND_CONSOLE,
+    KIND_METRICS,
+    KIND_COMPLETION,
+    KIND_HELP,
+};
+
+static const struct command {
+    const char *name;
+    enum kind kind;
+    int min, max; /* arguments */
+    const char *arguments, *help;
+    const char *parameter[ARGUMENTS]; /* of the query */
+} commands[] = {
+    { "vms", KIND_HOST, 0, 0, "", "all virtual machines", { NULL } },
+    { "vm", KIND_VM, 1, 1, "VM", "one virtual machine in detail", { NULL } },
+    { "pause", KIND_ACT, 1, 1, "VM", "stop its processors until resume", { NULL } },
+    { "resume", KIND_ACT, 1, 1, "VM", "go on after a pause", { NULL } },
+    { "reset", KIND_ACT, 1, 1, "VM", "start it anew from its kernel", { NULL } },
+    { "poweroff", KIND_ACT, 1, 1, "VM", "end it at once", { NULL } },
+    { "console", KIND_CONSOLE, 1, 1, "VM", "connect to its console; Ctrl-] leaves", { NULL } },
+    { "stats", KIND_HOST, 0, 0, "", "processors, and exits by reason", { NULL } },
+    { "net", KIND_HOST, 0, 0, "", "ports of the switch and their counters", { NULL } },
+    { "memory", KIND_HOST, 0, 0, "", "memory of the host and of its guests", { NULL } },
+    { "log", KIND_HOST, 0, 2, "[COUNT] [LEVEL]", "the last lines of the log", { "count", "level" } },
+    { "version", KIND_HOST, 0, 0, "", "version, backend, time since boot", { NULL } },
+    { "metrics", KIND_METRICS, 0, 0, "", "all counters, in Prometheus' text format", { NULL } },
+    { "completion", KIND_COMPLETION, 1, 1, "bash", "print a script that completes commands and names", { NULL } },
+    { "help", KIND_HELP, 0, 0, "", "this text", { NULL } },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const char completion_bash[] =
+    "# eval \"$(godwit completion bash)\"\n"
+    "_godwit() {\n"
+    "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
+    "    case $previous in\n"
+    "    -H|-t) COMPREPLY=() ;;\n"
+    "    vm|pause|resume|reset|poweroff|console)\n"
+    "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
+    "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
+    "    log|vms|stats|net|memory|version|metrics|help) COMPREPLY=() ;;\n"
+    "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
+    "    *) COMPREPLY=($(compgen -W \"-H -t --json %s\" -- \"$word\")) ;;\n"
+    "    esac\n"
+    "}\n"
+    "complete -F _godwit godwit\n";
+
+static void usage(FILE *out)
+{
+    fprintf(out, "usage: godwit [-H HOST[:PORT]] [-t TOKEN] [--json] COMMAND [ARGUMENT...]\n\n"
+                 "  -H HOST   the hypervisor's address; default $GODWIT_HOST\n"
+                 "  -t TOKEN  of its configuration; default $GODWIT_TOKEN, which no list of processes shows\n"
+                 "  --json    answers as the hypervisor gives them\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-10s %-16s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+    fprintf(out,
+            "\nExit status: 0 done, 1 the hypervisor refused or failed, 2 wrong usage, 3 no answer, 4 the token is "
+            "missing or wrong.\n");
+}
+
+static const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+static void put(void *ctx, const char *bytes, size_t len)
+{
+    fwrite(bytes, 1, len, ctx);
+}
+
+/* Show an answer, which might not be JSON at all. */
+static enum status show(const struct reply *reply, bool as_json)
+{
+    json_t *json = json_loads(reply->body ? reply->body : "", 0, NULL);
+    /* Written anew: text_render trusts its input. */
+    char *text = json_dumps(json, as_json ? JSON_INDENT(2) : JSON_COMPACT | JSON_ENSURE_ASCII);
+
+    json_decref(json);
+    if (!text) {
+        fprintf(stderr, "godwit: the answer is not JSON\n");
+        return STATUS_FAILED;
+    }
+    if (as_json)
+        printf("%s\n", text);
+    else
+        text_render(text, put, stdout);
+    free(text);
+    return STATUS_OK;
+}
+
+static void path_make(char *path, const struct command *command, int argc, char **argv)
+{
+    char *vm = command->kind == KIND_HOST ? NULL : client_quote(argv[0]);
+    size_t at;
+
+    if (command->kind == KIND_VM)
+        snprintf(path, PATH, "/v1/vms/%s", vm);
+    else if (command->kind == KIND_ACT)
+        snprintf(path, PATH, "/v1/vms/%s/%s", vm, command->name);
+    else
+        snprintf(path, PATH, "/v1/%s", command->name);
+    for (int i = 0; command->kind == KIND_HOST && i < argc; i++) {
+        char *value = client_quote(argv[i]);
+
+        at = strlen(path);
+        snprintf(path + at, PATH - at, "%c%s=%s", i ? '&' : '?', command->parameter[i], value);
+        free(value);
+    }
+    free(vm);
+}
+
+static enum status run_command(const struct command *command, int argc, char **argv, bool as_json)
+{
+    char path[PATH];
+    struct reply reply;
+
+    path_make(path, command, argc, argv);
+    reply = client_request(path, command->kind == KIND_ACT ? "" : NULL, 0);
+    if (reply.status == STATUS_OK)
+        reply.status = show(&reply, as_json);
+    reply_free(&reply);
+    return reply.status;
+}
+
+static enum status run_metrics(void)
+{
+    struct reply reply = client_request("/metrics", NULL, 0);
+
+    if (reply.status == STATUS_OK && reply.body)
+        fputs(reply.body, stdout);
+    reply_free(&reply);
+    return reply.status;
+}
+
+/* The names of the VMs, for the completion script. */
+static enum status run_names(void)
+{
+    struct reply reply = client_request("/v1/vms", NULL, 0);
+    json_t *json = json_loads(reply.body ? reply.body : "", 0, NULL), *vm;
+    size_t i;
+
+    json_array_foreach(json_object_get(json, "vms"), i, vm)
+        printf("%s\n", json_string_value(json_object_get(vm, "name")));
+    json_decref(json);
+    reply_free(&reply);
+    return reply.status;
+}
+
+static enum status run_completion(void)
+{
+    char names[256] = "";
+
+    for (size_t i = 0, at = 0; i < COMMANDS; i++)
+        at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", i ? " " : "", commands[i].name);
+    printf(completion_bash, names);
+    return STATUS_OK;
+}
+
+static enum status run(const struct command *command, int argc, char **argv, bool as_json)
+{
+    switch (command->kind) {
+    case KIND_CONSOLE: return console_run(argv[0]);
+    case KIND_METRICS: return run_metrics();
+    case KIND_COMPLETION: return run_names();
+    default: return run_command(command, argc, argv, as_json);
+    }
+}
+
+/* What needs no hypervisor; false: not this. */
+static bool run_local(const struct command *command, char **argv, enum status *status)
+{
+    if (command->kind == KIND_HELP) {
+        usage(stdout);
+        *status = STATUS_OK;
+        return true;
+    }
+    if (command->kind == KIND_COMPLETION && !strcmp(argv[0], "bash")) {
+        *status = run_completion();
+        return true;
+    }
+    if (command->kind == KIND_COMPLETION && strcmp(argv[0], "names") != 0) {
+        fprintf(stderr, "godwit: completion: '%s' is wrong, expected bash\n", argv[0]);
+        *status = STATUS_USAGE;
+        return true;
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { "version", no_argument, NULL, 'V' },
+                                             { NULL, 0, NULL, 0 } };
+    const char *host = getenv("GODWIT_HOST"), *token = getenv("GODWIT_TOKEN");
+    const struct command *command;
+    bool as_json = false;
+    enum status status;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "+H:t:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'H': host = optarg; break;
+        case 't': token = optarg; break;
+        case 'j': as_json = true; break;
+        case 'h': usage(stdout); return STATUS_OK;
+        case 'V': printf("godwit %s\n", GODWIT_VERSION); return STATUS_OK;
+        default: usage(stderr); return STATUS_USAGE;
+        }
+    }
+    if (optind == argc) {
+        usage(stderr);
+        return STATUS_USAGE;
+    }
+    command = command_find(argv[optind]);
+    argc -= optind + 1;
+    argv += optind + 1;
+    if (!command || argc < command->min || argc > command->max) {
+        if (!command)
+            fprintf(stderr, "godwit: no command '%s', see godwit help\n", argv[-1]);
+        else
+            fprintf(stderr, "usage: godwit %s %s\n", command->name, command->arguments);
+        return STATUS_USAGE;
+    }
+    if (run_local(command, argv, &status))
+        return status;
+    if (!host || !*host) {
+        fprintf(stderr, "godwit: which hypervisor? Give -H HOST or set GODWIT_HOST\n");
+        return STATUS_USAGE;
+    }
+    if (client_init(host, token))
+        return STATUS_USAGE;
+    status = run(command, argc, argv, as_json);
+    client_fini();
+    return status;
+}
