@@ -101,7 +101,7 @@ size: $(BUILD)/godwit.elf ## print the size of the image without symbols; fail a
 TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/*.c))
 all: $(TOOLS)
 
-$(BUILD)/tools/cfgcheck: boot/config.c boot/netaddr.c
+$(BUILD)/tools/cfgcheck: boot/config.c boot/config_keys.c boot/netaddr.c
 
 $(BUILD)/tools/%: tools/%.c | $(PACKAGES)
 	@mkdir -p $(@D)

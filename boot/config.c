@@ -2,7 +2,7 @@
 /*
  * The parser of godwit.cfg.
  *
- * One table describes every key: where its value goes, what kind it is and, in words, what would be right. The
+ * boot/config_keys.c describes every key: where its value goes, what kind it is and, in words, what would be right. The
  * text is hostile until proved otherwise: it is only ever looked at through spans, which never reach beyond
  * the bytes given, and everything copied out of it is printable ASCII and fits.
  */
@@ -11,11 +11,8 @@
 #include <assert.h>
 #include <stdarg.h>
 
+#include "boot/config_keys.h"
 #include "boot/netaddr.h"
-
-#define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* What message() shows of a wrong value at most. */
 #define SHOWN 32
@@ -24,175 +21,6 @@ struct span {
     const char *at;
     size_t len;
 };
-
-enum value_kind {
-    VALUE_TEXT,
-    VALUE_PATH,
-    VALUE_SIZE,
-    VALUE_NUMBER,
-    VALUE_CHOICE,
-    VALUE_DHCP_OR_NETWORK4, /* struct config_address4 */
-    VALUE_ADDRESS4,         /* the same, without "/LEN" */
-    VALUE_NETWORK6,         /* struct config_address6 */
-    VALUE_MAC,
-};
-
-struct key {
-    const char *name;
-    const char *want; /* completes "expected ..." */
-    enum value_kind kind;
-    size_t offset;          /* in what the section fills: struct config, config_net or config_vm */
-    size_t room;            /* VALUE_TEXT, VALUE_PATH: bytes, the terminator included */
-    uint64_t min, max;      /* VALUE_SIZE, VALUE_NUMBER; min of VALUE_TEXT: characters */
-    const char *choices[6]; /* VALUE_CHOICE: the index is the value; ends with NULL */
-};
-
-#define WANT_PATH "the path of a file on the boot volume, such as guests/hello.elf, at most 63 characters"
-static_assert(CONFIG_PATH == 64, "WANT_PATH names the limit");
-static_assert(CONFIG_CMDLINE == 512, "the cmdline entry names the limit");
-static_assert(CONFIG_MEMORY_MIN == 1 << 20 && CONFIG_MEMORY_MAX == 64ULL << 30, "the memory entry names the limits");
-
-/* struct key's offset. */
-#define IN_VM(member) offsetof(struct config_vm, member)
-#define IN_NET(member) offsetof(struct config_net, member)
-#define IN_API(member) offsetof(struct config_api, member)
-
-static const struct key global_keys[] = {
-    { "hypervisor", WANT_PATH, VALUE_PATH, offsetof(struct config, hypervisor), CONFIG_PATH, 0, 0, { NULL } },
-    { "log",
-      "err, warn, info or debug",
-      VALUE_CHOICE,
-      offsetof(struct config, log),
-      0,
-      0,
-      0,
-      { [CONFIG_LOG_ERR] = "err",
-        [CONFIG_LOG_WARN] = "warn",
-        [CONFIG_LOG_INFO] = "info",
-        [CONFIG_LOG_DEBUG] = "debug" } },
-    { "exit",
-      "auto or halt",
-      VALUE_CHOICE,
-      offsetof(struct config, exit),
-      0,
-      0,
-      0,
-      { [CONFIG_EXIT_AUTO] = "auto", [CONFIG_EXIT_HALT] = "halt" } },
-    { "cpus", "a number from 0 (all) to 64", VALUE_NUMBER, offsetof(struct config, cpus), 0, 0, 64, { NULL } },
-};
-
-static const struct key vm_keys[] = {
-    { "kernel", WANT_PATH, VALUE_PATH, IN_VM(kernel), CONFIG_PATH, 0, 0, { NULL } },
-    { "initrd", WANT_PATH, VALUE_PATH, IN_VM(initrd), CONFIG_PATH, 0, 0, { NULL } },
-    { "cmdline", "at most 511 characters", VALUE_TEXT, IN_VM(cmdline), CONFIG_CMDLINE, 0, 0, { NULL } },
-    { "memory",
-      "a size from 1M to 64G, a multiple of 4K, such as 256M",
-      VALUE_SIZE,
-      IN_VM(memory),
-      0,
-      CONFIG_MEMORY_MIN,
-      CONFIG_MEMORY_MAX,
-      { NULL } },
-    { "vcpus",
-      "a number from 1 to " TEXT(CONFIG_MAX_VCPUS),
-      VALUE_NUMBER,
-      IN_VM(vcpus),
-      0,
-      1,
-      CONFIG_MAX_VCPUS,
-      { NULL } },
-    { "mac", "an address of one card, such as 52:54:00:12:34:56", VALUE_MAC, IN_VM(mac), 0, 0, 0, { NULL } },
-    { "dirty-log",
-      "off, write-protect, dbit, pml or each",
-      VALUE_CHOICE,
-      IN_VM(dirty_log),
-      0,
-      0,
-      0,
-      { [CONFIG_DIRTY_OFF] = "off",
-        [CONFIG_DIRTY_WRITE_PROTECT] = "write-protect",
-        [CONFIG_DIRTY_DBIT] = "dbit",
-        [CONFIG_DIRTY_PML] = "pml",
-        [CONFIG_DIRTY_EACH] = "each" } },
-    { "dirty-split",
-      "lazy or eager",
-      VALUE_CHOICE,
-      IN_VM(dirty_split),
-      0,
-      0,
-      0,
-      { [CONFIG_DIRTY_LAZY] = "lazy", [CONFIG_DIRTY_EAGER] = "eager" } },
-    { "dirty-check", "milliseconds from 1 to 60000", VALUE_NUMBER, IN_VM(dirty_check), 0, 1, 60000, { NULL } },
-    { "dirty-drop", "a number from 0 (none) to 1000000", VALUE_NUMBER, IN_VM(dirty_drop), 0, 0, 1000000, { NULL } },
-};
-
-static const struct key net_keys[] = {
-    { "address",
-      "dhcp or an address with its prefix length, such as 192.0.2.10/24",
-      VALUE_DHCP_OR_NETWORK4,
-      IN_NET(address),
-      0,
-      0,
-      0,
-      { NULL } },
-    { "gateway", "an address, such as 192.0.2.1", VALUE_ADDRESS4, IN_NET(gateway), 0, 0, 0, { NULL } },
-    { "address6",
-      "an address with its prefix length, such as 2001:db8::10/64",
-      VALUE_NETWORK6,
-      IN_NET(address6),
-      0,
-      0,
-      0,
-      { NULL } },
-    { "uplink",
-      "auto, e1000, virtio or none",
-      VALUE_CHOICE,
-      IN_NET(uplink),
-      0,
-      0,
-      0,
-      { [CONFIG_UPLINK_AUTO] = "auto",
-        [CONFIG_UPLINK_E1000] = "e1000",
-        [CONFIG_UPLINK_VIRTIO] = "virtio",
-        [CONFIG_UPLINK_NONE] = "none" } },
-    { "mac", "an address of one card, such as 52:54:00:12:34:56", VALUE_MAC, IN_NET(mac), 0, 0, 0, { NULL } },
-    { "storm-limit",
-      "frames a second from 0 (any) to 1000000",
-      VALUE_NUMBER,
-      IN_NET(storm_limit),
-      0,
-      0,
-      1000000,
-      { NULL } },
-    { "anti-spoof", "yes or no", VALUE_CHOICE, IN_NET(anti_spoof), 0, 0, 0, { "no", "yes" } },
-    { "test-services", "yes or no", VALUE_CHOICE, IN_NET(test_services), 0, 0, 0, { "no", "yes" } },
-};
-
-static const struct key api_keys[] = {
-    { "token", "8 to 127 characters", VALUE_TEXT, IN_API(token), CONFIG_TOKEN, CONFIG_TOKEN_MIN, 0, { NULL } },
-    { "access",
-      "token or open",
-      VALUE_CHOICE,
-      IN_API(access),
-      0,
-      0,
-      0,
-      { [CONFIG_ACCESS_TOKEN] = "token", [CONFIG_ACCESS_OPEN] = "open" } },
-    { "port", "a number from 1 to 65535", VALUE_NUMBER, IN_API(port), 0, 1, 65535, { NULL } },
-};
-static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry names the limits");
-
-/* Where keys are looked up, and how messages call the place. */
-static const struct section {
-    const char *place;
-    const struct key *keys;
-    size_t count;
-} global_section = { " before the first section", global_keys, COUNT(global_keys) },
-  net_section = { " in the [net] section", net_keys, COUNT(net_keys) },
-  api_section = { " in the [api] section", api_keys, COUNT(api_keys) },
-  vm_section = { " in a [vm] section", vm_keys, COUNT(vm_keys) };
-static_assert(COUNT(global_keys) <= 32 && COUNT(vm_keys) <= 32 && COUNT(net_keys) <= 32 && COUNT(api_keys) <= 32,
-              "a bit a key in the parser");
 
 struct parser {
     struct config *config;
@@ -437,7 +265,7 @@ static bool key_parse(struct parser *p, struct span line)
 
     line = span_trim(line);
     if (name.len == 0 || line.len == 0 || line.at[0] != '=')
-        return refuse(p, name, "expected key = value, [vm NAME], [net], [api] or # comment", NULL);
+        return refuse(p, name, "expected key = value, [vm NAME], [net], [api], [migration] or # comment", NULL);
     while (i < count && !span_is(name, table[i].name))
         i++;
     if (i == count)
@@ -485,6 +313,19 @@ static bool api_begin(struct parser *p)
     return true;
 }
 
+static bool migration_begin(struct parser *p)
+{
+    struct config_migration *migration = &p->config->migration;
+
+    if (migration->port)
+        return refuse(p, span_of("migration"), "a second [migration] section, expected one", NULL);
+    migration->port = CONFIG_MIGRATION_PORT;
+    p->section = &migration_section;
+    p->target = migration;
+    p->vm = NULL;
+    return true;
+}
+
 static bool vm_begin(struct parser *p, struct span name)
 {
     struct config *config = p->config;
@@ -502,31 +343,40 @@ static bool vm_begin(struct parser *p, struct span name)
     return true;
 }
 
-/* "vm NAME]", "net]" or "api]", then perhaps a comment: what follows the '[' of a section header. */
+/* The sections that have no name and are there once at most. */
+static const struct {
+    const char *word;
+    bool (*begin)(struct parser *p);
+} single_sections[] = { { "net", net_begin }, { "api", api_begin }, { "migration", migration_begin } };
+
+/* "vm NAME]", "net]", "api]" ..., then perhaps a comment: what follows the '[' of a section header. */
 static bool section_parse(struct parser *p, struct span line)
 {
+    bool (*begin)(struct parser * p) = NULL;
     struct span word, name;
-    bool net, api;
 
     line = span_trim(line);
     word = span_take(&line, is_name);
     line = span_trim(line);
     name = span_take(&line, is_name);
     line = span_trim(line);
-    net = span_is(word, "net") && name.len == 0;
-    api = span_is(word, "api") && name.len == 0;
-    if ((!net && !api && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
+    for (size_t i = 0; i < sizeof(single_sections) / sizeof(single_sections[0]) && name.len == 0; i++)
+        if (span_is(word, single_sections[i].word))
+            begin = single_sections[i].begin;
+    if ((!begin && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
         line.at[0] != ']')
-        return refuse(p, name,
-                      "expected [vm NAME], [net] or [api], NAME being at most 31 letters, digits, '-', '_' and '.'",
-                      NULL);
+        return refuse(
+            p, name,
+            "expected [vm NAME], [net], [api] or [migration], NAME being at most 31 letters, digits, '-', '_' "
+            "and '.'",
+            NULL);
     line = span_trim((struct span){ line.at + 1, line.len - 1 });
     if (line.len > 0 && line.at[0] != '#')
         return refuse(p, name, "only a # comment may follow the ]", NULL);
     if (!section_end(p))
         return false;
     p->seen = 0;
-    return net ? net_begin(p) : api ? api_begin(p) : vm_begin(p, name);
+    return begin ? begin(p) : vm_begin(p, name);
 }
 static_assert(CONFIG_NAME == 32, "the section message names the limit");
 
@@ -561,6 +411,7 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
     struct span rest = { text, len };
 
     *config = (struct config){ .hypervisor = "godwit.elf", .log = CONFIG_LOG_INFO, .exit = CONFIG_EXIT_AUTO };
+    config->migration.downtime_limit = CONFIG_DOWNTIME_LIMIT;
     if (len > CONFIG_TEXT_MAX)
         return refuse(&p, span_of(""), "the file is too long, expected at most 64 KiB", NULL);
     if (len >= 3 && span_is((struct span){ text, 3 }, "\xef\xbb\xbf")) /* a byte order mark */

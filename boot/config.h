@@ -21,6 +21,8 @@
 #define CONFIG_TOKEN 128
 #define CONFIG_TOKEN_MIN 8       /* characters of a token that may protect the API */
 #define CONFIG_STORM_LIMIT 10000 /* default of storm-limit */
+#define CONFIG_MIGRATION_PORT 4900
+#define CONFIG_DOWNTIME_LIMIT 20 /* ms */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
 
@@ -99,6 +101,15 @@ struct config_net {
     uint32_t test_services; /* 1: discard, echo and source on TCP ports 9, 7 and 19 */
 };
 
+/* The [migration] section: whether guests may come here, and how they move unless a command says otherwise. */
+struct config_migration {
+    uint32_t port;           /* TCP; 0: no section, nothing is listened to */
+    uint32_t downtime_limit; /* ms */
+    uint64_t max_bandwidth;  /* bytes a second; 0: any */
+    uint32_t dirty_log;      /* enum config_dirty_log; off: what the processor does best */
+    uint32_t dirty_split;    /* enum config_dirty_split */
+};
+
 struct config {
     char hypervisor[CONFIG_PATH]; /* the ELF file to enter */
     uint32_t log;                 /* enum config_log */
@@ -106,6 +117,7 @@ struct config {
     uint32_t cpus;                /* processors to use at most; 0: all */
     struct config_api api;
     struct config_net net;
+    struct config_migration migration;
     uint32_t nr_vms;
     struct config_vm vm[CONFIG_MAX_VMS];
 };

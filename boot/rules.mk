@@ -9,7 +9,7 @@ OBJCOPY ?= objcopy
 EFI_INC ?= /usr/include/efi
 EFI_LIB ?= /usr/lib
 
-EFI_SRC := boot/efi_main.c boot/config.c boot/console.c boot/cpus.c boot/elf.c boot/files.c boot/machine.c \
+EFI_SRC := boot/efi_main.c boot/config.c boot/config_keys.c boot/console.c boot/cpus.c boot/elf.c boot/files.c boot/machine.c \
            boot/memmap.c boot/netaddr.c boot/pages.c boot/paging.c
 EFI_OBJ := $(EFI_SRC:boot/%.c=$(BUILD)/boot/efi/%.o)
 

@@ -68,14 +68,13 @@
 #define MAX_BASIC 0xDU
 #define MAX_EXTENDED 0x80000008U
 
-/* What the host gives, cut to policy. Zero where a leaf is not offered. */
-static struct cpuid_regs basic[MAX_BASIC + 1], extended[(MAX_EXTENDED & 0xFF) + 1];
-static struct cpuid_regs xsave_forms, xsave_avx;
-static u64 xcr0_mask;
+_Static_assert(MAX_BASIC + 1 == CPUID_BASIC && (MAX_EXTENDED & 0xFF) + 1 == CPUID_EXTENDED, "leaves of a policy");
 
-static void init_basic(void)
+static struct cpuid_policy host_policy;
+
+static void init_basic(struct cpuid_policy *policy)
 {
-    struct cpuid_regs host = cpuid(1, 0);
+    struct cpuid_regs *basic = policy->basic, host = cpuid(1, 0);
 
     basic[0] = cpuid(0, 0);
     basic[0].eax = MAX_BASIC;
@@ -93,24 +92,26 @@ static void init_basic(void)
         (struct cpuid_regs){ .ebx = host.ebx & LEAF7_EBX, .ecx = host.ecx & LEAF7_ECX, .edx = host.edx & LEAF7_EDX };
 }
 
-static void init_xsave(void)
+static void init_xsave(struct cpuid_policy *policy)
 {
+    struct cpuid_regs *basic = policy->basic;
+
     if (!(basic[1].ecx & XSAVE))
         return;
-    xcr0_mask = cpuid(0xD, 0).eax & POLICY_XCR0;
-    xsave_forms.eax = cpuid(0xD, 1).eax & XSAVE_FORMS;
-    if (xcr0_mask & XCR0_AVX) {
-        xsave_avx = cpuid(0xD, 2);
+    policy->xcr0 = cpuid(0xD, 0).eax & POLICY_XCR0;
+    policy->xsave_forms = cpuid(0xD, 1).eax & XSAVE_FORMS;
+    if (policy->xcr0 & XCR0_AVX) {
+        policy->xsave_avx = cpuid(0xD, 2);
     } else {
         basic[1].ecx &= ~(AVX | FMA | F16C);
         basic[7].ebx &= ~BIT(5);
     }
 }
 
-static void init_extended(void)
+static void init_extended(struct cpuid_policy *policy)
 {
     static const char brand[48] = "Godwit virtual processor";
-    struct cpuid_regs host = cpuid(0x80000001, 0);
+    struct cpuid_regs *basic = policy->basic, *extended = policy->extended, host = cpuid(0x80000001, 0);
     u32 edx = EXT1_EDX;
 
     extended[0] =
@@ -125,41 +126,53 @@ static void init_extended(void)
 
 void cpuid_init(void)
 {
-    init_basic();
-    init_xsave();
-    init_extended();
+    init_basic(&host_policy);
+    init_xsave(&host_policy);
+    init_extended(&host_policy);
+}
+
+const struct cpuid_policy *cpuid_host_policy(void)
+{
+    return &host_policy;
+}
+
+static const struct cpuid_policy *policy_of(const struct vcpu *vcpu)
+{
+    return &vcpu->vm->identity.cpuid;
 }
 
 /* The guest's XCR0: CPUID exits while the vcpu is loaded, so the CPU has it (it may have changed without an exit, see
  * load.c). */
 static u64 guest_xcr0(const struct vcpu *vcpu)
 {
-    return vcpu->osxsave ? xgetbv(0) & xcr0_mask : vcpu->xcr0;
+    return vcpu->osxsave ? xgetbv(0) & policy_of(vcpu)->xcr0 : vcpu->xcr0;
 }
 
 /* Bytes that XSAVEC and XSAVES write for the guest's XCR0: the components side by side; AVX, the only one, is aligned
  * anyway. */
 static u32 compacted_size(const struct vcpu *vcpu)
 {
-    return XSAVE_LEGACY_SIZE + (guest_xcr0(vcpu) & XCR0_AVX ? xsave_avx.eax : 0);
+    return XSAVE_LEGACY_SIZE + (guest_xcr0(vcpu) & XCR0_AVX ? policy_of(vcpu)->xsave_avx.eax : 0);
 }
 
 /* Leaf 0Dh. Sizes in subleaf 0 are those of the standard form. */
 static struct cpuid_regs leaf_xsave(const struct vcpu *vcpu, u32 subleaf)
 {
-    u32 avx_end = xsave_avx.eax + xsave_avx.ebx;
+    const struct cpuid_policy *policy = policy_of(vcpu);
+    u32 avx_end = policy->xsave_avx.eax + policy->xsave_avx.ebx;
 
-    if (!xcr0_mask)
+    if (!policy->xcr0)
         return (struct cpuid_regs){ 0 };
     switch (subleaf) {
     case 0:
         return (struct cpuid_regs){
-            .eax = xcr0_mask,
+            .eax = policy->xcr0,
             .ebx = guest_xcr0(vcpu) & XCR0_AVX ? avx_end : XSAVE_LEGACY_SIZE,
-            .ecx = xcr0_mask & XCR0_AVX ? avx_end : XSAVE_LEGACY_SIZE,
+            .ecx = policy->xcr0 & XCR0_AVX ? avx_end : XSAVE_LEGACY_SIZE,
         };
-    case 1: return (struct cpuid_regs){ .eax = xsave_forms.eax, .ebx = xsave_forms.eax ? compacted_size(vcpu) : 0 };
-    case 2: return xsave_avx;
+    case 1:
+        return (struct cpuid_regs){ .eax = policy->xsave_forms, .ebx = policy->xsave_forms ? compacted_size(vcpu) : 0 };
+    case 2: return policy->xsave_avx;
     default: return (struct cpuid_regs){ 0 };
     }
 }
@@ -206,7 +219,7 @@ static struct cpuid_regs leaf_hypervisor(u32 leaf)
 
 static struct cpuid_regs leaf_basic(const struct vcpu *vcpu, u32 leaf, u32 subleaf)
 {
-    struct cpuid_regs r = basic[leaf];
+    struct cpuid_regs r = policy_of(vcpu)->basic[leaf];
 
     switch (leaf) {
     case 1:
@@ -228,36 +241,32 @@ struct cpuid_regs cpuid_guest(const struct vcpu *vcpu, u32 leaf, u32 subleaf)
     if (leaf <= MAX_BASIC)
         return leaf_basic(vcpu, leaf, subleaf);
     if (leaf >= 0x80000000 && leaf <= MAX_EXTENDED)
-        return extended[leaf & 0xFF];
+        return policy_of(vcpu)->extended[leaf & 0xFF];
     return leaf_hypervisor(leaf);
 }
 
-u64 cpuid_cr4_mask(void)
+u64 cpuid_cr4_mask(const struct cpuid_policy *policy)
 {
+    const struct cpuid_regs *leaf7 = &policy->basic[7];
     u64 mask = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |
                CR4_OSXMMEXCPT;
 
-    if (xcr0_mask)
+    if (policy->xcr0)
         mask |= CR4_OSXSAVE;
-    if (basic[7].ebx & BIT(0))
+    if (leaf7->ebx & BIT(0))
         mask |= CR4_FSGSBASE;
-    if (basic[7].ebx & BIT(7))
+    if (leaf7->ebx & BIT(7))
         mask |= CR4_SMEP;
-    if (basic[7].ebx & BIT(20))
+    if (leaf7->ebx & BIT(20))
         mask |= CR4_SMAP;
-    if (basic[7].ecx & BIT(2))
+    if (leaf7->ecx & BIT(2))
         mask |= CR4_UMIP;
     return mask;
 }
 
-u64 cpuid_efer_mask(void)
+u64 cpuid_efer_mask(const struct cpuid_policy *policy)
 {
-    return EFER_SCE | EFER_LME | (extended[1].edx & BIT(20) ? EFER_NXE : 0);
-}
-
-u64 cpuid_xcr0_mask(void)
-{
-    return xcr0_mask;
+    return EFER_SCE | EFER_LME | (policy->extended[1].edx & BIT(20) ? EFER_NXE : 0);
 }
 
 u8 cpuid_maxphyaddr(void)

@@ -10,14 +10,27 @@
 
 struct vcpu;
 
-/* Compute the policy from the host CPU; once, on the boot processor. */
+#define CPUID_BASIC 14   /* leaves 0 to 0Dh */
+#define CPUID_EXTENDED 9 /* leaves 80000000h to 80000008h */
+
+/* What a guest was shown at its boot, and keeps wherever it moves. Zero where a leaf is not offered. */
+struct cpuid_policy {
+    struct cpuid_regs basic[CPUID_BASIC], extended[CPUID_EXTENDED];
+    u32 xsave_forms;             /* leaf 0Dh, subleaf 1, EAX */
+    struct cpuid_regs xsave_avx; /* leaf 0Dh, subleaf 2 */
+    u64 xcr0;                    /* bits that may be set */
+};
+
+/* Compute what this host offers; once, on the boot processor. */
 void cpuid_init(void);
+
+/* What a guest that boots here is shown: all that this host offers. */
+const struct cpuid_policy *cpuid_host_policy(void);
 
 /* The guest's answer to CPUID leaf/subleaf. */
 struct cpuid_regs cpuid_guest(const struct vcpu *vcpu, u32 leaf, u32 subleaf);
 
 /* Bits that a guest may set, by its CPUID: others fault. */
-u64 cpuid_cr4_mask(void);
-u64 cpuid_efer_mask(void);
-u64 cpuid_xcr0_mask(void);
+u64 cpuid_cr4_mask(const struct cpuid_policy *policy);
+u64 cpuid_efer_mask(const struct cpuid_policy *policy);
 u8 cpuid_maxphyaddr(void);

@@ -75,7 +75,7 @@ bool control_write_cr4(struct vcpu *vcpu, u64 value)
     struct vcpu_state state;
 
     backend()->get(vcpu, &state, STATE_CONTROL);
-    if (value & ~cpuid_cr4_mask())
+    if (value & ~cpuid_cr4_mask(&vcpu->vm->identity.cpuid))
         return false;
     if ((state.efer & EFER_LMA) && !(value & CR4_PAE))
         return false;
@@ -109,7 +109,7 @@ bool control_write_efer(struct vcpu *vcpu, u64 value)
     struct vcpu_state state;
 
     backend()->get(vcpu, &state, STATE_CONTROL);
-    if (value & ~(cpuid_efer_mask() | EFER_LMA))
+    if (value & ~(cpuid_efer_mask(&vcpu->vm->identity.cpuid) | EFER_LMA))
         return false;
     if (((state.efer ^ value) & EFER_LME) && (state.cr0 & CR0_PG))
         return false;
@@ -165,7 +165,7 @@ void exit_xsetbv(struct vcpu *vcpu)
 {
     u64 value = vcpu->regs[RDX] << 32 | (u32)vcpu->regs[RAX];
 
-    if ((u32)vcpu->regs[RCX] != 0 || !(value & XCR0_X87) || (value & ~cpuid_xcr0_mask()) ||
+    if ((u32)vcpu->regs[RCX] != 0 || !(value & XCR0_X87) || (value & ~vcpu->vm->identity.cpuid.xcr0) ||
         ((value & XCR0_AVX) && !(value & XCR0_SSE))) {
         inject_gp(vcpu);
         return;

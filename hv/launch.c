@@ -62,19 +62,18 @@ static bool launch(const struct handoff *handoff, const struct config_vm *config
         .initrd_size = initrd ? initrd->size : 0,
         .cmdline = config->cmdline,
     };
-    struct vm *vm = vm_create(config);
+    struct vm *vm = vm_create(config, NULL);
 
     if (!vm) {
         free(image);
         return false;
     }
+    vm->image = image;
     if (guest_load(vm, image, reason, sizeof(reason))) {
         pr_err("%s: %s: %s", config->name, config->kernel, reason);
         vm_destroy(vm);
-        free(image);
         return false;
     }
-    vm->image = image;
     vm->reload = reload;
     dirty_check_add(vm, config);
     vm_start(vm);
@@ -127,7 +126,7 @@ void launch_guests(const struct handoff *handoff)
         if (!launch(handoff, &handoff->config.vm[i]))
             refused++;
     sched_add_host_work(vm_resets);
-    /* Without guests of its own the hypervisor is there for the network, and has no end. */
-    if (handoff->config.nr_vms > 0)
+    /* Without guests of its own the hypervisor is there for the network, and has no end; nor if guests may come. */
+    if (handoff->config.nr_vms > 0 && !handoff->config.migration.port)
         sched_add_host_work(watch);
 }

@@ -9,7 +9,7 @@
 #include "hv/cpu/msr_index.h"
 #include "hv/cpuid.h"
 #include "hv/lib/panic.h"
-#include "hv/vcpu.h"
+#include "hv/vm.h"
 
 /* Offsets in the legacy region of an XSAVE area (SDM 1 "Legacy Region of an XSAVE Area"). */
 #define FXSAVE_FCW 0
@@ -22,7 +22,7 @@ static bool has_tsc_aux;
 
 void load_init(void)
 {
-    components = cpuid_xcr0_mask();
+    components = cpuid_host_policy()->xcr0;
     has_tsc_aux = cpuid(0x80000001, 0).edx & BIT(27);
     if (components) {
         xsetbv(0, components);
@@ -58,7 +58,7 @@ static void fpu_save(struct vcpu *vcpu)
         return;
     }
     /* Read back: not every processor lets us intercept XSETBV (docs/svm.md). What policy forbids is dropped here. */
-    vcpu->xcr0 = xgetbv(0) & components;
+    vcpu->xcr0 = xgetbv(0) & vcpu->vm->identity.cpuid.xcr0;
     xsetbv(0, components);
     xsave(vcpu->fpu, components);
 }

@@ -24,6 +24,7 @@
 #include "hv/sched.h"
 #include "hv/start.h"
 #include "hv/version.h"
+#include "migrate/migration.h"
 #include "mm/frame.h"
 #include "mm/host_map.h"
 #include "mm/layout.h"
@@ -116,6 +117,7 @@ static void boot(void)
     host_map_reclaim_loader(&handoff);
     report_machine();
     report_phases();
+    migration_init(&handoff.config.migration);
     api_init(&handoff.config.api);
     monitor_init();
     launch_guests(&handoff);

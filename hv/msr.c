@@ -109,6 +109,39 @@ static bool stored_legal(u32 msr, u64 value)
     return (msr & 1) || memory_type_legal(value, false); /* a mask, or a base */
 }
 
+#define STORED (1 + 2 * MTRR_VARIABLE + ARRAY_SIZE(fixed_mtrrs) + 1)
+
+const u32 *msr_stored_list(unsigned *count)
+{
+    static u32 list[STORED];
+    unsigned n = 0;
+
+    list[n++] = MSR_MTRR_DEF_TYPE;
+    for (u32 i = 0; i < 2 * MTRR_VARIABLE; i++)
+        list[n++] = MSR_MTRR_PHYSBASE0 + i;
+    for (unsigned i = 0; i < ARRAY_SIZE(fixed_mtrrs); i++)
+        list[n++] = fixed_mtrrs[i];
+    list[n++] = MSR_TSC_ADJUST;
+    *count = n;
+    return list;
+}
+
+u64 msr_stored_get(struct vcpu *vcpu, u32 msr)
+{
+    return msr == MSR_TSC_ADJUST ? vcpu->msrs->tsc_adjust : *stored(vcpu, msr);
+}
+
+/* The offset of a moved vcpu's TSC is known without its adjustment, which only the guest looks at. */
+int msr_stored_set(struct vcpu *vcpu, u32 msr, u64 value)
+{
+    u64 *store = msr == MSR_TSC_ADJUST ? &vcpu->msrs->tsc_adjust : stored(vcpu, msr);
+
+    if (!store || (msr != MSR_TSC_ADJUST && !stored_legal(msr, value)))
+        return -EINVAL;
+    *store = value;
+    return 0;
+}
+
 static u64 read_backend(struct vcpu *vcpu, u32 msr)
 {
     struct vcpu_state state;

@@ -31,5 +31,11 @@ void msr_set_hook(const struct msr_hook *hook);
 /* All stored MSRs as after power-up. */
 void msr_store_reset(struct msr_store *store);
 
+/* The stored MSRs, to carry a vcpu to another host: which there are, a value, and to set one: 0, or -EINVAL: it is none
+ * or no guest could have written it. */
+const u32 *msr_stored_list(unsigned *count);
+u64 msr_stored_get(struct vcpu *vcpu, u32 msr);
+int msr_stored_set(struct vcpu *vcpu, u32 msr, u64 value);
+
 /* Memory for a vcpu's stored MSRs, all zero; freed by free(). NULL without memory. */
 struct msr_store *msr_store_create(void);

@@ -11,6 +11,7 @@
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
+#include "hv/cpu/random.h"
 #include "hv/cpu/smp.h"
 #include "hv/lib/log.h"
 #include "hv/lib/panic.h"
@@ -37,7 +38,7 @@ const char *vm_status_name(enum vm_status status)
 {
     static const char *const names[] = {
         [VM_CREATED] = "created", [VM_RUNNING] = "running", [VM_PASSED] = "passed", [VM_FAILED] = "failed",
-        [VM_CRASHED] = "crashed", [VM_PAUSED] = "paused",   [VM_OFF] = "off",
+        [VM_CRASHED] = "crashed", [VM_PAUSED] = "paused",   [VM_OFF] = "off",       [VM_INCOMING] = "incoming",
     };
 
     return names[status];
@@ -54,7 +55,14 @@ static int create_vcpus(struct vm *vm, u32 count)
     return 0;
 }
 
-struct vm *vm_create(const struct config_vm *config)
+static void identity_make(struct vm_identity *identity)
+{
+    random_fill(identity->id, VM_ID);
+    identity->epoch = 1;
+    identity->cpuid = *cpuid_host_policy();
+}
+
+struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity)
 {
     struct vm *vm = calloc(1, sizeof(*vm));
 
@@ -64,6 +72,12 @@ struct vm *vm_create(const struct config_vm *config)
     memcpy(vm->mac, config->mac, sizeof(vm->mac));
     vm->id = vm->asid = next_id++;
     vm->created_tsc = rdtsc();
+    if (identity) {
+        vm->identity = *identity;
+        vm->status = VM_INCOMING;
+    } else {
+        identity_make(&vm->identity);
+    }
     list_init(&vm->node);
     list_init(&vm->devices);
     if (npt_init(&vm->npt, backend()->npt_format()))
@@ -92,12 +106,13 @@ void vm_destroy(struct vm *vm)
         vcpu_destroy(vm->vcpu[i]);
     guest_mem_fini(&vm->mem);
     npt_fini(&vm->npt);
+    free(vm->image);
     free(vm);
 }
 
 void vm_start(struct vm *vm)
 {
-    __atomic_store_n(&vm->status, VM_RUNNING, __ATOMIC_RELEASE);
+    __atomic_store_n(&vm->status, vm->incoming.paused ? VM_PAUSED : VM_RUNNING, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_add(vm->vcpu[i]);
 }
@@ -153,7 +168,7 @@ u64 vm_resets(void)
     list_for_each (node, &vms) {
         struct vm *vm = container_of(node, struct vm, node);
 
-        if (vm_running(vm) && __atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
+        if (vm_running(vm) && vm->holds == 0 && __atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
             vm_reset(vm);
     }
     return ~0ULL;
@@ -188,6 +203,20 @@ void vm_release(struct vm *vm)
     __atomic_store_n(&vm->holds, vm->holds - 1, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus && vm->holds == 0; i++)
         vcpu_wake(vm->vcpu[i]);
+}
+
+void vm_freeze(struct vm *vm)
+{
+    vm_hold(vm);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sched_remove(vm->vcpu[i]);
+}
+
+void vm_thaw(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sched_add(vm->vcpu[i]);
+    vm_release(vm);
 }
 
 void vm_first_entry(struct vm *vm)
@@ -271,7 +300,7 @@ size_t vm_console_read(struct vm *vm, u64 *from, char *buffer, size_t room)
 
 size_t vm_console_write(struct vm *vm, const char *bytes, size_t len)
 {
-    return platform->console_write(vm, bytes, len);
+    return vm->holds ? 0 : platform->console_write(vm, bytes, len);
 }
 
 static void dump_vcpu(struct vcpu *vcpu)

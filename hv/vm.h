@@ -4,6 +4,7 @@
 
 #include "boot/config.h"
 #include "hv/bus.h"
+#include "hv/cpuid.h"
 #include "hv/dirty_rate.h"
 #include "hv/lib/list.h"
 #include "hv/lib/lock.h"
@@ -14,18 +15,29 @@
 enum vm_status {
     VM_CREATED,
     VM_RUNNING,
-    VM_PASSED,  /* ended by its own verdict 0 */
-    VM_FAILED,  /* ended by its own verdict, not 0 */
-    VM_CRASHED, /* did what no machine survives; reason says what */
-    VM_PAUSED,  /* as running, but no vcpu is entered; its clocks go on */
-    VM_OFF,     /* powered off */
+    VM_PASSED,   /* ended by its own verdict 0 */
+    VM_FAILED,   /* ended by its own verdict, not 0 */
+    VM_CRASHED,  /* did what no machine survives; reason says what */
+    VM_PAUSED,   /* as running, but no vcpu is entered; its clocks go on */
+    VM_OFF,      /* powered off */
+    VM_INCOMING, /* on its way from another machine; not ours to run yet */
+};
+
+#define VM_ID 16
+
+/* What stays with a VM wherever it runs. */
+struct vm_identity {
+    u8 id[VM_ID];              /* for life */
+    u64 epoch;                 /* of its owner: grows whenever that may change (docs/migration-stream.md) */
+    struct cpuid_policy cpuid; /* what its guest is shown */
 };
 
 struct vm {
     char name[CONFIG_NAME];
-    u32 id;
-    u8 mac[CONFIG_MAC]; /* of its network card, as configured; all zero: none was */
-    struct list node;   /* of all VMs; host loop */
+    u32 id;                      /* in this machine */
+    struct vm_identity identity; /* epoch: host loop */
+    u8 mac[CONFIG_MAC];          /* of its network card, as configured; all zero: none was */
+    struct list node;            /* of all VMs; host loop */
 
     struct spinlock device_lock; /* guards the devices of the buses */
     struct spinlock lock;        /* guards status and reason; a device may end its VM, so this is the inner one */
@@ -39,6 +51,10 @@ struct vm {
 
     struct dirty_rate dirty_rate;
     u32 holds; /* vm_hold without vm_release; while not 0 no vcpu is entered */
+    struct {
+        unsigned sections; /* of its state that were loaded */
+        bool paused;       /* it was paused where it came from */
+    } incoming;            /* VM_INCOMING */
 
     void *platform;      /* hv/dev's chips of this VM */
     struct list devices; /* all of them, in the order in which they are saved, loaded and reset (vm_add_device) */
@@ -46,7 +62,7 @@ struct vm {
     bool reset_wanted;            /* any CPU sets it; the host loop resets */
     int (*reload)(struct vm *vm); /* put the guest's image back for a reset: 0 or -errno, with the reason logged; set by
                                      who loaded it */
-    const void *image;            /* for reload */
+    void *image;                  /* for reload; from malloc, freed with the VM */
     u64 resets;
 
     u32 nr_vcpus;
@@ -55,14 +71,14 @@ struct vm {
     u64 created_tsc, first_entry_tsc; /* host TSC; 0: not yet */
 };
 
-/* Create a VM with RAM and vcpus, devices attached (platform_attach of hv/dev by the registered hook). Returns NULL
- * with the reason logged. Host loop. */
-struct vm *vm_create(const struct config_vm *config);
+/* Create a VM with RAM and vcpus, devices attached (platform_attach of hv/dev by the registered hook). A new one, with
+ * identity NULL; or one that comes from elsewhere, as VM_INCOMING. Returns NULL with the reason logged. Host loop. */
+struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity);
 
 /* Give back all it holds. Not running. Host loop. */
 void vm_destroy(struct vm *vm);
 
-/* Let its boot vcpu run. */
+/* Let its vcpus run; or not yet, if it comes from where it was paused. */
 void vm_start(struct vm *vm);
 
 /* End it: status becomes `status` and the reason is the formatted text; no vcpu of it is entered again. The first end
@@ -114,7 +130,7 @@ static inline bool vm_alive(const struct vm *vm)
 /*
  * Its console. read: copy out at most `room` bytes of what the guest has sent from byte number *from (0: its first) on;
  * what is no longer kept is skipped. Moves *from behind what was copied and returns how much that was. write: type;
- * returns how many bytes there was room for. Both take device_lock. Any CPU.
+ * returns how many bytes there was room for, none while it is held. Both take device_lock. Any CPU.
  */
 size_t vm_console_read(struct vm *vm, u64 *from, char *buffer, size_t room);
 size_t vm_console_write(struct vm *vm, const char *bytes, size_t len);
@@ -125,6 +141,11 @@ size_t vm_console_write(struct vm *vm, const char *bytes, size_t len);
  */
 void vm_hold(struct vm *vm);
 void vm_release(struct vm *vm);
+
+/* As vm_hold and vm_release, but its vcpus leave their CPUs too, so that all of their state can be read or written:
+ * registers that a CPU keeps between two entries are back in memory. */
+void vm_freeze(struct vm *vm);
+void vm_thaw(struct vm *vm);
 
 /* Does the vcpu run, or handle an exit, on its CPU? What the caller wrote before is seen by a vcpu that starts later.
  * Any CPU. */

@@ -37,6 +37,18 @@ int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split
     return rc;
 }
 
+enum dirty_producer vm_dirty_best(struct vm *vm)
+{
+    vm_hold(vm);
+    bool has_pml = backend()->dirty_log(vm, true) == 0;
+    backend()->dirty_log(vm, false);
+    vm_release(vm);
+
+    if (has_pml && vm->npt.format.dirty)
+        return DIRTY_PML;
+    return vm->npt.format.dirty ? DIRTY_DBIT : DIRTY_WRITE_PROTECT;
+}
+
 void vm_dirty_stop(struct vm *vm)
 {
     vm_hold(vm);

@@ -24,6 +24,9 @@ struct vm;
  */
 int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split split);
 
+/* The producer that this processor does best: PML, else D bits, else faults. Holds the VM meanwhile. */
+enum dirty_producer vm_dirty_best(struct vm *vm);
+
 /* Stop it; large pages come back. Holds the VM meanwhile. */
 void vm_dirty_stop(struct vm *vm);
 

@@ -91,8 +91,10 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
     }
     if (in->session)
         in->session->say |= actions & SAYS;
-    if (actions & HANDOFF_ANNOUNCE)
+    if (actions & HANDOFF_ANNOUNCE) {
         dest->ops->announce(in->vm, in->handoff.epoch);
+        in->stats.announce_ns = now(dest) - in->stats.released;
+    }
 }
 
 /* --- Connections ---------------------------------------------------------------------------------------------- */
@@ -155,6 +157,8 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     close_later(session);
     if (!in)
         return;
+    in->error = code;
+    snprintf(in->reason, sizeof(in->reason), "%s", reason);
     detach(session);
     if (in->handoff.state == DEST_LOADING)
         dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));

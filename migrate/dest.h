@@ -23,14 +23,19 @@ struct dest_stats {
     u64 suspects;                     /* pages whose CRC didn't match when they came */
     u64 reserved, prepared, released; /* ns: when */
     u64 run_ns;                       /* from COMMIT's arrival to the guest being let go */
+    u64 announce_ns;                  /* that the first announcement took */
 };
 
 /* One attempt to move a VM here. */
 struct incoming {
     bool used;
     u8 vm_id[WIRE_ID];
+    char name[WIRE_NAME]; /* "" before RESERVE */
+    bool dry_run;
     struct handoff_dest handoff;
-    u64 stamp; /* order of creation */
+    u64 stamp;            /* order of creation */
+    enum wire_code error; /* why it was refused */
+    char reason[WIRE_REASON];
     struct dest_session *session;
     struct dest_stats stats;
 

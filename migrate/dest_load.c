@@ -88,6 +88,8 @@ void load_reserve(struct dest_session *session)
         return;
     }
     memcpy(in->description->vm_id, in->vm_id, WIRE_ID);
+    memcpy(in->name, in->description->head.name, WIRE_NAME);
+    in->dry_run = in->description->head.flags & WIRE_DRY_RUN;
     in->description->epoch = in->handoff.epoch;
     code = dest->ops->check(dest->ctx, in->description, reason);
     if (!code && !(in->description->head.flags & WIRE_DRY_RUN))
@@ -164,12 +166,24 @@ void load_zero(struct dest_session *session)
     }
 }
 
+static void refuse_section(struct dest_session *session, const struct wire_section *section, int err, const char *why)
+{
+    bool unknown = err == -ENOENT || err == -ENOTSUP;
+    char reason[WIRE_REASON];
+
+    if (!*why)
+        why = unknown ? "unknown here, or of another version" : "not acceptable";
+    snprintf(reason, sizeof(reason), "state of %s %u: %.60s", section->name, section->instance, why);
+    dest_refuse(session, unknown ? WIRE_E_DEVICE : WIRE_E_STATE, reason);
+}
+
 void load_state(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     const struct inbox *box = &session->inbox;
     struct reader r = { .buf = box->body, .len = box->len };
     struct wire_section section;
+    char reason[WIRE_REASON] = "";
     int err;
 
     get_bytes(&r, &section, sizeof(section));
@@ -181,11 +195,11 @@ void load_state(struct dest_session *session)
     in->found.state_digest = digest_bytes(in->found.state_digest, &section, sizeof(section));
     in->found.state_digest = digest_bytes(in->found.state_digest, r.buf + r.pos, section.len);
     in->stats.sections++;
-    err = session->dest->ops->load(in->vm, &section, &r);
-    if (err == -ENOENT || err == -ENOTSUP)
-        dest_refuse(session, WIRE_E_DEVICE, "a section of state is unknown here");
-    else if (err || r.truncated || r.pos != r.len)
-        dest_refuse(session, WIRE_E_STATE, "a section of state is not acceptable");
+    err = session->dest->ops->load(in->vm, &section, &r, reason);
+    if (!err && (r.truncated || r.pos != r.len))
+        err = -EINVAL;
+    if (err)
+        refuse_section(session, &section, err, reason);
 }
 
 void load_prepare(struct dest_session *session, const struct wire_handoff *claim)

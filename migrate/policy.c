@@ -175,6 +175,17 @@ static bool stalled(const struct policy_stats *stats, const struct policy_predic
     return p->next >= last->dirtied - last->dirtied / 16 && last->dirtied >= last[-1].dirtied - last[-1].dirtied / 16;
 }
 
+/* Within the limit; or, where the fixed cost alone is beyond it, as near as memory matters. */
+static bool is_short_enough(const struct policy_settings *settings, const struct policy_stats *stats,
+                            const struct policy_prediction *p)
+{
+    u64 limit_us = settings->downtime_limit * 1000ULL;
+
+    if (p->downtime_us <= limit_us)
+        return true;
+    return stats->fixed_us >= limit_us && p->downtime_us - stats->fixed_us <= stats->fixed_us / 8;
+}
+
 enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
                                   struct policy_prediction *prediction)
 {
@@ -185,7 +196,7 @@ enum policy_verdict policy_decide(const struct policy_settings *settings, const 
         return POLICY_STOP;
     if (!stats->rounds)
         return POLICY_CONTINUE;
-    if (prediction->downtime_us <= settings->downtime_limit * 1000ULL)
+    if (is_short_enough(settings, stats, prediction))
         return POLICY_STOP;
     prediction->stalled = stalled(stats, prediction);
     if (prediction->stalled || stats->rounds >= settings->max_rounds)

@@ -162,7 +162,6 @@ void state_encode(const struct vcpu_image *image, const struct state_limits *lim
     put_u64(w, image->xcr0);
     put_u64(w, image->tsc);
     put_u64(w, image->tsc_khz);
-    put_u64(w, image->clock_ns);
     put_u32(w, image->msrs);
     for (u32 i = 0; i < image->msrs; i++) {
         put_u32(w, image->msr[i].index);
@@ -193,7 +192,6 @@ static const char *get_image(struct vcpu_image *image, const struct state_limits
     image->xcr0 = get_u64(r);
     image->tsc = get_u64(r);
     image->tsc_khz = get_u64(r);
-    image->clock_ns = get_u64(r);
     image->msrs = get_u32(r);
     if (!good)
         return "a flag is neither 0 nor 1";
@@ -221,10 +219,4 @@ int state_decode(struct vcpu_image *image, u32 id, const struct state_limits *li
     if (!*why)
         *why = state_check(image, id, limits);
     return *why ? -EINVAL : 0;
-}
-
-u64 state_tsc_after(u64 tsc, u64 khz, u64 paused_ns)
-{
-    /* In two parts, so that a pause of years at any frequency stays within 64 bits. */
-    return tsc + paused_ns / 1000000 * khz + paused_ns % 1000000 * khz / 1000000;
 }

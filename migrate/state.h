@@ -31,12 +31,11 @@ struct vcpu_image {
     struct event event;
     u32 status; /* enum vcpu_status */
     u64 dr[4], tsc_aux, xcr0;
-    u64 tsc;      /* the guest's counter when it stopped */
-    u64 tsc_khz;  /* its frequency */
-    u64 clock_ns; /* the guest's clock since its creation, when it stopped */
+    u64 tsc;     /* the guest's counter when it stopped */
+    u64 tsc_khz; /* its frequency */
     u32 msrs;
-    struct msr_value msr[STATE_MSR_COUNT];                    /* stored MSRs (hv/msr.c) */
-    u8 xsave[STATE_XSAVE_BYTES] __attribute__((aligned(64))); /* standard format, header included */
+    struct msr_value msr[STATE_MSR_COUNT];   /* stored MSRs (hv/msr.c) */
+    _Alignas(8) u8 xsave[STATE_XSAVE_BYTES]; /* standard format, header included */
 };
 
 /* What the guest may have here: the CPUID policy. */
@@ -62,6 +61,3 @@ int state_decode(struct vcpu_image *image, u32 id, const struct state_limits *li
 
 /* Judge an image alone: NULL if a processor of this policy can hold it, else why not. */
 const char *state_check(const struct vcpu_image *image, u32 id, const struct state_limits *limits);
-
-/* The guest's counter after a pause: it goes on as if it had run. Never goes back. */
-u64 state_tsc_after(u64 tsc, u64 khz, u64 paused_ns);

@@ -16,7 +16,7 @@
 #define PDPTE_RESERVED (BITS(8, 5) | BITS(2, 1))
 #define MXCSR_OFFSET 24
 #define MXCSR_BITS 0xFFFFu
-#define TSC_KHZ_MIN 100000u /* 100 MHz to 100 GHz: beyond, it is no clock */
+#define TSC_KHZ_MIN 1000u /* 1 MHz (emulators) to 100 GHz: beyond, it is no clock */
 #define TSC_KHZ_MAX 100000000u
 
 static bool canonical(u64 address)

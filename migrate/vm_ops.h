@@ -61,8 +61,9 @@ struct migrate_dest_ops {
                              char reason[WIRE_REASON]);
     /* The page at gpa, which is in the description's ranges. */
     u8 *(*page)(void *vm, gpa_t gpa);
-    /* Load a section: 0, or -errno: -ENOENT unknown name, -ENOTSUP unknown version, -EINVAL values refused. */
-    int (*load)(void *vm, const struct wire_section *section, struct reader *r);
+    /* Load a section: 0, or -errno with the reason in words: -ENOENT unknown name, -ENOTSUP unknown version, -EINVAL
+     * values refused. */
+    int (*load)(void *vm, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON]);
     /* Is everything there that it needs to run? WIRE_OK or the code. */
     enum wire_code (*ready)(void *vm, char reason[WIRE_REASON]);
     migrate_section_fn *section;

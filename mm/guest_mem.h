@@ -50,6 +50,9 @@ gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page);
 /* The page's bytes in host memory, to read. They stay there until guest_mem_fini. Any CPU. */
 const void *guest_mem_view(struct guest_mem *mem, u64 page);
 
+/* The same to write, for who fills the RAM of a guest that has never run, and whose log is off. */
+void *guest_mem_place(struct guest_mem *mem, u64 page);
+
 /*
  * Copy out of or into guest RAM, over page and slot borders. Returns 0, or -EFAULT with nothing copied if any of the
  * range is not RAM. An aligned 2, 4 or 8 bytes are one access. Any CPU.

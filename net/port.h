@@ -40,7 +40,8 @@ struct port_counters {
     uint64_t rx_frames, rx_bytes; /* from the port into the switch */
     uint64_t tx_frames, tx_bytes; /* from the switch to the port */
     uint64_t rx_dropped;          /* refused by the switch: spoofed source, storm, malformed */
-    uint64_t tx_dropped;          /* the port had no room */
+    uint64_t tx_dropped;          /* the port had no room, or was closed */
+    uint64_t held;                /* kept while its guest stood still (net/hold.h); counted again when delivered */
 };
 
 /* An IP address that was seen behind a port. */
@@ -71,8 +72,14 @@ struct port {
     struct port *next;
     struct port_address address[PORT_ADDRESSES]; /* of ports with a mac: seen from it, the latest first */
     unsigned nr_addresses;
+    bool holding; /* net/hold.h */
+    struct held *held;
+    unsigned nr_held;
     int64_t storm_ns; /* the token bucket: when it was last empty, in the time of clock_ns */
 };
+
+/* Give a port a frame, counted. For the switch and net/hold.c: everybody else calls switch_input. */
+void port_deliver(struct port *port, const struct frame *frame);
 
 /* Join and leave. The owner keeps the memory. A port that leaves is forgotten by the address table. */
 void switch_add(struct port *port);

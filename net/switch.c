@@ -3,6 +3,7 @@
 
 #include "hv/cpu/clock.h"
 #include "net/frame.h"
+#include "net/hold.h"
 #include "net/offload.h"
 #include "net/snoop.h"
 
@@ -52,6 +53,7 @@ void switch_add(struct port *port)
 
 void switch_remove(struct port *port)
 {
+    port_hold_drop(port);
     for (struct port **at = &sw.ports; *at; at = &(*at)->next)
         if (*at == port) {
             *at = port->next;
@@ -124,16 +126,21 @@ struct port *switch_lookup(const uint8_t *mac)
 /* --- Sending -------------------------------------------------------------------------------------------------------
  */
 
-static void port_send(void *ctx, const struct frame *frame)
+void port_deliver(struct port *port, const struct frame *frame)
 {
-    struct port *port = ctx;
-
-    if (port->deliver(port, frame)) {
+    if (port->holding) {
+        port->counters.tx_dropped += !port_hold_frame(port, frame);
+    } else if (port->deliver(port, frame)) {
         port->counters.tx_frames++;
         port->counters.tx_bytes += frame->len;
     } else {
         port->counters.tx_dropped++;
     }
+}
+
+static void port_send(void *ctx, const struct frame *frame)
+{
+    port_deliver(ctx, frame);
 }
 
 static bool port_takes(const struct port *port, const struct frame_offload *offload)
@@ -143,10 +150,20 @@ static bool port_takes(const struct port *port, const struct frame_offload *offl
     return port->offload_csum || !(offload->flags & OFFLOAD_NEEDS_CSUM);
 }
 
+/* Is it for this port's owner alone? */
+static bool is_for(const struct port *port, const struct frame *frame)
+{
+    uint8_t destination[MAC_LEN];
+
+    return frame_read(frame, 0, destination, MAC_LEN) && mac_equal(destination, port->mac);
+}
+
 static void forward(struct port *to, const struct frame *frame)
 {
-    if (to->closed)
+    if (to->closed) {
+        to->counters.tx_dropped += is_for(to, frame);
         return;
+    }
     if (port_takes(to, &frame->offload)) {
         port_send(to, frame);
         return;

@@ -18,6 +18,11 @@
         .name = "vm", .type = ARG_VM \
     }
 
+#define ARG_OPTIONS                                           \
+    {                                                         \
+        .name = "options", .type = ARG_TEXT, .optional = true \
+    }
+
 static const struct command table[] = {
     { .name = "help",
       .arg = { { .name = "command", .type = ARG_COMMAND, .optional = true } },
@@ -43,6 +48,51 @@ static const struct command table[] = {
       .help = "connect to its console; Ctrl-] leaves",
       .attach = true,
       .run = command_console },
+    { .name = "migrate",
+      .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT }, ARG_OPTIONS },
+      .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: stop-copy,verify",
+      .changes = true,
+      .deferred = true,
+      .run = command_migrate },
+    { .name = "migrate-check",
+      .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT } },
+      .help = "ask a hypervisor whether it would take it; query-migrate has the answer",
+      .changes = true,
+      .deferred = true,
+      .run = command_migrate_check },
+    { .name = "migrate_cancel",
+      .arg = { ARG_VM_NAME },
+      .help = "break its move off: it runs on here",
+      .changes = true,
+      .run = command_migrate_cancel },
+    { .name = "query-migrate",
+      .arg = { { .name = "name", .type = ARG_TEXT, .optional = true } },
+      .help = "the last moves away from here and to here, or the last one of a VM",
+      .run = command_query_migrate },
+    { .name = "migrate-set-parameters",
+      .arg = { { .name = "parameter", .type = ARG_CHOICE, .choices = migrate_parameters },
+               { .name = "value", .type = ARG_TEXT } },
+      .help = "change a setting of the moves that begin from now on",
+      .changes = true,
+      .run = command_migrate_set_parameters },
+    { .name = "query-migrate-parameters", .help = "the settings of moves", .run = command_query_migrate_parameters },
+    { .name = "resolve",
+      .arg = { ARG_VM_NAME,
+               { .name = "action", .type = ARG_CHOICE, .choices = resolve_actions },
+               { .name = "epoch", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
+      .help = "a move in doubt: query it, abort it if the destination still can, or force an end under its EPOCH",
+      .changes = true,
+      .run = command_resolve },
+    { .name = "calc-dirty-rate",
+      .arg = { ARG_VM_NAME, { .name = "ms", .type = ARG_NUMBER, .optional = true, .min = 1, .max = 60000 } },
+      .help = "measure how many pages it writes, for so many milliseconds",
+      .changes = true,
+      .deferred = true,
+      .run = command_calc_dirty_rate },
+    { .name = "query-dirty-rate",
+      .arg = { ARG_VM_NAME },
+      .help = "what calc-dirty-rate has found",
+      .run = command_query_dirty_rate },
     { .name = "stats", .help = "processors, and exits by reason", .run = command_stats },
     { .name = "net", .help = "ports of the switch and their counters", .run = command_net },
     { .name = "memory", .help = "memory of the host and of its guests", .run = command_memory },
@@ -144,6 +194,22 @@ static int parse_level(struct call *call, const struct command_arg *arg, struct 
     return call_fail(call, -EINVAL, "%s: '%.32s' is wrong, expected err, warn, info or debug", arg->name, word);
 }
 
+static int parse_choice(struct call *call, const struct command_arg *arg, struct arg_value *value, const char *word)
+{
+    char all[120] = "";
+    size_t at = 0;
+
+    for (u64 i = 0; arg->choices[i]; i++) {
+        if (!strcmp(word, arg->choices[i])) {
+            value->number = i;
+            return 0;
+        }
+        if (at < sizeof(all))
+            at += (size_t)snprintf(all + at, sizeof(all) - at, "%s%s", i ? ", " : "", arg->choices[i]);
+    }
+    return call_fail(call, -EINVAL, "%s: '%.32s' is wrong, expected one of %s", arg->name, word, all);
+}
+
 static int parse_arg(struct call *call, const struct command_arg *arg, struct arg_value *value, const char *word)
 {
     value->given = true;
@@ -154,6 +220,8 @@ static int parse_arg(struct call *call, const struct command_arg *arg, struct ar
     case ARG_COMMAND:
         value->command = command_find(word);
         return value->command ? 0 : call_fail(call, -ENOENT, "no command '%.32s', see help", word);
+    case ARG_CHOICE: return parse_choice(call, arg, value, word);
+    case ARG_TEXT: value->text = word; return 0;
     case ARG_NONE: break;
     }
     return call_fail(call, -EINVAL, "'%.32s' is one argument too many", word);

@@ -23,6 +23,8 @@ enum arg_type {
     ARG_NUMBER,  /* min to max: value.number */
     ARG_LEVEL,   /* err, warn, info, debug: value.number, an enum log_level */
     ARG_COMMAND, /* name of a command: value.command */
+    ARG_CHOICE,  /* one of `choices`: value.number, its index */
+    ARG_TEXT,    /* anything: value.text */
 };
 
 struct command_arg {
@@ -30,11 +32,13 @@ struct command_arg {
     enum arg_type type;
     bool optional;
     u64 min, max;
+    const char *const *choices; /* ends with NULL */
 };
 
 struct arg_value {
     bool given;
     u64 number;
+    const char *text;
     struct vm *vm;
     const struct command *command;
 };

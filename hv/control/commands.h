@@ -14,6 +14,18 @@ int command_version(struct call *call);
 /* About the network: net_commands.c. */
 int command_net(struct call *call);
 
+/* About moves: migrate_commands.c, migrate_query.c. */
+extern const char *const migrate_parameters[], *const resolve_actions[];
+int command_migrate(struct call *call);
+int command_migrate_check(struct call *call);
+int command_migrate_cancel(struct call *call);
+int command_query_migrate(struct call *call);
+int command_migrate_set_parameters(struct call *call);
+int command_query_migrate_parameters(struct call *call);
+int command_resolve(struct call *call);
+int command_calc_dirty_rate(struct call *call);
+int command_query_dirty_rate(struct call *call);
+
 /* About virtual machines: vm_commands.c. */
 int command_console(struct call *call);
 int command_pause(struct call *call);

@@ -118,6 +118,16 @@ void json_number(struct json *json, const char *key, u64 value)
     put_text(json, digits);
 }
 
+void json_milli(struct json *json, const char *key, u64 thousandths)
+{
+    char digits[32];
+
+    begin(json, key);
+    snprintf(digits, sizeof(digits), "%lu.%03lu", (unsigned long)(thousandths / 1000),
+             (unsigned long)(thousandths % 1000));
+    put_text(json, digits);
+}
+
 void json_bool(struct json *json, const char *key, bool value)
 {
     begin(json, key);

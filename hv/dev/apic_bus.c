@@ -9,6 +9,7 @@
 #include "hv/cpu/clock.h"
 #include "hv/cpu/msr_index.h"
 #include "hv/dev/irq_wiring.h"
+#include "hv/dev/platform.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/stream.h"
 #include "hv/vm.h"
@@ -129,8 +130,7 @@ bool apic_bus_send(struct apic_bus *bus, const struct lapic_ipi *message, bool l
 
 static u64 now(void *ctx)
 {
-    (void)ctx;
-    return rdtsc();
+    return timers_tsc(&platform_of(((struct apic *)ctx)->vcpu->vm)->timers);
 }
 
 /* The I/O APIC wants device_lock, which a write of the register page holds and one of an MSR doesn't: told after the
@@ -311,6 +311,12 @@ static const struct device_ops ops = {
     .save = apic_bus_save,
     .load = apic_bus_load,
 };
+
+void apic_bus_shift(struct apic_bus *bus, s64 ticks)
+{
+    for (u32 i = 0; i < bus->vm->nr_vcpus; i++)
+        lapic_shift(&bus->apic[i].lapic, ticks);
+}
 
 int apic_bus_init(struct apic_bus *bus, struct vm *vm)
 {

@@ -41,5 +41,9 @@ struct apic_bus {
 int apic_bus_init(struct apic_bus *bus, struct vm *vm);
 void apic_bus_fini(struct apic_bus *bus);
 
+/* Host TSC has jumped by `ticks` that the VM has not lived through: running counts end that much later. No vcpu runs.
+ */
+void apic_bus_shift(struct apic_bus *bus, s64 ticks);
+
 /* A message from a device: to the mailboxes of those it is for. True if there was one. Any CPU. */
 bool apic_bus_send(struct apic_bus *bus, const struct lapic_ipi *message, bool level);

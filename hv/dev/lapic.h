@@ -147,6 +147,9 @@ int lapic_pending(const struct lapic *lapic);
 /* The processor takes `vector`, which lapic_pending returned: it is in service until its EOI. */
 void lapic_ack(struct lapic *lapic, u8 vector);
 
+/* Move the end of a running count by `ticks` of the host TSC. */
+void lapic_shift(struct lapic *lapic, s64 ticks);
+
 /* True if interrupts of the 8259 reach this processor: LAPIC disabled, or LINT0 passes them through. */
 bool lapic_passes_extint(const struct lapic *lapic);
 

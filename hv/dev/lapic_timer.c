@@ -153,6 +153,12 @@ void lapic_timer_resume(struct lapic *lapic, u64 remaining)
         lapic->timer.deadline = now(lapic) + ns_to_ticks(lapic, MIN(remaining, LONGEST_NS));
 }
 
+void lapic_shift(struct lapic *lapic, s64 ticks)
+{
+    if (lapic->timer.deadline != LAPIC_NEVER)
+        lapic->timer.deadline += (u64)ticks;
+}
+
 u32 lapic_timer_read_current_count(struct lapic *lapic)
 {
     u64 left;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/cpu/clock.h"
 #include "hv/cpu/rtc.h"
 #include "hv/sched.h"
 
@@ -86,6 +87,40 @@ static void detach(struct vm *vm)
         virtio_rng_fini(&platform->rng);
     apic_bus_fini(&platform->apics);
     free(platform);
+}
+
+void platform_freeze(struct vm *vm)
+{
+    struct platform *platform = platform_of(vm);
+
+    timers_freeze(&platform->timers);
+    virtio_net_pause(&platform->net);
+}
+
+void platform_thaw(struct vm *vm)
+{
+    struct platform *platform = platform_of(vm);
+
+    timers_thaw(&platform->timers);
+    virtio_net_resume(&platform->net);
+}
+
+void platform_arrive(struct vm *vm, u64 pause_ns)
+{
+    struct platform *platform = platform_of(vm);
+    u64 frozen = platform->timers.frozen, ticks = clock_ns_to_ticks(pause_ns);
+
+    timers_restart(&platform->timers, pause_ns);
+
+    /* A guest's TSC has gone on by the pause, while the host's has by something else. */
+    s64 jump = (s64)(platform->timers.tsc - frozen - ticks);
+
+    apic_bus_shift(&platform->apics, jump);
+    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+        vm->vcpu[i]->tsc_offset -= (u64)jump;
+        pvclock_update(vm->vcpu[i]);
+    }
+    virtio_net_resume(&platform->net);
 }
 
 static size_t read_console(struct vm *vm, u64 *from, char *buffer, size_t room)

@@ -36,5 +36,14 @@ static inline struct platform *platform_of(const struct vm *vm)
     return vm->platform;
 }
 
+/*
+ * A VM stands still (vm_freeze) so that it can be saved: time and the network card stop. thaw: it goes on here, time
+ * has passed. arrive: it goes on here for the first time, its guest having stood for pause_ns; vcpus' TSC offsets are
+ * those of the moment in which it was frozen, and are moved with all that counts in them. Host loop.
+ */
+void platform_freeze(struct vm *vm);
+void platform_thaw(struct vm *vm);
+void platform_arrive(struct vm *vm, u64 pause_ns);
+
 /* Register with hv/vm: from now on each new VM has the platform. Once, at boot, before vm_create. */
 void platform_devices_init(void);

@@ -35,15 +35,38 @@ u64 time_scale_ns(struct time_scale scale, u64 ticks)
     return (u64)((unsigned __int128)ticks * scale.mul >> 32);
 }
 
+u64 timers_tsc(const struct timers *timers)
+{
+    return timers->frozen ? timers->frozen : rdtsc();
+}
+
 u64 timers_now(const struct timers *timers)
 {
-    return timers->ns + time_scale_ns(timers->scale, rdtsc() - timers->tsc);
+    return timers->ns + time_scale_ns(timers->scale, timers_tsc(timers) - timers->tsc);
 }
 
 void timers_set_now(struct timers *timers, u64 ns)
 {
-    timers->tsc = rdtsc();
+    timers->tsc = timers_tsc(timers);
     timers->ns = ns;
+}
+
+void timers_freeze(struct timers *timers)
+{
+    timers->frozen = rdtsc();
+}
+
+void timers_thaw(struct timers *timers)
+{
+    timers->frozen = 0;
+}
+
+void timers_restart(struct timers *timers, u64 pause_ns)
+{
+    u64 ns = timers_now(timers) + pause_ns;
+
+    timers->frozen = 0;
+    timers_set_now(timers, ns);
 }
 
 /* --- Timers --- */

@@ -30,7 +30,8 @@ struct time_scale {
 struct timers {
     struct device device; /* in which the time is saved */
     struct vm *vm;
-    u64 tsc, ns;             /* a host TSC, and VM time at it. Changed by load alone */
+    u64 tsc, ns;             /* a host TSC, and VM time at it. Changed by load and by timers_restart */
+    u64 frozen;              /* host TSC at which time stands still; 0: it goes on */
     struct time_scale scale; /* of the host TSC */
     struct list armed;       /* device_lock */
     u64 next;                /* earliest deadline; written with device_lock, read without */
@@ -40,11 +41,23 @@ struct timers {
 /* Before all other devices: VM time starts at the VM's creation. */
 void timers_init(struct timers *timers, struct vm *vm);
 
+/* The host's TSC, but standing still while the VM's time does: what the VM's devices count by. Any CPU. */
+u64 timers_tsc(const struct timers *timers);
+
 /* VM time now. Any CPU. */
 u64 timers_now(const struct timers *timers);
 
 /* Let VM time be `ns` now, for load and for tests of time. VM not running. */
 void timers_set_now(struct timers *timers, u64 ns);
+
+/*
+ * Stop VM time, so that a VM that stands still can be saved, and saved again, as it was in one moment. thaw: it has
+ * gone on meanwhile, as if never stopped. restart: it goes on now, from where it stood plus pause_ns; for a VM that has
+ * come from elsewhere. VM not running.
+ */
+void timers_freeze(struct timers *timers);
+void timers_thaw(struct timers *timers);
+void timers_restart(struct timers *timers, u64 pause_ns);
 
 void timer_init(struct timer *timer, void (*expire)(struct timer *timer, u64 now));
 

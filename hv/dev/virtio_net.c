@@ -13,6 +13,7 @@
 #include "hv/lib/panic.h"
 #include "hv/lib/stream.h"
 #include "hv/vm.h"
+#include "net/hold.h"
 
 #define CLASS_ETHERNET 0x020000
 #define QUEUE_SIZE 256
@@ -395,6 +396,30 @@ static void reset(struct virtio *virtio)
     virtio->config[CONFIG_STATUS] &= (u8)~VIRTIO_NET_S_ANNOUNCE;
 }
 
+/* What was seen behind the port, for announcements by the next host. */
+static void save_addresses(const struct port *port, struct writer *w)
+{
+    put_u8(w, (u8)port->nr_addresses);
+    for (unsigned i = 0; i < port->nr_addresses; i++) {
+        put_u8(w, port->address[i].ip6);
+        put_bytes(w, port->address[i].bytes, sizeof(port->address[i].bytes));
+    }
+}
+
+static int load_addresses(struct port *port, struct reader *r)
+{
+    unsigned count = get_u8(r);
+
+    if (count > PORT_ADDRESSES)
+        return -EINVAL;
+    for (unsigned i = 0; i < count; i++) {
+        port->address[i].ip6 = get_u8(r) != 0;
+        get_bytes(r, port->address[i].bytes, sizeof(port->address[i].bytes));
+    }
+    port->nr_addresses = count;
+    return r->truncated ? -EINVAL : 0;
+}
+
 static void save(struct virtio *virtio, struct writer *w)
 {
     const struct virtio_net_filter *filter = &net_of(virtio)->filter;
@@ -406,6 +431,7 @@ static void save(struct virtio *virtio, struct writer *w)
     put_u32(w, filter->count);
     for (u32 i = 0; i < filter->count; i++)
         put_bytes(w, filter->address[i], MAC_LEN);
+    save_addresses(&net_of(virtio)->port, w);
 }
 
 /* The address that was configured here gives way to that of the card that came. */
@@ -429,7 +455,7 @@ static int load(struct virtio *virtio, struct reader *r)
     net->filter = filter;
     memcpy(net->port.mac, mac, MAC_LEN);
     port_update(net);
-    return 0;
+    return load_addresses(&net->port, r);
 }
 
 static const struct virtio_kind kind = {
@@ -443,7 +469,7 @@ static const struct virtio_kind kind = {
     .nr_queues = VIRTIO_NET_QUEUES,
     .queue_size = QUEUE_SIZE,
     .config_size = CONFIG_SIZE,
-    .version = 1,
+    .version = 2,
     .features_valid = features_valid,
     .notify = notify,
     .reset = reset,
@@ -496,12 +522,26 @@ void virtio_net_announce(struct virtio_net *net)
 void virtio_net_pause(struct virtio_net *net)
 {
     interrupt(net);
-    net->paused = net->port.closed = true;
+    net->paused = true;
+    port_hold(&net->port);
+}
+
+void virtio_net_close(struct virtio_net *net)
+{
+    net->port.closed = true;
+    port_hold_drop(&net->port);
+}
+
+void virtio_net_open(struct virtio_net *net)
+{
+    net->port.closed = false;
+    port_hold(&net->port);
 }
 
 void virtio_net_resume(struct virtio_net *net)
 {
     net->paused = net->port.closed = false;
+    port_release(&net->port);
     __atomic_fetch_or(&net->pending, BIT(VIRTIO_NET_TX) | BIT(VIRTIO_NET_CTRL), __ATOMIC_RELAXED);
     cpu_kick(0);
 }

@@ -103,7 +103,13 @@ void virtio_net_announce(struct virtio_net *net);
 
 /*
  * Stop moving frames, with no request half done, and go on. Between the two its state can be saved; what the driver
- * makes available meanwhile is found later. Host loop, but not from within switch_input.
+ * makes available meanwhile is found later, and frames for it are held (net/hold.h). Host loop, but not from within
+ * switch_input.
  */
 void virtio_net_pause(struct virtio_net *net);
 void virtio_net_resume(struct virtio_net *net);
+
+/* While paused: its guest lives elsewhere (close), or is about to live here (open): whose address it is in the switch,
+ * and whether frames for it are held. Host loop. */
+void virtio_net_close(struct virtio_net *net);
+void virtio_net_open(struct virtio_net *net);

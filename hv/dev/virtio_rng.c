@@ -5,6 +5,7 @@
 
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
+#include "hv/cpu/random.h"
 #include "hv/cpu/smp.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/stream.h"
@@ -14,48 +15,7 @@
 #define QUEUE_SIZE 64
 #define NS_PER_S 1000000000ULL
 
-#define CPUID_1_ECX_RDRAND BIT(30)
-#define RDRAND_TRIES 10 /* SDM 1 "Random Number Generator Instructions" */
-#define JITTER_ROUNDS 64
-
 static struct list devices = { &devices, &devices };
-
-static bool rdrand(u64 *word)
-{
-    bool valid = false;
-
-    for (unsigned i = 0; i < RDRAND_TRIES && !valid; i++)
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(*word), "=qm"(valid) : : "cc");
-    return valid;
-}
-
-/* Weak: what the low bits of the TSC do between cache misses and interrupts, mixed by SplitMix64's finisher. */
-static u64 jitter(void)
-{
-    static u64 state;
-
-    for (unsigned i = 0; i < JITTER_ROUNDS; i++) {
-        state ^= rdtsc();
-        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9ULL;
-        state = (state ^ state >> 27) * 0x94D049BB133111EBULL;
-        state ^= state >> 31;
-        cpu_relax();
-    }
-    return state;
-}
-
-static void random_fill(u8 *bytes, u32 len)
-{
-    bool has_rdrand = cpuid(1, 0).ecx & CPUID_1_ECX_RDRAND;
-
-    for (u32 at = 0; at < len; at += sizeof(u64)) {
-        u64 word;
-
-        if (!has_rdrand || !rdrand(&word))
-            word = jitter();
-        memcpy(bytes + at, &word, MIN(sizeof(word), len - at));
-    }
-}
 
 /* Add what has accrued since the last time, to the burst at most. */
 static void credit_update(struct virtio_rng *rng)
@@ -96,7 +56,8 @@ static u64 serve(struct virtio_rng *rng)
 {
     u64 again = ~0ULL;
 
-    if (!__atomic_exchange_n(&rng->pending, false, __ATOMIC_ACQUIRE))
+    /* A VM that stands still, perhaps about to leave, is written by nobody. */
+    if (!vm_runnable(rng->vm) || !__atomic_exchange_n(&rng->pending, false, __ATOMIC_ACQUIRE))
         return again;
     spin_lock(&rng->vm->device_lock);
     credit_update(rng);

@@ -119,7 +119,7 @@ int vmx_init(void)
     shared->timer_rate = field_get(MISC_TIMER_RATE, shared->caps.misc);
     shared->invept_type = ept_caps & EPT_CAP_INVEPT_CONTEXT ? INVALIDATE_CONTEXT : INVALIDATE_ALL;
     shared->invvpid_type = ept_caps & VPID_CAP_CONTEXT ? INVALIDATE_CONTEXT : INVALIDATE_ALL;
-    shared->cr4_guest_owned = cpuid_cr4_mask() & CR4_HARMLESS;
+    shared->cr4_guest_owned = cpuid_cr4_mask(cpuid_host_policy()) & CR4_HARMLESS;
     shared->npt_format = make_npt_format(ept_caps);
     pr_info("pages of 4 KiB, 2 MiB%s; %s A/D bits, %s VPID, %s preemption timer",
             shared->npt_format.has_1g ? ", 1 GiB" : "", shared->npt_format.dirty ? "with" : "without",

@@ -80,7 +80,7 @@ static u8 *page(void *vm, gpa_t gpa)
     return m->memory + gpa;
 }
 
-static int load(void *vm, const struct wire_section *section, struct reader *r)
+static int load(void *vm, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON])
 {
     struct machine *m = vm;
     const char *why;

@@ -86,7 +86,8 @@ struct list *vm_list(void)
 
 const char *vm_status_name(enum vm_status status)
 {
-    static const char *const names[] = { "created", "running", "passed", "failed", "crashed", "paused", "off" };
+    static const char *const names[] = { "created", "running", "passed", "failed",
+                                         "crashed", "paused",  "off",    "incoming" };
 
     return names[status];
 }

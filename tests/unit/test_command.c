@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: hv/control/migrate_commands.c hv/control/migrate_query.c migrate/stats.c migrate/handoff.c */
+/* sources: tests/unit/fake_migration.c */
 /* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/net_commands.c */
 /* sources: hv/control/json.c hv/control/buffer.c hv/control/text.c tests/unit/stubs.c tests/unit/fake_vms.c */
 /* The command table and its arguments; JSON as it is written; and the text that is made of it. */

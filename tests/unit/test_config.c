@@ -3,7 +3,7 @@
  * The parser of godwit.cfg: what it accepts, what it says when it refuses, and that no text makes it read or write
  * out of bounds (each text is parsed in a heap block of exactly its length, under the sanitizers).
  */
-/* sources: boot/config.c boot/netaddr.c */
+/* sources: boot/config.c boot/config_keys.c boot/netaddr.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -249,7 +249,7 @@ static const struct {
     { "[vm a/b]\n", 1, "a", "letters, digits" },
     { "[vm a123456789012345678901234567890x]\n", 1, "a123456789012345678901234567890", "at most 31" },
     { "[vm a] x\n", 1, "a", "only a # comment" },
-    { "kernel\n", 1, "kernel", "expected key = value, [vm NAME], [net], [api] or # comment" },
+    { "kernel\n", 1, "kernel", "expected key = value, [vm NAME], [net], [api], [migration] or # comment" },
     { "= 1\n", 1, "", "expected key = value" },
     { "log info\n", 1, "log", "expected key = value" },
     { "\xff\xfe#\n", 1, "", "expected key = value" },
@@ -279,7 +279,7 @@ static const struct {
     { "[net]\nanti-spoof = 1\n", 2, "anti-spoof", "yes or no" },
     { "[net]\nkernel = k\n", 2, "kernel", "mac, storm-limit, anti-spoof or test-services in the [net] section" },
     { "[net]\n[net]\n", 2, "net", "a second [net] section" },
-    { "[net x]\n", 1, "x", "expected [vm NAME], [net] or [api]" },
+    { "[net x]\n", 1, "x", "expected [vm NAME], [net], [api] or [migration]" },
     { "log = infoinfoinfoinfoinfoinfoinfoinfoinfoinfoinfo\n", 1, "log", "...\" is wrong, expected err" },
 };
 

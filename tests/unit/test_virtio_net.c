@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The network card: frames in and out of rings, what was negotiated, the control queue, pause and migration. */
 /* sources: hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_pci.c hv/dev/virtqueue.c hv/dev/pci.c */
+/* sources: net/hold.c net/frame.c net/csum.c */
 /* sources: hv/dev/pci_msix.c hv/bus.c hv/lib/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/stubs.c */
 #include <errno.h>
@@ -15,6 +16,8 @@
 #include "hv/dev/irq.h"
 #include "hv/dev/virtio_net.h"
 #include "hv/lib/bits.h"
+#include "net/frame.h"
+#include "net/hold.h"
 #include "tests/unit/virtio_rig.h"
 
 #define SLOT 1
@@ -425,10 +428,15 @@ static void test_pause_and_resume(void **unused)
     give(1, 2000);
     assert_false(deliver(60, plain));
     assert_int_equal(rig.inputs, 0);
+
+    struct frame frame = frame_of(frame_bytes, 60);
+
+    assert_true(net.port.holding && port_hold_frame(&net.port, &frame));
+    assert_int_equal(rig_used_idx(VIRTIO_NET_RX), 1);
     virtio_net_resume(&net);
+    assert_int_equal(rig_used_idx(VIRTIO_NET_RX), 2); /* what was held for it */
     virtio_net_poll();
     assert_int_equal(rig.inputs, 1);
-    assert_true(deliver(60, plain));
 }
 
 static void reset_by_guest(void)

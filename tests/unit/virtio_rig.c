@@ -70,6 +70,11 @@ bool switch_congested(void)
     return rig.congested;
 }
 
+void port_deliver(struct port *port, const struct frame *frame)
+{
+    port->deliver(port, frame);
+}
+
 void switch_input(struct port *from, const struct frame *frame)
 {
     u32 len = 0;

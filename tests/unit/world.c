@@ -211,12 +211,13 @@ static u8 *dest_page(void *vm, gpa_t gpa)
     return memory_page(vm, gpa);
 }
 
-static int load(void *ctx, const struct wire_section *s, struct reader *r)
+static int load(void *ctx, const struct wire_section *s, struct reader *r, char reason[WIRE_REASON])
 {
     struct fake_vm *vm = ctx;
     int err = get_version(r, 1);
     u64 value = get_u64(r);
 
+    *reason = '\0';
     if (strcmp(s->name, "vcpu") != 0 && strcmp(s->name, "chip") != 0)
         return -ENOENT;
     if (s->name[0] == 'v')

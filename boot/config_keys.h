@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The keys of godwit.cfg as data, for the parser. */
+#pragma once
+
+#include "boot/config.h"
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+enum value_kind {
+    VALUE_TEXT,
+    VALUE_PATH,
+    VALUE_SIZE,
+    VALUE_NUMBER,
+    VALUE_CHOICE,
+    VALUE_DHCP_OR_NETWORK4, /* struct config_address4 */
+    VALUE_ADDRESS4,         /* the same, without "/LEN" */
+    VALUE_NETWORK6,         /* struct config_address6 */
+    VALUE_MAC,
+};
+
+struct key {
+    const char *name;
+    const char *want; /* completes "expected ..." */
+    enum value_kind kind;
+    size_t offset;          /* in what the section fills: struct config, config_net or config_vm */
+    size_t room;            /* VALUE_TEXT, VALUE_PATH: bytes, the terminator included */
+    uint64_t min, max;      /* VALUE_SIZE, VALUE_NUMBER; min of VALUE_TEXT: characters */
+    const char *choices[6]; /* VALUE_CHOICE: the index is the value; ends with NULL */
+};
+
+/* Where keys are looked up, and how messages call the place. */
+struct section {
+    const char *place;
+    const struct key *keys;
+    size_t count; /* at most 32: a bit a key in the parser */
+};
+
+extern const struct section global_section, net_section, api_section, migration_section, vm_section;

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "migrate"
+#include "migrate/announcer.h"
+
+#include <stdlib.h>
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
+#include "hv/dev/platform.h"
+#include "hv/lib/bits.h"
+#include "hv/lib/log.h"
+#include "hv/vm.h"
+#include "net/announce.h"
+
+struct announcer {
+    struct list node;
+    struct vm *vm;
+    struct announce_settings settings;
+    u32 round; /* done */
+    u64 next;  /* host TSC */
+};
+
+static struct list announcers = { &announcers, &announcers };
+
+static void announcer_free(struct announcer *announcer)
+{
+    list_del(&announcer->node);
+    free(announcer);
+}
+
+/* Returns false after the last one. */
+static bool do_round(struct announcer *announcer)
+{
+    const struct announce_settings *settings = &announcer->settings;
+    struct virtio_net *net = &platform_of(announcer->vm)->net;
+    u32 ms = MIN(settings->initial + announcer->round * settings->step, settings->max);
+    unsigned frames = announce_port(&net->port);
+
+    virtio_net_announce(net);
+    if (announcer->round++ == 0)
+        pr_info("%s: announced by %u frames", announcer->vm->name, frames);
+    announcer->next = rdtsc() + clock_ns_to_ticks(ms * 1000000ULL);
+    return announcer->round < settings->rounds;
+}
+
+void announcer_start(struct vm *vm, const struct announce_settings *settings)
+{
+    struct announcer *announcer = settings->rounds ? calloc(1, sizeof(*announcer)) : NULL;
+
+    if (!announcer) {
+        pr_warn("%s: not announced: %s", vm->name, settings->rounds ? "no memory" : "announce-rounds is 0");
+        return;
+    }
+    announcer->vm = vm;
+    announcer->settings = *settings;
+    list_add_tail(&announcers, &announcer->node);
+    if (!do_round(announcer))
+        announcer_free(announcer);
+}
+
+void announcer_stop(const struct vm *vm)
+{
+    list_for_each_safe (node, &announcers) {
+        struct announcer *announcer = container_of(node, struct announcer, node);
+
+        if (announcer->vm == vm)
+            announcer_free(announcer);
+    }
+}
+
+u64 announcer_poll(void)
+{
+    u64 next = ~0ULL;
+
+    list_for_each_safe (node, &announcers) {
+        struct announcer *announcer = container_of(node, struct announcer, node);
+
+        if (rdtsc() >= announcer->next && !do_round(announcer))
+            announcer_free(announcer);
+        else
+            next = MIN(next, announcer->next);
+    }
+    return next;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Telling the network where a guest is now (docs/migration-stream.md "Network"): at once when it has arrived, then
+ * again at growing intervals, for frames may be lost and switches slow. Host loop.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+struct vm;
+
+/* QEMU's announce-* settings. */
+struct announce_settings {
+    u32 initial, max, step; /* ms: first pause between two rounds, longest, growth */
+    u32 rounds;             /* 0: no announcement at all */
+};
+
+/* The first round now, the others later. */
+void announcer_start(struct vm *vm, const struct announce_settings *settings);
+
+/* No more rounds for this VM. */
+void announcer_stop(const struct vm *vm);
+
+/* Host work's part: do the rounds that are due; host TSC of the next, ~0: none. */
+u64 announcer_poll(void);

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "migrate"
+#include "migrate/migration.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/config.h"
+#include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
+#include "hv/lib/log.h"
+#include "hv/sched.h"
+#include "hv/vm.h"
+#include "migrate/tcp_transport.h"
+#include "migrate/vm_dest.h"
+#include "migrate/vm_source.h"
+
+#define POLL_NS 10000000ULL /* while something is under way: time-outs, and what nobody tells us of */
+#define STEPS 8             /* of one end in one turn of the host loop */
+#define FIXED_US 3000       /* of the downtime: stop, state, start; on an emulator */
+
+static struct migration_settings settings = {
+    .max_rounds = 20,
+    .on_stall = POLICY_STALL_STOP,
+    .announce = { .initial = 50, .max = 550, .step = 100, .rounds = 5 },
+};
+static struct dest dest;
+static struct list sources = { &sources, &sources };
+static struct move moves[MIGRATION_MOVES];
+static u64 nr_moves; /* ever */
+
+struct migration_settings *migration_settings(void)
+{
+    return &settings;
+}
+
+const struct dest *migration_dest(void)
+{
+    return &dest;
+}
+
+const struct move *migration_move(unsigned index)
+{
+    return index < nr_moves && index < MIGRATION_MOVES ? &moves[(nr_moves - 1 - index) % MIGRATION_MOVES] : NULL;
+}
+
+const struct migrate_stats *move_stats(const struct move *move)
+{
+    return move->live ? &move->live->stats : &move->stats;
+}
+
+/* --- Away from here ----------------------------------------------------------------------------------------- */
+
+static struct vm_source *source_find(const struct vm *vm)
+{
+    list_for_each (node, &sources) {
+        struct vm_source *from = container_of(node, struct vm_source, node);
+
+        if (from->vm == vm)
+            return from;
+    }
+    return NULL;
+}
+
+static struct vm_source *source_make(struct vm *vm)
+{
+    struct vm_source *from = source_find(vm);
+
+    if (from)
+        return from;
+    from = calloc(1, sizeof(*from));
+    if (!from)
+        return NULL;
+    from->vm = vm;
+    source_init(&from->source, &vm_source_ops, from, vm->identity.id, vm->identity.epoch);
+    list_add_tail(&sources, &from->node);
+    return from;
+}
+
+/* The record of a new move, in the place of the oldest; NULL if that is not over. */
+static struct move *move_begin(const struct vm_source *from, const struct migration_request *request)
+{
+    struct move *move = &moves[nr_moves % MIGRATION_MOVES];
+
+    if (move->live)
+        return NULL;
+    nr_moves++;
+    *move = (struct move){ .request = *request, .live = &from->source, .began = clock_ns() };
+    memcpy(move->name, from->vm->name, sizeof(move->name));
+    memcpy(move->vm_id, from->vm->identity.id, sizeof(move->vm_id));
+    return move;
+}
+
+static struct migrate_settings engine_settings(const struct migration_request *request)
+{
+    return (struct migrate_settings){
+        .policy = { .downtime_limit = settings.downtime_limit,
+                    .max_rounds = request->stop_copy ? 0 : settings.max_rounds,
+                    .on_stall = settings.on_stall },
+        .max_bandwidth = settings.max_bandwidth,
+        .fixed_us = FIXED_US,
+        .verify = request->verify,
+        .dry_run = request->check,
+    };
+}
+
+/* Constant texts for what source_start and we refuse. */
+static int refuse(int err, const char *text, const char **reason)
+{
+    *reason = text;
+    return err;
+}
+
+int migration_start(struct vm *vm, const struct migration_request *request, const char **reason)
+{
+    struct migrate_settings engine = engine_settings(request);
+    struct vm_source *from;
+    int err;
+
+    if (!vm_running(vm) && vm->status != VM_PAUSED)
+        return refuse(-EINVAL, "it neither runs nor is paused", reason);
+    if (vm->mem.dirty.producer != DIRTY_OFF && !request->check)
+        return refuse(-EBUSY, "its dirty log is in use", reason);
+    from = source_make(vm);
+    if (!from)
+        return refuse(-ENOMEM, "no memory", reason);
+    if (source_active(&from->source))
+        return refuse(-EBUSY, "a move is under way, or in doubt: see query-migrate", reason);
+    if (moves[nr_moves % MIGRATION_MOVES].live)
+        return refuse(-EBUSY, "too many moves are under way", reason);
+    from->to = request->to;
+    from->log = settings.log;
+    from->split = settings.split;
+    err = source_start(&from->source, &engine);
+    if (err)
+        return refuse(err, err == -ENOMEM ? "no memory" : err == -EPERM ? "it is not ours to move" : "failed", reason);
+    from->move = move_begin(from, request);
+
+    char text[TCP_ADDRESS_TEXT];
+
+    tcp_address_text(&request->to, text);
+    pr_info("%s: %s to %s, epoch %lu", vm->name, request->check ? "check of a move" : "move", text,
+            from->source.stats.epoch);
+    return 0;
+}
+
+int migration_cancel(struct vm *vm)
+{
+    struct vm_source *from = source_find(vm);
+
+    return from ? source_cancel(&from->source) : -ENOENT;
+}
+
+int migration_resolve(struct vm *vm, enum source_resolution resolution)
+{
+    struct vm_source *from = source_find(vm);
+
+    return from ? source_resolve(&from->source, resolution) : -ENOENT;
+}
+
+bool migration_in_doubt(const struct vm *vm, u64 *epoch)
+{
+    const struct vm_source *from = source_find(vm);
+
+    if (!from || from->source.handoff.state != SOURCE_IN_DOUBT)
+        return false;
+    *epoch = from->source.stats.epoch;
+    return true;
+}
+
+static void destroy(struct vm_source *from)
+{
+    struct vm *vm = from->vm;
+
+    pr_info("%s: gone to epoch %lu", vm->name, from->source.handoff.epoch);
+    list_del(&from->node);
+    free(from);
+    tcp_stream_abort_all(); /* TCP may still refer to its memory */
+    dest_forget(&dest, vm);
+    announcer_stop(vm);
+    vm_destroy(vm);
+}
+
+/* A move is over. */
+static void move_end(struct vm_source *from)
+{
+    vm_source_end(from);
+    from->move->stats = from->source.stats;
+    from->move->live = NULL;
+    from->move = NULL;
+    if (from->gone)
+        destroy(from);
+}
+
+/* Returns true if it would go on at once. */
+static bool source_turn(struct vm_source *from)
+{
+    bool more = true;
+
+    /* Whose guest has ended has nothing to move. */
+    if (!vm_alive(from->vm) && from->source.phase < SOURCE_COMMIT)
+        source_cancel(&from->source);
+    for (unsigned i = 0; i < STEPS && more; i++)
+        more = source_step(&from->source);
+    if (from->move && !source_active(&from->source))
+        move_end(from);
+    return more;
+}
+
+/* --- To here, and the host loop -------------------------------------------------------------------------------- */
+
+static void accepted(struct tcp_stream *stream)
+{
+    struct transport transport = tcp_transport(stream);
+    struct tcp_address peer;
+    char text[TCP_ADDRESS_TEXT] = "?";
+
+    if (tcp_stream_peer(stream, &peer))
+        tcp_address_text(&peer, text);
+    if (dest_accept(&dest, &transport))
+        pr_warn("connection from %s refused: too many", text);
+    else
+        pr_info("connection from %s", text);
+}
+
+static bool dest_busy(void)
+{
+    for (unsigned i = 0; i < DEST_SESSIONS; i++)
+        if (dest.session[i].used)
+            return true;
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
+        if (dest.incoming[i].used && dest.incoming[i].handoff.state <= DEST_PREPARED)
+            return true;
+    return false;
+}
+
+static u64 migration_poll(void)
+{
+    u64 next = announcer_poll();
+    bool more = false, busy = false;
+
+    list_for_each_safe (node, &sources) {
+        struct vm_source *from = container_of(node, struct vm_source, node);
+
+        if (!source_active(&from->source))
+            continue;
+        busy = true;
+        more |= source_turn(from);
+    }
+    if (dest_busy()) {
+        busy = true;
+        more |= dest_step(&dest);
+    }
+    if (more)
+        return rdtsc();
+    return busy ? MIN(next, rdtsc() + clock_ns_to_ticks(POLL_NS)) : next;
+}
+
+void migration_init(const struct config_migration *config)
+{
+    settings.downtime_limit = config->downtime_limit;
+    settings.max_bandwidth = config->max_bandwidth;
+    settings.log = (enum dirty_producer)config->dirty_log;
+    settings.split = (enum dirty_split)config->dirty_split;
+    dest_init(&dest, &vm_dest_ops, &settings);
+    sched_add_host_work(migration_poll);
+    if (!config->port)
+        return;
+
+    int err = tcp_stream_listen((u16)config->port, accepted);
+
+    if (err)
+        pr_err("cannot listen on port %u: error %d", config->port, err);
+    else
+        pr_info("port %u takes guests", config->port);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Migration as this machine offers it: the engine's two ends (source.h, dest.h) with real VMs (vm_source.c, vm_dest.c)
+ * over TCP, their settings, and a record of the last moves. The commands of hv/control are all that calls it. Host
+ * loop.
+ */
+#pragma once
+
+#include "migrate/announcer.h"
+#include "migrate/dest.h"
+#include "migrate/source.h"
+#include "mm/dirty.h"
+#include "net/tcp_stream.h"
+
+struct config_migration;
+struct vm;
+
+#define MIGRATION_MOVES 16 /* of VMs that left or tried to, remembered */
+
+/* Settings of every move that begins from now on. */
+struct migration_settings {
+    u32 downtime_limit; /* ms */
+    u32 max_rounds;
+    u32 on_stall;            /* enum policy_stall */
+    u64 max_bandwidth;       /* bytes/s; 0: any */
+    enum dirty_producer log; /* DIRTY_OFF: what the processor does best */
+    enum dirty_split split;
+    struct announce_settings announce;
+};
+
+/* What one move is asked to be. */
+struct migration_request {
+    struct tcp_address to;
+    bool check;     /* pre-flight only */
+    bool stop_copy; /* no live round */
+    bool verify;    /* compare digests of all memory and state */
+};
+
+/* A move of a VM away from here, under way or over. */
+struct move {
+    char name[WIRE_NAME];
+    u8 vm_id[WIRE_ID];
+    struct migration_request request;
+    enum dirty_producer log;   /* that was used; DIRTY_OFF: none yet */
+    const struct source *live; /* its statistics while it is under way; NULL: below */
+    struct migrate_stats stats;
+    u64 began; /* clock_ns */
+};
+
+/* Start: listen, if the configuration says so, and do the work of the host loop. Boot, once. */
+void migration_init(const struct config_migration *config);
+
+struct migration_settings *migration_settings(void);
+
+/*
+ * Begin to move a VM. 0; or -EINVAL (not in a state to be moved), -EBUSY (a move, or another user of the dirty log, is
+ * on), -EPERM (not ours: in doubt), -ENOMEM, with *reason a constant text.
+ */
+int migration_start(struct vm *vm, const struct migration_request *request, const char **reason);
+
+/* Contracts: source_cancel, source_resolve. */
+int migration_cancel(struct vm *vm);
+int migration_resolve(struct vm *vm, enum source_resolution resolution);
+
+/* Is this VM's copy here in doubt? *epoch is the one that its destination has or may have. */
+bool migration_in_doubt(const struct vm *vm, u64 *epoch);
+
+/* The moves away from here, the latest first, NULL behind the last; and attempts to come here, in no order. */
+const struct move *migration_move(unsigned index);
+const struct migrate_stats *move_stats(const struct move *move);
+const struct dest *migration_dest(void);

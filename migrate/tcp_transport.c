@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/tcp_transport.h"
+
+#include <errno.h>
+
+#include "net/tcp_stream.h"
+
+static long send(struct transport *transport, const struct chunk *chunks, unsigned count)
+{
+    long total = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        size_t done = 0;
+
+        while (done < chunks[i].len) {
+            const u8 *bytes = chunks[i].bytes;
+            long sent = tcp_stream_send(transport->ctx, bytes + done, chunks[i].len - done, chunks[i].stable);
+
+            if (sent < 0) {
+                tcp_stream_push(transport->ctx);
+                return total ? total : sent;
+            }
+            done += (size_t)sent;
+            total += sent;
+        }
+    }
+    tcp_stream_push(transport->ctx);
+    return total ? total : -EAGAIN;
+}
+
+static long receive(struct transport *transport, void *bytes, size_t len)
+{
+    return tcp_stream_receive(transport->ctx, bytes, len);
+}
+
+static void close(struct transport *transport)
+{
+    tcp_stream_close(transport->ctx);
+}
+
+static const struct transport_ops ops = { .send = send, .receive = receive, .close = close };
+
+struct transport tcp_transport(struct tcp_stream *stream)
+{
+    return (struct transport){ .ops = &ops, .ctx = stream };
+}

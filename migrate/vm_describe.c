@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/vm_describe.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hv/dev/platform.h"
+#include "hv/lib/bits.h"
+#include "hv/vm.h"
+#include "migrate/cpu_words.h"
+#include "migrate/vm_state.h"
+#include "mm/frame.h"
+
+_Static_assert(WIRE_NAME == CONFIG_NAME && WIRE_ID == VM_ID, "copied as they are");
+
+#define OVERHEAD_SHIFT 6 /* memory of a guest that its tables, maps and the kernel of the move may need: 1/64 */
+#define OVERHEAD_MIN MiB(2)
+
+void vm_describe(const struct vm *vm, struct migrate_description *d)
+{
+    memcpy(d->head.name, vm->name, sizeof(d->head.name));
+    d->head.memory = vm->mem.size;
+    d->head.nr_vcpus = vm->nr_vcpus;
+    d->head.mtu = VIRTIO_NET_MTU;
+    for (unsigned i = 0; i < GUEST_SLOTS; i++)
+        if (vm->mem.slot[i].size)
+            d->range[d->head.nr_ranges++] = (struct wire_range){ vm->mem.slot[i].base, vm->mem.slot[i].size };
+    d->head.nr_cpuid = cpu_words_make(&vm->identity.cpuid, d->cpuid);
+    d->head.nr_devices = vm_devices(vm, d->device);
+}
+
+static bool is_name(const char *name)
+{
+    for (; *name; name++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *name))
+            return false;
+    return true;
+}
+
+/* Neither its name nor itself may be here already. */
+static enum wire_code check_name(const struct migrate_description *d, char reason[WIRE_REASON])
+{
+    if (!is_name(d->head.name)) {
+        snprintf(reason, WIRE_REASON, "the name holds other characters than letters, digits, '-', '_' and '.'");
+        return WIRE_E_NAME;
+    }
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+        bool same = !memcmp(vm->identity.id, d->vm_id, VM_ID);
+
+        if (!same && strcmp(vm->name, d->head.name) != 0)
+            continue;
+        snprintf(reason, WIRE_REASON, "%s named %s is here already, it is %s", same ? "this VM," : "a VM", vm->name,
+                 vm_status_name(vm->status));
+        return WIRE_E_NAME;
+    }
+    return WIRE_OK;
+}
+
+/* RAM as guest_mem_init lays it out, and enough of it free. */
+static enum wire_code check_memory(const struct migrate_description *d, char reason[WIRE_REASON])
+{
+    const struct wire_range *range = d->range;
+    u64 low = MIN(d->head.memory, GUEST_PCI_HOLE_BASE), high = d->head.memory - low;
+    u64 free = frame_stats().free << PAGE_SHIFT, need = d->head.memory;
+
+    if (d->head.memory > CONFIG_MEMORY_MAX || range[0].gpa != 0 || range[0].bytes != low ||
+        d->head.nr_ranges != (high ? 2u : 1u) || (high && range[1].gpa != GUEST_PCI_HOLE_END)) {
+        snprintf(reason, WIRE_REASON, "RAM of %lu MiB lies otherwise than guests' does here", d->head.memory >> 20);
+        return WIRE_E_MEMORY;
+    }
+    need += MAX(need >> OVERHEAD_SHIFT, OVERHEAD_MIN);
+    if (need <= free)
+        return WIRE_OK;
+    snprintf(reason, WIRE_REASON, "it needs %lu MiB of memory, %lu MiB are free", need >> 20, free >> 20);
+    return WIRE_E_MEMORY;
+}
+
+/* The devices that every VM has here, seen on one of the smallest size, made and unmade once. Returns how many. */
+static unsigned devices_here(struct wire_device device[WIRE_DEVICES])
+{
+    static struct wire_device seen[WIRE_DEVICES];
+    static unsigned count;
+
+    if (!count) {
+        const struct config_vm smallest = { .name = "devices", .memory = CONFIG_MEMORY_MIN, .vcpus = 1 };
+        struct vm *vm = vm_create(&smallest, NULL);
+
+        if (vm) {
+            count = vm_devices(vm, seen);
+            vm_destroy(vm);
+        }
+    }
+    memcpy(device, seen, sizeof(seen));
+    return count;
+}
+
+static enum wire_code check_devices(const struct migrate_description *d, char reason[WIRE_REASON])
+{
+    struct wire_device here[WIRE_DEVICES];
+    unsigned count = devices_here(here);
+
+    for (u32 i = 0; i < d->head.nr_devices; i++) {
+        const struct wire_device *device = &d->device[i];
+        unsigned k = 0;
+
+        while (k < count && (strcmp(here[k].name, device->name) != 0 || here[k].instance != device->instance))
+            k++;
+        if (k < count && here[k].version == device->version)
+            continue;
+        snprintf(reason, WIRE_REASON, "its device %s %u has version %u, here it %s", device->name, device->instance,
+                 device->version, k < count ? "has another" : "is unknown");
+        return WIRE_E_DEVICE;
+    }
+    if (d->head.nr_devices == count)
+        return WIRE_OK;
+    snprintf(reason, WIRE_REASON, "it has %u devices, here a VM has %u", d->head.nr_devices, count);
+    return WIRE_E_DEVICE;
+}
+
+static enum wire_code check_shape(const struct migrate_description *d, char reason[WIRE_REASON])
+{
+    if (d->head.nr_vcpus > CONFIG_MAX_VCPUS) {
+        snprintf(reason, WIRE_REASON, "it has %u vcpus, here a VM may have %u", d->head.nr_vcpus, CONFIG_MAX_VCPUS);
+        return WIRE_E_CPU;
+    }
+    if (d->head.mtu > VIRTIO_NET_MTU) {
+        snprintf(reason, WIRE_REASON, "its network's MTU is %u, here it is %u", d->head.mtu, VIRTIO_NET_MTU);
+        return WIRE_E_DEVICE;
+    }
+    return WIRE_OK;
+}
+
+enum wire_code vm_describe_check(const struct migrate_description *d, struct config_vm *config,
+                                 struct vm_identity *identity, char reason[WIRE_REASON])
+{
+    enum wire_code code = check_name(d, reason);
+
+    if (!code)
+        code = check_shape(d, reason);
+    if (!code && !cpu_words_take(d->cpuid, d->head.nr_cpuid, cpuid_host_policy(), &identity->cpuid, reason))
+        code = WIRE_E_CPU;
+    if (!code)
+        code = check_devices(d, reason);
+    if (!code)
+        code = check_memory(d, reason);
+    memcpy(identity->id, d->vm_id, VM_ID);
+    identity->epoch = d->epoch;
+    *config = (struct config_vm){ .memory = d->head.memory, .vcpus = d->head.nr_vcpus };
+    memcpy(config->name, d->head.name, sizeof(config->name));
+    return code;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the source says of a VM before it moves, and what the destination thinks of it. Host loop. */
+#pragma once
+
+#include "migrate/vm_ops.h"
+
+struct config_vm;
+struct vm;
+struct vm_identity;
+
+/* Fill in all but vm_id, epoch and flags. */
+void vm_describe(const struct vm *vm, struct migrate_description *description);
+
+/*
+ * Can a VM like this live here, beside those that do? WIRE_OK with what vm_create needs in *config and *identity, or
+ * the code with the reason in words. Nothing is kept.
+ */
+enum wire_code vm_describe_check(const struct migrate_description *description, struct config_vm *config,
+                                 struct vm_identity *identity, char reason[WIRE_REASON]);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "migrate"
+#include "migrate/vm_dest.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "hv/cpu/clock.h"
+#include "hv/dev/platform.h"
+#include "hv/lib/log.h"
+#include "hv/vm.h"
+#include "migrate/vm_describe.h"
+#include "migrate/vm_state.h"
+
+static u64 now(void *ctx)
+{
+    (void)ctx;
+    return clock_ns();
+}
+
+static enum wire_code check(void *ctx, const struct migrate_description *description, char reason[WIRE_REASON])
+{
+    struct vm_identity identity;
+    struct config_vm config;
+
+    (void)ctx;
+    return vm_describe_check(description, &config, &identity, reason);
+}
+
+/* Its time stands still and its port is shut, until it is known to be complete. */
+static enum wire_code create(void *ctx, const struct migrate_description *description, void **handle,
+                             char reason[WIRE_REASON])
+{
+    struct vm_identity identity;
+    struct config_vm config;
+    enum wire_code code = vm_describe_check(description, &config, &identity, reason);
+    struct vm *vm;
+
+    (void)ctx;
+    if (code)
+        return code;
+    vm = vm_create(&config, &identity);
+    if (!vm) {
+        snprintf(reason, WIRE_REASON, "no memory for %lu MiB and %u vcpus", config.memory >> 20, config.vcpus);
+        return WIRE_E_MEMORY;
+    }
+    platform_freeze(vm);
+    virtio_net_close(&platform_of(vm)->net);
+    pr_info("%s: reserved %lu MiB and %u vcpus, epoch %lu", vm->name, config.memory >> 20, config.vcpus,
+            identity.epoch);
+    *handle = vm;
+    return WIRE_OK;
+}
+
+static u8 *page(void *handle, gpa_t gpa)
+{
+    struct guest_mem *mem = &((struct vm *)handle)->mem;
+
+    return guest_mem_place(mem, guest_mem_page(mem, gpa));
+}
+
+static int load(void *handle, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON])
+{
+    struct vm *vm = handle;
+    int err = vm_section_load(vm, vm->incoming.sections, section, r, reason);
+
+    if (!err)
+        vm->incoming.sections++;
+    return err;
+}
+
+/* The guest stands at the source by now: frames for it that come here are held for it. */
+static enum wire_code ready(void *handle, char reason[WIRE_REASON])
+{
+    struct vm *vm = handle;
+
+    if (vm->incoming.sections != vm_section_count(vm)) {
+        snprintf(reason, WIRE_REASON, "%u sections of state came, it has %u", vm->incoming.sections,
+                 vm_section_count(vm));
+        return WIRE_E_STATE;
+    }
+    virtio_net_open(&platform_of(vm)->net);
+    return WIRE_OK;
+}
+
+static void run(void *handle, u64 paused_ns, u64 arrived)
+{
+    struct vm *vm = handle;
+
+    platform_arrive(vm, paused_ns + (clock_ns() - arrived));
+    vm_start(vm);
+}
+
+static void announce(void *handle, u64 epoch)
+{
+    struct vm *vm = handle;
+
+    pr_info("%s: announced under epoch %lu", vm->name, epoch);
+    announcer_start(vm, &migration_settings()->announce);
+}
+
+static void record(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
+{
+    (void)ctx;
+    pr_info("VM %02x%02x%02x%02x epoch %lu: %s", vm_id[0], vm_id[1], vm_id[2], vm_id[3], epoch,
+            running ? "its owner is this machine" : "it does not run here, and will not");
+}
+
+static void release(void *handle)
+{
+    struct vm *vm = handle;
+
+    announcer_stop(vm);
+    if (vm_alive(vm))
+        vm_stop(vm, VM_OFF, "another machine owns it since");
+    vm_destroy(vm);
+}
+
+const struct migrate_dest_ops vm_dest_ops = {
+    .now = now,
+    .check = check,
+    .create = create,
+    .page = page,
+    .load = load,
+    .ready = ready,
+    .section = vm_section_save,
+    .run = run,
+    .announce = announce,
+    .record = record,
+    .free = release,
+};

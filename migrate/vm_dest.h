@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The receiving end with real VMs: what dest.h needs of this machine. Host loop. */
+#pragma once
+
+#include "migrate/migration.h"
+
+/* The ops of migrate/dest.h; their `vm` is a struct vm, their `ctx` a struct migration_settings. */
+extern const struct migrate_dest_ops vm_dest_ops;

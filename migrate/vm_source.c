@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "migrate"
+#include "migrate/vm_source.h"
+
+#include <errno.h>
+
+#include "hv/cpu/clock.h"
+#include "hv/dev/platform.h"
+#include "hv/lib/log.h"
+#include "hv/vm.h"
+#include "hv/vm_dirty.h"
+#include "migrate/tcp_transport.h"
+#include "migrate/vm_describe.h"
+#include "migrate/vm_state.h"
+
+static u64 now(void *ctx)
+{
+    (void)ctx;
+    return clock_ns();
+}
+
+static int describe(void *ctx, struct migrate_description *description)
+{
+    vm_describe(((struct vm_source *)ctx)->vm, description);
+    return 0;
+}
+
+static const void *page(void *ctx, gpa_t gpa)
+{
+    struct guest_mem *mem = &((struct vm_source *)ctx)->vm->mem;
+
+    return guest_mem_view(mem, guest_mem_page(mem, gpa));
+}
+
+static int log_start(void *ctx)
+{
+    struct vm_source *from = ctx;
+
+    if (from->log == DIRTY_OFF)
+        from->log = vm_dirty_best(from->vm);
+    from->move->log = from->log;
+    return vm_dirty_start(from->vm, from->log, from->split);
+}
+
+static void log_stop(void *ctx)
+{
+    vm_dirty_stop(((struct vm_source *)ctx)->vm);
+}
+
+static int harvest(void *ctx, u64 *bitmap)
+{
+    vm_harvest(((struct vm_source *)ctx)->vm, bitmap);
+    return 0;
+}
+
+static int pause(void *ctx)
+{
+    struct vm_source *from = ctx;
+
+    vm_freeze(from->vm);
+    platform_freeze(from->vm);
+    from->frozen = true;
+    return vm_alive(from->vm) ? 0 : -EINVAL;
+}
+
+static void resume(void *ctx)
+{
+    struct vm_source *from = ctx;
+
+    if (!from->frozen)
+        return;
+    from->frozen = false;
+    platform_thaw(from->vm);
+    vm_thaw(from->vm);
+}
+
+static void gate(void *ctx)
+{
+    virtio_net_close(&platform_of(((struct vm_source *)ctx)->vm)->net);
+}
+
+static int section(void *ctx, unsigned index, struct wire_section *section, struct writer *w)
+{
+    return vm_section_save(((struct vm_source *)ctx)->vm, index, section, w);
+}
+
+static void record(void *ctx, u64 epoch, bool peer)
+{
+    struct vm *vm = ((struct vm_source *)ctx)->vm;
+
+    if (!peer)
+        vm->identity.epoch = epoch;
+    pr_info("%s: epoch %lu %s", vm->name, epoch, peer ? "is the destination's, or may be" : "is ours");
+}
+
+/* The last words to the destination are still to be said: it is destroyed after them. */
+static void give_up(void *ctx)
+{
+    struct vm_source *from = ctx;
+
+    if (!from->frozen)
+        pause(from);
+    gate(from);
+    from->gone = true;
+}
+
+static int connect(void *ctx, struct transport *transport)
+{
+    struct vm_source *from = ctx;
+    int err = from->connecting ? 0 : tcp_stream_connect(&from->to, &from->connecting);
+
+    if (err) {
+        from->connecting = NULL;
+        return err;
+    }
+    err = tcp_stream_state(from->connecting);
+    if (err == -EAGAIN)
+        return err;
+    if (err)
+        tcp_stream_abort(from->connecting);
+    else
+        *transport = tcp_transport(from->connecting);
+    from->connecting = NULL;
+    return err;
+}
+
+void vm_source_end(struct vm_source *from)
+{
+    if (from->connecting)
+        tcp_stream_abort(from->connecting);
+    from->connecting = NULL;
+}
+
+const struct migrate_source_ops vm_source_ops = {
+    .now = now,
+    .describe = describe,
+    .page = page,
+    .log_start = log_start,
+    .log_stop = log_stop,
+    .harvest = harvest,
+    .pause = pause,
+    .resume = resume,
+    .gate = gate,
+    .section = section,
+    .record = record,
+    .free = give_up,
+    .connect = connect,
+};

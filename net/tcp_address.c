@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/tcp_address_lwip.h"
+
+ip_addr_t tcp_address_lwip(const struct tcp_address *address)
+{
+    ip_addr_t ip = { .type = address->ip6 ? IPADDR_TYPE_V6 : IPADDR_TYPE_V4 };
+
+    memcpy(&ip.u_addr, address->bytes, address->ip6 ? 16 : 4);
+    return ip;
+}
+
+void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_TEXT])
+{
+    ip_addr_t ip = tcp_address_lwip(address);
+    char name[IPADDR_STRLEN_MAX];
+
+    ipaddr_ntoa_r(&ip, name, sizeof(name));
+    if (!address->port)
+        snprintf(text, TCP_ADDRESS_TEXT, "%s", name);
+    else
+        snprintf(text, TCP_ADDRESS_TEXT, address->ip6 ? "[%s]:%u" : "%s:%u", name, address->port);
+}
+
+/* The port behind the address, or none. */
+static int parse_port(const char *text, uint16_t *port)
+{
+    char *end;
+    unsigned long value;
+
+    if (!*text)
+        return 0;
+    if (*text != ':' || text[1] < '0' || text[1] > '9')
+        return -EINVAL;
+    value = strtoul(text + 1, &end, 10);
+    if (*end || value == 0 || value > UINT16_MAX)
+        return -EINVAL;
+    *port = (uint16_t)value;
+    return 0;
+}
+
+int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *address)
+{
+    bool bracket = *text == '[';
+    size_t len = bracket ? strcspn(text, "]") - 1 : strcspn(text, ":"), skip;
+    char name[IPADDR_STRLEN_MAX];
+    ip_addr_t ip;
+
+    /* Two colons without brackets: an IPv6 address alone. */
+    if (!bracket && text[len] == ':' && strchr(text + len + 1, ':'))
+        len = strlen(text);
+    skip = bracket ? len + 2 : len;
+    if (len == 0 || len >= sizeof(name) || (bracket && text[len + 1] != ']'))
+        return -EINVAL;
+    memcpy(name, text + bracket, len);
+    name[len] = '\0';
+    *address = (struct tcp_address){ .port = port };
+    if (!ipaddr_aton(name, &ip) || parse_port(text + skip, &address->port))
+        return -EINVAL;
+    address->ip6 = IP_IS_V6(&ip);
+    memcpy(address->bytes, &ip.u_addr, address->ip6 ? 16 : 4);
+    return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where a TCP connection leads to, and how people write it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* An address of either kind, in network byte order. */
+struct tcp_address {
+    bool ip6;
+    uint8_t bytes[16]; /* IPv4: the first four */
+    uint16_t port;
+};
+
+/* "10.9.0.2", "fd09::2" or "[fd09::2]:4900", the port added unless it is 0. */
+#define TCP_ADDRESS_TEXT 56
+void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_TEXT]);
+
+/* The reverse; `port` if the text names none. Returns 0 or -EINVAL. */
+int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *address);

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tcp_stream.h over lwIP's altcp, so that a connection of TLS would look the same from here.
+ *
+ * A stream is its owner's until it is closed, then ours until lwIP is through with it: it lingers. What has been
+ * received waits in lwIP's own buffers, and the window stays closed by as much.
+ */
+#include "net/tcp_stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lwip/altcp.h>
+#include <lwip/altcp_tcp.h>
+
+#include "hv/lib/list.h"
+#include "net/tcp_address_lwip.h"
+
+#define POLL_INTERVAL 5  /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
+#define LINGER_POLLS 20  /* until a closed stream whose peer takes nothing more is reset */
+#define WRITE_MAX 0x8000 /* bytes in one call: altcp_write counts in 16 bits */
+
+struct tcp_stream {
+    struct altcp_pcb *pcb; /* NULL: gone */
+    int state;             /* of tcp_stream_state */
+    struct pbuf *waiting;  /* received, not taken: linked by `next`, more than one tot_len can count */
+    struct pbuf *last;     /* of them */
+    bool finished;         /* the peer will send no more */
+    bool stable;           /* lwIP may still refer to memory of others */
+    unsigned lingered;     /* polls since it was closed */
+    struct list node;      /* of those that linger */
+};
+
+static struct list lingering = { &lingering, &lingering };
+
+/* Free a queue of pbufs, and open the window of pcb by as much, if it is given. Returns NULL. */
+static struct pbuf *pbufs_free(struct pbuf *p, struct altcp_pcb *pcb)
+{
+    while (p) {
+        struct pbuf *next = p->next;
+
+        if (pcb)
+            altcp_recved(pcb, p->len);
+        p->next = NULL;
+        pbuf_free(p);
+        p = next;
+    }
+    return NULL;
+}
+
+static void stream_free(struct tcp_stream *stream)
+{
+    stream->waiting = pbufs_free(stream->waiting, NULL);
+    list_del(&stream->node);
+    free(stream);
+}
+
+static bool is_lingering(const struct tcp_stream *stream)
+{
+    return !list_empty(&stream->node);
+}
+
+/* lwIP has no more to do with it. */
+static void let_go(struct tcp_stream *stream)
+{
+    altcp_arg(stream->pcb, NULL);
+    altcp_recv(stream->pcb, NULL);
+    altcp_sent(stream->pcb, NULL);
+    altcp_err(stream->pcb, NULL);
+    altcp_poll(stream->pcb, NULL, 0);
+}
+
+static void reset(struct tcp_stream *stream)
+{
+    struct altcp_pcb *pcb = stream->pcb;
+
+    let_go(stream);
+    stream->pcb = NULL;
+    altcp_abort(pcb);
+}
+
+/* Has the peer acknowledged all that was sent? */
+static bool is_drained(const struct tcp_stream *stream)
+{
+    return altcp_sndqueuelen(stream->pcb) == 0;
+}
+
+/* A lingering one that is through: lwIP goes on alone with the end of the connection. */
+static bool finish(struct tcp_stream *stream)
+{
+    struct altcp_pcb *pcb = stream->pcb;
+
+    if (!is_drained(stream))
+        return false;
+    let_go(stream);
+    if (altcp_close(pcb) != ERR_OK)
+        altcp_abort(pcb);
+    stream->pcb = NULL;
+    stream_free(stream);
+    return true;
+}
+
+static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t err)
+{
+    struct tcp_stream *stream = arg;
+
+    (void)err;
+    if (!p) {
+        stream->finished = true;
+        return ERR_OK;
+    }
+    if (is_lingering(stream)) { /* nobody is there to take it */
+        pbufs_free(p, pcb);
+        return ERR_OK;
+    }
+    if (stream->waiting)
+        stream->last->next = p;
+    else
+        stream->waiting = p;
+    while (p->next)
+        p = p->next;
+    stream->last = p;
+    return ERR_OK;
+}
+
+/* Room to send is found by who wants to send. */
+static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
+{
+    struct tcp_stream *stream = arg;
+
+    (void)pcb;
+    (void)len;
+    if (is_lingering(stream))
+        finish(stream);
+    return ERR_OK;
+}
+
+static err_t on_poll(void *arg, struct altcp_pcb *pcb)
+{
+    struct tcp_stream *stream = arg;
+
+    (void)pcb;
+    if (!is_lingering(stream) || finish(stream) || ++stream->lingered < LINGER_POLLS)
+        return ERR_OK;
+    reset(stream);
+    stream_free(stream);
+    return ERR_ABRT;
+}
+
+/* The pcb is no more. */
+static void on_error(void *arg, err_t err)
+{
+    struct tcp_stream *stream = arg;
+
+    stream->pcb = NULL;
+    stream->state = stream->state == -EAGAIN ? -ECONNREFUSED : err == ERR_RST ? -ECONNRESET : -ECONNABORTED;
+    if (is_lingering(stream))
+        stream_free(stream);
+}
+
+static struct tcp_stream *stream_create(struct altcp_pcb *pcb, int state)
+{
+    struct tcp_stream *stream = calloc(1, sizeof(*stream));
+
+    if (!stream)
+        return NULL;
+    list_init(&stream->node);
+    stream->pcb = pcb;
+    stream->state = state;
+    altcp_arg(pcb, stream);
+    altcp_recv(pcb, on_received);
+    altcp_sent(pcb, on_sent);
+    altcp_err(pcb, on_error);
+    altcp_poll(pcb, on_poll, POLL_INTERVAL);
+    altcp_nagle_disable(pcb);
+    return stream;
+}
+
+static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
+{
+    void (*accepted)(struct tcp_stream * stream) = (void (*)(struct tcp_stream *))arg;
+    struct tcp_stream *stream = err == ERR_OK && pcb ? stream_create(pcb, 0) : NULL;
+
+    if (!stream)
+        return ERR_MEM; /* lwIP resets it */
+    accepted(stream);
+    return ERR_OK;
+}
+
+int tcp_stream_listen(uint16_t port, void (*accepted)(struct tcp_stream *stream))
+{
+    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
+
+    if (!pcb)
+        return -ENOMEM;
+    if (altcp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK) {
+        altcp_close(pcb);
+        return -EADDRINUSE;
+    }
+    listener = altcp_listen(pcb);
+    if (!listener) {
+        altcp_close(pcb);
+        return -ENOMEM;
+    }
+    altcp_arg(listener, (void *)accepted);
+    altcp_accept(listener, on_accept);
+    return 0;
+}
+
+static err_t on_connected(void *arg, struct altcp_pcb *pcb, err_t err)
+{
+    (void)pcb;
+    (void)err;
+    ((struct tcp_stream *)arg)->state = 0;
+    return ERR_OK;
+}
+
+int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream)
+{
+    ip_addr_t ip = tcp_address_lwip(to);
+    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(ip.type);
+    err_t err;
+
+    *stream = pcb ? stream_create(pcb, -EAGAIN) : NULL;
+    if (!*stream) {
+        if (pcb)
+            altcp_abort(pcb);
+        return -ENOMEM;
+    }
+    err = altcp_connect(pcb, &ip, to->port, on_connected);
+    if (err == ERR_OK)
+        return 0;
+    tcp_stream_abort(*stream);
+    return err == ERR_RTE ? -EHOSTUNREACH : -ENOMEM;
+}
+
+int tcp_stream_state(const struct tcp_stream *stream)
+{
+    return stream->state;
+}
+
+long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, bool stable)
+{
+    size_t room;
+    err_t err;
+
+    if (stream->state)
+        return stream->state;
+    room = altcp_sndbuf(stream->pcb);
+    len = len < room ? len : room;
+    len = len < WRITE_MAX ? len : WRITE_MAX;
+    if (len == 0)
+        return -EAGAIN;
+    err = altcp_write(stream->pcb, bytes, (u16_t)len, (stable ? 0 : TCP_WRITE_FLAG_COPY) | TCP_WRITE_FLAG_MORE);
+    if (err == ERR_MEM)
+        return -EAGAIN;
+    if (err != ERR_OK)
+        return -ECONNABORTED;
+    stream->stable |= stable;
+    return (long)len;
+}
+
+void tcp_stream_push(struct tcp_stream *stream)
+{
+    if (!stream->state)
+        altcp_output(stream->pcb);
+}
+
+long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len)
+{
+    size_t taken = 0;
+
+    while (stream->waiting && taken < len) {
+        size_t part = stream->waiting->len < len - taken ? stream->waiting->len : len - taken;
+
+        memcpy((uint8_t *)bytes + taken, stream->waiting->payload, part);
+        stream->waiting = pbuf_free_header(stream->waiting, (u16_t)part);
+        if (stream->pcb)
+            altcp_recved(stream->pcb, (u16_t)part);
+        taken += part;
+    }
+    if (taken)
+        return (long)taken;
+    if (stream->finished)
+        return -EPIPE;
+    return stream->state ? stream->state : -EAGAIN;
+}
+
+bool tcp_stream_peer(const struct tcp_stream *stream, struct tcp_address *peer)
+{
+    ip_addr_t ip;
+
+    if (!stream->pcb || altcp_get_tcp_addrinfo(stream->pcb, 0, &ip, &peer->port) != ERR_OK)
+        return false;
+    peer->ip6 = IP_IS_V6(&ip) && !ip6_addr_isipv4mappedipv6(ip_2_ip6(&ip));
+    if (IP_IS_V6(&ip) && !peer->ip6)
+        memcpy(peer->bytes, &ip_2_ip6(&ip)->addr[3], 4);
+    else
+        memcpy(peer->bytes, &ip.u_addr, peer->ip6 ? 16 : 4);
+    return true;
+}
+
+void tcp_stream_close(struct tcp_stream *stream)
+{
+    if (!stream->pcb) {
+        stream_free(stream);
+        return;
+    }
+    if (stream->state == -EAGAIN) {
+        tcp_stream_abort(stream);
+        return;
+    }
+    list_add_tail(&lingering, &stream->node);
+    /* With bytes left unread lwIP would reset it rather than close. */
+    stream->waiting = pbufs_free(stream->waiting, stream->pcb);
+    altcp_output(stream->pcb);
+    finish(stream);
+}
+
+void tcp_stream_abort(struct tcp_stream *stream)
+{
+    if (stream->pcb)
+        reset(stream);
+    stream_free(stream);
+}
+
+void tcp_stream_abort_all(void)
+{
+    list_for_each_safe (node, &lingering) {
+        struct tcp_stream *stream = container_of(node, struct tcp_stream, node);
+
+        if (stream->stable)
+            tcp_stream_abort(stream);
+    }
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/fake_migration.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hv/vm.h"
+
+struct fake_migration fake_migration;
+
+static struct migration_settings settings = { .downtime_limit = 20, .max_rounds = 20 };
+static struct dest dest;
+
+struct migration_settings *migration_settings(void)
+{
+    return &settings;
+}
+
+const struct dest *migration_dest(void)
+{
+    return &dest;
+}
+
+int migration_start(struct vm *vm, const struct migration_request *request, const char **reason)
+{
+    struct move *move = &fake_migration.move;
+
+    if (fake_migration.moves) {
+        *reason = "a move is under way";
+        return -EBUSY;
+    }
+    fake_migration.moves = 1;
+    *move = (struct move){ .request = *request, .log = DIRTY_DBIT };
+    snprintf(move->name, sizeof(move->name), "%s", vm->name);
+    move->stats = (struct migrate_stats){ .status = MIGRATE_COMPLETED,
+                                          .epoch = 2,
+                                          .total_time = 1234567890,
+                                          .downtime = 12345678,
+                                          .normal = 100,
+                                          .rounds = 1,
+                                          .round[0] = { .pages = 100, .us = 1500 } };
+    return 0;
+}
+
+int migration_cancel(struct vm *vm)
+{
+    (void)vm;
+    return fake_migration.cancel;
+}
+
+int migration_resolve(struct vm *vm, enum source_resolution resolution)
+{
+    (void)vm;
+    fake_migration.resolution = resolution;
+    fake_migration.resolved++;
+    return 0;
+}
+
+bool migration_in_doubt(const struct vm *vm, u64 *epoch)
+{
+    (void)vm;
+    *epoch = fake_migration.doubt;
+    return fake_migration.doubt != 0;
+}
+
+const struct move *migration_move(unsigned index)
+{
+    return index < fake_migration.moves ? &fake_migration.move : NULL;
+}
+
+const struct migrate_stats *move_stats(const struct move *move)
+{
+    return &move->stats;
+}
+
+const char *dirty_producer_name(enum dirty_producer producer)
+{
+    static const char *const names[] = { "off", "write-protect", "dbit", "pml" };
+
+    return names[producer];
+}
+
+int dirty_rate_start(struct vm *vm, u32 ms)
+{
+    vm->dirty_rate = (struct dirty_rate){ .status = DIRTY_RATE_MEASURING, .calc_time = ms };
+    return 0;
+}
+
+/* IPv4 only: the real one is lwIP's. */
+int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *address)
+{
+    char name[32];
+    unsigned given = port;
+
+    if (sscanf(text, "%31[0-9.]:%u", name, &given) < 1 || !inet_aton(name, (struct in_addr *)address->bytes))
+        return -EINVAL;
+    address->ip6 = false;
+    address->port = (uint16_t)given;
+    return 0;
+}
+
+void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_TEXT])
+{
+    const u8 *b = address->bytes;
+
+    snprintf(text, TCP_ADDRESS_TEXT, "%u.%u.%u.%u:%u", b[0], b[1], b[2], b[3], address->port);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A migration that does nothing but remember what the commands asked of it. */
+#pragma once
+
+#include "migrate/migration.h"
+
+struct fake_migration {
+    unsigned moves; /* 0 or 1 */
+    struct move move;
+    int cancel; /* what migration_cancel returns */
+    u64 doubt;  /* epoch; 0: none */
+    enum source_resolution resolution;
+    unsigned resolved;
+};
+
+extern struct fake_migration fake_migration;
