@@ -4,9 +4,10 @@
 
 #include "hv/lib/types.h"
 
-/* Go on with `crc` (0 to begin) over len bytes. The processor's CRC32 instruction if it has it: general registers only.
- * Any CPU. */
+/* Go on with `crc` (0 to begin) over len bytes, the faster way. Host loop. */
 u32 crc32c(u32 crc, const void *bytes, size_t len);
 
-/* The same by table, for processors without SSE4.2 and for tests. */
+/* Both ways, for tests: by tables; by SSE4.2's instruction, where the processor has it. */
 u32 crc32c_table(u32 crc, const void *bytes, size_t len);
+bool crc32c_has_instruction(void);
+u32 crc32c_instruction(u32 crc, const void *bytes, size_t len);

@@ -252,6 +252,7 @@ static u64 migration_poll(void)
         busy = true;
         more |= dest_step(&dest);
     }
+    tcp_stream_push_all();
     if (more)
         return rdtsc();
     return busy ? MIN(next, rdtsc() + clock_ns_to_ticks(POLL_NS)) : next;

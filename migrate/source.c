@@ -248,6 +248,7 @@ static void take_header(struct source *s)
         bad_stream(s, "the destination can't verify");
     else if (s->phase == SOURCE_RESERVE)
         s->stats.rtt = source_now(s) - s->header_said;
+    s->answered = true;
 }
 
 static void take_refused(struct source *s)

@@ -52,7 +52,7 @@ struct source {
     enum source_phase phase;
 
     struct transport transport;
-    bool connected, greeted; /* there is a transport; its header is said */
+    bool connected, greeted, answered; /* there is a transport; its header is said; the peer's has come */
     struct inbox inbox;
     struct outbox outbox;
     unsigned say; /* handoff messages to send: HANDOFF_SAY_* */

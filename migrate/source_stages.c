@@ -23,7 +23,7 @@ bool source_connect(struct source *s)
         return false;
     }
     s->connected = true;
-    s->greeted = false;
+    s->greeted = s->answered = false;
     inbox_reset(&s->inbox);
     outbox_reset(&s->outbox);
     s->last_said = s->last_heard = s->last_whole = source_now(s);
@@ -257,7 +257,8 @@ bool source_produce(struct source *s)
         produce_header(s);
         return true;
     }
-    if (s->phase == SOURCE_RESERVE && !s->reserve_said) {
+    /* With the answer to the header, so that the round trip is measured without what the reservation takes. */
+    if (s->phase == SOURCE_RESERVE && s->answered && !s->reserve_said) {
         s->reserve_said = true;
         produce_reserve(s);
         return true;

@@ -16,15 +16,12 @@ static long send(struct transport *transport, const struct chunk *chunks, unsign
             const u8 *bytes = chunks[i].bytes;
             long sent = tcp_stream_send(transport->ctx, bytes + done, chunks[i].len - done, chunks[i].stable);
 
-            if (sent < 0) {
-                tcp_stream_push(transport->ctx);
+            if (sent < 0)
                 return total ? total : sent;
-            }
             done += (size_t)sent;
             total += sent;
         }
     }
-    tcp_stream_push(transport->ctx);
     return total ? total : -EAGAIN;
 }
 

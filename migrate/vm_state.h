@@ -11,7 +11,7 @@
 struct vm;
 
 /* Contract: migrate_section_fn (migrate/vm_ops.h). */
-int vm_section_save(void *vm, unsigned index, struct wire_section *section, struct writer *w);
+int vm_section_save(void *ctx, unsigned index, struct wire_section *section, struct writer *w);
 
 /* Load the section of that index, which `section` must name. Contract: migrate_dest_ops.load. */
 int vm_section_load(struct vm *vm, unsigned index, const struct wire_section *section, struct reader *r,

@@ -22,7 +22,8 @@
 #include "hv/lib/panic.h"
 
 #define STATE_FREE BIT(7)
-#define STATE_JUNK BIT(6) /* debug: the frame is free and full of FRAME_JUNK, but for a list node */
+#define STATE_JUNK BIT(6) /* debug: the frame is free and begins with FRAME_JUNK, but for a list node */
+#define STATE_FULL BIT(5) /* debug: so does all of it */
 #define STATE_ORDER BITS(4, 0)
 
 static struct {
@@ -56,7 +57,7 @@ static u64 node_index(const struct list *node)
 
 static bool block_is_free(u64 index, unsigned order)
 {
-    return index < pool.frames && (pool.state[index] & ~STATE_JUNK) == (STATE_FREE | order);
+    return index < pool.frames && (pool.state[index] & ~(STATE_JUNK | STATE_FULL)) == (STATE_FREE | order);
 }
 
 static void block_link(u64 index, unsigned order)
@@ -70,7 +71,7 @@ static void block_unlink(u64 index)
     struct list *node = block_node(index);
 
     list_del(node);
-    pool.state[index] &= STATE_JUNK;
+    pool.state[index] &= STATE_JUNK | STATE_FULL;
     if (pool.state[index] & STATE_JUNK)
         memset(node, FRAME_JUNK, sizeof(*node));
 }
@@ -100,10 +101,20 @@ static bool frame_is_free(u64 index)
 
 #ifdef GODWIT_DEBUG
 
+/* Of large blocks, which are guests' RAM, the beginning of each frame: a guest that leaves must not stop the host. */
+#define JUNK_FULL_ORDER 8
+#define JUNK_HEAD 64
+
+static u64 junk_bytes(u64 index)
+{
+    return pool.state[index] & STATE_FULL ? PAGE_SIZE : JUNK_HEAD;
+}
+
 static void junk_fill(u64 index, unsigned order)
 {
-    memset(block_node(index), FRAME_JUNK, PAGE_SIZE << order);
-    memset(&pool.state[index], STATE_JUNK, BIT(order));
+    memset(&pool.state[index], STATE_JUNK | (order <= JUNK_FULL_ORDER ? STATE_FULL : 0), BIT(order));
+    for (u64 i = index; i < index + BIT(order); i++)
+        memset(frame_window(i << PAGE_SHIFT), FRAME_JUNK, junk_bytes(i));
 }
 
 /* Panic if a frame of the block was written after it had been freed. */
@@ -113,7 +124,7 @@ static void junk_check(u64 index, unsigned order)
         const u8 *bytes = frame_window(i << PAGE_SHIFT);
 
         /* Equal to itself shifted by one, and the first byte right: all bytes right. */
-        if (pool.state[i] && (bytes[0] != FRAME_JUNK || memcmp(bytes, bytes + 1, PAGE_SIZE - 1) != 0))
+        if (pool.state[i] && (bytes[0] != FRAME_JUNK || memcmp(bytes, bytes + 1, junk_bytes(i) - 1) != 0))
             panic("frame %lx was written after it was freed", (unsigned long)(i << PAGE_SHIFT));
         pool.state[i] = 0;
     }

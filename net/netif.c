@@ -6,6 +6,7 @@
 #include <lwip/dhcp.h>
 #include <lwip/etharp.h>
 #include <lwip/ethip6.h>
+#include <lwip/ip4_frag.h>
 #include <lwip/netif.h>
 #include <netif/ethernet.h>
 
@@ -17,11 +18,14 @@
 #include "net/offload.h"
 #include "net/uplink.h"
 
-#define MTU 1500
-#define QUEUE_MAX 1024 /* frames that wait for lwIP */
-#define POLL_MAX 128   /* frames a turn */
-#define PBUF_MAX 65535 /* a pbuf's lengths have 16 bits */
+#define MTU 1500               /* of what is on the wire */
+#define TCP_MTU (TCP_MSS + 40) /* of IPv4 packets that lwIP may give us: TCP's are cut by the card or the switch */
+#define QUEUE_MAX 1024         /* frames that wait for lwIP */
+#define POLL_MAX 128           /* frames a turn */
+#define PBUF_MAX 65535         /* a pbuf's lengths have 16 bits */
 #define TCP_CSUM 16
+#define TCP_DATA_OFFSET 12
+#define IP4_PROTOCOL 9
 
 struct queued {
     struct pbuf *pbuf;
@@ -91,9 +95,9 @@ bool netif_port_poll(void)
 /* --- To the switch -------------------------------------------------------------------------------------------------
  */
 
-/* lwIP leaves TCP's checksum to us, and we to the port where the frame goes: here we only say where it is to be made.
- */
-static void csum_ask(struct frame *frame, struct pbuf *pbuf)
+/* lwIP leaves TCP's checksum to us, and so do we, with the cutting of long segments, to the port where the frame goes:
+ * here we only say what is to be done. */
+static void offload_ask(struct frame *frame, struct pbuf *pbuf)
 {
     u8 *bytes = pbuf->payload, *ip = bytes + ETH_HEADER;
     u16 type = pbuf->len >= ETH_HEADER + 40 ? be16_get(bytes + ETH_TYPE) : 0;
@@ -109,6 +113,40 @@ static void csum_ask(struct frame *frame, struct pbuf *pbuf)
     memcpy(bytes + l4 + TCP_CSUM, &sum, 2);
     frame->offload =
         (struct frame_offload){ .flags = OFFLOAD_NEEDS_CSUM, .csum_start = (u16)l4, .csum_offset = TCP_CSUM };
+    if (frame->len <= ETH_HEADER + MTU)
+        return;
+
+    u32 payload = l4 + (bytes[l4 + TCP_DATA_OFFSET] >> 4) * 4U;
+
+    frame->offload.gso_type = ip6 ? OFFLOAD_GSO_TCP6 : OFFLOAD_GSO_TCP4;
+    frame->offload.header_len = (u16)payload;
+    frame->offload.gso_size = (u16)(ETH_HEADER + MTU - payload);
+}
+
+static err_t link_output(struct netif *netif, struct pbuf *pbuf);
+
+/* A packet in more pieces than a frame may have: as one. */
+static err_t output_whole(struct netif *netif, struct pbuf *pbuf)
+{
+    struct pbuf *whole = pbuf_clone(PBUF_RAW, PBUF_RAM, pbuf);
+    err_t err = whole ? link_output(netif, whole) : ERR_MEM;
+
+    if (whole)
+        pbuf_free(whole);
+    return err;
+}
+
+/* What is not TCP's is fragmented as the wire demands; lwIP has compared it with TCP_MTU. */
+static err_t ip4_output_mtu(struct netif *netif, struct pbuf *pbuf, const ip4_addr_t *to)
+{
+    err_t err;
+
+    if (pbuf->tot_len <= MTU || ((u8 *)pbuf->payload)[IP4_PROTOCOL] == IP_PROTO_TCP)
+        return etharp_output(netif, pbuf, to);
+    netif->mtu = MTU;
+    err = ip4_frag(pbuf, netif, to);
+    netif->mtu = TCP_MTU;
+    return err;
 }
 
 static err_t link_output(struct netif *netif, struct pbuf *pbuf)
@@ -117,12 +155,12 @@ static err_t link_output(struct netif *netif, struct pbuf *pbuf)
 
     (void)netif;
     if (pbuf_clen(pbuf) > FRAME_PARTS)
-        return ERR_BUF;
+        return output_whole(netif, pbuf);
     if (switch_congested())
         return ERR_MEM; /* TCP keeps the segment and goes on with the next acknowledgement */
     for (struct pbuf *p = pbuf; p; p = p->next)
         frame.part[frame.nr_parts++] = (struct frame_part){ p->payload, p->len };
-    csum_ask(&frame, pbuf);
+    offload_ask(&frame, pbuf);
     switch_input(&own.port, &frame);
     return ERR_OK;
 }
@@ -185,12 +223,13 @@ static err_t netif_fill(struct netif *netif)
     netif->name[0] = 'g';
     netif->name[1] = 'w';
     netif->hostname = "godwit";
-    netif->mtu = MTU;
+    netif->mtu = TCP_MTU;
+    netif->mtu6 = MTU;
     netif->hwaddr_len = MAC_LEN;
     memcpy(netif->hwaddr, own.port.mac, MAC_LEN);
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_MLD6 |
                    NETIF_FLAG_LINK_UP;
-    netif->output = etharp_output;
+    netif->output = ip4_output_mtu;
     netif->output_ip6 = ethip6_output;
     netif->linkoutput = link_output;
     NETIF_SET_CHECKSUM_CTRL(netif, NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP);

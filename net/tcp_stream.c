@@ -30,8 +30,10 @@ struct tcp_stream {
     bool stable;           /* lwIP may still refer to memory of others */
     unsigned lingered;     /* polls since it was closed */
     struct list node;      /* of those that linger */
+    struct list unpushed;  /* of those with something to send */
 };
 
+static struct list unpushed = { &unpushed, &unpushed };
 static struct list lingering = { &lingering, &lingering };
 
 /* Free a queue of pbufs, and open the window of pcb by as much, if it is given. Returns NULL. */
@@ -53,6 +55,7 @@ static void stream_free(struct tcp_stream *stream)
 {
     stream->waiting = pbufs_free(stream->waiting, NULL);
     list_del(&stream->node);
+    list_del(&stream->unpushed);
     free(stream);
 }
 
@@ -166,6 +169,7 @@ static struct tcp_stream *stream_create(struct altcp_pcb *pcb, int state)
     if (!stream)
         return NULL;
     list_init(&stream->node);
+    list_init(&stream->unpushed);
     stream->pcb = pcb;
     stream->state = state;
     altcp_arg(pcb, stream);
@@ -258,13 +262,20 @@ long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, b
     if (err != ERR_OK)
         return -ECONNABORTED;
     stream->stable |= stable;
+    if (list_empty(&stream->unpushed))
+        list_add_tail(&unpushed, &stream->unpushed);
     return (long)len;
 }
 
-void tcp_stream_push(struct tcp_stream *stream)
+void tcp_stream_push_all(void)
 {
-    if (!stream->state)
-        altcp_output(stream->pcb);
+    list_for_each_safe (node, &unpushed) {
+        struct tcp_stream *stream = container_of(node, struct tcp_stream, unpushed);
+
+        list_del(node);
+        if (!stream->state)
+            altcp_output(stream->pcb);
+    }
 }
 
 long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len)

@@ -29,10 +29,11 @@ int tcp_stream_state(const struct tcp_stream *stream);
 /*
  * Send from bytes[0..len): returns how many were taken, more than 0; -EAGAIN: no room now; or another -errno: the
  * connection is gone. `stable` memory is not copied: it must exist, whatever is in it, until the peer has said that it
- * got it, or tcp_stream_abort_all. Sent when a segment is full, or by tcp_stream_push.
+ * got it, or tcp_stream_abort_all. It leaves at the latest with tcp_stream_push_all, so that what is said in one turn
+ * of the host loop shares segments.
  */
 long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, bool stable);
-void tcp_stream_push(struct tcp_stream *stream);
+void tcp_stream_push_all(void);
 
 /* Take up to len bytes: how many, more than 0; -EAGAIN: none now; -EPIPE: the peer has closed, and all has been taken;
  * another -errno: it is gone. */

@@ -118,6 +118,12 @@ void json_number(struct json *json, const char *key, u64 value)
     put_text(json, digits);
 }
 
+void json_uuid(struct json *json, const char *key, const u8 id[16])
+{
+    json_format(json, key, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", id[0], id[1], id[2],
+                id[3], id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11], id[12], id[13], id[14], id[15]);
+}
+
 void json_milli(struct json *json, const char *key, u64 thousandths)
 {
     char digits[32];

@@ -32,5 +32,6 @@ void json_string(struct json *json, const char *key, const char *value);
 void json_bytes(struct json *json, const char *key, const char *bytes, size_t len);
 void json_format(struct json *json, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void json_number(struct json *json, const char *key, u64 value);
+void json_uuid(struct json *json, const char *key, const u8 id[16]);  /* RFC 4122, "3. Namespace Registration" */
 void json_milli(struct json *json, const char *key, u64 thousandths); /* as a decimal fraction */
 void json_bool(struct json *json, const char *key, bool value);

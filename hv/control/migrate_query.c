@@ -17,12 +17,6 @@ static void put_ms(struct json *out, const char *key, u64 ns)
     json_milli(out, key, ns / 1000);
 }
 
-static void put_id(struct json *out, const u8 id[WIRE_ID])
-{
-    json_format(out, "vm_id", "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", id[0], id[1],
-                id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11], id[12], id[13], id[14], id[15]);
-}
-
 static void put_ram(struct json *out, const struct migrate_stats *stats)
 {
     json_object(out, "ram");
@@ -113,7 +107,7 @@ static void put_move(struct json *out, const struct move *move)
     const struct migrate_stats *stats = move_stats(move);
 
     put_move_head(out, move);
-    put_id(out, move->vm_id);
+    json_uuid(out, "vm_id", move->vm_id);
     json_bool(out, "verify", move->request.verify);
     json_string(out, "dirty-log", dirty_producer_name(move->log));
     put_ms(out, "setup-time", stats->setup_time);
@@ -157,7 +151,7 @@ static void put_incoming_head(struct json *out, const struct incoming *in)
 static void put_incoming(struct json *out, const struct incoming *in)
 {
     put_incoming_head(out, in);
-    put_id(out, in->vm_id);
+    json_uuid(out, "vm_id", in->vm_id);
     json_string(out, "handoff", dest_state_name(in->handoff.state));
     json_number(out, "normal", in->stats.pages);
     json_number(out, "duplicate", in->stats.zero);

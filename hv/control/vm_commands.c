@@ -9,10 +9,19 @@
 #include "hv/control/json.h"
 #include "hv/cpu/clock.h"
 #include "hv/vm.h"
+#include "migrate/migration.h"
 
 static u64 milliseconds(u64 ticks)
 {
     return clock_ticks_to_ns(ticks) / 1000000;
+}
+
+/* What it is for the administrator: one in doubt stands still, whatever it would be otherwise. */
+static const char *status_name(const struct vm *vm)
+{
+    u64 epoch;
+
+    return migration_in_doubt(vm, &epoch) ? "in-doubt" : vm_status_name(vm->status);
 }
 
 /* What both lists and details show. */
@@ -25,7 +34,7 @@ static void put_summary(struct json *out, const struct vm *vm)
         exits += vcpu_exits(vm->vcpu[i]);
     }
     json_string(out, "name", vm->name);
-    json_string(out, "status", vm_status_name(vm->status));
+    json_string(out, "status", status_name(vm));
     json_number(out, "vcpus", vm->nr_vcpus);
     json_number(out, "memory_mib", vm->mem.size >> 20);
     json_number(out, "ran_ms", milliseconds(ticks));
@@ -96,6 +105,8 @@ int command_vm(struct call *call)
 
     put_summary(out, vm);
     json_number(out, "id", vm->id);
+    json_uuid(out, "vm_id", vm->identity.id);
+    json_number(out, "epoch", vm->identity.epoch);
     json_number(out, "resets", vm->resets);
     json_number(out, "port_accesses", vm->pio.accesses);
     json_number(out, "port_accesses_unclaimed", vm->pio.unclaimed);
@@ -119,32 +130,40 @@ static int acted(struct call *call, const char *verb, int err)
     const struct vm *vm = call->arg[0].vm;
 
     if (err)
-        return call_fail(call, -EBUSY, "%s: cannot %s, it is %s", vm->name, verb, vm_status_name(vm->status));
+        return call_fail(call, -EBUSY, "%s: cannot %s, it is %s", vm->name, verb, status_name(vm));
     json_string(call->out, "name", vm->name);
-    json_string(call->out, "status", vm_status_name(vm->status));
+    json_string(call->out, "status", status_name(vm));
     return 0;
+}
+
+/* A VM in doubt may run elsewhere: nothing acts on its copy here but resolve. */
+static bool in_doubt(const struct call *call)
+{
+    u64 epoch;
+
+    return migration_in_doubt(call->arg[0].vm, &epoch);
 }
 
 int command_pause(struct call *call)
 {
-    return acted(call, "pause", vm_pause(call->arg[0].vm));
+    return acted(call, "pause", in_doubt(call) ? -EBUSY : vm_pause(call->arg[0].vm));
 }
 
 int command_resume(struct call *call)
 {
-    return acted(call, "resume", vm_resume(call->arg[0].vm));
+    return acted(call, "resume", in_doubt(call) ? -EBUSY : vm_resume(call->arg[0].vm));
 }
 
 int command_poweroff(struct call *call)
 {
-    return acted(call, "power off", vm_poweroff(call->arg[0].vm));
+    return acted(call, "power off", in_doubt(call) ? -EBUSY : vm_poweroff(call->arg[0].vm));
 }
 
 int command_reset(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
 
-    if (!vm_running(vm))
+    if (!vm_running(vm) || in_doubt(call))
         return acted(call, "reset", -EBUSY);
     vm_reset_request(vm);
     return acted(call, "reset", 0);

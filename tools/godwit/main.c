@@ -11,15 +11,19 @@
 #include "hv/version.h"
 #include "tools/godwit/client.h"
 #include "tools/godwit/console.h"
+#include "tools/godwit/migrate.h"
 
 #define PATH 512
-#define ARGUMENTS 2
+#define ARGUMENTS 2 /* behind the VM's name */
 
 /* What a command's first argument is, and so where its path is. */
 enum kind {
-    KIND_HOST, /* GET /v1/NAME, arguments in the query */
-    KIND_VM,   /* GET /v1/vms/VM */
-    KIND_ACT,  /* POST /v1/vms/VM/NAME */
+    KIND_HOST,     /* GET /v1/NAME, arguments in the query */
+    KIND_HOST_ACT, /* POST /v1/NAME */
+    KIND_VM,       /* GET /v1/vms/VM */
+    KIND_VM_ASK,   /* GET /v1/vms/VM/NAME */
+    KIND_ACT,      /* POST /v1/vms/VM/NAME */
+    KIND_MIGRATE,
     KIND_CONSOLE,
     KIND_METRICS,
     KIND_COMPLETION,
@@ -39,6 +43,26 @@ static const struct command {
     { "resume", KIND_ACT, 1, 1, "VM", "go on after a pause", { NULL } },
     { "reset", KIND_ACT, 1, 1, "VM", "start it anew from its kernel", { NULL } },
     { "poweroff", KIND_ACT, 1, 1, "VM", "end it at once", { NULL } },
+    { "migrate", KIND_MIGRATE, 2, 9, MIGRATE_USAGE, "move it to the hypervisor at DEST", { NULL } },
+    { "migrate_cancel", KIND_ACT, 1, 1, "VM", "break its move off: it runs on where it is", { NULL } },
+    { "query-migrate", KIND_HOST, 0, 1, "[VM]", "the last moves, or the last one of a VM", { "name" } },
+    { "migrate-set-parameters",
+      KIND_HOST_ACT,
+      2,
+      2,
+      "PARAMETER VALUE",
+      "change a setting of moves",
+      { "parameter", "value" } },
+    { "query-migrate-parameters", KIND_HOST, 0, 0, "", "the settings of moves", { NULL } },
+    { "resolve",
+      KIND_ACT,
+      2,
+      3,
+      "VM ACTION [EPOCH]",
+      "a move in doubt: query, abort, force-resume or force-give-up",
+      { "action", "epoch" } },
+    { "calc-dirty-rate", KIND_ACT, 1, 2, "VM [MS]", "measure how many pages it writes", { "ms" } },
+    { "query-dirty-rate", KIND_VM_ASK, 1, 1, "VM", "what calc-dirty-rate has found", { NULL } },
     { "console", KIND_CONSOLE, 1, 1, "VM", "connect to its console; Ctrl-] leaves", { NULL } },
     { "stats", KIND_HOST, 0, 0, "", "processors, and exits by reason", { NULL } },
     { "net", KIND_HOST, 0, 0, "", "ports of the switch and their counters", { NULL } },
@@ -58,7 +82,7 @@ static const char completion_bash[] =
     "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
-    "    vm|pause|resume|reset|poweroff|console)\n"
+    "    vm|pause|resume|reset|poweroff|console|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
     "    log|vms|stats|net|memory|version|metrics|help) COMPREPLY=() ;;\n"
@@ -75,10 +99,10 @@ static void usage(FILE *out)
                  "  -t TOKEN  of its configuration; default $GODWIT_TOKEN, which no list of processes shows\n"
                  "  --json    answers as the hypervisor gives them\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-10s %-16s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+        fprintf(out, "  %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].help);
     fprintf(out,
             "\nExit status: 0 done, 1 the hypervisor refused or failed, 2 wrong usage, 3 no answer, 4 the token is "
-            "missing or wrong.\n");
+            "missing or wrong,\n5 the move was cancelled, 6 it is in doubt.\n");
 }
 
 static const struct command *command_find(const char *name)
@@ -99,7 +123,8 @@ static enum status show(const struct reply *reply, bool as_json)
 {
     json_t *json = json_loads(reply->body ? reply->body : "", 0, NULL);
     /* Written anew: text_render trusts its input. */
-    char *text = json_dumps(json, as_json ? JSON_INDENT(2) : JSON_COMPACT | JSON_ENSURE_ASCII);
+    char *text = json_dumps(json, as_json ? JSON_INDENT(2) | JSON_REAL_PRECISION(12)
+                                          : JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12));
 
     json_decref(json);
     if (!text) {
@@ -116,16 +141,19 @@ static enum status show(const struct reply *reply, bool as_json)
 
 static void path_make(char *path, const struct command *command, int argc, char **argv)
 {
-    char *vm = command->kind == KIND_HOST ? NULL : client_quote(argv[0]);
+    bool about_vm = command->kind != KIND_HOST && command->kind != KIND_HOST_ACT;
+    char *vm = about_vm ? client_quote(argv[0]) : NULL;
     size_t at;
 
+    argc -= about_vm;
+    argv += about_vm;
     if (command->kind == KIND_VM)
         snprintf(path, PATH, "/v1/vms/%s", vm);
-    else if (command->kind == KIND_ACT)
+    else if (about_vm)
         snprintf(path, PATH, "/v1/vms/%s/%s", vm, command->name);
     else
         snprintf(path, PATH, "/v1/%s", command->name);
-    for (int i = 0; command->kind == KIND_HOST && i < argc; i++) {
+    for (int i = 0; i < argc; i++) {
         char *value = client_quote(argv[i]);
 
         at = strlen(path);
@@ -141,7 +169,7 @@ static enum status run_command(const struct command *command, int argc, char **a
     struct reply reply;
 
     path_make(path, command, argc, argv);
-    reply = client_request(path, command->kind == KIND_ACT ? "" : NULL, 0);
+    reply = client_request(path, command->kind == KIND_ACT || command->kind == KIND_HOST_ACT ? "" : NULL, 0);
     if (reply.status == STATUS_OK)
         reply.status = show(&reply, as_json);
     reply_free(&reply);
@@ -174,7 +202,7 @@ static enum status run_names(void)
 
 static enum status run_completion(void)
 {
-    char names[256] = "";
+    char names[512] = "";
 
     for (size_t i = 0, at = 0; i < COMMANDS; i++)
         at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", i ? " " : "", commands[i].name);
@@ -187,6 +215,7 @@ static enum status run(const struct command *command, int argc, char **argv, boo
     switch (command->kind) {
     case KIND_CONSOLE: return console_run(argv[0]);
     case KIND_METRICS: return run_metrics();
+    case KIND_MIGRATE: return migrate_run(argc, argv, as_json);
     case KIND_COMPLETION: return run_names();
     default: return run_command(command, argc, argv, as_json);
     }

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The move is the hypervisor's business and goes on if we are stopped; here its state is asked for until it is over.
+ * Progress goes to stderr: on a terminal one line that changes, else a line whenever a stage or round begins. The
+ * result goes to stdout.
+ */
+#include "tools/godwit/migrate.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define POLL_MS 100
+#define DOUBT_POLLS 100 /* until a move in doubt is left to the administrator */
+#define PATH 512
+#define BAR 24
+
+struct options {
+    const char *vm, *dest;
+    bool check, stop_copy, verify, detach;
+};
+
+static bool usage(const char *what, const char *word)
+{
+    if (what)
+        fprintf(stderr, "godwit: migrate: %s '%s'\n", what, word);
+    fprintf(stderr, "usage: godwit migrate " MIGRATE_USAGE "\n");
+    return false;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i];
+
+        if (!strcmp(word, "--check"))
+            o->check = true;
+        else if (!strcmp(word, "--verify"))
+            o->verify = true;
+        else if (!strcmp(word, "--detach"))
+            o->detach = true;
+        else if (!strcmp(word, "--mode") && i + 1 < argc && !strcmp(argv[i + 1], "stop-copy"))
+            o->stop_copy = true, i++;
+        else if (!strcmp(word, "--mode") && i + 1 < argc && !strcmp(argv[i + 1], "live"))
+            o->stop_copy = false, i++;
+        else if (!strcmp(word, "--mode"))
+            return usage("--mode wants live or stop-copy, not", i + 1 < argc ? argv[i + 1] : "nothing");
+        else if (word[0] == '-')
+            return usage("unknown option", word);
+        else if (!o->vm)
+            o->vm = word;
+        else if (!o->dest)
+            o->dest = word;
+        else
+            return usage("one argument too many:", word);
+    }
+    return o->dest ? true : usage(NULL, NULL);
+}
+
+/* --- What the answers hold --------------------------------------------------------------------------------------- */
+
+static const char *text(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+
+    return value ? value : "";
+}
+
+static double number(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+/* The state of the VM's last move; NULL: no answer, explained. */
+static json_t *query(const char *vm, enum status *status)
+{
+    char *name = client_quote(vm), path[PATH];
+    struct reply reply;
+    json_t *json = NULL;
+
+    snprintf(path, sizeof(path), "/v1/query-migrate?name=%s", name);
+    free(name);
+    reply = client_request(path, NULL, 0);
+    *status = reply.status;
+    if (reply.status == STATUS_OK) {
+        json = json_loads(reply.body ? reply.body : "", 0, NULL);
+        if (!json) {
+            fprintf(stderr, "godwit: the answer is not JSON\n");
+            *status = STATUS_FAILED;
+        }
+    }
+    reply_free(&reply);
+    return json;
+}
+
+static enum status begin(const struct options *o)
+{
+    char *vm = client_quote(o->vm), *dest = client_quote(o->dest), path[PATH];
+    struct reply reply;
+
+    snprintf(path, sizeof(path), "/v1/vms/%s/%s?dest=%s%s%s%s", vm, o->check ? "migrate-check" : "migrate", dest,
+             o->check ? "" : "&options=",
+             o->check       ? ""
+             : o->stop_copy ? "stop-copy"
+                            : "live",
+             o->verify && !o->check ? ",verify" : "");
+    free(vm);
+    free(dest);
+    reply = client_request(path, "", 0);
+    reply_free(&reply);
+    return reply.status;
+}
+
+/* --- Progress ------------------------------------------------------------------------------------------------------
+ */
+
+static void show_bar(const json_t *move, const json_t *ram)
+{
+    double total = number(ram, "total"), done = total ? 1 - number(ram, "remaining") / total : 0;
+    char bar[BAR + 1];
+
+    for (int i = 0; i < BAR; i++)
+        bar[i] = i < (int)(done * BAR) ? '#' : '.';
+    bar[BAR] = '\0';
+    fprintf(stderr, "\r\033[K%-14s round %2.0f [%s] %6.1f MiB left  %7.1f Mbit/s  expected downtime %.0f ms",
+            text(move, "status"), number(ram, "dirty-sync-count"), bar, number(ram, "remaining") / (1 << 20),
+            number(ram, "mbps"), number(move, "expected-downtime"));
+}
+
+/* A line whenever a stage or a round begins; `last` remembers. */
+static void show_line(const json_t *move, const json_t *ram, char *last, size_t room)
+{
+    char line[128];
+
+    snprintf(line, sizeof(line), "%s, round %.0f", text(move, "status"), number(ram, "dirty-sync-count"));
+    if (!strcmp(line, last))
+        return;
+    snprintf(last, room, "%s", line);
+    fprintf(stderr, "%s: %.1f MiB left, expected downtime %.0f ms\n", line, number(ram, "remaining") / (1 << 20),
+            number(move, "expected-downtime"));
+}
+
+static bool is_over(const char *status)
+{
+    return !strcmp(status, "completed") || !strcmp(status, "failed") || !strcmp(status, "cancelled");
+}
+
+/* Ask until it is over, or in doubt for long; the last answer, or NULL. */
+static json_t *watch(const char *vm, enum status *status)
+{
+    const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+    bool terminal = isatty(STDERR_FILENO);
+    char last[128] = "";
+    unsigned doubtful = 0;
+    json_t *move;
+
+    while ((move = query(vm, status))) {
+        const json_t *ram = json_object_get(move, "ram");
+
+        doubtful = strcmp(text(move, "status"), "in-doubt") ? 0 : doubtful + 1;
+        if (terminal)
+            show_bar(move, ram);
+        else
+            show_line(move, ram, last, sizeof(last));
+        if (is_over(text(move, "status")) || doubtful == DOUBT_POLLS)
+            break;
+        json_decref(move);
+        nanosleep(&pause, NULL);
+    }
+    if (terminal)
+        fprintf(stderr, "\r\033[K");
+    return move;
+}
+
+/* --- The result ----------------------------------------------------------------------------------------------------
+ */
+
+static void show_rounds(const json_t *move)
+{
+    json_t *rounds = json_object_get(move, "rounds"), *round;
+    size_t i;
+
+    if (!json_array_size(rounds))
+        return;
+    printf("\nround    pages     zero  dirtied      bytes        ms\n");
+    json_array_foreach(rounds, i, round)
+        printf("%5zu %8.0f %8.0f %8.0f %10.0f %9.1f\n", i, number(round, "pages"), number(round, "zero"),
+               number(round, "dirtied"), number(round, "bytes"), number(round, "ms"));
+}
+
+static void show_phases(const json_t *move)
+{
+    json_t *phases = json_object_get(move, "phases"), *value;
+    const char *key, *comma = "";
+
+    printf("phases (ms)        ");
+    json_object_foreach(phases, key, value)
+    {
+        printf("%s%s %.1f", comma, key, json_number_value(value));
+        comma = ", ";
+    }
+    printf("\n");
+}
+
+static void show_table(const json_t *move)
+{
+    const json_t *ram = json_object_get(move, "ram");
+
+    printf("status             %s\n", text(move, "status"));
+    if (*text(move, "reason"))
+        printf("reason             %s (%s)\n", text(move, "reason"), text(move, "error"));
+    printf("mode               %s, dirty log %s\n", text(move, "mode"), text(move, "dirty-log"));
+    printf("total-time         %.1f ms\n", number(move, "total-time"));
+    printf("downtime           %.1f ms (expected %.1f)\n", number(move, "downtime"), number(move, "expected-downtime"));
+    printf("transferred        %.0f bytes, %.0f on the wire\n", number(ram, "transferred"), number(move, "wire-bytes"));
+    printf("pages              %.0f normal, %.0f zero\n", number(ram, "normal"), number(ram, "duplicate"));
+    show_phases(move);
+    show_rounds(move);
+}
+
+static enum status result(const json_t *move, const struct options *o, bool as_json)
+{
+    const char *status = text(move, "status");
+
+    if (as_json) {
+        char *dump = json_dumps(move, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+
+        printf("%s\n", dump ? dump : "");
+        free(dump);
+    } else if (o->check) {
+        printf("%s\n", strcmp(status, "completed") ? "it would be refused" : "it would be taken");
+    } else {
+        show_table(move);
+    }
+    if (!strcmp(status, "completed"))
+        return STATUS_OK;
+    if (!strcmp(status, "in-doubt")) {
+        fprintf(stderr,
+                "godwit: %s is in doubt under epoch %.0f: the destination was told to run it and does not "
+                "answer.\nIt is asked again every second; see godwit resolve %s query\n",
+                o->vm, number(move, "epoch"), o->vm);
+        return STATUS_IN_DOUBT;
+    }
+    fprintf(stderr, "godwit: %s: %s\n", o->vm, text(move, "reason"));
+    return !strcmp(status, "cancelled") ? STATUS_CANCELLED : STATUS_FAILED;
+}
+
+enum status migrate_run(int argc, char **argv, bool as_json)
+{
+    struct options o = { NULL };
+    enum status status;
+    json_t *move;
+
+    if (!parse(argc, argv, &o))
+        return STATUS_USAGE;
+    status = begin(&o);
+    if (status != STATUS_OK || o.detach)
+        return status;
+    move = watch(o.vm, &status);
+    if (!move)
+        return status;
+    status = result(move, &o, as_json);
+    json_decref(move);
+    return status;
+}
