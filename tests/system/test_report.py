@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The page that tools/report draws of a run: whole, self-contained, with the run's numbers; bad input is named."""
+
+import copy
+import json
+import random
+import re
+import subprocess
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import pytest
+from machine import ROOT
+
+
+def probe(start, end, gap):
+    """Answers every 2 ms with some noise, none while the guest is away, slow ones as the pages go out."""
+    rng = random.Random(1)
+    samples = []
+    for index in range(900):
+        sent = 100 + index * 0.002
+        rtt = rng.lognormvariate(-0.5, 0.3) * (3 if start < sent < end else 1)
+        samples.append([sent, None if gap[0] < sent < gap[1] or rng.random() < 0.003 else rtt])
+    return {"interval": 2.0, "start": 100.0, "migrate-start": start, "migrate-end": end, "samples": samples}
+
+
+def move(here="10.9.0.2", there="10.9.0.4", begin=100.4):
+    phases = {"setup": 3.1, "precopy": 861.4, "stop": 0.8, "final-ram": 6.4, "device-state": 1.9, "commit": 2.2,
+              "resume": 1.0, "announce": 5.5}
+    end = begin + sum(phases.values()) / 1000
+    return {
+        "vm": "linux", "from": here, "to": there, "mode": "live", "status": "completed", "total-time": 882.3,
+        "setup-time": 3.1, "downtime": 12.34, "expected-downtime": 10.0, "blackout": 20.4, "compute-downtime": None,
+        "transferred": 96123456, "wire-bytes": 98765432, "total": 268435456, "duplicate": 42117, "normal": 23419,
+        "normal-bytes": 95924224, "dirty-sync-count": 4, "dirty-pages-rate": 1187, "mbps": 871.6,
+        "pages-per-second": 26543, "phases": phases,
+        "rounds": [{"pages": 23100, "zero": 42117, "dirtied": 842, "bytes": 95012345, "ms": 790.0},
+                   {"pages": 802, "zero": 40, "dirtied": 97, "bytes": 3312345, "ms": 58.0},
+                   {"pages": 97, "zero": 0, "dirtied": 31, "bytes": 401234, "ms": 13.4},
+                   {"pages": 31, "zero": 0, "dirtied": 0, "bytes": 128456, "ms": 6.4}],
+        "probe": probe(begin, end, (end - 0.0175, end + 0.004)),
+    }
+
+
+def run():
+    moves = [move(), move("10.9.0.4", "10.9.0.2")]
+    return {**{name: value for name, value in moves[-1].items()}, "moves": moves}
+
+
+def report(directory, data):
+    """Exit status, messages and page for this input, JSON or text."""
+    source, target = directory / "migration.json", directory / "report.html"
+    source.write_text(data if isinstance(data, str) else json.dumps(data))
+    done = subprocess.run([ROOT / "tools/report", source, "-o", target], stderr=subprocess.PIPE, text=True)
+    return done.returncode, done.stderr, target.read_text() if target.exists() else None
+
+
+def visible(page):
+    """All text of a page that is well-formed, tags balanced."""
+    return " ".join(ET.fromstring(page).find("body").itertext())
+
+
+def test_page(tmp_path):
+    status, errors, page = report(tmp_path, run())
+    assert (status, errors) == (0, "")
+    words = visible(page)
+    for said in ("linux: 10.9.0.2 → 10.9.0.4", "linux: 10.9.0.4 → 10.9.0.2", "completed", "live", "882 ms", "12.3 ms",
+                 "20.4 ms", "10.0 ms", "96,123,456 B", "98,765,432 B", "23,419 pages", "42,117 pages", "872 Mbit/s",
+                 "1,187 pages/s", "final-ram", "device-state", "announce", "blackout 22.0 ms"):
+        assert said in words, said
+    figures = ET.fromstring(page).findall(".//figure/svg")
+    assert len(figures) == 2 * 3  # rounds, whole move, switch-over
+    HTMLParser().feed(page)
+
+
+def test_self_contained(tmp_path):
+    page = report(tmp_path, run())[2]
+    assert not re.search(r"https?://|src=|href=|url\(|@import|<script|<link", page)
+
+
+def test_text_is_not_markup(tmp_path):
+    data = run()
+    data["moves"][0]["vm"] = "<script>alert(1)</script>"
+    page = report(tmp_path, data)[2]
+    assert "<script" not in page and "<script>alert(1)</script>" in visible(page)
+
+
+@pytest.mark.parametrize("gone", [name for name in move() if name != "status"])
+def test_missing_member(tmp_path, gone):
+    data = run()
+    for one in data["moves"]:
+        del one[gone]
+    status, errors, page = report(tmp_path, data)
+    assert (status, errors) == (0, "")
+    visible(page)
+
+
+@pytest.mark.parametrize("data", [
+    {"status": "failed"},                                                            # no moves: it is one itself
+    {"moves": [{"status": "cancelled", "phases": {"setup": 0}, "rounds": [], "probe": {}}]},
+    {"moves": [{"status": "completed", "phases": {}, "rounds": [{}, {"pages": 0, "ms": 0, "dirtied": 0}]}]},
+    {"moves": [{"status": "completed", "probe": {"samples": [[5, None], [4, 0], [6, None]]}}]},
+    {"moves": [{"status": "completed", "probe": {"migrate-start": 9, "samples": [[9, 1.5]]}}]},
+    {"moves": [{"status": "completed", "rounds": [{"pages": 7 ** n, "dirtied": 9, "ms": n} for n in range(20)] * 3}]},
+])
+def test_odd_but_right(tmp_path, data):
+    status, errors, page = report(tmp_path, data)
+    assert (status, errors) == (0, "")
+    visible(page)
+
+
+BAD = [
+    ("moves[0].status", lambda data: data["moves"][0].pop("status")),
+    ("moves[1].downtime", lambda data: data["moves"][1].update(downtime="12 ms")),
+    ("moves[0].blackout", lambda data: data["moves"][0].update(blackout=-1)),
+    ("moves[0].mbps", lambda data: data["moves"][0].update(mbps=float("nan"))),
+    ("moves[0].normal", lambda data: data["moves"][0].update(normal=10 ** 400)),
+    ("moves[0].total", lambda data: data["moves"][0].update(total=True)),
+    ("moves[0].vm", lambda data: data["moves"][0].update(vm="a\0b")),
+    ("moves[0].phases", lambda data: data["moves"][0].update(phases=[1])),
+    ("moves[0].phases.final-ram", lambda data: data["moves"][0]["phases"].update({"final-ram": []})),
+    ("moves[1].rounds[2].bytes", lambda data: data["moves"][1]["rounds"][2].update(bytes={})),
+    ("moves[1].rounds", lambda data: data["moves"][1].update(rounds={})),
+    ("moves[0].probe.samples[3]", lambda data: data["moves"][0]["probe"]["samples"].insert(3, [1, 2, 3])),
+    ("moves[0].probe.samples[0][1]", lambda data: data["moves"][0]["probe"]["samples"].insert(0, [1, "lost"])),
+    ("moves", lambda data: data.update(moves=[])),
+    ("moves", lambda data: data.update(moves=3)),
+    ("moves[0]", lambda data: data.update(moves=["linux"])),
+]
+
+
+@pytest.mark.parametrize("name, spoil", BAD)
+def test_bad_member(tmp_path, name, spoil):
+    data = copy.deepcopy(run())
+    spoil(data)
+    status, errors, page = report(tmp_path, data)
+    assert status == 2 and f": {name}: " in errors and page is None
+
+
+@pytest.mark.parametrize("data", ["", "{", "[1]", "[" * 100000, '"text"'])
+def test_not_a_run(tmp_path, data):
+    status, errors, page = report(tmp_path, data)
+    assert status == 2 and ": the file: " in errors and page is None and "Traceback" not in errors
+
+
+def test_no_such_file(tmp_path):
+    done = subprocess.run([ROOT / "tools/report", tmp_path / "none.json"], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and "none.json" in done.stderr
