@@ -65,6 +65,7 @@ static void identity_make(struct vm_identity *identity)
 struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity)
 {
     struct vm *vm = calloc(1, sizeof(*vm));
+    int err;
 
     if (!vm)
         goto no_memory;
@@ -82,7 +83,9 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     list_init(&vm->devices);
     if (npt_init(&vm->npt, backend()->npt_format()))
         goto no_memory;
-    if (guest_mem_init(&vm->mem, &vm->npt, config->memory) || create_vcpus(vm, config->vcpus) || platform->attach(vm)) {
+    /* Of one that comes from elsewhere all pages come, too: migrate/dest_load.c sees to that. */
+    err = (identity ? guest_mem_init_unset : guest_mem_init)(&vm->mem, &vm->npt, config->memory);
+    if (err || create_vcpus(vm, config->vcpus) || platform->attach(vm)) {
         vm_destroy(vm);
         vm = NULL;
         goto no_memory;

@@ -397,7 +397,8 @@ bool dest_step(struct dest *dest)
     for (unsigned i = 0; i < DEST_SESSIONS; i++) {
         struct dest_session *session = &dest->session[i];
 
-        for (unsigned n = 0; n < STEP_BUDGET && session->used && session_step(session); n++)
+        session->turn_over = false;
+        for (unsigned n = 0; n < STEP_BUDGET && session->used && !session->turn_over && session_step(session); n++)
             worked = true;
         if (session->used)
             session_watch(session);

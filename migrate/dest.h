@@ -57,6 +57,7 @@ struct dest_session {
     struct inbox inbox;
     struct outbox outbox;
     bool greeted, resolve; /* header seen; of a RESOLVE connection */
+    bool turn_over;        /* enough for this step */
     unsigned say;          /* HANDOFF_SAY_* */
     bool refusing;
     struct wire_refused refused;

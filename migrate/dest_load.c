@@ -134,9 +134,7 @@ static void clear_pages(struct dest_session *session, const struct wire_run *run
     u64 first = ram_index(&in->ram, run->gpa);
 
     for (u64 i = 0; i < run->pages; i++) {
-        /* RAM is created zeroed: only what has been written since needs it. */
-        if (bitmap_test(in->seen, first + i))
-            memset(session->dest->ops->page(in->vm, run->gpa + i * WIRE_PAGE), 0, WIRE_PAGE);
+        memset(session->dest->ops->page(in->vm, run->gpa + i * WIRE_PAGE), 0, WIRE_PAGE);
         bitmap_set(in->seen, first + i);
         bitmap_clear(in->suspect, first + i);
     }
@@ -164,6 +162,7 @@ void load_zero(struct dest_session *session)
         end = run.gpa + run.pages * WIRE_PAGE;
         clear_pages(session, &run);
     }
+    session->turn_over = true; /* it may have been much memory: others want the host loop */
 }
 
 static void refuse_section(struct dest_session *session, const struct wire_section *section, int err, const char *why)

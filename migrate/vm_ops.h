@@ -56,7 +56,7 @@ struct migrate_dest_ops {
     u64 (*now)(void *ctx);
     /* Would this VM be taken? Nothing is kept. Returns WIRE_OK, or the code, with the reason in words. */
     enum wire_code (*check)(void *ctx, const struct migrate_description *description, char reason[WIRE_REASON]);
-    /* Allocate all that it will need: RAM zeroed, vcpus, devices; stopped, port shut. *vm is its handle. */
+    /* Allocate all that it will need: RAM, whatever is in it, vcpus, devices; stopped, port shut. *vm is its handle. */
     enum wire_code (*create)(void *ctx, const struct migrate_description *description, void **vm,
                              char reason[WIRE_REASON]);
     /* The page at gpa, which is in the description's ranges. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "hv/lib/bits.h"
+#include "hv/lib/copy.h"
 #include "hv/lib/panic.h"
 #include "mm/frame.h"
 
@@ -33,13 +34,12 @@ static void block_count(struct guest_mem *mem, unsigned order)
     mem->pages_4k += order == FRAME_ORDER_4K;
 }
 
-/* Put one zeroed block at the end of the slot. */
+/* Put one block at the end of the slot. */
 static int slot_append(struct guest_mem *mem, struct guest_slot *slot, hpa_t block, unsigned order)
 {
     gpa_t gpa = slot->base + slot->size;
     int rc;
 
-    memset(frame_window(block), 0, order_size(order));
     rc = npt_map(mem->npt, gpa, block, order_size(order), NPT_RWX);
     if (rc != 0) {
         /* A part may be mapped: nobody may reach the block once it is free. */
@@ -53,7 +53,7 @@ static int slot_append(struct guest_mem *mem, struct guest_slot *slot, hpa_t blo
 }
 
 /* Grow the slot to `size` by blocks, each the largest that fits and that the allocator has. */
-static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size)
+static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size, bool zeroed)
 {
     unsigned limit = FRAME_ORDER_1G; /* the largest order that the allocator has not refused yet */
     int rc = 0;
@@ -65,6 +65,8 @@ static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size)
         while (!is_aligned(slot->base + slot->size, order_size(order)) || size - slot->size < order_size(order))
             order = order_below(order);
         block = frame_alloc(order);
+        if (block != FRAME_NONE && zeroed)
+            memset(frame_window(block), 0, order_size(order));
         if (block != FRAME_NONE)
             rc = slot_append(mem, slot, block, order);
         else if (order == FRAME_ORDER_4K)
@@ -75,7 +77,7 @@ static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size)
     return rc;
 }
 
-int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size)
+static int init(struct guest_mem *mem, struct npt *npt, u64 size, bool zeroed)
 {
     u64 low = MIN(size, GUEST_PCI_HOLE_BASE);
     int rc;
@@ -83,12 +85,22 @@ int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size)
     assert(is_aligned(size, PAGE_SIZE));
     *mem = (struct guest_mem){ .npt = npt };
     mem->slot[1].base = GUEST_PCI_HOLE_END;
-    rc = slot_fill(mem, &mem->slot[0], low);
+    rc = slot_fill(mem, &mem->slot[0], low, zeroed);
     if (rc == 0)
-        rc = slot_fill(mem, &mem->slot[1], size - low);
+        rc = slot_fill(mem, &mem->slot[1], size - low, zeroed);
     if (rc != 0)
         guest_mem_fini(mem);
     return rc;
+}
+
+int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size)
+{
+    return init(mem, npt, size, true);
+}
+
+int guest_mem_init_unset(struct guest_mem *mem, struct npt *npt, u64 size)
+{
+    return init(mem, npt, size, false);
 }
 
 static struct npt_leaf leaf_at(struct guest_mem *mem, gpa_t gpa)
@@ -205,7 +217,7 @@ static void written(struct guest_mem *mem, gpa_t gpa, u64 len)
 }
 
 /*
- * memcpy, but 2, 4 and 8 bytes are one mov each, hence one access where the guest address is aligned: another processor
+ * A copy, but 2, 4 and 8 bytes are one mov each, hence one access where the guest address is aligned: another processor
  * may be at the same ring index or page-table entry, and half of it is neither old nor new.
  */
 static void copy(void *to, const void *from, u64 len)
@@ -214,7 +226,7 @@ static void copy(void *to, const void *from, u64 len)
     case 2: __builtin_memcpy(to, from, 2); break;
     case 4: __builtin_memcpy(to, from, 4); break;
     case 8: __builtin_memcpy(to, from, 8); break;
-    default: memcpy(to, from, len);
+    default: bulk_copy(to, from, len);
     }
 }
 

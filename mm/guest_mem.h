@@ -36,6 +36,9 @@ struct guest_mem {
  */
 int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size);
 
+/* The same with whatever was in that memory before: for who writes every page of it before the guest runs. */
+int guest_mem_init_unset(struct guest_mem *mem, struct npt *npt, u64 size);
+
 /* Unmap and free the RAM. No vcpu may run. */
 void guest_mem_fini(struct guest_mem *mem);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "net/frame.h"
 
+#include "hv/lib/copy.h"
 #include "net/csum.h"
 
 struct frame frame_of(const void *data, uint32_t len)
@@ -22,7 +23,7 @@ bool frame_read(const struct frame *frame, uint32_t offset, void *to, uint32_t l
 
         uint32_t take = part->len - offset < len ? part->len - offset : len;
 
-        memcpy(out, (const uint8_t *)part->data + offset, take);
+        bulk_copy(out, (const uint8_t *)part->data + offset, take);
         out += take;
         len -= take;
         offset = 0;

@@ -49,15 +49,14 @@
  * TCP. Bandwidth * delay of 10 Gbit/s * 1 ms is 1.25 MB: a window of 2 MiB, scaled by 2^6 (the field holds 16 bits).
  * The send queue holds as much, in segments of one MSS with some slack for short ones.
  */
-#define TCP_MSS \
-    (11 * 1460) /* between hypervisors: the card, or the switch, cuts segments into eleven frames (net/netif.c) */
+#define TCP_MSS (11 * 1460) /* between hypervisors the card, or the switch, cuts segments into frames: net/netif.c */
+#define LWIP_DISABLE_TCP_SANITY_CHECKS 1 /* they hold for lwIP's socket layer and its small pools */
 #define LWIP_WND_SCALE 1
 #define TCP_RCV_SCALE 6
 #define TCP_WND (2 * 1024 * 1024)
 #define TCP_SND_BUF (2 * 1024 * 1024)
 #define TCP_SND_QUEUELEN 8192
 #define MEMP_NUM_TCP_SEG TCP_SND_QUEUELEN
-#define TCP_SNDLOWAT (65534 - 4 * TCP_MSS) /* only the socket layer uses it; lwIP insists */
 #define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
 #define TCP_WND_UPDATE_THRESHOLD (TCP_WND / 8)
 #define TCP_QUEUE_OOSEQ 1

@@ -14,6 +14,7 @@
 #include <lwip/altcp.h>
 #include <lwip/altcp_tcp.h>
 
+#include "hv/lib/copy.h"
 #include "hv/lib/list.h"
 #include "net/tcp_address_lwip.h"
 
@@ -272,9 +273,11 @@ void tcp_stream_push_all(void)
     list_for_each_safe (node, &unpushed) {
         struct tcp_stream *stream = container_of(node, struct tcp_stream, unpushed);
 
-        list_del(node);
         if (!stream->state)
             altcp_output(stream->pcb);
+        /* lwIP stops when the card is full, and would go on with the next acknowledgement only. */
+        if (stream->state || is_drained(stream))
+            list_del(node);
     }
 }
 
@@ -285,7 +288,7 @@ long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len)
     while (stream->waiting && taken < len) {
         size_t part = stream->waiting->len < len - taken ? stream->waiting->len : len - taken;
 
-        memcpy((uint8_t *)bytes + taken, stream->waiting->payload, part);
+        bulk_copy((uint8_t *)bytes + taken, stream->waiting->payload, part);
         stream->waiting = pbuf_free_header(stream->waiting, (u16_t)part);
         if (stream->pcb)
             altcp_recved(stream->pcb, (u16_t)part);

@@ -96,6 +96,7 @@ struct vq_used {
     } ring[SIZE];
     u16 avail_event;
 };
+#define USED_NO_NOTIFY 1
 _Static_assert(sizeof(struct vq_descriptor) == 16 && sizeof(struct vq_avail) == 6 + 2 * SIZE, "virtqueue layout");
 _Static_assert(offsetof(struct vq_used, ring) == 4 && sizeof(struct vq_descriptor) * SIZE == PAGE_SIZE, "layout");
 
@@ -141,8 +142,9 @@ static void queue_publish(struct queue *q, u16 head)
 
 static void queue_notify(struct queue *q, u16 number)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the index before the doorbell */
-    *q->doorbell = number;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the index before the look at the flag, and before the doorbell */
+    if (!(q->used->flags & USED_NO_NOTIFY))
+        *q->doorbell = number;
 }
 
 static bool queue_used(const struct queue *q)
