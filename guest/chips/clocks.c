@@ -80,16 +80,26 @@ static void test_counter2(void)
     report("the 8254's counter 2 keeps time", interval_is(&interval, PIT_COUNT, PIT_HZ));
 }
 
-/* The two readings of the TSC around the moment when the second changes. */
+static u8 stable_second(void)
+{
+    while (cmos_read(RTC_A) & RTC_A_UIP)
+        pause();
+    return cmos_read(RTC_SECOND);
+}
+
+/*
+ * The two readings of the TSC around the moment when the second changes: before the last look that saw the old one, and
+ * after the first that saw the new. Not later than before that look: between two looks others may have the processor.
+ */
 static void await_second(u64 *readings)
 {
-    u8 second = cmos_read(RTC_SECOND);
+    u64 before = rdtsc();
+    u8 second = stable_second();
 
     do {
-        readings[0] = rdtsc();
-        while (cmos_read(RTC_A) & RTC_A_UIP)
-            pause();
-    } while (cmos_read(RTC_SECOND) == second);
+        readings[0] = before;
+        before = rdtsc();
+    } while (stable_second() == second);
     readings[1] = rdtsc();
 }
 
