@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The disk that mkimage makes, and what the firmware's console says if something is wrong with it."""
+
+import subprocess
+
+import pytest
+from machine import ROOT, boot, vm
+
+CONFIG = vm("hello", "guests/hello.elf")
+HELLO = ROOT / "build/guest/hello.elf"
+HYPERVISOR = (ROOT / "build/godwit.elf").read_bytes()
+
+
+def make_disk(directory, config, kernel):
+    """A disk that boots, made as docs/config.md tells."""
+    path, disk = directory / "good.cfg", directory / "disk.img"
+    path.write_text(config)
+    subprocess.run([ROOT / "tools/mkimage", "-o", disk, "-c", path, kernel], check=True)
+    return disk
+
+
+def replace(disk, name, content):
+    """Write, or with None remove, a file of the disk."""
+    if content is None:
+        subprocess.run(["mdel", "-i", disk, f"::{name}"], check=True)
+    else:
+        subprocess.run(["mcopy", "-o", "-i", disk, "-", f"::{name}"], input=content, check=True)
+
+
+@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+def test_disk_boots(tmp_path, emu):
+    done = boot(tmp_path, None, emu, image=make_disk(tmp_path, CONFIG, HELLO))
+    assert done.end_of("hello") == ("passed", "verdict 0")
+    assert done.status == 0, done.errors
+
+
+# (file, what is in it instead, what the console says)
+BROKEN = [
+    ("godwit.cfg", None, "configuration: godwit.cfg: cannot open"),
+    ("godwit.cfg", CONFIG.encode() + b"memroy = 1M\n", "godwit.cfg:4: memroy: unknown key, expected kernel, "),
+    ("godwit.cfg", b"log = info\n", "godwit.cfg: vm: no virtual machine, expected a section [vm NAME]"),
+    ("godwit.elf", None, "godwit.cfg: hypervisor: godwit.elf: cannot open"),
+    ("godwit.elf", b"#!/bin/sh\n" * 100, "godwit.elf: not a 64-bit little-endian ELF file"),
+    ("godwit.elf", HYPERVISOR[:100_000], "godwit.elf: an ELF segment lies outside of the file, is it cut off?"),
+    ("guests/hello.elf", None, "godwit.cfg:1: [vm hello] kernel: guests/hello.elf: cannot open, "
+                               "expected the file on the boot volume [Not Found]"),
+    ("guests/hello.elf", b"", "[vm hello] kernel: guests/hello.elf: the file is empty"),
+]
+
+
+@pytest.mark.parametrize("name, content, says", BROKEN, ids=range(len(BROKEN)))
+def test_broken_disk_is_explained(tmp_path, name, content, says):
+    """One readable line, and the firmware goes on: to its shell, where the runner gives up with status 2."""
+    disk = make_disk(tmp_path, CONFIG, HELLO)
+    replace(disk, name, content)
+    done = boot(tmp_path, None, "qemu", image=disk)
+    assert says in done.log, done.log[-2000:]
+    assert done.status == 2, done.errors
+
+
+def test_file_too_large_for_the_machine(tmp_path):
+    kernel = tmp_path / "large.elf"
+    kernel.write_bytes(bytes(160 << 20))
+    done = boot(tmp_path, None, "qemu", mem=128, image=make_disk(tmp_path, vm("large", "large.elf"), kernel))
+    assert "large.elf: not enough memory, 163840 KiB needed" in done.log, done.log[-2000:]
+    assert done.status == 2, done.errors
