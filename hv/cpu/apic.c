@@ -33,6 +33,7 @@
 #define APIC_ICR_HIGH 0x310
 #define APIC_LVT_CMCI 0x2F0 /* exists if the highest LVT entry is 6 */
 #define APIC_LVT_TIMER 0x320
+#define LVT_NMI (4 << 8)
 #define LVT_MASKED BIT(16)
 #define LVT_TSC_DEADLINE BIT(18)
 #define APIC_LVT_THERMAL 0x330 /* from highest entry 5 */
@@ -94,13 +95,14 @@ static void mode_enable(void)
         wrmsr(MSR_APIC_BASE, base | APIC_BASE_EXTD);
 }
 
-static void lvt_mask_all(void)
+/* Nothing but what the machine has to say by NMI, which PCs wire to LINT1: it is said to the boot processor. */
+static void lvt_init(void)
 {
     u64 highest = field_get(VERSION_MAX_LVT, apic_read(APIC_VERSION));
 
     apic_write(APIC_LVT_TIMER, LVT_MASKED | IRQ_TIMER);
     apic_write(APIC_LVT_LINT0, LVT_MASKED);
-    apic_write(APIC_LVT_LINT1, LVT_MASKED);
+    apic_write(APIC_LVT_LINT1, this_cpu()->index == 0 ? LVT_NMI : LVT_MASKED);
     apic_write(APIC_LVT_ERROR, LVT_MASKED);
     if (highest >= 4)
         apic_write(APIC_LVT_PERF, LVT_MASKED);
@@ -116,7 +118,7 @@ void apic_init(void)
         mode_choose();
     mode_enable();
     apic_write(APIC_SPURIOUS, SPURIOUS_ENABLE | IRQ_SPURIOUS);
-    lvt_mask_all();
+    lvt_init();
     apic_write(APIC_TPR, 0);
     apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
     apic_write(APIC_TIMER_INITIAL, 0);

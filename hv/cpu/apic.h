@@ -7,7 +7,10 @@
 
 #include "hv/lib/types.h"
 
-/* Enable this CPU's LAPIC with LVTs masked and the spurious vector set. Boot processor first. */
+/*
+ * Enable this CPU's LAPIC: spurious vector set, LVTs masked but for the machine's NMI on the boot processor. That comes
+ * first.
+ */
 void apic_init(void);
 
 /* This CPU's APIC id. After apic_init. */
