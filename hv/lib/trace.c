@@ -35,7 +35,7 @@ static void event_print(const struct trace_event *e, u64 now)
     case TRACE_IRQ: pr_err("  -%lu us irq   %02lx", us, e->a); break;
     case TRACE_SCHED: pr_err("  -%lu us sched vm%u/%u for %lu us", us, vm, vcpu, us_between(e->tsc, e->b)); break;
     case TRACE_STOP: pr_err("  -%lu us stop  vm%u/%u", us, vm, vcpu); break;
-    default: pr_err("  -%lu us %u %lx %lx", us, e->what, e->a, e->b);
+    default: pr_err("  -%lu us %lu %lx %lx", us, e->what, e->a, e->b);
     }
 }
 

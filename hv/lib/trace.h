@@ -20,8 +20,7 @@ enum trace_what {
 
 struct trace_event {
     u64 tsc;
-    u32 what; /* enum trace_what */
-    u32 reserved;
+    u64 what; /* enum trace_what */
     u64 a, b;
 };
 

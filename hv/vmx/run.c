@@ -182,10 +182,11 @@ static void guest_take(struct vcpu *vcpu, struct vmx_vcpu *vmx)
     vmread_to(GUEST_RSP, &vcpu->regs[RSP]);
     vmread_to(GUEST_RFLAGS, &vcpu->rflags);
     vcpu->cr2 = read_cr2();
-    vcpu->shadow = state & SHADOWS;
+    vcpu->shadow = SHADOW_NONE;
     vcpu->nmi_blocked = false;
     if (state == 0)
         return;
+    vcpu->shadow = state & SHADOWS;
     vcpu->nmi_blocked = (state & BLOCKING_BY_NMI) && vmx->may_block_nmi;
     vmx->unsettled = true;
 }
