@@ -21,6 +21,7 @@ static const struct attack {
     void (*fn)(void);
     enum outcome outcome;
 } attacks[] = {
+    { "features", attack_features, SURVIVED },
     { "virtualization", attack_virtualization, SURVIVED },
     { "instructions", attack_instructions, SURVIVED },
     { "user", attack_user, SURVIVED },

@@ -15,6 +15,7 @@ bool on_godwit(const char *what);
 u32 random32(void);
 
 /* Survivable: each reports what it saw, under the attack's name. */
+void attack_features(void);
 void attack_virtualization(void);
 void attack_instructions(void);
 void attack_user(void);
