@@ -195,7 +195,7 @@ run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors a
 demo: all linux-guest ## boot the hypervisor from UEFI firmware, Linux in it, and talk to both over a network
 	@tools/demo
 
-programs: $(UNIT) $(HOST) # the tests' programs, built and not run
+programs: $(UNIT) $(HOST) $(FUZZ) # the tests' programs, built and not run
 
 format: ## format all C code as make check wants it
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
@@ -203,8 +203,8 @@ format: ## format all C code as make check wants it
 check: all ## check format, lint, headers, dependency rules, registers used, sizes
 	@tools/check
 
-test: ## build all, then unit tests, checks and system tests on both emulators
-	+@MAKE='$(MAKE)' tools/test build unit check system
+test: ## build all, then unit tests, fuzzers, checks and system tests on both emulators
+	+@MAKE='$(MAKE)' tools/test build unit fuzz check system
 
 bench: all linux-guest ## print what the machine measures of itself, and Linux in it beside Linux in plain QEMU
 	@tests/bench/boot
