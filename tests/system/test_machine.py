@@ -34,6 +34,21 @@ def test_exits_are_counted(tmp_path):
     assert done.number(r"hello: exits:.* io (\d+)") > len("".join(done.guest_lines("hello")))
 
 
+def test_settings_of_the_machine(tmp_path):
+    done = boot(tmp_path, "cpus = 1\n" + vm("hello", "hello.elf"), "qemu", 2)
+    assert "1 of 2 processors" in done.log
+    assert done.status == 0, done.errors
+    done = boot(tmp_path, "log = warn\n" + vm("hello", "hello.elf"), "qemu")
+    assert "hello: |" not in done.log
+    assert done.status == 0, done.errors
+
+
+def test_machine_without_virtualization_says_so(tmp_path):
+    done = boot(tmp_path, vm("hello", "hello.elf"), "qemu", extra=["-cpu", "max,-svm"])
+    assert "this processor offers neither VT-x nor AMD-V" in done.log
+    assert done.status == 1, done.errors
+
+
 @pytest.mark.parametrize("text, words", [
     (vm("a", "missing.elf"), ["missing.elf"]),
     ("[vm a]\nkernel = hello.elf\nmemroy = 1M\n", [":3: memroy:", "memory"]),
