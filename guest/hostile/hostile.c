@@ -49,7 +49,6 @@ static const struct attack {
     { "loop", attack_loop, FATAL },
     { "descriptor", attack_descriptor, FATAL },
     { "realmode-garbage", attack_realmode_garbage, EITHER },
-    { "cr3", attack_cr3, EITHER },
     { "lme", attack_lme, EITHER },
     { "mmio-vector", attack_mmio_vector, EITHER },
 };

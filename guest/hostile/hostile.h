@@ -47,7 +47,6 @@ void attack_descriptor(void);
 
 /* It depends on the processor whether these return. */
 void attack_realmode_garbage(void);
-void attack_cr3(void);
 void attack_lme(void);
 void attack_mmio_vector(void);
 
