@@ -17,7 +17,10 @@ struct buffer {
     bool failed;
 };
 
+/* Free the text. An empty buffer starts as all zeroes. */
 void buffer_fini(struct buffer *buffer);
+
+/* Append. */
 void buffer_put(struct buffer *buffer, const char *bytes, size_t len);
 
 /* At most 512 bytes a call. */

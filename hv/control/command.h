@@ -61,6 +61,7 @@ struct command {
     int (*run)(struct call *call); /* 0, or call_fail's error */
 };
 
+/* All commands, in the order in which help shows them. */
 const struct command *command_table(size_t *count);
 
 /* The command of that name, or NULL. */

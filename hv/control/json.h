@@ -19,6 +19,7 @@ struct json {
     bool comma;              /* the next value needs one in front */
 };
 
+/* An empty text; and its memory given back. */
 void json_init(struct json *json);
 void json_fini(struct json *json);
 

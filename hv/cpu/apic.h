@@ -23,6 +23,7 @@ void apic_send_init(u32 destination);
 void apic_send_init_others(void); /* to all but this one */
 void apic_send_startup(u32 destination, u8 page);
 
+/* The interrupt in service has been handled. */
 void apic_eoi(void);
 
 /*

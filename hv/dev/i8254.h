@@ -49,12 +49,14 @@ struct i8254 {
     bool speaker; /* bit 1 of port 61h; nobody hears it */
 };
 
+/* Counters 0 and 1 gated on, as on a PC, and none with a count. */
 void i8254_reset(struct i8254 *pit);
 
 /* Ports 40h to 43h: `reg` is 0 to 3. */
 u8 i8254_read(struct i8254 *pit, unsigned reg, u64 now);
 void i8254_write(struct i8254 *pit, unsigned reg, u8 value, u64 now);
 
+/* Port 61h: gate and output of counter 2. */
 u8 i8254_port61_read(const struct i8254 *pit, u64 now);
 void i8254_port61_write(struct i8254 *pit, u8 value, u64 now);
 

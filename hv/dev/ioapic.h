@@ -57,6 +57,7 @@ void ioapic_reset(struct ioapic *ioapic);
 u32 ioapic_read(struct ioapic *ioapic, u32 offset, unsigned size);
 void ioapic_write(struct ioapic *ioapic, u32 offset, unsigned size, u32 value);
 
+/* The level of a pin's line: edges and levels go out as the pin's entry says. */
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level);
 
 /* A local APIC has ended a level-triggered interrupt: a pin of that vector that is still asserted interrupts again. */

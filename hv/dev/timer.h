@@ -59,6 +59,7 @@ void timers_freeze(struct timers *timers);
 void timers_thaw(struct timers *timers);
 void timers_restart(struct timers *timers, u64 pause_ns);
 
+/* A timer that is not armed. expire is called once, in the host loop, with device_lock held. */
 void timer_init(struct timer *timer, void (*expire)(struct timer *timer, u64 now));
 
 /* Arm for a VM time (at once if it is past), or disarm with TIMER_NEVER. With device_lock held, any CPU. */

@@ -17,4 +17,5 @@ struct date {
  * as January. */
 u64 calendar_seconds(const struct date *date);
 
+/* The date so many seconds after the start of 1970. */
 struct date calendar_date(u64 seconds);
