@@ -14,6 +14,7 @@
 #include "hv/lib/stream.h"
 #include "hv/vm.h"
 
+#define VERSION 2 /* 2: with pv_eoi */
 #define REGISTER_PAGE_SIZE 0x1000
 
 static struct apic *apic_of(const struct vcpu *vcpu)
@@ -30,6 +31,7 @@ static void start_up(struct vcpu *vcpu, u8 page)
 
 static void receive_init(struct apic *apic)
 {
+    apic->pv_eoi = (struct pv_eoi){ 0 };
     lapic_receive_init(&apic->lapic);
     vcpu_reset(apic->vcpu);
     apic->vcpu->status = VCPU_WAIT_SIPI;
@@ -158,12 +160,19 @@ static bool wants_extint(struct apic *apic)
     return apic->vcpu->id == 0 && irq_extint(apic->vcpu->vm) && lapic_passes_extint(&apic->lapic);
 }
 
+/* Before the chip's state in service is looked at, or (withdraw) changed. */
+static void settle_eoi(struct apic *apic, bool withdraw)
+{
+    pv_eoi_settle(&apic->pv_eoi, &apic->vcpu->vm->mem, &apic->lapic, withdraw);
+}
+
 static bool op_pending(struct vcpu *vcpu)
 {
     struct apic *apic = apic_of(vcpu);
 
     if (__atomic_load_n(&apic->mailbox.any, __ATOMIC_RELAXED))
         collect(apic);
+    settle_eoi(apic, false);
     return wants_extint(apic) || lapic_pending(&apic->lapic) >= 0;
 }
 
@@ -178,8 +187,10 @@ static int op_ack(struct vcpu *vcpu)
     if (vector >= 0)
         return vector;
     vector = lapic_pending(&apic->lapic);
-    if (vector >= 0)
+    if (vector >= 0) {
         lapic_ack(&apic->lapic, vector);
+        pv_eoi_offer(&apic->pv_eoi, &vcpu->vm->mem, &apic->lapic);
+    }
     return vector;
 }
 
@@ -214,23 +225,35 @@ static bool is_lapic_msr(u32 msr)
 
 static int op_read_msr(struct vcpu *vcpu, u32 msr, u64 *value)
 {
+    struct apic *apic = apic_of(vcpu);
+
     vcpu->ask_interrupts = true; /* a read brings the timer up to date */
-    return is_lapic_msr(msr) ? lapic_msr_read(&apic_of(vcpu)->lapic, msr, value) : -ENOENT;
+    if (msr == MSR_KVM_PV_EOI_EN) {
+        *value = apic->pv_eoi.msr;
+        return 0;
+    }
+    if (!is_lapic_msr(msr))
+        return -ENOENT;
+    settle_eoi(apic, false);
+    return lapic_msr_read(&apic->lapic, msr, value);
 }
 
 static int op_write_msr(struct vcpu *vcpu, u32 msr, u64 value)
 {
-    struct lapic *lapic = &apic_of(vcpu)->lapic;
+    struct apic *apic = apic_of(vcpu);
 
     vcpu->ask_interrupts = true; /* also for MSR_TSC, which moves the TSC deadline */
-    if (!is_lapic_msr(msr))
+    if (!is_lapic_msr(msr) && msr != MSR_KVM_PV_EOI_EN)
         return -ENOENT;
-    lapic->tsc_offset = vcpu->tsc_offset;
-    int err = lapic_msr_write(lapic, msr, value);
+    settle_eoi(apic, msr != MSR_TSC_DEADLINE);
+    if (msr == MSR_KVM_PV_EOI_EN)
+        return pv_eoi_write_msr(&apic->pv_eoi, &vcpu->vm->mem, value);
+    apic->lapic.tsc_offset = vcpu->tsc_offset;
+    int err = lapic_msr_write(&apic->lapic, msr, value);
 
-    if (apic_of(vcpu)->ended >= 0) {
+    if (apic->ended >= 0) {
         spin_lock(&vcpu->vm->device_lock);
-        report_ended(apic_of(vcpu));
+        report_ended(apic);
         spin_unlock(&vcpu->vm->device_lock);
     }
     return err;
@@ -254,6 +277,7 @@ static void apic_bus_io(struct device *device, unsigned region, struct io *io)
 
     (void)device;
     (void)region;
+    settle_eoi(apic, io->write);
     if (io->write) {
         lapic_mmio_write(lapic, io->off, io->size, io->val);
         report_ended(apic);
@@ -277,6 +301,7 @@ static void apic_bus_reset(struct device *device)
 
     for (u32 i = 0; i < bus->vm->nr_vcpus; i++) {
         memset(&bus->apic[i].mailbox, 0, sizeof(bus->apic[i].mailbox));
+        bus->apic[i].pv_eoi = (struct pv_eoi){ 0 };
         lapic_reset(&bus->apic[i].lapic);
     }
     virtual_wire(bus);
@@ -289,6 +314,7 @@ static int apic_bus_save(struct device *device, struct writer *writer)
     for (u32 i = 0; i < bus->vm->nr_vcpus; i++) {
         collect(&bus->apic[i]);
         lapic_save(&bus->apic[i].lapic, writer);
+        pv_eoi_save(&bus->apic[i].pv_eoi, writer);
     }
     return writer->overflow ? -ENOSPC : 0;
 }
@@ -298,14 +324,17 @@ static int apic_bus_load(struct device *device, struct reader *reader)
     struct apic_bus *bus = (struct apic_bus *)device;
     int err = 0;
 
-    for (u32 i = 0; i < bus->vm->nr_vcpus && !err; i++)
+    for (u32 i = 0; i < bus->vm->nr_vcpus && !err; i++) {
         err = lapic_load(&bus->apic[i].lapic, reader);
+        if (!err)
+            err = pv_eoi_load(&bus->apic[i].pv_eoi, &bus->vm->mem, reader);
+    }
     return err;
 }
 
 static const struct device_ops ops = {
     .name = "apic",
-    .version = 1,
+    .version = VERSION,
     .io = apic_bus_io,
     .reset = apic_bus_reset,
     .save = apic_bus_save,

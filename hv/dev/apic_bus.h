@@ -10,6 +10,7 @@
 
 #include "hv/bus.h"
 #include "hv/dev/lapic.h"
+#include "hv/dev/pv_eoi.h"
 
 struct vcpu;
 struct vm;
@@ -25,6 +26,7 @@ struct apic_mailbox {
 
 struct apic {
     struct lapic lapic;
+    struct pv_eoi pv_eoi;
     struct vcpu *vcpu;
     struct apic_mailbox mailbox;
     int ended; /* level-triggered vector that a register write has just ended, for the I/O APIC; -1: none */

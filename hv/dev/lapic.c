@@ -136,7 +136,7 @@ void lapic_ack(struct lapic *lapic, u8 vector)
     vector_assign(lapic->isr, vector, true);
 }
 
-static void end_of_interrupt(struct lapic *lapic)
+void lapic_eoi(struct lapic *lapic)
 {
     int vector = vector_highest(lapic->isr);
 
@@ -145,6 +145,18 @@ static void end_of_interrupt(struct lapic *lapic)
     vector_assign(lapic->isr, (unsigned)vector, false);
     if (vector_test(lapic->tmr, (unsigned)vector))
         lapic->env->eoi(lapic->ctx, (u8)vector);
+}
+
+bool lapic_eoi_is_silent(const struct lapic *lapic)
+{
+    int vector = vector_highest(lapic->isr);
+    u32 others[ARRAY_SIZE(lapic->isr)];
+
+    if (vector < 0 || vector_test(lapic->tmr, (unsigned)vector) || vector_highest(lapic->irr) >= 0)
+        return false;
+    memcpy(others, lapic->isr, sizeof(others));
+    vector_assign(others, (unsigned)vector, false);
+    return vector_highest(others) < 0;
 }
 
 bool lapic_passes_extint(const struct lapic *lapic)
@@ -271,7 +283,7 @@ static void register_write(struct lapic *lapic, u32 offset, u32 value)
 {
     switch (offset) {
     case LAPIC_TPR: lapic->tpr = value; break;
-    case LAPIC_EOI: end_of_interrupt(lapic); break;
+    case LAPIC_EOI: lapic_eoi(lapic); break;
     case LAPIC_LDR: lapic->ldr = value; break;
     case LAPIC_DFR: lapic->dfr = value | 0x0FFFFFFF; break;
     case LAPIC_SVR: write_svr(lapic, value); break;

@@ -150,6 +150,12 @@ void lapic_ack(struct lapic *lapic, u8 vector);
 /* Move the end of a running count by `ticks` of the host TSC. */
 void lapic_shift(struct lapic *lapic, s64 ticks);
 
+/* End of interrupt, as by a write of the register. */
+void lapic_eoi(struct lapic *lapic);
+
+/* True if one edge-triggered vector is in service and none is requested: its EOI would do nothing but end it. */
+bool lapic_eoi_is_silent(const struct lapic *lapic);
+
 /* True if interrupts of the 8259 reach this processor: LAPIC disabled, or LINT0 passes them through. */
 bool lapic_passes_extint(const struct lapic *lapic);
 
