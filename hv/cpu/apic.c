@@ -51,6 +51,10 @@
 
 #define ICR_PATIENCE_US 1000
 
+/* Values of struct cpu's timer_deadline. */
+#define TIMER_NOT_SET_UP 0
+#define TIMER_OFF (~0ULL)
+
 static struct {
     bool x2apic, tsc_deadline;
     volatile u32 *registers; /* xAPIC's window */
@@ -180,26 +184,40 @@ static void timer_arm_count(u64 deadline)
 {
     u64 now = rdtsc(), count = 0;
 
-    if (deadline != ~0ULL) {
+    if (deadline != TIMER_OFF) {
         u64 ns = deadline > now ? clock_ticks_to_ns(deadline - now) : 0;
         /* Above 1 s the exact length doesn't matter, and ns * hz stays within 64 bits up to 18 GHz. */
         count = MIN(ns, 1000000000ULL) * apic.timer_hz / 1000000000ULL;
         count = MAX(MIN(count, 0xFFFFFFFFULL), 1ULL);
     }
-    apic_write(APIC_LVT_TIMER, IRQ_TIMER);
     apic_write(APIC_TIMER_INITIAL, (u32)count);
+}
+
+static void timer_mode_set(void)
+{
+    apic_write(APIC_LVT_TIMER, IRQ_TIMER | (apic.tsc_deadline ? LVT_TSC_DEADLINE : 0));
+    /* Orders the memory-mapped LVT write before the MSR (SDM 3A "TSC-Deadline Mode"). */
+    __asm__ volatile("mfence" : : : "memory");
 }
 
 void apic_timer_arm(u64 deadline)
 {
-    if (!apic.tsc_deadline) {
-        timer_arm_count(deadline);
+    struct cpu *cpu = this_cpu();
+
+    if (cpu->timer_deadline == deadline)
         return;
-    }
-    apic_write(APIC_LVT_TIMER, LVT_TSC_DEADLINE | IRQ_TIMER);
-    /* Orders the memory-mapped LVT write before the MSR (SDM 3A "TSC-Deadline Mode"). */
-    __asm__ volatile("mfence" : : : "memory");
-    wrmsr(MSR_TSC_DEADLINE, deadline == ~0ULL ? 0 : MAX(deadline, 1ULL));
+    if (cpu->timer_deadline == TIMER_NOT_SET_UP)
+        timer_mode_set();
+    cpu->timer_deadline = MAX(deadline, 1ULL);
+    if (apic.tsc_deadline)
+        wrmsr(MSR_TSC_DEADLINE, deadline == TIMER_OFF ? 0 : MAX(deadline, 1ULL));
+    else
+        timer_arm_count(deadline);
+}
+
+void apic_timer_fired(void)
+{
+    this_cpu()->timer_deadline = TIMER_OFF;
 }
 
 void apic_timer_set_hz(u64 hz)
@@ -209,6 +227,7 @@ void apic_timer_set_hz(u64 hz)
 
 void apic_timer_start_raw(void)
 {
+    this_cpu()->timer_deadline = TIMER_NOT_SET_UP;
     apic_write(APIC_LVT_TIMER, LVT_MASKED | IRQ_TIMER);
     apic_write(APIC_TIMER_INITIAL, 0xFFFFFFFF);
 }

@@ -59,6 +59,7 @@ struct cpu {
     bool kicked;           /* set by cpu_kick before its IPI, cleared by the run loop */
     u64 slice_end;         /* TSC; of the vcpu at the head of run_queue, 0: its slice has not begun */
     u64 idle_ticks;        /* TSC ticks spent halted */
+    u64 timer_deadline;    /* TSC that the APIC timer is armed for, ~0: it is not; 0: it has not been set up */
 
     /* Backend (hv/vmx or hv/svm). */
     void *backend_page; /* VMXON region, or host save area: one frame */

@@ -147,15 +147,17 @@ static void exception_handle(struct trap_frame *frame)
     *resume = 0;
 }
 
-/* IRQ_TIMER and IRQ_KICK do their work by waking the CPU: they need no handler. */
+/* IRQ_TIMER and IRQ_KICK do their work by waking the CPU. */
 static void irq_handle(u8 vector)
 {
     if (vector == IRQ_SPURIOUS) /* has no bit in service: no EOI (SDM 3A "Spurious Interrupt") */
         return;
     trace(TRACE_IRQ, vector, 0);
-    if (irq_handlers[vector])
+    if (vector == IRQ_TIMER)
+        apic_timer_fired();
+    else if (irq_handlers[vector])
         irq_handlers[vector]();
-    else if (vector != IRQ_TIMER && vector != IRQ_KICK)
+    else if (vector != IRQ_KICK)
         pr_warn("interrupt %02x has no handler", vector);
     apic_eoi();
 }

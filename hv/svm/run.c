@@ -225,23 +225,14 @@ static void shadow_keep(struct vcpu *vcpu, u32 shadow)
 
 /* --- The trip --- */
 
-/*
- * The end of run_until comes as a host interrupt. Besides this function only idling sets the timer, and ends turns; so
- * it must be set again at a turn's first entry, when the deadline has moved, and after an interrupt: that may have been
- * the timer's, a little early.
- */
-static void timer_set(struct vcpu *vcpu)
+/* The end of run_until comes as a host interrupt. */
+static void timer_set(const struct vcpu *vcpu)
 {
-    struct svm_vcpu *svm = svm_vcpu(vcpu);
     u64 deadline = vcpu->run_until;
 
     if (nmi_is_near(vcpu))
         deadline = MIN(deadline, rdtsc() + clock_ns_to_ticks(NMI_RETRY_NS));
-    if (svm->timer_turn == vcpu->slices && svm->timer_deadline == deadline)
-        return;
     apic_timer_arm(deadline);
-    svm->timer_turn = vcpu->slices;
-    svm->timer_deadline = deadline;
 }
 
 static void guest_put(struct vcpu *vcpu)
@@ -295,7 +286,6 @@ void svm_run(struct vcpu *vcpu)
     if (__atomic_load_n(&cpu->kicked, __ATOMIC_ACQUIRE)) {
         stgi();
         vcpu->want_window = false;
-        svm->timer_turn = 0;
         vcpu->exit = (struct exit){ .kind = EXIT_INTERRUPT };
         return;
     }
@@ -314,6 +304,4 @@ void svm_run(struct vcpu *vcpu)
     guest_take(vcpu);
     shadow_keep(vcpu, shadow);
     svm_decode(vcpu);
-    if (vcpu->exit.kind == EXIT_INTERRUPT)
-        svm->timer_turn = 0;
 }

@@ -41,9 +41,6 @@ struct svm_vcpu {
     bool iret_pending;
     u64 iret_rip;
 
-    /* The host timer is set for this deadline, by an entry in this turn (vcpu->slices). Turn 0: it isn't. */
-    u64 timer_deadline, timer_turn;
-
     u32 disagreements;        /* exits in a row whose instruction bytes didn't fit the exit code */
     struct vmcb_save entered; /* the save area at the last entry */
 };
