@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * All devices of a guest together: what one machine saves, another one takes and would save again, byte for byte.
+ *
+ * Time stands still meanwhile: RDTSC is made to fault, and the handler gives the time of the test.
+ */
+/* sources: hv/dev/acpi_pm.c hv/dev/apic_bus.c hv/dev/cmos.c hv/dev/console.c hv/dev/i8254.c hv/dev/i8259.c */
+/* sources: hv/dev/ioapic.c hv/dev/irq.c hv/dev/lapic.c hv/dev/lapic_timer.c hv/dev/mc146818.c hv/dev/pci.c */
+/* sources: hv/dev/pci_msix.c hv/dev/pit.c hv/dev/platform.c hv/dev/pv_eoi.c hv/dev/pvclock.c hv/dev/timer.c */
+/* sources: hv/dev/uart16550.c hv/dev/verdict.c hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_pci.c */
+/* sources: hv/dev/virtio_rng.c hv/dev/virtqueue.c hv/bus.c hv/lib/calendar.c hv/lib/stream.c mm/guest_mem.c */
+/* sources: mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c tests/unit/ram.c tests/unit/stubs.c */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <ucontext.h>
+
+#include <cmocka.h>
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
+#include "hv/cpu/rtc.h"
+#include "hv/cpu/smp.h"
+#include "hv/dev/platform.h"
+#include "hv/dev/platform_map.h"
+#include "hv/lib/bits.h"
+#include "hv/lib/stream.h"
+#include "hv/msr.h"
+#include "hv/sched.h"
+#include "hv/vcpu.h"
+#include "net/port.h"
+#include "tests/unit/npt_formats.h"
+#include "tests/unit/ram.h"
+
+#define VCPUS 2
+#define RAM MiB(4)
+#define DEVICE_STATE 16384
+#define TSC_KHZ 2000000
+
+struct machine {
+    struct vm vm;
+    struct vcpu vcpu[VCPUS];
+};
+
+static struct machine old, new;
+static const struct vm_platform_ops *platform;
+static const struct msr_hook *pv_msrs;
+static u64 tsc;
+
+/* --- The ground that devices stand on ---------------------------------------------------------------------- */
+
+void vm_set_platform(const struct vm_platform_ops *ops)
+{
+    platform = ops;
+}
+
+void msr_set_hook(const struct msr_hook *hook)
+{
+    pv_msrs = hook;
+}
+
+void vm_add_device(struct vm *vm, struct device *device)
+{
+    list_add_tail(&vm->devices, &device->node);
+}
+
+struct list *vm_list(void)
+{
+    static struct list none = { &none, &none };
+
+    return &none;
+}
+
+u64 clock_tsc_khz(void)
+{
+    return TSC_KHZ;
+}
+
+u64 clock_ns(void)
+{
+    return tsc / 2;
+}
+
+u64 clock_ns_to_ticks(u64 ns)
+{
+    return ns * 2;
+}
+
+u64 rtc_now_ns(void)
+{
+    return 1800000000ULL * 1000000000;
+}
+
+void rtc_init(void)
+{
+}
+void sched_add_host_work(u64 (*fn)(void))
+{
+    (void)fn;
+}
+void cpu_kick(u32 index)
+{
+    (void)index;
+}
+void vcpu_wake(struct vcpu *vcpu)
+{
+    (void)vcpu;
+}
+void vcpu_reset(struct vcpu *vcpu)
+{
+    (void)vcpu;
+}
+void vcpu_start_real(struct vcpu *vcpu, u8 page)
+{
+    (void)vcpu;
+    (void)page;
+}
+void vm_reset_request(struct vm *vm)
+{
+    (void)vm;
+}
+void vm_stop(struct vm *vm, enum vm_status status, const char *format, ...)
+{
+    (void)vm;
+    (void)status;
+    (void)format;
+}
+void switch_add(struct port *port)
+{
+    (void)port;
+}
+void switch_remove(struct port *port)
+{
+    (void)port;
+}
+bool switch_congested(void)
+{
+    return false;
+}
+void switch_input(struct port *from, const struct frame *frame)
+{
+    (void)from;
+    (void)frame;
+}
+
+static void give_time(int signal, siginfo_t *info, void *context)
+{
+    greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+    (void)signal;
+    (void)info;
+    if (memcmp((const void *)regs[REG_RIP], "\x0F\x31", 2) != 0)
+        abort();
+    regs[REG_RAX] = (greg_t)(u32)tsc;
+    regs[REG_RDX] = (greg_t)(tsc >> 32);
+    regs[REG_RIP] += 2;
+}
+
+/* Until time_go_on no clock of the C library's can be read, so nothing may be asserted. */
+static void time_stop(void)
+{
+    struct sigaction action = { .sa_sigaction = give_time, .sa_flags = SA_SIGINFO };
+
+    tsc = rdtsc();
+    sigaction(SIGSEGV, &action, NULL);
+    if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV))
+        abort();
+}
+
+static void time_go_on(void)
+{
+    prctl(PR_SET_TSC, PR_TSC_ENABLE);
+}
+
+static void machine_init(struct machine *machine)
+{
+    struct vm *vm = &machine->vm;
+
+    memset(machine, 0, sizeof(*machine));
+    assert_int_equal(npt_init(&vm->npt, &format_ept), 0);
+    assert_int_equal(guest_mem_init(&vm->mem, &vm->npt, RAM), 0);
+    strcpy(vm->name, "guest");
+    list_init(&vm->devices);
+    vm->created_tsc = rdtsc();
+    vm->nr_vcpus = VCPUS;
+    for (u32 i = 0; i < VCPUS; i++) {
+        vm->vcpu[i] = &machine->vcpu[i];
+        machine->vcpu[i].vm = vm;
+        machine->vcpu[i].id = i;
+    }
+    assert_int_equal(platform->attach(vm), 0);
+}
+
+static void machine_fini(struct machine *machine)
+{
+    platform->detach(&machine->vm);
+    guest_mem_fini(&machine->vm.mem);
+    npt_fini(&machine->vm.npt);
+}
+
+static int setup(void **unused)
+{
+    (void)unused;
+    ram_init_full(MiB(64));
+    platform_devices_init();
+    return 0;
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    machine_fini(&old);
+    machine_fini(&new);
+    ram_fini();
+    return 0;
+}
+
+/* --- A guest that has used everything ---------------------------------------------------------------------- */
+
+static u64 pio(u16 port, unsigned size, bool write, u64 value)
+{
+    struct io io = { .size = (u8)size, .write = write, .val = value, .vcpu = &old.vcpu[0] };
+
+    bus_access(&old.vm.pio, port, &io);
+    return io.val;
+}
+
+static void pio_write(u16 port, u8 value)
+{
+    pio(port, 1, true, value);
+}
+
+static void poke(u64 address, unsigned size, u64 value)
+{
+    struct io io = { .size = (u8)size, .write = true, .val = value, .vcpu = &old.vcpu[0] };
+
+    bus_access(&old.vm.mmio, address, &io);
+}
+
+static u32 config(unsigned slot, unsigned offset, bool write, u32 value)
+{
+    pio(0xCF8, 4, true, 0x80000000 | slot << 11 | offset);
+    return (u32)pio(0xCFC, 4, write, value);
+}
+
+static void use_interrupts(void)
+{
+    static const u16 pic[][2] = { { 0x20, 0x11 }, { 0x21, 0x30 }, { 0x21, 4 }, { 0x21, 1 }, { 0x21, 0xFB },
+                                  { 0xA0, 0x11 }, { 0xA1, 0x38 }, { 0xA1, 2 }, { 0xA1, 1 }, { 0xA1, 0xFE } };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(pic); i++)
+        pio_write(pic[i][0], (u8)pic[i][1]);
+    poke(0xFEC00000, 4, 0x14); /* I/O APIC: entry 2 */
+    poke(0xFEC00010, 4, 0x8045);
+    poke(0xFEE000F0, 4, 0x1FF); /* local APIC: on, a periodic timer */
+    poke(0xFEE003E0, 4, 0xB);
+    poke(0xFEE00320, 4, 0x200EC);
+    poke(0xFEE00380, 4, 1000000);
+    const struct interrupt_ops *ops = old.vcpu[0].interrupts;
+    const struct lapic_ipi edge = { .vector = 0x61, .shorthand = LAPIC_TO_ALL };
+
+    assert_int_equal(ops->write_msr(&old.vcpu[0], MSR_KVM_PV_EOI_EN, 0x2000 | 1), 0);
+    assert_true(apic_bus_send(&platform_of(&old.vm)->apics, &edge, false));
+    assert_true(ops->pending(&old.vcpu[0]));
+    assert_int_equal(ops->ack(&old.vcpu[0]), 0x61); /* in service, its EOI on offer */
+}
+
+static void use_clocks(void)
+{
+    pio_write(0x43, 0x34); /* 8254: counter 0, periodic */
+    pio_write(0x40, 0x9C);
+    pio_write(0x40, 0x2E);
+    pio_write(0x70, 0x0B); /* CMOS clock: periodic interrupt */
+    pio_write(0x71, 0x42);
+    pio_write(0x70, 0x50);
+    pio_write(0x71, 0xA5);
+    pio(ACPI_PM1A_EVENT_PORT + 2, 2, true, 0x0101); /* PM timer and power button may interrupt */
+    assert_int_equal(pv_msrs->write(&old.vcpu[1], 0x4B564D01, 0x3000 | 1), 0);
+    assert_int_equal(pv_msrs->write(&old.vcpu[0], 0x4B564D00, 0x3100), 0);
+}
+
+static void use_console(void)
+{
+    pio_write(0x3FB, 0x03);
+    pio_write(0x3F9, 0x05);
+    pio_write(0x3FC, 0x0B);
+    pio_write(0x3F8, 'x');
+    assert_int_equal(console_input(&platform_of(&old.vm)->console, "typed", 5), 5);
+}
+
+/* A driver as far as its first queue. */
+static void use_virtio(unsigned slot)
+{
+    u64 bar = config(slot, 0x10, false, 0) & ~0xFULL;
+
+    config(slot, 0x04, true, 6);
+    poke(bar + 0x14, 1, 1);
+    poke(bar + 0x14, 1, 3);
+    poke(bar + 0x08, 4, 1);
+    poke(bar + 0x0C, 4, 1); /* VERSION_1 */
+    poke(bar + 0x14, 1, 11);
+    poke(bar + 0x16, 2, 0);
+    poke(bar + 0x18, 2, 64);
+    poke(bar + 0x20, 8, 0x10000 * slot);
+    poke(bar + 0x28, 8, 0x10000 * slot + 0x1000);
+    poke(bar + 0x30, 8, 0x10000 * slot + 0x2000);
+    poke(bar + 0x1C, 2, 1);
+    poke(bar + 0x14, 1, 15);
+    config(slot, 0x3C, true, 0x55);
+}
+
+/* The old one is in use, the new one fresh. */
+static void machines_make(void)
+{
+    machine_init(&old);
+    machine_init(&new);
+    use_interrupts();
+    use_clocks();
+    use_console();
+    use_virtio(1);
+    use_virtio(2);
+}
+
+/* --- Saving and loading ------------------------------------------------------------------------------------ */
+
+static struct device *device_of(struct list *node)
+{
+    return container_of(node, struct device, node);
+}
+
+/* Returns NULL, or what is wrong. Not one byte less will do; what was refused does not stand in the way. */
+static const char *move(struct device *from, struct device *to)
+{
+    static u8 bytes[DEVICE_STATE], again[DEVICE_STATE];
+    struct writer w = { .buf = bytes, .cap = sizeof(bytes) }, w2 = { .buf = again, .cap = sizeof(again) };
+    struct reader r = { .buf = bytes };
+
+    if (from->ops->save(from, &w))
+        return "is not saved";
+    for (; r.len < w.len; r = (struct reader){ .buf = bytes, .len = r.len + 1 })
+        if (to->ops->load(to, &r) == 0)
+            return "takes less than was saved";
+    to->ops->reset(to);
+    if (to->ops->load(to, &r))
+        return "is not loaded";
+    if (r.pos != w.len)
+        return "leaves a part of it unread";
+    if (to->ops->save(to, &w2) || w2.len != w.len || memcmp(bytes, again, w.len) != 0)
+        return "has not become what was saved";
+    return NULL;
+}
+
+static void test_every_device_moves(void **unused)
+{
+    const char *wrong = NULL, *name = NULL;
+    unsigned devices = 0;
+
+    (void)unused;
+    machines_make();
+    time_stop();
+    pio(0x71, 1, false, 0); /* the CMOS clock counts when it is looked at */
+    struct list *to = new.vm.devices.next;
+
+    for (struct list *from = old.vm.devices.next; from != &old.vm.devices && !wrong; from = from->next) {
+        name = device_of(from)->ops->name;
+        wrong = move(device_of(from), device_of(to));
+        to = to->next;
+        devices++;
+    }
+    time_go_on();
+    if (wrong)
+        fail_msg("%s %s", name, wrong);
+    assert_ptr_equal(to, &new.vm.devices);
+    assert_int_equal(devices, 11);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_every_device_moves, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
