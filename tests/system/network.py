@@ -13,6 +13,7 @@ user namespace, where the kernel allows that. What is missing is said by Unavail
 The bridge is the test's own place: it has 10.9.0.1/24 and fd09::1/64.
 """
 
+import contextlib
 import os
 import re
 import select
@@ -112,6 +113,21 @@ class Network:
         self.taps += 1
         self.ip(f"tuntap add {name} mode tap", f"link set {name} master br0", f"link set {name} up")
         return name
+
+    @contextlib.contextmanager
+    def dhcp_server(self, directory, address):
+        """One that has this address to give, while the context lasts."""
+        (directory / "leases").touch()
+        (directory / "udhcpd.conf").write_text(
+            f"start {address}\nend {address}\ninterface br0\noption subnet 255.255.255.0\noption router {CLIENT4}\n"
+            f"lease_file {directory}/leases\npidfile {directory}/pid\n")
+        server = subprocess.Popen([*self.enter, "busybox", "udhcpd", "-f", str(directory / "udhcpd.conf")],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            server.terminate()
+            server.wait()
 
     def boot(self, directory, config, emu, model="e1000", mac="52:54:00:12:34:56", tap="tap0", cpus=1, mem=256):
         path = directory / "godwit.cfg"

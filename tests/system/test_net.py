@@ -3,13 +3,12 @@
 
 import random
 import struct
-import subprocess
 import threading
 import time
 
 import pytest
 from machine import TIMEOUT, vm
-from network import CLIENT4, Network, Unavailable
+from network import Network, Unavailable
 
 OURS4, OURS6 = "10.9.0.2", "fd09::2"
 STATIC = f"[net]\naddress = {OURS4}/24\naddress6 = {OURS6}/64\ntest-services = yes\n"
@@ -129,19 +128,10 @@ def test_tcp_over_ipv6(net, tmp_path):
 
 
 def test_dhcp(net, tmp_path):
-    (tmp_path / "leases").touch()
-    (tmp_path / "udhcpd.conf").write_text("start 10.9.0.50\nend 10.9.0.50\ninterface br0\n"
-                                          f"option subnet 255.255.255.0\noption router {CLIENT4}\n"
-                                          f"lease_file {tmp_path}/leases\npidfile {tmp_path}/pid\n")
-    server = subprocess.Popen([*net.enter, "busybox", "udhcpd", "-f", str(tmp_path / "udhcpd.conf")],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with net.dhcp_server(tmp_path, "10.9.0.50"):
         machine = up(net, tmp_path, "qemu", "e1000", "[net]\nmac = 02:00:00:00:00:99\n")
         assert (machine.address, machine.mac) == ("10.9.0.50", "02:00:00:00:00:99")
         ping(net, machine.address)
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @pytest.mark.parametrize("model", ["e1000", "virtio"])

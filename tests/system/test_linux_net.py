@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Linux guests on a network: they serve, data arrives unharmed, and one guest's end is not another's."""
+
+import json
+import os
+import struct
+import threading
+import time
+import zlib
+
+import pytest
+from machine import ROOT, TIMEOUT, vm
+from network import CLIENT4, CLIENT6, Network, Unavailable
+
+HOST, GUEST, GUEST6, LEASED = "10.9.0.2", "10.9.0.3", "fd09::3", "10.9.0.50"
+BASE = f"[net]\naddress = {HOST}/24\n[api]\naccess = open\n"
+CARDS = [("qemu", "virtio", 2), ("qemu", "e1000", 1), ("bochs", "e1000", 1)]
+BULK = {"qemu": 8 << 20, "bochs": 256 << 10}
+READY = r"{}: \| godwit-guest: ready"
+GODWIT = ROOT / "build/tools/godwit"
+WGET = ["busybox", "wget", "-q", "-O", "-"]
+GOLDEN, MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
+
+
+@pytest.fixture
+def net():
+    try:
+        with Network() as network:
+            yield network
+    except Unavailable as missing:
+        pytest.skip(f"no test network: {missing}")
+
+
+def linux(name, cmdline):
+    return vm(name, "vmlinuz", initrd="initramfs.cpio", memory="256M", cmdline=f"console=ttyS0 quiet {cmdline}")
+
+
+def shell(net, name, line):
+    """Type a line at the guest's console; as many bytes arrive as were sent."""
+    done = net.run(*WGET, "--post-data", line + "\n", f"http://{HOST}/v1/vms/{name}/console")
+    assert done.stdout == '{"written":%d}' % (len(line) + 1)
+
+
+def ping(net, address, size=56):
+    done = net.run("busybox", "ping", "-c", 5, "-i", "0.2", "-W", 5, "-s", size, address)
+    assert "5 packets received" in done.stdout, done.stdout
+
+
+def send(net, address, size):
+    """To the guest; it has received the same bytes."""
+    data = os.urandom(size)
+    with net.connect(address, 9) as sock:
+        sock.sendall(data)
+        sock.shutdown(1)
+        assert sock.recv(100).decode().split() == [str(size), f"{zlib.crc32(data):08x}"]
+
+
+def pattern(size):
+    return b"".join(struct.pack("<Q", i * GOLDEN & MASK) for i in range(size // 8))
+
+
+def receive(net, address, size):
+    """From the guest; they are the bytes that it was to send."""
+    expected = pattern(size)
+    with net.connect(address, 19) as sock:
+        sock.sendall(b"%d\n" % size)
+        data = bytearray()
+        while piece := sock.recv(1 << 20):
+            data += piece
+    assert data == expected
+
+
+@pytest.mark.parametrize("emu, model, cpus", CARDS)
+def test_serves(net, tmp_path, emu, model, cpus):
+    """Echo, HTTP and bulk TCP both ways with checksums, by IPv4 and IPv6; the console both ways."""
+    machine = net.boot(tmp_path, BASE + linux("linux", f"ip={GUEST}/24 gw={CLIENT4}"), emu, model, cpus=cpus, mem=512)
+    machine.wait(READY.format("linux"), TIMEOUT[emu])
+    ping(net, GUEST)
+    ping(net, GUEST, size=1472)
+    assert "A Godwit guest" in net.run(*WGET, f"http://{GUEST}/").stdout
+    send(net, GUEST, BULK[emu])
+    receive(net, GUEST, BULK[emu])
+    shell(net, "linux", f"ip addr add {GUEST6}/64 dev eth0; sleep 3; expr 6 '*' 7000")
+    machine.wait(r"linux: \| 42000\n", 60)
+    ping(net, GUEST6)
+    send(net, GUEST6, BULK[emu])
+    receive(net, GUEST6, BULK[emu])
+
+
+class Stream(threading.Thread):
+    """A TCP stream from the guest that goes on until it is told to stop; keeps what went wrong, and the longest gap."""
+
+    def __init__(self, sock):
+        super().__init__()
+        self.sock, self.size, self.gap, self.error, self.stop = sock, 0, 0, None, False
+        sock.sendall(b"%d\n" % (1 << 40))
+
+    def run(self):
+        block, last = pattern(1 << 20), time.monotonic()
+        try:
+            while not self.stop:
+                data = self.sock.recv(len(block))
+                at = self.size % len(block)
+                # Words go on growing: only the first block is known by heart, later ones by their length alone.
+                assert data and (self.size + len(data) > len(block) or data == block[at:at + len(data)])
+                self.size += len(data)
+                self.gap, last = max(self.gap, time.monotonic() - last), time.monotonic()
+        except (OSError, AssertionError) as error:
+            self.error = error
+
+
+def test_one_guest_ends_and_the_other_goes_on(net, tmp_path):
+    """Two guests reach each other and the outside. One dies of a triple fault: the other's stream does not stumble."""
+    with net.dhcp_server(tmp_path, LEASED):
+        config = BASE + linux("stays", f"ip={GUEST}/24") + linux("dies", "panic=-1 reboot=t")
+        machine = net.boot(tmp_path, config, "qemu", "virtio", cpus=2, mem=1024)
+        machine.wait(READY.format("dies"), TIMEOUT["qemu"])
+        deadline = time.monotonic() + 60
+        while "1 packets received" not in net.run("busybox", "ping", "-c", 1, "-W", 1, LEASED).stdout:
+            assert time.monotonic() < deadline, "no address by DHCP"
+    ping(net, GUEST)
+    shell(net, "dies", f"wget -q -O - http://{GUEST}/ | grep -c Godwit; ping -c 1 -q {CLIENT4} | grep received")
+    machine.wait(r"dies: \| 2\n(.|\n)*dies: \| 1 packets transmitted, 1 packets received", 60)
+    with net.connect(GUEST, 19) as sock:
+        stream = Stream(sock)
+        stream.start()
+        while stream.size < 1 << 20 and not stream.error:
+            time.sleep(0.05)
+        shell(net, "dies", "echo c >/proc/sysrq-trigger")
+        machine.wait(r"vm: dies: crashed: triple fault", 60)
+        before = stream.size
+        while stream.size < before + (8 << 20) and not stream.error:
+            time.sleep(0.05)
+        stream.stop = True
+        stream.join()
+    assert stream.error is None
+    assert stream.gap < 1, f"nothing came for {stream.gap} s"
+    send(net, GUEST, BULK["qemu"])
+    vms = net.run(GODWIT, "-H", HOST, "vms").stdout
+    assert "stays  running" in vms and "dies   crashed" in vms
+
+
+def exits(net):
+    return json.loads(net.run(GODWIT, "-H", HOST, "--json", "vm", "linux").stdout)["exits"]
+
+
+def test_idle_guest_sleeps(net, tmp_path):
+    """Linux with nothing to do, its shell waiting: at most 20 exits a second, and an emulator that hardly runs."""
+    machine = net.boot(tmp_path, BASE + linux("linux", f"ip={GUEST}/24"), "qemu", "virtio", cpus=2, mem=512)
+    machine.wait(READY.format("linux"), TIMEOUT["qemu"])
+    time.sleep(15)  # what its kernel puts off until after the boot
+    before, cpu, start = exits(net), machine.cpu_seconds(), time.monotonic()
+    time.sleep(20)  # the length of the measurement
+    rate = (exits(net) - before) / (time.monotonic() - start)
+    assert rate <= 20
+    assert machine.cpu_seconds() - cpu < 1
