@@ -343,6 +343,24 @@ def test_godwit_console(target):
     assert "z" in done.stdout.lower()
 
 
+def test_godwit_console_on_a_terminal(target):
+    """Keys before Ctrl-] go to the guest; that one leaves, and what follows it goes nowhere."""
+    ours, theirs = os.openpty()
+    environment = dict(os.environ, GODWIT_HOST=target.host, GODWIT_TOKEN=TOKEN)
+    with subprocess.Popen([*target.enter, GODWIT, "console", "web"], stdin=theirs, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=environment) as tool:
+        assert tool.stderr.readline() == b"connected; Ctrl-] leaves\n"
+        os.write(ours, b"v\x1dj")
+        tool.communicate(timeout=30)
+        assert tool.returncode == 0
+    os.close(ours)
+    os.close(theirs)
+    deadline = time.monotonic() + 30
+    while b"v" not in (shown := target.ask("GET", "/v1/vms/web/console")[2].lower()):
+        assert time.monotonic() < deadline, shown
+    assert b"j" not in shown
+
+
 @pytest.mark.parametrize("arguments, token, status, words", [
     (["pause", "db"], TOKEN, 1, "db: cannot pause, it is paused"),
     (["vm", "nobody"], TOKEN, 1, "there are: web, db"),
