@@ -17,7 +17,6 @@
 #include "migrate/vm_source.h"
 
 #define POLL_NS 10000000ULL /* while something is under way: time-outs, and what nobody tells us of */
-#define STEPS 8             /* of one end in one turn of the host loop */
 #define FIXED_US 3000       /* of the downtime: stop, state, start; on an emulator */
 
 static struct migration_settings settings = {
@@ -196,13 +195,12 @@ static void move_end(struct vm_source *from)
 /* Returns true if it would go on at once. */
 static bool source_turn(struct vm_source *from)
 {
-    bool more = true;
+    bool more;
 
     /* Whose guest has ended has nothing to move. */
     if (!vm_alive(from->vm) && from->source.phase < SOURCE_COMMIT)
         source_cancel(&from->source);
-    for (unsigned i = 0; i < STEPS && more; i++)
-        more = source_step(&from->source);
+    more = source_step(&from->source);
     if (from->move && !source_active(&from->source))
         move_end(from);
     return more;

@@ -10,7 +10,7 @@
 #include "hv/lib/log.h"
 #include "migrate/source_parts.h"
 
-#define STEP_BUDGET 32 /* records in one step */
+#define STEP_BUDGET 4 /* records in one step: others want the host loop, too */
 #define BURST (2 * WIRE_BATCH * (WIRE_PAGE + sizeof(struct wire_page)))
 #define SAYS (HANDOFF_SAY_PREPARE | HANDOFF_SAY_COMMIT | HANDOFF_SAY_QUERY | HANDOFF_SAY_ABORT)
 
