@@ -54,6 +54,7 @@ struct vm {
     struct {
         unsigned sections; /* of its state that were loaded */
         bool paused;       /* it was paused where it came from */
+        u64 tsc_khz;       /* of the TSC there */
     } incoming;            /* VM_INCOMING */
 
     void *platform;      /* hv/dev's chips of this VM */

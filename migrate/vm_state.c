@@ -56,7 +56,8 @@ static void image_take(struct vcpu *vcpu, const struct state_limits *limits, str
     image->tsc_aux = vcpu->tsc_aux;
     image->xcr0 = vcpu->xcr0;
     image->tsc = timers_tsc(&platform_of(vcpu->vm)->timers) + vcpu->tsc_offset;
-    image->tsc_khz = clock_tsc_khz();
+    /* One that has not run here has not been told of our frequency. */
+    image->tsc_khz = vcpu->vm->status == VM_INCOMING ? vcpu->vm->incoming.tsc_khz : clock_tsc_khz();
     image->msrs = limits->msrs;
     for (u32 i = 0; i < limits->msrs; i++)
         image->msr[i] = (struct msr_value){ limits->msr[i], msr_stored_get(vcpu, limits->msr[i]) };
@@ -115,6 +116,7 @@ static int vcpu_restore(struct vcpu *vcpu, struct reader *r, char reason[WIRE_RE
     if (!err) {
         why = image_put(vcpu, image);
         err = why ? -EINVAL : 0;
+        vcpu->vm->incoming.tsc_khz = image->tsc_khz;
     }
     if (err)
         snprintf(reason, WIRE_REASON, "%s", why);

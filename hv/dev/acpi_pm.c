@@ -62,10 +62,15 @@ static void expire(struct timer *timer, u64 now)
     look(container_of(timer, struct acpi_pm, timer), now);
 }
 
+void acpi_pm_settle(struct acpi_pm *pm)
+{
+    look(pm, timers_now(&platform_of(pm->vm)->timers));
+}
+
 void acpi_pm_power_button(struct acpi_pm *pm)
 {
     pm->status |= PM1_POWER_BUTTON;
-    look(pm, timers_now(&platform_of(pm->vm)->timers));
+    acpi_pm_settle(pm);
 }
 
 /* Status is written with ones to clear. Both registers may be reached by bytes. */

@@ -35,3 +35,6 @@ int acpi_pm_init(struct acpi_pm *pm, struct vm *vm);
 
 /* Somebody presses the power button: a guest that listens will shut down. With device_lock held. */
 void acpi_pm_power_button(struct acpi_pm *pm);
+
+/* Note what time has changed up to now. With device_lock held. */
+void acpi_pm_settle(struct acpi_pm *pm);

@@ -28,6 +28,11 @@ static void expire(struct timer *timer, u64 now)
     look(container_of(timer, struct cmos, timer), now);
 }
 
+void cmos_settle(struct cmos *cmos)
+{
+    look(cmos, timers_now(&platform_of(cmos->vm)->timers));
+}
+
 static void cmos_io(struct device *device, unsigned region, struct io *io)
 {
     struct cmos *cmos = (struct cmos *)device;

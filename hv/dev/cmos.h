@@ -14,3 +14,6 @@ struct cmos {
 
 /* Create the chip and claim its ports. Returns 0 or bus_add's error. */
 int cmos_init(struct cmos *cmos, struct vm *vm);
+
+/* Note what time has changed up to now. With device_lock held. */
+void cmos_settle(struct cmos *cmos);

@@ -94,6 +94,11 @@ void platform_freeze(struct vm *vm)
     struct platform *platform = platform_of(vm);
 
     timers_freeze(&platform->timers);
+    /* They learn of time when they are asked: who loads them does so, and shall find what was saved. */
+    spin_lock(&vm->device_lock);
+    cmos_settle(&platform->cmos);
+    acpi_pm_settle(&platform->pm);
+    spin_unlock(&vm->device_lock);
     virtio_net_pause(&platform->net);
 }
 
