@@ -16,10 +16,11 @@ The bridge is the test's own place: it has 10.9.0.1/24 and fd09::1/64.
 import contextlib
 import os
 import re
-import select
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -33,44 +34,64 @@ class Unavailable(Exception):
 
 
 class Machine:
-    """A running emulator on a tap of the network."""
+    """A running emulator on a tap of the network. Its console is always read: a full pipe would make it stand."""
 
     def __init__(self, command):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT,
                                         stdin=subprocess.DEVNULL)
-        self.log = ""
+        self.log, self.seen, self.ended = "", 0, False
+        self.more = threading.Condition()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        while data := os.read(self.process.stdout.fileno(), 65536):
+            with self.more:
+                self.log += data.decode("latin-1")
+                self.more.notify_all()
+        with self.more:
+            self.ended = True
+            self.more.notify_all()
 
     def wait(self, pattern, timeout):
-        """Read the console until it says `pattern`; returns the match. Looks at what has not been matched before."""
+        """Wait until the console says `pattern`; returns the match. Looks at what has not been matched before."""
         deadline = time.monotonic() + timeout
-        while not (found := re.search(pattern, self.log[self.seen:self.log.rfind("\n") + 1])):  # whole lines only
-            if not select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise AssertionError(f"no {pattern!r} within {timeout} s in:\n{self.log[-4000:]}")
-            data = os.read(self.process.stdout.fileno(), 65536)
-            if not data:
-                raise AssertionError(f"the machine ended without {pattern!r}:\n{self.log[-4000:]}")
-            self.log += data.decode("latin-1")
-        self.seen += found.end()
+        with self.more:
+            while not (found := re.search(pattern, self.log[self.seen:self.log.rfind("\n") + 1])):  # whole lines only
+                if self.ended:
+                    raise AssertionError(f"the machine ended without {pattern!r}:\n{self.log[-4000:]}")
+                if not self.more.wait(max(0, deadline - time.monotonic())) and time.monotonic() >= deadline:
+                    raise AssertionError(f"no {pattern!r} within {timeout} s in:\n{self.log[-4000:]}")
+            self.seen += found.end()
         return found
 
-    seen = 0
+    def emulator(self):
+        """Process id of the emulator, the runner's only child."""
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 
     def cpu_seconds(self):
-        """CPU time of the emulator, the runner's only child."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        fields = Path(f"/proc/{children[0]}/stat").read_text().rsplit(")", 1)[1].split()
+        """CPU time of the emulator."""
+        fields = Path(f"/proc/{self.emulator()}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def kill(self):
+        """As if its power failed: no word to anybody."""
+        os.kill(self.emulator(), signal.SIGKILL)
+        self.process.wait(30)
 
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.communicate(timeout=30)
+        self.process.wait(30)
+        self.reader.join(30)
+        self.process.stdout.close()
 
 
 class Network:
     def __enter__(self):
         unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
         self.control, theirs = socket.socketpair()
+        self.asking = threading.Lock()
         self.machines, self.taps = [], 0
         # It ends, and the namespace with it, when our end of the socket is closed, however we end.
         self.keeper = subprocess.Popen([*unshare, sys.executable, __file__, str(theirs.fileno())],
@@ -129,18 +150,22 @@ class Network:
             server.terminate()
             server.wait()
 
-    def boot(self, directory, config, emu, model="e1000", mac="52:54:00:12:34:56", tap="tap0", cpus=1, mem=256):
+    def boot(self, directory, config, emu, model="e1000", mac="52:54:00:12:34:56", tap="tap0", cpus=1, mem=256,
+             timeout=None):
+        """Boot a machine; it is stopped after `timeout` seconds, in which one test is done, or all that share it."""
         path = directory / "godwit.cfg"
         path.write_text(config)
-        command = [*self.enter, RUN, "--emu", emu, "--cpus", cpus, "--mem", mem, "--timeout", TIMEOUT[emu], "--net",
-                   f"{tap}:{mac}:{model}", "--name", f"{run_name(directory)}-{emu}-{model}-{tap}", path]
+        command = [*self.enter, RUN, "--emu", emu, "--cpus", cpus, "--mem", mem, "--timeout",
+                   timeout or TIMEOUT[emu], "--net", f"{tap}:{mac}:{model}",
+                   "--name", f"{run_name(directory)}-{emu}-{model}-{tap}", path]
         self.machines.append(Machine([str(word) for word in command]))
         return self.machines[-1]
 
     def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, protocol=0):
         """A socket that lives in the namespace and belongs to the test."""
-        self.control.send(f"{int(family)} {int(kind)} {protocol}".encode())
-        answer, descriptors, _, _ = socket.recv_fds(self.control, 100, 1)
+        with self.asking:
+            self.control.send(f"{int(family)} {int(kind)} {protocol}".encode())
+            answer, descriptors, _, _ = socket.recv_fds(self.control, 100, 1)
         if not descriptors:
             raise OSError(answer.decode())
         return socket.socket(fileno=descriptors[0])

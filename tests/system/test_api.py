@@ -11,7 +11,6 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
@@ -95,8 +94,6 @@ def qemu_target(directory):
             machine = net.boot(directory, CONFIG, "qemu", cpus=2)
             machine.wait(r"api: port 80, by token", TIMEOUT["qemu"])
             machine.wait(r"db: \| echo: tick", TIMEOUT["qemu"])
-            # The guests print without end: nobody must wait for us to read.
-            threading.Thread(target=lambda: [None for _ in machine.process.stdout], daemon=True).start()
             target = Target(lambda: net.connect(ADDRESS, 80), ADDRESS, net.enter)
             assert target.ask("POST", "/v1/vms/db/pause")[0] == 200
             yield target

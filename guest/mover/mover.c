@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mover: a guest to move. Each timer tick it writes pages; before a page is written it must hold what the last write
+ * left, and all are looked at in the end. It says how it is ten times a second, until a 'q' is typed on its console.
+ * Time must not go back, and registers that nothing changes must stay.
+ *
+ *     pages=W rate=PAGES_A_TICK tick=MICROSECONDS
+ */
+#include "guest/kit/boot.h"
+#include "guest/kit/clock.h"
+#include "guest/kit/console.h"
+#include "guest/kit/cpu.h"
+#include "guest/kit/lapic.h"
+#include "guest/kit/report.h"
+#include "guest/kit/string.h"
+#include "hv/guest_abi.h"
+#include "hv/lib/bits.h"
+
+#define TICK_VECTOR 0x40
+#define UART_RBR (GODWIT_CONSOLE_PORT + 0)
+#define UART_LSR (GODWIT_CONSOLE_PORT + 5)
+#define LSR_DR 0x01
+#define BEAT_US 100000
+#define SET_BASE MiB(4) /* the pages */
+#define WORDS (PAGE_SIZE / 8)
+#define COUNTS_MAX 4096
+#define GOLDEN 0x9E3779B97F4A7C15ULL
+
+/* FXSAVE area, SDM 1 "FXSAVE Area". */
+#define AREA_SIZE 512
+#define AREA_ST 32   /* 8 of 16 bytes, of which 10 are the register */
+#define AREA_XMM 160 /* 16 of 16 bytes */
+#define AREA_END 416
+
+const char guest_name[] = "mover";
+
+static u64 (*const set)[WORDS] = (u64 (*)[WORDS])SET_BASE;
+static u64 count[COUNTS_MAX]; /* writes to each page */
+static u64 pages = 256, rate = 4, tick_us = 2000;
+static u64 random_state, writes, wrong, backwards, last_time, strayed;
+static volatile u64 ticks;
+static u8 area[AREA_SIZE] __attribute__((aligned(16))), found[AREA_SIZE] __attribute__((aligned(16)));
+
+/* STAR, LSTAR, FMASK, KERNEL_GS_BASE, SYSENTER_ESP and _EIP, FS_BASE: any canonical value is a value. */
+static const u32 msrs[] = { 0xC0000081, 0xC0000082, 0xC0000084, 0xC0000102, 0x175, 0x176, MSR_FS_BASE };
+
+static u64 number_option(const char *key, u64 value, u64 max)
+{
+    char text[16];
+    u64 number = 0;
+
+    if (!boot_option(key, text, sizeof(text)))
+        return value;
+    for (const char *p = text; *p >= '0' && *p <= '9'; p++)
+        number = number * 10 + (u64)(*p - '0');
+    return MAX(1, MIN(number, max));
+}
+
+/* Word i of a page after its nth write. */
+static u64 word_of(u64 page, u64 n, u64 i)
+{
+    return n ? (page << 32 ^ n << 12 ^ i) * GOLDEN : 0;
+}
+
+static void page_check(u64 page)
+{
+    for (u64 i = 0; i < WORDS; i++) {
+        if (set[page][i] == word_of(page, count[page], i))
+            continue;
+        if (wrong++ == 0)
+            kprintf("page %lu is wrong after %lu writes\n", page, count[page]);
+        return;
+    }
+}
+
+static void page_write(void)
+{
+    u64 page = (random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL) >> 33;
+
+    page %= pages;
+    page_check(page);
+    count[page]++;
+    for (u64 i = 0; i < WORDS; i++)
+        set[page][i] = word_of(page, count[page], i);
+    writes++;
+}
+
+static u64 msr_pattern(u32 i)
+{
+    return (i + 1) * 0x10203040506ULL;
+}
+
+static void registers_set(void)
+{
+    for (u32 i = 0; i < AREA_END - AREA_ST; i++)
+        area[AREA_ST + i] = i < AREA_XMM - AREA_ST && i % 16 >= 10 ? 0 : (u8)(i * 7 + 1);
+    asm volatile("fxsave64 %0" : "=m"(found));
+    memcpy(area, found, AREA_ST);
+    area[4] = 0xFF; /* all x87 registers are in use */
+    asm volatile("fxrstor64 %0" : : "m"(area));
+    for (u32 i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++)
+        wrmsr(msrs[i], msr_pattern(i) & (msrs[i] == 0xC0000084 ? BITS(31, 0) : ~0ULL));
+    write_dr0(0x123456789ULL);
+}
+
+static void registers_check(void)
+{
+    asm volatile("fxsave64 %0" : "=m"(found));
+    strayed += memcmp(found, area, AREA_END) != 0;
+    for (u32 i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++)
+        strayed += rdmsr(msrs[i]) != (msr_pattern(i) & (msrs[i] == 0xC0000084 ? BITS(31, 0) : ~0ULL));
+    strayed += read_dr0() != 0x123456789ULL;
+}
+
+static void tick(struct trap_frame *frame)
+{
+    (void)frame;
+    ticks++;
+    lapic_eoi();
+}
+
+static void time_check(void)
+{
+    u64 now = rdtsc();
+
+    backwards += now < last_time;
+    last_time = now;
+}
+
+/* Work for a beat; true if a 'q' was typed. */
+static bool beat(void)
+{
+    u64 end = rdtsc() + clock_ticks(BEAT_US), seen = ticks;
+
+    while (rdtsc() < end) {
+        time_check();
+        if (inb(UART_LSR) & LSR_DR && inb(UART_RBR) == 'q')
+            return true;
+        cli();
+        if (ticks == seen) {
+            sti_hlt();
+            continue;
+        }
+        sti();
+        seen = ticks;
+        for (u64 i = 0; i < rate; i++)
+            page_write();
+    }
+    registers_check();
+    return false;
+}
+
+void guest_main(void)
+{
+    u64 beats = 0;
+
+    pages = number_option("pages", pages, MIN(COUNTS_MAX, (boot_ram_end(GiB(3)) - SET_BASE) / PAGE_SIZE));
+    rate = number_option("rate", rate, 10000);
+    tick_us = number_option("tick", tick_us, 1000000);
+    write_cr4(read_cr4() | CR4_OSFXSR); /* FXSAVE without it leaves XMM out */
+    registers_set();
+    trap_handle(TICK_VECTOR, tick);
+    lapic_enable();
+    lapic_timer(TICK_VECTOR, LVT_PERIODIC, tick_us);
+    last_time = rdtsc();
+    while (!beat())
+        kprintf("beat %lu at %lu ms, %lu writes, %lu wrong, %lu backwards, %lu strayed\n", beats++,
+                clock_us(rdtsc() - boot_tsc) / 1000, writes, wrong, backwards, strayed);
+    lapic_timer_stop();
+    for (u64 page = 0; page < pages; page++)
+        page_check(page);
+    report("it has written", writes > 0);
+    report_equal("every page holds what was written to it", wrong, 0);
+    report_equal("time does not go back", backwards, 0);
+    report_equal("registers stay", strayed, 0);
+}

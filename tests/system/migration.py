@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Two hypervisors on one bridge, what their APIs say, and what an outside client sees of a guest that moves.
+
+    with Site(directory) as site:
+        site.boot(LINUX)
+        move(site.a, site.b, "linux", "verify")
+        assert site.where("linux") == [site.b]
+"""
+
+import json
+import os
+import re
+import socket
+import struct
+import subprocess
+import threading
+import time
+import zlib
+
+import pytest
+from machine import ROOT, TIMEOUT, vm
+from network import Network, Unavailable
+
+GUEST = "10.9.0.3"
+GODWIT = ROOT / "build/tools/godwit"
+LINUX = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M",
+           cmdline=f"console=ttyS0 quiet ip={GUEST}/24 gw=10.9.0.1")
+OVER = {"completed", "failed", "cancelled"}
+# Seconds of real time for what takes one or two when nobody else uses the machine.
+PATIENCE = {"qemu": 60, "bochs": 240}
+LIFETIME = 1200  # of machines that several tests share
+
+
+class Host:
+    """A hypervisor of the pair."""
+
+    def __init__(self, site, name, address, tap):
+        self.site, self.name, self.address, self.tap = site, name, address, tap
+        self.machine, self.emu, self.boots = None, None, 0
+
+    def boot(self, guests="", emu="qemu", cpus=1, mem=384, **keys):
+        """Start it; keys are those of [migration]."""
+        config = f"[net]\naddress = {self.address}/24\n[api]\naccess = open\n[migration]\n"
+        config += "".join(f"{key} = {value}\n" for key, value in keys.items())
+        base = self.site.directory
+        directory = base.with_name(f"{base.name}-{self.name}{self.boots}")  # run_name tells workers by the parent
+        directory.mkdir()
+        self.boots, self.emu = self.boots + 1, emu
+        self.machine = self.site.net.boot(directory, config + guests, emu, "virtio" if emu == "qemu" else "e1000",
+                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME)
+
+    def ready(self):
+        self.machine.wait("api: port 80", TIMEOUT[self.emu])
+
+    def ask(self, method, path, body=b"", **parameters):
+        """(status, body) of a request; a body of JSON is parsed."""
+        query = "&".join(f"{key}={value}" for key, value in parameters.items())
+        length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
+        head = f"{method} {path}{'?' + query if query else ''} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}\r\n"
+        with self.site.net.connect(self.address, 80) as sock:
+            sock.settimeout(PATIENCE[self.emu])
+            sock.sendall(head.encode() + body)
+            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return int(head.split()[1]), json.loads(body) if b"application/json" in head else body
+
+    def get(self, path, **parameters):
+        status, body = self.ask("GET", path, **parameters)
+        assert status == 200, (path, status, body)
+        return body
+
+    def post(self, path, **parameters):
+        status, body = self.ask("POST", path, **parameters)
+        assert status in (200, 202), (path, status, body)
+        return body
+
+    def refused(self, path, **parameters):
+        """The words of a POST that must fail, with its status."""
+        status, body = self.ask("POST", path, **parameters)
+        return status, body["error"]
+
+    def set(self, **parameters):
+        """Settings of moves, by their names with _ for -."""
+        for key, value in parameters.items():
+            self.post("/v1/migrate-set-parameters", parameter=key.replace("_", "-"), value=value)
+
+    def guests(self):
+        """Status by name."""
+        return {row["name"]: row["status"] for row in self.get("/v1/vms")["vms"]}
+
+    def query(self, name):
+        return self.get("/v1/query-migrate", name=name)
+
+    def wait_for(self, what, condition, seconds=None):
+        """Ask until condition() is true; returns what it gave."""
+        deadline = time.monotonic() + (seconds or PATIENCE[self.emu])
+        while not (result := condition()):
+            assert time.monotonic() < deadline, f"{self.name}: {what}: not in time\n{self.machine.log[-3000:]}"
+            time.sleep(0.05)
+        return result
+
+    def wait_status(self, name, *statuses, seconds=None):
+        """Wait until the VM's last move has one of these; returns the answer."""
+        def there():
+            answer = self.query(name)
+            assert answer["status"] in statuses or answer["status"] not in OVER, answer
+            return answer if answer["status"] in statuses else None
+        return self.wait_for(f"{name} {' or '.join(statuses)}", there, seconds)
+
+    def begin(self, name, to, *options):
+        return self.post(f"/v1/vms/{name}/migrate", dest=to.address, options=",".join(options) or "live")
+
+    def godwit(self, *arguments, timeout=120):
+        environment = dict(os.environ, GODWIT_HOST=self.address)
+        return subprocess.run([*self.site.net.enter, GODWIT, *arguments], stdout=subprocess.PIPE, env=environment,
+                              stderr=subprocess.PIPE, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+
+    def console(self, name, text):
+        """Type a line on a guest's console."""
+        status, body = self.ask("POST", f"/v1/vms/{name}/console", text.encode() + b"\n")
+        assert status == 200, body
+
+    def link(self, state):
+        """The cable between it and the bridge."""
+        self.site.net.ip(f"link set {self.tap} {state}")
+
+
+class Site:
+    """Hosts a and b on one bridge, in a network of their own. Skips the test where that can't be made."""
+
+    def __init__(self, directory):
+        self.directory, self.net = directory, Network()
+
+    def __enter__(self):
+        try:
+            self.net.__enter__()
+            second = self.net.tap()
+        except Unavailable as missing:
+            pytest.skip(f"no test network: {missing}")
+        self.a = Host(self, "a", "10.9.0.2", "tap0")
+        self.b = Host(self, "b", "10.9.0.4", second)
+        return self
+
+    def __exit__(self, *_):
+        self.net.__exit__()
+
+    def boot(self, guests, b="", **options):
+        """Both, guests on a."""
+        self.a.boot(guests, **options)
+        self.b.boot(b, **options)
+        self.a.ready()
+        self.b.ready()
+        if guests.startswith(LINUX):
+            self.a.machine.wait("godwit-guest: ready", TIMEOUT[self.a.emu])
+
+    def where(self, name):
+        """The hosts where the VM runs or is paused."""
+        return [host for host in (self.a, self.b) if host.machine.process.poll() is None
+                and host.guests().get(name) in ("running", "paused")]
+
+
+def move(source, dest, name, *options, to=None, seconds=None):
+    """Move it, or by way of a relay; returns what the source says in the end. It has arrived, and only there it is."""
+    source.begin(name, to or dest, *options)
+    done = source.wait_status(name, "completed", seconds=seconds)
+    assert done["verify"] == ("verify" in options)
+    assert name not in source.guests()
+    assert dest.guests()[name] in ("running", "paused")
+    assert dest.query(name)["handoff"] == "running"
+    return done
+
+
+# --- What an outside client sees ----------------------------------------------------------------------------------
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xffff) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xffff
+
+
+class Ping(threading.Thread):
+    """Echo requests at a steady pace. Two copies of a guest would answer twice."""
+
+    PACE = 0.02
+
+    def __init__(self, net, address=GUEST):
+        super().__init__(daemon=True)
+        self.sock = net.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self.address, self.identifier = address, int.from_bytes(os.urandom(2), "big")
+        self.sent, self.answered, self.doubles = [], {}, []
+        self.over = threading.Event()
+
+    def receive(self, until):
+        while (left := until - time.monotonic()) > 0:
+            self.sock.settimeout(left)
+            try:
+                packet = self.sock.recv(2048)
+            except TimeoutError:
+                return
+            kind, _, _, identifier, number = struct.unpack_from("!BBHHH", packet, (packet[0] & 15) * 4)
+            if kind != 0 or identifier != self.identifier:
+                continue
+            if number in self.answered:
+                self.doubles.append(number)
+            self.answered[number] = time.monotonic()
+
+    def run(self):
+        while not self.over.is_set():
+            head = struct.pack("!BBHHH", 8, 0, 0, self.identifier, len(self.sent))
+            packet = struct.pack("!BBHHH", 8, 0, checksum(head), self.identifier, len(self.sent))
+            self.sent.append(time.monotonic())
+            self.sock.sendto(packet, (self.address, 0))
+            self.receive(self.sent[-1] + self.PACE)
+        self.receive(time.monotonic() + 1)
+
+    def stop(self):
+        self.over.set()
+        self.join()
+        self.sock.close()
+
+    def lost(self):
+        """When the requests without an answer were sent."""
+        return [self.sent[i] for i in range(len(self.sent)) if i not in self.answered]
+
+    def blackout(self):
+        """Seconds of the longest time without an answer, between answers."""
+        times = sorted(self.answered.values())
+        return max(after - before for before, after in zip(times, times[1:]))
+
+    def answers_after(self, moment):
+        return sum(time_ > moment for time_ in self.answered.values())
+
+
+def alive(net, address=GUEST, count=5):
+    """Does exactly one machine answer for the guest's address?"""
+    done = net.run("busybox", "ping", "-c", count, "-i", "0.2", "-W", 10, address)
+    assert "DUP" not in done.stdout, done.stdout
+    return re.search(r"(\d+) packets received", done.stdout).group(1) == str(count)
+
+
+class Upload(threading.Thread):
+    """A TCP stream to the guest's discard, which in the end tells how much came and its CRC."""
+
+    def __init__(self, net, pause=0.01, block=16384):
+        super().__init__(daemon=True)
+        self.sock, self.pause = net.connect(GUEST, 9), pause
+        self.block = os.urandom(block)
+        self.size = self.crc = 0
+        self.over = threading.Event()
+
+    def run(self):
+        while not self.over.wait(self.pause):
+            block = self.block[self.size % 251:]  # other contents each time
+            self.sock.sendall(block)
+            self.size += len(block)
+            self.crc = zlib.crc32(block, self.crc)
+
+    def check(self):
+        """End the stream: no byte was lost, doubled or changed, or this fails."""
+        self.over.set()
+        self.join()
+        self.sock.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: self.sock.recv(100), b""))
+        self.sock.close()
+        assert answer.decode() == f"{self.size} {self.crc:08x}\n"
+        return self.size
+
+
+class Download(threading.Thread):
+    """A TCP stream from the guest, of a known pattern."""
+
+    GOLDEN = 0x9E3779B97F4A7C15
+
+    def __init__(self, net, size):
+        super().__init__(daemon=True)
+        self.sock, self.size = net.connect(GUEST, 19), size
+        self.crc = self.got = 0
+
+    def run(self):
+        self.sock.sendall(b"%d\n" % self.size)
+        while data := self.sock.recv(1 << 20):
+            self.got += len(data)
+            self.crc = zlib.crc32(data, self.crc)
+
+    def check(self):
+        self.join(PATIENCE["qemu"])
+        self.sock.close()
+        assert self.got == self.size
+        words = (i * self.GOLDEN & (1 << 64) - 1 for i in range(self.size // 8))
+        assert self.crc == zlib.crc32(b"".join(word.to_bytes(8, "little") for word in words))
+
+
+class Typist(threading.Thread):
+    """A few bytes at a time to the guest's echo, as a person at a shell does: each answer is waited for."""
+
+    def __init__(self, net):
+        super().__init__(daemon=True)
+        self.sock = net.connect(GUEST, 7)
+        self.lines, self.error = 0, None
+        self.over = threading.Event()
+
+    def run(self):
+        try:
+            while not self.over.wait(0.02):
+                line = b"line %d\n" % self.lines
+                self.sock.sendall(line)
+                back = b""
+                while len(back) < len(line):
+                    piece = self.sock.recv(100)
+                    assert piece, "the connection ended"
+                    back += piece
+                assert back == line
+                self.lines += 1
+        except (OSError, AssertionError) as error:
+            self.error = error
+
+    def check(self):
+        self.over.set()
+        self.join()
+        self.sock.close()
+        assert not self.error and self.lines, self.error
+        return self.lines

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A man in the middle of a move, who understands records (docs/migration-stream.md) and stops at the one he was told.
+
+    relay = Relay(net, "10.9.0.4")
+    relay.stop_at(SOURCE, "COMMIT", relay.cut)     # or relay.hold, or a function of the test's own
+    source.begin("linux", relay)
+    relay.reached()
+    relay.reopen()
+
+Losing the connection before a given record is what no kill from outside could time. He can also keep what the source
+said, for the tests that say it again.
+"""
+
+import socket
+import struct
+import threading
+
+from network import CLIENT4
+
+SOURCE, DEST = "source", "destination"  # who says it
+PORT = 4900
+HEADER, HEAD, PAGE = 64, 16, 4096
+TYPES = {"END": 1, "KEEPALIVE": 2, "RESERVE": 3, "ACCEPTED": 4, "REFUSED": 5, "PAGES": 6, "ZERO": 7, "ROUND": 8,
+         "ROUND_DONE": 9, "STATE": 10, "PREPARE": 16, "PREPARED": 17, "COMMIT": 18, "RUNNING": 19, "QUERY": 20,
+         "ABORT": 21, "ABORTED": 22, "UNKNOWN": 23}
+NAMES = {number: name for name, number in TYPES.items()}
+FORWARD, DROP = True, False
+
+
+def read_exactly(sock, size):
+    """So many bytes, or None at the end of the stream."""
+    data = bytearray()
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        if not piece:
+            return None
+        data += piece
+    return bytes(data)
+
+
+def read_record(sock):
+    """(name, bytes) of the next record with its pages; None at the end of the stream."""
+    head = read_exactly(sock, HEAD)
+    if not head:
+        return None
+    kind, length = struct.unpack_from("<II", head)
+    body = read_exactly(sock, length - 8 + -(length - 8) % 8)
+    pages = b""
+    if body is not None and kind == TYPES["PAGES"]:
+        pages = read_exactly(sock, struct.unpack_from("<I", body)[0] * PAGE)
+    return None if body is None or pages is None else (NAMES.get(kind, str(kind)), head + body + pages)
+
+
+class Relay:
+    def __init__(self, net, to, port=PORT):
+        self.net, self.to, self.port = net, to, port
+        self.listener = net.socket()
+        self.listener.bind((CLIENT4, 0))
+        self.listener.listen()
+        self.address = f"{CLIENT4}:{self.listener.getsockname()[1]}"
+        self.lock = threading.Lock()
+        self.open, self.over, self.held = True, False, threading.Event()
+        self.point, self.action = None, None
+        self.at_point = threading.Event()
+        self.said = {SOURCE: [], DEST: []}
+        self.kept = None  # of the connection that began last: the header and records of the source
+        self.sockets = []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def stop_at(self, who, record, action):
+        """Call `action` before that record is passed on; it says whether it is."""
+        self.at_point.clear()
+        self.held.clear()
+        self.point, self.action = (who, record), action
+
+    def reached(self, seconds=60):
+        assert self.at_point.wait(seconds), f"{self.point} was not said: {self.said}"
+
+    def cut(self):
+        """The connection breaks, and there is no other one until reopen()."""
+        self.open = False
+        self.close_all()
+        return DROP
+
+    def cut_behind(self):
+        """The same, but the record arrives."""
+        self.open = False
+        return FORWARD
+
+    def hold(self):
+        """Silence: nothing passes in either direction any more, and nothing ends."""
+        self.open = False
+        self.held.set()
+        return DROP
+
+    def reopen(self):
+        self.close_all()
+        self.held.clear()
+        self.open = True
+
+    def close_all(self):
+        with self.lock:
+            for sock in self.sockets:
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # its other side was faster
+            self.sockets = []
+
+    def close(self):
+        self.over = True
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.close_all()
+
+    def accept(self):
+        while not self.over:
+            try:
+                source, _ = self.listener.accept()
+            except OSError:
+                return
+            if not self.open:
+                source.close()
+                continue
+            try:
+                dest = self.net.connect(self.to, self.port)
+            except OSError:
+                source.close()
+                continue
+            dest.settimeout(None)
+            with self.lock:
+                self.sockets += [source, dest]
+            self.kept = []
+            for who, ours, theirs in ((SOURCE, source, dest), (DEST, dest, source)):
+                threading.Thread(target=self.pump, args=(who, ours, theirs, self.kept), daemon=True).start()
+
+    def pump(self, who, ours, theirs, kept):
+        """One direction of a connection, until it ends; then the other one ends too."""
+        try:
+            data = read_exactly(ours, HEADER)
+            record = ("header", data) if data else None
+            while record:
+                name, data = record
+                self.said[who].append(name)
+                if who == SOURCE:
+                    kept.append(record)
+                passes = FORWARD
+                if self.point == (who, name):
+                    self.point = None
+                    passes = self.action()
+                    self.at_point.set()
+                if passes == FORWARD and not self.held.is_set():
+                    theirs.sendall(data)
+                if not self.open and not self.held.is_set():
+                    self.close_all()
+                record = read_record(ours)
+        except OSError:
+            pass  # cut
+        for sock in (ours, theirs):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        ours.close()

@@ -1,0 +1,424 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Moves that fail: whatever dies, and whenever, the guest lives exactly once, where docs/migration-stream.md says."""
+
+import re
+import time
+
+import pytest
+from machine import vm
+from migration import LINUX, Ping, Site, alive, move
+from relay import DEST, SOURCE, Relay
+
+MOVER = vm("mover", "mover.elf", memory="8M")
+SLOW = 100000  # bytes/s: a move of what MOVER writes takes some 10 s
+QUICK = 0
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """mover on one of two hypervisors; every test leaves both of them well."""
+    with Site(tmp_path_factory.mktemp("pair")) as site:
+        site.boot(MOVER, mem=256)
+        yield site
+
+
+@pytest.fixture
+def relayed(pair):
+    """(source, destination, a relay between them), with settings as they are at boot."""
+    source, dest = ends(pair)
+    relay = Relay(pair.net, dest.address)
+    yield source, dest, relay
+    relay.close()
+    for host in (pair.a, pair.b):
+        host.set(max_bandwidth=QUICK)
+
+
+def ends(site):
+    [source] = site.where("mover")
+    return source, site.b if source is site.a else site.a
+
+
+def beats(host, name="mover"):
+    """The guest goes on and finds nothing wrong with itself. Returns the number of its beat."""
+    def last():
+        text = host.get(f"/v1/vms/{name}/console").decode("latin-1")
+        return re.findall(r"beat (\d+) at \d+ ms, (\d+) writes, (.*)", text)
+    before = host.wait_for("a first beat", last)[-1]
+    after = host.wait_for("the next beat", lambda: (rows := last())[-1][0] != before[0] and rows)[-1]
+    assert after[2].strip() == "0 wrong, 0 backwards, 0 strayed"
+    return int(after[0])
+
+
+def only_at(site, host):
+    """The guest runs there, and its other copy is gone or stands still."""
+    assert site.where("mover") == [host]
+    return beats(host)
+
+
+def free_memory(host):
+    return host.get("/v1/memory")["free_kib"]
+
+
+# --- The connection breaks, or falls silent -------------------------------------------------------------------------
+
+BEFORE = [(SOURCE, "RESERVE"), (DEST, "ACCEPTED"), (SOURCE, "PAGES"), (DEST, "ROUND_DONE"), (SOURCE, "STATE"),
+          (SOURCE, "PREPARE"), (DEST, "PREPARED")]
+
+
+@pytest.mark.parametrize("who, record", BEFORE, ids=[record for _, record in BEFORE])
+def test_cut_before_commit(pair, relayed, who, record):
+    """The guest goes on at the source at once, the copy is freed, and the next move succeeds."""
+    source, dest, relay = relayed
+    free = free_memory(dest)
+    number = beats(source)
+    relay.stop_at(who, record, relay.cut)
+    source.begin("mover", relay, "verify")
+    relay.reached()
+    failed = source.wait_status("mover", "failed")
+    assert failed["error"] == "link" and failed["reason"] == "the connection broke"
+    assert only_at(pair, source) > number
+    if record != "PREPARED":
+        dest.wait_for("the copy is freed", lambda: "mover" not in dest.guests())
+        dest.wait_for("its memory is freed", lambda: free_memory(dest) >= free - 64)
+    else:
+        assert dest.query("mover")["handoff"] == "prepared" and dest.guests()["mover"] == "incoming"
+    relay.reopen()
+    move(source, dest, "mover", "verify", to=relay)
+    assert only_at(pair, dest) > number
+
+
+@pytest.mark.parametrize("who, record", [(SOURCE, "PAGES"), (DEST, "PREPARED")], ids=["PAGES", "PREPARED"])
+def test_silence_before_commit(pair, relayed, who, record):
+    """A peer that says nothing, on a connection that does not end, is dead after 5 s."""
+    source, dest, relay = relayed
+    relay.stop_at(who, record, relay.hold)
+    source.begin("mover", relay)
+    relay.reached()
+    began = time.monotonic()
+    failed = source.wait_status("mover", "failed")
+    assert 3 < time.monotonic() - began < 12
+    assert failed["error"] == "timeout" and failed["reason"] == "the destination is silent"
+    only_at(pair, source)
+    relay.reopen()
+    move(source, dest, "mover", to=relay)
+
+
+def in_doubt(source, relay, who, record, action):
+    """Begin a move that gets there, and break it at that record. Returns the epoch that is in doubt."""
+    relay.stop_at(who, record, action)
+    epoch = source.begin("mover", relay, "verify")["epoch"]
+    relay.reached()
+    doubt = source.wait_status("mover", "in-doubt")
+    assert doubt["epoch"] == epoch
+    source.wait_for("it is in doubt", lambda: source.guests()["mover"] == "in-doubt")
+    return epoch
+
+
+def test_commit_lost(pair, relayed):
+    """Nobody runs it until the source can say COMMIT again; it can neither be cancelled nor moved meanwhile."""
+    source, dest, relay = relayed
+    epoch = in_doubt(source, relay, SOURCE, "COMMIT", relay.cut)
+    assert pair.where("mover") == []
+    assert dest.guests()["mover"] == "incoming" and dest.query("mover")["handoff"] == "prepared"
+    assert source.refused("/v1/vms/mover/migrate_cancel") == (
+        409, "mover: too late to cancel, the destination was told to run it; see resolve")
+    status, words = source.refused("/v1/vms/mover/migrate", dest=dest.address)
+    assert status == 409 and "in doubt" in words
+    assert source.refused("/v1/vms/mover/resume")[0] == 409
+    assert source.post("/v1/vms/mover/resolve", action="query")["epoch"] == epoch
+    relay.reopen()
+    source.wait_status("mover", "completed")
+    only_at(pair, dest)
+
+
+def test_commit_lost_then_abort(pair, relayed):
+    """The destination still can give it back, once and for good, and does when asked."""
+    source, dest, relay = relayed
+    in_doubt(source, relay, SOURCE, "COMMIT", relay.cut)
+    number = dest.query("mover")["epoch"]
+    done = source.godwit("resolve", "mover", "abort")
+    assert done.returncode == 0, done.stderr
+    assert source.guests()["mover"] == "in-doubt"  # only its answer counts
+    relay.reopen()
+    source.wait_status("mover", "cancelled")
+    only_at(pair, source)
+    assert dest.query("mover")["handoff"] == "aborted"
+    assert move(source, dest, "mover", "verify")["epoch"] == number + 1
+    only_at(pair, dest)
+
+
+def test_running_lost(pair, relayed):
+    """It runs at the destination only, whatever the source is told to wish."""
+    source, dest, relay = relayed
+    in_doubt(source, relay, DEST, "RUNNING", relay.cut)
+    only_at(pair, dest)
+    source.post("/v1/vms/mover/resolve", action="abort")
+    relay.reopen()
+    source.wait_status("mover", "completed")
+    only_at(pair, dest)
+    assert "mover" not in source.guests()
+
+
+def test_silence_after_commit(pair, relayed):
+    source, dest, relay = relayed
+    in_doubt(source, relay, SOURCE, "COMMIT", relay.hold)
+    assert pair.where("mover") == []
+    relay.reopen()
+    source.wait_status("mover", "completed", seconds=90)
+    only_at(pair, dest)
+
+
+def test_godwit_in_doubt(pair, relayed):
+    """The tool says what that means, by exit status 6."""
+    source, dest, relay = relayed
+    relay.stop_at(SOURCE, "COMMIT", relay.cut)
+    done = source.godwit("migrate", "mover", relay.address)
+    assert done.returncode == 6
+    assert "in doubt under epoch" in done.stderr and "godwit resolve mover query" in done.stderr
+    relay.reopen()
+    source.wait_status("mover", "completed")
+    only_at(pair, dest)
+
+
+# --- Cancelled --------------------------------------------------------------------------------------------------------
+
+def test_cancel(pair, relayed):
+    """In pre-copy, twice, then a move that succeeds."""
+    source, dest, _ = relayed
+    source.set(max_bandwidth=SLOW)
+    for _ in range(2):
+        source.begin("mover", dest, "verify")
+        source.wait_for("pre-copy", lambda: (now := source.query("mover"))["status"] == "active"
+                        and now["ram"]["transferred"] > 0)
+        assert source.godwit("migrate_cancel", "mover").returncode == 0
+        cancelled = source.wait_status("mover", "cancelled")
+        assert cancelled["error"] == "cancel"
+        only_at(pair, source)
+        dest.wait_for("the copy is freed", lambda: "mover" not in dest.guests())
+    assert source.refused("/v1/vms/mover/migrate_cancel") == (409, "mover: no move is under way")
+    source.set(max_bandwidth=QUICK)
+    move(source, dest, "mover", "verify")
+    only_at(pair, dest)
+
+
+@pytest.mark.parametrize("who, record", [(SOURCE, "RESERVE"), (SOURCE, "STATE"), (DEST, "PREPARED")],
+                         ids=["setup", "state", "prepared"])
+def test_cancel_in_a_stage(pair, relayed, who, record):
+    """While the message that ends the stage is under way."""
+    source, dest, relay = relayed
+
+    def cancel():
+        source.post("/v1/vms/mover/migrate_cancel")
+        return True
+    relay.stop_at(who, record, cancel)
+    source.begin("mover", relay)
+    relay.reached()
+    source.wait_status("mover", "cancelled")
+    only_at(pair, source)
+    dest.wait_for("the copy is freed", lambda: "mover" not in dest.guests())
+    move(source, dest, "mover")
+
+
+# --- What else may happen to it meanwhile -------------------------------------------------------------------------
+
+def test_paused_guest_moves_and_stays_paused(pair):
+    source, dest = ends(pair)
+    source.post("/v1/vms/mover/pause")
+    move(source, dest, "mover", "verify")
+    assert dest.guests()["mover"] == "paused"
+    dest.post("/v1/vms/mover/resume")
+    only_at(pair, dest)
+
+
+def begin_slowly(source, dest):
+    source.set(max_bandwidth=SLOW)
+    source.begin("mover", dest)
+    source.wait_for("pre-copy", lambda: source.query("mover")["status"] == "active")
+
+
+def test_pause_during_a_move(pair, relayed):
+    source, dest, _ = relayed
+    begin_slowly(source, dest)
+    source.post("/v1/vms/mover/pause")
+    source.wait_status("mover", "completed")
+    assert dest.guests()["mover"] == "paused"
+    dest.post("/v1/vms/mover/resume")
+    only_at(pair, dest)
+
+
+def test_reset_during_a_move(pair, relayed):
+    """What the loader writes is written memory like any other."""
+    source, dest, _ = relayed
+    before = beats(source)
+    begin_slowly(source, dest)
+    source.post("/v1/vms/mover/reset")
+    source.wait_status("mover", "completed")
+    assert only_at(pair, dest) < before + 100
+    text = dest.get("/v1/vms/mover/console").decode("latin-1")
+    assert "beat 0 at" in text or beats(dest)
+
+
+def test_two_moves_at_once(pair, relayed):
+    source, dest, _ = relayed
+    begin_slowly(source, dest)
+    assert source.refused("/v1/vms/mover/migrate", dest=dest.address) == (
+        409, "mover: cannot move, its dirty log is in use")
+    source.post("/v1/vms/mover/migrate_cancel")
+    source.wait_status("mover", "cancelled")
+    only_at(pair, source)
+
+
+# --- A machine dies -----------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def site(tmp_path):
+    with Site(tmp_path) as site:
+        yield site
+
+
+def test_destination_dies_in_precopy(site):
+    """Seen from outside: Linux answers all the while, and moves when there is a destination again."""
+    site.boot(LINUX)
+    ping = Ping(site.net)
+    ping.start()
+    site.a.set(max_bandwidth=2000000)
+    site.a.begin("linux", site.b)
+    site.a.wait_for("pre-copy", lambda: site.a.query("linux")["ram"]["transferred"] > 1000000)
+    site.b.machine.kill()
+    killed = time.monotonic()
+    assert site.a.wait_status("linux", "failed")["reason"] == "the destination is silent"
+    assert time.monotonic() - killed < 15
+    site.a.set(max_bandwidth=0)
+    assert alive(site.net)
+    ping.stop()
+    assert not ping.doubles and ping.blackout() < 2
+    site.b.boot()
+    site.b.ready()
+    move(site.a, site.b, "linux", "verify")
+    assert alive(site.net)
+
+
+def test_source_dies_in_precopy(site):
+    """Its guest dies with it: the destination has no whole copy, and frees what it has."""
+    site.boot(LINUX)
+    free = free_memory(site.b)
+    site.a.set(max_bandwidth=2000000)
+    site.a.begin("linux", site.b)
+    site.a.wait_for("pre-copy", lambda: site.a.query("linux")["ram"]["transferred"] > 1000000)
+    assert site.b.guests() == {"linux": "incoming"}
+    site.a.machine.kill()
+    site.b.wait_for("the copy is freed", lambda: not site.b.guests(), 15)
+    site.b.wait_for("its memory is freed", lambda: free_memory(site.b) >= free - 64)
+    assert not alive(site.net, count=1)
+
+
+def test_link_dies_in_precopy(site):
+    """The cable of the destination: the guest goes on, the copy is freed, and with the cable a move succeeds."""
+    site.boot(LINUX)
+    site.a.set(max_bandwidth=2000000)
+    site.a.begin("linux", site.b)
+    site.a.wait_for("pre-copy", lambda: site.a.query("linux")["ram"]["transferred"] > 1000000)
+    site.b.link("down")
+    assert site.a.wait_status("linux", "failed")["reason"] == "the destination is silent"
+    assert alive(site.net)
+    site.a.set(max_bandwidth=0)
+    site.b.link("up")
+    site.b.wait_for("the copy is freed", lambda: not site.b.guests(), 15)
+    move(site.a, site.b, "linux", "verify")
+    assert alive(site.net)
+
+
+def test_link_dies_at_commit(site):
+    """In doubt while the cable is out; when it is back the guest runs at the destination, and its network knows."""
+    site.boot(LINUX)
+    relay = Relay(site.net, site.b.address)
+
+    def pull():
+        site.b.link("down")
+        return True
+    relay.stop_at(SOURCE, "COMMIT", pull)
+    site.a.begin("linux", relay)
+    relay.reached()
+    site.a.wait_status("linux", "in-doubt")
+    assert site.a.guests()["linux"] == "in-doubt"
+    assert not alive(site.net, count=1)
+    site.b.link("up")
+    site.a.wait_status("linux", "completed")
+    assert site.where("linux") == [site.b]
+    assert alive(site.net)
+    relay.close()
+
+
+def test_source_dies_after_commit(site):
+    """The destination was told: it runs there."""
+    site.boot(MOVER, mem=256)
+    relay = Relay(site.net, site.b.address)
+
+    def kill():
+        site.a.machine.kill()
+        return True
+    relay.stop_at(SOURCE, "COMMIT", kill)
+    site.a.begin("mover", relay)
+    relay.reached()
+    site.b.wait_for("it runs", lambda: site.b.guests().get("mover") == "running")
+    only_at(site, site.b)
+    relay.close()
+
+
+def test_source_dies_before_commit(site):
+    """The destination is prepared and not told: it does not start by itself, but gives up after 30 s."""
+    site.boot(MOVER, mem=256)
+    relay = Relay(site.net, site.b.address)
+
+    def kill():
+        site.a.machine.kill()
+        return relay.cut()
+    relay.stop_at(SOURCE, "COMMIT", kill)
+    site.a.begin("mover", relay)
+    relay.reached()
+    assert site.b.guests() == {"mover": "incoming"}
+
+    def given_up():
+        assert site.where("mover") == []
+        return not site.b.guests()
+    site.b.wait_for("it gives up", given_up, 45)
+    assert site.b.query("mover")["handoff"] == "aborted"
+    relay.close()
+
+
+def test_destination_dies_after_commit(site):
+    """It comes back without a memory: UNKNOWN resolves nothing, only an operator's word does, with the right epoch."""
+    site.boot(MOVER, mem=256)
+    relay = Relay(site.net, site.b.address)
+    epoch = in_doubt(site.a, relay, DEST, "RUNNING", relay.cut)
+    number = only_at(site, site.b)
+    site.b.machine.kill()
+    site.b.boot(mem=256)
+    site.b.ready()
+    relay.reopen()
+    relay.stop_at(DEST, "UNKNOWN", lambda: True)
+    relay.reached()
+    assert site.where("mover") == [] and site.a.guests()["mover"] == "in-doubt"
+    for words in ({}, {"epoch": epoch + 1}):
+        status, text = site.a.refused("/v1/vms/mover/resolve", action="force-resume", **words)
+        assert status == 400 and f"repeat the epoch, {epoch}, to confirm" in text
+    assert site.a.guests()["mover"] == "in-doubt"
+    done = site.a.godwit("resolve", "mover", "force-resume", str(epoch))
+    assert done.returncode == 0, done.stderr
+    site.a.wait_for("it runs", lambda: site.a.guests()["mover"] == "running")
+    site.a.machine.wait(rf"epoch {epoch} resolved by force: resume here", 10)
+    assert only_at(site, site.a) < number  # from before the move: what the other copy did is lost
+    assert move(site.a, site.b, "mover", "verify")["epoch"] == epoch + 2
+    only_at(site, site.b)
+    relay.close()
+
+
+def test_give_up_by_force(site):
+    """The other end of the operator's choice: the copy in doubt is destroyed."""
+    site.boot(MOVER, mem=256)
+    relay = Relay(site.net, site.b.address)
+    epoch = in_doubt(site.a, relay, DEST, "RUNNING", relay.cut)
+    site.a.post("/v1/vms/mover/resolve", action="force-give-up", epoch=epoch)
+    site.a.wait_for("it is gone", lambda: "mover" not in site.a.guests())
+    only_at(site, site.b)
+    relay.close()
