@@ -114,21 +114,19 @@ class Probe:
 
 
 def blackout_ms(samples, interval):
-    """The longest time between the sendings of two probes that were answered, less the interval (s) between any two.
+    """The longest time in which no answer arrived, less the interval (s) between any two. None without two answers.
 
-    None if fewer than two were answered.
+    By arrival, not by sending: a probe that was held while the guest moved and is answered late was not lost, yet
+    whoever waits outside heard nothing meanwhile.
     """
-    sent = [sample[0] for sample in samples if sample[1] is not None]
-    gaps = [after - before for before, after in zip(sent, sent[1:])]
-    return max(0.0, (max(gaps) - interval) * 1000) if gaps else None
-
-
-def silence_ms(samples, interval):
-    """The longest time in which no answer arrived, less the interval: a probe that was held and answered late counts
-    as answered for blackout_ms, yet whoever waits outside heard nothing meanwhile."""
     heard = sorted(sent + rtt / 1000 for sent, rtt in samples if rtt is not None)
     gaps = [after - before for before, after in zip(heard, heard[1:])]
     return max(0.0, (max(gaps) - interval) * 1000) if gaps else None
+
+
+def lost(samples):
+    """How many probes were never answered."""
+    return sum(rtt is None for _, rtt in samples)
 
 
 def main():

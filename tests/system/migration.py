@@ -133,13 +133,17 @@ class Site:
 
     def __enter__(self):
         try:
-            self.net.__enter__()
-            second = self.net.tap()
+            self.make()
         except Unavailable as missing:
             pytest.skip(f"no test network: {missing}")
+        return self
+
+    def make(self):
+        """As entering does, but what the network lacks is raised as Unavailable."""
+        self.net.__enter__()
+        second = self.net.tap()
         self.a = Host(self, "a", "10.9.0.2", "tap0")
         self.b = Host(self, "b", "10.9.0.4", second)
-        return self
 
     def __exit__(self, *_):
         self.net.__exit__()

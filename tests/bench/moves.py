@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Moves of Godwit's under the eyes of a probe outside, as objects of a run's JSON (tools/report draws them).
+
+    with tempfile.TemporaryDirectory() as directory, two_hypervisors(directory) as site:
+        site.boot(linux(256), mem=768, cpus=2)
+        record = observed_move(site, site.a, site.b)
+"""
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests/system"), str(ROOT / "tests/bench")]
+
+from machine import vm  # noqa: E402
+from migration import GODWIT, GUEST, LINUX, Site  # noqa: E402
+from probe import Probe, blackout_ms, lost  # noqa: E402
+
+INTERVAL = 0.002  # s between probes
+AROUND = 0.5      # s of probing before a move is asked for, and after it is done
+DOWNTIME_PORT = 4001
+RAM_MEMBERS = ("transferred", "total", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "dirty-pages-rate",
+               "mbps", "pages-per-second")
+
+
+def linux(mib, words="", gateway="10.9.0.1"):
+    """The section of the Linux guest with so much memory."""
+    section = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory=f"{mib}M",
+                 cmdline=f"console=ttyS0 quiet tsc=nowatchdog ip={GUEST}/24 gw={gateway} {words}".strip())
+    return section
+
+
+@contextlib.contextmanager
+def two_hypervisors(directory):
+    """A site without machines yet. Raises network.Unavailable."""
+    site = Site(Path(directory) / "site")
+    site.make()
+    try:
+        yield site
+    finally:
+        site.__exit__()
+
+
+def boot(site, guests, **options):
+    """Both hypervisors, the Linux guest on a, ready."""
+    site.boot(guests, **options)
+    site.a.machine.wait("godwit-guest: ready", 240)
+
+
+def breaks(net):
+    """The breaks that the guest's own loop has seen (guest/linux/downtime.c): lengths in ms, oldest first."""
+    with net.connect(GUEST, DOWNTIME_PORT) as sock:
+        text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+    return [int(us) / 1000 for us in re.findall(r"^break .* us (\d+)$", text, re.M)]
+
+
+def record_of(source, dest, answers, probe):
+    """The object of a run's JSON out of what both ends say and the probe saw."""
+    away, here = answers
+    ram = away.pop("ram")
+    record = {name: away[name] for name in ("vm", "mode", "status", "total-time", "setup-time", "downtime",
+                                            "expected-downtime", "wire-bytes", "dirty-log", "rounds", "epoch")}
+    return {"who": "godwit", "from": source.address, "to": dest.address, **record,
+            **{name: ram[name] for name in RAM_MEMBERS}, "phases": {**away["phases"], **here["phases"]},
+            "blackout": round(blackout_ms(probe["samples"], INTERVAL), 2), "lost": lost(probe["samples"]),
+            "probe": probe}
+
+
+def observed_move(site, source, dest, mode="live", show=False, compute=False):
+    """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too."""
+    command = [*site.net.enter, GODWIT, "-H", source.address, "migrate", "linux", dest.address, "--mode", mode]
+    known = len(breaks(site.net)) if compute else 0
+    probe = Probe(site.net.socket)
+    probe.start(GUEST, INTERVAL)
+    try:
+        time.sleep(AROUND)  # the length of what is measured before
+        begin = time.monotonic()
+        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
+                              stdout=None if show else subprocess.PIPE, stderr=None if show else subprocess.STDOUT)
+        end = time.monotonic()
+        time.sleep(AROUND)
+    finally:
+        samples = probe.stop()
+    if done.returncode:
+        raise RuntimeError(f"the move ended with status {done.returncode}: {done.stdout}")
+    seen = {"interval": INTERVAL * 1000, "start": samples[0][0], "migrate-start": begin, "migrate-end": end,
+            "samples": samples}
+    record = record_of(source, dest, (source.query("linux"), dest.query("linux")), seen)
+    if compute:
+        record["compute-downtime"] = max(breaks(site.net)[known:], default=0)
+    return record
+
+
+def save(moves, path):
+    """A run's JSON: the last move's members, and all moves."""
+    last = {name: value for name, value in moves[-1].items() if name != "probe"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**last, "moves": moves}, indent=1))
+
+
+def report(path):
+    """Draw it beside the JSON; returns where."""
+    page = path.with_suffix(".html")
+    subprocess.run([ROOT / "tools/report", path, "-o", page], check=True, stdout=subprocess.DEVNULL)
+    return page
