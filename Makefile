@@ -22,12 +22,12 @@ $(if $(Q),$(eval .SILENT:))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help run demo unit fuzz model check test bench soak clean deps size format programs FORCE
+.PHONY: all help run demo unit fuzz model check test bench lab-downtime soak clean deps size format programs FORCE
 
 all: $(BUILD)/godwit.elf
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo '  V=1 shows commands; DEBUG=0 leaves debug fills out; make run takes EMU= CPUS= MEM= CONFIG= TIMEOUT='
 
 # --- Flags -------------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ RUN = tools/run --emu $(EMU) --cpus $(CPUS) --mem $(MEM) --timeout $(TIMEOUT)
 run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors and MEM=m MiB
 	@$(RUN) $(CONFIG)
 
-demo: all linux-guest ## boot the hypervisor from UEFI firmware, Linux in it, and talk to both over a network
+demo: all linux-guest ## move a Linux guest live from one hypervisor to another and back, while a client talks to it
 	@tools/demo
 
 programs: $(UNIT) $(HOST) $(FUZZ) # the tests' programs, built and not run
@@ -209,6 +209,9 @@ test: ## build all, then unit tests, fuzzers, checks and system tests on both em
 bench: all linux-guest ## print what the machine measures of itself, and Linux in it beside Linux in plain QEMU
 	@tests/bench/boot
 	@tests/bench/linux
+
+lab-downtime: all linux-guest ## the course's experiment: 10 moves there, 10 back, live and by stop-and-copy
+	@tests/bench/lab-downtime
 
 SOAK ?= 100
 

@@ -281,14 +281,15 @@ static u32 tx_need(const struct frame *frame)
 }
 
 /* Interrupts for sent frames are on only while somebody waits for room. */
-static bool e1000_congested(struct port *port)
+static bool e1000_congested(struct port *port, unsigned spare)
 {
     struct e1000 *e = (struct e1000 *)port;
+    u32 need = (1 + spare) * TX_MAX;
 
-    if (tx_room(e) >= TX_MAX)
+    if (tx_room(e) >= need)
         return false;
     reg_write(e, E1000_IMS, INT_TXDW);
-    return tx_room(e) < TX_MAX;
+    return tx_room(e) < need;
 }
 
 /* Segmentation by the card; IPv4 only, as the manual and both emulators have it. */

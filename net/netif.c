@@ -20,6 +20,7 @@
 
 #define MTU 1500               /* of what is on the wire */
 #define TCP_MTU (TCP_MSS + 40) /* of IPv4 packets that lwIP may give us: TCP's are cut by the card or the switch */
+#define SPARE_FRAMES 4         /* room on the card that we leave to guests, however much we have to send */
 #define QUEUE_MAX 1024         /* frames that wait for lwIP */
 #define POLL_MAX 128           /* frames a turn */
 #define PBUF_MAX 65535         /* a pbuf's lengths have 16 bits */
@@ -156,7 +157,7 @@ static err_t link_output(struct netif *netif, struct pbuf *pbuf)
     (void)netif;
     if (pbuf_clen(pbuf) > FRAME_PARTS)
         return output_whole(netif, pbuf);
-    if (switch_congested())
+    if (switch_congested(SPARE_FRAMES))
         return ERR_MEM; /* TCP keeps the segment and goes on with the next acknowledgement */
     for (struct pbuf *p = pbuf; p; p = p->next)
         frame.part[frame.nr_parts++] = (struct frame_part){ p->payload, p->len };

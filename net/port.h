@@ -62,10 +62,10 @@ struct port {
     /* Take a frame from the switch; must not keep pointers into it. False: no room, dropped. */
     bool (*deliver)(struct port *port, const struct frame *frame);
     /*
-     * Uplinks, else NULL: true if a frame of any size may find no room now. Then the host loop is kicked when there is
-     * some again.
+     * Uplinks, else NULL: true if a frame of any size may find no room now, or `spare` such frames. Then the host loop
+     * is kicked when there is some again.
      */
-    bool (*congested)(struct port *port);
+    bool (*congested)(struct port *port, unsigned spare);
     struct port_counters counters;
 
     /* The switch's own. */
@@ -90,6 +90,7 @@ void switch_input(struct port *from, const struct frame *frame);
 
 /*
  * True if some uplink is congested: who can keep its frames (a guest's ring, a TCP connection) holds them back until
- * the next round of the host loop rather than lose them.
+ * the next round of the host loop rather than lose them. Who sends in bulk is to leave room for `spare` frames of
+ * others.
  */
-bool switch_congested(void);
+bool switch_congested(unsigned spare);

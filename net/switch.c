@@ -180,10 +180,10 @@ static void flood(const struct port *from, const struct frame *frame)
             forward(to, frame);
 }
 
-bool switch_congested(void)
+bool switch_congested(unsigned spare)
 {
     for (struct port *port = sw.ports; port; port = port->next)
-        if (port->congested && port->congested(port))
+        if (port->congested && port->congested(port, spare))
             return true;
     return false;
 }

@@ -244,15 +244,16 @@ static u32 tx_room(struct virtio_uplink *v)
 }
 
 /* Interrupts for sent frames are on only while somebody waits for room. */
-static bool virtio_congested(struct port *port)
+static bool virtio_congested(struct port *port, unsigned spare)
 {
     struct virtio_uplink *v = (struct virtio_uplink *)port;
+    u32 need = (1 + spare) * TX_MAX;
 
-    if (tx_room(v) >= TX_MAX)
+    if (tx_room(v) >= need)
         return false;
     v->tx.avail->flags = 0;
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* interrupts on before the last look */
-    if (tx_room(v) < TX_MAX)
+    if (tx_room(v) < need)
         return true;
     v->tx.avail->flags = AVAIL_NO_INTERRUPT;
     return false;

@@ -34,7 +34,7 @@
 
 const char guest_name[] = "mover";
 
-static u64 (*const set)[WORDS] = (u64 (*)[WORDS])SET_BASE;
+static u64 (*const set)[WORDS] = (u64(*)[WORDS])SET_BASE;
 static u64 count[COUNTS_MAX]; /* writes to each page */
 static u64 pages = 256, rate = 4, tick_us = 2000;
 static u64 random_state, writes, wrong, backwards, last_time, strayed;

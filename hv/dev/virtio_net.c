@@ -161,7 +161,7 @@ static bool transmit_one(struct virtio_net *net)
 /* Enough for this turn, or no room on the wire: what waits is safe in the guest's ring. */
 static bool transmit_pauses(unsigned sent)
 {
-    return sent == TX_BUDGET || switch_congested();
+    return sent == TX_BUDGET || switch_congested(0);
 }
 
 /* Send what waits. True if there is more. While we look by ourselves the driver need not tell us. */

@@ -21,7 +21,7 @@ from machine import vm  # noqa: E402
 from migration import GODWIT, GUEST, LINUX, Site  # noqa: E402
 from probe import Probe, blackout_ms, lost  # noqa: E402
 
-INTERVAL = 0.002  # s between probes
+INTERVAL = 0.002  # s between probes, if nothing else is said
 AROUND = 0.5      # s of probing before a move is asked for, and after it is done
 DOWNTIME_PORT = 4001
 RAM_MEMBERS = ("transferred", "total", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "dirty-pages-rate",
@@ -52,6 +52,18 @@ def boot(site, guests, **options):
     site.a.machine.wait("godwit-guest: ready", 240)
 
 
+def wait_for_loop(net):
+    """Until the guest's loop listens: it is started when the guest is nearly ready."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return breaks(net)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def breaks(net):
     """The breaks that the guest's own loop has seen (guest/linux/downtime.c): lengths in ms, oldest first."""
     with net.connect(GUEST, DOWNTIME_PORT) as sock:
@@ -59,7 +71,7 @@ def breaks(net):
     return [int(us) / 1000 for us in re.findall(r"^break .* us (\d+)$", text, re.M)]
 
 
-def record_of(source, dest, answers, probe):
+def record_of(source, dest, answers, probe, interval):
     """The object of a run's JSON out of what both ends say and the probe saw."""
     away, here = answers
     ram = away.pop("ram")
@@ -67,16 +79,16 @@ def record_of(source, dest, answers, probe):
                                             "expected-downtime", "wire-bytes", "dirty-log", "rounds", "epoch")}
     return {"who": "godwit", "from": source.address, "to": dest.address, **record,
             **{name: ram[name] for name in RAM_MEMBERS}, "phases": {**away["phases"], **here["phases"]},
-            "blackout": round(blackout_ms(probe["samples"], INTERVAL), 2), "lost": lost(probe["samples"]),
+            "blackout": round(blackout_ms(probe["samples"], interval), 2), "lost": lost(probe["samples"]),
             "probe": probe}
 
 
-def observed_move(site, source, dest, mode="live", show=False, compute=False):
+def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL):
     """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too."""
     command = [*site.net.enter, GODWIT, "-H", source.address, "migrate", "linux", dest.address, "--mode", mode]
     known = len(breaks(site.net)) if compute else 0
     probe = Probe(site.net.socket)
-    probe.start(GUEST, INTERVAL)
+    probe.start(GUEST, interval)
     try:
         time.sleep(AROUND)  # the length of what is measured before
         begin = time.monotonic()
@@ -88,9 +100,9 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False):
         samples = probe.stop()
     if done.returncode:
         raise RuntimeError(f"the move ended with status {done.returncode}: {done.stdout}")
-    seen = {"interval": INTERVAL * 1000, "start": samples[0][0], "migrate-start": begin, "migrate-end": end,
+    seen = {"interval": interval * 1000, "start": samples[0][0], "migrate-start": begin, "migrate-end": end,
             "samples": samples}
-    record = record_of(source, dest, (source.query("linux"), dest.query("linux")), seen)
+    record = record_of(source, dest, (source.query("linux"), dest.query("linux")), seen, interval)
     if compute:
         record["compute-downtime"] = max(breaks(site.net)[known:], default=0)
     return record

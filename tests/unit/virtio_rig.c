@@ -65,8 +65,9 @@ void switch_remove(struct port *port)
     (void)port;
 }
 
-bool switch_congested(void)
+bool switch_congested(unsigned spare)
 {
+    (void)spare;
     return rig.congested;
 }
 
