@@ -165,6 +165,9 @@ int command_reset(struct call *call)
 
     if (!vm_running(vm) || in_doubt(call))
         return acted(call, "reset", -EBUSY);
+    if (!vm->reload)
+        return call_fail(call, -EBUSY, "%s: cannot reset, what it starts from is at the machine where it began",
+                         vm->name);
     vm_reset_request(vm);
     return acted(call, "reset", 0);
 }

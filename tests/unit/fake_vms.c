@@ -33,6 +33,12 @@ static struct list vms;
 static struct cpu cpu;
 static bool console_blocked;
 
+static int reload(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+
 static void fake_init(struct fake *fake, const char *name, enum vm_status status)
 {
     static u32 id;
@@ -44,6 +50,7 @@ static void fake_init(struct fake *fake, const char *name, enum vm_status status
     fake->vm.mem.size = 64 << 20;
     fake->vm.mem.pages_2m = 32;
     fake->vm.npt.tables = 3;
+    fake->vm.reload = reload;
     fake->vm.nr_vcpus = 1;
     fake->vm.vcpu[0] = &fake->vcpu;
     fake->vcpu.vm = &fake->vm;
