@@ -119,13 +119,13 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
 
     if (!vm_running(vm) && vm->status != VM_PAUSED)
         return refuse(-EINVAL, "it neither runs nor is paused", reason);
-    if (vm->mem.dirty.producer != DIRTY_OFF && !request->check)
-        return refuse(-EBUSY, "its dirty log is in use", reason);
     from = source_make(vm);
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
     if (source_active(&from->source))
         return refuse(-EBUSY, "a move is under way, or in doubt: see query-migrate", reason);
+    if (vm->mem.dirty.producer != DIRTY_OFF && !request->check)
+        return refuse(-EBUSY, "its dirty log is in use", reason);
     if (moves[nr_moves % MIGRATION_MOVES].live)
         return refuse(-EBUSY, "too many moves are under way", reason);
     from->to = request->to;
