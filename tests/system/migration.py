@@ -37,6 +37,7 @@ class Host:
     def __init__(self, site, name, address, tap):
         self.site, self.name, self.address, self.tap = site, name, address, tap
         self.machine, self.emu, self.boots = None, None, 0
+        self.read_to = {}  # numbers of the next byte of guests' consoles
 
     def boot(self, guests="", emu="qemu", cpus=1, mem=384, **keys):
         """Start it; keys are those of [migration]."""
@@ -45,15 +46,15 @@ class Host:
         base = self.site.directory
         directory = base.with_name(f"{base.name}-{self.name}{self.boots}")  # run_name tells workers by the parent
         directory.mkdir()
-        self.boots, self.emu = self.boots + 1, emu
+        self.boots, self.emu, self.read_to = self.boots + 1, emu, {}
         self.machine = self.site.net.boot(directory, config + guests, emu, "virtio" if emu == "qemu" else "e1000",
                                           f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME)
 
     def ready(self):
         self.machine.wait("api: port 80", TIMEOUT[self.emu])
 
-    def ask(self, method, path, body=b"", **parameters):
-        """(status, body) of a request; a body of JSON is parsed."""
+    def request(self, method, path, body=b"", **parameters):
+        """(head, body) of the answer to a request."""
         query = "&".join(f"{key}={value}" for key, value in parameters.items())
         length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
         head = f"{method} {path}{'?' + query if query else ''} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}\r\n"
@@ -62,7 +63,12 @@ class Host:
             sock.sendall(head.encode() + body)
             answer = b"".join(iter(lambda: sock.recv(65536), b""))
         head, _, body = answer.partition(b"\r\n\r\n")
-        return int(head.split()[1]), json.loads(body) if b"application/json" in head else body
+        return head.decode(), body
+
+    def ask(self, method, path, body=b"", **parameters):
+        """(status, body) of a request; a body of JSON is parsed."""
+        head, body = self.request(method, path, body, **parameters)
+        return int(head.split()[1]), json.loads(body) if "application/json" in head else body
 
     def get(self, path, **parameters):
         status, body = self.ask("GET", path, **parameters)
@@ -115,7 +121,18 @@ class Host:
         return subprocess.run([*self.site.net.enter, GODWIT, *arguments], stdout=subprocess.PIPE, env=environment,
                               stderr=subprocess.PIPE, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
-    def console(self, name, text):
+    def printed(self, name):
+        """What a guest has printed since the last call, as far as it is kept."""
+        text = b""
+        while True:
+            head, body = self.request("GET", f"/v1/vms/{name}/console", offset=self.read_to.get(name, 0))
+            assert "200" in head, head
+            self.read_to[name] = int(re.search(r"Console-Next: (\d+)", head).group(1))
+            text += body
+            if not body:
+                return text.decode("latin-1").replace("\r", "")
+
+    def type(self, name, text):
         """Type a line on a guest's console."""
         status, body = self.ask("POST", f"/v1/vms/{name}/console", text.encode() + b"\n")
         assert status == 200, body
@@ -172,6 +189,19 @@ def move(source, dest, name, *options, to=None, seconds=None):
     assert dest.guests()[name] in ("running", "paused")
     assert dest.query(name)["handoff"] == "running"
     return done
+
+
+def beats(host, name="mover"):
+    """The guest mover goes on and finds nothing wrong with itself. Returns the number of its beat."""
+    host.printed(name)
+    seen = [""]
+
+    def beat():
+        seen.append(host.printed(name))
+        return re.search(r"beat (\d+) at \d+ ms, \d+ writes, (.*)\n", "".join(seen))
+    found = host.wait_for("a beat", beat)
+    assert found.group(2) == "0 wrong, 0 backwards, 0 strayed"
+    return int(found.group(1))
 
 
 # --- What an outside client sees ----------------------------------------------------------------------------------
@@ -235,9 +265,9 @@ class Ping(threading.Thread):
         return sum(time_ > moment for time_ in self.answered.values())
 
 
-def alive(net, address=GUEST, count=5):
+def alive(net, address=GUEST, count=5, patience=10):
     """Does exactly one machine answer for the guest's address?"""
-    done = net.run("busybox", "ping", "-c", count, "-i", "0.2", "-W", 10, address)
+    done = net.run("busybox", "ping", "-c", count, "-i", "0.2", "-W", patience, address)
     assert "DUP" not in done.stdout, done.stdout
     return re.search(r"(\d+) packets received", done.stdout).group(1) == str(count)
 

@@ -19,7 +19,7 @@ from network import CLIENT4
 
 SOURCE, DEST = "source", "destination"  # who says it
 PORT = 4900
-HEADER, HEAD, PAGE = 64, 16, 4096
+HEADER, HEAD = 64, 16
 TYPES = {"END": 1, "KEEPALIVE": 2, "RESERVE": 3, "ACCEPTED": 4, "REFUSED": 5, "PAGES": 6, "ZERO": 7, "ROUND": 8,
          "ROUND_DONE": 9, "STATE": 10, "PREPARE": 16, "PREPARED": 17, "COMMIT": 18, "RUNNING": 19, "QUERY": 20,
          "ABORT": 21, "ABORTED": 22, "UNKNOWN": 23}
@@ -39,16 +39,13 @@ def read_exactly(sock, size):
 
 
 def read_record(sock):
-    """(name, bytes) of the next record with its pages; None at the end of the stream."""
+    """(name, bytes) of the next record; None at the end of the stream."""
     head = read_exactly(sock, HEAD)
     if not head:
         return None
     kind, length = struct.unpack_from("<II", head)
     body = read_exactly(sock, length - 8 + -(length - 8) % 8)
-    pages = b""
-    if body is not None and kind == TYPES["PAGES"]:
-        pages = read_exactly(sock, struct.unpack_from("<I", body)[0] * PAGE)
-    return None if body is None or pages is None else (NAMES.get(kind, str(kind)), head + body + pages)
+    return None if body is None else (NAMES.get(kind, str(kind)), head + body)
 
 
 class Relay:

@@ -8,7 +8,8 @@ import re
 import time
 
 import pytest
-from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, move
+from machine import vm
+from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, beats, move
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +90,12 @@ def test_godwit_migrate(linux):
 def shell(host, command):
     """What a command prints on the guest's console."""
     mark = f"m{time.monotonic_ns()}"
-    host.console("linux", f"echo m''{mark[1:]}; {command}; echo end''{mark}")
+    seen = [host.printed("linux")]
+    host.type("linux", f"echo m''{mark[1:]}; {command}; echo end''{mark}")
 
     def printed():
-        text = host.get("/v1/vms/linux/console").decode("latin-1").replace("\r", "")
-        found = re.search(rf"\n{mark}\n(.*?)end{mark}", text, re.S)
+        seen.append(host.printed("linux"))
+        found = re.search(rf"\n{mark}\n(.*?)end{mark}", "".join(seen), re.S)
         return found and found.groups()
     return host.wait_for(f"console: {command}", printed)[0]
 
@@ -102,9 +104,9 @@ def test_console(linux):
     """What was typed before the move is known after it; what runs in the foreground reads on."""
     source, dest = ends(linux)
     assert shell(source, "word=godwit; echo $word") == "godwit\n"
-    source.console("linux", "read line")
+    source.type("linux", "read line")
     move(source, dest, "linux", "verify")
-    dest.console("linux", "a line")
+    dest.type("linux", "a line")
     assert shell(dest, "echo $word: $line") == "godwit: a line\n"
 
 
@@ -146,3 +148,115 @@ def test_clocks(linux):
     assert longest > done["downtime"] / 1000 * 0.5, (seen, done)
     offsets = [wall - at - length for at, length, wall in seen]
     assert max(offsets) - min(offsets) < 0.05, seen
+
+
+def fdb(site):
+    """The bridge's port behind which it believes the guest to be."""
+    mac = site.net.run("ip", "neighbour", "show", GUEST).stdout.split("lladdr ")[1].split()[0]
+    rows = site.net.run("bridge", "fdb", "show", "br", "br0").stdout
+    return re.search(rf"^{mac} dev (\w+)", rows, re.M).group(1)
+
+
+def test_announcement(linux):
+    """Without it the bridge sends the guest's traffic where the guest was; with it the bridge knows at once."""
+    source, dest = ends(linux)
+    assert alive(linux.net) and fdb(linux) == source.tap
+    dest.set(announce_rounds=0)
+    move(source, dest, "linux")
+    assert fdb(linux) == source.tap
+    assert not alive(linux.net, count=1, patience=2)  # astray
+    assert fdb(linux) == source.tap
+    dest.type("linux", "ping -c 1 10.9.0.1")  # as soon as it speaks it is found
+    dest.wait_for("the bridge has learnt", lambda: fdb(linux) == dest.tap)
+    assert alive(linux.net)
+    dest.set(announce_rounds=5)
+    source, dest = dest, source
+    with pinged(linux) as ping:
+        done = move(source, dest, "linux")
+        assert fdb(linux) == dest.tap
+        arrived = time.monotonic()
+        dest.wait_for("it answers", lambda: ping.answers_after(arrived) > 5)
+    assert ping.blackout() < lasting(done)
+
+
+# --- Small guests ---------------------------------------------------------------------------------------------------
+
+WRITER = "rate=8 tick=1000 pages=512"  # 8000 pages/s
+
+
+@pytest.fixture(scope="module", params=[(1, 1), (2, 1)], ids=["1 and 1 cpus", "2 and 1 cpus"])
+def movers(tmp_path_factory, request):
+    """mover, which writes fast, on one of two hypervisors with so many processors."""
+    with Site(tmp_path_factory.mktemp("movers")) as site:
+        site.a.boot(vm("mover", "mover.elf", memory="8M", cmdline=WRITER), cpus=request.param[0], mem=256)
+        site.b.boot(cpus=request.param[1], mem=256)
+        site.a.ready()
+        site.b.ready()
+        yield site
+
+
+def test_twenty_moves(movers):
+    """Back and forth, each with all of memory and state compared, and the guest finds all that it wrote."""
+    for _ in range(20):
+        source, dest = ends(movers, "mover")
+        move(source, dest, "mover", "verify")
+    beats(dest)
+
+
+@pytest.mark.parametrize("log, split", [("write-protect", "lazy"), ("write-protect", "eager"), ("dbit", "lazy"),
+                                        ("dbit", "eager")])
+def test_each_log(movers, log, split):
+    for _ in range(2):
+        source, dest = ends(movers, "mover")
+        source.set(dirty_log=log, dirty_split=split)
+        done = move(source, dest, "mover", "verify")
+        source.set(dirty_log="auto", dirty_split="lazy")
+        assert done["dirty-log"] == log and sum(row["dirtied"] for row in done["rounds"]) > 0
+        beats(dest)
+
+
+def test_log_that_is_not_there(movers):
+    """No PML on AMD-V: the move is refused, and the guest goes on."""
+    source, dest = ends(movers, "mover")
+    source.set(dirty_log="pml")
+    source.begin("mover", dest)
+    failed = source.wait_status("mover", "failed")
+    source.set(dirty_log="auto")
+    assert failed["reason"] == "the dirty log does not start"
+    beats(source)
+    dest.wait_for("the copy is freed", lambda: "mover" not in dest.guests())
+
+
+def test_it_ends_well_somewhere_else(movers):
+    """Its own verdict, where it is in the end: all that it ever wrote is there. The last of these tests."""
+    source, dest = ends(movers, "mover")
+    move(source, dest, "mover")
+    dest.type("mover", "q")
+    dest.machine.wait("mover: PASS every page holds what was written to it", 60)
+    dest.machine.wait("mover: PASS registers stay", 60)
+    dest.machine.wait("mover: PASS$", 60)
+
+
+@pytest.mark.parametrize("pages", [40, 400], ids=["half of the link", "more than the link"])
+def test_linux_with_two_processors_writes(tmp_path, pages):
+    """Two vcpus, both busy: one writes memory and checks it, faster than the link carries in one of the cases."""
+    guest = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M", vcpus=2,
+               cmdline=f"console=ttyS0 quiet ip={GUEST}/24 gw=10.9.0.1 run=writer")
+    with Site(tmp_path) as site:
+        site.a.boot(guest, cpus=2)
+        site.b.boot(cpus=1)
+        site.a.ready()
+        site.b.ready()
+        site.a.machine.wait("godwit-guest: ready", 120)
+
+        def ask(line):
+            with site.net.connect(GUEST, 4002) as sock:
+                sock.sendall(line.encode() + b"\n")
+                return sock.makefile().readline()
+        site.a.wait_for("it serves", lambda: alive(site.net, count=1))
+        assert ask(f"set {pages} 10 uniform") == "ok\n"
+        for source, dest in ((site.a, site.b), (site.b, site.a)):
+            source.set(max_rounds=8)
+            move(source, dest, "linux", "verify")
+            assert re.search("errors 0$", ask("verify"))
+        assert len(re.findall("processor", shell(site.a, "grep processor /proc/cpuinfo"))) == 2

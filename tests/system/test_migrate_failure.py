@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Moves that fail: whatever dies, and whenever, the guest lives exactly once, where docs/migration-stream.md says."""
 
-import re
 import time
 
 import pytest
 from machine import vm
-from migration import LINUX, Ping, Site, alive, move
+from migration import LINUX, Ping, Site, alive, beats, move
 from relay import DEST, SOURCE, Relay
 
 MOVER = vm("mover", "mover.elf", memory="8M")
 SLOW = 100000  # bytes/s: a move of what MOVER writes takes some 10 s
 QUICK = 0
+SLACK = 256  # KiB of memory that the hypervisor's own heap may grow by
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,8 @@ def pair(tmp_path_factory):
     """mover on one of two hypervisors; every test leaves both of them well."""
     with Site(tmp_path_factory.mktemp("pair")) as site:
         site.boot(MOVER, mem=256)
+        move(site.a, site.b, "mover")  # their heaps have grown to what a move takes
+        move(site.b, site.a, "mover")
         yield site
 
 
@@ -28,6 +30,8 @@ def relayed(pair):
     source, dest = ends(pair)
     relay = Relay(pair.net, dest.address)
     yield source, dest, relay
+    relay.reopen()
+    source.wait_for("no doubt is left", lambda: len(pair.where("mover")) == 1)
     relay.close()
     for host in (pair.a, pair.b):
         host.set(max_bandwidth=QUICK)
@@ -36,17 +40,6 @@ def relayed(pair):
 def ends(site):
     [source] = site.where("mover")
     return source, site.b if source is site.a else site.a
-
-
-def beats(host, name="mover"):
-    """The guest goes on and finds nothing wrong with itself. Returns the number of its beat."""
-    def last():
-        text = host.get(f"/v1/vms/{name}/console").decode("latin-1")
-        return re.findall(r"beat (\d+) at \d+ ms, (\d+) writes, (.*)", text)
-    before = host.wait_for("a first beat", last)[-1]
-    after = host.wait_for("the next beat", lambda: (rows := last())[-1][0] != before[0] and rows)[-1]
-    assert after[2].strip() == "0 wrong, 0 backwards, 0 strayed"
-    return int(after[0])
 
 
 def only_at(site, host):
@@ -79,7 +72,7 @@ def test_cut_before_commit(pair, relayed, who, record):
     assert only_at(pair, source) > number
     if record != "PREPARED":
         dest.wait_for("the copy is freed", lambda: "mover" not in dest.guests())
-        dest.wait_for("its memory is freed", lambda: free_memory(dest) >= free - 64)
+        dest.wait_for("its memory is freed", lambda: free_memory(dest) >= free - SLACK)
     else:
         assert dest.query("mover")["handoff"] == "prepared" and dest.guests()["mover"] == "incoming"
     relay.reopen()
@@ -246,23 +239,11 @@ def test_pause_during_a_move(pair, relayed):
     only_at(pair, dest)
 
 
-def test_reset_during_a_move(pair, relayed):
-    """What the loader writes is written memory like any other."""
-    source, dest, _ = relayed
-    before = beats(source)
-    begin_slowly(source, dest)
-    source.post("/v1/vms/mover/reset")
-    source.wait_status("mover", "completed")
-    assert only_at(pair, dest) < before + 100
-    text = dest.get("/v1/vms/mover/console").decode("latin-1")
-    assert "beat 0 at" in text or beats(dest)
-
-
 def test_two_moves_at_once(pair, relayed):
     source, dest, _ = relayed
     begin_slowly(source, dest)
     assert source.refused("/v1/vms/mover/migrate", dest=dest.address) == (
-        409, "mover: cannot move, its dirty log is in use")
+        409, "mover: cannot move, a move is under way, or in doubt: see query-migrate")
     source.post("/v1/vms/mover/migrate_cancel")
     source.wait_status("mover", "cancelled")
     only_at(pair, source)
@@ -274,6 +255,25 @@ def test_two_moves_at_once(pair, relayed):
 def site(tmp_path):
     with Site(tmp_path) as site:
         yield site
+
+
+def test_reset_and_poweroff_during_a_move(site):
+    """What the loader writes is written memory like any other; and what is off needs no move."""
+    site.boot(MOVER + vm("echo", "echo.elf", memory="8M"), mem=256)
+    site.a.wait_for("some beats", lambda: beats(site.a) > 20)
+    begin_slowly(site.a, site.b)
+    site.a.post("/v1/vms/mover/reset")
+    site.a.machine.wait("mover: reset", 30)
+    site.a.wait_for("it is moving still", lambda: site.a.query("mover")["status"] == "active")
+    site.a.wait_status("mover", "completed")
+    only_at(site, site.b)
+    assert site.b.refused("/v1/vms/mover/reset")[0] == 409  # its image is where it began
+    only_at(site, site.b)
+    begin_slowly(site.b, site.a)
+    site.b.post("/v1/vms/mover/poweroff")
+    site.b.wait_status("mover", "cancelled")
+    site.a.wait_for("the copy is freed", lambda: "mover" not in site.a.guests())
+    assert site.b.guests()["mover"] == "off"
 
 
 def test_destination_dies_in_precopy(site):
@@ -308,8 +308,8 @@ def test_source_dies_in_precopy(site):
     assert site.b.guests() == {"linux": "incoming"}
     site.a.machine.kill()
     site.b.wait_for("the copy is freed", lambda: not site.b.guests(), 15)
-    site.b.wait_for("its memory is freed", lambda: free_memory(site.b) >= free - 64)
-    assert not alive(site.net, count=1)
+    site.b.wait_for("its memory is freed", lambda: free_memory(site.b) >= free - 1024)
+    assert not alive(site.net, count=1, patience=3)
 
 
 def test_link_dies_in_precopy(site):
@@ -341,7 +341,7 @@ def test_link_dies_at_commit(site):
     relay.reached()
     site.a.wait_status("linux", "in-doubt")
     assert site.a.guests()["linux"] == "in-doubt"
-    assert not alive(site.net, count=1)
+    assert not alive(site.net, count=1, patience=3)
     site.b.link("up")
     site.a.wait_status("linux", "completed")
     assert site.where("linux") == [site.b]

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Moves on VT-x, by each way to log writes, and what two makers' processors say of each other."""
+
+import pytest
+from machine import TIMEOUT, vm
+from migration import LINUX, Site, alive, beats, move
+
+MOVER = vm("mover", "mover.elf", memory="8M", cmdline="rate=2 pages=128")
+
+
+@pytest.fixture(scope="module")
+def bochs(tmp_path_factory):
+    """mover on one of two hypervisors in Bochs, one of them with two processors."""
+    with Site(tmp_path_factory.mktemp("bochs")) as site:
+        site.a.boot(MOVER, emu="bochs", mem=192)
+        site.b.boot(emu="bochs", cpus=2, mem=192)
+        site.a.ready()
+        site.b.ready()
+        yield site
+
+
+@pytest.mark.parametrize("log", ["write-protect", "dbit", "pml"])
+def test_each_log(bochs, log):
+    """There and back under writes, with all of memory and state compared."""
+    for host in (bochs.a, bochs.b):
+        host.set(dirty_log=log)
+    for source, dest in ((bochs.a, bochs.b), (bochs.b, bochs.a)):
+        done = move(source, dest, "mover", "verify")
+        assert done["dirty-log"] == log and done["ram"]["dirty-sync-count"] >= 1
+        beats(dest)
+
+
+def test_stop_and_copy(bochs):
+    for source, dest in ((bochs.a, bochs.b), (bochs.b, bochs.a)):
+        assert move(source, dest, "mover", "verify", "stop-copy")["rounds"] == []
+        beats(dest)
+
+
+def test_linux_moves(tmp_path):
+    """Debian's kernel from one VT-x machine to another."""
+    with Site(tmp_path) as site:
+        site.boot(LINUX, emu="bochs", mem=320)
+        move(site.a, site.b, "linux", "verify")
+        assert alive(site.net)
+
+
+def test_other_maker(tmp_path):
+    """A guest that was shown an AMD processor is not taken by Intel's, and the other way round: both are named."""
+    with Site(tmp_path) as site:
+        site.a.boot(MOVER)
+        site.b.boot(vm("echo", "echo.elf", memory="8M"), emu="bochs", mem=192)
+        site.a.ready()
+        site.b.ready()
+        for source, dest, name in ((site.a, site.b, "mover"), (site.b, site.a, "echo")):
+            done = source.godwit("migrate", "--check", name, dest.address)
+            assert done.returncode == 1 and "it would be refused" in done.stdout
+            source.begin(name, dest)
+            failed = source.wait_status(name, "failed", seconds=TIMEOUT["bochs"])
+            assert failed["error"] == "cpu" and failed["reason"] in done.stderr
+            assert "AuthenticAMD" in failed["reason"] and "GenuineIntel" in failed["reason"]
+            assert source.guests()[name] == "running" and name not in dest.guests()
+        beats(site.a)

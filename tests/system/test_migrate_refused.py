@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Moves that cannot be: each is refused in clear words, and the guest runs on undisturbed."""
+
+import pytest
+from machine import vm
+from migration import Site, move
+
+MOVER = vm("mover", "mover.elf", memory="8M", cmdline="rate=1")
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory):
+    """a has mover, huge, and a guest whose name is taken at b, which has little memory."""
+    with Site(tmp_path_factory.mktemp("refusing")) as site:
+        guests = MOVER + vm("huge", "echo.elf", memory="256M") + vm("taken", "echo.elf", memory="8M")
+        site.a.boot(guests, mem=512)
+        site.b.boot(vm("taken", "echo.elf", memory="8M"), mem=192)
+        site.a.ready()
+        site.b.ready()
+        yield site
+
+
+@pytest.mark.parametrize("dest, words", [
+    ("nonsense", "dest: 'nonsense' is wrong, expected an address such as"),
+    ("10.9.0.4:99999", "dest: '10.9.0.4:99999' is wrong"),
+    ("10.9.0", "dest: '10.9.0' is wrong"),
+    ("", "dest: '' is wrong"),
+])
+def test_bad_address(refusing, dest, words):
+    status, text = refusing.a.refused("/v1/vms/mover/migrate", dest=dest)
+    assert status == 400 and words in text
+    done = refusing.a.godwit("migrate", "mover", dest)
+    assert done.returncode == 1 and words in done.stderr
+
+
+def test_unknown_vm_and_options(refusing):
+    status, text = refusing.a.refused("/v1/vms/nobody/migrate", dest=refusing.b.address)
+    assert status == 404 and "nobody" in text
+    assert refusing.a.godwit("migrate", "nobody", refusing.b.address).returncode == 1
+    status, text = refusing.a.refused("/v1/vms/mover/migrate", dest=refusing.b.address, options="live,quickly")
+    assert (status, text) == (400, "options: 'quickly' is wrong, expected live or stop-copy, and verify")
+    assert refusing.a.godwit("migrate", "mover", "--mode", "quick", "x").returncode == 2
+    assert refusing.a.ask("GET", "/v1/query-migrate", name="nobody")[0] == 404
+
+
+@pytest.mark.parametrize("dest, error, words", [
+    ("10.9.0.1", "link", "no connection to the destination"),   # its port is closed
+    ("10.9.0.77", "link", "no connection to the destination"),  # nobody is there
+], ids=["closed", "nobody"])
+def test_nobody_listens(refusing, dest, error, words):
+    refusing.a.post("/v1/vms/mover/migrate", dest=dest)
+    failed = refusing.a.wait_status("mover", "failed")
+    assert (failed["error"], failed["reason"]) == (error, words)
+    assert failed["total-time"] < 15000
+    assert refusing.a.guests()["mover"] == "running"
+
+
+@pytest.mark.parametrize("name, error, words", [
+    ("huge", "memory", "it needs 260 MiB of memory, "),
+    ("taken", "name", "a VM named taken is here already, it is running"),
+])
+def test_destination_refuses(refusing, name, error, words):
+    """Already when it is asked beforehand; nothing has been allocated, and the next one is taken."""
+    a, b = refusing.a, refusing.b
+    free = b.get("/v1/memory")["free_kib"]
+    a.begin(name, b)
+    failed = a.wait_status(name, "failed")
+    assert failed["error"] == error and words in failed["reason"]
+    done = a.godwit("migrate", "--check", name, b.address)
+    assert done.returncode == 1 and words in done.stderr
+    assert "it would be refused" in done.stdout
+    assert a.guests()[name] == "running"
+    assert list(b.guests()) == ["taken"]
+    assert b.get("/v1/memory")["free_kib"] >= free - 64
+    done = a.godwit("migrate", "--check", "mover", b.address)
+    assert done.returncode == 0 and "it would be taken" in done.stdout
+    assert a.guests()["mover"] == "running" and list(b.guests()) == ["taken"]
+
+
+def test_one_that_is_off(refusing):
+    refusing.a.post("/v1/vms/taken/poweroff")
+    assert refusing.a.refused("/v1/vms/taken/migrate", dest=refusing.b.address) == (
+        409, "taken: cannot move, it neither runs nor is paused")
+
+
+def test_to_itself(refusing):
+    """Its own address is a destination like any other, where the name is taken, or not to be reached."""
+    refusing.a.begin("mover", refusing.a)
+    failed = refusing.a.wait_status("mover", "failed")
+    assert failed["error"] in ("name", "link")
+    assert refusing.a.guests()["mover"] == "running"
+
+
+def test_wrong_settings(refusing):
+    for name, value, words in (("max-rounds", "0", "expected a number from 1 to"), ("dirty-log", "x", "expected one of"),
+                               ("downtime-limit", "-1", "expected a number"), ("on-stall", "", "expected one of")):
+        status, text = refusing.a.refused("/v1/migrate-set-parameters", parameter=name, value=value)
+        assert status == 400 and words in text
+    assert refusing.a.refused("/v1/migrate-set-parameters", parameter="speed", value=1)[0] == 400
+
+
+def test_last_of_all_a_good_one(refusing):
+    move(refusing.a, refusing.b, "mover", "verify")
