@@ -43,6 +43,14 @@ static int parse_port(const char *text, uint16_t *port)
     return 0;
 }
 
+/* ipaddr_aton would also take 10.1 for 10.0.0.1, 0x0A000001, and octal numbers. */
+static bool is_whole(const char *name, const ip_addr_t *ip)
+{
+    char text[IPADDR_STRLEN_MAX];
+
+    return IP_IS_V6(ip) || (ipaddr_ntoa_r(ip, text, sizeof(text)) && !strcmp(text, name));
+}
+
 int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *address)
 {
     bool bracket = *text == '[';
@@ -59,7 +67,7 @@ int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *addre
     memcpy(name, text + bracket, len);
     name[len] = '\0';
     *address = (struct tcp_address){ .port = port };
-    if (!ipaddr_aton(name, &ip) || parse_port(text + skip, &address->port))
+    if (!ipaddr_aton(name, &ip) || !is_whole(name, &ip) || parse_port(text + skip, &address->port))
         return -EINVAL;
     address->ip6 = IP_IS_V6(&ip);
     memcpy(address->bytes, &ip.u_addr, address->ip6 ? 16 : 4);
