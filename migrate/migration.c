@@ -241,7 +241,8 @@ static u64 migration_poll(void)
     list_for_each_safe (node, &sources) {
         struct vm_source *from = container_of(node, struct vm_source, node);
 
-        if (!source_active(&from->source))
+        /* One that has just ended, by a command perhaps, is still to be cleared away. */
+        if (!source_active(&from->source) && !from->move)
             continue;
         busy = true;
         more |= source_turn(from);
