@@ -27,7 +27,7 @@ $(if $(Q),$(eval .SILENT:))
 all: $(BUILD)/godwit.elf
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo '  V=1 shows commands; DEBUG=0 leaves debug fills out; make run takes EMU= CPUS= MEM= CONFIG= TIMEOUT='
 
 # --- Flags -------------------------------------------------------------------------------------------------
