@@ -9,6 +9,7 @@
 #include "hv/dev/platform.h"
 #include "hv/lib/log.h"
 #include "hv/vm.h"
+#include "migrate/ram_window.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_state.h"
 
@@ -17,6 +18,8 @@ static u64 now(void *ctx)
     (void)ctx;
     return clock_ns();
 }
+
+static struct ram_window window; /* of the guest whose pages came last */
 
 static enum wire_code check(void *ctx, const struct migrate_description *description, char reason[WIRE_REASON])
 {
@@ -44,6 +47,7 @@ static enum wire_code create(void *ctx, const struct migrate_description *descri
         snprintf(reason, WIRE_REASON, "no memory for %lu MiB and %u vcpus", config.memory >> 20, config.vcpus);
         return WIRE_E_MEMORY;
     }
+    ram_window_reset(&window);
     platform_freeze(vm);
     virtio_net_close(&platform_of(vm)->net);
     pr_info("%s: reserved %lu MiB and %u vcpus, epoch %lu", vm->name, config.memory >> 20, config.vcpus,
@@ -54,9 +58,7 @@ static enum wire_code create(void *ctx, const struct migrate_description *descri
 
 static u8 *page(void *handle, gpa_t gpa)
 {
-    struct guest_mem *mem = &((struct vm *)handle)->mem;
-
-    return guest_mem_place(mem, guest_mem_page(mem, gpa));
+    return ram_window_page(&window, &((struct vm *)handle)->mem, gpa);
 }
 
 static int load(void *handle, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON])

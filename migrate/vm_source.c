@@ -27,9 +27,9 @@ static int describe(void *ctx, struct migrate_description *description)
 
 static const void *page(void *ctx, gpa_t gpa)
 {
-    struct guest_mem *mem = &((struct vm_source *)ctx)->vm->mem;
+    struct vm_source *from = ctx;
 
-    return guest_mem_view(mem, guest_mem_page(mem, gpa));
+    return ram_window_page(&from->window, &from->vm->mem, gpa);
 }
 
 static int log_start(void *ctx)

@@ -4,6 +4,7 @@
 
 #include "hv/lib/list.h"
 #include "migrate/migration.h"
+#include "migrate/ram_window.h"
 
 /* A VM that was ever asked to move, until it has moved or for ever. */
 struct vm_source {
@@ -12,6 +13,7 @@ struct vm_source {
     struct source source;
     struct tcp_address to;
     struct tcp_stream *connecting;
+    struct ram_window window;
     enum dirty_producer log; /* wanted, then used */
     enum dirty_split split;
     bool frozen;       /* stands still for the last part of the move */

@@ -196,16 +196,11 @@ static void *guest_pointer(struct guest_mem *mem, gpa_t gpa, u64 *len)
     return (char *)frame_window(leaf.frame) + offset;
 }
 
-void *guest_mem_place(struct guest_mem *mem, u64 page)
+const void *guest_mem_view(struct guest_mem *mem, u64 page)
 {
     u64 len = PAGE_SIZE;
 
     return guest_pointer(mem, guest_mem_gpa(mem, page), &len);
-}
-
-const void *guest_mem_view(struct guest_mem *mem, u64 page)
-{
-    return guest_mem_place(mem, page);
 }
 
 /* The hypervisor has written `len` bytes of one page mapping. */
@@ -260,10 +255,15 @@ int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len)
     return 0;
 }
 
-const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)
+void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)
 {
     *contiguous = MIN(len, slot_rest(mem, gpa));
     return slot_rest(mem, gpa) ? guest_pointer(mem, gpa, contiguous) : NULL;
+}
+
+const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)
+{
+    return guest_mem_place(mem, gpa, len, contiguous);
 }
 
 bool guest_cmpxchg(struct guest_mem *mem, gpa_t gpa, u64 old, u64 new, unsigned bytes)

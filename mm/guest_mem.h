@@ -53,9 +53,6 @@ gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page);
 /* The page's bytes in host memory, to read. They stay there until guest_mem_fini. Any CPU. */
 const void *guest_mem_view(struct guest_mem *mem, u64 page);
 
-/* The same to write, for who fills the RAM of a guest that has never run, and whose log is off. */
-void *guest_mem_place(struct guest_mem *mem, u64 page);
-
 /*
  * Copy out of or into guest RAM, over page and slot borders. Returns 0, or -EFAULT with nothing copied if any of the
  * range is not RAM. An aligned 2, 4 or 8 bytes are one access. Any CPU.
@@ -69,6 +66,10 @@ int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len);
  * copied. Good until the VM is destroyed or its memory moved, both in the host loop. Any CPU.
  */
 const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
+
+/* The same to write, for who fills the RAM of a guest that has never run: the dirty log, which is off, learns nothing.
+ */
+void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 
 /*
  * Atomic compare-and-exchange of an aligned 4- or 8-byte word, such as a page-table entry. True if exchanged, false if

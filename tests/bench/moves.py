@@ -83,19 +83,19 @@ def record_of(source, dest, answers, probe, interval):
             "probe": probe}
 
 
-def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL):
+def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL, around=AROUND):
     """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too."""
     command = [*site.net.enter, GODWIT, "-H", source.address, "migrate", "linux", dest.address, "--mode", mode]
     known = len(breaks(site.net)) if compute else 0
     probe = Probe(site.net.socket)
     probe.start(GUEST, interval)
     try:
-        time.sleep(AROUND)  # the length of what is measured before
+        time.sleep(around)  # the length of what is measured before
         begin = time.monotonic()
         done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
                               stdout=None if show else subprocess.PIPE, stderr=None if show else subprocess.STDOUT)
         end = time.monotonic()
-        time.sleep(AROUND)
+        time.sleep(around)
     finally:
         samples = probe.stop()
     if done.returncode:

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/ram_window.h"
+
+#include "hv/lib/bits.h"
+
+#define WINDOW MiB(2)
+
+u8 *ram_window_page(struct ram_window *window, struct guest_mem *mem, gpa_t gpa)
+{
+    if (window->mem != mem || gpa - window->gpa >= window->len) {
+        window->mem = mem;
+        window->gpa = gpa;
+        window->at = guest_mem_place(mem, gpa, align_down(gpa, WINDOW) + WINDOW - gpa, &window->len);
+    }
+    return window->at + (gpa - window->gpa);
+}
