@@ -145,6 +145,11 @@ static void clear_memory(struct vm *vm)
 
 static void vm_reset(struct vm *vm)
 {
+    if (!vm->reload) { /* it came from elsewhere */
+        vm_stop(vm, VM_OFF, "reset: what it starts from is at the machine where it began");
+        __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
+        return;
+    }
     pr_info("%s: reset", vm->name);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_remove(vm->vcpu[i]);
@@ -159,7 +164,7 @@ static void vm_reset(struct vm *vm)
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         vcpu_restart(vm->vcpu[i]);
     clear_memory(vm);
-    if (!vm->reload || vm->reload(vm))
+    if (vm->reload(vm))
         vm_stop(vm, VM_CRASHED, "reset: the image can't be loaded again");
     __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
