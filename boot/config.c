@@ -424,6 +424,8 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
     if (!section_end(&p))
         return false;
     p.line = 0;
+    if (config->migration.port && !config->net.present)
+        return refuse(&p, span_of("migration"), "guests come over the network, expected a [net] section, too", NULL);
     return config->nr_vms > 0 || config->net.present ||
            refuse(&p, span_of("vm"), "no virtual machine, expected a section [vm NAME], or [net]", NULL);
 }

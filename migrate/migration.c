@@ -28,6 +28,7 @@ static struct dest dest;
 static struct list sources = { &sources, &sources };
 static struct move moves[MIGRATION_MOVES];
 static u64 nr_moves; /* ever */
+static struct migration_totals totals;
 
 struct migration_settings *migration_settings(void)
 {
@@ -181,12 +182,31 @@ static void destroy(struct vm_source *from)
     vm_destroy(vm);
 }
 
+struct migration_totals migration_totals(void)
+{
+    totals.active = 0;
+    list_for_each (node, &sources)
+        totals.active += source_active(&container_of(node, struct vm_source, node)->source);
+    return totals;
+}
+
+static void move_count(const struct move *move)
+{
+    totals.wire_bytes += move->stats.wire_bytes;
+    if (move->request.check)
+        return;
+    totals.completed += move->stats.status == MIGRATE_COMPLETED;
+    totals.failed += move->stats.status == MIGRATE_FAILED;
+    totals.cancelled += move->stats.status == MIGRATE_CANCELLED;
+}
+
 /* A move is over. */
 static void move_end(struct vm_source *from)
 {
     vm_source_end(from);
     from->move->stats = from->source.stats;
     from->move->live = NULL;
+    move_count(from->move);
     from->move = NULL;
     if (from->gone)
         destroy(from);
@@ -255,6 +275,11 @@ static u64 migration_poll(void)
     if (more)
         return rdtsc();
     return busy ? MIN(next, rdtsc() + clock_ns_to_ticks(POLL_NS)) : next;
+}
+
+void migration_arrived(void)
+{
+    totals.arrived++;
 }
 
 void migration_init(const struct config_migration *config)

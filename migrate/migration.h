@@ -47,6 +47,15 @@ struct move {
     u64 began; /* clock_ns */
 };
 
+/* Since boot. */
+struct migration_totals {
+    u64 completed, failed, cancelled, active; /* away from here; checks not counted */
+    u64 arrived;
+    u64 wire_bytes; /* of those that have ended */
+};
+
+struct migration_totals migration_totals(void);
+
 /* Start: listen, if the configuration says so, and do the work of the host loop. Boot, once. */
 void migration_init(const struct config_migration *config);
 

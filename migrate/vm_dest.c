@@ -91,6 +91,7 @@ static void run(void *handle, u64 paused_ns, u64 arrived)
 
     platform_arrive(vm, paused_ns + (clock_ns() - arrived));
     vm_start(vm);
+    migration_arrived();
 }
 
 static void announce(void *handle, u64 epoch)

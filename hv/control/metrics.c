@@ -9,6 +9,7 @@
 #include "hv/cpu/cpu.h"
 #include "hv/version.h"
 #include "hv/vm.h"
+#include "migrate/migration.h"
 #include "mm/frame.h"
 #include "net/switch.h"
 
@@ -98,6 +99,16 @@ static u64 host_written(const struct vm *vm)
     return vm->mem.bytes_written;
 }
 
+static u64 dirty_pages_rate(const struct vm *vm)
+{
+    return vm->dirty_rate.rate;
+}
+
+static u64 epoch(const struct vm *vm)
+{
+    return vm->identity.epoch;
+}
+
 static const struct vm_metric vm_metrics[] = {
     { "godwit_vm_cpu_seconds_total", "counter", "Time that a VM's processors had, exits included.", sum_ran, true },
     { "godwit_vm_interrupts_injected_total", "counter", "Interrupts injected.", sum_interrupts, false },
@@ -105,6 +116,9 @@ static const struct vm_metric vm_metrics[] = {
     { "godwit_vm_vcpus", "gauge", "Virtual processors.", vcpu_count, false },
     { "godwit_vm_memory_bytes", "gauge", "A guest's RAM.", memory_size, false },
     { "godwit_vm_nested_tables_bytes", "gauge", "Memory of its nested page tables.", table_size, false },
+    { "godwit_vm_dirty_pages_rate", "gauge", "Pages a second that it wrote when calc-dirty-rate last asked.",
+      dirty_pages_rate, false },
+    { "godwit_vm_epoch", "gauge", "Of its owner: grows with each move.", epoch, false },
     { "godwit_vm_host_written_bytes_total", "counter", "Bytes that the hypervisor wrote to a guest's RAM.",
       host_written, false },
 };
@@ -181,6 +195,22 @@ static void put_ports(struct buffer *out)
     }
 }
 
+/* Moves, by which end this machine was and how they ended; those under way apart. */
+static void put_moves(struct buffer *out)
+{
+    struct migration_totals totals = migration_totals();
+
+    head(out, "godwit_migrations_total", "counter", "Moves that have ended.");
+    buffer_format(out, "godwit_migrations_total{role=\"source\",status=\"completed\"} %lu\n", totals.completed);
+    buffer_format(out, "godwit_migrations_total{role=\"source\",status=\"failed\"} %lu\n", totals.failed);
+    buffer_format(out, "godwit_migrations_total{role=\"source\",status=\"cancelled\"} %lu\n", totals.cancelled);
+    buffer_format(out, "godwit_migrations_total{role=\"destination\",status=\"completed\"} %lu\n", totals.arrived);
+    head(out, "godwit_migrations_active", "gauge", "Moves away from here that are under way or in doubt.");
+    buffer_format(out, "godwit_migrations_active %lu\n", totals.active);
+    head(out, "godwit_migration_wire_bytes_total", "counter", "Bytes sent by moves that have ended.");
+    buffer_format(out, "godwit_migration_wire_bytes_total %lu\n", totals.wire_bytes);
+}
+
 void metrics_write(struct buffer *out)
 {
     put_host(out);
@@ -189,4 +219,5 @@ void metrics_write(struct buffer *out)
         put_vm_metric(out, &vm_metrics[i]);
     put_exits(out);
     put_ports(out);
+    put_moves(out);
 }

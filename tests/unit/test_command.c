@@ -18,6 +18,7 @@
 #include "hv/control/json.h"
 #include "hv/control/text.h"
 #include "hv/vm.h"
+#include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_vms.h"
 
 static struct call call;
@@ -110,6 +111,70 @@ static void actions(void **state)
     assert_int_equal(run("poweroff db"), -EBUSY);
 }
 
+static void moves(void **state)
+{
+    static const struct {
+        const char *line, *error;
+    } wrong[] = {
+        { "migrate web", "dest is missing, expected: migrate VM DEST [OPTIONS]" },
+        { "migrate web 10.9", "dest: '10.9' is wrong, expected an address such as 192.0.2.1, 192.0.2.1:4900 or "
+                              "[2001:db8::1]:4900" },
+        { "migrate web 10.9.0.4 fast", "options: 'fast' is wrong, expected live or stop-copy, and verify" },
+        { "migrate-set-parameters speed 1", "parameter: 'speed' is wrong, expected one of downtime-limit, " },
+        { "migrate-set-parameters downtime-limit 0",
+          "downtime-limit: '0' is wrong, expected a number from 1 to 60000" },
+        { "migrate-set-parameters dirty-log off",
+          "dirty-log: 'off' is wrong, expected one of auto, write-protect, dbit, pml" },
+        { "resolve web query", "web: it is not in doubt" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_not_equal(run(wrong[i].line), 0);
+        assert_memory_equal(call.error, wrong[i].error, strlen(wrong[i].error));
+    }
+    fake_migration.moves = 0;
+    assert_int_equal(run("query-migrate web"), -ENOENT);
+    assert_int_equal(run("migrate web 10.9.0.4 stop-copy,verify"), 0);
+    assert_string_equal(out.buffer.text,
+                        "{\"vm\":\"web\",\"peer\":\"10.9.0.4:4900\",\"status\":\"setup\",\"epoch\":2}");
+    assert_true(fake_migration.move.request.stop_copy && fake_migration.move.request.verify);
+    assert_int_equal(run("query-migrate web"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"mode\":\"stop-copy\",\"status\":\"completed\""));
+    assert_non_null(strstr(out.buffer.text, "\"total-time\":1234.567,\"downtime\":12.345"));
+    assert_non_null(
+        strstr(out.buffer.text, "\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,\"bytes\":0,\"ms\":1.500}]"));
+    assert_int_equal(run("migrate db 10.9.0.4"), -EBUSY);
+    assert_int_equal(run("migrate-set-parameters max-bandwidth 5000000000"), 0);
+    assert_int_equal(migration_settings()->max_bandwidth, 5000000000);
+    assert_int_equal(run("migrate-set-parameters on-stall abort"), 0);
+    assert_int_equal(migration_settings()->on_stall, POLICY_STALL_ABORT);
+}
+
+/* Nothing acts on a VM in doubt but resolve; and force only with the epoch, so that nobody forces by habit. */
+static void doubt(void **state)
+{
+    (void)state;
+    fake_migration.doubt = 7;
+    fake_migration.resolved = 0;
+    assert_int_equal(run("vms"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"status\":\"in-doubt\""));
+    assert_int_equal(run("pause web"), -EBUSY);
+    assert_int_equal(run("poweroff web"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot power off, it is in-doubt");
+    assert_int_equal(run("resolve web force-resume"), -EINVAL);
+    assert_int_equal(run("resolve web force-resume 6"), -EINVAL);
+    assert_int_equal(fake_migration.resolved, 0);
+    assert_int_equal(run("resolve web query"), 0);
+    assert_int_equal(fake_migration.resolved, 0);
+    assert_int_equal(run("resolve web force-give-up 7"), 0);
+    assert_int_equal(fake_migration.resolved, 1);
+    assert_int_equal(fake_migration.resolution, SOURCE_FORCE_GIVE_UP);
+    assert_int_equal(run("resolve web abort"), 0);
+    assert_int_equal(fake_migration.resolution, SOURCE_QUERY_ABORT);
+    fake_migration.doubt = 0;
+}
+
 static void log_counts_lines_of_a_level(void **state)
 {
     (void)state;
@@ -183,6 +248,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_command_is_told_and_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(errors, setup, teardown),
         cmocka_unit_test_setup_teardown(actions, setup, teardown),
+        cmocka_unit_test_setup_teardown(moves, setup, teardown),
+        cmocka_unit_test_setup_teardown(doubt, setup, teardown),
         cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, setup, teardown),
         cmocka_unit_test_setup_teardown(json_escapes, setup, teardown),
         cmocka_unit_test_setup_teardown(json_has_a_limit, setup, teardown),

@@ -279,9 +279,36 @@ static const struct {
     { "[net]\nanti-spoof = 1\n", 2, "anti-spoof", "yes or no" },
     { "[net]\nkernel = k\n", 2, "kernel", "mac, storm-limit, anti-spoof or test-services in the [net] section" },
     { "[net]\n[net]\n", 2, "net", "a second [net] section" },
+    { "[net]\n[migration]\nport = 0\n", 3, "port", "a number from 1 to 65535" },
+    { "[net]\n[migration]\ndowntime-limit = 0\n", 3, "downtime-limit", "milliseconds from 1 to 60000" },
+    { "[net]\n[migration]\nmax-bandwidth = 65G\n", 3, "max-bandwidth", "such as 100M" },
+    { "[net]\n[migration]\ndirty-log = off\n", 3, "dirty-log", "auto, write-protect, dbit or pml" },
+    { "[net]\n[migration]\n[migration]\n", 3, "migration", "a second [migration] section" },
+    { "[migration]\n[vm a]\nkernel = k\n", 0, "migration", "expected a [net] section" },
     { "[net x]\n", 1, "x", "expected [vm NAME], [net], [api] or [migration]" },
     { "log = infoinfoinfoinfoinfoinfoinfoinfoinfoinfoinfo\n", 1, "log", "...\" is wrong, expected err" },
 };
+
+static void migration(void **state)
+{
+    static const char plain[] = "[net]\n[migration]\n";
+    static const char full[] = "[net]\n[migration]\nport = 5000\ndowntime-limit = 300\nmax-bandwidth = 100M\n"
+                               "dirty-log = pml\ndirty-split = eager\n";
+
+    (void)state;
+    assert_true(parse("[net]\n", 6));
+    assert_int_equal(config.migration.port, 0);
+    assert_int_equal(config.migration.downtime_limit, CONFIG_DOWNTIME_LIMIT);
+    assert_true(parse(plain, strlen(plain)));
+    assert_int_equal(config.migration.port, CONFIG_MIGRATION_PORT);
+    assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_OFF);
+    assert_true(parse(full, strlen(full)));
+    assert_int_equal(config.migration.port, 5000);
+    assert_int_equal(config.migration.downtime_limit, 300);
+    assert_int_equal(config.migration.max_bandwidth, 100 << 20);
+    assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_PML);
+    assert_int_equal(config.migration.dirty_split, CONFIG_DIRTY_EAGER);
+}
 
 static void refusals(void **state)
 {
@@ -424,6 +451,7 @@ int main(void)
         cmocka_unit_test(the_net_section_alone),
         cmocka_unit_test(ip6_addresses),
         cmocka_unit_test(api),
+        cmocka_unit_test(migration),
         cmocka_unit_test(refusals),
         cmocka_unit_test(nul_bytes),
         cmocka_unit_test(limits),

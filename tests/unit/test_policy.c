@@ -123,6 +123,20 @@ static void test_max_rounds(void **state)
     assert_int_equal(rounds, 4);
 }
 
+/* Where the fixed cost alone is beyond the limit, rounds end when memory hardly adds to it. */
+static void test_limit_out_of_reach(void **state)
+{
+    const struct policy_settings settings = { .downtime_limit = 5, .max_rounds = 20, .on_stall = POLICY_STALL_ABORT };
+    struct policy_round round = { .pages = 20000, .dirtied = 5, .bytes = 20000 * 4096, .us = 1000000 };
+    struct policy_stats stats = { .round = &round, .rounds = 1, .total = 65536, .page = 4096, .fixed_us = 20000 };
+    struct policy_prediction p;
+
+    (void)state;
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_STOP);
+    round.dirtied = 500;
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_CONTINUE);
+}
+
 /* Nothing a guest or a clock can do makes the arithmetic trap. */
 static void test_extremes(void **state)
 {
@@ -172,9 +186,9 @@ static void test_bucket(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp),      cmocka_unit_test(test_converged),  cmocka_unit_test(test_dirtied),
-        cmocka_unit_test(test_verdicts), cmocka_unit_test(test_max_rounds), cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_bucket),
+        cmocka_unit_test(test_exp),      cmocka_unit_test(test_converged),          cmocka_unit_test(test_dirtied),
+        cmocka_unit_test(test_verdicts), cmocka_unit_test(test_max_rounds),         cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_bucket),   cmocka_unit_test(test_limit_out_of_reach),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
