@@ -361,6 +361,9 @@ static bool session_step(struct dest_session *session)
     result = inbox_next(&session->inbox, &session->transport);
     if (session->inbox.bytes != before)
         session->last_heard = now(session->dest);
+    /* While all flows it is hardly ever seen between two records. */
+    if (result > INBOX_NOTHING)
+        session->last_whole = now(session->dest);
     switch (result) {
     case INBOX_NOTHING: return false;
     case INBOX_HEADER: take_header(session); return true;

@@ -347,6 +347,8 @@ static bool receive(struct source *s)
         if (event == INBOX_NOTHING)
             return worked;
         worked = true;
+        if (event > INBOX_NOTHING)
+            s->last_whole = source_now(s);
         if (event == INBOX_HEADER)
             take_header(s);
         else if (event == INBOX_RECORD && !s->inbox.pages)
