@@ -150,9 +150,13 @@ def test_clocks(linux):
     assert max(offsets) - min(offsets) < 0.05, seen
 
 
+def guest_mac(site):
+    return site.net.run("ip", "neighbour", "show", GUEST).stdout.split("lladdr ")[1].split()[0]
+
+
 def fdb(site):
     """The bridge's port behind which it believes the guest to be."""
-    mac = site.net.run("ip", "neighbour", "show", GUEST).stdout.split("lladdr ")[1].split()[0]
+    mac = guest_mac(site)
     rows = site.net.run("bridge", "fdb", "show", "br", "br0").stdout
     return re.search(rf"^{mac} dev (\w+)", rows, re.M).group(1)
 
@@ -162,6 +166,7 @@ def test_announcement(linux):
     source, dest = ends(linux)
     assert alive(linux.net) and fdb(linux) == source.tap
     dest.set(announce_rounds=0)
+    linux.net.ip(f"neighbour replace {GUEST} lladdr {guest_mac(linux)} dev br0 nud permanent")  # it will not ask
     move(source, dest, "linux")
     assert fdb(linux) == source.tap
     assert not alive(linux.net, count=1, patience=2)  # astray
@@ -253,7 +258,11 @@ def test_linux_with_two_processors_writes(tmp_path, pages):
             with site.net.connect(GUEST, 4002) as sock:
                 sock.sendall(line.encode() + b"\n")
                 return sock.makefile().readline()
-        site.a.wait_for("it serves", lambda: alive(site.net, count=1))
+
+        def serves():
+            with contextlib.suppress(ConnectionRefusedError):
+                return ask("stats")
+        site.a.wait_for("it serves", serves)
         assert ask(f"set {pages} 10 uniform") == "ok\n"
         for source, dest in ((site.a, site.b), (site.b, site.a)):
             source.set(max_rounds=8)

@@ -48,10 +48,10 @@ def test_other_maker(tmp_path):
     """A guest that was shown an AMD processor is not taken by Intel's, and the other way round: both are named."""
     with Site(tmp_path) as site:
         site.a.boot(MOVER)
-        site.b.boot(vm("echo", "echo.elf", memory="8M"), emu="bochs", mem=192)
+        site.b.boot(MOVER.replace("[vm mover]", "[vm other]"), emu="bochs", mem=192)
         site.a.ready()
         site.b.ready()
-        for source, dest, name in ((site.a, site.b, "mover"), (site.b, site.a, "echo")):
+        for source, dest, name in ((site.a, site.b, "mover"), (site.b, site.a, "other")):
             done = source.godwit("migrate", "--check", name, dest.address)
             assert done.returncode == 1 and "it would be refused" in done.stdout
             source.begin(name, dest)
