@@ -97,6 +97,11 @@ struct lapic_timer {
     u32 initial_count, divide; /* registers */
     u64 deadline;              /* host TSC when the count reaches zero, LAPIC_NEVER = stopped */
     u64 tsc_deadline;          /* guest TSC, 0 = disarmed; in TSC-deadline mode instead of the above */
+
+    /* What was loaded, at host TSC `at`: asked at that instant, it has not been rounded to our ticks. */
+    struct {
+        u64 at, deadline, remaining;
+    } resumed;
 };
 
 enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, NR_LVTS };

@@ -142,15 +142,21 @@ u64 lapic_timer_remaining(const struct lapic *lapic)
 
     if (lapic->timer.deadline == LAPIC_NEVER)
         return LAPIC_NEVER;
+    if (at == lapic->timer.resumed.at && lapic->timer.deadline == lapic->timer.resumed.deadline)
+        return lapic->timer.resumed.remaining;
     return lapic->timer.deadline > at ? (lapic->timer.deadline - at) * NS_PER_MS / lapic->tsc_khz : 0;
 }
 
 void lapic_timer_resume(struct lapic *lapic, u64 remaining)
 {
-    if (remaining == LAPIC_NEVER)
+    if (remaining == LAPIC_NEVER) {
         lapic->timer.deadline = LAPIC_NEVER;
-    else
-        lapic->timer.deadline = now(lapic) + ns_to_ticks(lapic, MIN(remaining, LONGEST_NS));
+        return;
+    }
+    remaining = MIN(remaining, LONGEST_NS);
+    lapic->timer.resumed.at = now(lapic);
+    lapic->timer.resumed.remaining = remaining;
+    lapic->timer.resumed.deadline = lapic->timer.deadline = now(lapic) + ns_to_ticks(lapic, remaining);
 }
 
 void lapic_shift(struct lapic *lapic, s64 ticks)
