@@ -129,10 +129,10 @@ class Network:
                 raise Unavailable(f"ip {command}: {done.stdout.strip()}")
 
     def tap(self):
-        """A tap on the bridge; returns its name."""
+        """A tap on the bridge; returns its name. Its queue outlasts an emulator that waits for a processor."""
         name = f"tap{self.taps}"
         self.taps += 1
-        self.ip(f"tuntap add {name} mode tap", f"link set {name} master br0", f"link set {name} up")
+        self.ip(f"tuntap add {name} mode tap", f"link set {name} txqueuelen 10000 master br0", f"link set {name} up")
         return name
 
     @contextlib.contextmanager
