@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who else may come to the migration port: noise, lies, old news and slow ones. It answers what docs/migration-stream.md
-says, holds nothing of it, and takes a good guest afterwards.
+"""Who else may come to the migration port: noise, lies, old news and slow ones. It answers what
+docs/migration-stream.md says, holds nothing of it, and takes a good guest afterwards.
 """
 
 import os

@@ -92,7 +92,8 @@ def test_to_itself(refusing):
 
 
 def test_wrong_settings(refusing):
-    for name, value, words in (("max-rounds", "0", "expected a number from 1 to"), ("dirty-log", "x", "expected one of"),
+    for name, value, words in (("max-rounds", "0", "expected a number from 1 to"),
+                               ("dirty-log", "x", "expected one of"),
                                ("downtime-limit", "-1", "expected a number"), ("on-stall", "", "expected one of")):
         status, text = refusing.a.refused("/v1/migrate-set-parameters", parameter=name, value=value)
         assert status == 400 and words in text
