@@ -230,6 +230,9 @@ static bool transmit(struct source *s)
         if (!source_produce(s))
             return worked;
         worked = true;
+        /* Work that says nothing is done a piece at a time, with a look at the clock in between: see watch. */
+        if (outbox_empty(&s->outbox))
+            return true;
         s->last_said = source_now(s);
         s->stats.wire_bytes = s->outbox.bytes;
     }
