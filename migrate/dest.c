@@ -338,13 +338,13 @@ static bool session_step(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     u64 before = session->inbox.bytes;
-    int result = outbox_flush(&session->outbox, &session->transport);
+    int result = session->mute ? 0 : outbox_flush(&session->outbox, &session->transport);
 
     if (result == -EAGAIN)
         return false;
-    if (result) {
-        end_session(session);
-        return true;
+    if (result) { /* nobody listens any more, but the last words, ABORT above all, may be there */
+        outbox_cancel(&session->outbox);
+        session->mute = true;
     }
     if (say(session)) {
         session->last_said = now(session->dest);

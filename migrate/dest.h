@@ -58,6 +58,7 @@ struct dest_session {
     struct outbox outbox;
     bool greeted, resolve; /* header seen; of a RESOLVE connection */
     bool turn_over;        /* enough for this step */
+    bool mute;             /* the peer has closed: nothing is sent any more */
     unsigned say;          /* HANDOFF_SAY_* */
     bool refusing;
     struct wire_refused refused;
