@@ -66,7 +66,7 @@ def test_page(tmp_path):
     words = visible(page)
     for said in ("linux: 10.9.0.2 → 10.9.0.4", "linux: 10.9.0.4 → 10.9.0.2", "completed", "live", "882 ms", "12.3 ms",
                  "20.4 ms", "10.0 ms", "96,123,456 B", "98,765,432 B", "23,419 pages", "42,117 pages", "872 Mbit/s",
-                 "1,187 pages/s", "final-ram", "device-state", "announce", "blackout 22.0 ms"):
+                 "1,187 pages/s", "final-ram", "device-state", "announce", "unanswered 22.0 ms"):
         assert said in words, said
     figures = ET.fromstring(page).findall(".//figure/svg")
     assert len(figures) == 2 * 3  # rounds, whole move, switch-over
