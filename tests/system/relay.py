@@ -153,6 +153,8 @@ class Relay:
                 record = read_record(ours)
         except OSError:
             pass  # cut
+        if self.held.is_set():
+            return  # who is still there shall hear nothing, not even the end
         for sock in (ours, theirs):
             try:
                 sock.shutdown(socket.SHUT_RDWR)
