@@ -65,6 +65,8 @@ static bool is_lingering(const struct tcp_stream *stream)
     return !list_empty(&stream->node);
 }
 
+static void take_hold(struct tcp_stream *stream);
+
 /* lwIP has no more to do with it. */
 static void let_go(struct tcp_stream *stream)
 {
@@ -98,8 +100,10 @@ static bool finish(struct tcp_stream *stream)
     if (!is_drained(stream))
         return false;
     let_go(stream);
-    if (altcp_close(pcb) != ERR_OK)
-        altcp_abort(pcb);
+    if (altcp_close(pcb) != ERR_OK) { /* no memory: with the next poll */
+        take_hold(stream);
+        return false;
+    }
     stream->pcb = NULL;
     stream_free(stream);
     return true;
@@ -163,6 +167,16 @@ static void on_error(void *arg, err_t err)
         stream_free(stream);
 }
 
+/* The reverse of let_go. */
+static void take_hold(struct tcp_stream *stream)
+{
+    altcp_arg(stream->pcb, stream);
+    altcp_recv(stream->pcb, on_received);
+    altcp_sent(stream->pcb, on_sent);
+    altcp_err(stream->pcb, on_error);
+    altcp_poll(stream->pcb, on_poll, POLL_INTERVAL);
+}
+
 static struct tcp_stream *stream_create(struct altcp_pcb *pcb, int state)
 {
     struct tcp_stream *stream = calloc(1, sizeof(*stream));
@@ -173,11 +187,7 @@ static struct tcp_stream *stream_create(struct altcp_pcb *pcb, int state)
     list_init(&stream->unpushed);
     stream->pcb = pcb;
     stream->state = state;
-    altcp_arg(pcb, stream);
-    altcp_recv(pcb, on_received);
-    altcp_sent(pcb, on_sent);
-    altcp_err(pcb, on_error);
-    altcp_poll(pcb, on_poll, POLL_INTERVAL);
+    take_hold(stream);
     altcp_nagle_disable(pcb);
     return stream;
 }
