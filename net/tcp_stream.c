@@ -92,12 +92,13 @@ static bool is_drained(const struct tcp_stream *stream)
     return altcp_sndqueuelen(stream->pcb) == 0;
 }
 
-/* A lingering one that is through: lwIP goes on alone with the end of the connection. */
+/* A lingering one that is through, as the peer is: lwIP goes on alone with the end of the connection. Before, the peer
+ * may still be sending, and a reset would cost it our last words. */
 static bool finish(struct tcp_stream *stream)
 {
     struct altcp_pcb *pcb = stream->pcb;
 
-    if (!is_drained(stream))
+    if (!stream->finished || !is_drained(stream))
         return false;
     let_go(stream);
     if (altcp_close(pcb) != ERR_OK) { /* no memory: with the next poll */
@@ -116,6 +117,8 @@ static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t
     (void)err;
     if (!p) {
         stream->finished = true;
+        if (is_lingering(stream))
+            finish(stream);
         return ERR_OK;
     }
     if (is_lingering(stream)) { /* nobody is there to take it */
@@ -338,7 +341,7 @@ void tcp_stream_close(struct tcp_stream *stream)
     list_add_tail(&lingering, &stream->node);
     /* With bytes left unread lwIP would reset it rather than close. */
     stream->waiting = pbufs_free(stream->waiting, stream->pcb);
-    altcp_output(stream->pcb);
+    altcp_shutdown(stream->pcb, 0, 1); /* without memory for that, on_poll ends it */
     finish(stream);
 }
 
@@ -354,7 +357,7 @@ void tcp_stream_abort_all(void)
     list_for_each_safe (node, &lingering) {
         struct tcp_stream *stream = container_of(node, struct tcp_stream, node);
 
-        if (stream->stable)
+        if (stream->stable && !is_drained(stream))
             tcp_stream_abort(stream);
     }
 }
