@@ -7,11 +7,11 @@
  */
 #include "net/tcp_server.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include <lwip/altcp.h>
-#include <lwip/altcp_tcp.h>
+
+#include "net/tcp_listen.h"
 
 #define POLL_INTERVAL 5   /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
 #define WAITING_MAX 32768 /* bytes that an application may leave waiting; a peer that sends more is reset */
@@ -190,22 +190,7 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 
 int tcp_server_start(uint16_t port, const struct tcp_server_ops *ops)
 {
-    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
-
-    if (!pcb)
-        return -ENOMEM;
-    if (altcp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK) {
-        altcp_close(pcb);
-        return -EADDRINUSE;
-    }
-    listener = altcp_listen(pcb);
-    if (!listener) {
-        altcp_close(pcb);
-        return -ENOMEM;
-    }
-    altcp_arg(listener, (void *)ops);
-    altcp_accept(listener, on_accept);
-    return 0;
+    return tcp_listen(port, (void *)ops, on_accept);
 }
 
 size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)

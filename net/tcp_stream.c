@@ -17,6 +17,7 @@
 #include "hv/lib/copy.h"
 #include "hv/lib/list.h"
 #include "net/tcp_address_lwip.h"
+#include "net/tcp_listen.h"
 
 #define POLL_INTERVAL 5  /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
 #define LINGER_POLLS 20  /* until a closed stream whose peer takes nothing more is reset */
@@ -208,22 +209,7 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 
 int tcp_stream_listen(uint16_t port, void (*accepted)(struct tcp_stream *stream))
 {
-    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
-
-    if (!pcb)
-        return -ENOMEM;
-    if (altcp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK) {
-        altcp_close(pcb);
-        return -EADDRINUSE;
-    }
-    listener = altcp_listen(pcb);
-    if (!listener) {
-        altcp_close(pcb);
-        return -ENOMEM;
-    }
-    altcp_arg(listener, (void *)accepted);
-    altcp_accept(listener, on_accept);
-    return 0;
+    return tcp_listen(port, (void *)accepted, on_accept);
 }
 
 static err_t on_connected(void *arg, struct altcp_pcb *pcb, err_t err)

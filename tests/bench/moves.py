@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/system"), str(ROOT / "tests/bench")]
 
 from machine import vm  # noqa: E402
-from migration import GODWIT, GUEST, LINUX, Site  # noqa: E402
+from migration import GODWIT, GUEST, Site  # noqa: E402
 from probe import Probe, blackout_ms, lost  # noqa: E402
 
 INTERVAL = 0.002  # s between probes, if nothing else is said
@@ -28,11 +28,10 @@ RAM_MEMBERS = ("transferred", "total", "duplicate", "normal", "normal-bytes", "d
                "mbps", "pages-per-second")
 
 
-def linux(mib, words="", gateway="10.9.0.1"):
+def linux(mib, words=""):
     """The section of the Linux guest with so much memory."""
-    section = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory=f"{mib}M",
-                 cmdline=f"console=ttyS0 quiet tsc=nowatchdog ip={GUEST}/24 gw={gateway} {words}".strip())
-    return section
+    return vm("linux", "vmlinuz", initrd="initramfs.cpio", memory=f"{mib}M",
+              cmdline=f"console=ttyS0 quiet tsc=nowatchdog ip={GUEST}/24 gw=10.9.0.1 {words}".strip())
 
 
 @contextlib.contextmanager

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/tcp_listen.h"
+
+#include <errno.h>
+
+#include <lwip/altcp_tcp.h>
+
+int tcp_listen(u16_t port, void *arg, altcp_accept_fn accept)
+{
+    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
+
+    if (!pcb)
+        return -ENOMEM;
+    if (altcp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK) {
+        altcp_close(pcb);
+        return -EADDRINUSE;
+    }
+    listener = altcp_listen(pcb);
+    if (!listener) {
+        altcp_close(pcb);
+        return -ENOMEM;
+    }
+    altcp_arg(listener, arg);
+    altcp_accept(listener, accept);
+    return 0;
+}
