@@ -9,6 +9,7 @@
 #include "hv/cpu/asm.h"
 #include "hv/cpu/smp.h"
 #include "hv/dev/virtio_net_ctrl.h"
+#include "hv/dev/virtio_net_tx.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/panic.h"
 #include "hv/lib/stream.h"
@@ -18,18 +19,11 @@
 #define CLASS_ETHERNET 0x020000
 #define QUEUE_SIZE 256
 #define HDR_SIZE sizeof(struct virtio_net_hdr)
-#define ETHERNET_HEADER 14
 
-/* struct virtio_net_config: mac, status, max_virtqueue_pairs, mtu. */
-#define CONFIG_STATUS MAC_LEN
+/* struct virtio_net_config: mac, status, max_virtqueue_pairs, mtu (virtio_net.h has the second). */
 #define CONFIG_PAIRS 8
 #define CONFIG_MTU 10
 #define CONFIG_SIZE 12
-
-/* Bytes of a frame that are copied, so that the switch judges and forwards the same headers. */
-#define HEADER_COPY 256
-
-#define TX_BUDGET 64 /* frames of one device in a round */
 
 _Static_assert(sizeof(struct virtio_net_hdr) == 12, "virtio 1.2, 5.1.6: with num_buffers, as VERSION_1 has it");
 
@@ -43,142 +37,6 @@ static struct virtio_net *net_of(struct virtio *virtio)
 static struct virtqueue *queue_of(struct virtio_net *net, enum virtio_net_queue queue)
 {
     return &net->virtio.queue[queue];
-}
-
-/* --- From the guest ---------------------------------------------------------------------------------------- */
-
-/* Scratch of the frame that is being sent; host loop, one at a time. */
-static struct {
-    struct virtqueue_chain chain;
-    struct frame frame;
-    u8 header[HEADER_COPY];
-    u8 bounce[FRAME_MAX]; /* frames in too many pieces */
-} tx;
-
-/* Point frame parts at the rest of the chain, from `skip` bytes on. False: more pieces than a frame can have. */
-static bool parts_map(struct virtio_net *net, u32 skip)
-{
-    for (unsigned i = 0; i < tx.chain.nr_read; i++) {
-        gpa_t gpa = tx.chain.part[i].addr;
-        u64 len = tx.chain.part[i].len, step;
-
-        step = MIN((u64)skip, len);
-        skip -= (u32)step;
-        for (gpa += step, len -= step; len; gpa += step, len -= step) {
-            const void *data = guest_ptr(&net->vm->mem, gpa, len, &step);
-
-            if (!data || tx.frame.nr_parts == FRAME_PARTS)
-                return false;
-            tx.frame.part[tx.frame.nr_parts++] = (struct frame_part){ data, (u32)step };
-        }
-    }
-    return true;
-}
-
-/* The headers are copied, the rest stays where it is; unless it is in too many pieces, then all is copied. */
-static void frame_map(struct virtio_net *net)
-{
-    struct virtqueue *vq = queue_of(net, VIRTIO_NET_TX);
-    u32 copied = virtqueue_read(vq, &tx.chain, HDR_SIZE, tx.header, MIN(tx.frame.len, HEADER_COPY));
-
-    tx.frame.part[0] = (struct frame_part){ tx.header, copied };
-    tx.frame.nr_parts = 1;
-    if (parts_map(net, HDR_SIZE + copied))
-        return;
-    virtqueue_read(vq, &tx.chain, HDR_SIZE, tx.bounce, tx.frame.len);
-    tx.frame.part[0] = (struct frame_part){ tx.bounce, tx.frame.len };
-    tx.frame.nr_parts = 1;
-}
-
-/* Is what the driver says of its frame possible, and negotiated? */
-static bool offload_valid(const struct virtio *virtio, const struct virtio_net_hdr *hdr, u32 len)
-{
-    bool partial = hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
-
-    if (partial && (!virtio_has(virtio, VIRTIO_NET_F_CSUM) || hdr->csum_start < ETHERNET_HEADER ||
-                    (u32)hdr->csum_start + hdr->csum_offset + 2 > len))
-        return false;
-    switch (hdr->gso_type) {
-    case VIRTIO_NET_HDR_GSO_NONE: return true;
-    case VIRTIO_NET_HDR_GSO_TCPV4:
-        return partial && hdr->gso_size && hdr->hdr_len <= len && virtio_has(virtio, VIRTIO_NET_F_HOST_TSO4);
-    case VIRTIO_NET_HDR_GSO_TCPV6:
-        return partial && hdr->gso_size && hdr->hdr_len <= len && virtio_has(virtio, VIRTIO_NET_F_HOST_TSO6);
-    default: return false;
-    }
-}
-
-/* Make tx.frame of tx.chain. False: it is no frame. */
-static bool frame_make(struct virtio_net *net)
-{
-    struct virtio_net_hdr hdr;
-
-    if (virtqueue_read(queue_of(net, VIRTIO_NET_TX), &tx.chain, 0, &hdr, HDR_SIZE) != HDR_SIZE)
-        return false;
-    tx.frame = (struct frame){ .len = tx.chain.read_len - HDR_SIZE };
-    if (tx.frame.len < ETHERNET_HEADER || tx.frame.len > FRAME_MAX || !offload_valid(&net->virtio, &hdr, tx.frame.len))
-        return false;
-    if (hdr.gso_type == VIRTIO_NET_HDR_GSO_NONE && tx.frame.len > VIRTIO_NET_MTU + ETHERNET_HEADER + 4)
-        return false; /* with a VLAN tag that is the longest frame */
-    if (hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-        tx.frame.offload = (struct frame_offload){
-            .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-            .gso_type = hdr.gso_type,
-            .header_len = hdr.hdr_len,
-            .gso_size = hdr.gso_size,
-            .csum_start = hdr.csum_start,
-            .csum_offset = hdr.csum_offset,
-        };
-    frame_map(net);
-    return true;
-}
-
-/* Give the switch the next frame. False: there is none, or the device is not what it was any more. */
-static bool transmit_one(struct virtio_net *net)
-{
-    struct virtqueue *vq = queue_of(net, VIRTIO_NET_TX);
-    u32 epoch = net->virtio.epoch;
-
-    if (!virtio_live(&net->virtio, VIRTIO_NET_TX) || !virtqueue_pop(vq, &tx.chain))
-        return false;
-    if (tx.chain.nr_parts > tx.chain.nr_read) {
-        virtqueue_fail(vq, "transmit request has a writable buffer");
-        return false;
-    }
-    if (!frame_make(net)) {
-        net->malformed++;
-    } else if (net->virtio.config[CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) {
-        spin_unlock(&net->vm->device_lock);
-        switch_input(&net->port, &tx.frame);
-        spin_lock(&net->vm->device_lock);
-        if (epoch != net->virtio.epoch)
-            return false;
-    }
-    virtqueue_push(vq, tx.chain.head, 0);
-    return true;
-}
-
-/* Enough for this turn, or no room on the wire: what waits is safe in the guest's ring. */
-static bool transmit_pauses(unsigned sent)
-{
-    return sent == TX_BUDGET || switch_congested(0);
-}
-
-/* Send what waits. True if there is more. While we look by ourselves the driver need not tell us. */
-static bool transmit(struct virtio_net *net)
-{
-    struct virtqueue *vq = queue_of(net, VIRTIO_NET_TX);
-    unsigned sent = 0;
-    bool more;
-
-    virtqueue_notify_off(vq);
-    do {
-        while (!transmit_pauses(sent) && transmit_one(net))
-            sent++;
-        more = transmit_pauses(sent) || virtqueue_notify_on(vq);
-    } while (more && !transmit_pauses(sent) && virtio_live(&net->virtio, VIRTIO_NET_TX));
-    virtio_complete(&net->virtio, VIRTIO_NET_TX);
-    return more && virtio_live(&net->virtio, VIRTIO_NET_TX);
 }
 
 /* --- To the guest ------------------------------------------------------------------------------------------ */
@@ -279,7 +137,7 @@ none:
 static bool receive(struct virtio_net *net, const struct frame *frame)
 {
     if (net->paused || !virtio_live(&net->virtio, VIRTIO_NET_RX) ||
-        !(net->virtio.config[CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) ||
+        !(net->virtio.config[VIRTIO_NET_CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) ||
         !offload_negotiated(&net->virtio, &frame->offload))
         return false;
     /* Not wanted is not lost. */
@@ -322,6 +180,8 @@ static bool serve(struct virtio_net *net)
 {
     u32 more = 0;
 
+    if (rdtsc() >= net->tx.look)
+        __atomic_fetch_or(&net->pending, BIT(VIRTIO_NET_TX), __ATOMIC_RELAXED);
     if (net->paused || !__atomic_load_n(&net->pending, __ATOMIC_RELAXED))
         return false;
     spin_lock(&net->vm->device_lock);
@@ -333,7 +193,7 @@ static bool serve(struct virtio_net *net)
     if (pending & BIT(VIRTIO_NET_CTRL))
         more |= virtio_net_control(net) ? BIT(VIRTIO_NET_CTRL) : 0;
     if (pending & BIT(VIRTIO_NET_TX))
-        more |= transmit(net) ? BIT(VIRTIO_NET_TX) : 0;
+        more |= virtio_net_transmit(net) ? BIT(VIRTIO_NET_TX) : 0;
     __atomic_fetch_or(&net->pending, more, __ATOMIC_RELAXED);
     spin_unlock(&net->vm->device_lock);
     return more != 0;
@@ -352,13 +212,19 @@ static void interrupt(struct virtio_net *net)
 
 u64 virtio_net_poll(void)
 {
+    u64 next = VIRTIO_NET_NEVER;
     bool more = false;
 
     list_for_each (node, &devices)
         more |= serve(container_of(node, struct virtio_net, node));
-    list_for_each (node, &devices)
-        interrupt(container_of(node, struct virtio_net, node));
-    return more ? rdtsc() : ~0ULL;
+    list_for_each (node, &devices) {
+        struct virtio_net *net = container_of(node, struct virtio_net, node);
+
+        interrupt(net);
+        virtio_net_tell(net, rdtsc());
+        next = MIN(next, MIN(net->tx.look, net->tx.tell));
+    }
+    return more ? rdtsc() : next;
 }
 
 /* --- Device ------------------------------------------------------------------------------------------------ */
@@ -393,7 +259,7 @@ static void reset(struct virtio *virtio)
     struct virtio_net *net = net_of(virtio);
 
     virtio_net_filter_reset(net);
-    virtio->config[CONFIG_STATUS] &= (u8)~VIRTIO_NET_S_ANNOUNCE;
+    virtio->config[VIRTIO_NET_CONFIG_STATUS] &= (u8)~VIRTIO_NET_S_ANNOUNCE;
 }
 
 /* What was seen behind the port, for announcements by the next host. */
@@ -480,10 +346,11 @@ static const struct virtio_kind kind = {
 void virtio_net_init(struct virtio_net *net, struct vm *vm, struct pci_bus *bus, unsigned slot, const u8 mac[MAC_LEN])
 {
     net->vm = vm;
+    net->tx = (struct virtio_net_tx){ .look = VIRTIO_NET_NEVER, .tell = VIRTIO_NET_NEVER };
     memcpy(net->port.mac, mac, MAC_LEN);
     snprintf(net->port.name, sizeof(net->port.name), "%s", vm->name);
     net->port.deliver = deliver;
-    net->virtio.config[CONFIG_STATUS] = VIRTIO_NET_S_LINK_UP;
+    net->virtio.config[VIRTIO_NET_CONFIG_STATUS] = VIRTIO_NET_S_LINK_UP;
     net->virtio.config[CONFIG_PAIRS] = 1;
     memcpy(&net->virtio.config[CONFIG_MTU], &(u16){ VIRTIO_NET_MTU }, 2);
     virtio_init(&net->virtio, &kind, bus, slot);
@@ -499,7 +366,7 @@ void virtio_net_fini(struct virtio_net *net)
 
 void virtio_net_set_link(struct virtio_net *net, bool up)
 {
-    u8 *status = &net->virtio.config[CONFIG_STATUS];
+    u8 *status = &net->virtio.config[VIRTIO_NET_CONFIG_STATUS];
 
     spin_lock(&net->vm->device_lock);
     *status = (u8)((*status & ~VIRTIO_NET_S_LINK_UP) | (up ? VIRTIO_NET_S_LINK_UP : 0));
@@ -512,16 +379,17 @@ void virtio_net_announce(struct virtio_net *net)
     spin_lock(&net->vm->device_lock);
     if (virtio_has(&net->virtio, VIRTIO_NET_F_GUEST_ANNOUNCE)) {
         net->announces++;
-        net->virtio.config[CONFIG_STATUS] |= VIRTIO_NET_S_ANNOUNCE;
+        net->virtio.config[VIRTIO_NET_CONFIG_STATUS] |= VIRTIO_NET_S_ANNOUNCE;
         virtio_config_changed(&net->virtio);
     }
     spin_unlock(&net->vm->device_lock);
 }
 
-/* Each request is finished in the round in which it is taken; only an interrupt may still be owed. */
+/* Each request is finished in the round in which it is taken; only interrupts may still be owed. */
 void virtio_net_pause(struct virtio_net *net)
 {
     interrupt(net);
+    virtio_net_tx_stop(net);
     net->paused = true;
     port_hold(&net->port);
 }

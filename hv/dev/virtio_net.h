@@ -32,6 +32,7 @@
 #define VIRTIO_NET_F_GUEST_ANNOUNCE (1ULL << 21)
 #define VIRTIO_NET_F_CTRL_MAC_ADDR (1ULL << 23)
 
+#define VIRTIO_NET_CONFIG_STATUS MAC_LEN /* offset of status in struct virtio_net_config */
 #define VIRTIO_NET_S_LINK_UP 1
 #define VIRTIO_NET_S_ANNOUNCE 2
 
@@ -69,12 +70,23 @@ struct virtio_net_filter {
     u8 address[VIRTIO_NET_FILTERS][MAC_LEN];
 };
 
+#define VIRTIO_NET_NEVER (~0ULL)
+
+/* Of transmission (virtio_net_tx.c). Times are of the host's TSC; host loop. */
+struct virtio_net_tx {
+    u64 look;  /* when to look at the ring without a doorbell; never: the driver rings */
+    u64 tell;  /* when to interrupt for what was sent; never: nothing was */
+    u64 bytes; /* since we found the ring empty */
+    u32 looks; /* since there were many */
+};
+
 struct virtio_net {
     struct virtio virtio;
     struct port port;
     struct list node; /* of all devices; host loop */
     struct vm *vm;
     struct virtio_net_filter filter;
+    struct virtio_net_tx tx;
     bool paused;   /* nothing moves: the VM is being handed over */
     u32 pending;   /* queues with something to do, a bit each; set by anyone, taken by the host loop */
     bool received; /* frames were delivered since the last interrupt */

@@ -7,7 +7,8 @@
 /* sources: hv/dev/acpi_pm.c hv/dev/apic_bus.c hv/dev/cmos.c hv/dev/console.c hv/dev/i8254.c hv/dev/i8259.c */
 /* sources: hv/dev/ioapic.c hv/dev/irq.c hv/dev/lapic.c hv/dev/lapic_timer.c hv/dev/mc146818.c hv/dev/pci.c */
 /* sources: hv/dev/pci_msix.c hv/dev/pit.c hv/dev/platform.c hv/dev/pv_eoi.c hv/dev/pvclock.c hv/dev/timer.c */
-/* sources: hv/dev/uart16550.c hv/dev/verdict.c hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_pci.c */
+/* sources: hv/dev/uart16550.c hv/dev/verdict.c hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_tx.c */
+/* sources: hv/dev/virtio_pci.c */
 /* sources: hv/dev/virtio_rng.c hv/dev/virtqueue.c hv/bus.c hv/lib/calendar.c hv/lib/stream.c mm/guest_mem.c */
 /* sources: mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c net/hold.c net/frame.c net/csum.c hv/cpu/random.c */
 /* sources: tests/unit/ram.c tests/unit/stubs.c */
@@ -25,6 +26,7 @@
 
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
+#include "hv/cpu/cpu.h"
 #include "hv/cpu/rtc.h"
 #include "hv/cpu/smp.h"
 #include "hv/dev/platform.h"
@@ -85,6 +87,11 @@ u64 clock_tsc_khz(void)
 u64 clock_ns(void)
 {
     return tsc / 2;
+}
+
+u32 cpu_count(void)
+{
+    return 1;
 }
 
 u64 clock_ns_to_ticks(u64 ns)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "hv/cpu/clock.h"
+#include "hv/cpu/cpu.h"
 #include "hv/cpu/smp.h"
 #include "hv/dev/irq.h"
 #include "hv/lib/bits.h"
@@ -52,7 +53,12 @@ u64 clock_ns(void)
 
 u64 clock_ns_to_ticks(u64 ns)
 {
-    return ns;
+    return ns * rig.ticks_per_ns;
+}
+
+u32 cpu_count(void)
+{
+    return rig.cpus;
 }
 
 void switch_add(struct port *port)
@@ -102,6 +108,7 @@ int rig_setup(void **unused)
     ram_init_full(MiB(16));
     assert_int_equal(npt_init(&rig.vm.npt, &format_ept), 0);
     assert_int_equal(guest_mem_init(&rig.vm.mem, &rig.vm.npt, RIG_RAM), 0);
+    rig.cpus = 1;
     strcpy(rig.vm.name, "rig");
     assert_int_equal(pci_bus_init(&rig.pci, &rig.vm), 0);
     return 0;
@@ -229,7 +236,7 @@ void rig_set_desc(unsigned n, u16 index, u64 addr, u32 len, u16 flags, u16 next)
     rig_write(rig_desc(n) + 16ULL * index, &desc, sizeof(desc));
 }
 
-void rig_offer(unsigned slot, unsigned n, u16 head)
+void rig_offer_quietly(unsigned n, u16 head)
 {
     u16 idx;
 
@@ -237,6 +244,11 @@ void rig_offer(unsigned slot, unsigned n, u16 head)
     rig_write(rig_avail(n) + 4 + 2ULL * (idx % RIG_QUEUE), &head, 2);
     idx++;
     rig_write(rig_avail(n) + 2, &idx, 2);
+}
+
+void rig_offer(unsigned slot, unsigned n, u16 head)
+{
+    rig_offer_quietly(n, head);
     rig_mmio_write(rig_bar(slot, 0) + 0x3000 + 4 * n, 2, n);
 }
 

@@ -24,6 +24,8 @@ struct rig {
     u32 input_len;
     bool congested; /* what switch_congested says */
     struct frame_offload offload;
+    u32 cpus;               /* what cpu_count says; 1 at first */
+    u64 ticks_per_ns;       /* of the clock; 0, as at first: whatever is to come later is due at once */
     void (*on_input)(void); /* called within switch_input; may be NULL */
 };
 
@@ -62,7 +64,8 @@ void rig_write(gpa_t gpa, const void *bytes, u64 len);
 void rig_read(gpa_t gpa, void *bytes, u64 len);
 void rig_set_desc(unsigned n, u16 index, u64 addr, u32 len, u16 flags, u16 next);
 
-/* Make a chain available and notify the device. */
+/* Make a chain available, and notify the device unless quietly. */
+void rig_offer_quietly(unsigned n, u16 head);
 void rig_offer(unsigned slot, unsigned n, u16 head);
 
 /* Entries of the used ring, and the length in the entry before the last one. */
