@@ -29,6 +29,8 @@ OVER = {"completed", "failed", "cancelled"}
 # Seconds of real time for what takes one or two when nobody else uses the machine.
 PATIENCE = {"qemu": 60, "bochs": 240}
 LIFETIME = 1200  # of machines that several tests share
+# KiB that a hypervisor's own heap may grow by, once, to hold a TCP window (2 MiB). The mover's RAM would be 8192.
+SLACK = 4096
 
 
 class Host:

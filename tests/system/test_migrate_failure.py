@@ -5,14 +5,12 @@ import time
 
 import pytest
 from machine import vm
-from migration import LINUX, Ping, Site, alive, beats, move
+from migration import LINUX, SLACK, Ping, Site, alive, beats, move
 from relay import DEST, SOURCE, Relay
 
 MOVER = vm("mover", "mover.elf", memory="8M")
 SLOW = 100000  # bytes/s: a move of what MOVER writes takes some 10 s
 QUICK = 0
-# KiB that the hypervisor's own heap may grow by, once, to hold a TCP window (2 MiB). The guest's RAM would be 8192.
-SLACK = 4096
 
 
 @pytest.fixture(scope="module")
