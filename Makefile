@@ -10,7 +10,9 @@ OBJ := $(BUILD)/obj
 DEPS := $(BUILD)/deps
 
 V ?= 0
-DEBUG ?= 1
+# What finds our own mistakes is for tests, not for users: junk in freed memory.
+DEBUG ?= $(if $(filter test,$(MAKECMDGOALS)),1,0)
+export DEBUG
 Q := $(if $(filter-out 0,$(V)),,@)
 say = @printf '  %-8s%s\n' '$(1)' '$(2)'
 
@@ -28,7 +30,7 @@ all: $(BUILD)/godwit.elf
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo '  V=1 shows commands; DEBUG=0 leaves debug fills out; make run takes EMU= CPUS= MEM= CONFIG= TIMEOUT='
+	@echo '  V=1 shows commands; DEBUG=1 fills freed memory with junk; make run takes EMU= CPUS= MEM= CONFIG= TIMEOUT='
 
 # --- Flags -------------------------------------------------------------------------------------------------
 

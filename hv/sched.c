@@ -14,7 +14,7 @@
 #include "hv/vm.h"
 
 #define SLICE_NS 1000000ULL   /* a vcpu's turn while others wait for the CPU, the host loop among them */
-#define SHORTEST_RUN_NS 50000 /* what a vcpu gets however busy the host loop is */
+#define SHORTEST_RUN_NS 50000 /* what a vcpu gets at least, however busy the host loop is */
 #define HOST_WORK_MAX 16
 
 static struct spinlock lock; /* all run queues */
@@ -27,15 +27,20 @@ void sched_add_host_work(u64 (*fn)(void))
     host_work[nr_host_work++] = fn;
 }
 
-static u64 host_work_run(void)
+/* A round of host work; then vcpus of CPU 0 have it for as long as the round took, whoever kicks. */
+static u64 host_work_run(struct cpu *cpu)
 {
-    u64 next = ~0ULL;
+    u64 next = ~0ULL, start = rdtsc();
 
     for (unsigned i = 0; i < nr_host_work; i++) {
         u64 wish = host_work[i]();
 
         next = MIN(next, wish);
     }
+
+    u64 end = rdtsc();
+
+    cpu->guests_until = end + MIN(end - start, clock_ns_to_ticks(SLICE_NS));
     return next;
 }
 
@@ -185,19 +190,22 @@ void sched_loop(void)
     struct cpu *cpu = this_cpu();
 
     for (;;) {
-        u64 wake = ~0ULL;
-        bool others;
+        bool guests_turn = rdtsc() < cpu->guests_until, others;
+        u64 wish = guests_turn ? 0 : ~0ULL;
 
         __atomic_store_n(&cpu->kicked, false, __ATOMIC_RELEASE);
         drop_departed(cpu);
-        if (cpu->index == 0)
-            wake = host_work_run();
+        if (cpu->index == 0 && !guests_turn)
+            wish = host_work_run(cpu);
 
+        u64 wake = MAX(wish, cpu->guests_until);
         struct vcpu *vcpu = sched_pick(cpu, &wake, &others);
 
         if (vcpu)
             sched_run(cpu, vcpu, wake, others || cpu->index == 0);
+        else if (guests_turn)
+            cpu->guests_until = 0; /* nobody wants it; and a kick may have been for the host loop */
         else
-            idle(cpu, wake);
+            idle(cpu, MIN(wake, wish));
     }
 }

@@ -58,6 +58,7 @@ struct cpu {
     struct vcpu *running;  /* inside the guest or about to be; read by kickers on other CPUs */
     bool kicked;           /* set by cpu_kick before its IPI, cleared by the run loop */
     u64 slice_end;         /* TSC; of the vcpu at the head of run_queue, 0: its slice has not begun */
+    u64 guests_until;      /* TSC; until then vcpus come before host work. CPU 0 */
     u64 idle_ticks;        /* TSC ticks spent halted */
     u64 timer_deadline;    /* TSC that the APIC timer is armed for, ~0: it is not; 0: it has not been set up */
 
