@@ -13,6 +13,7 @@
 
 #include <lwip/altcp.h>
 #include <lwip/altcp_tcp.h>
+#include <lwip/netif.h>
 
 #include "hv/lib/copy.h"
 #include "hv/lib/list.h"
@@ -226,6 +227,9 @@ int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream)
     struct altcp_pcb *pcb = altcp_tcp_new_ip_type(ip.type);
     err_t err;
 
+    /* A link-local address is of a link, and there is one. */
+    if (IP_IS_V6(&ip) && ip6_addr_lacks_zone(ip_2_ip6(&ip), IP6_UNICAST))
+        ip6_addr_assign_zone(ip_2_ip6(&ip), IP6_UNICAST, netif_default);
     *stream = pcb ? stream_create(pcb, -EAGAIN) : NULL;
     if (!*stream) {
         if (pcb)

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * moments: a guest that stays in one odd moment until a 'q' is typed, to be moved there, and then looks whether it was
+ * left as it was.
+ *
+ *     moment=real     real mode, with segments that have bases
+ *     moment=string   string I/O, thousands of elements an instruction
+ *     moment=pending  interrupts off, and one waiting
+ *     moment=halt     HLT, for a second each time
+ */
+#include "guest/moments/moments.h"
+
+#include "guest/kit/boot.h"
+#include "guest/kit/clock.h"
+#include "guest/kit/console.h"
+#include "guest/kit/cpu.h"
+#include "guest/kit/lapic.h"
+#include "guest/kit/modes.h"
+#include "guest/kit/report.h"
+#include "guest/kit/string.h"
+#include "hv/guest_abi.h"
+#include "hv/lib/bits.h"
+
+#define UART_RBR (GODWIT_CONSOLE_PORT + 0)
+#define UART_LSR (GODWIT_CONSOLE_PORT + 5)
+#define UART_SCR (GODWIT_CONSOLE_PORT + 7)
+#define LSR_DR 0x01
+#define VECTOR 0x40
+#define STRING (64 * 1024)
+#define SLEEP_US 1000000
+
+const char guest_name[] = "moments";
+
+static u8 string[STRING + 1];
+static volatile u64 taken;
+
+static bool q_typed(void)
+{
+    return inb(UART_LSR) & LSR_DR && inb(UART_RBR) == 'q';
+}
+
+static void take(struct trap_frame *frame)
+{
+    (void)frame;
+    taken++;
+    lapic_eoi();
+}
+
+static void stay_real(void)
+{
+    report_equal("one byte by two names", real_call(real_until_q), 0);
+    kprintf("%u turns\n", real_turns);
+    report("it went round", real_turns > 0);
+}
+
+/* Read the scratch register to all of the string; true if that is what is there then, and nothing else was touched. */
+static bool string_round(u8 value)
+{
+    const u8 other = value ^ 0xFF;
+    void *to = string;
+    u64 left = STRING;
+
+    string[STRING] = other;
+    outb(UART_SCR, value);
+    asm volatile("rep insb" : "+D"(to), "+c"(left) : "d"(UART_SCR) : "memory");
+    for (u32 i = 0; i < STRING; i++)
+        if (string[i] != value)
+            return false;
+    return left == 0 && to == string + STRING && string[STRING] == other;
+}
+
+static void stay_string(void)
+{
+    u64 rounds = 0, wrong = 0;
+
+    while (!q_typed())
+        wrong += !string_round((u8)++rounds);
+    kprintf("%lu rounds\n", rounds);
+    report_equal("every element went where it should", wrong, 0);
+}
+
+static void stay_pending(void)
+{
+    u64 lost = 0;
+
+    cli();
+    lapic_timer(VECTOR, 0, 100);
+    while (!lapic_bit(LAPIC_IRR, VECTOR))
+        pause();
+    kprintf("pending\n");
+    while (!q_typed())
+        lost += !lapic_bit(LAPIC_IRR, VECTOR);
+    report_equal("it kept waiting", lost, 0);
+    report_equal("and was not taken", taken, 0);
+    sti();
+    clock_spin(10000);
+    report_equal("then it is taken, once", taken, 1);
+}
+
+static void stay_halted(void)
+{
+    u64 early = 0, sleeps = 0;
+
+    while (!q_typed()) {
+        u64 start = rdtsc(), before = taken;
+
+        cli();
+        lapic_timer(VECTOR, 0, SLEEP_US);
+        while (taken == before) {
+            sti_hlt();
+            cli();
+        }
+        sti();
+        early += clock_us(rdtsc() - start) < SLEEP_US * 9 / 10;
+        sleeps++;
+    }
+    kprintf("%lu sleeps\n", sleeps);
+    report_equal("no sleep is cut short", early, 0);
+    report_equal("each ends once", taken, sleeps);
+}
+
+void guest_main(void)
+{
+    static const struct {
+        const char *name;
+        void (*stay)(void);
+    } moments[] = {
+        { "real", stay_real }, { "string", stay_string }, { "pending", stay_pending }, { "halt", stay_halted }
+    };
+    char moment[16] = "";
+
+    trap_handle(VECTOR, take);
+    lapic_enable();
+    boot_option("moment", moment, sizeof(moment));
+    for (u32 i = 0; i < ARRAY_SIZE(moments); i++) {
+        if (strcmp(moments[i].name, moment) != 0)
+            continue;
+        kprintf("in the moment: %s\n", moment);
+        moments[i].stay();
+        return;
+    }
+    report("moment=real, string, pending or halt", false);
+}
