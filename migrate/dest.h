@@ -43,6 +43,7 @@ struct incoming {
     struct migrate_description *description;
     struct ram ram;
     u64 *seen, *suspect;       /* by page: received; damaged as far as we know */
+    u64 *sections;             /* the digest of each section of state, as it came */
     bool closed;               /* PREPARE has come */
     u64 cursor;                /* of the digest over memory */
     struct wire_handoff claim; /* the source's PREPARE */

@@ -24,8 +24,9 @@ void load_release(struct incoming *in)
     free(in->description);
     free(in->seen);
     free(in->suspect);
+    free(in->sections);
     in->description = NULL;
-    in->seen = in->suspect = NULL;
+    in->seen = in->suspect = in->sections = NULL;
 }
 
 /* The body of RESERVE. Returns 0 or -EINVAL. */
@@ -55,8 +56,9 @@ static enum wire_code reserve(struct dest *dest, struct incoming *in, char reaso
 
     in->seen = ram_bitmap(&in->ram);
     in->suspect = ram_bitmap(&in->ram);
-    if (!in->seen || !in->suspect) {
-        snprintf(reason, WIRE_REASON, "no memory for the bitmaps");
+    in->sections = calloc(WIRE_SECTIONS, sizeof(*in->sections));
+    if (!in->seen || !in->suspect || !in->sections) {
+        snprintf(reason, WIRE_REASON, "no memory for the bookkeeping");
         return WIRE_E_MEMORY;
     }
     code = dest->ops->create(dest->ctx, in->description, &in->vm, reason);
@@ -165,6 +167,11 @@ void load_zero(struct dest_session *session)
     session->turn_over = true; /* it may have been much memory: others want the host loop */
 }
 
+static u64 digest_section(u64 digest, const struct wire_section *section, const u8 *bytes)
+{
+    return digest_bytes(digest_bytes(digest, section, sizeof(*section)), bytes, section->len);
+}
+
 static void refuse_section(struct dest_session *session, const struct wire_section *section, int err, const char *why)
 {
     bool unknown = err == -ENOENT || err == -ENOTSUP;
@@ -191,9 +198,8 @@ void load_state(struct dest_session *session)
         dest_refuse(session, WIRE_E_STREAM, "malformed STATE");
         return;
     }
-    in->found.state_digest = digest_bytes(in->found.state_digest, &section, sizeof(section));
-    in->found.state_digest = digest_bytes(in->found.state_digest, r.buf + r.pos, section.len);
-    in->stats.sections++;
+    in->found.state_digest = digest_section(in->found.state_digest, &section, r.buf + r.pos);
+    in->sections[in->stats.sections++] = digest_section(0, &section, r.buf + r.pos);
     err = session->dest->ops->load(in->vm, &section, &r, reason);
     if (!err && (r.truncated || r.pos != r.len))
         err = -EINVAL;
@@ -229,26 +235,28 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
     in->cursor = 0;
 }
 
-/* The digest of what was loaded, by saving it again. Returns 0 or -errno. */
-static int digest_state(const struct migrate_dest_ops *ops, void *vm, u64 *digest)
+/* Save what was loaded again, and compare each section with what came. Returns whether all are the same, or in reason
+ * which is not. */
+static bool state_verify(const struct incoming *in, const struct migrate_dest_ops *ops, char reason[WIRE_REASON])
 {
     u8 *buf = malloc(WIRE_BODY_MAX);
     int err = buf ? 0 : -ENOMEM;
 
-    *digest = 0;
-    for (unsigned i = 0; !err; i++) {
+    for (unsigned i = 0; !err && i < in->stats.sections; i++) {
         struct wire_section section = { .instance = 0 };
         struct writer w = { .buf = buf, .cap = WIRE_BODY_MAX };
 
-        err = ops->section(vm, i, &section, &w);
-        if (err)
-            break;
+        err = ops->section(in->vm, i, &section, &w);
         section.len = w.len;
-        *digest = digest_bytes(*digest, &section, sizeof(section));
-        *digest = digest_bytes(*digest, buf, w.len);
+        if (!err && digest_section(0, &section, buf) != in->sections[i]) {
+            snprintf(reason, WIRE_REASON, "state of %s %u differs from the source's", section.name, section.instance);
+            err = -EBADMSG;
+        }
     }
     free(buf);
-    return err == -ENOENT ? 0 : err;
+    if (err && err != -EBADMSG)
+        snprintf(reason, WIRE_REASON, "state can't be saved for comparison");
+    return !err;
 }
 
 static void prepared(struct dest_session *session)
@@ -267,6 +275,7 @@ void load_verify(struct dest_session *session)
     struct incoming *in = session->incoming;
     const struct migrate_dest_ops *ops = session->dest->ops;
     u64 end = MIN(in->cursor + DIGEST_BUDGET, in->ram.pages);
+    char reason[WIRE_REASON] = "";
 
     if (!(in->description->head.flags & WIRE_VERIFY)) {
         prepared(session);
@@ -279,9 +288,10 @@ void load_verify(struct dest_session *session)
     }
     if (in->cursor < in->ram.pages)
         return;
-    if (digest_state(ops, in->vm, &in->found.state_digest) || in->found.state_digest != in->claim.state_digest ||
-        in->found.memory_digest != in->claim.memory_digest)
-        dest_refuse(session, WIRE_E_DIGEST, "memory or state differ from the source's");
+    if (in->found.memory_digest != in->claim.memory_digest)
+        dest_refuse(session, WIRE_E_DIGEST, "memory differs from the source's");
+    else if (!state_verify(in, ops, reason))
+        dest_refuse(session, WIRE_E_DIGEST, reason);
     else
         prepared(session);
 }

@@ -69,7 +69,7 @@ def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int 
         if ended and ended.group(1) in waiting:
             waiting.discard(ended.group(1))
             if not waiting:
-                run.send_signal(signal.SIGINT)
+                run.send_signal(signal.SIGTERM)
     errors = run.stderr.read()
     status = run.wait()
     log = ROOT / "build/run" / name / "serial.log"

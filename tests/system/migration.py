@@ -41,15 +41,17 @@ class Host:
         self.machine, self.emu, self.boots = None, None, 0
         self.read_to = {}  # numbers of the next byte of guests' consoles
 
-    def boot(self, guests="", emu="qemu", cpus=1, mem=384, **keys):
-        """Start it; keys are those of [migration]."""
-        config = f"[net]\naddress = {self.address}/24\n[api]\naccess = open\n[migration]\n"
+    def boot(self, guests="", emu="qemu", cpus=1, mem=384, model=None, services=False, **keys):
+        """Start it, with TCP test services or without; model is of its card, keys are those of [migration]."""
+        config = f"[net]\naddress = {self.address}/24\ntest-services = {'yes' if services else 'no'}\n"
+        config += "[api]\naccess = open\n[migration]\n"
         config += "".join(f"{key} = {value}\n" for key, value in keys.items())
         base = self.site.directory
         directory = base.with_name(f"{base.name}-{self.name}{self.boots}")  # run_name tells workers by the parent
         directory.mkdir()
         self.boots, self.emu, self.read_to = self.boots + 1, emu, {}
-        self.machine = self.site.net.boot(directory, config + guests, emu, "virtio" if emu == "qemu" else "e1000",
+        model = model or ("virtio" if emu == "qemu" else "e1000")
+        self.machine = self.site.net.boot(directory, config + guests, emu, model,
                                           f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME)
 
     def ready(self):
@@ -204,6 +206,16 @@ def beats(host, name="mover"):
     found = host.wait_for("a beat", beat)
     assert found.group(2) == "0 wrong, 0 backwards, 0 strayed"
     return int(found.group(1))
+
+
+def says(host, name, pattern):
+    """Wait until a guest has printed it since we were last told; returns the match."""
+    text = []
+
+    def found():
+        text.append(host.printed(name))
+        return re.search(pattern, "".join(text))
+    return host.wait_for(f"{name} says {pattern}", found)
 
 
 # --- What an outside client sees ----------------------------------------------------------------------------------

@@ -77,8 +77,10 @@ def test_interrupt_stops_the_emulator(tmp_path):
     """Ctrl-C ends the run within seconds and leaves no emulator behind."""
     config = tmp_path / "godwit.cfg"
     config.write_text(vm("spin", "hostile.elf", cmdline="attack=loop"))
+    # A shell has its background jobs, which these tests may be, ignore the signal.
     run = subprocess.Popen([str(RUN), "--emu", "qemu", "--name", run_name(tmp_path), str(config)],
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     for line in run.stdout:
         if "first entry" in line:
             break

@@ -161,6 +161,22 @@ static void test_verify_finds_lost_page(void **state)
     free(w);
 }
 
+/* State that is loaded otherwise than it was saved is found, and named. */
+static void test_verify_names_wrong_state(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    world_init(w);
+    w->loads_wrong = true;
+    move(w, world_settings());
+    assert_int_equal(w->source.stats.error, WIRE_E_DIGEST);
+    assert_string_equal(w->source.stats.reason, "state of vcpu 0 differs from the source's");
+    assert_int_equal(world_where(w), 1);
+    world_fini(w);
+    free(w);
+}
+
 /* Cancel after n steps, for every n up to the end; the guest runs at the source at once, and can move again. */
 static void test_cancel_anywhere(void **state)
 {
@@ -425,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_bandwidth),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_verify_finds_lost_page),
+        cmocka_unit_test(test_verify_names_wrong_state),
         cmocka_unit_test(test_cancel_anywhere),
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_flip_anywhere),

@@ -221,7 +221,7 @@ static int load(void *ctx, const struct wire_section *s, struct reader *r, char 
     if (strcmp(s->name, "vcpu") != 0 && strcmp(s->name, "chip") != 0)
         return -ENOENT;
     if (s->name[0] == 'v')
-        vm->counter = value;
+        vm->counter = value + vm->world->loads_wrong;
     vm->loaded++;
     return err;
 }
