@@ -8,11 +8,7 @@
 #include "guest/kit/console.h"
 #include "guest/kit/cpu.h"
 #include "guest/kit/report.h"
-#include "hv/guest_abi.h"
 
-#define UART_RBR (GODWIT_CONSOLE_PORT + 0)
-#define UART_LSR (GODWIT_CONSOLE_PORT + 5)
-#define LSR_DR 0x01
 #define TICK_US 100000
 
 const char guest_name[] = "echo";
@@ -21,11 +17,11 @@ const char guest_name[] = "echo";
 static char key_wait(void)
 {
     u64 end = rdtsc() + clock_ticks(TICK_US);
+    char key = 0;
 
-    while (rdtsc() < end)
-        if (inb(UART_LSR) & LSR_DR)
-            return (char)inb(UART_RBR);
-    return 0;
+    while (!key && rdtsc() < end)
+        key = console_key();
+    return key;
 }
 
 void guest_main(void)

@@ -8,7 +8,9 @@
 #include "hv/guest_abi.h"
 
 #define UART_THR (GODWIT_CONSOLE_PORT + 0)
+#define UART_RBR (GODWIT_CONSOLE_PORT + 0)
 #define UART_LSR (GODWIT_CONSOLE_PORT + 5)
+#define LSR_DR 0x01
 #define LSR_THRE 0x20
 
 static void put_raw(char c)
@@ -96,4 +98,9 @@ void kprintf(const char *format, ...)
         }
     }
     va_end(args);
+}
+
+char console_key(void)
+{
+    return inb(UART_LSR) & LSR_DR ? (char)inb(UART_RBR) : 0;
 }

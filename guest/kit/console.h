@@ -10,3 +10,6 @@ extern const char guest_name[];
  * Callable anywhere, handlers included.
  */
 __attribute__((format(printf, 1, 2))) void kprintf(const char *format, ...);
+
+/* The next character typed, or 0 if there is none. */
+char console_key(void);

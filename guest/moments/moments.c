@@ -21,10 +21,7 @@
 #include "hv/guest_abi.h"
 #include "hv/lib/bits.h"
 
-#define UART_RBR (GODWIT_CONSOLE_PORT + 0)
-#define UART_LSR (GODWIT_CONSOLE_PORT + 5)
 #define UART_SCR (GODWIT_CONSOLE_PORT + 7)
-#define LSR_DR 0x01
 #define VECTOR 0x40
 #define STRING (64 * 1024)
 #define SLEEP_US 1000000
@@ -33,11 +30,6 @@ const char guest_name[] = "moments";
 
 static u8 string[STRING + 1];
 static volatile u64 taken;
-
-static bool q_typed(void)
-{
-    return inb(UART_LSR) & LSR_DR && inb(UART_RBR) == 'q';
-}
 
 static void take(struct trap_frame *frame)
 {
@@ -73,7 +65,7 @@ static void stay_string(void)
 {
     u64 rounds = 0, wrong = 0;
 
-    while (!q_typed())
+    while (console_key() != 'q')
         wrong += !string_round((u8)++rounds);
     kprintf("%lu rounds\n", rounds);
     report_equal("every element went where it should", wrong, 0);
@@ -88,7 +80,7 @@ static void stay_pending(void)
     while (!lapic_bit(LAPIC_IRR, VECTOR))
         pause();
     kprintf("pending\n");
-    while (!q_typed())
+    while (console_key() != 'q')
         lost += !lapic_bit(LAPIC_IRR, VECTOR);
     report_equal("it kept waiting", lost, 0);
     report_equal("and was not taken", taken, 0);
@@ -101,7 +93,7 @@ static void stay_halted(void)
 {
     u64 early = 0, sleeps = 0;
 
-    while (!q_typed()) {
+    while (console_key() != 'q') {
         u64 start = rdtsc(), before = taken;
 
         cli();

@@ -13,13 +13,9 @@
 #include "guest/kit/lapic.h"
 #include "guest/kit/report.h"
 #include "guest/kit/string.h"
-#include "hv/guest_abi.h"
 #include "hv/lib/bits.h"
 
 #define TICK_VECTOR 0x40
-#define UART_RBR (GODWIT_CONSOLE_PORT + 0)
-#define UART_LSR (GODWIT_CONSOLE_PORT + 5)
-#define LSR_DR 0x01
 #define BEAT_US 100000
 #define SET_BASE MiB(4) /* the pages */
 #define WORDS (PAGE_SIZE / 8)
@@ -134,7 +130,7 @@ static bool beat(void)
 
     while (rdtsc() < end) {
         time_check();
-        if (inb(UART_LSR) & LSR_DR && inb(UART_RBR) == 'q')
+        if (console_key() == 'q')
             return true;
         cli();
         if (ticks == seen) {

@@ -18,14 +18,13 @@
 
 #define CLASS_ETHERNET 0x020000
 #define QUEUE_SIZE 256
-#define HDR_SIZE sizeof(struct virtio_net_hdr)
 
 /* struct virtio_net_config: mac, status, max_virtqueue_pairs, mtu (virtio_net.h has the second). */
 #define CONFIG_PAIRS 8
 #define CONFIG_MTU 10
 #define CONFIG_SIZE 12
 
-_Static_assert(sizeof(struct virtio_net_hdr) == 12, "virtio 1.2, 5.1.6: with num_buffers, as VERSION_1 has it");
+_Static_assert(VIRTIO_NET_HDR_SIZE == 12, "virtio 1.2, 5.1.6: with num_buffers, as VERSION_1 has it");
 
 static struct list devices = { &devices, &devices };
 
@@ -95,7 +94,7 @@ static void header_write(struct virtio_net *net, const struct virtqueue_chain *c
         .num_buffers = buffers,
     };
 
-    virtqueue_write(queue_of(net, VIRTIO_NET_RX), chain, 0, &hdr, HDR_SIZE);
+    virtqueue_write(queue_of(net, VIRTIO_NET_RX), chain, 0, &hdr, VIRTIO_NET_HDR_SIZE);
 }
 
 /* Fill as many buffers as the frame needs and the features allow. Returns how many, 0: none was used. */
@@ -109,7 +108,7 @@ static u16 buffers_fill(struct virtio_net *net, const struct frame *frame)
 
     while (left) {
         struct virtqueue_chain *chain = count ? &further : &first;
-        u32 header = count ? 0 : HDR_SIZE;
+        u32 header = count ? 0 : VIRTIO_NET_HDR_SIZE;
 
         if (!virtqueue_pop(vq, chain))
             goto none;
@@ -176,11 +175,11 @@ static void port_update(struct virtio_net *net)
 }
 
 /* Serve the queues that have something to do. True if it wants another turn at once. */
-static bool serve(struct virtio_net *net)
+static bool serve(struct virtio_net *net, u64 now)
 {
     u32 more = 0;
 
-    if (rdtsc() >= net->tx.look)
+    if (now >= net->tx.look)
         __atomic_fetch_or(&net->pending, BIT(VIRTIO_NET_TX), __ATOMIC_RELAXED);
     if (net->paused || !__atomic_load_n(&net->pending, __ATOMIC_RELAXED))
         return false;
@@ -212,19 +211,20 @@ static void interrupt(struct virtio_net *net)
 
 u64 virtio_net_poll(void)
 {
-    u64 next = VIRTIO_NET_NEVER;
+    u64 now = rdtsc(), next = VIRTIO_NET_NEVER;
     bool more = false;
 
     list_for_each (node, &devices)
-        more |= serve(container_of(node, struct virtio_net, node));
+        more |= serve(container_of(node, struct virtio_net, node), now);
+    now = rdtsc();
     list_for_each (node, &devices) {
         struct virtio_net *net = container_of(node, struct virtio_net, node);
 
         interrupt(net);
-        virtio_net_tell(net, rdtsc());
+        virtio_net_tell(net, now);
         next = MIN(next, MIN(net->tx.look, net->tx.tell));
     }
-    return more ? rdtsc() : next;
+    return more ? now : next;
 }
 
 /* --- Device ------------------------------------------------------------------------------------------------ */

@@ -48,6 +48,7 @@ struct virtio_net_hdr {
     u16 hdr_len, gso_size, csum_start, csum_offset;
     u16 num_buffers;
 };
+#define VIRTIO_NET_HDR_SIZE sizeof(struct virtio_net_hdr)
 
 enum virtio_net_queue { VIRTIO_NET_RX, VIRTIO_NET_TX, VIRTIO_NET_CTRL, VIRTIO_NET_QUEUES };
 

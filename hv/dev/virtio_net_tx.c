@@ -8,7 +8,6 @@
 #include "hv/lib/bits.h"
 #include "hv/vm.h"
 
-#define HDR_SIZE sizeof(struct virtio_net_hdr)
 #define ETHERNET_HEADER 14
 
 /* Bytes of a frame that are copied, so that the switch judges and forwards the same headers. */
@@ -65,13 +64,14 @@ static bool parts_map(struct virtio_net *net, u32 skip)
 static void frame_map(struct virtio_net *net)
 {
     struct virtqueue *vq = queue(net);
-    u32 copied = virtqueue_read(vq, &sending.chain, HDR_SIZE, sending.header, MIN(sending.frame.len, HEADER_COPY));
+    u32 copied = virtqueue_read(vq, &sending.chain, VIRTIO_NET_HDR_SIZE, sending.header,
+                                MIN(sending.frame.len, HEADER_COPY));
 
     sending.frame.part[0] = (struct frame_part){ sending.header, copied };
     sending.frame.nr_parts = 1;
-    if (parts_map(net, HDR_SIZE + copied))
+    if (parts_map(net, VIRTIO_NET_HDR_SIZE + copied))
         return;
-    virtqueue_read(vq, &sending.chain, HDR_SIZE, sending.bounce, sending.frame.len);
+    virtqueue_read(vq, &sending.chain, VIRTIO_NET_HDR_SIZE, sending.bounce, sending.frame.len);
     sending.frame.part[0] = (struct frame_part){ sending.bounce, sending.frame.len };
     sending.frame.nr_parts = 1;
 }
@@ -99,9 +99,9 @@ static bool frame_make(struct virtio_net *net)
 {
     struct virtio_net_hdr hdr;
 
-    if (virtqueue_read(queue(net), &sending.chain, 0, &hdr, HDR_SIZE) != HDR_SIZE)
+    if (virtqueue_read(queue(net), &sending.chain, 0, &hdr, VIRTIO_NET_HDR_SIZE) != VIRTIO_NET_HDR_SIZE)
         return false;
-    sending.frame = (struct frame){ .len = sending.chain.read_len - HDR_SIZE };
+    sending.frame = (struct frame){ .len = sending.chain.read_len - VIRTIO_NET_HDR_SIZE };
     if (sending.frame.len < ETHERNET_HEADER || sending.frame.len > FRAME_MAX ||
         !offload_valid(&net->virtio, &hdr, sending.frame.len))
         return false;

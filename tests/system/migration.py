@@ -195,19 +195,6 @@ def move(source, dest, name, *options, to=None, seconds=None):
     return done
 
 
-def beats(host, name="mover"):
-    """The guest mover goes on and finds nothing wrong with itself. Returns the number of its beat."""
-    host.printed(name)
-    seen = [""]
-
-    def beat():
-        seen.append(host.printed(name))
-        return re.search(r"beat (\d+) at \d+ ms, \d+ writes, (.*)\n", "".join(seen))
-    found = host.wait_for("a beat", beat)
-    assert found.group(2) == "0 wrong, 0 backwards, 0 strayed"
-    return int(found.group(1))
-
-
 def says(host, name, pattern):
     """Wait until a guest has printed it since we were last told; returns the match."""
     text = []
@@ -216,6 +203,14 @@ def says(host, name, pattern):
         text.append(host.printed(name))
         return re.search(pattern, "".join(text))
     return host.wait_for(f"{name} says {pattern}", found)
+
+
+def beats(host, name="mover"):
+    """The guest mover goes on and finds nothing wrong with itself. Returns the number of its beat."""
+    host.printed(name)
+    found = says(host, name, r"beat (\d+) at \d+ ms, \d+ writes, (.*)\n")
+    assert found.group(2) == "0 wrong, 0 backwards, 0 strayed"
+    return int(found.group(1))
 
 
 # --- What an outside client sees ----------------------------------------------------------------------------------
