@@ -40,4 +40,7 @@ def test_moment(site, moment):
 def test_over_ipv6(site):
     """To the other's link-local address, which it makes of its MAC."""
     address = SimpleNamespace(address="[fe80::5454:ff:fe00:b]:4900")
+    # Both ends look for duplicates of their addresses first, for a second.
+    site.a.wait_for("the addresses are valid",
+                    lambda: site.a.godwit("migrate", "--check", "six", address.address).returncode == 0)
     assert move(site.a, site.b, "six", "verify", to=address)["peer"].lower() == address.address
