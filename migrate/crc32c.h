@@ -7,7 +7,7 @@
 /* Go on with `crc` (0 to begin) over len bytes, the faster way. Host loop. */
 u32 crc32c(u32 crc, const void *bytes, size_t len);
 
-/* Both ways, for tests: by tables; by SSE4.2's instruction, where the processor has it. */
-u32 crc32c_table(u32 crc, const void *bytes, size_t len);
+/* Both ways, for tests: by folding; by SSE4.2's instruction, where the processor has it. */
+u32 crc32c_folding(u32 crc, const void *bytes, size_t len);
 bool crc32c_has_instruction(void);
 u32 crc32c_instruction(u32 crc, const void *bytes, size_t len);
