@@ -60,10 +60,13 @@ static bool block_is_free(u64 index, unsigned order)
     return index < pool.frames && (pool.state[index] & ~(STATE_JUNK | STATE_FULL)) == (STATE_FREE | order);
 }
 
+/* Behind the others: what is free longest is taken first. A guest's RAM is low memory then, not where the firmware ran,
+ * whose code an emulator would have to forget page by page; and a frame that was freed stays so for long, in which
+ * debug builds may find a write to it. */
 static void block_link(u64 index, unsigned order)
 {
     pool.state[index] |= STATE_FREE | order;
-    list_add(&pool.free[order], block_node(index));
+    list_add_tail(&pool.free[order], block_node(index));
 }
 
 static void block_unlink(u64 index)

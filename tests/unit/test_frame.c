@@ -95,6 +95,19 @@ static void test_a_block_is_freed_in_pieces(void **unused)
     assert_int_equal(frame_alloc(FRAME_ORDER_2M), 0);
 }
 
+static void test_what_is_free_longest_is_taken_first(void **unused)
+{
+    (void)unused;
+    ram_init(MiB(4));
+    frame_add(0, MiB(2));
+    frame_add(MiB(2), KiB(4)); /* no block of theirs is joined with another */
+    frame_add(MiB(2) + KiB(8), KiB(4));
+    assert_int_equal(frame_alloc(0), MiB(2));
+    frame_free(MiB(2), 0);
+    assert_int_equal(frame_alloc(0), MiB(2) + KiB(8));
+    assert_int_equal(frame_alloc(0), MiB(2));
+}
+
 static void test_page_is_zeroed(void **unused)
 {
     static const char zero[PAGE_SIZE];
@@ -202,6 +215,7 @@ int main(void)
         TEST(test_add_takes_any_range),
         TEST(test_big_memory_is_added_at_once),
         TEST(test_a_block_is_freed_in_pieces),
+        TEST(test_what_is_free_longest_is_taken_first),
         TEST(test_page_is_zeroed),
         TEST(test_random_use),
         TEST(test_double_free_is_a_bug),
