@@ -284,6 +284,11 @@ void tcp_stream_push_all(void)
     }
 }
 
+bool tcp_stream_drained(const struct tcp_stream *stream)
+{
+    return stream->pcb && is_drained(stream);
+}
+
 long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len)
 {
     size_t taken = 0;

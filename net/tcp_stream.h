@@ -35,6 +35,9 @@ int tcp_stream_state(const struct tcp_stream *stream);
 long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, bool stable);
 void tcp_stream_push_all(void);
 
+/* Has the peer acknowledged all that was sent? False for one that is gone. */
+bool tcp_stream_drained(const struct tcp_stream *stream);
+
 /* Take up to len bytes: how many, more than 0; -EAGAIN: none now; -EPIPE: the peer has closed, and all has been taken;
  * another -errno: it is gone. */
 long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len);

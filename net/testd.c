@@ -13,7 +13,6 @@
 #include "hv/lib/log.h"
 
 #define PORT_ECHO 7
-#define PORT_DISCARD 9
 #define PORT_SOURCE 19
 #define BLOCK 16384
 
@@ -186,6 +185,9 @@ static err_t echo_received(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, er
 
 static void source_push(struct session *session, struct tcp_pcb *pcb)
 {
+    /* An acknowledgement's worth at a time would make small segments. */
+    if (tcp_sndbuf(pcb) < BLOCK)
+        return;
     /* From where the last write ended; the block outlives every connection, so nothing is copied. */
     for (;;) {
         u32 at = session->bytes % BLOCK;
@@ -228,7 +230,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
     tcp_arg(pcb, session);
     tcp_err(pcb, on_error);
     tcp_nagle_disable(pcb);
-    if (port == PORT_DISCARD) {
+    if (port == TESTD_DISCARD) {
         tcp_recv(pcb, discard_received);
     } else if (port == PORT_ECHO) {
         tcp_recv(pcb, echo_received);
@@ -260,7 +262,7 @@ void testd_start(void)
     for (u32 i = 0; i < ARRAY_SIZE(block); i++)
         block[i] = i;
     listen_on(PORT_ECHO);
-    listen_on(PORT_DISCARD);
+    listen_on(TESTD_DISCARD);
     listen_on(PORT_SOURCE);
-    pr_info("echo, discard and source on TCP ports %u, %u and %u", PORT_ECHO, PORT_DISCARD, PORT_SOURCE);
+    pr_info("echo, discard and source on TCP ports %u, %u and %u", PORT_ECHO, TESTD_DISCARD, PORT_SOURCE);
 }

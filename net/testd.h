@@ -5,5 +5,7 @@
  */
 #pragma once
 
+#define TESTD_DISCARD 9 /* TCP port */
+
 /* Listen. Boot, after net_init. */
 void testd_start(void);

@@ -13,6 +13,8 @@ int command_version(struct call *call);
 
 /* About the network: net_commands.c. */
 int command_net(struct call *call);
+int command_net_test(struct call *call);
+int command_query_net_test(struct call *call);
 
 /* About moves: migrate_commands.c, migrate_query.c. */
 extern const char *const migrate_parameters[], *const resolve_actions[];

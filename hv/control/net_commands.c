@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands about the network. */
+#include <errno.h>
+
 #include "hv/control/command.h"
 #include "hv/control/commands.h"
 #include "hv/control/json.h"
+#include "hv/lib/bits.h"
+#include "net/net_test.h"
 #include "net/netif.h"
 #include "net/switch.h"
+#include "net/testd.h"
+
+#define NET_TEST_MIB 64
 
 static void put_mac(struct json *out, const char *key, const u8 *mac)
 {
@@ -44,5 +51,48 @@ int command_net(struct call *call)
     for (const struct port *port = switch_ports(); port; port = port->next)
         put_port(out, port);
     json_close(out);
+    return 0;
+}
+
+int command_net_test(struct call *call)
+{
+    u64 mib = call->arg[1].given ? call->arg[1].number : NET_TEST_MIB;
+    struct tcp_address to;
+
+    if (tcp_address_parse(call->arg[0].text, TESTD_DISCARD, &to))
+        return call_fail(call, -EINVAL, "dest: '%.60s' is wrong, expected an address such as 192.0.2.1 or 2001:db8::1",
+                         call->arg[0].text);
+    switch (net_test_start(&to, mib << 20)) {
+    case 0: return command_query_net_test(call);
+    case -EBUSY: return call_fail(call, -EBUSY, "a test is under way, see query-net-test");
+    case -EHOSTUNREACH: return call_fail(call, -EBUSY, "dest: there is no route to %.60s", call->arg[0].text);
+    default: return call_fail(call, -ENOMEM, "no memory");
+    }
+}
+
+int command_query_net_test(struct call *call)
+{
+    static const char *const names[] = {
+        [NET_TEST_UNSTARTED] = "unstarted",
+        [NET_TEST_ACTIVE] = "active",
+        [NET_TEST_COMPLETED] = "completed",
+        [NET_TEST_FAILED] = "failed",
+    };
+    const struct net_test *test = net_test_result();
+    u64 us = (test->ended - test->began) / 1000;
+    char to[TCP_ADDRESS_TEXT];
+
+    json_string(call->out, "status", names[test->status]);
+    if (test->status == NET_TEST_UNSTARTED)
+        return 0;
+    tcp_address_text(&test->to, to);
+    json_string(call->out, "peer", to);
+    json_number(call->out, "bytes", test->sent);
+    if (test->error)
+        json_string(call->out, "error", test->error);
+    if (test->status != NET_TEST_COMPLETED)
+        return 0;
+    json_milli(call->out, "total-time", us);
+    json_milli(call->out, "mbps", test->sent * 8000 / MAX(us, 1));
     return 0;
 }

@@ -151,6 +151,21 @@ static void moves(void **state)
     assert_int_equal(migration_settings()->on_stall, POLICY_STALL_ABORT);
 }
 
+static void net_tests(void **state)
+{
+    (void)state;
+    assert_int_equal(run("query-net-test"), 0);
+    assert_string_equal(out.buffer.text, "{\"status\":\"unstarted\"}");
+    assert_int_equal(run("net-test 10.9"), -EINVAL);
+    assert_string_equal(call.error, "dest: '10.9' is wrong, expected an address such as 192.0.2.1 or 2001:db8::1");
+    assert_int_equal(run("net-test 10.9.0.4 0"), -EINVAL);
+    assert_int_equal(run("net-test 10.9.0.4 16"), 0);
+    assert_string_equal(out.buffer.text, "{\"status\":\"completed\",\"peer\":\"10.9.0.4:9\",\"bytes\":16777216,"
+                                         "\"total-time\":250.000,\"mbps\":536.870}");
+    assert_int_equal(run("net-test 10.9.0.4"), -EBUSY);
+    assert_string_equal(call.error, "a test is under way, see query-net-test");
+}
+
 /* Nothing acts on a VM in doubt but resolve; and force only with the epoch, so that nobody forces by habit. */
 static void doubt(void **state)
 {
@@ -249,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors, setup, teardown),
         cmocka_unit_test_setup_teardown(actions, setup, teardown),
         cmocka_unit_test_setup_teardown(moves, setup, teardown),
+        cmocka_unit_test_setup_teardown(net_tests, setup, teardown),
         cmocka_unit_test_setup_teardown(doubt, setup, teardown),
         cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, setup, teardown),
         cmocka_unit_test_setup_teardown(json_escapes, setup, teardown),

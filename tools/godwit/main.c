@@ -66,6 +66,14 @@ static const struct command {
     { "console", KIND_CONSOLE, 1, 1, "VM", "connect to its console; Ctrl-] leaves", { NULL } },
     { "stats", KIND_HOST, 0, 0, "", "processors, and exits by reason", { NULL } },
     { "net", KIND_HOST, 0, 0, "", "ports of the switch and their counters", { NULL } },
+    { "net-test",
+      KIND_HOST_ACT,
+      1,
+      2,
+      "DEST [MIB]",
+      "measure TCP to the discard service of the hypervisor at DEST",
+      { "dest", "mib" } },
+    { "query-net-test", KIND_HOST, 0, 0, "", "what net-test has found", { NULL } },
     { "memory", KIND_HOST, 0, 0, "", "memory of the host and of its guests", { NULL } },
     { "log", KIND_HOST, 0, 2, "[COUNT] [LEVEL]", "the last lines of the log", { "count", "level" } },
     { "version", KIND_HOST, 0, 0, "", "version, backend, time since boot", { NULL } },
@@ -85,7 +93,7 @@ static const char completion_bash[] =
     "    vm|pause|resume|reset|poweroff|console|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
-    "    log|vms|stats|net|memory|version|metrics|help) COMPREPLY=() ;;\n"
+    "    log|vms|stats|net|net-test|query-net-test|memory|version|metrics|help) COMPREPLY=() ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
     "    *) COMPREPLY=($(compgen -W \"-H -t --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"
