@@ -29,6 +29,7 @@
 #include "mm/host_map.h"
 #include "mm/layout.h"
 #include "net/stack.h"
+#include "net/uplink.h"
 
 /* Our copy: the loader's memory is given back. */
 static struct handoff handoff;
@@ -99,6 +100,7 @@ static void virtualization_init(void)
     if (backend_init())
         platform_end(END_FAILED);
     sched_add_host_work(net_poll);
+    sched_end_rounds_with(uplink_flush);
     platform_devices_init(); /* guests' devices have their turn after the network, to see in it what it has for them */
 }
 

@@ -20,11 +20,18 @@
 static struct spinlock lock; /* all run queues */
 static u64 (*host_work[HOST_WORK_MAX])(void);
 static unsigned nr_host_work;
+static void (*round_end)(void);
 
 void sched_add_host_work(u64 (*fn)(void))
 {
     assert(nr_host_work < HOST_WORK_MAX);
     host_work[nr_host_work++] = fn;
+}
+
+void sched_end_rounds_with(void (*fn)(void))
+{
+    assert(!round_end);
+    round_end = fn;
 }
 
 /* A round of host work; then vcpus of CPU 0 have it for as long as the round took, whoever kicks. */
@@ -37,6 +44,8 @@ static u64 host_work_run(struct cpu *cpu)
 
         next = MIN(next, wish);
     }
+    if (round_end)
+        round_end();
 
     u64 end = rdtsc();
 

@@ -24,3 +24,6 @@ void sched_loop(void) __attribute__((noreturn));
 /* Host-loop work: fn is called in each round on CPU 0 and returns the host TSC at which it wants to be called again at
  * the latest (~0: no wish). Boot. */
 void sched_add_host_work(u64 (*fn)(void));
+
+/* Each round's last host work: what is better done once than by each of the others. One function. Boot. */
+void sched_end_rounds_with(void (*fn)(void));

@@ -268,11 +268,18 @@ static void tso_headers_prepare(struct tso_headers *h)
     memcpy(h->bytes + h->l4 + 16, &sum, 2);
 }
 
+static void e1000_flush(struct uplink *uplink)
+{
+    struct e1000 *e = (struct e1000 *)uplink;
+
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* the descriptors before the tail */
+    reg_write(e, E1000_TDT, e->tx_next);
+}
+
 static void tx_start(struct e1000 *e, u32 first, u32 last)
 {
     e->tx_last[first] = (u16)last;
-    __atomic_thread_fence(__ATOMIC_RELEASE); /* the descriptors before the tail */
-    reg_write(e, E1000_TDT, e->tx_next);
+    uplink_delivered(&e->uplink);
 }
 
 static u32 tx_need(const struct frame *frame)
@@ -288,6 +295,7 @@ static bool e1000_congested(struct port *port, unsigned spare)
 
     if (tx_room(e) >= need)
         return false;
+    uplink_flush();
     reg_write(e, E1000_IMS, INT_TXDW);
     return tx_room(e) < need;
 }
@@ -466,6 +474,7 @@ struct uplink *e1000_probe(const struct pci_function *f)
     e->uplink.driver = "e1000";
     e->uplink.poll = e1000_poll;
     e->uplink.silence = e1000_silence;
+    e->uplink.flush = e1000_flush;
     e->uplink.port = (struct port){ .name = "uplink",
                                     .offload_csum = true,
                                     .offload_tso = true,

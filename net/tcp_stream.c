@@ -22,6 +22,7 @@
 
 #define POLL_INTERVAL 5  /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
 #define LINGER_POLLS 20  /* until a closed stream whose peer takes nothing more is reset */
+#define ROOM_AGAIN (TCP_SND_BUF / 8) /* bytes: when the buffer was full, there is room again from so much on */
 #define WRITE_MAX 0x8000 /* bytes in one call: altcp_write counts in 16 bits */
 
 struct tcp_stream {
@@ -30,6 +31,8 @@ struct tcp_stream {
     struct pbuf *waiting;  /* received, not taken: linked by `next`, more than one tot_len can count */
     struct pbuf *last;     /* of them */
     bool finished;         /* the peer will send no more */
+    size_t unacknowledged; /* bytes that lwIP keeps */
+    bool full;             /* there was no room to send, and too little since */
     bool stable;           /* lwIP may still refer to memory of others */
     unsigned lingered;     /* polls since it was closed */
     struct list node;      /* of those that linger */
@@ -143,7 +146,7 @@ static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
     struct tcp_stream *stream = arg;
 
     (void)pcb;
-    (void)len;
+    stream->unacknowledged -= len;
     if (is_lingering(stream))
         finish(stream);
     return ERR_OK;
@@ -248,6 +251,19 @@ int tcp_stream_state(const struct tcp_stream *stream)
     return stream->state;
 }
 
+/* In bulk, much at a time: an acknowledgement's worth would be a round of the host loop and a doorbell for two segments.
+ */
+static size_t room_to_send(struct tcp_stream *stream)
+{
+    size_t room = TCP_SND_BUF - stream->unacknowledged; /* altcp_sndbuf counts in 16 bits */
+
+    if (room == 0)
+        stream->full = true;
+    else if (room >= ROOM_AGAIN)
+        stream->full = false;
+    return stream->full ? 0 : room;
+}
+
 long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, bool stable)
 {
     size_t room;
@@ -255,17 +271,18 @@ long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, b
 
     if (stream->state)
         return stream->state;
-    room = altcp_sndbuf(stream->pcb);
+    room = room_to_send(stream);
+    if (room == 0)
+        return -EAGAIN;
     len = len < room ? len : room;
     len = len < WRITE_MAX ? len : WRITE_MAX;
-    if (len == 0)
-        return -EAGAIN;
     err = altcp_write(stream->pcb, bytes, (u16_t)len, (stable ? 0 : TCP_WRITE_FLAG_COPY) | TCP_WRITE_FLAG_MORE);
     if (err == ERR_MEM)
         return -EAGAIN;
     if (err != ERR_OK)
         return -ECONNABORTED;
     stream->stable |= stable;
+    stream->unacknowledged += len;
     if (list_empty(&stream->unpushed))
         list_add_tail(&unpushed, &stream->unpushed);
     return (long)len;

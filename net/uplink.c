@@ -78,6 +78,25 @@ struct uplink *uplink_start(u32 wanted)
     return uplink;
 }
 
+static void flush(struct uplink *card)
+{
+    if (card->unflushed)
+        card->flush(card);
+    card->unflushed = 0;
+}
+
+void uplink_delivered(struct uplink *card)
+{
+    if (++card->unflushed >= UPLINK_BATCH)
+        flush(card);
+}
+
+void uplink_flush(void)
+{
+    if (uplink)
+        flush(uplink);
+}
+
 bool uplink_poll(void)
 {
     if (!uplink || !__atomic_exchange_n(&uplink->poll_wanted, false, __ATOMIC_ACQ_REL))

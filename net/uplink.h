@@ -13,6 +13,7 @@
 struct pci_function;
 
 #define UPLINK_BUDGET 64 /* frames a poll, so that lwIP and guests get their turns */
+#define UPLINK_BATCH 16  /* frames that the card is told of at once, at most: it is to work while we do */
 
 struct uplink {
     struct port port;
@@ -22,6 +23,9 @@ struct uplink {
     bool (*poll)(struct uplink *uplink);
     /* From the interrupt handler: silence the card. Returns false if it wasn't the one. No locks. */
     bool (*silence)(struct uplink *uplink);
+    /* Tell the card what has been delivered since the last time. */
+    void (*flush)(struct uplink *uplink);
+    unsigned unflushed; /* frames */
     bool poll_wanted; /* set by the handler, atomic */
     u64 interrupts, polls;
     u64 copied_bytes; /* that this driver moved by hand: all that it sends */
@@ -33,6 +37,15 @@ struct uplink *virtio_uplink_probe(const struct pci_function *f);
 
 /* Find a card of the wanted kind (enum config_uplink), start it and join the switch. NULL: none. Boot, once. */
 struct uplink *uplink_start(u32 wanted);
+
+/*
+ * A driver has put a frame into its ring. The card is told at the end of the host loop's round, of all frames at once:
+ * a write to its register is dear, more so where it is emulated.
+ */
+void uplink_delivered(struct uplink *uplink);
+
+/* Tell the card now, if there is something to tell. The last of each round of host work. */
+void uplink_flush(void);
 
 /* Host work's part: true if it wants another turn at once. */
 bool uplink_poll(void);

@@ -251,6 +251,7 @@ static bool virtio_congested(struct port *port, unsigned spare)
 
     if (tx_room(v) >= need)
         return false;
+    uplink_flush();
     v->tx.avail->flags = 0;
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* interrupts on before the last look */
     if (tx_room(v) < need)
@@ -284,8 +285,13 @@ static bool virtio_deliver(struct port *port, const struct frame *frame)
     v->tx_next = (first + count) % SIZE;
     v->uplink.copied_bytes += frame->len;
     queue_publish(&v->tx, (u16)first);
-    queue_notify(&v->tx, TX);
+    uplink_delivered(&v->uplink);
     return true;
+}
+
+static void virtio_flush(struct uplink *uplink)
+{
+    queue_notify(&((struct virtio_uplink *)uplink)->tx, TX);
 }
 
 /* --- Start ---------------------------------------------------------------------------------------------------------
@@ -488,6 +494,7 @@ struct uplink *virtio_uplink_probe(const struct pci_function *f)
     v->uplink.driver = "virtio";
     v->uplink.poll = virtio_poll;
     v->uplink.silence = virtio_silence;
+    v->uplink.flush = virtio_flush;
     v->uplink.port = (struct port){
         .name = "uplink",
         .offload_csum = v->features & F_CSUM,
