@@ -357,7 +357,7 @@ static bool session_step(struct dest_session *session)
     if (in && in->handoff.state == DEST_LOADING && in->closed) {
         load_verify(session);
         session->last_heard = session->last_whole = now(session->dest); /* it is we who don't listen */
-        session->turn_over = true;                                      /* with keepalives in between */
+        session->turn_over = true;
         return true;
     }
     result = inbox_next(&session->inbox, &session->transport);

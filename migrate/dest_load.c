@@ -9,7 +9,7 @@
 #include "migrate/crc32c.h"
 #include "migrate/dest_parts.h"
 
-#define DIGEST_BUDGET 1024 /* pages in one go */
+#define DIGEST_BUDGET 256 /* pages in one go */
 
 /* Is this session loading a guest whose RAM exists? */
 static bool loading(const struct dest_session *session)
@@ -286,8 +286,10 @@ void load_verify(struct dest_session *session)
 
         in->found.memory_digest += digest_page(gpa, ops->page(in->vm, gpa));
     }
-    if (in->cursor < in->ram.pages)
+    if (in->cursor < in->ram.pages) {
+        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0); /* as the source does in its digest */
         return;
+    }
     if (in->found.memory_digest != in->claim.memory_digest)
         dest_refuse(session, WIRE_E_DIGEST, "memory differs from the source's");
     else if (!state_verify(in, ops, reason))

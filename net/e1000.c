@@ -279,7 +279,7 @@ static void e1000_flush(struct uplink *uplink)
 static void tx_start(struct e1000 *e, u32 first, u32 last)
 {
     e->tx_last[first] = (u16)last;
-    uplink_delivered(&e->uplink);
+    uplink_delivered();
 }
 
 static u32 tx_need(const struct frame *frame)

@@ -20,10 +20,10 @@
 #include "net/tcp_address_lwip.h"
 #include "net/tcp_listen.h"
 
-#define POLL_INTERVAL 5  /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
-#define LINGER_POLLS 20  /* until a closed stream whose peer takes nothing more is reset */
+#define POLL_INTERVAL 5              /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
+#define LINGER_POLLS 20              /* until a closed stream whose peer takes nothing more is reset */
 #define ROOM_AGAIN (TCP_SND_BUF / 8) /* bytes: when the buffer was full, there is room again from so much on */
-#define WRITE_MAX 0x8000 /* bytes in one call: altcp_write counts in 16 bits */
+#define WRITE_MAX 0x8000             /* bytes in one call: altcp_write counts in 16 bits */
 
 struct tcp_stream {
     struct altcp_pcb *pcb; /* NULL: gone */
@@ -251,8 +251,7 @@ int tcp_stream_state(const struct tcp_stream *stream)
     return stream->state;
 }
 
-/* In bulk, much at a time: an acknowledgement's worth would be a round of the host loop and a doorbell for two segments.
- */
+/* Much at a time: an acknowledgement's worth would be a round of the host loop and a doorbell for two segments. */
 static size_t room_to_send(struct tcp_stream *stream)
 {
     size_t room = TCP_SND_BUF - stream->unacknowledged; /* altcp_sndbuf counts in 16 bits */

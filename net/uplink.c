@@ -78,23 +78,18 @@ struct uplink *uplink_start(u32 wanted)
     return uplink;
 }
 
-static void flush(struct uplink *card)
+void uplink_delivered(void)
 {
-    if (card->unflushed)
-        card->flush(card);
-    card->unflushed = 0;
-}
-
-void uplink_delivered(struct uplink *card)
-{
-    if (++card->unflushed >= UPLINK_BATCH)
-        flush(card);
+    if (++uplink->unflushed >= UPLINK_BATCH)
+        uplink_flush();
 }
 
 void uplink_flush(void)
 {
-    if (uplink)
-        flush(uplink);
+    if (!uplink || !uplink->unflushed)
+        return;
+    uplink->flush(uplink);
+    uplink->unflushed = 0;
 }
 
 bool uplink_poll(void)

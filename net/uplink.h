@@ -26,7 +26,7 @@ struct uplink {
     /* Tell the card what has been delivered since the last time. */
     void (*flush)(struct uplink *uplink);
     unsigned unflushed; /* frames */
-    bool poll_wanted; /* set by the handler, atomic */
+    bool poll_wanted;   /* set by the handler, atomic */
     u64 interrupts, polls;
     u64 copied_bytes; /* that this driver moved by hand: all that it sends */
 };
@@ -39,10 +39,10 @@ struct uplink *virtio_uplink_probe(const struct pci_function *f);
 struct uplink *uplink_start(u32 wanted);
 
 /*
- * A driver has put a frame into its ring. The card is told at the end of the host loop's round, of all frames at once:
- * a write to its register is dear, more so where it is emulated.
+ * The driver has put a frame into its ring. The card is told at the end of the host loop's round, of all frames at
+ * once: a write to its register is dear, more so where it is emulated.
  */
-void uplink_delivered(struct uplink *uplink);
+void uplink_delivered(void);
 
 /* Tell the card now, if there is something to tell. The last of each round of host work. */
 void uplink_flush(void);

@@ -285,7 +285,7 @@ static bool virtio_deliver(struct port *port, const struct frame *frame)
     v->tx_next = (first + count) % SIZE;
     v->uplink.copied_bytes += frame->len;
     queue_publish(&v->tx, (u16)first);
-    uplink_delivered(&v->uplink);
+    uplink_delivered();
     return true;
 }
 
