@@ -37,15 +37,16 @@ def test_stop_and_copy(bochs):
 
 
 def test_linux_moves(tmp_path):
-    """Debian's kernel from one VT-x machine to another. It clears what it frees: less is to be sent."""
-    guest = LINUX.replace("memory = 128M", "memory = 96M").replace("quiet", "quiet init_on_free=1")
+    """Debian's kernel with two processors from a VT-x machine of two to one of one, with all of memory and state
+    compared. It clears what it frees: less is to be sent."""
+    guest = LINUX.replace("memory = 128M", "memory = 96M\nvcpus = 2").replace("quiet", "quiet init_on_free=1")
     with Site(tmp_path) as site:
-        site.a.boot(guest, emu="bochs", mem=256)
+        site.a.boot(guest, emu="bochs", cpus=2, mem=256)
         site.a.ready()
         site.b.boot(emu="bochs", mem=256)
         site.b.ready()
         site.a.machine.wait("godwit-guest: ready", TIMEOUT["bochs"])
-        move(site.a, site.b, "linux")
+        move(site.a, site.b, "linux", "verify")
         assert alive(site.net)
 
 
