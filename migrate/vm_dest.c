@@ -50,6 +50,10 @@ static enum wire_code create(void *ctx, const struct migrate_description *descri
     ram_window_reset(&window);
     platform_freeze(vm);
     virtio_net_close(&platform_of(vm)->net);
+    if (!vm_state_rehearse(vm, reason)) {
+        vm_destroy(vm);
+        return WIRE_E_INTERNAL;
+    }
     pr_info("%s: reserved %lu MiB and %u vcpus, epoch %lu", vm->name, config.memory >> 20, config.vcpus,
             identity.epoch);
     *handle = vm;

@@ -258,3 +258,35 @@ int vm_section_load(struct vm *vm, unsigned index, const struct wire_section *se
     spin_unlock(&vm->device_lock);
     return err;
 }
+
+static int section_rehearse(struct vm *vm, unsigned index, u8 *buf, char reason[WIRE_REASON])
+{
+    struct writer w = { .buf = buf, .cap = WIRE_BODY_MAX };
+    struct wire_section section;
+    struct reader r = { .buf = buf };
+    int err = vm_section_save(vm, index, &section, &w);
+
+    r.len = w.len;
+    if (!err && !w.overflow)
+        err = vm_section_load(vm, index, &section, &r, reason);
+    if (err || w.overflow || r.truncated || r.pos != r.len) {
+        snprintf(reason, WIRE_REASON, "state of %s %u: this machine does not take its own", section.name,
+                 section.instance);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+bool vm_state_rehearse(struct vm *vm, char reason[WIRE_REASON])
+{
+    u8 *buf = malloc(WIRE_BODY_MAX);
+    int err = buf ? 0 : -ENOMEM;
+
+    vm->incoming.tsc_khz = clock_tsc_khz();
+    for (unsigned i = 0; !err && i < vm_section_count(vm); i++)
+        err = section_rehearse(vm, i, buf, reason);
+    if (!buf)
+        snprintf(reason, WIRE_REASON, "no memory for a rehearsal");
+    free(buf);
+    return !err;
+}

@@ -17,6 +17,13 @@ int vm_section_save(void *ctx, unsigned index, struct wire_section *section, str
 int vm_section_load(struct vm *vm, unsigned index, const struct wire_section *section, struct reader *r,
                     char reason[WIRE_REASON]);
 
+/*
+ * Save each section of a VM that was just made to take one that comes, and load it again: what fails here would have
+ * failed while the guest stands still. And then it is for the second time, hence faster: code and tables are in caches.
+ * Returns whether all went well, or which did not in reason.
+ */
+bool vm_state_rehearse(struct vm *vm, char reason[WIRE_REASON]);
+
 /* Sections that a VM of this shape has: one that comes is complete when as many were loaded, in order. */
 unsigned vm_section_count(const struct vm *vm);
 
