@@ -5,13 +5,16 @@
  * The channel counts CALIBRATION_COUNT down once, while we poll its output. It started between two TSC readings
  * around the last byte of its count, and ended between one before the last poll that saw it run and one after the
  * poll that didn't; so the length is known as well as each two are close together. An emulator's thread may lose its
- * host processor just then, so a round that is too vague is repeated.
+ * host processor just then: so there are more rounds, until what all of them leave possible is little.
+ *
+ * The local APIC's timer is held against the TSC, in the round that did so in the least time.
  */
 #include "hv/cpu/clock.h"
 
 #include "hv/cpu/apic.h"
 #include "hv/cpu/asm.h"
 #define LOG_PREFIX "clock"
+#include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/lib/panic.h"
 
@@ -25,7 +28,7 @@
 #define PORT_61_OUT2 0x20
 
 #define CALIBRATION_COUNT (PIT_HZ / 200) /* 5 ms */
-#define CALIBRATION_ROUNDS 20            /* at most; one or two do, unless the emulator's host is overloaded */
+#define CALIBRATION_ROUNDS 200           /* at most; one or two do, unless the emulator's host is overloaded */
 #define CALIBRATION_POLLS 1000000        /* several times what a round can take */
 #define GOOD_ENOUGH 2000                 /* stop when the error is below 1/2000 */
 
@@ -36,23 +39,25 @@ static struct {
     u64 ticks_per_ns_32; /* ticks a nanosecond, times 2^32 */
 } clock;
 
-/* One measured interval. */
-struct round {
-    u64 ticks, error;
-    u32 apic_ticks;
+/* What is known of the TSC ticks of CALIBRATION_COUNT, and of the APIC timer's ticks in some of the TSC's. */
+struct measured {
+    u64 least, most;
+    u64 apic_ticks, ticks, error;
 };
 
-static struct round calibrate(void)
+/* Bring a count of the 8254 and one of the APIC timer about. */
+static struct measured measure(void)
 {
     u8 control = inb(PORT_61) & ~(PORT_61_SPEAKER | PORT_61_GATE2);
-    u64 start[2], end[2];
-    struct round round;
+    u64 apic_start[2], start[2], end[2], apic_end;
+    u32 count;
 
     outb(PORT_61, control | PORT_61_GATE2);
     outb(PIT_COMMAND, PIT_CHANNEL2_ONE_SHOT);
     outb(PIT_CHANNEL2, CALIBRATION_COUNT & 0xFF);
+    apic_start[0] = rdtsc();
     apic_timer_start_raw();
-    start[0] = rdtsc();
+    apic_start[1] = start[0] = rdtsc();
     outb(PIT_CHANNEL2, CALIBRATION_COUNT >> 8); /* starts the count */
     start[1] = end[0] = rdtsc();
     for (unsigned i = 0;; i++) {
@@ -64,36 +69,64 @@ static struct round calibrate(void)
         if (i == CALIBRATION_POLLS)
             panic("the 8254 doesn't count: no clock");
     }
-    round.apic_ticks = 0xFFFFFFFF - apic_timer_read_raw();
     end[1] = rdtsc();
+    count = 0xFFFFFFFF - apic_timer_read_raw();
+    apic_end = rdtsc();
     outb(PORT_61, control);
-    round.ticks = (end[0] + end[1] - start[0] - start[1]) / 2;
-    round.error = (end[1] - end[0] + start[1] - start[0]) / 2;
-    return round;
+    return (struct measured){
+        .least = end[0] - start[1],
+        .most = end[1] - start[0],
+        .apic_ticks = count,
+        .ticks = (end[1] + apic_end - apic_start[0] - apic_start[1]) / 2,
+        .error = apic_end - end[1] + apic_start[1] - apic_start[0],
+    };
 }
 
-static void frequencies_set(const struct round *round)
+/* What both leave possible. */
+static struct measured both(const struct measured *a, const struct measured *b)
 {
-    clock.tsc_khz = round->ticks * PIT_HZ / CALIBRATION_COUNT / 1000;
+    struct measured m = a->error < b->error ? *a : *b;
+
+    m.least = MAX(a->least, b->least);
+    m.most = MIN(a->most, b->most);
+    return m;
+}
+
+static u64 ticks_of(const struct measured *m)
+{
+    return (m->least + m->most) / 2;
+}
+
+static bool is_vague(const struct measured *m)
+{
+    return m->most - m->least > ticks_of(m) / GOOD_ENOUGH * 2 || m->error > m->ticks / GOOD_ENOUGH * 2;
+}
+
+static void frequencies_set(const struct measured *m)
+{
+    u64 hz = ticks_of(m) * PIT_HZ / CALIBRATION_COUNT;
+
+    clock.tsc_khz = hz / 1000;
     clock.ns_per_tick_32 = (1000000ULL << 32) / clock.tsc_khz;
     clock.ticks_per_ns_32 = (clock.tsc_khz << 32) / 1000000;
-    apic_timer_set_hz((u64)round->apic_ticks * PIT_HZ / CALIBRATION_COUNT);
+    apic_timer_set_hz(m->apic_ticks * hz / m->ticks); /* below 2^64 as long as a round takes less than a second */
 }
 
 void clock_init(void)
 {
-    struct round best = calibrate();
+    struct measured known = measure();
 
-    for (int i = 1; i < CALIBRATION_ROUNDS && best.error > best.ticks / GOOD_ENOUGH; i++) {
-        struct round round = calibrate();
+    for (int i = 1; i < CALIBRATION_ROUNDS && is_vague(&known); i++) {
+        struct measured now = measure(), more = both(&known, &now);
 
-        if (round.error < best.error)
-            best = round;
+        /* A round in which one of the counters was disturbed contradicts the others. */
+        known = more.least <= more.most ? more : now;
     }
-    frequencies_set(&best);
+    frequencies_set(&known);
     clock.start = rdtsc();
-    if (best.error > best.ticks / GOOD_ENOUGH)
-        pr_warn("TSC %lu kHz is only known within %lu ppm", clock.tsc_khz, best.error * 1000000 / best.ticks);
+    if (is_vague(&known))
+        pr_warn("TSC %lu kHz is only known within %lu ppm", clock.tsc_khz,
+                (known.most - known.least) * 500000 / ticks_of(&known));
 }
 
 u64 clock_tsc_khz(void)
