@@ -76,8 +76,7 @@ u64 bitmap_count(const u64 *bitmap, u64 bits)
 
     /* Bits beyond the last page are never set. */
     for (u64 i = 0; i < (bits + 63) / 64; i++)
-        for (u64 word = bitmap[i]; word; word &= word - 1)
-            count++;
+        count += bits_count(bitmap[i]);
     return count;
 }
 

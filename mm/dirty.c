@@ -22,15 +22,6 @@ static void count(u64 *counter, u64 n)
     __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
-static u64 ones(u64 word)
-{
-    u64 n = 0;
-
-    for (; word != 0; word &= word - 1)
-        n++;
-    return n;
-}
-
 static enum npt_track track(const struct dirty_log *dirty)
 {
     return dirty->producer == DIRTY_WRITE_PROTECT ? NPT_TRACK_RIGHTS : NPT_TRACK_DIRTY;
@@ -241,7 +232,7 @@ u64 dirty_harvest(struct guest_mem *mem, u64 *to_send)
             continue;
         to_send[word] |= pages;
         __atomic_fetch_or(&dirty->unacked[word], pages, __ATOMIC_RELAXED);
-        harvested += ones(pages);
+        harvested += bits_count(pages);
     }
     if (retire)
         npt_retire(mem->npt);
@@ -267,7 +258,7 @@ u64 dirty_unack_all(struct guest_mem *mem)
         u64 pages = __atomic_exchange_n(&dirty->unacked[word], 0, __ATOMIC_RELAXED);
 
         if (pages != 0)
-            back += ones(pages & ~__atomic_fetch_or(&dirty->log[word], pages, __ATOMIC_SEQ_CST));
+            back += bits_count(pages & ~__atomic_fetch_or(&dirty->log[word], pages, __ATOMIC_SEQ_CST));
     }
     count(&dirty->count.by_unack, back);
     return back;
@@ -281,6 +272,6 @@ u64 dirty_count(struct guest_mem *mem)
         npt_retire(mem->npt);
 
     for (u64 word = 0; word < words; word++)
-        pages += ones(__atomic_load_n(&mem->dirty.log[word], __ATOMIC_RELAXED));
+        pages += bits_count(__atomic_load_n(&mem->dirty.log[word], __ATOMIC_RELAXED));
     return pages;
 }

@@ -72,3 +72,12 @@ static inline u64 scale_up(u64 value, u64 mul, u64 div)
 {
     return value / div * mul + (value % div * mul + div - 1) / div;
 }
+
+/* How many bits are set: in pairs, in fours, in bytes, then all bytes' sum. Older processors have no POPCNT. */
+static inline u64 bits_count(u64 value)
+{
+    value -= value >> 1 & 0x5555555555555555;
+    value = (value & 0x3333333333333333) + (value >> 2 & 0x3333333333333333);
+    value = (value + (value >> 4)) & 0x0F0F0F0F0F0F0F0F;
+    return value * 0x0101010101010101 >> 56;
+}

@@ -57,13 +57,22 @@ static void test_sizes(void **state)
     assert_int_equal(sign_extend(0x7FFF, 2), 0x7FFF);
 }
 
+static void test_count(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 64; n++) {
+        assert_int_equal(bits_count(BIT(n)), 1);
+        assert_int_equal(bits_count(~0ULL << n), 64 - n);
+    }
+    assert_int_equal(bits_count(0), 0);
+    assert_int_equal(bits_count(0x0123456789ABCDEF), 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_alignment),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_masks), cmocka_unit_test(test_fields), cmocka_unit_test(test_alignment),
+        cmocka_unit_test(test_sizes), cmocka_unit_test(test_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
