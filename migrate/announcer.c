@@ -10,6 +10,7 @@
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/vm.h"
+#include "migrate/claims.h"
 #include "net/announce.h"
 
 struct announcer {
@@ -37,6 +38,7 @@ static bool do_round(struct announcer *announcer)
     unsigned frames = announce_port(&net->port);
 
     virtio_net_announce(net);
+    claims_say(announcer->vm);
     if (announcer->round++ == 0)
         pr_info("%s: announced by %u frames", announcer->vm->name, frames);
     announcer->next = rdtsc() + clock_ns_to_ticks(ms * 1000000ULL);

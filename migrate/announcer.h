@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Telling the network where a guest is now (docs/migration-stream.md "Network"): at once when it has arrived, then
- * again at growing intervals, for frames may be lost and switches slow. Host loop.
+ * again at growing intervals, for frames may be lost and switches slow. Each time it is claimed, too (claims.h). Host
+ * loop.
  */
 #pragma once
 

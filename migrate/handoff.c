@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "migrate/handoff.h"
 
+#include "hv/lib/bits.h"
+
 void handoff_source_init(struct handoff_source *source, u64 epoch)
 {
     *source = (struct handoff_source){ .state = SOURCE_OWNER, .epoch = epoch, .proposed = epoch };
@@ -53,44 +55,61 @@ static unsigned resume_as(struct handoff_source *source, u64 epoch)
     return HANDOFF_RESUME | HANDOFF_RECORD;
 }
 
+/* The operator's word. The epoch is above all that we know of, so that any other copy stands if it shows up after all.
+ */
+static unsigned forced_event(struct handoff_source *source, enum handoff_event event)
+{
+    if (event == HANDOFF_FORCE_RESUME)
+        return resume_as(source, ++source->proposed) | HANDOFF_ANNOUNCE;
+    if (event != HANDOFF_FORCE_GIVE_UP)
+        return 0;
+    source->epoch = source->proposed;
+    source->state = SOURCE_GONE;
+    return HANDOFF_FREE;
+}
+
 static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event event)
 {
     switch (event) {
     case HANDOFF_RUNNING:
-    case HANDOFF_FORCE_GIVE_UP:
         source->epoch = source->proposed;
         source->state = SOURCE_GONE;
         return HANDOFF_FREE;
     case HANDOFF_ABORTED: return resume_as(source, source->epoch);
-    case HANDOFF_FORCE_RESUME:
-        /* Above E, so that the other copy stops if it shows up after all. */
-        return resume_as(source, ++source->proposed);
     case HANDOFF_PREPARED:
     case HANDOFF_LINK_BACK: return ask_again(source);
     case HANDOFF_TIMER:
     case HANDOFF_LINK_LOST: return HANDOFF_RECONNECT;
     case HANDOFF_CANCEL: source->abort = true; return HANDOFF_SAY_QUERY; /* the operator would rather have it back */
     case HANDOFF_UNKNOWN: source->lost = true; return 0;
-    default: return 0;
+    default: return forced_event(source, event);
     }
+}
+
+static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
+{
+    bool standing = source->state == SOURCE_SUPERSEDED;
+    /* In doubt, E itself is no news: only what goes beyond it is. */
+    u64 known = standing || source->state == SOURCE_IN_DOUBT ? source->proposed : source->epoch;
+
+    if (source->state == SOURCE_GONE || epoch <= known)
+        return 0;
+    source->state = SOURCE_SUPERSEDED;
+    source->proposed = MAX(source->proposed, epoch);
+    return standing ? 0 : HANDOFF_STAND;
 }
 
 unsigned handoff_source_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
 {
-    if (event == HANDOFF_HIGHER_EPOCH) {
-        /* In doubt, E itself is no news: only what goes beyond it is. */
-        if (source->state == SOURCE_GONE || epoch <= source->proposed)
-            return 0;
-        source->state = SOURCE_GONE;
-        source->epoch = epoch;
-        return HANDOFF_FREE;
-    }
+    if (event == HANDOFF_HIGHER_EPOCH)
+        return higher_epoch(source, epoch);
     if (from_peer(event) && epoch != source->proposed)
         return 0;
     switch (source->state) {
     case SOURCE_OWNER: return owner_event(source, event);
     case SOURCE_PREPARING: return preparing_event(source, event);
     case SOURCE_IN_DOUBT: return in_doubt_event(source, event);
+    case SOURCE_SUPERSEDED: return forced_event(source, event);
     case SOURCE_GONE: return 0;
     }
     return 0;
@@ -144,10 +163,10 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
                  event == HANDOFF_QUERY_ABORT;
 
     if (event == HANDOFF_HIGHER_EPOCH) {
-        if (dest->state == DEST_ABORTED || dest->state == DEST_GONE || epoch <= dest->epoch)
-            return 0;
-        dest->state = dest->state == DEST_RUNNING ? DEST_GONE : DEST_ABORTED;
-        return HANDOFF_RECORD | HANDOFF_FREE;
+        /* What runs here has its own struct handoff_source for that. */
+        bool under_way = dest->state == DEST_LOADING || dest->state == DEST_PREPARED;
+
+        return under_way && epoch > dest->epoch ? give_up(dest) : 0;
     }
     if (from_peer(event) && epoch != dest->epoch)
         return 0;
@@ -163,7 +182,7 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
 
 const char *source_state_name(enum source_state state)
 {
-    static const char *const names[] = { "owner", "preparing", "in-doubt", "gone" };
+    static const char *const names[] = { "owner", "preparing", "in-doubt", "superseded", "gone" };
 
     return names[state];
 }

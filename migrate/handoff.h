@@ -4,7 +4,8 @@
  * who may run the guest; tests/model/handoff.pml is the same in Promela, and docs/migration-stream.md in words.
  *
  * Invariants: a source that has once said COMMIT runs its guest again only on ABORTED, or by an operator's force; a
- * destination runs it only on COMMIT, and never after it has been in ABORTED.
+ * destination runs it only on COMMIT, and never after it has been in ABORTED; of two copies that run because force was
+ * used wrongly, the one of the lower epoch stands as soon as it hears of the other.
  */
 #pragma once
 
@@ -29,7 +30,7 @@ enum handoff_event {
     HANDOFF_TIMER,         /* source: WIRE_RETRY_MS; destination: WIRE_PREPARED_MS after PREPARED */
     HANDOFF_FORCE_RESUME,  /* the operator's word that the other side doesn't run it */
     HANDOFF_FORCE_GIVE_UP, /* the operator's word that the other side has it */
-    HANDOFF_HIGHER_EPOCH,  /* somebody else owns this VM since */
+    HANDOFF_HIGHER_EPOCH,  /* somebody else says that he owns this VM, since a later epoch */
     NR_HANDOFF_EVENTS,
 };
 
@@ -48,20 +49,22 @@ enum handoff_action {
     HANDOFF_SAY_ABORT = 1 << 10,
     HANDOFF_SAY_ABORTED = 1 << 11,
     HANDOFF_RECONNECT = 1 << 12, /* source: (re)open a connection, and start the timer */
-    HANDOFF_ANNOUNCE = 1 << 13,  /* destination: tell the network */
+    HANDOFF_ANNOUNCE = 1 << 13,  /* tell the network where the guest is */
+    HANDOFF_STAND = 1 << 14,     /* source: stop the guest, shut its port, and keep it */
 };
 
 enum source_state {
-    SOURCE_OWNER,     /* the guest is here */
-    SOURCE_PREPARING, /* stopped, PREPARE said */
-    SOURCE_IN_DOUBT,  /* COMMIT said: neither resume nor free it */
-    SOURCE_GONE,      /* it runs elsewhere */
+    SOURCE_OWNER,      /* the guest is here */
+    SOURCE_PREPARING,  /* stopped, PREPARE said */
+    SOURCE_IN_DOUBT,   /* COMMIT said: neither resume nor free it */
+    SOURCE_SUPERSEDED, /* another machine owns a later epoch: ours stands, until an operator decides */
+    SOURCE_GONE,       /* it runs elsewhere */
 };
 
 struct handoff_source {
     enum source_state state;
     u64 epoch;    /* as owner: ours. Else the one proposed */
-    u64 proposed; /* highest ever proposed: never used twice */
+    u64 proposed; /* highest ever proposed, here or by whom we know of: never used twice */
     bool lost;    /* in doubt, and the destination answered UNKNOWN: needs the operator */
     bool abort;   /* in doubt, and the operator prefers it back: QUERY instead of COMMIT */
 };

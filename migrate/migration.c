@@ -12,6 +12,7 @@
 #include "hv/lib/log.h"
 #include "hv/sched.h"
 #include "hv/vm.h"
+#include "migrate/claims.h"
 #include "migrate/tcp_transport.h"
 #include "migrate/vm_dest.h"
 #include "migrate/vm_source.h"
@@ -159,14 +160,48 @@ int migration_resolve(struct vm *vm, enum source_resolution resolution)
     return from ? source_resolve(&from->source, resolution) : -ENOENT;
 }
 
-bool migration_in_doubt(const struct vm *vm, u64 *epoch)
+const char *migration_contested(const struct vm *vm, u64 *epoch)
+{
+    const struct vm_source *from = source_find(vm);
+    enum source_state state = from ? from->source.handoff.state : SOURCE_OWNER;
+
+    if (state != SOURCE_IN_DOUBT && state != SOURCE_SUPERSEDED)
+        return NULL;
+    *epoch = from->source.handoff.proposed;
+    return source_state_name(state);
+}
+
+bool migration_owns(const struct vm *vm)
 {
     const struct vm_source *from = source_find(vm);
 
-    if (!from || from->source.handoff.state != SOURCE_IN_DOUBT)
-        return false;
-    *epoch = from->source.stats.epoch;
-    return true;
+    return vm->status != VM_INCOMING && (!from || from->source.handoff.state <= SOURCE_PREPARING);
+}
+
+static void vm_heard(struct vm *vm, u64 epoch)
+{
+    struct vm_source *from;
+
+    if (epoch < vm->identity.epoch)
+        claims_say(vm);
+    if (epoch <= vm->identity.epoch || !vm_alive(vm))
+        return;
+    from = source_make(vm);
+    if (from)
+        source_heard(&from->source, epoch);
+    else
+        pr_err("%s: another machine owns it, and there is no memory to note that", vm->name);
+}
+
+void migration_heard(const u8 vm_id[WIRE_ID], u64 epoch)
+{
+    dest_heard(&dest, vm_id, epoch);
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (!memcmp(vm->identity.id, vm_id, WIRE_ID))
+            vm_heard(vm, epoch);
+    }
 }
 
 static void destroy(struct vm_source *from)
@@ -208,6 +243,13 @@ static void move_end(struct vm_source *from)
     from->move->live = NULL;
     move_count(from->move);
     from->move = NULL;
+}
+
+/* Nothing is under way any more. */
+static void source_end(struct vm_source *from)
+{
+    if (from->move)
+        move_end(from);
     if (from->gone)
         destroy(from);
 }
@@ -221,8 +263,8 @@ static bool source_turn(struct vm_source *from)
     if (!vm_alive(from->vm) && from->source.phase < SOURCE_COMMIT)
         source_cancel(&from->source);
     more = source_step(&from->source);
-    if (from->move && !source_active(&from->source))
-        move_end(from);
+    if (!source_active(&from->source))
+        source_end(from);
     return more;
 }
 
@@ -255,14 +297,14 @@ static bool dest_busy(void)
 
 static u64 migration_poll(void)
 {
-    u64 next = announcer_poll();
+    u64 next = MIN(announcer_poll(), claims_poll());
     bool more = false, busy = false;
 
     list_for_each_safe (node, &sources) {
         struct vm_source *from = container_of(node, struct vm_source, node);
 
         /* One that has just ended, by a command perhaps, is still to be cleared away. */
-        if (!source_active(&from->source) && !from->move)
+        if (!source_active(&from->source) && !from->move && !from->gone)
             continue;
         busy = true;
         more |= source_turn(from);
@@ -282,6 +324,11 @@ void migration_arrived(void)
     totals.arrived++;
 }
 
+void migration_superseded(void)
+{
+    totals.superseded++;
+}
+
 void migration_init(const struct config_migration *config)
 {
     settings.downtime_limit = config->downtime_limit;
@@ -290,6 +337,7 @@ void migration_init(const struct config_migration *config)
     settings.split = (enum dirty_split)config->dirty_split;
     dest_init(&dest, &vm_dest_ops, &settings);
     sched_add_host_work(migration_poll);
+    claims_init();
     if (!config->port)
         return;
 

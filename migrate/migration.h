@@ -51,6 +51,7 @@ struct move {
 struct migration_totals {
     u64 completed, failed, cancelled, active; /* away from here; checks not counted */
     u64 arrived;
+    u64 superseded; /* copies here that stood because another machine owns the guest */
     u64 wire_bytes; /* of those that have ended */
 };
 
@@ -71,8 +72,19 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
 int migration_cancel(struct vm *vm);
 int migration_resolve(struct vm *vm, enum source_resolution resolution);
 
-/* Is this VM's copy here in doubt? *epoch is the one that its destination has or may have. */
-bool migration_in_doubt(const struct vm *vm, u64 *epoch);
+/*
+ * Is it contested who runs this VM? NULL: no. "in-doubt": its destination has it, or may have it, under *epoch;
+ * "superseded": another machine claims it under *epoch, above ours. The copy here stands still then, and nothing but
+ * migration_resolve acts on it.
+ */
+const char *migration_contested(const struct vm *vm, u64 *epoch);
+
+/* Is it this machine that runs it, or would? Not if it is contested, or still on its way here. */
+bool migration_owns(const struct vm *vm);
+
+/* Another machine claims a VM under this epoch (claims.h). Ours of that identity, if there is one, stands if that is
+ * news; if we know of a higher one, we say so. */
+void migration_heard(const u8 vm_id[WIRE_ID], u64 epoch);
 
 /* The moves away from here, the latest first, NULL behind the last; and attempts to come here, in no order. */
 const struct move *migration_move(unsigned index);

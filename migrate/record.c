@@ -279,3 +279,20 @@ int inbox_body(const struct inbox *box, void *body, size_t len)
     memcpy(body, box->body, len);
     return 0;
 }
+
+void claim_make(struct wire_claim *claim, const u8 vm_id[WIRE_ID], u64 epoch)
+{
+    *claim = (struct wire_claim){ .magic = WIRE_CLAIM_MAGIC, .epoch = epoch, .version = WIRE_VERSION };
+    memcpy(claim->vm_id, vm_id, WIRE_ID);
+    claim->crc = crc32c(0, claim, offsetof(struct wire_claim, crc));
+}
+
+int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len)
+{
+    if (len < sizeof(*claim))
+        return -EPROTO;
+    memcpy(claim, bytes, sizeof(*claim));
+    if (claim->magic != WIRE_CLAIM_MAGIC || claim->version < WIRE_VERSION_MIN || claim->version > WIRE_VERSION)
+        return -EPROTO;
+    return claim->crc == crc32c(0, claim, offsetof(struct wire_claim, crc)) ? 0 : -EPROTO;
+}

@@ -99,5 +99,9 @@ static inline bool inbox_whole(const struct inbox *box)
     return box->at <= INBOX_AT_HEAD && !box->have;
 }
 
+/* A claim (docs/migration-stream.md "Claims"). read: returns 0 with *claim checked, or -EPROTO: it is none of ours. */
+void claim_make(struct wire_claim *claim, const u8 vm_id[WIRE_ID], u64 epoch);
+int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len);
+
 /* Copy out a body of exactly this size. Returns 0 or -EPROTO. */
 int inbox_body(const struct inbox *box, void *body, size_t len);

@@ -95,6 +95,21 @@ static void give_back(struct source *s)
     if (s->paused)
         s->ops->resume(s->vm);
     s->paused = false;
+    if (s->phase != SOURCE_IDLE)
+        close_down(s);
+}
+
+/* Another machine says that it owns the guest. What is under way ends; the copy here is kept. */
+static void stand(struct source *s)
+{
+    stop_log(s);
+    s->ops->stand(s->vm);
+    s->paused = true;
+    if (s->phase == SOURCE_IDLE || s->phase == SOURCE_CLOSING)
+        return;
+    note_failure(s, WIRE_E_REPLAY, "another machine owns it under a higher epoch");
+    if (s->phase != SOURCE_COMMIT && s->connected && s->greeted)
+        s->say |= HANDOFF_SAY_ABORT;
     close_down(s);
 }
 
@@ -139,8 +154,12 @@ void source_apply(struct source *s, unsigned actions)
         disconnect(s);
         s->next_try = source_now(s);
     }
+    if (actions & HANDOFF_STAND)
+        stand(s);
     if (actions & HANDOFF_RESUME)
         give_back(s);
+    if (actions & HANDOFF_ANNOUNCE)
+        s->ops->announce(s->vm);
     if (actions & HANDOFF_FREE) {
         s->paused = false;
         stop_log(s);
@@ -418,12 +437,12 @@ int source_resolve(struct source *s, enum source_resolution resolution)
 {
     static const enum handoff_event events[] = { HANDOFF_CANCEL, HANDOFF_FORCE_RESUME, HANDOFF_FORCE_GIVE_UP };
 
-    if (s->phase != SOURCE_COMMIT)
+    if (s->phase != SOURCE_COMMIT && s->handoff.state != SOURCE_SUPERSEDED)
         return -ENOENT;
-    if (resolution == SOURCE_FORCE_RESUME)
+    if (resolution == SOURCE_FORCE_RESUME && s->phase == SOURCE_COMMIT)
         note_failure(s, WIRE_E_CANCEL, "taken back by force");
     if (resolution != SOURCE_QUERY_ABORT)
-        pr_warn("migrate: epoch %lu resolved by force: %s", (unsigned long)s->stats.epoch,
+        pr_warn("migrate: epoch %lu resolved by force: %s", (unsigned long)s->handoff.proposed,
                 resolution == SOURCE_FORCE_RESUME ? "resume here" : "give up here");
     source_apply(s, handoff_source_event(&s->handoff, events[resolution], 0));
     return 0;
@@ -434,8 +453,7 @@ void source_heard(struct source *s, u64 epoch)
     unsigned actions = handoff_source_event(&s->handoff, HANDOFF_HIGHER_EPOCH, epoch);
 
     if (actions)
-        pr_warn("migrate: another owner has epoch %lu: this copy stops", (unsigned long)epoch);
-    if (actions && s->phase != SOURCE_IDLE && s->phase != SOURCE_COMMIT)
-        note_failure(s, WIRE_E_REPLAY, "the VM has another owner");
+        pr_warn("migrate: another machine owns epoch %lu, ours is %lu: this copy stands still", (unsigned long)epoch,
+                (unsigned long)s->handoff.epoch);
     source_apply(s, actions);
 }

@@ -7,7 +7,7 @@
  * move. The host loop calls source_step() of every VM whose source_active(), again at once while it returns true, and
  * otherwise when the transport can send or has received, or after 10 ms. source_start, source_cancel and source_resolve
  * are the commands migrate, migrate_cancel and resolve; stats is query-migrate. All on the host loop. Whoever hears a
- * heartbeat or announcement of this VM with an epoch calls source_heard().
+ * claim of this VM under an epoch calls source_heard().
  * The transport may send guest pages without a copy: they stay mapped until ops->free, which comes after the
  * destination said RUNNING, that is, has received everything.
  */
@@ -96,11 +96,12 @@ bool source_step(struct source *source);
  */
 int source_cancel(struct source *source);
 
-/* In doubt: ask the destination to abort if it still can; or the operator's force. */
+/* In doubt: ask the destination to abort if it still can. In doubt or superseded: the operator's force. */
 enum source_resolution { SOURCE_QUERY_ABORT, SOURCE_FORCE_RESUME, SOURCE_FORCE_GIVE_UP };
 
-/* Returns 0, or -ENOENT: it isn't in doubt. */
+/* Returns 0, or -ENOENT: it is neither in doubt nor superseded. */
 int source_resolve(struct source *source, enum source_resolution resolution);
 
-/* Somebody claims this VM under `epoch`. */
+/* Another machine claims this VM under `epoch`. If that is higher than any that is known here, our copy stands, and
+ * whatever was under way ends. */
 void source_heard(struct source *source, u64 epoch);

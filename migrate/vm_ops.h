@@ -45,8 +45,13 @@ struct migrate_source_ops {
     migrate_section_fn *section;
     /* The owner's epoch, or with `peer` the one that the destination has or may have: kept, shown, logged. */
     void (*record)(void *vm, u64 epoch, bool peer);
+    /* Another machine says that it owns it: stop it at once, however far a pause has come, and shut its port; kept
+     * until resume or free. */
+    void (*stand)(void *vm);
     /* It runs elsewhere: give up this copy. */
     void (*free)(void *vm);
+    /* Taken back by force: tell the network that it is here. */
+    void (*announce)(void *vm);
     /* Open a connection to the destination: 0 and *transport, -EAGAIN: not yet, asked again; or -errno. */
     int (*connect)(void *vm, struct transport *transport);
 };

@@ -93,6 +93,17 @@ static void record(void *ctx, u64 epoch, bool peer)
     pr_info("%s: epoch %lu %s", vm->name, epoch, peer ? "is the destination's, or may be" : "is ours");
 }
 
+static void stand(void *ctx)
+{
+    struct vm_source *from = ctx;
+
+    if (!from->frozen)
+        pause(from);
+    gate(from);
+    announcer_stop(from->vm);
+    migration_superseded();
+}
+
 /* The last words to the destination are still to be said: it is destroyed after them. */
 static void give_up(void *ctx)
 {
@@ -102,6 +113,11 @@ static void give_up(void *ctx)
         pause(from);
     gate(from);
     from->gone = true;
+}
+
+static void announce(void *ctx)
+{
+    announcer_start(((struct vm_source *)ctx)->vm, &migration_settings()->announce);
 }
 
 static int connect(void *ctx, struct transport *transport)
@@ -143,6 +159,8 @@ const struct migrate_source_ops vm_source_ops = {
     .gate = gate,
     .section = section,
     .record = record,
+    .stand = stand,
     .free = give_up,
+    .announce = announce,
     .connect = connect,
 };

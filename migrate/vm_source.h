@@ -24,5 +24,8 @@ struct vm_source {
 /* The ops of migrate/source.h; their `vm` is a struct vm_source. */
 extern const struct migrate_source_ops vm_source_ops;
 
+/* A copy here stands, because another machine owns its guest: for the totals of migration.c. */
+void migration_superseded(void);
+
 /* Let go of what the last attempt has left: a connection that was not yet there. */
 void vm_source_end(struct vm_source *from);

@@ -33,6 +33,7 @@
 #define WIRE_SETUP_MS 10000
 #define WIRE_PREPARED_MS 30000
 #define WIRE_RETRY_MS 1000
+#define WIRE_CLAIM_MS 1000
 
 enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3 };
 
@@ -164,6 +165,18 @@ struct wire_handoff {
     u64 state_digest, memory_digest;
 };
 
+#define WIRE_CLAIM_MAGIC 0x4C43544957444F47ULL /* "GODWITCL" */
+
+/* Not of the stream: a frame of its own to all hypervisors of the link. */
+struct wire_claim {
+    u64 magic;
+    u8 vm_id[WIRE_ID];
+    u64 epoch;
+    u32 version; /* WIRE_VERSION */
+    u32 crc;     /* of what is before it */
+};
+
+_Static_assert(sizeof(struct wire_claim) == 40, "claim");
 _Static_assert(sizeof(struct wire_header) == 64, "header");
 _Static_assert(sizeof(struct wire_record) == 16, "record head");
 _Static_assert(sizeof(struct wire_pages) == 8, "PAGES");

@@ -14,7 +14,8 @@
 #define ETH_TYPE_VLAN 0x8100
 #define ETH_TYPE_QINQ 0x88A8
 #define ETH_TYPE_IP6 0x86DD
-#define ETH_MIN 60 /* without FCS */
+#define ETH_TYPE_PEERS 0x88B6 /* between hypervisors; IEEE 802's Local Experimental Ethertype 2 */
+#define ETH_MIN 60            /* without FCS */
 
 #define IP_PROTO_TCP 6
 #define IP_PROTO_ICMP6 58

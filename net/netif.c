@@ -3,6 +3,9 @@
 
 #include "net/netif.h"
 
+#include <assert.h>
+#include <string.h>
+
 #include <lwip/dhcp.h>
 #include <lwip/etharp.h>
 #include <lwip/ethip6.h>
@@ -41,6 +44,7 @@ static struct {
     const char *uplink;
     u32 announced; /* the address that was last logged */
     u64 copied_bytes;
+    netif_peers_fn *peers; /* NULL: nobody wants to hear them */
 } own;
 
 /* --- From the switch -----------------------------------------------------------------------------------------------
@@ -77,6 +81,42 @@ static bool own_deliver(struct port *port, const struct frame *frame)
     return offload_finish(frame, segment_add, &all) && all;
 }
 
+/* --- Between hypervisors ------------------------------------------------------------------------------------------
+ */
+
+void netif_peers_hear(netif_peers_fn *hear)
+{
+    own.peers = hear;
+}
+
+void netif_peers_say(const void *bytes, size_t len)
+{
+    static const u8 broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
+    u8 out[ETH_MIN] = { 0 };
+    struct frame frame = frame_of(out, sizeof(out));
+
+    assert(len <= NETIF_PEERS_MAX);
+    if (!own.port.deliver)
+        return; /* no network was configured */
+    memcpy(out, broadcast, MAC_LEN);
+    memcpy(out + MAC_LEN, own.port.mac, MAC_LEN);
+    be16_put(out + ETH_TYPE, ETH_TYPE_PEERS);
+    memcpy(out + ETH_HEADER, bytes, len);
+    switch_input(&own.port, &frame);
+}
+
+/* True if it was such a frame. */
+static bool peers_heard(const struct pbuf *pbuf)
+{
+    const u8 *bytes = pbuf->payload;
+
+    if (pbuf->len < ETH_MIN || be16_get(bytes + ETH_TYPE) != ETH_TYPE_PEERS)
+        return false;
+    if (own.peers)
+        own.peers(bytes + ETH_HEADER, NETIF_PEERS_MAX);
+    return true;
+}
+
 bool netif_port_poll(void)
 {
     for (unsigned n = 0; n < POLL_MAX && own.count > 0; n++) {
@@ -87,7 +127,7 @@ bool netif_port_poll(void)
         NETIF_SET_CHECKSUM_CTRL(&own.netif,
                                 NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP &
                                     ~(next.csum_right ? NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP : 0));
-        if (own.netif.input(next.pbuf, &own.netif) != ERR_OK)
+        if (peers_heard(next.pbuf) || own.netif.input(next.pbuf, &own.netif) != ERR_OK)
             pbuf_free(next.pbuf);
     }
     return own.count > 0;
@@ -254,7 +294,9 @@ void netif_port_start(const struct config_net *config, const struct uplink *upli
 {
     struct netif *netif = &own.netif;
 
-    own.port = (struct port){ .name = "godwit", .offload_csum = true, .offload_tso = true, .deliver = own_deliver };
+    own.port = (struct port){
+        .name = "godwit", .peers = true, .offload_csum = true, .offload_tso = true, .deliver = own_deliver
+    };
     own.uplink = uplink ? uplink->driver : "none";
     mac_choose(own.port.mac, config, uplink);
     switch_add(&own.port);

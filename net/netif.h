@@ -18,6 +18,17 @@ void netif_port_start(const struct config_net *config, const struct uplink *upli
 /* Give queued frames to lwIP. True if some are left. */
 bool netif_port_poll(void);
 
+/*
+ * Between hypervisors of a link, without addresses: what one says in a broadcast frame of ETH_TYPE_PEERS all others
+ * hear. Guests neither hear it nor can they say it. hear gets NETIF_PEERS_MAX bytes, zeros behind what was said. Say
+ * nothing from within a port's deliver(). Without [net] nothing is said. Lost frames are not said again.
+ */
+#define NETIF_PEERS_MAX 46 /* what the shortest frame holds */
+typedef void netif_peers_fn(const u8 *bytes, size_t len);
+
+void netif_peers_hear(netif_peers_fn *hear);
+void netif_peers_say(const void *bytes, size_t len);
+
 /* Our IPv4 address in network byte order, 0 before there is one; and our MAC. For reports. */
 u32 netif_port_ip4(void);
 const u8 *netif_port_mac(void);

@@ -57,6 +57,7 @@ struct port {
     char name[32];
     uint8_t mac[MAC_LEN];           /* the owner's address; all zero for an uplink */
     bool check_source;              /* MAC anti-spoof: only frames from `mac` are let in; switch_add may set it */
+    bool peers;                     /* other hypervisors are behind it, or it is our own: ETH_TYPE_PEERS */
     bool closed;                    /* nothing in or out (a VM that is being handed over) */
     bool offload_csum, offload_tso; /* the port takes such frames as they are; else the switch finishes them first */
     /* Take a frame from the switch; must not keep pointers into it. False: no room, dropped. */

@@ -173,10 +173,10 @@ static void forward(struct port *to, const struct frame *frame)
         to->counters.tx_dropped++;
 }
 
-static void flood(const struct port *from, const struct frame *frame)
+static void flood(const struct port *from, const struct frame *frame, uint16_t type)
 {
     for (struct port *to = sw.ports; to; to = to->next)
-        if (to != from)
+        if (to != from && (to->peers || type != ETH_TYPE_PEERS))
             forward(to, frame);
 }
 
@@ -215,12 +215,16 @@ static bool is_link_local(const uint8_t *mac)
     return memcmp(mac, prefix, sizeof(prefix)) == 0 && mac[5] < 0x10;
 }
 
-static bool admit(struct port *from, const uint8_t *ether, uint64_t now)
+static bool admit(struct port *from, const uint8_t *ether, uint16_t type, uint64_t now)
 {
     const uint8_t *source = ether + MAC_LEN;
 
     if (mac_is_multicast(source) || mac_is_zero(source) || is_link_local(ether)) {
         sw.counters.malformed++;
+        return false;
+    }
+    if (type == ETH_TYPE_PEERS && !from->peers) {
+        sw.counters.spoof_dropped++;
         return false;
     }
     if (from->check_source && !mac_equal(source, from->mac)) {
@@ -238,12 +242,15 @@ void switch_input(struct port *from, const struct frame *frame)
 {
     uint8_t ether[ETH_HEADER]; /* destination, source, type */
     uint64_t now = clock_ns();
+    uint16_t type;
+    uint32_t l3;
 
     if (from->closed)
         return;
     from->counters.rx_frames++;
     from->counters.rx_bytes += frame->len;
-    if (frame->len > FRAME_MAX || !frame_read(frame, 0, ether, sizeof(ether)) || !admit(from, ether, now)) {
+    type = frame_type(frame, &l3);
+    if (frame->len > FRAME_MAX || !frame_read(frame, 0, ether, sizeof(ether)) || !admit(from, ether, type, now)) {
         from->counters.rx_dropped++;
         return;
     }
@@ -255,7 +262,7 @@ void switch_input(struct port *from, const struct frame *frame)
 
     if (!to) {
         sw.counters.flooded++;
-        flood(from, frame);
+        flood(from, frame, type);
     } else if (to != from) {
         sw.counters.forwarded++;
         forward(to, frame);

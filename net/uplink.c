@@ -73,6 +73,7 @@ struct uplink *uplink_start(u32 wanted)
     for (unsigned i = 0; i < ARRAY_SIZE(pins); i++)
         if (pins[i] < nr_pins)
             ioapic_route(pins[i], IRQ_UPLINK, apic_id());
+    uplink->port.peers = true;
     switch_add(&uplink->port);
     uplink->poll_wanted = true; /* the first poll turns interrupts on */
     return uplink;

@@ -80,7 +80,8 @@ static const struct command table[] = {
       .arg = { ARG_VM_NAME,
                { .name = "action", .type = ARG_CHOICE, .choices = resolve_actions },
                { .name = "epoch", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
-      .help = "a move in doubt: query it, abort it if the destination still can, or force an end under its EPOCH",
+      .help =
+          "in doubt or superseded: query it, abort it if the destination still can, or force an end under its EPOCH",
       .changes = true,
       .run = command_resolve },
     { .name = "calc-dirty-rate",

@@ -9,6 +9,7 @@
 #include "hv/cpu/cpu.h"
 #include "hv/version.h"
 #include "hv/vm.h"
+#include "migrate/claims.h"
 #include "migrate/migration.h"
 #include "mm/frame.h"
 #include "net/switch.h"
@@ -199,6 +200,7 @@ static void put_ports(struct buffer *out)
 static void put_moves(struct buffer *out)
 {
     struct migration_totals totals = migration_totals();
+    const struct claims_counters *claims = claims_counters();
 
     head(out, "godwit_migrations_total", "counter", "Moves that have ended.");
     buffer_format(out, "godwit_migrations_total{role=\"source\",status=\"completed\"} %lu\n", totals.completed);
@@ -209,6 +211,12 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_migrations_active %lu\n", totals.active);
     head(out, "godwit_migration_wire_bytes_total", "counter", "Bytes sent by moves that have ended.");
     buffer_format(out, "godwit_migration_wire_bytes_total %lu\n", totals.wire_bytes);
+    head(out, "godwit_vms_superseded_total", "counter", "Guests that stood here because another machine owns them.");
+    buffer_format(out, "godwit_vms_superseded_total %lu\n", totals.superseded);
+    head(out, "godwit_claims_total", "counter", "Claims of guests between hypervisors.");
+    buffer_format(out, "godwit_claims_total{direction=\"said\"} %lu\n", claims->said);
+    buffer_format(out, "godwit_claims_total{direction=\"heard\"} %lu\n", claims->heard);
+    buffer_format(out, "godwit_claims_total{direction=\"malformed\"} %lu\n", claims->malformed);
 }
 
 void metrics_write(struct buffer *out)

@@ -91,7 +91,7 @@ int command_migrate_cancel(struct call *call)
     return 0;
 }
 
-/* --- In doubt -------------------------------------------------------------------------------------------------- */
+/* --- Contested ------------------------------------------------------------------------------------------------- */
 
 enum { RESOLVE_QUERY, RESOLVE_ABORT, RESOLVE_FORCE_RESUME, RESOLVE_FORCE_GIVE_UP };
 const char *const resolve_actions[] = { "query", "abort", "force-resume", "force-give-up", NULL };
@@ -105,15 +105,19 @@ int command_resolve(struct call *call)
     };
     struct vm *vm = call->arg[0].vm;
     u64 action = call->arg[1].number, epoch;
+    const char *status = migration_contested(vm, &epoch);
 
-    if (!migration_in_doubt(vm, &epoch))
-        return call_fail(call, -EBUSY, "%s: it is not in doubt", vm->name);
+    if (!status)
+        return call_fail(call, -EBUSY, "%s: it is neither in doubt nor superseded", vm->name);
+    if (action == RESOLVE_ABORT && strcmp(status, "in-doubt") != 0)
+        return call_fail(call, -EBUSY, "%s: it is %s: no move is left to abort", vm->name, status);
     if (action >= RESOLVE_FORCE_RESUME && (!call->arg[2].given || call->arg[2].number != epoch))
         return call_fail(call, -EINVAL,
                          "%s: force is for who knows what the other machine does, and never undone: repeat the epoch, "
                          "%lu, to confirm",
                          vm->name, (unsigned long)epoch);
     json_string(call->out, "vm", vm->name);
+    json_string(call->out, "status", status);
     json_number(call->out, "epoch", epoch);
     json_string(call->out, "action", resolve_actions[action]);
     if (action != RESOLVE_QUERY)

@@ -16,12 +16,13 @@ static u64 milliseconds(u64 ticks)
     return clock_ticks_to_ns(ticks) / 1000000;
 }
 
-/* What it is for the administrator: one in doubt stands still, whatever it would be otherwise. */
+/* What it is for the administrator: a contested one stands still, whatever it would be otherwise. */
 static const char *status_name(const struct vm *vm)
 {
     u64 epoch;
+    const char *contested = migration_contested(vm, &epoch);
 
-    return migration_in_doubt(vm, &epoch) ? "in-doubt" : vm_status_name(vm->status);
+    return contested ? contested : vm_status_name(vm->status);
 }
 
 /* What both lists and details show. */
@@ -35,6 +36,7 @@ static void put_summary(struct json *out, const struct vm *vm)
     }
     json_string(out, "name", vm->name);
     json_string(out, "status", status_name(vm));
+    json_number(out, "epoch", vm->identity.epoch);
     json_number(out, "vcpus", vm->nr_vcpus);
     json_number(out, "memory_mib", vm->mem.size >> 20);
     json_number(out, "ran_ms", milliseconds(ticks));
@@ -106,7 +108,6 @@ int command_vm(struct call *call)
     put_summary(out, vm);
     json_number(out, "id", vm->id);
     json_uuid(out, "vm_id", vm->identity.id);
-    json_number(out, "epoch", vm->identity.epoch);
     json_number(out, "resets", vm->resets);
     json_number(out, "port_accesses", vm->pio.accesses);
     json_number(out, "port_accesses_unclaimed", vm->pio.unclaimed);
@@ -133,37 +134,38 @@ static int acted(struct call *call, const char *verb, int err)
         return call_fail(call, -EBUSY, "%s: cannot %s, it is %s", vm->name, verb, status_name(vm));
     json_string(call->out, "name", vm->name);
     json_string(call->out, "status", status_name(vm));
+    json_number(call->out, "epoch", vm->identity.epoch);
     return 0;
 }
 
-/* A VM in doubt may run elsewhere: nothing acts on its copy here but resolve. */
-static bool in_doubt(const struct call *call)
+/* It may run elsewhere then: nothing acts on its copy here but resolve. */
+static bool contested(const struct call *call)
 {
     u64 epoch;
 
-    return migration_in_doubt(call->arg[0].vm, &epoch);
+    return migration_contested(call->arg[0].vm, &epoch);
 }
 
 int command_pause(struct call *call)
 {
-    return acted(call, "pause", in_doubt(call) ? -EBUSY : vm_pause(call->arg[0].vm));
+    return acted(call, "pause", contested(call) ? -EBUSY : vm_pause(call->arg[0].vm));
 }
 
 int command_resume(struct call *call)
 {
-    return acted(call, "resume", in_doubt(call) ? -EBUSY : vm_resume(call->arg[0].vm));
+    return acted(call, "resume", contested(call) ? -EBUSY : vm_resume(call->arg[0].vm));
 }
 
 int command_poweroff(struct call *call)
 {
-    return acted(call, "power off", in_doubt(call) ? -EBUSY : vm_poweroff(call->arg[0].vm));
+    return acted(call, "power off", contested(call) ? -EBUSY : vm_poweroff(call->arg[0].vm));
 }
 
 int command_reset(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
 
-    if (!vm_running(vm) || in_doubt(call))
+    if (!vm_running(vm) || contested(call))
         return acted(call, "reset", -EBUSY);
     if (!vm->reload)
         return call_fail(call, -EBUSY, "%s: cannot reset, what it starts from is at the machine where it began",

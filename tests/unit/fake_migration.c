@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hv/vm.h"
+#include "migrate/claims.h"
 
 struct fake_migration fake_migration;
 
@@ -59,11 +60,11 @@ int migration_resolve(struct vm *vm, enum source_resolution resolution)
     return 0;
 }
 
-bool migration_in_doubt(const struct vm *vm, u64 *epoch)
+const char *migration_contested(const struct vm *vm, u64 *epoch)
 {
     (void)vm;
-    *epoch = fake_migration.doubt;
-    return fake_migration.doubt != 0;
+    *epoch = fake_migration.contested_epoch;
+    return fake_migration.contested;
 }
 
 const struct move *migration_move(unsigned index)
@@ -76,9 +77,16 @@ const struct migrate_stats *move_stats(const struct move *move)
     return &move->stats;
 }
 
+const struct claims_counters *claims_counters(void)
+{
+    static const struct claims_counters counters = { .said = 4, .heard = 5, .malformed = 6 };
+
+    return &counters;
+}
+
 struct migration_totals migration_totals(void)
 {
-    return (struct migration_totals){ .completed = 3, .wire_bytes = 1000 };
+    return (struct migration_totals){ .completed = 3, .superseded = 2, .wire_bytes = 1000 };
 }
 
 const char *dirty_producer_name(enum dirty_producer producer)

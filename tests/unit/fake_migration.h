@@ -7,8 +7,9 @@
 struct fake_migration {
     unsigned moves; /* 0 or 1 */
     struct move move;
-    int cancel; /* what migration_cancel returns */
-    u64 doubt;  /* epoch; 0: none */
+    int cancel;            /* what migration_cancel returns */
+    const char *contested; /* what migration_contested says; NULL: nothing */
+    u64 contested_epoch;
     enum source_resolution resolution;
     unsigned resolved;
 };

@@ -48,6 +48,7 @@ static void fake_init(struct fake *fake, const char *name, enum vm_status status
     snprintf(fake->vm.name, sizeof(fake->vm.name), "%s", name);
     fake->vm.id = ++id;
     fake->vm.status = status;
+    fake->vm.identity.epoch = 3;
     fake->vm.mem.size = 64 << 20;
     fake->vm.mem.pages_2m = 32;
     fake->vm.npt.tables = 3;

@@ -104,7 +104,7 @@ static void actions(void **state)
 {
     (void)state;
     assert_int_equal(run("  pause\t web  "), 0);
-    assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"paused\"}");
+    assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"paused\",\"epoch\":3}");
     assert_int_equal(fake_vm(0)->status, VM_PAUSED);
     assert_int_equal(run("poweroff db"), 0);
     assert_int_equal(fake_vm(1)->status, VM_OFF);
@@ -125,7 +125,7 @@ static void moves(void **state)
           "downtime-limit: '0' is wrong, expected a number from 1 to 60000" },
         { "migrate-set-parameters dirty-log off",
           "dirty-log: 'off' is wrong, expected one of auto, write-protect, dbit, pml" },
-        { "resolve web query", "web: it is not in doubt" },
+        { "resolve web query", "web: it is neither in doubt nor superseded" },
     };
 
     (void)state;
@@ -166,11 +166,12 @@ static void net_tests(void **state)
     assert_string_equal(call.error, "a test is under way, see query-net-test");
 }
 
-/* Nothing acts on a VM in doubt but resolve; and force only with the epoch, so that nobody forces by habit. */
-static void doubt(void **state)
+/* Nothing acts on a contested VM but resolve; and force only with the epoch, so that nobody forces by habit. */
+static void contested(void **state)
 {
     (void)state;
-    fake_migration.doubt = 7;
+    fake_migration.contested = "in-doubt";
+    fake_migration.contested_epoch = 7;
     fake_migration.resolved = 0;
     assert_int_equal(run("vms"), 0);
     assert_non_null(strstr(out.buffer.text, "\"status\":\"in-doubt\""));
@@ -187,7 +188,16 @@ static void doubt(void **state)
     assert_int_equal(fake_migration.resolution, SOURCE_FORCE_GIVE_UP);
     assert_int_equal(run("resolve web abort"), 0);
     assert_int_equal(fake_migration.resolution, SOURCE_QUERY_ABORT);
-    fake_migration.doubt = 0;
+    fake_migration.contested = "superseded";
+    assert_int_equal(run("resume web"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot resume, it is superseded");
+    assert_int_equal(run("resolve web abort"), -EBUSY);
+    assert_string_equal(call.error, "web: it is superseded: no move is left to abort");
+    assert_int_equal(run("resolve web query"), 0);
+    assert_string_equal(out.buffer.text, "{\"vm\":\"web\",\"status\":\"superseded\",\"epoch\":7,\"action\":\"query\"}");
+    assert_int_equal(run("resolve web force-resume 7"), 0);
+    assert_int_equal(fake_migration.resolution, SOURCE_FORCE_RESUME);
+    fake_migration.contested = NULL;
 }
 
 static void log_counts_lines_of_a_level(void **state)
@@ -265,7 +275,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(actions, setup, teardown),
         cmocka_unit_test_setup_teardown(moves, setup, teardown),
         cmocka_unit_test_setup_teardown(net_tests, setup, teardown),
-        cmocka_unit_test_setup_teardown(doubt, setup, teardown),
+        cmocka_unit_test_setup_teardown(contested, setup, teardown),
         cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, setup, teardown),
         cmocka_unit_test_setup_teardown(json_escapes, setup, teardown),
         cmocka_unit_test_setup_teardown(json_has_a_limit, setup, teardown),

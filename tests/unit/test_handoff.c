@@ -66,7 +66,7 @@ static void test_invariants(void **state)
             if (actions & HANDOFF_SAY_COMMIT)
                 committed = true;
             if (actions & HANDOFF_RESUME && committed)
-                assert_true(before == SOURCE_IN_DOUBT && (event == HANDOFF_ABORTED || event == HANDOFF_FORCE_RESUME));
+                assert_true(event == HANDOFF_FORCE_RESUME || (before == SOURCE_IN_DOUBT && event == HANDOFF_ABORTED));
             assert_false((actions & HANDOFF_RESUME) && (actions & HANDOFF_FREE));
             if (actions & HANDOFF_RESUME)
                 committed = false;
@@ -97,11 +97,41 @@ static void test_in_doubt(void **state)
     assert_int_equal(handoff_propose(&source), 9); /* 8 is used up */
 
     source = in_state(SOURCE_IN_DOUBT);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 0), HANDOFF_RESUME | HANDOFF_RECORD);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 0),
+                     HANDOFF_RESUME | HANDOFF_RECORD | HANDOFF_ANNOUNCE);
     assert_int_equal(source.epoch, 9); /* above what the other side may have */
-    source = in_state(SOURCE_IN_DOUBT);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 9), HANDOFF_FREE);
-    assert_int_equal(source.state, SOURCE_GONE);
+}
+
+/* Whoever hears a higher epoch stands, keeps what he has, and goes on by an operator's word only, above all others. */
+static void test_superseded(void **state)
+{
+    static const enum source_state all[] = { SOURCE_OWNER, SOURCE_PREPARING, SOURCE_IN_DOUBT };
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct handoff_source source = in_state(all[i]);
+        u64 known = all[i] == SOURCE_IN_DOUBT ? 8 : 7; /* in doubt: the destination's may be 8 */
+
+        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, known), 0);
+        assert_int_equal(source.state, all[i]);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, known + 1), HANDOFF_STAND);
+        assert_int_equal(source.state, SOURCE_SUPERSEDED);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 20), 0); /* it stands already */
+        for (enum handoff_event event = 0; event < NR_HANDOFF_EVENTS; event++)
+            if (event < HANDOFF_FORCE_RESUME)
+                assert_int_equal(handoff_source_event(&source, event, 20), 0);
+        assert_int_equal(source.state, SOURCE_SUPERSEDED);
+
+        struct handoff_source given_up = source;
+
+        assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 0) & HANDOFF_RESUME);
+        assert_int_equal(source.state, SOURCE_OWNER);
+        assert_int_equal(source.epoch, 21);
+        assert_int_equal(handoff_propose(&source), 22);
+        assert_int_equal(handoff_source_event(&given_up, HANDOFF_FORCE_GIVE_UP, 0), HANDOFF_FREE);
+        assert_int_equal(given_up.state, SOURCE_GONE);
+        assert_int_equal(handoff_source_event(&given_up, HANDOFF_HIGHER_EPOCH, 30), 0);
+    }
 }
 
 static void test_before_commit(void **state)
@@ -135,15 +165,19 @@ static void test_dest(void **state)
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_TIMER, 0), HANDOFF_RECORD | HANDOFF_FREE | HANDOFF_SAY_ABORTED);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_ABORTED);
     dest.state = DEST_RUNNING;
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 9), HANDOFF_RECORD | HANDOFF_FREE);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_RUNNING); /* it did */
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 9), 0); /* the VM's own, as an owner's */
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_RUNNING);
+    dest.state = DEST_PREPARED;
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 8), 0);
+    assert_true(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 9) & HANDOFF_FREE);
+    assert_int_equal(dest.state, DEST_ABORTED);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_way),      cmocka_unit_test(test_invariants), cmocka_unit_test(test_in_doubt),
-        cmocka_unit_test(test_before_commit), cmocka_unit_test(test_dest),
+        cmocka_unit_test(test_before_commit), cmocka_unit_test(test_dest),       cmocka_unit_test(test_superseded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,12 +94,41 @@ static void send(struct recorder *from, const uint8_t *to, const uint8_t *source
     switch_input(&from->port, &frame);
 }
 
+/* What hypervisors say to each other goes from uplinks and our own port to such ports, tagged or not. */
+static void send_peers(struct recorder *from, const uint8_t *source, bool tagged)
+{
+    uint8_t bytes[60] = { [12] = 0x88, [13] = 0xB6 };
+    struct frame frame = frame_of(bytes, sizeof(bytes));
+
+    if (tagged)
+        memcpy(bytes + 12, "\x81\0\0\1\x88\xB6", 6);
+    memcpy(bytes, broadcast, 6);
+    memcpy(bytes + 6, source, 6);
+    uplink.frames = a.frames = b.frames = 0;
+    switch_input(&from->port, &frame);
+}
+
 #define assert_reached(u, x, y)             \
     do {                                    \
         assert_int_equal(uplink.frames, u); \
         assert_int_equal(a.frames, x);      \
         assert_int_equal(b.frames, y);      \
     } while (0)
+
+static void guests_are_no_peers(void **state)
+{
+    (void)state;
+    uplink.port.peers = b.port.peers = true; /* b is our own here, a a guest */
+    for (unsigned tagged = 0; tagged < 2; tagged++) {
+        send_peers(&a, mac_a, tagged);
+        assert_reached(0, 0, 0);
+        assert_int_equal(a.port.counters.rx_dropped, tagged + 1);
+        send_peers(&uplink, out1, tagged);
+        assert_reached(0, 0, 1);
+        send_peers(&b, mac_b, tagged);
+        assert_reached(1, 0, 0);
+    }
+}
 
 static void learns_and_forwards(void **state)
 {
@@ -472,6 +501,7 @@ int main(void)
         switch_test(who_leaves_is_forgotten),
         switch_test(more_addresses_than_room),
         switch_test(spoofed_sources_are_dropped),
+        switch_test(guests_are_no_peers),
         switch_test(the_option_reaches_guests_only),
         switch_test(malformed_frames_are_dropped),
         switch_test(storms_are_capped),

@@ -148,6 +148,18 @@ static void record_source(void *vm, u64 epoch, bool peer)
     w->in_doubt_epoch = peer ? epoch : 0;
 }
 
+static void stand(void *ctx)
+{
+    struct fake_vm *vm = ctx;
+
+    vm->running = vm->gate_open = false;
+}
+
+static void announce_source(void *vm)
+{
+    ((struct fake_vm *)vm)->world->announced++;
+}
+
 static void free_vm(void *ctx)
 {
     struct fake_vm *vm = ctx;
@@ -269,7 +281,9 @@ static const struct migrate_source_ops source_ops = {
     .gate = gate,
     .section = section,
     .record = record_source,
+    .stand = stand,
     .free = free_vm,
+    .announce = announce_source,
     .connect = connect_pipe,
 };
 
@@ -322,9 +336,9 @@ void world_step(struct world *w)
     if (!w->dest_down)
         dest_step(&w->dest);
     assert_false(w->source_vm.running && w->dest_vm.running);
-    /* In nobody's hands only while a move holds it: the source then has its memory. */
+    /* In nobody's hands only while a move holds it, or it is superseded: the source then has its memory. */
     if (!w->source_vm.running && !w->dest_vm.running && !w->dest_down)
-        assert_true(w->source_vm.exists && source_active(&w->source));
+        assert_true(w->source_vm.exists && (source_active(&w->source) || w->source.handoff.state == SOURCE_SUPERSEDED));
     guest_run(&w->source_vm);
     guest_run(&w->dest_vm);
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who owns which guest, said to all hypervisors of the link (docs/migration-stream.md "Claims"): with each
+ * announcement, in answer to who claims it under a lower epoch, and once in WIRE_CLAIM_MS as long as the VM is here.
+ * So two copies that run because force was used wrongly, or in a partition, meet as soon as a frame can pass. Only of
+ * VMs that have had another owner: of the others there is one copy. Host loop.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+struct vm;
+
+struct claims_counters {
+    u64 said, heard;
+    u64 malformed; /* frames that were no claims of ours */
+};
+
+/* Hear others from now on. Boot, once. */
+void claims_init(void);
+
+/* Say that this VM is ours, if it is. Not from within a port's deliver(). */
+void claims_say(const struct vm *vm);
+
+/* Host work's part: say what is due; host TSC of the next time, ~0: none. */
+u64 claims_poll(void);
+
+const struct claims_counters *claims_counters(void);

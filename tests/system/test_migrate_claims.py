@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Two copies run, because force was used wrongly. As soon as they hear of each other one of them stands still, and
+nothing is lost before an operator says which (docs/migration-stream.md "Claims")."""
+
+import re
+import socket
+import struct
+
+import pytest
+from machine import vm
+from migration import Site, beats, move
+from relay import DEST, Relay
+
+MOVER = vm("mover", "mover.elf", memory="8M")
+PEERS = 0x88B6
+
+
+@pytest.fixture(params=["qemu", "bochs"])
+def doubt(request, tmp_path):
+    """(site, epoch): mover runs on b under that epoch, and a, which sent it, has not heard so."""
+    with Site(tmp_path) as site:
+        site.boot(MOVER, emu=request.param, mem=256)
+        relay = Relay(site.net, site.b.address)
+        relay.stop_at(DEST, "RUNNING", relay.cut)
+        epoch = site.a.begin("mover", relay)["epoch"]
+        relay.reached()
+        site.a.wait_status("mover", "in-doubt")
+        beats(site.b)
+        yield site, epoch
+        relay.close()
+
+
+def resolve(host, action, epoch):
+    done = host.godwit("resolve", "mover", action, str(epoch))
+    assert done.returncode == 0, done.stderr
+
+
+def wait_superseded(host, epoch):
+    host.wait_for("it stands", lambda: host.guests()["mover"] == "superseded")
+    asked = host.post("/v1/vms/mover/resolve", action="query")
+    assert asked["status"] == "superseded" and asked["epoch"] == epoch
+    host.printed("mover")
+    assert not host.printed("mover")
+
+
+def metric(host, name):
+    text = host.request("GET", "/metrics")[1].decode()
+    return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.M).group(1))
+
+
+def test_wrong_force(doubt):
+    """Back and forth: whoever was told last to run it does, the other one stands, until it is given up."""
+    site, epoch = doubt
+    resolve(site.a, "force-resume", epoch)
+    wait_superseded(site.b, epoch + 1)
+    beats(site.a)
+    assert site.where("mover") == [site.a]
+    for path in ("resume", "pause", "poweroff", "reset"):
+        status, text = site.b.refused(f"/v1/vms/mover/{path}")
+        assert status == 409 and text.endswith("it is superseded")
+    assert site.b.refused("/v1/vms/mover/migrate", dest=site.a.address)[0] == 409
+    assert "no move is left" in site.b.refused("/v1/vms/mover/resolve", action="abort")[1]
+
+    resolve(site.b, "force-resume", epoch + 1)
+    wait_superseded(site.a, epoch + 2)
+    beats(site.b)
+    assert metric(site.a, "godwit_vms_superseded_total") == 1
+
+    resolve(site.a, "force-give-up", epoch + 2)
+    site.a.wait_for("it is gone", lambda: "mover" not in site.a.guests())
+    assert move(site.b, site.a, "mover", "verify")["epoch"] == epoch + 3
+    beats(site.a)
+
+
+def claim_frame(vm_id, epoch, crc):
+    claim = struct.pack("<8s16sQII", b"GODWITCL", bytes.fromhex(vm_id.replace("-", "")), epoch, 1, crc)
+    return (b"\xff" * 6 + b"\x02\0\0\0\0\x01" + struct.pack("!H", PEERS) + claim).ljust(60, b"\0")
+
+
+def test_damaged_claims(doubt):
+    """What is not a whole claim is counted, and stops nothing."""
+    site, epoch = doubt
+    vm_id = site.b.get("/v1/vms/mover")["vm_id"]
+    with site.net.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind(("br0", PEERS))
+        for crc in range(10):
+            sock.send(claim_frame(vm_id, epoch + 10, crc))
+    site.b.wait_for("they are counted", lambda: metric(site.b, 'godwit_claims_total{direction="malformed"}') == 10)
+    assert site.b.guests()["mover"] == "running"
+    beats(site.b)
+
+
+def test_partition(tmp_path):
+    """Neither hears the other while both run it; with the cable they do."""
+    with Site(tmp_path) as site:
+        site.boot(MOVER, mem=256)
+        relay = Relay(site.net, site.b.address)
+        relay.stop_at(DEST, "RUNNING", relay.cut)
+        epoch = site.a.begin("mover", relay)["epoch"]
+        relay.reached()
+        site.a.wait_status("mover", "in-doubt")
+        number = beats(site.b)
+        site.b.link("down")
+        resolve(site.a, "force-resume", epoch)
+        site.a.wait_for("it goes on", lambda: beats(site.a) > number + 20)
+        site.b.link("up")
+        wait_superseded(site.b, epoch + 1)
+        assert site.where("mover") == [site.a]
+        resolve(site.b, "force-give-up", epoch + 1)
+        site.b.wait_for("it is gone", lambda: "mover" not in site.b.guests())
+        move(site.a, site.b, "mover", "verify")
+        relay.close()
