@@ -35,6 +35,7 @@
 #define APIC_LVT_TIMER 0x320
 #define LVT_NMI (4 << 8)
 #define LVT_MASKED BIT(16)
+#define LVT_PERIODIC BIT(17)
 #define LVT_TSC_DEADLINE BIT(18)
 #define APIC_LVT_THERMAL 0x330 /* from highest entry 5 */
 #define APIC_LVT_PERF 0x340    /* from highest entry 4 */
@@ -50,6 +51,7 @@
 #define CPUID_1_ECX_TSC_DEADLINE BIT(24)
 
 #define ICR_PATIENCE_US 1000
+#define SHORTEST_NS 20000 /* of a count, which comes again until we have taken it */
 
 /* Values of struct cpu's timer_deadline. */
 #define TIMER_NOT_SET_UP 0
@@ -179,7 +181,11 @@ void apic_eoi(void)
     apic_write(APIC_EOI, 0);
 }
 
-/* A deadline beyond the counter's range fires early: the run loop then arms again. */
+/*
+ * A deadline beyond the counter's range fires early: the run loop then arms again. A count is periodic, and stopped
+ * when it has fired: QEMU 7.2 loses interrupts of its timer (docs/svm.md), and a CPU that waits for one would wait for
+ * ever.
+ */
 static void timer_arm_count(u64 deadline)
 {
     u64 now = rdtsc(), count = 0;
@@ -188,14 +194,14 @@ static void timer_arm_count(u64 deadline)
         u64 ns = deadline > now ? clock_ticks_to_ns(deadline - now) : 0;
         /* Above 1 s the exact length doesn't matter, and ns * hz stays within 64 bits up to 18 GHz. */
         count = MIN(ns, 1000000000ULL) * apic.timer_hz / 1000000000ULL;
-        count = MAX(MIN(count, 0xFFFFFFFFULL), 1ULL);
+        count = MAX(MIN(count, 0xFFFFFFFFULL), SHORTEST_NS * apic.timer_hz / 1000000000ULL + 1);
     }
     apic_write(APIC_TIMER_INITIAL, (u32)count);
 }
 
 static void timer_mode_set(void)
 {
-    apic_write(APIC_LVT_TIMER, IRQ_TIMER | (apic.tsc_deadline ? LVT_TSC_DEADLINE : 0));
+    apic_write(APIC_LVT_TIMER, IRQ_TIMER | (apic.tsc_deadline ? LVT_TSC_DEADLINE : LVT_PERIODIC));
     /* Orders the memory-mapped LVT write before the MSR (SDM 3A "TSC-Deadline Mode"). */
     __asm__ volatile("mfence" : : : "memory");
 }
@@ -218,6 +224,8 @@ void apic_timer_arm(u64 deadline)
 void apic_timer_fired(void)
 {
     this_cpu()->timer_deadline = TIMER_OFF;
+    if (!apic.tsc_deadline)
+        apic_write(APIC_TIMER_INITIAL, 0);
 }
 
 void apic_timer_set_hz(u64 hz)

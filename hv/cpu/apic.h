@@ -28,11 +28,12 @@ void apic_eoi(void);
 
 /*
  * This CPU's one-shot timer: IRQ_TIMER when the TSC reaches `deadline`, at once if that is past; ~0 disarms it.
- * Uses TSC-deadline mode where CPUID has it, else the calibrated count. Costs nothing if it is armed so already.
+ * Uses TSC-deadline mode where CPUID has it, else the calibrated count, 20 us or more. Costs nothing if it is armed so
+ * already.
  */
 void apic_timer_arm(u64 deadline);
 
-/* IRQ_TIMER has come: the timer is not armed any more. */
+/* IRQ_TIMER has come: from now on the timer is not armed. Interrupt handler. */
 void apic_timer_fired(void);
 
 /* LAPIC timer ticks a second at divide by 1; measured by clock_init, which calls this. */
