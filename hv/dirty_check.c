@@ -183,7 +183,7 @@ static void rotate(struct check *check)
     enum dirty_producer next = check->vm->mem.dirty.producer + 1;
 
     check->starts++;
-    if (next <= DIRTY_PML && vm_dirty_start(check->vm, next, check->split) == 0)
+    if (next <= DIRTY_PML && vm_dirty_change(check->vm, next, check->split) == 0)
         return;
     vm_dirty_stop(check->vm);
     start(check, DIRTY_WRITE_PROTECT);

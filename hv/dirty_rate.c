@@ -50,8 +50,6 @@ int dirty_rate_start(struct vm *vm, u32 ms)
 
     if (ms == 0)
         return -EINVAL;
-    if (vm->mem.dirty.producer != DIRTY_OFF)
-        return -EBUSY;
     rc = vm_dirty_start(vm, vm->npt.format.dirty ? DIRTY_DBIT : DIRTY_WRITE_PROTECT, DIRTY_SPLIT_LAZY);
     if (rc)
         return rc;

@@ -22,7 +22,7 @@ static int start_held(struct vm *vm, enum dirty_producer producer, enum dirty_sp
     return rc;
 }
 
-int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
+int vm_dirty_change(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
 {
     vm_hold(vm);
     int rc = start_held(vm, producer, split);
@@ -35,6 +35,11 @@ int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split
         pr_err("%s: can't log by %s: %s", vm->name, dirty_producer_name(producer),
                rc == -ENOTSUP ? "this processor has no means for it" : "no memory for maps or tables");
     return rc;
+}
+
+int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
+{
+    return vm->mem.dirty.producer == DIRTY_OFF ? vm_dirty_change(vm, producer, split) : -EBUSY;
 }
 
 enum dirty_producer vm_dirty_best(struct vm *vm)

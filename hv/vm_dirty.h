@@ -18,11 +18,14 @@
 struct vm;
 
 /*
- * Start logging, or go over to another producer. Holds the VM meanwhile: lazily a kick and a few microseconds, eagerly
- * about a millisecond for each GiB. Returns 0, -ENOTSUP (this processor can't), -ENOMEM (then the log is as before, or
- * off).
+ * Start logging. Holds the VM meanwhile: lazily a kick and a few microseconds, eagerly about a millisecond for each
+ * GiB. Returns 0, -EBUSY (somebody else uses the log, and it has one user), -ENOTSUP (this processor can't), -ENOMEM.
  */
 int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split split);
+
+/* For who uses it: go over to another producer. The same, but for -EBUSY; after -ENOMEM the log is as before, or off.
+ */
+int vm_dirty_change(struct vm *vm, enum dirty_producer producer, enum dirty_split split);
 
 /* The producer that this processor does best: PML, else D bits, else faults. Holds the VM meanwhile. */
 enum dirty_producer vm_dirty_best(struct vm *vm);

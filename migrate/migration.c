@@ -27,8 +27,7 @@ static struct migration_settings settings = {
 };
 static struct dest dest;
 static struct list sources = { &sources, &sources };
-static struct move moves[MIGRATION_MOVES];
-static u64 nr_moves; /* ever */
+static struct move moves[MIGRATION_MOVES], *latest[MIGRATION_MOVES]; /* the latest first; without a name: unused */
 static struct migration_totals totals;
 
 struct migration_settings *migration_settings(void)
@@ -43,7 +42,7 @@ const struct dest *migration_dest(void)
 
 const struct move *migration_move(unsigned index)
 {
-    return index < nr_moves && index < MIGRATION_MOVES ? &moves[(nr_moves - 1 - index) % MIGRATION_MOVES] : NULL;
+    return index < MIGRATION_MOVES && latest[index]->name[0] ? latest[index] : NULL;
 }
 
 const struct migrate_stats *move_stats(const struct move *move)
@@ -79,14 +78,25 @@ static struct vm_source *source_make(struct vm *vm)
     return from;
 }
 
-/* The record of a new move, in the place of the oldest; NULL if that is not over. */
+/* Where in `latest` the record of a new move may come from: unused, or the oldest that is over. -1: all are on. */
+static int move_place(void)
+{
+    int at = MIGRATION_MOVES - 1;
+
+    while (at >= 0 && latest[at]->live)
+        at--;
+    return at;
+}
+
+/* The record of a new move. There is a place. */
 static struct move *move_begin(const struct vm_source *from, const struct migration_request *request)
 {
-    struct move *move = &moves[nr_moves % MIGRATION_MOVES];
+    int at = move_place();
+    struct move *move = latest[at];
 
-    if (move->live)
-        return NULL;
-    nr_moves++;
+    for (; at > 0; at--)
+        latest[at] = latest[at - 1];
+    latest[0] = move;
     *move = (struct move){ .request = *request, .live = &from->source, .began = clock_ns() };
     memcpy(move->name, from->vm->name, sizeof(move->name));
     memcpy(move->vm_id, from->vm->identity.id, sizeof(move->vm_id));
@@ -128,7 +138,7 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
         return refuse(-EBUSY, "a move is under way, or in doubt: see query-migrate", reason);
     if (vm->mem.dirty.producer != DIRTY_OFF && !request->check)
         return refuse(-EBUSY, "its dirty log is in use", reason);
-    if (moves[nr_moves % MIGRATION_MOVES].live)
+    if (move_place() < 0)
         return refuse(-EBUSY, "too many moves are under way", reason);
     from->to = request->to;
     from->log = settings.log;
@@ -158,6 +168,13 @@ int migration_resolve(struct vm *vm, enum source_resolution resolution)
     struct vm_source *from = source_find(vm);
 
     return from ? source_resolve(&from->source, resolution) : -ENOENT;
+}
+
+bool migration_active(const struct vm *vm)
+{
+    const struct vm_source *from = source_find(vm);
+
+    return from && source_active(&from->source);
 }
 
 const char *migration_contested(const struct vm *vm, u64 *epoch)
@@ -336,6 +353,8 @@ void migration_init(const struct config_migration *config)
     settings.log = (enum dirty_producer)config->dirty_log;
     settings.split = (enum dirty_split)config->dirty_split;
     dest_init(&dest, &vm_dest_ops, &settings);
+    for (unsigned i = 0; i < MIGRATION_MOVES; i++)
+        latest[i] = &moves[i];
     sched_add_host_work(migration_poll);
     claims_init();
     if (!config->port)

@@ -72,6 +72,9 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
 int migration_cancel(struct vm *vm);
 int migration_resolve(struct vm *vm, enum source_resolution resolution);
 
+/* Is a move of it away from here, or a check of one, under way or in doubt? */
+bool migration_active(const struct vm *vm);
+
 /*
  * Is it contested who runs this VM? NULL: no. "in-doubt": its destination has it, or may have it, under *epoch;
  * "superseded": another machine claims it under *epoch, above ours. The copy here stands still then, and nothing but

@@ -75,6 +75,8 @@ static void begin_round(struct source *s, enum source_phase phase, u64 *spent)
 
 void source_accepted(struct source *s)
 {
+    int err;
+
     source_enter(s, s->phase, &s->stats.phases.setup);
     s->stats.setup_time = s->stats.phases.setup;
     if (s->settings.dry_run) {
@@ -87,8 +89,10 @@ void source_accepted(struct source *s)
         source_enter(s, SOURCE_STOP, NULL);
         return;
     }
-    if (s->ops->log_start(s->vm)) {
-        source_fail(s, WIRE_E_INTERNAL, "the dirty log does not start");
+    err = s->ops->log_start(s->vm);
+    if (err) {
+        source_fail(s, err == -EBUSY ? WIRE_E_BUSY : WIRE_E_INTERNAL,
+                    err == -EBUSY ? "its dirty log is in use" : "the dirty log does not start");
         return;
     }
     s->logging = true;

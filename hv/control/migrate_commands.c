@@ -233,11 +233,11 @@ int command_calc_dirty_rate(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
     u32 ms = call->arg[1].given ? (u32)call->arg[1].number : DIRTY_RATE_MS;
-    int err = vm_running(vm) ? dirty_rate_start(vm, ms) : -EINVAL;
+    int err = migration_active(vm) ? -EBUSY : vm_running(vm) ? dirty_rate_start(vm, ms) : -EINVAL;
 
     if (err)
         return call_fail(call, err == -ENOMEM ? err : -EBUSY, "%s: cannot measure, %s", vm->name,
-                         err == -EBUSY    ? "its dirty log is in use"
+                         err == -EBUSY    ? "its dirty log is in use, by a move or a measurement"
                          : err == -ENOMEM ? "no memory"
                                           : "it does not run");
     return command_query_dirty_rate(call);

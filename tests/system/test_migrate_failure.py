@@ -238,6 +238,22 @@ def test_pause_during_a_move(pair, relayed):
     only_at(pair, dest)
 
 
+def test_dirty_rate_in_setup(pair, relayed):
+    """The log has one user, also before the move needs it: a measurement that ended in its middle lost writes."""
+    source, dest, relay = relayed
+    asked = []
+
+    def ask():
+        asked.append(source.refused("/v1/vms/mover/calc-dirty-rate"))
+        return True
+    relay.stop_at(DEST, "ACCEPTED", ask)
+    source.begin("mover", relay, "verify")
+    relay.reached()
+    source.wait_status("mover", "completed")
+    assert asked == [(409, "mover: cannot measure, its dirty log is in use, by a move or a measurement")]
+    only_at(pair, dest)
+
+
 def test_two_moves_at_once(pair, relayed):
     source, dest, _ = relayed
     begin_slowly(source, dest)

@@ -60,6 +60,12 @@ int migration_resolve(struct vm *vm, enum source_resolution resolution)
     return 0;
 }
 
+bool migration_active(const struct vm *vm)
+{
+    (void)vm;
+    return fake_migration.contested;
+}
+
 const char *migration_contested(const struct vm *vm, u64 *epoch)
 {
     (void)vm;

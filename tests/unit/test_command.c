@@ -188,6 +188,7 @@ static void contested(void **state)
     assert_int_equal(fake_migration.resolution, SOURCE_FORCE_GIVE_UP);
     assert_int_equal(run("resolve web abort"), 0);
     assert_int_equal(fake_migration.resolution, SOURCE_QUERY_ABORT);
+    assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
     fake_migration.contested = "superseded";
     assert_int_equal(run("resume web"), -EBUSY);
     assert_string_equal(call.error, "web: cannot resume, it is superseded");
