@@ -53,14 +53,11 @@ static int harvest(void *ctx, u64 *bitmap)
     return 0;
 }
 
-static int pause(void *ctx)
+static void freeze(struct vm_source *from)
 {
-    struct vm_source *from = ctx;
-
     vm_freeze(from->vm);
     platform_freeze(from->vm);
     from->frozen = true;
-    return vm_alive(from->vm) ? 0 : -EINVAL;
 }
 
 static void resume(void *ctx)
@@ -72,6 +69,19 @@ static void resume(void *ctx)
     from->frozen = false;
     platform_thaw(from->vm);
     vm_thaw(from->vm);
+}
+
+/* A reset that the guest has asked for comes first: the wish is no part of its state. */
+static int pause(void *ctx)
+{
+    struct vm_source *from = ctx;
+
+    freeze(from);
+    if (__atomic_load_n(&from->vm->reset_wanted, __ATOMIC_ACQUIRE)) {
+        resume(from);
+        return -EAGAIN;
+    }
+    return vm_alive(from->vm) ? 0 : -EINVAL;
 }
 
 static void gate(void *ctx)
@@ -98,7 +108,7 @@ static void stand(void *ctx)
     struct vm_source *from = ctx;
 
     if (!from->frozen)
-        pause(from);
+        freeze(from);
     gate(from);
     announcer_stop(from->vm);
     migration_superseded();
@@ -110,7 +120,7 @@ static void give_up(void *ctx)
     struct vm_source *from = ctx;
 
     if (!from->frozen)
-        pause(from);
+        freeze(from);
     gate(from);
     from->gone = true;
 }
