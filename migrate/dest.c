@@ -44,7 +44,13 @@ static struct incoming *find(struct dest *dest, const u8 *vm_id, u64 epoch)
     return NULL;
 }
 
-/* A place for a new attempt: an unused one, or the oldest that is over. */
+/* What is forgotten first: of two that are over, a check, which nobody asks about again; else the older one. */
+static bool forget_before(const struct incoming *a, const struct incoming *b)
+{
+    return a->dry_run != b->dry_run ? a->dry_run : a->stamp < b->stamp;
+}
+
+/* A place for a new attempt: an unused one, or one that is over. */
 static struct incoming *find_place(struct dest *dest)
 {
     struct incoming *oldest = NULL;
@@ -54,7 +60,7 @@ static struct incoming *find_place(struct dest *dest)
 
         if (!in->used)
             return in;
-        if (!under_way(in) && in->handoff.state != DEST_RUNNING && (!oldest || in->stamp < oldest->stamp))
+        if (!under_way(in) && in->handoff.state != DEST_RUNNING && (!oldest || forget_before(in, oldest)))
             oldest = in;
     }
     return oldest;
@@ -121,7 +127,7 @@ int dest_accept(struct dest *dest, const struct transport *transport)
     session->used = true;
     session->dest = dest;
     session->transport = *transport;
-    session->last_said = session->last_heard = session->last_whole = now(dest);
+    session->since = session->last_said = session->last_heard = session->last_whole = now(dest);
     return 0;
 }
 
@@ -164,18 +170,35 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
         dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
 }
 
-/* A new attempt for the VM of this header. Returns WIRE_OK with session->incoming, or why not. */
-static enum wire_code begin(struct dest_session *session, const struct wire_header *header)
+static unsigned moves_on(const struct dest *dest)
+{
+    unsigned moves = 0;
+
+    for (unsigned i = 0; i < DEST_SESSIONS; i++) {
+        const struct dest_session *session = &dest->session[i];
+
+        moves += session->used && session->greeted && !session->resolve && !session->closing;
+    }
+    return moves;
+}
+
+/* A new attempt for the VM of this header. Returns WIRE_OK with session->incoming, or why not, in words too. */
+static enum wire_code begin(struct dest_session *session, const struct wire_header *header, const char **reason)
 {
     struct dest *dest = session->dest;
     struct incoming *in;
 
+    *reason = "too many guests are on their way here";
+    if (moves_on(dest) > DEST_MOVES)
+        return WIRE_E_BUSY;
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         in = &dest->incoming[i];
         if (!same_vm(in, header->vm_id))
             continue;
+        *reason = "this VM is moving already";
         if (under_way(in) && in->session)
             return WIRE_E_BUSY;
+        *reason = "the epoch is not new";
         if (header->epoch <= in->handoff.epoch)
             return WIRE_E_REPLAY;
         /* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. */
@@ -183,6 +206,7 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
             dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
     }
     in = find_place(dest);
+    *reason = "too many guests that have come live here";
     if (!in)
         return WIRE_E_BUSY;
     memset(in, 0, sizeof(*in));
@@ -221,6 +245,7 @@ static void take_header(struct dest_session *session)
         .epoch = header->epoch,
     };
     enum wire_code code = WIRE_OK;
+    const char *reason;
 
     memcpy(reply.vm_id, header->vm_id, WIRE_ID);
     outbox_header(&session->outbox, &reply);
@@ -234,8 +259,8 @@ static void take_header(struct dest_session *session)
         attach(session, header);
     else if (header->kind != WIRE_MOVE)
         dest_refuse(session, WIRE_E_STREAM, "neither a move nor its resolution");
-    else if ((code = begin(session, header)))
-        dest_refuse(session, code, code == WIRE_E_REPLAY ? "the epoch is not new" : "this VM is moving already");
+    else if ((code = begin(session, header, &reason)))
+        dest_refuse(session, code, reason);
 }
 
 static void take_handoff(struct dest_session *session, enum handoff_event event)
@@ -360,6 +385,11 @@ static bool session_step(struct dest_session *session)
         session->turn_over = true;
         return true;
     }
+    if (load_clearing(session)) {
+        load_clear(session);
+        session->last_heard = session->last_whole = now(session->dest);
+        return true;
+    }
     result = inbox_next(&session->inbox, &session->transport);
     if (session->inbox.bytes != before)
         session->last_heard = now(session->dest);
@@ -377,10 +407,17 @@ static bool session_step(struct dest_session *session)
 
 static void session_watch(struct dest_session *session)
 {
+    const struct incoming *in = session->incoming;
     u64 time = now(session->dest);
 
     if (inbox_whole(&session->inbox))
         session->last_whole = time;
+    /* Setup, and an end in doubt, take a few records: who only keeps a connection alive has none to spare for others.
+     */
+    if ((!in || !in->name[0] || session->resolve) && time - session->since > WIRE_SETUP_MS * NS_PER_MS) {
+        end_session(session);
+        return;
+    }
     /* A record that never ends is as bad as silence: its length was damaged. */
     if (session->closing ? time - session->closing_since > WIRE_KEEPALIVE_MS * NS_PER_MS
                          : time - MIN(session->last_heard, session->last_whole) > WIRE_DEAD_MS * NS_PER_MS) {

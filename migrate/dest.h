@@ -15,7 +15,8 @@
 #include "migrate/record.h"
 #include "migrate/vm_ops.h"
 
-#define DEST_SESSIONS 4  /* connections at a time */
+#define DEST_SESSIONS 6  /* connections at a time */
+#define DEST_MOVES 4     /* of which moves: an end in doubt always finds one to ask by */
 #define DEST_ATTEMPTS 64 /* moves that are remembered, under way or over */
 
 struct dest_stats {
@@ -60,10 +61,15 @@ struct dest_session {
     bool greeted, resolve; /* header seen; of a RESOLVE connection */
     bool turn_over;        /* enough for this step */
     bool mute;             /* the peer has closed: nothing is sent any more */
-    unsigned say;          /* HANDOFF_SAY_* */
+    struct {
+        unsigned run, runs; /* next, and number of them */
+        u64 page;           /* next of that run */
+    } zero;                 /* of the ZERO record in the inbox: what is still to be cleared */
+    unsigned say;           /* HANDOFF_SAY_* */
     bool refusing;
     struct wire_refused refused;
     u64 epoch;                                /* of its header */
+    u64 since;                                /* ns: when it was accepted */
     u64 last_said, last_heard, closing_since; /* ns */
     u64 last_whole;                           /* when no record was half received */
     struct incoming *incoming;                /* NULL: unknown */

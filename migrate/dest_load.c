@@ -9,7 +9,7 @@
 #include "migrate/crc32c.h"
 #include "migrate/dest_parts.h"
 
-#define DIGEST_BUDGET 256 /* pages in one go */
+#define BUDGET 256 /* pages to be read or cleared in one go */
 
 /* Is this session loading a guest whose RAM exists? */
 static bool loading(const struct dest_session *session)
@@ -130,17 +130,37 @@ void load_page(struct dest_session *session)
     in->stats.suspects++;
 }
 
-static void clear_pages(struct dest_session *session, const struct wire_run *run)
+static struct wire_run zero_run(const struct inbox *box, unsigned index)
+{
+    struct wire_run run;
+
+    memcpy(&run, box->body + index * sizeof(run), sizeof(run));
+    return run;
+}
+
+static void clear_page(struct dest_session *session, gpa_t gpa)
 {
     struct incoming *in = session->incoming;
-    u64 first = ram_index(&in->ram, run->gpa);
+    u64 index = ram_index(&in->ram, gpa);
 
-    for (u64 i = 0; i < run->pages; i++) {
-        memset(session->dest->ops->page(in->vm, run->gpa + i * WIRE_PAGE), 0, WIRE_PAGE);
-        bitmap_set(in->seen, first + i);
-        bitmap_clear(in->suspect, first + i);
+    memset(session->dest->ops->page(in->vm, gpa), 0, WIRE_PAGE);
+    bitmap_set(in->seen, index);
+    bitmap_clear(in->suspect, index);
+    in->stats.zero++;
+}
+
+void load_clear(struct dest_session *session)
+{
+    for (unsigned n = 0; n < BUDGET && load_clearing(session); n++) {
+        struct wire_run run = zero_run(&session->inbox, session->zero.run);
+
+        clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
+        if (++session->zero.page == run.pages) {
+            session->zero.page = 0;
+            session->zero.run++;
+        }
     }
-    in->stats.zero += run->pages;
+    session->turn_over = true; /* others want the host loop */
 }
 
 void load_zero(struct dest_session *session)
@@ -152,19 +172,19 @@ void load_zero(struct dest_session *session)
         dest_refuse(session, WIRE_E_STREAM, "malformed ZERO");
         return;
     }
-    for (u64 i = 0; i < count; i++) {
-        struct wire_run run;
+    for (unsigned i = 0; i < count; i++) {
+        struct wire_run run = zero_run(box, i);
 
-        memcpy(&run, box->body + i * sizeof(run), sizeof(run));
         /* Ascending, so that a record costs no more than a pass over memory. */
         if (run.gpa < end || !run.pages || !ram_contains(&session->incoming->ram, run.gpa, run.pages)) {
             dest_refuse(session, WIRE_E_STREAM, "ZERO of what isn't RAM");
             return;
         }
         end = run.gpa + run.pages * WIRE_PAGE;
-        clear_pages(session, &run);
     }
-    session->turn_over = true; /* it may have been much memory: others want the host loop */
+    session->zero.run = 0;
+    session->zero.page = 0;
+    session->zero.runs = (unsigned)count;
 }
 
 static u64 digest_section(u64 digest, const struct wire_section *section, const u8 *bytes)
@@ -274,7 +294,7 @@ void load_verify(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     const struct migrate_dest_ops *ops = session->dest->ops;
-    u64 end = MIN(in->cursor + DIGEST_BUDGET, in->ram.pages);
+    u64 end = MIN(in->cursor + BUDGET, in->ram.pages);
     char reason[WIRE_REASON] = "";
 
     if (!(in->description->head.flags & WIRE_VERIFY)) {

@@ -22,6 +22,13 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
 /* For inbox->place. */
 u8 *load_place(void *ctx, const struct wire_page *page);
 
+/* Has a ZERO record come that is not carried out yet? Then load_clear goes on with it, a part at a time. */
+static inline bool load_clearing(const struct dest_session *session)
+{
+    return session->zero.run < session->zero.runs;
+}
+void load_clear(struct dest_session *session);
+
 /* After PREPARE: check on, a part at a time, until PREPARED or REFUSED is said. */
 void load_verify(struct dest_session *session);
 

@@ -7,7 +7,6 @@
 #include "migrate/crc32c.h"
 #include "migrate/source_parts.h"
 
-#define RUN_PAGES 16384 /* of a run of zero pages: what the destination clears at a time */
 #define SCAN_BUDGET 512 /* pages looked at in one go, so that the host loop keeps turning */
 
 void source_ram_all(struct source *s)
@@ -30,8 +29,7 @@ static void add_zero(struct source *s, gpa_t gpa)
     struct wire_run *last = s->runs ? &s->run[s->runs - 1] : NULL;
 
     /* Runs don't cross from one range into the next, which may follow without a gap. */
-    if (last && last->pages < RUN_PAGES && last->gpa + last->pages * WIRE_PAGE == gpa &&
-        ram_contains(&s->ram, last->gpa, last->pages + 1))
+    if (last && last->gpa + last->pages * WIRE_PAGE == gpa && ram_contains(&s->ram, last->gpa, last->pages + 1))
         last->pages++;
     else
         s->run[s->runs++] = (struct wire_run){ .gpa = gpa, .pages = 1 };

@@ -244,12 +244,12 @@ def test_flipped_bits(recorded, port):
 
 
 def test_slow_ones(recorded):
-    """Who says nothing, or one byte now and then, occupies a place for 5 s; then a move succeeds again."""
+    """Who says nothing, or one byte now and then, occupies one of 6 places for 5 s; then a move succeeds again."""
     site, _ = recorded
     began = time.monotonic()
-    strangers = [Stranger(site.b) for _ in range(4)]
+    strangers = [Stranger(site.b) for _ in range(6)]
     start = header(new_id())
-    for stranger in strangers[2:]:
+    for stranger in strangers[3:]:
         stranger.say(start[:1])
     refused = Stranger(site.b)
     assert refused.hear() is None  # too many

@@ -343,36 +343,128 @@ static void test_replay(void **state)
 }
 
 /* Two moves of a VM at once: the second is refused, the first goes on. */
+/* One of several connections to a destination. */
+struct line {
+    struct pipe pipe;
+    struct transport transport;
+    struct outbox out;
+    struct inbox in;
+    u32 heard; /* type of the last record */
+    struct wire_refused refused;
+    bool gone; /* the destination hung up */
+};
+
+static void line_open(struct line *line, struct dest *dest)
+{
+    struct transport other;
+
+    memset(line, 0, sizeof(*line));
+    assert_int_equal(outbox_init(&line->out), 0);
+    assert_int_equal(inbox_init(&line->in, NULL, NULL), 0);
+    pipe_init(&line->pipe, 1 << 16, 1 << 16);
+    line->transport = pipe_end(&line->pipe, 0);
+    other = pipe_end(&line->pipe, 1);
+    assert_int_equal(dest_accept(dest, &other), 0);
+}
+
+static void line_close(struct line *line)
+{
+    line->transport.ops->close(&line->transport);
+    pipe_fini(&line->pipe);
+    outbox_fini(&line->out);
+    inbox_fini(&line->in);
+}
+
+static void line_header(struct line *line, enum wire_kind kind, u8 id, u64 epoch)
+{
+    struct wire_header header = good_header(epoch);
+
+    header.kind = kind;
+    header.vm_id[0] ^= id;
+    outbox_header(&line->out, &header);
+    outbox_flush(&line->out, &line->transport);
+}
+
+static void line_say(struct line *line, u32 type, const void *body, size_t len)
+{
+    outbox_record(&line->out, type, body, len);
+    outbox_flush(&line->out, &line->transport);
+}
+
+static void line_hear(struct line *line)
+{
+    int event;
+
+    while ((event = inbox_next(&line->in, &line->transport)) > 0) {
+        if (event != INBOX_RECORD || line->in.type == WIRE_KEEPALIVE)
+            continue;
+        line->heard = line->in.type;
+        if (line->heard == WIRE_REFUSED)
+            assert_int_equal(inbox_body(&line->in, &line->refused, sizeof(line->refused)), 0);
+    }
+    line->gone |= event < 0;
+}
+
 static void test_two_at_once(void **state)
 {
-    struct peer *first = reserved(), second = { .gone = false };
+    struct peer *first = reserved();
+    struct line second;
 
     (void)state;
-    second.out = first->out; /* its own connection, the same machines */
-    assert_int_equal(outbox_init(&second.out), 0);
-    assert_int_equal(inbox_init(&second.in, NULL, NULL), 0);
-    pipe_init(&second.pipe, 1 << 16, 1 << 16);
-    second.transport = pipe_end(&second.pipe, 0);
-    {
-        struct transport other = pipe_end(&second.pipe, 1);
-        struct wire_header header = good_header(9);
-        struct wire_refused refused = { 0 };
-
-        assert_int_equal(dest_accept(&first->w.dest, &other), 0);
-        outbox_header(&second.out, &header);
-        assert_int_equal(outbox_flush(&second.out, &second.transport), 0);
-        pump(first);
-        while (inbox_next(&second.in, &second.transport) > 0)
-            if (second.in.len == sizeof(refused))
-                inbox_body(&second.in, &refused, sizeof(refused));
-        assert_int_equal(refused.code, WIRE_E_BUSY);
-    }
+    line_open(&second, &first->w.dest);
+    line_header(&second, WIRE_MOVE, 0, 9);
+    pump(first);
+    line_hear(&second);
+    assert_int_equal(second.refused.code, WIRE_E_BUSY);
+    assert_string_equal(second.refused.reason, "this VM is moving already");
     assert_true(first->w.dest_vm.exists && !first->gone);
-    second.transport.ops->close(&second.transport);
-    pipe_fini(&second.pipe);
-    outbox_fini(&second.out);
-    inbox_fini(&second.in);
+    line_close(&second);
     peer_free(first);
+}
+
+/* Whoever only says that he is alive takes no place from others: for RESOLVE there is always one, for moves soon. */
+static void test_alive_and_idle(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct line *line = calloc(DEST_SESSIONS, sizeof(*line)), *fifth = &line[DEST_MOVES], *last = fifth + 1;
+    struct wire_handoff query = { .epoch = 3 };
+
+    (void)state;
+    world_init(w);
+    for (u8 i = 0; i < DEST_SESSIONS; i++) {
+        line_open(&line[i], &w->dest);
+        line_header(&line[i], &line[i] == last ? WIRE_RESOLVE : WIRE_MOVE, i, 3);
+        dest_step(&w->dest);
+    }
+    line_say(last, WIRE_QUERY, &query, sizeof(query));
+    for (unsigned i = 0; i < 10; i++)
+        dest_step(&w->dest);
+    line_hear(fifth);
+    assert_int_equal(fifth->refused.code, WIRE_E_BUSY);
+    assert_string_equal(fifth->refused.reason, "too many guests are on their way here");
+    line_hear(last);
+    assert_int_equal(last->heard, WIRE_UNKNOWN);
+
+    for (unsigned half = 0; half < 22; half++) {
+        w->now += 500000000;
+        for (unsigned i = 0; i < DEST_SESSIONS; i++)
+            line_say(&line[i], WIRE_KEEPALIVE, NULL, 0);
+        dest_step(&w->dest);
+    }
+    for (unsigned i = 0; i < DEST_SESSIONS; i++) {
+        line_hear(&line[i]);
+        assert_true(line[i].gone);
+        line_close(&line[i]);
+    }
+    line_open(line, &w->dest);
+    line_header(line, WIRE_MOVE, 0, 4);
+    dest_step(&w->dest);
+    line_hear(line);
+    assert_false(line->gone || line->heard);
+    line_close(line);
+    world_fini(w);
+    free(line);
+    free(w);
 }
 
 static void test_crc32c(void **state)
@@ -398,7 +490,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_headers), cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_descriptions),
         cmocka_unit_test(test_loading), cmocka_unit_test(test_pages),           cmocka_unit_test(test_sequence),
-        cmocka_unit_test(test_replay),  cmocka_unit_test(test_two_at_once),     cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(test_replay),  cmocka_unit_test(test_two_at_once),     cmocka_unit_test(test_alive_and_idle),
+        cmocka_unit_test(test_crc32c),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
