@@ -97,15 +97,30 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
     }
     if (in->session)
         in->session->say |= actions & SAYS;
-    if (actions & HANDOFF_ANNOUNCE) {
-        dest->ops->announce(in->vm, in->handoff.epoch);
-        in->stats.announce_ns = now(dest) - in->stats.released;
-    }
+    in->announce |= (actions & HANDOFF_ANNOUNCE) != 0;
+}
+
+static void announce(struct dest *dest, struct incoming *in)
+{
+    in->announce = false;
+    if (in->handoff.state != DEST_RUNNING)
+        return;
+    dest->ops->announce(in->vm, in->handoff.epoch);
+    in->stats.announce_ns = now(dest) - in->stats.released;
+}
+
+/* Why it did not come to run here: the first reason counts. */
+static void note_end(struct incoming *in, enum wire_code code, const char *reason)
+{
+    if (in->error)
+        return;
+    in->error = code;
+    snprintf(in->reason, sizeof(in->reason), "%s", reason);
 }
 
 /* --- Connections ---------------------------------------------------------------------------------------------- */
 
-int dest_accept(struct dest *dest, const struct transport *transport)
+int dest_accept(struct dest *dest, const struct transport *transport, const char *peer)
 {
     struct transport refused = *transport;
     struct dest_session *session = NULL;
@@ -127,6 +142,7 @@ int dest_accept(struct dest *dest, const struct transport *transport)
     session->used = true;
     session->dest = dest;
     session->transport = *transport;
+    snprintf(session->peer, sizeof(session->peer), "%s", peer);
     session->since = session->last_said = session->last_heard = session->last_whole = now(dest);
     return 0;
 }
@@ -148,6 +164,8 @@ static void end_session(struct dest_session *session)
     outbox_fini(&session->outbox);
     session->used = false;
     /* A dry run leaves nothing but its epoch; what was loading is given up; what is prepared waits for another one. */
+    if (in && in->handoff.state == DEST_LOADING && !in->dry_run)
+        note_end(in, WIRE_E_LINK, "the connection ended");
     if (in)
         dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_LINK_LOST, 0));
 }
@@ -163,8 +181,7 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     close_later(session);
     if (!in)
         return;
-    in->error = code;
-    snprintf(in->reason, sizeof(in->reason), "%s", reason);
+    note_end(in, code, reason);
     detach(session);
     if (in->handoff.state == DEST_LOADING)
         dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
@@ -213,6 +230,7 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
     in->used = true;
     in->stamp = ++dest->stamps;
     memcpy(in->vm_id, header->vm_id, WIRE_ID);
+    memcpy(in->peer, session->peer, DEST_PEER);
     handoff_dest_init(&in->handoff, header->epoch);
     in->session = session;
     session->incoming = in;
@@ -284,8 +302,10 @@ static void take_handoff(struct dest_session *session, enum handoff_event event)
         load_prepare(session, &message);
         return;
     }
-    if (event == HANDOFF_COMMIT)
+    if (event == HANDOFF_COMMIT && in->handoff.state == DEST_PREPARED)
         in->claim.paused_ns = message.paused_ns;
+    if (under_way(in) && (event == HANDOFF_ABORT || event == HANDOFF_QUERY_ABORT))
+        note_end(in, message.code ? (enum wire_code)message.code : WIRE_E_CANCEL, "the source has broken it off");
     dest_apply(session->dest, in, handoff_dest_event(&in->handoff, event, message.epoch));
 }
 
@@ -449,8 +469,13 @@ bool dest_step(struct dest *dest)
         struct incoming *in = &dest->incoming[i];
 
         if (in->used && in->handoff.state == DEST_PREPARED &&
-            time - MIN(in->stats.prepared, time) > WIRE_PREPARED_MS * NS_PER_MS)
+            time - MIN(in->stats.prepared, time) > WIRE_PREPARED_MS * NS_PER_MS) {
+            note_end(in, WIRE_E_TIMEOUT, "the source has not told it to run");
             dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_TIMER, 0));
+        }
+        /* The sessions have had their steps: RUNNING is said. */
+        if (in->announce)
+            announce(dest, in);
     }
     return worked;
 }

@@ -17,6 +17,7 @@
 
 #define DEST_SESSIONS 6  /* connections at a time */
 #define DEST_MOVES 4     /* of which moves: an end in doubt always finds one to ask by */
+#define DEST_PEER 64     /* text of an address */
 #define DEST_ATTEMPTS 64 /* moves that are remembered, under way or over */
 
 struct dest_stats {
@@ -32,7 +33,9 @@ struct incoming {
     bool used;
     u8 vm_id[WIRE_ID];
     char name[WIRE_NAME]; /* "" before RESERVE */
+    char peer[DEST_PEER]; /* who wants to move it here */
     bool dry_run;
+    bool announce; /* to be announced as soon as RUNNING is said */
     struct handoff_dest handoff;
     u64 stamp;            /* order of creation */
     enum wire_code error; /* why it was refused */
@@ -68,8 +71,9 @@ struct dest_session {
     unsigned say;           /* HANDOFF_SAY_* */
     bool refusing;
     struct wire_refused refused;
-    u64 epoch;                                /* of its header */
-    u64 since;                                /* ns: when it was accepted */
+    u64 epoch; /* of its header */
+    u64 since; /* ns: when it was accepted */
+    char peer[DEST_PEER];
     u64 last_said, last_heard, closing_since; /* ns */
     u64 last_whole;                           /* when no record was half received */
     struct incoming *incoming;                /* NULL: unknown */
@@ -89,8 +93,8 @@ void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx)
 /* Close all connections and free all copies that don't run. */
 void dest_fini(struct dest *dest);
 
-/* Take over a connection. Returns 0, or -EBUSY, -ENOMEM: closed. */
-int dest_accept(struct dest *dest, const struct transport *transport);
+/* Take over a connection from `peer`, an address in words. Returns 0, or -EBUSY, -ENOMEM: closed. */
+int dest_accept(struct dest *dest, const struct transport *transport, const char *peer);
 
 /* Go on as far as it goes now. Returns true if it would go on at once. */
 bool dest_step(struct dest *dest);

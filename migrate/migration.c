@@ -188,6 +188,13 @@ const char *migration_contested(const struct vm *vm, u64 *epoch)
     return source_state_name(state);
 }
 
+bool migration_unknown(const struct vm *vm)
+{
+    const struct vm_source *from = source_find(vm);
+
+    return from && from->source.handoff.state == SOURCE_IN_DOUBT && from->source.handoff.lost;
+}
+
 bool migration_owns(const struct vm *vm)
 {
     const struct vm_source *from = source_find(vm);
@@ -295,7 +302,7 @@ static void accepted(struct tcp_stream *stream)
 
     if (tcp_stream_peer(stream, &peer))
         tcp_address_text(&peer, text);
-    if (dest_accept(&dest, &transport))
+    if (dest_accept(&dest, &transport, text))
         pr_warn("connection from %s refused: too many", text);
     else
         pr_info("connection from %s", text);

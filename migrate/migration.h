@@ -82,6 +82,9 @@ bool migration_active(const struct vm *vm);
  */
 const char *migration_contested(const struct vm *vm, u64 *epoch);
 
+/* In doubt: has the destination answered that it knows of no such move? Then only force is left. */
+bool migration_unknown(const struct vm *vm);
+
 /* Is it this machine that runs it, or would? Not if it is contested, or still on its way here. */
 bool migration_owns(const struct vm *vm);
 

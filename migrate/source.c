@@ -48,6 +48,21 @@ static void disconnect(struct source *s)
     s->connected = false;
 }
 
+/* The stages, behind each other: a line in the middle of them would prolong them. */
+static void log_end(const struct source *s)
+{
+    const struct migrate_phases *phases = &s->stats.phases;
+
+    pr_info(
+        "migrate: epoch %lu %s after %lu ms: setup %lu, pre-copy %lu, stop %lu, final RAM %lu, state %lu, commitment "
+        "%lu us",
+        (unsigned long)s->stats.epoch, migrate_status_name(s->stats.status),
+        (unsigned long)(s->stats.total_time / NS_PER_MS), (unsigned long)phases->setup / 1000,
+        (unsigned long)phases->precopy / 1000, (unsigned long)phases->stop / 1000,
+        (unsigned long)phases->final_ram / 1000, (unsigned long)phases->device_state / 1000,
+        (unsigned long)phases->commit / 1000);
+}
+
 void source_finish(struct source *s)
 {
     disconnect(s);
@@ -62,8 +77,7 @@ void source_finish(struct source *s)
     s->stats.total_time = source_now(s) - s->started;
     s->stats.wire_bytes = s->outbox.bytes;
     s->phase = SOURCE_IDLE;
-    pr_info("migrate: %s after %lu ms", migrate_status_name(s->stats.status),
-            (unsigned long)(s->stats.total_time / NS_PER_MS));
+    log_end(s);
 }
 
 /* The outcome is known: say what is left to say, then end. */
@@ -134,7 +148,7 @@ void source_complete(struct source *s)
     source_enter(s, SOURCE_CLOSING, &stats->phases.commit);
     if (s->stopped)
         stats->downtime = source_now(s) - s->stopped;
-    if (stats->status != MIGRATE_FAILED)
+    if (!stats->error)
         stats->status = MIGRATE_COMPLETED;
     stats->remaining = 0;
     s->say_end = true;
@@ -328,7 +342,8 @@ static void take_handoff(struct source *s, enum handoff_event event)
         take_prepared(s, &message);
         return;
     }
-    if (event == HANDOFF_ABORTED && message.epoch == s->stats.epoch && s->phase != SOURCE_CLOSING)
+    if (event == HANDOFF_ABORTED && message.epoch == s->stats.epoch && s->phase >= SOURCE_PREPARE &&
+        s->phase != SOURCE_CLOSING)
         note_failure(s, s->handoff.abort ? WIRE_E_CANCEL : WIRE_E_TIMEOUT, "the destination gave up before COMMIT");
     source_apply(s, handoff_source_event(&s->handoff, event, message.epoch));
 }
@@ -439,8 +454,8 @@ int source_resolve(struct source *s, enum source_resolution resolution)
 
     if (s->phase != SOURCE_COMMIT && s->handoff.state != SOURCE_SUPERSEDED)
         return -ENOENT;
-    if (resolution == SOURCE_FORCE_RESUME && s->phase == SOURCE_COMMIT)
-        note_failure(s, WIRE_E_CANCEL, "taken back by force");
+    if (resolution != SOURCE_QUERY_ABORT && s->phase == SOURCE_COMMIT)
+        note_failure(s, WIRE_E_CANCEL, resolution == SOURCE_FORCE_RESUME ? "taken back by force" : "given up by force");
     if (resolution != SOURCE_QUERY_ABORT)
         pr_warn("migrate: epoch %lu resolved by force: %s", (unsigned long)s->handoff.proposed,
                 resolution == SOURCE_FORCE_RESUME ? "resume here" : "give up here");

@@ -61,8 +61,8 @@ struct source {
 
     struct migrate_description *description;
     struct ram ram;
-    u64 *bitmap; /* pages that this round still has to send */
-    u64 cursor;
+    u64 *bitmap;      /* pages that this round still has to send */
+    u64 cursor, left; /* next page to look at; bits set in bitmap */
     struct source_batch batch;
     struct wire_run run[WIRE_RUNS];
     unsigned runs;

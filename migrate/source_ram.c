@@ -14,6 +14,7 @@ void source_ram_all(struct source *s)
     for (u64 i = 0; i < s->ram.pages; i++)
         bitmap_set(s->bitmap, i);
     s->cursor = 0;
+    s->left = s->ram.pages;
 }
 
 long source_ram_harvest(struct source *s)
@@ -21,7 +22,8 @@ long source_ram_harvest(struct source *s)
     int err = s->ops->harvest(s->vm, s->bitmap);
 
     s->cursor = 0;
-    return err ? err : (long)bitmap_count(s->bitmap, s->ram.pages);
+    s->left = bitmap_count(s->bitmap, s->ram.pages);
+    return err ? err : (long)s->left;
 }
 
 static void add_zero(struct source *s, gpa_t gpa)
@@ -52,6 +54,7 @@ static void gather(struct source *s)
             return;
         bitmap_clear(s->bitmap, index);
         s->cursor++;
+        s->left--;
         gpa = ram_gpa(&s->ram, index);
         page = s->ops->page(s->vm, gpa);
         if (page_is_zero(page)) {
@@ -66,6 +69,7 @@ static void gather(struct source *s)
 static void account(struct source *s, u64 bytes)
 {
     struct migrate_stats *stats = &s->stats;
+    u64 us = (source_now(s) - s->round_began) / 1000;
 
     s->now.bytes += bytes;
     stats->transferred += bytes;
@@ -73,7 +77,12 @@ static void account(struct source *s, u64 bytes)
         stats->downtime_bytes += bytes;
     else
         stats->precopy_bytes += bytes;
-    stats->remaining = (s->ram.pages - MIN(s->cursor, s->ram.pages)) * WIRE_PAGE;
+    stats->remaining = s->left * WIRE_PAGE;
+    /* The last few pages say nothing of the link. */
+    if (s->paused && stats->rounds)
+        return;
+    stats->bytes_per_second = s->now.bytes * 1000000 / MAX(us, 1);
+    stats->pages_per_second = stats->bytes_per_second / WIRE_PAGE;
 }
 
 static bool produce_pages(struct source *s)

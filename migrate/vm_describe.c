@@ -77,7 +77,8 @@ static enum wire_code check_memory(const struct migrate_description *d, char rea
     return WIRE_E_MEMORY;
 }
 
-/* The devices that every VM has here, seen on one of the smallest size, made and unmade once. Returns how many. */
+/* The devices that every VM has here, seen on one of the smallest size, made and unmade once. Returns how many; 0: no
+ * memory for that now. */
 static unsigned devices_here(struct wire_device device[WIRE_DEVICES])
 {
     static struct wire_device seen[WIRE_DEVICES];
@@ -101,6 +102,10 @@ static enum wire_code check_devices(const struct migrate_description *d, char re
     struct wire_device here[WIRE_DEVICES];
     unsigned count = devices_here(here);
 
+    if (!count) {
+        snprintf(reason, WIRE_REASON, "no memory to look what devices a VM has here");
+        return WIRE_E_MEMORY;
+    }
     for (u32 i = 0; i < d->head.nr_devices; i++) {
         const struct wire_device *device = &d->device[i];
         unsigned k = 0;

@@ -119,6 +119,9 @@ int command_resolve(struct call *call)
     json_string(call->out, "vm", vm->name);
     json_string(call->out, "status", status);
     json_number(call->out, "epoch", epoch);
+    if (!strcmp(status, "in-doubt"))
+        json_string(call->out, "destination",
+                    migration_unknown(vm) ? "knows of no such move: only force is left" : "has not answered yet");
     json_string(call->out, "action", resolve_actions[action]);
     if (action != RESOLVE_QUERY)
         migration_resolve(vm, resolutions[action]);

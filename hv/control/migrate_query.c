@@ -130,7 +130,7 @@ static const char *incoming_status(const struct incoming *in)
     case DEST_PREPARED: return "device";
     case DEST_RUNNING:
     case DEST_GONE: return "completed";
-    default: return "failed";
+    default: return in->error == WIRE_E_CANCEL ? "cancelled" : "failed";
     }
 }
 
@@ -138,7 +138,7 @@ static void put_incoming_head(struct json *out, const struct incoming *in)
 {
     json_string(out, "role", "destination");
     json_string(out, "vm", in->name);
-    json_string(out, "peer", "");
+    json_string(out, "peer", in->peer);
     json_string(out, "mode", in->dry_run ? "check" : "move");
     json_string(out, "status", incoming_status(in));
     json_number(out, "epoch", in->handoff.epoch);

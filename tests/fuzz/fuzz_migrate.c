@@ -241,7 +241,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         m.len = tape.len;
     }
     dest_init(&dest, &ops, &m);
-    REQUIRE(dest_accept(&dest, &transport) == 0);
+    REQUIRE(dest_accept(&dest, &transport, "peer") == 0);
     while (dest_step(&dest))
         m.now += 1000;
     m.now += 100 * 1000000000ULL;

@@ -185,6 +185,8 @@ def test_cancel(pair, relayed):
         assert source.godwit("migrate_cancel", "mover").returncode == 0
         cancelled = source.wait_status("mover", "cancelled")
         assert cancelled["error"] == "cancel"
+        there = dest.wait_for("it knows", lambda: (now := dest.query("mover"))["status"] == "cancelled" and now)
+        assert there["error"] == "cancel" and there["reason"] and there["peer"].startswith(source.address + ":")
         only_at(pair, source)
         dest.wait_for("the copy is freed", lambda: "mover" not in dest.guests())
     assert source.refused("/v1/vms/mover/migrate_cancel") == (409, "mover: no move is under way")
@@ -415,6 +417,8 @@ def test_destination_dies_after_commit(site):
     relay.stop_at(DEST, "UNKNOWN", lambda: True)
     relay.reached()
     assert site.where("mover") == [] and site.a.guests()["mover"] == "in-doubt"
+    asked = site.a.post("/v1/vms/mover/resolve", action="query")
+    assert asked["destination"] == "knows of no such move: only force is left"
     for words in ({}, {"epoch": epoch + 1}):
         status, text = site.a.refused("/v1/vms/mover/resolve", action="force-resume", **words)
         assert status == 400 and f"repeat the epoch, {epoch}, to confirm" in text
@@ -436,5 +440,7 @@ def test_give_up_by_force(site):
     epoch = in_doubt(site.a, relay, DEST, "RUNNING", relay.cut)
     site.a.post("/v1/vms/mover/resolve", action="force-give-up", epoch=epoch)
     site.a.wait_for("it is gone", lambda: "mover" not in site.a.guests())
+    given_up = site.a.query("mover")
+    assert given_up["status"] == "cancelled" and given_up["reason"] == "given up by force"
     only_at(site, site.b)
     relay.close()

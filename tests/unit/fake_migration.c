@@ -66,6 +66,12 @@ bool migration_active(const struct vm *vm)
     return fake_migration.contested;
 }
 
+bool migration_unknown(const struct vm *vm)
+{
+    (void)vm;
+    return fake_migration.contested_epoch == 8;
+}
+
 const char *migration_contested(const struct vm *vm, u64 *epoch)
 {
     (void)vm;

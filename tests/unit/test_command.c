@@ -182,7 +182,12 @@ static void contested(void **state)
     assert_int_equal(run("resolve web force-resume 6"), -EINVAL);
     assert_int_equal(fake_migration.resolved, 0);
     assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"destination\":\"has not answered yet\""));
     assert_int_equal(fake_migration.resolved, 0);
+    fake_migration.contested_epoch = 8;
+    assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "knows of no such move"));
+    fake_migration.contested_epoch = 7;
     assert_int_equal(run("resolve web force-give-up 7"), 0);
     assert_int_equal(fake_migration.resolved, 1);
     assert_int_equal(fake_migration.resolution, SOURCE_FORCE_GIVE_UP);

@@ -78,6 +78,37 @@ static void test_modes(void **state)
     free(w);
 }
 
+/* What a person who waits is shown: what is left, exactly, and how fast it goes, from the first round on. */
+static void test_progress(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    unsigned seen = 0;
+
+    (void)state;
+    for (settings.policy.max_rounds = 0; settings.policy.max_rounds < 2; settings.policy.max_rounds++) {
+        world_init(w);
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        while (source_active(&w->source)) {
+            const struct migrate_stats *stats = &w->source.stats;
+
+            world_step(w);
+            if (w->source.phase != SOURCE_ROUND && w->source.phase != SOURCE_FINAL_RAM)
+                continue;
+            seen++;
+            if (stats->transferred && !stats->rounds) {
+                assert_int_equal(stats->remaining, bitmap_count(w->source.bitmap, FAKE_PAGES) * PAGE_SIZE);
+                assert_true(stats->bytes_per_second > 0 && stats->pages_per_second > 0);
+            }
+        }
+        assert_int_equal(w->source.stats.remaining, 0);
+        assert_true(w->source.stats.bytes_per_second > 0);
+        world_fini(w);
+    }
+    assert_true(seen > 4);
+    free(w);
+}
+
 static void test_policy_gives_up(void **state)
 {
     struct world *w = malloc(sizeof(*w));
@@ -508,6 +539,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live),
         cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_progress),
         cmocka_unit_test(test_policy_gives_up),
         cmocka_unit_test(test_bandwidth),
         cmocka_unit_test(test_refusals),

@@ -55,7 +55,7 @@ static void dial(struct peer *p)
     pipe_init(&p->pipe, 1 << 20, 1 << 20);
     p->transport = pipe_end(&p->pipe, 0);
     other = pipe_end(&p->pipe, 1);
-    assert_int_equal(dest_accept(&p->w.dest, &other), 0);
+    assert_int_equal(dest_accept(&p->w.dest, &other, "peer"), 0);
     outbox_reset(&p->out);
     inbox_reset(&p->in);
     p->records = 0;
@@ -364,7 +364,7 @@ static void line_open(struct line *line, struct dest *dest)
     pipe_init(&line->pipe, 1 << 16, 1 << 16);
     line->transport = pipe_end(&line->pipe, 0);
     other = pipe_end(&line->pipe, 1);
-    assert_int_equal(dest_accept(dest, &other), 0);
+    assert_int_equal(dest_accept(dest, &other, "peer"), 0);
 }
 
 static void line_close(struct line *line)
