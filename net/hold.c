@@ -32,6 +32,7 @@ bool port_hold_frame(struct port *port, const struct frame *frame)
     *end = held;
     port->nr_held++;
     port->counters.held++;
+    port->counters.copied_bytes += frame->len;
     return true;
 }
 

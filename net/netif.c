@@ -42,8 +42,7 @@ static struct {
     struct queued queue[QUEUE_MAX];
     unsigned head, count;
     const char *uplink;
-    u32 announced; /* the address that was last logged */
-    u64 copied_bytes;
+    u32 announced;         /* the address that was last logged */
     netif_peers_fn *peers; /* NULL: nobody wants to hear them */
 } own;
 
@@ -57,7 +56,7 @@ static bool queue_add(const struct frame *frame)
     if (!pbuf)
         return false;
     frame_read(frame, 0, pbuf->payload, frame->len);
-    own.copied_bytes += frame->len;
+    own.port.counters.copied_bytes += frame->len;
     own.queue[(own.head + own.count) % QUEUE_MAX] = (struct queued){ pbuf, frame->offload.flags != 0 };
     if (own.count++ == 0)
         cpu_kick(0); /* we may have had our turn in this round */

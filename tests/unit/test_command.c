@@ -111,6 +111,19 @@ static void actions(void **state)
     assert_int_equal(run("poweroff db"), -EBUSY);
 }
 
+/* What the switch, a guest's card and its dirty log have counted. */
+static void counters(void **state)
+{
+    (void)state;
+    assert_int_equal(run("net"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"tx_dropped\":0,\"held\":4,\"copied_bytes\":500}"));
+    assert_int_equal(run("vm web"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"network\":{\"filtered\":8,\"malformed\":0,\"announces\":9}"));
+    assert_non_null(strstr(out.buffer.text, "\"dirty_log\":{\"producer\":\"off\",\"harvests\":2,"));
+    assert_non_null(strstr(out.buffer.text, "\"by_fault\":5,\"by_dbit\":0,\"by_pml\":6,\"by_hypervisor\":0,"
+                                            "\"by_unack\":7,"));
+}
+
 static void moves(void **state)
 {
     static const struct {
@@ -273,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_command_is_told_and_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(errors, setup, teardown),
         cmocka_unit_test_setup_teardown(actions, setup, teardown),
+        cmocka_unit_test_setup_teardown(counters, setup, teardown),
         cmocka_unit_test_setup_teardown(moves, setup, teardown),
         cmocka_unit_test_setup_teardown(net_tests, setup, teardown),
         cmocka_unit_test_setup_teardown(contested, setup, teardown),
