@@ -239,6 +239,24 @@ static void put_exits(struct buffer *out)
     }
 }
 
+static void put_switch(struct buffer *out)
+{
+    const struct switch_counters *counters = switch_counters();
+    const struct {
+        const char *name;
+        u64 frames;
+    } decisions[] = {
+        { "forwarded", counters->forwarded },     { "flooded", counters->flooded },
+        { "unforwarded", counters->unforwarded }, { "storm", counters->storm_dropped },
+        { "spoof", counters->spoof_dropped },     { "malformed", counters->malformed },
+    };
+
+    head(out, "godwit_switch_frames_total", "counter", "Frames that came to the switch, by what it did with them.");
+    for (size_t i = 0; i < sizeof(decisions) / sizeof(decisions[0]); i++)
+        buffer_format(out, "godwit_switch_frames_total{decision=\"%s\"} %lu\n", decisions[i].name,
+                      (unsigned long)decisions[i].frames);
+}
+
 static const struct {
     const char *name, *help;
     size_t offset; /* in struct port_counters */
@@ -302,6 +320,7 @@ void metrics_write(struct buffer *out)
         put_vm_metric(out, &vm_metrics[i]);
     put_dirty(out);
     put_exits(out);
+    put_switch(out);
     put_ports(out);
     put_moves(out);
 }

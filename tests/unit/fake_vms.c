@@ -248,7 +248,7 @@ struct port *switch_ports(void)
 
 const struct switch_counters *switch_counters(void)
 {
-    static struct switch_counters counters = { .forwarded = 3 };
+    static struct switch_counters counters = { .forwarded = 3, .unforwarded = 2 };
 
     return &counters;
 }

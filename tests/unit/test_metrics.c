@@ -96,6 +96,7 @@ static void counters(void **state)
     assert_true(says("godwit_vm_dirty_pages_total{vm=\"db\",producer=\"unack\"} 7"));
     assert_true(says("godwit_vm_net_filtered_frames_total{vm=\"web\"} 8"));
     assert_true(says("godwit_vm_net_announces_total{vm=\"web\"} 9"));
+    assert_true(says("godwit_switch_frames_total{decision=\"unforwarded\"} 2"));
     assert_true(says("godwit_port_held_frames_total{port=\"uplink\"} 4"));
     assert_true(says("godwit_port_copied_bytes_total{port=\"uplink\"} 500"));
 }
