@@ -24,6 +24,8 @@ static bool word_is(const char *word, size_t len, const char *text)
 /* "stop-copy,verify". */
 static int parse_options(struct call *call, const char *text, struct migration_request *request)
 {
+    bool live = false;
+
     while (*text) {
         size_t len = strcspn(text, ",");
 
@@ -31,12 +33,16 @@ static int parse_options(struct call *call, const char *text, struct migration_r
             request->stop_copy = true;
         else if (word_is(text, len, "verify"))
             request->verify = true;
-        else if (!word_is(text, len, "live"))
+        else if (word_is(text, len, "live"))
+            live = true;
+        else
             return call_fail(call, -EINVAL, "options: '%.*s' is wrong, expected live or stop-copy, and verify",
                              (int)(len < 32 ? len : 32), text);
         text += len;
         text += *text == ',';
     }
+    if (live && request->stop_copy)
+        return call_fail(call, -EINVAL, "options: live and stop-copy contradict each other, expected one of them");
     return 0;
 }
 
@@ -116,12 +122,13 @@ int command_resolve(struct call *call)
                          "%s: force is for who knows what the other machine does, and never undone: repeat the epoch, "
                          "%lu, to confirm",
                          vm->name, (unsigned long)epoch);
+    if (action != RESOLVE_QUERY && migration_resolve(vm, resolutions[action]))
+        return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
+                         status);
     json_string(call->out, "vm", vm->name);
     json_string(call->out, "status", status);
     json_number(call->out, "epoch", epoch);
     json_string(call->out, "action", resolve_actions[action]);
-    if (action != RESOLVE_QUERY)
-        migration_resolve(vm, resolutions[action]);
     return 0;
 }
 

@@ -57,7 +57,7 @@ int migration_resolve(struct vm *vm, enum source_resolution resolution)
     (void)vm;
     fake_migration.resolution = resolution;
     fake_migration.resolved++;
-    return 0;
+    return fake_migration.resolve;
 }
 
 const char *migration_contested(const struct vm *vm, u64 *epoch)

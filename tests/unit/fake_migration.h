@@ -12,6 +12,7 @@ struct fake_migration {
     u64 contested_epoch;
     enum source_resolution resolution;
     unsigned resolved;
+    int resolve; /* what migration_resolve returns */
 };
 
 extern struct fake_migration fake_migration;

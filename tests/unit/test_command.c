@@ -134,6 +134,9 @@ static void moves(void **state)
         { "migrate web 10.9", "dest: '10.9' is wrong, expected an address such as 192.0.2.1, 192.0.2.1:4900 or "
                               "[2001:db8::1]:4900" },
         { "migrate web 10.9.0.4 fast", "options: 'fast' is wrong, expected live or stop-copy, and verify" },
+        { "migrate web 10.9.0.4 live,stop-copy",
+          "options: live and stop-copy contradict each other, expected one of them" },
+        { "migrate web 10.9.0.4 stop-copy,verify,live", "options: live and stop-copy contradict" },
         { "migrate-set-parameters speed 1", "parameter: 'speed' is wrong, expected one of downtime-limit, " },
         { "migrate-set-parameters downtime-limit 0",
           "downtime-limit: '0' is wrong, expected a number from 1 to 60000" },
@@ -202,6 +205,10 @@ static void contested(void **state)
     assert_int_equal(fake_migration.resolution, SOURCE_FORCE_GIVE_UP);
     assert_int_equal(run("resolve web abort"), 0);
     assert_int_equal(fake_migration.resolution, SOURCE_QUERY_ABORT);
+    fake_migration.resolve = -ENOENT; /* it is over meanwhile */
+    assert_int_equal(run("resolve web force-resume 7"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot force-resume, it is not in-doubt any more");
+    fake_migration.resolve = 0;
     fake_migration.contested = "superseded";
     assert_int_equal(run("resume web"), -EBUSY);
     assert_string_equal(call.error, "web: cannot resume, it is superseded");
