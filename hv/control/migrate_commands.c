@@ -166,6 +166,8 @@ const char *const migrate_parameters[] = {
     "announce-initial", "announce-max",  "announce-rounds", "announce-step", NULL
 };
 _Static_assert(sizeof(migrate_parameters) / sizeof(*migrate_parameters) == ARRAY_SIZE(parameters) + 1, "in order");
+_Static_assert(MIGRATE_ROUNDS == 64, "boot/config_keys.c has the same limits");
+_Static_assert((int)POLICY_STALL_ABORT == (int)CONFIG_STALL_ABORT, "boot/config_keys.c has the same order");
 _Static_assert(sizeof(enum dirty_producer) == 4 && sizeof(enum dirty_split) == 4, "kept as u32");
 
 static void *field(const struct parameter *parameter)
