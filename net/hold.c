@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A list of copies, as a frame's pieces are valid during the call only. */
 #include "net/hold.h"
 
 #include <stdlib.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lwIP believes in an MTU of several frames, so that TCP gives long segments, which the card or the switch cuts; what
+ * is not TCP's is fragmented here to what the wire takes. Frames for lwIP are copied into its buffers, those from it
+ * are sent from where they lie.
+ */
 #define LOG_PREFIX "net"
 
 #include "net/netif.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A frame is judged (admit), its source learnt, its destination looked up; then it is sent to one port or to all, to
+ * each in the form that it takes.
+ */
 #include "net/switch.h"
 
 #include "hv/cpu/clock.h"

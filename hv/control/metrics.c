@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Metrics that are alike are rows of a table: a value of each VM, a field of a dirty log's or a port's counters. The
+ * format wants all samples of a metric behind its head: so metrics are the outer loop, VMs and ports the inner.
+ */
 #include "hv/control/metrics.h"
 
 #include <stdio.h>

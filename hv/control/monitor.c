@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A key goes to the line that is edited, or to the guest whose console is shown. All output goes through the log
+ * (log_raw), which keeps the prompt below its own lines.
+ */
 #define LOG_PREFIX "monitor"
 #include "hv/control/monitor.h"
 
