@@ -411,7 +411,11 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
     struct span rest = { text, len };
 
     *config = (struct config){ .hypervisor = "godwit.elf", .log = CONFIG_LOG_INFO, .exit = CONFIG_EXIT_AUTO };
-    config->migration.downtime_limit = CONFIG_DOWNTIME_LIMIT;
+    config->migration = (struct config_migration){
+        .downtime_limit = CONFIG_DOWNTIME_LIMIT,
+        .max_rounds = CONFIG_MAX_ROUNDS,
+        .announce = { .initial = 50, .max = 550, .step = 100, .rounds = 5 },
+    };
     if (len > CONFIG_TEXT_MAX)
         return refuse(&p, span_of(""), "the file is too long, expected at most 64 KiB", NULL);
     if (len >= 3 && span_is((struct span){ text, 3 }, "\xef\xbb\xbf")) /* a byte order mark */

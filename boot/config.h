@@ -23,6 +23,7 @@
 #define CONFIG_STORM_LIMIT 10000 /* default of storm-limit */
 #define CONFIG_MIGRATION_PORT 4900
 #define CONFIG_DOWNTIME_LIMIT 20 /* ms */
+#define CONFIG_MAX_ROUNDS 20
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
 
@@ -43,6 +44,9 @@ enum config_dirty_log {
     CONFIG_DIRTY_PML,
     CONFIG_DIRTY_EACH, /* one after the other, as far as the processor has them */
 };
+
+/* In the order of migrate/policy.h. */
+enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT };
 
 enum config_dirty_split { CONFIG_DIRTY_LAZY, CONFIG_DIRTY_EAGER };
 
@@ -105,9 +109,15 @@ struct config_net {
 struct config_migration {
     uint32_t port;           /* TCP; 0: no section, nothing is listened to */
     uint32_t downtime_limit; /* ms */
-    uint64_t max_bandwidth;  /* bytes a second; 0: any */
-    uint32_t dirty_log;      /* enum config_dirty_log; off: what the processor does best */
-    uint32_t dirty_split;    /* enum config_dirty_split */
+    uint32_t max_rounds;
+    uint64_t max_bandwidth; /* bytes a second; 0: any */
+    uint32_t on_stall;      /* enum config_stall */
+    uint32_t dirty_log;     /* enum config_dirty_log; off: what the processor does best */
+    uint32_t dirty_split;   /* enum config_dirty_split */
+    struct {
+        uint32_t initial, max, step; /* ms: first pause between two rounds, longest, growth */
+        uint32_t rounds;             /* 0: no announcement at all */
+    } announce;
 };
 
 struct config {
@@ -126,7 +136,7 @@ struct config {
 struct config_error {
     unsigned line;     /* 1-based; 0 if it is about the whole file */
     char key[32];      /* the key or section concerned, "" if none */
-    char message[160]; /* what is wrong and what would be right */
+    char message[240]; /* what is wrong and what would be right */
 };
 
 /*

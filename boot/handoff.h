@@ -16,7 +16,7 @@
 #include "boot/config.h"
 
 #define HANDOFF_MAGIC 0x4656494c57445747ULL /* "GWDWLIVF" */
-#define HANDOFF_VERSION 2
+#define HANDOFF_VERSION 3
 #define HANDOFF_MAX_MEM 256
 #define HANDOFF_MAX_CPUS 64
 #define HANDOFF_MAX_FILES (1 + 2 * CONFIG_MAX_VMS)

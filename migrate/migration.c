@@ -357,6 +357,12 @@ void migration_init(const struct config_migration *config)
 {
     settings.downtime_limit = config->downtime_limit;
     settings.max_bandwidth = config->max_bandwidth;
+    settings.max_rounds = config->max_rounds;
+    settings.on_stall = config->on_stall;
+    settings.announce = (struct announce_settings){ .initial = config->announce.initial,
+                                                    .max = config->announce.max,
+                                                    .step = config->announce.step,
+                                                    .rounds = config->announce.rounds };
     settings.log = (enum dirty_producer)config->dirty_log;
     settings.split = (enum dirty_split)config->dirty_split;
     dest_init(&dest, &vm_dest_ops, &settings);

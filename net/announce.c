@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Frames by hand, field by field: ARP and RARP (RFC 826, RFC 903), neighbour advertisement (RFC 4861, 4.4). */
 #include "net/announce.h"
 
 #include "net/csum.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Words of 64 bits with an end-around carry: folded, that is the sum of their 16-bit words, because 2^16 - 1 divides
+ * 2^64 - 1.
+ */
 #include "net/csum.h"
 
 #include <string.h>

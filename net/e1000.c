@@ -254,7 +254,7 @@ static u32 tx_data(struct e1000 *e, const struct frame *frame, u32 command, u8 o
             .options = options,
         };
     }
-    e->uplink.copied_bytes += frame->len;
+    e->uplink.port.counters.copied_bytes += frame->len;
     return last;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* All that walk a frame's pieces do it alike: skip those before the offset, then take from each what it has. */
 #include "net/frame.h"
 
 #include "hv/lib/copy.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A list of copies, as a frame's pieces are valid during the call only. */
 #include "net/hold.h"
 
 #include <stdlib.h>
@@ -32,6 +33,7 @@ bool port_hold_frame(struct port *port, const struct frame *frame)
     *end = held;
     port->nr_held++;
     port->counters.held++;
+    port->counters.copied_bytes += frame->len;
     return true;
 }
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One block is sent again and again. Time is taken from the connection to the last acknowledgement: bytes that only
+ * wait in a buffer do not count as sent.
+ */
 #include "net/net_test.h"
 
 #include <errno.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lwIP believes in an MTU of several frames, so that TCP gives long segments, which the card or the switch cuts; what
+ * is not TCP's is fragmented here to what the wire takes. Frames for lwIP are copied into its buffers, those from it
+ * are sent from where they lie.
+ */
 #define LOG_PREFIX "net"
 
 #include "net/netif.h"
@@ -42,8 +47,7 @@ static struct {
     struct queued queue[QUEUE_MAX];
     unsigned head, count;
     const char *uplink;
-    u32 announced; /* the address that was last logged */
-    u64 copied_bytes;
+    u32 announced;         /* the address that was last logged */
     netif_peers_fn *peers; /* NULL: nobody wants to hear them */
 } own;
 
@@ -57,7 +61,7 @@ static bool queue_add(const struct frame *frame)
     if (!pbuf)
         return false;
     frame_read(frame, 0, pbuf->payload, frame->len);
-    own.copied_bytes += frame->len;
+    own.port.counters.copied_bytes += frame->len;
     own.queue[(own.head + own.count) % QUEUE_MAX] = (struct queued){ pbuf, frame->offload.flags != 0 };
     if (own.count++ == 0)
         cpu_kick(0); /* we may have had our turn in this round */

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Headers are read into a buffer and changed there. The payload stays where it is: what is emitted has the headers as
+ * its first piece and slices of the payload as the others.
+ */
 #include "net/offload.h"
 
 #include <string.h>

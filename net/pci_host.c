@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bridges are followed by the numbers that firmware gave to the buses behind them; nothing is assigned anew. INTx of
+ * every function met is switched off: uplink.c says why.
+ */
 #include "net/pci_host.h"
 
 #include "hv/cpu/asm.h"

@@ -42,6 +42,7 @@ struct port_counters {
     uint64_t rx_dropped;          /* refused by the switch: spoofed source, storm, malformed */
     uint64_t tx_dropped;          /* the port had no room, or was closed */
     uint64_t held;                /* kept while its guest stood still (net/hold.h); counted again when delivered */
+    uint64_t copied_bytes;        /* of frames for the port, moved by the processor: once, twice if held */
 };
 
 /* An IP address that was seen behind a port. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Only what the port's owner says of itself is noted: frames from its MAC, and of ARP the sender's half. */
 #include "net/snoop.h"
 
 #include "net/frame.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A frame is judged (admit), its source learnt, its destination looked up; then it is sent to one port or to all, to
+ * each in the form that it takes.
+ */
 #include "net/switch.h"
 
 #include "hv/cpu/clock.h"
@@ -215,11 +219,13 @@ static bool is_link_local(const uint8_t *mac)
     return memcmp(mac, prefix, sizeof(prefix)) == 0 && mac[5] < 0x10;
 }
 
-static bool admit(struct port *from, const uint8_t *ether, uint16_t type, uint64_t now)
+/* Read the frame's addresses and type into ether[ETH_HEADER], and judge them. */
+static bool admit(struct port *from, const struct frame *frame, uint8_t *ether, uint16_t type, uint64_t now)
 {
     const uint8_t *source = ether + MAC_LEN;
 
-    if (mac_is_multicast(source) || mac_is_zero(source) || is_link_local(ether)) {
+    if (frame->len > FRAME_MAX || !frame_read(frame, 0, ether, ETH_HEADER) || mac_is_multicast(source) ||
+        mac_is_zero(source) || is_link_local(ether)) {
         sw.counters.malformed++;
         return false;
     }
@@ -250,7 +256,7 @@ void switch_input(struct port *from, const struct frame *frame)
     from->counters.rx_frames++;
     from->counters.rx_bytes += frame->len;
     type = frame_type(frame, &l3);
-    if (frame->len > FRAME_MAX || !frame_read(frame, 0, ether, sizeof(ether)) || !admit(from, ether, type, now)) {
+    if (!admit(from, frame, ether, type, now)) {
         from->counters.rx_dropped++;
         return;
     }
@@ -263,7 +269,9 @@ void switch_input(struct port *from, const struct frame *frame)
     if (!to) {
         sw.counters.flooded++;
         flood(from, frame, type);
-    } else if (to != from) {
+    } else if (to == from) {
+        sw.counters.unforwarded++;
+    } else {
         sw.counters.forwarded++;
         forward(to, frame);
     }

@@ -19,9 +19,12 @@ struct switch_settings {
 };
 
 struct switch_counters {
-    uint64_t forwarded, flooded; /* frames, by the decision that was made */
-    uint64_t finished;           /* frames that an offload was finished for */
+    /* Frames, by the decision that was made: one for each that comes from an open port. */
+    uint64_t forwarded, flooded;
+    uint64_t unforwarded; /* for an address behind the port that they came from: their receiver has had them */
     uint64_t storm_dropped, spoof_dropped, malformed;
+
+    uint64_t finished; /* frames that an offload was finished for */
 };
 
 void switch_configure(const struct switch_settings *settings);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* lwIP reads and writes the addresses. What it takes beyond their usual spelling is refused here. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

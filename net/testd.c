@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Straight on lwIP's raw API: three sets of callbacks over one kind of session. */
 #define LOG_PREFIX "testd"
 
 #include "net/testd.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* There is one card, the first that a driver takes. Here it is found, and here its interrupt arrives. */
 #define LOG_PREFIX "net"
 
 #include "net/uplink.h"

@@ -28,7 +28,6 @@ struct uplink {
     unsigned unflushed; /* frames */
     bool poll_wanted;   /* set by the handler, atomic */
     u64 interrupts, polls;
-    u64 copied_bytes; /* that this driver moved by hand: all that it sends */
 };
 
 /* A driver: take the card, or return NULL with a reason in the log. */

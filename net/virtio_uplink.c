@@ -283,7 +283,7 @@ static bool virtio_deliver(struct port *port, const struct frame *frame)
     }
     v->tx_chain[first] = (u8)count;
     v->tx_next = (first + count) % SIZE;
-    v->uplink.copied_bytes += frame->len;
+    port->counters.copied_bytes += frame->len;
     queue_publish(&v->tx, (u16)first);
     uplink_delivered();
     return true;

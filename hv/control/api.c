@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* route() finds the command of a path; the rest makes its arguments of the query, and a status of its error. */
 #define LOG_PREFIX "api"
 #include "hv/control/api.h"
 

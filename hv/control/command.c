@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table, then what makes values of words by it. Complaints about arguments are made here only, so all commands
+ * complain alike.
+ */
 #include "hv/control/command.h"
 
 #include <errno.h>

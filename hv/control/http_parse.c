@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The bytes are seen through spans, which never reach beyond those given. The first thing that is wrong is told, and
+ * nothing behind it is read.
+ */
 #include "hv/control/http_parse.h"
 
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Each client is a state machine (enum client_state), stepped by bytes that arrive, by room to send and by the clock. A
+ * step may be the client's last: who has called one must not touch it again.
+ */
 #define LOG_PREFIX "http"
 #include "hv/control/http_server.h"
 

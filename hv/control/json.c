@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Only printable ASCII goes out. Any other byte is escaped under its own number, so whatever a guest has said is valid
+ * JSON.
+ */
 #include "hv/control/json.h"
 
 #include <stdio.h>

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Metrics that are alike are rows of a table: a value of each VM, a field of a dirty log's or a port's counters. The
+ * format wants all samples of a metric behind its head: so metrics are the outer loop, VMs and ports the inner.
+ */
 #include "hv/control/metrics.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "hv/backend.h"
 #include "hv/control/buffer.h"
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
+#include "hv/dev/platform.h"
 #include "hv/version.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
@@ -110,6 +116,21 @@ static u64 epoch(const struct vm *vm)
     return vm->identity.epoch;
 }
 
+static u64 net_filtered(const struct vm *vm)
+{
+    return platform_of(vm)->net.filtered;
+}
+
+static u64 net_malformed(const struct vm *vm)
+{
+    return platform_of(vm)->net.malformed;
+}
+
+static u64 net_announces(const struct vm *vm)
+{
+    return platform_of(vm)->net.announces;
+}
+
 static const struct vm_metric vm_metrics[] = {
     { "godwit_vm_cpu_seconds_total", "counter", "Time that a VM's processors had, exits included.", sum_ran, true },
     { "godwit_vm_interrupts_injected_total", "counter", "Interrupts injected.", sum_interrupts, false },
@@ -122,6 +143,11 @@ static const struct vm_metric vm_metrics[] = {
     { "godwit_vm_epoch", "gauge", "Of its owner: grows with each move.", epoch, false },
     { "godwit_vm_host_written_bytes_total", "counter", "Bytes that the hypervisor wrote to a guest's RAM.",
       host_written, false },
+    { "godwit_vm_net_filtered_frames_total", "counter", "Frames that the guest's driver did not want.", net_filtered,
+      false },
+    { "godwit_vm_net_malformed_frames_total", "counter", "Frames from the guest's driver that made no sense.",
+      net_malformed, false },
+    { "godwit_vm_net_announces_total", "counter", "Announcements asked of the guest's driver.", net_announces, false },
 };
 
 static void put_vm_metric(struct buffer *out, const struct vm_metric *metric)
@@ -138,16 +164,65 @@ static void put_vm_metric(struct buffer *out, const struct vm_metric *metric)
     }
 }
 
-/* A sample for each status, 1 for the present one: so that a rule can ask for any. */
+#define DIRTY(member) offsetof(struct dirty_counters, member)
+
+/* Counters of the dirty log. One without help is a further sample of the metric before it. */
+static const struct {
+    const char *name, *labels, *help;
+    size_t offset; /* in struct dirty_counters */
+} dirty_metrics[] = {
+    { "godwit_vm_dirty_harvests_total", "", "Times that the dirty log was emptied.", DIRTY(harvests) },
+    { "godwit_vm_dirty_harvested_pages_total", "", "Pages that were found in the dirty log.", DIRTY(harvested) },
+    { "godwit_vm_dirty_pages_total", ",producer=\"fault\"", "Pages reported to the dirty log, by who noticed.",
+      DIRTY(by_fault) },
+    { "godwit_vm_dirty_pages_total", ",producer=\"dbit\"", NULL, DIRTY(by_dbit) },
+    { "godwit_vm_dirty_pages_total", ",producer=\"pml\"", NULL, DIRTY(by_pml) },
+    { "godwit_vm_dirty_pages_total", ",producer=\"hypervisor\"", NULL, DIRTY(by_hypervisor) },
+    { "godwit_vm_dirty_pages_total", ",producer=\"unack\"", NULL, DIRTY(by_unack) },
+    { "godwit_vm_dirty_faults_total", "", "Write faults that were the dirty log's doing.", DIRTY(faults) },
+    { "godwit_vm_dirty_scanned_entries_total", "", "Entries of nested tables searched for D bits.",
+      DIRTY(scanned_entries) },
+    { "godwit_vm_dirty_pml_drains_total", "", "Buffers of page-modification logging emptied.", DIRTY(pml_drains) },
+};
+
+static void put_dirty(struct buffer *out)
+{
+    for (size_t i = 0; i < sizeof(dirty_metrics) / sizeof(dirty_metrics[0]); i++) {
+        if (dirty_metrics[i].help)
+            head(out, dirty_metrics[i].name, "counter", dirty_metrics[i].help);
+        list_for_each (node, vm_list()) {
+            const struct vm *vm = container_of(node, struct vm, node);
+            const char *count = (const char *)&vm->mem.dirty.count + dirty_metrics[i].offset;
+
+            buffer_format(out, "%s{vm=\"%s\"%s} %lu\n", dirty_metrics[i].name, vm->name, dirty_metrics[i].labels,
+                          (unsigned long)*(const u64 *)(const void *)count);
+        }
+    }
+}
+
+static void put_status_sample(struct buffer *out, const struct vm *vm, const char *status, bool now)
+{
+    buffer_format(out, "godwit_vm_status{vm=\"%s\",status=\"%s\"} %u\n", vm->name, status, now);
+}
+
+/*
+ * A sample for each status, 1 for the present one: so that a rule can ask for any. As in `vms`, one that is contested
+ * has that for its status, whatever it would be otherwise.
+ */
 static void put_status(struct buffer *out)
 {
+    static const char *const contests[] = { "in-doubt", "superseded" };
+
     head(out, "godwit_vm_status", "gauge", "1 for the status that a VM has, 0 for the others.");
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
+        u64 epoch_there;
+        const char *contested = migration_contested(vm, &epoch_there);
 
-        for (enum vm_status status = VM_CREATED; status <= VM_OFF; status++)
-            buffer_format(out, "godwit_vm_status{vm=\"%s\",status=\"%s\"} %u\n", vm->name, vm_status_name(status),
-                          vm->status == status);
+        for (enum vm_status status = VM_CREATED; status <= VM_INCOMING; status++)
+            put_status_sample(out, vm, vm_status_name(status), !contested && vm->status == status);
+        for (size_t i = 0; i < sizeof(contests) / sizeof(contests[0]); i++)
+            put_status_sample(out, vm, contests[i], contested && !strcmp(contested, contests[i]));
     }
 }
 
@@ -168,6 +243,24 @@ static void put_exits(struct buffer *out)
     }
 }
 
+static void put_switch(struct buffer *out)
+{
+    const struct switch_counters *counters = switch_counters();
+    const struct {
+        const char *name;
+        u64 frames;
+    } decisions[] = {
+        { "forwarded", counters->forwarded },     { "flooded", counters->flooded },
+        { "unforwarded", counters->unforwarded }, { "storm", counters->storm_dropped },
+        { "spoof", counters->spoof_dropped },     { "malformed", counters->malformed },
+    };
+
+    head(out, "godwit_switch_frames_total", "counter", "Frames that came to the switch, by what it did with them.");
+    for (size_t i = 0; i < sizeof(decisions) / sizeof(decisions[0]); i++)
+        buffer_format(out, "godwit_switch_frames_total{decision=\"%s\"} %lu\n", decisions[i].name,
+                      (unsigned long)decisions[i].frames);
+}
+
 static const struct {
     const char *name, *help;
     size_t offset; /* in struct port_counters */
@@ -184,6 +277,10 @@ static const struct {
       offsetof(struct port_counters, tx_bytes) },
     { "godwit_port_transmit_dropped_total", "Frames that a port had no room for.",
       offsetof(struct port_counters, tx_dropped) },
+    { "godwit_port_held_frames_total", "Frames kept while a guest stood still for the moment of a move.",
+      offsetof(struct port_counters, held) },
+    { "godwit_port_copied_bytes_total", "Bytes of frames for a port that the processor moved.",
+      offsetof(struct port_counters, copied_bytes) },
 };
 
 static void put_ports(struct buffer *out)
@@ -225,7 +322,9 @@ void metrics_write(struct buffer *out)
     put_status(out);
     for (size_t i = 0; i < sizeof(vm_metrics) / sizeof(vm_metrics[0]); i++)
         put_vm_metric(out, &vm_metrics[i]);
+    put_dirty(out);
     put_exits(out);
+    put_switch(out);
     put_ports(out);
     put_moves(out);
 }

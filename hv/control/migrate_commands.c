@@ -24,6 +24,8 @@ static bool word_is(const char *word, size_t len, const char *text)
 /* "stop-copy,verify". */
 static int parse_options(struct call *call, const char *text, struct migration_request *request)
 {
+    bool live = false;
+
     while (*text) {
         size_t len = strcspn(text, ",");
 
@@ -31,12 +33,16 @@ static int parse_options(struct call *call, const char *text, struct migration_r
             request->stop_copy = true;
         else if (word_is(text, len, "verify"))
             request->verify = true;
-        else if (!word_is(text, len, "live"))
+        else if (word_is(text, len, "live"))
+            live = true;
+        else
             return call_fail(call, -EINVAL, "options: '%.*s' is wrong, expected live or stop-copy, and verify",
                              (int)(len < 32 ? len : 32), text);
         text += len;
         text += *text == ',';
     }
+    if (live && request->stop_copy)
+        return call_fail(call, -EINVAL, "options: live and stop-copy contradict each other, expected one of them");
     return 0;
 }
 
@@ -116,6 +122,9 @@ int command_resolve(struct call *call)
                          "%s: force is for who knows what the other machine does, and never undone: repeat the epoch, "
                          "%lu, to confirm",
                          vm->name, (unsigned long)epoch);
+    if (action != RESOLVE_QUERY && migration_resolve(vm, resolutions[action]))
+        return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
+                         status);
     json_string(call->out, "vm", vm->name);
     json_string(call->out, "status", status);
     json_number(call->out, "epoch", epoch);
@@ -123,8 +132,6 @@ int command_resolve(struct call *call)
         json_string(call->out, "destination",
                     migration_unknown(vm) ? "knows of no such move: only force is left" : "has not answered yet");
     json_string(call->out, "action", resolve_actions[action]);
-    if (action != RESOLVE_QUERY)
-        migration_resolve(vm, resolutions[action]);
     return 0;
 }
 
@@ -162,6 +169,8 @@ const char *const migrate_parameters[] = {
     "announce-initial", "announce-max",  "announce-rounds", "announce-step", NULL
 };
 _Static_assert(sizeof(migrate_parameters) / sizeof(*migrate_parameters) == ARRAY_SIZE(parameters) + 1, "in order");
+_Static_assert(MIGRATE_ROUNDS == 64, "boot/config_keys.c has the same limits");
+_Static_assert((int)POLICY_STALL_ABORT == (int)CONFIG_STALL_ABORT, "boot/config_keys.c has the same order");
 _Static_assert(sizeof(enum dirty_producer) == 4 && sizeof(enum dirty_split) == 4, "kept as u32");
 
 static void *field(const struct parameter *parameter)

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A key goes to the line that is edited, or to the guest whose console is shown. All output goes through the log
+ * (log_raw), which keeps the prompt below its own lines.
+ */
 #define LOG_PREFIX "monitor"
 #include "hv/control/monitor.h"
 
@@ -26,11 +30,11 @@
 static struct {
     char line[COMMAND_LINE];
     size_t len;
-    bool awake;         /* there is a prompt; false before the first key */
-    bool skip_newline;  /* the last byte was CR: an LF right after it means nothing */
-    struct vm *console; /* attached to this VM's console, or NULL */
-    u64 offset;         /* of the console's output, shown so far */
-    bool polls;         /* the port can't interrupt */
+    bool awake;        /* there is a prompt; false before the first key */
+    bool skip_newline; /* the last byte was CR: an LF right after it means nothing */
+    u32 console;       /* attached to the console of the VM with this id, which may leave any time; 0: to none */
+    u64 offset;        /* of the console's output, shown so far */
+    bool polls;        /* the port can't interrupt */
 } monitor;
 
 struct output {
@@ -66,16 +70,28 @@ static void show_prompt(void)
 
 static void attach(struct vm *vm)
 {
-    monitor.console = vm;
+    monitor.console = vm->id;
     monitor.offset = 0;
     say("connected to ");
     say(vm->name);
     say("; Ctrl-] leaves\n");
 }
 
+/* The VM whose console is shown; NULL: it has moved away. */
+static struct vm *console_vm(void)
+{
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (vm->id == monitor.console)
+            return vm;
+    }
+    return NULL;
+}
+
 static void detach(void)
 {
-    monitor.console = NULL;
+    monitor.console = 0;
     say("\ndisconnected\n");
     show_prompt();
 }
@@ -152,21 +168,21 @@ static void key(char c)
 }
 
 /* A byte for the guest. What it has no room for is lost, as on a real line. */
-static void console_key(char c)
+static void console_key(struct vm *vm, char c)
 {
     if (c == ESCAPE_KEY)
         detach();
     else
-        vm_console_write(monitor.console, &c, 1);
+        vm_console_write(vm, &c, 1);
 }
 
-static void console_show(void)
+static void console_show(struct vm *vm)
 {
     char bytes[256];
     size_t len;
 
     do {
-        len = vm_console_read(monitor.console, &monitor.offset, bytes, sizeof(bytes));
+        len = vm_console_read(vm, &monitor.offset, bytes, sizeof(bytes));
         log_raw(bytes, len);
     } while (len == sizeof(bytes));
 }
@@ -178,7 +194,7 @@ static void keys(int byte)
     log_hold(true);
     for (; byte >= 0; byte = serial_read()) {
         if (monitor.console) {
-            console_key((char)byte);
+            console_key(console_vm(), (char)byte);
             continue;
         }
         if (!log_prompt_shown())
@@ -186,17 +202,22 @@ static void keys(int byte)
         key((char)byte);
     }
     monitor.awake = true;
-    log_hold(monitor.console != NULL);
+    log_hold(monitor.console != 0);
 }
 
 static u64 monitor_poll(void)
 {
     int byte = serial_read();
 
+    if (monitor.console && !console_vm()) {
+        say("\nit is not here any more");
+        detach();
+        log_hold(false);
+    }
     if (byte >= 0)
-        keys(byte);
+        keys(byte); /* frees no VM, whatever is commanded: other host work does */
     if (monitor.console)
-        console_show();
+        console_show(console_vm());
     else if (monitor.awake && !log_prompt_shown())
         show_prompt();
     if (monitor.polls)

@@ -30,6 +30,8 @@ static void put_port(struct json *out, const struct port *port)
     json_number(out, "tx_frames", port->counters.tx_frames);
     json_number(out, "tx_bytes", port->counters.tx_bytes);
     json_number(out, "tx_dropped", port->counters.tx_dropped);
+    json_number(out, "held", port->counters.held);
+    json_number(out, "copied_bytes", port->counters.copied_bytes);
     json_close(out);
 }
 
@@ -43,10 +45,11 @@ int command_net(struct call *call)
     put_mac(out, "mac", netif_port_mac());
     json_number(out, "forwarded", counters->forwarded);
     json_number(out, "flooded", counters->flooded);
-    json_number(out, "offloads_finished", counters->finished);
+    json_number(out, "unforwarded", counters->unforwarded);
     json_number(out, "storm_dropped", counters->storm_dropped);
     json_number(out, "spoof_dropped", counters->spoof_dropped);
     json_number(out, "malformed", counters->malformed);
+    json_number(out, "offloads_finished", counters->finished);
     json_array(out, "ports");
     for (const struct port *port = switch_ports(); port; port = port->next)
         put_port(out, port);

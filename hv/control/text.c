@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The JSON is walked where it lies, a table's twice: to measure the columns, then to show them. Nothing is allocated.
+ */
 #include "hv/control/text.h"
 
 #include <stdbool.h>

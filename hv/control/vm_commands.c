@@ -8,6 +8,7 @@
 #include "hv/control/commands.h"
 #include "hv/control/json.h"
 #include "hv/cpu/clock.h"
+#include "hv/dev/platform.h"
 #include "hv/vm.h"
 #include "migrate/migration.h"
 
@@ -100,6 +101,38 @@ static void put_exits(struct json *out, const struct vm *vm)
     json_close(out);
 }
 
+/* Of its network card; its port in the switch has more, shown by `net`. */
+static void put_network(struct json *out, const struct virtio_net *net)
+{
+    json_object(out, "network");
+    json_number(out, "filtered", net->filtered);
+    json_number(out, "malformed", net->malformed);
+    json_number(out, "announces", net->announces);
+    json_close(out);
+}
+
+/* All that was logged since the VM was made, by moves and by measurements of the rate. */
+static void put_dirty_log(struct json *out, const struct dirty_log *log)
+{
+    const struct dirty_counters *count = &log->count;
+
+    json_object(out, "dirty_log");
+    json_string(out, "producer", dirty_producer_name(log->producer));
+    json_number(out, "harvests", count->harvests);
+    json_number(out, "harvested", count->harvested);
+    json_number(out, "retired", count->retired);
+    json_number(out, "by_fault", count->by_fault);
+    json_number(out, "by_dbit", count->by_dbit);
+    json_number(out, "by_pml", count->by_pml);
+    json_number(out, "by_hypervisor", count->by_hypervisor);
+    json_number(out, "by_unack", count->by_unack);
+    json_number(out, "faults", count->faults);
+    json_number(out, "scanned_regions", count->scanned_regions);
+    json_number(out, "scanned_entries", count->scanned_entries);
+    json_number(out, "pml_drains", count->pml_drains);
+    json_close(out);
+}
+
 int command_vm(struct call *call)
 {
     const struct vm *vm = call->arg[0].vm;
@@ -120,6 +153,8 @@ int command_vm(struct call *call)
     json_number(out, "nested_tables", vm->npt.tables);
     json_number(out, "written_by_host", vm->mem.bytes_written);
     json_close(out);
+    put_network(out, &platform_of(vm)->net);
+    put_dirty_log(out, &vm->mem.dirty);
     put_vcpus(out, vm);
     put_exits(out, vm);
     return 0;

@@ -149,6 +149,7 @@ static bool receive(struct virtio_net *net, const struct frame *frame)
         return false;
     }
     virtqueue_publish(queue_of(net, VIRTIO_NET_RX));
+    net->port.counters.copied_bytes += frame->len;
     net->received = true;
     return true;
 }

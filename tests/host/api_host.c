@@ -5,8 +5,9 @@
 /* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/json.c */
 /* sources: hv/control/buffer.c hv/control/net_commands.c tests/unit/stubs.c tests/unit/fake_vms.c */
 /*
- * The HTTP API as a program of this machine: api_host TOKEN (or "open"). It serves two guests that do not exist on a
- * free port of 127.0.0.1, which it prints, with net/tcp_server.h over sockets. Ends when its standard input does.
+ * The HTTP API as a program of this machine: api_host TOKEN (or "open") [STATUS]. It serves two guests that do not
+ * exist on a free port of 127.0.0.1, which it prints, with net/tcp_server.h over sockets. Moves have the STATUS at
+ * once, as query-migrate shows it; "completed" unless told. Ends when its standard input does.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include "hv/control/api.h"
 #include "hv/control/http_server.h"
 #include "net/tcp_server.h"
+#include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_vms.h"
 
 #define CONNS 64
@@ -159,11 +161,21 @@ static void serve(void)
     http_server_poll();
 }
 
+static bool status_choose(const char *name)
+{
+    for (enum migrate_status status = MIGRATE_SETUP; status <= MIGRATE_CANCELLED; status++)
+        if (!strcmp(name, migrate_status_name(status))) {
+            fake_migration.status = status;
+            return true;
+        }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     struct config_api config = { .port = 80 };
 
-    if (argc != 2)
+    if (argc < 2 || argc > 3 || (argc == 3 && !status_choose(argv[2])))
         return 2;
     if (!strcmp(argv[1], "open"))
         config.access = CONFIG_ACCESS_OPEN;

@@ -129,7 +129,8 @@ def test_head_has_no_body(target):
 
 
 def test_pause_and_resume(target):
-    assert json.loads(target.ask("POST", "/v1/vms/web/pause")[2]) == {"name": "web", "status": "paused"}
+    answer = json.loads(target.ask("POST", "/v1/vms/web/pause")[2])
+    assert (answer["name"], answer["status"]) == ("web", "paused")
     assert status_of(target, "web") == "paused"
     assert target.error("POST", "/v1/vms/web/pause") == (409, "web: cannot pause, it is paused")
     before = target.json("/v1/vms/web")["exits"]
@@ -312,7 +313,9 @@ def test_metrics(target):
     assert status == 200 and header["Content-Type"].startswith("text/plain")
     assert re.search(rb'^godwit_vm_exits_total\{vm="web",reason="cpuid"\} [1-9]', body, re.M)
     assert b'godwit_vm_status{vm="db",status="paused"} 1' in body
+    assert b'godwit_vm_status{vm="db",status="incoming"} 0' in body
     assert re.search(rb'^godwit_port_receive_frames_total\{port="[^"]+"\} \d+$', body, re.M)
+    assert re.search(rb'^godwit_vm_dirty_pages_total\{vm="web",producer="pml"\} \d+$', body, re.M)
 
 
 def test_metrics_please_promtool(target):

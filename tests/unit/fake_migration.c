@@ -10,7 +10,7 @@
 #include "hv/vm.h"
 #include "migrate/claims.h"
 
-struct fake_migration fake_migration;
+struct fake_migration fake_migration = { .status = MIGRATE_COMPLETED };
 
 static struct migration_settings settings = { .downtime_limit = 20, .max_rounds = 20 };
 static struct dest dest;
@@ -36,10 +36,15 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     fake_migration.moves = 1;
     *move = (struct move){ .request = *request, .log = DIRTY_DBIT };
     snprintf(move->name, sizeof(move->name), "%s", vm->name);
-    move->stats = (struct migrate_stats){ .status = MIGRATE_COMPLETED,
+    move->stats = (struct migrate_stats){ .status = fake_migration.status,
                                           .epoch = 2,
                                           .total_time = 1234567890,
                                           .downtime = 12345678,
+                                          .expected_downtime = 15000000,
+                                          .total = 64 << 20,
+                                          .remaining = 48 << 20,
+                                          .dirty_sync_count = 2,
+                                          .bytes_per_second = 1000000,
                                           .normal = 100,
                                           .rounds = 1,
                                           .round[0] = { .pages = 100, .us = 1500 } };
@@ -48,7 +53,14 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
 
 int migration_cancel(struct vm *vm)
 {
+    struct migrate_stats *stats = &fake_migration.move.stats;
+
     (void)vm;
+    if (fake_migration.moves && stats->status == MIGRATE_ACTIVE) {
+        stats->status = MIGRATE_CANCELLED;
+        stats->error = WIRE_E_CANCEL;
+        strcpy(stats->reason, "cancelled");
+    }
     return fake_migration.cancel;
 }
 
@@ -57,7 +69,7 @@ int migration_resolve(struct vm *vm, enum source_resolution resolution)
     (void)vm;
     fake_migration.resolution = resolution;
     fake_migration.resolved++;
-    return 0;
+    return fake_migration.resolve;
 }
 
 bool migration_active(const struct vm *vm)

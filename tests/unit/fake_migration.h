@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A migration that does nothing but remember what the commands asked of it. */
+/* A migration that does nothing but remember what the commands asked of it. A move that is active can be cancelled. */
 #pragma once
 
 #include "migrate/migration.h"
@@ -7,11 +7,13 @@
 struct fake_migration {
     unsigned moves; /* 0 or 1 */
     struct move move;
-    int cancel;            /* what migration_cancel returns */
-    const char *contested; /* what migration_contested says; NULL: nothing */
+    enum migrate_status status; /* that moves have at once, and keep */
+    int cancel;                 /* what migration_cancel returns */
+    const char *contested;      /* what migration_contested says; NULL: nothing */
     u64 contested_epoch;
     enum source_resolution resolution;
     unsigned resolved;
+    int resolve; /* what migration_resolve returns */
 };
 
 extern struct fake_migration fake_migration;

@@ -10,6 +10,7 @@
 #include "hv/backend.h"
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
+#include "hv/dev/platform.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/sched.h"
@@ -25,6 +26,7 @@
 struct fake {
     struct vm vm;
     struct vcpu vcpu;
+    struct platform platform;
     char keep[KEEP];
     u64 sent;
 };
@@ -53,6 +55,10 @@ static void fake_init(struct fake *fake, const char *name, enum vm_status status
     fake->vm.mem.pages_2m = 32;
     fake->vm.npt.tables = 3;
     fake->vm.reload = reload;
+    fake->vm.mem.dirty.count = (struct dirty_counters){ .harvests = 2, .by_fault = 5, .by_pml = 6, .by_unack = 7 };
+    fake->vm.platform = &fake->platform;
+    fake->platform.net.filtered = 8;
+    fake->platform.net.announces = 9;
     fake->vm.nr_vcpus = 1;
     fake->vm.vcpu[0] = &fake->vcpu;
     fake->vcpu.vm = &fake->vm;
@@ -206,9 +212,11 @@ struct frame_stats frame_stats(void)
     return (struct frame_stats){ .total = 1000, .free = 400, .bookkeeping = 1 };
 }
 
+u64 (*fake_host_work)(void);
+
 void sched_add_host_work(u64 (*fn)(void))
 {
-    (void)fn;
+    fake_host_work = fn;
 }
 
 const char *log_level_name(enum log_level level)
@@ -235,14 +243,14 @@ bool log_read(u64 number, struct log_record *record)
 
 struct port *switch_ports(void)
 {
-    static struct port port = { .name = "uplink", .counters = { .rx_frames = 3 } };
+    static struct port port = { .name = "uplink", .counters = { .rx_frames = 3, .held = 4, .copied_bytes = 500 } };
 
     return &port;
 }
 
 const struct switch_counters *switch_counters(void)
 {
-    static struct switch_counters counters = { .forwarded = 3 };
+    static struct switch_counters counters = { .forwarded = 3, .unforwarded = 2 };
 
     return &counters;
 }

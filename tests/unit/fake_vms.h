@@ -12,6 +12,9 @@ struct vm;
 void fake_vms_init(void);
 struct vm *fake_vm(unsigned index);
 
+/* The host work that was added last. */
+extern u64 (*fake_host_work)(void);
+
 /* The guest sends bytes to its console. */
 void fake_console_send(struct vm *vm, const char *bytes, size_t len);
 

@@ -111,6 +111,20 @@ static void actions(void **state)
     assert_int_equal(run("poweroff db"), -EBUSY);
 }
 
+/* What the switch, a guest's card and its dirty log have counted. */
+static void counters(void **state)
+{
+    (void)state;
+    assert_int_equal(run("net"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"forwarded\":3,\"flooded\":0,\"unforwarded\":2,"));
+    assert_non_null(strstr(out.buffer.text, "\"tx_dropped\":0,\"held\":4,\"copied_bytes\":500}"));
+    assert_int_equal(run("vm web"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"network\":{\"filtered\":8,\"malformed\":0,\"announces\":9}"));
+    assert_non_null(strstr(out.buffer.text, "\"dirty_log\":{\"producer\":\"off\",\"harvests\":2,"));
+    assert_non_null(strstr(out.buffer.text, "\"by_fault\":5,\"by_dbit\":0,\"by_pml\":6,\"by_hypervisor\":0,"
+                                            "\"by_unack\":7,"));
+}
+
 static void moves(void **state)
 {
     static const struct {
@@ -120,6 +134,9 @@ static void moves(void **state)
         { "migrate web 10.9", "dest: '10.9' is wrong, expected an address such as 192.0.2.1, 192.0.2.1:4900 or "
                               "[2001:db8::1]:4900" },
         { "migrate web 10.9.0.4 fast", "options: 'fast' is wrong, expected live or stop-copy, and verify" },
+        { "migrate web 10.9.0.4 live,stop-copy",
+          "options: live and stop-copy contradict each other, expected one of them" },
+        { "migrate web 10.9.0.4 stop-copy,verify,live", "options: live and stop-copy contradict" },
         { "migrate-set-parameters speed 1", "parameter: 'speed' is wrong, expected one of downtime-limit, " },
         { "migrate-set-parameters downtime-limit 0",
           "downtime-limit: '0' is wrong, expected a number from 1 to 60000" },
@@ -194,6 +211,10 @@ static void contested(void **state)
     assert_int_equal(run("resolve web abort"), 0);
     assert_int_equal(fake_migration.resolution, SOURCE_QUERY_ABORT);
     assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
+    fake_migration.resolve = -ENOENT; /* it is over meanwhile */
+    assert_int_equal(run("resolve web force-resume 7"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot force-resume, it is not in-doubt any more");
+    fake_migration.resolve = 0;
     fake_migration.contested = "superseded";
     assert_int_equal(run("resume web"), -EBUSY);
     assert_string_equal(call.error, "web: cannot resume, it is superseded");
@@ -279,6 +300,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_command_is_told_and_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(errors, setup, teardown),
         cmocka_unit_test_setup_teardown(actions, setup, teardown),
+        cmocka_unit_test_setup_teardown(counters, setup, teardown),
         cmocka_unit_test_setup_teardown(moves, setup, teardown),
         cmocka_unit_test_setup_teardown(net_tests, setup, teardown),
         cmocka_unit_test_setup_teardown(contested, setup, teardown),

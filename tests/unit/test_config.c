@@ -283,6 +283,13 @@ static const struct {
     { "[net]\n[migration]\ndowntime-limit = 0\n", 3, "downtime-limit", "milliseconds from 1 to 60000" },
     { "[net]\n[migration]\nmax-bandwidth = 65G\n", 3, "max-bandwidth", "such as 100M" },
     { "[net]\n[migration]\ndirty-log = off\n", 3, "dirty-log", "auto, write-protect, dbit or pml" },
+    { "[net]\n[migration]\nmax-rounds = 65\n", 3, "max-rounds", "a number from 1 to 64" },
+    { "[net]\n[migration]\non-stall = wait\n", 3, "on-stall", "stop or abort" },
+    { "[net]\n[migration]\nannounce-initial = 0\n", 3, "announce-initial", "milliseconds from 1 to 100000" },
+    { "[net]\n[migration]\nannounce-max = 1s\n", 3, "announce-max", "milliseconds from 1 to 100000" },
+    { "[net]\n[migration]\nannounce-rounds = 1001\n", 3, "announce-rounds", "from 0 (none) to 1000" },
+    { "[net]\n[migration]\nannounce-step = -1\n", 3, "announce-step", "milliseconds from 0 to 10000" },
+    { "[net]\n[migration]\nrounds = 1\n", 3, "rounds", "announce-rounds or announce-step in the [migration] section" },
     { "[net]\n[migration]\n[migration]\n", 3, "migration", "a second [migration] section" },
     { "[migration]\n[vm a]\nkernel = k\n", 0, "migration", "expected a [net] section" },
     { "[net x]\n", 1, "x", "expected [vm NAME], [net], [api] or [migration]" },
@@ -293,21 +300,33 @@ static void migration(void **state)
 {
     static const char plain[] = "[net]\n[migration]\n";
     static const char full[] = "[net]\n[migration]\nport = 5000\ndowntime-limit = 300\nmax-bandwidth = 100M\n"
-                               "dirty-log = pml\ndirty-split = eager\n";
+                               "dirty-log = pml\ndirty-split = eager\nmax-rounds = 64\non-stall = abort\n"
+                               "announce-initial = 1\nannounce-max = 100000\nannounce-rounds = 0\n"
+                               "announce-step = 10000\n";
 
     (void)state;
     assert_true(parse("[net]\n", 6));
     assert_int_equal(config.migration.port, 0);
     assert_int_equal(config.migration.downtime_limit, CONFIG_DOWNTIME_LIMIT);
+    assert_int_equal(config.migration.max_rounds, CONFIG_MAX_ROUNDS);
+    assert_int_equal(config.migration.announce.rounds, 5);
     assert_true(parse(plain, strlen(plain)));
     assert_int_equal(config.migration.port, CONFIG_MIGRATION_PORT);
     assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_OFF);
+    assert_int_equal(config.migration.on_stall, CONFIG_STALL_STOP);
+    assert_int_equal(config.migration.announce.initial, 50);
     assert_true(parse(full, strlen(full)));
     assert_int_equal(config.migration.port, 5000);
     assert_int_equal(config.migration.downtime_limit, 300);
     assert_int_equal(config.migration.max_bandwidth, 100 << 20);
     assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_PML);
     assert_int_equal(config.migration.dirty_split, CONFIG_DIRTY_EAGER);
+    assert_int_equal(config.migration.max_rounds, 64);
+    assert_int_equal(config.migration.on_stall, CONFIG_STALL_ABORT);
+    assert_int_equal(config.migration.announce.initial, 1);
+    assert_int_equal(config.migration.announce.max, 100000);
+    assert_int_equal(config.migration.announce.rounds, 0);
+    assert_int_equal(config.migration.announce.step, 10000);
 }
 
 static void refusals(void **state)

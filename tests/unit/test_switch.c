@@ -145,8 +145,25 @@ static void learns_and_forwards(void **state)
     assert_reached(0, 0, 1);
     send(&uplink, out2, out1); /* unknown, from the wire: not back to it */
     assert_reached(0, 1, 1);
-    send(&uplink, out1, out2); /* both are on the wire */
+}
+
+/* What its receiver has had already goes nowhere; the sender is learnt nevertheless. */
+static void frames_of_one_port_stay_there(void **state)
+{
+    struct switch_counters before;
+
+    (void)state;
+    send(&uplink, mac_a, out1);
+    before = *switch_counters();
+    send(&uplink, out1, out2);
     assert_reached(0, 0, 0);
+    assert_int_equal(switch_counters()->unforwarded, before.unforwarded + 1);
+    assert_ptr_equal(switch_lookup(out2), &uplink.port);
+    send(&a, mac_a, mac_a); /* to itself */
+    assert_reached(0, 0, 0);
+    assert_int_equal(switch_counters()->unforwarded, before.unforwarded + 2);
+    assert_int_equal(switch_counters()->forwarded, before.forwarded);
+    assert_int_equal(uplink.port.counters.rx_dropped + a.port.counters.rx_dropped, 0);
 }
 
 /* An owner is found before it ever speaks. */
@@ -313,6 +330,7 @@ static void malformed_frames_are_dropped(void **state)
     static const uint8_t stp[6] = { 0x01, 0x80, 0xC2, 0, 0, 0 }, zero[6];
     uint8_t bytes[13] = { 0 };
     struct frame shorty = frame_of(bytes, sizeof(bytes));
+    uint64_t before = switch_counters()->malformed;
 
     (void)state;
     send(&a, out1, group);
@@ -324,6 +342,7 @@ static void malformed_frames_are_dropped(void **state)
     switch_input(&a.port, &shorty);
     assert_reached(0, 0, 0);
     assert_int_equal(a.port.counters.rx_dropped, 4);
+    assert_int_equal(switch_counters()->malformed, before + 4);
 }
 
 /* 1000 a second: 100 at once, then one a millisecond. Frames for one address are not limited. */
@@ -490,6 +509,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         switch_test(learns_and_forwards),
+        switch_test(frames_of_one_port_stay_there),
         switch_test(owners_are_known),
         switch_test(groups_are_flooded),
         switch_test(addresses_age),

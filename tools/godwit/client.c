@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* libcurl speaks HTTP. One handle serves all requests, which so share a connection. */
 #include "tools/godwit/client.h"
 
 #include <curl/curl.h>

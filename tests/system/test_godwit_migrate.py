@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What `godwit migrate` shows and how it exits, against the API's code as a program of this machine: no guest moves."""
+
+import os
+import re
+import select
+import subprocess
+import time
+
+import pytest
+from machine import ROOT
+
+GODWIT = ROOT / "build/tools/godwit"
+MOVE = ["migrate", "web", "192.0.2.11"]
+BAR = (r"\r\x1b\[Kactive +round +2 \[#{6}\.{18}\] +48\.0 MiB left +8\.0 Mbit/s +expected downtime 15 ms")
+
+
+class Host:
+    """An API whose moves have `status` at once, and keep it until they are cancelled."""
+
+    def __init__(self, status):
+        self.program = subprocess.Popen([ROOT / "build/host/api_host", "open", status], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        port = int(self.program.stdout.readline())
+        self.environment = dict(os.environ, GODWIT_HOST=f"127.0.0.1:{port}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        _, errors = self.program.communicate("", timeout=30)
+        assert self.program.returncode == 0 and "Sanitizer" not in errors, errors
+
+    def begin(self, *arguments, stderr=subprocess.PIPE):
+        return subprocess.Popen([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True,
+                                env=self.environment)
+
+    def run(self, *arguments):
+        """(exit status, standard output, standard error) of a call that ends by itself."""
+        with self.begin(*arguments) as tool:
+            out, errors = tool.communicate(timeout=30)
+        return tool.returncode, out, errors
+
+
+def read_until(fd, pattern, patience=20):
+    text, deadline = "", time.monotonic() + patience
+    while not re.search(pattern, text):
+        assert select.select([fd], [], [], max(0, deadline - time.monotonic()))[0], text
+        text += os.read(fd, 4096).decode()
+    return text
+
+
+def test_cancelled_on_a_terminal():
+    """A bar that is redrawn in its line; another person's cancel ends it with status 5, and the line is wiped."""
+    ours, theirs = os.openpty()
+    with Host("active") as host, host.begin(*MOVE, stderr=theirs) as tool:
+        os.close(theirs)
+        read_until(ours, f"{BAR}{BAR}")
+        assert host.run("migrate_cancel", "web")[0] == 0
+        text = read_until(ours, r"\r\x1b\[Kgodwit: web: cancelled\r\n")
+        assert re.search(r"\r\x1b\[Kcancelled +round", text)
+        out, _ = tool.communicate(timeout=30)
+        assert tool.returncode == 5
+        assert re.search(r"^status +cancelled\nreason +cancelled \(cancel\)\n", out)
+    os.close(ours)
+
+
+def test_cancelled_without_a_terminal():
+    """A line whenever a stage or round begins, and no other."""
+    with Host("active") as host, host.begin(*MOVE) as tool:
+        assert tool.stderr.readline() == "active, round 2: 48.0 MiB left, expected downtime 15 ms\n"
+        time.sleep(0.5)
+        assert host.run("migrate_cancel", "web")[0] == 0
+        _, errors = tool.communicate(timeout=30)
+        assert tool.returncode == 5
+        assert errors == ("cancelled, round 2: 48.0 MiB left, expected downtime 15 ms\n"
+                          "godwit: web: cancelled\n")
+
+
+@pytest.mark.parametrize("status, code, words", [
+    ("completed", 0, "completed, round 2"),
+    ("failed", 1, "godwit: web: "),
+    ("in-doubt", 6, "web is in doubt under epoch 2"),
+])
+def test_ends(status, code, words):
+    with Host(status) as host:
+        got, out, errors = host.run(*MOVE)
+    assert (got, words in errors) == (code, True), errors
+    assert re.search(rf"^status +{status}\n", out) and "total-time" in out
+
+
+def test_detached():
+    """It comes back while the move goes on, and says nothing."""
+    with Host("active") as host:
+        assert host.run(*MOVE, "--detach") == (0, "", "")
+        assert re.search(r"^status +active$", host.run("query-migrate", "web")[1], re.M)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["migrate", "web"], "usage: godwit migrate VM DEST"),
+    ([*MOVE, "--fast"], "unknown option '--fast'"),
+    ([*MOVE, "--mode", "cold"], "--mode wants live or stop-copy, not 'cold'"),
+    ([*MOVE, "--mode"], "not 'nothing'"),
+    ([*MOVE, "192.0.2.12"], "one argument too many: '192.0.2.12'"),
+])
+def test_wrong_usage(arguments, words):
+    """Refused before anything is begun."""
+    with Host("active") as host:
+        got, _, errors = host.run(*arguments)
+        assert (got, words in errors) == (2, True), errors
+        assert host.run("query-migrate", "web")[0] == 1
