@@ -156,6 +156,13 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     return 0;
 }
 
+void migration_limits_changed(void)
+{
+    list_for_each (node, &sources)
+        source_limit(&container_of(node, struct vm_source, node)->source, settings.downtime_limit,
+                     settings.max_bandwidth);
+}
+
 int migration_cancel(struct vm *vm)
 {
     struct vm_source *from = source_find(vm);

@@ -60,7 +60,9 @@ struct migration_totals migration_totals(void);
 /* Start: listen, if the configuration says so, and do the work of the host loop. Boot, once. */
 void migration_init(const struct config_migration *config);
 
+/* Who has changed downtime_limit or max_bandwidth calls migration_limits_changed: moves under way heed them. */
 struct migration_settings *migration_settings(void);
+void migration_limits_changed(void);
 
 /*
  * Begin to move a VM. 0; or -EINVAL (not in a state to be moved), -EBUSY (a move, or another user of the dirty log, is

@@ -448,6 +448,15 @@ int source_cancel(struct source *s)
     return 0;
 }
 
+void source_limit(struct source *s, u32 downtime_limit, u64 max_bandwidth)
+{
+    if (s->phase == SOURCE_IDLE)
+        return;
+    s->settings.policy.downtime_limit = downtime_limit;
+    s->settings.max_bandwidth = max_bandwidth;
+    bucket_set_rate(&s->bucket, max_bandwidth, source_now(s));
+}
+
 int source_resolve(struct source *s, enum source_resolution resolution)
 {
     static const enum handoff_event events[] = { HANDOFF_CANCEL, HANDOFF_FORCE_RESUME, HANDOFF_FORCE_GIVE_UP };

@@ -96,6 +96,9 @@ bool source_step(struct source *source);
  */
 int source_cancel(struct source *source);
 
+/* The limits of the move that is under way, if one is: other ones from now on. As struct migrate_settings has them. */
+void source_limit(struct source *source, u32 downtime_limit, u64 max_bandwidth);
+
 /* In doubt: ask the destination to abort if it still can. In doubt or superseded: the operator's force. */
 enum source_resolution { SOURCE_QUERY_ABORT, SOURCE_FORCE_RESUME, SOURCE_FORCE_GIVE_UP };
 

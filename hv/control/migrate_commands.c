@@ -236,7 +236,10 @@ int command_migrate_set_parameters(struct call *call)
     const struct parameter *parameter = &parameters[i];
     int err = (parameter->choices ? set_choice : set_number)(call, migrate_parameters[i], parameter, call->arg[1].text);
 
-    return err ? err : command_query_migrate_parameters(call);
+    if (err)
+        return err;
+    migration_limits_changed();
+    return command_query_migrate_parameters(call);
 }
 
 /* --- The dirty rate, without a move ------------------------------------------------------------------------------ */

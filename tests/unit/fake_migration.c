@@ -51,6 +51,11 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     return 0;
 }
 
+void migration_limits_changed(void)
+{
+    fake_migration.limits_changed++;
+}
+
 int migration_cancel(struct vm *vm)
 {
     struct migrate_stats *stats = &fake_migration.move.stats;

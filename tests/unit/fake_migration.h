@@ -12,7 +12,7 @@ struct fake_migration {
     const char *contested;      /* what migration_contested says; NULL: nothing */
     u64 contested_epoch;
     enum source_resolution resolution;
-    unsigned resolved;
+    unsigned resolved, limits_changed;
     int resolve; /* what migration_resolve returns */
 };
 

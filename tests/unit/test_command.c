@@ -164,6 +164,7 @@ static void moves(void **state)
     assert_int_equal(run("migrate db 10.9.0.4"), -EBUSY);
     assert_int_equal(run("migrate-set-parameters max-bandwidth 5000000000"), 0);
     assert_int_equal(migration_settings()->max_bandwidth, 5000000000);
+    assert_int_equal(fake_migration.limits_changed, 1);
     assert_int_equal(run("migrate-set-parameters on-stall abort"), 0);
     assert_int_equal(migration_settings()->on_stall, POLICY_STALL_ABORT);
 }

@@ -148,6 +148,28 @@ static void test_bandwidth(void **state)
     free(w);
 }
 
+/* A limit that is raised during a move is heeded by it. */
+static void test_bandwidth_changes(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    settings.max_bandwidth = 1000;
+    memset(w->source_vm.memory, 1, FAKE_PAGES * PAGE_SIZE);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    for (unsigned i = 0; i < 500; i++)
+        world_step(w);
+    assert_int_equal(w->source.phase, SOURCE_ROUND);
+    source_limit(&w->source, 20, 1000000000);
+    world_run(w, 500);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    source_limit(&w->source, 20, 5); /* of no move */
+    world_fini(w);
+    free(w);
+}
+
 static void test_refusals(void **state)
 {
     struct world *w = malloc(sizeof(*w));
@@ -542,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_policy_gives_up),
         cmocka_unit_test(test_bandwidth),
+        cmocka_unit_test(test_bandwidth_changes),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_verify_finds_lost_page),
         cmocka_unit_test(test_verify_names_wrong_state),
