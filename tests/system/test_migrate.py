@@ -245,9 +245,9 @@ def test_it_ends_well_somewhere_else(movers):
     dest.machine.wait(r"mover: PASS\s", 60)
 
 
-@pytest.mark.parametrize("pages", [40, 400], ids=["half of the link", "more than the link"])
+@pytest.mark.parametrize("pages", [40, 400], ids=["4000 pages a second", "all that it can"])
 def test_linux_with_two_processors_writes(tmp_path, pages):
-    """Two vcpus, both busy: one writes memory and checks it, faster than the link carries in one of the cases."""
+    """Two vcpus, both busy: one writes memory and checks it. What is more than a link carries is another test's."""
     guest = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M", vcpus=2,
                cmdline=f"console=ttyS0 quiet ip={GUEST}/24 gw=10.9.0.1 run=writer")
     with Site(tmp_path) as site:
