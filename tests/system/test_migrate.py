@@ -14,7 +14,7 @@ from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive,
 
 @pytest.fixture(scope="module")
 def linux(tmp_path_factory):
-    """Linux on one of two hypervisors in QEMU, which one is unknown: the tests move it."""
+    """Linux and an empty guest on one of two hypervisors in QEMU, which one is unknown: the tests move them."""
     with Site(tmp_path_factory.mktemp("linux")) as site:
         site.boot(LINUX, cpus=2)
         yield site
@@ -44,28 +44,42 @@ def lasting(done):
 
 
 def test_linux_moves_and_its_connections_live(linux):
-    """There and back under ping, a checked stream each way and somebody who types."""
+    """There and back under ping, somebody who types, and a stream each way as fast as it goes: both are under way when
+    the guest stops, and flow on."""
     net = linux.net
-    upload, typist = Upload(net), Typist(net)
+    upload, download, typist = Upload(net, pause=0), Download(net), Typist(net)
+
+    def flowed():
+        return upload.arrived(), download.got
+
+    def flow_on(since):
+        return all(now > before + (1 << 20) for before, now in zip(since, flowed()))
     with pinged(linux) as ping:
-        upload.start()
-        typist.start()
+        for client in (upload, download, typist):
+            client.start()
+        longest = 0
         for _ in range(2):
             source, dest = ends(linux)
-            download = Download(net, 8 << 20)
-            download.start()
-            lines = typist.lines
-            done = move(source, dest, "linux", "verify")
+            relay = Relay(net, dest.address)
+            stopped = []
+            relay.stop_at(SOURCE, "STATE", lambda: stopped.append((*flowed(), upload.waiting())) or FORWARD)
+            source.wait_for("the streams flow", lambda: flow_on((0, 0)))
+            lines, before = typist.lines, flowed()
+            done = move(source, dest, "linux", "verify", to=relay)
+            arrived, after, longest = time.monotonic(), flowed(), max(longest, lasting(done))
+            relay.close()
             assert done["ram"]["normal"] > 0 and done["ram"]["duplicate"] > 0
             assert done["ram"]["dirty-sync-count"] >= 1 and len(done["rounds"]) >= 1
             assert 0 < done["downtime"] < done["total-time"]
-            arrived = time.monotonic()
-            download.check()
+            assert stopped[0][0] > before[0] and stopped[0][1] > before[1]
+            assert stopped[0][2] > 0  # sent, and not acknowledged
+            dest.wait_for("the streams flow on", lambda: flow_on(after))
             dest.wait_for("somebody types on", lambda: typist.lines > lines + 10)
             dest.wait_for("it answers", lambda: ping.answers_after(arrived) > 10)
-        assert typist.check() > 20
-        assert upload.check() > 1 << 20
-    assert ping.blackout() < lasting(done)
+    assert ping.blackout() < longest
+    assert typist.check() > 20
+    assert upload.check() > 4 << 20
+    assert download.check() > 4 << 20
 
 
 def test_godwit_migrate(linux):
