@@ -10,13 +10,19 @@ import time
 import pytest
 from machine import vm
 from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, beats, move
+from relay import FORWARD, SOURCE, Relay
+
+
+PAGE_ENTRY = 16  # bytes on the wire beside a page's contents
+# A guest of hardly anything but zeros.
+EMPTY = vm("empty", "mover.elf", memory="384M", cmdline="pages=1 rate=1 tick=1000000")
 
 
 @pytest.fixture(scope="module")
 def linux(tmp_path_factory):
     """Linux and an empty guest on one of two hypervisors in QEMU, which one is unknown: the tests move them."""
     with Site(tmp_path_factory.mktemp("linux")) as site:
-        site.boot(LINUX, cpus=2)
+        site.boot(LINUX + EMPTY, cpus=2, mem=768)
         yield site
 
 
@@ -94,11 +100,22 @@ def test_godwit_migrate(linux):
             assert (answer["status"], answer["mode"], answer["vm"]) == ("completed", "live", "linux")
             assert answer["ram"]["total"] == 128 << 20
             assert {"setup", "precopy", "stop", "final-ram", "device-state", "commit"} <= set(answer["phases"])
+            assert answer["wire-bytes"] <= 1.06 * answer["ram"]["normal-bytes"]
             assert re.search("^active, round", done.stderr, re.M)
         else:
             assert re.search(r"^status +completed$", done.stdout, re.M)
             assert re.search(r"^mode +stop-copy", done.stdout, re.M)
     assert alive(linux.net)
+
+
+def test_zero_pages_cost_nothing(linux):
+    """In long runs less than a tenth of a byte each, with all else that is said besides pages with contents."""
+    source, dest = ends(linux, "empty")
+    done = move(source, dest, "empty")
+    ram = done["ram"]
+    assert ram["duplicate"] > 90000
+    assert done["wire-bytes"] - ram["normal"] * (4096 + PAGE_ENTRY) <= 0.1 * ram["duplicate"]
+    beats(dest, "empty")
 
 
 def shell(host, command):
