@@ -69,7 +69,7 @@ def terminal(request, tmp_path):
 def test_commands(terminal):
     terminal.command("help", r"^pause VM +stop its processors")
     terminal.command("help pause", r"^pause VM ")
-    terminal.command("vms", r"^one +running +1 +16 .*\ntwo +running")
+    terminal.command("vms", r"^one +running +1 +1 +16 .*\ntwo +running")
     terminal.command("vm one", r"^status +running\n(.*\n)*exits_by_reason:\n(.*\n)*  cpuid +\d+")
     terminal.command("version", r"^name +Godwit\n")
     terminal.command("memory", r"^free_kib +[1-9]")
