@@ -20,11 +20,7 @@
 #define POLL_NS 10000000ULL /* while something is under way: time-outs, and what nobody tells us of */
 #define FIXED_US 3000       /* of the downtime: stop, state, start; on an emulator */
 
-static struct migration_settings settings = {
-    .max_rounds = 20,
-    .on_stall = POLICY_STALL_STOP,
-    .announce = { .initial = 50, .max = 550, .step = 100, .rounds = 5 },
-};
+static struct migration_settings settings;
 static struct dest dest;
 static struct list sources = { &sources, &sources };
 static struct move moves[MIGRATION_MOVES], *latest[MIGRATION_MOVES]; /* the latest first; without a name: unused */
