@@ -35,7 +35,6 @@
 #define APIC_LVT_TIMER 0x320
 #define LVT_NMI (4 << 8)
 #define LVT_MASKED BIT(16)
-#define LVT_PERIODIC BIT(17)
 #define LVT_TSC_DEADLINE BIT(18)
 #define APIC_LVT_THERMAL 0x330 /* from highest entry 5 */
 #define APIC_LVT_PERF 0x340    /* from highest entry 4 */
@@ -51,7 +50,7 @@
 #define CPUID_1_ECX_TSC_DEADLINE BIT(24)
 
 #define ICR_PATIENCE_US 1000
-#define SHORTEST_NS 20000 /* of a count, which comes again until we have taken it */
+#define LATE_NS 2000000 /* an interrupt that has not come by then is lost */
 
 /* Values of struct cpu's timer_deadline. */
 #define TIMER_NOT_SET_UP 0
@@ -181,11 +180,7 @@ void apic_eoi(void)
     apic_write(APIC_EOI, 0);
 }
 
-/*
- * A deadline beyond the counter's range fires early: the run loop then arms again. A count is periodic, and stopped
- * when it has fired: QEMU 7.2 loses interrupts of its timer (docs/svm.md), and a CPU that waits for one would wait for
- * ever.
- */
+/* A deadline beyond the counter's range fires early: the run loop then arms again. */
 static void timer_arm_count(u64 deadline)
 {
     u64 now = rdtsc(), count = 0;
@@ -194,14 +189,14 @@ static void timer_arm_count(u64 deadline)
         u64 ns = deadline > now ? clock_ticks_to_ns(deadline - now) : 0;
         /* Above 1 s the exact length doesn't matter, and ns * hz stays within 64 bits up to 18 GHz. */
         count = MIN(ns, 1000000000ULL) * apic.timer_hz / 1000000000ULL;
-        count = MAX(MIN(count, 0xFFFFFFFFULL), SHORTEST_NS * apic.timer_hz / 1000000000ULL + 1);
+        count = MAX(MIN(count, 0xFFFFFFFFULL), 1ULL);
     }
     apic_write(APIC_TIMER_INITIAL, (u32)count);
 }
 
 static void timer_mode_set(void)
 {
-    apic_write(APIC_LVT_TIMER, IRQ_TIMER | (apic.tsc_deadline ? LVT_TSC_DEADLINE : LVT_PERIODIC));
+    apic_write(APIC_LVT_TIMER, IRQ_TIMER | (apic.tsc_deadline ? LVT_TSC_DEADLINE : 0));
     /* Orders the memory-mapped LVT write before the MSR (SDM 3A "TSC-Deadline Mode"). */
     __asm__ volatile("mfence" : : : "memory");
 }
@@ -224,8 +219,16 @@ void apic_timer_arm(u64 deadline)
 void apic_timer_fired(void)
 {
     this_cpu()->timer_deadline = TIMER_OFF;
-    if (!apic.tsc_deadline)
-        apic_write(APIC_TIMER_INITIAL, 0);
+}
+
+bool apic_timer_lost(void)
+{
+    u64 now = rdtsc(), deadline = this_cpu()->timer_deadline;
+
+    if (deadline == TIMER_NOT_SET_UP || now < deadline || clock_ticks_to_ns(now - deadline) < LATE_NS)
+        return false;
+    apic_timer_fired();
+    return true;
 }
 
 void apic_timer_set_hz(u64 hz)

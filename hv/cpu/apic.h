@@ -28,13 +28,18 @@ void apic_eoi(void);
 
 /*
  * This CPU's one-shot timer: IRQ_TIMER when the TSC reaches `deadline`, at once if that is past; ~0 disarms it.
- * Uses TSC-deadline mode where CPUID has it, else the calibrated count, 20 us or more. Costs nothing if it is armed so
- * already.
+ * Uses TSC-deadline mode where CPUID has it, else the calibrated count. Costs nothing if it is armed so already.
  */
 void apic_timer_arm(u64 deadline);
 
-/* IRQ_TIMER has come: from now on the timer is not armed. Interrupt handler. */
+/* IRQ_TIMER has come: the timer is not armed any more. */
 void apic_timer_fired(void);
+
+/*
+ * Is its interrupt overdue by 2 ms? Then the timer counts as fired: QEMU 7.2 loses interrupts (docs/svm.md). To be asked
+ * before a guest is entered by who relies on the timer to get the CPU back. Interrupts off.
+ */
+bool apic_timer_lost(void);
 
 /* LAPIC timer ticks a second at divide by 1; measured by clock_init, which calls this. */
 void apic_timer_set_hz(u64 hz);

@@ -268,6 +268,13 @@ static void guest_take(struct vcpu *vcpu)
     nmi_blocking_take(vcpu);
 }
 
+/* As if the guest had been entered and a host interrupt had come. */
+static void exit_at_once(struct vcpu *vcpu)
+{
+    vcpu->want_window = false;
+    vcpu->exit = (struct exit){ .kind = EXIT_INTERRUPT };
+}
+
 void svm_run(struct vcpu *vcpu)
 {
     struct svm_vcpu *svm = svm_vcpu(vcpu);
@@ -276,6 +283,10 @@ void svm_run(struct vcpu *vcpu)
 
     if (halt_in_shadow(vcpu))
         return;
+    if (apic_timer_lost()) {
+        exit_at_once(vcpu);
+        return;
+    }
     timer_set(vcpu);
 
     /*
@@ -285,8 +296,7 @@ void svm_run(struct vcpu *vcpu)
     clgi();
     if (__atomic_load_n(&cpu->kicked, __ATOMIC_ACQUIRE)) {
         stgi();
-        vcpu->want_window = false;
-        vcpu->exit = (struct exit){ .kind = EXIT_INTERRUPT };
+        exit_at_once(vcpu);
         return;
     }
     translations_flush(vcpu, cpu);
