@@ -43,8 +43,9 @@ class Host:
         self.machine, self.emu, self.boots = None, None, 0
         self.read_to = {}  # numbers of the next byte of guests' consoles
 
-    def boot(self, guests="", emu="qemu", cpus=1, mem=384, model=None, services=False, **keys):
-        """Start it, with TCP test services or without; model is of its card, keys are those of [migration]."""
+    def boot(self, guests="", emu="qemu", cpus=1, mem=384, model=None, services=False, extra=(), **keys):
+        """Start it, with TCP test services or without; model is of its card, extra are further arguments of QEMU, keys
+        are those of [migration]."""
         config = f"[net]\naddress = {self.address}/24\ntest-services = {'yes' if services else 'no'}\n"
         config += "[api]\naccess = open\n[migration]\n"
         config += "".join(f"{key} = {value}\n" for key, value in keys.items())
@@ -54,7 +55,7 @@ class Host:
         self.boots, self.emu, self.read_to = self.boots + 1, emu, {}
         model = model or ("virtio" if emu == "qemu" else "e1000")
         self.machine = self.site.net.boot(directory, config + guests, emu, model,
-                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME)
+                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME, extra)
 
     def ready(self):
         self.machine.wait("api: port 80", TIMEOUT[self.emu])

@@ -315,6 +315,27 @@ def test_destination_dies_in_precopy(site):
     assert alive(site.net)
 
 
+def test_destination_dies_in_stop_and_copy(site):
+    """The guest stands already and nothing was committed: it goes on at the source, nothing it wrote is lost."""
+    site.boot(MOVER, mem=256)
+    relay = Relay(site.net, site.b.address)
+    stood = []
+
+    def kill():
+        stood.append(site.a.query("mover"))
+        site.b.machine.kill()
+        return True
+    relay.stop_at(SOURCE, "STATE", kill)
+    number = beats(site.a)
+    site.a.begin("mover", relay, "verify")
+    relay.reached()
+    assert stood[0]["status"] == "device" and stood[0]["rounds"]
+    failed = site.a.wait_status("mover", "failed")
+    assert failed["error"] in ("link", "timeout")
+    assert only_at(site, site.a) > number
+    relay.close()
+
+
 def test_source_dies_in_precopy(site):
     """Its guest dies with it: the destination has no whole copy, and frees what it has."""
     site.boot(LINUX)

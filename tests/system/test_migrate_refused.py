@@ -3,7 +3,7 @@
 
 import pytest
 from machine import vm
-from migration import Site, move
+from migration import Site, beats, move
 
 MOVER = vm("mover", "mover.elf", memory="8M", cmdline="rate=1")
 
@@ -102,3 +102,26 @@ def test_wrong_settings(refusing):
 
 def test_last_of_all_a_good_one(refusing):
     move(refusing.a, refusing.b, "mover", "verify")
+
+
+# What QEMU calls a feature, and what Godwit does.
+@pytest.mark.parametrize("flag, name", [("movbe", "MOVBE"), ("avx2", "AVX2")])
+def test_lesser_processor(tmp_path, flag, name):
+    """A feature that the guest was shown is missing: refused by its name. The other way round a guest is taken."""
+    with Site(tmp_path) as site:
+        site.a.boot(MOVER, mem=256)
+        site.b.boot(MOVER.replace("[vm mover]", "[vm lesser]"), mem=256, extra=["-cpu", f"max,-{flag}"])
+        site.a.ready()
+        site.b.ready()
+        words = f"the guest was shown {name}, which this processor lacks"
+        done = site.a.godwit("migrate", "--check", "mover", site.b.address)
+        assert done.returncode == 1 and words in done.stderr
+        assert "it would be refused" in done.stdout
+        number = beats(site.a)
+        site.a.begin("mover", site.b)
+        failed = site.a.wait_status("mover", "failed")
+        assert (failed["error"], failed["reason"]) == ("cpu", words)
+        assert site.where("mover") == [site.a] and list(site.b.guests()) == ["lesser"]
+        assert beats(site.a) > number
+        move(site.b, site.a, "lesser", "verify")
+        beats(site.a, "lesser")
