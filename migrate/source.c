@@ -238,7 +238,7 @@ out:
     }
     s->stats.status = MIGRATE_SETUP;
     s->stats.epoch = handoff_propose(&s->handoff);
-    s->stats.total = s->ram.pages * WIRE_PAGE;
+    s->stats.total = s->stats.remaining = s->ram.pages * WIRE_PAGE;
     s->started = s->phase_began = s->next_try = source_now(s);
     bucket_init(&s->bucket, settings->max_bandwidth, BURST, s->started);
     s->phase = SOURCE_CONNECT;

@@ -36,8 +36,8 @@ void apic_timer_arm(u64 deadline);
 void apic_timer_fired(void);
 
 /*
- * Is its interrupt overdue by 2 ms? Then the timer counts as fired: QEMU 7.2 loses interrupts (docs/svm.md). To be asked
- * before a guest is entered by who relies on the timer to get the CPU back. Interrupts off.
+ * Is its interrupt overdue by 2 ms? Then the timer counts as fired: QEMU 7.2 loses interrupts (docs/svm.md). To be
+ * asked before a guest is entered by who relies on the timer to get the CPU back. Interrupts off.
  */
 bool apic_timer_lost(void);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What `godwit migrate` shows and how it exits, against the API's code as a program of this machine: no guest moves."""
 
+import contextlib
 import os
 import re
 import select
@@ -31,9 +32,14 @@ class Host:
         _, errors = self.program.communicate("", timeout=30)
         assert self.program.returncode == 0 and "Sanitizer" not in errors, errors
 
+    @contextlib.contextmanager
     def begin(self, *arguments, stderr=subprocess.PIPE):
-        return subprocess.Popen([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True,
-                                env=self.environment)
+        with subprocess.Popen([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True,
+                              env=self.environment) as tool:
+            try:
+                yield tool
+            finally:
+                tool.kill()  # of one that has ended: nothing
 
     def run(self, *arguments):
         """(exit status, standard output, standard error) of a call that ends by itself."""
@@ -68,12 +74,12 @@ def test_cancelled_on_a_terminal():
 def test_cancelled_without_a_terminal():
     """A line whenever a stage or round begins, and no other."""
     with Host("active") as host, host.begin(*MOVE) as tool:
-        assert tool.stderr.readline() == "active, round 2: 48.0 MiB left, expected downtime 15 ms\n"
+        assert tool.stderr.readline() == "active, round 2: 48.0 MiB left at 8 Mbit/s, expected downtime 15 ms\n"
         time.sleep(0.5)
         assert host.run("migrate_cancel", "web")[0] == 0
         _, errors = tool.communicate(timeout=30)
         assert tool.returncode == 5
-        assert errors == ("cancelled, round 2: 48.0 MiB left, expected downtime 15 ms\n"
+        assert errors == ("cancelled, round 2: 48.0 MiB left at 8 Mbit/s, expected downtime 15 ms\n"
                           "godwit: web: cancelled\n")
 
 

@@ -117,30 +117,39 @@ static enum status begin(const struct options *o)
 /* --- Progress ------------------------------------------------------------------------------------------------------
  */
 
+/* The first round shows how fast the guest writes: before its end nothing is expected. */
+static const char *expected(const json_t *move, const json_t *ram, char *buffer, size_t room)
+{
+    if (number(ram, "dirty-sync-count") == 0)
+        return "expected downtime not known yet";
+    snprintf(buffer, room, "expected downtime %.0f ms", number(move, "expected-downtime"));
+    return buffer;
+}
+
 static void show_bar(const json_t *move, const json_t *ram)
 {
     double total = number(ram, "total"), done = total ? 1 - number(ram, "remaining") / total : 0;
-    char bar[BAR + 1];
+    char bar[BAR + 1], downtime[64];
 
     for (int i = 0; i < BAR; i++)
         bar[i] = i < (int)(done * BAR) ? '#' : '.';
     bar[BAR] = '\0';
-    fprintf(stderr, "\r\033[K%-14s round %2.0f [%s] %6.1f MiB left  %7.1f Mbit/s  expected downtime %.0f ms",
-            text(move, "status"), number(ram, "dirty-sync-count"), bar, number(ram, "remaining") / (1 << 20),
-            number(ram, "mbps"), number(move, "expected-downtime"));
+    fprintf(stderr, "\r\033[K%-14s round %2.0f [%s] %6.1f MiB left  %7.1f Mbit/s  %s", text(move, "status"),
+            number(ram, "dirty-sync-count"), bar, number(ram, "remaining") / (1 << 20), number(ram, "mbps"),
+            expected(move, ram, downtime, sizeof(downtime)));
 }
 
 /* A line whenever a stage or a round begins; `last` remembers. */
 static void show_line(const json_t *move, const json_t *ram, char *last, size_t room)
 {
-    char line[128];
+    char line[128], downtime[64];
 
     snprintf(line, sizeof(line), "%s, round %.0f", text(move, "status"), number(ram, "dirty-sync-count"));
     if (!strcmp(line, last))
         return;
     snprintf(last, room, "%s", line);
-    fprintf(stderr, "%s: %.1f MiB left, expected downtime %.0f ms\n", line, number(ram, "remaining") / (1 << 20),
-            number(move, "expected-downtime"));
+    fprintf(stderr, "%s: %.1f MiB left at %.0f Mbit/s, %s\n", line, number(ram, "remaining") / (1 << 20),
+            number(ram, "mbps"), expected(move, ram, downtime, sizeof(downtime)));
 }
 
 static bool is_over(const char *status)
