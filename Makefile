@@ -173,7 +173,7 @@ fuzz: $(FUZZ) ## run every fuzzer for FUZZ_RUNS inputs
 	@for f in $(FUZZ); do echo "  FUZZ    $$f"; $$f -runs=$(FUZZ_RUNS) -seed=1 -verbosity=0 || exit 1; done
 
 # What the handoff's two machines can do together, every way it can go.
-MODEL_PROPERTIES := never_two never_none doubt_keeps no_rollback ends
+MODEL_PROPERTIES := never_two two_end never_none doubt_keeps no_rollback ends
 
 model: tests/model/handoff.pml ## check the handoff's model with spin
 	@tools/setup $(BUILD)/model/versions spin

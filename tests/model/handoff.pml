@@ -4,13 +4,14 @@
  * channels that lose messages, while either machine may crash and restart. One attempt at epoch E; retries of COMMIT
  * and QUERY come by new connections, so a channel is emptied when the link breaks.
  *
- * `make model` has spin check: never two running copies; none only with a source in doubt, or because the machine that
- * held it crashed; no deadlock; and, losses and crashes being finite, every run ends.
+ * `make model` has spin check: never two running copies, but by an operator's wrong word, and then not for long; none
+ * only with a source in doubt, or because the machine that held it crashed; no deadlock; and, losses and crashes being
+ * finite, every run ends.
  */
 
 mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
-mtype = { OWNER, PREPARING, IN_DOUBT, GONE, DEAD };             /* source */
-mtype = { LOADING, AT_PREPARED, AT_RUNNING, AT_ABORTED, LOST }; /* destination */
+mtype = { OWNER, PREPARING, IN_DOUBT, GONE, DEAD };                         /* source */
+mtype = { LOADING, AT_PREPARED, AT_RUNNING, AT_ABORTED, SUPERSEDED, LOST }; /* destination */
 
 #define LOSSES 3 /* broken links, at most */
 
@@ -28,6 +29,7 @@ bool wish = false;     /* the operator would rather have it back */
 bool source_crashed = false;
 bool dest_crashed = false;
 bool forced = false;
+bool wrong = false; /* forced, though the destination may have it: source owns E+1 */
 byte losses = LOSSES;
 byte crashes = 1;
 
@@ -118,7 +120,7 @@ end:
                 :: dest == AT_PREPARED && (m == ABORT || m == QUERY_ABORT) -> dest = AT_ABORTED;
                    say(to_source, ABORTED)
                 :: dest == AT_PREPARED && (m == QUERY || m == PREPARE) -> say(to_source, PREPARED)
-                :: dest == AT_RUNNING -> say(to_source, RUNNING)
+                :: dest == AT_RUNNING || dest == SUPERSEDED -> say(to_source, RUNNING)
                 :: dest == AT_ABORTED -> say(to_source, ABORTED)
                 fi }
     /* Its own time-out, at any moment. */
@@ -126,7 +128,7 @@ end:
     od
 }
 
-/* A wish; and force, when he knows that the other machine has lost its copy. */
+/* A wish; and force, when he knows that the other machine has lost its copy, or thinks so wrongly. */
 active proctype Operator()
 {
 end:
@@ -137,6 +139,18 @@ end:
                 :: source = OWNER; resume()
                 :: source = GONE; source_has_copy = false
                 fi }
+    :: atomic { source == IN_DOUBT && dest != LOST -> forced = true; wrong = true; source = OWNER; resume() }
+    :: source == GONE || source == DEAD -> break
+    od
+}
+
+/* Claims: repeated, so one arrives some time. What is prepared or runs under E hears that E+1 is owned. */
+active proctype Claims()
+{
+end:
+    do
+    :: atomic { wrong && source == OWNER && dest == AT_PREPARED -> dest = AT_ABORTED }
+    :: atomic { wrong && source == OWNER && dest == AT_RUNNING -> dest = SUPERSEDED; dest_runs = false }
     :: source == GONE || source == DEAD -> break
     od
 }
@@ -155,7 +169,9 @@ end:
     od
 }
 
-ltl never_two { [] !TWO }
+ltl never_two { [] (TWO -> wrong) }
+/* Force that was used wrongly makes two for a while, and the later epoch's stays. */
+ltl two_end { [] (TWO -> <> (!TWO && (source_runs || source_crashed))) }
 ltl never_none { [] (NONE -> EXCUSED) }
 /* Doubt keeps the memory: whoever is in doubt can still resume. */
 ltl doubt_keeps { [] (source == IN_DOUBT -> source_has_copy) }
