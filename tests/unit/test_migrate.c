@@ -338,17 +338,18 @@ static void test_flip_anywhere(void **state)
 
     (void)state;
     measure(total);
-    for (u64 n = 0; n < total[0]; n += n < 400 || n + 400 > total[0] ? 3 : 9973) {
-        struct world *w = malloc(sizeof(*w));
+    for (unsigned way = 0; way < 2; way++)
+        for (u64 n = 0; n < total[way]; n += n < 400 || n + 400 > total[way] ? 3 : 9973) {
+            struct world *w = malloc(sizeof(*w));
 
-        world_init(w);
-        w->writes = 1;
-        w->flip = n;
-        move(w, world_settings());
-        assert_int_not_equal(world_where(w), 0);
-        world_fini(w);
-        free(w);
-    }
+            world_init(w);
+            w->writes = 1;
+            w->flip[way] = n;
+            move(w, world_settings());
+            assert_int_not_equal(world_where(w), 0);
+            world_fini(w);
+            free(w);
+        }
 }
 
 static void to_commit(struct world *w)

@@ -182,7 +182,8 @@ static int connect_pipe(void *vm, struct transport *transport)
     if (w->pipes++ == 0) {
         pipe->way[0].cut = w->cut[0];
         pipe->way[1].cut = w->cut[1];
-        pipe->way[0].flip = w->flip;
+        pipe->way[0].flip = w->flip[0];
+        pipe->way[1].flip = w->flip[1];
         pipe->way[0].tape = w->tape;
         pipe->way[0].tape_cap = w->tape_cap;
     }
@@ -304,7 +305,7 @@ static const struct migrate_dest_ops dest_ops = {
 void world_init(struct world *w)
 {
     memset(w, 0, sizeof(*w));
-    w->cut[0] = w->cut[1] = w->flip = PIPE_NEVER;
+    w->cut[0] = w->cut[1] = w->flip[0] = w->flip[1] = PIPE_NEVER;
     w->cap = 20000;
     w->piece = 7001;
     w->random = 1;

@@ -31,7 +31,7 @@ struct world {
     struct pipe pipe[WORLD_PIPES];
     unsigned pipes; /* used so far */
     bool link_down, dest_down;
-    u64 cut[2], flip; /* for the first pipe */
+    u64 cut[2], flip[2]; /* for the first pipe, each way */
     size_t cap, piece;
     u8 *tape;
     size_t tape_cap;
