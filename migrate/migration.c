@@ -238,7 +238,7 @@ static void destroy(struct vm_source *from)
     pr_info("%s: gone to epoch %lu", vm->name, from->source.handoff.epoch);
     list_del(&from->node);
     free(from);
-    tcp_stream_abort_all(); /* TCP may still refer to its memory */
+    tcp_stream_abort_lingering(); /* TCP may still refer to its memory */
     dest_forget(&dest, vm);
     announcer_stop(vm);
     vm_destroy(vm);

@@ -363,7 +363,7 @@ void tcp_stream_abort(struct tcp_stream *stream)
     stream_free(stream);
 }
 
-void tcp_stream_abort_all(void)
+void tcp_stream_abort_lingering(void)
 {
     list_for_each_safe (node, &lingering) {
         struct tcp_stream *stream = container_of(node, struct tcp_stream, node);

@@ -29,8 +29,8 @@ int tcp_stream_state(const struct tcp_stream *stream);
 /*
  * Send from bytes[0..len): returns how many were taken, more than 0; -EAGAIN: no room now; or another -errno: the
  * connection is gone. `stable` memory is not copied: it must exist, whatever is in it, until the peer has said that it
- * got it, or tcp_stream_abort_all. It leaves at the latest with tcp_stream_push_all, so that what is said in one turn
- * of the host loop shares segments.
+ * got it, or tcp_stream_abort_lingering. It leaves at the latest with tcp_stream_push_all, so that what is said in one
+ * turn of the host loop shares segments.
  */
 long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, bool stable);
 void tcp_stream_push_all(void);
@@ -50,4 +50,4 @@ void tcp_stream_close(struct tcp_stream *stream);
 void tcp_stream_abort(struct tcp_stream *stream);
 
 /* Reset those that are closed but not through with sending: they let go of stable memory. */
-void tcp_stream_abort_all(void);
+void tcp_stream_abort_lingering(void);
