@@ -12,9 +12,10 @@ from machine import ROOT, RUN, boot, run_name, vm
 def test_budgets(tmp_path):
     """Hand-over to first guest instruction within 100 ms; memory not given to guests within 8 MiB + 0.3 % of 1 GiB.
 
-    The clock counts instructions, one a nanosecond: the time is the emulated machine's and not that of a busy host.
+    The clock counts instructions, one in two nanoseconds: the time is the emulated machine's and not that of a busy
+    host. (With one a nanosecond firmware takes twice as long to get here.)
     """
-    done = boot(tmp_path, vm("hello", "hello.elf"), "qemu", 1, 1024, extra=["-icount", "shift=0"])
+    done = boot(tmp_path, vm("hello", "hello.elf"), "qemu", 1, 1024, extra=["-icount", "shift=1"])
     assert done.status == 0, done.errors
     assert done.number(r"hand-over to first guest instruction: (\d+) us") <= 100_000
     assert done.number(r"not for guests: (\d+) KiB") <= 8 * 1024 + 1024 * 1024 * 3 // 1000

@@ -438,8 +438,9 @@ def test_destination_dies_after_commit(site):
     relay.stop_at(DEST, "UNKNOWN", lambda: True)
     relay.reached()
     assert site.where("mover") == [] and site.a.guests()["mover"] == "in-doubt"
-    asked = site.a.post("/v1/vms/mover/resolve", action="query")
-    assert asked["destination"] == "knows of no such move: only force is left"
+    site.a.wait_for("it has been told", lambda: site.a.post("/v1/vms/mover/resolve", action="query")["destination"]
+                    == "knows of no such move: only force is left")
+    assert site.where("mover") == [] and site.a.guests()["mover"] == "in-doubt"
     for words in ({}, {"epoch": epoch + 1}):
         status, text = site.a.refused("/v1/vms/mover/resolve", action="force-resume", **words)
         assert status == 400 and f"repeat the epoch, {epoch}, to confirm" in text
