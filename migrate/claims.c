@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "migrate/claims.h"
 
-#include <string.h>
-
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
-#include "hv/lib/bits.h"
 #include "hv/vm.h"
 #include "migrate/migration.h"
 #include "migrate/record.h"

@@ -31,9 +31,9 @@ struct migrate_source_ops {
     int (*describe)(void *vm, struct migrate_description *description);
     /* The page at gpa, mapped as long as the VM exists. */
     const void *(*page)(void *vm, gpa_t gpa);
-    /* Dirty log. start: from now on every write is logged; 0, -EBUSY: it has another user, or
-     * another -errno. harvest: set the bits (ram.h) of pages written
-     * since start or the last harvest, forget them, and flush translations so that later writes are logged again. */
+    /* Dirty log. start: from now on every write is logged; 0, -EBUSY: it has another user, or another -errno. harvest:
+     * set the bits (ram.h) of pages written since start or the last harvest, forget them, and flush translations so
+     * that later writes are logged again. */
     int (*log_start)(void *vm);
     void (*log_stop)(void *vm);
     int (*harvest)(void *vm, u64 *bitmap);
