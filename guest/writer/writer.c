@@ -5,6 +5,8 @@
  * same writes.
  *
  *     pages=W rate=N tick=MICROSECONDS ticks=T pattern=sequential|uniform|hot|few words=FOR_EACH_WRITE
+ *
+ * With ticks=0 it goes on until a 'q' is typed on its console.
  */
 #include "guest/kit/boot.h"
 #include "guest/kit/clock.h"
@@ -55,7 +57,7 @@ static u64 random_below(u64 limit)
     return mix(random_state += 0x9E3779B97F4A7C15ULL) % limit;
 }
 
-static u64 number_option(const char *key, u64 value, u64 max)
+static u64 number_option(const char *key, u64 value, u64 min, u64 max)
 {
     char text[16];
     u64 number = 0;
@@ -64,7 +66,7 @@ static u64 number_option(const char *key, u64 value, u64 max)
         return value;
     for (const char *p = text; *p; p++)
         number = *p >= '0' && *p <= '9' && number < BIT(40) ? number * 10 + (u64)(*p - '0') : ~0ULL >> 8;
-    if (number != 0 && number <= max)
+    if (number >= min && number <= max)
         return number;
     report("the options are in range", false);
     report_end();
@@ -79,12 +81,12 @@ static void options_read(void)
 {
     u64 room = boot_ram_end(GiB(3)) < SET_BASE ? 0 : (boot_ram_end(GiB(3)) - SET_BASE) / PAGE_SIZE;
 
-    options.pages = number_option("pages", options.pages, MIN(room, (SET_BASE - EXPECTED_BASE) / sizeof(*expected)));
-    options.rate = number_option("rate", options.rate, 1000000);
-    options.tick_us = number_option("tick", options.tick_us, 1000000);
-    options.ticks = number_option("ticks", options.ticks, 10000000);
+    options.pages = number_option("pages", options.pages, 1, MIN(room, (SET_BASE - EXPECTED_BASE) / sizeof(*expected)));
+    options.rate = number_option("rate", options.rate, 1, 1000000);
+    options.tick_us = number_option("tick", options.tick_us, 1, 1000000);
+    options.ticks = number_option("ticks", options.ticks, 0, 10000000);
     boot_option("pattern", options.pattern, sizeof(options.pattern));
-    options.words = number_option("words", pattern_is("few") ? FEW_WORDS : WORDS, WORDS);
+    options.words = number_option("words", pattern_is("few") ? FEW_WORDS : WORDS, 1, WORDS);
     if (pattern_is("sequential") || pattern_is("uniform") || pattern_is("hot") || pattern_is("few"))
         return;
     report("the pattern is known", false);
@@ -123,12 +125,18 @@ static void tick(struct trap_frame *frame)
     lapic_eoi();
 }
 
-/* One tick after another, however many of the timer's were lost meanwhile: the work is the same, the time longer. */
-static void run(void)
+static bool is_over(u64 done)
 {
-    u64 last = 0;
+    return options.ticks ? done == options.ticks : console_key() == 'q';
+}
 
-    for (u64 done = 0; done < options.ticks; done++) {
+/* One tick after another, however many of the timer's were lost meanwhile: the work is the same, the time longer.
+ * Returns how many. */
+static u64 run(void)
+{
+    u64 last = 0, done = 0;
+
+    for (; !is_over(done); done++) {
         while (ticks_seen == last) {
             sti_hlt();
             cli();
@@ -140,6 +148,7 @@ static void run(void)
             page_write(page_choose());
         cli();
     }
+    return done;
 }
 
 static bool page_valid(u64 number)
@@ -167,7 +176,7 @@ static u64 pages_wrong(void)
 
 void guest_main(void)
 {
-    u64 start;
+    u64 start, ticks;
 
     options_read();
     kprintf("%lu pages of %lu each %lu us, %lu times, %s, %lu words\n", options.rate, options.pages, options.tick_us,
@@ -176,9 +185,9 @@ void guest_main(void)
     lapic_enable();
     lapic_timer(TICK_VECTOR, LVT_PERIODIC, options.tick_us);
     start = rdtsc();
-    run();
+    ticks = run();
     lapic_timer_stop();
     kprintf("%lu writes in %lu us, %lu overruns\n", writes, clock_us(rdtsc() - start), overruns);
     report_equal("every page holds what was written to it", pages_wrong(), 0);
-    report_equal("no write is lost", writes, options.rate * options.ticks);
+    report_equal("no write is lost", writes, options.rate * ticks);
 }
