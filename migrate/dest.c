@@ -229,6 +229,7 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
     memset(in, 0, sizeof(*in));
     in->used = true;
     in->stamp = ++dest->stamps;
+    in->stats.began = now(dest);
     memcpy(in->vm_id, header->vm_id, WIRE_ID);
     memcpy(in->peer, session->peer, DEST_PEER);
     handoff_dest_init(&in->handoff, header->epoch);

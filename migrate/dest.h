@@ -21,11 +21,11 @@
 #define DEST_ATTEMPTS 64 /* moves that are remembered, under way or over */
 
 struct dest_stats {
-    u64 pages, zero, sections;        /* received */
-    u64 suspects;                     /* pages whose CRC didn't match when they came */
-    u64 reserved, prepared, released; /* ns: when */
-    u64 run_ns;                       /* from COMMIT's arrival to the guest being let go */
-    u64 announce_ns;                  /* that the first announcement took */
+    u64 pages, zero, sections;               /* received */
+    u64 suspects;                            /* pages whose CRC didn't match when they came */
+    u64 began, reserved, prepared, released; /* ns: when */
+    u64 run_ns;                              /* from COMMIT's arrival to the guest being let go */
+    u64 announce_ns;                         /* that the first announcement took */
 };
 
 /* One attempt to move a VM here. */

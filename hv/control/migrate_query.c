@@ -96,6 +96,7 @@ static void put_move_head(struct json *out, const struct move *move)
     json_string(out, "mode", mode_name(&move->request));
     json_string(out, "status", migrate_status_name(stats->status));
     json_number(out, "epoch", stats->epoch);
+    put_ms(out, "age", clock_ns() - move->began);
     put_ms(out, "total-time", move->live ? clock_ns() - move->began : stats->total_time);
     put_ms(out, "downtime", stats->downtime);
     json_string(out, "error", stats->error ? wire_code_name(stats->error) : "");
@@ -142,6 +143,7 @@ static void put_incoming_head(struct json *out, const struct incoming *in)
     json_string(out, "mode", in->dry_run ? "check" : "move");
     json_string(out, "status", incoming_status(in));
     json_number(out, "epoch", in->handoff.epoch);
+    put_ms(out, "age", clock_ns() - in->stats.began);
     put_ms(out, "total-time", in->stats.released ? in->stats.released - in->stats.reserved : 0);
     put_ms(out, "downtime", in->stats.released ? in->claim.paused_ns + in->stats.run_ns : 0);
     json_string(out, "error", in->error ? wire_code_name(in->error) : "");

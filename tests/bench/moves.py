@@ -82,6 +82,13 @@ def record_of(source, dest, answers, probe, interval):
             "probe": probe}
 
 
+def asked(source):
+    """What the source says of its last move, and when that began, by our clock."""
+    before = time.monotonic()
+    answer = source.query("linux")
+    return answer, (before + time.monotonic()) / 2 - answer["age"] / 1000
+
+
 def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL, around=AROUND):
     """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too."""
     command = [*site.net.enter, GODWIT, "-H", source.address, "migrate", "linux", dest.address, "--mode", mode]
@@ -90,7 +97,6 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
     probe.start(GUEST, interval)
     try:
         time.sleep(around)  # the length of what is measured before
-        begin = time.monotonic()
         done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
                               stdout=None if show else subprocess.PIPE, stderr=None if show else subprocess.STDOUT)
         end = time.monotonic()
@@ -99,9 +105,10 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
         samples = probe.stop()
     if done.returncode:
         raise RuntimeError(f"the move ended with status {done.returncode}: {done.stdout}")
+    away, begin = asked(source)
     seen = {"interval": interval * 1000, "start": samples[0][0], "migrate-start": begin, "migrate-end": end,
             "samples": samples}
-    record = record_of(source, dest, (source.query("linux"), dest.query("linux")), seen, interval)
+    record = record_of(source, dest, (away, dest.query("linux")), seen, interval)
     if compute:
         record["compute-downtime"] = max(breaks(site.net)[known:], default=0)
     return record

@@ -68,6 +68,7 @@ def test_page(tmp_path):
                  "20.4 ms", "10.0 ms", "96,123,456 B", "98,765,432 B", "23,419 pages", "42,117 pages", "872 Mbit/s",
                  "1,187 pages/s", "final-ram", "device-state", "announce", "unanswered 22.0 ms"):
         assert said in words, said
+    assert re.search(r"blackout [0-9.]+ ms", words)
     figures = ET.fromstring(page).findall(".//figure/svg")
     assert len(figures) == 2 * 3  # rounds, whole move, switch-over
     HTMLParser().feed(page)
