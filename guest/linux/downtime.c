@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How long has this machine stood still? A tight loop watches CLOCK_MONOTONIC; two readings further apart than a
- * threshold are a break. Breaks appear on standard output, and TCP port 4001 tells all of them:
+ * How long has this machine stood still? A loop watches CLOCK_MONOTONIC; two readings further apart than a threshold
+ * are a break. The loop is tight, or sleeps between readings: then the machine is nearly idle, and a break's length is
+ * what it took longer than the sleep. Breaks appear on standard output, and TCP port 4001 tells all of them:
  *
  *   since SECONDS readings N breaks N longest_us N total_us N
  *   break NUMBER at SECONDS wall SECONDS us N
  *
- * downtime [THRESHOLD-MS] (10)
+ * downtime [THRESHOLD-MS [SLEEP-US]] (10 0)
  */
 #include <signal.h>
 #include <stdio.h>
@@ -60,17 +61,21 @@ static void note(struct record *record, int64_t at, int64_t length)
 }
 
 /* Ahead of other programs in the guest, so that their turns are not taken for breaks. */
-static void watch(struct record *record, int64_t threshold)
+static void watch(struct record *record, int64_t threshold, int64_t sleep)
 {
+    const struct timespec pause = { .tv_sec = sleep / 1000000000, .tv_nsec = sleep % 1000000000 };
     int64_t last = record->start = now(CLOCK_MONOTONIC);
 
     setpriority(PRIO_PROCESS, 0, -15);
     for (;;) {
-        int64_t time = now(CLOCK_MONOTONIC);
+        int64_t time;
 
+        if (sleep)
+            nanosleep(&pause, NULL);
+        time = now(CLOCK_MONOTONIC);
         record->readings++;
-        if (time - last > threshold) {
-            note(record, last, time - last);
+        if (time - last - sleep > threshold) {
+            note(record, last, time - last - sleep);
             time = now(CLOCK_MONOTONIC); /* what the message took is not the machine's */
         }
         last = time;
@@ -93,14 +98,15 @@ static void tell(int fd, const struct record *record)
 int main(int argc, char **argv)
 {
     int64_t threshold = (argc > 1 ? atoll(argv[1]) : 10) * 1000000;
+    int64_t sleep = (argc > 2 ? atoll(argv[2]) : 0) * 1000;
     struct record *record = mmap(NULL, sizeof(*record), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int listener = serve_listen(PORT);
 
-    if (record == MAP_FAILED || threshold <= 0)
+    if (record == MAP_FAILED || threshold <= 0 || sleep < 0)
         return 1;
     if (fork() == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        watch(record, threshold);
+        watch(record, threshold, sleep);
     }
     for (;;) {
         int fd = accept(listener, NULL, NULL);
