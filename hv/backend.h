@@ -58,6 +58,9 @@ struct backend {
      */
     int (*dirty_log)(struct vm *vm, bool on);
 
+    /* Can it run a guest's TSC at another rate than the host's (vm->tsc)? After init. */
+    bool (*scales_tsc)(void);
+
     /* Log the control structure, decoded. Loaded on this CPU. */
     void (*dump)(struct vcpu *vcpu);
 };

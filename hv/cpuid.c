@@ -194,7 +194,7 @@ static struct cpuid_regs leaf_topology(const struct vcpu *vcpu, u32 subleaf)
     return r;
 }
 
-static struct cpuid_regs leaf_hypervisor(u32 leaf)
+static struct cpuid_regs leaf_hypervisor(const struct vcpu *vcpu, u32 leaf)
 {
     struct cpuid_regs r = { 0 };
 
@@ -204,7 +204,7 @@ static struct cpuid_regs leaf_hypervisor(u32 leaf)
         memcpy(&r.ecx, "itGo", 4);
         memcpy(&r.edx, "dwit", 4);
     } else if (leaf == GODWIT_CPUID_TIMING) {
-        r.eax = clock_tsc_khz();
+        r.eax = (u32)vcpu->vm->tsc.khz;
         r.ebx = GODWIT_APIC_TIMER_HZ / 1000;
     } else if (leaf == KVM_CPUID_BASE) {
         r.eax = KVM_CPUID_FEATURES;
@@ -242,7 +242,7 @@ struct cpuid_regs cpuid_guest(const struct vcpu *vcpu, u32 leaf, u32 subleaf)
         return leaf_basic(vcpu, leaf, subleaf);
     if (leaf >= 0x80000000 && leaf <= MAX_EXTENDED)
         return policy_of(vcpu)->extended[leaf & 0xFF];
-    return leaf_hypervisor(leaf);
+    return leaf_hypervisor(vcpu, leaf);
 }
 
 u64 cpuid_cr4_mask(const struct cpuid_policy *policy)

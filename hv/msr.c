@@ -15,6 +15,7 @@
 #include "hv/cpu/asm.h"
 #include "hv/cpu/msr_index.h"
 #include "hv/vcpu.h"
+#include "hv/vm.h"
 
 #define MTRR_VARIABLE 8 /* pairs of base and mask */
 #define MTRRCAP_WC BIT(10)
@@ -165,10 +166,11 @@ static int write_pat(struct vcpu *vcpu, u64 value)
 /* SDM 3B "Time-Stamp Counter Adjustment": a write of the counter shows in the adjustment, and the reverse. */
 static int write_tsc(struct vcpu *vcpu, u64 value)
 {
-    u64 delta = value - (rdtsc() + vcpu->tsc_offset);
+    u64 delta = value - vcpu_tsc(vcpu, rdtsc());
 
     vcpu->tsc_offset += delta;
     vcpu->msrs->tsc_adjust += delta;
+    vcpu->interrupts->tsc_changed(vcpu);
     added->tsc_changed(vcpu);
     return 0;
 }
@@ -177,6 +179,7 @@ static int write_tsc_adjust(struct vcpu *vcpu, u64 value)
 {
     vcpu->tsc_offset += value - vcpu->msrs->tsc_adjust;
     vcpu->msrs->tsc_adjust = value;
+    vcpu->interrupts->tsc_changed(vcpu);
     added->tsc_changed(vcpu);
     return 0;
 }
@@ -193,7 +196,7 @@ int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
         return 0;
     }
     switch (msr) {
-    case MSR_TSC: *value = rdtsc() + vcpu->tsc_offset; return 0;
+    case MSR_TSC: *value = vcpu_tsc(vcpu, rdtsc()); return 0;
     case MSR_TSC_ADJUST: *value = vcpu->msrs->tsc_adjust; return 0;
     case MSR_EFER:
     case MSR_PAT: *value = read_backend(vcpu, msr); return 0;

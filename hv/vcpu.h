@@ -58,6 +58,7 @@ struct interrupt_ops {
     void (*set_cr8)(struct vcpu *vcpu, u8 value);            /* 0 to 15 */
     int (*read_msr)(struct vcpu *vcpu, u32 msr, u64 *value); /* 0, or -EINVAL: #GP; -ENOENT: not its register */
     int (*write_msr)(struct vcpu *vcpu, u32 msr, u64 value);
+    void (*tsc_changed)(struct vcpu *vcpu); /* the guest has written its TSC: tsc_offset is new */
 };
 
 struct vcpu {
@@ -95,7 +96,7 @@ struct vcpu {
     u64 dr[4];
     u64 tsc_aux;
 
-    u64 tsc_offset;         /* guest TSC = host TSC + this */
+    u64 tsc_offset;         /* guest TSC = host TSC, scaled by vm->tsc, + this */
     struct msr_store *msrs; /* MSRs that only remember (msr.c) */
     u64 npt_generation;     /* of vm->npt: what this vcpu's CPU has flushed */
     u64 npt_flushes;        /* times that npt_generation has moved */

@@ -62,6 +62,11 @@ static void identity_make(struct vm_identity *identity)
     identity->cpuid = *cpuid_host_policy();
 }
 
+void vm_set_tsc(struct vm *vm, u64 khz)
+{
+    guest_tsc_init(&vm->tsc, khz, clock_tsc_khz(), backend()->scales_tsc());
+}
+
 struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity)
 {
     struct vm *vm = calloc(1, sizeof(*vm));
@@ -73,6 +78,7 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     memcpy(vm->mac, config->mac, sizeof(vm->mac));
     vm->id = vm->asid = next_id++;
     vm->created_tsc = rdtsc();
+    vm_set_tsc(vm, clock_tsc_khz());
     if (identity) {
         vm->identity = *identity;
         vm->status = VM_INCOMING;

@@ -6,6 +6,7 @@
 #include "hv/bus.h"
 #include "hv/cpuid.h"
 #include "hv/dirty_rate.h"
+#include "hv/guest_tsc.h"
 #include "hv/lib/list.h"
 #include "hv/lib/lock.h"
 #include "hv/vcpu.h"
@@ -54,7 +55,6 @@ struct vm {
     struct {
         unsigned sections; /* of its state that were loaded */
         bool paused;       /* it was paused where it came from */
-        u64 tsc_khz;       /* of the TSC there */
     } incoming;            /* VM_INCOMING */
 
     void *platform;      /* hv/dev's chips of this VM */
@@ -70,11 +70,16 @@ struct vm {
     struct vcpu *vcpu[CONFIG_MAX_VCPUS];
 
     u64 created_tsc, first_entry_tsc; /* host TSC; 0: not yet */
+    struct guest_tsc tsc;
 };
 
 /* Create a VM with RAM and vcpus, devices attached (platform_attach of hv/dev by the registered hook). A new one, with
  * identity NULL; or one that comes from elsewhere, as VM_INCOMING. Returns NULL with the reason logged. Host loop. */
 struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity);
+
+/* From now on its guest counts on a TSC of `khz`, as it did where it comes from. Its vcpus' tsc_offset follows. No vcpu
+ * of it has run here. */
+void vm_set_tsc(struct vm *vm, u64 khz);
 
 /* Give back all it holds. Not running. Host loop. */
 void vm_destroy(struct vm *vm);
@@ -106,6 +111,12 @@ const char *vm_status_name(enum vm_status status);
 
 /* All VMs, in order of creation. */
 struct list *vm_list(void);
+
+/* What the guest's TSC is when the host's is `host`. Any CPU. */
+static inline u64 vcpu_tsc(const struct vcpu *vcpu, u64 host)
+{
+    return guest_tsc_scale(&vcpu->vm->tsc, host) + vcpu->tsc_offset;
+}
 
 /* Is it entitled to run? Any CPU. */
 static inline bool vm_running(const struct vm *vm)

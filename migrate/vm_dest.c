@@ -89,14 +89,16 @@ static enum wire_code ready(void *handle, char reason[WIRE_REASON])
     return WIRE_OK;
 }
 
-/* What no offset mends (docs/migration.md "Time"). Clocks that were measured differ a little for nothing. */
-static void warn_of_tsc(const struct vm *vm)
+/* docs/migration.md "What moves with it". */
+static void tell_of_tsc(const struct vm *vm)
 {
-    u64 there = vm->incoming.tsc_khz, here = clock_tsc_khz();
-
-    if (there > here + here / 200 || there < here - here / 200)
-        pr_warn("%s: its TSC ran at %lu kHz, here at %lu: its timers are off by that until it boots again", vm->name,
-                there, here);
+    if (guest_tsc_strays(&vm->tsc))
+        pr_warn(
+            "%s: it counts on a TSC of %lu kHz, which has %lu here and can't be scaled: only its paravirtual clock and "
+            "its timers are right",
+            vm->name, vm->tsc.khz, guest_tsc_khz_here(&vm->tsc));
+    else if (vm->tsc.ratio != GUEST_TSC_UNSCALED)
+        pr_info("%s: its TSC of %lu kHz is scaled from %lu", vm->name, vm->tsc.khz, vm->tsc.host_khz);
 }
 
 static void run(void *handle, u64 paused_ns, u64 arrived)
@@ -105,7 +107,7 @@ static void run(void *handle, u64 paused_ns, u64 arrived)
 
     platform_arrive(vm, paused_ns + (clock_ns() - arrived));
     vm_start(vm);
-    warn_of_tsc(vm);
+    tell_of_tsc(vm);
     migration_arrived();
 }
 

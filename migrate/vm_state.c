@@ -55,9 +55,8 @@ static void image_take(struct vcpu *vcpu, const struct state_limits *limits, str
     memcpy(image->dr, vcpu->dr, sizeof(image->dr));
     image->tsc_aux = vcpu->tsc_aux;
     image->xcr0 = vcpu->xcr0;
-    image->tsc = timers_tsc(&platform_of(vcpu->vm)->timers) + vcpu->tsc_offset;
-    /* One that has not run here has not been told of our frequency. */
-    image->tsc_khz = vcpu->vm->status == VM_INCOMING ? vcpu->vm->incoming.tsc_khz : clock_tsc_khz();
+    image->tsc = vcpu_tsc(vcpu, timers_tsc(&platform_of(vcpu->vm)->timers));
+    image->tsc_khz = vcpu->vm->tsc.khz;
     image->msrs = limits->msrs;
     for (u32 i = 0; i < limits->msrs; i++)
         image->msr[i] = (struct msr_value){ limits->msr[i], msr_stored_get(vcpu, limits->msr[i]) };
@@ -67,6 +66,10 @@ static void image_take(struct vcpu *vcpu, const struct state_limits *limits, str
 /* Returns NULL, or what this host can't take. */
 static const char *image_put(struct vcpu *vcpu, const struct vcpu_image *image)
 {
+    if (vcpu->id == 0)
+        vm_set_tsc(vcpu->vm, image->tsc_khz);
+    else if (image->tsc_khz != vcpu->vm->tsc.khz)
+        return "TSC of another frequency than that of vcpu 0";
     for (u32 i = 0; i < image->msrs; i++)
         if (msr_stored_set(vcpu, image->msr[i].index, image->msr[i].value))
             return "a value that its MSR can't hold";
@@ -84,7 +87,7 @@ static const char *image_put(struct vcpu *vcpu, const struct vcpu_image *image)
     memcpy(vcpu->dr, image->dr, sizeof(vcpu->dr));
     vcpu->tsc_aux = image->tsc_aux;
     vcpu->xcr0 = image->xcr0;
-    vcpu->tsc_offset = image->tsc - timers_tsc(&platform_of(vcpu->vm)->timers);
+    vcpu->tsc_offset += image->tsc - vcpu_tsc(vcpu, timers_tsc(&platform_of(vcpu->vm)->timers));
     memcpy(vcpu->fpu, image->xsave, STATE_XSAVE_BYTES);
     return NULL;
 }
@@ -116,7 +119,6 @@ static int vcpu_restore(struct vcpu *vcpu, struct reader *r, char reason[WIRE_RE
     if (!err) {
         why = image_put(vcpu, image);
         err = why ? -EINVAL : 0;
-        vcpu->vm->incoming.tsc_khz = image->tsc_khz;
     }
     if (err)
         snprintf(reason, WIRE_REASON, "%s", why);
@@ -282,7 +284,6 @@ bool vm_state_rehearse(struct vm *vm, char reason[WIRE_REASON])
     u8 *buf = malloc(WIRE_BODY_MAX);
     int err = buf ? 0 : -ENOMEM;
 
-    vm->incoming.tsc_khz = clock_tsc_khz();
     for (unsigned i = 0; !err && i < vm_section_count(vm); i++)
         err = section_rehearse(vm, i, buf, reason);
     if (!buf)

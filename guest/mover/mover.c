@@ -4,7 +4,7 @@
  * left, and all are looked at in the end. It says how it is ten times a second, until a 'q' is typed on its console.
  * Time must not go back, and registers that nothing changes must stay.
  *
- *     pages=W rate=PAGES_A_TICK tick=MICROSECONDS
+ *     pages=W rate=PAGES_A_TICK tick=MICROSECONDS timer=periodic|deadline
  */
 #include "guest/kit/boot.h"
 #include "guest/kit/clock.h"
@@ -34,6 +34,7 @@ static u64 (*const set)[WORDS] = (u64(*)[WORDS])SET_BASE;
 static u64 count[COUNTS_MAX]; /* writes to each page */
 static u64 pages = 256, rate = 4, tick_us = 2000;
 static u64 random_state, writes, wrong, backwards, last_time, strayed;
+static bool by_deadline; /* the timer is set for each tick anew, by the TSC */
 static volatile u64 ticks;
 static u8 area[AREA_SIZE] __attribute__((aligned(16))), found[AREA_SIZE] __attribute__((aligned(16)));
 
@@ -108,10 +109,17 @@ static void registers_check(void)
     strayed += read_dr0() != 0x123456789ULL;
 }
 
+static void deadline_set(void)
+{
+    wrmsr(MSR_TSC_DEADLINE, rdtsc() + clock_ticks(tick_us));
+}
+
 static void tick(struct trap_frame *frame)
 {
     (void)frame;
     ticks++;
+    if (by_deadline)
+        deadline_set();
     lapic_eoi();
 }
 
@@ -146,6 +154,19 @@ static bool beat(void)
     return false;
 }
 
+static void timer_start(void)
+{
+    char text[16];
+
+    by_deadline = boot_option("timer", text, sizeof(text)) && strcmp(text, "deadline") == 0;
+    if (!by_deadline) {
+        lapic_timer(TICK_VECTOR, LVT_PERIODIC, tick_us);
+        return;
+    }
+    lapic_write(LAPIC_LVT_TIMER, LVT_DEADLINE | TICK_VECTOR);
+    deadline_set();
+}
+
 void guest_main(void)
 {
     u64 beats = 0;
@@ -157,7 +178,7 @@ void guest_main(void)
     registers_set();
     trap_handle(TICK_VECTOR, tick);
     lapic_enable();
-    lapic_timer(TICK_VECTOR, LVT_PERIODIC, tick_us);
+    timer_start();
     last_time = rdtsc();
     while (!beat())
         kprintf("beat %lu at %lu ms, %lu writes, %lu wrong, %lu backwards, %lu strayed\n", beats++,

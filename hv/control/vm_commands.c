@@ -101,6 +101,15 @@ static void put_exits(struct json *out, const struct vm *vm)
     json_close(out);
 }
 
+static void put_tsc(struct json *out, const struct guest_tsc *tsc)
+{
+    json_object(out, "tsc");
+    json_number(out, "khz", tsc->khz);
+    json_number(out, "khz_here", guest_tsc_khz_here(tsc));
+    json_bool(out, "scaled", tsc->ratio != GUEST_TSC_UNSCALED);
+    json_close(out);
+}
+
 /* Of its network card; its port in the switch has more, shown by `net`. */
 static void put_network(struct json *out, const struct virtio_net *net)
 {
@@ -142,6 +151,7 @@ int command_vm(struct call *call)
     json_number(out, "id", vm->id);
     json_uuid(out, "vm_id", vm->identity.id);
     json_number(out, "resets", vm->resets);
+    put_tsc(out, &vm->tsc);
     json_number(out, "port_accesses", vm->pio.accesses);
     json_number(out, "port_accesses_unclaimed", vm->pio.unclaimed);
     json_number(out, "mmio_accesses", vm->mmio.accesses);

@@ -152,7 +152,19 @@ static void report_ended(struct apic *apic)
         irq_eoi(apic->vcpu->vm, (u8)vector);
 }
 
-static const struct lapic_env env = { .now = now, .send = send, .eoi = eoi };
+/* A guest may ask for the end of time, so the sum saturates. */
+static u64 deadline(void *ctx, u64 tsc)
+{
+    const struct vcpu *vcpu = ((struct apic *)ctx)->vcpu;
+    u64 at = now(ctx), guest = vcpu_tsc(vcpu, at), left;
+
+    if (tsc <= guest)
+        return 0;
+    left = guest_tsc_to_host(&vcpu->vm->tsc, tsc - guest);
+    return left < LAPIC_NEVER - at ? at + left : LAPIC_NEVER;
+}
+
+static const struct lapic_env env = { .now = now, .deadline = deadline, .send = send, .eoi = eoi };
 
 /* The 8259's request reaches the boot processor alone, if its LINT0 lets it. */
 static bool wants_extint(struct apic *apic)
@@ -196,10 +208,12 @@ static int op_ack(struct vcpu *vcpu)
 
 static u64 op_deadline(struct vcpu *vcpu)
 {
-    struct lapic *lapic = &apic_of(vcpu)->lapic;
+    return lapic_deadline(&apic_of(vcpu)->lapic);
+}
 
-    lapic->tsc_offset = vcpu->tsc_offset;
-    return lapic_deadline(lapic);
+static void op_tsc_changed(struct vcpu *vcpu)
+{
+    lapic_tsc_changed(&apic_of(vcpu)->lapic);
 }
 
 static void op_expire(struct vcpu *vcpu, u64 tsc)
@@ -248,7 +262,7 @@ static int op_write_msr(struct vcpu *vcpu, u32 msr, u64 value)
     settle_eoi(apic, msr != MSR_TSC_DEADLINE);
     if (msr == MSR_KVM_PV_EOI_EN)
         return pv_eoi_write_msr(&apic->pv_eoi, &vcpu->vm->mem, value);
-    apic->lapic.tsc_offset = vcpu->tsc_offset;
+
     int err = lapic_msr_write(&apic->lapic, msr, value);
 
     if (apic->ended >= 0) {
@@ -268,6 +282,7 @@ static const struct interrupt_ops interrupt_ops = {
     .set_cr8 = op_set_cr8,
     .read_msr = op_read_msr,
     .write_msr = op_write_msr,
+    .tsc_changed = op_tsc_changed,
 };
 
 static void apic_bus_io(struct device *device, unsigned region, struct io *io)

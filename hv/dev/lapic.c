@@ -333,7 +333,6 @@ static void clear(struct lapic *lapic)
         .base = lapic->base,
         .id = lapic->id,
         .tsc_khz = lapic->tsc_khz,
-        .tsc_offset = lapic->tsc_offset,
         .env = lapic->env,
         .ctx = lapic->ctx,
         .dfr = DFR_FLAT,

@@ -89,6 +89,7 @@ struct lapic_ipi {
  */
 struct lapic_env {
     u64 (*now)(void *ctx);                                /* host TSC */
+    u64 (*deadline)(void *ctx, u64 tsc);                  /* host TSC when the guest's will be `tsc`; saturated */
     void (*send)(void *ctx, const struct lapic_ipi *ipi); /* route it, to ourselves as well */
     void (*eoi)(void *ctx, u8 vector);                    /* a level-triggered vector is done: for the I/O APIC */
 };
@@ -96,7 +97,7 @@ struct lapic_env {
 struct lapic_timer {
     u32 initial_count, divide; /* registers */
     u64 deadline;              /* host TSC when the count reaches zero, LAPIC_NEVER = stopped */
-    u64 tsc_deadline;          /* guest TSC, 0 = disarmed; in TSC-deadline mode instead of the above */
+    u64 tsc_deadline;          /* the guest's TSC at that, in TSC-deadline mode; 0 = disarmed */
 
     /* What was loaded, at host TSC `at`: asked at that instant, it has not been rounded to our ticks. */
     struct {
@@ -116,8 +117,7 @@ struct lapic {
     u32 irr[8], isr[8], tmr[8]; /* requested, in service, level-triggered: one bit a vector */
     struct lapic_timer timer;
 
-    u64 tsc_khz;    /* of the host TSC */
-    u64 tsc_offset; /* guest TSC - host TSC; set by the vCPU whenever it changes */
+    u64 tsc_khz; /* of the host TSC */
     const struct lapic_env *env;
     void *ctx;
 };
@@ -152,8 +152,11 @@ int lapic_pending(const struct lapic *lapic);
 /* The processor takes `vector`, which lapic_pending returned: it is in service until its EOI. */
 void lapic_ack(struct lapic *lapic, u8 vector);
 
-/* Move the end of a running count by `ticks` of the host TSC. */
+/* Move the end of a running count by `ticks` of the host TSC; a TSC deadline is found again by env->deadline. */
 void lapic_shift(struct lapic *lapic, s64 ticks);
+
+/* The guest's TSC has been written: its deadline is at another time. */
+void lapic_tsc_changed(struct lapic *lapic);
 
 /* End of interrupt, as by a write of the register. */
 void lapic_eoi(struct lapic *lapic);
@@ -181,8 +184,8 @@ void lapic_expire(struct lapic *lapic, u64 tsc);
 
 /*
  * All state as one versioned section; the timer as what remains of it, so that the time between save and load does not
- * count. load: 0, -ENOTSUP for another version, -EINVAL for a state that cannot be or another APIC ID. tsc_offset is
- * the vCPU's to save.
+ * count; a TSC deadline stands until lapic_shift. load: 0, -ENOTSUP for another version, -EINVAL for a state that
+ * cannot be or another APIC ID.
  */
 void lapic_save(const struct lapic *lapic, struct writer *w);
 int lapic_load(struct lapic *lapic, struct reader *r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The local APIC's timer (SDM 3A "APIC Timer"). A running count is kept as the host TSC value at which it reaches zero,
- * so nothing has to be touched while it runs.
+ * The local APIC's timer (SDM 3A "APIC Timer"). A running count, and a TSC deadline, is kept as the host TSC value at
+ * which it is over, so nothing has to be touched while it runs.
  *
  * Products stay below 2^64: a count is 32 bits, the divider at most 2^7, the TSC below 2^23 kHz.
  */
@@ -65,26 +65,17 @@ static void start(struct lapic *lapic, u64 count)
     lapic->timer.deadline = count ? now(lapic) + ns_to_ticks(lapic, count * divider(lapic)) : LAPIC_NEVER;
 }
 
-/* Host TSC at which TSC-deadline mode fires: 0 if that is past. A guest may ask for the end of time, so the sum
- * saturates. */
-static u64 tsc_deadline(const struct lapic *lapic)
+static void arm_tsc_deadline(struct lapic *lapic)
 {
-    u64 host_now = now(lapic), guest_now = host_now + lapic->tsc_offset, left;
+    u64 guest = lapic->timer.tsc_deadline;
 
-    if (lapic->timer.tsc_deadline == 0)
-        return LAPIC_NEVER;
-    if (lapic->timer.tsc_deadline <= guest_now)
-        return 0;
-    left = lapic->timer.tsc_deadline - guest_now;
-    return left < LAPIC_NEVER - host_now ? host_now + left : LAPIC_NEVER;
+    lapic->timer.deadline = guest ? lapic->env->deadline(lapic->ctx, guest) : LAPIC_NEVER;
 }
 
 /* A masked timer runs on, but has nothing to wake anybody for. */
 u64 lapic_deadline(const struct lapic *lapic)
 {
-    if (lapic->lvt[LVT_TIMER] & LAPIC_LVT_MASKED)
-        return LAPIC_NEVER;
-    return is_deadline_mode(lapic) ? tsc_deadline(lapic) : lapic->timer.deadline;
+    return lapic->lvt[LVT_TIMER] & LAPIC_LVT_MASKED ? LAPIC_NEVER : lapic->timer.deadline;
 }
 
 /* Stop the timer, or start its next period: a whole number of periods after the last one, in the future. */
@@ -103,11 +94,7 @@ static void rearm(struct lapic *lapic, u64 at)
 
 void lapic_expire(struct lapic *lapic, u64 tsc)
 {
-    bool armed = is_deadline_mode(lapic) ? lapic->timer.tsc_deadline : lapic->timer.deadline != LAPIC_NEVER;
-    bool due = is_deadline_mode(lapic) ? lapic->timer.tsc_deadline <= tsc + lapic->tsc_offset
-                                       : lapic->timer.deadline <= tsc;
-
-    if (!armed || !due)
+    if (lapic->timer.deadline == LAPIC_NEVER || lapic->timer.deadline > tsc)
         return;
     rearm(lapic, tsc);
     if (!(lapic->lvt[LVT_TIMER] & LAPIC_LVT_MASKED))
@@ -140,7 +127,7 @@ u64 lapic_timer_remaining(const struct lapic *lapic)
 {
     u64 at = now(lapic);
 
-    if (lapic->timer.deadline == LAPIC_NEVER)
+    if (lapic->timer.deadline == LAPIC_NEVER || is_deadline_mode(lapic))
         return LAPIC_NEVER;
     if (at == lapic->timer.resumed.at && lapic->timer.deadline == lapic->timer.resumed.deadline)
         return lapic->timer.resumed.remaining;
@@ -161,8 +148,16 @@ void lapic_timer_resume(struct lapic *lapic, u64 remaining)
 
 void lapic_shift(struct lapic *lapic, s64 ticks)
 {
-    if (lapic->timer.deadline != LAPIC_NEVER)
+    if (is_deadline_mode(lapic))
+        arm_tsc_deadline(lapic);
+    else if (lapic->timer.deadline != LAPIC_NEVER)
         lapic->timer.deadline += (u64)ticks;
+}
+
+void lapic_tsc_changed(struct lapic *lapic)
+{
+    if (is_deadline_mode(lapic))
+        arm_tsc_deadline(lapic);
 }
 
 u32 lapic_timer_read_current_count(struct lapic *lapic)
@@ -171,7 +166,7 @@ u32 lapic_timer_read_current_count(struct lapic *lapic)
 
     lapic_expire(lapic, now(lapic));
     left = lapic_timer_remaining(lapic);
-    if (is_deadline_mode(lapic) || left == LAPIC_NEVER)
+    if (left == LAPIC_NEVER)
         return 0;
     left = (left + divider(lapic) - 1) / divider(lapic);
     return (u32)MIN(left, (u64)lapic->timer.initial_count);
@@ -183,7 +178,7 @@ void lapic_timer_write_divide(struct lapic *lapic, u32 value)
     u32 count = lapic_timer_read_current_count(lapic);
 
     lapic->timer.divide = value;
-    if (lapic->timer.deadline != LAPIC_NEVER)
+    if (lapic->timer.deadline != LAPIC_NEVER && !is_deadline_mode(lapic))
         start(lapic, count);
 }
 
@@ -195,6 +190,8 @@ u64 lapic_timer_read_tsc_deadline(struct lapic *lapic)
 
 void lapic_timer_write_tsc_deadline(struct lapic *lapic, u64 value)
 {
-    if (is_deadline_mode(lapic))
-        lapic->timer.tsc_deadline = value;
+    if (!is_deadline_mode(lapic))
+        return;
+    lapic->timer.tsc_deadline = value;
+    arm_tsc_deadline(lapic);
 }

@@ -113,18 +113,19 @@ void platform_thaw(struct vm *vm)
 void platform_arrive(struct vm *vm, u64 pause_ns)
 {
     struct platform *platform = platform_of(vm);
-    u64 frozen = platform->timers.frozen, ticks = clock_ns_to_ticks(pause_ns);
+    u64 frozen = platform->timers.frozen, paused = clock_ns_to_ticks(pause_ns);
 
     timers_restart(&platform->timers, pause_ns);
 
-    /* A guest's TSC has gone on by the pause, while the host's has by something else. */
-    s64 jump = (s64)(platform->timers.tsc - frozen - ticks);
+    /* For the guest a pause has passed, while the host's TSC has gone on by something else. */
+    u64 now = platform->timers.tsc;
+    u64 jump = guest_tsc_scale(&vm->tsc, now) - guest_tsc_scale(&vm->tsc, frozen) - guest_tsc_scale(&vm->tsc, paused);
 
-    apic_bus_shift(&platform->apics, jump);
     for (u32 i = 0; i < vm->nr_vcpus; i++) {
-        vm->vcpu[i]->tsc_offset -= (u64)jump;
+        vm->vcpu[i]->tsc_offset -= jump;
         pvclock_update(vm->vcpu[i]);
     }
+    apic_bus_shift(&platform->apics, (s64)(now - frozen - paused));
     virtio_net_resume(&platform->net);
 }
 

@@ -48,12 +48,13 @@ void pvclock_update(struct vcpu *vcpu)
 
     if (!(msr & SYSTEM_TIME_ENABLE))
         return;
+    struct time_scale scale = time_scale_make(guest_tsc_khz_here(&vcpu->vm->tsc));
     struct pvclock_time time = {
         .version = pvclock->version[vcpu->id] += 2,
-        .tsc_timestamp = timers->tsc + vcpu->tsc_offset,
+        .tsc_timestamp = vcpu_tsc(vcpu, timers->tsc),
         .system_time = timers->ns,
-        .tsc_to_system_mul = timers->scale.mul,
-        .tsc_shift = timers->scale.shift,
+        .tsc_to_system_mul = scale.mul,
+        .tsc_shift = scale.shift,
         .flags = PVCLOCK_TSC_STABLE,
     };
 

@@ -88,6 +88,12 @@ static int svm_dirty_log(struct vm *vm, bool on)
     return on ? -ENOTSUP : 0;
 }
 
+/* The processor may (MSR_TSC_RATIO), but no emulator that we could try it on. */
+static bool svm_scales_tsc(void)
+{
+    return false;
+}
+
 const struct backend *svm_backend(void)
 {
     static const struct backend table = {
@@ -105,6 +111,7 @@ const struct backend *svm_backend(void)
         .get = svm_get,
         .set = svm_set,
         .dirty_log = svm_dirty_log,
+        .scales_tsc = svm_scales_tsc,
         .dump = svm_dump,
     };
 

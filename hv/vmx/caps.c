@@ -37,6 +37,7 @@ static const struct wish secondary_wishes[] = {
     { SECONDARY_UNRESTRICTED_GUEST, "unrestricted guest", false },
     { SECONDARY_VPID, "VPID", true },
     { SECONDARY_WBINVD, "WBINVD exiting", true },
+    { SECONDARY_TSC_SCALING, "TSC scaling", true },
 };
 
 static const struct wish exit_wishes[] = {

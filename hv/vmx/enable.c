@@ -85,6 +85,11 @@ static const struct npt_format *vmx_npt_format(void)
     return &vmx_shared.npt_format;
 }
 
+static bool vmx_scales_tsc(void)
+{
+    return vmx_shared.controls.secondary & SECONDARY_TSC_SCALING;
+}
+
 const struct backend *vmx_backend(void)
 {
     static const struct backend table = {
@@ -102,6 +107,7 @@ const struct backend *vmx_backend(void)
         .get = vmx_get,
         .set = vmx_set,
         .dirty_log = vmx_dirty_log,
+        .scales_tsc = vmx_scales_tsc,
         .dump = vmx_dump,
     };
 

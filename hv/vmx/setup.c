@@ -121,9 +121,10 @@ int vmx_init(void)
     shared->invvpid_type = ept_caps & VPID_CAP_CONTEXT ? INVALIDATE_CONTEXT : INVALIDATE_ALL;
     shared->cr4_guest_owned = cpuid_cr4_mask(cpuid_host_policy()) & CR4_HARMLESS;
     shared->npt_format = make_npt_format(ept_caps);
-    pr_info("pages of 4 KiB, 2 MiB%s; %s A/D bits, %s VPID, %s preemption timer",
+    pr_info("pages of 4 KiB, 2 MiB%s; %s A/D bits, %s VPID, %s preemption timer, %s TSC scaling",
             shared->npt_format.has_1g ? ", 1 GiB" : "", shared->npt_format.dirty ? "with" : "without",
-            shared->controls.secondary & SECONDARY_VPID ? "with" : "without", shared->has_timer ? "with" : "without");
+            shared->controls.secondary & SECONDARY_VPID ? "with" : "without", shared->has_timer ? "with" : "without",
+            shared->controls.secondary & SECONDARY_TSC_SCALING ? "with" : "without");
     return bitmaps_init();
 }
 
@@ -139,6 +140,17 @@ static u32 secondary_controls(const struct vcpu *vcpu)
     if (cpuid_guest(vcpu, 0xD, 1).eax & CPUID_D_1_EAX_XSAVES)
         wish |= SECONDARY_XSAVES;
     return vmx_shared.controls.secondary | (wish & (vmx_shared.caps.secondary >> 32));
+}
+
+void vmx_tsc_put(const struct vcpu *vcpu)
+{
+    struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
+
+    vmx->tsc_offset = vcpu->tsc_offset;
+    vmx->tsc_ratio = vcpu->vm->tsc.ratio;
+    vmwrite(TSC_OFFSET, vmx->tsc_offset);
+    if (vmx_shared.controls.secondary & SECONDARY_TSC_SCALING)
+        vmwrite(TSC_MULTIPLIER, vmx->tsc_ratio);
 }
 
 static void controls_init(const struct vcpu *vcpu)
@@ -159,7 +171,7 @@ static void controls_init(const struct vcpu *vcpu)
     vmwrite(EXIT_MSR_LOAD_COUNT, 0);
     vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
     vmwrite(ENTRY_INTERRUPTION_INFO, 0);
-    vmwrite(TSC_OFFSET, vmx->tsc_offset);
+    vmx_tsc_put(vcpu);
     vmwrite(IO_BITMAP_A, vmx_shared.io_bitmap[0]);
     vmwrite(IO_BITMAP_B, vmx_shared.io_bitmap[1]);
     vmwrite(MSR_BITMAP, vmx_shared.msr_bitmap);

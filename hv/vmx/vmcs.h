@@ -17,6 +17,7 @@
     X(PML_ADDRESS, 0x200E)                \
     X(TSC_OFFSET, 0x2010)                 \
     X(EPT_POINTER, 0x201A)                \
+    X(TSC_MULTIPLIER, 0x2032)             \
     X(PIN_BASED_CONTROLS, 0x4000)         \
     X(PRIMARY_CONTROLS, 0x4002)           \
     X(EXCEPTION_BITMAP, 0x4004)           \
@@ -172,6 +173,7 @@ enum vmcs_field {
 #define SECONDARY_INVPCID BIT(12)
 #define SECONDARY_PML BIT(17)
 #define SECONDARY_XSAVES BIT(20)
+#define SECONDARY_TSC_SCALING BIT(25)
 
 #define EXIT_SAVE_DEBUG BIT(2)
 #define EXIT_HOST_64BIT BIT(9)

@@ -54,6 +54,7 @@ struct vmx_vcpu {
     bool may_block_nmi; /* NMIs were blocked at the last entry, or it injected one */
     u32 flush;          /* enum vmx_flush; if not 0, unsettled is true */
     u64 tsc_offset;     /* in the VMCS */
+    u64 tsc_ratio;      /* in the VMCS, if the processor scales */
     u64 timer_until;    /* run_until that the preemption timer counts for; 0: none */
     u32 timer_entries;  /* entries until it is corrected */
 
@@ -93,6 +94,9 @@ void vmx_cpu_off(void);
 int vmx_init(void);
 int vmx_vcpu_init(struct vcpu *vcpu);
 void vmx_vcpu_fini(struct vcpu *vcpu);
+
+/* The vcpu's TSC offset and its VM's ratio into the current VMCS. */
+void vmx_tsc_put(const struct vcpu *vcpu);
 void vmx_load(struct vcpu *vcpu);
 void vmx_put(struct vcpu *vcpu);
 

@@ -43,9 +43,10 @@ class Host:
         self.machine, self.emu, self.boots = None, None, 0
         self.read_to = {}  # numbers of the next byte of guests' consoles
 
-    def boot(self, guests="", emu="qemu", cpus=1, mem=384, model=None, services=False, extra=(), **keys):
-        """Start it, with TCP test services or without; model is of its card, extra are further arguments of QEMU, keys
-        are those of [migration]."""
+    def boot(self, guests="", emu="qemu", cpus=1, mem=384, model=None, services=False, extra=(),
+             options=(), **keys):
+        """Start it, with TCP test services or without; model is of its card, extra are further arguments of QEMU,
+        options such of tools/run, keys are those of [migration]."""
         config = f"[net]\naddress = {self.address}/24\ntest-services = {'yes' if services else 'no'}\n"
         config += "[api]\naccess = open\n[migration]\n"
         config += "".join(f"{key} = {value}\n" for key, value in keys.items())
@@ -55,7 +56,7 @@ class Host:
         self.boots, self.emu, self.read_to = self.boots + 1, emu, {}
         model = model or ("virtio" if emu == "qemu" else "e1000")
         self.machine = self.site.net.boot(directory, config + guests, emu, model,
-                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME, extra)
+                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME, extra, options)
 
     def ready(self):
         self.machine.wait("api: port 80", TIMEOUT[self.emu])
@@ -206,6 +207,19 @@ def says(host, name, pattern):
         text.append(host.printed(name))
         return re.search(pattern, "".join(text))
     return host.wait_for(f"{name} says {pattern}", found)
+
+
+def shell(host, command, name="linux"):
+    """What a command prints on the guest's console."""
+    mark = f"m{time.monotonic_ns()}"
+    seen = [host.printed(name)]
+    host.type(name, f"echo m''{mark[1:]}; {command}; echo end''{mark}")
+
+    def printed():
+        seen.append(host.printed(name))
+        found = re.search(rf"\n{mark}\n(.*?)end{mark}", "".join(seen), re.S)
+        return found and found.groups()
+    return host.wait_for(f"console: {command}", printed)[0]
 
 
 def beats(host, name="mover"):

@@ -151,16 +151,17 @@ class Network:
             server.wait()
 
     def boot(self, directory, config, emu, model="e1000", mac="52:54:00:12:34:56", tap="tap0", cpus=1, mem=256,
-             timeout=None, extra=()):
+             timeout=None, extra=(), options=()):
         """Boot a machine; it is stopped after `timeout` seconds, in which one test is done, or all that share it.
 
-        `extra` are further arguments of QEMU.
+        `extra` are further arguments of QEMU, `options` such of tools/run.
         """
         path = directory / "godwit.cfg"
         path.write_text(config)
         command = [*self.enter, RUN, "--emu", emu, "--cpus", cpus, "--mem", mem, "--timeout",
                    timeout or TIMEOUT[emu], "--net", f"{tap}:{mac}:{model}",
-                   "--name", f"{run_name(directory)}-{emu}-{model}-{tap}", path, *(["--", *extra] if extra else [])]
+                   "--name", f"{run_name(directory)}-{emu}-{model}-{tap}", *options,
+                   path, *(["--", *extra] if extra else [])]
         self.machines.append(Machine([str(word) for word in command]))
         return self.machines[-1]
 

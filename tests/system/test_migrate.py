@@ -9,7 +9,7 @@ import time
 
 import pytest
 from machine import vm
-from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, beats, move
+from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, beats, move, shell
 from relay import FORWARD, SOURCE, Relay
 
 
@@ -116,19 +116,6 @@ def test_zero_pages_cost_nothing(linux):
     assert ram["duplicate"] > 90000
     assert done["wire-bytes"] - ram["normal"] * (4096 + PAGE_ENTRY) <= 0.1 * ram["duplicate"]
     beats(dest, "empty")
-
-
-def shell(host, command):
-    """What a command prints on the guest's console."""
-    mark = f"m{time.monotonic_ns()}"
-    seen = [host.printed("linux")]
-    host.type("linux", f"echo m''{mark[1:]}; {command}; echo end''{mark}")
-
-    def printed():
-        seen.append(host.printed("linux"))
-        found = re.search(rf"\n{mark}\n(.*?)end{mark}", "".join(seen), re.S)
-        return found and found.groups()
-    return host.wait_for(f"console: {command}", printed)[0]
 
 
 def test_console(linux):

@@ -51,6 +51,7 @@ static void fake_init(struct fake *fake, const char *name, enum vm_status status
     fake->vm.id = ++id;
     fake->vm.status = status;
     fake->vm.identity.epoch = 3;
+    guest_tsc_init(&fake->vm.tsc, 2400000, 1000000, true);
     fake->vm.mem.size = 64 << 20;
     fake->vm.mem.pages_2m = 32;
     fake->vm.npt.tables = 3;

@@ -3,6 +3,7 @@
 /* sources: tests/unit/fake_migration.c */
 /* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/net_commands.c */
 /* sources: hv/control/json.c hv/control/buffer.c hv/control/text.c tests/unit/stubs.c tests/unit/fake_vms.c */
+/* sources: hv/guest_tsc.c */
 /* The command table and its arguments; JSON as it is written; and the text that is made of it. */
 #include <errno.h>
 #include <setjmp.h>
@@ -120,6 +121,7 @@ static void counters(void **state)
     assert_non_null(strstr(out.buffer.text, "\"tx_dropped\":0,\"held\":4,\"copied_bytes\":500}"));
     assert_int_equal(run("vm web"), 0);
     assert_non_null(strstr(out.buffer.text, "\"network\":{\"filtered\":8,\"malformed\":0,\"announces\":9}"));
+    assert_non_null(strstr(out.buffer.text, "\"tsc\":{\"khz\":2400000,\"khz_here\":2400000,\"scaled\":true}"));
     assert_non_null(strstr(out.buffer.text, "\"dirty_log\":{\"producer\":\"off\",\"harvests\":2,"));
     assert_non_null(strstr(out.buffer.text, "\"by_fault\":5,\"by_dbit\":0,\"by_pml\":6,\"by_hypervisor\":0,"
                                             "\"by_unack\":7,"));

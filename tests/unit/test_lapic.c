@@ -22,11 +22,20 @@ static u64 clock_tsc;
 static struct lapic_ipi last_ipi;
 static unsigned ipis;
 static int last_eoi;
+static u64 tsc_offset; /* of the guest */
 
 static u64 fake_now(void *ctx)
 {
     (void)ctx;
     return clock_tsc;
+}
+
+static u64 fake_deadline(void *ctx, u64 tsc)
+{
+    u64 at = tsc - tsc_offset;
+
+    (void)ctx;
+    return tsc == ~0ULL ? LAPIC_NEVER : at;
 }
 
 static void fake_send(void *ctx, const struct lapic_ipi *ipi)
@@ -42,7 +51,7 @@ static void fake_eoi(void *ctx, u8 vector)
     last_eoi = vector;
 }
 
-static const struct lapic_env env = { .now = fake_now, .send = fake_send, .eoi = fake_eoi };
+static const struct lapic_env env = { .now = fake_now, .deadline = fake_deadline, .send = fake_send, .eoi = fake_eoi };
 
 static u32 in(u32 offset)
 {
@@ -434,15 +443,23 @@ static void test_tsc_deadline(void **state)
     u64 value;
 
     (void)state;
-    lapic.tsc_offset = -(u64)600000;                   /* guest TSC is 400000 now */
+    tsc_offset = -(u64)600000;                         /* guest TSC is 400000 now */
     lapic_msr_write(&lapic, MSR_TSC_DEADLINE, 500000); /* ignored: not in that mode */
     out(LAPIC_LVT_TIMER, 0xEC | LAPIC_TIMER_DEADLINE);
     assert_int_equal(lapic_deadline(&lapic), LAPIC_NEVER);
     lapic_msr_write(&lapic, MSR_TSC_DEADLINE, 500000);
     assert_int_equal(lapic_deadline(&lapic), 1100000);
-    out(LAPIC_INITIAL_COUNT, 5); /* ignored in this mode */
+    out(LAPIC_DIVIDE, 3);        /* no concern of this mode */
+    out(LAPIC_INITIAL_COUNT, 5); /* ignored in it */
     assert_int_equal(in(LAPIC_INITIAL_COUNT), 0);
     assert_int_equal(in(LAPIC_CURRENT_COUNT), 0);
+    assert_int_equal(lapic_deadline(&lapic), 1100000);
+    tsc_offset -= 1000; /* the guest sets its TSC back: the deadline comes later */
+    lapic_tsc_changed(&lapic);
+    assert_int_equal(lapic_deadline(&lapic), 1101000);
+    tsc_offset += 1000;
+    lapic_shift(&lapic, 12345); /* on another host: by the offset alone */
+    assert_int_equal(lapic_deadline(&lapic), 1100000);
     clock_tsc = 1099999;
     lapic_expire(&lapic, clock_tsc);
     assert_int_equal(lapic_pending(&lapic), -1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: hv/control/metrics.c hv/control/buffer.c migrate/stats.c tests/unit/fake_migration.c */
-/* sources: tests/unit/stubs.c tests/unit/fake_vms.c */
+/* sources: tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
 /* The metrics: their text's form, and what they say of VMs, of dirty logs and of the switch. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -8,7 +8,7 @@
 /* sources: hv/dev/ioapic.c hv/dev/irq.c hv/dev/lapic.c hv/dev/lapic_timer.c hv/dev/mc146818.c hv/dev/pci.c */
 /* sources: hv/dev/pci_msix.c hv/dev/pit.c hv/dev/platform.c hv/dev/pv_eoi.c hv/dev/pvclock.c hv/dev/timer.c */
 /* sources: hv/dev/uart16550.c hv/dev/verdict.c hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_tx.c */
-/* sources: hv/dev/virtio_pci.c */
+/* sources: hv/dev/virtio_pci.c hv/guest_tsc.c */
 /* sources: hv/dev/virtio_rng.c hv/dev/virtqueue.c hv/bus.c hv/lib/calendar.c hv/lib/stream.c mm/guest_mem.c */
 /* sources: mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c net/hold.c net/frame.c net/csum.c hv/cpu/random.c */
 /* sources: tests/unit/ram.c tests/unit/stubs.c */
@@ -27,6 +27,7 @@
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
+#include "hv/cpu/msr_index.h"
 #include "hv/cpu/rtc.h"
 #include "hv/cpu/smp.h"
 #include "hv/dev/platform.h"
@@ -44,6 +45,7 @@
 #define RAM MiB(4)
 #define DEVICE_STATE 16384
 #define TSC_KHZ 2000000
+#define MSR_KVM_SYSTEM_TIME 0x4B564D01
 
 struct machine {
     struct vm vm;
@@ -202,6 +204,7 @@ static void machine_init(struct machine *machine)
     strcpy(vm->name, "guest");
     list_init(&vm->devices);
     vm->created_tsc = rdtsc();
+    guest_tsc_init(&vm->tsc, TSC_KHZ, TSC_KHZ, false);
     vm->nr_vcpus = VCPUS;
     for (u32 i = 0; i < VCPUS; i++) {
         vm->vcpu[i] = &machine->vcpu[i];
@@ -295,7 +298,7 @@ static void use_clocks(void)
     pio_write(0x70, 0x50);
     pio_write(0x71, 0xA5);
     pio(ACPI_PM1A_EVENT_PORT + 2, 2, true, 0x0101); /* PM timer and power button may interrupt */
-    assert_int_equal(pv_msrs->write(&old.vcpu[1], 0x4B564D01, 0x3000 | 1), 0);
+    assert_int_equal(pv_msrs->write(&old.vcpu[1], MSR_KVM_SYSTEM_TIME, 0x3000 | 1), 0);
     assert_int_equal(pv_msrs->write(&old.vcpu[0], 0x4B564D00, 0x3100), 0);
 }
 
@@ -394,10 +397,76 @@ static void test_every_device_moves(void **unused)
     assert_int_equal(devices, 11);
 }
 
+/* --- Arriving on another machine --------------------------------------------------------------------------- */
+
+#define PAUSE_MS 100
+#define SLEEP_MS 50 /* what is left of the guest's timer */
+
+struct arrival {
+    u64 passed, due; /* guest ticks in the pause; host ticks until the timer fires */
+    u64 rate;        /* ns in a thousand guest ticks, as the paravirtual clock shows */
+};
+
+/* A guest that counts on a TSC of khz arrives here, its APIC timer set by a TSC deadline. Time stands still. */
+static struct arrival arrive(u64 khz, bool can_scale)
+{
+    struct vcpu *vcpu = &new.vcpu[1];
+    const struct interrupt_ops *ops = vcpu->interrupts;
+    struct pvclock_time clock = { 0 };
+    struct arrival arrival;
+    u64 before;
+
+    platform_freeze(&new.vm);
+    guest_tsc_init(&new.vm.tsc, khz, TSC_KHZ, can_scale);
+    vcpu->tsc_offset = 12345678;
+    ops->write_msr(vcpu, MSR_APIC_BASE, 0xFEE00C00); /* x2APIC, on, its timer in TSC-deadline mode */
+    ops->write_msr(vcpu, MSR_X2APIC_FIRST + (LAPIC_SVR >> 4), 0x1FF);
+    ops->write_msr(vcpu, MSR_X2APIC_FIRST + (LAPIC_LVT_TIMER >> 4), 0x400EC);
+    before = vcpu_tsc(vcpu, rdtsc());
+    pv_msrs->write(vcpu, MSR_KVM_SYSTEM_TIME, 0x3000 | 1);
+    ops->write_msr(vcpu, MSR_TSC_DEADLINE, before + PAUSE_MS * guest_tsc_khz_here(&new.vm.tsc) + SLEEP_MS * khz);
+    tsc += 77777777; /* on its way */
+    platform_arrive(&new.vm, PAUSE_MS * 1000000ULL);
+    arrival.passed = vcpu_tsc(vcpu, rdtsc()) - before;
+    arrival.due = ops->deadline(vcpu) - rdtsc();
+    guest_read(&new.vm.mem, 0x3000, &clock, sizeof(clock));
+    arrival.rate = time_scale_ns((struct time_scale){ clock.tsc_to_system_mul, clock.tsc_shift }, 1000);
+    return arrival;
+}
+
+static void test_other_frequency(void **unused)
+{
+    struct arrival same, scaled, unscaled, slow;
+
+    (void)unused;
+    machine_init(&old);
+    machine_init(&new);
+    time_stop();
+    same = arrive(TSC_KHZ, true);
+    scaled = arrive(TSC_KHZ / 2, true);
+    slow = arrive(TSC_KHZ * 4, true);
+    unscaled = arrive(TSC_KHZ / 2, false);
+    time_go_on();
+    assert_in_range(same.passed, 200000000 - 2, 200000000 + 2);
+    assert_in_range(same.due, 100000000, 100000002);
+    assert_int_equal(same.rate, 500);
+    assert_in_range(scaled.passed, 100000000 - 2, 100000000 + 2);
+    assert_in_range(scaled.due, 100000000, 100000004);
+    assert_int_equal(scaled.rate, 1000);
+    assert_in_range(slow.passed, 800000000 - 2, 800000000 + 2);
+    assert_in_range(slow.due, 100000000, 100000004);
+    assert_int_equal(slow.rate, 125);
+    /* It reads the host's, its clock knows, and its timer keeps its length. */
+    assert_in_range(unscaled.passed, 200000000 - 2, 200000000 + 2);
+    assert_in_range(unscaled.due, 100000000, 100000004);
+    assert_int_equal(unscaled.rate, 500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_every_device_moves, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_frequency, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

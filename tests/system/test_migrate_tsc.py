@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Moves between machines whose TSCs differ in frequency, as Bochs has them at will: where the processor scales, the
+guest sees no difference; elsewhere its timers keep their length in time, and the destination tells what is wrong."""
+
+import pytest
+from machine import vm
+from migration import Site, move, says
+
+BEAT = r".*beat \d+ at (\d+) ms, (\d+) writes, 0 wrong, 0 backwards, 0 strayed\n"
+BEATS = 8
+FREQUENCY = {"a": 20_000_000, "b": 30_000_000}  # Hz: as many instructions are an emulated second
+
+
+def writes_a_second(host):
+    """By the mover's TSC; it writes at each tick of its timer."""
+    host.printed("mover")
+    found = says(host, "mover", BEAT + "(?:.*\n)" * BEATS + BEAT)
+    begin, written, end, written_then = map(int, found.groups())
+    return 1000 * (written_then - written) / (end - begin)
+
+
+@pytest.mark.parametrize("model, said, rate", [
+    ("corei7_skylake_x", "its TSC of [0-9]+ kHz is scaled from [0-9]+", 1),
+    ("broadwell_ult", "it counts on a TSC of [0-9]+ kHz, which has [0-9]+ here", FREQUENCY["a"] / FREQUENCY["b"]),
+], ids=["scaled", "unscaled"])
+def test_other_frequency(tmp_path, model, said, rate):
+    guest = vm("mover", "mover.elf", memory="8M", cmdline="pages=16 rate=1 tick=5000 timer=deadline")
+    with Site(tmp_path / "site") as site:
+        for host, guests in ((site.a, guest), (site.b, "")):
+            host.boot(guests, emu="bochs", mem=192, options=("--model", model, "--ips", FREQUENCY[host.name]))
+        site.a.ready()
+        site.b.ready()
+        before = writes_a_second(site.a)
+        move(site.a, site.b, "mover", "verify")
+        site.b.machine.wait(said, 60)
+        assert writes_a_second(site.b) == pytest.approx(rate * before, rel=0.1)
+        move(site.b, site.a, "mover", "verify")
+        assert writes_a_second(site.a) == pytest.approx(before, rel=0.1)
