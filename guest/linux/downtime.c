@@ -2,7 +2,8 @@
 /*
  * How long has this machine stood still? A loop watches CLOCK_MONOTONIC; two readings further apart than a threshold
  * are a break. The loop is tight, or sleeps between readings: then the machine is nearly idle, and a break's length is
- * what it took longer than the sleep. Breaks appear on standard output, and TCP port 4001 tells all of them:
+ * what it took longer than the sleep. TCP port 4001 tells the breaks; those of the tight loop appear on standard
+ * output, too, which is work that an idle machine would not be idle with:
  *
  *   since SECONDS readings N breaks N longest_us N total_us N
  *   break NUMBER at SECONDS wall SECONDS us N
@@ -22,7 +23,7 @@
 #include "guest/linux/serve.h"
 
 #define PORT 4001
-#define BREAKS_MAX 1024 /* the first so many are kept; later ones are counted */
+#define BREAKS_MAX 1024 /* the last so many are kept */
 
 /* Shared by the loop, which writes, and the server. */
 struct record {
@@ -44,17 +45,19 @@ static int64_t now(clockid_t clock)
 
 static void note(struct record *record, int64_t at, int64_t length)
 {
-    uint64_t number = record->breaks;
+    uint64_t number = record->breaks, place = number % BREAKS_MAX;
 
-    if (number < BREAKS_MAX) {
-        record->entry[number].at = at;
-        record->entry[number].wall = now(CLOCK_REALTIME);
-        record->entry[number].length = length;
-    }
+    record->entry[place].at = at;
+    record->entry[place].wall = now(CLOCK_REALTIME);
+    record->entry[place].length = length;
     record->total += length;
     if (length > record->longest)
         record->longest = length;
     __atomic_store_n(&record->breaks, number + 1, __ATOMIC_RELEASE);
+}
+
+static void print(int64_t at, int64_t length)
+{
     printf("downtime: %lld.%06lld s stood still for %lld us\n", (long long)(at / 1000000000),
            (long long)(at % 1000000000 / 1000), (long long)(length / 1000));
     fflush(stdout);
@@ -76,6 +79,8 @@ static void watch(struct record *record, int64_t threshold, int64_t sleep)
         record->readings++;
         if (time - last - sleep > threshold) {
             note(record, last, time - last - sleep);
+            if (!sleep)
+                print(last, time - last);
             time = now(CLOCK_MONOTONIC); /* what the message took is not the machine's */
         }
         last = time;
@@ -89,10 +94,10 @@ static void tell(int fd, const struct record *record)
     serve_print(fd, "since %.6f readings %llu breaks %llu longest_us %lld total_us %lld\n", (double)record->start / 1e9,
                 (unsigned long long)record->readings, (unsigned long long)breaks, (long long)(record->longest / 1000),
                 (long long)(record->total / 1000));
-    for (uint64_t i = 0; i < breaks && i < BREAKS_MAX; i++)
+    for (uint64_t i = breaks > BREAKS_MAX ? breaks - BREAKS_MAX : 0; i < breaks; i++)
         serve_print(fd, "break %llu at %.6f wall %.6f us %lld\n", (unsigned long long)i,
-                    (double)record->entry[i].at / 1e9, (double)record->entry[i].wall / 1e9,
-                    (long long)(record->entry[i].length / 1000));
+                    (double)record->entry[i % BREAKS_MAX].at / 1e9, (double)record->entry[i % BREAKS_MAX].wall / 1e9,
+                    (long long)(record->entry[i % BREAKS_MAX].length / 1000));
 }
 
 int main(int argc, char **argv)

@@ -64,10 +64,10 @@ def wait_for_loop(net):
 
 
 def breaks(net):
-    """The breaks that the guest's own loop has seen (guest/linux/downtime.c): lengths in ms, oldest first."""
+    """The breaks that the guest's own loop has seen (guest/linux/downtime.c), the last ones: lengths in ms by number."""
     with net.connect(GUEST, DOWNTIME_PORT) as sock:
         text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
-    return [int(us) / 1000 for us in re.findall(r"^break .* us (\d+)$", text, re.M)]
+    return {int(number): int(us) / 1000 for number, us in re.findall(r"^break (\d+) .* us (\d+)$", text, re.M)}
 
 
 def record_of(source, dest, answers, probe, interval):
@@ -92,7 +92,7 @@ def asked(source):
 def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL, around=AROUND):
     """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too."""
     command = [*site.net.enter, GODWIT, "-H", source.address, "migrate", "linux", dest.address, "--mode", mode]
-    known = len(breaks(site.net)) if compute else 0
+    known = breaks(site.net) if compute else {}
     probe = Probe(site.net.socket)
     probe.start(GUEST, interval)
     try:
@@ -110,7 +110,7 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
             "samples": samples}
     record = record_of(source, dest, (away, dest.query("linux")), seen, interval)
     if compute:
-        record["compute-downtime"] = max(breaks(site.net)[known:], default=0)
+        record["compute-downtime"] = max((ms for number, ms in breaks(site.net).items() if number not in known), default=0)
     return record
 
 
