@@ -23,20 +23,15 @@
 #define NA_OVERRIDE 0x20
 #define NA_OPTION_TARGET_MAC 2
 
-static const uint8_t broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
-
-static uint8_t *ether_header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type)
+static uint8_t *header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type)
 {
     memset(out, 0, ANNOUNCE_MAX);
-    memcpy(out, destination, MAC_LEN);
-    memcpy(out + MAC_LEN, source, MAC_LEN);
-    be16_put(out + ETH_TYPE, type);
-    return out + ETH_HEADER;
+    return frame_header(out, destination, source, type);
 }
 
 static uint8_t *arp_header(uint8_t *out, const uint8_t *mac, uint16_t type, uint16_t operation)
 {
-    uint8_t *arp = ether_header(out, broadcast, mac, type);
+    uint8_t *arp = header(out, mac_broadcast, mac, type);
 
     be16_put(arp + ARP_HARDWARE, 1);
     be16_put(arp + ARP_PROTOCOL, ETH_TYPE_IP4);
@@ -69,7 +64,7 @@ uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], cons
 {
     static const uint8_t all_nodes_mac[MAC_LEN] = { 0x33, 0x33, 0, 0, 0, 1 };
     static const uint8_t all_nodes[16] = { 0xFF, 0x02, [15] = 1 };
-    uint8_t *ip = ether_header(out, all_nodes_mac, mac, ETH_TYPE_IP6), *na = ip + 40;
+    uint8_t *ip = header(out, all_nodes_mac, mac, ETH_TYPE_IP6), *na = ip + 40;
     uint64_t sum;
     uint16_t folded;
 

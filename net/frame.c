@@ -5,6 +5,16 @@
 #include "hv/lib/copy.h"
 #include "net/csum.h"
 
+const uint8_t mac_broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
+
+uint8_t *frame_header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type)
+{
+    memcpy(out, destination, MAC_LEN);
+    memcpy(out + MAC_LEN, source, MAC_LEN);
+    be16_put(out + ETH_TYPE, type);
+    return out + ETH_HEADER;
+}
+
 struct frame frame_of(const void *data, uint32_t len)
 {
     return (struct frame){ .part = { { data, len } }, .nr_parts = 1, .len = len };

@@ -33,6 +33,11 @@ bool frame_read(const struct frame *frame, uint32_t offset, void *to, uint32_t l
 /* Append [offset, offset + len) of `frame` to `out` by reference. False if it is shorter or has too many pieces. */
 bool frame_append(struct frame *out, const struct frame *frame, uint32_t offset, uint32_t len);
 
+/* Write an Ethernet header; returns where what it carries begins. */
+uint8_t *frame_header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type);
+
+extern const uint8_t mac_broadcast[MAC_LEN];
+
 /* A frame of one piece. */
 struct frame frame_of(const void *data, uint32_t len);
 

@@ -95,17 +95,13 @@ void netif_peers_hear(netif_peers_fn *hear)
 
 void netif_peers_say(const void *bytes, size_t len)
 {
-    static const u8 broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
     u8 out[ETH_MIN] = { 0 };
     struct frame frame = frame_of(out, sizeof(out));
 
     assert(len <= NETIF_PEERS_MAX);
     if (!own.port.deliver)
         return; /* no network was configured */
-    memcpy(out, broadcast, MAC_LEN);
-    memcpy(out + MAC_LEN, own.port.mac, MAC_LEN);
-    be16_put(out + ETH_TYPE, ETH_TYPE_PEERS);
-    memcpy(out + ETH_HEADER, bytes, len);
+    memcpy(frame_header(out, mac_broadcast, own.port.mac, ETH_TYPE_PEERS), bytes, len);
     switch_input(&own.port, &frame);
 }
 
