@@ -10,17 +10,18 @@ import time
 import pytest
 from machine import ROOT, RUN, TIMEOUT, run_name, vm
 
+LIFETIME = 1200  # s, of the machine that several tests share
 GUESTS = vm("one", "echo.elf", memory="16M") + vm("two", "echo.elf", memory="16M")
 
 
 class Terminal:
-    """A running machine and its serial port."""
+    """A running machine and its serial port. It is stopped after `lifetime` seconds."""
 
-    def __init__(self, directory, emu, cpus=2, config=GUESTS):
+    def __init__(self, directory, emu, cpus=2, config=GUESTS, lifetime=None):
         path = directory / "godwit.cfg"
         path.write_text(config)
-        command = [RUN, "--serial-in", "--emu", emu, "--cpus", cpus, "--timeout", TIMEOUT[emu],
-                   "--name", f"{run_name(directory)}-{emu}", path]
+        command = [RUN, "--serial-in", "--emu", emu, "--cpus", cpus, "--timeout",
+                   lifetime or TIMEOUT[emu], "--name", f"{run_name(directory)}-{emu}", path]
         self.run = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                     stderr=subprocess.STDOUT, cwd=ROOT)
         self.emu, self.text, self.seen = emu, "", 0
@@ -60,9 +61,10 @@ class Terminal:
         return self.wait(pattern)
 
 
-@pytest.fixture(params=["qemu", "bochs"])
-def terminal(request, tmp_path):
-    with Terminal(tmp_path, request.param) as machine:
+@pytest.fixture(params=["qemu", "bochs"], scope="module")
+def terminal(request, tmp_path_factory):
+    """A machine for all tests that leave it as it was: both guests run, and the monitor waits for a command."""
+    with Terminal(tmp_path_factory.mktemp("control"), request.param, lifetime=LIFETIME) as machine:
         yield machine
 
 
@@ -131,14 +133,16 @@ def test_line_editing(terminal):
     terminal.command("version", r"^name +Godwit\n")
 
 
-def test_poweroff_ends_the_machine(terminal):
-    terminal.command("pause two", r"^status +paused\n")
-    terminal.command("poweroff one", r"^status +off\n")
-    terminal.command("reset one", r"^error: one: cannot reset, it is off\n")
-    terminal.command("poweroff two", r"^status +off\n")
-    terminal.wait(r"all guests have ended")
-    terminal.wait(r"end status=0\n")
-    assert terminal.run.wait(30) == 0
+@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+def test_poweroff_ends_the_machine(tmp_path, emu):
+    with Terminal(tmp_path, emu) as terminal:
+        terminal.command("pause two", r"^status +paused\n")
+        terminal.command("poweroff one", r"^status +off\n")
+        terminal.command("reset one", r"^error: one: cannot reset, it is off\n")
+        terminal.command("poweroff two", r"^status +off\n")
+        terminal.wait(r"all guests have ended")
+        terminal.wait(r"end status=0\n")
+        assert terminal.run.wait(30) == 0
 
 
 def test_one_processor(tmp_path):
