@@ -121,7 +121,7 @@ void source_round_done(struct source *s)
     seen.fixed_us = s->settings.fixed_us + 2 * stats->rtt / 1000;
     verdict = policy_decide(&s->settings.policy, &seen, &stats->prediction);
     stats->expected_downtime = stats->prediction.downtime_us * 1000;
-    stats->dirty_pages_rate = stats->prediction.dirty_rate;
+    stats->dirty_pages_rate = migrate_dirty_rate(stats->round, stats->rounds);
     stats->bytes_per_second = stats->prediction.rate;
     stats->pages_per_second = stats->prediction.rate / WIRE_PAGE;
     if (verdict == POLICY_ABORT)

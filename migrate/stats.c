@@ -3,6 +3,19 @@
 
 #include "hv/lib/bits.h"
 
+#define RATE_US 100000
+
+u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds)
+{
+    u64 dirtied = 0, us = 0;
+
+    while (rounds-- > 0 && us < RATE_US) {
+        dirtied += round[rounds].dirtied;
+        us += round[rounds].us;
+    }
+    return us ? dirtied * 1000000 / us : 0;
+}
+
 const char *migrate_status_name(enum migrate_status status)
 {
     static const char *const names[] = {

@@ -47,12 +47,16 @@ struct migrate_stats {
     u64 transferred, wire_bytes;               /* bytes of records with pages; all bytes sent */
     u64 duplicate, normal, normal_bytes;       /* zero pages; pages with contents */
     u64 precopy_bytes, downtime_bytes;         /* of transferred */
-    u64 dirty_pages_rate, dirty_sync_count;    /* pages/s; rounds */
+    u64 dirty_pages_rate, dirty_sync_count;    /* migrate_dirty_rate; rounds */
     u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */
     struct policy_round round[MIGRATE_ROUNDS]; /* live rounds */
     unsigned rounds;
     struct policy_prediction prediction; /* of the last decision */
 };
+
+/* Pages a second that the guest wrote in the last live rounds that make a tenth of a second together: a shorter one
+ * tells of moments. One that was written twice in a round counts once. 0 before the first round. */
+u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds);
 
 /* "active", "in-doubt" ... */
 const char *migrate_status_name(enum migrate_status status);

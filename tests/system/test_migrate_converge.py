@@ -59,7 +59,7 @@ def rho(answer):
 
 def rho_said(answer):
     """What the move took it for in its last round."""
-    return answer["ram"]["dirty-pages-rate"] * PAGE / answer["prediction"]["bytes-per-second"]
+    return answer["prediction"]["dirty-pages-rate"] * PAGE / answer["prediction"]["bytes-per-second"]
 
 
 def dirtied(answer):

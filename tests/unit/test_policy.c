@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/policy.c migrate/bucket.c */
+/* sources: migrate/policy.c migrate/bucket.c migrate/stats.c */
 /* The predictor against tables, the verdicts, and the token bucket. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include "hv/lib/bits.h"
 #include "migrate/bucket.h"
 #include "migrate/policy.h"
+#include "migrate/stats.h"
 
 #define FX(milli) ((milli)*FX_ONE / 1000)
 
@@ -183,12 +184,29 @@ static void test_bucket(void **state)
     assert_true(bucket_take(&b, 1 << 30, now));
 }
 
+/* A burst in a round of a few milliseconds is no rate. */
+static void test_dirty_rate(void **state)
+{
+    const struct policy_round round[] = {
+        { .dirtied = 900, .us = 2000000 },
+        { .dirtied = 40, .us = 90000 },
+        { .dirtied = 60, .us = 20000 },
+        { .dirtied = 100, .us = 5000 },
+    };
+
+    (void)state;
+    assert_int_equal(migrate_dirty_rate(round, 0), 0);
+    assert_int_equal(migrate_dirty_rate(round, 1), 450);
+    assert_int_equal(migrate_dirty_rate(round, 3), 909);
+    assert_int_equal(migrate_dirty_rate(round, 4), 1739);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exp),      cmocka_unit_test(test_converged),          cmocka_unit_test(test_dirtied),
         cmocka_unit_test(test_verdicts), cmocka_unit_test(test_max_rounds),         cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_bucket),   cmocka_unit_test(test_limit_out_of_reach),
+        cmocka_unit_test(test_bucket),   cmocka_unit_test(test_limit_out_of_reach), cmocka_unit_test(test_dirty_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
