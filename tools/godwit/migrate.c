@@ -142,14 +142,16 @@ static void show_bar(const json_t *move, const json_t *ram)
 /* A line whenever a stage or a round begins; `last` remembers. */
 static void show_line(const json_t *move, const json_t *ram, char *last, size_t room)
 {
-    char line[128], downtime[64];
+    char line[128], downtime[64], rate[32] = "";
 
     snprintf(line, sizeof(line), "%s, round %.0f", text(move, "status"), number(ram, "dirty-sync-count"));
     if (!strcmp(line, last))
         return;
     snprintf(last, room, "%s", line);
-    fprintf(stderr, "%s: %.1f MiB left at %.0f Mbit/s, %s\n", line, number(ram, "remaining") / (1 << 20),
-            number(ram, "mbps"), expected(move, ram, downtime, sizeof(downtime)));
+    if (number(ram, "mbps") > 0) /* known from the first pages on */
+        snprintf(rate, sizeof(rate), " at %.0f Mbit/s", number(ram, "mbps"));
+    fprintf(stderr, "%s: %.1f MiB left%s, %s\n", line, number(ram, "remaining") / (1 << 20), rate,
+            expected(move, ram, downtime, sizeof(downtime)));
 }
 
 static bool is_over(const char *status)
