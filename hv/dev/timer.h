@@ -3,7 +3,8 @@
  * VM time, and the timers of a VM's devices that count in it.
  *
  * VM time is nanoseconds since the VM was created. It is what the paravirtual clock shows its guest, computed with the
- * same multiplication, and it is saved: on another host it goes on. Timers are run by host work on CPU 0.
+ * same multiplication (for a guest whose TSC is scaled: to 2^-31), and it is saved: on another host it goes on. Timers
+ * are run by host work on CPU 0.
  */
 #pragma once
 

@@ -64,7 +64,7 @@ def wait_for_loop(net):
 
 
 def breaks(net):
-    """The breaks that the guest's own loop has seen (guest/linux/downtime.c), the last ones: lengths in ms by number."""
+    """The last breaks that the guest's own loop has seen (guest/linux/downtime.c): lengths in ms by number."""
     with net.connect(GUEST, DOWNTIME_PORT) as sock:
         text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
     return {int(number): int(us) / 1000 for number, us in re.findall(r"^break (\d+) .* us (\d+)$", text, re.M)}
@@ -110,7 +110,8 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
             "samples": samples}
     record = record_of(source, dest, (away, dest.query("linux")), seen, interval)
     if compute:
-        record["compute-downtime"] = max((ms for number, ms in breaks(site.net).items() if number not in known), default=0)
+        new = [ms for number, ms in breaks(site.net).items() if number not in known]
+        record["compute-downtime"] = max(new, default=0)
     return record
 
 
