@@ -5,7 +5,7 @@
  * what it took longer than the sleep. TCP port 4001 tells the breaks; those of the tight loop appear on standard
  * output, too, which is work that an idle machine would not be idle with:
  *
- *   since SECONDS readings N breaks N longest_us N total_us N
+ *   since SECONDS now SECONDS readings N breaks N longest_us N total_us N
  *   break NUMBER at SECONDS wall SECONDS us N
  *
  * downtime [THRESHOLD-MS [SLEEP-US]] (10 0)
@@ -91,9 +91,9 @@ static void tell(int fd, const struct record *record)
 {
     uint64_t breaks = __atomic_load_n(&record->breaks, __ATOMIC_ACQUIRE);
 
-    serve_print(fd, "since %.6f readings %llu breaks %llu longest_us %lld total_us %lld\n", (double)record->start / 1e9,
-                (unsigned long long)record->readings, (unsigned long long)breaks, (long long)(record->longest / 1000),
-                (long long)(record->total / 1000));
+    serve_print(fd, "since %.6f now %.6f readings %llu breaks %llu longest_us %lld total_us %lld\n",
+                (double)record->start / 1e9, (double)now(CLOCK_MONOTONIC) / 1e9, (unsigned long long)record->readings,
+                (unsigned long long)breaks, (long long)(record->longest / 1000), (long long)(record->total / 1000));
     for (uint64_t i = breaks > BREAKS_MAX ? breaks - BREAKS_MAX : 0; i < breaks; i++)
         serve_print(fd, "break %llu at %.6f wall %.6f us %lld\n", (unsigned long long)i,
                     (double)record->entry[i % BREAKS_MAX].at / 1e9, (double)record->entry[i % BREAKS_MAX].wall / 1e9,

@@ -159,7 +159,7 @@ static void guest_put(struct vcpu *vcpu, struct vmx_vcpu *vmx)
     vmwrite_from(GUEST_RIP, &vcpu->rip);
     vmwrite_from(GUEST_RSP, &vcpu->regs[RSP]);
     vmwrite_from(GUEST_RFLAGS, &vcpu->rflags);
-    if (vcpu->tsc_offset != vmx->tsc_offset || vcpu->vm->tsc.ratio != vmx->tsc_ratio)
+    if (vcpu->tsc_offset != vmx->tsc_offset)
         vmx_tsc_put(vcpu);
     if (vmx->unsettled || vcpu->shadow || vcpu->nmi_blocked || vcpu->nmi_pending || vcpu->want_window ||
         vcpu->event.valid || vcpu->npt_generation != __atomic_load_n(&vcpu->vm->npt.generation, __ATOMIC_RELAXED))

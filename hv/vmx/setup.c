@@ -324,6 +324,8 @@ void vmx_load(struct vcpu *vcpu)
     vmx->timer_until = 0;
     host_cpu_put(cpu);
     msrs_put(vmx);
+    if (vmx->tsc_ratio != vcpu->vm->tsc.ratio) /* known when its state has come from elsewhere */
+        vmx_tsc_put(vcpu);
     if (vmx->cpu != cpu->index) {
         vmx->cpu = cpu->index;
         vmx->flush = FLUSH_VPID | FLUSH_EPT;

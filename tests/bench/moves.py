@@ -24,6 +24,7 @@ from probe import Probe, blackout_ms, lost  # noqa: E402
 INTERVAL = 0.002  # s between probes, if nothing else is said
 AROUND = 0.5      # s of probing before a move is asked for, and after it is done
 DOWNTIME_PORT = 4001
+CLOCK_SLACK = 0.02  # s by which the guest's clock is known in ours
 RAM_MEMBERS = ("transferred", "total", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "dirty-pages-rate",
                "mbps", "pages-per-second")
 
@@ -64,10 +65,29 @@ def wait_for_loop(net):
 
 
 def breaks(net):
-    """The last breaks that the guest's own loop has seen (guest/linux/downtime.c): lengths in ms by number."""
+    """The last breaks that the guest's own loop has seen (guest/linux/downtime.c): [(begin in s by our clock, ms)]."""
+    before = time.monotonic()
     with net.connect(GUEST, DOWNTIME_PORT) as sock:
-        text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
-    return {int(number): int(us) / 1000 for number, us in re.findall(r"^break (\d+) .* us (\d+)$", text, re.M)}
+        text = sock.recv(65536)
+        ours = (before + time.monotonic()) / 2
+        text = (text + b"".join(iter(lambda: sock.recv(65536), b""))).decode()
+    ahead = float(re.search(r" now ([\d.]+) ", text).group(1)) - ours
+    found = re.findall(r"^break \d+ at (\S+) .* us (\d+)$", text, re.M)
+    return [(float(at) - ahead, int(us) / 1000) for at, us in found]
+
+
+def compute_downtime(net, record):
+    """(the guest's break at the switch-over, its longest break elsewhere in the move), ms. 0: none was noticed."""
+    begin = record["probe"]["migrate-start"]
+    phases = record["phases"]
+    away = begin + (phases["setup"] + phases["precopy"]) / 1000 - CLOCK_SLACK
+    here = begin + (record["total-time"] + phases["resume"]) / 1000 + CLOCK_SLACK
+    longest = {True: 0, False: 0}
+    for at, ms in breaks(net):
+        if begin < at + ms / 1000 and at < here:
+            switching = at + ms / 1000 > away
+            longest[switching] = max(longest[switching], ms)
+    return longest[True], longest[False]
 
 
 def record_of(source, dest, answers, probe, interval):
@@ -92,7 +112,6 @@ def asked(source):
 def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL, around=AROUND):
     """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too."""
     command = [*site.net.enter, GODWIT, "-H", source.address, "migrate", "linux", dest.address, "--mode", mode]
-    known = breaks(site.net) if compute else {}
     probe = Probe(site.net.socket)
     probe.start(GUEST, interval)
     try:
@@ -110,8 +129,7 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
             "samples": samples}
     record = record_of(source, dest, (away, dest.query("linux")), seen, interval)
     if compute:
-        new = [ms for number, ms in breaks(site.net).items() if number not in known]
-        record["compute-downtime"] = max(new, default=0)
+        record["compute-downtime"], record["longest-break"] = compute_downtime(site.net, record)
     return record
 
 
