@@ -147,7 +147,7 @@ def exits(net):
 
 def test_idle_guest_sleeps(net, tmp_path):
     """Linux with nothing to do (docs/linux.md): at most 20 exits a second, and an emulator that sleeps. Its kernel puts
-    things off until after the boot, for how long depends on the machine: so the time when it has done them is awaited."""
+    things off until after the boot, how long depends on the machine: so the time when it has done them is awaited."""
     config = BASE + linux("linux", f"ip={GUEST}/24 tsc=nowatchdog")
     machine = net.boot(tmp_path, config, "qemu", "virtio", cpus=2, mem=512)
     machine.wait(READY.format("linux"), TIMEOUT["qemu"])
