@@ -164,17 +164,6 @@ static int write_pat(struct vcpu *vcpu, u64 value)
 }
 
 /* SDM 3B "Time-Stamp Counter Adjustment": a write of the counter shows in the adjustment, and the reverse. */
-static int write_tsc(struct vcpu *vcpu, u64 value)
-{
-    u64 delta = value - vcpu_tsc(vcpu, rdtsc());
-
-    vcpu->tsc_offset += delta;
-    vcpu->msrs->tsc_adjust += delta;
-    vcpu->interrupts->tsc_changed(vcpu);
-    added->tsc_changed(vcpu);
-    return 0;
-}
-
 static int write_tsc_adjust(struct vcpu *vcpu, u64 value)
 {
     vcpu->tsc_offset += value - vcpu->msrs->tsc_adjust;
@@ -182,6 +171,11 @@ static int write_tsc_adjust(struct vcpu *vcpu, u64 value)
     vcpu->interrupts->tsc_changed(vcpu);
     added->tsc_changed(vcpu);
     return 0;
+}
+
+static int write_tsc(struct vcpu *vcpu, u64 value)
+{
+    return write_tsc_adjust(vcpu, vcpu->msrs->tsc_adjust + value - vcpu_tsc(vcpu, rdtsc()));
 }
 
 int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)

@@ -47,7 +47,7 @@ struct vcpu *vcpu_create(struct vm *vm, u32 id)
     vcpu->vm = vm;
     vcpu->id = id;
     vcpu->trace_id = vm->id << 8 | id;
-    vcpu->tsc_offset = -guest_tsc_scale(&vm->tsc, vm->created_tsc);
+    vcpu->tsc_offset = -vm->created_tsc;
     list_init(&vcpu->run_node);
     vcpu->fpu = frame_alloc_page();
     vcpu->msrs = msr_store_create();

@@ -12,6 +12,7 @@ RUN = ROOT / "tools/run"
 
 # Seconds of real time for one boot: a generous multiple of what it takes, to end a hang and nothing else.
 TIMEOUT = {"qemu": 120, "bochs": 420}
+LIFETIME = 1200  # s, of machines that several tests share
 
 
 @dataclass

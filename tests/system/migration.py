@@ -20,7 +20,7 @@ import zlib
 from fcntl import ioctl
 
 import pytest
-from machine import ROOT, TIMEOUT, vm
+from machine import LIFETIME, ROOT, TIMEOUT, vm
 from network import Network, Unavailable
 
 GUEST = "10.9.0.3"
@@ -30,7 +30,6 @@ LINUX = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M",
 OVER = {"completed", "failed", "cancelled"}
 # Seconds of real time for what takes one or two when nobody else uses the machine.
 PATIENCE = {"qemu": 60, "bochs": 240}
-LIFETIME = 1200  # of machines that several tests share
 # KiB that a hypervisor's own heap may grow by, once, to hold a TCP window (2 MiB). The mover's RAM would be 8192.
 SLACK = 4096
 
@@ -209,14 +208,14 @@ def says(host, name, pattern):
     return host.wait_for(f"{name} says {pattern}", found)
 
 
-def shell(host, command, name="linux"):
+def shell(host, command):
     """What a command prints on the guest's console."""
     mark = f"m{time.monotonic_ns()}"
-    seen = [host.printed(name)]
-    host.type(name, f"echo m''{mark[1:]}; {command}; echo end''{mark}")
+    seen = [host.printed("linux")]
+    host.type("linux", f"echo m''{mark[1:]}; {command}; echo end''{mark}")
 
     def printed():
-        seen.append(host.printed(name))
+        seen.append(host.printed("linux"))
         found = re.search(rf"\n{mark}\n(.*?)end{mark}", "".join(seen), re.S)
         return found and found.groups()
     return host.wait_for(f"console: {command}", printed)[0]

@@ -8,9 +8,8 @@ import subprocess
 import time
 
 import pytest
-from machine import ROOT, RUN, TIMEOUT, run_name, vm
+from machine import LIFETIME, ROOT, RUN, TIMEOUT, run_name, vm
 
-LIFETIME = 1200  # s, of the machine that several tests share
 GUESTS = vm("one", "echo.elf", memory="16M") + vm("two", "echo.elf", memory="16M")
 
 
