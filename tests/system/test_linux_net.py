@@ -14,7 +14,6 @@ from network import CLIENT4, CLIENT6, Network, Unavailable
 
 HOST, GUEST, GUEST6, LEASED = "10.9.0.2", "10.9.0.3", "fd09::3", "10.9.0.50"
 BASE = f"[net]\naddress = {HOST}/24\n[api]\naccess = open\n"
-SETTLED = 75  # s after the boot: then a guest with nothing to do is idle
 CARDS = [("qemu", "virtio", 2), ("qemu", "e1000", 1), ("bochs", "e1000", 1)]
 BULK = {"qemu": 8 << 20, "bochs": 256 << 10}
 READY = r"{}: \| godwit-guest: ready"
@@ -146,15 +145,14 @@ def exits(net):
 
 
 def test_idle_guest_sleeps(net, tmp_path):
-    """Linux with nothing to do (docs/linux.md): at most 20 exits a second, and an emulator that sleeps. Its kernel puts
-    things off until after the boot, how long depends on the machine: so the time when it has done them is awaited."""
+    """Linux with nothing to do (docs/linux.md): at most 20 exits a second, and an emulator that sleeps."""
     config = BASE + linux("linux", f"ip={GUEST}/24 tsc=nowatchdog")
     machine = net.boot(tmp_path, config, "qemu", "virtio", cpus=2, mem=512)
     machine.wait(READY.format("linux"), TIMEOUT["qemu"])
-    seen, deadline = [], time.monotonic() + SETTLED
-    while not seen or seen[-1][0] > 20 or seen[-1][1] > 0.05:
-        assert time.monotonic() < deadline, f"(exits, seconds of processor) a second: {seen}"
-        before, cpu, start = exits(net), machine.cpu_seconds(), time.monotonic()
-        time.sleep(15)  # the length of a measurement
-        length = time.monotonic() - start
-        seen.append(((exits(net) - before) / length, (machine.cpu_seconds() - cpu) / length))
+    time.sleep(40)  # what its kernel puts off until after the boot, which takes longer on a busy machine
+    before, cpu, start = exits(net), machine.cpu_seconds(), time.monotonic()
+    time.sleep(20)  # the length of the measurement
+    rate = (exits(net) - before) / (time.monotonic() - start)
+    print(f"\n{rate:.1f} exits a second")
+    assert rate <= 20
+    assert machine.cpu_seconds() - cpu < 1
