@@ -4,14 +4,15 @@
 #include "hv/lib/bits.h"
 
 #define INVERSE_BITS 40 /* behind the point; frequencies in kHz have at most 24 bits */
+#define REST_BITS 8     /* of a ratio, which a second division finds */
 #define NOISE 500       /* measured frequencies of the same clock differ by less than a 500th */
 
-/* a / b with 48 bits behind the point, without a division of more than 64 bits. */
+/* a / b as a ratio, without a division of more than 64 bits. */
 static u64 ratio_of(u64 a, u64 b)
 {
-    u64 high = a << 40, rest = high % b;
+    u64 high = a << (GUEST_TSC_RATIO_BITS - REST_BITS), rest = high % b;
 
-    return (high / b) << 8 | (rest << 8) / b;
+    return (high / b) << REST_BITS | (rest << REST_BITS) / b;
 }
 
 void guest_tsc_init(struct guest_tsc *tsc, u64 khz, u64 host_khz, bool can_scale)
@@ -30,7 +31,7 @@ void guest_tsc_init(struct guest_tsc *tsc, u64 khz, u64 host_khz, bool can_scale
 
 u64 guest_tsc_scale(const struct guest_tsc *tsc, u64 host)
 {
-    return (u64)((unsigned __int128)host * tsc->ratio >> 48);
+    return (u64)((unsigned __int128)host * tsc->ratio >> GUEST_TSC_RATIO_BITS);
 }
 
 u64 guest_tsc_to_host(const struct guest_tsc *tsc, u64 ticks)

@@ -17,7 +17,8 @@ struct guest_tsc {
     u64 inverse;  /* host ticks for one that the guest counts: 24 bits, and 40 behind the point */
 };
 
-#define GUEST_TSC_UNSCALED (1ULL << 48)
+#define GUEST_TSC_RATIO_BITS 48 /* behind the point */
+#define GUEST_TSC_UNSCALED (1ULL << GUEST_TSC_RATIO_BITS)
 
 /* A guest that counts on khz, on a machine of host_khz. Frequencies that differ by less than measuring them may err are
  * taken for equal. */

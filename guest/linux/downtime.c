@@ -30,7 +30,7 @@ struct record {
     int64_t start;
     uint64_t readings, breaks;
     int64_t longest, total;
-    struct {
+    struct entry {
         int64_t at, wall, length;
     } entry[BREAKS_MAX];
 };
@@ -45,11 +45,9 @@ static int64_t now(clockid_t clock)
 
 static void note(struct record *record, int64_t at, int64_t length)
 {
-    uint64_t number = record->breaks, place = number % BREAKS_MAX;
+    uint64_t number = record->breaks;
 
-    record->entry[place].at = at;
-    record->entry[place].wall = now(CLOCK_REALTIME);
-    record->entry[place].length = length;
+    record->entry[number % BREAKS_MAX] = (struct entry){ .at = at, .wall = now(CLOCK_REALTIME), .length = length };
     record->total += length;
     if (length > record->longest)
         record->longest = length;
@@ -94,10 +92,12 @@ static void tell(int fd, const struct record *record)
     serve_print(fd, "since %.6f now %.6f readings %llu breaks %llu longest_us %lld total_us %lld\n",
                 (double)record->start / 1e9, (double)now(CLOCK_MONOTONIC) / 1e9, (unsigned long long)record->readings,
                 (unsigned long long)breaks, (long long)(record->longest / 1000), (long long)(record->total / 1000));
-    for (uint64_t i = breaks > BREAKS_MAX ? breaks - BREAKS_MAX : 0; i < breaks; i++)
-        serve_print(fd, "break %llu at %.6f wall %.6f us %lld\n", (unsigned long long)i,
-                    (double)record->entry[i % BREAKS_MAX].at / 1e9, (double)record->entry[i % BREAKS_MAX].wall / 1e9,
-                    (long long)(record->entry[i % BREAKS_MAX].length / 1000));
+    for (uint64_t i = breaks > BREAKS_MAX ? breaks - BREAKS_MAX : 0; i < breaks; i++) {
+        const struct entry *entry = &record->entry[i % BREAKS_MAX];
+
+        serve_print(fd, "break %llu at %.6f wall %.6f us %lld\n", (unsigned long long)i, (double)entry->at / 1e9,
+                    (double)entry->wall / 1e9, (long long)(entry->length / 1000));
+    }
 }
 
 int main(int argc, char **argv)

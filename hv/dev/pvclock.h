@@ -16,6 +16,11 @@
 struct vcpu;
 struct vm;
 
+#define MSR_KVM_WALL_CLOCK_OLD 0x11
+#define MSR_KVM_SYSTEM_TIME_OLD 0x12
+#define MSR_KVM_WALL_CLOCK 0x4B564D00
+#define MSR_KVM_SYSTEM_TIME 0x4B564D01
+
 /* In guest memory. An odd version: being written. */
 struct pvclock_time {
     u32 version;

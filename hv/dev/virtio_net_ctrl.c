@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hv/lib/bits.h"
+#include "net/frame.h"
 
 /* A command, copied out of its request. */
 struct command {
@@ -33,13 +34,12 @@ void virtio_net_filter_reset(struct virtio_net *net)
 bool virtio_net_filter_passes(const struct virtio_net *net, const u8 destination[MAC_LEN])
 {
     const struct virtio_net_filter *filter = &net->filter;
-    static const u8 broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
     bool multicast = destination[0] & 1;
 
     /* Without the commands a driver could not ask for multicast: it gets everything. */
     if (!virtio_has(&net->virtio, VIRTIO_NET_F_CTRL_RX) || filter->promiscuous)
         return true;
-    if ((multicast && filter->all_multicast) || !memcmp(destination, broadcast, MAC_LEN) ||
+    if ((multicast && filter->all_multicast) || !memcmp(destination, mac_broadcast, MAC_LEN) ||
         !memcmp(destination, filter->mac, MAC_LEN))
         return true;
     for (u32 i = 0; i < filter->count; i++)

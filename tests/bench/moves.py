@@ -8,7 +8,6 @@
 
 import contextlib
 import json
-import re
 import subprocess
 import sys
 import time
@@ -18,12 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/system"), str(ROOT / "tests/bench")]
 
 from machine import vm  # noqa: E402
-from migration import GODWIT, GUEST, Site  # noqa: E402
+from migration import GODWIT, GUEST, Site, breaks  # noqa: E402
 from probe import Probe, blackout_ms, lost  # noqa: E402
 
 INTERVAL = 0.002  # s between probes, if nothing else is said
 AROUND = 0.5      # s of probing before a move is asked for, and after it is done
-DOWNTIME_PORT = 4001
 CLOCK_SLACK = 0.02  # s by which the guest's clock is known in ours
 RAM_MEMBERS = ("transferred", "total", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "dirty-pages-rate",
                "mbps", "pages-per-second")
@@ -64,29 +62,18 @@ def wait_for_loop(net):
             time.sleep(0.1)
 
 
-def breaks(net):
-    """The last breaks that the guest's own loop has seen (guest/linux/downtime.c): [(begin in s by our clock, ms)]."""
-    before = time.monotonic()
-    with net.connect(GUEST, DOWNTIME_PORT) as sock:
-        text = sock.recv(65536)
-        ours = (before + time.monotonic()) / 2
-        text = (text + b"".join(iter(lambda: sock.recv(65536), b""))).decode()
-    ahead = float(re.search(r" now ([\d.]+) ", text).group(1)) - ours
-    found = re.findall(r"^break \d+ at (\S+) .* us (\d+)$", text, re.M)
-    return [(float(at) - ahead, int(us) / 1000) for at, us in found]
-
-
 def compute_downtime(net, record):
     """(the guest's break at the switch-over, its longest break elsewhere in the move), ms. 0: none was noticed."""
-    begin = record["probe"]["migrate-start"]
+    ahead, seen = breaks(net)
+    begin = record["probe"]["migrate-start"] + ahead
     phases = record["phases"]
     away = begin + (phases["setup"] + phases["precopy"]) / 1000 - CLOCK_SLACK
     here = begin + (record["total-time"] + phases["resume"]) / 1000 + CLOCK_SLACK
     longest = {True: 0, False: 0}
-    for at, ms in breaks(net):
-        if begin < at + ms / 1000 and at < here:
-            switching = at + ms / 1000 > away
-            longest[switching] = max(longest[switching], ms)
+    for at, length, _ in seen:
+        if begin < at + length and at < here:
+            switching = at + length > away
+            longest[switching] = max(longest[switching], length * 1000)
     return longest[True], longest[False]
 
 

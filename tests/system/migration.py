@@ -18,6 +18,7 @@ import threading
 import time
 import zlib
 from fcntl import ioctl
+from typing import NamedTuple
 
 import pytest
 from machine import LIFETIME, ROOT, TIMEOUT, vm
@@ -235,6 +236,25 @@ def checksum(data):
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total & 0xffff) + (total >> 16)
     return ~(total + (total >> 16)) & 0xffff
+
+
+class Break(NamedTuple):
+    """A time in which `downtime`, in the guest, was not run (guest/linux/downtime.c); s, by the guest's clocks."""
+    at: float    # its begin, CLOCK_MONOTONIC
+    length: float
+    wall: float  # CLOCK_REALTIME at its end
+
+
+def breaks(net):
+    """(how far the guest's CLOCK_MONOTONIC is ahead of ours in s, the last breaks that its `downtime` has seen)."""
+    before = time.monotonic()
+    with net.connect(GUEST, 4001) as sock:
+        text = sock.recv(65536)
+        ours = (before + time.monotonic()) / 2
+        text = (text + b"".join(iter(lambda: sock.recv(65536), b""))).decode()
+    found = re.findall(r"^break \d+ at ([\d.]+) wall ([\d.]+) us (-?\d+)$", text, re.M)
+    return (float(re.search(r" now ([\d.]+) ", text).group(1)) - ours,
+            [Break(float(at), int(us) / 1e6, float(wall)) for at, wall, us in found])
 
 
 class Ping(threading.Thread):

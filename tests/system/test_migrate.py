@@ -9,7 +9,7 @@ import time
 
 import pytest
 from machine import vm
-from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, beats, move, shell
+from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, beats, breaks, move, shell
 from relay import FORWARD, SOURCE, Relay
 
 
@@ -139,14 +139,6 @@ def clocks(net):
     return before, float(found.group(1)), wall, time.monotonic()
 
 
-def breaks(net):
-    """What downtime has seen: [(when it began, how long, wall clock at its end)] in seconds of CLOCK_MONOTONIC."""
-    with net.connect(GUEST, 4001) as sock:
-        text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
-    return [(float(at), int(us) / 1e6, float(wall))
-            for at, wall, us in re.findall(r"^break \d+ at ([\d.]+) wall ([\d.]+) us (-?\d+)$", text, re.M)]
-
-
 def test_clocks(linux):
     """Neither clock jumps: they go on, and the time of the pause has passed for the guest too."""
     source, dest = ends(linux)
@@ -154,7 +146,7 @@ def test_clocks(linux):
     first = clocks(linux.net)
     done = move(source, dest, "linux")
     last = clocks(linux.net)
-    seen = breaks(linux.net)
+    _, seen = breaks(linux.net)
     shell(dest, "kill %1")
     # What has passed for us lies between these; the guest's readings are rounded to 10 ms and 1 s.
     least, most = last[0] - first[3], last[3] - first[0]

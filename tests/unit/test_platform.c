@@ -32,6 +32,7 @@
 #include "hv/cpu/smp.h"
 #include "hv/dev/platform.h"
 #include "hv/dev/platform_map.h"
+#include "hv/dev/pvclock.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/stream.h"
 #include "hv/msr.h"
@@ -45,7 +46,6 @@
 #define RAM MiB(4)
 #define DEVICE_STATE 16384
 #define TSC_KHZ 2000000
-#define MSR_KVM_SYSTEM_TIME 0x4B564D01
 
 struct machine {
     struct vm vm;
