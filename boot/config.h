@@ -46,7 +46,7 @@ enum config_dirty_log {
 };
 
 /* In the order of migrate/policy.h. */
-enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT };
+enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT, CONFIG_STALL_THROTTLE };
 
 enum config_dirty_split { CONFIG_DIRTY_LAZY, CONFIG_DIRTY_EAGER };
 
@@ -112,8 +112,11 @@ struct config_migration {
     uint32_t max_rounds;
     uint64_t max_bandwidth; /* bytes a second; 0: any */
     uint32_t on_stall;      /* enum config_stall */
-    uint32_t dirty_log;     /* enum config_dirty_log; off: what the processor does best */
-    uint32_t dirty_split;   /* enum config_dirty_split */
+    struct {
+        uint32_t initial, increment, max; /* percent */
+    } throttle;
+    uint32_t dirty_log;   /* enum config_dirty_log; off: what the processor does best */
+    uint32_t dirty_split; /* enum config_dirty_split */
     struct {
         uint32_t initial, max, step; /* ms: first pause between two rounds, longest, growth */
         uint32_t rounds;             /* 0: no announcement at all */
@@ -136,7 +139,7 @@ struct config {
 struct config_error {
     unsigned line;     /* 1-based; 0 if it is about the whole file */
     char key[32];      /* the key or section concerned, "" if none */
-    char message[240]; /* what is wrong and what would be right */
+    char message[320]; /* what is wrong and what would be right */
 };
 
 /*

@@ -95,12 +95,31 @@ void sched_remove(struct vcpu *vcpu)
     }
 }
 
+/*
+ * Where are we in the period of a throttled VM? Vcpus of all CPUs are let in for its first part, all together, so that
+ * one that waits for another one has it beside it. *left: ticks to the end of this part.
+ */
+static bool throttle_open(const struct vm *vm, u64 *left)
+{
+    u32 percent = __atomic_load_n(&vm->throttle, __ATOMIC_ACQUIRE);
+    u64 open = clock_ns_to_ticks(SLICE_NS), period = open * 100 / (100 - percent), at = rdtsc() % period;
+
+    *left = percent ? (at < open ? open : period) - at : ~0ULL;
+    return !percent || at < open;
+}
+
 /* Can it run now? Brings its timers up to date; *wake is lowered to the time when a sleeping one wants to be looked at
  * again. */
 static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
 {
+    u64 closed;
+
     if (!vm_runnable(vcpu->vm))
         return false;
+    if (!throttle_open(vcpu->vm, &closed)) {
+        *wake = MIN(*wake, rdtsc() + closed);
+        return false;
+    }
     if (vcpu->status == VCPU_RUNNABLE)
         return true;
 
@@ -158,12 +177,14 @@ static void sched_rotate(struct cpu *cpu, struct vcpu *vcpu)
  */
 static void sched_run(struct cpu *cpu, struct vcpu *vcpu, u64 wake, bool shared)
 {
-    u64 now = rdtsc();
+    u64 now = rdtsc(), open;
 
     if (cpu->slice_end == 0)
         cpu->slice_end = now + clock_ns_to_ticks(SLICE_NS);
     if (shared)
         wake = MIN(wake, cpu->slice_end);
+    if (throttle_open(vcpu->vm, &open) && open != ~0ULL)
+        wake = MIN(wake, now + open);
     vcpu_run(vcpu, MAX(wake, now + clock_ns_to_ticks(SHORTEST_RUN_NS)));
     if (vcpu->status != VCPU_RUNNABLE || rdtsc() >= cpu->slice_end)
         sched_rotate(cpu, vcpu);

@@ -219,6 +219,13 @@ void vm_release(struct vm *vm)
         vcpu_wake(vm->vcpu[i]);
 }
 
+void vm_throttle(struct vm *vm, u32 percent)
+{
+    __atomic_store_n(&vm->throttle, percent, __ATOMIC_RELEASE);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        cpu_kick(vm->vcpu[i]->cpu); /* whether it runs for long or sleeps for long */
+}
+
 void vm_freeze(struct vm *vm)
 {
     vm_hold(vm);

@@ -51,7 +51,8 @@ struct vm {
     u32 asid; /* tag of its translations: VPID, or ASID; from 1 */
 
     struct dirty_rate dirty_rate;
-    u32 holds; /* vm_hold without vm_release; while not 0 no vcpu is entered */
+    u32 throttle; /* percent of the time in which no vcpu is entered; vm_throttle */
+    u32 holds;    /* vm_hold without vm_release; while not 0 no vcpu is entered */
     struct {
         unsigned sections; /* of its state that were loaded */
         bool paused;       /* it was paused where it came from */
@@ -153,6 +154,10 @@ size_t vm_console_write(struct vm *vm, const char *bytes, size_t len);
  */
 void vm_hold(struct vm *vm);
 void vm_release(struct vm *vm);
+
+/* Enter its vcpus for 100 - percent of the time only, percent being 0 to 99: all of them a millisecond long, then none
+ * until the period is over. Host loop. */
+void vm_throttle(struct vm *vm, u32 percent);
 
 /* As vm_hold and vm_release, but its vcpus leave their CPUs too, so that all of their state can be read or written:
  * registers that a CPU keeps between two entries are back in memory. */

@@ -104,7 +104,8 @@ static struct migrate_settings engine_settings(const struct migration_request *r
     return (struct migrate_settings){
         .policy = { .downtime_limit = settings.downtime_limit,
                     .max_rounds = request->stop_copy ? 0 : settings.max_rounds,
-                    .on_stall = settings.on_stall },
+                    .on_stall = settings.on_stall,
+                    .throttle = settings.throttle },
         .max_bandwidth = settings.max_bandwidth,
         .fixed_us = FIXED_US,
         .verify = request->verify,
@@ -362,6 +363,9 @@ void migration_init(const struct config_migration *config)
     settings.max_bandwidth = config->max_bandwidth;
     settings.max_rounds = config->max_rounds;
     settings.on_stall = config->on_stall;
+    settings.throttle = (struct policy_throttle){ .initial = config->throttle.initial,
+                                                  .increment = config->throttle.increment,
+                                                  .max = config->throttle.max };
     settings.announce = (struct announce_settings){ .initial = config->announce.initial,
                                                     .max = config->announce.max,
                                                     .step = config->announce.step,

@@ -21,7 +21,8 @@ struct vm;
 struct migration_settings {
     u32 downtime_limit; /* ms */
     u32 max_rounds;
-    u32 on_stall;            /* enum policy_stall */
+    u32 on_stall; /* enum policy_stall */
+    struct policy_throttle throttle;
     u64 max_bandwidth;       /* bytes/s; 0: any */
     enum dirty_producer log; /* DIRTY_OFF: what the processor does best */
     enum dirty_split split;

@@ -186,6 +186,11 @@ static bool is_short_enough(const struct policy_settings *settings, const struct
     return stats->fixed_us >= limit_us && p->downtime_us - stats->fixed_us <= stats->fixed_us / 8;
 }
 
+u32 policy_throttle_next(const struct policy_throttle *throttle, u32 percent)
+{
+    return MIN(percent ? percent + throttle->increment : throttle->initial, throttle->max);
+}
+
 enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
                                   struct policy_prediction *prediction)
 {
@@ -199,7 +204,11 @@ enum policy_verdict policy_decide(const struct policy_settings *settings, const 
     if (is_short_enough(settings, stats, prediction))
         return POLICY_STOP;
     prediction->stalled = stalled(stats, prediction);
-    if (prediction->stalled || stats->rounds >= settings->max_rounds)
+    if (stats->rounds >= settings->max_rounds)
         return give_up;
-    return POLICY_CONTINUE;
+    if (!prediction->stalled)
+        return POLICY_CONTINUE;
+    if (settings->on_stall == POLICY_STALL_THROTTLE && stats->throttle < settings->throttle.max)
+        return POLICY_THROTTLE;
+    return give_up;
 }

@@ -14,14 +14,21 @@
 
 /* What a round without gain leads to. */
 enum policy_stall {
-    POLICY_STALL_STOP,  /* stop the guest and accept a longer downtime than the limit */
-    POLICY_STALL_ABORT, /* break the move off */
+    POLICY_STALL_STOP,     /* stop the guest and accept a longer downtime than the limit */
+    POLICY_STALL_ABORT,    /* break the move off */
+    POLICY_STALL_THROTTLE, /* keep the guest from running for a part of the time, a growing one; in the end, stop */
+};
+
+/* Percent of the time that the guest does not run: at the first stall, what each further one adds, and the most. */
+struct policy_throttle {
+    u32 initial, increment, max; /* 1 to 99 */
 };
 
 struct policy_settings {
     u32 downtime_limit; /* ms */
     u32 max_rounds;     /* live ones; 0: plain stop-and-copy */
     enum policy_stall on_stall;
+    struct policy_throttle throttle;
 };
 
 /* One live round. */
@@ -37,9 +44,11 @@ struct policy_stats {
     u64 total;    /* pages of the guest */
     u32 page;     /* bytes on the wire for one */
     u64 fixed_us; /* of the downtime that doesn't depend on memory: stop, state, two round trips, resume */
+    u32 throttle; /* percent, at present */
 };
 
-enum policy_verdict { POLICY_CONTINUE, POLICY_STOP, POLICY_ABORT };
+/* POLICY_THROTTLE: go on, under policy_throttle_next. */
+enum policy_verdict { POLICY_CONTINUE, POLICY_STOP, POLICY_ABORT, POLICY_THROTTLE };
 
 struct policy_prediction {
     u64 downtime_us; /* if the guest stopped now: expected-downtime */
@@ -54,6 +63,9 @@ struct policy_prediction {
 /* Decide after stats->rounds live rounds. *prediction is filled in any case. */
 enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
                                   struct policy_prediction *prediction);
+
+/* What follows `percent`; 0: no throttle yet. */
+u32 policy_throttle_next(const struct policy_throttle *throttle, u32 percent);
 
 /* The arithmetic below, in units of 2^-32; public for tests and for reports. */
 #define FX_ONE (1ULL << 32)

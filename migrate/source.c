@@ -88,10 +88,13 @@ static void close_down(struct source *s)
         source_finish(s);
 }
 
+/* It has its processors to itself again. */
 static void stop_log(struct source *s)
 {
     if (s->logging)
         s->ops->log_stop(s->vm);
+    if (s->stats.cpu_throttle)
+        s->ops->throttle(s->vm, 0);
     s->logging = false;
 }
 

@@ -100,6 +100,12 @@ void source_accepted(struct source *s)
     begin_round(s, SOURCE_ROUND, NULL);
 }
 
+static void throttle_more(struct source *s)
+{
+    s->stats.cpu_throttle = policy_throttle_next(&s->settings.policy.throttle, s->stats.cpu_throttle);
+    s->ops->throttle(s->vm, s->stats.cpu_throttle);
+}
+
 /* A live round is at the destination: what has the guest written meanwhile, and what follows from it? */
 void source_round_done(struct source *s)
 {
@@ -118,19 +124,21 @@ void source_round_done(struct source *s)
     stats->dirty_sync_count++;
     stats->remaining = dirtied * WIRE_PAGE;
     seen.rounds = stats->rounds;
+    seen.throttle = stats->cpu_throttle;
     seen.fixed_us = s->settings.fixed_us + 2 * stats->rtt / 1000;
     verdict = policy_decide(&s->settings.policy, &seen, &stats->prediction);
     stats->expected_downtime = stats->prediction.downtime_us * 1000;
     stats->dirty_pages_rate = migrate_dirty_rate(stats->round, stats->rounds);
     stats->bytes_per_second = stats->prediction.rate;
     stats->pages_per_second = stats->prediction.rate / WIRE_PAGE;
-    if (verdict == POLICY_ABORT)
-        source_fail(s, WIRE_E_CONVERGE, "the guest writes faster than the link carries");
-    else if (verdict == POLICY_CONTINUE)
-        begin_round(s, SOURCE_ROUND, &stats->phases.precopy);
-    else {
+    switch (verdict) {
+    case POLICY_ABORT: source_fail(s, WIRE_E_CONVERGE, "the guest writes faster than the link carries"); return;
+    case POLICY_STOP:
         stats->status = MIGRATE_PRE_SWITCHOVER;
         source_enter(s, SOURCE_STOP, &stats->phases.precopy);
+        return;
+    case POLICY_THROTTLE: throttle_more(s); /* fallthrough */
+    case POLICY_CONTINUE: begin_round(s, SOURCE_ROUND, &stats->phases.precopy);
     }
 }
 

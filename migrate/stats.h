@@ -22,7 +22,7 @@ enum migrate_status {
 };
 
 struct migrate_settings {
-    struct policy_settings policy; /* downtime-limit, max-rounds, on-stall */
+    struct policy_settings policy; /* downtime-limit, max-rounds, on-stall, cpu-throttle-... */
     u64 max_bandwidth;             /* bytes/s, in every phase; 0: no limit */
     u64 fixed_us;                  /* guess of the downtime without memory and round trips */
     bool verify, dry_run;
@@ -51,6 +51,7 @@ struct migrate_stats {
     u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */
     struct policy_round round[MIGRATE_ROUNDS]; /* live rounds */
     unsigned rounds;
+    u32 cpu_throttle;                    /* percent: cpu-throttle-percentage, the highest that there was */
     struct policy_prediction prediction; /* of the last decision */
 };
 

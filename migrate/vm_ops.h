@@ -37,6 +37,8 @@ struct migrate_source_ops {
     int (*log_start)(void *vm);
     void (*log_stop)(void *vm);
     int (*harvest)(void *vm, u64 *bitmap);
+    /* Keep its vcpus from running for so many percent of the time, 0 to 99, until told otherwise. */
+    void (*throttle)(void *vm, u32 percent);
     /* Stop all vcpus outside the guest and quiesce devices: 0, -EAGAIN: not yet, asked again; or -errno. resume undoes
      * it, also while not yet, and opens the port. gate shuts the port: nothing that the guest has sent leaves any more.
      */

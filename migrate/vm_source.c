@@ -53,6 +53,15 @@ static int harvest(void *ctx, u64 *bitmap)
     return 0;
 }
 
+static void throttle(void *ctx, u32 percent)
+{
+    struct vm *vm = ((struct vm_source *)ctx)->vm;
+
+    vm_throttle(vm, percent);
+    if (percent)
+        pr_info("%s: it writes faster than the link carries: kept from running %u %% of the time", vm->name, percent);
+}
+
 static void freeze(struct vm_source *from)
 {
     vm_freeze(from->vm);
@@ -164,6 +173,7 @@ const struct migrate_source_ops vm_source_ops = {
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
+    .throttle = throttle,
     .pause = pause,
     .resume = resume,
     .gate = gate,

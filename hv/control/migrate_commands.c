@@ -137,7 +137,9 @@ int command_resolve(struct call *call)
 
 /* --- Settings -------------------------------------------------------------------------------------------------- */
 
-static const char *const stall_names[] = { [POLICY_STALL_STOP] = "stop", [POLICY_STALL_ABORT] = "abort", NULL };
+static const char *const stall_names[] = {
+    [POLICY_STALL_STOP] = "stop", [POLICY_STALL_ABORT] = "abort", [POLICY_STALL_THROTTLE] = "throttle", NULL
+};
 static const char *const log_names[] = {
     [DIRTY_OFF] = "auto", [DIRTY_WRITE_PROTECT] = "write-protect", [DIRTY_DBIT] = "dbit", [DIRTY_PML] = "pml", NULL
 };
@@ -156,6 +158,9 @@ static const struct parameter {
     { AT(max_bandwidth), true, 0, 64ULL << 30, NULL },
     { AT(max_rounds), false, 1, MIGRATE_ROUNDS, NULL },
     { AT(on_stall), false, 0, 0, stall_names },
+    { AT(throttle.initial), false, 1, 99, NULL },
+    { AT(throttle.increment), false, 1, 99, NULL },
+    { AT(throttle.max), false, 1, 99, NULL },
     { AT(log), false, 0, 0, log_names },
     { AT(split), false, 0, 0, split_names },
     { AT(announce.initial), false, 1, 100000, NULL },
@@ -165,12 +170,13 @@ static const struct parameter {
 };
 
 const char *const migrate_parameters[] = {
-    "downtime-limit",   "max-bandwidth", "max-rounds",      "on-stall",      "dirty-log", "dirty-split",
-    "announce-initial", "announce-max",  "announce-rounds", "announce-step", NULL
+    "downtime-limit",         "max-bandwidth",    "max-rounds",    "on-stall",    "cpu-throttle-initial",
+    "cpu-throttle-increment", "max-cpu-throttle", "dirty-log",     "dirty-split", "announce-initial",
+    "announce-max",           "announce-rounds",  "announce-step", NULL
 };
 _Static_assert(sizeof(migrate_parameters) / sizeof(*migrate_parameters) == ARRAY_SIZE(parameters) + 1, "in order");
 _Static_assert(MIGRATE_ROUNDS == 64, "boot/config_keys.c has the same limits");
-_Static_assert((int)POLICY_STALL_ABORT == (int)CONFIG_STALL_ABORT, "boot/config_keys.c has the same order");
+_Static_assert((int)POLICY_STALL_THROTTLE == (int)CONFIG_STALL_THROTTLE, "boot/config_keys.c has the same order");
 _Static_assert(sizeof(enum dirty_producer) == 4 && sizeof(enum dirty_split) == 4, "kept as u32");
 
 static void *field(const struct parameter *parameter)

@@ -115,6 +115,7 @@ static void put_move(struct json *out, const struct move *move)
     put_ms(out, "expected-downtime", stats->expected_downtime);
     put_ms(out, "round-trip", stats->rtt);
     json_number(out, "wire-bytes", stats->wire_bytes);
+    json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
     put_ram(out, stats);
     put_phases(out, &stats->phases);
     put_prediction(out, &stats->prediction);

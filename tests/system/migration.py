@@ -56,7 +56,8 @@ class Host:
         self.boots, self.emu, self.read_to = self.boots + 1, emu, {}
         model = model or ("virtio" if emu == "qemu" else "e1000")
         self.machine = self.site.net.boot(directory, config + guests, emu, model,
-                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME, extra, options)
+                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME, extra, options,
+                                          alone=False)
 
     def ready(self):
         self.machine.wait("api: port 80", TIMEOUT[self.emu])

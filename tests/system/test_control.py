@@ -93,12 +93,14 @@ def test_pause_stops_one_guest(terminal):
     """While one is paused it is not entered and prints nothing; the other goes on, and so does one after resume."""
     terminal.command("pause one", r"^status +paused\n")
     terminal.command("pause one", r"^error: one: cannot pause, it is paused\n")
-    start = terminal.seen
     exits = terminal.command("vm one", r"^exits +(\d+)\n").group(1)
+    tick = r"two: \| echo: tick \d+\n"
+    while "vm: one: paused\n" not in terminal.text:  # the log is shown later than the answer, in its own order
+        terminal.wait(tick)
     for _ in range(5):
-        terminal.wait(r"two: \| echo: tick \d+\n")
+        terminal.wait(tick)
     assert terminal.command("vm one", r"^exits +(\d+)\n").group(1) == exits
-    assert " one: |" not in terminal.text[start:]
+    assert " one: |" not in terminal.text.rsplit("vm: one: paused\n", 1)[1]
     terminal.command("resume one", r"^status +running\n")
     terminal.wait(r"one: \| echo: tick \d+\n")
     terminal.command("resume one", r"^error: one: cannot resume, it is running\n")

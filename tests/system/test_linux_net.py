@@ -3,12 +3,14 @@
 
 import json
 import os
+import re
 import struct
 import threading
 import time
 import zlib
 
 import pytest
+from kernel_log import suspicious
 from machine import ROOT, TIMEOUT, vm
 from network import CLIENT4, CLIENT6, Network, Unavailable
 
@@ -32,7 +34,7 @@ def net():
 
 
 def linux(name, cmdline):
-    return vm(name, "vmlinuz", initrd="initramfs.cpio", memory="256M", cmdline=f"console=ttyS0 quiet {cmdline}")
+    return vm(name, "vmlinuz", initrd="initramfs.cpio", memory="256M", cmdline=f"console=ttyS0 {cmdline}")
 
 
 def shell(net, name, line):
@@ -72,9 +74,12 @@ def receive(net, address, size):
 
 @pytest.mark.parametrize("emu, model, cpus", CARDS)
 def test_serves(net, tmp_path, emu, model, cpus):
-    """Echo, HTTP and bulk TCP both ways with checksums, by IPv4 and IPv6; the console both ways."""
+    """Its kernel has nothing to complain of. Echo, HTTP and bulk TCP both ways with checksums, by IPv4 and IPv6; the
+    console both ways; it powers off."""
     machine = net.boot(tmp_path, BASE + linux("linux", f"ip={GUEST}/24 gw={CLIENT4}"), emu, model, cpus=cpus, mem=512)
     machine.wait(READY.format("linux"), TIMEOUT[emu])
+    lines = re.findall(r" linux: \| (.*)", machine.log)
+    assert any("Brought up 1 node, 1 CPU" in line for line in lines) and not suspicious(lines)
     ping(net, GUEST)
     ping(net, GUEST, size=1472)
     assert "A Godwit guest" in net.run(*WGET, f"http://{GUEST}/").stdout
@@ -85,6 +90,8 @@ def test_serves(net, tmp_path, emu, model, cpus):
     ping(net, GUEST6)
     send(net, GUEST6, BULK[emu])
     receive(net, GUEST6, BULK[emu])
+    shell(net, "linux", "poweroff -f")
+    machine.wait(r"vm: linux: passed: powered off", TIMEOUT[emu])
 
 
 class Stream(threading.Thread):
@@ -112,7 +119,7 @@ class Stream(threading.Thread):
 def test_one_guest_ends_and_the_other_goes_on(net, tmp_path):
     """Two guests reach each other and the outside. One dies of a triple fault: the other's stream does not stumble."""
     with net.dhcp_server(tmp_path, LEASED):
-        config = BASE + linux("stays", f"ip={GUEST}/24") + linux("dies", "panic=-1 reboot=t")
+        config = BASE + linux("stays", f"quiet ip={GUEST}/24") + linux("dies", "quiet panic=-1 reboot=t")
         machine = net.boot(tmp_path, config, "qemu", "virtio", cpus=2, mem=1024)
         machine.wait(READY.format("dies"), TIMEOUT["qemu"])
         deadline = time.monotonic() + 60
@@ -146,7 +153,7 @@ def exits(net):
 
 def test_idle_guest_sleeps(net, tmp_path):
     """Linux with nothing to do (docs/linux.md): at most 20 exits a second, and an emulator that sleeps."""
-    config = BASE + linux("linux", f"ip={GUEST}/24 tsc=nowatchdog")
+    config = BASE + linux("linux", f"quiet ip={GUEST}/24 tsc=nowatchdog")
     machine = net.boot(tmp_path, config, "qemu", "virtio", cpus=2, mem=512)
     machine.wait(READY.format("linux"), TIMEOUT["qemu"])
     time.sleep(40)  # what its kernel puts off until after the boot, which takes longer on a busy machine

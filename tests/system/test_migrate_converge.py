@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What comes of a move depends on rho: what the guest writes over what the link carries. Below 1 rounds get shorter
-until the guest hardly stands; above 1 they do not, and on-stall says what then.
+until the guest hardly stands; above 1 they do not, and on-stall says what then: stop, abort or throttle.
 
 The link is made by max-bandwidth of what the guest was seen to write, so that rho is the same on any machine."""
 
@@ -102,3 +102,24 @@ def test_it_may_give_up(writing):
     assert writing.where("mover") == [source]
     beats(source)
     dest.wait_for("the copy is freed", lambda: "mover" not in dest.guests())
+
+
+def test_it_is_throttled(writing):
+    """At rho 2 by on-stall = throttle: it is let run less, and less again, until the rest is as short as at rho 0.5. It writes
+    as much as before at the destination, and where it is after a move that was cancelled."""
+    source, dest = ends(writing)
+    free = writes_a_second(source)
+    source.set(max_bandwidth=round(free * PAGE / 2), on_stall="throttle",
+               cpu_throttle_initial=50, cpu_throttle_increment=40)
+    source.begin("mover", dest)
+    source.wait_for("it is throttled", lambda: source.query("mover")["cpu-throttle-percentage"] > 0)
+    source.post("/v1/vms/mover/migrate_cancel")
+    source.wait_status("mover", "cancelled")
+    assert writes_a_second(source) > 0.8 * free
+    done = move(source, dest, "mover", "verify")
+    source.set(on_stall="stop")
+    left = dirtied(done)
+    assert 90 <= done["cpu-throttle-percentage"] <= 99
+    assert max(left) > PAGES / 2 and left[-1] < PAGES / 4, left
+    assert writes_a_second(dest) > 0.8 * free
+    beats(dest)

@@ -284,7 +284,9 @@ static const struct {
     { "[net]\n[migration]\nmax-bandwidth = 65G\n", 3, "max-bandwidth", "such as 100M" },
     { "[net]\n[migration]\ndirty-log = off\n", 3, "dirty-log", "auto, write-protect, dbit or pml" },
     { "[net]\n[migration]\nmax-rounds = 65\n", 3, "max-rounds", "a number from 1 to 64" },
-    { "[net]\n[migration]\non-stall = wait\n", 3, "on-stall", "stop or abort" },
+    { "[net]\n[migration]\non-stall = wait\n", 3, "on-stall", "stop, abort or throttle" },
+    { "[net]\n[migration]\nmax-cpu-throttle = 100\n", 3, "max-cpu-throttle", "percent from 1 to 99" },
+    { "[net]\n[migration]\ncpu-throttle-initial = 0\n", 3, "cpu-throttle-initial", "percent from 1 to 99" },
     { "[net]\n[migration]\nannounce-initial = 0\n", 3, "announce-initial", "milliseconds from 1 to 100000" },
     { "[net]\n[migration]\nannounce-max = 1s\n", 3, "announce-max", "milliseconds from 1 to 100000" },
     { "[net]\n[migration]\nannounce-rounds = 1001\n", 3, "announce-rounds", "from 0 (none) to 1000" },
@@ -300,7 +302,8 @@ static void migration(void **state)
 {
     static const char plain[] = "[net]\n[migration]\n";
     static const char full[] = "[net]\n[migration]\nport = 5000\ndowntime-limit = 300\nmax-bandwidth = 100M\n"
-                               "dirty-log = pml\ndirty-split = eager\nmax-rounds = 64\non-stall = abort\n"
+                               "dirty-log = pml\ndirty-split = eager\nmax-rounds = 64\non-stall = throttle\n"
+                               "cpu-throttle-initial = 1\ncpu-throttle-increment = 99\nmax-cpu-throttle = 98\n"
                                "announce-initial = 1\nannounce-max = 100000\nannounce-rounds = 0\n"
                                "announce-step = 10000\n";
 
@@ -314,6 +317,9 @@ static void migration(void **state)
     assert_int_equal(config.migration.port, CONFIG_MIGRATION_PORT);
     assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_OFF);
     assert_int_equal(config.migration.on_stall, CONFIG_STALL_STOP);
+    assert_int_equal(config.migration.throttle.initial, 20);
+    assert_int_equal(config.migration.throttle.increment, 10);
+    assert_int_equal(config.migration.throttle.max, 99);
     assert_int_equal(config.migration.announce.initial, 50);
     assert_true(parse(full, strlen(full)));
     assert_int_equal(config.migration.port, 5000);
@@ -322,7 +328,10 @@ static void migration(void **state)
     assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_PML);
     assert_int_equal(config.migration.dirty_split, CONFIG_DIRTY_EAGER);
     assert_int_equal(config.migration.max_rounds, 64);
-    assert_int_equal(config.migration.on_stall, CONFIG_STALL_ABORT);
+    assert_int_equal(config.migration.on_stall, CONFIG_STALL_THROTTLE);
+    assert_int_equal(config.migration.throttle.initial, 1);
+    assert_int_equal(config.migration.throttle.increment, 99);
+    assert_int_equal(config.migration.throttle.max, 98);
     assert_int_equal(config.migration.announce.initial, 1);
     assert_int_equal(config.migration.announce.max, 100000);
     assert_int_equal(config.migration.announce.rounds, 0);

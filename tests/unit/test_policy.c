@@ -113,6 +113,34 @@ static void test_verdicts(void **state)
     assert_int_equal(rounds, 0);
 }
 
+/* Asked for at a stall, up to the most; then it stops. */
+static void test_throttle(void **state)
+{
+    struct policy_settings settings = { .max_rounds = 9,
+                                        .on_stall = POLICY_STALL_THROTTLE,
+                                        .throttle = { .initial = 20, .increment = 50, .max = 90 } };
+    const struct policy_round same = { .pages = 1000, .bytes = 4096000, .us = 100000, .dirtied = 1000 };
+    const struct policy_round round[] = { same, same, same };
+    struct policy_stats stats = { .round = round, .rounds = 2, .total = 1 << 20, .page = 4096 };
+    struct policy_prediction p;
+
+    (void)state;
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_THROTTLE);
+    assert_true(p.stalled);
+    stats.throttle = 89;
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_THROTTLE);
+    stats.throttle = 90;
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_STOP);
+    stats.throttle = 20;
+    settings.max_rounds = 2;
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_STOP);
+    assert_int_equal(policy_throttle_next(&settings.throttle, 0), 20);
+    assert_int_equal(policy_throttle_next(&settings.throttle, 20), 70);
+    assert_int_equal(policy_throttle_next(&settings.throttle, 70), 90);
+    settings.throttle.max = 5;
+    assert_int_equal(policy_throttle_next(&settings.throttle, 0), 5);
+}
+
 static void test_max_rounds(void **state)
 {
     struct policy_settings settings = { .downtime_limit = 0, .max_rounds = 4, .on_stall = POLICY_STALL_ABORT };
@@ -204,9 +232,10 @@ static void test_dirty_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp),      cmocka_unit_test(test_converged),          cmocka_unit_test(test_dirtied),
-        cmocka_unit_test(test_verdicts), cmocka_unit_test(test_max_rounds),         cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_bucket),   cmocka_unit_test(test_limit_out_of_reach), cmocka_unit_test(test_dirty_rate),
+        cmocka_unit_test(test_exp),        cmocka_unit_test(test_converged), cmocka_unit_test(test_dirtied),
+        cmocka_unit_test(test_throttle),   cmocka_unit_test(test_verdicts),  cmocka_unit_test(test_max_rounds),
+        cmocka_unit_test(test_extremes),   cmocka_unit_test(test_bucket),    cmocka_unit_test(test_limit_out_of_reach),
+        cmocka_unit_test(test_dirty_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

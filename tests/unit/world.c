@@ -44,6 +44,8 @@ static void guest_run(struct fake_vm *vm)
     if (!vm->running)
         return;
     assert_true(vm->exists);
+    if (vm->steps++ % 100 < vm->throttle)
+        return;
     vm->counter++;
     for (unsigned i = 0; i < w->writes; i++) {
         u64 page = next_random(w) % w->working_set;
@@ -102,6 +104,11 @@ static int harvest(void *ctx, u64 *bitmap)
         bitmap[i] |= vm->dirty[i];
     memset(vm->dirty, 0, sizeof(vm->dirty));
     return 0;
+}
+
+static void throttle(void *vm, u32 percent)
+{
+    ((struct fake_vm *)vm)->throttle = percent;
 }
 
 /* A vcpu takes a while to leave its guest. */
@@ -277,6 +284,7 @@ static const struct migrate_source_ops source_ops = {
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
+    .throttle = throttle,
     .pause = pause_vm,
     .resume = resume_vm,
     .gate = gate,

@@ -117,19 +117,24 @@ static enum status begin(const struct options *o)
 /* --- Progress ------------------------------------------------------------------------------------------------------
  */
 
-/* The first round shows how fast the guest writes: before its end nothing is expected. */
+/* The first round shows how fast the guest writes: before its end nothing is expected. What is, is under the throttle.
+ */
 static const char *expected(const json_t *move, const json_t *ram, char *buffer, size_t room)
 {
     if (number(ram, "dirty-sync-count") == 0)
         return "expected downtime not known yet";
-    snprintf(buffer, room, "expected downtime %.0f ms", number(move, "expected-downtime"));
+    if (number(move, "cpu-throttle-percentage") > 0)
+        snprintf(buffer, room, "expected downtime %.0f ms, kept from running %.0f %% of the time",
+                 number(move, "expected-downtime"), number(move, "cpu-throttle-percentage"));
+    else
+        snprintf(buffer, room, "expected downtime %.0f ms", number(move, "expected-downtime"));
     return buffer;
 }
 
 static void show_bar(const json_t *move, const json_t *ram)
 {
     double total = number(ram, "total"), done = total ? 1 - number(ram, "remaining") / total : 0;
-    char bar[BAR + 1], downtime[64];
+    char bar[BAR + 1], downtime[96];
 
     for (int i = 0; i < BAR; i++)
         bar[i] = i < (int)(done * BAR) ? '#' : '.';
@@ -142,7 +147,7 @@ static void show_bar(const json_t *move, const json_t *ram)
 /* A line whenever a stage or a round begins; `last` remembers. */
 static void show_line(const json_t *move, const json_t *ram, char *last, size_t room)
 {
-    char line[128], downtime[64], rate[32] = "";
+    char line[128], downtime[96], rate[32] = "";
 
     snprintf(line, sizeof(line), "%s, round %.0f", text(move, "status"), number(ram, "dirty-sync-count"));
     if (!strcmp(line, last))
@@ -224,6 +229,8 @@ static void show_table(const json_t *move)
     if (*text(move, "reason"))
         printf("reason             %s (%s)\n", text(move, "reason"), text(move, "error"));
     printf("mode               %s, dirty log %s\n", text(move, "mode"), text(move, "dirty-log"));
+    if (number(move, "cpu-throttle-percentage") > 0)
+        printf("cpu-throttle       %.0f %% of the time kept from running\n", number(move, "cpu-throttle-percentage"));
     printf("total-time         %.1f ms\n", number(move, "total-time"));
     printf("downtime           %.1f ms (expected %.1f)\n", number(move, "downtime"), number(move, "expected-downtime"));
     printf("transferred        %.0f bytes, %.0f on the wire\n", number(ram, "transferred"), number(move, "wire-bytes"));
