@@ -96,28 +96,35 @@ void sched_remove(struct vcpu *vcpu)
 }
 
 /*
- * Where are we in the period of a throttled VM? Vcpus of all CPUs are let in for its first part, all together, so that
- * one that waits for another one has it beside it. *left: ticks to the end of this part.
+ * May a vcpu of it be let in now? Vcpus of all CPUs of a throttled VM are let in for the first part of a period, all
+ * together, so that one that waits for another one has it beside it. *until: host TSC at which the answer changes, ~0:
+ * never.
  */
-static bool throttle_open(const struct vm *vm, u64 *left)
+static bool throttle_open(const struct vm *vm, u64 *until)
 {
     u32 percent = __atomic_load_n(&vm->throttle, __ATOMIC_ACQUIRE);
-    u64 open = clock_ns_to_ticks(SLICE_NS), period = open * 100 / (100 - percent), at = rdtsc() % period;
+    u64 open, period, now = rdtsc(), at;
 
-    *left = percent ? (at < open ? open : period) - at : ~0ULL;
-    return !percent || at < open;
+    *until = ~0ULL;
+    if (!percent)
+        return true;
+    open = clock_ns_to_ticks(SLICE_NS);
+    period = open * 100 / (100 - percent);
+    at = now % period;
+    *until = now - at + (at < open ? open : period);
+    return at < open;
 }
 
 /* Can it run now? Brings its timers up to date; *wake is lowered to the time when a sleeping one wants to be looked at
  * again. */
 static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
 {
-    u64 closed;
+    u64 closed_until;
 
     if (!vm_runnable(vcpu->vm))
         return false;
-    if (!throttle_open(vcpu->vm, &closed)) {
-        *wake = MIN(*wake, rdtsc() + closed);
+    if (!throttle_open(vcpu->vm, &closed_until)) {
+        *wake = MIN(*wake, closed_until);
         return false;
     }
     if (vcpu->status == VCPU_RUNNABLE)
@@ -177,14 +184,13 @@ static void sched_rotate(struct cpu *cpu, struct vcpu *vcpu)
  */
 static void sched_run(struct cpu *cpu, struct vcpu *vcpu, u64 wake, bool shared)
 {
-    u64 now = rdtsc(), open;
+    u64 now = rdtsc(), open_until;
 
     if (cpu->slice_end == 0)
         cpu->slice_end = now + clock_ns_to_ticks(SLICE_NS);
     if (shared)
         wake = MIN(wake, cpu->slice_end);
-    if (throttle_open(vcpu->vm, &open) && open != ~0ULL)
-        wake = MIN(wake, now + open);
+    wake = MIN(wake, throttle_open(vcpu->vm, &open_until) ? open_until : now);
     vcpu_run(vcpu, MAX(wake, now + clock_ns_to_ticks(SHORTEST_RUN_NS)));
     if (vcpu->status != VCPU_RUNNABLE || rdtsc() >= cpu->slice_end)
         sched_rotate(cpu, vcpu);

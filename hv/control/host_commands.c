@@ -120,13 +120,13 @@ int command_stats(struct call *call)
     return 0;
 }
 
-/* The number of the first of the last `count` lines of at most this level. */
-static u64 log_first(u64 count, enum log_level level)
+/* The number of the first of the last `count` lines of at most this level, of those before `end`. */
+static u64 log_first(u64 count, enum log_level level, u64 end)
 {
     struct log_record record;
     u64 lines = 0, number = 0;
 
-    for (; log_read(number, &record); number = record.number + 1)
+    for (; log_read(number, &record) && record.number < end; number = record.number + 1)
         lines += record.level <= level;
     for (number = 0; lines > count && log_read(number, &record); number = record.number + 1)
         lines -= record.level <= level;
@@ -140,7 +140,7 @@ int command_log(struct call *call)
     struct log_record record;
 
     json_array(call->out, "lines");
-    for (u64 number = log_first(count, level); log_read(number, &record) && record.number < end;
+    for (u64 number = log_first(count, level, end); log_read(number, &record) && record.number < end;
          number = record.number + 1)
         if (record.level <= level)
             json_bytes(call->out, NULL, record.text, record.len);

@@ -151,6 +151,7 @@ int command_vm(struct call *call)
     json_number(out, "id", vm->id);
     json_uuid(out, "vm_id", vm->identity.id);
     json_number(out, "resets", vm->resets);
+    json_number(out, "cpu_throttle_percentage", vm->throttle);
     put_tsc(out, &vm->tsc);
     json_number(out, "port_accesses", vm->pio.accesses);
     json_number(out, "port_accesses_unclaimed", vm->pio.unclaimed);

@@ -105,8 +105,8 @@ def test_it_may_give_up(writing):
 
 
 def test_it_is_throttled(writing):
-    """At rho 2 by on-stall = throttle: it is let run less, and less again, until the rest is as short as at rho 0.5. It writes
-    as much as before at the destination, and where it is after a move that was cancelled."""
+    """At rho 2 by on-stall = throttle: it is let run less, and less again, until the rest is short. It writes as
+    much as before at the destination, and where it is after a move that was cancelled."""
     source, dest = ends(writing)
     free = writes_a_second(source)
     source.set(max_bandwidth=round(free * PAGE / 2), on_stall="throttle",
@@ -115,6 +115,7 @@ def test_it_is_throttled(writing):
     source.wait_for("it is throttled", lambda: source.query("mover")["cpu-throttle-percentage"] > 0)
     source.post("/v1/vms/mover/migrate_cancel")
     source.wait_status("mover", "cancelled")
+    assert source.get("/v1/vms/mover")["cpu_throttle_percentage"] == 0
     assert writes_a_second(source) > 0.8 * free
     done = move(source, dest, "mover", "verify")
     source.set(on_stall="stop")
