@@ -15,6 +15,11 @@ TIMEOUT = {"qemu": 120, "bochs": 420}
 LIFETIME = 1200  # s, of machines that several tests share
 
 
+def guest_lines(log, name):
+    """What the guest `name` printed, without the log's stamp."""
+    return re.findall(rf" {re.escape(name)}: \| (.*)", log)
+
+
 @dataclass
 class Outcome:
     status: int
@@ -23,7 +28,7 @@ class Outcome:
 
     def guest_lines(self, name):
         """What the guest `name` printed, without the log's stamp."""
-        return re.findall(rf" {re.escape(name)}: \| (.*)", self.log)
+        return guest_lines(self.log, name)
 
     def end_of(self, name):
         """(status, reason) with which the VM ended."""

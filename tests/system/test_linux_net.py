@@ -3,7 +3,6 @@
 
 import json
 import os
-import re
 import struct
 import threading
 import time
@@ -11,7 +10,7 @@ import zlib
 
 import pytest
 from kernel_log import suspicious
-from machine import ROOT, TIMEOUT, vm
+from machine import ROOT, TIMEOUT, guest_lines, vm
 from network import CLIENT4, CLIENT6, Network, Unavailable
 
 HOST, GUEST, GUEST6, LEASED = "10.9.0.2", "10.9.0.3", "fd09::3", "10.9.0.50"
@@ -78,7 +77,7 @@ def test_serves(net, tmp_path, emu, model, cpus):
     console both ways; it powers off."""
     machine = net.boot(tmp_path, BASE + linux("linux", f"ip={GUEST}/24 gw={CLIENT4}"), emu, model, cpus=cpus, mem=512)
     machine.wait(READY.format("linux"), TIMEOUT[emu])
-    lines = re.findall(r" linux: \| (.*)", machine.log)
+    lines = guest_lines(machine.log, "linux")
     assert any("Brought up 1 node, 1 CPU" in line for line in lines) and not suspicious(lines)
     ping(net, GUEST)
     ping(net, GUEST, size=1472)

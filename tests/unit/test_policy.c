@@ -120,7 +120,7 @@ static void test_throttle(void **state)
                                         .on_stall = POLICY_STALL_THROTTLE,
                                         .throttle = { .initial = 20, .increment = 50, .max = 90 } };
     const struct policy_round same = { .pages = 1000, .bytes = 4096000, .us = 100000, .dirtied = 1000 };
-    const struct policy_round round[] = { same, same, same };
+    const struct policy_round round[] = { same, same };
     struct policy_stats stats = { .round = round, .rounds = 2, .total = 1 << 20, .page = 4096 };
     struct policy_prediction p;
 

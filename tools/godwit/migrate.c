@@ -121,13 +121,14 @@ static enum status begin(const struct options *o)
  */
 static const char *expected(const json_t *move, const json_t *ram, char *buffer, size_t room)
 {
+    double throttle = number(move, "cpu-throttle-percentage");
+    int length;
+
     if (number(ram, "dirty-sync-count") == 0)
         return "expected downtime not known yet";
-    if (number(move, "cpu-throttle-percentage") > 0)
-        snprintf(buffer, room, "expected downtime %.0f ms, kept from running %.0f %% of the time",
-                 number(move, "expected-downtime"), number(move, "cpu-throttle-percentage"));
-    else
-        snprintf(buffer, room, "expected downtime %.0f ms", number(move, "expected-downtime"));
+    length = snprintf(buffer, room, "expected downtime %.0f ms", number(move, "expected-downtime"));
+    if (throttle > 0 && (size_t)length < room)
+        snprintf(buffer + length, room - (size_t)length, ", kept from running %.0f %% of the time", throttle);
     return buffer;
 }
 
