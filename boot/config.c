@@ -177,6 +177,25 @@ static bool address_set(enum value_kind kind, void *field, struct span value)
     }
 }
 
+static bool is_not_blank(char c)
+{
+    return !is_blank(c);
+}
+
+static bool images_set(char images[CONFIG_IMAGES][CONFIG_PATH], struct span value)
+{
+    for (unsigned i = 0; i < CONFIG_IMAGES && value.len > 0; i++) {
+        struct span path = span_take(&value, is_not_blank);
+
+        if (!path_valid(path) || path.len >= CONFIG_PATH)
+            return false;
+        images[i][0] = '\0';
+        append(images[i], CONFIG_PATH, path);
+        value = span_trim(value);
+    }
+    return images[0][0] != '\0' && value.len == 0;
+}
+
 static bool value_set(struct parser *p, const struct key *key, struct span value)
 {
     char *field = (char *)p->target + key->offset;
@@ -192,6 +211,10 @@ static bool value_set(struct parser *p, const struct key *key, struct span value
             break;
         field[0] = '\0';
         append(field, key->room, value);
+        return true;
+    case VALUE_IMAGES:
+        if (!images_set((char(*)[CONFIG_PATH])field, value))
+            break;
         return true;
     case VALUE_SIZE:
         if (!number_parse(value, true, key->max, &number) || number < key->min || number % 4096 != 0)

@@ -24,6 +24,7 @@
 #define CONFIG_MIGRATION_PORT 4900
 #define CONFIG_DOWNTIME_LIMIT 20 /* ms */
 #define CONFIG_MAX_ROUNDS 20
+#define CONFIG_IMAGES 8 /* files that guests which come here may start anew from */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
 
@@ -115,8 +116,9 @@ struct config_migration {
     struct {
         uint32_t initial, increment, max; /* percent */
     } throttle;
-    uint32_t dirty_log;   /* enum config_dirty_log; off: what the processor does best */
-    uint32_t dirty_split; /* enum config_dirty_split */
+    uint32_t dirty_log;                      /* enum config_dirty_log; off: what the processor does best */
+    uint32_t dirty_split;                    /* enum config_dirty_split */
+    char images[CONFIG_IMAGES][CONFIG_PATH]; /* files on the boot volume; "": no more */
     struct {
         uint32_t initial, max, step; /* ms: first pause between two rounds, longest, growth */
         uint32_t rounds;             /* 0: no announcement at all */

@@ -143,6 +143,15 @@ static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry nam
 
 static const struct key migration_keys[] = {
     { "port", "a number from 1 to 65535", VALUE_NUMBER, IN_MIGRATION(port), 0, 1, 65535, { NULL } },
+    { "images",
+      "1 to " TEXT(
+          CONFIG_IMAGES) " paths of files on the boot volume, each at most 63 characters, with blanks between them",
+      VALUE_IMAGES,
+      IN_MIGRATION(images),
+      CONFIG_PATH,
+      0,
+      0,
+      { NULL } },
     { "downtime-limit",
       "milliseconds from 1 to 60000",
       VALUE_NUMBER,

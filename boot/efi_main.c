@@ -17,6 +17,7 @@
 #include "boot/machine.h"
 #include "boot/pages.h"
 #include "boot/paging.h"
+#include "hv/lib/digest.h"
 #include "hv/version.h"
 
 #define CONFIG_FILE "godwit.cfg"
@@ -71,6 +72,7 @@ static EFI_STATUS file_load(struct loader *loader, const char *path, const CHAR1
     status = file_read(loader->root, path, MEM_FILE, where, file);
     if (EFI_ERROR(status))
         return status;
+    file->digest = digest_bytes(0, (const void *)file->base, file->size);
     handoff->nr_files++;
     Print(L"  %a, %ld KiB\n", path, (file->size + 1023) >> 10);
     return EFI_SUCCESS;
@@ -97,6 +99,8 @@ static EFI_STATUS files_load(struct loader *loader)
 
     for (uint32_t i = 0; !EFI_ERROR(status) && i < config->nr_vms; i++)
         status = vm_load(loader, &config->vm[i]);
+    for (uint32_t i = 0; !EFI_ERROR(status) && i < CONFIG_IMAGES && config->migration.images[i][0]; i++)
+        status = file_load(loader, config->migration.images[i], CONFIG_FILE_L L": [migration] images");
     return status;
 }
 

@@ -16,10 +16,10 @@
 #include "boot/config.h"
 
 #define HANDOFF_MAGIC 0x4656494c57445747ULL /* "GWDWLIVF" */
-#define HANDOFF_VERSION 3
+#define HANDOFF_VERSION 4
 #define HANDOFF_MAX_MEM 256
 #define HANDOFF_MAX_CPUS 64
-#define HANDOFF_MAX_FILES (1 + 2 * CONFIG_MAX_VMS)
+#define HANDOFF_MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES)
 #define HANDOFF_CMDLINE 256
 
 enum handoff_mem_kind {
@@ -42,6 +42,7 @@ struct handoff_mem {
 struct handoff_file {
     char path[CONFIG_PATH]; /* as the configuration names it */
     uint64_t base, size;    /* bytes; base is page aligned */
+    uint64_t digest;        /* of its bytes, hv/lib/digest.h from 0 */
 };
 
 struct handoff_framebuffer {

@@ -2,79 +2,38 @@
 #define LOG_PREFIX "launch"
 #include "hv/launch.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "boot/handoff.h"
 #include "guest/load/load.h"
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
 #include "hv/dirty_check.h"
+#include "hv/images.h"
 #include "hv/lib/log.h"
 #include "hv/cpu/platform.h"
 #include "hv/sched.h"
 #include "hv/vm.h"
-#include "mm/layout.h"
 
 #define LINGER_NS 100000000ULL
 
 static unsigned refused; /* guests of the configuration that never started */
 static u64 handover_tsc; /* when the firmware was left; 0: the first entry is reported */
 
-static const struct handoff_file *find_file(const struct handoff *handoff, const char *path)
+static bool launch(const struct config_vm *config)
 {
-    for (u32 i = 0; i < handoff->nr_files; i++)
-        if (!strcmp(handoff->file[i].path, path))
-            return &handoff->file[i];
-    return NULL;
-}
-
-/* vm->reload */
-static int reload(struct vm *vm)
-{
-    char reason[120];
-    int err = guest_load(vm, vm->image, reason, sizeof(reason));
-
-    if (err)
-        pr_err("%s: %s", vm->name, reason);
-    return err;
-}
-
-static bool launch(const struct handoff *handoff, const struct config_vm *config)
-{
-    const struct handoff_file *kernel = find_file(handoff, config->kernel);
-    const struct handoff_file *initrd = config->initrd[0] ? find_file(handoff, config->initrd) : NULL;
-    char reason[120];
-
-    if (!kernel || (config->initrd[0] && !initrd)) {
-        pr_err("%s: the loader has not handed over %s", config->name, kernel ? config->initrd : config->kernel);
-        return false;
-    }
-
-    struct guest_image *image = malloc(sizeof(*image)); /* kept for resets */
-
-    if (!image)
-        return false;
-    *image = (struct guest_image){
-        .kernel = phys_to_virt(kernel->base),
-        .kernel_size = kernel->size,
-        .initrd = initrd ? phys_to_virt(initrd->base) : NULL,
-        .initrd_size = initrd ? initrd->size : 0,
-        .cmdline = config->cmdline,
-    };
     struct vm *vm = vm_create(config, NULL);
+    char reason[120];
 
-    if (!vm) {
-        free(image);
+    if (!vm)
+        return false;
+    if (!image_of(config, &vm->image)) {
+        vm_destroy(vm);
         return false;
     }
-    vm->image = image;
-    if (guest_load(vm, image, reason, sizeof(reason))) {
+    if (guest_load(vm, &vm->image, reason, sizeof(reason))) {
         pr_err("%s: %s: %s", config->name, config->kernel, reason);
         vm_destroy(vm);
         return false;
     }
-    vm->reload = reload;
     dirty_check_add(vm, config);
     vm_start(vm);
     return true;
@@ -122,8 +81,9 @@ static u64 watch(void)
 void launch_guests(const struct handoff *handoff)
 {
     handover_tsc = handoff->tsc.handover;
+    images_init(handoff);
     for (u32 i = 0; i < handoff->config.nr_vms; i++)
-        if (!launch(handoff, &handoff->config.vm[i]))
+        if (!launch(&handoff->config.vm[i]))
             refused++;
     sched_add_host_work(vm_resets);
     /* Without guests of its own the hypervisor is there for the network, and has no end; nor if guests may come. */

@@ -115,7 +115,6 @@ void vm_destroy(struct vm *vm)
         vcpu_destroy(vm->vcpu[i]);
     guest_mem_fini(&vm->mem);
     npt_fini(&vm->npt);
-    free(vm->image);
     free(vm);
 }
 
@@ -151,8 +150,10 @@ static void clear_memory(struct vm *vm)
 
 static void vm_reset(struct vm *vm)
 {
-    if (!vm->reload) { /* it came from elsewhere */
-        vm_stop(vm, VM_OFF, "reset: what it starts from is at the machine where it began");
+    char reason[120];
+
+    if (!guest_image_here(&vm->image)) { /* it came from elsewhere */
+        vm_stop(vm, VM_OFF, "reset: what it starts from is not among this machine's files");
         __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
         return;
     }
@@ -170,8 +171,8 @@ static void vm_reset(struct vm *vm)
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         vcpu_restart(vm->vcpu[i]);
     clear_memory(vm);
-    if (vm->reload(vm))
-        vm_stop(vm, VM_CRASHED, "reset: the image can't be loaded again");
+    if (guest_load(vm, &vm->image, reason, sizeof(reason)))
+        vm_stop(vm, VM_CRASHED, "reset: %s", reason);
     __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_add(vm->vcpu[i]);

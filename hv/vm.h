@@ -3,6 +3,7 @@
 #pragma once
 
 #include "boot/config.h"
+#include "guest/load/load.h"
 #include "hv/bus.h"
 #include "hv/cpuid.h"
 #include "hv/dirty_rate.h"
@@ -61,10 +62,8 @@ struct vm {
     void *platform;      /* hv/dev's chips of this VM */
     struct list devices; /* all of them, in the order in which they are saved, loaded and reset (vm_add_device) */
 
-    bool reset_wanted;            /* any CPU sets it; the host loop resets */
-    int (*reload)(struct vm *vm); /* put the guest's image back for a reset: 0 or -errno, with the reason logged; set by
-                                     who loaded it */
-    void *image;                  /* for reload; from malloc, freed with the VM */
+    bool reset_wanted;        /* any CPU sets it; the host loop resets */
+    struct guest_image image; /* set by who loaded it, or by where it comes from */
     u64 resets;
 
     u32 nr_vcpus;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hv/lib/bits.h"
+#include "hv/lib/digest.h"
 #include "migrate/crc32c.h"
 #include "migrate/dest_parts.h"
 

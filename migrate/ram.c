@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "hv/lib/bits.h"
-
-#define DIGEST_PRIME 0x9E3779B97F4A7C15ULL /* 2^64 divided by the golden ratio, odd */
+#include "hv/lib/digest.h"
 
 int ram_init(struct ram *ram, const struct wire_range *range, unsigned ranges)
 {
@@ -102,27 +101,7 @@ bool page_is_zero(const void *page)
     return true;
 }
 
-static u64 mix(u64 digest, u64 word)
-{
-    digest = (digest ^ word) * DIGEST_PRIME;
-    return digest ^ digest >> 29;
-}
-
-u64 digest_bytes(u64 digest, const void *bytes, size_t len)
-{
-    const u8 *p = bytes;
-    u64 word;
-
-    for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word)) {
-        memcpy(&word, p, sizeof(word));
-        digest = mix(digest, word);
-    }
-    word = len;
-    memcpy(&word, p, len);
-    return mix(digest, word ^ (u64)len << 56);
-}
-
 u64 digest_page(gpa_t gpa, const void *page)
 {
-    return page_is_zero(page) ? 0 : digest_bytes(mix(DIGEST_PRIME, gpa), page, WIRE_PAGE);
+    return page_is_zero(page) ? 0 : digest_bytes(digest_word(DIGEST_PRIME, gpa), page, WIRE_PAGE);
 }

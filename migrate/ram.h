@@ -49,8 +49,5 @@ static inline void bitmap_clear(u64 *bitmap, u64 bit)
 
 bool page_is_zero(const void *page);
 
-/* A 64-bit digest against accidents, not against enemies. Go on with `digest` over len bytes. */
-u64 digest_bytes(u64 digest, const void *bytes, size_t len);
-
 /* A page's part in the digest of a memory: the sum of them all. Zero pages have none. */
 u64 digest_page(gpa_t gpa, const void *page);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "hv/lib/bits.h"
+#include "hv/lib/digest.h"
 #include "migrate/source_parts.h"
 
 #define DIGEST_BUDGET 256 /* pages in one go */

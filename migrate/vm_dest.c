@@ -101,6 +101,14 @@ static void tell_of_tsc(const struct vm *vm)
         pr_info("%s: its TSC of %lu kHz is scaled from %lu", vm->name, vm->tsc.khz, vm->tsc.host_khz);
 }
 
+static void tell_of_image(const struct vm *vm)
+{
+    if (!guest_image_here(&vm->image))
+        pr_warn("%s: what it starts from is not among this machine's files (images of [migration]): a reset will "
+                "power it off",
+                vm->name);
+}
+
 static void run(void *handle, u64 paused_ns, u64 arrived)
 {
     struct vm *vm = handle;
@@ -108,6 +116,7 @@ static void run(void *handle, u64 paused_ns, u64 arrived)
     platform_arrive(vm, paused_ns + (clock_ns() - arrived));
     vm_start(vm);
     tell_of_tsc(vm);
+    tell_of_image(vm);
     migration_arrived();
 }
 

@@ -9,13 +9,14 @@
 #include "hv/backend.h"
 #include "hv/cpu/clock.h"
 #include "hv/dev/platform.h"
+#include "hv/images.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "migrate/state.h"
 
 #define SECTION_VCPU "vcpu"
 #define SECTION_VM "vm"
-#define VM_VERSION 1
+#define VM_VERSION 2
 #define XSAVE_AVX 2 /* number of the component */
 
 _Static_assert(STATE_XSAVE_BYTES == PAGE_SIZE, "vcpu->fpu is a page");
@@ -126,13 +127,28 @@ static int vcpu_restore(struct vcpu *vcpu, struct reader *r, char reason[WIRE_RE
     return err;
 }
 
-/* --- The VM itself: how its guest counts on it --------------------------------------------------------------- */
+/* --- The VM itself: what its guest starts anew from ------------------------------------------------------------ */
+
+static void file_save(const struct guest_file *file, struct writer *w)
+{
+    put_u64(w, file->size);
+    put_u64(w, file->digest);
+}
+
+static void file_restore(struct guest_file *file, struct reader *r)
+{
+    *file = (struct guest_file){ .size = get_u64(r) };
+    file->digest = get_u64(r);
+}
 
 static int vm_save(const struct vm *vm, struct writer *w)
 {
     put_u16(w, VM_VERSION);
     put_u8(w, vm->status == VM_PAUSED || (vm->status == VM_INCOMING && vm->incoming.paused));
     put_u64(w, vm->resets);
+    file_save(&vm->image.kernel, w);
+    file_save(&vm->image.initrd, w);
+    put_bytes(w, vm->image.cmdline, sizeof(vm->image.cmdline));
     return 0;
 }
 
@@ -145,7 +161,13 @@ static int vm_restore(struct vm *vm, struct reader *r)
         return err;
     vm->incoming.paused = paused;
     vm->resets = get_u64(r);
-    return paused > 1 || r->truncated ? -EINVAL : 0;
+    file_restore(&vm->image.kernel, r);
+    file_restore(&vm->image.initrd, r);
+    get_bytes(r, vm->image.cmdline, sizeof(vm->image.cmdline));
+    if (paused > 1 || r->truncated || !memchr(vm->image.cmdline, '\0', sizeof(vm->image.cmdline)))
+        return -EINVAL;
+    image_locate(&vm->image);
+    return 0;
 }
 
 /* --- Sections: the devices in their order, the vcpus, the VM ------------------------------------------------- */

@@ -11,7 +11,7 @@
 
 #include "boot/config.h"
 
-#define MAX_FILES (1 + 2 * CONFIG_MAX_VMS)
+#define MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES)
 
 /* The file's text, one byte more than allowed at most: then the parser complains. Returns false with errno set. */
 static bool text_read(const char *path, char *text, size_t room, size_t *len)
@@ -48,6 +48,8 @@ static void files_print(const struct config *config)
         file_print(config->vm[i].kernel, printed, &count);
         file_print(config->vm[i].initrd, printed, &count);
     }
+    for (unsigned i = 0; i < CONFIG_IMAGES; i++)
+        file_print(config->migration.images[i], printed, &count);
 }
 
 int main(int argc, char *argv[])

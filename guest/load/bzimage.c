@@ -42,11 +42,11 @@ static void write_boot_params(struct vm *vm, const struct bzimage *kernel, const
     put(params, TYPE_OF_LOADER, LOADER_UNDEFINED, 1);
     put(params, CMD_LINE_PTR, CMDLINE, 4);
     put(params, ACPI_RSDP_ADDR, map->rsdp, 8);
-    if (image->initrd) {
+    if (image->initrd.size) {
         put(params, RAMDISK_IMAGE, kernel->initrd, 4);
-        put(params, RAMDISK_SIZE, image->initrd_size, 4);
+        put(params, RAMDISK_SIZE, image->initrd.size, 4);
         put(params, EXT_RAMDISK_IMAGE, kernel->initrd >> 32, 4);
-        put(params, EXT_RAMDISK_SIZE, image->initrd_size >> 32, 4);
+        put(params, EXT_RAMDISK_SIZE, image->initrd.size >> 32, 4);
     }
     put(params, E820_ENTRIES, map->nr_ranges, 1);
     for (u32 i = 0; i < map->nr_ranges; i++) {
@@ -115,9 +115,9 @@ static void enter(struct vcpu *vcpu, u64 entry)
 void bzimage_load(struct vm *vm, const struct bzimage *kernel, const struct guest_image *image,
                   const struct guest_map *map)
 {
-    guest_write(&vm->mem, kernel->base, (const u8 *)image->kernel + kernel->code, kernel->code_size);
-    if (image->initrd)
-        guest_write(&vm->mem, kernel->initrd, image->initrd, image->initrd_size);
+    guest_write(&vm->mem, kernel->base, (const u8 *)image->kernel.data + kernel->code, kernel->code_size);
+    if (image->initrd.size)
+        guest_write(&vm->mem, kernel->initrd, image->initrd.data, image->initrd.size);
     write_boot_params(vm, kernel, image, map);
     write_gdt(vm);
     write_page_tables(vm);

@@ -74,9 +74,9 @@ static int load_linux(struct vm *vm, const struct guest_image *image, const stru
 {
     struct bzimage kernel;
     struct bzimage_request request = {
-        .file = image->kernel,
-        .size = image->kernel_size,
-        .initrd_size = image->initrd ? image->initrd_size : 0,
+        .file = image->kernel.data,
+        .size = image->kernel.size,
+        .initrd_size = image->initrd.size,
         .cmdline_length = strlen(image->cmdline),
         .low_ram = low_ram(vm),
         .high_ram = vm->mem.size - low_ram(vm),
@@ -95,10 +95,10 @@ static int load_pvh(struct vm *vm, const struct guest_image *image, const struct
                     size_t size)
 {
     struct elf_image elf;
-    const char *refused = elf_parse(&elf, image->kernel, image->kernel_size, low_ram(vm));
-    gpa_t initrd = align_down(low_ram(vm) - MIN(image->initrd_size, low_ram(vm)), PAGE_SIZE);
+    const char *refused = elf_parse(&elf, image->kernel.data, image->kernel.size, low_ram(vm));
+    gpa_t initrd = align_down(low_ram(vm) - MIN(image->initrd.size, low_ram(vm)), PAGE_SIZE);
 
-    if (!refused && image->initrd && (initrd < MAX(elf.end, LEGACY_END) || image->initrd_size > low_ram(vm)))
+    if (!refused && image->initrd.size && (initrd < MAX(elf.end, LEGACY_END) || image->initrd.size > low_ram(vm)))
         refused = "the initrd does not fit above the kernel: give the guest more memory";
     if (refused) {
         refuse(reason, size, refused, 0);
@@ -110,7 +110,7 @@ static int load_pvh(struct vm *vm, const struct guest_image *image, const struct
 
 int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
 {
-    const char *not_a_kernel = format_complaint(image->kernel, image->kernel_size);
+    const char *not_a_kernel = format_complaint(image->kernel.data, image->kernel.size);
     static u8 tables[ACPI_SIZE]; /* host loop only, whose stack is small */
     struct guest_map map;
     int err = -EINVAL;
@@ -120,7 +120,7 @@ int guest_load(struct vm *vm, const struct guest_image *image, char *reason, siz
         refuse(reason, size, "a guest needs 1 MiB of memory at least", 0);
     else if (not_a_kernel)
         refuse(reason, size, not_a_kernel, 0);
-    else if (bzimage_probe(image->kernel, image->kernel_size))
+    else if (bzimage_probe(image->kernel.data, image->kernel.size))
         err = load_linux(vm, image, &map, reason, size);
     else
         err = load_pvh(vm, image, &map, reason, size);

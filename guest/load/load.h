@@ -3,20 +3,32 @@
  * them is checked. */
 #pragma once
 
+#include "boot/config.h"
 #include "hv/lib/types.h"
 
 struct vm;
 
-struct guest_image {
-    const void *kernel;
-    u64 kernel_size;
-    const void *initrd; /* NULL: none */
-    u64 initrd_size;
-    const char *cmdline;
+struct guest_file {
+    const void *data; /* NULL: it is not among this machine's files */
+    u64 size;         /* bytes; 0: no such file */
+    u64 digest;       /* of them, hv/lib/digest.h */
 };
 
+/* What a guest starts from, and starts anew from after a reset. It moves with the guest, but for the files' contents.
+ */
+struct guest_image {
+    struct guest_file kernel, initrd; /* initrd.size 0: none */
+    char cmdline[CONFIG_CMDLINE];
+};
+
+/* Are its files among this machine's? */
+static inline bool guest_image_here(const struct guest_image *image)
+{
+    return image->kernel.data && (image->initrd.data || image->initrd.size == 0);
+}
+
 /*
- * Load the image into vm, not yet started. Returns 0, or -EINVAL for an image that is refused: `reason` (of `size`
- * bytes) then says what is wrong and what would be right. Host loop.
+ * Load the image, whose files are here, into vm, not yet started. Returns 0, or -EINVAL for an image that is refused:
+ * `reason` (of `size` bytes) then says what is wrong and what would be right. Host loop.
  */
 int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size);

@@ -55,14 +55,14 @@ static void write_start_page(struct vm *vm, const struct guest_image *image, gpa
         .info = {
             .magic = PVH_MAGIC,
             .version = PVH_VERSION,
-            .nr_modules = image->initrd ? 1 : 0,
-            .modlist_paddr = image->initrd ? START_INFO + offsetof(struct start_page, initrd) : 0,
+            .nr_modules = image->initrd.size ? 1 : 0,
+            .modlist_paddr = image->initrd.size ? START_INFO + offsetof(struct start_page, initrd) : 0,
             .cmdline_paddr = CMDLINE,
             .rsdp_paddr = map->rsdp,
             .memmap_paddr = START_INFO + offsetof(struct start_page, memmap),
             .memmap_entries = map->nr_ranges,
         },
-        .initrd = { .paddr = initrd, .size = image->initrd_size },
+        .initrd = { .paddr = initrd, .size = image->initrd.size },
     };
 
     for (u32 i = 0; i < map->nr_ranges; i++)
@@ -77,9 +77,9 @@ void pvh_load(struct vm *vm, const struct elf_image *elf, const struct guest_ima
 {
     struct vcpu *vcpu = vm->vcpu[0];
 
-    load_segments(vm, elf, image->kernel);
-    if (image->initrd)
-        guest_write(&vm->mem, initrd, image->initrd, image->initrd_size);
+    load_segments(vm, elf, image->kernel.data);
+    if (image->initrd.size)
+        guest_write(&vm->mem, initrd, image->initrd.data, image->initrd.size);
     write_start_page(vm, image, initrd, map);
     backend()->set(vcpu, &pvh_state, STATE_CONTROL | STATE_SEGMENTS);
     memset(vcpu->regs, 0, sizeof(vcpu->regs));

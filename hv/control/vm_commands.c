@@ -151,6 +151,7 @@ int command_vm(struct call *call)
     json_number(out, "id", vm->id);
     json_uuid(out, "vm_id", vm->identity.id);
     json_number(out, "resets", vm->resets);
+    json_string(out, "image", guest_image_here(&vm->image) ? "here" : "elsewhere");
     json_number(out, "cpu_throttle_percentage", vm->throttle);
     put_tsc(out, &vm->tsc);
     json_number(out, "port_accesses", vm->pio.accesses);
@@ -213,8 +214,10 @@ int command_reset(struct call *call)
 
     if (!vm_running(vm) || contested(call))
         return acted(call, "reset", -EBUSY);
-    if (!vm->reload)
-        return call_fail(call, -EBUSY, "%s: cannot reset, what it starts from is at the machine where it began",
+    if (!guest_image_here(&vm->image))
+        return call_fail(call, -EBUSY,
+                         "%s: cannot reset, what it starts from is not among this machine's files, expected it in "
+                         "images of [migration]",
                          vm->name);
     vm_reset_request(vm);
     return acted(call, "reset", 0);

@@ -3,7 +3,7 @@
 
 import pytest
 from machine import TIMEOUT, vm
-from migration import LINUX, Site, alive, beats, move
+from migration import LINUX, Site, alive, beats, move, says
 
 MOVER = vm("mover", "mover.elf", memory="8M", cmdline="rate=2 pages=128")
 
@@ -13,7 +13,7 @@ def bochs(tmp_path_factory):
     """mover on one of two hypervisors in Bochs, one of them with two processors."""
     with Site(tmp_path_factory.mktemp("bochs")) as site:
         site.a.boot(MOVER, emu="bochs", mem=192)
-        site.b.boot(emu="bochs", cpus=2, mem=192)
+        site.b.boot(emu="bochs", cpus=2, mem=192, images="mover.elf")
         site.a.ready()
         site.b.ready()
         yield site
@@ -45,6 +45,17 @@ def test_throttle(bochs):
         left = [row["dirtied"] for row in done["rounds"]]
         assert done["cpu-throttle-percentage"] == 90 and min(left) < max(left) / 2, done
         beats(dest)
+
+
+def test_reset_where_it_came(bochs):
+    """What it starts from is there, too; that it was reset goes home with it, and how to do it again."""
+    for resets, (source, dest) in enumerate(((bochs.a, bochs.b), (bochs.b, bochs.a)), 1):
+        move(source, dest, "mover", "verify")
+        assert dest.get("/v1/vms/mover")["image"] == "here"
+        beats(dest)
+        dest.post("/v1/vms/mover/reset")
+        says(dest, "mover", r"beat 0 at ")
+        assert dest.get("/v1/vms/mover")["resets"] == resets
 
 
 def test_linux_moves(tmp_path):

@@ -284,7 +284,7 @@ def test_reset_and_poweroff_during_a_move(site):
     site.a.wait_for("it is moving still", lambda: site.a.query("mover")["status"] == "active")
     site.a.wait_status("mover", "completed")
     only_at(site, site.b)
-    assert site.b.refused("/v1/vms/mover/reset")[0] == 409  # its image is where it began
+    assert site.b.refused("/v1/vms/mover/reset")[0] == 409  # b has not what it starts from
     only_at(site, site.b)
     begin_slowly(site.b, site.a)
     site.b.post("/v1/vms/mover/poweroff")

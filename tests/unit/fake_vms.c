@@ -36,12 +36,6 @@ static struct list vms;
 static struct cpu cpu;
 static bool console_blocked;
 
-static int reload(struct vm *vm)
-{
-    (void)vm;
-    return 0;
-}
-
 static void fake_init(struct fake *fake, const char *name, enum vm_status status)
 {
     static u32 id;
@@ -55,7 +49,7 @@ static void fake_init(struct fake *fake, const char *name, enum vm_status status
     fake->vm.mem.size = 64 << 20;
     fake->vm.mem.pages_2m = 32;
     fake->vm.npt.tables = 3;
-    fake->vm.reload = reload;
+    fake->vm.image.kernel = (struct guest_file){ .data = fake, .size = 1 };
     fake->vm.mem.dirty.count = (struct dirty_counters){ .harvests = 2, .by_fault = 5, .by_pml = 6, .by_unack = 7 };
     fake->vm.platform = &fake->platform;
     fake->platform.net.filtered = 8;

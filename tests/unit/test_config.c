@@ -280,6 +280,9 @@ static const struct {
     { "[net]\nkernel = k\n", 2, "kernel", "mac, storm-limit, anti-spoof or test-services in the [net] section" },
     { "[net]\n[net]\n", 2, "net", "a second [net] section" },
     { "[net]\n[migration]\nport = 0\n", 3, "port", "a number from 1 to 65535" },
+    { "[net]\n[migration]\nimages =\n", 3, "images", "1 to 8 paths of files on the boot volume" },
+    { "[net]\n[migration]\nimages = a ../b\n", 3, "images", "with blanks between them" },
+    { "[net]\n[migration]\nimages = 1 2 3 4 5 6 7 8 9\n", 3, "images", "1 to 8 paths" },
     { "[net]\n[migration]\ndowntime-limit = 0\n", 3, "downtime-limit", "milliseconds from 1 to 60000" },
     { "[net]\n[migration]\nmax-bandwidth = 65G\n", 3, "max-bandwidth", "such as 100M" },
     { "[net]\n[migration]\ndirty-log = off\n", 3, "dirty-log", "auto, write-protect, dbit or pml" },
@@ -305,7 +308,7 @@ static void migration(void **state)
                                "dirty-log = pml\ndirty-split = eager\nmax-rounds = 64\non-stall = throttle\n"
                                "cpu-throttle-initial = 1\ncpu-throttle-increment = 99\nmax-cpu-throttle = 98\n"
                                "announce-initial = 1\nannounce-max = 100000\nannounce-rounds = 0\n"
-                               "announce-step = 10000\n";
+                               "announce-step = 10000\nimages = guests/vmlinuz  2 3 4 5 6 7 8\n";
 
     (void)state;
     assert_true(parse("[net]\n", 6));
@@ -314,6 +317,7 @@ static void migration(void **state)
     assert_int_equal(config.migration.max_rounds, CONFIG_MAX_ROUNDS);
     assert_int_equal(config.migration.announce.rounds, 5);
     assert_true(parse(plain, strlen(plain)));
+    assert_string_equal(config.migration.images[0], "");
     assert_int_equal(config.migration.port, CONFIG_MIGRATION_PORT);
     assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_OFF);
     assert_int_equal(config.migration.on_stall, CONFIG_STALL_STOP);
@@ -332,6 +336,8 @@ static void migration(void **state)
     assert_int_equal(config.migration.throttle.initial, 1);
     assert_int_equal(config.migration.throttle.increment, 99);
     assert_int_equal(config.migration.throttle.max, 98);
+    assert_string_equal(config.migration.images[0], "guests/vmlinuz");
+    assert_string_equal(config.migration.images[CONFIG_IMAGES - 1], "8");
     assert_int_equal(config.migration.announce.initial, 1);
     assert_int_equal(config.migration.announce.max, 100000);
     assert_int_equal(config.migration.announce.rounds, 0);
