@@ -9,17 +9,17 @@
 #include "hv/lib/log.h"
 #include "mm/layout.h"
 
-static const struct handoff *handoff;
+static const struct handoff *given;
 
-void images_init(const struct handoff *given)
+void images_init(const struct handoff *handoff)
 {
-    handoff = given;
+    given = handoff;
 }
 
 static bool by_path(const char *vm, const char *path, struct guest_file *file)
 {
-    for (u32 i = 0; i < handoff->nr_files; i++) {
-        const struct handoff_file *found = &handoff->file[i];
+    for (u32 i = 0; i < given->nr_files; i++) {
+        const struct handoff_file *found = &given->file[i];
 
         if (strcmp(found->path, path) != 0)
             continue;
@@ -40,8 +40,8 @@ bool image_of(const struct config_vm *config, struct guest_image *image)
 
 static const void *by_content(const struct guest_file *file)
 {
-    for (u32 i = 0; i < handoff->nr_files && file->size; i++) {
-        const struct handoff_file *found = &handoff->file[i];
+    for (u32 i = 0; i < given->nr_files && file->size; i++) {
+        const struct handoff_file *found = &given->file[i];
 
         if (found->size == file->size && found->digest == file->digest)
             return phys_to_virt(found->base);
