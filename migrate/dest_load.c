@@ -10,7 +10,7 @@
 #include "migrate/crc32c.h"
 #include "migrate/dest_parts.h"
 
-#define BUDGET 256 /* pages to be read or cleared in one go */
+#define CLEAR_BUDGET 256 /* pages in one go */
 
 /* Is this session loading a guest whose RAM exists? */
 static bool loading(const struct dest_session *session)
@@ -121,7 +121,8 @@ void load_page(struct dest_session *session)
     u64 index = ram_index(&in->ram, box->page.gpa);
 
     bitmap_set(in->seen, index);
-    in->stats.pages++;
+    if (++in->stats.pages % WIRE_KEEPALIVE_PAGES == 0)
+        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
     if (crc32c(0, box->target, WIRE_PAGE) == box->page.crc) {
         bitmap_clear(in->suspect, index);
         return;
@@ -152,7 +153,7 @@ static void clear_page(struct dest_session *session, gpa_t gpa)
 
 void load_clear(struct dest_session *session)
 {
-    for (unsigned n = 0; n < BUDGET && load_clearing(session); n++) {
+    for (unsigned n = 0; n < CLEAR_BUDGET && load_clearing(session); n++) {
         struct wire_run run = zero_run(&session->inbox, session->zero.run);
 
         clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
@@ -295,7 +296,7 @@ void load_verify(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     const struct migrate_dest_ops *ops = session->dest->ops;
-    u64 end = MIN(in->cursor + BUDGET, in->ram.pages);
+    u64 end = MIN(in->cursor + WIRE_KEEPALIVE_PAGES, in->ram.pages);
     char reason[WIRE_REASON] = "";
 
     if (!(in->description->head.flags & WIRE_VERIFY)) {
@@ -308,7 +309,7 @@ void load_verify(struct dest_session *session)
         in->found.memory_digest += digest_page(gpa, ops->page(in->vm, gpa));
     }
     if (in->cursor < in->ram.pages) {
-        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0); /* as the source does in its digest */
+        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
         return;
     }
     if (in->found.memory_digest != in->claim.memory_digest)

@@ -7,8 +7,6 @@
 #include "hv/lib/digest.h"
 #include "migrate/source_parts.h"
 
-#define DIGEST_BUDGET 256 /* pages in one go */
-
 bool source_connect(struct source *s)
 {
     int err;
@@ -216,7 +214,7 @@ static bool produce_state(struct source *s)
 
 static void produce_digest(struct source *s)
 {
-    u64 end = s->settings.verify ? MIN(s->cursor + DIGEST_BUDGET, s->ram.pages) : s->ram.pages;
+    u64 end = s->settings.verify ? MIN(s->cursor + WIRE_KEEPALIVE_PAGES, s->ram.pages) : s->ram.pages;
 
     for (; s->settings.verify && s->cursor < end; s->cursor++) {
         gpa_t gpa = ram_gpa(&s->ram, s->cursor);
@@ -224,7 +222,6 @@ static void produce_digest(struct source *s)
         s->memory_digest += digest_page(gpa, s->ops->page(s->vm, gpa));
     }
     if (end < s->ram.pages) {
-        /* Not by our clock: one that works hard in an emulator is behind its peer's, which waits. */
         outbox_record(&s->outbox, WIRE_KEEPALIVE, NULL, 0);
         return;
     }

@@ -35,6 +35,10 @@
 #define WIRE_RETRY_MS 1000
 #define WIRE_CLAIM_MS 1000
 
+/* Work after which an end says KEEPALIVE, whatever its clock says: in an emulator the clock of a machine that works
+ * hard is behind that of its peer, which waits. */
+#define WIRE_KEEPALIVE_PAGES 128
+
 enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3 };
 
 #define WIRE_FEATURE_VERIFY 1ULL

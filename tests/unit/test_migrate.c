@@ -448,28 +448,6 @@ static void test_prepared_times_out(void **state)
     free(w);
 }
 
-static void test_silent_peer(void **state)
-{
-    struct world *w = malloc(sizeof(*w));
-    struct migrate_settings settings = world_settings();
-
-    (void)state;
-    world_init(w);
-    w->writes = 1;
-    assert_int_equal(source_start(&w->source, &settings), 0);
-    for (unsigned i = 0; i < 10; i++)
-        world_step(w);
-    w->dest_down = true;
-    for (unsigned i = 0; i < 6000 && source_active(&w->source); i++)
-        world_step(w);
-    assert_false(source_active(&w->source));
-    assert_int_equal(w->source.stats.error, WIRE_E_TIMEOUT);
-    assert_int_equal(world_where(w), 1);
-    w->dest_down = false;
-    world_fini(w);
-    free(w);
-}
-
 /* What is prepared for an epoch that is over is freed; what runs is its own VM's to stop. */
 static void test_dest_hears(void **state)
 {
@@ -575,7 +553,6 @@ int main(void)
         cmocka_unit_test(test_dest_crash_in_doubt),
         cmocka_unit_test(test_query_abort),
         cmocka_unit_test(test_prepared_times_out),
-        cmocka_unit_test(test_silent_peer),
         cmocka_unit_test(test_dest_hears),
         cmocka_unit_test(test_source_hears),
         cmocka_unit_test(test_claims),

@@ -201,7 +201,9 @@ static int connect_pipe(void *vm, struct transport *transport)
 
 static u64 dest_now(void *ctx)
 {
-    return ((struct world *)ctx)->now;
+    const struct world *w = ctx;
+
+    return w->now / MAX(w->dest_slow, 1);
 }
 
 static enum wire_code check(void *ctx, const struct migrate_description *d, char reason[WIRE_REASON])
@@ -256,7 +258,7 @@ static void run(void *ctx, u64 paused_ns, u64 arrived)
 {
     struct fake_vm *vm = ctx;
 
-    assert_true(vm->exists && !vm->running && vm->loaded == 2 && arrived == vm->world->now);
+    assert_true(vm->exists && !vm->running && vm->loaded == 2 && arrived == dest_now(vm->world));
     /* The source's copy is the judge: it stands still until it is freed. */
     assert_int_equal(vm->counter, vm->world->source_vm.counter);
     if (!vm->world->forgets)

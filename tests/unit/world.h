@@ -33,6 +33,7 @@ struct world {
     struct pipe pipe[WORLD_PIPES];
     unsigned pipes; /* used so far */
     bool link_down, dest_down;
+    unsigned dest_slow;  /* its clock runs at so many times less than the pace of the source's; 0: as that */
     u64 cut[2], flip[2]; /* for the first pipe, each way */
     size_t cap, piece;
     u8 *tape;
