@@ -97,8 +97,8 @@ void sched_remove(struct vcpu *vcpu)
 
 /*
  * May a vcpu of it be let in now? Vcpus of all CPUs of a throttled VM are let in for the first part of a period, all
- * together, so that one that waits for another one has it beside it. *until: host TSC at which the answer changes, ~0:
- * never.
+ * together, so that one that waits for another one has it beside it; those of several VMs one VM after the other.
+ * *until: host TSC at which the answer changes, ~0: never.
  */
 static bool throttle_open(const struct vm *vm, u64 *until)
 {
@@ -110,7 +110,7 @@ static bool throttle_open(const struct vm *vm, u64 *until)
         return true;
     open = clock_ns_to_ticks(SLICE_NS);
     period = open * 100 / (100 - percent);
-    at = now % period;
+    at = (now + vm->asid * open) % period;
     *until = now - at + (at < open ? open : period);
     return at < open;
 }
