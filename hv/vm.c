@@ -183,7 +183,7 @@ u64 vm_resets(void)
     list_for_each (node, &vms) {
         struct vm *vm = container_of(node, struct vm, node);
 
-        if (vm_running(vm) && vm->holds == 0 && __atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
+        if (vm_alive(vm) && vm->holds == 0 && __atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
             vm_reset(vm);
     }
     return ~0ULL;

@@ -173,7 +173,7 @@ void vm_report(const struct vm *vm);
 /* Ask for a machine reset: no vcpu of it is entered again before the host loop has done it. Any CPU. */
 void vm_reset_request(struct vm *vm);
 
-/* Host work: reset the VMs that ask for it, devices, vcpus, memory and image. */
+/* Host work: reset the VMs that ask for it, devices, vcpus, memory and image. What is paused stays so. */
 u64 vm_resets(void);
 
 /* Enter a device into vm->devices. While the platform is attached. */

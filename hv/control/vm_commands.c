@@ -212,7 +212,7 @@ int command_reset(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
 
-    if (!vm_running(vm) || contested(call))
+    if (!vm_alive(vm) || contested(call))
         return acted(call, "reset", -EBUSY);
     if (!guest_image_here(&vm->image))
         return call_fail(call, -EBUSY,

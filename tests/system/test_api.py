@@ -136,7 +136,8 @@ def test_pause_and_resume(target):
     before = target.json("/v1/vms/web")["exits"]
     time.sleep(0.3)
     assert target.json("/v1/vms/web")["exits"] == before
-    assert target.error("POST", "/v1/vms/web/reset")[0] == 409
+    assert target.ask("POST", "/v1/vms/web/reset")[0] == 202
+    assert status_of(target, "web") == "paused"
     assert target.ask("POST", "/v1/vms/web/resume")[0] == 200
     assert target.error("POST", "/v1/vms/web/resume") == (409, "web: cannot resume, it is running")
 

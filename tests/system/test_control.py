@@ -112,6 +112,17 @@ def test_reset_starts_anew(terminal):
     terminal.command("vm one", r"^resets +1\n")
 
 
+def test_reset_of_a_paused_one(terminal):
+    """It is reset at once, and starts when it is resumed."""
+    resets = int(terminal.command("vm one", r"^resets +(\d+)\n").group(1))
+    terminal.wait(r"one: \| echo: tick [1-9]\d*\n")
+    terminal.command("pause one", r"^status +paused\n")
+    terminal.command("reset one", r"one: reset\n")
+    terminal.command("vm one", rf"^status +paused\n(.*\n)*?resets +{resets + 1}\n")
+    terminal.command("resume one", r"^status +running\n")
+    terminal.wait(r"one: \| echo: tick 0\n")
+
+
 def test_console(terminal):
     """Both directions, with the log held back meanwhile; then the log catches up."""
     terminal.command("console two", r"^connected to two")
