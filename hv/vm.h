@@ -2,6 +2,8 @@
 /* A virtual machine: memory, buses, virtual processors, and how it ended. */
 #pragma once
 
+#include <string.h>
+
 #include "boot/config.h"
 #include "guest/load/load.h"
 #include "hv/bus.h"
@@ -111,6 +113,18 @@ const char *vm_status_name(enum vm_status status);
 
 /* All VMs, in order of creation. */
 struct list *vm_list(void);
+
+/* The first of that name; NULL: there is none. Host loop. */
+static inline struct vm *vm_find(const char *name)
+{
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (!strcmp(vm->name, name))
+            return vm;
+    }
+    return NULL;
+}
 
 /* What the guest's TSC is when the host's is `host`. Any CPU. */
 static inline u64 vcpu_tsc(const struct vcpu *vcpu, u64 host)

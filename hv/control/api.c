@@ -90,17 +90,6 @@ static void run_command(const struct http_request *request, const struct command
     response->body = out.buffer;
 }
 
-static struct vm *vm_find(const char *name)
-{
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
-        if (!strcmp(vm->name, name))
-            return vm;
-    }
-    return NULL;
-}
-
 /* A number in the query; `absent` if it is not there. False: it is wrong; refused. */
 static bool query_number(const struct http_request *request, const char *name, u64 absent, u64 *number,
                          struct http_response *response)

@@ -169,16 +169,13 @@ static int parse_vm(struct call *call, struct arg_value *value, const char *word
     char names[120] = "";
     size_t at = 0;
 
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
-        if (!strcmp(vm->name, word)) {
-            value->vm = vm;
-            return 0;
-        }
+    value->vm = vm_find(word);
+    if (value->vm)
+        return 0;
+    list_for_each (node, vm_list())
         if (at < sizeof(names))
-            at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", vm->name);
-    }
+            at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "",
+                                   container_of(node, struct vm, node)->name);
     return call_fail(call, -ENOENT, "no virtual machine '%.32s', there %s %s", word, at ? "are:" : "is",
                      at ? names : "none");
 }
