@@ -63,7 +63,8 @@ all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hyperv
 # --- The hypervisor ----------------------------------------------------------------------------------------
 
 HV_DIRS := hv hv/cpu hv/lib hv/vmx hv/svm hv/dev hv/control mm net migrate guest/load
-HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S) boot/trampoline.S)
+HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S)) boot/trampoline.S boot/config.c boot/config_keys.c \
+          boot/netaddr.c
 HV_OBJ := $(patsubst %,$(OBJ)/%.o,$(basename $(HV_SRC)))
 
 # What the objects were compiled with: a change of flags rebuilds them.

@@ -217,7 +217,9 @@ static bool value_set(struct parser *p, const struct key *key, struct span value
             break;
         return true;
     case VALUE_SIZE:
-        if (!number_parse(value, true, key->max, &number) || number < key->min || number % 4096 != 0)
+    case VALUE_BYTES:
+        if (!number_parse(value, true, key->max, &number) || number < key->min ||
+            (key->kind == VALUE_SIZE && number % 4096 != 0))
             break;
         *(uint64_t *)(void *)field = number;
         return true;
@@ -280,18 +282,27 @@ static bool key_unknown(struct parser *p, struct span name)
     return false;
 }
 
+/* The index of a key in the section's table, or its count. */
+static size_t key_find(const struct section *section, struct span name)
+{
+    size_t i = 0;
+
+    while (i < section->count && !span_is(name, section->keys[i].name))
+        i++;
+    return i;
+}
+
 static bool key_parse(struct parser *p, struct span line)
 {
     const struct key *table = p->section->keys;
-    size_t count = p->section->count, i = 0;
+    size_t i;
     struct span name = span_take(&line, is_name), value = { NULL, 0 };
 
     line = span_trim(line);
     if (name.len == 0 || line.len == 0 || line.at[0] != '=')
         return refuse(p, name, "expected key = value, [vm NAME], [net], [api], [migration] or # comment", NULL);
-    while (i < count && !span_is(name, table[i].name))
-        i++;
-    if (i == count)
+    i = key_find(p->section, name);
+    if (i == p->section->count)
         return key_unknown(p, name);
     if (p->seen & 1u << i)
         return refuse(p, name, "given twice, expected once",
@@ -458,3 +469,14 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
            refuse(&p, span_of("vm"), "no virtual machine, expected a section [vm NAME], or [net]", NULL);
 }
 static_assert(CONFIG_TEXT_MAX == 64u << 10, "the length message names the limit");
+
+bool config_migration_set(struct config_migration *migration, const char *key, const char *value,
+                          struct config_error *error)
+{
+    struct parser p = { .error = error, .section = &move_section, .target = migration };
+    size_t i = key_find(&move_section, span_of(key));
+
+    if (i == move_section.count)
+        return key_unknown(&p, span_of(key));
+    return value_set(&p, &move_section.keys[i], span_of(value));
+}

@@ -2,7 +2,7 @@
 /*
  * godwit.cfg: its meaning as plain data, and the parser that fills it.
  *
- * The parser is portable C without libc: it runs in the UEFI application, in mkimage's checker on
+ * The parser is portable C without libc: it runs in the UEFI application, in the hypervisor, in mkimage's checker on
  * the administrator's machine and in the unit tests. docs/config.md describes every key.
  */
 #pragma once
@@ -106,23 +106,27 @@ struct config_net {
     uint32_t test_services; /* 1: discard, echo and source on TCP ports 9, 7 and 19 */
 };
 
+struct config_throttle {
+    uint32_t initial, increment, max; /* percent */
+};
+
+struct config_announce {
+    uint32_t initial, max, step; /* ms: first pause between two rounds, longest, growth */
+    uint32_t rounds;             /* 0: no announcement at all */
+};
+
 /* The [migration] section: whether guests may come here, and how they move unless a command says otherwise. */
 struct config_migration {
-    uint32_t port;           /* TCP; 0: no section, nothing is listened to */
-    uint32_t downtime_limit; /* ms */
+    uint32_t port;                           /* TCP; 0: no section, nothing is listened to */
+    char images[CONFIG_IMAGES][CONFIG_PATH]; /* files on the boot volume; "": no more */
+    uint32_t downtime_limit;                 /* ms */
     uint32_t max_rounds;
     uint64_t max_bandwidth; /* bytes a second; 0: any */
     uint32_t on_stall;      /* enum config_stall */
-    struct {
-        uint32_t initial, increment, max; /* percent */
-    } throttle;
-    uint32_t dirty_log;                      /* enum config_dirty_log; off: what the processor does best */
-    uint32_t dirty_split;                    /* enum config_dirty_split */
-    char images[CONFIG_IMAGES][CONFIG_PATH]; /* files on the boot volume; "": no more */
-    struct {
-        uint32_t initial, max, step; /* ms: first pause between two rounds, longest, growth */
-        uint32_t rounds;             /* 0: no announcement at all */
-    } announce;
+    struct config_throttle throttle;
+    uint32_t dirty_log;   /* enum config_dirty_log; off: what the processor does best */
+    uint32_t dirty_split; /* enum config_dirty_split */
+    struct config_announce announce;
 };
 
 struct config {
@@ -150,3 +154,10 @@ struct config_error {
  * Callable anywhere; no allocation, no libc.
  */
 bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error);
+
+/*
+ * Set a key of [migration] as a line of the file would, if it is one that may be changed while the hypervisor runs.
+ * Returns true, or false with *error filled: then *migration is as it was. Callable anywhere.
+ */
+bool config_migration_set(struct config_migration *migration, const char *key, const char *value,
+                          struct config_error *error);

@@ -141,6 +141,8 @@ static const struct key api_keys[] = {
 };
 static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry names the limits");
 
+#define START_KEYS 2 /* the first ones: they are for the start alone */
+
 static const struct key migration_keys[] = {
     { "port", "a number from 1 to 65535", VALUE_NUMBER, IN_MIGRATION(port), 0, 1, 65535, { NULL } },
     { "images",
@@ -161,8 +163,8 @@ static const struct key migration_keys[] = {
       60000,
       { NULL } },
     { "max-bandwidth",
-      "bytes a second, 0 (any) to 64G, a multiple of 4K, such as 100M",
-      VALUE_SIZE,
+      "bytes a second, 0 (any) to 64G, such as 100M",
+      VALUE_BYTES,
       IN_MIGRATION(max_bandwidth),
       0,
       0,
@@ -251,6 +253,7 @@ const struct section global_section = { " before the first section", global_keys
 const struct section net_section = { " in the [net] section", net_keys, COUNT(net_keys) };
 const struct section api_section = { " in the [api] section", api_keys, COUNT(api_keys) };
 const struct section migration_section = { " in the [migration] section", migration_keys, COUNT(migration_keys) };
+const struct section move_section = { "", migration_keys + START_KEYS, COUNT(migration_keys) - START_KEYS };
 const struct section vm_section = { " in a [vm] section", vm_keys, COUNT(vm_keys) };
 static_assert(COUNT(global_keys) <= 32 && COUNT(vm_keys) <= 32 && COUNT(net_keys) <= 32 && COUNT(api_keys) <= 32 &&
                   COUNT(migration_keys) <= 32,

@@ -11,7 +11,8 @@ enum value_kind {
     VALUE_TEXT,
     VALUE_PATH,
     VALUE_IMAGES, /* paths with blanks between them, at most CONFIG_IMAGES */
-    VALUE_SIZE,
+    VALUE_SIZE,   /* a multiple of 4 KiB */
+    VALUE_BYTES,  /* any number, with or without K, M or G */
     VALUE_NUMBER,
     VALUE_CHOICE,
     VALUE_DHCP_OR_NETWORK4, /* struct config_address4 */
@@ -26,7 +27,7 @@ struct key {
     enum value_kind kind;
     size_t offset;          /* in what the section fills: struct config, config_net or config_vm */
     size_t room;            /* VALUE_TEXT, VALUE_PATH, VALUE_IMAGES: bytes of each, the terminator included */
-    uint64_t min, max;      /* VALUE_SIZE, VALUE_NUMBER; min of VALUE_TEXT: characters */
+    uint64_t min, max;      /* VALUE_SIZE, VALUE_BYTES, VALUE_NUMBER; min of VALUE_TEXT: characters */
     const char *choices[6]; /* VALUE_CHOICE: the index is the value; ends with NULL */
 };
 
@@ -38,3 +39,6 @@ struct section {
 };
 
 extern const struct section global_section, net_section, api_section, migration_section, vm_section;
+
+/* Those keys of [migration] that may be changed while the hypervisor runs. */
+extern const struct section move_section;

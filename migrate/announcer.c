@@ -16,7 +16,7 @@
 struct announcer {
     struct list node;
     struct vm *vm;
-    struct announce_settings settings;
+    struct config_announce settings;
     u32 round; /* done */
     u64 next;  /* host TSC */
 };
@@ -32,7 +32,7 @@ static void announcer_free(struct announcer *announcer)
 /* Returns false after the last one. */
 static bool do_round(struct announcer *announcer)
 {
-    const struct announce_settings *settings = &announcer->settings;
+    const struct config_announce *settings = &announcer->settings;
     struct virtio_net *net = &platform_of(announcer->vm)->net;
     u32 ms = MIN(settings->initial + announcer->round * settings->step, settings->max);
     unsigned frames = announce_port(&net->port);
@@ -45,7 +45,7 @@ static bool do_round(struct announcer *announcer)
     return announcer->round < settings->rounds;
 }
 
-void announcer_start(struct vm *vm, const struct announce_settings *settings)
+void announcer_start(struct vm *vm, const struct config_announce *settings)
 {
     struct announcer *announcer = settings->rounds ? calloc(1, sizeof(*announcer)) : NULL;
 

@@ -8,16 +8,11 @@
 
 #include "hv/lib/types.h"
 
+struct config_announce;
 struct vm;
 
-/* QEMU's announce-* settings. */
-struct announce_settings {
-    u32 initial, max, step; /* ms: first pause between two rounds, longest, growth */
-    u32 rounds;             /* 0: no announcement at all */
-};
-
-/* The first round now, the others later. */
-void announcer_start(struct vm *vm, const struct announce_settings *settings);
+/* The first round now, the others later: settings are QEMU's announce-*. */
+void announcer_start(struct vm *vm, const struct config_announce *settings);
 
 /* No more rounds for this VM. */
 void announcer_stop(const struct vm *vm);

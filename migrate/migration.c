@@ -20,13 +20,13 @@
 #define POLL_NS 10000000ULL /* while something is under way: time-outs, and what nobody tells us of */
 #define FIXED_US 3000       /* of the downtime: stop, state, start; on an emulator */
 
-static struct migration_settings settings;
+static struct config_migration settings;
 static struct dest dest;
 static struct list sources = { &sources, &sources };
 static struct move moves[MIGRATION_MOVES], *latest[MIGRATION_MOVES]; /* the latest first; without a name: unused */
 static struct migration_totals totals;
 
-struct migration_settings *migration_settings(void)
+struct config_migration *migration_settings(void)
 {
     return &settings;
 }
@@ -105,7 +105,9 @@ static struct migrate_settings engine_settings(const struct migration_request *r
         .policy = { .downtime_limit = settings.downtime_limit,
                     .max_rounds = request->stop_copy ? 0 : settings.max_rounds,
                     .on_stall = settings.on_stall,
-                    .throttle = settings.throttle },
+                    .throttle = { .initial = settings.throttle.initial,
+                                  .increment = settings.throttle.increment,
+                                  .max = settings.throttle.max } },
         .max_bandwidth = settings.max_bandwidth,
         .fixed_us = FIXED_US,
         .verify = request->verify,
@@ -138,8 +140,8 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     if (move_place() < 0)
         return refuse(-EBUSY, "too many moves are under way", reason);
     from->to = request->to;
-    from->log = settings.log;
-    from->split = settings.split;
+    from->log = (enum dirty_producer)settings.dirty_log;
+    from->split = (enum dirty_split)settings.dirty_split;
     err = source_start(&from->source, &engine);
     if (err)
         return refuse(err, err == -ENOMEM ? "no memory" : err == -EPERM ? "it is not ours to move" : "failed", reason);
@@ -359,20 +361,8 @@ void migration_superseded(void)
 
 void migration_init(const struct config_migration *config)
 {
-    settings.downtime_limit = config->downtime_limit;
-    settings.max_bandwidth = config->max_bandwidth;
-    settings.max_rounds = config->max_rounds;
-    settings.on_stall = config->on_stall;
-    settings.throttle = (struct policy_throttle){ .initial = config->throttle.initial,
-                                                  .increment = config->throttle.increment,
-                                                  .max = config->throttle.max };
-    settings.announce = (struct announce_settings){ .initial = config->announce.initial,
-                                                    .max = config->announce.max,
-                                                    .step = config->announce.step,
-                                                    .rounds = config->announce.rounds };
-    settings.log = (enum dirty_producer)config->dirty_log;
-    settings.split = (enum dirty_split)config->dirty_split;
-    dest_init(&dest, &vm_dest_ops, &settings);
+    settings = *config;
+    dest_init(&dest, &vm_dest_ops, NULL);
     for (unsigned i = 0; i < MIGRATION_MOVES; i++)
         latest[i] = &moves[i];
     sched_add_host_work(migration_poll);

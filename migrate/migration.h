@@ -17,18 +17,6 @@ struct vm;
 
 #define MIGRATION_MOVES 16 /* of VMs that left or tried to, remembered */
 
-/* Settings of every move that begins from now on. */
-struct migration_settings {
-    u32 downtime_limit; /* ms */
-    u32 max_rounds;
-    u32 on_stall; /* enum policy_stall */
-    struct policy_throttle throttle;
-    u64 max_bandwidth;       /* bytes/s; 0: any */
-    enum dirty_producer log; /* DIRTY_OFF: what the processor does best */
-    enum dirty_split split;
-    struct announce_settings announce;
-};
-
 /* What one move is asked to be. */
 struct migration_request {
     struct tcp_address to;
@@ -61,8 +49,9 @@ struct migration_totals migration_totals(void);
 /* Start: listen, if the configuration says so, and do the work of the host loop. Boot, once. */
 void migration_init(const struct config_migration *config);
 
-/* Who has changed downtime_limit or max_bandwidth calls migration_limits_changed: moves under way heed them. */
-struct migration_settings *migration_settings(void);
+/* Settings of every move that begins from now on: at first those of the configuration. Who has changed downtime_limit
+ * or max_bandwidth calls migration_limits_changed: moves under way heed them. */
+struct config_migration *migration_settings(void);
 void migration_limits_changed(void);
 
 /*

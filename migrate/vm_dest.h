@@ -7,5 +7,5 @@
 /* A guest has come and runs here: for the totals of migration.c. */
 void migration_arrived(void);
 
-/* The ops of migrate/dest.h; their `vm` is a struct vm, their `ctx` a struct migration_settings. */
+/* The ops of migrate/dest.h; their `vm` is a struct vm, their `ctx` is not used. */
 extern const struct migrate_dest_ops vm_dest_ops;

@@ -48,7 +48,7 @@ struct call {
     const struct command *command;
     struct arg_value arg[COMMAND_ARGS];
     struct json *out; /* the handler writes the members of one object */
-    char error[200];  /* if it failed: what was wrong and what would be right */
+    char error[360];  /* if it failed: what was wrong and what would be right */
 };
 
 struct command {

@@ -17,7 +17,7 @@ int command_net_test(struct call *call);
 int command_query_net_test(struct call *call);
 
 /* About moves: migrate_commands.c, migrate_query.c. */
-extern const char *const migrate_parameters[], *const resolve_actions[];
+extern const char *const resolve_actions[];
 int command_migrate(struct call *call);
 int command_migrate_check(struct call *call);
 int command_migrate_cancel(struct call *call);

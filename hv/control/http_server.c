@@ -67,7 +67,7 @@ static void client_free(struct client *client)
 
 void http_refuse(struct http_response *response, int status, const char *format, ...)
 {
-    char text[240];
+    char text[400];
     struct json json;
     va_list args;
 

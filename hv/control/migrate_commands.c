@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "boot/config.h"
+#include "boot/config_keys.h"
 #include "hv/control/command.h"
 #include "hv/control/commands.h"
 #include "hv/control/json.h"
@@ -137,113 +137,33 @@ int command_resolve(struct call *call)
 
 /* --- Settings -------------------------------------------------------------------------------------------------- */
 
-static const char *const stall_names[] = {
-    [POLICY_STALL_STOP] = "stop", [POLICY_STALL_ABORT] = "abort", [POLICY_STALL_THROTTLE] = "throttle", NULL
-};
-static const char *const log_names[] = {
-    [DIRTY_OFF] = "auto", [DIRTY_WRITE_PROTECT] = "write-protect", [DIRTY_DBIT] = "dbit", [DIRTY_PML] = "pml", NULL
-};
-static const char *const split_names[] = { [DIRTY_SPLIT_LAZY] = "lazy", [DIRTY_SPLIT_EAGER] = "eager", NULL };
-
-#define AT(member) offsetof(struct migration_settings, member)
-
-/* In the order of migrate_parameters. */
-static const struct parameter {
-    size_t offset;
-    bool wide; /* u64, else u32 */
-    u64 min, max;
-    const char *const *choices; /* of an enum; NULL: a number */
-} parameters[] = {
-    { AT(downtime_limit), false, 1, 60000, NULL },
-    { AT(max_bandwidth), true, 0, 64ULL << 30, NULL },
-    { AT(max_rounds), false, 1, MIGRATE_ROUNDS, NULL },
-    { AT(on_stall), false, 0, 0, stall_names },
-    { AT(throttle.initial), false, 1, 99, NULL },
-    { AT(throttle.increment), false, 1, 99, NULL },
-    { AT(throttle.max), false, 1, 99, NULL },
-    { AT(log), false, 0, 0, log_names },
-    { AT(split), false, 0, 0, split_names },
-    { AT(announce.initial), false, 1, 100000, NULL },
-    { AT(announce.max), false, 1, 100000, NULL },
-    { AT(announce.rounds), false, 0, 1000, NULL },
-    { AT(announce.step), false, 0, 10000, NULL },
-};
-
-const char *const migrate_parameters[] = {
-    "downtime-limit",         "max-bandwidth",    "max-rounds",    "on-stall",    "cpu-throttle-initial",
-    "cpu-throttle-increment", "max-cpu-throttle", "dirty-log",     "dirty-split", "announce-initial",
-    "announce-max",           "announce-rounds",  "announce-step", NULL
-};
-_Static_assert(sizeof(migrate_parameters) / sizeof(*migrate_parameters) == ARRAY_SIZE(parameters) + 1, "in order");
-_Static_assert(MIGRATE_ROUNDS == 64, "boot/config_keys.c has the same limits");
-_Static_assert((int)POLICY_STALL_THROTTLE == (int)CONFIG_STALL_THROTTLE, "boot/config_keys.c has the same order");
-_Static_assert(sizeof(enum dirty_producer) == 4 && sizeof(enum dirty_split) == 4, "kept as u32");
-
-static void *field(const struct parameter *parameter)
-{
-    return (u8 *)migration_settings() + parameter->offset;
-}
-
-static u64 get(const struct parameter *parameter)
-{
-    return parameter->wide ? *(u64 *)field(parameter) : *(u32 *)field(parameter);
-}
-
-static void set(const struct parameter *parameter, u64 value)
-{
-    if (parameter->wide)
-        *(u64 *)field(parameter) = value;
-    else
-        *(u32 *)field(parameter) = (u32)value;
-}
+_Static_assert((int)CONFIG_STALL_STOP == (int)POLICY_STALL_STOP && (int)CONFIG_STALL_ABORT == (int)POLICY_STALL_ABORT &&
+                   (int)CONFIG_STALL_THROTTLE == (int)POLICY_STALL_THROTTLE,
+               "settings go to the policy as they are");
+_Static_assert((int)CONFIG_DIRTY_OFF == (int)DIRTY_OFF && (int)CONFIG_DIRTY_PML == (int)DIRTY_PML &&
+                   (int)CONFIG_DIRTY_EAGER == (int)DIRTY_SPLIT_EAGER,
+               "and to the dirty log");
 
 int command_query_migrate_parameters(struct call *call)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
-        const struct parameter *parameter = &parameters[i];
+    for (size_t i = 0; i < move_section.count; i++) {
+        const struct key *key = &move_section.keys[i];
+        const void *value = (const u8 *)migration_settings() + key->offset;
 
-        if (parameter->choices)
-            json_string(call->out, migrate_parameters[i], parameter->choices[get(parameter)]);
+        if (key->kind == VALUE_CHOICE)
+            json_string(call->out, key->name, key->choices[*(const u32 *)value]);
         else
-            json_number(call->out, migrate_parameters[i], get(parameter));
+            json_number(call->out, key->name, key->kind == VALUE_BYTES ? *(const u64 *)value : *(const u32 *)value);
     }
     return 0;
-}
-
-static int set_number(struct call *call, const char *name, const struct parameter *parameter, const char *text)
-{
-    char *end;
-    u64 value = strtoul(text, &end, 10);
-
-    if (*text < '0' || *text > '9' || *end || value < parameter->min || value > parameter->max || strlen(text) > 15)
-        return call_fail(call, -EINVAL, "%s: '%.32s' is wrong, expected a number from %lu to %lu", name, text,
-                         (unsigned long)parameter->min, (unsigned long)parameter->max);
-    set(parameter, value);
-    return 0;
-}
-
-static int set_choice(struct call *call, const char *name, const struct parameter *parameter, const char *text)
-{
-    char all[80] = "";
-
-    for (u64 i = 0; parameter->choices[i]; i++) {
-        if (!strcmp(parameter->choices[i], text)) {
-            set(parameter, i);
-            return 0;
-        }
-        snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", i ? ", " : "", parameter->choices[i]);
-    }
-    return call_fail(call, -EINVAL, "%s: '%.32s' is wrong, expected one of %s", name, text, all);
 }
 
 int command_migrate_set_parameters(struct call *call)
 {
-    u64 i = call->arg[0].number;
-    const struct parameter *parameter = &parameters[i];
-    int err = (parameter->choices ? set_choice : set_number)(call, migrate_parameters[i], parameter, call->arg[1].text);
+    struct config_error error;
 
-    if (err)
-        return err;
+    if (!config_migration_set(migration_settings(), call->arg[0].text, call->arg[1].text, &error))
+        return call_fail(call, -EINVAL, "%s: %s", error.key, error.message);
     migration_limits_changed();
     return command_query_migrate_parameters(call);
 }

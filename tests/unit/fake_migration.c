@@ -12,10 +12,10 @@
 
 struct fake_migration fake_migration = { .status = MIGRATE_COMPLETED };
 
-static struct migration_settings settings = { .downtime_limit = 20, .max_rounds = 20 };
+static struct config_migration settings = { .downtime_limit = 20, .max_rounds = 20 };
 static struct dest dest;
 
-struct migration_settings *migration_settings(void)
+struct config_migration *migration_settings(void)
 {
     return &settings;
 }

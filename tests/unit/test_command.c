@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: boot/config.c boot/config_keys.c boot/netaddr.c */
 /* sources: hv/control/migrate_commands.c hv/control/migrate_query.c migrate/stats.c migrate/handoff.c */
 /* sources: tests/unit/fake_migration.c */
 /* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/net_commands.c */
@@ -139,11 +140,12 @@ static void moves(void **state)
         { "migrate web 10.9.0.4 live,stop-copy",
           "options: live and stop-copy contradict each other, expected one of them" },
         { "migrate web 10.9.0.4 stop-copy,verify,live", "options: live and stop-copy contradict" },
-        { "migrate-set-parameters speed 1", "parameter: 'speed' is wrong, expected one of downtime-limit, " },
+        { "migrate-set-parameters speed 1", "speed: unknown key, expected downtime-limit, " },
+        { "migrate-set-parameters port 4901", "port: unknown key, expected downtime-limit, " },
         { "migrate-set-parameters downtime-limit 0",
-          "downtime-limit: '0' is wrong, expected a number from 1 to 60000" },
+          "downtime-limit: \"0\" is wrong, expected milliseconds from 1 to 60000" },
         { "migrate-set-parameters dirty-log off",
-          "dirty-log: 'off' is wrong, expected one of auto, write-protect, dbit, pml" },
+          "dirty-log: \"off\" is wrong, expected auto, write-protect, dbit or pml" },
         { "resolve web query", "web: it is neither in doubt nor superseded" },
     };
 
@@ -152,6 +154,8 @@ static void moves(void **state)
         assert_int_not_equal(run(wrong[i].line), 0);
         assert_memory_equal(call.error, wrong[i].error, strlen(wrong[i].error));
     }
+    assert_int_equal(run("migrate-set-parameters speed 1"), -EINVAL);
+    assert_non_null(strstr(call.error, "announce-rounds or announce-step"));
     fake_migration.moves = 0;
     assert_int_equal(run("query-migrate web"), -ENOENT);
     assert_int_equal(run("migrate web 10.9.0.4 stop-copy,verify"), 0);
@@ -167,8 +171,12 @@ static void moves(void **state)
     assert_int_equal(run("migrate-set-parameters max-bandwidth 5000000000"), 0);
     assert_int_equal(migration_settings()->max_bandwidth, 5000000000);
     assert_int_equal(fake_migration.limits_changed, 1);
+    assert_int_equal(run("migrate-set-parameters max-bandwidth 3M"), 0);
+    assert_int_equal(migration_settings()->max_bandwidth, 3 << 20);
+    assert_non_null(strstr(out.buffer.text, "\"max-bandwidth\":3145728,"));
     assert_int_equal(run("migrate-set-parameters on-stall abort"), 0);
-    assert_int_equal(migration_settings()->on_stall, POLICY_STALL_ABORT);
+    assert_int_equal(migration_settings()->on_stall, CONFIG_STALL_ABORT);
+    assert_non_null(strstr(out.buffer.text, "\"on-stall\":\"abort\","));
 }
 
 static void net_tests(void **state)
