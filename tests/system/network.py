@@ -156,7 +156,7 @@ class Network:
         """Boot a machine; it is stopped after `timeout` seconds, in which one test is done, or all that share it.
 
         `extra` are further arguments of QEMU, `options` such of tools/run. In Bochs a machine that is not `alone` keeps
-        pace with real time, so that others don't take it for silent, nor it them; its firmware takes longer for that.
+        pace with real time, so that others don't wait for it, nor it for them; its firmware takes longer for that.
         """
         if emu == "bochs" and alone:
             options = ("--ips", BOCHS_ALONE_IPS, *options)
