@@ -77,7 +77,7 @@ def test_other_maker(tmp_path):
     """A guest that was shown an AMD processor is not taken by Intel's, and the other way round: both are named."""
     with Site(tmp_path) as site:
         site.a.boot(MOVER)
-        site.b.boot(MOVER.replace("[vm mover]", "[vm other]"), emu="bochs", mem=192)
+        site.b.boot(MOVER.replace("[vm mover]", "[vm other]"), emu="bochs", mem=192, alone=True)
         site.a.ready()
         site.b.ready()
         for source, dest, name in ((site.a, site.b, "mover"), (site.b, site.a, "other")):

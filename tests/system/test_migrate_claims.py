@@ -15,10 +15,11 @@ MOVER = vm("mover", "mover.elf", memory="8M")
 PEERS = 0x88B6
 
 
-@pytest.fixture(params=["qemu", "bochs"])
-def doubt(request, tmp_path):
-    """(site, epoch): mover runs on b under that epoch, and a, which sent it, has not heard so."""
-    with Site(tmp_path) as site:
+@pytest.fixture(params=["qemu", "bochs"], scope="module")
+def doubt(request, tmp_path_factory):
+    """(site, epoch): mover runs on b under that epoch, and a, which sent it, has not heard so. For tests that leave it
+    so, and the one that ends it."""
+    with Site(tmp_path_factory.mktemp(request.param)) as site:
         site.boot(MOVER, emu=request.param, mem=256)
         relay = Relay(site.net, site.b.address)
         relay.stop_at(DEST, "RUNNING", relay.cut)
@@ -48,8 +49,26 @@ def metric(host, name):
     return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.M).group(1))
 
 
+def claim_frame(vm_id, epoch, crc):
+    claim = struct.pack("<8s16sQII", b"GODWITCL", bytes.fromhex(vm_id.replace("-", "")), epoch, 1, crc)
+    return (b"\xff" * 6 + b"\x02\0\0\0\0\x01" + struct.pack("!H", PEERS) + claim).ljust(60, b"\0")
+
+
+def test_damaged_claims(doubt):
+    """What is not a whole claim is counted, and stops nothing."""
+    site, epoch = doubt
+    vm_id = site.b.get("/v1/vms/mover")["vm_id"]
+    with site.net.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind(("br0", PEERS))
+        for crc in range(10):
+            sock.send(claim_frame(vm_id, epoch + 10, crc))
+    site.b.wait_for("they are counted", lambda: metric(site.b, 'godwit_claims_total{direction="malformed"}') == 10)
+    assert site.b.guests()["mover"] == "running"
+    beats(site.b)
+
+
 def test_wrong_force(doubt):
-    """Back and forth: whoever was told last to run it does, the other one stands, until it is given up."""
+    """Ends the doubt. Back and forth: whoever was told last to run it does, the other one stands, until it is given up."""
     site, epoch = doubt
     resolve(site.a, "force-resume", epoch)
     wait_superseded(site.b, epoch + 1)
@@ -70,24 +89,6 @@ def test_wrong_force(doubt):
     site.a.wait_for("it is gone", lambda: "mover" not in site.a.guests())
     assert move(site.b, site.a, "mover", "verify")["epoch"] == epoch + 3
     beats(site.a)
-
-
-def claim_frame(vm_id, epoch, crc):
-    claim = struct.pack("<8s16sQII", b"GODWITCL", bytes.fromhex(vm_id.replace("-", "")), epoch, 1, crc)
-    return (b"\xff" * 6 + b"\x02\0\0\0\0\x01" + struct.pack("!H", PEERS) + claim).ljust(60, b"\0")
-
-
-def test_damaged_claims(doubt):
-    """What is not a whole claim is counted, and stops nothing."""
-    site, epoch = doubt
-    vm_id = site.b.get("/v1/vms/mover")["vm_id"]
-    with site.net.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
-        sock.bind(("br0", PEERS))
-        for crc in range(10):
-            sock.send(claim_frame(vm_id, epoch + 10, crc))
-    site.b.wait_for("they are counted", lambda: metric(site.b, 'godwit_claims_total{direction="malformed"}') == 10)
-    assert site.b.guests()["mover"] == "running"
-    beats(site.b)
 
 
 def test_partition(tmp_path):

@@ -282,6 +282,7 @@ def test_reset_and_poweroff_during_a_move(site):
     site.a.post("/v1/vms/mover/reset")
     site.a.machine.wait("mover: reset", 30)
     site.a.wait_for("it is moving still", lambda: site.a.query("mover")["status"] == "active")
+    site.a.set(max_bandwidth=QUICK)
     site.a.wait_status("mover", "completed")
     only_at(site, site.b)
     assert site.b.refused("/v1/vms/mover/reset")[0] == 409  # b has not what it starts from
