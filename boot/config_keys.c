@@ -141,19 +141,14 @@ static const struct key api_keys[] = {
 };
 static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry names the limits");
 
+#define WANT_IMAGES "1 to 8 paths of files on the boot volume, each at most 63 characters, with blanks between them"
+static_assert(CONFIG_IMAGES == 8 && CONFIG_PATH == 64, "WANT_IMAGES names the limits");
+
 #define START_KEYS 2 /* the first ones: they are for the start alone */
 
 static const struct key migration_keys[] = {
     { "port", "a number from 1 to 65535", VALUE_NUMBER, IN_MIGRATION(port), 0, 1, 65535, { NULL } },
-    { "images",
-      "1 to " TEXT(
-          CONFIG_IMAGES) " paths of files on the boot volume, each at most 63 characters, with blanks between them",
-      VALUE_IMAGES,
-      IN_MIGRATION(images),
-      CONFIG_PATH,
-      0,
-      0,
-      { NULL } },
+    { "images", WANT_IMAGES, VALUE_IMAGES, IN_MIGRATION(images), CONFIG_PATH, 0, 0, { NULL } },
     { "downtime-limit",
       "milliseconds from 1 to 60000",
       VALUE_NUMBER,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The files of the boot volume, from which guests start: those of this configuration, and such as have come here. */
+/* The files of the boot volume, from which guests start, and start anew: its own ones, and such as have come here. */
 #pragma once
 
 #include <stdbool.h>

@@ -14,8 +14,7 @@ struct guest_file {
     u64 digest;       /* of them, hv/lib/digest.h */
 };
 
-/* What a guest starts from, and starts anew from after a reset. It moves with the guest, but for the files' contents.
- */
+/* What a guest starts from, and starts anew from after a reset. All but the files' contents moves with the guest. */
 struct guest_image {
     struct guest_file kernel, initrd; /* initrd.size 0: none */
     char cmdline[CONFIG_CMDLINE];

@@ -137,6 +137,7 @@ int command_resolve(struct call *call)
 
 /* --- Settings -------------------------------------------------------------------------------------------------- */
 
+_Static_assert(MIGRATE_ROUNDS == 64, "the most that boot/config_keys.c allows for max-rounds");
 _Static_assert((int)CONFIG_STALL_STOP == (int)POLICY_STALL_STOP && (int)CONFIG_STALL_ABORT == (int)POLICY_STALL_ABORT &&
                    (int)CONFIG_STALL_THROTTLE == (int)POLICY_STALL_THROTTLE,
                "settings go to the policy as they are");
