@@ -68,7 +68,7 @@ def test_damaged_claims(doubt):
 
 
 def test_wrong_force(doubt):
-    """Ends the doubt. Back and forth: whoever was told last to run it does, the other one stands, until it is given up."""
+    """Ends the doubt. Back and forth: whoever was told last to run it does, the other one stands, until given up."""
     site, epoch = doubt
     resolve(site.a, "force-resume", epoch)
     wait_superseded(site.b, epoch + 1)
