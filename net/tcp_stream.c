@@ -21,7 +21,7 @@
 #include "net/tcp_listen.h"
 
 #define POLL_INTERVAL 5              /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
-#define LINGER_POLLS 20              /* until a closed stream whose peer takes nothing more is reset */
+#define LINGER_POLLS 60              /* until a closed stream whose peer takes nothing more is reset: 30 s */
 #define ROOM_AGAIN (TCP_SND_BUF / 8) /* bytes: when the buffer was full, there is room again from so much on */
 #define WRITE_MAX 0x8000             /* bytes in one call: altcp_write counts in 16 bits */
 
@@ -34,7 +34,7 @@ struct tcp_stream {
     size_t unacknowledged; /* bytes that lwIP keeps */
     bool full;             /* there was no room to send, and too little since */
     bool stable;           /* lwIP may still refer to memory of others */
-    unsigned lingered;     /* polls since it was closed */
+    unsigned lingered;     /* polls since it was closed, or its peer took something */
     struct list node;      /* of those that linger */
     struct list unpushed;  /* of those with something to send */
 };
@@ -147,6 +147,7 @@ static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
 
     (void)pcb;
     stream->unacknowledged -= len;
+    stream->lingered = 0;
     if (is_lingering(stream))
         finish(stream);
     return ERR_OK;
