@@ -25,6 +25,7 @@
 #define CONFIG_DOWNTIME_LIMIT 20 /* ms */
 #define CONFIG_MAX_ROUNDS 20
 #define CONFIG_IMAGES 8 /* files that guests which come here may start anew from */
+#define CONFIG_MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* that one names, the hypervisor included */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
 

@@ -19,7 +19,6 @@
 #define HANDOFF_VERSION 4
 #define HANDOFF_MAX_MEM 256
 #define HANDOFF_MAX_CPUS 64
-#define HANDOFF_MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES)
 #define HANDOFF_CMDLINE 256
 
 enum handoff_mem_kind {
@@ -75,7 +74,7 @@ struct handoff {
     struct handoff_mem mem[HANDOFF_MAX_MEM];
 
     uint32_t nr_files; /* file[0] is the hypervisor ELF with its symbols */
-    struct handoff_file file[HANDOFF_MAX_FILES];
+    struct handoff_file file[CONFIG_MAX_FILES];
 
     struct handoff_framebuffer framebuffer;
     char cmdline[HANDOFF_CMDLINE]; /* the UEFI load options, as ASCII */

@@ -10,7 +10,7 @@
 #include "boot/console.h"
 
 /* The files, plus: configuration, image, hand-over struct, stack, page tables, memory map, trampoline. */
-#define MAX_RANGES (HANDOFF_MAX_FILES + 7)
+#define MAX_RANGES (CONFIG_MAX_FILES + 7)
 
 static struct page_range ranges[MAX_RANGES];
 static unsigned nr_ranges;

@@ -11,8 +11,6 @@
 
 #include "boot/config.h"
 
-#define MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES)
-
 /* The file's text, one byte more than allowed at most: then the parser complains. Returns false with errno set. */
 static bool text_read(const char *path, char *text, size_t room, size_t *len)
 {
@@ -40,7 +38,7 @@ static void file_print(const char *path, const char *printed[], unsigned *count)
 
 static void files_print(const struct config *config)
 {
-    const char *printed[MAX_FILES];
+    const char *printed[CONFIG_MAX_FILES];
     unsigned count = 0;
 
     file_print(config->hypervisor, printed, &count);
