@@ -88,7 +88,8 @@ def test_silence_before_commit(pair, relayed, who, record):
     relay.reached()
     began = time.monotonic()
     failed = source.wait_status("mover", "failed")
-    assert 3 < time.monotonic() - began < 12
+    assert 3 < time.monotonic() - began
+    assert failed["total-time"] < 9000  # by the source's clock: our question may wait on a busy machine
     assert failed["error"] == "timeout" and failed["reason"] == "the destination is silent"
     only_at(pair, source)
     relay.reopen()
