@@ -34,14 +34,12 @@
 #define LWIP_LOOPBACK_MAX_PBUFS 4096
 
 /*
- * Memory. Heap blocks and the small fixed structures (memp) come from newlib's malloc: no limit to tune, and an idle
- * host pays for nothing. Only received frames have a pool, because the NIC's ring must always find buffers.
+ * Memory. Heap blocks, the small fixed structures (memp) and frames come from newlib's malloc: no limit to tune, and an
+ * idle host pays for nothing.
  */
 #define MEM_LIBC_MALLOC 1
 #define MEMP_MEM_MALLOC 1
 #define MEM_ALIGNMENT 16
-#define PBUF_POOL_SIZE 1024
-#define PBUF_POOL_BUFSIZE 1664 /* an Ethernet frame with VLAN tag, in one buffer */
 #define ETH_PAD_SIZE 0
 #define PBUF_LINK_HLEN 18 /* room for a VLAN tag in front of what we send */
 
@@ -65,10 +63,8 @@
 #define LWIP_TCP_KEEPALIVE 1
 #define TCP_OVERSIZE 1460
 
-/* The slow timer is two of these: the first retransmission comes after 0.3 s, not 3 s; delayed ACKs wait 50 ms at most.
- */
+/* The slow timer, whose ticks count retransmissions (net/tcp_pcb.h), is two of these; delayed ACKs wait one at most. */
 #define TCP_TMR_INTERVAL 50
-#define LWIP_TCP_RTO_TIME 300
 #define TCP_MSL 5000UL
 
 /* TCP's checksums are made where a frame leaves the switch, by the card if it can (net/netif.c); the rest by csum.c. */

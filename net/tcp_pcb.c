@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "net/tcp_listen.h"
+#include "net/tcp_pcb.h"
 
 #include <errno.h>
 
 #include <lwip/altcp_tcp.h>
+#include <lwip/priv/tcp_priv.h>
 
-int tcp_listen(u16_t port, void *arg, altcp_accept_fn accept)
+int tcp_pcb_listen(u16_t port, void *arg, altcp_accept_fn accept)
 {
     struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
 
@@ -23,4 +24,14 @@ int tcp_listen(u16_t port, void *arg, altcp_accept_fn accept)
     altcp_arg(listener, arg);
     altcp_accept(listener, accept);
     return 0;
+}
+
+void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16_t ms)
+{
+    struct tcp_pcb *tcp;
+
+    while (pcb->inner_conn)
+        pcb = pcb->inner_conn;
+    tcp = pcb->state;
+    tcp->rto = tcp->sv = (s16_t)(ms / TCP_SLOW_INTERVAL);
 }

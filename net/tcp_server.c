@@ -11,11 +11,9 @@
 
 #include <lwip/altcp.h>
 
-#include "net/tcp_listen.h"
+#include "net/tcp_pcb.h"
 
-#define POLL_INTERVAL 5   /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
 #define WAITING_MAX 32768 /* bytes that an application may leave waiting; a peer that sends more is reset */
-#define DRAIN_POLLS 6     /* until a closed connection whose peer stays is reset */
 
 struct tcp_conn {
     struct altcp_pcb *pcb;
@@ -26,7 +24,7 @@ struct tcp_conn {
     bool doomed;          /* to be aborted */
     bool offering;        /* received() is running */
     unsigned inside;      /* callbacks of lwIP that are running */
-    unsigned drained;     /* polls since the application closed it */
+    unsigned lingered;    /* polls since the application closed it, or its peer took something */
 };
 
 static void conn_free(struct tcp_conn *conn)
@@ -136,6 +134,7 @@ static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
 
     (void)pcb;
     (void)len;
+    conn->lingered = 0;
     conn->inside++;
     if (conn->ctx)
         conn->ops->writable(conn->ctx);
@@ -151,7 +150,7 @@ static err_t on_poll(void *arg, struct altcp_pcb *pcb)
     conn->inside++;
     if (conn->ctx)
         conn->ops->writable(conn->ctx);
-    else if (++conn->drained >= DRAIN_POLLS)
+    else if (++conn->lingered >= TCP_PCB_LINGER)
         conn->doomed = true;
     return leave(conn);
 }
@@ -183,14 +182,15 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
     altcp_recv(pcb, on_received);
     altcp_sent(pcb, on_sent);
     altcp_err(pcb, on_error);
-    altcp_poll(pcb, on_poll, POLL_INTERVAL);
+    altcp_poll(pcb, on_poll, TCP_PCB_POLL);
     altcp_nagle_disable(pcb);
+    tcp_pcb_set_rto(pcb, TCP_PCB_RTO_DATA);
     return ERR_OK;
 }
 
 int tcp_server_start(uint16_t port, const struct tcp_server_ops *ops)
 {
-    return tcp_listen(port, (void *)ops, on_accept);
+    return tcp_pcb_listen(port, (void *)ops, on_accept);
 }
 
 size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)

@@ -35,8 +35,8 @@ size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len);
 /* Offer the bytes again that received() did not take. */
 void tcp_conn_receive(struct tcp_conn *conn);
 
-/* Close once all is sent. What the peer still sends is thrown away for a short while, so that it can read our last
- * words. */
+/* Close once all is sent. What the peer still sends is thrown away, so that it can read our last words; one that takes
+ * none of them for 30 s is reset. */
 void tcp_conn_close(struct tcp_conn *conn);
 
 /* Reset it. */

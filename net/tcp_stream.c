@@ -18,10 +18,8 @@
 #include "hv/lib/copy.h"
 #include "hv/lib/list.h"
 #include "net/tcp_address_lwip.h"
-#include "net/tcp_listen.h"
+#include "net/tcp_pcb.h"
 
-#define POLL_INTERVAL 5              /* in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second */
-#define LINGER_POLLS 60              /* until a closed stream whose peer takes nothing more is reset: 30 s */
 #define ROOM_AGAIN (TCP_SND_BUF / 8) /* bytes: when the buffer was full, there is room again from so much on */
 #define WRITE_MAX 0x8000             /* bytes in one call: altcp_write counts in 16 bits */
 
@@ -158,7 +156,7 @@ static err_t on_poll(void *arg, struct altcp_pcb *pcb)
     struct tcp_stream *stream = arg;
 
     (void)pcb;
-    if (!is_lingering(stream) || finish(stream) || ++stream->lingered < LINGER_POLLS)
+    if (!is_lingering(stream) || finish(stream) || ++stream->lingered < TCP_PCB_LINGER)
         return ERR_OK;
     reset(stream);
     stream_free(stream);
@@ -183,7 +181,7 @@ static void take_hold(struct tcp_stream *stream)
     altcp_recv(stream->pcb, on_received);
     altcp_sent(stream->pcb, on_sent);
     altcp_err(stream->pcb, on_error);
-    altcp_poll(stream->pcb, on_poll, POLL_INTERVAL);
+    altcp_poll(stream->pcb, on_poll, TCP_PCB_POLL);
 }
 
 static struct tcp_stream *stream_create(struct altcp_pcb *pcb, int state)
@@ -208,19 +206,20 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 
     if (!stream)
         return ERR_MEM; /* lwIP resets it */
+    tcp_pcb_set_rto(pcb, TCP_PCB_RTO_DATA);
     accepted(stream);
     return ERR_OK;
 }
 
 int tcp_stream_listen(uint16_t port, void (*accepted)(struct tcp_stream *stream))
 {
-    return tcp_listen(port, (void *)accepted, on_accept);
+    return tcp_pcb_listen(port, (void *)accepted, on_accept);
 }
 
 static err_t on_connected(void *arg, struct altcp_pcb *pcb, err_t err)
 {
-    (void)pcb;
     (void)err;
+    tcp_pcb_set_rto(pcb, TCP_PCB_RTO_DATA);
     ((struct tcp_stream *)arg)->state = 0;
     return ERR_OK;
 }
@@ -240,6 +239,7 @@ int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream)
             altcp_abort(pcb);
         return -ENOMEM;
     }
+    tcp_pcb_set_rto(pcb, TCP_PCB_RTO_SYN);
     err = altcp_connect(pcb, &ip, to->port, on_connected);
     if (err == ERR_OK)
         return 0;

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Segments that nobody acknowledges: how long the hypervisor waits until it says them again."""
+
+import socket
+import struct
+import time
+from typing import NamedTuple
+
+import pytest
+from machine import TIMEOUT
+from network import Network, Unavailable
+
+OURS, PEER = "10.9.0.2", "10.9.0.77"
+CONFIG = f"[net]\naddress = {OURS}/24\n[api]\naccess = open\n"
+ETH_IP4, ETH_ARP = 0x0800, 0x0806
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+
+
+def csum(data):
+    """RFC 1071."""
+    data += bytes(len(data) % 2)
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+class Segment(NamedTuple):
+    when: float
+    port: int
+    sequence: int
+    acknowledged: int
+    data: bytes
+
+
+class Deaf:
+    """A TCP endpoint made of single frames: it acknowledges only what the test does."""
+
+    def __init__(self, net, port):
+        self.sock, self.port, self.sequence, self.next = net.socket(socket.AF_PACKET, socket.SOCK_RAW), port, 1000, 0
+        self.sock.bind(("br0", ETH_IP4))
+        self.mac = self.sock.getsockname()[4]
+        self.theirs = self.resolve(net)
+
+    def resolve(self, net):
+        """The hypervisor's MAC; by the same question it learns ours."""
+        with net.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+            sock.bind(("br0", ETH_ARP))
+            sock.settimeout(10)
+            sock.send(b"\xff" * 6 + self.mac + struct.pack(">HHHBBH", ETH_ARP, 1, ETH_IP4, 6, 4, 1) + self.mac
+                      + socket.inet_aton(PEER) + bytes(6) + socket.inet_aton(OURS))
+            while True:
+                frame = sock.recv(2000)
+                if frame[20:22] == b"\0\2" and frame[28:32] == socket.inet_aton(OURS):
+                    return frame[22:28]
+
+    def say(self, flags, to, data=b""):
+        tcp = struct.pack(">HHIIBBHHH", self.port, to, self.sequence, self.next, 5 << 4, flags, 8192, 0, 0) + data
+        ends = socket.inet_aton(PEER) + socket.inet_aton(OURS)
+        tcp = tcp[:16] + struct.pack(">H", csum(ends + struct.pack(">HH", 6, len(tcp)) + tcp)) + tcp[18:]
+        ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0) + ends
+        ip = ip[:10] + struct.pack(">H", csum(ip)) + ip[12:]
+        self.sock.send(self.theirs + self.mac + struct.pack(">H", ETH_IP4) + ip + tcp)
+        self.sequence += len(data) + (flags & (SYN | FIN) != 0)
+
+    def hear(self, flags, seconds=15):
+        """The next segment for us with all these flags; nobody may reset us."""
+        self.sock.settimeout(seconds)
+        while True:
+            frame = self.sock.recv(2000)
+            now, ip = time.monotonic(), frame[14:]
+            tcp = ip[20:int.from_bytes(ip[2:4], "big")]
+            if ip[9] != 6 or ip[16:20] != socket.inet_aton(PEER):
+                continue
+            port, to, sequence, acknowledged, offset, theirs = struct.unpack_from(">HHIIBB", tcp)
+            assert not theirs & RST
+            if to == self.port and theirs & flags == flags:
+                return Segment(now, port, sequence, acknowledged, tcp[(offset >> 4) * 4:])
+
+
+@pytest.fixture
+def net(tmp_path):
+    try:
+        with Network() as network:
+            machine = network.boot(tmp_path, CONFIG, "qemu", "virtio")
+            machine.wait("api: port 80", TIMEOUT["qemu"])
+            yield network
+    except Unavailable as missing:
+        pytest.skip(f"no test network: {missing}")
+
+
+def request(line):
+    return f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+def gaps(segments):
+    return [after.when - before.when for before, after in zip(segments, segments[1:])]
+
+
+def test_lost_answer(net):
+    """The API says its answer again after a third of a second, then after ever longer times; a client that gets it
+    after seconds only is no worse off than others."""
+    deaf = Deaf(net, 4001)
+    deaf.say(SYN, 80)
+    deaf.next = deaf.hear(SYN | ACK).sequence + 1
+    deaf.say(ACK | PSH, 80, request("GET /v1/version"))
+    said = [deaf.hear(PSH) for _ in range(5)]
+    [(sequence, data)] = {(segment.sequence, segment.data) for segment in said}
+    assert sequence == deaf.next and data.startswith(b"HTTP/1.1 200 OK")
+    waits = gaps(said)
+    assert waits[0] < 0.8 and waits == sorted(waits) and 3 < sum(waits) < 10
+    deaf.next += len(data) + 1  # the end of the connection
+    deaf.say(ACK | FIN, 80)
+    while deaf.hear(ACK).acknowledged != deaf.sequence:
+        pass
+
+
+def test_lost_syn(net):
+    """Who connects asks again after a second."""
+    deaf = Deaf(net, 9)
+    with net.connect(OURS, 80) as api:
+        api.sendall(request(f"POST /v1/net-test?dest={PEER}:9"))
+        assert b" 202 " in api.recv(1000).split(b"\r\n")[0]
+    assert all(0.5 < wait < 2.5 for wait in gaps([deaf.hear(SYN) for _ in range(3)]))
