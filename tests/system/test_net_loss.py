@@ -108,7 +108,7 @@ def test_lost_answer(net):
     [(sequence, data)] = {(segment.sequence, segment.data) for segment in said}
     assert sequence == deaf.next and data.startswith(b"HTTP/1.1 200 OK")
     waits = gaps(said)
-    assert waits[0] < 0.8 and waits == sorted(waits) and 3 < sum(waits) < 10
+    assert waits[0] < 1.5 and waits[-1] > waits[0] and 3 < sum(waits) < 15  # 0.3, 0.6, 1.2, 2.4 s when nobody is late
     deaf.next += len(data) + 1  # the end of the connection
     deaf.say(ACK | FIN, 80)
     while deaf.hear(ACK).acknowledged != deaf.sequence:
@@ -116,9 +116,9 @@ def test_lost_answer(net):
 
 
 def test_lost_syn(net):
-    """Who connects asks again after a second."""
+    """Who connects asks again after a second, and after another one."""
     deaf = Deaf(net, 9)
     with net.connect(OURS, 80) as api:
         api.sendall(request(f"POST /v1/net-test?dest={PEER}:9"))
         assert b" 202 " in api.recv(1000).split(b"\r\n")[0]
-    assert all(0.5 < wait < 2.5 for wait in gaps([deaf.hear(SYN) for _ in range(3)]))
+    assert 1.2 < sum(gaps([deaf.hear(SYN) for _ in range(3)])) < 5
