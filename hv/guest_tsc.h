@@ -17,11 +17,20 @@ struct guest_tsc {
     u64 inverse;  /* host ticks for one that the guest counts: 24 bits, and 40 behind the point */
 };
 
+/* What may be the frequency of a guest's: 1 MHz (emulators) to 16 GHz; beyond, it is no clock. */
+#define GUEST_TSC_KHZ_MIN 1000u
+#define GUEST_TSC_KHZ_MAX ((1u << 24) - 1)
+
+static inline bool guest_tsc_is_khz(u64 khz)
+{
+    return khz >= GUEST_TSC_KHZ_MIN && khz <= GUEST_TSC_KHZ_MAX;
+}
+
 #define GUEST_TSC_RATIO_BITS 48 /* behind the point */
 #define GUEST_TSC_UNSCALED (1ULL << GUEST_TSC_RATIO_BITS)
 
-/* A guest that counts on khz, on a machine of host_khz. Frequencies that differ by less than measuring them may err are
- * taken for equal. */
+/* A guest that counts on khz, which is a frequency as above, on a machine of host_khz. Frequencies that differ by less
+ * than measuring them may err are taken for equal. */
 void guest_tsc_init(struct guest_tsc *tsc, u64 khz, u64 host_khz, bool can_scale);
 
 /* The host's ticks, scaled: without the offset. */

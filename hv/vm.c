@@ -62,9 +62,9 @@ static void identity_make(struct vm_identity *identity)
     identity->cpuid = *cpuid_host_policy();
 }
 
-void vm_set_tsc(struct vm *vm, u64 khz)
+void vm_tsc_here(struct guest_tsc *tsc, u64 khz)
 {
-    guest_tsc_init(&vm->tsc, khz, clock_tsc_khz(), backend()->scales_tsc());
+    guest_tsc_init(tsc, khz, clock_tsc_khz(), backend()->scales_tsc());
 }
 
 struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity)
@@ -78,7 +78,7 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     memcpy(vm->mac, config->mac, sizeof(vm->mac));
     vm->id = vm->asid = next_id++;
     vm->created_tsc = rdtsc();
-    vm_set_tsc(vm, clock_tsc_khz());
+    vm_tsc_here(&vm->tsc, clock_tsc_khz());
     if (identity) {
         vm->identity = *identity;
         vm->status = VM_INCOMING;

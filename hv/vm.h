@@ -79,9 +79,9 @@ struct vm {
  * identity NULL; or one that comes from elsewhere, as VM_INCOMING. Returns NULL with the reason logged. Host loop. */
 struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity);
 
-/* From now on its guest counts on a TSC of `khz`, as it did where it comes from. Its vcpus' tsc_offset follows. No vcpu
- * of it has run here. */
-void vm_set_tsc(struct vm *vm, u64 khz);
+/* The TSC of a guest that counts on `khz`, as this machine can give it. For vm->tsc as long as no vcpu of the VM has
+ * run here: their tsc_offset follows. */
+void vm_tsc_here(struct guest_tsc *tsc, u64 khz);
 
 /* Give back all it holds. Not running. Host loop. */
 void vm_destroy(struct vm *vm);

@@ -72,6 +72,7 @@ void load_reserve(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     struct dest *dest = session->dest;
+    struct wire_accepted accepted = { 0 };
     char reason[WIRE_REASON] = "";
     enum wire_code code;
 
@@ -94,7 +95,7 @@ void load_reserve(struct dest_session *session)
     memcpy(in->name, in->description->head.name, WIRE_NAME);
     in->dry_run = in->description->head.flags & WIRE_DRY_RUN;
     in->description->epoch = in->handoff.epoch;
-    code = dest->ops->check(dest->ctx, in->description, reason);
+    code = dest->ops->check(dest->ctx, in->description, &accepted, reason);
     if (!code && !(in->description->head.flags & WIRE_DRY_RUN))
         code = reserve(dest, in, reason);
     if (code) {
@@ -102,7 +103,7 @@ void load_reserve(struct dest_session *session)
         return;
     }
     in->stats.reserved = dest->ops->now(dest->ctx);
-    outbox_record(&session->outbox, WIRE_ACCEPTED, NULL, 0);
+    outbox_record(&session->outbox, WIRE_ACCEPTED, &accepted, sizeof(accepted));
 }
 
 u8 *load_place(void *ctx, const struct wire_page *page)

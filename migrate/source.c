@@ -290,6 +290,26 @@ static void take_header(struct source *s)
     s->answered = true;
 }
 
+static void take_accepted(struct source *s)
+{
+    struct wire_accepted *accepted = &s->stats.accepted;
+
+    if (s->phase != SOURCE_RESERVE) {
+        bad_stream(s, "ACCEPTED out of turn");
+        return;
+    }
+    if (inbox_body(&s->inbox, accepted, sizeof(*accepted)) || accepted->count > WIRE_WARNINGS) {
+        accepted->count = 0;
+        bad_stream(s, "malformed acceptance");
+        return;
+    }
+    for (u32 i = 0; i < accepted->count; i++) {
+        accepted->warning[i][WIRE_REASON - 1] = 0;
+        pr_warn("migrate: epoch %lu, at the destination: %s", (unsigned long)s->stats.epoch, accepted->warning[i]);
+    }
+    source_accepted(s);
+}
+
 static void take_refused(struct source *s)
 {
     struct wire_refused refused;
@@ -356,12 +376,7 @@ static void take_record(struct source *s)
     switch (s->inbox.type) {
     case WIRE_KEEPALIVE:
     case WIRE_END: return;
-    case WIRE_ACCEPTED:
-        if (s->phase == SOURCE_RESERVE)
-            source_accepted(s);
-        else
-            bad_stream(s, "ACCEPTED out of turn");
-        return;
+    case WIRE_ACCEPTED: take_accepted(s); return;
     case WIRE_REFUSED: take_refused(s); return;
     case WIRE_ROUND_DONE: take_round_done(s); return;
     case WIRE_PREPARED: take_handoff(s, HANDOFF_PREPARED); return;

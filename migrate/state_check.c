@@ -3,6 +3,7 @@
  * What a processor can hold, for images that come from a peer: SDM 3C "VM Entries", "Checks on the Guest State Area",
  * and APM 2 "Canonicalization and Consistency Checks", whichever is stricter, for both are entered with the same image.
  */
+#include "hv/guest_tsc.h"
 #include "hv/lib/bits.h"
 #include "migrate/state.h"
 
@@ -16,8 +17,6 @@
 #define PDPTE_RESERVED (BITS(8, 5) | BITS(2, 1))
 #define MXCSR_OFFSET 24
 #define MXCSR_BITS 0xFFFFu
-#define TSC_KHZ_MIN 1000u /* 1 MHz (emulators) to 100 GHz: beyond, it is no clock */
-#define TSC_KHZ_MAX 100000000u
 
 static bool canonical(u64 address)
 {
@@ -227,7 +226,7 @@ const char *state_check(const struct vcpu_image *image, u32 id, const struct sta
         why = check_xsave(image, limits);
     if (!why && (image->status > VCPU_WAIT_SIPI || (image->status == VCPU_WAIT_SIPI && id == 0)))
         why = "status of the vcpu";
-    if (!why && (image->tsc_khz < TSC_KHZ_MIN || image->tsc_khz > TSC_KHZ_MAX))
+    if (!why && !guest_tsc_is_khz(image->tsc_khz))
         why = "frequency of the TSC";
     return why;
 }

@@ -37,6 +37,7 @@ struct migrate_stats {
     enum migrate_status status;
     enum wire_code error; /* of a failure */
     char reason[WIRE_REASON];
+    struct wire_accepted accepted; /* the destination's warnings */
     u64 epoch;
 
     u64 total_time, setup_time, downtime, expected_downtime; /* ns; downtime: from the stop to RUNNING's arrival */

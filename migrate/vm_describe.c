@@ -2,11 +2,14 @@
 #include "migrate/vm_describe.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "hv/dev/platform.h"
+#include "hv/images.h"
 #include "hv/lib/bits.h"
+#include "hv/lib/panic.h"
 #include "hv/vm.h"
 #include "migrate/cpu_words.h"
 #include "migrate/vm_state.h"
@@ -23,6 +26,9 @@ void vm_describe(const struct vm *vm, struct migrate_description *d)
     d->head.memory = vm->mem.size;
     d->head.nr_vcpus = vm->nr_vcpus;
     d->head.mtu = VIRTIO_NET_MTU;
+    d->head.tsc_khz = vm->tsc.khz;
+    d->head.kernel = (struct wire_file){ vm->image.kernel.size, vm->image.kernel.digest };
+    d->head.initrd = (struct wire_file){ vm->image.initrd.size, vm->image.initrd.digest };
     for (unsigned i = 0; i < GUEST_SLOTS; i++)
         if (vm->mem.slot[i].size)
             d->range[d->head.nr_ranges++] = (struct wire_range){ vm->mem.slot[i].base, vm->mem.slot[i].size };
@@ -130,6 +136,11 @@ static enum wire_code check_shape(const struct migrate_description *d, char reas
         snprintf(reason, WIRE_REASON, "it has %u vcpus, here a VM may have %u", d->head.nr_vcpus, CONFIG_MAX_VCPUS);
         return WIRE_E_CPU;
     }
+    if (!guest_tsc_is_khz(d->head.tsc_khz)) {
+        snprintf(reason, WIRE_REASON, "its TSC of %lu kHz is none, expected %u to %u", d->head.tsc_khz,
+                 GUEST_TSC_KHZ_MIN, GUEST_TSC_KHZ_MAX);
+        return WIRE_E_CPU;
+    }
     if (d->head.mtu > VIRTIO_NET_MTU) {
         snprintf(reason, WIRE_REASON, "its network's MTU is %u, here it is %u", d->head.mtu, VIRTIO_NET_MTU);
         return WIRE_E_DEVICE;
@@ -155,4 +166,29 @@ enum wire_code vm_describe_check(const struct migrate_description *d, struct con
     *config = (struct config_vm){ .memory = d->head.memory, .vcpus = d->head.nr_vcpus };
     memcpy(config->name, d->head.name, sizeof(config->name));
     return code;
+}
+
+static void warn(struct wire_accepted *accepted, const char *format, ...)
+{
+    va_list args;
+
+    assert(accepted->count < WIRE_WARNINGS);
+    va_start(args, format);
+    vsnprintf(accepted->warning[accepted->count++], WIRE_REASON, format, args);
+    va_end(args);
+}
+
+void vm_describe_warn(const struct migrate_description *d, struct wire_accepted *accepted)
+{
+    struct guest_image image = { .kernel = { .size = d->head.kernel.size, .digest = d->head.kernel.digest },
+                                 .initrd = { .size = d->head.initrd.size, .digest = d->head.initrd.digest } };
+    struct guest_tsc tsc;
+
+    image_locate(&image);
+    if (!guest_image_here(&image))
+        warn(accepted, "what it starts from is not among the files there (images of [migration]): no reset");
+    vm_tsc_here(&tsc, d->head.tsc_khz);
+    if (guest_tsc_strays(&tsc))
+        warn(accepted, "its TSC of %lu kHz would run at %lu: only its paravirtual clock and its timers would be right",
+             tsc.khz, guest_tsc_khz_here(&tsc));
 }

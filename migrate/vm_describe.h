@@ -17,3 +17,6 @@ void vm_describe(const struct vm *vm, struct migrate_description *description);
  */
 enum wire_code vm_describe_check(const struct migrate_description *description, struct config_vm *config,
                                  struct vm_identity *identity, char reason[WIRE_REASON]);
+
+/* What such a VM, which can live here, would not have as it has it at home: as sentences for who moves it. */
+void vm_describe_warn(const struct migrate_description *description, struct wire_accepted *accepted);

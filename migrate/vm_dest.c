@@ -21,13 +21,17 @@ static u64 now(void *ctx)
 
 static struct ram_window window; /* of the guest whose pages came last */
 
-static enum wire_code check(void *ctx, const struct migrate_description *description, char reason[WIRE_REASON])
+static enum wire_code check(void *ctx, const struct migrate_description *description, struct wire_accepted *accepted,
+                            char reason[WIRE_REASON])
 {
     struct vm_identity identity;
     struct config_vm config;
+    enum wire_code code = vm_describe_check(description, &config, &identity, reason);
 
     (void)ctx;
-    return vm_describe_check(description, &config, &identity, reason);
+    if (!code)
+        vm_describe_warn(description, accepted);
+    return code;
 }
 
 /* Its time stands still and its port is shut, until it is known to be complete. */

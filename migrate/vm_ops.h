@@ -62,8 +62,10 @@ struct migrate_source_ops {
 struct migrate_dest_ops {
     /* Nanoseconds, monotonic. */
     u64 (*now)(void *ctx);
-    /* Would this VM be taken? Nothing is kept. Returns WIRE_OK, or the code, with the reason in words. */
-    enum wire_code (*check)(void *ctx, const struct migrate_description *description, char reason[WIRE_REASON]);
+    /* Would this VM be taken? Nothing is kept. Returns WIRE_OK, with warnings, or the code, with the reason in words.
+     */
+    enum wire_code (*check)(void *ctx, const struct migrate_description *description, struct wire_accepted *accepted,
+                            char reason[WIRE_REASON]);
     /* Allocate all that it will need: RAM, whatever is in it, vcpus, devices; stopped, port shut. *vm is its handle. */
     enum wire_code (*create)(void *ctx, const struct migrate_description *description, void **vm,
                              char reason[WIRE_REASON]);

@@ -68,7 +68,7 @@ static void image_take(struct vcpu *vcpu, const struct state_limits *limits, str
 static const char *image_put(struct vcpu *vcpu, const struct vcpu_image *image)
 {
     if (vcpu->id == 0)
-        vm_set_tsc(vcpu->vm, image->tsc_khz);
+        vm_tsc_here(&vcpu->vm->tsc, image->tsc_khz);
     else if (image->tsc_khz != vcpu->vm->tsc.khz)
         return "TSC of another frequency than that of vcpu 0";
     for (u32 i = 0; i < image->msrs; i++)

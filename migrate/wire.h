@@ -26,6 +26,7 @@
 #define WIRE_SECTION_NAME 16
 #define WIRE_REASON 120
 #define WIRE_ID 16
+#define WIRE_WARNINGS 4
 
 /* Times of the protocol, in ms. */
 #define WIRE_KEEPALIVE_MS 1000
@@ -122,12 +123,20 @@ struct wire_run {
 #define WIRE_DRY_RUN 1u
 #define WIRE_VERIFY 2u
 
+/* A file that a guest starts anew from. */
+struct wire_file {
+    u64 size; /* bytes; 0: it has none */
+    u64 digest;
+};
+
 /* RESERVE: this, then ranges, then CPUID leaves, then devices. */
 struct wire_reserve {
     char name[WIRE_NAME];
     u64 memory; /* bytes, the sum of the ranges */
     u32 nr_ranges, nr_vcpus, nr_cpuid, nr_devices;
     u32 flags, mtu;
+    u64 tsc_khz; /* that the guest counts on */
+    struct wire_file kernel, initrd;
 };
 
 struct wire_range {
@@ -141,6 +150,12 @@ struct wire_cpuid {
 struct wire_device {
     char name[WIRE_SECTION_NAME];
     u32 instance, version;
+};
+
+/* ACCEPTED: what the guest would not have as it has it at home, in words. */
+struct wire_accepted {
+    u32 count, reserved;
+    char warning[WIRE_WARNINGS][WIRE_REASON];
 };
 
 struct wire_refused {
@@ -186,7 +201,8 @@ _Static_assert(sizeof(struct wire_record) == 16, "record head");
 _Static_assert(sizeof(struct wire_pages) == 8, "PAGES");
 _Static_assert(sizeof(struct wire_page) == 16, "page entry");
 _Static_assert(sizeof(struct wire_run) == 16, "ZERO entry");
-_Static_assert(sizeof(struct wire_reserve) == 64, "RESERVE");
+_Static_assert(sizeof(struct wire_reserve) == 104, "RESERVE");
+_Static_assert(sizeof(struct wire_accepted) == 488, "ACCEPTED");
 _Static_assert(sizeof(struct wire_range) == 16, "range");
 _Static_assert(sizeof(struct wire_cpuid) == 24, "CPUID leaf");
 _Static_assert(sizeof(struct wire_device) == 24, "device");

@@ -78,6 +78,14 @@ static void put_prediction(struct json *out, const struct policy_prediction *pre
     json_close(out);
 }
 
+static void put_warnings(struct json *out, const struct wire_accepted *accepted)
+{
+    json_array(out, "warnings");
+    for (u32 i = 0; i < accepted->count; i++)
+        json_string(out, NULL, accepted->warning[i]);
+    json_close(out);
+}
+
 static const char *mode_name(const struct migration_request *request)
 {
     return request->check ? "check" : request->stop_copy ? "stop-copy" : "live";
@@ -116,6 +124,7 @@ static void put_move(struct json *out, const struct move *move)
     put_ms(out, "round-trip", stats->rtt);
     json_number(out, "wire-bytes", stats->wire_bytes);
     json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
+    put_warnings(out, &stats->accepted);
     put_ram(out, stats);
     put_phases(out, &stats->phases);
     put_prediction(out, &stats->prediction);

@@ -52,9 +52,10 @@ static u64 now(void *ctx)
     return ((struct machine *)ctx)->now;
 }
 
-static enum wire_code check(void *ctx, const struct migrate_description *d, char reason[WIRE_REASON])
+static enum wire_code check(void *ctx, const struct migrate_description *d, struct wire_accepted *accepted,
+                            char reason[WIRE_REASON])
 {
-    (void)ctx, (void)reason;
+    (void)ctx, (void)accepted, (void)reason;
     REQUIRE(memchr(d->head.name, 0, sizeof(d->head.name)));
     return d->head.memory == PAGES * PAGE_SIZE && d->range[0].gpa == 0 && d->head.nr_ranges == 1 ? WIRE_OK
                                                                                                  : WIRE_E_MEMORY;

@@ -200,6 +200,14 @@ def move(source, dest, name, *options, to=None, seconds=None):
     return done
 
 
+def check(source, dest, name):
+    """Would it be taken? What the source says, with the destination's warnings; nothing moves."""
+    source.post(f"/v1/vms/{name}/migrate-check", dest=dest.address)
+    done = source.wait_status(name, "completed")
+    assert done["mode"] == "check" and name in source.guests()
+    return done
+
+
 def says(host, name, pattern):
     """Wait until a guest has printed it since we were last told; returns the match."""
     text = []

@@ -93,6 +93,14 @@ def test_ends(status, code, words):
         got, out, errors = host.run(*MOVE)
     assert (got, words in errors) == (code, True), errors
     assert re.search(rf"^status +{status}\n", out) and "total-time" in out
+    assert re.search("^warning +its clock would be another$", out, re.M)
+
+
+def test_check():
+    """Would it be taken, and of what does the destination warn?"""
+    with Host("completed") as host:
+        assert host.run(*MOVE, "--check")[:2] == (
+            0, "it would be taken\nwarning            its clock would be another\n")
 
 
 def test_detached():

@@ -4,7 +4,7 @@ machine has."""
 
 import pytest
 from machine import TIMEOUT
-from migration import LINUX, Site, alive, move
+from migration import LINUX, Site, alive, check, move
 
 READY = "godwit-guest: ready"
 
@@ -26,6 +26,7 @@ def test_linux_reboots_where_its_files_are(site):
     site.a.ready()
     site.b.ready()
     site.a.machine.wait(READY, TIMEOUT["qemu"])
+    assert check(site.a, site.b, "linux")["warnings"] == []
     for resets, (source, dest) in enumerate(((site.a, site.b), (site.b, site.a)), 1):
         move(source, dest, "linux", "verify")
         assert dest.get("/v1/vms/linux")["image"] == "here"
@@ -38,9 +39,11 @@ def test_linux_reboots_where_its_files_are(site):
 
 
 def test_linux_is_powered_off_where_they_are_not(site):
-    """The machine warns when it comes; nobody else suffers, and it can still be moved home before."""
+    """The machine warns before it comes and when it has; nobody else suffers, and it can still be moved home."""
     site.boot(LINUX, b="")
-    move(site.a, site.b, "linux")
+    [warning] = check(site.a, site.b, "linux")["warnings"]
+    assert warning == "what it starts from is not among the files there (images of [migration]): no reset"
+    assert move(site.a, site.b, "linux")["warnings"] == [warning]
     assert "linux: what it starts from is not among this machine's files" in site.b.machine.log
     assert site.b.get("/v1/vms/linux")["image"] == "elsewhere"
     assert site.b.refused("/v1/vms/linux/reset") == (

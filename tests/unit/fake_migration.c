@@ -46,6 +46,7 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
                                           .dirty_sync_count = 2,
                                           .bytes_per_second = 1000000,
                                           .normal = 100,
+                                          .accepted = { 1, 0, { "its clock would be another" } },
                                           .rounds = 1,
                                           .round[0] = { .pages = 100, .us = 1500 } };
     return 0;

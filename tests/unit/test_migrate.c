@@ -170,6 +170,36 @@ static void test_bandwidth_changes(void **state)
     free(w);
 }
 
+/* What the destination warns of stops nothing and is kept with the move; but it has to be well-formed. */
+static void test_warnings(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    world_init(w);
+    w->accepted = (struct wire_accepted){ .count = 2, .warning = { "a stranger's files", "another clock" } };
+    memset(w->accepted.warning[1], 'x', WIRE_REASON); /* without an end */
+    move(w, world_settings());
+    assert_int_equal(world_where(w), 2);
+    assert_int_equal(w->source.stats.accepted.count, 2);
+    assert_string_equal(w->source.stats.accepted.warning[0], "a stranger's files");
+    assert_int_equal(strlen(w->source.stats.accepted.warning[1]), WIRE_REASON - 1);
+    world_fini(w);
+
+    world_init(w);
+    w->accepted.count = WIRE_WARNINGS + 1;
+    move(w, world_settings());
+    assert_int_equal(w->source.stats.error, WIRE_E_STREAM);
+    assert_string_equal(w->source.stats.reason, "malformed acceptance");
+    assert_int_equal(world_where(w), 1);
+    w->accepted.count = 0;
+    move(w, world_settings());
+    assert_int_equal(world_where(w), 2);
+    assert_int_equal(w->source.stats.accepted.count, 0);
+    world_fini(w);
+    free(w);
+}
+
 static void test_refusals(void **state)
 {
     struct world *w = malloc(sizeof(*w));
@@ -544,6 +574,7 @@ int main(void)
         cmocka_unit_test(test_policy_gives_up),
         cmocka_unit_test(test_bandwidth),
         cmocka_unit_test(test_bandwidth_changes),
+        cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_verify_finds_lost_page),
         cmocka_unit_test(test_verify_names_wrong_state),

@@ -206,11 +206,13 @@ static u64 dest_now(void *ctx)
     return w->now / MAX(w->dest_slow, 1);
 }
 
-static enum wire_code check(void *ctx, const struct migrate_description *d, char reason[WIRE_REASON])
+static enum wire_code check(void *ctx, const struct migrate_description *d, struct wire_accepted *accepted,
+                            char reason[WIRE_REASON])
 {
     struct world *w = ctx;
 
     assert_string_equal(d->head.name, "guest");
+    *accepted = w->accepted;
     strcpy(reason, "the test says so");
     return w->refuse_check;
 }

@@ -43,8 +43,9 @@ struct world {
     unsigned working_set;
     u64 random;
     enum wire_code refuse_check, refuse_create;
-    bool loads_wrong; /* the destination's vcpu is not what came */
-    unsigned forgets; /* this page (1-based) is written without being logged */
+    struct wire_accepted accepted; /* the destination's warnings */
+    bool loads_wrong;              /* the destination's vcpu is not what came */
+    unsigned forgets;              /* this page (1-based) is written without being logged */
     unsigned announced, records;
     u64 in_doubt_epoch;
 };

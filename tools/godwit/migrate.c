@@ -222,6 +222,17 @@ static void show_phases(const json_t *move)
     printf("\n");
 }
 
+static void show_warnings(const json_t *move)
+{
+    const json_t *warning;
+    size_t i;
+
+    json_array_foreach(json_object_get(move, "warnings"), i, warning)
+    {
+        printf("warning            %s\n", json_string_value(warning));
+    }
+}
+
 static void show_table(const json_t *move)
 {
     const json_t *ram = json_object_get(move, "ram");
@@ -229,6 +240,7 @@ static void show_table(const json_t *move)
     printf("status             %s\n", text(move, "status"));
     if (*text(move, "reason"))
         printf("reason             %s (%s)\n", text(move, "reason"), text(move, "error"));
+    show_warnings(move);
     printf("mode               %s, dirty log %s\n", text(move, "mode"), text(move, "dirty-log"));
     if (number(move, "cpu-throttle-percentage") > 0)
         printf("cpu-throttle       %.0f %% of the time kept from running\n", number(move, "cpu-throttle-percentage"));
@@ -251,6 +263,7 @@ static enum status result(const json_t *move, const struct options *o, bool as_j
         free(dump);
     } else if (o->check) {
         printf("%s\n", strcmp(status, "completed") ? "it would be refused" : "it would be taken");
+        show_warnings(move);
     } else {
         show_table(move);
     }
