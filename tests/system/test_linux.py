@@ -15,7 +15,7 @@ def boot_linux(tmp_path, emu, cpus=1, mem=768, cmdline="", **keys):
     return boot(tmp_path, vm("linux", settings.pop("kernel"), **settings), emu, cpus, mem)
 
 
-# In Bochs: test_linux_net.py.
+# In Bochs: test_migrate_bochs.py.
 @pytest.mark.parametrize("emu, cpus, vcpus", [("qemu", 1, 1), ("qemu", 1, 2), ("qemu", 2, 2)])
 def test_boots_without_a_warning(tmp_path, emu, cpus, vcpus):
     done = boot_linux(tmp_path, emu, cpus, vcpus=vcpus)

@@ -4,6 +4,7 @@
 import pytest
 from machine import TIMEOUT, vm
 from migration import LINUX, Site, alive, beats, move, says
+from serving import serves
 
 MOVER = vm("mover", "mover.elf", memory="8M", cmdline="rate=2 pages=128")
 
@@ -58,19 +59,21 @@ def test_reset_where_it_came(bochs):
         assert dest.get("/v1/vms/mover")["resets"] == resets
 
 
-def test_linux_moves(tmp_path):
-    """Debian's kernel with two processors from one VT-x machine to another, with all of memory and state compared. It
-    clears what it frees: less is to be sent. The machines are held to the clock, though it takes twice as long: two
-    that are not take all of the processors from the tests beside them."""
-    guest = LINUX.replace("memory = 128M", "memory = 96M\nvcpus = 2").replace("quiet", "quiet init_on_free=1")
+def test_linux_serves_and_moves(tmp_path):
+    """Debian's kernel with two processors serves clients on a VT-x machine, goes to another one with all of memory and
+    state compared, and powers off there. It clears what it frees: less is to be sent. The machines are held to the
+    clock, though it takes twice as long: two that are not take all of the processors from the tests beside them."""
+    guest = LINUX.replace("memory = 128M", "memory = 96M\nvcpus = 2").replace("quiet", "init_on_free=1")
     with Site(tmp_path) as site:
         site.a.boot(guest, emu="bochs", mem=256)
         site.a.ready()
         site.b.boot(emu="bochs", mem=256)
+        serves(site.net, site.a.machine, "bochs", 2)
         site.b.ready()
-        site.a.machine.wait("godwit-guest: ready", TIMEOUT["bochs"])
         move(site.a, site.b, "linux", "verify")
         assert alive(site.net)
+        site.b.type("linux", "poweroff -f")
+        site.b.machine.wait("vm: linux: passed: powered off", TIMEOUT["bochs"])
 
 
 def test_other_maker(tmp_path):
