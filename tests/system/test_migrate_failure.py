@@ -36,8 +36,8 @@ def relayed(pair):
         host.set(max_bandwidth=QUICK)
 
 
-def ends(site):
-    [source] = site.where("mover")
+def ends(site, name="mover"):
+    [source] = site.where(name)
     return source, site.b if source is site.a else site.a
 
 
@@ -295,26 +295,74 @@ def test_reset_and_poweroff_during_a_move(site):
     assert site.b.guests()["mover"] == "off"
 
 
-def test_destination_dies_in_precopy(site):
+@pytest.fixture(scope="module")
+def linux(tmp_path_factory):
+    """Linux on one of two hypervisors; every test leaves both of them well."""
+    with Site(tmp_path_factory.mktemp("linux")) as site:
+        site.boot(LINUX)
+        yield site
+
+
+def linux_in_precopy(site):
+    """(source, destination) of a move that has begun, and will last some time."""
+    source, dest = ends(site, "linux")
+    source.set(max_bandwidth=2000000)
+    source.begin("linux", dest)
+    source.wait_for("pre-copy", lambda: source.query("linux")["ram"]["transferred"] > 1000000)
+    return source, dest
+
+
+def test_destination_dies_in_precopy(linux):
     """Seen from outside: Linux answers all the while, and moves when there is a destination again."""
-    site.boot(LINUX)
-    ping = Ping(site.net)
+    ping = Ping(linux.net)
     ping.start()
-    site.a.set(max_bandwidth=2000000)
-    site.a.begin("linux", site.b)
-    site.a.wait_for("pre-copy", lambda: site.a.query("linux")["ram"]["transferred"] > 1000000)
-    site.b.machine.kill()
+    source, dest = linux_in_precopy(linux)
+    dest.machine.kill()
     killed = time.monotonic()
-    assert site.a.wait_status("linux", "failed")["reason"] == "the destination is silent"
+    assert source.wait_status("linux", "failed")["reason"] == "the destination is silent"
     assert time.monotonic() - killed < 15
-    site.a.set(max_bandwidth=0)
-    assert alive(site.net)
+    source.set(max_bandwidth=QUICK)
+    assert alive(linux.net)
     ping.stop()
     assert not ping.doubles and ping.blackout() < 2
-    site.b.boot()
-    site.b.ready()
-    move(site.a, site.b, "linux", "verify")
-    assert alive(site.net)
+    dest.boot()
+    dest.ready()
+    move(source, dest, "linux", "verify")
+    assert alive(linux.net)
+
+
+def test_link_dies_in_precopy(linux):
+    """The cable of the destination: the guest goes on, the copy is freed, and with the cable a move succeeds."""
+    source, dest = linux_in_precopy(linux)
+    dest.link("down")
+    assert source.wait_status("linux", "failed")["reason"] == "the destination is silent"
+    assert alive(linux.net)
+    source.set(max_bandwidth=QUICK)
+    dest.link("up")
+    dest.wait_for("the copy is freed", lambda: not dest.guests(), 15)
+    move(source, dest, "linux", "verify")
+    assert alive(linux.net)
+
+
+def test_link_dies_at_commit(linux):
+    """In doubt while the cable is out; when it is back the guest runs at the destination, and its network knows."""
+    source, dest = ends(linux, "linux")
+    relay = Relay(linux.net, dest.address)
+
+    def pull():
+        dest.link("down")
+        return True
+    relay.stop_at(SOURCE, "COMMIT", pull)
+    source.begin("linux", relay)
+    relay.reached()
+    source.wait_status("linux", "in-doubt")
+    assert source.guests()["linux"] == "in-doubt"
+    assert not alive(linux.net, count=1, patience=3)
+    dest.link("up")
+    source.wait_status("linux", "completed")
+    assert linux.where("linux") == [dest]
+    assert alive(linux.net)
+    relay.close()
 
 
 def test_destination_dies_in_stop_and_copy(site):
@@ -342,51 +390,12 @@ def test_source_dies_in_precopy(site):
     """Its guest dies with it: the destination has no whole copy, and frees what it has."""
     site.boot(LINUX)
     free = free_memory(site.b)
-    site.a.set(max_bandwidth=2000000)
-    site.a.begin("linux", site.b)
-    site.a.wait_for("pre-copy", lambda: site.a.query("linux")["ram"]["transferred"] > 1000000)
+    linux_in_precopy(site)
     assert site.b.guests() == {"linux": "incoming"}
     site.a.machine.kill()
     site.b.wait_for("the copy is freed", lambda: not site.b.guests(), 15)
     site.b.wait_for("its memory is freed", lambda: free_memory(site.b) >= free - 1024)
     assert not alive(site.net, count=1, patience=3)
-
-
-def test_link_dies_in_precopy(site):
-    """The cable of the destination: the guest goes on, the copy is freed, and with the cable a move succeeds."""
-    site.boot(LINUX)
-    site.a.set(max_bandwidth=2000000)
-    site.a.begin("linux", site.b)
-    site.a.wait_for("pre-copy", lambda: site.a.query("linux")["ram"]["transferred"] > 1000000)
-    site.b.link("down")
-    assert site.a.wait_status("linux", "failed")["reason"] == "the destination is silent"
-    assert alive(site.net)
-    site.a.set(max_bandwidth=0)
-    site.b.link("up")
-    site.b.wait_for("the copy is freed", lambda: not site.b.guests(), 15)
-    move(site.a, site.b, "linux", "verify")
-    assert alive(site.net)
-
-
-def test_link_dies_at_commit(site):
-    """In doubt while the cable is out; when it is back the guest runs at the destination, and its network knows."""
-    site.boot(LINUX)
-    relay = Relay(site.net, site.b.address)
-
-    def pull():
-        site.b.link("down")
-        return True
-    relay.stop_at(SOURCE, "COMMIT", pull)
-    site.a.begin("linux", relay)
-    relay.reached()
-    site.a.wait_status("linux", "in-doubt")
-    assert site.a.guests()["linux"] == "in-doubt"
-    assert not alive(site.net, count=1, patience=3)
-    site.b.link("up")
-    site.a.wait_status("linux", "completed")
-    assert site.where("linux") == [site.b]
-    assert alive(site.net)
-    relay.close()
 
 
 def test_source_dies_after_commit(site):
