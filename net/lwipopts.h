@@ -74,9 +74,5 @@
 #define ARP_QUEUEING 1
 #define ETHARP_SUPPORT_STATIC_ENTRIES 1
 
-/* Counters of every protocol, for the status command. */
-#define LWIP_STATS 1
-#define LWIP_STATS_LARGE 1
-#define LWIP_STATS_DISPLAY 0
-#define MEM_STATS 0
-#define MEMP_STATS 0
+/* What users see is counted where it is decided: by the switch, the ports and moves. */
+#define LWIP_STATS 0
