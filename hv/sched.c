@@ -10,6 +10,7 @@
 #include "hv/lib/lock.h"
 #include "hv/lib/panic.h"
 #include "hv/load.h"
+#include "hv/throttle.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -95,24 +96,13 @@ void sched_remove(struct vcpu *vcpu)
     }
 }
 
-/*
- * May a vcpu of it be let in now? Vcpus of all CPUs of a throttled VM are let in for the first part of a period, all
- * together, so that one that waits for another one has it beside it; those of several VMs one VM after the other.
- * *until: host TSC at which the answer changes, ~0: never.
- */
-static bool throttle_open(const struct vm *vm, u64 *until)
+/* May a vcpu of it be let in now? Vcpus of all CPUs are, together, so that one that waits for another one has it beside
+ * it. *until: host TSC at which the answer changes, ~0: never. */
+static bool is_let_in(const struct vm *vm, u64 *until)
 {
     u32 percent = __atomic_load_n(&vm->throttle, __ATOMIC_ACQUIRE);
-    u64 open, period, now = rdtsc(), at;
 
-    *until = ~0ULL;
-    if (!percent)
-        return true;
-    open = clock_ns_to_ticks(SLICE_NS);
-    period = open * 100 / (100 - percent);
-    at = (now + vm->asid * open) % period;
-    *until = now - at + (at < open ? open : period);
-    return at < open;
+    return throttle_open(percent, vm->asid, clock_ns_to_ticks(SLICE_NS), rdtsc(), until);
 }
 
 /* Can it run now? Brings its timers up to date; *wake is lowered to the time when a sleeping one wants to be looked at
@@ -123,7 +113,7 @@ static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
 
     if (!vm_runnable(vcpu->vm))
         return false;
-    if (!throttle_open(vcpu->vm, &closed_until)) {
+    if (!is_let_in(vcpu->vm, &closed_until)) {
         *wake = MIN(*wake, closed_until);
         return false;
     }
@@ -190,7 +180,7 @@ static void sched_run(struct cpu *cpu, struct vcpu *vcpu, u64 wake, bool shared)
         cpu->slice_end = now + clock_ns_to_ticks(SLICE_NS);
     if (shared)
         wake = MIN(wake, cpu->slice_end);
-    wake = MIN(wake, throttle_open(vcpu->vm, &open_until) ? open_until : now);
+    wake = MIN(wake, is_let_in(vcpu->vm, &open_until) ? open_until : now);
     vcpu_run(vcpu, MAX(wake, now + clock_ns_to_ticks(SHORTEST_RUN_NS)));
     if (vcpu->status != VCPU_RUNNABLE || rdtsc() >= cpu->slice_end)
         sched_rotate(cpu, vcpu);
