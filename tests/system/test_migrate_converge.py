@@ -34,10 +34,17 @@ def seen(host):
 
 
 def writes_a_second(host):
-    """Over a second or more of the guest's own time."""
-    began, before = seen(host)
-    now, after = host.wait_for("a second passes", lambda: (beat := seen(host))[0] > began + 1000 and beat)
-    return (after - before) / (now - began) * 1000
+    """Over a second or more of the guest's own time, as soon as two such times agree: neighbours may have the
+    emulator's processor for a while."""
+    rates = []
+
+    def steady():
+        began, before = seen(host)
+        now, after = host.wait_for("a second passes", lambda: (beat := seen(host))[0] > began + 1000 and beat)
+        rates.append((after - before) / (now - began) * 1000)
+        return len(rates) > 1 and abs(rates[-1] - rates[-2]) < rates[-2] / 10
+    host.wait_for("it writes steadily", steady)
+    return rates[-1]
 
 
 def ends(site):
