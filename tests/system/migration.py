@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import pytest
 from machine import LIFETIME, ROOT, TIMEOUT, vm
-from network import Network, Unavailable
+from network import Network, Unavailable, checksum
 
 GUEST = "10.9.0.3"
 GODWIT = ROOT / "build/tools/godwit"
@@ -188,6 +188,11 @@ class Site:
         return [host for host in (self.a, self.b) if host.machine.process.poll() is None
                 and host.guests().get(name) in ("running", "paused")]
 
+    def ends(self, name):
+        """(source, destination) of the VM's next move."""
+        [source] = self.where(name)
+        return source, self.b if source is self.a else self.a
+
 
 def move(source, dest, name, *options, to=None, seconds=None):
     """Move it, or by way of a relay; returns what the source says in the end. It has arrived, and only there it is."""
@@ -240,12 +245,6 @@ def beats(host, name="mover"):
 
 
 # --- What an outside client sees ----------------------------------------------------------------------------------
-
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total & 0xffff) + (total >> 16)
-    return ~(total + (total >> 16)) & 0xffff
-
 
 class Break(NamedTuple):
     """A time in which `downtime`, in the guest, was not run (guest/linux/downtime.c); s, by the guest's clocks."""

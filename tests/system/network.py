@@ -18,6 +18,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -28,6 +29,13 @@ from machine import ROOT, RUN, TIMEOUT, run_name
 
 CLIENT4, CLIENT6 = "10.9.0.1", "fd09::1"
 BOCHS_ALONE_IPS = 50_000_000  # more than it reaches: it never waits for the clock
+
+
+def checksum(data):
+    """Of the Internet: RFC 1071."""
+    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    total = (total & 0xffff) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xffff
 
 
 class Unavailable(Exception):

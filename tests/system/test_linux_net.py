@@ -7,21 +7,12 @@ import time
 
 import pytest
 from machine import ROOT, TIMEOUT, vm
-from network import CLIENT4, Network, Unavailable
+from network import CLIENT4
 from serving import BULK, GUEST, HOST, READY, pattern, ping, send, serves, shell
 
 LEASED = "10.9.0.50"
 BASE = f"[net]\naddress = {HOST}/24\n[api]\naccess = open\n"
 GODWIT = ROOT / "build/tools/godwit"
-
-
-@pytest.fixture
-def net():
-    try:
-        with Network() as network:
-            yield network
-    except Unavailable as missing:
-        pytest.skip(f"no test network: {missing}")
 
 
 def linux(name, cmdline):

@@ -26,12 +26,6 @@ def linux(tmp_path_factory):
         yield site
 
 
-def ends(site, name="linux"):
-    """(source, destination) of the next move."""
-    [source] = site.where(name)
-    return source, site.b if source is site.a else site.a
-
-
 @contextlib.contextmanager
 def pinged(site):
     """All the while the guest answers, but in the blackout; nobody answers twice."""
@@ -65,7 +59,7 @@ def test_linux_moves_and_its_connections_live(linux):
             client.start()
         longest = 0
         for _ in range(2):
-            source, dest = ends(linux)
+            source, dest = linux.ends("linux")
             relay = Relay(net, dest.address)
             stopped = []
             relay.stop_at(SOURCE, "STATE", lambda: stopped.append((*flowed(), upload.waiting())) or FORWARD)
@@ -91,7 +85,7 @@ def test_linux_moves_and_its_connections_live(linux):
 def test_godwit_migrate(linux):
     """The tool follows a move to its end; by --json all that query-migrate knows."""
     for options in (["--json", "migrate", "linux"], ["migrate", "--mode", "stop-copy", "--verify", "linux"]):
-        source, dest = ends(linux)
+        source, dest = linux.ends("linux")
         done = source.godwit(*options, dest.address)
         assert done.returncode == 0, done.stderr
         assert linux.where("linux") == [dest]
@@ -110,7 +104,7 @@ def test_godwit_migrate(linux):
 
 def test_zero_pages_cost_nothing(linux):
     """In long runs less than a tenth of a byte each, with all else that is said besides pages with contents."""
-    source, dest = ends(linux, "empty")
+    source, dest = linux.ends("empty")
     done = move(source, dest, "empty")
     ram = done["ram"]
     assert ram["duplicate"] > 90000
@@ -120,7 +114,7 @@ def test_zero_pages_cost_nothing(linux):
 
 def test_console(linux):
     """What was typed before the move is known after it; what runs in the foreground reads on."""
-    source, dest = ends(linux)
+    source, dest = linux.ends("linux")
     assert shell(source, "word=godwit; echo $word") == "godwit\n"
     source.type("linux", "read line")
     move(source, dest, "linux", "verify")
@@ -141,7 +135,7 @@ def clocks(net):
 
 def test_clocks(linux):
     """Neither clock jumps: they go on, and the time of the pause has passed for the guest too."""
-    source, dest = ends(linux)
+    source, dest = linux.ends("linux")
     shell(source, "downtime 5 2000 >/dev/null & sleep 1")  # asleep between its looks, it leaves room for the shell
     first = clocks(linux.net)
     done = move(source, dest, "linux")
@@ -175,7 +169,7 @@ def fdb(site):
 
 def test_announcement(linux):
     """Without it the bridge sends the guest's traffic where the guest was; with it the bridge knows at once."""
-    source, dest = ends(linux)
+    source, dest = linux.ends("linux")
     assert alive(linux.net) and fdb(linux) == source.tap
     dest.set(announce_rounds=0)
     # Neither end will ask the other for its address of its own accord.
@@ -218,7 +212,7 @@ def movers(tmp_path_factory, request):
 def test_twenty_moves(movers):
     """Back and forth, each with all of memory and state compared, and the guest finds all that it wrote."""
     for _ in range(20):
-        source, dest = ends(movers, "mover")
+        source, dest = movers.ends("mover")
         move(source, dest, "mover", "verify")
     beats(dest)
 
@@ -227,7 +221,7 @@ def test_twenty_moves(movers):
                                         ("dbit", "eager")])
 def test_each_log(movers, log, split):
     for _ in range(2):
-        source, dest = ends(movers, "mover")
+        source, dest = movers.ends("mover")
         source.set(dirty_log=log, dirty_split=split)
         done = move(source, dest, "mover", "verify")
         source.set(dirty_log="auto", dirty_split="lazy")
@@ -237,7 +231,7 @@ def test_each_log(movers, log, split):
 
 def test_log_that_is_not_there(movers):
     """No PML on AMD-V: the move is refused, and the guest goes on."""
-    source, dest = ends(movers, "mover")
+    source, dest = movers.ends("mover")
     source.set(dirty_log="pml")
     source.begin("mover", dest)
     failed = source.wait_status("mover", "failed")
@@ -249,7 +243,7 @@ def test_log_that_is_not_there(movers):
 
 def test_it_ends_well_somewhere_else(movers):
     """Its own verdict, where it is in the end: all that it ever wrote is there. The last of these tests."""
-    source, dest = ends(movers, "mover")
+    source, dest = movers.ends("mover")
     move(source, dest, "mover")
     dest.type("mover", "q")
     dest.machine.wait("mover: PASS every page holds what was written to it", 60)

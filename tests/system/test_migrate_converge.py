@@ -47,12 +47,6 @@ def writes_a_second(host):
     return rates[-1]
 
 
-def ends(site):
-    """(source, destination) of the next move."""
-    [source] = site.where("mover")
-    return source, site.b if source is site.a else site.a
-
-
 def make_link(source, rho):
     source.set(max_bandwidth=round(writes_a_second(source) * PAGE / rho))
 
@@ -75,7 +69,7 @@ def dirtied(answer):
 
 def test_it_converges_at_half_and_stalls_at_twice(writing):
     """Several rounds, each leaving less, and a short stop; or few, and a stop as long as a round."""
-    source, dest = ends(writing)
+    source, dest = writing.ends("mover")
     make_link(source, 0.5)
     half = move(source, dest, "mover", "verify")
     assert 0.35 < rho(half) < 0.7
@@ -97,7 +91,7 @@ def test_it_converges_at_half_and_stalls_at_twice(writing):
 
 def test_it_may_give_up(writing):
     """At rho 2 by on-stall = abort: the guest goes on where it is, and writes on."""
-    source, dest = ends(writing)
+    source, dest = writing.ends("mover")
     make_link(source, 2)
     source.set(on_stall="abort")
     source.begin("mover", dest, "verify")
@@ -114,7 +108,7 @@ def test_it_may_give_up(writing):
 def test_it_is_throttled(writing):
     """At rho 2 by on-stall = throttle: it is let run less, and less again, until the rest is short. It writes as
     much as before at the destination, and where it is after a move that was cancelled."""
-    source, dest = ends(writing)
+    source, dest = writing.ends("mover")
     free = writes_a_second(source)
     source.set(max_bandwidth=round(free * PAGE / 2), on_stall="throttle",
                cpu_throttle_initial=50, cpu_throttle_increment=40)

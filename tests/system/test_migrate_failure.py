@@ -26,7 +26,7 @@ def pair(tmp_path_factory):
 @pytest.fixture
 def relayed(pair):
     """(source, destination, a relay between them), with settings as they are at boot."""
-    source, dest = ends(pair)
+    source, dest = pair.ends("mover")
     relay = Relay(pair.net, dest.address)
     yield source, dest, relay
     relay.reopen()
@@ -34,11 +34,6 @@ def relayed(pair):
     relay.close()
     for host in (pair.a, pair.b):
         host.set(max_bandwidth=QUICK)
-
-
-def ends(site, name="mover"):
-    [source] = site.where(name)
-    return source, site.b if source is site.a else site.a
 
 
 def only_at(site, host):
@@ -217,7 +212,7 @@ def test_cancel_in_a_stage(pair, relayed, who, record):
 # --- What else may happen to it meanwhile -------------------------------------------------------------------------
 
 def test_paused_guest_moves_and_stays_paused(pair):
-    source, dest = ends(pair)
+    source, dest = pair.ends("mover")
     source.post("/v1/vms/mover/pause")
     move(source, dest, "mover", "verify")
     assert dest.guests()["mover"] == "paused"
@@ -305,7 +300,7 @@ def linux(tmp_path_factory):
 
 def linux_in_precopy(site):
     """(source, destination) of a move that has begun, and will last some time."""
-    source, dest = ends(site, "linux")
+    source, dest = site.ends("linux")
     source.set(max_bandwidth=2000000)
     source.begin("linux", dest)
     source.wait_for("pre-copy", lambda: source.query("linux")["ram"]["transferred"] > 1000000)
@@ -346,7 +341,7 @@ def test_link_dies_in_precopy(linux):
 
 def test_link_dies_at_commit(linux):
     """In doubt while the cable is out; when it is back the guest runs at the destination, and its network knows."""
-    source, dest = ends(linux, "linux")
+    source, dest = linux.ends("linux")
     relay = Relay(linux.net, dest.address)
 
     def pull():

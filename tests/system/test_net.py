@@ -8,21 +8,11 @@ import time
 
 import pytest
 from machine import TIMEOUT, vm
-from network import Network, Unavailable
 
 OURS4, OURS6 = "10.9.0.2", "fd09::2"
 STATIC = f"[net]\naddress = {OURS4}/24\naddress6 = {OURS6}/64\ntest-services = yes\n"
 CARDS = [("qemu", "e1000"), ("qemu", "virtio"), ("bochs", "e1000")]
 MASK = (1 << 64) - 1
-
-
-@pytest.fixture
-def net():
-    try:
-        with Network() as network:
-            yield network
-    except Unavailable as missing:
-        pytest.skip(f"no test network: {missing}")
 
 
 def up(net, directory, emu, model, config=STATIC, **options):
