@@ -20,6 +20,13 @@ def bochs(tmp_path_factory):
         yield site
 
 
+def test_emulators_share_a_network(bochs):
+    """Bochs has its display on no port: two machines that start at the same moment can't hinder each other."""
+    sockets = bochs.net.run("cat", "/proc/net/tcp", "/proc/net/tcp6").stdout
+    assert "local_address" in sockets
+    assert not [line for line in sockets.splitlines() if line.split()[3] == "0A"], sockets  # nobody listens
+
+
 @pytest.mark.parametrize("log", ["write-protect", "dbit", "pml"])
 def test_each_log(bochs, log):
     """There and back under writes, with all of memory and state compared."""
