@@ -33,6 +33,12 @@ def linux(mib, words=""):
               cmdline=f"console=ttyS0 quiet tsc=nowatchdog ip={GUEST}/24 gw=10.9.0.1 {words}".strip())
 
 
+def need_release():
+    """A benchmark of the build for tests would measure the tests."""
+    if subprocess.run([ROOT / "tests/bench/release", Path(sys.argv[0]).name]).returncode:
+        sys.exit(2)
+
+
 @contextlib.contextmanager
 def two_hypervisors(directory):
     """A site without machines yet. Raises network.Unavailable."""
