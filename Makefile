@@ -24,7 +24,7 @@ $(if $(Q),$(eval .SILENT:))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help run demo unit fuzz model check test bench lab-downtime soak clean deps size format programs FORCE
+.PHONY: all help run demo unit fuzz model check test bench lab-downtime soak proof clean deps size format programs FORCE
 
 all: $(BUILD)/godwit.elf
 
@@ -220,6 +220,11 @@ SOAK ?= 100
 
 soak: all ## boot the hello guest SOAK=100 times on both emulators with 1, 2 and 4 processors
 	@tools/soak $(SOAK)
+
+PROOF ?= --jobs 2
+
+proof: all ## at each record of a move, on both sides: machines die, the link is cut, bytes change; half an hour
+	@tools/proof $(PROOF)
 
 deps: $(PACKAGES) $(LIBC) $(LIBLWIP) ## install missing packages, fetch and build the libraries
 

@@ -213,6 +213,11 @@ def check(source, dest, name):
     return done
 
 
+def free_memory(host):
+    """KiB."""
+    return host.get("/v1/memory")["free_kib"]
+
+
 def says(host, name, pattern):
     """Wait until a guest has printed it since we were last told; returns the match."""
     text = []

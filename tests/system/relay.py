@@ -11,6 +11,7 @@ Losing the connection before a given record is what no kill from outside could t
 said, for the tests that say it again.
 """
 
+import contextlib
 import socket
 import struct
 import threading
@@ -57,17 +58,20 @@ class Relay:
         self.address = f"{CLIENT4}:{self.listener.getsockname()[1]}"
         self.lock = threading.Lock()
         self.open, self.over, self.held = True, False, threading.Event()
-        self.point, self.action = None, None
+        self.point, self.action, self.left, self.behind = None, None, 1, False
+        self.record, self.late = None, None  # at the point: its bytes; where they would have gone
         self.at_point = threading.Event()
-        self.said = {SOURCE: [], DEST: []}
+        self.said, self.passed = {SOURCE: [], DEST: []}, {SOURCE: [], DEST: []}
         self.kept = None  # of the connection that began last: the header and records of the source
         self.sockets = []
         threading.Thread(target=self.accept, daemon=True).start()
 
-    def stop_at(self, who, record, action):
-        """Call `action` before that record is passed on; it says whether it is."""
+    def stop_at(self, who, record, action, nth=1, behind=False):
+        """Call `action` before the nth such record is passed on: it says whether it is, or what is in its place; or
+        when it has been passed on."""
         self.at_point.clear()
         self.held.clear()
+        self.left, self.behind = nth, behind
         self.point, self.action = (who, record), action
 
     def reached(self, seconds=60):
@@ -89,6 +93,11 @@ class Relay:
         self.open = False
         self.held.set()
         return DROP
+
+    def deliver_late(self):
+        """The record that was held arrives after all, if anybody is there to hear it."""
+        with contextlib.suppress(OSError):
+            self.late.sendall(self.record)
 
     def reopen(self):
         self.close_all()
@@ -131,6 +140,20 @@ class Relay:
             for who, ours, theirs in ((SOURCE, source, dest), (DEST, dest, source)):
                 threading.Thread(target=self.pump, args=(who, ours, theirs, self.kept), daemon=True).start()
 
+    def is_point(self, who, name):
+        if self.point != (who, name):
+            return False
+        self.left -= 1
+        if self.left == 0:
+            self.point = None
+        return self.left == 0
+
+    def act(self):
+        """What is passed on."""
+        passes = self.action()
+        self.at_point.set()
+        return self.record if passes is FORWARD else passes
+
     def pump(self, who, ours, theirs, kept):
         """One direction of a connection, until it ends; then the other one ends too."""
         try:
@@ -141,13 +164,15 @@ class Relay:
                 self.said[who].append(name)
                 if who == SOURCE:
                     kept.append(record)
-                passes = FORWARD
-                if self.point == (who, name):
-                    self.point = None
-                    passes = self.action()
-                    self.at_point.set()
-                if passes == FORWARD and not self.held.is_set():
+                here, behind = self.is_point(who, name), self.behind
+                if here:
+                    self.record, self.late = data, theirs
+                    data = data if behind else self.act()
+                if data and not self.held.is_set():
                     theirs.sendall(data)
+                    self.passed[who].append(name)
+                if here and behind:
+                    self.act()
                 if not self.open and not self.held.is_set():
                     self.close_all()
                 record = read_record(ours)
