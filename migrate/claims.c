@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "claims"
 #include "migrate/claims.h"
 
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
+#include "hv/lib/log.h"
 #include "hv/vm.h"
 #include "migrate/migration.h"
 #include "migrate/record.h"
@@ -35,7 +37,11 @@ static void hear(const u8 *bytes, size_t len)
         return;
     }
     counters.heard++;
-    migration_heard(claim.vm_id, claim.epoch);
+    if (migration_heard(claim.vm_id, claim.epoch))
+        return;
+    counters.noise++;
+    if (!(counters.noise & (counters.noise - 1))) /* each further line at twice as many */
+        pr_warn("%lu claims with epochs that nobody believes, the last of epoch %lu", counters.noise, claim.epoch);
 }
 
 void claims_init(void)

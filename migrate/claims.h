@@ -14,6 +14,7 @@ struct vm;
 struct claims_counters {
     u64 said, heard;
     u64 malformed; /* frames that were no claims of ours */
+    u64 noise;     /* of those heard: with an epoch that nobody believes (handoff.h) */
 };
 
 /* Hear others from now on. Boot, once. */

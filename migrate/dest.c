@@ -36,6 +36,17 @@ static bool under_way(const struct incoming *in)
     return in->handoff.state == DEST_LOADING || in->handoff.state == DEST_PREPARED;
 }
 
+/* The highest epoch of a VM that is remembered; 0: none is. */
+static u64 known_epoch(const struct dest *dest, const u8 *vm_id)
+{
+    u64 known = 0;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
+        if (same_vm(&dest->incoming[i], vm_id))
+            known = MAX(known, dest->incoming[i].handoff.epoch);
+    return known;
+}
+
 static struct incoming *find(struct dest *dest, const u8 *vm_id, u64 epoch)
 {
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
@@ -177,6 +188,8 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     pr_warn("migrate: refused: %s", reason);
     session->refusing = true;
     session->refused = (struct wire_refused){ .code = code };
+    if (code == WIRE_E_REPLAY)
+        session->refused.epoch = known_epoch(session->dest, session->inbox.header.vm_id);
     snprintf(session->refused.reason, sizeof(session->refused.reason), "%s", reason);
     close_later(session);
     if (!in)
@@ -204,10 +217,16 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
 {
     struct dest *dest = session->dest;
     struct incoming *in;
+    u64 known = known_epoch(dest, header->vm_id);
 
     *reason = "too many guests are on their way here";
     if (moves_on(dest) > DEST_MOVES)
         return WIRE_E_BUSY;
+    *reason = "the epoch is above all that is credible";
+    if (epoch_is_noise(known ? known : header->epoch, header->epoch)) {
+        dest->noise++;
+        return WIRE_E_STREAM;
+    }
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         in = &dest->incoming[i];
         if (!same_vm(in, header->vm_id))
@@ -216,7 +235,7 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
         if (under_way(in) && in->session)
             return WIRE_E_BUSY;
         *reason = "the epoch is not new";
-        if (header->epoch <= in->handoff.epoch)
+        if (header->epoch <= known)
             return WIRE_E_REPLAY;
         /* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. */
         if (under_way(in))

@@ -86,6 +86,7 @@ struct dest {
     struct dest_session session[DEST_SESSIONS];
     struct incoming incoming[DEST_ATTEMPTS];
     u64 stamps;
+    u64 noise; /* headers with an epoch that nobody believes (epoch_is_noise) */
 };
 
 void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx);

@@ -13,6 +13,12 @@ u64 handoff_propose(struct handoff_source *source)
     return ++source->proposed;
 }
 
+void handoff_remembered(struct handoff_source *source, u64 epoch)
+{
+    if (source->state == SOURCE_OWNER && !epoch_is_noise(source->proposed, epoch))
+        source->proposed = MAX(source->proposed, epoch);
+}
+
 static bool from_peer(enum handoff_event event)
 {
     return event <= HANDOFF_UNKNOWN;
@@ -92,7 +98,7 @@ static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
     /* In doubt, E itself is no news: only what goes beyond it is. */
     u64 known = standing || source->state == SOURCE_IN_DOUBT ? source->proposed : source->epoch;
 
-    if (source->state == SOURCE_GONE || epoch <= known)
+    if (source->state == SOURCE_GONE || epoch <= known || epoch_is_noise(source->proposed, epoch))
         return 0;
     source->state = SOURCE_SUPERSEDED;
     source->proposed = MAX(source->proposed, epoch);
@@ -166,7 +172,7 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
         /* What runs here has its own struct handoff_source for that. */
         bool under_way = dest->state == DEST_LOADING || dest->state == DEST_PREPARED;
 
-        return under_way && epoch > dest->epoch ? give_up(dest) : 0;
+        return under_way && epoch > dest->epoch && !epoch_is_noise(dest->epoch, epoch) ? give_up(dest) : 0;
     }
     if (from_peer(event) && epoch != dest->epoch)
         return 0;

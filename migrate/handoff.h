@@ -11,6 +11,16 @@
 
 #include "hv/lib/types.h"
 
+#define EPOCH_MAX (1ULL << 56)
+#define EPOCH_STEP (1ULL << 32)
+
+/* Is an epoch that somebody says damaged or forged, for it is too far above the highest that is `known` here of its VM?
+ * Callable anywhere. */
+static inline bool epoch_is_noise(u64 known, u64 epoch)
+{
+    return epoch > EPOCH_MAX || (epoch > known && epoch - known > EPOCH_STEP);
+}
+
 /* What happens. Messages first; their epoch comes with them. */
 enum handoff_event {
     HANDOFF_PREPARE,
@@ -87,6 +97,9 @@ void handoff_source_init(struct handoff_source *source, u64 epoch);
 
 /* A new attempt: returns its epoch E. In SOURCE_OWNER. */
 u64 handoff_propose(struct handoff_source *source);
+
+/* The destination has refused the last proposal, for it remembers `epoch`: the next one is above that. */
+void handoff_remembered(struct handoff_source *source, u64 epoch);
 
 /* Events of another epoch than the attempt's are ignored. Return actions (enum handoff_action). */
 unsigned handoff_source_event(struct handoff_source *source, enum handoff_event event, u64 epoch);

@@ -208,30 +208,37 @@ bool migration_owns(const struct vm *vm)
     return vm->status != VM_INCOMING && (!from || from->source.handoff.state <= SOURCE_PREPARING);
 }
 
-static void vm_heard(struct vm *vm, u64 epoch)
+/* Returns false if the epoch is noise. */
+static bool vm_heard(struct vm *vm, u64 epoch)
 {
-    struct vm_source *from;
+    struct vm_source *from = source_find(vm);
 
     if (epoch < vm->identity.epoch)
         claims_say(vm);
     if (epoch <= vm->identity.epoch || !vm_alive(vm))
-        return;
+        return true;
+    if (epoch_is_noise(from ? from->source.handoff.proposed : vm->identity.epoch, epoch))
+        return false;
     from = source_make(vm);
     if (from)
         source_heard(&from->source, epoch);
     else
         pr_err("%s: another machine owns it, and there is no memory to note that", vm->name);
+    return true;
 }
 
-void migration_heard(const u8 vm_id[WIRE_ID], u64 epoch)
+bool migration_heard(const u8 vm_id[WIRE_ID], u64 epoch)
 {
+    bool credible = epoch <= EPOCH_MAX;
+
     dest_heard(&dest, vm_id, epoch);
     list_for_each (node, vm_list()) {
         struct vm *vm = container_of(node, struct vm, node);
 
         if (!memcmp(vm->identity.id, vm_id, WIRE_ID))
-            vm_heard(vm, epoch);
+            credible &= vm_heard(vm, epoch);
     }
+    return credible;
 }
 
 static void destroy(struct vm_source *from)

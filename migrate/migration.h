@@ -81,8 +81,8 @@ bool migration_unknown(const struct vm *vm);
 bool migration_owns(const struct vm *vm);
 
 /* Another machine claims a VM under this epoch (claims.h). Ours of that identity, if there is one, stands if that is
- * news; if we know of a higher one, we say so. */
-void migration_heard(const u8 vm_id[WIRE_ID], u64 epoch);
+ * news; if we know of a higher one, we say so. Returns false if nobody believes that epoch (epoch_is_noise). */
+bool migration_heard(const u8 vm_id[WIRE_ID], u64 epoch);
 
 /* The moves away from here, the latest first, NULL behind the last; and attempts to come here, in no order. */
 const struct move *migration_move(unsigned index);

@@ -323,6 +323,7 @@ static void take_refused(struct source *s)
         link_lost(s, WIRE_E_LINK);
     else
         source_fail(s, refused.code ? refused.code : WIRE_E_STREAM, refused.reason);
+    handoff_remembered(&s->handoff, refused.epoch);
 }
 
 static void take_round_done(struct source *s)

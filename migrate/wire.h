@@ -160,6 +160,7 @@ struct wire_accepted {
 
 struct wire_refused {
     u32 code, reserved; /* enum wire_code */
+    u64 epoch;          /* WIRE_E_REPLAY: the highest that the destination remembers of this VM */
     char reason[WIRE_REASON];
 };
 
@@ -206,7 +207,7 @@ _Static_assert(sizeof(struct wire_accepted) == 488, "ACCEPTED");
 _Static_assert(sizeof(struct wire_range) == 16, "range");
 _Static_assert(sizeof(struct wire_cpuid) == 24, "CPUID leaf");
 _Static_assert(sizeof(struct wire_device) == 24, "device");
-_Static_assert(sizeof(struct wire_refused) == 128, "REFUSED");
+_Static_assert(sizeof(struct wire_refused) == 136, "REFUSED");
 _Static_assert(sizeof(struct wire_round) == 24, "ROUND");
 _Static_assert(sizeof(struct wire_section) == 24, "STATE");
 _Static_assert(sizeof(struct wire_handoff) == 40, "handoff messages");

@@ -314,6 +314,9 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_claims_total{direction=\"said\"} %lu\n", claims->said);
     buffer_format(out, "godwit_claims_total{direction=\"heard\"} %lu\n", claims->heard);
     buffer_format(out, "godwit_claims_total{direction=\"malformed\"} %lu\n", claims->malformed);
+    buffer_format(out, "godwit_claims_total{direction=\"noise\"} %lu\n", claims->noise);
+    head(out, "godwit_migration_noise_total", "counter", "Moves to here refused for an epoch that nobody believes.");
+    buffer_format(out, "godwit_migration_noise_total %lu\n", migration_dest()->noise);
 }
 
 void metrics_write(struct buffer *out)

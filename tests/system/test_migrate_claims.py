@@ -49,8 +49,18 @@ def metric(host, name):
     return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.M).group(1))
 
 
-def claim_frame(vm_id, epoch, crc):
-    claim = struct.pack("<8s16sQII", b"GODWITCL", bytes.fromhex(vm_id.replace("-", "")), epoch, 1, crc)
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def claim_frame(vm_id, epoch, crc=None):
+    claim = struct.pack("<8s16sQI", b"GODWITCL", bytes.fromhex(vm_id.replace("-", "")), epoch, 1)
+    claim += struct.pack("<I", crc32c(claim) if crc is None else crc)
     return (b"\xff" * 6 + b"\x02\0\0\0\0\x01" + struct.pack("!H", PEERS) + claim).ljust(60, b"\0")
 
 
@@ -64,6 +74,19 @@ def test_damaged_claims(doubt):
             sock.send(claim_frame(vm_id, epoch + 10, crc))
     site.b.wait_for("they are counted", lambda: metric(site.b, 'godwit_claims_total{direction="malformed"}') == 10)
     assert site.b.guests()["mover"] == "running"
+    beats(site.b)
+
+
+def test_noise(doubt):
+    """Whole claims of epochs that nobody can have come to: counted, and nothing stands for them."""
+    site, epoch = doubt
+    vm_id = site.b.get("/v1/vms/mover")["vm_id"]
+    with site.net.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind(("br0", PEERS))
+        for forged in (2**63 + 5, 2**64 - 1, epoch + 2**32 + 1):
+            sock.send(claim_frame(vm_id, forged))
+    site.b.wait_for("they are counted", lambda: metric(site.b, 'godwit_claims_total{direction="noise"}') == 3)
+    assert site.b.guests()["mover"] == "running" and site.a.guests()["mover"] == "in-doubt"
     beats(site.b)
 
 

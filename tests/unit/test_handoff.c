@@ -134,6 +134,34 @@ static void test_superseded(void **state)
     }
 }
 
+/* A damaged or forged claim: nobody stands for a number that no owner can have come to, and none locks a VM up. */
+static void test_noise(void **state)
+{
+    static const u64 noise[] = { 8 + EPOCH_STEP + 1, EPOCH_MAX + 1, (1ULL << 63) + 5, ~0ULL };
+    struct handoff_source source = in_state(SOURCE_OWNER);
+    struct handoff_dest dest;
+
+    (void)state;
+    handoff_dest_init(&dest, 8);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, noise[i]), 0);
+        assert_int_equal(source.state, SOURCE_OWNER);
+        assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, noise[i]), 0);
+        assert_int_equal(dest.state, DEST_LOADING);
+    }
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8 + EPOCH_STEP), HANDOFF_STAND);
+    for (unsigned i = 0; i < 4; i++)
+        handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, ~0ULL - i);
+    assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 0) & HANDOFF_RESUME);
+    assert_true(source.epoch > 8 + EPOCH_STEP && source.epoch < EPOCH_MAX);
+    /* What a destination says that it remembers is passed by the next proposal, but not at any price. */
+    source = in_state(SOURCE_OWNER);
+    for (unsigned i = 0; i < 4; i++)
+        handoff_remembered(&source, noise[i]);
+    handoff_remembered(&source, 30);
+    assert_int_equal(handoff_propose(&source), 31);
+}
+
 static void test_before_commit(void **state)
 {
     static const enum handoff_event ends[] = { HANDOFF_CANCEL, HANDOFF_LINK_LOST, HANDOFF_ABORTED };
@@ -178,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_way),      cmocka_unit_test(test_invariants), cmocka_unit_test(test_in_doubt),
         cmocka_unit_test(test_before_commit), cmocka_unit_test(test_dest),       cmocka_unit_test(test_superseded),
+        cmocka_unit_test(test_noise),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -382,21 +382,6 @@ static void test_flip_anywhere(void **state)
         }
 }
 
-static void to_commit(struct world *w)
-{
-    struct migrate_settings settings = world_settings();
-
-    world_init(w);
-    assert_int_equal(source_start(&w->source, &settings), 0);
-    for (;;) {
-        w->now += 1000000;
-        source_step(&w->source);
-        if (w->source.phase == SOURCE_COMMIT)
-            return; /* COMMIT is on its way */
-        dest_step(&w->dest);
-    }
-}
-
 /* The destination's machine dies after COMMIT: only an operator can tell, and his word is final. */
 static void test_dest_crash_in_doubt(void **state)
 {
@@ -404,7 +389,7 @@ static void test_dest_crash_in_doubt(void **state)
 
     (void)state;
     for (enum source_resolution way = SOURCE_FORCE_RESUME; way <= SOURCE_FORCE_GIVE_UP; way++) {
-        to_commit(w);
+        world_to_commit(w);
         w->dest_down = true;
         world_crash_dest(w);
         for (unsigned i = 0; i < 1000; i++)
@@ -435,7 +420,7 @@ static void test_query_abort(void **state)
     struct world *w = malloc(sizeof(*w));
 
     (void)state;
-    to_commit(w);
+    world_to_commit(w);
     w->pipe[0].way[0].used = 0;
     w->pipe[0].broken = true;
     w->link_down = true;
@@ -452,117 +437,6 @@ static void test_query_abort(void **state)
     assert_int_equal(world_where(w), 2);
     world_fini(w);
     free(w);
-}
-
-/* Prepared, and nobody comes: after its time-out it is over, and a COMMIT that comes then is answered ABORTED. */
-static void test_prepared_times_out(void **state)
-{
-    struct world *w = malloc(sizeof(*w));
-
-    (void)state;
-    to_commit(w);
-    w->pipe[0].way[0].used = 0;
-    w->pipe[0].broken = true;
-    w->link_down = true;
-    for (unsigned i = 0; i < 100; i++)
-        world_step(w);
-    assert_true(w->dest_vm.exists && !w->dest_vm.running);
-    w->now += 31 * 1000000000ULL;
-    world_step(w);
-    assert_false(w->dest_vm.exists);
-    w->link_down = false;
-    world_run(w, STEPS * 4);
-    assert_int_equal(w->source.stats.status, MIGRATE_FAILED);
-    assert_int_equal(world_where(w), 1);
-    world_fini(w);
-    free(w);
-}
-
-/* What is prepared for an epoch that is over is freed; what runs is its own VM's to stop. */
-static void test_dest_hears(void **state)
-{
-    struct world *w = malloc(sizeof(*w));
-
-    (void)state;
-    to_commit(w);
-    assert_true(w->dest_vm.exists);
-    dest_heard(&w->dest, world_id, 8);
-    assert_true(w->dest_vm.exists);
-    dest_heard(&w->dest, world_id, 9);
-    assert_false(w->dest_vm.exists);
-    world_run(w, STEPS);
-    assert_int_equal(world_where(w), 1); /* told that it was aborted */
-    world_fini(w);
-
-    world_init(w);
-    move(w, world_settings());
-    dest_heard(&w->dest, world_id, 9);
-    assert_int_equal(world_where(w), 2);
-    world_fini(w);
-    free(w);
-}
-
-/* In whatever stage the claim of another owner comes: the copy stands, port shut, until the operator decides. */
-static void test_source_hears(void **state)
-{
-    struct world *w = malloc(sizeof(*w));
-    struct migrate_settings settings = world_settings();
-
-    (void)state;
-    for (unsigned steps = 0; steps < 400; steps++) {
-        world_init(w);
-        w->writes = 1;
-        assert_int_equal(source_start(&w->source, &settings), 0);
-        for (unsigned i = 0; i < steps && w->source.handoff.state != SOURCE_GONE; i++)
-            world_step(w);
-        if (w->source.handoff.state == SOURCE_GONE) {
-            source_heard(&w->source, 20);
-            assert_int_equal(world_where(w), 2);
-            world_fini(w);
-            free(w);
-            assert_true(steps > 10); /* there were stages to hear it in */
-            return;
-        }
-        source_heard(&w->source, 20);
-        assert_int_equal(w->source.handoff.state, SOURCE_SUPERSEDED);
-        assert_true(w->source_vm.exists && !w->source_vm.running && !w->source_vm.gate_open && !w->source_vm.logging);
-        world_run(w, STEPS);
-        assert_int_equal(w->source.stats.error, WIRE_E_REPLAY);
-        assert_int_equal(source_start(&w->source, &settings), -EPERM);
-        assert_true(!w->source_vm.running);
-        assert_int_equal(source_resolve(&w->source, SOURCE_QUERY_ABORT), 0);
-        assert_true(!w->source_vm.running);
-        w->dest_down = true; /* it may run there, too, if COMMIT was under way: that is what force is about */
-        world_crash_dest(w);
-        assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_RESUME), 0);
-        assert_true(w->source_vm.running && w->source_vm.gate_open);
-        assert_int_equal(w->source.handoff.epoch, 21);
-        assert_int_equal(w->announced > 0, true);
-        source_heard(&w->source, 22);
-        assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_GIVE_UP), 0);
-        assert_false(w->source_vm.exists);
-        world_fini(w);
-    }
-    fail();
-}
-
-static void test_claims(void **state)
-{
-    struct wire_claim claim, read;
-    u8 bytes[46] = { 0 };
-
-    (void)state;
-    claim_make(&claim, world_id, 12);
-    memcpy(bytes, &claim, sizeof(claim));
-    assert_int_equal(claim_read(&read, bytes, sizeof(bytes)), 0);
-    assert_int_equal(read.epoch, 12);
-    assert_memory_equal(read.vm_id, world_id, WIRE_ID);
-    assert_int_equal(claim_read(&read, bytes, sizeof(claim) - 1), -EPROTO);
-    for (unsigned bit = 0; bit < sizeof(claim) * 8; bit++) {
-        bytes[bit / 8] ^= 1u << bit % 8;
-        assert_int_equal(claim_read(&read, bytes, sizeof(bytes)), -EPROTO);
-        bytes[bit / 8] ^= 1u << bit % 8;
-    }
 }
 
 int main(void)
@@ -583,10 +457,6 @@ int main(void)
         cmocka_unit_test(test_flip_anywhere),
         cmocka_unit_test(test_dest_crash_in_doubt),
         cmocka_unit_test(test_query_abort),
-        cmocka_unit_test(test_prepared_times_out),
-        cmocka_unit_test(test_dest_hears),
-        cmocka_unit_test(test_source_hears),
-        cmocka_unit_test(test_claims),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -392,3 +392,18 @@ int world_where(const struct world *w)
 {
     return w->source_vm.running ? 1 : w->dest_vm.running ? 2 : 0;
 }
+
+void world_to_commit(struct world *w)
+{
+    struct migrate_settings settings = world_settings();
+
+    world_init(w);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    for (;;) {
+        w->now += 1000000;
+        source_step(&w->source);
+        if (w->source.phase == SOURCE_COMMIT)
+            return; /* COMMIT is on its way */
+        dest_step(&w->dest);
+    }
+}

@@ -60,6 +60,9 @@ void world_step(struct world *world);
 /* Steps until the source is idle, at most `steps` (fails beyond) . */
 void world_run(struct world *world, unsigned steps);
 
+/* A new world in which COMMIT is on its way. */
+void world_to_commit(struct world *world);
+
 /* The default settings of tests: 1 ms downtime-limit, 10 rounds, verify. */
 struct migrate_settings world_settings(void);
 
