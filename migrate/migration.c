@@ -128,8 +128,6 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     struct vm_source *from;
     int err;
 
-    if (!vm_running(vm) && vm->status != VM_PAUSED)
-        return refuse(-EINVAL, "it neither runs nor is paused", reason);
     from = source_make(vm);
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
@@ -183,15 +181,22 @@ bool migration_active(const struct vm *vm)
     return from && source_active(&from->source);
 }
 
-const char *migration_contested(const struct vm *vm, u64 *epoch)
+enum source_state migration_contested(const struct vm *vm, u64 *epoch)
 {
     const struct vm_source *from = source_find(vm);
     enum source_state state = from ? from->source.handoff.state : SOURCE_OWNER;
 
     if (state != SOURCE_IN_DOUBT && state != SOURCE_SUPERSEDED)
-        return NULL;
+        return SOURCE_OWNER;
     *epoch = from->source.handoff.proposed;
-    return source_state_name(state);
+    return state;
+}
+
+bool migration_outgoing(const struct vm *vm)
+{
+    const struct vm_source *from = source_find(vm);
+
+    return from && from->frozen;
 }
 
 bool migration_unknown(const struct vm *vm)

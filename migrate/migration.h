@@ -55,7 +55,7 @@ struct config_migration *migration_settings(void);
 void migration_limits_changed(void);
 
 /*
- * Begin to move a VM. 0; or -EINVAL (not in a state to be moved), -EBUSY (a move, or another user of the dirty log, is
+ * Begin to move a VM, which runs or is paused. 0; or -EBUSY (a move, or another user of the dirty log, is
  * on), -EPERM (not ours: in doubt), -ENOMEM, with *reason a constant text.
  */
 int migration_start(struct vm *vm, const struct migration_request *request, const char **reason);
@@ -68,11 +68,15 @@ int migration_resolve(struct vm *vm, enum source_resolution resolution);
 bool migration_active(const struct vm *vm);
 
 /*
- * Is it contested who runs this VM? NULL: no. "in-doubt": its destination has it, or may have it, under *epoch;
- * "superseded": another machine claims it under *epoch, above ours. The copy here stands still then, and nothing but
- * migration_resolve acts on it.
+ * Is it contested who runs this VM? SOURCE_OWNER (0): no. SOURCE_IN_DOUBT: its destination has it, or may have it,
+ * under *epoch; SOURCE_SUPERSEDED: another machine claims it under *epoch, above ours. The copy here stands still then,
+ * and nothing but migration_resolve acts on it.
  */
-const char *migration_contested(const struct vm *vm, u64 *epoch);
+enum source_state migration_contested(const struct vm *vm, u64 *epoch);
+
+/* Does it stand still here because its move away is at its end, or over? What a command changed of it now would not
+ * move with it. */
+bool migration_outgoing(const struct vm *vm);
 
 /* In doubt: has the destination answered that it knows of no such move? Then only force is left. */
 bool migration_unknown(const struct vm *vm);

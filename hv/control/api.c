@@ -129,11 +129,18 @@ static void console_get(const struct http_request *request, struct vm *vm, bool 
 }
 
 /* The body is typed. */
-static void console_post(const struct http_request *request, const char *body, struct vm *vm,
-                         struct http_response *response)
+static void console_post(const struct http_request *request, const struct command *command, const char *body,
+                         struct vm *vm, struct http_response *response)
 {
-    size_t len = vm_console_write(vm, body, request->content_length);
+    struct call call = { .command = command };
+    int err = command_check(&call, vm);
+    size_t len;
 
+    if (err) {
+        http_refuse(response, status_of(err), "%s", call.error);
+        return;
+    }
+    len = vm_console_write(vm, body, request->content_length);
     if (!len && request->content_length) {
         snprintf(response->fields, sizeof(response->fields), "Retry-After: 1\r\n");
         http_refuse(response, 503, "%s: the guest does not read its input", vm->name);
@@ -144,15 +151,15 @@ static void console_post(const struct http_request *request, const char *body, s
     buffer_format(&response->body, "{\"written\":%lu}", (unsigned long)len);
 }
 
-static void handle_console(const struct http_request *request, const char *body, bool last,
-                           struct http_response *response)
+static void handle_console(const struct http_request *request, const struct command *command, const char *body,
+                           bool last, struct http_response *response)
 {
     struct vm *vm = vm_find(request->segment[2]);
 
     if (!vm)
         http_refuse(response, 404, "no virtual machine '%.32s'", request->segment[2]);
     else if (request->method == HTTP_POST)
-        console_post(request, body, vm, response);
+        console_post(request, command, body, vm, response);
     else if (method_is(request, HTTP_GET, response))
         console_get(request, vm, last, response);
 }
@@ -206,7 +213,7 @@ void api_handle(const struct http_request *request, const char *body, bool last,
     if (!command)
         http_refuse(response, 404, "no such path, see /v1/help for the commands");
     else if (command->attach)
-        handle_console(request, body, last, response);
+        handle_console(request, command, body, last, response);
     else
         run_command(request, command, vm, response);
 }

@@ -12,6 +12,7 @@
 
 #include "hv/control/commands.h"
 #include "hv/control/json.h"
+#include "hv/control/status.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/vm.h"
@@ -21,6 +22,13 @@
     {                                \
         .name = "vm", .type = ARG_VM \
     }
+
+/* In which states a command makes sense. */
+#define RUNNING BIT(VM_RUNNING)
+#define PAUSED BIT(VM_PAUSED)
+#define CREATED BIT(VM_CREATED)
+#define OUTGOING BIT(SHOWN_OUTGOING)
+#define CONTESTED (BIT(SHOWN_IN_DOUBT) | BIT(SHOWN_SUPERSEDED))
 
 #define ARG_OPTIONS                                           \
     {                                                         \
@@ -37,36 +45,52 @@ static const struct command table[] = {
     { .name = "pause",
       .arg = { ARG_VM_NAME },
       .help = "stop its processors until resume",
+      .states = RUNNING,
       .changes = true,
       .run = command_pause },
-    { .name = "resume", .arg = { ARG_VM_NAME }, .help = "go on after a pause", .changes = true, .run = command_resume },
+    { .name = "resume",
+      .arg = { ARG_VM_NAME },
+      .help = "go on after a pause",
+      .states = PAUSED,
+      .changes = true,
+      .run = command_resume },
     { .name = "reset",
       .arg = { ARG_VM_NAME },
       .help = "start it anew from its kernel",
+      .states = RUNNING | PAUSED,
       .changes = true,
       .deferred = true,
       .run = command_reset },
-    { .name = "poweroff", .arg = { ARG_VM_NAME }, .help = "end it at once", .changes = true, .run = command_poweroff },
+    { .name = "poweroff",
+      .arg = { ARG_VM_NAME },
+      .help = "end it at once",
+      .states = CREATED | RUNNING | PAUSED,
+      .changes = true,
+      .run = command_poweroff },
     { .name = "console",
       .arg = { ARG_VM_NAME },
       .help = "connect to its console; Ctrl-] leaves",
+      .states = RUNNING | PAUSED | OUTGOING,
       .attach = true,
       .run = command_console },
     { .name = "migrate",
       .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT }, ARG_OPTIONS },
       .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: stop-copy,verify",
+      .states = RUNNING | PAUSED,
       .changes = true,
       .deferred = true,
       .run = command_migrate },
     { .name = "migrate-check",
       .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT } },
       .help = "ask a hypervisor whether it would take it; query-migrate has the answer",
+      .states = RUNNING | PAUSED,
       .changes = true,
       .deferred = true,
       .run = command_migrate_check },
     { .name = "migrate_cancel",
       .arg = { ARG_VM_NAME },
       .help = "break its move off: it runs on here",
+      .states = RUNNING | PAUSED | OUTGOING | BIT(SHOWN_IN_DOUBT),
       .changes = true,
       .run = command_migrate_cancel },
     { .name = "query-migrate",
@@ -85,11 +109,13 @@ static const struct command table[] = {
                { .name = "epoch", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
       .help =
           "in doubt or superseded: query it, abort it if the destination still can, or force an end under its EPOCH",
+      .states = CONTESTED,
       .changes = true,
       .run = command_resolve },
     { .name = "calc-dirty-rate",
       .arg = { ARG_VM_NAME, { .name = "ms", .type = ARG_NUMBER, .optional = true, .min = 1, .max = 60000 } },
       .help = "measure how many pages it writes, for so many milliseconds",
+      .states = RUNNING,
       .changes = true,
       .deferred = true,
       .run = command_calc_dirty_rate },
@@ -236,10 +262,41 @@ static int parse_arg(struct call *call, const struct command_arg *arg, struct ar
     return call_fail(call, -EINVAL, "'%.32s' is one argument too many", word);
 }
 
+/* "running or paused" */
+static void states_text(u32 states, char *text, size_t room)
+{
+    size_t at = 0;
+
+    for (unsigned status = 0; status < NR_SHOWN && at < room; status++) {
+        u32 rest = states >> status;
+
+        if (rest & 1)
+            at += (size_t)snprintf(text + at, room - at, "%s%s",
+                                   !at         ? ""
+                                   : rest == 1 ? " or "
+                                               : ", ",
+                                   shown_name(status));
+    }
+}
+
+int command_check(struct call *call, const struct vm *vm)
+{
+    const struct command *command = call->command;
+    unsigned status = shown_status(vm);
+    char expected[120] = "";
+
+    if (!command->states || command->states & BIT(status))
+        return 0;
+    states_text(command->states, expected, sizeof(expected));
+    return call_fail(call, -EBUSY, "%s: cannot %s, it is %s, expected %s", vm->name,
+                     command->attach ? "type" : command->name, shown_name(status), expected);
+}
+
 int command_run(struct call *call, const struct command *command, const char *const *words, unsigned count,
                 struct json *out)
 {
     char usage[80];
+    int err;
 
     *call = (struct call){ .command = command, .out = out };
     command_usage(command, usage, sizeof(usage));
@@ -248,7 +305,6 @@ int command_run(struct call *call, const struct command *command, const char *co
                          usage);
     for (unsigned i = 0; i < arg_count(command); i++) {
         const char *word = i < count ? words[i] : NULL;
-        int err;
 
         if (!word && command->arg[i].optional)
             continue;
@@ -258,10 +314,11 @@ int command_run(struct call *call, const struct command *command, const char *co
         if (err)
             return err;
     }
+    err = call->arg[0].vm && !command->attach ? command_check(call, call->arg[0].vm) : 0;
+    if (err)
+        return err;
     json_object(out, NULL);
-
-    int err = command->run(call);
-
+    err = command->run(call);
     if (err)
         return err;
     json_close(out);

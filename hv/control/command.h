@@ -55,6 +55,7 @@ struct command {
     const char *name;
     struct command_arg arg[COMMAND_ARGS]; /* those that must be there first */
     const char *help;
+    u32 states;                    /* of a VM, in which it makes sense: bits, by shown_status(); 0: in all */
     bool changes;                  /* it acts on something: POST in the API */
     bool attach;                   /* the monitor goes on to connect the person to the VM's console */
     bool deferred;                 /* it is only begun when the handler returns: 202 in the API */
@@ -77,6 +78,10 @@ int command_run(struct call *call, const struct command *command, const char *co
 
 /* The same from a line, which is cut into words. -ENOENT also for an unknown command. */
 int command_line(struct call *call, char *line, struct json *out);
+
+/* Does call->command make sense for this VM as it is now? 0, or -EBUSY with call->error filled. command_run asks for
+ * all but console, of which it is typing that may make no sense: who types asks. */
+int command_check(struct call *call, const struct vm *vm);
 
 /* Fill call->error and return err: for handlers. */
 int call_fail(struct call *call, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));

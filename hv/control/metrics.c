@@ -10,6 +10,7 @@
 
 #include "hv/backend.h"
 #include "hv/control/buffer.h"
+#include "hv/control/status.h"
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
 #include "hv/dev/platform.h"
@@ -200,29 +201,17 @@ static void put_dirty(struct buffer *out)
     }
 }
 
-static void put_status_sample(struct buffer *out, const struct vm *vm, const char *status, bool now)
-{
-    buffer_format(out, "godwit_vm_status{vm=\"%s\",status=\"%s\"} %u\n", vm->name, status, now);
-}
-
-/*
- * A sample for each status, 1 for the present one: so that a rule can ask for any. As in `vms`, one that is contested
- * has that for its status, whatever it would be otherwise.
- */
+/* A sample for each status, 1 for the present one: so that a rule can ask for any. */
 static void put_status(struct buffer *out)
 {
-    static const char *const contests[] = { "in-doubt", "superseded" };
-
     head(out, "godwit_vm_status", "gauge", "1 for the status that a VM has, 0 for the others.");
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
-        u64 epoch_there;
-        const char *contested = migration_contested(vm, &epoch_there);
+        unsigned now = shown_status(vm);
 
-        for (enum vm_status status = VM_CREATED; status <= VM_INCOMING; status++)
-            put_status_sample(out, vm, vm_status_name(status), !contested && vm->status == status);
-        for (size_t i = 0; i < sizeof(contests) / sizeof(contests[0]); i++)
-            put_status_sample(out, vm, contests[i], contested && !strcmp(contested, contests[i]));
+        for (unsigned status = 0; status < NR_SHOWN; status++)
+            buffer_format(out, "godwit_vm_status{vm=\"%s\",status=\"%s\"} %u\n", vm->name, shown_name(status),
+                          status == now);
     }
 }
 

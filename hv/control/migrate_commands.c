@@ -9,6 +9,7 @@
 #include "hv/control/command.h"
 #include "hv/control/commands.h"
 #include "hv/control/json.h"
+#include "hv/control/status.h"
 #include "hv/vm.h"
 #include "migrate/migration.h"
 
@@ -111,11 +112,10 @@ int command_resolve(struct call *call)
     };
     struct vm *vm = call->arg[0].vm;
     u64 action = call->arg[1].number, epoch;
-    const char *status = migration_contested(vm, &epoch);
+    bool in_doubt = migration_contested(vm, &epoch) == SOURCE_IN_DOUBT;
+    const char *status = shown_name(shown_status(vm));
 
-    if (!status)
-        return call_fail(call, -EBUSY, "%s: it is neither in doubt nor superseded", vm->name);
-    if (action == RESOLVE_ABORT && strcmp(status, "in-doubt") != 0)
+    if (action == RESOLVE_ABORT && !in_doubt)
         return call_fail(call, -EBUSY, "%s: it is %s: no move is left to abort", vm->name, status);
     if (action >= RESOLVE_FORCE_RESUME && (!call->arg[2].given || call->arg[2].number != epoch))
         return call_fail(call, -EINVAL,
@@ -128,7 +128,7 @@ int command_resolve(struct call *call)
     json_string(call->out, "vm", vm->name);
     json_string(call->out, "status", status);
     json_number(call->out, "epoch", epoch);
-    if (!strcmp(status, "in-doubt"))
+    if (in_doubt)
         json_string(call->out, "destination",
                     migration_unknown(vm) ? "knows of no such move: only force is left" : "has not answered yet");
     json_string(call->out, "action", resolve_actions[action]);
@@ -175,13 +175,11 @@ int command_calc_dirty_rate(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
     u32 ms = call->arg[1].given ? (u32)call->arg[1].number : DIRTY_RATE_MS;
-    int err = migration_active(vm) ? -EBUSY : vm_running(vm) ? dirty_rate_start(vm, ms) : -EINVAL;
+    int err = migration_active(vm) ? -EBUSY : dirty_rate_start(vm, ms);
 
     if (err)
-        return call_fail(call, err == -ENOMEM ? err : -EBUSY, "%s: cannot measure, %s", vm->name,
-                         err == -EBUSY    ? "its dirty log is in use, by a move or a measurement"
-                         : err == -ENOMEM ? "no memory"
-                                          : "it does not run");
+        return call_fail(call, err, "%s: cannot measure, %s", vm->name,
+                         err == -EBUSY ? "its dirty log is in use, by a move or a measurement" : "no memory");
     return command_query_dirty_rate(call);
 }
 

@@ -167,13 +167,20 @@ static void key(char c)
     }
 }
 
-/* A byte for the guest. What it has no room for is lost, as on a real line. */
+/* A byte for the guest. What it has no room for is lost, as on a real line; a guest that cannot be typed to is left. */
 static void console_key(struct vm *vm, char c)
 {
-    if (c == ESCAPE_KEY)
-        detach();
-    else
+    struct call call = { .command = command_find("console") };
+
+    if (c != ESCAPE_KEY && !command_check(&call, vm)) {
         vm_console_write(vm, &c, 1);
+        return;
+    }
+    if (c != ESCAPE_KEY) {
+        say("\nerror: ");
+        say(call.error);
+    }
+    detach();
 }
 
 static void console_show(struct vm *vm)

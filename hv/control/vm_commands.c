@@ -7,23 +7,19 @@
 #include "hv/control/command.h"
 #include "hv/control/commands.h"
 #include "hv/control/json.h"
+#include "hv/control/status.h"
 #include "hv/cpu/clock.h"
 #include "hv/dev/platform.h"
 #include "hv/vm.h"
-#include "migrate/migration.h"
 
 static u64 milliseconds(u64 ticks)
 {
     return clock_ticks_to_ns(ticks) / 1000000;
 }
 
-/* What it is for the administrator: a contested one stands still, whatever it would be otherwise. */
 static const char *status_name(const struct vm *vm)
 {
-    u64 epoch;
-    const char *contested = migration_contested(vm, &epoch);
-
-    return contested ? contested : vm_status_name(vm->status);
+    return shown_name(shown_status(vm));
 }
 
 /* What both lists and details show. */
@@ -172,7 +168,7 @@ int command_vm(struct call *call)
     return 0;
 }
 
-/* The answer of what acts on a VM: which, and its status now. */
+/* The answer of what acts on a VM: which, and its status now. An error: the guest has ended since that was checked. */
 static int acted(struct call *call, const char *verb, int err)
 {
     const struct vm *vm = call->arg[0].vm;
@@ -185,35 +181,25 @@ static int acted(struct call *call, const char *verb, int err)
     return 0;
 }
 
-/* It may run elsewhere then: nothing acts on its copy here but resolve. */
-static bool contested(const struct call *call)
-{
-    u64 epoch;
-
-    return migration_contested(call->arg[0].vm, &epoch);
-}
-
 int command_pause(struct call *call)
 {
-    return acted(call, "pause", contested(call) ? -EBUSY : vm_pause(call->arg[0].vm));
+    return acted(call, "pause", vm_pause(call->arg[0].vm));
 }
 
 int command_resume(struct call *call)
 {
-    return acted(call, "resume", contested(call) ? -EBUSY : vm_resume(call->arg[0].vm));
+    return acted(call, "resume", vm_resume(call->arg[0].vm));
 }
 
 int command_poweroff(struct call *call)
 {
-    return acted(call, "power off", contested(call) ? -EBUSY : vm_poweroff(call->arg[0].vm));
+    return acted(call, "poweroff", vm_poweroff(call->arg[0].vm));
 }
 
 int command_reset(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
 
-    if (!vm_alive(vm) || contested(call))
-        return acted(call, "reset", -EBUSY);
     if (!guest_image_here(&vm->image))
         return call_fail(call, -EBUSY,
                          "%s: cannot reset, what it starts from is not among this machine's files, expected it in "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: boot/config.c boot/config_keys.c boot/netaddr.c */
 /* sources: hv/control/migrate_commands.c hv/control/migrate_query.c migrate/stats.c migrate/handoff.c */
-/* sources: tests/unit/fake_migration.c */
+/* sources: tests/unit/fake_migration.c hv/control/status.c */
 /* sources: hv/control/api.c hv/control/http_server.c hv/control/http_parse.c hv/control/metrics.c */
 /* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/json.c */
 /* sources: hv/control/buffer.c hv/control/net_commands.c tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */

@@ -132,14 +132,14 @@ def test_pause_and_resume(target):
     answer = json.loads(target.ask("POST", "/v1/vms/web/pause")[2])
     assert (answer["name"], answer["status"]) == ("web", "paused")
     assert status_of(target, "web") == "paused"
-    assert target.error("POST", "/v1/vms/web/pause") == (409, "web: cannot pause, it is paused")
+    assert target.error("POST", "/v1/vms/web/pause") == (409, "web: cannot pause, it is paused, expected running")
     before = target.json("/v1/vms/web")["exits"]
     time.sleep(0.3)
     assert target.json("/v1/vms/web")["exits"] == before
     assert target.ask("POST", "/v1/vms/web/reset")[0] == 202
     assert status_of(target, "web") == "paused"
     assert target.ask("POST", "/v1/vms/web/resume")[0] == 200
-    assert target.error("POST", "/v1/vms/web/resume") == (409, "web: cannot resume, it is running")
+    assert target.error("POST", "/v1/vms/web/resume") == (409, "web: cannot resume, it is running, expected paused")
 
 
 def test_reset_is_accepted(target):
@@ -363,7 +363,7 @@ def test_godwit_console_on_a_terminal(target):
 
 
 @pytest.mark.parametrize("arguments, token, status, words", [
-    (["pause", "db"], TOKEN, 1, "db: cannot pause, it is paused"),
+    (["pause", "db"], TOKEN, 1, "db: cannot pause, it is paused, expected running"),
     (["vm", "nobody"], TOKEN, 1, "there are: web, db"),
     (["vm", "../../x"], TOKEN, 1, "no virtual machine"),
     (["log", "x"], TOKEN, 1, "expected a number"),
@@ -388,5 +388,8 @@ def test_completion_script():
 def test_poweroff(target):
     """Last of all: db ends, web goes on."""
     assert target.ask("POST", "/v1/vms/db/poweroff")[0] == 200
-    assert target.error("POST", "/v1/vms/db/resume") == (409, "db: cannot resume, it is off")
+    assert target.error("POST", "/v1/vms/db/resume") == (409, "db: cannot resume, it is off, expected paused")
+    assert target.error("POST", "/v1/vms/db/console", body=b"x") == (
+        409, "db: cannot type, it is off, expected running, paused or outgoing")
+    assert target.ask("GET", "/v1/vms/db/console?offset=0")[0] == 200
     assert status_of(target, "web") == "running"

@@ -92,7 +92,7 @@ def test_errors_say_what_would_be_right(terminal):
 def test_pause_stops_one_guest(terminal):
     """While one is paused it is not entered and prints nothing; the other goes on, and so does one after resume."""
     terminal.command("pause one", r"^status +paused\n")
-    terminal.command("pause one", r"^error: one: cannot pause, it is paused\n")
+    terminal.command("pause one", r"^error: one: cannot pause, it is paused, expected running\n")
     exits = terminal.command("vm one", r"^exits +(\d+)\n").group(1)
     tick = r"two: \| echo: tick \d+\n"
     while "vm: one: paused\n" not in terminal.text:  # the log is shown later than the answer, in its own order
@@ -103,7 +103,7 @@ def test_pause_stops_one_guest(terminal):
     assert " one: |" not in terminal.text.rsplit("vm: one: paused\n", 1)[1]
     terminal.command("resume one", r"^status +running\n")
     terminal.wait(r"one: \| echo: tick \d+\n")
-    terminal.command("resume one", r"^error: one: cannot resume, it is running\n")
+    terminal.command("resume one", r"^error: one: cannot resume, it is running, expected paused\n")
 
 
 def test_reset_starts_anew(terminal):
@@ -150,7 +150,7 @@ def test_poweroff_ends_the_machine(tmp_path, emu):
     with Terminal(tmp_path, emu) as terminal:
         terminal.command("pause two", r"^status +paused\n")
         terminal.command("poweroff one", r"^status +off\n")
-        terminal.command("reset one", r"^error: one: cannot reset, it is off\n")
+        terminal.command("reset one", r"^error: one: cannot reset, it is off, expected running or paused\n")
         terminal.command("poweroff two", r"^status +off\n")
         terminal.wait(r"all guests have ended")
         terminal.wait(r"end status=0\n")

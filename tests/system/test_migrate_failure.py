@@ -180,13 +180,23 @@ def test_cancel(pair, relayed):
     only_at(pair, dest)
 
 
-@pytest.mark.parametrize("who, record", [(SOURCE, "RESERVE"), (SOURCE, "STATE"), (DEST, "PREPARED")],
-                         ids=["setup", "state", "prepared"])
-def test_cancel_in_a_stage(pair, relayed, who, record):
-    """While the message that ends the stage is under way."""
+@pytest.mark.parametrize("who, record, stands", [(SOURCE, "RESERVE", False), (SOURCE, "STATE", True),
+                                                 (DEST, "PREPARED", True)], ids=["setup", "state", "prepared"])
+def test_cancel_in_a_stage(pair, relayed, who, record, stands):
+    """While the message that ends the stage is under way. What is commanded before is done, or refused on both sides:
+    a pause or a reset of a guest that stands would be lost, and what is typed at the copy that comes, too."""
     source, dest, relay = relayed
 
     def cancel():
+        if stands:
+            for command in ("pause", "resume", "reset", "poweroff"):
+                status, words = source.refused(f"/v1/vms/mover/{command}")
+                assert status == 409 and f"cannot {command}, it is outgoing, expected " in words
+            assert dest.refused("/v1/vms/mover/console", body=b"x") == (
+                409, "mover: cannot type, it is incoming, expected running, paused or outgoing")
+        else:
+            source.post("/v1/vms/mover/pause")
+            source.post("/v1/vms/mover/resume")
         source.post("/v1/vms/mover/migrate_cancel")
         return True
     relay.stop_at(who, record, cancel)

@@ -80,7 +80,7 @@ def test_destination_refuses(refusing, name, error, words):
 def test_one_that_is_off(refusing):
     refusing.a.post("/v1/vms/taken/poweroff")
     assert refusing.a.refused("/v1/vms/taken/migrate", dest=refusing.b.address) == (
-        409, "taken: cannot move, it neither runs nor is paused")
+        409, "taken: cannot migrate, it is off, expected running or paused")
 
 
 def test_to_itself(refusing):

@@ -90,11 +90,17 @@ bool migration_unknown(const struct vm *vm)
     return fake_migration.contested_epoch == 8;
 }
 
-const char *migration_contested(const struct vm *vm, u64 *epoch)
+enum source_state migration_contested(const struct vm *vm, u64 *epoch)
 {
     (void)vm;
     *epoch = fake_migration.contested_epoch;
     return fake_migration.contested;
+}
+
+bool migration_outgoing(const struct vm *vm)
+{
+    (void)vm;
+    return fake_migration.outgoing;
 }
 
 const struct move *migration_move(unsigned index)

@@ -7,9 +7,10 @@
 struct fake_migration {
     unsigned moves; /* 0 or 1 */
     struct move move;
-    enum migrate_status status; /* that moves have at once, and keep */
-    int cancel;                 /* what migration_cancel returns */
-    const char *contested;      /* what migration_contested says; NULL: nothing */
+    enum migrate_status status;  /* that moves have at once, and keep */
+    int cancel;                  /* what migration_cancel returns */
+    enum source_state contested; /* what migration_contested says; SOURCE_OWNER: nothing */
+    bool outgoing;
     u64 contested_epoch;
     enum source_resolution resolution;
     unsigned resolved, limits_changed;

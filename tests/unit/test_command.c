@@ -3,7 +3,8 @@
 /* sources: hv/control/migrate_commands.c hv/control/migrate_query.c migrate/stats.c migrate/handoff.c */
 /* sources: tests/unit/fake_migration.c */
 /* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/net_commands.c */
-/* sources: hv/control/json.c hv/control/buffer.c hv/control/text.c tests/unit/stubs.c tests/unit/fake_vms.c */
+/* sources: hv/control/json.c hv/control/status.c hv/control/buffer.c hv/control/text.c tests/unit/stubs.c */
+/* sources: tests/unit/fake_vms.c */
 /* sources: hv/guest_tsc.c */
 /* The command table and its arguments; JSON as it is written; and the text that is made of it. */
 #include <errno.h>
@@ -91,8 +92,8 @@ static void errors(void **state)
           -EINVAL },
         { "log -1", "count: '-1' is wrong, expected a number from 1 to 256", -EINVAL },
         { "log 1 loud", "level: 'loud' is wrong, expected err, warn, info or debug", -EINVAL },
-        { "pause db", "db: cannot pause, it is paused", -EBUSY },
-        { "resume web", "web: cannot resume, it is running", -EBUSY },
+        { "pause db", "db: cannot pause, it is paused, expected running", -EBUSY },
+        { "resume web", "web: cannot resume, it is running, expected paused", -EBUSY },
     };
 
     (void)state;
@@ -111,6 +112,60 @@ static void actions(void **state)
     assert_int_equal(run("poweroff db"), 0);
     assert_int_equal(fake_vm(1)->status, VM_OFF);
     assert_int_equal(run("poweroff db"), -EBUSY);
+}
+
+/* In which states of its VM each command makes sense, said here once more: c r p f d a o i (enum vm_status), then g for
+ * outgoing, d for in doubt and s for superseded. In any other it is refused, and nothing has changed. */
+static void commands_make_sense_in_their_states(void **state)
+{
+    static const char letters[] = "crpfdaoigIS";
+    static const struct {
+        const char *line, *states;
+    } commands[] = {
+        { "pause web", "r" },
+        { "resume web", "a" },
+        { "reset web", "ra" },
+        { "poweroff web", "cra" },
+        { "migrate web 10.9.0.4", "ra" },
+        { "migrate-check web 10.9.0.4", "ra" },
+        { "migrate_cancel web", "ragI" },
+        { "resolve web query", "IS" },
+        { "calc-dirty-rate web", "r" },
+        { "vm web", letters },
+        { "console web", letters },
+        { "query-dirty-rate web", letters },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        for (unsigned status = 0; letters[status]; status++) {
+            bool sense = strchr(commands[i].states, letters[status]);
+
+            fake_vms_init();
+            fake_migration.moves = 0;
+            fake_migration.outgoing = letters[status] == 'g';
+            fake_migration.contested = letters[status] == 'I'   ? SOURCE_IN_DOUBT
+                                       : letters[status] == 'S' ? SOURCE_SUPERSEDED
+                                                                : SOURCE_OWNER;
+            fake_vm(0)->status = status <= VM_INCOMING ? (enum vm_status)status : VM_RUNNING;
+            fake_migration.cancel = 0;
+            run(commands[i].line);
+            assert_int_equal(sense, !strstr(call.error, ", it is "));
+            if (!sense)
+                assert_int_equal(fake_vm(0)->status, status <= VM_INCOMING ? status : (unsigned)VM_RUNNING);
+        }
+    }
+    fake_migration.moves = 0;
+    fake_migration.outgoing = false;
+    fake_migration.contested = SOURCE_OWNER;
+    fake_vm(0)->status = VM_INCOMING;
+    assert_int_equal(run("reset web"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot reset, it is incoming, expected running or paused");
+    assert_int_equal(fake_vm(0)->resets, 0);
+    assert_int_equal(run("console web"), 0);
+    assert_int_equal(command_check(&call, fake_vm(0)), -EBUSY);
+    assert_string_equal(call.error, "web: cannot type, it is incoming, expected running, paused or outgoing");
+    assert_int_equal(command_check(&call, fake_vm(1)), 0);
 }
 
 /* What the switch, a guest's card and its dirty log have counted. */
@@ -146,7 +201,7 @@ static void moves(void **state)
           "downtime-limit: \"0\" is wrong, expected milliseconds from 1 to 60000" },
         { "migrate-set-parameters dirty-log off",
           "dirty-log: \"off\" is wrong, expected auto, write-protect, dbit or pml" },
-        { "resolve web query", "web: it is neither in doubt nor superseded" },
+        { "resolve web query", "web: cannot resolve, it is running, expected in-doubt or superseded" },
     };
 
     (void)state;
@@ -198,14 +253,14 @@ static void net_tests(void **state)
 static void contested(void **state)
 {
     (void)state;
-    fake_migration.contested = "in-doubt";
+    fake_migration.contested = SOURCE_IN_DOUBT;
     fake_migration.contested_epoch = 7;
     fake_migration.resolved = 0;
     assert_int_equal(run("vms"), 0);
     assert_non_null(strstr(out.buffer.text, "\"status\":\"in-doubt\""));
     assert_int_equal(run("pause web"), -EBUSY);
     assert_int_equal(run("poweroff web"), -EBUSY);
-    assert_string_equal(call.error, "web: cannot power off, it is in-doubt");
+    assert_string_equal(call.error, "web: cannot poweroff, it is in-doubt, expected created, running or paused");
     assert_int_equal(run("resolve web force-resume"), -EINVAL);
     assert_int_equal(run("resolve web force-resume 6"), -EINVAL);
     assert_int_equal(fake_migration.resolved, 0);
@@ -226,16 +281,16 @@ static void contested(void **state)
     assert_int_equal(run("resolve web force-resume 7"), -EBUSY);
     assert_string_equal(call.error, "web: cannot force-resume, it is not in-doubt any more");
     fake_migration.resolve = 0;
-    fake_migration.contested = "superseded";
+    fake_migration.contested = SOURCE_SUPERSEDED;
     assert_int_equal(run("resume web"), -EBUSY);
-    assert_string_equal(call.error, "web: cannot resume, it is superseded");
+    assert_string_equal(call.error, "web: cannot resume, it is superseded, expected paused");
     assert_int_equal(run("resolve web abort"), -EBUSY);
     assert_string_equal(call.error, "web: it is superseded: no move is left to abort");
     assert_int_equal(run("resolve web query"), 0);
     assert_string_equal(out.buffer.text, "{\"vm\":\"web\",\"status\":\"superseded\",\"epoch\":7,\"action\":\"query\"}");
     assert_int_equal(run("resolve web force-resume 7"), 0);
     assert_int_equal(fake_migration.resolution, SOURCE_FORCE_RESUME);
-    fake_migration.contested = NULL;
+    fake_migration.contested = SOURCE_OWNER;
 }
 
 static void log_counts_lines_of_a_level(void **state)
@@ -311,6 +366,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_command_is_told_and_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(errors, setup, teardown),
         cmocka_unit_test_setup_teardown(actions, setup, teardown),
+        cmocka_unit_test_setup_teardown(commands_make_sense_in_their_states, setup, teardown),
         cmocka_unit_test_setup_teardown(counters, setup, teardown),
         cmocka_unit_test_setup_teardown(moves, setup, teardown),
         cmocka_unit_test_setup_teardown(net_tests, setup, teardown),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: hv/control/metrics.c hv/control/buffer.c migrate/stats.c tests/unit/fake_migration.c */
+/* sources: hv/control/metrics.c hv/control/status.c hv/control/buffer.c migrate/stats.c tests/unit/fake_migration.c */
 /* sources: tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
 /* The metrics: their text's form, and what they say of VMs, of dirty logs and of the switch. */
 #include <setjmp.h>
@@ -22,7 +22,7 @@ static int setup(void **state)
 {
     (void)state;
     fake_vms_init();
-    fake_migration.contested = NULL;
+    fake_migration.contested = SOURCE_OWNER;
     return 0;
 }
 
@@ -82,7 +82,7 @@ static void status(void **state)
     assert_true(says("godwit_vm_status{vm=\"db\",status=\"incoming\"} 1"));
     assert_true(says("godwit_vm_status{vm=\"db\",status=\"paused\"} 0"));
     assert_true(says("godwit_vm_status{vm=\"db\",status=\"in-doubt\"} 0"));
-    fake_migration.contested = "in-doubt";
+    fake_migration.contested = SOURCE_IN_DOUBT;
     assert_true(says("godwit_vm_status{vm=\"web\",status=\"running\"} 0"));
     assert_true(says("godwit_vm_status{vm=\"web\",status=\"in-doubt\"} 1"));
     assert_true(says("godwit_vm_status{vm=\"web\",status=\"superseded\"} 0"));

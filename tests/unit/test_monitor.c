@@ -2,7 +2,7 @@
 /* sources: hv/control/monitor.c hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c */
 /* sources: boot/config.c boot/config_keys.c boot/netaddr.c */
 /* sources: hv/control/migrate_commands.c hv/control/migrate_query.c hv/control/net_commands.c migrate/stats.c */
-/* sources: hv/control/json.c hv/control/buffer.c hv/control/text.c migrate/handoff.c */
+/* sources: hv/control/json.c hv/control/status.c hv/control/buffer.c hv/control/text.c migrate/handoff.c */
 /* sources: tests/unit/stubs.c tests/unit/fake_vms.c tests/unit/fake_migration.c hv/guest_tsc.c */
 /* The serial monitor between keys from the test and a log that it reads: lines, editing, consoles. */
 #include <setjmp.h>
@@ -82,7 +82,7 @@ static void lines_are_edited(void **state)
     assert_non_null(strstr(shown, "web   running"));
     assert_non_null(strstr(keys("pause web\r\n"), "\nname    web\nstatus  paused\n"));
     assert_string_equal(shown + strlen(shown) - 8, "godwit> ");
-    assert_non_null(strstr(keys("pause web\r"), "\nerror: web: cannot pause, it is paused\n"));
+    assert_non_null(strstr(keys("pause web\r"), "\nerror: web: cannot pause, it is paused, expected running\n"));
     assert_string_equal(keys("nonsense\x03"), "nonsense^C\n\rgodwit> ");
     assert_false(held);
 }
@@ -114,11 +114,28 @@ static void a_console_ends_with_its_vm(void **state)
     assert_false(held);
 }
 
+/* What is on its way here is not ours to type to: the bytes would be lost, or make its state differ from the source's.
+ */
+static void a_console_is_left_when_nobody_may_type(void **state)
+{
+    (void)state;
+    keys("console web\r");
+    assert_string_equal(keys("a"), "a");
+    fake_vm(0)->status = VM_INCOMING;
+    assert_string_equal(keys("bc"), "\nerror: web: cannot type, it is incoming, expected running, paused or outgoing"
+                                    "\ndisconnected\n\rgodwit> c");
+    assert_false(held);
+    assert_non_null(strstr(keys("\x03"
+                                "console web\r\x1d"),
+                           "connected to web")); /* to read it is fine */
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(lines_are_edited, setup),
         cmocka_unit_test_setup(a_console_is_shown_until_its_key, setup),
+        cmocka_unit_test_setup(a_console_is_left_when_nobody_may_type, setup),
         cmocka_unit_test_setup(a_console_ends_with_its_vm, setup),
     };
 
