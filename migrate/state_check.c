@@ -14,6 +14,7 @@
 #define DR7_ZERO (BITS(63, 32) | BITS(15, 14) | BIT(12))
 #define SEG_ZERO (BITS(31, 17) | BITS(11, 8))
 #define SEG_CODE BIT(3)
+#define TYPE_ACCESSED 1u /* not every processor tells */
 #define PDPTE_RESERVED (BITS(8, 5) | BITS(2, 1))
 #define MXCSR_OFFSET 24
 #define MXCSR_BITS 0xFFFFu
@@ -68,7 +69,7 @@ static const char *check_v86(const struct vcpu_state *s)
     for (unsigned i = SEG_ES; i <= SEG_GS; i++) {
         const struct segment *segment = &s->seg[i];
 
-        if (segment->base != (u64)segment->selector << 4 || segment->limit != 0xFFFF || (segment->attr & 0xFF) != 0xF3)
+        if (segment->base != (u64)segment->selector << 4 || segment->limit != 0xFFFF || (segment->attr & 0xFE) != 0xF2)
             return "a segment is not virtual-8086 mode's";
     }
     return NULL;
@@ -82,7 +83,7 @@ static const char *check_code(const struct vcpu_state *s)
     if (!usable(cs) || !(cs->attr & SEG_S))
         return "CS: unusable";
     /* Real mode leaves a writable data type in CS; in protected mode only code may be there. */
-    if (!(type & SEG_CODE) && (s->cr0 & CR0_PE) && (type != 3 || (s->efer & EFER_LMA)))
+    if (!(type & SEG_CODE) && (s->cr0 & CR0_PE) && ((type & ~TYPE_ACCESSED) != 2 || (s->efer & EFER_LMA)))
         return "CS: no code segment";
     if ((s->efer & EFER_LMA) && (cs->attr & SEG_L) && (cs->attr & SEG_DB))
         return "CS: both 64-bit and 32-bit";

@@ -14,6 +14,7 @@
 #include "hv/lib/bits.h"
 
 _Static_assert(sizeof(struct tss) == 104, "SDM 3A \"64-Bit TSS\"");
+_Static_assert(offsetof(struct trap_cpu, io_map) == offsetof(struct trap_cpu, tss) + sizeof(struct tss), "one segment");
 _Static_assert(sizeof(struct gate) == 16, "SDM 3A \"64-Bit Mode IDT\"");
 
 /* The pair of 8259 that a PC has: masked, for its timer would come as vector 8. Where there is none, nothing happens.
@@ -60,7 +61,8 @@ static void tss_load(struct trap_cpu *cpu, u64 *gdt)
     tss->ist[0] = (u64)cpu->stacks[2];
     tss->ist[1] = (u64)cpu->stacks[3];
     tss->iomap = sizeof(*tss);
-    gdt[KIT_TSS / 8] = (sizeof(*tss) - 1) | (base & BITS(23, 0)) << 16 | TSS_AVAILABLE << 40 |
+    memset(cpu->io_map, 0xFF, sizeof(cpu->io_map));
+    gdt[KIT_TSS / 8] = (sizeof(*tss) + sizeof(cpu->io_map) - 1) | (base & BITS(23, 0)) << 16 | TSS_AVAILABLE << 40 |
                        (base & BITS(31, 24)) << 32;
     gdt[KIT_TSS / 8 + 1] = base >> 32;
     asm volatile("ltr %w0" : : "r"(KIT_TSS) : "memory");
@@ -87,6 +89,12 @@ void trap_init_cpu(struct trap_cpu *cpu)
     asm volatile("lgdt %0" : : "m"(gdtr));
     trap_load();
     tss_load(cpu, cpu->gdt);
+}
+
+void trap_ports_user(u16 first, u16 count)
+{
+    for (u32 port = first; port < (u32)first + count; port++)
+        boot_cpu.io_map[port / 8] &= (u8) ~(1 << port % 8);
 }
 
 void trap_handle(u8 vector, trap_handler *handler)

@@ -45,11 +45,13 @@ struct __attribute__((packed)) tss {
 };
 
 #define TRAP_STACK_SIZE 8192
+#define TRAP_PORTS 0x400 /* that ring 3 can be given */
 
 /* What each processor needs of its own: a GDT for its TSS, and the stacks that this names. */
 struct trap_cpu {
     u64 gdt[KIT_GDT_SLOTS];
     struct tss tss;
+    u8 io_map[TRAP_PORTS / 8 + 1]; /* right behind the TSS, a byte of ones behind it (SDM 1 "I/O Permission Bit Map") */
     u8 stacks[3][TRAP_STACK_SIZE] __attribute__((aligned(16))); /* from ring 3, #DF, NMI */
 };
 
@@ -71,6 +73,9 @@ void trap_init_cpu(struct trap_cpu *cpu);
 
 /* Load the IDTR with kit_idt: for tests that loaded something else. */
 void trap_load(void);
+
+/* Give ring 3 of the first processor the ports [first, first + count), all below TRAP_PORTS. */
+void trap_ports_user(u16 first, u16 count);
 
 /* The handler of a vector from now on; NULL: none, which makes an occurrence outside fault_catch fatal. */
 void trap_handle(u8 vector, trap_handler *handler);

@@ -7,6 +7,7 @@
  *     moment=string   string I/O, thousands of elements an instruction
  *     moment=pending  interrupts off, and one waiting
  *     moment=halt     HLT, for a second each time
+ *     moment=ports    ring 3, with ports that the TSS gives it
  */
 #include "guest/moments/moments.h"
 
@@ -22,6 +23,7 @@
 #include "hv/lib/bits.h"
 
 #define UART_SCR (GODWIT_CONSOLE_PORT + 7)
+#define UART_LSR (GODWIT_CONSOLE_PORT + 5)
 #define VECTOR 0x40
 #define STRING (64 * 1024)
 #define SLEEP_US 1000000
@@ -111,13 +113,39 @@ static void stay_halted(void)
     report_equal("each ends once", taken, sleeps);
 }
 
+/* Ring 3. A port that is not its own any more is a #GP. */
+static void user_until_q(u64 arg)
+{
+    volatile u64 *turns = (u64 *)arg;
+
+    do
+        while (++*turns, !(inb(UART_LSR) & 1))
+            ;
+    while (inb(GODWIT_CONSOLE_PORT) != 'q');
+}
+
+static void stay_ports(void)
+{
+    u64 turns = 0;
+    struct fault f;
+
+    f = fault_catch_user(user_until_q, (u64)&turns);
+    report_fault("without permission", f, X86_GP);
+    trap_ports_user(GODWIT_CONSOLE_PORT, 8);
+    turns = 0;
+    kprintf("permitted\n");
+    report_fault("the ports stayed its own", fault_catch_user(user_until_q, (u64)&turns), FAULT_NONE);
+    kprintf("%lu turns\n", turns);
+}
+
 void guest_main(void)
 {
     static const struct {
         const char *name;
         void (*stay)(void);
     } moments[] = {
-        { "real", stay_real }, { "string", stay_string }, { "pending", stay_pending }, { "halt", stay_halted }
+        { "real", stay_real },   { "string", stay_string }, { "pending", stay_pending },
+        { "halt", stay_halted }, { "ports", stay_ports },
     };
     char moment[16] = "";
 
@@ -131,5 +159,5 @@ void guest_main(void)
         moments[i].stay();
         return;
     }
-    report("moment=real, string, pending or halt", false);
+    report("moment=real, string, pending, halt or ports", false);
 }

@@ -12,10 +12,6 @@
 
 #include "hv/vm.h"
 
-#define TYPE_CODE_DATA_ACCESSED 1
-#define TYPE_TSS_BUSY 2
-#define LIMIT_1M 0xFFFFF
-
 /* In the order of enum seg. */
 static struct vmcb_segment *segment_slot(struct vmcb_save *save, unsigned seg)
 {
@@ -27,18 +23,16 @@ static struct vmcb_segment *segment_slot(struct vmcb_save *save, unsigned seg)
     return slots[seg];
 }
 
-/* G follows from the limit: processors don't all keep it, and VT-x insists on it. */
+/*
+ * As the processor left it, with what it need not tell: whether a loaded segment was accessed, its granularity, and
+ * whether a TSS is busy. QEMU 7.2 demands of TR the type that its own LTR left, which is not busy.
+ */
 static struct segment segment_get(const struct vmcb_segment *slot)
 {
     u32 attr = (slot->attr & VMCB_ATTR_LOW) | (slot->attr & VMCB_ATTR_HIGH) << 4;
 
-    attr &= ~SEG_G;
-    if (slot->limit > LIMIT_1M)
-        attr |= SEG_G;
     if (!(attr & SEG_P))
         attr |= SEG_UNUSABLE;
-    else if (attr & SEG_S)
-        attr |= TYPE_CODE_DATA_ACCESSED; /* a loaded segment was accessed; not every processor says so */
     return (struct segment){ .selector = slot->selector, .attr = attr, .limit = slot->limit, .base = slot->base };
 }
 
@@ -62,7 +56,6 @@ static void segments_get(struct vmcb_save *save, struct vcpu_state *state)
 
     /* The processor's privilege level is CPL (SYSRET leaves SS.DPL alone); ours is SS.DPL. */
     state->seg[SEG_SS].attr = field_set(SEG_DPL, state->seg[SEG_SS].attr, save->cpl);
-    state->seg[SEG_TR].attr |= TYPE_TSS_BUSY;
     state->gdtr = (struct table_register){ .limit = save->gdtr.limit, .base = save->gdtr.base };
     state->idtr = (struct table_register){ .limit = save->idtr.limit, .base = save->idtr.base };
 }
@@ -72,7 +65,6 @@ static void segments_set(struct vmcb_save *save, const struct vcpu_state *state)
 {
     for (unsigned i = 0; i < NR_SEGS; i++)
         segment_set(segment_slot(save, i), &state->seg[i]);
-    save->tr.attr |= TYPE_TSS_BUSY;
     save->cpl = field_get(SEG_DPL, state->seg[SEG_SS].attr);
     save->gdtr.limit = state->gdtr.limit;
     save->gdtr.base = state->gdtr.base;

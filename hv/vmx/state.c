@@ -101,7 +101,10 @@ static struct segment segment_get(unsigned i)
     };
 }
 
-/* Entry insists on what a loaded segment always has: accessed, busy if TR, and G in keeping with the limit. */
+/*
+ * Entry insists on what this processor leaves in a loaded segment: accessed, busy if TR, and G in keeping with the
+ * limit. What was saved on VT-x has all that already, and passes unchanged.
+ */
 static u32 attr_for_entry(unsigned i, const struct segment *segment)
 {
     u32 attr = segment->attr;

@@ -10,7 +10,9 @@ import pytest
 from machine import vm
 from migration import Site, move, says
 
-MOMENTS = ["real", "string", "pending", "halt"]
+# The moments, and what a guest says when it is in one that takes preparation.
+MOMENTS = ["real", "string", "pending", "halt", "ports"]
+BEGUN = {"pending": "moments: pending", "ports": "moments: permitted"}
 
 
 @pytest.fixture(scope="module", params=["qemu", "bochs"])
@@ -28,7 +30,7 @@ def site(request, tmp_path_factory):
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_moment(site, moment):
-    says(site.a, moment, "moments: pending" if moment == "pending" else f"in the moment: {moment}")
+    says(site.a, moment, BEGUN.get(moment, f"in the moment: {moment}"))
     move(site.a, site.b, moment, "verify")
     move(site.b, site.a, moment, "verify", "stop-copy")
     move(site.a, site.b, moment, "verify")

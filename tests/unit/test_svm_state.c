@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: hv/svm/state.c */
+/* What the processor left in the VMCB is what another one is given: every field, whatever is in it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/svm/svm.h"
+#include "hv/vm.h"
+
+#define TYPE_TSS_AVAILABLE 9
+#define TYPE_TSS_BUSY 11
+
+struct machine {
+    struct vmcb vmcb;
+    struct svm_vcpu svm;
+    struct vm vm;
+    struct vcpu vcpu;
+};
+
+static struct machine from, to;
+
+/* The four PAE entries are reread by the processor; there is no memory here. */
+int guest_read(struct guest_mem *mem, gpa_t gpa, void *buffer, u64 len)
+{
+    (void)mem, (void)gpa, (void)buffer, (void)len;
+    return -1;
+}
+
+static int setup(void **unused)
+{
+    struct machine *machines[] = { &from, &to };
+
+    (void)unused;
+    for (unsigned i = 0; i < 2; i++) {
+        memset(machines[i], 0, sizeof(*machines[i]));
+        machines[i]->svm.vmcb = &machines[i]->vmcb;
+        machines[i]->vcpu.backend = &machines[i]->svm;
+        machines[i]->vcpu.vm = &machines[i]->vm;
+    }
+    return 0;
+}
+
+static void fill(void *area, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        ((u8 *)area)[i] = (u8)rand();
+}
+
+/* What only hardware writes so: a descriptor's attributes in 12 bits, CPL beside SS, a guest in long mode. */
+static void save_area_make(struct vmcb_save *save)
+{
+    struct vmcb_segment *segment[] = { &save->es, &save->cs, &save->ss,   &save->ds,
+                                       &save->fs, &save->gs, &save->ldtr, &save->tr };
+
+    fill(save, sizeof(*save));
+    for (unsigned i = 0; i < ARRAY_SIZE(segment); i++)
+        segment[i]->attr &= VMCB_ATTR_LOW | VMCB_ATTR_HIGH;
+    save->cpl = field_get(SEG_DPL, save->ss.attr);
+    save->efer = EFER_SVME | EFER_LME | EFER_LMA | EFER_SCE;
+}
+
+/* Those that svm_run moves, and those that no guest has. */
+static void forget_the_rest(struct vmcb_save *save)
+{
+    save->rip = save->rflags = save->rsp = save->rax = save->cr2 = 0;
+    save->gdtr.selector = save->gdtr.attr = save->idtr.selector = save->idtr.attr = 0;
+    save->gdtr.limit &= 0xFFFF;
+    save->idtr.limit &= 0xFFFF;
+    memset(save->reserved_0a0, 0, sizeof(save->reserved_0a0));
+    save->reserved_0cc = 0;
+    memset(save->reserved_0d8, 0, sizeof(save->reserved_0d8));
+    memset(save->reserved_180, 0, sizeof(save->reserved_180));
+    memset(save->reserved_1e0, 0, sizeof(save->reserved_1e0));
+    memset(save->reserved_248, 0, sizeof(save->reserved_248));
+}
+
+static void test_all_is_kept(void **unused)
+{
+    (void)unused;
+    for (unsigned round = 0; round < 10000; round++) {
+        struct vcpu_state state;
+
+        save_area_make(&from.vmcb.save);
+        from.svm.efer = from.vmcb.save.efer & ~EFER_SVME;
+        forget_the_rest(&from.vmcb.save);
+        svm_get(&from.vcpu, &state, STATE_ALL);
+        svm_set(&to.vcpu, &state, STATE_ALL);
+        assert_memory_equal(&to.vmcb.save, &from.vmcb.save, sizeof(from.vmcb.save));
+        assert_int_equal(to.svm.efer, from.svm.efer);
+    }
+}
+
+/* LTR leaves one type in the register and another in memory, and processors check for what they left. */
+static void test_type_of_tr(void **unused)
+{
+    const u16 types[] = { TYPE_TSS_AVAILABLE, TYPE_TSS_BUSY, 1, 3 };
+
+    (void)unused;
+    for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+        struct vcpu_state state;
+
+        from.vmcb.save.tr.attr = SEG_P | types[i];
+        svm_get(&from.vcpu, &state, STATE_SEGMENTS);
+        assert_int_equal(state.seg[SEG_TR].attr & SEG_TYPE, types[i]);
+        svm_set(&to.vcpu, &state, STATE_SEGMENTS);
+        assert_int_equal(to.vmcb.save.tr.attr, from.vmcb.save.tr.attr);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_all_is_kept, setup),
+        cmocka_unit_test_setup(test_type_of_tr, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
