@@ -41,6 +41,24 @@ lme_paging_without_pae:
     mov %eax, %cr0
     ret
 
+    .code64
+    .globl fast_call, fast_call_target, fast_call_stack
+fast_call:
+    push $(KIT_SCRATCH | 3)
+    push $1f
+    lretq
+    .code32
+1:  push $(RFLAGS_FIXED | RFLAGS_TF)
+    popf
+    sysenter
+fast_call_target:
+    hlt
+
+    .bss
+    .align 16
+    .fill 512, 1, 0
+fast_call_stack:
+
     .section .low, "awx", @progbits
     .code16
     .globl real_garbage

@@ -26,6 +26,7 @@ static const struct attack {
     { "instructions", attack_instructions, SURVIVED },
     { "user", attack_user, SURVIVED },
     { "single-step", attack_single_step, SURVIVED },
+    { "fast-call", attack_fast_call, SURVIVED },
     { "ports", attack_ports, SURVIVED },
     { "chips", attack_chips, SURVIVED },
     { "strings", attack_strings, SURVIVED },

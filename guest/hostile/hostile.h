@@ -20,6 +20,7 @@ void attack_virtualization(void);
 void attack_instructions(void);
 void attack_user(void);
 void attack_single_step(void);
+void attack_fast_call(void);
 void attack_ports(void);
 void attack_chips(void);
 void attack_strings(void);
@@ -49,6 +50,9 @@ void attack_descriptor(void);
 void attack_realmode_garbage(void);
 void attack_lme(void);
 void attack_mmio_vector(void);
+
+/* For ring 3: 32-bit code by the descriptor of KIT_SCRATCH executes SYSENTER under RFLAGS.TF; its target; its stack. */
+extern const u8 fast_call[], fast_call_target[], fast_call_stack[];
 
 /*
  * Code of fatal.S for protected_call and real_call: EFER.LME on and CR4.PAE off without paging, which is legal, with

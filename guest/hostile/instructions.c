@@ -15,6 +15,8 @@ struct snippet {
     u8 code[16]; /* up to the last byte that is not 0; RET follows */
 };
 
+#define CODE32_RING3 0x00cffb000000ffffULL
+
 static u8 code[32];
 static u8 operand[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
 
@@ -168,4 +170,22 @@ void attack_single_step(void)
     STEP_OVER("in", "in %%dx, %%al");
     STEP_OVER("lapic read", "mov (%%rdi), %%eax");
     trap_handle(X86_DB, NULL);
+}
+
+/*
+ * What any 32-bit program can do to a 64-bit kernel: SYSENTER leaves RFLAGS.TF alone, so the kernel's first instruction
+ * is stepped over. QEMU's TCG leaves CS a 64-bit and a 32-bit segment in one.
+ */
+void attack_fast_call(void)
+{
+    kit_gdt[KIT_SCRATCH / 8] = CODE32_RING3;
+    wrmsr(MSR_SYSENTER_CS, KIT_CS64);
+    wrmsr(MSR_SYSENTER_ESP, (u64)fast_call_stack);
+    wrmsr(MSR_SYSENTER_EIP, (u64)fast_call_target);
+
+    struct fault f = fault_catch_user((void (*)(u64))fast_call, 0);
+
+    report_fault("SYSENTER under TF", f, X86_DB);
+    report_equal("SYSENTER under TF: RIP", f.rip, (u64)fast_call_target);
+    wrmsr(MSR_SYSENTER_CS, 0);
 }

@@ -52,6 +52,9 @@
 #define APIC_BASE_ENABLE 0x800
 #define MSR_TSC_DEADLINE 0x6E0
 #define MSR_X2APIC 0x800 /* first of the x2APIC registers */
+#define MSR_SYSENTER_CS 0x174
+#define MSR_SYSENTER_ESP 0x175
+#define MSR_SYSENTER_EIP 0x176
 #define MSR_EFER 0xC0000080
 #define EFER_SCE 0x001
 #define EFER_LME 0x100

@@ -253,6 +253,19 @@ static void guest_put(struct vcpu *vcpu)
     nmi_blocking_put(vcpu);
 }
 
+/*
+ * QEMU 7.2's SYSENTER, SYSEXIT to 64 bits and loads of CS can leave a 64-bit code segment that says 32 bits, too, which
+ * VMRUN refuses. The manual's SYSENTER leaves D = 0 (SDM 2 "SYSENTER"), and QEMU itself goes by L.
+ */
+static void code_segment_settle(struct svm_vcpu *svm)
+{
+    const u16 d = SEG_DB >> 4, both = SEG_L >> 4 | d;
+    struct vmcb_segment *cs = &svm->vmcb->save.cs;
+
+    if ((cs->attr & both) == both && (svm->efer & EFER_LMA))
+        cs->attr &= ~d;
+}
+
 static void guest_take(struct vcpu *vcpu)
 {
     struct svm_vcpu *svm = svm_vcpu(vcpu);
@@ -264,6 +277,7 @@ static void guest_take(struct vcpu *vcpu)
     vcpu->regs[RAX] = save->rax;
     vcpu->cr2 = save->cr2;
     vcpu->shadow = svm->vmcb->control.interrupt_state & INTERRUPT_SHADOW ? SHADOW_STI : SHADOW_NONE;
+    code_segment_settle(svm);
     event_take_back(vcpu);
     nmi_blocking_take(vcpu);
 }
