@@ -77,6 +77,7 @@ int fetch_insn(struct vcpu *vcpu, struct vcpu_state *state, struct insn *insn)
         return err;
 
     /* The instruction goes on in the next page, which may be mapped anywhere. */
-    int more = fetch_bytes(vcpu, &ctx, gva + len, bytes + len, INSN_MAX_LEN - len);
+    gva = mode == INSN_64 ? gva + len : (u32)(gva + len);
+    int more = fetch_bytes(vcpu, &ctx, gva, bytes + len, INSN_MAX_LEN - len);
     return more < 0 ? more : insn_decode(insn, mode, bytes, len + more);
 }

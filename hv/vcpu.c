@@ -9,6 +9,7 @@
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/smp.h"
 #include "hv/cpu/x86.h"
+#include "hv/fetch.h"
 #include "hv/inject.h"
 #include "hv/lib/trace.h"
 #include "hv/load.h"
@@ -104,6 +105,16 @@ void vcpu_start_real(struct vcpu *vcpu, u8 page)
     state.seg[SEG_CS].base = page << PAGE_SHIFT;
     backend()->set(vcpu, &state, STATE_SEGMENTS);
     vcpu->rip = 0;
+}
+
+void vcpu_wrap(struct vcpu *vcpu)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
+    vcpu->rip += vcpu->exit.len;
+    if (fetch_mode(vcpu, &state) != INSN_64)
+        vcpu->rip = (u32)vcpu->rip;
 }
 
 void vcpu_single_stepped(struct vcpu *vcpu)

@@ -2,10 +2,14 @@
 /* Bad selectors, bad descriptors, bad gates, and addresses that are none. */
 #include "guest/hostile/hostile.h"
 #include "guest/kit/cpu.h"
+#include "guest/kit/modes.h"
+#include "guest/kit/paging.h"
 #include "guest/kit/report.h"
+#include "guest/kit/string.h"
 #include "hv/lib/bits.h"
 
 #define BEYOND_GDT 0x1000
+#define END_4G 0x100000000ULL
 #define NON_CANONICAL 0x0000800000000000ULL
 #define DATA_NOT_PRESENT 0x00cf13000000ffffULL
 
@@ -146,11 +150,31 @@ static void misaligned(u64 unused)
     asm volatile("pushfq; orq %0, (%%rsp); popfq; mov %1, %%eax" : : "i"(RFLAGS_AC), "m"(*((u8 *)words + 1)) : "rax");
 }
 
+/* A program of 32 bits whose last instruction, one that exits, ends at 4 GiB: the next one is at 0. */
+static void wrap_at_4g(void)
+{
+    const u8 code[] = { 0x31, 0xC0, 0x0F, 0xA2 }, ret = 0xC3; /* xor %eax, %eax; cpuid */
+    volatile u8 *zero = (u8 *)PAGING_TEST;
+
+    page_map(END_4G - MiB(2), MiB(4), LEVEL_2M, PTE_P | PTE_W);
+    page_map(PAGING_TEST, 0, LEVEL_4K, PTE_P | PTE_W);
+    memcpy((void *)(END_4G - sizeof(code)), code, sizeof(code));
+    u8 saved = *zero;
+
+    *zero = ret;
+    report_equal("CPUID at the end of 4 GiB", compat_call((void *)(END_4G - sizeof(code))), cpuid(0, 0).eax);
+    *zero = saved;
+    page_unmap(PAGING_TEST, LEVEL_4K);
+    page_unmap(END_4G - MiB(2), LEVEL_2M);
+}
+
 void attack_addresses(void)
 {
     struct fault f;
 
     report_error("a read", fault_catch(do_read, NON_CANONICAL), X86_GP, 0);
+    if (on_godwit("CPUID at the end of 4 GiB"))
+        wrap_at_4g();
     report_error("a jump", fault_catch(do_jump, NON_CANONICAL), X86_GP, 0);
     report_error("a stack that cannot take its own fault", fault_catch(do_push, NON_CANONICAL), X86_DF, 0);
     write_cr0(read_cr0() | CR0_AM);
