@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#define LOG_PREFIX "images"
 #include "hv/images.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "boot/handoff.h"
 #include "guest/load/load.h"
-#include "hv/lib/log.h"
 #include "mm/layout.h"
 
 static const struct handoff *given;
@@ -16,8 +15,19 @@ void images_init(const struct handoff *handoff)
     given = handoff;
 }
 
-static bool by_path(const char *vm, const char *path, struct guest_file *file)
+/* Those that a guest can start from: the first is the hypervisor itself. */
+static void list_files(char *text, size_t room)
 {
+    size_t at = 0;
+
+    for (u32 i = 1; i < given->nr_files && at < room; i++)
+        at += (size_t)snprintf(text + at, room - at, "%s%s", i > 1 ? ", " : "", given->file[i].path);
+}
+
+bool image_file(const char *path, struct guest_file *file, char *reason, size_t room)
+{
+    char files[100] = "none";
+
     for (u32 i = 0; i < given->nr_files; i++) {
         const struct handoff_file *found = &given->file[i];
 
@@ -26,16 +36,17 @@ static bool by_path(const char *vm, const char *path, struct guest_file *file)
         *file = (struct guest_file){ phys_to_virt(found->base), found->size, found->digest };
         return true;
     }
-    pr_err("%s: the loader has not handed over %s", vm, path);
+    list_files(files, sizeof(files));
+    snprintf(reason, room, "the loader has not handed over %s, there are: %s", path, files);
     return false;
 }
 
-bool image_of(const struct config_vm *config, struct guest_image *image)
+bool image_of(const struct config_vm *config, struct guest_image *image, char *reason, size_t room)
 {
     *image = (struct guest_image){ .cmdline = "" };
     memcpy(image->cmdline, config->cmdline, sizeof(image->cmdline));
-    return by_path(config->name, config->kernel, &image->kernel) &&
-           (!config->initrd[0] || by_path(config->name, config->initrd, &image->initrd));
+    return image_file(config->kernel, &image->kernel, reason, room) &&
+           (!config->initrd[0] || image_file(config->initrd, &image->initrd, reason, room));
 }
 
 static const void *by_content(const struct guest_file *file)

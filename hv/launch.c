@@ -2,6 +2,9 @@
 #define LOG_PREFIX "launch"
 #include "hv/launch.h"
 
+#include <errno.h>
+#include <stdio.h>
+
 #include "boot/handoff.h"
 #include "guest/load/load.h"
 #include "hv/cpu/asm.h"
@@ -18,24 +21,33 @@
 static unsigned refused; /* guests of the configuration that never started */
 static u64 handover_tsc; /* when the firmware was left; 0: the first entry is reported */
 
+int launch_create(const struct config_vm *config, struct vm **vm, char *reason, size_t room)
+{
+    struct guest_image image;
+
+    if (!image_of(config, &image, reason, room))
+        return -ENOENT;
+    *vm = vm_create(config, NULL);
+    if (*vm) {
+        (*vm)->image = image;
+        return 0;
+    }
+    snprintf(reason, room, "not enough memory for %lu MiB and %u vcpus", config->memory >> 20, config->vcpus);
+    return -ENOMEM;
+}
+
 static bool launch(const struct config_vm *config)
 {
-    struct vm *vm = vm_create(config, NULL);
-    char reason[120];
+    char reason[160];
+    struct vm *vm = NULL;
 
-    if (!vm)
-        return false;
-    if (!image_of(config, &vm->image)) {
-        vm_destroy(vm);
-        return false;
-    }
-    if (guest_load(vm, &vm->image, reason, sizeof(reason))) {
+    if (launch_create(config, &vm, reason, sizeof(reason)) || vm_power_on(vm, reason, sizeof(reason))) {
         pr_err("%s: %s: %s", config->name, config->kernel, reason);
-        vm_destroy(vm);
+        if (vm)
+            vm_destroy(vm);
         return false;
     }
     dirty_check_add(vm, config);
-    vm_start(vm);
     return true;
 }
 
@@ -50,7 +62,7 @@ static void report_first_entry(const struct vm *vm)
 }
 
 /*
- * Host work: when the last guest has ended, say how it went and end the machine; a moment later, so that who ended the
+ * Host work: when the last guest has ended, end the machine; a moment later, so that who ended the
  * guest from outside gets its answer.
  */
 static u64 watch(void)
@@ -72,8 +84,6 @@ static u64 watch(void)
         end_tsc = rdtsc() + clock_ns_to_ticks(LINGER_NS);
     if (rdtsc() < end_tsc)
         return end_tsc;
-    list_for_each (node, vm_list())
-        vm_report(container_of(node, struct vm, node));
     pr_info("all guests have ended: %u passed, %u failed, %u crashed", passed, failed, crashed);
     platform_end(failed || crashed ? END_FAILED : END_PASSED);
 }

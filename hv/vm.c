@@ -78,10 +78,12 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     memcpy(vm->mac, config->mac, sizeof(vm->mac));
     vm->id = vm->asid = next_id++;
     vm->created_tsc = rdtsc();
+    vm->memory = config->memory;
     vm_tsc_here(&vm->tsc, clock_tsc_khz());
     if (identity) {
         vm->identity = *identity;
         vm->status = VM_INCOMING;
+        vm->arrived = true;
     } else {
         identity_make(&vm->identity);
     }
@@ -148,6 +150,64 @@ static void clear_memory(struct vm *vm)
             guest_write(&vm->mem, vm->mem.slot[i].base + at, zeros, PAGE_SIZE);
 }
 
+/* Devices and vcpus as after power-on. No vcpu is in a CPU's queue. */
+static void reset_parts(struct vm *vm)
+{
+    spin_lock(&vm->device_lock);
+    list_for_each (node, &vm->devices) {
+        struct device *device = container_of(node, struct device, node);
+
+        device->ops->reset(device);
+    }
+    spin_unlock(&vm->device_lock);
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        vcpu_restart(vm->vcpu[i]);
+}
+
+int vm_power_on(struct vm *vm, char *reason, size_t room)
+{
+    int err = 0;
+
+    if (!guest_image_here(&vm->image)) {
+        snprintf(reason, room, "what it starts from is not among this machine's files");
+        return -ENOENT;
+    }
+    if (vm_ended(vm))
+        vm_bury(vm);
+    if (vm->buried) {
+        err = guest_mem_init(&vm->mem, &vm->npt, vm->memory);
+        if (err) {
+            snprintf(reason, room, "not enough memory for %lu MiB", vm->memory >> 20);
+            return err;
+        }
+        vm->buried = vm->reset_wanted = vm->incoming.paused = false;
+        reset_parts(vm);
+    }
+    err = guest_load(vm, &vm->image, reason, room);
+    if (err) {
+        vm_bury(vm);
+        return err;
+    }
+    vm->reason[0] = '\0';
+    vm_start(vm);
+    return 0;
+}
+
+void vm_bury(struct vm *vm)
+{
+    struct dirty_counters count = vm->mem.dirty.count;
+
+    if (vm->buried)
+        return;
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sched_remove(vm->vcpu[i]);
+    /* Devices forget where in its RAM their rings were. */
+    reset_parts(vm);
+    guest_mem_fini(&vm->mem);
+    vm->mem.dirty.count = count;
+    vm->buried = true;
+}
+
 static void vm_reset(struct vm *vm)
 {
     char reason[120];
@@ -161,15 +221,7 @@ static void vm_reset(struct vm *vm)
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_remove(vm->vcpu[i]);
     vm->resets++;
-    spin_lock(&vm->device_lock);
-    list_for_each (node, &vm->devices) {
-        struct device *device = container_of(node, struct device, node);
-
-        device->ops->reset(device);
-    }
-    spin_unlock(&vm->device_lock);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        vcpu_restart(vm->vcpu[i]);
+    reset_parts(vm);
     clear_memory(vm);
     if (guest_load(vm, &vm->image, reason, sizeof(reason)))
         vm_stop(vm, VM_CRASHED, "reset: %s", reason);

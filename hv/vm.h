@@ -49,7 +49,9 @@ struct vm {
     char reason[120]; /* why it ended, in words; "" while it runs */
 
     struct npt npt;
+    u64 memory; /* bytes of RAM that it has when it runs */
     struct guest_mem mem;
+    bool buried; /* it does not run, and has no RAM until it is powered on; host loop */
     struct bus pio, mmio;
     u32 asid; /* tag of its translations: VPID, or ASID; from 1 */
 
@@ -60,6 +62,7 @@ struct vm {
         unsigned sections; /* of its state that were loaded */
         bool paused;       /* it was paused where it came from */
     } incoming;            /* VM_INCOMING */
+    bool arrived;          /* it came from another machine */
 
     void *platform;      /* hv/dev's chips of this VM */
     struct list devices; /* all of them, in the order in which they are saved, loaded and reset (vm_add_device) */
@@ -89,6 +92,17 @@ void vm_destroy(struct vm *vm);
 /* Let its vcpus run; or not yet, if it comes from where it was paused. */
 void vm_start(struct vm *vm);
 
+/*
+ * Start a new VM, or one that has ended, from its image: RAM anew, devices and vcpus as after power-on. Returns 0, or
+ * with the reason in words (of `room` bytes) -ENOENT: its image is not here; -ENOMEM; -EINVAL: the image is refused.
+ * Host loop.
+ */
+int vm_power_on(struct vm *vm, char *reason, size_t room);
+
+/* Give back the RAM of one that does not run, for good or until vm_power_on; what can be asked about it stays. Nobody
+ * looks at its memory any more. Host loop. */
+void vm_bury(struct vm *vm);
+
 /* End it: status becomes `status` and the reason is the formatted text; no vcpu of it is entered again. The first end
  * counts. Any CPU. */
 void vm_stop(struct vm *vm, enum vm_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -113,18 +127,6 @@ const char *vm_status_name(enum vm_status status);
 
 /* All VMs, in order of creation. */
 struct list *vm_list(void);
-
-/* The first of that name; NULL: there is none. Host loop. */
-static inline struct vm *vm_find(const char *name)
-{
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
-        if (!strcmp(vm->name, name))
-            return vm;
-    }
-    return NULL;
-}
 
 /* What the guest's TSC is when the host's is `host`. Any CPU. */
 static inline u64 vcpu_tsc(const struct vcpu *vcpu, u64 host)
@@ -151,6 +153,28 @@ static inline bool vm_alive(const struct vm *vm)
     enum vm_status status = __atomic_load_n(&vm->status, __ATOMIC_ACQUIRE);
 
     return status == VM_CREATED || status == VM_RUNNING || status == VM_PAUSED;
+}
+
+/* Has it had a future, and has none any more, unless it is started anew? Any CPU. */
+static inline bool vm_ended(const struct vm *vm)
+{
+    return !vm_alive(vm) && __atomic_load_n(&vm->status, __ATOMIC_ACQUIRE) != VM_INCOMING;
+}
+
+/* The one of that name, for an ended one's may be another's by now; NULL: there is none. Host loop. */
+static inline struct vm *vm_find(const char *name)
+{
+    struct vm *ended = NULL;
+
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (!strcmp(vm->name, name) && !vm_ended(vm))
+            return vm;
+        if (!strcmp(vm->name, name))
+            ended = vm;
+    }
+    return ended;
 }
 
 /*

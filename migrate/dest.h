@@ -100,7 +100,7 @@ int dest_accept(struct dest *dest, const struct transport *transport, const char
 /* Go on as far as it goes now. Returns true if it would go on at once. */
 bool dest_step(struct dest *dest);
 
-/* This VM has ended, or moved on: nothing of it is left here. */
+/* This VM has ended, or moved on: it will not run here any more, and its handle is void. */
 void dest_forget(struct dest *dest, void *vm);
 
 /* Somebody claims this VM under `epoch`: a copy of a lower one is freed. */

@@ -246,17 +246,81 @@ bool migration_heard(const u8 vm_id[WIRE_ID], u64 epoch)
     return credible;
 }
 
-static void destroy(struct vm_source *from)
+static void destroy(struct vm *vm)
 {
-    struct vm *vm = from->vm;
+    struct vm_source *from = source_find(vm);
 
-    pr_info("%s: gone to epoch %lu", vm->name, from->source.handoff.epoch);
-    list_del(&from->node);
+    if (from)
+        list_del(&from->node);
     free(from);
     tcp_stream_abort_lingering(); /* TCP may still refer to its memory */
     dest_forget(&dest, vm);
     announcer_stop(vm);
     vm_destroy(vm);
+}
+
+bool migration_done_with(const struct vm *vm)
+{
+    const struct vm_source *from = source_find(vm);
+
+    return (!from || (!source_active(&from->source) && !from->move)) && vm->mem.dirty.producer == DIRTY_OFF;
+}
+
+int migration_forget(struct vm *vm)
+{
+    if (!migration_done_with(vm))
+        return -EBUSY;
+    pr_info("%s: forgotten", vm->name);
+    destroy(vm);
+    return 0;
+}
+
+void migration_make_way(const struct vm *vm)
+{
+    list_for_each_safe (node, vm_list()) {
+        struct vm *other = container_of(node, struct vm, node);
+
+        if (other != vm && vm_ended(other) &&
+            (!strcmp(other->name, vm->name) || !memcmp(other->identity.id, vm->identity.id, VM_ID)))
+            migration_forget(other);
+    }
+}
+
+/* Of guests that came here and have ended, the oldest goes when there are too many: whoever reaches the port may have
+ * sent them. */
+static void forget_oldest(void)
+{
+    struct vm *oldest = NULL;
+    unsigned count = 0;
+
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (!vm->arrived || !vm->buried)
+            continue;
+        count++;
+        if (!oldest || vm->id < oldest->id)
+            oldest = vm;
+    }
+    if (count > MIGRATION_ENDED)
+        migration_forget(oldest);
+}
+
+/* What has ended keeps nothing that others could use: neither RAM nor a place among those that came here. */
+static void bury_ended(void)
+{
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (!vm_ended(vm) || vm->buried || !migration_done_with(vm))
+            continue;
+        tcp_stream_abort_lingering(); /* TCP may still refer to its memory */
+        announcer_stop(vm);
+        dest_forget(&dest, vm);
+        vm_report(vm);
+        vm_bury(vm);
+    }
+    forget_oldest();
 }
 
 struct migration_totals migration_totals(void)
@@ -292,8 +356,10 @@ static void source_end(struct vm_source *from)
 {
     if (from->move)
         move_end(from);
-    if (from->gone)
-        destroy(from);
+    if (from->gone) {
+        pr_info("%s: gone to epoch %lu", from->vm->name, from->source.handoff.epoch);
+        destroy(from->vm);
+    }
 }
 
 /* Returns true if it would go on at once. */
@@ -355,6 +421,7 @@ static u64 migration_poll(void)
         busy = true;
         more |= dest_step(&dest);
     }
+    bury_ended();
     tcp_stream_push_all();
     if (more)
         return rdtsc();

@@ -16,6 +16,7 @@ struct config_migration;
 struct vm;
 
 #define MIGRATION_MOVES 16 /* of VMs that left or tried to, remembered */
+#define MIGRATION_ENDED 16 /* guests that came here and have ended, kept at most */
 
 /* What one move is asked to be. */
 struct migration_request {
@@ -80,6 +81,13 @@ bool migration_outgoing(const struct vm *vm);
 
 /* In doubt: has the destination answered that it knows of no such move? Then only force is left. */
 bool migration_unknown(const struct vm *vm);
+
+/* Of a VM that does not run: does nobody look at its memory any more, neither the end of a move nor a dirty log? */
+bool migration_done_with(const struct vm *vm);
+
+/* Remove a VM that was never started, or has ended: nothing is left of it. Returns 0; -EBUSY: not migration_done_with.
+ */
+int migration_forget(struct vm *vm);
 
 /* Is it this machine that runs it, or would? Not if it is contested, or still on its way here. */
 bool migration_owns(const struct vm *vm);

@@ -44,7 +44,7 @@ static bool is_name(const char *name)
     return true;
 }
 
-/* Neither its name nor itself may be here already. */
+/* Neither its name nor itself may be here already; what has ended has no claim to either. */
 static enum wire_code check_name(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     if (!is_name(d->head.name)) {
@@ -55,7 +55,7 @@ static enum wire_code check_name(const struct migrate_description *d, char reaso
         const struct vm *vm = container_of(node, struct vm, node);
         bool same = !memcmp(vm->identity.id, d->vm_id, VM_ID);
 
-        if (!same && strcmp(vm->name, d->head.name) != 0)
+        if (vm_ended(vm) || (!same && strcmp(vm->name, d->head.name) != 0))
             continue;
         snprintf(reason, WIRE_REASON, "%s named %s is here already, it is %s", same ? "this VM," : "a VM", vm->name,
                  vm_status_name(vm->status));

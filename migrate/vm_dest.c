@@ -121,6 +121,7 @@ static void run(void *handle, u64 paused_ns, u64 arrived)
     vm_start(vm);
     tell_of_tsc(vm);
     tell_of_image(vm);
+    migration_make_way(vm);
     migration_arrived();
 }
 

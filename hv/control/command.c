@@ -27,6 +27,7 @@
 #define RUNNING BIT(VM_RUNNING)
 #define PAUSED BIT(VM_PAUSED)
 #define CREATED BIT(VM_CREATED)
+#define ENDED (BIT(VM_PASSED) | BIT(VM_FAILED) | BIT(VM_CRASHED) | BIT(VM_OFF))
 #define OUTGOING BIT(SHOWN_OUTGOING)
 #define CONTESTED (BIT(SHOWN_IN_DOUBT) | BIT(SHOWN_SUPERSEDED))
 
@@ -67,6 +68,25 @@ static const struct command table[] = {
       .states = CREATED | RUNNING | PAUSED,
       .changes = true,
       .run = command_poweroff },
+    { .name = "start",
+      .arg = { ARG_VM_NAME,
+               { .name = "kernel", .type = ARG_TEXT, .optional = true },
+               { .name = "initrd", .type = ARG_TEXT, .optional = true } },
+      .help = "start one that is new or has ended, from its own files or from these",
+      .states = CREATED | ENDED,
+      .changes = true,
+      .run = command_start },
+    { .name = "create",
+      .arg = { { .name = "name", .type = ARG_TEXT }, { .name = "options", .type = ARG_TEXT } },
+      .help = "make a new one, for start; options: kernel=FILE,memory=SIZE and more as in [vm], cmdline=... last",
+      .changes = true,
+      .run = command_create },
+    { .name = "forget",
+      .arg = { ARG_VM_NAME },
+      .help = "remove one that has ended: its name, console and counters",
+      .states = CREATED | ENDED,
+      .changes = true,
+      .run = command_forget },
     { .name = "console",
       .arg = { ARG_VM_NAME },
       .help = "connect to its console; Ctrl-] leaves",

@@ -30,9 +30,12 @@ int command_query_dirty_rate(struct call *call);
 
 /* About virtual machines: vm_commands.c. */
 int command_console(struct call *call);
+int command_create(struct call *call);
+int command_forget(struct call *call);
 int command_pause(struct call *call);
 int command_poweroff(struct call *call);
 int command_reset(struct call *call);
 int command_resume(struct call *call);
+int command_start(struct call *call);
 int command_vm(struct call *call);
 int command_vms(struct call *call);

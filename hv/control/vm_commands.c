@@ -2,6 +2,8 @@
 /* Commands about virtual machines. Counters are read while vcpus count on: each is right, their sums are a moment old.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "hv/backend.h"
 #include "hv/control/command.h"
@@ -10,7 +12,12 @@
 #include "hv/control/status.h"
 #include "hv/cpu/clock.h"
 #include "hv/dev/platform.h"
+#include "hv/images.h"
+#include "hv/launch.h"
 #include "hv/vm.h"
+#include "migrate/migration.h"
+
+#define COMMAND_REASON 200 /* characters of why something fails */
 
 static u64 milliseconds(u64 ticks)
 {
@@ -35,7 +42,7 @@ static void put_summary(struct json *out, const struct vm *vm)
     json_string(out, "status", status_name(vm));
     json_number(out, "epoch", vm->identity.epoch);
     json_number(out, "vcpus", vm->nr_vcpus);
-    json_number(out, "memory_mib", vm->mem.size >> 20);
+    json_number(out, "memory_mib", vm->memory >> 20);
     json_number(out, "ran_ms", milliseconds(ticks));
     json_number(out, "exits", exits);
     json_string(out, "reason", vm->reason);
@@ -207,6 +214,94 @@ int command_reset(struct call *call)
                          vm->name);
     vm_reset_request(vm);
     return acted(call, "reset", 0);
+}
+
+/* Name other files than those that it had: they are handed over by the loader, as those of the configuration. */
+static int name_image(struct call *call, struct guest_image *image)
+{
+    char reason[COMMAND_REASON];
+
+    if (!call->arg[1].given)
+        return 0;
+    image->initrd = (struct guest_file){ .size = 0 };
+    if (image_file(call->arg[1].text, &image->kernel, reason, sizeof(reason)) &&
+        (!call->arg[2].given || image_file(call->arg[2].text, &image->initrd, reason, sizeof(reason))))
+        return 0;
+    return call_fail(call, -EINVAL, "%s: cannot start, %s", call->arg[0].vm->name, reason);
+}
+
+int command_start(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+    struct guest_image image = vm->image;
+    char reason[COMMAND_REASON];
+    int err = name_image(call, &image);
+
+    if (err)
+        return err;
+    if (!migration_done_with(vm))
+        return call_fail(call, -EBUSY, "%s: cannot start yet, its last move is ending, or its dirty log is in use",
+                         vm->name);
+    vm->image = image;
+    err = vm_power_on(vm, reason, sizeof(reason));
+    if (err == -ENOENT)
+        return call_fail(call, -EBUSY, "%s: cannot start, %s, expected it in images of [migration], or named here",
+                         vm->name, reason);
+    if (err)
+        return call_fail(call, err, "%s: cannot start, %s", vm->name, reason);
+    return acted(call, "start", 0);
+}
+
+int command_forget(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+
+    json_string(call->out, "name", vm->name);
+    if (migration_forget(vm))
+        return call_fail(call, -EBUSY, "%s: cannot forget yet, its last move is ending, or its dirty log is in use",
+                         vm->name);
+    json_string(call->out, "status", "forgotten");
+    return 0;
+}
+
+/* The options as a section of a configuration: commas end lines, but in the command line, which comes last. */
+static int parse_section(struct call *call, struct config *config)
+{
+    char text[CONFIG_NAME + 2 * CONFIG_CMDLINE];
+    struct config_error error;
+    char *end;
+    int len = snprintf(text, sizeof(text), "[vm %s]\n%s\n", call->arg[0].text, call->arg[1].text);
+
+    end = strstr(text, "cmdline=");
+    for (char *c = text; *c && c != end; c++)
+        *c = (char)(*c == ',' ? '\n' : *c);
+    if (len >= (int)sizeof(text))
+        return call_fail(call, -EINVAL, "options: too long, expected at most %zu characters", sizeof(text) - 48);
+    if (!config_parse(text, (size_t)len, config, &error))
+        return call_fail(call, -EINVAL, "%s: %s", error.key, error.message);
+    if (config->nr_vms != 1 || config->net.present)
+        return call_fail(call, -EINVAL, "options: expected keys of a section [vm] alone");
+    return 0;
+}
+
+int command_create(struct call *call)
+{
+    static struct config config;
+    const struct vm *taken = vm_find(call->arg[0].text);
+    char reason[COMMAND_REASON];
+    struct vm *vm;
+    int err = parse_section(call, &config);
+
+    if (err)
+        return err;
+    if (taken)
+        return call_fail(call, -EBUSY, "%s: a VM of that name is here already, it is %s", taken->name,
+                         status_name(taken));
+    err = launch_create(&config.vm[0], &vm, reason, sizeof(reason));
+    if (err)
+        return call_fail(call, err == -ENOENT ? -EINVAL : err, "%s: cannot create, %s", config.vm[0].name, reason);
+    call->arg[0].vm = vm;
+    return acted(call, "create", 0);
 }
 
 int command_console(struct call *call)

@@ -123,6 +123,13 @@ def test_reset_of_a_paused_one(terminal):
     terminal.wait(r"one: \| echo: tick 0\n")
 
 
+def test_start_after_the_end(terminal):
+    terminal.command("poweroff one", r"^status +off\n")
+    terminal.command("start one", r"^status +running\n")
+    terminal.wait(r"one: \| echo: tick 0\n")
+    terminal.command("vm one", r"^status +running\n(.*\n)*?reason +\n")
+
+
 def test_console(terminal):
     """Both directions, with the log held back meanwhile; then the log catches up."""
     terminal.command("console two", r"^connected to two")

@@ -243,6 +243,24 @@ def test_flipped_bits(recorded, port):
         port.wait_for(f"bit {bit} of {kind}: not taken", lambda: not port.guests(), 15)
 
 
+def test_guests_that_came_and_ended(recorded, port):
+    """More of them than there are attempts remembered: each keeps neither memory, nor name, nor a place, but can be
+    asked about, started again and forgotten."""
+    _, kept = recorded
+    free = port.get("/v1/memory")["free_kib"]
+    for _ in range(70):
+        stranger = Stranger(port)
+        stranger.say(*(data for _, data in retold(kept)))
+        assert "RUNNING" in [name for name, _ in stranger.hear()]
+        port.post("/v1/vms/mover/poweroff")
+    assert port.get("/v1/vms/mover")["reason"] == "powered off by command"
+    port.wait_for("its RAM is free", lambda: port.get("/v1/memory")["free_kib"] >= free - 4096)
+    assert port.refused("/v1/vms/mover/start") == (
+        409, "mover: cannot start, what it starts from is not among this machine's files, expected it in images of "
+             "[migration], or named here")
+    port.post("/v1/vms/mover/forget")
+
+
 def test_slow_ones(recorded):
     """Who says nothing, or one byte now and then, occupies one of 6 places for 5 s; then a move succeeds again."""
     site, _ = recorded

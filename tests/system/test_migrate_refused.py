@@ -83,6 +83,30 @@ def test_one_that_is_off(refusing):
         409, "taken: cannot migrate, it is off, expected running or paused")
 
 
+def test_no_end_is_final(refusing):
+    """What has ended gives its RAM back, starts again from its kernel, and goes when it is told; and is made anew."""
+    a = refusing.a
+
+    def ticks():
+        return a.ask("GET", "/v1/vms/taken/console", offset=0)[1].count(b"echo: tick 0")
+    free, before = a.get("/v1/memory")["free_kib"], ticks()
+    assert a.post("/v1/vms/taken/start")["status"] == "running"
+    assert a.get("/v1/memory")["free_kib"] < free - 8000
+    a.wait_for("it is up again", lambda: ticks() == before + 1)
+    assert a.refused("/v1/vms/taken/forget") == (
+        409, "taken: cannot forget, it is running, expected created, passed, failed, crashed or off")
+    a.post("/v1/vms/taken/poweroff")
+    a.wait_for("its RAM is free", lambda: a.get("/v1/memory")["free_kib"] >= free - 64)
+    a.post("/v1/vms/taken/forget")
+    assert "taken" not in a.guests()
+    assert a.refused("/v1/create", name="taken", options="kernel=nothing,memory=8M") == (
+        400, "taken: cannot create, the loader has not handed over nothing, there are: mover.elf, echo.elf")
+    assert a.godwit("create", "taken", "kernel=echo.elf,memory=8M").returncode == 0
+    assert a.guests()["taken"] == "created"
+    assert a.godwit("start", "taken").returncode == 0
+    a.wait_for("it runs", lambda: ticks() == 1)
+
+
 def test_to_itself(refusing):
     """Its own address is a destination like any other, where the name is taken, or not to be reached."""
     refusing.a.begin("mover", refusing.a)

@@ -97,6 +97,20 @@ enum source_state migration_contested(const struct vm *vm, u64 *epoch)
     return fake_migration.contested;
 }
 
+bool migration_done_with(const struct vm *vm)
+{
+    (void)vm;
+    return !fake_migration.busy;
+}
+
+int migration_forget(struct vm *vm)
+{
+    if (fake_migration.busy)
+        return -EBUSY;
+    list_del(&vm->node);
+    return 0;
+}
+
 bool migration_outgoing(const struct vm *vm)
 {
     (void)vm;

@@ -10,7 +10,7 @@ struct fake_migration {
     enum migrate_status status;  /* that moves have at once, and keep */
     int cancel;                  /* what migration_cancel returns */
     enum source_state contested; /* what migration_contested says; SOURCE_OWNER: nothing */
-    bool outgoing;
+    bool outgoing, busy;         /* busy: a move of one that has ended is ending */
     u64 contested_epoch;
     enum source_resolution resolution;
     unsigned resolved, limits_changed;

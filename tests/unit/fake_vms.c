@@ -11,6 +11,8 @@
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
 #include "hv/dev/platform.h"
+#include "hv/images.h"
+#include "hv/launch.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/sched.h"
@@ -31,7 +33,7 @@ struct fake {
     u64 sent;
 };
 
-static struct fake fakes[2];
+static struct fake fakes[3];
 static struct list vms;
 static struct cpu cpu;
 static bool console_blocked;
@@ -46,7 +48,7 @@ static void fake_init(struct fake *fake, const char *name, enum vm_status status
     fake->vm.status = status;
     fake->vm.identity.epoch = 3;
     guest_tsc_init(&fake->vm.tsc, 2400000, 1000000, true);
-    fake->vm.mem.size = 64 << 20;
+    fake->vm.mem.size = fake->vm.memory = 64 << 20;
     fake->vm.mem.pages_2m = 32;
     fake->vm.npt.tables = 3;
     fake->vm.image.kernel = (struct guest_file){ .data = fake, .size = 1 };
@@ -125,6 +127,36 @@ int vm_poweroff(struct vm *vm)
     if (!vm_alive(vm))
         return -EINVAL;
     vm->status = VM_OFF;
+    return 0;
+}
+
+int vm_power_on(struct vm *vm, char *reason, size_t room)
+{
+    if (!guest_image_here(&vm->image)) {
+        snprintf(reason, room, "its files are elsewhere");
+        return -ENOENT;
+    }
+    vm->status = VM_RUNNING;
+    return 0;
+}
+
+/* The boot volume has one file, "kernel". */
+bool image_file(const char *path, struct guest_file *file, char *reason, size_t room)
+{
+    *file = (struct guest_file){ .data = fakes, .size = 2 };
+    snprintf(reason, room, "no %s here", path);
+    return !strcmp(path, "kernel");
+}
+
+int launch_create(const struct config_vm *config, struct vm **vm, char *reason, size_t room)
+{
+    struct guest_file kernel;
+
+    if (!image_file(config->kernel, &kernel, reason, room))
+        return -ENOENT;
+    fake_init(&fakes[2], config->name, VM_CREATED);
+    *vm = &fakes[2].vm;
+    (*vm)->memory = config->memory;
     return 0;
 }
 

@@ -131,6 +131,8 @@ static void commands_make_sense_in_their_states(void **state)
         { "migrate_cancel web", "ragI" },
         { "resolve web query", "IS" },
         { "calc-dirty-rate web", "r" },
+        { "start web", "cpfdo" },
+        { "forget web", "cpfdo" },
         { "vm web", letters },
         { "console web", letters },
         { "query-dirty-rate web", letters },
@@ -166,6 +168,42 @@ static void commands_make_sense_in_their_states(void **state)
     assert_int_equal(command_check(&call, fake_vm(0)), -EBUSY);
     assert_string_equal(call.error, "web: cannot type, it is incoming, expected running, paused or outgoing");
     assert_int_equal(command_check(&call, fake_vm(1)), 0);
+}
+
+/* No state is final before the operator says so: what has ended starts again, what is not wanted any more goes. */
+static void lives(void **state)
+{
+    (void)state;
+    assert_int_equal(run("poweroff web"), 0);
+    assert_int_equal(run("start web nonsense"), -EINVAL);
+    assert_string_equal(call.error, "web: cannot start, no nonsense here");
+    assert_int_equal(run("start web kernel"), 0);
+    assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"running\",\"epoch\":3}");
+    assert_int_equal(fake_vm(0)->image.kernel.size, 2);
+    fake_vm(0)->status = VM_CRASHED;
+    fake_vm(0)->image.kernel.data = NULL;
+    assert_int_equal(run("start web"), -EBUSY);
+    assert_string_equal(call.error,
+                        "web: cannot start, its files are elsewhere, expected it in images of [migration], or "
+                        "named here");
+    fake_migration.busy = true;
+    assert_int_equal(run("forget web"), -EBUSY);
+    assert_int_equal(run("start web kernel"), -EBUSY);
+    assert_int_equal(fake_vm(0)->image.kernel.data, 0);
+    fake_migration.busy = false;
+    assert_int_equal(run("forget web"), 0);
+    assert_int_equal(run("vm web"), -ENOENT);
+    assert_int_equal(run("create web kernel=kernel,memory=5"), -EINVAL);
+    assert_non_null(strstr(call.error, "memory: \"5\" is wrong, expected a size from 1M to 64G"));
+    assert_int_equal(run("create web memory=16M"), -EINVAL);
+    assert_int_equal(run("create web kernel=other"), -EINVAL);
+    assert_string_equal(call.error, "web: cannot create, no other here");
+    assert_int_equal(run("create db kernel=kernel"), -EBUSY);
+    assert_string_equal(call.error, "db: a VM of that name is here already, it is paused");
+    assert_int_equal(run("create web kernel=kernel,memory=16M,cmdline=a=1,b"), 0);
+    assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"created\",\"epoch\":3}");
+    assert_int_equal(run("start web"), 0);
+    assert_int_equal(run("create more kernel=kernel\n[net]\naddress=dhcp"), -EINVAL);
 }
 
 /* What the switch, a guest's card and its dirty log have counted. */
@@ -367,6 +405,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors, setup, teardown),
         cmocka_unit_test_setup_teardown(actions, setup, teardown),
         cmocka_unit_test_setup_teardown(commands_make_sense_in_their_states, setup, teardown),
+        cmocka_unit_test_setup_teardown(lives, setup, teardown),
         cmocka_unit_test_setup_teardown(counters, setup, teardown),
         cmocka_unit_test_setup_teardown(moves, setup, teardown),
         cmocka_unit_test_setup_teardown(net_tests, setup, teardown),

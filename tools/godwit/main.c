@@ -43,6 +43,15 @@ static const struct command {
     { "resume", KIND_ACT, 1, 1, "VM", "go on after a pause", { NULL } },
     { "reset", KIND_ACT, 1, 1, "VM", "start it anew from its kernel", { NULL } },
     { "poweroff", KIND_ACT, 1, 1, "VM", "end it at once", { NULL } },
+    { "start", KIND_ACT, 1, 3, "VM [KERNEL [INITRD]]", "start one that is new or has ended", { "kernel", "initrd" } },
+    { "create",
+      KIND_HOST_ACT,
+      2,
+      2,
+      "NAME OPTIONS",
+      "make a new one: kernel=FILE,memory=SIZE and more as in [vm], cmdline=... last",
+      { "name", "options" } },
+    { "forget", KIND_ACT, 1, 1, "VM", "remove one that has ended", { NULL } },
     { "migrate", KIND_MIGRATE, 2, 9, MIGRATE_USAGE, "move it to the hypervisor at DEST", { NULL } },
     { "migrate_cancel", KIND_ACT, 1, 1, "VM", "break its move off: it runs on where it is", { NULL } },
     { "query-migrate", KIND_HOST, 0, 1, "[VM]", "the last moves, or the last one of a VM", { "name" } },
@@ -90,7 +99,8 @@ static const char completion_bash[] =
     "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
-    "    vm|pause|resume|reset|poweroff|console|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
+    "    vm|pause|resume|reset|poweroff|start|forget|"
+    "console|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
     "    log|vms|stats|net|net-test|query-net-test|memory|version|metrics|help) COMPREPLY=() ;;\n"
