@@ -13,6 +13,7 @@
 #include "guest/kit/lapic.h"
 #include "guest/kit/report.h"
 #include "guest/kit/string.h"
+#include "guest/kit/xstate.h"
 #include "hv/lib/bits.h"
 
 #define TICK_VECTOR 0x40
@@ -22,12 +23,6 @@
 #define COUNTS_MAX 4096
 #define GOLDEN 0x9E3779B97F4A7C15ULL
 
-/* FXSAVE area, SDM 1 "FXSAVE Area". */
-#define AREA_SIZE 512
-#define AREA_ST 32   /* 8 of 16 bytes, of which 10 are the register */
-#define AREA_XMM 160 /* 16 of 16 bytes */
-#define AREA_END 416
-
 const char guest_name[] = "mover";
 
 static u64 (*const set)[WORDS] = (u64(*)[WORDS])SET_BASE;
@@ -36,7 +31,6 @@ static u64 pages = 256, rate = 4, tick_us = 2000;
 static u64 random_state, writes, wrong, backwards, last_time, strayed;
 static bool by_deadline; /* the timer is set for each tick anew, by the TSC */
 static volatile u64 ticks;
-static u8 area[AREA_SIZE] __attribute__((aligned(16))), found[AREA_SIZE] __attribute__((aligned(16)));
 
 /* STAR, LSTAR, FMASK, KERNEL_GS_BASE, SYSENTER_ESP and _EIP, FS_BASE: any canonical value is a value. */
 static const u32 msrs[] = { 0xC0000081, 0xC0000082, 0xC0000084, 0xC0000102, 0x175, 0x176, MSR_FS_BASE };
@@ -89,12 +83,7 @@ static u64 msr_pattern(u32 i)
 
 static void registers_set(void)
 {
-    for (u32 i = 0; i < AREA_END - AREA_ST; i++)
-        area[AREA_ST + i] = i < AREA_XMM - AREA_ST && i % 16 >= 10 ? 0 : (u8)(i * 7 + 1);
-    asm volatile("fxsave64 %0" : "=m"(found));
-    memcpy(area, found, AREA_ST);
-    area[4] = 0xFF; /* all x87 registers are in use */
-    asm volatile("fxrstor64 %0" : : "m"(area));
+    xstate_pattern(xstate_enable(), 1);
     for (u32 i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++)
         wrmsr(msrs[i], msr_pattern(i) & (msrs[i] == 0xC0000084 ? BITS(31, 0) : ~0ULL));
     write_dr0(0x123456789ULL);
@@ -102,8 +91,7 @@ static void registers_set(void)
 
 static void registers_check(void)
 {
-    asm volatile("fxsave64 %0" : "=m"(found));
-    strayed += memcmp(found, area, AREA_END) != 0;
+    strayed += !xstate_survived();
     for (u32 i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++)
         strayed += rdmsr(msrs[i]) != (msr_pattern(i) & (msrs[i] == 0xC0000084 ? BITS(31, 0) : ~0ULL));
     strayed += read_dr0() != 0x123456789ULL;
@@ -174,7 +162,6 @@ void guest_main(void)
     pages = number_option("pages", pages, MIN(COUNTS_MAX, (boot_ram_end(GiB(3)) - SET_BASE) / PAGE_SIZE));
     rate = number_option("rate", rate, 10000);
     tick_us = number_option("tick", tick_us, 1000000);
-    write_cr4(read_cr4() | CR4_OSFXSR); /* FXSAVE without it leaves XMM out */
     registers_set();
     trap_handle(TICK_VECTOR, tick);
     lapic_enable();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See vector.h. */
+/* See xstate.h. */
     .text
     .globl vector_fxload, vector_fxstore, vector_xload, vector_xstore
     .globl vector_x87, vector_sse, vector_avx, vector_reset
