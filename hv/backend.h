@@ -39,8 +39,8 @@ struct backend {
     void (*vcpu_fini)(struct vcpu *vcpu);
 
     /* Make this vcpu the one whose vendor-specific guest-owned registers are in this CPU (VMPTRLD, syscall MSRs), and
-     * the reverse. */
-    void (*load)(struct vcpu *vcpu);
+     * the reverse. load: false if the processor did not take it, as vcpu_load; nothing is loaded then. */
+    bool (*load)(struct vcpu *vcpu);
     void (*put)(struct vcpu *vcpu);
 
     /* Enter the guest once. Interrupts off; the vcpu is loaded. */
@@ -61,7 +61,7 @@ struct backend {
     /* Can it run a guest's TSC at another rate than the host's (vm->tsc)? After init. */
     bool (*scales_tsc)(void);
 
-    /* Log the control structure, decoded. Loaded on this CPU. */
+    /* Log the control structure, decoded. Loaded on this CPU, or nowhere. */
     void (*dump)(struct vcpu *vcpu);
 };
 

@@ -3,6 +3,7 @@
 #include "hv/exit.h"
 
 #include "hv/cpu/asm.h"
+#include "hv/cpu/traps.h"
 #include "hv/cpuid.h"
 #include "hv/exit_handlers.h"
 #include "hv/inject.h"
@@ -104,6 +105,11 @@ static void exit_entry_failed(struct vcpu *vcpu)
              vcpu->exit.u.raw.info[0]);
 }
 
+static void exit_entry_fault(struct vcpu *vcpu)
+{
+    vm_crash(vcpu, "VM entry raised %s", trap_name(vcpu->exit.u.raw.code));
+}
+
 static void exit_unknown(struct vcpu *vcpu)
 {
     vm_crash(vcpu, "exit that was never asked for (code %#lx, info %#lx %#lx)", vcpu->exit.u.raw.code,
@@ -135,6 +141,7 @@ static const struct {
     [EXIT_TRIPLE_FAULT] = { "triple-fault", exit_triple_fault },
     [EXIT_TASK_SWITCH] = { "task-switch", exit_task_switch },
     [EXIT_ENTRY_FAILED] = { "entry-failed", exit_entry_failed },
+    [EXIT_ENTRY_FAULT] = { "entry-fault", exit_entry_fault },
     [EXIT_UNKNOWN] = { "unknown", exit_unknown },
 };
 

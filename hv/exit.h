@@ -31,6 +31,7 @@ enum exit_kind {
     EXIT_TRIPLE_FAULT,
     EXIT_TASK_SWITCH,  /* hardware task switch: not supported */
     EXIT_ENTRY_FAILED, /* the processor refused the guest state: u.raw */
+    EXIT_ENTRY_FAULT,  /* the entry itself raised an exception: u.raw.code is its vector */
     EXIT_UNKNOWN,      /* a reason that we never asked for: u.raw */
     NR_EXITS,
 };

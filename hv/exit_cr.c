@@ -159,18 +159,17 @@ void exit_cr(struct vcpu *vcpu)
     vcpu_skip(vcpu);
 }
 
-/* SDM 2 "XSETBV": register 0 only, x87 always on, AVX only with SSE, nothing outside the policy. CPL 0 and CR4.OSXSAVE
+/* SDM 2 "XSETBV": register 0 only, a legal value, nothing outside the policy. CPL 0 and CR4.OSXSAVE
  * were checked by the processor. */
 void exit_xsetbv(struct vcpu *vcpu)
 {
     u64 value = vcpu->regs[RDX] << 32 | (u32)vcpu->regs[RAX];
 
-    if ((u32)vcpu->regs[RCX] != 0 || !(value & XCR0_X87) || (value & ~vcpu->vm->identity.cpuid.xcr0) ||
-        ((value & XCR0_AVX) && !(value & XCR0_SSE))) {
+    if ((u32)vcpu->regs[RCX] != 0 || !cpuid_xcr0_legal(value) || (value & ~vcpu->vm->identity.cpuid.xcr0) ||
+        xsetbv_guest(0, value) != NO_FAULT) { /* the vcpu is loaded: its XCR0 is in the CPU */
         inject_gp(vcpu);
         return;
     }
     vcpu->xcr0 = value;
-    xsetbv(0, value); /* the vcpu is loaded: its XCR0 is in the CPU */
     vcpu_skip(vcpu);
 }

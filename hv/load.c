@@ -7,13 +7,16 @@
 #include "hv/cpu/asm.h"
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/msr_index.h"
+#include "hv/cpu/traps.h"
 #include "hv/cpuid.h"
+#include "hv/cpuid_features.h"
 #include "hv/lib/panic.h"
 #include "hv/vm.h"
 
 /* Offsets in the legacy region of an XSAVE area (SDM 1 "Legacy Region of an XSAVE Area"). */
 #define FXSAVE_FCW 0
 #define FXSAVE_MXCSR 24
+#define XSAVE_BV 512 /* in the header: what the area holds */
 #define FCW_RESET 0x37F
 #define MXCSR_RESET 0x1F80
 
@@ -23,9 +26,10 @@ static bool has_tsc_aux;
 void load_init(void)
 {
     components = cpuid_host_policy()->xcr0;
-    has_tsc_aux = cpuid(0x80000001, 0).edx & BIT(27);
+    has_tsc_aux = cpuid_has(cpuid_host_policy(), FEATURE_RDTSCP);
     if (components) {
-        xsetbv(0, components);
+        if (xsetbv_guest(0, components) != NO_FAULT)
+            panic("XCR0 does not take %#lx, which CPUID offers", components);
         if (cpuid(0xD, 0).ebx > PAGE_SIZE)
             panic("XSAVE area of %u bytes for components %#lx", cpuid(0xD, 0).ebx, components);
     }
@@ -39,46 +43,62 @@ void load_reset(struct vcpu *vcpu)
     vcpu->xcr0 = XCR0_X87;
 }
 
-static void fpu_restore(const struct vcpu *vcpu)
+bool load_took(struct vcpu *vcpu, int vector, const char *what, u64 value)
 {
-    if (!components) {
-        fxrstor(vcpu->fpu);
-        return;
-    }
-    /* XRSTOR loads what XCR0 has enabled, so the guest's own XCR0 comes last. */
-    xsetbv(0, components);
-    xrstor(vcpu->fpu, components);
-    xsetbv(0, vcpu->xcr0);
+    if (vector == NO_FAULT)
+        return true;
+    vm_crash(vcpu, "%s with %#lx raised %s", what, value, trap_name(vector));
+    return false;
 }
 
+static bool fpu_restore(struct vcpu *vcpu)
+{
+    u64 area = (u64)vcpu->fpu;
+
+    if (!components)
+        return load_took(vcpu, fxrstor_guest(vcpu->fpu), "FXRSTOR", area);
+    /* XRSTOR loads what XCR0 has enabled, so the guest's own XCR0 comes last. */
+    return load_took(vcpu, xsetbv_guest(0, components), "XSETBV", components) &&
+           load_took(vcpu, xrstor_guest(vcpu->fpu, components), "XRSTOR", area) &&
+           load_took(vcpu, xsetbv_guest(0, vcpu->xcr0), "XSETBV", vcpu->xcr0);
+}
+
+/*
+ * What the area holds is the guest's matter, not the host's: x87 and SSE always, under the names that XSAVE has for
+ * them, and what its policy has beyond that. So it fits any host that can show the guest that policy.
+ */
 static void fpu_save(struct vcpu *vcpu)
 {
+    u64 policy = vcpu->vm->identity.cpuid.xcr0 | XCR0_X87;
+
     if (!components) {
         fxsave(vcpu->fpu);
+        *(u64 *)((u8 *)vcpu->fpu + XSAVE_BV) = XCR0_X87 | XCR0_SSE;
         return;
     }
     /* Read back: not every processor lets us intercept XSETBV (docs/svm.md). What policy forbids is dropped here. */
-    vcpu->xcr0 = xgetbv(0) & vcpu->vm->identity.cpuid.xcr0;
-    xsetbv(0, components);
-    xsave(vcpu->fpu, components);
+    vcpu->xcr0 = xgetbv(0) & policy;
+    xsetbv_guest(0, components); /* taken before, in load_init */
+    xsave(vcpu->fpu, policy | XCR0_SSE);
 }
 
-void vcpu_load(struct vcpu *vcpu)
+bool vcpu_load(struct vcpu *vcpu)
 {
     struct cpu *cpu = this_cpu();
 
     if (cpu->loaded == vcpu)
-        return;
+        return true;
     vcpu_put();
-    fpu_restore(vcpu);
+    if (!fpu_restore(vcpu) ||
+        (has_tsc_aux && !load_took(vcpu, wrmsr_guest(MSR_TSC_AUX, vcpu->tsc_aux), "WRMSR of TSC_AUX", vcpu->tsc_aux)) ||
+        !backend()->load(vcpu))
+        return false;
     write_dr0(vcpu->dr[0]);
     write_dr1(vcpu->dr[1]);
     write_dr2(vcpu->dr[2]);
     write_dr3(vcpu->dr[3]);
-    if (has_tsc_aux)
-        wrmsr(MSR_TSC_AUX, vcpu->tsc_aux);
     cpu->loaded = vcpu;
-    backend()->load(vcpu);
+    return true;
 }
 
 void vcpu_put(void)

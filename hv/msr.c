@@ -14,6 +14,7 @@
 #include "hv/control_regs.h"
 #include "hv/cpu/asm.h"
 #include "hv/cpu/msr_index.h"
+#include "hv/cpuid_features.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
@@ -195,6 +196,8 @@ int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
     case MSR_EFER:
     case MSR_PAT: *value = read_backend(vcpu, msr); return 0;
     case MSR_TSC_AUX:
+        if (!cpuid_has(&vcpu->vm->identity.cpuid, FEATURE_RDTSCP))
+            return -EINVAL;
         *value = rdmsr(MSR_TSC_AUX); /* loaded: load.c */
         return 0;
     case MSR_MTRRCAP: *value = MTRRCAP_WC | MTRRCAP_FIX | MTRR_VARIABLE; return 0;
@@ -230,10 +233,9 @@ int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
     case MSR_EFER: return control_write_efer(vcpu, value) ? 0 : -EINVAL;
     case MSR_PAT: return write_pat(vcpu, value);
     case MSR_TSC_AUX:
-        if (value >> 32)
+        if (!cpuid_has(&vcpu->vm->identity.cpuid, FEATURE_RDTSCP) || value >> 32)
             return -EINVAL;
-        wrmsr(MSR_TSC_AUX, value);
-        return 0;
+        return wrmsr_guest(MSR_TSC_AUX, value) == NO_FAULT ? 0 : -EINVAL;
     case MSR_BIOS_SIGN_ID: /* written with 0 before CPUID, to read the microcode revision */
     case MSR_MCG_STATUS:
     case MSR_MISC_ENABLE:

@@ -162,7 +162,8 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
 {
     u64 start = rdtsc();
 
-    vcpu_load(vcpu);
+    if (!vcpu_load(vcpu))
+        return;
     vcpu->slices++;
     vcpu->ask_interrupts = true; /* whatever came while it did not run */
     trace(TRACE_SCHED, vcpu->trace_id, until);
@@ -173,7 +174,9 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
     while (vcpu->status == VCPU_RUNNABLE && vm_runnable(vcpu->vm)) {
         if (vcpu->ask_interrupts) {
             ask_interrupts(vcpu, until);
-            vcpu_load(vcpu); /* an INIT message has put it down; and ends the turn, unless a start-up came with it */
+            /* An INIT message has put it down; and ends the turn, unless a start-up came with it. What is not taken
+             * ends its VM. */
+            vcpu_load(vcpu);
             continue;
         }
         vcpu_step(vcpu);

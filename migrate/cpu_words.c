@@ -4,60 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hv/cpuid_features.h"
 #include "hv/lib/bits.h"
 
 #define LEAF_XSAVE 0xD
 #define LEAF_EXTENDED 0x80000000u
 #define SUBLEAF_FORMS 1
 #define SUBLEAF_AVX 2
-
-enum word { EAX, EBX, ECX, EDX };
-
-/* Names of the features that docs/cpuid.md lists, by where they stand. */
-static const struct feature {
-    u32 leaf;
-    u8 word, bit;
-    const char *name;
-} features[] = {
-    { 1, ECX, 0, "SSE3" },
-    { 1, ECX, 1, "PCLMULQDQ" },
-    { 1, ECX, 9, "SSSE3" },
-    { 1, ECX, 12, "FMA" },
-    { 1, ECX, 13, "CX16" },
-    { 1, ECX, 19, "SSE4.1" },
-    { 1, ECX, 20, "SSE4.2" },
-    { 1, ECX, 22, "MOVBE" },
-    { 1, ECX, 23, "POPCNT" },
-    { 1, ECX, 25, "AES" },
-    { 1, ECX, 26, "XSAVE" },
-    { 1, ECX, 28, "AVX" },
-    { 1, ECX, 29, "F16C" },
-    { 1, ECX, 30, "RDRAND" },
-    { 7, EBX, 0, "FSGSBASE" },
-    { 7, EBX, 3, "BMI1" },
-    { 7, EBX, 5, "AVX2" },
-    { 7, EBX, 7, "SMEP" },
-    { 7, EBX, 8, "BMI2" },
-    { 7, EBX, 9, "ERMS" },
-    { 7, EBX, 18, "RDSEED" },
-    { 7, EBX, 19, "ADX" },
-    { 7, EBX, 20, "SMAP" },
-    { 7, EBX, 23, "CLFLUSHOPT" },
-    { 7, EBX, 24, "CLWB" },
-    { 7, EBX, 29, "SHA" },
-    { 7, ECX, 2, "UMIP" },
-    { 7, EDX, 4, "FSRM" },
-    { 0xD, EAX, 0, "XSAVEOPT" },
-    { 0xD, EAX, 1, "XSAVEC" },
-    { 0xD, EAX, 2, "XGETBV1" },
-    { 0x80000001, ECX, 0, "LAHF" },
-    { 0x80000001, ECX, 5, "ABM" },
-    { 0x80000001, ECX, 8, "PREFETCHW" },
-    { 0x80000001, EDX, 11, "SYSCALL" },
-    { 0x80000001, EDX, 20, "NX" },
-    { 0x80000001, EDX, 26, "1-GiB pages" },
-    { 0x80000001, EDX, 27, "RDTSCP" },
-};
 
 static void put(struct wire_cpuid words[WIRE_CPUID], unsigned *count, u32 leaf, u32 subleaf,
                 const struct cpuid_regs *regs)
@@ -105,49 +58,44 @@ static bool take(const struct wire_cpuid *word, struct cpuid_policy *policy)
     return true;
 }
 
-/* A register whose bits are features: what the guest was shown, and what the host has of it. */
-struct bits {
-    u32 leaf;
-    enum word word;
-    u32 shown, host;
-};
-
-static bool check_bits(const struct bits *bits, char reason[WIRE_REASON])
+/* Would any processor have what the guest was shown? */
+static bool check_sane(const struct cpuid_policy *shown, char reason[WIRE_REASON])
 {
-    static const char *const words[] = { "EAX", "EBX", "ECX", "EDX" };
-    u32 missing = bits->shown & ~bits->host;
-    unsigned bit;
+    struct cpuid_policy settled = *shown;
 
-    if (!missing)
-        return true;
-    bit = (unsigned)__builtin_ctz(missing);
-    for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
-        if (features[i].leaf == bits->leaf && features[i].word == bits->word && features[i].bit == bit) {
-            snprintf(reason, WIRE_REASON, "the guest was shown %s, which this processor lacks", features[i].name);
+    if (shown->xcr0 && !cpuid_xcr0_legal(shown->xcr0)) {
+        snprintf(reason, WIRE_REASON, "the guest was shown XCR0 %#lx, which no processor takes",
+                 (unsigned long)shown->xcr0);
+        return false;
+    }
+    cpuid_policy_settle(&settled);
+    for (unsigned i = 0; i < NR_FEATURES; i++)
+        if (cpuid_has(shown, i) && !cpuid_has(&settled, i)) {
+            snprintf(reason, WIRE_REASON, "the guest was shown %s without what that needs, as no processor has it",
+                     cpuid_feature_name(i));
             return false;
         }
-    snprintf(reason, WIRE_REASON, "the guest was shown CPUID leaf %#x %s bit %u, which this processor lacks",
-             bits->leaf, words[bits->word], bit);
+    if (!memcmp(&settled, shown, sizeof(settled)))
+        return true;
+    snprintf(reason, WIRE_REASON, "the guest was shown XCR0 %#lx without what goes with it",
+             (unsigned long)shown->xcr0);
     return false;
 }
 
+/* In the order of the list, so that what is named is what the others need, too. */
 static bool check_features(const struct cpuid_policy *shown, const struct cpuid_policy *host, char reason[WIRE_REASON])
 {
-    const struct bits all[] = {
-        { 1, ECX, shown->basic[1].ecx, host->basic[1].ecx },
-        { 1, EDX, shown->basic[1].edx, host->basic[1].edx },
-        { 6, EAX, shown->basic[6].eax, host->basic[6].eax },
-        { 7, EBX, shown->basic[7].ebx, host->basic[7].ebx },
-        { 7, ECX, shown->basic[7].ecx, host->basic[7].ecx },
-        { 7, EDX, shown->basic[7].edx, host->basic[7].edx },
-        { LEAF_XSAVE, EAX, shown->xsave_forms, host->xsave_forms },
-        { LEAF_EXTENDED + 1, ECX, shown->extended[1].ecx, host->extended[1].ecx },
-        { LEAF_EXTENDED + 1, EDX, shown->extended[1].edx, host->extended[1].edx },
-    };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
-        if (!check_bits(&all[i], reason))
+    for (unsigned i = 0; i < NR_FEATURES; i++)
+        if (cpuid_has(shown, i) && !cpuid_has(host, i)) {
+            snprintf(reason, WIRE_REASON, "the guest was shown %s, which this processor lacks", cpuid_feature_name(i));
             return false;
+        }
+    for (unsigned word = 0; word < NR_CPUID_WORDS; word++)
+        if (cpuid_word_get(shown, word) & ~cpuid_word_get(host, word)) {
+            snprintf(reason, WIRE_REASON, "the guest was shown bits %#x of CPUID word %u, which are unknown here",
+                     cpuid_word_get(shown, word) & ~cpuid_word_get(host, word), word);
+            return false;
+        }
     return true;
 }
 
@@ -206,6 +154,6 @@ bool cpu_words_take(const struct wire_cpuid *words, unsigned count, const struct
         snprintf(reason, WIRE_REASON, "the guest was shown other CPUID leaves or address widths than are known here");
         return false;
     }
-    return check_vendor(policy, host, reason) && check_features(policy, host, reason) &&
+    return check_sane(policy, reason) && check_vendor(policy, host, reason) && check_features(policy, host, reason) &&
            check_xsave(policy, host, reason);
 }

@@ -3,6 +3,7 @@
  * What a processor can hold, for images that come from a peer: SDM 3C "VM Entries", "Checks on the Guest State Area",
  * and APM 2 "Canonicalization and Consistency Checks", whichever is stricter, for both are entered with the same image.
  */
+#include "hv/cpuid.h"
 #include "hv/guest_tsc.h"
 #include "hv/lib/bits.h"
 #include "migrate/state.h"
@@ -202,7 +203,7 @@ static const char *check_xsave(const struct vcpu_image *image, const struct stat
     u64 bv = *(const u64 *)(image->xsave + 512);
     u32 mxcsr = *(const u32 *)(image->xsave + MXCSR_OFFSET);
 
-    if (!(image->xcr0 & XCR0_X87) || ((image->xcr0 & XCR0_AVX) && !(image->xcr0 & XCR0_SSE)))
+    if (!cpuid_xcr0_legal(image->xcr0))
         return "XCR0: a combination that XSETBV refuses";
     if ((image->xcr0 & ~(limits->xcr0 | XCR0_X87)) || (bv & ~(limits->xcr0 | XCR0_X87 | XCR0_SSE)))
         return "XCR0: components that this processor or policy lacks";

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One inline function an instruction that C cannot say. Nothing here has a policy. */
+/*
+ * One inline function an instruction that C cannot say. Nothing here has a policy.
+ *
+ * Those that load what a guest or a peer has chosen, `_guest` among their names, return NO_FAULT or the vector of the
+ * exception that they raised; of the others an exception is our bug.
+ */
 #pragma once
 
+#include "hv/cpu/fixup.h"
 #include "hv/lib/types.h"
 
 struct cpuid_regs {
@@ -27,6 +33,14 @@ static inline u64 rdmsr(u32 msr)
 static inline void wrmsr(u32 msr, u64 value)
 {
     __asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+static inline int wrmsr_guest(u32 msr, u64 value)
+{
+    int vector;
+
+    __asm__ volatile(MAY_FAULT("wrmsr") : "=a"(vector) : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+    return vector;
 }
 
 static inline u64 rdtsc(void)
@@ -85,13 +99,21 @@ DEFINE_REGISTER(cr0, "cr0")
 DEFINE_REGISTER(cr2, "cr2")
 DEFINE_REGISTER(cr3, "cr3")
 DEFINE_REGISTER(cr4, "cr4")
-DEFINE_REGISTER(dr0, "db0")
+DEFINE_REGISTER(dr0, "db0") /* 0 to 3 take any value (SDM 3B "Debug Address Registers") */
 DEFINE_REGISTER(dr1, "db1")
 DEFINE_REGISTER(dr2, "db2")
 DEFINE_REGISTER(dr3, "db3")
 DEFINE_REGISTER(dr6, "db6")
 DEFINE_REGISTER(dr7, "db7")
 #undef DEFINE_REGISTER
+
+static inline int write_dr6_guest(u64 value)
+{
+    int vector;
+
+    __asm__ volatile(MAY_FAULT("mov %1, %%db6") : "=&a"(vector) : "r"(value) : "memory");
+    return vector;
+}
 
 static inline u64 read_rflags(void)
 {
@@ -109,9 +131,12 @@ static inline u64 xgetbv(u32 index)
     return (u64)high << 32 | low;
 }
 
-static inline void xsetbv(u32 index, u64 value)
+static inline int xsetbv_guest(u32 index, u64 value)
 {
-    __asm__ volatile("xsetbv" : : "c"(index), "a"((u32)value), "d"((u32)(value >> 32)));
+    int vector;
+
+    __asm__ volatile(MAY_FAULT("xsetbv") : "=a"(vector) : "c"(index), "a"((u32)value), "d"((u32)(value >> 32)));
+    return vector;
 }
 
 /* area: 64-byte aligned, as large as CPUID 0Dh says for the enabled components. */
@@ -120,9 +145,15 @@ static inline void xsave(void *area, u64 components)
     __asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((u32)components), "d"((u32)(components >> 32)) : "memory");
 }
 
-static inline void xrstor(const void *area, u64 components)
+static inline int xrstor_guest(const void *area, u64 components)
 {
-    __asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((u32)components), "d"((u32)(components >> 32)) : "memory");
+    int vector;
+
+    __asm__ volatile(MAY_FAULT("xrstor64 (%1)")
+                     : "=a"(vector)
+                     : "r"(area), "a"((u32)components), "d"((u32)(components >> 32))
+                     : "memory");
+    return vector;
 }
 
 /* area: 512 bytes, 16-byte aligned. */
@@ -131,9 +162,12 @@ static inline void fxsave(void *area)
     __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
 }
 
-static inline void fxrstor(const void *area)
+static inline int fxrstor_guest(const void *area)
 {
-    __asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
+    int vector;
+
+    __asm__ volatile(MAY_FAULT("fxrstor64 (%1)") : "=&a"(vector) : "r"(area) : "memory");
+    return vector;
 }
 
 static inline void invlpg(const void *address)

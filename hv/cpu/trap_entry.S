@@ -66,34 +66,4 @@ trap_common:
     iretq
     .size trap_common, . - trap_common
 
-/* int trap_catch_call(void (*fn)(void *), void *arg, u64 *resume) */
-    .section .text.trap_catch_call, "ax"
-    .globl trap_catch_call
-    .type trap_catch_call, @function
-trap_catch_call:
-    push %rbp
-    mov %rsp, %rbp
-    push %rbx
-    push %r12
-    push %r13
-    push %r14
-    push %r15
-    sub $8, %rsp
-    mov %rsp, (%rdx)
-    mov %rdi, %rax
-    mov %rsi, %rdi
-    call *%rax
-    mov $-1, %eax
-    .globl trap_catch_resume
-trap_catch_resume:
-    add $8, %rsp
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbx
-    pop %rbp
-    ret
-    .size trap_catch_call, . - trap_catch_call
-
     .section .note.GNU-stack, "", @progbits

@@ -18,11 +18,4 @@ extern char trap_stubs[];
 /* What the stubs call. May change the frame: it is returned to. */
 void trap_handle(struct trap_frame *frame);
 
-/*
- * Call fn(arg) with this call's stack pointer left in *resume. Returns -1; or what %eax holds when a trap returns to
- * trap_catch_resume with %rsp = *resume.
- */
-int trap_catch_call(void (*fn)(void *arg), void *arg, u64 *resume);
-extern char trap_catch_resume[];
-
 #endif

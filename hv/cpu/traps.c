@@ -2,8 +2,8 @@
 /*
  * Traps: the IDT, what an exception in the hypervisor means, and host interrupts.
  *
- * An exception is either expected (trap_catch), or a panic. A hit of the guard gap below a stack arrives as #PF while
- * there is still room for its frame, else as #DF with CR2 in the gap: both are named for what they are.
+ * An exception is either expected (hv/cpu/fixup.h), or a panic. A hit of the guard gap below a stack arrives as #PF
+ * while there is still room for its frame, else as #DF with CR2 in the gap: both are named for what they are.
  */
 #include "hv/cpu/traps.h"
 
@@ -39,7 +39,6 @@ _Static_assert(sizeof(struct gate) == 16, "gate layout");
 
 static struct gate idt[NR_VECTORS];
 static void (*irq_handlers[NR_VECTORS])(void);
-static u64 catching[MAX_CPUS]; /* stack pointer to resume trap_catch with; 0: nothing is caught. Each CPU's own. */
 
 static const char *const names[] = {
     [VECTOR_DE] = "#DE divide error",
@@ -114,9 +113,14 @@ static bool is_guard_hit(const struct trap_frame *frame)
            address < DEVICES_BASE;
 }
 
+const char *trap_name(u64 vector)
+{
+    return vector < ARRAY_SIZE(names) && names[vector] ? names[vector] : "exception";
+}
+
 static void __attribute__((noreturn)) trap_panic(const struct trap_frame *frame)
 {
-    const char *name = frame->vector < ARRAY_SIZE(names) && names[frame->vector] ? names[frame->vector] : "exception";
+    const char *name = trap_name(frame->vector);
     char text[64];
 
     if (is_guard_hit(frame))
@@ -135,16 +139,27 @@ static void nmi_handle(const struct trap_frame *frame)
     trap_panic(frame);
 }
 
+static u64 fixup_address(const s32 *distance)
+{
+    return (u64)distance + (u64)(s64)*distance;
+}
+
+/* Was it an instruction that may fault? Uses nothing of this CPU: around VMRUN, GS is the guest's. */
+static bool fixup_apply(struct trap_frame *frame)
+{
+    for (const struct fixup *fixup = __fixups_start; fixup < __fixups_end; fixup++)
+        if (fixup_address(&fixup->at) == frame->rip) {
+            frame->rip = fixup_address(&fixup->resume);
+            frame->rax = frame->vector;
+            return true;
+        }
+    return false;
+}
+
 static void exception_handle(struct trap_frame *frame)
 {
-    u64 *resume = &catching[this_cpu()->index];
-
-    if (*resume == 0 || frame->vector == VECTOR_DF || frame->vector == VECTOR_MC)
+    if (frame->vector == VECTOR_DF || frame->vector == VECTOR_MC || !fixup_apply(frame))
         trap_panic(frame);
-    frame->rip = (u64)trap_catch_resume;
-    frame->rsp = *resume;
-    frame->rax = frame->vector;
-    *resume = 0;
 }
 
 /* IRQ_TIMER and IRQ_KICK do their work by waking the CPU. */
@@ -176,15 +191,4 @@ void irq_register(u8 vector, void (*handler)(void))
 {
     assert(vector >= FIRST_IRQ && vector < IRQ_SPURIOUS && !irq_handlers[vector]);
     irq_handlers[vector] = handler;
-}
-
-int trap_catch(void (*fn)(void *arg), void *arg)
-{
-    u64 *resume = &catching[this_cpu()->index];
-    int vector;
-
-    assert(*resume == 0);
-    vector = trap_catch_call(fn, arg, resume);
-    *resume = 0;
-    return vector;
 }

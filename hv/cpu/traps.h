@@ -5,7 +5,7 @@
  * The hypervisor runs with interrupts off. Host interrupts are taken at two points only, wait_for_interrupt() and
  * take_interrupts(), both from the run loop on the CPU's own stack, so a handler may assume that nothing is half
  * done; it must be short and take no lock. NMI, #DF and #MC have stacks of their own (IST). Any other exception
- * inside the hypervisor is our bug: panic.
+ * inside the hypervisor is our bug, and a panic, but for instructions that load a guest's state (hv/cpu/fixup.h).
  */
 #pragma once
 
@@ -37,8 +37,5 @@ void traps_load(void);
  */
 void irq_register(u8 vector, void (*handler)(void));
 
-/*
- * Run fn(arg); if it faults, return the vector (>= 0), else -1. For probing MSRs that may not exist. One at a time on
- * each CPU.
- */
-int trap_catch(void (*fn)(void *arg), void *arg);
+/* "#GP general protection". */
+const char *trap_name(u64 vector);

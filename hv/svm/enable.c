@@ -76,7 +76,13 @@ static const struct npt_format *svm_npt_format(void)
 }
 
 /* Nothing stays in the CPU between runs: svm_enter loads and saves all guest state each time. */
-static void svm_load_put(struct vcpu *vcpu)
+static bool svm_load(struct vcpu *vcpu)
+{
+    (void)vcpu;
+    return true;
+}
+
+static void svm_put(struct vcpu *vcpu)
 {
     (void)vcpu;
 }
@@ -105,8 +111,8 @@ const struct backend *svm_backend(void)
         .npt_format = svm_npt_format,
         .vcpu_init = svm_vcpu_init,
         .vcpu_fini = svm_vcpu_fini,
-        .load = svm_load_put,
-        .put = svm_load_put,
+        .load = svm_load,
+        .put = svm_put,
         .run = svm_run,
         .get = svm_get,
         .set = svm_set,

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * svm_enter(rdi: regs, rsi: VMCB, rdx: host area), the latter two physical. Called and left with GIF = 0, so nothing
- * interrupts the stretches where host code runs on guest values of GS, TR and the general registers.
+ * svm_enter(rdi: regs, rsi: VMCB, rdx: host area), the latter two physical -> eax: NO_FAULT or a vector. Called and
+ * left with GIF = 0, so nothing interrupts the stretches where host code runs on guest values of GS, TR and the general
+ * registers; but VMLOAD and VMRUN themselves may fault there.
  *
  * VMRUN itself switches RIP, RSP, RAX, RFLAGS, control registers and CS, SS, DS, ES, GDTR, IDTR (APM 2 "VMRUN");
  * VMLOAD and VMSAVE the rest of the segment state and the syscall MSRs.
  */
+#include "hv/cpu/fixup.h"
+
 #define RCX_SLOT 8(%rdi)
 #define RDX_SLOT 16(%rdi)
 #define RBX_SLOT 24(%rdi)
@@ -49,10 +52,12 @@ svm_enter:
     movq R_SLOT(15), %r15
     movq RDI_SLOT, %rdi
 
-    vmload %rax
+1:  vmload %rax
     .globl svm_enter_vmrun
 svm_enter_vmrun:
     vmrun %rax
+    FIXUP(1b, svm_enter_refused)
+    FIXUP(svm_enter_vmrun, svm_enter_refused)
     vmsave %rax
 
     /* The exit restored RFLAGS with IF = 1 and cleared GIF: close IF again before the caller opens GIF. */
@@ -73,8 +78,10 @@ svm_enter_vmrun:
     movq %r14, R_SLOT(14)
     movq %r15, R_SLOT(15)
     popq RDI_SLOT
-    popq %rax
+    movl $-1, %edx              /* NO_FAULT */
+2:  popq %rax
     vmload %rax
+    movl %edx, %eax
     popq %rdi
     popq %r15
     popq %r14
@@ -83,6 +90,12 @@ svm_enter_vmrun:
     popq %rbx
     popq %rbp
     ret
+
+    /* The guest's registers are in memory as they were. */
+svm_enter_refused:
+    cli
+    movl %eax, %edx
+    jmp 2b
     .size svm_enter, . - svm_enter
 
     .section .note.GNU-stack, "", @progbits

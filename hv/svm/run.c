@@ -294,6 +294,7 @@ void svm_run(struct vcpu *vcpu)
     struct svm_vcpu *svm = svm_vcpu(vcpu);
     struct cpu *cpu = this_cpu();
     u32 shadow = vcpu->shadow;
+    int vector;
 
     if (halt_in_shadow(vcpu))
         return;
@@ -316,8 +317,12 @@ void svm_run(struct vcpu *vcpu)
     translations_flush(vcpu, cpu);
     guest_put(vcpu);
     svm->entered = svm->vmcb->save;
-    svm_enter(vcpu->regs, svm->vmcb_pa, ((struct svm_cpu *)cpu->backend_data)->host_area);
+    vector = svm_enter(vcpu->regs, svm->vmcb_pa, ((struct svm_cpu *)cpu->backend_data)->host_area);
     stgi(); /* a pending NMI is taken here; interrupts wait for the run loop, as IF is 0 */
+    if (vector != NO_FAULT) {
+        vcpu->exit = (struct exit){ .kind = EXIT_ENTRY_FAULT, .u.raw.code = vector };
+        return;
+    }
 
     /*
      * A refused entry leaves the save area alone on hardware; QEMU 7.2 fills it with host values, RIP of VMRUN among

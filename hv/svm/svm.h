@@ -93,8 +93,9 @@ void svm_dump(struct vcpu *vcpu);
 /*
  * entry.S: one trip into the guest. Loads and stores the general registers of regs (RAX and RSP travel in the VMCB),
  * loads the guest's and afterwards the host's VMLOAD state. GIF is 0 before and after; interrupts off before and after.
+ * Returns NO_FAULT, or the vector of the exception that VMLOAD or VMRUN has raised: the guest was not entered.
  */
-void svm_enter(u64 *regs, hpa_t vmcb, hpa_t host_area);
+int svm_enter(u64 *regs, hpa_t vmcb, hpa_t host_area);
 
 /* The VMRUN instruction in it. */
 extern const char svm_enter_vmrun[];

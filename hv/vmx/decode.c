@@ -253,8 +253,10 @@ void vmx_decode(struct vcpu *vcpu, u64 reason)
 
 void vmx_decode_refused(struct vcpu *vcpu, enum vmx_entry result)
 {
-    set_exit(vcpu, EXIT_ENTRY_FAILED);
-    if (result == VMX_FAIL_VALID)
+    set_exit(vcpu, result >= VMX_FAULT ? EXIT_ENTRY_FAULT : EXIT_ENTRY_FAILED);
+    if (result >= VMX_FAULT)
+        vcpu->exit.u.raw.code = result - VMX_FAULT;
+    else if (result == VMX_FAIL_VALID)
         vcpu->exit.u.raw.code = vcpu->exit.u.raw.info[0] = vmread(VM_INSTRUCTION_ERROR);
     else
         vcpu->exit.u.raw.code = vcpu->exit.u.raw.info[0] = 0;

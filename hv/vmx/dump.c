@@ -228,7 +228,7 @@ static void explain_refusal(const struct exit *exit)
 
 void vmx_dump(struct vcpu *vcpu)
 {
-    const struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
+    struct vmx_vcpu *vmx = vmx_vcpu(vcpu), *previous = vmx_borrow(vmx);
     u64 reason = vmread(EXIT_REASON);
 
     pr_err("VMCS: last exit %s (%lu), qualification %#lx, %s mode", vmx_exit_name(reason),
@@ -238,4 +238,5 @@ void vmx_dump(struct vcpu *vcpu)
     dump_segments();
     dump_fields();
     pr_err("  flushes: %lu INVEPT, %lu INVVPID", vmx->ept_flushes, vmx->vpid_flushes);
+    vmx_return(vmx, previous);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmx_enter(rdi: regs, sil: launched) -> eax: enum vmx_entry.
+ * vmx_enter(rdi: regs, sil: launched) -> eax: enum vmx_entry, or VMX_FAULT plus the vector of an exception.
  *
  * An exit leaves the guest's general registers in the processor and our stack pointer as HOST_RSP had it: on top is
  * regs (SDM 3C "VM Exits"). RSP, RIP, RFLAGS and segments are switched by the processor.
  */
+#include "hv/cpu/fixup.h"
+
 #define HOST_RSP 0x6C14 /* as in vmcs.h; run.c asserts */
 #define RAX_SLOT 0(%rdi)
 #define RCX_SLOT 8(%rdi)
@@ -46,9 +48,11 @@ vmx_enter:
     movq R_SLOT(15), %r15
     movq RDI_SLOT, %rdi
     jz 1f
-    vmresume
+5:  vmresume
     jmp 2f
 1:  vmlaunch
+    FIXUP(5b, vmx_enter_faulted)
+    FIXUP(1b, vmx_enter_faulted)
 
     /* Still here: refused before anything was loaded. CF: no current VMCS; ZF: an error number is in the VMCS. */
 2:  movl $1, %eax
@@ -56,6 +60,10 @@ vmx_enter:
     incl %eax
 3:  addq $8, %rsp
     jmp 4f
+
+vmx_enter_faulted:
+    addl $3, %eax               /* VMX_FAULT; run.c asserts */
+    jmp 3b
 
     .globl vmx_exit_landing
 vmx_exit_landing:

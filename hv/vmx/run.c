@@ -16,7 +16,7 @@
 /* entry.S knows these by number. */
 _Static_assert(offsetof(struct vcpu, regs) == 0, "entry.S");
 _Static_assert(RCX == 1 && RDX == 2 && RBX == 3 && RSP == 4 && RBP == 5 && RSI == 6 && RDI == 7, "entry.S");
-_Static_assert(HOST_RSP == 0x6C14, "entry.S");
+_Static_assert(HOST_RSP == 0x6C14 && VMX_FAULT == 3, "entry.S");
 _Static_assert(SHADOW_STI == BLOCKING_BY_STI && SHADOW_MOV_SS == BLOCKING_BY_MOV_SS, "copied as they are");
 
 #define SHADOWS (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)

@@ -19,6 +19,7 @@
 #include "hv/cpuid.h"
 #include "hv/lib/log.h"
 #include "hv/lib/panic.h"
+#include "hv/load.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "mm/frame.h"
@@ -287,14 +288,15 @@ void vmx_return(struct vmx_vcpu *vmx, struct vmx_vcpu *previous)
         vmptrld(previous->vmcs_pa);
 }
 
-static void msrs_put(const struct vmx_vcpu *vmx)
+static bool msrs_put(struct vcpu *vcpu, const struct vmx_vcpu *vmx)
 {
-    wrmsr(MSR_STAR, vmx->star);
-    wrmsr(MSR_LSTAR, vmx->lstar);
-    wrmsr(MSR_CSTAR, vmx->cstar);
-    wrmsr(MSR_FMASK, vmx->fmask);
-    wrmsr(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base);
-    write_dr6(vmx->dr6);
+    return load_took(vcpu, wrmsr_guest(MSR_STAR, vmx->star), "WRMSR of STAR", vmx->star) &&
+           load_took(vcpu, wrmsr_guest(MSR_LSTAR, vmx->lstar), "WRMSR of LSTAR", vmx->lstar) &&
+           load_took(vcpu, wrmsr_guest(MSR_CSTAR, vmx->cstar), "WRMSR of CSTAR", vmx->cstar) &&
+           load_took(vcpu, wrmsr_guest(MSR_FMASK, vmx->fmask), "WRMSR of FMASK", vmx->fmask) &&
+           load_took(vcpu, wrmsr_guest(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base), "WRMSR of KERNEL_GS_BASE",
+                     vmx->kernel_gs_base) &&
+           load_took(vcpu, write_dr6_guest(vmx->dr6), "MOV to DR6", vmx->dr6);
 }
 
 static void msrs_take(struct vmx_vcpu *vmx)
@@ -311,7 +313,7 @@ static void msrs_take(struct vmx_vcpu *vmx)
  * Coming to a CPU other than the last, the vcpu may meet translations there that it, or a former owner of its EPT
  * root's frame or of its VPID, has left: run() flushes both kinds.
  */
-void vmx_load(struct vcpu *vcpu)
+bool vmx_load(struct vcpu *vcpu)
 {
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
     struct cpu *cpu = this_cpu();
@@ -319,17 +321,22 @@ void vmx_load(struct vcpu *vcpu)
     assert(!cpu->backend_data);
     vmptrld(vmx->vmcs_pa);
     cpu->backend_data = vmx;
+    if (!msrs_put(vcpu, vmx)) {
+        vmclear(vmx->vmcs_pa);
+        cpu->backend_data = NULL;
+        return false;
+    }
     vmx->launched = false;
     vmx->unsettled = true;
     vmx->timer_until = 0;
     host_cpu_put(cpu);
-    msrs_put(vmx);
     if (vmx->tsc_ratio != vcpu->vm->tsc.ratio) /* known when its state has come from elsewhere */
         vmx_tsc_put(vcpu);
     if (vmx->cpu != cpu->index) {
         vmx->cpu = cpu->index;
         vmx->flush = FLUSH_VPID | FLUSH_EPT;
     }
+    return true;
 }
 
 void vmx_put(struct vcpu *vcpu)

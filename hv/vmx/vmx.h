@@ -97,7 +97,7 @@ void vmx_vcpu_fini(struct vcpu *vcpu);
 
 /* The vcpu's TSC offset and its VM's ratio into the current VMCS. */
 void vmx_tsc_put(const struct vcpu *vcpu);
-void vmx_load(struct vcpu *vcpu);
+bool vmx_load(struct vcpu *vcpu);
 void vmx_put(struct vcpu *vcpu);
 
 /*
@@ -124,7 +124,7 @@ void vmx_run(struct vcpu *vcpu);
 void vmx_decode(struct vcpu *vcpu, u64 reason);
 
 /* The same after VMLAUNCH or VMRESUME itself has failed. */
-enum vmx_entry { VMX_ENTERED, VMX_FAIL_INVALID, VMX_FAIL_VALID };
+enum vmx_entry { VMX_ENTERED, VMX_FAIL_INVALID, VMX_FAIL_VALID, VMX_FAULT /* plus the vector of an exception */ };
 void vmx_decode_refused(struct vcpu *vcpu, enum vmx_entry result);
 
 /* pml.c */

@@ -152,7 +152,8 @@ class Host:
 
 
 class Site:
-    """Hosts a and b on one bridge, in a network of their own. Skips the test where that can't be made."""
+    """Hosts a and b on one bridge, in a network of their own, and c where three are wanted. Skips the test where that
+    can't be made."""
 
     def __init__(self, directory):
         self.directory, self.net = directory, Network()
@@ -170,6 +171,11 @@ class Site:
         second = self.net.tap()
         self.a = Host(self, "a", "10.9.0.2", "tap0")
         self.b = Host(self, "b", "10.9.0.4", second)
+        self.hosts = [self.a, self.b]
+
+    def third(self):
+        self.c = Host(self, "c", "10.9.0.5", self.net.tap())
+        self.hosts.append(self.c)
 
     def __exit__(self, *_):
         self.net.__exit__()
@@ -185,7 +191,7 @@ class Site:
 
     def where(self, name):
         """The hosts where the VM runs or is paused."""
-        return [host for host in (self.a, self.b) if host.machine.process.poll() is None
+        return [host for host in self.hosts if host.machine.process.poll() is None
                 and host.guests().get(name) in ("running", "paused")]
 
     def ends(self, name):

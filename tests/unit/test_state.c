@@ -223,6 +223,42 @@ static void test_missing_feature(void **state)
     assert_non_null(strstr(why, "XSAVE"));
 }
 
+/* Vector state is the policy's, whatever the host has beyond it: x87 and SSE always, the rest as it was shown. */
+static void test_vector_state_of_a_policy(void **state)
+{
+    static const u64 policies[] = { 0, XCR0_X87 | XCR0_SSE, XCR0_X87 | XCR0_SSE | XCR0_AVX };
+    struct vcpu_image image, after;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
+        struct state_limits here = limits;
+        u64 bv = policies[i] | XCR0_X87 | XCR0_SSE;
+        u8 buf[4096];
+        struct writer w = { .buf = buf, .cap = sizeof(buf) };
+        struct reader r = { .buf = buf };
+        const char *why;
+
+        here.xcr0 = policies[i];
+        if (!policies[i])
+            here.cr4 &= ~CR4_OSXSAVE;
+        if (!(policies[i] & XCR0_AVX))
+            here.component[2].size = 0;
+        long_mode(&image);
+        image.xcr0 = policies[i] | XCR0_X87;
+        image.state.cr4 &= here.cr4;
+        memcpy(image.xsave + 512, &bv, sizeof(bv));
+        if (!(policies[i] & XCR0_AVX))
+            memset(image.xsave + 576, 0, 256);
+        state_encode(&image, &here, &w);
+        r.len = w.len;
+        assert_int_equal(state_decode(&after, 0, &here, &r, &why), 0);
+        assert_memory_equal(after.xsave, image.xsave, sizeof(after.xsave));
+        /* Of more than its policy nothing is taken. */
+        after.xcr0 = bv | (bv + 1);
+        assert_non_null(state_check(&after, 0, &here));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_truncated_and_damaged),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_missing_feature),
+        cmocka_unit_test(test_vector_state_of_a_policy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
