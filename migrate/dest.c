@@ -131,15 +131,54 @@ static void note_end(struct incoming *in, enum wire_code code, const char *reaso
 
 /* --- Connections ---------------------------------------------------------------------------------------------- */
 
+/* Setup, and an end in doubt, take a few records: who has only a connection has no right to it. */
+static bool is_setting_up(const struct dest_session *session)
+{
+    return !session->incoming || !session->incoming->name[0] || session->resolve;
+}
+
+static bool is_move(const struct dest_session *session)
+{
+    return session->greeted && !session->resolve && !session->closing;
+}
+
+/* The oldest connection that is no move yet; of those that want to become one, if `moves`. It gives way to `other`, a
+ * newer one. NULL: there is none. */
+static struct dest_session *oldest_idle(struct dest *dest, bool moves, const struct dest_session *other)
+{
+    struct dest_session *oldest = NULL;
+
+    for (unsigned i = 0; i < DEST_SESSIONS; i++) {
+        struct dest_session *session = &dest->session[i];
+
+        if (session->used && session != other && is_setting_up(session) && (!moves || is_move(session)) &&
+            (!oldest || session->since < oldest->since))
+            oldest = session;
+    }
+    return oldest;
+}
+
+static void end_session(struct dest_session *session);
+
+static struct dest_session *session_place(struct dest *dest)
+{
+    struct dest_session *oldest;
+
+    for (unsigned i = 0; i < DEST_SESSIONS; i++)
+        if (!dest->session[i].used)
+            return &dest->session[i];
+    oldest = oldest_idle(dest, false, NULL);
+    if (oldest)
+        end_session(oldest);
+    return oldest;
+}
+
 int dest_accept(struct dest *dest, const struct transport *transport, const char *peer)
 {
     struct transport refused = *transport;
-    struct dest_session *session = NULL;
+    struct dest_session *session = session_place(dest);
     int err = -EBUSY;
 
-    for (unsigned i = 0; i < DEST_SESSIONS && !session; i++)
-        if (!dest->session[i].used)
-            session = &dest->session[i];
     if (session) {
         memset(session, 0, sizeof(*session));
         err = inbox_init(&session->inbox, load_place, session) || outbox_init(&session->outbox) ? -ENOMEM : 0;
@@ -204,11 +243,8 @@ static unsigned moves_on(const struct dest *dest)
 {
     unsigned moves = 0;
 
-    for (unsigned i = 0; i < DEST_SESSIONS; i++) {
-        const struct dest_session *session = &dest->session[i];
-
-        moves += session->used && session->greeted && !session->resolve && !session->closing;
-    }
+    for (unsigned i = 0; i < DEST_SESSIONS; i++)
+        moves += dest->session[i].used && is_move(&dest->session[i]);
     return moves;
 }
 
@@ -219,13 +255,18 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
     struct incoming *in;
     u64 known = known_epoch(dest, header->vm_id);
 
-    *reason = "too many guests are on their way here";
-    if (moves_on(dest) > DEST_MOVES)
-        return WIRE_E_BUSY;
     *reason = "the epoch is above all that is credible";
     if (epoch_is_noise(known ? known : header->epoch, header->epoch)) {
         dest->noise++;
         return WIRE_E_STREAM;
+    }
+    *reason = "too many guests are on their way here";
+    if (moves_on(dest) > DEST_MOVES) {
+        struct dest_session *idle = oldest_idle(dest, true, session);
+
+        if (!idle)
+            return WIRE_E_BUSY;
+        dest_refuse(idle, WIRE_E_BUSY, *reason);
     }
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         in = &dest->incoming[i];
@@ -447,14 +488,11 @@ static bool session_step(struct dest_session *session)
 
 static void session_watch(struct dest_session *session)
 {
-    const struct incoming *in = session->incoming;
     u64 time = now(session->dest);
 
     if (inbox_whole(&session->inbox))
         session->last_whole = time;
-    /* Setup, and an end in doubt, take a few records: who only keeps a connection alive has none to spare for others.
-     */
-    if ((!in || !in->name[0] || session->resolve) && time - session->since > WIRE_SETUP_MS * NS_PER_MS) {
+    if (is_setting_up(session) && time - session->since > WIRE_SETUP_MS * NS_PER_MS) {
         end_session(session);
         return;
     }

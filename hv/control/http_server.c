@@ -33,6 +33,8 @@ struct client {
     struct tcp_conn *conn;
     enum client_state state;
     bool stepping; /* client_step is running: whoever is called by it must not call it */
+    bool known;    /* the handler has accepted it; who is not known yet is a stranger */
+    u64 since;     /* ns: when it came; of a known one, when it began to wait or last had an answer */
     u64 deadline;  /* ns; what it means depends on the state */
 
     char in[HTTP_HEAD_MAX + HTTP_BODY_MAX];
@@ -50,6 +52,11 @@ static struct list clients = { &clients, &clients };
 static unsigned nr_clients, nr_waiting;
 static http_handler *answer;
 
+static struct client *client_of(struct list *node)
+{
+    return container_of(node, struct client, node);
+}
+
 static void set_deadline(struct client *client, u64 ms)
 {
     client->deadline = clock_ns() + ms * 1000000;
@@ -63,6 +70,12 @@ static void client_free(struct client *client)
     list_del(&client->node);
     buffer_fini(&client->out);
     free(client);
+}
+
+static void client_close(struct client *client)
+{
+    tcp_conn_close(client->conn);
+    client_free(client);
 }
 
 void http_refuse(struct http_response *response, int status, const char *format, ...)
@@ -114,6 +127,54 @@ static void respond_error(struct client *client, int status, const char *reason)
     respond(client, &response);
 }
 
+static void client_ask(struct client *client, bool first, bool last);
+
+/* The one that has been in its place for longest gives way: is it such a place? */
+typedef bool gives_way(const struct client *client);
+
+static bool is_stranger(const struct client *client)
+{
+    return client->state == CLIENT_READING && !client->known;
+}
+
+static bool is_idle(const struct client *client)
+{
+    return is_stranger(client) || (client->state == CLIENT_READING && !client->in_len);
+}
+
+/* Not at once: nine that all ask again as soon as they have an answer would keep each other from waiting at all. */
+static bool has_waited(const struct client *client)
+{
+    return client->state == CLIENT_WAITING && clock_ns() - client->since >= HTTP_WAITED_MS * 1000000ULL;
+}
+
+static struct client *find_oldest(gives_way *suits)
+{
+    struct client *oldest = NULL;
+
+    list_for_each (node, &clients)
+        if (suits(client_of(node)) && (!oldest || client_of(node)->since < oldest->since))
+            oldest = client_of(node);
+    return oldest;
+}
+
+/* The request waits. If there are too many, the oldest that waits gets its answer early, without news. False: none has
+ * waited long enough for that. */
+static bool begin_to_wait(struct client *client, u32 wait_ms)
+{
+    struct client *oldest = nr_waiting == HTTP_WAITERS ? find_oldest(has_waited) : NULL;
+
+    if (oldest)
+        client_ask(oldest, false, true); /* which the next poll sends */
+    if (nr_waiting == HTTP_WAITERS)
+        return false;
+    nr_waiting++;
+    client->state = CLIENT_WAITING;
+    client->since = clock_ns();
+    set_deadline(client, wait_ms);
+    return true;
+}
+
 /* Ask the handler. It answers, or the client waits (first: the request is new). */
 static void client_ask(struct client *client, bool first, bool last)
 {
@@ -121,18 +182,15 @@ static void client_ask(struct client *client, bool first, bool last)
     const char *body = client->in + client->request_len - client->request.content_length;
 
     answer(&client->request, body, last, &response);
+    client->known = response.status != 401;
     if (!response.wait_ms) {
         nr_waiting -= !first;
         respond(client, &response);
-    } else if (first && nr_waiting == HTTP_WAITERS) {
+    } else if (first && !begin_to_wait(client, response.wait_ms)) {
         response.wait_ms = 0;
         snprintf(response.fields, sizeof(response.fields), "Retry-After: 1\r\n");
         http_refuse(&response, 429, "too many requests wait already, at most %d may", HTTP_WAITERS);
         respond(client, &response);
-    } else if (first) {
-        nr_waiting++;
-        client->state = CLIENT_WAITING;
-        set_deadline(client, response.wait_ms);
     }
 }
 
@@ -184,6 +242,8 @@ static void client_next(struct client *client)
     client->request_len = 0;
     client->continued = false;
     client->state = CLIENT_READING;
+    if (client->known)
+        client->since = clock_ns();
     set_deadline(client, client->in_len ? HTTP_REQUEST_MS : HTTP_IDLE_MS);
     tcp_conn_receive(client->conn);
 }
@@ -198,8 +258,7 @@ static void client_step(struct client *client)
         if (client->state == CLIENT_WAITING || !client_send(client))
             break;
         if (!client->keep_alive) {
-            tcp_conn_close(client->conn);
-            client_free(client);
+            client_close(client);
             return;
         }
         client_next(client);
@@ -207,16 +266,36 @@ static void client_step(struct client *client)
     client->stepping = false;
 }
 
+/* Find a place for a client that has come: others give way. False: all have something to do. */
+static bool make_room(void)
+{
+    unsigned strangers = 0;
+    struct client *leaves = NULL;
+
+    list_for_each (node, &clients)
+        strangers += !client_of(node)->known;
+    if (strangers >= HTTP_STRANGERS)
+        leaves = find_oldest(is_stranger);
+    else if (nr_clients >= HTTP_CLIENTS)
+        leaves = find_oldest(is_idle);
+    if (leaves)
+        client_close(leaves);
+    return nr_clients < HTTP_CLIENTS;
+}
+
 static void *client_opened(struct tcp_conn *conn)
 {
+    bool room = make_room();
     struct client *client = nr_clients < HTTP_CLIENTS + REFUSED_CLIENTS ? calloc(1, sizeof(*client)) : NULL;
 
     if (!client)
         return NULL;
     client->conn = conn;
+    client->since = clock_ns();
     set_deadline(client, HTTP_REQUEST_MS);
     list_add_tail(&clients, &client->node);
-    if (nr_clients++ >= HTTP_CLIENTS)
+    nr_clients++;
+    if (!room)
         respond_error(client, 503, "too many connections");
     return client;
 }
@@ -271,8 +350,7 @@ static void client_late(struct client *client)
         respond_error(client, 408, "the request did not arrive in time");
         client_step(client);
     } else if (client->state == CLIENT_READING) {
-        tcp_conn_close(client->conn);
-        client_free(client);
+        client_close(client);
     } else {
         tcp_conn_abort(client->conn);
         client_free(client);
@@ -284,7 +362,7 @@ u64 http_server_poll(void)
     u64 now = clock_ns();
 
     list_for_each_safe (node, &clients) {
-        struct client *client = container_of(node, struct client, node);
+        struct client *client = client_of(node);
 
         if (now >= client->deadline) {
             client_late(client);

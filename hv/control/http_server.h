@@ -11,8 +11,10 @@
 
 struct http_request;
 
-#define HTTP_CLIENTS 16       /* connections served at once; more: 503 */
-#define HTTP_WAITERS 8        /* of which may wait for something to happen; more: 429 */
+#define HTTP_CLIENTS 16       /* connections served at once: the oldest idle one gives way; none is idle: 503 */
+#define HTTP_STRANGERS 8      /* of which may not have been accepted by the handler yet: the oldest gives way */
+#define HTTP_WAITERS 8        /* of which may wait for something to happen: the oldest gives way ... */
+#define HTTP_WAITED_MS 1000   /* ... when it has waited so long; before: 429 */
 #define HTTP_REQUEST_MS 10000 /* for a request to arrive whole; longer: 408 */
 #define HTTP_IDLE_MS 30000    /* between requests; longer: closed */
 #define HTTP_SEND_MS 30000    /* without any progress of an answer; longer: reset */
@@ -25,7 +27,8 @@ struct http_response {
     u32 wait_ms; /* not 0: no answer yet; ask again until so long after the request, the last time with `last` */
 };
 
-/* Answer a request: fill *response, which is zeroed. `last`: do not ask to wait any more. */
+/* Answer a request: fill *response, which is zeroed. `last`: do not ask to wait any more. Whose request gets any status
+ * but 401 is accepted: places are kept for him. */
 typedef void http_handler(const struct http_request *request, const char *body, bool last,
                           struct http_response *response);
 

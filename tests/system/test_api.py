@@ -5,6 +5,7 @@ Each test runs twice: against the API's code as a program of this machine, under
 do not exist; and against the hypervisor in QEMU, over a network, with two guests that do.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -269,33 +270,78 @@ def test_slow_client_is_timed_out(target):
         assert 5 < time.monotonic() - started < 30
 
 
-def test_connection_limit(target):
-    """The seventeenth connection is told so; when the others have gone, there is room again."""
-    idle = [target.connect() for _ in range(16)]
+def keep_alive(path):
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+
+
+WAIT = keep_alive("/v1/vms/db/console?offset=99999999&wait=30")
+
+
+def clients(target, stack, count, says=b"", hears=b""):
+    """That many connections of a client each, which has sent `says` and got an answer that ends with `hears`."""
+    opened = []
+    for _ in range(count):
+        sock = stack.enter_context(target.connect())
+        sock.settimeout(30)
+        sock.sendall(says)
+        answer = b""
+        while not answer.endswith(hears):
+            answer += sock.recv(4096) or pytest.fail("closed by the server")
+        opened.append(sock)
+    return opened
+
+
+def is_open(sock):
+    """Does it still get answers?"""
     try:
-        assert split(target.raw(b""))[0] == 503
-    finally:
-        for sock in idle:
-            sock.close()
+        sock.sendall(keep_alive("/v1/version"))
+        return sock.recv(4096).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("says, hears", [(b"", b""), (b"GET /v1/vm", b""), (keep_alive("/v1/version"), b"}")],
+                         ids=["silent", "slow", "idle"])
+def test_nobody_locks_the_administrator_out(target, says, hears):
+    """However many clients keep a connection without a use for it, another one is served, each time."""
+    with contextlib.ExitStack() as stack:
+        clients(target, stack, 40, says, hears)
+        assert [target.ask("GET", "/v1/version")[0] for _ in range(20)] == [200] * 20
+
+
+def test_strangers_leave_places(target):
+    """Clients without the token take no place from those that have shown it; of these the oldest idle one gives way."""
+    with contextlib.ExitStack() as stack:
+        known = clients(target, stack, 8, keep_alive("/v1/version"), b"}")
+        clients(target, stack, 40, b"GET /v1/vm")
+        assert all(is_open(sock) for sock in known)
+        clients(target, stack, 9, keep_alive("/v1/version"), b"}")
+        assert [is_open(sock) for sock in known] == [False] + 7 * [True]
+
+
+def test_connection_limit(target):
+    """If all sixteen have something to do, the seventeenth is told so; when they have gone, there is room again."""
+    with contextlib.ExitStack() as stack:
+        clients(target, stack, 8, WAIT)
+        clients(target, stack, 8, keep_alive("/v1/version") + b"GET", b"}")
+        assert target.ask("GET", "/v1/version")[0] == 503
     deadline = time.monotonic() + 30
     while target.ask("GET", "/v1/version")[0] == 503:
         assert time.monotonic() < deadline
 
 
 def test_waiter_limit(target):
-    request = ("GET /v1/vms/db/console?offset=99999999&wait=30 HTTP/1.1\r\nHost: x\r\n"
-               f"Authorization: Bearer {TOKEN}\r\n\r\n").encode()
-    waiting = [target.connect() for _ in range(8)]
-    try:
-        for sock in waiting:
-            sock.sendall(request)
-        deadline = time.monotonic() + 20
-        while target.ask("GET", "/v1/vms/db/console?offset=99999999&wait=1")[0] != 429:
-            assert time.monotonic() < deadline
+    """A ninth waiter is refused at first. When the oldest has waited for a second, it has its answer and goes."""
+    with contextlib.ExitStack() as stack:
+        began = time.monotonic()
+        waiting = clients(target, stack, 8, WAIT)
+        statuses = [target.ask("GET", "/v1/vms/db/console?offset=99999999&wait=1")[0]]
+        assert statuses[0] == 429 or time.monotonic() - began > 1
+        while statuses[-1] != 200:
+            assert time.monotonic() < began + 20
+            statuses.append(target.ask("GET", "/v1/vms/db/console?offset=99999999&wait=1")[0])
+        assert split(waiting[0].recv(4096))[0] == 200
         assert target.ask("GET", "/v1/version")[0] == 200
-    finally:
-        for sock in waiting:
-            sock.close()
 
 
 def test_client_that_goes_away(target):

@@ -422,16 +422,17 @@ static void test_two_at_once(void **state)
     peer_free(first);
 }
 
-/* Whoever only says that he is alive takes no place from others: for RESOLVE there is always one, for moves soon. */
+/* Who only says that he is alive takes no place from others, nor does he keep his own for long. */
 static void test_alive_and_idle(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    struct line *line = calloc(DEST_SESSIONS, sizeof(*line)), *fifth = &line[DEST_MOVES], *last = fifth + 1;
+    struct line *line = calloc(DEST_SESSIONS, sizeof(*line)), *last = &line[DEST_SESSIONS - 1];
     struct wire_handoff query = { .epoch = 3 };
 
     (void)state;
     world_init(w);
     for (u8 i = 0; i < DEST_SESSIONS; i++) {
+        w->now++;
         line_open(&line[i], &w->dest);
         line_header(&line[i], &line[i] == last ? WIRE_RESOLVE : WIRE_MOVE, i, 3);
         dest_step(&w->dest);
@@ -439,10 +440,12 @@ static void test_alive_and_idle(void **state)
     line_say(last, WIRE_QUERY, &query, sizeof(query));
     for (unsigned i = 0; i < 10; i++)
         dest_step(&w->dest);
-    line_hear(fifth);
-    assert_int_equal(fifth->refused.code, WIRE_E_BUSY);
-    assert_string_equal(fifth->refused.reason, "too many guests are on their way here");
-    line_hear(last);
+    line_hear(&line[0]);
+    assert_int_equal(line[0].refused.code, WIRE_E_BUSY);
+    assert_string_equal(line[0].refused.reason, "too many guests are on their way here");
+    for (unsigned i = 1; i < DEST_SESSIONS; i++)
+        line_hear(&line[i]);
+    assert_false(line[1].gone || line[DEST_MOVES].heard || line[DEST_MOVES].gone);
     assert_int_equal(last->heard, WIRE_UNKNOWN);
 
     for (unsigned half = 0; half < 22; half++) {
@@ -456,15 +459,36 @@ static void test_alive_and_idle(void **state)
         assert_true(line[i].gone);
         line_close(&line[i]);
     }
-    line_open(line, &w->dest);
-    line_header(line, WIRE_MOVE, 0, 4);
-    dest_step(&w->dest);
-    line_hear(line);
-    assert_false(line->gone || line->heard);
-    line_close(line);
     world_fini(w);
     free(line);
     free(w);
+}
+
+/* Of connections that are nothing yet the oldest gives way to a new one; a move never does. */
+static void test_oldest_idle_gives_way(void **state)
+{
+    struct peer *peer = reserved();
+    struct world *w = &peer->w;
+    struct line *line = calloc(DEST_SESSIONS + 1, sizeof(*line)), *newest = &line[DEST_SESSIONS];
+
+    (void)state;
+    for (unsigned i = 0; i <= DEST_SESSIONS; i++) {
+        w->now++;
+        line_open(&line[i], &w->dest);
+        dest_step(&w->dest);
+    }
+    line_header(newest, WIRE_RESOLVE, 0, 3);
+    dest_step(&w->dest);
+    for (unsigned i = 0; i <= DEST_SESSIONS; i++)
+        line_hear(&line[i]);
+    assert_true(line[0].gone && line[1].gone);
+    assert_false(line[2].gone || newest->gone);
+    pump(peer);
+    assert_true(w->dest_vm.exists && !peer->gone);
+    peer_free(peer);
+    for (unsigned i = 0; i <= DEST_SESSIONS; i++)
+        line_close(&line[i]);
+    free(line);
 }
 
 static void test_crc32c(void **state)
@@ -488,9 +512,11 @@ static void test_crc32c(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers), cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_descriptions),
-        cmocka_unit_test(test_loading), cmocka_unit_test(test_pages),           cmocka_unit_test(test_sequence),
-        cmocka_unit_test(test_replay),  cmocka_unit_test(test_two_at_once),     cmocka_unit_test(test_alive_and_idle),
+        cmocka_unit_test(test_headers),        cmocka_unit_test(test_unknown_records),
+        cmocka_unit_test(test_descriptions),   cmocka_unit_test(test_loading),
+        cmocka_unit_test(test_pages),          cmocka_unit_test(test_sequence),
+        cmocka_unit_test(test_replay),         cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_alive_and_idle), cmocka_unit_test(test_oldest_idle_gives_way),
         cmocka_unit_test(test_crc32c),
     };
 
