@@ -143,6 +143,10 @@ $(BUILD)/unit/$(1): $(call unit-objects,tests/unit/$(1).c)
 endef
 $(foreach t,$(notdir $(UNIT)),$(eval $(call unit-rule,$(t))))
 
+# What only net/ sees.
+$(BUILD)/unit/test_tcp: $(LWIP_UNIT)
+$(BUILD)/unit/test_tcp $(BUILD)/unit/obj/net/tcp_%.o: CFLAGS_UNIT += $(LWIP_INCLUDE)
+
 unit: $(UNIT) ## run the unit tests on this machine, with address and undefined-behaviour checks
 	@tools/test unit
 

@@ -58,10 +58,16 @@
 #define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
 #define TCP_WND_UPDATE_THRESHOLD (TCP_WND / 8)
 #define TCP_QUEUE_OOSEQ 1
+/* Bytes and frames behind a gap that wait for it to be filled: a window's worth for a move, little for anybody else. */
+#define TCP_OOSEQ_BYTES_LIMIT(pcb) ((pcb)->prio == TCP_PRIO_STREAM ? TCP_WND : 0x10000)
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb) ((pcb)->prio == TCP_PRIO_STREAM ? TCP_WND / 1024 : 64)
+#define TCP_PRIO_STREAM TCP_PRIO_MAX
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_TIMESTAMPS 0
 #define LWIP_TCP_KEEPALIVE 1
 #define TCP_OVERSIZE 1460
+
+#define LWIP_HOOK_FILENAME "net/tcp_hooks.h"
 
 /* The slow timer, whose ticks count retransmissions (net/tcp_pcb.h), is two of these; delayed ACKs wait one at most. */
 #define TCP_TMR_INTERVAL 50

@@ -14,6 +14,7 @@
 
 #include "boot/config.h"
 #include "hv/cpu/clock.h"
+#include "hv/cpu/random.h"
 #include "hv/lib/log.h"
 #include "net/netif.h"
 #include "net/switch.h"
@@ -28,14 +29,10 @@ u32_t sys_now(void)
 
 uint32_t net_random(void)
 {
-    static uint64_t state;
+    uint32_t word;
 
-    if (!state)
-        state = __builtin_ia32_rdtsc() | 1;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 32);
+    random_fill((uint8_t *)&word, sizeof(word));
+    return word;
 }
 
 void net_init(void)

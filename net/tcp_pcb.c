@@ -26,12 +26,21 @@ int tcp_pcb_listen(u16_t port, void *arg, altcp_accept_fn accept)
     return 0;
 }
 
-void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16_t ms)
+static struct tcp_pcb *innermost(struct altcp_pcb *pcb)
 {
-    struct tcp_pcb *tcp;
-
     while (pcb->inner_conn)
         pcb = pcb->inner_conn;
-    tcp = pcb->state;
+    return pcb->state;
+}
+
+void tcp_pcb_set_stream(struct altcp_pcb *pcb)
+{
+    tcp_setprio(innermost(pcb), TCP_PRIO_STREAM);
+}
+
+void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16_t ms)
+{
+    struct tcp_pcb *tcp = innermost(pcb);
+
     tcp->rto = tcp->sv = (s16_t)(ms / TCP_SLOW_INTERVAL);
 }

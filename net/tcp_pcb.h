@@ -20,3 +20,6 @@ int tcp_pcb_listen(u16_t port, void *arg, altcp_accept_fn accept);
 /* How long to wait for an acknowledgement, in ms, until a measured round trip says better. lwIP begins with 3 s,
  * whatever its tick, and takes a dozen round trips to forget it. Host loop. */
 void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16_t ms);
+
+/* It carries bulk data: as much as its window may wait behind a gap (TCP_OOSEQ_BYTES_LIMIT). Host loop. */
+void tcp_pcb_set_stream(struct altcp_pcb *pcb);

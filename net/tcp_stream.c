@@ -195,6 +195,7 @@ static struct tcp_stream *stream_create(struct altcp_pcb *pcb, int state)
     stream->pcb = pcb;
     stream->state = state;
     take_hold(stream);
+    tcp_pcb_set_stream(pcb);
     altcp_nagle_disable(pcb);
     return stream;
 }

@@ -101,12 +101,26 @@ $(LWIP_READY): tools/fetch | $(PACKAGES)
 	$(Q)tools/fetch source lwip $(LWIP_VERSION) $(LWIP)
 	@touch $@
 
-$(LWIP_OBJ): $(OBJ)/lwip/%.o: $(LWIP_READY) $(OBJ)/flags net/lwipopts.h net/arch/cc.h | $(LIBC)
+$(LWIP_OBJ): $(OBJ)/lwip/%.o: $(LWIP_READY) $(OBJ)/flags net/lwipopts.h net/tcp_hooks.h net/arch/cc.h | $(LIBC)
 	@mkdir -p $(@D)
 	$(call say,CC,lwip $*)
 	$(Q)$(CC) $(filter-out $(WARNINGS),$(CFLAGS_HV)) -Wall -Wno-address -Werror $(LWIP_INCLUDE) -c $(LWIP)/src/$*.c -o $@
 
 $(LIBLWIP): $(LWIP_OBJ)
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+# The same for a unit test.
+LWIP_UNIT := $(BUILD)/unit/liblwip.a
+LWIP_UNIT_OBJ := $(LWIP_C:%=$(BUILD)/unit/lwip/%.o)
+
+$(LWIP_UNIT_OBJ): $(BUILD)/unit/lwip/%.o: $(LWIP_READY) net/lwipopts.h net/tcp_hooks.h net/arch/cc.h
+	@mkdir -p $(@D)
+	$(call say,UNITCC,lwip $*)
+	$(Q)$(CC) $(filter-out $(WARNINGS),$(CFLAGS_UNIT)) $(LWIP_INCLUDE) -c $(LWIP)/src/$*.c -o $@
+
+$(LWIP_UNIT): $(LWIP_UNIT_OBJ)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^

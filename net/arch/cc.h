@@ -35,7 +35,7 @@
 #define LWIP_PLATFORM_DIAG(arguments) pr_info arguments
 #define LWIP_PLATFORM_ASSERT(message) panic("lwip: %s at %s:%d", message, __FILE__, __LINE__)
 
-/* Xorshift seeded by the time stamp counter: for port numbers and the like, not for keys. net/stack.c. */
+/* For port numbers and the like. net/stack.c. */
 uint32_t net_random(void);
 #define LWIP_RAND() net_random()
 

@@ -186,10 +186,12 @@ class Network:
             raise OSError(answer.decode())
         return socket.socket(fileno=descriptors[0])
 
-    def connect(self, address, port):
+    def connect(self, address, port, own_port=0):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         sock = self.socket(family)
         sock.settimeout(60)
+        if own_port:
+            sock.bind(("", own_port))
         sock.connect((address, port))
         return sock
 

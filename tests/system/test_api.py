@@ -6,6 +6,7 @@ do not exist; and against the hypervisor in QEMU, over a network, with two guest
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -31,7 +32,7 @@ token = {TOKEN}
 class Target:
     """An API with the guests web, which runs, and db, which is paused."""
 
-    def __init__(self, connect, host, enter=()):
+    def __init__(self, connect, host, enter=()):  # connect(OWN_PORT=0) makes a connection
         self.connect, self.host, self.enter = connect, host, list(enter)
 
     def godwit(self, *arguments, token=TOKEN, typed=None):
@@ -84,7 +85,8 @@ def host_target():
     program = subprocess.Popen([ROOT / "build/host/api_host", TOKEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     port = int(program.stdout.readline())
-    yield Target(lambda: socket.create_connection(("127.0.0.1", port)), f"127.0.0.1:{port}")
+    yield Target(lambda own=0: socket.create_connection(("127.0.0.1", port), source_address=("", own)),
+                 f"127.0.0.1:{port}")
     _, errors = program.communicate("")
     assert program.returncode == 0 and "Sanitizer" not in errors, errors
 
@@ -95,7 +97,7 @@ def qemu_target(directory):
             machine = net.boot(directory, CONFIG, "qemu", cpus=2)
             machine.wait(r"api: port 80, by token", TIMEOUT["qemu"])
             machine.wait(r"db: \| echo: tick", TIMEOUT["qemu"])
-            target = Target(lambda: net.connect(ADDRESS, 80), ADDRESS, net.enter)
+            target = Target(lambda own=0: net.connect(ADDRESS, 80, own), ADDRESS, net.enter)
             assert target.ask("POST", "/v1/vms/db/pause")[0] == 200
             yield target
             assert target.json("/v1/version")["name"] == "Godwit"  # nothing that was done to it has hurt it
@@ -353,6 +355,29 @@ def test_client_that_goes_away(target):
     deadline = time.monotonic() + 30
     while target.ask("GET", "/v1/version")[0] == 503:
         assert time.monotonic() < deadline
+
+
+def connect_from(target, port):
+    """A connection from that port of ours, as soon as its last one is over here."""
+    deadline = time.monotonic() + 3
+    while True:
+        try:
+            return target.connect(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+
+
+def test_same_port_again(target):
+    """The server closes first and waits for stray segments; a client that comes again from its port is served."""
+    request = keep_alive("/v1/version").replace(b"Host: x", b"Host: x\r\nConnection: close")
+    port = 0
+    for _ in range(3):
+        with connect_from(target, port) as sock:
+            sock.settimeout(3)
+            port = sock.getsockname()[1]
+            sock.sendall(request)
+            assert split(read_all(sock))[0] == 200
 
 
 def test_metrics(target):

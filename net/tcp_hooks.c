@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lwIP is made for devices with a few connections among friends: it has no bound for connections that are not, or no
+ * longer, anybody's, its initial sequence numbers can be foretold, and a connection in TIME_WAIT keeps its client from
+ * coming again. All of that is mended here, where lwIP asks before it acts.
+ */
+#include "net/tcp_hooks.h"
+
+#include <string.h>
+
+#include <lwip/priv/tcp_priv.h>
+#include <lwip/tcp.h>
+
+#include "hv/cpu/clock.h"
+#include "hv/cpu/random.h"
+#include "net/siphash.h"
+
+#define ISN_TICK_NS 4000  /* RFC 6528: a number more each 4 us, so that a new connection's are above an old one's */
+#define ISN_STEP 0x10000U /* above the old connection's, whatever the clock says */
+
+static struct {
+    bool valid;
+    u32_t least; /* for the connection that takes the place of one in TIME_WAIT */
+} reopened;
+
+/* --- Initial sequence numbers ------------------------------------------------------------------------------------- */
+
+static void put_address(u64_t word[2], const ip_addr_t *address)
+{
+    memcpy(word, &address->u_addr, IP_IS_V6(address) ? 16 : 4);
+}
+
+uint32_t tcp_hook_isn(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
+{
+    static u64_t key[2];
+    u64_t word[5] = { (u64_t)local_port << 16 | remote_port };
+    u32_t isn;
+
+    if (!key[0])
+        random_fill((u8_t *)key, sizeof(key));
+    put_address(&word[1], local);
+    put_address(&word[3], remote);
+    isn = (u32_t)(siphash(key, word, 5) + clock_ns() / ISN_TICK_NS);
+    return reopened.valid && TCP_SEQ_LT(isn, reopened.least) ? reopened.least : isn;
+}
+
+/* --- Bounds ------------------------------------------------------------------------------------------------------- */
+
+static bool is_half_open(const struct tcp_pcb *pcb)
+{
+    return pcb->state == SYN_RCVD;
+}
+
+static bool is_closed(const struct tcp_pcb *pcb)
+{
+    return pcb->state == FIN_WAIT_1 || pcb->state == FIN_WAIT_2 || pcb->state == CLOSING || pcb->state == LAST_ACK;
+}
+
+static bool is_time_wait(const struct tcp_pcb *pcb)
+{
+    return pcb->state == TIME_WAIT;
+}
+
+/* Make room for one more below `max`. New ones are put in front, so of equal age the last in the list is the oldest. */
+static void keep_below(struct tcp_pcb *list, bool (*counts)(const struct tcp_pcb *pcb), unsigned max)
+{
+    struct tcp_pcb *oldest = NULL;
+    unsigned count = 0;
+
+    for (struct tcp_pcb *pcb = list; pcb; pcb = pcb->next) {
+        if (!counts(pcb))
+            continue;
+        count++;
+        if (!oldest || tcp_ticks - pcb->tmr >= tcp_ticks - oldest->tmr)
+            oldest = pcb;
+    }
+    if (count >= max)
+        tcp_abandon(oldest, oldest->state != SYN_RCVD); /* a SYN's sender may not be who it says: no answer */
+}
+
+/* --- TIME_WAIT ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * The client of a connection in TIME_WAIT connects again from the same port (RFC 1122, 4.2.2.13). lwIP would reset or
+ * ignore it until the wait is over. Instead the old connection goes, and the segment comes as if it were the first.
+ */
+static err_t reopen(struct tcp_pcb *pcb, struct tcp_hdr *hdr, struct pbuf *p)
+{
+    reopened.least = pcb->snd_nxt + ISN_STEP;
+    reopened.valid = true;
+    tcp_abort(pcb); /* which sends nothing in this state */
+    hdr->src = lwip_htons(hdr->src);
+    hdr->dest = lwip_htons(hdr->dest);
+    hdr->seqno = lwip_htonl(hdr->seqno);
+    hdr->ackno = lwip_htonl(hdr->ackno);
+    hdr->wnd = lwip_htons(hdr->wnd);
+    pbuf_add_header(p, TCPH_HDRLEN_BYTES(hdr));
+    pbuf_ref(p); /* our caller frees it, too */
+    tcp_input(p, ip_current_input_netif());
+    reopened.valid = false;
+    return ERR_ABRT;
+}
+
+err_t tcp_hook_segment(struct tcp_pcb *pcb, struct tcp_hdr *hdr, const uint8_t *opt2, struct pbuf *p)
+{
+    if ((TCPH_FLAGS(hdr) & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
+        return ERR_OK;
+    if (pcb->state == TIME_WAIT && TCP_SEQ_GT(hdr->seqno, pcb->rcv_nxt) && !opt2)
+        return reopen(pcb, hdr, p);
+    if (pcb->state == LISTEN) {
+        keep_below(tcp_active_pcbs, is_half_open, TCP_HALF_OPEN_MAX);
+        keep_below(tcp_active_pcbs, is_closed, TCP_CLOSED_MAX);
+        keep_below(tcp_tw_pcbs, is_time_wait, TCP_TIME_WAIT_MAX);
+    }
+    return ERR_OK;
+}
