@@ -394,6 +394,7 @@ static void take_record(struct dest_session *session)
     case WIRE_COMMIT: take_handoff(session, HANDOFF_COMMIT); return;
     case WIRE_QUERY: take_handoff(session, HANDOFF_QUERY); return;
     case WIRE_ABORT: take_handoff(session, HANDOFF_ABORT); return;
+    case WIRE_FRAME: load_frame(session); return;
     default:
         if (!(session->inbox.type & WIRE_OPTIONAL))
             dest_refuse(session, WIRE_E_STREAM, "unknown record");

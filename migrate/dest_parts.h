@@ -17,6 +17,8 @@ void load_reserve(struct dest_session *session);
 void load_zero(struct dest_session *session);
 void load_state(struct dest_session *session);
 void load_page(struct dest_session *session);
+/* FRAME has come: give it to the guest. */
+void load_frame(struct dest_session *session);
 void load_prepare(struct dest_session *session, const struct wire_handoff *claim);
 
 /* For inbox->place. */

@@ -246,13 +246,17 @@ bool migration_heard(const u8 vm_id[WIRE_ID], u64 epoch)
     return credible;
 }
 
+/* The record of a guest that runs elsewhere outlives its copy: frames that come for it are still sent on. */
 static void destroy(struct vm *vm)
 {
     struct vm_source *from = source_find(vm);
 
-    if (from)
+    if (from && from->gone) {
+        from->vm = NULL;
+    } else if (from) {
         list_del(&from->node);
-    free(from);
+        free(from);
+    }
     tcp_stream_abort_lingering(); /* TCP may still refer to its memory */
     dest_forget(&dest, vm);
     announcer_stop(vm);
@@ -334,6 +338,7 @@ struct migration_totals migration_totals(void)
 static void move_count(const struct move *move)
 {
     totals.wire_bytes += move->stats.wire_bytes;
+    totals.forwarded += move->stats.forwarded;
     if (move->request.check)
         return;
     totals.completed += move->stats.status == MIGRATE_COMPLETED;
@@ -356,10 +361,11 @@ static void source_end(struct vm_source *from)
 {
     if (from->move)
         move_end(from);
-    if (from->gone) {
-        pr_info("%s: gone to epoch %lu", from->vm->name, from->source.handoff.epoch);
-        destroy(from->vm);
-    }
+    if (!from->gone)
+        return;
+    forward_end(&from->forward);
+    list_del(&from->node);
+    free(from);
 }
 
 /* Returns true if it would go on at once. */
@@ -368,9 +374,13 @@ static bool source_turn(struct vm_source *from)
     bool more;
 
     /* Whose guest has ended has nothing to move. */
-    if (!vm_alive(from->vm) && from->source.phase < SOURCE_COMMIT)
+    if (from->source.phase < SOURCE_COMMIT && !vm_alive(from->vm))
         source_cancel(&from->source);
     more = source_step(&from->source);
+    if (from->gone && from->vm) {
+        pr_info("%s: gone to epoch %lu", from->vm->name, from->source.handoff.epoch);
+        destroy(from->vm);
+    }
     if (!source_active(&from->source))
         source_end(from);
     return more;
@@ -426,6 +436,16 @@ static u64 migration_poll(void)
     if (more)
         return rdtsc();
     return busy ? MIN(next, rdtsc() + clock_ns_to_ticks(POLL_NS)) : next;
+}
+
+void migration_returns(const struct vm *vm)
+{
+    list_for_each (node, &sources) {
+        struct vm_source *from = container_of(node, struct vm_source, node);
+
+        if (from->gone && !memcmp(from->source.vm_id, vm->identity.id, VM_ID))
+            forward_end(&from->forward);
+    }
 }
 
 void migration_arrived(void)

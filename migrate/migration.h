@@ -43,6 +43,7 @@ struct migration_totals {
     u64 arrived;
     u64 superseded; /* copies here that stood because another machine owns the guest */
     u64 wire_bytes; /* of those that have ended */
+    u64 forwarded;  /* frames, of those that have ended */
 };
 
 struct migration_totals migration_totals(void);

@@ -74,7 +74,6 @@ void source_finish(struct source *s)
     s->description = NULL;
     if (s->stats.status == MIGRATE_CANCELLING)
         s->stats.status = MIGRATE_CANCELLED;
-    s->stats.total_time = source_now(s) - s->started;
     s->stats.wire_bytes = s->outbox.bytes;
     s->phase = SOURCE_IDLE;
     log_end(s);
@@ -84,6 +83,7 @@ void source_finish(struct source *s)
 static void close_down(struct source *s)
 {
     source_enter(s, SOURCE_CLOSING, NULL);
+    s->stats.total_time = s->phase_began - s->started;
     if (!s->connected)
         source_finish(s);
 }
@@ -179,6 +179,7 @@ void source_apply(struct source *s, unsigned actions)
         s->ops->announce(s->vm);
     if (actions & HANDOFF_FREE) {
         s->paused = false;
+        s->forwarding = s->connected;
         stop_log(s);
         s->ops->free(s->vm);
         if (s->phase != SOURCE_IDLE)
@@ -219,6 +220,7 @@ int source_start(struct source *s, const struct migrate_settings *settings)
     s->settings = *settings;
     s->settings.policy.max_rounds = MIN(settings->policy.max_rounds, (u32)MIGRATE_ROUNDS);
     s->connected = s->greeted = s->reserve_said = s->say_end = s->paused = s->logging = false;
+    s->forwarding = false;
     s->say = s->runs = s->batch.pages = 0;
     s->state_digest = s->memory_digest = s->stopped = 0;
     s->description = calloc(1, sizeof(*s->description));

@@ -32,7 +32,7 @@ enum source_phase {
     SOURCE_DIGEST,  /* verify: over memory */
     SOURCE_PREPARE, /* said, or about to be */
     SOURCE_COMMIT,  /* in doubt */
-    SOURCE_CLOSING, /* the outcome is known; last words */
+    SOURCE_CLOSING, /* the outcome is known; last words, and frames for a guest that has left */
 };
 
 /* Pages gathered for one record, until the bucket lets it go. */
@@ -70,7 +70,8 @@ struct source {
     struct bucket bucket;
 
     bool logging, reserve_said;
-    bool paused; /* or being paused */
+    bool forwarding; /* it runs there, and frames that reach this machine are sent on */
+    bool paused;     /* or being paused */
     unsigned section;
     u64 state_digest, memory_digest;
     u64 started, phase_began, round_began, stopped, header_said; /* ns */

@@ -29,6 +29,9 @@ void source_round_done(struct source *s);
 /* Make the next record, or get nearer to it. False if there is nothing to do now. */
 bool source_produce(struct source *s);
 
+/* In SOURCE_CLOSING: make a FRAME record. False if there is none now; s->forwarding tells whether more may come. */
+bool source_forward(struct source *s);
+
 /* Make the next PAGES or ZERO record of the round. True if it did something; *done when nothing is left of it. */
 bool source_ram_produce(struct source *s, bool *done);
 /* All pages are to be sent, or those written since the last time. Returns how many, or -errno. */

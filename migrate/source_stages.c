@@ -263,6 +263,20 @@ static bool produce_say(struct source *s)
     return false;
 }
 
+static bool produce_closing(struct source *s)
+{
+    if (source_forward(s))
+        return true;
+    if (s->forwarding)
+        return false;
+    if (s->say_end)
+        outbox_record(&s->outbox, WIRE_END, NULL, 0);
+    else
+        source_finish(s);
+    s->say_end = false;
+    return s->phase == SOURCE_CLOSING;
+}
+
 /* Make the next record, or get nearer to it. False if there is nothing to do now. */
 bool source_produce(struct source *s)
 {
@@ -284,13 +298,7 @@ bool source_produce(struct source *s)
     case SOURCE_STOP: return stop_guest(s);
     case SOURCE_STATE: return produce_state(s);
     case SOURCE_DIGEST: produce_digest(s); return true;
-    case SOURCE_CLOSING:
-        if (s->say_end)
-            outbox_record(&s->outbox, WIRE_END, NULL, 0);
-        else
-            source_finish(s);
-        s->say_end = false;
-        return s->phase == SOURCE_CLOSING;
+    case SOURCE_CLOSING: return produce_closing(s);
     default: return false;
     }
 }

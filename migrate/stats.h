@@ -49,6 +49,7 @@ struct migrate_stats {
     u64 duplicate, normal, normal_bytes;       /* zero pages; pages with contents */
     u64 precopy_bytes, downtime_bytes;         /* of transferred */
     u64 dirty_pages_rate, dirty_sync_count;    /* migrate_dirty_rate; rounds */
+    u64 forwarded;                             /* frames for the guest, sent on after it */
     u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */
     struct policy_round round[MIGRATE_ROUNDS]; /* live rounds */
     unsigned rounds;

@@ -12,6 +12,7 @@
 #include "migrate/ram_window.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_state.h"
+#include "net/heard.h"
 
 static u64 now(void *ctx)
 {
@@ -89,6 +90,7 @@ static enum wire_code ready(void *handle, char reason[WIRE_REASON])
                  vm_section_count(vm));
         return WIRE_E_STATE;
     }
+    migration_returns(vm);
     virtio_net_open(&platform_of(vm)->net);
     return WIRE_OK;
 }
@@ -133,6 +135,11 @@ static void announce(void *handle, u64 epoch)
     announcer_start(vm, &migration_settings()->announce);
 }
 
+static bool frame(void *handle, const void *bytes, size_t len)
+{
+    return port_deliver_late(&platform_of(handle)->net.port, bytes, (uint32_t)len);
+}
+
 static void record(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
 {
     (void)ctx;
@@ -160,6 +167,7 @@ const struct migrate_dest_ops vm_dest_ops = {
     .section = vm_section_save,
     .run = run,
     .announce = announce,
+    .frame = frame,
     .record = record,
     .free = release,
 };

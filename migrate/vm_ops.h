@@ -40,7 +40,8 @@ struct migrate_source_ops {
     /* Keep its vcpus from running for so many percent of the time, 0 to 99, until told otherwise. */
     void (*throttle)(void *vm, u32 percent);
     /* Stop all vcpus outside the guest and quiesce devices: 0, -EAGAIN: not yet, asked again; or -errno. resume undoes
-     * it, also while not yet, and opens the port. gate shuts the port: nothing that the guest has sent leaves any more.
+     * it, also while not yet, and opens the port: frames that came meanwhile are the guest's. gate shuts the port:
+     * nothing that the guest has sent leaves any more.
      */
     int (*pause)(void *vm);
     void (*resume)(void *vm);
@@ -53,6 +54,9 @@ struct migrate_source_ops {
     void (*stand)(void *vm);
     /* It runs elsewhere: give up this copy. */
     void (*free)(void *vm);
+    /* After free: take out the next Ethernet frame that reached this machine for it since it was paused. Returns its
+     * length, at most `room`; 0: there is none now. */
+    size_t (*frame)(void *vm, void *bytes, size_t room);
     /* Taken back by force: tell the network that it is here. */
     void (*announce)(void *vm);
     /* Open a connection to the destination: 0 and *transport, -EAGAIN: not yet, asked again; or -errno. */
@@ -80,6 +84,8 @@ struct migrate_dest_ops {
     /* Run it, port open: the guest has stood for paused_ns when COMMIT came, at `arrived` of now(). */
     void (*run)(void *vm, u64 paused_ns, u64 arrived);
     void (*announce)(void *vm, u64 epoch);
+    /* Running: an Ethernet frame that reached its source meanwhile. Returns whether the guest's card has taken it. */
+    bool (*frame)(void *vm, const void *bytes, size_t len);
     /* Outcome of an attempt, for the log: the copy here runs, or never will. */
     void (*record)(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running);
     void (*free)(void *vm);

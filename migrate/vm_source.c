@@ -95,7 +95,7 @@ static int pause(void *ctx)
 
 static void gate(void *ctx)
 {
-    virtio_net_close(&platform_of(((struct vm_source *)ctx)->vm)->net);
+    virtio_net_leave(&platform_of(((struct vm_source *)ctx)->vm)->net);
 }
 
 static int section(void *ctx, unsigned index, struct wire_section *section, struct writer *w)
@@ -118,12 +118,12 @@ static void stand(void *ctx)
 
     if (!from->frozen)
         freeze(from);
-    gate(from);
+    virtio_net_close(&platform_of(from->vm)->net);
     announcer_stop(from->vm);
     migration_superseded();
 }
 
-/* The last words to the destination are still to be said: it is destroyed after them. */
+/* It is destroyed by migration.c, from whose turn we may not be called. */
 static void give_up(void *ctx)
 {
     struct vm_source *from = ctx;
@@ -131,7 +131,13 @@ static void give_up(void *ctx)
     if (!from->frozen)
         freeze(from);
     gate(from);
+    forward_begin(&from->forward, &platform_of(from->vm)->net.port);
     from->gone = true;
+}
+
+static size_t frame(void *ctx, void *bytes, size_t room)
+{
+    return forward_take(&((struct vm_source *)ctx)->forward, bytes, (uint32_t)room);
 }
 
 static void announce(void *ctx)
@@ -181,6 +187,7 @@ const struct migrate_source_ops vm_source_ops = {
     .record = record,
     .stand = stand,
     .free = give_up,
+    .frame = frame,
     .announce = announce,
     .connect = connect,
 };

@@ -3,17 +3,19 @@
 #pragma once
 
 #include "hv/lib/list.h"
+#include "migrate/forward.h"
 #include "migrate/migration.h"
 #include "migrate/ram_window.h"
 
 /* A VM that was ever asked to move, until it has moved or for ever. */
 struct vm_source {
     struct list node;
-    struct vm *vm;
+    struct vm *vm; /* NULL: it is gone, and its copy here destroyed */
     struct source source;
     struct tcp_address to;
     struct tcp_stream *connecting;
     struct ram_window window;
+    struct forward forward;  /* frames for a guest that is gone */
     enum dirty_producer log; /* wanted, then used */
     enum dirty_split split;
     bool frozen;       /* stands still for the last part of the move */

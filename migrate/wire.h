@@ -27,6 +27,9 @@
 #define WIRE_REASON 120
 #define WIRE_ID 16
 #define WIRE_WARNINGS 4
+#define WIRE_FRAME_MIN 14   /* an Ethernet header */
+#define WIRE_FRAME_MAX 2048 /* bytes of one FRAME */
+#define WIRE_FRAMES 1024    /* FRAMEs of a move */
 
 /* Times of the protocol, in ms. */
 #define WIRE_KEEPALIVE_MS 1000
@@ -35,6 +38,7 @@
 #define WIRE_PREPARED_MS 30000
 #define WIRE_RETRY_MS 1000
 #define WIRE_CLAIM_MS 1000
+#define WIRE_FORWARD_MS 250 /* after RUNNING, frames that reach the source are sent on */
 
 /* Work after which an end says KEEPALIVE, whatever its clock says: in an emulator the clock of a machine that works
  * hard is behind that of its peer, which waits. */
@@ -67,6 +71,8 @@ enum wire_type {
     WIRE_ABORTED,
     WIRE_UNKNOWN,
 };
+
+#define WIRE_FRAME (WIRE_OPTIONAL | 24) /* after RUNNING: an Ethernet frame */
 
 /* Why a move was refused or broken off. */
 enum wire_code {

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 #include "net/frame.h"
+#include "net/heard.h"
 
 struct held {
     struct held *next;
-    struct frame_offload offload;
     uint32_t len;
     uint8_t bytes[];
 };
@@ -20,18 +20,19 @@ void port_hold(struct port *port)
 
 bool port_hold_frame(struct port *port, const struct frame *frame)
 {
-    struct held *held = port->nr_held < HOLD_FRAMES ? malloc(sizeof(*held) + frame->len) : NULL, **end = &port->held;
+    bool room = port->nr_held < HOLD_FRAMES && frame->len <= HOLD_BYTES - port->held_bytes;
+    struct held *held = room ? malloc(sizeof(*held) + frame->len) : NULL, **end = &port->held;
 
     if (!held)
         return false;
     held->next = NULL;
-    held->offload = frame->offload;
     held->len = frame->len;
     frame_read(frame, 0, held->bytes, frame->len);
     while (*end)
         end = &(*end)->next;
     *end = held;
     port->nr_held++;
+    port->held_bytes += frame->len;
     port->counters.held++;
     port->counters.copied_bytes += frame->len;
     return true;
@@ -45,6 +46,7 @@ static struct held *take(struct port *port)
     if (held) {
         port->held = held->next;
         port->nr_held--;
+        port->held_bytes -= held->len;
     }
     return held;
 }
@@ -57,10 +59,10 @@ void port_release(struct port *port)
     while ((held = take(port))) {
         struct frame frame = frame_of(held->bytes, held->len);
 
-        frame.offload = held->offload;
         port_deliver(port, &frame);
         free(held);
     }
+    heard_end_later(port);
 }
 
 void port_hold_drop(struct port *port)
@@ -72,4 +74,32 @@ void port_hold_drop(struct port *port)
         port->counters.tx_dropped++;
         free(held);
     }
+}
+
+uint32_t port_hold_take(struct port *port, void *bytes, uint32_t room)
+{
+    struct held *held;
+    uint32_t len = 0;
+
+    while (!len && (held = take(port))) {
+        if (held->len <= room) {
+            len = held->len;
+            memcpy(bytes, held->bytes, len);
+        } else {
+            port->counters.tx_dropped++;
+        }
+        free(held);
+    }
+    return len;
+}
+
+void port_hold_pass(struct port *from, struct port *to)
+{
+    to->held = from->held;
+    to->nr_held = from->nr_held;
+    to->held_bytes = from->held_bytes;
+    to->holding = true;
+    from->held = NULL;
+    from->nr_held = from->held_bytes = 0;
+    from->holding = false;
 }

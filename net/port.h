@@ -42,6 +42,8 @@ struct port_counters {
     uint64_t rx_dropped;          /* refused by the switch: spoofed source, storm, malformed */
     uint64_t tx_dropped;          /* the port had no room, or was closed */
     uint64_t held;                /* kept while its guest stood still (net/hold.h); counted again when delivered */
+    uint64_t late;                /* to the port, by way of the host where its guest was (net/heard.h) */
+    uint64_t late_twice;          /* the same, but the port has had them: dropped */
     uint64_t copied_bytes;        /* of frames for the port, moved by the processor: once, twice if held */
 };
 
@@ -76,16 +78,24 @@ struct port {
     unsigned nr_addresses;
     bool holding; /* net/hold.h */
     struct held *held;
-    unsigned nr_held;
-    int64_t storm_ns; /* the token bucket: when it was last empty, in the time of clock_ns */
+    uint32_t nr_held, held_bytes;
+    struct heard *heard; /* net/heard.h */
+    int64_t storm_ns;    /* the token bucket: when it was last empty, in the time of clock_ns */
 };
 
-/* Give a port a frame, counted. For the switch and net/hold.c: everybody else calls switch_input. */
+/*
+ * Give a port a frame, counted: deliver notes it (net/heard.h), give does not, and says whether the port has taken or
+ * kept it. For the switch, net/hold.c and net/heard.c: everybody else calls switch_input.
+ */
 void port_deliver(struct port *port, const struct frame *frame);
+bool port_give(struct port *port, const struct frame *frame);
 
 /* Join and leave. The owner keeps the memory. A port that leaves is forgotten by the address table. */
 void switch_add(struct port *port);
 void switch_remove(struct port *port);
+
+/* What was seen behind `from` is behind `to` from now on. */
+void switch_inherit(struct port *from, struct port *to);
 
 /* A frame comes in from `from`: learn its source, forward or flood it. */
 void switch_input(struct port *from, const struct frame *frame);

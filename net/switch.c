@@ -7,6 +7,7 @@
 
 #include "hv/cpu/clock.h"
 #include "net/frame.h"
+#include "net/heard.h"
 #include "net/hold.h"
 #include "net/offload.h"
 #include "net/snoop.h"
@@ -58,6 +59,7 @@ void switch_add(struct port *port)
 void switch_remove(struct port *port)
 {
     port_hold_drop(port);
+    heard_end(port);
     for (struct port **at = &sw.ports; *at; at = &(*at)->next)
         if (*at == port) {
             *at = port->next;
@@ -66,6 +68,13 @@ void switch_remove(struct port *port)
     for (unsigned i = 0; i < SWITCH_ADDRESSES; i++)
         if (sw.table[i / WAYS][i % WAYS].port == port)
             sw.table[i / WAYS][i % WAYS].port = NULL;
+}
+
+void switch_inherit(struct port *from, struct port *to)
+{
+    for (unsigned i = 0; i < SWITCH_ADDRESSES; i++)
+        if (sw.table[i / WAYS][i % WAYS].port == from)
+            sw.table[i / WAYS][i % WAYS].port = to;
 }
 
 /* --- The address table: sets of WAYS entries, the one silent longest gives way -------------------------------------
@@ -130,16 +139,24 @@ struct port *switch_lookup(const uint8_t *mac)
 /* --- Sending -------------------------------------------------------------------------------------------------------
  */
 
-void port_deliver(struct port *port, const struct frame *frame)
+bool port_give(struct port *port, const struct frame *frame)
 {
-    if (port->holding) {
-        port->counters.tx_dropped += !port_hold_frame(port, frame);
-    } else if (port->deliver(port, frame)) {
+    bool taken = port->holding ? port_hold_frame(port, frame) : port->deliver(port, frame);
+
+    if (!taken) {
+        port->counters.tx_dropped++;
+    } else if (!port->holding) {
         port->counters.tx_frames++;
         port->counters.tx_bytes += frame->len;
-    } else {
-        port->counters.tx_dropped++;
     }
+    return taken;
+}
+
+/* What is kept is noted when it is delivered. */
+void port_deliver(struct port *port, const struct frame *frame)
+{
+    if (port_give(port, frame) && !port->holding && port->heard)
+        heard_note(port, frame);
 }
 
 static void port_send(void *ctx, const struct frame *frame)
@@ -147,27 +164,30 @@ static void port_send(void *ctx, const struct frame *frame)
     port_deliver(ctx, frame);
 }
 
+/* What is kept, or may come late as well, is what the link would carry: two copies of a frame are equal then. */
 static bool port_takes(const struct port *port, const struct frame_offload *offload)
 {
+    if (port->holding || port->heard)
+        return offload->gso_type == OFFLOAD_GSO_NONE && !(offload->flags & OFFLOAD_NEEDS_CSUM);
     if (offload->gso_type != OFFLOAD_GSO_NONE)
         return port->offload_tso;
     return port->offload_csum || !(offload->flags & OFFLOAD_NEEDS_CSUM);
 }
 
-/* Is it for this port's owner alone? */
-static bool is_for(const struct port *port, const struct frame *frame)
+/* A closed port loses what is for its owner alone; one whose guest is leaving keeps that, and what is for a group. */
+static bool closed_takes(struct port *port, const struct frame *frame)
 {
     uint8_t destination[MAC_LEN];
+    bool read = frame_read(frame, 0, destination, MAC_LEN), alone = read && mac_equal(destination, port->mac);
 
-    return frame_read(frame, 0, destination, MAC_LEN) && mac_equal(destination, port->mac);
+    port->counters.tx_dropped += alone && !port->holding;
+    return port->holding && (alone || (read && mac_is_multicast(destination)));
 }
 
 static void forward(struct port *to, const struct frame *frame)
 {
-    if (to->closed) {
-        to->counters.tx_dropped += is_for(to, frame);
+    if (to->closed && !closed_takes(to, frame))
         return;
-    }
     if (port_takes(to, &frame->offload)) {
         port_send(to, frame);
         return;

@@ -268,6 +268,10 @@ static const struct {
       offsetof(struct port_counters, tx_dropped) },
     { "godwit_port_held_frames_total", "Frames kept while a guest stood still for the moment of a move.",
       offsetof(struct port_counters, held) },
+    { "godwit_port_late_frames_total", "Frames for a guest that reached the host where it was before.",
+      offsetof(struct port_counters, late) },
+    { "godwit_port_late_twice_frames_total", "The same, of frames that had reached it here: dropped.",
+      offsetof(struct port_counters, late_twice) },
     { "godwit_port_copied_bytes_total", "Bytes of frames for a port that the processor moved.",
       offsetof(struct port_counters, copied_bytes) },
 };
@@ -297,6 +301,8 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_migrations_active %lu\n", totals.active);
     head(out, "godwit_migration_wire_bytes_total", "counter", "Bytes sent by moves that have ended.");
     buffer_format(out, "godwit_migration_wire_bytes_total %lu\n", totals.wire_bytes);
+    head(out, "godwit_migration_forwarded_frames_total", "counter", "Frames sent on after guests that have left.");
+    buffer_format(out, "godwit_migration_forwarded_frames_total %lu\n", totals.forwarded);
     head(out, "godwit_vms_superseded_total", "counter", "Guests that stood here because another machine owns them.");
     buffer_format(out, "godwit_vms_superseded_total %lu\n", totals.superseded);
     head(out, "godwit_claims_total", "counter", "Claims of guests between hypervisors.");

@@ -105,7 +105,7 @@ static void put_move_head(struct json *out, const struct move *move)
     json_string(out, "status", migrate_status_name(stats->status));
     json_number(out, "epoch", stats->epoch);
     put_ms(out, "age", clock_ns() - move->began);
-    put_ms(out, "total-time", move->live ? clock_ns() - move->began : stats->total_time);
+    put_ms(out, "total-time", stats->total_time ? stats->total_time : clock_ns() - move->began);
     put_ms(out, "downtime", stats->downtime);
     json_string(out, "error", stats->error ? wire_code_name(stats->error) : "");
     json_string(out, "reason", stats->reason);
@@ -123,6 +123,7 @@ static void put_move(struct json *out, const struct move *move)
     put_ms(out, "expected-downtime", stats->expected_downtime);
     put_ms(out, "round-trip", stats->rtt);
     json_number(out, "wire-bytes", stats->wire_bytes);
+    json_number(out, "frames-forwarded", stats->forwarded);
     json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
     put_warnings(out, &stats->accepted);
     put_ram(out, stats);
@@ -169,6 +170,8 @@ static void put_incoming(struct json *out, const struct incoming *in)
     json_number(out, "duplicate", in->stats.zero);
     json_number(out, "suspects", in->stats.suspects);
     json_number(out, "sections", in->stats.sections);
+    json_number(out, "frames-forwarded", in->stats.frames);
+    json_number(out, "frames-delivered", in->stats.delivered);
     json_object(out, "phases");
     put_ms(out, "resume", in->stats.run_ns);
     put_ms(out, "announce", in->stats.announce_ns);

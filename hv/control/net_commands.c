@@ -31,6 +31,8 @@ static void put_port(struct json *out, const struct port *port)
     json_number(out, "tx_bytes", port->counters.tx_bytes);
     json_number(out, "tx_dropped", port->counters.tx_dropped);
     json_number(out, "held", port->counters.held);
+    json_number(out, "late", port->counters.late);
+    json_number(out, "late_twice", port->counters.late_twice);
     json_number(out, "copied_bytes", port->counters.copied_bytes);
     json_close(out);
 }

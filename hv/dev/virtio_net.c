@@ -14,6 +14,7 @@
 #include "hv/lib/panic.h"
 #include "hv/lib/stream.h"
 #include "hv/vm.h"
+#include "net/heard.h"
 #include "net/hold.h"
 
 #define CLASS_ETHERNET 0x020000
@@ -401,10 +402,16 @@ void virtio_net_close(struct virtio_net *net)
     port_hold_drop(&net->port);
 }
 
+void virtio_net_leave(struct virtio_net *net)
+{
+    net->port.closed = true;
+}
+
 void virtio_net_open(struct virtio_net *net)
 {
     net->port.closed = false;
     port_hold(&net->port);
+    heard_begin(&net->port);
 }
 
 void virtio_net_resume(struct virtio_net *net)

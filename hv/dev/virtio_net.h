@@ -122,7 +122,11 @@ void virtio_net_announce(struct virtio_net *net);
 void virtio_net_pause(struct virtio_net *net);
 void virtio_net_resume(struct virtio_net *net);
 
-/* While paused: its guest lives elsewhere (close), or is about to live here (open): whose address it is in the switch,
- * and whether frames for it are held. Host loop. */
+/*
+ * While paused: whose address it is in the switch, and whether frames for it are held. Its guest lives elsewhere
+ * (close: nothing is held), may live elsewhere by now (leave: what still comes is held), or is about to live here
+ * (open: held, and frames may come late, see net/heard.h). Host loop.
+ */
 void virtio_net_close(struct virtio_net *net);
+void virtio_net_leave(struct virtio_net *net);
 void virtio_net_open(struct virtio_net *net);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/dest.c migrate/dest_load.c migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c */
+/* sources: migrate/dest.c migrate/dest_load.c migrate/dest_forward.c migrate/record.c migrate/crc32c.c migrate/ram.c
+ * migrate/handoff.c */
 /* sources: migrate/state.c migrate/state_check.c hv/lib/stream.c */
 /*
  * libFuzzer entry for what comes to the migration port. The first byte chooses: the rest is the stream as it is; or it
@@ -118,6 +119,12 @@ static void announce(void *vm, u64 epoch)
     REQUIRE(((struct machine *)vm)->running);
 }
 
+static bool frame(void *vm, const void *bytes, size_t len)
+{
+    REQUIRE(((struct machine *)vm)->running && len >= WIRE_FRAME_MIN && len <= WIRE_FRAME_MAX && bytes);
+    return true;
+}
+
 static void record(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
 {
     (void)ctx, (void)vm_id, (void)epoch, (void)running;
@@ -142,6 +149,7 @@ static const struct migrate_dest_ops ops = {
     .section = section,
     .run = run,
     .announce = announce,
+    .frame = frame,
     .record = record,
     .free = release,
 };

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Moves that fail: whatever dies, and whenever, the guest lives exactly once, where docs/migration-stream.md says."""
 
+import select
+import socket
+import struct
 import time
 
 import pytest
 from machine import vm
-from migration import LINUX, Ping, Site, alive, beats, free_memory, move
+from migration import GUEST, LINUX, Ping, Site, alive, beats, free_memory, move
+from network import CLIENT4, checksum
 from points import BEFORE, Point, strike
-from relay import DEST, SOURCE, Relay
+from relay import DEST, FORWARD, SOURCE, Relay
 
 MOVER = vm("mover", "mover.elf", memory="8M")
 SLOW = 100000  # bytes/s: a move of what MOVER writes takes some 10 s
@@ -295,6 +299,83 @@ def linux(tmp_path_factory):
     with Site(tmp_path_factory.mktemp("linux")) as site:
         site.boot(LINUX)
         yield site
+
+
+class Asker:
+    """Echo requests and ARP requests (a broadcast) to the guest, one at a time, and how often each was answered."""
+
+    def __init__(self, net):
+        self.echo = net.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self.link = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.link.bind(("br0", 0x0806))
+        self.mac = self.link.getsockname()[4]
+        self.asked, self.answers = 0, []
+
+    def ask(self):
+        self.asked += 1
+        blank = struct.pack("!BBHHH", 8, 0, 0, 4711, self.asked)
+        self.echo.sendto(blank[:2] + struct.pack("!H", checksum(blank)) + blank[4:], (GUEST, 0))
+
+    def ask_all(self):
+        """By a broadcast, which both hosts receive."""
+        arp = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, self.mac, socket.inet_aton(CLIENT4), bytes(6),
+                          socket.inet_aton(GUEST))
+        self.link.send(b"\xff" * 6 + self.mac + b"\x08\x06" + arp)
+
+    def hear(self, count, seconds=10):
+        """The answers so far, as soon as there are so many, and half a second for any that are too many."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            for sock in select.select([self.echo, self.link], [], [], left)[0]:
+                packet = sock.recv(2048)
+                if sock is self.link and packet[20:22] == b"\0\2" and packet[28:32] == socket.inet_aton(GUEST):
+                    self.answers.append("arp")
+                elif sock is self.echo and struct.unpack_from("!BBHH", packet, 20)[::3] == (0, 4711):
+                    self.answers.append(struct.unpack_from("!H", packet, 26)[0])
+            if len(self.answers) == count:
+                deadline = min(deadline, time.monotonic() + 0.5)
+        return sorted(map(str, self.answers))
+
+    def close(self):
+        self.echo.close()
+        self.link.close()
+
+
+def port_of(host):
+    """What the switch there has counted for the guest."""
+    return next(port for port in host.get("/v1/net")["ports"] if port["port"] == "linux")
+
+
+@pytest.mark.parametrize("record, goes_on", [("PREPARE", False), ("PREPARE", True), ("COMMIT", True)],
+                         ids=["aborted", "before PREPARE", "before COMMIT"])
+def test_frames_sent_into_the_pause_arrive(linux, record, goes_on):
+    """Wherever the guest then is, it has each of them, and has it once."""
+    source, dest = linux.ends("linux")
+    assert alive(linux.net)
+    asker, relay = Asker(linux.net), Relay(linux.net, dest.address)
+    before = port_of(source)["held"]
+
+    def ask():
+        for _ in range(3):
+            asker.ask()
+        asker.ask_all()
+        source.wait_for("they are kept", lambda: port_of(source)["held"] >= before + 4)
+        return FORWARD if goes_on else relay.cut()
+    relay.stop_at(SOURCE, record, ask)
+    source.begin("linux", relay, "stop-copy")
+    relay.reached()
+    done = source.wait_status("linux", "completed" if goes_on else "failed")
+    assert asker.hear(4) == ["1", "2", "3", "arp"]
+    asker.close()
+    relay.close()
+    assert linux.where("linux") == [dest if goes_on else source]
+    if goes_on:
+        # The count is shown while frames are still sent on: ask again.
+        assert source.query("linux")["frames-forwarded"] >= 4 <= dest.query("linux")["frames-forwarded"]
+        assert port_of(dest)["late"] >= 3
+        assert record == "PREPARE" or port_of(dest)["late_twice"] >= 1  # before PREPARE the destination keeps nothing
+    else:
+        assert done["frames-forwarded"] == 0
 
 
 def linux_in_precopy(site):

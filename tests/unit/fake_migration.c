@@ -136,7 +136,7 @@ const struct claims_counters *claims_counters(void)
 
 struct migration_totals migration_totals(void)
 {
-    return (struct migration_totals){ .completed = 3, .superseded = 2, .wire_bytes = 1000 };
+    return (struct migration_totals){ .completed = 3, .superseded = 2, .wire_bytes = 1000, .forwarded = 12 };
 }
 
 const char *dirty_producer_name(enum dirty_producer producer)

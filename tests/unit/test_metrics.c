@@ -98,6 +98,8 @@ static void counters(void **state)
     assert_true(says("godwit_vm_net_announces_total{vm=\"web\"} 9"));
     assert_true(says("godwit_switch_frames_total{decision=\"unforwarded\"} 2"));
     assert_true(says("godwit_port_held_frames_total{port=\"uplink\"} 4"));
+    assert_true(says("godwit_port_late_frames_total{port=\"uplink\"} 0"));
+    assert_true(says("godwit_migration_forwarded_frames_total 12"));
     assert_true(says("godwit_port_copied_bytes_total{port=\"uplink\"} 500"));
 }
 

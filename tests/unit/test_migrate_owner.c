@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/dest.c migrate/dest_load.c */
+/* sources: migrate/source_forward.c migrate/dest_forward.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c hv/lib/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* Who owns a guest between two machines: epochs, claims, and copies that nobody tells to run. */
@@ -122,6 +123,7 @@ static void test_source_hears(void **state)
         if (w->source.handoff.state == SOURCE_GONE) {
             source_heard(&w->source, 20);
             assert_int_equal(world_where(w), 2);
+            world_run(w, STEPS);
             world_fini(w);
             free(w);
             assert_true(steps > 10); /* there were stages to hear it in */

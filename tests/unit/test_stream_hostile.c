@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/dest.c migrate/dest_load.c */
+/* sources: migrate/source_forward.c migrate/dest_forward.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c hv/lib/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* What comes to the migration port and is not what it should be: refused, and nothing of it stays. */
@@ -342,6 +343,49 @@ static void test_replay(void **state)
     peer_free(p);
 }
 
+/* A frame for a guest is taken from the end that has moved it here, once it runs; and only what may be a frame. */
+static void test_frames(void **state)
+{
+    static const u8 frame[WIRE_FRAME_MAX + 1];
+    static const size_t lengths[] = { 0, WIRE_FRAME_MIN - 1, WIRE_FRAME_MIN, WIRE_FRAME_MAX, WIRE_FRAME_MAX + 1 };
+    struct migrate_settings settings = world_settings();
+    struct wire_handoff handoff = { .epoch = 8 };
+    struct peer *p = peer_new();
+    struct wire_header header = good_header(8);
+
+    (void)state;
+    say_header(p, header);
+    say(p, WIRE_FRAME, frame, 60);
+    refused_with(p, WIRE_E_STREAM);
+    p = reserved();
+    say(p, WIRE_FRAME, frame, 60);
+    refused_with(p, WIRE_E_STREAM);
+
+    p = peer_new();
+    assert_int_equal(source_start(&p->w.source, &settings), 0);
+    world_run(&p->w, 10000);
+    assert_int_equal(world_where(&p->w), 2);
+    header.kind = WIRE_RESOLVE;
+    for (unsigned i = 0; i < ARRAY_SIZE(lengths); i++) {
+        size_t len = lengths[i];
+        bool good = len >= WIRE_FRAME_MIN && len <= WIRE_FRAME_MAX;
+        unsigned given = p->w.dest_vm.given[0];
+
+        hang_up(p);
+        dial(p);
+        say_header(p, header);
+        say(p, WIRE_COMMIT, &handoff, sizeof(handoff));
+        assert_int_equal(p->heard[0], WIRE_RUNNING);
+        say(p, WIRE_FRAME, frame, len);
+        assert_int_equal(p->w.dest_vm.given[0], given + good);
+        assert_int_equal(p->gone, !good);
+        assert_int_equal(world_where(&p->w), 2);
+    }
+    dest_forget(&p->w.dest, &p->w.dest_vm);
+    p->w.dest_vm.exists = false;
+    peer_free(p);
+}
+
 /* Two moves of a VM at once: the second is refused, the first goes on. */
 /* One of several connections to a destination. */
 struct line {
@@ -517,7 +561,7 @@ int main(void)
         cmocka_unit_test(test_pages),          cmocka_unit_test(test_sequence),
         cmocka_unit_test(test_replay),         cmocka_unit_test(test_two_at_once),
         cmocka_unit_test(test_alive_and_idle), cmocka_unit_test(test_oldest_idle_gives_way),
-        cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(test_crc32c),         cmocka_unit_test(test_frames),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

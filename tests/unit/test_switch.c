@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The switch with ports that record, under a clock that the test turns; snooping and announcements. */
-/* sources: net/switch.c net/hold.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
+/* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,6 @@
 #include "hv/cpu/clock.h"
 #include "net/announce.h"
 #include "net/frame.h"
-#include "net/hold.h"
 #include "net/switch.h"
 
 #define SECOND 1000000000ULL
@@ -235,29 +234,6 @@ static void closed_ports_are_mute_and_deaf(void **state)
     assert_int_equal(a.port.counters.rx_frames, 0);
     send(&b, broadcast, mac_b);
     assert_reached(1, 0, 0);
-}
-
-/* A guest that stands still for a moment gets its frames later, in order, as many as there is room for. */
-static void held_frames_come_later(void **state)
-{
-    (void)state;
-    port_hold(&a.port);
-    for (unsigned i = 0; i < HOLD_FRAMES + 3; i++)
-        send(&b, mac_a, mac_b);
-    assert_reached(0, 0, 0);
-    assert_int_equal(a.port.counters.held, HOLD_FRAMES);
-    assert_int_equal(a.port.counters.tx_dropped, 3);
-    assert_int_equal(a.port.counters.tx_frames, 0);
-    port_release(&a.port);
-    assert_int_equal(a.frames, HOLD_FRAMES);
-    assert_int_equal(a.port.counters.tx_frames, HOLD_FRAMES);
-    send(&b, mac_a, mac_b);
-    assert_reached(0, 1, 0);
-    port_hold(&a.port);
-    send(&b, mac_a, mac_b);
-    port_hold_drop(&a.port);
-    assert_reached(0, 0, 0);
-    assert_int_equal(a.port.counters.tx_dropped, 4);
 }
 
 /* Frames that nobody else will get either are counted as lost. */
@@ -516,7 +492,6 @@ int main(void)
         switch_test(addresses_move),
         switch_test(owned_addresses_stay),
         switch_test(closed_ports_are_mute_and_deaf),
-        switch_test(held_frames_come_later),
         switch_test(closed_ports_count_their_frames),
         switch_test(who_leaves_is_forgotten),
         switch_test(more_addresses_than_room),

@@ -77,9 +77,14 @@ bool switch_congested(unsigned spare)
     return rig.congested;
 }
 
+bool port_give(struct port *port, const struct frame *frame)
+{
+    return port->deliver(port, frame);
+}
+
 void port_deliver(struct port *port, const struct frame *frame)
 {
-    port->deliver(port, frame);
+    port_give(port, frame);
 }
 
 void switch_input(struct port *from, const struct frame *frame)

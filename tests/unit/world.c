@@ -121,10 +121,13 @@ static int pause_vm(void *ctx)
     return was_running ? -EAGAIN : 0;
 }
 
+/* What was kept is the guest's. */
 static void resume_vm(void *ctx)
 {
     struct fake_vm *vm = ctx;
 
+    while (vm->first < vm->end)
+        vm->given[vm->first++ % 256]++;
     vm->running = vm->gate_open = true;
 }
 
@@ -175,6 +178,18 @@ static void free_vm(void *ctx)
     vm->exists = vm->running = false;
     free(vm->memory);
     vm->memory = NULL;
+}
+
+/* Its bytes are its number. */
+static size_t next_frame(void *ctx, void *bytes, size_t room)
+{
+    struct fake_vm *vm = ctx;
+
+    assert_true(!vm->exists && room >= 60);
+    if (vm->first == vm->end)
+        return 0;
+    memset(bytes, (int)(vm->first++ % 256), 60);
+    return 60;
 }
 
 static int connect_pipe(void *vm, struct transport *transport)
@@ -275,6 +290,15 @@ static void announce(void *vm, u64 epoch)
     ((struct fake_vm *)vm)->world->announced++;
 }
 
+static bool take_frame(void *ctx, const void *bytes, size_t len)
+{
+    struct fake_vm *vm = ctx;
+
+    assert_true(vm->running && len >= WIRE_FRAME_MIN && len <= WIRE_FRAME_MAX);
+    vm->given[*(const u8 *)bytes]++;
+    return true;
+}
+
 static void record_dest(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
 {
     (void)ctx, (void)epoch, (void)running;
@@ -297,6 +321,7 @@ static const struct migrate_source_ops source_ops = {
     .stand = stand,
     .free = free_vm,
     .announce = announce_source,
+    .frame = next_frame,
     .connect = connect_pipe,
 };
 
@@ -310,6 +335,7 @@ static const struct migrate_dest_ops dest_ops = {
     .section = section,
     .run = run,
     .announce = announce,
+    .frame = take_frame,
     .record = record_dest,
     .free = free_vm,
 };
@@ -386,6 +412,16 @@ void world_crash_dest(struct world *w)
     /* Whatever was on its way is lost with it. */
     for (unsigned i = 0; i < w->pipes; i++)
         w->pipe[i].broken = true;
+}
+
+unsigned world_frame(struct world *w)
+{
+    struct fake_vm *vm = &w->source_vm;
+    unsigned number = vm->end++ % 256;
+
+    if (vm->running)
+        vm->given[vm->first++ % 256]++;
+    return number;
 }
 
 int world_where(const struct world *w)

@@ -23,6 +23,8 @@ struct fake_vm {
     u64 steps;
     u64 paused_ns;
     unsigned loaded;
+    unsigned first, end; /* frames by number, of those that world_frame made: kept at the source for the guest */
+    u8 given[256];       /* how often it was given each */
 };
 
 struct world {
@@ -68,6 +70,9 @@ struct migrate_settings world_settings(void);
 
 /* The destination's machine restarts: it forgets everything and its guests are gone. */
 void world_crash_dest(struct world *world);
+
+/* A frame for the guest reaches the source: it is given to it, or kept. Returns its number. */
+unsigned world_frame(struct world *world);
 
 /* Where does it run? 0 nowhere, 1 source, 2 destination. */
 int world_where(const struct world *world);

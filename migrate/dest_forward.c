@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Frames that reached the source for a guest that runs here by now. */
+#include "migrate/dest_parts.h"
+
+void load_frame(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    const struct inbox *box = &session->inbox;
+    const struct migrate_dest_ops *ops = session->dest->ops;
+
+    if (!in || (in->handoff.state != DEST_RUNNING && in->handoff.state != DEST_GONE)) {
+        dest_refuse(session, WIRE_E_STREAM, "FRAME out of turn");
+        return;
+    }
+    if (box->len < WIRE_FRAME_MIN || box->len > WIRE_FRAME_MAX) {
+        dest_refuse(session, WIRE_E_STREAM, "FRAME of a length that no frame has");
+        return;
+    }
+    /* Its guest may have moved on, or ended, meanwhile. */
+    if (in->handoff.state == DEST_RUNNING && in->stats.frames++ < WIRE_FRAMES)
+        in->stats.delivered += ops->frame(in->vm, box->body, box->len);
+}

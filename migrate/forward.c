@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/forward.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "net/hold.h"
+
+/* It keeps all that it is given. */
+static bool deliver(struct port *port, const struct frame *frame)
+{
+    (void)port, (void)frame;
+    return false;
+}
+
+void forward_begin(struct forward *forward, struct port *from)
+{
+    struct port *port = &forward->port;
+
+    *port = (struct port){ .closed = true, .deliver = deliver };
+    snprintf(port->name, sizeof(port->name), "%s", from->name);
+    memcpy(port->mac, from->mac, MAC_LEN);
+    port_hold_pass(from, port);
+    switch_add(port);
+    switch_inherit(from, port);
+    forward->on = true;
+}
+
+uint32_t forward_take(struct forward *forward, void *bytes, uint32_t room)
+{
+    return forward->on ? port_hold_take(&forward->port, bytes, room) : 0;
+}
+
+void forward_end(struct forward *forward)
+{
+    if (forward->on)
+        switch_remove(&forward->port);
+    forward->on = false;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A ring of digests. A digest counts for one late frame: of two equal frames that came late, none is lost. */
+#include "net/heard.h"
+
+#include <stdlib.h>
+
+#include "hv/cpu/clock.h"
+#include "hv/lib/digest.h"
+#include "net/frame.h"
+#include "net/hold.h"
+
+#define DIGESTED 2048 /* bytes of a frame that count: all, but of what no link carries in one piece */
+
+struct heard {
+    uint64_t until; /* clock_ns */
+    unsigned next;  /* to be written */
+    uint64_t digest[HEARD_FRAMES];
+};
+
+/* Never 0, which is an empty place of the ring. */
+static uint64_t frame_digest(const struct frame *frame)
+{
+    static uint8_t bytes[DIGESTED]; /* host loop only */
+    uint32_t len = frame->len < DIGESTED ? frame->len : DIGESTED;
+
+    frame_read(frame, 0, bytes, len);
+    return digest_bytes(frame->len, bytes, len) | 1;
+}
+
+void heard_begin(struct port *port)
+{
+    heard_end(port);
+    port->heard = calloc(1, sizeof(*port->heard));
+    if (port->heard)
+        port->heard->until = UINT64_MAX;
+}
+
+void heard_end_later(struct port *port)
+{
+    if (port->heard)
+        port->heard->until = clock_ns() + HEARD_NS;
+}
+
+void heard_end(struct port *port)
+{
+    free(port->heard);
+    port->heard = NULL;
+}
+
+/* Is it still time for late frames? */
+static bool in_time(struct port *port)
+{
+    if (port->heard && clock_ns() > port->heard->until)
+        heard_end(port);
+    return port->heard;
+}
+
+void heard_note(struct port *port, const struct frame *frame)
+{
+    if (in_time(port))
+        port->heard->digest[port->heard->next++ % HEARD_FRAMES] = frame_digest(frame);
+}
+
+/* Has the port been given this frame? It is asked once for each time. */
+static bool heard_take(struct heard *heard, const struct frame *frame)
+{
+    uint64_t digest = frame_digest(frame);
+
+    for (unsigned i = 0; i < HEARD_FRAMES; i++)
+        if (heard->digest[i] == digest) {
+            heard->digest[i] = 0;
+            return true;
+        }
+    return false;
+}
+
+bool port_deliver_late(struct port *port, const void *bytes, uint32_t len)
+{
+    struct frame frame = frame_of(bytes, len);
+    uint32_t l3;
+
+    if (!in_time(port) || port->closed || frame_type(&frame, &l3) == ETH_TYPE_PEERS)
+        return false;
+    if (heard_take(port->heard, &frame)) {
+        port->counters.late_twice++;
+        return false;
+    }
+    port->counters.late++;
+    return port_give(port, &frame);
+}
