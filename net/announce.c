@@ -2,26 +2,17 @@
 /* Frames by hand, field by field: ARP and RARP (RFC 826, RFC 903), neighbour advertisement (RFC 4861, 4.4). */
 #include "net/announce.h"
 
+#include "hv/cpu/clock.h"
 #include "net/csum.h"
 #include "net/frame.h"
+#include "net/neighbour.h"
 #include "net/offload.h"
+#include "net/snoop.h"
 
-#define ARP_LENGTH 28
-#define ARP_HARDWARE 0 /* offsets in an ARP packet (RFC 826) */
-#define ARP_PROTOCOL 2
-#define ARP_LENGTHS 4
-#define ARP_OPERATION 6
-#define ARP_SENDER_MAC 8
-#define ARP_SENDER_IP 14
-#define ARP_TARGET_MAC 18
-#define ARP_TARGET_IP 24
-#define ARP_REQUEST 1
-#define RARP_REQUEST 3
+#define NA_LENGTH (ND_OPTIONS + 8) /* with the option */
 
-#define NA_LENGTH 32 /* with the option */
-#define NA_TYPE 136
-#define NA_OVERRIDE 0x20
-#define NA_OPTION_TARGET_MAC 2
+/* At the end of each: who reads it knows that no guest said it. */
+static const uint8_t mark[8] = { 'G', 'O', 'D', 'W', 'I', 'T', 'A', 'N' };
 
 static uint8_t *header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type)
 {
@@ -33,7 +24,7 @@ static uint8_t *arp_header(uint8_t *out, const uint8_t *mac, uint16_t type, uint
 {
     uint8_t *arp = header(out, mac_broadcast, mac, type);
 
-    be16_put(arp + ARP_HARDWARE, 1);
+    be16_put(arp + ARP_HARDWARE, ARP_ETHERNET);
     be16_put(arp + ARP_PROTOCOL, ETH_TYPE_IP4);
     arp[ARP_LENGTHS] = MAC_LEN;
     arp[ARP_LENGTHS + 1] = 4;
@@ -60,52 +51,89 @@ uint32_t announce_rarp(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN])
 }
 _Static_assert(ETH_HEADER + ARP_LENGTH <= ETH_MIN && ETH_MIN <= ANNOUNCE_MAX, "ARP is padded");
 
-uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip6[16])
+uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip6[16], bool router)
 {
     static const uint8_t all_nodes_mac[MAC_LEN] = { 0x33, 0x33, 0, 0, 0, 1 };
     static const uint8_t all_nodes[16] = { 0xFF, 0x02, [15] = 1 };
-    uint8_t *ip = header(out, all_nodes_mac, mac, ETH_TYPE_IP6), *na = ip + 40;
+    uint8_t *ip = header(out, all_nodes_mac, mac, ETH_TYPE_IP6), *na = ip + IP6_HEADER;
     uint64_t sum;
     uint16_t folded;
 
     ip[0] = 0x60;
     be16_put(ip + 4, NA_LENGTH);
-    ip[6] = IP_PROTO_ICMP6;
-    ip[7] = 255; /* hop limit: receivers check that no router was between */
-    memcpy(ip + 8, ip6, 16);
-    memcpy(ip + 24, all_nodes, 16);
-    na[0] = NA_TYPE;
-    na[4] = NA_OVERRIDE;
-    memcpy(na + 8, ip6, 16);
-    na[24] = NA_OPTION_TARGET_MAC;
-    na[25] = 1; /* times 8 bytes */
-    memcpy(na + 26, mac, MAC_LEN);
+    ip[IP6_NEXT_HEADER] = IP_PROTO_ICMP6;
+    ip[IP6_HOP_LIMIT] = ND_HOP_LIMIT; /* receivers check that no router was between */
+    memcpy(ip + IP6_SOURCE, ip6, 16);
+    memcpy(ip + IP6_DESTINATION, all_nodes, 16);
+    na[0] = ND_ADVERTISEMENT;
+    na[ND_FLAGS] = ND_OVERRIDE | (router ? ND_ROUTER : 0);
+    memcpy(na + ND_TARGET, ip6, 16);
+    na[ND_OPTIONS] = ND_OPTION_TARGET_MAC;
+    na[ND_OPTIONS + 1] = 1; /* times 8 bytes */
+    memcpy(na + ND_OPTIONS + 2, mac, MAC_LEN);
     sum = (uint64_t)csum_fold(offload_pseudo_sum(ip, true, IP_PROTO_ICMP6, NA_LENGTH)) +
           csum_fold(csum_add(0, na, NA_LENGTH));
     folded = (uint16_t)~csum_fold(sum);
-    memcpy(na + 2, &folded, 2);
-    return ETH_HEADER + 40 + NA_LENGTH;
+    memcpy(na + ND_CSUM, &folded, 2);
+    return ETH_HEADER + IP6_HEADER + NA_LENGTH;
 }
-_Static_assert(ETH_HEADER + 40 + NA_LENGTH <= ANNOUNCE_MAX, "the advertisement fits");
+_Static_assert(ETH_HEADER + IP6_HEADER + NA_LENGTH <= ANNOUNCE_MAX, "the advertisement fits");
 
-static void send(struct port *port, const uint8_t *bytes, uint32_t len)
+/* With tags behind its addresses, and the mark. */
+static void send(struct port *port, const uint8_t *bytes, uint32_t len, const struct port_tags *tags)
 {
-    struct frame frame = frame_of(bytes, len);
+    struct frame frame = { .part = { { bytes, ETH_TYPE },
+                                     { tags->bytes, tags->len },
+                                     { bytes + ETH_TYPE, len - ETH_TYPE },
+                                     { mark, sizeof(mark) } },
+                           .nr_parts = 4,
+                           .len = len + tags->len + sizeof(mark) };
 
     switch_input(port, &frame);
 }
 
+static uint32_t build(uint8_t *out, const struct port_address *address)
+{
+    switch (address->kind) {
+    case PORT_IP4: return announce_arp(out, address->mac, address->ip);
+    case PORT_IP6: return announce_na(out, address->mac, address->ip, address->router);
+    default: return announce_rarp(out, address->mac);
+    }
+}
+
 unsigned announce_port(struct port *port)
 {
-    struct port_address address[PORT_ADDRESSES]; /* a copy: sending moves the entries about */
-    unsigned count = port->nr_addresses;
+    struct port_address own = { .kind = PORT_MAC }, address[PORT_ADDRESSES]; /* a copy: each frame is snooped, too */
+    unsigned count = port->nr_addresses, sent = 1;
+    uint64_t now = clock_ns();
     uint8_t bytes[ANNOUNCE_MAX];
 
+    memcpy(own.mac, port->mac, MAC_LEN);
     memcpy(address, port->address, sizeof(address));
-    send(port, bytes, announce_rarp(bytes, port->mac));
-    for (unsigned i = 0; i < count; i++)
-        send(port, bytes,
-             address[i].ip6 ? announce_na(bytes, port->mac, address[i].bytes)
-                            : announce_arp(bytes, port->mac, address[i].bytes));
-    return count + 1;
+    send(port, bytes, build(bytes, &own), &own.tags);
+    for (unsigned i = 0; i < count; i++) {
+        if (!snoop_alive(&address[i], now))
+            continue;
+        send(port, bytes, build(bytes, &address[i]), &address[i].tags);
+        sent++;
+    }
+    return sent;
+}
+
+bool announce_made(const struct frame *frame)
+{
+    uint8_t end[sizeof(mark)], nd;
+    uint32_t l3;
+
+    switch (frame_type(frame, &l3)) {
+    case ETH_TYPE_ARP:
+    case ETH_TYPE_RARP: break;
+    case ETH_TYPE_IP6:
+        if (frame_read(frame, l3 + IP6_HEADER, &nd, 1) && nd == ND_ADVERTISEMENT)
+            break;
+        return false;
+    default: return false;
+    }
+    return frame->len >= ETH_MIN && frame_read(frame, frame->len - sizeof(end), end, sizeof(end)) &&
+           memcmp(end, mark, sizeof(mark)) == 0;
 }

@@ -98,7 +98,7 @@ uint16_t frame_type(const struct frame *frame, uint32_t *l3)
         uint16_t type = be16_get(field);
 
         *l3 += 2;
-        if (tags == 2 || (type != ETH_TYPE_VLAN && type != ETH_TYPE_QINQ))
+        if (tags == 2 || !frame_is_tag(type))
             return type;
         *l3 += 2;
     }

@@ -47,6 +47,12 @@ uint64_t frame_csum(const struct frame *frame, uint32_t offset, uint32_t len);
 /* EtherType behind at most two VLAN tags, and where what it names begins. 0 if the frame is too short. */
 uint16_t frame_type(const struct frame *frame, uint32_t *l3);
 
+/* Is this EtherType that of a VLAN tag? */
+static inline bool frame_is_tag(uint16_t type)
+{
+    return type == ETH_TYPE_VLAN || type == ETH_TYPE_QINQ;
+}
+
 /* Big-endian fields at any address. */
 static inline uint16_t be16_get(const void *at)
 {
@@ -84,6 +90,12 @@ static inline bool mac_is_zero(const uint8_t *mac)
     static const uint8_t zero[MAC_LEN];
 
     return memcmp(mac, zero, MAC_LEN) == 0;
+}
+
+/* May it be the address of one card? */
+static inline bool mac_is_card(const uint8_t *mac)
+{
+    return !mac_is_multicast(mac) && !mac_is_zero(mac);
 }
 
 static inline bool mac_equal(const uint8_t *a, const uint8_t *b)

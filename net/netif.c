@@ -19,19 +19,23 @@
 #include <netif/ethernet.h>
 
 #include "boot/config.h"
+#include "hv/cpu/clock.h"
 #include "hv/cpu/smp.h"
 #include "hv/lib/log.h"
+#include "net/announce.h"
 #include "net/csum.h"
 #include "net/frame.h"
+#include "net/neighbour.h"
 #include "net/offload.h"
 #include "net/uplink.h"
 
-#define MTU 1500               /* of what is on the wire */
-#define TCP_MTU (TCP_MSS + 40) /* of IPv4 packets that lwIP may give us: TCP's are cut by the card or the switch */
-#define SPARE_FRAMES 4         /* room on the card that we leave to guests, however much we have to send */
-#define QUEUE_MAX 1024         /* frames that wait for lwIP */
-#define POLL_MAX 128           /* frames a turn */
-#define PBUF_MAX 65535         /* a pbuf's lengths have 16 bits */
+#define MTU 1500                 /* of what is on the wire */
+#define TCP_MTU (TCP_MSS + 40)   /* of IPv4 packets that lwIP may give us: TCP's are cut by the card or the switch */
+#define SPARE_FRAMES 4           /* room on the card that we leave to guests, however much we have to send */
+#define QUEUE_MAX 1024           /* frames that wait for lwIP */
+#define POLL_MAX 128             /* frames a turn */
+#define DEFEND_NS 10000000000ULL /* between two answers to who says to have our address: RFC 5227, DEFEND_INTERVAL */
+#define PBUF_MAX 65535           /* a pbuf's lengths have 16 bits */
 #define TCP_CSUM 16
 #define TCP_DATA_OFFSET 12
 #define IP4_PROTOCOL 9
@@ -48,6 +52,7 @@ static struct {
     unsigned head, count;
     const char *uplink;
     u32 announced;         /* the address that was last logged */
+    u64 conflicts;         /* ARP packets that said that our address is somebody else's */
     netif_peers_fn *peers; /* NULL: nobody wants to hear them */
 } own;
 
@@ -80,6 +85,8 @@ static bool own_deliver(struct port *port, const struct frame *frame)
     bool all = true;
 
     (void)port;
+    if (announce_made(frame))
+        return true; /* no news for a neighbour, and maybe wrong: who moved a guest was told by its peer what to say */
     if (frame->len <= PBUF_MAX)
         return queue_add(frame);
     return offload_finish(frame, segment_add, &all) && all;
@@ -117,6 +124,29 @@ static bool peers_heard(const struct pbuf *pbuf)
     return true;
 }
 
+/*
+ * Somebody else says to have our address: no news for lwIP, but the others have heard it, too, and are told whose it is
+ * (RFC 5227, 2.4).
+ */
+static bool address_conflict(const struct pbuf *pbuf)
+{
+    static u64 next;
+    const u8 *bytes = pbuf->payload, *arp = bytes + ETH_HEADER, *mac = arp + ARP_SENDER_MAC;
+    u32 address = netif_port_ip4();
+
+    if (!address || pbuf->len < ETH_HEADER + ARP_LENGTH || be16_get(bytes + ETH_TYPE) != ETH_TYPE_ARP ||
+        memcmp(arp + ARP_SENDER_IP, &address, sizeof(address)) != 0 || mac_equal(mac, own.port.mac))
+        return false;
+    own.conflicts++;
+    if (clock_ns() < next)
+        return true;
+    next = clock_ns() + DEFEND_NS;
+    pr_warn("%02x:%02x:%02x:%02x:%02x:%02x says to have our address, too", mac[0], mac[1], mac[2], mac[3], mac[4],
+            mac[5]);
+    etharp_gratuitous(&own.netif);
+    return true;
+}
+
 bool netif_port_poll(void)
 {
     for (unsigned n = 0; n < POLL_MAX && own.count > 0; n++) {
@@ -127,7 +157,7 @@ bool netif_port_poll(void)
         NETIF_SET_CHECKSUM_CTRL(&own.netif,
                                 NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP &
                                     ~(next.csum_right ? NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP : 0));
-        if (peers_heard(next.pbuf) || own.netif.input(next.pbuf, &own.netif) != ERR_OK)
+        if (peers_heard(next.pbuf) || address_conflict(next.pbuf) || own.netif.input(next.pbuf, &own.netif) != ERR_OK)
             pbuf_free(next.pbuf);
     }
     return own.count > 0;
@@ -316,4 +346,9 @@ u32 netif_port_ip4(void)
 const u8 *netif_port_mac(void)
 {
     return own.port.mac;
+}
+
+u64 netif_port_conflicts(void)
+{
+    return own.conflicts;
 }

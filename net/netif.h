@@ -32,3 +32,6 @@ void netif_peers_say(const void *bytes, size_t len);
 /* Our IPv4 address in network byte order, 0 before there is one; and our MAC. For reports. */
 u32 netif_port_ip4(void);
 const u8 *netif_port_mac(void);
+
+/* How many ARP packets said that our address is somebody else's. */
+u64 netif_port_conflicts(void);

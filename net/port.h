@@ -47,13 +47,27 @@ struct port_counters {
     uint64_t copied_bytes;        /* of frames for the port, moved by the processor: once, twice if held */
 };
 
-/* An IP address that was seen behind a port. */
-struct port_address {
-    bool ip6;
-    uint8_t bytes[16]; /* IPv4: the first four */
+/* VLAN tags as they stand in a frame, the outermost first, without priorities. */
+#define PORT_TAG 4 /* bytes of one */
+struct port_tags {
+    uint8_t len; /* 0, 4 or 8 */
+    uint8_t bytes[2 * PORT_TAG];
 };
 
-#define PORT_ADDRESSES 8
+enum port_address_kind { PORT_MAC, PORT_IP4, PORT_IP6 };
+
+/* An address that lives behind a port: a MAC that it sends from, or an IP address that its guest said to have. */
+struct port_address {
+    uint8_t kind;          /* enum port_address_kind */
+    bool router;           /* IPv6: the guest said that it is a router */
+    uint8_t mac[MAC_LEN];  /* which one it has, or is */
+    struct port_tags tags; /* of the frame that said so */
+    uint8_t ip[16];        /* IPv4: the first four; of a MAC: none */
+    uint64_t seen;         /* clock_ns of the last time */
+};
+
+#define PORT_ADDRESSES 64
+#define PORT_ADDRESS_AGE_NS 300000000000ULL /* as long as a switch remembers a MAC */
 
 /* Embedded in the owner's struct; zero what is not set. */
 struct port {
@@ -74,7 +88,7 @@ struct port {
 
     /* The switch's own. */
     struct port *next;
-    struct port_address address[PORT_ADDRESSES]; /* of ports with a mac: seen from it, the latest first */
+    struct port_address address[PORT_ADDRESSES]; /* of ports with a mac: net/snoop.h */
     unsigned nr_addresses;
     bool holding; /* net/hold.h */
     struct held *held;

@@ -1,65 +1,195 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Only what the port's owner says of itself is noted: frames from its MAC, and of ARP the sender's half. */
 #include "net/snoop.h"
 
+#include "net/announce.h"
 #include "net/frame.h"
+#include "net/neighbour.h"
+#include "net/switch.h"
 
-#define ARP_SENDER_MAC 8
-#define ARP_SENDER_IP 14
-#define IP4_SOURCE 12
-#define IP6_SOURCE 8
+/* How firmly a frame says that an address is its sender's. */
+enum saying {
+    SAYS_NOTHING,
+    SAYS_TENTATIVE, /* it asks whether anybody else has it */
+    SAYS_HAS,
+    SAYS_HAS_AS, /* and whether it is a router, too */
+};
 
-/* To the front; the one seen longest ago leaves a full table. */
-static void note(struct port *port, const struct port_address *address)
+bool snoop_alive(const struct port_address *address, uint64_t now)
 {
-    unsigned at = 0;
+    return now - address->seen < PORT_ADDRESS_AGE_NS;
+}
 
-    while (at < port->nr_addresses && memcmp(&port->address[at], address, sizeof(*address)) != 0)
-        at++;
-    if (at == port->nr_addresses) {
-        if (at < PORT_ADDRESSES)
-            port->nr_addresses++;
-        else
-            at--;
+static bool same_tags(const struct port_tags *a, const struct port_tags *b)
+{
+    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+/* One IP address has one MAC at a time. */
+static bool same_address(const struct port_address *a, const struct port_address *b)
+{
+    return a->kind == b->kind && same_tags(&a->tags, &b->tags) &&
+           (a->kind == PORT_MAC ? mac_equal(a->mac, b->mac) : memcmp(a->ip, b->ip, sizeof(a->ip)) == 0);
+}
+
+static struct port_address *find(struct port *port, const struct port_address *address)
+{
+    for (unsigned i = 0; i < port->nr_addresses; i++)
+        if (same_address(&port->address[i], address))
+            return &port->address[i];
+    return NULL;
+}
+
+/* Where to put one more: the one that was silent longest gives way. */
+static struct port_address *place(struct port *port, uint64_t now)
+{
+    struct port_address *oldest = &port->address[0];
+
+    if (port->nr_addresses < PORT_ADDRESSES)
+        return &port->address[port->nr_addresses++];
+    for (unsigned i = 1; i < PORT_ADDRESSES; i++)
+        if (now - port->address[i].seen > now - oldest->seen)
+            oldest = &port->address[i];
+    return oldest;
+}
+
+static void note(struct port *port, const struct port_address *address, enum saying saying)
+{
+    struct port_address *known = find(port, address);
+    bool router = saying == SAYS_HAS_AS ? address->router : known && known->router;
+
+    if (!known)
+        known = place(port, address->seen);
+    *known = *address;
+    known->router = router;
+}
+
+/* Somebody else has it now. */
+static void forget(struct port *from, const struct port_address *address)
+{
+    for (struct port *port = switch_ports(); port; port = port->next) {
+        struct port_address *known = port == from ? NULL : find(port, address);
+
+        if (known && !mac_equal(known->mac, address->mac))
+            *known = port->address[--port->nr_addresses];
     }
-    memmove(&port->address[1], &port->address[0], at * sizeof(*address));
-    port->address[0] = *address;
 }
 
-static void note_ip4(struct port *port, const struct frame *frame, uint32_t offset)
+/* Not the unspecified address, loopback, groups and above. */
+static bool ip4_is_unicast(const uint8_t *ip)
 {
-    struct port_address address = { .ip6 = false };
-    const uint8_t *ip = address.bytes;
-
-    /* Not the unspecified address, loopback, groups and above. */
-    if (frame_read(frame, offset, address.bytes, 4) && ip[0] != 0 && ip[0] != 127 && ip[0] < 224)
-        note(port, &address);
+    return ip[0] != 0 && ip[0] != 127 && ip[0] < 224;
 }
 
-static void note_ip6(struct port *port, const struct frame *frame, uint32_t offset)
+static bool ip6_is_unicast(const uint8_t *ip)
 {
     static const uint8_t unspecified[15]; /* and loopback, but for the last byte */
-    struct port_address address = { .ip6 = true };
 
-    if (frame_read(frame, offset, address.bytes, 16) && address.bytes[0] != 0xFF &&
-        (memcmp(address.bytes, unspecified, 15) != 0 || address.bytes[15] > 1))
-        note(port, &address);
+    return ip[0] != 0xFF && (memcmp(ip, unspecified, 15) != 0 || ip[15] > 1);
 }
 
-void snoop(struct port *port, const struct frame *frame)
+bool snoop_valid(const struct port_address *address)
 {
-    uint8_t source[MAC_LEN];
-    uint32_t l3;
+    const struct port_tags *tags = &address->tags;
 
-    if (!frame_read(frame, MAC_LEN, source, MAC_LEN) || !mac_equal(source, port->mac))
-        return;
-    switch (frame_type(frame, &l3)) {
-    case ETH_TYPE_ARP:
-        if (frame_read(frame, l3 + ARP_SENDER_MAC, source, MAC_LEN) && mac_equal(source, port->mac))
-            note_ip4(port, frame, l3 + ARP_SENDER_IP);
-        break;
-    case ETH_TYPE_IP4: note_ip4(port, frame, l3 + IP4_SOURCE); break;
-    case ETH_TYPE_IP6: note_ip6(port, frame, l3 + IP6_SOURCE); break;
-    default: break;
+    if (!mac_is_card(address->mac) || tags->len > sizeof(tags->bytes))
+        return false;
+    for (unsigned i = 0; i < tags->len; i += PORT_TAG)
+        if (!frame_is_tag(be16_get(tags->bytes + i)))
+            return false;
+    switch (address->kind) {
+    case PORT_MAC: return true;
+    case PORT_IP4: return ip4_is_unicast(address->ip);
+    case PORT_IP6: return ip6_is_unicast(address->ip);
+    default: return false;
     }
+}
+
+/* A probe's sender has no address yet (RFC 5227, 2.1.1), and nothing is said for another MAC than one's own. */
+static enum saying read_arp(const struct frame *frame, uint32_t at, struct port_address *address)
+{
+    static const uint8_t head[] = { 0, ARP_ETHERNET, ETH_TYPE_IP4 >> 8, ETH_TYPE_IP4 & 0xFF, MAC_LEN, 4 };
+    uint8_t arp[ARP_TARGET_MAC];
+
+    if (!frame_read(frame, at, arp, sizeof(arp)) || memcmp(arp, head, sizeof(head)) != 0 ||
+        !mac_equal(arp + ARP_SENDER_MAC, address->mac) || !ip4_is_unicast(arp + ARP_SENDER_IP))
+        return SAYS_NOTHING;
+    address->kind = PORT_IP4;
+    memcpy(address->ip, arp + ARP_SENDER_IP, 4);
+    return SAYS_HAS;
+}
+
+/*
+ * Neighbour discovery speaks for the node that sends it, as no router passes it on. A solicitation from the unspecified
+ * address asks whether its target is free (RFC 4862, 5.4.2): the guest's unless somebody answers.
+ */
+static enum saying read_nd(const struct frame *frame, uint32_t at, struct port_address *address)
+{
+    static const uint8_t unspecified[16];
+    uint8_t ip[IP6_HEADER + ND_OPTIONS];
+    const uint8_t *nd = ip + IP6_HEADER, *said = ip + IP6_SOURCE;
+    enum saying saying = SAYS_HAS;
+
+    if (!frame_read(frame, at, ip, sizeof(ip)) || ip[IP6_NEXT_HEADER] != IP_PROTO_ICMP6 ||
+        ip[IP6_HOP_LIMIT] != ND_HOP_LIMIT)
+        return SAYS_NOTHING;
+    switch (nd[0]) {
+    case ND_ADVERTISEMENT:
+        said = nd + ND_TARGET;
+        address->router = nd[ND_FLAGS] & ND_ROUTER;
+        saying = SAYS_HAS_AS;
+        break;
+    case ND_ROUTER_ADVERTISEMENT:
+        address->router = true;
+        saying = SAYS_HAS_AS;
+        break;
+    case ND_SOLICITATION:
+        if (memcmp(said, unspecified, sizeof(unspecified)) == 0) {
+            said = nd + ND_TARGET;
+            saying = SAYS_TENTATIVE;
+        }
+        break;
+    default: return SAYS_NOTHING;
+    }
+    address->kind = PORT_IP6;
+    memcpy(address->ip, said, sizeof(address->ip));
+    return ip6_is_unicast(said) ? saying : SAYS_NOTHING;
+}
+
+/* Source and tags of a frame. Returns false if it is too short. */
+static bool read_ether(const struct frame *frame, uint32_t l3, struct port_address *address)
+{
+    struct port_tags *tags = &address->tags;
+
+    if (l3 < ETH_HEADER || l3 - ETH_HEADER > sizeof(tags->bytes))
+        return false;
+    tags->len = (uint8_t)(l3 - ETH_HEADER);
+    if (!frame_read(frame, MAC_LEN, address->mac, MAC_LEN) || !frame_read(frame, ETH_TYPE, tags->bytes, tags->len))
+        return false;
+    for (unsigned i = 0; i < tags->len; i += PORT_TAG)
+        tags->bytes[i + 2] &= 0x0F; /* no priority, no drop eligibility (IEEE 802.1Q, 9.6) */
+    return true;
+}
+
+void snoop(struct port *from, const struct frame *frame, uint64_t now)
+{
+    struct port_address address = { .kind = PORT_MAC, .seen = now };
+    bool owned = !mac_is_zero(from->mac);
+    enum saying saying = SAYS_NOTHING;
+    uint32_t l3;
+    uint16_t type = frame_type(frame, &l3);
+
+    if (announce_made(frame) || !read_ether(frame, l3, &address))
+        return;
+    if (owned && (address.tags.len || !mac_equal(address.mac, from->mac)))
+        note(from, &address, SAYS_HAS);
+    if (type == ETH_TYPE_ARP)
+        saying = read_arp(frame, l3, &address);
+    else if (type == ETH_TYPE_IP6)
+        saying = read_nd(frame, l3, &address);
+    if (saying == SAYS_NOTHING)
+        return;
+    if (owned)
+        note(from, &address, saying);
+    if (saying != SAYS_TENTATIVE)
+        forget(from, &address);
 }

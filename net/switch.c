@@ -3,9 +3,11 @@
  * A frame is judged (admit), its source learnt, its destination looked up; then it is sent to one port or to all, to
  * each in the form that it takes.
  */
+#define LOG_PREFIX "net"
 #include "net/switch.h"
 
 #include "hv/cpu/clock.h"
+#include "hv/lib/log.h"
 #include "net/frame.h"
 #include "net/heard.h"
 #include "net/hold.h"
@@ -15,6 +17,7 @@
 #define WAYS 4
 #define SETS (SWITCH_ADDRESSES / WAYS)
 #define NS_PER_S 1000000000LL
+#define CONFLICT_PAUSE_NS (10 * NS_PER_S) /* between two warnings of MACs that two machines have */
 
 struct address {
     uint8_t mac[MAC_LEN];
@@ -102,6 +105,24 @@ static struct port *owner(const uint8_t *mac)
     return NULL;
 }
 
+/*
+ * A frame from elsewhere has the MAC of a port's owner: two machines have the same, or one pretends. Frames of a guest
+ * that is just arriving may still be under way.
+ */
+static void conflict(const struct port *from, const struct port *rightful, const uint8_t *mac, uint64_t now)
+{
+    static uint64_t next;
+
+    if (rightful->holding)
+        return;
+    sw.counters.mac_conflicts++;
+    if (now < next)
+        return;
+    next = now + CONFLICT_PAUSE_NS;
+    pr_warn("%s's MAC %02x:%02x:%02x:%02x:%02x:%02x is somebody else's, too: frames from it come in from %s",
+            rightful->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], from->name);
+}
+
 static void learn(struct port *from, const uint8_t *mac, uint64_t now)
 {
     struct address *set = address_set(mac), *best = &set[0];
@@ -117,8 +138,10 @@ static void learn(struct port *from, const uint8_t *mac, uint64_t now)
     if (best->port != from || !mac_equal(best->mac, mac)) {
         struct port *rightful = owner(mac);
 
-        if (rightful && rightful != from)
+        if (rightful && rightful != from) {
+            conflict(from, rightful, mac, now);
             return;
+        }
         *best = (struct address){ .port = from };
         memcpy(best->mac, mac, MAC_LEN);
     }
@@ -244,8 +267,8 @@ static bool admit(struct port *from, const struct frame *frame, uint8_t *ether, 
 {
     const uint8_t *source = ether + MAC_LEN;
 
-    if (frame->len > FRAME_MAX || !frame_read(frame, 0, ether, ETH_HEADER) || mac_is_multicast(source) ||
-        mac_is_zero(source) || is_link_local(ether)) {
+    if (frame->len > FRAME_MAX || !frame_read(frame, 0, ether, ETH_HEADER) || !mac_is_card(source) ||
+        is_link_local(ether)) {
         sw.counters.malformed++;
         return false;
     }
@@ -281,8 +304,7 @@ void switch_input(struct port *from, const struct frame *frame)
         return;
     }
     learn(from, ether + MAC_LEN, now);
-    if (!mac_is_zero(from->mac))
-        snoop(from, frame);
+    snoop(from, frame, now);
 
     struct port *to = mac_is_multicast(ether) ? NULL : switch_lookup(ether);
 

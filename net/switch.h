@@ -25,6 +25,8 @@ struct switch_counters {
     uint64_t storm_dropped, spoof_dropped, malformed;
 
     uint64_t finished; /* frames that an offload was finished for */
+    uint64_t
+        mac_conflicts; /* frames from elsewhere with the MAC of an open port's owner, which have been counted above */
 };
 
 void switch_configure(const struct switch_settings *settings);

@@ -19,6 +19,7 @@
 #include "migrate/claims.h"
 #include "migrate/migration.h"
 #include "mm/frame.h"
+#include "net/netif.h"
 #include "net/switch.h"
 
 /* Head of a metric: its help and its type. */
@@ -248,6 +249,10 @@ static void put_switch(struct buffer *out)
     for (size_t i = 0; i < sizeof(decisions) / sizeof(decisions[0]); i++)
         buffer_format(out, "godwit_switch_frames_total{decision=\"%s\"} %lu\n", decisions[i].name,
                       (unsigned long)decisions[i].frames);
+    head(out, "godwit_net_conflicts_total", "counter",
+         "Frames in which somebody else has a MAC or an address of ours.");
+    buffer_format(out, "godwit_net_conflicts_total{of=\"mac\"} %lu\ngodwit_net_conflicts_total{of=\"address\"} %lu\n",
+                  (unsigned long)counters->mac_conflicts, (unsigned long)netif_port_conflicts());
 }
 
 static const struct {

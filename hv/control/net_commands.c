@@ -52,6 +52,8 @@ int command_net(struct call *call)
     json_number(out, "spoof_dropped", counters->spoof_dropped);
     json_number(out, "malformed", counters->malformed);
     json_number(out, "offloads_finished", counters->finished);
+    json_number(out, "mac_conflicts", counters->mac_conflicts);
+    json_number(out, "address_conflicts", netif_port_conflicts());
     json_array(out, "ports");
     for (const struct port *port = switch_ports(); port; port = port->next)
         put_port(out, port);

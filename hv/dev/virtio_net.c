@@ -2,17 +2,17 @@
 /* Frames and life cycle of the network card. */
 #include "hv/dev/virtio_net.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
 #include "hv/cpu/smp.h"
 #include "hv/dev/virtio_net_ctrl.h"
+#include "hv/dev/virtio_net_state.h"
 #include "hv/dev/virtio_net_tx.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/panic.h"
-#include "hv/lib/stream.h"
 #include "hv/vm.h"
 #include "net/heard.h"
 #include "net/hold.h"
@@ -167,11 +167,11 @@ static bool deliver(struct port *port, const struct frame *frame)
 
 /* --- The host loop's turn ---------------------------------------------------------------------------------- */
 
-/* What the switch may give us depends on what the driver has agreed to. */
-static void port_update(struct virtio_net *net)
+void virtio_net_port_update(struct virtio_net *net)
 {
     const struct virtio *virtio = &net->virtio;
 
+    memcpy(net->port.mac, net->filter.mac, MAC_LEN);
     net->port.offload_csum = virtio_has(virtio, VIRTIO_NET_F_GUEST_CSUM);
     net->port.offload_tso = virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO4) && virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO6);
 }
@@ -188,11 +188,11 @@ static bool serve(struct virtio_net *net, u64 now)
     spin_lock(&net->vm->device_lock);
     u32 pending = __atomic_exchange_n(&net->pending, 0, __ATOMIC_ACQUIRE);
 
-    port_update(net);
     if (pending & BIT(VIRTIO_NET_RX)) /* we look for buffers when a frame comes */
         virtqueue_notify_off(queue_of(net, VIRTIO_NET_RX));
     if (pending & BIT(VIRTIO_NET_CTRL))
         more |= virtio_net_control(net) ? BIT(VIRTIO_NET_CTRL) : 0;
+    virtio_net_port_update(net);
     if (pending & BIT(VIRTIO_NET_TX))
         more |= virtio_net_transmit(net) ? BIT(VIRTIO_NET_TX) : 0;
     __atomic_fetch_or(&net->pending, more, __ATOMIC_RELAXED);
@@ -264,68 +264,6 @@ static void reset(struct virtio *virtio)
     virtio->config[VIRTIO_NET_CONFIG_STATUS] &= (u8)~VIRTIO_NET_S_ANNOUNCE;
 }
 
-/* What was seen behind the port, for announcements by the next host. */
-static void save_addresses(const struct port *port, struct writer *w)
-{
-    put_u8(w, (u8)port->nr_addresses);
-    for (unsigned i = 0; i < port->nr_addresses; i++) {
-        put_u8(w, port->address[i].ip6);
-        put_bytes(w, port->address[i].bytes, sizeof(port->address[i].bytes));
-    }
-}
-
-static int load_addresses(struct port *port, struct reader *r)
-{
-    unsigned count = get_u8(r);
-
-    if (count > PORT_ADDRESSES)
-        return -EINVAL;
-    for (unsigned i = 0; i < count; i++) {
-        port->address[i].ip6 = get_u8(r) != 0;
-        get_bytes(r, port->address[i].bytes, sizeof(port->address[i].bytes));
-    }
-    port->nr_addresses = count;
-    return r->truncated ? -EINVAL : 0;
-}
-
-static void save(struct virtio *virtio, struct writer *w)
-{
-    const struct virtio_net_filter *filter = &net_of(virtio)->filter;
-
-    put_bytes(w, net_of(virtio)->port.mac, MAC_LEN);
-    put_bytes(w, filter->mac, MAC_LEN);
-    put_u8(w, filter->promiscuous);
-    put_u8(w, filter->all_multicast);
-    put_u32(w, filter->count);
-    for (u32 i = 0; i < filter->count; i++)
-        put_bytes(w, filter->address[i], MAC_LEN);
-    save_addresses(&net_of(virtio)->port, w);
-}
-
-/* The address that was configured here gives way to that of the card that came. */
-static int load(struct virtio *virtio, struct reader *r)
-{
-    struct virtio_net *net = net_of(virtio);
-    struct virtio_net_filter filter = { 0 };
-    u8 mac[MAC_LEN];
-
-    get_bytes(r, mac, MAC_LEN);
-    get_bytes(r, filter.mac, MAC_LEN);
-    filter.promiscuous = get_u8(r);
-    filter.all_multicast = get_u8(r);
-    filter.count = get_u32(r);
-    if (filter.count > VIRTIO_NET_FILTERS)
-        return -EINVAL;
-    for (u32 i = 0; i < filter.count; i++)
-        get_bytes(r, filter.address[i], MAC_LEN);
-    if (r->truncated)
-        return -EINVAL;
-    net->filter = filter;
-    memcpy(net->port.mac, mac, MAC_LEN);
-    port_update(net);
-    return load_addresses(&net->port, r);
-}
-
 static const struct virtio_kind kind = {
     .name = "virtio-net",
     .id = 1,
@@ -337,18 +275,19 @@ static const struct virtio_kind kind = {
     .nr_queues = VIRTIO_NET_QUEUES,
     .queue_size = QUEUE_SIZE,
     .config_size = CONFIG_SIZE,
-    .version = 2,
+    .version = 3,
     .features_valid = features_valid,
     .notify = notify,
     .reset = reset,
-    .save = save,
-    .load = load,
+    .save = virtio_net_save,
+    .load = virtio_net_load,
 };
 
 void virtio_net_init(struct virtio_net *net, struct vm *vm, struct pci_bus *bus, unsigned slot, const u8 mac[MAC_LEN])
 {
     net->vm = vm;
     net->tx = (struct virtio_net_tx){ .look = VIRTIO_NET_NEVER, .tell = VIRTIO_NET_NEVER };
+    memcpy(net->mac, mac, MAC_LEN);
     memcpy(net->port.mac, mac, MAC_LEN);
     snprintf(net->port.name, sizeof(net->port.name), "%s", vm->name);
     net->port.deliver = deliver;
@@ -393,6 +332,7 @@ void virtio_net_pause(struct virtio_net *net)
     interrupt(net);
     virtio_net_tx_stop(net);
     net->paused = true;
+    net->stood = clock_ns();
     port_hold(&net->port);
 }
 

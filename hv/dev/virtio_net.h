@@ -86,9 +86,11 @@ struct virtio_net {
     struct port port;
     struct list node; /* of all devices; host loop */
     struct vm *vm;
+    u8 mac[MAC_LEN]; /* the card's own; port.mac is the one that the driver has taken */
     struct virtio_net_filter filter;
     struct virtio_net_tx tx;
     bool paused;   /* nothing moves: the VM is being handed over */
+    u64 stood;     /* clock_ns: since when; what was learnt of its addresses ages from there */
     u32 pending;   /* queues with something to do, a bit each; set by anyone, taken by the host loop */
     bool received; /* frames were delivered since the last interrupt */
     u64 filtered;  /* frames that the driver did not want */

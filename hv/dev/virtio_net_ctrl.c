@@ -27,8 +27,8 @@ static bool take(struct command *command, void *buffer, u32 len)
 void virtio_net_filter_reset(struct virtio_net *net)
 {
     memset(&net->filter, 0, sizeof(net->filter));
-    memcpy(net->filter.mac, net->port.mac, MAC_LEN);
-    memcpy(net->virtio.config, net->port.mac, MAC_LEN);
+    memcpy(net->filter.mac, net->mac, MAC_LEN);
+    memcpy(net->virtio.config, net->mac, MAC_LEN);
 }
 
 bool virtio_net_filter_passes(const struct virtio_net *net, const u8 destination[MAC_LEN])
@@ -94,9 +94,9 @@ static bool mac_address(struct virtio_net *net, struct command *command)
 {
     u8 mac[MAC_LEN];
 
-    if (!virtio_has(&net->virtio, VIRTIO_NET_F_CTRL_MAC_ADDR) || !take(command, mac, sizeof(mac)) || mac[0] & 1)
+    if (!virtio_has(&net->virtio, VIRTIO_NET_F_CTRL_MAC_ADDR) || !take(command, mac, sizeof(mac)) || !mac_is_card(mac))
         return false;
-    if (net->port.check_source && memcmp(mac, net->port.mac, MAC_LEN))
+    if (net->port.check_source && memcmp(mac, net->mac, MAC_LEN))
         return false;
     memcpy(net->filter.mac, mac, MAC_LEN);
     memcpy(net->virtio.config, mac, MAC_LEN);

@@ -277,9 +277,14 @@ struct port *switch_ports(void)
 
 const struct switch_counters *switch_counters(void)
 {
-    static struct switch_counters counters = { .forwarded = 3, .unforwarded = 2 };
+    static struct switch_counters counters = { .forwarded = 3, .unforwarded = 2, .mac_conflicts = 5 };
 
     return &counters;
+}
+
+u64 netif_port_conflicts(void)
+{
+    return 6;
 }
 
 u32 netif_port_ip4(void)

@@ -97,6 +97,8 @@ static void counters(void **state)
     assert_true(says("godwit_vm_net_filtered_frames_total{vm=\"web\"} 8"));
     assert_true(says("godwit_vm_net_announces_total{vm=\"web\"} 9"));
     assert_true(says("godwit_switch_frames_total{decision=\"unforwarded\"} 2"));
+    assert_true(says("godwit_net_conflicts_total{of=\"mac\"} 5"));
+    assert_true(says("godwit_net_conflicts_total{of=\"address\"} 6"));
     assert_true(says("godwit_port_held_frames_total{port=\"uplink\"} 4"));
     assert_true(says("godwit_port_late_frames_total{port=\"uplink\"} 0"));
     assert_true(says("godwit_migration_forwarded_frames_total 12"));

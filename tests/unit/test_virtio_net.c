@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The network card: frames to the guest, what was negotiated, the control queue, pause and migration. */
-/* sources: hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_tx.c hv/dev/virtio_pci.c */
+/* sources: hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_state.c */
+/* sources: hv/dev/virtio_net_tx.c hv/dev/virtio_pci.c net/snoop.c net/announce.c net/offload.c */
 /* sources: hv/dev/virtqueue.c hv/dev/pci.c net/hold.c net/heard.c net/frame.c net/csum.c */
 /* sources: hv/dev/pci_msix.c hv/bus.c hv/lib/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/net_rig.c tests/unit/stubs.c */
@@ -350,7 +351,8 @@ static void test_state_survives_save_and_load(void **unused)
     filter = net.filter;
     assert_int_equal(rig_save_and_load(), 0);
     assert_memory_equal(&net.filter, &filter, sizeof(filter));
-    assert_memory_equal(net.port.mac, net_mac, MAC_LEN);
+    assert_memory_equal(net.mac, net_mac, MAC_LEN);
+    assert_memory_equal(net.port.mac, FOREIGN, MAC_LEN);
     assert_true(net.port.offload_csum);
     assert_int_equal(rig_mmio_read(rig_bar(SLOT, 0) + 0x2006, 2), VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE);
     virtio_net_resume(&net);
@@ -359,6 +361,52 @@ static void test_state_survives_save_and_load(void **unused)
     memset(frame_bytes, 0xFF, MAC_LEN);
     assert_true(deliver(60, plain));
     assert_int_equal(rig_used_idx(VIRTIO_NET_RX), 1);
+}
+
+/* The switch knows the guest by the MAC that its driver has taken, until the card is reset. */
+static void test_a_taken_mac_is_the_ports(void **unused)
+{
+    (void)unused;
+    net_start(BASE | CTRL);
+    assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 1, FOREIGN, 6), VIRTIO_NET_OK);
+    assert_memory_equal(net.port.mac, FOREIGN, MAC_LEN);
+    assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 1, "\0\0\0\0\0\0", 6), VIRTIO_NET_ERR);
+    net_start(BASE | CTRL);
+    assert_memory_equal(net.port.mac, net_mac, MAC_LEN);
+}
+
+/* What lives behind the port is known where the guest goes, and no younger there. */
+static void test_addresses_move(void **unused)
+{
+    static const struct port_address address[] = {
+        { .kind = PORT_IP4, .mac = FOREIGN, .tags = { 4, "\x81\0\0\5" }, .ip = { 192, 0, 2, 1 } },
+        { .kind = PORT_IP6, .mac = OWN, .router = true, .ip = { 0xFE, 0x80, [15] = 9 } },
+        { .kind = PORT_MAC, .mac = FOREIGN },
+    };
+    const u64 second = 1000000000;
+
+    (void)unused;
+    net_start(BASE);
+    memcpy(net.port.address, address, sizeof(address));
+    net.port.nr_addresses = 3;
+    rig.clock_ns = net.port.address[0].seen = 400 * second;
+    net.port.address[1].seen = 100 * second + 1000000;
+    net.port.address[2].seen = 100 * second; /* too old */
+    virtio_net_pause(&net);
+    rig.clock_ns += 200 * second; /* a pause does not count yet */
+    assert_int_equal(rig_save_and_load(), 0);
+    assert_int_equal(net.port.nr_addresses, 2);
+    assert_int_equal(net.port.address[0].seen, rig.clock_ns);
+    assert_int_equal(rig.clock_ns - net.port.address[1].seen, 300 * second - 1000000);
+    for (unsigned i = 0; i < 2; i++) {
+        net.port.address[i].seen = 0;
+        assert_memory_equal(&net.port.address[i], &address[i], sizeof(*address));
+    }
+    net.port.address[1].seen = rig.clock_ns;
+    net.port.address[0] = (struct port_address){ .kind = PORT_IP4, .mac = OWN, .seen = rig.clock_ns }; /* 0.0.0.0 */
+    virtio_net_pause(&net);
+    assert_int_equal(rig_save_and_load(), -EINVAL);
+    net.port.nr_addresses = 0;
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, net_setup, net_teardown)
@@ -380,6 +428,8 @@ int main(void)
         TEST(test_reset_while_a_frame_is_on_its_way),
         TEST(test_lies_stop_the_card_alone),
         TEST(test_state_survives_save_and_load),
+        TEST(test_a_taken_mac_is_the_ports),
+        TEST(test_addresses_move),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

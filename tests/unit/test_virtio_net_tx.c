@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Frames from the guest: what is one, and when driver and device tell each other. */
-/* sources: hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_tx.c hv/dev/virtio_pci.c */
+/* sources: hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_state.c */
+/* sources: hv/dev/virtio_net_tx.c hv/dev/virtio_pci.c net/snoop.c net/announce.c net/offload.c */
 /* sources: hv/dev/virtqueue.c hv/dev/pci.c net/hold.c net/heard.c net/frame.c net/csum.c */
 /* sources: hv/dev/pci_msix.c hv/bus.c hv/lib/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/net_rig.c tests/unit/stubs.c */

@@ -16,6 +16,7 @@
 #include "hv/lib/bits.h"
 #include "hv/lib/stream.h"
 #include "tests/unit/npt_formats.h"
+#include "net/switch.h"
 #include "tests/unit/ram.h"
 
 struct rig rig;
@@ -48,7 +49,7 @@ void cpu_kick(u32 index)
 
 u64 clock_ns(void)
 {
-    return 0;
+    return rig.clock_ns;
 }
 
 u64 clock_ns_to_ticks(u64 ns)
@@ -69,6 +70,11 @@ void switch_add(struct port *port)
 void switch_remove(struct port *port)
 {
     (void)port;
+}
+
+struct port *switch_ports(void)
+{
+    return NULL;
 }
 
 bool switch_congested(unsigned spare)

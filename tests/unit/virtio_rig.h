@@ -25,6 +25,7 @@ struct rig {
     bool congested; /* what switch_congested says */
     struct frame_offload offload;
     u32 cpus;               /* what cpu_count says; 1 at first */
+    u64 clock_ns;           /* what it says */
     u64 ticks_per_ns;       /* of the clock; 0, as at first: whatever is to come later is due at once */
     void (*on_input)(void); /* called within switch_input; may be NULL */
 };
