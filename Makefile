@@ -178,7 +178,9 @@ fuzz: $(FUZZ) ## run every fuzzer for FUZZ_RUNS inputs
 	@for f in $(FUZZ); do echo "  FUZZ    $$f"; $$f -runs=$(FUZZ_RUNS) -seed=1 -verbosity=0 || exit 1; done
 
 # What the handoff's two machines can do together, every way it can go.
-MODEL_PROPERTIES := never_two two_end never_none doubt_keeps no_rollback ends
+MODEL_PROPERTIES := never_two two_end never_none only_copy doubt_keeps no_rollback ends
+# What it must find in a version without the mend: switch:property.
+MODEL_FAULTS := CLOCK:only_copy
 
 model: tests/model/handoff.pml ## check the handoff's model with spin
 	@tools/setup $(BUILD)/model/versions spin
@@ -186,6 +188,10 @@ model: tests/model/handoff.pml ## check the handoff's model with spin
 	@cd $(BUILD)/model && for p in $(MODEL_PROPERTIES); do ./pan -a -f -m100000 -N $$p >$$p.log; \
 		grep -q 'errors: 0$$' $$p.log || { cat $$p.log; echo "  MODEL   $$p: broken"; exit 1; }; \
 		echo "  MODEL   $$p: holds, $$(sed -n 's/ *\([0-9]*\) states, stored.*/\1/p' $$p.log) states"; done
+	@cd $(BUILD)/model && for f in $(MODEL_FAULTS); do s=$${f%:*}; p=$${f#*:}; \
+		spin -D$$s -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -o pan-$$s pan.c && ./pan-$$s -a -f -m100000 -N $$p >$$s.log; \
+		grep -q 'errors: [1-9]' $$s.log || { cat $$s.log; echo "  MODEL   $$s: broken, $$p is not found"; exit 1; }; \
+		echo "  MODEL   $$s: holds, $$p is found violated without the mend"; done
 
 # --- Running and testing -----------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 /*
  * Who owns which guest, said to all hypervisors of the link (docs/migration-stream.md "Claims"): with each
  * announcement, in answer to who claims it under a lower epoch, and once in WIRE_CLAIM_MS as long as the VM is here.
- * So two copies that run because force was used wrongly, or in a partition, meet as soon as a frame can pass. Only of
- * VMs that have had another owner: of the others there is one copy. Host loop.
+ * So two copies that run because force was used wrongly, or in a partition, meet as soon as a frame can pass. Host
+ * loop.
  */
 #pragma once
 
@@ -17,8 +17,15 @@ struct claims_counters {
     u64 noise;     /* of those heard: with an epoch that nobody believes (handoff.h) */
 };
 
-/* Hear others from now on. Boot, once. */
-void claims_init(void);
+/* Hear others from now on, and claim: all VMs, or only those whose epoch says that they have had another owner. Boot,
+ * once. */
+void claims_init(bool of_all);
+
+/* By what this machine is known in claims: a random number of its boot. */
+u64 claims_owner(void);
+
+/* How long this VM has been on this machine. */
+u64 claims_age_ms(const struct vm *vm);
 
 /* Say that this VM is ours, if it is. Not from within a port's deliver(). */
 void claims_say(const struct vm *vm);

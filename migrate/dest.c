@@ -120,8 +120,7 @@ static void announce(struct dest *dest, struct incoming *in)
     in->stats.announce_ns = now(dest) - in->stats.released;
 }
 
-/* Why it did not come to run here: the first reason counts. */
-static void note_end(struct incoming *in, enum wire_code code, const char *reason)
+void dest_note_end(struct incoming *in, enum wire_code code, const char *reason)
 {
     if (in->error)
         return;
@@ -215,7 +214,7 @@ static void end_session(struct dest_session *session)
     session->used = false;
     /* A dry run leaves nothing but its epoch; what was loading is given up; what is prepared waits for another one. */
     if (in && in->handoff.state == DEST_LOADING && !in->dry_run)
-        note_end(in, WIRE_E_LINK, "the connection ended");
+        dest_note_end(in, WIRE_E_LINK, "the connection ended");
     if (in)
         dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_LINK_LOST, 0));
 }
@@ -233,7 +232,7 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     close_later(session);
     if (!in)
         return;
-    note_end(in, code, reason);
+    dest_note_end(in, code, reason);
     detach(session);
     if (in->handoff.state == DEST_LOADING)
         dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
@@ -366,7 +365,7 @@ static void take_handoff(struct dest_session *session, enum handoff_event event)
     if (event == HANDOFF_COMMIT && in->handoff.state == DEST_PREPARED)
         in->claim.paused_ns = message.paused_ns;
     if (under_way(in) && (event == HANDOFF_ABORT || event == HANDOFF_QUERY_ABORT))
-        note_end(in, message.code ? (enum wire_code)message.code : WIRE_E_CANCEL, "the source has broken it off");
+        dest_note_end(in, message.code ? (enum wire_code)message.code : WIRE_E_CANCEL, "the source has broken it off");
     dest_apply(session->dest, in, handoff_dest_event(&in->handoff, event, message.epoch));
 }
 
@@ -512,7 +511,6 @@ static void session_watch(struct dest_session *session)
 
 bool dest_step(struct dest *dest)
 {
-    u64 time = now(dest);
     bool worked = false;
 
     for (unsigned i = 0; i < DEST_SESSIONS; i++) {
@@ -527,11 +525,6 @@ bool dest_step(struct dest *dest)
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
 
-        if (in->used && in->handoff.state == DEST_PREPARED &&
-            time - MIN(in->stats.prepared, time) > WIRE_PREPARED_MS * NS_PER_MS) {
-            note_end(in, WIRE_E_TIMEOUT, "the source has not told it to run");
-            dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_TIMER, 0));
-        }
         /* The sessions have had their steps: RUNNING is said. */
         if (in->announce)
             announce(dest, in);
@@ -559,12 +552,4 @@ void dest_forget(struct dest *dest, void *vm)
             in->vm = NULL;
         }
     }
-}
-
-void dest_heard(struct dest *dest, const u8 vm_id[WIRE_ID], u64 epoch)
-{
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (same_vm(&dest->incoming[i], vm_id))
-            dest_apply(dest, &dest->incoming[i],
-                       handoff_dest_event(&dest->incoming[i].handoff, HANDOFF_HIGHER_EPOCH, epoch));
 }

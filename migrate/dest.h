@@ -21,12 +21,12 @@
 #define DEST_ATTEMPTS 64 /* moves that are remembered, under way or over */
 
 struct dest_stats {
-    u64 pages, zero, sections;               /* received */
-    u64 suspects;                            /* pages whose CRC didn't match when they came */
-    u64 began, reserved, prepared, released; /* ns: when */
-    u64 run_ns;                              /* from COMMIT's arrival to the guest being let go */
-    u64 announce_ns;                         /* that the first announcement took */
-    u64 frames, delivered;                   /* that the source has sent on; of which the guest's card has taken */
+    u64 pages, zero, sections;                       /* received */
+    u64 suspects;                                    /* pages whose CRC didn't match when they came */
+    u64 began, reserved, closed, prepared, released; /* ns: when; closed: PREPARE came */
+    u64 run_ns;                                      /* from COMMIT's arrival to the guest being let go */
+    u64 announce_ns;                                 /* that the first announcement took */
+    u64 frames, delivered;                           /* that the source has sent on; of which the guest's card has taken */
 };
 
 /* One attempt to move a VM here. */
@@ -35,6 +35,7 @@ struct incoming {
     u8 vm_id[WIRE_ID];
     char name[WIRE_NAME]; /* "" before RESERVE */
     char peer[DEST_PEER]; /* who wants to move it here */
+    u64 owner;            /* its source's: struct wire_claim */
     bool dry_run;
     bool announce; /* to be announced as soon as RUNNING is said */
     struct handoff_dest handoff;
@@ -104,5 +105,13 @@ bool dest_step(struct dest *dest);
 /* This VM has ended, or moved on: it will not run here any more, and its handle is void. */
 void dest_forget(struct dest *dest, void *vm);
 
-/* Somebody claims this VM under `epoch`: a copy of a lower one is freed. */
-void dest_heard(struct dest *dest, const u8 vm_id[WIRE_ID], u64 epoch);
+/* Somebody claims a VM: a copy of a lower epoch is freed, and one that is stranded if it is its source that says so. */
+void dest_heard(struct dest *dest, const struct wire_claim *claim);
+
+/*
+ * A prepared copy is stranded when its connection has ended: it may be the only one, so it is kept until one of the two
+ * sides says what became of the guest. stranded: the attempt that `vm` came by, if it is; else NULL. resolve: the
+ * operator's word; adopt it, that is, let it run here, or give it up. 0, or -ENOENT: it is not stranded.
+ */
+const struct incoming *dest_stranded(const struct dest *dest, const void *vm);
+int dest_resolve(struct dest *dest, void *vm, bool adopt);

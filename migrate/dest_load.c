@@ -68,6 +68,24 @@ static enum wire_code reserve(struct dest *dest, struct incoming *in, char reaso
     return code;
 }
 
+/* There is no memory for it. Would there be without the copies that are stranded? Then they go, as many as it takes. */
+static enum wire_code make_room(struct dest *dest, struct incoming *in, struct wire_accepted *accepted,
+                                char reason[WIRE_REASON])
+{
+    struct migrate_description *d = in->description;
+    enum wire_code code;
+
+    d->spare = dest_stranded_bytes(dest);
+    code = dest->ops->check(dest->ctx, d, accepted, reason);
+    d->spare = 0;
+    if (in->dry_run || code)
+        return code;
+    do
+        code = dest_free_stranded(dest) ? dest->ops->check(dest->ctx, d, accepted, reason) : WIRE_E_MEMORY;
+    while (code == WIRE_E_MEMORY && dest_stranded_bytes(dest));
+    return code;
+}
+
 void load_reserve(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
@@ -95,8 +113,11 @@ void load_reserve(struct dest_session *session)
     memcpy(in->name, in->description->head.name, WIRE_NAME);
     in->dry_run = in->description->head.flags & WIRE_DRY_RUN;
     in->description->epoch = in->handoff.epoch;
+    in->owner = in->description->head.owner;
     code = dest->ops->check(dest->ctx, in->description, &accepted, reason);
-    if (!code && !(in->description->head.flags & WIRE_DRY_RUN))
+    if (code == WIRE_E_MEMORY)
+        code = make_room(dest, in, &accepted, reason);
+    if (!code && !in->dry_run)
         code = reserve(dest, in, reason);
     if (code) {
         dest_refuse(session, code, reason);
@@ -254,6 +275,7 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
         return;
     }
     in->claim = *claim;
+    in->stats.closed = session->dest->ops->now(session->dest->ctx);
     in->closed = true;
     in->cursor = 0;
 }

@@ -12,6 +12,13 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions);
 /* Refuse: say so, end the connection, and give up the attempt that was loading on it. */
 void dest_refuse(struct dest_session *session, enum wire_code code, const char *reason);
 
+/* Why it did not come to run here: the first reason counts. */
+void dest_note_end(struct incoming *in, enum wire_code code, const char *reason);
+
+/* Bytes of RAM of stranded copies; and free the oldest of them, for memory is needed. False: there is none. */
+u64 dest_stranded_bytes(const struct dest *dest);
+bool dest_free_stranded(struct dest *dest);
+
 /* A RESERVE, ZERO or STATE record, or a page, has come; PREPARE has. They refuse what is wrong. */
 void load_reserve(struct dest_session *session);
 void load_zero(struct dest_session *session);

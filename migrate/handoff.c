@@ -63,10 +63,10 @@ static unsigned resume_as(struct handoff_source *source, u64 epoch)
 
 /* The operator's word. The epoch is above all that we know of, so that any other copy stands if it shows up after all.
  */
-static unsigned forced_event(struct handoff_source *source, enum handoff_event event)
+static unsigned forced_event(struct handoff_source *source, enum handoff_event event, u64 beyond)
 {
     if (event == HANDOFF_FORCE_RESUME)
-        return resume_as(source, ++source->proposed) | HANDOFF_ANNOUNCE;
+        return resume_as(source, source->proposed += beyond) | HANDOFF_ANNOUNCE;
     if (event != HANDOFF_FORCE_GIVE_UP)
         return 0;
     source->epoch = source->proposed;
@@ -74,7 +74,7 @@ static unsigned forced_event(struct handoff_source *source, enum handoff_event e
     return HANDOFF_FREE;
 }
 
-static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event event)
+static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
 {
     switch (event) {
     case HANDOFF_RUNNING:
@@ -88,7 +88,7 @@ static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event
     case HANDOFF_LINK_LOST: return HANDOFF_RECONNECT;
     case HANDOFF_CANCEL: source->abort = true; return HANDOFF_SAY_QUERY; /* the operator would rather have it back */
     case HANDOFF_UNKNOWN: source->lost = true; return 0;
-    default: return forced_event(source, event);
+    default: return forced_event(source, event, epoch);
     }
 }
 
@@ -105,17 +105,28 @@ static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
     return standing ? 0 : HANDOFF_STAND;
 }
 
+/* An equal epoch is no news to who has proposed it himself. */
+static unsigned rival(struct handoff_source *source, u64 epoch)
+{
+    if (source->state > SOURCE_PREPARING || epoch != source->epoch)
+        return 0;
+    source->state = SOURCE_SUPERSEDED;
+    return HANDOFF_STAND;
+}
+
 unsigned handoff_source_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
 {
     if (event == HANDOFF_HIGHER_EPOCH)
         return higher_epoch(source, epoch);
+    if (event == HANDOFF_RIVAL)
+        return rival(source, epoch);
     if (from_peer(event) && epoch != source->proposed)
         return 0;
     switch (source->state) {
     case SOURCE_OWNER: return owner_event(source, event);
     case SOURCE_PREPARING: return preparing_event(source, event);
-    case SOURCE_IN_DOUBT: return in_doubt_event(source, event);
-    case SOURCE_SUPERSEDED: return forced_event(source, event);
+    case SOURCE_IN_DOUBT: return in_doubt_event(source, event, epoch);
+    case SOURCE_SUPERSEDED: return forced_event(source, event, epoch);
     case SOURCE_GONE: return 0;
     }
     return 0;
@@ -141,7 +152,6 @@ static unsigned loading_event(struct handoff_dest *dest, enum handoff_event even
     case HANDOFF_QUERY:
     case HANDOFF_QUERY_ABORT:
     case HANDOFF_CANCEL:
-    case HANDOFF_TIMER:
     case HANDOFF_LINK_LOST: return give_up(dest);
     default: return 0;
     }
@@ -151,15 +161,16 @@ static unsigned prepared_event(struct handoff_dest *dest, enum handoff_event eve
 {
     switch (event) {
     case HANDOFF_COMMIT:
+    case HANDOFF_ADOPT:
         dest->state = DEST_RUNNING;
         return HANDOFF_RECORD | HANDOFF_RUN | HANDOFF_SAY_RUNNING | HANDOFF_ANNOUNCE;
     case HANDOFF_QUERY:
     case HANDOFF_PREPARE: return HANDOFF_SAY_PREPARED;
     case HANDOFF_ABORT:
     case HANDOFF_QUERY_ABORT:
-    case HANDOFF_CANCEL:
-    case HANDOFF_TIMER: return give_up(dest);
-    default: return 0; /* a lost link above all: COMMIT may still come by another one */
+    case HANDOFF_OWNER_HEARD: /* what it claims it will not say COMMIT to any more */
+    case HANDOFF_CANCEL: return give_up(dest);
+    default: return 0; /* a lost link above all: COMMIT may still come by another one, and this copy be the only one */
     }
 }
 

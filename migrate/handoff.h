@@ -4,8 +4,8 @@
  * who may run the guest; tests/model/handoff.pml is the same in Promela, and docs/migration-stream.md in words.
  *
  * Invariants: a source that has once said COMMIT runs its guest again only on ABORTED, or by an operator's force; a
- * destination runs it only on COMMIT, and never after it has been in ABORTED; of two copies that run because force was
- * used wrongly, the one of the lower epoch stands as soon as it hears of the other.
+ * destination runs it only on COMMIT or by an operator's adopt, and never after it has been in ABORTED; of two copies
+ * that run because force was used wrongly, the one of the lower epoch stands as soon as it hears of the other.
  */
 #pragma once
 
@@ -37,10 +37,13 @@ enum handoff_event {
     HANDOFF_CANCEL,        /* the operator's, or any failure of ours */
     HANDOFF_LINK_LOST,     /* connection gone, or the peer silent for too long */
     HANDOFF_LINK_BACK,     /* source: a RESOLVE connection is up */
-    HANDOFF_TIMER,         /* source: WIRE_RETRY_MS; destination: WIRE_PREPARED_MS after PREPARED */
+    HANDOFF_TIMER,         /* source: WIRE_RETRY_MS */
     HANDOFF_FORCE_RESUME,  /* the operator's word that the other side doesn't run it */
+    HANDOFF_ADOPT,         /* the same of a destination that is prepared: its operator takes the guest over */
     HANDOFF_FORCE_GIVE_UP, /* the operator's word that the other side has it */
     HANDOFF_HIGHER_EPOCH,  /* somebody else says that he owns this VM, since a later epoch */
+    HANDOFF_RIVAL,         /* source: somebody else says so under our epoch, and his copy is the elder */
+    HANDOFF_OWNER_HEARD,   /* destination: the source says that it owns this VM, under its old epoch */
     NR_HANDOFF_EVENTS,
 };
 
@@ -92,6 +95,10 @@ struct handoff_dest {
     u64 epoch; /* E */
 };
 
+/* By how much, at least, an operator's force goes beyond all that is known, so that two operators do not come to the
+ * same epoch; each adds up to as much again. */
+#define EPOCH_FORCE (1ULL << 16)
+
 /* The owner of a VM at `epoch`. */
 void handoff_source_init(struct handoff_source *source, u64 epoch);
 
@@ -101,7 +108,8 @@ u64 handoff_propose(struct handoff_source *source);
 /* The destination has refused the last proposal, for it remembers `epoch`: the next one is above that. */
 void handoff_remembered(struct handoff_source *source, u64 epoch);
 
-/* Events of another epoch than the attempt's are ignored. Return actions (enum handoff_action). */
+/* Events of another epoch than the attempt's are ignored. HANDOFF_FORCE_RESUME comes with the number of epochs to go
+ * beyond all that is known. Return actions (enum handoff_action). */
 unsigned handoff_source_event(struct handoff_source *source, enum handoff_event event, u64 epoch);
 
 void handoff_dest_init(struct handoff_dest *dest, u64 epoch);

@@ -69,7 +69,7 @@ static struct vm_source *source_make(struct vm *vm)
     if (!from)
         return NULL;
     from->vm = vm;
-    source_init(&from->source, &vm_source_ops, from, vm->identity.id, vm->identity.epoch);
+    source_init(&from->source, &vm_source_ops, from, vm->identity.id, vm->identity.epoch, claims_owner());
     list_add_tail(&sources, &from->node);
     return from;
 }
@@ -210,40 +210,56 @@ bool migration_owns(const struct vm *vm)
 {
     const struct vm_source *from = source_find(vm);
 
-    return vm->status != VM_INCOMING && (!from || from->source.handoff.state <= SOURCE_PREPARING);
+    return vm->status != VM_INCOMING && (!from || from->source.handoff.state == SOURCE_OWNER);
 }
 
 /* Returns false if the epoch is noise. */
-static bool vm_heard(struct vm *vm, u64 epoch)
+static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
 {
     struct vm_source *from = source_find(vm);
+    u64 age = claims_age_ms(vm);
+    bool younger = claim->epoch == vm->identity.epoch && !claim_is_elder(claim, claims_owner(), age);
 
-    if (epoch < vm->identity.epoch)
+    if (claim->epoch < vm->identity.epoch || younger)
         claims_say(vm);
-    if (epoch <= vm->identity.epoch || !vm_alive(vm))
+    if (claim->epoch < vm->identity.epoch || younger || !vm_alive(vm))
         return true;
-    if (epoch_is_noise(from ? from->source.handoff.proposed : vm->identity.epoch, epoch))
+    if (epoch_is_noise(from ? from->source.handoff.proposed : vm->identity.epoch, claim->epoch))
         return false;
     from = source_make(vm);
     if (from)
-        source_heard(&from->source, epoch);
+        source_heard(&from->source, claim, age);
     else
         pr_err("%s: another machine owns it, and there is no memory to note that", vm->name);
     return true;
 }
 
-bool migration_heard(const u8 vm_id[WIRE_ID], u64 epoch)
+bool migration_heard(const struct wire_claim *claim)
 {
-    bool credible = epoch <= EPOCH_MAX;
+    bool credible = claim->epoch <= EPOCH_MAX;
 
-    dest_heard(&dest, vm_id, epoch);
+    dest_heard(&dest, claim);
     list_for_each (node, vm_list()) {
         struct vm *vm = container_of(node, struct vm, node);
 
-        if (!memcmp(vm->identity.id, vm_id, WIRE_ID))
-            credible &= vm_heard(vm, epoch);
+        if (!memcmp(vm->identity.id, claim->vm_id, WIRE_ID))
+            credible &= vm_heard(vm, claim);
     }
     return credible;
+}
+
+bool migration_stranded(const struct vm *vm, u64 *epoch)
+{
+    const struct incoming *in = dest_stranded(&dest, vm);
+
+    if (in)
+        *epoch = in->handoff.epoch;
+    return in;
+}
+
+int migration_settle(struct vm *vm, bool adopt)
+{
+    return dest_resolve(&dest, vm, adopt);
 }
 
 /* The record of a guest that runs elsewhere outlives its copy: frames that come for it are still sent on. */
@@ -408,7 +424,7 @@ static bool dest_busy(void)
         if (dest.session[i].used)
             return true;
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (dest.incoming[i].used && dest.incoming[i].handoff.state <= DEST_PREPARED)
+        if (dest.incoming[i].used && (dest.incoming[i].handoff.state == DEST_LOADING || dest.incoming[i].announce))
             return true;
     return false;
 }
@@ -465,7 +481,7 @@ void migration_init(const struct config_migration *config)
     for (unsigned i = 0; i < MIGRATION_MOVES; i++)
         latest[i] = &moves[i];
     sched_add_host_work(migration_poll);
-    claims_init();
+    claims_init(config->port != 0);
     if (!config->port)
         return;
 

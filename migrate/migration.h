@@ -90,12 +90,17 @@ bool migration_done_with(const struct vm *vm);
  */
 int migration_forget(struct vm *vm);
 
-/* Is it this machine that runs it, or would? Not if it is contested, or still on its way here. */
+/* Does this machine run it, or would it? Not if it is contested, about to leave, or still on its way here. */
 bool migration_owns(const struct vm *vm);
 
-/* Another machine claims a VM under this epoch (claims.h). Ours of that identity, if there is one, stands if that is
- * news; if we know of a higher one, we say so. Returns false if nobody believes that epoch (epoch_is_noise). */
-bool migration_heard(const u8 vm_id[WIRE_ID], u64 epoch);
+/* Another machine claims a VM (claims.h). Ours of that identity, if there is one, stands if that is news; if we know of
+ * a higher epoch, or are the elder of two owners, we say so. False: nobody believes that epoch (epoch_is_noise). */
+bool migration_heard(const struct wire_claim *claim);
+
+/* Is the copy of this VM that has come here stranded (dest.h)? Then *epoch is that of its attempt. And the operator's
+ * word on it; contract: dest_resolve. */
+bool migration_stranded(const struct vm *vm, u64 *epoch);
+int migration_settle(struct vm *vm, bool adopt);
 
 /* The moves away from here, the latest first, NULL behind the last; and attempts to come here, in no order. */
 const struct move *migration_move(unsigned index);

@@ -280,10 +280,10 @@ int inbox_body(const struct inbox *box, void *body, size_t len)
     return 0;
 }
 
-void claim_make(struct wire_claim *claim, const u8 vm_id[WIRE_ID], u64 epoch)
+void claim_seal(struct wire_claim *claim)
 {
-    *claim = (struct wire_claim){ .magic = WIRE_CLAIM_MAGIC, .epoch = epoch, .version = WIRE_VERSION };
-    memcpy(claim->vm_id, vm_id, WIRE_ID);
+    claim->magic = WIRE_CLAIM_MAGIC;
+    claim->version = WIRE_VERSION;
     claim->crc = crc32c(0, claim, offsetof(struct wire_claim, crc));
 }
 
@@ -294,5 +294,14 @@ int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len)
     memcpy(claim, bytes, sizeof(*claim));
     if (claim->magic != WIRE_CLAIM_MAGIC || claim->version < WIRE_VERSION_MIN || claim->version > WIRE_VERSION)
         return -EPROTO;
+    if (!memchr(claim->name, 0, sizeof(claim->name)))
+        return -EPROTO;
     return claim->crc == crc32c(0, claim, offsetof(struct wire_claim, crc)) ? 0 : -EPROTO;
+}
+
+bool claim_is_elder(const struct wire_claim *claim, u64 owner, u64 age_ms)
+{
+    u64 apart = MAX(claim->age_ms, age_ms) - MIN(claim->age_ms, age_ms);
+
+    return apart < WIRE_HEARD_MS ? claim->owner < owner : claim->age_ms > age_ms;
 }

@@ -99,9 +99,14 @@ static inline bool inbox_whole(const struct inbox *box)
     return box->at <= INBOX_AT_HEAD && !box->have;
 }
 
-/* A claim (docs/migration-stream.md "Claims"). read: returns 0 with *claim checked, or -EPROTO: it is none of ours. */
-void claim_make(struct wire_claim *claim, const u8 vm_id[WIRE_ID], u64 epoch);
+/* A claim (docs/migration-stream.md "Claims"). seal: fill in what all claims have alike, and the CRC. read: returns 0
+ * with *claim checked, or -EPROTO: it is none of ours. */
+void claim_seal(struct wire_claim *claim);
 int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len);
+
+/* Of two copies that are owned under one epoch, does the claimed one stay, rather than ours, which `owner` has had for
+ * age_ms? Both sides come to the same answer. */
+bool claim_is_elder(const struct wire_claim *claim, u64 owner, u64 age_ms);
 
 /* Copy out a body of exactly this size. Returns 0 or -EPROTO. */
 int inbox_body(const struct inbox *box, void *body, size_t len);

@@ -14,12 +14,14 @@
 #define BURST (2 * WIRE_BATCH * (WIRE_PAGE + sizeof(struct wire_page)))
 #define SAYS (HANDOFF_SAY_PREPARE | HANDOFF_SAY_COMMIT | HANDOFF_SAY_QUERY | HANDOFF_SAY_ABORT)
 
-void source_init(struct source *s, const struct migrate_source_ops *ops, void *vm, const u8 vm_id[WIRE_ID], u64 epoch)
+void source_init(struct source *s, const struct migrate_source_ops *ops, void *vm, const u8 vm_id[WIRE_ID], u64 epoch,
+                 u64 owner)
 {
     memset(s, 0, sizeof(*s));
     s->ops = ops;
     s->vm = vm;
     memcpy(s->vm_id, vm_id, WIRE_ID);
+    s->owner = owner;
     handoff_source_init(&s->handoff, epoch);
 }
 
@@ -489,16 +491,17 @@ int source_resolve(struct source *s, enum source_resolution resolution)
     if (resolution != SOURCE_QUERY_ABORT)
         pr_warn("migrate: epoch %lu resolved by force: %s", (unsigned long)s->handoff.proposed,
                 resolution == SOURCE_FORCE_RESUME ? "resume here" : "give up here");
-    source_apply(s, handoff_source_event(&s->handoff, events[resolution], 0));
+    source_apply(s, handoff_source_event(&s->handoff, events[resolution], EPOCH_FORCE + s->owner % EPOCH_FORCE));
     return 0;
 }
 
-void source_heard(struct source *s, u64 epoch)
+void source_heard(struct source *s, const struct wire_claim *claim, u64 age_ms)
 {
-    unsigned actions = handoff_source_event(&s->handoff, HANDOFF_HIGHER_EPOCH, epoch);
+    bool rival = claim->epoch == s->handoff.epoch && claim_is_elder(claim, s->owner, age_ms);
+    unsigned actions = handoff_source_event(&s->handoff, rival ? HANDOFF_RIVAL : HANDOFF_HIGHER_EPOCH, claim->epoch);
 
     if (actions)
-        pr_warn("migrate: another machine owns epoch %lu, ours is %lu: this copy stands still", (unsigned long)epoch,
-                (unsigned long)s->handoff.epoch);
+        pr_warn("migrate: another machine owns epoch %lu, ours is %lu: this copy stands still",
+                (unsigned long)claim->epoch, (unsigned long)s->handoff.epoch);
     source_apply(s, actions);
 }

@@ -46,6 +46,7 @@ struct source {
     const struct migrate_source_ops *ops;
     void *vm;
     u8 vm_id[WIRE_ID];
+    u64 owner; /* this machine's: struct wire_claim */
     struct handoff_source handoff;
     struct migrate_settings settings;
     struct migrate_stats stats;
@@ -77,9 +78,9 @@ struct source {
     u64 started, phase_began, round_began, stopped, header_said; /* ns */
 };
 
-/* A VM that is owned here under `epoch`. */
+/* A VM that is owned here under `epoch`, by the machine whose claims name it as `owner`. */
 void source_init(struct source *source, const struct migrate_source_ops *ops, void *vm, const u8 vm_id[WIRE_ID],
-                 u64 epoch);
+                 u64 epoch, u64 owner);
 
 /* Begin a move. Returns 0, -EBUSY: one is on; -EPERM: not ours to move; -EINVAL, -ENOMEM, or what describe() says. */
 int source_start(struct source *source, const struct migrate_settings *settings);
@@ -106,6 +107,6 @@ enum source_resolution { SOURCE_QUERY_ABORT, SOURCE_FORCE_RESUME, SOURCE_FORCE_G
 /* Returns 0, or -ENOENT: it is neither in doubt nor superseded. */
 int source_resolve(struct source *source, enum source_resolution resolution);
 
-/* Another machine claims this VM under `epoch`. If that is higher than any that is known here, our copy stands, and
- * whatever was under way ends. */
-void source_heard(struct source *source, u64 epoch);
+/* Another machine claims this VM. If its epoch is higher than any that is known here, or the same and its copy is elder
+ * than ours, which has been here for age_ms, our copy stands, and whatever was under way ends. */
+void source_heard(struct source *source, const struct wire_claim *claim, u64 age_ms);

@@ -57,6 +57,7 @@ static void produce_reserve(struct source *s)
 
     d->head.flags = (s->settings.dry_run ? WIRE_DRY_RUN : 0) | (s->settings.verify ? WIRE_VERIFY : 0);
     d->head.memory = s->ram.pages * WIRE_PAGE;
+    d->head.owner = s->owner;
     outbox_begin(box);
     put_bytes(&box->body, &d->head, sizeof(d->head));
     put_bytes(&box->body, d->range, d->head.nr_ranges * sizeof(d->range[0]));

@@ -69,7 +69,7 @@ static enum wire_code check_memory(const struct migrate_description *d, char rea
 {
     const struct wire_range *range = d->range;
     u64 low = MIN(d->head.memory, GUEST_PCI_HOLE_BASE), high = d->head.memory - low;
-    u64 free = frame_stats().free << PAGE_SHIFT, need = d->head.memory;
+    u64 free = (frame_stats().free << PAGE_SHIFT) + d->spare, need = d->head.memory;
 
     if (d->head.memory > CONFIG_MEMORY_MAX || range[0].gpa != 0 || range[0].bytes != low ||
         d->head.nr_ranges != (high ? 2u : 1u) || (high && range[1].gpa != GUEST_PCI_HOLE_END)) {

@@ -14,6 +14,7 @@
 struct migrate_description {
     u8 vm_id[WIRE_ID];
     u64 epoch; /* of this attempt */
+    u64 spare; /* destination: bytes of memory that would be freed for it */
     struct wire_reserve head;
     struct wire_range range[WIRE_RANGES];
     struct wire_cpuid cpuid[WIRE_CPUID];

@@ -35,10 +35,10 @@
 #define WIRE_KEEPALIVE_MS 1000
 #define WIRE_DEAD_MS 5000
 #define WIRE_SETUP_MS 10000
-#define WIRE_PREPARED_MS 30000
 #define WIRE_RETRY_MS 1000
 #define WIRE_CLAIM_MS 1000
 #define WIRE_FORWARD_MS 250 /* after RUNNING, frames that reach the source are sent on */
+#define WIRE_HEARD_MS 2000 /* after PREPARED: then a claim of its owner is no older than that */
 
 /* Work after which an end says KEEPALIVE, whatever its clock says: in an emulator the clock of a machine that works
  * hard is behind that of its peer, which waits. */
@@ -142,6 +142,7 @@ struct wire_reserve {
     u32 nr_ranges, nr_vcpus, nr_cpuid, nr_devices;
     u32 flags, mtu;
     u64 tsc_khz; /* that the guest counts on */
+    u64 owner;   /* the source's: struct wire_claim */
     struct wire_file kernel, initrd;
 };
 
@@ -193,22 +194,31 @@ struct wire_handoff {
 
 #define WIRE_CLAIM_MAGIC 0x4C43544957444F47ULL /* "GODWITCL" */
 
+enum wire_claim_kind { WIRE_CLAIM_OWNS = 1 };
+
 /* Not of the stream: a frame of its own to all hypervisors of the link. */
 struct wire_claim {
     u64 magic;
     u8 vm_id[WIRE_ID];
     u64 epoch;
+    u64 owner;  /* who says it: a random number of the hypervisor's boot */
+    u64 age_ms; /* how long this copy has been on that machine */
+    char name[WIRE_NAME];
+    u8 mac[6];   /* of its network card */
+    u16 kind;    /* enum wire_claim_kind */
+    u8 ip4[4];   /* where the hypervisor's API is; 0: unknown */
     u32 version; /* WIRE_VERSION */
-    u32 crc;     /* of what is before it */
+    u32 reserved;
+    u32 crc; /* of what is before it */
 };
 
-_Static_assert(sizeof(struct wire_claim) == 40, "claim");
+_Static_assert(sizeof(struct wire_claim) == 104, "claim");
 _Static_assert(sizeof(struct wire_header) == 64, "header");
 _Static_assert(sizeof(struct wire_record) == 16, "record head");
 _Static_assert(sizeof(struct wire_pages) == 8, "PAGES");
 _Static_assert(sizeof(struct wire_page) == 16, "page entry");
 _Static_assert(sizeof(struct wire_run) == 16, "ZERO entry");
-_Static_assert(sizeof(struct wire_reserve) == 104, "RESERVE");
+_Static_assert(sizeof(struct wire_reserve) == 112, "RESERVE");
 _Static_assert(sizeof(struct wire_accepted) == 488, "ACCEPTED");
 _Static_assert(sizeof(struct wire_range) == 16, "range");
 _Static_assert(sizeof(struct wire_cpuid) == 24, "CPUID leaf");

@@ -21,6 +21,7 @@
 #include "boot/config.h"
 #include "hv/cpu/clock.h"
 #include "hv/cpu/smp.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "net/announce.h"
 #include "net/csum.h"
@@ -102,8 +103,8 @@ void netif_peers_hear(netif_peers_fn *hear)
 
 void netif_peers_say(const void *bytes, size_t len)
 {
-    u8 out[ETH_MIN] = { 0 };
-    struct frame frame = frame_of(out, sizeof(out));
+    u8 out[ETH_HEADER + NETIF_PEERS_MAX] = { 0 };
+    struct frame frame = frame_of(out, (u32)MAX(ETH_HEADER + len, ETH_MIN));
 
     assert(len <= NETIF_PEERS_MAX);
     if (!own.port.deliver)
@@ -120,7 +121,7 @@ static bool peers_heard(const struct pbuf *pbuf)
     if (pbuf->len < ETH_MIN || be16_get(bytes + ETH_TYPE) != ETH_TYPE_PEERS)
         return false;
     if (own.peers)
-        own.peers(bytes + ETH_HEADER, NETIF_PEERS_MAX);
+        own.peers(bytes + ETH_HEADER, pbuf->len - ETH_HEADER);
     return true;
 }
 

@@ -20,10 +20,10 @@ bool netif_port_poll(void);
 
 /*
  * Between hypervisors of a link, without addresses: what one says in a broadcast frame of ETH_TYPE_PEERS all others
- * hear. Guests neither hear it nor can they say it. hear gets NETIF_PEERS_MAX bytes, zeros behind what was said. Say
+ * hear. Guests neither hear it nor can they say it. hear gets what was said, perhaps with zeros behind it. Say
  * nothing from within a port's deliver(). Without [net] nothing is said. Lost frames are not said again.
  */
-#define NETIF_PEERS_MAX 46 /* what the shortest frame holds */
+#define NETIF_PEERS_MAX 256 /* bytes that may be said */
 typedef void netif_peers_fn(const u8 *bytes, size_t len);
 
 void netif_peers_hear(netif_peers_fn *hear);

@@ -29,7 +29,7 @@
 #define CREATED BIT(VM_CREATED)
 #define ENDED (BIT(VM_PASSED) | BIT(VM_FAILED) | BIT(VM_CRASHED) | BIT(VM_OFF))
 #define OUTGOING BIT(SHOWN_OUTGOING)
-#define CONTESTED (BIT(SHOWN_IN_DOUBT) | BIT(SHOWN_SUPERSEDED))
+#define CONTESTED (BIT(SHOWN_IN_DOUBT) | BIT(SHOWN_SUPERSEDED) | BIT(SHOWN_PREPARED))
 
 #define ARG_OPTIONS                                           \
     {                                                         \
@@ -128,7 +128,8 @@ static const struct command table[] = {
                { .name = "action", .type = ARG_CHOICE, .choices = resolve_actions },
                { .name = "epoch", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
       .help =
-          "in doubt or superseded: query it, abort it if the destination still can, or force an end under its EPOCH",
+          "in doubt, superseded or prepared: query it, abort it if the destination still can, adopt what is prepared, "
+          "or force an end under its EPOCH",
       .states = CONTESTED,
       .changes = true,
       .run = command_resolve },

@@ -100,38 +100,70 @@ int command_migrate_cancel(struct call *call)
 
 /* --- Contested ------------------------------------------------------------------------------------------------- */
 
-enum { RESOLVE_QUERY, RESOLVE_ABORT, RESOLVE_FORCE_RESUME, RESOLVE_FORCE_GIVE_UP };
-const char *const resolve_actions[] = { "query", "abort", "force-resume", "force-give-up", NULL };
+enum { RESOLVE_QUERY, RESOLVE_ABORT, RESOLVE_ADOPT, RESOLVE_FORCE_RESUME, RESOLVE_FORCE_GIVE_UP };
+const char *const resolve_actions[] = { "query", "abort", "adopt", "force-resume", "force-give-up", NULL };
 
-int command_resolve(struct call *call)
+/* Why an action makes no sense for a copy of that status; NULL: it does. */
+static const char *resolve_misfit(u64 action, unsigned status)
+{
+    if (action == RESOLVE_ABORT && status != SHOWN_IN_DOUBT)
+        return "no move is left to abort";
+    if (action == RESOLVE_ADOPT && status != SHOWN_PREPARED)
+        return "only a prepared copy, which came from elsewhere, can be adopted";
+    if (action == RESOLVE_FORCE_RESUME && status == SHOWN_PREPARED)
+        return "it has never run here, expected adopt or force-give-up";
+    return NULL;
+}
+
+static int resolve_act(struct vm *vm, u64 action, unsigned status)
 {
     static const enum source_resolution resolutions[] = {
         [RESOLVE_ABORT] = SOURCE_QUERY_ABORT,
         [RESOLVE_FORCE_RESUME] = SOURCE_FORCE_RESUME,
         [RESOLVE_FORCE_GIVE_UP] = SOURCE_FORCE_GIVE_UP,
     };
-    struct vm *vm = call->arg[0].vm;
-    u64 action = call->arg[1].number, epoch;
-    bool in_doubt = migration_contested(vm, &epoch) == SOURCE_IN_DOUBT;
-    const char *status = shown_name(shown_status(vm));
 
-    if (action == RESOLVE_ABORT && !in_doubt)
-        return call_fail(call, -EBUSY, "%s: it is %s: no move is left to abort", vm->name, status);
-    if (action >= RESOLVE_FORCE_RESUME && (!call->arg[2].given || call->arg[2].number != epoch))
-        return call_fail(call, -EINVAL,
-                         "%s: force is for who knows what the other machine does, and never undone: repeat the epoch, "
-                         "%lu, to confirm",
-                         vm->name, (unsigned long)epoch);
-    if (action != RESOLVE_QUERY && migration_resolve(vm, resolutions[action]))
-        return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
-                         status);
-    json_string(call->out, "vm", vm->name);
-    json_string(call->out, "status", status);
-    json_number(call->out, "epoch", epoch);
-    if (in_doubt)
-        json_string(call->out, "destination",
+    return status == SHOWN_PREPARED ? migration_settle(vm, action == RESOLVE_ADOPT)
+                                    : migration_resolve(vm, resolutions[action]);
+}
+
+/* What the other machine has said, for who has to decide. */
+static void put_other_side(struct json *out, const struct vm *vm, unsigned status)
+{
+    if (status == SHOWN_IN_DOUBT)
+        json_string(out, "destination",
                     migration_unknown(vm) ? "knows of no such move: only force is left" : "has not answered yet");
+    if (status == SHOWN_PREPARED)
+        json_string(out, "source",
+                    "has not said COMMIT: adopt the guest only if it does not run there, and never will");
+}
+
+int command_resolve(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+    u64 action = call->arg[1].number, epoch = 0;
+    unsigned status = shown_status(vm);
+    const char *misfit = resolve_misfit(action, status);
+
+    if (status == SHOWN_PREPARED)
+        migration_stranded(vm, &epoch);
+    else
+        migration_contested(vm, &epoch);
+    if (misfit)
+        return call_fail(call, -EBUSY, "%s: it is %s: %s", vm->name, shown_name(status), misfit);
+    if (action >= RESOLVE_ADOPT && (!call->arg[2].given || call->arg[2].number != epoch))
+        return call_fail(call, -EINVAL,
+                         "%s: %s is for who knows what the other machine does, and never undone: repeat the epoch, "
+                         "%lu, to confirm",
+                         vm->name, resolve_actions[action], (unsigned long)epoch);
+    json_string(call->out, "vm", vm->name);
+    json_string(call->out, "status", shown_name(status));
+    json_number(call->out, "epoch", epoch);
+    put_other_side(call->out, vm, status);
     json_string(call->out, "action", resolve_actions[action]);
+    if (action != RESOLVE_QUERY && resolve_act(vm, action, status)) /* if it succeeds, vm may be gone */
+        return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
+                         shown_name(status));
     return 0;
 }
 

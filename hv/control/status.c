@@ -10,8 +10,11 @@ unsigned shown_status(const struct vm *vm)
     switch (migration_contested(vm, &epoch)) {
     case SOURCE_IN_DOUBT: return SHOWN_IN_DOUBT;
     case SOURCE_SUPERSEDED: return SHOWN_SUPERSEDED;
-    default: return migration_outgoing(vm) ? SHOWN_OUTGOING : vm->status;
+    default: break;
     }
+    if (vm->status == VM_INCOMING)
+        return migration_stranded(vm, &epoch) ? SHOWN_PREPARED : VM_INCOMING;
+    return migration_outgoing(vm) ? SHOWN_OUTGOING : vm->status;
 }
 
 const char *shown_name(unsigned status)
@@ -20,6 +23,7 @@ const char *shown_name(unsigned status)
     case SHOWN_OUTGOING: return "outgoing";
     case SHOWN_IN_DOUBT: return "in-doubt";
     case SHOWN_SUPERSEDED: return "superseded";
+    case SHOWN_PREPARED: return "prepared";
     default: return vm_status_name((enum vm_status)status);
     }
 }

@@ -12,6 +12,7 @@ enum {
     SHOWN_OUTGOING = VM_INCOMING + 1, /* stands still here for the end of its move away */
     SHOWN_IN_DOUBT,                   /* its destination runs it, or may run it */
     SHOWN_SUPERSEDED,                 /* another machine claims it under a higher epoch */
+    SHOWN_PREPARED,                   /* came here whole, and its source has fallen silent before it said COMMIT */
     NR_SHOWN,
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/dest.c migrate/dest_load.c migrate/dest_forward.c migrate/record.c migrate/crc32c.c migrate/ram.c
- * migrate/handoff.c */
+/* sources: migrate/dest.c migrate/dest_load.c migrate/dest_forward.c migrate/dest_stranded.c */
+/* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c */
 /* sources: migrate/state.c migrate/state_check.c hv/lib/stream.c */
 /*
  * libFuzzer entry for what comes to the migration port. The first byte chooses: the rest is the stream as it is; or it

@@ -5,12 +5,14 @@
  * and QUERY come by new connections, so a channel is emptied when the link breaks.
  *
  * `make model` has spin check: never two running copies, but by an operator's wrong word, and then not for long; none
- * only with a source in doubt, or because the machine that held it crashed; no deadlock; and, losses and crashes being
- * finite, every run ends.
+ * only with a source in doubt, because the machine that held it crashed, or because operators gave up both copies; the
+ * only whole copy goes by an operator's word alone; no deadlock; and, losses and crashes being finite, every run ends.
+ *
+ * With -DCLOCK a prepared copy is freed by a time-out, as it once was: spin must find that the only copy is lost.
  */
 
 mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
-mtype = { OWNER, PREPARING, IN_DOUBT, GONE, DEAD };                         /* source */
+mtype = { OWNER, PREPARING, IN_DOUBT, GONE, STANDS, DEAD };                 /* source */
 mtype = { LOADING, AT_PREPARED, AT_RUNNING, AT_ABORTED, SUPERSEDED, LOST }; /* destination */
 
 #define LOSSES 3 /* broken links, at most */
@@ -29,7 +31,10 @@ bool wish = false;     /* the operator would rather have it back */
 bool source_crashed = false;
 bool dest_crashed = false;
 bool forced = false;
-bool wrong = false; /* forced, though the destination may have it: source owns E+1 */
+bool wrong = false; /* force or adopt was used, though the other side may have it */
+bool beyond = false; /* forced: the source owns an epoch above E */
+bool given_up = false; /* the destination's operator gave up a prepared copy */
+bool only_lost = false; /* the only whole copy was freed, and nobody had said so */
 byte losses = LOSSES;
 byte crashes = 1;
 
@@ -99,7 +104,7 @@ end:
                    fi
                 :: else -> skip /* UNKNOWN: stays in doubt */
                 fi }
-    :: source == GONE || source == DEAD -> break
+    :: source == GONE || source == DEAD || source == STANDS -> break
     od
 }
 
@@ -123,8 +128,11 @@ end:
                 :: dest == AT_RUNNING || dest == SUPERSEDED -> say(to_source, RUNNING)
                 :: dest == AT_ABORTED -> say(to_source, ABORTED)
                 fi }
-    /* Its own time-out, at any moment. */
-    :: atomic { dest == AT_PREPARED -> dest = AT_ABORTED; say(to_source, ABORTED) }
+    /* A claim: its owner runs it again, under its old epoch. What it claims it will not say COMMIT to. */
+    :: atomic { dest == AT_PREPARED && source == OWNER && tried -> dest = AT_ABORTED; say(to_source, ABORTED) }
+#ifdef CLOCK
+    :: atomic { dest == AT_PREPARED -> dest = AT_ABORTED; only_lost = !source_has_copy; say(to_source, ABORTED) }
+#endif
     od
 }
 
@@ -139,19 +147,36 @@ end:
                 :: source = OWNER; resume()
                 :: source = GONE; source_has_copy = false
                 fi }
-    :: atomic { source == IN_DOUBT && dest != LOST -> forced = true; wrong = true; source = OWNER; resume() }
+    :: atomic { source == IN_DOUBT && dest != LOST -> forced = true; wrong = true; beyond = true; source = OWNER;
+                resume() }
     :: source == GONE || source == DEAD -> break
     od
 }
 
-/* Claims: repeated, so one arrives some time. What is prepared or runs under E hears that E+1 is owned. */
+/* The other machine's: adopts what is prepared, when he knows that the source is dead, or thinks so wrongly; or gives it
+ * up. */
+active proctype DestOperator()
+{
+end:
+    do
+    :: atomic { dest == AT_PREPARED -> forced = true; wrong = wrong || source != DEAD; dest = AT_RUNNING;
+                dest_runs = true; dest_ran = true }
+    :: atomic { dest == AT_PREPARED -> given_up = true; dest = AT_ABORTED; say(to_source, ABORTED) }
+    :: dest == LOST || dest == AT_ABORTED || dest == AT_RUNNING || dest == SUPERSEDED -> break
+    od
+}
+
+/* Claims: repeated, so one arrives some time. What is prepared or runs under E hears of the source's epoch beyond; a
+ * source that runs under its old one hears of E. */
 active proctype Claims()
 {
 end:
     do
-    :: atomic { wrong && source == OWNER && dest == AT_PREPARED -> dest = AT_ABORTED }
-    :: atomic { wrong && source == OWNER && dest == AT_RUNNING -> dest = SUPERSEDED; dest_runs = false }
-    :: source == GONE || source == DEAD -> break
+    :: atomic { beyond && source == OWNER && dest == AT_PREPARED -> dest = AT_ABORTED }
+    :: atomic { beyond && source == OWNER && dest == AT_RUNNING -> dest = SUPERSEDED; dest_runs = false }
+    :: atomic { !beyond && (source == OWNER || source == PREPARING) && dest == AT_RUNNING -> source = STANDS;
+                source_runs = false }
+    :: source == GONE || source == DEAD || source == STANDS -> break
     od
 }
 
@@ -171,11 +196,13 @@ end:
 
 ltl never_two { [] (TWO -> wrong) }
 /* Force that was used wrongly makes two for a while, and the later epoch's stays. */
-ltl two_end { [] (TWO -> <> (!TWO && (source_runs || source_crashed))) }
+ltl two_end { [] (TWO -> <> (!TWO && (source_runs || dest_runs || source_crashed || dest_crashed))) }
 ltl never_none { [] (NONE -> EXCUSED) }
+/* A whole copy that may be the only one is freed by an operator alone. */
+ltl only_copy { [] (!only_lost) }
 /* Doubt keeps the memory: whoever is in doubt can still resume. */
 ltl doubt_keeps { [] (source == IN_DOUBT -> source_has_copy) }
 /* A guest that ran there is never resumed here, but by force. */
 ltl no_rollback { [] ((source_runs && dest_ran) -> forced) }
 /* Every attempt ends: with an owner again, given up here, or dead. */
-ltl ends { [] (tried -> <> (source == OWNER || source == GONE || source == DEAD)) }
+ltl ends { [] (tried -> <> (source == OWNER || source == GONE || source == STANDS || source == DEAD)) }

@@ -23,7 +23,6 @@ MEM = 192  # MiB of each machine
 SETTINGS = {"downtime_limit": 1}  # there is a second round
 BEFORE, BEHIND = "before", "behind"
 NOBODY = "nobody"
-PREPARED_MS = 30000  # a destination that was prepared and not told gives up
 CLOCK_SLACK_MS = 1500
 
 # Each message of a move by who says it, with the numbers of those that are looked at: of PAGES those of round 0, of a
@@ -139,13 +138,17 @@ class Strike:
     # --- How it goes on ---
 
     def after_source_died(self):
-        """The destination runs it if it was told to; else its copy goes by itself."""
+        """The destination runs it if it was told to; a whole copy is kept, and adopted by its operator; else it goes."""
         told = self.passed(SOURCE, "COMMIT")
 
         def known():
-            return self.running() is self.dest if told else "mover" not in self.dest.guests()
-        self.wait("the destination runs it" if told else "the destination frees it", known)
-        return "the source died"
+            return self.running() is self.dest if told else self.dest.guests().get("mover") in (None, "prepared")
+        self.wait("the destination runs it" if told else "the destination frees it, or keeps it", known)
+        if told or not self.dest.guests():
+            return "the source died"
+        self.dest.post("/v1/vms/mover/resolve", action="adopt", epoch=self.epoch)
+        self.wait("it runs", lambda: self.running() is self.dest)
+        return "the source died, adopted"
 
     def after_dest_died(self):
         """The source has it back, by an operator's word if it was in doubt; or the guest was there, and died."""
@@ -178,13 +181,12 @@ class Strike:
 
     def after_delay(self):
         """Both have given up, as far as they do; then the record arrives, and the link is whole."""
-        self.settled()
-        if self.passed(SOURCE, "PREPARE") and not self.passed(SOURCE, "COMMIT"):
-            begun = time.monotonic()
-            self.wait("the destination gives up", lambda: "mover" not in self.dest.guests()
-                      or time.monotonic() - begun > PREPARED_MS / 1000 + 2)
+        answer = self.settled()
+        if answer["status"] == "in-doubt":
+            self.wait("the destination runs it, or waits for COMMIT",
+                      lambda: self.dest.guests().get("mover") in ("running", "prepared"))
         else:
-            self.wait("the destination gives up", lambda: self.dest.guests().get("mover") != "incoming")
+            self.wait("the destination gives up", lambda: self.dest.guests().get("mover") in (None, "running"))
         if self.point.side == BEFORE:
             self.relay.deliver_late()
         return self.after_heal()
@@ -221,7 +223,7 @@ class Strike:
     def nothing_left(self, host, free):
         """No copy and no memory; but one that was prepared may wait to be asked for: the next move replaces it."""
         def prepared():
-            return host.guests().get("mover") == "incoming" and host.query("mover")["handoff"] == "prepared"
+            return host.guests().get("mover") == "prepared"
         self.wait("nothing is left over", lambda: "mover" not in host.guests() or prepared())
         if not prepared():
             self.wait("its memory is free", lambda: free_memory(host) >= free - SLACK)

@@ -84,6 +84,21 @@ bool migration_active(const struct vm *vm)
     return fake_migration.contested;
 }
 
+bool migration_stranded(const struct vm *vm, u64 *epoch)
+{
+    (void)vm;
+    *epoch = fake_migration.stranded_epoch;
+    return fake_migration.stranded_epoch;
+}
+
+int migration_settle(struct vm *vm, bool adopt)
+{
+    (void)vm;
+    fake_migration.adopted = adopt;
+    fake_migration.resolved++;
+    return fake_migration.resolve;
+}
+
 bool migration_unknown(const struct vm *vm)
 {
     (void)vm;

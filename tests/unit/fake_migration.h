@@ -12,6 +12,8 @@ struct fake_migration {
     enum source_state contested; /* what migration_contested says; SOURCE_OWNER: nothing */
     bool outgoing, busy;         /* busy: a move of one that has ended is ending */
     u64 contested_epoch;
+    u64 stranded_epoch; /* of the copy that has come and is prepared; 0: none */
+    bool adopted;
     enum source_resolution resolution;
     unsigned resolved, limits_changed;
     int resolve; /* what migration_resolve returns */

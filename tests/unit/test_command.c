@@ -241,7 +241,7 @@ static void moves(void **state)
           "downtime-limit: \"0\" is wrong, expected milliseconds from 1 to 60000" },
         { "migrate-set-parameters dirty-log off",
           "dirty-log: \"off\" is wrong, expected auto, write-protect, dbit or pml" },
-        { "resolve web query", "web: cannot resolve, it is running, expected in-doubt or superseded" },
+        { "resolve web query", "web: cannot resolve, it is running, expected in-doubt, superseded or prepared" },
     };
 
     (void)state;
@@ -289,6 +289,30 @@ static void net_tests(void **state)
     assert_string_equal(call.error, "a test is under way, see query-net-test");
 }
 
+/* What came whole and was never told to run: taken over, or given up, by who repeats its epoch. */
+static void prepared(void **state)
+{
+    (void)state;
+    fake_migration.stranded_epoch = 9;
+    fake_migration.resolved = 0;
+    fake_vm(0)->status = VM_INCOMING;
+    assert_int_equal(run("vms"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"status\":\"prepared\""));
+    assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"epoch\":9,\"source\":\"has not said COMMIT: adopt the guest only if "));
+    assert_int_equal(run("resolve web force-resume 9"), -EBUSY);
+    assert_string_equal(call.error, "web: it is prepared: it has never run here, expected adopt or force-give-up");
+    assert_int_equal(run("resolve web adopt"), -EINVAL);
+    assert_string_equal(call.error, "web: adopt is for who knows what the other machine does, and never undone: repeat "
+                                    "the epoch, 9, to confirm");
+    assert_int_equal(fake_migration.resolved, 0);
+    assert_int_equal(run("resolve web adopt 9"), 0);
+    assert_true(fake_migration.adopted && fake_migration.resolved == 1);
+    assert_int_equal(run("resolve web force-give-up 9"), 0);
+    assert_true(!fake_migration.adopted && fake_migration.resolved == 2);
+    fake_migration.stranded_epoch = 0;
+}
+
 /* Nothing acts on a contested VM but resolve; and force only with the epoch, so that nobody forces by habit. */
 static void contested(void **state)
 {
@@ -314,6 +338,9 @@ static void contested(void **state)
     assert_int_equal(run("resolve web force-give-up 7"), 0);
     assert_int_equal(fake_migration.resolved, 1);
     assert_int_equal(fake_migration.resolution, SOURCE_FORCE_GIVE_UP);
+    assert_int_equal(run("resolve web adopt 7"), -EBUSY);
+    assert_string_equal(call.error,
+                        "web: it is in-doubt: only a prepared copy, which came from elsewhere, can be adopted");
     assert_int_equal(run("resolve web abort"), 0);
     assert_int_equal(fake_migration.resolution, SOURCE_QUERY_ABORT);
     assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
@@ -412,6 +439,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(moves, setup, teardown),
         cmocka_unit_test_setup_teardown(net_tests, setup, teardown),
         cmocka_unit_test_setup_teardown(contested, setup, teardown),
+        cmocka_unit_test_setup_teardown(prepared, setup, teardown),
         cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, setup, teardown),
         cmocka_unit_test_setup_teardown(json_escapes, setup, teardown),
         cmocka_unit_test_setup_teardown(json_has_a_limit, setup, teardown),

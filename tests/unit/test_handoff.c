@@ -72,7 +72,7 @@ static void test_invariants(void **state)
                 committed = false;
             actions = handoff_dest_event(&dest, event, 2 + random % 2);
             if (actions & HANDOFF_RUN)
-                assert_true(event == HANDOFF_COMMIT && !dest_over);
+                assert_true((event == HANDOFF_COMMIT || event == HANDOFF_ADOPT) && !dest_over);
             dest_over |= dest.state == DEST_ABORTED || dest.state == DEST_RUNNING || dest.state == DEST_GONE;
         }
     }
@@ -97,9 +97,9 @@ static void test_in_doubt(void **state)
     assert_int_equal(handoff_propose(&source), 9); /* 8 is used up */
 
     source = in_state(SOURCE_IN_DOUBT);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 0),
+    assert_int_equal(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 1000),
                      HANDOFF_RESUME | HANDOFF_RECORD | HANDOFF_ANNOUNCE);
-    assert_int_equal(source.epoch, 9); /* above what the other side may have */
+    assert_int_equal(source.epoch, 1008); /* above what the other side may have */
 }
 
 /* Whoever hears a higher epoch stands, keeps what he has, and goes on by an operator's word only, above all others. */
@@ -118,13 +118,13 @@ static void test_superseded(void **state)
         assert_int_equal(source.state, SOURCE_SUPERSEDED);
         assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 20), 0); /* it stands already */
         for (enum handoff_event event = 0; event < NR_HANDOFF_EVENTS; event++)
-            if (event < HANDOFF_FORCE_RESUME)
+            if (event != HANDOFF_FORCE_RESUME && event != HANDOFF_FORCE_GIVE_UP)
                 assert_int_equal(handoff_source_event(&source, event, 20), 0);
         assert_int_equal(source.state, SOURCE_SUPERSEDED);
 
         struct handoff_source given_up = source;
 
-        assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 0) & HANDOFF_RESUME);
+        assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 1) & HANDOFF_RESUME);
         assert_int_equal(source.state, SOURCE_OWNER);
         assert_int_equal(source.epoch, 21);
         assert_int_equal(handoff_propose(&source), 22);
@@ -152,7 +152,7 @@ static void test_noise(void **state)
     assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8 + EPOCH_STEP), HANDOFF_STAND);
     for (unsigned i = 0; i < 4; i++)
         handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, ~0ULL - i);
-    assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 0) & HANDOFF_RESUME);
+    assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, EPOCH_FORCE) & HANDOFF_RESUME);
     assert_true(source.epoch > 8 + EPOCH_STEP && source.epoch < EPOCH_MAX);
     /* What a destination says that it remembers is passed by the next proposal, but not at any price. */
     source = in_state(SOURCE_OWNER);
@@ -160,6 +160,45 @@ static void test_noise(void **state)
         handoff_remembered(&source, noise[i]);
     handoff_remembered(&source, 30);
     assert_int_equal(handoff_propose(&source), 31);
+}
+
+/* An operator at the destination knows that the source is dead. If it is not after all, it hears what is true. */
+static void test_adopt(void **state)
+{
+    struct handoff_source source = in_state(SOURCE_IN_DOUBT);
+    struct handoff_dest dest;
+
+    (void)state;
+    handoff_dest_init(&dest, 8);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_ADOPT, 0), 0); /* of what is not complete */
+    handoff_dest_event(&dest, HANDOFF_READY, 0);
+    assert_true(handoff_dest_event(&dest, HANDOFF_ADOPT, 0) & HANDOFF_RUN);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY_ABORT, 8), HANDOFF_SAY_RUNNING);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), HANDOFF_FREE);
+    source = in_state(SOURCE_OWNER); /* it had not heard PREPARED, and went on */
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8), HANDOFF_STAND);
+
+    handoff_dest_init(&dest, 8);
+    handoff_dest_event(&dest, HANDOFF_READY, 0);
+    assert_true(handoff_dest_event(&dest, HANDOFF_OWNER_HEARD, 7) & HANDOFF_FREE);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_ABORTED);
+}
+
+/* Two owners of one epoch: the one who is told that he is the younger stands, but not for what he has proposed himself.
+ */
+static void test_rival(void **state)
+{
+    struct handoff_source source = in_state(SOURCE_IN_DOUBT);
+
+    (void)state;
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RIVAL, 8), 0);
+    source = in_state(SOURCE_OWNER);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RIVAL, 8), 0);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RIVAL, 7), HANDOFF_STAND);
+    assert_int_equal(source.state, SOURCE_SUPERSEDED);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RIVAL, 7), 0);
+    assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, EPOCH_FORCE) & HANDOFF_RESUME);
+    assert_int_equal(source.epoch, 8 + EPOCH_FORCE);
 }
 
 static void test_before_commit(void **state)
@@ -190,8 +229,10 @@ static void test_dest(void **state)
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_LINK_LOST, 0), 0);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 9), 0);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY, 8), HANDOFF_SAY_PREPARED);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_TIMER, 0), HANDOFF_RECORD | HANDOFF_FREE | HANDOFF_SAY_ABORTED);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_TIMER, 0), 0); /* it may be the only copy: no clock frees it */
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_CANCEL, 0), HANDOFF_RECORD | HANDOFF_FREE | HANDOFF_SAY_ABORTED);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_ABORTED);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_ADOPT, 0), 0); /* its source may have been told so */
     dest.state = DEST_RUNNING;
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 9), 0); /* the VM's own, as an owner's */
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_RUNNING);
@@ -206,7 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_way),      cmocka_unit_test(test_invariants), cmocka_unit_test(test_in_doubt),
         cmocka_unit_test(test_before_commit), cmocka_unit_test(test_dest),       cmocka_unit_test(test_superseded),
-        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_noise),         cmocka_unit_test(test_adopt),      cmocka_unit_test(test_rival),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

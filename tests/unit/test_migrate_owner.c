@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/dest.c migrate/dest_load.c */
-/* sources: migrate/source_forward.c migrate/dest_forward.c */
+/* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c hv/lib/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* Who owns a guest between two machines: epochs, claims, and copies that nobody tells to run. */
@@ -59,27 +59,138 @@ static void test_epochs(void **state)
     free(w);
 }
 
-/* Prepared, and nobody comes: after its time-out it is over, and a COMMIT that comes then is answered ABORTED. */
-static void test_prepared_times_out(void **state)
+/* COMMIT is said and lost, and the link is down: the destination is stranded, the source in doubt. */
+static void strand(struct world *w)
 {
-    struct world *w = malloc(sizeof(*w));
-
-    (void)state;
     world_to_commit(w);
     w->pipe[0].way[0].used = 0;
     w->pipe[0].broken = true;
     w->link_down = true;
     for (unsigned i = 0; i < 100; i++)
         world_step(w);
-    assert_true(w->dest_vm.exists && !w->dest_vm.running);
-    w->now += 31 * 1000000000ULL;
-    world_step(w);
+    assert_ptr_equal(dest_stranded(&w->dest, &w->dest_vm), &w->dest.incoming[0]);
+}
+
+/* The only whole copy is not freed by a clock. Adopted, it runs with all the time that it stood; and its source, if it
+ * lives after all, learns so from whatever it asks. */
+static void test_adopt(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    for (unsigned wish = 0; wish < 2; wish++) {
+        strand(w);
+        w->now += 3600 * 1000000000ULL;
+        world_step(w);
+        assert_true(w->dest_vm.exists && !w->dest_vm.running);
+        assert_int_equal(dest_resolve(&w->dest, &w->source_vm, true), -ENOENT);
+        assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, true), 0);
+        assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, true), -ENOENT);
+        assert_int_equal(world_where(w), 2);
+        assert_true(w->dest_vm.paused_ns > 3600 * 1000000000ULL && w->dest_vm.paused_ns < 3601 * 1000000000ULL);
+        if (wish)
+            source_resolve(&w->source, SOURCE_QUERY_ABORT);
+        w->link_down = false;
+        world_run(w, STEPS * 4);
+        assert_int_equal(w->source.handoff.state, SOURCE_GONE);
+        assert_int_equal(world_where(w), 2);
+        assert_int_equal(w->announced, 1);
+        world_fini(w);
+    }
+    free(w);
+}
+
+/* Adopted by mistake, for the source had not heard PREPARED and went on: it stands as soon as it hears the claim. */
+static void test_adopt_wrongly(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->dest.incoming[0].handoff.state != DEST_PREPARED)
+        world_step(w);
+    assert_int_equal(w->source.phase, SOURCE_PREPARE);
+    w->pipe[0].broken = w->link_down = true;
+    world_run(w, STEPS);
+    assert_int_equal(world_where(w), 1);
+    world_claim_to_source(w, 8, WORLD_OWNER + 1, 0);
+    assert_int_equal(w->source.handoff.state, SOURCE_SUPERSEDED);
+    world_fini(w);
+    free(w);
+}
+
+/* Given up by the operator: the source that lives after all gets its guest back, as a COMMIT that comes later does not
+ * find it. */
+static void test_stranded_given_up(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    strand(w);
+    assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, false), 0);
     assert_false(w->dest_vm.exists);
     w->link_down = false;
     world_run(w, STEPS * 4);
     assert_int_equal(w->source.stats.status, MIGRATE_FAILED);
     assert_int_equal(world_where(w), 1);
     world_fini(w);
+    free(w);
+}
+
+/* Its owner goes on under its old epoch, so it is void: when that is certain, and when it is that owner who says so. */
+static void test_stranded_owner_heard(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    strand(w);
+    world_claim(w, 7, WORLD_OWNER); /* said before PREPARE, perhaps */
+    assert_true(w->dest_vm.exists);
+    w->now += 3000000000;
+    world_claim(w, 7, WORLD_OWNER + 1);
+    world_claim(w, 8, WORLD_OWNER);
+    assert_true(w->dest_vm.exists);
+    world_claim(w, 7, WORLD_OWNER);
+    assert_false(w->dest_vm.exists);
+    source_resolve(&w->source, SOURCE_FORCE_GIVE_UP);
+    world_fini(w);
+    free(w);
+}
+
+/* Another guest that would not fit otherwise takes its memory, a check does not. */
+static void test_stranded_makes_room(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    struct source other;
+
+    (void)state;
+    for (unsigned check = 0; check < 2; check++) {
+        u8 id[WIRE_ID] = "b guest's name.";
+
+        strand(w);
+        w->link_down = false;
+        w->full = true;
+        source_init(&other, w->source.ops, &w->source_vm, id, 7, WORLD_OWNER);
+        settings.dry_run = check;
+        assert_int_equal(source_start(&other, &settings), 0);
+        for (unsigned i = 0; i < 300 && other.phase < SOURCE_ROUND && source_active(&other); i++) {
+            w->now += 1000000;
+            source_step(&other);
+            dest_step(&w->dest);
+        }
+        assert_int_equal(w->dest.incoming[0].handoff.state, check ? DEST_PREPARED : DEST_ABORTED);
+        if (!check)
+            assert_string_equal(w->dest.incoming[0].reason, "its memory is needed for another guest");
+        assert_int_equal(other.stats.error, WIRE_OK);
+        source_cancel(&other);
+        for (; source_active(&other); w->now += 1000000)
+            source_step(&other);
+        source_resolve(&w->source, SOURCE_FORCE_GIVE_UP);
+        world_fini(w);
+    }
     free(w);
 }
 
@@ -91,9 +202,9 @@ static void test_dest_hears(void **state)
     (void)state;
     world_to_commit(w);
     assert_true(w->dest_vm.exists);
-    dest_heard(&w->dest, world_id, 8);
+    world_claim(w, 8, WORLD_OWNER + 1);
     assert_true(w->dest_vm.exists);
-    dest_heard(&w->dest, world_id, 9);
+    world_claim(w, 9, WORLD_OWNER + 1);
     assert_false(w->dest_vm.exists);
     world_run(w, STEPS);
     assert_int_equal(world_where(w), 1); /* told that it was aborted */
@@ -101,7 +212,7 @@ static void test_dest_hears(void **state)
 
     world_init(w);
     move(w, world_settings());
-    dest_heard(&w->dest, world_id, 9);
+    world_claim(w, 9, WORLD_OWNER + 1);
     assert_int_equal(world_where(w), 2);
     world_fini(w);
     free(w);
@@ -121,7 +232,7 @@ static void test_source_hears(void **state)
         for (unsigned i = 0; i < steps && w->source.handoff.state != SOURCE_GONE; i++)
             world_step(w);
         if (w->source.handoff.state == SOURCE_GONE) {
-            source_heard(&w->source, 20);
+            world_claim_to_source(w, 20, WORLD_OWNER + 1, 0);
             assert_int_equal(world_where(w), 2);
             world_run(w, STEPS);
             world_fini(w);
@@ -129,7 +240,7 @@ static void test_source_hears(void **state)
             assert_true(steps > 10); /* there were stages to hear it in */
             return;
         }
-        source_heard(&w->source, 20);
+        world_claim_to_source(w, 20, WORLD_OWNER + 1, 0);
         assert_int_equal(w->source.handoff.state, SOURCE_SUPERSEDED);
         assert_true(w->source_vm.exists && !w->source_vm.running && !w->source_vm.gate_open && !w->source_vm.logging);
         world_run(w, STEPS);
@@ -142,9 +253,9 @@ static void test_source_hears(void **state)
         world_crash_dest(w);
         assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_RESUME), 0);
         assert_true(w->source_vm.running && w->source_vm.gate_open);
-        assert_int_equal(w->source.handoff.epoch, 21);
+        assert_int_equal(w->source.handoff.epoch, 20 + EPOCH_FORCE + WORLD_OWNER);
         assert_int_equal(w->announced > 0, true);
-        source_heard(&w->source, 22);
+        world_claim_to_source(w, 20 + 3 * EPOCH_FORCE, WORLD_OWNER + 1, 0);
         assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_GIVE_UP), 0);
         assert_false(w->source_vm.exists);
         world_fini(w);
@@ -152,30 +263,69 @@ static void test_source_hears(void **state)
     fail();
 }
 
-static void test_claims(void **state)
+/* One epoch, two owners: the elder copy stays, and both sides say the same. */
+static void test_rivals(void **state)
 {
-    struct wire_claim claim, read;
-    u8 bytes[46] = { 0 };
+    static const struct {
+        u64 owner, age, our_age;
+        bool elder;
+    } line[] = {
+        { 1, 9000, 3000, true },     { 1, 3000, 9000, false },   { 1, 3000, 3500, true },
+        { 3000, 3000, 2500, false }, { 3000, 90000, 500, true }, { 3000, 2000, 0, true },
+    };
+    struct world *w = malloc(sizeof(*w));
 
     (void)state;
-    claim_make(&claim, world_id, 12);
+    for (unsigned i = 0; i < ARRAY_SIZE(line); i++) {
+        struct wire_claim theirs = { .owner = line[i].owner, .age_ms = line[i].age };
+        struct wire_claim ours = { .owner = WORLD_OWNER, .age_ms = line[i].our_age };
+
+        assert_int_equal(claim_is_elder(&theirs, WORLD_OWNER, line[i].our_age), line[i].elder);
+        assert_int_equal(claim_is_elder(&ours, line[i].owner, line[i].age), !line[i].elder);
+    }
+    world_init(w);
+    world_claim_to_source(w, 7, WORLD_OWNER + 1, 7000); /* younger than ours, which is as old as the world */
+    assert_int_equal(world_where(w), 1);
+    world_claim_to_source(w, 7, WORLD_OWNER + 1, 13000);
+    assert_int_equal(w->source.handoff.state, SOURCE_SUPERSEDED);
+    world_fini(w);
+    free(w);
+}
+
+static void test_claims(void **state)
+{
+    struct wire_claim claim = { .kind = WIRE_CLAIM_OWNS, .epoch = 12, .owner = 5, .name = "guest" }, read;
+    u8 bytes[sizeof(claim) + 20] = { 0 };
+
+    (void)state;
+    memcpy(claim.vm_id, world_id, WIRE_ID);
+    claim_seal(&claim);
     memcpy(bytes, &claim, sizeof(claim));
     assert_int_equal(claim_read(&read, bytes, sizeof(bytes)), 0);
-    assert_int_equal(read.epoch, 12);
-    assert_memory_equal(read.vm_id, world_id, WIRE_ID);
+    assert_memory_equal(&read, &claim, sizeof(claim));
     assert_int_equal(claim_read(&read, bytes, sizeof(claim) - 1), -EPROTO);
     for (unsigned bit = 0; bit < sizeof(claim) * 8; bit++) {
         bytes[bit / 8] ^= 1u << bit % 8;
         assert_int_equal(claim_read(&read, bytes, sizeof(bytes)), -EPROTO);
         bytes[bit / 8] ^= 1u << bit % 8;
     }
+    memset(claim.name, 'x', sizeof(claim.name)); /* without an end */
+    claim_seal(&claim);
+    assert_int_equal(claim_read(&read, (u8 *)&claim, sizeof(claim)), -EPROTO);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_epochs),     cmocka_unit_test(test_prepared_times_out),
-        cmocka_unit_test(test_dest_hears), cmocka_unit_test(test_source_hears),
+        cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_adopt_wrongly),
+        cmocka_unit_test(test_stranded_given_up),
+        cmocka_unit_test(test_stranded_owner_heard),
+        cmocka_unit_test(test_stranded_makes_room),
+        cmocka_unit_test(test_dest_hears),
+        cmocka_unit_test(test_source_hears),
+        cmocka_unit_test(test_rivals),
         cmocka_unit_test(test_claims),
     };
 

@@ -229,6 +229,8 @@ static enum wire_code check(void *ctx, const struct migrate_description *d, stru
     assert_string_equal(d->head.name, "guest");
     *accepted = w->accepted;
     strcpy(reason, "the test says so");
+    if (w->full && w->dest_vm.exists && !d->spare)
+        return WIRE_E_MEMORY;
     return w->refuse_check;
 }
 
@@ -354,7 +356,7 @@ void world_init(struct world *w)
     for (unsigned i = 0; i < FAKE_PAGES; i++)
         if (i % 8 < 2 && i < 320) /* a quarter of the lower part has contents */
             memset(w->source_vm.memory + i * PAGE_SIZE, i | 1, PAGE_SIZE);
-    source_init(&w->source, &source_ops, &w->source_vm, world_id, 7);
+    source_init(&w->source, &source_ops, &w->source_vm, world_id, 7, WORLD_OWNER);
     dest_init(&w->dest, &dest_ops, w);
 }
 
@@ -442,4 +444,27 @@ void world_to_commit(struct world *w)
             return; /* COMMIT is on its way */
         dest_step(&w->dest);
     }
+}
+
+static struct wire_claim claim_of(u64 epoch, u64 owner, u64 age_ms)
+{
+    struct wire_claim claim = { .kind = WIRE_CLAIM_OWNS, .epoch = epoch, .owner = owner, .age_ms = age_ms };
+
+    memcpy(claim.vm_id, world_id, WIRE_ID);
+    claim_seal(&claim);
+    return claim;
+}
+
+void world_claim(struct world *w, u64 epoch, u64 owner)
+{
+    struct wire_claim claim = claim_of(epoch, owner, 0);
+
+    dest_heard(&w->dest, &claim);
+}
+
+void world_claim_to_source(struct world *w, u64 epoch, u64 owner, u64 age_ms)
+{
+    struct wire_claim claim = claim_of(epoch, owner, age_ms);
+
+    source_heard(&w->source, &claim, WORLD_AGE_MS);
 }

@@ -9,6 +9,8 @@
 #define FAKE_PAGES 400 /* in two ranges, with a hole */
 #define FAKE_LOW 300
 #define WORLD_PIPES 64
+#define WORLD_OWNER 1000   /* the source's number in claims */
+#define WORLD_AGE_MS 10000 /* and the age of its copy in them */
 
 struct world;
 
@@ -45,6 +47,7 @@ struct world {
     unsigned working_set;
     u64 random;
     enum wire_code refuse_check, refuse_create;
+    bool full;                     /* there is memory at the destination for one guest */
     struct wire_accepted accepted; /* the destination's warnings */
     bool loads_wrong;              /* the destination's vcpu is not what came */
     unsigned forgets;              /* this page (1-based) is written without being logged */
@@ -61,6 +64,10 @@ void world_step(struct world *world);
 
 /* Steps until the source is idle, at most `steps` (fails beyond) . */
 void world_run(struct world *world, unsigned steps);
+
+/* Somebody claims the guest: the destination hears it, or the source. */
+void world_claim(struct world *world, u64 epoch, u64 owner);
+void world_claim_to_source(struct world *world, u64 epoch, u64 owner, u64 age_ms);
 
 /* A new world in which COMMIT is on its way. */
 void world_to_commit(struct world *world);

@@ -68,7 +68,7 @@ static const struct command {
       2,
       3,
       "VM ACTION [EPOCH]",
-      "a copy in doubt or superseded: query, abort, force-resume or force-give-up",
+      "a copy in doubt, superseded or prepared: query, abort, adopt, force-resume or force-give-up",
       { "action", "epoch" } },
     { "calc-dirty-rate", KIND_ACT, 1, 2, "VM [MS]", "measure how many pages it writes", { "ms" } },
     { "query-dirty-rate", KIND_VM_ASK, 1, 1, "VM", "what calc-dirty-rate has found", { NULL } },

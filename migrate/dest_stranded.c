@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Prepared copies that nobody has told to run, and what others on the link say of the guests that come here. */
+#include <errno.h>
+#include <string.h>
+
+#include "hv/lib/log.h"
+#include "migrate/dest_parts.h"
+
+static bool stranded(const struct incoming *in)
+{
+    return in->used && in->handoff.state == DEST_PREPARED && !in->session;
+}
+
+static void give_up(struct dest *dest, struct incoming *in, enum handoff_event event, enum wire_code code,
+                    const char *reason)
+{
+    pr_warn("migrate: %s, epoch %lu, is freed: %s", in->name, (unsigned long)in->handoff.epoch, reason);
+    dest_note_end(in, code, reason);
+    dest_apply(dest, in, handoff_dest_event(&in->handoff, event, 0));
+}
+
+const struct incoming *dest_stranded(const struct dest *dest, const void *vm)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
+        if (stranded(&dest->incoming[i]) && dest->incoming[i].vm == vm)
+            return &dest->incoming[i];
+    return NULL;
+}
+
+/* The guest has stood since its source stopped it: until PREPARE by the source's clock, from then on by ours. */
+static void adopt(struct dest *dest, struct incoming *in)
+{
+    pr_warn("migrate: %s, epoch %lu, is adopted: it runs here by the operator's word", in->name,
+            (unsigned long)in->handoff.epoch);
+    in->claim.paused_ns += dest->ops->now(dest->ctx) - in->stats.closed;
+    dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_ADOPT, 0));
+}
+
+int dest_resolve(struct dest *dest, void *vm, bool adopted)
+{
+    struct incoming *in = (struct incoming *)dest_stranded(dest, vm);
+
+    if (!in)
+        return -ENOENT;
+    if (adopted)
+        adopt(dest, in);
+    else
+        give_up(dest, in, HANDOFF_CANCEL, WIRE_E_CANCEL, "the operator has given it up");
+    return 0;
+}
+
+u64 dest_stranded_bytes(const struct dest *dest)
+{
+    u64 bytes = 0;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
+        if (stranded(&dest->incoming[i]))
+            bytes += dest->incoming[i].ram.pages * WIRE_PAGE;
+    return bytes;
+}
+
+bool dest_free_stranded(struct dest *dest)
+{
+    struct incoming *oldest = NULL;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+
+        if (stranded(in) && (!oldest || in->stamp < oldest->stamp))
+            oldest = in;
+    }
+    if (oldest)
+        give_up(dest, oldest, HANDOFF_CANCEL, WIRE_E_MEMORY, "its memory is needed for another guest");
+    return oldest;
+}
+
+/* Its source owns it again: it has not said COMMIT, or has been told by force to go on. */
+static bool owner_is_back(const struct dest *dest, const struct incoming *in, const struct wire_claim *claim)
+{
+    return stranded(in) && claim->owner == in->owner && claim->epoch < in->handoff.epoch &&
+           dest->ops->now(dest->ctx) - in->stats.prepared > WIRE_HEARD_MS * NS_PER_MS;
+}
+
+void dest_heard(struct dest *dest, const struct wire_claim *claim)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+
+        if (!in->used || memcmp(in->vm_id, claim->vm_id, WIRE_ID) != 0)
+            continue;
+        if (owner_is_back(dest, in, claim))
+            give_up(dest, in, HANDOFF_OWNER_HEARD, WIRE_E_LINK, "its source runs it again");
+        else
+            dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_HIGHER_EPOCH, claim->epoch));
+    }
+}
