@@ -201,13 +201,13 @@ static const struct move *newest_move(const char *name)
     return NULL;
 }
 
-/* The last one of that name, whichever way it went: epochs say which is later. */
+/* The last one of that name, whichever way it went. Epochs do not say which: those of a VM that is made anew are low. */
 static int query_one(struct call *call, const char *name)
 {
     const struct incoming *in = newest_incoming(name);
     const struct move *move = newest_move(name);
 
-    if (move && (!in || move_stats(move)->epoch > in->handoff.epoch))
+    if (move && (!in || move->began > in->stats.began))
         put_move(call->out, move);
     else if (in)
         put_incoming(call->out, in);

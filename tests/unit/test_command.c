@@ -223,6 +223,15 @@ static void counters(void **state)
                                             "\"by_unack\":7,"));
 }
 
+/* Another machine of the same name, of a younger epoch than the one that left. */
+static void later_one_comes(void)
+{
+    struct incoming *in = (struct incoming *)&migration_dest()->incoming[0];
+
+    fake_migration.move.stats.epoch = 60;
+    *in = (struct incoming){ .used = true, .name = "web", .handoff.epoch = 2, .stats.began = fake_migration.move.began + 1 };
+}
+
 static void moves(void **state)
 {
     static const struct {
@@ -262,6 +271,9 @@ static void moves(void **state)
     assert_non_null(strstr(out.buffer.text, "\"total-time\":1234.567,\"downtime\":12.345"));
     assert_non_null(
         strstr(out.buffer.text, "\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,\"bytes\":0,\"ms\":1.500}]"));
+    later_one_comes();
+    assert_int_equal(run("query-migrate web"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"handoff\":"));
     assert_int_equal(run("migrate db 10.9.0.4"), -EBUSY);
     assert_int_equal(run("migrate-set-parameters max-bandwidth 5000000000"), 0);
     assert_int_equal(migration_settings()->max_bandwidth, 5000000000);
