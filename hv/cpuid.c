@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a guest is answered: its policy (cpuid_policy.c), and what depends on the vcpu and the VM. */
+#define LOG_PREFIX "cpuid"
 #include "hv/cpuid.h"
 
 #include <string.h>
@@ -8,18 +9,32 @@
 #include "hv/cpu/x86.h"
 #include "hv/cpuid_features.h"
 #include "hv/guest_abi.h"
+#include "hv/lib/log.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "mm/guest_walk.h"
 
-#define OSXSAVE BIT(27) /* leaf 1 ECX */
-#define HTT BIT(28)     /* leaf 1 EDX */
+#define XSAVE BIT(26) /* leaf 1 ECX */
+#define OSXSAVE BIT(27)
+#define HTT BIT(28) /* leaf 1 EDX */
 
 static struct cpuid_policy host_policy;
 
+/* XSAVE is there if CR4 took it (hv/cpu/cpu.c). */
+static struct cpuid_regs host_cpuid(u32 leaf, u32 subleaf)
+{
+    struct cpuid_regs r = cpuid(leaf, subleaf);
+
+    if (leaf == 1 && (r.ecx & XSAVE) && !(read_cr4() & CR4_OSXSAVE)) {
+        pr_warn("this processor shows XSAVE, but can't turn it on: guests have x87 and SSE only");
+        r.ecx &= ~XSAVE;
+    }
+    return r;
+}
+
 void cpuid_init(void)
 {
-    cpuid_policy_make(&host_policy, cpuid);
+    cpuid_policy_make(&host_policy, host_cpuid);
 }
 
 const struct cpuid_policy *cpuid_host_policy(void)

@@ -26,6 +26,10 @@
 
 #define CPUID_1_EDX_MCE BIT(7)
 #define CPUID_1_ECX_XSAVE BIT(26)
+#define CPUID_1_ECX_HYPERVISOR BIT(31)
+#define CPUID_XSAVE 0xD
+#define CPUID_HYPERVISOR 0x40000000
+#define CPUID_TCG 0x54474354 /* EBX of "TCGTCGTCGTCG" */
 
 _Static_assert(sizeof(struct cpu) <= PAGE_SIZE, "cpu_create takes one frame");
 _Static_assert(offsetof(struct cpu, self) == 0, "this_cpu reads %gs:0");
@@ -82,6 +86,19 @@ static void gdt_load(struct cpu *cpu)
 }
 
 /*
+ * Does CR4 take OSXSAVE where CPUID shows XSAVE? QEMU's emulator (7.2) does so only where leaf 0Dh has one of XSAVE's
+ * further forms; elsewhere (Opteron_G4, _G5) the write acts as an exit of a guest that is not there, and the machine is
+ * lost without a word.
+ */
+static bool takes_osxsave(void)
+{
+    struct cpuid_regs features = cpuid(1, 0);
+    bool emulator = (features.ecx & CPUID_1_ECX_HYPERVISOR) && cpuid(CPUID_HYPERVISOR, 0).ebx == CPUID_TCG;
+
+    return (features.ecx & CPUID_1_ECX_XSAVE) && (!emulator || cpuid(CPUID_XSAVE, 1).eax);
+}
+
+/*
  * What the hypervisor relies on; everything else off. Changing PGE drops all translations, global ones too (SDM 3A
  * "Invalidation of TLBs").
  */
@@ -92,7 +109,7 @@ static void control_registers_init(void)
 
     if (features.edx & CPUID_1_EDX_MCE)
         cr4 |= CR4_MCE;
-    if (features.ecx & CPUID_1_ECX_XSAVE)
+    if (takes_osxsave())
         cr4 |= CR4_OSXSAVE;
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
     write_cr0(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE);

@@ -50,6 +50,13 @@ def test_machine_without_virtualization_says_so(tmp_path):
     assert done.status == 1, done.errors
 
 
+def test_processor_whose_xsave_is_unusable(tmp_path):
+    """QEMU takes CR4.OSXSAVE only from a processor that has more forms of XSAVE than this one. Guests do without it."""
+    done = boot(tmp_path, vm("fpu", "fpu.elf"), "qemu", extra=["-cpu", "Opteron_G4"])
+    assert "this processor shows XSAVE, but can't turn it on" in done.log
+    assert done.status == 0 and "fpu: SKIP fxsave: xsave: not in CPUID" in done.guest_lines("fpu"), done.log[-3000:]
+
+
 @pytest.mark.parametrize("text, words", [
     (vm("a", "missing.elf"), ["missing.elf"]),
     ("[vm a]\nkernel = hello.elf\nmemroy = 1M\n", [":3: memroy:", "memory"]),
