@@ -369,14 +369,26 @@ static void take_handoff(struct dest_session *session, enum handoff_event event)
     dest_apply(session->dest, in, handoff_dest_event(&in->handoff, event, message.epoch));
 }
 
+/* It would be taken: nothing of it is held when that is said. */
+static void end_check(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+
+    detach(session);
+    dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
+}
+
 static void take_round(struct dest_session *session)
 {
     struct wire_round round;
 
-    if (inbox_body(&session->inbox, &round, sizeof(round)) || !session->incoming)
+    if (inbox_body(&session->inbox, &round, sizeof(round)) || !session->incoming) {
         dest_refuse(session, WIRE_E_STREAM, "malformed ROUND");
-    else
-        outbox_record(&session->outbox, WIRE_ROUND_DONE, &round, sizeof(round));
+        return;
+    }
+    if (session->incoming->dry_run)
+        end_check(session);
+    outbox_record(&session->outbox, WIRE_ROUND_DONE, &round, sizeof(round));
 }
 
 static void take_record(struct dest_session *session)

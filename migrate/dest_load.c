@@ -86,6 +86,14 @@ static enum wire_code make_room(struct dest *dest, struct incoming *in, struct w
     return code;
 }
 
+/* A check frees no stranded copy, so there is no VM on which the guest's state could be tried. */
+static void untried(struct wire_accepted *accepted)
+{
+    if (accepted->count < WIRE_WARNINGS)
+        snprintf(accepted->warning[accepted->count++], WIRE_REASON,
+                 "its state was not tried: a copy whose source is lost has the memory, and would be freed");
+}
+
 void load_reserve(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
@@ -93,6 +101,7 @@ void load_reserve(struct dest_session *session)
     struct wire_accepted accepted = { 0 };
     char reason[WIRE_REASON] = "";
     enum wire_code code;
+    bool no_room;
 
     if (!in || in->description || in->handoff.state != DEST_LOADING) {
         dest_refuse(session, WIRE_E_STREAM, "RESERVE out of turn");
@@ -115,9 +124,12 @@ void load_reserve(struct dest_session *session)
     in->description->epoch = in->handoff.epoch;
     in->owner = in->description->head.owner;
     code = dest->ops->check(dest->ctx, in->description, &accepted, reason);
-    if (code == WIRE_E_MEMORY)
+    no_room = code == WIRE_E_MEMORY;
+    if (no_room)
         code = make_room(dest, in, &accepted, reason);
-    if (!code && !in->dry_run)
+    if (!code && in->dry_run && no_room)
+        untried(&accepted);
+    else if (!code)
         code = reserve(dest, in, reason);
     if (code) {
         dest_refuse(session, code, reason);
@@ -237,6 +249,8 @@ void load_state(struct dest_session *session)
     int err;
 
     get_bytes(&r, &section, sizeof(section));
+    if (in && in->dry_run && !in->vm)
+        return; /* untried */
     if (!loading(session) || r.truncated || section.len != r.len - r.pos || in->stats.sections == WIRE_SECTIONS ||
         !memchr(section.name, 0, sizeof(section.name))) {
         dest_refuse(session, WIRE_E_STREAM, "malformed STATE");

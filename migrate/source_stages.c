@@ -79,8 +79,9 @@ void source_accepted(struct source *s)
 
     source_enter(s, s->phase, &s->stats.phases.setup);
     s->stats.setup_time = s->stats.phases.setup;
-    if (s->settings.dry_run) {
-        source_complete(s);
+    if (s->settings.dry_run) { /* what is left to try is its state */
+        s->section = 0;
+        s->phase = SOURCE_STATE;
         return;
     }
     source_ram_all(s);
@@ -111,9 +112,14 @@ void source_round_done(struct source *s)
 {
     struct migrate_stats *stats = &s->stats;
     struct policy_stats seen = { .round = stats->round, .total = s->ram.pages, .page = WIRE_PAGE };
-    long dirtied = source_ram_harvest(s);
     enum policy_verdict verdict;
+    long dirtied;
 
+    if (s->settings.dry_run) {
+        source_complete(s);
+        return;
+    }
+    dirtied = source_ram_harvest(s);
     if (dirtied < 0) {
         source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
         return;
@@ -160,9 +166,14 @@ static bool stop_guest(struct source *s)
     return true;
 }
 
+static void produce_round_end(struct source *s, struct wire_round round)
+{
+    outbox_record(&s->outbox, WIRE_ROUND, &round, sizeof(round));
+    s->phase = SOURCE_ROUND_WAIT;
+}
+
 static bool produce_round(struct source *s)
 {
-    struct wire_round round = { .number = s->stats.rounds };
     bool done;
 
     if (!source_ram_produce(s, &done))
@@ -175,11 +186,26 @@ static bool produce_round(struct source *s)
         source_enter(s, SOURCE_STATE, &s->stats.phases.final_ram);
         return true;
     }
-    round.pages = s->now.pages;
-    round.zero = s->now.zero;
-    outbox_record(&s->outbox, WIRE_ROUND, &round, sizeof(round));
-    s->phase = SOURCE_ROUND_WAIT;
+    produce_round_end(s, (struct wire_round){ s->stats.rounds, .pages = s->now.pages, .zero = s->now.zero });
     return true;
+}
+
+/* The next section of state. In a check the guest goes on at once: it stands only while that is saved. */
+static int save_section(struct source *s, struct wire_section *section, struct writer *bytes)
+{
+    int err;
+
+    if (!s->settings.dry_run)
+        return s->ops->section(s->vm, s->section, section, bytes);
+    s->paused = true;
+    err = s->ops->pause(s->vm);
+    if (err == -EAGAIN)
+        return err;
+    if (!err)
+        err = s->ops->section(s->vm, s->section, section, bytes);
+    s->ops->resume(s->vm);
+    s->paused = false;
+    return err;
 }
 
 static bool produce_state(struct source *s)
@@ -191,9 +217,16 @@ static bool produce_state(struct source *s)
 
     outbox_begin(box);
     bytes = (struct writer){ .buf = box->body.buf + sizeof(section), .cap = box->body.cap - sizeof(section) };
-    err = s->ops->section(s->vm, s->section, &section, &bytes);
-    if (err == -ENOENT) {
+    err = save_section(s, &section, &bytes);
+    if (err == -EAGAIN || err == -ENOENT)
         outbox_cancel(box);
+    if (err == -EAGAIN)
+        return false;
+    if (err == -ENOENT && s->settings.dry_run) {
+        produce_round_end(s, (struct wire_round){ 0 });
+        return true;
+    }
+    if (err == -ENOENT) {
         s->cursor = 0;
         s->phase = SOURCE_DIGEST;
         return true;

@@ -135,7 +135,7 @@ static void put_move(struct json *out, const struct move *move)
 /* The destination's view of an attempt, in the source's words. */
 static const char *incoming_status(const struct incoming *in)
 {
-    if (in->dry_run)
+    if (in->dry_run && in->handoff.state != DEST_LOADING)
         return in->error ? "failed" : "completed";
     switch (in->handoff.state) {
     case DEST_LOADING: return "active";

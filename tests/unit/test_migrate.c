@@ -79,6 +79,39 @@ static void test_modes(void **state)
     free(w);
 }
 
+/* A check does all of a move that may be refused, on the living guest, and leaves nothing behind. */
+static void test_check_is_what_a_move_is(void **state)
+{
+    static const struct {
+        enum wire_code create, error;
+        bool refuse_load;
+    } cases[] = { { WIRE_OK, WIRE_OK, false },
+                  { WIRE_E_MEMORY, WIRE_E_MEMORY, false },
+                  { WIRE_OK, WIRE_E_STATE, true } };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = malloc(sizeof(*w));
+        struct migrate_settings settings = world_settings();
+
+        world_init(w);
+        w->writes = 1;
+        w->refuse_create = cases[i].create;
+        w->refuse_load = cases[i].refuse_load;
+        settings.dry_run = true;
+        move(w, settings);
+        assert_int_equal(w->source.stats.status, cases[i].error ? MIGRATE_FAILED : MIGRATE_COMPLETED);
+        assert_int_equal(w->source.stats.error, cases[i].error);
+        assert_int_equal(world_where(w), 1);
+        assert_true(w->source_vm.running && w->source_vm.gate_open);
+        assert_false(w->dest_vm.exists);
+        assert_int_equal(w->dest_vm.loaded, cases[i].error ? 0 : 2);
+        assert_int_equal(w->records, 0);
+        world_fini(w);
+        free(w);
+    }
+}
+
 /* What a person who waits is shown: what is left, exactly, and how fast it goes, from the first round on. */
 static void test_progress(void **state)
 {
@@ -446,6 +479,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live),
         cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_check_is_what_a_move_is),
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_policy_gives_up),
         cmocka_unit_test(test_bandwidth),

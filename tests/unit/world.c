@@ -261,6 +261,10 @@ static int load(void *ctx, const struct wire_section *s, struct reader *r, char 
     *reason = '\0';
     if (strcmp(s->name, "vcpu") != 0 && strcmp(s->name, "chip") != 0)
         return -ENOENT;
+    if (vm->world->refuse_load) {
+        strcpy(reason, "the test says so");
+        return -EINVAL;
+    }
     if (s->name[0] == 'v')
         vm->counter = value + vm->world->loads_wrong;
     vm->loaded++;

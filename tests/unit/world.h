@@ -49,6 +49,7 @@ struct world {
     enum wire_code refuse_check, refuse_create;
     bool full;                     /* there is memory at the destination for one guest */
     struct wire_accepted accepted; /* the destination's warnings */
+    bool refuse_load;              /* the destination refuses a section of state */
     bool loads_wrong;              /* the destination's vcpu is not what came */
     unsigned forgets;              /* this page (1-based) is written without being logged */
     unsigned announced, records;
