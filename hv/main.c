@@ -121,6 +121,7 @@ static void boot(void)
     report_phases();
     migration_init(&handoff.config.migration);
     api_init(&handoff.config.api);
+    sched_add_host_work(log_poll);
     monitor_init();
     launch_guests(&handoff);
     sched_loop();

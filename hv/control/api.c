@@ -51,7 +51,7 @@ static bool method_is(const struct http_request *request, enum http_method metho
 static bool query_words(const struct http_request *request, const struct command *command, unsigned first,
                         const char **words, struct http_response *response)
 {
-    unsigned used = 0;
+    unsigned used = command->waits && http_parameter(request, "wait");
 
     for (unsigned i = first; i < COMMAND_ARGS && command->arg[i].type != ARG_NONE; i++) {
         words[i] = http_parameter(request, command->arg[i].name);
@@ -61,33 +61,6 @@ static bool query_words(const struct http_request *request, const struct command
         return true;
     http_refuse(response, 400, "%s: a parameter is unknown or given twice", command->name);
     return false;
-}
-
-/* Run a command; its first argument is `vm` if that is not NULL, the others come from the query. */
-static void run_command(const struct http_request *request, const struct command *command, const char *vm,
-                        struct http_response *response)
-{
-    const char *words[COMMAND_ARGS] = { vm };
-    unsigned count = 0;
-    struct call call;
-    struct json out;
-    int err;
-
-    if (!method_is(request, command->changes ? HTTP_POST : HTTP_GET, response) ||
-        !query_words(request, command, vm != NULL, words, response))
-        return;
-    while (count < COMMAND_ARGS && command->arg[count].type != ARG_NONE)
-        count++;
-    json_init(&out);
-    err = command_run(&call, command, words, count, &out);
-    if (err) {
-        json_fini(&out);
-        http_refuse(response, status_of(err), "%s", call.error);
-        return;
-    }
-    response->status = command->deferred ? 202 : 200;
-    response->type = "application/json";
-    response->body = out.buffer;
 }
 
 /* A number in the query; `absent` if it is not there. False: it is wrong; refused. */
@@ -105,6 +78,40 @@ static bool query_number(const struct http_request *request, const char *name, u
         return true;
     http_refuse(response, 400, "%s: '%.32s' is wrong, expected a number", name, text);
     return false;
+}
+
+/* Run a command; its first argument is `vm` if that is not NULL, the others come from the query. */
+static void run_command(const struct http_request *request, const struct command *command, const char *vm, bool last,
+                        struct http_response *response)
+{
+    const char *words[COMMAND_ARGS] = { vm };
+    unsigned count = 0;
+    u64 wait;
+    struct call call;
+    struct json out;
+    int err;
+
+    if (!method_is(request, command->changes ? HTTP_POST : HTTP_GET, response) ||
+        !query_words(request, command, vm != NULL, words, response) ||
+        !query_number(request, "wait", 0, &wait, response))
+        return;
+    while (count < COMMAND_ARGS && command->arg[count].type != ARG_NONE)
+        count++;
+    json_init(&out);
+    err = command_run(&call, command, words, count, &out);
+    if (err) {
+        json_fini(&out);
+        http_refuse(response, status_of(err), "%s", call.error);
+        return;
+    }
+    if (call.no_news && wait && !last) {
+        json_fini(&out);
+        response->wait_ms = (u32)MIN(wait, (u64)WAIT_MAX_S) * 1000;
+        return;
+    }
+    response->status = command->deferred ? 202 : 200;
+    response->type = "application/json";
+    response->body = out.buffer;
 }
 
 /* What the guest has sent from byte number `offset` on. With `wait`, an answer without bytes is put off. */
@@ -215,7 +222,7 @@ void api_handle(const struct http_request *request, const char *body, bool last,
     else if (command->attach)
         handle_console(request, command, body, last, response);
     else
-        run_command(request, command, vm, response);
+        run_command(request, command, vm, last, response);
 }
 
 void api_init(const struct config_api *config)

@@ -17,7 +17,6 @@
 #include "hv/lib/log.h"
 #include "hv/vm.h"
 
-#define LOG_LINES 256 /* that the log keeps */
 #define ARG_VM_NAME                  \
     {                                \
         .name = "vm", .type = ARG_VM \
@@ -156,9 +155,11 @@ static const struct command table[] = {
     { .name = "query-net-test", .help = "what net-test has found", .run = command_query_net_test },
     { .name = "memory", .help = "memory of the host and of its guests", .run = command_memory },
     { .name = "log",
-      .arg = { { .name = "count", .type = ARG_NUMBER, .optional = true, .min = 1, .max = LOG_LINES },
-               { .name = "level", .type = ARG_LEVEL, .optional = true } },
-      .help = "the last lines of the log, at most of a level",
+      .arg = { { .name = "count", .type = ARG_NUMBER, .optional = true, .min = 1, .max = LOG_RECORDS },
+               { .name = "level", .type = ARG_LEVEL, .optional = true },
+               { .name = "since", .type = ARG_NUMBER, .optional = true, .max = ~0ULL / 20 } },
+      .help = "the last lines of the host's log, at most of a level; or the next ones, from number SINCE on",
+      .waits = true,
       .run = command_log },
     { .name = "version", .help = "version, backend, time since boot", .run = command_version },
 };

@@ -48,6 +48,7 @@ struct call {
     const struct command *command;
     struct arg_value arg[COMMAND_ARGS];
     struct json *out; /* the handler writes the members of one object */
+    bool no_news;     /* of one that waits: the answer says nothing new */
     char error[360];  /* if it failed: what was wrong and what would be right */
 };
 
@@ -59,6 +60,7 @@ struct command {
     bool changes;                  /* it acts on something: POST in the API */
     bool attach;                   /* the monitor goes on to connect the person to the VM's console */
     bool deferred;                 /* it is only begun when the handler returns: 202 in the API */
+    bool waits;                    /* an answer without news can be put off: `wait` in the API */
     int (*run)(struct call *call); /* 0, or call_fail's error */
 };
 

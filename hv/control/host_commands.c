@@ -8,6 +8,8 @@
 #include "hv/control/json.h"
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
+#include "hv/cpu/rtc.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/version.h"
 #include "hv/vm.h"
@@ -133,17 +135,40 @@ static u64 log_first(u64 count, enum log_level level, u64 end)
     return number;
 }
 
+static void put_line(struct json *out, const struct log_record *record)
+{
+    char time[RTC_TEXT];
+
+    rtc_text(record->ns, time);
+    json_object(out, NULL);
+    json_number(out, "seq", record->number);
+    json_string(out, "time", time);
+    json_string(out, "level", log_level_name(record->level));
+    json_bytes(out, "text", record->text, record->len);
+    json_close(out);
+}
+
+/* Lines come from `since` on, or the last ones. What the ring has lost before them is said. */
 int command_log(struct call *call)
 {
-    u64 count = call->arg[0].given ? call->arg[0].number : LOG_LINES_DEFAULT, end = log_next();
+    bool since = call->arg[2].given;
+    u64 count = call->arg[0].given ? call->arg[0].number : since ? LOG_RECORDS : LOG_LINES_DEFAULT, end = log_next();
     enum log_level level = call->arg[1].given ? (enum log_level)call->arg[1].number : LOG_DEBUG;
+    u64 number = since ? call->arg[2].number : log_first(count, level, end);
     struct log_record record;
 
+    if (since && number < end && log_read(number, &record) && record.number > number)
+        json_number(call->out, "lost", record.number - number);
+    call->no_news = true;
     json_array(call->out, "lines");
-    for (u64 number = log_first(count, level, end); log_read(number, &record) && record.number < end;
-         number = record.number + 1)
-        if (record.level <= level)
-            json_bytes(call->out, NULL, record.text, record.len);
+    for (; count > 0 && number < end && log_read(number, &record) && record.number < end; number = record.number + 1) {
+        if (record.level > level)
+            continue;
+        put_line(call->out, &record);
+        call->no_news = false;
+        count--;
+    }
     json_close(call->out);
+    json_number(call->out, "next", MIN(number, end));
     return 0;
 }

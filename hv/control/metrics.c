@@ -88,6 +88,11 @@ static u64 console_bytes(const struct vm *vm)
     return end;
 }
 
+static u64 unlogged_lines(const struct vm *vm)
+{
+    return platform_of(vm)->console.log.unshown;
+}
+
 static u64 vcpu_count(const struct vm *vm)
 {
     return vm->nr_vcpus;
@@ -137,6 +142,8 @@ static const struct vm_metric vm_metrics[] = {
     { "godwit_vm_cpu_seconds_total", "counter", "Time that a VM's processors had, exits included.", sum_ran, true },
     { "godwit_vm_interrupts_injected_total", "counter", "Interrupts injected.", sum_interrupts, false },
     { "godwit_vm_console_bytes_total", "counter", "Bytes that a guest has sent to its console.", console_bytes, false },
+    { "godwit_vm_unlogged_lines_total", "counter", "Lines of a guest that were too many for the log.", unlogged_lines,
+      false },
     { "godwit_vm_vcpus", "gauge", "Virtual processors.", vcpu_count, false },
     { "godwit_vm_memory_bytes", "gauge", "A guest's RAM.", memory_size, false },
     { "godwit_vm_nested_tables_bytes", "gauge", "Memory of its nested page tables.", table_size, false },

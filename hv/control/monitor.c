@@ -225,7 +225,7 @@ static u64 monitor_poll(void)
         keys(byte); /* frees no VM, whatever is commanded: other host work does */
     if (monitor.console)
         console_show(console_vm());
-    else if (monitor.awake && !log_prompt_shown())
+    else if (monitor.awake && !log_prompt_shown() && log_quiet())
         show_prompt();
     if (monitor.polls)
         return rdtsc() + clock_ns_to_ticks(POLL_NS);

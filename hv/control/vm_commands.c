@@ -157,6 +157,7 @@ int command_vm(struct call *call)
     json_string(out, "image", guest_image_here(&vm->image) ? "here" : "elsewhere");
     json_number(out, "cpu_throttle_percentage", vm->throttle);
     put_tsc(out, &vm->tsc);
+    json_number(out, "unlogged_lines", platform_of(vm)->console.log.unshown);
     json_number(out, "port_accesses", vm->pio.accesses);
     json_number(out, "port_accesses_unclaimed", vm->pio.unclaimed);
     json_number(out, "mmio_accesses", vm->mmio.accesses);

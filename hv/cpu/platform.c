@@ -57,7 +57,7 @@ void platform_set_halt(bool halt)
 
 void platform_end(enum end_status status)
 {
-    log_hold(false);
+    log_flush();
     log_set_level(LOG_INFO); /* the runner waits for this line, whatever the configuration says */
     pr_info("end status=%d", status);
     serial_flush();

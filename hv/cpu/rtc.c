@@ -5,6 +5,8 @@
  */
 #include "hv/cpu/rtc.h"
 
+#include <stdio.h>
+
 #include "hv/cpu/asm.h"
 #define LOG_PREFIX "rtc"
 #include "hv/cpu/clock.h"
@@ -96,4 +98,13 @@ void rtc_init(void)
 u64 rtc_now_ns(void)
 {
     return boot_ns + clock_ns();
+}
+
+void rtc_text(u64 ns, char text[RTC_TEXT])
+{
+    u64 us = (boot_ns + ns) / 1000;
+    struct date date = calendar_date(us / 1000000);
+
+    snprintf(text, RTC_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%06luZ", date.year, date.month, date.day, date.hour,
+             date.minute, date.second, us % 1000000);
 }

@@ -9,3 +9,8 @@ void rtc_init(void);
 
 /* Nanoseconds since the start of 1970; as exact as the CMOS clock shows seconds. */
 u64 rtc_now_ns(void);
+
+#define RTC_TEXT 40
+
+/* When clock_ns was `ns`, as RFC 3339 writes it: "2026-11-28T20:33:18.123456Z". Any CPU, after rtc_init. */
+void rtc_text(u64 ns, char text[RTC_TEXT]);

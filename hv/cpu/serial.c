@@ -9,6 +9,7 @@
 #include "hv/cpu/serial.h"
 
 #include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/ioapic.h"
 #include "hv/cpu/traps.h"
@@ -40,6 +41,7 @@
 
 /* Polls until a transmitter counts as stuck; a character takes 87 us, a poll of a real port 1 us. */
 #define PATIENCE 100000
+#define STUCK_NS 1000000000ULL /* after which one that is offered bytes counts as stuck */
 
 static bool has_uart, has_debug_port;
 static bool stuck; /* the transmitter was, when it was last tried: it is not waited for again until it moves */
@@ -111,23 +113,28 @@ void serial_init(void)
     has_debug_port = inb(DEBUG_PORT) == DEBUG_PORT;
 }
 
-static void uart_write(const char *text, size_t len)
+/* Into an empty FIFO; returns how many bytes of the text fitted. */
+static size_t fifo_fill(const char *text, size_t len)
 {
-    unsigned room = 0;
+    unsigned room = UART_FIFO;
+    size_t i;
 
-    for (size_t i = 0; i < len; i++) {
-        if (room < 2) {
-            stuck = !uart_wait(LSR_EMPTY);
-            if (stuck)
-                return;
-            room = UART_FIFO;
-        }
+    for (i = 0; i < len && room >= 2; i++, room--) {
         if (text[i] == '\n') {
             outb(UART_DATA, '\r');
             room--;
         }
         outb(UART_DATA, (u8)text[i]);
-        room--;
+    }
+    return i;
+}
+
+static void uart_write(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i += fifo_fill(text + i, len - i)) {
+        stuck = !uart_wait(LSR_EMPTY);
+        if (stuck)
+            return;
     }
 }
 
@@ -137,6 +144,28 @@ void serial_write(const char *text, size_t len)
         uart_write(text, len);
     for (size_t i = 0; has_debug_port && i < len; i++)
         outb(DEBUG_PORT, (u8)text[i]);
+}
+
+size_t serial_offer(const char *text, size_t len)
+{
+    static u64 busy_since; /* ns; 0: it was empty */
+    size_t taken = len;
+
+    if (has_uart) {
+        receive();
+        if (inb(UART_LSR) & LSR_EMPTY) {
+            busy_since = 0;
+            taken = fifo_fill(text, len);
+        } else if (!busy_since) {
+            busy_since = clock_ns();
+            return 0;
+        } else if (clock_ns() - busy_since < STUCK_NS) {
+            return 0;
+        }
+    }
+    for (size_t i = 0; has_debug_port && i < taken; i++)
+        outb(DEBUG_PORT, (u8)text[i]);
+    return taken;
 }
 
 void serial_flush(void)

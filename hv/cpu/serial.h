@@ -13,6 +13,10 @@ void serial_init(void);
 /* Send bytes; "\n" becomes "\r\n" on COM1. The caller serializes (the log's lock does). */
 void serial_write(const char *text, size_t len);
 
+/* The same without waiting: as much as the port takes at once. Returns how many bytes that was. A port that has taken
+ * nothing for a second is not heeded any more. */
+size_t serial_offer(const char *text, size_t len);
+
 /* Wait until the last byte has left, before the machine ends. */
 void serial_flush(void);
 

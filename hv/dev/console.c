@@ -18,7 +18,7 @@ static void flush_line(struct console *console)
 {
     console->line[console->len] = '\0';
     console->len = 0;
-    log_line(LOG_INFO, console->vm->name, "| %s", console->line);
+    log_guest(&console->log, console->vm->name, console->line);
 }
 
 static void transmit(void *ctx, u8 byte)

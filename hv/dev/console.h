@@ -8,6 +8,7 @@
 
 #include "hv/bus.h"
 #include "hv/dev/uart16550.h"
+#include "hv/lib/log.h"
 
 struct vm;
 
@@ -22,9 +23,10 @@ struct console {
     struct vm *vm;
     char line[CONSOLE_LINE];
     unsigned len;
-    u64 bytes_out;    /* ever; also the place of the next byte in the ring */
-    u64 typed, taken; /* bytes of input, ever */
-    u64 dropped;      /* bytes of input that found the queue full */
+    u64 bytes_out;        /* ever; also the place of the next byte in the ring */
+    u64 typed, taken;     /* bytes of input, ever */
+    u64 dropped;          /* bytes of input that found the queue full */
+    struct log_share log; /* what the log shows of it; all of it is in the ring */
     char ring[CONSOLE_RING];
     char queue[CONSOLE_QUEUE];
 };

@@ -32,8 +32,8 @@ token = {TOKEN}
 class Target:
     """An API with the guests web, which runs, and db, which is paused."""
 
-    def __init__(self, connect, host, enter=()):  # connect(OWN_PORT=0) makes a connection
-        self.connect, self.host, self.enter = connect, host, list(enter)
+    def __init__(self, connect, host, enter=(), machine=None):  # connect(OWN_PORT=0) makes a connection
+        self.connect, self.host, self.enter, self.machine = connect, host, list(enter), machine
 
     def godwit(self, *arguments, token=TOKEN, typed=None):
         environment = dict(os.environ, GODWIT_HOST=self.host)
@@ -42,6 +42,10 @@ class Target:
             environment["GODWIT_TOKEN"] = token
         return subprocess.run([*self.enter, GODWIT, *arguments], input=typed, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, env=environment, timeout=60)
+
+    def spawn(self, *arguments):
+        environment = dict(os.environ, GODWIT_HOST=self.host, GODWIT_TOKEN=TOKEN)
+        return subprocess.Popen([*self.enter, GODWIT, *arguments], stdout=subprocess.PIPE, text=True, env=environment)
 
     def raw(self, data, patience=60):
         """Send bytes, close our side, read all that comes."""
@@ -97,7 +101,7 @@ def qemu_target(directory):
             machine = net.boot(directory, CONFIG, "qemu", cpus=2)
             machine.wait(r"api: port 80, by token", TIMEOUT["qemu"])
             machine.wait(r"db: \| echo: tick", TIMEOUT["qemu"])
-            target = Target(lambda own=0: net.connect(ADDRESS, 80, own), ADDRESS, net.enter)
+            target = Target(lambda own=0: net.connect(ADDRESS, 80, own), ADDRESS, net.enter, machine)
             assert target.ask("POST", "/v1/vms/db/pause")[0] == 200
             yield target
             assert target.json("/v1/version")["name"] == "Godwit"  # nothing that was done to it has hurt it
@@ -191,6 +195,8 @@ def test_waiting_ends_without_news(target):
     ("GET", "/v1/log?count=0", 400, "from 1 to 256"),
     ("GET", "/v1/log?count=2&level=loud", 400, "expected err, warn"),
     ("GET", "/v1/log?cuont=2", 400, "unknown"),
+    ("GET", "/v1/log?wait=x", 400, "expected a number"),
+    ("GET", "/v1/version?wait=1", 400, "unknown"),
     ("GET", "/v1/vms/web/console?offset=x", 400, "expected a number"),
     ("GET", "/v1/%zz", 400, "percent"),
     ("GET", "/" + "a" * 600, 414, "too long"),
@@ -378,6 +384,35 @@ def test_same_port_again(target):
             port = sock.getsockname()[1]
             sock.sendall(request)
             assert split(read_all(sock))[0] == 200
+
+
+def test_log_is_followed(target):
+    """Who has had all lines waits for the next; the tool prints each as it comes."""
+    log = target.json("/v1/log?count=2")
+    assert [line["seq"] for line in log["lines"]] == [log["next"] - 2, log["next"] - 1]
+    started = time.monotonic()
+    assert target.json(f"/v1/log?since={log['next']}&wait=1")["lines"] == []
+    assert time.monotonic() - started >= 0.9
+    assert target.json(f"/v1/log?since={log['next'] - 1}&wait=30")["lines"] == log["lines"][1:]
+    if not target.machine:
+        return  # nothing more is logged there
+    with target.spawn("log", "--follow", "1") as tool:
+        assert tool.stdout.readline().endswith(log["lines"][1]["text"] + "\n")
+        assert target.ask("POST", "/v1/vms/web/pause")[0] == 200
+        assert re.fullmatch(r"20\S+Z info  vm: web: paused\n", tool.stdout.readline())
+        tool.kill()
+    assert target.ask("POST", "/v1/vms/web/resume")[0] == 200
+
+
+def test_guest_does_not_evict_the_log(target):
+    """A guest that prints more lines than the log keeps costs the host none of its own, and all appear, in order. (A q would end it.)"""
+    if not target.machine:
+        pytest.skip("no guest prints there")
+    before, letters = target.json("/v1/log?count=256")["lines"], "abcdefghijklmnoprstu" * 15
+    assert json.loads(target.ask("POST", "/v1/vms/web/console", letters.encode())[2]) == {"written": len(letters)}
+    for letter in letters.upper():
+        target.machine.wait(rf"web: \| echo: key {letter}\b", TIMEOUT["qemu"])
+    assert target.json(f"/v1/log?since={before[0]['seq']}")["lines"][:len(before)] == before
 
 
 def test_metrics(target):

@@ -10,6 +10,7 @@
 #include "hv/backend.h"
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
+#include "hv/cpu/rtc.h"
 #include "hv/dev/platform.h"
 #include "hv/images.h"
 #include "hv/launch.h"
@@ -253,6 +254,11 @@ const char *log_level_name(enum log_level level)
     return names[level];
 }
 
+void rtc_text(u64 ns, char text[RTC_TEXT])
+{
+    snprintf(text, RTC_TEXT, "2026-11-28T20:33:18.%06uZ", (unsigned)(ns / 1000 % 1000000));
+}
+
 u64 log_next(void)
 {
     return LINES;
@@ -263,6 +269,7 @@ bool log_read(u64 number, struct log_record *record)
     if (number >= LINES)
         return false;
     record->number = number;
+    record->ns = number * 1000000;
     record->level = number % 2 ? LOG_WARN : LOG_INFO;
     record->len = (u16)snprintf(record->text, sizeof(record->text), "line %u", (unsigned)number);
     return true;

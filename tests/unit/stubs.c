@@ -33,6 +33,12 @@ void log_line(enum log_level level, const char *prefix, const char *format, ...)
     va_end(args);
 }
 
+void log_guest(struct log_share *share, const char *name, const char *text)
+{
+    (void)share;
+    log_line(LOG_INFO, name, "| %s", text);
+}
+
 void panic(const char *format, ...)
 {
     static char text[256];

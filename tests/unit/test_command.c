@@ -376,11 +376,33 @@ static void log_counts_lines_of_a_level(void **state)
 {
     (void)state;
     assert_int_equal(run("log 2"), 0);
-    assert_string_equal(out.buffer.text, "{\"lines\":[\"line 3\",\"line 4\"]}");
+    assert_string_equal(
+        out.buffer.text,
+        "{\"lines\":[{\"seq\":3,\"time\":\"2026-11-28T20:33:18.003000Z\",\"level\":\"warn\",\"text\":\"line 3\"},"
+        "{\"seq\":4,\"time\":\"2026-11-28T20:33:18.004000Z\",\"level\":\"info\",\"text\":\"line 4\"}],"
+        "\"next\":5}");
     assert_int_equal(run("log 10 warn"), 0);
-    assert_string_equal(out.buffer.text, "{\"lines\":[\"line 1\",\"line 3\"]}");
+    assert_null(strstr(out.buffer.text, "line 2"));
+    assert_non_null(strstr(out.buffer.text, "\"seq\":1,"));
+    assert_non_null(strstr(out.buffer.text, "\"seq\":3,"));
     assert_int_equal(run("log 1 err"), 0);
-    assert_string_equal(out.buffer.text, "{\"lines\":[]}");
+    assert_string_equal(out.buffer.text, "{\"lines\":[],\"next\":5}");
+}
+
+static void log_goes_on_since(void **state)
+{
+    (void)state;
+    assert_int_equal(run("log 2 info 1"), 0); /* its first two from there on, not its last two */
+    assert_non_null(strstr(out.buffer.text, "\"seq\":2,"));
+    assert_non_null(strstr(out.buffer.text, "],\"next\":3}"));
+    assert_false(call.no_news);
+    assert_int_equal(run("log 1 debug 3"), 0);
+    assert_non_null(strstr(out.buffer.text, "],\"next\":4}"));
+    assert_int_equal(run("log 9 debug 5"), 0);
+    assert_string_equal(out.buffer.text, "{\"lines\":[],\"next\":5}");
+    assert_true(call.no_news);
+    assert_int_equal(run("log 9 debug 77"), 0); /* of another boot: what is there is to be asked for */
+    assert_string_equal(out.buffer.text, "{\"lines\":[],\"next\":5}");
 }
 
 static void json_escapes(void **state)
@@ -453,6 +475,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(contested, setup, teardown),
         cmocka_unit_test_setup_teardown(prepared, setup, teardown),
         cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, setup, teardown),
+        cmocka_unit_test_setup_teardown(log_goes_on_since, setup, teardown),
         cmocka_unit_test_setup_teardown(json_escapes, setup, teardown),
         cmocka_unit_test_setup_teardown(json_has_a_limit, setup, teardown),
         cmocka_unit_test(text),

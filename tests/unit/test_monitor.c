@@ -52,6 +52,11 @@ void log_prompt(bool on)
     prompt = on;
 }
 
+bool log_quiet(void)
+{
+    return true;
+}
+
 bool log_prompt_shown(void)
 {
     return prompt;

@@ -11,6 +11,7 @@
 #include "hv/version.h"
 #include "tools/godwit/client.h"
 #include "tools/godwit/console.h"
+#include "tools/godwit/log.h"
 #include "tools/godwit/migrate.h"
 
 #define PATH 512
@@ -25,6 +26,7 @@ enum kind {
     KIND_ACT,      /* POST /v1/vms/VM/NAME */
     KIND_MIGRATE,
     KIND_CONSOLE,
+    KIND_LOG,
     KIND_METRICS,
     KIND_COMPLETION,
     KIND_HELP,
@@ -84,7 +86,7 @@ static const struct command {
       { "dest", "mib" } },
     { "query-net-test", KIND_HOST, 0, 0, "", "what net-test has found", { NULL } },
     { "memory", KIND_HOST, 0, 0, "", "memory of the host and of its guests", { NULL } },
-    { "log", KIND_HOST, 0, 2, "[COUNT] [LEVEL]", "the last lines of the log", { "count", "level" } },
+    { "log", KIND_LOG, 0, 3, LOG_USAGE, "the last lines of the log; --follow: and all that come", { NULL } },
     { "version", KIND_HOST, 0, 0, "", "version, backend, time since boot", { NULL } },
     { "metrics", KIND_METRICS, 0, 0, "", "all counters, in Prometheus' text format", { NULL } },
     { "completion", KIND_COMPLETION, 1, 1, "bash", "print a script that completes commands and names", { NULL } },
@@ -232,6 +234,7 @@ static enum status run(const struct command *command, int argc, char **argv, boo
 {
     switch (command->kind) {
     case KIND_CONSOLE: return console_run(argv[0]);
+    case KIND_LOG: return log_run(argc, argv, as_json);
     case KIND_METRICS: return run_metrics();
     case KIND_MIGRATE: return migrate_run(argc, argv, as_json);
     case KIND_COMPLETION: return run_names();
