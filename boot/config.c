@@ -439,6 +439,41 @@ static bool line_parse(struct parser *p, struct span line)
     return key_parse(p, line);
 }
 
+static bool bytes_equal(const uint8_t a[CONFIG_MAC], const uint8_t b[CONFIG_MAC])
+{
+    for (unsigned i = 0; i < CONFIG_MAC; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
+static bool mac_refuse(struct parser *p, const struct config_vm *vm, const char *owner, const char *name)
+{
+    p->line = vm->line;
+    return refuse(p, span_of("mac"), "the one of [vm ", vm->name, "] is that of ", owner, name,
+                  "], too, expected another", NULL);
+}
+
+/* Cards that are given MACs are given different ones. */
+static bool macs_differ(struct parser *p)
+{
+    static const uint8_t none[CONFIG_MAC];
+    const struct config *config = p->config;
+
+    for (uint32_t i = 0; i < config->nr_vms; i++) {
+        const struct config_vm *vm = &config->vm[i];
+
+        if (bytes_equal(vm->mac, none))
+            continue;
+        if (bytes_equal(vm->mac, config->net.mac))
+            return mac_refuse(p, vm, "[net", "");
+        for (uint32_t k = 0; k < i; k++)
+            if (bytes_equal(vm->mac, config->vm[k].mac))
+                return mac_refuse(p, vm, "[vm ", config->vm[k].name);
+    }
+    return true;
+}
+
 bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error)
 {
     struct parser p = { .config = config, .error = error, .section = &global_section, .target = config };
@@ -460,7 +495,7 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
         if (!line_parse(&p, line_take(&rest)))
             return false;
     }
-    if (!section_end(&p))
+    if (!section_end(&p) || !macs_differ(&p))
         return false;
     p.line = 0;
     if (config->migration.port && !config->net.present)

@@ -60,7 +60,7 @@ struct config_vm {
     char cmdline[CONFIG_CMDLINE];
     uint64_t memory; /* bytes, a multiple of 4 KiB */
     uint32_t vcpus;
-    uint8_t mac[CONFIG_MAC]; /* of its network card; all zero: made from the name */
+    uint8_t mac[CONFIG_MAC]; /* of its network card; all zero: made from the host's card's and the name */
     uint32_t dirty_log;      /* enum config_dirty_log */
     uint32_t dirty_split;    /* enum config_dirty_split */
     uint32_t dirty_check;    /* ms between rounds of the check */

@@ -166,8 +166,14 @@ static void reset_parts(struct vm *vm)
 
 int vm_power_on(struct vm *vm, char *reason, size_t room)
 {
+    const char *owner = platform->mac_owner(vm);
     int err = 0;
 
+    if (owner) {
+        snprintf(reason, room, "its MAC %02x:%02x:%02x:%02x:%02x:%02x is the one of %s here, too", vm->mac[0],
+                 vm->mac[1], vm->mac[2], vm->mac[3], vm->mac[4], vm->mac[5], owner);
+        return -EBUSY;
+    }
     if (!guest_image_here(&vm->image)) {
         snprintf(reason, room, "what it starts from is not among this machine's files");
         return -ENOENT;

@@ -94,8 +94,8 @@ void vm_start(struct vm *vm);
 
 /*
  * Start a new VM, or one that has ended, from its image: RAM anew, devices and vcpus as after power-on. Returns 0, or
- * with the reason in words (of `room` bytes) -ENOENT: its image is not here; -ENOMEM; -EINVAL: the image is refused.
- * Host loop.
+ * with the reason in words (of `room` bytes) -ENOENT: its image is not here; -EBUSY: another has its MAC; -ENOMEM;
+ * -EINVAL: the image is refused. Host loop.
  */
 int vm_power_on(struct vm *vm, char *reason, size_t room);
 
@@ -217,10 +217,12 @@ u64 vm_resets(void);
 /* Enter a device into vm->devices. While the platform is attached. */
 void vm_add_device(struct vm *vm, struct device *device);
 
-/* What hv/dev hangs on a new VM; registered once at boot by the composition root. attach returns 0 or -errno. */
+/* What hv/dev hangs on a new VM; registered once at boot by the composition root. attach returns 0 or -errno; for a VM
+ * that was given no MAC it chooses one. mac_owner: who else here has its MAC, by name; NULL: nobody. Host loop. */
 struct vm_platform_ops {
     int (*attach)(struct vm *vm);
     void (*detach)(struct vm *vm);
+    const char *(*mac_owner)(const struct vm *vm);
     /* Contract: vm_console_read, vm_console_write. */
     size_t (*console_read)(struct vm *vm, u64 *from, char *buffer, size_t room);
     size_t (*console_write)(struct vm *vm, const char *bytes, size_t len);

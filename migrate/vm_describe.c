@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hv/cpu/clock.h"
 #include "hv/dev/platform.h"
 #include "hv/images.h"
 #include "hv/lib/bits.h"
@@ -14,11 +15,27 @@
 #include "migrate/cpu_words.h"
 #include "migrate/vm_state.h"
 #include "mm/frame.h"
+#include "net/frame.h"
+#include "net/mac.h"
+#include "net/snoop.h"
+#include "net/switch.h"
 
-_Static_assert(WIRE_NAME == CONFIG_NAME && WIRE_ID == VM_ID, "copied as they are");
+_Static_assert(WIRE_NAME == CONFIG_NAME && WIRE_ID == VM_ID && WIRE_MAC == CONFIG_MAC, "copied as they are");
 
 #define OVERHEAD_SHIFT 6 /* memory of a guest that its tables, maps and the kernel of the move may need: 1/64 */
 #define OVERHEAD_MIN MiB(2)
+
+static void describe_macs(const struct virtio_net *net, struct wire_reserve *head)
+{
+    memcpy(head->mac, net->mac, MAC_LEN);
+    memcpy(head->taken_mac, net->port.mac, MAC_LEN);
+    for (unsigned i = 0; i < net->port.nr_addresses; i++) {
+        const struct port_address *address = &net->port.address[i];
+
+        head->further_macs += address->kind == PORT_MAC && snoop_alive(address, clock_ns()) &&
+                              !mac_equal(address->mac, net->port.mac);
+    }
+}
 
 void vm_describe(const struct vm *vm, struct migrate_description *d)
 {
@@ -29,6 +46,7 @@ void vm_describe(const struct vm *vm, struct migrate_description *d)
     d->head.tsc_khz = vm->tsc.khz;
     d->head.kernel = (struct wire_file){ vm->image.kernel.size, vm->image.kernel.digest };
     d->head.initrd = (struct wire_file){ vm->image.initrd.size, vm->image.initrd.digest };
+    describe_macs(&platform_of(vm)->net, &d->head);
     for (unsigned i = 0; i < GUEST_SLOTS; i++)
         if (vm->mem.slot[i].size)
             d->range[d->head.nr_ranges++] = (struct wire_range){ vm->mem.slot[i].base, vm->mem.slot[i].size };
@@ -64,6 +82,27 @@ static enum wire_code check_name(const struct migrate_description *d, char reaso
     return WIRE_OK;
 }
 
+/* Two machines with one MAC take each other's frames. `net` is its card, if it is here already. */
+static enum wire_code check_macs(const u8 *own, const u8 *taken, const struct virtio_net *net, char reason[WIRE_REASON])
+{
+    const char *owner = virtio_net_owner(own, net);
+
+    if (!owner)
+        owner = virtio_net_owner(taken, net);
+    if (!mac_is_card(own) || !mac_is_card(taken))
+        snprintf(reason, WIRE_REASON, "its MACs %s and %s are none of a card", mac_text(own).text,
+                 mac_text(taken).text);
+    else if (owner)
+        snprintf(reason, WIRE_REASON, "its MAC %s is the one of %s here", mac_text(taken).text, owner);
+    else if (switch_settings()->anti_spoof && !mac_equal(own, taken))
+        snprintf(reason, WIRE_REASON,
+                 "it sends from %s instead of its card's %s, which anti-spoof of [net] forbids here",
+                 mac_text(taken).text, mac_text(own).text);
+    else
+        return WIRE_OK;
+    return WIRE_E_MAC;
+}
+
 /* RAM as guest_mem_init lays it out, and enough of it free. */
 static enum wire_code check_memory(const struct migrate_description *d, char reason[WIRE_REASON])
 {
@@ -91,7 +130,7 @@ static unsigned devices_here(struct wire_device device[WIRE_DEVICES])
     static unsigned count;
 
     if (!count) {
-        const struct config_vm smallest = { .name = "devices", .memory = CONFIG_MEMORY_MIN, .vcpus = 1 };
+        const struct config_vm smallest = { .name = "devices", .mac = { 2 }, .memory = CONFIG_MEMORY_MIN, .vcpus = 1 };
         struct vm *vm = vm_create(&smallest, NULL);
 
         if (vm) {
@@ -158,6 +197,8 @@ enum wire_code vm_describe_check(const struct migrate_description *d, struct con
     if (!code && !cpu_words_take(d->cpuid, d->head.nr_cpuid, cpuid_host_policy(), &identity->cpuid, reason))
         code = WIRE_E_CPU;
     if (!code)
+        code = check_macs(d->head.mac, d->head.taken_mac, NULL, reason);
+    if (!code)
         code = check_devices(d, reason);
     if (!code)
         code = check_memory(d, reason);
@@ -165,7 +206,15 @@ enum wire_code vm_describe_check(const struct migrate_description *d, struct con
     identity->epoch = d->epoch;
     *config = (struct config_vm){ .memory = d->head.memory, .vcpus = d->head.nr_vcpus };
     memcpy(config->name, d->head.name, sizeof(config->name));
+    memcpy(config->mac, d->head.mac, sizeof(config->mac));
     return code;
+}
+
+enum wire_code vm_describe_recheck(const struct vm *vm, char reason[WIRE_REASON])
+{
+    const struct virtio_net *net = &platform_of(vm)->net;
+
+    return check_macs(net->mac, net->port.mac, net, reason);
 }
 
 static void warn(struct wire_accepted *accepted, const char *format, ...)
@@ -184,6 +233,8 @@ void vm_describe_warn(const struct migrate_description *d, struct wire_accepted 
                                  .initrd = { .size = d->head.initrd.size, .digest = d->head.initrd.digest } };
     struct guest_tsc tsc;
 
+    if (switch_settings()->anti_spoof && d->head.further_macs)
+        warn(accepted, "it sends from %u further MACs, which anti-spoof of [net] forbids there", d->head.further_macs);
     image_locate(&image);
     if (!guest_image_here(&image))
         warn(accepted, "what it starts from is not among the files there (images of [migration]): no reset");

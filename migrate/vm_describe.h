@@ -18,5 +18,8 @@ void vm_describe(const struct vm *vm, struct migrate_description *description);
 enum wire_code vm_describe_check(const struct migrate_description *description, struct config_vm *config,
                                  struct vm_identity *identity, char reason[WIRE_REASON]);
 
+/* Can it, of what its state says and may have changed since it was described? WIRE_OK or the code, with the reason. */
+enum wire_code vm_describe_recheck(const struct vm *vm, char reason[WIRE_REASON]);
+
 /* What such a VM, which can live here, would not have as it has it at home: as sentences for who moves it. */
 void vm_describe_warn(const struct migrate_description *description, struct wire_accepted *accepted);

@@ -84,12 +84,16 @@ static int load(void *handle, const struct wire_section *section, struct reader 
 static enum wire_code ready(void *handle, char reason[WIRE_REASON])
 {
     struct vm *vm = handle;
+    enum wire_code code;
 
     if (vm->incoming.sections != vm_section_count(vm)) {
         snprintf(reason, WIRE_REASON, "%u sections of state came, it has %u", vm->incoming.sections,
                  vm_section_count(vm));
         return WIRE_E_STATE;
     }
+    code = vm_describe_recheck(vm, reason);
+    if (code)
+        return code;
     migration_returns(vm);
     virtio_net_open(&platform_of(vm)->net);
     return WIRE_OK;

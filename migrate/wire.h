@@ -23,6 +23,7 @@
 #define WIRE_CPUID 64
 #define WIRE_SECTIONS 256
 #define WIRE_NAME 32
+#define WIRE_MAC 6
 #define WIRE_SECTION_NAME 16
 #define WIRE_REASON 120
 #define WIRE_ID 16
@@ -94,6 +95,7 @@ enum wire_code {
     WIRE_E_LINK,     /* the connection broke */
     WIRE_E_CONVERGE, /* the policy gave up */
     WIRE_E_INTERNAL, /* the VM failed underneath */
+    WIRE_E_MAC,      /* another here has its MAC, or it may not send from it */
 };
 
 struct wire_header {
@@ -144,6 +146,9 @@ struct wire_reserve {
     u64 tsc_khz; /* that the guest counts on */
     u64 owner;   /* the source's: struct wire_claim */
     struct wire_file kernel, initrd;
+    u8 mac[WIRE_MAC];       /* of its network card */
+    u8 taken_mac[WIRE_MAC]; /* that its driver uses instead, or the same */
+    u32 further_macs;       /* beside these, that it sends from */
 };
 
 struct wire_range {
@@ -218,7 +223,7 @@ _Static_assert(sizeof(struct wire_record) == 16, "record head");
 _Static_assert(sizeof(struct wire_pages) == 8, "PAGES");
 _Static_assert(sizeof(struct wire_page) == 16, "page entry");
 _Static_assert(sizeof(struct wire_run) == 16, "ZERO entry");
-_Static_assert(sizeof(struct wire_reserve) == 112, "RESERVE");
+_Static_assert(sizeof(struct wire_reserve) == 128, "RESERVE");
 _Static_assert(sizeof(struct wire_accepted) == 488, "ACCEPTED");
 _Static_assert(sizeof(struct wire_range) == 16, "range");
 _Static_assert(sizeof(struct wire_cpuid) == 24, "CPUID leaf");

@@ -26,6 +26,7 @@
 #include "net/announce.h"
 #include "net/csum.h"
 #include "net/frame.h"
+#include "net/mac.h"
 #include "net/neighbour.h"
 #include "net/offload.h"
 #include "net/uplink.h"
@@ -142,8 +143,7 @@ static bool address_conflict(const struct pbuf *pbuf)
     if (clock_ns() < next)
         return true;
     next = clock_ns() + DEFEND_NS;
-    pr_warn("%02x:%02x:%02x:%02x:%02x:%02x says to have our address, too", mac[0], mac[1], mac[2], mac[3], mac[4],
-            mac[5]);
+    pr_warn("%s says to have our address, too", mac_text(mac).text);
     etharp_gratuitous(&own.netif);
     return true;
 }
@@ -242,7 +242,6 @@ static err_t link_output(struct netif *netif, struct pbuf *pbuf)
 
 static void status_changed(struct netif *netif)
 {
-    const u8 *mac = own.port.mac;
     u32 address = netif_ip4_addr(netif)->addr;
     char text[IP4ADDR_STRLEN_MAX];
 
@@ -254,8 +253,7 @@ static void status_changed(struct netif *netif)
         return;
     }
     ip4addr_ntoa_r(netif_ip4_addr(netif), text, sizeof(text));
-    pr_info("up %s mac %02x:%02x:%02x:%02x:%02x:%02x uplink %s", text, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
-            own.uplink);
+    pr_info("up %s mac %s uplink %s", text, mac_text(own.port.mac).text, own.uplink);
 }
 
 static ip4_addr_t ip4_of(const u8 *bytes)

@@ -11,6 +11,7 @@
 #include "net/frame.h"
 #include "net/heard.h"
 #include "net/hold.h"
+#include "net/mac.h"
 #include "net/offload.h"
 #include "net/snoop.h"
 
@@ -35,6 +36,11 @@ static struct {
 void switch_configure(const struct switch_settings *settings)
 {
     sw.settings = *settings;
+}
+
+const struct switch_settings *switch_settings(void)
+{
+    return &sw.settings;
 }
 
 struct port *switch_ports(void)
@@ -119,8 +125,8 @@ static void conflict(const struct port *from, const struct port *rightful, const
     if (now < next)
         return;
     next = now + CONFLICT_PAUSE_NS;
-    pr_warn("%s's MAC %02x:%02x:%02x:%02x:%02x:%02x is somebody else's, too: frames from it come in from %s",
-            rightful->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], from->name);
+    pr_warn("%s's MAC %s is somebody else's, too: frames from it come in from %s", rightful->name, mac_text(mac).text,
+            from->name);
 }
 
 static void learn(struct port *from, const uint8_t *mac, uint64_t now)

@@ -31,6 +31,8 @@ struct switch_counters {
 
 void switch_configure(const struct switch_settings *settings);
 
+const struct switch_settings *switch_settings(void);
+
 /* The list of ports, by `next`. */
 struct port *switch_ports(void);
 const struct switch_counters *switch_counters(void);

@@ -80,6 +80,11 @@ struct uplink *uplink_start(u32 wanted)
     return uplink;
 }
 
+const u8 *uplink_mac(void)
+{
+    return uplink ? uplink->mac : NULL;
+}
+
 void uplink_delivered(void)
 {
     if (++uplink->unflushed >= UPLINK_BATCH)

@@ -34,6 +34,9 @@ struct uplink {
 struct uplink *e1000_probe(const struct pci_function *f);
 struct uplink *virtio_uplink_probe(const struct pci_function *f);
 
+/* The MAC of the card that joined the switch; NULL: there is none. */
+const u8 *uplink_mac(void);
+
 /* Find a card of the wanted kind (enum config_uplink), start it and join the switch. NULL: none. Boot, once. */
 struct uplink *uplink_start(u32 wanted);
 

@@ -6,6 +6,7 @@
 #include "hv/control/commands.h"
 #include "hv/control/json.h"
 #include "hv/lib/bits.h"
+#include "net/mac.h"
 #include "net/net_test.h"
 #include "net/netif.h"
 #include "net/switch.h"
@@ -13,16 +14,11 @@
 
 #define NET_TEST_MIB 64
 
-static void put_mac(struct json *out, const char *key, const u8 *mac)
-{
-    json_format(out, key, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-}
-
 static void put_port(struct json *out, const struct port *port)
 {
     json_object(out, NULL);
     json_string(out, "port", port->name);
-    put_mac(out, "mac", port->mac);
+    json_string(out, "mac", mac_text(port->mac).text);
     json_bool(out, "closed", port->closed);
     json_number(out, "rx_frames", port->counters.rx_frames);
     json_number(out, "rx_bytes", port->counters.rx_bytes);
@@ -44,7 +40,7 @@ int command_net(struct call *call)
     struct json *out = call->out;
 
     json_format(out, "address", "%u.%u.%u.%u", ip4 & 0xFF, ip4 >> 8 & 0xFF, ip4 >> 16 & 0xFF, ip4 >> 24);
-    put_mac(out, "mac", netif_port_mac());
+    json_string(out, "mac", mac_text(netif_port_mac()).text);
     json_number(out, "forwarded", counters->forwarded);
     json_number(out, "flooded", counters->flooded);
     json_number(out, "unforwarded", counters->unforwarded);

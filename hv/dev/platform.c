@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "vm"
 #include "hv/dev/platform.h"
 
 #include <errno.h>
@@ -7,34 +8,31 @@
 
 #include "hv/cpu/clock.h"
 #include "hv/cpu/rtc.h"
+#include "hv/lib/log.h"
 #include "hv/sched.h"
+#include "net/frame.h"
+#include "net/mac.h"
+#include "net/uplink.h"
 
 /* Slots of the PCI bus; 0 is the host bridge. */
 enum { SLOT_NET = 1, SLOT_RNG = 2 };
 
-/* The configured address, or one that is always the same for a name: 52:54:00 and three bytes of its FNV-1a hash. */
-static void mac_choose(const struct vm *vm, u8 mac[MAC_LEN])
+static void mac_choose(struct vm *vm)
 {
-    static const u8 none[MAC_LEN];
-    u32 hash = 0x811C9DC5;
-
-    memcpy(mac, vm->mac, MAC_LEN);
-    if (memcmp(mac, none, MAC_LEN))
+    if (!mac_is_zero(vm->mac))
         return;
-    for (const char *c = vm->name; *c; c++)
-        hash = (hash ^ (u8)*c) * 0x01000193;
-    memcpy(mac, (u8[]){ 0x52, 0x54, 0x00, (u8)(hash >> 16), (u8)(hash >> 8), (u8)hash }, MAC_LEN);
+    mac_default(vm->mac, uplink_mac(), vm->name);
+    pr_info("%s: mac %s, made from its name and the MAC of the machine's card", vm->name, mac_text(vm->mac).text);
 }
 
 static int attach_pci(struct platform *platform, struct vm *vm)
 {
-    u8 mac[MAC_LEN];
     int err = pci_bus_init(&platform->pci, vm);
 
     if (err)
         return err;
-    mac_choose(vm, mac);
-    virtio_net_init(&platform->net, vm, &platform->pci, SLOT_NET, mac);
+    mac_choose(vm);
+    virtio_net_init(&platform->net, vm, &platform->pci, SLOT_NET, vm->mac);
     virtio_rng_init(&platform->rng, vm, &platform->pci, SLOT_RNG);
     return 0;
 }
@@ -129,6 +127,13 @@ void platform_arrive(struct vm *vm, u64 pause_ns)
     virtio_net_resume(&platform->net);
 }
 
+static const char *mac_owner(const struct vm *vm)
+{
+    const struct virtio_net *net = &platform_of(vm)->net;
+
+    return virtio_net_owner(net->mac, net);
+}
+
 static size_t read_console(struct vm *vm, u64 *from, char *buffer, size_t room)
 {
     return console_read(&((struct platform *)vm->platform)->console, from, buffer, room);
@@ -142,6 +147,7 @@ static size_t write_console(struct vm *vm, const char *bytes, size_t len)
 static const struct vm_platform_ops platform_ops = {
     .attach = attach,
     .detach = detach,
+    .mac_owner = mac_owner,
     .console_read = read_console,
     .console_write = write_console,
 };

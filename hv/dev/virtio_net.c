@@ -14,8 +14,10 @@
 #include "hv/lib/bits.h"
 #include "hv/lib/panic.h"
 #include "hv/vm.h"
+#include "net/frame.h"
 #include "net/heard.h"
 #include "net/hold.h"
+#include "net/netif.h"
 
 #define CLASS_ETHERNET 0x020000
 #define QUEUE_SIZE 256
@@ -211,6 +213,17 @@ static void interrupt(struct virtio_net *net)
     spin_unlock(&net->vm->device_lock);
 }
 
+/* Who has ended lives nowhere, or elsewhere soon: the switch is to look for its addresses on the wire. What a move has
+ * paused is the move's. */
+static void follow_life(struct virtio_net *net)
+{
+    bool ended = vm_ended(net->vm);
+
+    if (ended == net->ended || net->paused)
+        return;
+    net->ended = net->port.closed = ended;
+}
+
 u64 virtio_net_poll(void)
 {
     u64 now = rdtsc(), next = VIRTIO_NET_NEVER;
@@ -222,6 +235,7 @@ u64 virtio_net_poll(void)
     list_for_each (node, &devices) {
         struct virtio_net *net = container_of(node, struct virtio_net, node);
 
+        follow_life(net);
         interrupt(net);
         virtio_net_tell(net, now);
         next = MIN(next, MIN(net->tx.look, net->tx.tell));
@@ -297,6 +311,17 @@ void virtio_net_init(struct virtio_net *net, struct vm *vm, struct pci_bus *bus,
     virtio_init(&net->virtio, &kind, bus, slot);
     list_add_tail(&devices, &net->node);
     switch_add(&net->port);
+}
+
+const char *virtio_net_owner(const u8 mac[MAC_LEN], const struct virtio_net *but)
+{
+    list_for_each (node, &devices) {
+        const struct virtio_net *net = container_of(node, struct virtio_net, node);
+
+        if (net != but && !vm_ended(net->vm) && (mac_equal(net->mac, mac) || mac_equal(net->port.mac, mac)))
+            return net->port.name;
+    }
+    return mac_equal(netif_port_mac(), mac) ? "godwit" : NULL;
 }
 
 void virtio_net_fini(struct virtio_net *net)

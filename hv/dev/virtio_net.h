@@ -89,6 +89,7 @@ struct virtio_net {
     u8 mac[MAC_LEN]; /* the card's own; port.mac is the one that the driver has taken */
     struct virtio_net_filter filter;
     struct virtio_net_tx tx;
+    bool ended;    /* its VM can't run, so the port is closed */
     bool paused;   /* nothing moves: the VM is being handed over */
     u64 stood;     /* clock_ns: since when; what was learnt of its addresses ages from there */
     u32 pending;   /* queues with something to do, a bit each; set by anyone, taken by the host loop */
@@ -100,6 +101,10 @@ struct virtio_net {
 
 /* Create the card with that address in a slot, and join the switch. Host loop. */
 void virtio_net_init(struct virtio_net *net, struct vm *vm, struct pci_bus *bus, unsigned slot, const u8 mac[MAC_LEN]);
+
+/* Who but `net` (or NULL) has this MAC here, as its card's own or as the one that its driver has taken: a VM's name, or
+ * "godwit" for the hypervisor's interface; NULL: nobody. What has ended has none. Host loop. */
+const char *virtio_net_owner(const u8 mac[MAC_LEN], const struct virtio_net *but);
 
 /* Leave the switch. Host loop, but not from within switch_input. */
 void virtio_net_fini(struct virtio_net *net);

@@ -105,8 +105,8 @@ static bool frame_make(struct virtio_net *net)
     if (sending.frame.len < ETHERNET_HEADER || sending.frame.len > FRAME_MAX ||
         !offload_valid(&net->virtio, &hdr, sending.frame.len))
         return false;
-    if (hdr.gso_type == VIRTIO_NET_HDR_GSO_NONE && sending.frame.len > VIRTIO_NET_MTU + ETHERNET_HEADER + 4)
-        return false; /* with a VLAN tag that is the longest frame */
+    if (hdr.gso_type == VIRTIO_NET_HDR_GSO_NONE && sending.frame.len > VIRTIO_NET_MTU + ETHERNET_HEADER + 8)
+        return false; /* with two VLAN tags (QinQ) that is the longest frame */
     if (hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
         sending.frame.offload = (struct frame_offload){
             .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,

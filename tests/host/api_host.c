@@ -5,6 +5,7 @@
 /* sources: hv/control/api.c hv/control/http_server.c hv/control/http_parse.c hv/control/metrics.c */
 /* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/json.c */
 /* sources: hv/control/buffer.c hv/control/net_commands.c tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
+/* sources: net/mac.c */
 /*
  * The HTTP API as a program of this machine: api_host TOKEN (or "open") [STATUS]. It serves two guests that do not
  * exist on a free port of 127.0.0.1, which it prints, with net/tcp_server.h over sockets. Moves have the STATUS at

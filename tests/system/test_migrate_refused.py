@@ -5,6 +5,7 @@ import pytest
 from machine import vm
 from migration import Site, beats, move
 
+MAC = "52:54:00:00:00:77"
 MOVER = vm("mover", "mover.elf", memory="8M", cmdline="rate=1")
 
 
@@ -12,9 +13,10 @@ MOVER = vm("mover", "mover.elf", memory="8M", cmdline="rate=1")
 def refusing(tmp_path_factory):
     """a has mover, huge, and a guest whose name is taken at b, which has little memory."""
     with Site(tmp_path_factory.mktemp("refusing")) as site:
-        guests = MOVER + vm("huge", "echo.elf", memory="256M") + vm("taken", "echo.elf", memory="8M")
+        guests = MOVER + vm("huge", "echo.elf", memory="256M") + vm("taken", "echo.elf", memory="8M") + \
+            vm("double", "echo.elf", memory="8M", mac=MAC)
         site.a.boot(guests, mem=512)
-        site.b.boot(vm("taken", "echo.elf", memory="8M"), mem=192)
+        site.b.boot(vm("taken", "echo.elf", memory="8M") + vm("owner", "echo.elf", memory="8M", mac=MAC), mem=192)
         site.a.ready()
         site.b.ready()
         yield site
@@ -58,6 +60,7 @@ def test_nobody_listens(refusing, dest, error, words):
 @pytest.mark.parametrize("name, error, words", [
     ("huge", "memory", "it needs 260 MiB of memory, "),
     ("taken", "name", "a VM named taken is here already, it is running"),
+    ("double", "mac", f"its MAC {MAC} is the one of owner here"),
 ])
 def test_destination_refuses(refusing, name, error, words):
     """Already when it is asked beforehand; nothing has been allocated, and the next one is taken."""

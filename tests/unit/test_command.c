@@ -4,7 +4,7 @@
 /* sources: tests/unit/fake_migration.c */
 /* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/net_commands.c */
 /* sources: hv/control/json.c hv/control/status.c hv/control/buffer.c hv/control/text.c tests/unit/stubs.c */
-/* sources: tests/unit/fake_vms.c */
+/* sources: tests/unit/fake_vms.c net/mac.c */
 /* sources: hv/guest_tsc.c */
 /* The command table and its arguments; JSON as it is written; and the text that is made of it. */
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: tests/unit/stubs.c net/switch.c net/hold.c net/heard.c migrate/forward.c net/snoop.c net/announce.c net/offload.c */
+/* sources: net/switch.c net/hold.c net/heard.c migrate/forward.c net/snoop.c net/announce.c net/offload.c */
+/* sources: net/mac.c tests/unit/stubs.c */
 /* sources: net/frame.c net/csum.c */
 /* Frames for a guest that stands still for a move, or has left: each is given to it, where it then is, once. */
 #include <setjmp.h>

@@ -8,7 +8,7 @@
 /* sources: hv/dev/ioapic.c hv/dev/irq.c hv/dev/lapic.c hv/dev/lapic_timer.c hv/dev/mc146818.c hv/dev/pci.c */
 /* sources: hv/dev/pci_msix.c hv/dev/pit.c hv/dev/platform.c hv/dev/pv_eoi.c hv/dev/pvclock.c hv/dev/timer.c */
 /* sources: hv/dev/uart16550.c hv/dev/verdict.c hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_tx.c */
-/* sources: hv/dev/virtio_net_state.c net/snoop.c net/announce.c net/offload.c */
+/* sources: hv/dev/virtio_net_state.c net/mac.c net/snoop.c net/announce.c net/offload.c */
 /* sources: hv/dev/virtio_pci.c hv/guest_tsc.c */
 /* sources: hv/dev/virtio_rng.c hv/dev/virtqueue.c hv/bus.c hv/lib/calendar.c hv/lib/stream.c mm/guest_mem.c */
 /* sources: mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c net/hold.c net/heard.c net/frame.c net/csum.c hv/cpu/random.c */
@@ -39,7 +39,9 @@
 #include "hv/msr.h"
 #include "hv/sched.h"
 #include "hv/vcpu.h"
+#include "net/netif.h"
 #include "net/switch.h"
+#include "net/uplink.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/ram.h"
 
@@ -160,6 +162,16 @@ void switch_add(struct port *port)
 void switch_remove(struct port *port)
 {
     (void)port;
+}
+const u8 *netif_port_mac(void)
+{
+    static const u8 mac[MAC_LEN] = { 2 };
+
+    return mac;
+}
+const u8 *uplink_mac(void)
+{
+    return NULL;
 }
 struct port *switch_ports(void)
 {

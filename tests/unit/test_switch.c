@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The switch with ports that record, under a clock that the test turns. */
 /* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
-/* sources: tests/unit/switch_rig.c tests/unit/stubs.c */
+/* sources: net/mac.c tests/unit/switch_rig.c tests/unit/stubs.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The network card: frames to the guest, what was negotiated, the control queue, pause and migration. */
-/* sources: hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_state.c */
+/* sources: hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_state.c net/mac.c */
 /* sources: hv/dev/virtio_net_tx.c hv/dev/virtio_pci.c net/snoop.c net/announce.c net/offload.c */
 /* sources: hv/dev/virtqueue.c hv/dev/pci.c net/hold.c net/heard.c net/frame.c net/csum.c */
 /* sources: hv/dev/pci_msix.c hv/bus.c hv/lib/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c */
@@ -375,6 +375,52 @@ static void test_a_taken_mac_is_the_ports(void **unused)
     assert_memory_equal(net.port.mac, net_mac, MAC_LEN);
 }
 
+/* A MAC is somebody's whether or not its driver has taken another one for now. */
+static void test_who_has_a_mac(void **unused)
+{
+    (void)unused;
+    net_start(BASE | CTRL);
+    assert_string_equal(virtio_net_owner((const u8 *)OWN, NULL), "rig");
+    assert_null(virtio_net_owner((const u8 *)FOREIGN, NULL));
+    assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 1, FOREIGN, 6), VIRTIO_NET_OK);
+    assert_string_equal(virtio_net_owner((const u8 *)OWN, NULL), "rig");
+    assert_string_equal(virtio_net_owner((const u8 *)FOREIGN, NULL), "rig");
+    assert_null(virtio_net_owner((const u8 *)FOREIGN, &net));
+    rig.vm.status = VM_OFF;
+    assert_null(virtio_net_owner((const u8 *)FOREIGN, NULL));
+    rig.vm.status = VM_CREATED;
+    assert_string_equal(virtio_net_owner((const u8 *)"\x56\x54\0\1\2\3", NULL), "godwit");
+}
+
+/* A VM that can't run is not in the way of its next life elsewhere; one that arrives has its port when it is told to.
+ */
+static void test_the_port_of_who_has_ended_is_closed(void **unused)
+{
+    static const enum vm_status ends[] = { VM_PASSED, VM_FAILED, VM_CRASHED, VM_OFF };
+
+    (void)unused;
+    net_start(BASE);
+    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
+        rig.vm.status = VM_RUNNING;
+        virtio_net_poll();
+        assert_false(net.port.closed);
+        rig.vm.status = ends[i];
+        net_send(&(struct virtio_net_hdr){ 0 }, 60); /* its last words */
+        assert_int_equal(rig.inputs, i + 1);
+        assert_true(net.port.closed);
+    }
+    rig.vm.status = VM_INCOMING;
+    virtio_net_poll();
+    virtio_net_pause(&net);
+    virtio_net_close(&net);
+    virtio_net_poll();
+    assert_true(net.port.closed);
+    virtio_net_resume(&net);
+    virtio_net_poll();
+    assert_false(net.port.closed);
+    rig.vm.status = VM_CREATED;
+}
+
 /* What lives behind the port is known where the guest goes, and no younger there. */
 static void test_addresses_move(void **unused)
 {
@@ -429,6 +475,8 @@ int main(void)
         TEST(test_lies_stop_the_card_alone),
         TEST(test_state_survives_save_and_load),
         TEST(test_a_taken_mac_is_the_ports),
+        TEST(test_the_port_of_who_has_ended_is_closed),
+        TEST(test_who_has_a_mac),
         TEST(test_addresses_move),
     };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Frames from the guest: what is one, and when driver and device tell each other. */
-/* sources: hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_state.c */
+/* sources: hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_state.c net/mac.c */
 /* sources: hv/dev/virtio_net_tx.c hv/dev/virtio_pci.c net/snoop.c net/announce.c net/offload.c */
 /* sources: hv/dev/virtqueue.c hv/dev/pci.c net/hold.c net/heard.c net/frame.c net/csum.c */
 /* sources: hv/dev/pci_msix.c hv/bus.c hv/lib/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c */
@@ -137,14 +137,14 @@ static void test_frames_that_are_none_are_dropped(void **unused)
     (void)unused;
     net_start(BASE);
     net_send(&(struct virtio_net_hdr){ 0 }, 13);
-    net_send(&(struct virtio_net_hdr){ 0 }, 1519);
+    net_send(&(struct virtio_net_hdr){ 0 }, 1523);
     net_send(&(struct virtio_net_hdr){ .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16 },
              100);
     net_send(&(struct virtio_net_hdr){ .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 1000 }, 100);
     assert_int_equal(rig.inputs, 0);
     assert_int_equal(net.malformed, 4);
     assert_int_equal(rig_used_idx(VIRTIO_NET_TX), 4); /* the driver gets its buffers back */
-    net_send(&(struct virtio_net_hdr){ 0 }, 1518);
+    net_send(&(struct virtio_net_hdr){ 0 }, 1522);    /* with two VLAN tags */
     assert_int_equal(rig.inputs, 1);
 }
 

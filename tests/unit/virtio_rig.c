@@ -16,6 +16,7 @@
 #include "hv/lib/bits.h"
 #include "hv/lib/stream.h"
 #include "tests/unit/npt_formats.h"
+#include "net/netif.h"
 #include "net/switch.h"
 #include "tests/unit/ram.h"
 
@@ -70,6 +71,13 @@ void switch_add(struct port *port)
 void switch_remove(struct port *port)
 {
     (void)port;
+}
+
+const u8 *netif_port_mac(void)
+{
+    static const u8 mac[MAC_LEN] = { 0x56, 0x54, 0, 1, 2, 3 };
+
+    return mac;
 }
 
 struct port *switch_ports(void)

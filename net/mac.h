@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* MACs that machines get when they are given none, and MACs in words. Pure. */
+#pragma once
+
+#include "net/port.h"
+
+/*
+ * The MAC of a VM that was given none: a locally administered one, made of the MAC of the host's card and the VM's
+ * name. So it is the same after each boot, and another one on each host. `card`: NULL without a card.
+ */
+void mac_default(uint8_t mac[MAC_LEN], const uint8_t *card, const char *name);
+
+#define MAC_TEXT 18
+struct mac_text {
+    char text[MAC_TEXT];
+};
+
+/* "52:54:00:12:34:56". */
+struct mac_text mac_text(const uint8_t mac[MAC_LEN]);
