@@ -19,6 +19,9 @@
 
 #define IP_PROTO_TCP 6
 #define IP_PROTO_ICMP6 58
+#define UDP_DESTINATION 2 /* offsets (RFC 768) */
+#define UDP_CSUM 6
+#define UDP_PORT_DHCP_CLIENT 68
 
 /* frame_offload's constants: virtio 1.2, 5.1.6. */
 #define OFFLOAD_NEEDS_CSUM 1

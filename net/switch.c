@@ -193,9 +193,24 @@ static void port_send(void *ctx, const struct frame *frame)
     port_deliver(ctx, frame);
 }
 
-/* What is kept, or may come late as well, is what the link would carry: two copies of a frame are equal then. */
-static bool port_takes(const struct port *port, const struct frame_offload *offload)
+/* A DHCP reply: clients read it past their kernel, which alone knows that a checksum may be left to be made. */
+static bool wants_whole(const struct frame *frame)
 {
+    const struct frame_offload *offload = &frame->offload;
+    uint8_t port[2];
+
+    return offload->flags & OFFLOAD_NEEDS_CSUM && offload->csum_offset == UDP_CSUM &&
+           frame_read(frame, offload->csum_start + UDP_DESTINATION, port, sizeof(port)) &&
+           be16_get(port) == UDP_PORT_DHCP_CLIENT;
+}
+
+/* What is kept, or may come late as well, is what the link would carry: two copies of a frame are equal then. */
+static bool port_takes(const struct port *port, const struct frame *frame)
+{
+    const struct frame_offload *offload = &frame->offload;
+
+    if (wants_whole(frame))
+        return false;
     if (port->holding || port->heard)
         return offload->gso_type == OFFLOAD_GSO_NONE && !(offload->flags & OFFLOAD_NEEDS_CSUM);
     if (offload->gso_type != OFFLOAD_GSO_NONE)
@@ -217,7 +232,7 @@ static void forward(struct port *to, const struct frame *frame)
 {
     if (to->closed && !closed_takes(to, frame))
         return;
-    if (port_takes(to, &frame->offload)) {
+    if (port_takes(to, frame)) {
         port_send(to, frame);
         return;
     }

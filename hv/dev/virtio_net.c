@@ -71,14 +71,14 @@ static void chain_fill(struct virtqueue *vq, const struct virtqueue_chain *chain
 
 /* Is there nothing in the frame that the driver did not agree to? Checksums known to be right are just not mentioned.
  */
-static bool offload_negotiated(const struct virtio *virtio, const struct frame_offload *offload)
+static bool offload_wanted(const struct virtio_net *net, const struct frame_offload *offload)
 {
-    if (offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && !virtio_has(virtio, VIRTIO_NET_F_GUEST_CSUM))
+    if (offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && !virtio_net_wants(net, VIRTIO_NET_F_GUEST_CSUM))
         return false;
     switch (offload->gso_type) {
     case VIRTIO_NET_HDR_GSO_NONE: return true;
-    case VIRTIO_NET_HDR_GSO_TCPV4: return virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO4);
-    case VIRTIO_NET_HDR_GSO_TCPV6: return virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO6);
+    case VIRTIO_NET_HDR_GSO_TCPV4: return virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO4);
+    case VIRTIO_NET_HDR_GSO_TCPV6: return virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO6);
     default: return false;
     }
 }
@@ -86,7 +86,7 @@ static bool offload_negotiated(const struct virtio *virtio, const struct frame_o
 static void header_write(struct virtio_net *net, const struct virtqueue_chain *chain,
                          const struct frame_offload *offload, u16 buffers)
 {
-    bool checksums = virtio_has(&net->virtio, VIRTIO_NET_F_GUEST_CSUM);
+    bool checksums = virtio_net_wants(net, VIRTIO_NET_F_GUEST_CSUM);
     struct virtio_net_hdr hdr = {
         .flags = checksums ? offload->flags : 0,
         .gso_type = offload->gso_type,
@@ -139,8 +139,7 @@ none:
 static bool receive(struct virtio_net *net, const struct frame *frame)
 {
     if (net->paused || !virtio_live(&net->virtio, VIRTIO_NET_RX) ||
-        !(net->virtio.config[VIRTIO_NET_CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) ||
-        !offload_negotiated(&net->virtio, &frame->offload))
+        !(net->virtio.config[VIRTIO_NET_CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) || !offload_wanted(net, &frame->offload))
         return false;
     /* Not wanted is not lost. */
     if (!virtio_net_filter_passes(net, frame->part[0].data)) {
@@ -171,11 +170,10 @@ static bool deliver(struct port *port, const struct frame *frame)
 
 void virtio_net_port_update(struct virtio_net *net)
 {
-    const struct virtio *virtio = &net->virtio;
-
     memcpy(net->port.mac, net->filter.mac, MAC_LEN);
-    net->port.offload_csum = virtio_has(virtio, VIRTIO_NET_F_GUEST_CSUM);
-    net->port.offload_tso = virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO4) && virtio_has(virtio, VIRTIO_NET_F_GUEST_TSO6);
+    net->port.offload_csum = virtio_net_wants(net, VIRTIO_NET_F_GUEST_CSUM);
+    net->port.offload_tso = virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO4) &&
+                            virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO6);
 }
 
 /* Serve the queues that have something to do. True if it wants another turn at once. */
@@ -253,7 +251,9 @@ static bool features_valid(u64 features)
     } requirement[] = {
         { VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_CSUM },
         { VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_F_CSUM },
-        { VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_GUEST_ANNOUNCE | VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ },
+        { VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_GUEST_ANNOUNCE | VIRTIO_NET_F_CTRL_MAC_ADDR |
+              VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+          VIRTIO_NET_F_CTRL_VQ },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(requirement); i++)
@@ -275,6 +275,7 @@ static void reset(struct virtio *virtio)
     struct virtio_net *net = net_of(virtio);
 
     virtio_net_filter_reset(net);
+    net->offloads_off = 0;
     virtio->config[VIRTIO_NET_CONFIG_STATUS] &= (u8)~VIRTIO_NET_S_ANNOUNCE;
 }
 
@@ -285,7 +286,7 @@ static const struct virtio_kind kind = {
     .features = VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_MTU | VIRTIO_NET_F_MAC |
                 VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6 | VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6 |
                 VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_STATUS | VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX |
-                VIRTIO_NET_F_GUEST_ANNOUNCE | VIRTIO_NET_F_CTRL_MAC_ADDR,
+                VIRTIO_NET_F_GUEST_ANNOUNCE | VIRTIO_NET_F_CTRL_MAC_ADDR | VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
     .nr_queues = VIRTIO_NET_QUEUES,
     .queue_size = QUEUE_SIZE,
     .config_size = CONFIG_SIZE,

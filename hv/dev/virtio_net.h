@@ -19,6 +19,7 @@
 
 #define VIRTIO_NET_F_CSUM (1ULL << 0)
 #define VIRTIO_NET_F_GUEST_CSUM (1ULL << 1)
+#define VIRTIO_NET_F_CTRL_GUEST_OFFLOADS (1ULL << 2)
 #define VIRTIO_NET_F_MTU (1ULL << 3)
 #define VIRTIO_NET_F_MAC (1ULL << 5)
 #define VIRTIO_NET_F_GUEST_TSO4 (1ULL << 7)
@@ -52,7 +53,16 @@ struct virtio_net_hdr {
 
 enum virtio_net_queue { VIRTIO_NET_RX, VIRTIO_NET_TX, VIRTIO_NET_CTRL, VIRTIO_NET_QUEUES };
 
-enum virtio_net_ctrl_class { VIRTIO_NET_CTRL_RX = 0, VIRTIO_NET_CTRL_MAC = 1, VIRTIO_NET_CTRL_ANNOUNCE = 3 };
+enum virtio_net_ctrl_class {
+    VIRTIO_NET_CTRL_RX = 0,
+    VIRTIO_NET_CTRL_MAC = 1,
+    VIRTIO_NET_CTRL_ANNOUNCE = 3,
+    VIRTIO_NET_CTRL_GUEST_OFFLOADS = 5,
+};
+
+/* Of VIRTIO_NET_CTRL_GUEST_OFFLOADS: the features of this mask that the driver wants from now on, as 64 bits. */
+#define VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET 0
+#define VIRTIO_NET_GUEST_OFFLOADS (VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6)
 
 /* Commands of VIRTIO_NET_CTRL_RX; each has a byte, on or off. The others of the class were not negotiated. */
 enum virtio_net_ctrl_rx { VIRTIO_NET_CTRL_RX_PROMISC = 0, VIRTIO_NET_CTRL_RX_ALLMULTI = 1 };
@@ -88,6 +98,7 @@ struct virtio_net {
     struct vm *vm;
     u8 mac[MAC_LEN]; /* the card's own; port.mac is the one that the driver has taken */
     struct virtio_net_filter filter;
+    u64 offloads_off; /* of VIRTIO_NET_GUEST_OFFLOADS: agreed to, and not wanted for now */
     struct virtio_net_tx tx;
     bool ended;    /* its VM can't run, so the port is closed */
     bool paused;   /* nothing moves: the VM is being handed over */

@@ -111,6 +111,18 @@ static bool announce_ack(struct virtio_net *net)
     return true;
 }
 
+/* Only what was agreed to can be had, and segments only with checksums (5.1.6.5.6.1). */
+static bool guest_offloads(struct virtio_net *net, struct command *command)
+{
+    u64 agreed = net->virtio.features & VIRTIO_NET_GUEST_OFFLOADS, wanted;
+
+    if (!virtio_has(&net->virtio, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) || !take(command, &wanted, sizeof(wanted)) ||
+        wanted & ~agreed || (wanted && !(wanted & VIRTIO_NET_F_GUEST_CSUM)))
+        return false;
+    net->offloads_off = agreed & ~wanted;
+    return true;
+}
+
 static bool execute(struct virtio_net *net, struct command *command)
 {
     if (!take(command, &command->class, 1) || !take(command, &command->code, 1))
@@ -122,6 +134,8 @@ static bool execute(struct virtio_net *net, struct command *command)
             return virtio_has(&net->virtio, VIRTIO_NET_F_CTRL_RX) && mac_table(net, command);
         return command->code == VIRTIO_NET_CTRL_MAC_ADDR_SET && mac_address(net, command);
     case VIRTIO_NET_CTRL_ANNOUNCE: return command->code == VIRTIO_NET_CTRL_ANNOUNCE_ACK && announce_ack(net);
+    case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
+        return command->code == VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET && guest_offloads(net, command);
     default: return false;
     }
 }

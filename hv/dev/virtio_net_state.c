@@ -76,6 +76,7 @@ void virtio_net_save(struct virtio *virtio, struct writer *w)
     put_u32(w, filter->count);
     for (u32 i = 0; i < filter->count; i++)
         put_bytes(w, filter->address[i], MAC_LEN);
+    put_u64(w, net->offloads_off);
     save_addresses(&net->port, net->paused ? net->stood : clock_ns(), w);
 }
 
@@ -84,6 +85,7 @@ int virtio_net_load(struct virtio *virtio, struct reader *r)
 {
     struct virtio_net *net = container_of(virtio, struct virtio_net, virtio);
     struct virtio_net_filter filter = { 0 };
+    u64 offloads_off;
     u8 mac[MAC_LEN];
 
     get_bytes(r, mac, MAC_LEN);
@@ -95,9 +97,11 @@ int virtio_net_load(struct virtio *virtio, struct reader *r)
         return -EINVAL;
     for (u32 i = 0; i < filter.count; i++)
         get_bytes(r, filter.address[i], MAC_LEN);
-    if (r->truncated || !mac_is_card(mac) || !mac_is_card(filter.mac))
+    offloads_off = get_u64(r);
+    if (r->truncated || offloads_off & ~VIRTIO_NET_GUEST_OFFLOADS || !mac_is_card(mac) || !mac_is_card(filter.mac))
         return -EINVAL;
     net->filter = filter;
+    net->offloads_off = offloads_off;
     memcpy(net->mac, mac, MAC_LEN);
     net->stood = clock_ns();
     virtio_net_port_update(net);

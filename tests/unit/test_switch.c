@@ -314,6 +314,11 @@ static void offloads_are_finished_by_need(void **state)
     assert_int_equal(be16_get(uplink.last + 24), 0);
     assert_int_equal(b.last_offload.flags, OFFLOAD_DATA_VALID);
     assert_int_equal(be16_get(b.last + 24), 0xFFFF - 0x1234);
+    memcpy(bytes + 20, "\0\103\0\104\0\0\0", 8); /* UDP from 67 to 68, a DHCP reply: whole for everybody */
+    frame.offload.csum_offset = 6;
+    switch_input(&a.port, &frame);
+    assert_int_equal(uplink.last_offload.flags, OFFLOAD_DATA_VALID);
+    assert_int_equal(be16_get(uplink.last + 26), 0xFFFF - 67 - 68);
     frame.offload.csum_start = 1000; /* nonsense: dropped for b */
     switch_input(&a.port, &frame);
     assert_int_equal(b.port.counters.tx_dropped, 1);

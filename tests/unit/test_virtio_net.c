@@ -375,6 +375,42 @@ static void test_a_taken_mac_is_the_ports(void **unused)
     assert_memory_equal(net.port.mac, net_mac, MAC_LEN);
 }
 
+/* A driver that does without large frames for a while (XDP) gets none; its wish moves with it, and ends with a reset.
+ */
+static void test_offloads_at_run_time(void **unused)
+{
+    const u64 all = VIRTIO_NET_GUEST_OFFLOADS, csum = VIRTIO_NET_F_GUEST_CSUM, none = 0;
+    const u64 lone = VIRTIO_NET_F_GUEST_TSO4, strange = all | 1 << 10;
+    const struct frame_offload partial = { .flags = 1, .csum_start = 34, .csum_offset = 16 };
+
+    (void)unused;
+    net_start(BASE | CTRL | all);
+    assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, &none, 8), VIRTIO_NET_ERR); /* not negotiated */
+    assert_true(net.port.offload_tso);
+    net_start(BASE | CTRL | all | VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+    assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 1, &none, 8), VIRTIO_NET_ERR);
+    assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, &strange, 8), VIRTIO_NET_ERR);
+    assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, &lone, 8), VIRTIO_NET_ERR);
+    assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, &none, 7), VIRTIO_NET_ERR);
+    assert_true(net.port.offload_tso);
+    assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, &csum, 8), VIRTIO_NET_OK);
+    assert_true(net.port.offload_csum && !net.port.offload_tso);
+    assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, &none, 8), VIRTIO_NET_OK);
+    assert_false(net.port.offload_csum || net.port.offload_tso);
+    give(0, 2000);
+    assert_false(deliver(60, partial));
+    virtio_net_pause(&net);
+    assert_int_equal(rig_save_and_load(), 0);
+    assert_false(net.port.offload_csum || net.port.offload_tso);
+    virtio_net_resume(&net);
+    assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, &all, 8), VIRTIO_NET_OK);
+    assert_true(net.port.offload_tso);
+    assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, &none, 8), VIRTIO_NET_OK);
+    net_start(BASE | CTRL | all | VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+    assert_true(net.port.offload_tso);
+    assert_false(rig_negotiate(SLOT, BASE | VIRTIO_NET_F_CTRL_GUEST_OFFLOADS));
+}
+
 /* A MAC is somebody's whether or not its driver has taken another one for now. */
 static void test_who_has_a_mac(void **unused)
 {
@@ -476,6 +512,7 @@ int main(void)
         TEST(test_state_survives_save_and_load),
         TEST(test_a_taken_mac_is_the_ports),
         TEST(test_the_port_of_who_has_ended_is_closed),
+        TEST(test_offloads_at_run_time),
         TEST(test_who_has_a_mac),
         TEST(test_addresses_move),
     };
