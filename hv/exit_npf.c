@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 
+#include "hv/backend.h"
 #include "hv/exit_handlers.h"
 #include "hv/fetch.h"
+#include "hv/inject.h"
 #include "hv/insn_exec.h"
 #include "hv/linear.h"
 #include "hv/vcpu.h"
@@ -15,6 +17,21 @@
 
 #define STALE_FAULTS_MAX \
     16 /* in a row at one page of RAM: more is a bug of ours, and ends the VM instead of spinning */
+
+/*
+ * Nobody can go on after this access. If a program in ring 3 made it, to a device that its kernel let it reach, that is
+ * its own fault: it gets #GP, and the VM lives. False: the kernel made it.
+ */
+static bool program_faults(struct vcpu *vcpu)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_SEGMENTS);
+    if (fetch_cpl(&state) != 3)
+        return false;
+    inject_gp(vcpu);
+    return true;
+}
 
 /* Emulate the instruction at RIP with its memory operands on the buses. */
 static void emulate(struct vcpu *vcpu)
@@ -26,7 +43,9 @@ static void emulate(struct vcpu *vcpu)
     if (err == -EFAULT)
         return;
     if (err) {
-        vm_crash(vcpu, "can't decode the instruction that accessed gpa %#lx (error %d)", vcpu->exit.u.npf.gpa, -err);
+        if (!program_faults(vcpu))
+            vm_crash(vcpu, "can't decode the instruction that accessed gpa %#lx (error %d)", vcpu->exit.u.npf.gpa,
+                     -err);
         return;
     }
 
@@ -40,8 +59,9 @@ static void emulate(struct vcpu *vcpu)
     if (result == -EFAULT)
         return; /* the fault is on its way; nothing has changed */
     if (result < 0) {
-        vm_crash(vcpu, "can't emulate the instruction that accessed gpa %#lx (operation %u)", vcpu->exit.u.npf.gpa,
-                 insn.op);
+        if (!program_faults(vcpu))
+            vm_crash(vcpu, "can't emulate the instruction that accessed gpa %#lx (operation %u)", vcpu->exit.u.npf.gpa,
+                     insn.op);
         return;
     }
     vcpu->rflags = context.rflags;
@@ -76,8 +96,8 @@ void exit_npf(struct vcpu *vcpu)
         vm_crash(vcpu, "delivery of event %u needs gpa %#lx, which is not RAM", vcpu->event.vector, gpa);
     else if (exit->u.npf.walk)
         vm_crash(vcpu, "page tables at gpa %#lx, which is not RAM", gpa);
-    else if (exit->u.npf.fetch)
+    else if (exit->u.npf.fetch && !program_faults(vcpu))
         vm_crash(vcpu, "instruction fetch from gpa %#lx, which is not RAM", gpa);
-    else
+    else if (!exit->u.npf.fetch)
         emulate(vcpu);
 }

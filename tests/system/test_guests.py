@@ -5,7 +5,7 @@ firmware takes longer than a guest, all are in one machine."""
 import pytest
 from machine import boot, vm
 
-GUESTS = ["hello", "modes", "irq", "fpu", "memory", "hostile", "chips"]
+GUESTS = ["hello", "modes", "irq", "fpu", "memory", "hostile", "chips", "fuzz"]
 BACKENDS = {"qemu": "AMD-V", "bochs": "VT-x"}
 
 
