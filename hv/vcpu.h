@@ -140,21 +140,10 @@ static inline u64 vcpu_exits(const struct vcpu *vcpu)
 /* The instruction that was skipped has RFLAGS.TF: raise #DB with DR6.BS. For vcpu_skip. */
 void vcpu_single_stepped(struct vcpu *vcpu);
 
-/*
- * Move RIP past the instruction of vcpu->exit, which ends at or behind 4 GiB: outside 64-bit mode the next one is at 0,
- * and no processor is entered with a longer RIP. For vcpu_skip.
- */
-void vcpu_wrap(struct vcpu *vcpu);
-
 /* Move RIP past the instruction of vcpu->exit, end its interrupt shadow, and raise #DB if it was single-stepped. */
 static inline void vcpu_skip(struct vcpu *vcpu)
 {
-    u64 rip = vcpu->rip + vcpu->exit.len;
-
-    if (__builtin_expect((rip ^ vcpu->rip) >> 32, 0))
-        vcpu_wrap(vcpu);
-    else
-        vcpu->rip = rip;
+    vcpu->rip += vcpu->exit.len;
     vcpu->shadow = SHADOW_NONE;
     vcpu->rflags &= ~RFLAGS_RF;
     if (vcpu->rflags & RFLAGS_TF)

@@ -86,7 +86,7 @@ idtr:
     .word 256 * 8 - 1
     .long legacy_idt
 
-    /* SDM 3A "Task-State Segment (TSS)": ESP0, SS0, where the I/O map is; before it the interrupts that VME redirects. */
+    /* SDM 3A "Task-State Segment (TSS)": ESP0, SS0, where the I/O map is; before that, what VME redirects. */
     .globl legacy_tss, legacy_tss_end, legacy_io_map
     .align 8
 legacy_tss:
