@@ -184,12 +184,12 @@ MODEL_FAULTS := CLOCK:only_copy
 
 model: tests/model/handoff.pml ## check the handoff's model with spin
 	@tools/setup $(BUILD)/model/versions spin
-	@cd $(BUILD)/model && spin -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -o pan pan.c
+	@cd $(BUILD)/model && spin -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -DNFAIR=3 -o pan pan.c
 	@cd $(BUILD)/model && for p in $(MODEL_PROPERTIES); do ./pan -a -f -m100000 -N $$p >$$p.log; \
 		grep -q 'errors: 0$$' $$p.log || { cat $$p.log; echo "  MODEL   $$p: broken"; exit 1; }; \
 		echo "  MODEL   $$p: holds, $$(sed -n 's/ *\([0-9]*\) states, stored.*/\1/p' $$p.log) states"; done
 	@cd $(BUILD)/model && for f in $(MODEL_FAULTS); do s=$${f%:*}; p=$${f#*:}; \
-		spin -D$$s -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -o pan-$$s pan.c && ./pan-$$s -a -f -m100000 -N $$p >$$s.log; \
+		spin -D$$s -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -DNFAIR=3 -o pan-$$s pan.c && ./pan-$$s -a -f -m100000 -N $$p >$$s.log; \
 		grep -q 'errors: [1-9]' $$s.log || { cat $$s.log; echo "  MODEL   $$s: broken, $$p is not found"; exit 1; }; \
 		echo "  MODEL   $$s: holds, $$p is found violated without the mend"; done
 

@@ -159,6 +159,26 @@ static bool path_valid(struct span s)
     return true;
 }
 
+/* 32 hexadecimal digits, dashes between pairs left out of account; not all zero, which means that none was given. */
+static bool uuid_set(uint8_t uuid[CONFIG_UUID], struct span value)
+{
+    unsigned digits = 0, any = 0;
+
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.at[i], low = c | 0x20;
+        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : (unsigned)(low - 'a' + 10);
+
+        if (c == '-' && digits % 2 == 0 && digits > 0)
+            continue;
+        if (digits == 2 * CONFIG_UUID || !((c >= '0' && c <= '9') || (low >= 'a' && low <= 'f')))
+            return false;
+        uuid[digits / 2] = (uint8_t)(digits % 2 ? uuid[digits / 2] | digit : digit << 4);
+        any |= digit;
+        digits++;
+    }
+    return digits == 2 * CONFIG_UUID && any;
+}
+
 static bool address_set(enum value_kind kind, void *field, struct span value)
 {
     struct config_address4 *address4 = field;
@@ -173,6 +193,7 @@ static bool address_set(enum value_kind kind, void *field, struct span value)
         return netaddr_prefix(value.at, &value.len, 128, &address6->prefix) &&
                netaddr_ip6(value.at, value.len, address6->bytes);
     case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
+    case VALUE_UUID: return uuid_set(field, value);
     default: return false;
     }
 }

@@ -16,6 +16,7 @@
 #define CONFIG_MAX_VCPUS 8
 #define CONFIG_NAME 32
 #define CONFIG_MAC 6
+#define CONFIG_UUID 16
 #define CONFIG_PATH 64
 #define CONFIG_CMDLINE 512
 #define CONFIG_TOKEN 128
@@ -50,6 +51,9 @@ enum config_dirty_log {
 /* In the order of migrate/policy.h. */
 enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT, CONFIG_STALL_THROTTLE };
 
+/* Is a guest started when the machine boots? Ask: unless another machine has it (only with [net] and [migration]). */
+enum config_autostart { CONFIG_AUTOSTART_ASK, CONFIG_AUTOSTART_YES, CONFIG_AUTOSTART_NO };
+
 enum config_dirty_split { CONFIG_DIRTY_LAZY, CONFIG_DIRTY_EAGER };
 
 /* One [vm NAME] section. */
@@ -60,12 +64,14 @@ struct config_vm {
     char cmdline[CONFIG_CMDLINE];
     uint64_t memory; /* bytes, a multiple of 4 KiB */
     uint32_t vcpus;
-    uint8_t mac[CONFIG_MAC]; /* of its network card; all zero: made from the host's card's and the name */
-    uint32_t dirty_log;      /* enum config_dirty_log */
-    uint32_t dirty_split;    /* enum config_dirty_split */
-    uint32_t dirty_check;    /* ms between rounds of the check */
-    uint32_t dirty_drop;     /* withhold one in so many pages from the check; 0: none */
-    uint32_t line;           /* of the section header, for messages about the whole section */
+    uint8_t mac[CONFIG_MAC];   /* of its network card; all zero: made from the host's card's and the name */
+    uint8_t uuid[CONFIG_UUID]; /* who it is, wherever it runs; all zero: made from name and MAC */
+    uint32_t autostart;        /* enum config_autostart */
+    uint32_t dirty_log;        /* enum config_dirty_log */
+    uint32_t dirty_split;      /* enum config_dirty_split */
+    uint32_t dirty_check;      /* ms between rounds of the check */
+    uint32_t dirty_drop;       /* withhold one in so many pages from the check; 0: none */
+    uint32_t line;             /* of the section header, for messages about the whole section */
 };
 
 /* Who may use the HTTP API without a token. */
@@ -141,6 +147,12 @@ struct config {
     uint32_t nr_vms;
     struct config_vm vm[CONFIG_MAX_VMS];
 };
+
+/* Are there others that may be asked who has a guest? */
+static inline bool config_asks(const struct config *config)
+{
+    return config->net.present && config->migration.port;
+}
 
 /* Where and why a configuration was refused. */
 struct config_error {

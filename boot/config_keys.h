@@ -19,6 +19,7 @@ enum value_kind {
     VALUE_ADDRESS4,         /* the same, without "/LEN" */
     VALUE_NETWORK6,         /* struct config_address6 */
     VALUE_MAC,
+    VALUE_UUID,
 };
 
 struct key {

@@ -36,12 +36,18 @@ int launch_create(const struct config_vm *config, struct vm **vm, char *reason, 
     return -ENOMEM;
 }
 
-static bool launch(const struct config_vm *config)
+/* One that is asked about first is started by migrate/asking.c. */
+static bool starts_now(const struct config *config, const struct config_vm *vm)
+{
+    return vm->autostart == CONFIG_AUTOSTART_YES || (vm->autostart == CONFIG_AUTOSTART_ASK && !config_asks(config));
+}
+
+static bool launch(const struct config_vm *config, bool now)
 {
     char reason[160];
     struct vm *vm = NULL;
 
-    if (launch_create(config, &vm, reason, sizeof(reason)) || vm_power_on(vm, reason, sizeof(reason))) {
+    if (launch_create(config, &vm, reason, sizeof(reason)) || (now && vm_power_on(vm, reason, sizeof(reason)))) {
         pr_err("%s: %s: %s", config->name, config->kernel, reason);
         if (vm)
             vm_destroy(vm);
@@ -93,7 +99,7 @@ void launch_guests(const struct handoff *handoff)
     handover_tsc = handoff->tsc.handover;
     images_init(handoff);
     for (u32 i = 0; i < handoff->config.nr_vms; i++)
-        if (!launch(&handoff->config.vm[i]))
+        if (!launch(&handoff->config.vm[i], starts_now(&handoff->config, &handoff->config.vm[i])))
             refused++;
     sched_add_host_work(vm_resets);
     /* Without guests of its own the hypervisor is there for the network, and has no end; nor if guests may come. */

@@ -13,7 +13,7 @@ struct vm;
 int launch_create(const struct config_vm *config, struct vm **vm, char *reason, size_t room);
 
 /*
- * Create, load and start every [vm] of the configuration; one that can't be is logged with its reason and counts as
- * failed, the others go on. `handoff` stays valid. Boot processor.
+ * Create, load and start every [vm] of the configuration, as its autostart has it; one that can't be is logged with its
+ * reason and counts as failed, the others go on. `handoff` stays valid. Boot processor.
  */
 void launch_guests(const struct handoff *handoff);

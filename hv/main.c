@@ -24,6 +24,7 @@
 #include "hv/sched.h"
 #include "hv/start.h"
 #include "hv/version.h"
+#include "migrate/asking.h"
 #include "migrate/migration.h"
 #include "mm/frame.h"
 #include "mm/host_map.h"
@@ -124,6 +125,7 @@ static void boot(void)
     sched_add_host_work(log_poll);
     monitor_init();
     launch_guests(&handoff);
+    asking_start(&handoff.config);
     sched_loop();
 }
 

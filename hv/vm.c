@@ -11,7 +11,6 @@
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
-#include "hv/cpu/random.h"
 #include "hv/cpu/smp.h"
 #include "hv/lib/log.h"
 #include "hv/lib/panic.h"
@@ -55,9 +54,10 @@ static int create_vcpus(struct vm *vm, u32 count)
     return 0;
 }
 
-static void identity_make(struct vm_identity *identity)
+/* Without a configured one, its platform makes its id: from the name and the address of its card. */
+static void identity_make(struct vm_identity *identity, const u8 uuid[CONFIG_UUID])
 {
-    random_fill(identity->id, VM_ID);
+    memcpy(identity->id, uuid, VM_ID);
     identity->epoch = 1;
     identity->cpuid = *cpuid_host_policy();
 }
@@ -85,7 +85,7 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
         vm->status = VM_INCOMING;
         vm->arrived = true;
     } else {
-        identity_make(&vm->identity);
+        identity_make(&vm->identity, config->uuid);
     }
     list_init(&vm->node);
     list_init(&vm->devices);

@@ -27,7 +27,7 @@ enum vm_status {
     VM_INCOMING, /* on its way from another machine; not ours to run yet */
 };
 
-#define VM_ID 16
+#define VM_ID CONFIG_UUID
 
 /* What stays with a VM wherever it runs. */
 struct vm_identity {
@@ -74,6 +74,7 @@ struct vm {
     u32 nr_vcpus;
     struct vcpu *vcpu[CONFIG_MAX_VCPUS];
 
+    u64 elsewhere;                    /* the epoch under which another machine has it; 0: none that we know of */
     u64 created_tsc, first_entry_tsc; /* host TSC; 0: not yet */
     struct guest_tsc tsc;
 };

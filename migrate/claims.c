@@ -10,6 +10,7 @@
 #include "hv/dev/platform.h"
 #include "hv/lib/log.h"
 #include "hv/vm.h"
+#include "migrate/asking.h"
 #include "migrate/migration.h"
 #include "migrate/record.h"
 #include "net/netif.h"
@@ -33,13 +34,11 @@ u64 claims_age_ms(const struct vm *vm)
     return clock_ticks_to_ns(rdtsc() - vm->created_tsc) / 1000000;
 }
 
-void claims_say(const struct vm *vm)
+static void say(const struct vm *vm, enum wire_claim_kind kind, u64 epoch)
 {
-    struct wire_claim claim = { .kind = WIRE_CLAIM_OWNS, .epoch = vm->identity.epoch, .owner = owner };
+    struct wire_claim claim = { .kind = (u16)kind, .epoch = epoch, .owner = owner };
     u32 ip4 = netif_port_ip4();
 
-    if ((!all && vm->identity.epoch == 1) || !migration_owns(vm))
-        return;
     claim.age_ms = claims_age_ms(vm);
     memcpy(claim.vm_id, vm->identity.id, sizeof(claim.vm_id));
     memcpy(claim.name, vm->name, sizeof(claim.name));
@@ -48,6 +47,36 @@ void claims_say(const struct vm *vm)
     claim_seal(&claim);
     netif_peers_say(&claim, sizeof(claim));
     counters.said++;
+}
+
+void claims_say(const struct vm *vm)
+{
+    if ((all || vm->identity.epoch > 1) && migration_owns(vm))
+        say(vm, WIRE_CLAIM_OWNS, vm->identity.epoch);
+}
+
+void claims_ask(const struct vm *vm)
+{
+    say(vm, WIRE_CLAIM_ASKS, vm->identity.epoch);
+}
+
+/* Somebody is about to start a guest. Is it ours, or has ours its MAC, or is there a copy here that may be the only
+ * one?
+ */
+static void answer(const struct wire_claim *claim)
+{
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+        u64 epoch = vm->identity.epoch;
+
+        if (memcmp(vm->identity.id, claim->vm_id, WIRE_ID) != 0 &&
+            memcmp(platform_of(vm)->net.port.mac, claim->mac, sizeof(claim->mac)) != 0)
+            continue;
+        if (migration_owns(vm))
+            say(vm, WIRE_CLAIM_OWNS, epoch);
+        else if (migration_contested(vm, &epoch) != SOURCE_OWNER || migration_stranded(vm, &epoch))
+            say(vm, WIRE_CLAIM_HOLDS, epoch);
+    }
 }
 
 static void hear(const u8 *bytes, size_t len)
@@ -61,7 +90,12 @@ static void hear(const u8 *bytes, size_t len)
     if (claim.owner == owner)
         return; /* our own, by a loop in the network */
     counters.heard++;
-    if (migration_heard(&claim))
+    if (claim.kind == WIRE_CLAIM_ASKS) {
+        answer(&claim);
+        return;
+    }
+    asking_heard(&claim);
+    if (claim.kind != WIRE_CLAIM_OWNS || migration_heard(&claim))
         return;
     counters.noise++;
     if (!(counters.noise & (counters.noise - 1))) /* each further line at twice as many */

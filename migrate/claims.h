@@ -30,6 +30,9 @@ u64 claims_age_ms(const struct vm *vm);
 /* Say that this VM is ours, if it is. Not from within a port's deliver(). */
 void claims_say(const struct vm *vm);
 
+/* Ask who has this VM, which is about to start, or a guest with its MAC. Not from within a port's deliver(). */
+void claims_ask(const struct vm *vm);
+
 /* Host work's part: say what is due; host TSC of the next time, ~0: none. */
 u64 claims_poll(void);
 

@@ -26,7 +26,7 @@ struct dest_stats {
     u64 began, reserved, closed, prepared, released; /* ns: when; closed: PREPARE came */
     u64 run_ns;                                      /* from COMMIT's arrival to the guest being let go */
     u64 announce_ns;                                 /* that the first announcement took */
-    u64 frames, delivered;                           /* that the source has sent on; of which the guest's card has taken */
+    u64 frames, delivered; /* that the source has sent on; of which the guest's card has taken */
 };
 
 /* One attempt to move a VM here. */

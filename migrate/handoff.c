@@ -13,10 +13,12 @@ u64 handoff_propose(struct handoff_source *source)
     return ++source->proposed;
 }
 
-void handoff_remembered(struct handoff_source *source, u64 epoch)
+bool handoff_remembered(struct handoff_source *source, u64 epoch)
 {
-    if (source->state == SOURCE_OWNER && !epoch_is_noise(source->proposed, epoch))
-        source->proposed = MAX(source->proposed, epoch);
+    if (source->state != SOURCE_OWNER || epoch < source->proposed || epoch_is_noise(source->proposed, epoch))
+        return false;
+    source->proposed = epoch;
+    return true;
 }
 
 static bool from_peer(enum handoff_event event)

@@ -105,8 +105,9 @@ void handoff_source_init(struct handoff_source *source, u64 epoch);
 /* A new attempt: returns its epoch E. In SOURCE_OWNER. */
 u64 handoff_propose(struct handoff_source *source);
 
-/* The destination has refused the last proposal, for it remembers `epoch`: the next one is above that. */
-void handoff_remembered(struct handoff_source *source, u64 epoch);
+/* The destination has refused the last proposal, for it remembers `epoch`: the next one is above that. False: it is no
+ * later one, or noise. In SOURCE_OWNER. */
+bool handoff_remembered(struct handoff_source *source, u64 epoch);
 
 /* Events of another epoch than the attempt's are ignored. HANDOFF_FORCE_RESUME comes with the number of epochs to go
  * beyond all that is known. Return actions (enum handoff_action). */

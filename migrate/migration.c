@@ -12,6 +12,7 @@
 #include "hv/lib/log.h"
 #include "hv/sched.h"
 #include "hv/vm.h"
+#include "migrate/asking.h"
 #include "migrate/claims.h"
 #include "migrate/tcp_transport.h"
 #include "migrate/vm_dest.h"
@@ -210,7 +211,7 @@ bool migration_owns(const struct vm *vm)
 {
     const struct vm_source *from = source_find(vm);
 
-    return vm->status != VM_INCOMING && (!from || from->source.handoff.state == SOURCE_OWNER);
+    return (vm_running(vm) || vm->status == VM_PAUSED) && (!from || from->source.handoff.state == SOURCE_OWNER);
 }
 
 /* Returns false if the epoch is noise. */
@@ -222,7 +223,7 @@ static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
 
     if (claim->epoch < vm->identity.epoch || younger)
         claims_say(vm);
-    if (claim->epoch < vm->identity.epoch || younger || !vm_alive(vm))
+    if (claim->epoch < vm->identity.epoch || younger || !vm_alive(vm) || vm->status == VM_CREATED)
         return true;
     if (epoch_is_noise(from ? from->source.handoff.proposed : vm->identity.epoch, claim->epoch))
         return false;
@@ -431,7 +432,7 @@ static bool dest_busy(void)
 
 static u64 migration_poll(void)
 {
-    u64 next = MIN(announcer_poll(), claims_poll());
+    u64 next = MIN(MIN(announcer_poll(), claims_poll()), asking_poll());
     bool more = false, busy = false;
 
     list_for_each_safe (node, &sources) {

@@ -221,7 +221,7 @@ int source_start(struct source *s, const struct migrate_settings *settings)
     memset(&s->stats, 0, sizeof(s->stats));
     s->settings = *settings;
     s->settings.policy.max_rounds = MIN(settings->policy.max_rounds, (u32)MIGRATE_ROUNDS);
-    s->connected = s->greeted = s->reserve_said = s->say_end = s->paused = s->logging = false;
+    s->beyond = s->connected = s->greeted = s->reserve_said = s->say_end = s->paused = s->logging = false;
     s->forwarding = false;
     s->say = s->runs = s->batch.pages = 0;
     s->state_digest = s->memory_digest = s->stopped = 0;
@@ -314,6 +314,21 @@ static void take_accepted(struct source *s)
     source_accepted(s);
 }
 
+/* The destination remembers a later epoch, of a time before this machine was started anew perhaps: go on, once, with
+ * one above that. */
+static bool propose_beyond(struct source *s, const struct wire_refused *refused)
+{
+    if (refused->code != WIRE_E_REPLAY || s->beyond || !handoff_remembered(&s->handoff, refused->epoch))
+        return false;
+    s->beyond = true;
+    s->stats.epoch = handoff_propose(&s->handoff);
+    disconnect(s);
+    s->next_try = source_now(s);
+    s->reserve_said = false;
+    source_enter(s, SOURCE_CONNECT, NULL);
+    return true;
+}
+
 static void take_refused(struct source *s)
 {
     struct wire_refused refused;
@@ -325,9 +340,8 @@ static void take_refused(struct source *s)
     refused.reason[sizeof(refused.reason) - 1] = 0;
     if (s->phase == SOURCE_COMMIT || s->phase == SOURCE_CLOSING)
         link_lost(s, WIRE_E_LINK);
-    else
+    else if (!propose_beyond(s, &refused))
         source_fail(s, refused.code ? refused.code : WIRE_E_STREAM, refused.reason);
-    handoff_remembered(&s->handoff, refused.epoch);
 }
 
 static void take_round_done(struct source *s)

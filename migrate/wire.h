@@ -39,7 +39,7 @@
 #define WIRE_RETRY_MS 1000
 #define WIRE_CLAIM_MS 1000
 #define WIRE_FORWARD_MS 250 /* after RUNNING, frames that reach the source are sent on */
-#define WIRE_HEARD_MS 2000 /* after PREPARED: then a claim of its owner is no older than that */
+#define WIRE_HEARD_MS 2000  /* after PREPARED: then a claim of its owner is no older than that */
 
 /* Work after which an end says KEEPALIVE, whatever its clock says: in an emulator the clock of a machine that works
  * hard is behind that of its peer, which waits. */
@@ -199,7 +199,9 @@ struct wire_handoff {
 
 #define WIRE_CLAIM_MAGIC 0x4C43544957444F47ULL /* "GODWITCL" */
 
-enum wire_claim_kind { WIRE_CLAIM_OWNS = 1 };
+/* What is said of a VM: that it is owned; that it is about to start and who has it shall say so; that a copy of it is
+ * kept which may be the only one. */
+enum wire_claim_kind { WIRE_CLAIM_OWNS = 1, WIRE_CLAIM_ASKS, WIRE_CLAIM_HOLDS };
 
 /* Not of the stream: a frame of its own to all hypervisors of the link. */
 struct wire_claim {

@@ -28,7 +28,7 @@
 #define CREATED BIT(VM_CREATED)
 #define ENDED (BIT(VM_PASSED) | BIT(VM_FAILED) | BIT(VM_CRASHED) | BIT(VM_OFF))
 #define OUTGOING BIT(SHOWN_OUTGOING)
-#define CONTESTED (BIT(SHOWN_IN_DOUBT) | BIT(SHOWN_SUPERSEDED) | BIT(SHOWN_PREPARED))
+#define CONTESTED (BIT(SHOWN_IN_DOUBT) | BIT(SHOWN_SUPERSEDED) | BIT(SHOWN_PREPARED) | BIT(SHOWN_ELSEWHERE))
 
 #define ARG_OPTIONS                                           \
     {                                                         \
@@ -83,7 +83,7 @@ static const struct command table[] = {
     { .name = "forget",
       .arg = { ARG_VM_NAME },
       .help = "remove one that has ended: its name, console and counters",
-      .states = CREATED | ENDED,
+      .states = CREATED | ENDED | BIT(SHOWN_ELSEWHERE),
       .changes = true,
       .run = command_forget },
     { .name = "console",

@@ -11,6 +11,7 @@
 #include "hv/control/json.h"
 #include "hv/control/status.h"
 #include "hv/vm.h"
+#include "migrate/asking.h"
 #include "migrate/migration.h"
 
 #define DIRTY_RATE_MS 1000
@@ -110,6 +111,8 @@ static const char *resolve_misfit(u64 action, unsigned status)
         return "no move is left to abort";
     if (action == RESOLVE_ADOPT && status != SHOWN_PREPARED)
         return "only a prepared copy, which came from elsewhere, can be adopted";
+    if (action == RESOLVE_FORCE_GIVE_UP && status == SHOWN_ELSEWHERE)
+        return "there is no copy here to give up, expected force-resume, or forget";
     if (action == RESOLVE_FORCE_RESUME && status == SHOWN_PREPARED)
         return "it has never run here, expected adopt or force-give-up";
     return NULL;
@@ -127,12 +130,23 @@ static int resolve_act(struct vm *vm, u64 action, unsigned status)
                                     : migration_resolve(vm, resolutions[action]);
 }
 
+/* A guest that another machine has is started anew here, all the same. */
+static int resolve_start(struct call *call, struct vm *vm)
+{
+    char reason[120];
+    int err = asking_force(vm, reason, sizeof(reason));
+
+    return err ? call_fail(call, err == -ENOMEM ? err : -EBUSY, "%s: cannot start, %s", vm->name, reason) : 0;
+}
+
 /* What the other machine has said, for who has to decide. */
 static void put_other_side(struct json *out, const struct vm *vm, unsigned status)
 {
     if (status == SHOWN_IN_DOUBT)
         json_string(out, "destination",
                     migration_unknown(vm) ? "knows of no such move: only force is left" : "has not answered yet");
+    if (status == SHOWN_ELSEWHERE)
+        json_string(out, "owner", vm->reason);
     if (status == SHOWN_PREPARED)
         json_string(out, "source",
                     "has not said COMMIT: adopt the guest only if it does not run there, and never will");
@@ -147,6 +161,8 @@ int command_resolve(struct call *call)
 
     if (status == SHOWN_PREPARED)
         migration_stranded(vm, &epoch);
+    else if (status == SHOWN_ELSEWHERE)
+        epoch = vm->elsewhere;
     else
         migration_contested(vm, &epoch);
     if (misfit)
@@ -161,6 +177,8 @@ int command_resolve(struct call *call)
     json_number(call->out, "epoch", epoch);
     put_other_side(call->out, vm, status);
     json_string(call->out, "action", resolve_actions[action]);
+    if (action == RESOLVE_FORCE_RESUME && status == SHOWN_ELSEWHERE)
+        return resolve_start(call, vm);
     if (action != RESOLVE_QUERY && resolve_act(vm, action, status)) /* if it succeeds, vm may be gone */
         return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
                          shown_name(status));

@@ -12,6 +12,8 @@ unsigned shown_status(const struct vm *vm)
     case SOURCE_SUPERSEDED: return SHOWN_SUPERSEDED;
     default: break;
     }
+    if (vm->elsewhere && vm_ended(vm))
+        return SHOWN_ELSEWHERE;
     if (vm->status == VM_INCOMING)
         return migration_stranded(vm, &epoch) ? SHOWN_PREPARED : VM_INCOMING;
     return migration_outgoing(vm) ? SHOWN_OUTGOING : vm->status;
@@ -24,6 +26,7 @@ const char *shown_name(unsigned status)
     case SHOWN_IN_DOUBT: return "in-doubt";
     case SHOWN_SUPERSEDED: return "superseded";
     case SHOWN_PREPARED: return "prepared";
+    case SHOWN_ELSEWHERE: return "elsewhere";
     default: return vm_status_name((enum vm_status)status);
     }
 }

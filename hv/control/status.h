@@ -13,6 +13,7 @@ enum {
     SHOWN_IN_DOUBT,                   /* its destination runs it, or may run it */
     SHOWN_SUPERSEDED,                 /* another machine claims it under a higher epoch */
     SHOWN_PREPARED,                   /* came here whole, and its source has fallen silent before it said COMMIT */
+    SHOWN_ELSEWHERE,                  /* not started here, for another machine has it */
     NR_SHOWN,
 };
 

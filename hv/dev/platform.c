@@ -9,6 +9,7 @@
 #include "hv/cpu/clock.h"
 #include "hv/cpu/rtc.h"
 #include "hv/lib/log.h"
+#include "hv/lib/sha256.h"
 #include "hv/sched.h"
 #include "net/frame.h"
 #include "net/mac.h"
@@ -25,6 +26,20 @@ static void mac_choose(struct vm *vm)
     pr_info("%s: mac %s, made from its name and the MAC of the machine's card", vm->name, mac_text(vm->mac).text);
 }
 
+/* Who a VM is, if neither its configuration nor the machine that it comes from says so: the same at each boot. */
+static void id_choose(struct vm *vm, const u8 mac[MAC_LEN])
+{
+    static const u8 none[VM_ID];
+    u8 text[CONFIG_NAME + MAC_LEN], digest[SHA256_BYTES];
+
+    if (memcmp(vm->identity.id, none, VM_ID))
+        return;
+    memcpy(text, vm->name, CONFIG_NAME);
+    memcpy(text + CONFIG_NAME, mac, MAC_LEN);
+    sha256(text, sizeof(text), digest);
+    memcpy(vm->identity.id, digest, VM_ID);
+}
+
 static int attach_pci(struct platform *platform, struct vm *vm)
 {
     int err = pci_bus_init(&platform->pci, vm);
@@ -32,6 +47,7 @@ static int attach_pci(struct platform *platform, struct vm *vm)
     if (err)
         return err;
     mac_choose(vm);
+    id_choose(vm, vm->mac);
     virtio_net_init(&platform->net, vm, &platform->pci, SLOT_NET, vm->mac);
     virtio_rng_init(&platform->rng, vm, &platform->pci, SLOT_RNG);
     return 0;

@@ -60,7 +60,9 @@ class Host:
                                           alone)
 
     def ready(self):
+        """Its API answers, and it has asked whether its guests are elsewhere."""
         self.machine.wait("api: port 80", TIMEOUT[self.emu])
+        self.wait_for("its guests are started, or elsewhere", lambda: "created" not in self.guests().values())
 
     def request(self, method, path, body=b"", **parameters):
         """(head, body) of the answer to a request."""

@@ -124,6 +124,35 @@ def test_wrong_force(doubt):
     beats(site.a)
 
 
+def test_reboot(tmp_path):
+    """A guest moves, and the machine that it left is started anew, with the guest in its configuration: it does not run
+    twice, it can come home, and an operator may start it all the same."""
+    with Site(tmp_path) as site:
+        site.boot(MOVER, mem=256)
+        vm_id = site.a.get("/v1/vms/mover")["vm_id"]
+        move(site.a, site.b, "mover", "verify")
+        site.a.machine.kill()
+        site.a.boot(MOVER, mem=256)
+        site.a.ready()
+        epoch = site.b.get("/v1/vms/mover")["epoch"]
+        there = site.a.get("/v1/vms/mover")
+        assert there["vm_id"] == vm_id == site.b.get("/v1/vms/mover")["vm_id"]
+        assert there["status"] == "elsewhere" and there["reason"] == f"mover at {site.b.address}, epoch {epoch}"
+        assert site.where("mover") == [site.b]
+        assert site.a.refused("/v1/vms/mover/start")[0] == 409
+        move(site.b, site.a, "mover", "verify")
+        beats(site.a)
+
+        move(site.a, site.b, "mover", "verify")
+        site.a.machine.kill()
+        site.a.boot(MOVER, mem=256)
+        site.a.ready()
+        epoch = site.b.get("/v1/vms/mover")["epoch"]
+        forced = force(site.a, epoch)
+        wait_superseded(site.b, forced)
+        beats(site.a)
+
+
 def test_partition(tmp_path):
     """Neither hears the other while both run it; with the cable they do."""
     with Site(tmp_path) as site:

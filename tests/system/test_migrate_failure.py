@@ -104,7 +104,7 @@ def test_commit_lost(pair, relayed):
     assert source.refused("/v1/vms/mover/migrate_cancel") == (
         409, "mover: too late to cancel, the destination was told to run it; see resolve")
     status, words = source.refused("/v1/vms/mover/migrate", dest=dest.address)
-    assert status == 409 and "in doubt" in words
+    assert status == 409 and "it is in-doubt" in words
     assert source.refused("/v1/vms/mover/resume")[0] == 409
     assert source.post("/v1/vms/mover/resolve", action="query")["epoch"] == epoch
     relay.reopen()

@@ -14,9 +14,10 @@ def refusing(tmp_path_factory):
     """a has mover, huge, and a guest whose name is taken at b, which has little memory."""
     with Site(tmp_path_factory.mktemp("refusing")) as site:
         guests = MOVER + vm("huge", "echo.elf", memory="256M") + vm("taken", "echo.elf", memory="8M") + \
-            vm("double", "echo.elf", memory="8M", mac=MAC)
+            vm("double", "echo.elf", memory="8M", mac=MAC, autostart="yes")
         site.a.boot(guests, mem=512)
-        site.b.boot(vm("taken", "echo.elf", memory="8M") + vm("owner", "echo.elf", memory="8M", mac=MAC), mem=192)
+        site.b.boot(vm("taken", "echo.elf", memory="8M") +
+                    vm("owner", "echo.elf", memory="8M", mac=MAC, autostart="yes"), mem=192)
         site.a.ready()
         site.b.ready()
         yield site
@@ -97,7 +98,7 @@ def test_no_end_is_final(refusing):
     assert a.get("/v1/memory")["free_kib"] < free - 8000
     a.wait_for("it is up again", lambda: ticks() == before + 1)
     assert a.refused("/v1/vms/taken/forget") == (
-        409, "taken: cannot forget, it is running, expected created, passed, failed, crashed or off")
+        409, "taken: cannot forget, it is running, expected created, passed, failed, crashed, off or elsewhere")
     a.post("/v1/vms/taken/poweroff")
     a.wait_for("its RAM is free", lambda: a.get("/v1/memory")["free_kib"] >= free - 64)
     a.post("/v1/vms/taken/forget")

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hv/vm.h"
+#include "migrate/asking.h"
 #include "migrate/claims.h"
 
 struct fake_migration fake_migration = { .status = MIGRATE_COMPLETED };
@@ -97,6 +98,11 @@ int migration_settle(struct vm *vm, bool adopt)
     fake_migration.adopted = adopt;
     fake_migration.resolved++;
     return fake_migration.resolve;
+}
+
+int asking_force(struct vm *vm, char *reason, size_t room)
+{
+    return vm_power_on(vm, reason, room);
 }
 
 bool migration_unknown(const struct vm *vm)

@@ -250,7 +250,8 @@ static void moves(void **state)
           "downtime-limit: \"0\" is wrong, expected milliseconds from 1 to 60000" },
         { "migrate-set-parameters dirty-log off",
           "dirty-log: \"off\" is wrong, expected auto, write-protect, dbit or pml" },
-        { "resolve web query", "web: cannot resolve, it is running, expected in-doubt, superseded or prepared" },
+        { "resolve web query",
+          "web: cannot resolve, it is running, expected in-doubt, superseded, prepared or elsewhere" },
     };
 
     (void)state;

@@ -32,6 +32,8 @@ static const char good[] = "# two guests\n"
                            "memory = 1G\n"
                            "vcpus = 8\n"
                            "mac = 52:54:00:Ab:cD:0f\n"
+                           "uuid = 1b4e28ba-2FA1-11d2-883f-0016d3cca427\n"
+                           "autostart = no\n"
                            "[ vm second-2.x ] # all defaults\n"
                            "\tkernel\t=\thello.elf\t\n"
                            "cmdline = \"a # b\" # c\n";
@@ -69,6 +71,11 @@ static void check_good(void)
     assert_int_equal(config.vm[0].vcpus, 8);
     assert_int_equal(config.vm[0].line, 7);
     assert_memory_equal(config.vm[0].mac, ((uint8_t[]){ 0x52, 0x54, 0x00, 0xAB, 0xCD, 0x0F }), CONFIG_MAC);
+    assert_memory_equal(config.vm[0].uuid, "\x1b\x4e\x28\xba\x2f\xa1\x11\xd2\x88\x3f\x00\x16\xd3\xcc\xa4\x27",
+                        CONFIG_UUID);
+    assert_memory_equal(config.vm[1].uuid, ((uint8_t[CONFIG_UUID]){ 0 }), CONFIG_UUID);
+    assert_int_equal(config.vm[0].autostart, CONFIG_AUTOSTART_NO);
+    assert_int_equal(config.vm[1].autostart, CONFIG_AUTOSTART_ASK);
     assert_memory_equal(config.vm[1].mac, ((uint8_t[CONFIG_MAC]){ 0 }), CONFIG_MAC);
     assert_string_equal(config.vm[1].name, "second-2.x");
     assert_string_equal(config.vm[1].kernel, "hello.elf");
@@ -209,7 +216,7 @@ static const struct {
     { "# nothing\n", 0, "vm", "no virtual machine" },
     { "log = info\nkernel = a\n", 2, "kernel", "unknown key, expected hypervisor, log, exit or cpus before the first" },
     { "[vm a]\nmem = 1M\n", 2, "mem",
-      "expected kernel, initrd, cmdline, memory, vcpus, mac, dirty-log, dirty-split, dirty-check or dirty-drop in a "
+      "expected kernel, initrd, cmdline, memory, vcpus, mac, uuid, autostart, dirty-log, dirty-split, dirty-check or dirty-drop in a "
       "[vm] section" },
     { "log = loud\n[vm a]\nkernel=k\n", 1, "log", "\"loud\" is wrong, expected err, warn, info or debug" },
     { "log = inf\n", 1, "log", "expected err" },
@@ -230,6 +237,11 @@ static const struct {
     { "[vm a]\nkernel=k\nmemory=1048577\n", 3, "memory", "multiple of 4K" },
     { "[vm a]\nkernel=k\nvcpus=0\n", 3, "vcpus", "a number from 1 to 8" },
     { "[vm a]\nkernel=k\nvcpus=9\n", 3, "vcpus", "a number from 1 to 8" },
+    { "[vm a]\nkernel=k\nuuid=1b4e28ba2fa111d2883f0016d3cca42\n", 3, "uuid", "32 hexadecimal digits" },
+    { "[vm a]\nkernel=k\nuuid=1b4e28ba2fa111d2883f0016d3cca4270\n", 3, "uuid", "is wrong" },
+    { "[vm a]\nkernel=k\nuuid=1b4e28ba2fa111d2883f0016d3cca42g\n", 3, "uuid", "is wrong" },
+    { "[vm a]\nkernel=k\nuuid=00000000-0000-0000-0000-000000000000\n", 3, "uuid", "is wrong" },
+    { "[vm a]\nkernel=k\nautostart=maybe\n", 3, "autostart", "ask, yes or no" },
     { "[vm a]\nkernel=k\nmac=52:54:00:12:34\n", 3, "mac", "an address of one card, such as" },
     { "[vm a]\nkernel=k\nmac=52:54:00:12:34:5g\n", 3, "mac", "an address of one card" },
     { "[vm a]\nkernel=k\nmac=52-54-00-12-34-56\n", 3, "mac", "an address of one card" },

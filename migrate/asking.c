@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "asking"
+#include "migrate/asking.h"
+
+#include <string.h>
+
+#include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
+#include "hv/dev/platform.h"
+#include "hv/lib/bits.h"
+#include "hv/lib/log.h"
+#include "hv/vm.h"
+#include "migrate/claims.h"
+#include "migrate/handoff.h"
+#include "migrate/wire.h"
+
+#define AGAIN_MS 100 /* a question may be lost */
+
+static struct vm *asked[CONFIG_MAX_VMS]; /* NULL: not, or not any more */
+static u64 began, next;                  /* host TSC */
+
+void asking_start(const struct config *config)
+{
+    for (u32 i = 0; i < config->nr_vms && config_asks(config); i++) {
+        struct vm *vm = config->vm[i].autostart == CONFIG_AUTOSTART_ASK ? vm_find(config->vm[i].name) : NULL;
+
+        if (vm && vm->status == VM_CREATED)
+            asked[i] = vm;
+    }
+    began = next = rdtsc();
+}
+
+static void start(struct vm *vm)
+{
+    char reason[120];
+
+    if (!vm_power_on(vm, reason, sizeof(reason)))
+        return;
+    pr_err("%s: %s", vm->name, reason);
+    vm_stop(vm, VM_CRASHED, "%s", reason);
+}
+
+/* One that was started or removed by a command meanwhile is not asked about any more. */
+static bool waits(const struct vm *vm)
+{
+    list_for_each (node, vm_list())
+        if (container_of(node, struct vm, node) == vm)
+            return vm->status == VM_CREATED;
+    return false;
+}
+
+u64 asking_poll(void)
+{
+    bool over = rdtsc() - began >= clock_ns_to_ticks(ASKING_MS * 1000000ULL), any = false, due = rdtsc() >= next;
+
+    for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
+        struct vm *vm = asked[i] && waits(asked[i]) ? asked[i] : NULL;
+
+        asked[i] = vm;
+        if (!vm)
+            continue;
+        if (over) {
+            asked[i] = NULL;
+            start(vm);
+            continue;
+        }
+        any = true;
+        if (due)
+            claims_ask(vm);
+    }
+    if (due)
+        next = rdtsc() + clock_ns_to_ticks(AGAIN_MS * 1000000ULL);
+    return any ? next : ~0ULL;
+}
+
+void asking_heard(const struct wire_claim *claim)
+{
+    const u8 *a = claim->ip4;
+
+    for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
+        struct vm *vm = asked[i] && waits(asked[i]) ? asked[i] : NULL;
+        bool same = vm && !memcmp(vm->identity.id, claim->vm_id, WIRE_ID);
+
+        if (!vm || (!same && memcmp(platform_of(vm)->net.port.mac, claim->mac, sizeof(claim->mac)) != 0))
+            continue;
+        asked[i] = NULL;
+        vm->elsewhere = MIN(claim->epoch, EPOCH_MAX);
+        vm_stop(vm, VM_OFF, "%s%.31s at %u.%u.%u.%u, epoch %lu", same ? "" : "its MAC is that of ", claim->name, a[0],
+                a[1], a[2], a[3], claim->epoch);
+    }
+}
+
+int asking_force(struct vm *vm, char *reason, size_t room)
+{
+    u64 epoch = vm->elsewhere + EPOCH_FORCE + claims_owner() % EPOCH_FORCE;
+    int err = vm_power_on(vm, reason, room);
+
+    if (err)
+        return err;
+    pr_warn("%s: started by force under epoch %lu, though another machine has it under %lu", vm->name, epoch,
+            vm->elsewhere);
+    vm->identity.epoch = epoch;
+    vm->elsewhere = 0;
+    claims_say(vm);
+    return 0;
+}

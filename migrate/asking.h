@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Before a guest of the configuration is started, all hypervisors of the link are asked who has it, or a guest with its
+ * MAC (docs/migration-stream.md "Claims"): it may have moved before this machine was started anew. Who hears nothing
+ * for ASKING_MS starts it. One that somebody has is `elsewhere`: its RAM is given back, and an operator decides, or it
+ * comes home by a move. Host loop.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+struct config;
+struct vm;
+struct wire_claim;
+
+#define ASKING_MS 400
+
+/* Ask for those that launch_guests has left to us. `config` stays valid. Boot, once. */
+void asking_start(const struct config *config);
+
+/* A claim that somebody else owns a VM, or holds a copy of it, has been heard. */
+void asking_heard(const struct wire_claim *claim);
+
+/* Host work's part: host TSC of the next time, ~0: none. */
+u64 asking_poll(void);
+
+/* The operator's word that nobody else runs it, whatever was heard: start one that is elsewhere, under an epoch above
+ * that. 0, or -errno with the reason in words. */
+int asking_force(struct vm *vm, char *reason, size_t room);
