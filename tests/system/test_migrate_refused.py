@@ -74,7 +74,7 @@ def test_destination_refuses(refusing, name, error, words):
     assert done.returncode == 1 and words in done.stderr
     assert "it would be refused" in done.stdout
     assert a.guests()[name] == "running"
-    assert list(b.guests()) == ["taken"]
+    assert list(b.guests()) == ["taken", "owner"]
     assert b.get("/v1/memory")["free_kib"] >= free - 256
     done = a.godwit("migrate", "--check", "mover", b.address)
     assert done.returncode == 0 and "it would be taken" in done.stdout
