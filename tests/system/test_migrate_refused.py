@@ -78,7 +78,7 @@ def test_destination_refuses(refusing, name, error, words):
     assert b.get("/v1/memory")["free_kib"] >= free - 256
     done = a.godwit("migrate", "--check", "mover", b.address)
     assert done.returncode == 0 and "it would be taken" in done.stdout
-    assert a.guests()["mover"] == "running" and list(b.guests()) == ["taken"]
+    assert a.guests()["mover"] == "running" and list(b.guests()) == ["taken", "owner"]
 
 
 def test_one_that_is_off(refusing):
