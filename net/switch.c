@@ -332,7 +332,7 @@ void switch_input(struct port *from, const struct frame *frame)
     if (!to) {
         sw.counters.flooded++;
         flood(from, frame, type);
-    } else if (to == from) {
+    } else if (to == from || (type == ETH_TYPE_PEERS && !to->peers)) {
         sw.counters.unforwarded++;
     } else {
         sw.counters.forwarded++;

@@ -21,7 +21,7 @@ struct switch_settings {
 struct switch_counters {
     /* Frames, by the decision that was made: one for each that comes from an open port. */
     uint64_t forwarded, flooded;
-    uint64_t unforwarded; /* for an address behind the port that they came from: their receiver has had them */
+    uint64_t unforwarded; /* for an address behind the port that they came from; between hypervisors, and for a guest */
     uint64_t storm_dropped, spoof_dropped, malformed;
 
     uint64_t finished; /* frames that an offload was finished for */

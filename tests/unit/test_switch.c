@@ -30,6 +30,18 @@ static void send_peers(struct recorder *from, const uint8_t *source, bool tagged
     switch_input(&from->port, &frame);
 }
 
+/* To one machine alone, whose MAC is a guest's. */
+static void send_peers_to(struct recorder *from, const uint8_t *to)
+{
+    uint8_t bytes[60] = { [12] = 0x88, [13] = 0xB6 };
+    struct frame frame = frame_of(bytes, sizeof(bytes));
+
+    memcpy(bytes, to, MAC_LEN);
+    memcpy(bytes + MAC_LEN, out1, MAC_LEN);
+    uplink.frames = a.frames = b.frames = 0;
+    switch_input(&from->port, &frame);
+}
+
 static void guests_are_no_peers(void **state)
 {
     (void)state;
@@ -43,6 +55,8 @@ static void guests_are_no_peers(void **state)
         send_peers(&b, mac_b, tagged);
         assert_reached(1, 0, 0);
     }
+    send_peers_to(&uplink, mac_a);
+    assert_reached(0, 0, 0);
 }
 
 static void learns_and_forwards(void **state)
