@@ -170,7 +170,7 @@ $(BUILD)/fuzz/$(1): tests/fuzz/$(1).c $(call unit-sources,tests/fuzz/$(1).c) | $
 	@mkdir -p $$(@D)
 	$$(call say,FUZZCC,$$@)
 	$$(Q)clang -std=gnu11 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $$^ -o $$@
+		-fno-sanitize-recover=all $$^ $(call unit-libs,tests/fuzz/$(1).c) -o $$@
 endef
 $(foreach f,$(notdir $(FUZZ)),$(eval $(call fuzz-rule,$(f))))
 
