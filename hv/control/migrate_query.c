@@ -201,7 +201,7 @@ static const struct move *newest_move(const char *name)
     return NULL;
 }
 
-/* The last one of that name, whichever way it went. Epochs do not say which: those of a VM that is made anew are low. */
+/* The last one of that name, whichever way it went. Epochs do not say which: those of a VM made anew are low. */
 static int query_one(struct call *call, const char *name)
 {
     const struct incoming *in = newest_incoming(name);

@@ -54,7 +54,7 @@ class Done(NamedTuple):
 
 
 def every_point():
-    """A fault that strikes a machine or the link comes before and behind each message, one of the record itself once."""
+    """A fault that strikes a machine or the link comes before and behind each message, one of the record once."""
     for who, record, nth in MESSAGES:
         for fault in STRUCK:
             yield from (Point(who, record, nth, side, fault) for side in (BEFORE, BEHIND))
@@ -138,7 +138,7 @@ class Strike:
     # --- How it goes on ---
 
     def after_source_died(self):
-        """The destination runs it if it was told to; a whole copy is kept, and adopted by its operator; else it goes."""
+        """The destination runs it if it was told to; a whole copy is kept, and its operator adopts it; else it goes."""
         told = self.passed(SOURCE, "COMMIT")
 
         def known():
