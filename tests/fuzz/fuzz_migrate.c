@@ -200,7 +200,7 @@ static long tape_send(struct transport *t, const struct chunk *chunks, unsigned 
 }
 
 /* Records of type byte, length byte (times 4) and a body, with the framing made right. */
-static void frame(struct tape *tape, const u8 *data, size_t size)
+static void framed(struct tape *tape, const u8 *data, size_t size)
 {
     static const struct transport_ops to_tape = { .send = tape_send };
     struct transport transport = { .ops = &to_tape, .ctx = tape };
@@ -245,7 +245,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     m.bytes = data + 1;
     m.len = size - 1;
     if (data[0] & 1) {
-        frame(&tape, data + 1, size - 1);
+        framed(&tape, data + 1, size - 1);
         m.bytes = tape.bytes;
         m.len = tape.len;
     }
