@@ -134,7 +134,7 @@ unit-objects = $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(1) $(call unit-sources,$(1
 $(BUILD)/unit/obj/%.o: %.c | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call say,UNITCC,$<)
-	$(Q)$(CC) $(CFLAGS_UNIT) -DGODWIT_DEBUG -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS_UNIT) -DGODWIT_DEBUG -DGODWIT_UNIT -MMD -MP -c $< -o $@
 
 define unit-rule
 $(BUILD)/unit/$(1): $(call unit-objects,tests/unit/$(1).c)
@@ -189,7 +189,8 @@ model: tests/model/handoff.pml ## check the handoff's model with spin
 		grep -q 'errors: 0$$' $$p.log || { cat $$p.log; echo "  MODEL   $$p: broken"; exit 1; }; \
 		echo "  MODEL   $$p: holds, $$(sed -n 's/ *\([0-9]*\) states, stored.*/\1/p' $$p.log) states"; done
 	@cd $(BUILD)/model && for f in $(MODEL_FAULTS); do s=$${f%:*}; p=$${f#*:}; \
-		spin -D$$s -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -DNFAIR=3 -o pan-$$s pan.c && ./pan-$$s -a -f -m100000 -N $$p >$$s.log; \
+		spin -D$$s -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -DNFAIR=3 -o pan-$$s pan.c && \
+		./pan-$$s -a -f -m100000 -N $$p >$$s.log; \
 		grep -q 'errors: [1-9]' $$s.log || { cat $$s.log; echo "  MODEL   $$s: broken, $$p is not found"; exit 1; }; \
 		echo "  MODEL   $$s: holds, $$p is found violated without the mend"; done
 

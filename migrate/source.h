@@ -58,7 +58,7 @@ struct source {
     struct outbox outbox;
     unsigned say; /* handoff messages to send: HANDOFF_SAY_* */
     bool say_end;
-    bool beyond; /* this move has passed an epoch that the destination remembered */
+    bool beyond;                                     /* this move has passed an epoch that the destination remembered */
     u64 last_said, last_heard, last_whole, next_try; /* ns; last_whole: when no record was half received */
 
     struct migrate_description *description;

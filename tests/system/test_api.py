@@ -405,7 +405,9 @@ def test_log_is_followed(target):
 
 
 def test_guest_does_not_evict_the_log(target):
-    """A guest that prints more lines than the log keeps costs the host none of its own, and all appear, in order. (A q would end it.)"""
+    """A guest that prints more lines than the log keeps costs the host none of its own, and all appear, in order.
+
+    (A q would end it.)"""
     if not target.machine:
         pytest.skip("no guest prints there")
     before, letters = target.json("/v1/log?count=256")["lines"], "abcdefghijklmnoprstu" * 15

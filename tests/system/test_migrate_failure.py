@@ -490,8 +490,8 @@ def test_source_dies_after_commit(site):
 
 
 def test_source_dies_before_commit(site):
-    """The destination is prepared and not told: it does not start by itself, and no clock frees the only whole copy. Its
-    operator takes the guest over, which has lost nothing."""
+    """The destination is prepared and not told: it does not start by itself, and no clock frees the only whole copy.
+    Its operator takes the guest over, which has lost nothing."""
     site.boot(MOVER, mem=256)
     relay = Relay(site.net, site.b.address)
     number = beats(site.a)

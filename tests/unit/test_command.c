@@ -229,7 +229,8 @@ static void later_one_comes(void)
     struct incoming *in = (struct incoming *)&migration_dest()->incoming[0];
 
     fake_migration.move.stats.epoch = 60;
-    *in = (struct incoming){ .used = true, .name = "web", .handoff.epoch = 2, .stats.began = fake_migration.move.began + 1 };
+    *in = (struct incoming){ .used = true, .name = "web", .handoff.epoch = 2 };
+    in->stats.began = fake_migration.move.began + 1;
 }
 
 static void moves(void **state)
