@@ -76,7 +76,7 @@ def test_commands(terminal):
     terminal.command("memory", r"^free_kib +[1-9]")
     terminal.command("stats", r"^  one +cpuid +\d+")
     terminal.command("net", r"^forwarded +0\n")
-    terminal.command("log 3 info", r"^  seq +time +level +text\n(  \d+ +20\d\d-\d\d-\d\dT\S+Z +info +\w+: .*\n){3}")
+    terminal.command("log 3 info", r"^ +seq +time +level +text\n( +\d+ +20\d\d-\d\d-\d\dT\S+Z +info +\w+: .*\n){3}")
 
 
 def test_errors_say_what_would_be_right(terminal):
