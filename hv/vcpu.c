@@ -134,9 +134,20 @@ static __attribute__((noinline)) void rip_wrap(struct vcpu *vcpu)
 {
     struct vcpu_state state;
 
+    if (vcpu->rip - BIT(32) >= INSN_MAX_LEN)
+        return;
     backend()->get(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
     if (fetch_mode(vcpu, &state) != INSN_64)
         vcpu->rip = (u32)vcpu->rip;
+}
+
+/* The upper half of RIP, by itself: each exit looks at it, and pays for every instruction. */
+static u32 rip_high(const struct vcpu *vcpu)
+{
+    u32 high;
+
+    memcpy(&high, (const u8 *)&vcpu->rip + sizeof(high), sizeof(high));
+    return high;
 }
 
 /* Enter once, and act on the exit. */
@@ -148,7 +159,7 @@ static void vcpu_step(struct vcpu *vcpu)
     vcpu->exits[vcpu->exit.kind]++;
     trace(TRACE_EXIT, (u64)vcpu->exit.kind << 32 | vcpu->trace_id, vcpu->rip);
     exit_handle(vcpu);
-    if (__builtin_expect(vcpu->rip - BIT(32) < INSN_MAX_LEN, 0))
+    if (__builtin_expect(rip_high(vcpu) == 1, 0))
         rip_wrap(vcpu);
 }
 

@@ -88,7 +88,7 @@ class Stranger:
         """(code, words) with which it is refused, or None."""
         for name, body in self.hear() or []:
             if name == "REFUSED":
-                code, _, words = struct.unpack("<II120s", body[:128])
+                code, _, _, words = struct.unpack("<IIQ120s", body[:136])
                 return REFUSALS.get(code, code), words.split(b"\0")[0].decode()
         return None
 
@@ -212,7 +212,7 @@ def test_truncation(recorded, port):
             break
         port.wait_for("it is given up", lambda: not port.guests(), 15)
     # All of it came: it is prepared, and gives up when told, once and for good.
-    assert port.guests() == {"mover": "incoming"}
+    assert port.guests() == {"mover": "prepared"}
     epoch = epoch_of(kept)
     for question in (handoff("QUERY", 0, epoch, wish=1), handoff("COMMIT", 0, epoch)):
         stranger = Stranger(port)
