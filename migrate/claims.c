@@ -16,7 +16,7 @@
 #include "net/netif.h"
 
 static struct claims_counters counters;
-static u64 owner; /* this machine since its boot */
+static u64 owner; /* this machine since its boot: random, and of its card's MAC, as emulators draw equal numbers */
 static bool all;  /* VMs that never moved are claimed, too */
 
 const struct claims_counters *claims_counters(void)
@@ -104,8 +104,12 @@ static void hear(const u8 *bytes, size_t len)
 
 void claims_init(bool of_all)
 {
+    u64 mac = 0;
+
     all = of_all;
+    memcpy(&mac, netif_port_mac(), MAC_LEN);
     random_fill((u8 *)&owner, sizeof(owner));
+    owner ^= mac;
     netif_peers_hear(hear);
 }
 
