@@ -308,6 +308,14 @@ def is_open(sock):
         return False
 
 
+def has_ended(sock):
+    """Wait until the server has closed it, without an answer."""
+    try:
+        return sock.recv(4096) == b""
+    except ConnectionResetError:
+        return True
+
+
 @pytest.mark.parametrize("says, hears", [(b"", b""), (b"GET /v1/vm", b""), (keep_alive("/v1/version"), b"}")],
                          ids=["silent", "slow", "idle"])
 def test_nobody_locks_the_administrator_out(target, says, hears):
@@ -321,7 +329,8 @@ def test_strangers_leave_places(target):
     """Clients without the token take no place from those that have shown it; of these the oldest idle one gives way."""
     with contextlib.ExitStack() as stack:
         known = clients(target, stack, 8, keep_alive("/v1/version"), b"}")
-        clients(target, stack, 40, b"GET /v1/vm")
+        strangers = clients(target, stack, 40, b"GET /v1/vm")
+        assert all(has_ended(sock) for sock in strangers[:32])  # the last has come
         assert all(is_open(sock) for sock in known)
         clients(target, stack, 9, keep_alive("/v1/version"), b"}")
         assert [is_open(sock) for sock in known] == [False] + 7 * [True]
