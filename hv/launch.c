@@ -102,6 +102,7 @@ void launch_guests(const struct handoff *handoff)
         if (!launch(&handoff->config.vm[i], starts_now(&handoff->config, &handoff->config.vm[i])))
             refused++;
     sched_add_host_work(vm_resets);
+    sched_add_host_work(vm_reap);
     /* Without guests of its own the hypervisor is there for the network, and has no end; nor if guests may come. */
     if (handoff->config.nr_vms > 0 && !handoff->config.migration.port)
         sched_add_host_work(watch);

@@ -16,10 +16,15 @@
 #include "hv/lib/panic.h"
 #include "hv/lib/trace.h"
 #include "hv/sched.h"
+#include "mm/frame.h"
 
 #define CRASH_TRACE_EVENTS 16
+/* Of one round of the host loop, so that others wait for 1 or 2 ms at most: pages to clear, mappings to free. */
+#define CLEAR_SLICE 512
+#define FREE_SLICE 512
 
 static struct list vms = { &vms, &vms };
+static struct list dead = { &dead, &dead }; /* destroyed, but for their RAM */
 static u32 next_id = 1;
 static const struct vm_platform_ops *platform;
 
@@ -74,6 +79,8 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
 
     if (!vm)
         goto no_memory;
+    if (config->memory > frame_stats().free << PAGE_SHIFT)
+        vm_reap_all();
     memcpy(vm->name, config->name, sizeof(vm->name));
     memcpy(vm->mac, config->mac, sizeof(vm->mac));
     vm->id = vm->asid = next_id++;
@@ -115,9 +122,57 @@ void vm_destroy(struct vm *vm)
     platform->detach(vm);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         vcpu_destroy(vm->vcpu[i]);
-    guest_mem_fini(&vm->mem);
-    npt_fini(&vm->npt);
-    free(vm);
+    vm->buried = false; /* all of it goes */
+    list_add_tail(&dead, &vm->node);
+    cpu_kick(0);
+}
+
+/* Free up to `mappings` pages of its RAM; what its log has counted stays. True: no RAM is left. */
+static bool free_ram(struct vm *vm, u64 mappings)
+{
+    struct dirty_counters count = vm->mem.dirty.count;
+    bool done = guest_mem_fini_part(&vm->mem, mappings);
+
+    vm->mem.dirty.count = count;
+    return done;
+}
+
+/* The first VM whose RAM is to be freed; NULL: there is none. */
+static struct vm *first_to_free(void)
+{
+    list_for_each (node, &vms) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (vm->buried && vm->mem.size)
+            return vm;
+    }
+    return list_empty(&dead) ? NULL : container_of(dead.next, struct vm, node);
+}
+
+/* Up to `mappings` pages of one VM. False: none is to be freed. */
+static bool reap(u64 mappings)
+{
+    struct vm *vm = first_to_free();
+
+    if (!vm)
+        return false;
+    if (free_ram(vm, mappings) && !vm->buried) {
+        npt_fini(&vm->npt);
+        list_del(&vm->node);
+        free(vm);
+    }
+    return true;
+}
+
+u64 vm_reap(void)
+{
+    return reap(FREE_SLICE) ? rdtsc() : ~0ULL;
+}
+
+void vm_reap_all(void)
+{
+    while (reap(~0ULL))
+        ;
 }
 
 void vm_start(struct vm *vm)
@@ -138,16 +193,6 @@ void vm_reset_request(struct vm *vm)
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         vcpu_wake(vm->vcpu[i]);
     cpu_kick(0); /* the host loop does it */
-}
-
-/* Loaders rely on zeroed RAM. */
-static void clear_memory(struct vm *vm)
-{
-    static const u8 zeros[PAGE_SIZE];
-
-    for (unsigned i = 0; i < GUEST_SLOTS; i++)
-        for (u64 at = 0; at < vm->mem.slot[i].size; at += PAGE_SIZE)
-            guest_write(&vm->mem, vm->mem.slot[i].base + at, zeros, PAGE_SIZE);
 }
 
 /* Devices and vcpus as after power-on. No vcpu is in a CPU's queue. */
@@ -181,6 +226,7 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
     if (vm_ended(vm))
         vm_bury(vm);
     if (vm->buried) {
+        guest_mem_fini(&vm->mem); /* what is left of the old one */
         err = guest_mem_init(&vm->mem, &vm->npt, vm->memory);
         if (err) {
             snprintf(reason, room, "not enough memory for %lu MiB", vm->memory >> 20);
@@ -201,23 +247,19 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
 
 void vm_bury(struct vm *vm)
 {
-    struct dirty_counters count = vm->mem.dirty.count;
-
     if (vm->buried)
         return;
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_remove(vm->vcpu[i]);
     /* Devices forget where in its RAM their rings were. */
     reset_parts(vm);
-    guest_mem_fini(&vm->mem);
-    vm->mem.dirty.count = count;
+    vm->resetting = false;
     vm->buried = true;
+    cpu_kick(0); /* the host loop frees it */
 }
 
-static void vm_reset(struct vm *vm)
+static void reset_begin(struct vm *vm)
 {
-    char reason[120];
-
     if (!guest_image_here(&vm->image)) { /* it came from elsewhere */
         vm_stop(vm, VM_OFF, "reset: what it starts from is not among this machine's files");
         __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
@@ -228,12 +270,26 @@ static void vm_reset(struct vm *vm)
         sched_remove(vm->vcpu[i]);
     vm->resets++;
     reset_parts(vm);
-    clear_memory(vm);
+    vm->resetting = true;
+    vm->cleared = 0;
+}
+
+/* Loaders rely on zeroed RAM. */
+static void reset_go_on(struct vm *vm)
+{
+    char reason[120];
+
+    vm->cleared = guest_mem_clear(&vm->mem, vm->cleared, CLEAR_SLICE);
+    if (vm->cleared < vm->mem.size / PAGE_SIZE)
+        return;
+    vm->resetting = false;
     if (guest_load(vm, &vm->image, reason, sizeof(reason)))
         vm_stop(vm, VM_CRASHED, "reset: %s", reason);
     __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
+    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+        sched_remove(vm->vcpu[i]); /* a thaw meanwhile has added it */
         sched_add(vm->vcpu[i]);
+    }
 }
 
 u64 vm_resets(void)
@@ -241,8 +297,14 @@ u64 vm_resets(void)
     list_for_each (node, &vms) {
         struct vm *vm = container_of(node, struct vm, node);
 
-        if (vm_alive(vm) && vm->holds == 0 && __atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
-            vm_reset(vm);
+        if (!vm_alive(vm) || vm->holds != 0 || !__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
+            continue;
+        if (!vm->resetting)
+            reset_begin(vm);
+        if (vm->resetting)
+            reset_go_on(vm);
+        if (vm->resetting)
+            return rdtsc(); /* the next slice, after the others' turn */
     }
     return ~0ULL;
 }

@@ -68,6 +68,8 @@ struct vm {
     struct list devices; /* all of them, in the order in which they are saved, loaded and reset (vm_add_device) */
 
     bool reset_wanted;        /* any CPU sets it; the host loop resets */
+    bool resetting;           /* its vcpus and devices are reset, its memory is being cleared; host loop */
+    u64 cleared;              /* pages of it that are */
     struct guest_image image; /* set by who loaded it, or by where it comes from */
     u64 resets;
 
@@ -87,8 +89,14 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
  * run here: their tsc_offset follows. */
 void vm_tsc_here(struct guest_tsc *tsc, u64 khz);
 
-/* Give back all it holds. Not running. Host loop. */
+/* It is no more, for whoever asks: not running. Its RAM is given back by vm_reap. Host loop. */
 void vm_destroy(struct vm *vm);
+
+/* Host work: free the RAM of VMs that are no more, a slice a round. */
+u64 vm_reap(void);
+
+/* The same at once, for all: for who needs the memory now. Host loop. */
+void vm_reap_all(void);
 
 /* Let its vcpus run; or not yet, if it comes from where it was paused. */
 void vm_start(struct vm *vm);
@@ -212,7 +220,8 @@ void vm_report(const struct vm *vm);
 /* Ask for a machine reset: no vcpu of it is entered again before the host loop has done it. Any CPU. */
 void vm_reset_request(struct vm *vm);
 
-/* Host work: reset the VMs that ask for it, devices, vcpus, memory and image. What is paused stays so. */
+/* Host work: reset the VMs that ask for it, devices, vcpus, memory and image. What is paused stays so. The memory is
+ * cleared a slice a round, one VM after the other. */
 u64 vm_resets(void);
 
 /* Enter a device into vm->devices. While the platform is attached. */

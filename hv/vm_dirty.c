@@ -10,6 +10,8 @@
 #include "hv/lib/log.h"
 #include "hv/vm.h"
 
+#define STOP_SLICE (64 * 512) /* pages, of 64 page tables if all are split: less than a millisecond */
+
 /* The processor's own log goes on before D bits are cleared for it, and off when none are needed. */
 static int start_held(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
 {
@@ -54,13 +56,22 @@ enum dirty_producer vm_dirty_best(struct vm *vm)
     return vm->npt.format.dirty ? DIRTY_DBIT : DIRTY_WRITE_PROTECT;
 }
 
-void vm_dirty_stop(struct vm *vm)
+bool vm_dirty_stop_part(struct vm *vm)
 {
     vm_hold(vm);
-    backend()->dirty_log(vm, false);
-    dirty_stop(&vm->mem);
+    bool off = dirty_stop_part(&vm->mem, STOP_SLICE);
+    if (off)
+        backend()->dirty_log(vm, false);
     vm_release(vm);
-    pr_info("%s: log off, %lu frames of nested tables", vm->name, vm->npt.tables);
+    if (off)
+        pr_info("%s: log off, %lu frames of nested tables", vm->name, vm->npt.tables);
+    return off;
+}
+
+void vm_dirty_stop(struct vm *vm)
+{
+    while (!vm_dirty_stop_part(vm))
+        ;
 }
 
 u64 vm_harvest_begin(struct vm *vm, u64 *to_send)

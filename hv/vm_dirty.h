@@ -33,6 +33,9 @@ enum dirty_producer vm_dirty_best(struct vm *vm);
 /* Stop it; large pages come back. Holds the VM meanwhile. */
 void vm_dirty_stop(struct vm *vm);
 
+/* The same a slice at a time, between which the guest runs, and others have the host loop. True: it is off. */
+bool vm_dirty_stop_part(struct vm *vm);
+
 /* Take what was written into to_send (dirty_words(&vm->mem) long), and make the vcpus flush. Returns the number of
  * pages. The one before is ready. */
 u64 vm_harvest_begin(struct vm *vm, u64 *to_send);

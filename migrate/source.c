@@ -81,23 +81,28 @@ void source_finish(struct source *s)
     log_end(s);
 }
 
-/* The outcome is known: say what is left to say, then end. */
+/* The log is of no more use: a part of its end, while the guest runs, whatever the connection does. True: it is off. */
+static bool end_log(struct source *s)
+{
+    if (s->logging)
+        s->logging = !s->ops->log_stop(s->vm);
+    return !s->logging;
+}
+
+/* The outcome is known: end the log, say what is left to say, then end. */
 static void close_down(struct source *s)
 {
     source_enter(s, SOURCE_CLOSING, NULL);
     s->stats.total_time = s->phase_began - s->started;
-    if (!s->connected)
+    if (!s->connected && !s->logging)
         source_finish(s);
 }
 
 /* It has its processors to itself again. */
-static void stop_log(struct source *s)
+static void unthrottle(struct source *s)
 {
-    if (s->logging)
-        s->ops->log_stop(s->vm);
     if (s->stats.cpu_throttle)
         s->ops->throttle(s->vm, 0);
-    s->logging = false;
 }
 
 static void note_failure(struct source *s, enum wire_code code, const char *reason)
@@ -110,7 +115,7 @@ static void note_failure(struct source *s, enum wire_code code, const char *reas
 /* The guest goes on here. */
 static void give_back(struct source *s)
 {
-    stop_log(s);
+    unthrottle(s);
     if (s->paused)
         s->ops->resume(s->vm);
     s->paused = false;
@@ -121,7 +126,7 @@ static void give_back(struct source *s)
 /* Another machine says that it owns the guest. What is under way ends; the copy here is kept. */
 static void stand(struct source *s)
 {
-    stop_log(s);
+    unthrottle(s);
     s->ops->stand(s->vm);
     s->paused = true;
     if (s->phase == SOURCE_IDLE || s->phase == SOURCE_CLOSING)
@@ -149,7 +154,6 @@ void source_complete(struct source *s)
 {
     struct migrate_stats *stats = &s->stats;
 
-    stop_log(s);
     source_enter(s, SOURCE_CLOSING, &stats->phases.commit);
     if (s->stopped)
         stats->downtime = source_now(s) - s->stopped;
@@ -182,7 +186,7 @@ void source_apply(struct source *s, unsigned actions)
     if (actions & HANDOFF_FREE) {
         s->paused = false;
         s->forwarding = s->connected;
-        stop_log(s);
+        s->logging = false; /* its log goes with it */
         s->ops->free(s->vm);
         if (s->phase != SOURCE_IDLE)
             source_complete(s);
@@ -192,9 +196,10 @@ void source_apply(struct source *s, unsigned actions)
 static void link_lost(struct source *s, enum wire_code code)
 {
     disconnect(s);
-    if (s->phase == SOURCE_CLOSING)
-        source_finish(s);
-    else if (s->phase == SOURCE_COMMIT) {
+    if (s->phase == SOURCE_CLOSING) {
+        if (!s->logging)
+            source_finish(s);
+    } else if (s->phase == SOURCE_COMMIT) {
         source_apply(s, handoff_source_event(&s->handoff, HANDOFF_LINK_LOST, 0));
         s->next_try = source_now(s) + WIRE_RETRY_MS * NS_PER_MS;
     } else
@@ -466,6 +471,12 @@ bool source_step(struct source *s)
 
     if (s->phase == SOURCE_IDLE)
         return false;
+    if (s->phase == SOURCE_CLOSING && !end_log(s))
+        return true;
+    if (s->phase == SOURCE_CLOSING && !s->connected) {
+        source_finish(s);
+        return false;
+    }
     if (!s->connected)
         return source_connect(s);
     worked = receive(s);

@@ -11,7 +11,8 @@
 
 void source_ram_all(struct source *s)
 {
-    for (u64 i = 0; i < s->ram.pages; i++)
+    memset(s->bitmap, 0xFF, s->ram.pages / 64 * sizeof(u64));
+    for (u64 i = s->ram.pages / 64 * 64; i < s->ram.pages; i++)
         bitmap_set(s->bitmap, i);
     s->cursor = 0;
     s->left = s->ram.pages;

@@ -301,7 +301,7 @@ static bool produce_closing(struct source *s)
 {
     if (source_forward(s))
         return true;
-    if (s->forwarding)
+    if (s->forwarding || s->logging)
         return false;
     if (s->say_end)
         outbox_record(&s->outbox, WIRE_END, NULL, 0);

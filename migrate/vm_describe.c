@@ -116,6 +116,10 @@ static enum wire_code check_memory(const struct migrate_description *d, char rea
         return WIRE_E_MEMORY;
     }
     need += MAX(need >> OVERHEAD_SHIFT, OVERHEAD_MIN);
+    if (need > free) { /* of guests that have gone, some may still be to be freed */
+        vm_reap_all();
+        free = (frame_stats().free << PAGE_SHIFT) + d->spare;
+    }
     if (need <= free)
         return WIRE_OK;
     snprintf(reason, WIRE_REASON, "it needs %lu MiB of memory, %lu MiB are free", need >> 20, free >> 20);

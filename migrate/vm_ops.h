@@ -32,11 +32,12 @@ struct migrate_source_ops {
     int (*describe)(void *vm, struct migrate_description *description);
     /* The page at gpa, mapped as long as the VM exists. */
     const void *(*page)(void *vm, gpa_t gpa);
-    /* Dirty log. start: from now on every write is logged; 0, -EBUSY: it has another user, or another -errno. harvest:
-     * set the bits (ram.h) of pages written since start or the last harvest, forget them, and flush translations so
-     * that later writes are logged again. */
+    /* Dirty log. start: from now on every write is logged; 0, -EBUSY: it has another user, or another -errno. stop: a
+     * part of its end; true: it is off, else asked again. Who frees the VM need not stop it. harvest: set the bits
+     * (ram.h) of pages written since start or the last harvest, forget them, and flush translations so that later
+     * writes are logged again. */
     int (*log_start)(void *vm);
-    void (*log_stop)(void *vm);
+    bool (*log_stop)(void *vm);
     int (*harvest)(void *vm, u64 *bitmap);
     /* Keep its vcpus from running for so many percent of the time, 0 to 99, until told otherwise. */
     void (*throttle)(void *vm, u32 percent);

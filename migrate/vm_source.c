@@ -42,9 +42,9 @@ static int log_start(void *ctx)
     return vm_dirty_start(from->vm, from->log, from->split);
 }
 
-static void log_stop(void *ctx)
+static bool log_stop(void *ctx)
 {
-    vm_dirty_stop(((struct vm_source *)ctx)->vm);
+    return vm_dirty_stop_part(((struct vm_source *)ctx)->vm);
 }
 
 static int harvest(void *ctx, u64 *bitmap)
@@ -85,6 +85,8 @@ static int pause(void *ctx)
 {
     struct vm_source *from = ctx;
 
+    if (from->vm->resetting)
+        return -EAGAIN;
     freeze(from);
     if (__atomic_load_n(&from->vm->reset_wanted, __ATOMIC_ACQUIRE)) {
         resume(from);

@@ -190,19 +190,41 @@ int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_
     return rc;
 }
 
-void dirty_stop(struct guest_mem *mem)
+/* Pages from the one with this number on that lie in one piece, at most `pages`. */
+static u64 pages_together(const struct guest_mem *mem, u64 page, u64 pages)
+{
+    u64 before = 0;
+
+    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
+        before += mem->slot[i].size / PAGE_SIZE;
+        if (page < before)
+            return MIN(pages, before - page);
+    }
+    return 0;
+}
+
+bool dirty_stop_part(struct guest_mem *mem, u64 pages)
 {
     struct dirty_log *dirty = &mem->dirty;
+    u64 step;
 
     if (dirty->producer == DIRTY_OFF)
-        return;
-    dirty->producer = DIRTY_OFF;
-    for (unsigned i = 0; i < GUEST_SLOTS; i++)
-        if (mem->slot[i].size != 0)
-            npt_log_disarm(mem->npt, mem->slot[i].base, mem->slot[i].size);
+        return true;
+    for (; (step = pages_together(mem, dirty->disarmed, pages)); dirty->disarmed += step, pages -= step)
+        npt_log_disarm(mem->npt, guest_mem_gpa(mem, dirty->disarmed), step * PAGE_SIZE);
     npt_reap(mem->npt);
+    if (dirty->disarmed < dirty->pages)
+        return false;
+    dirty->producer = DIRTY_OFF;
+    dirty->disarmed = 0;
     memset(dirty->log, 0, dirty_words(mem) * sizeof(u64));
     memset(dirty->unacked, 0, dirty_words(mem) * sizeof(u64));
+    return true;
+}
+
+void dirty_stop(struct guest_mem *mem)
+{
+    dirty_stop_part(mem, ~0ULL);
 }
 
 /* --- Rounds --- */

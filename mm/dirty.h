@@ -38,6 +38,7 @@ struct dirty_counters {
 struct dirty_log {
     enum dirty_producer producer;
     u64 pages;    /* of RAM: the length of the maps in bits; 0: never started */
+    u64 disarmed; /* pages, from the first one on, of which the log has been told to end */
     u64 *log;     /* written since the last harvest */
     u64 *unacked; /* harvested, not acknowledged */
     struct dirty_counters count;
@@ -57,6 +58,10 @@ int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_
 
 /* End: large pages come back where memory is contiguous. Both maps are forgotten. No vcpu runs. */
 void dirty_stop(struct guest_mem *mem);
+
+/* The same a part at a time: up to `pages` pages, a multiple of 512. True: it is off. Vcpus run between the parts, and
+ * what they write may be noted or not. */
+bool dirty_stop_part(struct guest_mem *mem, u64 pages);
 
 /*
  * Add to `to_send` (dirty_words long) the pages written since the last harvest, and make them as if not written. What

@@ -112,29 +112,42 @@ static struct npt_leaf leaf_at(struct guest_mem *mem, gpa_t gpa)
     return leaf;
 }
 
-/* Free the frames of a slot. Page sizes need not be those of the blocks any more: the allocator takes blocks back in
- * pieces. */
-static void slot_free(struct guest_mem *mem, const struct guest_slot *slot)
+/* Free the frames of up to `mappings` leaves at the end of a slot. Page sizes need not be those of the blocks any more:
+ * the allocator takes blocks back in pieces. Returns how many there were. */
+static u64 slot_free(struct guest_mem *mem, struct guest_slot *slot, u64 mappings)
 {
-    u64 step;
+    u64 size = slot->size, freed = 0;
 
-    for (gpa_t gpa = slot->base; gpa < slot->base + slot->size; gpa += step) {
-        struct npt_leaf leaf = leaf_at(mem, gpa);
+    for (; slot->size && freed < mappings; freed++) {
+        struct npt_leaf leaf = leaf_at(mem, slot->base + slot->size - PAGE_SIZE);
 
-        step = leaf.page_size;
-        frame_free(leaf.frame, (unsigned)__builtin_ctzll(step / PAGE_SIZE));
+        frame_free(leaf.frame, (unsigned)__builtin_ctzll(leaf.page_size / PAGE_SIZE));
+        slot->size -= leaf.page_size;
     }
     /* Whole leaves only: nothing is split, so nothing fails. */
-    npt_unmap(mem->npt, slot->base, slot->size);
+    npt_unmap(mem->npt, slot->base + slot->size, size - slot->size);
+    return freed;
+}
+
+bool guest_mem_fini_part(struct guest_mem *mem, u64 mappings)
+{
+    bool left = false;
+
+    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
+        mappings -= slot_free(mem, &mem->slot[i], mappings);
+        left |= mem->slot[i].size != 0;
+    }
+    npt_reap(mem->npt);
+    if (left)
+        return false;
+    dirty_free(mem);
+    *mem = (struct guest_mem){ .npt = mem->npt };
+    return true;
 }
 
 void guest_mem_fini(struct guest_mem *mem)
 {
-    for (unsigned i = 0; i < GUEST_SLOTS; i++)
-        slot_free(mem, &mem->slot[i]);
-    dirty_free(mem);
-    npt_reap(mem->npt);
-    *mem = (struct guest_mem){ .npt = mem->npt };
+    guest_mem_fini_part(mem, ~0ULL);
 }
 
 /* Bytes of RAM from gpa to the end of its slot; 0 if gpa is not RAM. */
@@ -253,6 +266,22 @@ int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len)
         written(mem, gpa, step);
     }
     return 0;
+}
+
+u64 guest_mem_clear(struct guest_mem *mem, u64 page, u64 pages)
+{
+    u64 end = page + MIN(pages, mem->size / PAGE_SIZE - page);
+
+    for (u64 len; page < end; page += len / PAGE_SIZE) {
+        gpa_t gpa = guest_mem_gpa(mem, page);
+        void *to;
+
+        len = MIN((end - page) * PAGE_SIZE, slot_rest(mem, gpa));
+        to = guest_pointer(mem, gpa, &len);
+        memset(to, 0, len);
+        written(mem, gpa, len);
+    }
+    return page;
 }
 
 void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)

@@ -42,6 +42,14 @@ int guest_mem_init_unset(struct guest_mem *mem, struct npt *npt, u64 size);
 /* Unmap and free the RAM. No vcpu may run. */
 void guest_mem_fini(struct guest_mem *mem);
 
+/* The same a part at a time: free up to `mappings` pages, of whatever size, from the end. True: nothing is left. Until
+ * then what is left is RAM still, which nobody but the next call may use. */
+bool guest_mem_fini_part(struct guest_mem *mem, u64 mappings);
+
+/* Zero up to `pages` pages from page number `page` on, as the hypervisor's own writes. Returns the number of the next
+ * page, mem->size / PAGE_SIZE when all is done. */
+u64 guest_mem_clear(struct guest_mem *mem, u64 page, u64 pages);
+
 /* Is [gpa, gpa+len) all RAM? */
 bool guest_mem_valid(const struct guest_mem *mem, gpa_t gpa, u64 len);
 

@@ -16,11 +16,11 @@ GUESTS = vm("one", "echo.elf", memory="16M") + vm("two", "echo.elf", memory="16M
 class Terminal:
     """A running machine and its serial port. It is stopped after `lifetime` seconds."""
 
-    def __init__(self, directory, emu, cpus=2, config=GUESTS, lifetime=None):
+    def __init__(self, directory, emu, cpus=2, config=GUESTS, lifetime=None, options=()):
         path = directory / "godwit.cfg"
         path.write_text(config)
         command = [RUN, "--serial-in", "--emu", emu, "--cpus", cpus, "--timeout",
-                   lifetime or TIMEOUT[emu], "--name", f"{run_name(directory)}-{emu}", path]
+                   lifetime or TIMEOUT[emu], "--name", f"{run_name(directory)}-{emu}", *options, path]
         self.run = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                     stderr=subprocess.STDOUT, cwd=ROOT)
         self.emu, self.text, self.seen = emu, "", 0
@@ -164,9 +164,24 @@ def test_poweroff_ends_the_machine(tmp_path, emu):
         assert terminal.run.wait(30) == 0
 
 
+def longest_silence(text, name):
+    """Seconds between one tick of a guest and the next, at most."""
+    times = [float(time) for time in re.findall(rf"\[ *(\S+)\] .* {name}: \| echo: tick", text)]
+    return max(later - time for time, later in zip(times, times[1:]))
+
+
 def test_one_processor(tmp_path):
-    """The monitor's CPU is the guests' own."""
-    with Terminal(tmp_path, "qemu", cpus=1) as terminal:
+    """The monitor's CPU is the guests' own. A big one is reset in slices: the other goes on to tick ten times a second,
+    late by a quarter at most of what the reset takes; emulated processors wait for real ones."""
+    guests = vm("one", "echo.elf", memory="768M") + vm("two", "echo.elf", memory="16M")
+    with Terminal(tmp_path, "qemu", cpus=1, config=guests, options=("--mem", 1024)) as terminal:
+        begin = terminal.seen
+        terminal.wait(r"two: \| echo: tick \d+\n")
+        reset = terminal.command("reset one", r"\[ *(\S+)\] .* vm: one: reset\n")
+        started = terminal.wait(r"\[ *(\S+)\] .* one: \| .*tick 0\n")  # perhaps behind what it had begun to say
+        took = float(started.group(1)) - float(reset.group(1))
+        terminal.wait(r"two: \| echo: tick \d+\n")
+        assert longest_silence(terminal.text[begin:terminal.seen], "two") < 0.1 + took / 4
         terminal.command("pause one", r"^status +paused\n")
         terminal.command("poweroff one", r"^status +off\n")
         terminal.command("console two", r"^connected to two")

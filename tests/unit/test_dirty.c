@@ -372,6 +372,37 @@ static void test_way_into_a_table_is_flushed(void **state)
     assert_int_equal(harvest(), 1);
 }
 
+/* The end of the log, a part at a time: the guest runs and writes in between, and all is as if it had been at once. */
+static void test_it_ends_in_parts(void **state)
+{
+    const struct variant *variant = *state;
+    struct npt_leaf leaf;
+    u64 tables, parts = 0;
+
+    start(variant->format);
+    tables = npt.tables;
+    log_start(variant->producer, variant->split);
+    some_writes(500);
+    for (bool off = false; !off; parts++) {
+        u64 before;
+
+        some_writes(50);
+        cpu_drain();
+        before = npt.tables;
+        off = dirty_stop_part(&mem, 1024);
+        assert_in_range(before - npt.tables, 0, 1024 / 512 + 1); /* the tables of two large pages, and one above */
+        cpu_flush();
+    }
+    assert_int_equal(parts, (PAGES + 1023) / 1024);
+    assert_int_equal(mem.dirty.producer, DIRTY_OFF);
+    assert_int_equal(npt.tables, tables);
+    for (gpa_t gpa = 0; gpa < RAM; gpa += leaf.page_size) {
+        assert_true(npt_lookup(&npt, gpa, &leaf));
+        assert_int_equal(leaf.prot, NPT_RWX);
+    }
+    cpu.pml_on = false;
+}
+
 static void test_no_memory_for_tables(void **state)
 {
     const struct variant *variant = *state;
@@ -428,6 +459,7 @@ int main(void)
         TEST(test_change_of_producer_loses_nothing),
         TEST(test_exact_sets),
         TEST(test_large_pages_come_back),
+        TEST(test_it_ends_in_parts),
         TEST(test_unacknowledged_pages_come_back),
         TEST_FORMATS(test_scan_leaves_idle_regions_alone),
         TEST_FORMATS(test_way_into_a_table_is_flushed),

@@ -272,6 +272,58 @@ static void test_pci_hole_stays_empty(void **unused)
     assert_int_equal(value, 99);
 }
 
+/* A part frees no more than it was told, of single pages as of large ones, and in the end all is free. */
+static void test_ram_is_freed_in_parts(void **unused)
+{
+    u64 before, parts = 0;
+
+    (void)unused;
+    start(MiB(64));
+    before = ram_free();
+    assert_int_equal(guest_mem_init(&mem, &npt, MiB(12) + PAGE_SIZE), 0);
+    assert_int_equal(npt_split(&npt, MiB(4)), 0);
+    for (bool done = false; !done; parts++) {
+        u64 free = ram_free(), tables = npt.tables;
+
+        done = guest_mem_fini_part(&mem, 3);
+        assert_in_range(ram_free() - free, 1, 3 * 512 + tables - npt.tables);
+    }
+    assert_in_range(parts, (5 + 512 + 1) / 3, (5 + 512 + 1) / 3 + 2);
+    assert_int_equal(ram_free(), before);
+    assert_int_equal(mem.size, 0);
+    assert_true(guest_mem_fini_part(&mem, 3));
+}
+
+/* A part clears no more than it was told, over the hole between the slots, and what it clears was written. */
+static void test_ram_is_cleared_in_parts(void **unused)
+{
+    static u8 page[PAGE_SIZE], zero[PAGE_SIZE];
+    u64 next = 0, pages;
+
+    (void)unused;
+    start(MiB(16));
+    assert_int_equal(guest_mem_init(&mem, &npt, MiB(4)), 0);
+    pages = mem.size / PAGE_SIZE;
+    memset(page, 1, sizeof(page));
+    for (u64 i = 0; i < pages; i++)
+        guest_write(&mem, i * PAGE_SIZE, page, PAGE_SIZE);
+    assert_int_equal(dirty_start(&mem, DIRTY_WRITE_PROTECT, DIRTY_SPLIT_LAZY), 0);
+    while (next < pages) {
+        u64 until = guest_mem_clear(&mem, next, 100);
+
+        assert_int_equal(until, next + 100 < pages ? next + 100 : pages);
+        assert_int_equal(mem.dirty.count.by_hypervisor, until);
+        guest_read(&mem, (until - 1) * PAGE_SIZE, page, PAGE_SIZE);
+        assert_memory_equal(page, zero, PAGE_SIZE);
+        next = until;
+        if (next < pages) {
+            guest_read(&mem, next * PAGE_SIZE, page, PAGE_SIZE);
+            assert_int_equal(page[0], 1);
+        }
+    }
+    assert_int_equal(guest_mem_clear(&mem, next, 100), next);
+}
+
 #define TEST(function) cmocka_unit_test_teardown(function, teardown)
 
 int main(void)
@@ -288,6 +340,8 @@ int main(void)
         TEST(test_compare_and_exchange),
         TEST(test_split_ram_is_freed_whole),
         TEST(test_pci_hole_stays_empty),
+        TEST(test_ram_is_freed_in_parts),
+        TEST(test_ram_is_cleared_in_parts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,9 +24,9 @@ struct fake_vm {
     u32 throttle; /* percent of the steps in which it does not run */
     u64 steps;
     u64 paused_ns;
-    unsigned loaded;
-    unsigned first, end; /* frames by number, of those that world_frame made: kept at the source for the guest */
-    u8 given[256];       /* how often it was given each */
+    unsigned loaded, parts; /* sections; of the end of its log */
+    unsigned first, end;    /* frames by number, of those that world_frame made: kept at the source for the guest */
+    u8 given[256];          /* how often it was given each */
 };
 
 struct world {
