@@ -165,12 +165,18 @@ $(foreach t,$(notdir $(HOST)),$(eval $(call host-rule,$(t))))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*.c))
 FUZZ_RUNS ?= 200000
 
+CFLAGS_FUZZ := -std=gnu11 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+fuzz-objects = $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(1) $(call unit-sources,$(1)))
+
+$(BUILD)/fuzz/obj/%.o: %.c | $(PACKAGES)
+	@mkdir -p $(@D)
+	$(call say,FUZZCC,$<)
+	$(Q)clang $(CFLAGS_FUZZ) -MMD -MP -c $< -o $@
+
 define fuzz-rule
-$(BUILD)/fuzz/$(1): tests/fuzz/$(1).c $(call unit-sources,tests/fuzz/$(1).c) | $(PACKAGES)
-	@mkdir -p $$(@D)
-	$$(call say,FUZZCC,$$@)
-	$$(Q)clang -std=gnu11 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $$^ $(call unit-libs,tests/fuzz/$(1).c) -o $$@
+$(BUILD)/fuzz/$(1): $(call fuzz-objects,tests/fuzz/$(1).c)
+	$$(call say,FUZZLD,$$@)
+	$$(Q)clang $$(CFLAGS_FUZZ) $$^ $(call unit-libs,tests/fuzz/$(1).c) -o $$@
 endef
 $(foreach f,$(notdir $(FUZZ)),$(eval $(call fuzz-rule,$(f))))
 
@@ -243,4 +249,4 @@ clean: ## remove what was built; fetched packages and libraries stay (rm -r buil
 	$(Q)find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
 
 -include $(HV_OBJ:.o=.d)
--include $(wildcard $(BUILD)/unit/obj/*/*/*.d $(BUILD)/unit/obj/*/*.d $(BUILD)/unit/obj/*/*/*/*.d)
+-include $(wildcard $(addprefix $(BUILD)/*/obj/,*/*.d */*/*.d */*/*/*.d))

@@ -49,11 +49,11 @@ $(BUILD)/dsdt.h: guest/load/dsdt.asl hv/dev/platform_map.h | $(PACKAGES)
 	$(Q){ echo '#pragma once'; sed -n '/^unsigned char/,/^}/p' $(BUILD)/dsdt.hex | \
 		sed 's/unsigned char dsdt_aml_code/static const unsigned char dsdt_aml/'; } >$@
 
-$(BUILD)/obj/guest/load/acpi.o $(BUILD)/unit/obj/guest/load/acpi.o: $(BUILD)/dsdt.h
+$(addsuffix /guest/load/acpi.o,$(addprefix $(BUILD)/,obj unit/obj fuzz/obj)): $(BUILD)/dsdt.h
 
 # --- The Linux guest (docs/linux.md) -----------------------------------------------------------------------
 
-LINUX_PROGRAMS := $(patsubst %,$(BUILD)/guest/linux/%,netd downtime writer)
+LINUX_PROGRAMS := $(patsubst %,$(BUILD)/guest/linux/%,netd downtime writer xdp)
 
 .PHONY: linux-guest
 linux-guest: $(BUILD)/guest/vmlinuz $(BUILD)/guest/initramfs.cpio ## the kernel and initramfs of the Linux guest
