@@ -24,58 +24,7 @@ static u64 now(const struct dest *dest)
     return dest->ops->now(dest->ctx);
 }
 
-/* --- Attempts ------------------------------------------------------------------------------------------------- */
-
-static bool same_vm(const struct incoming *in, const u8 *vm_id)
-{
-    return in->used && memcmp(in->vm_id, vm_id, WIRE_ID) == 0;
-}
-
-static bool under_way(const struct incoming *in)
-{
-    return in->handoff.state == DEST_LOADING || in->handoff.state == DEST_PREPARED;
-}
-
-/* The highest epoch of a VM that is remembered; 0: none is. */
-static u64 known_epoch(const struct dest *dest, const u8 *vm_id)
-{
-    u64 known = 0;
-
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (same_vm(&dest->incoming[i], vm_id))
-            known = MAX(known, dest->incoming[i].handoff.epoch);
-    return known;
-}
-
-static struct incoming *find(struct dest *dest, const u8 *vm_id, u64 epoch)
-{
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (same_vm(&dest->incoming[i], vm_id) && dest->incoming[i].handoff.epoch == epoch)
-            return &dest->incoming[i];
-    return NULL;
-}
-
-/* What is forgotten first: of two that are over, a check, which nobody asks about again; else the older one. */
-static bool forget_before(const struct incoming *a, const struct incoming *b)
-{
-    return a->dry_run != b->dry_run ? a->dry_run : a->stamp < b->stamp;
-}
-
-/* A place for a new attempt: an unused one, or one that is over. */
-static struct incoming *find_place(struct dest *dest)
-{
-    struct incoming *oldest = NULL;
-
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
-        if (!in->used)
-            return in;
-        if (!under_way(in) && in->handoff.state != DEST_RUNNING && (!oldest || forget_before(in, oldest)))
-            oldest = in;
-    }
-    return oldest;
-}
+/* --- What the handoff decides --------------------------------------------------------------------------------- */
 
 /* End it when all is said; nothing more is taken from it. */
 static void close_later(struct dest_session *session)
@@ -133,7 +82,7 @@ void dest_note_end(struct incoming *in, enum wire_code code, const char *reason)
 /* Setup, and an end in doubt, take a few records: who has only a connection has no right to it. */
 static bool is_setting_up(const struct dest_session *session)
 {
-    return !session->incoming || !session->incoming->name[0] || session->resolve;
+    return !session->incoming || session->incoming == &session->fresh || session->resolve;
 }
 
 static bool is_move(const struct dest_session *session)
@@ -212,11 +161,13 @@ static void end_session(struct dest_session *session)
     inbox_fini(&session->inbox);
     outbox_fini(&session->outbox);
     session->used = false;
-    /* A dry run leaves nothing but its epoch; what was loading is given up; what is prepared waits for another one. */
-    if (in && in->handoff.state == DEST_LOADING && !in->dry_run)
+    load_release(&session->fresh);
+    if (!in || in == &session->fresh)
+        return;
+    /* A dry run leaves nothing but its result; what was loading is given up; what is prepared waits for another one. */
+    if (in->handoff.state == DEST_LOADING && !in->dry_run)
         dest_note_end(in, WIRE_E_LINK, "the connection ended");
-    if (in)
-        dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_LINK_LOST, 0));
+    dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_LINK_LOST, 0));
 }
 
 void dest_refuse(struct dest_session *session, enum wire_code code, const char *reason)
@@ -227,13 +178,13 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     session->refusing = true;
     session->refused = (struct wire_refused){ .code = code };
     if (code == WIRE_E_REPLAY)
-        session->refused.epoch = known_epoch(session->dest, session->inbox.header.vm_id);
+        session->refused.epoch = attempt_bar(session->dest, session->fresh.vm_id, session->epoch);
     snprintf(session->refused.reason, sizeof(session->refused.reason), "%s", reason);
     close_later(session);
-    if (!in)
+    detach(session);
+    if (!in || in == &session->fresh)
         return;
     dest_note_end(in, code, reason);
-    detach(session);
     if (in->handoff.state == DEST_LOADING)
         dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
 }
@@ -247,15 +198,15 @@ static unsigned moves_on(const struct dest *dest)
     return moves;
 }
 
-/* A new attempt for the VM of this header. Returns WIRE_OK with session->incoming, or why not, in words too. */
+/* A new attempt for the VM of this header; nothing of it is remembered before its RESERVE is accepted. Returns WIRE_OK
+ * with session->incoming, or why not, in words too. */
 static enum wire_code begin(struct dest_session *session, const struct wire_header *header, const char **reason)
 {
     struct dest *dest = session->dest;
-    struct incoming *in;
-    u64 known = known_epoch(dest, header->vm_id);
+    struct incoming *in = &session->fresh;
 
     *reason = "the epoch is above all that is credible";
-    if (epoch_is_noise(known ? known : header->epoch, header->epoch)) {
+    if (header->epoch > EPOCH_MAX) {
         dest->noise++;
         return WIRE_E_STREAM;
     }
@@ -267,27 +218,6 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
             return WIRE_E_BUSY;
         dest_refuse(idle, WIRE_E_BUSY, *reason);
     }
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        in = &dest->incoming[i];
-        if (!same_vm(in, header->vm_id))
-            continue;
-        *reason = "this VM is moving already";
-        if (under_way(in) && in->session)
-            return WIRE_E_BUSY;
-        *reason = "the epoch is not new";
-        if (header->epoch <= known)
-            return WIRE_E_REPLAY;
-        /* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. */
-        if (under_way(in))
-            dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
-    }
-    in = find_place(dest);
-    *reason = "too many guests that have come live here";
-    if (!in)
-        return WIRE_E_BUSY;
-    memset(in, 0, sizeof(*in));
-    in->used = true;
-    in->stamp = ++dest->stamps;
     in->stats.began = now(dest);
     memcpy(in->vm_id, header->vm_id, WIRE_ID);
     memcpy(in->peer, session->peer, DEST_PEER);
@@ -299,7 +229,7 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
 
 static void attach(struct dest_session *session, const struct wire_header *header)
 {
-    struct incoming *in = find(session->dest, header->vm_id, header->epoch);
+    struct incoming *in = attempt_find(session->dest, header->vm_id, header->epoch);
 
     session->resolve = true;
     if (!in)
@@ -364,7 +294,8 @@ static void take_handoff(struct dest_session *session, enum handoff_event event)
     }
     if (event == HANDOFF_COMMIT && in->handoff.state == DEST_PREPARED)
         in->claim.paused_ns = message.paused_ns;
-    if (under_way(in) && (event == HANDOFF_ABORT || event == HANDOFF_QUERY_ABORT))
+    in->settled |= event == HANDOFF_ABORT; /* never said after COMMIT */
+    if (attempt_under_way(in) && (event == HANDOFF_ABORT || event == HANDOFF_QUERY_ABORT))
         dest_note_end(in, message.code ? (enum wire_code)message.code : WIRE_E_CANCEL, "the source has broken it off");
     dest_apply(session->dest, in, handoff_dest_event(&in->handoff, event, message.epoch));
 }
@@ -382,7 +313,7 @@ static void take_round(struct dest_session *session)
 {
     struct wire_round round;
 
-    if (inbox_body(&session->inbox, &round, sizeof(round)) || !session->incoming) {
+    if (inbox_body(&session->inbox, &round, sizeof(round)) || !session->incoming || !session->incoming->used) {
         dest_refuse(session, WIRE_E_STREAM, "malformed ROUND");
         return;
     }
@@ -391,11 +322,19 @@ static void take_round(struct dest_session *session)
     outbox_record(&session->outbox, WIRE_ROUND_DONE, &round, sizeof(round));
 }
 
+/* The source knows how it ended. */
+static void take_end(struct dest_session *session)
+{
+    if (session->incoming && !attempt_under_way(session->incoming))
+        session->incoming->settled = true;
+    close_later(session);
+}
+
 static void take_record(struct dest_session *session)
 {
     switch (session->inbox.type) {
     case WIRE_KEEPALIVE: return;
-    case WIRE_END: close_later(session); return;
+    case WIRE_END: take_end(session); return;
     case WIRE_RESERVE: load_reserve(session); return;
     case WIRE_PAGES: return; /* its pages follow */
     case WIRE_ZERO: load_zero(session); return;
@@ -550,7 +489,7 @@ void dest_fini(struct dest *dest)
         if (dest->session[i].used)
             end_session(&dest->session[i]);
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (dest->incoming[i].used && under_way(&dest->incoming[i]))
+        if (attempt_under_way(&dest->incoming[i]))
             dest_apply(dest, &dest->incoming[i], handoff_dest_event(&dest->incoming[i].handoff, HANDOFF_CANCEL, 0));
 }
 

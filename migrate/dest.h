@@ -38,8 +38,9 @@ struct incoming {
     u64 owner;            /* its source's: struct wire_claim */
     bool dry_run;
     bool announce; /* to be announced as soon as RUNNING is said */
+    bool settled;  /* the source has said that it knows how it ended: it is not in doubt */
     struct handoff_dest handoff;
-    u64 stamp;            /* order of creation */
+    u64 stamp;            /* order of acceptance */
     enum wire_code error; /* why it was refused */
     char reason[WIRE_REASON];
     struct dest_session *session;
@@ -78,7 +79,8 @@ struct dest_session {
     char peer[DEST_PEER];
     u64 last_said, last_heard, closing_since; /* ns */
     u64 last_whole;                           /* when no record was half received */
-    struct incoming *incoming;                /* NULL: unknown */
+    struct incoming fresh;                    /* its attempt, before RESERVE is accepted */
+    struct incoming *incoming;                /* that, or one that is remembered; NULL: unknown */
     struct dest *dest;
 };
 

@@ -100,10 +100,11 @@ void load_reserve(struct dest_session *session)
     struct dest *dest = session->dest;
     struct wire_accepted accepted = { 0 };
     char reason[WIRE_REASON] = "";
+    const char *barred = "";
     enum wire_code code;
     bool no_room;
 
-    if (!in || in->description || in->handoff.state != DEST_LOADING) {
+    if (!in || in != &session->fresh || in->description) {
         dest_refuse(session, WIRE_E_STREAM, "RESERVE out of turn");
         return;
     }
@@ -123,6 +124,11 @@ void load_reserve(struct dest_session *session)
     in->dry_run = in->description->head.flags & WIRE_DRY_RUN;
     in->description->epoch = in->handoff.epoch;
     in->owner = in->description->head.owner;
+    code = attempt_admit(session, &barred);
+    if (code) {
+        dest_refuse(session, code, barred);
+        return;
+    }
     code = dest->ops->check(dest->ctx, in->description, &accepted, reason);
     no_room = code == WIRE_E_MEMORY;
     if (no_room)
@@ -136,6 +142,7 @@ void load_reserve(struct dest_session *session)
         return;
     }
     in->stats.reserved = dest->ops->now(dest->ctx);
+    attempt_keep(session);
     outbox_record(&session->outbox, WIRE_ACCEPTED, &accepted, sizeof(accepted));
 }
 

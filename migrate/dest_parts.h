@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The destination's parts for each other: dest.c (connections, handoff), dest_load.c (what a guest is made of). */
+/* The destination's parts for each other: dest.c (connections, handoff), dest_attempts.c (what is remembered),
+ * dest_load.c (what a guest is made of), dest_stranded.c. */
 #pragma once
 
 #include "migrate/dest.h"
@@ -14,6 +15,22 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
 
 /* Why it did not come to run here: the first reason counts. */
 void dest_note_end(struct incoming *in, enum wire_code code, const char *reason);
+
+/* Is this attempt loading or prepared? */
+bool attempt_under_way(const struct incoming *in);
+
+/* The highest epoch that is remembered as used for a VM, and that bars a new attempt under `epoch`; 0: none does. */
+u64 attempt_bar(const struct dest *dest, const u8 *vm_id, u64 epoch);
+
+/* The latest attempt of a VM under that epoch; NULL: unknown. */
+struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch);
+
+/* May session->fresh, whose RESERVE has come, be remembered? An earlier attempt of its owner is void then. WIRE_OK, or
+ * the code with *reason. */
+enum wire_code attempt_admit(struct dest_session *session, const char **reason);
+
+/* It is accepted: from now on it is remembered. After attempt_admit, in the same step. */
+void attempt_keep(struct dest_session *session);
 
 /* Bytes of RAM of stranded copies; and free the oldest of them, for memory is needed. False: there is none. */
 u64 dest_stranded_bytes(const struct dest *dest);

@@ -119,6 +119,7 @@ static void give_back(struct source *s)
     if (s->paused)
         s->ops->resume(s->vm);
     s->paused = false;
+    s->say_end = s->phase == SOURCE_COMMIT; /* it was in doubt, and knows now */
     if (s->phase != SOURCE_IDLE)
         close_down(s);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/dest.c migrate/dest_load.c migrate/dest_forward.c migrate/dest_stranded.c */
+/* sources: migrate/dest.c migrate/dest_load.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c */
 /* sources: migrate/state.c migrate/state_check.c hv/lib/stream.c */
 /*

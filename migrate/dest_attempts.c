@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The attempts that a destination remembers: which are taken, and which are forgotten for them. */
+#include <string.h>
+
+#include "hv/lib/bits.h"
+#include "migrate/dest_parts.h"
+
+static bool same_vm(const struct incoming *in, const u8 *vm_id)
+{
+    return in->used && memcmp(in->vm_id, vm_id, WIRE_ID) == 0;
+}
+
+bool attempt_under_way(const struct incoming *in)
+{
+    return in->used && (in->handoff.state == DEST_LOADING || in->handoff.state == DEST_PREPARED);
+}
+
+/* Does its epoch count as used? Not before PREPARED is said: nobody can have said COMMIT. */
+static bool counts(const struct incoming *in)
+{
+    return in->used && in->stats.prepared;
+}
+
+/* May its source be in doubt? It was told PREPARED, and has not said since that it knows how it ended. */
+static bool is_open(const struct incoming *in)
+{
+    return counts(in) && !in->settled;
+}
+
+u64 attempt_bar(const struct dest *dest, const u8 *vm_id, u64 epoch)
+{
+    u64 bar = 0;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        const struct incoming *in = &dest->incoming[i];
+
+        /* Whoever reaches the port can have brought a guest under any epoch: one that is noise, seen from here, does
+         * not keep the owner out. */
+        if (same_vm(in, vm_id) && counts(in) && in->handoff.epoch >= epoch && !epoch_is_noise(epoch, in->handoff.epoch))
+            bar = MAX(bar, in->handoff.epoch);
+    }
+    return bar;
+}
+
+struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch)
+{
+    struct incoming *newest = NULL;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+
+        if (same_vm(in, vm_id) && in->handoff.epoch == epoch && (!newest || in->stamp > newest->stamp))
+            newest = in;
+    }
+    return newest;
+}
+
+/* --- Places --------------------------------------------------------------------------------------------------- */
+
+/* Are two peers, "ADDRESS:PORT", the same host? */
+static bool same_host(const char *a, const char *b)
+{
+    const char *end_a = strrchr(a, ':'), *end_b = strrchr(b, ':');
+    size_t len_a = end_a ? (size_t)(end_a - a) : strlen(a), len_b = end_b ? (size_t)(end_b - b) : strlen(b);
+
+    return len_a == len_b && !strncmp(a, b, len_a);
+}
+
+/* In which order places are given away: at first what nobody asks about again. RANK_OPEN: a source in doubt may need
+ * the answer. */
+enum rank { RANK_UNUSED, RANK_OVER, RANK_TOLD, RANK_RUNS, RANK_OPEN, RANK_NEVER };
+
+static enum rank rank(const struct incoming *in)
+{
+    if (!in->used)
+        return RANK_UNUSED;
+    if (attempt_under_way(in) || in->session || in->announce)
+        return RANK_NEVER;
+    if (is_open(in))
+        return RANK_OPEN;
+    if (in->handoff.state == DEST_RUNNING)
+        return RANK_RUNS;
+    return counts(in) ? RANK_TOLD : RANK_OVER;
+}
+
+/* Of how many moves from the host of this one may the answer still be needed? */
+static unsigned open_of_host(const struct dest *dest, const struct incoming *in)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
+        count += is_open(&dest->incoming[i]) && same_host(dest->incoming[i].peer, in->peer);
+    return count;
+}
+
+/* Is the place of `a` given away before that of `b`? Answers that may be needed are taken from the host that has the
+ * most of them, so that nobody loses his for another one's. */
+static bool goes_before(const struct dest *dest, const struct incoming *a, const struct incoming *b)
+{
+    unsigned of_a, of_b;
+
+    if (rank(a) != rank(b))
+        return rank(a) < rank(b);
+    of_a = rank(a) == RANK_OPEN ? open_of_host(dest, a) : 0;
+    of_b = rank(b) == RANK_OPEN ? open_of_host(dest, b) : 0;
+    return of_a != of_b ? of_a > of_b : a->stamp < b->stamp;
+}
+
+/* NULL: all are needed, for no host has left more than one move open. */
+static struct incoming *find_place(struct dest *dest)
+{
+    struct incoming *place = &dest->incoming[0];
+
+    for (unsigned i = 1; i < DEST_ATTEMPTS; i++)
+        if (goes_before(dest, &dest->incoming[i], place))
+            place = &dest->incoming[i];
+    if (rank(place) == RANK_NEVER || (rank(place) == RANK_OPEN && open_of_host(dest, place) < 2))
+        return NULL;
+    return place;
+}
+
+/* --- New ones ------------------------------------------------------------------------------------------------- */
+
+/* Another attempt of the same VM is under way: may `fresh` take its place? */
+static enum wire_code replaces(struct dest *dest, struct incoming *in, const struct incoming *fresh,
+                               const char **reason)
+{
+    *reason = "this VM is moving already";
+    if (in->session)
+        return WIRE_E_BUSY;
+    *reason = "a prepared copy of this VM is kept here: see resolve";
+    if (fresh->dry_run || fresh->handoff.epoch <= in->handoff.epoch)
+        return WIRE_E_BUSY;
+    /* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. */
+    dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
+    return WIRE_OK;
+}
+
+enum wire_code attempt_admit(struct dest_session *session, const char **reason)
+{
+    struct dest *dest = session->dest;
+    const struct incoming *fresh = &session->fresh;
+
+    *reason = "the epoch is not new";
+    if (attempt_bar(dest, fresh->vm_id, fresh->handoff.epoch))
+        return WIRE_E_REPLAY;
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+        enum wire_code code = WIRE_OK;
+
+        if (same_vm(in, fresh->vm_id) && attempt_under_way(in))
+            code = replaces(dest, in, fresh, reason);
+        if (code)
+            return code;
+    }
+    *reason = "too many sources have not said yet how their moves to here ended";
+    return find_place(dest) ? WIRE_OK : WIRE_E_BUSY;
+}
+
+void attempt_keep(struct dest_session *session)
+{
+    struct incoming *place = find_place(session->dest);
+
+    *place = session->fresh;
+    place->used = true;
+    place->stamp = ++session->dest->stamps;
+    session->incoming = place;
+    memset(&session->fresh, 0, sizeof(session->fresh));
+}
