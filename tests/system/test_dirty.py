@@ -84,7 +84,7 @@ def test_full_buffers(tmp_path):
 
 def test_the_check_notices(tmp_path):
     """A harvest that loses one page in seven."""
-    done = boot(tmp_path, writer("write-protect", drop=7), "bochs", 1, 256)
+    done = boot(tmp_path, writer("write-protect", drop=7), "qemu", 1, 256)
     assert done.end_of("writer")[0] == "failed"
     assert done.status == 1
     assert counts(done)["missed"] > 0
@@ -93,7 +93,7 @@ def test_the_check_notices(tmp_path):
 
 def test_dirty_rate(tmp_path):
     """Measured without a migration: the log goes on, and off again."""
-    done = boot(tmp_path, writer("dbit", "sequential", tick=10000, rate=10, words=8, check=200), "bochs", 1, 256)
+    done = boot(tmp_path, writer("dbit", "sequential", tick=10000, rate=10, words=8, check=200), "qemu", 1, 256)
     passed(done)
     rate = done.number(r"dirty: writer: dirty rate (\d+) pages/s")
     assert 0 < rate < 3000  # 1000, plus the guest's start and less what the emulator is late

@@ -15,10 +15,10 @@ def test_patterns(tmp_path, emu):
     guests = "".join(vm(name, "writer.elf", memory="8M", cmdline=f"pages=200 {WRITES[emu]} ticks=0 pattern={name}")
                      for name in PATTERNS)
     with Site(tmp_path) as site:
-        site.b.boot(emu=emu, mem=256)
-        site.b.ready()
         site.a.boot(guests, emu=emu, mem=256)
+        site.b.boot(emu=emu, mem=256)
         site.a.ready()
+        site.b.ready()
         for name in PATTERNS:
             move(site.a, site.b, name, "verify")
         move(site.b, site.a, PATTERNS[0], "verify")
