@@ -250,8 +250,8 @@ static u64 step(struct check *check)
     case PHASE_IDLE:
         if (now < check->next && vm_alive(vm))
             return check->next;
-        vm_harvest_begin(vm, check->to_send);
-        check->phase = PHASE_FLUSH;
+        if (vm_harvest_part(vm, check->to_send))
+            check->phase = PHASE_FLUSH;
         break;
     case PHASE_FLUSH:
         if (!vm_harvest_ready(vm))

@@ -12,16 +12,20 @@
 #include "hv/vm.h"
 #include "hv/vm_dirty.h"
 
+/* A slice of the end: a harvest, which counts, then the end of the log. */
 static void finish(struct vm *vm, u64 now)
 {
     struct dirty_rate *rate = &vm->dirty_rate;
-    u64 us = clock_ticks_to_ns(now - rate->from) / 1000;
+    u64 us = MAX(clock_ticks_to_ns(now - rate->from) / 1000, 1);
 
-    rate->pages = dirty_count(&vm->mem);
-    rate->rate = rate->pages * 1000000 / MAX(us, 1);
-    rate->calc_time = us / 1000;
-    vm_dirty_stop(vm);
-    rate->status = DIRTY_RATE_MEASURED;
+    if (!rate->counted && vm_harvest_part(vm, NULL)) {
+        rate->counted = true;
+        rate->pages = vm->mem.dirty.count.harvested - rate->before;
+        rate->rate = rate->pages * 1000000 / us;
+        rate->calc_time = us / 1000;
+    } else if (rate->counted && vm_dirty_stop_part(vm)) {
+        rate->status = DIRTY_RATE_MEASURED;
+    }
 }
 
 /* Host work. */
@@ -36,8 +40,8 @@ static u64 watch(void)
             continue;
         if (now >= vm->dirty_rate.until)
             finish(vm, now);
-        else
-            next = MIN(next, vm->dirty_rate.until);
+        if (vm->dirty_rate.status == DIRTY_RATE_MEASURING)
+            next = MIN(next, MAX(now, vm->dirty_rate.until));
     }
     return next;
 }
@@ -61,6 +65,7 @@ int dirty_rate_start(struct vm *vm, u32 ms)
         .calc_time = ms,
         .from = now,
         .until = now + clock_ns_to_ticks(ms * 1000000ULL),
+        .before = vm->mem.dirty.count.harvested,
     };
     return 0;
 }

@@ -14,6 +14,8 @@ struct dirty_rate {
     u64 pages;       /* different pages written in that time */
     u64 rate;        /* the same, a second: a lower bound of what a migration's rounds will see */
     u64 from, until; /* host TSC */
+    u64 before;      /* pages harvested before it began */
+    bool counted;    /* the pages; the log has not ended yet */
 };
 
 /* Measure for `ms`; vm->dirty_rate tells when it has MEASURED. Returns 0, -EBUSY (the log is in use, or measuring),

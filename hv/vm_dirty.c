@@ -10,7 +10,9 @@
 #include "hv/lib/log.h"
 #include "hv/vm.h"
 
-#define STOP_SLICE (64 * 512) /* pages, of 64 page tables if all are split: less than a millisecond */
+/* A millisecond or less: pages, of 64 page tables if all are split; entries of tables. */
+#define STOP_SLICE (64 * 512)
+#define HARVEST_SLICE (64 * 512)
 
 /* The processor's own log goes on before D bits are cleared for it, and off when none are needed. */
 static int start_held(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
@@ -74,15 +76,15 @@ void vm_dirty_stop(struct vm *vm)
         ;
 }
 
-u64 vm_harvest_begin(struct vm *vm, u64 *to_send)
+bool vm_harvest_part(struct vm *vm, u64 *to_send)
 {
-    u64 pages = dirty_harvest(&vm->mem, to_send);
-
+    if (!dirty_harvest_part(&vm->mem, to_send, HARVEST_SLICE))
+        return false;
     /* A vcpu that isn't busy now flushes before it enters its guest. */
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         if (vm_vcpu_busy(vm->vcpu[i]))
             cpu_kick(vm->vcpu[i]->cpu);
-    return pages;
+    return true;
 }
 
 bool vm_harvest_ready(struct vm *vm)
@@ -94,11 +96,10 @@ bool vm_harvest_ready(struct vm *vm)
     return true;
 }
 
-u64 vm_harvest(struct vm *vm, u64 *to_send)
+void vm_harvest(struct vm *vm, u64 *to_send)
 {
-    u64 pages = vm_harvest_begin(vm, to_send);
-
+    while (!vm_harvest_part(vm, to_send)) {
+    }
     while (!vm_harvest_ready(vm))
         cpu_relax();
-    return pages;
 }

@@ -4,11 +4,11 @@
  *
  * A round of a migration:
  *
- *     vm_harvest_begin(vm, to_send);
+ *     do something else until vm_harvest_part(vm, to_send);
  *     do something else until vm_harvest_ready(vm);      one kick, one flush a vcpu
  *     read and send the pages of to_send, dirty_ack() what has arrived;
  *
- * and the last one: vm_hold or vm_pause, vm_harvest, read and send.
+ * and the last one likewise, while the VM is held or paused.
  */
 #pragma once
 
@@ -36,13 +36,13 @@ void vm_dirty_stop(struct vm *vm);
 /* The same a slice at a time, between which the guest runs, and others have the host loop. True: it is off. */
 bool vm_dirty_stop_part(struct vm *vm);
 
-/* Take what was written into to_send (dirty_words(&vm->mem) long), and make the vcpus flush. Returns the number of
- * pages. The one before is ready. */
-u64 vm_harvest_begin(struct vm *vm, u64 *to_send);
+/* Take what was written into to_send (dirty_words(&vm->mem) long; NULL: it is counted only), a slice of the host loop's
+ * time; the last slice makes the vcpus flush. True: that was it. The harvest before is ready. */
+bool vm_harvest_part(struct vm *vm, u64 *to_send);
 
-/* May the pages be read? All that was written to them before vm_harvest_begin is in them then; what was written to
- * other pages meanwhile, the next harvest finds. */
+/* May the pages be read? All that was written to them before they were taken is in them then; what was written later,
+ * the next harvest finds. */
 bool vm_harvest_ready(struct vm *vm);
 
-/* Both, waiting: at once if the VM is held or paused, else a kick's way to the other CPUs. */
-u64 vm_harvest(struct vm *vm, u64 *to_send);
+/* All of it at once, and waiting until it is ready: for who may keep others waiting. */
+void vm_harvest(struct vm *vm, u64 *to_send);

@@ -26,6 +26,7 @@ enum source_phase {
     SOURCE_RESERVE,    /* header and RESERVE said */
     SOURCE_ROUND,      /* a live round */
     SOURCE_ROUND_WAIT, /* until the destination has it */
+    SOURCE_HARVEST,    /* what was written meanwhile; of a guest that stands, too */
     SOURCE_STOP,
     SOURCE_FINAL_RAM,
     SOURCE_STATE,

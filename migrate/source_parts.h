@@ -36,4 +36,6 @@ bool source_forward(struct source *s);
 bool source_ram_produce(struct source *s, bool *done);
 /* All pages are to be sent, or those written since the last time. Returns how many, or -errno. */
 void source_ram_all(struct source *s);
-long source_ram_harvest(struct source *s);
+/* A part of taking what was written into the bitmap. Returns 0: that was it, -EAGAIN: more is left, or what harvest of
+ * vm_ops.h says. */
+int source_ram_harvest(struct source *s);

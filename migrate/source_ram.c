@@ -18,13 +18,15 @@ void source_ram_all(struct source *s)
     s->left = s->ram.pages;
 }
 
-long source_ram_harvest(struct source *s)
+int source_ram_harvest(struct source *s)
 {
     int err = s->ops->harvest(s->vm, s->bitmap);
 
+    if (err)
+        return err;
     s->cursor = 0;
     s->left = bitmap_count(s->bitmap, s->ram.pages);
-    return err ? err : (long)s->left;
+    return 0;
 }
 
 static void add_zero(struct source *s, gpa_t gpa)

@@ -107,28 +107,26 @@ static void throttle_more(struct source *s)
     s->ops->throttle(s->vm, s->stats.cpu_throttle);
 }
 
-/* A live round is at the destination: what has the guest written meanwhile, and what follows from it? */
 void source_round_done(struct source *s)
+{
+    if (s->settings.dry_run)
+        source_complete(s);
+    else
+        s->phase = SOURCE_HARVEST;
+}
+
+/* A live round is at the destination, and the next one's pages are known: what follows from it? */
+static void round_decide(struct source *s)
 {
     struct migrate_stats *stats = &s->stats;
     struct policy_stats seen = { .round = stats->round, .total = s->ram.pages, .page = WIRE_PAGE };
     enum policy_verdict verdict;
-    long dirtied;
 
-    if (s->settings.dry_run) {
-        source_complete(s);
-        return;
-    }
-    dirtied = source_ram_harvest(s);
-    if (dirtied < 0) {
-        source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
-        return;
-    }
-    s->now.dirtied = dirtied;
+    s->now.dirtied = s->left;
     s->now.us = MAX((source_now(s) - s->round_began) / 1000, 1);
     stats->round[stats->rounds++] = s->now;
     stats->dirty_sync_count++;
-    stats->remaining = dirtied * WIRE_PAGE;
+    stats->remaining = s->left * WIRE_PAGE;
     seen.rounds = stats->rounds;
     seen.throttle = stats->cpu_throttle;
     seen.fixed_us = s->settings.fixed_us + 2 * stats->rtt / 1000;
@@ -158,12 +156,28 @@ static bool stop_guest(struct source *s)
     err = s->ops->pause(s->vm);
     if (err == -EAGAIN)
         return false;
-    if (err || (s->logging && source_ram_harvest(s) < 0)) {
+    if (err)
         source_fail(s, WIRE_E_INTERNAL, "the guest does not stop");
-        return false;
-    }
-    begin_round(s, SOURCE_FINAL_RAM, &s->stats.phases.stop);
-    return true;
+    else if (s->logging)
+        s->phase = SOURCE_HARVEST;
+    else
+        begin_round(s, SOURCE_FINAL_RAM, &s->stats.phases.stop);
+    return !err;
+}
+
+/* A part of a harvest, for the next live round or, when the guest stands, for the last one. */
+static void produce_harvest(struct source *s)
+{
+    int err = source_ram_harvest(s);
+
+    if (err == -EAGAIN)
+        return;
+    if (err)
+        source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
+    else if (s->paused)
+        begin_round(s, SOURCE_FINAL_RAM, &s->stats.phases.stop);
+    else
+        round_decide(s);
 }
 
 static void produce_round_end(struct source *s, struct wire_round round)
@@ -329,6 +343,7 @@ bool source_produce(struct source *s)
     switch (s->phase) {
     case SOURCE_ROUND:
     case SOURCE_FINAL_RAM: return produce_round(s);
+    case SOURCE_HARVEST: produce_harvest(s); return true;
     case SOURCE_STOP: return stop_guest(s);
     case SOURCE_STATE: return produce_state(s);
     case SOURCE_DIGEST: produce_digest(s); return true;

@@ -35,7 +35,7 @@ struct migrate_source_ops {
     /* Dirty log. start: from now on every write is logged; 0, -EBUSY: it has another user, or another -errno. stop: a
      * part of its end; true: it is off, else asked again. Who frees the VM need not stop it. harvest: set the bits
      * (ram.h) of pages written since start or the last harvest, forget them, and flush translations so that later
-     * writes are logged again. */
+     * writes are logged again; a part of it, -EAGAIN: asked again. */
     int (*log_start)(void *vm);
     bool (*log_stop)(void *vm);
     int (*harvest)(void *vm, u64 *bitmap);

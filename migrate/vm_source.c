@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
 #include "hv/dev/platform.h"
 #include "hv/lib/log.h"
@@ -49,7 +50,12 @@ static bool log_stop(void *ctx)
 
 static int harvest(void *ctx, u64 *bitmap)
 {
-    vm_harvest(((struct vm_source *)ctx)->vm, bitmap);
+    struct vm *vm = ((struct vm_source *)ctx)->vm;
+
+    if (!vm_harvest_part(vm, bitmap))
+        return -EAGAIN;
+    while (!vm_harvest_ready(vm)) /* a kick's way to other CPUs */
+        cpu_relax();
     return 0;
 }
 

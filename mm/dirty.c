@@ -16,6 +16,7 @@
 #include "mm/guest_mem.h"
 
 #define WORD_PAGES 64
+#define CHUNK 1024 /* pages of a harvest between two looks at what it has cost */
 
 static void count(u64 *counter, u64 n)
 {
@@ -141,23 +142,33 @@ void dirty_pml_drain(struct guest_mem *mem, const u64 *entries, unsigned number)
     count(&mem->dirty.count.pml_drains, 1);
 }
 
-/* D bits into the log. Returns whether a flush is due. */
-static bool scan(struct guest_mem *mem)
+/* Pages from the one with this number on that lie in one piece, at most `pages`. */
+static u64 pages_together(const struct guest_mem *mem, u64 page, u64 pages)
+{
+    u64 before = 0;
+
+    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
+        before += mem->slot[i].size / PAGE_SIZE;
+        if (page < before)
+            return MIN(pages, before - page);
+    }
+    return 0;
+}
+
+/* D bits of `pages` pages into the log. Returns how many entries were looked at. */
+static u64 scan(struct guest_mem *mem, u64 page, u64 pages, bool *retire)
 {
     struct dirty_counters *counters = &mem->dirty.count;
     struct npt_scan scanned = { 0 };
 
-    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
-        const struct guest_slot *slot = &mem->slot[i];
-
-        if (slot->size != 0)
-            npt_log_scan(mem->npt, slot->base, slot->size,
-                         &mem->dirty.log[guest_mem_page(mem, slot->base) / WORD_PAGES], &scanned);
-    }
+    for (u64 step; (step = pages_together(mem, page, pages)); page += step, pages -= step)
+        npt_log_scan(mem->npt, guest_mem_gpa(mem, page), step * PAGE_SIZE, &mem->dirty.log[page / WORD_PAGES],
+                     &scanned);
     count(&counters->by_dbit, scanned.pages);
     count(&counters->scanned_regions, scanned.regions);
     count(&counters->scanned_entries, scanned.visited);
-    return scanned.changed;
+    *retire |= scanned.changed;
+    return scanned.visited;
 }
 
 /* --- Start and end --- */
@@ -175,6 +186,7 @@ static int arm(struct guest_mem *mem, enum dirty_producer producer, enum dirty_s
 
 int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_split split)
 {
+    bool retire = false; /* arm does it */
     int rc;
 
     if (producer != DIRTY_WRITE_PROTECT && !mem->npt->format.dirty)
@@ -183,24 +195,11 @@ int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_
     if (rc != 0)
         return rc;
     if (mem->dirty.producer == DIRTY_DBIT)
-        scan(mem);
+        scan(mem, 0, mem->dirty.pages, &retire);
     rc = arm(mem, producer, split);
     if (rc != 0)
         dirty_stop(mem);
     return rc;
-}
-
-/* Pages from the one with this number on that lie in one piece, at most `pages`. */
-static u64 pages_together(const struct guest_mem *mem, u64 page, u64 pages)
-{
-    u64 before = 0;
-
-    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
-        before += mem->slot[i].size / PAGE_SIZE;
-        if (page < before)
-            return MIN(pages, before - page);
-    }
-    return 0;
 }
 
 bool dirty_stop_part(struct guest_mem *mem, u64 pages)
@@ -216,7 +215,7 @@ bool dirty_stop_part(struct guest_mem *mem, u64 pages)
     if (dirty->disarmed < dirty->pages)
         return false;
     dirty->producer = DIRTY_OFF;
-    dirty->disarmed = 0;
+    dirty->disarmed = dirty->taken = 0;
     memset(dirty->log, 0, dirty_words(mem) * sizeof(u64));
     memset(dirty->unacked, 0, dirty_words(mem) * sizeof(u64));
     return true;
@@ -229,39 +228,43 @@ void dirty_stop(struct guest_mem *mem)
 
 /* --- Rounds --- */
 
-/* Take one word of the log; its pages are as if not written from here on. */
-static u64 word_take(struct guest_mem *mem, u64 word, bool *retire)
-{
-    u64 pages = __atomic_load_n(&mem->dirty.log[word], __ATOMIC_RELAXED);
-
-    if (pages == 0)
-        return 0;
-    pages = __atomic_exchange_n(&mem->dirty.log[word], 0, __ATOMIC_SEQ_CST);
-    *retire |= npt_log_rearm(mem->npt, guest_mem_gpa(mem, word * WORD_PAGES), pages, track(&mem->dirty));
-    return pages;
-}
-
-u64 dirty_harvest(struct guest_mem *mem, u64 *to_send)
+/* Take one word of the log; its pages are as if not written from here on. Returns how many entries were looked at. */
+static u64 word_take(struct guest_mem *mem, u64 word, u64 *to_send)
 {
     struct dirty_log *dirty = &mem->dirty;
-    bool retire = dirty->producer == DIRTY_DBIT && scan(mem);
-    u64 words = dirty_words(mem), harvested = 0;
+    u64 pages = __atomic_load_n(&dirty->log[word], __ATOMIC_RELAXED);
 
-    for (u64 word = 0; word < words; word++) {
-        u64 pages = word_take(mem, word, &retire);
-
-        if (pages == 0)
-            continue;
+    if (pages == 0)
+        return 1;
+    pages = __atomic_exchange_n(&dirty->log[word], 0, __ATOMIC_SEQ_CST);
+    dirty->retire |= npt_log_rearm(mem->npt, guest_mem_gpa(mem, word * WORD_PAGES), pages, track(dirty));
+    if (to_send)
         to_send[word] |= pages;
-        __atomic_fetch_or(&dirty->unacked[word], pages, __ATOMIC_RELAXED);
-        harvested += bits_count(pages);
+    __atomic_fetch_or(&dirty->unacked[word], pages, __ATOMIC_RELAXED);
+    dirty->count.harvested += bits_count(pages);
+    return WORD_PAGES;
+}
+
+bool dirty_harvest_part(struct guest_mem *mem, u64 *to_send, u64 entries)
+{
+    struct dirty_log *dirty = &mem->dirty;
+
+    for (u64 looked = 0, end; dirty->taken < dirty->pages && looked < entries; dirty->taken = end) {
+        end = MIN(dirty->taken + CHUNK, dirty->pages);
+        if (dirty->producer == DIRTY_DBIT)
+            looked += scan(mem, dirty->taken, end - dirty->taken, &dirty->retire);
+        for (u64 word = dirty->taken / WORD_PAGES; word * WORD_PAGES < end; word++)
+            looked += word_take(mem, word, to_send);
     }
-    if (retire)
+    if (dirty->taken < dirty->pages)
+        return false;
+    if (dirty->retire)
         npt_retire(mem->npt);
-    dirty->count.retired += retire;
+    dirty->count.retired += dirty->retire;
     dirty->count.harvests++;
-    dirty->count.harvested += harvested;
-    return harvested;
+    dirty->taken = 0;
+    dirty->retire = false;
+    return true;
 }
 
 void dirty_ack(struct guest_mem *mem, u64 page)
@@ -284,16 +287,4 @@ u64 dirty_unack_all(struct guest_mem *mem)
     }
     count(&dirty->count.by_unack, back);
     return back;
-}
-
-u64 dirty_count(struct guest_mem *mem)
-{
-    u64 words = mem->dirty.producer == DIRTY_OFF ? 0 : dirty_words(mem), pages = 0;
-
-    if (mem->dirty.producer == DIRTY_DBIT && scan(mem))
-        npt_retire(mem->npt);
-
-    for (u64 word = 0; word < words; word++)
-        pages += bits_count(__atomic_load_n(&mem->dirty.log[word], __ATOMIC_RELAXED));
-    return pages;
 }

@@ -4,9 +4,9 @@
  * (guest_mem_page). Three producers feed it, one at a time: faults on write-protected pages, D bits of the nested
  * tables, page-modification logging. Writes by the hypervisor are marked under each of them.
  *
- * A page that was written is in the log, or its producer still knows it. dirty_harvest() moves the set out and makes
- * its pages as if not written, in this order; so a write that comes later is either in what is copied after the flush,
- * or is found by the next harvest. docs/dirty-log.md has the argument.
+ * A page that was written is in the log, or its producer still knows it. dirty_harvest_part() moves the set out and
+ * makes its pages as if not written, in this order; so a write that comes later is either in what is copied after the
+ * flush, or is found by the next harvest. docs/dirty-log.md has the argument.
  *
  * What was harvested stays in a second map until it is acknowledged: dirty_unack_all() puts it back.
  */
@@ -38,7 +38,9 @@ struct dirty_counters {
 struct dirty_log {
     enum dirty_producer producer;
     u64 pages;    /* of RAM: the length of the maps in bits; 0: never started */
-    u64 disarmed; /* pages, from the first one on, of which the log has been told to end */
+    u64 disarmed; /* pages, from the first one on, for which it has ended */
+    u64 taken;    /* pages, from the first one on, that a harvest has been at */
+    bool retire;  /* that harvest needs a flush */
     u64 *log;     /* written since the last harvest */
     u64 *unacked; /* harvested, not acknowledged */
     struct dirty_counters count;
@@ -64,21 +66,19 @@ void dirty_stop(struct guest_mem *mem);
 bool dirty_stop_part(struct guest_mem *mem, u64 pages);
 
 /*
- * Add to `to_send` (dirty_words long) the pages written since the last harvest, and make them as if not written. What
- * is in them may be read for sending once each vcpu has flushed npt.generation or left the guest (vm_harvest_ready);
- * the next harvest comes after that, too. Returns their number.
+ * A harvest: add to `to_send` (dirty_words long; NULL: they are counted only) the pages written since the last one, and
+ * make them as if not written. It is done a part at a time, each of which looks at `entries` entries of nested tables
+ * or words of the log, or a few hundred more. True: it is whole. What is in the pages may be read for sending once it
+ * is, and each vcpu has flushed npt.generation or left the guest (vm_harvest_ready); the next harvest comes after that,
+ * too.
  */
-u64 dirty_harvest(struct guest_mem *mem, u64 *to_send);
+bool dirty_harvest_part(struct guest_mem *mem, u64 *to_send, u64 entries);
 
 /* Page `page` has arrived; forget that it was harvested. */
 void dirty_ack(struct guest_mem *mem, u64 page);
 
 /* What was harvested and not acknowledged counts as written again: after a failure or cancel. Returns the number. */
 u64 dirty_unack_all(struct guest_mem *mem);
-
-/* Pages written since the last harvest, which stay in the log. The harvest is ready, and vcpus flush before the next.
- */
-u64 dirty_count(struct guest_mem *mem);
 
 static inline bool dirty_test(const u64 *map, u64 page)
 {

@@ -118,9 +118,9 @@ struct npt_scan {
 };
 
 /*
- * Clear the D bits of 4 KiB pages in the range, and set the bit of each in `map`, whose bit 0 is gpa, a multiple of 1
- * GiB. Tables that hardware has not walked since the last scan are not looked into. Adds to *scan. Holds the lock for 1
- * GiB at a time.
+ * Clear the D bits of 4 KiB pages in the range, and set the bit of each in `map`, whose bit 0 is gpa, a multiple of 2
+ * MiB. Page tables that hardware has not walked since the last scan are not looked into. Adds to *scan. Holds the lock
+ * for 1 GiB at a time at most.
  */
 void npt_log_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_scan *scan);
 

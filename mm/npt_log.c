@@ -3,7 +3,7 @@
  * What the dirty log does to the nested tables. Rights and D bits change by single atomic operations: hardware sets A
  * and D meanwhile, and none may be lost.
  *
- * The scan for D bits looks only into tables whose A bit is set, and clears it. Until the flush that follows, a
+ * The scan for D bits looks only into page tables whose A bit is set, and clears it. Until the flush that follows, a
  * processor may use its cached way into a table: it then sets a D bit there without setting the A bit again. So a table
  * that was looked into is looked into at the next scan as well; AGAIN remembers that. Its bit is ignored by hardware in
  * both formats and at all levels.
@@ -149,31 +149,31 @@ static void table_scan(const struct npt *npt, u64 *table, u64 *map, struct npt_s
     scan->changed |= scan->pages != 0;
 }
 
-/* Up to 1 GiB, from its first page on. */
+/* What lies in one GiB. */
 static void gib_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_scan *scan)
 {
     u64 *table = frame_window(npt->root), *entry = &table[gpa / level_size(4) % ENTRIES];
 
-    scan->visited++;
     if (!entry_is_table(npt, entry_load(entry), 4))
         return;
     entry = &entry_table(entry_load(entry))[gpa / level_size(3) % ENTRIES];
-    if (!table_touched(npt, entry, 3, scan))
+    if (!entry_is_table(npt, entry_load(entry), 3))
         return;
     table = entry_table(entry_load(entry));
-    for (u64 i = 0; i * level_size(2) < size; i++) {
-        entry = &table[i];
+    for (u64 done = 0; done < size; done += level_size(2)) {
+        entry = &table[(gpa + done) / level_size(2) % ENTRIES];
         if (table_touched(npt, entry, 2, scan))
-            table_scan(npt, entry_table(entry_load(entry)), &map[i * ENTRIES / WORD_PAGES], scan);
+            table_scan(npt, entry_table(entry_load(entry)), &map[done / PAGE_SIZE / WORD_PAGES], scan);
     }
 }
 
 void npt_log_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_scan *scan)
 {
-    assert(is_aligned(gpa, level_size(3)));
-    for (u64 done = 0; done < size; done += level_size(3)) {
+    assert(is_aligned(gpa, level_size(2)));
+    for (u64 done = 0, step; done < size; done += step) {
+        step = MIN(size - done, level_size(3) - (gpa + done) % level_size(3));
         spin_lock(&npt->lock);
-        gib_scan(npt, gpa + done, MIN(size - done, level_size(3)), &map[done / PAGE_SIZE / WORD_PAGES], scan);
+        gib_scan(npt, gpa + done, step, &map[done / PAGE_SIZE / WORD_PAGES], scan);
         spin_unlock(&npt->lock);
     }
 }

@@ -87,6 +87,7 @@ static int log_start(void *ctx)
 
     memset(vm->dirty, 0, sizeof(vm->dirty));
     vm->logging = true;
+    vm->taken = 0;
     return 0;
 }
 
@@ -100,15 +101,16 @@ static bool log_stop(void *ctx)
     return !vm->logging;
 }
 
+/* A word at a time. */
 static int harvest(void *ctx, u64 *bitmap)
 {
     struct fake_vm *vm = ctx;
 
     assert_true(vm->logging);
-    for (unsigned i = 0; i < ARRAY_SIZE(vm->dirty); i++)
-        bitmap[i] |= vm->dirty[i];
-    memset(vm->dirty, 0, sizeof(vm->dirty));
-    return 0;
+    bitmap[vm->taken] |= vm->dirty[vm->taken];
+    vm->dirty[vm->taken] = 0;
+    vm->taken = (vm->taken + 1) % ARRAY_SIZE(vm->dirty);
+    return vm->taken ? -EAGAIN : 0;
 }
 
 static void throttle(void *vm, u32 percent)

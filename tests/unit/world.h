@@ -20,8 +20,9 @@ struct fake_vm {
     bool exists, running, gate_open, logging;
     u8 *memory; /* FAKE_PAGES pages */
     u64 dirty[(FAKE_PAGES + 63) / 64];
-    u64 counter;  /* its only register */
-    u32 throttle; /* percent of the steps in which it does not run */
+    unsigned taken; /* words of it, by a harvest */
+    u64 counter;    /* its only register */
+    u32 throttle;   /* percent of the steps in which it does not run */
     u64 steps;
     u64 paused_ns;
     unsigned loaded, parts; /* sections; of the end of its log */
