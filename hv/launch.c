@@ -101,6 +101,8 @@ void launch_guests(const struct handoff *handoff)
     for (u32 i = 0; i < handoff->config.nr_vms; i++)
         if (!launch(&handoff->config.vm[i], starts_now(&handoff->config, &handoff->config.vm[i])))
             refused++;
+    while (vm_resets() != ~0ULL) { /* nobody waits yet */
+    }
     sched_add_host_work(vm_resets);
     sched_add_host_work(vm_reap);
     /* Without guests of its own the hypervisor is there for the network, and has no end; nor if guests may come. */

@@ -98,8 +98,8 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     list_init(&vm->devices);
     if (npt_init(&vm->npt, backend()->npt_format()))
         goto no_memory;
-    /* Of one that comes from elsewhere all pages come, too: migrate/dest_load.c sees to that. */
-    err = (identity ? guest_mem_init_unset : guest_mem_init)(&vm->mem, &vm->npt, config->memory);
+    /* Cleared when it starts. Of one that comes from elsewhere all pages come: migrate/dest_load.c sees to that. */
+    err = guest_mem_init(&vm->mem, &vm->npt, config->memory);
     if (err || create_vcpus(vm, config->vcpus) || platform->attach(vm)) {
         vm_destroy(vm);
         vm = NULL;
@@ -209,6 +209,16 @@ static void reset_parts(struct vm *vm)
         vcpu_restart(vm->vcpu[i]);
 }
 
+/* Let vm_resets go on with it from here. */
+static void start_anew(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sched_remove(vm->vcpu[i]);
+    reset_parts(vm);
+    vm->resetting = true;
+    vm->cleared = 0;
+}
+
 int vm_power_on(struct vm *vm, char *reason, size_t room)
 {
     const char *owner = platform->mac_owner(vm);
@@ -223,8 +233,9 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
         snprintf(reason, room, "what it starts from is not among this machine's files");
         return -ENOENT;
     }
-    if (vm_ended(vm))
-        vm_bury(vm);
+    err = guest_load_check(vm, &vm->image, reason, room);
+    if (err)
+        return err;
     if (vm->buried) {
         guest_mem_fini(&vm->mem); /* what is left of the old one */
         err = guest_mem_init(&vm->mem, &vm->npt, vm->memory);
@@ -232,16 +243,14 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
             snprintf(reason, room, "not enough memory for %lu MiB", vm->memory >> 20);
             return err;
         }
-        vm->buried = vm->reset_wanted = vm->incoming.paused = false;
-        reset_parts(vm);
+        vm->buried = false;
     }
-    err = guest_load(vm, &vm->image, reason, room);
-    if (err) {
-        vm_bury(vm);
-        return err;
-    }
+    start_anew(vm);
+    vm->incoming.paused = false;
     vm->reason[0] = '\0';
-    vm_start(vm);
+    __atomic_store_n(&vm->reset_wanted, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&vm->status, VM_RUNNING, __ATOMIC_RELEASE);
+    cpu_kick(0);
     return 0;
 }
 
@@ -266,15 +275,11 @@ static void reset_begin(struct vm *vm)
         return;
     }
     pr_info("%s: reset", vm->name);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        sched_remove(vm->vcpu[i]);
     vm->resets++;
-    reset_parts(vm);
-    vm->resetting = true;
-    vm->cleared = 0;
+    start_anew(vm);
 }
 
-/* Loaders rely on zeroed RAM. */
+/* Loaders rely on zeroed RAM, and guests on that nobody else's is in it. */
 static void reset_go_on(struct vm *vm)
 {
     char reason[120];

@@ -67,7 +67,7 @@ struct vm {
     void *platform;      /* hv/dev's chips of this VM */
     struct list devices; /* all of them, in the order in which they are saved, loaded and reset (vm_add_device) */
 
-    bool reset_wanted;        /* any CPU sets it; the host loop resets */
+    bool reset_wanted;        /* any CPU sets it; the host loop resets. Who is started is reset, too */
     bool resetting;           /* its vcpus and devices are reset, its memory is being cleared; host loop */
     u64 cleared;              /* pages of it that are */
     struct guest_image image; /* set by who loaded it, or by where it comes from */
@@ -102,8 +102,9 @@ void vm_reap_all(void);
 void vm_start(struct vm *vm);
 
 /*
- * Start a new VM, or one that has ended, from its image: RAM anew, devices and vcpus as after power-on. Returns 0, or
- * with the reason in words (of `room` bytes) -ENOENT: its image is not here; -EBUSY: another has its MAC; -ENOMEM;
+ * Start a new VM, or one that has ended, from its image: RAM anew, devices and vcpus as after power-on. Returns 0: it
+ * counts as running, and its vcpus are entered when vm_resets has cleared its RAM and loaded it. Or with the reason in
+ * words (of `room` bytes), and nothing changed, -ENOENT: its image is not here; -EBUSY: another has its MAC; -ENOMEM;
  * -EINVAL: the image is refused. Host loop.
  */
 int vm_power_on(struct vm *vm, char *reason, size_t room);
@@ -220,8 +221,8 @@ void vm_report(const struct vm *vm);
 /* Ask for a machine reset: no vcpu of it is entered again before the host loop has done it. Any CPU. */
 void vm_reset_request(struct vm *vm);
 
-/* Host work: reset the VMs that ask for it, devices, vcpus, memory and image. What is paused stays so. The memory is
- * cleared a slice a round, one VM after the other. */
+/* Host work: reset the VMs that ask for it, and those that start: devices, vcpus, memory and image. What is paused
+ * stays so. The memory is cleared a slice a round, one VM after the other. ~0: none is left. */
 u64 vm_resets(void);
 
 /* Enter a device into vm->devices. While the platform is attached. */

@@ -53,7 +53,7 @@ static int slot_append(struct guest_mem *mem, struct guest_slot *slot, hpa_t blo
 }
 
 /* Grow the slot to `size` by blocks, each the largest that fits and that the allocator has. */
-static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size, bool zeroed)
+static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size)
 {
     unsigned limit = FRAME_ORDER_1G; /* the largest order that the allocator has not refused yet */
     int rc = 0;
@@ -65,8 +65,6 @@ static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size, b
         while (!is_aligned(slot->base + slot->size, order_size(order)) || size - slot->size < order_size(order))
             order = order_below(order);
         block = frame_alloc(order);
-        if (block != FRAME_NONE && zeroed)
-            memset(frame_window(block), 0, order_size(order));
         if (block != FRAME_NONE)
             rc = slot_append(mem, slot, block, order);
         else if (order == FRAME_ORDER_4K)
@@ -77,7 +75,7 @@ static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size, b
     return rc;
 }
 
-static int init(struct guest_mem *mem, struct npt *npt, u64 size, bool zeroed)
+int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size)
 {
     u64 low = MIN(size, GUEST_PCI_HOLE_BASE);
     int rc;
@@ -85,22 +83,12 @@ static int init(struct guest_mem *mem, struct npt *npt, u64 size, bool zeroed)
     assert(is_aligned(size, PAGE_SIZE));
     *mem = (struct guest_mem){ .npt = npt };
     mem->slot[1].base = GUEST_PCI_HOLE_END;
-    rc = slot_fill(mem, &mem->slot[0], low, zeroed);
+    rc = slot_fill(mem, &mem->slot[0], low);
     if (rc == 0)
-        rc = slot_fill(mem, &mem->slot[1], size - low, zeroed);
+        rc = slot_fill(mem, &mem->slot[1], size - low);
     if (rc != 0)
         guest_mem_fini(mem);
     return rc;
-}
-
-int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size)
-{
-    return init(mem, npt, size, true);
-}
-
-int guest_mem_init_unset(struct guest_mem *mem, struct npt *npt, u64 size)
-{
-    return init(mem, npt, size, false);
 }
 
 static struct npt_leaf leaf_at(struct guest_mem *mem, gpa_t gpa)

@@ -31,13 +31,11 @@ struct guest_mem {
 };
 
 /*
- * Give a guest `size` bytes (a multiple of 4 KiB) of zeroed RAM from gpa 0, with the PCI hole left out, and map it in
- * npt. Returns 0, or -ENOMEM or -EEXIST with nothing kept.
+ * Give a guest `size` bytes (a multiple of 4 KiB) of RAM from gpa 0, with the PCI hole left out, and map it in npt.
+ * What was in that memory before is in it still: before the guest runs somebody clears it or writes every page of it.
+ * Returns 0, or -ENOMEM or -EEXIST with nothing kept.
  */
 int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size);
-
-/* The same with whatever was in that memory before: for who writes every page of it before the guest runs. */
-int guest_mem_init_unset(struct guest_mem *mem, struct npt *npt, u64 size);
 
 /* Unmap and free the RAM. No vcpu may run. */
 void guest_mem_fini(struct guest_mem *mem);

@@ -28,7 +28,7 @@
 
 static u64 low_ram(const struct vm *vm)
 {
-    return MIN(vm->mem.size, GUEST_PCI_HOLE_BASE);
+    return MIN(vm->memory, GUEST_PCI_HOLE_BASE);
 }
 
 static void map_add(struct guest_map *map, u64 base, u64 end, u32 type)
@@ -39,7 +39,7 @@ static void map_add(struct guest_map *map, u64 base, u64 end, u32 type)
 
 static void map_make(struct guest_map *map, const struct vm *vm)
 {
-    u64 high = vm->mem.size - low_ram(vm);
+    u64 high = vm->memory - low_ram(vm);
 
     *map = (struct guest_map){ .rsdp = ACPI_BASE };
     map_add(map, 0, MIN(LEGACY_BASE, low_ram(vm)), MAP_RAM);
@@ -69,8 +69,8 @@ static void refuse(char *reason, size_t size, const char *why, u64 needs)
         snprintf(reason, size, "%s", why);
 }
 
-static int load_linux(struct vm *vm, const struct guest_image *image, const struct guest_map *map, char *reason,
-                      size_t size)
+static int load_linux(struct vm *vm, const struct guest_image *image, const struct guest_map *map, bool put,
+                      char *reason, size_t size)
 {
     struct bzimage kernel;
     struct bzimage_request request = {
@@ -79,7 +79,7 @@ static int load_linux(struct vm *vm, const struct guest_image *image, const stru
         .initrd_size = image->initrd.size,
         .cmdline_length = strlen(image->cmdline),
         .low_ram = low_ram(vm),
-        .high_ram = vm->mem.size - low_ram(vm),
+        .high_ram = vm->memory - low_ram(vm),
     };
     const char *refused = bzimage_parse(&kernel, &request);
 
@@ -87,11 +87,12 @@ static int load_linux(struct vm *vm, const struct guest_image *image, const stru
         refuse(reason, size, refused, kernel.needs > request.low_ram ? kernel.needs : 0);
         return -EINVAL;
     }
-    bzimage_load(vm, &kernel, image, map);
+    if (put)
+        bzimage_load(vm, &kernel, image, map);
     return 0;
 }
 
-static int load_pvh(struct vm *vm, const struct guest_image *image, const struct guest_map *map, char *reason,
+static int load_pvh(struct vm *vm, const struct guest_image *image, const struct guest_map *map, bool put, char *reason,
                     size_t size)
 {
     struct elf_image elf;
@@ -104,26 +105,40 @@ static int load_pvh(struct vm *vm, const struct guest_image *image, const struct
         refuse(reason, size, refused, 0);
         return -EINVAL;
     }
-    pvh_load(vm, &elf, image, initrd, map);
+    if (put)
+        pvh_load(vm, &elf, image, initrd, map);
     return 0;
 }
 
-int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
+/* Judge the image, then put it there or not. */
+static int load(struct vm *vm, const struct guest_image *image, bool put, char *reason, size_t size)
 {
     const char *not_a_kernel = format_complaint(image->kernel.data, image->kernel.size);
-    static u8 tables[ACPI_SIZE]; /* host loop only, whose stack is small */
     struct guest_map map;
     int err = -EINVAL;
 
     map_make(&map, vm);
-    if (vm->mem.size < LEGACY_END)
+    if (vm->memory < LEGACY_END)
         refuse(reason, size, "a guest needs 1 MiB of memory at least", 0);
     else if (not_a_kernel)
         refuse(reason, size, not_a_kernel, 0);
     else if (bzimage_probe(image->kernel.data, image->kernel.size))
-        err = load_linux(vm, image, &map, reason, size);
+        err = load_linux(vm, image, &map, put, reason, size);
     else
-        err = load_pvh(vm, image, &map, reason, size);
+        err = load_pvh(vm, image, &map, put, reason, size);
+    return err;
+}
+
+int guest_load_check(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
+{
+    return load(vm, image, false, reason, size);
+}
+
+int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
+{
+    static u8 tables[ACPI_SIZE]; /* host loop only, whose stack is small */
+    int err = load(vm, image, true, reason, size);
+
     if (err)
         return err;
     set_mtrrs(vm);

@@ -27,7 +27,10 @@ static inline bool guest_image_here(const struct guest_image *image)
 }
 
 /*
- * Load the image, whose files are here, into vm, not yet started. Returns 0, or -EINVAL for an image that is refused:
- * `reason` (of `size` bytes) then says what is wrong and what would be right. Host loop.
+ * Load the image, whose files are here, into the cleared RAM of vm, not yet started. Returns 0, or -EINVAL for an image
+ * that is refused: `reason` (of `size` bytes) then says what is wrong and what would be right. Host loop.
  */
 int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size);
+
+/* What it would return; nothing is loaded, and vm needs no RAM yet. */
+int guest_load_check(struct vm *vm, const struct guest_image *image, char *reason, size_t size);

@@ -164,25 +164,29 @@ def test_poweroff_ends_the_machine(tmp_path, emu):
         assert terminal.run.wait(30) == 0
 
 
-def longest_silence(text, name):
-    """Seconds between one tick of a guest and the next, at most."""
-    times = [float(time) for time in re.findall(rf"\[ *(\S+)\] .* {name}: \| echo: tick", text)]
-    return max(later - time for time, later in zip(times, times[1:]))
+def quiet_while(terminal, command):
+    """How long it takes until `one` ticks again, and how long `two` does not meanwhile, at most; seconds."""
+    begin = terminal.seen
+    before = terminal.wait(r"\[ *(\S+)\] .* two: \| echo: tick \d+\n")
+    terminal.command(command, r"^status +running\n")
+    ticks = terminal.wait(r"\[ *(\S+)\] .* one: \| .*tick 0\n")  # perhaps behind what it had begun to say
+    terminal.wait(r"two: \| echo: tick \d+\n")
+    times = re.findall(r"\[ *(\S+)\] .* two: \| echo: tick", terminal.text[begin:terminal.seen])
+    silences = [float(later) - float(time) for time, later in zip(times, times[1:])]
+    return float(ticks.group(1)) - float(before.group(1)), max(silences)
 
 
 def test_one_processor(tmp_path):
-    """The monitor's CPU is the guests' own. A big one is reset in slices: the other goes on to tick ten times a second,
-    late by a quarter at most of what the reset takes; emulated processors wait for real ones."""
+    """The monitor's CPU is the guests' own. A big one is reset and started in slices: the other goes on to tick ten
+    times a second, late by a quarter at most of what that takes; emulated processors wait for real ones."""
     guests = vm("one", "echo.elf", memory="768M") + vm("two", "echo.elf", memory="16M")
     with Terminal(tmp_path, "qemu", cpus=1, config=guests, options=("--mem", 1024)) as terminal:
-        begin = terminal.seen
-        terminal.wait(r"two: \| echo: tick \d+\n")
-        reset = terminal.command("reset one", r"\[ *(\S+)\] .* vm: one: reset\n")
-        started = terminal.wait(r"\[ *(\S+)\] .* one: \| .*tick 0\n")  # perhaps behind what it had begun to say
-        took = float(started.group(1)) - float(reset.group(1))
-        terminal.wait(r"two: \| echo: tick \d+\n")
-        assert longest_silence(terminal.text[begin:terminal.seen], "two") < 0.1 + took / 4
+        took, silence = quiet_while(terminal, "reset one")
+        assert silence < 0.1 + took / 4
         terminal.command("pause one", r"^status +paused\n")
+        terminal.command("poweroff one", r"^status +off\n")
+        took, silence = quiet_while(terminal, "start one")
+        assert silence < 0.1 + took / 4
         terminal.command("poweroff one", r"^status +off\n")
         terminal.command("console two", r"^connected to two")
         terminal.type("q")

@@ -54,7 +54,7 @@ static void fragment(u64 size)
     assert_int_equal(npt_init(&npt, &format_amd), 0);
 }
 
-static void test_ram_is_zeroed_and_in_large_pages(void **unused)
+static void test_ram_is_in_large_pages_and_cleared(void **unused)
 {
     static char page[PAGE_SIZE], zero[PAGE_SIZE];
 
@@ -67,6 +67,7 @@ static void test_ram_is_zeroed_and_in_large_pages(void **unused)
     assert_int_equal(mem.size, MiB(16) + KiB(12));
     assert_int_equal(mem.pages_2m, 8);
     assert_int_equal(mem.pages_4k, 3);
+    assert_int_equal(guest_mem_clear(&mem, 0, ~0ULL), mem.size / PAGE_SIZE);
     for (gpa_t gpa = 0; gpa < mem.size; gpa += PAGE_SIZE) {
         assert_int_equal(guest_read(&mem, gpa, page, PAGE_SIZE), 0);
         assert_memory_equal(page, zero, PAGE_SIZE);
@@ -329,7 +330,7 @@ static void test_ram_is_cleared_in_parts(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_ram_is_zeroed_and_in_large_pages),
+        TEST(test_ram_is_in_large_pages_and_cleared),
         TEST(test_small_pages_when_memory_is_fragmented),
         TEST(test_nothing_is_kept_without_memory),
         TEST(test_nothing_of_a_refused_block_stays_mapped),
