@@ -240,7 +240,7 @@ class Strike:
     def tell(self):
         """The whole story; returns Done."""
         action, go_on = {**STRUCK, **CHANGED}[self.point.fault]
-        before, since, free = beat(self.source), time.monotonic(), free_memory(self.dest)
+        since, before, free = time.monotonic(), beat(self.source), free_memory(self.dest)
         self.relay.stop_at(self.point.who, self.point.record, lambda: action(self), self.point.nth,
                            self.point.side == BEHIND)
         self.epoch = self.source.begin("mover", self.relay, "verify")["epoch"]
