@@ -127,8 +127,17 @@ $(BUILD)/tools/godwit: $(wildcard tools/godwit/*.c tools/godwit/*.h) hv/control/
 # --- Unit tests: one program per tests/unit/test_*.c; its "sources:" and "libs:" lines name what it links ----
 
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
-unit-sources = $(shell sed -n 's,^/\* sources: \(.*\) \*/$$,\1,p' $(1))
-unit-libs = $(shell sed -n 's,^/\* libs: \(.*\) \*/$$,\1,p' $(1))
+TEST_PROGRAMS := $(wildcard tests/unit/test_*.c tests/host/*.c tests/fuzz/*.c)
+unit-sources = $(sources-of-$(1))
+unit-libs = $(libs-of-$(1))
+
+# What those lines say, as variables: sources-of-tests/unit/test_x.c := ...
+$(BUILD)/tests.mk: $(TEST_PROGRAMS)
+	@mkdir -p $(@D)
+	@awk '/^\/\* (sources|libs): .* \*\/$$/ { \
+		kind = substr($$2, 1, length($$2) - 1); gsub(/^\/\* [a-z]*: | \*\/$$/, ""); \
+		print kind "-of-" FILENAME " += " $$0 }' $^ >$@
+-include $(BUILD)/tests.mk
 unit-objects = $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(1) $(call unit-sources,$(1)))
 
 $(BUILD)/unit/obj/%.o: %.c | $(PACKAGES)
