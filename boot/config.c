@@ -239,7 +239,8 @@ static bool value_set(struct parser *p, const struct key *key, struct span value
         return true;
     case VALUE_SIZE:
     case VALUE_BYTES:
-        if (!number_parse(value, true, key->max, &number) || number < key->min ||
+        if (!number_parse(value, true, key->max, &number) ||
+            (number < key->min && (number || key->kind == VALUE_SIZE)) ||
             (key->kind == VALUE_SIZE && number % 4096 != 0))
             break;
         *(uint64_t *)(void *)field = number;

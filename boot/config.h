@@ -126,7 +126,9 @@ struct config_announce {
 struct config_migration {
     uint32_t port;                           /* TCP; 0: no section, nothing is listened to */
     char images[CONFIG_IMAGES][CONFIG_PATH]; /* files on the boot volume; "": no more */
-    uint32_t downtime_limit;                 /* ms */
+    uint64_t incoming_memory; /* bytes that may be held for guests which come; 0: the default of migration_init */
+    uint64_t incoming_memory_per_host; /* those of one host, the same */
+    uint32_t downtime_limit;           /* ms */
     uint32_t max_rounds;
     uint64_t max_bandwidth; /* bytes a second; 0: any */
     uint32_t on_stall;      /* enum config_stall */

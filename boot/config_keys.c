@@ -160,11 +160,22 @@ static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry nam
 #define WANT_IMAGES "1 to 8 paths of files on the boot volume, each at most 63 characters, with blanks between them"
 static_assert(CONFIG_IMAGES == 8 && CONFIG_PATH == 64, "WANT_IMAGES names the limits");
 
-#define START_KEYS 2 /* the first ones: they are for the start alone */
+#define START_KEYS 4 /* the first ones: they are for the start alone */
+
+#define WANT_HELD "bytes, 0 (most of what is free at the start) or 1M to 1024G, such as 4G"
 
 static const struct key migration_keys[] = {
     { "port", "a number from 1 to 65535", VALUE_NUMBER, IN_MIGRATION(port), 0, 1, 65535, { NULL } },
     { "images", WANT_IMAGES, VALUE_IMAGES, IN_MIGRATION(images), CONFIG_PATH, 0, 0, { NULL } },
+    { "incoming-memory", WANT_HELD, VALUE_BYTES, IN_MIGRATION(incoming_memory), 0, 1 << 20, 1ULL << 40, { NULL } },
+    { "incoming-memory-per-host",
+      WANT_HELD,
+      VALUE_BYTES,
+      IN_MIGRATION(incoming_memory_per_host),
+      0,
+      1 << 20,
+      1ULL << 40,
+      { NULL } },
     { "downtime-limit",
       "milliseconds from 1 to 60000",
       VALUE_NUMBER,
@@ -174,11 +185,11 @@ static const struct key migration_keys[] = {
       60000,
       { NULL } },
     { "max-bandwidth",
-      "bytes a second, 0 (any) to 64G, such as 100M",
+      "bytes a second, 0 (any) or 4K to 64G, such as 100M",
       VALUE_BYTES,
       IN_MIGRATION(max_bandwidth),
       0,
-      0,
+      4096,
       64ULL << 30,
       { NULL } },
     { "max-rounds", "a number from 1 to 64", VALUE_NUMBER, IN_MIGRATION(max_rounds), 0, 1, 64, { NULL } },

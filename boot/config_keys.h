@@ -12,7 +12,7 @@ enum value_kind {
     VALUE_PATH,
     VALUE_IMAGES, /* paths with blanks between them, at most CONFIG_IMAGES */
     VALUE_SIZE,   /* a multiple of 4 KiB */
-    VALUE_BYTES,  /* any number, with or without K, M or G */
+    VALUE_BYTES,  /* any number, with or without K, M or G; 0 is below any min, and allowed */
     VALUE_NUMBER,
     VALUE_CHOICE,
     VALUE_DHCP_OR_NETWORK4, /* struct config_address4 */

@@ -309,6 +309,18 @@ static void end_check(struct dest_session *session)
     dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
 }
 
+/* A source that has much to look at before it finds something to send says how far it has got. */
+static void take_keepalive(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    u64 work;
+
+    if (!in || inbox_body(&session->inbox, &work, sizeof(work)) || work <= in->work)
+        return;
+    in->work = work;
+    in->got_on = now(session->dest);
+}
+
 static void take_round(struct dest_session *session)
 {
     struct wire_round round;
@@ -317,6 +329,7 @@ static void take_round(struct dest_session *session)
         dest_refuse(session, WIRE_E_STREAM, "malformed ROUND");
         return;
     }
+    session->incoming->got_on = now(session->dest);
     if (session->incoming->dry_run)
         end_check(session);
     outbox_record(&session->outbox, WIRE_ROUND_DONE, &round, sizeof(round));
@@ -333,7 +346,7 @@ static void take_end(struct dest_session *session)
 static void take_record(struct dest_session *session)
 {
     switch (session->inbox.type) {
-    case WIRE_KEEPALIVE: return;
+    case WIRE_KEEPALIVE: take_keepalive(session); return;
     case WIRE_END: take_end(session); return;
     case WIRE_RESERVE: load_reserve(session); return;
     case WIRE_PAGES: return; /* its pages follow */
@@ -413,13 +426,13 @@ static bool session_step(struct dest_session *session)
     }
     if (in && in->handoff.state == DEST_LOADING && in->closed) {
         load_verify(session);
-        session->last_heard = session->last_whole = now(session->dest); /* it is we who don't listen */
+        session->last_heard = session->last_whole = in->got_on = now(session->dest); /* it is we who don't listen */
         session->turn_over = true;
         return true;
     }
     if (load_clearing(session)) {
         load_clear(session);
-        session->last_heard = session->last_whole = now(session->dest);
+        session->last_heard = session->last_whole = in->got_on = now(session->dest);
         return true;
     }
     result = inbox_next(&session->inbox, &session->transport);
@@ -437,6 +450,12 @@ static bool session_step(struct dest_session *session)
     }
 }
 
+/* Is it long ago that its source brought anything? Who holds memory must fill it, not only say that he lives. */
+static bool is_stuck(const struct incoming *in, u64 time)
+{
+    return in && in->used && in->handoff.state == DEST_LOADING && time - in->got_on > WIRE_PROGRESS_MS * NS_PER_MS;
+}
+
 static void session_watch(struct dest_session *session)
 {
     u64 time = now(session->dest);
@@ -445,6 +464,10 @@ static void session_watch(struct dest_session *session)
         session->last_whole = time;
     if (is_setting_up(session) && time - session->since > WIRE_SETUP_MS * NS_PER_MS) {
         end_session(session);
+        return;
+    }
+    if (is_stuck(session->incoming, time)) {
+        dest_refuse(session, WIRE_E_TIMEOUT, "nothing of the guest has come for 10 s");
         return;
     }
     /* A record that never ends is as bad as silence: its length was damaged. */
@@ -491,6 +514,24 @@ void dest_fini(struct dest *dest)
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
         if (attempt_under_way(&dest->incoming[i]))
             dest_apply(dest, &dest->incoming[i], handoff_dest_event(&dest->incoming[i].handoff, HANDOFF_CANCEL, 0));
+}
+
+int dest_cancel(struct dest *dest, const void *vm)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+
+        if (!attempt_under_way(in) || in->vm != vm || !in->session)
+            continue;
+        if (in->handoff.state == DEST_LOADING) {
+            dest_refuse(in->session, WIRE_E_CANCEL, "cancelled at the destination");
+        } else {
+            dest_note_end(in, WIRE_E_CANCEL, "cancelled here");
+            dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
+        }
+        return 0;
+    }
+    return -ENOENT;
 }
 
 void dest_forget(struct dest *dest, void *vm)

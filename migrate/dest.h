@@ -52,6 +52,7 @@ struct incoming {
     u64 *seen, *suspect;       /* by page: received; damaged as far as we know */
     u64 *sections;             /* the digest of each section of state, as it came */
     bool closed;               /* PREPARE has come */
+    u64 work, got_on;          /* the highest that KEEPALIVE has said; ns: when anything got on */
     u64 cursor;                /* of the digest over memory */
     struct wire_handoff claim; /* the source's PREPARE */
     struct wire_handoff found; /* our digests */
@@ -90,7 +91,8 @@ struct dest {
     struct dest_session session[DEST_SESSIONS];
     struct incoming incoming[DEST_ATTEMPTS];
     u64 stamps;
-    u64 noise; /* headers with an epoch that nobody believes (epoch_is_noise) */
+    u64 limit, limit_per_host; /* bytes that may be held for guests which come (dest_limit) */
+    u64 noise;                 /* headers with an epoch that nobody believes (epoch_is_noise) */
 };
 
 void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx);
@@ -103,6 +105,17 @@ int dest_accept(struct dest *dest, const struct transport *transport, const char
 
 /* Go on as far as it goes now. Returns true if it would go on at once. */
 bool dest_step(struct dest *dest);
+
+/* How much RAM may be held for guests that are loading or prepared, in all and for those from one host. Bytes; 0: any.
+ */
+void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host);
+
+/* How much is. */
+u64 dest_held(const struct dest *dest);
+
+/* The operator does not want this VM, which is on its way here, and its source is told so. Returns 0, and the VM is
+ * gone; or -ENOENT: it is not on its way, or stranded, see dest_resolve. */
+int dest_cancel(struct dest *dest, const void *vm);
 
 /* This VM has ended, or moved on: it will not run here any more, and its handle is void. */
 void dest_forget(struct dest *dest, void *vm);

@@ -66,6 +66,44 @@ static bool same_host(const char *a, const char *b)
     return len_a == len_b && !strncmp(a, b, len_a);
 }
 
+void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host)
+{
+    dest->limit = bytes;
+    dest->limit_per_host = bytes_per_host;
+}
+
+u64 attempt_held(const struct dest *dest, const char *peer, bool stranded)
+{
+    u64 bytes = 0;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        const struct incoming *in = &dest->incoming[i];
+
+        if (attempt_under_way(in) && in->vm && (!stranded || !in->session) && (!peer || same_host(in->peer, peer)))
+            bytes += in->ram.pages * WIRE_PAGE;
+    }
+    return bytes;
+}
+
+u64 dest_held(const struct dest *dest)
+{
+    return attempt_held(dest, NULL, false);
+}
+
+struct incoming *attempt_stranded(struct dest *dest, const char *peer)
+{
+    struct incoming *oldest = NULL;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+
+        if (attempt_under_way(in) && !in->session && (!peer || same_host(in->peer, peer)) &&
+            (!oldest || in->stamp < oldest->stamp))
+            oldest = in;
+    }
+    return oldest;
+}
+
 /* In which order places are given away: at first what nobody asks about again. RANK_OPEN: a source in doubt may need
  * the answer. */
 enum rank { RANK_UNUSED, RANK_OVER, RANK_TOLD, RANK_RUNS, RANK_OPEN, RANK_NEVER };

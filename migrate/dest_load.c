@@ -68,21 +68,59 @@ static enum wire_code reserve(struct dest *dest, struct incoming *in, char reaso
     return code;
 }
 
+/* May it hold that much? Without stranded copies, if d->spare says that they can go. */
+static enum wire_code check_limit(const struct dest *dest, const struct incoming *in, const char *peer, u64 limit,
+                                  char reason[WIRE_REASON])
+{
+    const struct migrate_description *d = in->description;
+    u64 held = attempt_held(dest, peer, false) - (d->spare ? attempt_held(dest, peer, true) : 0);
+    const char *end = peer ? strrchr(peer, ':') : NULL;
+
+    if (!limit || held + d->head.memory <= limit)
+        return WIRE_OK;
+    snprintf(reason, WIRE_REASON, "guests from %.*s hold %lu MiB of at most %lu, it needs %lu: see %s",
+             end ? (int)(end - peer) : 10, peer ? peer : "all hosts", (unsigned long)(held >> 20),
+             (unsigned long)(limit >> 20), (unsigned long)(d->head.memory >> 20),
+             peer ? "incoming-memory-per-host" : "incoming-memory");
+    return WIRE_E_MEMORY;
+}
+
+/* Would it be taken, and fits what it holds into the limits? */
+static enum wire_code check(struct dest *dest, struct incoming *in, struct wire_accepted *accepted,
+                            char reason[WIRE_REASON])
+{
+    enum wire_code code = dest->ops->check(dest->ctx, in->description, accepted, reason);
+
+    if (!code)
+        code = check_limit(dest, in, in->peer, dest->limit_per_host, reason);
+    if (!code)
+        code = check_limit(dest, in, NULL, dest->limit, reason);
+    return code;
+}
+
+/* The next stranded copy to free for it: of its own host, if that holds too much. */
+static struct incoming *next_stranded(struct dest *dest, const struct incoming *in)
+{
+    char reason[WIRE_REASON];
+    bool own = check_limit(dest, in, in->peer, dest->limit_per_host, reason);
+
+    return attempt_stranded(dest, own ? in->peer : NULL);
+}
+
 /* There is no memory for it. Would there be without the copies that are stranded? Then they go, as many as it takes. */
 static enum wire_code make_room(struct dest *dest, struct incoming *in, struct wire_accepted *accepted,
                                 char reason[WIRE_REASON])
 {
-    struct migrate_description *d = in->description;
+    struct incoming *old = NULL;
     enum wire_code code;
 
-    d->spare = dest_stranded_bytes(dest);
-    code = dest->ops->check(dest->ctx, d, accepted, reason);
-    d->spare = 0;
+    in->description->spare = attempt_held(dest, NULL, true);
+    code = check(dest, in, accepted, reason);
+    in->description->spare = 0;
     if (in->dry_run || code)
         return code;
-    do
-        code = dest_free_stranded(dest) ? dest->ops->check(dest->ctx, d, accepted, reason) : WIRE_E_MEMORY;
-    while (code == WIRE_E_MEMORY && dest_stranded_bytes(dest));
+    while ((code = check(dest, in, accepted, reason)) == WIRE_E_MEMORY && (old = next_stranded(dest, in)))
+        dest_free_stranded(dest, old);
     return code;
 }
 
@@ -129,7 +167,7 @@ void load_reserve(struct dest_session *session)
         dest_refuse(session, code, barred);
         return;
     }
-    code = dest->ops->check(dest->ctx, in->description, &accepted, reason);
+    code = check(dest, in, &accepted, reason);
     no_room = code == WIRE_E_MEMORY;
     if (no_room)
         code = make_room(dest, in, &accepted, reason);
@@ -141,9 +179,14 @@ void load_reserve(struct dest_session *session)
         dest_refuse(session, code, reason);
         return;
     }
-    in->stats.reserved = dest->ops->now(dest->ctx);
+    in->stats.reserved = in->got_on = dest->ops->now(dest->ctx);
     attempt_keep(session);
     outbox_record(&session->outbox, WIRE_ACCEPTED, &accepted, sizeof(accepted));
+}
+
+static void got_on(struct dest_session *session)
+{
+    session->incoming->got_on = session->dest->ops->now(session->dest->ctx);
 }
 
 u8 *load_place(void *ctx, const struct wire_page *page)
@@ -161,6 +204,7 @@ void load_page(struct dest_session *session)
     const struct inbox *box = &session->inbox;
     u64 index = ram_index(&in->ram, box->page.gpa);
 
+    got_on(session);
     bitmap_set(in->seen, index);
     if (++in->stats.pages % WIRE_KEEPALIVE_PAGES == 0)
         outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
@@ -225,6 +269,7 @@ void load_zero(struct dest_session *session)
         }
         end = run.gpa + run.pages * WIRE_PAGE;
     }
+    got_on(session);
     session->zero.run = 0;
     session->zero.page = 0;
     session->zero.runs = (unsigned)count;
@@ -256,13 +301,16 @@ void load_state(struct dest_session *session)
     int err;
 
     get_bytes(&r, &section, sizeof(section));
-    if (in && in->dry_run && !in->vm)
-        return; /* untried */
+    if (in && in->dry_run && !in->vm) { /* untried */
+        got_on(session);
+        return;
+    }
     if (!loading(session) || r.truncated || section.len != r.len - r.pos || in->stats.sections == WIRE_SECTIONS ||
         !memchr(section.name, 0, sizeof(section.name))) {
         dest_refuse(session, WIRE_E_STREAM, "malformed STATE");
         return;
     }
+    got_on(session);
     in->found.state_digest = digest_section(in->found.state_digest, &section, r.buf + r.pos);
     in->sections[in->stats.sections++] = digest_section(0, &section, r.buf + r.pos);
     err = session->dest->ops->load(in->vm, &section, &r, reason);

@@ -32,9 +32,15 @@ enum wire_code attempt_admit(struct dest_session *session, const char **reason);
 /* It is accepted: from now on it is remembered. After attempt_admit, in the same step. */
 void attempt_keep(struct dest_session *session);
 
-/* Bytes of RAM of stranded copies; and free the oldest of them, for memory is needed. False: there is none. */
-u64 dest_stranded_bytes(const struct dest *dest);
-bool dest_free_stranded(struct dest *dest);
+/* Bytes of RAM that are held for guests which come from the host of `peer`, "ADDRESS:PORT"; NULL: from all. With
+ * `stranded` only by copies without a session. */
+u64 attempt_held(const struct dest *dest, const char *peer, bool stranded);
+
+/* The oldest stranded copy of that host; NULL: of any. NULL: there is none. */
+struct incoming *attempt_stranded(struct dest *dest, const char *peer);
+
+/* Free it, for its memory is needed. */
+void dest_free_stranded(struct dest *dest, struct incoming *in);
 
 /* A RESERVE, ZERO or STATE record, or a page, has come; PREPARE has. They refuse what is wrong. */
 void load_reserve(struct dest_session *session);

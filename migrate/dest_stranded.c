@@ -49,29 +49,9 @@ int dest_resolve(struct dest *dest, void *vm, bool adopted)
     return 0;
 }
 
-u64 dest_stranded_bytes(const struct dest *dest)
+void dest_free_stranded(struct dest *dest, struct incoming *in)
 {
-    u64 bytes = 0;
-
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (stranded(&dest->incoming[i]))
-            bytes += dest->incoming[i].ram.pages * WIRE_PAGE;
-    return bytes;
-}
-
-bool dest_free_stranded(struct dest *dest)
-{
-    struct incoming *oldest = NULL;
-
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
-        if (stranded(in) && (!oldest || in->stamp < oldest->stamp))
-            oldest = in;
-    }
-    if (oldest)
-        give_up(dest, oldest, HANDOFF_CANCEL, WIRE_E_MEMORY, "its memory is needed for another guest");
-    return oldest;
+    give_up(dest, in, HANDOFF_CANCEL, WIRE_E_MEMORY, "its memory is needed for another guest");
 }
 
 /* Its source owns it again: it has not said COMMIT, or has been told by force to go on. */

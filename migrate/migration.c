@@ -17,6 +17,7 @@
 #include "migrate/tcp_transport.h"
 #include "migrate/vm_dest.h"
 #include "migrate/vm_source.h"
+#include "mm/frame.h"
 
 #define POLL_NS 10000000ULL /* while something is under way: time-outs, and what nobody tells us of */
 #define FIXED_US 3000       /* of the downtime: stop, state, start; on an emulator */
@@ -165,6 +166,8 @@ int migration_cancel(struct vm *vm)
 {
     struct vm_source *from = source_find(vm);
 
+    if (vm->status == VM_INCOMING)
+        return dest_cancel(&dest, vm);
     return from ? source_cancel(&from->source) : -ENOENT;
 }
 
@@ -349,6 +352,9 @@ struct migration_totals migration_totals(void)
     totals.active = 0;
     list_for_each (node, &sources)
         totals.active += source_active(&container_of(node, struct vm_source, node)->source);
+    totals.incoming = dest_held(&dest);
+    totals.incoming_limit = dest.limit;
+    totals.incoming_limit_per_host = dest.limit_per_host;
     return totals;
 }
 
@@ -477,8 +483,12 @@ void migration_superseded(void)
 
 void migration_init(const struct config_migration *config)
 {
+    u64 free = frame_stats().free << PAGE_SHIFT;
+
     settings = *config;
     dest_init(&dest, &vm_dest_ops, NULL);
+    dest_limit(&dest, config->incoming_memory ? config->incoming_memory : free - free / 16,
+               config->incoming_memory_per_host ? config->incoming_memory_per_host : free - free / 8);
     for (unsigned i = 0; i < MIGRATION_MOVES; i++)
         latest[i] = &moves[i];
     sched_add_host_work(migration_poll);

@@ -44,6 +44,7 @@ struct migration_totals {
     u64 superseded; /* copies here that stood because another machine owns the guest */
     u64 wire_bytes; /* of those that have ended */
     u64 forwarded;  /* frames, of those that have ended */
+    u64 incoming, incoming_limit, incoming_limit_per_host; /* bytes held for guests that come, now, and at most */
 };
 
 struct migration_totals migration_totals(void);
@@ -62,7 +63,7 @@ void migration_limits_changed(void);
  */
 int migration_start(struct vm *vm, const struct migration_request *request, const char **reason);
 
-/* Contracts: source_cancel, source_resolve. */
+/* Contracts: source_cancel, or dest_cancel of one that is on its way here; source_resolve. */
 int migration_cancel(struct vm *vm);
 int migration_resolve(struct vm *vm, enum source_resolution resolution);
 

@@ -230,7 +230,7 @@ int source_start(struct source *s, const struct migrate_settings *settings)
     s->beyond = s->connected = s->greeted = s->reserve_said = s->say_end = s->paused = s->logging = false;
     s->forwarding = false;
     s->say = s->runs = s->batch.pages = 0;
-    s->state_digest = s->memory_digest = s->stopped = 0;
+    s->state_digest = s->memory_digest = s->stopped = s->work = 0;
     s->description = calloc(1, sizeof(*s->description));
     if (!s->description || inbox_init(&s->inbox, NULL, NULL) || outbox_init(&s->outbox))
         goto out;
@@ -441,6 +441,11 @@ static bool receive(struct source *s)
     return worked;
 }
 
+void source_say_keepalive(struct source *s)
+{
+    outbox_record(&s->outbox, WIRE_KEEPALIVE, &s->work, sizeof(s->work));
+}
+
 /* Time-outs and keepalive. */
 static void watch(struct source *s)
 {
@@ -461,7 +466,7 @@ static void watch(struct source *s)
     else if (s->phase == SOURCE_RESERVE && time - s->started > WIRE_SETUP_MS * NS_PER_MS)
         source_fail(s, WIRE_E_TIMEOUT, "the destination does not accept in time");
     else if (s->greeted && outbox_empty(&s->outbox) && time - s->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS) {
-        outbox_record(&s->outbox, WIRE_KEEPALIVE, NULL, 0);
+        source_say_keepalive(s);
         s->last_said = time;
     }
 }

@@ -59,6 +59,7 @@ struct source {
     struct outbox outbox;
     unsigned say; /* handoff messages to send: HANDOFF_SAY_* */
     bool say_end;
+    u64 work;                                        /* pages looked at or digested, for KEEPALIVE */
     bool beyond;                                     /* this move has passed an epoch that the destination remembered */
     u64 last_said, last_heard, last_whole, next_try; /* ns; last_whole: when no record was half received */
 

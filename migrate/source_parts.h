@@ -29,6 +29,9 @@ void source_round_done(struct source *s);
 /* Make the next record, or get nearer to it. False if there is nothing to do now. */
 bool source_produce(struct source *s);
 
+/* That it lives, and how far it has got. */
+void source_say_keepalive(struct source *s);
+
 /* In SOURCE_CLOSING: make a FRAME record. False if there is none now; s->forwarding tells whether more may come. */
 bool source_forward(struct source *s);
 

@@ -42,12 +42,21 @@ static void add_zero(struct source *s, gpa_t gpa)
     s->stats.duplicate++;
 }
 
+/* How many pages one record has at most: where the bandwidth is low, what may be sent in a second. */
+static unsigned batch_room(const struct source *s)
+{
+    u64 second = s->settings.max_bandwidth / WIRE_PAGE;
+
+    return s->settings.max_bandwidth ? (unsigned)MIN(MAX(second, 1), WIRE_BATCH) : WIRE_BATCH;
+}
+
 /* Look at pages until a batch or the table of runs is full. */
 static void gather(struct source *s)
 {
     struct source_batch *batch = &s->batch;
+    unsigned room = batch_room(s);
 
-    for (unsigned looked = 0; looked < SCAN_BUDGET && batch->pages < WIRE_BATCH && s->runs < WIRE_RUNS; looked++) {
+    for (unsigned looked = 0; looked < SCAN_BUDGET && batch->pages < room && s->runs < WIRE_RUNS; looked++) {
         u64 index = bitmap_next(s->bitmap, s->ram.pages, s->cursor);
         const void *page;
         gpa_t gpa;
@@ -58,6 +67,7 @@ static void gather(struct source *s)
         bitmap_clear(s->bitmap, index);
         s->cursor++;
         s->left--;
+        s->work++;
         gpa = ram_gpa(&s->ram, index);
         page = s->ops->page(s->vm, gpa);
         if (page_is_zero(page)) {
@@ -135,12 +145,12 @@ bool source_ram_produce(struct source *s, bool *done)
     bool at_end;
 
     *done = false;
-    if (batch->pages < WIRE_BATCH && s->runs < WIRE_RUNS)
+    if (batch->pages < batch_room(s) && s->runs < WIRE_RUNS)
         gather(s);
     at_end = s->cursor == s->ram.pages;
     if (s->runs == WIRE_RUNS || (at_end && s->runs && !batch->pages))
         return produce_zero(s);
-    if (batch->pages == WIRE_BATCH || (at_end && batch->pages))
+    if (batch->pages >= batch_room(s) || (at_end && batch->pages))
         return produce_pages(s);
     *done = at_end;
     return true;

@@ -268,9 +268,10 @@ static void produce_digest(struct source *s)
         gpa_t gpa = ram_gpa(&s->ram, s->cursor);
 
         s->memory_digest += digest_page(gpa, s->ops->page(s->vm, gpa));
+        s->work++;
     }
     if (end < s->ram.pages) {
-        outbox_record(&s->outbox, WIRE_KEEPALIVE, NULL, 0);
+        source_say_keepalive(s);
         return;
     }
     source_apply(s, handoff_source_event(&s->handoff, HANDOFF_READY, 0));

@@ -36,6 +36,7 @@
 #define WIRE_KEEPALIVE_MS 1000
 #define WIRE_DEAD_MS 5000
 #define WIRE_SETUP_MS 10000
+#define WIRE_PROGRESS_MS 10000 /* without anything that gets on, while a guest is loading */
 #define WIRE_RETRY_MS 1000
 #define WIRE_CLAIM_MS 1000
 #define WIRE_FORWARD_MS 250 /* after RUNNING, frames that reach the source are sent on */

@@ -13,6 +13,7 @@
 #include "hv/lib/log.h"
 #include "hv/version.h"
 #include "hv/vm.h"
+#include "migrate/migration.h"
 #include "mm/frame.h"
 
 #define USAGE 80
@@ -56,11 +57,15 @@ int command_version(struct call *call)
 int command_memory(struct call *call)
 {
     struct frame_stats stats = frame_stats();
+    struct migration_totals moves = migration_totals();
     struct json *out = call->out;
 
     json_number(out, "total_kib", stats.total * 4);
     json_number(out, "free_kib", stats.free * 4);
     json_number(out, "bookkeeping_kib", stats.bookkeeping * 4);
+    json_number(out, "incoming_kib", moves.incoming >> 10);
+    json_number(out, "incoming_limit_kib", moves.incoming_limit >> 10);
+    json_number(out, "incoming_limit_per_host_kib", moves.incoming_limit_per_host >> 10);
     json_array(out, "guests");
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);

@@ -324,6 +324,12 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_claims_total{direction=\"noise\"} %lu\n", claims->noise);
     head(out, "godwit_migration_noise_total", "counter", "Moves to here refused for an epoch that nobody believes.");
     buffer_format(out, "godwit_migration_noise_total %lu\n", migration_dest()->noise);
+    head(out, "godwit_incoming_bytes", "gauge",
+         "RAM that is held for guests on their way here, prepared ones included.");
+    buffer_format(out, "godwit_incoming_bytes %lu\n", totals.incoming);
+    head(out, "godwit_incoming_limit_bytes", "gauge", "How much that may be, of all hosts and of one.");
+    buffer_format(out, "godwit_incoming_limit_bytes{of=\"all\"} %lu\n", totals.incoming_limit);
+    buffer_format(out, "godwit_incoming_limit_bytes{of=\"host\"} %lu\n", totals.incoming_limit_per_host);
 }
 
 void metrics_write(struct buffer *out)

@@ -87,16 +87,15 @@ int command_migrate_cancel(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
 
-    switch (migration_cancel(vm)) {
-    case 0: break;
+    json_string(call->out, "vm", vm->name);
+    json_string(call->out, "status", "cancelling");
+    switch (migration_cancel(vm)) { /* if it was incoming it is gone then */
+    case 0: return 0;
     case -ENOENT: return call_fail(call, -EBUSY, "%s: no move is under way", vm->name);
     default:
         return call_fail(call, -EBUSY, "%s: too late to cancel, the destination was told to run it; see resolve",
                          vm->name);
     }
-    json_string(call->out, "vm", vm->name);
-    json_string(call->out, "status", "cancelling");
-    return 0;
 }
 
 /* --- Contested ------------------------------------------------------------------------------------------------- */

@@ -164,20 +164,23 @@ def test_godwit_in_doubt(pair, relayed):
 # --- Cancelled --------------------------------------------------------------------------------------------------------
 
 def test_cancel(pair, relayed):
-    """In pre-copy, twice, then a move that succeeds."""
+    """In pre-copy, by the operator of either end, then a move that succeeds."""
     source, dest, _ = relayed
     source.set(max_bandwidth=SLOW)
-    for _ in range(2):
+    for end in (source, dest):
         source.begin("mover", dest, "verify")
         source.wait_for("pre-copy", lambda: (now := source.query("mover"))["status"] == "active"
                         and now["ram"]["transferred"] > 0)
-        assert source.godwit("migrate_cancel", "mover").returncode == 0
+        assert dest.get("/v1/memory")["incoming_kib"] > 0
+        assert end.godwit("migrate_cancel", "mover").returncode == 0
         cancelled = source.wait_status("mover", "cancelled")
         assert cancelled["error"] == "cancel"
         there = dest.wait_for("it knows", lambda: (now := dest.query("mover"))["status"] == "cancelled" and now)
         assert there["error"] == "cancel" and there["reason"] and there["peer"].startswith(source.address + ":")
         only_at(pair, source)
+        assert (cancelled["reason"] == "cancelled at the destination") == (end is dest)
         dest.wait_for("the copy is freed", lambda: "mover" not in dest.guests())
+        assert dest.get("/v1/memory")["incoming_kib"] == 0
     assert source.refused("/v1/vms/mover/migrate_cancel") == (409, "mover: no move is under way")
     source.set(max_bandwidth=QUICK)
     move(source, dest, "mover", "verify")

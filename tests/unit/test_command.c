@@ -128,7 +128,7 @@ static void commands_make_sense_in_their_states(void **state)
         { "poweroff web", "cra" },
         { "migrate web 10.9.0.4", "ra" },
         { "migrate-check web 10.9.0.4", "ra" },
-        { "migrate_cancel web", "ragI" },
+        { "migrate_cancel web", "raigI" },
         { "resolve web query", "IS" },
         { "calc-dirty-rate web", "r" },
         { "start web", "cpfdo" },

@@ -301,6 +301,8 @@ static const struct {
     { "[net]\n[migration]\nimages = 1 2 3 4 5 6 7 8 9\n", 3, "images", "1 to 8 paths" },
     { "[net]\n[migration]\ndowntime-limit = 0\n", 3, "downtime-limit", "milliseconds from 1 to 60000" },
     { "[net]\n[migration]\nmax-bandwidth = 65G\n", 3, "max-bandwidth", "such as 100M" },
+    { "[net]\n[migration]\nmax-bandwidth = 4095\n", 3, "max-bandwidth", "0 (any) or 4K to 64G" },
+    { "[net]\n[migration]\nincoming-memory = 64K\n", 3, "incoming-memory", "or 1M to 1024G" },
     { "[net]\n[migration]\ndirty-log = off\n", 3, "dirty-log", "auto, write-protect, dbit or pml" },
     { "[net]\n[migration]\nmax-rounds = 65\n", 3, "max-rounds", "a number from 1 to 64" },
     { "[net]\n[migration]\non-stall = wait\n", 3, "on-stall", "stop, abort or throttle" },
@@ -324,7 +326,8 @@ static void migration(void **state)
                                "dirty-log = pml\ndirty-split = eager\nmax-rounds = 64\non-stall = throttle\n"
                                "cpu-throttle-initial = 1\ncpu-throttle-increment = 99\nmax-cpu-throttle = 98\n"
                                "announce-initial = 1\nannounce-max = 100000\nannounce-rounds = 0\n"
-                               "announce-step = 10000\nimages = guests/vmlinuz  2 3 4 5 6 7 8\n";
+                               "announce-step = 10000\nimages = guests/vmlinuz  2 3 4 5 6 7 8\n"
+                               "incoming-memory = 0\nincoming-memory-per-host = 3G\n";
 
     (void)state;
     assert_true(parse("[net]\n", 6));
@@ -345,6 +348,8 @@ static void migration(void **state)
     assert_int_equal(config.migration.port, 5000);
     assert_int_equal(config.migration.downtime_limit, 300);
     assert_int_equal(config.migration.max_bandwidth, 100 << 20);
+    assert_int_equal(config.migration.incoming_memory, 0);
+    assert_int_equal(config.migration.incoming_memory_per_host, 3ULL << 30);
     assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_PML);
     assert_int_equal(config.migration.dirty_split, CONFIG_DIRTY_EAGER);
     assert_int_equal(config.migration.max_rounds, 64);

@@ -5,6 +5,7 @@
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c hv/lib/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* What peers of a destination can hold, and for how long: places, memory, and what is remembered. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -145,6 +146,144 @@ static void test_no_epoch_bars_for_ever(void **state)
     free(w);
 }
 
+/* Who is accepted and then only says that he lives holds memory for 10 s; who brings a page now and then, or says that
+ * he has looked at more of them, keeps it. */
+static void test_progress_is_required(void **state)
+{
+    struct wire_run run = { 0, 1 };
+    struct peer *p = reserved();
+    u64 work = 1;
+
+    (void)state;
+    for (unsigned i = 0; i < 10; i++) {
+        for (unsigned k = 0; k < 9; k++) {
+            p->w.now += 900000000;
+            say(p, WIRE_KEEPALIVE, &work, sizeof(work));
+        }
+        work += i % 2;
+        if (i % 2)
+            say(p, WIRE_KEEPALIVE, &work, sizeof(work));
+        else
+            say(p, WIRE_ZERO, &run, sizeof(run));
+        assert_false(p->gone);
+    }
+    for (unsigned k = 0; k < 11; k++) {
+        p->w.now += 900000000;
+        say(p, WIRE_KEEPALIVE, k % 2 ? &work : NULL, k % 2 ? sizeof(work) : 0);
+    }
+    assert_string_equal(p->refused.reason, "nothing of the guest has come for 10 s");
+    refused_with(p, WIRE_E_TIMEOUT);
+}
+
+/* A source that may send a page a second, as its operator wants it, is not stuck. */
+static void test_lowest_bandwidth(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    memset(w->source_vm.memory, 1, FAKE_PAGES * PAGE_SIZE);
+    settings.max_bandwidth = 4096;
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    for (; source_active(&w->source); w->now += 50000000)
+        world_step(w);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_true(w->source.stats.total_time > 200 * 1000000000ULL);
+    world_fini(w);
+    free(w);
+}
+
+/* The operator of the destination has a word, too: in any stage the guest goes on at the source, which is told why. */
+static void test_cancelled_at_the_destination(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    unsigned prepared = 0;
+
+    (void)state;
+    for (unsigned steps = 10;; steps++) {
+        world_init(w);
+        w->cap = 1 << 16;
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        for (unsigned i = 0; i < steps && !w->dest_vm.running; i++)
+            world_step(w);
+        if (w->dest_vm.running) {
+            assert_int_equal(dest_cancel(&w->dest, &w->dest_vm), -ENOENT);
+            world_run(w, 10000);
+            break;
+        }
+        prepared += w->dest.incoming[0].handoff.state == DEST_PREPARED;
+        if (w->dest_vm.exists) {
+            assert_int_equal(dest_cancel(&w->dest, &w->dest_vm), 0);
+            assert_false(w->dest_vm.exists);
+            assert_int_equal(dest_cancel(&w->dest, &w->dest_vm), -ENOENT);
+            world_run(w, 10000);
+            assert_int_equal(world_where(w), 1);
+            assert_int_equal(w->dest.incoming[0].error, WIRE_E_CANCEL);
+            if (w->source.stats.error == WIRE_E_CANCEL)
+                assert_string_equal(w->source.stats.reason, "cancelled at the destination");
+            else
+                assert_string_equal(w->source.stats.reason, "the destination gave up before COMMIT");
+        }
+        world_fini(w);
+    }
+    assert_true(prepared);
+    world_fini(w);
+    free(w);
+}
+
+/* What guests on their way hold is limited, for one host and for all; copies that are stranded give way before, those
+ * of a host that holds too much first. */
+static void test_held_memory_is_limited(void **state)
+{
+    u64 size = FAKE_PAGES * PAGE_SIZE;
+    struct peer *p = reserved();
+    struct incoming *in = p->w.dest.incoming;
+    struct fake_vm copy[2];
+    struct line line;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        copy[i] = (struct fake_vm){ .world = &p->w, .exists = true };
+        in[i + 1] = in[0];
+        in[i + 1].description = NULL;
+        in[i + 1].seen = in[i + 1].suspect = in[i + 1].sections = NULL;
+        in[i + 1].session = NULL;
+        in[i + 1].handoff.state = DEST_PREPARED;
+        in[i + 1].vm_id[0] ^= 100;
+        in[i + 1].vm = &copy[i];
+    }
+    strcpy(in[1].peer, "other:1");
+    assert_int_equal(dest_held(&p->w.dest), 3 * size);
+    dest_limit(&p->w.dest, 4 * size, 2 * size - 1);
+    line_open(&line, &p->w.dest);
+    line_reserve(&line, &p->w, 1, 8, 0);
+    assert_int_equal(line.refused.code, WIRE_E_MEMORY);
+    assert_string_equal(line.refused.reason, "guests from peer hold 1 MiB of at most 3, it needs 1: see "
+                                             "incoming-memory-per-host");
+    assert_true(copy[0].exists && copy[1].exists); /* it would not have helped */
+    line_leave(&line, &p->w.dest);
+
+    dest_limit(&p->w.dest, 4 * size, 2 * size);
+    line_open(&line, &p->w.dest);
+    line_reserve(&line, &p->w, 1, 8, 0); /* then the world has no room, but it is not the limit that says so */
+    assert_int_equal(line.refused.code, WIRE_E_NAME);
+    assert_true(copy[0].exists && !copy[1].exists);
+    line_leave(&line, &p->w.dest);
+
+    dest_limit(&p->w.dest, 2 * size - 1, 0);
+    line_open_from(&line, &p->w.dest, "third");
+    line_reserve(&line, &p->w, 2, 8, 0);
+    assert_int_equal(line.refused.code, WIRE_E_MEMORY);
+    assert_string_equal(line.refused.reason, "guests from all hosts hold 1 MiB of at most 3, it needs 1: see "
+                                             "incoming-memory");
+    line_leave(&line, &p->w.dest);
+    dest_limit(&p->w.dest, 0, 0);
+    assert_int_equal(dest_resolve(&p->w.dest, &copy[0], false), 0);
+    peer_free(p);
+}
+
 /* Who only says that he is alive takes no place from others, nor does he keep his own for long. */
 static void test_alive_and_idle(void **state)
 {
@@ -217,9 +356,16 @@ static void test_oldest_idle_gives_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_at_once),    cmocka_unit_test(test_strangers_evict_nothing),
-        cmocka_unit_test(test_open_ends),      cmocka_unit_test(test_no_epoch_bars_for_ever),
-        cmocka_unit_test(test_alive_and_idle), cmocka_unit_test(test_oldest_idle_gives_way),
+        cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_strangers_evict_nothing),
+        cmocka_unit_test(test_open_ends),
+        cmocka_unit_test(test_no_epoch_bars_for_ever),
+        cmocka_unit_test(test_progress_is_required),
+        cmocka_unit_test(test_lowest_bandwidth),
+        cmocka_unit_test(test_cancelled_at_the_destination),
+        cmocka_unit_test(test_held_memory_is_limited),
+        cmocka_unit_test(test_alive_and_idle),
+        cmocka_unit_test(test_oldest_idle_gives_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
