@@ -192,22 +192,8 @@ $(foreach f,$(notdir $(FUZZ)),$(eval $(call fuzz-rule,$(f))))
 fuzz: $(FUZZ) ## run every fuzzer for FUZZ_RUNS inputs
 	@for f in $(FUZZ); do echo "  FUZZ    $$f"; $$f -runs=$(FUZZ_RUNS) -seed=1 -verbosity=0 || exit 1; done
 
-# What the handoff's two machines can do together, every way it can go.
-MODEL_PROPERTIES := never_two two_end never_none only_copy doubt_keeps no_rollback ends
-# What it must find in a version without the mend: switch:property.
-MODEL_FAULTS := CLOCK:only_copy
-
-model: tests/model/handoff.pml ## check the handoff's model with spin
-	@tools/setup $(BUILD)/model/versions spin
-	@cd $(BUILD)/model && spin -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -DNFAIR=3 -o pan pan.c
-	@cd $(BUILD)/model && for p in $(MODEL_PROPERTIES); do ./pan -a -f -m100000 -N $$p >$$p.log; \
-		grep -q 'errors: 0$$' $$p.log || { cat $$p.log; echo "  MODEL   $$p: broken"; exit 1; }; \
-		echo "  MODEL   $$p: holds, $$(sed -n 's/ *\([0-9]*\) states, stored.*/\1/p' $$p.log) states"; done
-	@cd $(BUILD)/model && for f in $(MODEL_FAULTS); do s=$${f%:*}; p=$${f#*:}; \
-		spin -D$$s -a $(CURDIR)/$< >/dev/null && $(CC) -O2 -w -DNFAIR=3 -o pan-$$s pan.c && \
-		./pan-$$s -a -f -m100000 -N $$p >$$s.log; \
-		grep -q 'errors: [1-9]' $$s.log || { cat $$s.log; echo "  MODEL   $$s: broken, $$p is not found"; exit 1; }; \
-		echo "  MODEL   $$s: holds, $$p is found violated without the mend"; done
+model: | $(PACKAGES) ## check the protocol's models with spin, and that they find what once was wrong
+	@tools/model
 
 # --- Running and testing -----------------------------------------------------------------------------------
 
@@ -233,7 +219,7 @@ check: all ## check format, lint, headers, dependency rules, registers used, siz
 	@tools/check
 
 test: ## build all, then unit tests, fuzzers, checks and system tests on both emulators
-	+@MAKE='$(MAKE)' tools/test build unit fuzz check system
+	+@MAKE='$(MAKE)' tools/test build unit fuzz model check system
 
 bench: all linux-guest ## print what the machine measures of itself, and Linux in it beside Linux in plain QEMU
 	@tests/bench/boot

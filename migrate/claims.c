@@ -74,7 +74,7 @@ static void answer(const struct wire_claim *claim)
             continue;
         if (migration_owns(vm))
             say(vm, WIRE_CLAIM_OWNS, epoch);
-        else if (migration_contested(vm, &epoch) != SOURCE_OWNER || migration_stranded(vm, &epoch))
+        else if (migration_holds(vm, &epoch))
             say(vm, WIRE_CLAIM_HOLDS, epoch);
     }
 }

@@ -123,6 +123,10 @@ void dest_forget(struct dest *dest, void *vm);
 /* Somebody claims a VM: a copy of a lower epoch is freed, and one that is stranded if it is its source that says so. */
 void dest_heard(struct dest *dest, const struct wire_claim *claim);
 
+/* The attempt by which `vm` came, if its copy is prepared, whether or not its connection stands: it may be the only
+ * one, and its source may be dead. Else NULL. */
+const struct incoming *dest_prepared(const struct dest *dest, const void *vm);
+
 /*
  * A prepared copy is stranded when its connection has ended: it may be the only one, so it is kept until one of the two
  * sides says what became of the guest. stranded: the attempt that `vm` came by, if it is; else NULL. resolve: the

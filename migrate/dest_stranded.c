@@ -6,9 +6,14 @@
 #include "hv/lib/log.h"
 #include "migrate/dest_parts.h"
 
+static bool prepared(const struct incoming *in)
+{
+    return in->used && in->handoff.state == DEST_PREPARED;
+}
+
 static bool stranded(const struct incoming *in)
 {
-    return in->used && in->handoff.state == DEST_PREPARED && !in->session;
+    return prepared(in) && !in->session;
 }
 
 static void give_up(struct dest *dest, struct incoming *in, enum handoff_event event, enum wire_code code,
@@ -19,12 +24,19 @@ static void give_up(struct dest *dest, struct incoming *in, enum handoff_event e
     dest_apply(dest, in, handoff_dest_event(&in->handoff, event, 0));
 }
 
-const struct incoming *dest_stranded(const struct dest *dest, const void *vm)
+const struct incoming *dest_prepared(const struct dest *dest, const void *vm)
 {
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (stranded(&dest->incoming[i]) && dest->incoming[i].vm == vm)
+        if (prepared(&dest->incoming[i]) && dest->incoming[i].vm == vm)
             return &dest->incoming[i];
     return NULL;
+}
+
+const struct incoming *dest_stranded(const struct dest *dest, const void *vm)
+{
+    const struct incoming *in = dest_prepared(dest, vm);
+
+    return in && stranded(in) ? in : NULL;
 }
 
 /* The guest has stood since its source stopped it: until PREPARE by the source's clock, from then on by ours. */

@@ -74,6 +74,12 @@ enum source_state {
     SOURCE_GONE,       /* it runs elsewhere */
 };
 
+/* Has a source in this state a copy that it does not run, and that may be the only one? Callable anywhere. */
+static inline bool source_state_holds(enum source_state state)
+{
+    return state == SOURCE_PREPARING || state == SOURCE_IN_DOUBT || state == SOURCE_SUPERSEDED;
+}
+
 struct handoff_source {
     enum source_state state;
     u64 epoch;    /* as owner: ours. Else the one proposed */

@@ -217,6 +217,20 @@ bool migration_owns(const struct vm *vm)
     return (vm_running(vm) || vm->status == VM_PAUSED) && (!from || from->source.handoff.state == SOURCE_OWNER);
 }
 
+bool migration_holds(const struct vm *vm, u64 *epoch)
+{
+    const struct vm_source *from = source_find(vm);
+    const struct incoming *in = dest_prepared(&dest, vm);
+
+    if (from && source_state_holds(from->source.handoff.state))
+        *epoch = from->source.handoff.proposed;
+    else if (in)
+        *epoch = in->handoff.epoch;
+    else
+        return false;
+    return true;
+}
+
 /* Returns false if the epoch is noise. */
 static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
 {

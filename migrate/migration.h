@@ -94,6 +94,10 @@ int migration_forget(struct vm *vm);
 /* Does this machine run it, or would it? Not if it is contested, about to leave, or still on its way here. */
 bool migration_owns(const struct vm *vm);
 
+/* Is there a copy of this VM here that may be the only one, and that does not run: at a source that prepares, is in
+ * doubt or stands, or prepared at a destination? Then *epoch is that of its attempt. */
+bool migration_holds(const struct vm *vm, u64 *epoch);
+
 /* Another machine claims a VM (claims.h). Ours of that identity, if there is one, stands if that is news; if we know of
  * a higher epoch, or are the elder of two owners, we say so. False: nobody believes that epoch (epoch_is_noise). */
 bool migration_heard(const struct wire_claim *claim);

@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The handoff of docs/migration-stream.md, state for state as migrate/handoff.c has it: one source, one destination, and
- * channels that lose messages, while either machine may crash and restart. One attempt at epoch E; retries of COMMIT
+ * The handoff of docs/migration-stream.md, state for state as migrate/handoff.c has it: one source, one destination,
+ * and * channels that lose messages, while either machine may crash and restart. One attempt at epoch E; retries of COMMIT
  * and QUERY come by new connections, so a channel is emptied when the link breaks.
  *
  * `make model` has spin check: never two running copies, but by an operator's wrong word, and then not for long; none
  * only with a source in doubt, because the machine that held it crashed, or because operators gave up both copies; the
  * only whole copy goes by an operator's word alone; no deadlock; and, losses and crashes being finite, every run ends.
  *
- * With -DCLOCK a prepared copy is freed by a time-out, as it once was: spin must find that the only copy is lost.
+ * With -DHANDOFF_CLOCK a prepared copy is freed by a time-out: spin must find that the only copy is lost. Several
+ * attempts, three machines and boots are owners.pml's.
  */
 
 mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
-mtype = { OWNER, PREPARING, IN_DOUBT, GONE, STANDS, DEAD };                 /* source */
-mtype = { LOADING, AT_PREPARED, AT_RUNNING, AT_ABORTED, SUPERSEDED, LOST }; /* destination */
+mtype = { SOURCE_OWNER, SOURCE_PREPARING, SOURCE_IN_DOUBT, SOURCE_GONE, SOURCE_SUPERSEDED, DEAD }; /* source */
+mtype = { DEST_LOADING, DEST_PREPARED, DEST_RUNNING, DEST_ABORTED, DEST_SUPERSEDED, LOST }; /* destination */
 
 #define LOSSES 3 /* broken links, at most */
 
 chan to_dest = [2] of { mtype };
 chan to_source = [2] of { mtype };
 
-mtype source = OWNER;
-mtype dest = LOADING;
+mtype source = SOURCE_OWNER;
+mtype dest = DEST_LOADING;
 bool source_runs = true;
 bool dest_runs = false;
 bool source_has_copy = true;
@@ -40,8 +41,8 @@ byte crashes = 1;
 
 #define TWO (source_runs && dest_runs)
 #define NONE (!source_runs && !dest_runs)
-/* Stopped for the switch-over (PREPARING) the source resumes by itself; in doubt it has the memory. */
-#define EXCUSED (source == PREPARING || source == IN_DOUBT || source_crashed || dest_crashed)
+/* Stopped for the switch-over (SOURCE_PREPARING) the source resumes by itself; in doubt it has the memory. */
+#define EXCUSED (source == SOURCE_PREPARING || source == SOURCE_IN_DOUBT || source_crashed || dest_crashed)
 
 /* A message is lost if its channel is full: the other side asks again. */
 inline say(channel, message)
@@ -66,11 +67,11 @@ inline break_link()
     :: empty(to_dest) && empty(to_source) -> break
     od;
     if
-    :: source == PREPARING -> source = OWNER; resume()
+    :: source == SOURCE_PREPARING -> source = SOURCE_OWNER; resume()
     :: else -> skip
     fi;
     if
-    :: dest == LOADING && tried -> dest = AT_ABORTED
+    :: dest == DEST_LOADING && tried -> dest = DEST_ABORTED
     :: else -> skip
     fi
 }
@@ -82,29 +83,29 @@ active proctype Source()
 end:
     do
     /* The guest stops; all is sent. */
-    :: atomic { source == OWNER && !tried -> tried = true; source_runs = false; source = PREPARING;
+    :: atomic { source == SOURCE_OWNER && !tried -> tried = true; source_runs = false; source = SOURCE_PREPARING;
                 say(to_dest, PREPARE) }
-    :: atomic { source == PREPARING -> source = OWNER; resume(); say(to_dest, ABORT) } /* cancel */
+    :: atomic { source == SOURCE_PREPARING -> source = SOURCE_OWNER; resume(); say(to_dest, ABORT) } /* cancel */
     /* A new connection, when nothing is under way by the old one: ask again. */
-    :: atomic { source == IN_DOUBT && empty(to_dest) && empty(to_source) ->
+    :: atomic { source == SOURCE_IN_DOUBT && empty(to_dest) && empty(to_source) ->
                 if
                 :: wish -> say(to_dest, QUERY_ABORT)
                 :: !wish -> say(to_dest, COMMIT)
                 fi }
     :: atomic { to_source?m ->
                 if
-                :: source == PREPARING && m == PREPARED -> source = IN_DOUBT; say(to_dest, COMMIT)
-                :: source == PREPARING && m == ABORTED -> source = OWNER; resume()
-                :: source == IN_DOUBT && m == RUNNING -> source = GONE; source_has_copy = false
-                :: source == IN_DOUBT && m == ABORTED -> source = OWNER; resume()
-                :: source == IN_DOUBT && m == PREPARED ->
+                :: source == SOURCE_PREPARING && m == PREPARED -> source = SOURCE_IN_DOUBT; say(to_dest, COMMIT)
+                :: source == SOURCE_PREPARING && m == ABORTED -> source = SOURCE_OWNER; resume()
+                :: source == SOURCE_IN_DOUBT && m == RUNNING -> source = SOURCE_GONE; source_has_copy = false
+                :: source == SOURCE_IN_DOUBT && m == ABORTED -> source = SOURCE_OWNER; resume()
+                :: source == SOURCE_IN_DOUBT && m == PREPARED ->
                    if
                    :: wish -> say(to_dest, QUERY_ABORT)
                    :: !wish -> say(to_dest, COMMIT)
                    fi
                 :: else -> skip /* UNKNOWN: stays in doubt */
                 fi }
-    :: source == GONE || source == DEAD || source == STANDS -> break
+    :: source == SOURCE_GONE || source == DEAD || source == SOURCE_SUPERSEDED -> break
     od
 }
 
@@ -117,21 +118,22 @@ end:
     :: atomic { to_dest?m ->
                 if
                 :: dest == LOST -> say(to_source, UNKNOWN)
-                :: dest == LOADING && m == PREPARE -> dest = AT_PREPARED; say(to_source, PREPARED)
-                :: dest == LOADING && m == PREPARE -> dest = AT_ABORTED; say(to_source, ABORTED) /* refused */
-                :: dest == LOADING && m != PREPARE -> dest = AT_ABORTED; say(to_source, ABORTED)
-                :: dest == AT_PREPARED && m == COMMIT -> dest = AT_RUNNING; dest_runs = true; dest_ran = true;
+                :: dest == DEST_LOADING && m == PREPARE -> dest = DEST_PREPARED; say(to_source, PREPARED)
+                :: dest == DEST_LOADING && m == PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED) /* refused */
+                :: dest == DEST_LOADING && m != PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED)
+                :: dest == DEST_PREPARED && m == COMMIT -> dest = DEST_RUNNING; dest_runs = true; dest_ran = true;
                    say(to_source, RUNNING)
-                :: dest == AT_PREPARED && (m == ABORT || m == QUERY_ABORT) -> dest = AT_ABORTED;
+                :: dest == DEST_PREPARED && (m == ABORT || m == QUERY_ABORT) -> dest = DEST_ABORTED;
                    say(to_source, ABORTED)
-                :: dest == AT_PREPARED && (m == QUERY || m == PREPARE) -> say(to_source, PREPARED)
-                :: dest == AT_RUNNING || dest == SUPERSEDED -> say(to_source, RUNNING)
-                :: dest == AT_ABORTED -> say(to_source, ABORTED)
+                :: dest == DEST_PREPARED && (m == QUERY || m == PREPARE) -> say(to_source, PREPARED)
+                :: dest == DEST_RUNNING || dest == DEST_SUPERSEDED -> say(to_source, RUNNING)
+                :: dest == DEST_ABORTED -> say(to_source, ABORTED)
                 fi }
     /* A claim: its owner runs it again, under its old epoch. What it claims it will not say COMMIT to. */
-    :: atomic { dest == AT_PREPARED && source == OWNER && tried -> dest = AT_ABORTED; say(to_source, ABORTED) }
-#ifdef CLOCK
-    :: atomic { dest == AT_PREPARED -> dest = AT_ABORTED; only_lost = !source_has_copy; say(to_source, ABORTED) }
+    :: atomic { dest == DEST_PREPARED && source == SOURCE_OWNER && tried -> dest = DEST_ABORTED;
+                say(to_source, ABORTED) }
+#ifdef HANDOFF_CLOCK
+    :: atomic { dest == DEST_PREPARED -> dest = DEST_ABORTED; only_lost = !source_has_copy; say(to_source, ABORTED) }
 #endif
     od
 }
@@ -141,15 +143,15 @@ active proctype Operator()
 {
 end:
     do
-    :: atomic { source == IN_DOUBT && !wish -> wish = true; say(to_dest, QUERY_ABORT) }
-    :: atomic { source == IN_DOUBT && dest == LOST -> forced = true;
+    :: atomic { source == SOURCE_IN_DOUBT && !wish -> wish = true; say(to_dest, QUERY_ABORT) }
+    :: atomic { source == SOURCE_IN_DOUBT && dest == LOST -> forced = true;
                 if
-                :: source = OWNER; resume()
-                :: source = GONE; source_has_copy = false
+                :: source = SOURCE_OWNER; resume()
+                :: source = SOURCE_GONE; source_has_copy = false
                 fi }
-    :: atomic { source == IN_DOUBT && dest != LOST -> forced = true; wrong = true; beyond = true; source = OWNER;
-                resume() }
-    :: source == GONE || source == DEAD -> break
+    :: atomic { source == SOURCE_IN_DOUBT && dest != LOST -> forced = true; wrong = true; beyond = true;
+                source = SOURCE_OWNER; resume() }
+    :: source == SOURCE_GONE || source == DEAD -> break
     od
 }
 
@@ -159,10 +161,10 @@ active proctype DestOperator()
 {
 end:
     do
-    :: atomic { dest == AT_PREPARED -> forced = true; wrong = wrong || source != DEAD; dest = AT_RUNNING;
+    :: atomic { dest == DEST_PREPARED -> forced = true; wrong = wrong || source != DEAD; dest = DEST_RUNNING;
                 dest_runs = true; dest_ran = true }
-    :: atomic { dest == AT_PREPARED -> given_up = true; dest = AT_ABORTED; say(to_source, ABORTED) }
-    :: dest == LOST || dest == AT_ABORTED || dest == AT_RUNNING || dest == SUPERSEDED -> break
+    :: atomic { dest == DEST_PREPARED -> given_up = true; dest = DEST_ABORTED; say(to_source, ABORTED) }
+    :: dest == LOST || dest == DEST_ABORTED || dest == DEST_RUNNING || dest == DEST_SUPERSEDED -> break
     od
 }
 
@@ -172,11 +174,11 @@ active proctype Claims()
 {
 end:
     do
-    :: atomic { beyond && source == OWNER && dest == AT_PREPARED -> dest = AT_ABORTED }
-    :: atomic { beyond && source == OWNER && dest == AT_RUNNING -> dest = SUPERSEDED; dest_runs = false }
-    :: atomic { !beyond && (source == OWNER || source == PREPARING) && dest == AT_RUNNING -> source = STANDS;
-                source_runs = false }
-    :: source == GONE || source == DEAD || source == STANDS -> break
+    :: atomic { beyond && source == SOURCE_OWNER && dest == DEST_PREPARED -> dest = DEST_ABORTED }
+    :: atomic { beyond && source == SOURCE_OWNER && dest == DEST_RUNNING -> dest = DEST_SUPERSEDED; dest_runs = false }
+    :: atomic { !beyond && (source == SOURCE_OWNER || source == SOURCE_PREPARING) && dest == DEST_RUNNING ->
+                source = SOURCE_SUPERSEDED; source_runs = false }
+    :: source == SOURCE_GONE || source == DEAD || source == SOURCE_SUPERSEDED -> break
     od
 }
 
@@ -201,8 +203,8 @@ ltl never_none { [] (NONE -> EXCUSED) }
 /* A whole copy that may be the only one is freed by an operator alone. */
 ltl only_copy { [] (!only_lost) }
 /* Doubt keeps the memory: whoever is in doubt can still resume. */
-ltl doubt_keeps { [] (source == IN_DOUBT -> source_has_copy) }
+ltl doubt_keeps { [] (source == SOURCE_IN_DOUBT -> source_has_copy) }
 /* A guest that ran there is never resumed here, but by force. */
 ltl no_rollback { [] ((source_runs && dest_ran) -> forced) }
 /* Every attempt ends: with an owner again, given up here, or dead. */
-ltl ends { [] (tried -> <> (source == OWNER || source == GONE || source == STANDS || source == DEAD)) }
+ltl ends { [] (tried -> <> (source == SOURCE_OWNER || source == SOURCE_GONE || source == SOURCE_SUPERSEDED || source == DEAD)) }

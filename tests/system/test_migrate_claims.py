@@ -2,6 +2,7 @@
 """Two copies run, because force was used wrongly. As soon as they hear of each other one of them stands still, and
 nothing is lost before an operator says which (docs/migration-stream.md "Claims")."""
 
+import contextlib
 import re
 import socket
 import struct
@@ -9,7 +10,7 @@ import struct
 import pytest
 from machine import vm
 from migration import Site, beats, move
-from relay import DEST, Relay
+from relay import DEST, FORWARD, Relay
 
 MOVER = vm("mover", "mover.elf", memory="8M")
 PEERS = 0x88B6
@@ -67,11 +68,29 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def claim_frame(vm_id, epoch, crc=None, owner=1):
-    claim = struct.pack("<8s16sQQQ32s6sH4sII", b"GODWITCL", bytes.fromhex(vm_id.replace("-", "")), epoch, owner, 0,
-                        b"mover", bytes(6), 1, bytes(4), 1, 0)
+CLAIM = "<8s16sQQQ32s6sH4sII"
+OWNS, ASKS, HOLDS = 1, 2, 3
+
+
+def claim_frame(vm_id, epoch, crc=None, owner=1, kind=OWNS):
+    claim = struct.pack(CLAIM, b"GODWITCL", bytes.fromhex(vm_id.replace("-", "")), epoch, owner, 0, b"mover", bytes(6),
+                        kind, bytes(4), 1, 0)
     claim += struct.pack("<I", crc32c(claim) if crc is None else crc)
     return b"\xff" * 6 + b"\x02\0\0\0\0\x01" + struct.pack("!H", PEERS) + claim
+
+
+def who_has(site, vm_id):
+    """Ask as a machine does that is about to start it. Returns what each machine answers: {address: kind}."""
+    answers = {}
+    with site.net.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind(("br0", PEERS))
+        sock.settimeout(1)
+        sock.send(claim_frame(vm_id, 1, kind=ASKS))
+        with contextlib.suppress(TimeoutError):
+            while len(answers) < 2:
+                claim = struct.unpack_from(CLAIM, sock.recv(2048), 14)
+                answers[socket.inet_ntoa(claim[8])] = claim[7]
+    return answers
 
 
 def test_damaged_claims(doubt):
@@ -124,13 +143,31 @@ def test_wrong_force(doubt):
     beats(site.a)
 
 
+def move_and_ask(site, vm_id):
+    """Move it from a to b. Between PREPARED and its arrival two machines have it, nobody runs it, and the connection
+    stands: returns what they answer then to one who asks."""
+    relay = Relay(site.net, site.b.address)
+    answers = {}
+
+    def ask():
+        answers.update(who_has(site, vm_id))
+        return FORWARD
+
+    relay.stop_at(DEST, "PREPARED", ask)
+    site.a.begin("mover", relay)
+    relay.reached()
+    site.a.wait_status("mover", "completed")
+    relay.close()
+    return answers
+
+
 def test_reboot(tmp_path):
     """A guest moves, and the machine that it left is started anew, with the guest in its configuration: it does not run
     twice, it can come home, and an operator may start it all the same."""
     with Site(tmp_path) as site:
         site.boot(MOVER, mem=256)
         vm_id = site.a.get("/v1/vms/mover")["vm_id"]
-        move(site.a, site.b, "mover", "verify")
+        assert move_and_ask(site, vm_id) == {site.a.address: HOLDS, site.b.address: HOLDS}
         site.a.machine.kill()
         site.a.boot(MOVER, mem=256)
         site.a.ready()

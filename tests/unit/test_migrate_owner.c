@@ -93,6 +93,37 @@ static void test_adopt(void **state)
     free(w);
 }
 
+/* Who asks is told of every copy that may be the only one: of a prepared one, though its connection stands, as its
+ * source may have died just now; and of the source's from PREPARE on. */
+static void test_held_copies(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    bool held = false;
+
+    (void)state;
+    world_init(w);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->source.handoff.state == SOURCE_OWNER) {
+        assert_null(dest_prepared(&w->dest, &w->dest_vm));
+        assert_false(source_state_holds(w->source.handoff.state));
+        world_step(w);
+    }
+    while (w->source.handoff.state == SOURCE_PREPARING) {
+        assert_true(source_state_holds(w->source.handoff.state));
+        assert_null(dest_stranded(&w->dest, &w->dest_vm));
+        held |= dest_prepared(&w->dest, &w->dest_vm) != NULL;
+        world_step(w);
+    }
+    assert_true(held);
+    assert_true(source_state_holds(w->source.handoff.state));
+    world_run(w, STEPS);
+    assert_null(dest_prepared(&w->dest, &w->dest_vm));
+    assert_false(source_state_holds(w->source.handoff.state));
+    world_fini(w);
+    free(w);
+}
+
 /* Adopted by mistake, for the source had not heard PREPARED and went on: it stands as soon as it hears the claim. */
 static void test_adopt_wrongly(void **state)
 {
@@ -313,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_held_copies),
         cmocka_unit_test(test_adopt),
         cmocka_unit_test(test_adopt_wrongly),
         cmocka_unit_test(test_stranded_given_up),
