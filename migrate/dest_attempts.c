@@ -163,13 +163,14 @@ static struct incoming *find_place(struct dest *dest)
 static enum wire_code replaces(struct dest *dest, struct incoming *in, const struct incoming *fresh,
                                const char **reason)
 {
-    *reason = "this VM is moving already";
-    if (in->session)
+    bool other = in->session ? in->owner != fresh->owner : fresh->dry_run;
+
+    *reason = in->session ? "this VM is moving already" : "a prepared copy of this VM is kept here: see resolve";
+    if (other || fresh->handoff.epoch <= in->handoff.epoch)
         return WIRE_E_BUSY;
-    *reason = "a prepared copy of this VM is kept here: see resolve";
-    if (fresh->dry_run || fresh->handoff.epoch <= in->handoff.epoch)
-        return WIRE_E_BUSY;
-    /* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. */
+    /* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. ABORT of one that
+     * was cancelled may still be on its way, behind pages. */
+    dest_note_end(in, WIRE_E_CANCEL, "its source has begun another attempt");
     dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
     return WIRE_OK;
 }

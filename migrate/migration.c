@@ -101,6 +101,27 @@ static struct move *move_begin(const struct vm_source *from, const struct migrat
     return move;
 }
 
+static void move_count(const struct move *move)
+{
+    totals.wire_bytes += move->stats.wire_bytes;
+    totals.forwarded += move->stats.forwarded;
+    if (move->request.check)
+        return;
+    totals.completed += move->stats.status == MIGRATE_COMPLETED;
+    totals.failed += move->stats.status == MIGRATE_FAILED;
+    totals.cancelled += move->stats.status == MIGRATE_CANCELLED;
+}
+
+/* A move is over. */
+static void move_end(struct vm_source *from)
+{
+    vm_source_end(from);
+    from->move->stats = from->source.stats;
+    from->move->live = NULL;
+    move_count(from->move);
+    from->move = NULL;
+}
+
 static struct migrate_settings engine_settings(const struct migration_request *request)
 {
     return (struct migrate_settings){
@@ -133,8 +154,10 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     from = source_make(vm);
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
-    if (source_active(&from->source))
+    if (!source_settle(&from->source))
         return refuse(-EBUSY, "a move is under way, or in doubt: see query-migrate", reason);
+    if (from->move)
+        move_end(from);
     if (vm->mem.dirty.producer != DIRTY_OFF && !request->check)
         return refuse(-EBUSY, "its dirty log is in use", reason);
     if (move_place() < 0)
@@ -370,27 +393,6 @@ struct migration_totals migration_totals(void)
     totals.incoming_limit = dest.limit;
     totals.incoming_limit_per_host = dest.limit_per_host;
     return totals;
-}
-
-static void move_count(const struct move *move)
-{
-    totals.wire_bytes += move->stats.wire_bytes;
-    totals.forwarded += move->stats.forwarded;
-    if (move->request.check)
-        return;
-    totals.completed += move->stats.status == MIGRATE_COMPLETED;
-    totals.failed += move->stats.status == MIGRATE_FAILED;
-    totals.cancelled += move->stats.status == MIGRATE_CANCELLED;
-}
-
-/* A move is over. */
-static void move_end(struct vm_source *from)
-{
-    vm_source_end(from);
-    from->move->stats = from->source.stats;
-    from->move->live = NULL;
-    move_count(from->move);
-    from->move = NULL;
 }
 
 /* Nothing is under way any more. */

@@ -216,6 +216,13 @@ static void bad_stream(struct source *s, const char *reason)
         source_fail(s, WIRE_E_STREAM, reason);
 }
 
+bool source_settle(struct source *s)
+{
+    if (s->phase == SOURCE_CLOSING && s->handoff.state == SOURCE_OWNER)
+        source_finish(s);
+    return s->phase == SOURCE_IDLE;
+}
+
 int source_start(struct source *s, const struct migrate_settings *settings)
 {
     int err = -ENOMEM;

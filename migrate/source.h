@@ -85,6 +85,10 @@ struct source {
 void source_init(struct source *source, const struct migrate_source_ops *ops, void *vm, const u8 vm_id[WIRE_ID],
                  u64 epoch, u64 owner);
 
+/* May another move begin? If only last words are left of one after which the guest is still here, they are cut short:
+ * its destination will know by the higher epoch of the next one. */
+bool source_settle(struct source *source);
+
 /* Begin a move. Returns 0, -EBUSY: one is on; -EPERM: not ours to move; -EINVAL, -ENOMEM, or what describe() says. */
 int source_start(struct source *source, const struct migrate_settings *settings);
 

@@ -19,13 +19,14 @@
 #include "hv/lib/bits.h"
 #include "tests/unit/peers.h"
 
-/* Two moves of a VM at once: the second is refused, the first goes on. */
+/* Two moves of a VM at once, of two owners: the second is refused, the first goes on. */
 static void test_two_at_once(void **state)
 {
     struct peer *first = reserved();
     struct line second;
 
     (void)state;
+    first->w.dest.incoming[0].owner = WORLD_OWNER;
     line_open(&second, &first->w.dest);
     line_reserve(&second, &first->w, 0, 9, 0);
     pump(first);
@@ -34,6 +35,37 @@ static void test_two_at_once(void **state)
     assert_true(first->w.dest_vm.exists && !first->gone);
     line_close(&second);
     peer_free(first);
+}
+
+/* Cancelled in any stage, and begun again at once: what is still on its way of the first attempt does not keep the
+ * second one out. */
+static void test_cancelled_and_begun_again(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    unsigned cancelled = 0;
+    bool ran = false;
+
+    (void)state;
+    for (unsigned steps = 1; !ran; steps += 3) {
+        world_init(w);
+        memset(w->source_vm.memory, 1, FAKE_PAGES * PAGE_SIZE);
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        for (unsigned i = 0; i < steps; i++)
+            world_step(w);
+        if (source_cancel(&w->source) == 0) {
+            cancelled++;
+            assert_true(source_settle(&w->source));
+            assert_int_equal(source_start(&w->source, &settings), 0);
+        }
+        ran = w->dest_vm.running;
+        world_run(w, 10000);
+        assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+        assert_int_equal(world_where(w), 2);
+        world_fini(w);
+    }
+    assert_true(cancelled > 10);
+    free(w);
 }
 
 /* Headers without a RESERVE that is accepted are forgotten with their connection: the highest epoch blocks nobody. And
@@ -357,6 +389,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_cancelled_and_begun_again),
         cmocka_unit_test(test_strangers_evict_nothing),
         cmocka_unit_test(test_open_ends),
         cmocka_unit_test(test_no_epoch_bars_for_ever),
