@@ -25,6 +25,7 @@ $(if $(Q),$(eval .SILENT:))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help run demo unit fuzz model check test bench lab-downtime soak proof clean deps size format programs FORCE
+.PHONY: selftests
 
 all: $(BUILD)/godwit.elf
 
@@ -232,6 +233,9 @@ SOAK ?= 100
 
 soak: all ## boot the hello guest SOAK=100 times on both emulators with 1, 2 and 4 processors
 	@tools/soak $(SOAK)
+
+selftests: all linux-selftests ## Linux's own tests of x86 in guests, before, in and after moves, on both emulators
+	@tools/selftests
 
 PROOF ?= --jobs 2
 

@@ -73,3 +73,19 @@ $(BUILD)/guest/initramfs.cpio: guest/linux/mkinitramfs $(LINUX_PROGRAMS) $(shell
 		$(DEPS)/linux/vmlinuz
 	$(call say,CPIO,$@)
 	$(Q)guest/linux/mkinitramfs $@ $(DEPS)/linux/modules $(LINUX_PROGRAMS)
+
+# The same with programs that take a processor to task. selftests.missing says why there is no selftests.cpio.
+LINUX_SOURCE_VERSION := 6.1.176-1
+
+.PHONY: linux-selftests
+linux-selftests: $(BUILD)/guest/vmlinuz $(BUILD)/guest/selftests.cpio
+
+test: linux-selftests
+
+$(BUILD)/guest/selftests.cpio: tests/linux/mkselftests tests/linux/selftests $(BUILD)/guest/initramfs.cpio
+	$(call say,CPIO,$@)
+	$(Q)rm -f $(@:cpio=missing)
+	$(Q)if tests/linux/mkselftests $(DEPS)/selftests $(LINUX_SOURCE_VERSION) 2>$(@:cpio=log); then \
+		guest/linux/mkinitramfs $@ $(DEPS)/linux/modules $(LINUX_PROGRAMS) tests/linux/selftests \
+			$(DEPS)/selftests/bin/*_32 $(DEPS)/selftests/bin/*_64; \
+	else tail -n 1 $(@:cpio=log) | tee $(@:cpio=missing); fi

@@ -34,7 +34,7 @@ NEWLIB_C := $(NEWLIB_STRING:%=string/%) $(NEWLIB_CTYPE:%=ctype/%) \
 	stdio/sniprintf stdio/vsniprintf
 NEWLIB_ASM := memcpy memset
 # One source file, several objects: -D selects the function.
-NEWLIB_MALLOC := malloc free realloc calloc memalign
+NEWLIB_MALLOC := malloc free realloc calloc memalign mallinfo
 
 NEWLIB_OBJ := $(NEWLIB_C:%=$(NEWLIB)/obj/%.o) $(NEWLIB_ASM:%=$(NEWLIB)/obj/asm/%.o) \
 	$(NEWLIB_MALLOC:%=$(NEWLIB)/obj/malloc/%.o) $(NEWLIB)/obj/stdio/svfiprintf.o
@@ -95,7 +95,7 @@ LWIP_C := $(LWIP_CORE:%=core/%) $(LWIP_IPV4:%=core/ipv4/%) $(LWIP_IPV6:%=core/ip
 	netif/ethernet
 LWIP_OBJ := $(LWIP_C:%=$(OBJ)/lwip/%.o)
 
-$(LWIP_READY): tools/fetch | $(PACKAGES)
+$(LWIP_READY): | tools/fetch $(PACKAGES)
 	$(call say,FETCH,lwip $(LWIP_VERSION))
 	@rm -rf $(LWIP)
 	$(Q)tools/fetch source lwip $(LWIP_VERSION) $(LWIP)
@@ -128,7 +128,7 @@ $(LWIP_UNIT): $(LWIP_UNIT_OBJ)
 # --- Linux, for guests -------------------------------------------------------------------------------------
 
 # The kernel image and its modules, unpacked and never installed.
-$(DEPS)/linux/vmlinuz: tools/fetch | $(PACKAGES)
+$(DEPS)/linux/vmlinuz: | tools/fetch $(PACKAGES)
 	$(call say,FETCH,linux-image-cloud-amd64)
 	@rm -rf $(@D)
 	$(Q)tools/fetch kernel linux-image-cloud-amd64 $(@D)
