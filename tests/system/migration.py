@@ -44,9 +44,9 @@ class Host:
         self.read_to = {}  # numbers of the next byte of guests' consoles
 
     def boot(self, guests="", emu="qemu", cpus=1, mem=384, model=None, services=False, extra=(),
-             options=(), alone=False, **keys):
+             options=(), alone=False, lifetime=LIFETIME, **keys):
         """Start it, with TCP test services or without; model is of its card, extra are further arguments of QEMU,
-        options such of tools/run, alone as in Network.boot, keys are those of [migration]."""
+        options such of tools/run, alone as in Network.boot, lifetime in s, keys are those of [migration]."""
         config = f"[net]\naddress = {self.address}/24\ntest-services = {'yes' if services else 'no'}\n"
         config += "[api]\naccess = open\n[migration]\n"
         config += "".join(f"{key} = {value}\n" for key, value in keys.items())
@@ -56,7 +56,7 @@ class Host:
         self.boots, self.emu, self.read_to = self.boots + 1, emu, {}
         model = model or ("virtio" if emu == "qemu" else "e1000")
         self.machine = self.site.net.boot(directory, config + guests, emu, model,
-                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, LIFETIME, extra, options,
+                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, lifetime, extra, options,
                                           alone)
 
     def ready(self):
