@@ -179,6 +179,14 @@ static bool uuid_set(uint8_t uuid[CONFIG_UUID], struct span value)
     return digits == 2 * CONFIG_UUID && any;
 }
 
+/* Not of a group, not our own, not none. */
+static bool server_set(struct config_server4 *server, struct span value)
+{
+    server->port = CONFIG_SYSLOG_PORT;
+    return netaddr_port(value.at, &value.len, &server->port) && netaddr_ip4(value.at, value.len, server->bytes) &&
+           server->bytes[0] != 0 && server->bytes[0] != 127 && server->bytes[0] < 224;
+}
+
 static bool address_set(enum value_kind kind, void *field, struct span value)
 {
     struct config_address4 *address4 = field;
@@ -192,6 +200,7 @@ static bool address_set(enum value_kind kind, void *field, struct span value)
     case VALUE_NETWORK6:
         return netaddr_prefix(value.at, &value.len, 128, &address6->prefix) &&
                netaddr_ip6(value.at, value.len, address6->bytes);
+    case VALUE_SERVER4: return server_set(field, value);
     case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
     case VALUE_UUID: return uuid_set(field, value);
     default: return false;

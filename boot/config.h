@@ -22,6 +22,7 @@
 #define CONFIG_TOKEN 128
 #define CONFIG_TOKEN_MIN 8       /* characters of a token that may protect the API */
 #define CONFIG_STORM_LIMIT 10000 /* default of storm-limit */
+#define CONFIG_SYSLOG_PORT 514
 #define CONFIG_MIGRATION_PORT 4900
 #define CONFIG_DOWNTIME_LIMIT 20 /* ms */
 #define CONFIG_MAX_ROUNDS 20
@@ -95,6 +96,12 @@ struct config_address4 {
     uint32_t prefix;
 };
 
+/* A server: an address and a port; port 0: none. */
+struct config_server4 {
+    uint8_t bytes[4];
+    uint32_t port;
+};
+
 struct config_address6 {
     uint8_t bytes[16];
     uint32_t prefix;
@@ -106,11 +113,12 @@ struct config_net {
     struct config_address4 address; /* prefix 0: by DHCP */
     struct config_address4 gateway; /* prefix 32 if given */
     struct config_address6 address6;
-    uint32_t uplink;        /* enum config_uplink */
-    uint8_t mac[6];         /* of the hypervisor's interface; zero: made from the uplink's */
-    uint32_t storm_limit;   /* broadcast and multicast frames a second from each port; 0: any */
-    uint32_t anti_spoof;    /* 1: guests send from their own MAC only */
-    uint32_t test_services; /* 1: discard, echo and source on TCP ports 9, 7 and 19 */
+    uint32_t uplink;              /* enum config_uplink */
+    uint8_t mac[6];               /* of the hypervisor's interface; zero: made from the uplink's */
+    uint32_t storm_limit;         /* broadcast and multicast frames a second from each port; 0: any */
+    uint32_t anti_spoof;          /* 1: guests send from their own MAC only */
+    uint32_t test_services;       /* 1: discard, echo and source on TCP ports 9, 7 and 19 */
+    struct config_server4 syslog; /* where the log is sent to, by UDP */
 };
 
 struct config_throttle {

@@ -140,6 +140,14 @@ static const struct key net_keys[] = {
       1000000,
       { NULL } },
     { "anti-spoof", "yes or no", VALUE_CHOICE, IN_NET(anti_spoof), 0, 0, 0, { "no", "yes" } },
+    { "syslog",
+      "the address of a host, perhaps with a port, such as 192.0.2.5 or 192.0.2.5:5514",
+      VALUE_SERVER4,
+      IN_NET(syslog),
+      0,
+      0,
+      0,
+      { NULL } },
     { "test-services", "yes or no", VALUE_CHOICE, IN_NET(test_services), 0, 0, 0, { "no", "yes" } },
 };
 

@@ -18,6 +18,7 @@ enum value_kind {
     VALUE_DHCP_OR_NETWORK4, /* struct config_address4 */
     VALUE_ADDRESS4,         /* the same, without "/LEN" */
     VALUE_NETWORK6,         /* struct config_address6 */
+    VALUE_SERVER4,          /* struct config_server4 */
     VALUE_MAC,
     VALUE_UUID,
 };

@@ -105,6 +105,21 @@ bool netaddr_ip6(const char *text, size_t len, uint8_t address[16])
     return at == len;
 }
 
+bool netaddr_port(const char *text, size_t *len, uint32_t *port)
+{
+    size_t colon = 0, at;
+
+    while (colon < *len && text[colon] != ':')
+        colon++;
+    if (colon == *len)
+        return true;
+    at = colon + 1;
+    if (!number(text, *len, &at, 10, 5, 65535, port) || at != *len || *port == 0)
+        return false;
+    *len = colon;
+    return true;
+}
+
 bool netaddr_prefix(const char *text, size_t *len, uint32_t max, uint32_t *prefix)
 {
     size_t slash = *len;

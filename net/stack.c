@@ -18,6 +18,7 @@
 #include "hv/lib/log.h"
 #include "net/netif.h"
 #include "net/switch.h"
+#include "net/syslog.h"
 #include "net/testd.h"
 #include "net/uplink.h"
 
@@ -51,6 +52,7 @@ void net_start(const struct config_net *config)
     netif_port_start(config, uplink_start(config->uplink));
     if (config->test_services)
         testd_start();
+    syslog_start(&config->syslog);
 }
 
 uint64_t net_poll(void)

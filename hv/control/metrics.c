@@ -22,6 +22,7 @@
 #include "mm/frame.h"
 #include "net/netif.h"
 #include "net/switch.h"
+#include "net/syslog.h"
 
 /* Head of a metric: its help and its type. */
 static void head(struct buffer *out, const char *name, const char *type, const char *help)
@@ -265,6 +266,20 @@ static void put_switch(struct buffer *out)
                   (unsigned long)counters->mac_conflicts, (unsigned long)netif_port_conflicts());
 }
 
+static void put_syslog(struct buffer *out)
+{
+    struct syslog_status status;
+
+    if (!syslog_status(&status))
+        return;
+    head(out, "godwit_syslog_lines_total", "counter",
+         "Lines of the log that were given to the network, or overwritten before they could be.");
+    buffer_format(out, "godwit_syslog_lines_total{outcome=\"sent\"} %lu\n", (unsigned long)status.sent);
+    buffer_format(out, "godwit_syslog_lines_total{outcome=\"lost\"} %lu\n", (unsigned long)status.lost);
+    head(out, "godwit_syslog_waiting_lines", "gauge", "Lines of the log that have not been sent yet.");
+    buffer_format(out, "godwit_syslog_waiting_lines %lu\n", (unsigned long)status.waiting);
+}
+
 static const struct {
     const char *name, *help;
     size_t offset; /* in struct port_counters */
@@ -344,6 +359,7 @@ void metrics_write(struct buffer *out)
     put_dirty(out);
     put_exits(out);
     put_switch(out);
+    put_syslog(out);
     put_ports(out);
     put_moves(out);
 }

@@ -10,6 +10,7 @@
 #include "net/net_test.h"
 #include "net/netif.h"
 #include "net/switch.h"
+#include "net/syslog.h"
 #include "net/testd.h"
 
 #define NET_TEST_MIB 64
@@ -33,6 +34,22 @@ static void put_port(struct json *out, const struct port *port)
     json_close(out);
 }
 
+static void put_syslog(struct json *out)
+{
+    struct syslog_status status;
+    const u8 *a = status.address;
+
+    if (!syslog_status(&status))
+        return;
+    json_object(out, "syslog");
+    json_format(out, "server", "%u.%u.%u.%u:%u", a[0], a[1], a[2], a[3], status.port);
+    json_bool(out, "reachable", status.reachable);
+    json_number(out, "sent", status.sent);
+    json_number(out, "lost", status.lost);
+    json_number(out, "waiting", status.waiting);
+    json_close(out);
+}
+
 int command_net(struct call *call)
 {
     const struct switch_counters *counters = switch_counters();
@@ -50,6 +67,7 @@ int command_net(struct call *call)
     json_number(out, "offloads_finished", counters->finished);
     json_number(out, "mac_conflicts", counters->mac_conflicts);
     json_number(out, "address_conflicts", netif_port_conflicts());
+    put_syslog(out);
     json_array(out, "ports");
     for (const struct port *port = switch_ports(); port; port = port->next)
         put_port(out, port);

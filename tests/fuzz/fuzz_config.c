@@ -35,6 +35,7 @@ static const char *const words[] = {
     "storm-limit = ",
     "anti-spoof = ",
     "test-services = ",
+    "syslog = ",
     "images = ",
     "downtime-limit = ",
     "max-rounds = ",

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The hypervisor on a network: it answers, carries bulk data unharmed, gets an address, sleeps when nobody calls."""
 
+import datetime
 import random
+import re
+import socket
 import struct
 import threading
 import time
@@ -13,6 +16,8 @@ OURS4, OURS6 = "10.9.0.2", "fd09::2"
 STATIC = f"[net]\naddress = {OURS4}/24\naddress6 = {OURS6}/64\ntest-services = yes\n"
 CARDS = [("qemu", "e1000"), ("qemu", "virtio"), ("bochs", "e1000")]
 MASK = (1 << 64) - 1
+SYSLOG = re.compile(r'<(\d+)>1 (\S+)Z 10\.9\.0\.2 godwit - - \[meta sequenceId="(\d+)"\] (.*)')
+PRIORITIES = {"err": "27", "warn": "28", "info": "30", "debug": "31"}
 
 
 def up(net, directory, emu, model, config=STATIC, **options):
@@ -29,14 +34,38 @@ def ping(net, address, count=5, size=56):
     assert f"{count} packets received" in done.stdout, done.stdout
 
 
+def hears_log(server, machine, last):
+    """What a syslog server receives up to the line `last` is what the machine has logged, from its first line on, each
+    line once, in order, numbered, with its level and the time of the event. Returns that of the first one."""
+    server.settimeout(60)
+    heard = []
+    while not heard or last not in heard[-1][3]:
+        heard.append(SYSLOG.fullmatch(server.recv(2048).decode()).groups())
+    said = re.findall(r"^\[ *(\d+\.\d+)\] cpu\d+ (\w+) +(.*)$", machine.log, re.M)[:len(heard)]
+    assert [(number, priority, text) for priority, _, number, text in heard] == \
+        [(str(i), PRIORITIES[level], text) for i, (_, level, text) in enumerate(said, 1)]
+    times = [datetime.datetime.fromisoformat(time) for _, time, _, _ in heard]
+    for time, (stamp, _, _) in zip(times, said):
+        assert abs((time - times[0]).total_seconds() - (float(stamp) - float(said[0][0]))) < 0.00001
+    return times[0]
+
+
 @pytest.mark.parametrize("emu, model", CARDS)
 def test_ping(net, tmp_path, emu, model):
-    """Echo by IPv4 and IPv6, small and of a full frame, without a loss; the MAC is a local one beside the card's."""
-    machine = up(net, tmp_path, emu, model)
+    """Echo by IPv4 and IPv6, small and of a full frame, without a loss; the MAC is a local one beside the card's. A
+    syslog server has its log."""
+    server = net.socket(kind=socket.SOCK_DGRAM)
+    server.bind(("10.9.0.1", 5514))
+    machine = up(net, tmp_path, emu, model, STATIC + "syslog = 10.9.0.1:5514\n")
     assert (machine.address, machine.mac) == (OURS4, "56:54:00:12:34:56")
     ping(net, OURS4)
     ping(net, OURS4, size=1472)
     ping(net, OURS6)
+    net.connect(OURS4, 9).close()  # one more line
+    machine.wait(r"discard: 0 bytes", TIMEOUT[emu])
+    began = hears_log(server, machine, "discard: 0 bytes")
+    if emu == "qemu":  # whose clock is the machine's
+        assert abs((datetime.datetime.utcnow() - began).total_seconds()) < 300
 
 
 def sum_of(block, times):

@@ -23,6 +23,7 @@
 #include "net/net_test.h"
 #include "net/netif.h"
 #include "net/switch.h"
+#include "net/syslog.h"
 
 #define KEEP 16384
 #define LINES 5
@@ -293,6 +294,14 @@ const struct switch_counters *switch_counters(void)
     static struct switch_counters counters = { .forwarded = 3, .unforwarded = 2, .mac_conflicts = 5 };
 
     return &counters;
+}
+
+bool syslog_status(struct syslog_status *status)
+{
+    *status = (struct syslog_status){
+        .address = { 10, 9, 0, 1 }, .port = 514, .reachable = true, .sent = 7, .lost = 8, .waiting = 9
+    };
+    return true;
 }
 
 u64 netif_port_conflicts(void)

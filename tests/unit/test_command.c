@@ -215,6 +215,8 @@ static void counters(void **state)
     assert_non_null(
         strstr(out.buffer.text, "\"tx_dropped\":0,\"held\":4,\"late\":0,\"late_twice\":0,\"copied_bytes\":500}"));
     assert_non_null(strstr(out.buffer.text, "\"mac_conflicts\":5,\"address_conflicts\":6,"));
+    assert_non_null(strstr(out.buffer.text, "\"syslog\":{\"server\":\"10.9.0.1:514\",\"reachable\":true,\"sent\":7,"
+                                            "\"lost\":8,\"waiting\":9}"));
     assert_int_equal(run("vm web"), 0);
     assert_non_null(strstr(out.buffer.text, "\"network\":{\"filtered\":8,\"malformed\":0,\"announces\":9}"));
     assert_non_null(strstr(out.buffer.text, "\"tsc\":{\"khz\":2400000,\"khz_here\":2400000,\"scaled\":true}"));

@@ -141,10 +141,11 @@ static void sizes(void **state)
 /* The whole of [net], between machines; keys after it belong to no machine. */
 static void the_net_section(void **state)
 {
-    static const char text[] = "[vm a]\nkernel = k\n[net] # ours\naddress = 192.0.2.10/24\ngateway = 192.0.2.1\n"
-                               "address6 = 2001:db8::A:10/64\nuplink = virtio\nmac = 52:54:00:aB:cd:ef\n"
-                               "storm-limit = 500\nanti-spoof = yes\ntest-services = yes\n[vm b]\nkernel = k\n";
-    static const uint8_t address[4] = { 192, 0, 2, 10 }, gateway[4] = { 192, 0, 2, 1 };
+    static const char text[] =
+        "[vm a]\nkernel = k\n[net] # ours\naddress = 192.0.2.10/24\ngateway = 192.0.2.1\n"
+        "address6 = 2001:db8::A:10/64\nuplink = virtio\nmac = 52:54:00:aB:cd:ef\n"
+        "storm-limit = 500\nanti-spoof = yes\ntest-services = yes\nsyslog = 192.0.2.5:5514\n[vm b]\nkernel = k\n";
+    static const uint8_t address[4] = { 192, 0, 2, 10 }, gateway[4] = { 192, 0, 2, 1 }, server[4] = { 192, 0, 2, 5 };
     static const uint8_t address6[16] = { 0x20, 0x01, 0x0d, 0xb8, [13] = 0x0a, [15] = 0x10 };
     static const uint8_t mac[6] = { 0x52, 0x54, 0, 0xab, 0xcd, 0xef };
 
@@ -163,6 +164,11 @@ static void the_net_section(void **state)
     assert_int_equal(config.net.storm_limit, 500);
     assert_int_equal(config.net.anti_spoof, 1);
     assert_int_equal(config.net.test_services, 1);
+    assert_memory_equal(config.net.syslog.bytes, server, 4);
+    assert_int_equal(config.net.syslog.port, 5514);
+    assert_true(parse("[net]\nsyslog = 192.0.2.5\n", 25));
+    assert_memory_equal(config.net.syslog.bytes, server, 4);
+    assert_int_equal(config.net.syslog.port, 514);
 }
 
 /* A hypervisor without guests is worth having if it can be reached. */
@@ -178,6 +184,7 @@ static void the_net_section_alone(void **state)
     assert_int_equal(config.net.storm_limit, CONFIG_STORM_LIMIT);
     assert_int_equal(config.net.anti_spoof, 0);
     assert_int_equal(config.net.test_services, 0);
+    assert_int_equal(config.net.syslog.port, 0);
     assert_true(parse(good, strlen(good)));
     assert_int_equal(config.net.present, 0);
 }
@@ -277,6 +284,14 @@ static const struct {
     { "[net]\naddress = 1.2.3.4/\n", 2, "address", "is wrong" },
     { "[net]\naddress = /24\n", 2, "address", "is wrong" },
     { "[net]\ngateway = 1.2.3.4/24\n", 2, "gateway", "expected an address" },
+    { "[net]\nsyslog = 1.2.3.4:0\n", 2, "syslog", "\"1.2.3.4:0\" is wrong, expected the address of a host" },
+    { "[net]\nsyslog = 1.2.3.4:65536\n", 2, "syslog", "such as 192.0.2.5 or 192.0.2.5:5514" },
+    { "[net]\nsyslog = 1.2.3.4:\n", 2, "syslog", "is wrong" },
+    { "[net]\nsyslog = :514\n", 2, "syslog", "is wrong" },
+    { "[net]\nsyslog = 1.2.3.4:5:6\n", 2, "syslog", "is wrong" },
+    { "[net]\nsyslog = 127.0.0.1\n", 2, "syslog", "is wrong" },
+    { "[net]\nsyslog = 224.0.0.1\n", 2, "syslog", "is wrong" },
+    { "[net]\nsyslog = loghost\n", 2, "syslog", "is wrong" },
     { "[net]\naddress6 = fe80::1\n", 2, "address6", "2001:db8::10/64" },
     { "[net]\naddress6 = 1:2:3:4:5:6:7/64\n", 2, "address6", "is wrong" },
     { "[net]\naddress6 = 1:2:3:4:5:6:7:8:9/64\n", 2, "address6", "is wrong" },
@@ -293,7 +308,8 @@ static const struct {
     { "[net]\nuplink = wifi\n", 2, "uplink", "auto, e1000, virtio or none" },
     { "[net]\nstorm-limit = 1000001\n", 2, "storm-limit", "from 0 (any) to 1000000" },
     { "[net]\nanti-spoof = 1\n", 2, "anti-spoof", "yes or no" },
-    { "[net]\nkernel = k\n", 2, "kernel", "mac, storm-limit, anti-spoof or test-services in the [net] section" },
+    { "[net]\nkernel = k\n", 2, "kernel",
+      "mac, storm-limit, anti-spoof, syslog or test-services in the [net] section" },
     { "[net]\n[net]\n", 2, "net", "a second [net] section" },
     { "[net]\n[migration]\nport = 0\n", 3, "port", "a number from 1 to 65535" },
     { "[net]\n[migration]\nimages =\n", 3, "images", "1 to 8 paths of files on the boot volume" },

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Nothing here logs anything after the start: it would be sent, and logged again. */
+#define LOG_PREFIX "syslog"
+#include "net/syslog.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "boot/config.h"
+#include "hv/cpu/asm.h"
+#include "hv/cpu/clock.h"
+#include "hv/cpu/rtc.h"
+#include "hv/lib/bits.h"
+#include "hv/lib/log.h"
+#include "hv/sched.h"
+#include "net/netif.h"
+#include "net/udp_sender.h"
+
+#define FACILITY 3           /* system daemons (RFC 5424, table 1) */
+#define SEQUENCE 0x7FFFFFFFU /* sequenceId goes from 1 to this (7.3.1) */
+#define TURN 16              /* lines that are sent in one turn of the host loop */
+#define BURST LOG_RECORDS    /* lines that may be sent one after the other; then one each LINE_NS */
+#define LINE_NS 5000000ULL
+#define LOOK_NS 250000000ULL /* between two looks whether there is a line, or a way; new lines often wake us before */
+
+static struct {
+    struct config_server4 server;
+    u64 next;    /* the number of the line to send next */
+    u64 free_ns; /* when the lines that were sent would be through at the rate that is allowed */
+    u64 sent, lost;
+} own;
+
+static unsigned severity(enum log_level level)
+{
+    static const u8 severities[] = { [LOG_ERR] = 3, [LOG_WARN] = 4, [LOG_INFO] = 6, [LOG_DEBUG] = 7 };
+
+    return severities[level];
+}
+
+size_t syslog_message(const struct log_record *record, u32 ip4, char out[SYSLOG_MESSAGE])
+{
+    char time[RTC_TEXT];
+    int len;
+
+    rtc_text(record->ns, time);
+    len = snprintf(out, SYSLOG_MESSAGE, "<%u>1 %s %u.%u.%u.%u godwit - - [meta sequenceId=\"%lu\"] %s",
+                   FACILITY * 8 + severity(record->level), time, ip4 & 0xFF, ip4 >> 8 & 0xFF, ip4 >> 16 & 0xFF,
+                   ip4 >> 24, record->number % SEQUENCE + 1, record->text);
+    /* A line may quote what a peer has said: whoever reads it at a terminal shall see no escape sequences. */
+    for (int i = 0; i < len; i++)
+        if ((u8)out[i] < ' ' || out[i] == 0x7F)
+            out[i] = '?';
+    return (size_t)len;
+}
+
+/* Returns false if the network does not take it now. */
+static bool send(const struct log_record *record)
+{
+    static char message[SYSLOG_MESSAGE];
+
+    if (!udp_sender_send(message, syslog_message(record, netif_port_ip4(), message)))
+        return false;
+    own.free_ns = MAX(own.free_ns, clock_ns()) + LINE_NS;
+    return true;
+}
+
+/* Lines before this one were overwritten: say so under the number of the last of them. */
+static bool send_loss(const struct log_record *record)
+{
+    static struct log_record note;
+    u64 lost = record->number - own.next;
+
+    note = (struct log_record){ .number = record->number - 1, .ns = record->ns, .level = LOG_WARN };
+    note.len = (u16)snprintf(note.text, sizeof(note.text), "syslog: %lu lines before this one were lost", lost);
+    if (!send(&note))
+        return false;
+    own.lost += lost;
+    own.next = record->number;
+    return true;
+}
+
+static bool send_next(const struct log_record *record)
+{
+    if (record->number != own.next && !send_loss(record))
+        return false;
+    if (!send(record))
+        return false;
+    own.sent++;
+    own.next = record->number + 1;
+    return true;
+}
+
+static u64 later(u64 ns)
+{
+    return rdtsc() + clock_ns_to_ticks(ns);
+}
+
+/* Host work. */
+static u64 work(void)
+{
+    static struct log_record record;
+
+    for (unsigned i = 0; i < TURN; i++) {
+        u64 ns = clock_ns();
+
+        if (own.free_ns > ns + BURST * LINE_NS)
+            return later(own.free_ns - ns - BURST * LINE_NS);
+        if (!log_read(own.next, &record) || !udp_sender_ready() || !send_next(&record))
+            return later(LOOK_NS);
+    }
+    return rdtsc();
+}
+
+void syslog_start(const struct config_server4 *server)
+{
+    const u8 *a = server->bytes;
+
+    if (!server->port)
+        return;
+    own.server = *server;
+    if (!udp_sender_open(server)) {
+        pr_err("no memory to send the log");
+        own.server.port = 0;
+        return;
+    }
+    pr_info("the log goes to %u.%u.%u.%u port %u", a[0], a[1], a[2], a[3], server->port);
+    sched_add_host_work(work);
+}
+
+bool syslog_status(struct syslog_status *status)
+{
+    u64 behind = log_next() - own.next, waiting = MIN(behind, (u64)LOG_RECORDS);
+
+    *status = (struct syslog_status){
+        .port = own.server.port, .sent = own.sent, .lost = own.lost + behind - waiting, .waiting = waiting
+    };
+    memcpy(status->address, own.server.bytes, sizeof(status->address));
+    status->reachable = own.server.port && udp_sender_ready();
+    return own.server.port != 0;
+}
