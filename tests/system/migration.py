@@ -44,11 +44,12 @@ class Host:
         self.read_to = {}  # numbers of the next byte of guests' consoles
 
     def boot(self, guests="", emu="qemu", cpus=1, mem=384, model=None, services=False, extra=(),
-             options=(), alone=False, lifetime=LIFETIME, **keys):
+             options=(), alone=False, lifetime=LIFETIME, net="", **keys):
         """Start it, with TCP test services or without; model is of its card, extra are further arguments of QEMU,
-        options such of tools/run, alone as in Network.boot, lifetime in s, keys are those of [migration]."""
+        options such of tools/run, alone as in Network.boot, lifetime in s, net further lines of [net], keys those of
+        [migration]."""
         config = f"[net]\naddress = {self.address}/24\ntest-services = {'yes' if services else 'no'}\n"
-        config += "[api]\naccess = open\n[migration]\n"
+        config += f"{net}[api]\naccess = open\n[migration]\n"
         config += "".join(f"{key} = {value}\n" for key, value in keys.items())
         base = self.site.directory
         directory = base.with_name(f"{base.name}-{self.name}{self.boots}")  # run_name tells workers by the parent

@@ -8,8 +8,8 @@ import re
 import time
 
 import pytest
-from machine import vm
-from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, beats, breaks, move, shell
+from machine import TIMEOUT, vm
+from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, beats, breaks, check, move, shell
 from relay import FORWARD, SOURCE, Relay
 
 
@@ -20,9 +20,14 @@ EMPTY = vm("empty", "mover.elf", memory="384M", cmdline="pages=1 rate=1 tick=100
 
 @pytest.fixture(scope="module")
 def linux(tmp_path_factory):
-    """Linux and an empty guest on one of two hypervisors in QEMU, which one is unknown: the tests move them."""
+    """Linux and an empty guest on one of two hypervisors in QEMU, which one is unknown: the tests move them. Guests of
+    b may send from their card's MAC only."""
     with Site(tmp_path_factory.mktemp("linux")) as site:
-        site.boot(LINUX + EMPTY, cpus=2, mem=768)
+        site.a.boot(LINUX + EMPTY, cpus=2, mem=768)
+        site.b.boot(cpus=2, mem=768, net="anti-spoof = yes\n")
+        site.a.ready()
+        site.b.ready()
+        site.a.machine.wait("godwit-guest: ready", TIMEOUT["qemu"])
         yield site
 
 
@@ -158,6 +163,21 @@ def test_clocks(linux):
 
 def guest_mac(site):
     return site.net.run("ip", "neighbour", "show", GUEST).stdout.split("lladdr ")[1].split()[0]
+
+
+def test_policy_of_the_destination(linux):
+    """Under anti-spoof a guest that sends from another MAC than its card's would be deaf and dumb: it is not taken."""
+    source, dest = linux.a, linux.b
+    if linux.where("linux") == [dest]:
+        move(dest, source, "linux")
+    assert alive(linux.net)
+    mac, other = guest_mac(linux), "02:00:00:00:00:99"
+    shell(source, f"ip link set eth0 address {other}")
+    refused = source.godwit("migrate", "--check", "linux", dest.address)
+    shell(source, f"ip link set eth0 address {mac}")
+    assert refused.returncode == 1 and f"it sends from {other} instead of its card's {mac}" in refused.stderr
+    check(source, dest, "linux")  # with its own it would be taken
+    assert alive(linux.net)
 
 
 def fdb(site):
