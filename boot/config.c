@@ -180,9 +180,9 @@ static bool uuid_set(uint8_t uuid[CONFIG_UUID], struct span value)
 }
 
 /* Not of a group, not our own, not none. */
-static bool server_set(struct config_server4 *server, struct span value)
+static bool server_set(struct config_server4 *server, struct span value, uint32_t port)
 {
-    server->port = CONFIG_SYSLOG_PORT;
+    server->port = port;
     return netaddr_port(value.at, &value.len, &server->port) && netaddr_ip4(value.at, value.len, server->bytes) &&
            server->bytes[0] != 0 && server->bytes[0] != 127 && server->bytes[0] < 224;
 }
@@ -200,7 +200,7 @@ static bool address_set(enum value_kind kind, void *field, struct span value)
     case VALUE_NETWORK6:
         return netaddr_prefix(value.at, &value.len, 128, &address6->prefix) &&
                netaddr_ip6(value.at, value.len, address6->bytes);
-    case VALUE_SERVER4: return server_set(field, value);
+    case VALUE_SERVER4: return server_set(field, value, CONFIG_SYSLOG_PORT);
     case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
     case VALUE_UUID: return uuid_set(field, value);
     default: return false;
@@ -226,6 +226,27 @@ static bool images_set(char images[CONFIG_IMAGES][CONFIG_PATH], struct span valu
     return images[0][0] != '\0' && value.len == 0;
 }
 
+static bool server_equal(const struct config_server4 *a, const struct config_server4 *b)
+{
+    for (unsigned i = 0; i < sizeof(a->bytes); i++)
+        if (a->bytes[i] != b->bytes[i])
+            return false;
+    return a->port == b->port;
+}
+
+static bool peers_set(struct config_server4 peers[CONFIG_PEERS], struct span value)
+{
+    for (unsigned i = 0; i < CONFIG_PEERS && value.len > 0; i++) {
+        if (!server_set(&peers[i], span_take(&value, is_not_blank), CONFIG_MIGRATION_PORT))
+            return false;
+        for (unsigned k = 0; k < i; k++)
+            if (server_equal(&peers[k], &peers[i]))
+                return false;
+        value = span_trim(value);
+    }
+    return peers[0].port != 0 && value.len == 0;
+}
+
 static bool value_set(struct parser *p, const struct key *key, struct span value)
 {
     char *field = (char *)p->target + key->offset;
@@ -244,6 +265,10 @@ static bool value_set(struct parser *p, const struct key *key, struct span value
         return true;
     case VALUE_IMAGES:
         if (!images_set((char(*)[CONFIG_PATH])field, value))
+            break;
+        return true;
+    case VALUE_PEERS:
+        if (!peers_set((struct config_server4 *)(void *)field, value))
             break;
         return true;
     case VALUE_SIZE:
@@ -531,6 +556,11 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
     p.line = 0;
     if (config->migration.port && !config->net.present)
         return refuse(&p, span_of("migration"), "guests come over the network, expected a [net] section, too", NULL);
+    if (config->migration.peers[0].port && !config->net.address.prefix)
+        return refuse(&p, span_of("peers"),
+                      "they are asked before DHCP has an address, expected address = "
+                      "ADDRESS/LENGTH in the [net] section",
+                      NULL);
     return config->nr_vms > 0 || config->net.present ||
            refuse(&p, span_of("vm"), "no virtual machine, expected a section [vm NAME], or [net]", NULL);
 }

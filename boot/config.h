@@ -27,6 +27,7 @@
 #define CONFIG_DOWNTIME_LIMIT 20 /* ms */
 #define CONFIG_MAX_ROUNDS 20
 #define CONFIG_IMAGES 8 /* files that guests which come here may start anew from */
+#define CONFIG_PEERS 8  /* hypervisors that are asked who has a guest */
 #define CONFIG_MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* that one names, the hypervisor included */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
@@ -135,8 +136,9 @@ struct config_migration {
     uint32_t port;                           /* TCP; 0: no section, nothing is listened to */
     char images[CONFIG_IMAGES][CONFIG_PATH]; /* files on the boot volume; "": no more */
     uint64_t incoming_memory; /* bytes that may be held for guests which come; 0: the default of migration_init */
-    uint64_t incoming_memory_per_host; /* those of one host, the same */
-    uint32_t downtime_limit;           /* ms */
+    uint64_t incoming_memory_per_host;         /* those of one host, the same */
+    uint32_t downtime_limit;                   /* ms */
+    struct config_server4 peers[CONFIG_PEERS]; /* in the order of the file; port 0: no more */
     uint32_t max_rounds;
     uint64_t max_bandwidth; /* bytes a second; 0: any */
     uint32_t on_stall;      /* enum config_stall */

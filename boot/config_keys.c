@@ -168,9 +168,12 @@ static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry nam
 #define WANT_IMAGES "1 to 8 paths of files on the boot volume, each at most 63 characters, with blanks between them"
 static_assert(CONFIG_IMAGES == 8 && CONFIG_PATH == 64, "WANT_IMAGES names the limits");
 
-#define START_KEYS 4 /* the first ones: they are for the start alone */
+#define START_KEYS 5 /* the first ones: they are for the start alone */
 
 #define WANT_HELD "bytes, 0 (most of what is free at the start) or 1M to 1024G, such as 4G"
+#define WANT_PEERS \
+    "1 to 8 IPv4 addresses, no two the same, such as 192.0.2.11 or 192.0.2.12:4900, with blanks between them"
+static_assert(CONFIG_PEERS == 8, "WANT_PEERS names the limit");
 
 static const struct key migration_keys[] = {
     { "port", "a number from 1 to 65535", VALUE_NUMBER, IN_MIGRATION(port), 0, 1, 65535, { NULL } },
@@ -184,6 +187,7 @@ static const struct key migration_keys[] = {
       1 << 20,
       1ULL << 40,
       { NULL } },
+    { "peers", WANT_PEERS, VALUE_PEERS, IN_MIGRATION(peers), 0, 0, 0, { NULL } },
     { "downtime-limit",
       "milliseconds from 1 to 60000",
       VALUE_NUMBER,

@@ -11,6 +11,7 @@ enum value_kind {
     VALUE_TEXT,
     VALUE_PATH,
     VALUE_IMAGES, /* paths with blanks between them, at most CONFIG_IMAGES */
+    VALUE_PEERS,  /* addresses with blanks between them, at most CONFIG_PEERS */
     VALUE_SIZE,   /* a multiple of 4 KiB */
     VALUE_BYTES,  /* any number, with or without K, M or G; 0 is below any min, and allowed */
     VALUE_NUMBER,

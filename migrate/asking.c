@@ -2,31 +2,42 @@
 #define LOG_PREFIX "asking"
 #include "migrate/asking.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
-#include "hv/dev/platform.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
 #include "migrate/handoff.h"
+#include "migrate/peers.h"
 #include "migrate/wire.h"
 
 #define AGAIN_MS 100 /* a question may be lost */
 
 static struct vm *asked[CONFIG_MAX_VMS]; /* NULL: not, or not any more */
-static u64 began, next;                  /* host TSC */
+static struct wire_claim questions[CONFIG_MAX_VMS];
+static bool on;
+static u64 began, next; /* host TSC */
+
+static_assert(CONFIG_MAX_VMS <= WIRE_QUESTIONS, "a peer is asked about all of them");
 
 void asking_start(const struct config *config)
 {
+    unsigned count = 0;
+
     for (u32 i = 0; i < config->nr_vms && config_asks(config); i++) {
         struct vm *vm = config->vm[i].autostart == CONFIG_AUTOSTART_ASK ? vm_find(config->vm[i].name) : NULL;
 
-        if (vm && vm->status == VM_CREATED)
-            asked[i] = vm;
+        if (!vm || vm->status != VM_CREATED)
+            continue;
+        asked[i] = vm;
+        questions[count++] = claims_question(vm);
     }
+    peers_ask(&config->migration, questions, count);
+    on = count > 0;
     began = next = rdtsc();
 }
 
@@ -49,50 +60,59 @@ static bool waits(const struct vm *vm)
     return false;
 }
 
+bool asking_about(const struct vm *vm)
+{
+    for (unsigned i = 0; i < CONFIG_MAX_VMS; i++)
+        if (vm == asked[i])
+            return waits(vm);
+    return false;
+}
+
 u64 asking_poll(void)
 {
-    bool over = rdtsc() - began >= clock_ns_to_ticks(ASKING_MS * 1000000ULL), any = false, due = rdtsc() >= next;
+    bool more, over = rdtsc() - began >= clock_ns_to_ticks(ASKING_MS * 1000000ULL), due = rdtsc() >= next;
 
+    if (!on)
+        return ~0ULL;
+    more = peers_step(); /* those that have answered in time are heard in time */
     for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
         struct vm *vm = asked[i] && waits(asked[i]) ? asked[i] : NULL;
 
-        asked[i] = vm;
-        if (!vm)
-            continue;
-        if (over) {
-            asked[i] = NULL;
+        asked[i] = over ? NULL : vm;
+        if (vm && over)
             start(vm);
-            continue;
-        }
-        any = true;
-        if (due)
+        else if (vm && due)
             claims_ask(vm);
     }
     if (due)
         next = rdtsc() + clock_ns_to_ticks(AGAIN_MS * 1000000ULL);
-    return any ? next : ~0ULL;
+    if (!over)
+        return more ? rdtsc() : next;
+    on = false;
+    peers_end();
+    return ~0ULL;
 }
 
-void asking_heard(const struct wire_claim *claim)
+void asking_heard(const struct wire_claim *claim, const char *where)
 {
-    const u8 *a = claim->ip4;
-
+    if (!claim->epoch || claim->epoch > EPOCH_MAX)
+        return; /* noise */
     for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
         struct vm *vm = asked[i] && waits(asked[i]) ? asked[i] : NULL;
         bool same = vm && !memcmp(vm->identity.id, claim->vm_id, WIRE_ID);
 
-        if (!vm || (!same && memcmp(platform_of(vm)->net.port.mac, claim->mac, sizeof(claim->mac)) != 0))
+        if (!vm || !claims_are_of(claim, vm))
             continue;
         asked[i] = NULL;
-        vm->elsewhere = MIN(claim->epoch, EPOCH_MAX);
-        vm_stop(vm, VM_OFF, "%s%.31s at %u.%u.%u.%u, epoch %lu", same ? "" : "its MAC is that of ", claim->name, a[0],
-                a[1], a[2], a[3], claim->epoch);
+        vm->elsewhere = claim->epoch;
+        vm_stop(vm, VM_OFF, "%s%.31s at %s, epoch %lu", same ? "" : "its MAC is that of ", claim->name, where,
+                claim->epoch);
     }
 }
 
 int asking_force(struct vm *vm, char *reason, size_t room)
 {
-    u64 epoch = vm->elsewhere + EPOCH_FORCE + claims_owner() % EPOCH_FORCE;
+    u64 epoch = MIN(vm->elsewhere + EPOCH_FORCE + claims_owner() % EPOCH_FORCE, EPOCH_MAX);
     int err = vm_power_on(vm, reason, room);
 
     if (err)

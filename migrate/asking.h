@@ -2,8 +2,8 @@
 /*
  * Before a guest of the configuration is started, all hypervisors of the link are asked who has it, or a guest with its
  * MAC (docs/migration-stream.md "Claims"): it may have moved before this machine was started anew. Who hears nothing
- * for ASKING_MS starts it. One that somebody has is `elsewhere`: its RAM is given back, and an operator decides, or it
- * comes home by a move. Host loop.
+ * for ASKING_MS starts it. The `peers` of the configuration are asked, too, at the same time (peers.h). One that
+ * somebody has is `elsewhere`: its RAM is given back, and an operator decides, or it comes home by a move. Host loop.
  */
 #pragma once
 
@@ -18,8 +18,11 @@ struct wire_claim;
 /* Ask for those that launch_guests has left to us. `config` stays valid. Boot, once. */
 void asking_start(const struct config *config);
 
-/* A claim that somebody else owns a VM, or holds a copy of it, has been heard. */
-void asking_heard(const struct wire_claim *claim);
+/* Somebody else, at the address `where`, owns a VM, holds a copy of it, or has more right to start it than we. */
+void asking_heard(const struct wire_claim *claim, const char *where);
+
+/* Is this VM one that is still asked about? */
+bool asking_about(const struct vm *vm);
 
 /* Host work's part: host TSC of the next time, ~0: none. */
 u64 asking_poll(void);

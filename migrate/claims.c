@@ -2,6 +2,7 @@
 #define LOG_PREFIX "claims"
 #include "migrate/claims.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "hv/cpu/asm.h"
@@ -34,7 +35,7 @@ u64 claims_age_ms(const struct vm *vm)
     return clock_ticks_to_ns(rdtsc() - vm->created_tsc) / 1000000;
 }
 
-static void say(const struct vm *vm, enum wire_claim_kind kind, u64 epoch)
+static struct wire_claim claim_of(const struct vm *vm, enum wire_claim_kind kind, u64 epoch)
 {
     struct wire_claim claim = { .kind = (u16)kind, .epoch = epoch, .owner = owner };
     u32 ip4 = netif_port_ip4();
@@ -45,61 +46,118 @@ static void say(const struct vm *vm, enum wire_claim_kind kind, u64 epoch)
     memcpy(claim.mac, platform_of(vm)->net.port.mac, sizeof(claim.mac));
     memcpy(claim.ip4, &ip4, sizeof(claim.ip4));
     claim_seal(&claim);
-    netif_peers_say(&claim, sizeof(claim));
+    return claim;
+}
+
+static void say(const struct wire_claim *claim)
+{
+    netif_peers_say(claim, sizeof(*claim));
     counters.said++;
 }
 
 void claims_say(const struct vm *vm)
 {
+    struct wire_claim claim = claim_of(vm, WIRE_CLAIM_OWNS, vm->identity.epoch);
+
     if ((all || vm->identity.epoch > 1) && migration_owns(vm))
-        say(vm, WIRE_CLAIM_OWNS, vm->identity.epoch);
+        say(&claim);
+}
+
+struct wire_claim claims_question(const struct vm *vm)
+{
+    return claim_of(vm, WIRE_CLAIM_ASKS, vm->identity.epoch);
 }
 
 void claims_ask(const struct vm *vm)
 {
-    say(vm, WIRE_CLAIM_ASKS, vm->identity.epoch);
+    struct wire_claim question = claims_question(vm);
+
+    say(&question);
 }
 
-/* Somebody is about to start a guest. Is it ours, or has ours its MAC, or is there a copy here that may be the only
- * one?
- */
-static void answer(const struct wire_claim *claim)
+bool claims_are_of(const struct wire_claim *claim, const struct vm *vm)
 {
+    return !memcmp(vm->identity.id, claim->vm_id, WIRE_ID) ||
+           !memcmp(platform_of(vm)->net.port.mac, claim->mac, sizeof(claim->mac));
+}
+
+/* What there is to say of a VM to somebody who is about to start it, or one with its MAC. False: nothing. */
+static bool answer(const struct vm *vm, struct wire_claim *claim)
+{
+    u64 epoch = vm->identity.epoch;
+    enum wire_claim_kind kind = WIRE_CLAIM_HOLDS;
+
+    if (migration_owns(vm))
+        kind = WIRE_CLAIM_OWNS;
+    else if (asking_about(vm))
+        kind = WIRE_CLAIM_ASKS;
+    else if (!migration_holds(vm, &epoch))
+        return false;
+    *claim = claim_of(vm, kind, epoch);
+    return true;
+}
+
+/* Where the hypervisor is that says it, by its own words. */
+static struct where {
+    char text[16];
+} claim_where(const struct wire_claim *claim)
+{
+    const u8 *a = claim->ip4;
+    struct where where;
+
+    snprintf(where.text, sizeof(where.text), "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
+    return where;
+}
+
+unsigned claims_answer(const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS])
+{
+    unsigned count = 0;
+
+    if (question->owner == owner)
+        return 0;
+    counters.heard++;
+    if (question->owner < owner) /* of two that ask, this one has the right to start it */
+        asking_heard(question, claim_where(question).text);
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
-        u64 epoch = vm->identity.epoch;
 
-        if (memcmp(vm->identity.id, claim->vm_id, WIRE_ID) != 0 &&
-            memcmp(platform_of(vm)->net.port.mac, claim->mac, sizeof(claim->mac)) != 0)
-            continue;
-        if (migration_owns(vm))
-            say(vm, WIRE_CLAIM_OWNS, epoch);
-        else if (migration_holds(vm, &epoch))
-            say(vm, WIRE_CLAIM_HOLDS, epoch);
+        if (count < WIRE_ANSWERS && claims_are_of(question, vm))
+            count += answer(vm, &answers[count]);
     }
+    return count;
 }
 
+void claims_take(const struct wire_claim *claim, const char *where)
+{
+    if (claim->owner == owner)
+        return; /* our own, by a loop in the network */
+    counters.heard++;
+    if (claim->kind != WIRE_CLAIM_ASKS || claim->owner < owner)
+        asking_heard(claim, where);
+    if (claim->kind != WIRE_CLAIM_OWNS || migration_heard(claim))
+        return;
+    counters.noise++;
+    if (!(counters.noise & (counters.noise - 1))) /* each further line at twice as many */
+        pr_warn("%lu claims with epochs that nobody believes, the last of epoch %lu", counters.noise, claim->epoch);
+}
+
+/* On the link. */
 static void hear(const u8 *bytes, size_t len)
 {
-    struct wire_claim claim;
+    struct wire_claim claim, answers[WIRE_ANSWERS];
+    unsigned count;
 
     if (claim_read(&claim, bytes, len)) {
         counters.malformed++;
         return;
     }
-    if (claim.owner == owner)
-        return; /* our own, by a loop in the network */
-    counters.heard++;
-    if (claim.kind == WIRE_CLAIM_ASKS) {
-        answer(&claim);
+    if (claim.kind != WIRE_CLAIM_ASKS) {
+        claims_take(&claim, claim_where(&claim).text);
         return;
     }
-    asking_heard(&claim);
-    if (claim.kind != WIRE_CLAIM_OWNS || migration_heard(&claim))
-        return;
-    counters.noise++;
-    if (!(counters.noise & (counters.noise - 1))) /* each further line at twice as many */
-        pr_warn("%lu claims with epochs that nobody believes, the last of epoch %lu", counters.noise, claim.epoch);
+    count = claims_answer(&claim, answers);
+    for (unsigned i = 0; i < count; i++)
+        say(&answers[i]);
 }
 
 void claims_init(bool of_all)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "hv/lib/types.h"
+#include "migrate/wire.h"
 
 struct vm;
 
@@ -30,8 +31,20 @@ u64 claims_age_ms(const struct vm *vm);
 /* Say that this VM is ours, if it is. Not from within a port's deliver(). */
 void claims_say(const struct vm *vm);
 
-/* Ask who has this VM, which is about to start, or a guest with its MAC. Not from within a port's deliver(). */
+/* Ask who has this VM, which is about to start, or a guest with its MAC. Not from within a port's deliver(). And the
+ * question itself, for who is asked otherwise. */
 void claims_ask(const struct vm *vm);
+struct wire_claim claims_question(const struct vm *vm);
+
+/* Is this claim of that VM, or of one with its MAC? */
+bool claims_are_of(const struct wire_claim *claim, const struct vm *vm);
+
+/* Somebody asks: what is there to say? Returns the number of answers. If we ask about the same
+ * guest and its number is the lower one, we leave the guest to it. */
+unsigned claims_answer(const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS]);
+
+/* Somebody at the address `where` has said this, on the link or over a connection: act on it. */
+void claims_take(const struct wire_claim *claim, const char *where);
 
 /* Host work's part: say what is due; host TSC of the next time, ~0: none. */
 u64 claims_poll(void);

@@ -121,7 +121,8 @@ static struct dest_session *session_place(struct dest *dest)
     return oldest;
 }
 
-int dest_accept(struct dest *dest, const struct transport *transport, const char *peer)
+int dest_accept(struct dest *dest, const struct transport *transport, const struct wire_header *header,
+                const char *peer)
 {
     struct transport refused = *transport;
     struct dest_session *session = session_place(dest);
@@ -129,7 +130,10 @@ int dest_accept(struct dest *dest, const struct transport *transport, const char
 
     if (session) {
         memset(session, 0, sizeof(*session));
-        err = inbox_init(&session->inbox, load_place, session) || outbox_init(&session->outbox) ? -ENOMEM : 0;
+        err = inbox_init(&session->inbox, WIRE_BODY_MAX, load_place, session) ||
+                      outbox_init(&session->outbox, WIRE_BODY_MAX)
+                  ? -ENOMEM
+                  : 0;
     }
     if (err) {
         if (session)
@@ -137,6 +141,8 @@ int dest_accept(struct dest *dest, const struct transport *transport, const char
         refused.ops->close(&refused);
         return err;
     }
+    if (header)
+        inbox_received(&session->inbox, header);
     session->used = true;
     session->dest = dest;
     session->transport = *transport;

@@ -3,10 +3,10 @@
  * The receiving end of moves. It believes nothing: lengths, counts, addresses, order and values are checked, and what
  * is wrong costs its sender the attempt, never this machine. A guest runs here only when handoff.h said so.
  *
- * How to plug it in. A machine has one struct dest. For every connection to the migration port call dest_accept; the
- * host loop calls dest_step, again at once while it returns true, otherwise when a connection can send or has received,
- * or after 10 ms. When a VM that came this way ends or moves on, call dest_forget. Whoever hears an epoch for a VM
- * calls dest_heard. All on the host loop.
+ * How to plug it in. A machine has one struct dest. For every connection that brings a guest, or ends a move, call
+ * dest_accept (reception.h knows which do); the host loop calls dest_step, again at once while it returns true,
+ * otherwise when a connection can send or has received, or after 10 ms. When a VM that came this way ends or moves on,
+ * call dest_forget. Whoever hears an epoch for a VM calls dest_heard. All on the host loop.
  */
 #pragma once
 
@@ -100,8 +100,10 @@ void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx)
 /* Close all connections and free all copies that don't run. */
 void dest_fini(struct dest *dest);
 
-/* Take over a connection from `peer`, an address in words. Returns 0, or -EBUSY, -ENOMEM: closed. */
-int dest_accept(struct dest *dest, const struct transport *transport, const char *peer);
+/* Take over a connection from `peer`, an address in words, whose header may have come already, else NULL. Returns 0, or
+ * -EBUSY, -ENOMEM: closed. */
+int dest_accept(struct dest *dest, const struct transport *transport, const struct wire_header *header,
+                const char *peer);
 
 /* Go on as far as it goes now. Returns true if it would go on at once. */
 bool dest_step(struct dest *dest);

@@ -14,6 +14,7 @@
 #include "hv/vm.h"
 #include "migrate/asking.h"
 #include "migrate/claims.h"
+#include "migrate/reception.h"
 #include "migrate/tcp_transport.h"
 #include "migrate/vm_dest.h"
 #include "migrate/vm_source.h"
@@ -24,6 +25,7 @@
 
 static struct config_migration settings;
 static struct dest dest;
+static struct reception reception;
 static struct list sources = { &sources, &sources };
 static struct move moves[MIGRATION_MOVES], *latest[MIGRATION_MOVES]; /* the latest first; without a name: unused */
 static struct migration_totals totals;
@@ -387,6 +389,7 @@ static void bury_ended(void)
 struct migration_totals migration_totals(void)
 {
     totals.active = 0;
+    totals.questions = reception.questions;
     list_for_each (node, &sources)
         totals.active += source_active(&container_of(node, struct vm_source, node)->source);
     totals.incoming = dest_held(&dest);
@@ -427,6 +430,21 @@ static bool source_turn(struct vm_source *from)
 
 /* --- To here, and the host loop -------------------------------------------------------------------------------- */
 
+static u64 reception_now(void)
+{
+    return clock_ns();
+}
+
+static void pass_on(const struct transport *transport, const struct wire_header *header, const char *peer)
+{
+    if (dest_accept(&dest, transport, header, peer))
+        pr_warn("connection from %s refused: too many", peer);
+    else
+        pr_info("connection from %s", peer);
+}
+
+static const struct reception_ops reception_ops = { .now = reception_now, .answer = claims_answer, .pass_on = pass_on };
+
 static void accepted(struct tcp_stream *stream)
 {
     struct transport transport = tcp_transport(stream);
@@ -435,10 +453,7 @@ static void accepted(struct tcp_stream *stream)
 
     if (tcp_stream_peer(stream, &peer))
         tcp_address_text(&peer, text);
-    if (dest_accept(&dest, &transport, text))
-        pr_warn("connection from %s refused: too many", text);
-    else
-        pr_info("connection from %s", text);
+    reception_accept(&reception, &transport, text);
 }
 
 static bool dest_busy(void)
@@ -465,6 +480,10 @@ static u64 migration_poll(void)
             continue;
         busy = true;
         more |= source_turn(from);
+    }
+    if (reception_busy(&reception)) {
+        busy = true;
+        more |= reception_step(&reception);
     }
     if (dest_busy()) {
         busy = true;
@@ -505,6 +524,7 @@ void migration_init(const struct config_migration *config)
     dest_init(&dest, &vm_dest_ops, NULL);
     dest_limit(&dest, config->incoming_memory ? config->incoming_memory : free - free / 16,
                config->incoming_memory_per_host ? config->incoming_memory_per_host : free - free / 8);
+    reception_init(&reception, &reception_ops);
     for (unsigned i = 0; i < MIGRATION_MOVES; i++)
         latest[i] = &moves[i];
     sched_add_host_work(migration_poll);

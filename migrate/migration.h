@@ -45,6 +45,7 @@ struct migration_totals {
     u64 wire_bytes; /* of those that have ended */
     u64 forwarded;  /* frames, of those that have ended */
     u64 incoming, incoming_limit, incoming_limit_per_host; /* bytes held for guests that come, now, and at most */
+    u64 questions;                                         /* of peers, that were answered */
 };
 
 struct migration_totals migration_totals(void);

@@ -11,6 +11,9 @@
 /* What a record's `len` counts besides the body: crc and seq. */
 #define LEN_FIXED (sizeof(struct wire_record) - offsetof(struct wire_record, crc))
 
+/* Of a buffer for bodies of `room` bytes, or a header. */
+#define BYTES(room) MAX(sizeof(struct wire_record) + (room), sizeof(struct wire_header))
+
 /* CRC of a record's head, without the field for it, and of its padded body. */
 static u32 record_crc(const struct wire_record *head, const void *body, size_t padded)
 {
@@ -20,10 +23,11 @@ static u32 record_crc(const struct wire_record *head, const void *body, size_t p
     return crc32c(crc, body, padded);
 }
 
-int outbox_init(struct outbox *box)
+int outbox_init(struct outbox *box, size_t room)
 {
     memset(box, 0, sizeof(*box));
-    box->buf = malloc(OUTBOX_BYTES);
+    box->room = room;
+    box->buf = malloc(BYTES(room));
     return box->buf ? 0 : -ENOMEM;
 }
 
@@ -51,7 +55,7 @@ void outbox_header(struct outbox *box, struct wire_header *header)
 
 void outbox_begin(struct outbox *box)
 {
-    box->body = (struct writer){ .buf = box->buf + sizeof(struct wire_record), .cap = WIRE_BODY_MAX };
+    box->body = (struct writer){ .buf = box->buf + sizeof(struct wire_record), .cap = box->room };
     box->chunks = 1;
     box->next = 0;
 }
@@ -119,12 +123,13 @@ int outbox_flush(struct outbox *box, struct transport *transport)
     return 0;
 }
 
-int inbox_init(struct inbox *box, u8 *(*place)(void *ctx, const struct wire_page *page), void *ctx)
+int inbox_init(struct inbox *box, size_t room, u8 *(*place)(void *ctx, const struct wire_page *page), void *ctx)
 {
     memset(box, 0, sizeof(*box));
     box->place = place;
     box->ctx = ctx;
-    box->buf = malloc(OUTBOX_BYTES);
+    box->room = room;
+    box->buf = malloc(BYTES(room));
     return box->buf ? 0 : -ENOMEM;
 }
 
@@ -132,6 +137,13 @@ void inbox_fini(struct inbox *box)
 {
     free(box->buf);
     box->buf = NULL;
+}
+
+void inbox_received(struct inbox *box, const struct wire_header *header)
+{
+    memcpy(box->buf, header, sizeof(*header));
+    box->have = sizeof(*header);
+    box->bytes = sizeof(*header);
 }
 
 void inbox_reset(struct inbox *box)
@@ -192,7 +204,7 @@ static long body_size(struct inbox *box, const struct wire_record *head)
             return -EPROTO;
         len = sizeof(struct wire_pages) + pages * sizeof(struct wire_page);
     }
-    if (len > WIRE_BODY_MAX)
+    if (len > box->room)
         return -EPROTO;
     box->pages = pages;
     box->len = len;

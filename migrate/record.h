@@ -13,7 +13,8 @@
 #include "migrate/wire.h"
 
 struct outbox {
-    u8 *buf;            /* head and body of the record: OUTBOX_BYTES */
+    u8 *buf;            /* head and body of the record */
+    size_t room;        /* bytes of a body */
     struct writer body; /* of the record that is being made */
     struct chunk chunk[1 + WIRE_BATCH];
     unsigned chunks, next; /* to send; the first that isn't sent whole */
@@ -22,10 +23,8 @@ struct outbox {
     bool failed; /* a body didn't fit: we are wrong */
 };
 
-#define OUTBOX_BYTES (sizeof(struct wire_record) + WIRE_BODY_MAX)
-
-/* An empty outbox. Returns 0 or -ENOMEM. */
-int outbox_init(struct outbox *box);
+/* An empty outbox for bodies of at most `room` bytes, a multiple of 8; at least a header fits. Returns 0 or -ENOMEM. */
+int outbox_init(struct outbox *box, size_t room);
 void outbox_fini(struct outbox *box);
 
 /* A new connection: sequence numbers begin again, and what was not sent is dropped. */
@@ -63,7 +62,8 @@ enum inbox_event {
 };
 
 struct inbox {
-    u8 *buf; /* head and body: OUTBOX_BYTES */
+    u8 *buf;     /* head and body */
+    size_t room; /* bytes of a body */
     enum { INBOX_AT_HEADER, INBOX_AT_HEAD, INBOX_AT_BODY, INBOX_AT_PAGE } at;
     size_t have; /* bytes of what it is at */
     u32 seq;
@@ -83,8 +83,13 @@ struct inbox {
     void *ctx;
 };
 
-int inbox_init(struct inbox *box, u8 *(*place)(void *ctx, const struct wire_page *page), void *ctx);
+/* As outbox_init; a longer body breaks the rules. */
+int inbox_init(struct inbox *box, size_t room, u8 *(*place)(void *ctx, const struct wire_page *page), void *ctx);
 void inbox_fini(struct inbox *box);
+
+/* Its header was received by somebody else: inbox_next gives it as if it came now. */
+void inbox_received(struct inbox *box, const struct wire_header *header);
+
 void inbox_reset(struct inbox *box);
 
 /*

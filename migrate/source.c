@@ -239,7 +239,7 @@ int source_start(struct source *s, const struct migrate_settings *settings)
     s->say = s->runs = s->batch.pages = 0;
     s->state_digest = s->memory_digest = s->stopped = s->work = 0;
     s->description = calloc(1, sizeof(*s->description));
-    if (!s->description || inbox_init(&s->inbox, NULL, NULL) || outbox_init(&s->outbox))
+    if (!s->description || inbox_init(&s->inbox, WIRE_BODY_MAX, NULL, NULL) || outbox_init(&s->outbox, WIRE_BODY_MAX))
         goto out;
     err = s->ops->describe(s->vm, s->description);
     if (!err)

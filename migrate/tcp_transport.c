@@ -41,3 +41,22 @@ struct transport tcp_transport(struct tcp_stream *stream)
 {
     return (struct transport){ .ops = &ops, .ctx = stream };
 }
+
+int tcp_transport_dial(const struct tcp_address *to, struct tcp_stream **connecting, struct transport *transport)
+{
+    int err = *connecting ? 0 : tcp_stream_connect(to, connecting);
+
+    if (err) {
+        *connecting = NULL;
+        return err;
+    }
+    err = tcp_stream_state(*connecting);
+    if (err == -EAGAIN)
+        return err;
+    if (err)
+        tcp_stream_abort(*connecting);
+    else
+        *transport = tcp_transport(*connecting);
+    *connecting = NULL;
+    return err;
+}

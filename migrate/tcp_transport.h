@@ -4,7 +4,12 @@
 
 #include "migrate/transport.h"
 
+struct tcp_address;
 struct tcp_stream;
 
 /* The stream belongs to the transport from now on. */
 struct transport tcp_transport(struct tcp_stream *stream);
+
+/* Open a connection: 0 and *transport; -EAGAIN: not yet, call again; or another -errno. *connecting, NULL at first, is
+ * the stream meanwhile; who gives up aborts it. */
+int tcp_transport_dial(const struct tcp_address *to, struct tcp_stream **connecting, struct transport *transport);

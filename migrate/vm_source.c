@@ -156,21 +156,8 @@ static void announce(void *ctx)
 static int connect(void *ctx, struct transport *transport)
 {
     struct vm_source *from = ctx;
-    int err = from->connecting ? 0 : tcp_stream_connect(&from->to, &from->connecting);
 
-    if (err) {
-        from->connecting = NULL;
-        return err;
-    }
-    err = tcp_stream_state(from->connecting);
-    if (err == -EAGAIN)
-        return err;
-    if (err)
-        tcp_stream_abort(from->connecting);
-    else
-        *transport = tcp_transport(from->connecting);
-    from->connecting = NULL;
-    return err;
+    return tcp_transport_dial(&from->to, &from->connecting, transport);
 }
 
 void vm_source_end(struct vm_source *from)

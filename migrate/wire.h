@@ -31,6 +31,8 @@
 #define WIRE_FRAME_MIN 14   /* an Ethernet header */
 #define WIRE_FRAME_MAX 2048 /* bytes of one FRAME */
 #define WIRE_FRAMES 1024    /* FRAMEs of a move */
+#define WIRE_QUESTIONS 8    /* of a connection */
+#define WIRE_ANSWERS 2      /* to a question: of who has the guest, and of who has its MAC */
 
 /* Times of the protocol, in ms. */
 #define WIRE_KEEPALIVE_MS 1000
@@ -46,7 +48,7 @@
  * hard is behind that of its peer, which waits. */
 #define WIRE_KEEPALIVE_PAGES 128
 
-enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3 };
+enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3, WIRE_ASK = 4 };
 
 #define WIRE_FEATURE_VERIFY 1ULL
 #define WIRE_FEATURES WIRE_FEATURE_VERIFY /* that this code has */
@@ -72,6 +74,7 @@ enum wire_type {
     WIRE_ABORT,
     WIRE_ABORTED,
     WIRE_UNKNOWN,
+    WIRE_CLAIM = 25, /* a question, or an answer: struct wire_claim */
 };
 
 #define WIRE_FRAME (WIRE_OPTIONAL | 24) /* after RUNNING: an Ethernet frame */
@@ -204,7 +207,7 @@ struct wire_handoff {
  * kept which may be the only one. */
 enum wire_claim_kind { WIRE_CLAIM_OWNS = 1, WIRE_CLAIM_ASKS, WIRE_CLAIM_HOLDS };
 
-/* Not of the stream: a frame of its own to all hypervisors of the link. */
+/* A frame of its own to all hypervisors of the link, or the body of CLAIM. */
 struct wire_claim {
     u64 magic;
     u8 vm_id[WIRE_ID];

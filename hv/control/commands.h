@@ -24,6 +24,7 @@ int command_migrate_cancel(struct call *call);
 int command_query_migrate(struct call *call);
 int command_migrate_set_parameters(struct call *call);
 int command_query_migrate_parameters(struct call *call);
+int command_query_peers(struct call *call);
 int command_resolve(struct call *call);
 int command_calc_dirty_rate(struct call *call);
 int command_query_dirty_rate(struct call *call);

@@ -19,6 +19,7 @@
 #include "hv/vm.h"
 #include "migrate/claims.h"
 #include "migrate/migration.h"
+#include "migrate/peers.h"
 #include "mm/frame.h"
 #include "net/netif.h"
 #include "net/switch.h"
@@ -350,6 +351,21 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_incoming_limit_bytes{of=\"host\"} %lu\n", totals.incoming_limit_per_host);
 }
 
+static void put_peers(struct buffer *out)
+{
+    unsigned count[NR_PEER_STATUS] = { 0 };
+    const struct peer *peer;
+
+    for (unsigned i = 0; (peer = peers_get(i)); i++)
+        count[peer->query.status]++;
+    head(out, "godwit_peers", "gauge", "Hypervisors that the configuration names, by how they answered at the boot.");
+    for (unsigned status = 0; status < NR_PEER_STATUS; status++)
+        buffer_format(out, "godwit_peers{status=\"%s\"} %u\n", peer_status_name((enum peer_status)status),
+                      count[status]);
+    head(out, "godwit_peer_questions_total", "counter", "Questions that came over connections and were answered.");
+    buffer_format(out, "godwit_peer_questions_total %lu\n", migration_totals().questions);
+}
+
 void metrics_write(struct buffer *out)
 {
     put_host(out);
@@ -362,4 +378,5 @@ void metrics_write(struct buffer *out)
     put_syslog(out);
     put_ports(out);
     put_moves(out);
+    put_peers(out);
 }

@@ -8,6 +8,7 @@
 #include "hv/control/json.h"
 #include "hv/cpu/clock.h"
 #include "migrate/migration.h"
+#include "migrate/peers.h"
 
 #define PAGE_BYTES 4096
 
@@ -236,6 +237,28 @@ int command_query_migrate(struct call *call)
             continue;
         json_object(out, NULL);
         put_incoming_head(out, in);
+        json_close(out);
+    }
+    json_close(out);
+    return 0;
+}
+
+int command_query_peers(struct call *call)
+{
+    struct json *out = call->out;
+    const struct peer *peer;
+
+    json_array(out, "peers");
+    for (unsigned i = 0; (peer = peers_get(i)); i++) {
+        char address[TCP_ADDRESS_TEXT];
+
+        tcp_address_text(&peer->address, address);
+        json_object(out, NULL);
+        json_string(out, "peer", address);
+        json_string(out, "status", peer->own ? "this" : peer_status_name(peer->query.status));
+        put_ms(out, "answer-time", peer->answered ? peer->answered - peer->began : 0);
+        json_number(out, "claims", peer->query.heard);
+        json_string(out, "found", peer->found);
         json_close(out);
     }
     json_close(out);

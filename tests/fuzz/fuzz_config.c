@@ -37,6 +37,7 @@ static const char *const words[] = {
     "test-services = ",
     "syslog = ",
     "images = ",
+    "peers = ",
     "downtime-limit = ",
     "max-rounds = ",
     "max-bandwidth = ",
@@ -119,6 +120,8 @@ static void check(const struct config *config)
     REQUIRE(config->migration.throttle.initial <= 99 && config->migration.throttle.max <= 99);
     for (unsigned i = 0; i < CONFIG_IMAGES; i++)
         REQUIRE_TEXT(config->migration.images[i]);
+    for (unsigned i = 0; i < CONFIG_PEERS; i++)
+        REQUIRE(config->migration.peers[i].port <= 65535);
     for (unsigned i = 0; i < config->nr_vms; i++)
         check_vm(config, i);
 }

@@ -213,7 +213,7 @@ static void framed(struct tape *tape, const u8 *data, size_t size)
     static u8 contents[PAGE_SIZE];
     struct outbox box;
 
-    REQUIRE(outbox_init(&box) == 0);
+    REQUIRE(outbox_init(&box, WIRE_BODY_MAX) == 0);
     outbox_header(&box, &header);
     outbox_flush(&box, &transport);
     outbox_record(&box, WIRE_RESERVE, &reserve, sizeof(reserve));
@@ -250,7 +250,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         m.len = tape.len;
     }
     dest_init(&dest, &ops, &m);
-    REQUIRE(dest_accept(&dest, &transport, "peer") == 0);
+    REQUIRE(dest_accept(&dest, &transport, NULL, "peer") == 0);
     while (dest_step(&dest))
         m.now += 1000;
     m.now += 100 * 1000000000ULL;

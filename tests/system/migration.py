@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import pytest
 from machine import LIFETIME, ROOT, TIMEOUT, vm
-from network import Network, Unavailable, checksum
+from network import CLIENT4, Network, Unavailable, checksum
 
 GUEST = "10.9.0.3"
 GODWIT = ROOT / "build/tools/godwit"
@@ -40,6 +40,7 @@ class Host:
 
     def __init__(self, site, name, address, tap):
         self.site, self.name, self.address, self.tap = site, name, address, tap
+        self.gateway = ""
         self.machine, self.emu, self.boots = None, None, 0
         self.read_to = {}  # numbers of the next byte of guests' consoles
 
@@ -49,6 +50,7 @@ class Host:
         options such of tools/run, alone as in Network.boot, lifetime in s, net further lines of [net], keys those of
         [migration]."""
         config = f"[net]\naddress = {self.address}/24\ntest-services = {'yes' if services else 'no'}\n"
+        config += f"gateway = {self.gateway}\n" if self.gateway else ""
         config += f"{net}[api]\naccess = open\n[migration]\n"
         config += "".join(f"{key} = {value}\n" for key, value in keys.items())
         base = self.site.directory
@@ -179,6 +181,14 @@ class Site:
     def third(self):
         self.c = Host(self, "c", "10.9.0.5", self.net.tap())
         self.hosts.append(self.c)
+
+    def route(self):
+        """Put b into a network of its own: neither hears the other's broadcasts, and the test's place is the router."""
+        self.net.ip("link add br1 type bridge forward_delay 0", "link set br1 up", "address add 10.10.0.1/24 dev br1",
+                    f"link set {self.b.tap} master br1")
+        forward = self.net.run("sysctl", "-w", "net.ipv4.ip_forward=1")
+        assert forward.returncode == 0, forward.stdout
+        self.a.gateway, self.b.gateway, self.b.address = CLIENT4, "10.10.0.1", "10.10.0.4"
 
     def __exit__(self, *_):
         self.net.__exit__()

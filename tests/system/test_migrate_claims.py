@@ -190,6 +190,33 @@ def test_reboot(tmp_path):
         beats(site.a)
 
 
+def test_peers(tmp_path):
+    """As test_reboot, with a router between the two: only the peers of the configuration can tell. One that nobody can
+    reach keeps nobody from starting, and the log says so."""
+    peers = "10.9.0.2 10.10.0.4:4900 10.10.0.9"
+    with Site(tmp_path) as site:
+        site.route()
+        site.boot(MOVER, mem=256, peers=peers)
+        site.a.machine.wait("10.10.0.9:4900 has not answered", 10)
+        vm_id = site.a.get("/v1/vms/mover")["vm_id"]
+        move(site.a, site.b, "mover", "verify")
+        epoch = site.b.get("/v1/vms/mover")["epoch"]
+        questions = metric(site.b, "godwit_peer_questions_total")
+        site.a.machine.kill()
+        site.a.boot(MOVER, mem=256, peers=peers)
+        site.a.ready()
+        there = site.a.get("/v1/vms/mover")
+        assert there["vm_id"] == vm_id == site.b.get("/v1/vms/mover")["vm_id"]
+        assert there["status"] == "elsewhere" and there["reason"] == f"mover at {site.b.address}, epoch {epoch}"
+        assert site.where("mover") == [site.b]
+        asked = {row["peer"]: row for row in site.a.get("/v1/query-peers")["peers"]}
+        assert [row["status"] for row in asked.values()] == ["this", "answered", "silent"]
+        answer = asked["10.10.0.4:4900"]
+        assert answer["found"] == f"runs mover, epoch {epoch}" and 0 < answer["answer-time"] < 500
+        assert metric(site.a, 'godwit_peers{status="answered"}') == 1
+        assert metric(site.b, "godwit_peer_questions_total") > questions
+
+
 def test_partition(tmp_path):
     """Neither hears the other while both run it; with the cable they do."""
     with Site(tmp_path) as site:

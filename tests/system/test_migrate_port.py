@@ -262,11 +262,11 @@ def test_guests_that_came_and_ended(recorded, port):
 
 
 def test_slow_ones(recorded):
-    """Who says nothing, or one byte now and then, occupies one of 6 places for 5 s, or until a seventh takes the place
+    """Who says nothing, or one byte now and then, occupies one of 8 places for 5 s, or until a ninth takes the place
     of the oldest; then a move succeeds again."""
     site, _ = recorded
     began = time.monotonic()
-    strangers = [Stranger(site.b) for _ in range(6)]
+    strangers = [Stranger(site.b) for _ in range(8)]
     start = header(new_id())
     for stranger in strangers[3:]:
         stranger.say(start[:1])

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hv/lib/bits.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
 #include "migrate/claims.h"
+#include "migrate/peers.h"
 
 struct fake_migration fake_migration = { .status = MIGRATE_COMPLETED };
 
@@ -148,6 +150,28 @@ const struct migrate_stats *move_stats(const struct move *move)
     return &move->stats;
 }
 
+const struct peer *peers_get(unsigned index)
+{
+    static const struct peer peers[] = {
+        { .address = { .bytes = { 192, 0, 2, 2 }, .port = 4900 }, .own = true },
+        { .address = { .bytes = { 192, 0, 2, 3 }, .port = 4900 },
+          .query = { .status = PEER_ANSWERED, .heard = 1 },
+          .began = 1000000,
+          .answered = 3500000,
+          .found = "runs web, epoch 3" },
+        { .address = { .bytes = { 192, 0, 2, 4 }, .port = 4901 }, .query = { .status = PEER_SILENT } },
+    };
+
+    return index < ARRAY_SIZE(peers) ? &peers[index] : NULL;
+}
+
+const char *peer_status_name(enum peer_status status)
+{
+    static const char *const names[] = { "unasked", "asked", "answered", "silent" };
+
+    return names[status];
+}
+
 const struct claims_counters *claims_counters(void)
 {
     static const struct claims_counters counters = { .said = 4, .heard = 5, .malformed = 6 };
@@ -157,7 +181,9 @@ const struct claims_counters *claims_counters(void)
 
 struct migration_totals migration_totals(void)
 {
-    return (struct migration_totals){ .completed = 3, .superseded = 2, .wire_bytes = 1000, .forwarded = 12 };
+    return (struct migration_totals){
+        .completed = 3, .superseded = 2, .wire_bytes = 1000, .forwarded = 12, .questions = 14
+    };
 }
 
 const char *dirty_producer_name(enum dirty_producer producer)

@@ -38,7 +38,7 @@ void dial(struct peer *p)
     pipe_init(&p->pipe, 1 << 20, 1 << 20);
     p->transport = pipe_end(&p->pipe, 0);
     other = pipe_end(&p->pipe, 1);
-    assert_int_equal(dest_accept(&p->w.dest, &other, "peer"), 0);
+    assert_int_equal(dest_accept(&p->w.dest, &other, NULL, "peer"), 0);
     outbox_reset(&p->out);
     inbox_reset(&p->in);
     p->records = 0;
@@ -59,8 +59,8 @@ struct peer *peer_new(void)
     struct peer *p = calloc(1, sizeof(*p));
 
     world_init(&p->w);
-    assert_int_equal(outbox_init(&p->out), 0);
-    assert_int_equal(inbox_init(&p->in, NULL, NULL), 0);
+    assert_int_equal(outbox_init(&p->out, WIRE_BODY_MAX), 0);
+    assert_int_equal(inbox_init(&p->in, WIRE_BODY_MAX, NULL, NULL), 0);
     dial(p);
     return p;
 }
@@ -130,12 +130,12 @@ void line_open_from(struct line *line, struct dest *dest, const char *host)
     struct transport other;
 
     memset(line, 0, sizeof(*line));
-    assert_int_equal(outbox_init(&line->out), 0);
-    assert_int_equal(inbox_init(&line->in, NULL, NULL), 0);
+    assert_int_equal(outbox_init(&line->out, WIRE_BODY_MAX), 0);
+    assert_int_equal(inbox_init(&line->in, WIRE_BODY_MAX, NULL, NULL), 0);
     pipe_init(&line->pipe, 1 << 16, 1 << 16);
     line->transport = pipe_end(&line->pipe, 0);
     other = pipe_end(&line->pipe, 1);
-    assert_int_equal(dest_accept(dest, &other, host), 0);
+    assert_int_equal(dest_accept(dest, &other, NULL, host), 0);
 }
 
 void line_open(struct line *line, struct dest *dest)

@@ -290,6 +290,20 @@ static void moves(void **state)
     assert_non_null(strstr(out.buffer.text, "\"on-stall\":\"abort\","));
 }
 
+static void peers_are_shown(void **state)
+{
+    (void)state;
+    assert_int_equal(run("query-peers"), 0);
+    assert_string_equal(
+        out.buffer.text,
+        "{\"peers\":["
+        "{\"peer\":\"192.0.2.2:4900\",\"status\":\"this\",\"answer-time\":0.000,\"claims\":0,\"found\":\"\"},"
+        "{\"peer\":\"192.0.2.3:4900\",\"status\":\"answered\",\"answer-time\":2.500,\"claims\":1,"
+        "\"found\":\"runs web, epoch 3\"},"
+        "{\"peer\":\"192.0.2.4:4901\",\"status\":\"silent\",\"answer-time\":0.000,\"claims\":0,"
+        "\"found\":\"\"}]}");
+}
+
 static void net_tests(void **state)
 {
     (void)state;
@@ -475,6 +489,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lives, setup, teardown),
         cmocka_unit_test_setup_teardown(counters, setup, teardown),
         cmocka_unit_test_setup_teardown(moves, setup, teardown),
+        cmocka_unit_test_setup_teardown(peers_are_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(net_tests, setup, teardown),
         cmocka_unit_test_setup_teardown(contested, setup, teardown),
         cmocka_unit_test_setup_teardown(prepared, setup, teardown),

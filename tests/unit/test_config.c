@@ -314,6 +314,15 @@ static const struct {
     { "[net]\n[migration]\nport = 0\n", 3, "port", "a number from 1 to 65535" },
     { "[net]\n[migration]\nimages =\n", 3, "images", "1 to 8 paths of files on the boot volume" },
     { "[net]\n[migration]\nimages = a ../b\n", 3, "images", "with blanks between them" },
+    { "[net]\naddress=192.0.2.1/24\n[migration]\npeers =\n", 4, "peers", "1 to 8 IPv4 addresses" },
+    { "[net]\naddress=192.0.2.1/24\n[migration]\npeers = 192.0.2.2 192.0.2.3:0\n", 4, "peers", "is wrong" },
+    { "[net]\naddress=192.0.2.1/24\n[migration]\npeers = 192.0.2.2:65536\n", 4, "peers", "is wrong" },
+    { "[net]\naddress=192.0.2.1/24\n[migration]\npeers = 2001:db8::1\n", 4, "peers", "IPv4" },
+    { "[net]\naddress=192.0.2.1/24\n[migration]\npeers = 192.0.2.2 192.0.2.2:4900\n", 4, "peers", "no two the same" },
+    { "[net]\naddress=192.0.2.1/24\n[migration]\npeers = 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5 1.1.1.6 1.1.1.7 "
+      "1.1.1.8 1.1.1.9\n",
+      4, "peers", "1 to 8" },
+    { "[net]\n[migration]\npeers = 192.0.2.2\n", 0, "peers", "expected address = ADDRESS/LENGTH in the [net]" },
     { "[net]\n[migration]\nimages = 1 2 3 4 5 6 7 8 9\n", 3, "images", "1 to 8 paths" },
     { "[net]\n[migration]\ndowntime-limit = 0\n", 3, "downtime-limit", "milliseconds from 1 to 60000" },
     { "[net]\n[migration]\nmax-bandwidth = 65G\n", 3, "max-bandwidth", "such as 100M" },
@@ -379,6 +388,24 @@ static void migration(void **state)
     assert_int_equal(config.migration.announce.max, 100000);
     assert_int_equal(config.migration.announce.rounds, 0);
     assert_int_equal(config.migration.announce.step, 10000);
+}
+
+static void peers(void **state)
+{
+    static const char some[] = "[net]\naddress = 192.0.2.1/24\n[migration]\npeers = 192.0.2.2  198.51.100.3:5000\n";
+    static const char all[] = "[net]\naddress = 192.0.2.1/24\n[migration]\npeers = 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 "
+                              "1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.7:65535\n";
+    static const uint8_t second[] = { 198, 51, 100, 3 };
+    const struct config_server4 *peer = config.migration.peers;
+
+    (void)state;
+    assert_true(parse(some, strlen(some)));
+    assert_int_equal(peer[0].port, CONFIG_MIGRATION_PORT);
+    assert_int_equal(peer[1].port, 5000);
+    assert_memory_equal(peer[1].bytes, second, sizeof(second));
+    assert_int_equal(peer[2].port, 0);
+    assert_true(parse(all, strlen(all)));
+    assert_int_equal(peer[CONFIG_PEERS - 1].port, 65535);
 }
 
 static void refusals(void **state)
@@ -523,6 +550,7 @@ int main(void)
         cmocka_unit_test(ip6_addresses),
         cmocka_unit_test(api),
         cmocka_unit_test(migration),
+        cmocka_unit_test(peers),
         cmocka_unit_test(refusals),
         cmocka_unit_test(nul_bytes),
         cmocka_unit_test(limits),

@@ -102,6 +102,8 @@ static void counters(void **state)
     assert_true(says("godwit_port_held_frames_total{port=\"uplink\"} 4"));
     assert_true(says("godwit_port_late_frames_total{port=\"uplink\"} 0"));
     assert_true(says("godwit_migration_forwarded_frames_total 12"));
+    assert_true(says("godwit_peers{status=\"silent\"} 1"));
+    assert_true(says("godwit_peer_questions_total 14"));
     assert_true(says("godwit_port_copied_bytes_total{port=\"uplink\"} 500"));
 }
 

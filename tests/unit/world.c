@@ -218,7 +218,7 @@ static int connect_pipe(void *vm, struct transport *transport)
     }
     *transport = pipe_end(pipe, 0);
     other = pipe_end(pipe, 1);
-    return dest_accept(&w->dest, &other, "peer") ? -ECONNREFUSED : 0;
+    return dest_accept(&w->dest, &other, NULL, "peer") ? -ECONNREFUSED : 0;
 }
 
 static u64 dest_now(void *ctx)

@@ -65,6 +65,7 @@ static const struct command {
       "change a setting of moves",
       { "parameter", "value" } },
     { "query-migrate-parameters", KIND_HOST, 0, 0, "", "the settings of moves", { NULL } },
+    { "query-peers", KIND_HOST, 0, 0, "", "the hypervisors that peers names, and what they answered", { NULL } },
     { "resolve",
       KIND_ACT,
       2,
@@ -105,7 +106,7 @@ static const char completion_bash[] =
     "console|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
-    "    log|vms|stats|net|net-test|query-net-test|memory|version|metrics|help) COMPREPLY=() ;;\n"
+    "    log|vms|stats|net|net-test|query-net-test|query-peers|memory|version|metrics|help) COMPREPLY=() ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
     "    *) COMPREPLY=($(compgen -W \"-H -t --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"
