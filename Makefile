@@ -25,7 +25,7 @@ $(if $(Q),$(eval .SILENT:))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help run demo unit fuzz model check test bench lab-downtime soak proof clean deps size format programs FORCE
-.PHONY: selftests
+.PHONY: soak-moves selftests
 
 all: $(BUILD)/godwit.elf
 
@@ -233,6 +233,13 @@ SOAK ?= 100
 
 soak: all ## boot the hello guest SOAK=100 times on both emulators with 1, 2 and 4 processors
 	@tools/soak $(SOAK)
+
+SECONDS ?= 3600
+MOVES ?= 0
+SEED ?=
+
+soak-moves: all linux-guest $(BUILD)/guest/stress.cpio ## move guests under load, with faults, for SECONDS= or MOVES=n
+	@tools/soak-moves --seconds $(SECONDS) --moves $(MOVES) $(if $(SEED),--seed $(SEED))
 
 selftests: all linux-selftests ## Linux's own tests of x86 in guests, before, in and after moves, on both emulators
 	@tools/selftests

@@ -89,3 +89,9 @@ $(BUILD)/guest/selftests.cpio: tests/linux/mkselftests tests/linux/selftests $(B
 		guest/linux/mkinitramfs $@ $(DEPS)/linux/modules $(LINUX_PROGRAMS) tests/linux/selftests \
 			$(DEPS)/selftests/bin/*_32 $(DEPS)/selftests/bin/*_64; \
 	else tail -n 1 $(@:cpio=log) | tee $(@:cpio=missing); fi
+
+$(BUILD)/guest/stress.cpio: tests/linux/stress $(BUILD)/guest/initramfs.cpio
+	$(call say,CPIO,$@)
+	$(Q)tools/setup $(BUILD)/guest/stress.versions stress-ng
+	$(Q)guest/linux/mkinitramfs $@ $(DEPS)/linux/modules $(LINUX_PROGRAMS) tests/linux/stress \
+		$$(command -v stress-ng)
