@@ -7,6 +7,7 @@
         assert site.where("linux") == [site.b]
 """
 
+import ctypes
 import json
 import os
 import re
@@ -347,6 +348,58 @@ def alive(net, address=GUEST, count=5, patience=10):
     done = net.run("busybox", "ping", "-c", count, "-i", "0.2", "-W", patience, address)
     assert "DUP" not in done.stdout, done.stdout
     return re.search(r"(\d+) packets received", done.stdout).group(1) == str(count)
+
+
+class Sniffer:
+    """What a hypervisor announces of guests: frames with our mark that come out of its tap, from now on."""
+
+    PROTOCOLS = {0x0806: "ARP", 0x8035: "RARP", 0x86DD: "IPv6"}
+    ALL, OUTGOING, ATTACH_FILTER = 3, 4, 26  # ETH_P_ALL; PACKET_OUTGOING: to the machine; SO_ATTACH_FILTER
+    # The kernel throws others away, of which a move has more than a socket holds: load the type of the frame, accept
+    # it if it is one of three.
+    FILTER = [(0x28, 0, 0, 12), *((0x15, 3 - i, 0, protocol) for i, protocol in enumerate(PROTOCOLS)),
+              (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFF)]
+
+    def __init__(self, net, tap):
+        program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in self.FILTER))
+        self.socket = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.socket.setsockopt(socket.SOL_SOCKET, self.ATTACH_FILTER,
+                               struct.pack("HP", len(self.FILTER), ctypes.addressof(program)))
+        self.socket.bind((tap, self.ALL))
+        self.socket.setblocking(False)
+        self.said = set()
+
+    def announced(self):
+        """(protocol, MAC, address) of each: who has which; RARP has no address."""
+        while frame := self.next():
+            if b"GODWITAN" in frame:
+                self.said.add(self.parse(frame))
+        return self.said
+
+    def next(self):
+        while True:
+            try:
+                frame, (_, _, kind, *_) = self.socket.recvfrom(2048)
+            except BlockingIOError:
+                return b""
+            if kind != self.OUTGOING:
+                return frame
+
+    def parse(self, frame):
+        protocol = self.PROTOCOLS[struct.unpack_from("!H", frame, 12)[0]]
+        mac, address = frame[6:12], ""
+        if protocol == "ARP":
+            assert frame[28:32] == frame[38:42] and frame[22:28] == mac  # sender's and target's are the same
+            address = socket.inet_ntop(socket.AF_INET, frame[28:32])
+        elif protocol == "IPv6":
+            assert (frame[20], frame[54]) == (58, 136) and frame[80:86] == mac  # an advertisement, with the MAC
+            address = socket.inet_ntop(socket.AF_INET6, frame[62:78])
+        else:
+            assert frame[22:28] == frame[32:38] == mac
+        return protocol, mac.hex(":"), address
+
+    def close(self):
+        self.socket.close()
 
 
 class Upload(threading.Thread):

@@ -9,10 +9,12 @@ import time
 
 import pytest
 from machine import TIMEOUT, vm
-from migration import GUEST, LINUX, Download, Ping, Site, Typist, Upload, alive, beats, breaks, check, move, shell
+from migration import (GUEST, LINUX, Download, Ping, Site, Sniffer, Typist, Upload, alive, beats, breaks, check, move,
+                       shell)
 from relay import FORWARD, SOURCE, Relay
 
 
+GUEST6 = "fd09::3"
 PAGE_ENTRY = 16  # bytes on the wire beside a page's contents
 # A guest of hardly anything but zeros.
 EMPTY = vm("empty", "mover.elf", memory="384M", cmdline="pages=1 rate=1 tick=1000000")
@@ -188,9 +190,13 @@ def fdb(site):
 
 
 def test_announcement(linux):
-    """Without it the bridge sends the guest's traffic where the guest was; with it the bridge knows at once."""
+    """Without it the bridge sends the guest's traffic where the guest was; with it the bridge knows at once: the
+    destination, and it alone, says of the guest's MAC and of each of its addresses that they are there."""
     source, dest = linux.ends("linux")
-    assert alive(linux.net) and fdb(linux) == source.tap
+    linux.net.ip("neighbour flush dev br0")
+    assert alive(linux.net) and fdb(linux) == source.tap  # it has answered ARP just now, and asks who has this address:
+    shell(source, f"ip addr add {GUEST6}/64 dev eth0; while ip addr show eth0 | grep -q tentative; do sleep 0.1; done")
+    sniffers = {host: Sniffer(linux.net, host.tap) for host in (source, dest)}
     dest.set(announce_rounds=0)
     # Neither end will ask the other for its address of its own accord.
     linux.net.ip(f"neighbour replace {GUEST} lladdr {guest_mac(linux)} dev br0 nud permanent")
@@ -198,6 +204,7 @@ def test_announcement(linux):
     shell(source, f"arp -s 10.9.0.1 {ours}")
     move(source, dest, "linux")
     assert fdb(linux) == source.tap
+    assert not sniffers[source].announced() and not sniffers[dest].announced()
     dest.type("linux", "ping -c 1 10.9.0.1")  # as soon as it speaks it is found
     dest.wait_for("the bridge has learnt", lambda: fdb(linux) == dest.tap)
     assert alive(linux.net)
@@ -209,6 +216,14 @@ def test_announcement(linux):
         arrived = time.monotonic()
         dest.wait_for("it answers", lambda: ping.answers_after(arrived) > 5)
     assert ping.blackout() < lasting(done)
+    mac = guest_mac(linux)
+    all_of_it = {("RARP", mac, ""), ("ARP", mac, GUEST), ("IPv6", mac, GUEST6)}
+    dest.wait_for("all is announced", lambda: sniffers[dest].announced() >= all_of_it)
+    assert {said_of for _, said_of, _ in sniffers[dest].announced()} == {mac}
+    assert not sniffers[source].announced()
+    for sniffer in sniffers.values():
+        sniffer.close()
+    shell(dest, f"ip addr del {GUEST6}/64 dev eth0")
 
 
 # --- Small guests ---------------------------------------------------------------------------------------------------
