@@ -30,7 +30,11 @@ int launch_create(const struct config_vm *config, struct vm **vm, char *reason, 
     *vm = vm_create(config, NULL);
     if (*vm) {
         (*vm)->image = image;
-        return 0;
+        if (!vm_check_unique(*vm, reason, room))
+            return 0;
+        vm_destroy(*vm);
+        *vm = NULL;
+        return -EBUSY;
     }
     snprintf(reason, room, "not enough memory for %lu MiB and %u vcpus", config->memory >> 20, config->vcpus);
     return -ENOMEM;
@@ -57,14 +61,19 @@ static bool launch(const struct config_vm *config, bool now)
     return true;
 }
 
-/* The promise of the boot: how long from the firmware to the first guest instruction. Once. */
-static void report_first_entry(const struct vm *vm)
+/* Host work: the promise of the boot, how long from the firmware to the first guest instruction. Once. */
+static u64 report_first_entry(void)
 {
-    if (!handover_tsc || !vm->first_entry_tsc)
-        return;
-    pr_info("hand-over to first guest instruction: %lu us",
-            clock_ticks_to_ns(vm->first_entry_tsc - handover_tsc) / 1000);
-    handover_tsc = 0;
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        if (!handover_tsc || !vm->first_entry_tsc)
+            continue;
+        pr_info("hand-over to first guest instruction: %lu us",
+                clock_ticks_to_ns(vm->first_entry_tsc - handover_tsc) / 1000);
+        handover_tsc = 0;
+    }
+    return ~0ULL;
 }
 
 /*
@@ -79,7 +88,6 @@ static u64 watch(void)
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
 
-        report_first_entry(vm);
         if (vm_alive(vm))
             return ~0ULL;
         passed += vm->status == VM_PASSED;
@@ -104,6 +112,7 @@ void launch_guests(const struct handoff *handoff)
     while (vm_resets() != ~0ULL) { /* nobody waits yet */
     }
     sched_add_host_work(vm_resets);
+    sched_add_host_work(report_first_entry);
     sched_add_host_work(vm_reap);
     /* Without guests of its own the hypervisor is there for the network, and has no end; nor if guests may come. */
     if (handoff->config.nr_vms > 0 && !handoff->config.migration.port)

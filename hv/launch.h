@@ -9,7 +9,7 @@ struct handoff;
 struct vm;
 
 /* Make a VM as a section [vm] has it; vm_power_on starts it. Returns 0 and *vm, or with the reason in words -ENOENT: a
- * file is not here; -ENOMEM. Host loop. */
+ * file is not here; -EBUSY: another has its MAC or identity; -ENOMEM. Host loop. */
 int launch_create(const struct config_vm *config, struct vm **vm, char *reason, size_t room);
 
 /*

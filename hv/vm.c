@@ -219,16 +219,32 @@ static void start_anew(struct vm *vm)
     vm->cleared = 0;
 }
 
-int vm_power_on(struct vm *vm, char *reason, size_t room)
+int vm_check_unique(const struct vm *vm, char *reason, size_t room)
 {
     const char *owner = platform->mac_owner(vm);
-    int err = 0;
 
     if (owner) {
         snprintf(reason, room, "its MAC %02x:%02x:%02x:%02x:%02x:%02x is the one of %s here, too", vm->mac[0],
                  vm->mac[1], vm->mac[2], vm->mac[3], vm->mac[4], vm->mac[5], owner);
         return -EBUSY;
     }
+    list_for_each (node, vm_list()) {
+        const struct vm *other = container_of(node, struct vm, node);
+
+        if (other != vm && !vm_ended(other) && !memcmp(other->identity.id, vm->identity.id, VM_ID)) {
+            snprintf(reason, room, "its identity (uuid) is the one of %s here, too", other->name);
+            return -EBUSY;
+        }
+    }
+    return 0;
+}
+
+int vm_power_on(struct vm *vm, char *reason, size_t room)
+{
+    int err = vm_check_unique(vm, reason, room);
+
+    if (err)
+        return err;
     if (!guest_image_here(&vm->image)) {
         snprintf(reason, room, "what it starts from is not among this machine's files");
         return -ENOENT;

@@ -101,6 +101,10 @@ void vm_reap_all(void);
 /* Let its vcpus run; or not yet, if it comes from where it was paused. */
 void vm_start(struct vm *vm);
 
+/* Is its MAC, or its identity, that of another which is here and has not ended? 0: no; -EBUSY with the reason in words.
+ * Host loop. */
+int vm_check_unique(const struct vm *vm, char *reason, size_t room);
+
 /*
  * Start a new VM, or one that has ended, from its image: RAM anew, devices and vcpus as after power-on. Returns 0: it
  * counts as running, and its vcpus are entered when vm_resets has cleared its RAM and loaded it. Or with the reason in

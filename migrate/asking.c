@@ -3,6 +3,7 @@
 #include "migrate/asking.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "hv/cpu/asm.h"
@@ -20,7 +21,7 @@
 static struct vm *asked[CONFIG_MAX_VMS]; /* NULL: not, or not any more */
 static struct wire_claim questions[CONFIG_MAX_VMS];
 static bool on;
-static u64 began, next; /* host TSC */
+static u64 began, again; /* host TSC: the next question is due */
 
 static_assert(CONFIG_MAX_VMS <= WIRE_QUESTIONS, "a peer is asked about all of them");
 
@@ -38,7 +39,7 @@ void asking_start(const struct config *config)
     }
     peers_ask(&config->migration, questions, count);
     on = count > 0;
-    began = next = rdtsc();
+    began = again = rdtsc();
 }
 
 static void start(struct vm *vm)
@@ -60,17 +61,23 @@ static bool waits(const struct vm *vm)
     return false;
 }
 
-bool asking_about(const struct vm *vm)
+/* Where it stands among those that are asked about; NULL: it is not one of them, or not any more. */
+static struct vm **place(const struct vm *vm)
 {
     for (unsigned i = 0; i < CONFIG_MAX_VMS; i++)
         if (vm == asked[i])
-            return waits(vm);
-    return false;
+            return waits(vm) ? &asked[i] : NULL;
+    return NULL;
+}
+
+bool asking_about(const struct vm *vm)
+{
+    return place(vm);
 }
 
 u64 asking_poll(void)
 {
-    bool more, over = rdtsc() - began >= clock_ns_to_ticks(ASKING_MS * 1000000ULL), due = rdtsc() >= next;
+    bool more, over = rdtsc() - began >= clock_ns_to_ticks(ASKING_MS * 1000000ULL), due = rdtsc() >= again;
 
     if (!on)
         return ~0ULL;
@@ -85,28 +92,40 @@ u64 asking_poll(void)
             claims_ask(vm);
     }
     if (due)
-        next = rdtsc() + clock_ns_to_ticks(AGAIN_MS * 1000000ULL);
+        again = rdtsc() + clock_ns_to_ticks(AGAIN_MS * 1000000ULL);
     if (!over)
-        return more ? rdtsc() : next;
+        return more ? rdtsc() : again;
     on = false;
     peers_end();
     return ~0ULL;
+}
+
+/* What has ended here and runs elsewhere is not started here by mistake; who ended it, and why, is old news then. */
+static void ended_heard(struct vm *vm, const struct wire_claim *claim, const char *where)
+{
+    if (claim->kind != WIRE_CLAIM_OWNS || vm->elsewhere == claim->epoch ||
+        epoch_is_noise(MAX(vm->identity.epoch, vm->elsewhere), claim->epoch))
+        return;
+    vm->elsewhere = claim->epoch;
+    snprintf(vm->reason, sizeof(vm->reason), "%.31s at %s, epoch %lu", claim->name, where, claim->epoch);
 }
 
 void asking_heard(const struct wire_claim *claim, const char *where)
 {
     if (!claim->epoch || claim->epoch > EPOCH_MAX)
         return; /* noise */
-    for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
-        struct vm *vm = asked[i] && waits(asked[i]) ? asked[i] : NULL;
-        bool same = vm && !memcmp(vm->identity.id, claim->vm_id, WIRE_ID);
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node), **at = place(vm);
+        bool same = !memcmp(vm->identity.id, claim->vm_id, WIRE_ID);
 
-        if (!vm || !claims_are_of(claim, vm))
-            continue;
-        asked[i] = NULL;
-        vm->elsewhere = claim->epoch;
-        vm_stop(vm, VM_OFF, "%s%.31s at %s, epoch %lu", same ? "" : "its MAC is that of ", claim->name, where,
-                claim->epoch);
+        if (at && claims_are_of(claim, vm)) {
+            *at = NULL;
+            vm->elsewhere = claim->epoch;
+            vm_stop(vm, VM_OFF, "%s%.31s at %s, epoch %lu", same ? "" : "its MAC is that of ", claim->name, where,
+                    claim->epoch);
+        } else if (same && vm_ended(vm)) {
+            ended_heard(vm, claim, where);
+        }
     }
 }
 

@@ -18,7 +18,8 @@ struct wire_claim;
 /* Ask for those that launch_guests has left to us. `config` stays valid. Boot, once. */
 void asking_start(const struct config *config);
 
-/* Somebody else, at the address `where`, owns a VM, holds a copy of it, or has more right to start it than we. */
+/* Somebody else, at the address `where`, owns a VM, holds a copy of it, or has more right to start it than we. One that
+ * we ask about, or that has ended here and runs there, is elsewhere from now on. */
 void asking_heard(const struct wire_claim *claim, const char *where);
 
 /* Is this VM one that is still asked about? */

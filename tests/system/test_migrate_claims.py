@@ -209,6 +209,7 @@ def test_peers(tmp_path):
         assert there["vm_id"] == vm_id == site.b.get("/v1/vms/mover")["vm_id"]
         assert there["status"] == "elsewhere" and there["reason"] == f"mover at {site.b.address}, epoch {epoch}"
         assert site.where("mover") == [site.b]
+        site.a.machine.wait("10.10.0.9:4900 has not answered", 10)
         asked = {row["peer"]: row for row in site.a.get("/v1/query-peers")["peers"]}
         assert [row["status"] for row in asked.values()] == ["this", "answered", "silent"]
         answer = asked["10.10.0.4:4900"]

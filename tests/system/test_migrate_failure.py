@@ -215,6 +215,34 @@ def test_cancel_in_a_stage(pair, relayed, who, record, stands):
     move(source, dest, "mover")
 
 
+# --- Commanded ----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("who, record, stands", [
+    (SOURCE, "RESERVE", False), (SOURCE, "ROUND", False), (DEST, "ROUND_DONE", False), (SOURCE, "STATE", True),
+    (DEST, "PREPARED", True), (SOURCE, "COMMIT", True), (DEST, "RUNNING", True)])
+def test_command_in_a_stage(pair, relayed, who, record, stands):
+    """A pause, then a resume of a paused guest, while that message of a move is under way which succeeds: it is done,
+    and the guest arrives so, or it is refused, and the guest arrives as it was."""
+    source, dest, relay = relayed
+    for command, before, after in (("pause", "running", "paused"), ("resume", "paused", "running")):
+        answers = []
+
+        def act():
+            answers.append(source.ask("POST", f"/v1/vms/mover/{command}")[0])
+            return True
+        relay.stop_at(who, record, act)
+        source.begin("mover", relay)
+        relay.reached()
+        source.wait_status("mover", "completed")
+        assert answers == [409 if stands else 200]
+        arrived = dest.guests()["mover"]
+        assert arrived == (before if stands else after)
+        if arrived == before:
+            dest.post(f"/v1/vms/mover/{command}")
+        move(dest, source, "mover")
+    only_at(pair, source)
+
+
 # --- What else may happen to it meanwhile -------------------------------------------------------------------------
 
 def test_paused_guest_moves_and_stays_paused(pair):

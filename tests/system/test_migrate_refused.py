@@ -105,6 +105,13 @@ def test_no_end_is_final(refusing):
     assert "taken" not in a.guests()
     assert a.refused("/v1/create", name="taken", options="kernel=nothing,memory=8M") == (
         400, "taken: cannot create, the loader has not handed over nothing, there are: mover.elf, echo.elf")
+    twin = {"name": "taken", "options": f"kernel=echo.elf,memory=8M,mac={MAC}"}
+    assert a.refused("/v1/create", **twin) == (
+        409, f"taken: cannot create, its MAC {MAC} is the one of double here, too")
+    twin["options"] = "kernel=echo.elf,memory=8M,uuid=" + a.get("/v1/vms/mover")["vm_id"]
+    assert a.refused("/v1/create", **twin) == (
+        409, "taken: cannot create, its identity (uuid) is the one of mover here, too")
+    assert "taken" not in a.guests()
     assert a.godwit("create", "taken", "kernel=echo.elf,memory=8M").returncode == 0
     assert a.guests()["taken"] == "created"
     assert a.godwit("start", "taken").returncode == 0
