@@ -438,7 +438,7 @@ static bool session_step(struct dest_session *session)
     }
     if (load_clearing(session)) {
         load_clear(session);
-        session->last_heard = session->last_whole = in->got_on = now(session->dest);
+        session->last_heard = session->last_whole = now(session->dest);
         return true;
     }
     result = inbox_next(&session->inbox, &session->transport);

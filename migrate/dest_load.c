@@ -247,6 +247,7 @@ void load_clear(struct dest_session *session)
             session->zero.run++;
         }
     }
+    got_on(session);
     session->turn_over = true; /* others want the host loop */
 }
 
