@@ -50,10 +50,27 @@ def hears_log(server, machine, last):
     return times[0]
 
 
+def claim_address(net, machine):
+    """Somebody says by ARP to have the machine's address. It warns, contradicts, and keeps it."""
+    other, ours = bytes.fromhex("525400998877"), socket.inet_aton(OURS4)
+    mac = bytes.fromhex(machine.mac.replace(":", ""))
+    with net.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.settimeout(60)
+        sock.bind(("br0", 0x0806))
+        sock.send(b"\xff" * 6 + other + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) +
+                  other + ours + bytes(6) + ours)
+        machine.wait(f"{other.hex(':')} says to have our address, too", 60)
+        while True:
+            frame = sock.recv(2048)
+            if frame[22:32] == mac + ours and frame[38:42] == ours:  # an announcement
+                break
+    ping(net, OURS4)
+
+
 @pytest.mark.parametrize("emu, model", CARDS)
 def test_ping(net, tmp_path, emu, model):
-    """Echo by IPv4 and IPv6, small and of a full frame, without a loss; the MAC is a local one beside the card's. A
-    syslog server has its log."""
+    """Echo by IPv4 and IPv6, small and of a full frame, without a loss; the MAC is a local one beside the card's. Who
+    claims its address by ARP does not get it. A syslog server has its log."""
     server = net.socket(kind=socket.SOCK_DGRAM)
     server.bind(("10.9.0.1", 5514))
     machine = up(net, tmp_path, emu, model, STATIC + "syslog = 10.9.0.1:5514\n")
@@ -61,6 +78,7 @@ def test_ping(net, tmp_path, emu, model):
     ping(net, OURS4)
     ping(net, OURS4, size=1472)
     ping(net, OURS6)
+    claim_address(net, machine)
     net.connect(OURS4, 9).close()  # one more line
     machine.wait(r"discard: 0 bytes", TIMEOUT[emu])
     began = hears_log(server, machine, "discard: 0 bytes")
