@@ -10,8 +10,8 @@ OBJ := $(BUILD)/obj
 DEPS := $(BUILD)/deps
 
 V ?= 0
-# What finds our own mistakes is for tests, not for users: junk in freed memory.
-DEBUG ?= $(if $(filter test,$(MAKECMDGOALS)),1,0)
+# 1: what is booted, by run and by the system tests, is the debug image.
+DEBUG ?= 0
 export DEBUG
 Q := $(if $(filter-out 0,$(V)),,@)
 say = @printf '  %-8s%s\n' '$(1)' '$(2)'
@@ -24,14 +24,14 @@ $(if $(Q),$(eval .SILENT:))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help run demo unit fuzz model check test bench lab-downtime soak proof clean deps size format programs FORCE
-.PHONY: soak-moves selftests
+.PHONY: all help debug run demo unit fuzz model check test bench lab-downtime soak proof clean deps size format
+.PHONY: programs soak-moves selftests FORCE
 
-all: $(BUILD)/godwit.elf
+all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo '  V=1 shows commands; DEBUG=1 fills freed memory with junk; make run takes EMU= CPUS= MEM= CONFIG= TIMEOUT='
+	@echo '  V=1 shows commands; DEBUG=1 boots the debug image; make run takes EMU= CPUS= MEM= CONFIG= TIMEOUT='
 
 # --- Flags -------------------------------------------------------------------------------------------------
 
@@ -48,7 +48,11 @@ CODEGEN := -ffreestanding -fbuiltin -mmemcpy-strategy=$(INLINE_COPY) -mmemset-st
 GCC_INCLUDE = $(eval GCC_INCLUDE := $(shell $(CC) -print-file-name=include))$(GCC_INCLUDE)
 HV_INCLUDE = -I. -nostdinc -isystem $(NEWLIB)/include -isystem $(GCC_INCLUDE)
 
-CFLAGS_HV = -std=gnu11 -O2 -g $(CODEGEN) $(WARNINGS) $(HV_INCLUDE) $(if $(filter-out 0,$(DEBUG)),-DGODWIT_DEBUG)
+CFLAGS_HV = -std=gnu11 -O2 -g $(CODEGEN) $(WARNINGS) $(HV_INCLUDE)
+
+# What finds our own mistakes is for tests, not for users: docs/debug.md.
+NETS := -fstack-protector-strong -mstack-protector-guard=global -fsanitize=undefined -fno-sanitize=return
+CFLAGS_DEBUG = $(CFLAGS_HV) -DGODWIT_DEBUG -DGODWIT_NETS -Wno-maybe-uninitialized $(NETS)
 LDFLAGS_HV := -nostdlib -static -no-pie -Wl,-T,linker/godwit.lds -Wl,--gc-sections -Wl,--build-id=none \
 	-Wl,--orphan-handling=error -Wl,--fatal-warnings -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack
 
@@ -66,34 +70,43 @@ all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hyperv
 HV_DIRS := hv hv/cpu hv/lib hv/vmx hv/svm hv/dev hv/control mm net migrate guest/load
 HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S)) boot/trampoline.S boot/config.c boot/config_keys.c \
           boot/netaddr.c
-HV_OBJ := $(patsubst %,$(OBJ)/%.o,$(basename $(HV_SRC)))
+HV_SRC_STEMS := $(basename $(HV_SRC))
+HV_OBJ := $(HV_SRC_STEMS:%=$(OBJ)/%.o)
 
+# An image and its objects: directory, name of the variable with its flags. Each has a directory of its own, so that no
+# debug image is ever taken for a release one. lwIP and newlib are the same in both.
+define image-rules
 # What the objects were compiled with: a change of flags rebuilds them.
-$(OBJ)/flags: FORCE | $(PACKAGES)
-	@mkdir -p $(@D)
-	@echo '$(CC) $(CFLAGS_HV)' | cmp -s - $@ || echo '$(CC) $(CFLAGS_HV)' >$@
+$(1)/obj/flags: FORCE | $$(PACKAGES)
+	@mkdir -p $$(@D)
+	@echo '$$(CC) $$($(2))' | cmp -s - $$@ || echo '$$(CC) $$($(2))' >$$@
 
-$(OBJ)/%.o: %.c $(OBJ)/flags | $(LIBC) $(LWIP_READY)
-	@mkdir -p $(@D)
-	$(call say,CC,$<)
-	$(Q)$(CC) $(CFLAGS_HV) $(CFLAGS_DIR) -MMD -MP -c $< -o $@
+$(1)/obj/%.o: %.c $(1)/obj/flags | $$(LIBC) $$(LWIP_READY)
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$<)
+	$$(Q)$$(CC) $$($(2)) $$(CFLAGS_DIR) -MMD -MP -c $$< -o $$@
 
-$(OBJ)/%.o: %.S $(OBJ)/flags | $(LIBC)
-	@mkdir -p $(@D)
-	$(call say,AS,$<)
-	$(Q)$(CC) $(CFLAGS_HV) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
+$(1)/obj/%.o: %.S $(1)/obj/flags | $$(LIBC)
+	@mkdir -p $$(@D)
+	$$(call say,AS,$$<)
+	$$(Q)$$(CC) $$(filter-out $$(NETS),$$($(2))) -D__ASSEMBLY__ -MMD -MP -c $$< -o $$@
 
 # Only net/ sees lwIP.
-$(OBJ)/net/%.o: CFLAGS_DIR = $(LWIP_INCLUDE)
+$(1)/obj/net/%.o: CFLAGS_DIR = $$(LWIP_INCLUDE)
 
-$(BUILD)/godwit.debug: $(HV_OBJ) $(LIBLWIP) $(LIBC) linker/godwit.lds
-	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_HV) -Wl,-Map,$(BUILD)/godwit.map $(HV_OBJ) $(LIBLWIP) $(LIBC) -o $@
+$(1)/godwit.debug: $$(HV_SRC_STEMS:%=$(1)/obj/%.o) $$(LIBLWIP) $$(LIBC) linker/godwit.lds
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS_HV) -Wl,-Map,$(1)/godwit.map $$(filter %.o %.a,$$^) -o $$@
 
 # The image that is booted: with symbols for backtraces, without DWARF.
-$(BUILD)/godwit.elf: $(BUILD)/godwit.debug
-	$(call say,OBJCOPY,$@)
-	$(Q)$(OBJCOPY) --strip-debug $< $@
+$(1)/godwit.elf: $(1)/godwit.debug
+	$$(call say,OBJCOPY,$$@)
+	$$(Q)$$(OBJCOPY) --strip-debug $$< $$@
+endef
+$(eval $(call image-rules,$(BUILD),CFLAGS_HV))
+$(eval $(call image-rules,$(BUILD)/debug,CFLAGS_DEBUG))
+
+debug: $(BUILD)/debug/godwit.elf ## build the image that catches our own mistakes; DEBUG=1 makes run and test use it
 
 SIZE_LIMIT := 1048576
 
@@ -211,7 +224,7 @@ run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors a
 demo: all linux-guest ## move a Linux guest live from one hypervisor to another and back, while a client talks to it
 	@tools/demo
 
-programs: $(UNIT) $(HOST) $(FUZZ) # the tests' programs, built and not run
+programs: $(UNIT) $(HOST) $(FUZZ) debug # the tests' programs, built and not run
 
 format: ## format all C code as make check wants it
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
@@ -254,5 +267,5 @@ deps: $(PACKAGES) $(LIBC) $(LIBLWIP) ## install missing packages, fetch and buil
 clean: ## remove what was built; fetched packages and libraries stay (rm -r build removes all)
 	$(Q)find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
 
--include $(HV_OBJ:.o=.d)
+-include $(HV_OBJ:.o=.d) $(HV_SRC_STEMS:%=$(BUILD)/debug/obj/%.d)
 -include $(wildcard $(addprefix $(BUILD)/*/obj/,*/*.d */*/*.d */*/*/*.d))

@@ -116,6 +116,7 @@ no_memory:
 
 void vm_destroy(struct vm *vm)
 {
+    assert_host_loop();
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_remove(vm->vcpu[i]);
     list_del(&vm->node);

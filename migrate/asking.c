@@ -2,7 +2,6 @@
 #define LOG_PREFIX "asking"
 #include "migrate/asking.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +22,7 @@ static struct wire_claim questions[CONFIG_MAX_VMS];
 static bool on;
 static u64 began, again; /* host TSC: the next question is due */
 
-static_assert(CONFIG_MAX_VMS <= WIRE_QUESTIONS, "a peer is asked about all of them");
+_Static_assert(CONFIG_MAX_VMS <= WIRE_QUESTIONS, "a peer is asked about all of them");
 
 void asking_start(const struct config *config)
 {

@@ -12,6 +12,7 @@
 
 #include "hv/control/commands.h"
 #include "hv/control/json.h"
+#include "hv/control/mistake.h"
 #include "hv/control/status.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
@@ -164,6 +165,13 @@ static const struct command table[] = {
       .help = "the last lines of the host's log, at most of a level; or the next ones, from number SINCE on",
       .waits = true,
       .run = command_log },
+#ifdef GODWIT_NETS
+    { .name = "mistake",
+      .arg = { { .name = "kind", .type = ARG_CHOICE, .choices = mistake_kinds } },
+      .help = "make a mistake that this debug image must catch, which ends the machine",
+      .changes = true,
+      .run = command_mistake },
+#endif
     { .name = "version", .help = "version, backend, time since boot", .run = command_version },
 };
 

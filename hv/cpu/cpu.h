@@ -98,6 +98,15 @@ void cpu_init(struct cpu *cpu);
  */
 int cpu_stacks_init(struct cpu *cpu);
 
+/* What "Host loop" in a header's comment means: the caller is on CPU 0. Looked at in debug images only. */
+#ifdef GODWIT_NETS
+#include "hv/lib/panic.h"
+
+#define assert_host_loop() assert(this_cpu()->index == 0)
+#else
+#define assert_host_loop() ((void)0)
+#endif
+
 /*
  * Allocate the struct and stacks of the next CPU; cpu_add counts it once it is online. Returns NULL without memory.
  * Boot processor only.

@@ -35,6 +35,7 @@ void irq_line(struct vm *vm, unsigned line, bool level)
 {
     struct irq_wiring *wiring = wiring_of(vm);
 
+    assert_held(&vm->device_lock);
     if (line < I8259_LINES && line != I8259_CASCADE) {
         i8259_set_line(&wiring->pic.chip, line, level);
         intr_update(wiring);
@@ -71,6 +72,7 @@ int irq_extint_ack(struct vm *vm)
 
 void irq_eoi(struct vm *vm, u8 vector)
 {
+    assert_held(&vm->device_lock);
     ioapic_eoi(&wiring_of(vm)->ioapic.chip, vector);
 }
 

@@ -102,6 +102,7 @@ void timer_set(struct timers *timers, struct timer *timer, u64 deadline)
 {
     u64 planned = timers->next;
 
+    assert_held(&timers->vm->device_lock);
     list_del(&timer->node);
     timer->deadline = deadline;
     if (deadline != TIMER_NEVER)

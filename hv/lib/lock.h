@@ -24,8 +24,24 @@ static inline void spin_lock(struct spinlock *lock)
         __builtin_ia32_pause();
 }
 
+/* Does anybody hold it? Whoever asks and holds it knows for how long. */
+static inline bool spin_is_held(const struct spinlock *lock)
+{
+    return __atomic_load_n(&lock->owner, __ATOMIC_RELAXED) != __atomic_load_n(&lock->next, __ATOMIC_RELAXED);
+}
+
+/* What a header's comment says of its callers: they hold the lock. Looked at in debug images only. */
+#ifdef GODWIT_NETS
+#include "hv/lib/panic.h"
+
+#define assert_held(lock) assert(spin_is_held(lock))
+#else
+#define assert_held(lock) ((void)(lock))
+#endif
+
 static inline void spin_unlock(struct spinlock *lock)
 {
+    assert_held(lock);
     /* Release: our writes are visible before the next owner sees its ticket. */
     __atomic_store_n(&lock->owner, (u16)(lock->owner + 1), __ATOMIC_RELEASE);
 }

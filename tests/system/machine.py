@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Boot Godwit with a configuration in an emulator and read what it said."""
 
+import os
 import re
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "tools/run"
+DEBUG = os.environ.get("DEBUG", "0") != "0"
+IMAGES = ROOT / "build/debug" if DEBUG else ROOT / "build"  # where the hypervisor is that tools/run boots
 
 # Seconds of real time for one boot: a generous multiple of what it takes, to end a hang and nothing else.
 TIMEOUT = {"qemu": 120, "bochs": 420}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Benchmarks measure what users run, not the build for these tests."""
+"""Benchmarks measure what users run, not the debug image."""
 
+import os
 import subprocess
 
 import pytest
@@ -10,10 +11,8 @@ BENCHMARKS = ["boot", "downtime-ram", "goodput", "lab-downtime", "linux", "peer"
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_debug_build_is_not_measured(name):
-    if "-DGODWIT_DEBUG" not in (ROOT / "build/obj/flags").read_text():
-        pytest.skip("this is not the debug build")
+def test_debug_image_is_not_measured(name):
     done = subprocess.run([ROOT / "tests/bench" / name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          stdin=subprocess.DEVNULL, timeout=60)
+                          stdin=subprocess.DEVNULL, timeout=60, env=dict(os.environ, DEBUG="1"))
     assert done.returncode == 2, done.stdout
-    assert done.stdout == f"{name}: the hypervisor in build/ was built with DEBUG=1; run `make all` first\n"
+    assert done.stdout == f"{name}: DEBUG=1 asks for the debug image, which is not what users run\n"

@@ -4,11 +4,11 @@
 import subprocess
 
 import pytest
-from machine import ROOT, boot, vm
+from machine import IMAGES, ROOT, boot, vm
 
 CONFIG = vm("hello", "guests/hello.elf")
 HELLO = ROOT / "build/guest/hello.elf"
-HYPERVISOR = (ROOT / "build/godwit.elf").read_bytes()
+HYPERVISOR = (IMAGES / "godwit.elf").read_bytes()
 
 
 def make_disk(directory, config, kernel):

@@ -9,10 +9,10 @@ import subprocess
 from typing import NamedTuple
 
 import pytest
-from machine import ROOT, boot, vm
+from machine import IMAGES, ROOT, boot, vm
 from migration import Site, beats
 
-ELF = ROOT / "build/godwit.elf"
+ELF = IMAGES / "godwit.elf"
 UD2 = b"\x0f\x0b"
 # How the end of a VM names an instruction, by its bytes.
 NAMES = {rb"\x0f\x01\xd1": "XSETBV", rb"[\x48-\x4f]\x0f\xae[\x28-\x2f]": "XRSTOR",
@@ -39,7 +39,7 @@ class Image:
         offset, count = struct.unpack_from("<Q", self.bytes, 32)[0], struct.unpack_from("<H", self.bytes, 56)[0]
         segments = [struct.unpack_from("<IIQQQQ", self.bytes, offset + 56 * i) for i in range(count)]
         self.segments = [(at, start, size) for _, _, start, at, _, size in segments]
-        listing = subprocess.run(["nm", "--defined-only", ROOT / "build/godwit.debug"], stdout=subprocess.PIPE,
+        listing = subprocess.run(["nm", "--defined-only", IMAGES / "godwit.debug"], stdout=subprocess.PIPE,
                                  text=True, check=True).stdout
         self.symbols = {name: int(at, 16) for at, _, name in re.findall(r"(\w+) (\w) (\S+)\n", listing)}
 
