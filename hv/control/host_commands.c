@@ -10,7 +10,6 @@
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/rtc.h"
 #include "hv/lib/bits.h"
-#include "hv/lib/heap.h"
 #include "hv/lib/log.h"
 #include "hv/version.h"
 #include "hv/vm.h"
@@ -67,7 +66,6 @@ int command_memory(struct call *call)
     json_number(out, "incoming_kib", moves.incoming >> 10);
     json_number(out, "incoming_limit_kib", moves.incoming_limit >> 10);
     json_number(out, "incoming_limit_per_host_kib", moves.incoming_limit_per_host >> 10);
-    json_number(out, "heap_kib", heap_used() >> 10);
     json_array(out, "guests");
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);

@@ -14,7 +14,6 @@
 #include "hv/cpu/clock.h"
 #include "hv/cpu/cpu.h"
 #include "hv/dev/platform.h"
-#include "hv/lib/heap.h"
 #include "hv/version.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
@@ -49,8 +48,6 @@ static void put_host(struct buffer *out)
     head(out, "godwit_memory_bytes", "gauge", "Memory of the host by state.");
     buffer_format(out, "godwit_memory_bytes{state=\"free\"} %lu\n", (unsigned long)memory.free * 4096);
     buffer_format(out, "godwit_memory_bytes{state=\"used\"} %lu\n", (unsigned long)(memory.total - memory.free) * 4096);
-    head(out, "godwit_heap_bytes", "gauge", "The hypervisor's own heap, as far as it is in use.");
-    buffer_format(out, "godwit_heap_bytes %lu\n", (unsigned long)heap_used());
     head(out, "godwit_cpu_idle_seconds_total", "counter", "Time that a physical processor was halted.");
     for (u32 i = 0; i < cpu_count(); i++) {
         char index[12];

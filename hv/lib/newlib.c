@@ -10,7 +10,6 @@
 #include <reent.h>
 
 #include "hv/cpu/cpu.h"
-#include "hv/lib/heap.h"
 #include "hv/lib/lock.h"
 #include "hv/lib/panic.h"
 #include "mm/frame.h"
@@ -80,9 +79,4 @@ void __malloc_unlock(struct _reent *reent)
         return;
     __atomic_store_n(&heap_lock.owner, NOBODY, __ATOMIC_RELAXED);
     spin_unlock(&heap_lock.lock);
-}
-
-u64 heap_used(void)
-{
-    return _mallinfo_r(_REENT).uordblks;
 }

@@ -15,7 +15,6 @@
 #include "hv/images.h"
 #include "hv/launch.h"
 #include "hv/lib/bits.h"
-#include "hv/lib/heap.h"
 #include "hv/lib/log.h"
 #include "hv/sched.h"
 #include "hv/vm.h"
@@ -235,11 +234,6 @@ u64 clock_ticks_to_ns(u64 ticks)
 u64 clock_tsc_khz(void)
 {
     return 1000000;
-}
-
-u64 heap_used(void)
-{
-    return 24 << 10;
 }
 
 struct frame_stats frame_stats(void)
