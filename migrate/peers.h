@@ -21,7 +21,7 @@ struct peer {
 };
 
 /* Ask all of them at once. Contract of the questions: peer_query_start. Boot, once. */
-void peers_ask(const struct config_migration *config, const struct wire_claim *questions, unsigned count);
+void peers_ask(const struct config_migration *config, const struct wire_claim *questions, unsigned nr_questions);
 
 /* Go on as far as it goes now. Returns true if it would go on at once. */
 bool peers_step(void);
