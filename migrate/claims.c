@@ -55,12 +55,19 @@ static void say(const struct wire_claim *claim)
     counters.said++;
 }
 
-void claims_say(const struct vm *vm)
+void claims_say_to(const struct vm *vm, u64 rival)
 {
     struct wire_claim claim = claim_of(vm, WIRE_CLAIM_OWNS, vm->identity.epoch);
 
+    claim.rival = rival;
+    claim_seal(&claim);
     if ((all || vm->identity.epoch > 1) && migration_owns(vm))
         say(&claim);
+}
+
+void claims_say(const struct vm *vm)
+{
+    claims_say_to(vm, 0);
 }
 
 struct wire_claim claims_question(const struct vm *vm)

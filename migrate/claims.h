@@ -28,8 +28,10 @@ u64 claims_owner(void);
 /* How long this VM has been on this machine. */
 u64 claims_age_ms(const struct vm *vm);
 
-/* Say that this VM is ours, if it is. Not from within a port's deliver(). */
+/* Say that this VM is ours, if it is. _to: and that the copy of the owner `rival`, of the same epoch, is to stand; 0:
+ * nobody's. Not from within a port's deliver(). */
 void claims_say(const struct vm *vm);
+void claims_say_to(const struct vm *vm, u64 rival);
 
 /* Ask who has this VM, which is about to start, or a guest with its MAC. Not from within a port's deliver(). And the
  * question itself, for who is asked otherwise. */

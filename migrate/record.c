@@ -311,9 +311,12 @@ int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len)
     return claim->crc == crc32c(0, claim, offsetof(struct wire_claim, crc)) ? 0 : -EPROTO;
 }
 
-bool claim_is_elder(const struct wire_claim *claim, u64 owner, u64 age_ms)
+bool claim_judges(const struct wire_claim *claim, u64 owner)
 {
-    u64 apart = MAX(claim->age_ms, age_ms) - MIN(claim->age_ms, age_ms);
+    return claim->owner < owner;
+}
 
-    return apart < WIRE_HEARD_MS ? claim->owner < owner : claim->age_ms > age_ms;
+bool claim_prevails(const struct wire_claim *claim, u64 owner, u64 age_ms)
+{
+    return claim_judges(claim, owner) ? claim->rival == owner : claim->age_ms >= age_ms + WIRE_HEARD_MS;
 }

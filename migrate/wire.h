@@ -214,6 +214,7 @@ struct wire_claim {
     u64 epoch;
     u64 owner;  /* who says it: a random number of the hypervisor's boot */
     u64 age_ms; /* how long this copy has been on that machine */
+    u64 rival;  /* who owns the same epoch and must stand, by this owner's judgement; 0: nobody */
     char name[WIRE_NAME];
     u8 mac[6];   /* of its network card */
     u16 kind;    /* enum wire_claim_kind */
@@ -223,7 +224,7 @@ struct wire_claim {
     u32 crc; /* of what is before it */
 };
 
-_Static_assert(sizeof(struct wire_claim) == 104, "claim");
+_Static_assert(sizeof(struct wire_claim) == 112, "claim");
 _Static_assert(sizeof(struct wire_header) == 64, "header");
 _Static_assert(sizeof(struct wire_record) == 16, "record head");
 _Static_assert(sizeof(struct wire_pages) == 8, "PAGES");

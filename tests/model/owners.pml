@@ -16,7 +16,8 @@
  *   STRANDED_ONLY  a question is answered neither by a source that prepares, nor by a destination that is prepared and
  *                  whose connection still stands
  *
- * Not here: two machines that have the guest in their configurations and ask at the same moment. Both start it.
+ * Not here: two machines that have the guest in their configurations and ask at the same moment. The one of the lower
+ * owner number starts it (migrate/asking.c). That one of two owners judges whose copy is the younger is one step here.
  */
 
 #ifndef LOSSES

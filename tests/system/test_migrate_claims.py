@@ -68,13 +68,13 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-CLAIM = "<8s16sQQQ32s6sH4sII"
+CLAIM = "<8s16sQQQQ32s6sH4sII"
 OWNS, ASKS, HOLDS = 1, 2, 3
 
 
 def claim_frame(vm_id, epoch, crc=None, owner=1, kind=OWNS):
-    claim = struct.pack(CLAIM, b"GODWITCL", bytes.fromhex(vm_id.replace("-", "")), epoch, owner, 0, b"mover", bytes(6),
-                        kind, bytes(4), 1, 0)
+    identity = bytes.fromhex(vm_id.replace("-", ""))
+    claim = struct.pack(CLAIM, b"GODWITCL", identity, epoch, owner, 0, 0, b"mover", bytes(6), kind, bytes(4), 1, 0)
     claim += struct.pack("<I", crc32c(claim) if crc is None else crc)
     return b"\xff" * 6 + b"\x02\0\0\0\0\x01" + struct.pack("!H", PEERS) + claim
 
@@ -89,7 +89,7 @@ def who_has(site, vm_id):
         with contextlib.suppress(TimeoutError):
             while len(answers) < 2:
                 claim = struct.unpack_from(CLAIM, sock.recv(2048), 14)
-                answers[socket.inet_ntoa(claim[8])] = claim[7]
+                answers[socket.inet_ntoa(claim[9])] = claim[8]
     return answers
 
 

@@ -289,28 +289,37 @@ static void test_source_hears(void **state)
     fail();
 }
 
-/* One epoch, two owners: the elder copy stays, and both sides say the same. */
+/* Two copies of one epoch hear each other, in either order, after any delay: exactly one goes on, the elder if that is
+ * clear. */
+static void two_meet(u64 apart, bool low_is_elder, u64 delay)
+{
+    struct wire_claim low = { .owner = WORLD_OWNER, .age_ms = 9000 + (low_is_elder ? apart : 0) };
+    struct wire_claim high = { .owner = WORLD_OWNER + 1, .age_ms = 9000 + (low_is_elder ? 0 : apart) };
+    bool high_goes_on;
+
+    /* What the judge says of its own accord decides nothing. */
+    assert_false(claim_prevails(&low, high.owner, high.age_ms + delay));
+    high_goes_on = claim_prevails(&high, low.owner, low.age_ms + delay);
+    low.rival = high_goes_on ? 0 : high.owner;
+    assert_int_equal(claim_prevails(&low, high.owner, high.age_ms + delay), !high_goes_on);
+    if (apart >= WIRE_HEARD_MS + delay)
+        assert_int_equal(high_goes_on, !low_is_elder);
+}
+
 static void test_rivals(void **state)
 {
-    static const struct {
-        u64 owner, age, our_age;
-        bool elder;
-    } line[] = {
-        { 1, 9000, 3000, true },     { 1, 3000, 9000, false },   { 1, 3000, 3500, true },
-        { 3000, 3000, 2500, false }, { 3000, 90000, 500, true }, { 3000, 2000, 0, true },
-    };
     struct world *w = malloc(sizeof(*w));
 
     (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(line); i++) {
-        struct wire_claim theirs = { .owner = line[i].owner, .age_ms = line[i].age };
-        struct wire_claim ours = { .owner = WORLD_OWNER, .age_ms = line[i].our_age };
-
-        assert_int_equal(claim_is_elder(&theirs, WORLD_OWNER, line[i].our_age), line[i].elder);
-        assert_int_equal(claim_is_elder(&ours, line[i].owner, line[i].age), !line[i].elder);
-    }
+    for (u64 apart = 0; apart < 2 * WIRE_HEARD_MS; apart += 50)
+        for (u64 delay = 0; delay < 400; delay += 7) {
+            two_meet(apart, true, delay);
+            two_meet(apart, false, delay);
+        }
     world_init(w);
     world_claim_to_source(w, 7, WORLD_OWNER + 1, 7000); /* younger than ours, which is as old as the world */
+    assert_int_equal(world_where(w), 1);
+    world_claim_to_source(w, 7, WORLD_OWNER - 1, 90000); /* the other one judges, and has not said how */
     assert_int_equal(world_where(w), 1);
     world_claim_to_source(w, 7, WORLD_OWNER + 1, 13000);
     assert_int_equal(w->source.handoff.state, SOURCE_SUPERSEDED);
