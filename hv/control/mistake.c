@@ -23,6 +23,7 @@ static void smash_stack(void)
     somewhere = text;
     for (int i = 0; i < seven * 8; i++)
         somewhere[i] = 'x';
+    somewhere = NULL;
 }
 
 static int overflow(void)

@@ -84,7 +84,7 @@ def test_full_buffers(tmp_path):
 
 def test_the_check_notices(tmp_path):
     """A harvest that loses one page in seven."""
-    done = boot(tmp_path, writer("write-protect", drop=7), "qemu", 1, 256)
+    done = boot(tmp_path, writer("write-protect", drop=7), "bochs", 1, 256)
     assert done.end_of("writer")[0] == "failed"
     assert done.status == 1
     assert counts(done)["missed"] > 0

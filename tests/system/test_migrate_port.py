@@ -251,6 +251,7 @@ def test_guests_that_came_and_ended(recorded, port):
     for _ in range(70):
         stranger = Stranger(port)
         stranger.say(*(data for _, data in retold(kept)))
+        stranger.sock.shutdown(1)
         assert "RUNNING" in [name for name, _ in stranger.hear()]
         port.post("/v1/vms/mover/poweroff")
     assert port.get("/v1/vms/mover")["reason"] == "powered off by command"
