@@ -184,12 +184,16 @@ class Site:
         self.hosts.append(self.c)
 
     def route(self):
-        """Put b into a network of its own: neither hears the other's broadcasts, and the test's place is the router."""
+        """Put b into a network of its own: neither hears the other's broadcasts, and the test's place is the router. It
+        knows their MACs: else its search for one that still boots could fail later, for a connection made by then."""
         self.net.ip("link add br1 type bridge forward_delay 0", "link set br1 up", "address add 10.10.0.1/24 dev br1",
                     f"link set {self.b.tap} master br1")
         forward = self.net.run("sysctl", "-w", "net.ipv4.ip_forward=1")
         assert forward.returncode == 0, forward.stdout
         self.a.gateway, self.b.gateway, self.b.address = CLIENT4, "10.10.0.1", "10.10.0.4"
+        for host, bridge in ((self.a, "br0"), (self.b, "br1")):
+            mac = f"52:54:00:00:00:0{host.name}"
+            self.net.ip(f"neighbour replace {host.address} lladdr {mac} dev {bridge} nud permanent")
 
     def __exit__(self, *_):
         self.net.__exit__()
