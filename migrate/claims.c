@@ -35,9 +35,9 @@ u64 claims_age_ms(const struct vm *vm)
     return clock_ticks_to_ns(rdtsc() - vm->created_tsc) / 1000000;
 }
 
-static struct wire_claim claim_of(const struct vm *vm, enum wire_claim_kind kind, u64 epoch)
+static struct wire_claim claim_of(const struct vm *vm, enum wire_claim_kind kind, u64 epoch, u64 rival)
 {
-    struct wire_claim claim = { .kind = (u16)kind, .epoch = epoch, .owner = owner };
+    struct wire_claim claim = { .kind = (u16)kind, .epoch = epoch, .owner = owner, .rival = rival };
     u32 ip4 = netif_port_ip4();
 
     claim.age_ms = claims_age_ms(vm);
@@ -57,12 +57,12 @@ static void say(const struct wire_claim *claim)
 
 void claims_say_to(const struct vm *vm, u64 rival)
 {
-    struct wire_claim claim = claim_of(vm, WIRE_CLAIM_OWNS, vm->identity.epoch);
+    struct wire_claim claim;
 
-    claim.rival = rival;
-    claim_seal(&claim);
-    if ((all || vm->identity.epoch > 1) && migration_owns(vm))
-        say(&claim);
+    if ((!all && vm->identity.epoch <= 1) || !migration_owns(vm))
+        return;
+    claim = claim_of(vm, WIRE_CLAIM_OWNS, vm->identity.epoch, rival);
+    say(&claim);
 }
 
 void claims_say(const struct vm *vm)
@@ -72,7 +72,7 @@ void claims_say(const struct vm *vm)
 
 struct wire_claim claims_question(const struct vm *vm)
 {
-    return claim_of(vm, WIRE_CLAIM_ASKS, vm->identity.epoch);
+    return claim_of(vm, WIRE_CLAIM_ASKS, vm->identity.epoch, 0);
 }
 
 void claims_ask(const struct vm *vm)
@@ -100,7 +100,7 @@ static bool answer(const struct vm *vm, struct wire_claim *claim)
         kind = WIRE_CLAIM_ASKS;
     else if (!migration_holds(vm, &epoch))
         return false;
-    *claim = claim_of(vm, kind, epoch);
+    *claim = claim_of(vm, kind, epoch, 0);
     return true;
 }
 

@@ -263,9 +263,11 @@ static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
     u64 age = claims_age_ms(vm);
     bool loses = claim->epoch == vm->identity.epoch && !claim_prevails(claim, claims_owner(), age);
 
-    if (claim->epoch < vm->identity.epoch || loses)
+    if (claim->epoch < vm->identity.epoch || loses) {
         claims_say_to(vm, loses && !claim_judges(claim, claims_owner()) ? claim->owner : 0);
-    if (claim->epoch < vm->identity.epoch || loses || !vm_alive(vm) || vm->status == VM_CREATED)
+        return true;
+    }
+    if (!vm_alive(vm) || vm->status == VM_CREATED)
         return true;
     if (epoch_is_noise(from ? from->source.handoff.proposed : vm->identity.epoch, claim->epoch))
         return false;

@@ -109,10 +109,12 @@ static inline bool inbox_whole(const struct inbox *box)
 void claim_seal(struct wire_claim *claim);
 int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len);
 
-/* Of two copies that are owned under one epoch, does the claimed one stay, rather than ours, which `owner` has had for
- * age_ms? The owner of the lower number judges, by age; the other one goes by what the judge's claims say. Were both to
- * judge, the time that a claim is under way could make them differ, and two copies run on. */
+/* Of two owners of one epoch, is the one that claims the judge of both, rather than `owner`? The lower number is. */
 bool claim_judges(const struct wire_claim *claim, u64 owner);
+
+/* Does the claimed copy stay, rather than ours, which `owner` has had for age_ms? The judge decides by age; the other
+ * owner goes by what the judge's claims say. Were both to judge, the time that a claim is under way could make them
+ * differ, and two copies run on. */
 bool claim_prevails(const struct wire_claim *claim, u64 owner, u64 age_ms);
 
 /* Copy out a body of exactly this size. Returns 0 or -EPROTO. */
