@@ -89,14 +89,15 @@ static void reset(struct tcp_stream *stream)
     altcp_abort(pcb);
 }
 
-/* Has the peer acknowledged all that was sent? */
+/* Has the peer acknowledged all bytes that were sent? */
 static bool is_drained(const struct tcp_stream *stream)
 {
-    return altcp_sndqueuelen(stream->pcb) == 0;
+    return stream->unacknowledged == 0;
 }
 
 /* A lingering one that is through, as the peer is: lwIP goes on alone with the end of the connection. Before, the peer
- * may still be sending, and a reset would cost it our last words. */
+ * may still be sending, and a reset would cost it our last words. Our own end (FIN) may still be unacknowledged, and
+ * can't be waited for: lwIP tells nobody that it was, goes to TIME_WAIT, and frees the pcb later. */
 static bool finish(struct tcp_stream *stream)
 {
     struct altcp_pcb *pcb = stream->pcb;
@@ -297,7 +298,7 @@ void tcp_stream_push_all(void)
         if (!stream->state)
             altcp_output(stream->pcb);
         /* lwIP stops when the card is full, and would go on with the next acknowledgement only. */
-        if (stream->state || is_drained(stream))
+        if (stream->state || altcp_sndqueuelen(stream->pcb) == 0)
             list_del(node);
     }
 }

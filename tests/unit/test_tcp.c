@@ -271,6 +271,27 @@ static void test_time_wait_is_bounded(void **state)
         assert_in_range(pcb->remote_port, 11000 - TCP_TIME_WAIT_MAX, 10999);
 }
 
+/* The connection of who closes at the moment when we do is in TIME_WAIT with the acknowledgement of our end, of which
+ * lwIP tells nobody, and is freed some seconds later. We have let go of it before. */
+static void test_both_close_at_once(void **state)
+{
+    static const u8_t bytes[100];
+    u32_t next = handshake(5004, STREAM_PORT, 1000);
+
+    (void)state;
+    assert_int_equal(tcp_stream_send(stream, bytes, sizeof(bytes), true), sizeof(bytes));
+    tcp_stream_push_all();
+    tcp_stream_close(stream);
+    assert_true(sent.flags & TCP_FIN);
+    say(5004, STREAM_PORT, 1001, next, TCP_FIN | TCP_ACK, 0);
+    next += sizeof(bytes);
+    say(5004, STREAM_PORT, 1002, next, TCP_ACK, 0);
+    say(5004, STREAM_PORT, 1002, next + 1, TCP_ACK, 0);
+    assert_int_equal(length(tcp_tw_pcbs), 1);
+    clear(NULL);
+    tcp_stream_abort_lingering();
+}
+
 /* Bytes of a peer that leaves a gap after each: so many frames are kept, and what was dropped can be sent again. */
 static void gaps(u16_t from, u16_t to, unsigned most)
 {
@@ -327,6 +348,7 @@ int main(void)
         cmocka_unit_test_teardown(test_half_open, clear),
         cmocka_unit_test_teardown(test_peers_that_do_not_close, clear),
         cmocka_unit_test_teardown(test_time_wait_is_bounded, clear),
+        cmocka_unit_test_teardown(test_both_close_at_once, clear),
         cmocka_unit_test_teardown(test_out_of_order_is_bounded, clear),
         cmocka_unit_test(test_siphash),
         cmocka_unit_test(test_isn),
