@@ -52,6 +52,7 @@ CFLAGS_HV = -std=gnu11 -O2 -g $(CODEGEN) $(WARNINGS) $(HV_INCLUDE)
 
 # What finds our own mistakes is for tests, not for users: docs/debug.md.
 NETS := -fstack-protector-strong -mstack-protector-guard=global -fsanitize=undefined -fno-sanitize=return
+HEAP_NET := -Wl,--wrap=_malloc_r -Wl,--wrap=_free_r
 CFLAGS_DEBUG = $(CFLAGS_HV) -DGODWIT_DEBUG -DGODWIT_NETS -Wno-maybe-uninitialized $(NETS)
 LDFLAGS_HV := -nostdlib -static -no-pie -Wl,-T,linker/godwit.lds -Wl,--gc-sections -Wl,--build-id=none \
 	-Wl,--orphan-handling=error -Wl,--fatal-warnings -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack
@@ -73,8 +74,8 @@ HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S)) boot/trampoline.S bo
 HV_SRC_STEMS := $(basename $(HV_SRC))
 HV_OBJ := $(HV_SRC_STEMS:%=$(OBJ)/%.o)
 
-# An image and its objects: directory, name of the variable with its flags. Each has a directory of its own, so that no
-# debug image is ever taken for a release one. lwIP and newlib are the same in both.
+# An image and its objects: directory, name of the variable with its flags, further flags of the linker. Each has a
+# directory of its own, so that no debug image is ever taken for a release one. lwIP and newlib are the same in both.
 define image-rules
 # What the objects were compiled with: a change of flags rebuilds them.
 $(1)/obj/flags: FORCE | $$(PACKAGES)
@@ -96,15 +97,15 @@ $(1)/obj/net/%.o: CFLAGS_DIR = $$(LWIP_INCLUDE)
 
 $(1)/godwit.debug: $$(HV_SRC_STEMS:%=$(1)/obj/%.o) $$(LIBLWIP) $$(LIBC) linker/godwit.lds
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(LDFLAGS_HV) -Wl,-Map,$(1)/godwit.map $$(filter %.o %.a,$$^) -o $$@
+	$$(Q)$$(CC) $$(LDFLAGS_HV) $(3) -Wl,-Map,$(1)/godwit.map $$(filter %.o %.a,$$^) -o $$@
 
 # The image that is booted: with symbols for backtraces, without DWARF.
 $(1)/godwit.elf: $(1)/godwit.debug
 	$$(call say,OBJCOPY,$$@)
 	$$(Q)$$(OBJCOPY) --strip-debug $$< $$@
 endef
-$(eval $(call image-rules,$(BUILD),CFLAGS_HV))
-$(eval $(call image-rules,$(BUILD)/debug,CFLAGS_DEBUG))
+$(eval $(call image-rules,$(BUILD),CFLAGS_HV,))
+$(eval $(call image-rules,$(BUILD)/debug,CFLAGS_DEBUG,$(HEAP_NET)))
 
 debug: $(BUILD)/debug/godwit.elf ## build the image that catches our own mistakes; DEBUG=1 makes run and test use it
 

@@ -3,6 +3,7 @@
 #include "hv/exit.h"
 
 #include "hv/cpu/asm.h"
+#include "hv/cpu/context.h"
 #include "hv/cpu/traps.h"
 #include "hv/cpuid.h"
 #include "hv/exit_handlers.h"
@@ -22,6 +23,7 @@ static void exit_nothing(struct vcpu *vcpu)
  */
 static void exit_interrupt(struct vcpu *vcpu)
 {
+    assert_no_lock();
     (void)vcpu;
     take_interrupts();
 }

@@ -86,6 +86,7 @@ bool vcpu_load(struct vcpu *vcpu)
 {
     struct cpu *cpu = this_cpu();
 
+    assert_here(vcpu);
     if (cpu->loaded == vcpu)
         return true;
     vcpu_put();

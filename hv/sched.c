@@ -5,6 +5,7 @@
 #include "hv/cpu/apic.h"
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
+#include "hv/cpu/context.h"
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/smp.h"
 #include "hv/lib/lock.h"
@@ -67,6 +68,7 @@ void sched_add(struct vcpu *vcpu)
 {
     u32 first = cpu_count() > 1 ? 1 : 0, best = first;
 
+    assert_host_loop();
     spin_lock(&lock);
     for (u32 i = first + 1; i < cpu_count(); i++)
         if (queue_length(cpu_at(i)) < queue_length(cpu_at(best)))
@@ -81,6 +83,7 @@ void sched_remove(struct vcpu *vcpu)
 {
     struct cpu *cpu = cpu_at(vcpu->cpu);
 
+    assert_host_loop();
     spin_lock(&lock);
     list_del(&vcpu->run_node);
     spin_unlock(&lock);
@@ -204,6 +207,7 @@ static void idle(struct cpu *cpu, u64 wake)
 {
     u64 start = rdtsc();
 
+    assert_no_lock();
     apic_timer_arm(wake);
     /* Interrupts are off, so a kick after this check stays pending and ends the HLT. */
     if (!__atomic_load_n(&cpu->kicked, __ATOMIC_ACQUIRE))

@@ -6,6 +6,7 @@
 
 #include "hv/backend.h"
 #include "hv/cpu/asm.h"
+#include "hv/cpu/context.h"
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/smp.h"
 #include "hv/cpu/x86.h"
@@ -153,6 +154,7 @@ static u32 rip_high(const struct vcpu *vcpu)
 /* Enter once, and act on the exit. */
 static void vcpu_step(struct vcpu *vcpu)
 {
+    assert_no_lock();
     if (vcpu->interrupt_pending || vcpu->nmi_pending)
         inject_interrupts(vcpu);
     backend()->run(vcpu);
@@ -178,6 +180,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
 {
     u64 start = rdtsc();
 
+    assert_here(vcpu);
     if (!vcpu_load(vcpu))
         return;
     vcpu->slices++;

@@ -111,6 +111,19 @@ struct vcpu {
     u32 npf_repeats; /* ... so often in a row */
 };
 
+/* What is said of callers below and in hv/backend.h, asserted in debug images: "on the vcpu's CPU"; and "there, or not
+ * loaded anywhere". */
+#ifdef GODWIT_NETS
+#include "hv/cpu/cpu.h"
+#include "hv/lib/panic.h"
+
+#define assert_here(vcpu) assert((vcpu)->cpu == this_cpu()->index)
+#define assert_in_reach(vcpu) assert((vcpu)->cpu == this_cpu()->index || cpu_at((vcpu)->cpu)->loaded != (vcpu))
+#else
+#define assert_here(vcpu) ((void)(vcpu))
+#define assert_in_reach(vcpu) ((void)(vcpu))
+#endif
+
 /* Create vcpu `id` of vm in the reset state of INIT (real mode, F000:FFF0). Returns NULL without memory. Host loop, VM
  * not started. */
 struct vcpu *vcpu_create(struct vm *vm, u32 id);

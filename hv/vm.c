@@ -10,6 +10,7 @@
 #include "hv/backend.h"
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
+#include "hv/cpu/context.h"
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/smp.h"
 #include "hv/lib/log.h"
@@ -77,6 +78,7 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     struct vm *vm = calloc(1, sizeof(*vm));
     int err;
 
+    assert_host_loop();
     if (!vm)
         goto no_memory;
     if (config->memory > frame_stats().free << PAGE_SHIFT)
@@ -172,12 +174,14 @@ u64 vm_reap(void)
 
 void vm_reap_all(void)
 {
+    assert_host_loop();
     while (reap(~0ULL))
         ;
 }
 
 void vm_start(struct vm *vm)
 {
+    assert_host_loop();
     __atomic_store_n(&vm->status, vm->incoming.paused ? VM_PAUSED : VM_RUNNING, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_add(vm->vcpu[i]);
@@ -244,6 +248,7 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
 {
     int err = vm_check_unique(vm, reason, room);
 
+    assert_host_loop();
     if (err)
         return err;
     if (!guest_image_here(&vm->image)) {
@@ -273,6 +278,7 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
 
 void vm_bury(struct vm *vm)
 {
+    assert_host_loop();
     if (vm->buried)
         return;
     for (u32 i = 0; i < vm->nr_vcpus; i++)
@@ -351,12 +357,14 @@ static void vm_settle(struct vm *vm)
 
 void vm_hold(struct vm *vm)
 {
+    assert_host_loop();
     __atomic_store_n(&vm->holds, vm->holds + 1, __ATOMIC_RELEASE);
     vm_settle(vm);
 }
 
 void vm_release(struct vm *vm)
 {
+    assert_host_loop();
     __atomic_store_n(&vm->holds, vm->holds - 1, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus && vm->holds == 0; i++)
         vcpu_wake(vm->vcpu[i]);
@@ -371,6 +379,7 @@ void vm_throttle(struct vm *vm, u32 percent)
 
 void vm_freeze(struct vm *vm)
 {
+    assert_host_loop();
     vm_hold(vm);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_remove(vm->vcpu[i]);
@@ -378,6 +387,7 @@ void vm_freeze(struct vm *vm)
 
 void vm_thaw(struct vm *vm)
 {
+    assert_host_loop();
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_add(vm->vcpu[i]);
     vm_release(vm);
@@ -431,6 +441,7 @@ static bool status_change(struct vm *vm, enum vm_status from, enum vm_status to)
 
 int vm_pause(struct vm *vm)
 {
+    assert_host_loop();
     if (!status_change(vm, VM_RUNNING, VM_PAUSED))
         return -EINVAL;
     vm_settle(vm);

@@ -7,6 +7,7 @@
 #include "boot/config.h"
 #include "guest/load/load.h"
 #include "hv/bus.h"
+#include "hv/cpu/context.h"
 #include "hv/cpuid.h"
 #include "hv/dirty_rate.h"
 #include "hv/guest_tsc.h"
@@ -180,6 +181,7 @@ static inline struct vm *vm_find(const char *name)
 {
     struct vm *ended = NULL;
 
+    assert_host_loop();
     list_for_each (node, vm_list()) {
         struct vm *vm = container_of(node, struct vm, node);
 

@@ -9,6 +9,7 @@
 #include "boot/config.h"
 #include "hv/cpu/asm.h"
 #include "hv/cpu/clock.h"
+#include "hv/cpu/context.h"
 #include "hv/lib/log.h"
 #include "hv/sched.h"
 #include "hv/vm.h"
@@ -153,6 +154,7 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     struct vm_source *from;
     int err;
 
+    assert_host_loop();
     from = source_make(vm);
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
@@ -191,6 +193,7 @@ int migration_cancel(struct vm *vm)
 {
     struct vm_source *from = source_find(vm);
 
+    assert_host_loop();
     if (vm->status == VM_INCOMING)
         return dest_cancel(&dest, vm);
     return from ? source_cancel(&from->source) : -ENOENT;

@@ -17,12 +17,13 @@
 #include <string.h>
 
 #include "hv/lib/bits.h"
+#include "hv/lib/junk.h"
 #include "hv/lib/list.h"
 #include "hv/lib/lock.h"
 #include "hv/lib/panic.h"
 
 #define STATE_FREE BIT(7)
-#define STATE_JUNK BIT(6) /* debug: the frame is free and begins with FRAME_JUNK, but for a list node */
+#define STATE_JUNK BIT(6) /* debug: the frame is free and begins with JUNK, but for a list node */
 #define STATE_FULL BIT(5) /* debug: so does all of it */
 #define STATE_ORDER BITS(4, 0)
 
@@ -76,7 +77,7 @@ static void block_unlink(u64 index)
     list_del(node);
     pool.state[index] &= STATE_JUNK | STATE_FULL;
     if (pool.state[index] & STATE_JUNK)
-        memset(node, FRAME_JUNK, sizeof(*node));
+        memset(node, JUNK, sizeof(*node));
 }
 
 /* Make a used block free, joined with its buddies as far as they are free. */
@@ -117,17 +118,14 @@ static void junk_fill(u64 index, unsigned order)
 {
     memset(&pool.state[index], STATE_JUNK | (order <= JUNK_FULL_ORDER ? STATE_FULL : 0), BIT(order));
     for (u64 i = index; i < index + BIT(order); i++)
-        memset(frame_window(i << PAGE_SHIFT), FRAME_JUNK, junk_bytes(i));
+        memset(frame_window(i << PAGE_SHIFT), JUNK, junk_bytes(i));
 }
 
 /* Panic if a frame of the block was written after it had been freed. */
 static void junk_check(u64 index, unsigned order)
 {
     for (u64 i = index; i < index + BIT(order); i++) {
-        const u8 *bytes = frame_window(i << PAGE_SHIFT);
-
-        /* Equal to itself shifted by one, and the first byte right: all bytes right. */
-        if (pool.state[i] && (bytes[0] != FRAME_JUNK || memcmp(bytes, bytes + 1, junk_bytes(i) - 1) != 0))
+        if (pool.state[i] && !junk_is_whole(frame_window(i << PAGE_SHIFT), junk_bytes(i)))
             panic("frame %lx was written after it was freed", (unsigned long)(i << PAGE_SHIFT));
         pool.state[i] = 0;
     }

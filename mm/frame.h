@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Frame allocator: a binary buddy system over all RAM, one byte of bookkeeping a frame; free blocks are chained through
- * their own memory. Debug builds fill freed frames with FRAME_JUNK, and panic at allocation if a freed frame was
- * written.
+ * their own memory. Debug builds fill freed frames with JUNK (hv/lib/junk.h), and panic at allocation if a freed frame
+ * was written.
  */
 #pragma once
 
@@ -13,7 +13,6 @@
 #define FRAME_ORDER_1G 18
 #define FRAME_MAX_ORDER FRAME_ORDER_1G
 #define FRAME_NONE (~0ULL)
-#define FRAME_JUNK 0xA5
 
 struct frame_stats {
     u64 total; /* frames ever given to the allocator */

@@ -48,6 +48,7 @@ int npt_leaf_split(struct npt *npt, u64 *entry, unsigned level, u64 clear, u64 s
     u64 *table = table_alloc(npt);
     u64 old = entry_load(entry);
 
+    assert_held(&npt->lock);
     if (!table)
         return -ENOMEM;
     do {
@@ -74,6 +75,7 @@ void npt_table_cut(struct npt *npt, u64 *entry, u64 value)
 {
     u64 *table = entry_table(entry_load(entry));
 
+    assert_held(&npt->lock);
     entry_store(entry, value);
     entry_store(&table[0], npt->cut);
     npt->cut = frame_address(table);
@@ -200,6 +202,7 @@ u64 *npt_entry_find(const struct npt *npt, gpa_t gpa, unsigned *level)
 {
     u64 *table = frame_window(npt->root);
 
+    assert_held(&npt->lock);
     for (*level = LEVELS;; --*level) {
         u64 *entry = &table[gpa / level_size(*level) % ENTRIES];
 

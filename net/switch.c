@@ -7,6 +7,7 @@
 #include "net/switch.h"
 
 #include "hv/cpu/clock.h"
+#include "hv/cpu/context.h"
 #include "hv/lib/log.h"
 #include "net/frame.h"
 #include "net/heard.h"
@@ -57,6 +58,7 @@ void switch_add(struct port *port)
 {
     struct port **end = &sw.ports;
 
+    assert_host_loop();
     while (*end)
         end = &(*end)->next;
     port->next = NULL;
@@ -184,6 +186,7 @@ bool port_give(struct port *port, const struct frame *frame)
 /* What is kept is noted when it is delivered. */
 void port_deliver(struct port *port, const struct frame *frame)
 {
+    assert_host_loop();
     if (port_give(port, frame) && !port->holding && port->heard)
         heard_note(port, frame);
 }
@@ -315,6 +318,7 @@ void switch_input(struct port *from, const struct frame *frame)
     uint16_t type;
     uint32_t l3;
 
+    assert_host_loop();
     if (from->closed)
         return;
     from->counters.rx_frames++;

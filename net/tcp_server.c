@@ -11,6 +11,7 @@
 
 #include <lwip/altcp.h>
 
+#include "hv/cpu/context.h"
 #include "net/tcp_pcb.h"
 
 #define WAITING_MAX 32768 /* bytes that an application may leave waiting; a peer that sends more is reset */
@@ -197,6 +198,7 @@ size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)
 {
     size_t room = altcp_sndbuf(conn->pcb);
 
+    assert_host_loop();
     if (len > room)
         len = room;
     if (len > UINT16_MAX)

@@ -34,7 +34,7 @@ NEWLIB_C := $(NEWLIB_STRING:%=string/%) $(NEWLIB_CTYPE:%=ctype/%) \
 	stdio/sniprintf stdio/vsniprintf
 NEWLIB_ASM := memcpy memset
 # One source file, several objects: -D selects the function.
-NEWLIB_MALLOC := malloc free realloc calloc memalign
+NEWLIB_MALLOC := malloc free realloc calloc memalign malloc_usable_size
 
 NEWLIB_OBJ := $(NEWLIB_C:%=$(NEWLIB)/obj/%.o) $(NEWLIB_ASM:%=$(NEWLIB)/obj/asm/%.o) \
 	$(NEWLIB_MALLOC:%=$(NEWLIB)/obj/malloc/%.o) $(NEWLIB)/obj/stdio/svfiprintf.o

@@ -14,6 +14,7 @@
 #include "hv/control/json.h"
 #include "hv/control/mistake.h"
 #include "hv/control/status.h"
+#include "hv/cpu/context.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/vm.h"
@@ -331,6 +332,7 @@ int command_run(struct call *call, const struct command *command, const char *co
     char usage[80];
     int err;
 
+    assert_host_loop();
     *call = (struct call){ .command = command, .out = out };
     command_usage(command, usage, sizeof(usage));
     if (count > arg_count(command))

@@ -2,19 +2,30 @@
 #include "hv/control/mistake.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
+#include "hv/backend.h"
 #include "hv/control/command.h"
+#include "hv/cpu/apic.h"
+#include "hv/cpu/asm.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/traps.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/lock.h"
 #include "hv/lib/types.h"
+#include "hv/load.h"
+#include "hv/vcpu.h"
+#include "hv/vm.h"
 #include "mm/frame.h"
 
-const char *const mistake_kinds[] = { "stack", "overflow", "index", "frame", "lock", NULL };
-
-enum { STACK, OVERFLOW, INDEX, FRAME, LOCK };
+#define VECTOR_HANDLER 0xF0 /* of interrupts that nobody else has */
+#define MANY 1000           /* pieces, more than are kept back */
 
 /* The compiler must not see what is wrong. */
 static volatile int seven = 7;
 static char *volatile somewhere;
+
+static struct spinlock lock;
 
 static void smash_stack(void)
 {
@@ -26,16 +37,16 @@ static void smash_stack(void)
     somewhere = NULL;
 }
 
-static int overflow(void)
+static void overflow(void)
 {
-    return 0x7fffffff + seven;
+    seven = 0x7fffffff + seven;
 }
 
-static int index_beyond(void)
+static void index_beyond(void)
 {
     int numbers[3] = { 0, 0, 0 };
 
-    return numbers[seven];
+    seven = numbers[seven];
 }
 
 /* Who is given the frame next finds that somebody wrote there. What is free longest is taken first, so take all. */
@@ -51,21 +62,119 @@ static void write_freed_frame(void)
         ;
 }
 
-static void use_without_lock(void)
+static void free_piece(void)
 {
-    static struct spinlock lock;
+    somewhere = malloc(64);
+    free(somewhere);
+}
 
+static void write_freed_piece(void)
+{
+    free_piece();
+    somewhere[seven] = 'x';
+    for (int i = 0; i < MANY; i++)
+        free_piece();
+}
+
+static void free_twice(void)
+{
+    free_piece();
+    free(somewhere);
+}
+
+/* Another processor's, by the look of it: its ticket is the next one. */
+static void release_anothers_lock(void)
+{
+    lock.next++;
     spin_unlock(&lock);
 }
 
+static void take_twice(void)
+{
+    spin_lock(&lock);
+    spin_lock(&lock);
+}
+
+/* The host loop goes on to sleep, or to a guest. */
+static void keep_lock(void)
+{
+    spin_lock(&lock);
+}
+
+static void lock_with_interrupts_on(void)
+{
+    __asm__ volatile("sti");
+    spin_lock(&lock);
+}
+
+/* As an interrupt handler, on the processor with that index, which will have to stop this one. */
+static void run_in_handler(u32 cpu, void (*mistake)(void))
+{
+    irq_register(VECTOR_HANDLER, mistake);
+    apic_send(cpu_at(cpu)->apic_id, VECTOR_HANDLER);
+    for (;;)
+        take_interrupts();
+}
+
+static void take_lock(void)
+{
+    spin_lock(&lock);
+}
+
+static void lock_in_handler(void)
+{
+    run_in_handler(0, take_lock);
+}
+
+static void find_vm(void)
+{
+    vm_find("");
+}
+
+static void host_loop_elsewhere(void)
+{
+    run_in_handler(1, find_vm);
+}
+
+/* One of them is loaded on another processor. */
+static void read_loaded_vcpus(void)
+{
+    struct vcpu_state state;
+
+    list_for_each (node, vm_list())
+        backend()->get(container_of(node, struct vm, node)->vcpu[0], &state, STATE_ALL);
+}
+
+static void load_elsewhere(void)
+{
+    vcpu_load(container_of(vm_list()->next, struct vm, node)->vcpu[0]);
+}
+
+#define KINDS(X)                                  \
+    X("stack", smash_stack)                       \
+    X("overflow", overflow)                       \
+    X("index", index_beyond)                      \
+    X("frame", write_freed_frame)                 \
+    X("heap", write_freed_piece)                  \
+    X("free-twice", free_twice)                   \
+    X("lock", release_anothers_lock)              \
+    X("lock-twice", take_twice)                   \
+    X("lock-kept", keep_lock)                     \
+    X("lock-interrupts", lock_with_interrupts_on) \
+    X("lock-handler", lock_in_handler)            \
+    X("host-loop", host_loop_elsewhere)           \
+    X("vcpu-state", read_loaded_vcpus)            \
+    X("vcpu-load", load_elsewhere)
+
+#define NAME(name, mistake) name,
+#define MISTAKE(name, mistake) mistake,
+
+const char *const mistake_kinds[] = { KINDS(NAME) NULL };
+
+static void (*const mistakes[])(void) = { KINDS(MISTAKE) };
+
 int command_mistake(struct call *call)
 {
-    switch (call->arg[0].number) {
-    case STACK: smash_stack(); break;
-    case OVERFLOW: seven = overflow(); break;
-    case INDEX: seven = index_beyond(); break;
-    case FRAME: write_freed_frame(); break;
-    case LOCK: use_without_lock(); break;
-    }
+    mistakes[call->arg[0].number]();
     return call_fail(call, -EINVAL, "nothing has caught it");
 }

@@ -65,6 +65,11 @@ struct cpu {
     /* Backend (hv/vmx or hv/svm). */
     void *backend_page; /* VMXON region, or host save area: one frame */
     void *backend_data; /* the backend's own per-CPU struct, or NULL */
+
+#ifdef GODWIT_NETS
+    u32 locks;       /* that it holds (hv/lib/lock.h) */
+    bool in_handler; /* of a host interrupt (hv/cpu/context.h) */
+#endif
 };
 
 /* All processors; [0..cpu_count) are online once smp_start has returned. */
@@ -97,15 +102,6 @@ void cpu_init(struct cpu *cpu);
  * host_map_init.
  */
 int cpu_stacks_init(struct cpu *cpu);
-
-/* What "Host loop" in a header's comment means: the caller is on CPU 0. Looked at in debug images only. */
-#ifdef GODWIT_NETS
-#include "hv/lib/panic.h"
-
-#define assert_host_loop() assert(this_cpu()->index == 0)
-#else
-#define assert_host_loop() ((void)0)
-#endif
 
 /*
  * Allocate the struct and stacks of the next CPU; cpu_add counts it once it is online. Returns NULL without memory.

@@ -11,6 +11,7 @@
 
 #include "hv/cpu/apic.h"
 #include "hv/cpu/asm.h"
+#include "hv/cpu/context.h"
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/smp.h"
 #include "hv/cpu/trap_entry.h"
@@ -162,6 +163,13 @@ static void exception_handle(struct trap_frame *frame)
         trap_panic(frame);
 }
 
+static void irq_handle_by(void (*handler)(void))
+{
+    handler_begins();
+    handler();
+    handler_ends();
+}
+
 /* IRQ_TIMER and IRQ_KICK do their work by waking the CPU. */
 static void irq_handle(u8 vector)
 {
@@ -171,7 +179,7 @@ static void irq_handle(u8 vector)
     if (vector == IRQ_TIMER)
         apic_timer_fired();
     else if (irq_handlers[vector])
-        irq_handlers[vector]();
+        irq_handle_by(irq_handlers[vector]);
     else if (vector != IRQ_KICK)
         pr_warn("interrupt %02x has no handler", vector);
     apic_eoi();

@@ -3,9 +3,10 @@
  * Traps and host interrupts.
  *
  * The hypervisor runs with interrupts off. Host interrupts are taken at two points only, wait_for_interrupt() and
- * take_interrupts(), both from the run loop on the CPU's own stack, so a handler may assume that nothing is half
- * done; it must be short and take no lock. NMI, #DF and #MC have stacks of their own (IST). Any other exception
- * inside the hypervisor is our bug, and a panic, but for instructions that load a guest's state (hv/cpu/fixup.h).
+ * take_interrupts(), both from the run loop on the CPU's own stack and without a lock, so a handler may assume that
+ * nothing is half done; it must be short and take no lock. NMI, #DF and #MC have stacks of their own (IST). Any other
+ * exception inside the hypervisor is our bug, and a panic, but for instructions that load a guest's state
+ * (hv/cpu/fixup.h).
  */
 #pragma once
 

@@ -69,6 +69,7 @@ void acpi_pm_settle(struct acpi_pm *pm)
 
 void acpi_pm_power_button(struct acpi_pm *pm)
 {
+    assert_held(&pm->vm->device_lock);
     pm->status |= PM1_POWER_BUTTON;
     acpi_pm_settle(pm);
 }

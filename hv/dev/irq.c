@@ -48,6 +48,7 @@ void irq_message(struct vm *vm, u64 address, u32 data)
     struct lapic_ipi message;
     bool level;
 
+    assert_held(&vm->device_lock);
     if (message_decode(address, data, &message, &level))
         apic_bus_send(wiring_of(vm)->apics, &message, level);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hv/lib/bits.h"
+#include "hv/vm.h"
 #include "net/frame.h"
 
 /* A command, copied out of its request. */
@@ -163,6 +164,7 @@ bool virtio_net_control(struct virtio_net *net)
 {
     bool more = true;
 
+    assert_held(&net->vm->device_lock);
     /* One ring's worth at a time: a guest that keeps adding does not keep us. */
     for (unsigned i = 0; i < VIRTQUEUE_SIZE_MAX && more; i++)
         more = control_one(net) || virtqueue_notify_on(&net->virtio.queue[VIRTIO_NET_CTRL]);

@@ -183,6 +183,7 @@ bool virtio_net_transmit(struct virtio_net *net)
     unsigned sent = 0;
     bool more;
 
+    assert_held(&net->vm->device_lock);
     virtqueue_notify_off(vq);
     do {
         while (!pauses(sent) && transmit_one(net))

@@ -67,6 +67,7 @@ bool virtio_live(const struct virtio *virtio, unsigned queue)
 
 static void interrupt(struct virtio *virtio, u16 vector, u8 cause)
 {
+    assert_held(&virtio->pci.bus->vm->device_lock);
     virtio->interrupts++;
     if (pci_msix_enabled(&virtio->pci)) {
         pci_msix_send(&virtio->pci, vector);

@@ -2,9 +2,11 @@
 /*
  * Ticket spinlock: first come, first served.
  *
- * The hypervisor runs with interrupts off except at the points named in hv/cpu/traps.h, and no interrupt handler
- * takes a lock, so a lock needs no interrupt state. Lock order, outermost first: vm->device_lock, vm->lock, dirty
- * log, frame allocator, log.
+ * The hypervisor runs with interrupts off except at the points named in hv/cpu/traps.h, where it holds no lock, and no
+ * interrupt handler takes a lock, so a lock needs no interrupt state. Lock order, outermost first: vm->device_lock,
+ * vm->lock, dirty log, frame allocator, log.
+ *
+ * In debug images a lock knows its holder, and what is said here is asserted.
  */
 #pragma once
 
@@ -13,35 +15,57 @@
 struct spinlock {
     u16 next;  /* ticket the next taker gets */
     u16 owner; /* ticket that holds the lock */
+#ifdef GODWIT_NETS
+    const struct cpu *holder; /* NULL: nobody; written by the holder */
+#endif
 };
+
+#ifdef GODWIT_NETS
+#include "hv/cpu/asm.h"
+#include "hv/cpu/cpu.h"
+#include "hv/cpu/x86.h"
+#include "hv/lib/panic.h"
+
+/* What a header's comment says of its callers: they hold the lock. */
+#define assert_held(lock) assert(__atomic_load_n(&(lock)->holder, __ATOMIC_RELAXED) == this_cpu())
+
+static inline void assert_may_take(const struct spinlock *lock)
+{
+    assert(!(read_rflags() & RFLAGS_IF));
+    assert(!this_cpu()->in_handler);
+    assert(__atomic_load_n(&lock->holder, __ATOMIC_RELAXED) != this_cpu());
+}
+
+static inline void note_holder(struct spinlock *lock, const struct cpu *holder)
+{
+    __atomic_store_n(&lock->holder, holder, __ATOMIC_RELAXED);
+    this_cpu()->locks += holder ? 1 : -1U;
+}
+#define note_taken(lock) note_holder(lock, this_cpu())
+#define note_released(lock) note_holder(lock, NULL)
+#else
+#define assert_held(lock) ((void)(lock))
+#define assert_may_take(lock) ((void)(lock))
+#define note_taken(lock) ((void)(lock))
+#define note_released(lock) ((void)(lock))
+#endif
 
 static inline void spin_lock(struct spinlock *lock)
 {
+    assert_may_take(lock);
+
     u16 ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
 
     /* Acquire: what the previous owner wrote is visible before we read. */
     while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket)
         __builtin_ia32_pause();
+    note_taken(lock);
 }
-
-/* Does anybody hold it? Whoever asks and holds it knows for how long. */
-static inline bool spin_is_held(const struct spinlock *lock)
-{
-    return __atomic_load_n(&lock->owner, __ATOMIC_RELAXED) != __atomic_load_n(&lock->next, __ATOMIC_RELAXED);
-}
-
-/* What a header's comment says of its callers: they hold the lock. Looked at in debug images only. */
-#ifdef GODWIT_NETS
-#include "hv/lib/panic.h"
-
-#define assert_held(lock) assert(spin_is_held(lock))
-#else
-#define assert_held(lock) ((void)(lock))
-#endif
 
 static inline void spin_unlock(struct spinlock *lock)
 {
     assert_held(lock);
+    note_released(lock);
     /* Release: our writes are visible before the next owner sees its ticket. */
     __atomic_store_n(&lock->owner, (u16)(lock->owner + 1), __ATOMIC_RELEASE);
 }

@@ -150,6 +150,7 @@ void svm_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
 {
     struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
 
+    assert_in_reach(vcpu);
     if (groups & STATE_CONTROL)
         control_get(vcpu, state);
     if (groups & STATE_SEGMENTS)
@@ -166,6 +167,7 @@ void svm_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
 {
     struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
 
+    assert_in_reach(vcpu);
     if (groups & STATE_CONTROL)
         control_set(svm_vcpu(vcpu), state);
     if (groups & STATE_SEGMENTS)

@@ -191,6 +191,7 @@ void vmx_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu), *previous = vmx_borrow(vmx);
     bool loaded = previous == vmx;
 
+    assert_in_reach(vcpu);
     if (groups & STATE_CONTROL)
         control_get(state);
     if (groups & STATE_SEGMENTS)
@@ -209,6 +210,7 @@ void vmx_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu), *previous = vmx_borrow(vmx);
     bool loaded = previous == vmx;
 
+    assert_in_reach(vcpu);
     if (groups & STATE_CONTROL)
         control_set(vmx, state);
     if (groups & STATE_SEGMENTS)
