@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -292,6 +293,46 @@ def breaks(net):
     found = re.findall(r"^break \d+ at ([\d.]+) wall ([\d.]+) us (-?\d+)$", text, re.M)
     return (float(re.search(r" now ([\d.]+) ", text).group(1)) - ours,
             [Break(float(at), int(us) / 1e6, float(wall)) for at, wall, us in found])
+
+
+class Asker:
+    """Echo requests and ARP requests (a broadcast) to the guest, one at a time, and how often each was answered."""
+
+    def __init__(self, net):
+        self.echo = net.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self.link = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.link.bind(("br0", 0x0806))
+        self.mac = self.link.getsockname()[4]
+        self.asked, self.answers = 0, []
+
+    def ask(self):
+        self.asked += 1
+        blank = struct.pack("!BBHHH", 8, 0, 0, 4711, self.asked)
+        self.echo.sendto(blank[:2] + struct.pack("!H", checksum(blank)) + blank[4:], (GUEST, 0))
+
+    def ask_all(self):
+        """By a broadcast, which both hosts receive."""
+        arp = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, self.mac, socket.inet_aton(CLIENT4), bytes(6),
+                          socket.inet_aton(GUEST))
+        self.link.send(b"\xff" * 6 + self.mac + b"\x08\x06" + arp)
+
+    def hear(self, count, seconds=10):
+        """The answers so far, as soon as there are so many, and half a second for any that are too many."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            for sock in select.select([self.echo, self.link], [], [], left)[0]:
+                packet = sock.recv(2048)
+                if sock is self.link and packet[20:22] == b"\0\2" and packet[28:32] == socket.inet_aton(GUEST):
+                    self.answers.append("arp")
+                elif sock is self.echo and struct.unpack_from("!BBHH", packet, 20)[::3] == (0, 4711):
+                    self.answers.append(struct.unpack_from("!H", packet, 26)[0])
+            if len(self.answers) == count:
+                deadline = min(deadline, time.monotonic() + 0.5)
+        return sorted(map(str, self.answers))
+
+    def close(self):
+        self.echo.close()
+        self.link.close()
 
 
 class Ping(threading.Thread):

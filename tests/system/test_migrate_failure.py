@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Moves that fail: whatever dies, and whenever, the guest lives exactly once, where docs/migration-stream.md says."""
 
-import select
-import socket
-import struct
 import time
 
 import pytest
 from machine import vm
-from migration import GUEST, LINUX, Ping, Site, alive, beats, free_memory, move
-from network import CLIENT4, checksum
+from migration import LINUX, Asker, Ping, Site, alive, beats, free_memory, move
 from points import BEFORE, Point, strike
 from relay import DEST, FORWARD, SOURCE, Relay
 
@@ -22,7 +18,7 @@ QUICK = 0
 def pair(tmp_path_factory):
     """mover on one of two hypervisors; every test leaves both of them well."""
     with Site(tmp_path_factory.mktemp("pair")) as site:
-        site.boot(MOVER, mem=256)
+        site.boot(MOVER, mem=256, images="mover.elf")  # either can start it anew
         move(site.a, site.b, "mover")  # their heaps have grown to what a move takes
         move(site.b, site.a, "mover")
         yield site
@@ -221,26 +217,54 @@ def test_cancel_in_a_stage(pair, relayed, who, record, stands):
     (SOURCE, "RESERVE", False), (SOURCE, "ROUND", False), (DEST, "ROUND_DONE", False), (SOURCE, "STATE", True),
     (DEST, "PREPARED", True), (SOURCE, "COMMIT", True), (DEST, "RUNNING", True)])
 def test_command_in_a_stage(pair, relayed, who, record, stands):
-    """A pause, then a resume of a paused guest, while that message of a move is under way which succeeds: it is done,
-    and the guest arrives so, or it is refused, and the guest arrives as it was."""
+    """A pause and a reset, then a resume and a reset of a paused guest, while that message of a move is under way which
+    succeeds: they are done, and the guest arrives so, or they are refused, and the guest arrives as it was. The
+    destination does what it is told as soon as the guest is there, and nothing before."""
     source, dest, relay = relayed
+    there = 202 if (who, record) == (DEST, "RUNNING") else 404 if record == "RESERVE" else 409
     for command, before, after in (("pause", "running", "paused"), ("resume", "paused", "running")):
+        resets = source.get("/v1/vms/mover")["resets"]
         answers = []
 
         def act():
-            answers.append(source.ask("POST", f"/v1/vms/mover/{command}")[0])
+            commands = [(source, command), (source, "reset"), (dest, "reset")]
+            commands += [(source, word) for word in ("poweroff", "start", "forget") if stands]
+            answers.extend(host.ask("POST", f"/v1/vms/mover/{word}")[0] for host, word in commands)
             return True
         relay.stop_at(who, record, act)
         source.begin("mover", relay)
         relay.reached()
         source.wait_status("mover", "completed")
-        assert answers == [409 if stands else 200]
+        assert answers == ([409, 409, there, 409, 409, 409] if stands else [200, 202, there])
+        done = 1 if not stands or there == 202 else 0
+        dest.wait_for("what was accepted is done", lambda: dest.get("/v1/vms/mover")["resets"] == resets + done)
         arrived = dest.guests()["mover"]
         assert arrived == (before if stands else after)
         if arrived == before:
             dest.post(f"/v1/vms/mover/{command}")
         move(dest, source, "mover")
     only_at(pair, source)
+
+
+@pytest.mark.parametrize("who, record", [(SOURCE, "RESERVE"), (SOURCE, "ROUND"), (DEST, "ROUND_DONE")])
+def test_poweroff_in_a_stage(pair, relayed, who, record):
+    """As long as it runs it can be ended; the move ends with it, nothing is left there, and it can be started again."""
+    source, dest, relay = relayed
+    answers = []
+
+    def act():
+        answers.extend(source.ask("POST", f"/v1/vms/mover/{word}")[0] for word in ("poweroff", "reset", "resume"))
+        return True
+    relay.stop_at(who, record, act)
+    source.begin("mover", relay)
+    relay.reached()
+    source.wait_status("mover", "cancelled")
+    assert answers == [200, 409, 409]
+    assert source.guests()["mover"] == "off"
+    dest.wait_for("the copy is freed", lambda: "mover" not in dest.guests())
+    source.wait_for("its move has ended", lambda: source.ask("POST", "/v1/vms/mover/start")[0] == 200)
+    only_at(pair, source)
+    move(source, dest, "mover")
 
 
 # --- What else may happen to it meanwhile -------------------------------------------------------------------------
@@ -330,46 +354,6 @@ def linux(tmp_path_factory):
     with Site(tmp_path_factory.mktemp("linux")) as site:
         site.boot(LINUX)
         yield site
-
-
-class Asker:
-    """Echo requests and ARP requests (a broadcast) to the guest, one at a time, and how often each was answered."""
-
-    def __init__(self, net):
-        self.echo = net.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        self.link = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
-        self.link.bind(("br0", 0x0806))
-        self.mac = self.link.getsockname()[4]
-        self.asked, self.answers = 0, []
-
-    def ask(self):
-        self.asked += 1
-        blank = struct.pack("!BBHHH", 8, 0, 0, 4711, self.asked)
-        self.echo.sendto(blank[:2] + struct.pack("!H", checksum(blank)) + blank[4:], (GUEST, 0))
-
-    def ask_all(self):
-        """By a broadcast, which both hosts receive."""
-        arp = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, self.mac, socket.inet_aton(CLIENT4), bytes(6),
-                          socket.inet_aton(GUEST))
-        self.link.send(b"\xff" * 6 + self.mac + b"\x08\x06" + arp)
-
-    def hear(self, count, seconds=10):
-        """The answers so far, as soon as there are so many, and half a second for any that are too many."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            for sock in select.select([self.echo, self.link], [], [], left)[0]:
-                packet = sock.recv(2048)
-                if sock is self.link and packet[20:22] == b"\0\2" and packet[28:32] == socket.inet_aton(GUEST):
-                    self.answers.append("arp")
-                elif sock is self.echo and struct.unpack_from("!BBHH", packet, 20)[::3] == (0, 4711):
-                    self.answers.append(struct.unpack_from("!H", packet, 26)[0])
-            if len(self.answers) == count:
-                deadline = min(deadline, time.monotonic() + 0.5)
-        return sorted(map(str, self.answers))
-
-    def close(self):
-        self.echo.close()
-        self.link.close()
 
 
 def port_of(host):

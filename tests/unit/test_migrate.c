@@ -294,6 +294,42 @@ static void test_verify_names_wrong_state(void **state)
     free(w);
 }
 
+/* Reset after n steps, for every n up to the end: it is done and moves with the guest, or is refused, for it stands. */
+static void test_reset_anywhere(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    bool accepted[SOURCE_CLOSING + 1] = { false }, refused[SOURCE_CLOSING + 1] = { false }, over = false;
+
+    (void)state;
+    settings.policy.max_rounds = 3;
+    for (unsigned n = 0; !over; n++) {
+        enum source_phase phase;
+        bool done;
+
+        world_init(w);
+        w->writes = 3;
+        w->cap = 9000; /* so that the final round takes some steps */
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        for (unsigned i = 0; i < n; i++)
+            world_step(w);
+        over = !source_active(&w->source);
+        phase = w->source.phase;
+        done = world_reset(w);
+        (done ? accepted : refused)[phase] = true;
+        world_run(w, STEPS);
+        assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+        assert_int_equal(world_where(w), 2);
+        assert_int_equal(w->dest_vm.resets, done);
+        world_fini(w);
+    }
+    for (enum source_phase p = SOURCE_CONNECT; p <= SOURCE_ROUND_WAIT; p++)
+        assert_true(accepted[p] && !refused[p]);
+    for (enum source_phase p = SOURCE_PREPARE; p <= SOURCE_COMMIT; p++)
+        assert_true(refused[p] && !accepted[p]);
+    free(w);
+}
+
 /* Cancel after n steps, for every n up to the end; the guest runs at the source at once, and can move again. */
 static void test_cancel_anywhere(void **state)
 {
@@ -488,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_verify_finds_lost_page),
         cmocka_unit_test(test_verify_names_wrong_state),
+        cmocka_unit_test(test_reset_anywhere),
         cmocka_unit_test(test_cancel_anywhere),
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_flip_anywhere),

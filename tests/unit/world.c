@@ -36,6 +36,16 @@ static u8 *memory_page(struct fake_vm *vm, gpa_t gpa)
     return vm->memory + index * PAGE_SIZE;
 }
 
+/* It starts anew, in cleared memory. */
+static void guest_reset(struct fake_vm *vm)
+{
+    memset(vm->memory, 0, FAKE_PAGES * PAGE_SIZE);
+    memset(vm->dirty, 0xFF, FAKE_PAGES / 8);
+    vm->counter = 0;
+    vm->resets++;
+    vm->reset_wanted = false;
+}
+
 /* A guest's program: count, and write some bytes into pages of the working set. */
 static void guest_run(struct fake_vm *vm)
 {
@@ -44,6 +54,8 @@ static void guest_run(struct fake_vm *vm)
     if (!vm->running)
         return;
     assert_true(vm->exists);
+    if (vm->reset_wanted)
+        guest_reset(vm);
     if (vm->steps++ % 100 < vm->throttle)
         return;
     vm->counter++;
@@ -118,14 +130,14 @@ static void throttle(void *vm, u32 percent)
     ((struct fake_vm *)vm)->throttle = percent;
 }
 
-/* A vcpu takes a while to leave its guest. */
+/* A vcpu takes a while to leave its guest; a reset that was asked for comes first. */
 static int pause_vm(void *ctx)
 {
     struct fake_vm *vm = ctx;
     bool was_running = vm->running;
 
-    vm->running = false;
-    return was_running ? -EAGAIN : 0;
+    vm->running = vm->reset_wanted;
+    return was_running || vm->reset_wanted ? -EAGAIN : 0;
 }
 
 /* What was kept is the guest's. */
@@ -153,7 +165,7 @@ static int section(void *ctx, unsigned index, struct wire_section *s, struct wri
         return -ENOENT;
     strcpy(s->name, index ? "chip" : "vcpu");
     put_u16(w, 1);
-    put_u64(w, index ? 42 : vm->counter);
+    put_u64(w, index ? vm->resets : vm->counter);
     return 0;
 }
 
@@ -274,6 +286,8 @@ static int load(void *ctx, const struct wire_section *s, struct reader *r, char 
     }
     if (s->name[0] == 'v')
         vm->counter = value + vm->world->loads_wrong;
+    else
+        vm->resets = value;
     vm->loaded++;
     return err;
 }
@@ -435,6 +449,12 @@ unsigned world_frame(struct world *w)
     if (vm->running)
         vm->given[vm->first++ % 256]++;
     return number;
+}
+
+bool world_reset(struct world *w)
+{
+    w->source_vm.reset_wanted |= w->source_vm.running;
+    return w->source_vm.running;
 }
 
 int world_where(const struct world *w)

@@ -22,6 +22,8 @@ struct fake_vm {
     u64 dirty[(FAKE_PAGES + 63) / 64];
     unsigned taken; /* words of it, by a harvest */
     u64 counter;    /* its only register */
+    bool reset_wanted; /* and comes before anything else */
+    u64 resets;
     u32 throttle;   /* percent of the steps in which it does not run */
     u64 steps;
     u64 paused_ns;
@@ -82,6 +84,9 @@ void world_crash_dest(struct world *world);
 
 /* A frame for the guest reaches the source: it is given to it, or kept. Returns its number. */
 unsigned world_frame(struct world *world);
+
+/* The operator resets the guest at the source. False: refused, for it stands for the end of a move. */
+bool world_reset(struct world *world);
 
 /* Where does it run? 0 nowhere, 1 source, 2 destination. */
 int world_where(const struct world *world);
