@@ -93,6 +93,14 @@ def who_has(site, vm_id):
     return answers
 
 
+def test_asking_is_short(doubt):
+    """The guest was asked about, and started, in time. By Bochs's clock, which counts instructions: no other load of
+    this machine is in it."""
+    site, _ = doubt
+    us = int(re.search(r"mover: first entry (\d+) us after creation", site.a.machine.log).group(1))
+    assert us > 400_000 and (site.a.emu == "qemu" or us < 600_000), us
+
+
 def test_damaged_claims(doubt):
     """What is not a whole claim is counted, and stops nothing."""
     site, epoch = doubt

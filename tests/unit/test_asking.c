@@ -209,6 +209,40 @@ static void test_exactly_one_starts(void **state)
         }
 }
 
+/* A machine that nobody answers starts its guest in time, and has asked often enough by then: a frame may be lost. */
+static void test_asking_is_short(void **state)
+{
+    u64 booted = now, said = claims_counters()->said;
+
+    (void)state;
+    here = NULL;
+    memset(machines, 0, sizeof(machines));
+    boot(0, 5, 0);
+    for (; machines[0].vm.status == VM_CREATED; now += MS)
+        turn(0);
+    assert_int_equal(machines[0].vm.status, VM_RUNNING);
+    assert_true(now - booted <= 500 * MS);
+    assert_true(claims_counters()->said - said >= 4);
+}
+
+/* Nobody waits where there is no [migration], or for a guest that is to be started anyway. */
+static void test_who_is_not_asked_about(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        here = NULL;
+        memset(machines, 0, sizeof(machines));
+        boot(0, 5, 0);
+        assert_true(asking_about(&machines[0].vm));
+        memset(asked, 0, sizeof(asked));
+        machines[0].config.migration.port = i;
+        machines[0].config.vm[0].autostart = i ? CONFIG_AUTOSTART_YES : CONFIG_AUTOSTART_ASK;
+        asking_start(&machines[0].config);
+        assert_false(asking_about(&machines[0].vm));
+        assert_int_equal(asking_poll(), ~0ULL);
+    }
+}
+
 /* Emulators draw equal random numbers: by their cards two machines are two owners all the same. */
 static void test_owners_differ(void **state)
 {
@@ -281,6 +315,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exactly_one_starts),
+        cmocka_unit_test(test_asking_is_short),
+        cmocka_unit_test(test_who_is_not_asked_about),
         cmocka_unit_test(test_owners_differ),
         cmocka_unit_test(test_deaf_or_lied_to),
         cmocka_unit_test(test_ended_here_runs_there),
