@@ -18,6 +18,11 @@ TIMEOUT = {"qemu": 120, "bochs": 420}
 LIFETIME = 1200  # s, of machines that several tests share
 
 
+def budget(release, debug):
+    """What the image in use may cost. The nets of the debug image cost instructions and memory (docs/debug.md)."""
+    return debug if DEBUG else release
+
+
 def guest_lines(log, name):
     """What the guest `name` printed, without the log's stamp."""
     return re.findall(rf" {re.escape(name)}: \| (.*)", log)
