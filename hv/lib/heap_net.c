@@ -15,7 +15,7 @@
 #include "hv/lib/panic.h"
 
 #define KEPT_PIECES 256U
-#define KEPT_BYTES MiB(1)
+#define KEPT_BYTES KiB(256)
 
 /* The linker's names: what was called, and what it meant. */
 void *__wrap__malloc_r(struct _reent *reent, size_t size);
