@@ -6,7 +6,9 @@
         assert run(site, "quick", moves=1) ...
 """
 
+import os
 import re
+import signal
 import subprocess
 import time
 
@@ -18,9 +20,14 @@ GUESTS = ROOT / "build/guest"
 # two more failures, which are QEMU's.
 CMDLINE = "console=ttyS0 quiet ip=none clearcpuid=smap tsc=nowatchdog"
 LINUX = vm("linux", "vmlinuz", initrd="selftests.cpio", memory="96M", cmdline=CMDLINE)
-# What fails in plain QEMU, with its exit status. `make selftests` sees to it that it is so.
-FAILS_IN_QEMU = {"sigreturn_32": 1, "amx_64": 1, "mov_ss_trap_64": 139}
-EXPECTED = {"plain": FAILS_IN_QEMU, "AMD-V": FAILS_IN_QEMU, "VT-x": {"amx_64": 1}}
+# What fails in the emulator without Godwit, with its exit status (139: SIGSEGV). `make selftests` sees to it that it is
+# so. Neither has AMX. In Bochs, SYSRET leaves the hidden part of SS as it is, as AMD's does, where an Intel's loads it
+# (SDM 2 "SYSRET"); Linux trusts the maker's name, and a program whose system call slept may have a 16-bit stack.
+FAILS = {
+    "qemu": {"amx_64": 1, "sigreturn_32": 1, "mov_ss_trap_64": 139},
+    "bochs": {"amx_64": 1, "ptrace_syscall_32": 139, "test_mremap_vdso_32": 139, "test_syscall_vdso_32": 139,
+              "sysret_ss_attrs_32": 139, "sysret_ss_attrs_64": 139},
+}
 LONGEST = {"qemu": 600, "bochs": 3000}  # s, for all of them
 DONE = "selftests done"
 
@@ -33,29 +40,40 @@ def missing():
 
 def results(text):
     """Exit status by name."""
-    return {name: int(status) for name, status in re.findall(r"^selftest (\S+) (\d+)\r?$", text, re.M)}
+    return {name: int(status) for name, status in re.findall(r"\bselftest (\S+) (\d+)\r?$", text, re.M)}
 
 
-def plain():
-    """What comes of all of them in QEMU without Godwit."""
-    command = ["qemu-system-x86_64", "-cpu", "max", "-m", "256", "-kernel", GUESTS / "vmlinuz", "-initrd",
-               GUESTS / "selftests.cpio", "-append", CMDLINE + " run=selftests:all", "-nodefaults", "-display", "none",
-               "-serial", "stdio", "-no-reboot"]
+def disk(image):
+    """Make a disk whose kernel the firmware's shell starts, to run all of them."""
+    script = image.with_name("startup.nsh")
+    script.write_text(f"fs0:\nvmlinuz initrd=\\selftests.cpio {CMDLINE} run=selftests:all\n")
+    image.write_bytes(b"")
+    os.truncate(image, 64 << 20)
+    for command in (["mformat", "-i", image, "-t", "64", "-h", "64", "-s", "32", "::"],
+                    ["mcopy", "-i", image, script, GUESTS / "vmlinuz", GUESTS / "selftests.cpio", "::"]):
+        subprocess.run(command, check=True, env=dict(os.environ, MTOOLSRC="/dev/null"))
+
+
+def alone(emu, directory):
+    """What comes of all of them in the emulator without Godwit, in the machine that tools/run makes for it."""
+    disk(directory / "alone.img")
+    command = [ROOT / "tools/run", "--emu", emu, "--mem", "256", "--timeout", str(LONGEST[emu]), "--shell",
+               "--name", f"selftests-alone-{emu}", "--image", directory / "alone.img"]
     run_ = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace")
-    deadline, text = time.monotonic() + LONGEST["qemu"], []
+    text = []
     for line in run_.stdout:
         text.append(line)
-        if DONE in line or time.monotonic() > deadline:
+        if DONE in line:
+            run_.send_signal(signal.SIGTERM)
             break
-    run_.terminate()
-    run_.wait()
+    run_.communicate()
     return results("".join(text))
 
 
 def boot(site, emu):
     """The guest is on a, and at its prompt."""
     for host, guests in ((site.a, LINUX), (site.b, "")):
-        host.boot(guests, emu=emu, mem=192)
+        host.boot(guests, emu=emu, mem=192, lifetime=5 * LONGEST[emu])
     site.a.ready()
     site.b.ready()
     site.a.machine.wait("godwit-guest: ready", TIMEOUT[emu])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the processor does for programs, by the tests that Linux has of it: the same with Godwit as without, before, in
-and after a move. `make selftests` runs all of them, on both backends, beside plain QEMU."""
+and after a move. `make selftests` runs all of them, on both backends, beside the emulators alone."""
 
 import pytest
 import selftests
@@ -17,4 +17,4 @@ def test_programs(tmp_path):
         again, _ = selftests.run(site, "quick")
     assert moves == 1 and len(first) > 35
     for results in (first, again):
-        assert {name: status for name, status in results.items() if status} == selftests.FAILS_IN_QEMU
+        assert {name: status for name, status in results.items() if status} == selftests.FAILS["qemu"]
