@@ -238,7 +238,7 @@ static void attach(struct dest_session *session, const struct wire_header *heade
     struct incoming *in = attempt_find(session->dest, header->vm_id, header->epoch);
 
     session->resolve = true;
-    if (!in)
+    if (!in || in->handoff.state == DEST_LOADING) /* nobody can be in doubt about what was not prepared */
         return;
     if (in->session) {
         close_later(in->session);

@@ -37,6 +37,29 @@ static void test_two_at_once(void **state)
     peer_free(first);
 }
 
+/* Nobody can be in doubt about a guest that is not prepared: whoever says that he is takes its connection from nobody.
+ */
+static void test_not_in_doubt_yet(void **state)
+{
+    struct peer *peer = reserved();
+    struct wire_handoff commit = { .epoch = 8 };
+    struct wire_round round = { 0 };
+    struct line line;
+
+    (void)state;
+    line_open(&line, &peer->w.dest);
+    line_header(&line, WIRE_RESOLVE, 0, 8);
+    line_say(&line, WIRE_COMMIT, &commit, sizeof(commit));
+    pump(peer);
+    line_hear(&line);
+    assert_int_equal(line.heard, WIRE_UNKNOWN);
+    line_leave(&line, &peer->w.dest);
+    say(peer, WIRE_ROUND, &round, sizeof(round));
+    assert_int_equal(peer->heard[peer->records - 1], WIRE_ROUND_DONE);
+    assert_true(peer->w.dest_vm.exists && !peer->gone);
+    peer_free(peer);
+}
+
 /* Cancelled in any stage, and begun again at once: what is still on its way of the first attempt does not keep the
  * second one out. */
 static void test_cancelled_and_begun_again(void **state)
@@ -389,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_not_in_doubt_yet),
         cmocka_unit_test(test_cancelled_and_begun_again),
         cmocka_unit_test(test_strangers_evict_nothing),
         cmocka_unit_test(test_open_ends),
