@@ -44,6 +44,7 @@ struct incoming {
     enum wire_code error; /* why it was refused */
     char reason[WIRE_REASON];
     struct dest_session *session;
+    struct incoming *instead; /* before it is accepted: an earlier attempt, void then; NULL: there is none */
     struct dest_stats stats;
 
     /* While it is loading; then gone. */

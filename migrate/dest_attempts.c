@@ -72,32 +72,38 @@ void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host)
     dest->limit_per_host = bytes_per_host;
 }
 
-u64 attempt_held(const struct dest *dest, const char *peer, bool stranded)
+u64 attempt_bytes(const struct incoming *in)
+{
+    return in ? in->ram.pages * WIRE_PAGE : 0;
+}
+
+u64 attempt_held(const struct dest *dest, const char *peer, const struct incoming *instead, bool stranded)
 {
     u64 bytes = 0;
 
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         const struct incoming *in = &dest->incoming[i];
 
-        if (attempt_under_way(in) && in->vm && (!stranded || !in->session) && (!peer || same_host(in->peer, peer)))
-            bytes += in->ram.pages * WIRE_PAGE;
+        if (in != instead && attempt_under_way(in) && in->vm && (!stranded || !in->session) &&
+            (!peer || same_host(in->peer, peer)))
+            bytes += attempt_bytes(in);
     }
     return bytes;
 }
 
 u64 dest_held(const struct dest *dest)
 {
-    return attempt_held(dest, NULL, false);
+    return attempt_held(dest, NULL, NULL, false);
 }
 
-struct incoming *attempt_stranded(struct dest *dest, const char *peer)
+struct incoming *attempt_stranded(struct dest *dest, const char *peer, const struct incoming *instead)
 {
     struct incoming *oldest = NULL;
 
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
 
-        if (attempt_under_way(in) && !in->session && (!peer || same_host(in->peer, peer)) &&
+        if (in != instead && attempt_under_way(in) && !in->session && (!peer || same_host(in->peer, peer)) &&
             (!oldest || in->stamp < oldest->stamp))
             oldest = in;
     }
@@ -159,38 +165,43 @@ static struct incoming *find_place(struct dest *dest)
 
 /* --- New ones ------------------------------------------------------------------------------------------------- */
 
-/* Another attempt of the same VM is under way: may `fresh` take its place? */
-static enum wire_code replaces(struct dest *dest, struct incoming *in, const struct incoming *fresh,
-                               const char **reason)
+/* Another attempt of the same VM is under way: may `fresh` take its place? A check frees nothing that may be needed. */
+static bool replaces(const struct incoming *in, const struct incoming *fresh)
 {
-    bool other = in->session ? in->owner != fresh->owner : fresh->dry_run;
+    return in->owner == fresh->owner && fresh->handoff.epoch > in->handoff.epoch && (in->session || !fresh->dry_run);
+}
 
-    *reason = in->session ? "this VM is moving already" : "a prepared copy of this VM is kept here: see resolve";
-    if (other || fresh->handoff.epoch <= in->handoff.epoch)
-        return WIRE_E_BUSY;
-    /* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. ABORT of one that
-     * was cancelled may still be on its way, behind pages. */
-    dest_note_end(in, WIRE_E_CANCEL, "its source has begun another attempt");
-    dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
-    return WIRE_OK;
+/* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. ABORT of one that was
+ * cancelled may still be on its way, behind pages. */
+void attempt_replace(struct dest *dest, struct incoming *in)
+{
+    struct incoming *old = in->instead;
+
+    in->instead = NULL;
+    in->description->instead = NULL;
+    if (!old)
+        return;
+    dest_note_end(old, WIRE_E_CANCEL, "its source has begun another attempt");
+    dest_apply(dest, old, handoff_dest_event(&old->handoff, HANDOFF_CANCEL, 0));
 }
 
 enum wire_code attempt_admit(struct dest_session *session, const char **reason)
 {
     struct dest *dest = session->dest;
-    const struct incoming *fresh = &session->fresh;
+    struct incoming *fresh = &session->fresh;
 
     *reason = "the epoch is not new";
     if (attempt_bar(dest, fresh->vm_id, fresh->handoff.epoch))
         return WIRE_E_REPLAY;
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
-        enum wire_code code = WIRE_OK;
 
-        if (same_vm(in, fresh->vm_id) && attempt_under_way(in))
-            code = replaces(dest, in, fresh, reason);
-        if (code)
-            return code;
+        if (!same_vm(in, fresh->vm_id) || !attempt_under_way(in))
+            continue;
+        *reason = in->session ? "this VM is moving already" : "a prepared copy of this VM is kept here: see resolve";
+        if (!replaces(in, fresh))
+            return WIRE_E_BUSY;
+        fresh->instead = in;
     }
     *reason = "too many sources have not said yet how their moves to here ended";
     return find_place(dest) ? WIRE_OK : WIRE_E_BUSY;

@@ -68,14 +68,15 @@ static enum wire_code reserve(struct dest *dest, struct incoming *in, char reaso
     return code;
 }
 
-/* May it hold that much? Without stranded copies, if d->spare says that they can go. */
-static enum wire_code check_limit(const struct dest *dest, const struct incoming *in, const char *peer, u64 limit,
+/* May it hold that much? Without stranded copies, if they can go for it (`alone`). */
+static enum wire_code check_limit(const struct dest *dest, const struct incoming *in, const char *peer, bool alone,
                                   char reason[WIRE_REASON])
 {
     const struct migrate_description *d = in->description;
-    u64 held = attempt_held(dest, peer, false) - (d->spare ? attempt_held(dest, peer, true) : 0);
+    u64 limit = peer ? dest->limit_per_host : dest->limit, held = attempt_held(dest, peer, in->instead, false);
     const char *end = peer ? strrchr(peer, ':') : NULL;
 
+    held -= alone ? attempt_held(dest, peer, in->instead, true) : 0;
     if (!limit || held + d->head.memory <= limit)
         return WIRE_OK;
     snprintf(reason, WIRE_REASON, "guests from %.*s hold %lu MiB of at most %lu, it needs %lu: see %s",
@@ -85,16 +86,19 @@ static enum wire_code check_limit(const struct dest *dest, const struct incoming
     return WIRE_E_MEMORY;
 }
 
-/* Would it be taken, and fits what it holds into the limits? */
-static enum wire_code check(struct dest *dest, struct incoming *in, struct wire_accepted *accepted,
+/* Would it be taken, and fits what it holds into the limits? As check_limit. */
+static enum wire_code check(struct dest *dest, struct incoming *in, bool alone, struct wire_accepted *accepted,
                             char reason[WIRE_REASON])
 {
-    enum wire_code code = dest->ops->check(dest->ctx, in->description, accepted, reason);
+    enum wire_code code;
 
+    in->description->spare = attempt_bytes(in->instead) + (alone ? attempt_held(dest, NULL, in->instead, true) : 0);
+    code = dest->ops->check(dest->ctx, in->description, accepted, reason);
+    in->description->spare = 0;
     if (!code)
-        code = check_limit(dest, in, in->peer, dest->limit_per_host, reason);
+        code = check_limit(dest, in, in->peer, alone, reason);
     if (!code)
-        code = check_limit(dest, in, NULL, dest->limit, reason);
+        code = check_limit(dest, in, NULL, alone, reason);
     return code;
 }
 
@@ -102,9 +106,9 @@ static enum wire_code check(struct dest *dest, struct incoming *in, struct wire_
 static struct incoming *next_stranded(struct dest *dest, const struct incoming *in)
 {
     char reason[WIRE_REASON];
-    bool own = check_limit(dest, in, in->peer, dest->limit_per_host, reason);
+    bool own = check_limit(dest, in, in->peer, false, reason);
 
-    return attempt_stranded(dest, own ? in->peer : NULL);
+    return attempt_stranded(dest, own ? in->peer : NULL, in->instead);
 }
 
 /* There is no memory for it. Would there be without the copies that are stranded? Then they go, as many as it takes. */
@@ -112,14 +116,11 @@ static enum wire_code make_room(struct dest *dest, struct incoming *in, struct w
                                 char reason[WIRE_REASON])
 {
     struct incoming *old = NULL;
-    enum wire_code code;
+    enum wire_code code = check(dest, in, true, accepted, reason);
 
-    in->description->spare = attempt_held(dest, NULL, true);
-    code = check(dest, in, accepted, reason);
-    in->description->spare = 0;
     if (in->dry_run || code)
         return code;
-    while ((code = check(dest, in, accepted, reason)) == WIRE_E_MEMORY && (old = next_stranded(dest, in)))
+    while ((code = check(dest, in, false, accepted, reason)) == WIRE_E_MEMORY && (old = next_stranded(dest, in)))
         dest_free_stranded(dest, old);
     return code;
 }
@@ -167,10 +168,13 @@ void load_reserve(struct dest_session *session)
         dest_refuse(session, code, barred);
         return;
     }
-    code = check(dest, in, &accepted, reason);
+    in->description->instead = in->instead ? in->instead->vm : NULL;
+    code = check(dest, in, false, &accepted, reason);
     no_room = code == WIRE_E_MEMORY;
     if (no_room)
         code = make_room(dest, in, &accepted, reason);
+    if (!code)
+        attempt_replace(dest, in);
     if (!code && in->dry_run && no_room)
         untried(&accepted);
     else if (!code)

@@ -25,19 +25,23 @@ u64 attempt_bar(const struct dest *dest, const u8 *vm_id, u64 epoch);
 /* The latest attempt of a VM under that epoch; NULL: unknown. */
 struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch);
 
-/* May session->fresh, whose RESERVE has come, be remembered? An earlier attempt of its owner is void then. WIRE_OK, or
+/* May session->fresh, whose RESERVE has come, be remembered? WIRE_OK, and fresh.instead is what it would make void; or
  * the code with *reason. */
 enum wire_code attempt_admit(struct dest_session *session, const char **reason);
+
+/* What is left of in->instead is freed: the checks of `in` have passed. */
+void attempt_replace(struct dest *dest, struct incoming *in);
 
 /* It is accepted: from now on it is remembered. After attempt_admit, in the same step. */
 void attempt_keep(struct dest_session *session);
 
-/* Bytes of RAM that are held for guests which come from the host of `peer`, "ADDRESS:PORT"; NULL: from all. With
- * `stranded` only by copies without a session. */
-u64 attempt_held(const struct dest *dest, const char *peer, bool stranded);
+/* Bytes of RAM of an attempt, NULL: 0; and those that are held for guests which come from the host of `peer`,
+ * "ADDRESS:PORT", NULL: from all, but for `instead`. With `stranded` only by copies without a session. */
+u64 attempt_bytes(const struct incoming *in);
+u64 attempt_held(const struct dest *dest, const char *peer, const struct incoming *instead, bool stranded);
 
-/* The oldest stranded copy of that host; NULL: of any. NULL: there is none. */
-struct incoming *attempt_stranded(struct dest *dest, const char *peer);
+/* The oldest stranded copy of that host, NULL: of any; but for `instead`. NULL: there is none. */
+struct incoming *attempt_stranded(struct dest *dest, const char *peer, const struct incoming *instead);
 
 /* Free it, for its memory is needed. */
 void dest_free_stranded(struct dest *dest, struct incoming *in);

@@ -73,7 +73,7 @@ static enum wire_code check_name(const struct migrate_description *d, char reaso
         const struct vm *vm = container_of(node, struct vm, node);
         bool same = !memcmp(vm->identity.id, d->vm_id, VM_ID);
 
-        if (vm_ended(vm) || (!same && strcmp(vm->name, d->head.name) != 0))
+        if (vm == d->instead || vm_ended(vm) || (!same && strcmp(vm->name, d->head.name) != 0))
             continue;
         snprintf(reason, WIRE_REASON, "%s named %s is here already, it is %s", same ? "this VM," : "a VM", vm->name,
                  vm_status_name(vm->status));
@@ -201,7 +201,7 @@ enum wire_code vm_describe_check(const struct migrate_description *d, struct con
     if (!code && !cpu_words_take(d->cpuid, d->head.nr_cpuid, cpuid_host_policy(), &identity->cpuid, reason))
         code = WIRE_E_CPU;
     if (!code)
-        code = check_macs(d->head.mac, d->head.taken_mac, NULL, reason);
+        code = check_macs(d->head.mac, d->head.taken_mac, d->instead ? &platform_of(d->instead)->net : NULL, reason);
     if (!code)
         code = check_devices(d, reason);
     if (!code)

@@ -13,8 +13,9 @@
 /* What the source says of a VM, and the destination judges: RESERVE, unpacked. */
 struct migrate_description {
     u8 vm_id[WIRE_ID];
-    u64 epoch; /* of this attempt */
-    u64 spare; /* destination: bytes of memory that would be freed for it */
+    u64 epoch;           /* of this attempt */
+    u64 spare;           /* destination: bytes of memory that would be freed for it */
+    const void *instead; /* the same: the handle of a copy that would be, NULL: of none */
     struct wire_reserve head;
     struct wire_range range[WIRE_RANGES];
     struct wire_cpuid cpuid[WIRE_CPUID];

@@ -184,6 +184,34 @@ static void test_stranded_owner_heard(void **state)
     free(w);
 }
 
+/* Another attempt of its source makes it void, but not before that is accepted; one of another source does not. */
+static void test_stranded_and_tried_again(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    for (unsigned other = 0; other < 2; other++) {
+        strand(w);
+        w->link_down = false;
+        assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_RESUME), 0);
+        world_run(w, STEPS);
+        w->source.owner += other;
+        w->refuse_check = WIRE_E_DEVICE;
+        move(w, settings);
+        assert_int_equal(w->source.stats.error, other ? WIRE_E_BUSY : WIRE_E_DEVICE);
+        assert_ptr_equal(dest_stranded(&w->dest, &w->dest_vm), &w->dest.incoming[0]);
+        w->refuse_check = WIRE_OK;
+        move(w, settings);
+        assert_int_equal(world_where(w), other ? 1 : 2);
+        assert_true(w->dest_vm.exists);
+        if (other)
+            assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, false), 0);
+        world_fini(w);
+    }
+    free(w);
+}
+
 /* Another guest that would not fit otherwise takes its memory, a check does not. */
 static void test_stranded_makes_room(void **state)
 {
@@ -358,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_adopt_wrongly),
         cmocka_unit_test(test_stranded_given_up),
         cmocka_unit_test(test_stranded_owner_heard),
+        cmocka_unit_test(test_stranded_and_tried_again),
         cmocka_unit_test(test_stranded_makes_room),
         cmocka_unit_test(test_dest_hears),
         cmocka_unit_test(test_source_hears),

@@ -20,11 +20,11 @@ struct fake_vm {
     bool exists, running, gate_open, logging;
     u8 *memory; /* FAKE_PAGES pages */
     u64 dirty[(FAKE_PAGES + 63) / 64];
-    unsigned taken; /* words of it, by a harvest */
-    u64 counter;    /* its only register */
+    unsigned taken;    /* words of it, by a harvest */
+    u64 counter;       /* its only register */
     bool reset_wanted; /* and comes before anything else */
     u64 resets;
-    u32 throttle;   /* percent of the steps in which it does not run */
+    u32 throttle; /* percent of the steps in which it does not run */
     u64 steps;
     u64 paused_ns;
     unsigned loaded, parts; /* sections; of the end of its log */
