@@ -12,6 +12,7 @@
 #include "hv/lib/log.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
+#include "migrate/handoff.h"
 #include "migrate/migration.h"
 #include "migrate/record.h"
 #include "net/netif.h"
@@ -55,19 +56,19 @@ static void say(const struct wire_claim *claim)
     counters.said++;
 }
 
-void claims_say_to(const struct vm *vm, u64 rival)
+void claims_say_to(const struct vm *vm, u64 heard, u64 rival)
 {
     struct wire_claim claim;
 
     if ((!all && vm->identity.epoch <= 1) || !migration_owns(vm))
         return;
-    claim = claim_of(vm, WIRE_CLAIM_OWNS, vm->identity.epoch, rival);
+    claim = claim_of(vm, WIRE_CLAIM_OWNS, epoch_to_say(vm->identity.epoch, heard), rival);
     say(&claim);
 }
 
 void claims_say(const struct vm *vm)
 {
-    claims_say_to(vm, 0);
+    claims_say_to(vm, vm->identity.epoch, 0);
 }
 
 struct wire_claim claims_question(const struct vm *vm)

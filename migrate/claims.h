@@ -28,10 +28,11 @@ u64 claims_owner(void);
 /* How long this VM has been on this machine. */
 u64 claims_age_ms(const struct vm *vm);
 
-/* Say that this VM is ours, if it is. _to: and that the copy of the owner `rival`, of the same epoch, is to stand; 0:
+/* Say that this VM is ours, if it is. _to: to who has claimed it under the epoch `heard`, ours or a lower one, so that
+ * he can believe it (epoch_to_say); and that the copy of the owner `rival`, of the same epoch, is to stand; 0:
  * nobody's. Not from within a port's deliver(). */
 void claims_say(const struct vm *vm);
-void claims_say_to(const struct vm *vm, u64 rival);
+void claims_say_to(const struct vm *vm, u64 heard, u64 rival);
 
 /* Ask who has this VM, which is about to start, or a guest with its MAC. Not from within a port's deliver(). And the
  * question itself, for who is asked otherwise. */

@@ -21,6 +21,13 @@ static inline bool epoch_is_noise(u64 known, u64 epoch)
     return epoch > EPOCH_MAX || (epoch > known && epoch - known > EPOCH_STEP);
 }
 
+/* Under which epoch an owner at `own` says so to who has claimed the VM under `heard`, which is not above it: ours, or
+ * the highest that he can believe. Callable anywhere. */
+static inline u64 epoch_to_say(u64 own, u64 heard)
+{
+    return own - heard > EPOCH_STEP ? heard + EPOCH_STEP : own;
+}
+
 /* What happens. Messages first; their epoch comes with them. */
 enum handoff_event {
     HANDOFF_PREPARE,

@@ -267,7 +267,7 @@ static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
     bool loses = claim->epoch == vm->identity.epoch && !claim_prevails(claim, claims_owner(), age);
 
     if (claim->epoch < vm->identity.epoch || loses) {
-        claims_say_to(vm, loses && !claim_judges(claim, claims_owner()) ? claim->owner : 0);
+        claims_say_to(vm, claim->epoch, loses && !claim_judges(claim, claims_owner()) ? claim->owner : 0);
         return true;
     }
     if (!vm_alive(vm) || vm->status == VM_CREATED)

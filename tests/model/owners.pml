@@ -15,6 +15,7 @@
  *   EARLY          the same, though the claim may have been said before PREPARE
  *   STRANDED_ONLY  a question is answered neither by a source that prepares, nor by a destination that is prepared and
  *                  whose connection still stands
+ *   OWN_EPOCH      an owner claims its own epoch only, also to who can't believe so high a one
  *
  * Not here: two machines that have the guest in their configurations and ask at the same moment. The one of the lower
  * owner number starts it (migrate/asking.c). That one of two owners judges whose copy is the younger is one step here.
@@ -36,6 +37,9 @@
 #define MACHINES 3
 #define ATTEMPTS 2
 #define EPOCH_FORCE 4 /* more than attempts take */
+/* A claim is noise if its epoch is further above what is known. What several forces in a row come to, beyond what a
+ * machine knows that has not heard them, one does here; and attempts do not. */
+#define EPOCH_STEP 5
 
 /* Messages of the handoff. */
 mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
@@ -312,6 +316,13 @@ inline stand(y)
 }
 
 #define KNOWN(y) (copy[y] == SOURCE_IN_DOUBT || copy[y] == SOURCE_SUPERSEDED -> proposed[y] : epoch[y])
+#define NOISE(y, said) ((said) > proposed[y] + EPOCH_STEP)
+/* Under which epoch x claims it, when it has heard y do so. */
+#ifdef OWN_EPOCH
+#define SAYS(x, y) epoch[x]
+#else
+#define SAYS(x, y) (RUNS(y) && epoch[x] > epoch[y] + EPOCH_STEP -> epoch[y] + EPOCH_STEP : epoch[x])
+#endif
 #define LOSES(y) (copy[y] == SOURCE_OWNER || copy[y] == SOURCE_PREPARING)
 
 #ifdef ANY_OWNER
@@ -327,8 +338,8 @@ inline stand(y)
 inline hear_owner(x, y)
 {
     if
-    :: atomic { RUNS(x) && (RUNS(y) || STOPS(y)) && epoch[x] > KNOWN(y) ->
-                proposed[y] = MAX(proposed[y], epoch[x]);
+    :: atomic { RUNS(x) && (RUNS(y) || STOPS(y)) && SAYS(x, y) > KNOWN(y) && !NOISE(y, SAYS(x, y)) ->
+                proposed[y] = MAX(proposed[y], SAYS(x, y));
                 stand(y) }
 #ifndef NO_OWNER
     :: atomic { RUNS(x) && LOSES(y) && epoch[x] == epoch[y] && born[x] < born[y] -> stand(y) }
@@ -342,7 +353,7 @@ inline hear_dest(k, x)
     :: atomic { answer[k] == DEST_PREPARED && !session[k] && OWNER_BACK(x, k) && epoch[x] < attempt_epoch[k] ->
                 abort_attempt(k, false) }
     :: atomic { (answer[k] == DEST_PREPARED || answer[k] == DEST_LOADING) && RUNS(x) && x != to[k] &&
-                epoch[x] > attempt_epoch[k] -> abort_attempt(k, wrong || unheard) }
+                epoch[x] > attempt_epoch[k] && epoch[x] <= attempt_epoch[k] + EPOCH_STEP -> abort_attempt(k, wrong || unheard) }
     fi
 }
 

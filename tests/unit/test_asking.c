@@ -243,6 +243,27 @@ static void test_who_is_not_asked_about(void **state)
     }
 }
 
+/* To who claims the guest under an epoch so low that ours is noise to him, we say one that he believes; to all others
+ * ours. */
+static void test_said_to_be_believed(void **state)
+{
+    struct machine *other = &machines[1];
+    struct vm *vm = &machines[0].vm;
+
+    (void)state;
+    here = NULL;
+    memset(machines, 0, sizeof(machines));
+    boot(0, 5, 0);
+    vm->status = VM_RUNNING;
+    vm->identity.epoch = 3 * EPOCH_STEP;
+    claims_say(vm);
+    claims_say_to(vm, 7, 0);
+    claims_say_to(vm, 2 * EPOCH_STEP, 0);
+    assert_int_equal(other->heard[0].epoch, 3 * EPOCH_STEP);
+    assert_int_equal(other->heard[1].epoch, 7 + EPOCH_STEP);
+    assert_int_equal(other->heard[2].epoch, 3 * EPOCH_STEP);
+}
+
 /* Emulators draw equal random numbers: by their cards two machines are two owners all the same. */
 static void test_owners_differ(void **state)
 {
@@ -314,11 +335,9 @@ static void test_ended_here_runs_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exactly_one_starts),
-        cmocka_unit_test(test_asking_is_short),
-        cmocka_unit_test(test_who_is_not_asked_about),
-        cmocka_unit_test(test_owners_differ),
-        cmocka_unit_test(test_deaf_or_lied_to),
+        cmocka_unit_test(test_exactly_one_starts),     cmocka_unit_test(test_asking_is_short),
+        cmocka_unit_test(test_who_is_not_asked_about), cmocka_unit_test(test_said_to_be_believed),
+        cmocka_unit_test(test_owners_differ),          cmocka_unit_test(test_deaf_or_lied_to),
         cmocka_unit_test(test_ended_here_runs_there),
     };
 

@@ -162,6 +162,23 @@ static void test_noise(void **state)
     assert_int_equal(handoff_propose(&source), 31);
 }
 
+/* However far apart the epochs of two owners are, the one of the lower hears what makes it stand. */
+static void test_far_apart(void **state)
+{
+    static const u64 apart[] = { 1, EPOCH_STEP, EPOCH_STEP + 1, 2 * EPOCH_STEP, EPOCH_MAX - 8 };
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        struct handoff_source source = in_state(SOURCE_OWNER);
+        u64 said = epoch_to_say(7 + apart[i], 7);
+
+        assert_true(said <= 7 + apart[i]);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, said), HANDOFF_STAND);
+        assert_int_equal(source.state, SOURCE_SUPERSEDED);
+    }
+    assert_int_equal(epoch_to_say(7, 7), 7);
+}
+
 /* An operator at the destination knows that the source is dead. If it is not after all, it hears what is true. */
 static void test_adopt(void **state)
 {
@@ -247,7 +264,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_way),      cmocka_unit_test(test_invariants), cmocka_unit_test(test_in_doubt),
         cmocka_unit_test(test_before_commit), cmocka_unit_test(test_dest),       cmocka_unit_test(test_superseded),
-        cmocka_unit_test(test_noise),         cmocka_unit_test(test_adopt),      cmocka_unit_test(test_rival),
+        cmocka_unit_test(test_far_apart),     cmocka_unit_test(test_noise),      cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_rival),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
