@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What tests of several files are given."""
+"""What tests of several files are given, and in which order parallel workers take them."""
+
+from collections import Counter
 
 import pytest
 from network import Network, Unavailable
@@ -13,3 +15,34 @@ def net():
             yield network
     except Unavailable as missing:
         pytest.skip(f"no test network: {missing}")
+
+
+def shared_machines(item):
+    """A name for the machines that the test shares with others of its file; empty if it boots its own."""
+    defined = item._fixtureinfo.name2fixturedefs
+    fixtures = sorted(name for name in item.fixturenames if name in defined and defined[name][-1].scope == "module")
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    chosen = [str(parameters[name]) for name in fixtures if name in parameters]
+    return " ".join([item.path.stem, *fixtures, *chosen]) if fixtures else ""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection_modifyitems(config, items):
+    """Tests that share machines go to one worker together, and every other test goes by itself. What takes long begins
+    first, so that in the end no worker waits for another: what runs in Bochs, where a boot takes several times as long,
+    then the groups, then the single tests."""
+    if not config.getoption("loadgroup", False):  # of pytest-xdist; without it the order of the files is right
+        yield
+        return
+    sizes = Counter()
+    for item in items:
+        if group := shared_machines(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+            sizes[group] += 1
+    yield
+
+    def rank(item):
+        mark = item.get_closest_marker("xdist_group")
+        group = mark.args[0] if mark else ""
+        return "bochs" not in item.nodeid, -sizes[group], group
+    items.sort(key=rank)

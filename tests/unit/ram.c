@@ -16,6 +16,7 @@ void ram_init(hpa_t top)
 {
     window = mmap(NULL, top, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert(window != MAP_FAILED);
+    madvise(window, top, MADV_HUGEPAGE); /* a fault for 2 MiB instead of 512, if the kernel has it */
     size = top;
     state = malloc(frame_state_size(top));
     frame_init(state, top, window);
