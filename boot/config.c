@@ -495,37 +495,43 @@ static bool line_parse(struct parser *p, struct span line)
     return key_parse(p, line);
 }
 
-static bool bytes_equal(const uint8_t a[CONFIG_MAC], const uint8_t b[CONFIG_MAC])
+/* Whether both are given, which zeros are not, and equal. */
+static bool bytes_equal(const uint8_t *a, const uint8_t *b, unsigned len)
 {
-    for (unsigned i = 0; i < CONFIG_MAC; i++)
+    uint8_t any = 0;
+
+    for (unsigned i = 0; i < len; i++) {
         if (a[i] != b[i])
             return false;
-    return true;
+        any |= a[i];
+    }
+    return any;
 }
 
-static bool mac_refuse(struct parser *p, const struct config_vm *vm, const char *owner, const char *name)
+static bool equal_refuse(struct parser *p, const char *key, const struct config_vm *vm, const char *owner,
+                         const char *name)
 {
     p->line = vm->line;
-    return refuse(p, span_of("mac"), "the one of [vm ", vm->name, "] is that of ", owner, name,
+    return refuse(p, span_of(key), "the one of [vm ", vm->name, "] is that of ", owner, name,
                   "], too, expected another", NULL);
 }
 
-/* Cards that are given MACs are given different ones. */
-static bool macs_differ(struct parser *p)
+/* MACs and identities that are given differ. */
+static bool vms_differ(struct parser *p)
 {
-    static const uint8_t none[CONFIG_MAC];
     const struct config *config = p->config;
 
     for (uint32_t i = 0; i < config->nr_vms; i++) {
         const struct config_vm *vm = &config->vm[i];
 
-        if (bytes_equal(vm->mac, none))
-            continue;
-        if (bytes_equal(vm->mac, config->net.mac))
-            return mac_refuse(p, vm, "[net", "");
-        for (uint32_t k = 0; k < i; k++)
-            if (bytes_equal(vm->mac, config->vm[k].mac))
-                return mac_refuse(p, vm, "[vm ", config->vm[k].name);
+        if (bytes_equal(vm->mac, config->net.mac, CONFIG_MAC))
+            return equal_refuse(p, "mac", vm, "[net", "");
+        for (uint32_t k = 0; k < i; k++) {
+            if (bytes_equal(vm->mac, config->vm[k].mac, CONFIG_MAC))
+                return equal_refuse(p, "mac", vm, "[vm ", config->vm[k].name);
+            if (bytes_equal(vm->uuid, config->vm[k].uuid, CONFIG_UUID))
+                return equal_refuse(p, "uuid", vm, "[vm ", config->vm[k].name);
+        }
     }
     return true;
 }
@@ -551,11 +557,13 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
         if (!line_parse(&p, line_take(&rest)))
             return false;
     }
-    if (!section_end(&p) || !macs_differ(&p))
+    if (!section_end(&p) || !vms_differ(&p))
         return false;
     p.line = 0;
     if (config->migration.port && !config->net.present)
         return refuse(&p, span_of("migration"), "guests come over the network, expected a [net] section, too", NULL);
+    if ((config->api.token[0] || config->api.access == CONFIG_ACCESS_OPEN) && !config->net.present)
+        return refuse(&p, span_of("api"), "it is served over the network, expected a [net] section, too", NULL);
     if (config->migration.peers[0].port && !config->net.address.prefix)
         return refuse(&p, span_of("peers"),
                       "they are asked before DHCP has an address, expected address = "

@@ -62,7 +62,7 @@ static const struct key vm_keys[] = {
       { NULL } },
     { "mac", "an address of one card, such as 52:54:00:12:34:56", VALUE_MAC, IN_VM(mac), 0, 0, 0, { NULL } },
     { "uuid",
-      "32 hexadecimal digits with or without dashes, such as 1b4e28ba-2fa1-11d2-883f-0016d3cca427",
+      "32 hexadecimal digits, not all 0, with or without dashes, such as 1b4e28ba-2fa1-11d2-883f-0016d3cca427",
       VALUE_UUID,
       IN_VM(uuid),
       0,

@@ -247,7 +247,7 @@ static const struct {
     { "[vm a]\nkernel=k\nuuid=1b4e28ba2fa111d2883f0016d3cca42\n", 3, "uuid", "32 hexadecimal digits" },
     { "[vm a]\nkernel=k\nuuid=1b4e28ba2fa111d2883f0016d3cca4270\n", 3, "uuid", "is wrong" },
     { "[vm a]\nkernel=k\nuuid=1b4e28ba2fa111d2883f0016d3cca42g\n", 3, "uuid", "is wrong" },
-    { "[vm a]\nkernel=k\nuuid=00000000-0000-0000-0000-000000000000\n", 3, "uuid", "is wrong" },
+    { "[vm a]\nkernel=k\nuuid=00000000-0000-0000-0000-000000000000\n", 3, "uuid", "digits, not all 0," },
     { "[vm a]\nkernel=k\nautostart=maybe\n", 3, "autostart", "ask, yes or no" },
     { "[vm a]\nkernel=k\nmac=52:54:00:12:34\n", 3, "mac", "an address of one card, such as" },
     { "[vm a]\nkernel=k\nmac=52:54:00:12:34:5g\n", 3, "mac", "an address of one card" },
@@ -302,6 +302,11 @@ static const struct {
       "the one of [vm b] is that of [vm a], too, expected another" },
     { "[vm a]\nkernel=k\nmac=02:00:00:00:00:01\n[net]\nmac=02:00:00:00:00:01\n", 1, "mac",
       "the one of [vm a] is that of [net], too, expected another" },
+    { "[vm a]\nkernel=k\nuuid=1b4e28ba2fa111d2883f0016d3cca427\n"
+      "[vm b]\nkernel=k\nuuid=1B4E28BA-2fa1-11d2-883f-0016d3cca427\n",
+      4, "uuid", "the one of [vm b] is that of [vm a], too, expected another" },
+    { "[vm a]\nkernel=k\n[api]\naccess=open\n", 0, "api", "expected a [net] section" },
+    { "[vm a]\nkernel=k\n[api]\ntoken=12345678\n", 0, "api", "expected a [net] section" },
     { "[net]\nmac = 01:00:5e:00:00:01\n", 2, "mac", "an address of one card" },
     { "[net]\nmac = 00:00:00:00:00:00\n", 2, "mac", "is wrong" },
     { "[net]\nmac = 52:54:00:12:34\n", 2, "mac", "is wrong" },
@@ -509,7 +514,7 @@ static bool parse_api(const char *section)
 {
     char text[512];
 
-    snprintf(text, sizeof(text), "[vm a]\nkernel = k\n[api]\n%s\n", section);
+    snprintf(text, sizeof(text), "[vm a]\nkernel = k\n[net]\n[api]\n%s\n", section);
     return parse(text, strlen(text));
 }
 
