@@ -84,7 +84,7 @@ static const struct command table[] = {
       .run = command_create },
     { .name = "forget",
       .arg = { ARG_VM_NAME },
-      .help = "remove one that has ended: its name, console and counters",
+      .help = "remove one that is new, has ended or is elsewhere: its name, console and counters",
       .states = CREATED | ENDED | BIT(SHOWN_ELSEWHERE),
       .changes = true,
       .run = command_forget },
@@ -132,8 +132,8 @@ static const struct command table[] = {
                { .name = "action", .type = ARG_CHOICE, .choices = resolve_actions },
                { .name = "epoch", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
       .help =
-          "in doubt, superseded or prepared: query it, abort it if the destination still can, adopt what is prepared, "
-          "or force an end under its EPOCH",
+          "in doubt, superseded, prepared or elsewhere: query it, abort it if the destination still can, adopt what is "
+          "prepared, or force an end under its EPOCH",
       .states = CONTESTED,
       .changes = true,
       .run = command_resolve },
@@ -322,8 +322,9 @@ int command_check(struct call *call, const struct vm *vm)
     if (!command->states || command->states & BIT(status))
         return 0;
     states_text(command->states, expected, sizeof(expected));
-    return call_fail(call, -EBUSY, "%s: cannot %s, it is %s, expected %s", vm->name,
-                     command->attach ? "type" : command->name, shown_name(status), expected);
+    return call_fail(call, -EBUSY, "%s: cannot %s, it is %s, expected %s%s", vm->name,
+                     command->attach ? "type" : command->name, shown_name(status), expected,
+                     CONTESTED & BIT(status) ? "; see resolve" : "");
 }
 
 int command_run(struct call *call, const struct command *command, const char *const *words, unsigned count,

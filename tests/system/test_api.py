@@ -496,6 +496,16 @@ def test_godwit_errors(target, arguments, token, status, words):
     assert (done.returncode, words in done.stderr) == (status, True), done.stderr
 
 
+@pytest.mark.parametrize("arguments, status, words", [
+    (["help"], 0, "  forget VM\n      remove one that is new, has ended or is elsewhere\n"),
+    (["help", "resolve"], 0, "  resolve VM ACTION [EPOCH]\n      one in doubt, "),
+    (["help", "frobnicate"], 2, "no command 'frobnicate'"),
+])
+def test_help(arguments, status, words):
+    done = subprocess.run([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert (done.returncode, words in done.stdout) == (status, True), done.stdout
+
+
 def test_completion_script():
     script = subprocess.run([GODWIT, "completion", "bash"], stdout=subprocess.PIPE, text=True).stdout
     check = script + '\nCOMP_WORDS=(godwit pow); COMP_CWORD=1; _godwit; echo "${COMPREPLY[@]}"'

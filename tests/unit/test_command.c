@@ -354,7 +354,8 @@ static void contested(void **state)
     assert_non_null(strstr(out.buffer.text, "\"status\":\"in-doubt\""));
     assert_int_equal(run("pause web"), -EBUSY);
     assert_int_equal(run("poweroff web"), -EBUSY);
-    assert_string_equal(call.error, "web: cannot poweroff, it is in-doubt, expected created, running or paused");
+    assert_string_equal(call.error,
+                        "web: cannot poweroff, it is in-doubt, expected created, running or paused; see resolve");
     assert_int_equal(run("resolve web force-resume"), -EINVAL);
     assert_int_equal(run("resolve web force-resume 6"), -EINVAL);
     assert_int_equal(fake_migration.resolved, 0);
@@ -380,7 +381,7 @@ static void contested(void **state)
     fake_migration.resolve = 0;
     fake_migration.contested = SOURCE_SUPERSEDED;
     assert_int_equal(run("resume web"), -EBUSY);
-    assert_string_equal(call.error, "web: cannot resume, it is superseded, expected paused");
+    assert_string_equal(call.error, "web: cannot resume, it is superseded, expected paused; see resolve");
     assert_int_equal(run("resolve web abort"), -EBUSY);
     assert_string_equal(call.error, "web: it is superseded: no move is left to abort");
     assert_int_equal(run("resolve web query"), 0);

@@ -51,11 +51,11 @@ static const struct command {
       2,
       2,
       "NAME OPTIONS",
-      "make a new one: kernel=FILE,memory=SIZE and more as in [vm], cmdline=... last",
+      "make a new one, for start: kernel=FILE,memory=SIZE and more as in [vm], cmdline=... last",
       { "name", "options" } },
-    { "forget", KIND_ACT, 1, 1, "VM", "remove one that has ended", { NULL } },
+    { "forget", KIND_ACT, 1, 1, "VM", "remove one that is new, has ended or is elsewhere", { NULL } },
     { "migrate", KIND_MIGRATE, 2, 9, MIGRATE_USAGE, "move it to the hypervisor at DEST", { NULL } },
-    { "migrate_cancel", KIND_ACT, 1, 1, "VM", "break its move off: it runs on where it is", { NULL } },
+    { "migrate_cancel", KIND_ACT, 1, 1, "VM", "break its move off, at either end: it runs on where it was", { NULL } },
     { "query-migrate", KIND_HOST, 0, 1, "[VM]", "the last moves, or the last one of a VM", { "name" } },
     { "migrate-set-parameters",
       KIND_HOST_ACT,
@@ -71,7 +71,7 @@ static const struct command {
       2,
       3,
       "VM ACTION [EPOCH]",
-      "a copy in doubt, superseded or prepared: query, abort, adopt, force-resume or force-give-up",
+      "one in doubt, superseded, prepared or elsewhere: query, abort, adopt, force-resume or force-give-up",
       { "action", "epoch" } },
     { "calc-dirty-rate", KIND_ACT, 1, 2, "VM [MS]", "measure how many pages it writes", { "ms" } },
     { "query-dirty-rate", KIND_VM_ASK, 1, 1, "VM", "what calc-dirty-rate has found", { NULL } },
@@ -91,7 +91,7 @@ static const struct command {
     { "version", KIND_HOST, 0, 0, "", "version, backend, time since boot", { NULL } },
     { "metrics", KIND_METRICS, 0, 0, "", "all counters, in Prometheus' text format", { NULL } },
     { "completion", KIND_COMPLETION, 1, 1, "bash", "print a script that completes commands and names", { NULL } },
-    { "help", KIND_HELP, 0, 0, "", "this text", { NULL } },
+    { "help", KIND_HELP, 0, 1, "[COMMAND]", "this text, or its part about a command", { NULL } },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -106,12 +106,18 @@ static const char completion_bash[] =
     "console|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
-    "    log|vms|stats|net|net-test|query-net-test|query-peers|memory|version|metrics|help) COMPREPLY=() ;;\n"
+    "    log|vms|stats|net|net-test|query-net-test|query-peers|memory|version|metrics) COMPREPLY=() ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
     "    *) COMPREPLY=($(compgen -W \"-H -t --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"
     "}\n"
     "complete -F _godwit godwit\n";
+
+static void describe(FILE *out, const struct command *command)
+{
+    fprintf(out, "  %s%s%s\n      %s\n", command->name, *command->arguments ? " " : "", command->arguments,
+            command->help);
+}
 
 static void usage(FILE *out)
 {
@@ -120,7 +126,7 @@ static void usage(FILE *out)
                  "  -t TOKEN  of its configuration; default $GODWIT_TOKEN, which no list of processes shows\n"
                  "  --json    answers as the hypervisor gives them\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+        describe(out, &commands[i]);
     fprintf(out,
             "\nExit status: 0 done, 1 the hypervisor refused or failed, 2 wrong usage, 3 no answer, 4 the token is "
             "missing or wrong,\n5 the move was cancelled, 6 it is in doubt.\n");
@@ -132,6 +138,21 @@ static const struct command *command_find(const char *name)
         if (!strcmp(commands[i].name, name))
             return &commands[i];
     return NULL;
+}
+
+static enum status help(const char *name)
+{
+    const struct command *command = name ? command_find(name) : NULL;
+
+    if (name && !command) {
+        fprintf(stderr, "godwit: no command '%s', see godwit help\n", name);
+        return STATUS_USAGE;
+    }
+    if (command)
+        describe(stdout, command);
+    else
+        usage(stdout);
+    return STATUS_OK;
 }
 
 static void put(void *ctx, const char *bytes, size_t len)
@@ -247,8 +268,7 @@ static enum status run(const struct command *command, int argc, char **argv, boo
 static bool run_local(const struct command *command, char **argv, enum status *status)
 {
     if (command->kind == KIND_HELP) {
-        usage(stdout);
-        *status = STATUS_OK;
+        *status = help(argv[0]); /* NULL behind the last one */
         return true;
     }
     if (command->kind == KIND_COMPLETION && !strcmp(argv[0], "bash")) {
@@ -296,7 +316,8 @@ int main(int argc, char **argv)
         if (!command)
             fprintf(stderr, "godwit: no command '%s', see godwit help\n", argv[-1]);
         else
-            fprintf(stderr, "usage: godwit %s %s\n", command->name, command->arguments);
+            fprintf(stderr, "usage: godwit %s%s%s\n", command->name, *command->arguments ? " " : "",
+                    command->arguments);
         return STATUS_USAGE;
     }
     if (run_local(command, argv, &status))
