@@ -20,6 +20,7 @@
 static struct vm *asked[CONFIG_MAX_VMS]; /* NULL: not, or not any more */
 static struct wire_claim questions[CONFIG_MAX_VMS];
 static bool on;
+static bool heeds;       /* guests that are not started yet are elsewhere, too, if somebody claims them */
 static u64 began, again; /* host TSC: the next question is due */
 
 _Static_assert(CONFIG_MAX_VMS <= WIRE_QUESTIONS, "a peer is asked about all of them");
@@ -37,6 +38,7 @@ void asking_start(const struct config *config)
         questions[count++] = claims_question(vm);
     }
     peers_ask(&config->migration, questions, count);
+    heeds = config_asks(config);
     on = count > 0;
     began = again = rdtsc();
 }
@@ -99,12 +101,15 @@ u64 asking_poll(void)
     return ~0ULL;
 }
 
-/* What has ended here and runs elsewhere is not started here by mistake; who ended it, and why, is old news then. */
-static void ended_heard(struct vm *vm, const struct wire_claim *claim, const char *where)
+/* What is not started here, or has ended, and runs elsewhere is not started here by mistake; who ended it, and why, is
+ * old news then. */
+static void idle_heard(struct vm *vm, const struct wire_claim *claim, const char *where)
 {
     if (claim->kind != WIRE_CLAIM_OWNS || vm->elsewhere == claim->epoch ||
         epoch_is_noise(MAX(vm->identity.epoch, vm->elsewhere), claim->epoch))
         return;
+    if (vm->status == VM_CREATED)
+        vm_stop(vm, VM_OFF, "not started");
     vm->elsewhere = claim->epoch;
     snprintf(vm->reason, sizeof(vm->reason), "%.31s at %s, epoch %lu", claim->name, where, claim->epoch);
 }
@@ -122,8 +127,8 @@ void asking_heard(const struct wire_claim *claim, const char *where)
             vm->elsewhere = claim->epoch;
             vm_stop(vm, VM_OFF, "%s%.31s at %s, epoch %lu", same ? "" : "its MAC is that of ", claim->name, where,
                     claim->epoch);
-        } else if (same && vm_ended(vm)) {
-            ended_heard(vm, claim, where);
+        } else if (same && (vm_ended(vm) || (vm->status == VM_CREATED && heeds))) {
+            idle_heard(vm, claim, where);
         }
     }
 }

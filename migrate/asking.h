@@ -19,7 +19,7 @@ struct wire_claim;
 void asking_start(const struct config *config);
 
 /* Somebody else, at the address `where`, owns a VM, holds a copy of it, or has more right to start it than we. One that
- * we ask about, or that has ended here and runs there, is elsewhere from now on. */
+ * we ask about, or that is not started here or has ended, and runs there, is elsewhere from now on. */
 void asking_heard(const struct wire_claim *claim, const char *where);
 
 /* Is this VM one that is still asked about? */

@@ -332,13 +332,48 @@ static void test_ended_here_runs_there(void **state)
     assert_string_equal(vm->reason, "web at 10.0.0.9, epoch 3");
 }
 
+/* Nor is what nobody asked about and nobody has started: by `autostart = no`, or by `create`. */
+static void test_idle_here_runs_there(void **state)
+{
+    struct wire_claim claim = {
+        .kind = WIRE_CLAIM_OWNS, .owner = 1, .name = "web", .epoch = 1, .ip4 = { 10, 0, 0, 9 }
+    };
+    struct vm *vm = &machines[0].vm;
+
+    (void)state;
+    for (unsigned alone = 0; alone < 2; alone++) {
+        here = NULL;
+        boot(0, 5, 0);
+        machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
+        machines[0].config.migration.port = !alone; /* which would end with its last guest */
+        memset(asked, 0, sizeof(asked));
+        asking_start(&machines[0].config);
+        memcpy(claim.vm_id, "another identity", WIRE_ID);
+        claim_seal(&claim);
+        hear((const u8 *)&claim, sizeof(claim));
+        assert_int_equal(vm->status, VM_CREATED);
+        memcpy(claim.vm_id, vm->identity.id, WIRE_ID);
+        claim_seal(&claim);
+        hear((const u8 *)&claim, sizeof(claim));
+        assert_int_equal(vm->status, alone ? VM_CREATED : VM_OFF);
+        assert_int_equal(vm->elsewhere, !alone);
+    }
+    here = NULL;
+    boot(0, 5, 0);
+    machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
+    memset(asked, 0, sizeof(asked));
+    asking_start(&machines[0].config);
+    hear((const u8 *)&claim, sizeof(claim));
+    assert_string_equal(vm->reason, "web at 10.0.0.9, epoch 1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exactly_one_starts),     cmocka_unit_test(test_asking_is_short),
         cmocka_unit_test(test_who_is_not_asked_about), cmocka_unit_test(test_said_to_be_believed),
         cmocka_unit_test(test_owners_differ),          cmocka_unit_test(test_deaf_or_lied_to),
-        cmocka_unit_test(test_ended_here_runs_there),
+        cmocka_unit_test(test_ended_here_runs_there),  cmocka_unit_test(test_idle_here_runs_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

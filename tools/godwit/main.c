@@ -122,7 +122,7 @@ static void describe(FILE *out, const struct command *command)
 static void usage(FILE *out)
 {
     fprintf(out, "usage: godwit [-H HOST[:PORT]] [-t TOKEN] [--json] COMMAND [ARGUMENT...]\n\n"
-                 "  -H HOST   the hypervisor's address; default $GODWIT_HOST\n"
+                 "  -H HOST   the hypervisor's address, an IPv6 one in brackets; default $GODWIT_HOST\n"
                  "  -t TOKEN  of its configuration; default $GODWIT_TOKEN, which no list of processes shows\n"
                  "  --json    answers as the hypervisor gives them\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
