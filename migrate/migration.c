@@ -3,6 +3,7 @@
 #include "migrate/migration.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,6 +204,7 @@ int migration_resolve(struct vm *vm, enum source_resolution resolution)
 {
     struct vm_source *from = source_find(vm);
 
+    vm->reason[0] = '\0'; /* source_told() */
     return from ? source_resolve(&from->source, resolution) : -ENOENT;
 }
 
@@ -259,6 +261,21 @@ bool migration_holds(const struct vm *vm, u64 *epoch)
     return true;
 }
 
+/* If it stands for that, who has it is its `reason` until an operator decides. */
+static void source_told(struct vm *vm, struct vm_source *from, const struct wire_claim *claim, u64 age)
+{
+    const struct handoff_source *handoff = &from->source.handoff, before = *handoff;
+    const u8 *a = claim->ip4;
+
+    source_heard(&from->source, claim, age);
+    if (handoff->state != SOURCE_SUPERSEDED ||
+        (before.state == SOURCE_SUPERSEDED && before.proposed == handoff->proposed))
+        return;
+    snprintf(vm->reason, sizeof(vm->reason), "%.31s at %u.%u.%u.%u, epoch %lu", claim->name, a[0], a[1], a[2], a[3],
+             claim->epoch);
+    pr_warn("%s: superseded, another machine owns it: %s", vm->name, vm->reason);
+}
+
 /* Returns false if the epoch is noise. */
 static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
 {
@@ -276,7 +293,7 @@ static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
         return false;
     from = source_make(vm);
     if (from)
-        source_heard(&from->source, claim, age);
+        source_told(vm, from, claim, age);
     else
         pr_err("%s: another machine owns it, and there is no memory to note that", vm->name);
     return true;

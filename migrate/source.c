@@ -536,10 +536,6 @@ int source_resolve(struct source *s, enum source_resolution resolution)
 void source_heard(struct source *s, const struct wire_claim *claim, u64 age_ms)
 {
     bool rival = claim->epoch == s->handoff.epoch && claim_prevails(claim, s->owner, age_ms);
-    unsigned actions = handoff_source_event(&s->handoff, rival ? HANDOFF_RIVAL : HANDOFF_HIGHER_EPOCH, claim->epoch);
 
-    if (actions)
-        pr_warn("migrate: another machine owns epoch %lu, ours is %lu: this copy stands still",
-                (unsigned long)claim->epoch, (unsigned long)s->handoff.epoch);
-    source_apply(s, actions);
+    source_apply(s, handoff_source_event(&s->handoff, rival ? HANDOFF_RIVAL : HANDOFF_HIGHER_EPOCH, claim->epoch));
 }

@@ -144,7 +144,7 @@ static void put_other_side(struct json *out, const struct vm *vm, unsigned statu
     if (status == SHOWN_IN_DOUBT)
         json_string(out, "destination",
                     migration_unknown(vm) ? "knows of no such move: only force is left" : "has not answered yet");
-    if (status == SHOWN_ELSEWHERE)
+    if (status == SHOWN_ELSEWHERE || status == SHOWN_SUPERSEDED)
         json_string(out, "owner", vm->reason);
     if (status == SHOWN_PREPARED)
         json_string(out, "source",

@@ -147,6 +147,7 @@ def test_wrong_force(doubt):
     site, epoch = doubt
     forced = force(site.a, epoch)
     wait_superseded(site.b, forced)
+    assert site.b.get("/v1/vms/mover")["reason"] == f"mover at {site.a.address}, epoch {forced}"
     beats(site.a)
     assert site.where("mover") == [site.a]
     for path in ("resume", "pause", "poweroff", "reset"):
@@ -157,6 +158,7 @@ def test_wrong_force(doubt):
 
     forced = force(site.b, forced)
     wait_superseded(site.a, forced)
+    assert not site.b.get("/v1/vms/mover")["reason"]
     beats(site.b)
     assert metric(site.a, "godwit_vms_superseded_total") == 1
 

@@ -385,7 +385,8 @@ static void contested(void **state)
     assert_int_equal(run("resolve web abort"), -EBUSY);
     assert_string_equal(call.error, "web: it is superseded: no move is left to abort");
     assert_int_equal(run("resolve web query"), 0);
-    assert_string_equal(out.buffer.text, "{\"vm\":\"web\",\"status\":\"superseded\",\"epoch\":7,\"action\":\"query\"}");
+    assert_string_equal(out.buffer.text,
+                        "{\"vm\":\"web\",\"status\":\"superseded\",\"epoch\":7,\"owner\":\"\",\"action\":\"query\"}");
     assert_int_equal(run("resolve web force-resume 7"), 0);
     assert_int_equal(fake_migration.resolution, SOURCE_FORCE_RESUME);
     fake_migration.contested = SOURCE_OWNER;
