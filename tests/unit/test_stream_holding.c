@@ -60,6 +60,24 @@ static void test_not_in_doubt_yet(void **state)
     peer_free(peer);
 }
 
+/* Nor does a destination promise anything about an attempt that it has not accepted: another one of that number may be
+ * prepared here, and may yet be adopted. */
+static void test_nothing_is_promised_before_it_is_accepted(void **state)
+{
+    static const u32 messages[] = { WIRE_PREPARE, WIRE_COMMIT, WIRE_QUERY, WIRE_ABORT };
+    struct wire_handoff message = { .epoch = 8, .wish = WIRE_WISH_ABORT };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(messages); i++) {
+        struct peer *peer = peer_new();
+
+        say_header(peer, good_header(8));
+        say(peer, messages[i], &message, sizeof(message));
+        assert_int_equal(peer->heard[peer->records - 1], WIRE_UNKNOWN);
+        peer_free(peer);
+    }
+}
+
 /* Cancelled in any stage, and begun again at once: what is still on its way of the first attempt does not keep the
  * second one out. */
 static void test_cancelled_and_begun_again(void **state)
@@ -413,6 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_at_once),
         cmocka_unit_test(test_not_in_doubt_yet),
+        cmocka_unit_test(test_nothing_is_promised_before_it_is_accepted),
         cmocka_unit_test(test_cancelled_and_begun_again),
         cmocka_unit_test(test_strangers_evict_nothing),
         cmocka_unit_test(test_open_ends),
