@@ -44,3 +44,19 @@ void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16_t ms)
 
     tcp->rto = tcp->sv = (s16_t)(ms / TCP_SLOW_INTERVAL);
 }
+
+struct pbuf *tcp_pcb_filled(struct pbuf *p)
+{
+    struct pbuf *filled = p, **link = &filled;
+
+    while ((p = *link)) {
+        if (p->len) {
+            link = &p->next;
+            continue;
+        }
+        *link = p->next;
+        p->next = NULL;
+        pbuf_free(p);
+    }
+    return filled;
+}

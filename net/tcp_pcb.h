@@ -23,3 +23,7 @@ void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16_t ms);
 
 /* It carries bulk data: as much as its window may wait behind a gap (TCP_OOSEQ_BYTES_LIMIT). Host loop. */
 void tcp_pcb_set_stream(struct altcp_pcb *pcb);
+
+/* What lwIP gives to a receiver, without the pieces that hold nothing: of a segment whose header filled the first
+ * fragment of its packet, or of which a part has come before, the bytes are behind such a one. Host loop. */
+struct pbuf *tcp_pcb_filled(struct pbuf *p);

@@ -79,7 +79,17 @@ static void discard(struct tcp_conn *conn)
     conn->waiting = NULL;
 }
 
-/* What every callback ends with: act on what was decided inside. */
+/* The peer is done, and the application has had all of it. */
+static void peer_closed(struct tcp_conn *conn)
+{
+    void *ctx = conn->ctx;
+
+    conn->ctx = NULL;
+    if (ctx)
+        conn->ops->closed(ctx);
+}
+
+/* Act on what was decided inside. */
 static err_t leave(struct tcp_conn *conn)
 {
     bool over = !conn->ctx && conn->finished;
@@ -95,14 +105,13 @@ static err_t leave(struct tcp_conn *conn)
     return ERR_OK;
 }
 
-/* The peer is done, and the application has had all of it. */
-static void peer_closed(struct tcp_conn *conn)
+/* What every callback of lwIP ends with. Only here the application hears that its peer has closed, never inside a call
+ * of its own, which goes on with what it would free. */
+static err_t callback_end(struct tcp_conn *conn)
 {
-    void *ctx = conn->ctx;
-
-    conn->ctx = NULL;
-    if (ctx)
-        conn->ops->closed(ctx);
+    if (conn->doomed || (conn->finished && !conn->waiting))
+        peer_closed(conn);
+    return leave(conn);
 }
 
 static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t err)
@@ -115,18 +124,16 @@ static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t
     if (!p)
         conn->finished = true;
     else if (conn->waiting)
-        pbuf_cat(conn->waiting, p);
+        pbuf_cat(conn->waiting, tcp_pcb_filled(p));
     else
-        conn->waiting = p;
+        conn->waiting = tcp_pcb_filled(p);
     if (conn->ctx)
         offer(conn);
     else
         discard(conn);
     if (conn->waiting && conn->waiting->tot_len > WAITING_MAX)
         conn->doomed = true;
-    if (conn->doomed || (conn->finished && !conn->waiting))
-        peer_closed(conn);
-    return leave(conn);
+    return callback_end(conn);
 }
 
 static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
@@ -139,7 +146,7 @@ static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
     conn->inside++;
     if (conn->ctx)
         conn->ops->writable(conn->ctx);
-    return leave(conn);
+    return callback_end(conn);
 }
 
 /* From time to time: what could not be sent for want of memory, and peers that stay after our close. */
@@ -153,7 +160,7 @@ static err_t on_poll(void *arg, struct altcp_pcb *pcb)
         conn->ops->writable(conn->ctx);
     else if (++conn->lingered >= TCP_PCB_LINGER)
         conn->doomed = true;
-    return leave(conn);
+    return callback_end(conn);
 }
 
 /* The pcb is no more. */
@@ -213,8 +220,6 @@ void tcp_conn_receive(struct tcp_conn *conn)
 {
     conn->inside++;
     offer(conn);
-    if (conn->finished && conn->ctx && !conn->waiting)
-        peer_closed(conn);
     leave(conn);
 }
 

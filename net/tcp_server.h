@@ -22,7 +22,7 @@ struct tcp_server_ops {
     size_t (*received)(void *ctx, const void *data, size_t len);
     /* There is room to send again. */
     void (*writable)(void *ctx);
-    /* The peer has closed or gone: the connection is no more. */
+    /* The peer has closed or gone: the connection is no more. Never called inside a call of the application. */
     void (*closed)(void *ctx);
 };
 

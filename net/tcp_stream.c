@@ -129,6 +129,7 @@ static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t
         pbufs_free(p, pcb);
         return ERR_OK;
     }
+    p = tcp_pcb_filled(p);
     if (stream->waiting)
         stream->last->next = p;
     else

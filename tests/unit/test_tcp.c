@@ -2,6 +2,7 @@
 /* Our TCP, lwIP with net/tcp_hooks.c, on a link of its own: clients are segments made by hand. */
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_server.c net/tcp_stream.c net/tcp_address.c */
 /* sources: net/csum.c tests/unit/stubs.c */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,7 +131,8 @@ static u32_t handshake(u16_t from, u16_t to, u32_t seq)
  */
 
 static struct tcp_conn *conn;
-static unsigned nr_received;
+static unsigned nr_received, nr_closed;
+static bool busy; /* it takes nothing */
 static struct tcp_stream *stream;
 
 static void *opened(struct tcp_conn *which)
@@ -143,8 +145,8 @@ static size_t received(void *ctx, const void *data, size_t len)
 {
     (void)ctx;
     (void)data;
-    nr_received += (unsigned)len;
-    return len;
+    nr_received += busy ? 0 : (unsigned)len;
+    return busy ? 0 : len;
 }
 
 static void nothing(void *ctx)
@@ -152,8 +154,14 @@ static void nothing(void *ctx)
     (void)ctx;
 }
 
+static void closed(void *ctx)
+{
+    (void)ctx;
+    nr_closed++;
+}
+
 static const struct tcp_server_ops ops = {
-    .opened = opened, .received = received, .writable = nothing, .closed = nothing
+    .opened = opened, .received = received, .writable = nothing, .closed = closed
 };
 
 static void accepted(struct tcp_stream *which)
@@ -292,6 +300,72 @@ static void test_both_close_at_once(void **state)
     tcp_stream_abort_lingering();
 }
 
+/* A segment whose header fills the first fragment of its packet: its bytes are in a pbuf behind an empty one. */
+static void say_in_fragments(u16_t from, u16_t to, u32_t seq, u32_t ack)
+{
+    u8_t segment[32] = { 0 };
+    struct tcp_hdr hdr = { .src = lwip_htons(from),
+                           .dest = lwip_htons(to),
+                           .seqno = lwip_htonl(seq),
+                           .ackno = lwip_htonl(ack),
+                           .wnd = lwip_htons(WINDOW) };
+
+    TCPH_HDRLEN_FLAGS_SET(&hdr, 6, TCP_ACK); /* four bytes of options: they end */
+    memcpy(segment, &hdr, sizeof(hdr));
+    for (unsigned at = 0; at < sizeof(segment); at += 24) {
+        unsigned len = at ? sizeof(segment) - at : 24;
+        struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)(20 + len), PBUF_RAM);
+        const u8_t ip[20] = {
+            0x45, 0, 0, (u8_t)(20 + len), 0, 7, at ? 0 : 0x20, (u8_t)(at / 8), 64, IP_PROTO_TCP, 0, 0, 10, 9, 0, 9, 10,
+            9,    0, 2
+        };
+
+        memcpy(p->payload, ip, sizeof(ip));
+        memcpy((u8_t *)p->payload + sizeof(ip), segment + at, len);
+        assert_int_equal(link.input(p, &link), ERR_OK);
+    }
+}
+
+/* What a peer sends in such pieces arrives as the same bytes do in one: the host loop neither waits for it for ever nor
+ * takes an empty piece for the end of what has come. */
+static void test_empty_pieces(void **state)
+{
+    u32_t next = handshake(5005, STREAM_PORT, 1000);
+    u8_t bytes[16];
+
+    (void)state;
+    say_in_fragments(5005, STREAM_PORT, 1001, next);
+    assert_int_equal(tcp_stream_receive(stream, bytes, sizeof(bytes)), 8);
+    assert_int_equal(tcp_stream_receive(stream, bytes, sizeof(bytes)), -EAGAIN);
+    tcp_stream_abort(stream);
+
+    next = handshake(5006, SERVER_PORT, 1000);
+    nr_received = 0;
+    say_in_fragments(5006, SERVER_PORT, 1001, next);
+    assert_int_equal(nr_received, 8);
+}
+
+/* A peer that closes behind a request that is not taken yet: who takes it then still has its connection, answers, and
+ * hears of the end later. */
+static void test_end_behind_what_waits(void **state)
+{
+    u32_t next = handshake(5007, SERVER_PORT, 1000);
+
+    (void)state;
+    nr_received = nr_closed = 0;
+    busy = true;
+    say(5007, SERVER_PORT, 1001, next, TCP_ACK, 10);
+    say(5007, SERVER_PORT, 1011, next, TCP_FIN | TCP_ACK, 0);
+    busy = false;
+    tcp_conn_receive(conn);
+    assert_int_equal(nr_received, 10);
+    assert_int_equal(nr_closed, 0);
+    assert_int_equal(tcp_conn_write(conn, "answer", 6), 6);
+    say(5007, SERVER_PORT, 1012, next + 6, TCP_ACK, 0);
+    assert_int_equal(nr_closed, 1);
+    assert_true(sent.flags & TCP_FIN);
+}
+
 /* Bytes of a peer that leaves a gap after each: so many frames are kept, and what was dropped can be sent again. */
 static void gaps(u16_t from, u16_t to, unsigned most)
 {
@@ -349,6 +423,8 @@ int main(void)
         cmocka_unit_test_teardown(test_peers_that_do_not_close, clear),
         cmocka_unit_test_teardown(test_time_wait_is_bounded, clear),
         cmocka_unit_test_teardown(test_both_close_at_once, clear),
+        cmocka_unit_test_teardown(test_empty_pieces, clear),
+        cmocka_unit_test_teardown(test_end_behind_what_waits, clear),
         cmocka_unit_test_teardown(test_out_of_order_is_bounded, clear),
         cmocka_unit_test(test_siphash),
         cmocka_unit_test(test_isn),
