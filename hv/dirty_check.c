@@ -272,7 +272,7 @@ static u64 work(void)
     for (unsigned i = 0; i < nr_checks; i++) {
         u64 wish = step(&checks[i]);
 
-        while (!vm_alive(checks[i].vm) && checks[i].phase != PHASE_DONE)
+        while (checks[i].phase != PHASE_DONE && !vm_alive(checks[i].vm))
             wish = step(&checks[i]);
         next = MIN(next, wish);
     }

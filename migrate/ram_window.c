@@ -7,8 +7,8 @@
 
 u8 *ram_window_page(struct ram_window *window, struct guest_mem *mem, gpa_t gpa)
 {
-    if (window->mem != mem || gpa - window->gpa >= window->len) {
-        window->mem = mem;
+    if (window->id != mem->id || gpa - window->gpa >= window->len) {
+        window->id = mem->id;
         window->gpa = gpa;
         window->at = guest_mem_place(mem, gpa, align_down(gpa, WINDOW) + WINDOW - gpa, &window->len);
     }

@@ -8,17 +8,12 @@
 #include "mm/guest_mem.h"
 
 struct ram_window {
-    const struct guest_mem *mem; /* whose; NULL: nobody's */
+    u64 id; /* of which RAM; 0: of none */
     gpa_t gpa;
     u64 len;
     u8 *at;
 };
 
-/* The page at gpa, which is RAM. Which frames back a guest never changes while it exists; a window that is left behind
- * by a guest that was destroyed must not be asked for another one at the same address: ram_window_reset. Host loop. */
+/* The page at gpa, which is RAM. What a window remembers of RAM that was freed is never taken for that of another one,
+ * nor for what the same guest has been given since. Host loop. */
 u8 *ram_window_page(struct ram_window *window, struct guest_mem *mem, gpa_t gpa);
-
-static inline void ram_window_reset(struct ram_window *window)
-{
-    window->mem = NULL;
-}

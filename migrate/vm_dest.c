@@ -52,7 +52,6 @@ static enum wire_code create(void *ctx, const struct migrate_description *descri
         snprintf(reason, WIRE_REASON, "no memory for %lu MiB and %u vcpus", config.memory >> 20, config.vcpus);
         return WIRE_E_MEMORY;
     }
-    ram_window_reset(&window);
     platform_freeze(vm);
     virtio_net_close(&platform_of(vm)->net);
     if (!vm_state_rehearse(vm, reason)) {

@@ -77,11 +77,12 @@ static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size)
 
 int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size)
 {
+    static u64 ids;
     u64 low = MIN(size, GUEST_PCI_HOLE_BASE);
     int rc;
 
     assert(is_aligned(size, PAGE_SIZE));
-    *mem = (struct guest_mem){ .npt = npt };
+    *mem = (struct guest_mem){ .npt = npt, .id = ++ids };
     mem->slot[1].base = GUEST_PCI_HOLE_END;
     rc = slot_fill(mem, &mem->slot[0], low);
     if (rc == 0)

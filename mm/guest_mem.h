@@ -24,6 +24,7 @@ struct guest_slot {
 struct guest_mem {
     struct guest_slot slot[GUEST_SLOTS];
     u64 size; /* bytes of RAM in all slots */
+    u64 id;   /* of this RAM: a guest that is started anew has another, in other frames. 0: there is none */
     struct npt *npt;
     u64 pages_4k, pages_2m, pages_1g; /* backing, counted at creation */
     u64 bytes_written;                /* by the hypervisor, for counters */

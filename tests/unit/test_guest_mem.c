@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Guest RAM: backing, the PCI hole, and the door through which the hypervisor reads and writes it. */
-/* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c tests/unit/ram.c tests/unit/stubs.c */
+/* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c migrate/ram_window.c tests/unit/ram.c */
+/* sources: tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "migrate/ram_window.h"
 #include "mm/frame.h"
 #include "mm/guest_mem.h"
 #include "tests/unit/npt_formats.h"
@@ -325,6 +327,27 @@ static void test_ram_is_cleared_in_parts(void **unused)
     assert_int_equal(guest_mem_clear(&mem, next, 100), next);
 }
 
+/* A guest that has ended and is started again has other frames: what a move of its last life remembers of them is no
+ * place of its RAM, but maybe of somebody else's. */
+static void test_window_ends_with_the_ram(void **unused)
+{
+    struct ram_window window = { .id = 0 };
+    const u8 *before;
+    hpa_t taken;
+
+    (void)unused;
+    start(MiB(16));
+    assert_int_equal(guest_mem_init(&mem, &npt, MiB(4)), 0);
+    before = ram_window_page(&window, &mem, 0);
+    guest_mem_fini(&mem);
+    taken = frame_alloc(9); /* somebody takes its place */
+    assert_true(taken != FRAME_NONE);
+    assert_int_equal(guest_mem_init(&mem, &npt, MiB(4)), 0);
+    assert_ptr_not_equal(guest_mem_view(&mem, 0), before);
+    assert_ptr_equal(ram_window_page(&window, &mem, 0), guest_mem_view(&mem, 0));
+    frame_free(taken, 9);
+}
+
 #define TEST(function) cmocka_unit_test_teardown(function, teardown)
 
 int main(void)
@@ -343,6 +366,7 @@ int main(void)
         TEST(test_pci_hole_stays_empty),
         TEST(test_ram_is_freed_in_parts),
         TEST(test_ram_is_cleared_in_parts),
+        TEST(test_window_ends_with_the_ram),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
