@@ -78,6 +78,9 @@
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 
 #define ARP_QUEUEING 1
+/* What waits for a neighbour's MAC is copied unless its bytes are its own: of a move they are guest RAM, which is given
+ * back when TCP has let go of it. */
+#define PBUF_NEEDS_COPY(p) (!((p)->type_internal & PBUF_TYPE_FLAG_STRUCT_DATA_CONTIGUOUS))
 #define ETHARP_SUPPORT_STATIC_ENTRIES 1
 
 /* What users see is counted where it is decided: by the switch, the ports and moves. */

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <lwip/etharp.h>
 #include <lwip/init.h>
 #include <lwip/ip4.h>
 #include <lwip/netif.h>
@@ -366,6 +367,45 @@ static void test_end_behind_what_waits(void **state)
     assert_true(sent.flags & TCP_FIN);
 }
 
+static u8_t frame[64];
+
+static err_t frame_output(struct netif *netif, struct pbuf *p)
+{
+    (void)netif;
+    pbuf_copy_partial(p, frame, sizeof(frame), 0);
+    return ERR_OK;
+}
+
+/* A segment of a move waits for the neighbour's MAC while the connection is reset and the guest's RAM goes to others:
+ * what the neighbour gets then is what was said, not what they have there. */
+static void test_what_waits_for_a_mac(void **state)
+{
+    static u8_t ram[20] = "of the guest";
+    struct pbuf *header = pbuf_alloc(PBUF_LINK, 2, PBUF_RAM), *p = pbuf_alloc(PBUF_RAW, sizeof(ram), PBUF_ROM),
+                *reply = pbuf_alloc(PBUF_RAW, SIZEOF_ETHARP_HDR, PBUF_RAM);
+    /* A reply: 10.9.0.9 is at 02:00:00:00:00:09. */
+    static const u8_t arp[SIZEOF_ETHARP_HDR + 1] = "\0\1\10\0\6\4\0\2"
+                                                   "\2\0\0\0\0\11"
+                                                   "\12\11\0\11"
+                                                   "\2\0\0\0\0\2"
+                                                   "\12\11\0\2";
+    ip4_addr_t neighbour;
+
+    (void)state;
+    IP4_ADDR(&neighbour, 10, 9, 0, 9);
+    link.linkoutput = frame_output;
+    link.hwaddr_len = ETH_HWADDR_LEN;
+    link.flags |= NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    p->payload = ram;
+    pbuf_cat(header, p);
+    assert_int_equal(etharp_query(&link, &neighbour, header), ERR_OK);
+    pbuf_free(header);
+    memcpy(ram, "of another one", 15);
+    memcpy(reply->payload, arp, SIZEOF_ETHARP_HDR);
+    etharp_input(reply, &link);
+    assert_string_equal((char *)frame + SIZEOF_ETH_HDR + 2, "of the guest");
+}
+
 /* Bytes of a peer that leaves a gap after each: so many frames are kept, and what was dropped can be sent again. */
 static void gaps(u16_t from, u16_t to, unsigned most)
 {
@@ -425,6 +465,7 @@ int main(void)
         cmocka_unit_test_teardown(test_both_close_at_once, clear),
         cmocka_unit_test_teardown(test_empty_pieces, clear),
         cmocka_unit_test_teardown(test_end_behind_what_waits, clear),
+        cmocka_unit_test_teardown(test_what_waits_for_a_mac, clear),
         cmocka_unit_test_teardown(test_out_of_order_is_bounded, clear),
         cmocka_unit_test(test_siphash),
         cmocka_unit_test(test_isn),
