@@ -185,6 +185,9 @@ void source_apply(struct source *s, unsigned actions)
     if (actions & HANDOFF_ANNOUNCE)
         s->ops->announce(s->vm);
     if (actions & HANDOFF_FREE) {
+        /* Who says that it runs, but not that it has all, would get what is in the guest's RAM after it is freed. */
+        if (s->connected && !s->transport.ops->drained(&s->transport))
+            disconnect(s);
         s->paused = false;
         s->forwarding = s->connected;
         s->logging = false; /* its log goes with it */

@@ -8,8 +8,8 @@
  * otherwise when the transport can send or has received, or after 10 ms. source_start, source_cancel and source_resolve
  * are the commands migrate, migrate_cancel and resolve; stats is query-migrate. All on the host loop. Whoever hears a
  * claim of this VM under an epoch calls source_heard().
- * The transport may send guest pages without a copy: they stay mapped until ops->free, which comes after the
- * destination said RUNNING, that is, has received everything.
+ * The transport may send guest pages without a copy: they stay mapped until ops->free, before which a
+ * connection that has not been acknowledged to the last byte is closed, whatever its destination says.
  */
 #pragma once
 

@@ -30,12 +30,17 @@ static long receive(struct transport *transport, void *bytes, size_t len)
     return tcp_stream_receive(transport->ctx, bytes, len);
 }
 
+static bool drained(const struct transport *transport)
+{
+    return tcp_stream_drained(transport->ctx);
+}
+
 static void close(struct transport *transport)
 {
     tcp_stream_close(transport->ctx);
 }
 
-static const struct transport_ops ops = { .send = send, .receive = receive, .close = close };
+static const struct transport_ops ops = { .send = send, .receive = receive, .drained = drained, .close = close };
 
 struct transport tcp_transport(struct tcp_stream *stream)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a migration needs of a connection: three functions that never block. The hypervisor has them over TCP, tests
+ * What a migration needs of a connection: four functions that never block. The hypervisor has them over TCP, tests
  * over a pipe in memory.
  */
 #pragma once
@@ -26,6 +26,9 @@ struct transport_ops {
     /* Put up to len bytes, in order. Returns how many, more than 0, or -EAGAIN: none here now; or another -errno: the
      * connection is gone (-EPIPE: closed by the peer, everything before has been received). */
     long (*receive)(struct transport *transport, void *bytes, size_t len);
+    /* Has the peer's end said that all that was sent is there? Until then stable memory may be read. The source's;
+     * false if the connection is gone. */
+    bool (*drained)(const struct transport *transport);
     /* End it, and free it: bytes accepted by send() are still delivered if the peer lives. Not used afterwards. */
     void (*close)(struct transport *transport);
 };

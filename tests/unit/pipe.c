@@ -73,6 +73,13 @@ static long pipe_receive(struct transport *transport, void *bytes, size_t len)
     return (long)n;
 }
 
+static bool pipe_drained(const struct transport *transport)
+{
+    const struct end *end = transport->ctx;
+
+    return !end->pipe->silent && !end->pipe->broken && !end->pipe->way[end->number].used;
+}
+
 static void pipe_close(struct transport *transport)
 {
     struct end *end = transport->ctx;
@@ -83,7 +90,9 @@ static void pipe_close(struct transport *transport)
 
 struct transport pipe_end(struct pipe *pipe, int end)
 {
-    static const struct transport_ops ops = { .send = pipe_send, .receive = pipe_receive, .close = pipe_close };
+    static const struct transport_ops ops = {
+        .send = pipe_send, .receive = pipe_receive, .drained = pipe_drained, .close = pipe_close
+    };
     struct end *ctx = malloc(sizeof(*ctx));
 
     *ctx = (struct end){ .pipe = pipe, .number = end };

@@ -20,6 +20,7 @@ struct pipe {
     struct pipe_direction way[2]; /* [0]: from the source */
     bool broken;                  /* nothing goes through any more, neither way */
     bool closed[2];               /* by its end 0 or 1 */
+    bool silent;                  /* who has got something does not say so */
     size_t piece;                 /* bytes at most in one call */
 };
 

@@ -90,12 +90,35 @@ static void test_frames_are_bounded(void **state)
     free(w);
 }
 
+/* A destination that says RUNNING, but whose TCP does not acknowledge what it has got: the source would go on sending
+ * it from where the guest's RAM was. It lets go of the connection first, and of the guest's frames with it. */
+static void test_memory_that_is_not_acknowledged(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->source_vm.exists) {
+        w->pipe[0].silent = true;
+        world_step(w);
+    }
+    assert_true(w->pipe[0].closed[0]);
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_int_equal(world_where(w), 2);
+    world_fini(w);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frames_follow),
         cmocka_unit_test(test_frames_come_back),
         cmocka_unit_test(test_frames_are_bounded),
+        cmocka_unit_test(test_memory_that_is_not_acknowledged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
