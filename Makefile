@@ -131,6 +131,15 @@ $(BUILD)/tools/%: tools/%.c | $(PACKAGES)
 
 $(TOOLS): boot/config.h
 
+# The firmware of the emulators.
+OVMF := /usr/share/ovmf/OVMF.fd
+all: $(BUILD)/OVMF.fd
+
+$(BUILD)/OVMF.fd: tools/firmware $(wildcard $(OVMF)) | $(PACKAGES)
+	@mkdir -p $(@D)
+	$(call say,OVMF,$@)
+	$(Q)tools/firmware $(OVMF) $@
+
 # The administrator's command-line tool. It shows answers as the serial monitor does, with the same code.
 all: $(BUILD)/tools/godwit
 

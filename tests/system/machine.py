@@ -63,10 +63,10 @@ def run_name(directory):
 
 
 def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int = 512, stop_when=(), extra=(),
-         image: Path | None = None):
+         options=(), image: Path | None = None):
     """Boot `config`, or the disk `image`, and wait for the end, or until each VM named in stop_when has ended.
 
-    The log stays in build/run/NAME. `extra` are further arguments of QEMU.
+    The log stays in build/run/NAME. `extra` are further arguments of QEMU, `options` such of tools/run.
     """
     source = ["--image", image]
     if not image:
@@ -74,7 +74,7 @@ def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int 
         source[0].write_text(config)
     name = f"{run_name(directory)}-{emu}-{cpus}"
     command = [RUN, "--emu", emu, "--cpus", str(cpus), "--mem", str(mem), "--timeout", str(TIMEOUT[emu]),
-               "--name", name, *source, *(["--", *extra] if extra else [])]
+               "--name", name, *options, *source, *(["--", *extra] if extra else [])]
     run = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                            errors="replace", stdin=subprocess.DEVNULL)
     waiting = set(stop_when)
