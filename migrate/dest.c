@@ -289,7 +289,7 @@ static void take_handoff(struct dest_session *session, enum handoff_event event)
     if (event == HANDOFF_QUERY && message.wish & WIRE_WISH_ABORT)
         event = HANDOFF_QUERY_ABORT;
     /* Nothing is known of an attempt before it is accepted; another of that epoch, already over or prepared, may be. */
-    if (!in || in == &session->fresh || message.epoch != in->handoff.epoch) {
+    if (!in || (in == &session->fresh && event != HANDOFF_PREPARE) || message.epoch != in->handoff.epoch) {
         struct wire_handoff unknown = { .epoch = message.epoch };
 
         outbox_record(&session->outbox, WIRE_UNKNOWN, &unknown, sizeof(unknown));

@@ -64,7 +64,7 @@ static void test_not_in_doubt_yet(void **state)
  * prepared here, and may yet be adopted. */
 static void test_nothing_is_promised_before_it_is_accepted(void **state)
 {
-    static const u32 messages[] = { WIRE_PREPARE, WIRE_COMMIT, WIRE_QUERY, WIRE_ABORT };
+    static const u32 messages[] = { WIRE_COMMIT, WIRE_QUERY, WIRE_ABORT };
     struct wire_handoff message = { .epoch = 8, .wish = WIRE_WISH_ABORT };
 
     (void)state;
