@@ -11,9 +11,9 @@
 
 #define JUNK 0xA5
 
-/* Has nobody written there since bytes[0..size) were filled? Equal to itself shifted by one, and the first byte right:
- * all bytes right. */
-static inline bool junk_is_whole(const u8 *bytes, size_t size)
+/* Has nobody written there since these `size` bytes, 8 at least and aligned to 8, were filled? Equal to itself shifted
+ * by a word, and the first word right: all right. Shifted by a byte it would be ten times as slow (newlib's memcmp). */
+static inline bool junk_is_whole(const u64 *words, size_t size)
 {
-    return size == 0 || (bytes[0] == JUNK && memcmp(bytes, bytes + 1, size - 1) == 0);
+    return *words == JUNK * 0x0101010101010101ULL && memcmp(words, words + 1, size - sizeof(*words)) == 0;
 }
