@@ -294,6 +294,18 @@ static void test_verify_names_wrong_state(void **state)
     free(w);
 }
 
+/* A move of a guest that writes, n steps after its begin. Returns whether it goes on. */
+static bool begin_and_step(struct world *w, const struct migrate_settings *settings, unsigned n)
+{
+    world_init(w);
+    w->writes = 3;
+    w->cap = 9000; /* so that the final round takes some steps */
+    assert_int_equal(source_start(&w->source, settings), 0);
+    for (unsigned i = 0; i < n; i++)
+        world_step(w);
+    return source_active(&w->source);
+}
+
 /* Reset after n steps, for every n up to the end: it is done and moves with the guest, or is refused, for it stands. */
 static void test_reset_anywhere(void **state)
 {
@@ -307,13 +319,7 @@ static void test_reset_anywhere(void **state)
         enum source_phase phase;
         bool done;
 
-        world_init(w);
-        w->writes = 3;
-        w->cap = 9000; /* so that the final round takes some steps */
-        assert_int_equal(source_start(&w->source, &settings), 0);
-        for (unsigned i = 0; i < n; i++)
-            world_step(w);
-        over = !source_active(&w->source);
+        over = !begin_and_step(w, &settings, n);
         phase = w->source.phase;
         done = world_reset(w);
         (done ? accepted : refused)[phase] = true;
@@ -341,13 +347,7 @@ static void test_cancel_anywhere(void **state)
     for (unsigned n = 0; !over; n++) {
         int err;
 
-        world_init(w);
-        w->writes = 3;
-        w->cap = 9000; /* so that the final round takes some steps */
-        assert_int_equal(source_start(&w->source, &settings), 0);
-        for (unsigned i = 0; i < n; i++)
-            world_step(w);
-        over = !source_active(&w->source);
+        over = !begin_and_step(w, &settings, n);
         seen[w->source.phase] = true;
         err = source_cancel(&w->source);
         if (err == 0) {
