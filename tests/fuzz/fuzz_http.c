@@ -4,18 +4,9 @@
  * libFuzzer entry for the request parser: any bytes give a complete request, a refusal or a wish for more; more bytes
  * behind a complete head change nothing.
  */
-#include <stdlib.h>
-#include <string.h>
 
+#include "tests/fuzz/fuzz.h"
 #include "hv/control/http_parse.h"
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
-#define REQUIRE(condition) \
-    do {                   \
-        if (!(condition))  \
-            abort();       \
-    } while (0)
 
 static bool in_text(const struct http_request *request, const char *text)
 {

@@ -5,19 +5,10 @@
  * Build with clang -fsanitize=fuzzer,address,undefined. tests/unit/test_insn.c runs the same body on random bytes.
  */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "tests/fuzz/fuzz.h"
 #include "hv/insn.h"
 #include "hv/insn_exec.h"
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
-#define REQUIRE(condition) \
-    do {                   \
-        if (!(condition))  \
-            abort();       \
-    } while (0)
 
 static int load(void *ctx, u64 linear, unsigned size, u64 *value)
 {

@@ -8,30 +8,13 @@
  * guest runs only if COMMIT or an operator said so, once, and never after ABORTED. At the end, when all have hung up
  * and the operator has settled what is left, each guest can come here.
  */
-#include <errno.h>
-
 #include "hv/lib/digest.h"
-#include "hv/lib/log.h"
 #include "migrate/crc32c.h"
-#include "migrate/dest.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/dest_machine.h"
 
 #define LINES (DEST_SESSIONS + 1)
-#define IDS 2
-#define PAGES 4
-#define SIZE (PAGES * (u64)WIRE_PAGE)
-#define GUESTS 4 /* that there is memory for */
 #define ROOM 16384
 #define SECOND 1000000000ULL
-
-static const u64 epochs[] = { 2, 3, 4, 9, 9 + (1ULL << 31), 9 + EPOCH_STEP, EPOCH_MAX - 1, EPOCH_MAX, EPOCH_MAX + 1 };
-
-struct guest {
-    bool exists, running, ready;
-    u8 id;
-    u64 epoch, value; /* of its vcpu */
-    u8 memory[PAGES][WIRE_PAGE];
-};
 
 /* Bytes on their way. */
 struct way {
@@ -50,166 +33,9 @@ struct line {
     struct wire_refused refused;
 };
 
-/* What was said of an attempt: by peers or the operator, and by the destination. */
-struct said {
-    bool run, prepared, aborted;
-};
-
-static struct guest guests[GUESTS];
 static struct line lines[LINES];
-static struct said said[IDS][ARRAY_SIZE(epochs)];
 static struct dest dest;
-static u64 now;
 static u64 limit;
-
-void log_line(enum log_level level, const char *prefix, const char *format, ...)
-{
-    (void)level, (void)prefix, (void)format;
-}
-
-/* --- The machine of the destination --------------------------------------------------------------------------- */
-
-static u64 ops_now(void *ctx)
-{
-    (void)ctx;
-    return now;
-}
-
-static struct said *of(u8 id, u64 epoch)
-{
-    static struct said other;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(epochs); i++)
-        if (epochs[i] == epoch)
-            return &said[id][i];
-    other = (struct said){ .run = true }; /* of the good moves at the end */
-    return &other;
-}
-
-static struct guest *guest_of(u8 id)
-{
-    for (unsigned i = 0; i < GUESTS; i++)
-        if (guests[i].exists && guests[i].id == id)
-            return &guests[i];
-    return NULL;
-}
-
-static struct guest *guest_place(void)
-{
-    for (unsigned i = 0; i < GUESTS; i++)
-        if (!guests[i].exists)
-            return &guests[i];
-    return NULL;
-}
-
-static enum wire_code ops_check(void *ctx, const struct migrate_description *d, struct wire_accepted *accepted,
-                                char reason[WIRE_REASON])
-{
-    (void)ctx, (void)accepted, (void)reason;
-    REQUIRE(memchr(d->head.name, 0, sizeof(d->head.name)) && d->vm_id[0] < IDS);
-    if (guest_of(d->vm_id[0]))
-        return WIRE_E_NAME;
-    if (d->head.memory != SIZE || d->head.nr_ranges != 1 || d->range[0].gpa)
-        return WIRE_E_CPU;
-    return guest_place() || d->spare ? WIRE_OK : WIRE_E_MEMORY;
-}
-
-static enum wire_code ops_create(void *ctx, const struct migrate_description *d, void **vm, char reason[WIRE_REASON])
-{
-    struct guest *guest = guest_place();
-
-    (void)ctx, (void)reason;
-    REQUIRE(guest && !guest_of(d->vm_id[0]));
-    *guest = (struct guest){ .exists = true, .id = d->vm_id[0], .epoch = d->epoch };
-    *vm = guest;
-    return WIRE_OK;
-}
-
-static u8 *ops_page(void *vm, gpa_t gpa)
-{
-    struct guest *guest = vm;
-
-    REQUIRE(guest->exists && !guest->running && gpa < SIZE);
-    return guest->memory[gpa / WIRE_PAGE];
-}
-
-static int ops_load(void *vm, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON])
-{
-    struct guest *guest = vm;
-
-    (void)section, (void)reason;
-    REQUIRE(guest->exists && !guest->running);
-    guest->value = get_u64(r);
-    guest->ready = true;
-    return 0;
-}
-
-static enum wire_code ops_ready(void *vm, char reason[WIRE_REASON])
-{
-    (void)reason;
-    return ((struct guest *)vm)->ready ? WIRE_OK : WIRE_E_STATE;
-}
-
-static int ops_section(void *vm, unsigned index, struct wire_section *section, struct writer *w)
-{
-    (void)index;
-    strcpy(section->name, "vcpu");
-    put_u64(w, ((struct guest *)vm)->value);
-    return 0;
-}
-
-static void ops_run(void *vm, u64 paused_ns, u64 arrived)
-{
-    struct guest *guest = vm;
-    const struct said *attempt = of(guest->id, guest->epoch);
-
-    (void)paused_ns, (void)arrived;
-    REQUIRE(guest->exists && guest->ready && !guest->running && attempt->run && !attempt->aborted);
-    guest->running = true;
-}
-
-static void ops_announce(void *vm, u64 epoch)
-{
-    const struct guest *guest = vm;
-
-    REQUIRE(guest->exists && guest->running && guest->epoch == epoch);
-}
-
-static bool ops_frame(void *vm, const void *bytes, size_t len)
-{
-    const struct guest *guest = vm;
-
-    REQUIRE(guest->exists && guest->running && bytes && len >= WIRE_FRAME_MIN && len <= WIRE_FRAME_MAX);
-    return true;
-}
-
-static void ops_record(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
-{
-    (void)ctx, (void)vm_id, (void)epoch, (void)running;
-}
-
-static void ops_free(void *vm)
-{
-    struct guest *guest = vm;
-
-    REQUIRE(guest->exists && !guest->running);
-    guest->exists = false;
-}
-
-static const struct migrate_dest_ops ops = {
-    .now = ops_now,
-    .check = ops_check,
-    .create = ops_create,
-    .page = ops_page,
-    .load = ops_load,
-    .ready = ops_ready,
-    .section = ops_section,
-    .run = ops_run,
-    .announce = ops_announce,
-    .frame = ops_frame,
-    .record = ops_record,
-    .free = ops_free,
-};
 
 /* --- Connections ---------------------------------------------------------------------------------------------- */
 
@@ -404,6 +230,22 @@ static void say_handoff(struct line *line, u32 type, u64 epoch, u32 wish, u64 me
     say(line, type, &message, sizeof(message));
 }
 
+/* Bytes of the fuzzer's choice: a record's contents, or bytes of the stream. */
+static void say_anything(struct line *line, struct fuzz *fuzz)
+{
+    static u8 bytes[1024];
+    u8 how = fuzz_u8(fuzz), type = fuzz_u8(fuzz);
+    size_t len = how & 2 ? fuzz_u8(fuzz) * 4 : fuzz_u8(fuzz);
+    struct chunk chunk = { bytes, len };
+
+    fuzz_bytes(fuzz, bytes, len);
+    of(line->id, line->epoch)->run |= type == WIRE_COMMIT;
+    if (how & 4)
+        push(&line->to, &chunk, 1);
+    else
+        say(line, type | (how & 1 ? WIRE_OPTIONAL : 0), bytes, len);
+}
+
 /* A whole guest of zeros, up to one of its stages. */
 static void say_story(struct line *line, u8 id, u64 epoch, u64 owner, unsigned stages)
 {
@@ -491,7 +333,7 @@ static void talk(struct fuzz *fuzz, struct line *line, unsigned what)
         say(line, WIRE_KEEPALIVE, &number, number % 2 * sizeof(number));
         return;
     case 9: say(line, WIRE_FRAME, frame, fuzz_number(fuzz, 2) % sizeof(frame)); return;
-    case 10: say(line, fuzz_u8(fuzz) | (fuzz_u8(fuzz) & 1 ? WIRE_OPTIONAL : 0), frame, fuzz_u8(fuzz)); return;
+    case 10: say_anything(line, fuzz); return;
     case 11:
         number = fuzz_u8(fuzz);
         line->open = number % 4;          /* it hangs up, or its link breaks */

@@ -7,24 +7,14 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "tests/fuzz/fuzz.h"
 #include "hv/dev/virtqueue.h"
-#include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/lib/panic.h"
 #include "mm/guest_mem.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/ram.h"
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
-#define REQUIRE(condition) \
-    do {                   \
-        if (!(condition))  \
-            abort();       \
-    } while (0)
 
 #define RAM KiB(64)
 #define HEAD 8 /* bytes of the input that are not memory */

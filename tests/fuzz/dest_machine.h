@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine of a destination, for the fuzzer of peers: GUESTS places for guests of PAGES pages, and what was said of
+ * each attempt to bring one. A guest runs only if COMMIT or an operator said so, once, and never after ABORTED.
+ */
+#pragma once
+
+#include <errno.h>
+
+#include "hv/lib/log.h"
+#include "migrate/dest.h"
+#include "tests/fuzz/fuzz.h"
+
+#define IDS 2
+#define PAGES 4
+#define SIZE (PAGES * (u64)WIRE_PAGE)
+#define GUESTS 4 /* that there is memory for */
+
+static const u64 epochs[] = { 2, 3, 4, 9, 9 + (1ULL << 31), 9 + EPOCH_STEP, EPOCH_MAX - 1, EPOCH_MAX, EPOCH_MAX + 1 };
+
+struct guest {
+    bool exists, running, ready;
+    u8 id;
+    u64 epoch, value; /* of its vcpu */
+    u8 memory[PAGES][WIRE_PAGE];
+};
+
+/* What was said of an attempt: by peers or the operator, and by the destination. */
+struct said {
+    bool run, prepared, aborted;
+};
+
+static struct guest guests[GUESTS];
+static struct said said[IDS][ARRAY_SIZE(epochs)];
+static u64 now;
+
+void log_line(enum log_level level, const char *prefix, const char *format, ...)
+{
+    (void)level, (void)prefix, (void)format;
+}
+
+static u64 ops_now(void *ctx)
+{
+    (void)ctx;
+    return now;
+}
+
+static struct said *of(u8 id, u64 epoch)
+{
+    static struct said other;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(epochs); i++)
+        if (epochs[i] == epoch)
+            return &said[id][i];
+    other = (struct said){ .run = true }; /* of the good moves at the end */
+    return &other;
+}
+
+static struct guest *guest_of(u8 id)
+{
+    for (unsigned i = 0; i < GUESTS; i++)
+        if (guests[i].exists && guests[i].id == id)
+            return &guests[i];
+    return NULL;
+}
+
+static struct guest *guest_place(void)
+{
+    for (unsigned i = 0; i < GUESTS; i++)
+        if (!guests[i].exists)
+            return &guests[i];
+    return NULL;
+}
+
+static enum wire_code ops_check(void *ctx, const struct migrate_description *d, struct wire_accepted *accepted,
+                                char reason[WIRE_REASON])
+{
+    (void)ctx, (void)accepted, (void)reason;
+    REQUIRE(memchr(d->head.name, 0, sizeof(d->head.name)) && d->vm_id[0] < IDS);
+    if (guest_of(d->vm_id[0]))
+        return WIRE_E_NAME;
+    if (d->head.memory != SIZE || d->head.nr_ranges != 1 || d->range[0].gpa)
+        return WIRE_E_CPU;
+    return guest_place() || d->spare ? WIRE_OK : WIRE_E_MEMORY;
+}
+
+static enum wire_code ops_create(void *ctx, const struct migrate_description *d, void **vm, char reason[WIRE_REASON])
+{
+    struct guest *guest = guest_place();
+
+    (void)ctx, (void)reason;
+    REQUIRE(guest && !guest_of(d->vm_id[0]));
+    *guest = (struct guest){ .exists = true, .id = d->vm_id[0], .epoch = d->epoch };
+    *vm = guest;
+    return WIRE_OK;
+}
+
+static u8 *ops_page(void *vm, gpa_t gpa)
+{
+    struct guest *guest = vm;
+
+    REQUIRE(guest->exists && !guest->running && gpa < SIZE);
+    return guest->memory[gpa / WIRE_PAGE];
+}
+
+static int ops_load(void *vm, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON])
+{
+    struct guest *guest = vm;
+
+    (void)section, (void)reason;
+    REQUIRE(guest->exists && !guest->running);
+    guest->value = get_u64(r);
+    guest->ready = true;
+    return 0;
+}
+
+static enum wire_code ops_ready(void *vm, char reason[WIRE_REASON])
+{
+    (void)reason;
+    return ((struct guest *)vm)->ready ? WIRE_OK : WIRE_E_STATE;
+}
+
+static int ops_section(void *vm, unsigned index, struct wire_section *section, struct writer *w)
+{
+    (void)index;
+    strcpy(section->name, "vcpu");
+    put_u64(w, ((struct guest *)vm)->value);
+    return 0;
+}
+
+static void ops_run(void *vm, u64 paused_ns, u64 arrived)
+{
+    struct guest *guest = vm;
+    const struct said *attempt = of(guest->id, guest->epoch);
+
+    (void)paused_ns, (void)arrived;
+    REQUIRE(guest->exists && guest->ready && !guest->running && attempt->run && !attempt->aborted);
+    guest->running = true;
+}
+
+static void ops_announce(void *vm, u64 epoch)
+{
+    const struct guest *guest = vm;
+
+    REQUIRE(guest->exists && guest->running && guest->epoch == epoch);
+}
+
+static bool ops_frame(void *vm, const void *bytes, size_t len)
+{
+    const struct guest *guest = vm;
+
+    REQUIRE(guest->exists && guest->running && bytes && len >= WIRE_FRAME_MIN && len <= WIRE_FRAME_MAX);
+    return true;
+}
+
+static void ops_record(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
+{
+    (void)ctx, (void)vm_id, (void)epoch, (void)running;
+}
+
+static void ops_free(void *vm)
+{
+    struct guest *guest = vm;
+
+    REQUIRE(guest->exists && !guest->running);
+    guest->exists = false;
+}
+
+static const struct migrate_dest_ops ops = {
+    .now = ops_now,
+    .check = ops_check,
+    .create = ops_create,
+    .page = ops_page,
+    .load = ops_load,
+    .ready = ops_ready,
+    .section = ops_section,
+    .run = ops_run,
+    .announce = ops_announce,
+    .frame = ops_frame,
+    .record = ops_record,
+    .free = ops_free,
+};
