@@ -109,6 +109,7 @@ int main(int argc, char **argv)
 
     if (record == MAP_FAILED || threshold <= 0 || sleep < 0)
         return 1;
+    serve_in_background();
     if (fork() == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         watch(record, threshold, sleep);

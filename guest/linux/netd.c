@@ -143,6 +143,7 @@ int main(void)
     crc_init();
     for (size_t i = 0; i < SERVICES; i++)
         listeners[i] = (struct pollfd){ .fd = serve_listen(services[i].port), .events = POLLIN };
+    serve_in_background();
     for (;;) {
         if (poll(listeners, SERVICES, -1) < 0)
             continue;

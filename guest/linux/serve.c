@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define BACKLOG 16
 #define TEXT_MAX 512
@@ -21,6 +22,16 @@ int serve_listen(uint16_t port)
         exit(1);
     }
     return fd;
+}
+
+void serve_in_background(void)
+{
+    pid_t child = fork();
+
+    if (child > 0)
+        _exit(0);
+    if (child < 0)
+        perror("fork"); /* who started us waits for ever, and we serve */
 }
 
 int serve_send(int fd, const void *data, size_t size)

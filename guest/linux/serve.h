@@ -8,6 +8,9 @@
 /* A listening socket on all addresses, IPv4 and IPv6. Exits with a message if there is none to be had. */
 int serve_listen(uint16_t port);
 
+/* Who connects is answered from here on: the program goes on in the background, and who started it need not wait. */
+void serve_in_background(void);
+
 /* Send all. Returns 0, or -1 when the peer has gone. */
 int serve_send(int fd, const void *data, size_t size);
 

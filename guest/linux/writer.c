@@ -254,6 +254,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: writer [MIB [PAGES [TICK-MS [sequential|uniform|hot|bytes]]]]\n");
         return 1;
     }
+    serve_in_background();
     for (int64_t next = now_ms();;) {
         int64_t now = now_ms();
 

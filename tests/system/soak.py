@@ -27,7 +27,7 @@ FAULTS = {"none": 6, "cancel": 2, "cut": 1, "cable": 1}
 MEM = 512            # MiB of each machine
 LONGEST = 240        # s that a move, or what comes of a broken one, may take on a busy machine
 HEALED_AFTER = 8     # s at most; machines give each other up after 5
-WARM_UP = 10         # starts of hello after which a heap has grown to what they take
+WARM_UP = 10         # starts or resets after which a heap has grown to what they take
 LEAK = 512           # KiB of frames; every guest here is larger
 DRIFT = 0.03         # s for each move: of its pause, half a round trip is lost
 RATE = 1e-3          # and what the two clocks' frequencies may differ by
@@ -217,14 +217,29 @@ class Soak:
         for name, before, after in zip("ab", self.memory[0][1:], self.memory[-1][1:]):
             check_free(name, before, after)
 
-    def start_hello(self, starts):
-        """So many times, one after the other; b's memory before, and after."""
-        for count in range(WARM_UP + starts):
+    def repeat(self, what, host, times, step):
+        """So many times, one after the other; the host's memory is the same before and after."""
+        for count in range(WARM_UP + times):
             if count == WARM_UP:
-                before = free_memory(self.site.b)
-            self.site.b.post("/v1/vms/hello/start")
-            self.site.b.wait_for("hello has passed", lambda: self.site.b.guests()["hello"] == "passed")
-        return before, free_memory(self.site.b)
+                before = free_memory(host)
+            step()
+        after = free_memory(host)
+        print(f"{times} {what} at {host.name}: {before} KiB free before, {after} after", flush=True)
+        check_free(host.name, before, after)
+
+    def start_hello(self):
+        host = self.site.b
+        host.post("/v1/vms/hello/start")
+        host.wait_for("hello has passed", lambda: host.guests()["hello"] == "passed")
+
+    def reset_mover(self):
+        """Its first beat is number 0."""
+        host = self.site.a
+        resets = host.get("/v1/vms/mover")["resets"]
+        host.printed("mover")
+        host.post("/v1/vms/mover/reset")
+        says(host, "mover", r"beat 0 at \d+ ms, \d+ writes, 0 wrong, 0 backwards, 0 strayed\n")
+        assert host.get("/v1/vms/mover")["resets"] == resets + 1
 
     def end(self):
         """The small guests' own verdicts: all that they ever wrote is there."""
@@ -294,12 +309,12 @@ def run(directory, args):
     with Site(directory) as site:
         boot(site, lifetime=args.seconds + args.moves * LONGEST + 1200)
         soaked = soak(site, args)
-        before, after = soaked.start_hello(args.starts)
         summary(soaked)
-        print(f"hello: {args.starts} starts, {before} KiB free before, {after} after", flush=True)
-        check_free("b", before, after)
         soaked.check_memory()
         soaked.check_linux()
         soaked.end()
+        soaked.repeat("starts of hello", site.b, args.starts, soaked.start_hello)
+        site.a.post("/v1/vms/mover/start")
+        soaked.repeat("resets of mover", site.a, args.starts, soaked.reset_mover)
         print(f"soak-moves: {sum(soaked.moves.values())} moves, all right")
     return 0
