@@ -280,6 +280,12 @@ static void produce_digest(struct source *s)
 
 /* --- Talking -------------------------------------------------------------------------------------------------- */
 
+/* How long the guest will have stood when a message that is said now is there: the way takes half a round trip. */
+static u64 paused_until_heard(const struct source *s)
+{
+    return s->stopped ? source_now(s) - s->stopped + s->stats.rtt / 2 : 0;
+}
+
 /* One handoff message of those waiting. */
 static bool produce_say(struct source *s)
 {
@@ -298,7 +304,7 @@ static bool produce_say(struct source *s)
             .epoch = s->stats.epoch,
             .code = s->stats.error,
             .wish = says[i].type == WIRE_QUERY ? WIRE_WISH_ABORT : 0,
-            .paused_ns = s->stopped ? source_now(s) - s->stopped : 0,
+            .paused_ns = paused_until_heard(s),
             .state_digest = s->state_digest,
             .memory_digest = s->memory_digest,
         };

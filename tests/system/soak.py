@@ -29,7 +29,7 @@ LONGEST = 240        # s that a move, or what comes of a broken one, may take on
 HEALED_AFTER = 8     # s at most; machines give each other up after 5
 WARM_UP = 10         # starts or resets after which a heap has grown to what they take
 LEAK = 512           # KiB of frames; every guest here is larger
-DRIFT = 0.03         # s for each move: of its pause, half a round trip is lost
+DRIFT = 0.03         # s for each move: half of what the two ways of a round trip differ by
 RATE = 1e-3          # and what the two clocks' frequencies may differ by
 # What a kernel says that was kept from its processor, or whose memory is wrong.
 COMPLAINT = re.compile(r"soft lockup|stall|call trace|\bBUG\b|oops|hung task|clocksource.*unstable", re.I)

@@ -17,13 +17,17 @@ void pipe_init(struct pipe *pipe, size_t cap, size_t piece)
     memset(pipe, 0, sizeof(*pipe));
     pipe->piece = piece;
     for (int i = 0; i < 2; i++)
-        pipe->way[i] = (struct pipe_direction){ .buf = malloc(cap), .cap = cap, .flip = PIPE_NEVER, .cut = PIPE_NEVER };
+        pipe->way[i] = (struct pipe_direction){
+            .buf = malloc(cap), .due = malloc(cap * sizeof(u64)), .cap = cap, .flip = PIPE_NEVER, .cut = PIPE_NEVER
+        };
 }
 
 void pipe_fini(struct pipe *pipe)
 {
-    free(pipe->way[0].buf);
-    free(pipe->way[1].buf);
+    for (int i = 0; i < 2; i++) {
+        free(pipe->way[i].buf);
+        free(pipe->way[i].due);
+    }
 }
 
 static void push(struct pipe *pipe, struct pipe_direction *way, u8 byte)
@@ -32,6 +36,7 @@ static void push(struct pipe *pipe, struct pipe_direction *way, u8 byte)
         byte ^= 1;
     if (way->total < way->tape_cap)
         way->tape[way->total] = byte;
+    way->due[(way->head + way->used) % way->cap] = pipe->now + pipe->delay;
     way->buf[(way->head + way->used++) % way->cap] = byte;
     if (++way->total == way->cut)
         pipe->broken = true;
@@ -62,8 +67,12 @@ static long pipe_receive(struct transport *transport, void *bytes, size_t len)
     struct end *end = transport->ctx;
     struct pipe *pipe = end->pipe;
     struct pipe_direction *way = &pipe->way[!end->number];
-    size_t n = MIN(MIN(len, way->used), pipe->piece);
+    size_t most = MIN(MIN(len, way->used), pipe->piece), n = 0;
 
+    while (n < most && way->due[(way->head + n) % way->cap] <= pipe->now)
+        n++;
+    if (!n && most)
+        return -EAGAIN;
     if (!n)
         return pipe->broken || pipe->closed[!end->number] ? -EPIPE : -EAGAIN;
     for (size_t i = 0; i < n; i++)

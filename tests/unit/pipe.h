@@ -8,6 +8,7 @@
 
 struct pipe_direction {
     u8 *buf;
+    u64 *due; /* of each byte there: when it has arrived */
     size_t cap, head, used;
     u64 total; /* bytes taken, ever */
     u64 flip;  /* the byte whose low bit is damaged; PIPE_NEVER */
@@ -22,6 +23,7 @@ struct pipe {
     bool closed[2];               /* by its end 0 or 1 */
     bool silent;                  /* who has got something does not say so */
     size_t piece;                 /* bytes at most in one call */
+    u64 now, delay;               /* a time that a test may let pass, and how long each way takes */
 };
 
 void pipe_init(struct pipe *pipe, size_t cap, size_t piece);

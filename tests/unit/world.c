@@ -220,6 +220,8 @@ static int connect_pipe(void *vm, struct transport *transport)
     if (w->link_down || w->dest_down || w->pipes == WORLD_PIPES)
         return -ECONNREFUSED;
     pipe_init(pipe, w->cap, w->piece);
+    pipe->now = w->now;
+    pipe->delay = w->delay;
     if (w->pipes++ == 0) {
         pipe->way[0].cut = w->cut[0];
         pipe->way[1].cut = w->cut[1];
@@ -309,6 +311,7 @@ static void run(void *ctx, u64 paused_ns, u64 arrived)
         assert_memory_equal(vm->memory, vm->world->source_vm.memory, FAKE_PAGES * PAGE_SIZE);
     vm->running = vm->gate_open = true;
     vm->paused_ns = paused_ns;
+    vm->ran_at = vm->world->now;
 }
 
 static void announce(void *vm, u64 epoch)
@@ -397,6 +400,8 @@ void world_fini(struct world *w)
 void world_step(struct world *w)
 {
     w->now += STEP_NS;
+    for (unsigned i = 0; i < w->pipes; i++)
+        w->pipe[i].now = w->now;
     source_step(&w->source);
     assert_false(w->source_vm.running && w->dest_vm.running);
     if (!w->dest_down)

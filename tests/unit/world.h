@@ -26,7 +26,7 @@ struct fake_vm {
     u64 resets;
     u32 throttle; /* percent of the steps in which it does not run */
     u64 steps;
-    u64 paused_ns;
+    u64 paused_ns, ran_at;
     unsigned loaded, parts; /* sections; of the end of its log */
     unsigned first, end;    /* frames by number, of those that world_frame made: kept at the source for the guest */
     u8 given[256];          /* how often it was given each */
@@ -43,6 +43,7 @@ struct world {
     unsigned dest_slow;  /* its clock runs at so many times less than the pace of the source's; 0: as that */
     u64 cut[2], flip[2]; /* for the first pipe, each way */
     size_t cap, piece;
+    u64 delay; /* ns that the link takes, each way */
     u8 *tape;
     size_t tape_cap;
 
