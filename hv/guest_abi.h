@@ -13,19 +13,20 @@
 #define GODWIT_CPUID_TIMING 0x40000010
 
 /*
- * The second hypervisor range is KVM's, for its paravirtual clock and EOI (Linux "KVM CPUID bits", "KVM-specific
- * MSRs"): EBX:ECX:EDX = "KVMKVMKVM". Guests find it by looking every 100h leaves.
+ * The second hypervisor range is KVM's, for its paravirtual clock, steal time and EOI (Linux "KVM CPUID bits",
+ * "KVM-specific MSRs"): EBX:ECX:EDX = "KVMKVMKVM". Guests find it by looking every 100h leaves.
  */
 #define KVM_CPUID_BASE 0x40000100
 #define KVM_CPUID_FEATURES 0x40000101
 #define KVM_FEATURE_CLOCKSOURCE 0x1              /* clock MSRs at 11h and 12h */
 #define KVM_FEATURE_NOP_IO_DELAY 0x2             /* ports need no recovery time */
 #define KVM_FEATURE_CLOCKSOURCE2 0x8             /* and at 4B564D00h and 4B564D01h */
+#define KVM_FEATURE_STEAL_TIME 0x20              /* how long a vcpu was kept from running (hv/dev/steal_time.h) */
 #define KVM_FEATURE_PV_EOI 0x40                  /* an EOI may be a bit in memory (hv/dev/pv_eoi.h) */
 #define KVM_FEATURE_CLOCKSOURCE_STABLE (1 << 24) /* the clock is the same on all vcpus */
-#define KVM_FEATURES                                                                                      \
-    (KVM_FEATURE_CLOCKSOURCE | KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | KVM_FEATURE_PV_EOI | \
-     KVM_FEATURE_CLOCKSOURCE_STABLE)
+#define KVM_FEATURES                                                                                          \
+    (KVM_FEATURE_CLOCKSOURCE | KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | KVM_FEATURE_STEAL_TIME | \
+     KVM_FEATURE_PV_EOI | KVM_FEATURE_CLOCKSOURCE_STABLE)
 
 /*
  * Verdict port, write only, 1 to 4 bytes: ends the VM. 0 = PASS, anything else = FAIL with that code.

@@ -132,7 +132,7 @@ static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
     bool pending = vcpu->interrupts->pending(vcpu) && (vcpu->rflags & RFLAGS_IF);
 
     if (vcpu->status == VCPU_HALTED && (pending || vcpu->nmi_pending))
-        vcpu->status = VCPU_RUNNABLE;
+        vcpu_runnable(vcpu);
     *wake = MIN(*wake, vcpu->interrupts->deadline(vcpu));
     return vcpu->status == VCPU_RUNNABLE;
 }

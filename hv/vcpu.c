@@ -40,6 +40,13 @@ static const struct vcpu_state reset_state = {
     .dr7 = DR7_RESET,
 };
 
+static const struct turn_ops *turns;
+
+void vcpu_set_turn_ops(const struct turn_ops *ops)
+{
+    turns = ops;
+}
+
 struct vcpu *vcpu_create(struct vm *vm, u32 id)
 {
     struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
@@ -176,6 +183,12 @@ static bool turn_over(struct vcpu *vcpu, u64 until)
     return now >= until || __atomic_load_n(&this_cpu()->kicked, __ATOMIC_ACQUIRE);
 }
 
+void vcpu_runnable(struct vcpu *vcpu)
+{
+    vcpu->status = VCPU_RUNNABLE;
+    turns->waits(vcpu);
+}
+
 void vcpu_run(struct vcpu *vcpu, u64 until)
 {
     u64 start = rdtsc();
@@ -190,6 +203,8 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
         vm_first_entry(vcpu->vm);
     /* Visible before we look whether it may run and what must be flushed: vm_vcpu_busy does both in the other order. */
     __atomic_store_n(&this_cpu()->running, vcpu, __ATOMIC_SEQ_CST);
+    if (vm_runnable(vcpu->vm))
+        turns->goes_on(vcpu);
     while (vcpu->status == VCPU_RUNNABLE && vm_runnable(vcpu->vm)) {
         if (vcpu->ask_interrupts) {
             ask_interrupts(vcpu, until);
@@ -202,6 +217,8 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
         if ((vcpu->exit.kind == EXIT_PREEMPT || vcpu->exit.kind == EXIT_INTERRUPT) && turn_over(vcpu, until))
             break;
     }
+    if (vcpu->status == VCPU_RUNNABLE)
+        turns->waits(vcpu);
     vcpu->guest_ticks += rdtsc() - start;
     __atomic_store_n(&this_cpu()->running, NULL, __ATOMIC_RELEASE);
 }

@@ -61,6 +61,18 @@ struct interrupt_ops {
     void (*tsc_changed)(struct vcpu *vcpu); /* the guest has written its TSC: tsc_offset is new */
 };
 
+/*
+ * Told of vcpus' turns, by hv/dev: it could run now and waits for its turn (again, perhaps); it is about to be entered.
+ * On the vcpu's CPU; goes_on may write guest memory.
+ */
+struct turn_ops {
+    void (*waits)(struct vcpu *vcpu);
+    void (*goes_on)(struct vcpu *vcpu);
+};
+
+/* Once, at boot. */
+void vcpu_set_turn_ops(const struct turn_ops *ops);
+
 struct vcpu {
     /* Current between runs; entry.S of both backends knows the offset of regs (0). */
     u64 regs[NR_GPRS];
@@ -139,6 +151,9 @@ void vcpu_restart(struct vcpu *vcpu);
 /* A start-up IPI: real mode at page << 12 (SDM 3A "Multiple-Processor Initialization"). In the reset state, on the
  * vcpu's CPU. */
 void vcpu_start_real(struct vcpu *vcpu, u8 page);
+
+/* It has become able to run: its interrupt has come. On its CPU. */
+void vcpu_runnable(struct vcpu *vcpu);
 
 /* All exits so far. Any CPU. */
 static inline u64 vcpu_exits(const struct vcpu *vcpu)

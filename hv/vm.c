@@ -451,6 +451,8 @@ int vm_pause(struct vm *vm)
 
 int vm_resume(struct vm *vm)
 {
+    if (vm->status == VM_PAUSED)
+        platform->stood(vm);
     if (!status_change(vm, VM_PAUSED, VM_RUNNING))
         return -EINVAL;
     pr_info("%s: resumed", vm->name);

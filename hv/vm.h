@@ -239,6 +239,7 @@ void vm_add_device(struct vm *vm, struct device *device);
 struct vm_platform_ops {
     int (*attach)(struct vm *vm);
     void (*detach)(struct vm *vm);
+    void (*stood)(struct vm *vm); /* it was paused, and goes on */
     const char *(*mac_owner)(const struct vm *vm);
     /* Contract: vm_console_read, vm_console_write. */
     size_t (*console_read)(struct vm *vm, u64 *from, char *buffer, size_t room);

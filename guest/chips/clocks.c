@@ -24,6 +24,7 @@
 
 #define MSR_KVM_WALL_CLOCK 0x4B564D00
 #define MSR_KVM_SYSTEM_TIME 0x4B564D01
+#define MSR_KVM_STEAL_TIME 0x4B564D03
 #define NS_PER_SECOND 1000000000ULL
 
 static volatile struct {
@@ -37,6 +38,12 @@ static volatile struct {
 static volatile struct {
     u32 version, sec, nsec;
 } wall __attribute__((aligned(64)));
+
+static volatile struct {
+    u64 ns;
+    u32 version, flags;
+    u8 preempted, pad[47];
+} steal __attribute__((aligned(64)));
 
 static u32 pm_timer(void)
 {
@@ -154,6 +161,28 @@ static void test_pvclock(void)
     wrmsr(MSR_KVM_SYSTEM_TIME, 0);
 }
 
+static void test_steal_time(void)
+{
+    struct interval interval;
+    u64 before;
+
+    if (!(cpuid(KVM_CPUID_FEATURES, 0).eax & KVM_FEATURE_STEAL_TIME)) {
+        report_skip("steal time", "not in CPUID");
+        return;
+    }
+    steal.version = 1;
+    interval.begin[0] = rdtsc();
+    wrmsr(MSR_KVM_STEAL_TIME, (u64)&steal | 1);
+    before = steal.ns;
+    report("steal time is there",
+           steal.version && !(steal.version & 1) && rdmsr(MSR_KVM_STEAL_TIME) == ((u64)&steal | 1));
+    clock_spin(SPIN_US);
+    interval.end[1] = rdtsc();
+    report("no more is stolen than has passed",
+           !(steal.version & 1) && steal.ns - before <= (clock_us(interval.end[1] - interval.begin[0]) + 1) * 1000);
+    wrmsr(MSR_KVM_STEAL_TIME, 0);
+}
+
 void test_clocks(void)
 {
     report_prefix("clocks");
@@ -161,4 +190,5 @@ void test_clocks(void)
     test_counter2();
     test_rtc();
     test_pvclock();
+    test_steal_time();
 }

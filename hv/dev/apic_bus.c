@@ -32,6 +32,7 @@ static void start_up(struct vcpu *vcpu, u8 page)
 static void receive_init(struct apic *apic)
 {
     apic->pv_eoi = (struct pv_eoi){ 0 };
+    pvclock_receive_init(apic->vcpu);
     lapic_receive_init(&apic->lapic);
     vcpu_reset(apic->vcpu);
     apic->vcpu->status = VCPU_WAIT_SIPI;

@@ -116,11 +116,19 @@ void platform_freeze(struct vm *vm)
     virtio_net_pause(&platform->net);
 }
 
+/* Its guest has stood, and goes on here. No vcpu runs. */
+static void tell_that_it_stood(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        pvclock_stood(vm->vcpu[i]);
+}
+
 void platform_thaw(struct vm *vm)
 {
     struct platform *platform = platform_of(vm);
 
     timers_thaw(&platform->timers);
+    tell_that_it_stood(vm);
     virtio_net_resume(&platform->net);
 }
 
@@ -135,10 +143,9 @@ void platform_arrive(struct vm *vm, u64 pause_ns)
     u64 now = platform->timers.tsc;
     u64 jump = guest_tsc_scale(&vm->tsc, now) - guest_tsc_scale(&vm->tsc, frozen) - guest_tsc_scale(&vm->tsc, paused);
 
-    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
         vm->vcpu[i]->tsc_offset -= jump;
-        pvclock_update(vm->vcpu[i]);
-    }
+    tell_that_it_stood(vm);
     apic_bus_shift(&platform->apics, (s64)(now - frozen - paused));
     virtio_net_resume(&platform->net);
 }
@@ -163,6 +170,7 @@ static size_t write_console(struct vm *vm, const char *bytes, size_t len)
 static const struct vm_platform_ops platform_ops = {
     .attach = attach,
     .detach = detach,
+    .stood = tell_that_it_stood,
     .mac_owner = mac_owner,
     .console_read = read_console,
     .console_write = write_console,

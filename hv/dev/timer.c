@@ -66,6 +66,7 @@ void timers_restart(struct timers *timers, u64 pause_ns)
     u64 ns = timers_now(timers) + pause_ns;
 
     timers->frozen = 0;
+    timers->scale = time_scale_make(timers->vm->tsc.host_khz);
     timers_set_now(timers, ns);
 }
 

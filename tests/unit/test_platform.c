@@ -7,7 +7,7 @@
 /* sources: hv/dev/acpi_pm.c hv/dev/apic_bus.c hv/dev/cmos.c hv/dev/console.c hv/dev/i8254.c hv/dev/i8259.c */
 /* sources: hv/dev/ioapic.c hv/dev/irq.c hv/dev/lapic.c hv/dev/lapic_timer.c hv/dev/mc146818.c hv/dev/pci.c */
 /* sources: hv/dev/pci_msix.c hv/dev/pit.c hv/dev/platform.c hv/dev/pv_eoi.c hv/dev/pvclock.c hv/dev/timer.c */
-/* sources: hv/lib/sha256.c */
+/* sources: hv/dev/steal_time.c hv/lib/sha256.c */
 /* sources: hv/dev/uart16550.c hv/dev/verdict.c hv/dev/virtio_net.c hv/dev/virtio_net_ctrl.c hv/dev/virtio_net_tx.c */
 /* sources: hv/dev/virtio_net_state.c net/mac.c net/snoop.c net/announce.c net/offload.c */
 /* sources: hv/dev/virtio_pci.c hv/guest_tsc.c */
@@ -56,6 +56,7 @@ struct machine {
 static struct machine old, new;
 static const struct vm_platform_ops *platform;
 static const struct msr_hook *pv_msrs;
+static const struct turn_ops *turns;
 static u64 tsc = 1ULL << 40; /* what the clocks of this test read */
 
 /* --- The ground that devices stand on ---------------------------------------------------------------------- */
@@ -68,6 +69,11 @@ void vm_set_platform(const struct vm_platform_ops *ops)
 void msr_set_hook(const struct msr_hook *hook)
 {
     pv_msrs = hook;
+}
+
+void vcpu_set_turn_ops(const struct turn_ops *ops)
+{
+    turns = ops;
 }
 
 void vm_add_device(struct vm *vm, struct device *device)
@@ -298,6 +304,8 @@ static void use_clocks(void)
     pio(ACPI_PM1A_EVENT_PORT + 2, 2, true, 0x0101); /* PM timer and power button may interrupt */
     assert_int_equal(pv_msrs->write(&old.vcpu[1], MSR_KVM_SYSTEM_TIME, 0x3000 | 1), 0);
     assert_int_equal(pv_msrs->write(&old.vcpu[0], 0x4B564D00, 0x3100), 0);
+    assert_int_equal(pv_msrs->write(&old.vcpu[1], MSR_KVM_STEAL_TIME, 0x3200 | 1), 0);
+    turns->waits(&old.vcpu[1]);
 }
 
 static void use_console(void)
@@ -455,11 +463,129 @@ static void test_other_frequency(void **unused)
     check_arrival(&unscaled, 200000000, 4, 500);
 }
 
+/* --- Having stood ------------------------------------------------------------------------------------------ */
+
+#define CLOCK 0x3000
+#define STEAL 0x3200
+
+static u8 clock_flags(void)
+{
+    struct pvclock_time clock;
+
+    assert_int_equal(guest_read(&new.vm.mem, CLOCK, &clock, sizeof(clock)), 0);
+    return clock.flags;
+}
+
+static void clock_flags_clear(void)
+{
+    u8 none = 0;
+
+    guest_write(&new.vm.mem, CLOCK + offsetof(struct pvclock_time, flags), &none, sizeof(none));
+}
+
+static u64 stolen(void)
+{
+    struct kvm_steal_time area;
+
+    assert_int_equal(guest_read(&new.vm.mem, STEAL, &area, sizeof(area)), 0);
+    return area.steal;
+}
+
+/* By a pause, at the end of a move that failed, and after one that did not: each vcpu finds that it has stood, until it
+ * has looked; and the time for which it could not run. */
+static void test_it_is_told_that_it_stood(void **unused)
+{
+    struct vcpu *vcpu = &new.vcpu[1];
+
+    (void)unused;
+    machine_init(&old);
+    machine_init(&new);
+    assert_int_equal(pv_msrs->write(vcpu, MSR_KVM_SYSTEM_TIME, CLOCK | 1), 0);
+    assert_int_equal(pv_msrs->write(vcpu, MSR_KVM_STEAL_TIME, STEAL | 1), 0);
+    assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE);
+
+    tsc += clock_ns_to_ticks(1000);
+    turns->waits(vcpu);
+    tsc += clock_ns_to_ticks(5000);
+    platform->stood(&new.vm);
+    turns->goes_on(vcpu);
+    assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
+    pv_msrs->tsc_changed(vcpu);
+    assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
+    clock_flags_clear();
+    pv_msrs->tsc_changed(vcpu);
+    assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE);
+    assert_in_range(stolen(), 4998, 5002);
+
+    turns->waits(vcpu);
+    platform_freeze(&new.vm);
+    tsc += clock_ns_to_ticks(1000);
+    platform_thaw(&new.vm);
+    turns->goes_on(vcpu);
+    assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
+    assert_in_range(stolen(), 5996, 6004);
+
+    clock_flags_clear();
+    turns->waits(vcpu);
+    platform_freeze(&new.vm);
+    tsc += 77777777; /* on its way: the machine's own time says nothing */
+    platform_arrive(&new.vm, 2000);
+    turns->goes_on(vcpu);
+    assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
+    assert_in_range(stolen(), 7994, 8006);
+}
+
+/* The date is the guest's: another machine's clock may show another second. And its paravirtual clock does not come
+ * apart from its devices' time in years, though the new machine has measured a slightly different frequency. */
+static void test_clocks_stay_together(void **unused)
+{
+    struct vcpu *vcpu = &new.vcpu[1];
+    struct pvclock_time time;
+    struct pvclock_wall wall;
+    u64 ticks, shown;
+
+    (void)unused;
+    machine_init(&old);
+    machine_init(&new);
+    platform_of(&old.vm)->pvclock.start = 1234567890123456789ULL;
+    assert_null(move(&platform_of(&old.vm)->pvclock.device, &platform_of(&new.vm)->pvclock.device));
+    assert_int_equal(pv_msrs->write(vcpu, MSR_KVM_WALL_CLOCK, 0x3100), 0);
+    guest_read(&new.vm.mem, 0x3100, &wall, sizeof(wall));
+    assert_int_equal(wall.sec, 1234567890);
+    assert_int_equal(wall.nsec, 123456789);
+
+    pv_msrs->write(vcpu, MSR_KVM_SYSTEM_TIME, CLOCK | 1);
+    platform_freeze(&new.vm);
+    guest_tsc_init(&new.vm.tsc, TSC_KHZ + TSC_KHZ / 10000, TSC_KHZ, true);
+    platform_arrive(&new.vm, 1000000);
+    tsc += 100000000ULL * TSC_KHZ;
+    guest_read(&new.vm.mem, CLOCK, &time, sizeof(time));
+    ticks = vcpu_tsc(vcpu, tsc) - time.tsc_timestamp;
+    shown = time.system_time + time_scale_ns((struct time_scale){ time.tsc_to_system_mul, time.tsc_shift }, ticks);
+    assert_int_equal(shown, timers_now(&platform_of(&new.vm)->timers));
+}
+
+static void test_init_forgets_where(void **unused)
+{
+    u64 value;
+
+    (void)unused;
+    machines_make();
+    pvclock_receive_init(&old.vcpu[1]);
+    assert_int_equal(pv_msrs->read(&old.vcpu[1], MSR_KVM_STEAL_TIME, &value), 0);
+    assert_int_equal(value, 0);
+    assert_int_equal(pv_msrs->read(&old.vcpu[1], MSR_KVM_SYSTEM_TIME, &value), 0);
+    assert_int_equal(value, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_every_device_moves, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_frequency, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_it_is_told_that_it_stood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clocks_stay_together, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_init_forgets_where, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
