@@ -69,8 +69,8 @@ all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hyperv
 # --- The hypervisor ----------------------------------------------------------------------------------------
 
 HV_DIRS := hv hv/cpu hv/lib hv/vmx hv/svm hv/dev hv/control mm net migrate guest/load
-HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S)) boot/trampoline.S boot/config.c boot/config_keys.c \
-          boot/netaddr.c
+CONFIG_SRC := boot/config.c boot/config_check.c boot/config_keys.c boot/netaddr.c
+HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S)) boot/trampoline.S $(CONFIG_SRC)
 HV_SRC_STEMS := $(basename $(HV_SRC))
 HV_OBJ := $(HV_SRC_STEMS:%=$(OBJ)/%.o)
 
@@ -122,7 +122,7 @@ size: $(BUILD)/godwit.elf ## print the size of the image without symbols; fail a
 TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/*.c))
 all: $(TOOLS)
 
-$(BUILD)/tools/cfgcheck: boot/config.c boot/config_keys.c boot/netaddr.c
+$(BUILD)/tools/cfgcheck: $(CONFIG_SRC)
 
 $(BUILD)/tools/%: tools/%.c | $(PACKAGES)
 	@mkdir -p $(@D)

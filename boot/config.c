@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <stdarg.h>
 
+#include "boot/config_check.h"
 #include "boot/config_keys.h"
 #include "boot/netaddr.h"
 
@@ -419,6 +420,7 @@ static bool migration_begin(struct parser *p)
 static bool vm_begin(struct parser *p, struct span name)
 {
     struct config *config = p->config;
+    const char *fault;
 
     for (uint32_t i = 0; i < config->nr_vms; i++)
         if (span_is(name, config->vm[i].name))
@@ -430,7 +432,8 @@ static bool vm_begin(struct parser *p, struct span name)
     p->target = p->vm;
     *p->vm = (struct config_vm){ .memory = 64ULL << 20, .vcpus = 1, .dirty_check = 20, .line = p->line };
     append(p->vm->name, CONFIG_NAME, name);
-    return true;
+    fault = config_name_fault(p->vm->name);
+    return !fault || refuse(p, name, fault, NULL);
 }
 
 /* The sections that have no name and are there once at most. */
@@ -495,45 +498,16 @@ static bool line_parse(struct parser *p, struct span line)
     return key_parse(p, line);
 }
 
-/* Whether both are given, which zeros are not, and equal. */
-static bool bytes_equal(const uint8_t *a, const uint8_t *b, unsigned len)
+/* What config_check finds. */
+static bool whole_check(struct parser *p)
 {
-    uint8_t any = 0;
+    struct config_fault fault;
+    const char **part = fault.part;
 
-    for (unsigned i = 0; i < len; i++) {
-        if (a[i] != b[i])
-            return false;
-        any |= a[i];
-    }
-    return any;
-}
-
-static bool equal_refuse(struct parser *p, const char *key, const struct config_vm *vm, const char *owner,
-                         const char *name)
-{
-    p->line = vm->line;
-    return refuse(p, span_of(key), "the one of [vm ", vm->name, "] is that of ", owner, name,
-                  "], too, expected another", NULL);
-}
-
-/* MACs and identities that are given differ. */
-static bool vms_differ(struct parser *p)
-{
-    const struct config *config = p->config;
-
-    for (uint32_t i = 0; i < config->nr_vms; i++) {
-        const struct config_vm *vm = &config->vm[i];
-
-        if (bytes_equal(vm->mac, config->net.mac, CONFIG_MAC))
-            return equal_refuse(p, "mac", vm, "[net", "");
-        for (uint32_t k = 0; k < i; k++) {
-            if (bytes_equal(vm->mac, config->vm[k].mac, CONFIG_MAC))
-                return equal_refuse(p, "mac", vm, "[vm ", config->vm[k].name);
-            if (bytes_equal(vm->uuid, config->vm[k].uuid, CONFIG_UUID))
-                return equal_refuse(p, "uuid", vm, "[vm ", config->vm[k].name);
-        }
-    }
-    return true;
+    if (config_check(p->config, &fault))
+        return true;
+    p->line = fault.line;
+    return refuse(p, span_of(fault.key), part[0], part[1], part[2], part[3], part[4], part[5], NULL);
 }
 
 bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error)
@@ -557,20 +531,7 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
         if (!line_parse(&p, line_take(&rest)))
             return false;
     }
-    if (!section_end(&p) || !vms_differ(&p))
-        return false;
-    p.line = 0;
-    if (config->migration.port && !config->net.present)
-        return refuse(&p, span_of("migration"), "guests come over the network, expected a [net] section, too", NULL);
-    if ((config->api.token[0] || config->api.access == CONFIG_ACCESS_OPEN) && !config->net.present)
-        return refuse(&p, span_of("api"), "it is served over the network, expected a [net] section, too", NULL);
-    if (config->migration.peers[0].port && !config->net.address.prefix)
-        return refuse(&p, span_of("peers"),
-                      "they are asked before DHCP has an address, expected address = "
-                      "ADDRESS/LENGTH in the [net] section",
-                      NULL);
-    return config->nr_vms > 0 || config->net.present ||
-           refuse(&p, span_of("vm"), "no virtual machine, expected a section [vm NAME], or [net]", NULL);
+    return section_end(&p) && whole_check(&p);
 }
 static_assert(CONFIG_TEXT_MAX == 64u << 10, "the length message names the limit");
 

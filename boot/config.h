@@ -174,6 +174,12 @@ struct config_error {
 };
 
 /*
+ * Why may a VM not have this name? It may come from a file, from an administrator or from a peer, and becomes part of
+ * paths, labels and options. Returns NULL if it may, else what is wrong, for a message. Callable anywhere.
+ */
+const char *config_name_fault(const char *name);
+
+/*
  * Parse text[0..len) into *config, defaults included.
  * Returns true, or false with *error filled: nothing in *config may then be used.
  * Callable anywhere; no allocation, no libc.

@@ -54,19 +54,13 @@ void vm_describe(const struct vm *vm, struct migrate_description *d)
     d->head.nr_devices = vm_devices(vm, d->device);
 }
 
-static bool is_name(const char *name)
-{
-    for (; *name; name++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *name))
-            return false;
-    return true;
-}
-
 /* Neither its name nor itself may be here already; what has ended has no claim to either. */
 static enum wire_code check_name(const struct migrate_description *d, char reason[WIRE_REASON])
 {
-    if (!is_name(d->head.name)) {
-        snprintf(reason, WIRE_REASON, "the name holds other characters than letters, digits, '-', '_' and '.'");
+    const char *fault = config_name_fault(d->head.name);
+
+    if (fault) {
+        snprintf(reason, WIRE_REASON, "%s", fault);
         return WIRE_E_NAME;
     }
     list_for_each (node, vm_list()) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: boot/config.c boot/config_keys.c boot/netaddr.c */
+/* sources: boot/config.c boot/config_check.c boot/config_keys.c boot/netaddr.c */
 /*
  * libFuzzer entry for configurations: the input is the text, or chooses its words from those that mean something. What
  * is taken is within every limit that boot/config.h names; what is refused is refused with a line and words.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: boot/config.c boot/config_keys.c boot/netaddr.c */
+/* sources: boot/config.c boot/config_check.c boot/config_keys.c boot/netaddr.c */
 /* sources: hv/control/migrate_commands.c hv/control/migrate_query.c migrate/stats.c migrate/handoff.c */
 /* sources: tests/unit/fake_migration.c hv/control/status.c */
 /* sources: hv/control/api.c hv/control/http_server.c hv/control/http_parse.c hv/control/metrics.c */

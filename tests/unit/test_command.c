@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: boot/config.c boot/config_keys.c boot/netaddr.c */
+/* sources: boot/config.c boot/config_check.c boot/config_keys.c boot/netaddr.c */
 /* sources: hv/control/migrate_commands.c hv/control/migrate_query.c migrate/stats.c migrate/handoff.c */
 /* sources: tests/unit/fake_migration.c */
 /* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/net_commands.c */

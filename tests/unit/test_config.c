@@ -3,7 +3,7 @@
  * The parser of godwit.cfg: what it accepts, what it says when it refuses, and that no text makes it read or write
  * out of bounds (each text is parsed in a heap block of exactly its length, under the sanitizers).
  */
-/* sources: boot/config.c boot/config_keys.c boot/netaddr.c */
+/* sources: boot/config.c boot/config_check.c boot/config_keys.c boot/netaddr.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -307,6 +307,18 @@ static const struct {
       4, "uuid", "the one of [vm b] is that of [vm a], too, expected another" },
     { "[vm a]\nkernel=k\n[api]\naccess=open\n", 0, "api", "expected a [net] section" },
     { "[vm a]\nkernel=k\n[api]\ntoken=12345678\n", 0, "api", "expected a [net] section" },
+    { "[vm a]\nkernel=k\n[api]\n", 0, "api", "expected a [net] section" },
+    { "[net]\n[api]\ntoken=12345678\naccess=open\n", 0, "access", "expected access = token, or no token" },
+    { "[net]\n[api]\nport=4900\n[migration]\n", 0, "port", "the one of [api] is that of [migration], too" },
+    { "[net]\ntest-services=yes\n[api]\nport=19\n", 0, "port", "those of test-services" },
+    { "[net]\ntest-services=yes\n[migration]\nport=7\n", 0, "port", "those of test-services" },
+    { "[vm a]\nkernel=k\ninitrd=k\n", 1, "initrd", "the file of [vm a] is its kernel, too, expected another" },
+    { "[vm a]\nkernel=godwit.elf\n", 1, "kernel", "the file of [vm a] is the hypervisor, too" },
+    { "hypervisor=h\n[vm a]\nkernel=k\ninitrd=h\n", 2, "initrd", "is the hypervisor, too" },
+    { "[vm uplink]\nkernel=k\n", 1, "uplink", "a port of the switch has this name" },
+    { "[vm godwit]\nkernel=k\n", 1, "godwit", "a port of the switch has this name" },
+    { "[vm ..]\nkernel=k\n", 1, "..", "begins with a letter or a digit" },
+    { "[vm -x]\nkernel=k\n", 1, "-x", "begins with a letter or a digit" },
     { "[net]\nmac = 01:00:5e:00:00:01\n", 2, "mac", "an address of one card" },
     { "[net]\nmac = 00:00:00:00:00:00\n", 2, "mac", "is wrong" },
     { "[net]\nmac = 52:54:00:12:34\n", 2, "mac", "is wrong" },
@@ -333,6 +345,7 @@ static const struct {
     { "[net]\n[migration]\nmax-bandwidth = 65G\n", 3, "max-bandwidth", "such as 100M" },
     { "[net]\n[migration]\nmax-bandwidth = 4095\n", 3, "max-bandwidth", "0 (any) or 4K to 64G" },
     { "[net]\n[migration]\nincoming-memory = 64K\n", 3, "incoming-memory", "or 1M to 1024G" },
+    { "[net]\n[migration]\nincoming-memory=1G\nincoming-memory-per-host=2G\n", 0, "incoming-memory-per-host", "above" },
     { "[net]\n[migration]\ndirty-log = off\n", 3, "dirty-log", "auto, write-protect, dbit or pml" },
     { "[net]\n[migration]\nmax-rounds = 65\n", 3, "max-rounds", "a number from 1 to 64" },
     { "[net]\n[migration]\non-stall = wait\n", 3, "on-stall", "stop, abort or throttle" },
@@ -424,6 +437,24 @@ static void refusals(void **state)
         if (!strstr(error.message, refused[i].says))
             fail_msg("\"%s\" does not say \"%s\"", error.message, refused[i].says);
     }
+}
+
+/* What is right beside what is refused. */
+static void neighbours_of_refusals(void **state)
+{
+    static const char *const texts[] = {
+        "[vm a-b_c.9]\nkernel=k\n[vm uplink2]\nkernel=k\n[vm 0]\nkernel=k\n",
+        "[net]\n[api]\naccess=open\nport=7\n[migration]\n",
+        "[net]\ntest-services=yes\n[api]\ntoken=12345678\naccess=token\n[migration]\n",
+        "[net]\n[migration]\nincoming-memory = 1G\nincoming-memory-per-host = 1G\n",
+        "[net]\n[migration]\nincoming-memory-per-host = 1G\n",
+        "[vm a]\nkernel=k\ninitrd=i\n[vm b]\nkernel=k\ninitrd=i\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (!parse(texts[i], strlen(texts[i])))
+            fail_msg("%s: %s: refused: %s", error.key, error.message, texts[i]);
 }
 
 static void nul_bytes(void **state)
@@ -557,6 +588,7 @@ int main(void)
         cmocka_unit_test(migration),
         cmocka_unit_test(peers),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(neighbours_of_refusals),
         cmocka_unit_test(nul_bytes),
         cmocka_unit_test(limits),
         cmocka_unit_test(as_many_machines_as_there_is_room_for),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: hv/control/monitor.c hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c */
-/* sources: boot/config.c boot/config_keys.c boot/netaddr.c */
+/* sources: boot/config.c boot/config_check.c boot/config_keys.c boot/netaddr.c */
 /* sources: hv/control/migrate_commands.c hv/control/migrate_query.c hv/control/net_commands.c migrate/stats.c */
 /* sources: hv/control/json.c hv/control/status.c hv/control/buffer.c hv/control/text.c migrate/handoff.c net/mac.c */
 /* sources: tests/unit/stubs.c tests/unit/fake_vms.c tests/unit/fake_migration.c hv/guest_tsc.c */
