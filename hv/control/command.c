@@ -14,6 +14,7 @@
 #include "hv/control/json.h"
 #include "hv/control/mistake.h"
 #include "hv/control/status.h"
+#include "hv/control/text.h"
 #include "hv/cpu/context.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
@@ -185,7 +186,7 @@ const struct command *command_table(size_t *count)
 const struct command *command_find(const char *name)
 {
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        if (!strcmp(table[i].name, name))
+        if (command_name_is(table[i].name, name))
             return &table[i];
     return NULL;
 }

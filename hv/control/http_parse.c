@@ -19,7 +19,7 @@ struct span {
 struct parser {
     struct http_request *request;
     struct http_result result;
-    bool has_host, has_length;
+    bool needs_host, has_host, has_length;
 };
 
 static bool refuse(struct parser *p, int status, const char *reason)
@@ -83,6 +83,19 @@ static bool is_printable(struct span s)
     return true;
 }
 
+/* RFC 3986 "Authority" without user information: a host, perhaps with a port. */
+static bool is_authority(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+        if (!alnum && (c == '\0' || !strchr("-._~%!$&'()*+,;=:[]", c)))
+            return false;
+    }
+    return true;
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -138,6 +151,23 @@ static bool parse_query(struct parser *p, struct span query, size_t *at)
     return true;
 }
 
+/* RFC 9112 "absolute-form": reduce "http://HOST/PATH?QUERY" to what is behind the host. We are no proxy: all hosts are
+ * ourselves. */
+static bool cut_authority(struct parser *p, struct span *target)
+{
+    static const char scheme[] = "http://";
+    struct span authority = { target->at + sizeof(scheme) - 1, 0 };
+
+    if (target->len < sizeof(scheme) || strncasecmp(target->at, scheme, sizeof(scheme) - 1) != 0)
+        return true;
+    target->len -= sizeof(scheme) - 1;
+    while (authority.len < target->len && !strchr("/?", authority.at[authority.len]))
+        authority.len++;
+    target->at = authority.at + authority.len;
+    target->len -= authority.len;
+    return (authority.len && is_authority(authority)) || refuse(p, 400, "the target names no host behind http://");
+}
+
 static bool parse_target(struct parser *p, struct span target)
 {
     struct http_request *request = p->request;
@@ -146,8 +176,10 @@ static bool parse_target(struct parser *p, struct span target)
 
     if (target.len > HTTP_TARGET_MAX)
         return refuse(p, 414, "the target is too long");
-    if (!target.len || *target.at != '/')
-        return refuse(p, 400, "the target does not begin with /");
+    if (!target.len || (*target.at != '/' && !cut_authority(p, &target)))
+        return refuse(p, 400, "the target is empty");
+    if (target.len && *target.at != '/' && *target.at != '?')
+        return refuse(p, 400, "the target does not begin with / or http://");
     for (size_t i = 0; i < target.len; i++)
         if ((u8)target.at[i] <= ' ' || (u8)target.at[i] >= 0x7F)
             return refuse(p, 400, "the target holds what is no URL character");
@@ -178,7 +210,7 @@ static bool parse_request_line(struct parser *p, struct span line)
                          : span_is(method, "POST") ? HTTP_POST
                                                    : HTTP_OTHER;
     if (span_is(line, "HTTP/1.1"))
-        p->request->keep_alive = true;
+        p->request->keep_alive = p->needs_host = true;
     else if (!span_is(line, "HTTP/1.0"))
         return refuse(p, line.len > 5 && !memcmp(line.at, "HTTP/", 5) ? 505 : 400, "expected HTTP/1.1");
     return parse_target(p, target);
@@ -242,8 +274,8 @@ static bool parse_field(struct parser *p, struct span line)
     if (span_is_nocase(name, "Expect"))
         p->request->expect_continue = span_is_nocase(value, "100-continue");
     if (span_is_nocase(name, "Host")) {
-        if (p->has_host)
-            return refuse(p, 400, "Host is given twice");
+        if (p->has_host || !is_authority(value))
+            return refuse(p, 400, p->has_host ? "Host is given twice" : "Host is wrong");
         p->has_host = true;
     }
     return true;
@@ -287,9 +319,19 @@ static bool parse_head(struct parser *p, struct span head)
         if (!parse_field(p, line))
             return false;
     }
-    if (p->request->keep_alive && !p->has_host)
+    if (p->needs_host && !p->has_host) /* RFC 9112 "Request Target": whatever else it says */
         return refuse(p, 400, "Host is missing");
     return true;
+}
+
+size_t http_empty_lines(const char *buf, size_t len)
+{
+    size_t empty = 0;
+
+    for (size_t i = 0; i < len && (buf[i] == '\n' || (buf[i] == '\r' && i + 1 < len && buf[i + 1] == '\n')); i++)
+        if (buf[i] == '\n')
+            empty = i + 1;
+    return empty;
 }
 
 struct http_result http_parse(const char *buf, size_t len, struct http_request *request)

@@ -44,6 +44,10 @@ struct http_result {
     const char *reason; /* with status: what was wrong */
 };
 
+/* How many bytes of empty lines buf[0..len) begins with. Some clients send one behind a body. RFC 9112 "Message
+ * Parsing" wants it ignored where a request is expected. */
+size_t http_empty_lines(const char *buf, size_t len);
+
 /* Look for a request at the start of buf[0..len). *request is meaningful if head > 0 and status is 0. */
 struct http_result http_parse(const char *buf, size_t len, struct http_request *request);
 

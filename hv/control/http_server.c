@@ -194,12 +194,22 @@ static void client_ask(struct client *client, bool first, bool last)
     }
 }
 
+static void drop_empty_lines(struct client *client)
+{
+    size_t empty = http_empty_lines(client->in, client->in_len);
+
+    client->in_len -= empty;
+    memmove(client->in, client->in + empty, client->in_len);
+}
+
 /* Is there a whole request? Then it is answered or waits. */
 static bool client_read(struct client *client)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct http_result result = http_parse(client->in, client->in_len, &client->request);
+    struct http_result result;
 
+    drop_empty_lines(client);
+    result = http_parse(client->in, client->in_len, &client->request);
     if (result.status) {
         respond_error(client, result.status, result.reason);
         return true;

@@ -220,6 +220,8 @@ def test_token(target):
     (b"GET /v1/vms\r\n\r\n", 400),
     (b"GET /v1/vms HTTP/2.0\r\n\r\n", 505),
     (b"GET /v1/vms HTTP/1.1\r\n\r\n", 400),  # no Host
+    (b"GET /v1/vms HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+    (b"GET http:///v1/vms HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
     (b"GET /v1/vms HTTP/1.1\r\nHost : a\r\n\r\n", 400),
     (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400),
@@ -255,6 +257,27 @@ def test_keep_alive_and_pipelining(target):
         sock.sendall(request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").format("web").encode())
         data += read_all(sock)
     assert re.findall(rb'\{"name":"(\w+)"', data) == [name.encode() for name in names + ["web"]]
+
+
+@pytest.mark.parametrize("between", [b"", b"\r\n", b"\r\n\r\n", b"\n"], ids=["nothing", "one", "two", "bare"])
+def test_empty_lines_between_requests(target, between):
+    """Some clients end a body with a line end that belongs to no request."""
+    head = f"HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+    with target.connect() as sock:
+        sock.settimeout(60)
+        sock.sendall(between + b"POST /v1/vms/web/console " + head + b"Content-Length: 1\r\n\r\nx" + between)
+        answer = b""
+        while b'{"written":1}' not in answer:
+            answer += sock.recv(4096) or pytest.fail(answer.decode())
+        sock.sendall(b"GET /v1/version " + head + b"Connection: close\r\n\r\n" + between)
+        assert split(read_all(sock))[0] == 200
+
+
+def test_absolute_target(target):
+    """As a client sends it that takes us for a proxy: RFC 9112 wants every server to take it."""
+    assert target.json("http://example.org:80/v1/log?count=1")["lines"]
+    assert target.ask("GET", "http://[2001:db8::1]/v1/vms/web")[0] == 200
+    assert target.ask("GET", "http://example.org")[0] == 404
 
 
 def test_request_in_small_pieces(target):
@@ -455,6 +478,32 @@ def test_godwit(target):
     assert target.godwit("resume", "web").returncode == 0
 
 
+def test_godwit_uses_no_proxy(target, monkeypatch):
+    """Whatever the environment names as one would be shown the token."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(0.1)
+        for name in ("http_proxy", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:%d" % proxy.getsockname()[1])
+        assert target.godwit("vms").returncode == 0
+        with pytest.raises(TimeoutError):
+            proxy.accept()
+
+
+def test_names_behind_two_dashes(target):
+    for arguments in (["--", "vm", "web"], ["vm", "--", "web"], ["--json", "--", "vm", "--", "web"]):
+        done = target.godwit(*arguments)
+        assert (done.returncode, "web" in done.stdout) == (0, True), done.stderr
+    assert "no virtual machine '-x'" in target.godwit("migrate", "--", "-x", "192.0.2.1").stderr
+    assert "no virtual machine '--'" in target.godwit("vm", "--", "--").stderr
+
+
+def test_a_dash_is_an_underscore(target):
+    for name in ("migrate-cancel", "migrate_cancel"):
+        assert target.godwit(name, "nobody").stderr.startswith("godwit: no virtual machine 'nobody'")
+        assert target.ask("POST", f"/v1/vms/nobody/{name}")[0] == 404
+    assert target.godwit("query_peers").returncode == 0
+
+
 def test_godwit_console(target):
     done = target.godwit("console", "web", typed="z")
     assert done.returncode == 0, done.stderr
@@ -500,6 +549,11 @@ def test_godwit_errors(target, arguments, token, status, words):
     (["help"], 0, "  forget VM\n      remove one that is new, has ended or is elsewhere\n"),
     (["help", "resolve"], 0, "  resolve VM ACTION [EPOCH]\n      one in doubt, "),
     (["help", "frobnicate"], 2, "no command 'frobnicate'"),
+    (["help", "migrate"], 0, "Ctrl-C ends the command, not the move"),
+    (["help", "migrate-cancel"], 0, "  migrate_cancel VM\n"),
+    (["-H", "::1", "vms"], 3, "http://[::1]: "),  # and no port
+    (["-H", "[::1]:1", "vms"], 3, "http://[::1]:1: "),
+    (["-H", "127.0.0.1:1", "vms"], 3, "http://127.0.0.1:1: "),
 ])
 def test_help(arguments, status, words):
     done = subprocess.run([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import select
+import signal
 import subprocess
 import time
 
@@ -107,6 +108,17 @@ def test_detached():
     """It comes back while the move goes on, and says nothing."""
     with Host("active") as host:
         assert host.run(*MOVE, "--detach") == (0, "", "")
+        assert re.search(r"^status +active$", host.run("query-migrate", "web")[1], re.M)
+
+
+def test_interrupted():
+    """Ctrl-C ends the command; the move goes on, and that is said."""
+    with Host("active") as host, host.begin(*MOVE) as tool:
+        tool.stderr.readline()
+        tool.send_signal(signal.SIGINT)
+        _, errors = tool.communicate(timeout=30)
+        assert tool.returncode == 130
+        assert "interrupted; the move of web goes on: godwit query-migrate web" in errors
         assert re.search(r"^status +active$", host.run("query-migrate", "web")[1], re.M)
 
 

@@ -89,6 +89,32 @@ static void versions_and_connections(void **state)
     assert_int_equal(request.nr_segments, 2);
 }
 
+/* What a client sends that takes us for a proxy. */
+static void absolute_targets(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_text("GET http://[fd09::2]:80/v1/vms?a=b HTTP/1.1\r\nHost: x\r\n\r\n").status, 0);
+    assert_int_equal(request.nr_segments, 2);
+    assert_string_equal(request.segment[1], "vms");
+    assert_string_equal(http_parameter(&request, "a"), "b");
+    assert_int_equal(parse_text("GET HTTP://x HTTP/1.1\r\nHost:\r\n\r\n").status, 0);
+    assert_int_equal(request.nr_segments, 0);
+    assert_int_equal(parse_text("GET http://x?a=c HTTP/1.1\r\nHost: x\r\n\r\n").status, 0);
+    assert_string_equal(http_parameter(&request, "a"), "c");
+    assert_int_equal(parse_text("GET http://x/v1 HTTP/1.0\r\n\r\n").status, 0);
+}
+
+static void empty_lines(void **state)
+{
+    static const char none[] = { '\r', 'G' };
+
+    (void)state;
+    assert_int_equal(http_empty_lines("\r\n\n\r\nGET /\r\n", 13), 5);
+    assert_int_equal(http_empty_lines("\r\n\r", 3), 2); /* its LF may follow */
+    assert_int_equal(http_empty_lines(none, sizeof(none)), 0);
+    assert_int_equal(http_empty_lines("", 0), 0);
+}
+
 /* A query of many names without values needs more room for terminators than it has bytes. */
 static void query_of_names(void **state)
 {
@@ -116,7 +142,16 @@ static void refusals(void **state)
         { "GET / HTTP/1.1 \r\nHost: x\r\n\r\n", 505 },
         { "GET / HTTP/3\r\nHost: x\r\n\r\n", 505 },
         { "GET / HTTP/1.1\r\n\r\n", 400 },
-        { "GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+        { "GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 400 },
+        { "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400 },
+        { "GET / HTTP/1.1\r\nHost: me@x\r\n\r\n", 400 },
+        { "GET http:///v1 HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+        { "GET http:// HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+        { "GET http://a@b/ HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+        { "GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+        { "GET http://x/ HTTP/1.1\r\n\r\n", 400 },
+        { "GET v1 HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
+        { "GET HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
         { "GET /%4 HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
         { "GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
         { "GET /\x80 HTTP/1.1\r\nHost: x\r\n\r\n", 400 },
@@ -179,6 +214,8 @@ int main(void)
         cmocka_unit_test(incomplete_at_every_byte),
         cmocka_unit_test(what_follows_is_not_looked_at),
         cmocka_unit_test(versions_and_connections),
+        cmocka_unit_test(absolute_targets),
+        cmocka_unit_test(empty_lines),
         cmocka_unit_test(query_of_names),
         cmocka_unit_test(refusals),
         cmocka_unit_test(limits),

@@ -4,6 +4,7 @@
 
 #include <curl/curl.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,25 @@ static CURL *curl;
 static char base[URL / 2];
 static struct curl_slist *fields;
 
+/* An IPv6 address without brackets, and so without a port? Nothing else has two colons. */
+static bool is_bare_ip6(const char *host)
+{
+    const char *colon = strchr(host, ':');
+
+    return host[0] != '[' && colon && strchr(colon + 1, ':');
+}
+
+static int base_make(const char *host)
+{
+    if (strstr(host, "://"))
+        return snprintf(base, sizeof(base), "%s", host);
+    return snprintf(base, sizeof(base), is_bare_ip6(host) ? "http://[%s]" : "http://%s", host);
+}
+
 int client_init(const char *host, const char *token)
 {
     char field[512];
-    int len = snprintf(base, sizeof(base), "%s%s", strstr(host, "://") ? "" : "http://", host);
+    int len = base_make(host);
 
     if (len < 0 || (size_t)len >= sizeof(base)) {
         fprintf(stderr, "godwit: the host's name is too long\n");
@@ -96,6 +112,7 @@ struct reply client_request(const char *path, const char *body, size_t len)
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* whatever http_proxy says: it would be shown the token */
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT);

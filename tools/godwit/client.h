@@ -9,10 +9,11 @@ enum status {
     STATUS_OK = 0,
     STATUS_FAILED = 1, /* the hypervisor refused or failed to do it */
     STATUS_USAGE = 2,
-    STATUS_UNREACHABLE = 3, /* no answer */
-    STATUS_REFUSED = 4,     /* no token, or a wrong one */
-    STATUS_CANCELLED = 5,   /* a move was broken off; the guest runs where it was */
-    STATUS_IN_DOUBT = 6,    /* a move's destination was told to run the guest and does not answer */
+    STATUS_UNREACHABLE = 3,   /* no answer */
+    STATUS_REFUSED = 4,       /* no token, or a wrong one */
+    STATUS_CANCELLED = 5,     /* a move was broken off; the guest runs where it was */
+    STATUS_IN_DOUBT = 6,      /* a move's destination was told to run the guest and does not answer */
+    STATUS_INTERRUPTED = 130, /* by Ctrl-C; a move goes on */
 };
 
 struct reply {

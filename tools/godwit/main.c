@@ -122,20 +122,20 @@ static void describe(FILE *out, const struct command *command)
 static void usage(FILE *out)
 {
     fprintf(out, "usage: godwit [-H HOST[:PORT]] [-t TOKEN] [--json] COMMAND [ARGUMENT...]\n\n"
-                 "  -H HOST   the hypervisor's address, an IPv6 one in brackets; default $GODWIT_HOST\n"
+                 "  -H HOST   the hypervisor's address, with a port an IPv6 one in brackets; default $GODWIT_HOST\n"
                  "  -t TOKEN  of its configuration; default $GODWIT_TOKEN, which no list of processes shows\n"
                  "  --json    answers as the hypervisor gives them\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         describe(out, &commands[i]);
     fprintf(out,
             "\nExit status: 0 done, 1 the hypervisor refused or failed, 2 wrong usage, 3 no answer, 4 the token is "
-            "missing or wrong,\n5 the move was cancelled, 6 it is in doubt.\n");
+            "missing or wrong,\n5 the move was cancelled, 6 it is in doubt, 130 Ctrl-C: a move goes on.\n");
 }
 
 static const struct command *command_find(const char *name)
 {
     for (size_t i = 0; i < COMMANDS; i++)
-        if (!strcmp(commands[i].name, name))
+        if (command_name_is(commands[i].name, name))
             return &commands[i];
     return NULL;
 }
@@ -148,10 +148,12 @@ static enum status help(const char *name)
         fprintf(stderr, "godwit: no command '%s', see godwit help\n", name);
         return STATUS_USAGE;
     }
-    if (command)
+    if (command) {
         describe(stdout, command);
-    else
+        fputs(command->kind == KIND_MIGRATE ? MIGRATE_HELP : "", stdout);
+    } else {
         usage(stdout);
+    }
     return STATUS_OK;
 }
 
@@ -291,6 +293,7 @@ int main(int argc, char **argv)
                                              { NULL, 0, NULL, 0 } };
     const char *host = getenv("GODWIT_HOST"), *token = getenv("GODWIT_TOKEN");
     const struct command *command;
+    const char *name;
     bool as_json = false;
     enum status status;
     int option;
@@ -309,12 +312,15 @@ int main(int argc, char **argv)
         usage(stderr);
         return STATUS_USAGE;
     }
-    command = command_find(argv[optind]);
-    argc -= optind + 1;
-    argv += optind + 1;
+    name = argv[optind++];
+    command = command_find(name);
+    if (optind < argc && !strcmp(argv[optind], "--") && command && command->kind != KIND_MIGRATE) /* it has options */
+        optind++;
+    argc -= optind;
+    argv += optind;
     if (!command || argc < command->min || argc > command->max) {
         if (!command)
-            fprintf(stderr, "godwit: no command '%s', see godwit help\n", argv[-1]);
+            fprintf(stderr, "godwit: no command '%s', see godwit help\n", name);
         else
             fprintf(stderr, "usage: godwit %s%s%s\n", command->name, *command->arguments ? " " : "",
                     command->arguments);

@@ -7,6 +7,7 @@
 #include "tools/godwit/migrate.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +34,14 @@ static bool usage(const char *what, const char *word)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
+    bool names = false; /* only names from here on */
+
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
 
-        if (!strcmp(word, "--check"))
+        if (!names && !strcmp(word, "--"))
+            names = true;
+        else if (!strcmp(word, "--check"))
             o->check = true;
         else if (!strcmp(word, "--verify"))
             o->verify = true;
@@ -48,7 +53,7 @@ static bool parse(int argc, char **argv, struct options *o)
             o->stop_copy = false, i++;
         else if (!strcmp(word, "--mode"))
             return usage("--mode wants live or stop-copy, not", i + 1 < argc ? argv[i + 1] : "nothing");
-        else if (word[0] == '-')
+        else if (word[0] == '-' && !names)
             return usage("unknown option", word);
         else if (!o->vm)
             o->vm = word;
@@ -192,6 +197,30 @@ static json_t *watch(const char *vm, enum status *status)
     return move;
 }
 
+/* --- Ctrl-C ------------------------------------------------------------------------------------------------------ */
+
+static char farewell[512];
+
+/* Only calls that a handler may make. */
+static void on_interrupt(int signal_number)
+{
+    ssize_t written = write(STDERR_FILENO, farewell, strlen(farewell));
+
+    (void)signal_number;
+    (void)written;
+    _exit(STATUS_INTERRUPTED);
+}
+
+/* The move is the hypervisor's: whoever interrupts us is told so. */
+static void say_on_interrupt(const char *vm)
+{
+    snprintf(farewell, sizeof(farewell),
+             "\ngodwit: interrupted; the move of %s goes on: godwit query-migrate %s tells how, godwit migrate_cancel "
+             "%s ends it\n",
+             vm, vm, vm);
+    sigaction(SIGINT, &(struct sigaction){ .sa_handler = on_interrupt }, NULL);
+}
+
 /* --- The result ----------------------------------------------------------------------------------------------------
  */
 
@@ -291,6 +320,8 @@ enum status migrate_run(int argc, char **argv, bool as_json)
     status = begin(&o);
     if (status != STATUS_OK || o.detach)
         return status;
+    if (!o.check)
+        say_on_interrupt(o.vm);
     move = watch(o.vm, &status);
     if (!move)
         return status;
