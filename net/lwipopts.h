@@ -47,7 +47,8 @@
  * TCP. Bandwidth * delay of 10 Gbit/s * 1 ms is 1.25 MB: a window of 2 MiB, scaled by 2^6 (the field holds 16 bits).
  * The send queue holds as much, in segments of one MSS with some slack for short ones.
  */
-#define TCP_MSS (11 * 1460) /* between hypervisors the card, or the switch, cuts segments into frames: net/netif.c */
+#define TCP_FRAME 1460           /* bytes of TCP in a frame */
+#define TCP_MSS (11 * TCP_FRAME) /* between hypervisors, where the card or the switch cuts segments: net/netif.c */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1 /* they hold for lwIP's socket layer and its small pools */
 #define LWIP_WND_SCALE 1
 #define TCP_RCV_SCALE 6
@@ -65,7 +66,7 @@
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_TIMESTAMPS 0
 #define LWIP_TCP_KEEPALIVE 1
-#define TCP_OVERSIZE 1460
+#define TCP_OVERSIZE TCP_FRAME
 
 #define LWIP_HOOK_FILENAME "net/tcp_hooks.h"
 

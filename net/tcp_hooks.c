@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * lwIP is made for devices with a few connections among friends: it has no bound for connections that are not, or no
- * longer, anybody's, its initial sequence numbers can be foretold, and a connection in TIME_WAIT keeps its client from
- * coming again. All of that is mended here, where lwIP asks before it acts.
+ * longer, anybody's, its initial sequence numbers can be foretold, a connection in TIME_WAIT keeps its client from
+ * coming again, and a frame of a long segment counts as a segment. All of that is mended here, where lwIP asks before
+ * it acts.
  */
 #include "net/tcp_hooks.h"
 
@@ -101,8 +102,31 @@ static err_t reopen(struct tcp_pcb *pcb, struct tcp_hdr *hdr, struct pbuf *p)
     return ERR_ABRT;
 }
 
+/* --- Loss --------------------------------------------------------------------------------------------------------- */
+
+/* Will tcp_receive count it as a duplicate acknowledgement (RFC 5681, 2)? */
+static bool is_duplicate_ack(const struct tcp_pcb *pcb, const struct tcp_hdr *hdr, const struct pbuf *p)
+{
+    return TCPH_FLAGS(hdr) == TCP_ACK && p->tot_len == 0 && hdr->ackno == pcb->lastack && pcb->rtime >= 0 &&
+           (tcpwnd_size_t)SND_WND_SCALE(pcb, hdr->wnd) == pcb->snd_wnd;
+}
+
+/*
+ * Behind a loss, lwIP lets a segment go for each duplicate acknowledgement from the fourth on: one has left the
+ * network. But our segments are cut into frames, and the peer acknowledges these: what has left is a frame. A peer that
+ * loses one because it is slow would get eleven for each that it takes, and lose ever more, until nothing gets on. So
+ * before lwIP widens the window by a segment it is narrowed by all of that but a frame.
+ */
+static void count_frame(struct tcp_pcb *pcb)
+{
+    if (pcb->dupacks >= 3 && pcb->mss > TCP_FRAME)
+        pcb->cwnd -= pcb->mss - TCP_FRAME;
+}
+
 err_t tcp_hook_segment(struct tcp_pcb *pcb, struct tcp_hdr *hdr, const uint8_t *opt2, struct pbuf *p)
 {
+    if (pcb->state >= ESTABLISHED && is_duplicate_ack(pcb, hdr, p))
+        count_frame(pcb);
     if ((TCPH_FLAGS(hdr) & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
         return ERR_OK;
     if (pcb->state == TIME_WAIT && TCP_SEQ_GT(hdr->seqno, pcb->rcv_nxt) && !opt2)

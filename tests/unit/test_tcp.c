@@ -39,6 +39,7 @@ static struct {
     unsigned count;
     u16_t to;
     u32_t seq, ack;
+    size_t bytes; /* of all segments */
     u8_t flags;
 } sent;
 
@@ -75,6 +76,7 @@ static err_t link_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *
     assert_int_equal(pbuf_copy_partial(p, bytes, sizeof(bytes), 0), sizeof(bytes));
     memcpy(&hdr, bytes + 20, sizeof(hdr));
     sent.count++;
+    sent.bytes += p->tot_len - sizeof(bytes);
     sent.to = lwip_ntohs(hdr.dest);
     sent.seq = lwip_ntohl(hdr.seqno);
     sent.ack = lwip_ntohl(hdr.ackno);
@@ -431,6 +433,46 @@ static void test_out_of_order_is_bounded(void **state)
     tcp_stream_abort(stream);
 }
 
+/* A connection to a peer that takes segments of many frames, of which the first is lost and 19 more are on their way.
+ * Returns the number of the first byte. */
+static u32_t lose_first(u16_t from)
+{
+    static const u8_t bytes[TCP_SND_BUF];
+    u32_t first = handshake(from, STREAM_PORT, 1000);
+    struct tcp_pcb *pcb = tcp_active_pcbs;
+    size_t done = 0;
+
+    link.mtu = TCP_MSS + 40;
+    pcb->mss = TCP_MSS;
+    pcb->cwnd = 20 * TCP_MSS;
+    pcb->snd_scale = TCP_RCV_SCALE;
+    say(from, STREAM_PORT, 1001, first, TCP_ACK, 0); /* the window, by the scale */
+    for (long part; (part = tcp_stream_send(stream, bytes + done, sizeof(bytes) - done, true)) > 0;)
+        done += (size_t)part;
+    sent.bytes = 0;
+    tcp_stream_push_all();
+    assert_int_equal(sent.bytes, 20 * TCP_MSS);
+    return first;
+}
+
+/* Such a peer acknowledges frames. Each that has arrived behind the lost one lets a frame go, not a segment. */
+static void test_frames_behind_a_loss(void **state)
+{
+    u32_t first = lose_first(5008);
+
+    (void)state;
+    sent.bytes = 0;
+    for (unsigned i = 0; i < 3; i++)
+        say(5008, STREAM_PORT, 1001, first, TCP_ACK, 0);
+    assert_int_equal(sent.bytes, TCP_MSS); /* again */
+    for (unsigned i = 3; i < 19 * TCP_MSS / TCP_FRAME; i++)
+        say(5008, STREAM_PORT, 1001, first, TCP_ACK, 0);
+    /* The window became half of the 20 segments, and three more, then grew by 18.7: 11 whole ones beyond the 20. */
+    assert_int_equal(sent.bytes, (1 + 11) * TCP_MSS);
+    tcp_stream_abort(stream);
+    link.mtu = 1500;
+}
+
 /* The reference's vectors for 8 and 16 bytes, 00 01 02 ..., under the key 00 01 ... 0f. */
 static void test_siphash(void **state)
 {
@@ -467,6 +509,7 @@ int main(void)
         cmocka_unit_test_teardown(test_end_behind_what_waits, clear),
         cmocka_unit_test_teardown(test_what_waits_for_a_mac, clear),
         cmocka_unit_test_teardown(test_out_of_order_is_bounded, clear),
+        cmocka_unit_test_teardown(test_frames_behind_a_loss, clear),
         cmocka_unit_test(test_siphash),
         cmocka_unit_test(test_isn),
     };
