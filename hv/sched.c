@@ -19,7 +19,7 @@
 #define SHORTEST_RUN_NS 50000 /* what a vcpu gets at least, however busy the host loop is */
 #define HOST_WORK_MAX 16
 
-static struct spinlock lock; /* all run queues */
+static struct spinlock lock = SPINLOCK(LOCK_RUN_QUEUES); /* all run queues */
 static u64 (*host_work[HOST_WORK_MAX])(void);
 static unsigned nr_host_work;
 static void (*round_end)(void);

@@ -96,6 +96,8 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     } else {
         identity_make(&vm->identity, config->uuid);
     }
+    vm->device_lock = SPINLOCK(LOCK_DEVICES);
+    vm->lock = SPINLOCK(LOCK_VM);
     list_init(&vm->node);
     list_init(&vm->devices);
     if (npt_init(&vm->npt, backend()->npt_format()))

@@ -154,7 +154,7 @@ size_t frame_state_size(hpa_t top)
 
 void frame_init(u8 *state, hpa_t top, void *window)
 {
-    pool.lock = (struct spinlock){ 0 };
+    pool.lock = SPINLOCK(LOCK_FRAMES);
     pool.window = window;
     pool.state = state;
     pool.frames = top >> PAGE_SHIFT;

@@ -39,7 +39,7 @@ static struct {
     bool has_1g;
     u64 stacks;  /* slots handed out; atomic */
     u64 devices; /* bytes of DEVICES_BASE handed out; atomic */
-} map;
+} map = { .lock = SPINLOCK(LOCK_HOST_MAP) };
 
 static u64 level_size(unsigned level)
 {

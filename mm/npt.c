@@ -255,7 +255,7 @@ int npt_init(struct npt *npt, const struct npt_format *format)
 {
     u64 *root;
 
-    *npt = (struct npt){ .format = *format };
+    *npt = (struct npt){ .format = *format, .lock = SPINLOCK(LOCK_NPT) };
     root = table_alloc(npt);
     if (!root)
         return -ENOMEM;

@@ -25,7 +25,8 @@
 static volatile int seven = 7;
 static char *volatile somewhere;
 
-static struct spinlock lock;
+static struct spinlock lock = SPINLOCK(LOCK_MISTAKE);
+static struct spinlock inner = SPINLOCK(LOCK_LOG);
 
 static void smash_stack(void)
 {
@@ -99,6 +100,12 @@ static void take_twice(void)
     spin_lock(&lock);
 }
 
+static void take_outer_last(void)
+{
+    spin_lock(&inner);
+    spin_lock(&lock);
+}
+
 /* The host loop goes on to sleep, or to a guest. */
 static void keep_lock(void)
 {
@@ -163,6 +170,7 @@ static void load_elsewhere(void)
     X("free-twice", free_twice)                   \
     X("lock", release_anothers_lock)              \
     X("lock-twice", take_twice)                   \
+    X("lock-order", take_outer_last)              \
     X("lock-kept", keep_lock)                     \
     X("lock-interrupts", lock_with_interrupts_on) \
     X("lock-handler", lock_in_handler)            \

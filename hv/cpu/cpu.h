@@ -67,7 +67,7 @@ struct cpu {
     void *backend_data; /* the backend's own per-CPU struct, or NULL */
 
 #ifdef GODWIT_NETS
-    u32 locks;       /* that it holds (hv/lib/lock.h) */
+    u32 locks;       /* that it holds: a bit for the rank of each (hv/lib/lock.h) */
     bool in_handler; /* of a host interrupt (hv/cpu/context.h) */
 #endif
 };

@@ -3,24 +3,39 @@
  * Ticket spinlock: first come, first served.
  *
  * The hypervisor runs with interrupts off except at the points named in hv/cpu/traps.h, where it holds no lock, and no
- * interrupt handler takes a lock, so a lock needs no interrupt state. Lock order, outermost first: vm->device_lock,
- * vm->lock, dirty log, frame allocator, log.
+ * interrupt handler takes a lock, so a lock needs no interrupt state. Who holds a lock takes only such of higher ranks.
  *
- * In debug images a lock knows its holder, and what is said here is asserted.
+ * In debug images a lock knows its holder and its rank, and what is said here is asserted.
  */
 #pragma once
 
 #include "hv/lib/types.h"
 
+/* Outermost first. */
+enum lock_rank {
+    LOCK_MISTAKE, /* of hv/control/mistake.c */
+    LOCK_RUN_QUEUES,
+    LOCK_DEVICES, /* vm->device_lock */
+    LOCK_VM,      /* vm->lock */
+    LOCK_NPT,
+    LOCK_HEAP,
+    LOCK_HOST_MAP,
+    LOCK_FRAMES,
+    LOCK_LOG,
+};
+
 struct spinlock {
     u16 next;  /* ticket the next taker gets */
     u16 owner; /* ticket that holds the lock */
 #ifdef GODWIT_NETS
+    u32 rank;                 /* enum lock_rank */
     const struct cpu *holder; /* NULL: nobody; written by the holder */
 #endif
 };
 
 #ifdef GODWIT_NETS
+#define SPINLOCK(of_rank) ((struct spinlock){ .rank = (of_rank) }) /* a free one */
+
 #include "hv/cpu/asm.h"
 #include "hv/cpu/cpu.h"
 #include "hv/cpu/x86.h"
@@ -34,16 +49,18 @@ static inline void assert_may_take(const struct spinlock *lock)
     assert(!(read_rflags() & RFLAGS_IF));
     assert(!this_cpu()->in_handler);
     assert(__atomic_load_n(&lock->holder, __ATOMIC_RELAXED) != this_cpu());
+    assert(this_cpu()->locks >> lock->rank == 0);
 }
 
 static inline void note_holder(struct spinlock *lock, const struct cpu *holder)
 {
     __atomic_store_n(&lock->holder, holder, __ATOMIC_RELAXED);
-    this_cpu()->locks += holder ? 1 : -1U;
+    this_cpu()->locks ^= 1U << lock->rank;
 }
 #define note_taken(lock) note_holder(lock, this_cpu())
 #define note_released(lock) note_holder(lock, NULL)
 #else
+#define SPINLOCK(of_rank) ((struct spinlock){ 0 })
 #define assert_held(lock) ((void)(lock))
 #define assert_may_take(lock) ((void)(lock))
 #define note_taken(lock) ((void)(lock))

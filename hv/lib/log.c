@@ -27,7 +27,8 @@
 #define PIECES 16        /* that an emulator's port takes in a turn of the host loop; a real one takes one */
 #define PIECE_NS 1400000 /* that a port takes for one */
 
-static struct spinlock lock; /* guards the serial port's output and all below but threshold */
+/* Guards the serial port's output and all below but threshold. */
+static struct spinlock lock = SPINLOCK(LOCK_LOG);
 static bool lock_broken;
 static struct log_record ring[LOG_RECORDS];
 static u64 next_number;

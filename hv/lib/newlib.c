@@ -26,7 +26,7 @@ static struct {
     struct spinlock lock;
     u32 owner; /* CPU index; atomic */
     u32 depth; /* owner's */
-} heap_lock = { .owner = NOBODY };
+} heap_lock = { .lock = SPINLOCK(LOCK_HEAP), .owner = NOBODY };
 
 static bool heap_grow(u64 end)
 {
