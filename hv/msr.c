@@ -206,9 +206,10 @@ int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
     case MSR_BIOS_SIGN_ID:
     case MSR_MCG_CAP:
     case MSR_MCG_STATUS:
-    /* Linux reads these of every AMD processor of the family that emulators show, without a net. */
+    /* Linux reads these of AMD processors of one family or another, without a net. */
     case MSR_SYSCFG: /* no extended fixed MTRRs, no memory encryption */
     case MSR_HWCR:   /* no workaround is on */
+    case MSR_NB_CFG: /* no registers of a PCI function beyond 255 by port CF8h */
     case MSR_INT_PENDING: /* halting never enters C1E, so the APIC timer goes on */ *value = 0; return 0;
     default: return added->read(vcpu, msr, value) ? -EINVAL : 0;
     }
@@ -239,6 +240,7 @@ int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
     case MSR_BIOS_SIGN_ID: /* written with 0 before CPUID, to read the microcode revision */
     case MSR_MCG_STATUS:
     case MSR_MISC_ENABLE:
+    case MSR_NB_CFG: /* Linux asks for more registers of PCI functions, which have none (hv/dev/pci.c) */
     case MSR_HWCR: /* Linux turns on the workaround for an erratum that no host has */ return 0;
     default: return added->write(vcpu, msr, value) ? -EINVAL : 0;
     }

@@ -223,7 +223,9 @@ void sched_loop(void)
         bool guests_turn = rdtsc() < cpu->guests_until, others;
         u64 wish = guests_turn ? 0 : ~0ULL;
 
-        __atomic_store_n(&cpu->kicked, false, __ATOMIC_RELEASE);
+        /* An exchange: were it a store, we could look for work before it is seen, and whoever brings some in between
+         * finds the flag set and sends no interrupt. */
+        (void)__atomic_exchange_n(&cpu->kicked, false, __ATOMIC_ACQ_REL);
         drop_departed(cpu);
         if (cpu->index == 0 && !guests_turn)
             wish = host_work_run(cpu);

@@ -11,6 +11,7 @@
 #define HIGHEST_KERNEL GUEST_PCI_HOLE_BASE /* there is no RAM */
 
 #define SECTOR 512
+#define PARAGRAPH 16 /* unit of syssize */
 #define DEFAULT_SETUP_SECTS 4
 #define BOOT_FLAG_MAGIC 0xAA55
 #define HEADER_MAGIC_HDRS 0x53726448 /* "HdrS" */
@@ -56,11 +57,12 @@ static const char *find_code(struct bzimage *kernel, const u8 *file, u64 size)
     u64 sectors = get(file, SETUP_SECTS, 1);
 
     kernel->code = ((sectors ? sectors : DEFAULT_SETUP_SECTS) + 1) * SECTOR;
-    kernel->code_size = get(file, SYSSIZE, 4) * 16;
+    kernel->code_size = get(file, SYSSIZE, 4) * PARAGRAPH;
     if (kernel->code_size <= ENTRY_64)
         return "a Linux bzImage without a protected-mode part";
-    if (kernel->code > size || kernel->code_size > size - kernel->code)
+    if (kernel->code > size || kernel->code_size >= size - kernel->code + PARAGRAPH)
         return "a Linux bzImage that is cut off: the file is shorter than its header says";
+    kernel->code_size = MIN(kernel->code_size, size - kernel->code); /* syssize is rounded up, the file need not be */
     kernel->header = file + SETUP_SECTS;
     kernel->header_size = MIN(HEADER_MAGIC + get(file, JUMP_LENGTH, 1) - SETUP_SECTS, (u64)HEADER_ROOM);
     return NULL;

@@ -69,6 +69,12 @@ static u8 decode_hour(u8 value, u8 status_b)
     return hour % 12 + (value & HOUR_PM ? 12 : 0);
 }
 
+static bool is_date(const struct date *date)
+{
+    return date->month >= 1 && date->month <= 12 && date->day >= 1 && date->day <= 31 && date->hour < 24 &&
+           date->minute < 60 && date->second < 60;
+}
+
 void rtc_init(void)
 {
     u8 field[NR_FIELDS], again[NR_FIELDS], b = cmos_read(CMOS_STATUS_B);
@@ -92,6 +98,10 @@ void rtc_init(void)
 
     if (readings == READINGS_MAX)
         pr_warn("the CMOS clock is never stable: the time is a guess");
+    if (!is_date(&date)) {
+        pr_warn("the CMOS clock holds no date: the time begins with 2000");
+        date = (struct date){ .year = 2000, .month = 1, .day = 1 };
+    }
     boot_ns = calendar_seconds(&date) * NS_PER_SECOND - clock_ns();
 }
 

@@ -52,13 +52,14 @@ static struct {
     unsigned read, written; /* ever; written by the reader, and by who is busy */
 } input;
 
-/* Take what the receiver has. More than anybody reads is lost, as it would be in the chip. Any CPU, interrupt handlers
- * and panics included. */
+/* Take what the receiver has, but no more than anybody could read: a chip that has gone, or that a service processor
+ * feeds, may say for ever that there is more. What nobody reads is lost, as it would be in the chip. Any CPU, interrupt
+ * handlers and panics included. */
 static void receive(void)
 {
     if (__atomic_exchange_n(&input.busy, true, __ATOMIC_ACQUIRE))
         return;
-    while (inb(UART_LSR) & LSR_DATA) {
+    for (unsigned i = 0; i < INPUT_SIZE && inb(UART_LSR) & LSR_DATA; i++) {
         u8 byte = inb(UART_DATA);
         unsigned written = input.written;
 

@@ -18,7 +18,8 @@
 #define CONFIG_ADDRESS 0 /* offsets from there */
 #define CONFIG_DATA 4
 #define ADDRESS_ENABLE BIT(31)
-#define ADDRESS_FIELDS (ADDRESS_ENABLE | BITS(23, 2))
+#define ADDRESS_EXTENDED BITS(27, 24) /* AMD: of a register beyond 255, of which there are none */
+#define ADDRESS_FIELDS (ADDRESS_ENABLE | BITS(27, 2))
 
 #define VERSION 1
 
@@ -230,12 +231,13 @@ void pci_bus_add(struct pci_bus *bus, unsigned slot, struct pci_function *functi
 
 /* --- Configuration mechanism #1 ---------------------------------------------------------------------------- */
 
-/* Who is addressed: bus 0, function 0 of a slot that is taken. */
+/* Who is addressed: bus 0, function 0 of a slot that is taken. NULL: what is read are ones. */
 static struct pci_function *addressed(const struct pci_bus *bus)
 {
     u32 address = bus->address;
 
-    if (!(address & ADDRESS_ENABLE) || field_get(BITS(23, 16), address) || field_get(BITS(10, 8), address))
+    if (!(address & ADDRESS_ENABLE) || (address & ADDRESS_EXTENDED) || field_get(BITS(23, 16), address) ||
+        field_get(BITS(10, 8), address))
         return NULL;
     return bus->slot[field_get(BITS(15, 11), address)];
 }

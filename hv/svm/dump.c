@@ -135,7 +135,8 @@ static void dump_save(const struct svm_vcpu *svm)
 
     pr_err("  %s, cpl %u: rip %#lx rsp %#lx rax %#lx rflags %#lx", mode_name(save), save->cpl, save->rip, save->rsp,
            save->rax, save->rflags);
-    pr_err("  cr0 %#lx cr2 %#lx cr3 %#lx cr4 %#lx", save->cr0, save->cr2, save->cr3, save->cr4);
+    pr_err("  cr0 %#lx cr2 %#lx cr3 %#lx cr4 %#lx (guest sees %#lx)", save->cr0, save->cr2, save->cr3, save->cr4,
+           svm->cr4);
     pr_err("  efer %#lx (guest sees %#lx) pat %#lx dr6 %#lx dr7 %#lx", save->efer, svm->efer, save->g_pat, save->dr6,
            save->dr7);
     dump_segments(save);

@@ -28,8 +28,9 @@
 struct svm_shared svm_shared;
 
 static const u8 intercepts[] = {
-    /* Registers that decide the guest's mode, and the task priority. */
-    VMEXIT_CR0_WRITE, VMEXIT_CR4_WRITE, VMEXIT_CR8_READ, VMEXIT_CR8_WRITE, VMEXIT_XSETBV, VMEXIT_TASK_SWITCH,
+    /* Registers that decide the guest's mode, one that it sees otherwise than it is, and the task priority. */
+    VMEXIT_CR0_WRITE, VMEXIT_CR4_READ, VMEXIT_CR4_WRITE, VMEXIT_CR8_READ, VMEXIT_CR8_WRITE, VMEXIT_XSETBV,
+    VMEXIT_TASK_SWITCH,
 
     /* What belongs to the host. */
     VMEXIT_INTR, VMEXIT_NMI, VMEXIT_INIT, VMEXIT_SHUTDOWN, VMEXIT_EXCP0 + VECTOR_MC, VMEXIT_INVD, VMEXIT_WBINVD,
@@ -112,6 +113,7 @@ int svm_init(void)
     svm_shared = (struct svm_shared){
         .next_rip = features.edx & CPUID_SVM_EDX_NRIPS,
         .decode_assists = features.edx & CPUID_SVM_EDX_DECODE_ASSISTS,
+        .cr4_always = read_cr4() & CR4_MCE,
         .nr_asids = features.ebx,
         .iopm = iopm,
         .msrpm = msrpm,

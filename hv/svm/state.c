@@ -2,9 +2,10 @@
 /*
  * struct vcpu_state to and from the VMCB. All of it is in memory between runs, so it doesn't matter on which CPU.
  *
- * EFER differs between the two: SVME must be 1 in the VMCB and is none of the guest's business; and LME is there only
- * while LMA is. The processor doesn't miss it, for only our emulation sets LMA; and QEMU 7.2 restores the host's CR0 at
- * an exit with the guest's EFER and CR4 still loaded, and refuses to turn paging back on if it finds LME without PAE.
+ * CR4 and EFER are not as the guest sees them. CR4.MCE is on wherever the host's is. In EFER, SVME must be 1 and is
+ * none of the guest's business; and LME is there only while LMA is. The processor doesn't miss it, for only our
+ * emulation sets LMA; and QEMU 7.2 restores the host's CR0 at an exit with the guest's EFER and CR4 still loaded, and
+ * refuses to turn paging back on if it finds LME without PAE.
  */
 #include "hv/svm/svm.h"
 
@@ -89,7 +90,7 @@ static void control_get(struct vcpu *vcpu, struct vcpu_state *state)
 
     state->cr0 = save->cr0;
     state->cr3 = save->cr3;
-    state->cr4 = save->cr4;
+    state->cr4 = svm_vcpu(vcpu)->cr4;
     state->efer = svm_vcpu(vcpu)->efer;
     pdptes_get(vcpu, state);
 }
@@ -102,7 +103,7 @@ static bool control_needs_flush(const struct svm_vcpu *svm, const struct vcpu_st
 {
     const struct vmcb_save *save = &svm->vmcb->save;
 
-    return (save->cr0 ^ state->cr0) != CR0_TS || save->cr3 != state->cr3 || save->cr4 != state->cr4 ||
+    return (save->cr0 ^ state->cr0) != CR0_TS || save->cr3 != state->cr3 || svm->cr4 != state->cr4 ||
            svm->efer != state->efer;
 }
 
@@ -113,7 +114,8 @@ static void control_set(struct svm_vcpu *svm, const struct vcpu_state *state)
     svm->flush |= control_needs_flush(svm, state);
     save->cr0 = state->cr0;
     save->cr3 = state->cr3;
-    save->cr4 = state->cr4;
+    svm->cr4 = state->cr4;
+    save->cr4 = state->cr4 | svm_shared.cr4_always;
     svm->efer = state->efer;
     save->efer = state->efer | EFER_SVME;
     if (!(state->efer & EFER_LMA))

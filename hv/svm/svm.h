@@ -10,6 +10,7 @@
 struct svm_shared {
     bool next_rip;       /* an instruction's exit saves the next RIP */
     bool decode_assists; /* CR exits name the register, I/O exits the segment */
+    u64 cr4_always;      /* MCE: a machine check while it is off would end the machine, whoever runs */
     u32 nr_asids;        /* ASIDs are 1 to nr_asids - 1; 0 is the host's */
     hpa_t iopm, msrpm;
     struct npt_format npt_format;
@@ -26,7 +27,8 @@ struct svm_cpu {
 struct svm_vcpu {
     struct vmcb *vmcb;
     hpa_t vmcb_pa;
-    u64 efer; /* as the guest sees it; the VMCB's has SVME always, and LME only together with LMA */
+    /* As the guest sees them. The VMCB's CR4 has cr4_always; its EFER SVME always, and LME only together with LMA. */
+    u64 cr4, efer;
 
     /*
      * The ASID in the VMCB was given by this CPU in this generation; from a past generation it may be another vcpu's by

@@ -11,6 +11,7 @@
 #include "hv/lib/types.h"
 
 #define VMEXIT_CR0_READ 0x00
+#define VMEXIT_CR4_READ 0x04
 #define VMEXIT_CR8_READ 0x08
 #define VMEXIT_CR0_WRITE 0x10
 #define VMEXIT_CR4_WRITE 0x14

@@ -244,7 +244,9 @@ void vmx_decode(struct vcpu *vcpu, u64 reason)
     case VMX_EXIT_EPT_VIOLATION: decode_ept_violation(vcpu); break;
     case VMX_EXIT_PML_FULL: decode_pml_full(vcpu); break;
     default:
-        if (reason & EXIT_REASON_ENTRY_FAILURE)
+        if (field_get(EXIT_REASON_BASIC, reason) == VMX_EXIT_ENTRY_MACHINE_CHECK)
+            panic("machine check while a guest was entered");
+        else if (reason & EXIT_REASON_ENTRY_FAILURE)
             set_raw_exit(vcpu, EXIT_ENTRY_FAILED, field_get(EXIT_REASON_BASIC, reason));
         else
             decode_rare(vcpu, reason);

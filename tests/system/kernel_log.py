@@ -10,6 +10,8 @@ HARMLESS = [
     "if necessary, use \"pci=nocrs\" and report a bug",
     "TSC unstable due to TSCs unsynchronized",  # no invariant TSC is promised to a guest that may move
     "fail to add MMCONFIG information",
+    "AMD Zen1 ",  # this model has these bugs, with or without us
+    "Speculative Return Stack Overflow: WARNING",  # no emulator has the microcode
     "RETBleed: WARNING: Spectre v2 mitigation",  # the processor of Bochs is of 2015, and has no microcode
 ]
 SUSPICIOUS = re.compile(r"warn|error|unchecked|fail|fatal|\bbug\b|unable|unstable|call trace|not responding|unexpected|"

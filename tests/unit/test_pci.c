@@ -93,6 +93,10 @@ static void test_the_address_register_is_a_dword(void **unused)
     port(0xCF8, 4, true, &value);
     port(0xCFC, 4, false, &value);
     assert_int_equal(value, 0xFFFFFFFF);
+    value = 0x81000000 | SLOT << 11; /* register 256 */
+    port(0xCF8, 4, true, &value);
+    port(0xCFC, 4, false, &value);
+    assert_int_equal(value, 0xFFFFFFFF);
 }
 
 static void test_bars_are_sized_and_moved(void **unused)

@@ -23,6 +23,7 @@ struct machine {
     struct vcpu vcpu;
 };
 
+struct svm_shared svm_shared;
 static struct machine from, to;
 
 /* The four PAE entries are reread by the processor; there is no memory here. */
@@ -87,13 +88,33 @@ static void test_all_is_kept(void **unused)
         struct vcpu_state state;
 
         save_area_make(&from.vmcb.save);
+        from.svm.cr4 = from.vmcb.save.cr4;
         from.svm.efer = from.vmcb.save.efer & ~EFER_SVME;
         forget_the_rest(&from.vmcb.save);
         svm_get(&from.vcpu, &state, STATE_ALL);
         svm_set(&to.vcpu, &state, STATE_ALL);
         assert_memory_equal(&to.vmcb.save, &from.vmcb.save, sizeof(from.vmcb.save));
+        assert_int_equal(to.svm.cr4, from.svm.cr4);
         assert_int_equal(to.svm.efer, from.svm.efer);
     }
+}
+
+/* A guest that takes no machine checks, on a host that does: the guest sees what it wrote, the processor takes them. */
+static void test_machine_checks_are_the_hosts(void **unused)
+{
+    const u64 values[] = { 0, CR4_PAE, CR4_PAE | CR4_MCE };
+
+    (void)unused;
+    svm_shared.cr4_always = CR4_MCE;
+    for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
+        struct vcpu_state state = { .cr4 = values[i] };
+
+        svm_set(&to.vcpu, &state, STATE_CONTROL);
+        assert_int_equal(to.vmcb.save.cr4, values[i] | CR4_MCE);
+        svm_get(&to.vcpu, &state, STATE_CONTROL);
+        assert_int_equal(state.cr4, values[i]);
+    }
+    svm_shared.cr4_always = 0;
 }
 
 /* LTR leaves one type in the register and another in memory, and processors check for what they left. */
@@ -117,6 +138,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_all_is_kept, setup),
+        cmocka_unit_test_setup(test_machine_checks_are_the_hosts, setup),
         cmocka_unit_test_setup(test_type_of_tr, setup),
     };
 
