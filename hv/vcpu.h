@@ -45,6 +45,17 @@ struct event {
 enum shadow { SHADOW_NONE = 0, SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 
 /*
+ * What a backend makes of the shadow that it found at an exit. AMD-V doesn't tell one from the other, VT-x does and
+ * demands that STI's goes with IF = 1 (SDM 3C "Checks on Guest Non-Register State"); so does who takes a moved vcpu.
+ */
+static inline enum shadow shadow_settle(bool shadow, bool by_mov_ss, u64 rflags)
+{
+    if (!shadow)
+        return SHADOW_NONE;
+    return by_mov_ss || !(rflags & RFLAGS_IF) ? SHADOW_MOV_SS : SHADOW_STI;
+}
+
+/*
  * What supplies a vcpu with interrupts, and owns the MSRs and the register (CR8) of that supply: the local APIC of
  * hv/dev. All on the vcpu's own CPU. The supply sets vcpu->ask_interrupts there whenever pending() or deadline() may
  * have changed; from another CPU vcpu_wake() does.

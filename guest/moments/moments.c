@@ -8,6 +8,7 @@
  *     moment=pending  interrupts off, and one waiting
  *     moment=halt     HLT, for a second each time
  *     moment=ports    ring 3, with ports that the TSS gives it
+ *     moment=shadow   interrupts off, behind a load of SS
  */
 #include "guest/moments/moments.h"
 
@@ -27,6 +28,7 @@
 #define VECTOR 0x40
 #define STRING (64 * 1024)
 #define SLEEP_US 1000000
+#define LOADS 20000 /* between two looks for a key */
 
 const char guest_name[] = "moments";
 
@@ -138,6 +140,25 @@ static void stay_ports(void)
     kprintf("%lu turns\n", turns);
 }
 
+static void stay_in_shadow(void)
+{
+    u64 turns = 0, flags;
+    u16 ss;
+
+    cli();
+    asm volatile("mov %%ss, %0" : "=r"(ss));
+    while (console_key() != 'q') {
+        u64 left = LOADS;
+
+        asm volatile("1: mov %1, %%ss; dec %0; jnz 1b" : "+r"(left) : "r"(ss) : "cc");
+        turns++;
+    }
+    asm volatile("pushfq; pop %0" : "=r"(flags));
+    kprintf("%lu turns\n", turns);
+    report("it went round", turns > 0);
+    report("interrupts stayed off", !(flags & RFLAGS_IF));
+}
+
 void guest_main(void)
 {
     static const struct {
@@ -145,7 +166,7 @@ void guest_main(void)
         void (*stay)(void);
     } moments[] = {
         { "real", stay_real },   { "string", stay_string }, { "pending", stay_pending },
-        { "halt", stay_halted }, { "ports", stay_ports },
+        { "halt", stay_halted }, { "ports", stay_ports },   { "shadow", stay_in_shadow },
     };
     char moment[16] = "";
 
@@ -159,5 +180,5 @@ void guest_main(void)
         moments[i].stay();
         return;
     }
-    report("moment=real, string, pending, halt or ports", false);
+    report("moment=real, string, pending, halt, ports or shadow", false);
 }

@@ -276,7 +276,7 @@ static void guest_take(struct vcpu *vcpu)
     vcpu->regs[RSP] = save->rsp;
     vcpu->regs[RAX] = save->rax;
     vcpu->cr2 = save->cr2;
-    vcpu->shadow = svm->vmcb->control.interrupt_state & INTERRUPT_SHADOW ? SHADOW_STI : SHADOW_NONE;
+    vcpu->shadow = shadow_settle(svm->vmcb->control.interrupt_state & INTERRUPT_SHADOW, false, vcpu->rflags);
     code_segment_settle(svm);
     event_take_back(vcpu);
     nmi_blocking_take(vcpu);

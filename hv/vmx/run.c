@@ -111,8 +111,6 @@ static u32 interruptibility_put(const struct vcpu *vcpu)
     u32 state = vcpu->event.valid ? 0 : vcpu->shadow;
     u64 pending = 0;
 
-    if (state && !(vcpu->rflags & RFLAGS_IF))
-        state = BLOCKING_BY_MOV_SS; /* AMD-V makes no difference; here a shadow of STI goes with IF = 1 */
     if (state && (vcpu->rflags & RFLAGS_TF))
         pending = PENDING_DEBUG_BS;
     if (vcpu->nmi_blocked)
@@ -184,7 +182,7 @@ static void guest_take(struct vcpu *vcpu, struct vmx_vcpu *vmx)
     vcpu->nmi_blocked = false;
     if (state == 0)
         return;
-    vcpu->shadow = state & SHADOWS;
+    vcpu->shadow = shadow_settle(state & SHADOWS, state & BLOCKING_BY_MOV_SS, vcpu->rflags);
     vcpu->nmi_blocked = (state & BLOCKING_BY_NMI) && vmx->may_block_nmi;
     vmx->unsettled = true;
 }

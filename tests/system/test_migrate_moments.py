@@ -11,7 +11,7 @@ from machine import vm
 from migration import Site, move, says
 
 # The moments, and what a guest says when it is in one that takes preparation.
-MOMENTS = ["real", "string", "pending", "halt", "ports"]
+MOMENTS = ["real", "string", "pending", "halt", "ports", "shadow"]
 BEGUN = {"pending": "moments: pending", "ports": "moments: permitted"}
 
 

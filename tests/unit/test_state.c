@@ -161,6 +161,21 @@ static void test_missing_feature(void **state)
 }
 
 /* Vector state is the policy's, whatever the host has beyond it: x87 and SSE always, the rest as it was shown. */
+/* Whatever a backend finds, what it makes of that can be moved. */
+static void test_every_shadow_can_move(void **state)
+{
+    struct vcpu_image image;
+
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        long_mode(&image);
+        image.rflags = RFLAGS_FIXED1 | (i & 4 ? RFLAGS_IF : 0);
+        image.shadow = shadow_settle(i & 1, i & 2, image.rflags);
+        assert_int_equal(image.shadow != SHADOW_NONE, i & 1);
+        assert_null(state_check(&image, 0, &limits));
+    }
+}
+
 static void test_vector_state_of_a_policy(void **state)
 {
     static const u64 policies[] = { 0, XCR0_X87 | XCR0_SSE, XCR0_X87 | XCR0_SSE | XCR0_AVX };
@@ -203,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_truncated_and_damaged),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_missing_feature),
+        cmocka_unit_test(test_every_shadow_can_move),
         cmocka_unit_test(test_vector_state_of_a_policy),
     };
 
