@@ -14,10 +14,12 @@
 #include "hv/control/http_server.h"
 #include "hv/control/json.h"
 #include "hv/control/metrics.h"
+#include "hv/control/status.h"
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/sched.h"
 #include "hv/vm.h"
+#include "net/uplink.h"
 
 #define CONSOLE_CHUNK 16384 /* bytes of an answer */
 #define WAIT_MAX_S 30
@@ -130,8 +132,9 @@ static void console_get(const struct http_request *request, struct vm *vm, bool 
     }
     response->status = 200;
     response->type = "application/octet-stream";
-    snprintf(response->fields, sizeof(response->fields), "Console-Offset: %lu\r\nConsole-Next: %lu\r\n",
-             (unsigned long)(offset - len), (unsigned long)offset);
+    snprintf(response->fields, sizeof(response->fields),
+             "Console-Offset: %lu\r\nConsole-Next: %lu\r\nConsole-Guest: %s\r\n", (unsigned long)(offset - len),
+             (unsigned long)offset, shown_name(shown_status(vm)));
     buffer_put(&response->body, chunk, len);
 }
 
@@ -240,5 +243,6 @@ void api_init(const struct config_api *config)
         return;
     }
     sched_add_host_work(http_server_poll);
-    pr_info("port %u, %s", config->port, config->access == CONFIG_ACCESS_OPEN ? "open to everybody" : "by token");
+    pr_info("port %u, %s%s", config->port, config->access == CONFIG_ACCESS_OPEN ? "open to everybody" : "by token",
+            uplink_mac() ? "" : "; but there is no network card");
 }

@@ -26,6 +26,7 @@
 #include "hv/control/api.h"
 #include "hv/control/http_server.h"
 #include "net/tcp_server.h"
+#include "net/uplink.h"
 #include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_vms.h"
 
@@ -161,6 +162,14 @@ static void serve(void)
             ops->writable(conns[i].ctx);
     }
     http_server_poll();
+}
+
+/* There is a card. */
+const u8 *uplink_mac(void)
+{
+    static const u8 mac[] = { 0x52, 0x54, 0, 0, 0, 1 };
+
+    return mac;
 }
 
 static bool status_choose(const char *name)

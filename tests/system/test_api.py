@@ -545,25 +545,29 @@ def test_godwit_errors(target, arguments, token, status, words):
     assert (done.returncode, words in done.stderr) == (status, True), done.stderr
 
 
-@pytest.mark.parametrize("arguments, status, words", [
-    (["help"], 0, "  forget VM\n      remove one that is new, has ended or is elsewhere\n"),
-    (["help", "resolve"], 0, "  resolve VM ACTION [EPOCH]\n      one in doubt, "),
-    (["help", "frobnicate"], 2, "no command 'frobnicate'"),
-    (["help", "migrate"], 0, "Ctrl-C ends the command, not the move"),
-    (["help", "migrate-cancel"], 0, "  migrate_cancel VM\n"),
-    (["-H", "::1", "vms"], 3, "http://[::1]: "),  # and no port
-    (["-H", "[::1]:1", "vms"], 3, "http://[::1]:1: "),
-    (["-H", "127.0.0.1:1", "vms"], 3, "http://127.0.0.1:1: "),
-])
-def test_help(arguments, status, words):
-    done = subprocess.run([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert (done.returncode, words in done.stdout) == (status, True), done.stdout
-
-
-def test_completion_script():
-    script = subprocess.run([GODWIT, "completion", "bash"], stdout=subprocess.PIPE, text=True).stdout
-    check = script + '\nCOMP_WORDS=(godwit pow); COMP_CWORD=1; _godwit; echo "${COMPREPLY[@]}"'
-    assert subprocess.run(["bash", "-c", check], stdout=subprocess.PIPE, text=True).stdout.strip() == "poweroff"
+def test_godwit_console_takes_long_input(target):
+    """The tool waits for a guest that reads slowly, or not for a while, and loses nothing."""
+    if not target.machine:
+        long = "".join(f"line {number} of many\n" for number in range(3000))  # 54 KiB
+        done = target.godwit("console", "web", typed=long)
+        assert done.returncode == 0 and long in done.stdout, done.stderr
+        return
+    assert target.ask("POST", "/v1/vms/web/pause")[0] == 200
+    environment = dict(os.environ, GODWIT_HOST=target.host, GODWIT_TOKEN=TOKEN)
+    with subprocess.Popen([*target.enter, GODWIT, "console", "web"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, env=environment) as tool:
+        tool.stdin.write("." * 4999 + "%")  # more than waits for a guest
+        tool.stdin.close()
+        deadline = time.monotonic() + 60
+        while target.ask("POST", "/v1/vms/web/console", b".")[0] != 503:
+            assert time.monotonic() < deadline
+        assert target.ask("POST", "/v1/vms/web/resume")[0] == 200
+        assert tool.wait(120) == 0, tool.stderr.read()
+    seen, end = b"", 0
+    while b"key %" not in seen:
+        assert time.monotonic() < deadline + 60
+        _, header, body = target.ask("GET", f"/v1/vms/web/console?offset={end}&wait=5")
+        end, seen = int(header["Console-Next"]), seen[-8:] + body
 
 
 def test_poweroff(target):
@@ -572,5 +576,10 @@ def test_poweroff(target):
     assert target.error("POST", "/v1/vms/db/resume") == (409, "db: cannot resume, it is off, expected paused")
     assert target.error("POST", "/v1/vms/db/console", body=b"x") == (
         409, "db: cannot type, it is off, expected running, paused or outgoing")
-    assert target.ask("GET", "/v1/vms/db/console?offset=0")[0] == 200
+    status, header, _ = target.ask("GET", "/v1/vms/db/console?offset=0")
+    assert (status, header["Console-Guest"]) == (200, "off")
+    done = target.godwit("console", "db", typed="")
+    assert (done.returncode, done.stderr) == (0, "godwit: db is off: its console has come to an end\n")
+    done = target.godwit("console", "db", typed="lost")
+    assert done.returncode == 1 and done.stderr.endswith("godwit: 4 bytes of input were not taken\n"), done.stderr
     assert status_of(target, "web") == "running"

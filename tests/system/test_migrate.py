@@ -4,13 +4,15 @@
 import contextlib
 import datetime
 import json
+import os
 import re
+import subprocess
 import time
 
 import pytest
 from machine import TIMEOUT, vm
-from migration import (GUEST, LINUX, Download, Ping, Site, Sniffer, Typist, Upload, alive, beats, breaks, check, move,
-                       shell)
+from migration import (GODWIT, GUEST, LINUX, Download, Ping, Site, Sniffer, Typist, Upload, alive, beats, breaks, check,
+                       move, shell)
 from relay import FORWARD, SOURCE, Relay
 
 
@@ -119,13 +121,22 @@ def test_zero_pages_cost_nothing(linux):
     beats(dest, "empty")
 
 
-def test_console(linux):
-    """What was typed before the move is known after it; what runs in the foreground reads on."""
+def test_console(linux, tmp_path):
+    """What was typed before the move is known after it; what runs in the foreground reads on. Who is connected by the
+    tool is taken along."""
     source, dest = linux.ends("linux")
     assert shell(source, "word=godwit; echo $word") == "godwit\n"
     source.type("linux", "read line")
-    move(source, dest, "linux", "verify")
-    dest.type("linux", "a line")
+    environment = dict(os.environ, GODWIT_HOST=source.address)
+    shown = tmp_path / "shown"
+    command = [*linux.net.enter, GODWIT, "console", "linux"]
+    with shown.open("wb") as out, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE,
+                                                   text=True, env=environment) as tool:
+        source.wait_for("the tool is connected", lambda: shown.stat().st_size)
+        move(source, dest, "linux", "verify")
+        assert tool.stderr.readline() == f"godwit: linux has moved to {dest.address}\n"
+        _, errors = tool.communicate("a line\necho =$line=\n", timeout=120)
+    assert (tool.returncode, b"=a line=" in shown.read_bytes()) == (0, True), errors
     assert shell(dest, "echo $word: $line") == "godwit: a line\n"
 
 

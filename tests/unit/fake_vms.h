@@ -17,6 +17,3 @@ extern u64 (*fake_host_work)(void);
 
 /* The guest sends bytes to its console. */
 void fake_console_send(struct vm *vm, const char *bytes, size_t len);
-
-/* From now on the guest reads no input. */
-void fake_console_block(bool blocked);

@@ -78,19 +78,28 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     return len;
 }
 
+/* The value of a header field if it has that name, "Name: "; else NULL. libcurl ends it with CRLF, not with NUL. */
+static const char *field_value(const char *data, size_t len, const char *name)
+{
+    size_t at = strlen(name);
+
+    return len > at && !strncasecmp(data, name, at) ? data + at : NULL;
+}
+
 static size_t on_field(char *data, size_t size, size_t count, void *ctx)
 {
-    static const char name[] = "Console-Next: ";
+    const char *next = field_value(data, size * count, "Console-Next: ");
+    const char *guest = field_value(data, size * count, "Console-Guest: ");
     struct reply *reply = ctx;
 
-    /* libcurl ends no line with NUL, but with CRLF, where strtoul stops. */
-    if (size * count > sizeof(name) && !strncasecmp(data, name, sizeof(name) - 1))
-        reply->next = strtoul(data + sizeof(name) - 1, NULL, 10);
+    if (next)
+        reply->next = strtoul(next, NULL, 10);
+    if (guest)
+        snprintf(reply->guest, sizeof(reply->guest), "%.*s", (int)strcspn(guest, "\r\n"), guest);
     return size * count;
 }
 
-/* Say on stderr why the hypervisor refused. */
-static void explain(const struct reply *reply)
+void reply_explain(const struct reply *reply)
 {
     json_t *json = json_loads(reply->body ? reply->body : "", 0, NULL);
     const char *error = json_string_value(json_object_get(json, "error"));
@@ -102,7 +111,7 @@ static void explain(const struct reply *reply)
     json_decref(json);
 }
 
-struct reply client_request(const char *path, const char *body, size_t len)
+struct reply client_try(const char *path, const char *body, size_t len)
 {
     struct reply reply = { .status = STATUS_OK };
     char url[URL];
@@ -134,9 +143,28 @@ struct reply client_request(const char *path, const char *body, size_t len)
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.http);
     if (reply.http / 100 == 2)
         return reply;
-    explain(&reply);
     reply.status = reply.http == 401 ? STATUS_REFUSED : STATUS_FAILED;
     return reply;
+}
+
+struct reply client_request(const char *path, const char *body, size_t len)
+{
+    struct reply reply = client_try(path, body, len);
+
+    if (reply.http && reply.status != STATUS_OK)
+        reply_explain(&reply);
+    return reply;
+}
+
+int client_go(const char *address)
+{
+    char *host = strstr(base, "://") + 3, *port = strchr(*host == '[' ? strchrnul(host, ']') : host, ':');
+    char *old = strdup(port ? port : ""); /* "" or ":8080" */
+    size_t room = sizeof(base) - (size_t)(host - base);
+    int len = old ? snprintf(host, room, strchr(address, ':') ? "[%s]%s" : "%s%s", address, old) : -1;
+
+    free(old);
+    return len < 0 || (size_t)len >= room ? -1 : 0;
 }
 
 void reply_free(struct reply *reply)

@@ -17,11 +17,12 @@ enum status {
 };
 
 struct reply {
-    enum status status; /* anything but STATUS_OK has been explained on stderr */
+    enum status status; /* anything but STATUS_OK has been explained on stderr, or is to be by reply_explain */
     long http;          /* status code; 0: no answer */
     char *body;         /* terminated; reply_free gives it back */
     size_t len;
     unsigned long next; /* "Console-Next" */
+    char guest[16];     /* "Console-Guest"; "": none */
 };
 
 /* Where requests go, and with which token (NULL: none). Returns 0 or -1 with the reason on stderr. Once. */
@@ -30,7 +31,14 @@ void client_fini(void);
 
 /* Ask. body NULL: a GET, else a POST of len bytes. */
 struct reply client_request(const char *path, const char *body, size_t len);
+/* The same, but what the hypervisor refuses is not explained: reply_explain does. */
+struct reply client_try(const char *path, const char *body, size_t len);
+void reply_explain(const struct reply *reply);
 void reply_free(struct reply *reply);
+
+/* From now on ask the hypervisor at this address, IPv4 or IPv6 without brackets, under the port and token as before.
+ * Returns 0 or -1: too long. */
+int client_go(const char *address);
 
 /* Quote text for a path or a query; free() it. */
 char *client_quote(const char *text);

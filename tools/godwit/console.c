@@ -1,22 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is typed is posted at once; what the guest says is fetched ten times a second, or as fast as it comes. At the
- * end of an input that is no terminal, the guest has a second to answer.
+ * What is typed waits until the guest has taken it: the hypervisor answers how many bytes that were, and the rest is
+ * sent again. What the guest says is fetched ten times a second, or as fast as it comes. A guest that has moved is
+ * followed to where it has gone. At the end of an input that is no terminal, the guest has a second to answer.
  */
 #include "tools/godwit/console.h"
 
+#include <jansson.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ESCAPE_KEY 0x1D /* Ctrl-] */
 #define POLL_MS 100
-#define LAST_POLLS 10 /* after the end of input */
+#define LAST_MS 1000   /* after the end of input */
+#define STUCK_MS 30000 /* without a byte taken */
 #define PATH 256
+
+struct session {
+    const char *vm;
+    char path[PATH];          /* of its console */
+    unsigned long next;       /* number of the byte to fetch next */
+    char guest[16];           /* its status; "": not known */
+    bool got;                 /* the last fetch has brought something */
+    char waiting[4096];       /* typed, and not taken yet: as much as a request may have */
+    size_t len;               /* of it */
+    unsigned long long since; /* ms: when input was last taken, or began to wait */
+    bool escaped, ended;      /* no more input: the escape key has come; its end has */
+};
 
 static struct termios saved;
 
@@ -40,68 +56,180 @@ static void terminal_raw(void)
     fprintf(stderr, "connected; Ctrl-] leaves\n");
 }
 
-/* Fetch what is new behind *next. *got: how much it was. */
-static enum status fetch(const char *path, unsigned long *next, size_t *got)
+static unsigned long long now_ms(void)
 {
-    char from[PATH];
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (unsigned long long)now.tv_sec * 1000 + (unsigned long long)now.tv_nsec / 1000000;
+}
+
+static bool member_is(const json_t *object, const char *key, const char *value)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text && !strcmp(text, value);
+}
+
+/* Where the guest has gone, without the port, which is that of moves; "": it has not moved away. */
+static void moved_to(const char *vm, char *address, size_t room)
+{
+    char path[PATH], *quoted = client_quote(vm);
+    struct reply reply;
+    const char *peer;
+    json_t *move;
+
+    snprintf(path, sizeof(path), "/v1/query-migrate?name=%s", quoted);
+    free(quoted);
+    reply = client_try(path, NULL, 0);
+    move = json_loads(reply.body ? reply.body : "", 0, NULL);
+    peer = json_string_value(json_object_get(move, "peer"));
+    address[0] = '\0';
+    if (peer && *peer == '[')
+        snprintf(address, room, "%.*s", (int)strcspn(peer + 1, "]"), peer + 1);
+    else if (peer)
+        snprintf(address, room, "%.*s", (int)strcspn(peer, ":"), peer);
+    if (!member_is(move, "role", "source") || !member_is(move, "status", "completed"))
+        address[0] = '\0';
+    json_decref(move);
+    reply_free(&reply);
+}
+
+/* The guest is not there any more: if it has moved, go after it. False: it has not. */
+static bool follow(struct session *s)
+{
+    char address[80];
+
+    moved_to(s->vm, address, sizeof(address));
+    if (!*address || client_go(address))
+        return false;
+    fprintf(stderr, "godwit: %s has moved to %s\n", s->vm, address);
+    s->next = 0;
+    return true;
+}
+
+/* Fetch what is new. */
+static enum status fetch(struct session *s)
+{
+    char from[PATH + 32];
     struct reply reply;
     enum status status;
 
-    snprintf(from, sizeof(from), "%s?offset=%lu", path, *next);
-    reply = client_request(from, NULL, 0);
+    snprintf(from, sizeof(from), "%s?offset=%lu", s->path, s->next);
+    reply = client_try(from, NULL, 0);
     status = reply.status;
-    *got = 0;
-    if (status == STATUS_OK) {
-        *next = reply.next;
-        *got = reply.len;
-        if (reply.len && write(STDOUT_FILENO, reply.body, reply.len) < 0)
-            status = STATUS_FAILED;
+    s->got = status == STATUS_OK && reply.len;
+    if (s->got && write(STDOUT_FILENO, reply.body, reply.len) < 0)
+        status = STATUS_FAILED;
+    if (reply.status == STATUS_OK) {
+        s->next = reply.next;
+        memcpy(s->guest, reply.guest, sizeof(s->guest));
+    } else if (reply.http == 404 && follow(s)) {
+        status = STATUS_OK;
+    } else if (reply.http) {
+        reply_explain(&reply);
     }
     reply_free(&reply);
     return status;
 }
 
-/* Read keys and post them. *over: the escape key has come, or (then *ended as well) the end of input. */
-static enum status type(const char *path, bool *over, bool *ended)
+/* Read what is typed, as far as there is room. */
+static void type(struct session *s)
 {
-    char keys[256];
-    ssize_t len = read(STDIN_FILENO, keys, sizeof(keys));
-    char *escape = len > 0 ? memchr(keys, ESCAPE_KEY, (size_t)len) : NULL;
-    struct reply reply;
+    char *keys = s->waiting + s->len, *escape;
+    ssize_t len = read(STDIN_FILENO, keys, sizeof(s->waiting) - s->len);
 
-    *ended = len <= 0;
-    *over = *ended || escape;
-    if (escape)
-        len = escape - keys;
-    if (len <= 0)
-        return STATUS_OK;
-    reply = client_request(path, keys, (size_t)len);
+    s->ended = len <= 0;
+    escape = len > 0 ? memchr(keys, ESCAPE_KEY, (size_t)len) : NULL;
+    s->escaped = escape;
+    if (!s->len)
+        s->since = now_ms();
+    if (len > 0)
+        s->len += (size_t)(escape ? escape - keys : len);
+}
+
+/* A guest that takes nothing now may do so soon: it is busy, or on its way. */
+static bool may_pass(const struct session *s, const struct reply *reply)
+{
+    return (reply->http == 503 || reply->http == 409 || reply->http == 404) && !s->escaped &&
+           now_ms() - s->since < STUCK_MS;
+}
+
+/* Offer the guest what waits. */
+static enum status offer(struct session *s)
+{
+    struct reply reply = client_try(s->path, s->waiting, s->len);
+    json_t *json = json_loads(reply.body ? reply.body : "", 0, NULL);
+    size_t taken = (size_t)json_integer_value(json_object_get(json, "written"));
+    enum status status = reply.status;
+
+    json_decref(json);
+    if (status == STATUS_OK && taken && taken <= s->len) {
+        s->len -= taken;
+        memmove(s->waiting, s->waiting + taken, s->len);
+        s->since = now_ms();
+    } else if (may_pass(s, &reply)) {
+        status = STATUS_OK;
+    } else if (reply.http) {
+        reply_explain(&reply);
+    }
     reply_free(&reply);
-    return reply.status;
+    return status;
+}
+
+static bool guest_ended(const struct session *s)
+{
+    static const char *const names[] = { "passed", "failed", "crashed", "off" };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(s->guest, names[i]))
+            return true;
+    return false;
+}
+
+/* Is there nothing left to wait for? */
+static bool is_over(const struct session *s)
+{
+    if (guest_ended(s) && !s->got) {
+        fprintf(stderr, "godwit: %s is %s: its console has come to an end\n", s->vm, s->guest);
+        return true;
+    }
+    return !s->len && (s->escaped || (s->ended && now_ms() - s->since > LAST_MS));
+}
+
+/* Wait for keys, or until it is time to fetch or to offer again. */
+static void await(struct session *s, bool sent)
+{
+    bool reads = !s->escaped && !s->ended && s->len < sizeof(s->waiting);
+    struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+
+    if (poll(&input, reads ? 1 : 0, s->got || sent ? 0 : POLL_MS) > 0)
+        type(s);
 }
 
 enum status console_run(const char *vm)
 {
-    char path[PATH], *quoted = client_quote(vm);
-    struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
-    unsigned long next = 0;
-    unsigned last = LAST_POLLS;
-    bool over = false, ended = false;
+    struct session s = { .vm = vm };
+    char *quoted = client_quote(vm);
     enum status status;
-    size_t got;
+    size_t before = 0;
 
-    snprintf(path, sizeof(path), "/v1/vms/%s/console", quoted);
+    snprintf(s.path, sizeof(s.path), "/v1/vms/%s/console", quoted);
     free(quoted);
-    status = fetch(path, &next, &got);
+    status = fetch(&s);
     if (status == STATUS_OK && isatty(STDIN_FILENO))
         terminal_raw();
-    while (status == STATUS_OK && (!over || (ended && last-- > 0))) {
-        int ready = poll(&input, over ? 0 : 1, got ? 0 : POLL_MS);
-
-        if (ready > 0)
-            status = type(path, &over, &ended);
+    while (status == STATUS_OK) {
+        await(&s, s.len < before);
+        before = s.len;
+        if (s.len)
+            status = offer(&s);
         if (status == STATUS_OK)
-            status = fetch(path, &next, &got);
+            status = fetch(&s);
+        if (status == STATUS_OK && is_over(&s))
+            break;
     }
-    return status;
+    if (s.len)
+        fprintf(stderr, "godwit: %zu bytes of input were not taken\n", s.len);
+    return status == STATUS_OK && s.len ? STATUS_FAILED : status;
 }

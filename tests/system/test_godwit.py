@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the godwit tool says without a hypervisor."""
+
+import subprocess
+
+import pytest
+from machine import ROOT
+
+GODWIT = ROOT / "build/tools/godwit"
+
+
+@pytest.mark.parametrize("arguments, status, words", [
+    (["help"], 0, "  forget VM\n      remove one that is new, has ended or is elsewhere\n"),
+    (["help", "resolve"], 0, "  resolve VM ACTION [EPOCH]\n      one in doubt, "),
+    (["help", "frobnicate"], 2, "no command 'frobnicate'"),
+    (["help", "migrate"], 0, "Ctrl-C ends the command, not the move"),
+    (["help", "migrate-cancel"], 0, "  migrate_cancel VM\n"),
+    (["-H", "::1", "vms"], 3, "http://[::1]: "),  # and no port
+    (["-H", "[::1]:1", "vms"], 3, "http://[::1]:1: "),
+    (["-H", "127.0.0.1:1", "vms"], 3, "http://127.0.0.1:1: "),
+])
+def test_help(arguments, status, words):
+    done = subprocess.run([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert (done.returncode, words in done.stdout) == (status, True), done.stdout
+
+
+def test_completion_script():
+    script = subprocess.run([GODWIT, "completion", "bash"], stdout=subprocess.PIPE, text=True).stdout
+    check = script + '\nCOMP_WORDS=(godwit pow); COMP_CWORD=1; _godwit; echo "${COMPREPLY[@]}"'
+    assert subprocess.run(["bash", "-c", check], stdout=subprocess.PIPE, text=True).stdout.strip() == "poweroff"
