@@ -31,7 +31,7 @@ all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo '  V=1 shows commands; DEBUG=1 boots the debug image; make run takes EMU= CPUS= MEM= CONFIG= TIMEOUT='
+	@echo '  V=1 shows commands; DEBUG=1 boots the debug image; make run takes EMU= CPUS= MEM= NET= CONFIG= TIMEOUT='
 
 # --- Flags -------------------------------------------------------------------------------------------------
 
@@ -223,12 +223,15 @@ model: | $(PACKAGES) ## check the protocol's models with spin, and that they fin
 
 EMU ?= auto
 CPUS ?= 1
-MEM ?= 512
+# Empty: what CONFIG needs.
+MEM ?=
+# Empty: no network card.
+NET ?=
 CONFIG ?= guest/demo.cfg
 TIMEOUT ?= 0
-RUN = tools/run --emu $(EMU) --cpus $(CPUS) --mem $(MEM) --timeout $(TIMEOUT)
+RUN = tools/run --emu $(EMU) --cpus $(CPUS) $(if $(MEM),--mem $(MEM)) $(if $(NET),--net $(NET)) --timeout $(TIMEOUT)
 
-run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors and MEM=m MiB
+run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors, MEM=m MiB, NET=user or a tap
 	@$(RUN) $(CONFIG)
 
 demo: all linux-guest ## move a Linux guest live from one hypervisor to another and back, while a client talks to it

@@ -11,10 +11,12 @@
 #include "hv/cpu/clock.h"
 #include "hv/dirty_check.h"
 #include "hv/images.h"
+#include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/cpu/platform.h"
 #include "hv/sched.h"
 #include "hv/vm.h"
+#include "mm/frame.h"
 
 #define LINGER_NS 100000000ULL
 
@@ -36,7 +38,11 @@ int launch_create(const struct config_vm *config, struct vm **vm, char *reason, 
         *vm = NULL;
         return -EBUSY;
     }
-    snprintf(reason, room, "not enough memory for %lu MiB and %u vcpus", config->memory >> 20, config->vcpus);
+    snprintf(
+        reason, room,
+        "not enough memory for %lu MiB and %u vcpus, %lu MiB are free: expected less (memory =), or a larger machine "
+        "(make run MEM=)",
+        config->memory >> 20, config->vcpus, frame_stats().free >> (20 - PAGE_SHIFT));
     return -ENOMEM;
 }
 
@@ -48,7 +54,7 @@ static bool starts_now(const struct config *config, const struct config_vm *vm)
 
 static bool launch(const struct config_vm *config, bool now)
 {
-    char reason[160];
+    char reason[200];
     struct vm *vm = NULL;
 
     if (launch_create(config, &vm, reason, sizeof(reason)) || (now && vm_power_on(vm, reason, sizeof(reason)))) {

@@ -264,7 +264,8 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
         guest_mem_fini(&vm->mem); /* what is left of the old one */
         err = guest_mem_init(&vm->mem, &vm->npt, vm->memory);
         if (err) {
-            snprintf(reason, room, "not enough memory for %lu MiB", vm->memory >> 20);
+            snprintf(reason, room, "not enough memory for %lu MiB, %lu MiB are free", vm->memory >> 20,
+                     frame_stats().free >> (20 - PAGE_SHIFT));
             return err;
         }
         vm->buried = false;

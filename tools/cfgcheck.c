@@ -4,6 +4,7 @@
  *
  * cfgcheck FILE          says nothing if it is right, else FILE:LINE: KEY: MESSAGE on standard error and status 1
  * cfgcheck --files FILE  also lists the files it names, the hypervisor first, each once
+ * cfgcheck --memory FILE also says how many bytes of RAM its guests have together
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,17 +51,27 @@ static void files_print(const struct config *config)
         file_print(config->migration.images[i], printed, &count);
 }
 
+static void memory_print(const struct config *config)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < config->nr_vms; i++)
+        bytes += config->vm[i].memory;
+    printf("%llu\n", (unsigned long long)bytes);
+}
+
 int main(int argc, char *argv[])
 {
     static char text[CONFIG_TEXT_MAX + 1];
     static struct config config;
     struct config_error error;
     bool files = argc == 3 && strcmp(argv[1], "--files") == 0;
+    bool memory = argc == 3 && strcmp(argv[1], "--memory") == 0;
     const char *path = argv[argc - 1];
     size_t len = 0;
 
-    if (!files && (argc != 2 || argv[1][0] == '-')) {
-        fprintf(stderr, "usage: cfgcheck [--files] FILE\n");
+    if (!files && !memory && (argc != 2 || argv[1][0] == '-')) {
+        fprintf(stderr, "usage: cfgcheck [--files|--memory] FILE\n");
         return 2;
     }
     if (!text_read(path, text, sizeof(text), &len)) {
@@ -76,5 +87,7 @@ int main(int argc, char *argv[])
     }
     if (files)
         files_print(&config);
+    if (memory)
+        memory_print(&config);
     return 0;
 }

@@ -62,19 +62,20 @@ def run_name(directory):
     return f"test-{directory.parent.name}-{directory.name}"
 
 
-def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int = 512, stop_when=(), extra=(),
-         options=(), image: Path | None = None):
+def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int | None = 512, stop_when=(),
+         extra=(), options=(), image: Path | None = None):
     """Boot `config`, or the disk `image`, and wait for the end, or until each VM named in stop_when has ended.
 
-    The log stays in build/run/NAME. `extra` are further arguments of QEMU, `options` such of tools/run.
+    The log stays in build/run/NAME. With mem None the runner says how much is needed. `extra` are further arguments of
+    QEMU, `options` such of tools/run.
     """
     source = ["--image", image]
     if not image:
         source = [directory / "godwit.cfg"]
         source[0].write_text(config)
     name = f"{run_name(directory)}-{emu}-{cpus}"
-    command = [RUN, "--emu", emu, "--cpus", str(cpus), "--mem", str(mem), "--timeout", str(TIMEOUT[emu]),
-               "--name", name, *options, *source, *(["--", *extra] if extra else [])]
+    command = [RUN, "--emu", emu, "--cpus", str(cpus), *(["--mem", str(mem)] if mem else []),
+               "--timeout", str(TIMEOUT[emu]), "--name", name, *options, *source, *(["--", *extra] if extra else [])]
     run = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                            errors="replace", stdin=subprocess.DEVNULL)
     waiting = set(stop_when)

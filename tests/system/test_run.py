@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a newcomer meets: `make run` gives a machine what its configuration needs, and says what it lacks."""
+
+import os
+import socket
+import subprocess
+import time
+
+from machine import ROOT, RUN, TIMEOUT, boot, run_name, vm
+from network import Machine
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+def test_memory_follows_the_configuration(tmp_path):
+    """Guests of more than the usual 512 MiB run without a word about memory. And who is served without a network card
+    is told that nobody will come."""
+    config = "[net]\n[api]\naccess = open\n" + vm("one", "hello.elf", memory="512M") + \
+        vm("two", "hello.elf", memory="256M")
+    done = boot(tmp_path, config, "qemu", mem=None)
+    assert done.status == 0, done.errors
+    assert "api: port 80, open to everybody; but there is no network card" in done.log
+
+
+def test_network_without_rights(tmp_path):
+    """NET=user: QEMU's own network gives the hypervisor an address, and a port of this machine leads to its API."""
+    port = free_port()
+    (tmp_path / "godwit.cfg").write_text("[net]\n[api]\naccess = open\n")
+    machine = Machine([str(RUN), "--emu", "qemu", "--net", f"user:{port}-80", "--name", run_name(tmp_path),
+                       "--timeout", str(TIMEOUT["qemu"]), str(tmp_path / "godwit.cfg")])
+    try:
+        machine.wait(rf"run: 127.0.0.1:{port} is port 80 of the hypervisor", TIMEOUT["qemu"])
+        machine.wait(r"net: up 10\.0\.2\.15 .* uplink virtio", TIMEOUT["qemu"])
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.settimeout(TIMEOUT["qemu"])
+            sock.sendall(b"GET /v1/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert sock.recv(4096).startswith(b"HTTP/1.1 200 OK")
+    finally:
+        machine.stop()
+
+
+def test_demo_without_a_network(tmp_path):
+    """It says what is missing, and ends."""
+    (tmp_path / "unshare").write_text("#!/bin/sh\necho this machine has none >&2\nexit 1\n")
+    (tmp_path / "unshare").chmod(0o755)
+    began = time.monotonic()
+    done = subprocess.run([ROOT / "tools/demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"), timeout=120)
+    assert done.returncode == 2, done.stdout
+    assert "no network namespace: this machine has none" in done.stdout
+    assert "/dev/net/tun" in done.stdout and "make run CONFIG=guest/linux.cfg" in done.stdout
+    assert time.monotonic() - began < 60
