@@ -44,7 +44,7 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
         dest->ops->run(in->vm, in->claim.paused_ns, arrived);
         in->stats.released = now(dest);
         in->stats.run_ns = in->stats.released - arrived;
-        pr_info("migrate: epoch %lu runs here", (unsigned long)in->handoff.epoch);
+        pr_info("migrate: %s, epoch %lu, runs here", in->name, (unsigned long)in->handoff.epoch);
     }
     if (actions & HANDOFF_FREE) {
         if (in->vm)
@@ -180,7 +180,7 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
 {
     struct incoming *in = session->incoming;
 
-    pr_warn("migrate: refused: %s", reason);
+    pr_warn("migrate: %s%srefused: %s", in ? in->name : "", in && in->name[0] ? " is " : "", reason);
     session->refusing = true;
     session->refused = (struct wire_refused){ .code = code };
     if (code == WIRE_E_REPLAY)

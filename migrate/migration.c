@@ -21,6 +21,8 @@
 #include "migrate/vm_dest.h"
 #include "migrate/vm_source.h"
 #include "mm/frame.h"
+#include "net/netif.h"
+#include "net/uplink.h"
 
 #define POLL_NS 10000000ULL /* while something is under way: time-outs, and what nobody tells us of */
 #define FIXED_US 3000       /* of the downtime: stop, state, start; on an emulator */
@@ -156,6 +158,8 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     int err;
 
     assert_host_loop();
+    if (netif_port_owns(request->to.bytes, request->to.ip6))
+        return refuse(-EINVAL, "the destination is this machine itself, expected another one's address", reason);
     from = source_make(vm);
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
@@ -559,5 +563,5 @@ void migration_init(const struct config_migration *config)
     if (err)
         pr_err("cannot listen on port %u: error %d", config->port, err);
     else
-        pr_info("port %u takes guests", config->port);
+        pr_info("port %u takes guests%s", config->port, uplink_mac() ? "" : "; but there is no network card");
 }

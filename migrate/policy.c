@@ -191,11 +191,15 @@ u32 policy_throttle_next(const struct policy_throttle *throttle, u32 percent)
     return MIN(percent ? percent + throttle->increment : throttle->initial, throttle->max);
 }
 
+static enum policy_verdict give_up(const struct policy_settings *settings, struct policy_prediction *prediction)
+{
+    prediction->gave_up = true;
+    return settings->on_stall == POLICY_STALL_ABORT ? POLICY_ABORT : POLICY_STOP;
+}
+
 enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
                                   struct policy_prediction *prediction)
 {
-    enum policy_verdict give_up = settings->on_stall == POLICY_STALL_ABORT ? POLICY_ABORT : POLICY_STOP;
-
     predict(stats, prediction);
     if (!settings->max_rounds)
         return POLICY_STOP;
@@ -205,10 +209,10 @@ enum policy_verdict policy_decide(const struct policy_settings *settings, const 
         return POLICY_STOP;
     prediction->stalled = stalled(stats, prediction);
     if (stats->rounds >= settings->max_rounds)
-        return give_up;
+        return give_up(settings, prediction);
     if (!prediction->stalled)
         return POLICY_CONTINUE;
     if (settings->on_stall == POLICY_STALL_THROTTLE && stats->throttle < settings->throttle.max)
         return POLICY_THROTTLE;
-    return give_up;
+    return give_up(settings, prediction);
 }

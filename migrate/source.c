@@ -54,31 +54,33 @@ static void disconnect(struct source *s)
 static void log_end(const struct source *s)
 {
     const struct migrate_phases *phases = &s->stats.phases;
+    char warning[200];
 
-    pr_info(
-        "migrate: epoch %lu %s after %lu ms: setup %lu, pre-copy %lu, stop %lu, final RAM %lu, state %lu, commitment "
-        "%lu us",
-        (unsigned long)s->stats.epoch, migrate_status_name(s->stats.status),
-        (unsigned long)(s->stats.total_time / NS_PER_MS), (unsigned long)phases->setup / 1000,
-        (unsigned long)phases->precopy / 1000, (unsigned long)phases->stop / 1000,
-        (unsigned long)phases->final_ram / 1000, (unsigned long)phases->device_state / 1000,
-        (unsigned long)phases->commit / 1000);
+    if (migrate_stall_warning(&s->stats, warning, sizeof(warning)))
+        pr_warn("migrate: %s, epoch %lu: %s", s->description->head.name, (unsigned long)s->stats.epoch, warning);
+    pr_info("migrate: %s, epoch %lu, %s after %lu ms: setup %lu, pre-copy %lu, stop %lu, final RAM %lu, state %lu, "
+            "commitment %lu us",
+            s->description->head.name, (unsigned long)s->stats.epoch, migrate_status_name(s->stats.status),
+            (unsigned long)(s->stats.total_time / NS_PER_MS), (unsigned long)phases->setup / 1000,
+            (unsigned long)phases->precopy / 1000, (unsigned long)phases->stop / 1000,
+            (unsigned long)phases->final_ram / 1000, (unsigned long)phases->device_state / 1000,
+            (unsigned long)phases->commit / 1000);
 }
 
 void source_finish(struct source *s)
 {
     disconnect(s);
+    if (s->stats.status == MIGRATE_CANCELLING)
+        s->stats.status = MIGRATE_CANCELLED;
+    s->stats.wire_bytes = s->outbox.bytes;
+    log_end(s);
     inbox_fini(&s->inbox);
     outbox_fini(&s->outbox);
     free(s->bitmap);
     free(s->description);
     s->bitmap = NULL;
     s->description = NULL;
-    if (s->stats.status == MIGRATE_CANCELLING)
-        s->stats.status = MIGRATE_CANCELLED;
-    s->stats.wire_bytes = s->outbox.bytes;
     s->phase = SOURCE_IDLE;
-    log_end(s);
 }
 
 /* The log is of no more use: a part of its end, while the guest runs, whatever the connection does. True: it is off. */
@@ -325,7 +327,8 @@ static void take_accepted(struct source *s)
     }
     for (u32 i = 0; i < accepted->count; i++) {
         accepted->warning[i][WIRE_REASON - 1] = 0;
-        pr_warn("migrate: epoch %lu, at the destination: %s", (unsigned long)s->stats.epoch, accepted->warning[i]);
+        pr_warn("migrate: %s, epoch %lu, at the destination: %s", s->description->head.name,
+                (unsigned long)s->stats.epoch, accepted->warning[i]);
     }
     source_accepted(s);
 }
@@ -341,7 +344,7 @@ static bool propose_beyond(struct source *s, const struct wire_refused *refused)
     disconnect(s);
     s->next_try = source_now(s);
     s->reserve_said = false;
-    source_enter(s, SOURCE_CONNECT, NULL);
+    source_enter(s, SOURCE_CONNECT, &s->stats.phases.setup);
     return true;
 }
 

@@ -29,7 +29,7 @@ bool source_connect(struct source *s)
     if (s->phase == SOURCE_COMMIT)
         source_apply(s, handoff_source_event(&s->handoff, HANDOFF_LINK_BACK, 0));
     else
-        source_enter(s, SOURCE_RESERVE, NULL);
+        source_enter(s, SOURCE_RESERVE, &s->stats.phases.setup);
     return true;
 }
 
@@ -73,21 +73,25 @@ static void begin_round(struct source *s, enum source_phase phase, u64 *spent)
     s->round_began = s->phase_began;
 }
 
+static void end_setup(struct source *s, enum source_phase next)
+{
+    source_enter(s, next, &s->stats.phases.setup);
+    s->stats.setup_time = s->stats.phases.setup;
+}
+
 void source_accepted(struct source *s)
 {
     int err;
 
-    source_enter(s, s->phase, &s->stats.phases.setup);
-    s->stats.setup_time = s->stats.phases.setup;
     if (s->settings.dry_run) { /* what is left to try is its state */
         s->section = 0;
-        s->phase = SOURCE_STATE;
+        end_setup(s, SOURCE_STATE);
         return;
     }
     source_ram_all(s);
     if (!s->settings.policy.max_rounds) {
         s->stats.status = MIGRATE_PRE_SWITCHOVER;
-        source_enter(s, SOURCE_STOP, NULL);
+        end_setup(s, SOURCE_STOP);
         return;
     }
     err = s->ops->log_start(s->vm);
@@ -98,6 +102,7 @@ void source_accepted(struct source *s)
     }
     s->logging = true;
     s->stats.status = MIGRATE_ACTIVE;
+    end_setup(s, SOURCE_ROUND);
     begin_round(s, SOURCE_ROUND, NULL);
 }
 
@@ -131,6 +136,7 @@ static void round_decide(struct source *s)
     seen.throttle = stats->cpu_throttle;
     seen.fixed_us = s->settings.fixed_us + 2 * stats->rtt / 1000;
     verdict = policy_decide(&s->settings.policy, &seen, &stats->prediction);
+    stats->downtime_limit = s->settings.policy.downtime_limit;
     stats->expected_downtime = stats->prediction.downtime_us * 1000;
     stats->dirty_pages_rate = migrate_dirty_rate(stats->round, stats->rounds);
     stats->bytes_per_second = stats->prediction.rate;
@@ -198,6 +204,8 @@ static bool produce_round(struct source *s)
         s->section = 0;
         s->stats.status = MIGRATE_DEVICE;
         source_enter(s, SOURCE_STATE, &s->stats.phases.final_ram);
+        s->stats.stopped = s->now;
+        s->stats.stopped.us = s->stats.phases.final_ram / 1000;
         return true;
     }
     produce_round_end(s, (struct wire_round){ s->stats.rounds, .pages = s->now.pages, .zero = s->now.zero });

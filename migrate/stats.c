@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "migrate/stats.h"
 
+#include <stdio.h>
+
 #include "hv/lib/bits.h"
 
 #define RATE_US 100000
@@ -14,6 +16,19 @@ u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds)
         us += round[rounds].us;
     }
     return us ? dirtied * 1000000 / us : 0;
+}
+
+bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t room)
+{
+    if (!stats->prediction.gave_up || stats->error == WIRE_E_CONVERGE)
+        return false;
+    snprintf(text, room,
+             "%s: stopped with %lu ms of downtime expected, above the limit of %u; on-stall = abort lets it "
+             "stay%s",
+             stats->prediction.stalled ? "more rounds bring nothing" : "max-rounds is reached",
+             (unsigned long)(stats->prediction.downtime_us / 1000), stats->downtime_limit,
+             stats->cpu_throttle ? "" : ", throttle slows it first");
+    return true;
 }
 
 const char *migrate_status_name(enum migrate_status status)

@@ -2,6 +2,8 @@
 /* Settings and statistics of a move, by the names of QEMU's query-migrate where it has one. Data only. */
 #pragma once
 
+#include <stddef.h>
+
 #include "hv/lib/types.h"
 #include "migrate/policy.h"
 #include "migrate/wire.h"
@@ -53,9 +55,15 @@ struct migrate_stats {
     u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */
     struct policy_round round[MIGRATE_ROUNDS]; /* live rounds */
     unsigned rounds;
+    struct policy_round stopped; /* what was sent while the guest stood */
     u32 cpu_throttle;                    /* percent: cpu-throttle-percentage, the highest that there was */
     struct policy_prediction prediction; /* of the last decision */
+    u32 downtime_limit;                  /* ms, at that */
 };
+
+/* What there is to say of a move whose guest was stopped though a longer downtime than the limit was expected. Fills
+ * text; returns false if there is nothing. */
+bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t room);
 
 /* Pages a second that the guest wrote in the last live rounds that make a tenth of a second together: a shorter one
  * tells of moments. One that was written twice in a round counts once. 0 before the first round. */

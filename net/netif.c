@@ -342,6 +342,19 @@ u32 netif_port_ip4(void)
     return own.netif.ip_addr.u_addr.ip4.addr;
 }
 
+bool netif_port_owns(const u8 *address, bool ip6)
+{
+    u32 ip4 = netif_port_ip4();
+
+    if (!ip6)
+        return ip4 && !memcmp(address, &ip4, sizeof(ip4));
+    for (unsigned i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++)
+        if (!ip6_addr_isinvalid(netif_ip6_addr_state(&own.netif, i)) &&
+            !memcmp(address, netif_ip6_addr(&own.netif, i)->addr, sizeof(netif_ip6_addr(&own.netif, i)->addr)))
+            return true;
+    return false;
+}
+
 const u8 *netif_port_mac(void)
 {
     return own.port.mac;

@@ -33,5 +33,8 @@ void netif_peers_say(const void *bytes, size_t len);
 u32 netif_port_ip4(void);
 const u8 *netif_port_mac(void);
 
+/* Is this one of our own addresses (4 bytes, or 16 of IPv6)? */
+bool netif_port_owns(const u8 *address, bool ip6);
+
 /* How many ARP packets said that our address is somebody else's. */
 u64 netif_port_conflicts(void);

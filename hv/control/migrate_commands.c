@@ -106,15 +106,28 @@ const char *const resolve_actions[] = { "query", "abort", "adopt", "force-resume
 /* Why an action makes no sense for a copy of that status; NULL: it does. */
 static const char *resolve_misfit(u64 action, unsigned status)
 {
+    if (action == RESOLVE_ABORT && status == SHOWN_PREPARED)
+        return "its source has the move, and nobody here can abort it";
     if (action == RESOLVE_ABORT && status != SHOWN_IN_DOUBT)
         return "no move is left to abort";
     if (action == RESOLVE_ADOPT && status != SHOWN_PREPARED)
         return "only a prepared copy, which came from elsewhere, can be adopted";
     if (action == RESOLVE_FORCE_GIVE_UP && status == SHOWN_ELSEWHERE)
-        return "there is no copy here to give up, expected force-resume, or forget";
+        return "there is no copy here to give up";
     if (action == RESOLVE_FORCE_RESUME && status == SHOWN_PREPARED)
-        return "it has never run here, expected adopt or force-give-up";
+        return "it has never run here";
     return NULL;
+}
+
+/* What resolve can do for a copy of that status. */
+static const char *resolve_choices(unsigned status)
+{
+    switch (status) {
+    case SHOWN_IN_DOUBT: return "abort, force-resume or force-give-up";
+    case SHOWN_SUPERSEDED: return "force-resume or force-give-up";
+    case SHOWN_PREPARED: return "adopt or force-give-up";
+    default: return "force-resume, or the command forget";
+    }
 }
 
 static int resolve_act(struct vm *vm, u64 action, unsigned status)
@@ -165,7 +178,8 @@ int command_resolve(struct call *call)
     else
         migration_contested(vm, &epoch);
     if (misfit)
-        return call_fail(call, -EBUSY, "%s: it is %s: %s", vm->name, shown_name(status), misfit);
+        return call_fail(call, -EBUSY, "%s: cannot %s, it is %s: %s, expected %s", vm->name, resolve_actions[action],
+                         shown_name(status), misfit, resolve_choices(status));
     if (action >= RESOLVE_ADOPT && (!call->arg[2].given || call->arg[2].number != epoch))
         return call_fail(call, -EINVAL,
                          "%s: %s is for who knows what the other machine does, and never undone: repeat the epoch, "

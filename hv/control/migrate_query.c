@@ -49,21 +49,24 @@ static void put_phases(struct json *out, const struct migrate_phases *phases)
     json_close(out);
 }
 
+static void put_round(struct json *out, const char *key, const struct policy_round *round)
+{
+    json_object(out, key);
+    json_number(out, "pages", round->pages);
+    json_number(out, "zero", round->zero);
+    json_number(out, "dirtied", round->dirtied);
+    json_number(out, "bytes", round->bytes);
+    json_milli(out, "ms", round->us);
+    json_close(out);
+}
+
 static void put_rounds(struct json *out, const struct migrate_stats *stats)
 {
     json_array(out, "rounds");
-    for (unsigned i = 0; i < stats->rounds; i++) {
-        const struct policy_round *round = &stats->round[i];
-
-        json_object(out, NULL);
-        json_number(out, "pages", round->pages);
-        json_number(out, "zero", round->zero);
-        json_number(out, "dirtied", round->dirtied);
-        json_number(out, "bytes", round->bytes);
-        json_milli(out, "ms", round->us);
-        json_close(out);
-    }
+    for (unsigned i = 0; i < stats->rounds; i++)
+        put_round(out, NULL, &stats->round[i]);
     json_close(out);
+    put_round(out, "stopped-round", &stats->stopped);
 }
 
 static void put_prediction(struct json *out, const struct policy_prediction *prediction)
@@ -76,14 +79,20 @@ static void put_prediction(struct json *out, const struct policy_prediction *pre
     json_number(out, "next-round", prediction->next);
     json_number(out, "converged", prediction->converged);
     json_bool(out, "stalled", prediction->stalled);
+    json_bool(out, "gave-up", prediction->gave_up);
     json_close(out);
 }
 
-static void put_warnings(struct json *out, const struct wire_accepted *accepted)
+static void put_warnings(struct json *out, const struct migrate_stats *stats)
 {
+    const struct wire_accepted *accepted = &stats->accepted;
+    char text[200];
+
     json_array(out, "warnings");
     for (u32 i = 0; i < accepted->count; i++)
         json_string(out, NULL, accepted->warning[i]);
+    if (migrate_stall_warning(stats, text, sizeof(text)))
+        json_string(out, NULL, text);
     json_close(out);
 }
 
@@ -122,11 +131,12 @@ static void put_move(struct json *out, const struct move *move)
     json_string(out, "dirty-log", dirty_producer_name(move->log));
     put_ms(out, "setup-time", stats->setup_time);
     put_ms(out, "expected-downtime", stats->expected_downtime);
+    json_number(out, "downtime-limit", stats->downtime_limit);
     put_ms(out, "round-trip", stats->rtt);
     json_number(out, "wire-bytes", stats->wire_bytes);
     json_number(out, "frames-forwarded", stats->forwarded);
     json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
-    put_warnings(out, &stats->accepted);
+    put_warnings(out, stats);
     put_ram(out, stats);
     put_phases(out, &stats->phases);
     put_prediction(out, &stats->prediction);

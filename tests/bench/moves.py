@@ -90,7 +90,8 @@ def record_of(source, dest, answers, probe, interval):
     away, here = answers
     ram = away.pop("ram")
     record = {name: away[name] for name in ("vm", "mode", "status", "total-time", "setup-time", "downtime",
-                                            "expected-downtime", "wire-bytes", "dirty-log", "rounds", "epoch")}
+                                            "expected-downtime", "wire-bytes", "dirty-log", "rounds",
+                                            "stopped-round", "epoch")}
     return {"who": "godwit", "from": source.address, "to": dest.address, **record,
             **{name: ram[name] for name in RAM_MEMBERS}, "phases": {**away["phases"], **here["phases"]},
             "blackout": round(blackout_ms(probe["samples"], interval), 2), "lost": lost(probe["samples"]),

@@ -14,7 +14,7 @@ from machine import ROOT
 
 GODWIT = ROOT / "build/tools/godwit"
 MOVE = ["migrate", "web", "192.0.2.11"]
-BAR = (r"\r\x1b\[Kactive +round +2 \[#{6}\.{18}\] +48\.0 MiB left +8\.0 Mbit/s +expected downtime 15 ms")
+BAR = (r"\r\x1b\[Kactive, round 3 +\[#{6}\.{18}\] +48\.0 MiB left +8\.0 Mbit/s +expected downtime 15 ms")
 
 
 class Host:
@@ -65,7 +65,7 @@ def test_cancelled_on_a_terminal():
         read_until(ours, f"{BAR}{BAR}")
         assert host.run("migrate_cancel", "web")[0] == 0
         text = read_until(ours, r"\r\x1b\[Kgodwit: web: cancelled\r\n")
-        assert re.search(r"\r\x1b\[Kcancelled +round", text)
+        assert re.search(r"\r\x1b\[Kcancelled +\[", text)
         out, _ = tool.communicate(timeout=30)
         assert tool.returncode == 5
         assert re.search(r"^status +cancelled\nreason +cancelled \(cancel\)\n", out)
@@ -75,17 +75,16 @@ def test_cancelled_on_a_terminal():
 def test_cancelled_without_a_terminal():
     """A line whenever a stage or round begins, and no other."""
     with Host("active") as host, host.begin(*MOVE) as tool:
-        assert tool.stderr.readline() == "active, round 2: 48.0 MiB left at 8 Mbit/s, expected downtime 15 ms\n"
+        assert tool.stderr.readline() == "active, round 3: 48.0 MiB left at 8 Mbit/s, expected downtime 15 ms\n"
         time.sleep(0.5)
         assert host.run("migrate_cancel", "web")[0] == 0
         _, errors = tool.communicate(timeout=30)
         assert tool.returncode == 5
-        assert errors == ("cancelled, round 2: 48.0 MiB left at 8 Mbit/s, expected downtime 15 ms\n"
-                          "godwit: web: cancelled\n")
+        assert errors == "godwit: web: cancelled\n"
 
 
 @pytest.mark.parametrize("status, code, words", [
-    ("completed", 0, "completed, round 2"),
+    ("completed", 0, ""),
     ("failed", 1, "godwit: web: "),
     ("in-doubt", 6, "web is in doubt under epoch 2"),
 ])
@@ -97,11 +96,33 @@ def test_ends(status, code, words):
     assert re.search("^warning +its clock would be another$", out, re.M)
 
 
-def test_check():
-    """Would it be taken, and of what does the destination warn?"""
+def test_rounds_are_counted_from_one():
+    """And what was sent while the guest stood has its line behind them."""
     with Host("completed") as host:
-        assert host.run(*MOVE, "--check")[:2] == (
-            0, "it would be taken\nwarning            its clock would be another\n")
+        table = host.run(*MOVE)[1].partition("\nround ")[2].splitlines()[1:]
+    assert [row.split()[:2] for row in table] == [["1", "100"], ["stop", "7"]]
+
+
+def test_nothing_is_told_of_what_was_not_sent():
+    with Host("failed") as host:
+        out = host.run(*MOVE)[1]
+    assert re.fullmatch(r"status +failed\nreason +no connection to the destination \(link\)\nwarning .*\nmode +live\n"
+                        r"total-time .*\n", out)
+
+
+def test_check():
+    """Would it be taken, and of what does the destination warn? It shows no progress: nothing moves."""
+    with Host("completed") as host:
+        assert host.run(*MOVE, "--check") == (
+            0, "it would be taken\nwarning            its clock would be another\n", "")
+
+
+def test_check_of_nobody():
+    """Who does not answer has not refused."""
+    with Host("failed") as host:
+        code, out, errors = host.run(*MOVE, "--check")
+    assert (code, errors) == (1, "godwit: web: no connection to the destination\n")
+    assert out.startswith("it is not known: the destination has not answered\n")
 
 
 def test_detached():

@@ -5,6 +5,7 @@ until the guest hardly stands; above 1 they do not, and on-stall says what then:
 The link is made by max-bandwidth of what the guest was seen to write, so that rho is the same on any machine."""
 
 import math
+import re
 
 import pytest
 from machine import vm
@@ -85,6 +86,10 @@ def test_it_converges_at_half_and_stalls_at_twice(writing):
     left = dirtied(twice)
     assert 2 <= len(left) <= 5 and twice["prediction"]["stalled"]
     assert left[-1] > PAGES / 2
+    assert twice["warnings"] and re.fullmatch(
+        rf"more rounds bring nothing: stopped with \d+ ms of downtime expected, above the limit of {LIMIT}; "
+        "on-stall = abort lets it stay, throttle slows it first", twice["warnings"][-1])
+    assert not [words for words in half["warnings"] if "downtime expected" in words]
     assert half["downtime"] < twice["downtime"] / 4
     beats(dest)
 

@@ -20,24 +20,26 @@ def probe(start, end, gap):
     for index in range(900):
         sent = 100 + index * 0.002
         rtt = rng.lognormvariate(-0.5, 0.3) * (3 if start < sent < end else 1)
-        samples.append([sent, None if gap[0] < sent < gap[1] or rng.random() < 0.003 else rtt])
+        if gap[0] < sent < gap[1]:  # held for the guest, or lost
+            rtt = (gap[1] - sent) * 1000 + rtt if index % 2 else None
+        samples.append([sent, None if rng.random() < 0.003 else rtt])
     return {"interval": 2.0, "start": 100.0, "migrate-start": start, "migrate-end": end, "samples": samples}
 
 
 def move(here="10.9.0.2", there="10.9.0.4", begin=100.4):
     phases = {"setup": 3.1, "precopy": 861.4, "stop": 0.8, "final-ram": 6.4, "device-state": 1.9, "commit": 2.2,
               "resume": 1.0, "announce": 5.5}
-    end = begin + sum(phases.values()) / 1000
+    end = begin + (sum(phases.values()) - phases["resume"]) / 1000
     return {
-        "vm": "linux", "from": here, "to": there, "mode": "live", "status": "completed", "total-time": 882.3,
+        "vm": "linux", "from": here, "to": there, "mode": "live", "status": "completed", "total-time": 875.8,
         "setup-time": 3.1, "downtime": 12.34, "expected-downtime": 10.0, "blackout": 20.4, "compute-downtime": None,
         "transferred": 96123456, "wire-bytes": 98765432, "total": 268435456, "duplicate": 42117, "normal": 23419,
         "normal-bytes": 95924224, "dirty-sync-count": 4, "dirty-pages-rate": 1187, "mbps": 871.6,
         "pages-per-second": 26543, "phases": phases,
         "rounds": [{"pages": 23100, "zero": 42117, "dirtied": 842, "bytes": 95012345, "ms": 790.0},
                    {"pages": 802, "zero": 40, "dirtied": 97, "bytes": 3312345, "ms": 58.0},
-                   {"pages": 97, "zero": 0, "dirtied": 31, "bytes": 401234, "ms": 13.4},
-                   {"pages": 31, "zero": 0, "dirtied": 0, "bytes": 128456, "ms": 6.4}],
+                   {"pages": 97, "zero": 0, "dirtied": 31, "bytes": 401234, "ms": 13.4}],
+        "stopped-round": {"pages": 31, "zero": 0, "dirtied": 0, "bytes": 128456, "ms": 6.4},
         "probe": probe(begin, end, (end - 0.0175, end + 0.004)),
     }
 
@@ -64,14 +66,45 @@ def test_page(tmp_path):
     status, errors, page = report(tmp_path, run())
     assert (status, errors) == (0, "")
     words = visible(page)
-    for said in ("linux: 10.9.0.2 → 10.9.0.4", "linux: 10.9.0.4 → 10.9.0.2", "completed", "live", "882 ms", "12.3 ms",
+    for said in ("linux: 10.9.0.2 → 10.9.0.4", "linux: 10.9.0.4 → 10.9.0.2", "completed", "live", "876 ms", "12.3 ms",
                  "20.4 ms", "10.0 ms", "96,123,456 B", "98,765,432 B", "23,419 pages", "42,117 pages", "872 Mbit/s",
-                 "1,187 pages/s", "final-ram", "device-state", "announce", "unanswered 22.0 ms"):
+                 "878 Mbit/s", "1,187 pages/s", "final-ram", "device-state", "announce", "3 live rounds in 861 ms"):
         assert said in words, said
     assert re.search(r"blackout [0-9.]+ ms", words)
     figures = ET.fromstring(page).findall(".//figure/svg")
     assert len(figures) == 2 * 3  # rounds, whole move, switch-over
     HTMLParser().feed(page)
+
+
+def xs(path, command):
+    return [float(x) for x in re.findall(command + r"([\d.]+) ", path.get("d"))]
+
+
+def test_no_answer_stands_where_none_arrived(tmp_path):
+    """What is shaded holds no dot, though probes of that time were answered in the end."""
+    page = ET.fromstring(report(tmp_path, move())[2])
+    shaded = 0
+    for svg in page.findall(".//figure/svg"):
+        for gap in svg.findall("rect[@class='gap']"):
+            left, right = float(gap.get("x")), float(gap.get("x")) + float(gap.get("width"))
+            answers = [x for path in svg.findall("path") if "answer" in path.get("class") for x in xs(path, "M")]
+            assert answers and not [x for x in answers if left + 0.2 < x < right - 0.2]
+            shaded += right - left > 1
+    assert shaded == 2
+
+
+def test_nothing_is_left_out(tmp_path):
+    """The stopped round is in the charts, and said to be; the source's phases reach to the total time."""
+    data = move()
+    page = ET.fromstring(report(tmp_path, data)[2])
+    words = " ".join(page.find("body").itertext())
+    assert "is the last group, stop" in words and "round stop: 31 with content" in words
+    assert "round 4:" not in words and "round 0:" not in words
+    assert abs(sum(data["phases"].values()) - data["phases"]["resume"] - data["phases"]["announce"]
+               - data["total-time"]) < 0.05
+    del data["stopped-round"]
+    words = visible(report(tmp_path, data)[2])
+    assert "stop." not in words and "round stop" not in words
 
 
 def test_self_contained(tmp_path):

@@ -51,7 +51,14 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
                                           .normal = 100,
                                           .accepted = { 1, 0, { "its clock would be another" } },
                                           .rounds = 1,
-                                          .round[0] = { .pages = 100, .us = 1500 } };
+                                          .round[0] = { .pages = 100, .us = 1500 },
+                                          .stopped = { .pages = 7, .us = 900 } };
+    if (fake_migration.status == MIGRATE_FAILED) { /* before anything was sent */
+        move->stats.error = WIRE_E_LINK;
+        strcpy(move->stats.reason, "no connection to the destination");
+        move->stats.normal = move->stats.downtime = move->stats.rounds = 0;
+        move->log = DIRTY_OFF;
+    }
     return 0;
 }
 

@@ -331,7 +331,12 @@ static void prepared(void **state)
     assert_int_equal(run("resolve web query"), 0);
     assert_non_null(strstr(out.buffer.text, "\"epoch\":9,\"source\":\"has not said COMMIT: adopt the guest only if "));
     assert_int_equal(run("resolve web force-resume 9"), -EBUSY);
-    assert_string_equal(call.error, "web: it is prepared: it has never run here, expected adopt or force-give-up");
+    assert_string_equal(call.error,
+                        "web: cannot force-resume, it is prepared: it has never run here, expected adopt or "
+                        "force-give-up");
+    assert_int_equal(run("resolve web abort"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot abort, it is prepared: its source has the move, and nobody here can "
+                                    "abort it, expected adopt or force-give-up");
     assert_int_equal(run("resolve web adopt"), -EINVAL);
     assert_string_equal(call.error, "web: adopt is for who knows what the other machine does, and never undone: repeat "
                                     "the epoch, 9, to confirm");
@@ -371,7 +376,8 @@ static void contested(void **state)
     assert_int_equal(fake_migration.resolution, SOURCE_FORCE_GIVE_UP);
     assert_int_equal(run("resolve web adopt 7"), -EBUSY);
     assert_string_equal(call.error,
-                        "web: it is in-doubt: only a prepared copy, which came from elsewhere, can be adopted");
+                        "web: cannot adopt, it is in-doubt: only a prepared copy, which came from elsewhere, can be "
+                        "adopted, expected abort, force-resume or force-give-up");
     assert_int_equal(run("resolve web abort"), 0);
     assert_int_equal(fake_migration.resolution, SOURCE_QUERY_ABORT);
     assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
@@ -383,7 +389,8 @@ static void contested(void **state)
     assert_int_equal(run("resume web"), -EBUSY);
     assert_string_equal(call.error, "web: cannot resume, it is superseded, expected paused; see resolve");
     assert_int_equal(run("resolve web abort"), -EBUSY);
-    assert_string_equal(call.error, "web: it is superseded: no move is left to abort");
+    assert_string_equal(call.error, "web: cannot abort, it is superseded: no move is left to abort, expected "
+                                    "force-resume or force-give-up");
     assert_int_equal(run("resolve web query"), 0);
     assert_string_equal(out.buffer.text,
                         "{\"vm\":\"web\",\"status\":\"superseded\",\"epoch\":7,\"owner\":\"\",\"action\":\"query\"}");

@@ -130,6 +130,24 @@ static void test_check_is_what_a_move_is(void **state)
     }
 }
 
+/* Rounds and phases leave nothing out. */
+static void check_sums(const struct migrate_stats *stats)
+{
+    const struct migrate_phases *p = &stats->phases;
+    struct policy_round sum = stats->stopped;
+
+    for (unsigned i = 0; i < stats->rounds; i++) {
+        sum.pages += stats->round[i].pages;
+        sum.zero += stats->round[i].zero;
+        sum.bytes += stats->round[i].bytes;
+    }
+    assert_int_equal(sum.pages, stats->normal);
+    assert_int_equal(sum.zero, stats->duplicate);
+    assert_int_equal(sum.bytes, stats->transferred);
+    assert_int_equal(p->setup + p->precopy + p->stop + p->final_ram + p->device_state + p->commit, stats->total_time);
+    assert_int_equal(stats->setup_time, p->setup);
+}
+
 /* What a person who waits is shown: what is left, exactly, and how fast it goes, from the first round on. */
 static void test_progress(void **state)
 {
@@ -155,6 +173,7 @@ static void test_progress(void **state)
         }
         assert_int_equal(w->source.stats.remaining, 0);
         assert_true(w->source.stats.bytes_per_second > 0);
+        check_sums(&w->source.stats);
         world_fini(w);
     }
     assert_true(seen > 4);
@@ -165,6 +184,7 @@ static void test_policy_gives_up(void **state)
 {
     struct world *w = malloc(sizeof(*w));
     struct migrate_settings settings = world_settings();
+    char warning[200];
 
     (void)state;
     world_init(w);
@@ -173,11 +193,20 @@ static void test_policy_gives_up(void **state)
     settings.policy.on_stall = POLICY_STALL_ABORT;
     move(w, settings);
     assert_int_equal(w->source.stats.error, WIRE_E_CONVERGE);
+    assert_false(migrate_stall_warning(&w->source.stats, warning, sizeof(warning))); /* it has not stopped */
     assert_int_equal(world_where(w), 1);
     assert_false(w->source_vm.logging || w->dest_vm.exists);
     settings.policy.on_stall = POLICY_STALL_STOP;
     move(w, settings);
     assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_true(migrate_stall_warning(&w->source.stats, warning, sizeof(warning)));
+    assert_non_null(strstr(warning, " ms of downtime expected, above the limit of "));
+    assert_non_null(strstr(warning, "on-stall = abort lets it stay, throttle slows it first"));
+    world_fini(w);
+    world_init(w);
+    move(w, settings); /* it writes nothing: that converges */
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_false(migrate_stall_warning(&w->source.stats, warning, sizeof(warning)));
     world_fini(w);
     free(w);
 }

@@ -137,26 +137,40 @@ static const char *expected(const json_t *move, const json_t *ram, char *buffer,
     return buffer;
 }
 
+static bool is_over(const char *status)
+{
+    return !strcmp(status, "completed") || !strcmp(status, "failed") || !strcmp(status, "cancelled");
+}
+
+/* "active, round 3", counted from 1; "device". */
+static void stage(const json_t *move, const json_t *ram, char *buffer, size_t room)
+{
+    if (!strcmp(text(move, "status"), "active"))
+        snprintf(buffer, room, "active, round %.0f", number(ram, "dirty-sync-count") + 1);
+    else
+        snprintf(buffer, room, "%s", text(move, "status"));
+}
+
 static void show_bar(const json_t *move, const json_t *ram)
 {
     double total = number(ram, "total"), done = total ? 1 - number(ram, "remaining") / total : 0;
-    char bar[BAR + 1], downtime[96];
+    char bar[BAR + 1], now[64], downtime[96];
 
     for (int i = 0; i < BAR; i++)
         bar[i] = i < (int)(done * BAR) ? '#' : '.';
     bar[BAR] = '\0';
-    fprintf(stderr, "\r\033[K%-14s round %2.0f [%s] %6.1f MiB left  %7.1f Mbit/s  %s", text(move, "status"),
-            number(ram, "dirty-sync-count"), bar, number(ram, "remaining") / (1 << 20), number(ram, "mbps"),
-            expected(move, ram, downtime, sizeof(downtime)));
+    stage(move, ram, now, sizeof(now));
+    fprintf(stderr, "\r\033[K%-16s [%s] %6.1f MiB left  %7.1f Mbit/s  %s", now, bar,
+            number(ram, "remaining") / (1 << 20), number(ram, "mbps"), expected(move, ram, downtime, sizeof(downtime)));
 }
 
-/* A line whenever a stage or a round begins; `last` remembers. */
+/* A line whenever a stage or a round begins; `last` remembers. How it ended is the result's to tell. */
 static void show_line(const json_t *move, const json_t *ram, char *last, size_t room)
 {
     char line[128], downtime[96], rate[32] = "";
 
-    snprintf(line, sizeof(line), "%s, round %.0f", text(move, "status"), number(ram, "dirty-sync-count"));
-    if (!strcmp(line, last))
+    stage(move, ram, line, sizeof(line));
+    if (!strcmp(line, last) || is_over(text(move, "status")))
         return;
     snprintf(last, room, "%s", line);
     if (number(ram, "mbps") > 0) /* known from the first pages on */
@@ -165,13 +179,9 @@ static void show_line(const json_t *move, const json_t *ram, char *last, size_t 
             expected(move, ram, downtime, sizeof(downtime)));
 }
 
-static bool is_over(const char *status)
-{
-    return !strcmp(status, "completed") || !strcmp(status, "failed") || !strcmp(status, "cancelled");
-}
-
-/* Ask until it is over, or in doubt for long; the last answer, or NULL. */
-static json_t *watch(const char *vm, enum status *status)
+/* Ask until it is over, or in doubt for long; the last answer, or NULL. show: its progress, which a check has none of.
+ */
+static json_t *watch(const char *vm, bool show, enum status *status)
 {
     const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
     bool terminal = isatty(STDERR_FILENO);
@@ -183,16 +193,16 @@ static json_t *watch(const char *vm, enum status *status)
         const json_t *ram = json_object_get(move, "ram");
 
         doubtful = strcmp(text(move, "status"), "in-doubt") ? 0 : doubtful + 1;
-        if (terminal)
+        if (show && terminal)
             show_bar(move, ram);
-        else
+        else if (show)
             show_line(move, ram, last, sizeof(last));
         if (is_over(text(move, "status")) || doubtful == DOUBT_POLLS)
             break;
         json_decref(move);
         nanosleep(&pause, NULL);
     }
-    if (terminal)
+    if (show && terminal)
         fprintf(stderr, "\r\033[K");
     return move;
 }
@@ -224,17 +234,26 @@ static void say_on_interrupt(const char *vm)
 /* --- The result ----------------------------------------------------------------------------------------------------
  */
 
+static void show_round(const char *name, const json_t *round)
+{
+    printf("%5s %8.0f %8.0f %8.0f %10.0f %9.1f\n", name, number(round, "pages"), number(round, "zero"),
+           number(round, "dirtied"), number(round, "bytes"), number(round, "ms"));
+}
+
 static void show_rounds(const json_t *move)
 {
-    json_t *rounds = json_object_get(move, "rounds"), *round;
+    json_t *rounds = json_object_get(move, "rounds"), *round, *stopped = json_object_get(move, "stopped-round");
+    char name[24];
     size_t i;
 
-    if (!json_array_size(rounds))
-        return;
     printf("\nround    pages     zero  dirtied      bytes        ms\n");
     json_array_foreach(rounds, i, round)
-        printf("%5zu %8.0f %8.0f %8.0f %10.0f %9.1f\n", i, number(round, "pages"), number(round, "zero"),
-               number(round, "dirtied"), number(round, "bytes"), number(round, "ms"));
+    {
+        snprintf(name, sizeof(name), "%zu", i + 1);
+        show_round(name, round);
+    }
+    if (number(stopped, "ms") > 0)
+        show_round("stop", stopped);
 }
 
 static void show_phases(const json_t *move)
@@ -262,23 +281,55 @@ static void show_warnings(const json_t *move)
     }
 }
 
-static void show_table(const json_t *move)
+static void show_downtime(const json_t *move)
+{
+    double downtime = number(move, "downtime");
+
+    if (downtime > 0)
+        printf("downtime           %.1f ms (expected %.1f)\n", downtime, number(move, "expected-downtime"));
+}
+
+/* What was sent, if anything was. */
+static void show_ram(const json_t *move)
 {
     const json_t *ram = json_object_get(move, "ram");
 
-    printf("status             %s\n", text(move, "status"));
-    if (*text(move, "reason"))
-        printf("reason             %s (%s)\n", text(move, "reason"), text(move, "error"));
-    show_warnings(move);
-    printf("mode               %s, dirty log %s\n", text(move, "mode"), text(move, "dirty-log"));
-    if (number(move, "cpu-throttle-percentage") > 0)
-        printf("cpu-throttle       %.0f %% of the time kept from running\n", number(move, "cpu-throttle-percentage"));
-    printf("total-time         %.1f ms\n", number(move, "total-time"));
-    printf("downtime           %.1f ms (expected %.1f)\n", number(move, "downtime"), number(move, "expected-downtime"));
+    if (number(ram, "normal") + number(ram, "duplicate") == 0)
+        return;
     printf("transferred        %.0f bytes, %.0f on the wire\n", number(ram, "transferred"), number(move, "wire-bytes"));
     printf("pages              %.0f normal, %.0f zero\n", number(ram, "normal"), number(ram, "duplicate"));
     show_phases(move);
     show_rounds(move);
+}
+
+/* A move that came to nothing is told without what it did not come to. */
+static void show_table(const json_t *move)
+{
+    printf("status             %s\n", text(move, "status"));
+    if (*text(move, "reason"))
+        printf("reason             %s (%s)\n", text(move, "reason"), text(move, "error"));
+    show_warnings(move);
+    printf("mode               %s", text(move, "mode"));
+    if (strcmp(text(move, "dirty-log"), "off") != 0)
+        printf(", dirty log %s", text(move, "dirty-log"));
+    printf("\n");
+    if (number(move, "cpu-throttle-percentage") > 0)
+        printf("cpu-throttle       %.0f %% of the time kept from running\n", number(move, "cpu-throttle-percentage"));
+    printf("total-time         %.1f ms\n", number(move, "total-time"));
+    show_downtime(move);
+    show_ram(move);
+}
+
+/* Of a check: has the destination said no, or nothing? */
+static const char *check_outcome(const json_t *move)
+{
+    const char *error = text(move, "error");
+
+    if (!strcmp(text(move, "status"), "completed"))
+        return "it would be taken";
+    if (!strcmp(error, "link") || !strcmp(error, "timeout") || !strcmp(error, "cancel"))
+        return "it is not known: the destination has not answered";
+    return "it would be refused";
 }
 
 static enum status result(const json_t *move, const struct options *o, bool as_json)
@@ -291,7 +342,7 @@ static enum status result(const json_t *move, const struct options *o, bool as_j
         printf("%s\n", dump ? dump : "");
         free(dump);
     } else if (o->check) {
-        printf("%s\n", strcmp(status, "completed") ? "it would be refused" : "it would be taken");
+        printf("%s\n", check_outcome(move));
         show_warnings(move);
     } else {
         show_table(move);
@@ -322,7 +373,7 @@ enum status migrate_run(int argc, char **argv, bool as_json)
         return status;
     if (!o.check)
         say_on_interrupt(o.vm);
-    move = watch(o.vm, &status);
+    move = watch(o.vm, !o.check, &status);
     if (!move)
         return status;
     status = result(move, &o, as_json);
