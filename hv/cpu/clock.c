@@ -27,10 +27,11 @@
 #define PORT_61_SPEAKER 0x02
 #define PORT_61_OUT2 0x20
 
-#define CALIBRATION_COUNT (PIT_HZ / 200) /* 5 ms */
-#define CALIBRATION_ROUNDS 200           /* at most; one or two do, unless the emulator's host is overloaded */
-#define CALIBRATION_POLLS 1000000        /* several times what a round can take */
-#define GOOD_ENOUGH 2000                 /* stop when the error is below 1/2000 */
+#define CALIBRATION_COUNT (PIT_HZ / 20) /* 50 ms; 16 bits hold 54 */
+#define CALIBRATION_ROUNDS 50           /* at most; one or two do, unless the emulator's host is overloaded */
+#define CALIBRATION_POLLS 10000000      /* several times what a round can take */
+#define GOOD_ENOUGH 10000               /* stop when the error is below 100 ppm: two machines' are within 250 */
+#define APIC_GOOD_ENOUGH 1000           /* the same of the APIC timer, which only wakes us */
 
 static struct {
     u64 tsc_khz;
@@ -99,7 +100,7 @@ static u64 ticks_of(const struct measured *m)
 
 static bool is_vague(const struct measured *m)
 {
-    return m->most - m->least > ticks_of(m) / GOOD_ENOUGH * 2 || m->error > m->ticks / GOOD_ENOUGH * 2;
+    return m->most - m->least > ticks_of(m) / GOOD_ENOUGH * 2 || m->error > m->ticks / APIC_GOOD_ENOUGH;
 }
 
 static void frequencies_set(const struct measured *m)

@@ -33,10 +33,10 @@ static void noise_is_no_difference(void **state)
     struct guest_tsc tsc;
 
     (void)state;
-    guest_tsc_init(&tsc, 2400000, 2402000, true);
+    guest_tsc_init(&tsc, 2400000, 2400599, true); /* 250 ppm */
     assert_int_equal(tsc.ratio, GUEST_TSC_UNSCALED);
     assert_int_equal(guest_tsc_to_host(&tsc, 1000000007), 1000000007);
-    guest_tsc_init(&tsc, 2400000, 2410000, true);
+    guest_tsc_init(&tsc, 2400000, 2400601, true);
     assert_int_not_equal(tsc.ratio, GUEST_TSC_UNSCALED);
 }
 
