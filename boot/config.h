@@ -56,6 +56,9 @@ enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT, CONFIG_STALL_THROTTLE
 /* Is a guest started when the machine boots? Ask: unless another machine has it (only with [net] and [migration]). */
 enum config_autostart { CONFIG_AUTOSTART_ASK, CONFIG_AUTOSTART_YES, CONFIG_AUTOSTART_NO };
 
+/* What a triple fault does. */
+enum config_crash { CONFIG_CRASH_RESET, CONFIG_CRASH_STOP, NR_CONFIG_CRASH };
+
 enum config_dirty_split { CONFIG_DIRTY_LAZY, CONFIG_DIRTY_EAGER };
 
 /* One [vm NAME] section. */
@@ -69,6 +72,7 @@ struct config_vm {
     uint8_t mac[CONFIG_MAC];   /* of its network card; all zero: made from the host's card's and the name */
     uint8_t uuid[CONFIG_UUID]; /* who it is, wherever it runs; all zero: made from name and MAC */
     uint32_t autostart;        /* enum config_autostart */
+    uint32_t on_crash;         /* enum config_crash */
     uint32_t dirty_log;        /* enum config_dirty_log */
     uint32_t dirty_split;      /* enum config_dirty_split */
     uint32_t dirty_check;      /* ms between rounds of the check */

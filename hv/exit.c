@@ -52,7 +52,7 @@ static void exit_hlt(struct vcpu *vcpu)
         return; /* single-stepped: the #DB comes first */
     vcpu->status = VCPU_HALTED;
     if (!(vcpu->rflags & RFLAGS_IF) && !vcpu->nmi_pending && vcpu->vm->nr_vcpus == 1)
-        vm_crash(vcpu, "halted with interrupts off: nothing can wake it");
+        vm_stop(vcpu->vm, VM_HALTED, "with interrupts off: nothing can wake it");
 }
 
 static void exit_skip(struct vcpu *vcpu)
@@ -93,7 +93,7 @@ static void exit_protected(struct vcpu *vcpu)
 
 static void exit_triple_fault(struct vcpu *vcpu)
 {
-    vm_crash(vcpu, "triple fault");
+    vm_triple_fault(vcpu, "triple fault");
 }
 
 static void exit_task_switch(struct vcpu *vcpu)

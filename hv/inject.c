@@ -25,7 +25,7 @@ static void inject(struct vcpu *vcpu, u8 vector, u32 error)
         return;
     }
     if (event->valid && event->vector == VECTOR_DF) {
-        vm_crash(vcpu, "triple fault: exception %u while #DF was being delivered", vector);
+        vm_triple_fault(vcpu, "triple fault: exception %u while #DF was being delivered", vector);
         return;
     }
     if (event->valid && makes_double_fault(event->vector, vector)) {

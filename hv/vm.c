@@ -20,6 +20,8 @@
 #include "mm/frame.h"
 
 #define CRASH_TRACE_EVENTS 16
+#define FAULT_RESETS 3 /* of triple faults, in FAULT_NS; one more is the end */
+#define FAULT_NS 60000000000ULL
 /* Of one round of the host loop, so that others wait for 1 or 2 ms at most: pages to clear, mappings to free. */
 #define CLEAR_SLICE 512
 #define FREE_SLICE 512
@@ -42,8 +44,9 @@ struct list *vm_list(void)
 const char *vm_status_name(enum vm_status status)
 {
     static const char *const names[] = {
-        [VM_CREATED] = "created", [VM_RUNNING] = "running", [VM_PASSED] = "passed", [VM_FAILED] = "failed",
-        [VM_CRASHED] = "crashed", [VM_PAUSED] = "paused",   [VM_OFF] = "off",       [VM_INCOMING] = "incoming",
+        [VM_CREATED] = "created", [VM_RUNNING] = "running", [VM_PASSED] = "passed",
+        [VM_FAILED] = "failed",   [VM_CRASHED] = "crashed", [VM_PAUSED] = "paused",
+        [VM_OFF] = "off",         [VM_HALTED] = "halted",   [VM_INCOMING] = "incoming",
     };
 
     return names[status];
@@ -88,6 +91,7 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     vm->id = vm->asid = next_id++;
     vm->created_tsc = rdtsc();
     vm->memory = config->memory;
+    vm->on_crash = config->on_crash;
     vm_tsc_here(&vm->tsc, clock_tsc_khz());
     if (identity) {
         vm->identity = *identity;
@@ -505,6 +509,42 @@ void vm_crash(struct vcpu *vcpu, const char *format, ...)
         dump_vcpu(vcpu);
     va_start(args, format);
     vm_vstop(vcpu->vm, VM_CRASHED, format, args);
+    va_end(args);
+}
+
+/* May this triple fault be a reset, or were there too many of late? */
+static bool fault_resets(struct vm *vm)
+{
+    u64 now = clock_ns();
+
+    spin_lock(&vm->lock);
+    if (!vm->faults.resets || now - vm->faults.since > FAULT_NS) {
+        vm->faults.since = now;
+        vm->faults.resets = 0;
+    }
+    bool allowed = vm->on_crash == CONFIG_CRASH_RESET && vm->faults.resets < FAULT_RESETS;
+
+    vm->faults.resets += allowed;
+    spin_unlock(&vm->lock);
+    return allowed;
+}
+
+void vm_triple_fault(struct vcpu *vcpu, const char *format, ...)
+{
+    struct vm *vm = vcpu->vm;
+    va_list args;
+
+    if (__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE)) /* another vcpu has come to one, too */
+        return;
+    if (vm_alive(vm))
+        dump_vcpu(vcpu);
+    if (fault_resets(vm)) {
+        pr_warn("%s: triple fault: a reset, as on a PC", vm->name);
+        vm_reset_request(vm);
+        return;
+    }
+    va_start(args, format);
+    vm_vstop(vm, VM_CRASHED, format, args);
     va_end(args);
 }
 

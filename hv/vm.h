@@ -25,6 +25,7 @@ enum vm_status {
     VM_CRASHED,  /* did what no machine survives; reason says what */
     VM_PAUSED,   /* as running, but no vcpu is entered; its clocks go on */
     VM_OFF,      /* powered off */
+    VM_HALTED,   /* it has halted with interrupts off, for good */
     VM_INCOMING, /* on its way from another machine; not ours to run yet */
 };
 
@@ -73,6 +74,11 @@ struct vm {
     u64 cleared;              /* pages of it that are */
     struct guest_image image; /* set by who loaded it, or by where it comes from */
     u64 resets;
+    u8 on_crash; /* enum config_crash */
+    struct {
+        u64 since;  /* clock_ns of the first that counts */
+        u32 resets; /* since then */
+    } faults;       /* triple faults; `lock` guards it */
 
     u32 nr_vcpus;
     struct vcpu *vcpu[CONFIG_MAX_VCPUS];
@@ -133,6 +139,12 @@ int vm_poweroff(struct vm *vm);
 /* End it as VM_CRASHED with a decoded dump of the vcpu in the log: control structure, registers, last exits. On the
  * vcpu's CPU, loaded. */
 void vm_crash(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * The vcpu has come to a triple fault. As on a PC that is a reset, with a dump in the log; but who was configured
+ * otherwise, or comes back to it a fourth time within a minute, ends as by vm_crash. On the vcpu's CPU, loaded.
+ */
+void vm_triple_fault(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A vcpu of it is about to be entered for the first time: note and log when. */
 void vm_first_entry(struct vm *vm);

@@ -16,8 +16,8 @@
 
 #define SECTION_VCPU "vcpu"
 #define SECTION_VM "vm"
-#define VM_VERSION 2
-#define XSAVE_AVX 2 /* number of the component */
+#define VM_VERSION 3 /* 3: with what a triple fault does */
+#define XSAVE_AVX 2  /* number of the component */
 
 _Static_assert(STATE_XSAVE_BYTES == PAGE_SIZE, "vcpu->fpu is a page");
 
@@ -146,6 +146,7 @@ static int vm_save(const struct vm *vm, struct writer *w)
     put_u16(w, VM_VERSION);
     put_u8(w, vm->status == VM_PAUSED || (vm->status == VM_INCOMING && vm->incoming.paused));
     put_u64(w, vm->resets);
+    put_u8(w, vm->on_crash);
     file_save(&vm->image.kernel, w);
     file_save(&vm->image.initrd, w);
     put_bytes(w, vm->image.cmdline, sizeof(vm->image.cmdline));
@@ -161,10 +162,12 @@ static int vm_restore(struct vm *vm, struct reader *r)
         return err;
     vm->incoming.paused = paused;
     vm->resets = get_u64(r);
+    vm->on_crash = get_u8(r);
     file_restore(&vm->image.kernel, r);
     file_restore(&vm->image.initrd, r);
     get_bytes(r, vm->image.cmdline, sizeof(vm->image.cmdline));
-    if (paused > 1 || r->truncated || !memchr(vm->image.cmdline, '\0', sizeof(vm->image.cmdline)))
+    if (paused > 1 || vm->on_crash >= NR_CONFIG_CRASH || r->truncated ||
+        !memchr(vm->image.cmdline, '\0', sizeof(vm->image.cmdline)))
         return -EINVAL;
     image_locate(&vm->image);
     return 0;

@@ -40,7 +40,7 @@ class Outcome:
 
     def end_of(self, name):
         """(status, reason) with which the VM ended."""
-        found = re.search(rf" vm: {re.escape(name)}: (passed|failed|crashed): ([^;\n]*)", self.log)
+        found = re.search(rf" vm: {re.escape(name)}: (passed|failed|crashed|halted): ([^;\n]*)", self.log)
         return found.groups() if found else (None, self.log[-3000:])
 
     def number(self, pattern):
@@ -53,7 +53,8 @@ class Outcome:
 def vm(name, kernel, **keys):
     """One [vm] section."""
     lines = [f"[vm {name}]", f"kernel = {kernel}"]
-    lines += [f'{key} = "{value}"' if key == "cmdline" else f"{key} = {value}" for key, value in keys.items()]
+    lines += [f'{key} = "{value}"' if key == "cmdline" else f"{key.replace('_', '-')} = {value}"
+              for key, value in keys.items()]
     return "\n".join(lines) + "\n\n"
 
 
@@ -80,7 +81,7 @@ def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int 
                            errors="replace", stdin=subprocess.DEVNULL)
     waiting = set(stop_when)
     for line in run.stdout:
-        ended = re.search(r" vm: (\S+): (passed|failed|crashed): ", line)
+        ended = re.search(r" vm: (\S+): (passed|failed|crashed|halted): ", line)
         if ended and ended.group(1) in waiting:
             waiting.discard(ended.group(1))
             if not waiting:

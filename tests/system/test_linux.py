@@ -30,6 +30,16 @@ def test_boots_without_a_warning(tmp_path, emu, model, cpus, vcpus):
     assert not suspicious(lines)
 
 
+def test_ways_to_end(tmp_path):
+    """What reboots by a triple fault boots again, as on a PC; what halts is halted, which is no crash."""
+    config = "".join(vm(name, LINUX["kernel"], initrd=LINUX["initrd"], memory="128M",
+                        cmdline=f"console=ttyS0 quiet ip=none then={name} reboot=t") for name in ("reboot", "halt"))
+    done = boot(tmp_path, config, "qemu", 2)
+    assert done.end_of("halt")[0] == "halted"
+    assert sum("godwit-guest: ready" in line for line in done.guest_lines("reboot")) > 1
+    assert re.search(r"vm: reboot: reset$", done.log, re.M)
+
+
 def test_memory_beyond_4g(tmp_path):
     done = boot_linux(tmp_path, "qemu", mem=6200, memory="5G")
     assert done.end_of("linux") == ("passed", "powered off")

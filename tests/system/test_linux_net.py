@@ -16,8 +16,8 @@ BASE = f"[net]\naddress = {HOST}/24\n[api]\naccess = open\n"
 GODWIT = ROOT / "build/tools/godwit"
 
 
-def linux(name, cmdline):
-    return vm(name, "vmlinuz", initrd="initramfs.cpio", memory="256M", cmdline=f"console=ttyS0 {cmdline}")
+def linux(name, cmdline, **keys):
+    return vm(name, "vmlinuz", initrd="initramfs.cpio", memory="256M", cmdline=f"console=ttyS0 {cmdline}", **keys)
 
 
 def drops_in_its_driver(net, machine):
@@ -71,7 +71,8 @@ class Stream(threading.Thread):
 def test_one_guest_ends_and_the_other_goes_on(net, tmp_path):
     """Two guests reach each other and the outside. One dies of a triple fault: the other's stream does not stumble."""
     with net.dhcp_server(tmp_path, LEASED):
-        config = BASE + linux("stays", f"quiet ip={GUEST}/24") + linux("dies", "quiet panic=-1 reboot=t")
+        config = BASE + linux("stays", f"quiet ip={GUEST}/24")
+        config += linux("dies", "quiet panic=-1 reboot=t", on_crash="stop")
         machine = net.boot(tmp_path, config, "qemu", "virtio", cpus=2, mem=1024)
         machine.wait(READY.format("dies"), TIMEOUT["qemu"])
         deadline = time.monotonic() + 60

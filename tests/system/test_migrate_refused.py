@@ -107,7 +107,7 @@ def test_no_end_is_final(refusing):
     assert a.get("/v1/memory")["free_kib"] < free - 8000
     a.wait_for("it is up again", lambda: ticks() == before + 1)
     assert a.refused("/v1/vms/taken/forget") == (
-        409, "taken: cannot forget, it is running, expected created, passed, failed, crashed, off or elsewhere")
+        409, "taken: cannot forget, it is running, expected created, passed, failed, crashed, off, halted or elsewhere")
     a.post("/v1/vms/taken/poweroff")
     a.wait_for("its RAM is free", lambda: a.get("/v1/memory")["free_kib"] >= free - 64)
     a.post("/v1/vms/taken/forget")

@@ -93,8 +93,8 @@ struct list *vm_list(void)
 
 const char *vm_status_name(enum vm_status status)
 {
-    static const char *const names[] = { "created", "running", "passed", "failed",
-                                         "crashed", "paused",  "off",    "incoming" };
+    static const char *const names[] = { "created", "running", "passed", "failed",  "crashed",
+                                         "paused",  "off",     "halted", "incoming" };
 
     return names[status];
 }

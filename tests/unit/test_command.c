@@ -114,11 +114,11 @@ static void actions(void **state)
     assert_int_equal(run("poweroff db"), -EBUSY);
 }
 
-/* In which states of its VM each command makes sense, said here once more: c r p f d a o i (enum vm_status), then g for
- * outgoing, d for in doubt and s for superseded. In any other it is refused, and nothing has changed. */
+/* In which states of its VM each command makes sense, said here once more: c r p f d a o h i (enum vm_status), then g
+ * for outgoing, d for in doubt and s for superseded. In any other it is refused, and nothing has changed. */
 static void commands_make_sense_in_their_states(void **state)
 {
-    static const char letters[] = "crpfdaoigIS";
+    static const char letters[] = "crpfdaohigIS";
     static const struct {
         const char *line, *states;
     } commands[] = {
@@ -131,8 +131,8 @@ static void commands_make_sense_in_their_states(void **state)
         { "migrate_cancel web", "raigI" },
         { "resolve web query", "IS" },
         { "calc-dirty-rate web", "r" },
-        { "start web", "cpfdo" },
-        { "forget web", "cpfdo" },
+        { "start web", "cpfdoh" },
+        { "forget web", "cpfdoh" },
         { "vm web", letters },
         { "console web", letters },
         { "query-dirty-rate web", letters },
