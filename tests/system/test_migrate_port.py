@@ -179,6 +179,24 @@ def test_replay(recorded, port):
     assert stranger.refusal() == ("replay", "the epoch is not new")
 
 
+def reserve(kept, name):
+    """The header of another VM, and the recorded RESERVE with the guest's name replaced."""
+    said = next(data for kind, data in kept if kind == "RESERVE")
+    body, old = said[16:], b"mover".ljust(32, b"\0")
+    assert body.count(old) == 1
+    return header(new_id(), epoch_of(kept)), record("RESERVE", 0, body.replace(old, name.ljust(32, b"\0")))
+
+
+def test_wrong_name(recorded, port):
+    """A name that a tool would take for something else is no better for coming from a peer."""
+    for name, words in ((b"..", "begins with"), (b"-x", "begins with"), (b"a b", "holds letters"),
+                        (b"uplink", "a port of the switch"), (b"godwit", "a port of the switch")):
+        stranger = Stranger(port)
+        stranger.say(*reserve(recorded[1], name))
+        refused = stranger.refusal()
+        assert refused and refused[0] == "name" and words in refused[1], (name, refused)
+
+
 def test_commit_of_nothing(port):
     """A COMMIT of what nobody has prepared here: it remembers no such attempt, and runs nothing."""
     stranger = Stranger(port)
