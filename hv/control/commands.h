@@ -36,6 +36,7 @@ int command_forget(struct call *call);
 int command_pause(struct call *call);
 int command_poweroff(struct call *call);
 int command_reset(struct call *call);
+int command_power_button(struct call *call);
 int command_resume(struct call *call);
 int command_start(struct call *call);
 int command_vm(struct call *call);

@@ -204,6 +204,16 @@ int command_poweroff(struct call *call)
     return acted(call, "poweroff", vm_poweroff(call->arg[0].vm));
 }
 
+int command_power_button(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+
+    spin_lock(&vm->device_lock);
+    acpi_pm_power_button(&platform_of(vm)->pm);
+    spin_unlock(&vm->device_lock);
+    return acted(call, "press its power button", 0);
+}
+
 int command_reset(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Time in which a guest could not run is told it: its watchdogs find nothing, and it counts as stolen."""
+"""Time in which a guest could not run is told it: its watchdogs find nothing, and it counts as stolen. Who sleeps by
+his own will is woken."""
 
 import re
 import time
 
 from kernel_log import suspicious
 from machine import TIMEOUT, vm
-from migration import Site, move, shell
+from migration import Site, move, says, shell
 
 # Who makes no progress for twice watchdog_thresh is locked up.
 LINUX = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M", vcpus=2,
            cmdline="console=ttyS0 quiet ip=none watchdog_thresh=1 softlockup_panic=1")
 PAUSE = 5  # s
 HZ = 100   # of /proc/stat
+FEW = 20   # exits in half a second: broadcasts knock at the card of one asleep
 
 
 def stolen(host):
@@ -31,6 +33,29 @@ def pause(host):
     longest = time.monotonic() - began
     gained = [after - then for then, after in zip(before, stolen(host))]
     return gained, longest
+
+
+def test_the_power_button_wakes(tmp_path):
+    """Linux sleeps (s2idle), so that nothing but its button brings it back: keys typed at its console don't."""
+    asleep = r"PM: suspend entry \(s2idle\)"
+    with Site(tmp_path / "site") as site:
+        host = site.a
+        host.boot(vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M",
+                     cmdline="console=ttyS0 no_console_suspend ip=none"), cpus=2)
+        host.ready()
+        host.machine.wait("godwit-guest: ready", TIMEOUT["qemu"])
+        host.type("linux", "echo freeze >/sys/power/state; echo a''wake")
+        host.machine.wait(asleep, TIMEOUT["qemu"])
+
+        def still():
+            before = host.get("/v1/vms/linux")["exits"]
+            time.sleep(0.5)
+            return host.get("/v1/vms/linux")["exits"] < before + FEW
+        host.wait_for("it sleeps", still)
+        host.type("linux", "echo typed")
+        assert still() and "awake" not in host.printed("linux")
+        host.post("/v1/vms/linux/power-button")
+        says(host, "linux", "awake")
 
 
 def test_a_pause_is_no_lockup(tmp_path):

@@ -125,6 +125,11 @@ int vm_poweroff(struct vm *vm)
     return 0;
 }
 
+void acpi_pm_power_button(struct acpi_pm *pm)
+{
+    pm->status |= PM1_POWER_BUTTON;
+}
+
 int vm_power_on(struct vm *vm, char *reason, size_t room)
 {
     if (!guest_image_here(&vm->image)) {

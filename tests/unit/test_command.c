@@ -20,6 +20,7 @@
 #include "hv/control/command.h"
 #include "hv/control/json.h"
 #include "hv/control/text.h"
+#include "hv/dev/platform.h"
 #include "hv/vm.h"
 #include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_vms.h"
@@ -109,6 +110,8 @@ static void actions(void **state)
     assert_int_equal(run("  pause\t web  "), 0);
     assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"paused\",\"epoch\":3}");
     assert_int_equal(fake_vm(0)->status, VM_PAUSED);
+    assert_int_equal(run("power-button web"), 0);
+    assert_int_equal(platform_of(fake_vm(0))->pm.status, PM1_POWER_BUTTON);
     assert_int_equal(run("poweroff db"), 0);
     assert_int_equal(fake_vm(1)->status, VM_OFF);
     assert_int_equal(run("poweroff db"), -EBUSY);
@@ -125,6 +128,7 @@ static void commands_make_sense_in_their_states(void **state)
         { "pause web", "r" },
         { "resume web", "a" },
         { "reset web", "ra" },
+        { "power-button web", "ra" },
         { "poweroff web", "cra" },
         { "migrate web 10.9.0.4", "ra" },
         { "migrate-check web 10.9.0.4", "ra" },

@@ -44,6 +44,7 @@ static const struct command {
     { "pause", KIND_ACT, 1, 1, "VM", "stop its processors until resume", { NULL } },
     { "resume", KIND_ACT, 1, 1, "VM", "go on after a pause", { NULL } },
     { "reset", KIND_ACT, 1, 1, "VM", "start it anew from its kernel", { NULL } },
+    { "power-button", KIND_ACT, 1, 1, "VM", "press it: it wakes, or shuts down if it listens", { NULL } },
     { "poweroff", KIND_ACT, 1, 1, "VM", "end it at once", { NULL } },
     { "start", KIND_ACT, 1, 3, "VM [KERNEL [INITRD]]", "start one that is new or has ended", { "kernel", "initrd" } },
     { "create",
@@ -102,7 +103,7 @@ static const char completion_bash[] =
     "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
-    "    vm|pause|resume|reset|poweroff|start|forget|"
+    "    vm|pause|resume|reset|power-button|poweroff|start|forget|"
     "console|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
