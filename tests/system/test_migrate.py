@@ -135,8 +135,11 @@ def test_console(linux, tmp_path):
         source.wait_for("the tool is connected", lambda: shown.stat().st_size)
         move(source, dest, "linux", "verify")
         assert tool.stderr.readline() == f"godwit: linux has moved to {dest.address}\n"
-        _, errors = tool.communicate("a line\necho =$line=\n", timeout=120)
-    assert (tool.returncode, b"=a line=" in shown.read_bytes()) == (0, True), errors
+        tool.stdin.write("a line\necho =$line=\n")
+        tool.stdin.flush()
+        dest.wait_for("the guest answers through the tool", lambda: b"=a line=" in shown.read_bytes())
+        _, errors = tool.communicate(timeout=120)
+    assert tool.returncode == 0, errors
     assert shell(dest, "echo $word: $line") == "godwit: a line\n"
 
 
