@@ -55,7 +55,7 @@ struct migrate_stats {
     u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */
     struct policy_round round[MIGRATE_ROUNDS]; /* live rounds */
     unsigned rounds;
-    struct policy_round stopped; /* what was sent while the guest stood */
+    struct policy_round stopped;         /* what was sent while the guest stood */
     u32 cpu_throttle;                    /* percent: cpu-throttle-percentage, the highest that there was */
     struct policy_prediction prediction; /* of the last decision */
     u32 downtime_limit;                  /* ms, at that */
