@@ -70,8 +70,8 @@ int steal_time_load(struct steal_time *steal, const struct guest_mem *mem, u64 n
 {
     u64 msr = get_u64(r), since = get_u64(r);
 
-    if (r->truncated || !msr_valid(mem, msr) || since > now)
+    if (r->truncated || !msr_valid(mem, msr))
         return -EINVAL;
-    *steal = (struct steal_time){ .msr = msr, .since = since };
+    *steal = (struct steal_time){ .msr = msr, .since = MIN(since, now) };
     return 0;
 }

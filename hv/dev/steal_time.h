@@ -41,6 +41,7 @@ void steal_time_waits(struct steal_time *steal, u64 now);
 /* Its turn has come: the guest is told how long it has waited. Writes guest memory. */
 void steal_time_goes_on(struct steal_time *steal, struct guest_mem *mem, u64 now);
 
-/* Who waits goes on waiting elsewhere. load: 0, or -EINVAL for a state that cannot be; VM time is `now`. */
+/* Who waits goes on waiting elsewhere. load: 0, or -EINVAL for a state that cannot be; VM time is `now`. A check saves
+ * a running guest part by part, so the wait may have begun after the time that came: it is now. */
 void steal_time_save(const struct steal_time *steal, struct writer *w);
 int steal_time_load(struct steal_time *steal, const struct guest_mem *mem, u64 now, struct reader *r);
