@@ -2,7 +2,7 @@
 """Moves that cannot be: each is refused in clear words, and the guest runs on undisturbed."""
 
 import pytest
-from machine import vm
+from machine import budget, vm
 from migration import Site, beats, move
 
 MAC = "52:54:00:00:00:77"
@@ -84,7 +84,7 @@ def test_destination_refuses(refusing, name, error, words):
     assert "it would be refused" in done.stdout
     assert a.guests()[name] == "running"
     assert list(b.guests()) == ["taken", "owner"]
-    assert b.get("/v1/memory")["free_kib"] >= free - 256
+    assert b.get("/v1/memory")["free_kib"] >= free - budget(256, 512)  # the heap's net keeps 256
     done = a.godwit("migrate", "--check", "mover", b.address)
     assert done.returncode == 0 and "it would be taken" in done.stdout
     assert a.guests()["mover"] == "running" and list(b.guests()) == ["taken", "owner"]
