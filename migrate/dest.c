@@ -34,6 +34,19 @@ static void close_later(struct dest_session *session)
     session->closing = true;
 }
 
+/* How long the guest has stood by now: until PREPARE came by the source's clock, from then on by ours. */
+static u64 stood(const struct incoming *in, u64 now)
+{
+    return in->claim.paused_ns + (now - in->stats.closed);
+}
+
+/* COMMIT says it, too. Either may have been late on its way, which makes it too little: the more is right. */
+static void commit_came(struct incoming *in, u64 paused, u64 now)
+{
+    if (paused > stood(in, now))
+        in->claim.paused_ns += paused - stood(in, now);
+}
+
 void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
 {
     u64 arrived = now(dest);
@@ -41,7 +54,7 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
     if (actions & HANDOFF_RECORD)
         dest->ops->record(dest->ctx, in->vm_id, in->handoff.epoch, in->handoff.state == DEST_RUNNING);
     if (actions & HANDOFF_RUN) {
-        dest->ops->run(in->vm, in->claim.paused_ns, arrived);
+        dest->ops->run(in->vm, stood(in, arrived), arrived);
         in->stats.released = now(dest);
         in->stats.run_ns = in->stats.released - arrived;
         pr_info("migrate: %s, epoch %lu, runs here", in->name, (unsigned long)in->handoff.epoch);
@@ -300,7 +313,7 @@ static void take_handoff(struct dest_session *session, enum handoff_event event)
         return;
     }
     if (event == HANDOFF_COMMIT && in->handoff.state == DEST_PREPARED)
-        in->claim.paused_ns = message.paused_ns;
+        commit_came(in, message.paused_ns, now(session->dest));
     in->settled |= event == HANDOFF_ABORT; /* never said after COMMIT */
     if (attempt_under_way(in) && (event == HANDOFF_ABORT || event == HANDOFF_QUERY_ABORT))
         dest_note_end(in, message.code ? (enum wire_code)message.code : WIRE_E_CANCEL, "the source has broken it off");

@@ -39,12 +39,10 @@ const struct incoming *dest_stranded(const struct dest *dest, const void *vm)
     return in && stranded(in) ? in : NULL;
 }
 
-/* The guest has stood since its source stopped it: until PREPARE by the source's clock, from then on by ours. */
 static void adopt(struct dest *dest, struct incoming *in)
 {
     pr_warn("migrate: %s, epoch %lu, is adopted: it runs here by the operator's word", in->name,
             (unsigned long)in->handoff.epoch);
-    in->claim.paused_ns += dest->ops->now(dest->ctx) - in->stats.closed;
     dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_ADOPT, 0));
 }
 

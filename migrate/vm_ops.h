@@ -84,7 +84,7 @@ struct migrate_dest_ops {
     /* Is everything there that it needs to run? WIRE_OK or the code. */
     enum wire_code (*ready)(void *vm, char reason[WIRE_REASON]);
     migrate_section_fn *section;
-    /* Run it, port open: the guest has stood for paused_ns when COMMIT came, at `arrived` of now(). */
+    /* Run it, port open: the guest had stood for paused_ns at `arrived` of now(). */
     void (*run)(void *vm, u64 paused_ns, u64 arrived);
     void (*announce)(void *vm, u64 epoch);
     /* Running: an Ethernet frame that reached its source meanwhile. Returns whether the guest's card has taken it. */

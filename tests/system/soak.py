@@ -64,10 +64,10 @@ class Clock:
             self.least, self.most, self.began = guest - after, guest - before, before
         return guest - after - self.most, guest - before - self.least
 
-    def check(self, look, moves):
+    def check(self, name, look, moves):
         low, high = look
         allowed = 1 + DRIFT * moves + RATE * (time.monotonic() - self.began)
-        assert low <= allowed and high >= -allowed, f"the clock is off by {low:.2f} to {high:.2f} s"
+        assert low <= allowed and high >= -allowed, f"the clock of {name} is off by {low:.2f} to {high:.2f} s"
         return f"{(low + high) / 2:+.2f} s"
 
 
@@ -170,7 +170,7 @@ class Soak:
             self.answers(stood)
             look = self.clocks[name].look(*self.read_clock())
             self.check_linux()
-        return self.clocks[name].check(look, self.moves[name])
+        return self.clocks[name].check(name, look, self.moves[name])
 
     def answers(self, stood):
         """It answers, and nobody else, however long the programs have to wait for each other that shared its processor

@@ -54,24 +54,6 @@ static void test_live(void **state)
     free(w);
 }
 
-/* What the guest is told that it stood is what it stood, though COMMIT takes its time. */
-static void test_the_way_of_commit_is_time(void **state)
-{
-    struct world *w = malloc(sizeof(*w));
-
-    (void)state;
-    world_init(w);
-    w->delay = 40000000;
-    w->cap = 1 << 20;
-    w->writes = 2;
-    move(w, world_settings());
-    assert_int_equal(world_where(w), 2);
-    assert_in_range(w->source.stats.rtt, 80000000, 82000000);
-    assert_in_range(w->dest_vm.paused_ns + 2000000 - (w->dest_vm.ran_at - w->source.stopped), 0, 4000000);
-    world_fini(w);
-    free(w);
-}
-
 static void test_modes(void **state)
 {
     struct world *w = malloc(sizeof(*w));
@@ -561,7 +543,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live),
-        cmocka_unit_test(test_the_way_of_commit_is_time),
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_check_is_what_a_move_is),
         cmocka_unit_test(test_progress),
