@@ -12,10 +12,9 @@
 #include "hv/inject.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "mm/guest_walk.h"
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-
-#define PDPTE_RESERVED (BITS(63, 40) | BITS(8, 5) | BITS(2, 1))
 
 static bool pae_paging(const struct vcpu_state *state)
 {
@@ -28,7 +27,7 @@ static bool load_pdptes(struct vcpu *vcpu, struct vcpu_state *state)
     if (guest_read(&vcpu->vm->mem, state->cr3 & BITS(31, 5), state->pdpte, sizeof(state->pdpte)))
         return false;
     for (unsigned i = 0; i < 4; i++)
-        if ((state->pdpte[i] & PTE_P) && (state->pdpte[i] & PDPTE_RESERVED))
+        if ((state->pdpte[i] & PTE_P) && (state->pdpte[i] & GUEST_PDPTE_RESERVED))
             return false;
     return true;
 }

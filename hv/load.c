@@ -15,7 +15,6 @@
 
 /* Offsets in the legacy region of an XSAVE area (SDM 1 "Legacy Region of an XSAVE Area"). */
 #define FXSAVE_FCW 0
-#define FXSAVE_MXCSR 24
 #define XSAVE_BV 512 /* in the header: what the area holds */
 #define FCW_RESET 0x37F
 #define MXCSR_RESET 0x1F80
@@ -64,6 +63,15 @@ static bool fpu_restore(struct vcpu *vcpu)
 }
 
 /*
+ * QEMU 7.2 lets FXRSTOR and XRSTOR load an MXCSR with reserved bits, where processors fault. No other machine would
+ * take it: any program could keep its VM from moving.
+ */
+static void mxcsr_settle(void *area)
+{
+    *(u32 *)((u8 *)area + FXSAVE_MXCSR) &= MXCSR_BITS;
+}
+
+/*
  * What the area holds is the guest's matter, not the host's: x87 and SSE always, under the names that XSAVE has for
  * them, and what its policy has beyond that. So it fits any host that can show the guest that policy.
  */
@@ -73,6 +81,7 @@ static void fpu_save(struct vcpu *vcpu)
 
     if (!components) {
         fxsave(vcpu->fpu);
+        mxcsr_settle(vcpu->fpu);
         *(u64 *)((u8 *)vcpu->fpu + XSAVE_BV) = XCR0_X87 | XCR0_SSE;
         return;
     }
@@ -80,6 +89,7 @@ static void fpu_save(struct vcpu *vcpu)
     vcpu->xcr0 = xgetbv(0) & policy;
     xsetbv_guest(0, components); /* taken before, in load_init */
     xsave(vcpu->fpu, policy | XCR0_SSE);
+    mxcsr_settle(vcpu->fpu);
 }
 
 bool vcpu_load(struct vcpu *vcpu)

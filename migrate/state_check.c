@@ -7,6 +7,7 @@
 #include "hv/guest_tsc.h"
 #include "hv/lib/bits.h"
 #include "migrate/state.h"
+#include "mm/guest_walk.h"
 
 #define CR0_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define RFLAGS_BITS (BITS(21, 14) | BITS(13, 6) | BIT(4) | BIT(2) | BIT(1) | BIT(0))
@@ -16,9 +17,6 @@
 #define SEG_ZERO (BITS(31, 17) | BITS(11, 8))
 #define SEG_CODE BIT(3)
 #define TYPE_ACCESSED 1u /* not every processor tells */
-#define PDPTE_RESERVED (BITS(8, 5) | BITS(2, 1))
-#define MXCSR_OFFSET 24
-#define MXCSR_BITS 0xFFFFu
 
 static bool canonical(u64 address)
 {
@@ -55,7 +53,7 @@ static const char *check_control(const struct vcpu_state *s, const struct state_
     if (s->cr3 & ~physical)
         return "CR3: beyond physical addresses";
     for (unsigned i = 0; i < 4 && paging && (s->cr4 & CR4_PAE) && !lma; i++)
-        if ((s->pdpte[i] & PTE_P) && (s->pdpte[i] & (~physical | PDPTE_RESERVED)))
+        if ((s->pdpte[i] & PTE_P) && (s->pdpte[i] & (~physical | GUEST_PDPTE_RESERVED)))
             return "PDPTE: reserved bits";
     return NULL;
 }
@@ -201,7 +199,7 @@ static const char *check_registers(const struct vcpu_image *image, const struct 
 static const char *check_xsave(const struct vcpu_image *image, const struct state_limits *limits)
 {
     u64 bv = *(const u64 *)(image->xsave + 512);
-    u32 mxcsr = *(const u32 *)(image->xsave + MXCSR_OFFSET);
+    u32 mxcsr = *(const u32 *)(image->xsave + FXSAVE_MXCSR);
 
     if (!cpuid_xcr0_legal(image->xcr0))
         return "XCR0: a combination that XSETBV refuses";

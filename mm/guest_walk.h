@@ -6,11 +6,15 @@
  */
 #pragma once
 
+#include "hv/lib/bits.h"
 #include "hv/lib/types.h"
 #include "mm/guest_mem.h"
 
 /* Physical address bits of every guest (CPUID leaf 80000008h): the least that our processors have, Bochs' 40. */
 #define GUEST_MAXPHYADDR 40
+
+/* Of the four entries that PAE paging loads (SDM 3A "PAE Paging"). */
+#define GUEST_PDPTE_RESERVED (BITS(63, GUEST_MAXPHYADDR) | BITS(8, 5) | BITS(2, 1))
 
 enum walk_access { WALK_READ = 0, WALK_WRITE = 1, WALK_FETCH = 2 };
 

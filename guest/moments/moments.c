@@ -9,6 +9,7 @@
  *     moment=halt     HLT, for a second each time
  *     moment=ports    ring 3, with ports that the TSS gives it
  *     moment=shadow   interrupts off, behind a load of SS
+ *     moment=mxcsr    after FXRSTOR of an MXCSR with reserved bits, which QEMU takes
  */
 #include "guest/moments/moments.h"
 
@@ -29,6 +30,8 @@
 #define STRING (64 * 1024)
 #define SLEEP_US 1000000
 #define LOADS 20000 /* between two looks for a key */
+#define AREA_MXCSR 24
+#define MXCSR_BITS 0xFFFFu
 
 const char guest_name[] = "moments";
 
@@ -159,14 +162,34 @@ static void stay_in_shadow(void)
     report("interrupts stayed off", !(flags & RFLAGS_IF));
 }
 
+static void load_sse(u64 area)
+{
+    asm volatile("fxrstor64 (%0)" : : "r"(area));
+}
+
+static void stay_with_mxcsr(void)
+{
+    static _Alignas(16) u8 area[512];
+    u32 mxcsr;
+
+    write_cr4(read_cr4() | CR4_OSFXSR);
+    asm volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+    *(u32 *)(area + AREA_MXCSR) |= BIT(16);
+    kprintf("fxrstor: %s\n", fault_catch(load_sse, (u64)area).vector == X86_GP ? "#GP" : "taken");
+    while (console_key() != 'q')
+        pause();
+    asm volatile("stmxcsr %0" : "=m"(mxcsr));
+    report_equal("no reserved bit is left in MXCSR", mxcsr & ~MXCSR_BITS, 0);
+}
+
 void guest_main(void)
 {
     static const struct {
         const char *name;
         void (*stay)(void);
     } moments[] = {
-        { "real", stay_real },   { "string", stay_string }, { "pending", stay_pending },
-        { "halt", stay_halted }, { "ports", stay_ports },   { "shadow", stay_in_shadow },
+        { "real", stay_real },   { "string", stay_string },    { "pending", stay_pending },  { "halt", stay_halted },
+        { "ports", stay_ports }, { "shadow", stay_in_shadow }, { "mxcsr", stay_with_mxcsr },
     };
     char moment[16] = "";
 
@@ -180,5 +203,5 @@ void guest_main(void)
         moments[i].stay();
         return;
     }
-    report("moment=real, string, pending, halt, ports or shadow", false);
+    report("moment=real, string, pending, halt, ports, shadow or mxcsr", false);
 }

@@ -124,6 +124,10 @@ enum vector {
 #define SEG_G BIT(15)
 #define SEG_UNUSABLE BIT(16)
 
+/* MXCSR in the legacy region of an XSAVE area, and the bits that it has (SDM 1 "MXCSR Control and Status Register"). */
+#define FXSAVE_MXCSR 24
+#define MXCSR_BITS 0xFFFFu
+
 /* Page-table entries, host format and guest format (SDM 3A "4-Level Paging"). */
 #define PTE_P BIT(0)
 #define PTE_W BIT(1)

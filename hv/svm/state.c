@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "hv/vm.h"
+#include "mm/guest_walk.h"
 
 /* In the order of enum seg. */
 static struct vmcb_segment *segment_slot(struct vmcb_save *save, unsigned seg)
@@ -73,7 +74,10 @@ static void segments_set(struct vmcb_save *save, const struct vcpu_state *state)
     save->idtr.base = state->idtr.base;
 }
 
-/* With nested paging the processor keeps no copy of the four PAE entries: it rereads them, and so do we. */
+/*
+ * With nested paging the processor keeps no copy of the four PAE entries: it rereads them, and so do we. Nobody has
+ * looked at what is there now: an entry with a reserved bit would fault when it is used, and counts as not present.
+ */
 static void pdptes_get(struct vcpu *vcpu, struct vcpu_state *state)
 {
     bool pae = (state->cr0 & CR0_PG) && (state->cr4 & CR4_PAE) && !(state->efer & EFER_LMA);
@@ -82,6 +86,9 @@ static void pdptes_get(struct vcpu *vcpu, struct vcpu_state *state)
     if (pae)
         guest_read(&vcpu->vm->mem, state->cr3 & BITS(31, 5), state->pdpte,
                    sizeof(state->pdpte)); /* not RAM: stays 0, not present */
+    for (unsigned i = 0; i < ARRAY_SIZE(state->pdpte); i++)
+        if (state->pdpte[i] & GUEST_PDPTE_RESERVED)
+            state->pdpte[i] = 0;
 }
 
 static void control_get(struct vcpu *vcpu, struct vcpu_state *state)

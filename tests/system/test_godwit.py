@@ -26,5 +26,5 @@ def test_help(arguments, status, words):
 
 def test_completion_script():
     script = subprocess.run([GODWIT, "completion", "bash"], stdout=subprocess.PIPE, text=True).stdout
-    check = script + '\nCOMP_WORDS=(godwit pow); COMP_CWORD=1; _godwit; echo "${COMPREPLY[@]}"'
+    check = script + '\nCOMP_WORDS=(godwit powero); COMP_CWORD=1; _godwit; echo "${COMPREPLY[@]}"'
     assert subprocess.run(["bash", "-c", check], stdout=subprocess.PIPE, text=True).stdout.strip() == "poweroff"

@@ -100,19 +100,23 @@ def test_one_guest_ends_and_the_other_goes_on(net, tmp_path):
     assert "stays  running" in vms and "dies   crashed" in vms
 
 
-def exits(net):
-    return json.loads(net.run(GODWIT, "-H", HOST, "--json", "vm", "linux").stdout)["exits"]
+def look(net, machine):
+    """When, the guest's exits, and the emulator's seconds of processor time."""
+    exits = json.loads(net.run(GODWIT, "-H", HOST, "--json", "vm", "linux").stdout)["exits"]
+    return time.monotonic(), exits, machine.cpu_seconds()
 
 
 def test_idle_guest_sleeps(net, tmp_path):
-    """Linux with nothing to do (docs/linux.md): at most 20 exits a second, and an emulator that sleeps."""
+    """Linux with nothing to do (docs/linux.md): at most 20 exits a second, and an emulator that sleeps, for 20 s. What
+    its kernel puts off until after the boot takes longer on a busy machine, but not for ever."""
     config = BASE + linux("linux", f"quiet ip={GUEST}/24 tsc=nowatchdog")
     machine = net.boot(tmp_path, config, "qemu", "virtio", cpus=2, mem=512)
     machine.wait(READY.format("linux"), TIMEOUT["qemu"])
-    time.sleep(40)  # what its kernel puts off until after the boot, which takes longer on a busy machine
-    before, cpu, start = exits(net), machine.cpu_seconds(), time.monotonic()
-    time.sleep(20)  # the length of the measurement
-    rate = (exits(net) - before) / (time.monotonic() - start)
+    looks, rate, busy = [look(net, machine)], None, None
+    while len(looks) < 5 or rate > 20 or busy > 1:
+        assert len(looks) < 36, f"still {rate:.1f} exits a second, and {busy:.1f} s of the emulator in 20"
+        time.sleep(5)  # four of them are the length of the measurement
+        looks.append(look(net, machine))
+        begin, end = looks[-5:][0], looks[-1]
+        rate, busy = (end[1] - begin[1]) / (end[0] - begin[0]), end[2] - begin[2]
     print(f"\n{rate:.1f} exits a second")
-    assert rate <= 20
-    assert machine.cpu_seconds() - cpu < 1

@@ -11,8 +11,8 @@ from machine import vm
 from migration import Site, move, says
 
 # The moments, and what a guest says when it is in one that takes preparation.
-MOMENTS = ["real", "string", "pending", "halt", "ports", "shadow"]
-BEGUN = {"pending": "moments: pending", "ports": "moments: permitted"}
+MOMENTS = ["real", "string", "pending", "halt", "ports", "shadow", "mxcsr"]
+BEGUN = {"pending": "moments: pending", "ports": "moments: permitted", "mxcsr": "moments: fxrstor"}
 
 
 @pytest.fixture(scope="module", params=["qemu", "bochs"])

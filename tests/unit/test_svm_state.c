@@ -26,11 +26,15 @@ struct machine {
 struct svm_shared svm_shared;
 static struct machine from, to;
 
-/* The four PAE entries are reread by the processor; there is no memory here. */
+/* The four PAE entries are reread by the processor; no other memory is here. */
+static u64 entries[4];
+
 int guest_read(struct guest_mem *mem, gpa_t gpa, void *buffer, u64 len)
 {
-    (void)mem, (void)gpa, (void)buffer, (void)len;
-    return -1;
+    (void)mem, (void)gpa;
+    assert_int_equal(len, sizeof(entries));
+    memcpy(buffer, entries, len);
+    return 0;
 }
 
 static int setup(void **unused)
@@ -117,6 +121,24 @@ static void test_machine_checks_are_the_hosts(void **unused)
     svm_shared.cr4_always = 0;
 }
 
+/* What is in memory now need not be what the guest once loaded: what no processor takes is as if not present. */
+static void test_pae_entries_can_be_loaded(void **unused)
+{
+    const u64 good = 0x5000 | PTE_P, bad[] = { good | BIT(1), good | BIT(7), good | BIT(40), good | BIT(63) };
+    struct vcpu_state state;
+
+    (void)unused;
+    from.vmcb.save.cr0 = CR0_PE | CR0_PG;
+    from.svm.cr4 = CR4_PAE;
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        entries[0] = good;
+        entries[1] = bad[i];
+        svm_get(&from.vcpu, &state, STATE_CONTROL);
+        assert_int_equal(state.pdpte[0], good);
+        assert_int_equal(state.pdpte[1], 0);
+    }
+}
+
 /* LTR leaves one type in the register and another in memory, and processors check for what they left. */
 static void test_type_of_tr(void **unused)
 {
@@ -139,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_all_is_kept, setup),
         cmocka_unit_test_setup(test_machine_checks_are_the_hosts, setup),
+        cmocka_unit_test_setup(test_pae_entries_can_be_loaded, setup),
         cmocka_unit_test_setup(test_type_of_tr, setup),
     };
 
