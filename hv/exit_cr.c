@@ -24,7 +24,7 @@ static bool pae_paging(const struct vcpu_state *state)
 /* PAE paging keeps its four top entries in the processor: load them. False: a present one has a reserved bit, #GP. */
 static bool load_pdptes(struct vcpu *vcpu, struct vcpu_state *state)
 {
-    if (guest_read(&vcpu->vm->mem, state->cr3 & BITS(31, 5), state->pdpte, sizeof(state->pdpte)))
+    if (guest_pdptes_read(&vcpu->vm->mem, state->cr3, state->pdpte))
         return false;
     for (unsigned i = 0; i < 4; i++)
         if ((state->pdpte[i] & PTE_P) && (state->pdpte[i] & GUEST_PDPTE_RESERVED))

@@ -108,6 +108,15 @@ static u64 entry_reserved(const struct walk *walk, u64 entry, unsigned level)
     return mask;
 }
 
+int guest_pdptes_read(struct guest_mem *mem, u64 cr3, u64 pdpte[4])
+{
+    int error = guest_read(mem, cr3 & BITS(31, 5), pdpte, 4 * sizeof(pdpte[0]));
+
+    for (unsigned i = 0; i < 4 && !error; i++)
+        pdpte[i] &= ~PTE_A;
+    return error;
+}
+
 /* Where the first table is: CR3, or under PAE the PDPTE register. Returns false with *error if that is not present. */
 static bool root_find(const struct walk *walk, gpa_t *table, u32 *error)
 {

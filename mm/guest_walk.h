@@ -16,6 +16,13 @@
 /* Of the four entries that PAE paging loads (SDM 3A "PAE Paging"). */
 #define GUEST_PDPTE_RESERVED (BITS(63, GUEST_MAXPHYADDR) | BITS(8, 5) | BITS(2, 1))
 
+/*
+ * Read the four entries that CR3 = cr3 names under PAE paging. Returns 0 or -EFAULT: that is not RAM. QEMU 7.2 sets the
+ * accessed bit in them, which no processor has there and which would keep the guest from loading them again: it is
+ * left out.
+ */
+int guest_pdptes_read(struct guest_mem *mem, u64 cr3, u64 pdpte[4]);
+
 enum walk_access { WALK_READ = 0, WALK_WRITE = 1, WALK_FETCH = 2 };
 
 /* The registers that decide how a linear address is translated. */

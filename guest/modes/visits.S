@@ -65,6 +65,9 @@ paged_visit:
     mov WINDOW_ADDRESS, %eax    /* what C left in the window ... */
     mov %eax, VISIT_RESULT(%esi)
     notl WINDOW_ADDRESS         /* ... and what it is to find there */
+    mov %cr4, %eax              /* under PAE this loads the top entries again, which are in use now */
+    xor $CR4_PGE, %eax
+    mov %eax, %cr4
     mov %cr0, %eax
     and $~CR0_PG, %eax
     mov %eax, %cr0

@@ -147,13 +147,14 @@ static void host_loop_elsewhere(void)
     run_in_handler(1, find_vm);
 }
 
-/* One of them is loaded on another processor. */
+/* One of them is loaded on another processor; which one may change between two looks. */
 static void read_loaded_vcpus(void)
 {
     struct vcpu_state state;
 
-    list_for_each (node, vm_list())
-        backend()->get(container_of(node, struct vm, node)->vcpu[0], &state, STATE_ALL);
+    for (unsigned look = 0; look < 100000; look++)
+        list_for_each (node, vm_list())
+            backend()->get(container_of(node, struct vm, node)->vcpu[0], &state, STATE_ALL);
 }
 
 static void load_elsewhere(void)

@@ -84,8 +84,7 @@ static void pdptes_get(struct vcpu *vcpu, struct vcpu_state *state)
 
     memset(state->pdpte, 0, sizeof(state->pdpte));
     if (pae)
-        guest_read(&vcpu->vm->mem, state->cr3 & BITS(31, 5), state->pdpte,
-                   sizeof(state->pdpte)); /* not RAM: stays 0, not present */
+        guest_pdptes_read(&vcpu->vm->mem, state->cr3, state->pdpte); /* not RAM: stays 0, not present */
     for (unsigned i = 0; i < ARRAY_SIZE(state->pdpte); i++)
         if (state->pdpte[i] & GUEST_PDPTE_RESERVED)
             state->pdpte[i] = 0;

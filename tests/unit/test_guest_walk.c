@@ -327,6 +327,21 @@ static void test_32bit_accessed_and_dirty_leave_the_neighbour_alone(void **unuse
     assert_int_equal(get(L1, 1), 0x6000 | PWU | PTE_A | PTE_D);
 }
 
+/* QEMU marks the top entries of PAE paging as accessed; a processor that loads them takes no such bit. */
+static void test_pae_top_entries(void **unused)
+{
+    u64 pdpte[4];
+
+    (void)unused;
+    ctx.cr4 = CR4_PAE;
+    for (unsigned i = 0; i < 4; i++)
+        put(L4 + 32, i, L1 | PTE_P | PTE_A | i << 9);
+    assert_int_equal(guest_pdptes_read(&mem, L4 + 32 + 7, pdpte), 0); /* bits 4 to 0 of CR3 are no address */
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(pdpte[i], L1 | PTE_P | i << 9);
+    assert_int_equal(guest_pdptes_read(&mem, MiB(64), pdpte), -EFAULT);
+}
+
 static void test_tables_outside_ram_read_all_ones(void **unused)
 {
     (void)unused;
@@ -350,6 +365,7 @@ int main(void)
         TEST(test_32bit),
         TEST(test_32bit_large_pages),
         TEST(test_pae),
+        TEST(test_pae_top_entries),
         TEST(test_long_mode),
         TEST(test_long_mode_reserved_bits),
         TEST(test_absent_at_each_level),

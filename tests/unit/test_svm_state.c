@@ -12,6 +12,7 @@
 
 #include "hv/svm/svm.h"
 #include "hv/vm.h"
+#include "mm/guest_walk.h"
 
 #define TYPE_TSS_AVAILABLE 9
 #define TYPE_TSS_BUSY 11
@@ -29,11 +30,10 @@ static struct machine from, to;
 /* The four PAE entries are reread by the processor; no other memory is here. */
 static u64 entries[4];
 
-int guest_read(struct guest_mem *mem, gpa_t gpa, void *buffer, u64 len)
+int guest_pdptes_read(struct guest_mem *mem, u64 cr3, u64 pdpte[4])
 {
-    (void)mem, (void)gpa;
-    assert_int_equal(len, sizeof(entries));
-    memcpy(buffer, entries, len);
+    (void)mem, (void)cr3;
+    memcpy(pdpte, entries, sizeof(entries));
     return 0;
 }
 
