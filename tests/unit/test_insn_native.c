@@ -156,6 +156,8 @@ static bool aim(const struct insn *insn, struct insn_context *context)
 
     if (string) {
         context->regs[RCX] = random_number() % 16;
+        if (insn->addr_size == 4) /* with a count of 0 some processors clear the upper halves of RSI and RDI */
+            context->regs[RCX] |= 1;
         context->regs[RDI] = address + 256;
     }
     if (insn->dst.kind != OPERAND_MEM && insn->src.kind != OPERAND_MEM && !string)
