@@ -50,9 +50,8 @@ static void exit_hlt(struct vcpu *vcpu)
     vcpu_skip(vcpu);
     if (vcpu->event.valid)
         return; /* single-stepped: the #DB comes first */
-    vcpu->status = VCPU_HALTED;
-    if (!(vcpu->rflags & RFLAGS_IF) && !vcpu->nmi_pending && vcpu->vm->nr_vcpus == 1)
-        vm_stop(vcpu->vm, VM_HALTED, "with interrupts off: nothing can wake it");
+    /* Release: who sees it asleep (sched.c) sees what it has sent to others before. */
+    __atomic_store_n(&vcpu->status, VCPU_HALTED, __ATOMIC_RELEASE);
 }
 
 static void exit_skip(struct vcpu *vcpu)

@@ -99,6 +99,13 @@ void sched_remove(struct vcpu *vcpu)
     }
 }
 
+void sched_settle(void)
+{
+    assert_host_loop();
+    spin_lock(&lock);
+    spin_unlock(&lock);
+}
+
 /* May a vcpu of it be let in now? Vcpus of all CPUs are, together, so that one that waits for another one has it beside
  * it. *until: host TSC at which the answer changes, ~0: never. */
 static bool is_let_in(const struct vm *vm, u64 *until)
@@ -106,6 +113,35 @@ static bool is_let_in(const struct vm *vm, u64 *until)
     u32 percent = __atomic_load_n(&vm->throttle, __ATOMIC_ACQUIRE);
 
     return throttle_open(percent, vm->asid, clock_ns_to_ticks(SLICE_NS), rdtsc(), until);
+}
+
+/* Does no interrupt wake it? */
+static bool is_deaf(const struct vcpu *vcpu)
+{
+    enum vcpu_status status = __atomic_load_n(&vcpu->status, __ATOMIC_ACQUIRE);
+
+    return status == VCPU_WAIT_SIPI || (status == VCPU_HALTED && !(vcpu->rflags & RFLAGS_IF));
+}
+
+/* Has something come that wakes it nevertheless? */
+static bool is_called(const struct vcpu *vcpu)
+{
+    return vcpu->interrupts->called(vcpu) || (vcpu->status == VCPU_HALTED && vcpu->nmi_pending);
+}
+
+/*
+ * Has it halted for good? Who sleeps is woken under the lock that we hold, so if the first loop finds all vcpus deaf,
+ * they all are at the same time. By then each has sent what it will ever send, and the second loop finds that.
+ */
+static bool halted_for_good(const struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        if (!is_deaf(vm->vcpu[i]))
+            return false;
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        if (is_called(vm->vcpu[i]))
+            return false;
+    return true;
 }
 
 /* Can it run now? Brings its timers up to date; *wake is lowered to the time when a sleeping one wants to be looked at
@@ -133,6 +169,8 @@ static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
 
     if (vcpu->status == VCPU_HALTED && (pending || vcpu->nmi_pending))
         vcpu_runnable(vcpu);
+    else if (is_deaf(vcpu) && halted_for_good(vcpu->vm))
+        vm_stop(vcpu->vm, VM_HALTED, "with interrupts off: nothing can wake it");
     *wake = MIN(*wake, vcpu->interrupts->deadline(vcpu));
     return vcpu->status == VCPU_RUNNABLE;
 }

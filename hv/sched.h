@@ -18,6 +18,10 @@ void sched_add(struct vcpu *vcpu);
 /* Take it off its CPU; on return it is not running and not loaded anywhere. Host loop. */
 void sched_remove(struct vcpu *vcpu);
 
+/* On return no CPU is still looking for a vcpu to run by what it knew before: whom the caller has paused or holds is
+ * passed over. Host loop. */
+void sched_settle(void);
+
 /* The run loop of this CPU; never returns. Every CPU ends its boot here. */
 void sched_loop(void) __attribute__((noreturn));
 

@@ -63,6 +63,7 @@ static inline enum shadow shadow_settle(bool shadow, bool by_mov_ss, u64 rflags)
 struct interrupt_ops {
     bool (*pending)(struct vcpu *vcpu);         /* is there an interrupt to deliver, above the priority threshold? */
     int (*ack)(struct vcpu *vcpu);              /* take it: the vector to deliver now, or -1 if it has gone */
+    bool (*called)(const struct vcpu *vcpu);    /* have an NMI, INIT or start-up come that it has not taken? Any CPU */
     u64 (*deadline)(struct vcpu *vcpu);         /* host TSC at which expire() wants to be called; ~0: none */
     void (*expire)(struct vcpu *vcpu, u64 now); /* host TSC has passed deadline() */
     u8 (*get_cr8)(struct vcpu *vcpu);
@@ -102,8 +103,8 @@ struct vcpu {
     struct exit exit;
 
     struct vm *vm;
-    u32 id; /* index in its VM, and its APIC id */
-    enum vcpu_status status;
+    u32 id;                  /* index in its VM, and its APIC id */
+    enum vcpu_status status; /* read by any CPU; who sleeps is woken under the lock of the run queues */
 
     /* Scheduling (sched.c). */
     struct list run_node;

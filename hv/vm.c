@@ -351,9 +351,10 @@ bool vm_vcpu_busy(const struct vcpu *vcpu)
     return __atomic_load_n(&cpu_at(vcpu->cpu)->running, __ATOMIC_ACQUIRE) == vcpu;
 }
 
-/* Wait until no vcpu of a VM that is not runnable is inside vcpu_run. */
+/* Wait until no vcpu of a VM that is not runnable is inside vcpu_run, nor its VM found to have halted. */
 static void vm_settle(struct vm *vm)
 {
+    sched_settle();
     for (u32 i = 0; i < vm->nr_vcpus; i++) {
         while (vm_vcpu_busy(vm->vcpu[i])) {
             cpu_kick(vm->vcpu[i]->cpu);

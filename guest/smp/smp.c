@@ -2,6 +2,8 @@
 /* smp: several processors start, know who they are, interrupt each other in every way, and share memory and time. */
 #include "guest/smp/smp.h"
 
+#include <string.h>
+
 #include "guest/kit/boot.h"
 #include "guest/kit/console.h"
 #include "guest/kit/lapic.h"
@@ -107,6 +109,8 @@ static void test_x2apic(void)
 
 void guest_main(void)
 {
+    char how[16];
+
     for (u32 i = 0; i < CPUS_MAX; i++) {
         cpus[i].self = &cpus[i];
         cpus[i].id = i;
@@ -120,6 +124,8 @@ void guest_main(void)
         report_skip("all", "needs 2 to 8 processors");
         return;
     }
+    if (boot_option("halt", how, sizeof(how)))
+        all_halt(!strcmp(how, "unstarted"));
     sti();
     test_start();
     test_all(false);

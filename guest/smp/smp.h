@@ -109,4 +109,7 @@ void test_timers(void);
 void test_memory(void);
 void test_init(void);
 
+/* All processors halt with interrupts off, or this one alone, the others never having been started. */
+_Noreturn void all_halt(bool unstarted);
+
 #endif

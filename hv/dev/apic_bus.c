@@ -22,20 +22,30 @@ static struct apic *apic_of(const struct vcpu *vcpu)
     return vcpu->interrupt_data;
 }
 
-/* SDM 3A "Multiple-Processor Initialization": the start-up IPI's vector is the page, in real mode. */
-static void start_up(struct vcpu *vcpu, u8 page)
-{
-    vcpu_start_real(vcpu, page);
-    vcpu->status = VCPU_RUNNABLE;
-}
-
 static void receive_init(struct apic *apic)
 {
     apic->pv_eoi = (struct pv_eoi){ 0 };
     pvclock_receive_init(apic->vcpu);
     lapic_receive_init(&apic->lapic);
     vcpu_reset(apic->vcpu);
-    apic->vcpu->status = VCPU_WAIT_SIPI;
+}
+
+/*
+ * INIT, a start-up IPI, or one after the other (SDM 3A "Multiple-Processor Initialization": the vector is the page, in
+ * real mode). The status is written once: who runs and is started anew is at no moment seen to wait.
+ */
+static void receive_start(struct apic *apic, u32 start)
+{
+    struct vcpu *vcpu = apic->vcpu;
+
+    if (start & APIC_INIT)
+        receive_init(apic);
+    if (start & APIC_STARTUP && (start & APIC_INIT || vcpu->status == VCPU_WAIT_SIPI)) {
+        vcpu_start_real(vcpu, start & 0xFF);
+        vcpu->status = VCPU_RUNNABLE;
+    } else if (start & APIC_INIT) {
+        vcpu->status = VCPU_WAIT_SIPI;
+    }
 }
 
 static void accept(struct lapic *lapic, u64 *vectors, bool level)
@@ -57,13 +67,7 @@ static void collect(struct apic *apic)
      */
     if (!__atomic_exchange_n(&box->any, false, __ATOMIC_ACQ_REL))
         return;
-    if (__atomic_exchange_n(&box->init, false, __ATOMIC_ACQUIRE))
-        receive_init(apic);
-
-    u32 startup = __atomic_exchange_n(&box->startup, 0, __ATOMIC_RELAXED);
-
-    if (startup && apic->vcpu->status == VCPU_WAIT_SIPI)
-        start_up(apic->vcpu, startup & 0xFF);
+    receive_start(apic, __atomic_exchange_n(&box->start, 0, __ATOMIC_ACQUIRE));
     if (__atomic_exchange_n(&box->nmi, false, __ATOMIC_RELAXED))
         apic->vcpu->nmi_pending = true;
     accept(&apic->lapic, box->vector, false);
@@ -74,8 +78,17 @@ static void collect(struct apic *apic)
 static void post_init(struct apic_mailbox *box)
 {
     __atomic_store_n(&box->nmi, false, __ATOMIC_RELAXED);
-    __atomic_store_n(&box->startup, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&box->init, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&box->start, APIC_INIT, __ATOMIC_RELEASE);
+}
+
+/* The last one counts; an INIT before it does, too. */
+static void post_startup(struct apic_mailbox *box, u8 page)
+{
+    u32 start = __atomic_load_n(&box->start, __ATOMIC_RELAXED);
+
+    while (!__atomic_compare_exchange_n(&box->start, &start, (start & APIC_INIT) | APIC_STARTUP | page, false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
 }
 
 static void post(struct apic *to, const struct lapic_ipi *ipi, bool level)
@@ -90,7 +103,7 @@ static void post(struct apic *to, const struct lapic_ipi *ipi, bool level)
         break;
     case LAPIC_NMI: __atomic_store_n(&box->nmi, true, __ATOMIC_RELAXED); break;
     case LAPIC_INIT: post_init(box); break;
-    case LAPIC_STARTUP: __atomic_store_n(&box->startup, 0x100 | ipi->vector, __ATOMIC_RELAXED); break;
+    case LAPIC_STARTUP: post_startup(box, ipi->vector); break;
     default: return; /* SMI: there is no system-management mode to enter */
     }
     __atomic_store_n(&box->any, true, __ATOMIC_RELEASE);
@@ -207,6 +220,13 @@ static int op_ack(struct vcpu *vcpu)
     return vector;
 }
 
+static bool op_called(const struct vcpu *vcpu)
+{
+    const struct apic_mailbox *box = &apic_of(vcpu)->mailbox;
+
+    return __atomic_load_n(&box->start, __ATOMIC_ACQUIRE) || __atomic_load_n(&box->nmi, __ATOMIC_ACQUIRE);
+}
+
 static u64 op_deadline(struct vcpu *vcpu)
 {
     return lapic_deadline(&apic_of(vcpu)->lapic);
@@ -277,6 +297,7 @@ static int op_write_msr(struct vcpu *vcpu, u32 msr, u64 value)
 static const struct interrupt_ops interrupt_ops = {
     .pending = op_pending,
     .ack = op_ack,
+    .called = op_called,
     .deadline = op_deadline,
     .expire = op_expire,
     .get_cr8 = op_get_cr8,

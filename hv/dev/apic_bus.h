@@ -11,17 +11,21 @@
 #include "hv/bus.h"
 #include "hv/dev/lapic.h"
 #include "hv/dev/pv_eoi.h"
+#include "hv/lib/bits.h"
 
 struct vcpu;
 struct vm;
+
+#define APIC_INIT BIT(9)
+#define APIC_STARTUP BIT(8) /* the page of the start-up IPI is in bits 7:0 */
 
 /* Messages from other CPUs. */
 struct apic_mailbox {
     bool any;      /* something below is set; written last, read first */
     u64 vector[4]; /* edge-triggered fixed interrupts, one bit a vector */
     u64 level[4];  /* level-triggered ones */
-    bool nmi, init;
-    u32 startup; /* 0x100 | page of a start-up IPI; 0: none */
+    bool nmi;
+    u32 start; /* APIC_INIT, then APIC_STARTUP with its page: in one word, so that nobody sees one without the other */
 };
 
 struct apic {

@@ -54,6 +54,19 @@ SHAPES = [("qemu", 1, 1), ("qemu", 2, 1), ("qemu", 2, 2), ("qemu", 2, 3), ("qemu
           ("bochs", 2, 3)]
 
 
+# All on one processor, and each on its own.
+@pytest.mark.parametrize("emu, cpus", [("qemu", 1), ("qemu", 3), ("bochs", 1), ("bochs", 3)])
+def test_halt_for_good(tmp_path, emu, cpus):
+    """A machine has halted when nothing can wake any of its processors, but not as long as one still can another."""
+    config = "".join(vm(f"halt{vcpus}", "smp.elf", memory="64M", vcpus=vcpus, cmdline="halt=all") for vcpus in (2, 4))
+    config += vm("unstarted", "smp.elf", memory="64M", vcpus=2, cmdline="halt=unstarted")
+    done = boot(tmp_path, config, emu, cpus)
+    for name in ("halt2", "halt4", "unstarted"):
+        assert done.end_of(name) == ("halted", "with interrupts off: nothing can wake it"), done.log[-4000:]
+    for name in ("halt2", "halt4"):
+        assert "smp: 500 NMIs in all, now for good" in done.guest_lines(name)
+
+
 @pytest.mark.parametrize("emu, vcpus, cpus", SHAPES)
 def test_smp(tmp_path, emu, vcpus, cpus):
     done = boot(tmp_path, vm("smp", "smp.elf", vcpus=vcpus), emu, cpus)

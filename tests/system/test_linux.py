@@ -40,6 +40,12 @@ def test_ways_to_end(tmp_path):
     assert re.search(r"vm: reboot: reset$", done.log, re.M)
 
 
+def test_halts_on_all_its_processors(tmp_path):
+    done = boot_linux(tmp_path, "qemu", 2, cmdline="then=halt", vcpus=2)
+    assert any("Brought up 1 node, 2 CPU" in line for line in done.guest_lines("linux")), done.log[-4000:]
+    assert done.end_of("linux") == ("halted", "with interrupts off: nothing can wake it"), done.log[-4000:]
+
+
 def test_memory_beyond_4g(tmp_path):
     done = boot_linux(tmp_path, "qemu", mem=6200, memory="5G")
     assert done.end_of("linux") == ("passed", "powered off")
