@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Nested page faults. A fault on RAM is a write that the dirty log wants to know of, or stale (RAM is mapped with all
- * rights when a VM is made); any other address belongs to a device or to nobody: the instruction is decoded and carried
- * out against the MMIO bus.
+ * Nested page faults. A fault on RAM is a write that the dirty log wants to know of, code in a large page that may be
+ * executed in small parts only, or stale (RAM is mapped with all rights when a VM is made); any other address belongs
+ * to a device or to nobody: the instruction is decoded and carried out against the MMIO bus.
  */
 #include <errno.h>
 
@@ -79,16 +79,26 @@ static u32 stale_repeats(struct vcpu *vcpu, gpa_t gpa)
     return ++vcpu->npf_repeats;
 }
 
+static void ram_fault(struct vcpu *vcpu, gpa_t gpa)
+{
+    const struct exit *exit = &vcpu->exit;
+    int opened = exit->u.npf.fetch ? npt_exec_open(&vcpu->vm->npt, gpa) : 0;
+
+    if (opened < 0)
+        vm_crash(vcpu, "no memory to split the large page at gpa %#lx, whose code it executes", gpa);
+    else if (opened || (exit->u.npf.write && dirty_write_fault(&vcpu->vm->mem, gpa)))
+        vcpu->npf_repeats = 0;
+    else if (stale_repeats(vcpu, gpa) > STALE_FAULTS_MAX)
+        vm_crash(vcpu, "nested page fault on RAM at gpa %#lx does not go away", gpa);
+}
+
 void exit_npf(struct vcpu *vcpu)
 {
     const struct exit *exit = &vcpu->exit;
     gpa_t gpa = exit->u.npf.gpa;
 
     if (guest_mem_valid(&vcpu->vm->mem, gpa, 1)) {
-        if (exit->u.npf.write && dirty_write_fault(&vcpu->vm->mem, gpa))
-            vcpu->npf_repeats = 0;
-        else if (stale_repeats(vcpu, gpa) > STALE_FAULTS_MAX)
-            vm_crash(vcpu, "nested page fault on RAM at gpa %#lx does not go away", gpa);
+        ram_fault(vcpu, gpa);
         return;
     }
     vcpu->npf_repeats = 0;

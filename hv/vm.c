@@ -577,7 +577,9 @@ void vm_report(const struct vm *vm)
     }
     pr_info("%s: %s: %s; ran %lu ms in %lu slices, took %lu interrupts", vm->name, vm_status_name(vm->status),
             vm->reason, clock_ticks_to_ns(ticks) / 1000000, slices, interrupts);
-    pr_info("%s: memory %lu MiB as %lu x 4 KiB, %lu x 2 MiB, %lu x 1 GiB, %lu frames of nested tables", vm->name,
-            vm->mem.size >> 20, vm->mem.pages_4k, vm->mem.pages_2m, vm->mem.pages_1g, vm->npt.tables);
+    pr_info(
+        "%s: memory %lu MiB as %lu x 4 KiB, %lu x 2 MiB, %lu x 1 GiB, %lu split for code; %lu frames of nested tables",
+        vm->name, vm->mem.size >> 20, vm->mem.pages_4k, vm->mem.pages_2m, vm->mem.pages_1g, vm->npt.exec_splits,
+        vm->npt.tables);
     report_exits(vm);
 }

@@ -52,7 +52,7 @@ int npt_leaf_split(struct npt *npt, u64 *entry, unsigned level, u64 clear, u64 s
     if (!table)
         return -ENOMEM;
     do {
-        u64 first = leaf_make(format, old & PTE_ADDR, level - 1, leaf_prot(format, old)) |
+        u64 first = leaf_make(format, old & PTE_ADDR, level - 1, leaf_prot(format, old, level)) |
                     (old & (format->accessed | format->dirty));
 
         first = (first & ~clear) | set;
@@ -163,11 +163,11 @@ static int visit_protect(struct npt_walk *walk, u64 *entry, unsigned level, gpa_
     const struct npt_format *format = &walk->npt->format;
     u64 old = entry_load(entry), new;
 
-    if (!entry_present(walk->npt, old) || leaf_prot(format, old) == walk->prot)
+    if (!entry_present(walk->npt, old) || leaf_prot(format, old, level) == walk->prot)
         return 0;
     if (next - gpa != level_size(level))
         return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
-    if (leaf_prot(format, old) & ~walk->prot)
+    if (leaf_prot(format, old, level) & ~walk->prot)
         walk->flush = true;
     do {
         new = leaf_make(format, old & PTE_ADDR, level, walk->prot) | (old & (format->accessed | format->dirty));
@@ -228,6 +228,31 @@ int npt_split(struct npt *npt, gpa_t gpa)
     return rc;
 }
 
+int npt_exec_open(struct npt *npt, gpa_t gpa)
+{
+    const struct npt_format *format = &npt->format;
+    int opened = 0;
+
+    if (format->exec_large == format->exec)
+        return 0;
+    spin_lock(&npt->lock);
+    for (;;) {
+        unsigned level;
+        u64 *entry = npt_entry_find(npt, gpa, &level);
+
+        if (level == 1 || !(entry_load(entry) & format->exec_large))
+            break;
+        if (npt_leaf_split(npt, entry, level, 0, 0)) {
+            opened = -ENOMEM;
+            break;
+        }
+        npt->exec_splits++;
+        opened = 1;
+    }
+    spin_unlock(&npt->lock);
+    return opened;
+}
+
 bool npt_lookup(struct npt *npt, gpa_t gpa, struct npt_leaf *leaf)
 {
     const struct npt_format *format = &npt->format;
@@ -244,7 +269,7 @@ bool npt_lookup(struct npt *npt, gpa_t gpa, struct npt_leaf *leaf)
     *leaf = (struct npt_leaf){
         .frame = entry & PTE_ADDR,
         .page_size = level_size(level),
-        .prot = leaf_prot(format, entry),
+        .prot = leaf_prot(format, entry, level),
         .accessed = (entry & format->accessed) != 0,
         .dirty = (entry & format->dirty) != 0,
     };

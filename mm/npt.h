@@ -16,6 +16,7 @@
 struct npt_format {
     const char *name;
     u64 read, write, exec; /* rights that must be set */
+    u64 exec_large;        /* exec in a large leaf; or, if no large page may be executed, what remembers it there */
     u64 no_exec;           /* right that must be clear (NX) */
     u64 table;             /* all bits of an entry that points to a table */
     u64 leaf_4k;           /* further bits of a 4 KiB leaf: memory type write-back ... */
@@ -30,10 +31,11 @@ enum npt_prot { NPT_R = 1, NPT_W = 2, NPT_X = 4, NPT_RW = 3, NPT_RWX = 7 };
 
 struct npt {
     struct npt_format format;
-    hpa_t root;     /* PML4 frame */
-    u64 tables;     /* frames used, the root and the cut-off ones included */
-    hpa_t cut;      /* chain of tables that npt_unmap cut off; 0: none */
-    u64 generation; /* counts up when translations must be flushed; each vcpu remembers what it has flushed */
+    hpa_t root;      /* PML4 frame */
+    u64 tables;      /* frames used, the root and the cut-off ones included */
+    u64 exec_splits; /* large pages that npt_exec_open has split */
+    hpa_t cut;       /* chain of tables that npt_unmap cut off; 0: none */
+    u64 generation;  /* counts up when translations must be flushed; each vcpu remembers what it has flushed */
     struct spinlock lock;
 };
 
@@ -41,7 +43,7 @@ struct npt {
 struct npt_leaf {
     hpa_t frame;   /* host physical of the page's first byte */
     u64 page_size; /* 4 KiB, 2 MiB or 1 GiB */
-    unsigned prot; /* enum npt_prot */
+    unsigned prot; /* enum npt_prot; X of a large page may have to be opened first (npt_exec_open) */
     bool accessed, dirty;
 };
 
@@ -80,6 +82,12 @@ int npt_protect(struct npt *npt, gpa_t gpa, u64 size, unsigned prot);
 /* Replace a large page that contains gpa by a table of the next smaller size with the same rights and A/D bits. Returns
  * 0, -ENOENT, -ENOMEM. */
 int npt_split(struct npt *npt, gpa_t gpa);
+
+/*
+ * A fetch from gpa has faulted. If it is in a large page that may be executed in small parts only, make 4 KiB pages of
+ * it. Returns 1, 0 if that is not why, or -ENOMEM.
+ */
+int npt_exec_open(struct npt *npt, gpa_t gpa);
 
 /* The translation of gpa; false if there is none. */
 bool npt_lookup(struct npt *npt, gpa_t gpa, struct npt_leaf *leaf);

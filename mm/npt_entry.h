@@ -83,15 +83,21 @@ static inline bool entry_exchange(u64 *entry, u64 *old, u64 value)
     return __atomic_compare_exchange_n(entry, old, value, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
+static inline u64 exec_bits(const struct npt_format *format, unsigned level)
+{
+    return level > 1 ? format->exec_large : format->exec;
+}
+
 static inline u64 leaf_make(const struct npt_format *format, hpa_t frame, unsigned level, unsigned prot)
 {
     return frame | (level > 1 ? format->leaf_large : format->leaf_4k) | (prot & NPT_R ? format->read : 0) |
-           (prot & NPT_W ? format->write : 0) | (prot & NPT_X ? format->exec : format->no_exec);
+           (prot & NPT_W ? format->write : 0) | (prot & NPT_X ? exec_bits(format, level) : format->no_exec);
 }
 
-static inline unsigned leaf_prot(const struct npt_format *format, u64 entry)
+static inline unsigned leaf_prot(const struct npt_format *format, u64 entry, unsigned level)
 {
-    bool exec = (entry & format->exec) == format->exec && (entry & format->no_exec) == 0;
+    u64 bits = exec_bits(format, level);
+    bool exec = (entry & bits) == bits && (entry & format->no_exec) == 0;
 
     return (entry & format->read ? NPT_R : 0) | (entry & format->write ? NPT_W : 0) | (exec ? NPT_X : 0);
 }

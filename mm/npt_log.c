@@ -204,7 +204,7 @@ static u64 table_as_leaf(const struct npt *npt, const u64 *table, unsigned level
             return 0;
         seen |= table[i] & hardware;
     }
-    return leaf_make(format, first & PTE_ADDR, level + 1, leaf_prot(format, first)) | seen;
+    return leaf_make(format, first & PTE_ADDR, level + 1, leaf_prot(format, first, level)) | seen;
 }
 
 /* Fold what is below the table's entries of [gpa, end), then these. */

@@ -32,5 +32,6 @@ void guest_main(void)
     test_holes();
     test_accessed_dirty();
     test_faults();
+    test_execute();
     report_prefix(NULL);
 }

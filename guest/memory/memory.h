@@ -21,3 +21,4 @@ void test_mappings(void);
 void test_holes(void);
 void test_accessed_dirty(void);
 void test_faults(void);
+void test_execute(void);

@@ -110,6 +110,11 @@ static u64 table_size(const struct vm *vm)
     return vm->npt.tables * 4096;
 }
 
+static u64 exec_splits(const struct vm *vm)
+{
+    return vm->npt.exec_splits;
+}
+
 static u64 host_written(const struct vm *vm)
 {
     return vm->mem.bytes_written;
@@ -149,6 +154,8 @@ static const struct vm_metric vm_metrics[] = {
     { "godwit_vm_vcpus", "gauge", "Virtual processors.", vcpu_count, false },
     { "godwit_vm_memory_bytes", "gauge", "A guest's RAM.", memory_size, false },
     { "godwit_vm_nested_tables_bytes", "gauge", "Memory of its nested page tables.", table_size, false },
+    { "godwit_vm_exec_splits_total", "counter", "Large pages that were split as code was fetched from them.",
+      exec_splits, false },
     { "godwit_vm_dirty_pages_rate", "gauge", "Pages a second that it wrote when calc-dirty-rate last asked.",
       dirty_pages_rate, false },
     { "godwit_vm_epoch", "gauge", "Of its owner: grows with each move.", epoch, false },

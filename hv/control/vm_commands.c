@@ -167,6 +167,7 @@ int command_vm(struct call *call)
     json_number(out, "pages_2m", vm->mem.pages_2m);
     json_number(out, "pages_1g", vm->mem.pages_1g);
     json_number(out, "nested_tables", vm->npt.tables);
+    json_number(out, "exec_splits", vm->npt.exec_splits);
     json_number(out, "written_by_host", vm->mem.bytes_written);
     json_close(out);
     put_network(out, &platform_of(vm)->net);

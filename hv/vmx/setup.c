@@ -22,11 +22,13 @@
 #include "hv/load.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
+#include "hv/vmx/multihit.h"
 #include "mm/frame.h"
 
 /* CPUID bits that make an instruction need a control. */
 #define CPUID_80000001_EDX_RDTSCP BIT(27)
 #define CPUID_7_EBX_INVPCID BIT(10)
+#define CPUID_7_EDX_ARCH_CAPABILITIES BIT(29)
 #define CPUID_D_1_EAX_XSAVES BIT(3)
 
 /* A CR4 bit of these that CPUID offers is the guest's own: its change needs no check and changes no mode. */
@@ -49,6 +51,14 @@
 
 struct vmx_shared vmx_shared;
 
+static bool large_pages_execute(void)
+{
+    const struct cpuid_regs leaf0 = cpuid(0, 0);
+    u64 capabilities = cpuid(7, 0).edx & CPUID_7_EDX_ARCH_CAPABILITIES ? rdmsr(MSR_ARCH_CAPABILITIES) : 0;
+
+    return multihit_safe(&leaf0, cpuid(1, 0).eax, capabilities);
+}
+
 static struct npt_format make_npt_format(u64 ept_caps)
 {
     bool has_ad = ept_caps & EPT_CAP_ACCESSED_DIRTY;
@@ -58,6 +68,7 @@ static struct npt_format make_npt_format(u64 ept_caps)
         .read = EPT_READ,
         .write = EPT_WRITE,
         .exec = EPT_EXEC,
+        .exec_large = large_pages_execute() ? EPT_EXEC : EPT_IGNORED,
         .table = EPT_READ | EPT_WRITE | EPT_EXEC,
         .leaf_4k = EPT_MEMORY_WB,
         .leaf_large = EPT_MEMORY_WB | EPT_LARGE,
@@ -126,6 +137,8 @@ int vmx_init(void)
             shared->npt_format.has_1g ? ", 1 GiB" : "", shared->npt_format.dirty ? "with" : "without",
             shared->controls.secondary & SECONDARY_VPID ? "with" : "without", shared->has_timer ? "with" : "without",
             shared->controls.secondary & SECONDARY_TSC_SCALING ? "with" : "without");
+    if (shared->npt_format.exec_large != EPT_EXEC)
+        pr_info("code in pages of 4 KiB only: a change of page size may raise a machine check (CVE-2018-12207)");
     return bitmaps_init();
 }
 

@@ -214,6 +214,7 @@ enum vmcs_field {
 #define EPT_LARGE BIT(7)
 #define EPT_ACCESSED BIT(8)
 #define EPT_DIRTY BIT(9)
+#define EPT_IGNORED BIT(52) /* the lowest of those that are ignored at all levels, under any control */
 
 #define EPTP_WRITE_BACK 6ULL
 #define EPTP_4_LEVELS (3ULL << 3)

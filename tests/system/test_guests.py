@@ -2,6 +2,8 @@
 """Every test guest, on each backend, with one processor (shared with the host loop) and more. Under Bochs, whose
 firmware takes longer than a guest, as many are in one machine as it takes (hello is in test_boot), smp with them."""
 
+import re
+
 import pytest
 from machine import boot, vm
 
@@ -52,6 +54,18 @@ def test_all_together(tmp_path, emu, cpus):
 # (emu, vcpus, cpus): all share the only processor, or one beside the host loop; each has its own; two to each.
 SHAPES = [("qemu", 1, 1), ("qemu", 2, 1), ("qemu", 2, 2), ("qemu", 2, 3), ("qemu", 4, 1), ("qemu", 4, 3),
           ("bochs", 2, 3)]
+
+
+@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+def test_code_in_large_pages(tmp_path, emu):
+    """Bochs' processor is of those that may raise a machine check when code's pages change their size."""
+    done = boot(tmp_path, vm("memory", "memory.elf", memory="128M"), emu)
+    check(done, "memory")
+    executed = int(re.search(r"memory: code in (\d+) large pages", done.log).group(1))
+    split = int(re.search(r"vm: memory: memory .* (\d+) split for code", done.log).group(1))
+    assert executed > 50
+    assert split >= executed if emu == "bochs" else split == 0
+    assert ("vmx: code in pages of 4 KiB only" in done.log) == (emu == "bochs")
 
 
 # All on one processor, and each on its own.

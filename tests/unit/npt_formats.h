@@ -11,6 +11,24 @@ static const struct npt_format format_ept = {
     .read = BIT(0),
     .write = BIT(1),
     .exec = BIT(2),
+    .exec_large = BIT(2),
+    .table = 7,
+    .leaf_4k = 6 << 3,
+    .leaf_large = 6 << 3 | BIT(7),
+    .large = BIT(7),
+    .present = 7,
+    .accessed = BIT(8),
+    .dirty = BIT(9),
+    .has_1g = true,
+};
+
+/* The same on a processor on which large pages must not be executed: bit 52 is ignored by hardware. */
+static const struct npt_format format_ept_small_code = {
+    .name = "EPT, code in small pages",
+    .read = BIT(0),
+    .write = BIT(1),
+    .exec = BIT(2),
+    .exec_large = BIT(52),
     .table = 7,
     .leaf_4k = 6 << 3,
     .leaf_large = 6 << 3 | BIT(7),

@@ -126,6 +126,18 @@ static void cpu_read(u64 page)
     cpu.writable[page] = false;
 }
 
+/* Code that is in a large page may have to be split out of it, whatever the log does. */
+static void cpu_fetch(u64 page)
+{
+    u64 page_size;
+
+    if (*cpu_walk(page, &page_size) & npt.format.exec || npt.format.exec_large == npt.format.exec)
+        return;
+    cpu.cached[page] = false;
+    assert_int_equal(npt_exec_open(&npt, page * PAGE_SIZE), 1);
+    assert_true(*cpu_walk(page, &page_size) & npt.format.exec);
+}
+
 static void start(const struct npt_format *format)
 {
     ram_init_full(MiB(64));
@@ -217,6 +229,8 @@ static void live_rounds(unsigned rounds)
 {
     for (unsigned round = 0; round < rounds; round++) {
         some_writes(ram_random(4) ? 20 : 1500);
+        if (frame_stats().free)
+            cpu_fetch(some_page());
         if (ram_random(2))
             cpu_drain(); /* some exit */
         while (!dirty_harvest_part(&mem, to_send, ram_random(2) ? 1 : ~0ULL))
@@ -468,6 +482,7 @@ static void test_without_d_bits(void **state)
         TEST_VARIANT(function, format, DIRTY_PML, split)
 #define TEST(function)                                                                                               \
     TEST_PRODUCERS(function, format_ept, DIRTY_SPLIT_LAZY), TEST_PRODUCERS(function, format_ept, DIRTY_SPLIT_EAGER), \
+        TEST_PRODUCERS(function, format_ept_small_code, DIRTY_SPLIT_LAZY),                                           \
         TEST_PRODUCERS(function, format_amd, DIRTY_SPLIT_LAZY),                                                      \
         TEST_PRODUCERS(function, format_amd, DIRTY_SPLIT_EAGER)
 #define TEST_FORMATS(function)                                             \

@@ -56,7 +56,9 @@ static u64 *hardware_walk(gpa_t gpa, unsigned access, hpa_t *address)
             assert_true((rights & 1) && (leaf ? (e >> 3 & 7) == 6 : (e & BITS(7, 3)) == 0));
         else
             assert_true(e & BIT(2));
-        assert_true((e & BITS(62, 52)) == 0);
+        assert_true((e & BITS(62, 52) & ~npt.format.exec_large) == 0);
+        if (npt.format.exec_large != npt.format.exec) /* what remembers X of a large page is nowhere else */
+            assert_true(leaf && level > 1 ? !(e & npt.format.exec) : !(e & npt.format.exec_large));
         if (access & ~rights)
             return NULL;
         *entry |= npt.format.accessed;
@@ -69,6 +71,16 @@ static u64 *hardware_walk(gpa_t gpa, unsigned access, hpa_t *address)
         }
         table = frame_window(e & ADDRESS);
     }
+}
+
+/* The same, with what the hypervisor does about a fetch from a large page. */
+static u64 *walk_or_open(gpa_t gpa, unsigned access, hpa_t *address)
+{
+    u64 *entry = hardware_walk(gpa, access, address);
+
+    if (entry || !(access & NPT_X) || npt_exec_open(&npt, gpa) != 1)
+        return entry;
+    return hardware_walk(gpa, access, address);
 }
 
 static struct npt_leaf lookup(gpa_t gpa)
@@ -249,7 +261,7 @@ static void compare(void)
         u64 pages = leaf.page_size / PAGE_SIZE;
 
         assert_int_equal(mapped, model[i].prot != 0);
-        assert_int_equal(mapped, hardware_walk(gpa, model[i].prot, &address) != NULL);
+        assert_int_equal(mapped, walk_or_open(gpa, model[i].prot, &address) != NULL);
         for (u64 k = 0; mapped && k < pages && i + k < MODEL_PAGES; k++) {
             assert_int_equal(model[i + k].prot, leaf.prot);
             assert_int_equal(model[i + k].frame, leaf.frame + k * PAGE_SIZE);
@@ -330,11 +342,77 @@ static void test_random_changes_against_a_model(void **format)
     assert_int_equal(npt.tables, 1);
 }
 
-#define TEST(function)                                                     \
-    { #function " (EPT)", function, NULL, teardown, (void *)&format_ept }, \
-    {                                                                      \
-#function " (AMD)", function, NULL, teardown, (void *)&format_amd  \
+/* Large pages are read and written whole; a fetch makes 4 KiB pages of the one it is from, and of no other. */
+static void test_code_in_small_pages_only(void **unused)
+{
+    void *given = (void *)&format_ept_small_code;
+    hpa_t address;
+
+    (void)unused;
+    start(&given, MiB(1));
+    assert_int_equal(npt_map(&npt, 0, GiB(4), GiB(2), NPT_RWX), 0);
+    assert_int_equal(npt_map(&npt, GiB(2), KiB(4), KiB(4), NPT_RWX), 0);
+    assert_non_null(hardware_walk(MiB(5), NPT_RW, &address));
+    assert_non_null(hardware_walk(GiB(2), NPT_X, &address));
+    assert_int_equal(npt_exec_open(&npt, GiB(2)), 0);
+    assert_int_equal(npt_exec_open(&npt, GiB(3)), 0);
+
+    assert_null(hardware_walk(MiB(5), NPT_X, &address));
+    assert_int_equal(npt_exec_open(&npt, MiB(5)), 1);
+    assert_non_null(hardware_walk(MiB(5), NPT_RWX, &address));
+    assert_int_equal(address, GiB(4) + MiB(5));
+    assert_int_equal(lookup(MiB(5)).page_size, KiB(4));
+    assert_true(lookup(MiB(5)).dirty);
+    assert_int_equal(npt_exec_open(&npt, MiB(5)), 0);
+
+    assert_int_equal(lookup(MiB(6)).page_size, MiB(2));
+    assert_null(hardware_walk(MiB(6), NPT_X, &address));
+    assert_int_equal(lookup(GiB(1)).page_size, GiB(1));
+    assert_int_equal(npt.exec_splits, 2); /* of 1 GiB, then of 2 MiB */
+    assert_int_equal(npt.generation, 0);
+}
+
+static void test_no_code_without_the_right(void **unused)
+{
+    void *given = (void *)&format_ept_small_code;
+    hpa_t address;
+
+    (void)unused;
+    start(&given, MiB(1));
+    assert_int_equal(npt_map(&npt, 0, 0, MiB(4), NPT_RW), 0);
+    assert_int_equal(npt_exec_open(&npt, 0), 0);
+    assert_int_equal(npt_split(&npt, 0), 0);
+    assert_null(hardware_walk(0, NPT_X, &address));
+    assert_int_equal(npt_protect(&npt, 0, MiB(4), NPT_RWX), 0);
+    assert_non_null(hardware_walk(0, NPT_X, &address));
+    assert_int_equal(npt_exec_open(&npt, MiB(2)), 1);
+    assert_int_equal(npt.exec_splits, 1);
+}
+
+static void test_no_memory_to_split_for_code(void **unused)
+{
+    void *given = (void *)&format_ept_small_code;
+    hpa_t frames[64], address;
+    unsigned nr = 0;
+
+    (void)unused;
+    start(&given, KiB(4) * 64);
+    assert_int_equal(npt_map(&npt, 0, 0, MiB(2), NPT_RWX), 0);
+    while ((frames[nr] = frame_alloc(0)) != FRAME_NONE)
+        nr++;
+    assert_int_equal(npt_exec_open(&npt, 0), -ENOMEM);
+    assert_null(hardware_walk(0, NPT_X, &address));
+    assert_non_null(hardware_walk(0, NPT_RW, &address));
+    while (nr)
+        frame_free(frames[--nr], 0);
+}
+
+#define TEST_FORMAT(function, format)                                                    \
+    {                                                                                    \
+#function " (" #format ")", function, NULL, teardown, (void *)(uintptr_t)&format \
     }
+#define TEST(function) \
+    TEST_FORMAT(function, format_ept), TEST_FORMAT(function, format_ept_small_code), TEST_FORMAT(function, format_amd)
 
 int main(void)
 {
@@ -349,6 +427,9 @@ int main(void)
         TEST(test_cut_tables_look_absent_and_come_back),
         TEST(test_memory_runs_out),
         TEST(test_random_changes_against_a_model),
+        cmocka_unit_test_teardown(test_code_in_small_pages_only, teardown),
+        cmocka_unit_test_teardown(test_no_code_without_the_right, teardown),
+        cmocka_unit_test_teardown(test_no_memory_to_split_for_code, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Machine Check Error Avoidance on Page Size Change (CVE-2018-12207), from Intel's paper of that name: some processors
+ * raise a machine check, which nobody survives, when code is fetched from a page that their instruction TLB holds in
+ * two sizes. A guest can bring that about if it may execute large EPT pages.
+ */
+#pragma once
+
+#include "hv/lib/types.h"
+
+struct cpuid_regs;
+
+/*
+ * May large EPT pages be executed on this processor? By CPUID leaf 0, EAX of leaf 1, and IA32_ARCH_CAPABILITIES, 0
+ * where there is none.
+ */
+bool multihit_safe(const struct cpuid_regs *leaf0, u32 signature, u64 arch_capabilities);
