@@ -351,8 +351,8 @@ static void take_round(struct dest_session *session)
     }
     session->incoming->got_on = now(session->dest);
     if (session->incoming->dry_run)
-        end_check(session);
-    outbox_record(&session->outbox, WIRE_ROUND_DONE, &round, sizeof(round));
+        end_check(session); /* it is the session's no more */
+    load_round(session, &round);
 }
 
 /* The source knows how it ended. */
@@ -444,8 +444,8 @@ static bool session_step(struct dest_session *session)
         end_session(session);
         return true;
     }
-    if (in && in->handoff.state == DEST_LOADING && in->closed) {
-        load_verify(session);
+    if (in && in->handoff.state == DEST_LOADING && (in->closed || in->rounding)) {
+        load_digest(session);
         session->last_heard = session->last_whole = in->got_on = now(session->dest); /* it is we who don't listen */
         session->turn_over = true;
         return true;

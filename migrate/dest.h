@@ -11,7 +11,7 @@
 #pragma once
 
 #include "migrate/handoff.h"
-#include "migrate/ram.h"
+#include "migrate/ram_digest.h"
 #include "migrate/record.h"
 #include "migrate/vm_ops.h"
 
@@ -25,6 +25,8 @@ struct dest_stats {
     u64 suspects;                                    /* pages whose CRC didn't match when they came */
     u64 began, reserved, closed, prepared, released; /* ns: when; closed: PREPARE came */
     u64 run_ns;                                      /* from COMMIT's arrival to the guest being let go */
+    u64 verify_ns;                                   /* from PREPARE until all was found to be the same */
+    u64 verify_bytes;                                /* of RAM, digested since PREPARE */
     u64 announce_ns;                                 /* that the first announcement took */
     u64 frames, delivered; /* that the source has sent on; of which the guest's card has taken */
 };
@@ -54,7 +56,10 @@ struct incoming {
     u64 *sections;             /* the digest of each section of state, as it came */
     bool closed;               /* PREPARE has come */
     u64 work, got_on;          /* the highest that KEEPALIVE has said; ns: when anything got on */
-    u64 cursor;                /* of the digest over memory */
+    struct ram_digest digest;  /* of our memory */
+    bool rounding;             /* ROUND has come, and is answered as soon as no page is stale */
+    struct wire_round round;   /* it */
+    u64 digest_ns;             /* that this has taken by now */
     struct wire_handoff claim; /* the source's PREPARE */
     struct wire_handoff found; /* our digests */
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From records to a stopped guest: reservation, memory, state, and the checks before PREPARED. */
+/* From records to a stopped guest: reservation, memory, state, and whether all of it has come. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hv/lib/bits.h"
-#include "hv/lib/digest.h"
 #include "migrate/crc32c.h"
 #include "migrate/dest_parts.h"
 
@@ -26,6 +25,7 @@ void load_release(struct incoming *in)
     free(in->seen);
     free(in->suspect);
     free(in->sections);
+    ram_digest_fini(&in->digest);
     in->description = NULL;
     in->seen = in->suspect = in->sections = NULL;
 }
@@ -58,7 +58,8 @@ static enum wire_code reserve(struct dest *dest, struct incoming *in, char reaso
     in->seen = ram_bitmap(&in->ram);
     in->suspect = ram_bitmap(&in->ram);
     in->sections = calloc(WIRE_SECTIONS, sizeof(*in->sections));
-    if (!in->seen || !in->suspect || !in->sections) {
+    if (!in->seen || !in->suspect || !in->sections ||
+        (in->description->head.flags & WIRE_VERIFY && ram_digest_init(&in->digest, &in->ram))) {
         snprintf(reason, WIRE_REASON, "no memory for the bookkeeping");
         return WIRE_E_MEMORY;
     }
@@ -210,6 +211,7 @@ void load_page(struct dest_session *session)
 
     got_on(session);
     bitmap_set(in->seen, index);
+    ram_digest_forget(&in->digest, index);
     if (++in->stats.pages % WIRE_KEEPALIVE_PAGES == 0)
         outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
     if (crc32c(0, box->target, WIRE_PAGE) == box->page.crc) {
@@ -237,6 +239,7 @@ static void clear_page(struct dest_session *session, gpa_t gpa)
     memset(session->dest->ops->page(in->vm, gpa), 0, WIRE_PAGE);
     bitmap_set(in->seen, index);
     bitmap_clear(in->suspect, index);
+    ram_digest_forget(&in->digest, index);
     in->stats.zero++;
 }
 
@@ -280,11 +283,6 @@ void load_zero(struct dest_session *session)
     session->zero.runs = (unsigned)count;
 }
 
-static u64 digest_section(u64 digest, const struct wire_section *section, const u8 *bytes)
-{
-    return digest_bytes(digest_bytes(digest, section, sizeof(*section)), bytes, section->len);
-}
-
 static void refuse_section(struct dest_session *session, const struct wire_section *section, int err, const char *why)
 {
     bool unknown = err == -ENOENT || err == -ENOTSUP;
@@ -316,8 +314,8 @@ void load_state(struct dest_session *session)
         return;
     }
     got_on(session);
-    in->found.state_digest = digest_section(in->found.state_digest, &section, r.buf + r.pos);
-    in->sections[in->stats.sections++] = digest_section(0, &section, r.buf + r.pos);
+    in->found.state_digest = load_section_digest(in->found.state_digest, &section, r.buf + r.pos);
+    in->sections[in->stats.sections++] = load_section_digest(0, &section, r.buf + r.pos);
     err = session->dest->ops->load(in->vm, &section, &r, reason);
     if (!err && (r.truncated || r.pos != r.len))
         err = -EINVAL;
@@ -351,68 +349,4 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
     in->claim = *claim;
     in->stats.closed = session->dest->ops->now(session->dest->ctx);
     in->closed = true;
-    in->cursor = 0;
-}
-
-/* Save what was loaded again, and compare each section with what came. Returns whether all are the same, or in reason
- * which is not. */
-static bool state_verify(const struct incoming *in, const struct migrate_dest_ops *ops, char reason[WIRE_REASON])
-{
-    u8 *buf = malloc(WIRE_BODY_MAX);
-    int err = buf ? 0 : -ENOMEM;
-
-    for (unsigned i = 0; !err && i < in->stats.sections; i++) {
-        struct wire_section section = { .instance = 0 };
-        struct writer w = { .buf = buf, .cap = WIRE_BODY_MAX };
-
-        err = ops->section(in->vm, i, &section, &w);
-        section.len = w.len;
-        if (!err && digest_section(0, &section, buf) != in->sections[i]) {
-            snprintf(reason, WIRE_REASON, "state of %s %u differs from the source's", section.name, section.instance);
-            err = -EBADMSG;
-        }
-    }
-    free(buf);
-    if (err && err != -EBADMSG)
-        snprintf(reason, WIRE_REASON, "state can't be saved for comparison");
-    return !err;
-}
-
-static void prepared(struct dest_session *session)
-{
-    struct incoming *in = session->incoming;
-    struct dest *dest = session->dest;
-
-    in->found.epoch = in->handoff.epoch;
-    in->stats.prepared = dest->ops->now(dest->ctx);
-    load_release(in);
-    dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_READY, 0));
-}
-
-void load_verify(struct dest_session *session)
-{
-    struct incoming *in = session->incoming;
-    const struct migrate_dest_ops *ops = session->dest->ops;
-    u64 end = MIN(in->cursor + WIRE_KEEPALIVE_PAGES, in->ram.pages);
-    char reason[WIRE_REASON] = "";
-
-    if (!(in->description->head.flags & WIRE_VERIFY)) {
-        prepared(session);
-        return;
-    }
-    for (; in->cursor < end; in->cursor++) {
-        gpa_t gpa = ram_gpa(&in->ram, in->cursor);
-
-        in->found.memory_digest += digest_page(gpa, ops->page(in->vm, gpa));
-    }
-    if (in->cursor < in->ram.pages) {
-        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
-        return;
-    }
-    if (in->found.memory_digest != in->claim.memory_digest)
-        dest_refuse(session, WIRE_E_DIGEST, "memory differs from the source's");
-    else if (!state_verify(in, ops, reason))
-        dest_refuse(session, WIRE_E_DIGEST, reason);
-    else
-        prepared(session);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The destination's parts for each other: dest.c (connections, handoff), dest_attempts.c (what is remembered),
- * dest_load.c (what a guest is made of), dest_stranded.c. */
+ * dest_load.c (what a guest is made of), dest_verify.c (is it the same?), dest_stranded.c. */
 #pragma once
 
 #include "migrate/dest.h"
@@ -65,8 +65,15 @@ static inline bool load_clearing(const struct dest_session *session)
 }
 void load_clear(struct dest_session *session);
 
-/* After PREPARE: check on, a part at a time, until PREPARED or REFUSED is said. */
-void load_verify(struct dest_session *session);
+/* ROUND has come: answer it, or digest first what it asks for. */
+void load_round(struct dest_session *session, const struct wire_round *round);
+
+/* After such a ROUND, and after PREPARE: digest and compare, a part at a time, until ROUND_DONE, PREPARED or REFUSED is
+ * said. */
+void load_digest(struct dest_session *session);
+
+/* Go on with `digest` over a section of state. */
+u64 load_section_digest(u64 digest, const struct wire_section *section, const u8 *bytes);
 
 /* What loading needed; the VM apart. */
 void load_release(struct incoming *in);

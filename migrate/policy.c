@@ -134,7 +134,8 @@ static u64 link_rate(const struct policy_stats *stats)
 
     for (unsigned i = stats->rounds; i-- > 0;) {
         const struct policy_round *round = &stats->round[i];
-        u64 rate = mul_div(round->bytes, US_PER_S, MAX(round->us, 1));
+        u64 us = round->us - MIN(round->digest_us, round->us);
+        u64 rate = mul_div(round->bytes, US_PER_S, MAX(us, 1));
 
         if (round->bytes >= RATE_BYTES)
             return MAX(rate, 1);
@@ -154,7 +155,8 @@ static void predict(const struct policy_stats *stats, struct policy_prediction *
     u64 remaining = stats->rounds ? last->dirtied : stats->total;
 
     *p = (struct policy_prediction){ .rate = link_rate(stats), .working_set = stats->total };
-    p->downtime_us = stats->fixed_us + transfer_us(stats, remaining, p->rate);
+    p->downtime_us = stats->fixed_us + transfer_us(stats, remaining, p->rate) +
+                     mul_div(remaining, stats->digest_ns, 1000);
     if (!stats->rounds)
         return;
     if (stats->rounds >= 2)

@@ -36,15 +36,18 @@ struct policy_round {
     u64 pages, zero; /* pages sent with contents; as runs of zeros */
     u64 dirtied;     /* pages that the guest wrote meanwhile */
     u64 bytes, us;   /* on the wire; from its beginning to the destination's ROUND_DONE */
+    u64 digest_us;   /* of us: the longer of both ends' times in which they have digested, not sent */
 };
 
 struct policy_stats {
     const struct policy_round *round; /* oldest first */
     unsigned rounds;
-    u64 total;    /* pages of the guest */
-    u32 page;     /* bytes on the wire for one */
-    u64 fixed_us; /* of the downtime that doesn't depend on memory: stop, state, two round trips, resume */
-    u32 throttle; /* percent, at present */
+    u64 total;     /* pages of the guest */
+    u32 page;      /* bytes on the wire for one */
+    u64 digest_ns; /* that digests of a page take, of both ends together, while the guest stands; 0: it is not verified
+                    */
+    u64 fixed_us;  /* of the downtime that doesn't depend on memory: stop, state, two round trips, resume */
+    u32 throttle;  /* percent, at present */
 };
 
 /* POLICY_THROTTLE: go on, under policy_throttle_next. */

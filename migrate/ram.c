@@ -79,6 +79,13 @@ u64 bitmap_count(const u64 *bitmap, u64 bits)
     return count;
 }
 
+void bitmap_fill(u64 *bitmap, u64 bits)
+{
+    memset(bitmap, 0xFF, bits / 64 * sizeof(u64));
+    for (u64 i = bits / 64 * 64; i < bits; i++)
+        bitmap_set(bitmap, i);
+}
+
 u64 bitmap_next(const u64 *bitmap, u64 bits, u64 from)
 {
     while (from < bits) {

@@ -29,6 +29,8 @@ bool ram_contains(const struct ram *ram, gpa_t gpa, u64 pages);
 /* A bitmap of a bit a page, all clear; freed by free(). NULL without memory. */
 u64 *ram_bitmap(const struct ram *ram);
 u64 bitmap_count(const u64 *bitmap, u64 bits);
+/* Set the first `bits`. */
+void bitmap_fill(u64 *bitmap, u64 bits);
 /* The first set bit at or after `from`, or `bits`. */
 u64 bitmap_next(const u64 *bitmap, u64 bits, u64 from);
 

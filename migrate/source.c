@@ -77,6 +77,7 @@ void source_finish(struct source *s)
     inbox_fini(&s->inbox);
     outbox_fini(&s->outbox);
     free(s->bitmap);
+    ram_digest_fini(&s->digest);
     free(s->description);
     s->bitmap = NULL;
     s->description = NULL;
@@ -240,9 +241,9 @@ int source_start(struct source *s, const struct migrate_settings *settings)
     s->settings = *settings;
     s->settings.policy.max_rounds = MIN(settings->policy.max_rounds, (u32)MIGRATE_ROUNDS);
     s->beyond = s->connected = s->greeted = s->reserve_said = s->say_end = s->paused = s->logging = false;
-    s->forwarding = false;
+    s->forwarding = s->digesting = false;
     s->say = s->runs = s->batch.pages = 0;
-    s->state_digest = s->memory_digest = s->stopped = s->work = 0;
+    s->state_digest = s->stopped = s->work = s->page_ns = 0;
     s->description = calloc(1, sizeof(*s->description));
     if (!s->description || inbox_init(&s->inbox, WIRE_BODY_MAX, NULL, NULL) || outbox_init(&s->outbox, WIRE_BODY_MAX))
         goto out;
@@ -253,8 +254,13 @@ int source_start(struct source *s, const struct migrate_settings *settings)
         goto out;
     s->bitmap = ram_bitmap(&s->ram);
     err = s->bitmap ? 0 : -ENOMEM;
+    if (!err && settings->verify)
+        err = ram_digest_init(&s->digest, &s->ram);
 out:
     if (err) {
+        free(s->bitmap);
+        ram_digest_fini(&s->digest);
+        s->bitmap = NULL;
         inbox_fini(&s->inbox);
         outbox_fini(&s->outbox);
         free(s->description);
@@ -371,7 +377,7 @@ static void take_round_done(struct source *s)
         round.number != s->stats.rounds)
         bad_stream(s, "a round is acknowledged that was not sent");
     else
-        source_round_done(s);
+        source_round_done(s, &round);
 }
 
 static void take_prepared(struct source *s, const struct wire_handoff *message)
@@ -379,7 +385,7 @@ static void take_prepared(struct source *s, const struct wire_handoff *message)
     unsigned actions;
 
     if (s->handoff.state == SOURCE_PREPARING &&
-        (message->state_digest != s->state_digest || message->memory_digest != s->memory_digest)) {
+        (message->state_digest != s->state_digest || message->memory_digest != s->digest.sum)) {
         source_fail(s, WIRE_E_DIGEST, "the destination holds other memory or state than was sent");
         return;
     }

@@ -15,7 +15,7 @@
 
 #include "migrate/bucket.h"
 #include "migrate/handoff.h"
-#include "migrate/ram.h"
+#include "migrate/ram_digest.h"
 #include "migrate/record.h"
 #include "migrate/stats.h"
 #include "migrate/vm_ops.h"
@@ -41,6 +41,11 @@ struct source_batch {
     u64 gpa[WIRE_BATCH];
     const void *page[WIRE_BATCH];
     unsigned pages;
+};
+
+/* What was digested since the round began. */
+struct digest_work {
+    u64 ns, pages, filled; /* filled: of the pages, those that are not zeros */
 };
 
 struct source {
@@ -73,11 +78,17 @@ struct source {
     struct policy_round now; /* the round in progress */
     struct bucket bucket;
 
+    struct ram_digest digest; /* verify: of our memory */
+    bool digesting;           /* from now on live rounds end with digests */
+    struct digest_work digested;
+    u32 dest_digest_us; /* that the destination has digested in this round */
+    u64 page_ns;        /* that digests of one page take, of both ends together; 0: not known */
+
     bool logging, reserve_said;
     bool forwarding; /* it runs there, and frames that reach this machine are sent on */
     bool paused;     /* or being paused */
     unsigned section;
-    u64 state_digest, memory_digest;
+    u64 state_digest;
     u64 started, phase_began, round_began, stopped, header_said; /* ns */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The source's parts for each other: source.c (connection, ends), source_stages.c (what is said when), source_ram.c. */
+/* The source's parts for each other: source.c (connection, ends), source_stages.c (what is said when), source_ram.c,
+ * source_digest.c. */
 #pragma once
 
 #include "migrate/source.h"
@@ -25,12 +26,21 @@ void source_finish(struct source *s);
 bool source_connect(struct source *s);
 /* ACCEPTED and ROUND_DONE have come. */
 void source_accepted(struct source *s);
-void source_round_done(struct source *s);
+void source_round_done(struct source *s, const struct wire_round *answer);
 /* Make the next record, or get nearer to it. False if there is nothing to do now. */
 bool source_produce(struct source *s);
 
 /* That it lives, and how far it has got. */
 void source_say_keepalive(struct source *s);
+
+/* Verification. part: digest some of the pages that are to be digested; true: that was the last of them. live: the
+ * same while the guest runs; false if there is none now. measure: a round is over, in which the destination has
+ * digested for dest_us. due: shall the next live round be the first one that ends with digests? It is the one after
+ * which the guest would be stopped, or the last that there may be. */
+bool source_digest_part(struct source *s);
+bool source_digest_live(struct source *s);
+void source_digest_measure(struct source *s, u32 dest_us);
+bool source_digest_due(const struct source *s, enum policy_verdict verdict);
 
 /* In SOURCE_CLOSING: make a FRAME record. False if there is none now; s->forwarding tells whether more may come. */
 bool source_forward(struct source *s);

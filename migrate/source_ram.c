@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The memory of a round: from the bitmap to PAGES and ZERO records. */
 #include <errno.h>
-#include <string.h>
 
 #include "hv/lib/bits.h"
 #include "migrate/crc32c.h"
@@ -11,9 +10,7 @@
 
 void source_ram_all(struct source *s)
 {
-    memset(s->bitmap, 0xFF, s->ram.pages / 64 * sizeof(u64));
-    for (u64 i = s->ram.pages / 64 * 64; i < s->ram.pages; i++)
-        bitmap_set(s->bitmap, i);
+    bitmap_fill(s->bitmap, s->ram.pages);
     s->cursor = 0;
     s->left = s->ram.pages;
 }
@@ -24,6 +21,7 @@ int source_ram_harvest(struct source *s)
 
     if (err)
         return err;
+    ram_digest_forget_set(&s->digest, &s->ram, s->bitmap);
     s->cursor = 0;
     s->left = bitmap_count(s->bitmap, s->ram.pages);
     return 0;

@@ -70,6 +70,7 @@ static void begin_round(struct source *s, enum source_phase phase, u64 *spent)
 {
     source_enter(s, phase, spent);
     s->now = (struct policy_round){ 0 };
+    s->digested = (struct digest_work){ 0 };
     s->round_began = s->phase_began;
 }
 
@@ -102,6 +103,7 @@ void source_accepted(struct source *s)
     }
     s->logging = true;
     s->stats.status = MIGRATE_ACTIVE;
+    s->digesting = source_digest_due(s, POLICY_CONTINUE);
     end_setup(s, SOURCE_ROUND);
     begin_round(s, SOURCE_ROUND, NULL);
 }
@@ -112,28 +114,36 @@ static void throttle_more(struct source *s)
     s->ops->throttle(s->vm, s->stats.cpu_throttle);
 }
 
-void source_round_done(struct source *s)
+void source_round_done(struct source *s, const struct wire_round *answer)
 {
-    if (s->settings.dry_run)
+    if (s->settings.dry_run) {
         source_complete(s);
-    else
-        s->phase = SOURCE_HARVEST;
+        return;
+    }
+    s->dest_digest_us = s->digesting ? answer->digest : 0;
+    s->phase = SOURCE_HARVEST;
 }
 
-/* A live round is at the destination, and the next one's pages are known: what follows from it? */
-static void round_decide(struct source *s)
+static void note_round(struct source *s)
+{
+    s->now.dirtied = s->left;
+    s->now.us = MAX((source_now(s) - s->round_began) / 1000, 1);
+    source_digest_measure(s, s->dest_digest_us);
+    s->stats.round[s->stats.rounds++] = s->now;
+    s->stats.dirty_sync_count++;
+    s->stats.remaining = s->left * WIRE_PAGE;
+}
+
+/* What the policy says of the rounds so far; before the guest is stopped pages are digested for once. */
+static enum policy_verdict ask_policy(struct source *s)
 {
     struct migrate_stats *stats = &s->stats;
     struct policy_stats seen = { .round = stats->round, .total = s->ram.pages, .page = WIRE_PAGE };
     enum policy_verdict verdict;
 
-    s->now.dirtied = s->left;
-    s->now.us = MAX((source_now(s) - s->round_began) / 1000, 1);
-    stats->round[stats->rounds++] = s->now;
-    stats->dirty_sync_count++;
-    stats->remaining = s->left * WIRE_PAGE;
     seen.rounds = stats->rounds;
     seen.throttle = stats->cpu_throttle;
+    seen.digest_ns = s->page_ns;
     seen.fixed_us = s->settings.fixed_us + 2 * stats->rtt / 1000;
     verdict = policy_decide(&s->settings.policy, &seen, &stats->prediction);
     stats->downtime_limit = s->settings.policy.downtime_limit;
@@ -141,7 +151,19 @@ static void round_decide(struct source *s)
     stats->dirty_pages_rate = migrate_dirty_rate(stats->round, stats->rounds);
     stats->bytes_per_second = stats->prediction.rate;
     stats->pages_per_second = stats->prediction.rate / WIRE_PAGE;
-    switch (verdict) {
+    if (!source_digest_due(s, verdict))
+        return verdict;
+    s->digesting = true;
+    return verdict == POLICY_STOP ? POLICY_CONTINUE : verdict;
+}
+
+/* A live round is at the destination, and the next one's pages are known: what follows from it? */
+static void round_decide(struct source *s)
+{
+    struct migrate_stats *stats = &s->stats;
+
+    note_round(s);
+    switch (ask_policy(s)) {
     case POLICY_ABORT: source_fail(s, WIRE_E_CONVERGE, "the guest writes faster than the link carries"); return;
     case POLICY_STOP:
         stats->status = MIGRATE_PRE_SWITCHOVER;
@@ -188,6 +210,7 @@ static void produce_harvest(struct source *s)
 
 static void produce_round_end(struct source *s, struct wire_round round)
 {
+    round.digest = s->digesting;
     outbox_record(&s->outbox, WIRE_ROUND, &round, sizeof(round));
     s->phase = SOURCE_ROUND_WAIT;
 }
@@ -249,7 +272,6 @@ static bool produce_state(struct source *s)
         return true;
     }
     if (err == -ENOENT) {
-        s->cursor = 0;
         s->phase = SOURCE_DIGEST;
         return true;
     }
@@ -270,18 +292,10 @@ static bool produce_state(struct source *s)
 
 static void produce_digest(struct source *s)
 {
-    u64 end = s->settings.verify ? MIN(s->cursor + WIRE_KEEPALIVE_PAGES, s->ram.pages) : s->ram.pages;
-
-    for (; s->settings.verify && s->cursor < end; s->cursor++) {
-        gpa_t gpa = ram_gpa(&s->ram, s->cursor);
-
-        s->memory_digest += digest_page(gpa, s->ops->page(s->vm, gpa));
-        s->work++;
-    }
-    if (end < s->ram.pages) {
-        source_say_keepalive(s);
+    if (s->settings.verify && !source_digest_part(s))
         return;
-    }
+    s->stats.verify_time = s->digested.ns;
+    s->stats.downtime_verify_bytes = s->digested.pages * WIRE_PAGE;
     source_apply(s, handoff_source_event(&s->handoff, HANDOFF_READY, 0));
     source_enter(s, SOURCE_PREPARE, &s->stats.phases.device_state);
 }
@@ -314,7 +328,7 @@ static bool produce_say(struct source *s)
             .wish = says[i].type == WIRE_QUERY ? WIRE_WISH_ABORT : 0,
             .paused_ns = paused_until_heard(s),
             .state_digest = s->state_digest,
-            .memory_digest = s->memory_digest,
+            .memory_digest = s->digest.sum,
         };
 
         if (!(s->say & says[i].action))
@@ -358,7 +372,11 @@ bool source_produce(struct source *s)
     switch (s->phase) {
     case SOURCE_ROUND:
     case SOURCE_FINAL_RAM: return produce_round(s);
-    case SOURCE_HARVEST: produce_harvest(s); return true;
+    case SOURCE_ROUND_WAIT: return source_digest_live(s);
+    case SOURCE_HARVEST:
+        if (!source_digest_live(s))
+            produce_harvest(s);
+        return true;
     case SOURCE_STOP: return stop_guest(s);
     case SOURCE_STATE: return produce_state(s);
     case SOURCE_DIGEST: produce_digest(s); return true;

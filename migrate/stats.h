@@ -43,6 +43,7 @@ struct migrate_stats {
     u64 epoch;
 
     u64 total_time, setup_time, downtime, expected_downtime; /* ns; downtime: from the stop to RUNNING's arrival */
+    u64 verify_time;                                         /* ns of the downtime in which this end has digested */
     u64 rtt;                                                 /* ns, measured in setup */
     struct migrate_phases phases;
 
@@ -50,6 +51,7 @@ struct migrate_stats {
     u64 transferred, wire_bytes;               /* bytes of records with pages; all bytes sent */
     u64 duplicate, normal, normal_bytes;       /* zero pages; pages with contents */
     u64 precopy_bytes, downtime_bytes;         /* of transferred */
+    u64 downtime_verify_bytes;                 /* RAM that this end has digested while the guest stood */
     u64 dirty_pages_rate, dirty_sync_count;    /* migrate_dirty_rate; rounds */
     u64 forwarded;                             /* frames for the guest, sent on after it */
     u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */

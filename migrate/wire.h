@@ -182,7 +182,8 @@ struct wire_refused {
 
 /* ROUND and ROUND_DONE. */
 struct wire_round {
-    u32 number, reserved;
+    u32 number;
+    u32 digest; /* ROUND: 1: digest what you hold before you answer. ROUND_DONE: us that this took */
     u64 pages, zero;
 };
 

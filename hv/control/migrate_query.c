@@ -34,6 +34,7 @@ static void put_ram(struct json *out, const struct migrate_stats *stats)
     json_number(out, "page-size", PAGE_BYTES);
     json_number(out, "precopy-bytes", stats->precopy_bytes);
     json_number(out, "downtime-bytes", stats->downtime_bytes);
+    json_number(out, "downtime-verify-bytes", stats->downtime_verify_bytes);
     json_close(out);
 }
 
@@ -57,6 +58,7 @@ static void put_round(struct json *out, const char *key, const struct policy_rou
     json_number(out, "dirtied", round->dirtied);
     json_number(out, "bytes", round->bytes);
     json_milli(out, "ms", round->us);
+    json_milli(out, "verify-ms", round->digest_us);
     json_close(out);
 }
 
@@ -132,6 +134,7 @@ static void put_move(struct json *out, const struct move *move)
     put_ms(out, "setup-time", stats->setup_time);
     put_ms(out, "expected-downtime", stats->expected_downtime);
     json_number(out, "downtime-limit", stats->downtime_limit);
+    put_ms(out, "verify-time", stats->verify_time);
     put_ms(out, "round-trip", stats->rtt);
     json_number(out, "wire-bytes", stats->wire_bytes);
     json_number(out, "frames-forwarded", stats->forwarded);
@@ -183,6 +186,8 @@ static void put_incoming(struct json *out, const struct incoming *in)
     json_number(out, "sections", in->stats.sections);
     json_number(out, "frames-forwarded", in->stats.frames);
     json_number(out, "frames-delivered", in->stats.delivered);
+    put_ms(out, "verify-time", in->stats.verify_ns);
+    json_number(out, "downtime-verify-bytes", in->stats.verify_bytes);
     json_object(out, "phases");
     put_ms(out, "resume", in->stats.run_ns);
     put_ms(out, "announce", in->stats.announce_ns);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/dest.c migrate/dest_load.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
+/* sources: migrate/dest.c migrate/dest_load.c migrate/dest_verify.c migrate/dest_forward.c migrate/dest_stranded.c */
+/* sources: migrate/dest_attempts.c migrate/ram_digest.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c hv/lib/stream.c */
 /*
  * libFuzzer entry for peers that speak the protocol: several connections of several hosts to one destination, on which
@@ -321,7 +322,9 @@ static void talk(struct fuzz *fuzz, struct line *line, unsigned what)
         return;
     case 4: say_state(line, fuzz_u8(fuzz) % 2, fuzz_u8(fuzz)); return;
     case 5:
-        round.number = fuzz_u8(fuzz);
+        number = fuzz_u8(fuzz);
+        round.number = (u32)number;
+        round.digest = number & 1;
         say(line, WIRE_ROUND, &round, sizeof(round));
         return;
     case 6: say_handoff(line, types[fuzz_u8(fuzz) % 4], line->epoch, 0, 0); return;

@@ -219,14 +219,26 @@ class Site:
         return source, self.b if source is self.a else self.a
 
 
+def digested(done):
+    """Bytes of memory, while the guest stood."""
+    return done["ram"]["downtime-verify-bytes"]
+
+
+def sent_standing(done):
+    """Bytes of memory for which the guest stood, zero pages too: all, if it was not moved live."""
+    return (done["stopped-round"]["pages"] + done["stopped-round"]["zero"]) * done["ram"]["page-size"]
+
+
 def move(source, dest, name, *options, to=None, seconds=None):
     """Move it, or by way of a relay; returns what the source says in the end. It has arrived, and only there it is."""
     source.begin(name, to or dest, *options)
     done = source.wait_status(name, "completed", seconds=seconds)
     assert done["verify"] == ("verify" in options)
+    assert digested(done) == (sent_standing(done) if done["verify"] else 0)
     assert name not in source.guests()
     assert dest.guests()[name] in ("running", "paused")
-    assert dest.query(name)["handoff"] == "running"
+    there = dest.query(name)
+    assert there["handoff"] == "running" and there["downtime-verify-bytes"] == digested(done)
     return done
 
 

@@ -278,7 +278,8 @@ static void moves(void **state)
     assert_non_null(strstr(out.buffer.text, "\"mode\":\"stop-copy\",\"status\":\"completed\""));
     assert_non_null(strstr(out.buffer.text, "\"total-time\":1234.567,\"downtime\":12.345"));
     assert_non_null(
-        strstr(out.buffer.text, "\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,\"bytes\":0,\"ms\":1.500}]"));
+        strstr(out.buffer.text,
+               "\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,\"bytes\":0,\"ms\":1.500,\"verify-ms\":0.000}]"));
     later_one_comes();
     assert_int_equal(run("query-migrate web"), 0);
     assert_non_null(strstr(out.buffer.text, "\"handoff\":"));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/dest.c migrate/dest_load.c */
+/* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/source_digest.c */
+/* sources: migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c hv/lib/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
@@ -290,39 +291,6 @@ static void test_refusals(void **state)
     free(w);
 }
 
-/* A dirty log that loses a page is what verification is for. */
-static void test_verify_finds_lost_page(void **state)
-{
-    struct world *w = malloc(sizeof(*w));
-
-    (void)state;
-    world_init(w);
-    w->writes = 5;
-    w->forgets = 1;
-    move(w, world_settings());
-    assert_int_equal(w->source.stats.status, MIGRATE_FAILED);
-    assert_true(w->source.stats.error == WIRE_E_DIGEST || w->source.stats.error == WIRE_E_DAMAGED);
-    assert_int_equal(world_where(w), 1);
-    world_fini(w);
-    free(w);
-}
-
-/* State that is loaded otherwise than it was saved is found, and named. */
-static void test_verify_names_wrong_state(void **state)
-{
-    struct world *w = malloc(sizeof(*w));
-
-    (void)state;
-    world_init(w);
-    w->loads_wrong = true;
-    move(w, world_settings());
-    assert_int_equal(w->source.stats.error, WIRE_E_DIGEST);
-    assert_string_equal(w->source.stats.reason, "state of vcpu 0 differs from the source's");
-    assert_int_equal(world_where(w), 1);
-    world_fini(w);
-    free(w);
-}
-
 /* A move of a guest that writes, n steps after its begin. Returns whether it goes on. */
 static bool begin_and_step(struct world *w, const struct migrate_settings *settings, unsigned n)
 {
@@ -551,8 +519,6 @@ int main(void)
         cmocka_unit_test(test_bandwidth_changes),
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_verify_finds_lost_page),
-        cmocka_unit_test(test_verify_names_wrong_state),
         cmocka_unit_test(test_reset_anywhere),
         cmocka_unit_test(test_cancel_anywhere),
         cmocka_unit_test(test_cut_anywhere),

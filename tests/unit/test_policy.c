@@ -61,7 +61,7 @@ static void test_dirtied(void **state)
 static enum policy_verdict simulate(const struct policy_settings *settings, u64 total, u64 set, u64 rate, u64 link,
                                     unsigned *rounds, struct policy_prediction *p)
 {
-    struct policy_round round[64];
+    struct policy_round round[64] = { { 0 } };
     struct policy_stats stats = { .round = round, .total = total, .page = 4096, .fixed_us = 1000 };
     u64 pages = total;
     enum policy_verdict verdict = policy_decide(settings, &stats, p);
@@ -168,6 +168,29 @@ static void test_limit_out_of_reach(void **state)
     assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_CONTINUE);
 }
 
+/* What digests of the last pages take is a part of the downtime; the time in which a live round has digested is none of
+ * the link's. */
+static void test_digests_count(void **state)
+{
+    const struct policy_settings settings = { .downtime_limit = 15, .max_rounds = 20, .on_stall = POLICY_STALL_ABORT };
+    struct policy_round round = { .pages = 1000, .dirtied = 100, .bytes = 4096000, .us = 100000 };
+    struct policy_stats stats = { .round = &round, .rounds = 1, .total = 65536, .page = 4096, .fixed_us = 1000 };
+    struct policy_prediction p;
+
+    (void)state;
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_STOP);
+    assert_int_equal(p.downtime_us, 11000);
+    stats.digest_ns = 50000;
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_CONTINUE);
+    assert_int_equal(p.downtime_us, 16000);
+    round.us = 400000;
+    round.digest_us = 300000;
+    policy_decide(&settings, &stats, &p);
+    assert_int_equal(p.downtime_us, 16000);
+    round.digest_us = 500000; /* a destination may say anything */
+    policy_decide(&settings, &stats, &p);
+}
+
 /* Nothing a guest or a clock can do makes the arithmetic trap. */
 static void test_extremes(void **state)
 {
@@ -234,9 +257,16 @@ static void test_dirty_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp),        cmocka_unit_test(test_converged), cmocka_unit_test(test_dirtied),
-        cmocka_unit_test(test_throttle),   cmocka_unit_test(test_verdicts),  cmocka_unit_test(test_max_rounds),
-        cmocka_unit_test(test_extremes),   cmocka_unit_test(test_bucket),    cmocka_unit_test(test_limit_out_of_reach),
+        cmocka_unit_test(test_exp),
+        cmocka_unit_test(test_converged),
+        cmocka_unit_test(test_dirtied),
+        cmocka_unit_test(test_throttle),
+        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_max_rounds),
+        cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_bucket),
+        cmocka_unit_test(test_limit_out_of_reach),
+        cmocka_unit_test(test_digests_count),
         cmocka_unit_test(test_dirty_rate),
     };
 

@@ -47,6 +47,7 @@ struct world {
     u8 *tape;
     size_t tape_cap;
 
+    u64 page_ns;     /* that looking at a page takes, at either end */
     unsigned writes; /* pages that the guest writes a step */
     unsigned working_set;
     u64 random;

@@ -287,6 +287,9 @@ static void show_downtime(const json_t *move)
 
     if (downtime > 0)
         printf("downtime           %.1f ms (expected %.1f)\n", downtime, number(move, "expected-downtime"));
+    if (downtime > 0 && json_is_true(json_object_get(move, "verify")))
+        printf("verify-time        %.1f ms of it, for %.0f bytes\n", number(move, "verify-time"),
+               number(json_object_get(move, "ram"), "downtime-verify-bytes"));
 }
 
 /* What was sent, if anything was. */

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The destination's half of verification: digests of pages, at the end of live rounds and after PREPARE, and of state.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "hv/lib/bits.h"
+#include "hv/lib/digest.h"
+#include "migrate/dest_parts.h"
+
+u64 load_section_digest(u64 digest, const struct wire_section *section, const u8 *bytes)
+{
+    return digest_bytes(digest_bytes(digest, section, sizeof(*section)), bytes, section->len);
+}
+
+/* Save what was loaded again, and compare each section with what came. Returns whether all are the same, or in reason
+ * which is not. */
+static bool state_verify(const struct incoming *in, const struct migrate_dest_ops *ops, char reason[WIRE_REASON])
+{
+    u8 *buf = malloc(WIRE_BODY_MAX);
+    int err = buf ? 0 : -ENOMEM;
+
+    for (unsigned i = 0; !err && i < in->stats.sections; i++) {
+        struct wire_section section = { .instance = 0 };
+        struct writer w = { .buf = buf, .cap = WIRE_BODY_MAX };
+
+        err = ops->section(in->vm, i, &section, &w);
+        section.len = w.len;
+        if (!err && load_section_digest(0, &section, buf) != in->sections[i]) {
+            snprintf(reason, WIRE_REASON, "state of %s %u differs from the source's", section.name, section.instance);
+            err = -EBADMSG;
+        }
+    }
+    free(buf);
+    if (err && err != -EBADMSG)
+        snprintf(reason, WIRE_REASON, "state can't be saved for comparison");
+    return !err;
+}
+
+static void prepared(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    struct dest *dest = session->dest;
+
+    in->found.epoch = in->handoff.epoch;
+    in->stats.prepared = dest->ops->now(dest->ctx);
+    load_release(in);
+    dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_READY, 0));
+}
+
+/* No page is stale: is this memory, and is this state, what the source has? */
+static void compare(struct dest_session *session)
+{
+    const struct migrate_dest_ops *ops = session->dest->ops;
+    struct incoming *in = session->incoming;
+    char reason[WIRE_REASON] = "memory differs from the source's";
+
+    in->found.memory_digest = in->digest.sum;
+    if (in->found.memory_digest != in->claim.memory_digest || !state_verify(in, ops, reason)) {
+        dest_refuse(session, WIRE_E_DIGEST, reason);
+        return;
+    }
+    in->stats.verify_ns = ops->now(session->dest->ctx) - in->stats.closed;
+    prepared(session);
+}
+
+static void say_round_done(struct dest_session *session, const struct wire_round *round, u64 digest_us)
+{
+    struct wire_round answer = *round;
+
+    answer.digest = (u32)MIN(digest_us, ~0U);
+    outbox_record(&session->outbox, WIRE_ROUND_DONE, &answer, sizeof(answer));
+}
+
+void load_round(struct dest_session *session, const struct wire_round *round)
+{
+    struct incoming *in = session->incoming;
+
+    if (!in || !round->digest || !in->digest.stale) {
+        say_round_done(session, round, 0);
+        return;
+    }
+    in->rounding = true;
+    in->round = *round;
+    in->digest_ns = 0;
+}
+
+/* Digest some of the pages that are stale. True: that was the last of them. */
+static bool digest_part(struct dest_session *session)
+{
+    const struct migrate_dest_ops *ops = session->dest->ops;
+    struct incoming *in = session->incoming;
+    u64 began = ops->now(session->dest->ctx), index = in->ram.pages;
+
+    for (unsigned n = 0; n < WIRE_KEEPALIVE_PAGES && (index = ram_digest_next(&in->digest, &in->ram)) < in->ram.pages;
+         n++) {
+        ram_digest_take(&in->digest, &in->ram, index, ops->page(in->vm, ram_gpa(&in->ram, index)));
+        in->stats.verify_bytes += in->closed ? WIRE_PAGE : 0;
+    }
+    in->digest_ns += ops->now(session->dest->ctx) - began;
+    return index == in->ram.pages;
+}
+
+void load_digest(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+
+    if (!in->digest.stale) {
+        prepared(session);
+        return;
+    }
+    if (!digest_part(session)) {
+        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
+    } else if (in->rounding) {
+        in->rounding = false;
+        say_round_done(session, &in->round, in->digest_ns / 1000);
+    } else {
+        compare(session);
+    }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/ram_digest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "hv/lib/bits.h"
+
+int ram_digest_init(struct ram_digest *digest, const struct ram *ram)
+{
+    *digest = (struct ram_digest){ .part = calloc(ram->pages, sizeof(u64)), .stale = ram_bitmap(ram) };
+    if (!digest->part || !digest->stale)
+        return -ENOMEM;
+    bitmap_fill(digest->stale, ram->pages);
+    return 0;
+}
+
+void ram_digest_fini(struct ram_digest *digest)
+{
+    free(digest->part);
+    free(digest->stale);
+    *digest = (struct ram_digest){ .part = NULL };
+}
+
+void ram_digest_forget(struct ram_digest *digest, u64 index)
+{
+    if (!digest->stale)
+        return;
+    bitmap_set(digest->stale, index);
+    digest->from = MIN(digest->from, index);
+}
+
+void ram_digest_forget_set(struct ram_digest *digest, const struct ram *ram, const u64 *bitmap)
+{
+    if (!digest->stale)
+        return;
+    for (u64 i = 0; i < (ram->pages + 63) / 64; i++)
+        digest->stale[i] |= bitmap[i];
+    digest->from = MIN(digest->from, bitmap_next(bitmap, ram->pages, 0));
+}
+
+u64 ram_digest_next(struct ram_digest *digest, const struct ram *ram)
+{
+    digest->from = bitmap_next(digest->stale, ram->pages, digest->from);
+    return digest->from;
+}
+
+bool ram_digest_take(struct ram_digest *digest, const struct ram *ram, u64 index, const void *page)
+{
+    u64 part = digest_page(ram_gpa(ram, index), page);
+
+    digest->sum += part - digest->part[index];
+    digest->part[index] = part;
+    bitmap_clear(digest->stale, index);
+    return part;
+}

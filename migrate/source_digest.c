@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The source's half of verification: digests of pages, at the end of live rounds and when the guest stands. */
+#include "hv/lib/bits.h"
+#include "migrate/source_parts.h"
+
+#define SAMPLE_PAGES 32 /* fewer tell nothing of what a page costs */
+
+bool source_digest_part(struct source *s)
+{
+    struct digest_work *work = &s->digested;
+    u64 began = source_now(s), index = s->ram.pages;
+
+    for (unsigned n = 0; n < WIRE_KEEPALIVE_PAGES && (index = ram_digest_next(&s->digest, &s->ram)) < s->ram.pages;
+         n++) {
+        work->filled += ram_digest_take(&s->digest, &s->ram, index, s->ops->page(s->vm, ram_gpa(&s->ram, index)));
+        work->pages++;
+        s->work++;
+    }
+    work->ns += source_now(s) - began;
+    if (index == s->ram.pages)
+        return true;
+    source_say_keepalive(s);
+    return false;
+}
+
+bool source_digest_live(struct source *s)
+{
+    if (!s->digesting || s->paused || ram_digest_next(&s->digest, &s->ram) == s->ram.pages)
+        return false;
+    source_digest_part(s);
+    return true;
+}
+
+/* Zero pages are nearly free, and what a guest writes is not zero: the cost is that of the others. */
+void source_digest_measure(struct source *s, u32 dest_us)
+{
+    const struct digest_work *work = &s->digested;
+
+    s->now.digest_us = MAX(work->ns / 1000, dest_us);
+    if (work->filled >= SAMPLE_PAGES)
+        s->page_ns = (work->ns + dest_us * 1000ULL) / work->filled;
+}
+
+bool source_digest_due(const struct source *s, enum policy_verdict verdict)
+{
+    const struct policy_settings *policy = &s->settings.policy;
+
+    return s->settings.verify && !s->digesting && s->stats.rounds < policy->max_rounds &&
+           (verdict == POLICY_STOP || s->stats.rounds + 1 == policy->max_rounds);
+}
