@@ -111,7 +111,7 @@ static void boot(void)
     symbols_init(phys_to_virt(handoff.file[0].base), handoff.file[0].size);
     apic_init();
     smp_park();
-    clock_init();
+    clock_init(&handoff);
     pr_info("%s %s", GODWIT_NAME, GODWIT_VERSION);
     net_init();
     virtualization_init();

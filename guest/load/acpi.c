@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "guest/load/acpi_layout.h"
+#include "hv/cpu/acpi_layout.h"
 #include "build/dsdt.h" /* guest/load/dsdt.asl, compiled: dsdt_aml[] */
 #include "hv/dev/platform_map.h"
 #include "hv/lib/panic.h"

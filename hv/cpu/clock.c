@@ -1,37 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Calibration against channel 2 of the 8254 (82C54 data sheet), whose frequency is the same in every PC and emulator.
- *
- * The channel counts CALIBRATION_COUNT down once, while we poll its output. It started between two TSC readings
- * around the last byte of its count, and ended between one before the last poll that saw it run and one after the
- * poll that didn't; so the length is known as well as each two are close together. An emulator's thread may lose its
- * host processor just then: so there are more rounds, until what all of them leave possible is little.
- *
- * The local APIC's timer is held against the TSC, in the round that did so in the least time.
- */
 #include "hv/cpu/clock.h"
 
+#include "boot/handoff.h"
 #include "hv/cpu/apic.h"
 #include "hv/cpu/asm.h"
+#include "hv/cpu/reference.h"
 #define LOG_PREFIX "clock"
 #include "hv/lib/bits.h"
 #include "hv/lib/log.h"
 #include "hv/lib/panic.h"
+#include "mm/layout.h"
 
-#define PIT_HZ 1193182
-#define PIT_CHANNEL2 0x42
-#define PIT_COMMAND 0x43
-#define PIT_CHANNEL2_ONE_SHOT 0xB0 /* low byte then high byte, mode 0 */
-#define PORT_61 0x61
-#define PORT_61_GATE2 0x01
-#define PORT_61_SPEAKER 0x02
-#define PORT_61_OUT2 0x20
-
-#define CALIBRATION_COUNT (PIT_HZ / 20) /* 50 ms; 16 bits hold 54 */
-#define CALIBRATION_ROUNDS 50           /* at most; one or two do, unless the emulator's host is overloaded */
-#define CALIBRATION_POLLS 10000000      /* several times what a round can take */
-#define GOOD_ENOUGH 10000               /* stop when the error is below 100 ppm: two machines' are within 250 */
-#define APIC_GOOD_ENOUGH 1000           /* the same of the APIC timer, which only wakes us */
+#define APIC_US 10000         /* for which the APIC timer is held against the TSC */
+#define APIC_ROUNDS 50        /* at most, as it only wakes us: */
+#define APIC_GOOD_ENOUGH 1000 /* stop when the error is below 1000 ppm */
 
 static struct {
     u64 tsc_khz;
@@ -40,94 +22,82 @@ static struct {
     u64 ticks_per_ns_32; /* ticks a nanosecond, times 2^32 */
 } clock;
 
-/* What is known of the TSC ticks of CALIBRATION_COUNT, and of the APIC timer's ticks in some of the TSC's. */
-struct measured {
-    u64 least, most;
-    u64 apic_ticks, ticks, error;
-};
+static const struct handoff *firmware; /* while the clock is being set */
 
-/* Bring a count of the 8254 and one of the APIC timer about. */
-static struct measured measure(void)
+static const void *tables_at(hpa_t base, u64 size)
 {
-    u8 control = inb(PORT_61) & ~(PORT_61_SPEAKER | PORT_61_GATE2);
-    u64 apic_start[2], start[2], end[2], apic_end;
-    u32 count;
+    for (u32 i = 0; i < firmware->nr_mem; i++) {
+        const struct handoff_mem *mem = &firmware->mem[i];
 
-    outb(PORT_61, control | PORT_61_GATE2);
-    outb(PIT_COMMAND, PIT_CHANNEL2_ONE_SHOT);
-    outb(PIT_CHANNEL2, CALIBRATION_COUNT & 0xFF);
-    apic_start[0] = rdtsc();
-    apic_timer_start_raw();
-    apic_start[1] = start[0] = rdtsc();
-    outb(PIT_CHANNEL2, CALIBRATION_COUNT >> 8); /* starts the count */
-    start[1] = end[0] = rdtsc();
-    for (unsigned i = 0;; i++) {
-        u64 before = rdtsc();
-
-        if (inb(PORT_61) & PORT_61_OUT2)
-            break;
-        end[0] = before;
-        if (i == CALIBRATION_POLLS)
-            panic("the 8254 doesn't count: no clock");
+        if (mem->kind == MEM_ACPI && base >= mem->base && size <= mem->size && base - mem->base <= mem->size - size)
+            return phys_to_virt(base);
     }
-    end[1] = rdtsc();
-    count = 0xFFFFFFFF - apic_timer_read_raw();
-    apic_end = rdtsc();
-    outb(PORT_61, control);
-    return (struct measured){
-        .least = end[0] - start[1],
-        .most = end[1] - start[0],
-        .apic_ticks = count,
-        .ticks = (end[1] + apic_end - apic_start[0] - apic_start[1]) / 2,
-        .error = apic_end - end[1] + apic_start[1] - apic_start[0],
-    };
+    return NULL;
 }
 
-/* What both leave possible. */
-static struct measured both(const struct measured *a, const struct measured *b)
+static void frequency_set(u64 hz)
 {
-    struct measured m = a->error < b->error ? *a : *b;
-
-    m.least = MAX(a->least, b->least);
-    m.most = MIN(a->most, b->most);
-    return m;
-}
-
-static u64 ticks_of(const struct measured *m)
-{
-    return (m->least + m->most) / 2;
-}
-
-static bool is_vague(const struct measured *m)
-{
-    return m->most - m->least > ticks_of(m) / GOOD_ENOUGH * 2 || m->error > m->ticks / APIC_GOOD_ENOUGH;
-}
-
-static void frequencies_set(const struct measured *m)
-{
-    u64 hz = ticks_of(m) * PIT_HZ / CALIBRATION_COUNT;
-
     clock.tsc_khz = hz / 1000;
     clock.ns_per_tick_32 = (1000000ULL << 32) / clock.tsc_khz;
     clock.ticks_per_ns_32 = (clock.tsc_khz << 32) / 1000000;
-    apic_timer_set_hz(m->apic_ticks * hz / m->ticks); /* below 2^64 as long as a round takes less than a second */
 }
 
-void clock_init(void)
+static void tsc_calibrate(void)
 {
-    struct measured known = measure();
+    struct acpi_timers timers = acpi_timers_find(tables_at, firmware->rsdp);
+    struct reference references[CALIBRATE_REFERENCES];
+    struct calibration found;
 
-    for (int i = 1; i < CALIBRATION_ROUNDS && is_vague(&known); i++) {
-        struct measured now = measure(), more = both(&known, &now);
+    found = calibrate(reference_claimed_hz(), references, reference_find(&timers, references));
+    if (!found.hz)
+        panic("nothing counts by which the TSC can be calibrated: no HPET, no ACPI PM timer, no 8254");
+    frequency_set(found.hz);
+    pr_info("TSC %lu kHz by %s, %s%s, error %lu ppm", clock.tsc_khz, found.source,
+            found.confirmed ? "confirmed by " : "confirmed by none", found.confirmed ?: "",
+            found.error * 1000000 / found.hz);
+}
 
-        /* A round in which one of the counters was disturbed contradicts the others. */
-        known = more.least <= more.most ? more : now;
+/* How much the APIC timer counts in some TSC ticks, which may be as many more or less as *error. */
+static u64 apic_count(u64 *ticks, u64 *error)
+{
+    u64 start[2], end[2];
+    u32 count;
+
+    start[0] = rdtsc();
+    apic_timer_start_raw();
+    start[1] = rdtsc();
+    clock_delay_us(APIC_US);
+    end[0] = rdtsc();
+    count = 0xFFFFFFFF - apic_timer_read_raw();
+    end[1] = rdtsc();
+    *ticks = (end[1] + end[0] - start[1] - start[0]) / 2;
+    *error = end[1] - end[0] + start[1] - start[0];
+    return count;
+}
+
+/* By the round that was disturbed least. */
+static void apic_calibrate(void)
+{
+    u64 ticks = 0, error = ~0ULL, count = 0;
+
+    for (int i = 0; i < APIC_ROUNDS && (i == 0 || error > ticks / APIC_GOOD_ENOUGH); i++) {
+        u64 now_ticks, now_error, now_count = apic_count(&now_ticks, &now_error);
+
+        if (now_error >= error)
+            continue;
+        count = now_count;
+        ticks = now_ticks;
+        error = now_error;
     }
-    frequencies_set(&known);
+    apic_timer_set_hz(count * clock.tsc_khz / ticks * 1000);
+}
+
+void clock_init(const struct handoff *handoff)
+{
+    firmware = handoff;
+    tsc_calibrate();
+    apic_calibrate();
     clock.start = rdtsc();
-    if (is_vague(&known))
-        pr_warn("TSC %lu kHz is only known within %lu ppm", clock.tsc_khz,
-                (known.most - known.least) * 500000 / ticks_of(&known));
 }
 
 u64 clock_tsc_khz(void)

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Time: the TSC, calibrated against the 8254 (CPUID 15h lies on Bochs). Assumes an invariant TSC synchronous over
- * CPUs, as emulators and current processors give; smp_start warns when it sees another.
+ * Time: the TSC, calibrated by what else counts in this machine (calibrate.h). Assumes an invariant TSC synchronous
+ * over CPUs, as emulators and current processors give; smp_start warns when it sees another.
  */
 #pragma once
 
 #include "hv/lib/types.h"
 
-/* Calibrate TSC and LAPIC timer: 5 ms, more if disturbed. Boot processor, after apic_init. */
-void clock_init(void);
+struct handoff;
+
+/*
+ * Calibrate TSC and LAPIC timer: 60 ms, more if disturbed. Panics if nothing counts. Boot processor, after apic_init,
+ * on our own page tables.
+ */
+void clock_init(const struct handoff *handoff);
 
 /* TSC ticks a millisecond = frequency in kHz. */
 u64 clock_tsc_khz(void);

@@ -36,6 +36,19 @@ def test_disk_boots(tmp_path, emu):
     assert done.status == 0, done.errors
 
 
+# HPET and PM timer are found by ACPI tables, which Bochs has none of; its CPUID is that of a faster processor.
+CLOCKS = [("qemu", [], "by HPET, confirmed by ACPI PM timer"),
+          ("qemu", ["-machine", "hpet=off"], "by ACPI PM timer, confirmed by 8254"),
+          ("bochs", [], "by 8254, confirmed by none")]
+
+
+@pytest.mark.parametrize("emu, extra, source", CLOCKS)
+def test_clock_is_set_by_what_counts(tmp_path, emu, extra, source):
+    done = boot(tmp_path, vm("hello", "hello.elf"), emu, extra=extra)
+    assert f"kHz {source}, error " in done.log, done.log[-4000:]
+    assert done.end_of("hello") == ("passed", "verdict 0")
+
+
 # (file, what is in it instead, what the console says)
 BROKEN = [
     ("godwit.cfg", None, "configuration: godwit.cfg: cannot open"),

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "guest/load/acpi.h"
-#include "guest/load/acpi_layout.h"
+#include "hv/cpu/acpi_layout.h"
 #include "hv/dev/platform_map.h"
 
 #define VCPUS 8

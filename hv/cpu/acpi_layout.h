@@ -39,6 +39,7 @@ struct acpi_gas {
     u64 address;
 } __attribute__((packed));
 
+#define ACPI_SPACE_MEMORY 0
 #define ACPI_SPACE_IO 1
 #define ACPI_ACCESS_WORD 2
 
@@ -75,6 +76,8 @@ struct acpi_fadt {
     struct acpi_gas x_gpe0_blk, x_gpe1_blk, sleep_control, sleep_status;
 } __attribute__((packed));
 
+#define ACPI_PM_TIMER_SIZE 4 /* pm_tmr_len */
+
 #define ACPI_NO_C2 101
 #define ACPI_NO_C3 1001
 
@@ -89,6 +92,16 @@ struct acpi_fadt {
 #define ACPI_NO_SLEEP_BUTTON BIT(5)
 #define ACPI_NO_RTC_WAKE BIT(6)
 #define ACPI_RESET_REG BIT(10)
+
+/* IA-PC HPET 1.0a "The ACPI 2.0 HPET Description Table (HPET)" */
+struct acpi_hpet {
+    struct acpi_header header;
+    u32 event_timer_block;
+    struct acpi_gas registers;
+    u8 number;
+    u16 minimum_tick;
+    u8 page_protection;
+} __attribute__((packed));
 
 struct acpi_madt {
     struct acpi_header header;
@@ -134,6 +147,7 @@ _Static_assert(sizeof(struct acpi_header) == 36, "table header");
 _Static_assert(sizeof(struct acpi_gas) == 12, "generic address");
 _Static_assert(sizeof(struct acpi_facs) == 64, "FACS");
 _Static_assert(sizeof(struct acpi_fadt) == 268, "FADT revision 5");
+_Static_assert(sizeof(struct acpi_hpet) == 56, "HPET");
 _Static_assert(sizeof(struct acpi_madt) == 44, "MADT");
 _Static_assert(sizeof(struct madt_lapic) == 8, "MADT local APIC");
 _Static_assert(sizeof(struct madt_ioapic) == 12, "MADT I/O APIC");
