@@ -9,17 +9,12 @@
 #include "guest/kit/report.h"
 #include "hv/lib/bits.h"
 
-#define LONG_US 5000000
 #define CPUID_X2APIC BIT(21) /* CPUID.1:ECX */
 
-#define PIC_MASTER 0x20
-#define PIC_SLAVE 0xA0
-#define PIC_EOI 0x20
 #define PIT_COUNTER0 0x40
 #define PIT_COMMAND 0x43
 #define CMOS_INDEX 0x70
 #define CMOS_DATA 0x71
-#define IOAPIC ((volatile u32 *)0xFEC00000)
 
 const char guest_name[] = "chips";
 
@@ -36,9 +31,7 @@ static void handler(struct trap_frame *frame)
         lapic_eoi();
         return;
     }
-    if (frame->vector >= PIC_VECTOR + 8)
-        outb(PIC_SLAVE, PIC_EOI);
-    outb(PIC_MASTER, PIC_EOI);
+    pic_eoi((unsigned)(frame->vector - PIC_VECTOR));
 }
 
 void watch(u8 vector, void (*clear)(void), bool pic)
@@ -56,49 +49,6 @@ bool await(u8 vector, unsigned count)
     while (seen[vector] < count && rdtsc() - start < clock_ticks(LONG_US))
         pause();
     return seen[vector] >= count;
-}
-
-static void pic_init_chip(u16 port, u8 vector, u8 cascade)
-{
-    outb(port, 0x11);
-    outb(port + 1, vector);
-    outb(port + 1, cascade);
-    outb(port + 1, 1);
-    outb(port + 1, 0xFF);
-}
-
-void pic_init(void)
-{
-    pic_init_chip(PIC_MASTER, PIC_VECTOR, 4);
-    pic_init_chip(PIC_SLAVE, PIC_VECTOR + 8, 2);
-}
-
-void pic_unmask(unsigned line)
-{
-    u16 mask = (u16) ~(1U << line | (line >= 8 ? 4 : 0));
-
-    outb(PIC_MASTER + 1, (u8)mask);
-    outb(PIC_SLAVE + 1, mask >> 8);
-}
-
-void pic_mask_all(void)
-{
-    outb(PIC_MASTER + 1, 0xFF);
-    outb(PIC_SLAVE + 1, 0xFF);
-}
-
-void pin_set(unsigned pin, u8 vector, u32 flags)
-{
-    IOAPIC[0] = 0x11 + 2 * pin;
-    IOAPIC[4] = 0; /* to APIC id 0 */
-    IOAPIC[0] = 0x10 + 2 * pin;
-    IOAPIC[4] = flags | vector;
-}
-
-u32 pin_get(unsigned pin)
-{
-    IOAPIC[0] = 0x10 + 2 * pin;
-    return IOAPIC[4];
 }
 
 static void pit_start(u8 command, u16 count)

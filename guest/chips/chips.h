@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the tests of the chips share: interrupt counters, the interrupt controllers, and measuring against the TSC. */
+/* What the tests of the chips share: interrupt counters, the timers, and measuring against the TSC. */
 #pragma once
 
+#include "guest/kit/pic.h"
 #include "guest/kit/trap.h"
 #include "hv/lib/types.h"
 
-#define PIC_VECTOR 0x60 /* of line 0 */
 #define PIN_VECTOR 0x80 /* of I/O APIC pin 0 */
 #define PIT_HZ 1193182ULL
 #define RTC_LINE 8
+#define LONG_US 5000000 /* long for every machine */
 
 /* Interrupts by vector; a handler clears its device before it counts. */
 extern volatile unsigned seen[256];
@@ -18,18 +19,6 @@ void watch(u8 vector, void (*clear)(void), bool pic);
 
 /* Whether the count has reached `count` within a time that is long for every machine. Interrupts on. */
 bool await(u8 vector, unsigned count);
-
-/* 8259s: initialized with vectors from PIC_VECTOR, all masked; then one line let through. */
-void pic_init(void);
-void pic_unmask(unsigned line);
-void pic_mask_all(void);
-
-/* I/O APIC: entry of a pin; flags: IOAPIC_LEVEL, IOAPIC_MASKED. */
-#define PIN_LEVEL 0x8000U
-#define PIN_REMOTE_IRR 0x4000U
-#define PIN_MASKED 0x10000U
-void pin_set(unsigned pin, u8 vector, u32 flags);
-u32 pin_get(unsigned pin);
 
 /* Counter 0. */
 void pit_periodic(u16 count);

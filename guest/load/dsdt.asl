@@ -8,6 +8,14 @@ DefinitionBlock ("", "DSDT", 2, "GODWIT", "GODWIT  ", 1)
     // Soft off: SLP_TYP 5.
     Name (\_S5, Package () { ACPI_SLP_TYP_S5, ACPI_SLP_TYP_S5, 0, 0 })
 
+    // Which interrupt controller the kernel uses: 0, the 8259 pair, until it says otherwise.
+    Name (\PICM, 0)
+
+    Method (\_PIC, 1, NotSerialized)
+    {
+        PICM = Arg0
+    }
+
     Scope (\_SB)
     {
         // The PCI host bridge: one bus, windows for I/O and for 32-bit memory.
@@ -26,19 +34,30 @@ DefinitionBlock ("", "DSDT", 2, "GODWIT", "GODWIT  ", 1)
                     0, 0xE0000000, 0xFEBFFFFF, 0, 0x1EC00000)
             })
 
-            // INTA of slot n is line 16 + n % 4; our functions use no other pin.
-            Name (_PRT, Package ()
-            {
+            // INTA of slot n is line PCI_GSI + n % 4 of the I/O APIC; our functions use no other pin. A kernel that has said
+            // that it uses the 8259 pair is told the line there.
 #define INTA(slot, line) Package () { slot ## FFFF, 0, 0, line }
-                INTA (0x0000, 16), INTA (0x0001, 17), INTA (0x0002, 18), INTA (0x0003, 19),
-                INTA (0x0004, 16), INTA (0x0005, 17), INTA (0x0006, 18), INTA (0x0007, 19),
-                INTA (0x0008, 16), INTA (0x0009, 17), INTA (0x000A, 18), INTA (0x000B, 19),
-                INTA (0x000C, 16), INTA (0x000D, 17), INTA (0x000E, 18), INTA (0x000F, 19),
-                INTA (0x0010, 16), INTA (0x0011, 17), INTA (0x0012, 18), INTA (0x0013, 19),
-                INTA (0x0014, 16), INTA (0x0015, 17), INTA (0x0016, 18), INTA (0x0017, 19),
-                INTA (0x0018, 16), INTA (0x0019, 17), INTA (0x001A, 18), INTA (0x001B, 19),
-                INTA (0x001C, 16), INTA (0x001D, 17), INTA (0x001E, 18), INTA (0x001F, 19),
-            })
+#define SLOTS(lines) SLOTS_OF (lines)
+#define SLOTS_OF(line0, line1, line2, line3) \
+                INTA (0x0000, line0), INTA (0x0001, line1), INTA (0x0002, line2), INTA (0x0003, line3), \
+                INTA (0x0004, line0), INTA (0x0005, line1), INTA (0x0006, line2), INTA (0x0007, line3), \
+                INTA (0x0008, line0), INTA (0x0009, line1), INTA (0x000A, line2), INTA (0x000B, line3), \
+                INTA (0x000C, line0), INTA (0x000D, line1), INTA (0x000E, line2), INTA (0x000F, line3), \
+                INTA (0x0010, line0), INTA (0x0011, line1), INTA (0x0012, line2), INTA (0x0013, line3), \
+                INTA (0x0014, line0), INTA (0x0015, line1), INTA (0x0016, line2), INTA (0x0017, line3), \
+                INTA (0x0018, line0), INTA (0x0019, line1), INTA (0x001A, line2), INTA (0x001B, line3), \
+                INTA (0x001C, line0), INTA (0x001D, line1), INTA (0x001E, line2), INTA (0x001F, line3)
+            Name (APIC, Package () { SLOTS_OF (16, 17, 18, 19) })
+            Name (PICS, Package () { SLOTS (PCI_ISA_LINES) })
+
+            Method (_PRT, 0, NotSerialized)
+            {
+                If (PICM)
+                {
+                    Return (APIC)
+                }
+                Return (PICS)
+            }
 
             Device (RTC)
             {

@@ -105,6 +105,7 @@ void guest_main(void)
     }
     report("bus 0 has a host bridge", (pci_read(0, 8) >> 16) == 0x0600);
     test_bars(&net);
+    intx_test(&rng);
     test_rng();
     test_negotiation();
     test_card();

@@ -155,13 +155,14 @@ void virtio_queue_enable(struct virtio *dev, unsigned n, u64 desc, u64 avail, u6
     IN16(dev, ENABLE) = 1;
 }
 
-void virtio_start(struct virtio *dev, unsigned n, u8 vector)
+/* MSI-X Control: the function's mask off, and MSI-X on or off. */
+static void msix_switch(struct virtio *dev, bool on)
 {
-    dev->msix[0] = 0xFEE00000;
-    dev->msix[1] = 0;
-    dev->msix[2] = vector;
-    dev->msix[3] = 0;
-    pci_write(dev->slot, dev->msix_cap, (pci_read(dev->slot, dev->msix_cap) & 0x3FFFFFFF) | 0x80000000);
+    pci_write(dev->slot, dev->msix_cap, (pci_read(dev->slot, dev->msix_cap) & 0x3FFFFFFF) | (on ? 0x80000000 : 0));
+}
+
+static void start(struct virtio *dev, unsigned n)
+{
     IN16(dev, CONFIG_VECTOR) = NO_VECTOR;
     for (unsigned i = 0; i < n; i++) {
         struct queue *queue = &dev->queue[i];
@@ -169,6 +170,22 @@ void virtio_start(struct virtio *dev, unsigned n, u8 vector)
         virtio_queue_enable(dev, i, (u64)queue->desc, (u64)&queue->avail, (u64)&queue->used);
     }
     IN8(dev, STATUS) = 3 | STATUS_FEATURES_OK | STATUS_DRIVER_OK;
+}
+
+void virtio_start(struct virtio *dev, unsigned n, u8 vector)
+{
+    dev->msix[0] = 0xFEE00000;
+    dev->msix[1] = 0;
+    dev->msix[2] = vector;
+    dev->msix[3] = 0;
+    msix_switch(dev, true);
+    start(dev, n);
+}
+
+void virtio_start_intx(struct virtio *dev, unsigned n)
+{
+    msix_switch(dev, false);
+    start(dev, n);
 }
 
 void queue_notify(struct virtio *dev, unsigned n)

@@ -75,6 +75,9 @@ u8 virtio_status(struct virtio *dev);
 /* Enable the first n queues, each empty, with MSI-X entry 0, which is `vector`; and say DRIVER_OK. */
 void virtio_start(struct virtio *dev, unsigned n, u8 vector);
 
+/* The same without MSI-X: the device's interrupts are its pin's. */
+void virtio_start_intx(struct virtio *dev, unsigned n);
+
 /* Tell the device of one queue's areas. */
 void virtio_queue_enable(struct virtio *dev, unsigned n, u64 desc, u64 avail, u64 used);
 
@@ -84,6 +87,9 @@ void queue_notify(struct virtio *dev, unsigned n);
 
 /* Wait for the next used entry, for us microseconds at most. Its length, or -1. *head: whose it is; may be NULL. */
 int queue_wait(struct virtio *dev, unsigned n, u64 us, u32 *head);
+
+/* Its pin, by the 8259s and by the I/O APIC (intx.c). */
+void intx_test(struct virtio *dev);
 
 /* Lies in rings (attack.c). Ends with the device in use again. */
 void attack_rings(struct virtio *dev);

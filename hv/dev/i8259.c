@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "hv/dev/platform_map.h"
 #include "hv/lib/stream.h"
 
 #define VERSION 1
@@ -25,7 +26,6 @@ enum { ROTATE_AUTO_CLEAR, EOI, NOTHING, EOI_SPECIFIC, ROTATE_AUTO_SET, EOI_ROTAT
 
 #define SPURIOUS 7
 static const u8 elcr_valid[2] = { 0xF8, 0xDE }; /* lines 0, 1, 2, 8 and 13 are always edge-triggered */
-#define ELCR_SCI 0x02                           /* line 9, on the slave */
 
 /* The most urgent input among `bits`, 8 if none. Priorities fall from the one after `lowest`. */
 static unsigned most_urgent(const struct i8259_chip *chip, u8 bits)
@@ -239,10 +239,14 @@ void i8259_elcr_write(struct i8259 *pic, unsigned chip, u8 value)
 
 void i8259_reset(struct i8259 *pic)
 {
+    static const u8 level_triggered[] = { ACPI_SCI, PCI_ISA_LINES };
+
     for (unsigned i = 0; i < 2; i++)
         pic->chip[i] = (struct i8259_chip){ .imr = 0xFF, .lowest = 7, .lines = pic->chip[i].lines };
-    pic->chip[1].elcr = ELCR_SCI;
-    pic->chip[1].irr = pic->chip[1].lines & ELCR_SCI;
+    for (unsigned i = 0; i < sizeof(level_triggered); i++)
+        pic->chip[level_triggered[i] / 8].elcr |= 1 << level_triggered[i] % 8;
+    for (unsigned i = 0; i < 2; i++)
+        pic->chip[i].irr = pic->chip[i].lines & pic->chip[i].elcr;
 }
 
 static void chip_save(const struct i8259_chip *chip, struct writer *w)

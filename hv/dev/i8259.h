@@ -35,8 +35,8 @@ struct i8259 {
     struct i8259_chip chip[2]; /* master, slave */
 };
 
-/* Power on: all inputs masked until it has been initialized. ELCR has the ACPI line level-triggered, as firmware leaves
- * it. */
+/* Power on: all inputs masked until it has been initialized. ELCR has ACPI's line and those of PCI
+ * level-triggered, as firmware leaves it. */
 void i8259_reset(struct i8259 *pic);
 
 /* Ports 20h, 21h (chip 0) and A0h, A1h (chip 1): `port` is 0 or 1. */

@@ -31,13 +31,21 @@ static void intr_update(struct irq_wiring *wiring)
         vcpu_wake(wiring->vm->vcpu[0]);
 }
 
+/* Where a line is wired to the 8259 pair; I8259_LINES: nowhere. */
+static unsigned pic_line(unsigned line)
+{
+    if (line >= IRQ_PCI && line < IRQ_PCI + IRQ_PCI_PINS)
+        return irq_pci_isa(line - IRQ_PCI);
+    return line < I8259_LINES && line != I8259_CASCADE ? line : I8259_LINES;
+}
+
 void irq_line(struct vm *vm, unsigned line, bool level)
 {
     struct irq_wiring *wiring = wiring_of(vm);
 
     assert_held(&vm->device_lock);
-    if (line < I8259_LINES && line != I8259_CASCADE) {
-        i8259_set_line(&wiring->pic.chip, line, level);
+    if (pic_line(line) < I8259_LINES) {
+        i8259_set_line(&wiring->pic.chip, pic_line(line), level);
         intr_update(wiring);
     }
     ioapic_set_line(&wiring->ioapic.chip, line == PIT_LINE ? PIT_GSI : line, level);

@@ -52,7 +52,7 @@ bool pci_is_master(const struct pci_function *function)
 static void intx_update(struct pci_function *function)
 {
     struct pci_bus *bus = function->bus;
-    u32 *asserted = &bus->asserted[function->slot % 4], before = *asserted;
+    u32 *asserted = &bus->asserted[function->slot % IRQ_PCI_PINS], before = *asserted;
     bool level = function->intx && !pci_msix_enabled(function) && !(command(function) & PCI_COMMAND_INTX_DISABLE);
 
     /* The status bit tells what the device wants, whether or not it may. */
@@ -60,7 +60,7 @@ static void intx_update(struct pci_function *function)
     function->config[PCI_STATUS] |= function->intx ? PCI_STATUS_INTERRUPT : 0;
     *asserted = (u32)((before & ~BIT(function->slot)) | (level ? BIT(function->slot) : 0));
     if (!before != !*asserted)
-        irq_line(bus->vm, IRQ_PCI + function->slot % 4, *asserted != 0);
+        irq_line(bus->vm, IRQ_PCI + function->slot % IRQ_PCI_PINS, *asserted != 0);
 }
 
 void pci_intx(struct pci_function *function, bool level)
@@ -104,12 +104,21 @@ static void bar_io(struct device *device, unsigned region, struct io *io)
 
 /* --- Functions --------------------------------------------------------------------------------------------- */
 
+/* What the firmware tells of a slot's INTA, for kernels that neither ACPI nor a table tells: where the 8259s have it.
+ */
+static void interrupt_line_assign(struct pci_function *function)
+{
+    if (pci_config_get(function, PCI_INTERRUPT_PIN, 1))
+        pci_config_set(function, PCI_INTERRUPT_LINE, 1, irq_pci_isa(function->slot % IRQ_PCI_PINS));
+}
+
 /* What a reset gives back: BARs keep their addresses, as if the firmware had assigned them again. */
 static void function_reset(struct device *device)
 {
     struct pci_function *function = (struct pci_function *)device;
 
     pci_config_set(function, PCI_COMMAND, 2, 0);
+    interrupt_line_assign(function);
     function->intx = false;
     pci_msix_reset(function);
     if (function->ops->reset)
@@ -227,6 +236,7 @@ void pci_bus_add(struct pci_bus *bus, unsigned slot, struct pci_function *functi
     }
     if (slot != 0)
         pci_config_set(function, PCI_INTERRUPT_PIN, 1, 1); /* INTA */
+    interrupt_line_assign(function);
 }
 
 /* --- Configuration mechanism #1 ---------------------------------------------------------------------------- */

@@ -26,6 +26,11 @@
 /* RTC: the century's place in CMOS memory (FADT CENTURY). */
 #define CMOS_CENTURY 0x32
 
+/* INTA of PCI slot n is line PCI_GSI + n % 4 of the I/O APIC, and at the 8259 pair the line of that place in the list.
+ * Nobody else is on those. */
+#define PCI_GSI 16
+#define PCI_ISA_LINES 5, 10, 11, 12
+
 /* ISA lines. */
 #define PIT_LINE 0
 #define SERIAL_LINE 4

@@ -5,8 +5,9 @@
 /* libs: -lcmocka */
 /*
  * libFuzzer entry for a driver's registers: configuration space, BARs wherever they are put, common configuration,
- * MSI-X and doorbells, in any order and size. Features are only agreed as offered, a queue is only enabled where its
- * rings are RAM, and what was saved is loaded again, whatever the driver did before.
+ * MSI-X and doorbells, in any order and size, and interrupts of the device. Features are only agreed as offered, a
+ * queue is only enabled where its rings are RAM, the pin is high as long as there is a cause and nothing silences it,
+ * and what was saved is loaded again, whatever the driver did before.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -17,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "hv/dev/irq.h"
 #include "hv/lib/stream.h"
 #include "tests/unit/virtio_rig.h"
 
@@ -68,8 +70,18 @@ static const struct virtio_kind kind = {
     .load = load,
 };
 
+static void check_pin(void)
+{
+    bool disabled = rig_config_read(SLOT, PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;
+    bool status = rig_config_read(SLOT, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT;
+
+    REQUIRE(status == (device.isr != 0));
+    REQUIRE(rig.line[IRQ_PCI + SLOT % 4] == (device.isr && !disabled && !pci_msix_enabled(&device.pci)));
+}
+
 static void check(void)
 {
+    check_pin();
     if (device.status & VIRTIO_STATUS_FEATURES_OK)
         REQUIRE(device.features & VIRTIO_F_VERSION_1 && !(device.features & ~(FEATURES | VIRTIO_F_VERSION_1)) &&
                 features_valid(device.features));
@@ -89,7 +101,10 @@ static void act(struct fuzz *fuzz)
     case 4: rig_mmio_read(bar + fuzz_number(fuzz, 2) % 0x4000, size); break;
     case 5: rig_switch_on(SLOT); break;
     case 6: rig_negotiate(SLOT, VIRTIO_F_VERSION_1 | (fuzz_u8(fuzz) & 1 ? FEATURES : 0)); break;
-    default: rig_common_write(SLOT, VIRTIO_STATUS, 1, fuzz_u8(fuzz)); break;
+    default:
+        rig_common_write(SLOT, VIRTIO_STATUS, 1, fuzz_u8(fuzz));
+        virtio_config_changed(&device);
+        break;
     }
 }
 
@@ -109,7 +124,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         act(&fuzz);
         check();
     }
-    if (size % 8 == 0)
+    if (size % 8 == 0) {
         rig_save_and_load();
+        check();
+    }
     return 0;
 }

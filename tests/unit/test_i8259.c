@@ -81,7 +81,7 @@ static void a_masked_edge_waits(void **state)
 static void lower_numbers_come_first_and_block_the_others(void **state)
 {
     (void)state;
-    pulse(5);
+    pulse(6);
     pulse(3);
     assert_int_equal(i8259_ack(&pic), 0x33);
     assert_false(i8259_intr(&pic));
@@ -90,7 +90,7 @@ static void lower_numbers_come_first_and_block_the_others(void **state)
     i8259_write(&pic, MASTER, 0, EOI);
     assert_false(i8259_intr(&pic));
     i8259_write(&pic, MASTER, 0, EOI);
-    assert_int_equal(i8259_ack(&pic), 0x35);
+    assert_int_equal(i8259_ack(&pic), 0x36);
 }
 
 static void the_slave_comes_through_input_2(void **state)
@@ -109,6 +109,19 @@ static void the_slave_comes_through_input_2(void **state)
     i8259_write(&pic, SLAVE, 0, EOI);
     i8259_write(&pic, MASTER, 0, EOI);
     assert_false(i8259_intr(&pic));
+}
+
+static void the_firmware_has_made_shared_lines_levels(void **state)
+{
+    (void)state;
+    i8259_reset(&pic);
+    assert_int_equal(i8259_elcr_read(&pic, MASTER), 1 << 5);
+    assert_int_equal(i8259_elcr_read(&pic, SLAVE), 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4); /* 9 is ACPI's */
+    i8259_set_line(&pic, 5, true);
+    i8259_set_line(&pic, 12, true);
+    i8259_reset(&pic);
+    assert_int_equal(i8259_read(&pic, MASTER, 0), 1 << 5);
+    assert_int_equal(i8259_read(&pic, SLAVE, 0), 1 << 4);
 }
 
 static void a_level_interrupts_while_it_is_high(void **state)
@@ -205,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup(a_masked_edge_waits, setup),
         cmocka_unit_test_setup(lower_numbers_come_first_and_block_the_others, setup),
         cmocka_unit_test_setup(the_slave_comes_through_input_2, setup),
+        cmocka_unit_test_setup(the_firmware_has_made_shared_lines_levels, setup),
         cmocka_unit_test_setup(a_level_interrupts_while_it_is_high, setup),
         cmocka_unit_test_setup(what_has_gone_is_spurious, setup),
         cmocka_unit_test_setup(rotation_and_specific_eoi, setup),

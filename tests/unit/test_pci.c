@@ -170,6 +170,18 @@ static void test_intx_is_shared_and_maskable(void **unused)
     assert_false(rig.line[line]);
 }
 
+/* For kernels without ACPI: where the 8259s have the slot's pin. It is a place for notes, and a reset writes it anew.
+ */
+static void test_interrupt_line_is_what_the_firmware_says(void **unused)
+{
+    (void)unused;
+    assert_int_equal(rig_config_read(0, PCI_INTERRUPT_LINE, 2), 0); /* the bridge has no pin */
+    assert_int_equal(rig_config_read(SLOT, PCI_INTERRUPT_LINE, 2), 0x100 | irq_pci_isa(SLOT % 4));
+    rig_config_write(SLOT, PCI_INTERRUPT_LINE, 1, 0xFF);
+    rig.pci.device.ops->reset(&rig.pci.device);
+    assert_int_equal(rig_config_read(SLOT, PCI_INTERRUPT_LINE, 2), 0x100 | irq_pci_isa(SLOT % 4));
+}
+
 static unsigned msix_start(u32 control)
 {
     u32 table = rig_bar(SLOT, 1);
@@ -272,6 +284,7 @@ int main(void)
         TEST(test_a_bar_on_top_of_another_device_is_not_seen),
         TEST(test_capabilities_are_a_list),
         TEST(test_intx_is_shared_and_maskable),
+        TEST(test_interrupt_line_is_what_the_firmware_says),
         TEST(test_messages),
         TEST(test_masks_keep_messages_pending),
         TEST(test_state_survives_save_and_load),
