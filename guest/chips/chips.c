@@ -11,8 +11,6 @@
 
 #define CPUID_X2APIC BIT(21) /* CPUID.1:ECX */
 
-#define PIT_COUNTER0 0x40
-#define PIT_COMMAND 0x43
 #define CMOS_INDEX 0x70
 #define CMOS_DATA 0x71
 
@@ -49,29 +47,6 @@ bool await(u8 vector, unsigned count)
     while (seen[vector] < count && rdtsc() - start < clock_ticks(LONG_US))
         pause();
     return seen[vector] >= count;
-}
-
-static void pit_start(u8 command, u16 count)
-{
-    outb(PIT_COMMAND, command);
-    outb(PIT_COUNTER0, (u8)count);
-    outb(PIT_COUNTER0, count >> 8);
-}
-
-void pit_periodic(u16 count)
-{
-    pit_start(0x34, count);
-}
-
-void pit_once(u16 count)
-{
-    pit_start(0x30, count);
-}
-
-/* A counter without a count. */
-void pit_stop(void)
-{
-    outb(PIT_COMMAND, 0x30);
 }
 
 u8 cmos_read(u8 index)

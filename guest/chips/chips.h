@@ -3,11 +3,11 @@
 #pragma once
 
 #include "guest/kit/pic.h"
+#include "guest/kit/pit.h"
 #include "guest/kit/trap.h"
 #include "hv/lib/types.h"
 
 #define PIN_VECTOR 0x80 /* of I/O APIC pin 0 */
-#define PIT_HZ 1193182ULL
 #define RTC_LINE 8
 #define LONG_US 5000000 /* long for every machine */
 
@@ -19,11 +19,6 @@ void watch(u8 vector, void (*clear)(void), bool pic);
 
 /* Whether the count has reached `count` within a time that is long for every machine. Interrupts on. */
 bool await(u8 vector, unsigned count);
-
-/* Counter 0. */
-void pit_periodic(u16 count);
-void pit_once(u16 count);
-void pit_stop(void);
 
 u8 cmos_read(u8 index);
 void cmos_write(u8 index, u8 value);

@@ -2,15 +2,18 @@
 /*
  * mover: a guest to move. Each timer tick it writes pages; before a page is written it must hold what the last write
  * left, and all are looked at in the end. It says how it is ten times a second, until a 'q' is typed on its console.
- * Time must not go back, and registers that nothing changes must stay.
+ * Time must not go back, and registers that nothing changes must stay. By the 8254 (tick=20000) it also says how many
+ * ticks there have been and should have been.
  *
- *     pages=W rate=PAGES_A_TICK tick=MICROSECONDS timer=periodic|deadline
+ *     pages=W rate=PAGES_A_TICK tick=MICROSECONDS timer=periodic|deadline|8254
  */
 #include "guest/kit/boot.h"
 #include "guest/kit/clock.h"
 #include "guest/kit/console.h"
 #include "guest/kit/cpu.h"
 #include "guest/kit/lapic.h"
+#include "guest/kit/pic.h"
+#include "guest/kit/pit.h"
 #include "guest/kit/report.h"
 #include "guest/kit/string.h"
 #include "guest/kit/xstate.h"
@@ -30,6 +33,8 @@ static u64 count[COUNTS_MAX]; /* writes to each page */
 static u64 pages = 256, rate = 4, tick_us = 2000;
 static u64 random_state, writes, wrong, backwards, last_time, strayed;
 static bool by_deadline; /* the timer is set for each tick anew, by the TSC */
+static u64 pit_count;    /* ticks of the 8254 to each of ours; 0: the timer is another one */
+static u64 ticks_begin;  /* TSC at which the timer was started */
 static volatile u64 ticks;
 
 /* STAR, LSTAR, FMASK, KERNEL_GS_BASE, SYSENTER_ESP and _EIP, FS_BASE: any canonical value is a value. */
@@ -108,7 +113,10 @@ static void tick(struct trap_frame *frame)
     ticks++;
     if (by_deadline)
         deadline_set();
-    lapic_eoi();
+    if (pit_count)
+        pic_eoi(0);
+    else
+        lapic_eoi();
 }
 
 static void time_check(void)
@@ -142,17 +150,43 @@ static bool beat(void)
     return false;
 }
 
+static void start_8254(void)
+{
+    pic_init();
+    lapic_write(LAPIC_LVT_LINT0, LVT_EXTINT);
+    trap_handle(PIC_VECTOR, tick);
+    pic_unmask(0);
+    pit_count = MIN(tick_us * PIT_HZ / 1000000, 0xFFFF);
+    pit_periodic((u16)pit_count);
+}
+
 static void timer_start(void)
 {
-    char text[16];
+    char text[16] = "";
 
-    by_deadline = boot_option("timer", text, sizeof(text)) && strcmp(text, "deadline") == 0;
-    if (!by_deadline) {
+    boot_option("timer", text, sizeof(text));
+    by_deadline = strcmp(text, "deadline") == 0;
+    ticks_begin = rdtsc();
+    if (strcmp(text, "8254") == 0) {
+        start_8254();
+    } else if (by_deadline) {
+        lapic_write(LAPIC_LVT_TIMER, LVT_DEADLINE | TICK_VECTOR);
+        deadline_set();
+    } else {
         lapic_timer(TICK_VECTOR, LVT_PERIODIC, tick_us);
-        return;
     }
-    lapic_write(LAPIC_LVT_TIMER, LVT_DEADLINE | TICK_VECTOR);
-    deadline_set();
+}
+
+static void say(u64 beats)
+{
+    kprintf("beat %lu at %lu ms, %lu writes, %lu wrong, %lu backwards, %lu strayed\n", beats,
+            clock_us(rdtsc() - boot_tsc) / 1000, writes, wrong, backwards, strayed);
+    if (!pit_count)
+        return;
+
+    u64 should = clock_us(rdtsc() - ticks_begin) * PIT_HZ / pit_count / 1000000;
+
+    kprintf("ticks %lu of %lu\n", ticks, should);
 }
 
 void guest_main(void)
@@ -168,9 +202,11 @@ void guest_main(void)
     timer_start();
     last_time = rdtsc();
     while (!beat())
-        kprintf("beat %lu at %lu ms, %lu writes, %lu wrong, %lu backwards, %lu strayed\n", beats++,
-                clock_us(rdtsc() - boot_tsc) / 1000, writes, wrong, backwards, strayed);
-    lapic_timer_stop();
+        say(beats++);
+    if (pit_count)
+        pit_stop();
+    else
+        lapic_timer_stop();
     for (u64 page = 0; page < pages; page++)
         page_check(page);
     report("it has written", writes > 0);

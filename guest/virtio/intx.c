@@ -9,8 +9,6 @@
 #include "guest/virtio/virtio.h"
 #include "hv/lib/bits.h"
 
-#define LAPIC_LVT_LINT0 0x350
-#define LINT_EXTINT 0x700
 #define PIN_INTX 0x90 /* vector by the I/O APIC */
 #define LIMIT_US 1000000
 #define QUIET_US 5000
@@ -118,7 +116,7 @@ void intx_test(struct virtio *dev)
 
     report_prefix("by the 8259s");
     pic_init();
-    lapic_write(LAPIC_LVT_LINT0, LINT_EXTINT);
+    lapic_write(LAPIC_LVT_LINT0, LVT_EXTINT);
     pic_unmask(line);
     check();
     pic_mask_all();

@@ -51,10 +51,13 @@ static void receive_start(struct apic *apic, u32 start)
 static void accept(struct lapic *lapic, u64 *vectors, bool level)
 {
     for (unsigned word = 0; word < 4; word++) {
-        u64 bits = __atomic_exchange_n(&vectors[word], 0, __ATOMIC_RELAXED);
+        u64 taken = __atomic_load_n(&vectors[word], __ATOMIC_RELAXED);
 
-        for (; bits; bits &= bits - 1)
+        for (u64 bits = taken; bits; bits &= bits - 1)
             lapic_accept(lapic, word * 64 + __builtin_ctzll(bits), level);
+        /* Release: vector_waits finds a vector here or in the chip. */
+        if (taken)
+            __atomic_fetch_and(&vectors[word], ~taken, __ATOMIC_RELEASE);
     }
 }
 
@@ -142,6 +145,23 @@ bool apic_bus_send(struct apic_bus *bus, const struct lapic_ipi *message, bool l
         reached = true;
     }
     return reached;
+}
+
+/* Acquire: what has left the mailbox has reached the chip. */
+static bool vector_waits(const struct apic *apic, u8 vector)
+{
+    u64 posted = __atomic_load_n(&apic->mailbox.vector[vector / 64], __ATOMIC_ACQUIRE);
+    u32 requested = __atomic_load_n(&apic->lapic.irr[vector / 32], __ATOMIC_RELAXED);
+
+    return (posted >> vector % 64 | requested >> vector % 32) & 1;
+}
+
+bool apic_bus_waits(const struct apic_bus *bus, const struct lapic_ipi *message)
+{
+    for (u32 i = 0; i < bus->vm->nr_vcpus; i++)
+        if (lapic_ipi_reaches(message, NULL, &bus->apic[i].lapic) && vector_waits(&bus->apic[i], message->vector))
+            return true;
+    return false;
 }
 
 static u64 now(void *ctx)

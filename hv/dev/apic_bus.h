@@ -53,3 +53,7 @@ void apic_bus_shift(struct apic_bus *bus, s64 ticks);
 
 /* A message from a device: to the mailboxes of those it is for. True if there was one. Any CPU. */
 bool apic_bus_send(struct apic_bus *bus, const struct lapic_ipi *message, bool level);
+
+/* Does the vector of an edge-triggered message wait at one of those it is for, so that a further one would be lost in
+ * it? Any CPU. */
+bool apic_bus_waits(const struct apic_bus *bus, const struct lapic_ipi *message);

@@ -242,16 +242,34 @@ bool i8254_output(const struct i8254 *pit, unsigned channel, u64 now)
     return channel_output(&pit->channel[channel], now);
 }
 
+/* The tick at which a mode that isn't periodic lets the output rise: a strobe is low for a tick. */
+static u64 rises_once(const struct i8254_channel *c)
+{
+    return c->start + c->count + (c->mode >= 4);
+}
+
+/* How often the output has risen since the count was loaded. */
+static u64 risen(const struct i8254_channel *c, u64 now)
+{
+    if (!c->loaded)
+        return 0;
+    return is_periodic(c) ? (now - MIN(c->start, now)) / c->count : now >= rises_once(c);
+}
+
+u64 i8254_rises(const struct i8254 *pit, u64 from, u64 to)
+{
+    return risen(&pit->channel[0], to) - risen(&pit->channel[0], from);
+}
+
 u64 i8254_next_rise(const struct i8254 *pit, u64 now)
 {
     const struct i8254_channel *c = &pit->channel[0];
-    u64 once = c->start + c->count + (c->mode >= 4); /* a strobe is low for a tick */
 
     if (!c->loaded)
         return I8254_NEVER;
     if (is_periodic(c))
-        return c->start + ((now - MIN(c->start, now)) / c->count + 1) * c->count;
-    return once > now ? once : I8254_NEVER;
+        return c->start + (risen(c, now) + 1) * c->count;
+    return risen(c, now) ? I8254_NEVER : rises_once(c);
 }
 
 void i8254_reset(struct i8254 *pit)

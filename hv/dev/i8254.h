@@ -63,6 +63,9 @@ void i8254_port61_write(struct i8254 *pit, u8 value, u64 now);
 /* Level of a counter's output. */
 bool i8254_output(const struct i8254 *pit, unsigned channel, u64 now);
 
+/* How often counter 0's output rises after tick `from`, until tick `to`, it included. */
+u64 i8254_rises(const struct i8254 *pit, u64 from, u64 to);
+
 /* The first tick after `now` at which counter 0's output rises, I8254_NEVER if it won't. */
 u64 i8254_next_rise(const struct i8254 *pit, u64 now);
 

@@ -101,6 +101,13 @@ bool i8259_intr(const struct i8259 *pic)
     return !pic->chip[0].init && requested(&pic->chip[0]) != 8;
 }
 
+bool i8259_waits(const struct i8259 *pic, unsigned line)
+{
+    const struct i8259_chip *chip = &pic->chip[line / 8];
+
+    return chip->irr & ~chip->imr & 1 << line % 8;
+}
+
 /* Acknowledge what this chip requests; its vector. */
 static u8 chip_take(struct i8259_chip *chip, unsigned *input)
 {

@@ -53,6 +53,9 @@ void i8259_set_line(struct i8259 *pic, unsigned line, bool level);
 /* The INTR pin of the master. */
 bool i8259_intr(const struct i8259 *pic);
 
+/* Does an edge of a line wait for the processor, so that a further one would be lost in it? */
+bool i8259_waits(const struct i8259 *pic, unsigned line);
+
 /* The processor's acknowledge: the vector, that of input 7 if there is nothing any more (spurious). */
 u8 i8259_ack(struct i8259 *pic);
 

@@ -40,13 +40,25 @@ static bool has_level(u8 delivery)
     return delivery == LAPIC_FIXED || delivery == LAPIC_LOWEST;
 }
 
+static struct lapic_ipi entry_message(u64 entry)
+{
+    return message_make(field_get(IOAPIC_VECTOR, entry), field_get(IOAPIC_DELIVERY, entry), entry & IOAPIC_LOGICAL,
+                        field_get(IOAPIC_DESTINATION, entry));
+}
+
+bool ioapic_edge(const struct ioapic *ioapic, unsigned pin, struct lapic_ipi *message)
+{
+    u64 entry = ioapic->entry[pin];
+
+    *message = entry_message(entry);
+    return !(entry & (IOAPIC_MASKED | IOAPIC_LEVEL)) && has_level(message->delivery);
+}
+
 static void pin_send(struct ioapic *ioapic, unsigned pin)
 {
     u64 *entry = &ioapic->entry[pin];
-    u8 delivery = field_get(IOAPIC_DELIVERY, *entry);
-    struct lapic_ipi message = message_make(field_get(IOAPIC_VECTOR, *entry), delivery, *entry & IOAPIC_LOGICAL,
-                                            field_get(IOAPIC_DESTINATION, *entry));
-    bool level = *entry & IOAPIC_LEVEL && has_level(delivery);
+    struct lapic_ipi message = entry_message(*entry);
+    bool level = *entry & IOAPIC_LEVEL && has_level(message.delivery);
 
     /* Before the message: its EOI may come back at once. */
     if (level)

@@ -60,6 +60,9 @@ void ioapic_write(struct ioapic *ioapic, u32 offset, unsigned size, u32 value);
 /* The level of a pin's line: edges and levels go out as the pin's entry says. */
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level);
 
+/* The message that an edge of the pin would send, in *message; false: none, or none that can wait in a local APIC. */
+bool ioapic_edge(const struct ioapic *ioapic, unsigned pin, struct lapic_ipi *message);
+
 /* A local APIC has ended a level-triggered interrupt: a pin of that vector that is still asserted interrupts again. */
 void ioapic_eoi(struct ioapic *ioapic, u8 vector);
 

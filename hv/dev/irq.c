@@ -39,6 +39,12 @@ static unsigned pic_line(unsigned line)
     return line < I8259_LINES && line != I8259_CASCADE ? line : I8259_LINES;
 }
 
+/* Its pin of the I/O APIC. */
+static unsigned pin_of(unsigned line)
+{
+    return line == PIT_LINE ? PIT_GSI : line;
+}
+
 void irq_line(struct vm *vm, unsigned line, bool level)
 {
     struct irq_wiring *wiring = wiring_of(vm);
@@ -48,7 +54,19 @@ void irq_line(struct vm *vm, unsigned line, bool level)
         i8259_set_line(&wiring->pic.chip, pic_line(line), level);
         intr_update(wiring);
     }
-    ioapic_set_line(&wiring->ioapic.chip, line == PIT_LINE ? PIT_GSI : line, level);
+    ioapic_set_line(&wiring->ioapic.chip, pin_of(line), level);
+}
+
+/* A pin that is unmasked is the way that the guest has chosen. */
+bool irq_waits(struct vm *vm, unsigned line)
+{
+    struct irq_wiring *wiring = wiring_of(vm);
+    struct lapic_ipi message;
+
+    assert_held(&vm->device_lock);
+    if (ioapic_edge(&wiring->ioapic.chip, pin_of(line), &message))
+        return apic_bus_waits(wiring->apics, &message);
+    return pic_line(line) < I8259_LINES && i8259_waits(&wiring->pic.chip, pic_line(line));
 }
 
 void irq_message(struct vm *vm, u64 address, u32 data)

@@ -29,6 +29,9 @@ static inline u8 irq_pci_isa(unsigned pin)
 /* Set the level of a line. Edge-triggered lines: raise, then lower. */
 void irq_line(struct vm *vm, unsigned line, bool level);
 
+/* Has the last edge of a line not been taken yet by a processor, so that a further one would be lost in it? */
+bool irq_waits(struct vm *vm, unsigned line);
+
 /* A message-signalled interrupt: what a device would write to memory (SDM 3A "Message Signalled Interrupts"). Others
  * than FEE00000h are dropped. */
 void irq_message(struct vm *vm, u64 address, u32 data);

@@ -20,6 +20,11 @@
 /* A counter that is faster than this would leave its guest, and the host, no time for anything else. */
 #define SHORTEST_PERIOD_NS 100000ULL
 
+#define OWED_TICKS (10 * I8254_HZ) /* of the chip: what comes to more than 10 s is not made good */
+#define CATCH_UP 4                 /* what is owed comes so many times as fast as the counter */
+
+#define VERSION 2 /* 2: with what is owed */
+
 enum pit_region { REGION_COUNTERS, REGION_61 };
 
 static u64 to_ticks(u64 ns)
@@ -37,18 +42,53 @@ static void arm(struct pit *pit, u64 now)
 {
     struct timers *timers = &platform_of(pit->vm)->timers;
     u64 rise = i8254_next_rise(&pit->chip, to_ticks(now));
+    u64 at = rise == I8254_NEVER ? TIMER_NEVER : to_ns(rise);
 
-    timer_set(timers, &pit->timer, rise == I8254_NEVER ? TIMER_NEVER : MAX(to_ns(rise), now + SHORTEST_PERIOD_NS));
+    if (pit->owed)
+        at = MIN(at, now + to_ns(pit->chip.channel[0].count / CATCH_UP));
+    timer_set(timers, &pit->timer, at == TIMER_NEVER ? TIMER_NEVER : MAX(at, now + SHORTEST_PERIOD_NS));
 }
 
-/* The output has risen, once or more often: one edge. */
+static u64 owed_max(const struct pit *pit)
+{
+    return OWED_TICKS / pit->chip.channel[0].count;
+}
+
+/* Add what has risen since the last time to what is owed. */
+static void count_rises(struct pit *pit, u64 now)
+{
+    u64 ticks = to_ticks(now), owed = pit->owed + i8254_rises(&pit->chip, pit->counted, ticks);
+
+    pit->counted = ticks;
+    pit->owed = (u32)MIN(owed, owed_max(pit));
+}
+
+/* One edge a time, and none that would be lost in the one before. */
 static void expire(struct timer *timer, u64 now)
 {
     struct pit *pit = container_of(timer, struct pit, timer);
 
-    irq_line(pit->vm, PIT_LINE, false);
-    irq_line(pit->vm, PIT_LINE, true);
+    count_rises(pit, now);
+    if (pit->owed && !irq_waits(pit->vm, PIT_LINE)) {
+        pit->owed--;
+        irq_line(pit->vm, PIT_LINE, false);
+        irq_line(pit->vm, PIT_LINE, true);
+    }
     arm(pit, now);
+}
+
+/* Counter 0 begins anew, and owes nothing. */
+static void start(struct pit *pit, u64 now)
+{
+    pit->counted = to_ticks(now);
+    pit->owed = 0;
+    irq_line(pit->vm, PIT_LINE, i8254_output(&pit->chip, 0, pit->counted));
+    arm(pit, now);
+}
+
+void pit_settle(struct pit *pit)
+{
+    count_rises(pit, timers_now(&platform_of(pit->vm)->timers));
 }
 
 /* Does this write change what counter 0 does? Latching doesn't. */
@@ -74,10 +114,8 @@ static void counters_io(struct pit *pit, struct io *io, u64 now)
     }
     if (!io->write)
         io->val = value;
-    if (!changed)
-        return;
-    irq_line(pit->vm, PIT_LINE, i8254_output(&pit->chip, 0, ticks));
-    arm(pit, now);
+    if (changed)
+        start(pit, now);
 }
 
 static void pit_io(struct device *device, unsigned region, struct io *io)
@@ -98,29 +136,38 @@ static void pit_reset(struct device *device)
     struct pit *pit = (struct pit *)device;
 
     i8254_reset(&pit->chip);
+    pit->owed = 0;
     irq_line(pit->vm, PIT_LINE, false);
     timer_set(&platform_of(pit->vm)->timers, &pit->timer, TIMER_NEVER);
 }
 
 static int pit_save(struct device *device, struct writer *writer)
 {
-    i8254_save(&((struct pit *)device)->chip, writer);
+    struct pit *pit = (struct pit *)device;
+
+    i8254_save(&pit->chip, writer);
+    put_u32(writer, pit->owed);
     return writer->overflow ? -ENOSPC : 0;
 }
 
 static int pit_load(struct device *device, struct reader *reader)
 {
     struct pit *pit = (struct pit *)device;
+    u64 now = timers_now(&platform_of(pit->vm)->timers);
     int err = i8254_load(&pit->chip, reader);
+    u32 owed = get_u32(reader);
 
-    if (!err)
-        arm(pit, timers_now(&platform_of(pit->vm)->timers));
-    return err;
+    if (err || reader->truncated || owed > owed_max(pit))
+        return err ? err : -EINVAL;
+    pit->counted = to_ticks(now);
+    pit->owed = owed;
+    arm(pit, now);
+    return 0;
 }
 
 static const struct device_ops ops = {
     .name = "8254",
-    .version = 1,
+    .version = VERSION,
     .io = pit_io,
     .reset = pit_reset,
     .save = pit_save,

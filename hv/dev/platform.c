@@ -110,6 +110,7 @@ void platform_freeze(struct vm *vm)
     timers_freeze(&platform->timers);
     /* They learn of time when they are asked: who loads them does so, and shall find what was saved. */
     spin_lock(&vm->device_lock);
+    pit_settle(&platform->pit);
     cmos_settle(&platform->cmos);
     acpi_pm_settle(&platform->pm);
     spin_unlock(&vm->device_lock);

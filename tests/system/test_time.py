@@ -12,6 +12,8 @@ from migration import Site, move, says, shell
 # Who makes no progress for twice watchdog_thresh is locked up.
 LINUX = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M", vcpus=2,
            cmdline="console=ttyS0 quiet ip=none watchdog_thresh=1 softlockup_panic=1")
+# It counts ticks of the 8254, 50 in a second.
+TICKS = vm("mover", "mover.elf", memory="8M", cmdline="pages=16 rate=1 tick=20000 timer=8254")
 PAUSE = 5  # s
 HZ = 100   # of /proc/stat
 FEW = 20   # exits in half a second: broadcasts knock at the card of one asleep
@@ -71,3 +73,26 @@ def test_a_pause_is_no_lockup(tmp_path):
             if other:
                 move(host, other, "linux")
         assert not suspicious(shell(site.b, "dmesg -r | grep '^<[0-4]>'").splitlines())
+
+
+def has_its_ticks(host):
+    """Wait until the guest has had all ticks of its time, but for those on their way; never more."""
+    def all_there():
+        host.printed("mover")
+        came, should = map(int, says(host, "mover", r"ticks (\d+) of (\d+)\n").groups())
+        assert came <= should + 1
+        return came + 2 >= should
+    host.wait_for("it has caught up", all_there)
+
+
+def test_a_guest_that_counts_ticks_keeps_time(tmp_path):
+    """Ticks that it could not take, for it was paused, follow: where it was started, and where it has moved to."""
+    with Site(tmp_path / "site") as site:
+        site.boot(TICKS)
+        for host, other in ((site.a, site.b), (site.b, None)):
+            host.post("/v1/vms/mover/pause")
+            time.sleep(PAUSE)
+            host.post("/v1/vms/mover/resume")
+            has_its_ticks(host)
+            if other:
+                move(host, other, "mover", "verify")

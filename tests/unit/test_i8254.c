@@ -177,6 +177,27 @@ static void refresh_toggles(void **state)
     assert_true(seen[0] && seen[1]);
 }
 
+static void rises_are_counted(void **state)
+{
+    (void)state;
+    assert_int_equal(i8254_rises(&pit, 0, 5000), 0);
+    command(0x34);
+    count(0, 100);
+    assert_int_equal(i8254_rises(&pit, now, 1099), 0);
+    assert_int_equal(i8254_rises(&pit, now, 1100), 1);
+    assert_int_equal(i8254_rises(&pit, 1100, 1199), 0);
+    assert_int_equal(i8254_rises(&pit, 1100, 5000), 39);
+    command(0x30);
+    count(0, 100);
+    assert_int_equal(i8254_rises(&pit, now, 1099), 0);
+    assert_int_equal(i8254_rises(&pit, now, 9999), 1);
+    assert_int_equal(i8254_rises(&pit, 1100, 9999), 0);
+    command(0x38); /* a strobe is low for a tick */
+    count(0, 100);
+    assert_int_equal(i8254_rises(&pit, now, 1100), 0);
+    assert_int_equal(i8254_rises(&pit, now, 1101), 1);
+}
+
 static void saved_state_goes_on(void **state)
 {
     u8 buffer[256];
@@ -219,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup(gate2_stops_and_resumes, setup),
         cmocka_unit_test_setup(gate2_triggers_mode1, setup),
         cmocka_unit_test_setup(refresh_toggles, setup),
+        cmocka_unit_test_setup(rises_are_counted, setup),
         cmocka_unit_test_setup(saved_state_goes_on, setup),
     };
 

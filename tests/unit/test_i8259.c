@@ -124,6 +124,23 @@ static void the_firmware_has_made_shared_lines_levels(void **state)
     assert_int_equal(i8259_read(&pic, SLAVE, 0), 1 << 4);
 }
 
+static void an_edge_waits_until_it_is_taken(void **state)
+{
+    (void)state;
+    assert_false(i8259_waits(&pic, 3));
+    pulse(3);
+    assert_true(i8259_waits(&pic, 3));
+    i8259_write(&pic, MASTER, 1, 1 << 3);
+    assert_false(i8259_waits(&pic, 3)); /* masked: nobody is to take it */
+    i8259_write(&pic, MASTER, 1, 0);
+    i8259_ack(&pic);
+    assert_false(i8259_waits(&pic, 3));
+    pulse(3); /* while the first one is in service */
+    assert_true(i8259_waits(&pic, 3));
+    pulse(14);
+    assert_true(i8259_waits(&pic, 14));
+}
+
 static void a_level_interrupts_while_it_is_high(void **state)
 {
     (void)state;
@@ -219,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup(lower_numbers_come_first_and_block_the_others, setup),
         cmocka_unit_test_setup(the_slave_comes_through_input_2, setup),
         cmocka_unit_test_setup(the_firmware_has_made_shared_lines_levels, setup),
+        cmocka_unit_test_setup(an_edge_waits_until_it_is_taken, setup),
         cmocka_unit_test_setup(a_level_interrupts_while_it_is_high, setup),
         cmocka_unit_test_setup(what_has_gone_is_spurious, setup),
         cmocka_unit_test_setup(rotation_and_specific_eoi, setup),

@@ -181,6 +181,21 @@ static void messages(void **state)
     assert_false(message_decode(0x1FEE00000, 0x61, &message, &level));
 }
 
+static void the_message_of_an_edge(void **state)
+{
+    struct lapic_ipi message;
+
+    (void)state;
+    assert_false(ioapic_edge(&ioapic, 2, &message)); /* masked */
+    program(2, 0x45);
+    assert_true(ioapic_edge(&ioapic, 2, &message));
+    assert_int_equal(message.vector, 0x45);
+    program(2, 0x45 | IOAPIC_LEVEL);
+    assert_false(ioapic_edge(&ioapic, 2, &message));
+    program(2, LAPIC_EXTINT << 8); /* whose vector is the 8259's */
+    assert_false(ioapic_edge(&ioapic, 2, &message));
+}
+
 static void saved_state_goes_on(void **state)
 {
     u8 buffer[512];
@@ -221,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup(destinations, setup),
         cmocka_unit_test_setup(nobody_there, setup),
         cmocka_unit_test_setup(messages, setup),
+        cmocka_unit_test_setup(the_message_of_an_edge, setup),
         cmocka_unit_test_setup(saved_state_goes_on, setup),
     };
 

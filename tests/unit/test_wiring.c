@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Lines from devices to the interrupt controllers of a whole machine. */
+/* Lines from devices to the interrupt controllers of a whole machine, and what waits there when it moves. */
 /* sources: hv/dev/acpi_pm.c hv/dev/apic_bus.c hv/dev/cmos.c hv/dev/console.c hv/dev/i8254.c hv/dev/i8259.c */
 /* sources: hv/dev/ioapic.c hv/dev/irq.c hv/dev/lapic.c hv/dev/lapic_timer.c hv/dev/mc146818.c hv/dev/pci.c */
 /* sources: hv/dev/pci_msix.c hv/dev/pit.c hv/dev/platform.c hv/dev/pv_eoi.c hv/dev/pvclock.c hv/dev/timer.c */
@@ -76,6 +76,43 @@ static void test_a_line_reaches_both_controllers(void **unused)
     assert_false(pin_is_high(&rig.old));
 }
 
+/* The 8254's, by the I/O APIC: in the mailbox, requested, and taken. */
+static void test_an_edge_waits_until_it_is_taken(void **unused)
+{
+    const struct interrupt_ops *ops;
+
+    (void)unused;
+    machines_make();
+    ops = rig.old.vcpu[0].interrupts;
+    ops->write_msr(&rig.old.vcpu[0], MSR_KVM_PV_EOI_EN, 0);
+    poke(0xFEE000B0, 4, 0); /* EOI of what is in service */
+    poke(0xFEC00000, 4, 0x14);
+    poke(0xFEC00010, 4, 0x75);
+    assert_false(irq_waits(&rig.old.vm, PIT_LINE));
+    irq_line(&rig.old.vm, PIT_LINE, false);
+    irq_line(&rig.old.vm, PIT_LINE, true);
+    assert_true(irq_waits(&rig.old.vm, PIT_LINE));
+    assert_true(ops->pending(&rig.old.vcpu[0]));
+    assert_true(irq_waits(&rig.old.vm, PIT_LINE));
+    assert_int_equal(ops->ack(&rig.old.vcpu[0]), 0x75);
+    assert_false(irq_waits(&rig.old.vm, PIT_LINE));
+    poke(0xFEC00010, 4, 0x10075); /* masked: by the 8259, whose line is masked, too */
+    assert_false(irq_waits(&rig.old.vm, PIT_LINE));
+    pio_write(0x21, 0xFA);
+    assert_true(irq_waits(&rig.old.vm, PIT_LINE));
+}
+
+/* Ticks that have come by the moment in which time stops, before anybody looked. */
+static void test_a_freeze_counts_ticks(void **unused)
+{
+    (void)unused;
+    machines_make(); /* the 8254 ticks every 10 ms */
+    rig.tsc += clock_ns_to_ticks(105000000);
+    platform_freeze(&rig.old.vm);
+    assert_int_equal(platform_of(&rig.old.vm)->pit.owed, 10);
+    platform_thaw(&rig.old.vm);
+}
+
 /* A line that is high moves, at both controllers; at the destination a read of the ISR lets it fall. */
 static void test_a_line_that_is_high_moves(void **unused)
 {
@@ -100,6 +137,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_line_reaches_both_controllers, platform_rig_setup,
                                         platform_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_an_edge_waits_until_it_is_taken, platform_rig_setup,
+                                        platform_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_a_freeze_counts_ticks, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_a_line_that_is_high_moves, platform_rig_setup, platform_rig_teardown),
     };
 
