@@ -92,6 +92,16 @@ static void ram_fault(struct vcpu *vcpu, gpa_t gpa)
         vm_crash(vcpu, "nested page fault on RAM at gpa %#lx does not go away", gpa);
 }
 
+/*
+ * The IDT or the stack is there. A program in virtual-8086 mode may have chosen both: with CR4.VME its INT n stays
+ * outside the kernel (SDM 3B "Virtual-8086 Mode").
+ */
+static void delivery_fails(struct vcpu *vcpu, gpa_t gpa)
+{
+    if (!event_is_by_instruction(&vcpu->event) || !program_faults(vcpu))
+        vm_crash(vcpu, "delivery of event %u needs gpa %#lx, which is not RAM", vcpu->event.vector, gpa);
+}
+
 void exit_npf(struct vcpu *vcpu)
 {
     const struct exit *exit = &vcpu->exit;
@@ -103,7 +113,7 @@ void exit_npf(struct vcpu *vcpu)
     }
     vcpu->npf_repeats = 0;
     if (vcpu->event.valid)
-        vm_crash(vcpu, "delivery of event %u needs gpa %#lx, which is not RAM", vcpu->event.vector, gpa);
+        delivery_fails(vcpu, gpa);
     else if (exit->u.npf.walk)
         vm_crash(vcpu, "page tables at gpa %#lx, which is not RAM", gpa);
     else if (exit->u.npf.fetch && !program_faults(vcpu))

@@ -18,6 +18,9 @@ static void inject(struct vcpu *vcpu, u8 vector, u32 error)
 {
     struct event *event = &vcpu->event;
 
+    /* Who returns from the exception executes the instruction again. */
+    if (event_is_by_instruction(event))
+        event->valid = false;
     if (event->valid && event->type != EVENT_EXCEPTION) {
         /* Our emulation never runs during the delivery of an interrupt: exit_npf has stopped such a guest. */
         vm_crash(vcpu, "exception %u while event %u of type %u was being delivered", vector, event->vector,

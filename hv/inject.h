@@ -8,8 +8,8 @@ struct vcpu;
 
 /*
  * Raise an exception. If another exception was being delivered, the two combine to #DF or to a triple fault, as on
- * hardware (SDM 3A "Interrupt 8"); an interrupt that was being delivered returns to its source's queue by the caller's
- * order: exceptions win.
+ * hardware (SDM 3A "Interrupt 8"); what INT n and its like were delivering gives way, and the exception is a fault of
+ * that instruction. An interrupt or NMI that was being delivered ends the VM.
  */
 void inject_exception(struct vcpu *vcpu, u8 vector);
 void inject_exception_error(struct vcpu *vcpu, u8 vector, u32 error);

@@ -41,6 +41,12 @@ struct event {
     u8 len; /* of the instruction, for software events */
 };
 
+/* Raised by INT n, INT1, INT3 or INTO: RIP still points at it. (AMD-V executes the instruction again instead.) */
+static inline bool event_is_by_instruction(const struct event *event)
+{
+    return event->valid && event->type >= EVENT_SOFT_INTERRUPT;
+}
+
 /* Interrupt shadow: what the guest's last instruction blocks for one instruction. */
 enum shadow { SHADOW_NONE = 0, SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 

@@ -136,7 +136,6 @@ static const char *check_event(const struct vcpu_image *image)
     const struct event *event = &image->event;
     bool exception = event->type == EVENT_EXCEPTION || event->type == EVENT_SOFT_EXCEPTION ||
                      event->type == EVENT_PRIVILEGED_EXCEPTION;
-    bool software = event->type >= EVENT_SOFT_INTERRUPT;
 
     if (!event->valid)
         return NULL;
@@ -151,7 +150,7 @@ static const char *check_event(const struct vcpu_image *image)
         return "event: error code";
     if (event->has_error && event->error & ~0x7FFFu)
         return "event: bits of the error code";
-    if (software && (!event->len || event->len > 15))
+    if (event_is_by_instruction(event) && (!event->len || event->len > 15))
         return "event: length of the instruction";
     if (event->type == EVENT_INTERRUPT && (!(image->rflags & RFLAGS_IF) || image->shadow))
         return "event: interrupt while interrupts are blocked";

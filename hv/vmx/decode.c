@@ -50,7 +50,7 @@ static void event_take_back(struct vcpu *vcpu)
     };
     if (vcpu->event.has_error)
         vcpu->event.error = vmread(IDT_VECTORING_ERROR_CODE);
-    if (vcpu->event.type >= EVENT_SOFT_INTERRUPT)
+    if (event_is_by_instruction(&vcpu->event))
         vcpu->event.len = vmread(EXIT_INSTRUCTION_LENGTH);
     if (vcpu->event.type == EVENT_NMI)
         vcpu->nmi_blocked = false; /* it has not arrived */

@@ -96,7 +96,7 @@ static void event_put(const struct vcpu *vcpu)
         info |= INTERRUPTION_ERROR_CODE;
         vmwrite(ENTRY_EXCEPTION_ERROR_CODE, event->error);
     }
-    if (event->type >= EVENT_SOFT_INTERRUPT)
+    if (event_is_by_instruction(event))
         vmwrite(ENTRY_INSTRUCTION_LENGTH, event->len);
     vmwrite(ENTRY_INTERRUPTION_INFO, info);
 }

@@ -85,6 +85,26 @@ static void test_double_fault(void **state)
     assert_int_equal(crashes, 0);
 }
 
+/*
+ * INT n of a program in virtual-8086 mode pushes on the program's stack if CR4.VME is set, and raises #AC there if the
+ * stack is odd: a fault of that instruction. So it is with all that an instruction raises.
+ */
+static void test_software_event(void **state)
+{
+    static const u8 types[] = { EVENT_SOFT_INTERRUPT, EVENT_PRIVILEGED_EXCEPTION, EVENT_SOFT_EXCEPTION };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(types); i++) {
+        setup(NULL);
+        vcpu.event = (struct event){ .valid = true, .type = types[i], .vector = VECTOR_BP, .len = 2 };
+        inject_exception_error(&vcpu, VECTOR_AC, 0);
+        assert_true(vcpu.event.valid);
+        assert_int_equal(vcpu.event.type, EVENT_EXCEPTION);
+        assert_int_equal(vcpu.event.vector, VECTOR_AC);
+        assert_int_equal(crashes, 0);
+    }
+}
+
 static void test_triple_fault(void **state)
 {
     (void)state;
@@ -217,7 +237,7 @@ int main(void)
         cmocka_unit_test_setup(test_error_codes, setup),         cmocka_unit_test_setup(test_resume_flag, setup),
         cmocka_unit_test_setup(test_interrupt, setup),           cmocka_unit_test_setup(test_interrupt_waits, setup),
         cmocka_unit_test_setup(test_interrupt_withdrawn, setup), cmocka_unit_test_setup(test_nmi, setup),
-        cmocka_unit_test_setup(test_nmi_waits, setup),
+        cmocka_unit_test_setup(test_nmi_waits, setup),           cmocka_unit_test_setup(test_software_event, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
