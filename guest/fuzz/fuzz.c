@@ -33,6 +33,10 @@ _Static_assert(offsetof(struct legacy_user, es) == LEGACY_ES && sizeof(struct le
 #define CALL_VECTOR 0x80
 #define STACK_OF_ALL 2 /* number in the TSS: a program may call the kernel with any stack */
 #define BATCH 2048
+
+/* Unless told: programs 1 and 13 of this batch execute INT with their stack in the hole, and odd under AC. */
+#define SEED 138978
+
 #define PORT 0x80
 #define UART_SCR (GODWIT_CONSOLE_PORT + 7)
 
@@ -123,14 +127,25 @@ static void arena_map(void)
     page_map(0xFFFF800000000000, ARENA, LEVEL_2M, flags);
 }
 
-/* Real-mode addresses are the arena's, the rest of memory is the kernel's, and the last 4 MiB are the arena's again. */
+/*
+ * What virtual-8086 mode reaches is the arena's, with a hole in it; the rest of memory is the kernel's. Nothing of the
+ * kernel is within that reach: in QEMU 7.2 a far call there pushes with the kernel's rights.
+ */
+static u32 legacy_page(u32 address)
+{
+    if (address >= V86_REACH)
+        return address | PTE_P | PTE_W;
+    return ((address - V86_HOLE < V86_HOLE_SIZE ? HOLE : ARENA) + address) | PTE_P | PTE_W | PTE_U;
+}
+
+/* The last 4 MiB are the arena's again. */
 static void legacy_init(void)
 {
     for (u32 i = 0; i < 1024; i++) {
         u64 stub = (u64)legacy_stubs + (i & 0xFF) * KIT_STUB_SIZE;
         u64 kind = (i & 0xFF) == X86_BP || (i & 0xFF) == X86_OF || (i & 0xFF) == CALL_VECTOR ? GATE32_DPL3 : GATE32;
 
-        legacy_pt[i] = i < 256 ? (u32)(ARENA + i * PAGE_SIZE) | PTE_P | PTE_W | PTE_U : i * PAGE_SIZE | PTE_P | PTE_W;
+        legacy_pt[i] = legacy_page(i * PAGE_SIZE);
         legacy_pd[i] = i << 22 | PTE_P | PTE_W | PTE_PS;
         legacy_idt[i & 0xFF] = (stub & 0xFFFF) | KIT_CS32 << 16 | kind << 40 | (stub >> 16) << 48;
     }
@@ -212,8 +227,9 @@ void guest_main(void)
     u64 seed = option("seed"), want = option("programs"), seconds = option("seconds"), done = 0;
 
     want = want ? want : seconds ? ~0ULL : 2 * BATCH;
-    seed = seed ? seed : 1;
+    seed = seed ? seed : SEED;
     kernel_init();
+    report("the kernel is beyond the reach of virtual-8086 mode", (u64)image_start >= V86_REACH);
     while (done < want && (!seconds || clock_us(rdtsc() - boot_tsc) < seconds * 1000000)) {
         kprintf("%lu programs; seed=%lu\n", done, seed);
         batch_begin(seed);

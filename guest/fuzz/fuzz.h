@@ -24,6 +24,11 @@
 #define ARENA MiB(4)
 #define ARENA_SIZE MiB(2)
 
+#define V86_REACH 0x110000 /* 0xFFFF0 + 0xFFFF and less */
+#define V86_HOLE 0xC0000
+#define V86_HOLE_SIZE 0x10000
+#define HOLE 0xD0000000 /* physical: from here on no memory */
+
 #define LDT_SLOTS 32
 #define LDT_CODE32 0x07 /* selectors of the slots that are not random */
 #define LDT_DATA32 0x0F

@@ -21,7 +21,10 @@ struct piece {
     u8 code[9];
 };
 
-/* In the bytes of each mode; a piece means something else in the others, which does no harm. */
+/*
+ * In the bytes of each mode; a piece means something else in the others, which does no harm. LOCK with BT, BTS, BTR or
+ * BTC of a register is QEMU's end (docs/emulators.md), so no piece is one random byte away from it.
+ */
 static const struct piece pieces[] = {
     { 1, { 0xCF } },                                           /* iret */
     { 2, { 0x48, 0xCF } },                                     /* iretq */
@@ -68,8 +71,9 @@ static const struct piece pieces[] = {
     { 3, { 0x0F, 0xAE, 0x2F } },                               /* xrstor */
     { 3, { 0x0F, 0xAE, 0x0F } },                               /* fxrstor */
     { 4, { 0xC8, 0x10, 0x00, 0x1F } },                         /* enter */
-    { 2, { 0xEB, 0xF0 } },                                     /* jmp back */
-    { 3, { 0xF0, 0x0F, 0xB1 } },                               /* lock cmpxchg of something */
+    { 2, { 0xCD, 0x41 } },                                     /* int 0x41: with VME the program's own */
+    { 2, { 0xEB, 0xEE } },                                     /* jmp back */
+    { 4, { 0xF0, 0x0F, 0xB1, 0x07 } },                         /* lock cmpxchg */
     { 2, { 0x63, 0xC0 } },                                     /* arpl, movsxd */
 };
 
