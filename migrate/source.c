@@ -299,6 +299,9 @@ static bool transmit(struct source *s)
             return true;
         s->last_said = source_now(s);
         s->stats.wire_bytes = s->outbox.bytes;
+        /* So are digests beside a guest that runs, though each piece is said: it and others want the processor. */
+        if (s->phase == SOURCE_ROUND_WAIT || s->phase == SOURCE_HARVEST)
+            return true;
     }
     return worked;
 }

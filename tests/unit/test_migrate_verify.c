@@ -105,6 +105,27 @@ static void test_unverified(void **state)
     free(w);
 }
 
+/* While the guest runs it is not kept waiting: an end digests one part of its memory in a step. */
+static void test_others_have_their_turn(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    u64 most = 0, before;
+
+    (void)state;
+    world_init(w);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (source_active(&w->source)) {
+        before = w->source.digested.pages;
+        world_step(w);
+        if (!w->source.paused && w->source.digested.pages > before)
+            most = MAX(most, w->source.digested.pages - before);
+    }
+    assert_int_equal(most, WIRE_KEEPALIVE_PAGES);
+    world_fini(w);
+    free(w);
+}
+
 /* Pages that cost time to digest count in what is expected. */
 static void test_it_is_expected(void **state)
 {
@@ -200,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_verify_names_wrong_state),
         cmocka_unit_test(test_little_is_digested_in_the_downtime),
         cmocka_unit_test(test_unverified),
+        cmocka_unit_test(test_others_have_their_turn),
         cmocka_unit_test(test_it_is_expected),
         cmocka_unit_test(test_change_anywhere),
     };
