@@ -135,15 +135,14 @@ static void ask_interrupts(struct vcpu *vcpu, u64 until)
 }
 
 /*
- * The last instruction ended at or behind 4 GiB: outside 64-bit mode the next one is at 0. VT-x enters no guest with a
- * longer RIP there, though Bochs 2.7 leaves one at a trap's exit.
+ * The last instruction ended at or behind 4 GiB: outside 64-bit mode RIP has 32 bits. VT-x enters no guest with a
+ * longer one there, though Bochs 2.7 leaves it at a trap's exit: also if that instruction was a jump, which changes the
+ * lower half only.
  */
 static __attribute__((noinline)) void rip_wrap(struct vcpu *vcpu)
 {
     struct vcpu_state state;
 
-    if (vcpu->rip - BIT(32) >= INSN_MAX_LEN)
-        return;
     backend()->get(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
     if (fetch_mode(vcpu, &state) != INSN_64)
         vcpu->rip = (u32)vcpu->rip;

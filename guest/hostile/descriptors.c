@@ -150,6 +150,27 @@ static void misaligned(u64 unused)
     asm volatile("pushfq; orq %0, (%%rsp); popfq; mov %1, %%eax" : : "i"(RFLAGS_AC), "m"(*((u8 *)words + 1)) : "rax");
 }
 
+static u64 stepped_to;
+
+static void step_once(struct trap_frame *frame)
+{
+    stepped_to = frame->rip;
+    frame->rflags &= ~(u64)RFLAGS_TF;
+}
+
+/* Single-stepped, a jump that ends at 4 GiB goes back to a RET. */
+static void step_at_4g(void)
+{
+    /* ret; here: pushf; orl $RFLAGS_TF, (%esp); popf; jmp to the ret */
+    const u8 code[] = { 0xC3, 0x9C, 0x81, 0x0C, 0x24, 0x00, 0x01, 0x00, 0x00, 0x9D, 0xEB, 0xF4 };
+
+    memcpy((void *)(END_4G - sizeof(code)), code, sizeof(code));
+    trap_handle(X86_DB, step_once);
+    compat_call((void *)(END_4G - sizeof(code) + 1));
+    trap_handle(X86_DB, NULL);
+    report_equal("a jump back at the end of 4 GiB, single-stepped", stepped_to, END_4G - sizeof(code));
+}
+
 /* A program of 32 bits whose last instruction, one that exits, ends at 4 GiB: the next one is at 0. */
 static void wrap_at_4g(void)
 {
@@ -164,6 +185,7 @@ static void wrap_at_4g(void)
     *zero = ret;
     report_equal("CPUID at the end of 4 GiB", compat_call((void *)(END_4G - sizeof(code))), cpuid(0, 0).eax);
     *zero = saved;
+    step_at_4g();
     page_unmap(PAGING_TEST, LEVEL_4K);
     page_unmap(END_4G - MiB(2), LEVEL_2M);
 }
