@@ -2,7 +2,8 @@
 #
 # Builds, runs and tests Godwit. `make help` lists the targets; docs/building.md explains them.
 #
-# One make, no recursion: boot/rules.mk, guest/rules.mk and tools/deps.mk are parts of this file. Sources are found by
+# One make, no recursion: boot/rules.mk, guest/rules.mk, tests/guests/rules.mk and tools/deps.mk
+# are parts of this file. Sources are found by
 # directory. All output is in build/.
 
 BUILD := build
@@ -63,14 +64,16 @@ CFLAGS_UNIT := $(CFLAGS_HOST) -fsanitize=address,undefined -fno-sanitize-recover
 include tools/deps.mk
 -include boot/rules.mk
 -include guest/rules.mk
+-include tests/guests/rules.mk
 
 all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hypervisor, loader, test guests and tools
 
 # --- The hypervisor ----------------------------------------------------------------------------------------
 
-HV_DIRS := hv hv/cpu hv/lib hv/vmx hv/svm hv/dev hv/control mm net migrate guest/load
-CONFIG_SRC := boot/config.c boot/config_check.c boot/config_keys.c boot/netaddr.c
-HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S)) boot/trampoline.S $(CONFIG_SRC)
+# The rooms, lowest first: tools/check holds what each may include (docs/tour.md).
+HV_DIRS := config host mm net hv hv/vmx hv/svm dev guest/load migrate control start
+CONFIG_SRC := $(wildcard config/*.c)
+HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S))
 HV_SRC_STEMS := $(basename $(HV_SRC))
 HV_OBJ := $(HV_SRC_STEMS:%=$(OBJ)/%.o)
 
@@ -129,7 +132,7 @@ $(BUILD)/tools/%: tools/%.c | $(PACKAGES)
 	$(call say,HOSTCC,$@)
 	$(Q)$(CC) $(CFLAGS_HOST) $(filter %.c,$^) -o $@
 
-$(TOOLS): boot/config.h
+$(TOOLS): config/config.h
 
 # The firmware of the emulators.
 OVMF := /usr/share/ovmf/OVMF.fd
@@ -143,15 +146,16 @@ $(BUILD)/OVMF.fd: tools/firmware $(wildcard $(OVMF)) | $(PACKAGES)
 # The administrator's command-line tool. It shows answers as the serial monitor does, with the same code.
 all: $(BUILD)/tools/godwit
 
-$(BUILD)/tools/godwit: $(wildcard tools/godwit/*.c tools/godwit/*.h) hv/control/text.c hv/control/text.h | $(PACKAGES)
+$(BUILD)/tools/godwit: $(wildcard tools/godwit/*.c tools/godwit/*.h) control/text.c control/text.h | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call say,HOSTCC,$@)
 	$(Q)$(CC) $(CFLAGS_HOST) $(filter %.c,$^) -lcurl -ljansson -o $@
 
-# --- Unit tests: one program per tests/unit/test_*.c; its "sources:" and "libs:" lines name what it links ----
+# --- Unit tests: one program per tests/unit/ROOM/test_*.c; its "sources:" and "libs:" lines name what it links ----
 
-UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(wildcard tests/unit/test_*.c tests/host/*.c tests/fuzz/*.c)
+UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT := $(patsubst %.c,$(BUILD)/unit/%,$(notdir $(UNIT_SRC)))
+TEST_PROGRAMS := $(UNIT_SRC) $(wildcard tests/host/*.c tests/fuzz/*.c)
 unit-sources = $(sources-of-$(1))
 unit-libs = $(libs-of-$(1))
 
@@ -170,11 +174,11 @@ $(BUILD)/unit/obj/%.o: %.c | $(PACKAGES)
 	$(Q)$(CC) $(CFLAGS_UNIT) -DGODWIT_DEBUG -DGODWIT_UNIT -MMD -MP -c $< -o $@
 
 define unit-rule
-$(BUILD)/unit/$(1): $(call unit-objects,tests/unit/$(1).c)
+$(BUILD)/unit/$(basename $(notdir $(1))): $(call unit-objects,$(1))
 	$$(call say,UNITLD,$$@)
-	$$(Q)$$(CC) $$(CFLAGS_UNIT) $$^ $(call unit-libs,tests/unit/$(1).c) -lcmocka -o $$@
+	$$(Q)$$(CC) $$(CFLAGS_UNIT) $$^ $(call unit-libs,$(1)) -lcmocka -o $$@
 endef
-$(foreach t,$(notdir $(UNIT)),$(eval $(call unit-rule,$(t))))
+$(foreach t,$(UNIT_SRC),$(eval $(call unit-rule,$(t))))
 
 # What only net/ sees.
 $(BUILD)/unit/test_tcp: $(LWIP_UNIT)

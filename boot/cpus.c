@@ -43,25 +43,25 @@ static uint32_t boot_apic_id(void)
 }
 
 /* Append a processor; the boot processor takes the first place instead. */
-static void cpu_add(struct handoff *handoff, const struct processor_info *info)
+static void cpu_add(struct boot_info *boot_info, const struct processor_info *info)
 {
     const uint32_t needed = PROCESSOR_ENABLED | PROCESSOR_HEALTHY;
 
     if (info->status & PROCESSOR_AS_BSP)
-        handoff->apic_id[0] = (uint32_t)info->id;
-    else if ((info->status & needed) == needed && handoff->nr_cpus < HANDOFF_MAX_CPUS)
-        handoff->apic_id[handoff->nr_cpus++] = (uint32_t)info->id;
+        boot_info->apic_id[0] = (uint32_t)info->id;
+    else if ((info->status & needed) == needed && boot_info->nr_cpus < BOOT_INFO_MAX_CPUS)
+        boot_info->apic_id[boot_info->nr_cpus++] = (uint32_t)info->id;
 }
 
-void cpus_find(struct handoff *handoff)
+void cpus_find(struct boot_info *boot_info)
 {
     EFI_GUID guid = MP_SERVICES_GUID;
     struct mp_services *mp;
     UINTN total, enabled;
     EFI_STATUS status;
 
-    handoff->nr_cpus = 1;
-    handoff->apic_id[0] = boot_apic_id();
+    boot_info->nr_cpus = 1;
+    boot_info->apic_id[0] = boot_apic_id();
     status = BS->LocateProtocol(&guid, NULL, (void **)&mp);
     if (!EFI_ERROR(status))
         status = mp->get_number(mp, &total, &enabled);
@@ -73,8 +73,8 @@ void cpus_find(struct handoff *handoff)
         struct processor_info info = { 0 };
 
         if (!EFI_ERROR(mp->get_info(mp, i, &info)))
-            cpu_add(handoff, &info);
+            cpu_add(boot_info, &info);
     }
-    if (enabled > handoff->nr_cpus)
-        Print(L"warning: %ld processors, %d used\n", (uint64_t)enabled, handoff->nr_cpus);
+    if (enabled > boot_info->nr_cpus)
+        Print(L"warning: %ld processors, %d used\n", (uint64_t)enabled, boot_info->nr_cpus);
 }

@@ -3,7 +3,7 @@
  * BOOTX64.EFI: from the firmware to the hypervisor.
  *
  * Reads the configuration, the hypervisor and the guests' files from the boot volume, describes the machine in one
- * struct handoff, ends the boot services and enters the hypervisor. Until then every failure is one line on the
+ * struct boot_info, ends the boot services and enters the hypervisor. Until then every failure is one line on the
  * firmware's console, all memory is given back and the firmware goes on with its next boot option.
  */
 #include <efi.h>
@@ -13,12 +13,12 @@
 #include "boot/cpus.h"
 #include "boot/elf.h"
 #include "boot/files.h"
-#include "boot/handoff.h"
+#include "config/boot_info.h"
 #include "boot/machine.h"
 #include "boot/pages.h"
 #include "boot/paging.h"
-#include "hv/lib/digest.h"
-#include "hv/version.h"
+#include "config/digest.h"
+#include "config/version.h"
 
 #define CONFIG_FILE "godwit.cfg"
 #define CONFIG_FILE_L L"godwit.cfg"
@@ -28,7 +28,7 @@
 struct loader {
     EFI_HANDLE image;
     EFI_FILE_HANDLE root;
-    struct handoff *handoff;
+    struct boot_info *boot_info;
     struct elf_image elf;
     uint64_t cr3;
     uint64_t stack_top;
@@ -46,13 +46,13 @@ static uint64_t tsc_read(void)
 
 static EFI_STATUS config_load(struct loader *loader)
 {
-    struct handoff_file text;
+    struct boot_info_file text;
     struct config_error error;
     EFI_STATUS status = file_read(loader->root, CONFIG_FILE, MEM_LOADER, L"configuration", &text);
 
     if (EFI_ERROR(status))
         return status;
-    if (config_parse((const char *)text.base, text.size, &loader->handoff->config, &error))
+    if (config_parse((const char *)text.base, text.size, &loader->boot_info->config, &error))
         return EFI_SUCCESS;
     if (error.line == 0)
         return console_fail(EFI_INVALID_PARAMETER, L"%a: %a: %a", CONFIG_FILE, error.key, error.message);
@@ -62,18 +62,18 @@ static EFI_STATUS config_load(struct loader *loader)
 /* Read a file that the configuration names, unless another guest has named it already. */
 static EFI_STATUS file_load(struct loader *loader, const char *path, const CHAR16 *where)
 {
-    struct handoff *handoff = loader->handoff;
-    struct handoff_file *file = &handoff->file[handoff->nr_files];
+    struct boot_info *boot_info = loader->boot_info;
+    struct boot_info_file *file = &boot_info->file[boot_info->nr_files];
     EFI_STATUS status;
 
-    for (uint32_t i = 0; i < handoff->nr_files; i++)
-        if (strcmpa(handoff->file[i].path, path) == 0)
+    for (uint32_t i = 0; i < boot_info->nr_files; i++)
+        if (strcmpa(boot_info->file[i].path, path) == 0)
             return EFI_SUCCESS;
     status = file_read(loader->root, path, MEM_FILE, where, file);
     if (EFI_ERROR(status))
         return status;
     file->digest = digest_bytes(0, (const void *)file->base, file->size);
-    handoff->nr_files++;
+    boot_info->nr_files++;
     Print(L"  %a, %ld KiB\n", path, (file->size + 1023) >> 10);
     return EFI_SUCCESS;
 }
@@ -94,7 +94,7 @@ static EFI_STATUS vm_load(struct loader *loader, const struct config_vm *vm)
 
 static EFI_STATUS files_load(struct loader *loader)
 {
-    const struct config *config = &loader->handoff->config;
+    const struct config *config = &loader->boot_info->config;
     EFI_STATUS status = file_load(loader, config->hypervisor, CONFIG_FILE_L L": hypervisor");
 
     for (uint32_t i = 0; !EFI_ERROR(status) && i < config->nr_vms; i++)
@@ -107,28 +107,28 @@ static EFI_STATUS files_load(struct loader *loader)
 /* Lay the hypervisor's segments out in one physical range, aligned so that it may use large pages for itself. */
 static EFI_STATUS hypervisor_load(struct loader *loader)
 {
-    struct handoff *handoff = loader->handoff;
-    const void *file = (const void *)handoff->file[0].base;
-    const char *wrong = elf_parse(file, handoff->file[0].size, &loader->elf);
+    struct boot_info *boot_info = loader->boot_info;
+    const void *file = (const void *)boot_info->file[0].base;
+    const char *wrong = elf_parse(file, boot_info->file[0].size, &loader->elf);
     void *memory;
     EFI_STATUS status;
 
     if (wrong)
-        return console_fail(EFI_LOAD_ERROR, L"%a: %a", handoff->config.hypervisor, wrong);
+        return console_fail(EFI_LOAD_ERROR, L"%a: %a", boot_info->config.hypervisor, wrong);
     status = pages_alloc(loader->elf.size, PAGES_ALIGN_LARGE, MEM_IMAGE, "hypervisor image", &memory);
     if (EFI_ERROR(status))
         return status;
     elf_load(&loader->elf, file, memory);
-    handoff->image_phys = (uint64_t)memory;
-    handoff->image_virt = loader->elf.virt;
-    handoff->image_size = loader->elf.size;
+    boot_info->image_phys = (uint64_t)memory;
+    boot_info->image_virt = loader->elf.virt;
+    boot_info->image_size = loader->elf.size;
     return EFI_SUCCESS;
 }
 
 /* All that happens while the firmware is still there. */
 static EFI_STATUS prepare(struct loader *loader)
 {
-    struct handoff *handoff = loader->handoff;
+    struct boot_info *boot_info = loader->boot_info;
     void *stack;
     EFI_STATUS status = volume_open(loader->image, &loader->root);
 
@@ -142,16 +142,16 @@ static EFI_STATUS prepare(struct loader *loader)
         status = hypervisor_load(loader);
     if (EFI_ERROR(status))
         return status;
-    handoff->tsc.files_loaded = tsc_read();
+    boot_info->tsc.files_loaded = tsc_read();
 
-    machine_find(loader->image, handoff);
-    cpus_find(handoff);
+    machine_find(loader->image, boot_info);
+    cpus_find(boot_info);
     status = pages_alloc(STACK_SIZE, PAGE_SIZE, MEM_LOADER, "stack", &stack);
     loader->stack_top = (uint64_t)stack + STACK_SIZE;
     if (!EFI_ERROR(status))
-        status = machine_memory_read(handoff);
+        status = machine_memory_read(boot_info);
     if (!EFI_ERROR(status))
-        status = paging_build(handoff, &loader->elf, &loader->cr3);
+        status = paging_build(boot_info, &loader->elf, &loader->cr3);
     return status;
 }
 
@@ -166,24 +166,24 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     Print(L"%a %a (UEFI)\n", GODWIT_NAME, GODWIT_VERSION);
     BS->SetWatchdogTimer(0, 0, 0, NULL); /* reading large files may take longer than its five minutes */
 
-    status = pages_alloc(sizeof(struct handoff), PAGE_SIZE, MEM_LOADER, "hand-over", &memory);
+    status = pages_alloc(sizeof(struct boot_info), PAGE_SIZE, MEM_LOADER, "hand-over", &memory);
     if (EFI_ERROR(status))
         return status;
-    loader.handoff = memory;
-    loader.handoff->magic = HANDOFF_MAGIC;
-    loader.handoff->version = HANDOFF_VERSION;
-    loader.handoff->size = sizeof(struct handoff);
-    loader.handoff->tsc.loader_entry = loader_entry;
+    loader.boot_info = memory;
+    loader.boot_info->magic = BOOT_INFO_MAGIC;
+    loader.boot_info->version = BOOT_INFO_VERSION;
+    loader.boot_info->size = sizeof(struct boot_info);
+    loader.boot_info->tsc.loader_entry = loader_entry;
 
     status = prepare(&loader);
     if (!EFI_ERROR(status)) {
-        Print(L"  processors: %d; entering %a\n", loader.handoff->nr_cpus, loader.handoff->config.hypervisor);
-        status = machine_exit_boot_services(image, loader.handoff);
+        Print(L"  processors: %d; entering %a\n", loader.boot_info->nr_cpus, loader.boot_info->config.hypervisor);
+        status = machine_exit_boot_services(image, loader.boot_info);
     }
     if (EFI_ERROR(status)) {
         pages_free_all();
         return status;
     }
-    loader.handoff->tsc.handover = tsc_read();
-    paging_enter(loader.cr3, loader.stack_top, loader.elf.entry, loader.handoff);
+    loader.boot_info->tsc.handover = tsc_read();
+    paging_enter(loader.cr3, loader.stack_top, loader.elf.entry, loader.boot_info);
 }

@@ -44,7 +44,7 @@ static EFI_STATUS file_size(EFI_FILE_HANDLE file, uint64_t *size)
     return status;
 }
 
-static EFI_STATUS content_read(EFI_FILE_HANDLE handle, const CHAR16 *where, uint32_t kind, struct handoff_file *file)
+static EFI_STATUS content_read(EFI_FILE_HANDLE handle, const CHAR16 *where, uint32_t kind, struct boot_info_file *file)
 {
     uint64_t done = 0;
     void *memory;
@@ -72,7 +72,7 @@ static EFI_STATUS content_read(EFI_FILE_HANDLE handle, const CHAR16 *where, uint
 }
 
 EFI_STATUS file_read(EFI_FILE_HANDLE root, const char *path, uint32_t kind, const CHAR16 *where,
-                     struct handoff_file *file)
+                     struct boot_info_file *file)
 {
     CHAR16 name[CONFIG_PATH];
     EFI_FILE_HANDLE handle;

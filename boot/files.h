@@ -4,7 +4,7 @@
 
 #include <efi.h>
 
-#include "boot/handoff.h"
+#include "config/boot_info.h"
 
 /* Open the root directory of the volume that image was loaded from. */
 EFI_STATUS volume_open(EFI_HANDLE image, EFI_FILE_HANDLE *root);
@@ -14,4 +14,4 @@ EFI_STATUS volume_open(EFI_HANDLE image, EFI_FILE_HANDLE *root);
  * file is refused. where starts every message: who asks for the file, such as "godwit.cfg:3: [vm a] kernel".
  */
 EFI_STATUS file_read(EFI_FILE_HANDLE root, const char *path, uint32_t kind, const CHAR16 *where,
-                     struct handoff_file *file);
+                     struct boot_info_file *file);

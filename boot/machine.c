@@ -33,7 +33,7 @@ static uint64_t rsdp_find(void)
     return rsdp;
 }
 
-static void framebuffer_find(struct handoff_framebuffer *framebuffer)
+static void framebuffer_find(struct boot_info_framebuffer *framebuffer)
 {
     EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
     EFI_GRAPHICS_OUTPUT_PROTOCOL *graphics;
@@ -44,7 +44,7 @@ static void framebuffer_find(struct handoff_framebuffer *framebuffer)
     mode = graphics->Mode;
     if (!mode || !mode->Info || mode->Info->PixelFormat >= PixelBltOnly) /* no memory to draw in */
         return;
-    *framebuffer = (struct handoff_framebuffer){
+    *framebuffer = (struct boot_info_framebuffer){
         .base = mode->FrameBufferBase,
         .size = mode->FrameBufferSize,
         .width = mode->Info->HorizontalResolution,
@@ -66,22 +66,22 @@ static void cmdline_find(EFI_HANDLE image, char *cmdline)
         return;
     options = loaded->LoadOptions;
     count = loaded->LoadOptionsSize / sizeof(*options);
-    for (UINTN i = 0; i < count && i < HANDOFF_CMDLINE - 1 && options[i] != 0; i++) {
+    for (UINTN i = 0; i < count && i < BOOT_INFO_CMDLINE - 1 && options[i] != 0; i++) {
         if (options[i] < 0x20 || options[i] > 0x7e) {
-            ZeroMem(cmdline, HANDOFF_CMDLINE);
+            ZeroMem(cmdline, BOOT_INFO_CMDLINE);
             return;
         }
         cmdline[i] = (char)options[i];
     }
 }
 
-void machine_find(EFI_HANDLE image, struct handoff *handoff)
+void machine_find(EFI_HANDLE image, struct boot_info *boot_info)
 {
-    handoff->rsdp = rsdp_find();
-    framebuffer_find(&handoff->framebuffer);
-    cmdline_find(image, handoff->cmdline);
-    handoff->trampoline = pages_alloc_below(1ULL << 20, MEM_LOADER);
-    if (!handoff->trampoline)
+    boot_info->rsdp = rsdp_find();
+    framebuffer_find(&boot_info->framebuffer);
+    cmdline_find(image, boot_info->cmdline);
+    boot_info->trampoline = pages_alloc_below(1ULL << 20, MEM_LOADER);
+    if (!boot_info->trampoline)
         Print(L"warning: no free page below 1 MiB, only the boot processor can be used\n");
 }
 
@@ -102,7 +102,7 @@ static uint32_t kind_of(uint32_t type)
 }
 
 /* Read the firmware's map into the buffer and convert it. Prints nothing: that could change the map. */
-static EFI_STATUS map_read(struct handoff *handoff)
+static EFI_STATUS map_read(struct boot_info *boot_info)
 {
     UINT32 version;
     unsigned count;
@@ -113,26 +113,26 @@ static EFI_STATUS map_read(struct handoff *handoff)
     status = BS->GetMemoryMap(&map.size, map.buffer, &map.key, &map.descriptor_size, &version);
     if (EFI_ERROR(status))
         return status;
-    handoff->nr_mem = 0;
+    boot_info->nr_mem = 0;
     for (UINTN at = 0; at < map.size; at += map.descriptor_size) {
         const EFI_MEMORY_DESCRIPTOR *descriptor = (void *)((char *)map.buffer + at);
 
-        if (!memmap_add(handoff, descriptor->PhysicalStart, descriptor->NumberOfPages * PAGE_SIZE,
+        if (!memmap_add(boot_info, descriptor->PhysicalStart, descriptor->NumberOfPages * PAGE_SIZE,
                         kind_of(descriptor->Type)))
             return EFI_BAD_BUFFER_SIZE;
     }
     for (unsigned i = 0; i < count; i++)
-        if (!memmap_claim(handoff, range[i].base, range[i].size, range[i].kind))
+        if (!memmap_claim(boot_info, range[i].base, range[i].size, range[i].kind))
             return EFI_BAD_BUFFER_SIZE;
     return EFI_SUCCESS;
 }
 
 static EFI_STATUS map_fail(EFI_STATUS status)
 {
-    return console_fail(status, L"memory map: unreadable, overlapping, or more than %d ranges", HANDOFF_MAX_MEM);
+    return console_fail(status, L"memory map: unreadable, overlapping, or more than %d ranges", BOOT_INFO_MAX_MEM);
 }
 
-EFI_STATUS machine_memory_read(struct handoff *handoff)
+EFI_STATUS machine_memory_read(struct boot_info *boot_info)
 {
     UINT32 version;
     EFI_STATUS status;
@@ -145,16 +145,16 @@ EFI_STATUS machine_memory_read(struct handoff *handoff)
     status = pages_alloc(map.room, PAGE_SIZE, MEM_LOADER, "memory map", &map.buffer);
     if (EFI_ERROR(status))
         return status;
-    status = map_read(handoff);
+    status = map_read(boot_info);
     return EFI_ERROR(status) ? map_fail(status) : EFI_SUCCESS;
 }
 
-EFI_STATUS machine_exit_boot_services(EFI_HANDLE image, struct handoff *handoff)
+EFI_STATUS machine_exit_boot_services(EFI_HANDLE image, struct boot_info *boot_info)
 {
     EFI_STATUS status = EFI_NOT_STARTED;
 
     for (int i = 0; i < EXIT_ATTEMPTS; i++) {
-        status = map_read(handoff);
+        status = map_read(boot_info);
         if (EFI_ERROR(status))
             return map_fail(status);
         status = BS->ExitBootServices(image, map.key);

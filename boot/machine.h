@@ -4,16 +4,16 @@
 
 #include <efi.h>
 
-#include "boot/handoff.h"
+#include "config/boot_info.h"
 
 /* Fill rsdp, framebuffer, cmdline and trampoline; what is not there stays 0. */
-void machine_find(EFI_HANDLE image, struct handoff *handoff);
+void machine_find(EFI_HANDLE image, struct boot_info *boot_info);
 
-/* Take the buffer for the firmware's memory map and read the map once: handoff->mem is then a preview. */
-EFI_STATUS machine_memory_read(struct handoff *handoff);
+/* Take the buffer for the firmware's memory map and read the map once: boot_info->mem is then a preview. */
+EFI_STATUS machine_memory_read(struct boot_info *boot_info);
 
 /*
  * Read the memory map for the last time and end the boot services. On success the firmware is gone: no console, no
  * allocation, no file.
  */
-EFI_STATUS machine_exit_boot_services(EFI_HANDLE image, struct handoff *handoff);
+EFI_STATUS machine_exit_boot_services(EFI_HANDLE image, struct boot_info *boot_info);

@@ -7,14 +7,14 @@
 
 #include <efi.h>
 
-#include "boot/handoff.h"
+#include "config/boot_info.h"
 
 #define PAGE_SIZE 4096ULL
 #define PAGES_ALIGN_LARGE (2ULL << 20)
 
 struct page_range {
     uint64_t base, size; /* bytes, page aligned */
-    uint32_t kind;       /* enum handoff_mem_kind */
+    uint32_t kind;       /* enum boot_info_mem_kind */
 };
 
 /* size bytes rounded up to pages. */

@@ -60,14 +60,14 @@ static void page_map(struct table_pool *pool, uint64_t virt, uint64_t phys, unsi
     table[(virt >> shift) & 511] = phys | flags | PTE_PRESENT | (shift > SHIFT_4K ? PTE_LEAF : 0);
 }
 
-static void image_map(struct table_pool *pool, const struct handoff *handoff, const struct elf_image *image)
+static void image_map(struct table_pool *pool, const struct boot_info *boot_info, const struct elf_image *image)
 {
     for (unsigned i = 0; i < image->nr_segments; i++) {
         const struct elf_segment *segment = &image->segment[i];
         uint64_t flags = (segment->write ? PTE_WRITE : 0) | (segment->exec ? 0 : PTE_NX);
 
         for (uint64_t at = 0; at < segment->size; at += PAGE_SIZE)
-            page_map(pool, segment->virt + at, handoff->image_phys + (segment->virt - image->virt) + at, SHIFT_4K,
+            page_map(pool, segment->virt + at, boot_info->image_phys + (segment->virt - image->virt) + at, SHIFT_4K,
                      flags);
     }
 }
@@ -90,10 +90,10 @@ static uint64_t cr4_read(void)
     return value;
 }
 
-EFI_STATUS paging_build(const struct handoff *handoff, const struct elf_image *image, uint64_t *cr3)
+EFI_STATUS paging_build(const struct boot_info *boot_info, const struct elf_image *image, uint64_t *cr3)
 {
     uint32_t eax, ebx, ecx, edx = 0;
-    uint64_t top = memmap_top(handoff), step;
+    uint64_t top = memmap_top(boot_info), step;
     unsigned shift;
     struct table_pool pool;
     void *tables;
@@ -116,7 +116,7 @@ EFI_STATUS paging_build(const struct handoff *handoff, const struct elf_image *i
     pool.root = (uint64_t)table_take(&pool);
     for (uint64_t at = 0; at < top; at += step)
         page_map(&pool, at, at, shift, PTE_WRITE);
-    image_map(&pool, handoff, image);
+    image_map(&pool, boot_info, image);
     *cr3 = pool.root;
     return EFI_SUCCESS;
 }
@@ -133,7 +133,7 @@ static void rights_enable(void)
     asm volatile("mov %0, %%cr0" : : "r"(cr0 | CR0_WP) : "memory");
 }
 
-_Noreturn void paging_enter(uint64_t cr3, uint64_t stack_top, uint64_t entry, const struct handoff *handoff)
+_Noreturn void paging_enter(uint64_t cr3, uint64_t stack_top, uint64_t entry, const struct boot_info *boot_info)
 {
     asm volatile("cli" : : : "memory");
     rights_enable();
@@ -144,7 +144,7 @@ _Noreturn void paging_enter(uint64_t cr3, uint64_t stack_top, uint64_t entry, co
                  "push $0\n\t"
                  "jmp *%2"
                  :
-                 : "r"(cr3), "r"(stack_top), "r"(entry), "D"(handoff)
+                 : "r"(cr3), "r"(stack_top), "r"(entry), "D"(boot_info)
                  : "memory");
     __builtin_unreachable();
 }

@@ -5,10 +5,10 @@
 #include <efi.h>
 
 #include "boot/elf.h"
-#include "boot/handoff.h"
+#include "config/boot_info.h"
 
-/* Build the tables handoff.h promises, for the image and the memory map in *handoff. *cr3 gets their root. */
-EFI_STATUS paging_build(const struct handoff *handoff, const struct elf_image *image, uint64_t *cr3);
+/* Build the tables boot_info.h promises, for the image and the memory map in *boot_info. *cr3 gets their root. */
+EFI_STATUS paging_build(const struct boot_info *boot_info, const struct elf_image *image, uint64_t *cr3);
 
 /* Load the tables and jump to entry on the stack that ends at stack_top. After ExitBootServices only. */
-_Noreturn void paging_enter(uint64_t cr3, uint64_t stack_top, uint64_t entry, const struct handoff *handoff);
+_Noreturn void paging_enter(uint64_t cr3, uint64_t stack_top, uint64_t entry, const struct boot_info *boot_info);

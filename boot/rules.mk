@@ -9,9 +9,8 @@ OBJCOPY ?= objcopy
 EFI_INC ?= /usr/include/efi
 EFI_LIB ?= /usr/lib
 
-EFI_SRC := boot/efi_main.c boot/config.c boot/config_check.c boot/config_keys.c boot/console.c boot/cpus.c \
-           boot/elf.c boot/files.c boot/machine.c boot/memmap.c boot/netaddr.c boot/pages.c boot/paging.c
-EFI_OBJ := $(EFI_SRC:boot/%.c=$(BUILD)/boot/efi/%.o)
+EFI_SRC := $(sort $(wildcard boot/*.c config/*.c))
+EFI_OBJ := $(EFI_SRC:%.c=$(BUILD)/boot/efi/%.o)
 
 # GNU_EFI_USE_MS_ABI lets the compiler call firmware functions through their prototypes; gnu-efi's ASCII strings are
 # unsigned, ours are not.
@@ -25,7 +24,7 @@ EFI_LDFLAGS := -nostdlib -znocombreloc -znoexecstack -shared -Bsymbolic --no-und
 
 EFI_SECTIONS := .text .sdata .data .dynamic .dynsym .rel .rela .rel.* .rela.* .reloc
 
-$(BUILD)/boot/efi/%.o: boot/%.c
+$(BUILD)/boot/efi/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(EFI_CFLAGS) -MMD -MP -c $< -o $@
 

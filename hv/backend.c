@@ -4,10 +4,10 @@
 
 #include <errno.h>
 
-#include "hv/cpu/cpu.h"
-#include "hv/lib/log.h"
-#include "hv/lib/panic.h"
-#include "mm/frame.h"
+#include "host/cpu.h"
+#include "host/log.h"
+#include "host/panic.h"
+#include "host/frame.h"
 
 const struct backend *backend_in_use;
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 /* Number of regions that begin at or before address. Regions are sorted by base, and from the outer to the inner. */
 static u32 bus_find(const struct bus *bus, u64 address)

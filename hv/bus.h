@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "hv/lib/list.h"
-#include "hv/lib/types.h"
+#include "host/list.h"
+#include "host/types.h"
 
 #define BUS_REGIONS 32
 

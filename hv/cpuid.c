@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-#include "hv/cpu/clock.h"
-#include "hv/cpu/x86.h"
+#include "host/clock.h"
+#include "host/x86.h"
 #include "hv/cpuid_features.h"
-#include "hv/guest_abi.h"
-#include "hv/lib/log.h"
+#include "config/guest_abi.h"
+#include "host/log.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "mm/guest_walk.h"
@@ -20,7 +20,7 @@
 
 static struct cpuid_policy host_policy;
 
-/* XSAVE is there if CR4 took it (hv/cpu/cpu.c). */
+/* XSAVE is there if CR4 took it (host/cpu.c). */
 static struct cpuid_regs host_cpuid(u32 leaf, u32 subleaf)
 {
     struct cpuid_regs r = cpuid(leaf, subleaf);

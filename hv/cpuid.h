@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/x86.h"
-#include "hv/lib/types.h"
+#include "host/asm.h"
+#include "host/x86.h"
+#include "host/types.h"
 
 struct vcpu;
 

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "hv/cpu/x86.h"
+#include "host/x86.h"
 #include "hv/cpuid.h"
 #include "hv/cpuid_features.h"
 #include "mm/guest_walk.h"

@@ -5,10 +5,10 @@
 
 #include <errno.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/lib/bits.h"
-#include "hv/sched.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/bits.h"
+#include "host/host_work.h"
 #include "hv/vm.h"
 #include "hv/vm_dirty.h"
 
@@ -58,7 +58,7 @@ int dirty_rate_start(struct vm *vm, u32 ms)
     if (rc)
         return rc;
     if (!watching)
-        sched_add_host_work(watch);
+        host_work_add(watch);
     watching = true;
     vm->dirty_rate = (struct dirty_rate){
         .status = DIRTY_RATE_MEASURING,

@@ -2,7 +2,7 @@
 /* How many pages a guest dirties, without a migration (QEMU's calc-dirty-rate): the log is on for a moment. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct vm;
 

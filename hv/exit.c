@@ -2,9 +2,9 @@
 /* The neutral half of exit handling: one short function a reason, and the table that names them. */
 #include "hv/exit.h"
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/context.h"
-#include "hv/cpu/traps.h"
+#include "host/asm.h"
+#include "host/context.h"
+#include "host/traps.h"
 #include "hv/cpuid.h"
 #include "hv/exit_handlers.h"
 #include "hv/inject.h"

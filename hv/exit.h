@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct vcpu;
 

@@ -6,7 +6,7 @@
  */
 #include "hv/backend.h"
 #include "hv/control_regs.h"
-#include "hv/cpu/asm.h"
+#include "host/asm.h"
 #include "hv/cpuid.h"
 #include "hv/exit_handlers.h"
 #include "hv/inject.h"

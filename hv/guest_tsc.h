@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct guest_tsc {
     u64 khz;      /* that the guest counts on */

@@ -2,7 +2,7 @@
 /* Events on their way into a guest (SDM 3A "Interrupt and Exception Handling"). All on the vcpu's CPU, between runs. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct vcpu;
 

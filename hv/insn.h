@@ -8,8 +8,8 @@
  */
 #pragma once
 
-#include "hv/cpu/x86.h"
-#include "hv/lib/types.h"
+#include "host/x86.h"
+#include "host/types.h"
 
 #define INSN_MAX_LEN 15
 

@@ -11,7 +11,7 @@
 #pragma once
 
 #include "hv/insn.h"
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct insn_memory {
     void *ctx;

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "hv/insn.h"
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 /* Where an operand is. Those from RM to SYS need a ModRM byte. */
 enum place {

@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "hv/backend.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/msr_index.h"
-#include "hv/cpu/traps.h"
+#include "host/asm.h"
+#include "host/cpu.h"
+#include "host/msr_index.h"
+#include "host/traps.h"
 #include "hv/cpuid.h"
 #include "hv/cpuid_features.h"
-#include "hv/lib/panic.h"
+#include "host/panic.h"
 #include "hv/vm.h"
 
 /* Offsets in the legacy region of an XSAVE area (SDM 1 "Legacy Region of an XSAVE Area"). */

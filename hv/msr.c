@@ -12,8 +12,8 @@
 
 #include "hv/backend.h"
 #include "hv/control_regs.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/msr_index.h"
+#include "host/asm.h"
+#include "host/msr_index.h"
 #include "hv/cpuid_features.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -240,7 +240,7 @@ int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
     case MSR_BIOS_SIGN_ID: /* written with 0 before CPUID, to read the microcode revision */
     case MSR_MCG_STATUS:
     case MSR_MISC_ENABLE:
-    case MSR_NB_CFG: /* Linux asks for more registers of PCI functions, which have none (hv/dev/pci.c) */
+    case MSR_NB_CFG: /* Linux asks for more registers of PCI functions, which have none (dev/pci.c) */
     case MSR_HWCR: /* Linux turns on the workaround for an erratum that no host has */ return 0;
     default: return added->write(vcpu, msr, value) ? -EINVAL : 0;
     }

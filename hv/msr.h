@@ -2,7 +2,7 @@
 /* MSR policy: an allow-list. What it doesn't name is #GP for the guest. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct msr_store;
 struct vcpu;
@@ -16,7 +16,7 @@ int msr_read(struct vcpu *vcpu, u32 msr, u64 *value);
 int msr_write(struct vcpu *vcpu, u32 msr, u64 value);
 
 /*
- * MSRs that hv/dev adds (the paravirtual clock). read and write: 0, -EINVAL: #GP, or -ENOENT: not theirs. tsc_changed:
+ * MSRs that dev adds (the paravirtual clock). read and write: 0, -EINVAL: #GP, or -ENOENT: not theirs. tsc_changed:
  * the guest has written its time-stamp counter, vcpu->tsc_offset is new. On the vcpu's CPU.
  */
 struct msr_hook {

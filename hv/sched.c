@@ -2,14 +2,15 @@
 #include "hv/sched.h"
 
 #include "hv/backend.h"
-#include "hv/cpu/apic.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/context.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/smp.h"
-#include "hv/lib/lock.h"
-#include "hv/lib/panic.h"
+#include "host/apic.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/context.h"
+#include "host/cpu.h"
+#include "host/host_work.h"
+#include "host/smp.h"
+#include "host/lock.h"
+#include "host/panic.h"
 #include "hv/load.h"
 #include "hv/throttle.h"
 #include "hv/vcpu.h"
@@ -17,39 +18,13 @@
 
 #define SLICE_NS 1000000ULL   /* a vcpu's turn while others wait for the CPU, the host loop among them */
 #define SHORTEST_RUN_NS 50000 /* what a vcpu gets at least, however busy the host loop is */
-#define HOST_WORK_MAX 16
 
 static struct spinlock lock = SPINLOCK(LOCK_RUN_QUEUES); /* all run queues */
-static u64 (*host_work[HOST_WORK_MAX])(void);
-static unsigned nr_host_work;
-static void (*round_end)(void);
-
-void sched_add_host_work(u64 (*fn)(void))
-{
-    assert(nr_host_work < HOST_WORK_MAX);
-    host_work[nr_host_work++] = fn;
-}
-
-void sched_end_rounds_with(void (*fn)(void))
-{
-    assert(!round_end);
-    round_end = fn;
-}
 
 /* A round of host work; then vcpus of CPU 0 have it for as long as the round took, whoever kicks. */
-static u64 host_work_run(struct cpu *cpu)
+static u64 host_turn(struct cpu *cpu)
 {
-    u64 next = ~0ULL, start = rdtsc();
-
-    for (unsigned i = 0; i < nr_host_work; i++) {
-        u64 wish = host_work[i]();
-
-        next = MIN(next, wish);
-    }
-    if (round_end)
-        round_end();
-
-    u64 end = rdtsc();
+    u64 start = rdtsc(), next = host_work_round(), end = rdtsc();
 
     cpu->guests_until = end + MIN(end - start, clock_ns_to_ticks(SLICE_NS));
     return next;
@@ -266,7 +241,7 @@ void sched_loop(void)
         (void)__atomic_exchange_n(&cpu->kicked, false, __ATOMIC_ACQ_REL);
         drop_departed(cpu);
         if (cpu->index == 0 && !guests_turn)
-            wish = host_work_run(cpu);
+            wish = host_turn(cpu);
 
         u64 wake = MAX(wish, cpu->guests_until);
         struct vcpu *vcpu = sched_pick(cpu, &wake, &others);

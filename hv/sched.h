@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct vcpu;
 
@@ -24,10 +24,3 @@ void sched_settle(void);
 
 /* The run loop of this CPU; never returns. Every CPU ends its boot here. */
 void sched_loop(void) __attribute__((noreturn));
-
-/* Host-loop work: fn is called in each round on CPU 0 and returns the host TSC at which it wants to be called again at
- * the latest (~0: no wish). Boot. */
-void sched_add_host_work(u64 (*fn)(void));
-
-/* Each round's last host work: what is better done once than by each of the others. One function. Boot. */
-void sched_end_rounds_with(void (*fn)(void));

@@ -2,7 +2,7 @@
 /* When a VM that is kept from running for a part of the time (vm_throttle) may run. Pure. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 /*
  * Is it let in at `now`? For the first `open` ticks of each period, whose length makes the others `percent` (0 to 99)

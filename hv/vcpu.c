@@ -5,20 +5,20 @@
 #include <string.h>
 
 #include "hv/backend.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/context.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/smp.h"
-#include "hv/cpu/x86.h"
+#include "host/asm.h"
+#include "host/context.h"
+#include "host/cpu.h"
+#include "host/smp.h"
+#include "host/x86.h"
 #include "hv/fetch.h"
 #include "hv/inject.h"
-#include "hv/lib/trace.h"
+#include "host/trace.h"
 #include "hv/load.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
-#include "mm/frame.h"
+#include "host/frame.h"
 
-#include "hv/cpu/msr_index.h"
+#include "host/msr_index.h"
 
 /* SDM 3A table "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT". */
 static const struct vcpu_state reset_state = {

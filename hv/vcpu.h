@@ -5,10 +5,10 @@
  */
 #pragma once
 
-#include "hv/cpu/x86.h"
+#include "host/x86.h"
 #include "hv/exit.h"
-#include "hv/lib/list.h"
-#include "hv/lib/types.h"
+#include "host/list.h"
+#include "host/types.h"
 #include "hv/vcpu_state.h"
 
 struct cpu;
@@ -63,7 +63,7 @@ static inline enum shadow shadow_settle(bool shadow, bool by_mov_ss, u64 rflags)
 
 /*
  * What supplies a vcpu with interrupts, and owns the MSRs and the register (CR8) of that supply: the local APIC of
- * hv/dev. All on the vcpu's own CPU. The supply sets vcpu->ask_interrupts there whenever pending() or deadline() may
+ * dev. All on the vcpu's own CPU. The supply sets vcpu->ask_interrupts there whenever pending() or deadline() may
  * have changed; from another CPU vcpu_wake() does.
  */
 struct interrupt_ops {
@@ -80,7 +80,7 @@ struct interrupt_ops {
 };
 
 /*
- * Told of vcpus' turns, by hv/dev: it could run now and waits for its turn (again, perhaps); it is about to be entered.
+ * Told of vcpus' turns, by dev: it could run now and waits for its turn (again, perhaps); it is about to be entered.
  * On the vcpu's CPU; goes_on may write guest memory.
  */
 struct turn_ops {
@@ -144,8 +144,8 @@ struct vcpu {
 /* What is said of callers below and in hv/backend.h, asserted in debug images: "on the vcpu's CPU"; and "there, or not
  * loaded anywhere". */
 #ifdef GODWIT_NETS
-#include "hv/cpu/cpu.h"
-#include "hv/lib/panic.h"
+#include "host/cpu.h"
+#include "host/panic.h"
 
 #define assert_here(vcpu) assert((vcpu)->cpu == this_cpu()->index)
 #define assert_in_reach(vcpu) assert((vcpu)->cpu == this_cpu()->index || cpu_at((vcpu)->cpu)->loaded != (vcpu))

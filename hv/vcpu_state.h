@@ -5,11 +5,11 @@
  */
 #pragma once
 
-#include "hv/cpu/x86.h"
+#include "host/x86.h"
 
 struct segment {
     u16 selector;
-    u32 attr;  /* SEG_* of hv/cpu/x86.h */
+    u32 attr;  /* SEG_* of host/x86.h */
     u32 limit; /* bytes, granularity applied */
     u64 base;
 };

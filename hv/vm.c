@@ -8,16 +8,16 @@
 #include <string.h>
 
 #include "hv/backend.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/context.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/smp.h"
-#include "hv/lib/log.h"
-#include "hv/lib/panic.h"
-#include "hv/lib/trace.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/context.h"
+#include "host/cpu.h"
+#include "host/smp.h"
+#include "host/log.h"
+#include "host/panic.h"
+#include "host/trace.h"
 #include "hv/sched.h"
-#include "mm/frame.h"
+#include "host/frame.h"
 
 #define CRASH_TRACE_EVENTS 16
 #define FAULT_RESETS 3 /* of triple faults, in FAULT_NS; one more is the end */
@@ -30,10 +30,16 @@ static struct list vms = { &vms, &vms };
 static struct list dead = { &dead, &dead }; /* destroyed, but for their RAM */
 static u32 next_id = 1;
 static const struct vm_platform_ops *platform;
+static const struct guest_loader *loader;
 
 void vm_set_platform(const struct vm_platform_ops *ops)
 {
     platform = ops;
+}
+
+void vm_set_loader(const struct guest_loader *ops)
+{
+    loader = ops;
 }
 
 struct list *vm_list(void)
@@ -261,7 +267,7 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
         snprintf(reason, room, "what it starts from is not among this machine's files");
         return -ENOENT;
     }
-    err = guest_load_check(vm, &vm->image, reason, room);
+    err = loader->check(vm, &vm->image, reason, room);
     if (err)
         return err;
     if (vm->buried) {
@@ -318,7 +324,7 @@ static void reset_go_on(struct vm *vm)
     if (vm->cleared < vm->mem.size / PAGE_SIZE)
         return;
     vm->resetting = false;
-    if (guest_load(vm, &vm->image, reason, sizeof(reason)))
+    if (loader->load(vm, &vm->image, reason, sizeof(reason)))
         vm_stop(vm, VM_CRASHED, "reset: %s", reason);
     __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus; i++) {

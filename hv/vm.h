@@ -4,15 +4,15 @@
 
 #include <string.h>
 
-#include "boot/config.h"
-#include "guest/load/load.h"
+#include "config/config.h"
 #include "hv/bus.h"
-#include "hv/cpu/context.h"
+#include "host/context.h"
 #include "hv/cpuid.h"
+#include "hv/guest_image.h"
 #include "hv/dirty_rate.h"
 #include "hv/guest_tsc.h"
-#include "hv/lib/list.h"
-#include "hv/lib/lock.h"
+#include "host/list.h"
+#include "host/lock.h"
 #include "hv/vcpu.h"
 #include "mm/guest_mem.h"
 #include "mm/npt.h"
@@ -66,8 +66,8 @@ struct vm {
     } incoming;            /* VM_INCOMING */
     bool arrived;          /* it came from another machine */
 
-    void *platform;      /* hv/dev's chips of this VM */
-    struct list devices; /* all of them, in the order in which they are saved, loaded and reset (vm_add_device) */
+    struct platform *platform; /* the chips of this VM, dev/platform.c */
+    struct list devices;       /* all of them, in the order in which they are saved, loaded and reset (vm_add_device) */
 
     bool reset_wanted;        /* any CPU sets it; the host loop resets. Who is started is reset, too */
     bool resetting;           /* its vcpus and devices are reset, its memory is being cleared; host loop */
@@ -88,7 +88,7 @@ struct vm {
     struct guest_tsc tsc;
 };
 
-/* Create a VM with RAM and vcpus, devices attached (platform_attach of hv/dev by the registered hook). A new one, with
+/* Create a VM with RAM and vcpus, devices attached (platform_attach of dev by the registered hook). A new one, with
  * identity NULL; or one that comes from elsewhere, as VM_INCOMING. Returns NULL with the reason logged. Host loop. */
 struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity);
 
@@ -246,7 +246,7 @@ u64 vm_resets(void);
 /* Enter a device into vm->devices. While the platform is attached. */
 void vm_add_device(struct vm *vm, struct device *device);
 
-/* What hv/dev hangs on a new VM; registered once at boot by the composition root. attach returns 0 or -errno; for a VM
+/* What dev hangs on a new VM; registered once at boot by the composition root. attach returns 0 or -errno; for a VM
  * that was given no MAC it chooses one. mac_owner: who else here has its MAC, by name; NULL: nobody. Host loop. */
 struct vm_platform_ops {
     int (*attach)(struct vm *vm);
@@ -258,4 +258,6 @@ struct vm_platform_ops {
     size_t (*console_write)(struct vm *vm, const char *bytes, size_t len);
 };
 
+/* Once, before the first VM is made. Boot processor. */
 void vm_set_platform(const struct vm_platform_ops *ops);
+void vm_set_loader(const struct guest_loader *ops);

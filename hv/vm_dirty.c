@@ -5,9 +5,9 @@
 #include <errno.h>
 
 #include "hv/backend.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/smp.h"
-#include "hv/lib/log.h"
+#include "host/asm.h"
+#include "host/smp.h"
+#include "host/log.h"
 #include "hv/vm.h"
 
 /* A millisecond or less: pages, of 64 page tables if all are split; entries of tables. */

@@ -4,11 +4,11 @@
 
 #include <stdlib.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/dev/platform.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "dev/platform.h"
+#include "host/bits.h"
+#include "host/log.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
 #include "net/announce.h"
@@ -21,6 +21,7 @@ struct announcer {
     u64 next;  /* host TSC */
 };
 
+static const struct config_announce *settings; /* of those that begin */
 static struct list announcers = { &announcers, &announcers };
 
 static void announcer_free(struct announcer *announcer)
@@ -32,9 +33,9 @@ static void announcer_free(struct announcer *announcer)
 /* Returns false after the last one. */
 static bool do_round(struct announcer *announcer)
 {
-    const struct config_announce *settings = &announcer->settings;
+    const struct config_announce *own = &announcer->settings;
     struct virtio_net *net = &platform_of(announcer->vm)->net;
-    u32 ms = MIN(settings->initial + announcer->round * settings->step, settings->max);
+    u32 ms = MIN(own->initial + announcer->round * own->step, own->max);
     unsigned frames = announce_port(&net->port);
 
     virtio_net_announce(net);
@@ -42,10 +43,15 @@ static bool do_round(struct announcer *announcer)
     if (announcer->round++ == 0)
         pr_info("%s: announced by %u frames", announcer->vm->name, frames);
     announcer->next = rdtsc() + clock_ns_to_ticks(ms * 1000000ULL);
-    return announcer->round < settings->rounds;
+    return announcer->round < own->rounds;
 }
 
-void announcer_start(struct vm *vm, const struct config_announce *settings)
+void announcer_init(const struct config_announce *announce)
+{
+    settings = announce;
+}
+
+void announcer_start(struct vm *vm)
 {
     struct announcer *announcer = settings->rounds ? calloc(1, sizeof(*announcer)) : NULL;
 

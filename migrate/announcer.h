@@ -6,13 +6,16 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct config_announce;
 struct vm;
 
-/* The first round now, the others later: settings are QEMU's announce-*. */
-void announcer_start(struct vm *vm, const struct config_announce *settings);
+/* `settings`, QEMU's announce-*, stay valid; each announcement is as they are when it begins. Boot, once. */
+void announcer_init(const struct config_announce *settings);
+
+/* The first round now, the others later. */
+void announcer_start(struct vm *vm);
 
 /* No more rounds for this VM. */
 void announcer_stop(const struct vm *vm);

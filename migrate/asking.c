@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/bits.h"
+#include "host/log.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
 #include "migrate/handoff.h"
@@ -25,10 +25,13 @@ static u64 began, again; /* host TSC: the next question is due */
 
 _Static_assert(CONFIG_MAX_VMS <= WIRE_QUESTIONS, "a peer is asked about all of them");
 
+static const struct claims_listener claims_listener = { asking_about, asking_heard };
+
 void asking_start(const struct config *config)
 {
     unsigned count = 0;
 
+    claims_listen(&claims_listener);
     for (u32 i = 0; i < config->nr_vms && config_asks(config); i++) {
         struct vm *vm = config->vm[i].autostart == CONFIG_AUTOSTART_ASK ? vm_find(config->vm[i].name) : NULL;
 

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct config;
 struct vm;

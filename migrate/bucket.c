@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "migrate/bucket.h"
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define NS_PER_S 1000000000ULL
 #define RATE_MAX GiB(16) /* beyond it there is no limit; below it, a second's worth times a second fits 64 bits */

@@ -2,7 +2,7 @@
 /* A token bucket: max-bandwidth. Pure: time is an argument. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct bucket {
     u64 rate;   /* bytes/s; 0: no limit */

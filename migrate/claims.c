@@ -5,21 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/random.h"
-#include "hv/dev/platform.h"
-#include "hv/lib/log.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/random.h"
+#include "dev/platform.h"
+#include "host/log.h"
 #include "hv/vm.h"
-#include "migrate/asking.h"
 #include "migrate/handoff.h"
-#include "migrate/migration.h"
 #include "migrate/record.h"
 #include "net/netif.h"
 
 static struct claims_counters counters;
 static u64 owner; /* this machine since its boot: random, and of its card's MAC, as emulators draw equal numbers */
 static bool all;  /* VMs that never moved are claimed, too */
+static const struct claims_ops *ops;
+static const struct claims_listener *listener;
 
 const struct claims_counters *claims_counters(void)
 {
@@ -60,7 +60,7 @@ void claims_say_to(const struct vm *vm, u64 heard, u64 rival)
 {
     struct wire_claim claim;
 
-    if ((!all && vm->identity.epoch <= 1) || !migration_owns(vm))
+    if ((!all && vm->identity.epoch <= 1) || !ops->owns(vm))
         return;
     claim = claim_of(vm, WIRE_CLAIM_OWNS, epoch_to_say(vm->identity.epoch, heard), rival);
     say(&claim);
@@ -95,11 +95,11 @@ static bool answer(const struct vm *vm, struct wire_claim *claim)
     u64 epoch = vm->identity.epoch;
     enum wire_claim_kind kind = WIRE_CLAIM_HOLDS;
 
-    if (migration_owns(vm))
+    if (ops->owns(vm))
         kind = WIRE_CLAIM_OWNS;
-    else if (asking_about(vm))
+    else if (listener->about(vm))
         kind = WIRE_CLAIM_ASKS;
-    else if (!migration_holds(vm, &epoch))
+    else if (!ops->holds(vm, &epoch))
         return false;
     *claim = claim_of(vm, kind, epoch, 0);
     return true;
@@ -125,7 +125,7 @@ unsigned claims_answer(const struct wire_claim *question, struct wire_claim answ
         return 0;
     counters.heard++;
     if (question->owner < owner) /* of two that ask, this one has the right to start it */
-        asking_heard(question, claim_where(question).text);
+        listener->heard(question, claim_where(question).text);
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
 
@@ -141,8 +141,8 @@ void claims_take(const struct wire_claim *claim, const char *where)
         return; /* our own, by a loop in the network */
     counters.heard++;
     if (claim->kind != WIRE_CLAIM_ASKS || claim->owner < owner)
-        asking_heard(claim, where);
-    if (claim->kind != WIRE_CLAIM_OWNS || migration_heard(claim))
+        listener->heard(claim, where);
+    if (claim->kind != WIRE_CLAIM_OWNS || ops->heard(claim))
         return;
     counters.noise++;
     if (!(counters.noise & (counters.noise - 1))) /* each further line at twice as many */
@@ -168,15 +168,21 @@ static void hear(const u8 *bytes, size_t len)
         say(&answers[i]);
 }
 
-void claims_init(bool of_all)
+void claims_init(bool of_all, const struct claims_ops *migration)
 {
     u64 mac = 0;
 
     all = of_all;
+    ops = migration;
     memcpy(&mac, netif_port_mac(), MAC_LEN);
     random_fill((u8 *)&owner, sizeof(owner));
     owner ^= mac;
     netif_peers_hear(hear);
+}
+
+void claims_listen(const struct claims_listener *asking)
+{
+    listener = asking;
 }
 
 u64 claims_poll(void)

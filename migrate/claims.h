@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 #include "migrate/wire.h"
 
 struct vm;
@@ -18,9 +18,23 @@ struct claims_counters {
     u64 noise;     /* of those heard: with an epoch that nobody believes (handoff.h) */
 };
 
+/* What claims ask of migration.h: its functions of those names, and their contracts. */
+struct claims_ops {
+    bool (*owns)(const struct vm *vm);
+    bool (*holds)(const struct vm *vm, u64 *epoch);
+    bool (*heard)(const struct wire_claim *claim);
+};
+
+/* What they ask of and tell those that wait to be started: the functions of asking.h, and their contracts. */
+struct claims_listener {
+    bool (*about)(const struct vm *vm);
+    void (*heard)(const struct wire_claim *claim, const char *where);
+};
+
 /* Hear others from now on, and claim: all VMs, or only those whose epoch says that they have had another owner. Boot,
- * once. */
-void claims_init(bool of_all);
+ * once each. */
+void claims_init(bool of_all, const struct claims_ops *ops);
+void claims_listen(const struct claims_listener *listener);
 
 /* By what this machine is known in claims: a random number of its boot. */
 u64 claims_owner(void);

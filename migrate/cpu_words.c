@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "hv/cpuid_features.h"
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define LEAF_XSAVE 0xD
 #define LEAF_EXTENDED 0x80000000u

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define POLYNOMIAL 0x82F63B78u /* bit-reversed */
 #define CPUID_1_ECX_SSE42 (1u << 20)

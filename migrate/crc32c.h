@@ -2,7 +2,7 @@
 /* CRC32C (Castagnoli; RFC 3720 appendix B.4): of every section and page of a migration stream. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 /* Go on with `crc` (0 to begin) over len bytes, the faster way. Host loop. */
 u32 crc32c(u32 crc, const void *bytes, size_t len);

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
+#include "host/bits.h"
+#include "host/log.h"
 #include "migrate/dest_parts.h"
 
 #define STEP_BUDGET 64 /* pages or records of a connection in one step */

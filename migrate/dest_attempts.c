@@ -2,7 +2,7 @@
 /* The attempts that a destination remembers: which are taken, and which are forgotten for them. */
 #include <string.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 #include "migrate/dest_parts.h"
 
 static bool same_vm(const struct incoming *in, const u8 *vm_id)

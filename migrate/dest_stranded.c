@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hv/lib/log.h"
+#include "host/log.h"
 #include "migrate/dest_parts.h"
 
 static bool prepared(const struct incoming *in)

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "hv/lib/bits.h"
-#include "hv/lib/digest.h"
+#include "host/bits.h"
+#include "config/digest.h"
 #include "migrate/dest_parts.h"
 
 u64 load_section_digest(u64 digest, const struct wire_section *section, const u8 *bytes)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "migrate/handoff.h"
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 void handoff_source_init(struct handoff_source *source, u64 epoch)
 {

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 #define EPOCH_MAX (1ULL << 56)
 #define EPOCH_STEP (1ULL << 32)

@@ -7,20 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "boot/config.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/context.h"
-#include "hv/lib/log.h"
-#include "hv/sched.h"
+#include "config/config.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/context.h"
+#include "host/log.h"
+#include "host/host_work.h"
 #include "hv/vm.h"
+#include "migrate/announcer.h"
 #include "migrate/asking.h"
 #include "migrate/claims.h"
 #include "migrate/reception.h"
 #include "migrate/tcp_transport.h"
 #include "migrate/vm_dest.h"
 #include "migrate/vm_source.h"
-#include "mm/frame.h"
+#include "host/frame.h"
 #include "net/netif.h"
 #include "net/uplink.h"
 
@@ -77,6 +78,7 @@ static struct vm_source *source_make(struct vm *vm)
     if (!from)
         return NULL;
     from->vm = vm;
+    from->totals = &totals;
     source_init(&from->source, &vm_source_ops, from, vm->identity.id, vm->identity.epoch, claims_owner());
     list_add_tail(&sources, &from->node);
     return from;
@@ -364,7 +366,7 @@ int migration_forget(struct vm *vm)
     return 0;
 }
 
-void migration_make_way(const struct vm *vm)
+static void make_way(const struct vm *vm)
 {
     list_for_each_safe (node, vm_list()) {
         struct vm *other = container_of(node, struct vm, node);
@@ -522,7 +524,8 @@ static u64 migration_poll(void)
     return busy ? MIN(next, rdtsc() + clock_ns_to_ticks(POLL_NS)) : next;
 }
 
-void migration_returns(const struct vm *vm)
+/* If it has just left, frames for it are no longer sent on. */
+static void returns(const struct vm *vm)
 {
     list_for_each (node, &sources) {
         struct vm_source *from = container_of(node, struct vm_source, node);
@@ -532,29 +535,31 @@ void migration_returns(const struct vm *vm)
     }
 }
 
-void migration_arrived(void)
+/* Those of its name or identity that have ended are forgotten. */
+static void arrived(const struct vm *vm)
 {
+    make_way(vm);
     totals.arrived++;
 }
 
-void migration_superseded(void)
-{
-    totals.superseded++;
-}
+static const struct vm_dest_watcher watcher = { returns, arrived };
+static const struct claims_ops claims_ops = { migration_owns, migration_holds, migration_heard };
 
 void migration_init(const struct config_migration *config)
 {
     u64 free = frame_stats().free << PAGE_SHIFT;
 
     settings = *config;
+    vm_dest_watch(&watcher);
+    announcer_init(&settings.announce);
     dest_init(&dest, &vm_dest_ops, NULL);
     dest_limit(&dest, config->incoming_memory ? config->incoming_memory : free - free / 16,
                config->incoming_memory_per_host ? config->incoming_memory_per_host : free - free / 8);
     reception_init(&reception, &reception_ops);
     for (unsigned i = 0; i < MIGRATION_MOVES; i++)
         latest[i] = &moves[i];
-    sched_add_host_work(migration_poll);
-    claims_init(config->port != 0);
+    host_work_add(migration_poll);
+    claims_init(config->port != 0, &claims_ops);
     if (!config->port)
         return;
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Migration as this machine offers it: the engine's two ends (source.h, dest.h) with real VMs (vm_source.c, vm_dest.c)
- * over TCP, their settings, and a record of the last moves. The commands of hv/control are all that calls it. Host
+ * over TCP, their settings, and a record of the last moves. The commands of control are all that calls it. Host
  * loop.
  */
 #pragma once
 
-#include "migrate/announcer.h"
 #include "migrate/dest.h"
 #include "migrate/source.h"
+#include "migrate/move.h"
+#include "migrate/totals.h"
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
 
@@ -17,36 +18,6 @@ struct vm;
 
 #define MIGRATION_MOVES 16 /* of VMs that left or tried to, remembered */
 #define MIGRATION_ENDED 16 /* guests that came here and have ended, kept at most */
-
-/* What one move is asked to be. */
-struct migration_request {
-    struct tcp_address to;
-    bool check;     /* pre-flight only */
-    bool stop_copy; /* no live round */
-    bool verify;    /* compare digests of all memory and state */
-};
-
-/* A move of a VM away from here, under way or over. */
-struct move {
-    char name[WIRE_NAME];
-    u8 vm_id[WIRE_ID];
-    struct migration_request request;
-    enum dirty_producer log;   /* that was used; DIRTY_OFF: none yet */
-    const struct source *live; /* its statistics while it is under way; NULL: below */
-    struct migrate_stats stats;
-    u64 began; /* clock_ns */
-};
-
-/* Since boot. */
-struct migration_totals {
-    u64 completed, failed, cancelled, active; /* away from here; checks not counted */
-    u64 arrived;
-    u64 superseded; /* copies here that stood because another machine owns the guest */
-    u64 wire_bytes; /* of those that have ended */
-    u64 forwarded;  /* frames, of those that have ended */
-    u64 incoming, incoming_limit, incoming_limit_per_host; /* bytes held for guests that come, now, and at most */
-    u64 questions;                                         /* of peers, that were answered */
-};
 
 struct migration_totals migration_totals(void);
 

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "boot/config.h"
-#include "hv/cpu/clock.h"
-#include "hv/lib/log.h"
+#include "config/config.h"
+#include "host/clock.h"
+#include "host/log.h"
 #include "migrate/claims.h"
 #include "migrate/tcp_transport.h"
 #include "net/netif.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "migrate/policy.h"
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define FX_LN2 2977044472ULL /* ln 2 */
 #define FX_MAX (40 * FX_ONE) /* exp of its negative is 0 here */

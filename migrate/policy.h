@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 /* What a round without gain leads to. */
 enum policy_stall {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
-#include "hv/lib/digest.h"
+#include "host/bits.h"
+#include "config/digest.h"
 
 int ram_init(struct ram *ram, const struct wire_range *range, unsigned ranges)
 {

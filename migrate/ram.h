@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 #include "migrate/wire.h"
 
 #define RAM_NONE (~0ULL)

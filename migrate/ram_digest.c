@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 int ram_digest_init(struct ram_digest *digest, const struct ram *ram)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "migrate/ram_window.h"
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define WINDOW MiB(2)
 

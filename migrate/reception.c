@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define STEP_BUDGET 32 /* records of a connection in one step */
 #define PATIENCE_NS (WIRE_DEAD_MS * 1000000ULL)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 #include "migrate/crc32c.h"
 
 /* What a record's `len` counts besides the body: crc and seq. */

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
+#include "host/bits.h"
+#include "host/log.h"
 #include "migrate/source_parts.h"
 
 #define STEP_BUDGET 4 /* records in one step: others want the host loop, too */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The source's half of verification: digests of pages, at the end of live rounds and when the guest stands. */
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 #include "migrate/source_parts.h"
 
 #define SAMPLE_PAGES 32 /* fewer tell nothing of what a page costs */

@@ -2,7 +2,7 @@
 /* The memory of a round: from the bitmap to PAGES and ZERO records. */
 #include <errno.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 #include "migrate/crc32c.h"
 #include "migrate/source_parts.h"
 

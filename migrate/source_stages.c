@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
-#include "hv/lib/digest.h"
+#include "host/bits.h"
+#include "config/digest.h"
 #include "migrate/source_parts.h"
 
 bool source_connect(struct source *s)

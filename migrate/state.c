@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define STATE_VERSION 1
 

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "hv/lib/stream.h"
+#include "host/stream.h"
 #include "hv/vcpu.h"
 #include "hv/vcpu_state.h"
 

@@ -5,7 +5,7 @@
  */
 #include "hv/cpuid.h"
 #include "hv/guest_tsc.h"
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 #include "migrate/state.h"
 #include "mm/guest_walk.h"
 

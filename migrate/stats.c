@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define RATE_US 100000
 

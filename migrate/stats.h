@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 #include "migrate/policy.h"
 #include "migrate/wire.h"
 

@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "hv/cpu/clock.h"
-#include "hv/dev/platform.h"
-#include "hv/images.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/panic.h"
+#include "host/clock.h"
+#include "dev/platform.h"
+#include "guest/load/images.h"
+#include "host/bits.h"
+#include "host/panic.h"
 #include "hv/vm.h"
 #include "migrate/cpu_words.h"
 #include "migrate/vm_state.h"
-#include "mm/frame.h"
+#include "host/frame.h"
 #include "net/frame.h"
 #include "net/mac.h"
 #include "net/snoop.h"

@@ -5,14 +5,15 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "hv/cpu/clock.h"
-#include "hv/dev/platform.h"
-#include "hv/lib/log.h"
+#include "host/clock.h"
+#include "dev/platform.h"
+#include "host/log.h"
 #include "hv/vm.h"
 #include "migrate/ram_window.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_state.h"
 #include "net/heard.h"
+#include "migrate/announcer.h"
 
 static u64 now(void *ctx)
 {
@@ -21,6 +22,12 @@ static u64 now(void *ctx)
 }
 
 static struct ram_window window; /* of the guest whose pages came last */
+static const struct vm_dest_watcher *watcher;
+
+void vm_dest_watch(const struct vm_dest_watcher *new)
+{
+    watcher = new;
+}
 
 static enum wire_code check(void *ctx, const struct migrate_description *description, struct wire_accepted *accepted,
                             char reason[WIRE_REASON])
@@ -93,7 +100,7 @@ static enum wire_code ready(void *handle, char reason[WIRE_REASON])
     code = vm_describe_recheck(vm, reason);
     if (code)
         return code;
-    migration_returns(vm);
+    watcher->returns(vm);
     virtio_net_open(&platform_of(vm)->net);
     return WIRE_OK;
 }
@@ -126,8 +133,7 @@ static void run(void *handle, u64 paused_ns, u64 arrived)
     vm_start(vm);
     tell_of_tsc(vm);
     tell_of_image(vm);
-    migration_make_way(vm);
-    migration_arrived();
+    watcher->arrived(vm);
 }
 
 static void announce(void *handle, u64 epoch)
@@ -135,7 +141,7 @@ static void announce(void *handle, u64 epoch)
     struct vm *vm = handle;
 
     pr_info("%s: announced under epoch %lu", vm->name, epoch);
-    announcer_start(vm, &migration_settings()->announce);
+    announcer_start(vm);
 }
 
 static bool frame(void *handle, const void *bytes, size_t len)

@@ -2,16 +2,18 @@
 /* The receiving end with real VMs: what dest.h needs of this machine. Host loop. */
 #pragma once
 
-#include "migrate/migration.h"
+#include "migrate/dest.h"
 
-/* A guest has come and runs here: for the totals of migration.c. */
-void migration_arrived(void);
+struct vm;
 
-/* A guest runs here now: those of its name or identity that have ended are forgotten. */
-void migration_make_way(const struct vm *vm);
+/* What migration.c is told of a guest that comes. */
+struct vm_dest_watcher {
+    void (*returns)(const struct vm *vm); /* it is about to live here, maybe again */
+    void (*arrived)(const struct vm *vm); /* it runs here now */
+};
 
-/* This guest is about to live here again: if it has just left, frames for it are no longer sent on. */
-void migration_returns(const struct vm *vm);
+/* Boot, once. */
+void vm_dest_watch(const struct vm_dest_watcher *watcher);
 
 /* The ops of migrate/dest.h; their `vm` is a struct vm, their `ctx` is not used. */
 extern const struct migrate_dest_ops vm_dest_ops;

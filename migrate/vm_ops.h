@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "hv/lib/stream.h"
-#include "hv/lib/types.h"
+#include "host/stream.h"
+#include "host/types.h"
 #include "migrate/transport.h"
 #include "migrate/wire.h"
 

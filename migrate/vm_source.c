@@ -4,15 +4,18 @@
 
 #include <errno.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/dev/platform.h"
-#include "hv/lib/log.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "dev/platform.h"
+#include "host/log.h"
 #include "hv/vm.h"
 #include "hv/vm_dirty.h"
 #include "migrate/tcp_transport.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_state.h"
+#include "migrate/announcer.h"
+#include "migrate/move.h"
+#include "migrate/totals.h"
 
 static u64 now(void *ctx)
 {
@@ -128,7 +131,7 @@ static void stand(void *ctx)
         freeze(from);
     virtio_net_close(&platform_of(from->vm)->net);
     announcer_stop(from->vm);
-    migration_superseded();
+    from->totals->superseded++;
 }
 
 /* It is destroyed by migration.c, from whose turn we may not be called. */
@@ -150,7 +153,7 @@ static size_t frame(void *ctx, void *bytes, size_t room)
 
 static void announce(void *ctx)
 {
-    announcer_start(((struct vm_source *)ctx)->vm, &migration_settings()->announce);
+    announcer_start(((struct vm_source *)ctx)->vm);
 }
 
 static int connect(void *ctx, struct transport *transport)

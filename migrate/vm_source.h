@@ -2,9 +2,11 @@
 /* The sending end with a real VM: what source.h needs of it. Host loop. */
 #pragma once
 
-#include "hv/lib/list.h"
+#include "host/list.h"
 #include "migrate/forward.h"
-#include "migrate/migration.h"
+#include "migrate/source.h"
+#include "mm/dirty.h"
+#include "net/tcp_stream.h"
 #include "migrate/ram_window.h"
 
 /* A VM that was ever asked to move, until it has moved or for ever. */
@@ -21,13 +23,11 @@ struct vm_source {
     bool frozen;       /* stands still for the last part of the move */
     bool gone;         /* it runs elsewhere: to be destroyed as soon as the last words are said */
     struct move *move; /* its record */
+    struct migration_totals *totals;
 };
 
 /* The ops of migrate/source.h; their `vm` is a struct vm_source. */
 extern const struct migrate_source_ops vm_source_ops;
-
-/* A copy here stands, because another machine owns its guest: for the totals of migration.c. */
-void migration_superseded(void);
 
 /* Let go of what the last attempt has left: a connection that was not yet there. */
 void vm_source_end(struct vm_source *from);

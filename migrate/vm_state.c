@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "hv/backend.h"
-#include "hv/cpu/clock.h"
-#include "hv/dev/platform.h"
-#include "hv/images.h"
+#include "host/clock.h"
+#include "dev/platform.h"
+#include "guest/load/images.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "migrate/state.h"

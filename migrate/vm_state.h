@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "hv/lib/stream.h"
+#include "host/stream.h"
 #include "migrate/wire.h"
 
 struct vm;

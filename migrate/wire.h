@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 #define WIRE_MAGIC 0x474D544957444F47ULL /* "GODWITMG" */
 #define WIRE_VERSION_MIN 1

@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
-#include "mm/frame.h"
+#include "host/bits.h"
+#include "host/frame.h"
 #include "mm/guest_mem.h"
 
 #define WORD_PAGES 64

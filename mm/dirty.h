@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct guest_mem;
 

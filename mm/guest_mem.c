@@ -11,10 +11,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
-#include "hv/lib/copy.h"
-#include "hv/lib/panic.h"
-#include "mm/frame.h"
+#include "host/bits.h"
+#include "host/copy.h"
+#include "host/panic.h"
+#include "host/frame.h"
 
 static u64 order_size(unsigned order)
 {

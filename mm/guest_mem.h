@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 #include "mm/dirty.h"
 #include "mm/npt.h"
 

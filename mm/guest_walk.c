@@ -11,8 +11,8 @@
 
 #include <errno.h>
 
-#include "hv/cpu/x86.h"
-#include "hv/lib/bits.h"
+#include "host/x86.h"
+#include "host/bits.h"
 
 #define MAX_LEVELS 4
 

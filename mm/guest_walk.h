@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "hv/lib/bits.h"
-#include "hv/lib/types.h"
+#include "host/bits.h"
+#include "host/types.h"
 #include "mm/guest_mem.h"
 
 /* Physical address bits of every guest (CPUID leaf 80000008h): the least that our processors have, Bochs' 40. */

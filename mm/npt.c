@@ -17,8 +17,8 @@
 
 #include <errno.h>
 
-#include "hv/lib/bits.h"
-#include "hv/lib/panic.h"
+#include "host/bits.h"
+#include "host/panic.h"
 #include "mm/npt_entry.h"
 
 /* An empty table, counted; NULL without memory. */

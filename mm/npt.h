@@ -9,8 +9,8 @@
  */
 #pragma once
 
-#include "hv/lib/lock.h"
-#include "hv/lib/types.h"
+#include "host/lock.h"
+#include "host/types.h"
 
 /* The two formats as masks over a 64-bit entry. The address field is PTE_ADDR in both. */
 struct npt_format {

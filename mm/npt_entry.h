@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "hv/cpu/x86.h"
-#include "hv/lib/bits.h"
-#include "mm/frame.h"
+#include "host/x86.h"
+#include "host/bits.h"
+#include "host/frame.h"
 #include "mm/npt.h"
 
 #define LEVELS 4

@@ -10,7 +10,7 @@
  */
 #include <errno.h>
 
-#include "hv/lib/panic.h"
+#include "host/panic.h"
 #include "mm/npt_entry.h"
 
 #define AGAIN BIT(11)

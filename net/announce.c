@@ -2,7 +2,7 @@
 /* Frames by hand, field by field: ARP and RARP (RFC 826, RFC 903), neighbour advertisement (RFC 4861, 4.4). */
 #include "net/announce.h"
 
-#include "hv/cpu/clock.h"
+#include "host/clock.h"
 #include "net/csum.h"
 #include "net/frame.h"
 #include "net/neighbour.h"

@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
-#include "mm/frame.h"
-#include "mm/host_map.h"
-#include "mm/layout.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/bits.h"
+#include "host/log.h"
+#include "host/frame.h"
+#include "host/host_map.h"
+#include "host/layout.h"
 #include "net/csum.h"
 #include "net/frame.h"
 #include "net/offload.h"

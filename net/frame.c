@@ -2,7 +2,7 @@
 /* All that walk a frame's pieces do it alike: skip those before the offset, then take from each what it has. */
 #include "net/frame.h"
 
-#include "hv/lib/copy.h"
+#include "host/copy.h"
 #include "net/csum.h"
 
 const uint8_t mac_broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };

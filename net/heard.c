@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-#include "hv/cpu/clock.h"
-#include "hv/lib/digest.h"
+#include "host/clock.h"
+#include "config/digest.h"
 #include "net/frame.h"
 #include "net/hold.h"
 

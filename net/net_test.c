@@ -7,10 +7,10 @@
 
 #include <errno.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/lib/bits.h"
-#include "hv/sched.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/bits.h"
+#include "host/host_work.h"
 #include "net/tcp_stream.h"
 
 #define POLL_NS 1000000       /* what else wakes the host loop does so earlier: frames */
@@ -88,7 +88,7 @@ int net_test_start(const struct tcp_address *to, u64 size)
     test = (struct net_test){ .status = NET_TEST_ACTIVE, .to = *to, .size = size };
     heard = clock_ns();
     if (!polled)
-        sched_add_host_work(net_test_poll);
+        host_work_add(net_test_poll);
     polled = true;
     return 0;
 }

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 #include "net/tcp_address.h"
 
 enum net_test_status { NET_TEST_UNSTARTED, NET_TEST_ACTIVE, NET_TEST_COMPLETED, NET_TEST_FAILED };

@@ -18,11 +18,11 @@
 #include <lwip/netif.h>
 #include <netif/ethernet.h>
 
-#include "boot/config.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/smp.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
+#include "config/config.h"
+#include "host/clock.h"
+#include "host/smp.h"
+#include "host/bits.h"
+#include "host/log.h"
 #include "net/announce.h"
 #include "net/csum.h"
 #include "net/frame.h"

@@ -5,8 +5,8 @@
  */
 #include "net/pci_host.h"
 
-#include "hv/cpu/asm.h"
-#include "hv/lib/bits.h"
+#include "host/asm.h"
+#include "host/bits.h"
 
 #define CONFIG_ADDRESS 0xCF8
 #define CONFIG_DATA 0xCFC

@@ -3,7 +3,7 @@
  * Boot. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct pci_function {
     u8 bus, slot, function;

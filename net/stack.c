@@ -12,10 +12,10 @@
 #include <lwip/sys.h>
 #include <lwip/timeouts.h>
 
-#include "boot/config.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/random.h"
-#include "hv/lib/log.h"
+#include "config/config.h"
+#include "host/clock.h"
+#include "host/random.h"
+#include "host/log.h"
 #include "net/netif.h"
 #include "net/switch.h"
 #include "net/syslog.h"

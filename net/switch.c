@@ -6,9 +6,9 @@
 #define LOG_PREFIX "net"
 #include "net/switch.h"
 
-#include "hv/cpu/clock.h"
-#include "hv/cpu/context.h"
-#include "hv/lib/log.h"
+#include "host/clock.h"
+#include "host/context.h"
+#include "host/log.h"
 #include "net/frame.h"
 #include "net/heard.h"
 #include "net/hold.h"

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "boot/config.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/rtc.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
-#include "hv/sched.h"
+#include "config/config.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/rtc.h"
+#include "host/bits.h"
+#include "host/log.h"
+#include "host/host_work.h"
 #include "net/netif.h"
 #include "net/udp_sender.h"
 
@@ -124,7 +124,7 @@ void syslog_start(const struct config_server4 *server)
         return;
     }
     pr_info("the log goes to %u.%u.%u.%u port %u", a[0], a[1], a[2], a[3], server->port);
-    sched_add_host_work(work);
+    host_work_add(work);
 }
 
 bool syslog_status(struct syslog_status *status)

@@ -12,8 +12,8 @@
 #include <lwip/priv/tcp_priv.h>
 #include <lwip/tcp.h>
 
-#include "hv/cpu/clock.h"
-#include "hv/cpu/random.h"
+#include "host/clock.h"
+#include "host/random.h"
 #include "net/siphash.h"
 
 #define ISN_TICK_NS 4000  /* RFC 6528: a number more each 4 us, so that a new connection's are above an old one's */

@@ -11,7 +11,7 @@
 
 #include <lwip/altcp.h>
 
-#include "hv/cpu/context.h"
+#include "host/context.h"
 #include "net/tcp_pcb.h"
 
 #define WAITING_MAX 32768 /* bytes that an application may leave waiting; a peer that sends more is reset */

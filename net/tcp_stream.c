@@ -15,8 +15,8 @@
 #include <lwip/altcp_tcp.h>
 #include <lwip/netif.h>
 
-#include "hv/lib/copy.h"
-#include "hv/lib/list.h"
+#include "host/copy.h"
+#include "host/list.h"
 #include "net/tcp_address_lwip.h"
 #include "net/tcp_pcb.h"
 

@@ -9,9 +9,9 @@
 
 #include <lwip/tcp.h>
 
-#include "hv/cpu/clock.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
+#include "host/clock.h"
+#include "host/bits.h"
+#include "host/log.h"
 
 #define PORT_ECHO 7
 #define PORT_SOURCE 19

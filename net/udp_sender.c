@@ -7,8 +7,8 @@
 #include <lwip/ip4.h>
 #include <lwip/udp.h>
 
-#include "boot/config.h"
-#include "hv/cpu/clock.h"
+#include "config/config.h"
+#include "host/clock.h"
 #include "net/switch.h"
 
 #define SPARE_FRAMES 8       /* room on the card that is left to others */

@@ -2,7 +2,7 @@
 /* Datagrams to one IPv4 server. Host loop. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct config_server4;
 

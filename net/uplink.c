@@ -4,13 +4,13 @@
 
 #include "net/uplink.h"
 
-#include "boot/config.h"
-#include "hv/cpu/apic.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/ioapic.h"
-#include "hv/cpu/traps.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
+#include "config/config.h"
+#include "host/apic.h"
+#include "host/cpu.h"
+#include "host/ioapic.h"
+#include "host/traps.h"
+#include "host/bits.h"
+#include "host/log.h"
 #include "net/pci_host.h"
 
 #define VENDOR_INTEL 0x8086

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 #include "net/port.h"
 
 struct pci_function;

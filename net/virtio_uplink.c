@@ -10,14 +10,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hv/cpu/apic.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/traps.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
-#include "mm/frame.h"
-#include "mm/host_map.h"
-#include "mm/layout.h"
+#include "host/apic.h"
+#include "host/clock.h"
+#include "host/traps.h"
+#include "host/bits.h"
+#include "host/log.h"
+#include "host/frame.h"
+#include "host/host_map.h"
+#include "host/layout.h"
 #include "net/frame.h"
 #include "net/pci_host.h"
 #include "net/uplink.h"

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "boot/config.h"
+#include "config/config.h"
 
 /* The file's text, one byte more than allowed at most: then the parser complains. Returns false with errno set. */
 static bool text_read(const char *path, char *text, size_t room, size_t *len)

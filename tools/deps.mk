@@ -17,7 +17,7 @@ $(PACKAGES): tools/setup
 
 # --- newlib ------------------------------------------------------------------------------------------------
 #
-# The parts of libc that need no operating system. The hypervisor supplies three functions (hv/lib/newlib.c):
+# The parts of libc that need no operating system. The hypervisor supplies three functions (host/newlib.c):
 #   void *_sbrk_r(struct _reent *, ptrdiff_t)     more heap
 #   void __malloc_lock / __malloc_unlock(struct _reent *)
 

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "hv/cpu/acpi_layout.h"
+#include "host/acpi_layout.h"
 #include "build/dsdt.h" /* guest/load/dsdt.asl, compiled: dsdt_aml[] */
-#include "hv/dev/platform_map.h"
-#include "hv/lib/panic.h"
+#include "config/platform_map.h"
+#include "host/panic.h"
 
 #define LAPIC_BASE 0xFEE00000 /* where every local APIC is after reset */
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ACPI tables of a guest (ACPI 6.0 "ACPI Software Programming Model"): RSDP, XSDT, FADT, FACS, MADT and DSDT. They
- * say what hv/dev is; the DSDT is compiled from dsdt.asl.
+ * say what dev is; the DSDT is compiled from dsdt.asl.
  */
 #pragma once
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define ACPI_BASE 0xE0000 /* guest physical; the root pointer comes first */
 #define ACPI_SIZE KiB(8)

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 /* Of the setup header, by their offset in the file's first sectors and in boot_params alike. */
 #define SETUP_SECTS 0x1F1

@@ -4,7 +4,7 @@
 
 #include "guest/load/boot_params.h"
 #include "guest/load/bzimage.h"
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 #include "mm/guest_mem.h"
 
 #define LOWEST_KERNEL MiB(1)

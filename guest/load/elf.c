@@ -5,7 +5,7 @@
 
 #include "guest/load/map.h"
 #include "guest/load/pvh.h"
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 /* Below this a guest finds the start-of-day structures. */
 #define LOWEST_SEGMENT KiB(64)

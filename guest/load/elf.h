@@ -3,7 +3,7 @@
 #pragma once
 
 #include "guest/load/elf64.h"
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 #define ELF_MAX_SEGMENTS 16
 

@@ -2,7 +2,7 @@
 /* What we use of the ELF64 format (System V ABI, "Object Files"). Constants and layouts only. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 #define ELF64_CLASS 2
 #define ELF64_LITTLE_ENDIAN 1

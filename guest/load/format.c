@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "guest/load/bzimage.h"
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define RIGHT ", not a kernel; give a Linux bzImage or a 64-bit ELF file with a PVH note"
 #define PACKED "-compressed file; unpack it first"

@@ -15,7 +15,7 @@
 #include "guest/load/format.h"
 #include "guest/load/map.h"
 #include "guest/load/pvh.h"
-#include "hv/cpu/msr_index.h"
+#include "host/msr_index.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "mm/guest_walk.h"
@@ -129,12 +129,12 @@ static int load(struct vm *vm, const struct guest_image *image, bool put, char *
     return err;
 }
 
-int guest_load_check(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
+static int guest_load_check(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
 {
     return load(vm, image, false, reason, size);
 }
 
-int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
+static int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
 {
     static u8 tables[ACPI_SIZE]; /* host loop only, whose stack is small */
     int err = load(vm, image, true, reason, size);
@@ -146,3 +146,5 @@ int guest_load(struct vm *vm, const struct guest_image *image, char *reason, siz
     guest_write(&vm->mem, ACPI_BASE, tables, sizeof(tables));
     return 0;
 }
+
+const struct guest_loader guest_loader = { guest_load, guest_load_check };

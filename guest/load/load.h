@@ -3,34 +3,7 @@
  * them is checked. */
 #pragma once
 
-#include "boot/config.h"
-#include "hv/lib/types.h"
+#include "hv/guest_image.h"
 
-struct vm;
-
-struct guest_file {
-    const void *data; /* NULL: it is not among this machine's files */
-    u64 size;         /* bytes; 0: no such file */
-    u64 digest;       /* of them, hv/lib/digest.h */
-};
-
-/* What a guest starts from, and starts anew from after a reset. All but the files' contents moves with the guest. */
-struct guest_image {
-    struct guest_file kernel, initrd; /* initrd.size 0: none */
-    char cmdline[CONFIG_CMDLINE];
-};
-
-/* Are its files among this machine's? */
-static inline bool guest_image_here(const struct guest_image *image)
-{
-    return image->kernel.data && (image->initrd.data || image->initrd.size == 0);
-}
-
-/*
- * Load the image, whose files are here, into the cleared RAM of vm, not yet started. Returns 0, or -EINVAL for an image
- * that is refused: `reason` (of `size` bytes) then says what is wrong and what would be right. Host loop.
- */
-int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size);
-
-/* What it would return; nothing is loaded, and vm needs no RAM yet. */
-int guest_load_check(struct vm *vm, const struct guest_image *image, char *reason, size_t size);
+/* For vm_set_loader. */
+extern const struct guest_loader guest_loader;

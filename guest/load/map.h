@@ -3,7 +3,7 @@
  * Interfaces"). */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 #define MAP_RAM 1
 #define MAP_RESERVED 2

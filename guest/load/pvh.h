@@ -2,7 +2,7 @@
 /* Starting a guest by PVH (Xen, "x86/HVM direct boot ABI"), version 1: the structures, and the loader. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 #define PVH_NOTE_NAME "Xen"
 #define PVH_NOTE_PHYS32_ENTRY 18

@@ -14,7 +14,7 @@
 #include "hv/cpuid.h"
 #include "hv/fetch.h"
 #include "hv/inject.h"
-#include "hv/lib/panic.h"
+#include "host/panic.h"
 #include "hv/linear.h"
 
 #define MAX_DISAGREEMENTS 100

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "hv/lib/log.h"
+#include "host/log.h"
 
 /* Names of exit codes from VMEXIT_INTR on, and by that of their intercepts. */
 static const char *const code_names[] = { "INTR",        "NMI",        "SMI",

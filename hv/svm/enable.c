@@ -5,11 +5,11 @@
 
 #include <errno.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/msr_index.h"
-#include "hv/lib/log.h"
-#include "mm/frame.h"
+#include "host/asm.h"
+#include "host/cpu.h"
+#include "host/msr_index.h"
+#include "host/log.h"
+#include "host/frame.h"
 
 #define CPUID_FEATURES 0x80000001
 #define CPUID_FEATURES_ECX_SVM BIT(2)

@@ -7,7 +7,7 @@
  * VMRUN itself switches RIP, RSP, RAX, RFLAGS, control registers and CS, SS, DS, ES, GDTR, IDTR (APM 2 "VMRUN");
  * VMLOAD and VMSAVE the rest of the segment state and the syscall MSRs.
  */
-#include "hv/cpu/fixup.h"
+#include "host/fixup.h"
 
 #define RCX_SLOT 8(%rdi)
 #define RDX_SLOT 16(%rdi)

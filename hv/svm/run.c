@@ -5,12 +5,12 @@
  */
 #include "hv/svm/svm.h"
 
-#include "hv/cpu/apic.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/cpu.h"
+#include "host/apic.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/cpu.h"
 #include "hv/fetch.h"
-#include "hv/lib/panic.h"
+#include "host/panic.h"
 #include "hv/vm.h"
 
 #define NMI_RETRY_NS 20000 /* long enough to enter the guest and execute a few instructions there */

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/lib/log.h"
+#include "host/asm.h"
+#include "host/log.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
-#include "mm/frame.h"
+#include "host/frame.h"
 
 #define CPUID_FEATURES_EDX_PAGE1GB BIT(26)
 #define CPUID_SVM_EDX_NRIPS BIT(3)

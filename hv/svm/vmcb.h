@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "hv/lib/bits.h"
-#include "hv/lib/types.h"
+#include "host/bits.h"
+#include "host/types.h"
 
 #define VMEXIT_CR0_READ 0x00
 #define VMEXIT_CR4_READ 0x04

@@ -6,9 +6,9 @@
 #define LOG_PREFIX "vmx"
 #include "hv/vmx/vmx.h"
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/msr_index.h"
-#include "hv/lib/log.h"
+#include "host/asm.h"
+#include "host/msr_index.h"
+#include "host/log.h"
 
 struct wish {
     u64 bit;

@@ -5,9 +5,9 @@
  */
 #include "hv/vmx/vmx.h"
 
-#include "hv/cpu/asm.h"
+#include "host/asm.h"
 #include "hv/inject.h"
-#include "hv/lib/panic.h"
+#include "host/panic.h"
 
 #define DR6_BREAKPOINTS BITS(3, 0)
 #define DR7_GD BIT(13)

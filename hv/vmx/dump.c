@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "hv/lib/log.h"
+#include "host/log.h"
 
 #define FIELDS_PER_LINE 3
 #define RFLAGS_RESERVED_0 (BITS(63, 22) | BIT(15) | BIT(5) | BIT(3))

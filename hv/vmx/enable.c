@@ -6,12 +6,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/msr_index.h"
-#include "hv/lib/log.h"
-#include "hv/lib/panic.h"
-#include "mm/frame.h"
+#include "host/asm.h"
+#include "host/cpu.h"
+#include "host/msr_index.h"
+#include "host/log.h"
+#include "host/panic.h"
+#include "host/frame.h"
 
 #define CPUID_1_ECX_VMX BIT(5)
 

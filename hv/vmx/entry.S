@@ -5,7 +5,7 @@
  * An exit leaves the guest's general registers in the processor and our stack pointer as HOST_RSP had it: on top is
  * regs (SDM 3C "VM Exits"). RSP, RIP, RFLAGS and segments are switched by the processor.
  */
-#include "hv/cpu/fixup.h"
+#include "host/fixup.h"
 
 #define HOST_RSP 0x6C14 /* as in vmcs.h; run.c asserts */
 #define RAX_SLOT 0(%rdi)

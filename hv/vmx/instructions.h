@@ -3,7 +3,7 @@
  * alone may be refused. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 #include "hv/vmx/vmcs.h"
 
 /* Name the instruction and the field or address, with the instruction error if there is one. */

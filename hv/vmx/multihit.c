@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "hv/vmx/multihit.h"
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/msr_index.h"
-#include "hv/lib/bits.h"
+#include "host/asm.h"
+#include "host/msr_index.h"
+#include "host/bits.h"
 
 #define GENUINE_INTEL_EBX 0x756E6547
 #define AFFECTED_FAMILY 6

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct cpuid_regs;
 

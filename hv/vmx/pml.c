@@ -11,9 +11,9 @@
 
 #include <errno.h>
 
-#include "hv/cpu/x86.h"
+#include "host/x86.h"
 #include "hv/vm.h"
-#include "mm/frame.h"
+#include "host/frame.h"
 
 #define PML_LAST 511
 

@@ -8,9 +8,9 @@
  */
 #include "hv/vmx/vmx.h"
 
-#include "hv/cpu/apic.h"
-#include "hv/cpu/asm.h"
-#include "hv/cpu/cpu.h"
+#include "host/apic.h"
+#include "host/asm.h"
+#include "host/cpu.h"
 #include "hv/vm.h"
 
 /* entry.S knows these by number. */

@@ -12,18 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/msr_index.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/cpu.h"
+#include "host/msr_index.h"
 #include "hv/cpuid.h"
-#include "hv/lib/log.h"
-#include "hv/lib/panic.h"
+#include "host/log.h"
+#include "host/panic.h"
 #include "hv/load.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "hv/vmx/multihit.h"
-#include "mm/frame.h"
+#include "host/frame.h"
 
 /* CPUID bits that make an instruction need a control. */
 #define CPUID_80000001_EDX_RDTSCP BIT(27)

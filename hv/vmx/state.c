@@ -10,9 +10,9 @@
 
 #include <string.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/msr_index.h"
+#include "host/asm.h"
+#include "host/cpu.h"
+#include "host/msr_index.h"
 
 #define TYPE_ACCESSED 1
 #define TYPE_CODE 8

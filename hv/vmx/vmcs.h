@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define VMCS_CONTROL_FIELDS(X)            \
     X(VIRTUAL_PROCESSOR_ID, 0x0000)       \

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <sys/types.h>
 
-#include "hv/lib/log.h"
-#include "hv/lib/panic.h"
+#include "host/log.h"
+#include "host/panic.h"
 
 #define BYTE_ORDER LITTLE_ENDIAN
 

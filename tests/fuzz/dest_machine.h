@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "hv/lib/log.h"
+#include "host/log.h"
 #include "migrate/dest.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
-#include "hv/lib/types.h"
+#include "host/bits.h"
+#include "host/types.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 

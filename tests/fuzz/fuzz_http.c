@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: hv/control/http_parse.c */
+/* sources: control/http_parse.c */
 /*
  * libFuzzer entry for the request parser: any bytes give a complete request, a refusal or a wish for more; more bytes
  * behind a complete head change nothing.
  */
 
 #include "tests/fuzz/fuzz.h"
-#include "hv/control/http_parse.h"
+#include "control/http_parse.h"
 
 static bool in_text(const struct http_request *request, const char *text)
 {

@@ -2,7 +2,7 @@
 /* sources: hv/insn.c hv/insn_opcodes.c hv/insn_exec.c */
 /*
  * libFuzzer entry for the instruction decoder: the first byte chooses the mode, the rest is what a guest would execute.
- * Build with clang -fsanitize=fuzzer,address,undefined. tests/unit/test_insn.c runs the same body on random bytes.
+ * Build with clang -fsanitize=fuzzer,address,undefined. tests/unit/hv/test_insn.c runs the same body on random bytes.
  */
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/dest.c migrate/dest_load.c migrate/dest_verify.c migrate/dest_forward.c migrate/dest_stranded.c */
 /* sources: migrate/dest_attempts.c migrate/ram_digest.c */
-/* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c hv/lib/stream.c */
+/* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c host/stream.c */
 /*
  * libFuzzer entry for peers that speak the protocol: several connections of several hosts to one destination, on which
  * well-formed records of every type come in any order, beside operators' commands, claims, and time that passes. After
@@ -9,7 +9,7 @@
  * guest runs only if COMMIT or an operator said so, once, and never after ABORTED. At the end, when all have hung up
  * and the operator has settled what is left, each guest can come here.
  */
-#include "hv/lib/digest.h"
+#include "config/digest.h"
 #include "migrate/crc32c.h"
 #include "tests/fuzz/dest_machine.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/state.c migrate/state_check.c hv/lib/stream.c */
+/* sources: migrate/state.c migrate/state_check.c host/stream.c */
 /*
  * libFuzzer entry for a vcpu's state as a peer says it: the bytes as they are, or changes to those of a vcpu in real or
  * long mode. What is taken says the same bytes again; what is refused is refused in words.

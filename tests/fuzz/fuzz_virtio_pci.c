@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: hv/dev/virtio_pci.c hv/dev/virtqueue.c hv/dev/pci.c hv/dev/pci_msix.c hv/bus.c hv/lib/stream.c */
-/* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c mm/frame.c */
+/* sources: dev/virtio_pci.c dev/virtqueue.c dev/pci.c dev/pci_msix.c hv/bus.c host/stream.c */
+/* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/stubs.c */
 /* libs: -lcmocka */
 /*
@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "hv/dev/irq.h"
-#include "hv/lib/stream.h"
+#include "dev/irq.h"
+#include "host/stream.h"
 #include "tests/unit/virtio_rig.h"
 
 #define SLOT 3

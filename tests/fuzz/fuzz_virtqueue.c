@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: hv/dev/virtqueue.c hv/lib/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
-/* sources: mm/frame.c tests/unit/ram.c */
+/* sources: dev/virtqueue.c host/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
+/* sources: host/frame.c tests/unit/ram.c */
 /*
  * libFuzzer entry for the virtqueue core: the input is the guest's memory, which holds the rings, the tables and what
  * they point at, at places that its first bytes choose. Whatever it says, only RAM is touched and every walk ends.
@@ -9,9 +9,9 @@
 #include <stdio.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "hv/dev/virtqueue.h"
-#include "hv/lib/log.h"
-#include "hv/lib/panic.h"
+#include "dev/virtqueue.h"
+#include "host/log.h"
+#include "host/panic.h"
 #include "mm/guest_mem.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/ram.h"

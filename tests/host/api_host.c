@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: boot/config.c boot/config_check.c boot/config_keys.c boot/netaddr.c */
-/* sources: hv/control/migrate_commands.c hv/control/migrate_query.c migrate/stats.c migrate/handoff.c */
-/* sources: tests/unit/fake_migration.c hv/control/status.c */
-/* sources: hv/control/api.c hv/control/http_server.c hv/control/http_parse.c hv/control/metrics.c */
-/* sources: hv/control/command.c hv/control/host_commands.c hv/control/vm_commands.c hv/control/json.c */
-/* sources: hv/control/buffer.c hv/control/net_commands.c tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: control/migrate_commands.c control/migrate_query.c migrate/stats.c migrate/handoff.c */
+/* sources: tests/unit/fake_migration.c control/status.c */
+/* sources: control/api.c control/http_server.c control/http_parse.c control/metrics.c */
+/* sources: control/command.c control/host_commands.c control/vm_commands.c control/json.c */
+/* sources: control/buffer.c control/net_commands.c tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
 /* sources: net/mac.c */
 /*
  * The HTTP API as a program of this machine: api_host TOKEN (or "open") [STATUS]. It serves two guests that do not
@@ -22,9 +22,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "boot/config.h"
-#include "hv/control/api.h"
-#include "hv/control/http_server.h"
+#include "config/config.h"
+#include "control/api.h"
+#include "control/http_server.h"
 #include "net/tcp_server.h"
 #include "net/uplink.h"
 #include "tests/unit/fake_migration.h"

@@ -13,9 +13,9 @@ ASSERTION = r".*assertion failed: "
 # Mistake, what the panic says, the function in which the backtrace finds it.
 PANICS = [
     ("stack", "stack smashed", "smash_stack"),
-    ("overflow", r"undefined behaviour at hv/control/mistake\.c:\d+:\d+: signed overflow of an addition",
+    ("overflow", r"undefined behaviour at control/mistake\.c:\d+:\d+: signed overflow of an addition",
      "command_mistake"),
-    ("index", r"undefined behaviour at hv/control/mistake\.c:\d+:\d+: an index beyond its array", "command_mistake"),
+    ("index", r"undefined behaviour at control/mistake\.c:\d+:\d+: an index beyond its array", "command_mistake"),
     ("frame", r"frame \w+ was written after it was freed", "command_mistake"),
     ("heap", r"heap piece \w+ was written after it was freed", "command_mistake"),
     ("free-twice", r"heap piece \w+ freed twice", "command_mistake"),

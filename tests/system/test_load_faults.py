@@ -21,7 +21,7 @@ NAMES = {rb"\x0f\x01\xd1": "XSETBV", rb"[\x48-\x4f]\x0f\xae[\x28-\x2f]": "XRSTOR
 
 
 class Place(NamedTuple):
-    """An entry of the table that hv/cpu/fixup.h makes."""
+    """An entry of the table that host/fixup.h makes."""
     address: int
     function: str
     code: bytes

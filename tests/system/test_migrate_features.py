@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Three hosts whose processors differ. A guest goes to any that has what it was shown where it booted, and from there
-to any other such host; its vector registers are full all the time (guest/mover)."""
+to any other such host; its vector registers are full all the time (tests/guests/mover)."""
 
 import pytest
 from machine import vm

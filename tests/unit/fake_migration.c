@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
 #include "migrate/claims.h"

@@ -8,17 +8,17 @@
 #include <time.h>
 
 #include "hv/backend.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/rtc.h"
-#include "hv/dev/platform.h"
-#include "hv/images.h"
-#include "hv/launch.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/log.h"
-#include "hv/sched.h"
+#include "host/clock.h"
+#include "host/cpu.h"
+#include "host/rtc.h"
+#include "dev/platform.h"
+#include "guest/load/images.h"
+#include "guest/load/create.h"
+#include "host/bits.h"
+#include "host/log.h"
+#include "host/host_work.h"
 #include "hv/vm.h"
-#include "mm/frame.h"
+#include "host/frame.h"
 #include "net/net_test.h"
 #include "net/netif.h"
 #include "net/switch.h"
@@ -148,7 +148,7 @@ bool image_file(const char *path, struct guest_file *file, char *reason, size_t 
     return !strcmp(path, "kernel");
 }
 
-int launch_create(const struct config_vm *config, struct vm **vm, char *reason, size_t room)
+int guest_create(const struct config_vm *config, struct vm **vm, char *reason, size_t room)
 {
     struct guest_file kernel;
 
@@ -245,7 +245,7 @@ struct frame_stats frame_stats(void)
 
 u64 (*fake_host_work)(void);
 
-void sched_add_host_work(u64 (*fn)(void))
+void host_work_add(u64 (*fn)(void))
 {
     fake_host_work = fn;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A host with two guests that exist in memory only, for programs that test hv/control on this machine: status changes
+ * A host with two guests that exist in memory only, for programs that test control on this machine: status changes
  * by the rules of hv/vm.h, a console that echoes. "web" runs, "db" is paused.
  */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 struct vm;
 

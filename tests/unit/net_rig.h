@@ -2,7 +2,7 @@
 /* A network card in the rig (virtio_rig.h), for unit tests of it. */
 #pragma once
 
-#include "hv/dev/virtio_net.h"
+#include "dev/virtio_net.h"
 #include "net/frame.h"
 #include "tests/unit/virtio_rig.h"
 

@@ -2,7 +2,7 @@
 /* Both formats from the manuals, written here a second time: the tests must not believe the backends. */
 #pragma once
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 #include "mm/npt.h"
 
 /* SDM 3C tables "Format of an EPT ...": rights 0..2, memory type 3..5 (6 = write-back), large 7, A 8, D 9. */

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 void pump(struct peer *p)
 {

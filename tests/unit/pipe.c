@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 struct end {
     struct pipe *pipe;

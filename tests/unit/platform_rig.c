@@ -10,17 +10,17 @@
 
 #include <cmocka.h>
 
-#include "hv/cpu/asm.h"
-#include "hv/cpu/clock.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/msr_index.h"
-#include "hv/cpu/rtc.h"
-#include "hv/cpu/smp.h"
-#include "hv/dev/platform_map.h"
-#include "hv/dev/pvclock.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/stream.h"
-#include "hv/sched.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/host_work.h"
+#include "host/cpu.h"
+#include "host/msr_index.h"
+#include "host/rtc.h"
+#include "host/smp.h"
+#include "config/platform_map.h"
+#include "dev/pvclock.h"
+#include "host/bits.h"
+#include "host/stream.h"
 #include "net/netif.h"
 #include "net/switch.h"
 #include "net/uplink.h"
@@ -89,7 +89,7 @@ u64 rtc_now_ns(void)
 void rtc_init(void)
 {
 }
-void sched_add_host_work(u64 (*fn)(void))
+void host_work_add(u64 (*fn)(void))
 {
     (void)fn;
 }
@@ -165,7 +165,7 @@ void switch_input(struct port *from, const struct frame *frame)
     (void)frame;
 }
 
-/* Hides RDTSC (hv/cpu/asm.h). */
+/* Hides RDTSC (host/asm.h). */
 u64 unit_tsc(void)
 {
     return rig.tsc;

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "hv/dev/platform.h"
+#include "dev/platform.h"
 #include "hv/msr.h"
 #include "hv/vcpu.h"
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "hv/lib/panic.h"
-#include "mm/frame.h"
+#include "host/panic.h"
+#include "host/frame.h"
 
 static void *window;
 static u8 *state;

@@ -2,7 +2,7 @@
 /* Physical memory for programs on this machine: a sparse host mapping, managed by the frame allocator. */
 #pragma once
 
-#include "hv/lib/types.h"
+#include "host/types.h"
 
 /* A fresh frame allocator over `top` bytes of address space, with no frame added yet. Pages cost memory when touched
  * only. */

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "hv/lib/log.h"
-#include "hv/lib/panic.h"
+#include "host/log.h"
+#include "host/panic.h"
 
 void log_vline(enum log_level level, const char *prefix, const char *format, va_list args)
 {

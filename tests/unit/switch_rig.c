@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "hv/cpu/clock.h"
+#include "host/clock.h"
 #include "net/frame.h"
 #include "net/switch.h"
 

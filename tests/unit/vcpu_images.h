@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 #include "migrate/state.h"
 
 static const u32 stored[] = { 0x2FF, 0x3B };

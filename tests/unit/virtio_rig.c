@@ -9,12 +9,12 @@
 
 #include <cmocka.h>
 
-#include "hv/cpu/clock.h"
-#include "hv/cpu/cpu.h"
-#include "hv/cpu/smp.h"
-#include "hv/dev/irq.h"
-#include "hv/lib/bits.h"
-#include "hv/lib/stream.h"
+#include "host/clock.h"
+#include "host/cpu.h"
+#include "host/smp.h"
+#include "dev/irq.h"
+#include "host/bits.h"
+#include "host/stream.h"
 #include "tests/unit/npt_formats.h"
 #include "net/netif.h"
 #include "net/switch.h"

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "hv/dev/pci.h"
-#include "hv/dev/virtio_pci.h"
+#include "dev/pci.h"
+#include "dev/virtio_pci.h"
 #include "hv/vm.h"
 #include "net/port.h"
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "hv/lib/bits.h"
+#include "host/bits.h"
 
 #define STEP_NS 1000000
 

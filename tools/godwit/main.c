@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/control/text.h"
-#include "hv/version.h"
+#include "control/text.h"
+#include "config/version.h"
 #include "tools/godwit/client.h"
 #include "tools/godwit/console.h"
 #include "tools/godwit/log.h"

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parser of godwit.cfg.
+ *
+ * config/config_keys.c describes every key: where its value goes, what kind it is and, in words, what would be right.
+ * The text is hostile until proved otherwise: it is only ever looked at through spans, which never reach beyond the
+ * bytes given, and everything copied out of it is printable ASCII and fits.
+ */
+#include "config/config.h"
+
+#include <assert.h>
+#include <stdarg.h>
+
+#include "config/config_check.h"
+#include "config/config_keys.h"
+#include "config/netaddr.h"
+
+/* What message() shows of a wrong value at most. */
+#define SHOWN 32
+
+struct span {
+    const char *at;
+    size_t len;
+};
+
+struct parser {
+    struct config *config;
+    struct config_error *error;
+    const struct section *section;
+    void *target;         /* what the section fills */
+    struct config_vm *vm; /* the same, if it is a [vm] section, else NULL */
+    uint32_t seen;        /* keys this section has set, a bit by index in its table */
+    unsigned line;
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool is_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+}
+
+static bool is_printable(char c)
+{
+    return c >= 0x20 && c < 0x7f;
+}
+
+static struct span span_of(const char *text)
+{
+    size_t len = 0;
+
+    while (text[len] != '\0')
+        len++;
+    return (struct span){ text, len };
+}
+
+static bool span_is(struct span s, const char *text)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (text[i] == '\0' || text[i] != s.at[i])
+            return false;
+    return text[s.len] == '\0';
+}
+
+/* The characters at the start of s for which is() holds; s keeps the rest. */
+static struct span span_take(struct span *s, bool (*is)(char))
+{
+    struct span taken = { s->at, 0 };
+
+    while (taken.len < s->len && is(s->at[taken.len]))
+        taken.len++;
+    s->at += taken.len;
+    s->len -= taken.len;
+    return taken;
+}
+
+static struct span span_trim(struct span s)
+{
+    span_take(&s, is_blank);
+    while (s.len > 0 && is_blank(s.at[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+/* Append as much of s as fits to the terminated string in buffer[0..room); what does not print becomes '?'. */
+static void append(char *buffer, size_t room, struct span s)
+{
+    size_t used = span_of(buffer).len;
+
+    for (size_t i = 0; i < s.len && used + 1 < room; i++)
+        buffer[used++] = is_printable(s.at[i]) ? s.at[i] : '?';
+    buffer[used] = '\0';
+}
+
+/* Fill the error: the message is the concatenation of the strings that follow, up to a NULL. Returns false. */
+static bool refuse(struct parser *p, struct span key, ...)
+{
+    struct config_error *error = p->error;
+    va_list parts;
+
+    *error = (struct config_error){ .line = p->line };
+    append(error->key, sizeof(error->key), key);
+    va_start(parts, key);
+    for (const char *part = va_arg(parts, const char *); part; part = va_arg(parts, const char *))
+        append(error->message, sizeof(error->message), span_of(part));
+    va_end(parts);
+    return false;
+}
+
+static bool refuse_value(struct parser *p, const struct key *key, struct span value)
+{
+    char shown[SHOWN + 1] = "";
+
+    append(shown, sizeof(shown), value);
+    return refuse(p, span_of(key->name), "\"", shown, value.len > SHOWN ? "...\"" : "\"", " is wrong, expected ",
+                  key->want, NULL);
+}
+
+/* A decimal number, with an optional suffix if suffixes are allowed. False if it is none or above the maximum. */
+static bool number_parse(struct span s, bool suffixes, uint64_t max, uint64_t *number)
+{
+    unsigned shift = 0;
+
+    if (suffixes && s.len > 0) {
+        char last = s.at[s.len - 1] & ~0x20; /* upper case */
+
+        shift = last == 'K' ? 10 : last == 'M' ? 20 : last == 'G' ? 30 : 0;
+        s.len -= shift != 0;
+    }
+    if (s.len == 0)
+        return false;
+    *number = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.at[i] < '0' || s.at[i] > '9')
+            return false;
+        *number = *number * 10 + (uint64_t)(s.at[i] - '0');
+        if (*number > max >> shift)
+            return false;
+    }
+    *number <<= shift;
+    return true;
+}
+
+/* What FAT can name and stays inside the volume: relative, separated by '/', never up. */
+static bool path_valid(struct span s)
+{
+    if (s.len == 0 || s.at[0] == '/' || s.at[s.len - 1] == '/')
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (i > 0 && (s.at[i] == '.' || s.at[i] == '/') && s.at[i - 1] == s.at[i])
+            return false;
+        for (const char *bad = "\\:*?\"<>|"; *bad; bad++)
+            if (s.at[i] == *bad)
+                return false;
+    }
+    return true;
+}
+
+/* 32 hexadecimal digits, dashes between pairs left out of account; not all zero, which means that none was given. */
+static bool uuid_set(uint8_t uuid[CONFIG_UUID], struct span value)
+{
+    unsigned digits = 0, any = 0;
+
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.at[i], low = c | 0x20;
+        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : (unsigned)(low - 'a' + 10);
+
+        if (c == '-' && digits % 2 == 0 && digits > 0)
+            continue;
+        if (digits == 2 * CONFIG_UUID || !((c >= '0' && c <= '9') || (low >= 'a' && low <= 'f')))
+            return false;
+        uuid[digits / 2] = (uint8_t)(digits % 2 ? uuid[digits / 2] | digit : digit << 4);
+        any |= digit;
+        digits++;
+    }
+    return digits == 2 * CONFIG_UUID && any;
+}
+
+/* Not of a group, not our own, not none. */
+static bool server_set(struct config_server4 *server, struct span value, uint32_t port)
+{
+    server->port = port;
+    return netaddr_port(value.at, &value.len, &server->port) && netaddr_ip4(value.at, value.len, server->bytes) &&
+           server->bytes[0] != 0 && server->bytes[0] != 127 && server->bytes[0] < 224;
+}
+
+static bool address_set(enum value_kind kind, void *field, struct span value)
+{
+    struct config_address4 *address4 = field;
+    struct config_address6 *address6 = field;
+
+    switch (kind) {
+    case VALUE_DHCP_OR_NETWORK4:
+        return span_is(value, "dhcp") || (netaddr_prefix(value.at, &value.len, 32, &address4->prefix) &&
+                                          netaddr_ip4(value.at, value.len, address4->bytes));
+    case VALUE_ADDRESS4: address4->prefix = 32; return netaddr_ip4(value.at, value.len, address4->bytes);
+    case VALUE_NETWORK6:
+        return netaddr_prefix(value.at, &value.len, 128, &address6->prefix) &&
+               netaddr_ip6(value.at, value.len, address6->bytes);
+    case VALUE_SERVER4: return server_set(field, value, CONFIG_SYSLOG_PORT);
+    case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
+    case VALUE_UUID: return uuid_set(field, value);
+    default: return false;
+    }
+}
+
+static bool is_not_blank(char c)
+{
+    return !is_blank(c);
+}
+
+static bool images_set(char images[CONFIG_IMAGES][CONFIG_PATH], struct span value)
+{
+    for (unsigned i = 0; i < CONFIG_IMAGES && value.len > 0; i++) {
+        struct span path = span_take(&value, is_not_blank);
+
+        if (!path_valid(path) || path.len >= CONFIG_PATH)
+            return false;
+        images[i][0] = '\0';
+        append(images[i], CONFIG_PATH, path);
+        value = span_trim(value);
+    }
+    return images[0][0] != '\0' && value.len == 0;
+}
+
+static bool server_equal(const struct config_server4 *a, const struct config_server4 *b)
+{
+    for (unsigned i = 0; i < sizeof(a->bytes); i++)
+        if (a->bytes[i] != b->bytes[i])
+            return false;
+    return a->port == b->port;
+}
+
+static bool peers_set(struct config_server4 peers[CONFIG_PEERS], struct span value)
+{
+    for (unsigned i = 0; i < CONFIG_PEERS && value.len > 0; i++) {
+        if (!server_set(&peers[i], span_take(&value, is_not_blank), CONFIG_MIGRATION_PORT))
+            return false;
+        for (unsigned k = 0; k < i; k++)
+            if (server_equal(&peers[k], &peers[i]))
+                return false;
+        value = span_trim(value);
+    }
+    return peers[0].port != 0 && value.len == 0;
+}
+
+static bool value_set(struct parser *p, const struct key *key, struct span value)
+{
+    char *field = (char *)p->target + key->offset;
+    uint64_t number;
+
+    switch (key->kind) {
+    case VALUE_PATH:
+        if (!path_valid(value))
+            break;
+        /* fallthrough */
+    case VALUE_TEXT:
+        if (value.len >= key->room || value.len < key->min)
+            break;
+        field[0] = '\0';
+        append(field, key->room, value);
+        return true;
+    case VALUE_IMAGES:
+        if (!images_set((char(*)[CONFIG_PATH])field, value))
+            break;
+        return true;
+    case VALUE_PEERS:
+        if (!peers_set((struct config_server4 *)(void *)field, value))
+            break;
+        return true;
+    case VALUE_SIZE:
+    case VALUE_BYTES:
+        if (!number_parse(value, true, key->max, &number) ||
+            (number < key->min && (number || key->kind == VALUE_SIZE)) ||
+            (key->kind == VALUE_SIZE && number % 4096 != 0))
+            break;
+        *(uint64_t *)(void *)field = number;
+        return true;
+    case VALUE_NUMBER:
+        if (!number_parse(value, false, key->max, &number) || number < key->min)
+            break;
+        *(uint32_t *)(void *)field = (uint32_t)number;
+        return true;
+    case VALUE_CHOICE:
+        for (uint32_t i = 0; key->choices[i]; i++)
+            if (span_is(value, key->choices[i])) {
+                *(uint32_t *)(void *)field = i;
+                return true;
+            }
+        break;
+    default:
+        if (address_set(key->kind, field, value))
+            return true;
+    }
+    return refuse_value(p, key, value);
+}
+
+/* Reduce s, what follows "key =", to the value: without quotes, comment and surrounding blanks. */
+static bool value_cut(struct parser *p, const struct key *key, struct span s, struct span *value)
+{
+    bool quoted = s.len > 0 && s.at[0] == '"';
+    size_t i = quoted;
+
+    /* Unquoted, a comment needs a blank before its '#', so that one inside a word is part of the value. */
+    while (i < s.len && !(quoted ? s.at[i] == '"' : s.at[i] == '#' && (i == 0 || is_blank(s.at[i - 1])))) {
+        if (!is_printable(s.at[i]) && s.at[i] != '\t')
+            return refuse(p, span_of(key->name), "a value holds printable ASCII characters only", NULL);
+        i++;
+    }
+    if (!quoted) {
+        *value = span_trim((struct span){ s.at, i });
+        return true;
+    }
+    if (i == s.len)
+        return refuse(p, span_of(key->name), "the closing \" is missing", NULL);
+    *value = (struct span){ s.at + 1, i - 1 };
+    s = span_trim((struct span){ s.at + i + 1, s.len - i - 1 });
+    if (s.len > 0 && s.at[0] != '#')
+        return refuse(p, span_of(key->name), "only a # comment may follow the closing \"", NULL);
+    return true;
+}
+
+static bool key_unknown(struct parser *p, struct span name)
+{
+    const struct section *section = p->section;
+
+    refuse(p, name, "unknown key, expected ", NULL);
+    for (size_t i = 0; i < section->count; i++) {
+        char *message = p->error->message;
+
+        append(message, sizeof(p->error->message), span_of(i == 0 ? "" : i + 1 == section->count ? " or " : ", "));
+        append(message, sizeof(p->error->message), span_of(section->keys[i].name));
+    }
+    append(p->error->message, sizeof(p->error->message), span_of(section->place));
+    return false;
+}
+
+/* The index of a key in the section's table, or its count. */
+static size_t key_find(const struct section *section, struct span name)
+{
+    size_t i = 0;
+
+    while (i < section->count && !span_is(name, section->keys[i].name))
+        i++;
+    return i;
+}
+
+static bool key_parse(struct parser *p, struct span line)
+{
+    const struct key *table = p->section->keys;
+    size_t i;
+    struct span name = span_take(&line, is_name), value = { NULL, 0 };
+
+    line = span_trim(line);
+    if (name.len == 0 || line.len == 0 || line.at[0] != '=')
+        return refuse(p, name, "expected key = value, [vm NAME], [net], [api], [migration] or # comment", NULL);
+    i = key_find(p->section, name);
+    if (i == p->section->count)
+        return key_unknown(p, name);
+    if (p->seen & 1u << i)
+        return refuse(p, name, "given twice, expected once",
+                      p->section == &global_section ? " in the file" : " in a section", NULL);
+    p->seen |= 1u << i;
+    return value_cut(p, &table[i], span_trim((struct span){ line.at + 1, line.len - 1 }), &value) &&
+           value_set(p, &table[i], value);
+}
+
+/* Every virtual machine needs a kernel. Called when its section ends. */
+static bool section_end(struct parser *p)
+{
+    if (!p->vm || p->vm->kernel[0] != '\0')
+        return true;
+    p->line = p->vm->line;
+    return refuse(p, span_of("kernel"), "missing in section [vm ", p->vm->name, "], expected kernel = FILE", NULL);
+}
+
+static bool net_begin(struct parser *p)
+{
+    struct config_net *net = &p->config->net;
+
+    if (net->present)
+        return refuse(p, span_of("net"), "a second [net] section, expected one", NULL);
+    *net = (struct config_net){ .present = 1, .storm_limit = CONFIG_STORM_LIMIT };
+    p->section = &net_section;
+    p->target = net;
+    p->vm = NULL;
+    return true;
+}
+
+static bool api_begin(struct parser *p)
+{
+    struct config_api *api = &p->config->api;
+
+    if (api->port)
+        return refuse(p, span_of("api"), "a second [api] section, expected one", NULL);
+    *api = (struct config_api){ .port = 80 };
+    p->section = &api_section;
+    p->target = api;
+    p->vm = NULL;
+    return true;
+}
+
+static bool migration_begin(struct parser *p)
+{
+    struct config_migration *migration = &p->config->migration;
+
+    if (migration->port)
+        return refuse(p, span_of("migration"), "a second [migration] section, expected one", NULL);
+    migration->port = CONFIG_MIGRATION_PORT;
+    p->section = &migration_section;
+    p->target = migration;
+    p->vm = NULL;
+    return true;
+}
+
+static bool vm_begin(struct parser *p, struct span name)
+{
+    struct config *config = p->config;
+    const char *fault;
+
+    for (uint32_t i = 0; i < config->nr_vms; i++)
+        if (span_is(name, config->vm[i].name))
+            return refuse(p, name, "a [vm] section of this name exists, names must differ", NULL);
+    if (config->nr_vms == CONFIG_MAX_VMS)
+        return refuse(p, name, "too many [vm] sections, expected at most " TEXT(CONFIG_MAX_VMS), NULL);
+    p->section = &vm_section;
+    p->vm = &config->vm[config->nr_vms++];
+    p->target = p->vm;
+    *p->vm = (struct config_vm){ .memory = 64ULL << 20, .vcpus = 1, .dirty_check = 20, .line = p->line };
+    append(p->vm->name, CONFIG_NAME, name);
+    fault = config_name_fault(p->vm->name);
+    return !fault || refuse(p, name, fault, NULL);
+}
+
+/* The sections that have no name and are there once at most. */
+static const struct {
+    const char *word;
+    bool (*begin)(struct parser *p);
+} single_sections[] = { { "net", net_begin }, { "api", api_begin }, { "migration", migration_begin } };
+
+/* "vm NAME]", "net]", "api]" ..., then perhaps a comment: what follows the '[' of a section header. */
+static bool section_parse(struct parser *p, struct span line)
+{
+    bool (*begin)(struct parser * p) = NULL;
+    struct span word, name;
+
+    line = span_trim(line);
+    word = span_take(&line, is_name);
+    line = span_trim(line);
+    name = span_take(&line, is_name);
+    line = span_trim(line);
+    for (size_t i = 0; i < sizeof(single_sections) / sizeof(single_sections[0]) && name.len == 0; i++)
+        if (span_is(word, single_sections[i].word))
+            begin = single_sections[i].begin;
+    if ((!begin && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
+        line.at[0] != ']')
+        return refuse(
+            p, name,
+            "expected [vm NAME], [net], [api] or [migration], NAME being at most 31 letters, digits, '-', '_' "
+            "and '.'",
+            NULL);
+    line = span_trim((struct span){ line.at + 1, line.len - 1 });
+    if (line.len > 0 && line.at[0] != '#')
+        return refuse(p, name, "only a # comment may follow the ]", NULL);
+    if (!section_end(p))
+        return false;
+    p->seen = 0;
+    return begin ? begin(p) : vm_begin(p, name);
+}
+static_assert(CONFIG_NAME == 32, "the section message names the limit");
+
+/* The next line of *text, without its end of line and surrounding blanks. */
+static struct span line_take(struct span *text)
+{
+    struct span line = { text->at, 0 };
+    size_t taken;
+
+    while (line.len < text->len && line.at[line.len] != '\n')
+        line.len++;
+    taken = line.len + (line.len < text->len);
+    text->at += taken;
+    text->len -= taken;
+    if (line.len > 0 && line.at[line.len - 1] == '\r')
+        line.len--;
+    return span_trim(line);
+}
+
+static bool line_parse(struct parser *p, struct span line)
+{
+    if (line.len == 0 || line.at[0] == '#')
+        return true;
+    if (line.at[0] == '[')
+        return section_parse(p, (struct span){ line.at + 1, line.len - 1 });
+    return key_parse(p, line);
+}
+
+/* What config_check finds. */
+static bool whole_check(struct parser *p)
+{
+    struct config_fault fault;
+    const char **part = fault.part;
+
+    if (config_check(p->config, &fault))
+        return true;
+    p->line = fault.line;
+    return refuse(p, span_of(fault.key), part[0], part[1], part[2], part[3], part[4], part[5], NULL);
+}
+
+bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error)
+{
+    struct parser p = { .config = config, .error = error, .section = &global_section, .target = config };
+    struct span rest = { text, len };
+
+    *config = (struct config){ .hypervisor = "godwit.elf", .log = CONFIG_LOG_INFO, .exit = CONFIG_EXIT_AUTO };
+    config->migration = (struct config_migration){
+        .downtime_limit = CONFIG_DOWNTIME_LIMIT,
+        .max_rounds = CONFIG_MAX_ROUNDS,
+        .throttle = { .initial = 20, .increment = 10, .max = 99 },
+        .announce = { .initial = 50, .max = 550, .step = 100, .rounds = 5 },
+    };
+    if (len > CONFIG_TEXT_MAX)
+        return refuse(&p, span_of(""), "the file is too long, expected at most 64 KiB", NULL);
+    if (len >= 3 && span_is((struct span){ text, 3 }, "\xef\xbb\xbf")) /* a byte order mark */
+        rest = (struct span){ text + 3, len - 3 };
+    while (rest.len > 0) {
+        p.line++;
+        if (!line_parse(&p, line_take(&rest)))
+            return false;
+    }
+    return section_end(&p) && whole_check(&p);
+}
+static_assert(CONFIG_TEXT_MAX == 64u << 10, "the length message names the limit");
+
+bool config_migration_set(struct config_migration *migration, const char *key, const char *value,
+                          struct config_error *error)
+{
+    struct parser p = { .error = error, .section = &move_section, .target = migration };
+    size_t i = key_find(&move_section, span_of(key));
+
+    if (i == move_section.count)
+        return key_unknown(&p, span_of(key));
+    return value_set(&p, &move_section.keys[i], span_of(value));
+}

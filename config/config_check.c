@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config/config_check.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool text_equal(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+const char *config_name_fault(const char *name)
+{
+    /* Guests' ports are called as the guests are. */
+    static const char *const ports[] = { "uplink", "godwit" };
+
+    /* So that no tool takes a name for an option or for a directory. */
+    if (!is_alnum(*name))
+        return "a name begins with a letter or a digit";
+    for (const char *c = name; *c; c++)
+        if (!is_alnum(*c) && *c != '-' && *c != '_' && *c != '.')
+            return "a name holds letters, digits, '-', '_' and '.' only";
+    for (unsigned i = 0; i < COUNT(ports); i++)
+        if (text_equal(name, ports[i]))
+            return "a port of the switch has this name, expected another one than uplink and godwit";
+    return NULL;
+}
+
+/* Whether both are given, which zeros are not, and equal. */
+static bool bytes_equal(const uint8_t *a, const uint8_t *b, unsigned len)
+{
+    uint8_t any = 0;
+
+    for (unsigned i = 0; i < len; i++) {
+        if (a[i] != b[i])
+            return false;
+        any |= a[i];
+    }
+    return any;
+}
+
+static bool refuse(struct config_fault *fault, const char *key, const char *message)
+{
+    *fault = (struct config_fault){ 0, key, { message } };
+    return false;
+}
+
+static bool refuse_equal(struct config_fault *fault, const char *key, const struct config_vm *vm, const char *owner,
+                         const char *name)
+{
+    *fault = (struct config_fault){
+        vm->line, key, { "the one of [vm ", vm->name, "] is that of ", owner, name, "], too, expected another" }
+    };
+    return false;
+}
+
+/* MACs and identities that are given differ. */
+static bool vms_differ(const struct config *config, struct config_fault *fault)
+{
+    for (uint32_t i = 0; i < config->nr_vms; i++) {
+        const struct config_vm *vm = &config->vm[i];
+
+        if (bytes_equal(vm->mac, config->net.mac, CONFIG_MAC))
+            return refuse_equal(fault, "mac", vm, "[net", "");
+        for (uint32_t k = 0; k < i; k++) {
+            if (bytes_equal(vm->mac, config->vm[k].mac, CONFIG_MAC))
+                return refuse_equal(fault, "mac", vm, "[vm ", config->vm[k].name);
+            if (bytes_equal(vm->uuid, config->vm[k].uuid, CONFIG_UUID))
+                return refuse_equal(fault, "uuid", vm, "[vm ", config->vm[k].name);
+        }
+    }
+    return true;
+}
+
+static bool refuse_file(struct config_fault *fault, const char *key, const struct config_vm *vm, const char *what)
+{
+    *fault = (struct config_fault){ vm->line,
+                                    key,
+                                    { "the file of [vm ", vm->name, "] is ", what, ", too, expected another" } };
+    return false;
+}
+
+/* No file is two things: a guest's kernel is not its initrd, and neither is the hypervisor. */
+static bool files_differ(const struct config *config, struct config_fault *fault)
+{
+    for (uint32_t i = 0; i < config->nr_vms; i++) {
+        const struct config_vm *vm = &config->vm[i];
+
+        if (text_equal(vm->initrd, vm->kernel))
+            return refuse_file(fault, "initrd", vm, "its kernel");
+        if (text_equal(vm->kernel, config->hypervisor))
+            return refuse_file(fault, "kernel", vm, "the hypervisor");
+        if (text_equal(vm->initrd, config->hypervisor))
+            return refuse_file(fault, "initrd", vm, "the hypervisor");
+    }
+    return true;
+}
+
+/* What the host listens to. */
+static bool ports_differ(const struct config *config, struct config_fault *fault)
+{
+    static const uint32_t test_ports[] = { 7, 9, 19 }; /* net/testd.c */
+
+    if (config->api.port && config->api.port == config->migration.port)
+        return refuse(fault, "port", "the one of [api] is that of [migration], too, expected another");
+    for (unsigned i = 0; i < COUNT(test_ports) && config->net.test_services; i++)
+        if (config->api.port == test_ports[i] || config->migration.port == test_ports[i])
+            return refuse(fault, "port",
+                          "7, 9 and 19 are those of test-services, expected another, or "
+                          "test-services = no");
+    return true;
+}
+
+static bool api_right(const struct config *config, struct config_fault *fault)
+{
+    const struct config_api *api = &config->api;
+
+    if (api->port && !config->net.present)
+        return refuse(fault, "api", "it is served over the network, expected a [net] section, too");
+    if (api->token[0] && api->access == CONFIG_ACCESS_OPEN)
+        return refuse(fault, "access",
+                      "open would let everybody in without the token, expected access = token, "
+                      "or no token");
+    return true;
+}
+
+static bool migration_right(const struct config *config, struct config_fault *fault)
+{
+    const struct config_migration *migration = &config->migration;
+
+    if (migration->port && !config->net.present)
+        return refuse(fault, "migration", "guests come over the network, expected a [net] section, too");
+    if (migration->incoming_memory && migration->incoming_memory_per_host > migration->incoming_memory)
+        return refuse(fault, "incoming-memory-per-host",
+                      "it is above incoming-memory, which is for all hosts, "
+                      "expected as much at most");
+    if (migration->peers[0].port && !config->net.address.prefix)
+        return refuse(fault, "peers",
+                      "they are asked before DHCP has an address, expected address = ADDRESS/LENGTH "
+                      "in the [net] section");
+    return true;
+}
+
+bool config_check(const struct config *config, struct config_fault *fault)
+{
+    if (!config->nr_vms && !config->net.present && !config->api.port && !config->migration.port)
+        return refuse(fault, "vm", "no virtual machine, expected a section [vm NAME], or [net]");
+    return vms_differ(config, fault) && files_differ(config, fault) && api_right(config, fault) &&
+           migration_right(config, fault) && ports_differ(config, fault);
+}

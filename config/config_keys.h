@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The keys of godwit.cfg as data, for the parser. */
+#pragma once
+
+#include "config/config.h"
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+enum value_kind {
+    VALUE_TEXT,
+    VALUE_PATH,
+    VALUE_IMAGES, /* paths with blanks between them, at most CONFIG_IMAGES */
+    VALUE_PEERS,  /* addresses with blanks between them, at most CONFIG_PEERS */
+    VALUE_SIZE,   /* a multiple of 4 KiB */
+    VALUE_BYTES,  /* any number, with or without K, M or G; 0 is below any min, and allowed */
+    VALUE_NUMBER,
+    VALUE_CHOICE,
+    VALUE_DHCP_OR_NETWORK4, /* struct config_address4 */
+    VALUE_ADDRESS4,         /* the same, without "/LEN" */
+    VALUE_NETWORK6,         /* struct config_address6 */
+    VALUE_SERVER4,          /* struct config_server4 */
+    VALUE_MAC,
+    VALUE_UUID,
+};
+
+struct key {
+    const char *name;
+    const char *want; /* completes "expected ..." */
+    enum value_kind kind;
+    size_t offset;          /* in what the section fills: struct config, config_net or config_vm */
+    size_t room;            /* VALUE_TEXT, VALUE_PATH, VALUE_IMAGES: bytes of each, the terminator included */
+    uint64_t min, max;      /* VALUE_SIZE, VALUE_BYTES, VALUE_NUMBER; min of VALUE_TEXT: characters */
+    const char *choices[6]; /* VALUE_CHOICE: the index is the value; ends with NULL */
+};
+
+/* Where keys are looked up, and how messages call the place. */
+struct section {
+    const char *place;
+    const struct key *keys;
+    size_t count; /* at most 32: a bit a key in the parser */
+};
+
+extern const struct section global_section, net_section, api_section, migration_section, vm_section;
+
+/* Those keys of [migration] that may be changed while the hypervisor runs. */
+extern const struct section move_section;

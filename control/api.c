@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* route() finds the command of a path; the rest makes its arguments of the query, and a status of its error. */
+#define LOG_PREFIX "api"
+#include "control/api.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "control/command.h"
+#include "control/http_parse.h"
+#include "control/http_server.h"
+#include "control/json.h"
+#include "control/metrics.h"
+#include "control/status.h"
+#include "host/bits.h"
+#include "host/log.h"
+#include "host/host_work.h"
+#include "hv/vm.h"
+#include "net/uplink.h"
+
+#define CONSOLE_CHUNK 16384 /* bytes of an answer */
+#define WAIT_MAX_S 30
+
+static const struct config_api *settings;
+
+static int status_of(int err)
+{
+    switch (err) {
+    case 0: return 200;
+    case -EINVAL: return 400;
+    case -ENOENT: return 404;
+    case -EBUSY: return 409;
+    case -ENOTSUP: return 501;
+    case -ENOMEM: return 503;
+    default: return 500;
+    }
+}
+
+/* True if the method is the one that is allowed here; HEAD is as good as GET. */
+static bool method_is(const struct http_request *request, enum http_method method, struct http_response *response)
+{
+    if (request->method == method || (request->method == HTTP_HEAD && method == HTTP_GET))
+        return true;
+    snprintf(response->fields, sizeof(response->fields), "Allow: %s\r\n", method == HTTP_GET ? "GET, HEAD" : "POST");
+    http_refuse(response, 405, "expected %s", method == HTTP_GET ? "GET" : "POST");
+    return false;
+}
+
+/* Take the arguments from words[first] on out of the query. False: it has a parameter that is none; refused. */
+static bool query_words(const struct http_request *request, const struct command *command, unsigned first,
+                        const char **words, struct http_response *response)
+{
+    unsigned used = command->waits && http_parameter(request, "wait");
+
+    for (unsigned i = first; i < COMMAND_ARGS && command->arg[i].type != ARG_NONE; i++) {
+        words[i] = http_parameter(request, command->arg[i].name);
+        used += words[i] != NULL;
+    }
+    if (used == request->nr_parameters)
+        return true;
+    http_refuse(response, 400, "%s: a parameter is unknown or given twice", command->name);
+    return false;
+}
+
+/* A number in the query; `absent` if it is not there. False: it is wrong; refused. */
+static bool query_number(const struct http_request *request, const char *name, u64 absent, u64 *number,
+                         struct http_response *response)
+{
+    const char *text = http_parameter(request, name);
+    char *end;
+
+    *number = absent;
+    if (!text)
+        return true;
+    *number = strtoul(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && !*end)
+        return true;
+    http_refuse(response, 400, "%s: '%.32s' is wrong, expected a number", name, text);
+    return false;
+}
+
+/* Run a command; its first argument is `vm` if that is not NULL, the others come from the query. */
+static void run_command(const struct http_request *request, const struct command *command, const char *vm, bool last,
+                        struct http_response *response)
+{
+    const char *words[COMMAND_ARGS] = { vm };
+    unsigned count = 0;
+    u64 wait;
+    struct call call;
+    struct json out;
+    int err;
+
+    if (!method_is(request, command->changes ? HTTP_POST : HTTP_GET, response) ||
+        !query_words(request, command, vm != NULL, words, response) ||
+        !query_number(request, "wait", 0, &wait, response))
+        return;
+    while (count < COMMAND_ARGS && command->arg[count].type != ARG_NONE)
+        count++;
+    json_init(&out);
+    err = command_run(&call, command, words, count, &out);
+    if (err) {
+        json_fini(&out);
+        http_refuse(response, status_of(err), "%s", call.error);
+        return;
+    }
+    if (call.no_news && wait && !last) {
+        json_fini(&out);
+        response->wait_ms = (u32)MIN(wait, (u64)WAIT_MAX_S) * 1000;
+        return;
+    }
+    response->status = command->deferred ? 202 : 200;
+    response->type = "application/json";
+    response->body = out.buffer;
+}
+
+/* What the guest has sent from byte number `offset` on. With `wait`, an answer without bytes is put off. */
+static void console_get(const struct http_request *request, struct vm *vm, bool last, struct http_response *response)
+{
+    static char chunk[CONSOLE_CHUNK];
+    u64 offset, wait;
+    size_t len;
+
+    if (!query_number(request, "offset", 0, &offset, response) || !query_number(request, "wait", 0, &wait, response))
+        return;
+    len = vm_console_read(vm, &offset, chunk, sizeof(chunk));
+    if (!len && wait && !last) {
+        response->wait_ms = (u32)MIN(wait, (u64)WAIT_MAX_S) * 1000;
+        return;
+    }
+    response->status = 200;
+    response->type = "application/octet-stream";
+    snprintf(response->fields, sizeof(response->fields),
+             "Console-Offset: %lu\r\nConsole-Next: %lu\r\nConsole-Guest: %s\r\n", (unsigned long)(offset - len),
+             (unsigned long)offset, shown_name(shown_status(vm)));
+    buffer_put(&response->body, chunk, len);
+}
+
+/* The body is typed. */
+static void console_post(const struct http_request *request, const struct command *command, const char *body,
+                         struct vm *vm, struct http_response *response)
+{
+    struct call call = { .command = command };
+    int err = command_check(&call, vm);
+    size_t len;
+
+    if (err) {
+        http_refuse(response, status_of(err), "%s", call.error);
+        return;
+    }
+    len = vm_console_write(vm, body, request->content_length);
+    if (!len && request->content_length) {
+        snprintf(response->fields, sizeof(response->fields), "Retry-After: 1\r\n");
+        http_refuse(response, 503, "%s: the guest does not read its input", vm->name);
+        return;
+    }
+    response->status = 200;
+    response->type = "application/json";
+    buffer_format(&response->body, "{\"written\":%lu}", (unsigned long)len);
+}
+
+static void handle_console(const struct http_request *request, const struct command *command, const char *body,
+                           bool last, struct http_response *response)
+{
+    struct vm *vm = vm_find(request->segment[2]);
+
+    if (!vm)
+        http_refuse(response, 404, "no virtual machine '%.32s'", request->segment[2]);
+    else if (request->method == HTTP_POST)
+        console_post(request, command, body, vm, response);
+    else if (method_is(request, HTTP_GET, response))
+        console_get(request, vm, last, response);
+}
+
+static void handle_metrics(const struct http_request *request, struct http_response *response)
+{
+    if (!method_is(request, HTTP_GET, response))
+        return;
+    response->status = 200;
+    response->type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics_write(&response->body);
+}
+
+/* Below /v1: the command, and the VM it is about or NULL. Returns NULL if there is no such path. */
+static const struct command *route(const struct http_request *request, const char **vm)
+{
+    bool about_vm = request->nr_segments >= 3 && !strcmp(request->segment[1], "vms");
+    const struct command *command;
+
+    *vm = about_vm ? request->segment[2] : NULL;
+    if (about_vm && request->nr_segments == 3)
+        return command_find("vm");
+    if (request->nr_segments != (about_vm ? 4 : 2))
+        return NULL;
+    command = command_find(request->segment[request->nr_segments - 1]);
+    return command && (command->arg[0].type == ARG_VM) == about_vm ? command : NULL;
+}
+
+static bool authorized(const struct http_request *request, struct http_response *response)
+{
+    if (settings->access == CONFIG_ACCESS_OPEN ||
+        (settings->token[0] && http_secret_equal(request->bearer, settings->token)))
+        return true;
+    snprintf(response->fields, sizeof(response->fields), "WWW-Authenticate: Bearer\r\n");
+    http_refuse(response, 401, "expected the header Authorization: Bearer TOKEN with the token of the configuration");
+    return false;
+}
+
+void api_handle(const struct http_request *request, const char *body, bool last, struct http_response *response)
+{
+    const struct command *command;
+    const char *vm;
+
+    if (!authorized(request, response))
+        return;
+    if (request->nr_segments == 1 && !strcmp(request->segment[0], "metrics")) {
+        handle_metrics(request, response);
+        return;
+    }
+    command = request->nr_segments > 1 && !strcmp(request->segment[0], "v1") ? route(request, &vm) : NULL;
+    if (!command)
+        http_refuse(response, 404, "no such path, see /v1/help for the commands");
+    else if (command->attach)
+        handle_console(request, command, body, last, response);
+    else
+        run_command(request, command, vm, last, response);
+}
+
+void api_init(const struct config_api *config)
+{
+    int err;
+
+    settings = config;
+    if (!config->token[0] && config->access != CONFIG_ACCESS_OPEN) {
+        pr_info("off: set token=... or access=open in [api]");
+        return;
+    }
+    err = http_server_start((u16)config->port, api_handle);
+    if (err) {
+        pr_err("cannot listen on port %u: error %d", config->port, err);
+        return;
+    }
+    host_work_add(http_server_poll);
+    pr_info("port %u, %s%s", config->port, config->access == CONFIG_ACCESS_OPEN ? "open to everybody" : "by token",
+            uplink_mac() ? "" : "; but there is no network card");
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The commands: one table, which the serial monitor, the HTTP API and so the godwit tool all use. A command's handler
+ * checks nothing of its arguments' form and prints nothing: it is given parsed values and writes JSON.
+ * docs/control.md tells how to add one.
+ *
+ * Everything here runs in the host loop.
+ */
+#pragma once
+
+#include "host/types.h"
+
+#define COMMAND_ARGS 3
+#define COMMAND_LINE 256 /* bytes of a line of the monitor */
+#define COMMAND_WORDS (COMMAND_ARGS + 1)
+
+struct json;
+struct vm;
+
+enum arg_type {
+    ARG_NONE,
+    ARG_VM,      /* name of a virtual machine: value.vm */
+    ARG_NUMBER,  /* min to max: value.number */
+    ARG_LEVEL,   /* err, warn, info, debug: value.number, an enum log_level */
+    ARG_COMMAND, /* name of a command: value.command */
+    ARG_CHOICE,  /* one of `choices`: value.number, its index */
+    ARG_TEXT,    /* anything: value.text */
+};
+
+struct command_arg {
+    const char *name; /* of the API's query parameter, too */
+    enum arg_type type;
+    bool optional;
+    u64 min, max;
+    const char *const *choices; /* ends with NULL */
+};
+
+struct arg_value {
+    bool given;
+    u64 number;
+    const char *text;
+    struct vm *vm;
+    const struct command *command;
+};
+
+/* One call of a command. */
+struct call {
+    const struct command *command;
+    struct arg_value arg[COMMAND_ARGS];
+    struct json *out; /* the handler writes the members of one object */
+    bool no_news;     /* of one that waits: the answer says nothing new */
+    char error[360];  /* if it failed: what was wrong and what would be right */
+};
+
+struct command {
+    const char *name;
+    struct command_arg arg[COMMAND_ARGS]; /* those that must be there first */
+    const char *help;
+    u32 states;                    /* of a VM, in which it makes sense: bits, by shown_status(); 0: in all */
+    bool changes;                  /* it acts on something: POST in the API */
+    bool attach;                   /* the monitor goes on to connect the person to the VM's console */
+    bool deferred;                 /* it is only begun when the handler returns: 202 in the API */
+    bool waits;                    /* an answer without news can be put off: `wait` in the API */
+    int (*run)(struct call *call); /* 0, or call_fail's error */
+};
+
+/* All commands, in the order in which help shows them. */
+const struct command *command_table(size_t *count);
+
+/* The command of that name, or NULL. */
+const struct command *command_find(const char *name);
+
+/*
+ * Run a command with `count` words as its arguments; a NULL word is an optional one left out. Writes one object to out.
+ * 0, or with call->error filled: -EINVAL (arguments), -ENOENT (no such VM), -EBUSY (not in its present state), or
+ * another -errno (it was tried and failed).
+ */
+int command_run(struct call *call, const struct command *command, const char *const *words, unsigned count,
+                struct json *out);
+
+/* The same from a line, which is cut into words. -ENOENT also for an unknown command. */
+int command_line(struct call *call, char *line, struct json *out);
+
+/* Does call->command make sense for this VM as it is now? 0, or -EBUSY with call->error filled. command_run asks for
+ * all but console, of which it is typing that may make no sense: who types asks. */
+int command_check(struct call *call, const struct vm *vm);
+
+/* Fill call->error and return err: for handlers. */
+int call_fail(struct call *call, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* "pause VM", "log [COUNT] [LEVEL]": how it is called. */
+void command_usage(const struct command *command, char *text, size_t room);

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The bytes are seen through spans, which never reach beyond those given. The first thing that is wrong is told, and
+ * nothing behind it is read.
+ */
+#include "control/http_parse.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "host/bits.h"
+
+/* Bytes of the head that are still to be read. */
+struct span {
+    const char *at;
+    size_t len;
+};
+
+struct parser {
+    struct http_request *request;
+    struct http_result result;
+    bool needs_host, has_host, has_length;
+};
+
+static bool refuse(struct parser *p, int status, const char *reason)
+{
+    if (!p->result.status) {
+        p->result.status = status;
+        p->result.reason = reason;
+    }
+    return false;
+}
+
+static bool span_is(struct span s, const char *text)
+{
+    return s.len == strlen(text) && !memcmp(s.at, text, s.len);
+}
+
+static bool span_is_nocase(struct span s, const char *text)
+{
+    return s.len == strlen(text) && !strncasecmp(s.at, text, s.len);
+}
+
+/* Cut what is before the first `c` off *s, which keeps what is behind it. Without a `c`: all. */
+static struct span cut(struct span *s, char c)
+{
+    const char *found = s->len ? memchr(s->at, c, s->len) : NULL;
+    struct span first = { s->at, found ? (size_t)(found - s->at) : s->len };
+    size_t used = first.len + (found != NULL);
+
+    s->at += used;
+    s->len -= used;
+    return first;
+}
+
+static struct span trim(struct span s)
+{
+    for (; s.len && (*s.at == ' ' || *s.at == '\t'); s.len--)
+        s.at++;
+    while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+/* RFC 9110 "Tokens". */
+static bool is_token(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+        if (!alnum && (c == '\0' || !strchr("!#$%&'*+-.^_`|~", c)))
+            return false;
+    }
+    return s.len > 0;
+}
+
+static bool is_printable(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((u8)s.at[i] < ' ' ? s.at[i] != '\t' : s.at[i] == 0x7F)
+            return false;
+    return true;
+}
+
+/* RFC 3986 "Authority" without user information: a host, perhaps with a port. */
+static bool is_authority(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+        if (!alnum && (c == '\0' || !strchr("-._~%!$&'()*+,;=:[]", c)))
+            return false;
+    }
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Append s, percent signs decoded, and a terminator at request->text[*at]. NULL: wrong. There is room: it only shrinks.
+ */
+static const char *decode(struct parser *p, struct span s, size_t *at)
+{
+    char *start = &p->request->text[*at];
+
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+
+        if (c == '%') {
+            int high = i + 2 < s.len ? hex_digit(s.at[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(s.at[i + 2]) : -1;
+
+            if (low < 0 || (high == 0 && low == 0)) {
+                refuse(p, 400, "a percent sign in the target is not followed by two digits");
+                return NULL;
+            }
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        p->request->text[(*at)++] = c;
+    }
+    p->request->text[(*at)++] = '\0';
+    return start;
+}
+
+static bool parse_query(struct parser *p, struct span query, size_t *at)
+{
+    while (query.len) {
+        struct span value = cut(&query, '&'), name = cut(&value, '=');
+        struct http_parameter *parameter = &p->request->parameter[p->request->nr_parameters];
+
+        if (!name.len)
+            continue;
+        if (p->request->nr_parameters == HTTP_PARAMETERS)
+            return refuse(p, 400, "too many parameters");
+        parameter->name = decode(p, name, at);
+        if (!parameter->name)
+            return false;
+        parameter->value = decode(p, value, at);
+        if (!parameter->value)
+            return false;
+        p->request->nr_parameters++;
+    }
+    return true;
+}
+
+/* RFC 9112 "absolute-form": reduce "http://HOST/PATH?QUERY" to what is behind the host. We are no proxy: all hosts are
+ * ourselves. */
+static bool cut_authority(struct parser *p, struct span *target)
+{
+    static const char scheme[] = "http://";
+    struct span authority = { target->at + sizeof(scheme) - 1, 0 };
+
+    if (target->len < sizeof(scheme) || strncasecmp(target->at, scheme, sizeof(scheme) - 1) != 0)
+        return true;
+    target->len -= sizeof(scheme) - 1;
+    while (authority.len < target->len && !strchr("/?", authority.at[authority.len]))
+        authority.len++;
+    target->at = authority.at + authority.len;
+    target->len -= authority.len;
+    return (authority.len && is_authority(authority)) || refuse(p, 400, "the target names no host behind http://");
+}
+
+static bool parse_target(struct parser *p, struct span target)
+{
+    struct http_request *request = p->request;
+    struct span path;
+    size_t at = 0;
+
+    if (target.len > HTTP_TARGET_MAX)
+        return refuse(p, 414, "the target is too long");
+    if (!target.len || (*target.at != '/' && !cut_authority(p, &target)))
+        return refuse(p, 400, "the target is empty");
+    if (target.len && *target.at != '/' && *target.at != '?')
+        return refuse(p, 400, "the target does not begin with / or http://");
+    for (size_t i = 0; i < target.len; i++)
+        if ((u8)target.at[i] <= ' ' || (u8)target.at[i] >= 0x7F)
+            return refuse(p, 400, "the target holds what is no URL character");
+    path = cut(&target, '?');
+    while (path.len) {
+        struct span segment = cut(&path, '/');
+
+        if (!segment.len)
+            continue;
+        if (request->nr_segments == HTTP_SEGMENTS)
+            return refuse(p, 404, "no such path");
+        request->segment[request->nr_segments] = decode(p, segment, &at);
+        if (!request->segment[request->nr_segments])
+            return false;
+        request->nr_segments++;
+    }
+    return parse_query(p, target, &at);
+}
+
+static bool parse_request_line(struct parser *p, struct span line)
+{
+    struct span method = cut(&line, ' '), target = cut(&line, ' ');
+
+    if (!is_token(method))
+        return refuse(p, 400, "not a request line");
+    p->request->method = span_is(method, "GET")    ? HTTP_GET
+                         : span_is(method, "HEAD") ? HTTP_HEAD
+                         : span_is(method, "POST") ? HTTP_POST
+                                                   : HTTP_OTHER;
+    if (span_is(line, "HTTP/1.1"))
+        p->request->keep_alive = p->needs_host = true;
+    else if (!span_is(line, "HTTP/1.0"))
+        return refuse(p, line.len > 5 && !memcmp(line.at, "HTTP/", 5) ? 505 : 400, "expected HTTP/1.1");
+    return parse_target(p, target);
+}
+
+static bool parse_length(struct parser *p, struct span value)
+{
+    u64 length = 0;
+
+    if (p->has_length || !value.len)
+        return refuse(p, 400, "Content-Length is wrong");
+    p->has_length = true;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.at[i] < '0' || value.at[i] > '9')
+            return refuse(p, 400, "Content-Length is wrong");
+        length = MIN(10 * length + (u64)(value.at[i] - '0'), (u64)HTTP_BODY_MAX + 1);
+    }
+    p->request->content_length = (u32)length;
+    return length <= HTTP_BODY_MAX || refuse(p, 413, "the body is too long");
+}
+
+static bool parse_authorization(struct parser *p, struct span value)
+{
+    struct span scheme = cut(&value, ' ');
+
+    value = trim(value);
+    if (!span_is_nocase(scheme, "Bearer"))
+        return true;
+    if (value.len >= HTTP_BEARER || p->request->bearer[0])
+        return refuse(p, 400, "Authorization is wrong");
+    memcpy(p->request->bearer, value.at, value.len);
+    p->request->bearer[value.len] = '\0';
+    return true;
+}
+
+static void parse_connection(struct parser *p, struct span value)
+{
+    while (value.len) {
+        struct span option = trim(cut(&value, ','));
+
+        if (span_is_nocase(option, "close"))
+            p->request->keep_alive = false;
+    }
+}
+
+static bool parse_field(struct parser *p, struct span line)
+{
+    struct span name = cut(&line, ':'), value = trim(line);
+
+    /* A blank before the colon, or a folded line, is how requests are smuggled: RFC 9112 "Field Syntax". */
+    if (!is_token(name) || line.at == name.at + name.len || !is_printable(value))
+        return refuse(p, 400, "not a header field");
+    if (span_is_nocase(name, "Content-Length"))
+        return parse_length(p, value);
+    if (span_is_nocase(name, "Authorization"))
+        return parse_authorization(p, value);
+    if (span_is_nocase(name, "Transfer-Encoding"))
+        return refuse(p, 411, "Transfer-Encoding is not supported, expected Content-Length");
+    if (span_is_nocase(name, "Connection"))
+        parse_connection(p, value);
+    if (span_is_nocase(name, "Expect"))
+        p->request->expect_continue = span_is_nocase(value, "100-continue");
+    if (span_is_nocase(name, "Host")) {
+        if (p->has_host || !is_authority(value))
+            return refuse(p, 400, p->has_host ? "Host is given twice" : "Host is wrong");
+        p->has_host = true;
+    }
+    return true;
+}
+
+/* Length of the head, the empty line included; 0: not complete. A bare LF ends a line, too. */
+static size_t head_length(const char *buf, size_t len)
+{
+    size_t line = 0; /* bytes of the current line but CR */
+
+    for (size_t i = 0; i < len; i++) {
+        if (buf[i] == '\n' && line == 0 && i > 1)
+            return i + 1;
+        if (buf[i] == '\n')
+            line = 0;
+        else if (buf[i] != '\r' || i + 1 == len || buf[i + 1] != '\n')
+            line++;
+    }
+    return 0;
+}
+
+/* The next line of *head, without its end. */
+static struct span cut_line(struct span *head)
+{
+    struct span line = cut(head, '\n');
+
+    if (line.len && line.at[line.len - 1] == '\r')
+        line.len--;
+    return line;
+}
+
+static bool parse_head(struct parser *p, struct span head)
+{
+    unsigned fields = 0;
+
+    if (!parse_request_line(p, cut_line(&head)))
+        return false;
+    for (struct span line = cut_line(&head); line.len; line = cut_line(&head)) {
+        if (fields++ == HTTP_FIELDS_MAX)
+            return refuse(p, 431, "too many header fields");
+        if (!parse_field(p, line))
+            return false;
+    }
+    if (p->needs_host && !p->has_host) /* RFC 9112 "Request Target": whatever else it says */
+        return refuse(p, 400, "Host is missing");
+    return true;
+}
+
+size_t http_empty_lines(const char *buf, size_t len)
+{
+    size_t empty = 0;
+
+    for (size_t i = 0; i < len && (buf[i] == '\n' || (buf[i] == '\r' && i + 1 < len && buf[i + 1] == '\n')); i++)
+        if (buf[i] == '\n')
+            empty = i + 1;
+    return empty;
+}
+
+struct http_result http_parse(const char *buf, size_t len, struct http_request *request)
+{
+    struct parser p = { .request = request };
+    size_t seen = MIN(len, (size_t)HTTP_HEAD_MAX), head;
+    const char *line_end;
+
+    *request = (struct http_request){ 0 };
+    head = head_length(buf, seen);
+    if (head) {
+        p.result.head = head;
+        parse_head(&p, (struct span){ buf, head });
+        return p.result;
+    }
+    line_end = seen ? memchr(buf, '\n', seen) : NULL;
+    if (!line_end && seen > HTTP_TARGET_MAX + 32) /* longer than any method and version around a target that fits */
+        refuse(&p, 414, "the target is too long");
+    else if (seen == HTTP_HEAD_MAX)
+        refuse(&p, 431, "the header is too long");
+    return p.result;
+}
+
+const char *http_parameter(const struct http_request *request, const char *name)
+{
+    for (unsigned i = 0; i < request->nr_parameters; i++)
+        if (!strcmp(request->parameter[i].name, name))
+            return request->parameter[i].value;
+    return NULL;
+}
+
+bool http_secret_equal(const char *given, const char *secret)
+{
+    size_t given_len = strlen(given), secret_len = strlen(secret);
+    /* Volatile: the compiler must not stop at the first difference either. */
+    volatile u8 difference = given_len != secret_len;
+
+    for (size_t i = 0; i < secret_len; i++)
+        difference |= (u8)(secret[i] ^ given[given_len ? i % given_len : 0]);
+    return !difference;
+}
+
+const char *http_status_text(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } texts[] = {
+        { 100, "Continue" },
+        { 200, "OK" },
+        { 202, "Accepted" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 408, "Request Timeout" },
+        { 409, "Conflict" },
+        { 411, "Length Required" },
+        { 413, "Content Too Large" },
+        { 414, "URI Too Long" },
+        { 429, "Too Many Requests" },
+        { 431, "Request Header Fields Too Large" },
+        { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
+        { 503, "Service Unavailable" },
+        { 505, "HTTP Version Not Supported" },
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (texts[i].status == status)
+            return texts[i].text;
+    return "Unknown";
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Each client is a state machine (enum client_state), stepped by bytes that arrive, by room to send and by the clock. A
+ * step may be the client's last: who has called one must not touch it again.
+ */
+#define LOG_PREFIX "http"
+#include "control/http_server.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/http_parse.h"
+#include "control/json.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/bits.h"
+#include "host/list.h"
+#include "net/tcp_server.h"
+
+#define REFUSED_CLIENTS 8 /* beyond HTTP_CLIENTS, that are told so; still more are reset */
+#define POLL_NS 20000000ULL
+
+enum client_state {
+    CLIENT_READING, /* a request is not complete */
+    CLIENT_WAITING, /* the handler wants to be asked again */
+    CLIENT_SENDING, /* an answer is on its way */
+};
+
+struct client {
+    struct list node;
+    struct tcp_conn *conn;
+    enum client_state state;
+    bool stepping; /* client_step is running: whoever is called by it must not call it */
+    bool known;    /* the handler has accepted it; who is not known yet is a stranger */
+    u64 since;     /* ns: when it came; of a known one, when it began to wait or last had an answer */
+    u64 deadline;  /* ns; what it means depends on the state */
+
+    char in[HTTP_HEAD_MAX + HTTP_BODY_MAX];
+    size_t in_len;
+    size_t request_len; /* head and body of the request that is being answered */
+    struct http_request request;
+    bool continued; /* "100 Continue" has been sent for it */
+
+    struct buffer out; /* head and body of the answer */
+    size_t out_sent;
+    bool keep_alive; /* after this answer */
+};
+
+static struct list clients = { &clients, &clients };
+static unsigned nr_clients, nr_waiting;
+static http_handler *answer;
+
+static struct client *client_of(struct list *node)
+{
+    return container_of(node, struct client, node);
+}
+
+static void set_deadline(struct client *client, u64 ms)
+{
+    client->deadline = clock_ns() + ms * 1000000;
+}
+
+/* Forget the client; its connection is closed by the caller or gone. */
+static void client_free(struct client *client)
+{
+    nr_waiting -= client->state == CLIENT_WAITING;
+    nr_clients--;
+    list_del(&client->node);
+    buffer_fini(&client->out);
+    free(client);
+}
+
+static void client_close(struct client *client)
+{
+    tcp_conn_close(client->conn);
+    client_free(client);
+}
+
+void http_refuse(struct http_response *response, int status, const char *format, ...)
+{
+    char text[400];
+    struct json json;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    buffer_fini(&response->body);
+    json_init(&json);
+    json_object(&json, NULL);
+    json_string(&json, "error", text);
+    json_close(&json);
+    response->status = status;
+    response->type = "application/json";
+    response->body = json.buffer;
+}
+
+/* Make the answer's bytes, and begin to send. */
+static void respond(struct client *client, struct http_response *response)
+{
+    if (response->body.failed)
+        http_refuse(response, 503, "no memory for the answer");
+    client->out_sent = 0;
+    buffer_format(&client->out,
+                  "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %lu\r\nCache-Control: no-store\r\n"
+                  "Connection: %s\r\n%s\r\n",
+                  response->status, http_status_text(response->status), response->type,
+                  (unsigned long)response->body.len, client->keep_alive ? "keep-alive" : "close", response->fields);
+    if (client->request.method != HTTP_HEAD && response->body.len)
+        buffer_put(&client->out, response->body.text, response->body.len);
+    if (client->out.failed)
+        client->keep_alive = false; /* half an answer is none */
+    buffer_fini(&response->body);
+    client->state = CLIENT_SENDING;
+    set_deadline(client, HTTP_SEND_MS);
+}
+
+static void respond_error(struct client *client, int status, const char *reason)
+{
+    struct http_response response = { 0 };
+
+    client->keep_alive = false;
+    client->request.method = HTTP_OTHER;
+    http_refuse(&response, status, "%s", reason);
+    respond(client, &response);
+}
+
+static void client_ask(struct client *client, bool first, bool last);
+
+/* The one that has been in its place for longest gives way: is it such a place? */
+typedef bool gives_way(const struct client *client);
+
+static bool is_stranger(const struct client *client)
+{
+    return client->state == CLIENT_READING && !client->known;
+}
+
+static bool is_idle(const struct client *client)
+{
+    return is_stranger(client) || (client->state == CLIENT_READING && !client->in_len);
+}
+
+/* Not at once: nine that all ask again as soon as they have an answer would keep each other from waiting at all. */
+static bool has_waited(const struct client *client)
+{
+    return client->state == CLIENT_WAITING && clock_ns() - client->since >= HTTP_WAITED_MS * 1000000ULL;
+}
+
+static struct client *find_oldest(gives_way *suits)
+{
+    struct client *oldest = NULL;
+
+    list_for_each (node, &clients)
+        if (suits(client_of(node)) && (!oldest || client_of(node)->since < oldest->since))
+            oldest = client_of(node);
+    return oldest;
+}
+
+/* The request waits. If there are too many, the oldest that waits gets its answer early, without news. False: none has
+ * waited long enough for that. */
+static bool begin_to_wait(struct client *client, u32 wait_ms)
+{
+    struct client *oldest = nr_waiting == HTTP_WAITERS ? find_oldest(has_waited) : NULL;
+
+    if (oldest)
+        client_ask(oldest, false, true); /* which the next poll sends */
+    if (nr_waiting == HTTP_WAITERS)
+        return false;
+    nr_waiting++;
+    client->state = CLIENT_WAITING;
+    client->since = clock_ns();
+    set_deadline(client, wait_ms);
+    return true;
+}
+
+/* Ask the handler. It answers, or the client waits (first: the request is new). */
+static void client_ask(struct client *client, bool first, bool last)
+{
+    struct http_response response = { 0 };
+    const char *body = client->in + client->request_len - client->request.content_length;
+
+    answer(&client->request, body, last, &response);
+    client->known = response.status != 401;
+    if (!response.wait_ms) {
+        nr_waiting -= !first;
+        respond(client, &response);
+    } else if (first && !begin_to_wait(client, response.wait_ms)) {
+        response.wait_ms = 0;
+        snprintf(response.fields, sizeof(response.fields), "Retry-After: 1\r\n");
+        http_refuse(&response, 429, "too many requests wait already, at most %d may", HTTP_WAITERS);
+        respond(client, &response);
+    }
+}
+
+static void drop_empty_lines(struct client *client)
+{
+    size_t empty = http_empty_lines(client->in, client->in_len);
+
+    client->in_len -= empty;
+    memmove(client->in, client->in + empty, client->in_len);
+}
+
+/* Is there a whole request? Then it is answered or waits. */
+static bool client_read(struct client *client)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct http_result result;
+
+    drop_empty_lines(client);
+    result = http_parse(client->in, client->in_len, &client->request);
+    if (result.status) {
+        respond_error(client, result.status, result.reason);
+        return true;
+    }
+    if (!result.head)
+        return false;
+    client->keep_alive = client->request.keep_alive;
+    client->request_len = result.head + client->request.content_length;
+    if (client->in_len < client->request_len) {
+        if (client->request.expect_continue && !client->continued)
+            tcp_conn_write(client->conn, go_on, sizeof(go_on) - 1);
+        client->continued = true;
+        return false;
+    }
+    client_ask(client, true, false);
+    return true;
+}
+
+/* Send what there is room for. True: all has been sent. */
+static bool client_send(struct client *client)
+{
+    while (client->out_sent < client->out.len) {
+        size_t sent = tcp_conn_write(client->conn, client->out.text + client->out_sent,
+                                     client->out.len - client->out_sent);
+
+        if (!sent)
+            return false;
+        client->out_sent += sent;
+        set_deadline(client, HTTP_SEND_MS);
+    }
+    return true;
+}
+
+/* The answer is out: on to the next request, of which some may be here. */
+static void client_next(struct client *client)
+{
+    buffer_fini(&client->out);
+    client->in_len -= client->request_len;
+    memmove(client->in, client->in + client->request_len, client->in_len);
+    client->request_len = 0;
+    client->continued = false;
+    client->state = CLIENT_READING;
+    if (client->known)
+        client->since = clock_ns();
+    set_deadline(client, client->in_len ? HTTP_REQUEST_MS : HTTP_IDLE_MS);
+    tcp_conn_receive(client->conn);
+}
+
+/* Go on as far as possible. The client may be gone afterwards. */
+static void client_step(struct client *client)
+{
+    client->stepping = true;
+    for (;;) {
+        if (client->state == CLIENT_READING && !client_read(client))
+            break;
+        if (client->state == CLIENT_WAITING || !client_send(client))
+            break;
+        if (!client->keep_alive) {
+            client_close(client);
+            return;
+        }
+        client_next(client);
+    }
+    client->stepping = false;
+}
+
+/* Find a place for a client that has come: others give way. False: all have something to do. */
+static bool make_room(void)
+{
+    unsigned strangers = 0;
+    struct client *leaves = NULL;
+
+    list_for_each (node, &clients)
+        strangers += !client_of(node)->known;
+    if (strangers >= HTTP_STRANGERS)
+        leaves = find_oldest(is_stranger);
+    else if (nr_clients >= HTTP_CLIENTS)
+        leaves = find_oldest(is_idle);
+    if (leaves)
+        client_close(leaves);
+    return nr_clients < HTTP_CLIENTS;
+}
+
+static void *client_opened(struct tcp_conn *conn)
+{
+    bool room = make_room();
+    struct client *client = nr_clients < HTTP_CLIENTS + REFUSED_CLIENTS ? calloc(1, sizeof(*client)) : NULL;
+
+    if (!client)
+        return NULL;
+    client->conn = conn;
+    client->since = clock_ns();
+    set_deadline(client, HTTP_REQUEST_MS);
+    list_add_tail(&clients, &client->node);
+    nr_clients++;
+    if (!room)
+        respond_error(client, 503, "too many connections");
+    return client;
+}
+
+static size_t client_received(void *ctx, const void *data, size_t len)
+{
+    struct client *client = ctx;
+    size_t taken = client->state == CLIENT_READING ? MIN(len, sizeof(client->in) - client->in_len) : 0;
+
+    if (taken && !client->in_len)
+        set_deadline(client, HTTP_REQUEST_MS);
+    memcpy(client->in + client->in_len, data, taken);
+    client->in_len += taken;
+    if (!client->stepping)
+        client_step(client);
+    return taken;
+}
+
+static void client_writable(void *ctx)
+{
+    struct client *client = ctx;
+
+    if (client->state == CLIENT_SENDING && !client->stepping)
+        client_step(client);
+}
+
+static void client_closed(void *ctx)
+{
+    client_free(ctx);
+}
+
+static const struct tcp_server_ops server_ops = {
+    .opened = client_opened,
+    .received = client_received,
+    .writable = client_writable,
+    .closed = client_closed,
+};
+
+int http_server_start(u16 port, http_handler *handler)
+{
+    answer = handler;
+    return tcp_server_start(port, &server_ops);
+}
+
+/* The deadline of a client has passed. It may be gone afterwards. */
+static void client_late(struct client *client)
+{
+    if (client->state == CLIENT_WAITING) {
+        client_ask(client, false, true);
+        client_step(client);
+    } else if (client->state == CLIENT_READING && client->in_len) {
+        respond_error(client, 408, "the request did not arrive in time");
+        client_step(client);
+    } else if (client->state == CLIENT_READING) {
+        client_close(client);
+    } else {
+        tcp_conn_abort(client->conn);
+        client_free(client);
+    }
+}
+
+u64 http_server_poll(void)
+{
+    u64 now = clock_ns();
+
+    list_for_each_safe (node, &clients) {
+        struct client *client = client_of(node);
+
+        if (now >= client->deadline) {
+            client_late(client);
+        } else if (client->state == CLIENT_WAITING) {
+            client_ask(client, false, false);
+            if (client->state == CLIENT_SENDING)
+                client_step(client);
+        } else if (client->state == CLIENT_SENDING) {
+            client_step(client); /* one that was refused when it came */
+        }
+    }
+    return list_empty(&clients) ? ~0ULL : rdtsc() + clock_ns_to_ticks(POLL_NS);
+}

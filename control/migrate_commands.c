@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands that move virtual machines, and the settings of moves. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config_keys.h"
+#include "control/command.h"
+#include "control/commands.h"
+#include "control/json.h"
+#include "control/status.h"
+#include "hv/vm.h"
+#include "migrate/asking.h"
+#include "migrate/migration.h"
+
+#define DIRTY_RATE_MS 1000
+
+/* --- Moves --------------------------------------------------------------------------------------------------- */
+
+static bool word_is(const char *word, size_t len, const char *text)
+{
+    return strlen(text) == len && !strncmp(word, text, len);
+}
+
+/* "stop-copy,verify". */
+static int parse_options(struct call *call, const char *text, struct migration_request *request)
+{
+    bool live = false;
+
+    while (*text) {
+        size_t len = strcspn(text, ",");
+
+        if (word_is(text, len, "stop-copy"))
+            request->stop_copy = true;
+        else if (word_is(text, len, "verify"))
+            request->verify = true;
+        else if (word_is(text, len, "live"))
+            live = true;
+        else
+            return call_fail(call, -EINVAL, "options: '%.*s' is wrong, expected live or stop-copy, and verify",
+                             (int)(len < 32 ? len : 32), text);
+        text += len;
+        text += *text == ',';
+    }
+    if (live && request->stop_copy)
+        return call_fail(call, -EINVAL, "options: live and stop-copy contradict each other, expected one of them");
+    return 0;
+}
+
+static int begin(struct call *call, struct migration_request *request)
+{
+    struct vm *vm = call->arg[0].vm;
+    const char *reason = "", *options = call->arg[2].given ? call->arg[2].text : "";
+    char peer[TCP_ADDRESS_TEXT];
+    int err = parse_options(call, options, request);
+
+    if (err)
+        return err;
+    if (tcp_address_parse(call->arg[1].text, CONFIG_MIGRATION_PORT, &request->to))
+        return call_fail(call, -EINVAL,
+                         "dest: '%.60s' is wrong, expected an address such as 192.0.2.1, 192.0.2.1:4900 "
+                         "or [2001:db8::1]:4900",
+                         call->arg[1].text);
+    err = migration_start(vm, request, &reason);
+    if (err)
+        return call_fail(call, err == -ENOMEM ? err : -EBUSY, "%s: cannot move, %s", vm->name, reason);
+    tcp_address_text(&request->to, peer);
+    json_string(call->out, "vm", vm->name);
+    json_string(call->out, "peer", peer);
+    json_string(call->out, "status", "setup");
+    json_number(call->out, "epoch", move_stats(migration_move(0))->epoch);
+    return 0;
+}
+
+int command_migrate(struct call *call)
+{
+    return begin(call, &(struct migration_request){ .check = false });
+}
+
+int command_migrate_check(struct call *call)
+{
+    return begin(call, &(struct migration_request){ .check = true });
+}
+
+int command_migrate_cancel(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+
+    json_string(call->out, "vm", vm->name);
+    json_string(call->out, "status", "cancelling");
+    switch (migration_cancel(vm)) { /* if it was incoming it is gone then */
+    case 0: return 0;
+    case -ENOENT: return call_fail(call, -EBUSY, "%s: no move is under way", vm->name);
+    default:
+        return call_fail(call, -EBUSY, "%s: too late to cancel, the destination was told to run it; see resolve",
+                         vm->name);
+    }
+}
+
+/* --- Contested ------------------------------------------------------------------------------------------------- */
+
+enum { RESOLVE_QUERY, RESOLVE_ABORT, RESOLVE_ADOPT, RESOLVE_FORCE_RESUME, RESOLVE_FORCE_GIVE_UP };
+const char *const resolve_actions[] = { "query", "abort", "adopt", "force-resume", "force-give-up", NULL };
+
+/* Why an action makes no sense for a copy of that status; NULL: it does. */
+static const char *resolve_misfit(u64 action, unsigned status)
+{
+    if (action == RESOLVE_ABORT && status == SHOWN_PREPARED)
+        return "its source has the move, and nobody here can abort it";
+    if (action == RESOLVE_ABORT && status != SHOWN_IN_DOUBT)
+        return "no move is left to abort";
+    if (action == RESOLVE_ADOPT && status != SHOWN_PREPARED)
+        return "only a prepared copy, which came from elsewhere, can be adopted";
+    if (action == RESOLVE_FORCE_GIVE_UP && status == SHOWN_ELSEWHERE)
+        return "there is no copy here to give up";
+    if (action == RESOLVE_FORCE_RESUME && status == SHOWN_PREPARED)
+        return "it has never run here";
+    return NULL;
+}
+
+/* What resolve can do for a copy of that status. */
+static const char *resolve_choices(unsigned status)
+{
+    switch (status) {
+    case SHOWN_IN_DOUBT: return "abort, force-resume or force-give-up";
+    case SHOWN_SUPERSEDED: return "force-resume or force-give-up";
+    case SHOWN_PREPARED: return "adopt or force-give-up";
+    default: return "force-resume, or the command forget";
+    }
+}
+
+static int resolve_act(struct vm *vm, u64 action, unsigned status)
+{
+    static const enum source_resolution resolutions[] = {
+        [RESOLVE_ABORT] = SOURCE_QUERY_ABORT,
+        [RESOLVE_FORCE_RESUME] = SOURCE_FORCE_RESUME,
+        [RESOLVE_FORCE_GIVE_UP] = SOURCE_FORCE_GIVE_UP,
+    };
+
+    return status == SHOWN_PREPARED ? migration_settle(vm, action == RESOLVE_ADOPT)
+                                    : migration_resolve(vm, resolutions[action]);
+}
+
+/* A guest that another machine has is started anew here, all the same. */
+static int resolve_start(struct call *call, struct vm *vm)
+{
+    char reason[120];
+    int err = asking_force(vm, reason, sizeof(reason));
+
+    return err ? call_fail(call, err == -ENOMEM ? err : -EBUSY, "%s: cannot start, %s", vm->name, reason) : 0;
+}
+
+/* What the other machine has said, for who has to decide. */
+static void put_other_side(struct json *out, const struct vm *vm, unsigned status)
+{
+    if (status == SHOWN_IN_DOUBT)
+        json_string(out, "destination",
+                    migration_unknown(vm) ? "knows of no such move: only force is left" : "has not answered yet");
+    if (status == SHOWN_ELSEWHERE || status == SHOWN_SUPERSEDED)
+        json_string(out, "owner", vm->reason);
+    if (status == SHOWN_PREPARED)
+        json_string(out, "source",
+                    "has not said COMMIT: adopt the guest only if it does not run there, and never will");
+}
+
+int command_resolve(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+    u64 action = call->arg[1].number, epoch = 0;
+    unsigned status = shown_status(vm);
+    const char *misfit = resolve_misfit(action, status);
+
+    if (status == SHOWN_PREPARED)
+        migration_stranded(vm, &epoch);
+    else if (status == SHOWN_ELSEWHERE)
+        epoch = vm->elsewhere;
+    else
+        migration_contested(vm, &epoch);
+    if (misfit)
+        return call_fail(call, -EBUSY, "%s: cannot %s, it is %s: %s, expected %s", vm->name, resolve_actions[action],
+                         shown_name(status), misfit, resolve_choices(status));
+    if (action >= RESOLVE_ADOPT && (!call->arg[2].given || call->arg[2].number != epoch))
+        return call_fail(call, -EINVAL,
+                         "%s: %s is for who knows what the other machine does, and never undone: repeat the epoch, "
+                         "%lu, to confirm",
+                         vm->name, resolve_actions[action], (unsigned long)epoch);
+    json_string(call->out, "vm", vm->name);
+    json_string(call->out, "status", shown_name(status));
+    json_number(call->out, "epoch", epoch);
+    put_other_side(call->out, vm, status);
+    json_string(call->out, "action", resolve_actions[action]);
+    if (action == RESOLVE_FORCE_RESUME && status == SHOWN_ELSEWHERE)
+        return resolve_start(call, vm);
+    if (action != RESOLVE_QUERY && resolve_act(vm, action, status)) /* if it succeeds, vm may be gone */
+        return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
+                         shown_name(status));
+    return 0;
+}
+
+/* --- Settings -------------------------------------------------------------------------------------------------- */
+
+_Static_assert(MIGRATE_ROUNDS == 64, "the most that config/config_keys.c allows for max-rounds");
+_Static_assert((int)CONFIG_STALL_STOP == (int)POLICY_STALL_STOP && (int)CONFIG_STALL_ABORT == (int)POLICY_STALL_ABORT &&
+                   (int)CONFIG_STALL_THROTTLE == (int)POLICY_STALL_THROTTLE,
+               "settings go to the policy as they are");
+_Static_assert((int)CONFIG_DIRTY_OFF == (int)DIRTY_OFF && (int)CONFIG_DIRTY_PML == (int)DIRTY_PML &&
+                   (int)CONFIG_DIRTY_EAGER == (int)DIRTY_SPLIT_EAGER,
+               "and to the dirty log");
+
+int command_query_migrate_parameters(struct call *call)
+{
+    for (size_t i = 0; i < move_section.count; i++) {
+        const struct key *key = &move_section.keys[i];
+        const void *value = (const u8 *)migration_settings() + key->offset;
+
+        if (key->kind == VALUE_CHOICE)
+            json_string(call->out, key->name, key->choices[*(const u32 *)value]);
+        else
+            json_number(call->out, key->name, key->kind == VALUE_BYTES ? *(const u64 *)value : *(const u32 *)value);
+    }
+    return 0;
+}
+
+int command_migrate_set_parameters(struct call *call)
+{
+    struct config_error error;
+
+    if (!config_migration_set(migration_settings(), call->arg[0].text, call->arg[1].text, &error))
+        return call_fail(call, -EINVAL, "%s: %s", error.key, error.message);
+    migration_limits_changed();
+    return command_query_migrate_parameters(call);
+}
+
+/* --- The dirty rate, without a move ------------------------------------------------------------------------------ */
+
+int command_calc_dirty_rate(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+    u32 ms = call->arg[1].given ? (u32)call->arg[1].number : DIRTY_RATE_MS;
+    int err = migration_active(vm) ? -EBUSY : dirty_rate_start(vm, ms);
+
+    if (err)
+        return call_fail(call, err, "%s: cannot measure, %s", vm->name,
+                         err == -EBUSY ? "its dirty log is in use, by a move or a measurement" : "no memory");
+    return command_query_dirty_rate(call);
+}
+
+int command_query_dirty_rate(struct call *call)
+{
+    static const char *const names[] = {
+        [DIRTY_RATE_UNSTARTED] = "unstarted", [DIRTY_RATE_MEASURING] = "measuring", [DIRTY_RATE_MEASURED] = "measured"
+    };
+    const struct vm *vm = call->arg[0].vm;
+    const struct dirty_rate *rate = &vm->dirty_rate;
+
+    json_string(call->out, "vm", vm->name);
+    json_string(call->out, "status", names[rate->status]);
+    json_number(call->out, "calc-time", rate->calc_time);
+    json_number(call->out, "pages", rate->pages);
+    json_number(call->out, "dirty-rate", rate->rate);
+    return 0;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is known of moves, by the names of QEMU's query-migrate where it has one. docs/migration.md explains each. */
+#include <errno.h>
+#include <string.h>
+
+#include "control/command.h"
+#include "control/commands.h"
+#include "control/json.h"
+#include "host/clock.h"
+#include "migrate/migration.h"
+#include "migrate/peers.h"
+
+#define PAGE_BYTES 4096
+
+/* Nanoseconds as milliseconds with a fraction. */
+static void put_ms(struct json *out, const char *key, u64 ns)
+{
+    json_milli(out, key, ns / 1000);
+}
+
+static void put_ram(struct json *out, const struct migrate_stats *stats)
+{
+    json_object(out, "ram");
+    json_number(out, "transferred", stats->transferred);
+    json_number(out, "remaining", stats->remaining);
+    json_number(out, "total", stats->total);
+    json_number(out, "duplicate", stats->duplicate);
+    json_number(out, "normal", stats->normal);
+    json_number(out, "normal-bytes", stats->normal_bytes);
+    json_number(out, "dirty-pages-rate", stats->dirty_pages_rate);
+    json_number(out, "dirty-sync-count", stats->dirty_sync_count);
+    json_milli(out, "mbps", stats->bytes_per_second * 8 / 1000);
+    json_number(out, "pages-per-second", stats->pages_per_second);
+    json_number(out, "page-size", PAGE_BYTES);
+    json_number(out, "precopy-bytes", stats->precopy_bytes);
+    json_number(out, "downtime-bytes", stats->downtime_bytes);
+    json_number(out, "downtime-verify-bytes", stats->downtime_verify_bytes);
+    json_close(out);
+}
+
+static void put_phases(struct json *out, const struct migrate_phases *phases)
+{
+    json_object(out, "phases");
+    put_ms(out, "setup", phases->setup);
+    put_ms(out, "precopy", phases->precopy);
+    put_ms(out, "stop", phases->stop);
+    put_ms(out, "final-ram", phases->final_ram);
+    put_ms(out, "device-state", phases->device_state);
+    put_ms(out, "commit", phases->commit);
+    json_close(out);
+}
+
+static void put_round(struct json *out, const char *key, const struct policy_round *round)
+{
+    json_object(out, key);
+    json_number(out, "pages", round->pages);
+    json_number(out, "zero", round->zero);
+    json_number(out, "dirtied", round->dirtied);
+    json_number(out, "bytes", round->bytes);
+    json_milli(out, "ms", round->us);
+    json_milli(out, "verify-ms", round->digest_us);
+    json_close(out);
+}
+
+static void put_rounds(struct json *out, const struct migrate_stats *stats)
+{
+    json_array(out, "rounds");
+    for (unsigned i = 0; i < stats->rounds; i++)
+        put_round(out, NULL, &stats->round[i]);
+    json_close(out);
+    put_round(out, "stopped-round", &stats->stopped);
+}
+
+static void put_prediction(struct json *out, const struct policy_prediction *prediction)
+{
+    json_object(out, "prediction");
+    json_milli(out, "downtime", prediction->downtime_us);
+    json_number(out, "bytes-per-second", prediction->rate);
+    json_number(out, "dirty-pages-rate", prediction->dirty_rate);
+    json_number(out, "working-set", prediction->working_set);
+    json_number(out, "next-round", prediction->next);
+    json_number(out, "converged", prediction->converged);
+    json_bool(out, "stalled", prediction->stalled);
+    json_bool(out, "gave-up", prediction->gave_up);
+    json_close(out);
+}
+
+static void put_warnings(struct json *out, const struct migrate_stats *stats)
+{
+    const struct wire_accepted *accepted = &stats->accepted;
+    char text[200];
+
+    json_array(out, "warnings");
+    for (u32 i = 0; i < accepted->count; i++)
+        json_string(out, NULL, accepted->warning[i]);
+    if (migrate_stall_warning(stats, text, sizeof(text)))
+        json_string(out, NULL, text);
+    json_close(out);
+}
+
+static const char *mode_name(const struct migration_request *request)
+{
+    return request->check ? "check" : request->stop_copy ? "stop-copy" : "live";
+}
+
+/* What a row of the list has. */
+static void put_move_head(struct json *out, const struct move *move)
+{
+    const struct migrate_stats *stats = move_stats(move);
+    char peer[TCP_ADDRESS_TEXT];
+
+    tcp_address_text(&move->request.to, peer);
+    json_string(out, "role", "source");
+    json_string(out, "vm", move->name);
+    json_string(out, "peer", peer);
+    json_string(out, "mode", mode_name(&move->request));
+    json_string(out, "status", migrate_status_name(stats->status));
+    json_number(out, "epoch", stats->epoch);
+    put_ms(out, "age", clock_ns() - move->began);
+    put_ms(out, "total-time", stats->total_time ? stats->total_time : clock_ns() - move->began);
+    put_ms(out, "downtime", stats->downtime);
+    json_string(out, "error", stats->error ? wire_code_name(stats->error) : "");
+    json_string(out, "reason", stats->reason);
+}
+
+static void put_move(struct json *out, const struct move *move)
+{
+    const struct migrate_stats *stats = move_stats(move);
+
+    put_move_head(out, move);
+    json_uuid(out, "vm_id", move->vm_id);
+    json_bool(out, "verify", move->request.verify);
+    json_string(out, "dirty-log", dirty_producer_name(move->log));
+    put_ms(out, "setup-time", stats->setup_time);
+    put_ms(out, "expected-downtime", stats->expected_downtime);
+    json_number(out, "downtime-limit", stats->downtime_limit);
+    put_ms(out, "verify-time", stats->verify_time);
+    put_ms(out, "round-trip", stats->rtt);
+    json_number(out, "wire-bytes", stats->wire_bytes);
+    json_number(out, "frames-forwarded", stats->forwarded);
+    json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
+    put_warnings(out, stats);
+    put_ram(out, stats);
+    put_phases(out, &stats->phases);
+    put_prediction(out, &stats->prediction);
+    put_rounds(out, stats);
+}
+
+/* The destination's view of an attempt, in the source's words. */
+static const char *incoming_status(const struct incoming *in)
+{
+    if (in->dry_run && in->handoff.state != DEST_LOADING)
+        return in->error ? "failed" : "completed";
+    switch (in->handoff.state) {
+    case DEST_LOADING: return "active";
+    case DEST_PREPARED: return "device";
+    case DEST_RUNNING:
+    case DEST_GONE: return "completed";
+    default: return in->error == WIRE_E_CANCEL ? "cancelled" : "failed";
+    }
+}
+
+static void put_incoming_head(struct json *out, const struct incoming *in)
+{
+    json_string(out, "role", "destination");
+    json_string(out, "vm", in->name);
+    json_string(out, "peer", in->peer);
+    json_string(out, "mode", in->dry_run ? "check" : "move");
+    json_string(out, "status", incoming_status(in));
+    json_number(out, "epoch", in->handoff.epoch);
+    put_ms(out, "age", clock_ns() - in->stats.began);
+    put_ms(out, "total-time", in->stats.released ? in->stats.released - in->stats.reserved : 0);
+    put_ms(out, "downtime", in->stats.released ? in->claim.paused_ns + in->stats.run_ns : 0);
+    json_string(out, "error", in->error ? wire_code_name(in->error) : "");
+    json_string(out, "reason", in->reason);
+}
+
+static void put_incoming(struct json *out, const struct incoming *in)
+{
+    put_incoming_head(out, in);
+    json_uuid(out, "vm_id", in->vm_id);
+    json_string(out, "handoff", dest_state_name(in->handoff.state));
+    json_number(out, "normal", in->stats.pages);
+    json_number(out, "duplicate", in->stats.zero);
+    json_number(out, "suspects", in->stats.suspects);
+    json_number(out, "sections", in->stats.sections);
+    json_number(out, "frames-forwarded", in->stats.frames);
+    json_number(out, "frames-delivered", in->stats.delivered);
+    put_ms(out, "verify-time", in->stats.verify_ns);
+    json_number(out, "downtime-verify-bytes", in->stats.verify_bytes);
+    json_object(out, "phases");
+    put_ms(out, "resume", in->stats.run_ns);
+    put_ms(out, "announce", in->stats.announce_ns);
+    json_close(out);
+}
+
+static const struct incoming *newest_incoming(const char *name)
+{
+    const struct incoming *newest = NULL;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        const struct incoming *in = &migration_dest()->incoming[i];
+
+        if (in->used && !strcmp(in->name, name) && (!newest || in->stamp > newest->stamp))
+            newest = in;
+    }
+    return newest;
+}
+
+static const struct move *newest_move(const char *name)
+{
+    const struct move *move;
+
+    for (unsigned i = 0; (move = migration_move(i)); i++)
+        if (!strcmp(move->name, name))
+            return move;
+    return NULL;
+}
+
+/* The last one of that name, whichever way it went. Epochs do not say which: those of a VM made anew are low. */
+static int query_one(struct call *call, const char *name)
+{
+    const struct incoming *in = newest_incoming(name);
+    const struct move *move = newest_move(name);
+
+    if (move && (!in || move->began > in->stats.began))
+        put_move(call->out, move);
+    else if (in)
+        put_incoming(call->out, in);
+    else
+        return call_fail(call, -ENOENT, "no move of a virtual machine '%.32s' is known here", name);
+    return 0;
+}
+
+int command_query_migrate(struct call *call)
+{
+    struct json *out = call->out;
+    const struct move *move;
+
+    if (call->arg[0].given)
+        return query_one(call, call->arg[0].text);
+    json_array(out, "moves");
+    for (unsigned i = 0; (move = migration_move(i)); i++) {
+        json_object(out, NULL);
+        put_move_head(out, move);
+        json_close(out);
+    }
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        const struct incoming *in = &migration_dest()->incoming[i];
+
+        if (!in->used || !in->name[0])
+            continue;
+        json_object(out, NULL);
+        put_incoming_head(out, in);
+        json_close(out);
+    }
+    json_close(out);
+    return 0;
+}
+
+int command_query_peers(struct call *call)
+{
+    struct json *out = call->out;
+    const struct peer *peer;
+
+    json_array(out, "peers");
+    for (unsigned i = 0; (peer = peers_get(i)); i++) {
+        char address[TCP_ADDRESS_TEXT];
+
+        tcp_address_text(&peer->address, address);
+        json_object(out, NULL);
+        json_string(out, "peer", address);
+        json_string(out, "status", peer->own ? "this" : peer_status_name(peer->query.status));
+        put_ms(out, "answer-time", peer->answered ? peer->answered - peer->began : 0);
+        json_number(out, "claims", peer->query.heard);
+        json_string(out, "found", peer->found);
+        json_close(out);
+    }
+    json_close(out);
+    return 0;
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A key goes to the line that is edited, or to the guest whose console is shown. All output goes through the log
+ * (log_raw), which keeps the prompt below its own lines.
+ */
+#define LOG_PREFIX "monitor"
+#include "control/monitor.h"
+
+#include <string.h>
+
+#include "control/command.h"
+#include "control/json.h"
+#include "control/text.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/serial.h"
+#include "host/log.h"
+#include "host/host_work.h"
+#include "hv/vm.h"
+
+#define PROMPT "godwit> "
+#define CONSOLE_NS 20000000ULL /* between looks for output of the guest whose console is shown */
+#define POLL_NS 1000000ULL     /* between looks for input, where the port can't interrupt */
+#define CTRL_C 0x03
+#define CTRL_U 0x15
+#define BACKSPACE 0x08
+#define DELETE 0x7F
+#define ESCAPE_KEY 0x1D /* Ctrl-] */
+
+static struct {
+    char line[COMMAND_LINE];
+    size_t len;
+    bool awake;        /* there is a prompt; false before the first key */
+    bool skip_newline; /* the last byte was CR: an LF right after it means nothing */
+    u32 console;       /* attached to the console of the VM with this id, which may leave any time; 0: to none */
+    u64 offset;        /* of the console's output, shown so far */
+    bool polls;        /* the port can't interrupt */
+} monitor;
+
+struct output {
+    char line[160];
+    size_t len;
+};
+
+static void say(const char *text)
+{
+    log_raw(text, strlen(text));
+}
+
+/* A command's output, passed on in whole lines: the log's lines fall between them. */
+static void put(void *ctx, const char *bytes, size_t len)
+{
+    struct output *out = ctx;
+
+    for (size_t i = 0; i < len; i++) {
+        out->line[out->len++] = bytes[i];
+        if (bytes[i] == '\n' || out->len == sizeof(out->line)) {
+            log_raw(out->line, out->len);
+            out->len = 0;
+        }
+    }
+}
+
+static void show_prompt(void)
+{
+    say("\r" PROMPT);
+    log_raw(monitor.line, monitor.len);
+    log_prompt(true);
+}
+
+static void attach(struct vm *vm)
+{
+    monitor.console = vm->id;
+    monitor.offset = 0;
+    say("connected to ");
+    say(vm->name);
+    say("; Ctrl-] leaves\n");
+}
+
+/* The VM whose console is shown; NULL: it has moved away. */
+static struct vm *console_vm(void)
+{
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (vm->id == monitor.console)
+            return vm;
+    }
+    return NULL;
+}
+
+static void detach(void)
+{
+    monitor.console = 0;
+    say("\ndisconnected\n");
+    show_prompt();
+}
+
+static void run_line(void)
+{
+    struct call call;
+    struct json out;
+    int err;
+
+    monitor.line[monitor.len] = '\0';
+    monitor.len = 0;
+    log_prompt(false);
+    say("\n");
+    if (monitor.line[strspn(monitor.line, " \t")] != '\0') {
+        json_init(&out);
+        err = command_line(&call, monitor.line, &out);
+        if (err) {
+            say("error: ");
+            say(call.error);
+            say("\n");
+        } else if (call.command->attach) {
+            attach(call.arg[0].vm);
+        } else {
+            text_render(out.buffer.text, put, &(struct output){ .len = 0 });
+        }
+        json_fini(&out);
+    }
+    if (!monitor.console)
+        show_prompt();
+}
+
+static void rub_out(void)
+{
+    if (monitor.len == 0)
+        return;
+    monitor.len--;
+    say("\b \b");
+}
+
+static void type(char c)
+{
+    if (c < ' ' || c == DELETE || monitor.len + 1 >= sizeof(monitor.line)) {
+        say("\a");
+        return;
+    }
+    monitor.line[monitor.len++] = c;
+    log_raw(&c, 1);
+}
+
+static void key(char c)
+{
+    bool after_cr = monitor.skip_newline;
+
+    monitor.skip_newline = c == '\r';
+    if (c == '\n' && after_cr)
+        return;
+    switch (c) {
+    case '\r':
+    case '\n': run_line(); break;
+    case BACKSPACE:
+    case DELETE: rub_out(); break;
+    case CTRL_U:
+        while (monitor.len > 0)
+            rub_out();
+        break;
+    case CTRL_C:
+        monitor.len = 0;
+        say("^C\n");
+        show_prompt();
+        break;
+    default: type(c); break;
+    }
+}
+
+/* A byte for the guest. What it has no room for is lost, as on a real line; a guest that cannot be typed to is left. */
+static void console_key(struct vm *vm, char c)
+{
+    struct call call = { .command = command_find("console") };
+
+    if (c != ESCAPE_KEY && !command_check(&call, vm)) {
+        vm_console_write(vm, &c, 1);
+        return;
+    }
+    if (c != ESCAPE_KEY) {
+        say("\nerror: ");
+        say(call.error);
+    }
+    detach();
+}
+
+static void console_show(struct vm *vm)
+{
+    char bytes[256];
+    size_t len;
+
+    do {
+        len = vm_console_read(vm, &monitor.offset, bytes, sizeof(bytes));
+        log_raw(bytes, len);
+    } while (len == sizeof(bytes));
+}
+
+/* Act on what has been typed. The log is held back, so that its lines don't fall into ours; at a console it stays so.
+ */
+static void keys(int byte)
+{
+    log_hold(true);
+    for (; byte >= 0; byte = serial_read()) {
+        if (monitor.console) {
+            console_key(console_vm(), (char)byte);
+            continue;
+        }
+        if (!log_prompt_shown())
+            show_prompt();
+        key((char)byte);
+    }
+    monitor.awake = true;
+    log_hold(monitor.console != 0);
+}
+
+static u64 monitor_poll(void)
+{
+    int byte = serial_read();
+
+    if (monitor.console && !console_vm()) {
+        say("\nit is not here any more");
+        detach();
+        log_hold(false);
+    }
+    if (byte >= 0)
+        keys(byte); /* frees no VM, whatever is commanded: other host work does */
+    if (monitor.console)
+        console_show(console_vm());
+    else if (monitor.awake && !log_prompt_shown() && log_quiet())
+        show_prompt();
+    if (monitor.polls)
+        return rdtsc() + clock_ns_to_ticks(POLL_NS);
+    return monitor.console ? rdtsc() + clock_ns_to_ticks(CONSOLE_NS) : ~0ULL;
+}
+
+void monitor_init(void)
+{
+    monitor.polls = !serial_interrupt_on();
+    host_work_add(monitor_poll);
+    pr_info("press Enter for a prompt");
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands about virtual machines. Counters are read while vcpus count on: each is right, their sums are a moment old.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "hv/backend.h"
+#include "control/command.h"
+#include "control/commands.h"
+#include "control/json.h"
+#include "control/status.h"
+#include "host/clock.h"
+#include "dev/platform.h"
+#include "guest/load/images.h"
+#include "guest/load/create.h"
+#include "hv/vm.h"
+#include "migrate/migration.h"
+
+#define COMMAND_REASON 200 /* characters of why something fails */
+
+static u64 milliseconds(u64 ticks)
+{
+    return clock_ticks_to_ns(ticks) / 1000000;
+}
+
+static const char *status_name(const struct vm *vm)
+{
+    return shown_name(shown_status(vm));
+}
+
+/* What both lists and details show. */
+static void put_summary(struct json *out, const struct vm *vm)
+{
+    u64 ticks = 0, exits = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+        ticks += vm->vcpu[i]->guest_ticks;
+        exits += vcpu_exits(vm->vcpu[i]);
+    }
+    json_string(out, "name", vm->name);
+    json_string(out, "status", status_name(vm));
+    json_number(out, "epoch", vm->identity.epoch);
+    json_number(out, "vcpus", vm->nr_vcpus);
+    json_number(out, "memory_mib", vm->memory >> 20);
+    json_number(out, "ran_ms", milliseconds(ticks));
+    json_number(out, "exits", exits);
+    json_string(out, "reason", vm->reason);
+}
+
+int command_vms(struct call *call)
+{
+    json_array(call->out, "vms");
+    list_for_each (node, vm_list()) {
+        json_object(call->out, NULL);
+        put_summary(call->out, container_of(node, struct vm, node));
+        json_close(call->out);
+    }
+    json_close(call->out);
+    return 0;
+}
+
+static const char *vcpu_status_name(enum vcpu_status status)
+{
+    switch (status) {
+    case VCPU_RUNNABLE: return "runnable";
+    case VCPU_HALTED: return "halted";
+    case VCPU_WAIT_SIPI: return "waits for start-up";
+    }
+    return "unknown";
+}
+
+static void put_vcpus(struct json *out, const struct vm *vm)
+{
+    json_array(out, "processors");
+    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+        const struct vcpu *vcpu = vm->vcpu[i];
+
+        json_object(out, NULL);
+        json_number(out, "vcpu", i);
+        json_number(out, "cpu", vcpu->cpu);
+        json_string(out, "status", vcpu_status_name(vcpu->status));
+        json_format(out, "rip", "%#lx", (unsigned long)vcpu->rip);
+        json_number(out, "ran_ms", milliseconds(vcpu->guest_ticks));
+        json_number(out, "slices", vcpu->slices);
+        json_number(out, "exits", vcpu_exits(vcpu));
+        json_number(out, "interrupts", vcpu->interrupts_injected);
+        json_close(out);
+    }
+    json_close(out);
+}
+
+static void put_exits(struct json *out, const struct vm *vm)
+{
+    json_object(out, "exits_by_reason");
+    for (unsigned kind = 0; kind < NR_EXITS; kind++) {
+        u64 count = 0;
+
+        for (u32 i = 0; i < vm->nr_vcpus; i++)
+            count += vm->vcpu[i]->exits[kind];
+        if (count)
+            json_number(out, exit_name((enum exit_kind)kind), count);
+    }
+    json_close(out);
+}
+
+static void put_tsc(struct json *out, const struct guest_tsc *tsc)
+{
+    json_object(out, "tsc");
+    json_number(out, "khz", tsc->khz);
+    json_number(out, "khz_here", guest_tsc_khz_here(tsc));
+    json_bool(out, "scaled", tsc->ratio != GUEST_TSC_UNSCALED);
+    json_close(out);
+}
+
+/* Of its network card; its port in the switch has more, shown by `net`. */
+static void put_network(struct json *out, const struct virtio_net *net)
+{
+    json_object(out, "network");
+    json_number(out, "filtered", net->filtered);
+    json_number(out, "malformed", net->malformed);
+    json_number(out, "announces", net->announces);
+    json_close(out);
+}
+
+/* All that was logged since the VM was made, by moves and by measurements of the rate. */
+static void put_dirty_log(struct json *out, const struct dirty_log *log)
+{
+    const struct dirty_counters *count = &log->count;
+
+    json_object(out, "dirty_log");
+    json_string(out, "producer", dirty_producer_name(log->producer));
+    json_number(out, "harvests", count->harvests);
+    json_number(out, "harvested", count->harvested);
+    json_number(out, "retired", count->retired);
+    json_number(out, "by_fault", count->by_fault);
+    json_number(out, "by_dbit", count->by_dbit);
+    json_number(out, "by_pml", count->by_pml);
+    json_number(out, "by_hypervisor", count->by_hypervisor);
+    json_number(out, "by_unack", count->by_unack);
+    json_number(out, "faults", count->faults);
+    json_number(out, "scanned_regions", count->scanned_regions);
+    json_number(out, "scanned_entries", count->scanned_entries);
+    json_number(out, "pml_drains", count->pml_drains);
+    json_close(out);
+}
+
+int command_vm(struct call *call)
+{
+    const struct vm *vm = call->arg[0].vm;
+    struct json *out = call->out;
+
+    put_summary(out, vm);
+    json_number(out, "id", vm->id);
+    json_uuid(out, "vm_id", vm->identity.id);
+    json_number(out, "resets", vm->resets);
+    json_string(out, "image", guest_image_here(&vm->image) ? "here" : "elsewhere");
+    json_number(out, "cpu_throttle_percentage", vm->throttle);
+    put_tsc(out, &vm->tsc);
+    json_number(out, "unlogged_lines", platform_of(vm)->console.log.unshown);
+    json_number(out, "port_accesses", vm->pio.accesses);
+    json_number(out, "port_accesses_unclaimed", vm->pio.unclaimed);
+    json_number(out, "mmio_accesses", vm->mmio.accesses);
+    json_number(out, "mmio_accesses_unclaimed", vm->mmio.unclaimed);
+    json_object(out, "memory");
+    json_number(out, "pages_4k", vm->mem.pages_4k);
+    json_number(out, "pages_2m", vm->mem.pages_2m);
+    json_number(out, "pages_1g", vm->mem.pages_1g);
+    json_number(out, "nested_tables", vm->npt.tables);
+    json_number(out, "exec_splits", vm->npt.exec_splits);
+    json_number(out, "written_by_host", vm->mem.bytes_written);
+    json_close(out);
+    put_network(out, &platform_of(vm)->net);
+    put_dirty_log(out, &vm->mem.dirty);
+    put_vcpus(out, vm);
+    put_exits(out, vm);
+    return 0;
+}
+
+/* The answer of what acts on a VM: which, and its status now. An error: the guest has ended since that was checked. */
+static int acted(struct call *call, const char *verb, int err)
+{
+    const struct vm *vm = call->arg[0].vm;
+
+    if (err)
+        return call_fail(call, -EBUSY, "%s: cannot %s, it is %s", vm->name, verb, status_name(vm));
+    json_string(call->out, "name", vm->name);
+    json_string(call->out, "status", status_name(vm));
+    json_number(call->out, "epoch", vm->identity.epoch);
+    return 0;
+}
+
+int command_pause(struct call *call)
+{
+    return acted(call, "pause", vm_pause(call->arg[0].vm));
+}
+
+int command_resume(struct call *call)
+{
+    return acted(call, "resume", vm_resume(call->arg[0].vm));
+}
+
+int command_poweroff(struct call *call)
+{
+    return acted(call, "poweroff", vm_poweroff(call->arg[0].vm));
+}
+
+int command_power_button(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+
+    spin_lock(&vm->device_lock);
+    acpi_pm_power_button(&platform_of(vm)->pm);
+    spin_unlock(&vm->device_lock);
+    return acted(call, "press its power button", 0);
+}
+
+int command_reset(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+
+    if (!guest_image_here(&vm->image))
+        return call_fail(call, -EBUSY,
+                         "%s: cannot reset, what it starts from is not among this machine's files, expected it in "
+                         "images of [migration]",
+                         vm->name);
+    vm_reset_request(vm);
+    return acted(call, "reset", 0);
+}
+
+/* Name other files than those that it had: they are handed over by the loader, as those of the configuration. */
+static int name_image(struct call *call, struct guest_image *image)
+{
+    char reason[COMMAND_REASON];
+
+    if (!call->arg[1].given)
+        return 0;
+    image->initrd = (struct guest_file){ .size = 0 };
+    if (image_file(call->arg[1].text, &image->kernel, reason, sizeof(reason)) &&
+        (!call->arg[2].given || image_file(call->arg[2].text, &image->initrd, reason, sizeof(reason))))
+        return 0;
+    return call_fail(call, -EINVAL, "%s: cannot start, %s", call->arg[0].vm->name, reason);
+}
+
+int command_start(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+    struct guest_image image = vm->image;
+    char reason[COMMAND_REASON];
+    int err = name_image(call, &image);
+
+    if (err)
+        return err;
+    if (!migration_done_with(vm))
+        return call_fail(call, -EBUSY, "%s: cannot start yet, its last move is ending, or its dirty log is in use",
+                         vm->name);
+    vm->image = image;
+    err = vm_power_on(vm, reason, sizeof(reason));
+    if (err == -ENOENT)
+        return call_fail(call, -EBUSY, "%s: cannot start, %s, expected it in images of [migration], or named here",
+                         vm->name, reason);
+    if (err)
+        return call_fail(call, err, "%s: cannot start, %s", vm->name, reason);
+    return acted(call, "start", 0);
+}
+
+int command_forget(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+
+    json_string(call->out, "name", vm->name);
+    if (migration_forget(vm))
+        return call_fail(call, -EBUSY, "%s: cannot forget yet, its last move is ending, or its dirty log is in use",
+                         vm->name);
+    json_string(call->out, "status", "forgotten");
+    return 0;
+}
+
+/* The options as a section of a configuration: commas end lines, but in the command line, which comes last. */
+static int parse_section(struct call *call, struct config *config)
+{
+    char text[CONFIG_NAME + 2 * CONFIG_CMDLINE];
+    struct config_error error;
+    char *end;
+    int len = snprintf(text, sizeof(text), "[vm %s]\n%s\n", call->arg[0].text, call->arg[1].text);
+
+    end = strstr(text, "cmdline=");
+    for (char *c = text; *c && c != end; c++)
+        *c = (char)(*c == ',' ? '\n' : *c);
+    if (len >= (int)sizeof(text))
+        return call_fail(call, -EINVAL, "options: too long, expected at most %zu characters", sizeof(text) - 48);
+    if (!config_parse(text, (size_t)len, config, &error))
+        return call_fail(call, -EINVAL, "%s: %s", error.key, error.message);
+    if (config->nr_vms != 1 || config->net.present)
+        return call_fail(call, -EINVAL, "options: expected keys of a section [vm] alone");
+    return 0;
+}
+
+int command_create(struct call *call)
+{
+    static struct config config;
+    const struct vm *taken = vm_find(call->arg[0].text);
+    char reason[COMMAND_REASON];
+    struct vm *vm;
+    int err = parse_section(call, &config);
+
+    if (err)
+        return err;
+    if (taken)
+        return call_fail(call, -EBUSY, "%s: a VM of that name is here already, it is %s", taken->name,
+                         status_name(taken));
+    err = guest_create(&config.vm[0], &vm, reason, sizeof(reason));
+    if (err)
+        return call_fail(call, err == -ENOENT ? -EINVAL : err, "%s: cannot create, %s", config.vm[0].name, reason);
+    call->arg[0].vm = vm;
+    return acted(call, "create", 0);
+}
+
+int command_console(struct call *call)
+{
+    u64 end = ~0ULL;
+
+    vm_console_read(call->arg[0].vm, &end, NULL, 0);
+    json_string(call->out, "name", call->arg[0].vm->name);
+    json_number(call->out, "bytes_sent", end);
+    return 0;
+}

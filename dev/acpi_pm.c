@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dev/acpi_pm.h"
+
+#include <errno.h>
+
+#include "dev/irq.h"
+#include "dev/platform.h"
+#include "config/platform_map.h"
+#include "host/bits.h"
+#include "host/stream.h"
+#include "hv/vm.h"
+
+#define VERSION 1
+#define NS_PER_SECOND 1000000000ULL
+
+#define EVENT_PORTS 4
+#define CONTROL_PORTS 2
+#define TIMER_PORTS 4
+#define EVENT_BITS (PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_SLEEP_BUTTON | PM1_RTC)
+
+/* RESET_PORT: bit 2 set after it was clear resets; bit 1 says that it is a hard one. */
+#define RESET_CPU BIT(2)
+
+/* 8042: "pulse output bit 0", the processor's reset. There is no keyboard behind it. */
+#define KEYBOARD_COMMAND_PORT 0x64
+#define KEYBOARD_RESET 0xFE
+
+enum pm_region { REGION_EVENT, REGION_CONTROL, REGION_TIMER, REGION_RESET, REGION_KEYBOARD };
+
+static u64 to_ticks(u64 ns)
+{
+    return scale(ns, ACPI_PM_TIMER_HZ, NS_PER_SECOND);
+}
+
+/* Changes of the counter's uppermost bit since the VM's start. */
+static u64 half_periods(u64 now)
+{
+    return to_ticks(now) >> (ACPI_PM_TIMER_BITS - 1);
+}
+
+static u64 half_period_ns(u64 number)
+{
+    return scale_up(number << (ACPI_PM_TIMER_BITS - 1), NS_PER_SECOND, ACPI_PM_TIMER_HZ);
+}
+
+/* After each change, and before status is read. */
+static void look(struct acpi_pm *pm, u64 now)
+{
+    u64 halves = half_periods(now);
+    bool wants_timer = pm->enable & PM1_TIMER;
+
+    if (halves != pm->seen)
+        pm->status |= PM1_TIMER;
+    pm->seen = halves;
+    irq_line(pm->vm, ACPI_SCI, pm->status & pm->enable);
+    timer_set(&platform_of(pm->vm)->timers, &pm->timer,
+              wants_timer && !(pm->status & PM1_TIMER) ? half_period_ns(halves + 1) : TIMER_NEVER);
+}
+
+static void expire(struct timer *timer, u64 now)
+{
+    look(container_of(timer, struct acpi_pm, timer), now);
+}
+
+void acpi_pm_settle(struct acpi_pm *pm)
+{
+    look(pm, timers_now(&platform_of(pm->vm)->timers));
+}
+
+void acpi_pm_power_button(struct acpi_pm *pm)
+{
+    assert_held(&pm->vm->device_lock);
+    pm->status |= PM1_POWER_BUTTON;
+    acpi_pm_settle(pm);
+}
+
+/* Status is written with ones to clear. Both registers may be reached by bytes. */
+static void event_io(struct acpi_pm *pm, struct io *io)
+{
+    u64 value = (u64)pm->enable << 16 | pm->status, mask = size_mask(io->size) << (8 * io->off);
+
+    if (!io->write) {
+        io->val = value >> (8 * io->off);
+        return;
+    }
+    u64 written = io->val << (8 * io->off) & mask;
+
+    pm->status &= ~written;
+    pm->enable = ((pm->enable & ~(mask >> 16)) | written >> 16) & EVENT_BITS;
+}
+
+static void control_write(struct acpi_pm *pm, u16 value)
+{
+    pm->control = value & PM1_SLP_TYP;
+    if (!(value & PM1_SLP_EN))
+        return;
+    if (field_get(PM1_SLP_TYP, value) == ACPI_SLP_TYP_S5)
+        vm_stop(pm->vm, VM_PASSED, "powered off");
+}
+
+static void control_io(struct acpi_pm *pm, struct io *io)
+{
+    u64 value = pm->control | PM1_SCI_EN, mask = size_mask(io->size) << (8 * io->off);
+
+    if (io->write)
+        control_write(pm, (value & ~mask) | (io->val << (8 * io->off) & mask));
+    else
+        io->val = value >> (8 * io->off);
+}
+
+static void reset_write(struct acpi_pm *pm, u8 value, u8 command)
+{
+    if ((value & command) == command)
+        vm_reset_request(pm->vm);
+}
+
+static void acpi_pm_io(struct device *device, unsigned region, struct io *io)
+{
+    struct acpi_pm *pm = (struct acpi_pm *)device;
+    u64 now = timers_now(&platform_of(pm->vm)->timers);
+
+    switch (region) {
+    case REGION_EVENT:
+        look(pm, now);
+        event_io(pm, io);
+        look(pm, now);
+        break;
+    case REGION_CONTROL: control_io(pm, io); break;
+    case REGION_TIMER:
+        if (!io->write)
+            io->val = (to_ticks(now) & BITS(ACPI_PM_TIMER_BITS - 1, 0)) >> (8 * io->off);
+        break;
+    case REGION_RESET:
+        if (io->write)
+            reset_write(pm, io->val, RESET_CPU);
+        else
+            io->val = 0;
+        break;
+    default:
+        if (io->write)
+            reset_write(pm, io->val, KEYBOARD_RESET);
+        break;
+    }
+}
+
+static void acpi_pm_reset(struct device *device)
+{
+    struct acpi_pm *pm = (struct acpi_pm *)device;
+
+    pm->status = pm->enable = pm->control = 0;
+    look(pm, timers_now(&platform_of(pm->vm)->timers));
+}
+
+static int acpi_pm_save(struct device *device, struct writer *writer)
+{
+    const struct acpi_pm *pm = (struct acpi_pm *)device;
+
+    put_u16(writer, VERSION);
+    put_u16(writer, pm->status);
+    put_u16(writer, pm->enable);
+    put_u16(writer, pm->control);
+    put_u64(writer, pm->seen);
+    return writer->overflow ? -ENOSPC : 0;
+}
+
+static int acpi_pm_load(struct device *device, struct reader *reader)
+{
+    struct acpi_pm *pm = (struct acpi_pm *)device;
+    int err = get_version(reader, VERSION);
+    u16 status = get_u16(reader), enable = get_u16(reader), control = get_u16(reader);
+    u64 seen = get_u64(reader);
+
+    if (err || reader->truncated || status & ~(EVENT_BITS | PM1_WAKE) || enable & ~EVENT_BITS || control & ~PM1_SLP_TYP)
+        return err ? err : -EINVAL;
+    pm->status = status;
+    pm->enable = enable;
+    pm->control = control;
+    pm->seen = seen;
+    look(pm, timers_now(&platform_of(pm->vm)->timers));
+    return 0;
+}
+
+static const struct device_ops ops = {
+    .name = "acpi-pm",
+    .version = VERSION,
+    .io = acpi_pm_io,
+    .reset = acpi_pm_reset,
+    .save = acpi_pm_save,
+    .load = acpi_pm_load,
+};
+
+int acpi_pm_init(struct acpi_pm *pm, struct vm *vm)
+{
+    static const struct {
+        u16 base, size;
+    } regions[] = {
+        [REGION_EVENT] = { ACPI_PM1A_EVENT_PORT, EVENT_PORTS },
+        [REGION_CONTROL] = { ACPI_PM1A_CONTROL_PORT, CONTROL_PORTS },
+        [REGION_TIMER] = { ACPI_PM_TIMER_PORT, TIMER_PORTS },
+        [REGION_RESET] = { RESET_PORT, 1 },
+        [REGION_KEYBOARD] = { KEYBOARD_COMMAND_PORT, 1 },
+    };
+    int err = 0;
+
+    pm->device.ops = &ops;
+    pm->vm = vm;
+    timer_init(&pm->timer, expire);
+    vm_add_device(vm, &pm->device);
+    for (unsigned i = 0; i < ARRAY_SIZE(regions) && !err; i++)
+        err = bus_add(&vm->pio, regions[i].base, regions[i].size, &pm->device, i);
+    return err;
+}

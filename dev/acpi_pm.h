@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Fixed ACPI hardware (ACPI specification "ACPI Hardware Specification"): PM1a events and control, the PM timer, the
+ * reset register, and the keyboard controller's reset command. Where they are: platform_map.h. There is no legacy mode,
+ * so SCI_EN is always set.
+ */
+#pragma once
+
+#include "dev/timer.h"
+
+#define ACPI_PM_TIMER_HZ 3579545ULL
+
+/* PM1 status and enable. */
+#define PM1_TIMER BIT(0)  /* the timer's uppermost bit has changed */
+#define PM1_GLOBAL BIT(5) /* never set: there is no firmware to set it */
+#define PM1_POWER_BUTTON BIT(8)
+#define PM1_SLEEP_BUTTON BIT(9)
+#define PM1_RTC BIT(10)
+#define PM1_WAKE BIT(15)
+/* PM1 control. */
+#define PM1_SCI_EN BIT(0)
+#define PM1_SLP_TYP BITS(12, 10)
+#define PM1_SLP_EN BIT(13)
+
+struct acpi_pm {
+    struct device device;
+    struct vm *vm;
+    struct timer timer; /* the PM timer's next change of its uppermost bit, if an interrupt is wanted */
+    u16 status, enable, control;
+    u64 seen; /* half periods of the PM timer that have reached status */
+};
+
+/* Create it and claim its ports. Returns 0 or bus_add's error. */
+int acpi_pm_init(struct acpi_pm *pm, struct vm *vm);
+
+/* Somebody presses the power button: a guest that listens will shut down. With device_lock held. */
+void acpi_pm_power_button(struct acpi_pm *pm);
+
+/* Note what time has changed up to now. With device_lock held. */
+void acpi_pm_settle(struct acpi_pm *pm);

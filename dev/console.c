@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dev/console.h"
+
+#include <errno.h>
+
+#include "dev/irq.h"
+#include "config/platform_map.h"
+#include "config/guest_abi.h"
+#include "host/bits.h"
+#include "host/log.h"
+#include "host/stream.h"
+#include "hv/vm.h"
+
+#define CONSOLE_PORTS 8
+#define VERSION 2
+
+static void flush_line(struct console *console)
+{
+    console->line[console->len] = '\0';
+    console->len = 0;
+    log_guest(&console->log, console->vm->name, console->line);
+}
+
+static void transmit(void *ctx, u8 byte)
+{
+    struct console *console = ctx;
+
+    console->ring[console->bytes_out++ % CONSOLE_RING] = (char)byte;
+    if (byte == '\n') {
+        flush_line(console);
+        return;
+    }
+    if (byte == '\r')
+        return;
+    /* The log is for people and for tests: what would move their cursor is shown as a dot. */
+    console->line[console->len++] = byte >= ' ' && byte < 0x7F ? (char)byte : byte == '\t' ? ' ' : '.';
+    if (console->len == CONSOLE_LINE - 1)
+        flush_line(console);
+}
+
+/* After each change: give the chip what it has room for, and set the line. */
+static void look(struct console *console)
+{
+    while (console->taken < console->typed &&
+           uart16550_receive(&console->uart, console->queue[console->taken % CONSOLE_QUEUE]) == 0)
+        console->taken++;
+    irq_line(console->vm, SERIAL_LINE, uart16550_irq(&console->uart));
+}
+
+size_t console_read(struct console *console, u64 *from, char *buffer, size_t len)
+{
+    size_t count = 0;
+
+    spin_lock(&console->vm->device_lock);
+    if (*from > console->bytes_out)
+        *from = console->bytes_out;
+    if (console->bytes_out - *from > CONSOLE_RING)
+        *from = console->bytes_out - CONSOLE_RING;
+    while (count < len && *from < console->bytes_out)
+        buffer[count++] = console->ring[(*from)++ % CONSOLE_RING];
+    spin_unlock(&console->vm->device_lock);
+    return count;
+}
+
+size_t console_input(struct console *console, const char *bytes, size_t len)
+{
+    size_t count = 0;
+
+    spin_lock(&console->vm->device_lock);
+    while (count < len && console->typed - console->taken < CONSOLE_QUEUE)
+        console->queue[console->typed++ % CONSOLE_QUEUE] = bytes[count++];
+    console->dropped += len - count;
+    look(console);
+    spin_unlock(&console->vm->device_lock);
+    return count;
+}
+
+static void console_io(struct device *device, unsigned region, struct io *io)
+{
+    struct console *console = (struct console *)device;
+
+    (void)region;
+    /* An 8-bit chip on an 8-bit bus: a wider access reaches consecutive registers. */
+    u64 value = 0;
+
+    for (unsigned i = 0; i < io->size; i++) {
+        if (io->write)
+            uart16550_write(&console->uart, io->off + i, io->val >> (8 * i));
+        else
+            value |= (u64)uart16550_read(&console->uart, io->off + i) << (8 * i);
+    }
+    if (!io->write)
+        io->val = value;
+    look(console);
+}
+
+static void console_reset(struct device *device)
+{
+    struct console *console = (struct console *)device;
+
+    uart16550_reset(&console->uart);
+    console->taken = console->typed;
+    look(console);
+}
+
+/* The chip, and what was typed for it. The ring stays with the host: it is a record of what the guest did here. */
+static int console_save(struct device *device, struct writer *writer)
+{
+    const struct console *console = (struct console *)device;
+
+    put_u16(writer, VERSION);
+    uart16550_save(&console->uart, writer);
+    put_u16(writer, console->typed - console->taken);
+    for (u64 at = console->taken; at < console->typed; at++)
+        put_u8(writer, console->queue[at % CONSOLE_QUEUE]);
+    return writer->overflow ? -ENOSPC : 0;
+}
+
+static int console_load(struct device *device, struct reader *reader)
+{
+    struct console *console = (struct console *)device;
+    int err = get_version(reader, VERSION);
+
+    if (!err)
+        err = uart16550_load(&console->uart, reader);
+    u16 waiting = get_u16(reader);
+
+    if (err || reader->truncated || waiting > CONSOLE_QUEUE)
+        return err ? err : -EINVAL;
+    console->taken = 0;
+    console->typed = waiting;
+    for (u16 i = 0; i < waiting; i++)
+        console->queue[i] = get_u8(reader);
+    look(console);
+    return reader->truncated ? -EINVAL : 0;
+}
+
+static const struct device_ops ops = {
+    .name = "console",
+    .version = VERSION,
+    .io = console_io,
+    .reset = console_reset,
+    .save = console_save,
+    .load = console_load,
+};
+
+int console_init(struct console *console, struct vm *vm)
+{
+    console->device.ops = &ops;
+    console->vm = vm;
+    uart16550_init(&console->uart, transmit, console);
+    vm_add_device(vm, &console->device);
+    return bus_add(&vm->pio, GODWIT_CONSOLE_PORT, CONSOLE_PORTS, &console->device, 0);
+}

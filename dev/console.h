@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's console: a 16550 at the PC's first serial port. What the guest sends appears in the log, line by line,
+ * under its name, and is kept in a ring for whoever wants to read it; what is typed waits in a queue until the guest
+ * takes it.
+ */
+#pragma once
+
+#include "hv/bus.h"
+#include "dev/uart16550.h"
+#include "host/log.h"
+
+struct vm;
+
+#define CONSOLE_LINE 160     /* longer lines are broken */
+#define CONSOLE_RING 0x10000 /* bytes of output that are kept; a power of two */
+#define CONSOLE_QUEUE 4096   /* bytes of input that may wait; a power of two */
+
+/* Guarded by the VM's device_lock. */
+struct console {
+    struct device device;
+    struct uart16550 uart;
+    struct vm *vm;
+    char line[CONSOLE_LINE];
+    unsigned len;
+    u64 bytes_out;        /* ever; also the place of the next byte in the ring */
+    u64 typed, taken;     /* bytes of input, ever */
+    u64 dropped;          /* bytes of input that found the queue full */
+    struct log_share log; /* what the log shows of it; all of it is in the ring */
+    char ring[CONSOLE_RING];
+    char queue[CONSOLE_QUEUE];
+};
+
+/* Create the chip and claim its ports. Returns 0 or bus_add's error. */
+int console_init(struct console *console, struct vm *vm);
+
+/*
+ * Copy out what the guest has sent from byte number *from (0: its first) on, at most len bytes; what is no longer kept
+ * is skipped. Moves *from behind what was copied and returns how much that was. Takes device_lock.
+ */
+size_t console_read(struct console *console, u64 *from, char *buffer, size_t len);
+
+/* Type: returns how many bytes were taken, less than len if the guest does not read. Takes device_lock. */
+size_t console_input(struct console *console, const char *bytes, size_t len);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The MSI-X part of a PCI function; for pci.c only. Layout of its BAR: the table from 0, pending bits from 800h. */
+#pragma once
+
+#include "host/types.h"
+
+struct io;
+struct pci_function;
+struct reader;
+struct writer;
+
+/* All vectors masked, nothing pending; and an access to the BAR. */
+void pci_msix_reset(struct pci_function *function);
+void pci_msix_io(struct pci_function *function, struct io *io);
+
+/* Something that masks messages may have changed: send what is pending and may go. */
+void pci_msix_flush(struct pci_function *function);
+
+/* Table and pending bits. Load returns 0 or -EINVAL. */
+void pci_msix_save(const struct pci_function *function, struct writer *w);
+int pci_msix_load(struct pci_function *function, struct reader *r);

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dev/pit.h"
+
+#include <errno.h>
+
+#include "dev/irq.h"
+#include "dev/platform.h"
+#include "config/platform_map.h"
+#include "host/bits.h"
+#include "host/stream.h"
+#include "hv/vm.h"
+
+#define PIT_PORT 0x40
+#define PIT_PORTS 4
+#define PORT_61 0x61
+#define COMMAND_CHANNEL 0xC0
+#define COMMAND_ACCESS 0x30
+#define NS_PER_SECOND 1000000000ULL
+
+/* A counter that is faster than this would leave its guest, and the host, no time for anything else. */
+#define SHORTEST_PERIOD_NS 100000ULL
+
+#define OWED_TICKS (10 * I8254_HZ) /* of the chip: what comes to more than 10 s is not made good */
+#define CATCH_UP 4                 /* what is owed comes so many times as fast as the counter */
+
+#define VERSION 2 /* 2: with what is owed */
+
+enum pit_region { REGION_COUNTERS, REGION_61 };
+
+static u64 to_ticks(u64 ns)
+{
+    return scale(ns, I8254_HZ, NS_PER_SECOND);
+}
+
+/* At the result the tick has come. */
+static u64 to_ns(u64 ticks)
+{
+    return scale_up(ticks, NS_PER_SECOND, I8254_HZ);
+}
+
+static void arm(struct pit *pit, u64 now)
+{
+    struct timers *timers = &platform_of(pit->vm)->timers;
+    u64 rise = i8254_next_rise(&pit->chip, to_ticks(now));
+    u64 at = rise == I8254_NEVER ? TIMER_NEVER : to_ns(rise);
+
+    if (pit->owed)
+        at = MIN(at, now + to_ns(pit->chip.channel[0].count / CATCH_UP));
+    timer_set(timers, &pit->timer, at == TIMER_NEVER ? TIMER_NEVER : MAX(at, now + SHORTEST_PERIOD_NS));
+}
+
+static u64 owed_max(const struct pit *pit)
+{
+    return OWED_TICKS / pit->chip.channel[0].count;
+}
+
+/* Add what has risen since the last time to what is owed. */
+static void count_rises(struct pit *pit, u64 now)
+{
+    u64 ticks = to_ticks(now), owed = pit->owed + i8254_rises(&pit->chip, pit->counted, ticks);
+
+    pit->counted = ticks;
+    pit->owed = (u32)MIN(owed, owed_max(pit));
+}
+
+/* One edge a time, and none that would be lost in the one before. */
+static void expire(struct timer *timer, u64 now)
+{
+    struct pit *pit = container_of(timer, struct pit, timer);
+
+    count_rises(pit, now);
+    if (pit->owed && !irq_waits(pit->vm, PIT_LINE)) {
+        pit->owed--;
+        irq_line(pit->vm, PIT_LINE, false);
+        irq_line(pit->vm, PIT_LINE, true);
+    }
+    arm(pit, now);
+}
+
+/* Counter 0 begins anew, and owes nothing. */
+static void start(struct pit *pit, u64 now)
+{
+    pit->counted = to_ticks(now);
+    pit->owed = 0;
+    irq_line(pit->vm, PIT_LINE, i8254_output(&pit->chip, 0, pit->counted));
+    arm(pit, now);
+}
+
+void pit_settle(struct pit *pit)
+{
+    count_rises(pit, timers_now(&platform_of(pit->vm)->timers));
+}
+
+/* Does this write change what counter 0 does? Latching doesn't. */
+static bool changes_counter0(unsigned reg, u8 value)
+{
+    return reg == 0 || (reg == I8254_COMMAND && !(value & COMMAND_CHANNEL) && value & COMMAND_ACCESS);
+}
+
+static void counters_io(struct pit *pit, struct io *io, u64 now)
+{
+    u64 ticks = to_ticks(now), value = 0;
+    bool changed = false;
+
+    for (unsigned i = 0; i < io->size; i++) {
+        unsigned reg = io->off + i;
+
+        if (!io->write) {
+            value |= (u64)i8254_read(&pit->chip, reg, ticks) << (8 * i);
+            continue;
+        }
+        i8254_write(&pit->chip, reg, io->val >> (8 * i), ticks);
+        changed |= changes_counter0(reg, io->val >> (8 * i));
+    }
+    if (!io->write)
+        io->val = value;
+    if (changed)
+        start(pit, now);
+}
+
+static void pit_io(struct device *device, unsigned region, struct io *io)
+{
+    struct pit *pit = (struct pit *)device;
+    u64 now = timers_now(&platform_of(pit->vm)->timers);
+
+    if (region == REGION_COUNTERS)
+        counters_io(pit, io, now);
+    else if (io->write)
+        i8254_port61_write(&pit->chip, io->val, to_ticks(now));
+    else
+        io->val = i8254_port61_read(&pit->chip, to_ticks(now));
+}
+
+static void pit_reset(struct device *device)
+{
+    struct pit *pit = (struct pit *)device;
+
+    i8254_reset(&pit->chip);
+    pit->owed = 0;
+    irq_line(pit->vm, PIT_LINE, false);
+    timer_set(&platform_of(pit->vm)->timers, &pit->timer, TIMER_NEVER);
+}
+
+static int pit_save(struct device *device, struct writer *writer)
+{
+    struct pit *pit = (struct pit *)device;
+
+    i8254_save(&pit->chip, writer);
+    put_u32(writer, pit->owed);
+    return writer->overflow ? -ENOSPC : 0;
+}
+
+static int pit_load(struct device *device, struct reader *reader)
+{
+    struct pit *pit = (struct pit *)device;
+    u64 now = timers_now(&platform_of(pit->vm)->timers);
+    int err = i8254_load(&pit->chip, reader);
+    u32 owed = get_u32(reader);
+
+    if (err || reader->truncated || owed > owed_max(pit))
+        return err ? err : -EINVAL;
+    pit->counted = to_ticks(now);
+    pit->owed = owed;
+    arm(pit, now);
+    return 0;
+}
+
+static const struct device_ops ops = {
+    .name = "8254",
+    .version = VERSION,
+    .io = pit_io,
+    .reset = pit_reset,
+    .save = pit_save,
+    .load = pit_load,
+};
+
+int pit_init(struct pit *pit, struct vm *vm)
+{
+    pit->device.ops = &ops;
+    pit->vm = vm;
+    timer_init(&pit->timer, expire);
+    i8254_reset(&pit->chip);
+    vm_add_device(vm, &pit->device);
+
+    int err = bus_add(&vm->pio, PIT_PORT, PIT_PORTS, &pit->device, REGION_COUNTERS);
+
+    return err ? err : bus_add(&vm->pio, PORT_61, 1, &pit->device, REGION_61);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "vm"
+#include "dev/platform.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/clock.h"
+#include "host/rtc.h"
+#include "host/log.h"
+#include "host/sha256.h"
+#include "host/host_work.h"
+#include "net/frame.h"
+#include "net/mac.h"
+#include "net/uplink.h"
+
+/* Slots of the PCI bus; 0 is the host bridge. */
+enum { SLOT_NET = 1, SLOT_RNG = 2 };
+
+static void mac_choose(struct vm *vm)
+{
+    if (!mac_is_zero(vm->mac))
+        return;
+    mac_default(vm->mac, uplink_mac(), vm->name);
+    pr_info("%s: mac %s, made from its name and the MAC of the machine's card", vm->name, mac_text(vm->mac).text);
+}
+
+/* Who a VM is, if neither its configuration nor the machine that it comes from says so: the same at each boot. */
+static void id_choose(struct vm *vm, const u8 mac[MAC_LEN])
+{
+    static const u8 none[VM_ID];
+    u8 text[CONFIG_NAME + MAC_LEN], digest[SHA256_BYTES];
+
+    if (memcmp(vm->identity.id, none, VM_ID))
+        return;
+    memcpy(text, vm->name, CONFIG_NAME);
+    memcpy(text + CONFIG_NAME, mac, MAC_LEN);
+    sha256(text, sizeof(text), digest);
+    memcpy(vm->identity.id, digest, VM_ID);
+}
+
+static int attach_pci(struct platform *platform, struct vm *vm)
+{
+    int err = pci_bus_init(&platform->pci, vm);
+
+    if (err)
+        return err;
+    mac_choose(vm);
+    id_choose(vm, vm->mac);
+    virtio_net_init(&platform->net, vm, &platform->pci, SLOT_NET, vm->mac);
+    virtio_rng_init(&platform->rng, vm, &platform->pci, SLOT_RNG);
+    return 0;
+}
+
+/* In the order in which a saved VM is loaded: time first, then what the others signal to. */
+static int attach_chips(struct platform *platform, struct vm *vm)
+{
+    int err;
+
+    timers_init(&platform->timers, vm);
+    err = apic_bus_init(&platform->apics, vm);
+    if (!err)
+        err = irq_wiring_init(&platform->irq, vm, &platform->apics);
+    if (!err)
+        err = pit_init(&platform->pit, vm);
+    if (!err)
+        err = cmos_init(&platform->cmos, vm);
+    if (!err)
+        err = acpi_pm_init(&platform->pm, vm);
+    pvclock_init(&platform->pvclock, vm);
+    if (!err)
+        err = console_init(&platform->console, vm);
+    if (!err)
+        err = verdict_init(&platform->verdict, vm);
+    if (!err)
+        err = attach_pci(platform, vm);
+    return err;
+}
+
+static int attach(struct vm *vm)
+{
+    struct platform *platform = calloc(1, sizeof(*platform));
+
+    if (!platform)
+        return -ENOMEM;
+    vm->platform = platform;
+    return attach_chips(platform, vm);
+}
+
+static void detach(struct vm *vm)
+{
+    struct platform *platform = vm->platform;
+
+    if (!platform)
+        return;
+    /* Attaching may have failed before these were there. */
+    if (platform->net.vm)
+        virtio_net_fini(&platform->net);
+    if (platform->rng.vm)
+        virtio_rng_fini(&platform->rng);
+    apic_bus_fini(&platform->apics);
+    free(platform);
+}
+
+void platform_freeze(struct vm *vm)
+{
+    struct platform *platform = platform_of(vm);
+
+    timers_freeze(&platform->timers);
+    /* They learn of time when they are asked: who loads them does so, and shall find what was saved. */
+    spin_lock(&vm->device_lock);
+    pit_settle(&platform->pit);
+    cmos_settle(&platform->cmos);
+    acpi_pm_settle(&platform->pm);
+    spin_unlock(&vm->device_lock);
+    virtio_net_pause(&platform->net);
+}
+
+/* Its guest has stood, and goes on here. No vcpu runs. */
+static void tell_that_it_stood(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        pvclock_stood(vm->vcpu[i]);
+}
+
+void platform_thaw(struct vm *vm)
+{
+    struct platform *platform = platform_of(vm);
+
+    timers_thaw(&platform->timers);
+    tell_that_it_stood(vm);
+    virtio_net_resume(&platform->net);
+}
+
+void platform_arrive(struct vm *vm, u64 pause_ns)
+{
+    struct platform *platform = platform_of(vm);
+    u64 frozen = platform->timers.frozen, paused = clock_ns_to_ticks(pause_ns);
+
+    timers_restart(&platform->timers, pause_ns);
+
+    /* For the guest a pause has passed, while the host's TSC has gone on by something else. */
+    u64 now = platform->timers.tsc;
+    u64 jump = guest_tsc_scale(&vm->tsc, now) - guest_tsc_scale(&vm->tsc, frozen) - guest_tsc_scale(&vm->tsc, paused);
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        vm->vcpu[i]->tsc_offset -= jump;
+    tell_that_it_stood(vm);
+    apic_bus_shift(&platform->apics, (s64)(now - frozen - paused));
+    virtio_net_resume(&platform->net);
+}
+
+static const char *mac_owner(const struct vm *vm)
+{
+    const struct virtio_net *net = &platform_of(vm)->net;
+
+    return virtio_net_owner(net->mac, net);
+}
+
+static size_t read_console(struct vm *vm, u64 *from, char *buffer, size_t room)
+{
+    return console_read(&((struct platform *)vm->platform)->console, from, buffer, room);
+}
+
+static size_t write_console(struct vm *vm, const char *bytes, size_t len)
+{
+    return console_input(&((struct platform *)vm->platform)->console, bytes, len);
+}
+
+static const struct vm_platform_ops platform_ops = {
+    .attach = attach,
+    .detach = detach,
+    .stood = tell_that_it_stood,
+    .mac_owner = mac_owner,
+    .console_read = read_console,
+    .console_write = write_console,
+};
+
+void platform_devices_init(void)
+{
+    rtc_init();
+    pvclock_register();
+    vm_set_platform(&platform_ops);
+    host_work_add(timers_poll);
+    host_work_add(virtio_rng_poll);
+    host_work_add(virtio_net_poll);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dev/pv_eoi.h"
+
+#include <errno.h>
+
+#include "dev/lapic.h"
+#include "host/bits.h"
+#include "host/stream.h"
+#include "mm/guest_mem.h"
+
+#define PV_EOI_ENABLE BIT(0)
+#define PV_EOI_RESERVED BIT(1)
+#define WORD_SKIP_EOI 1U
+
+static gpa_t word_of(const struct pv_eoi *pv_eoi)
+{
+    return pv_eoi->msr & ~PV_EOI_ENABLE;
+}
+
+static bool msr_valid(const struct guest_mem *mem, u64 value)
+{
+    return !(value & PV_EOI_RESERVED) &&
+           (!(value & PV_EOI_ENABLE) || guest_mem_valid(mem, value & ~PV_EOI_ENABLE, sizeof(u32)));
+}
+
+int pv_eoi_write_msr(struct pv_eoi *pv_eoi, const struct guest_mem *mem, u64 value)
+{
+    if (!msr_valid(mem, value))
+        return -EINVAL;
+    pv_eoi->msr = value;
+    return 0;
+}
+
+/* That the word is RAM was seen when the guest named it. */
+static void word_write(const struct pv_eoi *pv_eoi, struct guest_mem *mem, u32 word)
+{
+    guest_write(mem, word_of(pv_eoi), &word, sizeof(word));
+}
+
+void pv_eoi_offer(struct pv_eoi *pv_eoi, struct guest_mem *mem, const struct lapic *lapic)
+{
+    if (!(pv_eoi->msr & PV_EOI_ENABLE) || !lapic_eoi_is_silent(lapic))
+        return;
+    word_write(pv_eoi, mem, WORD_SKIP_EOI);
+    pv_eoi->offered = true;
+}
+
+void pv_eoi_settle(struct pv_eoi *pv_eoi, struct guest_mem *mem, struct lapic *lapic, bool withdraw)
+{
+    u32 word = 0;
+
+    if (!pv_eoi->offered)
+        return;
+    guest_read(mem, word_of(pv_eoi), &word, sizeof(word));
+    if (!(word & WORD_SKIP_EOI)) {
+        pv_eoi->offered = false;
+        lapic_eoi(lapic);
+    } else if (withdraw || !lapic_eoi_is_silent(lapic)) {
+        pv_eoi->offered = false;
+        word_write(pv_eoi, mem, 0);
+    }
+}
+
+void pv_eoi_save(const struct pv_eoi *pv_eoi, struct writer *w)
+{
+    put_u64(w, pv_eoi->msr);
+    put_u8(w, pv_eoi->offered);
+}
+
+int pv_eoi_load(struct pv_eoi *pv_eoi, const struct guest_mem *mem, struct reader *r)
+{
+    u64 msr = get_u64(r);
+    u8 offered = get_u8(r);
+
+    if (r->truncated || !msr_valid(mem, msr) || offered > !!(msr & PV_EOI_ENABLE))
+        return -EINVAL;
+    *pv_eoi = (struct pv_eoi){ .msr = msr, .offered = offered };
+    return 0;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dev/pvclock.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "host/rtc.h"
+#include "dev/platform.h"
+#include "host/bits.h"
+#include "host/stream.h"
+#include "hv/msr.h"
+#include "hv/vm.h"
+
+#define VERSION 2 /* 2: with steal time and the date */
+#define NS_PER_SECOND 1000000000ULL
+
+#define SYSTEM_TIME_ENABLE BIT(0)
+#define SYSTEM_TIME_RESERVED BIT(1)
+
+static struct pvclock *pvclock_of(const struct vcpu *vcpu)
+{
+    return &platform_of(vcpu->vm)->pvclock;
+}
+
+/*
+ * The guest reads version, contents, version; the barriers keep our writes in that order for a reader on another CPU.
+ * Memory that isn't RAM was refused when the guest named it.
+ */
+static void write_versioned(struct vm *vm, gpa_t gpa, u32 version, const void *body, u64 len)
+{
+    u32 odd = version - 1;
+
+    guest_write(&vm->mem, gpa, &odd, sizeof(odd));
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    guest_write(&vm->mem, gpa + sizeof(version), body, len);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    guest_write(&vm->mem, gpa, &version, sizeof(version));
+}
+
+/* `stopped`: PVCLOCK_GUEST_STOPPED or 0. */
+static void update(struct vcpu *vcpu, u8 stopped)
+{
+    struct pvclock *pvclock = pvclock_of(vcpu);
+    const struct timers *timers = &platform_of(vcpu->vm)->timers;
+    u64 msr = pvclock->system_time[vcpu->id];
+
+    if (!(msr & SYSTEM_TIME_ENABLE))
+        return;
+    struct time_scale scale = time_scale_make(guest_tsc_khz_here(&vcpu->vm->tsc));
+    struct pvclock_time time = {
+        .version = pvclock->version[vcpu->id] += 2,
+        .tsc_timestamp = vcpu_tsc(vcpu, timers->tsc),
+        .system_time = timers->ns,
+        .tsc_to_system_mul = scale.mul,
+        .tsc_shift = scale.shift,
+        .flags = PVCLOCK_TSC_STABLE | stopped,
+    };
+
+    write_versioned(vcpu->vm, msr & ~SYSTEM_TIME_ENABLE, time.version, &time.pad0, sizeof(time) - sizeof(time.version));
+}
+
+/* What the guest has not looked at yet, it still finds. */
+void pvclock_update(struct vcpu *vcpu)
+{
+    gpa_t gpa = pvclock_of(vcpu)->system_time[vcpu->id] & ~SYSTEM_TIME_ENABLE;
+    u8 flags = 0;
+
+    guest_read(&vcpu->vm->mem, gpa + offsetof(struct pvclock_time, flags), &flags, sizeof(flags));
+    update(vcpu, flags & PVCLOCK_GUEST_STOPPED);
+}
+
+void pvclock_stood(struct vcpu *vcpu)
+{
+    update(vcpu, PVCLOCK_GUEST_STOPPED);
+}
+
+/* Asked for by the write; not kept up to date, as wall time is VM time plus a constant. */
+static int write_wall_clock(struct pvclock *pvclock, gpa_t gpa)
+{
+    struct pvclock_wall wall = {
+        .sec = (u32)(pvclock->start / NS_PER_SECOND),
+        .nsec = (u32)(pvclock->start % NS_PER_SECOND),
+    };
+    u32 version;
+
+    if (gpa & 3 || guest_read(&pvclock->vm->mem, gpa, &version, sizeof(version)) ||
+        !guest_mem_valid(&pvclock->vm->mem, gpa, sizeof(wall)))
+        return -EINVAL;
+    pvclock->wall_clock = gpa;
+    write_versioned(pvclock->vm, gpa, (version | 1) + 1, &wall.sec, sizeof(wall) - sizeof(wall.version));
+    return 0;
+}
+
+static int write_system_time(struct vcpu *vcpu, u64 value)
+{
+    struct pvclock *pvclock = pvclock_of(vcpu);
+    gpa_t gpa = value & ~SYSTEM_TIME_ENABLE;
+
+    if (value & SYSTEM_TIME_RESERVED ||
+        (value & SYSTEM_TIME_ENABLE && !guest_mem_valid(&vcpu->vm->mem, gpa, sizeof(struct pvclock_time))))
+        return -EINVAL;
+    pvclock->system_time[vcpu->id] = value;
+    update(vcpu, 0);
+    return 0;
+}
+
+static struct steal_time *steal_of(const struct vcpu *vcpu)
+{
+    return &pvclock_of(vcpu)->steal[vcpu->id];
+}
+
+static int pvclock_read_msr(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_OLD: *value = pvclock_of(vcpu)->wall_clock; return 0;
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_OLD: *value = pvclock_of(vcpu)->system_time[vcpu->id]; return 0;
+    case MSR_KVM_STEAL_TIME: *value = steal_of(vcpu)->msr; return 0;
+    default: return -ENOENT;
+    }
+}
+
+static int pvclock_write_msr(struct vcpu *vcpu, u32 msr, u64 value)
+{
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_OLD: return write_wall_clock(pvclock_of(vcpu), value);
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_OLD: return write_system_time(vcpu, value);
+    case MSR_KVM_STEAL_TIME: return steal_time_write_msr(steal_of(vcpu), &vcpu->vm->mem, value);
+    default: return -ENOENT;
+    }
+}
+
+static const struct msr_hook hook = {
+    .read = pvclock_read_msr,
+    .write = pvclock_write_msr,
+    .tsc_changed = pvclock_update,
+};
+
+static u64 now_of(const struct vcpu *vcpu)
+{
+    return timers_now(&platform_of(vcpu->vm)->timers);
+}
+
+static void waits(struct vcpu *vcpu)
+{
+    steal_time_waits(steal_of(vcpu), now_of(vcpu));
+}
+
+static void goes_on(struct vcpu *vcpu)
+{
+    steal_time_goes_on(steal_of(vcpu), &vcpu->vm->mem, now_of(vcpu));
+}
+
+static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on };
+
+void pvclock_register(void)
+{
+    msr_set_hook(&hook);
+    vcpu_set_turn_ops(&turns);
+}
+
+void pvclock_receive_init(struct vcpu *vcpu)
+{
+    pvclock_of(vcpu)->system_time[vcpu->id] = 0;
+    *steal_of(vcpu) = (struct steal_time){ 0 };
+}
+
+/* --- As a device: the registers --- */
+
+static void pvclock_io(struct device *device, unsigned region, struct io *io)
+{
+    (void)device;
+    (void)region;
+    (void)io;
+}
+
+static void pvclock_reset(struct device *device)
+{
+    struct pvclock *pvclock = (struct pvclock *)device;
+
+    pvclock->wall_clock = 0;
+    for (u32 i = 0; i < pvclock->vm->nr_vcpus; i++)
+        pvclock_receive_init(pvclock->vm->vcpu[i]);
+}
+
+static int pvclock_save(struct device *device, struct writer *writer)
+{
+    const struct pvclock *pvclock = (struct pvclock *)device;
+
+    put_u16(writer, VERSION);
+    put_u64(writer, pvclock->start);
+    put_u64(writer, pvclock->wall_clock);
+    for (u32 i = 0; i < pvclock->vm->nr_vcpus; i++) {
+        put_u64(writer, pvclock->system_time[i]);
+        put_u32(writer, pvclock->version[i]);
+        steal_time_save(&pvclock->steal[i], writer);
+    }
+    return writer->overflow ? -ENOSPC : 0;
+}
+
+/* The structures in memory are written by pvclock_stood, when the vcpus' TSC offsets are known as well. */
+static int pvclock_load(struct device *device, struct reader *reader)
+{
+    struct pvclock *pvclock = (struct pvclock *)device;
+    const struct guest_mem *mem = &pvclock->vm->mem;
+    u64 now = timers_now(&platform_of(pvclock->vm)->timers);
+    int err = get_version(reader, VERSION);
+
+    if (err)
+        return err;
+    pvclock->start = get_u64(reader);
+    pvclock->wall_clock = get_u64(reader);
+    for (u32 i = 0; i < pvclock->vm->nr_vcpus; i++) {
+        u64 msr = get_u64(reader);
+
+        pvclock->version[i] = get_u32(reader);
+        if (reader->truncated || msr & SYSTEM_TIME_RESERVED ||
+            (msr & SYSTEM_TIME_ENABLE &&
+             !guest_mem_valid(mem, msr & ~SYSTEM_TIME_ENABLE, sizeof(struct pvclock_time))) ||
+            steal_time_load(&pvclock->steal[i], mem, now, reader))
+            return -EINVAL;
+        pvclock->system_time[i] = msr;
+    }
+    return 0;
+}
+
+static const struct device_ops ops = {
+    .name = "pvclock",
+    .version = VERSION,
+    .io = pvclock_io,
+    .reset = pvclock_reset,
+    .save = pvclock_save,
+    .load = pvclock_load,
+};
+
+void pvclock_init(struct pvclock *pvclock, struct vm *vm)
+{
+    pvclock->device.ops = &ops;
+    pvclock->vm = vm;
+    pvclock->start = rtc_now_ns() - timers_now(&platform_of(vm)->timers);
+    vm_add_device(vm, &pvclock->device);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dev/steal_time.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "host/bits.h"
+#include "host/stream.h"
+#include "mm/guest_mem.h"
+
+#define STEAL_ENABLE BIT(0)
+#define STEAL_RESERVED BITS(5, 1)
+
+static bool msr_valid(const struct guest_mem *mem, u64 value)
+{
+    return !(value & STEAL_RESERVED) &&
+           (!(value & STEAL_ENABLE) || guest_mem_valid(mem, value & ~STEAL_ENABLE, sizeof(struct kvm_steal_time)));
+}
+
+/* The sum is kept in the guest's memory, as KVM does. The barriers keep our writes in order for a reader on another
+ * CPU; that it is RAM was seen when the guest named it. */
+static void add(const struct steal_time *steal, struct guest_mem *mem, u64 ns)
+{
+    gpa_t gpa = steal->msr & ~STEAL_ENABLE;
+    struct kvm_steal_time told = { 0 };
+
+    guest_read(mem, gpa, &told, sizeof(told));
+    told.steal += ns;
+    told.version |= 1;
+    guest_write(mem, gpa + offsetof(struct kvm_steal_time, version), &told.version, sizeof(told.version));
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    guest_write(mem, gpa, &told.steal, sizeof(told.steal));
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    told.version++;
+    guest_write(mem, gpa + offsetof(struct kvm_steal_time, version), &told.version, sizeof(told.version));
+}
+
+int steal_time_write_msr(struct steal_time *steal, struct guest_mem *mem, u64 value)
+{
+    if (!msr_valid(mem, value))
+        return -EINVAL;
+    steal->msr = value;
+    if (value & STEAL_ENABLE)
+        add(steal, mem, 0); /* whatever version was there, it is even now */
+    return 0;
+}
+
+void steal_time_waits(struct steal_time *steal, u64 now)
+{
+    if (!steal->since)
+        steal->since = now;
+}
+
+void steal_time_goes_on(struct steal_time *steal, struct guest_mem *mem, u64 now)
+{
+    u64 since = steal->since;
+
+    steal->since = 0;
+    if (since && steal->msr & STEAL_ENABLE)
+        add(steal, mem, now - since);
+}
+
+void steal_time_save(const struct steal_time *steal, struct writer *w)
+{
+    put_u64(w, steal->msr);
+    put_u64(w, steal->since);
+}
+
+int steal_time_load(struct steal_time *steal, const struct guest_mem *mem, u64 now, struct reader *r)
+{
+    u64 msr = get_u64(r), since = get_u64(r);
+
+    if (r->truncated || !msr_valid(mem, msr))
+        return -EINVAL;
+    *steal = (struct steal_time){ .msr = msr, .since = MIN(since, now) };
+    return 0;
+}

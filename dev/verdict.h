@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The verdict port (config/guest_abi.h): how a test guest says that it is done, and how it went. Stateless. */
+#pragma once
+
+#include "hv/bus.h"
+
+struct vm;
+
+struct verdict {
+    struct device device;
+    struct vm *vm;
+};
+
+/* Create it and claim its port. Returns 0 or bus_add's error. */
+int verdict_init(struct verdict *verdict, struct vm *vm);

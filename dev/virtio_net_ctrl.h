@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The control queue and the receive filter of the network card; for virtio_net.c only. */
+#pragma once
+
+#include "dev/virtio_net.h"
+
+/* As after a reset: the card's own address, nothing else. */
+void virtio_net_filter_reset(struct virtio_net *net);
+
+/* Does the driver want a frame with this destination? */
+bool virtio_net_filter_passes(const struct virtio_net *net, const u8 destination[MAC_LEN]);
+
+/* Carry out the commands that wait. True if there are more. device_lock held, host loop. */
+bool virtio_net_control(struct virtio_net *net);

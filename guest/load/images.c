@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest/load/images.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config/boot_info.h"
+#include "guest/load/load.h"
+#include "host/layout.h"
+
+static const struct boot_info *given;
+
+void images_init(const struct boot_info *boot_info)
+{
+    given = boot_info;
+}
+
+/* Those that a guest can start from: the first is the hypervisor itself. */
+static void list_files(char *text, size_t room)
+{
+    size_t at = 0;
+
+    for (u32 i = 1; i < given->nr_files && at < room; i++)
+        at += (size_t)snprintf(text + at, room - at, "%s%s", i > 1 ? ", " : "", given->file[i].path);
+}
+
+bool image_file(const char *path, struct guest_file *file, char *reason, size_t room)
+{
+    char files[100] = "none";
+
+    for (u32 i = 0; i < given->nr_files; i++) {
+        const struct boot_info_file *found = &given->file[i];
+
+        if (strcmp(found->path, path) != 0)
+            continue;
+        *file = (struct guest_file){ phys_to_virt(found->base), found->size, found->digest };
+        return true;
+    }
+    list_files(files, sizeof(files));
+    snprintf(reason, room, "the loader has not handed over %s, there are: %s", path, files);
+    return false;
+}
+
+bool image_of(const struct config_vm *config, struct guest_image *image, char *reason, size_t room)
+{
+    *image = (struct guest_image){ .cmdline = "" };
+    memcpy(image->cmdline, config->cmdline, sizeof(image->cmdline));
+    return image_file(config->kernel, &image->kernel, reason, room) &&
+           (!config->initrd[0] || image_file(config->initrd, &image->initrd, reason, room));
+}
+
+static const void *by_content(const struct guest_file *file)
+{
+    for (u32 i = 0; i < given->nr_files && file->size; i++) {
+        const struct boot_info_file *found = &given->file[i];
+
+        if (found->size == file->size && found->digest == file->digest)
+            return phys_to_virt(found->base);
+    }
+    return NULL;
+}
+
+void image_locate(struct guest_image *image)
+{
+    image->kernel.data = by_content(&image->kernel);
+    image->initrd.data = by_content(&image->initrd);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "clock"
+#include "host/calibrate.h"
+
+#include <errno.h>
+
+#include "host/bits.h"
+#include "host/log.h"
+#include "host/panic.h"
+
+#define ROUND_PART 40       /* of a second that a round takes: 25 ms */
+#define READINGS 5          /* of which the shortest counts: time is lost most likely in a long one */
+#define ROUNDS 50           /* at most; one or two do, unless the emulator's host is overloaded */
+#define ROUND_POLLS 1000000 /* many times what a round can take */
+#define STILL_POLLS 20000   /* without a change: it is dead. The slowest tick is 1 us */
+#define GOOD_ENOUGH 10000   /* stop when the error is below 100 ppm: two machines' are within 250 */
+#define AGREE 4000          /* 250 ppm */
+
+/* What is known of the TSC's frequency. */
+struct range {
+    const char *name;
+    u64 least, most; /* Hz */
+};
+
+static u64 duration(const struct reading *reading)
+{
+    return reading->after - reading->before;
+}
+
+/* The shortest of a few readings. False: one of them failed. */
+static bool read_well(const struct reference *reference, struct reading *best)
+{
+    for (int i = 0; i < READINGS; i++) {
+        struct reading reading;
+
+        if (!reference->read(&reading))
+            return false;
+        if (i == 0 || duration(&reading) < duration(best))
+            *best = reading;
+    }
+    return true;
+}
+
+static u64 ticks_between(const struct reference *reference, const struct reading *from, const struct reading *to)
+{
+    return (to->count - from->count) & reference->mask;
+}
+
+/* Wait for so many ticks. 0, -EAGAIN or -ENODEV as below. */
+static int wait(const struct reference *reference, const struct reading *from, u64 wanted)
+{
+    u64 last = 0;
+
+    for (unsigned polls = 0, still = 0; polls < ROUND_POLLS && still < STILL_POLLS; polls++) {
+        struct reading reading;
+
+        if (!reference->read(&reading))
+            return -EAGAIN;
+
+        u64 ticks = ticks_between(reference, from, &reading);
+
+        if (ticks >= wanted)
+            return 0;
+        still = ticks == last ? still + 1 : 0;
+        last = ticks;
+    }
+    return -ENODEV;
+}
+
+/* The TSC's frequency by one while of the reference. 0, -EAGAIN: nothing came of it, or -ENODEV: it doesn't count. */
+static int round_measure(const struct reference *reference, struct range *range)
+{
+    struct reading from, to;
+    u64 ticks;
+    int err;
+
+    if (reference->start && !reference->start())
+        return -ENODEV;
+    if (!read_well(reference, &from))
+        return -EAGAIN;
+    err = wait(reference, &from, reference->hz / ROUND_PART);
+    if (err)
+        return err;
+    if (!read_well(reference, &to))
+        return -EAGAIN;
+    ticks = ticks_between(reference, &from, &to);
+    /* The readings may be just behind a tick or just before the next. */
+    range->least = (to.before - from.after) * reference->hz / (ticks + 1);
+    range->most = (to.after - from.before) * reference->hz / (ticks - 1);
+    return 0;
+}
+
+static u64 middle(const struct range *range)
+{
+    return (range->least + range->most) / 2;
+}
+
+static bool is_vague(const struct range *range)
+{
+    return range->most - range->least > middle(range) / GOOD_ENOUGH * 2;
+}
+
+/* What both leave possible; what one that was disturbed says contradicts the others, and the last one counts. */
+static void narrow(struct range *known, const struct range *now)
+{
+    u64 least = MAX(known->least, now->least), most = MIN(known->most, now->most);
+
+    known->least = least <= most ? least : now->least;
+    known->most = least <= most ? most : now->most;
+}
+
+/* False: it doesn't count. */
+static bool measure(const struct reference *reference, struct range *known)
+{
+    bool any = false;
+
+    assert(reference->hz <= CALIBRATE_MAX_HZ);
+    known->name = reference->name;
+    for (int i = 0; i < ROUNDS && (!any || is_vague(known)); i++) {
+        struct range now;
+        int err = round_measure(reference, &now);
+
+        if (err == -ENODEV)
+            return false;
+        if (err)
+            continue;
+        if (any) {
+            narrow(known, &now);
+        } else {
+            known->least = now.least;
+            known->most = now.most;
+        }
+        any = true;
+    }
+    return any;
+}
+
+static bool agree(const struct range *a, const struct range *b)
+{
+    return a->least <= b->most + b->most / AGREE && b->least <= a->most + a->most / AGREE;
+}
+
+static struct calibration result(const struct range *range, const char *confirmed)
+{
+    return (struct calibration){
+        .hz = middle(range),
+        .error = (range->most - range->least) / 2,
+        .source = range->name,
+        .confirmed = confirmed,
+    };
+}
+
+/* A claim may be of another machine (Bochs), or rounded; two counters that disagree are a fault. */
+static void report_disagreement(const struct range *a, const struct range *b)
+{
+    if (a->least == a->most)
+        pr_info("%s claims %lu kHz, which the %s does not confirm", a->name, middle(a) / 1000, b->name);
+    else
+        pr_warn("the TSC counts %lu kHz by %s, %lu kHz by %s", middle(a) / 1000, a->name, middle(b) / 1000, b->name);
+}
+
+/* Which of those that were asked before does the last one confirm? NULL: none. */
+static const struct range *find_agreeing(const struct range *ranges, unsigned last)
+{
+    for (unsigned i = 0; i < last; i++) {
+        if (agree(&ranges[i], &ranges[last]))
+            return &ranges[i];
+        report_disagreement(&ranges[i], &ranges[last]);
+    }
+    return NULL;
+}
+
+struct calibration calibrate(u64 claimed_hz, const struct reference *references, unsigned count)
+{
+    struct range ranges[CALIBRATE_REFERENCES + 1] = { { "CPUID", claimed_hz, claimed_hz } };
+    unsigned claims = claimed_hz != 0, known = claims;
+
+    assert(count <= CALIBRATE_REFERENCES);
+    for (unsigned i = 0; i < count; i++) {
+        const struct range *first;
+
+        if (!measure(&references[i], &ranges[known])) {
+            pr_warn("the %s doesn't count", references[i].name);
+            continue;
+        }
+        first = find_agreeing(ranges, known);
+        if (first)
+            return result(first, ranges[known].name);
+        known++;
+    }
+    if (known == 0)
+        return (struct calibration){ 0 };
+    /* What was measured is more than what is claimed. */
+    return result(&ranges[known > claims ? claims : 0], NULL);
+}

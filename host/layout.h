@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hypervisor's virtual address space. docs/memory.md draws it.
+ *
+ *   0xffff8000_00000000  direct map: all RAM of the memory map, writable, never executable; the image's own frames are
+ * left out of it, so that nothing is writable under one address and executable under another 0xffffc000_00000000
+ * stacks: 64 KiB slots, each a guard gap below a stack 0xffffd000_00000000  device registers, uncached
+ *   0xffffe000_00000000  heap of newlib's malloc
+ *   0xffffffff_80000000  the image: text RX, rodata R, data and bss RW
+ */
+#pragma once
+
+#include "host/bits.h"
+
+#define DIRECT_MAP_BASE 0xFFFF800000000000ULL
+#define DIRECT_MAP_SIZE 0x0000400000000000ULL
+#define STACKS_BASE 0xFFFFC00000000000ULL
+#define STACK_SLOT KiB(64)
+#define DEVICES_BASE 0xFFFFD00000000000ULL
+#define HEAP_BASE 0xFFFFE00000000000ULL
+#define HEAP_MAX MiB(256)
+#define IMAGE_BASE 0xFFFFFFFF80000000ULL
+
+#define STACK_SIZE KiB(16) /* of a CPU's run loop */
+#define IST_STACK_SIZE KiB(8)
+
+/* The direct map's view of RAM; valid once host_map_init has run. */
+static inline void *phys_to_virt(hpa_t address)
+{
+    return (void *)(DIRECT_MAP_BASE + address);
+}
+
+/* For direct-map addresses only. */
+static inline hpa_t virt_to_phys(const void *address)
+{
+    return (u64)address - DIRECT_MAP_BASE;
+}

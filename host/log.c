@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Lines are formatted on the caller's stack, kept in `ring` if they are the host's own, and queued for the serial port,
+ * which takes 10 ms for one: the host loop writes them, in pieces (log_poll). So the lock is held for two copies, and
+ * nobody waits for the port but who must: boot, before there is a host loop, and the end of the machine.
+ */
+#include "host/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/cpu.h"
+#include "host/serial.h"
+#include "host/smp.h"
+#include "host/bits.h"
+#include "host/lock.h"
+
+#define WIPE "\r\x1b[K" /* to the row's start, and erase it */
+#define QUEUE 0x20000   /* bytes; a power of two */
+#define GUESTS_SHARE (QUEUE / 4 * 3)
+/* Lines of a guest that are shown at once, several times what a Linux that boots says; then one each so often, about as
+ * many as a real port takes. */
+#define GUEST_BURST 3000ULL
+#define GUEST_LINE_NS 10000000ULL
+#define PIECES 16        /* that an emulator's port takes in a turn of the host loop; a real one takes one */
+#define PIECE_NS 1400000 /* that a port takes for one */
+
+/* Guards the serial port's output and all below but threshold. */
+static struct spinlock lock = SPINLOCK(LOCK_LOG);
+static bool lock_broken;
+static struct log_record ring[LOG_RECORDS];
+static u64 next_number;
+static bool held;
+static bool prompt; /* stands in the last row */
+static bool polled; /* the host loop runs */
+static enum log_level threshold = LOG_INFO;
+
+static struct {
+    char bytes[QUEUE]; /* lines with their ends */
+    u64 put, taken;    /* bytes, ever */
+    u64 lost;          /* lines of the host for which there was no room, not told yet */
+} queue;
+
+static const char *const level_names[] = { "err", "warn", "info", "debug" };
+
+void log_set_level(enum log_level level)
+{
+    threshold = level;
+}
+
+/* Where a formatting that wanted `wrote` bytes after line[at] has ended; one byte is kept for the terminator. */
+static size_t line_end(size_t at, int wrote)
+{
+    return wrote < 0 ? at : MIN(at + (size_t)wrote, (size_t)LOG_LINE - 1);
+}
+
+static size_t line_head(char *line, u64 ns, enum log_level level)
+{
+    u64 us = ns / 1000;
+
+    return line_end(0, snprintf(line, LOG_LINE, "[%5lu.%06lu] cpu%u %-5s ", us / 1000000, us % 1000000,
+                                this_cpu()->index, level_names[level]));
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
+/* Returns whether the lock is ours. */
+static bool log_lock(void)
+{
+    if (__atomic_load_n(&lock_broken, __ATOMIC_ACQUIRE))
+        return false;
+    spin_lock(&lock);
+    return true;
+}
+
+static void log_unlock(bool locked)
+{
+    if (locked)
+        spin_unlock(&lock);
+}
+
+/* --- The queue ---------------------------------------------------------------------------------------------------- */
+
+static bool is_waiting(void)
+{
+    return queue.put != queue.taken;
+}
+
+/* Has the last line that was begun been written to its end? */
+static bool is_between_lines(void)
+{
+    return queue.taken == 0 || queue.bytes[(queue.taken - 1) % QUEUE] == '\n';
+}
+
+/* Append a line if the queue is not filled beyond `most` by it. */
+static bool queue_put(const char *line, size_t len, size_t most)
+{
+    if (queue.put - queue.taken + len + 1 > most)
+        return false;
+    for (size_t i = 0; i <= len; i++)
+        queue.bytes[queue.put++ % QUEUE] = i < len ? line[i] : '\n';
+    return true;
+}
+
+/* A line of the host, and before it how many found no room. */
+static void queue_put_host(const char *line, size_t len)
+{
+    char note[80];
+
+    if (queue.lost) {
+        int wrote = snprintf(note, sizeof(note), "(%lu lines were too many for this port; see log)", queue.lost);
+
+        if (queue_put(note, (size_t)wrote, QUEUE - LOG_LINE))
+            queue.lost = 0;
+    }
+    if (queue.lost || !queue_put(line, len, QUEUE))
+        queue.lost++;
+}
+
+static void wipe_prompt(void)
+{
+    if (prompt)
+        serial_write(WIPE, sizeof(WIPE) - 1);
+    prompt = false;
+}
+
+/* The bytes that are next, up to the end of their line or of the array. */
+static size_t next_bytes(const char **bytes)
+{
+    size_t at = queue.taken % QUEUE, len = MIN(queue.put - queue.taken, QUEUE - at);
+    const char *end;
+
+    *bytes = queue.bytes + at;
+    end = memchr(*bytes, '\n', len);
+    return end ? (size_t)(end + 1 - *bytes) : len;
+}
+
+/* Write a line, or the rest of one, and wait for the port. */
+static void write_line(void)
+{
+    const char *bytes;
+    size_t len;
+
+    wipe_prompt();
+    do {
+        len = next_bytes(&bytes);
+        serial_write(bytes, len);
+        queue.taken += len;
+    } while (is_waiting() && !is_between_lines());
+}
+
+static void write_all(void)
+{
+    while (is_waiting())
+        write_line();
+}
+
+static void finish_line(void)
+{
+    if (!is_between_lines())
+        write_line();
+}
+
+u64 log_poll(void)
+{
+    bool locked = log_lock(), busy = false;
+
+    polled = true;
+    for (unsigned n = 0; n < PIECES && !busy && is_waiting() && !(held && is_between_lines()); n++) {
+        const char *bytes;
+        size_t len = next_bytes(&bytes), taken;
+
+        wipe_prompt();
+        taken = serial_offer(bytes, len);
+        queue.taken += taken;
+        busy = taken == 0;
+    }
+
+    bool more = is_waiting() && !(held && is_between_lines());
+
+    log_unlock(locked);
+    return !more ? ~0ULL : busy ? rdtsc() + clock_ns_to_ticks(PIECE_NS) : rdtsc();
+}
+
+void log_flush(void)
+{
+    bool locked = log_lock();
+
+    held = polled = false;
+    write_all();
+    log_unlock(locked);
+}
+
+void log_break_lock(void)
+{
+    __atomic_store_n(&lock_broken, true, __ATOMIC_RELEASE);
+    polled = false;
+    if (!is_between_lines())
+        serial_write("\n", 1);
+}
+
+/* --- Lines -------------------------------------------------------------------------------------------------------- */
+
+/* Called with the lock: who wrote the first line that waits must call the host loop. */
+static bool line_queued(bool first)
+{
+    if (!polled && !held)
+        write_all();
+    return first && is_waiting();
+}
+
+static void line_write(u64 ns, enum log_level level, const char *line, size_t body, size_t len)
+{
+    bool locked = log_lock(), call = false;
+    struct log_record *record = &ring[next_number % LOG_RECORDS];
+
+    record->number = next_number++;
+    record->ns = ns;
+    record->level = level;
+    record->len = (u16)(len - body);
+    memcpy(record->text, line + body, len - body);
+    record->text[len - body] = '\0';
+    if (locked) {
+        call = !is_waiting();
+        queue_put_host(line, len);
+        call = line_queued(call);
+    } else { /* in a panic, nothing is waited for */
+        wipe_prompt();
+        serial_write(line, len);
+        serial_write("\n", 1);
+    }
+    log_unlock(locked);
+    if (call)
+        cpu_kick(0);
+}
+
+/* Returns false if there is no room. */
+static bool guest_put(u64 ns, const char *name, const char *text)
+{
+    char line[LOG_LINE];
+    size_t len = line_head(line, ns, LOG_INFO);
+
+    len = line_end(len, snprintf(line + len, sizeof(line) - len, "%s: | %s", name, text));
+
+    bool locked = log_lock(), first = !is_waiting(), put = queue_put(line, len, GUESTS_SHARE);
+    bool call = put && line_queued(first);
+
+    log_unlock(locked);
+    if (call)
+        cpu_kick(0);
+    return put;
+}
+
+void log_guest(struct log_share *share, const char *name, const char *text)
+{
+    u64 ns = clock_ns();
+    char note[64];
+
+    if (LOG_INFO > threshold)
+        return;
+    if (share->free_ns > ns + GUEST_BURST * GUEST_LINE_NS) {
+        share->unshown++;
+        return;
+    }
+    share->free_ns = MAX(share->free_ns, ns) + GUEST_LINE_NS;
+    if (share->unshown != share->told) {
+        snprintf(note, sizeof(note), "(%lu lines are not shown here)", share->unshown - share->told);
+        if (guest_put(ns, name, note))
+            share->told = share->unshown;
+    }
+    share->unshown += !guest_put(ns, name, text);
+}
+
+bool log_read(u64 number, struct log_record *record)
+{
+    bool locked = log_lock();
+
+    if (next_number > LOG_RECORDS)
+        number = MAX(number, next_number - LOG_RECORDS);
+
+    bool found = number < next_number;
+
+    if (found)
+        *record = ring[number % LOG_RECORDS];
+    log_unlock(locked);
+    return found;
+}
+
+u64 log_next(void)
+{
+    return __atomic_load_n(&next_number, __ATOMIC_ACQUIRE);
+}
+
+void log_raw(const char *text, size_t len)
+{
+    bool locked = log_lock();
+
+    finish_line();
+    serial_write(text, len);
+    log_unlock(locked);
+}
+
+void log_hold(bool on)
+{
+    bool locked = log_lock();
+
+    if (on)
+        finish_line();
+    held = on;
+    log_unlock(locked);
+    if (!on)
+        cpu_kick(0);
+}
+
+void log_prompt(bool shown)
+{
+    __atomic_store_n(&prompt, shown, __ATOMIC_RELAXED);
+}
+
+bool log_prompt_shown(void)
+{
+    return __atomic_load_n(&prompt, __ATOMIC_RELAXED);
+}
+
+bool log_quiet(void)
+{
+    bool locked = log_lock(), quiet = !is_waiting();
+
+    log_unlock(locked);
+    return quiet;
+}
+
+void log_vline(enum log_level level, const char *prefix, const char *format, va_list args)
+{
+    char line[LOG_LINE];
+    u64 ns = clock_ns();
+    size_t body, len;
+
+    if (level > threshold)
+        return;
+    body = line_head(line, ns, level);
+    len = line_end(body, snprintf(line + body, sizeof(line) - body, "%s: ", prefix));
+    len = line_end(len, vsnprintf(line + len, sizeof(line) - len, format, args));
+    while (len > 0 && line[len - 1] == '\n') /* callers of other habits end their texts so */
+        len--;
+    line_write(ns, level, line, body, len);
+}
+
+void log_line(enum log_level level, const char *prefix, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    log_vline(level, prefix, format, args);
+    va_end(args);
+}

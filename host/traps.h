@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Traps and host interrupts.
+ *
+ * The hypervisor runs with interrupts off. Host interrupts are taken at two points only, wait_for_interrupt() and
+ * take_interrupts(), both from the run loop on the CPU's own stack and without a lock, so a handler may assume that
+ * nothing is half done; it must be short and take no lock. NMI, #DF and #MC have stacks of their own (IST). Any other
+ * exception inside the hypervisor is our bug, and a panic, but for instructions that load a guest's state
+ * (host/fixup.h).
+ */
+#pragma once
+
+#include "host/types.h"
+
+/* As the entry stubs push it. */
+struct trap_frame {
+    u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
+    u64 vector, error;
+    u64 rip, cs, rflags, rsp, ss;
+};
+
+/* Host interrupt vectors. */
+#define IRQ_TIMER 0xE0  /* LAPIC timer: end of a slice or a deadline */
+#define IRQ_KICK 0xE1   /* another CPU wants this one out of its guest */
+#define IRQ_UPLINK 0xE2 /* a network card of the host has something for us */
+#define IRQ_SERIAL 0xE3 /* the console has received a byte */
+#define IRQ_SPURIOUS 0xFF
+
+/* Fill the IDT; once, on the boot processor. */
+void traps_init(void);
+
+/* Load the IDT on this CPU (called by cpu_init). */
+void traps_load(void);
+
+/*
+ * Call handler for this vector (0x20..0xFE) on every CPU; EOI is sent after it returns. One handler a vector;
+ * registering twice is a bug. Boot processor, before other CPUs start or with the vector not yet in use.
+ */
+void irq_register(u8 vector, void (*handler)(void));
+
+/* "#GP general protection". */
+const char *trap_name(u64 vector);

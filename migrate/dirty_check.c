@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The oracle of the dirty log.
+ *
+ * Host work, a round every so many ms: harvest while the guest runs, copy what was found as it is being written, then
+ * hold the VM, harvest again, compare, copy. So both ends of a migration's protocol are tested: that nothing falls
+ * between two live rounds, and that the last set is complete.
+ *
+ * What differs and is in no set was missed: the VM fails. What is in the last set and does not differ is residue:
+ * pages written with what they held, or by the processor's walks (docs/dirty-log.md).
+ */
+#define LOG_PREFIX "dirty"
+#include "migrate/dirty_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/bits.h"
+#include "host/log.h"
+#include "host/host_work.h"
+#include "hv/vm.h"
+#include "hv/vm_dirty.h"
+#include "host/frame.h"
+
+#define SHOWN 8          /* missed pages that the log names */
+#define ROUNDS_OF_EACH 4 /* DIRTY_LOG_EACH: before the next producer's turn */
+
+_Static_assert((int)CONFIG_DIRTY_WRITE_PROTECT == DIRTY_WRITE_PROTECT && (int)CONFIG_DIRTY_PML == DIRTY_PML &&
+                   (int)CONFIG_DIRTY_EAGER == DIRTY_SPLIT_EAGER,
+               "copied as they are");
+
+enum phase {
+    PHASE_RATE,  /* the dirty rate is measured, which starts and stops the log once */
+    PHASE_IDLE,  /* until the next round */
+    PHASE_FLUSH, /* the live harvest is not ready */
+    PHASE_DONE,
+};
+
+struct check {
+    struct vm *vm;
+    u32 producer; /* enum config_dirty_log */
+    enum dirty_split split;
+    u32 ms; /* between rounds, and for the dirty rate */
+    u32 drop;
+    enum phase phase;
+    u64 next; /* round, host TSC */
+    u8 *copy;
+    u64 *to_send;
+    u64 generation, flushes; /* before the log was started */
+    u64 rounds, starts, found, compared, residue, missed;
+};
+
+static struct check checks[CONFIG_MAX_VMS];
+static unsigned nr_checks;
+
+static u64 pages_of(const struct check *check)
+{
+    return check->vm->mem.size / PAGE_SIZE;
+}
+
+static u64 interval(const struct check *check)
+{
+    return clock_ns_to_ticks(check->ms * 1000000ULL);
+}
+
+static u64 flushes_of(const struct vm *vm)
+{
+    u64 sum = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sum += vm->vcpu[i]->npt_flushes;
+    return sum;
+}
+
+static void page_copy(struct check *check, u64 page)
+{
+    memcpy(check->copy + page * PAGE_SIZE, guest_mem_view(&check->vm->mem, page), PAGE_SIZE);
+}
+
+/* Of all we do here this is what takes time: several words at once. */
+static bool page_differs(struct check *check, u64 page)
+{
+    const u64 *a = (const u64 *)(check->copy + page * PAGE_SIZE), *b = guest_mem_view(&check->vm->mem, page);
+
+    for (unsigned i = 0; i < PAGE_SIZE / 8; i += 8)
+        if ((a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) | (a[i + 2] ^ b[i + 2]) | (a[i + 3] ^ b[i + 3]) |
+            (a[i + 4] ^ b[i + 4]) | (a[i + 5] ^ b[i + 5]) | (a[i + 6] ^ b[i + 6]) | (a[i + 7] ^ b[i + 7]))
+            return true;
+    return false;
+}
+
+/* For the test of the check itself: lose one page in `drop`. */
+static bool dropped(struct check *check)
+{
+    return check->drop && check->found % check->drop == 0;
+}
+
+/* All pages of to_send into the copy, while the guest may be writing them. */
+static void copy_found(struct check *check)
+{
+    for (u64 page = 0; page < pages_of(check); page++) {
+        if (!dirty_test(check->to_send, page))
+            continue;
+        check->found++;
+        if (!dropped(check))
+            page_copy(check, page);
+        dirty_ack(&check->vm->mem, page);
+    }
+    memset(check->to_send, 0, dirty_words(&check->vm->mem) * sizeof(u64));
+}
+
+static void page_missed(struct check *check, u64 page)
+{
+    if (check->missed++ < SHOWN)
+        pr_err("%s: missed gpa %#lx in round %lu by %s", check->vm->name, guest_mem_gpa(&check->vm->mem, page),
+               check->rounds, dirty_producer_name(check->vm->mem.dirty.producer));
+    page_copy(check, page);
+}
+
+/* With the VM held. */
+static void compare(struct check *check)
+{
+    for (u64 page = 0; page < pages_of(check); page++) {
+        bool logged = dirty_test(check->to_send, page), differs = page_differs(check, page);
+
+        check->compared += logged;
+        check->residue += logged && !differs;
+        if (differs && !logged)
+            page_missed(check, page);
+    }
+    copy_found(check);
+}
+
+static void summary(struct check *check)
+{
+    const struct vm *vm = check->vm;
+    const struct dirty_counters *count = &vm->mem.dirty.count;
+    u64 full = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        full += vm->vcpu[i]->exits[EXIT_LOG_FULL];
+    pr_info("%s: rounds %lu, pages %lu, missed %lu, residue %lu of %lu", vm->name, check->rounds, check->found,
+            check->missed, check->residue, check->compared);
+    pr_info("%s: by fault %lu, dbit %lu, pml %lu, hypervisor %lu; faults %lu, log-full %lu, drains %lu", vm->name,
+            count->by_fault, count->by_dbit, count->by_pml, count->by_hypervisor, count->faults, full,
+            count->pml_drains);
+    pr_info("%s: harvests %lu, retired %lu, starts %lu, generations %lu, flushes %lu of %u vcpus", vm->name,
+            count->harvests, count->retired, check->starts, vm->npt.generation - check->generation,
+            flushes_of(vm) - check->flushes, vm->nr_vcpus);
+    pr_info("%s: scanned %lu regions, %lu entries", vm->name, count->scanned_regions, count->scanned_entries);
+}
+
+static void fail(struct check *check, const char *why)
+{
+    check->phase = PHASE_DONE;
+    pr_err("%s: no check: %s", check->vm->name, why);
+    vm_stop(check->vm, VM_FAILED, "dirty check: %s", why);
+}
+
+/* --- Rounds --- */
+
+/* From nothing: the copy is all of memory. */
+static void start(struct check *check, enum dirty_producer producer)
+{
+    vm_hold(check->vm);
+    check->starts++;
+    if (vm_dirty_start(check->vm, producer, check->split)) {
+        fail(check, "the log does not start");
+    } else {
+        for (u64 page = 0; page < pages_of(check); page++)
+            page_copy(check, page);
+        check->phase = PHASE_IDLE;
+    }
+    vm_release(check->vm);
+}
+
+/* The next producer; after the last one the log ends, and begins anew. */
+static void rotate(struct check *check)
+{
+    enum dirty_producer next = check->vm->mem.dirty.producer + 1;
+
+    check->starts++;
+    if (next <= DIRTY_PML && vm_dirty_change(check->vm, next, check->split) == 0)
+        return;
+    vm_dirty_stop(check->vm);
+    start(check, DIRTY_WRITE_PROTECT);
+}
+
+static void finish(struct check *check)
+{
+    summary(check);
+    vm_dirty_stop(check->vm);
+    check->phase = PHASE_DONE;
+}
+
+/* The end of a round. */
+static void round_held(struct check *check)
+{
+    struct vm *vm = check->vm;
+
+    vm_hold(vm);
+    vm_harvest(vm, check->to_send);
+    compare(check);
+    vm_release(vm);
+    check->rounds++;
+    check->next = rdtsc() + interval(check);
+    check->phase = PHASE_IDLE;
+    if (check->missed) {
+        vm_stop(vm, VM_FAILED, "dirty check: %lu pages missed", check->missed);
+        finish(check);
+    } else if (!vm_alive(vm)) {
+        finish(check);
+    } else if (check->producer == CONFIG_DIRTY_EACH && check->rounds % ROUNDS_OF_EACH == 0) {
+        rotate(check);
+    }
+}
+
+static void rate_measured(struct check *check)
+{
+    const struct dirty_rate *rate = &check->vm->dirty_rate;
+
+    pr_info("%s: dirty rate %lu pages/s in %u ms", check->vm->name, rate->rate, rate->calc_time);
+    check->generation = check->vm->npt.generation;
+    check->flushes = flushes_of(check->vm);
+    memset(&check->vm->mem.dirty.count, 0, sizeof(check->vm->mem.dirty.count));
+    start(check, check->producer == CONFIG_DIRTY_EACH ? DIRTY_WRITE_PROTECT : (enum dirty_producer)check->producer);
+    check->next = rdtsc() + interval(check);
+}
+
+/* Returns when to be called again. */
+static u64 step(struct check *check)
+{
+    struct vm *vm = check->vm;
+    u64 now = rdtsc();
+
+    switch (check->phase) {
+    case PHASE_RATE:
+        if (vm->dirty_rate.status == DIRTY_RATE_MEASURED)
+            rate_measured(check);
+        else if (vm->dirty_rate.status == DIRTY_RATE_UNSTARTED && dirty_rate_start(vm, check->ms))
+            fail(check, "the dirty rate can't be measured");
+        else if (!vm_alive(vm))
+            fail(check, "the guest has ended before it began");
+        else
+            return now + interval(check);
+        break;
+    case PHASE_IDLE:
+        if (now < check->next && vm_alive(vm))
+            return check->next;
+        if (vm_harvest_part(vm, check->to_send))
+            check->phase = PHASE_FLUSH;
+        break;
+    case PHASE_FLUSH:
+        if (!vm_harvest_ready(vm))
+            return now;
+        copy_found(check);
+        round_held(check);
+        break;
+    case PHASE_DONE: return ~0ULL;
+    }
+    return now;
+}
+
+/* Host work. When a VM has ended its last round is made at once: whoever ends the machine then comes after us. */
+static u64 work(void)
+{
+    u64 next = ~0ULL;
+
+    for (unsigned i = 0; i < nr_checks; i++) {
+        u64 wish = step(&checks[i]);
+
+        while (checks[i].phase != PHASE_DONE && !vm_alive(checks[i].vm))
+            wish = step(&checks[i]);
+        next = MIN(next, wish);
+    }
+    return next;
+}
+
+/* The copy is one block: a power of two, 1 GiB at most. */
+static u8 *copy_alloc(u64 size)
+{
+    unsigned order = 0;
+    hpa_t block;
+
+    while (PAGE_SIZE << order < size)
+        order++;
+    block = order > FRAME_MAX_ORDER ? FRAME_NONE : frame_alloc(order);
+    return block == FRAME_NONE ? NULL : frame_window(block);
+}
+
+void dirty_check_add(struct vm *vm, const struct config_vm *config)
+{
+    struct check *check = &checks[nr_checks];
+
+    if (config->dirty_log == CONFIG_DIRTY_OFF)
+        return;
+    *check = (struct check){
+        .vm = vm,
+        .producer = config->dirty_log,
+        .split = (enum dirty_split)config->dirty_split,
+        .ms = config->dirty_check,
+        .drop = config->dirty_drop,
+        .copy = copy_alloc(vm->mem.size),
+        .to_send = calloc(dirty_words(&vm->mem), sizeof(u64)),
+    };
+    if (!check->copy || !check->to_send) {
+        pr_err("%s: no memory for a second copy of the guest's: no check", vm->name);
+        return;
+    }
+    if (nr_checks++ == 0)
+        host_work_add(work);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A move away from here: what it is asked to be, and the record of it. */
+#pragma once
+
+#include "migrate/source.h"
+#include "mm/dirty.h"
+#include "net/tcp_stream.h"
+
+/* What one move is asked to be. */
+struct migration_request {
+    struct tcp_address to;
+    bool check;     /* pre-flight only */
+    bool stop_copy; /* no live round */
+    bool verify;    /* compare digests of all memory and state */
+};
+
+/* A move of a VM away from here, under way or over. */
+struct move {
+    char name[WIRE_NAME];
+    u8 vm_id[WIRE_ID];
+    struct migration_request request;
+    enum dirty_producer log;   /* that was used; DIRTY_OFF: none yet */
+    const struct source *live; /* its statistics while it is under way; NULL: below */
+    struct migrate_stats stats;
+    u64 began; /* clock_ns */
+};

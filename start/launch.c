@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "launch"
+#include "start/launch.h"
+
+#include "config/boot_info.h"
+#include "guest/load/create.h"
+#include "host/asm.h"
+#include "host/clock.h"
+#include "migrate/dirty_check.h"
+#include "guest/load/images.h"
+#include "host/bits.h"
+#include "host/log.h"
+#include "host/platform.h"
+#include "host/host_work.h"
+#include "hv/vm.h"
+
+#define LINGER_NS 100000000ULL
+
+static unsigned refused; /* guests of the configuration that never started */
+static u64 handover_tsc; /* when the firmware was left; 0: the first entry is reported */
+
+/* One that is asked about first is started by migrate/asking.c. */
+static bool starts_now(const struct config *config, const struct config_vm *vm)
+{
+    return vm->autostart == CONFIG_AUTOSTART_YES || (vm->autostart == CONFIG_AUTOSTART_ASK && !config_asks(config));
+}
+
+static bool launch(const struct config_vm *config, bool now)
+{
+    char reason[200];
+    struct vm *vm = NULL;
+
+    if (guest_create(config, &vm, reason, sizeof(reason)) || (now && vm_power_on(vm, reason, sizeof(reason)))) {
+        pr_err("%s: %s: %s", config->name, config->kernel, reason);
+        if (vm)
+            vm_destroy(vm);
+        return false;
+    }
+    dirty_check_add(vm, config);
+    return true;
+}
+
+/* Host work: the promise of the boot, how long from the firmware to the first guest instruction. Once. */
+static u64 report_first_entry(void)
+{
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        if (!handover_tsc || !vm->first_entry_tsc)
+            continue;
+        pr_info("hand-over to first guest instruction: %lu us",
+                clock_ticks_to_ns(vm->first_entry_tsc - handover_tsc) / 1000);
+        handover_tsc = 0;
+    }
+    return ~0ULL;
+}
+
+/*
+ * Host work: when the last guest has ended, end the machine; a moment later, so that who ended the
+ * guest from outside gets its answer.
+ */
+static u64 watch(void)
+{
+    static u64 end_tsc;
+    unsigned passed = 0, failed = refused, crashed = 0;
+
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        if (vm_alive(vm))
+            return ~0ULL;
+        passed += vm->status == VM_PASSED;
+        failed += vm->status == VM_FAILED;
+        crashed += vm->status == VM_CRASHED;
+    }
+    if (!end_tsc)
+        end_tsc = rdtsc() + clock_ns_to_ticks(LINGER_NS);
+    if (rdtsc() < end_tsc)
+        return end_tsc;
+    pr_info("all guests have ended: %u passed, %u failed, %u crashed", passed, failed, crashed);
+    platform_end(failed || crashed ? END_FAILED : END_PASSED);
+}
+
+void launch_guests(const struct boot_info *boot_info)
+{
+    handover_tsc = boot_info->tsc.handover;
+    images_init(boot_info);
+    for (u32 i = 0; i < boot_info->config.nr_vms; i++)
+        if (!launch(&boot_info->config.vm[i], starts_now(&boot_info->config, &boot_info->config.vm[i])))
+            refused++;
+    while (vm_resets() != ~0ULL) { /* nobody waits yet */
+    }
+    host_work_add(vm_resets);
+    host_work_add(report_first_entry);
+    host_work_add(vm_reap);
+    /* Without guests of its own the hypervisor is there for the network, and has no end; nor if guests may come. */
+    if (boot_info->config.nr_vms > 0 && !boot_info->config.migration.port)
+        host_work_add(watch);
+}

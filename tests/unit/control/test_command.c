@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: control/migrate_commands.c control/migrate_query.c migrate/stats.c migrate/handoff.c */
+/* sources: tests/unit/fake_migration.c */
+/* sources: control/command.c control/host_commands.c control/vm_commands.c control/net_commands.c */
+/* sources: control/json.c control/status.c control/buffer.c control/text.c tests/unit/stubs.c */
+/* sources: tests/unit/fake_vms.c net/mac.c */
+/* sources: hv/guest_tsc.c */
+/* The command table and its arguments; JSON as it is written; and the text that is made of it. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/command.h"
+#include "control/json.h"
+#include "control/text.h"
+#include "dev/platform.h"
+#include "hv/vm.h"
+#include "tests/unit/fake_migration.h"
+#include "tests/unit/fake_vms.h"
+
+static struct call call;
+static struct json out;
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_vms_init();
+    json_init(&out);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    json_fini(&out);
+    return 0;
+}
+
+static int run(const char *text)
+{
+    char line[COMMAND_LINE];
+
+    json_fini(&out);
+    strcpy(line, text);
+    return command_line(&call, line, &out);
+}
+
+static void every_command_is_told_and_runs(void **state)
+{
+    size_t count;
+    const struct command *table = command_table(&count);
+
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        char line[COMMAND_LINE] = "";
+        char usage[80];
+
+        command_usage(&table[i], usage, sizeof(usage));
+        assert_non_null(table[i].run);
+        assert_non_null(table[i].help);
+        assert_ptr_equal(command_find(table[i].name), &table[i]);
+        if (table[i].changes)
+            continue;
+        strcat(line, table[i].name);
+        strcat(line, table[i].arg[0].type == ARG_VM ? " web" : "");
+        assert_int_equal(run(line), 0);
+        assert_int_equal(out.buffer.text[out.buffer.len - 1], '}');
+    }
+}
+
+static void errors(void **state)
+{
+    static const struct {
+        const char *line, *error;
+        int err;
+    } wrong[] = {
+        { "", "no command '', see help", -ENOENT },
+        { "nonsense x", "no command 'nonsense', see help", -ENOENT },
+        { "help nonsense", "no command 'nonsense', see help", -ENOENT },
+        { "pause", "vm is missing, expected: pause VM", -EINVAL },
+        { "pause web db", "'db' is one argument too many, expected: pause VM", -EINVAL },
+        { "vms 1 2 3 4 5 6", "'1' is one argument too many, expected: vms", -EINVAL },
+        { "vm nobody", "no virtual machine 'nobody', there are: web, db", -ENOENT },
+        { "log 257", "count: '257' is wrong, expected a number from 1 to 256", -EINVAL },
+        { "log 99999999999999999999999", "count: '99999999999999999999999' is wrong, expected a number from 1 to 256",
+          -EINVAL },
+        { "log -1", "count: '-1' is wrong, expected a number from 1 to 256", -EINVAL },
+        { "log 1 loud", "level: 'loud' is wrong, expected err, warn, info or debug", -EINVAL },
+        { "pause db", "db: cannot pause, it is paused, expected running", -EBUSY },
+        { "resume web", "web: cannot resume, it is running, expected paused", -EBUSY },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(run(wrong[i].line), wrong[i].err);
+        assert_string_equal(call.error, wrong[i].error);
+    }
+}
+
+static void actions(void **state)
+{
+    (void)state;
+    assert_int_equal(run("  pause\t web  "), 0);
+    assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"paused\",\"epoch\":3}");
+    assert_int_equal(fake_vm(0)->status, VM_PAUSED);
+    assert_int_equal(run("power-button web"), 0);
+    assert_int_equal(platform_of(fake_vm(0))->pm.status, PM1_POWER_BUTTON);
+    assert_int_equal(run("poweroff db"), 0);
+    assert_int_equal(fake_vm(1)->status, VM_OFF);
+    assert_int_equal(run("poweroff db"), -EBUSY);
+}
+
+/* In which states of its VM each command makes sense, said here once more: c r p f d a o h i (enum vm_status), then g
+ * for outgoing, d for in doubt and s for superseded. In any other it is refused, and nothing has changed. */
+static void commands_make_sense_in_their_states(void **state)
+{
+    static const char letters[] = "crpfdaohigIS";
+    static const struct {
+        const char *line, *states;
+    } commands[] = {
+        { "pause web", "r" },
+        { "resume web", "a" },
+        { "reset web", "ra" },
+        { "power-button web", "ra" },
+        { "poweroff web", "cra" },
+        { "migrate web 10.9.0.4", "ra" },
+        { "migrate-check web 10.9.0.4", "ra" },
+        { "migrate_cancel web", "raigI" },
+        { "resolve web query", "IS" },
+        { "calc-dirty-rate web", "r" },
+        { "start web", "cpfdoh" },
+        { "forget web", "cpfdoh" },
+        { "vm web", letters },
+        { "console web", letters },
+        { "query-dirty-rate web", letters },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        for (unsigned status = 0; letters[status]; status++) {
+            bool sense = strchr(commands[i].states, letters[status]);
+
+            fake_vms_init();
+            fake_migration.moves = 0;
+            fake_migration.outgoing = letters[status] == 'g';
+            fake_migration.contested = letters[status] == 'I'   ? SOURCE_IN_DOUBT
+                                       : letters[status] == 'S' ? SOURCE_SUPERSEDED
+                                                                : SOURCE_OWNER;
+            fake_vm(0)->status = status <= VM_INCOMING ? (enum vm_status)status : VM_RUNNING;
+            fake_migration.cancel = 0;
+            run(commands[i].line);
+            assert_int_equal(sense, !strstr(call.error, ", it is "));
+            if (!sense)
+                assert_int_equal(fake_vm(0)->status, status <= VM_INCOMING ? status : (unsigned)VM_RUNNING);
+        }
+    }
+    fake_migration.moves = 0;
+    fake_migration.outgoing = false;
+    fake_migration.contested = SOURCE_OWNER;
+    fake_vm(0)->status = VM_INCOMING;
+    assert_int_equal(run("reset web"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot reset, it is incoming, expected running or paused");
+    assert_int_equal(fake_vm(0)->resets, 0);
+    assert_int_equal(run("console web"), 0);
+    assert_int_equal(command_check(&call, fake_vm(0)), -EBUSY);
+    assert_string_equal(call.error, "web: cannot type, it is incoming, expected running, paused or outgoing");
+    assert_int_equal(command_check(&call, fake_vm(1)), 0);
+}
+
+/* No state is final before the operator says so: what has ended starts again, what is not wanted any more goes. */
+static void lives(void **state)
+{
+    (void)state;
+    assert_int_equal(run("poweroff web"), 0);
+    assert_int_equal(run("start web nonsense"), -EINVAL);
+    assert_string_equal(call.error, "web: cannot start, no nonsense here");
+    assert_int_equal(run("start web kernel"), 0);
+    assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"running\",\"epoch\":3}");
+    assert_int_equal(fake_vm(0)->image.kernel.size, 2);
+    fake_vm(0)->status = VM_CRASHED;
+    fake_vm(0)->image.kernel.data = NULL;
+    assert_int_equal(run("start web"), -EBUSY);
+    assert_string_equal(call.error,
+                        "web: cannot start, its files are elsewhere, expected it in images of [migration], or "
+                        "named here");
+    fake_migration.busy = true;
+    assert_int_equal(run("forget web"), -EBUSY);
+    assert_int_equal(run("start web kernel"), -EBUSY);
+    assert_int_equal(fake_vm(0)->image.kernel.data, 0);
+    fake_migration.busy = false;
+    assert_int_equal(run("forget web"), 0);
+    assert_int_equal(run("vm web"), -ENOENT);
+    assert_int_equal(run("create web kernel=kernel,memory=5"), -EINVAL);
+    assert_non_null(strstr(call.error, "memory: \"5\" is wrong, expected a size from 1M to 64G"));
+    assert_int_equal(run("create web memory=16M"), -EINVAL);
+    assert_int_equal(run("create web kernel=other"), -EINVAL);
+    assert_string_equal(call.error, "web: cannot create, no other here");
+    assert_int_equal(run("create db kernel=kernel"), -EBUSY);
+    assert_string_equal(call.error, "db: a VM of that name is here already, it is paused");
+    assert_int_equal(run("create web kernel=kernel,memory=16M,cmdline=a=1,b"), 0);
+    assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"created\",\"epoch\":3}");
+    assert_int_equal(run("start web"), 0);
+    assert_int_equal(run("create more kernel=kernel\n[net]\naddress=dhcp"), -EINVAL);
+}
+
+/* What the switch, a guest's card and its dirty log have counted. */
+static void counters(void **state)
+{
+    (void)state;
+    assert_int_equal(run("net"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"forwarded\":3,\"flooded\":0,\"unforwarded\":2,"));
+    assert_non_null(
+        strstr(out.buffer.text, "\"tx_dropped\":0,\"held\":4,\"late\":0,\"late_twice\":0,\"copied_bytes\":500}"));
+    assert_non_null(strstr(out.buffer.text, "\"mac_conflicts\":5,\"address_conflicts\":6,"));
+    assert_non_null(strstr(out.buffer.text, "\"syslog\":{\"server\":\"10.9.0.1:514\",\"reachable\":true,\"sent\":7,"
+                                            "\"lost\":8,\"waiting\":9}"));
+    assert_int_equal(run("vm web"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"network\":{\"filtered\":8,\"malformed\":0,\"announces\":9}"));
+    assert_non_null(strstr(out.buffer.text, "\"tsc\":{\"khz\":2400000,\"khz_here\":2400000,\"scaled\":true}"));
+    assert_non_null(strstr(out.buffer.text, "\"dirty_log\":{\"producer\":\"off\",\"harvests\":2,"));
+    assert_non_null(strstr(out.buffer.text, "\"by_fault\":5,\"by_dbit\":0,\"by_pml\":6,\"by_hypervisor\":0,"
+                                            "\"by_unack\":7,"));
+}
+
+/* Another machine of the same name, of a younger epoch than the one that left. */
+static void later_one_comes(void)
+{
+    struct incoming *in = (struct incoming *)&migration_dest()->incoming[0];
+
+    fake_migration.move.stats.epoch = 60;
+    *in = (struct incoming){ .used = true, .name = "web", .handoff.epoch = 2 };
+    in->stats.began = fake_migration.move.began + 1;
+}
+
+static void moves(void **state)
+{
+    static const struct {
+        const char *line, *error;
+    } wrong[] = {
+        { "migrate web", "dest is missing, expected: migrate VM DEST [OPTIONS]" },
+        { "migrate web 10.9", "dest: '10.9' is wrong, expected an address such as 192.0.2.1, 192.0.2.1:4900 or "
+                              "[2001:db8::1]:4900" },
+        { "migrate web 10.9.0.4 fast", "options: 'fast' is wrong, expected live or stop-copy, and verify" },
+        { "migrate web 10.9.0.4 live,stop-copy",
+          "options: live and stop-copy contradict each other, expected one of them" },
+        { "migrate web 10.9.0.4 stop-copy,verify,live", "options: live and stop-copy contradict" },
+        { "migrate-set-parameters speed 1", "speed: unknown key, expected downtime-limit, " },
+        { "migrate-set-parameters port 4901", "port: unknown key, expected downtime-limit, " },
+        { "migrate-set-parameters downtime-limit 0",
+          "downtime-limit: \"0\" is wrong, expected milliseconds from 1 to 60000" },
+        { "migrate-set-parameters dirty-log off",
+          "dirty-log: \"off\" is wrong, expected auto, write-protect, dbit or pml" },
+        { "resolve web query",
+          "web: cannot resolve, it is running, expected in-doubt, superseded, prepared or elsewhere" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_not_equal(run(wrong[i].line), 0);
+        assert_memory_equal(call.error, wrong[i].error, strlen(wrong[i].error));
+    }
+    assert_int_equal(run("migrate-set-parameters speed 1"), -EINVAL);
+    assert_non_null(strstr(call.error, "announce-rounds or announce-step"));
+    fake_migration.moves = 0;
+    assert_int_equal(run("query-migrate web"), -ENOENT);
+    assert_int_equal(run("migrate web 10.9.0.4 stop-copy,verify"), 0);
+    assert_string_equal(out.buffer.text,
+                        "{\"vm\":\"web\",\"peer\":\"10.9.0.4:4900\",\"status\":\"setup\",\"epoch\":2}");
+    assert_true(fake_migration.move.request.stop_copy && fake_migration.move.request.verify);
+    assert_int_equal(run("query-migrate web"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"mode\":\"stop-copy\",\"status\":\"completed\""));
+    assert_non_null(strstr(out.buffer.text, "\"total-time\":1234.567,\"downtime\":12.345"));
+    assert_non_null(
+        strstr(out.buffer.text,
+               "\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,\"bytes\":0,\"ms\":1.500,\"verify-ms\":0.000}]"));
+    later_one_comes();
+    assert_int_equal(run("query-migrate web"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"handoff\":"));
+    assert_int_equal(run("migrate db 10.9.0.4"), -EBUSY);
+    assert_int_equal(run("migrate-set-parameters max-bandwidth 5000000000"), 0);
+    assert_int_equal(migration_settings()->max_bandwidth, 5000000000);
+    assert_int_equal(fake_migration.limits_changed, 1);
+    assert_int_equal(run("migrate-set-parameters max-bandwidth 3M"), 0);
+    assert_int_equal(migration_settings()->max_bandwidth, 3 << 20);
+    assert_non_null(strstr(out.buffer.text, "\"max-bandwidth\":3145728,"));
+    assert_int_equal(run("migrate-set-parameters on-stall abort"), 0);
+    assert_int_equal(migration_settings()->on_stall, CONFIG_STALL_ABORT);
+    assert_non_null(strstr(out.buffer.text, "\"on-stall\":\"abort\","));
+}
+
+static void peers_are_shown(void **state)
+{
+    (void)state;
+    assert_int_equal(run("query-peers"), 0);
+    assert_string_equal(
+        out.buffer.text,
+        "{\"peers\":["
+        "{\"peer\":\"192.0.2.2:4900\",\"status\":\"this\",\"answer-time\":0.000,\"claims\":0,\"found\":\"\"},"
+        "{\"peer\":\"192.0.2.3:4900\",\"status\":\"answered\",\"answer-time\":2.500,\"claims\":1,"
+        "\"found\":\"runs web, epoch 3\"},"
+        "{\"peer\":\"192.0.2.4:4901\",\"status\":\"silent\",\"answer-time\":0.000,\"claims\":0,"
+        "\"found\":\"\"}]}");
+}
+
+static void net_tests(void **state)
+{
+    (void)state;
+    assert_int_equal(run("query-net-test"), 0);
+    assert_string_equal(out.buffer.text, "{\"status\":\"unstarted\"}");
+    assert_int_equal(run("net-test 10.9"), -EINVAL);
+    assert_string_equal(call.error, "dest: '10.9' is wrong, expected an address such as 192.0.2.1 or 2001:db8::1");
+    assert_int_equal(run("net-test 10.9.0.4 0"), -EINVAL);
+    assert_int_equal(run("net-test 10.9.0.4 16"), 0);
+    assert_string_equal(out.buffer.text, "{\"status\":\"completed\",\"peer\":\"10.9.0.4:9\",\"bytes\":16777216,"
+                                         "\"total-time\":250.000,\"mbps\":536.870}");
+    assert_int_equal(run("net-test 10.9.0.4"), -EBUSY);
+    assert_string_equal(call.error, "a test is under way, see query-net-test");
+}
+
+/* What came whole and was never told to run: taken over, or given up, by who repeats its epoch. */
+static void prepared(void **state)
+{
+    (void)state;
+    fake_migration.stranded_epoch = 9;
+    fake_migration.resolved = 0;
+    fake_vm(0)->status = VM_INCOMING;
+    assert_int_equal(run("vms"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"status\":\"prepared\""));
+    assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"epoch\":9,\"source\":\"has not said COMMIT: adopt the guest only if "));
+    assert_int_equal(run("resolve web force-resume 9"), -EBUSY);
+    assert_string_equal(call.error,
+                        "web: cannot force-resume, it is prepared: it has never run here, expected adopt or "
+                        "force-give-up");
+    assert_int_equal(run("resolve web abort"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot abort, it is prepared: its source has the move, and nobody here can "
+                                    "abort it, expected adopt or force-give-up");
+    assert_int_equal(run("resolve web adopt"), -EINVAL);
+    assert_string_equal(call.error, "web: adopt is for who knows what the other machine does, and never undone: repeat "
+                                    "the epoch, 9, to confirm");
+    assert_int_equal(fake_migration.resolved, 0);
+    assert_int_equal(run("resolve web adopt 9"), 0);
+    assert_true(fake_migration.adopted && fake_migration.resolved == 1);
+    assert_int_equal(run("resolve web force-give-up 9"), 0);
+    assert_true(!fake_migration.adopted && fake_migration.resolved == 2);
+    fake_migration.stranded_epoch = 0;
+}
+
+/* Nothing acts on a contested VM but resolve; and force only with the epoch, so that nobody forces by habit. */
+static void contested(void **state)
+{
+    (void)state;
+    fake_migration.contested = SOURCE_IN_DOUBT;
+    fake_migration.contested_epoch = 7;
+    fake_migration.resolved = 0;
+    assert_int_equal(run("vms"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"status\":\"in-doubt\""));
+    assert_int_equal(run("pause web"), -EBUSY);
+    assert_int_equal(run("poweroff web"), -EBUSY);
+    assert_string_equal(call.error,
+                        "web: cannot poweroff, it is in-doubt, expected created, running or paused; see resolve");
+    assert_int_equal(run("resolve web force-resume"), -EINVAL);
+    assert_int_equal(run("resolve web force-resume 6"), -EINVAL);
+    assert_int_equal(fake_migration.resolved, 0);
+    assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"destination\":\"has not answered yet\""));
+    assert_int_equal(fake_migration.resolved, 0);
+    fake_migration.contested_epoch = 8;
+    assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "knows of no such move"));
+    fake_migration.contested_epoch = 7;
+    assert_int_equal(run("resolve web force-give-up 7"), 0);
+    assert_int_equal(fake_migration.resolved, 1);
+    assert_int_equal(fake_migration.resolution, SOURCE_FORCE_GIVE_UP);
+    assert_int_equal(run("resolve web adopt 7"), -EBUSY);
+    assert_string_equal(call.error,
+                        "web: cannot adopt, it is in-doubt: only a prepared copy, which came from elsewhere, can be "
+                        "adopted, expected abort, force-resume or force-give-up");
+    assert_int_equal(run("resolve web abort"), 0);
+    assert_int_equal(fake_migration.resolution, SOURCE_QUERY_ABORT);
+    assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
+    fake_migration.resolve = -ENOENT; /* it is over meanwhile */
+    assert_int_equal(run("resolve web force-resume 7"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot force-resume, it is not in-doubt any more");
+    fake_migration.resolve = 0;
+    fake_migration.contested = SOURCE_SUPERSEDED;
+    assert_int_equal(run("resume web"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot resume, it is superseded, expected paused; see resolve");
+    assert_int_equal(run("resolve web abort"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot abort, it is superseded: no move is left to abort, expected "
+                                    "force-resume or force-give-up");
+    assert_int_equal(run("resolve web query"), 0);
+    assert_string_equal(out.buffer.text,
+                        "{\"vm\":\"web\",\"status\":\"superseded\",\"epoch\":7,\"owner\":\"\",\"action\":\"query\"}");
+    assert_int_equal(run("resolve web force-resume 7"), 0);
+    assert_int_equal(fake_migration.resolution, SOURCE_FORCE_RESUME);
+    fake_migration.contested = SOURCE_OWNER;
+}
+
+static void log_counts_lines_of_a_level(void **state)
+{
+    (void)state;
+    assert_int_equal(run("log 2"), 0);
+    assert_string_equal(
+        out.buffer.text,
+        "{\"lines\":[{\"seq\":3,\"time\":\"2026-11-28T20:33:18.003000Z\",\"level\":\"warn\",\"text\":\"line 3\"},"
+        "{\"seq\":4,\"time\":\"2026-11-28T20:33:18.004000Z\",\"level\":\"info\",\"text\":\"line 4\"}],"
+        "\"next\":5}");
+    assert_int_equal(run("log 10 warn"), 0);
+    assert_null(strstr(out.buffer.text, "line 2"));
+    assert_non_null(strstr(out.buffer.text, "\"seq\":1,"));
+    assert_non_null(strstr(out.buffer.text, "\"seq\":3,"));
+    assert_int_equal(run("log 1 err"), 0);
+    assert_string_equal(out.buffer.text, "{\"lines\":[],\"next\":5}");
+}
+
+static void log_goes_on_since(void **state)
+{
+    (void)state;
+    assert_int_equal(run("log 2 info 1"), 0); /* its first two from there on, not its last two */
+    assert_non_null(strstr(out.buffer.text, "\"seq\":2,"));
+    assert_non_null(strstr(out.buffer.text, "],\"next\":3}"));
+    assert_false(call.no_news);
+    assert_int_equal(run("log 1 debug 3"), 0);
+    assert_non_null(strstr(out.buffer.text, "],\"next\":4}"));
+    assert_int_equal(run("log 9 debug 5"), 0);
+    assert_string_equal(out.buffer.text, "{\"lines\":[],\"next\":5}");
+    assert_true(call.no_news);
+    assert_int_equal(run("log 9 debug 77"), 0); /* of another boot: what is there is to be asked for */
+    assert_string_equal(out.buffer.text, "{\"lines\":[],\"next\":5}");
+}
+
+static void json_escapes(void **state)
+{
+    (void)state;
+    json_object(&out, NULL);
+    json_bytes(&out, "a\"b", "\0\n\\\xff", 4);
+    json_bool(&out, "t", true);
+    json_array(&out, "e");
+    json_close(&out);
+    json_number(&out, "n", ~0ULL);
+    json_close(&out);
+    assert_string_equal(out.buffer.text,
+                        "{\"a\\\"b\":\"\\u0000\\u000a\\\\\\u00ff\",\"t\":true,\"e\":[],\"n\":18446744073709551615}");
+}
+
+static void json_has_a_limit(void **state)
+{
+    static char big[BUFFER_MAX];
+
+    (void)state;
+    memset(big, 'x', sizeof(big));
+    json_bytes(&out, NULL, big, sizeof(big));
+    assert_true(out.buffer.failed);
+}
+
+static char shown[2048];
+
+static void put(void *ctx, const char *bytes, size_t len)
+{
+    (void)ctx;
+    assert_true(strlen(shown) + len < sizeof(shown));
+    strncat(shown, bytes, len);
+}
+
+static void text(void **state)
+{
+    static const struct {
+        const char *json, *text;
+    } pairs[] = {
+        { "{\"a\":1,\"long\":\"x \\\"y\\\" \\u0007\"}", "a     1\nlong  x \"y\" .\n" },
+        { "{\"rows\":[{\"name\":\"a\",\"n\":5},{\"name\":\"long\",\"n\":1234}]}",
+          "name     n\na        5\nlong  1234\n" },
+        { "{\"a\":1,\"rows\":[{\"k\":\"}],\"}],\"o\":{\"x\":true}}", "a  1\nrows:\n  k\n  }],\no:\n  x  true\n" },
+        { "{\"lines\":[\"one\",\"two\"]}", "one\ntwo\n" },
+        { "{\"rows\":[]}", "rows: none\n" },
+        { "{}", "" },
+        { "7", "7\n" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        shown[0] = '\0';
+        text_render(pairs[i].json, put, NULL);
+        assert_string_equal(shown, pairs[i].text);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_command_is_told_and_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(actions, setup, teardown),
+        cmocka_unit_test_setup_teardown(commands_make_sense_in_their_states, setup, teardown),
+        cmocka_unit_test_setup_teardown(lives, setup, teardown),
+        cmocka_unit_test_setup_teardown(counters, setup, teardown),
+        cmocka_unit_test_setup_teardown(moves, setup, teardown),
+        cmocka_unit_test_setup_teardown(peers_are_shown, setup, teardown),
+        cmocka_unit_test_setup_teardown(net_tests, setup, teardown),
+        cmocka_unit_test_setup_teardown(contested, setup, teardown),
+        cmocka_unit_test_setup_teardown(prepared, setup, teardown),
+        cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, setup, teardown),
+        cmocka_unit_test_setup_teardown(log_goes_on_since, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_escapes, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_has_a_limit, setup, teardown),
+        cmocka_unit_test(text),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: control/metrics.c control/status.c control/buffer.c migrate/stats.c tests/unit/fake_migration.c */
+/* sources: tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
+/* The metrics: their text's form, and what they say of VMs, of dirty logs and of the switch. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/buffer.h"
+#include "control/metrics.h"
+#include "hv/vm.h"
+#include "tests/unit/fake_migration.h"
+#include "tests/unit/fake_vms.h"
+
+static struct buffer out;
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_vms_init();
+    fake_migration.contested = SOURCE_OWNER;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    buffer_fini(&out);
+    return 0;
+}
+
+/* Write all metrics anew and look for a whole line. */
+static bool says(const char *line)
+{
+    char wanted[160] = "\n";
+
+    strcat(wanted, line);
+    strcat(wanted, "\n");
+    buffer_fini(&out);
+    out = (struct buffer){ .failed = false };
+    metrics_write(&out);
+    assert_false(out.failed);
+    return strstr(out.text, wanted);
+}
+
+/* Each metric has one head, and its samples stand together behind it. */
+static void samples_follow_their_heads(void **state)
+{
+    char name[80] = "", seen[64][80];
+    unsigned heads = 0;
+
+    (void)state;
+    assert_true(says("# TYPE godwit_vm_status gauge"));
+    for (char *line = strtok(out.text, "\n"); line; line = strtok(NULL, "\n")) {
+        size_t len = strcspn(line, "{ ");
+
+        if (strncmp(line, "# HELP ", 7) != 0) {
+            assert_true(line[0] == '#' || (strlen(name) == len && !strncmp(line, name, len)));
+            continue;
+        }
+        len = strcspn(line + 7, " ");
+        assert_true(len < sizeof(name) && heads < 64);
+        memcpy(name, line + 7, len);
+        name[len] = '\0';
+        for (unsigned i = 0; i < heads; i++)
+            assert_string_not_equal(seen[i], name);
+        strcpy(seen[heads++], name);
+    }
+    assert_in_range(heads, 30, 64);
+}
+
+static void status(void **state)
+{
+    (void)state;
+    assert_true(says("godwit_vm_status{vm=\"web\",status=\"running\"} 1"));
+    assert_true(says("godwit_vm_status{vm=\"web\",status=\"incoming\"} 0"));
+    fake_vm(1)->status = VM_INCOMING;
+    assert_true(says("godwit_vm_status{vm=\"db\",status=\"incoming\"} 1"));
+    assert_true(says("godwit_vm_status{vm=\"db\",status=\"paused\"} 0"));
+    assert_true(says("godwit_vm_status{vm=\"db\",status=\"in-doubt\"} 0"));
+    fake_migration.contested = SOURCE_IN_DOUBT;
+    assert_true(says("godwit_vm_status{vm=\"web\",status=\"running\"} 0"));
+    assert_true(says("godwit_vm_status{vm=\"web\",status=\"in-doubt\"} 1"));
+    assert_true(says("godwit_vm_status{vm=\"web\",status=\"superseded\"} 0"));
+}
+
+static void counters(void **state)
+{
+    (void)state;
+    assert_true(says("godwit_vm_dirty_harvests_total{vm=\"web\"} 2"));
+    assert_true(says("godwit_vm_dirty_pages_total{vm=\"web\",producer=\"fault\"} 5"));
+    assert_true(says("godwit_vm_dirty_pages_total{vm=\"db\",producer=\"unack\"} 7"));
+    assert_true(says("godwit_vm_net_filtered_frames_total{vm=\"web\"} 8"));
+    assert_true(says("godwit_vm_net_announces_total{vm=\"web\"} 9"));
+    assert_true(says("godwit_switch_frames_total{decision=\"unforwarded\"} 2"));
+    assert_true(says("godwit_net_conflicts_total{of=\"mac\"} 5"));
+    assert_true(says("godwit_net_conflicts_total{of=\"address\"} 6"));
+    assert_true(says("godwit_port_held_frames_total{port=\"uplink\"} 4"));
+    assert_true(says("godwit_port_late_frames_total{port=\"uplink\"} 0"));
+    assert_true(says("godwit_migration_forwarded_frames_total 12"));
+    assert_true(says("godwit_peers{status=\"silent\"} 1"));
+    assert_true(says("godwit_peer_questions_total 14"));
+    assert_true(says("godwit_port_copied_bytes_total{port=\"uplink\"} 500"));
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(samples_follow_their_heads, setup, teardown),
+        cmocka_unit_test_setup_teardown(status, setup, teardown),
+        cmocka_unit_test_setup_teardown(counters, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

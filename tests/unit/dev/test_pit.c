@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ticks of the 8254 that a guest could not take: they are owed, they follow, there is a bound, and they move. The test
+ * turns the clock and is the processor that takes the interrupts.
+ */
+/* sources: dev/pit.c dev/i8254.c dev/timer.c hv/bus.c host/stream.c tests/unit/stubs.c */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host/asm.h"
+#include "host/clock.h"
+#include "host/smp.h"
+#include "dev/irq.h"
+#include "dev/platform.h"
+#include "host/bits.h"
+#include "host/stream.h"
+
+#define MS 1000000ULL          /* of VM time; the TSC counts it, too */
+#define COUNT (I8254_HZ / 250) /* 4 ms, as Linux has it */
+
+static struct vm vm;
+static struct platform platform;
+static struct list vms;
+static u64 tsc;
+static unsigned taken;     /* interrupts */
+static bool line, request; /* the line's level; an edge waits */
+static bool takes;         /* the processor takes what waits, at once */
+
+u64 unit_tsc(void)
+{
+    return tsc;
+}
+
+u64 clock_tsc_khz(void)
+{
+    return 1000000;
+}
+
+u64 clock_ns_to_ticks(u64 ns)
+{
+    return ns;
+}
+
+struct list *vm_list(void)
+{
+    return &vms;
+}
+
+void vm_add_device(struct vm *to, struct device *device)
+{
+    (void)to;
+    (void)device;
+}
+
+void cpu_kick(u32 index)
+{
+    (void)index;
+}
+
+void irq_line(struct vm *of, unsigned number, bool level)
+{
+    (void)of;
+    assert_int_equal(number, PIT_LINE);
+    request |= level && !line;
+    line = level;
+    taken += request && takes;
+    request &= !takes;
+}
+
+bool irq_waits(struct vm *of, unsigned number)
+{
+    (void)of;
+    assert_int_equal(number, PIT_LINE);
+    return request;
+}
+
+static void out(u16 port, u8 value)
+{
+    struct io io = { .size = 1, .write = true, .val = value };
+
+    spin_lock(&vm.device_lock);
+    bus_access(&vm.pio, port, &io);
+    spin_unlock(&vm.device_lock);
+}
+
+/* Time passes, and the host loop looks whenever a timer is due. */
+static void pass(u64 ns)
+{
+    for (u64 end = tsc + ns; tsc < end;) {
+        u64 next = timers_poll();
+
+        tsc = MIN(MAX(next, tsc + 1), end);
+    }
+    timers_poll();
+}
+
+/* Nobody looks, and the guest does not run. */
+static void stand(u64 ns)
+{
+    tsc += ns;
+    timers_poll();
+}
+
+/* It takes what waits, and from now on what comes. */
+static void take(void)
+{
+    takes = true;
+    taken += request;
+    request = false;
+}
+
+static void periodic(u16 count)
+{
+    out(0x43, 0x34);
+    out(0x40, (u8)count);
+    out(0x40, count >> 8);
+    taken = 0;
+    take();
+    taken = 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&vm, 0, sizeof(vm));
+    memset(&platform, 0, sizeof(platform));
+    vm.platform = &platform;
+    vm.status = VM_RUNNING;
+    tsc = vm.created_tsc = 5000;
+    vm.tsc.host_khz = clock_tsc_khz();
+    line = request = takes = false;
+    list_init(&vms);
+    list_add_tail(&vms, &vm.node);
+    timers_init(&platform.timers, &vm);
+    return pit_init(&platform.pit, &vm);
+}
+
+static void in_time_a_tick_is_an_interrupt(void **state)
+{
+    (void)state;
+    periodic(COUNT);
+    pass(1000 * MS);
+    assert_in_range(taken, 249, 250);
+}
+
+/* The host, or a pause, kept the guest from running. All has come when a third of that time has passed again. */
+static void a_stall_is_made_good(void **state)
+{
+    (void)state;
+    periodic(COUNT);
+    stand(900 * MS);
+    assert_int_equal(taken, 1);
+    pass(100 * MS);
+    assert_in_range(taken, 98, 102); /* not all at once: four times as fast as ever */
+    pass(1000 * MS);
+    assert_in_range(taken, 499, 500);
+}
+
+/* It runs, but does not take interrupts: each tick finds the one before. */
+static void ticks_wait_until_one_is_taken(void **state)
+{
+    (void)state;
+    periodic(COUNT);
+    takes = false;
+    pass(100 * MS);
+    assert_int_equal(taken, 0);
+    take();
+    pass(400 * MS);
+    assert_in_range(taken, 124, 125);
+}
+
+static void no_more_than_ten_seconds_are_owed(void **state)
+{
+    (void)state;
+    periodic(COUNT);
+    stand(3600 * 1000 * MS);
+    pass(10000 * MS);
+    assert_in_range(taken, 4998, 5002); /* 10 s of the hour, and 10 s that it has run since */
+}
+
+static void a_counter_that_begins_anew_owes_nothing(void **state)
+{
+    (void)state;
+    periodic(COUNT);
+    stand(900 * MS);
+    periodic(COUNT);
+    pass(100 * MS);
+    assert_in_range(taken, 24, 25);
+}
+
+static void once_is_once(void **state)
+{
+    (void)state;
+    periodic(COUNT);
+    out(0x43, 0x30);
+    out(0x40, (u8)COUNT);
+    out(0x40, COUNT >> 8);
+    take();
+    taken = 0;
+    stand(900 * MS);
+    pass(900 * MS);
+    assert_int_equal(taken, 1);
+}
+
+/* Saved while it owes, with a tick that has come and that nobody has counted yet. */
+static void what_is_owed_moves(void **state)
+{
+    u8 bytes[256];
+    struct writer w = { .buf = bytes, .cap = sizeof(bytes) };
+    struct device *device = &platform.pit.device;
+    struct reader r = { .buf = bytes };
+
+    (void)state;
+    periodic(COUNT);
+    stand(500 * MS);
+    tsc += 400 * MS;
+    timers_freeze(&platform.timers);
+    pit_settle(&platform.pit);
+    assert_int_equal(device->ops->save(device, &w), 0);
+    spin_lock(&vm.device_lock);
+    device->ops->reset(device);
+    for (; r.len < w.len; r = (struct reader){ .buf = bytes, .len = r.len + 1 })
+        assert_int_equal(device->ops->load(device, &r), -EINVAL);
+    assert_int_equal(device->ops->load(device, &r), 0);
+    spin_unlock(&vm.device_lock);
+    tsc += 77 * MS; /* on its way */
+    timers_restart(&platform.timers, 100 * MS);
+    pass(1000 * MS);
+    assert_in_range(taken, 499, 500);
+    memset(bytes + w.len - 4, 0xFF, 4);
+    r = (struct reader){ .buf = bytes, .len = w.len };
+    assert_int_equal(device->ops->load(device, &r), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(in_time_a_tick_is_an_interrupt, setup),
+        cmocka_unit_test_setup(a_stall_is_made_good, setup),
+        cmocka_unit_test_setup(ticks_wait_until_one_is_taken, setup),
+        cmocka_unit_test_setup(no_more_than_ten_seconds_are_owed, setup),
+        cmocka_unit_test_setup(a_counter_that_begins_anew_owes_nothing, setup),
+        cmocka_unit_test_setup(once_is_once, setup),
+        cmocka_unit_test_setup(what_is_owed_moves, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: migrate/record.c migrate/crc32c.c host/stream.c tests/unit/stubs.c */
+/* Two machines on a link, each with the same guest in its configuration: who starts it, and what they say of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host/asm.h"
+
+static u64 now; /* ns, and ticks of the TSC */
+
+/* Both are built into this test, so that each of the two machines has variables of its own: enter(). */
+#define rdtsc() now
+#include "migrate/asking.c"
+#undef LOG_PREFIX
+#include "migrate/claims.c"
+
+#define MS 1000000ULL
+
+struct machine {
+    struct config config;
+    struct list vms;
+    struct vm vm;
+    struct platform platform;
+    u8 mac[CONFIG_MAC];
+    u64 draws; /* what its random numbers are */
+    struct wire_claim heard[64];
+    unsigned nr_heard;
+    bool deaf;
+    /* Of asking.c and claims.c. */
+    struct vm *asked[CONFIG_MAX_VMS];
+    struct wire_claim questions[CONFIG_MAX_VMS];
+    bool on, all;
+    u64 began, again, owner;
+};
+
+static struct machine machines[2], *here;
+
+static void enter(unsigned index)
+{
+    if (here) {
+        memcpy(here->asked, asked, sizeof(asked));
+        memcpy(here->questions, questions, sizeof(questions));
+        here->on = on, here->all = all;
+        here->began = began, here->again = again, here->owner = owner;
+    }
+    here = &machines[index];
+    memcpy(asked, here->asked, sizeof(asked));
+    memcpy(questions, here->questions, sizeof(questions));
+    on = here->on, all = here->all;
+    began = here->began, again = here->again, owner = here->owner;
+}
+
+struct list *vm_list(void)
+{
+    return &here->vms;
+}
+
+int vm_power_on(struct vm *vm, char *reason, size_t room)
+{
+    (void)reason, (void)room;
+    vm->status = VM_RUNNING;
+    return 0;
+}
+
+void vm_stop(struct vm *vm, enum vm_status status, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(vm->reason, sizeof(vm->reason), format, args);
+    va_end(args);
+    vm->status = status;
+}
+
+u64 clock_ns_to_ticks(u64 ns)
+{
+    return ns;
+}
+
+u64 clock_ticks_to_ns(u64 ticks)
+{
+    return ticks;
+}
+
+void random_fill(u8 *bytes, u32 len)
+{
+    memcpy(bytes, &here->draws, len);
+}
+
+const u8 *netif_port_mac(void)
+{
+    return here->mac;
+}
+
+u32 netif_port_ip4(void)
+{
+    return (u32)(here - machines) << 24 | 10;
+}
+
+void netif_peers_hear(netif_peers_fn *fn)
+{
+    (void)fn;
+}
+
+void netif_peers_say(const void *bytes, size_t len)
+{
+    struct machine *other = &machines[here == &machines[0]];
+
+    assert_int_equal(len, sizeof(struct wire_claim));
+    if (!other->deaf)
+        memcpy(&other->heard[other->nr_heard++ % 64], bytes, len);
+}
+
+static bool owns(const struct vm *vm)
+{
+    return vm->status == VM_RUNNING;
+}
+
+static bool holds(const struct vm *vm, u64 *epoch)
+{
+    (void)vm, (void)epoch;
+    return false;
+}
+
+static bool heard(const struct wire_claim *claim)
+{
+    return claim->epoch <= EPOCH_MAX;
+}
+
+static const struct claims_ops fake_migration = { owns, holds, heard };
+
+void peers_ask(const struct config_migration *config, const struct wire_claim *claims, unsigned count)
+{
+    (void)config, (void)claims, (void)count;
+}
+
+bool peers_step(void)
+{
+    return false;
+}
+
+void peers_end(void)
+{
+}
+
+static void boot(unsigned index, u64 draws, u8 mac)
+{
+    struct machine *m = &machines[index];
+
+    memset(m, 0, sizeof(*m));
+    m->config.net.present = m->config.migration.port = m->config.nr_vms = 1;
+    strcpy(m->config.vm[0].name, "web");
+    strcpy(m->vm.name, "web");
+    m->vm.identity = (struct vm_identity){ .id = "web's identity", .epoch = 1 };
+    m->vm.platform = &m->platform;
+    m->vm.created_tsc = now;
+    list_init(&m->vms);
+    list_add_tail(&m->vms, &m->vm.node);
+    m->draws = draws;
+    m->mac[0] = 2;
+    m->mac[5] = mac;
+    enter(index);
+    claims_init(true, &fake_migration);
+    asking_start(&m->config);
+}
+
+static void turn(unsigned index)
+{
+    struct machine *m = &machines[index];
+
+    enter(index);
+    asking_poll();
+    for (unsigned i = 0; i < m->nr_heard; i++)
+        hear((const u8 *)&m->heard[i], sizeof(m->heard[i]));
+    assert_true(m->nr_heard < 64);
+    m->nr_heard = 0;
+}
+
+/* However far apart they boot, and whoever has the lower number: exactly one starts it, the other says where it is. */
+static void test_exactly_one_starts(void **state)
+{
+    (void)state;
+    for (unsigned apart = 0; apart < 450; apart += 7)
+        for (u64 first = 1; first <= 3; first += 2) {
+            here = NULL;
+            memset(machines, 0, sizeof(machines));
+            boot(0, first, 0);
+            for (unsigned ms = 0; ms < 1000; ms++, now += MS) {
+                if (ms == apart)
+                    boot(1, 2, 0);
+                turn(0);
+                if (ms >= apart)
+                    turn(1);
+            }
+            assert_int_equal((machines[0].vm.status == VM_RUNNING) + (machines[1].vm.status == VM_RUNNING), 1);
+            for (unsigned i = 0; i < 2; i++) {
+                const struct vm *vm = &machines[i].vm;
+                const char *where = i ? "web at 10.0.0.0, epoch 1" : "web at 10.0.0.1, epoch 1";
+
+                if (vm->status == VM_RUNNING)
+                    continue;
+                assert_int_equal(vm->status, VM_OFF);
+                assert_int_equal(vm->elsewhere, 1);
+                assert_string_equal(vm->reason, where);
+            }
+        }
+}
+
+/* A machine that nobody answers starts its guest in time, and has asked often enough by then: a frame may be lost. */
+static void test_asking_is_short(void **state)
+{
+    u64 booted = now, said = claims_counters()->said;
+
+    (void)state;
+    here = NULL;
+    memset(machines, 0, sizeof(machines));
+    boot(0, 5, 0);
+    for (; machines[0].vm.status == VM_CREATED; now += MS)
+        turn(0);
+    assert_int_equal(machines[0].vm.status, VM_RUNNING);
+    assert_true(now - booted <= 500 * MS);
+    assert_true(claims_counters()->said - said >= 4);
+}
+
+/* Nobody waits where there is no [migration], or for a guest that is to be started anyway. */
+static void test_who_is_not_asked_about(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        here = NULL;
+        memset(machines, 0, sizeof(machines));
+        boot(0, 5, 0);
+        assert_true(asking_about(&machines[0].vm));
+        memset(asked, 0, sizeof(asked));
+        machines[0].config.migration.port = i;
+        machines[0].config.vm[0].autostart = i ? CONFIG_AUTOSTART_YES : CONFIG_AUTOSTART_ASK;
+        asking_start(&machines[0].config);
+        assert_false(asking_about(&machines[0].vm));
+        assert_int_equal(asking_poll(), ~0ULL);
+    }
+}
+
+/* To who claims the guest under an epoch so low that ours is noise to him, we say one that he believes; to all others
+ * ours. */
+static void test_said_to_be_believed(void **state)
+{
+    struct machine *other = &machines[1];
+    struct vm *vm = &machines[0].vm;
+
+    (void)state;
+    here = NULL;
+    memset(machines, 0, sizeof(machines));
+    boot(0, 5, 0);
+    vm->status = VM_RUNNING;
+    vm->identity.epoch = 3 * EPOCH_STEP;
+    claims_say(vm);
+    claims_say_to(vm, 7, 0);
+    claims_say_to(vm, 2 * EPOCH_STEP, 0);
+    assert_int_equal(other->heard[0].epoch, 3 * EPOCH_STEP);
+    assert_int_equal(other->heard[1].epoch, 7 + EPOCH_STEP);
+    assert_int_equal(other->heard[2].epoch, 3 * EPOCH_STEP);
+}
+
+/* Emulators draw equal random numbers: by their cards two machines are two owners all the same. */
+static void test_owners_differ(void **state)
+{
+    (void)state;
+    here = NULL;
+    boot(0, 12345, 1);
+    boot(1, 12345, 2);
+    enter(0);
+    assert_int_not_equal(machines[0].owner, machines[1].owner);
+    for (unsigned ms = 0; ms < 500; ms++, now += MS)
+        for (unsigned i = 0; i < 2; i++)
+            turn(i);
+    assert_int_equal((machines[0].vm.status == VM_RUNNING) + (machines[1].vm.status == VM_RUNNING), 1);
+}
+
+/* Who has not heard the other starts, too; and what nobody can own keeps nobody from starting. */
+static void test_deaf_or_lied_to(void **state)
+{
+    struct wire_claim lie = { .kind = WIRE_CLAIM_OWNS, .owner = 1, .name = "web", .epoch = EPOCH_MAX + 1 };
+
+    (void)state;
+    here = NULL;
+    boot(0, 5, 0);
+    boot(1, 6, 0);
+    memcpy(lie.vm_id, machines[0].vm.identity.id, WIRE_ID);
+    claim_seal(&lie);
+    machines[0].deaf = machines[1].deaf = true;
+    for (unsigned ms = 0; ms < 500; ms++, now += MS)
+        for (unsigned i = 0; i < 2; i++) {
+            enter(i);
+            hear((const u8 *)&lie, sizeof(lie));
+            turn(i);
+        }
+    assert_int_equal(machines[0].vm.status, VM_RUNNING);
+    assert_int_equal(machines[1].vm.status, VM_RUNNING);
+}
+
+/* What has ended here, and another machine runs, is shown there, and not what to start here. */
+static void test_ended_here_runs_there(void **state)
+{
+    struct wire_claim claim = {
+        .kind = WIRE_CLAIM_OWNS, .owner = 1, .name = "web", .epoch = 3, .ip4 = { 10, 0, 0, 9 }
+    };
+    struct vm *vm = &machines[0].vm;
+
+    (void)state;
+    here = NULL;
+    boot(0, 5, 0);
+    memcpy(claim.vm_id, vm->identity.id, WIRE_ID);
+    vm->status = VM_PASSED;
+    strcpy(vm->reason, "verdict 0");
+    claim.epoch = 2 * EPOCH_STEP; /* noise */
+    claim_seal(&claim);
+    hear((const u8 *)&claim, sizeof(claim));
+    assert_int_equal(vm->elsewhere, 0);
+    claim.epoch = 3;
+    claim.kind = WIRE_CLAIM_HOLDS;
+    claim_seal(&claim);
+    hear((const u8 *)&claim, sizeof(claim));
+    assert_int_equal(vm->elsewhere, 0);
+    claim.kind = WIRE_CLAIM_OWNS;
+    claim_seal(&claim);
+    hear((const u8 *)&claim, sizeof(claim));
+    assert_int_equal(vm->elsewhere, 3);
+    assert_int_equal(vm->status, VM_PASSED);
+    assert_string_equal(vm->reason, "web at 10.0.0.9, epoch 3");
+}
+
+/* Nor is what nobody asked about and nobody has started: by `autostart = no`, or by `create`. */
+static void test_idle_here_runs_there(void **state)
+{
+    struct wire_claim claim = {
+        .kind = WIRE_CLAIM_OWNS, .owner = 1, .name = "web", .epoch = 1, .ip4 = { 10, 0, 0, 9 }
+    };
+    struct vm *vm = &machines[0].vm;
+
+    (void)state;
+    for (unsigned alone = 0; alone < 2; alone++) {
+        here = NULL;
+        boot(0, 5, 0);
+        machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
+        machines[0].config.migration.port = !alone; /* which would end with its last guest */
+        memset(asked, 0, sizeof(asked));
+        asking_start(&machines[0].config);
+        memcpy(claim.vm_id, "another identity", WIRE_ID);
+        claim_seal(&claim);
+        hear((const u8 *)&claim, sizeof(claim));
+        assert_int_equal(vm->status, VM_CREATED);
+        memcpy(claim.vm_id, vm->identity.id, WIRE_ID);
+        claim_seal(&claim);
+        hear((const u8 *)&claim, sizeof(claim));
+        assert_int_equal(vm->status, alone ? VM_CREATED : VM_OFF);
+        assert_int_equal(vm->elsewhere, !alone);
+    }
+    here = NULL;
+    boot(0, 5, 0);
+    machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
+    memset(asked, 0, sizeof(asked));
+    asking_start(&machines[0].config);
+    hear((const u8 *)&claim, sizeof(claim));
+    assert_string_equal(vm->reason, "web at 10.0.0.9, epoch 1");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exactly_one_starts),     cmocka_unit_test(test_asking_is_short),
+        cmocka_unit_test(test_who_is_not_asked_about), cmocka_unit_test(test_said_to_be_believed),
+        cmocka_unit_test(test_owners_differ),          cmocka_unit_test(test_deaf_or_lied_to),
+        cmocka_unit_test(test_ended_here_runs_there),  cmocka_unit_test(test_idle_here_runs_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

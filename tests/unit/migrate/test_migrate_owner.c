@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/source_digest.c */
+/* sources: migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
+/* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
+/* sources: migrate/stats.c host/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* Who owns a guest between two machines: epochs, claims, and copies that nobody tells to run. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host/bits.h"
+#include "tests/unit/world.h"
+
+#define STEPS 60000
+
+static void move(struct world *w, struct migrate_settings settings)
+{
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    world_run(w, STEPS);
+}
+
+/* A destination that remembers a later epoch than the source knows of is passed by; one that nobody believes is not
+ * taken, nor remembered. */
+static void test_epochs(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct incoming *in = &w->dest.incoming[5];
+
+    (void)state;
+    world_init(w);
+    *in = (struct incoming){ .used = true, .stats.prepared = 1, .handoff = { DEST_ABORTED, 20 } };
+    memcpy(in->vm_id, world_id, WIRE_ID);
+    move(w, world_settings());
+    assert_int_equal(w->source.stats.epoch, 21);
+    assert_int_equal(w->pipes, 2);
+    assert_int_equal(world_where(w), 2);
+    world_fini(w);
+
+    world_init(w);
+    w->source.handoff.proposed = EPOCH_MAX;
+    move(w, world_settings());
+    assert_string_equal(w->source.stats.reason, "the epoch is above all that is credible");
+    assert_int_equal(w->dest.noise, 1);
+    assert_false(w->dest.incoming[0].used);
+    world_fini(w);
+    free(w);
+}
+
+/* COMMIT is said and lost, and the link is down: the destination is stranded, the source in doubt. */
+static void strand(struct world *w)
+{
+    world_to_commit(w);
+    w->pipe[0].way[0].used = 0;
+    w->pipe[0].broken = true;
+    w->link_down = true;
+    for (unsigned i = 0; i < 100; i++)
+        world_step(w);
+    assert_ptr_equal(dest_stranded(&w->dest, &w->dest_vm), &w->dest.incoming[0]);
+}
+
+/* The only whole copy is not freed by a clock. Adopted, it runs with all the time that it stood; and its source, if it
+ * lives after all, learns so from whatever it asks. */
+static void test_adopt(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    for (unsigned wish = 0; wish < 2; wish++) {
+        strand(w);
+        w->now += 3600 * 1000000000ULL;
+        world_step(w);
+        assert_true(w->dest_vm.exists && !w->dest_vm.running);
+        assert_int_equal(dest_resolve(&w->dest, &w->source_vm, true), -ENOENT);
+        assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, true), 0);
+        assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, true), -ENOENT);
+        assert_int_equal(world_where(w), 2);
+        assert_true(w->dest_vm.paused_ns > 3600 * 1000000000ULL && w->dest_vm.paused_ns < 3601 * 1000000000ULL);
+        if (wish)
+            source_resolve(&w->source, SOURCE_QUERY_ABORT);
+        w->link_down = false;
+        world_run(w, STEPS * 4);
+        assert_int_equal(w->source.handoff.state, SOURCE_GONE);
+        assert_int_equal(world_where(w), 2);
+        assert_int_equal(w->announced, 1);
+        world_fini(w);
+    }
+    free(w);
+}
+
+/* Who asks is told of every copy that may be the only one: of a prepared one, though its connection stands, as its
+ * source may have died just now; and of the source's from PREPARE on. */
+static void test_held_copies(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    bool held = false;
+
+    (void)state;
+    world_init(w);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->source.handoff.state == SOURCE_OWNER) {
+        assert_null(dest_prepared(&w->dest, &w->dest_vm));
+        assert_false(source_state_holds(w->source.handoff.state));
+        world_step(w);
+    }
+    while (w->source.handoff.state == SOURCE_PREPARING) {
+        assert_true(source_state_holds(w->source.handoff.state));
+        assert_null(dest_stranded(&w->dest, &w->dest_vm));
+        held |= dest_prepared(&w->dest, &w->dest_vm) != NULL;
+        world_step(w);
+    }
+    assert_true(held);
+    assert_true(source_state_holds(w->source.handoff.state));
+    world_run(w, STEPS);
+    assert_null(dest_prepared(&w->dest, &w->dest_vm));
+    assert_false(source_state_holds(w->source.handoff.state));
+    world_fini(w);
+    free(w);
+}
+
+/* Adopted by mistake, for the source had not heard PREPARED and went on: it stands as soon as it hears the claim. */
+static void test_adopt_wrongly(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->dest.incoming[0].handoff.state != DEST_PREPARED)
+        world_step(w);
+    assert_int_equal(w->source.phase, SOURCE_PREPARE);
+    w->pipe[0].broken = w->link_down = true;
+    world_run(w, STEPS);
+    assert_int_equal(world_where(w), 1);
+    world_claim_to_source(w, 8, WORLD_OWNER + 1, 0);
+    assert_int_equal(w->source.handoff.state, SOURCE_SUPERSEDED);
+    world_fini(w);
+    free(w);
+}
+
+/* Given up by the operator: the source that lives after all gets its guest back, as a COMMIT that comes later does not
+ * find it. */
+static void test_stranded_given_up(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    strand(w);
+    assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, false), 0);
+    assert_false(w->dest_vm.exists);
+    w->link_down = false;
+    world_run(w, STEPS * 4);
+    assert_int_equal(w->source.stats.status, MIGRATE_FAILED);
+    assert_int_equal(world_where(w), 1);
+    assert_true(w->dest.incoming[0].settled); /* the answer has come, and may be forgotten */
+    world_fini(w);
+    free(w);
+}
+
+/* Its owner goes on under its old epoch, so it is void: when that is certain, and when it is that owner who says so. */
+static void test_stranded_owner_heard(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    strand(w);
+    world_claim(w, 7, WORLD_OWNER); /* said before PREPARE, perhaps */
+    assert_true(w->dest_vm.exists);
+    w->now += 3000000000;
+    world_claim(w, 7, WORLD_OWNER + 1);
+    world_claim(w, 8, WORLD_OWNER);
+    assert_true(w->dest_vm.exists);
+    world_claim(w, 7, WORLD_OWNER);
+    assert_false(w->dest_vm.exists);
+    source_resolve(&w->source, SOURCE_FORCE_GIVE_UP);
+    world_fini(w);
+    free(w);
+}
+
+/* Another attempt of its source makes it void, but not before that is accepted; one of another source does not. */
+static void test_stranded_and_tried_again(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    for (unsigned other = 0; other < 2; other++) {
+        strand(w);
+        w->link_down = false;
+        assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_RESUME), 0);
+        world_run(w, STEPS);
+        w->source.owner += other;
+        w->refuse_check = WIRE_E_DEVICE;
+        move(w, settings);
+        assert_int_equal(w->source.stats.error, other ? WIRE_E_BUSY : WIRE_E_DEVICE);
+        assert_ptr_equal(dest_stranded(&w->dest, &w->dest_vm), &w->dest.incoming[0]);
+        w->refuse_check = WIRE_OK;
+        move(w, settings);
+        assert_int_equal(world_where(w), other ? 1 : 2);
+        assert_true(w->dest_vm.exists);
+        if (other)
+            assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, false), 0);
+        world_fini(w);
+    }
+    free(w);
+}
+
+/* Another guest that would not fit otherwise takes its memory, a check does not. */
+static void test_stranded_makes_room(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    struct source other;
+
+    (void)state;
+    for (unsigned check = 0; check < 2; check++) {
+        u8 id[WIRE_ID] = "b guest's name.";
+
+        strand(w);
+        w->link_down = false;
+        w->full = true;
+        source_init(&other, w->source.ops, &w->source_vm, id, 7, WORLD_OWNER);
+        settings.dry_run = check;
+        assert_int_equal(source_start(&other, &settings), 0);
+        for (unsigned i = 0; i < 300 && other.phase < SOURCE_ROUND && source_active(&other); i++) {
+            w->now += 1000000;
+            source_step(&other);
+            dest_step(&w->dest);
+        }
+        assert_int_equal(w->dest.incoming[0].handoff.state, check ? DEST_PREPARED : DEST_ABORTED);
+        if (!check)
+            assert_string_equal(w->dest.incoming[0].reason, "its memory is needed for another guest");
+        assert_int_equal(other.stats.error, WIRE_OK);
+        source_cancel(&other);
+        for (; source_active(&other); w->now += 1000000)
+            source_step(&other);
+        source_resolve(&w->source, SOURCE_FORCE_GIVE_UP);
+        world_fini(w);
+    }
+    free(w);
+}
+
+/* What is prepared for an epoch that is over is freed; what runs is its own VM's to stop. */
+static void test_dest_hears(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    world_to_commit(w);
+    assert_true(w->dest_vm.exists);
+    world_claim(w, 8, WORLD_OWNER + 1);
+    assert_true(w->dest_vm.exists);
+    world_claim(w, 9, WORLD_OWNER + 1);
+    assert_false(w->dest_vm.exists);
+    world_run(w, STEPS);
+    assert_int_equal(world_where(w), 1); /* told that it was aborted */
+    world_fini(w);
+
+    world_init(w);
+    move(w, world_settings());
+    world_claim(w, 9, WORLD_OWNER + 1);
+    assert_int_equal(world_where(w), 2);
+    world_fini(w);
+    free(w);
+}
+
+/* In whatever stage the claim of another owner comes: the copy stands, port shut, until the operator decides. */
+static void test_source_hears(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    for (unsigned steps = 0; steps < 400; steps++) {
+        world_init(w);
+        w->writes = 1;
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        for (unsigned i = 0; i < steps && w->source.handoff.state != SOURCE_GONE; i++)
+            world_step(w);
+        if (w->source.handoff.state == SOURCE_GONE) {
+            world_claim_to_source(w, 20, WORLD_OWNER + 1, 0);
+            assert_int_equal(world_where(w), 2);
+            world_run(w, STEPS);
+            world_fini(w);
+            free(w);
+            assert_true(steps > 10); /* there were stages to hear it in */
+            return;
+        }
+        world_claim_to_source(w, 20, WORLD_OWNER + 1, 0);
+        assert_int_equal(w->source.handoff.state, SOURCE_SUPERSEDED);
+        assert_true(w->source_vm.exists && !w->source_vm.running && !w->source_vm.gate_open);
+        world_run(w, STEPS);
+        assert_false(w->source_vm.logging);
+        assert_int_equal(w->source.stats.error, WIRE_E_REPLAY);
+        assert_int_equal(source_start(&w->source, &settings), -EPERM);
+        assert_true(!w->source_vm.running);
+        assert_int_equal(source_resolve(&w->source, SOURCE_QUERY_ABORT), 0);
+        assert_true(!w->source_vm.running);
+        w->dest_down = true; /* it may run there, too, if COMMIT was under way: that is what force is about */
+        world_crash_dest(w);
+        assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_RESUME), 0);
+        assert_true(w->source_vm.running && w->source_vm.gate_open);
+        assert_int_equal(w->source.handoff.epoch, 20 + EPOCH_FORCE + WORLD_OWNER);
+        assert_int_equal(w->announced > 0, true);
+        world_claim_to_source(w, 20 + 3 * EPOCH_FORCE, WORLD_OWNER + 1, 0);
+        assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_GIVE_UP), 0);
+        assert_false(w->source_vm.exists);
+        world_fini(w);
+    }
+    fail();
+}
+
+/* Two copies of one epoch hear each other, in either order, after any delay: exactly one goes on, the elder if that is
+ * clear. */
+static void two_meet(u64 apart, bool low_is_elder, u64 delay)
+{
+    struct wire_claim low = { .owner = WORLD_OWNER, .age_ms = 9000 + (low_is_elder ? apart : 0) };
+    struct wire_claim high = { .owner = WORLD_OWNER + 1, .age_ms = 9000 + (low_is_elder ? 0 : apart) };
+    bool high_goes_on;
+
+    /* What the judge says of its own accord decides nothing. */
+    assert_false(claim_prevails(&low, high.owner, high.age_ms + delay));
+    high_goes_on = claim_prevails(&high, low.owner, low.age_ms + delay);
+    low.rival = high_goes_on ? 0 : high.owner;
+    assert_int_equal(claim_prevails(&low, high.owner, high.age_ms + delay), !high_goes_on);
+    if (apart >= WIRE_HEARD_MS + delay)
+        assert_int_equal(high_goes_on, !low_is_elder);
+}
+
+static void test_rivals(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    for (u64 apart = 0; apart < 2 * WIRE_HEARD_MS; apart += 50)
+        for (u64 delay = 0; delay < 400; delay += 7) {
+            two_meet(apart, true, delay);
+            two_meet(apart, false, delay);
+        }
+    world_init(w);
+    world_claim_to_source(w, 7, WORLD_OWNER + 1, 7000); /* younger than ours, which is as old as the world */
+    assert_int_equal(world_where(w), 1);
+    world_claim_to_source(w, 7, WORLD_OWNER - 1, 90000); /* the other one judges, and has not said how */
+    assert_int_equal(world_where(w), 1);
+    world_claim_to_source(w, 7, WORLD_OWNER + 1, 13000);
+    assert_int_equal(w->source.handoff.state, SOURCE_SUPERSEDED);
+    world_fini(w);
+    free(w);
+}
+
+static void test_claims(void **state)
+{
+    struct wire_claim claim = { .kind = WIRE_CLAIM_OWNS, .epoch = 12, .owner = 5, .name = "guest" }, read;
+    u8 bytes[sizeof(claim) + 20] = { 0 };
+
+    (void)state;
+    memcpy(claim.vm_id, world_id, WIRE_ID);
+    claim_seal(&claim);
+    memcpy(bytes, &claim, sizeof(claim));
+    assert_int_equal(claim_read(&read, bytes, sizeof(bytes)), 0);
+    assert_memory_equal(&read, &claim, sizeof(claim));
+    assert_int_equal(claim_read(&read, bytes, sizeof(claim) - 1), -EPROTO);
+    for (unsigned bit = 0; bit < sizeof(claim) * 8; bit++) {
+        bytes[bit / 8] ^= 1u << bit % 8;
+        assert_int_equal(claim_read(&read, bytes, sizeof(bytes)), -EPROTO);
+        bytes[bit / 8] ^= 1u << bit % 8;
+    }
+    memset(claim.name, 'x', sizeof(claim.name)); /* without an end */
+    claim_seal(&claim);
+    assert_int_equal(claim_read(&read, (u8 *)&claim, sizeof(claim)), -EPROTO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_held_copies),
+        cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_adopt_wrongly),
+        cmocka_unit_test(test_stranded_given_up),
+        cmocka_unit_test(test_stranded_owner_heard),
+        cmocka_unit_test(test_stranded_and_tried_again),
+        cmocka_unit_test(test_stranded_makes_room),
+        cmocka_unit_test(test_dest_hears),
+        cmocka_unit_test(test_source_hears),
+        cmocka_unit_test(test_rivals),
+        cmocka_unit_test(test_claims),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

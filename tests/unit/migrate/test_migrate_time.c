@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/source_digest.c */
+/* sources: migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
+/* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
+/* sources: migrate/stats.c host/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* What a guest is told that it stood, when it moves, is what it stood. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/world.h"
+
+#define STEPS 100000
+
+/* COMMIT takes its time. */
+static void test_the_way_of_commit_is_time(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings;
+
+    (void)state;
+    world_init(w);
+    w->delay = 40000000;
+    w->cap = 1 << 20;
+    w->writes = 2;
+    settings = world_settings();
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    world_run(w, STEPS);
+    assert_int_equal(world_where(w), 2);
+    assert_in_range(w->source.stats.rtt, 80000000, 82000000);
+    assert_in_range(w->dest_vm.paused_ns + 2000000 - (w->dest_vm.ran_at - w->source.stopped), 0, 4000000);
+    world_fini(w);
+    free(w);
+}
+
+/* COMMIT gets lost, and TCP says it again after seconds: the guest's clocks go on by them, too. */
+static void test_a_late_commit_is_time(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct pipe_direction *way = &w->pipe[0].way[0];
+
+    (void)state;
+    world_to_commit(w);
+    assert_true(way->used > 0);
+    for (size_t i = 0; i < way->used; i++)
+        way->due[(way->head + i) % way->cap] += 4000000000;
+    for (unsigned i = 0; i < STEPS && !w->dest_vm.running; i++)
+        world_step(w);
+    assert_true(w->dest_vm.running);
+    assert_true(w->dest_vm.ran_at - w->source.stopped > 3900000000);
+    assert_in_range(w->dest_vm.paused_ns + 2000000 - (w->dest_vm.ran_at - w->source.stopped), 0, 4000000);
+    world_run(w, STEPS);
+    world_fini(w);
+    free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_way_of_commit_is_time),
+        cmocka_unit_test(test_a_late_commit_is_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

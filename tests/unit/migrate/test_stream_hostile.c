@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/source_digest.c */
+/* sources: migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
+/* sources: tests/unit/peers.c */
+/* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
+/* sources: migrate/stats.c host/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* What comes to the migration port and is not what it should be: refused, and nothing of it stays. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host/bits.h"
+#include "migrate/crc32c.h"
+#include "tests/unit/peers.h"
+
+static void test_headers(void **state)
+{
+    struct wire_header header = good_header(8);
+    struct peer *p = peer_new();
+
+    (void)state;
+    header.version_min = header.version_max = WIRE_VERSION + 1;
+    say_header(p, header);
+    refused_with(p, WIRE_E_VERSION);
+    p = peer_new();
+    header = good_header(8);
+    header.required = BIT(40);
+    say_header(p, header);
+    refused_with(p, WIRE_E_FEATURE);
+    p = peer_new();
+    header = good_header(8);
+    header.kind = 9;
+    say_header(p, header);
+    refused_with(p, WIRE_E_STREAM);
+    /* No header at all: hung up, without a word. */
+    p = peer_new();
+    memset(p->out.buf, 'G', 64);
+    p->out.chunk[0] = (struct chunk){ .bytes = p->out.buf, .len = 64 };
+    p->out.chunks = 1;
+    pump(p);
+    assert_true(p->gone && p->in.bytes == 0);
+    peer_free(p);
+    /* Silence: hung up after a while. */
+    p = peer_new();
+    p->w.now += 6000000000;
+    pump(p);
+    assert_true(p->gone);
+    peer_free(p);
+}
+
+static void test_unknown_records(void **state)
+{
+    struct peer *p = reserved();
+
+    (void)state;
+    say(p, 0x77 | WIRE_OPTIONAL, "hello", 5);
+    assert_false(p->gone);
+    say(p, 0x77, "hello", 5);
+    refused_with(p, WIRE_E_STREAM);
+}
+
+static void test_descriptions(void **state)
+{
+    struct reserve_body body;
+
+    (void)state;
+    for (unsigned i = 0; i < 9; i++) {
+        struct peer *p = peer_new();
+
+        body = good_reserve();
+        switch (i) {
+        case 0: body.head.nr_ranges = 3; break;
+        case 1: body.head.nr_ranges = ~0u; break;
+        case 2: body.head.memory++; break;
+        case 3: body.range[1].gpa = PAGE_SIZE; break; /* overlap */
+        case 4: body.range[1].bytes = ~0xFFFULL; break;
+        case 5: memset(body.head.name, 'x', sizeof(body.head.name)); break;
+        case 6: body.head.nr_vcpus = 0; break;
+        case 7: body.range[0].gpa = 12; break;
+        case 8: body.head.nr_devices = 1; break;
+        }
+        say_header(p, good_header(8));
+        say(p, WIRE_RESERVE, &body, sizeof(body));
+        refused_with(p, WIRE_E_STREAM);
+    }
+}
+
+/* Records that a loading guest must not get. */
+static void test_loading(void **state)
+{
+    static const struct wire_run runs[][2] = {
+        { { 12, 1 }, { 0, 0 } },     { { 0, FAKE_LOW + 1 }, { 0, 0 } },
+        { { 0, ~0ULL }, { 0, 0 } },  { { MiB(4), 1 }, { 0, 1 } }, /* not ascending */
+        { { GiB(1), 1 }, { 0, 0 } }, { { 0, 0 }, { 0, 0 } },
+    };
+    struct wire_section section = { .name = "vcpu", .len = 400 };
+    struct wire_handoff handoff = { .epoch = 8 };
+    struct peer *p;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(runs); i++) {
+        p = reserved();
+        say(p, WIRE_ZERO, runs[i], sizeof(runs[i]));
+        refused_with(p, WIRE_E_STREAM);
+    }
+    p = reserved();
+    say(p, WIRE_STATE, &section, sizeof(section)); /* bytes missing */
+    refused_with(p, WIRE_E_STREAM);
+    p = reserved();
+    section = (struct wire_section){ .name = "nonsense" };
+    say(p, WIRE_STATE, &section, sizeof(section));
+    refused_with(p, WIRE_E_DEVICE);
+    p = reserved();
+    say(p, WIRE_PREPARE, &handoff, sizeof(handoff)); /* no page has come */
+    refused_with(p, WIRE_E_DAMAGED);
+    p = reserved();
+    say(p, WIRE_COMMIT, &handoff, sizeof(handoff)); /* of a guest that isn't complete: aborted, never run */
+    assert_int_equal(p->heard[p->records - 1], WIRE_ABORTED);
+    peer_free(p);
+    p = reserved();
+    say(p, WIRE_PREPARE, &handoff, 39);
+    refused_with(p, WIRE_E_STREAM);
+    p = reserved();
+    handoff.epoch = 9; /* another attempt's */
+    say(p, WIRE_COMMIT, &handoff, sizeof(handoff));
+    assert_int_equal(p->heard[p->records - 1], WIRE_UNKNOWN);
+    peer_free(p);
+}
+
+/* PAGES for addresses that are not RAM, with impossible lengths, and before RESERVE. */
+static void test_pages(void **state)
+{
+    static u8 page[PAGE_SIZE];
+    static const u64 bad[] = { 12, FAKE_LOW * PAGE_SIZE, ~0xFFFULL, GiB(3) };
+    struct wire_pages count = { .count = 1 };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(bad) + 3; i++) {
+        struct peer *p = i == ARRAY_SIZE(bad) ? peer_new() : reserved();
+        struct wire_page entry = { .gpa = i < ARRAY_SIZE(bad) ? bad[i] : 0, .len = WIRE_PAGE };
+
+        if (i == ARRAY_SIZE(bad))
+            say_header(p, good_header(8));
+        if (i == ARRAY_SIZE(bad) + 1)
+            entry.len = 100;
+        count.count = i == ARRAY_SIZE(bad) + 2 ? 2 : 1;
+        outbox_begin(&p->out);
+        put_bytes(&p->out.body, &count, sizeof(count));
+        put_bytes(&p->out.body, &entry, sizeof(entry));
+        outbox_page(&p->out, page);
+        outbox_end(&p->out, WIRE_PAGES);
+        pump(p);
+        refused_with(p, WIRE_E_STREAM);
+    }
+}
+
+static void test_sequence(void **state)
+{
+    struct peer *p = reserved();
+
+    (void)state;
+    p->out.seq++; /* a record got lost */
+    say(p, WIRE_KEEPALIVE, NULL, 0);
+    refused_with(p, WIRE_E_STREAM);
+}
+
+/* The stream of a good move, recorded and played again: refused, the guest runs on undisturbed. */
+static void test_replay(void **state)
+{
+    struct migrate_settings settings = world_settings();
+    struct wire_handoff handoff = { .epoch = 5 };
+    struct wire_header header;
+    struct peer *p = peer_new();
+    u8 *tape = malloc(1 << 20);
+
+    (void)state;
+    p->w.tape = tape;
+    p->w.tape_cap = 1 << 20;
+    assert_int_equal(source_start(&p->w.source, &settings), 0);
+    world_run(&p->w, 10000);
+    assert_int_equal(world_where(&p->w), 2);
+    p->out.chunk[0] = (struct chunk){ .bytes = tape, .len = p->w.pipe[0].way[0].total };
+    p->out.chunks = 1;
+    pump(p);
+    assert_int_equal(p->refused.code, WIRE_E_REPLAY);
+    assert_int_equal(world_where(&p->w), 2);
+    hang_up(p);
+    /* A resolution of an attempt that never was. */
+    dial(p);
+    header = good_header(5);
+    header.kind = WIRE_RESOLVE;
+    say_header(p, header);
+    say(p, WIRE_COMMIT, &handoff, sizeof(handoff));
+    assert_int_equal(p->heard[0], WIRE_UNKNOWN);
+    hang_up(p);
+    /* And of the one that was: it runs, asked as often as you like. */
+    dial(p);
+    handoff.epoch = header.epoch = 8;
+    say_header(p, header);
+    say(p, WIRE_ABORT, &handoff, sizeof(handoff));
+    assert_int_equal(p->heard[0], WIRE_RUNNING);
+    assert_int_equal(world_where(&p->w), 2);
+    free(tape);
+    /* It ends, and with it what is remembered. */
+    dest_forget(&p->w.dest, &p->w.dest_vm);
+    p->w.dest_vm.exists = false;
+    peer_free(p);
+}
+
+/* A frame for a guest is taken from the end that has moved it here, once it runs; and only what may be a frame. */
+static void test_frames(void **state)
+{
+    static const u8 frame[WIRE_FRAME_MAX + 1];
+    static const size_t lengths[] = { 0, WIRE_FRAME_MIN - 1, WIRE_FRAME_MIN, WIRE_FRAME_MAX, WIRE_FRAME_MAX + 1 };
+    struct migrate_settings settings = world_settings();
+    struct wire_handoff handoff = { .epoch = 8 };
+    struct peer *p = peer_new();
+    struct wire_header header = good_header(8);
+
+    (void)state;
+    say_header(p, header);
+    say(p, WIRE_FRAME, frame, 60);
+    refused_with(p, WIRE_E_STREAM);
+    p = reserved();
+    say(p, WIRE_FRAME, frame, 60);
+    refused_with(p, WIRE_E_STREAM);
+
+    p = peer_new();
+    assert_int_equal(source_start(&p->w.source, &settings), 0);
+    world_run(&p->w, 10000);
+    assert_int_equal(world_where(&p->w), 2);
+    header.kind = WIRE_RESOLVE;
+    for (unsigned i = 0; i < ARRAY_SIZE(lengths); i++) {
+        size_t len = lengths[i];
+        bool good = len >= WIRE_FRAME_MIN && len <= WIRE_FRAME_MAX;
+        unsigned given = p->w.dest_vm.given[0];
+
+        hang_up(p);
+        dial(p);
+        say_header(p, header);
+        say(p, WIRE_COMMIT, &handoff, sizeof(handoff));
+        assert_int_equal(p->heard[0], WIRE_RUNNING);
+        say(p, WIRE_FRAME, frame, len);
+        assert_int_equal(p->w.dest_vm.given[0], given + good);
+        assert_int_equal(p->gone, !good);
+        assert_int_equal(world_where(&p->w), 2);
+    }
+    dest_forget(&p->w.dest, &p->w.dest_vm);
+    p->w.dest_vm.exists = false;
+    peer_free(p);
+}
+
+static void test_crc32c(void **state)
+{
+    static const u8 text[] = "123456789";
+    u8 bytes[300];
+
+    (void)state;
+    assert_int_equal(crc32c(0, text, 9), 0xE3069283);
+    assert_int_equal(crc32c_folding(0, text, 9), 0xE3069283);
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        bytes[i] = i * 37;
+    for (unsigned n = 0; n < sizeof(bytes); n++) {
+        assert_int_equal(crc32c(0, bytes, n), crc32c_folding(0, bytes, n));
+        if (crc32c_has_instruction())
+            assert_int_equal(crc32c_instruction(0, bytes, n), crc32c_folding(0, bytes, n));
+        assert_int_equal(crc32c(crc32c(0, bytes, n / 3), bytes + n / 3, n - n / 3), crc32c(0, bytes, n));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_headers), cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_descriptions),
+        cmocka_unit_test(test_loading), cmocka_unit_test(test_pages),           cmocka_unit_test(test_sequence),
+        cmocka_unit_test(test_replay),  cmocka_unit_test(test_crc32c),          cmocka_unit_test(test_frames),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
