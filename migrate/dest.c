@@ -34,13 +34,13 @@ static void close_later(struct dest_session *session)
     session->closing = true;
 }
 
-/* How long the guest has stood by now: until PREPARE came by the source's clock, from then on by ours. */
+/* How long the guest has stood by now: until PREPARE was said by the source's clock, since it came by ours. */
 static u64 stood(const struct incoming *in, u64 now)
 {
     return in->claim.paused_ns + (now - in->stats.closed);
 }
 
-/* COMMIT says it, too. Either may have been late on its way, which makes it too little: the more is right. */
+/* COMMIT says it, too, with a guess of its way. It may have been late, which makes it too little: the more is right. */
 static void commit_came(struct incoming *in, u64 paused, u64 now)
 {
     if (paused > stood(in, now))

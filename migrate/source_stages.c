@@ -302,10 +302,16 @@ static void produce_digest(struct source *s)
 
 /* --- Talking -------------------------------------------------------------------------------------------------- */
 
-/* How long the guest will have stood when a message that is said now is there: the way takes half a round trip. */
-static u64 paused_until_heard(const struct source *s)
+/*
+ * How long the guest has stood: of PREPARE by now, of the others when they are heard, half a round trip later. The
+ * destination takes the larger of what PREPARE and COMMIT make; were both guesses of a way that takes now more time,
+ * now less, each move would set the guest's clocks forward by the difference.
+ */
+static u64 paused_for(const struct source *s, u32 type)
 {
-    return s->stopped ? source_now(s) - s->stopped + s->stats.rtt / 2 : 0;
+    u64 way = type == WIRE_PREPARE ? 0 : s->stats.rtt / 2;
+
+    return s->stopped ? source_now(s) - s->stopped + way : 0;
 }
 
 /* One handoff message of those waiting. */
@@ -326,7 +332,7 @@ static bool produce_say(struct source *s)
             .epoch = s->stats.epoch,
             .code = s->stats.error,
             .wish = says[i].type == WIRE_QUERY ? WIRE_WISH_ABORT : 0,
-            .paused_ns = paused_until_heard(s),
+            .paused_ns = paused_for(s, says[i].type),
             .state_digest = s->state_digest,
             .memory_digest = s->digest.sum,
         };

@@ -198,7 +198,8 @@ struct wire_section {
 struct wire_handoff {
     u64 epoch;
     u32 code, wish;
-    u64 paused_ns; /* PREPARE, COMMIT: from the guest's stop to this message's arrival, if nothing delays it */
+    u64 paused_ns; /* since the guest stopped: PREPARE: until this was said; COMMIT: until it is heard, if nothing
+                      delays it */
     u64 state_digest, memory_digest;
 };
 

@@ -59,11 +59,37 @@ static void test_a_late_commit_is_time(void **state)
     free(w);
 }
 
+/* A way that takes now more time, now less, is no gain for the guest's clocks: PREPARE is there at once, COMMIT is not.
+ */
+static void test_a_quick_prepare_is_no_time(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct pipe_direction *way = &w->pipe[0].way[0];
+    struct migrate_settings settings;
+
+    (void)state;
+    world_init(w);
+    w->delay = 40000000;
+    settings = world_settings();
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    for (unsigned i = 0; i < STEPS && (w->source.handoff.state != SOURCE_PREPARING || w->source.say); i++)
+        world_step(w);
+    assert_true(way->used > 0);
+    for (size_t i = 0; i < way->used; i++)
+        way->due[(way->head + i) % way->cap] = w->now;
+    world_run(w, STEPS);
+    assert_int_equal(world_where(w), 2);
+    assert_in_range(w->dest_vm.paused_ns + 2000000 - (w->dest_vm.ran_at - w->source.stopped), 0, 4000000);
+    world_fini(w);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_way_of_commit_is_time),
         cmocka_unit_test(test_a_late_commit_is_time),
+        cmocka_unit_test(test_a_quick_prepare_is_no_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
