@@ -20,6 +20,8 @@ void forward_begin(struct forward *forward, struct port *from)
     *port = (struct port){ .closed = true, .deliver = deliver };
     snprintf(port->name, sizeof(port->name), "%s", from->name);
     memcpy(port->mac, from->mac, MAC_LEN);
+    memcpy(port->address, from->address, sizeof(port->address));
+    port->nr_addresses = from->nr_addresses;
     port_hold_pass(from, port);
     switch_add(port);
     switch_inherit(from, port);

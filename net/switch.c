@@ -221,14 +221,28 @@ static bool port_takes(const struct port *port, const struct frame *frame)
     return port->offload_csum || !(offload->flags & OFFLOAD_NEEDS_CSUM);
 }
 
-/* A closed port loses what is for its owner alone; one whose guest is leaving keeps that, and what is for a group. */
+/* Is that an address of the port's guest, or of one behind it? */
+static bool is_of(const struct port *port, const uint8_t *mac)
+{
+    bool found = mac_equal(mac, port->mac);
+
+    for (unsigned i = 0; i < port->nr_addresses && !found; i++)
+        found = mac_equal(mac, port->address[i].mac);
+    return found;
+}
+
+/*
+ * A closed port loses what is for its owner alone; one whose guest is leaving keeps that, and what is for a group. But
+ * not what the guest itself says from its next host, where it would hear its own words.
+ */
 static bool closed_takes(struct port *port, const struct frame *frame)
 {
-    uint8_t destination[MAC_LEN];
-    bool read = frame_read(frame, 0, destination, MAC_LEN), alone = read && mac_equal(destination, port->mac);
+    uint8_t ether[2 * MAC_LEN]; /* destination, source */
+    bool read = frame_read(frame, 0, ether, sizeof(ether)), alone = read && mac_equal(ether, port->mac);
+    bool group = read && mac_is_multicast(ether) && !is_of(port, ether + MAC_LEN);
 
     port->counters.tx_dropped += alone && !port->holding;
-    return port->holding && (alone || (read && mac_is_multicast(destination)));
+    return port->holding && (alone || group);
 }
 
 static void forward(struct port *to, const struct frame *frame)
