@@ -15,7 +15,7 @@ HARMLESS = [
     "RETBleed: WARNING: Spectre v2 mitigation",  # the processor of Bochs is of 2015, and has no microcode
 ]
 SUSPICIOUS = re.compile(r"warn|error|unchecked|fail|fatal|\bbug\b|unable|unstable|call trace|not responding|unexpected|"
-                        r"spurious|nobody cared|stuck|lockup|stall|\binvalid\b|oops|panic", re.I)
+                        r"spurious|nobody cared|advertised our|stuck|lockup|stall|\binvalid\b|oops|panic", re.I)
 
 
 def suspicious(lines):
