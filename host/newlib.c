@@ -30,6 +30,9 @@ static struct {
 
 static bool heap_grow(u64 end)
 {
+    /* What it takes it keeps: where there is not enough, it shall not take all there is. */
+    if (end > heap_mapped && frame_stats().free < (end - heap_mapped) / PAGE_SIZE)
+        return false;
     for (; heap_mapped < end; heap_mapped += PAGE_SIZE) {
         void *page = frame_alloc_page(); /* zeroed, for the reason in host_map_stack */
 
