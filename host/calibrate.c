@@ -84,6 +84,9 @@ static int round_measure(const struct reference *reference, struct range *range)
     if (!read_well(reference, &to))
         return -EAGAIN;
     ticks = ticks_between(reference, &from, &to);
+    /* It has come round, or the count that ended the wait was misread: too little to divide by may be left. */
+    if (ticks < reference->hz / ROUND_PART)
+        return -EAGAIN;
     /* The readings may be just behind a tick or just before the next. */
     range->least = (to.before - from.after) * reference->hz / (ticks + 1);
     range->most = (to.after - from.before) * reference->hz / (ticks - 1);
