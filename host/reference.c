@@ -16,6 +16,7 @@
 #define HPET_CONFIGURATION 0x010
 #define HPET_ENABLE BIT(0)
 #define HPET_COUNTER 0x0F0
+#define HPET_BYTES 0x400
 #define FEMTOSECONDS 1000000000000000ULL
 
 /* ACPI 6.0 "Power Management Timer" */
@@ -66,11 +67,24 @@ static bool hpet_read(struct reading *reading)
     return true;
 }
 
+/*
+ * The firmware's word. An address that is too wide for a page table would fault, and so would registers that leave the
+ * page that we map.
+ */
+static bool hpet_may_be_at(hpa_t base)
+{
+    u32 bits = cpuid(0x80000000, 0).eax >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xFF : 36;
+
+    return is_aligned(base, sizeof(u64)) && base % PAGE_SIZE <= PAGE_SIZE - HPET_BYTES && base >> bits == 0;
+}
+
 /* False: what is there is no HPET. */
 static bool hpet_find(hpa_t base, struct reference *reference)
 {
     u32 period;
 
+    if (!hpet_may_be_at(base))
+        return false;
     hpet = host_map_device(align_down(base, PAGE_SIZE), PAGE_SIZE);
     if (!hpet)
         return false;
