@@ -2,11 +2,12 @@
 /*
  * The hypervisor's virtual address space. docs/memory.md draws it.
  *
- *   0xffff8000_00000000  direct map: all RAM of the memory map, writable, never executable; the image's own frames are
- * left out of it, so that nothing is writable under one address and executable under another 0xffffc000_00000000
- * stacks: 64 KiB slots, each a guard gap below a stack 0xffffd000_00000000  device registers, uncached
- *   0xffffe000_00000000  heap of newlib's malloc
- *   0xffffffff_80000000  the image: text RX, rodata R, data and bss RW
+ * - 0xffff8000_00000000: the direct map. All RAM of the memory map, writable, never executable. The image's own frames
+ *   are left out of it, so that nothing is writable under one address and executable under another.
+ * - 0xffffc000_00000000: stacks, in slots of 64 KiB, each a guard gap below a stack.
+ * - 0xffffd000_00000000: device registers, uncached.
+ * - 0xffffe000_00000000: the heap of newlib's malloc.
+ * - 0xffffffff_80000000: the image. Text is RX, rodata R, data and bss RW.
  */
 #pragma once
 

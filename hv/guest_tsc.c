@@ -5,7 +5,7 @@
 
 #define INVERSE_BITS 40 /* behind the point; frequencies in kHz have at most 24 bits */
 #define REST_BITS 8     /* of a ratio, which a second division finds */
-#define NOISE 4000      /* measured frequencies of the same clock differ by less than a 4000th: host/clock.c */
+#define NOISE 4000      /* measured frequencies of the same clock differ by less than a 4000th: host/calibrate.c */
 
 /* a / b as a ratio, without a division of more than 64 bits. */
 static u64 ratio_of(u64 a, u64 b)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who runs where (ARCHITECTURE decision 5). Vcpus are pinned to physical CPUs; the host loop (timers, network, control)
- * belongs to CPU 0. With one CPU it shares that with the vcpus, which a timer preempts; with more, CPU 0 is its own.
+ * Which CPU runs which vcpu, and when (docs/scheduling.md). Vcpus are pinned to physical CPUs; the host loop (timers,
+ * network, control) belongs to CPU 0. With one CPU it shares that with the vcpus, which a timer preempts; with more,
+ * CPU 0 is its own.
  *
  * Everything on a CPU runs to completion on that CPU's one stack: there are no threads. A vcpu's turn ends when its
  * slice is over, when it halts, or when the CPU is kicked.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A guest's RAM, and the only door to it: everything in the hypervisor that reads or writes guest memory calls these
- * functions, so that every write can reach the dirty log (ARCHITECTURE decision 3).
+ * functions, so that every write can reach the dirty log (docs/dirty-log.md).
  *
  * RAM is a few slots of guest physical address space, each backed by blocks of host frames as large as alignment and
  * free memory allow.
