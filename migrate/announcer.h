@@ -11,8 +11,8 @@
 struct config_announce;
 struct vm;
 
-/* `settings`, QEMU's announce-*, stay valid; each announcement is as they are when it begins. Boot, once. */
-void announcer_init(const struct config_announce *settings);
+/* `announce`, QEMU's announce-*, stays valid; each announcement is as it is when that begins. Boot, once. */
+void announcer_init(const struct config_announce *announce);
 
 /* The first round now, the others later. */
 void announcer_start(struct vm *vm);

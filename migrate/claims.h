@@ -33,8 +33,8 @@ struct claims_listener {
 
 /* Hear others from now on, and claim: all VMs, or only those whose epoch says that they have had another owner. Boot,
  * once each. */
-void claims_init(bool of_all, const struct claims_ops *ops);
-void claims_listen(const struct claims_listener *listener);
+void claims_init(bool of_all, const struct claims_ops *migration);
+void claims_listen(const struct claims_listener *asking);
 
 /* By what this machine is known in claims: a random number of its boot. */
 u64 claims_owner(void);

@@ -127,21 +127,27 @@ static u64 working_set(const struct policy_stats *stats, const struct policy_rou
     return MIN(mul_div(longer->dirtied, FX_ONE, part), stats->total);
 }
 
-/* R: the last round that was long enough to tell, else the best of all. */
+/*
+ * R: the last round that was long enough to tell, else the best of all. A round with digests tells less than one
+ * without: of its time the digests' own is known, but not what both ends waited for their turns in between.
+ */
 static u64 link_rate(const struct policy_stats *stats)
 {
-    u64 best = 0;
+    u64 best = 0, digesting = 0;
 
     for (unsigned i = stats->rounds; i-- > 0;) {
         const struct policy_round *round = &stats->round[i];
         u64 us = round->us - MIN(round->digest_us, round->us);
-        u64 rate = mul_div(round->bytes, US_PER_S, MAX(us, 1));
+        u64 rate = MAX(mul_div(round->bytes, US_PER_S, MAX(us, 1)), 1);
+        bool tells = round->bytes >= RATE_BYTES;
 
-        if (round->bytes >= RATE_BYTES)
-            return MAX(rate, 1);
-        best = MAX(best, rate);
+        if (tells && !round->digest_us)
+            return rate;
+        if (tells && !digesting)
+            digesting = rate;
+        best = round->bytes ? MAX(best, rate) : best;
     }
-    return best ? best : RATE_UNKNOWN;
+    return digesting ? digesting : best ? best : RATE_UNKNOWN;
 }
 
 static u64 transfer_us(const struct policy_stats *stats, u64 pages, u64 rate)

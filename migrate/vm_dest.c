@@ -24,9 +24,9 @@ static u64 now(void *ctx)
 static struct ram_window window; /* of the guest whose pages came last */
 static const struct vm_dest_watcher *watcher;
 
-void vm_dest_watch(const struct vm_dest_watcher *new)
+void vm_dest_watch(const struct vm_dest_watcher *migration)
 {
-    watcher = new;
+    watcher = migration;
 }
 
 static enum wire_code check(void *ctx, const struct migrate_description *description, struct wire_accepted *accepted,

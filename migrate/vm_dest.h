@@ -13,7 +13,7 @@ struct vm_dest_watcher {
 };
 
 /* Boot, once. */
-void vm_dest_watch(const struct vm_dest_watcher *watcher);
+void vm_dest_watch(const struct vm_dest_watcher *migration);
 
 /* The ops of migrate/dest.h; their `vm` is a struct vm, their `ctx` is not used. */
 extern const struct migrate_dest_ops vm_dest_ops;

@@ -90,6 +90,7 @@ def test_a_guest_that_counts_ticks_keeps_time(tmp_path):
     with Site(tmp_path / "site") as site:
         site.boot(TICKS)
         for host, other in ((site.a, site.b), (site.b, None)):
+            says(host, "mover", r"ticks \d+ of \d+\n")  # so its counter has been started
             host.post("/v1/vms/mover/pause")
             time.sleep(PAUSE)
             host.post("/v1/vms/mover/resume")

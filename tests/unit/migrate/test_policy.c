@@ -189,6 +189,27 @@ static void test_digests_count(void **state)
     assert_int_equal(p.downtime_us, 16000);
     round.digest_us = 500000; /* a destination may say anything */
     policy_decide(&settings, &stats, &p);
+    assert_int_equal(p.downtime_us, 6000);
+}
+
+/* Of a round with digests nobody knows how long both ends have waited for their turns: the rate is that of one before.
+ */
+static void test_a_round_with_digests_tells_no_rate(void **state)
+{
+    const struct policy_settings settings = { .downtime_limit = 15, .max_rounds = 20, .on_stall = POLICY_STALL_ABORT };
+    struct policy_round round[] = {
+        { .pages = 1000, .dirtied = 500, .bytes = 4096000, .us = 100000 },
+        { .pages = 500, .dirtied = 100, .bytes = 2048000, .us = 900000, .digest_us = 300000 }
+    };
+    struct policy_stats stats = { .round = round, .rounds = 2, .total = 65536, .page = 4096, .fixed_us = 1000 };
+    struct policy_prediction p;
+
+    (void)state;
+    policy_decide(&settings, &stats, &p);
+    assert_int_equal(p.rate, 40960000);
+    round[0].bytes = 4096; /* too short to tell */
+    policy_decide(&settings, &stats, &p);
+    assert_int_equal(p.rate, 2048000 * 10 / 6);
 }
 
 /* Nothing a guest or a clock can do makes the arithmetic trap. */
@@ -267,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_bucket),
         cmocka_unit_test(test_limit_out_of_reach),
         cmocka_unit_test(test_digests_count),
+        cmocka_unit_test(test_a_round_with_digests_tells_no_rate),
         cmocka_unit_test(test_dirty_rate),
     };
 
