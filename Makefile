@@ -114,7 +114,8 @@ debug: $(BUILD)/debug/godwit.elf ## build the image that catches our own mistake
 
 SIZE_LIMIT := 1048576
 
-size: $(BUILD)/godwit.elf ## print the size of the image without symbols; fail above 1 MiB
+size: $(BUILD)/godwit.elf ## print the lines of each room, and the size of the image without symbols; fail above 1 MiB
+	@tools/check --sizes
 	@$(OBJCOPY) --strip-all $< $(BUILD)/godwit.stripped
 	@size $(BUILD)/godwit.stripped
 	@bytes=$$(stat -c %s $(BUILD)/godwit.stripped); echo "stripped image: $$bytes bytes of $(SIZE_LIMIT)"; \
