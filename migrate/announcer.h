@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Telling the network where a guest is now (docs/migration-stream.md "Network"): at once when it has arrived, then
- * again at growing intervals, for frames may be lost and switches slow. Each time it is claimed, too (claims.h). Host
- * loop.
+ * Tells the network where a guest is now (docs/migration-stream.md "Network"): the first time as soon as the guest has
+ * arrived, then again at growing intervals, because frames may be lost and switches may be slow. With each announcement
+ * this machine also claims the guest (claims.h). Host loop.
  */
 #pragma once
 
@@ -11,14 +11,16 @@
 struct config_announce;
 struct vm;
 
-/* `announce`, QEMU's announce-*, stays valid; each announcement is as it is when that begins. Boot, once. */
+/* `announce` holds QEMU's announce-* settings and stays valid; a guest keeps the settings that held when its
+ * announcements began. Boot, once. */
 void announcer_init(const struct config_announce *announce);
 
-/* The first round now, the others later. */
+/* Do the first round now; announcer_poll does the others later. */
 void announcer_start(struct vm *vm);
 
 /* No more rounds for this VM. */
 void announcer_stop(const struct vm *vm);
 
-/* Host work's part: do the rounds that are due; host TSC of the next, ~0: none. */
+/* Part of host work: do the rounds that are due. Returns the host TSC at which the next round is due, ~0 if there is
+ * none. */
 u64 announcer_poll(void);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who owns which guest, said to all hypervisors of the link (docs/migration-stream.md "Claims"): with each
- * announcement, in answer to who claims it under a lower epoch, and once in WIRE_CLAIM_MS as long as the VM is here.
- * So two copies that run because force was used wrongly, or in a partition, meet as soon as a frame can pass. Host
- * loop.
+ * Claims say to all hypervisors of the link who owns which guest (docs/migration-stream.md "Claims"). A machine claims
+ * its VM with each announcement, in answer to a machine that claims the VM under a lower epoch, and every WIRE_CLAIM_MS
+ * as long as the VM is here. So if two copies run, because force was used wrongly or the network was partitioned, they
+ * hear of each other as soon as a frame can pass. Host loop.
  */
 #pragma once
 
@@ -15,55 +15,56 @@ struct vm;
 struct claims_counters {
     u64 said, heard;
     u64 malformed; /* frames that were no claims of ours */
-    u64 noise;     /* of those heard: with an epoch that nobody believes (handoff.h) */
+    u64 noise;     /* of those heard: claims with an epoch that nobody believes (handoff.h) */
 };
 
-/* What claims ask of migration.h: its functions of those names, and their contracts. */
+/* What claims.c needs of migration.h: the functions migration_owns, migration_holds and migration_heard, with their
+ * contracts. */
 struct claims_ops {
     bool (*owns)(const struct vm *vm);
     bool (*holds)(const struct vm *vm, u64 *epoch);
     bool (*heard)(const struct wire_claim *claim);
 };
 
-/* What they ask of and tell those that wait to be started: the functions of asking.h, and their contracts. */
+/* What claims.c needs of asking.h, which waits to start guests: asking_about and asking_heard, with their contracts. */
 struct claims_listener {
     bool (*about)(const struct vm *vm);
     void (*heard)(const struct wire_claim *claim, const char *where);
 };
 
-/* Hear others from now on, and claim: all VMs, or only those whose epoch says that they have had another owner. Boot,
- * once each. */
+/* claims_init: from now on hear the claims of others, and claim all VMs, or (`of_all` false) only those whose epoch
+ * says that they have had another owner. Boot, once each. */
 void claims_init(bool of_all, const struct claims_ops *migration);
 void claims_listen(const struct claims_listener *asking);
 
-/* By what this machine is known in claims: a random number of its boot. */
+/* The number that names this machine in claims: random, drawn at its boot. */
 u64 claims_owner(void);
 
 /* How long this VM has been on this machine. */
 u64 claims_age_ms(const struct vm *vm);
 
-/* Say that this VM is ours, if it is. _to: to who has claimed it under the epoch `heard`, ours or a lower one, so that
- * he can believe it (epoch_to_say); and that the copy of the owner `rival`, of the same epoch, is to stand; 0:
- * nobody's. Not from within a port's deliver(). */
+/* Say that this VM is ours, if it is. claims_say_to answers a machine that has claimed the VM under the epoch `heard`,
+ * which is ours or a lower one, with an epoch that the other machine can believe (epoch_to_say); `rival` is the owner
+ * whose copy, of the same epoch, must stand still, 0 if there is none. Not from within a port's deliver(). */
 void claims_say(const struct vm *vm);
 void claims_say_to(const struct vm *vm, u64 heard, u64 rival);
 
-/* Ask who has this VM, which is about to start, or a guest with its MAC. Not from within a port's deliver(). And the
- * question itself, for who is asked otherwise. */
+/* claims_ask: ask the link who has this VM, which is about to start, or a guest with its MAC. Not from within a port's
+ * deliver(). claims_question: the question itself, for peers that are asked over a connection. */
 void claims_ask(const struct vm *vm);
 struct wire_claim claims_question(const struct vm *vm);
 
-/* Is this claim of that VM, or of one with its MAC? */
+/* Is this claim about that VM, or about a VM with the same MAC? */
 bool claims_are_of(const struct wire_claim *claim, const struct vm *vm);
 
-/* Somebody asks: what is there to say? Returns the number of answers. If we ask about the same
- * guest and its number is the lower one, we leave the guest to it. */
+/* Another hypervisor asks: fill in what we have to answer. Returns the number of answers. If we ask about the same
+ * guest and the other's number is lower than ours, we leave the guest to it. */
 unsigned claims_answer(const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS]);
 
-/* Somebody at the address `where` has said this, on the link or over a connection: act on it. */
+/* Another hypervisor, at the address `where`, has said this claim, on the link or over a connection: act on it. */
 void claims_take(const struct wire_claim *claim, const char *where);
 
-/* Host work's part: say what is due; host TSC of the next time, ~0: none. */
+/* Part of host work: say the claims that are due. Returns the host TSC of the next time, ~0 if there is none. */
 u64 claims_poll(void);
 
 const struct claims_counters *claims_counters(void);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The receiving end of moves. It believes nothing: lengths, counts, addresses, order and values are checked, and what
- * is wrong costs its sender the attempt, never this machine. A guest runs here only when handoff.h said so.
+ * The receiving end of moves. It trusts nothing that a source says: it checks lengths, counts, addresses, order and
+ * values, and a mistake costs its sender the attempt, never this machine. A guest runs here only when handoff.h said
+ * so.
  *
- * How to plug it in. A machine has one struct dest. For every connection that brings a guest, or ends a move, call
- * dest_accept (reception.h knows which do); the host loop calls dest_step, again at once while it returns true,
+ * How to plug it in. A machine has one struct dest. Call dest_accept for every connection that brings a guest or ends a
+ * move (reception.h knows which connections do). The host loop calls dest_step: again at once while it returns true,
  * otherwise when a connection can send or has received, or after 10 ms. When a VM that came this way ends or moves on,
- * call dest_forget. Whoever hears an epoch for a VM calls dest_heard. All on the host loop.
+ * call dest_forget. Code that hears a claim for a VM calls dest_heard. All on the host loop.
  */
 #pragma once
 
@@ -16,19 +17,19 @@
 #include "migrate/vm_ops.h"
 
 #define DEST_SESSIONS 6  /* connections at a time */
-#define DEST_MOVES 4     /* of which moves: an end in doubt always finds one to ask by */
+#define DEST_MOVES 4     /* connections of moves: the others are left for sources that ask how a move has ended */
 #define DEST_PEER 64     /* text of an address */
 #define DEST_ATTEMPTS 64 /* moves that are remembered, under way or over */
 
 struct dest_stats {
     u64 pages, zero, sections;                       /* received */
     u64 suspects;                                    /* pages whose CRC didn't match when they came */
-    u64 began, reserved, closed, prepared, released; /* ns: when; closed: PREPARE came */
+    u64 began, reserved, closed, prepared, released; /* ns: when each happened; closed: PREPARE came */
     u64 run_ns;                                      /* from COMMIT's arrival to the guest being let go */
     u64 verify_ns;                                   /* from PREPARE until all was found to be the same */
-    u64 verify_bytes;                                /* of RAM, digested since PREPARE */
-    u64 announce_ns;                                 /* that the first announcement took */
-    u64 frames, delivered; /* that the source has sent on; of which the guest's card has taken */
+    u64 verify_bytes;                                /* bytes of RAM that were digested since PREPARE */
+    u64 announce_ns;                                 /* ns that the first announcement took */
+    u64 frames, delivered; /* frames that the source has sent on; those that the guest's card has taken */
 };
 
 /* One attempt to move a VM here. */
@@ -37,29 +38,29 @@ struct incoming {
     u8 vm_id[WIRE_ID];
     char name[WIRE_NAME]; /* "" before RESERVE */
     char peer[DEST_PEER]; /* who wants to move it here */
-    u64 owner;            /* its source's: struct wire_claim */
+    u64 owner;            /* the number of its source: struct wire_claim */
     bool dry_run;
-    bool announce; /* to be announced as soon as RUNNING is said */
-    bool settled;  /* the source has said that it knows how it ended: it is not in doubt */
+    bool announce; /* announce the guest as soon as RUNNING is said */
+    bool settled;  /* the source has said that it knows how the move ended: it is not in doubt */
     struct handoff_dest handoff;
     u64 stamp;            /* order of acceptance */
     enum wire_code error; /* why it was refused */
     char reason[WIRE_REASON];
     struct dest_session *session;
-    struct incoming *instead; /* before it is accepted: an earlier attempt, void then; NULL: there is none */
+    struct incoming *instead; /* before this one is accepted: the earlier attempt that it will make void; NULL: none */
     struct dest_stats stats;
 
-    /* While it is loading; then gone. */
+    /* Only while it is loading. */
     struct migrate_description *description;
     struct ram ram;
     u64 *seen, *suspect;       /* by page: received; damaged as far as we know */
     u64 *sections;             /* the digest of each section of state, as it came */
     bool closed;               /* PREPARE has come */
-    u64 work, got_on;          /* the highest that KEEPALIVE has said; ns: when anything got on */
+    u64 work, got_on;          /* the highest work that KEEPALIVE has said; ns: when the move last got on */
     struct ram_digest digest;  /* of our memory */
     bool rounding;             /* ROUND has come, and is answered as soon as no page is stale */
     struct wire_round round;   /* it */
-    u64 digest_ns;             /* that this has taken by now */
+    u64 digest_ns;             /* ns that digests for it have taken so far */
     struct wire_handoff claim; /* the source's PREPARE */
     struct wire_handoff found; /* our digests */
 
@@ -67,16 +68,16 @@ struct incoming {
 };
 
 struct dest_session {
-    bool used, closing; /* closing: when all is said */
+    bool used, closing; /* closing: it ends when all is said */
     struct transport transport;
     struct inbox inbox;
     struct outbox outbox;
-    bool greeted, resolve; /* header seen; of a RESOLVE connection */
-    bool turn_over;        /* enough for this step */
+    bool greeted, resolve; /* header seen; this is a RESOLVE connection */
+    bool turn_over;        /* this connection has done enough for this step */
     bool mute;             /* the peer has closed: nothing is sent any more */
     struct {
-        unsigned run, runs; /* next, and number of them */
-        u64 page;           /* next of that run */
+        unsigned run, runs; /* the next run, and the number of runs */
+        u64 page;           /* the next page of that run */
     } zero;                 /* of the ZERO record in the inbox: what is still to be cleared */
     unsigned say;           /* HANDOFF_SAY_* */
     bool refusing;
@@ -86,8 +87,8 @@ struct dest_session {
     char peer[DEST_PEER];
     u64 last_said, last_heard, closing_since; /* ns */
     u64 last_whole;                           /* when no record was half received */
-    struct incoming fresh;                    /* its attempt, before RESERVE is accepted */
-    struct incoming *incoming;                /* that, or one that is remembered; NULL: unknown */
+    struct incoming fresh;                    /* the attempt of this session, before its RESERVE is accepted */
+    struct incoming *incoming;                /* &fresh, or an attempt that is remembered; NULL: unknown */
     struct dest *dest;
 };
 
@@ -97,7 +98,7 @@ struct dest {
     struct dest_session session[DEST_SESSIONS];
     struct incoming incoming[DEST_ATTEMPTS];
     u64 stamps;
-    u64 limit, limit_per_host; /* bytes that may be held for guests which come (dest_limit) */
+    u64 limit, limit_per_host; /* bytes that incoming guests may hold (dest_limit) */
     u64 noise;                 /* headers with an epoch that nobody believes (epoch_is_noise) */
 };
 
@@ -106,39 +107,41 @@ void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx)
 /* Close all connections and free all copies that don't run. */
 void dest_fini(struct dest *dest);
 
-/* Take over a connection from `peer`, an address in words, whose header may have come already, else NULL. Returns 0, or
- * -EBUSY, -ENOMEM: closed. */
+/* Take over a connection from `peer`, an address in words. `header` is its header if that has come already, else NULL.
+ * Returns 0, or -EBUSY or -ENOMEM; the connection is closed then. */
 int dest_accept(struct dest *dest, const struct transport *transport, const struct wire_header *header,
                 const char *peer);
 
-/* Go on as far as it goes now. Returns true if it would go on at once. */
+/* Do all that can be done now without waiting. Returns true if more can be done at once. */
 bool dest_step(struct dest *dest);
 
-/* How much RAM may be held for guests that are loading or prepared, in all and for those from one host. Bytes; 0: any.
- */
+/* How many bytes of RAM may be held for guests that are loading or prepared: in all, and for guests from one host. 0:
+ * no limit. */
 void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host);
 
-/* How much is. */
+/* How many bytes of RAM are held for such guests now. */
 u64 dest_held(const struct dest *dest);
 
-/* The operator does not want this VM, which is on its way here, and its source is told so. Returns 0, and the VM is
- * gone; or -ENOENT: it is not on its way, or stranded, see dest_resolve. */
+/* The operator does not want this VM, which is on its way here; its source is told so. Returns 0, and the VM is gone;
+ * or -ENOENT if the VM is not on its way, or is stranded (see dest_resolve). */
 int dest_cancel(struct dest *dest, const void *vm);
 
 /* This VM has ended, or moved on: it will not run here any more, and its handle is void. */
 void dest_forget(struct dest *dest, void *vm);
 
-/* Somebody claims a VM: a copy of a lower epoch is freed, and one that is stranded if it is its source that says so. */
+/* Another machine claims a VM: free our copy if its epoch is lower; free a stranded copy if its own source claims the
+ * VM. */
 void dest_heard(struct dest *dest, const struct wire_claim *claim);
 
-/* The attempt by which `vm` came, if its copy is prepared, whether or not its connection stands: it may be the only
- * one, and its source may be dead. Else NULL. */
+/* The attempt that brought `vm`, if its copy is prepared, whether or not the connection still stands: the copy may be
+ * the only one, and its source may be dead. Else NULL. */
 const struct incoming *dest_prepared(const struct dest *dest, const void *vm);
 
 /*
- * A prepared copy is stranded when its connection has ended: it may be the only one, so it is kept until one of the two
- * sides says what became of the guest. stranded: the attempt that `vm` came by, if it is; else NULL. resolve: the
- * operator's word; adopt it, that is, let it run here, or give it up. 0, or -ENOENT: it is not stranded.
+ * A prepared copy is stranded when its connection has ended. It may be the only copy, so it is kept until the source or
+ * an operator says what became of the guest. dest_stranded: the attempt that brought `vm`, if that is stranded, else
+ * NULL. dest_resolve: the operator decides. With `adopt` the guest runs here from now on, else this copy is given up.
+ * Returns 0, or -ENOENT if the copy is not stranded.
  */
 const struct incoming *dest_stranded(const struct dest *dest, const void *vm);
 int dest_resolve(struct dest *dest, void *vm, bool adopt);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The oracle of the dirty log (docs/dirty-log.md): a migration into a copy in this machine's own memory. Every round
- * ends with the VM held and all of its memory compared with the copy; a page that differs and was not logged was
- * missed.
+ * A check of the dirty log (docs/dirty-log.md): it migrates a VM into a copy in this machine's own memory. At the end
+ * of every round the VM is held and all of its memory compared with the copy. A page that differs, and that the log did
+ * not name, was missed.
  */
 #pragma once
 
 struct config_vm;
 struct vm;
 
-/* Check the log of this VM as its configuration says, if it says so. Before vm_start. Host loop. */
+/* Check the log of this VM from now on, if and as its configuration says. Before vm_start. Host loop. */
 void dirty_check_add(struct vm *vm, const struct config_vm *config);

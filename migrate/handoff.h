@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The two-phase handoff as two pure state machines: events in, actions out, no I/O and no clock. They decide, alone,
- * who may run the guest; tests/model/handoff.pml is the same in Promela, and docs/migration-stream.md in words.
+ * The two-phase handoff as two pure state machines: events come in, actions go out; there is no I/O and no clock. They
+ * alone decide who may run the guest. tests/model/handoff.pml says the same in Promela, docs/migration-stream.md in
+ * words.
  *
  * Invariants: a source that has once said COMMIT runs its guest again only on ABORTED, or by an operator's force; a
- * destination runs it only on COMMIT or by an operator's adopt, and never after it has been in ABORTED; of two copies
- * that run because force was used wrongly, the one of the lower epoch stands as soon as it hears of the other.
+ * destination runs the guest only on COMMIT, or by an operator's adopt, and never after it has been in ABORTED. If two
+ * copies run because force was used wrongly, the copy of the lower epoch stands still as soon as it hears of the other
+ * one.
  */
 #pragma once
 
@@ -14,24 +16,24 @@
 #define EPOCH_MAX (1ULL << 56)
 #define EPOCH_STEP (1ULL << 32)
 
-/* Is an epoch that somebody says damaged or forged, for it is too far above the highest that is `known` here of its VM?
- * Callable anywhere. */
+/* Is `epoch`, which another machine has said, damaged or forged, because it is too far above `known`, the highest epoch
+ * that this machine knows of the VM? Callable anywhere. */
 static inline bool epoch_is_noise(u64 known, u64 epoch)
 {
     return epoch > EPOCH_MAX || (epoch > known && epoch - known > EPOCH_STEP);
 }
 
-/* Under which epoch an owner at `own` says so to who has claimed the VM under `heard`, which is not above it: ours, or
- * the highest that he can believe. Callable anywhere. */
+/* The epoch under which an owner at `own` answers a machine that has claimed the VM under `heard`, which is not above
+ * `own`: `own` itself, or the highest epoch that the other machine can believe. Callable anywhere. */
 static inline u64 epoch_to_say(u64 own, u64 heard)
 {
     return own - heard > EPOCH_STEP ? heard + EPOCH_STEP : own;
 }
 
-/* What happens. Messages first; their epoch comes with them. */
+/* Events. First come the messages of the peer; each brings its epoch. */
 enum handoff_event {
     HANDOFF_PREPARE,
-    HANDOFF_PREPARED, /* its digests agree; if not, the engine says HANDOFF_CANCEL */
+    HANDOFF_PREPARED, /* the digests agree; if they differ, the engine says HANDOFF_CANCEL */
     HANDOFF_COMMIT,
     HANDOFF_RUNNING,
     HANDOFF_QUERY,
@@ -39,22 +41,22 @@ enum handoff_event {
     HANDOFF_ABORT,
     HANDOFF_ABORTED,
     HANDOFF_UNKNOWN,
-    /* Of this side. */
+    /* Events of this side. */
     HANDOFF_READY,         /* source: all state is sent. Destination: all of it is loaded and checked */
-    HANDOFF_CANCEL,        /* the operator's, or any failure of ours */
-    HANDOFF_LINK_LOST,     /* connection gone, or the peer silent for too long */
+    HANDOFF_CANCEL,        /* the operator cancels, or something fails here */
+    HANDOFF_LINK_LOST,     /* the connection is gone, or the peer was silent for too long */
     HANDOFF_LINK_BACK,     /* source: a RESOLVE connection is up */
-    HANDOFF_TIMER,         /* source: WIRE_RETRY_MS */
-    HANDOFF_FORCE_RESUME,  /* the operator's word that the other side doesn't run it */
-    HANDOFF_ADOPT,         /* the same of a destination that is prepared: its operator takes the guest over */
-    HANDOFF_FORCE_GIVE_UP, /* the operator's word that the other side has it */
-    HANDOFF_HIGHER_EPOCH,  /* somebody else says that he owns this VM, since a later epoch */
-    HANDOFF_RIVAL,         /* source: somebody else says so under our epoch, and his copy is the elder */
+    HANDOFF_TIMER,         /* source: WIRE_RETRY_MS have passed */
+    HANDOFF_FORCE_RESUME,  /* the operator says that the other side doesn't run it */
+    HANDOFF_ADOPT,         /* a prepared destination: the operator says so, and lets the guest run here */
+    HANDOFF_FORCE_GIVE_UP, /* the operator says that the other side has it */
+    HANDOFF_HIGHER_EPOCH,  /* another machine says that it owns this VM, under a later epoch */
+    HANDOFF_RIVAL,         /* source: another machine says so under our epoch, and its copy is to stay */
     HANDOFF_OWNER_HEARD,   /* destination: the source says that it owns this VM, under its old epoch */
     NR_HANDOFF_EVENTS,
 };
 
-/* What to do, in this order. */
+/* Actions, to be carried out in this order. */
 enum handoff_action {
     HANDOFF_RECORD = 1 << 0, /* remember epoch and peer for good */
     HANDOFF_GATE = 1 << 1,   /* shut the guest's port */
@@ -77,11 +79,11 @@ enum source_state {
     SOURCE_OWNER,      /* the guest is here */
     SOURCE_PREPARING,  /* stopped, PREPARE said */
     SOURCE_IN_DOUBT,   /* COMMIT said: neither resume nor free it */
-    SOURCE_SUPERSEDED, /* another machine owns a later epoch: ours stands, until an operator decides */
+    SOURCE_SUPERSEDED, /* another machine owns it: our copy stands still until an operator decides */
     SOURCE_GONE,       /* it runs elsewhere */
 };
 
-/* Has a source in this state a copy that it does not run, and that may be the only one? Callable anywhere. */
+/* Does a source in this state have a copy that it does not run, and that may be the only one? Callable anywhere. */
 static inline bool source_state_holds(enum source_state state)
 {
     return state == SOURCE_PREPARING || state == SOURCE_IN_DOUBT || state == SOURCE_SUPERSEDED;
@@ -89,18 +91,18 @@ static inline bool source_state_holds(enum source_state state)
 
 struct handoff_source {
     enum source_state state;
-    u64 epoch;    /* as owner: ours. Else the one proposed */
-    u64 proposed; /* highest ever proposed, here or by whom we know of: never used twice */
+    u64 epoch;    /* under which this machine owns, or last owned, the VM; SOURCE_GONE: the destination's */
+    u64 proposed; /* the highest that this machine has proposed or knows of: never used twice */
     bool lost;    /* in doubt, and the destination answered UNKNOWN: needs the operator */
-    bool abort;   /* in doubt, and the operator prefers it back: QUERY instead of COMMIT */
+    bool abort;   /* in doubt, and the operator wants the guest back: QUERY is said instead of COMMIT */
 };
 
 enum dest_state {
     DEST_LOADING,
     DEST_PREPARED, /* complete and stopped */
     DEST_RUNNING,
-    DEST_ABORTED, /* for good: no memory is left, only the answer */
-    DEST_GONE,    /* ran here, and belongs to somebody else since */
+    DEST_ABORTED, /* final: no memory is left, only the answer */
+    DEST_GONE,    /* ran here, and another machine owns it since */
 };
 
 struct handoff_dest {
@@ -108,27 +110,27 @@ struct handoff_dest {
     u64 epoch; /* E */
 };
 
-/* By how much, at least, an operator's force goes beyond all that is known, so that two operators do not come to the
- * same epoch; each adds up to as much again. */
+/* An operator's force chooses an epoch at least this far above all that are known, and each machine adds up to as much
+ * again, so that two operators do not come to the same epoch. */
 #define EPOCH_FORCE (1ULL << 16)
 
-/* The owner of a VM at `epoch`. */
+/* Begin as the owner of a VM, under `epoch`. */
 void handoff_source_init(struct handoff_source *source, u64 epoch);
 
-/* A new attempt: returns its epoch E. In SOURCE_OWNER. */
+/* Begin a new attempt; returns its epoch E. Only in SOURCE_OWNER. */
 u64 handoff_propose(struct handoff_source *source);
 
-/* The destination has refused the last proposal, for it remembers `epoch`: the next one is above that. False: it is no
- * later one, or noise. In SOURCE_OWNER. */
+/* The destination has refused the last proposal because it remembers `epoch`: the next proposal will be above that.
+ * Returns false if `epoch` is below the refused proposal, or is noise. Only in SOURCE_OWNER. */
 bool handoff_remembered(struct handoff_source *source, u64 epoch);
 
-/* Events of another epoch than the attempt's are ignored. HANDOFF_FORCE_RESUME comes with the number of epochs to go
- * beyond all that is known. Return actions (enum handoff_action). */
+/* Messages of another epoch than the attempt's are ignored. With HANDOFF_FORCE_RESUME, `epoch` is the number of epochs
+ * to go beyond all that are known. Returns actions (enum handoff_action). */
 unsigned handoff_source_event(struct handoff_source *source, enum handoff_event event, u64 epoch);
 
 void handoff_dest_init(struct handoff_dest *dest, u64 epoch);
 
-/* Messages of another epoch are ignored: the caller answers those with UNKNOWN. */
+/* Messages of another epoch are ignored: the caller answers them with UNKNOWN. Returns actions. */
 unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event, u64 epoch);
 
 /* "owner", "in-doubt" ... */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Migration as this machine offers it: the engine's two ends (source.h, dest.h) with real VMs (vm_source.c, vm_dest.c)
- * over TCP, their settings, and a record of the last moves. The commands of control are all that calls it. Host
- * loop.
+ * Migration as this machine offers it: the two ends of the engine (source.h, dest.h) with real VMs (vm_source.c,
+ * vm_dest.c) over TCP, their settings, and a record of the last moves. Host loop.
  */
 #pragma once
 
@@ -16,30 +15,32 @@
 struct config_migration;
 struct vm;
 
-#define MIGRATION_MOVES 16 /* of VMs that left or tried to, remembered */
+#define MIGRATION_MOVES 16 /* moves of VMs that left or tried to: so many are remembered */
 #define MIGRATION_ENDED 16 /* guests that came here and have ended, kept at most */
 
 struct migration_totals migration_totals(void);
 
-/* Start: listen, if the configuration says so, and do the work of the host loop. Boot, once. */
+/* Start migration: listen, if the configuration says so, and add the work of the host loop. Boot, once. */
 void migration_init(const struct config_migration *config);
 
-/* Settings of every move that begins from now on: at first those of the configuration. Who has changed downtime_limit
- * or max_bandwidth calls migration_limits_changed: moves under way heed them. */
+/* The settings of every move that begins from now on; at boot those of the configuration. A caller that has changed
+ * downtime_limit or max_bandwidth calls migration_limits_changed, which applies both to the moves that are under
+ * way. */
 struct config_migration *migration_settings(void);
 void migration_limits_changed(void);
 
 /*
- * Begin to move a VM, which runs or is paused. 0; or -EBUSY (a move, or another user of the dirty log, is
- * on), -EPERM (not ours: in doubt), -ENOMEM, with *reason a constant text.
+ * Begin to move a VM, which runs or is paused. Returns 0; or, with a constant text in *reason: -EBUSY (a move of it is
+ * under way or in doubt, its dirty log is in use, or too many moves are under way), -EINVAL (the destination is this
+ * machine), -EPERM (the VM is not ours), -ENOMEM, or another error of source_start.
  */
 int migration_start(struct vm *vm, const struct migration_request *request, const char **reason);
 
-/* Contracts: source_cancel, or dest_cancel of one that is on its way here; source_resolve. */
+/* Contracts: source_cancel, or dest_cancel for a VM that is on its way here; source_resolve. */
 int migration_cancel(struct vm *vm);
 int migration_resolve(struct vm *vm, enum source_resolution resolution);
 
-/* Is a move of it away from here, or a check of one, under way or in doubt? */
+/* Is a move of this VM away from here, or a check of one, under way or in doubt? */
 bool migration_active(const struct vm *vm);
 
 /*
@@ -49,37 +50,40 @@ bool migration_active(const struct vm *vm);
  */
 enum source_state migration_contested(const struct vm *vm, u64 *epoch);
 
-/* Does it stand still here because its move away is at its end, or over? What a command changed of it now would not
- * move with it. */
+/* Does this VM stand still here because its move away is at its end, or over? What a command changed in the VM now
+ * would not move with it. */
 bool migration_outgoing(const struct vm *vm);
 
 /* In doubt: has the destination answered that it knows of no such move? Then only force is left. */
 bool migration_unknown(const struct vm *vm);
 
-/* Of a VM that does not run: does nobody look at its memory any more, neither the end of a move nor a dirty log? */
+/* For a VM that does not run: is its memory of no more use to the end of a move and to a dirty log? */
 bool migration_done_with(const struct vm *vm);
 
-/* Remove a VM that was never started, or has ended: nothing is left of it. Returns 0; -EBUSY: not migration_done_with.
- */
+/* Remove a VM that was never started, or has ended: nothing is left of it. Returns 0, or -EBUSY if it is not
+ * migration_done_with. */
 int migration_forget(struct vm *vm);
 
-/* Does this machine run it, or would it? Not if it is contested, about to leave, or still on its way here. */
+/* Does this machine own the VM, running or paused? Not if the VM is contested, about to leave, or still on its way
+ * here. */
 bool migration_owns(const struct vm *vm);
 
-/* Is there a copy of this VM here that may be the only one, and that does not run: at a source that prepares, is in
- * doubt or stands, or prepared at a destination? Then *epoch is that of its attempt. */
+/* Is there a copy of this VM here that does not run and may be the only one? Such a copy is at a source that prepares,
+ * is in doubt or is superseded, or it is prepared at a destination. *epoch is then that of its attempt. */
 bool migration_holds(const struct vm *vm, u64 *epoch);
 
-/* Another machine claims a VM (claims.h). Ours of that identity, if there is one, stands if that is news; if we know of
- * a higher epoch, or are the elder of two owners, we say so. False: nobody believes that epoch (epoch_is_noise). */
+/* Another machine claims a VM (claims.h). If its epoch is news, our copy of this VM stands still, if there is one. If
+ * we know of a higher epoch, or ours is the elder copy of two under one epoch, we say so. Returns false if nobody
+ * believes the epoch (epoch_is_noise). */
 bool migration_heard(const struct wire_claim *claim);
 
-/* Is the copy of this VM that has come here stranded (dest.h)? Then *epoch is that of its attempt. And the operator's
- * word on it; contract: dest_resolve. */
+/* migration_stranded: is the copy of this VM that has come here stranded (dest.h)? Then *epoch is that of its attempt.
+ * migration_settle: the operator decides about it; contract: dest_resolve. */
 bool migration_stranded(const struct vm *vm, u64 *epoch);
 int migration_settle(struct vm *vm, bool adopt);
 
-/* The moves away from here, the latest first, NULL behind the last; and attempts to come here, in no order. */
+/* migration_move: the moves away from here, the latest first; NULL behind the last. migration_dest: the attempts to
+ * come here, in no order. */
 const struct move *migration_move(unsigned index);
 const struct migrate_stats *move_stats(const struct move *move);
 const struct dest *migration_dest(void);

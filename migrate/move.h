@@ -6,7 +6,7 @@
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
 
-/* What one move is asked to be. */
+/* What is asked of one move. */
 struct migration_request {
     struct tcp_address to;
     bool check;     /* pre-flight only */
@@ -19,8 +19,8 @@ struct move {
     char name[WIRE_NAME];
     u8 vm_id[WIRE_ID];
     struct migration_request request;
-    enum dirty_producer log;   /* that was used; DIRTY_OFF: none yet */
-    const struct source *live; /* its statistics while it is under way; NULL: below */
+    enum dirty_producer log;   /* the dirty log that it used; DIRTY_OFF: none yet */
+    const struct source *live; /* its statistics while it is under way; NULL: it is over, see `stats` */
     struct migrate_stats stats;
     u64 began; /* clock_ns */
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Questions to one other hypervisor over a connection (docs/migration-stream.md "Claims"): who has these guests? As
- * long as it can't be reached, or the connection breaks, it is tried again. What it says is bounded: WIRE_ANSWERS to a
- * question in all. Host loop.
+ * Asks one other hypervisor over a connection who has these guests (docs/migration-stream.md "Claims"). If the peer
+ * can't be reached, or the connection breaks, the query tries again. The peer's answers are bounded: WIRE_ANSWERS to
+ * each question in all. Host loop.
  */
 #pragma once
 
@@ -15,17 +15,18 @@
 struct peer_query_ops {
     /* Nanoseconds, monotonic. */
     u64 (*now)(void *ctx);
-    /* Open a connection to it: 0 and *transport, -EAGAIN: not yet, asked again; or -errno. */
+    /* Open a connection to the peer. Returns 0 and *transport; -EAGAIN: not yet, the query calls again; or another
+     * -errno. */
     int (*connect)(void *ctx, struct transport *transport);
-    /* It has said this: a whole claim, which is still to be judged. */
+    /* The peer has said this: a whole claim, which is still to be judged. */
     void (*heard)(void *ctx, const struct wire_claim *claim);
 };
 
 enum peer_status {
     PEER_UNASKED,
-    PEER_ASKED,    /* as yet without an answer */
-    PEER_ANSWERED, /* all that it has to say */
-    PEER_SILENT,   /* not reached, or not understood, as long as there was time */
+    PEER_ASKED,    /* no answer yet */
+    PEER_ANSWERED, /* the peer has said all that it has to say */
+    PEER_SILENT,   /* the peer was not reached or not understood while there was time */
     NR_PEER_STATUS,
 };
 
@@ -39,16 +40,16 @@ struct peer_query {
     struct transport transport;
     struct inbox inbox;
     struct outbox outbox;
-    unsigned said, heard; /* records on this connection, the END included; claims, ever */
-    u64 again;            /* ns: not before then */
+    unsigned said, heard; /* said: records on this connection, with END; heard: claims, ever */
+    u64 again;            /* ns: no new attempt before then */
 };
 
 /* Begin to ask. The questions, at most WIRE_QUESTIONS, are sealed and stay valid until peer_query_end. */
 void peer_query_start(struct peer_query *query, const struct peer_query_ops *ops, void *ctx,
                       const struct wire_claim *questions, unsigned count);
 
-/* Go on as far as it goes now. Returns true if it would go on at once. */
+/* Do all that can be done now without waiting. Returns true if more can be done at once. */
 bool peer_query_step(struct peer_query *query);
 
-/* No more time: who is still asked is silent. Frees what it holds. */
+/* The time is over: a peer that is still asked is silent. Frees what the query holds. */
 void peer_query_end(struct peer_query *query);

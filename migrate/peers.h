@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The hypervisors that the configuration names as peers (`peers` of [migration]): asked over TCP what is asked on the
- * link, for a router may be between them and us. Host loop.
+ * The hypervisors that the configuration names as peers (`peers` of [migration]). They are asked over TCP the same
+ * questions as the link, because a router may be between them and us. Host loop.
  */
 #pragma once
 
@@ -13,24 +13,24 @@ struct tcp_stream;
 
 struct peer {
     struct tcp_address address;
-    bool own; /* this machine: the same list may be on all of them */
+    bool own; /* it is this machine: the same list may be on all of them */
     struct peer_query query;
     struct tcp_stream *connecting;
-    u64 began, answered; /* ns: when it was asked first, and when all was said */
+    u64 began, answered; /* ns: when it was first asked, and when it had answered all */
     char found[80];      /* its last claim in words; "": none */
 };
 
-/* Ask all of them at once. Contract of the questions: peer_query_start. Boot, once. */
+/* Ask all peers at once. Contract of the questions: peer_query_start. Boot, once. */
 void peers_ask(const struct config_migration *config, const struct wire_claim *questions, unsigned nr_questions);
 
-/* Go on as far as it goes now. Returns true if it would go on at once. */
+/* Do all that can be done now without waiting. Returns true if more can be done at once. */
 bool peers_step(void);
 
-/* No more time to answer: log who has not. Once. */
+/* The time to answer is over: log which peers have not answered. Once. */
 void peers_end(void);
 
 /* "unasked", "asked" ... */
 const char *peer_status_name(enum peer_status status);
 
-/* Those of the configuration, in its order; NULL behind the last. */
+/* The peers of the configuration, in its order; NULL behind the last. */
 const struct peer *peers_get(unsigned index);

@@ -12,31 +12,32 @@
 
 #include "host/types.h"
 
-/* What a round without gain leads to. */
+/* What the policy does about a round that brought no gain. */
 enum policy_stall {
     POLICY_STALL_STOP,     /* stop the guest and accept a longer downtime than the limit */
     POLICY_STALL_ABORT,    /* break the move off */
-    POLICY_STALL_THROTTLE, /* keep the guest from running for a part of the time, a growing one; in the end, stop */
+    POLICY_STALL_THROTTLE, /* keep the guest from running for a growing part of the time; stop it if the most is not
+                              enough */
 };
 
-/* Percent of the time that the guest does not run: at the first stall, what each further one adds, and the most. */
+/* Percent of the time that the guest does not run: at the first stall, added at each further one, and at most. */
 struct policy_throttle {
     u32 initial, increment, max; /* 1 to 99 */
 };
 
 struct policy_settings {
     u32 downtime_limit; /* ms */
-    u32 max_rounds;     /* live ones; 0: plain stop-and-copy */
+    u32 max_rounds;     /* at most so many live rounds; 0: plain stop-and-copy */
     enum policy_stall on_stall;
     struct policy_throttle throttle;
 };
 
 /* One live round. */
 struct policy_round {
-    u64 pages, zero; /* pages sent with contents; as runs of zeros */
+    u64 pages, zero; /* pages sent with contents; pages sent as runs of zeros */
     u64 dirtied;     /* pages that the guest wrote meanwhile */
-    u64 bytes, us;   /* on the wire; from its beginning to the destination's ROUND_DONE */
-    u64 digest_us;   /* of us: the longer of both ends' times in which they have digested, not sent */
+    u64 bytes, us;   /* bytes on the wire; us from the round's beginning to the destination's ROUND_DONE */
+    u64 digest_us;   /* part of us: the time for digests at the end that took longer for them */
 };
 
 struct policy_stats {
@@ -44,31 +45,31 @@ struct policy_stats {
     unsigned rounds;
     u64 total;     /* pages of the guest */
     u32 page;      /* bytes on the wire for one */
-    u64 digest_ns; /* that digests of a page take, of both ends together, while the guest stands; 0: it is not verified
-                    */
-    u64 fixed_us;  /* of the downtime that doesn't depend on memory: stop, state, two round trips, resume */
+    u64 digest_ns; /* ns that both ends together take for the digests of a page while the guest stands; 0: no
+                      verification */
+    u64 fixed_us;  /* the part of the downtime that doesn't depend on memory: stop, state, two round trips, resume */
     u32 throttle;  /* percent, at present */
 };
 
-/* POLICY_THROTTLE: go on, under policy_throttle_next. */
+/* POLICY_THROTTLE: go on with live rounds, the guest throttled by policy_throttle_next. */
 enum policy_verdict { POLICY_CONTINUE, POLICY_STOP, POLICY_ABORT, POLICY_THROTTLE };
 
 struct policy_prediction {
     u64 downtime_us; /* if the guest stopped now: expected-downtime */
     u64 rate;        /* R, bytes/s */
     u64 dirty_rate;  /* r, pages/s */
-    u64 working_set; /* W, pages; all of the guest while no bound shows */
+    u64 working_set; /* W, pages; all pages of the guest as long as no bound shows */
     u64 next;        /* pages that would be left after one more round */
     u64 converged;   /* pages left in the end, however many rounds */
     bool stalled;    /* more rounds bring nothing */
-    bool gave_up;    /* POLICY_STOP or POLICY_ABORT, and downtime_us is above the limit */
+    bool gave_up;    /* the verdict is POLICY_STOP or POLICY_ABORT though downtime_us is above the limit */
 };
 
 /* Decide after stats->rounds live rounds. *prediction is filled in any case. */
 enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
                                   struct policy_prediction *prediction);
 
-/* What follows `percent`; 0: no throttle yet. */
+/* The throttle that follows `percent`; 0: there was no throttle yet. */
 u32 policy_throttle_next(const struct policy_throttle *throttle, u32 percent);
 
 /* The arithmetic below, in units of 2^-32; public for tests and for reports. */

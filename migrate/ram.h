@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's RAM as a migration sees it: ranges, whose pages are numbered from 0 through all of them in order. Bitmaps
- * of the dirty log and of the destination are by that number. And a digest of it, for verify mode.
+ * A guest's RAM as a migration sees it: ranges, whose pages are numbered in order from 0 through all ranges. The
+ * bitmaps of the dirty log and of the destination have a bit for each of these numbers. Also the digest of a page, for
+ * verify mode.
  */
 #pragma once
 
@@ -16,17 +17,19 @@ struct ram {
     u64 pages;
 };
 
-/* Check ranges (aligned, ascending, apart, not empty) that may come from a peer. Returns 0 or -EINVAL. */
+/* Take over ranges that may come from a peer, if they are aligned, ascending, apart and not empty. Returns 0 or
+ * -EINVAL. */
 int ram_init(struct ram *ram, const struct wire_range *range, unsigned ranges);
 
-/* Number of the page at gpa, RAM_NONE if there is none or gpa is not a page's. And back, for number < pages. */
+/* ram_index: the number of the page at gpa, RAM_NONE if there is no RAM or gpa is not the start of a page. ram_gpa: the
+ * address of page number `index`, which is below ram->pages. */
 u64 ram_index(const struct ram *ram, gpa_t gpa);
 gpa_t ram_gpa(const struct ram *ram, u64 index);
 
 /* Do `pages` pages from gpa on lie in one range? */
 bool ram_contains(const struct ram *ram, gpa_t gpa, u64 pages);
 
-/* A bitmap of a bit a page, all clear; freed by free(). NULL without memory. */
+/* A bitmap with a bit for each page, all clear; the caller frees it with free(). NULL if there is no memory. */
 u64 *ram_bitmap(const struct ram *ram);
 u64 bitmap_count(const u64 *bitmap, u64 bits);
 /* Set the first `bits`. */
@@ -51,5 +54,5 @@ static inline void bitmap_clear(u64 *bitmap, u64 bit)
 
 bool page_is_zero(const void *page);
 
-/* A page's part in the digest of a memory: the sum of them all. Zero pages have none. */
+/* A page's part in the digest of a memory, which is the sum of all parts. The part of a zero page is 0. */
 u64 digest_page(gpa_t gpa, const void *page);

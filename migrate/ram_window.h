@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a guest's RAM lies in host memory, remembered for one stretch of it: a move asks for page after page, and a
- * walk of the nested tables for each would cost as much as the page's CRC does.
+ * Remembers where one stretch of a guest's RAM lies in host memory: a move asks for page after page, and a walk of the
+ * nested tables for each page would cost as much as the page's CRC does.
  */
 #pragma once
 
 #include "mm/guest_mem.h"
 
 struct ram_window {
-    u64 id; /* of which RAM; 0: of none */
+    u64 id; /* which RAM it is part of; 0: none */
     gpa_t gpa;
     u64 len;
     u8 *at;
 };
 
-/* The page at gpa, which is RAM. What a window remembers of RAM that was freed is never taken for that of another one,
- * nor for what the same guest has been given since. Host loop. */
+/* The page at gpa, which is RAM. A window that remembers RAM which was freed is never used for another guest's RAM, nor
+ * for RAM that the same guest was given since. Host loop. */
 u8 *ram_window_page(struct ram_window *window, struct guest_mem *mem, gpa_t gpa);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Records into and out of a transport (docs/migration-stream.md "Form"), a piece at a time: neither side ever blocks.
+ * Puts records into a transport and takes them out (docs/migration-stream.md "Form"), a piece at a time: neither side
+ * ever blocks.
  *
- * An outbox holds the one record that is being sent; pages are references to guest memory. An inbox takes bytes as they
- * come and checks each length before it uses it; contents of pages go straight to where its owner wants them.
+ * An outbox holds the one record that is being sent; the pages of the record are references to guest memory. An inbox
+ * takes bytes as they come and checks each length before it uses it; it puts the contents of pages straight to where
+ * the inbox's owner wants them.
  */
 #pragma once
 
@@ -15,19 +17,20 @@
 struct outbox {
     u8 *buf;            /* head and body of the record */
     size_t room;        /* bytes of a body */
-    struct writer body; /* of the record that is being made */
+    struct writer body; /* the body of the record that is being made */
     struct chunk chunk[1 + WIRE_BATCH];
-    unsigned chunks, next; /* to send; the first that isn't sent whole */
+    unsigned chunks, next; /* chunks to send; the first chunk that isn't sent whole */
     u32 seq;
     u64 bytes;   /* accepted by transports, ever */
-    bool failed; /* a body didn't fit: we are wrong */
+    bool failed; /* a body didn't fit: our own mistake */
 };
 
-/* An empty outbox for bodies of at most `room` bytes, a multiple of 8; at least a header fits. Returns 0 or -ENOMEM. */
+/* Make an empty outbox for bodies of at most `room` bytes, a multiple of 8; a header always fits. Returns 0 or
+ * -ENOMEM. */
 int outbox_init(struct outbox *box, size_t room);
 void outbox_fini(struct outbox *box);
 
-/* A new connection: sequence numbers begin again, and what was not sent is dropped. */
+/* Begin a new connection: sequence numbers begin again, and what was not sent is dropped. */
 void outbox_reset(struct outbox *box);
 
 /* Is everything sent? Only then may the next record begin. */
@@ -36,22 +39,24 @@ static inline bool outbox_empty(const struct outbox *box)
     return box->next == box->chunks;
 }
 
-/* The header, before any record. Fills in its CRC. */
+/* Put the header, before any record. Fills in its CRC. */
 void outbox_header(struct outbox *box, struct wire_header *header);
 
-/* A record: begin, put_*() into box->body, pages (each after all puts), end. outbox_record is all for a fixed body. */
+/* Make a record: outbox_begin, put_*() into box->body, outbox_page for each page (after all puts), outbox_end.
+ * outbox_record does all of it for a body that is ready. */
 void outbox_begin(struct outbox *box);
 void outbox_page(struct outbox *box, const void *page);
 void outbox_end(struct outbox *box, u32 type);
 void outbox_record(struct outbox *box, u32 type, const void *body, size_t len);
 
-/* The record that was begun is not wanted. */
+/* Drop the record that was begun. */
 static inline void outbox_cancel(struct outbox *box)
 {
     box->chunks = box->next = 0;
 }
 
-/* Send what the transport takes. Returns 0: all sent; -EAGAIN: not yet; another -errno: the connection is gone. */
+/* Send as much as the transport takes. Returns 0: all is sent; -EAGAIN: not all yet; another -errno: the connection is
+ * gone. */
 int outbox_flush(struct outbox *box, struct transport *transport);
 
 enum inbox_event {
@@ -65,12 +70,12 @@ struct inbox {
     u8 *buf;     /* head and body */
     size_t room; /* bytes of a body */
     enum { INBOX_AT_HEADER, INBOX_AT_HEAD, INBOX_AT_BODY, INBOX_AT_PAGE } at;
-    size_t have; /* bytes of what it is at */
+    size_t have; /* bytes received of the part that `at` names */
     u32 seq;
     u64 bytes; /* received, ever */
 
     struct wire_header header;
-    u32 type;       /* with WIRE_OPTIONAL */
+    u32 type;       /* with the bit WIRE_OPTIONAL */
     const u8 *body; /* valid until the next call */
     size_t len;
 
@@ -78,44 +83,46 @@ struct inbox {
     struct wire_page page;
     u8 *target;
 
-    /* Where contents of a page go: WIRE_PAGE bytes, or NULL: no such page, the stream is broken. */
+    /* Returns where the contents of a page go: WIRE_PAGE bytes; or NULL: there is no such page, and the stream is
+     * broken. */
     u8 *(*place)(void *ctx, const struct wire_page *page);
     void *ctx;
 };
 
-/* As outbox_init; a longer body breaks the rules. */
+/* As outbox_init; a record with a longer body breaks the rules of the stream. */
 int inbox_init(struct inbox *box, size_t room, u8 *(*place)(void *ctx, const struct wire_page *page), void *ctx);
 void inbox_fini(struct inbox *box);
 
-/* Its header was received by somebody else: inbox_next gives it as if it came now. */
+/* The header of this connection was received by other code: inbox_next returns it as if it came now. */
 void inbox_received(struct inbox *box, const struct wire_header *header);
 
 void inbox_reset(struct inbox *box);
 
 /*
- * Take bytes until something is whole. Returns enum inbox_event, or -errno of the transport, or -EPROTO: the stream
- * breaks its rules and nothing after can be trusted. A header's version and kind are the caller's to judge.
+ * Take bytes until something is whole. Returns enum inbox_event; or the transport's -errno; or -EPROTO: the stream
+ * breaks its rules, and nothing after that can be trusted. The caller judges a header's version and kind.
  */
 int inbox_next(struct inbox *box, struct transport *transport);
 
-/* Has it nothing that is half received? */
+/* Is nothing half received? */
 static inline bool inbox_whole(const struct inbox *box)
 {
     return box->at <= INBOX_AT_HEAD && !box->have;
 }
 
-/* A claim (docs/migration-stream.md "Claims"). seal: fill in what all claims have alike, and the CRC. read: returns 0
- * with *claim checked, or -EPROTO: it is none of ours. */
+/* A claim (docs/migration-stream.md "Claims"). claim_seal: fill in what is the same in all claims, and the CRC.
+ * claim_read: returns 0 with *claim checked, or -EPROTO if the bytes are not a claim of ours. */
 void claim_seal(struct wire_claim *claim);
 int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len);
 
-/* Of two owners of one epoch, is the one that claims the judge of both, rather than `owner`? The lower number is. */
+/* Two machines own a VM under one epoch: is the one that claims the judge of both, rather than `owner`? The machine
+ * with the lower number is the judge. */
 bool claim_judges(const struct wire_claim *claim, u64 owner);
 
 /* Does the claimed copy stay, rather than ours, which `owner` has had for age_ms? The judge decides by age; the other
- * owner goes by what the judge's claims say. Were both to judge, the time that a claim is under way could make them
- * differ, and two copies run on. */
+ * owner obeys the judge's claims. If both were to judge, the time that a claim is under way could make them differ, and
+ * two copies would run on. */
 bool claim_prevails(const struct wire_claim *claim, u64 owner, u64 age_ms);
 
-/* Copy out a body of exactly this size. Returns 0 or -EPROTO. */
+/* Copy out the record's body, which must have exactly this size. Returns 0 or -EPROTO. */
 int inbox_body(const struct inbox *box, void *body, size_t len);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The sending end of a move: six stages as a state machine that never blocks, over a transport and a VM's ops. Whatever
- * fails before COMMIT ends with the guest running here; after it, only the handoff (handoff.h) decides.
+ * The sending end of a move: six stages as a state machine that never blocks, over a transport and a VM's ops. A move
+ * that fails before COMMIT ends with the guest running here; after COMMIT only the handoff (handoff.h) decides.
  *
  * How to plug it in. A VM that may move has a struct source for life (source_init), since epochs and doubt outlive a
- * move. The host loop calls source_step() of every VM whose source_active(), again at once while it returns true, and
+ * move. The host loop calls source_step() for every VM whose source_active(): again at once while it returns true,
  * otherwise when the transport can send or has received, or after 10 ms. source_start, source_cancel and source_resolve
- * are the commands migrate, migrate_cancel and resolve; stats is query-migrate. All on the host loop. Whoever hears a
- * claim of this VM under an epoch calls source_heard().
- * The transport may send guest pages without a copy: they stay mapped until ops->free, before which a
- * connection that has not been acknowledged to the last byte is closed, whatever its destination says.
+ * are the commands migrate, migrate_cancel and resolve; `stats` is what query-migrate shows. Code that hears a claim of
+ * this VM calls source_heard(). All on the host loop. The transport may send guest pages without a copy: they stay
+ * mapped until ops->free. Before that call, a connection whose bytes are not all acknowledged is closed, whatever its
+ * destination says.
  */
 #pragma once
 
@@ -25,15 +25,15 @@ enum source_phase {
     SOURCE_CONNECT,
     SOURCE_RESERVE,    /* header and RESERVE said */
     SOURCE_ROUND,      /* a live round */
-    SOURCE_ROUND_WAIT, /* until the destination has it */
-    SOURCE_HARVEST,    /* what was written meanwhile; of a guest that stands, too */
+    SOURCE_ROUND_WAIT, /* waits until the destination has the round */
+    SOURCE_HARVEST,    /* takes up the pages written meanwhile; also while the guest stands */
     SOURCE_STOP,
     SOURCE_FINAL_RAM,
     SOURCE_STATE,
-    SOURCE_DIGEST,  /* verify: over memory */
-    SOURCE_PREPARE, /* said, or about to be */
+    SOURCE_DIGEST,  /* verify: digests of memory */
+    SOURCE_PREPARE, /* PREPARE is said, or about to be */
     SOURCE_COMMIT,  /* in doubt */
-    SOURCE_CLOSING, /* the outcome is known; last words, and frames for a guest that has left */
+    SOURCE_CLOSING, /* the outcome is known; last words are said, and frames sent on for a guest that has left */
 };
 
 /* Pages gathered for one record, until the bucket lets it go. */
@@ -43,23 +43,23 @@ struct source_batch {
     unsigned pages;
 };
 
-/* What was digested since the round began. */
+/* What this end has digested since the round began. */
 struct digest_work {
-    u64 ns, pages, filled; /* filled: of the pages, those that are not zeros */
+    u64 ns, pages, filled; /* filled: those of the pages that are not zeros */
 };
 
 struct source {
     const struct migrate_source_ops *ops;
     void *vm;
     u8 vm_id[WIRE_ID];
-    u64 owner; /* this machine's: struct wire_claim */
+    u64 owner; /* this machine's number: struct wire_claim */
     struct handoff_source handoff;
     struct migrate_settings settings;
     struct migrate_stats stats;
     enum source_phase phase;
 
     struct transport transport;
-    bool connected, greeted, answered; /* there is a transport; its header is said; the peer's has come */
+    bool connected, greeted, answered; /* there is a transport; our header is said; the peer's has come */
     struct inbox inbox;
     struct outbox outbox;
     unsigned say; /* handoff messages to send: HANDOFF_SAY_* */
@@ -81,50 +81,53 @@ struct source {
     struct ram_digest digest; /* verify: of our memory */
     bool digesting;           /* from now on live rounds end with digests */
     struct digest_work digested;
-    u32 dest_digest_us; /* that the destination has digested in this round */
-    u64 page_ns;        /* that digests of one page take, of both ends together; 0: not known */
+    u32 dest_digest_us; /* time for which the destination has digested in this round */
+    u64 page_ns;        /* time that both ends together take for the digests of one page; 0: not known */
 
     bool logging, reserve_said;
-    bool forwarding; /* it runs there, and frames that reach this machine are sent on */
-    bool paused;     /* or being paused */
+    bool forwarding; /* the guest runs there, and frames for it that reach this machine are sent on */
+    bool paused;     /* or about to be */
     unsigned section;
     u64 state_digest;
     u64 started, phase_began, round_began, stopped, header_said; /* ns */
 };
 
-/* A VM that is owned here under `epoch`, by the machine whose claims name it as `owner`. */
+/* Begin with a VM that this machine owns under `epoch`; claims name this machine as `owner`. */
 void source_init(struct source *source, const struct migrate_source_ops *ops, void *vm, const u8 vm_id[WIRE_ID],
                  u64 epoch, u64 owner);
 
-/* May another move begin? If only last words are left of one after which the guest is still here, they are cut short:
- * its destination will know by the higher epoch of the next one. */
+/* May another move begin? If an earlier move has failed, the guest is still here, and only last words are left to say,
+ * they are cut short: the destination will know the outcome by the higher epoch of the next move. */
 bool source_settle(struct source *source);
 
-/* Begin a move. Returns 0, -EBUSY: one is on; -EPERM: not ours to move; -EINVAL, -ENOMEM, or what describe() says. */
+/* Begin a move. Returns 0; -EBUSY: a move is on; -EPERM: the VM is not ours to move; -EINVAL, -ENOMEM, or an error of
+ * ops->describe. */
 int source_start(struct source *source, const struct migrate_settings *settings);
 
-/* Is there anything to do? */
+/* Is a move on, or its end still to be done? */
 static inline bool source_active(const struct source *source)
 {
     return source->phase != SOURCE_IDLE;
 }
 
-/* Go on as far as it goes now. Returns true if it would go on at once. */
+/* Do all that can be done now without waiting. Returns true if more can be done at once. */
 bool source_step(struct source *source);
 
-/* Break it off: the guest runs on here, at once. Returns 0; -ENOENT: nothing is on; -EBUSY: too late, COMMIT is said.
- */
+/* Break the move off: the guest runs on here, at once. Returns 0; -ENOENT: no move is on; -EBUSY: too late, COMMIT is
+ * said. */
 int source_cancel(struct source *source);
 
-/* The limits of the move that is under way, if one is: other ones from now on. As struct migrate_settings has them. */
+/* Give the move that is under way, if there is one, other limits from now on. Units as in struct migrate_settings. */
 void source_limit(struct source *source, u32 downtime_limit, u64 max_bandwidth);
 
-/* In doubt: ask the destination to abort if it still can. In doubt or superseded: the operator's force. */
+/* QUERY_ABORT, in doubt: ask the destination to abort if it still can. FORCE_*, in doubt or superseded: the operator
+ * decides by force. */
 enum source_resolution { SOURCE_QUERY_ABORT, SOURCE_FORCE_RESUME, SOURCE_FORCE_GIVE_UP };
 
-/* Returns 0, or -ENOENT: it is neither in doubt nor superseded. */
+/* Returns 0, or -ENOENT if the VM is neither in doubt nor superseded. */
 int source_resolve(struct source *source, enum source_resolution resolution);
 
-/* Another machine claims this VM. If its epoch is higher than any that is known here, or the same and its copy is elder
- * than ours, which has been here for age_ms, our copy stands, and whatever was under way ends. */
+/* Another machine claims this VM. Our copy has been here for age_ms. If the claimed epoch is higher than any that is
+ * known here, or if it is equal to ours and the claimed copy is to stay (claim_prevails), our copy stands still, and
+ * whatever was under way ends. */
 void source_heard(struct source *source, const struct wire_claim *claim, u64 age_ms);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The complete state of a virtual processor as a section of the stream ("vcpu"): everything that lives neither in
- * memory nor in a device. Pure: the caller copies it out of a stopped struct vcpu and back (docs/migration-stream.md
- * "State").
+ * memory nor in a device. Pure: the caller copies the state out of a stopped struct vcpu and back
+ * (docs/migration-stream.md "State").
  *
- * What arrives is judged before it touches a processor: whatever a VM entry, XRSTOR or WRMSR would refuse is refused
- * here, by a name, so that a bad stream costs the attempt and never a failed entry.
+ * A state that arrives is judged before it touches a processor. What a VM entry, XRSTOR or WRMSR would refuse is
+ * refused here, with a reason, so that a bad stream costs the attempt and never leads to a failed entry.
  */
 #pragma once
 
@@ -38,26 +38,26 @@ struct vcpu_image {
     _Alignas(8) u8 xsave[STATE_XSAVE_BYTES]; /* standard format, header included */
 };
 
-/* What the guest may have here: the CPUID policy. */
+/* What the CPUID policy lets the guest have here. */
 struct state_limits {
     u64 cr4, efer, xcr0; /* bits that may be set */
     u8 maxphyaddr;
     struct {
         u32 offset, size;
-    } component[STATE_XSAVE_COMPONENTS]; /* of XSAVE's standard format, from 2 on; size 0: unknown */
-    const u32 *msr;                      /* that are stored here */
+    } component[STATE_XSAVE_COMPONENTS]; /* in XSAVE's standard format, from component 2 on; size 0: unknown */
+    const u32 *msr;                      /* MSRs that are stored here */
     u32 msrs;
 };
 
-/* Write the section. w->overflow if it doesn't fit. */
+/* Write the section. w->overflow is set if it doesn't fit. */
 void state_encode(const struct vcpu_image *image, const struct state_limits *limits, struct writer *w);
 
 /*
- * Read and judge one of vcpu `id`. Returns 0, or -ENOTSUP: another version, or -EINVAL with *why, a constant text: it
- * breaks off or holds what no processor of this policy can hold. The image is then void.
+ * Read and judge the section of vcpu `id`. Returns 0; -ENOTSUP: another version; or -EINVAL with *why, a constant text:
+ * the section breaks off, or holds what no processor of this policy can hold. After an error the image is void.
  */
 int state_decode(struct vcpu_image *image, u32 id, const struct state_limits *limits, struct reader *r,
                  const char **why);
 
-/* Judge an image alone: NULL if a processor of this policy can hold it, else why not. */
+/* Judge an image alone: returns NULL if a processor of this policy can hold it, else the reason why not. */
 const char *state_check(const struct vcpu_image *image, u32 id, const struct state_limits *limits);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Settings and statistics of a move, by the names of QEMU's query-migrate where it has one. Data only. */
+/* Settings and statistics of a move. Names are those of QEMU's query-migrate, where it has one. Data only. */
 #pragma once
 
 #include <stddef.h>
@@ -16,7 +16,7 @@ enum migrate_status {
     MIGRATE_ACTIVE,         /* live rounds */
     MIGRATE_PRE_SWITCHOVER, /* stopping the guest, final RAM */
     MIGRATE_DEVICE,         /* state, PREPARE */
-    MIGRATE_IN_DOUBT,       /* COMMIT said, no answer yet. Ours */
+    MIGRATE_IN_DOUBT,       /* COMMIT said, no answer yet. QEMU has no such status */
     MIGRATE_COMPLETED,
     MIGRATE_FAILED,
     MIGRATE_CANCELLING,
@@ -26,18 +26,18 @@ enum migrate_status {
 struct migrate_settings {
     struct policy_settings policy; /* downtime-limit, max-rounds, on-stall, cpu-throttle-... */
     u64 max_bandwidth;             /* bytes/s, in every phase; 0: no limit */
-    u64 fixed_us;                  /* guess of the downtime without memory and round trips */
+    u64 fixed_us;                  /* a guess of the part of the downtime that is neither memory nor round trips */
     bool verify, dry_run;
 };
 
-/* Times in ns of the step's clock while it goes, durations in ns in reports. */
+/* In ns: while a phase goes on, times of the step's clock; in reports, durations. */
 struct migrate_phases {
     u64 setup, precopy, stop, final_ram, device_state, commit; /* source */
 };
 
 struct migrate_stats {
     enum migrate_status status;
-    enum wire_code error; /* of a failure */
+    enum wire_code error; /* why the move failed */
     char reason[WIRE_REASON];
     struct wire_accepted accepted; /* the destination's warnings */
     u64 epoch;
@@ -48,27 +48,27 @@ struct migrate_stats {
     struct migrate_phases phases;
 
     u64 total, remaining;                      /* RAM bytes */
-    u64 transferred, wire_bytes;               /* bytes of records with pages; all bytes sent */
+    u64 transferred, wire_bytes;               /* bytes of records with pages; all bytes that were sent */
     u64 duplicate, normal, normal_bytes;       /* zero pages; pages with contents */
-    u64 precopy_bytes, downtime_bytes;         /* of transferred */
+    u64 precopy_bytes, downtime_bytes;         /* parts of `transferred` */
     u64 downtime_verify_bytes;                 /* RAM that this end has digested while the guest stood */
     u64 dirty_pages_rate, dirty_sync_count;    /* migrate_dirty_rate; rounds */
-    u64 forwarded;                             /* frames for the guest, sent on after it */
+    u64 forwarded;                             /* frames that were sent on after the guest */
     u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */
     struct policy_round round[MIGRATE_ROUNDS]; /* live rounds */
     unsigned rounds;
-    struct policy_round stopped;         /* what was sent while the guest stood */
-    u32 cpu_throttle;                    /* percent: cpu-throttle-percentage, the highest that there was */
+    struct policy_round stopped;         /* the pages that were sent while the guest stood */
+    u32 cpu_throttle;                    /* percent, the highest of this move: cpu-throttle-percentage */
     struct policy_prediction prediction; /* of the last decision */
-    u32 downtime_limit;                  /* ms, at that */
+    u32 downtime_limit;                  /* ms, at that decision */
 };
 
-/* What there is to say of a move whose guest was stopped though a longer downtime than the limit was expected. Fills
- * text; returns false if there is nothing. */
+/* The warning about a move whose guest was stopped though a longer downtime than the limit was expected. Fills text;
+ * returns false if there is nothing to warn of. */
 bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t room);
 
-/* Pages a second that the guest wrote in the last live rounds that make a tenth of a second together: a shorter one
- * tells of moments. One that was written twice in a round counts once. 0 before the first round. */
+/* Pages a second that the guest wrote in the last live rounds which together make a tenth of a second: a shorter round
+ * tells only of a moment. A page that was written twice in a round counts once. 0 before the first round. */
 u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds);
 
 /* "active", "in-doubt" ... */

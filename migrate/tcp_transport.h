@@ -10,6 +10,6 @@ struct tcp_stream;
 /* The stream belongs to the transport from now on. */
 struct transport tcp_transport(struct tcp_stream *stream);
 
-/* Open a connection: 0 and *transport; -EAGAIN: not yet, call again; or another -errno. *connecting, NULL at first, is
- * the stream meanwhile; who gives up aborts it. */
+/* Open a connection. Returns 0 and *transport; -EAGAIN: not yet, call again; or another -errno. *connecting, NULL at
+ * first, is the stream until then; a caller that gives up aborts that stream. */
 int tcp_transport_dial(const struct tcp_address *to, struct tcp_stream **connecting, struct transport *transport);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a migration needs of a connection: four functions that never block. The hypervisor has them over TCP, tests
- * over a pipe in memory.
+ * What a migration needs of a connection: four functions that never block. The hypervisor implements them over TCP, the
+ * tests over a pipe in memory.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 struct chunk {
     const void *bytes;
     size_t len;
-    bool stable; /* the memory outlives the connection (guest RAM): may be sent without a copy. Else copy it now */
+    bool stable; /* the memory outlives the connection (guest RAM) and may be sent without a copy. Else copy it now */
 };
 
 struct transport {
@@ -20,15 +20,16 @@ struct transport {
 };
 
 struct transport_ops {
-    /* Take bytes from the front of chunks[0..count). Returns how many, more than 0, or -EAGAIN: no room now; or another
-     * -errno: the connection is gone. */
+    /* Take bytes from the front of chunks[0..count). Returns how many were taken, more than 0; -EAGAIN: no room now; or
+     * another -errno: the connection is gone. */
     long (*send)(struct transport *transport, const struct chunk *chunks, unsigned count);
-    /* Put up to len bytes, in order. Returns how many, more than 0, or -EAGAIN: none here now; or another -errno: the
-     * connection is gone (-EPIPE: closed by the peer, everything before has been received). */
+    /* Put up to len received bytes there, in order. Returns how many, more than 0; -EAGAIN: none have come; or another
+     * -errno: the connection is gone (-EPIPE: the peer has closed it, and everything before that has been received). */
     long (*receive)(struct transport *transport, void *bytes, size_t len);
-    /* Has the peer's end said that all that was sent is there? Until then stable memory may be read. The source's;
-     * false if the connection is gone. */
+    /* Has the peer's end acknowledged all that was sent? Until then stable memory may be read. Only the source calls
+     * it. False if the connection is gone. */
     bool (*drained)(const struct transport *transport);
-    /* End it, and free it: bytes accepted by send() are still delivered if the peer lives. Not used afterwards. */
+    /* End the connection, and free it: bytes that send() has accepted are still delivered if the peer lives. The
+     * transport must not be used afterwards. */
     void (*close)(struct transport *transport);
 };

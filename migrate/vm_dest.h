@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The receiving end with real VMs: what dest.h needs of this machine. Host loop. */
+/* The receiving end with real VMs: the ops that dest.h needs, for this machine. Host loop. */
 #pragma once
 
 #include "migrate/dest.h"
 
 struct vm;
 
-/* What migration.c is told of a guest that comes. */
+/* What migration.c is told of a guest that comes here. */
 struct vm_dest_watcher {
-    void (*returns)(const struct vm *vm); /* it is about to live here, maybe again */
-    void (*arrived)(const struct vm *vm); /* it runs here now */
+    void (*returns)(const struct vm *vm); /* the guest is about to live here, maybe again */
+    void (*arrived)(const struct vm *vm); /* the guest runs here now */
 };
 
-/* Boot, once. */
+/* Say who is told of guests that come. Boot, once. */
 void vm_dest_watch(const struct vm_dest_watcher *migration);
 
 /* The ops of migrate/dest.h; their `vm` is a struct vm, their `ctx` is not used. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The sending end with a real VM: what source.h needs of it. Host loop. */
+/* The sending end with a real VM: the ops that source.h needs. Host loop. */
 #pragma once
 
 #include "host/list.h"
@@ -9,25 +9,25 @@
 #include "net/tcp_stream.h"
 #include "migrate/ram_window.h"
 
-/* A VM that was ever asked to move, until it has moved or for ever. */
+/* A VM that was ever asked to move. It is kept until the VM has moved, else for ever. */
 struct vm_source {
     struct list node;
-    struct vm *vm; /* NULL: it is gone, and its copy here destroyed */
+    struct vm *vm; /* NULL: the guest is gone, and its copy here destroyed */
     struct source source;
     struct tcp_address to;
     struct tcp_stream *connecting;
     struct ram_window window;
     struct forward forward;  /* frames for a guest that is gone */
-    enum dirty_producer log; /* wanted, then used */
+    enum dirty_producer log; /* at first the one that is wanted, then the one that is used */
     enum dirty_split split;
-    bool frozen;       /* stands still for the last part of the move */
-    bool gone;         /* it runs elsewhere: to be destroyed as soon as the last words are said */
-    struct move *move; /* its record */
+    bool frozen;       /* the VM stands still for the last part of the move */
+    bool gone;         /* the guest runs elsewhere: destroy the copy here as soon as the last words are said */
+    struct move *move; /* the record of its last move */
     struct migration_totals *totals;
 };
 
 /* The ops of migrate/source.h; their `vm` is a struct vm_source. */
 extern const struct migrate_source_ops vm_source_ops;
 
-/* Let go of what the last attempt has left: a connection that was not yet there. */
+/* Abort the connection that the last attempt was still opening, if there is one. */
 void vm_source_end(struct vm_source *from);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A stopped virtual machine as sections of the stream, RAM apart, and back: each of its devices, its vcpus, and what
- * the VM itself remembers. docs/migration-stream.md "State". Host loop; the VM is frozen (vm_freeze, platform_freeze).
+ * A stopped virtual machine as sections of the stream, and back: each of its devices, its vcpus, and what the VM itself
+ * remembers; RAM moves apart from these. docs/migration-stream.md "State". Host loop; the VM is frozen (vm_freeze,
+ * platform_freeze).
  */
 #pragma once
 
@@ -18,14 +19,14 @@ int vm_section_load(struct vm *vm, unsigned index, const struct wire_section *se
                     char reason[WIRE_REASON]);
 
 /*
- * Save each section of a VM that was just made to take one that comes, and load it again: what fails here would have
- * failed while the guest stands still. And then it is for the second time, hence faster: code and tables are in caches.
- * Returns whether all went well, or which did not in reason.
+ * Save each section of a VM that was just made for an incoming guest, and load it again: what fails here would
+ * otherwise fail while the guest stands still. The real load is then the second one, and faster, because code and
+ * tables are in caches. Returns whether all went well; if not, `reason` names the section.
  */
 bool vm_state_rehearse(struct vm *vm, char reason[WIRE_REASON]);
 
-/* Sections that a VM of this shape has: one that comes is complete when as many were loaded, in order. */
+/* The number of sections that a VM of this shape has: an incoming VM is complete when as many were loaded, in order. */
 unsigned vm_section_count(const struct vm *vm);
 
-/* Its devices by name, instance and version: for the description. Returns how many, at most WIRE_DEVICES. */
+/* Fill in the VM's devices for the description: name, instance and version. Returns how many, at most WIRE_DEVICES. */
 unsigned vm_devices(const struct vm *vm, struct wire_device device[WIRE_DEVICES]);

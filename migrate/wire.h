@@ -14,7 +14,7 @@
 #define WIRE_VERSION 1
 
 #define WIRE_PAGE 4096
-#define WIRE_BODY_MAX (64u << 10) /* bytes of a body, contents of pages apart */
+#define WIRE_BODY_MAX (64u << 10) /* bytes of a body; the contents of pages are not counted */
 #define WIRE_BATCH 64             /* pages in one record */
 #define WIRE_RUNS 1024            /* runs of zero pages in one record */
 #define WIRE_RANGES 8
@@ -31,29 +31,29 @@
 #define WIRE_FRAME_MIN 14   /* an Ethernet header */
 #define WIRE_FRAME_MAX 2048 /* bytes of one FRAME */
 #define WIRE_FRAMES 1024    /* FRAMEs of a move */
-#define WIRE_QUESTIONS 8    /* of a connection */
-#define WIRE_ANSWERS 2      /* to a question: of who has the guest, and of who has its MAC */
+#define WIRE_QUESTIONS 8    /* questions on one connection */
+#define WIRE_ANSWERS 2      /* answers to a question: about the guest, and about a guest with its MAC */
 
 /* Times of the protocol, in ms. */
 #define WIRE_KEEPALIVE_MS 1000
 #define WIRE_DEAD_MS 5000
 #define WIRE_SETUP_MS 10000
-#define WIRE_PROGRESS_MS 10000 /* without anything that gets on, while a guest is loading */
+#define WIRE_PROGRESS_MS 10000 /* a guest that is loading must get on within this time */
 #define WIRE_RETRY_MS 1000
 #define WIRE_CLAIM_MS 1000
-#define WIRE_FORWARD_MS 250 /* after RUNNING, frames that reach the source are sent on */
-#define WIRE_HEARD_MS 2000  /* after PREPARED: then a claim of its owner is no older than that */
+#define WIRE_FORWARD_MS 250 /* for so long after RUNNING, frames that reach the source are sent on */
+#define WIRE_HEARD_MS 2000  /* a claim of the owner that is heard so long after PREPARED was also said after it */
 
-/* Work after which an end says KEEPALIVE, whatever its clock says: in an emulator the clock of a machine that works
- * hard is behind that of its peer, which waits. */
+/* After so many pages of work an end says KEEPALIVE, whatever its clock says: in an emulator, the clock of a machine
+ * that works hard is behind the clock of its peer, which waits. */
 #define WIRE_KEEPALIVE_PAGES 128
 
 enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3, WIRE_ASK = 4 };
 
 #define WIRE_FEATURE_VERIFY 1ULL
-#define WIRE_FEATURES WIRE_FEATURE_VERIFY /* that this code has */
+#define WIRE_FEATURES WIRE_FEATURE_VERIFY /* the features that this code has */
 
-#define WIRE_OPTIONAL 0x80000000u /* in a type: skip it if you don't know it */
+#define WIRE_OPTIONAL 0x80000000u /* a bit of a type: a receiver that doesn't know the type skips the record */
 
 enum wire_type {
     WIRE_END = 1,
@@ -66,7 +66,7 @@ enum wire_type {
     WIRE_ROUND,
     WIRE_ROUND_DONE,
     WIRE_STATE,
-    WIRE_PREPARE = 16, /* the handoff: struct wire_handoff, all of them */
+    WIRE_PREPARE = 16, /* from here to UNKNOWN the handoff: struct wire_handoff */
     WIRE_PREPARED,
     WIRE_COMMIT,
     WIRE_RUNNING,
@@ -99,7 +99,7 @@ enum wire_code {
     WIRE_E_LINK,     /* the connection broke */
     WIRE_E_CONVERGE, /* the policy gave up */
     WIRE_E_INTERNAL, /* the VM failed underneath */
-    WIRE_E_MAC,      /* another here has its MAC, or it may not send from it */
+    WIRE_E_MAC,      /* another VM here has its MAC, or it may not send from it */
 };
 
 struct wire_header {
@@ -135,7 +135,7 @@ struct wire_run {
 #define WIRE_DRY_RUN 1u
 #define WIRE_VERIFY 2u
 
-/* A file that a guest starts anew from. */
+/* A file from which a guest starts anew. */
 struct wire_file {
     u64 size; /* bytes; 0: it has none */
     u64 digest;
@@ -147,12 +147,12 @@ struct wire_reserve {
     u64 memory; /* bytes, the sum of the ranges */
     u32 nr_ranges, nr_vcpus, nr_cpuid, nr_devices;
     u32 flags, mtu;
-    u64 tsc_khz; /* that the guest counts on */
-    u64 owner;   /* the source's: struct wire_claim */
+    u64 tsc_khz; /* the TSC frequency on which the guest counts */
+    u64 owner;   /* the source's number: struct wire_claim */
     struct wire_file kernel, initrd;
     u8 mac[WIRE_MAC];       /* of its network card */
-    u8 taken_mac[WIRE_MAC]; /* that its driver uses instead, or the same */
-    u32 further_macs;       /* beside these, that it sends from */
+    u8 taken_mac[WIRE_MAC]; /* the address that its driver uses instead, or the same */
+    u32 further_macs;       /* number of further addresses that it sends from */
 };
 
 struct wire_range {
@@ -168,7 +168,7 @@ struct wire_device {
     u32 instance, version;
 };
 
-/* ACCEPTED: what the guest would not have as it has it at home, in words. */
+/* ACCEPTED: what the guest would not have here as at its source, in words. */
 struct wire_accepted {
     u32 count, reserved;
     char warning[WIRE_WARNINGS][WIRE_REASON];
@@ -183,7 +183,7 @@ struct wire_refused {
 /* ROUND and ROUND_DONE. */
 struct wire_round {
     u32 number;
-    u32 digest; /* ROUND: 1: digest what you hold before you answer. ROUND_DONE: us that this took */
+    u32 digest; /* ROUND: 1: digest what you hold before you answer. ROUND_DONE: the us that this took */
     u64 pages, zero;
 };
 
@@ -198,32 +198,32 @@ struct wire_section {
 struct wire_handoff {
     u64 epoch;
     u32 code, wish;
-    u64 paused_ns; /* since the guest stopped: PREPARE: until this was said; COMMIT: until it is heard, if nothing
+    u64 paused_ns; /* time since the guest stopped. PREPARE: until this was said; COMMIT: until it is heard, if nothing
                       delays it */
     u64 state_digest, memory_digest;
 };
 
 #define WIRE_CLAIM_MAGIC 0x4C43544957444F47ULL /* "GODWITCL" */
 
-/* What is said of a VM: that it is owned; that it is about to start and who has it shall say so; that a copy of it is
- * kept which may be the only one. */
+/* What a claim says of a VM: its sender owns the VM; its sender is about to start the VM, and a machine that has the VM
+ * shall say so; its sender keeps a copy that may be the only one. */
 enum wire_claim_kind { WIRE_CLAIM_OWNS = 1, WIRE_CLAIM_ASKS, WIRE_CLAIM_HOLDS };
 
-/* A frame of its own to all hypervisors of the link, or the body of CLAIM. */
+/* Sent in a frame of its own to all hypervisors of the link, or as the body of CLAIM. */
 struct wire_claim {
     u64 magic;
     u8 vm_id[WIRE_ID];
     u64 epoch;
-    u64 owner;  /* who says it: a random number of the hypervisor's boot */
+    u64 owner;  /* the sender: a random number, drawn at the hypervisor's boot */
     u64 age_ms; /* how long this copy has been on that machine */
-    u64 rival;  /* who owns the same epoch and must stand, by this owner's judgement; 0: nobody */
+    u64 rival;  /* the owner of the same epoch whose copy must stand still, as this owner judges; 0: none */
     char name[WIRE_NAME];
     u8 mac[6];   /* of its network card */
     u16 kind;    /* enum wire_claim_kind */
     u8 ip4[4];   /* where the hypervisor's API is; 0: unknown */
     u32 version; /* WIRE_VERSION */
     u32 reserved;
-    u32 crc; /* of what is before it */
+    u32 crc; /* of all bytes before it */
 };
 
 _Static_assert(sizeof(struct wire_claim) == 112, "claim");
