@@ -17,11 +17,11 @@ struct announcer {
     struct list node;
     struct vm *vm;
     struct config_announce settings;
-    u32 round; /* done */
+    u32 round; /* rounds done */
     u64 next;  /* host TSC */
 };
 
-static const struct config_announce *settings; /* of those that begin */
+static const struct config_announce *settings; /* the settings of announcements that begin */
 static struct list announcers = { &announcers, &announcers };
 
 static void announcer_free(struct announcer *announcer)
@@ -30,7 +30,7 @@ static void announcer_free(struct announcer *announcer)
     free(announcer);
 }
 
-/* Returns false after the last one. */
+/* Do a round. Returns false after the last one. */
 static bool do_round(struct announcer *announcer)
 {
     const struct config_announce *own = &announcer->settings;

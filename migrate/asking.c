@@ -17,11 +17,11 @@
 
 #define AGAIN_MS 100 /* a question may be lost */
 
-static struct vm *asked[CONFIG_MAX_VMS]; /* NULL: not, or not any more */
+static struct vm *asked[CONFIG_MAX_VMS]; /* the guests that are asked about; NULL: none, or no longer */
 static struct wire_claim questions[CONFIG_MAX_VMS];
 static bool on;
-static bool heeds;       /* guests that are not started yet are elsewhere, too, if somebody claims them */
-static u64 began, again; /* host TSC: the next question is due */
+static bool heeds;       /* is a guest that is not started yet elsewhere, too, if another machine claims it? */
+static u64 began, again; /* host TSC: when asking began, when the next question is due */
 
 _Static_assert(CONFIG_MAX_VMS <= WIRE_QUESTIONS, "a peer is asked about all of them");
 
@@ -56,7 +56,8 @@ static void start(struct vm *vm)
     vm_stop(vm, VM_CRASHED, "%s", reason);
 }
 
-/* One that was started or removed by a command meanwhile is not asked about any more. */
+/* Is the guest still to be started? If a command has started or removed it meanwhile, it is not asked about any
+ * more. */
 static bool waits(const struct vm *vm)
 {
     list_for_each (node, vm_list())
@@ -65,7 +66,7 @@ static bool waits(const struct vm *vm)
     return false;
 }
 
-/* Where it stands among those that are asked about; NULL: it is not one of them, or not any more. */
+/* The VM's place among the guests that are asked about; NULL: the VM is not one of them, or no longer. */
 static struct vm **place(const struct vm *vm)
 {
     for (unsigned i = 0; i < CONFIG_MAX_VMS; i++)
@@ -85,7 +86,7 @@ u64 asking_poll(void)
 
     if (!on)
         return ~0ULL;
-    more = peers_step(); /* those that have answered in time are heard in time */
+    more = peers_step(); /* first, so that an answer that came in time is heard in time */
     for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
         struct vm *vm = asked[i] && waits(asked[i]) ? asked[i] : NULL;
 
@@ -104,8 +105,8 @@ u64 asking_poll(void)
     return ~0ULL;
 }
 
-/* What is not started here, or has ended, and runs elsewhere is not started here by mistake; who ended it, and why, is
- * old news then. */
+/* A guest that is not started here or has ended, and that runs elsewhere, must not be started here by mistake. The
+ * claim replaces the reason for which the guest had ended. */
 static void idle_heard(struct vm *vm, const struct wire_claim *claim, const char *where)
 {
     if (claim->kind != WIRE_CLAIM_OWNS || vm->elsewhere == claim->epoch ||

@@ -16,7 +16,7 @@ static void fill(struct bucket *bucket, u64 now)
 {
     u64 elapsed = now > bucket->filled ? now - bucket->filled : 0, fresh;
 
-    /* So long that it is full whatever came before. */
+    /* So much time has passed that the bucket is full whatever came before. */
     if (elapsed / NS_PER_S > bucket->burst / bucket->rate) {
         bucket->tokens = bucket->burst;
         bucket->filled = now;
@@ -29,7 +29,8 @@ static void fill(struct bucket *bucket, u64 now)
         return;
     }
     bucket->tokens += fresh;
-    /* Only the time that made whole bytes is used up, so that low rates asked often lose nothing. */
+    /* Only the time that made whole bytes is used up, so that nothing is lost at a low rate when the bucket is asked
+     * often. */
     bucket->filled += fresh / bucket->rate * NS_PER_S + fresh % bucket->rate * NS_PER_S / bucket->rate;
 }
 

@@ -16,8 +16,8 @@
 #include "net/netif.h"
 
 static struct claims_counters counters;
-static u64 owner; /* this machine since its boot: random, and of its card's MAC, as emulators draw equal numbers */
-static bool all;  /* VMs that never moved are claimed, too */
+static u64 owner; /* this machine's number: random, and made of its card's MAC, too, as emulators draw equal numbers */
+static bool all;  /* also claim VMs that never moved */
 static const struct claims_ops *ops;
 static const struct claims_listener *listener;
 
@@ -89,7 +89,8 @@ bool claims_are_of(const struct wire_claim *claim, const struct vm *vm)
            !memcmp(platform_of(vm)->net.port.mac, claim->mac, sizeof(claim->mac));
 }
 
-/* What there is to say of a VM to somebody who is about to start it, or one with its MAC. False: nothing. */
+/* What this machine has to say of a VM to another one that is about to start it, or a VM with its MAC. False:
+ * nothing. */
 static bool answer(const struct vm *vm, struct wire_claim *claim)
 {
     u64 epoch = vm->identity.epoch;
@@ -105,7 +106,7 @@ static bool answer(const struct vm *vm, struct wire_claim *claim)
     return true;
 }
 
-/* Where the hypervisor is that says it, by its own words. */
+/* Where the sender of the claim is, by its own words. */
 static struct where {
     char text[16];
 } claim_where(const struct wire_claim *claim)
@@ -124,7 +125,7 @@ unsigned claims_answer(const struct wire_claim *question, struct wire_claim answ
     if (question->owner == owner)
         return 0;
     counters.heard++;
-    if (question->owner < owner) /* of two that ask, this one has the right to start it */
+    if (question->owner < owner) /* of two machines that ask, the lower number has the right to start it */
         listener->heard(question, claim_where(question).text);
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
@@ -138,18 +139,18 @@ unsigned claims_answer(const struct wire_claim *question, struct wire_claim answ
 void claims_take(const struct wire_claim *claim, const char *where)
 {
     if (claim->owner == owner)
-        return; /* our own, by a loop in the network */
+        return; /* our own claim, come back by a loop in the network */
     counters.heard++;
     if (claim->kind != WIRE_CLAIM_ASKS || claim->owner < owner)
         listener->heard(claim, where);
     if (claim->kind != WIRE_CLAIM_OWNS || ops->heard(claim))
         return;
     counters.noise++;
-    if (!(counters.noise & (counters.noise - 1))) /* each further line at twice as many */
+    if (!(counters.noise & (counters.noise - 1))) /* log the next line when there are twice as many */
         pr_warn("%lu claims with epochs that nobody believes, the last of epoch %lu", counters.noise, claim->epoch);
 }
 
-/* On the link. */
+/* A frame with a claim has come on the link. */
 static void hear(const u8 *bytes, size_t len)
 {
     struct wire_claim claim, answers[WIRE_ANSWERS];

@@ -38,7 +38,7 @@ unsigned cpu_words_make(const struct cpuid_policy *policy, struct wire_cpuid wor
     return count;
 }
 
-/* False: a leaf that is not part of a policy. */
+/* Put a word into the policy. False: its leaf is not part of a policy. */
 static bool take(const struct wire_cpuid *word, struct cpuid_policy *policy)
 {
     const struct cpuid_regs regs = { .eax = word->eax, .ebx = word->ebx, .ecx = word->ecx, .edx = word->edx };
@@ -58,7 +58,7 @@ static bool take(const struct wire_cpuid *word, struct cpuid_policy *policy)
     return true;
 }
 
-/* Would any processor have what the guest was shown? */
+/* Is there any processor that has what the guest was shown? */
 static bool check_sane(const struct cpuid_policy *shown, char reason[WIRE_REASON])
 {
     struct cpuid_policy settled = *shown;
@@ -82,7 +82,7 @@ static bool check_sane(const struct cpuid_policy *shown, char reason[WIRE_REASON
     return false;
 }
 
-/* In the order of the list, so that what is named is what the others need, too. */
+/* Features are checked in the order of the list, so that the reason names the feature that the others need, too. */
 static bool check_features(const struct cpuid_policy *shown, const struct cpuid_policy *host, char reason[WIRE_REASON])
 {
     for (unsigned i = 0; i < NR_FEATURES; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CRC32C in two ways, eight bytes at a time: by SSE4.2's instruction, and by folding. Processors are several times
- * faster by the instruction; emulators, which carry it out bit by bit, by folding, which costs them few memory
- * accesses. So both are timed once, and the faster one is used.
+ * CRC32C in two ways, eight bytes at a time: by SSE4.2's instruction, and by folding. A processor is several times
+ * faster with the instruction. An emulator carries the instruction out bit by bit, and is faster with folding, which
+ * costs it few memory accesses. So both ways are timed once, and the faster one is used.
  */
 #include "migrate/crc32c.h"
 
@@ -14,9 +14,9 @@
 #define CPUID_1_ECX_SSE42 (1u << 20)
 #define FOLD_WORDS 5
 #define TRIAL_BYTES 1024
-#define TRIALS 16 /* the first are slower: caches, and emulators translate */
+#define TRIALS 16 /* the first trials are slower: caches are cold, and emulators still translate */
 
-/* What a byte brings, with nothing behind it. */
+/* What one byte adds to the CRC, with nothing behind it. */
 static u32 table[256];
 
 static void table_make(void)
@@ -44,10 +44,10 @@ static inline u64 load(const u8 *p)
 }
 
 /*
- * A message is a polynomial over bits, its first bit the highest coefficient. CRC32C's polynomial divides
- * x^297 + x^196 + x^192 + x^78 + x^42 + 1, so the CRC stays the same when a word is taken away and added again 101,
- * 105, 219, 255 and 297 bits behind: in the five words that follow, carried by a..e until they are read. Afterwards `a`
- * is of the fifth.
+ * A message is a polynomial over bits; its first bit is the highest coefficient. CRC32C's polynomial divides x^297 +
+ * x^196 + x^192 + x^78 + x^42 + 1. So the CRC stays the same when a word is taken away and added again 101, 105, 219,
+ * 255 and 297 bits behind its place: in the five words that follow, which a..e carry until these words are read.
+ * Afterwards `a` belongs to the fifth.
  */
 #define FOLD(p, a, b, c, d, e)                      \
     do {                                            \

@@ -26,7 +26,7 @@ static u64 now(const struct dest *dest)
 
 /* --- What the handoff decides --------------------------------------------------------------------------------- */
 
-/* End it when all is said; nothing more is taken from it. */
+/* End the connection when all is said; nothing more is taken from it. */
 static void close_later(struct dest_session *session)
 {
     if (!session->closing)
@@ -34,13 +34,14 @@ static void close_later(struct dest_session *session)
     session->closing = true;
 }
 
-/* How long the guest has stood by now: until PREPARE was said by the source's clock, since it came by ours. */
+/* How long the guest has stood by now: until PREPARE was said, by the source's clock; since PREPARE came, by ours. */
 static u64 stood(const struct incoming *in, u64 now)
 {
     return in->claim.paused_ns + (now - in->stats.closed);
 }
 
-/* COMMIT says it, too, with a guess of its way. It may have been late, which makes it too little: the more is right. */
+/* COMMIT says this time, too, and includes a guess of its own way here. If COMMIT was late the guess is too low: so the
+ * larger of both times is right. */
 static void commit_came(struct incoming *in, u64 paused, u64 now)
 {
     if (paused > stood(in, now))
@@ -64,7 +65,7 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
             dest->ops->free(in->vm);
         in->vm = NULL;
         load_release(in);
-        /* It may be in the middle of a page of that memory. */
+        /* The session may be in the middle of a page of that memory. */
         if (in->session)
             close_later(in->session);
     }
@@ -92,7 +93,8 @@ void dest_note_end(struct incoming *in, enum wire_code code, const char *reason)
 
 /* --- Connections ---------------------------------------------------------------------------------------------- */
 
-/* Setup, and an end in doubt, take a few records: who has only a connection has no right to it. */
+/* Setup, and the end of a move in doubt, take only a few records: a peer that has no more than a connection has no
+ * right to its place. */
 static bool is_setting_up(const struct dest_session *session)
 {
     return !session->incoming || session->incoming == &session->fresh || session->resolve;
@@ -103,8 +105,8 @@ static bool is_move(const struct dest_session *session)
     return session->greeted && !session->resolve && !session->closing;
 }
 
-/* The oldest connection that is no move yet; of those that want to become one, if `moves`. It gives way to `other`, a
- * newer one. NULL: there is none. */
+/* The oldest connection that is no move yet; with `moves`, the oldest of those that want to become one. It gives way to
+ * `other`, a newer one. NULL: there is none. */
 static struct dest_session *oldest_idle(struct dest *dest, bool moves, const struct dest_session *other)
 {
     struct dest_session *oldest = NULL;
@@ -183,7 +185,8 @@ static void end_session(struct dest_session *session)
     load_release(&session->fresh);
     if (!in || in == &session->fresh)
         return;
-    /* A dry run leaves nothing but its result; what was loading is given up; what is prepared waits for another one. */
+    /* A dry run leaves nothing but its result. A copy that was loading is given up; a prepared copy waits for another
+     * connection. */
     if (in->handoff.state == DEST_LOADING && !in->dry_run)
         dest_note_end(in, WIRE_E_LINK, "the connection ended");
     dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_LINK_LOST, 0));
@@ -217,8 +220,8 @@ static unsigned moves_on(const struct dest *dest)
     return moves;
 }
 
-/* A new attempt for the VM of this header; nothing of it is remembered before its RESERVE is accepted. Returns WIRE_OK
- * with session->incoming, or why not, in words too. */
+/* Begin a new attempt for the VM of this header; nothing of it is remembered before its RESERVE is accepted. Returns
+ * WIRE_OK, with the attempt in session->incoming; or the code, with the reason in words. */
 static enum wire_code begin(struct dest_session *session, const struct wire_header *header, const char **reason)
 {
     struct dest *dest = session->dest;
@@ -251,7 +254,7 @@ static void attach(struct dest_session *session, const struct wire_header *heade
     struct incoming *in = attempt_find(session->dest, header->vm_id, header->epoch);
 
     session->resolve = true;
-    if (!in || in->handoff.state == DEST_LOADING) /* nobody can be in doubt about what was not prepared */
+    if (!in || in->handoff.state == DEST_LOADING) /* no source can be in doubt about a copy that was not prepared */
         return;
     if (in->session) {
         close_later(in->session);
@@ -301,7 +304,8 @@ static void take_handoff(struct dest_session *session, enum handoff_event event)
     }
     if (event == HANDOFF_QUERY && message.wish & WIRE_WISH_ABORT)
         event = HANDOFF_QUERY_ABORT;
-    /* Nothing is known of an attempt before it is accepted; another of that epoch, already over or prepared, may be. */
+    /* A fresh attempt is unknown before it is accepted; another attempt of that epoch, over or prepared, may be
+     * known. */
     if (!in || (in == &session->fresh && event != HANDOFF_PREPARE) || message.epoch != in->handoff.epoch) {
         struct wire_handoff unknown = { .epoch = message.epoch };
 
@@ -320,7 +324,7 @@ static void take_handoff(struct dest_session *session, enum handoff_event event)
     dest_apply(session->dest, in, handoff_dest_event(&in->handoff, event, message.epoch));
 }
 
-/* It would be taken: nothing of it is held when that is said. */
+/* The guest of this check would be taken: nothing is held for it any more when that is said. */
 static void end_check(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
@@ -329,7 +333,7 @@ static void end_check(struct dest_session *session)
     dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
 }
 
-/* A source that has much to look at before it finds something to send says how far it has got. */
+/* A source that looks at many pages before it finds one to send says how far it has got. */
 static void take_keepalive(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
@@ -351,11 +355,11 @@ static void take_round(struct dest_session *session)
     }
     session->incoming->got_on = now(session->dest);
     if (session->incoming->dry_run)
-        end_check(session); /* it is the session's no more */
+        end_check(session); /* the attempt is no longer the session's */
     load_round(session, &round);
 }
 
-/* The source knows how it ended. */
+/* The source says END: it knows how the move ended. */
 static void take_end(struct dest_session *session)
 {
     if (session->incoming && !attempt_under_way(session->incoming))
@@ -369,7 +373,7 @@ static void take_record(struct dest_session *session)
     case WIRE_KEEPALIVE: take_keepalive(session); return;
     case WIRE_END: take_end(session); return;
     case WIRE_RESERVE: load_reserve(session); return;
-    case WIRE_PAGES: return; /* its pages follow */
+    case WIRE_PAGES: return; /* the contents of its pages follow */
     case WIRE_ZERO: load_zero(session); return;
     case WIRE_ROUND: take_round(session); return;
     case WIRE_STATE: load_state(session); return;
@@ -384,7 +388,7 @@ static void take_record(struct dest_session *session)
     }
 }
 
-/* The stream can't be followed any more. A header that is none doesn't deserve an answer. */
+/* The stream can't be followed any more. If even the header was wrong, no answer is given. */
 static void broken(struct dest_session *session, int err)
 {
     if (err == -EPROTO && session->greeted)
@@ -393,7 +397,7 @@ static void broken(struct dest_session *session, int err)
         end_session(session);
 }
 
-/* What waits to be said, when nothing else is being sent. True if there was something. */
+/* Say what waits to be said, when nothing else is being sent. True if there was something. */
 static bool say(struct dest_session *session)
 {
     static const struct {
@@ -423,7 +427,7 @@ static bool say(struct dest_session *session)
     return false;
 }
 
-/* One thing of a connection: send, check on, or take what has come. False if there is nothing to do now. */
+/* Do one thing for a connection: send, verify, or take what has come. False if there is nothing to do now. */
 static bool session_step(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
@@ -432,7 +436,7 @@ static bool session_step(struct dest_session *session)
 
     if (result == -EAGAIN)
         return false;
-    if (result) { /* nobody listens any more, but the last words, ABORT above all, may be there */
+    if (result) { /* the peer listens no more, but its last words, ABORT above all, may be there */
         outbox_cancel(&session->outbox);
         session->mute = true;
     }
@@ -446,7 +450,7 @@ static bool session_step(struct dest_session *session)
     }
     if (in && in->handoff.state == DEST_LOADING && (in->closed || in->rounding)) {
         load_digest(session);
-        session->last_heard = session->last_whole = in->got_on = now(session->dest); /* it is we who don't listen */
+        session->last_heard = session->last_whole = in->got_on = now(session->dest); /* we don't listen meanwhile */
         session->turn_over = true;
         return true;
     }
@@ -458,7 +462,7 @@ static bool session_step(struct dest_session *session)
     result = inbox_next(&session->inbox, &session->transport);
     if (session->inbox.bytes != before)
         session->last_heard = now(session->dest);
-    /* While all flows it is hardly ever seen between two records. */
+    /* As long as bytes flow, the inbox is hardly ever seen between two records. */
     if (result > INBOX_NOTHING)
         session->last_whole = now(session->dest);
     switch (result) {
@@ -470,7 +474,8 @@ static bool session_step(struct dest_session *session)
     }
 }
 
-/* Is it long ago that its source brought anything? Who holds memory must fill it, not only say that he lives. */
+/* Has its source brought nothing for long? A source for which memory is held must fill it; to say KEEPALIVE is not
+ * enough. */
 static bool is_stuck(const struct incoming *in, u64 time)
 {
     return in && in->used && in->handoff.state == DEST_LOADING && time - in->got_on > WIRE_PROGRESS_MS * NS_PER_MS;
@@ -519,7 +524,7 @@ bool dest_step(struct dest *dest)
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
 
-        /* The sessions have had their steps: RUNNING is said. */
+        /* The sessions have had their steps, so RUNNING is said. */
         if (in->announce)
             announce(dest, in);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The attempts that a destination remembers: which are taken, and which are forgotten for them. */
+/* The attempts that a destination remembers: which new ones it takes, and which old ones it forgets for them. */
 #include <string.h>
 
 #include "host/bits.h"
@@ -15,13 +15,13 @@ bool attempt_under_way(const struct incoming *in)
     return in->used && (in->handoff.state == DEST_LOADING || in->handoff.state == DEST_PREPARED);
 }
 
-/* Does its epoch count as used? Not before PREPARED is said: nobody can have said COMMIT. */
+/* Does the attempt's epoch count as used? Before PREPARED is said it does not: no source can have said COMMIT. */
 static bool counts(const struct incoming *in)
 {
     return in->used && in->stats.prepared;
 }
 
-/* May its source be in doubt? It was told PREPARED, and has not said since that it knows how it ended. */
+/* May its source be in doubt? The source was told PREPARED, and has not yet said that it knows how the move ended. */
 static bool is_open(const struct incoming *in)
 {
     return counts(in) && !in->settled;
@@ -34,8 +34,8 @@ u64 attempt_bar(const struct dest *dest, const u8 *vm_id, u64 epoch)
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         const struct incoming *in = &dest->incoming[i];
 
-        /* Whoever reaches the port can have brought a guest under any epoch: one that is noise, seen from here, does
-         * not keep the owner out. */
+        /* Any machine that reaches the port can have brought a guest under any epoch: an epoch that is noise, as seen
+         * from here, does not keep the owner out. */
         if (same_vm(in, vm_id) && counts(in) && in->handoff.epoch >= epoch && !epoch_is_noise(epoch, in->handoff.epoch))
             bar = MAX(bar, in->handoff.epoch);
     }
@@ -110,8 +110,8 @@ struct incoming *attempt_stranded(struct dest *dest, const char *peer, const str
     return oldest;
 }
 
-/* In which order places are given away: at first what nobody asks about again. RANK_OPEN: a source in doubt may need
- * the answer. */
+/* The order in which places are given away: first the attempts that no source asks about again. RANK_OPEN: a source in
+ * doubt may need the answer. */
 enum rank { RANK_UNUSED, RANK_OVER, RANK_TOLD, RANK_RUNS, RANK_OPEN, RANK_NEVER };
 
 static enum rank rank(const struct incoming *in)
@@ -127,7 +127,7 @@ static enum rank rank(const struct incoming *in)
     return counts(in) ? RANK_TOLD : RANK_OVER;
 }
 
-/* Of how many moves from the host of this one may the answer still be needed? */
+/* For how many moves from the host of this one may a source still need the answer? */
 static unsigned open_of_host(const struct dest *dest, const struct incoming *in)
 {
     unsigned count = 0;
@@ -137,8 +137,8 @@ static unsigned open_of_host(const struct dest *dest, const struct incoming *in)
     return count;
 }
 
-/* Is the place of `a` given away before that of `b`? Answers that may be needed are taken from the host that has the
- * most of them, so that nobody loses his for another one's. */
+/* Is the place of `a` given away before that of `b`? If both answers may be needed, the host that has more of them
+ * gives one up, so that no host loses its answer to another host's many. */
 static bool goes_before(const struct dest *dest, const struct incoming *a, const struct incoming *b)
 {
     unsigned of_a, of_b;
@@ -150,7 +150,7 @@ static bool goes_before(const struct dest *dest, const struct incoming *a, const
     return of_a != of_b ? of_a > of_b : a->stamp < b->stamp;
 }
 
-/* NULL: all are needed, for no host has left more than one move open. */
+/* A place for a new attempt. NULL: all are needed, for no host has left more than one move open. */
 static struct incoming *find_place(struct dest *dest)
 {
     struct incoming *place = &dest->incoming[0];
@@ -165,14 +165,15 @@ static struct incoming *find_place(struct dest *dest)
 
 /* --- New ones ------------------------------------------------------------------------------------------------- */
 
-/* Another attempt of the same VM is under way: may `fresh` take its place? A check frees nothing that may be needed. */
+/* `in`, another attempt of the same VM, is under way: may `fresh` take its place? A check frees no copy that may be
+ * needed. */
 static bool replaces(const struct incoming *in, const struct incoming *fresh)
 {
     return in->owner == fresh->owner && fresh->handoff.epoch > in->handoff.epoch && (in->session || !fresh->dry_run);
 }
 
-/* Its owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. ABORT of one that was
- * cancelled may still be on its way, behind pages. */
+/* The VM's owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. The ABORT of an
+ * attempt that was cancelled may still be on its way, behind pages. */
 void attempt_replace(struct dest *dest, struct incoming *in)
 {
     struct incoming *old = in->instead;

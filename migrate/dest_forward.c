@@ -16,7 +16,7 @@ void load_frame(struct dest_session *session)
         dest_refuse(session, WIRE_E_STREAM, "FRAME of a length that no frame has");
         return;
     }
-    /* Its guest may have moved on, or ended, meanwhile. */
+    /* The guest may have moved on, or ended, meanwhile. */
     if (in->handoff.state == DEST_RUNNING && in->stats.frames++ < WIRE_FRAMES)
         in->stats.delivered += ops->frame(in->vm, box->body, box->len);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From records to a stopped guest: reservation, memory, state, and whether all of it has come. */
+/* Makes a stopped guest of records: reservation, memory, state, and the check that all of it has come. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ void load_release(struct incoming *in)
     in->seen = in->suspect = in->sections = NULL;
 }
 
-/* The body of RESERVE. Returns 0 or -EINVAL. */
+/* Read the body of RESERVE. Returns 0 or -EINVAL. */
 static int parse_reserve(const struct inbox *box, struct migrate_description *d)
 {
     struct reader r = { .buf = box->body, .len = box->len };
@@ -69,7 +69,8 @@ static enum wire_code reserve(struct dest *dest, struct incoming *in, char reaso
     return code;
 }
 
-/* May it hold that much? Without stranded copies, if they can go for it (`alone`). */
+/* Is the attempt within the limit of memory, of `peer`'s host or (NULL) of all hosts? With `alone`, stranded copies are
+ * not counted, for they can be freed for it. */
 static enum wire_code check_limit(const struct dest *dest, const struct incoming *in, const char *peer, bool alone,
                                   char reason[WIRE_REASON])
 {
@@ -87,7 +88,7 @@ static enum wire_code check_limit(const struct dest *dest, const struct incoming
     return WIRE_E_MEMORY;
 }
 
-/* Would it be taken, and fits what it holds into the limits? As check_limit. */
+/* Would the guest be taken, and is it within the limits? `alone`: as in check_limit. */
 static enum wire_code check(struct dest *dest, struct incoming *in, bool alone, struct wire_accepted *accepted,
                             char reason[WIRE_REASON])
 {
@@ -103,7 +104,7 @@ static enum wire_code check(struct dest *dest, struct incoming *in, bool alone, 
     return code;
 }
 
-/* The next stranded copy to free for it: of its own host, if that holds too much. */
+/* The next stranded copy to free for this attempt: one of its own host, if that host holds too much. */
 static struct incoming *next_stranded(struct dest *dest, const struct incoming *in)
 {
     char reason[WIRE_REASON];
@@ -112,7 +113,8 @@ static struct incoming *next_stranded(struct dest *dest, const struct incoming *
     return attempt_stranded(dest, own ? in->peer : NULL, in->instead);
 }
 
-/* There is no memory for it. Would there be without the copies that are stranded? Then they go, as many as it takes. */
+/* There is no memory for this guest. If there would be without the stranded copies, as many of them are freed as it
+ * takes. */
 static enum wire_code make_room(struct dest *dest, struct incoming *in, struct wire_accepted *accepted,
                                 char reason[WIRE_REASON])
 {
@@ -218,7 +220,8 @@ void load_page(struct dest_session *session)
         bitmap_clear(in->suspect, index);
         return;
     }
-    /* Written while it was on its way, so it will come again; or damaged: load_prepare will know. */
+    /* The page was written while it was on its way, and so will come again; or it is damaged, and load_prepare will see
+     * that. */
     bitmap_set(in->suspect, index);
     in->stats.suspects++;
 }
@@ -255,7 +258,7 @@ void load_clear(struct dest_session *session)
         }
     }
     got_on(session);
-    session->turn_over = true; /* others want the host loop */
+    session->turn_over = true; /* others want the host loop, too */
 }
 
 void load_zero(struct dest_session *session)
@@ -270,7 +273,7 @@ void load_zero(struct dest_session *session)
     for (unsigned i = 0; i < count; i++) {
         struct wire_run run = zero_run(box, i);
 
-        /* Ascending, so that a record costs no more than a pass over memory. */
+        /* Runs must be ascending, so that a record costs no more than one pass over memory. */
         if (run.gpa < end || !run.pages || !ram_contains(&session->incoming->ram, run.gpa, run.pages)) {
             dest_refuse(session, WIRE_E_STREAM, "ZERO of what isn't RAM");
             return;
@@ -304,7 +307,7 @@ void load_state(struct dest_session *session)
     int err;
 
     get_bytes(&r, &section, sizeof(section));
-    if (in && in->dry_run && !in->vm) { /* untried */
+    if (in && in->dry_run && !in->vm) { /* the section was not tried: there is no VM */
         got_on(session);
         return;
     }

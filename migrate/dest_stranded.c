@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Prepared copies that nobody has told to run, and what others on the link say of the guests that come here. */
+/* Prepared copies whose connection has ended, and what other machines on the link say of the guests that come here. */
 #include <errno.h>
 #include <string.h>
 
@@ -64,7 +64,7 @@ void dest_free_stranded(struct dest *dest, struct incoming *in)
     give_up(dest, in, HANDOFF_CANCEL, WIRE_E_MEMORY, "its memory is needed for another guest");
 }
 
-/* Its source owns it again: it has not said COMMIT, or has been told by force to go on. */
+/* Does the copy's source own the VM again? Then it has not said COMMIT, or was told by force to go on. */
 static bool owner_is_back(const struct dest *dest, const struct incoming *in, const struct wire_claim *claim)
 {
     return stranded(in) && claim->owner == in->owner && claim->epoch < in->handoff.epoch &&

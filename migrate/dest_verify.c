@@ -14,8 +14,8 @@ u64 load_section_digest(u64 digest, const struct wire_section *section, const u8
     return digest_bytes(digest_bytes(digest, section, sizeof(*section)), bytes, section->len);
 }
 
-/* Save what was loaded again, and compare each section with what came. Returns whether all are the same, or in reason
- * which is not. */
+/* Save the loaded state again, and compare each section with the one that came. Returns whether all are the same; if
+ * not, `reason` names the section. */
 static bool state_verify(const struct incoming *in, const struct migrate_dest_ops *ops, char reason[WIRE_REASON])
 {
     u8 *buf = malloc(WIRE_BODY_MAX);
@@ -49,7 +49,7 @@ static void prepared(struct dest_session *session)
     dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_READY, 0));
 }
 
-/* No page is stale: is this memory, and is this state, what the source has? */
+/* No page is stale any more: are this memory and this state the same as the source's? */
 static void compare(struct dest_session *session)
 {
     const struct migrate_dest_ops *ops = session->dest->ops;
@@ -86,7 +86,7 @@ void load_round(struct dest_session *session, const struct wire_round *round)
     in->digest_ns = 0;
 }
 
-/* Digest some of the pages that are stale. True: that was the last of them. */
+/* Digest some of the stale pages. True: no page is stale any more. */
 static bool digest_part(struct dest_session *session)
 {
     const struct migrate_dest_ops *ops = session->dest->ops;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The oracle of the dirty log.
+ * The check of the dirty log.
  *
- * Host work, a round every so many ms: harvest while the guest runs, copy what was found as it is being written, then
- * hold the VM, harvest again, compare, copy. So both ends of a migration's protocol are tested: that nothing falls
- * between two live rounds, and that the last set is complete.
+ * Host work, a round every so many ms: harvest while the guest runs, and copy the pages that were found while the guest
+ * may be writing them; then hold the VM, harvest again, compare, copy. So both ends of a migration's protocol are
+ * tested: nothing may fall between two live rounds, and the last set must be complete.
  *
- * What differs and is in no set was missed: the VM fails. What is in the last set and does not differ is residue:
- * pages written with what they held, or by the processor's walks (docs/dirty-log.md).
+ * A page that differs and is in no set was missed: the VM fails. A page that is in the last set and does not differ is
+ * residue: the guest wrote what the page already held, or the processor's walks marked it (docs/dirty-log.md).
  */
 #define LOG_PREFIX "dirty"
 #include "migrate/dirty_check.h"
@@ -26,7 +26,7 @@
 #include "host/frame.h"
 
 #define SHOWN 8          /* missed pages that the log names */
-#define ROUNDS_OF_EACH 4 /* DIRTY_LOG_EACH: before the next producer's turn */
+#define ROUNDS_OF_EACH 4 /* CONFIG_DIRTY_EACH: rounds before it is the next producer's turn */
 
 _Static_assert((int)CONFIG_DIRTY_WRITE_PROTECT == DIRTY_WRITE_PROTECT && (int)CONFIG_DIRTY_PML == DIRTY_PML &&
                    (int)CONFIG_DIRTY_EAGER == DIRTY_SPLIT_EAGER,
@@ -35,7 +35,7 @@ _Static_assert((int)CONFIG_DIRTY_WRITE_PROTECT == DIRTY_WRITE_PROTECT && (int)CO
 enum phase {
     PHASE_RATE,  /* the dirty rate is measured, which starts and stops the log once */
     PHASE_IDLE,  /* until the next round */
-    PHASE_FLUSH, /* the live harvest is not ready */
+    PHASE_FLUSH, /* until the live harvest is ready */
     PHASE_DONE,
 };
 
@@ -46,10 +46,10 @@ struct check {
     u32 ms; /* between rounds, and for the dirty rate */
     u32 drop;
     enum phase phase;
-    u64 next; /* round, host TSC */
+    u64 next; /* host TSC of the next round */
     u8 *copy;
     u64 *to_send;
-    u64 generation, flushes; /* before the log was started */
+    u64 generation, flushes; /* their values before the log was started */
     u64 rounds, starts, found, compared, residue, missed;
 };
 
@@ -80,7 +80,7 @@ static void page_copy(struct check *check, u64 page)
     memcpy(check->copy + page * PAGE_SIZE, guest_mem_view(&check->vm->mem, page), PAGE_SIZE);
 }
 
-/* Of all we do here this is what takes time: several words at once. */
+/* This takes most of the check's time: so it compares several words at once. */
 static bool page_differs(struct check *check, u64 page)
 {
     const u64 *a = (const u64 *)(check->copy + page * PAGE_SIZE), *b = guest_mem_view(&check->vm->mem, page);
@@ -92,13 +92,13 @@ static bool page_differs(struct check *check, u64 page)
     return false;
 }
 
-/* For the test of the check itself: lose one page in `drop`. */
+/* For the test of the check itself: one page in `drop` is lost. */
 static bool dropped(struct check *check)
 {
     return check->drop && check->found % check->drop == 0;
 }
 
-/* All pages of to_send into the copy, while the guest may be writing them. */
+/* Copy all pages of to_send, while the guest may be writing them. */
 static void copy_found(struct check *check)
 {
     for (u64 page = 0; page < pages_of(check); page++) {
@@ -120,7 +120,7 @@ static void page_missed(struct check *check, u64 page)
     page_copy(check, page);
 }
 
-/* With the VM held. */
+/* Compare memory and copy; the VM is held. */
 static void compare(struct check *check)
 {
     for (u64 page = 0; page < pages_of(check); page++) {
@@ -162,7 +162,7 @@ static void fail(struct check *check, const char *why)
 
 /* --- Rounds --- */
 
-/* From nothing: the copy is all of memory. */
+/* Start the log, and copy all of memory. */
 static void start(struct check *check, enum dirty_producer producer)
 {
     vm_hold(check->vm);
@@ -177,7 +177,7 @@ static void start(struct check *check, enum dirty_producer producer)
     vm_release(check->vm);
 }
 
-/* The next producer; after the last one the log ends, and begins anew. */
+/* Change to the next producer; after the last one the log ends, and begins anew. */
 static void rotate(struct check *check)
 {
     enum dirty_producer next = check->vm->mem.dirty.producer + 1;
@@ -230,7 +230,7 @@ static void rate_measured(struct check *check)
     check->next = rdtsc() + interval(check);
 }
 
-/* Returns when to be called again. */
+/* Returns the host TSC at which to call it again. */
 static u64 step(struct check *check)
 {
     struct vm *vm = check->vm;
@@ -264,7 +264,8 @@ static u64 step(struct check *check)
     return now;
 }
 
-/* Host work. When a VM has ended its last round is made at once: whoever ends the machine then comes after us. */
+/* Host work. When a VM has ended, its last round is made at once: the host work that ends the machine comes after this
+ * one. */
 static u64 work(void)
 {
     u64 next = ~0ULL;

@@ -6,7 +6,7 @@
 
 #include "net/hold.h"
 
-/* It keeps all that it is given. */
+/* The port keeps all frames that it is given. */
 static bool deliver(struct port *port, const struct frame *frame)
 {
     (void)port, (void)frame;

@@ -44,7 +44,7 @@ static unsigned preparing_event(struct handoff_source *source, enum handoff_even
     case HANDOFF_CANCEL:
     case HANDOFF_LINK_LOST:
     case HANDOFF_ABORTED:
-        /* COMMIT was not said, so nobody else runs it, whatever the link does to ABORT. */
+        /* COMMIT was not said, so no other machine runs the guest, whatever the link does to ABORT. */
         source->state = SOURCE_OWNER;
         return HANDOFF_RESUME | (event == HANDOFF_CANCEL ? HANDOFF_SAY_ABORT : 0);
     default: return 0;
@@ -63,8 +63,8 @@ static unsigned resume_as(struct handoff_source *source, u64 epoch)
     return HANDOFF_RESUME | HANDOFF_RECORD;
 }
 
-/* The operator's word. The epoch is above all that we know of, so that any other copy stands if it shows up after all.
- */
+/* The operator decides by force. The new epoch is above all that we know of, so that any other copy stands still if it
+ * shows up after all. */
 static unsigned forced_event(struct handoff_source *source, enum handoff_event event, u64 beyond)
 {
     if (event == HANDOFF_FORCE_RESUME)
@@ -88,7 +88,7 @@ static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event
     case HANDOFF_LINK_BACK: return ask_again(source);
     case HANDOFF_TIMER:
     case HANDOFF_LINK_LOST: return HANDOFF_RECONNECT;
-    case HANDOFF_CANCEL: source->abort = true; return HANDOFF_SAY_QUERY; /* the operator would rather have it back */
+    case HANDOFF_CANCEL: source->abort = true; return HANDOFF_SAY_QUERY; /* the operator wants the guest back */
     case HANDOFF_UNKNOWN: source->lost = true; return 0;
     default: return forced_event(source, event, epoch);
     }
@@ -97,7 +97,7 @@ static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event
 static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
 {
     bool standing = source->state == SOURCE_SUPERSEDED;
-    /* In doubt, E itself is no news: only what goes beyond it is. */
+    /* In doubt, E itself is no news: only an epoch above E is. */
     u64 known = standing || source->state == SOURCE_IN_DOUBT ? source->proposed : source->epoch;
 
     if (source->state == SOURCE_GONE || epoch <= known || epoch_is_noise(source->proposed, epoch))
@@ -107,7 +107,7 @@ static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
     return standing ? 0 : HANDOFF_STAND;
 }
 
-/* An equal epoch is no news to who has proposed it himself. */
+/* An equal epoch is no news to a source that has proposed it itself. */
 static unsigned rival(struct handoff_source *source, u64 epoch)
 {
     if (source->state > SOURCE_PREPARING || epoch != source->epoch)
@@ -149,7 +149,7 @@ static unsigned loading_event(struct handoff_dest *dest, enum handoff_event even
 {
     switch (event) {
     case HANDOFF_READY: dest->state = DEST_PREPARED; return HANDOFF_SAY_PREPARED;
-    case HANDOFF_COMMIT: /* of what is not complete: the peer is mad */
+    case HANDOFF_COMMIT: /* the copy is not complete: the peer breaks the rules */
     case HANDOFF_ABORT:
     case HANDOFF_QUERY:
     case HANDOFF_QUERY_ABORT:
@@ -170,9 +170,9 @@ static unsigned prepared_event(struct handoff_dest *dest, enum handoff_event eve
     case HANDOFF_PREPARE: return HANDOFF_SAY_PREPARED;
     case HANDOFF_ABORT:
     case HANDOFF_QUERY_ABORT:
-    case HANDOFF_OWNER_HEARD: /* what it claims it will not say COMMIT to any more */
+    case HANDOFF_OWNER_HEARD: /* the source will not say COMMIT any more to a move of the VM that it claims */
     case HANDOFF_CANCEL: return give_up(dest);
-    default: return 0; /* a lost link above all: COMMIT may still come by another one, and this copy be the only one */
+    default: return 0; /* a lost link: COMMIT may still come by another one, and this copy may be the only one */
     }
 }
 
@@ -182,7 +182,7 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
                  event == HANDOFF_QUERY_ABORT;
 
     if (event == HANDOFF_HIGHER_EPOCH) {
-        /* What runs here has its own struct handoff_source for that. */
+        /* A VM that runs here has its own struct handoff_source for that. */
         bool under_way = dest->state == DEST_LOADING || dest->state == DEST_PREPARED;
 
         return under_way && epoch > dest->epoch && !epoch_is_noise(dest->epoch, epoch) ? give_up(dest) : 0;

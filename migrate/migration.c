@@ -25,8 +25,8 @@
 #include "net/netif.h"
 #include "net/uplink.h"
 
-#define POLL_NS 10000000ULL /* while something is under way: time-outs, and what nobody tells us of */
-#define FIXED_US 3000       /* of the downtime: stop, state, start; on an emulator */
+#define POLL_NS 10000000ULL /* while something is under way: to see time-outs, and what no event tells us */
+#define FIXED_US 3000       /* the fixed part of the downtime: stop, state, start; on an emulator */
 
 static struct config_migration settings;
 static struct dest dest;
@@ -84,7 +84,8 @@ static struct vm_source *source_make(struct vm *vm)
     return from;
 }
 
-/* Where in `latest` the record of a new move may come from: unused, or the oldest that is over. -1: all are on. */
+/* The index in `latest` of a record that a new move may take: an unused one, or the oldest that is over. -1: all moves
+ * are under way. */
 static int move_place(void)
 {
     int at = MIGRATION_MOVES - 1;
@@ -94,7 +95,7 @@ static int move_place(void)
     return at;
 }
 
-/* The record of a new move. There is a place. */
+/* Begin the record of a new move. The caller knows that there is a place. */
 static struct move *move_begin(const struct vm_source *from, const struct migration_request *request)
 {
     int at = move_place();
@@ -146,7 +147,7 @@ static struct migrate_settings engine_settings(const struct migration_request *r
     };
 }
 
-/* Constant texts for what source_start and we refuse. */
+/* For a constant text as *reason; returns err. */
 static int refuse(int err, const char *text, const char **reason)
 {
     *reason = text;
@@ -267,7 +268,8 @@ bool migration_holds(const struct vm *vm, u64 *epoch)
     return true;
 }
 
-/* If it stands for that, who has it is its `reason` until an operator decides. */
+/* Tell the source of a claim. If the VM stands still because of it, `reason` names the other owner until an operator
+ * decides. */
 static void source_told(struct vm *vm, struct vm_source *from, const struct wire_claim *claim, u64 age)
 {
     const struct handoff_source *handoff = &from->source.handoff, before = *handoff;
@@ -282,7 +284,7 @@ static void source_told(struct vm *vm, struct vm_source *from, const struct wire
     pr_warn("%s: superseded, another machine owns it: %s", vm->name, vm->reason);
 }
 
-/* Returns false if the epoch is noise. */
+/* Another machine claims this VM. Returns false if the epoch is noise. */
 static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
 {
     struct vm_source *from = source_find(vm);
@@ -333,7 +335,8 @@ int migration_settle(struct vm *vm, bool adopt)
     return dest_resolve(&dest, vm, adopt);
 }
 
-/* The record of a guest that runs elsewhere outlives its copy: frames that come for it are still sent on. */
+/* The struct vm_source of a guest that runs elsewhere outlives the copy here: frames that come for the guest are still
+ * sent on. */
 static void destroy(struct vm *vm)
 {
     struct vm_source *from = source_find(vm);
@@ -377,8 +380,8 @@ static void make_way(const struct vm *vm)
     }
 }
 
-/* Of guests that came here and have ended, the oldest goes when there are too many: whoever reaches the port may have
- * sent them. */
+/* If there are too many guests that came here and have ended, forget the oldest: any machine that reaches the port may
+ * have sent them. */
 static void forget_oldest(void)
 {
     struct vm *oldest = NULL;
@@ -397,7 +400,7 @@ static void forget_oldest(void)
         migration_forget(oldest);
 }
 
-/* What has ended keeps nothing that others could use: neither RAM nor a place among those that came here. */
+/* A VM that has ended keeps nothing that others could use: neither RAM nor a place among the guests that came here. */
 static void bury_ended(void)
 {
     list_for_each (node, vm_list()) {
@@ -426,7 +429,7 @@ struct migration_totals migration_totals(void)
     return totals;
 }
 
-/* Nothing is under way any more. */
+/* No move of this VM is under way any more. */
 static void source_end(struct vm_source *from)
 {
     if (from->move)
@@ -438,12 +441,12 @@ static void source_end(struct vm_source *from)
     free(from);
 }
 
-/* Returns true if it would go on at once. */
+/* Do the source's next step. Returns true if more can be done at once. */
 static bool source_turn(struct vm_source *from)
 {
     bool more;
 
-    /* Whose guest has ended has nothing to move. */
+    /* If the guest has ended there is nothing to move. */
     if (from->source.phase < SOURCE_COMMIT && !vm_alive(from->vm))
         source_cancel(&from->source);
     more = source_step(&from->source);
@@ -503,7 +506,7 @@ static u64 migration_poll(void)
     list_for_each_safe (node, &sources) {
         struct vm_source *from = container_of(node, struct vm_source, node);
 
-        /* One that has just ended, by a command perhaps, is still to be cleared away. */
+        /* A move that has just ended, by a command perhaps, is still to be cleared away. */
         if (!source_active(&from->source) && !from->move && !from->gone)
             continue;
         busy = true;
@@ -524,7 +527,7 @@ static u64 migration_poll(void)
     return busy ? MIN(next, rdtsc() + clock_ns_to_ticks(POLL_NS)) : next;
 }
 
-/* If it has just left, frames for it are no longer sent on. */
+/* If the VM has just left, frames for it are no longer sent on. */
 static void returns(const struct vm *vm)
 {
     list_for_each (node, &sources) {
@@ -535,7 +538,7 @@ static void returns(const struct vm *vm)
     }
 }
 
-/* Those of its name or identity that have ended are forgotten. */
+/* Ended VMs of the same name or identity are forgotten. */
 static void arrived(const struct vm *vm)
 {
     make_way(vm);

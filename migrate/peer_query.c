@@ -22,7 +22,7 @@ static void hang_up(struct peer_query *query)
     query->connected = false;
 }
 
-/* It failed this time. */
+/* This attempt has failed; the next one comes after PEER_AGAIN_MS. */
 static void fail(struct peer_query *query)
 {
     hang_up(query);
@@ -75,14 +75,14 @@ static void take_claim(struct peer_query *query)
     if (query->inbox.len != sizeof(claim) || claim_read(&claim, query->inbox.body, sizeof(claim)))
         fail(query);
     else if (query->heard++ == query->count * WIRE_ANSWERS)
-        peer_query_end(query); /* it would go on like that */
+        peer_query_end(query); /* it has said more than it may, and would go on like that */
     else
         query->ops->heard(query->ctx, &claim);
 }
 
 static void take_end(struct peer_query *query)
 {
-    if (query->said <= query->count) { /* before it has heard all */
+    if (query->said <= query->count) { /* before it has heard all questions */
         fail(query);
         return;
     }
@@ -110,7 +110,7 @@ static void take_header(struct peer_query *query)
         fail(query);
 }
 
-/* One thing: say, or take what has come. False if there is nothing to do now. */
+/* Do one thing: connect, say, or take what has come. False if there is nothing to do now. */
 static bool step(struct peer_query *query)
 {
     int result;
@@ -124,7 +124,7 @@ static bool step(struct peer_query *query)
         ask(query);
         return true;
     }
-    /* Who does not listen any more may have answered. */
+    /* A peer that listens no more may still have answered. */
     result = inbox_next(&query->inbox, &query->transport);
     switch (result) {
     case INBOX_NOTHING: return false;

@@ -5,7 +5,7 @@
 
 #define FX_LN2 2977044472ULL /* ln 2 */
 #define FX_MAX (40 * FX_ONE) /* exp of its negative is 0 here */
-#define RATE_BYTES KiB(256)  /* a round of less tells of round trips, not of the link */
+#define RATE_BYTES KiB(256)  /* a round of fewer bytes tells of round trips, not of the link */
 #define RATE_UNKNOWN MiB(10) /* bytes/s, before any round */
 #define US_PER_S 1000000ULL
 
@@ -74,7 +74,7 @@ u64 fx_converged(u64 rho)
 {
     if (rho <= FX_ONE)
         return 0;
-    /* Below 1 between 0 and the root, above 1 beyond it. */
+    /* The function is below 1 between 0 and the root, above 1 beyond it. */
     return bisect(above_root, MIN(rho, FX_MAX), FX_ONE, FX_ONE);
 }
 
@@ -106,8 +106,8 @@ static u64 rate_of(const struct policy_round *round, u64 set)
 }
 
 /*
- * W, from two rounds of different length: how far the longer one's dirty set lags behind proportion tells how near
- * saturation it is. All of the guest if it doesn't lag.
+ * W, from two rounds of different length: the set of dirty pages of the longer round falls behind proportion, and how
+ * far tells how near it is to saturation. If it doesn't fall behind, W is all of the guest.
  */
 static u64 working_set(const struct policy_stats *stats, const struct policy_round *a, const struct policy_round *b)
 {
@@ -128,8 +128,9 @@ static u64 working_set(const struct policy_stats *stats, const struct policy_rou
 }
 
 /*
- * R: the last round that was long enough to tell, else the best of all. A round with digests tells less than one
- * without: of its time the digests' own is known, but not what both ends waited for their turns in between.
+ * R: the rate of the last round that was long enough to tell, else the best of all rounds. A round with digests tells
+ * less than one without: the time of the digests is known, but not the time for which both ends waited for their turns
+ * in between.
  */
 static u64 link_rate(const struct policy_stats *stats)
 {
@@ -173,7 +174,8 @@ static void predict(const struct policy_stats *stats, struct policy_prediction *
     p->converged = fx_mul(p->working_set, fx_converged(fx_ratio(mul_div(p->dirty_rate, stats->page, 1), p->rate)));
 }
 
-/* No gain: another round leaves as much as this one did, by prediction and, if there were two, by what happened. */
+/* Is there no gain? Another round then leaves as much as this one did, by prediction and by what happened in the last
+ * two rounds. */
 static bool stalled(const struct policy_stats *stats, const struct policy_prediction *p)
 {
     const struct policy_round *last = &stats->round[stats->rounds - 1];
@@ -183,7 +185,8 @@ static bool stalled(const struct policy_stats *stats, const struct policy_predic
     return p->next >= last->dirtied - last->dirtied / 16 && last->dirtied >= last[-1].dirtied - last[-1].dirtied / 16;
 }
 
-/* Within the limit; or, where the fixed cost alone is beyond it, as near as memory matters. */
+/* Is the expected downtime within the limit? If the fixed cost alone is above the limit, it must be so near that cost
+ * that memory hardly matters. */
 static bool is_short_enough(const struct policy_settings *settings, const struct policy_stats *stats,
                             const struct policy_prediction *p)
 {

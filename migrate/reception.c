@@ -15,7 +15,7 @@ void reception_init(struct reception *reception, const struct reception_ops *ops
     *reception = (struct reception){ .ops = ops };
 }
 
-/* It leaves; or its place is free, for its transport is somebody else's. */
+/* The visitor's place is free again: the visitor leaves, or its transport now belongs to the destination. */
 static void vacate(struct visitor *visitor)
 {
     inbox_fini(&visitor->inbox);
@@ -102,7 +102,7 @@ static void take_record(struct reception *reception, struct visitor *visitor)
     }
 }
 
-/* One thing of a connection: say, or take what has come. False if there is nothing to do now. */
+/* Do one thing for a visitor: say, or take what has come. False if there is nothing to do now. */
 static bool visitor_step(struct reception *reception, struct visitor *visitor)
 {
     int result = outbox_flush(&visitor->outbox, &visitor->transport);
@@ -122,7 +122,7 @@ static bool visitor_step(struct reception *reception, struct visitor *visitor)
     case INBOX_NOTHING: return false;
     case INBOX_HEADER: take_header(reception, visitor); return true;
     case INBOX_RECORD: take_record(reception, visitor); return true;
-    default: leave(visitor); return true; /* broken, or gone: a header that is none deserves no answer */
+    default: leave(visitor); return true; /* the stream is broken, or the peer gone: a wrong header gets no answer */
     }
 }
 

@@ -11,7 +11,7 @@
 /* What a record's `len` counts besides the body: crc and seq. */
 #define LEN_FIXED (sizeof(struct wire_record) - offsetof(struct wire_record, crc))
 
-/* Of a buffer for bodies of `room` bytes, or a header. */
+/* Size of a buffer for a record with a body of `room` bytes, or for a header. */
 #define BYTES(room) MAX(sizeof(struct wire_record) + (room), sizeof(struct wire_header))
 
 /* CRC of a record's head, without the field for it, and of its padded body. */
@@ -93,7 +93,7 @@ void outbox_record(struct outbox *box, u32 type, const void *body, size_t len)
     outbox_end(box, type);
 }
 
-/* n bytes from the front are gone. */
+/* The transport has taken n bytes from the front. */
 static void consume(struct outbox *box, size_t n)
 {
     while (n && !outbox_empty(box)) {
@@ -153,7 +153,7 @@ void inbox_reset(struct inbox *box)
     box->seq = 0;
 }
 
-/* Fill bytes[box->have..want). Returns 0 when they are whole, else -errno. */
+/* Fill bytes[box->have..want). Returns 0 when all are there, else -errno. */
 static int fill(struct inbox *box, struct transport *transport, u8 *bytes, size_t want)
 {
     while (box->have < want) {
@@ -187,7 +187,8 @@ static int take_header(struct inbox *box, struct transport *transport)
     return INBOX_HEADER;
 }
 
-/* Bytes of the padded body of the record whose head is in buf, pages apart; -EPROTO if it can't be right. */
+/* The size of the padded body, without the contents of pages, of the record whose head is in buf; -EPROTO if that can't
+ * be right. */
 static long body_size(struct inbox *box, const struct wire_record *head)
 {
     size_t len = head->len - LEN_FIXED, pages = 0;
@@ -195,7 +196,7 @@ static long body_size(struct inbox *box, const struct wire_record *head)
     if (head->len < LEN_FIXED || head->seq != box->seq)
         return -EPROTO;
     if (head->type == WIRE_PAGES) {
-        /* An entry and its page each: so the length alone tells how many. */
+        /* Each entry comes with its page, so the length alone tells how many there are. */
         if (len <= sizeof(struct wire_pages))
             return -EPROTO;
         len -= sizeof(struct wire_pages);

@@ -50,7 +50,7 @@ static void disconnect(struct source *s)
     s->connected = false;
 }
 
-/* The stages, behind each other: a line in the middle of them would prolong them. */
+/* Log all stages at the end: a line in the middle of them would prolong them. */
 static void log_end(const struct source *s)
 {
     const struct migrate_phases *phases = &s->stats.phases;
@@ -84,7 +84,8 @@ void source_finish(struct source *s)
     s->phase = SOURCE_IDLE;
 }
 
-/* The log is of no more use: a part of its end, while the guest runs, whatever the connection does. True: it is off. */
+/* The dirty log is of no more use: do a part of ending it, while the guest runs, whatever the connection does. True:
+ * the log is off. */
 static bool end_log(struct source *s)
 {
     if (s->logging)
@@ -101,7 +102,7 @@ static void close_down(struct source *s)
         source_finish(s);
 }
 
-/* It has its processors to itself again. */
+/* The guest has its processors to itself again. */
 static void unthrottle(struct source *s)
 {
     if (s->stats.cpu_throttle)
@@ -122,7 +123,7 @@ static void give_back(struct source *s)
     if (s->paused)
         s->ops->resume(s->vm);
     s->paused = false;
-    s->say_end = s->phase == SOURCE_COMMIT; /* it was in doubt, and knows now */
+    s->say_end = s->phase == SOURCE_COMMIT; /* this end was in doubt, and knows now */
     if (s->phase != SOURCE_IDLE)
         close_down(s);
 }
@@ -188,12 +189,13 @@ void source_apply(struct source *s, unsigned actions)
     if (actions & HANDOFF_ANNOUNCE)
         s->ops->announce(s->vm);
     if (actions & HANDOFF_FREE) {
-        /* Who says that it runs, but not that it has all, would get what is in the guest's RAM after it is freed. */
+        /* A destination that says RUNNING, but has not acknowledged all bytes, would get what is in the guest's RAM
+         * after that is freed. */
         if (s->connected && !s->transport.ops->drained(&s->transport))
             disconnect(s);
         s->paused = false;
         s->forwarding = s->connected;
-        s->logging = false; /* its log goes with it */
+        s->logging = false; /* the dirty log goes with the VM */
         s->ops->free(s->vm);
         if (s->phase != SOURCE_IDLE)
             source_complete(s);
@@ -213,7 +215,7 @@ static void link_lost(struct source *s, enum wire_code code)
         source_fail(s, code, code == WIRE_E_TIMEOUT ? "the destination is silent" : "the connection broke");
 }
 
-/* The peer broke the rules: before COMMIT the move ends, after it another connection may do better. */
+/* The peer broke the rules: before COMMIT the move ends; after COMMIT another connection may do better. */
 static void bad_stream(struct source *s, const char *reason)
 {
     if (s->phase == SOURCE_COMMIT || s->phase == SOURCE_CLOSING)
@@ -294,12 +296,13 @@ static bool transmit(struct source *s)
         if (!source_produce(s))
             return worked;
         worked = true;
-        /* Work that says nothing is done a piece at a time, with a look at the clock in between: see watch. */
+        /* Work that sends nothing is done a piece at a time, with a look at the clock in between: see watch(). */
         if (outbox_empty(&s->outbox))
             return true;
         s->last_said = source_now(s);
         s->stats.wire_bytes = s->outbox.bytes;
-        /* So are digests beside a guest that runs, though each piece is said: it and others want the processor. */
+        /* So are digests while the guest runs, though each piece is followed by KEEPALIVE: the guest and others want
+         * the processor. */
         if (s->phase == SOURCE_ROUND_WAIT || s->phase == SOURCE_HARVEST)
             return true;
     }
@@ -342,8 +345,8 @@ static void take_accepted(struct source *s)
     source_accepted(s);
 }
 
-/* The destination remembers a later epoch, of a time before this machine was started anew perhaps: go on, once, with
- * one above that. */
+/* The destination remembers a later epoch, perhaps from a time before this machine was started anew: try again, once,
+ * with an epoch above that. */
 static bool propose_beyond(struct source *s, const struct wire_refused *refused)
 {
     if (refused->code != WIRE_E_REPLAY || s->beyond || !handoff_remembered(&s->handoff, refused->epoch))

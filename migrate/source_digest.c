@@ -3,7 +3,7 @@
 #include "host/bits.h"
 #include "migrate/source_parts.h"
 
-#define SAMPLE_PAGES 32 /* fewer tell nothing of what a page costs */
+#define SAMPLE_PAGES 32 /* fewer pages tell nothing of what a page costs */
 
 bool source_digest_part(struct source *s)
 {
@@ -31,7 +31,7 @@ bool source_digest_live(struct source *s)
     return true;
 }
 
-/* Zero pages are nearly free, and what a guest writes is not zero: the cost is that of the others. */
+/* Zero pages are nearly free, and the pages that a guest writes are not zero: all of the cost counts for the others. */
 void source_digest_measure(struct source *s, u32 dest_us)
 {
     const struct digest_work *work = &s->digested;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The memory of a round: from the bitmap to PAGES and ZERO records. */
+/* Sends the memory of a round: the pages of the bitmap become PAGES and ZERO records. */
 #include <errno.h>
 
 #include "host/bits.h"
@@ -40,7 +40,7 @@ static void add_zero(struct source *s, gpa_t gpa)
     s->stats.duplicate++;
 }
 
-/* How many pages one record has at most: where the bandwidth is low, what may be sent in a second. */
+/* How many pages one record may have: where the bandwidth is low, no more than can be sent in a second. */
 static unsigned batch_room(const struct source *s)
 {
     u64 second = s->settings.max_bandwidth / WIRE_PAGE;
@@ -89,7 +89,7 @@ static void account(struct source *s, u64 bytes)
     else
         stats->precopy_bytes += bytes;
     stats->remaining = s->left * WIRE_PAGE;
-    /* The last few pages say nothing of the link. */
+    /* The few pages of the last round say nothing of the link. */
     if (s->paused && stats->rounds)
         return;
     stats->bytes_per_second = s->now.bytes * 1000000 / MAX(us, 1);

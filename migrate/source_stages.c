@@ -84,7 +84,7 @@ void source_accepted(struct source *s)
 {
     int err;
 
-    if (s->settings.dry_run) { /* what is left to try is its state */
+    if (s->settings.dry_run) { /* only the state is left to be tried */
         s->section = 0;
         end_setup(s, SOURCE_STATE);
         return;
@@ -122,7 +122,7 @@ void source_round_done(struct source *s, const struct wire_round *answer)
         source_complete(s);
         return;
     }
-    /* A peer may say anything, but has not digested for longer than the round took. */
+    /* A peer may say anything, but it has not digested for longer than the round took. */
     s->dest_digest_us = s->digesting ? (u32)MIN(answer->digest, most) : 0;
     s->phase = SOURCE_HARVEST;
 }
@@ -137,7 +137,8 @@ static void note_round(struct source *s)
     s->stats.remaining = s->left * WIRE_PAGE;
 }
 
-/* What the policy says of the rounds so far; before the guest is stopped pages are digested for once. */
+/* Ask the policy about the rounds so far. With verification, a live round with digests comes before the guest is
+ * stopped. */
 static enum policy_verdict ask_policy(struct source *s)
 {
     struct migrate_stats *stats = &s->stats;
@@ -160,7 +161,7 @@ static enum policy_verdict ask_policy(struct source *s)
     return verdict == POLICY_STOP ? POLICY_CONTINUE : verdict;
 }
 
-/* A live round is at the destination, and the next one's pages are known: what follows from it? */
+/* A live round is at the destination, and the pages of the next one are known: decide how to go on. */
 static void round_decide(struct source *s)
 {
     struct migrate_stats *stats = &s->stats;
@@ -196,7 +197,7 @@ static bool stop_guest(struct source *s)
     return !err;
 }
 
-/* A part of a harvest, for the next live round or, when the guest stands, for the last one. */
+/* Do a part of a harvest: for the next live round, or, when the guest stands, for the last one. */
 static void produce_harvest(struct source *s)
 {
     int err = source_ram_harvest(s);
@@ -238,7 +239,8 @@ static bool produce_round(struct source *s)
     return true;
 }
 
-/* The next section of state. In a check the guest goes on at once: it stands only while that is saved. */
+/* Save the next section of state. In a check the guest stands only while the section is saved, and then goes on at
+ * once. */
 static int save_section(struct source *s, struct wire_section *section, struct writer *bytes)
 {
     int err;
@@ -306,9 +308,9 @@ static void produce_digest(struct source *s)
 /* --- Talking -------------------------------------------------------------------------------------------------- */
 
 /*
- * How long the guest has stood: of PREPARE by now, of the others when they are heard, half a round trip later. The
- * destination takes the larger of what PREPARE and COMMIT make; were both guesses of a way that takes now more time,
- * now less, each move would set the guest's clocks forward by the difference.
+ * How long the guest has stood: with PREPARE, by now; with other messages, when they are heard, half a round trip
+ * later. The destination takes the larger of what PREPARE and COMMIT make. If both included a guess of a way that takes
+ * now more time, now less, each move would set the guest's clocks forward by the difference.
  */
 static u64 paused_for(const struct source *s, u32 type)
 {
@@ -317,7 +319,7 @@ static u64 paused_for(const struct source *s, u32 type)
     return s->stopped ? source_now(s) - s->stopped + way : 0;
 }
 
-/* One handoff message of those waiting. */
+/* Make one of the handoff messages that wait. */
 static bool produce_say(struct source *s)
 {
     static const struct {
@@ -370,7 +372,8 @@ bool source_produce(struct source *s)
         produce_header(s);
         return true;
     }
-    /* With the answer to the header, so that the round trip is measured without what the reservation takes. */
+    /* RESERVE is said after the answer to the header, so that the round trip is measured without the time of the
+     * reservation. */
     if (s->phase == SOURCE_RESERVE && s->answered && !s->reserve_said) {
         s->reserve_said = true;
         produce_reserve(s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The fields in their order. put_image and get_image mirror each other line by line. */
+/* The fields of the section in their order. put_image and get_image mirror each other line by line. */
 #include "migrate/state.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ static bool component_known(const struct state_limits *limits, u32 i)
     return size && offset >= XSAVE_HEADER_END && offset <= STATE_XSAVE_BYTES && size <= STATE_XSAVE_BYTES - offset;
 }
 
-/* Component by component, since processors put them at offsets of their own. */
+/* Write component by component, since each processor puts them at offsets of its own. */
 static void put_xsave(const struct vcpu_image *image, const struct state_limits *limits, struct writer *w)
 {
     u64 bv = xstate_bv(image);
@@ -45,7 +45,7 @@ static void put_xsave(const struct vcpu_image *image, const struct state_limits 
     put_u32(w, 0);
 }
 
-/* Returns NULL, or what is wrong. */
+/* Read the components. Returns NULL, or what is wrong. */
 static const char *get_xsave(struct vcpu_image *image, const struct state_limits *limits, struct reader *r)
 {
     u64 bv = get_u64(r), got = bv & 3;
@@ -123,7 +123,7 @@ static void put_event(const struct event *event, struct writer *w)
     put_u8(w, event->len);
 }
 
-/* A flag that is neither 0 nor 1 spoils *good. */
+/* Read a flag; one that is neither 0 nor 1 sets *good to false. */
 static bool get_bool(struct reader *r, bool *good)
 {
     u8 value = get_u8(r);
@@ -170,7 +170,7 @@ void state_encode(const struct vcpu_image *image, const struct state_limits *lim
     put_xsave(image, limits, w);
 }
 
-/* All fields behind the version. Returns NULL, or what is wrong with their form. */
+/* Read all fields behind the version. Returns NULL, or what is wrong with their form. */
 static const char *get_image(struct vcpu_image *image, const struct state_limits *limits, struct reader *r)
 {
     bool good = true;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a processor can hold, for images that come from a peer: SDM 3C "VM Entries", "Checks on the Guest State Area",
- * and APM 2 "Canonicalization and Consistency Checks", whichever is stricter, for both are entered with the same image.
+ * and APM 2 "Canonicalization and Consistency Checks". The stricter of both holds, because VT-x and AMD-V are entered
+ * with the same image.
  */
 #include "hv/cpuid.h"
 #include "hv/guest_tsc.h"
@@ -16,7 +17,7 @@
 #define DR7_ZERO (BITS(63, 32) | BITS(15, 14) | BIT(12))
 #define SEG_ZERO (BITS(31, 17) | BITS(11, 8))
 #define SEG_CODE BIT(3)
-#define TYPE_ACCESSED 1u /* not every processor tells */
+#define TYPE_ACCESSED 1u /* not every processor reports it */
 
 static bool canonical(u64 address)
 {
@@ -81,7 +82,7 @@ static const char *check_code(const struct vcpu_state *s)
 
     if (!usable(cs) || !(cs->attr & SEG_S))
         return "CS: unusable";
-    /* Real mode leaves a writable data type in CS; in protected mode only code may be there. */
+    /* Real mode leaves a writable data type in CS; in protected mode CS may hold only code. */
     if (!(type & SEG_CODE) && (s->cr0 & CR0_PE) && ((type & ~TYPE_ACCESSED) != 2 || (s->efer & EFER_LMA)))
         return "CS: no code segment";
     if ((s->efer & EFER_LMA) && (cs->attr & SEG_L) && (cs->attr & SEG_DB))

@@ -61,6 +61,6 @@ const char *wire_code_name(enum wire_code code)
         [WIRE_E_MAC] = "mac",
     };
 
-    /* It may come from a peer. */
+    /* The code may come from a peer. */
     return code < ARRAY_SIZE(names) ? names[code] : "unknown";
 }

@@ -22,7 +22,7 @@
 
 _Static_assert(WIRE_NAME == CONFIG_NAME && WIRE_ID == VM_ID && WIRE_MAC == CONFIG_MAC, "copied as they are");
 
-#define OVERHEAD_SHIFT 6 /* memory of a guest that its tables, maps and the kernel of the move may need: 1/64 */
+#define OVERHEAD_SHIFT 6 /* its tables, maps and the kernel of the move may need 1/64 of a guest's memory */
 #define OVERHEAD_MIN MiB(2)
 
 static void describe_macs(const struct virtio_net *net, struct wire_reserve *head)
@@ -54,7 +54,7 @@ void vm_describe(const struct vm *vm, struct migrate_description *d)
     d->head.nr_devices = vm_devices(vm, d->device);
 }
 
-/* Neither its name nor itself may be here already; what has ended has no claim to either. */
+/* Neither a VM of this name nor this VM itself may be here already; a VM that has ended has no claim to either. */
 static enum wire_code check_name(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     const char *fault = config_name_fault(d->head.name);
@@ -76,7 +76,7 @@ static enum wire_code check_name(const struct migrate_description *d, char reaso
     return WIRE_OK;
 }
 
-/* Two machines with one MAC take each other's frames. `net` is its card, if it is here already. */
+/* Two machines with one MAC take each other's frames. `net` is the VM's card, if the VM is here already. */
 static enum wire_code check_macs(const u8 *own, const u8 *taken, const struct virtio_net *net, char reason[WIRE_REASON])
 {
     const char *owner = virtio_net_owner(own, net);
@@ -97,7 +97,7 @@ static enum wire_code check_macs(const u8 *own, const u8 *taken, const struct vi
     return WIRE_E_MAC;
 }
 
-/* RAM as guest_mem_init lays it out, and enough of it free. */
+/* Is the RAM as guest_mem_init lays it out, and is enough memory free? */
 static enum wire_code check_memory(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     const struct wire_range *range = d->range;
@@ -110,7 +110,7 @@ static enum wire_code check_memory(const struct migrate_description *d, char rea
         return WIRE_E_MEMORY;
     }
     need += MAX(need >> OVERHEAD_SHIFT, OVERHEAD_MIN);
-    if (need > free) { /* of guests that have gone, some may still be to be freed */
+    if (need > free) { /* memory of guests that have gone may still be to be freed */
         vm_reap_all();
         free = (frame_stats().free << PAGE_SHIFT) + d->spare;
     }
@@ -120,8 +120,8 @@ static enum wire_code check_memory(const struct migrate_description *d, char rea
     return WIRE_E_MEMORY;
 }
 
-/* The devices that every VM has here, seen on one of the smallest size, made and unmade once. Returns how many; 0: no
- * memory for that now. */
+/* The devices that every VM has here, taken once from a VM of the smallest size that is made and destroyed again.
+ * Returns how many; 0: there is no memory for that now. */
 static unsigned devices_here(struct wire_device device[WIRE_DEVICES])
 {
     static struct wire_device seen[WIRE_DEVICES];

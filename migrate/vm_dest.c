@@ -21,7 +21,7 @@ static u64 now(void *ctx)
     return clock_ns();
 }
 
-static struct ram_window window; /* of the guest whose pages came last */
+static struct ram_window window; /* into the guest whose pages came last */
 static const struct vm_dest_watcher *watcher;
 
 void vm_dest_watch(const struct vm_dest_watcher *migration)
@@ -42,7 +42,7 @@ static enum wire_code check(void *ctx, const struct migrate_description *descrip
     return code;
 }
 
-/* Its time stands still and its port is shut, until it is known to be complete. */
+/* The VM's time stands still and its port is shut until the VM is known to be complete. */
 static enum wire_code create(void *ctx, const struct migrate_description *description, void **handle,
                              char reason[WIRE_REASON])
 {
@@ -86,7 +86,7 @@ static int load(void *handle, const struct wire_section *section, struct reader 
     return err;
 }
 
-/* The guest stands at the source by now: frames for it that come here are held for it. */
+/* The guest stands still at the source by now: frames for it that come here are kept for it. */
 static enum wire_code ready(void *handle, char reason[WIRE_REASON])
 {
     struct vm *vm = handle;
@@ -105,7 +105,7 @@ static enum wire_code ready(void *handle, char reason[WIRE_REASON])
     return WIRE_OK;
 }
 
-/* docs/migration.md "What moves with it". */
+/* See docs/migration.md "What moves with it". */
 static void tell_of_tsc(const struct vm *vm)
 {
     if (guest_tsc_strays(&vm->tsc))

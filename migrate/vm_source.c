@@ -57,7 +57,7 @@ static int harvest(void *ctx, u64 *bitmap)
 
     if (!vm_harvest_part(vm, bitmap))
         return -EAGAIN;
-    while (!vm_harvest_ready(vm)) /* a kick's way to other CPUs */
+    while (!vm_harvest_ready(vm)) /* as long as a kick takes to other CPUs */
         cpu_relax();
     return 0;
 }
@@ -89,7 +89,7 @@ static void resume(void *ctx)
     vm_thaw(from->vm);
 }
 
-/* A reset that the guest has asked for comes first: the wish is no part of its state. */
+/* A reset that the guest has asked for comes first: that wish is not part of the state that moves. */
 static int pause(void *ctx)
 {
     struct vm_source *from = ctx;
@@ -134,7 +134,8 @@ static void stand(void *ctx)
     from->totals->superseded++;
 }
 
-/* It is destroyed by migration.c, from whose turn we may not be called. */
+/* migration.c destroys the VM, in its turn for this source: this function may be called outside that turn, by a
+ * command. */
 static void give_up(void *ctx)
 {
     struct vm_source *from = ctx;

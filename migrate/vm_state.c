@@ -16,8 +16,8 @@
 
 #define SECTION_VCPU "vcpu"
 #define SECTION_VM "vm"
-#define VM_VERSION 3 /* 3: with what a triple fault does */
-#define XSAVE_AVX 2  /* number of the component */
+#define VM_VERSION 3 /* version 3 has what a triple fault does */
+#define XSAVE_AVX 2  /* the component's number */
 
 _Static_assert(STATE_XSAVE_BYTES == PAGE_SIZE, "vcpu->fpu is a page");
 
@@ -64,7 +64,7 @@ static void image_take(struct vcpu *vcpu, const struct state_limits *limits, str
     memcpy(image->xsave, vcpu->fpu, STATE_XSAVE_BYTES);
 }
 
-/* Returns NULL, or what this host can't take. */
+/* Put the image into the vcpu. Returns NULL, or what this host can't take. */
 static const char *image_put(struct vcpu *vcpu, const struct vcpu_image *image)
 {
     if (vcpu->id == 0)
@@ -228,9 +228,8 @@ unsigned vm_devices(const struct vm *vm, struct wire_device device[WIRE_DEVICES]
     return count;
 }
 
-/* Fill in whose section `index` is. Returns its device; or NULL: a vcpu's, the VM's, or nobody's, which is without
- * name.
- */
+/* Fill in the name and instance of section `index`. Returns its device; NULL: it is a vcpu's or the VM's, or there is
+ * no such section, and the name is empty. */
 static struct device *section_name(const struct vm *vm, unsigned index, struct wire_section *section)
 {
     unsigned devices = device_count(vm);
