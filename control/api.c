@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* route() finds the command of a path; the rest makes its arguments of the query, and a status of its error. */
+/* route() finds the command for a path. Other functions take its arguments from the query, and turn its error into a
+ * status. */
 #define LOG_PREFIX "api"
 #include "control/api.h"
 
@@ -21,7 +22,7 @@
 #include "hv/vm.h"
 #include "net/uplink.h"
 
-#define CONSOLE_CHUNK 16384 /* bytes of an answer */
+#define CONSOLE_CHUNK 16384 /* bytes of one answer */
 #define WAIT_MAX_S 30
 
 static const struct config_api *settings;
@@ -39,7 +40,7 @@ static int status_of(int err)
     }
 }
 
-/* True if the method is the one that is allowed here; HEAD is as good as GET. */
+/* Is the method the one that is allowed here? HEAD is as good as GET. False: the request is refused. */
 static bool method_is(const struct http_request *request, enum http_method method, struct http_response *response)
 {
     if (request->method == method || (request->method == HTTP_HEAD && method == HTTP_GET))
@@ -49,7 +50,8 @@ static bool method_is(const struct http_request *request, enum http_method metho
     return false;
 }
 
-/* Take the arguments from words[first] on out of the query. False: it has a parameter that is none; refused. */
+/* Take the arguments from words[first] on out of the query. False: the query has a parameter that the command does not
+ * take; the request is refused. */
 static bool query_words(const struct http_request *request, const struct command *command, unsigned first,
                         const char **words, struct http_response *response)
 {
@@ -65,7 +67,7 @@ static bool query_words(const struct http_request *request, const struct command
     return false;
 }
 
-/* A number in the query; `absent` if it is not there. False: it is wrong; refused. */
+/* Read a number out of the query; `absent` if there is none. False: it is not a number; the request is refused. */
 static bool query_number(const struct http_request *request, const char *name, u64 absent, u64 *number,
                          struct http_response *response)
 {
@@ -82,7 +84,7 @@ static bool query_number(const struct http_request *request, const char *name, u
     return false;
 }
 
-/* Run a command; its first argument is `vm` if that is not NULL, the others come from the query. */
+/* Run a command. If `vm` is not NULL it is the first argument; the others come from the query. */
 static void run_command(const struct http_request *request, const struct command *command, const char *vm, bool last,
                         struct http_response *response)
 {
@@ -116,7 +118,7 @@ static void run_command(const struct http_request *request, const struct command
     response->body = out.buffer;
 }
 
-/* What the guest has sent from byte number `offset` on. With `wait`, an answer without bytes is put off. */
+/* Answer with what the guest has sent from byte number `offset` on. With `wait`, an answer without bytes is put off. */
 static void console_get(const struct http_request *request, struct vm *vm, bool last, struct http_response *response)
 {
     static char chunk[CONSOLE_CHUNK];
@@ -138,7 +140,7 @@ static void console_get(const struct http_request *request, struct vm *vm, bool 
     buffer_put(&response->body, chunk, len);
 }
 
-/* The body is typed. */
+/* Type the request's body into the VM's console. */
 static void console_post(const struct http_request *request, const struct command *command, const char *body,
                          struct vm *vm, struct http_response *response)
 {
@@ -183,7 +185,8 @@ static void handle_metrics(const struct http_request *request, struct http_respo
     metrics_write(&response->body);
 }
 
-/* Below /v1: the command, and the VM it is about or NULL. Returns NULL if there is no such path. */
+/* The command of a path below /v1; *vm is the name of the VM that it is about, or NULL. Returns NULL if there is no
+ * such path. */
 static const struct command *route(const struct http_request *request, const char **vm)
 {
     bool about_vm = request->nr_segments >= 3 && !strcmp(request->segment[1], "vms");

@@ -17,12 +17,12 @@ struct buffer {
     bool failed;
 };
 
-/* Free the text. An empty buffer starts as all zeroes. */
+/* Free the text; the buffer is then empty. A buffer of zeroes is empty, too. */
 void buffer_fini(struct buffer *buffer);
 
 /* Append. */
 void buffer_put(struct buffer *buffer, const char *bytes, size_t len);
 
-/* At most 512 bytes a call. */
+/* Append formatted text, at most 511 bytes a call: the rest is cut off. */
 void buffer_format(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buffer_vformat(struct buffer *buffer, const char *format, va_list args);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table, then what makes values of words by it. Complaints about arguments are made here only, so all commands
- * complain alike.
+ * The table; then the code that uses it to make values of words. Only this code complains about arguments, so all
+ * commands complain alike.
  */
 #include "control/command.h"
 
@@ -25,7 +25,7 @@
         .name = "vm", .type = ARG_VM \
     }
 
-/* In which states a command makes sense. */
+/* Sets of states in which a command makes sense. */
 #define RUNNING BIT(VM_RUNNING)
 #define PAUSED BIT(VM_PAUSED)
 #define CREATED BIT(VM_CREATED)
@@ -303,7 +303,7 @@ static int parse_arg(struct call *call, const struct command_arg *arg, struct ar
     return call_fail(call, -EINVAL, "'%.32s' is one argument too many", word);
 }
 
-/* "running or paused" */
+/* Fill text with the states in words: "running or paused". */
 static void states_text(u32 states, char *text, size_t room)
 {
     size_t at = 0;
@@ -373,7 +373,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* Cut line into words; returns how many, at most `max`. */
+/* Cut the line into words; returns how many there are, at most `max`. */
 static unsigned split(char *line, const char **words, unsigned max)
 {
     unsigned count = 0;
@@ -394,7 +394,7 @@ static unsigned split(char *line, const char **words, unsigned max)
 
 int command_line(struct call *call, char *line, struct json *out)
 {
-    const char *words[COMMAND_WORDS + 1]; /* one more than any command takes, to refuse it by name */
+    const char *words[COMMAND_WORDS + 1]; /* one word more than any command takes, so that it can be refused by name */
     unsigned count = split(line, words, COMMAND_WORDS + 1);
     const struct command *command = count ? command_find(words[0]) : NULL;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The commands: one table, which the serial monitor, the HTTP API and so the godwit tool all use. A command's handler
- * checks nothing of its arguments' form and prints nothing: it is given parsed values and writes JSON.
- * docs/control.md tells how to add one.
+ * The commands: one table, which the serial monitor, the HTTP API and through it the godwit tool all use. A command's
+ * handler gets parsed values and writes JSON: it neither checks the form of its arguments nor prints. docs/control.md
+ * tells how to add a command.
  *
  * Everything here runs in the host loop.
  */
@@ -28,7 +28,7 @@ enum arg_type {
 };
 
 struct command_arg {
-    const char *name; /* of the API's query parameter, too */
+    const char *name; /* also the name of the API's query parameter */
     enum arg_type type;
     bool optional;
     u64 min, max;
@@ -48,19 +48,19 @@ struct call {
     const struct command *command;
     struct arg_value arg[COMMAND_ARGS];
     struct json *out; /* the handler writes the members of one object */
-    bool no_news;     /* of one that waits: the answer says nothing new */
+    bool no_news;     /* of a command that waits: the answer says nothing new */
     char error[360];  /* if it failed: what was wrong and what would be right */
 };
 
 struct command {
     const char *name;
-    struct command_arg arg[COMMAND_ARGS]; /* those that must be there first */
+    struct command_arg arg[COMMAND_ARGS]; /* the arguments that must be given come first */
     const char *help;
-    u32 states;                    /* of a VM, in which it makes sense: bits, by shown_status(); 0: in all */
-    bool changes;                  /* it acts on something: POST in the API */
-    bool attach;                   /* the monitor goes on to connect the person to the VM's console */
-    bool deferred;                 /* it is only begun when the handler returns: 202 in the API */
-    bool waits;                    /* an answer without news can be put off: `wait` in the API */
+    u32 states;    /* states of a VM in which the command makes sense: bits, by shown_status(); 0: all */
+    bool changes;  /* it changes something: POST in the API */
+    bool attach;   /* after it, the monitor connects the person to the VM's console */
+    bool deferred; /* it is only begun when the handler returns: 202 in the API */
+    bool waits;    /* an answer without news can be put off: `wait` in the API */
     int (*run)(struct call *call); /* 0, or call_fail's error */
 };
 
@@ -71,22 +71,23 @@ const struct command *command_table(size_t *count);
 const struct command *command_find(const char *name);
 
 /*
- * Run a command with `count` words as its arguments; a NULL word is an optional one left out. Writes one object to out.
- * 0, or with call->error filled: -EINVAL (arguments), -ENOENT (no such VM), -EBUSY (not in its present state), or
- * another -errno (it was tried and failed).
+ * Run a command with `count` words as its arguments; a NULL word stands for an optional argument left out. Writes one
+ * object to out. Returns 0; or, with call->error filled, -EINVAL (arguments), -ENOENT (no such VM), -EBUSY (not in its
+ * present state), or another -errno (the command was tried and failed).
  */
 int command_run(struct call *call, const struct command *command, const char *const *words, unsigned count,
                 struct json *out);
 
-/* The same from a line, which is cut into words. -ENOENT also for an unknown command. */
+/* As command_run, with a line that is cut into words. Returns -ENOENT also for an unknown command. */
 int command_line(struct call *call, char *line, struct json *out);
 
-/* Does call->command make sense for this VM as it is now? 0, or -EBUSY with call->error filled. command_run asks for
- * all but console, of which it is typing that may make no sense: who types asks. */
+/* Does call->command make sense for this VM in its present state? Returns 0, or -EBUSY with call->error filled.
+ * command_run checks this for all commands but `console`: to show a console always makes sense, and the code that types
+ * into one calls this function itself. */
 int command_check(struct call *call, const struct vm *vm);
 
-/* Fill call->error and return err: for handlers. */
+/* Fill call->error and return err. For handlers. */
 int call_fail(struct call *call, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* "pause VM", "log [COUNT] [LEVEL]": how it is called. */
+/* Fill text with how the command is called: "pause VM", "log [COUNT] [LEVEL]". */
 void command_usage(const struct command *command, char *text, size_t room);

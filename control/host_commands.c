@@ -127,7 +127,8 @@ int command_stats(struct call *call)
     return 0;
 }
 
-/* The number of the first of the last `count` lines of at most this level, of those before `end`. */
+/* Of the lines of at most this level before number `end`, the last `count` are wanted: returns the number of the first
+ * one. */
 static u64 log_first(u64 count, enum log_level level, u64 end)
 {
     struct log_record record;
@@ -153,7 +154,7 @@ static void put_line(struct json *out, const struct log_record *record)
     json_close(out);
 }
 
-/* Lines come from `since` on, or the last ones. What the ring has lost before them is said. */
+/* Shows the lines from `since` on, or the last ones. If the ring has lost lines before them, the answer says so. */
 int command_log(struct call *call)
 {
     bool since = call->arg[2].given;

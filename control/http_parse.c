@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The bytes are seen through spans, which never reach beyond those given. The first thing that is wrong is told, and
- * nothing behind it is read.
+ * The code looks at the bytes through spans, which never reach beyond the given bytes. The first thing that is wrong is
+ * reported, and nothing behind it is read.
  */
 #include "control/http_parse.h"
 
@@ -10,7 +10,7 @@
 
 #include "host/bits.h"
 
-/* Bytes of the head that are still to be read. */
+/* Bytes of the head, still to be read. */
 struct span {
     const char *at;
     size_t len;
@@ -41,7 +41,7 @@ static bool span_is_nocase(struct span s, const char *text)
     return s.len == strlen(text) && !strncasecmp(s.at, text, s.len);
 }
 
-/* Cut what is before the first `c` off *s, which keeps what is behind it. Without a `c`: all. */
+/* Cut off the part of *s before the first `c`; *s keeps the part behind it. Without a `c`, all of *s is cut off. */
 static struct span cut(struct span *s, char c)
 {
     const char *found = s->len ? memchr(s->at, c, s->len) : NULL;
@@ -104,8 +104,8 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Append s, percent signs decoded, and a terminator at request->text[*at]. NULL: wrong. There is room: it only shrinks.
- */
+/* Append s, with its percent signs decoded, and a terminator at request->text[*at]. NULL: s is malformed. There is
+ * always room, because decoding only shrinks s. */
 static const char *decode(struct parser *p, struct span s, size_t *at)
 {
     char *start = &p->request->text[*at];
@@ -281,10 +281,10 @@ static bool parse_field(struct parser *p, struct span line)
     return true;
 }
 
-/* Length of the head, the empty line included; 0: not complete. A bare LF ends a line, too. */
+/* The length of the head with its empty line; 0: the head is not complete. A bare LF ends a line, too. */
 static size_t head_length(const char *buf, size_t len)
 {
-    size_t line = 0; /* bytes of the current line but CR */
+    size_t line = 0; /* bytes of the current line, CR not counted */
 
     for (size_t i = 0; i < len; i++) {
         if (buf[i] == '\n' && line == 0 && i > 1)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * HTTP/1.1 requests (RFC 9112) out of a buffer of received bytes. Pure: no allocation, no state between calls.
+ * Reads HTTP/1.1 requests (RFC 9112) out of a buffer of received bytes. Pure: no allocation, no state between calls.
  *
- * The bytes are a stranger's. A request's head is copied out into fixed fields, so nothing of `struct http_request`
- * points into the buffer.
+ * The bytes are a stranger's. A request's head is copied into fixed fields, so nothing in `struct http_request` points
+ * into the buffer.
  */
 #pragma once
 
@@ -13,8 +13,8 @@
 #define HTTP_TARGET_MAX 512 /* bytes of the target; more: 414 */
 #define HTTP_BODY_MAX 4096  /* bytes of a body; more: 413 */
 #define HTTP_FIELDS_MAX 64  /* fields; more: 431 */
-#define HTTP_SEGMENTS 6     /* of a path; deeper ones name nothing of ours */
-#define HTTP_PARAMETERS 8   /* of a query; more: 400 */
+#define HTTP_SEGMENTS 6     /* segments of a path; no deeper path exists here */
+#define HTTP_PARAMETERS 8   /* parameters of a query; more: 400 */
 #define HTTP_BEARER 256
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
@@ -28,7 +28,7 @@ struct http_request {
     bool keep_alive;
     bool expect_continue; /* the client waits for "100 Continue" before it sends its body */
     u32 content_length;
-    char bearer[HTTP_BEARER]; /* of "Authorization: Bearer ...", "" if none */
+    char bearer[HTTP_BEARER]; /* token of "Authorization: Bearer ..."; "": none */
 
     /* The path "/v1/vms/web" is the segments "v1", "vms", "web"; decoded. */
     unsigned nr_segments;
@@ -54,8 +54,8 @@ struct http_result http_parse(const char *buf, size_t len, struct http_request *
 /* The value of a query parameter, or NULL. */
 const char *http_parameter(const struct http_request *request, const char *name);
 
-/* Compare without telling by time where they differ. */
+/* Is the secret right? The time that this takes doesn't tell where the two differ. */
 bool http_secret_equal(const char *given, const char *secret);
 
-/* "Not Found" ... */
+/* The words for a status code: "Not Found" ... */
 const char *http_status_text(int status);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Each client is a state machine (enum client_state), stepped by bytes that arrive, by room to send and by the clock. A
- * step may be the client's last: who has called one must not touch it again.
+ * Each client is a state machine (enum client_state), stepped by bytes that arrive, by room to send and by the clock.
+ * The client may be freed in a step: the caller of client_step must not touch it afterwards.
  */
 #define LOG_PREFIX "http"
 #include "control/http_server.h"
@@ -19,7 +19,7 @@
 #include "host/list.h"
 #include "net/tcp_server.h"
 
-#define REFUSED_CLIENTS 8 /* beyond HTTP_CLIENTS, that are told so; still more are reset */
+#define REFUSED_CLIENTS 8 /* so many connections beyond HTTP_CLIENTS are told that; still more are reset */
 #define POLL_NS 20000000ULL
 
 enum client_state {
@@ -32,20 +32,20 @@ struct client {
     struct list node;
     struct tcp_conn *conn;
     enum client_state state;
-    bool stepping; /* client_step is running: whoever is called by it must not call it */
-    bool known;    /* the handler has accepted it; who is not known yet is a stranger */
-    u64 since;     /* ns: when it came; of a known one, when it began to wait or last had an answer */
+    bool stepping; /* client_step is running: functions that it calls must not call it */
+    bool known;    /* the handler has accepted the client; until then it is a stranger */
+    u64 since;     /* ns: when it came; of a known client, when it began to wait or last had an answer */
     u64 deadline;  /* ns; what it means depends on the state */
 
     char in[HTTP_HEAD_MAX + HTTP_BODY_MAX];
     size_t in_len;
     size_t request_len; /* head and body of the request that is being answered */
     struct http_request request;
-    bool continued; /* "100 Continue" has been sent for it */
+    bool continued; /* "100 Continue" has been sent for this request */
 
     struct buffer out; /* head and body of the answer */
     size_t out_sent;
-    bool keep_alive; /* after this answer */
+    bool keep_alive; /* the connection stays open after this answer */
 };
 
 static struct list clients = { &clients, &clients };
@@ -111,7 +111,7 @@ static void respond(struct client *client, struct http_response *response)
     if (client->request.method != HTTP_HEAD && response->body.len)
         buffer_put(&client->out, response->body.text, response->body.len);
     if (client->out.failed)
-        client->keep_alive = false; /* half an answer is none */
+        client->keep_alive = false; /* the answer is cut off, so the connection can't go on */
     buffer_fini(&response->body);
     client->state = CLIENT_SENDING;
     set_deadline(client, HTTP_SEND_MS);
@@ -129,7 +129,7 @@ static void respond_error(struct client *client, int status, const char *reason)
 
 static void client_ask(struct client *client, bool first, bool last);
 
-/* The one that has been in its place for longest gives way: is it such a place? */
+/* May this client give way? Of those that may, the one that has been in its place for longest does. */
 typedef bool gives_way(const struct client *client);
 
 static bool is_stranger(const struct client *client)
@@ -142,7 +142,8 @@ static bool is_idle(const struct client *client)
     return is_stranger(client) || (client->state == CLIENT_READING && !client->in_len);
 }
 
-/* Not at once: nine that all ask again as soon as they have an answer would keep each other from waiting at all. */
+/* A client does not give way at once: nine clients that all ask again as soon as they have an answer would keep each
+ * other from waiting at all. */
 static bool has_waited(const struct client *client)
 {
     return client->state == CLIENT_WAITING && clock_ns() - client->since >= HTTP_WAITED_MS * 1000000ULL;
@@ -158,14 +159,14 @@ static struct client *find_oldest(gives_way *suits)
     return oldest;
 }
 
-/* The request waits. If there are too many, the oldest that waits gets its answer early, without news. False: none has
- * waited long enough for that. */
+/* Let the request wait. If too many wait, the oldest one gets its answer early, without news. False: none has waited
+ * long enough for that. */
 static bool begin_to_wait(struct client *client, u32 wait_ms)
 {
     struct client *oldest = nr_waiting == HTTP_WAITERS ? find_oldest(has_waited) : NULL;
 
     if (oldest)
-        client_ask(oldest, false, true); /* which the next poll sends */
+        client_ask(oldest, false, true); /* the next poll sends the answer */
     if (nr_waiting == HTTP_WAITERS)
         return false;
     nr_waiting++;
@@ -175,7 +176,7 @@ static bool begin_to_wait(struct client *client, u32 wait_ms)
     return true;
 }
 
-/* Ask the handler. It answers, or the client waits (first: the request is new). */
+/* Ask the handler: it answers, or the client waits. first: the request is new. */
 static void client_ask(struct client *client, bool first, bool last)
 {
     struct http_response response = { 0 };
@@ -202,7 +203,7 @@ static void drop_empty_lines(struct client *client)
     memmove(client->in, client->in + empty, client->in_len);
 }
 
-/* Is there a whole request? Then it is answered or waits. */
+/* Is there a whole request? Then the request is answered, or waits, and true is returned. */
 static bool client_read(struct client *client)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -228,7 +229,7 @@ static bool client_read(struct client *client)
     return true;
 }
 
-/* Send what there is room for. True: all has been sent. */
+/* Send as much as there is room for. True: all has been sent. */
 static bool client_send(struct client *client)
 {
     while (client->out_sent < client->out.len) {
@@ -243,7 +244,7 @@ static bool client_send(struct client *client)
     return true;
 }
 
-/* The answer is out: on to the next request, of which some may be here. */
+/* The answer is sent: go on to the next request, which may have come in part. */
 static void client_next(struct client *client)
 {
     buffer_fini(&client->out);
@@ -258,7 +259,7 @@ static void client_next(struct client *client)
     tcp_conn_receive(client->conn);
 }
 
-/* Go on as far as possible. The client may be gone afterwards. */
+/* Do all that can be done now. The client may be gone afterwards. */
 static void client_step(struct client *client)
 {
     client->stepping = true;
@@ -276,7 +277,7 @@ static void client_step(struct client *client)
     client->stepping = false;
 }
 
-/* Find a place for a client that has come: others give way. False: all have something to do. */
+/* Find a place for a client that has come; another client may have to give way. False: all are busy. */
 static bool make_room(void)
 {
     unsigned strangers = 0;
@@ -350,7 +351,7 @@ int http_server_start(u16 port, http_handler *handler)
     return tcp_server_start(port, &server_ops);
 }
 
-/* The deadline of a client has passed. It may be gone afterwards. */
+/* The client's deadline has passed. The client may be gone afterwards. */
 static void client_late(struct client *client)
 {
     if (client->state == CLIENT_WAITING) {
@@ -381,7 +382,7 @@ u64 http_server_poll(void)
             if (client->state == CLIENT_SENDING)
                 client_step(client);
         } else if (client->state == CLIENT_SENDING) {
-            client_step(client); /* one that was refused when it came */
+            client_step(client); /* a client that was refused when it came */
         }
     }
     return list_empty(&clients) ? ~0ULL : rdtsc() + clock_ns_to_ticks(POLL_NS);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * HTTP/1.1 over net/tcp_server: connections, their limits and their patience. What is asked is answered by api.c.
+ * HTTP/1.1 over net/tcp_server: connections, their limits and their time-outs. api.c makes the answers.
  *
- * A client gets one answer at a time; what it sends meanwhile waits in its connection's window. Host loop only.
+ * A client gets one answer at a time; what the client sends meanwhile waits in its connection's window. Host loop only.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 struct http_request;
 
 #define HTTP_CLIENTS 16       /* connections served at once: the oldest idle one gives way; none is idle: 503 */
-#define HTTP_STRANGERS 8      /* of which may not have been accepted by the handler yet: the oldest gives way */
-#define HTTP_WAITERS 8        /* of which may wait for something to happen: the oldest gives way ... */
+#define HTTP_STRANGERS 8      /* of these, strangers (not yet accepted by the handler): the oldest gives way */
+#define HTTP_WAITERS 8        /* of these, such as wait for something to happen: the oldest gives way ... */
 #define HTTP_WAITED_MS 1000   /* ... when it has waited so long; before: 429 */
 #define HTTP_REQUEST_MS 10000 /* for a request to arrive whole; longer: 408 */
 #define HTTP_IDLE_MS 30000    /* between requests; longer: closed */
@@ -22,20 +22,20 @@ struct http_request;
 struct http_response {
     int status;
     const char *type; /* of the content */
-    char fields[160]; /* further header fields, each ended by CRLF */
+    char fields[160]; /* further header fields; each ends with CRLF */
     struct buffer body;
-    u32 wait_ms; /* not 0: no answer yet; ask again until so long after the request, the last time with `last` */
+    u32 wait_ms; /* not 0: no answer yet; the handler is asked again for so long, the last time with `last` */
 };
 
-/* Answer a request: fill *response, which is zeroed. `last`: do not ask to wait any more. Whose request gets any status
- * but 401 is accepted: places are kept for him. */
+/* Answer a request: fill *response, which is zeroed. `last`: do not set wait_ms any more. A client is accepted if its
+ * request gets any status but 401: the limit for strangers then no longer counts for it. */
 typedef void http_handler(const struct http_request *request, const char *body, bool last,
                           struct http_response *response);
 
-/* Listen. Returns 0 or tcp_server_start's error. Once; adds nothing to the host loop. */
+/* Listen. Returns 0 or tcp_server_start's error. Call it once; it adds nothing to the host loop. */
 int http_server_start(u16 port, http_handler *handler);
 
-/* Host work: time-outs and waiting requests. */
+/* Part of host work: time-outs and requests that wait. Returns the host TSC of the next call. */
 u64 http_server_poll(void);
 
 /* Fill a response with {"error": text}. */

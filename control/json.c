@@ -53,7 +53,7 @@ static void put_quoted(struct json *json, const char *bytes, size_t len)
     put(json, "\"", 1);
 }
 
-/* What stands in front of every value. */
+/* Write what stands in front of every value: comma and key. */
 static void begin(struct json *json, const char *key)
 {
     if (json->comma)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Metrics that are alike are rows of a table: a value of each VM, a field of a dirty log's or a port's counters. The
- * format wants all samples of a metric behind its head: so metrics are the outer loop, VMs and ports the inner.
+ * format wants all samples of a metric behind its head: so the outer loop goes over metrics, the inner one over VMs or
+ * ports.
  */
 #include "control/metrics.h"
 
@@ -24,13 +25,13 @@
 #include "net/switch.h"
 #include "net/syslog.h"
 
-/* Head of a metric: its help and its type. */
+/* Write the head of a metric: its help and its type. */
 static void head(struct buffer *out, const char *name, const char *type, const char *help)
 {
     buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* A sample in seconds, without floating point. */
+/* Write a sample in seconds, without floating point. */
 static void put_seconds(struct buffer *out, const char *name, const char *label, const char *value, u64 ns)
 {
     buffer_format(out, "%s{%s=\"%s\"} %lu.%09lu\n", name, label, value, (unsigned long)(ns / 1000000000),
@@ -57,7 +58,7 @@ static void put_host(struct buffer *out)
     }
 }
 
-/* One value of each VM. A name is letters, digits, '-', '_' and '.': nothing to escape. */
+/* A metric with one value for each VM. A VM's name is letters, digits, '-', '_' and '.': nothing must be escaped. */
 struct vm_metric {
     const char *name, *type, *help;
     u64 (*value)(const struct vm *vm);
@@ -218,7 +219,7 @@ static void put_dirty(struct buffer *out)
     }
 }
 
-/* A sample for each status, 1 for the present one: so that a rule can ask for any. */
+/* Write a sample for each status, 1 for the present one and 0 for the others, so that an alert rule can ask for any. */
 static void put_status(struct buffer *out)
 {
     head(out, "godwit_vm_status", "gauge", "1 for the status that a VM has, 0 for the others.");
@@ -321,7 +322,7 @@ static void put_ports(struct buffer *out)
     }
 }
 
-/* Moves, by which end this machine was and how they ended; those under way apart. */
+/* Write the moves, by the end at which this machine was and by how they ended; moves under way stand apart. */
 static void put_moves(struct buffer *out)
 {
     struct migration_totals totals = migration_totals();

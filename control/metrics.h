@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All counters in Prometheus' text format 0.0.4: one table of metrics, docs/api.md lists them. */
+/* All counters, in Prometheus' text format 0.0.4. docs/api.md lists the metrics. */
 #pragma once
 
 struct buffer;

@@ -23,7 +23,7 @@ static bool word_is(const char *word, size_t len, const char *text)
     return strlen(text) == len && !strncmp(word, text, len);
 }
 
-/* "stop-copy,verify". */
+/* Read the options of a move, such as "stop-copy,verify". */
 static int parse_options(struct call *call, const char *text, struct migration_request *request)
 {
     bool live = false;
@@ -89,7 +89,7 @@ int command_migrate_cancel(struct call *call)
 
     json_string(call->out, "vm", vm->name);
     json_string(call->out, "status", "cancelling");
-    switch (migration_cancel(vm)) { /* if it was incoming it is gone then */
+    switch (migration_cancel(vm)) { /* an incoming VM is gone then */
     case 0: return 0;
     case -ENOENT: return call_fail(call, -EBUSY, "%s: no move is under way", vm->name);
     default:
@@ -103,7 +103,7 @@ int command_migrate_cancel(struct call *call)
 enum { RESOLVE_QUERY, RESOLVE_ABORT, RESOLVE_ADOPT, RESOLVE_FORCE_RESUME, RESOLVE_FORCE_GIVE_UP };
 const char *const resolve_actions[] = { "query", "abort", "adopt", "force-resume", "force-give-up", NULL };
 
-/* Why an action makes no sense for a copy of that status; NULL: it does. */
+/* Why the action makes no sense for a copy of that status; NULL: it makes sense. */
 static const char *resolve_misfit(u64 action, unsigned status)
 {
     if (action == RESOLVE_ABORT && status == SHOWN_PREPARED)
@@ -119,7 +119,7 @@ static const char *resolve_misfit(u64 action, unsigned status)
     return NULL;
 }
 
-/* What resolve can do for a copy of that status. */
+/* The actions of resolve that make sense for a copy of that status. */
 static const char *resolve_choices(unsigned status)
 {
     switch (status) {
@@ -142,7 +142,7 @@ static int resolve_act(struct vm *vm, u64 action, unsigned status)
                                     : migration_resolve(vm, resolutions[action]);
 }
 
-/* A guest that another machine has is started anew here, all the same. */
+/* Start a guest here by force, although another machine has it. */
 static int resolve_start(struct call *call, struct vm *vm)
 {
     char reason[120];
@@ -151,7 +151,7 @@ static int resolve_start(struct call *call, struct vm *vm)
     return err ? call_fail(call, err == -ENOMEM ? err : -EBUSY, "%s: cannot start, %s", vm->name, reason) : 0;
 }
 
-/* What the other machine has said, for who has to decide. */
+/* Show what the other machine has said, for the person who must decide. */
 static void put_other_side(struct json *out, const struct vm *vm, unsigned status)
 {
     if (status == SHOWN_IN_DOUBT)
@@ -192,7 +192,7 @@ int command_resolve(struct call *call)
     json_string(call->out, "action", resolve_actions[action]);
     if (action == RESOLVE_FORCE_RESUME && status == SHOWN_ELSEWHERE)
         return resolve_start(call, vm);
-    if (action != RESOLVE_QUERY && resolve_act(vm, action, status)) /* if it succeeds, vm may be gone */
+    if (action != RESOLVE_QUERY && resolve_act(vm, action, status)) /* on success, vm may be gone */
         return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
                          shown_name(status));
     return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is known of moves, by the names of QEMU's query-migrate where it has one. docs/migration.md explains each. */
+/* Shows what is known of moves, by the names of QEMU's query-migrate where it has one. docs/migration.md explains
+ * each. */
 #include <errno.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 
 #define PAGE_BYTES 4096
 
-/* Nanoseconds as milliseconds with a fraction. */
+/* Write nanoseconds as milliseconds with a fraction. */
 static void put_ms(struct json *out, const char *key, u64 ns)
 {
     json_milli(out, key, ns / 1000);
@@ -103,7 +104,7 @@ static const char *mode_name(const struct migration_request *request)
     return request->check ? "check" : request->stop_copy ? "stop-copy" : "live";
 }
 
-/* What a row of the list has. */
+/* Write what a row of the list has. */
 static void put_move_head(struct json *out, const struct move *move)
 {
     const struct migrate_stats *stats = move_stats(move);
@@ -217,7 +218,8 @@ static const struct move *newest_move(const char *name)
     return NULL;
 }
 
-/* The last one of that name, whichever way it went. Epochs do not say which: those of a VM made anew are low. */
+/* Show the last move of that name, whichever way it went. Epochs do not tell which that is: a VM that was made anew
+ * begins with low ones. */
 static int query_one(struct call *call, const char *name)
 {
     const struct incoming *in = newest_incoming(name);

@@ -18,8 +18,8 @@
 #include "hv/vm.h"
 #include "host/frame.h"
 
-#define VECTOR_HANDLER 0xF0 /* of interrupts that nobody else has */
-#define MANY 1000           /* pieces, more than are kept back */
+#define VECTOR_HANDLER 0xF0 /* an interrupt that nothing else uses */
+#define MANY 1000           /* pieces: more than the allocator keeps back */
 
 /* The compiler must not see what is wrong. */
 static volatile int seven = 7;
@@ -50,7 +50,8 @@ static void index_beyond(void)
     seven = numbers[seven];
 }
 
-/* Who is given the frame next finds that somebody wrote there. What is free longest is taken first, so take all. */
+/* The caller that gets the frame next finds that it was written to. The frame that has been free for longest is given
+ * first, so take all. */
 static void write_freed_frame(void)
 {
     u64 *page = frame_alloc_page();
@@ -63,7 +64,7 @@ static void write_freed_frame(void)
         ;
 }
 
-/* The analyser of `make check` must not follow the piece to its wrong use. */
+/* The analyser of `make check` must not follow the piece to its wrong use: hence the assembler statement. */
 static void free_piece(void)
 {
     char *piece = malloc(64);
@@ -87,7 +88,7 @@ static void free_twice(void)
     free(somewhere);
 }
 
-/* Another processor's, by the look of it: its ticket is the next one. */
+/* The lock looks as if another processor held it: its ticket is the next one. */
 static void release_anothers_lock(void)
 {
     lock.next++;
@@ -106,7 +107,7 @@ static void take_outer_last(void)
     spin_lock(&lock);
 }
 
-/* The host loop goes on to sleep, or to a guest. */
+/* The host loop then goes to sleep, or into a guest, with the lock. */
 static void keep_lock(void)
 {
     spin_lock(&lock);
@@ -118,7 +119,7 @@ static void lock_with_interrupts_on(void)
     spin_lock(&lock);
 }
 
-/* As an interrupt handler, on the processor with that index, which will have to stop this one. */
+/* Make the mistake in an interrupt handler on the processor with that index, which must then stop this one. */
 static void run_in_handler(u32 cpu, void (*mistake)(void))
 {
     irq_register(VECTOR_HANDLER, mistake);
@@ -147,7 +148,7 @@ static void host_loop_elsewhere(void)
     run_in_handler(1, find_vm);
 }
 
-/* One of them is loaded on another processor; which one may change between two looks. */
+/* One of the vcpus is loaded on another processor; which one may change between two looks. */
 static void read_loaded_vcpus(void)
 {
     struct vcpu_state state;

@@ -19,8 +19,8 @@
 #include "hv/vm.h"
 
 #define PROMPT "godwit> "
-#define CONSOLE_NS 20000000ULL /* between looks for output of the guest whose console is shown */
-#define POLL_NS 1000000ULL     /* between looks for input, where the port can't interrupt */
+#define CONSOLE_NS 20000000ULL /* between two looks for output of the guest whose console is shown */
+#define POLL_NS 1000000ULL     /* between two looks for input, where the port can't interrupt */
 #define CTRL_C 0x03
 #define CTRL_U 0x15
 #define BACKSPACE 0x08
@@ -32,8 +32,8 @@ static struct {
     size_t len;
     bool awake;        /* there is a prompt; false before the first key */
     bool skip_newline; /* the last byte was CR: an LF right after it means nothing */
-    u32 console;       /* attached to the console of the VM with this id, which may leave any time; 0: to none */
-    u64 offset;        /* of the console's output, shown so far */
+    u32 console;       /* id of the VM to whose console we are attached, and which may leave any time; 0: to none */
+    u64 offset;        /* bytes of the console's output shown so far */
     bool polls;        /* the port can't interrupt */
 } monitor;
 
@@ -47,7 +47,7 @@ static void say(const char *text)
     log_raw(text, strlen(text));
 }
 
-/* A command's output, passed on in whole lines: the log's lines fall between them. */
+/* A command's output, passed on in whole lines, so that the log's lines fall between them. */
 static void put(void *ctx, const char *bytes, size_t len)
 {
     struct output *out = ctx;
@@ -167,7 +167,8 @@ static void key(char c)
     }
 }
 
-/* A byte for the guest. What it has no room for is lost, as on a real line; a guest that cannot be typed to is left. */
+/* Pass a byte to the guest. A byte for which the guest has no room is lost, as on a real line. A guest that cannot be
+ * typed to is left. */
 static void console_key(struct vm *vm, char c)
 {
     struct call call = { .command = command_find("console") };
@@ -194,8 +195,8 @@ static void console_show(struct vm *vm)
     } while (len == sizeof(bytes));
 }
 
-/* Act on what has been typed. The log is held back, so that its lines don't fall into ours; at a console it stays so.
- */
+/* Act on a typed byte. The log is held back, so that its lines don't fall into ours; while a console is shown it stays
+ * held. */
 static void keys(int byte)
 {
     log_hold(true);
@@ -222,7 +223,7 @@ static u64 monitor_poll(void)
         log_hold(false);
     }
     if (byte >= 0)
-        keys(byte); /* frees no VM, whatever is commanded: other host work does */
+        keys(byte); /* no command frees a VM here: other host work does that */
     if (monitor.console)
         console_show(console_vm());
     else if (monitor.awake && !log_prompt_shown() && log_quiet())

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The serial monitor: commands typed on COM1, beside the log.
+ * The serial monitor: commands typed on COM1, which also carries the log.
  *
- * A received byte interrupts CPU 0; where the port can't interrupt it is polled every millisecond. No prompt stands
- * before the first key.
+ * A received byte interrupts CPU 0; a port that can't interrupt is polled every millisecond. The prompt is shown after
+ * the first key only.
  */
 #pragma once
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a VM is to the administrator: its status (hv/vm.h), or what a move makes of it. `vms` and /metrics show it, and
- * the table of commands says in which of them a command makes sense. Host loop.
+ * The status of a VM as the administrator sees it: that of hv/vm.h, or what a move makes of it. `vms` and /metrics show
+ * it, and the table of commands says in which of these a command makes sense. Host loop.
  */
 #pragma once
 
 #include "hv/vm.h"
 
-/* Those of enum vm_status, and behind them: */
+/* The values of enum vm_status, and after them: */
 enum {
-    SHOWN_OUTGOING = VM_INCOMING + 1, /* stands still here for the end of its move away */
+    SHOWN_OUTGOING = VM_INCOMING + 1, /* the VM stands still here while its move away ends */
     SHOWN_IN_DOUBT,                   /* its destination runs it, or may run it */
     SHOWN_SUPERSEDED,                 /* another machine claims it under a higher epoch */
-    SHOWN_PREPARED,                   /* came here whole, and its source has fallen silent before it said COMMIT */
-    SHOWN_ELSEWHERE,                  /* not started here, for another machine has it */
+    SHOWN_PREPARED,                   /* it came here whole, and its connection ended before its source said COMMIT */
+    SHOWN_ELSEWHERE,                  /* the VM does not run here, because another machine has it */
     NR_SHOWN,
 };
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The JSON is walked where it lies, a table's twice: to measure the columns, then to show them. Nothing is allocated.
+ * The JSON text is walked in place; a table is walked twice, to measure its columns and to show them. Nothing is
+ * allocated.
  */
 #include "control/text.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#define COLUMNS 16 /* of a table; more are not shown */
-#define DEPTH 8    /* levels that are shown */
+#define COLUMNS 16 /* columns of a table; further ones are not shown */
+#define DEPTH 8    /* nested levels that are shown */
 #define GAP 2      /* blanks between columns */
 
 struct output {
@@ -60,7 +61,8 @@ static void put_line_end(const struct output *out)
     out->put(out->ctx, "\n", 1);
 }
 
-/* One character of a string at *p, which moves behind it; what does not print is shown as a dot. */
+/* Take one character of a string at *p, which then points behind it; a character that can't be printed becomes a
+ * dot. */
 static char string_char(const char **p)
 {
     const char *at = *p;
@@ -131,7 +133,7 @@ static void widen(struct table *table, unsigned column, size_t width)
         table->width[column] = width;
 }
 
-/* Measure the columns of an array of objects: keys of the first, scalars of all. */
+/* Measure the columns of an array of objects: by the keys of the first object and the scalars of all. */
 static void table_measure(struct table *table, const char *rows)
 {
     for (const char *row = first(rows); row; row = next(value_end(row))) {
@@ -146,7 +148,7 @@ static void table_measure(struct table *table, const char *rows)
     }
 }
 
-/* One line: the keys (head) or the values of a row. Numbers stand to the right. */
+/* Show one line: the keys (head) or the values of a row. Numbers are aligned to the right. */
 static void table_line(const struct output *out, const struct table *table, const char *row, bool head, unsigned indent)
 {
     unsigned column = 0;
@@ -198,7 +200,7 @@ static void show_array(const struct output *out, const char *p, unsigned indent)
 
 static void show_object(const struct output *out, const char *p, unsigned indent, unsigned depth);
 
-/* A container with its key as a heading; alone at the top it needs none. */
+/* Show a container with its key as a heading; one that stands alone at the top needs no heading. */
 static void show_container(const struct output *out, const char *key, const char *value, unsigned indent,
                            unsigned depth)
 {

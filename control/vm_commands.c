@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands about virtual machines. Counters are read while vcpus count on: each is right, their sums are a moment old.
- */
+/* Commands about virtual machines. Vcpus go on counting while their counters are read: each counter is right, but a sum
+ * may be a moment old. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #include "hv/vm.h"
 #include "migrate/migration.h"
 
-#define COMMAND_REASON 200 /* characters of why something fails */
+#define COMMAND_REASON 200 /* characters of the reason why something fails */
 
 static u64 milliseconds(u64 ticks)
 {
@@ -29,7 +29,7 @@ static const char *status_name(const struct vm *vm)
     return shown_name(shown_status(vm));
 }
 
-/* What both lists and details show. */
+/* Write what both the list and the details show. */
 static void put_summary(struct json *out, const struct vm *vm)
 {
     u64 ticks = 0, exits = 0;
@@ -113,7 +113,7 @@ static void put_tsc(struct json *out, const struct guest_tsc *tsc)
     json_close(out);
 }
 
-/* Of its network card; its port in the switch has more, shown by `net`. */
+/* Write about its network card; `net` shows more about its port in the switch. */
 static void put_network(struct json *out, const struct virtio_net *net)
 {
     json_object(out, "network");
@@ -123,7 +123,7 @@ static void put_network(struct json *out, const struct virtio_net *net)
     json_close(out);
 }
 
-/* All that was logged since the VM was made, by moves and by measurements of the rate. */
+/* Write all that was logged since the VM was made, by moves and by measurements of the rate. */
 static void put_dirty_log(struct json *out, const struct dirty_log *log)
 {
     const struct dirty_counters *count = &log->count;
@@ -177,7 +177,8 @@ int command_vm(struct call *call)
     return 0;
 }
 
-/* The answer of what acts on a VM: which, and its status now. An error: the guest has ended since that was checked. */
+/* The answer of a command that acts on a VM: the VM's name and its status now. err: the guest has ended since its
+ * status was checked. */
 static int acted(struct call *call, const char *verb, int err)
 {
     const struct vm *vm = call->arg[0].vm;
@@ -228,7 +229,8 @@ int command_reset(struct call *call)
     return acted(call, "reset", 0);
 }
 
-/* Name other files than those that it had: they are handed over by the loader, as those of the configuration. */
+/* Give the VM other files to start from, if the command names them. As the files of the configuration, they are ones
+ * that the loader has handed over. */
 static int name_image(struct call *call, struct guest_image *image)
 {
     char reason[COMMAND_REASON];
@@ -276,7 +278,8 @@ int command_forget(struct call *call)
     return 0;
 }
 
-/* The options as a section of a configuration: commas end lines, but in the command line, which comes last. */
+/* Parse the options as a section of a configuration: a comma ends a line, except in the command line of the kernel,
+ * which comes last. */
 static int parse_section(struct call *call, struct config *config)
 {
     char text[CONFIG_NAME + 2 * CONFIG_CMDLINE];
