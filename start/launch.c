@@ -17,9 +17,9 @@
 #define LINGER_NS 100000000ULL
 
 static unsigned refused; /* guests of the configuration that never started */
-static u64 handover_tsc; /* when the firmware was left; 0: the first entry is reported */
+static u64 handover_tsc; /* when the firmware was left; 0: the first entry has been reported */
 
-/* One that is asked about first is started by migrate/asking.c. */
+/* Is this guest started now? If other machines must be asked about it first, migrate/asking.c starts it. */
 static bool starts_now(const struct config *config, const struct config_vm *vm)
 {
     return vm->autostart == CONFIG_AUTOSTART_YES || (vm->autostart == CONFIG_AUTOSTART_ASK && !config_asks(config));
@@ -40,7 +40,7 @@ static bool launch(const struct config_vm *config, bool now)
     return true;
 }
 
-/* Host work: the promise of the boot, how long from the firmware to the first guest instruction. Once. */
+/* Host work: log, once, the time from the firmware to the first guest instruction. */
 static u64 report_first_entry(void)
 {
     list_for_each (node, vm_list()) {
@@ -56,8 +56,8 @@ static u64 report_first_entry(void)
 }
 
 /*
- * Host work: when the last guest has ended, end the machine; a moment later, so that who ended the
- * guest from outside gets its answer.
+ * Host work: when the last guest has ended, end the machine; a moment later, so that a client that has ended the guest
+ * from outside still gets its answer.
  */
 static u64 watch(void)
 {
@@ -88,12 +88,13 @@ void launch_guests(const struct boot_info *boot_info)
     for (u32 i = 0; i < boot_info->config.nr_vms; i++)
         if (!launch(&boot_info->config.vm[i], starts_now(&boot_info->config, &boot_info->config.vm[i])))
             refused++;
-    while (vm_resets() != ~0ULL) { /* nobody waits yet */
+    while (vm_resets() != ~0ULL) { /* nothing else has to run yet */
     }
     host_work_add(vm_resets);
     host_work_add(report_first_entry);
     host_work_add(vm_reap);
-    /* Without guests of its own the hypervisor is there for the network, and has no end; nor if guests may come. */
+    /* A hypervisor without guests of its own serves the network, and does not end by itself; nor does one to which
+     * guests may come. */
     if (boot_info->config.nr_vms > 0 && !boot_info->config.migration.port)
         host_work_add(watch);
 }

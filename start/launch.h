@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guests that the configuration names: made at boot, watched until the last has ended. */
+/* Starts the guests that the configuration names: they are made at boot, and watched until the last one has ended. */
 #pragma once
 
 struct boot_info;
 
 /*
- * Create, load and start every [vm] of the configuration, as its autostart has it; one that can't be is logged with its
- * reason and counts as failed, the others go on. `boot_info` stays valid. Boot processor.
+ * Create, load and start every [vm] of the configuration, as its autostart says. A guest with which that fails is
+ * logged with the reason and counts as failed; the others go on. `boot_info` stays valid. Boot processor.
  */
 void launch_guests(const struct boot_info *boot_info);

@@ -37,7 +37,7 @@
 
 /* Our copy: the loader's memory is given back. */
 static struct boot_info boot_info;
-static u64 tsc_start; /* our first instruction in C */
+static u64 tsc_start; /* when our first C code ran */
 
 static void boot_info_check(const struct boot_info *given)
 {
@@ -48,7 +48,7 @@ static void boot_info_check(const struct boot_info *given)
 
 static void config_apply(const struct config *config)
 {
-    log_set_level((enum log_level)config->log); /* same order: config/config.h */
+    log_set_level((enum log_level)config->log); /* both enums have the same order: config/config.h */
     platform_set_halt(config->exit == CONFIG_EXIT_HALT);
 }
 
@@ -65,7 +65,7 @@ static void report_phases(void)
     phase("init", tsc_start, rdtsc());
 }
 
-/* RAM of the machine, firmware's share included: what the map names below the top of what is usable. */
+/* RAM of the machine, with the firmware's share: all that the map names below the top of usable memory. */
 static u64 ram_size(void)
 {
     u64 top = 0, size = 0;
@@ -89,14 +89,14 @@ static void report_machine(void)
             (ram >> 10) - memory.free * 4);
 }
 
-/* Where each further processor ends its boot. */
+/* The end of the boot of each further processor. */
 static void cpu_entry(void)
 {
     backend_cpu_on();
     sched_loop();
 }
 
-/* What guests need, before the first other processor looks for work. */
+/* Prepare what guests need, before the first other processor looks for work. */
 static void virtualization_init(void)
 {
     cpuid_init();
@@ -106,10 +106,10 @@ static void virtualization_init(void)
     host_work_add(net_poll);
     host_work_end_rounds_with(uplink_flush);
     vm_set_loader(&guest_loader);
-    platform_devices_init(); /* guests' devices have their turn after the network, to see in it what it has for them */
+    platform_devices_init(); /* guests' devices get their turn after the network: they then see what it has for them */
 }
 
-/* On cpu 0's own stack, with our own page tables. */
+/* The boot on cpu 0's own stack, with our own page tables. */
 static void boot(void)
 {
     symbols_init(phys_to_virt(boot_info.file[0].base), boot_info.file[0].size);
@@ -142,7 +142,7 @@ void hv_main(const struct boot_info *given)
     boot_info_check(given);
     boot_info = *given;
     config_apply(&boot_info.config);
-    host_map_init(&boot_info); /* and the frame allocator */
+    host_map_init(&boot_info); /* this also makes the frame allocator */
     if (cpu_stacks_init(this_cpu()) != 0)
         panic("no memory for the boot processor's stacks");
     stack_enter(this_cpu()->stack_top, boot);

@@ -17,7 +17,7 @@ hv_start:
     cld
     mov $boot_stack_top, %rsp
     xor %ebp, %ebp
-    push $0                     /* as if called by nobody: ends backtraces, and aligns the stack as a call does */
+    push $0                     /* a return address of 0, which ends backtraces and aligns the stack as a call does */
     jmp hv_main
     .size hv_start, . - hv_start
 
