@@ -12,7 +12,8 @@
 
 #include "config/config.h"
 
-/* The file's text, one byte more than allowed at most: then the parser complains. Returns false with errno set. */
+/* Read the file's text, at most one byte more than is allowed: with that byte the parser complains. Returns false with
+ * errno set. */
 static bool text_read(const char *path, char *text, size_t room, size_t *len)
 {
     FILE *file = fopen(path, "rb");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* libcurl speaks HTTP. One handle serves all requests, which so share a connection. */
+/* libcurl speaks HTTP. One handle serves all requests, so they share a connection. */
 #include "tools/godwit/client.h"
 
 #include <curl/curl.h>
@@ -18,7 +18,7 @@ static CURL *curl;
 static char base[URL / 2];
 static struct curl_slist *fields;
 
-/* An IPv6 address without brackets, and so without a port? Nothing else has two colons. */
+/* Is this an IPv6 address without brackets, and so without a port? Nothing else has two colons. */
 static bool is_bare_ip6(const char *host)
 {
     const char *colon = strchr(host, ':');
@@ -121,7 +121,7 @@ struct reply client_try(const char *path, const char *body, size_t len)
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* whatever http_proxy says: it would be shown the token */
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* no proxy, whatever http_proxy says: a proxy would see the token */
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT);

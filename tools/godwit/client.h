@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* What the tool ends with; docs/api.md tells the administrator. */
+/* The exit status of the tool; docs/api.md explains it to the administrator. */
 enum status {
     STATUS_OK = 0,
     STATUS_FAILED = 1, /* the hypervisor refused or failed to do it */
@@ -13,32 +13,32 @@ enum status {
     STATUS_REFUSED = 4,       /* no token, or a wrong one */
     STATUS_CANCELLED = 5,     /* a move was broken off; the guest runs where it was */
     STATUS_IN_DOUBT = 6,      /* a move's destination was told to run the guest and does not answer */
-    STATUS_INTERRUPTED = 130, /* by Ctrl-C; a move goes on */
+    STATUS_INTERRUPTED = 130, /* ended by Ctrl-C; a move goes on */
 };
 
 struct reply {
-    enum status status; /* anything but STATUS_OK has been explained on stderr, or is to be by reply_explain */
+    enum status status; /* if not STATUS_OK, the reason is on stderr, or reply_explain will print it */
     long http;          /* status code; 0: no answer */
-    char *body;         /* terminated; reply_free gives it back */
+    char *body;         /* ends with NUL; reply_free frees it */
     size_t len;
-    unsigned long next; /* "Console-Next" */
-    char guest[16];     /* "Console-Guest"; "": none */
+    unsigned long next; /* of the header "Console-Next" */
+    char guest[16];     /* of the header "Console-Guest"; "": none */
 };
 
-/* Where requests go, and with which token (NULL: none). Returns 0 or -1 with the reason on stderr. Once. */
+/* Say where requests go, and with which token (NULL: none). Returns 0, or -1 with the reason on stderr. Once. */
 int client_init(const char *host, const char *token);
 void client_fini(void);
 
-/* Ask. body NULL: a GET, else a POST of len bytes. */
+/* Send a request and wait for the reply. body NULL: a GET; else a POST of len bytes. */
 struct reply client_request(const char *path, const char *body, size_t len);
-/* The same, but what the hypervisor refuses is not explained: reply_explain does. */
+/* As client_request, but a refusal of the hypervisor is not explained: reply_explain does that. */
 struct reply client_try(const char *path, const char *body, size_t len);
 void reply_explain(const struct reply *reply);
 void reply_free(struct reply *reply);
 
-/* From now on ask the hypervisor at this address, IPv4 or IPv6 without brackets, under the port and token as before.
- * Returns 0 or -1: too long. */
+/* From now on ask the hypervisor at this address, IPv4 or IPv6 without brackets, with the same port and token as
+ * before. Returns 0, or -1: the address is too long. */
 int client_go(const char *address);
 
-/* Quote text for a path or a query; free() it. */
+/* Quote text for a path or a query. The caller frees the result with free(). */
 char *client_quote(const char *text);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is typed waits until the guest has taken it: the hypervisor answers how many bytes that were, and the rest is
- * sent again. What the guest says is fetched ten times a second, or as fast as it comes. A guest that has moved is
- * followed to where it has gone. At the end of an input that is no terminal, the guest has a second to answer.
+ * Typed bytes wait until the guest has taken them: the hypervisor answers how many it took, and the rest is sent again.
+ * The guest's output is fetched ten times a second, or as fast as it comes. If the guest has moved, the tool follows it
+ * to its new machine. At the end of an input that is no terminal, the guest has a second to answer.
  */
 #include "tools/godwit/console.h"
 
@@ -18,20 +18,20 @@
 
 #define ESCAPE_KEY 0x1D /* Ctrl-] */
 #define POLL_MS 100
-#define LAST_MS 1000   /* after the end of input */
-#define STUCK_MS 30000 /* without a byte taken */
+#define LAST_MS 1000   /* ms that the guest has after the end of input */
+#define STUCK_MS 30000 /* ms after which we give up if no byte is taken */
 #define PATH 256
 
 struct session {
     const char *vm;
-    char path[PATH];          /* of its console */
+    char path[PATH];          /* of the VM's console */
     unsigned long next;       /* number of the byte to fetch next */
-    char guest[16];           /* its status; "": not known */
+    char guest[16];           /* the guest's status; "": not known */
     bool got;                 /* the last fetch has brought something */
-    char waiting[4096];       /* typed, and not taken yet: as much as a request may have */
-    size_t len;               /* of it */
+    char waiting[4096];       /* typed, and not taken yet; as long as a request may be */
+    size_t len;               /* bytes in `waiting` */
     unsigned long long since; /* ms: when input was last taken, or began to wait */
-    bool escaped, ended;      /* no more input: the escape key has come; its end has */
+    bool escaped, ended;      /* no more input: the escape key has come; the input has ended */
 };
 
 static struct termios saved;
@@ -71,7 +71,7 @@ static bool member_is(const json_t *object, const char *key, const char *value)
     return text && !strcmp(text, value);
 }
 
-/* Where the guest has gone, without the port, which is that of moves; "": it has not moved away. */
+/* The address to which the guest has moved, without the port, which is that of moves; "": it has not moved away. */
 static void moved_to(const char *vm, char *address, size_t room)
 {
     char path[PATH], *quoted = client_quote(vm);
@@ -95,7 +95,7 @@ static void moved_to(const char *vm, char *address, size_t room)
     reply_free(&reply);
 }
 
-/* The guest is not there any more: if it has moved, go after it. False: it has not. */
+/* The guest is not there any more: if it has moved, go on at its new machine. False: it has not moved. */
 static bool follow(struct session *s)
 {
     char address[80];
@@ -108,7 +108,7 @@ static bool follow(struct session *s)
     return true;
 }
 
-/* Fetch what is new. */
+/* Fetch and print new output of the guest. */
 static enum status fetch(struct session *s)
 {
     char from[PATH + 32];
@@ -133,7 +133,7 @@ static enum status fetch(struct session *s)
     return status;
 }
 
-/* Read what is typed, as far as there is room. */
+/* Read typed bytes, as far as there is room. */
 static void type(struct session *s)
 {
     char *keys = s->waiting + s->len, *escape;
@@ -148,14 +148,14 @@ static void type(struct session *s)
         s->len += (size_t)(escape ? escape - keys : len);
 }
 
-/* A guest that takes nothing now may do so soon: it is busy, or on its way. */
+/* May this failure pass? A guest that takes nothing now may do so soon: it is busy, or on its way. */
 static bool may_pass(const struct session *s, const struct reply *reply)
 {
     return (reply->http == 503 || reply->http == 409 || reply->http == 404) && !s->escaped &&
            now_ms() - s->since < STUCK_MS;
 }
 
-/* Offer the guest what waits. */
+/* Offer the guest the typed bytes that wait. */
 static enum status offer(struct session *s)
 {
     struct reply reply = client_try(s->path, s->waiting, s->len);

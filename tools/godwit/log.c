@@ -8,7 +8,7 @@
 
 #define PATH 256
 #define WAIT_S 25
-#define LINES "20" /* unless told */
+#define LINES "20" /* unless the user gives COUNT */
 
 static void print_line(json_t *line, bool as_json)
 {
@@ -21,7 +21,7 @@ static void print_line(json_t *line, bool as_json)
            json_string_value(json_object_get(line, "level")), json_string_value(json_object_get(line, "text")));
 }
 
-/* Ask once and print what comes. *next: the number of the line to ask for next. */
+/* Ask once and print the lines that come. *next: the number of the line to ask for next. */
 static enum status fetch(const char *path, bool as_json, json_int_t *next)
 {
     struct reply reply = client_request(path, NULL, 0);

@@ -15,9 +15,9 @@
 #include "tools/godwit/migrate.h"
 
 #define PATH 512
-#define ARGUMENTS 2 /* behind the VM's name */
+#define ARGUMENTS 2 /* arguments of a command behind the VM's name */
 
-/* What a command's first argument is, and so where its path is. */
+/* What a command is about, which decides its path. */
 enum kind {
     KIND_HOST,     /* GET /v1/NAME, arguments in the query */
     KIND_HOST_ACT, /* POST /v1/NAME */
@@ -35,9 +35,9 @@ enum kind {
 static const struct command {
     const char *name;
     enum kind kind;
-    int min, max; /* arguments */
+    int min, max; /* least and largest number of arguments */
     const char *arguments, *help;
-    const char *parameter[ARGUMENTS]; /* of the query */
+    const char *parameter[ARGUMENTS]; /* their names in the query */
 } commands[] = {
     { "vms", KIND_HOST, 0, 0, "", "all virtual machines", { NULL } },
     { "vm", KIND_VM, 1, 1, "VM", "one virtual machine in detail", { NULL } },
@@ -163,11 +163,11 @@ static void put(void *ctx, const char *bytes, size_t len)
     fwrite(bytes, 1, len, ctx);
 }
 
-/* Show an answer, which might not be JSON at all. */
+/* Show an answer. It may not be JSON at all. */
 static enum status show(const struct reply *reply, bool as_json)
 {
     json_t *json = json_loads(reply->body ? reply->body : "", 0, NULL);
-    /* Written anew: text_render trusts its input. */
+    /* The JSON is written anew, because text_render trusts its input. */
     char *text = json_dumps(json, as_json ? JSON_INDENT(2) | JSON_REAL_PRECISION(12)
                                           : JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12));
 
@@ -267,7 +267,7 @@ static enum status run(const struct command *command, int argc, char **argv, boo
     }
 }
 
-/* What needs no hypervisor; false: not this. */
+/* Run a command that needs no hypervisor. False: this is not one. */
 static bool run_local(const struct command *command, char **argv, enum status *status)
 {
     if (command->kind == KIND_HELP) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The move is the hypervisor's business and goes on if we are stopped; here its state is asked for until it is over.
- * Progress goes to stderr: on a terminal one line that changes, else a line whenever a stage or round begins. The
+ * The move is the hypervisor's work and goes on if this tool is stopped; the tool asks for the move's state until it is
+ * over. Progress goes to stderr: on a terminal one line that changes, else a line whenever a stage or round begins. The
  * result goes to stdout.
  */
 #include "tools/godwit/migrate.h"
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define POLL_MS 100
-#define DOUBT_POLLS 100 /* until a move in doubt is left to the administrator */
+#define DOUBT_POLLS 100 /* polls until a move in doubt is left to the administrator */
 #define PATH 512
 #define BAR 24
 
@@ -34,7 +34,7 @@ static bool usage(const char *what, const char *word)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    bool names = false; /* only names from here on */
+    bool names = false; /* from here on, arguments are names, not options */
 
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
@@ -79,7 +79,7 @@ static double number(const json_t *object, const char *key)
     return json_number_value(json_object_get(object, key));
 }
 
-/* The state of the VM's last move; NULL: no answer, explained. */
+/* The state of the VM's last move. NULL: no answer came, and the reason is printed. */
 static json_t *query(const char *vm, enum status *status)
 {
     char *name = client_quote(vm), path[PATH];
@@ -119,11 +119,10 @@ static enum status begin(const struct options *o)
     return reply.status;
 }
 
-/* --- Progress ------------------------------------------------------------------------------------------------------
- */
+/* --- Progress --------------------------------------------------------------------------------------------------- */
 
-/* The first round shows how fast the guest writes: before its end nothing is expected. What is, is under the throttle.
- */
+/* The expected downtime, in words. The first round shows how fast the guest writes: before its end there is no
+ * expectation. While the guest is throttled, the expectation is the one under the throttle. */
 static const char *expected(const json_t *move, const json_t *ram, char *buffer, size_t room)
 {
     double throttle = number(move, "cpu-throttle-percentage");
@@ -142,7 +141,7 @@ static bool is_over(const char *status)
     return !strcmp(status, "completed") || !strcmp(status, "failed") || !strcmp(status, "cancelled");
 }
 
-/* "active, round 3", counted from 1; "device". */
+/* Fill buffer with the stage: "active, round 3", rounds counted from 1; "device". */
 static void stage(const json_t *move, const json_t *ram, char *buffer, size_t room)
 {
     if (!strcmp(text(move, "status"), "active"))
@@ -164,7 +163,7 @@ static void show_bar(const json_t *move, const json_t *ram)
             number(ram, "remaining") / (1 << 20), number(ram, "mbps"), expected(move, ram, downtime, sizeof(downtime)));
 }
 
-/* A line whenever a stage or a round begins; `last` remembers. How it ended is the result's to tell. */
+/* Print a line whenever a stage or a round begins; `last` remembers it. The end is left to the result. */
 static void show_line(const json_t *move, const json_t *ram, char *last, size_t room)
 {
     char line[128], downtime[96], rate[32] = "";
@@ -179,8 +178,8 @@ static void show_line(const json_t *move, const json_t *ram, char *last, size_t 
             expected(move, ram, downtime, sizeof(downtime)));
 }
 
-/* Ask until it is over, or in doubt for long; the last answer, or NULL. show: its progress, which a check has none of.
- */
+/* Ask until the move is over, or has been in doubt for long. Returns the last answer, or NULL. show: print the
+ * progress; a check has none. */
 static json_t *watch(const char *vm, bool show, enum status *status)
 {
     const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
@@ -211,7 +210,7 @@ static json_t *watch(const char *vm, bool show, enum status *status)
 
 static char farewell[512];
 
-/* Only calls that a handler may make. */
+/* It makes only calls that a signal handler may make. */
 static void on_interrupt(int signal_number)
 {
     ssize_t written = write(STDERR_FILENO, farewell, strlen(farewell));
@@ -221,7 +220,7 @@ static void on_interrupt(int signal_number)
     _exit(STATUS_INTERRUPTED);
 }
 
-/* The move is the hypervisor's: whoever interrupts us is told so. */
+/* The move goes on in the hypervisor: a user who interrupts the tool is told so. */
 static void say_on_interrupt(const char *vm)
 {
     snprintf(farewell, sizeof(farewell),
@@ -231,8 +230,7 @@ static void say_on_interrupt(const char *vm)
     sigaction(SIGINT, &(struct sigaction){ .sa_handler = on_interrupt }, NULL);
 }
 
-/* --- The result ----------------------------------------------------------------------------------------------------
- */
+/* --- The result ------------------------------------------------------------------------------------------------- */
 
 static void show_round(const char *name, const json_t *round)
 {
@@ -292,7 +290,7 @@ static void show_downtime(const json_t *move)
                number(json_object_get(move, "ram"), "downtime-verify-bytes"));
 }
 
-/* What was sent, if anything was. */
+/* Show what was sent, if anything was. */
 static void show_ram(const json_t *move)
 {
     const json_t *ram = json_object_get(move, "ram");
@@ -305,7 +303,7 @@ static void show_ram(const json_t *move)
     show_rounds(move);
 }
 
-/* A move that came to nothing is told without what it did not come to. */
+/* For a move that failed, the table leaves out what it did not reach. */
 static void show_table(const json_t *move)
 {
     printf("status             %s\n", text(move, "status"));
@@ -323,7 +321,7 @@ static void show_table(const json_t *move)
     show_ram(move);
 }
 
-/* Of a check: has the destination said no, or nothing? */
+/* The outcome of a check: has the destination said no, or nothing? */
 static const char *check_outcome(const json_t *move)
 {
     const char *error = text(move, "error");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* godwit migrate: begin a move, show how it goes, say how it ended. */
+/* godwit migrate: begin a move, show its progress, say how it ended. */
 #pragma once
 
 #include <stdbool.h>
