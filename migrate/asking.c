@@ -17,7 +17,7 @@
 
 #define AGAIN_MS 100 /* a question may be lost */
 
-static struct vm *asked[CONFIG_MAX_VMS]; /* the guests that are asked about; NULL: none, or no longer */
+static struct vm *asked[CONFIG_MAX_VMS]; /* the guests that are asked about; NULL: not this one, or no longer */
 static struct wire_claim questions[CONFIG_MAX_VMS];
 static bool on;
 static bool heeds;       /* is a guest that is not started yet elsewhere, too, if another machine claims it? */

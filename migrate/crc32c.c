@@ -44,10 +44,10 @@ static inline u64 load(const u8 *p)
 }
 
 /*
- * A message is a polynomial over bits; its first bit is the highest coefficient. CRC32C's polynomial divides x^297 +
- * x^196 + x^192 + x^78 + x^42 + 1. So the CRC stays the same when a word is taken away and added again 101, 105, 219,
- * 255 and 297 bits behind its place: in the five words that follow, which a..e carry until these words are read.
- * Afterwards `a` belongs to the fifth.
+ * A message is a polynomial over bits; its first bit is the highest coefficient. CRC32C's polynomial divides
+ * x^297 + x^196 + x^192 + x^78 + x^42 + 1. So the CRC stays the same when a word is taken away and added again 101,
+ * 105, 219, 255 and 297 bits behind its place: in the five words that follow, which a..e carry until these words are
+ * read. Afterwards `a` belongs to the fifth.
  */
 #define FOLD(p, a, b, c, d, e)                      \
     do {                                            \

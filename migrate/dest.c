@@ -436,7 +436,7 @@ static bool session_step(struct dest_session *session)
 
     if (result == -EAGAIN)
         return false;
-    if (result) { /* the peer listens no more, but its last words, ABORT above all, may be there */
+    if (result) { /* the peer listens no more, but its last words, ABORT above all, may have come */
         outbox_cancel(&session->outbox);
         session->mute = true;
     }
@@ -474,7 +474,7 @@ static bool session_step(struct dest_session *session)
     }
 }
 
-/* Has its source brought nothing for long? A source for which memory is held must fill it; to say KEEPALIVE is not
+/* Has its source brought nothing for long? A source for which memory is held must fill it; to say that it lives is not
  * enough. */
 static bool is_stuck(const struct incoming *in, u64 time)
 {

@@ -26,7 +26,7 @@
 #include "host/frame.h"
 
 #define SHOWN 8          /* missed pages that the log names */
-#define ROUNDS_OF_EACH 4 /* CONFIG_DIRTY_EACH: rounds before it is the next producer's turn */
+#define ROUNDS_OF_EACH 4 /* CONFIG_DIRTY_EACH: so many rounds, then it is the next producer's turn */
 
 _Static_assert((int)CONFIG_DIRTY_WRITE_PROTECT == DIRTY_WRITE_PROTECT && (int)CONFIG_DIRTY_PML == DIRTY_PML &&
                    (int)CONFIG_DIRTY_EAGER == DIRTY_SPLIT_EAGER,

@@ -170,7 +170,7 @@ static unsigned prepared_event(struct handoff_dest *dest, enum handoff_event eve
     case HANDOFF_PREPARE: return HANDOFF_SAY_PREPARED;
     case HANDOFF_ABORT:
     case HANDOFF_QUERY_ABORT:
-    case HANDOFF_OWNER_HEARD: /* the source will not say COMMIT any more to a move of the VM that it claims */
+    case HANDOFF_OWNER_HEARD: /* a source that claims the VM will not say COMMIT any more */
     case HANDOFF_CANCEL: return give_up(dest);
     default: return 0; /* a lost link: COMMIT may still come by another one, and this copy may be the only one */
     }

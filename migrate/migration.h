@@ -45,8 +45,8 @@ bool migration_active(const struct vm *vm);
 
 /*
  * Is it contested who runs this VM? SOURCE_OWNER (0): no. SOURCE_IN_DOUBT: its destination has it, or may have it,
- * under *epoch; SOURCE_SUPERSEDED: another machine claims it under *epoch, above ours. The copy here stands still then,
- * and nothing but migration_resolve acts on it.
+ * under *epoch. SOURCE_SUPERSEDED: another machine claims it; *epoch is the highest that we know of it, not below ours.
+ * The copy here then stands still, and nothing but migration_resolve acts on it.
  */
 enum source_state migration_contested(const struct vm *vm, u64 *epoch);
 

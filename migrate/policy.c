@@ -106,8 +106,8 @@ static u64 rate_of(const struct policy_round *round, u64 set)
 }
 
 /*
- * W, from two rounds of different length: the set of dirty pages of the longer round falls behind proportion, and how
- * far tells how near it is to saturation. If it doesn't fall behind, W is all of the guest.
+ * W, from two rounds of different length: the longer round's set of dirty pages lags behind proportion, and by how much
+ * tells how near it is to saturation. If it doesn't lag, W is all of the guest.
  */
 static u64 working_set(const struct policy_stats *stats, const struct policy_round *a, const struct policy_round *b)
 {

@@ -301,7 +301,7 @@ static bool transmit(struct source *s)
             return true;
         s->last_said = source_now(s);
         s->stats.wire_bytes = s->outbox.bytes;
-        /* So are digests while the guest runs, though each piece is followed by KEEPALIVE: the guest and others want
+        /* Digests beside a running guest are done so, too, though each piece says KEEPALIVE: the guest and others want
          * the processor. */
         if (s->phase == SOURCE_ROUND_WAIT || s->phase == SOURCE_HARVEST)
             return true;

@@ -22,7 +22,7 @@
 
 _Static_assert(WIRE_NAME == CONFIG_NAME && WIRE_ID == VM_ID && WIRE_MAC == CONFIG_MAC, "copied as they are");
 
-#define OVERHEAD_SHIFT 6 /* its tables, maps and the kernel of the move may need 1/64 of a guest's memory */
+#define OVERHEAD_SHIFT 6 /* tables, maps and the kernel of the move may need 1/64 of a guest's memory */
 #define OVERHEAD_MIN MiB(2)
 
 static void describe_macs(const struct virtio_net *net, struct wire_reserve *head)

@@ -34,7 +34,7 @@ static bool usage(const char *what, const char *word)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    bool names = false; /* from here on, arguments are names, not options */
+    bool names = false; /* "--" has come: a word that is no known option is a name, even if it begins with - */
 
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
