@@ -22,7 +22,7 @@
 #define BOOT_INFO_CMDLINE 256
 
 enum boot_info_mem_kind {
-    MEM_RESERVED, /* firmware's for ever, or unknown: never touched */
+    MEM_RESERVED, /* belongs to the firmware for ever, or is unknown: never touched */
     MEM_USABLE,   /* free RAM */
     MEM_LOADER,   /* the loader's pages: page tables, stack, this struct; free after hand-over */
     MEM_IMAGE,    /* the hypervisor's segments */
@@ -41,7 +41,7 @@ struct boot_info_mem {
 struct boot_info_file {
     char path[CONFIG_PATH]; /* as the configuration names it */
     uint64_t base, size;    /* bytes; base is page aligned */
-    uint64_t digest;        /* of its bytes, config/digest.h from 0 */
+    uint64_t digest;        /* of the file's bytes, by config/digest.h, begun with 0 */
 };
 
 struct boot_info_framebuffer {
@@ -63,7 +63,7 @@ struct boot_info {
 
     struct boot_info_times tsc;
     uint64_t rsdp;       /* 0: the firmware has none (Bochs) */
-    uint64_t trampoline; /* one free page below 1 MiB, for starting processors; 0: none found */
+    uint64_t trampoline; /* one free page below 1 MiB, for starting processors; 0: none was found */
 
     uint64_t image_phys, image_virt, image_size; /* the loaded segments, one contiguous range */
 

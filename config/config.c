@@ -15,7 +15,7 @@
 #include "config/config_keys.h"
 #include "config/netaddr.h"
 
-/* What message() shows of a wrong value at most. */
+/* Characters of a wrong value that message() shows at most. */
 #define SHOWN 32
 
 struct span {
@@ -145,7 +145,7 @@ static bool number_parse(struct span s, bool suffixes, uint64_t max, uint64_t *n
     return true;
 }
 
-/* What FAT can name and stays inside the volume: relative, separated by '/', never up. */
+/* A path that FAT can name and that stays inside the volume: relative, separated by '/', without "..". */
 static bool path_valid(struct span s)
 {
     if (s.len == 0 || s.at[0] == '/' || s.at[s.len - 1] == '/')
@@ -160,7 +160,7 @@ static bool path_valid(struct span s)
     return true;
 }
 
-/* 32 hexadecimal digits, dashes between pairs left out of account; not all zero, which means that none was given. */
+/* 32 hexadecimal digits; dashes between pairs are skipped. All zero is refused: it means that no UUID was given. */
 static bool uuid_set(uint8_t uuid[CONFIG_UUID], struct span value)
 {
     unsigned digits = 0, any = 0;
@@ -180,7 +180,7 @@ static bool uuid_set(uint8_t uuid[CONFIG_UUID], struct span value)
     return digits == 2 * CONFIG_UUID && any;
 }
 
-/* Not of a group, not our own, not none. */
+/* An address, perhaps with a port. It is not a group's, not one of loopback and not in 0.0.0.0/8. */
 static bool server_set(struct config_server4 *server, struct span value, uint32_t port)
 {
     server->port = port;
@@ -436,13 +436,13 @@ static bool vm_begin(struct parser *p, struct span name)
     return !fault || refuse(p, name, fault, NULL);
 }
 
-/* The sections that have no name and are there once at most. */
+/* The sections without a name, of which each may occur once. */
 static const struct {
     const char *word;
     bool (*begin)(struct parser *p);
 } single_sections[] = { { "net", net_begin }, { "api", api_begin }, { "migration", migration_begin } };
 
-/* "vm NAME]", "net]", "api]" ..., then perhaps a comment: what follows the '[' of a section header. */
+/* The text behind the '[' of a section header: "vm NAME]", "net]", "api]" ..., then perhaps a comment. */
 static bool section_parse(struct parser *p, struct span line)
 {
     bool (*begin)(struct parser * p) = NULL;
@@ -498,7 +498,7 @@ static bool line_parse(struct parser *p, struct span line)
     return key_parse(p, line);
 }
 
-/* What config_check finds. */
+/* Refuse the configuration if config_check finds a fault in it. */
 static bool whole_check(struct parser *p)
 {
     struct config_fault fault;

@@ -26,9 +26,9 @@
 #define CONFIG_MIGRATION_PORT 4900
 #define CONFIG_DOWNTIME_LIMIT 20 /* ms */
 #define CONFIG_MAX_ROUNDS 20
-#define CONFIG_IMAGES 8 /* files that guests which come here may start anew from */
-#define CONFIG_PEERS 8  /* hypervisors that are asked who has a guest */
-#define CONFIG_MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* that one names, the hypervisor included */
+#define CONFIG_IMAGES 8 /* kernels and initrds of guests that may arrive by migration */
+#define CONFIG_PEERS 8  /* hypervisors that are asked which of them has a guest */
+#define CONFIG_MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* that a configuration names; 1: the hypervisor */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
 
@@ -53,7 +53,8 @@ enum config_dirty_log {
 /* In the order of migrate/policy.h. */
 enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT, CONFIG_STALL_THROTTLE };
 
-/* Is a guest started when the machine boots? Ask: unless another machine has it (only with [net] and [migration]). */
+/* Is a guest started when the machine boots? ASK: unless another machine has it. Without [net] or [migration] nobody
+ * can be asked, and ASK means YES. */
 enum config_autostart { CONFIG_AUTOSTART_ASK, CONFIG_AUTOSTART_YES, CONFIG_AUTOSTART_NO };
 
 /* What a triple fault does. */
@@ -69,14 +70,14 @@ struct config_vm {
     char cmdline[CONFIG_CMDLINE];
     uint64_t memory; /* bytes, a multiple of 4 KiB */
     uint32_t vcpus;
-    uint8_t mac[CONFIG_MAC];   /* of its network card; all zero: made from the host's card's and the name */
-    uint8_t uuid[CONFIG_UUID]; /* who it is, wherever it runs; all zero: made from name and MAC */
+    uint8_t mac[CONFIG_MAC];   /* of its network card; all zero: made from its name and the MAC of the host's card */
+    uint8_t uuid[CONFIG_UUID]; /* the VM's identity, wherever it runs; all zero: made from its name and MAC */
     uint32_t autostart;        /* enum config_autostart */
     uint32_t on_crash;         /* enum config_crash */
     uint32_t dirty_log;        /* enum config_dirty_log */
     uint32_t dirty_split;      /* enum config_dirty_split */
     uint32_t dirty_check;      /* ms between rounds of the check */
-    uint32_t dirty_drop;       /* withhold one in so many pages from the check; 0: none */
+    uint32_t dirty_drop;       /* one of so many pages is withheld from the check; 0: none is */
     uint32_t line;             /* of the section header, for messages about the whole section */
 };
 
@@ -114,13 +115,13 @@ struct config_address6 {
 
 /* The [net] section: the hypervisor's own place on the network. */
 struct config_net {
-    uint32_t present;               /* 0: no section, no card is touched */
+    uint32_t present;               /* 0: there is no such section, and no card is touched */
     struct config_address4 address; /* prefix 0: by DHCP */
     struct config_address4 gateway; /* prefix 32 if given */
     struct config_address6 address6;
     uint32_t uplink;              /* enum config_uplink */
     uint8_t mac[6];               /* of the hypervisor's interface; zero: made from the uplink's */
-    uint32_t storm_limit;         /* broadcast and multicast frames a second from each port; 0: any */
+    uint32_t storm_limit;         /* broadcast and multicast frames a second from each port; 0: no limit */
     uint32_t anti_spoof;          /* 1: guests send from their own MAC only */
     uint32_t test_services;       /* 1: discard, echo and source on TCP ports 9, 7 and 19 */
     struct config_server4 syslog; /* where the log is sent to, by UDP */
@@ -135,19 +136,19 @@ struct config_announce {
     uint32_t rounds;             /* 0: no announcement at all */
 };
 
-/* The [migration] section: whether guests may come here, and how they move unless a command says otherwise. */
+/* The [migration] section: may guests arrive here, and how do guests move unless a command says otherwise? */
 struct config_migration {
-    uint32_t port;                           /* TCP; 0: no section, nothing is listened to */
+    uint32_t port;                           /* TCP; 0: there is no such section, and no port is open for moves */
     char images[CONFIG_IMAGES][CONFIG_PATH]; /* files on the boot volume; "": no more */
-    uint64_t incoming_memory; /* bytes that may be held for guests which come; 0: the default of migration_init */
-    uint64_t incoming_memory_per_host;         /* those of one host, the same */
+    uint64_t incoming_memory; /* bytes that may be held for arriving guests; 0: the default of migration_init */
+    uint64_t incoming_memory_per_host;         /* the same, for the guests of one host */
     uint32_t downtime_limit;                   /* ms */
     struct config_server4 peers[CONFIG_PEERS]; /* in the order of the file; port 0: no more */
     uint32_t max_rounds;
-    uint64_t max_bandwidth; /* bytes a second; 0: any */
+    uint64_t max_bandwidth; /* bytes a second; 0: no limit */
     uint32_t on_stall;      /* enum config_stall */
     struct config_throttle throttle;
-    uint32_t dirty_log;   /* enum config_dirty_log; off: what the processor does best */
+    uint32_t dirty_log;   /* enum config_dirty_log; CONFIG_DIRTY_OFF: the best one that the processor has */
     uint32_t dirty_split; /* enum config_dirty_split */
     struct config_announce announce;
 };
@@ -164,7 +165,7 @@ struct config {
     struct config_vm vm[CONFIG_MAX_VMS];
 };
 
-/* Are there others that may be asked who has a guest? */
+/* Can this hypervisor ask others whether they have a guest? */
 static inline bool config_asks(const struct config *config)
 {
     return config->net.present && config->migration.port;
@@ -178,8 +179,8 @@ struct config_error {
 };
 
 /*
- * Why may a VM not have this name? It may come from a file, from an administrator or from a peer, and becomes part of
- * paths, labels and options. Returns NULL if it may, else what is wrong, for a message. Callable anywhere.
+ * Why may a VM not have this name? Names come from a file, an administrator or a peer, and become part of paths, labels
+ * and options. Returns NULL if the name is allowed, else what is wrong with it, for a message. Callable anywhere.
  */
 const char *config_name_fault(const char *name);
 
@@ -191,7 +192,7 @@ const char *config_name_fault(const char *name);
 bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error);
 
 /*
- * Set a key of [migration] as a line of the file would, if it is one that may be changed while the hypervisor runs.
+ * Set a key of [migration] as a line of the file would, if that key may be changed while the hypervisor runs.
  * Returns true, or false with *error filled: then *migration is as it was. Callable anywhere.
  */
 bool config_migration_set(struct config_migration *migration, const char *key, const char *value,

@@ -19,7 +19,7 @@ static bool is_alnum(char c)
 
 const char *config_name_fault(const char *name)
 {
-    /* Guests' ports are called as the guests are. */
+    /* A guest's switch port has the guest's name, so a guest may not have the name of another port. */
     static const char *const ports[] = { "uplink", "godwit" };
 
     /* So that no tool takes a name for an option or for a directory. */
@@ -34,7 +34,7 @@ const char *config_name_fault(const char *name)
     return NULL;
 }
 
-/* Whether both are given, which zeros are not, and equal. */
+/* Are both given (all zero means: not given), and equal? */
 static bool bytes_equal(const uint8_t *a, const uint8_t *b, unsigned len)
 {
     uint8_t any = 0;
@@ -62,7 +62,7 @@ static bool refuse_equal(struct config_fault *fault, const char *key, const stru
     return false;
 }
 
-/* MACs and identities that are given differ. */
+/* Do all MACs and identities that are given differ? */
 static bool vms_differ(const struct config *config, struct config_fault *fault)
 {
     for (uint32_t i = 0; i < config->nr_vms; i++) {
@@ -88,7 +88,7 @@ static bool refuse_file(struct config_fault *fault, const char *key, const struc
     return false;
 }
 
-/* No file is two things: a guest's kernel is not its initrd, and neither is the hypervisor. */
+/* Has each file one use only? A guest's kernel is not its initrd, and neither of them is the hypervisor. */
 static bool files_differ(const struct config *config, struct config_fault *fault)
 {
     for (uint32_t i = 0; i < config->nr_vms; i++) {
@@ -104,7 +104,7 @@ static bool files_differ(const struct config *config, struct config_fault *fault
     return true;
 }
 
-/* What the host listens to. */
+/* Do the ports on which the host listens differ? */
 static bool ports_differ(const struct config *config, struct config_fault *fault)
 {
     static const uint32_t test_ports[] = { 7, 9, 19 }; /* net/testd.c */

@@ -11,6 +11,6 @@ struct config_fault {
     const char *part[6]; /* of the message, one behind the other; NULL: no more */
 };
 
-/* Is a configuration that was parsed right as a whole? Returns true, or false with *fault filled; its strings are in
- * *config or static. Callable anywhere. */
+/* Is a parsed configuration right as a whole? Returns true, or false with *fault filled: its strings are constants or
+ * lie in *config. Callable anywhere. */
 bool config_check(const struct config *config, struct config_fault *fault);

@@ -176,7 +176,7 @@ static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry nam
 #define WANT_IMAGES "1 to 8 paths of files on the boot volume, each at most 63 characters, with blanks between them"
 static_assert(CONFIG_IMAGES == 8 && CONFIG_PATH == 64, "WANT_IMAGES names the limits");
 
-#define START_KEYS 5 /* the first ones: they are for the start alone */
+#define START_KEYS 5 /* the first keys of [migration]: they can't be changed while the hypervisor runs */
 
 #define WANT_HELD "bytes, 0 (most of what is free at the start) or 1M to 1024G, such as 4G"
 #define WANT_PEERS \

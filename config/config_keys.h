@@ -34,11 +34,11 @@ struct key {
     const char *choices[6]; /* VALUE_CHOICE: the index is the value; ends with NULL */
 };
 
-/* Where keys are looked up, and how messages call the place. */
+/* The keys of one section, and the name that messages give to the section. */
 struct section {
     const char *place;
     const struct key *keys;
-    size_t count; /* at most 32: a bit a key in the parser */
+    size_t count; /* at most 32: the parser has one bit for each key */
 };
 
 extern const struct section global_section, net_section, api_section, migration_section, vm_section;

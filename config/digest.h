@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A 64-bit digest against accidents, not against enemies. In a header, for the UEFI application uses it, too. */
+/* A 64-bit digest that shows accidents; it does not stop enemies. It is in a header because the UEFI application uses
+ * it, too. */
 #pragma once
 
 #include <stddef.h>

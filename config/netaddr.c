@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config/netaddr.h"
 
-/* A number of 1 to `digits` digits in base 10 or 16 at *at. False if there is none, or it is above max. */
+/* Read a number of 1 to `digits` digits in base 10 or 16 at *at. False if there is none, or it is above max. */
 static bool number(const char *text, size_t len, size_t *at, unsigned base, unsigned digits, uint32_t max,
                    uint32_t *value)
 {
@@ -55,7 +55,7 @@ bool netaddr_mac(const char *text, size_t len, uint8_t mac[6])
     return at == len && any && !(mac[0] & 1);
 }
 
-/* Groups up to the end or a "::"; returns how many, or -1. */
+/* Read groups up to the end of the text or to a "::". Returns how many there were, or -1. */
 static int groups(const char *text, size_t len, size_t *at, uint16_t group[8])
 {
     int count = 0;

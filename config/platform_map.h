@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a guest finds its chips, and on which lines: what the chips claim and what the ACPI tables say. Numbers only,
- * so that it can be included by both.
+ * Where a guest finds its chips, and on which lines: the chips claim these places, and the ACPI tables name them. The
+ * file holds numbers only, so that both can include it.
  */
 #pragma once
 
@@ -26,8 +26,8 @@
 /* RTC: the century's place in CMOS memory (FADT CENTURY). */
 #define CMOS_CENTURY 0x32
 
-/* INTA of PCI slot n is line PCI_GSI + n % 4 of the I/O APIC, and at the 8259 pair the line of that place in the list.
- * Nobody else is on those. */
+/* INTA of PCI slot n is line PCI_GSI + n % 4 of the I/O APIC. At the 8259 pair it is entry n % 4 of PCI_ISA_LINES. No
+ * other device uses these lines. */
 #define PCI_GSI 16
 #define PCI_ISA_LINES 5, 10, 11, 12
 
