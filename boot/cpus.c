@@ -28,7 +28,7 @@ struct processor_info {
 };
 static_assert(sizeof(struct processor_info) == 48, "PI EFI_PROCESSOR_INFORMATION");
 
-/* The members before and including the two that are called here. */
+/* The members up to the last of the two that are called here. */
 struct mp_services {
     EFI_STATUS(EFIAPI *get_number)(struct mp_services *, UINTN *total, UINTN *enabled);
     EFI_STATUS(EFIAPI *get_info)(struct mp_services *, UINTN number, struct processor_info *);

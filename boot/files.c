@@ -32,7 +32,7 @@ static void path_convert(const char *path, CHAR16 *converted)
     while (*path++ != '\0');
 }
 
-/* The size by seeking to the end: unlike file information, that needs no buffer of unknown length. */
+/* Find the size by a seek to the end, which needs no buffer of unknown length, as file information does. */
 static EFI_STATUS file_size(EFI_FILE_HANDLE file, uint64_t *size)
 {
     EFI_STATUS status = file->SetPosition(file, ~0ULL);

@@ -8,10 +8,12 @@
 #include "boot/memmap.h"
 #include "boot/pages.h"
 
-/* Ending the services may change the map, which invalidates the key: then both are repeated. Twice has always done. */
+/* Ending the services may change the map, which invalidates the key: then both steps are repeated. Two attempts have
+ * always been enough. */
 #define EXIT_ATTEMPTS 8
 
-/* The firmware's memory map. The map may grow by the allocations that follow the first reading: room for 64 more. */
+/* The firmware's memory map. The allocations that follow the first reading may make the map grow, so there is room for
+ * 64 more descriptors. */
 static struct {
     void *buffer;
     UINTN room, size, key, descriptor_size;
@@ -54,7 +56,8 @@ static void framebuffer_find(struct boot_info_framebuffer *framebuffer)
     };
 }
 
-/* The load options are text only by convention: anything else than printable ASCII means there is no command line. */
+/* The load options are text only by convention: if anything in them is not printable ASCII, there is no command line.
+ */
 static void cmdline_find(EFI_HANDLE image, char *cmdline)
 {
     EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;

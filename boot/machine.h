@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the firmware knows about the machine, processors aside: memory, ACPI, framebuffer, our command line. */
+/* What the firmware knows about the machine: memory, ACPI, framebuffer, our command line. Processors: boot/cpus.h. */
 #pragma once
 
 #include <efi.h>
 
 #include "config/boot_info.h"
 
-/* Fill rsdp, framebuffer, cmdline and trampoline; what is not there stays 0. */
+/* Fill rsdp, framebuffer, cmdline and trampoline; a thing that the machine does not have stays 0. */
 void machine_find(EFI_HANDLE image, struct boot_info *boot_info);
 
 /* Take the buffer for the firmware's memory map and read the map once: boot_info->mem is then a preview. */

@@ -25,7 +25,7 @@ static void range_record(uint64_t base, uint64_t size, uint32_t kind)
     ranges[nr_ranges++] = (struct page_range){ base, size, kind };
 }
 
-/* Take slack for the alignment, then return what is too much at both ends. */
+/* Take more than is needed, because of the alignment, then give back the rest at both ends. */
 static EFI_STATUS aligned_alloc(uint64_t size, uint64_t align, uint64_t *base)
 {
     EFI_PHYSICAL_ADDRESS start;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The loader's memory. Every page the loader takes from the firmware is recorded here with what the hypervisor is to
- * believe about it, so that the final memory map can say so and a failed start can give everything back.
+ * The loader's memory. Every page that the loader takes from the firmware is recorded here with the kind that the
+ * hypervisor is to see, so that the final memory map can say so and a failed start can give everything back.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ uint64_t pages_round(uint64_t size);
 
 /*
  * Take size bytes of zeroed memory, anywhere, aligned to align (a power of two, at least PAGE_SIZE).
- * what names the purpose in the message if there is not enough.
+ * `what` names the purpose, for the message if there is not enough memory.
  */
 EFI_STATUS pages_alloc(uint64_t size, uint64_t align, uint32_t kind, const char *what, void **memory);
 

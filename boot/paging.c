@@ -72,7 +72,7 @@ static void image_map(struct table_pool *pool, const struct boot_info *boot_info
     }
 }
 
-/* The tables that top bytes of identity map and the image need at most. */
+/* How many tables are needed at most, for an identity map of `top` bytes and the image. */
 static uint64_t table_count(uint64_t top, unsigned shift, const struct elf_image *image)
 {
     uint64_t directories = shift == SHIFT_2M ? (top >> SHIFT_1G) : 0;
@@ -121,7 +121,7 @@ EFI_STATUS paging_build(const struct boot_info *boot_info, const struct elf_imag
     return EFI_SUCCESS;
 }
 
-/* The NX bits are reserved ones until EFER.NXE is set, and read-only pages are writable here until CR0.WP is. */
+/* The NX bits are reserved bits until EFER.NXE is set, and this code can write read-only pages until CR0.WP is set. */
 static void rights_enable(void)
 {
     uint32_t low, high;
@@ -137,7 +137,7 @@ _Noreturn void paging_enter(uint64_t cr3, uint64_t stack_top, uint64_t entry, co
 {
     asm volatile("cli" : : : "memory");
     rights_enable();
-    /* As if called by nobody: the return address 0 ends every backtrace. */
+    /* The entry point has no caller: the return address 0 ends every backtrace. */
     asm volatile("mov %0, %%cr3\n\t"
                  "mov %1, %%rsp\n\t"
                  "xor %%ebp, %%ebp\n\t"

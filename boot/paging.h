@@ -7,7 +7,7 @@
 #include "boot/elf.h"
 #include "config/boot_info.h"
 
-/* Build the tables boot_info.h promises, for the image and the memory map in *boot_info. *cr3 gets their root. */
+/* Build the tables that boot_info.h promises, for the image and the memory map in *boot_info. *cr3 gets their root. */
 EFI_STATUS paging_build(const struct boot_info *boot_info, const struct elf_image *image, uint64_t *cr3);
 
 /* Load the tables and jump to entry on the stack that ends at stack_top. After ExitBootServices only. */
