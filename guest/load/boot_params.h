@@ -7,7 +7,7 @@
 
 #include "host/types.h"
 
-/* Of the setup header, by their offset in the file's first sectors and in boot_params alike. */
+/* Fields of the setup header. They have the same offset in the file's first sectors and in boot_params. */
 #define SETUP_SECTS 0x1F1
 #define SYSSIZE 0x1F4 /* in paragraphs of 16 bytes */
 #define BOOT_FLAG 0x1FE
@@ -25,9 +25,9 @@
 #define CMDLINE_SIZE 0x238
 #define PREF_ADDRESS 0x258
 #define INIT_SIZE 0x260
-#define HEADER_END 0x264 /* of what we read; later versions have more */
+#define HEADER_END 0x264 /* end of the part that we read; later versions have more */
 
-/* Of boot_params alone. */
+/* Fields that only boot_params has. */
 #define ACPI_RSDP_ADDR 0x070
 #define EXT_RAMDISK_IMAGE 0x0C0
 #define EXT_RAMDISK_SIZE 0x0C4

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Linux bzImage by the 64-bit boot protocol (Linux, Documentation/x86/boot.rst): the check and the layout, pure, and
- * the writing.
+ * Linux bzImage by the 64-bit boot protocol (Linux, Documentation/x86/boot.rst): check and layout, which are pure, and
+ * the write into guest memory.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct bzimage {
     u64 code, code_size; /* the protected-mode part: offset in the file */
     u64 base, init_size; /* where it is loaded, and the memory that it needs there before it reads the memory map */
     u64 initrd;          /* where the initrd is loaded */
-    u64 needs;           /* bytes of RAM that would do; after a refusal, 0 if more memory is no remedy */
+    u64 needs;           /* bytes of RAM that would be enough; after a refusal, 0 if more memory would not help */
 };
 
 struct bzimage_request {
@@ -36,6 +36,6 @@ bool bzimage_probe(const u8 *file, u64 size);
 /* Check the image and lay it out. Returns NULL, or the reason to refuse it. Pure. */
 const char *bzimage_parse(struct bzimage *kernel, const struct bzimage_request *request);
 
-/* Write it into the VM's memory and put the boot vcpu at its entry. The VM has not started. */
+/* Write the kernel into the VM's memory and put the boot vcpu at its entry. The VM has not started. */
 void bzimage_load(struct vm *vm, const struct bzimage *kernel, const struct guest_image *image,
                   const struct guest_map *map);

@@ -8,7 +8,7 @@
 #include "mm/guest_mem.h"
 
 #define LOWEST_KERNEL MiB(1)
-#define HIGHEST_KERNEL GUEST_PCI_HOLE_BASE /* there is no RAM */
+#define HIGHEST_KERNEL GUEST_PCI_HOLE_BASE /* there is no RAM in the PCI hole */
 
 #define SECTOR 512
 #define PARAGRAPH 16 /* unit of syssize */
@@ -69,8 +69,8 @@ static const char *find_code(struct bzimage *kernel, const u8 *file, u64 size)
 }
 
 /*
- * Always where the kernel prefers to be. A relocatable one would start elsewhere, but 64-bit kernels move up to that
- * address before they unpack themselves: a lower one saves no memory.
+ * A kernel is always loaded at the address that it prefers. A relocatable kernel would start elsewhere, but 64-bit
+ * kernels move up to that address before they unpack themselves: a lower address saves no memory.
  */
 static const char *place_kernel(struct bzimage *kernel, const struct bzimage_request *request)
 {
@@ -88,7 +88,8 @@ static const char *place_kernel(struct bzimage *kernel, const struct bzimage_req
     return kernel->needs > request->low_ram ? "the kernel does not fit into the guest's memory" : NULL;
 }
 
-/* As high as the kernel takes it, so that it is out of the way: below 4 GiB if there is room, else above. */
+/* Place the initrd as high as the kernel accepts it, so that it is out of the way: below 4 GiB if there is room, else
+ * above. */
 static const char *place_initrd(struct bzimage *kernel, const struct bzimage_request *request)
 {
     u64 size = request->initrd_size, end = kernel->base + kernel->init_size;

@@ -9,7 +9,7 @@
 #define RIGHT ", not a kernel; give a Linux bzImage or a 64-bit ELF file with a PVH note"
 #define PACKED "-compressed file; unpack it first"
 
-/* What people give by mistake. */
+/* Files that people give by mistake. */
 static const struct {
     u32 offset, length;
     const char *magic;

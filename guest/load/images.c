@@ -15,7 +15,7 @@ void images_init(const struct boot_info *boot_info)
     given = boot_info;
 }
 
-/* Those that a guest can start from: the first is the hypervisor itself. */
+/* The files from which a guest can start; the first of all files is the hypervisor itself. */
 static void list_files(char *text, size_t room)
 {
     size_t at = 0;

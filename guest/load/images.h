@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The files of the boot volume, from which guests start, and start anew: its own ones, and such as have come here. */
+/* The files of the boot volume. From them this machine's own guests start, and guests that have arrived by migration
+ * start anew. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,11 +14,13 @@ struct boot_info;
 /* Once, before the others. `boot_info` stays valid. Boot processor. */
 void images_init(const struct boot_info *boot_info);
 
-/* What the configuration has its guest start from. False, with the reason in words: a file is not here. */
+/* The kernel, initrd and command line that the configuration gives a guest. False, with the reason in words: a file is
+ * not here. */
 bool image_of(const struct config_vm *config, struct guest_image *image, char *reason, size_t room);
 
 /* The file of that path. False, with the reason in words: the loader has not handed it over. */
 bool image_file(const char *path, struct guest_file *file, char *reason, size_t room);
 
-/* Find the contents of image's files, known by size and digest, among this machine's; NULL where there is none. */
+/* Find the contents of image's files, which are known by size and digest, among this machine's files. A file that is
+ * not here gets NULL. */
 void image_locate(struct guest_image *image);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What every guest gets, whatever its format: a memory map and ACPI tables. Then each format's loader takes over:
- * elf.c and pvh.c, or bzimage.c.
+ * Every guest gets a memory map and ACPI tables, whatever the format of its kernel. Then each format's loader takes
+ * over: elf.c and pvh.c, or bzimage.c.
  */
 #include "guest/load/load.h"
 
@@ -50,8 +50,8 @@ static void map_make(struct guest_map *map, const struct vm *vm)
     map_add(map, GUEST_PCI_HOLE_END, GUEST_PCI_HOLE_END + high, MAP_RAM);
 }
 
-/* Firmware's work: all memory is write-back but for the PCI hole. Guests want to see it, though nothing here depends on
- * it. */
+/* Set the memory types as firmware does: all memory is write-back but for the PCI hole. Guests want to see them, though
+ * nothing here depends on them. */
 static void set_mtrrs(struct vm *vm)
 {
     for (u32 i = 0; i < vm->nr_vcpus; i++) {
@@ -110,7 +110,7 @@ static int load_pvh(struct vm *vm, const struct guest_image *image, const struct
     return 0;
 }
 
-/* Judge the image, then put it there or not. */
+/* Judge the image; then, if `put` is set, put it into the guest's RAM. */
 static int load(struct vm *vm, const struct guest_image *image, bool put, char *reason, size_t size)
 {
     const char *not_a_kernel = format_complaint(image->kernel.data, image->kernel.size);

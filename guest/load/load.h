@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Putting a guest's image into its RAM and its first vcpu at the image's entry. Images come from outside: everything in
- * them is checked. */
+/* The loader puts a guest's image into its RAM, and its first vcpu at the image's entry. Images come from outside:
+ * everything in them is checked. */
 #pragma once
 
 #include "hv/guest_image.h"

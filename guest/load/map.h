@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a guest is told about its memory, in the numbers that e820 and PVH share (ACPI, "System Address Map
+/* The memory map that a guest is given, in the numbers that e820 and PVH share (ACPI, "System Address Map
  * Interfaces"). */
 #pragma once
 
@@ -11,7 +11,7 @@
 
 #define MAP_RANGES 8
 
-#define LEGACY_BASE 0xA0000 /* from here to 1 MiB a PC has no RAM that is the system's; our tables lie there */
+#define LEGACY_BASE 0xA0000 /* from here to 1 MiB a PC has no RAM for the system; our tables lie there */
 #define LEGACY_END 0x100000
 
 struct guest_map_range {

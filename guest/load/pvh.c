@@ -44,7 +44,7 @@ static const struct vcpu_state pvh_state = {
 
 static void load_segments(struct vm *vm, const struct elf_image *elf, const u8 *file)
 {
-    /* RAM is zeroed when a VM is made: what a segment has beyond its file bytes is zero already. */
+    /* RAM is zeroed when a VM is made, so the part of a segment beyond its file bytes is zero already. */
     for (u32 i = 0; i < elf->nr_segments; i++)
         guest_write(&vm->mem, elf->segment[i].paddr, file + elf->segment[i].offset, elf->segment[i].filesz);
 }
