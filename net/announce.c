@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Frames by hand, field by field: ARP and RARP (RFC 826, RFC 903), neighbour advertisement (RFC 4861, 4.4). */
+/* Builds the frames field by field: ARP and RARP (RFC 826, RFC 903), neighbour advertisement (RFC 4861, 4.4). */
 #include "net/announce.h"
 
 #include "host/clock.h"
@@ -11,7 +11,7 @@
 
 #define NA_LENGTH (ND_OPTIONS + 8) /* with the option */
 
-/* At the end of each: who reads it knows that no guest said it. */
+/* At the end of each frame that announce_port sends: a hypervisor that reads it knows that no guest has sent it. */
 static const uint8_t mark[8] = { 'G', 'O', 'D', 'W', 'I', 'T', 'A', 'N' };
 
 static uint8_t *header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type)
@@ -69,7 +69,7 @@ uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], cons
     na[ND_FLAGS] = ND_OVERRIDE | (router ? ND_ROUTER : 0);
     memcpy(na + ND_TARGET, ip6, 16);
     na[ND_OPTIONS] = ND_OPTION_TARGET_MAC;
-    na[ND_OPTIONS + 1] = 1; /* times 8 bytes */
+    na[ND_OPTIONS + 1] = 1; /* the option's length in units of 8 bytes */
     memcpy(na + ND_OPTIONS + 2, mac, MAC_LEN);
     sum = (uint64_t)csum_fold(offload_pseudo_sum(ip, true, IP_PROTO_ICMP6, NA_LENGTH)) +
           csum_fold(csum_add(0, na, NA_LENGTH));
@@ -79,7 +79,7 @@ uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], cons
 }
 _Static_assert(ETH_HEADER + IP6_HEADER + NA_LENGTH <= ANNOUNCE_MAX, "the advertisement fits");
 
-/* With tags behind its addresses, and the mark. */
+/* Send the frame with the tags behind its addresses, and the mark at its end. */
 static void send(struct port *port, const uint8_t *bytes, uint32_t len, const struct port_tags *tags)
 {
     struct frame frame = { .part = { { bytes, ETH_TYPE },

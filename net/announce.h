@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames that tell switches and neighbours where a MAC and its addresses are now: after a move, or at start. The
- * builders are pure; each fills `out` and returns the frame's length.
+ * Frames that tell switches and neighbours where a MAC and its addresses are now. They are sent after a move and at the
+ * start. The builders are pure; each fills `out` and returns the frame's length.
  */
 #pragma once
 
@@ -12,21 +12,22 @@
 /* Gratuitous ARP: a request for our own address (RFC 5227, "ARP Announcement"). */
 uint32_t announce_arp(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip4[4]);
 
-/* Unsolicited neighbour advertisement to all nodes, override set (RFC 4861, 7.2.6). A router that does not say that it
- * is one is no router to its neighbours any more (7.2.5). */
+/* Unsolicited neighbour advertisement to all nodes, override set (RFC 4861, 7.2.6). If the advertisement of a router
+ * does not say that it is a router, its neighbours stop using it as one (7.2.5). */
 uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip6[16], bool router);
 
-/* RARP request for our own MAC: teaches switches where it is, even if no address is known (RFC 903). */
+/* RARP request for our own MAC (RFC 903). It teaches switches where the MAC is, even if no IP address is known. */
 uint32_t announce_rarp(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN]);
 
 /*
- * Send RARP for the port's mac, and the right announcement for each address that lives behind it (net/snoop.h), as if
- * the port sent them, with the tags and the MAC that it has there. Returns the number of frames. Host loop.
+ * Send RARP for the port's mac, and the right announcement for each address that lives behind the port (net/snoop.h).
+ * The frames come in as if the port sent them, each with the VLAN tags and the MAC of its address. Returns the number
+ * of frames. Host loop.
  */
 unsigned announce_port(struct port *port);
 
 /*
- * Was this frame made by announce_port, of this or another hypervisor? Only switches need to believe it: neighbours of
- * a guest that moved find it under the MAC that they know.
+ * Was this frame made by announce_port, of this or another hypervisor? Only switches need to believe such a frame: the
+ * neighbours of a guest that has moved reach it under the MAC that they know.
  */
 bool announce_made(const struct frame *frame);

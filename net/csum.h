@@ -6,12 +6,12 @@
 #include <stdint.h>
 
 /*
- * Add `len` bytes, which begin at an even offset of what is summed, to an unfolded sum. Bytes are taken as they lie in
- * memory, so the folded sum is stored to memory as it is.
+ * Add `len` bytes to an unfolded sum; they begin at an even offset of all the bytes that are summed. Bytes are taken as
+ * they lie in memory, so the folded sum is stored to memory without a swap.
  */
 uint64_t csum_add(uint64_t sum, const void *data, size_t len);
 
-/* Fold to 16 bits; not complemented. */
+/* Fold a sum to 16 bits. The result is not complemented. */
 uint16_t csum_fold(uint64_t sum);
 
 /* lwIP's LWIP_CHKSUM: the folded sum of one piece. */

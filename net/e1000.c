@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Intel 82540EM ("PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual", section 13 for the
- * registers), as QEMU and Bochs emulate it. What they leave out is not relied on: reset that resets, interrupt
- * throttling, checking of received checksums.
+ * registers), as QEMU and Bochs emulate it. The driver does not rely on the functions that they leave out: a reset that
+ * resets, interrupt throttling, the check of received checksums.
  *
  * Received frames go to the switch where the card put them. Frames to send are copied once, into buffers of ours.
  */
@@ -95,7 +95,7 @@ struct rx_descriptor {
 struct tx_descriptor {
     u64 address;
     u32 command; /* DTALEN, DTYP and DCMD */
-    u8 status;   /* and in a context descriptor what follows is HDRLEN and MSS */
+    u8 status;   /* in a context descriptor HDRLEN and MSS follow */
     u8 options;
     u16 special;
 };
@@ -117,7 +117,7 @@ struct e1000 {
     volatile u32 *registers;
     volatile struct rx_descriptor *rx;
     u8 *rx_buffers;
-    u32 rx_next, rx_owed; /* the descriptor that is filled next; how many are not yet given back */
+    u32 rx_next, rx_owed; /* the descriptor that the card fills next; how many are not yet given back */
     volatile struct tx_descriptor *tx;
     u8 *tx_buffers;
     u32 tx_next, tx_clean; /* next to fill; oldest that is not known to be sent */
@@ -218,7 +218,7 @@ static u32 tx_take(struct e1000 *e)
     return index;
 }
 
-/* The checksum's place, and for segmentation all that the card must know of the headers. */
+/* Tell the card the checksum's place, and for segmentation all that it must know of the headers. */
 static void tx_context(struct e1000 *e, const struct frame *frame, const struct tso_headers *h)
 {
     u64 start = frame->offload.csum_start, field = start + frame->offload.csum_offset;
@@ -258,7 +258,8 @@ static u32 tx_data(struct e1000 *e, const struct frame *frame, u32 command, u8 o
     return last;
 }
 
-/* The card adds the length of each segment to the pseudo-header's sum, and wants it without any (manual 3.3.7.2). */
+/* The card adds the length of each segment to the pseudo-header's sum, so it wants a sum without a length (manual
+ * 3.3.7.2). */
 static void tso_headers_prepare(struct tso_headers *h)
 {
     u16 sum = csum_fold(offload_pseudo_sum(h->bytes + h->l3, false, IP_PROTO_TCP, 0));
@@ -341,7 +342,7 @@ static bool e1000_deliver(struct port *port, const struct frame *frame)
     return true;
 }
 
-/* A segment of IPv6 that we cut ourselves. */
+/* Send a segment of IPv6 that we have cut ourselves. */
 static void segment_send(void *ctx, const struct frame *frame)
 {
     struct e1000 *e = ctx;
@@ -429,7 +430,7 @@ static void card_start(struct e1000 *e)
     rx_give_back(e);
 }
 
-/* Contiguous memory seen through the direct map, zeroed; NULL without. */
+/* Zeroed contiguous memory, in the direct map; NULL if there is none. */
 static void *dma_alloc(unsigned order)
 {
     hpa_t frame = frame_alloc(order);
@@ -448,7 +449,7 @@ static int memory_get(struct e1000 *e)
 _Static_assert(NR_RX * 16 <= PAGE_SIZE && NR_TX * 16 <= PAGE_SIZE, "a ring fits one page");
 _Static_assert(NR_RX *RX_BUFFER == PAGE_SIZE << 7 && NR_TX * TX_BUFFER == PAGE_SIZE << 8, "orders of memory_get");
 
-/* Called once at boot: what a failed start has taken is lost, and not missed. */
+/* Called once at boot: memory that a failed start has taken is not given back. */
 struct uplink *e1000_probe(const struct pci_function *f)
 {
     static struct e1000 e1000;

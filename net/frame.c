@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All that walk a frame's pieces do it alike: skip those before the offset, then take from each what it has. */
+/* All functions that walk a frame's pieces do it alike: they skip the pieces before the offset, then take from each
+ * piece the bytes that it has. */
 #include "net/frame.h"
 
 #include "host/copy.h"

@@ -36,7 +36,7 @@ bool frame_read(const struct frame *frame, uint32_t offset, void *to, uint32_t l
 /* Append [offset, offset + len) of `frame` to `out` by reference. False if it is shorter or has too many pieces. */
 bool frame_append(struct frame *out, const struct frame *frame, uint32_t offset, uint32_t len);
 
-/* Write an Ethernet header; returns where what it carries begins. */
+/* Write an Ethernet header; returns the place behind it, where the payload begins. */
 uint8_t *frame_header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type);
 
 extern const uint8_t mac_broadcast[MAC_LEN];
@@ -47,7 +47,7 @@ struct frame frame_of(const void *data, uint32_t len);
 /* Unfolded Internet checksum of [offset, offset + len), which must exist. */
 uint64_t frame_csum(const struct frame *frame, uint32_t offset, uint32_t len);
 
-/* EtherType behind at most two VLAN tags, and where what it names begins. 0 if the frame is too short. */
+/* Returns the EtherType behind at most two VLAN tags, and in *l3 the offset behind it. 0 if the frame is too short. */
 uint16_t frame_type(const struct frame *frame, uint32_t *l3);
 
 /* Is this EtherType that of a VLAN tag? */
@@ -95,7 +95,7 @@ static inline bool mac_is_zero(const uint8_t *mac)
     return memcmp(mac, zero, MAC_LEN) == 0;
 }
 
-/* May it be the address of one card? */
+/* May this MAC be the address of one card? */
 static inline bool mac_is_card(const uint8_t *mac)
 {
     return !mac_is_multicast(mac) && !mac_is_zero(mac);

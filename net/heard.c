@@ -9,7 +9,7 @@
 #include "net/frame.h"
 #include "net/hold.h"
 
-#define DIGESTED 2048 /* bytes of a frame that count: all, but of what no link carries in one piece */
+#define DIGESTED 2048 /* bytes of a frame that count: all, unless the frame is longer than a link can carry */
 
 struct heard {
     uint64_t until; /* clock_ns */
@@ -61,7 +61,7 @@ void heard_note(struct port *port, const struct frame *frame)
         port->heard->digest[port->heard->next++ % HEARD_FRAMES] = frame_digest(frame);
 }
 
-/* Has the port been given this frame? It is asked once for each time. */
+/* Has the port been given this frame? A yes forgets its digest: each one answers for one late frame. */
 static bool heard_take(struct heard *heard, const struct frame *frame)
 {
     uint64_t digest = frame_digest(frame);

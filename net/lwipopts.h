@@ -49,7 +49,7 @@
  */
 #define TCP_FRAME 1460           /* bytes of TCP in a frame */
 #define TCP_MSS (11 * TCP_FRAME) /* between hypervisors, where the card or the switch cuts segments: net/netif.c */
-#define LWIP_DISABLE_TCP_SANITY_CHECKS 1 /* they hold for lwIP's socket layer and its small pools */
+#define LWIP_DISABLE_TCP_SANITY_CHECKS 1 /* they are made for lwIP's socket layer and its small pools */
 #define LWIP_WND_SCALE 1
 #define TCP_RCV_SCALE 6
 #define TCP_WND (2 * 1024 * 1024)
@@ -59,7 +59,7 @@
 #define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
 #define TCP_WND_UPDATE_THRESHOLD (TCP_WND / 8)
 #define TCP_QUEUE_OOSEQ 1
-/* Bytes and frames behind a gap that wait for it to be filled: a window's worth for a move, little for anybody else. */
+/* How many bytes and frames may wait behind a gap: a whole window for a move, little for anybody else. */
 #define TCP_OOSEQ_BYTES_LIMIT(pcb) ((pcb)->prio == TCP_PRIO_STREAM ? TCP_WND : 0x10000)
 #define TCP_OOSEQ_PBUFS_LIMIT(pcb) ((pcb)->prio == TCP_PRIO_STREAM ? TCP_WND / 1024 : 64)
 #define TCP_PRIO_STREAM TCP_PRIO_MAX
@@ -70,19 +70,21 @@
 
 #define LWIP_HOOK_FILENAME "net/tcp_hooks.h"
 
-/* The slow timer, whose ticks count retransmissions (net/tcp_pcb.h), is two of these; delayed ACKs wait one at most. */
+/* In ms. A tick of the slow timer, which counts retransmissions (net/tcp_pcb.h), is two intervals; a delayed ACK waits
+ * one at most. */
 #define TCP_TMR_INTERVAL 50
 #define TCP_MSL 5000UL
 
-/* TCP's checksums are made where a frame leaves the switch, by the card if it can (net/netif.c); the rest by csum.c. */
+/* TCP's checksums are made where a frame leaves the switch, by the card if it can (net/netif.c). csum.c makes the rest.
+ */
 #define LWIP_CHECKSUM_ON_COPY 0
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 
 #define ARP_QUEUEING 1
-/* What waits for a neighbour's MAC is copied unless its bytes are its own: of a move they are guest RAM, which is given
- * back when TCP has let go of it. */
+/* A packet that waits for a neighbour's MAC is copied, unless it owns its bytes. The bytes of a move are guest RAM,
+ * which is given back when TCP has let go of it. */
 #define PBUF_NEEDS_COPY(p) (!((p)->type_internal & PBUF_TYPE_FLAG_STRUCT_DATA_CONTIGUOUS))
 #define ETHARP_SUPPORT_STATIC_ENTRIES 1
 
-/* What users see is counted where it is decided: by the switch, the ports and moves. */
+/* The numbers that users see are counted where the decisions are made: by the switch, the ports and moves. */
 #define LWIP_STATS 0

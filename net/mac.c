@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* FNV-1a with 64 bits; MIX spreads what the last bytes change over all of them. Five bytes are kept. */
+/* FNV-1a with 64 bits; MIX spreads the effect of the last bytes over all bits. Five bytes of the hash are kept. */
 #define FNV_BASE 0xCBF29CE484222325ULL
 #define FNV_PRIME 0x100000001B3ULL
 #define MIX 0x9E3779B97F4A7C15ULL
 
-#define LOCAL 0x52 /* the first byte: one station's, locally administered */
+#define LOCAL 0x52 /* the first byte: a MAC of one station, locally administered */
 
 static uint64_t fnv(uint64_t hash, const void *bytes, size_t len)
 {

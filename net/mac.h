@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* MACs that machines get when they are given none, and MACs in words. Pure. */
+/* The MAC that a VM gets when it is given none, and MACs as text. Pure. */
 #pragma once
 
 #include "net/port.h"
 
 /*
  * The MAC of a VM that was given none: a locally administered one, made of the MAC of the host's card and the VM's
- * name. So it is the same after each boot, and another one on each host. `card`: NULL without a card.
+ * name. So the VM has the same MAC after each boot, and another one on each host. `card`: NULL without a card.
  */
 void mac_default(uint8_t mac[MAC_LEN], const uint8_t *card, const char *name);
 

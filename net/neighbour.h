@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Numbers of ARP (RFC 826), RARP (RFC 903) and neighbour discovery (RFC 4861), which find out whose MAC an address has.
- */
+/* Numbers of ARP (RFC 826), RARP (RFC 903) and neighbour discovery (RFC 4861), which join MACs and IP addresses. */
 #pragma once
 
 /* Offsets in an ARP packet of Ethernet and IPv4. */
@@ -18,7 +17,7 @@
 #define ARP_REQUEST 1
 #define RARP_REQUEST 3
 
-/* Offsets in an IPv6 header, and the hop limit of what no router has forwarded. */
+/* Offsets in an IPv6 header, and the hop limit of a packet that no router has forwarded. */
 #define IP6_NEXT_HEADER 6
 #define IP6_HOP_LIMIT 7
 #define IP6_SOURCE 8

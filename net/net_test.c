@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One block is sent again and again. Time is taken from the connection to the last acknowledgement: bytes that only
+ * One block is sent again and again. The time runs from the connection to the last acknowledgement: bytes that only
  * wait in a buffer do not count as sent.
  */
 #include "net/net_test.h"
@@ -13,7 +13,7 @@
 #include "host/host_work.h"
 #include "net/tcp_stream.h"
 
-#define POLL_NS 1000000       /* what else wakes the host loop does so earlier: frames */
+#define POLL_NS 1000000       /* pause between two polls; frames wake the host loop earlier */
 #define SILENCE_NS 5000000000 /* as long as a move waits for its peer */
 
 static struct net_test test;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * lwIP believes in an MTU of several frames, so that TCP gives long segments, which the card or the switch cuts; what
- * is not TCP's is fragmented here to what the wire takes. Frames for lwIP are copied into its buffers, those from it
- * are sent from where they lie.
+ * lwIP is told an MTU of several frames, so that TCP makes long segments, which the card or the switch cuts. Packets of
+ * other protocols are fragmented here to the MTU of the wire. Frames for lwIP are copied into its buffers; its own
+ * frames are sent from where they lie.
  */
 #define LOG_PREFIX "net"
 
@@ -36,7 +36,7 @@
 #define SPARE_FRAMES 4           /* room on the card that we leave to guests, however much we have to send */
 #define QUEUE_MAX 1024           /* frames that wait for lwIP */
 #define POLL_MAX 128             /* frames a turn */
-#define DEFEND_NS 10000000000ULL /* between two answers to who says to have our address: RFC 5227, DEFEND_INTERVAL */
+#define DEFEND_NS 10000000000ULL /* between two answers to machines with our address: RFC 5227, DEFEND_INTERVAL */
 #define PBUF_MAX 65535           /* a pbuf's lengths have 16 bits */
 #define TCP_CSUM 16
 #define TCP_DATA_OFFSET 12
@@ -44,7 +44,7 @@
 
 struct queued {
     struct pbuf *pbuf;
-    bool csum_right; /* or never to be on a wire */
+    bool csum_right; /* the checksum is right, or the frame never reaches a wire */
 };
 
 static struct {
@@ -54,7 +54,7 @@ static struct {
     unsigned head, count;
     const char *uplink;
     u32 announced;         /* the address that was last logged */
-    u64 conflicts;         /* ARP packets that said that our address is somebody else's */
+    u64 conflicts;         /* ARP packets that said that our address belongs to another machine */
     netif_peers_fn *peers; /* NULL: nobody wants to hear them */
 } own;
 
@@ -88,7 +88,7 @@ static bool own_deliver(struct port *port, const struct frame *frame)
 
     (void)port;
     if (announce_made(frame))
-        return true; /* no news for a neighbour, and maybe wrong: who moved a guest was told by its peer what to say */
+        return true; /* no news for a neighbour, and perhaps wrong: its addresses are those that a peer has named */
     if (frame->len <= PBUF_MAX)
         return queue_add(frame);
     return offload_finish(frame, segment_add, &all) && all;
@@ -114,7 +114,7 @@ void netif_peers_say(const void *bytes, size_t len)
     switch_input(&own.port, &frame);
 }
 
-/* True if it was such a frame. */
+/* Give a frame of ETH_TYPE_PEERS to `peers`. True if it was such a frame. */
 static bool peers_heard(const struct pbuf *pbuf)
 {
     const u8 *bytes = pbuf->payload;
@@ -127,8 +127,8 @@ static bool peers_heard(const struct pbuf *pbuf)
 }
 
 /*
- * Somebody else says to have our address: no news for lwIP, but the others have heard it, too, and are told whose it is
- * (RFC 5227, 2.4).
+ * Another machine says that it has our address. lwIP is not told, but the other machines have heard it, too, and we
+ * tell them whose the address is (RFC 5227, 2.4).
  */
 static bool address_conflict(const struct pbuf *pbuf)
 {
@@ -167,8 +167,8 @@ bool netif_port_poll(void)
 /* --- To the switch -------------------------------------------------------------------------------------------------
  */
 
-/* lwIP leaves TCP's checksum to us, and so do we, with the cutting of long segments, to the port where the frame goes:
- * here we only say what is to be done. */
+/* lwIP leaves TCP's checksum to us. We leave it, and the cutting of long segments, to the port where the frame goes:
+ * the frame's offload fields only say what is to be done. */
 static void offload_ask(struct frame *frame, struct pbuf *pbuf)
 {
     u8 *bytes = pbuf->payload, *ip = bytes + ETH_HEADER;
@@ -197,7 +197,7 @@ static void offload_ask(struct frame *frame, struct pbuf *pbuf)
 
 static err_t link_output(struct netif *netif, struct pbuf *pbuf);
 
-/* A packet in more pieces than a frame may have: as one. */
+/* Send a packet that has more pieces than a frame may have: copy it into one piece. */
 static err_t output_whole(struct netif *netif, struct pbuf *pbuf)
 {
     struct pbuf *whole = pbuf_clone(PBUF_RAW, PBUF_RAM, pbuf);
@@ -208,7 +208,7 @@ static err_t output_whole(struct netif *netif, struct pbuf *pbuf)
     return err;
 }
 
-/* What is not TCP's is fragmented as the wire demands; lwIP has compared it with TCP_MTU. */
+/* A packet that is not TCP's is fragmented to the MTU of the wire; lwIP has only compared it with TCP_MTU. */
 static err_t ip4_output_mtu(struct netif *netif, struct pbuf *pbuf, const ip4_addr_t *to)
 {
     err_t err;
@@ -306,7 +306,7 @@ static err_t netif_fill(struct netif *netif)
     return ERR_OK;
 }
 
-/* The uplink's address made a locally administered one, and another one even if it was that already. */
+/* Make a locally administered MAC of the uplink's; it differs from the uplink's even if that was one already. */
 static void mac_choose(u8 *mac, const struct config_net *config, const struct uplink *uplink)
 {
     static const u8 alone[MAC_LEN] = { 0x02, 'g', 'o', 'd', 'w', 't' };

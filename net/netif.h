@@ -2,7 +2,7 @@
 /*
  * The hypervisor's own interface: lwIP as a port of the switch.
  *
- * Frames from the switch are queued and given to lwIP by the next netif_port_poll(): lwIP answers at once, and the
+ * Frames from the switch are queued, and the next netif_port_poll() gives them to lwIP: lwIP answers at once, and the
  * answer must not reach a port that is still busy with the question. Host loop.
  */
 #pragma once
@@ -19,9 +19,10 @@ void netif_port_start(const struct config_net *config, const struct uplink *upli
 bool netif_port_poll(void);
 
 /*
- * Between hypervisors of a link, without addresses: what one says in a broadcast frame of ETH_TYPE_PEERS all others
- * hear. Guests neither hear it nor can they say it. hear gets what was said, perhaps with zeros behind it. Say
- * nothing from within a port's deliver(). Without [net] nothing is said. Lost frames are not said again.
+ * Messages between the hypervisors of a link, without IP addresses: one says bytes in a broadcast frame of
+ * ETH_TYPE_PEERS, and all others hear them. Guests can neither hear nor say such frames. `hear` gets the bytes, perhaps
+ * with zeros behind them. Say nothing from within a port's deliver(). Without [net] nothing is said. Lost frames are
+ * not said again.
  */
 #define NETIF_PEERS_MAX 256 /* bytes that may be said */
 typedef void netif_peers_fn(const u8 *bytes, size_t len);
@@ -36,5 +37,5 @@ const u8 *netif_port_mac(void);
 /* Is this one of our own addresses (4 bytes, or 16 of IPv6)? */
 bool netif_port_owns(const u8 *address, bool ip6);
 
-/* How many ARP packets said that our address is somebody else's. */
+/* How many ARP packets said that our address belongs to another machine. */
 u64 netif_port_conflicts(void);

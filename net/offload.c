@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Headers are read into a buffer and changed there. The payload stays where it is: what is emitted has the headers as
+ * Headers are read into a buffer and changed there. The payload stays where it is: an emitted frame has the headers as
  * its first piece and slices of the payload as the others.
  */
 #include "net/offload.h"
@@ -55,7 +55,7 @@ static bool csum_finish(const struct frame *frame, void (*emit)(void *ctx, const
     struct frame out = frame_of(headers, field + 2);
     uint16_t sum = (uint16_t)~csum_fold(frame_csum(frame, start, frame->len - start));
 
-    /* UDP writes 0 as FFFF, which is the same number; for TCP either will do. */
+    /* UDP writes 0 as FFFF, which is the same number in ones' complement; TCP accepts either. */
     sum_store(headers + field, sum ? sum : 0xFFFF);
     frame_append(&out, frame, field + 2, frame->len - field - 2); /* fits: one piece more than before at most */
     out.offload.flags = OFFLOAD_DATA_VALID;
@@ -91,7 +91,7 @@ bool offload_tso_headers(const struct frame *frame, struct tso_headers *h)
     return frame_read(frame, 0, h->bytes, h->payload) && ip_headers_valid(frame, h);
 }
 
-/* Make headers for `len` bytes of payload at offset `done` of all. */
+/* Make the headers of the segment that has `len` bytes of payload from offset `done` on. */
 static void segment_headers(const struct tso_headers *h, uint8_t *headers, uint32_t index, uint32_t done, uint32_t len,
                             bool last)
 {

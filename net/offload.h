@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Finishing what a sender has left to its card: checksums (virtio 1.2, 5.1.6.2) and TCP segmentation. Pure.
+ * Finishing the work that a sender has left to its card: checksums (virtio 1.2, 5.1.6.2) and TCP segmentation. Pure.
  *
  * The offload fields come from guests: they are judged against the frame and never trusted.
  */
@@ -19,13 +19,13 @@ struct tso_headers {
 };
 
 /*
- * Emit `frame` as frames that need nothing more: with its checksum made, cut into segments of gso_size if it is longer.
- * Payload is passed by reference. Returns false, with nothing emitted, if its offload fields make no sense.
+ * Emit `frame` as frames that need no more work: with the checksum made, and cut into segments of gso_size if it is
+ * longer. Payload is passed by reference. Returns false, with nothing emitted, if its offload fields make no sense.
  */
 bool offload_finish(const struct frame *frame, void (*emit)(void *ctx, const struct frame *frame), void *ctx);
 
-/* Check a frame with a gso_type and read its headers, for a card that segments. False if it makes no sense. */
+/* Check a frame with a gso_type and read its headers, for a card that segments. False if the frame makes no sense. */
 bool offload_tso_headers(const struct frame *frame, struct tso_headers *headers);
 
-/* Unfolded sum of the addresses and the protocol of the IP header at ip, and the length `len` of TCP or UDP. */
+/* Unfolded sum of the addresses in the IP header at `ip`, of the protocol, and of the length `len` of TCP or UDP. */
 uint64_t offload_pseudo_sum(const uint8_t *ip, bool ip6, uint8_t protocol, uint32_t len);

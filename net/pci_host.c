@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bridges are followed by the numbers that firmware gave to the buses behind them; nothing is assigned anew. INTx of
- * every function met is switched off: uplink.c says why.
+ * The scan finds the buses behind bridges by the numbers that firmware gave to them; it assigns nothing anew. It turns
+ * INTx of every function off: uplink.c says why.
  */
 #include "net/pci_host.h"
 
@@ -98,7 +98,7 @@ void pci_enable(const struct pci_function *f, bool intx)
     command_change(f, intx ? COMMAND_INTX_OFF : 0, COMMAND_MEMORY | COMMAND_MASTER | (intx ? 0 : COMMAND_INTX_OFF));
 }
 
-/* The bits that stay 0 when all are written tell the size. */
+/* Write ones to all bits: the bits that stay 0 tell the size. */
 static u32 bar_probe(const struct pci_function *f, unsigned bar, u32 *value)
 {
     *value = pci_read(f, PCI_BAR(bar));

@@ -14,13 +14,13 @@ struct pci_function {
 #define PCI_CAP_VENDOR 0x09
 #define PCI_CAP_MSIX 0x11
 
-/* Every function behind the first host bridge; their INTx is off when this returns. visit() may be NULL. */
+/* Visit every function behind the first host bridge. Their INTx is off when this returns. visit() may be NULL. */
 void pci_scan(void (*visit)(const struct pci_function *f));
 
 u32 pci_read(const struct pci_function *f, u8 offset); /* aligned, 32 bits */
 void pci_write(const struct pci_function *f, u8 offset, u32 value);
 
-/* Let it decode memory and be a bus master; INTx on or off. */
+/* Let the function decode memory and be a bus master; INTx on or off. */
 void pci_enable(const struct pci_function *f, bool intx);
 
 /* Physical base and size of a memory BAR; 0 for none or an I/O BAR. Decoding is off for a moment. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What joins the switch: guests' network devices, the uplink NICs, the hypervisor's own lwIP interface.
+ * The ports of the switch: guests' network devices, the uplink NICs and the hypervisor's own lwIP interface join it.
  *
  * All of net/ runs in the host loop on CPU 0 and nowhere else, so nothing here is locked. A guest device that is kicked
  * by its vcpu wakes the host loop (cpu_kick(0)) and is served there. deliver() is never called for the port that a
- * frame comes from, and calls switch_input for nothing: what wants to answer queues the frame first.
+ * frame comes from, and never calls switch_input: a port that wants to answer queues its frame first.
  */
 #pragma once
 
@@ -23,14 +23,14 @@ struct frame_part {
 /* Offloads that travel with a frame, with the meaning of virtio 1.2, 5.1.6 (struct virtio_net_hdr). */
 struct frame_offload {
     uint8_t flags;    /* 1: csum_start and csum_offset tell where a checksum is to be made; 2: checksums are right */
-    uint8_t gso_type; /* 0 none, 1 TCPv4, 4 TCPv6; with flag 1 */
+    uint8_t gso_type; /* 0 none; 1 TCPv4 and 4 TCPv6, both together with flag 1 */
     uint16_t header_len, gso_size;
     uint16_t csum_start, csum_offset;
 };
 
 /* An Ethernet frame without FCS, in pieces; valid during the call only. */
 struct frame {
-    struct frame_part part[FRAME_PARTS + 1]; /* at most FRAME_PARTS from outside; one to spare for new headers */
+    struct frame_part part[FRAME_PARTS + 1]; /* senders use at most FRAME_PARTS; the last is spare, for new headers */
     unsigned nr_parts;
     uint32_t len; /* of all parts */
     struct frame_offload offload;
@@ -41,10 +41,10 @@ struct port_counters {
     uint64_t tx_frames, tx_bytes; /* from the switch to the port */
     uint64_t rx_dropped;          /* refused by the switch: spoofed source, storm, malformed */
     uint64_t tx_dropped;          /* the port had no room, or was closed */
-    uint64_t held;                /* kept while its guest stood still (net/hold.h); counted again when delivered */
-    uint64_t late;                /* to the port, by way of the host where its guest was (net/heard.h) */
-    uint64_t late_twice;          /* the same, but the port has had them: dropped */
-    uint64_t copied_bytes;        /* of frames for the port, moved by the processor: once, twice if held */
+    uint64_t held;                /* kept while the guest stood (net/hold.h); counted again when delivered */
+    uint64_t late;                /* frames that came by way of the guest's last host (net/heard.h) */
+    uint64_t late_twice;          /* such frames that the port had already been given: dropped */
+    uint64_t copied_bytes;        /* of frames for the port, copied by the processor: once, or twice if held */
 };
 
 /* VLAN tags as they stand in a frame, the outermost first, without priorities. */
@@ -56,39 +56,39 @@ struct port_tags {
 
 enum port_address_kind { PORT_MAC, PORT_IP4, PORT_IP6 };
 
-/* An address that lives behind a port: a MAC that it sends from, or an IP address that its guest said to have. */
+/* An address that lives behind a port: a MAC that the port sends from, or an IP address that its guest claims. */
 struct port_address {
     uint8_t kind;          /* enum port_address_kind */
     bool router;           /* IPv6: the guest said that it is a router */
-    uint8_t mac[MAC_LEN];  /* which one it has, or is */
-    struct port_tags tags; /* of the frame that said so */
-    uint8_t ip[16];        /* IPv4: the first four; of a MAC: none */
-    uint64_t seen;         /* clock_ns of the last time */
+    uint8_t mac[MAC_LEN];  /* the MAC of this IP address, or the address itself if it is a MAC */
+    struct port_tags tags; /* of the frame that showed the address */
+    uint8_t ip[16];        /* IPv4: the first four bytes; PORT_MAC: unused */
+    uint64_t seen;         /* clock_ns at which it was last seen */
 };
 
 #define PORT_ADDRESSES 64
 #define PORT_ADDRESS_AGE_NS 300000000000ULL /* as long as a switch remembers a MAC */
 
-/* Embedded in the owner's struct; zero what is not set. */
+/* Embedded in the owner's struct; a field that the owner does not set is zero. */
 struct port {
     char name[32];
     uint8_t mac[MAC_LEN];           /* the owner's address; all zero for an uplink */
     bool check_source;              /* MAC anti-spoof: only frames from `mac` are let in; switch_add may set it */
     bool peers;                     /* other hypervisors are behind it, or it is our own: ETH_TYPE_PEERS */
-    bool closed;                    /* nothing in or out (a VM that is being handed over) */
+    bool closed;                    /* no frame goes in or out (a VM that is being handed over) */
     bool offload_csum, offload_tso; /* the port takes such frames as they are; else the switch finishes them first */
-    /* Take a frame from the switch; must not keep pointers into it. False: no room, dropped. */
+    /* Take a frame from the switch, and keep no pointers into it. False: there is no room, and the frame is dropped. */
     bool (*deliver)(struct port *port, const struct frame *frame);
     /*
-     * Uplinks, else NULL: true if a frame of any size may find no room now, or `spare` such frames. Then the host loop
-     * is kicked when there is some again.
+     * For uplinks, else NULL. False: there is room now for a frame of any size and for `spare` more. True: there may be
+     * too little room, and the host loop is kicked when there is room again.
      */
     bool (*congested)(struct port *port, unsigned spare);
     struct port_counters counters;
 
     /* The switch's own. */
     struct port *next;
-    struct port_address address[PORT_ADDRESSES]; /* of ports with a mac: net/snoop.h */
+    struct port_address address[PORT_ADDRESSES]; /* only ports with a mac have some: net/snoop.h */
     unsigned nr_addresses;
     bool holding; /* net/hold.h */
     struct held *held;
@@ -98,25 +98,26 @@ struct port {
 };
 
 /*
- * Give a port a frame, counted: deliver notes it (net/heard.h), give does not, and says whether the port has taken or
- * kept it. For the switch, net/hold.c and net/heard.c: everybody else calls switch_input.
+ * Give a port a frame, and count it. port_deliver notes the frame for net/heard.h. port_give does not; it returns
+ * whether the port has taken or kept the frame. For the switch, net/hold.c and net/heard.c: everybody else calls
+ * switch_input.
  */
 void port_deliver(struct port *port, const struct frame *frame);
 bool port_give(struct port *port, const struct frame *frame);
 
-/* Join and leave. The owner keeps the memory. A port that leaves is forgotten by the address table. */
+/* Join and leave the switch. The owner keeps the memory. The address table forgets a port that leaves. */
 void switch_add(struct port *port);
 void switch_remove(struct port *port);
 
-/* What was seen behind `from` is behind `to` from now on. */
+/* Addresses that were seen behind `from` are behind `to` from now on. */
 void switch_inherit(struct port *from, struct port *to);
 
 /* A frame comes in from `from`: learn its source, forward or flood it. */
 void switch_input(struct port *from, const struct frame *frame);
 
 /*
- * True if some uplink is congested: who can keep its frames (a guest's ring, a TCP connection) holds them back until
- * the next round of the host loop rather than lose them. Who sends in bulk is to leave room for `spare` frames of
- * others.
+ * True if some uplink is congested. A sender that can keep its frames (in a guest's ring, in a TCP connection) then
+ * holds them back until the next round of the host loop rather than lose them. A sender of bulk data passes `spare`: so
+ * many frames of others still find room.
  */
 bool switch_congested(unsigned spare);

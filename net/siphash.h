@@ -4,5 +4,5 @@
 
 #include <stdint.h>
 
-/* Of `words` words of 8 bytes, little-endian; who does not know the key can't tell one from a random number. */
+/* The hash of `words` words of 8 bytes, little-endian. Without the key nobody can tell it from a random number. */
 uint64_t siphash(const uint64_t key[2], const uint64_t *word, unsigned words);

@@ -9,9 +9,9 @@
 /* How firmly a frame says that an address is its sender's. */
 enum saying {
     SAYS_NOTHING,
-    SAYS_TENTATIVE, /* it asks whether anybody else has it */
+    SAYS_TENTATIVE, /* the sender asks whether anybody else has the address */
     SAYS_HAS,
-    SAYS_HAS_AS, /* and whether it is a router, too */
+    SAYS_HAS_AS, /* the frame also says whether the sender is a router */
 };
 
 bool snoop_alive(const struct port_address *address, uint64_t now)
@@ -39,7 +39,7 @@ static struct port_address *find(struct port *port, const struct port_address *a
     return NULL;
 }
 
-/* Where to put one more: the one that was silent longest gives way. */
+/* The place for one more address: if the table is full, the address that was silent longest gives way. */
 static struct port_address *place(struct port *port, uint64_t now)
 {
     struct port_address *oldest = &port->address[0];
@@ -63,7 +63,7 @@ static void note(struct port *port, const struct port_address *address, enum say
     known->router = router;
 }
 
-/* Somebody else has it now. */
+/* `from` has the address now: other ports have it no longer. */
 static void forget(struct port *from, const struct port_address *address)
 {
     for (struct port *port = switch_ports(); port; port = port->next) {
@@ -74,7 +74,7 @@ static void forget(struct port *from, const struct port_address *address)
     }
 }
 
-/* Not the unspecified address, loopback, groups and above. */
+/* False for the unspecified address, loopback, groups and the addresses above them. */
 static bool ip4_is_unicast(const uint8_t *ip)
 {
     return ip[0] != 0 && ip[0] != 127 && ip[0] < 224;
@@ -82,7 +82,7 @@ static bool ip4_is_unicast(const uint8_t *ip)
 
 static bool ip6_is_unicast(const uint8_t *ip)
 {
-    static const uint8_t unspecified[15]; /* and loopback, but for the last byte */
+    static const uint8_t unspecified[15]; /* loopback differs only in the last byte */
 
     return ip[0] != 0xFF && (memcmp(ip, unspecified, 15) != 0 || ip[15] > 1);
 }
@@ -104,7 +104,8 @@ bool snoop_valid(const struct port_address *address)
     }
 }
 
-/* A probe's sender has no address yet (RFC 5227, 2.1.1), and nothing is said for another MAC than one's own. */
+/* A probe's sender has no address yet (RFC 5227, 2.1.1). A packet that speaks for another MAC than its sender's says
+ * nothing. */
 static enum saying read_arp(const struct frame *frame, uint32_t at, struct port_address *address)
 {
     static const uint8_t head[] = { 0, ARP_ETHERNET, ETH_TYPE_IP4 >> 8, ETH_TYPE_IP4 & 0xFF, MAC_LEN, 4 };
@@ -119,8 +120,9 @@ static enum saying read_arp(const struct frame *frame, uint32_t at, struct port_
 }
 
 /*
- * Neighbour discovery speaks for the node that sends it, as no router passes it on. A solicitation from the unspecified
- * address asks whether its target is free (RFC 4862, 5.4.2): the guest's unless somebody answers.
+ * Neighbour discovery speaks for the node that sends it, because no router passes it on. A solicitation from the
+ * unspecified address asks whether its target is free (RFC 4862, 5.4.2): the target is the guest's unless somebody
+ * answers.
  */
 static enum saying read_nd(const struct frame *frame, uint32_t at, struct port_address *address)
 {
@@ -155,7 +157,7 @@ static enum saying read_nd(const struct frame *frame, uint32_t at, struct port_a
     return ip6_is_unicast(said) ? saying : SAYS_NOTHING;
 }
 
-/* Source and tags of a frame. Returns false if it is too short. */
+/* Read the source and the tags of a frame. False if the frame is too short, or has more tags than we note. */
 static bool read_ether(const struct frame *frame, uint32_t l3, struct port_address *address)
 {
     struct port_tags *tags = &address->tags;

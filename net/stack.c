@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * lwIP's port, and the start of all of net/: time, chance and polling. Its options are in net/lwipopts.h, its types in
- * net/arch/cc.h.
+ * Our side of lwIP (time, random numbers and polling), and the start of all of net/. lwIP's options are in
+ * net/lwipopts.h, its types in net/arch/cc.h.
  */
 #define LOG_PREFIX "net"
 

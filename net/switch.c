@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A frame is judged (admit), its source learnt, its destination looked up; then it is sent to one port or to all, to
- * each in the form that it takes.
+ * The switch judges a frame (admit), learns its source and looks up its destination. Then it sends the frame to one
+ * port or to all; each port gets it in the form that the port takes.
  */
 #define LOG_PREFIX "net"
 #include "net/switch.h"
@@ -114,8 +114,8 @@ static struct port *owner(const uint8_t *mac)
 }
 
 /*
- * A frame from elsewhere has the MAC of a port's owner: two machines have the same, or one pretends. Frames of a guest
- * that is just arriving may still be under way.
+ * A frame from elsewhere has the MAC of a port's owner: two machines have the same MAC, or one pretends. It is no
+ * conflict while a guest arrives: frames that it sent from its last host may still be under way.
  */
 static void conflict(const struct port *from, const struct port *rightful, const uint8_t *mac, uint64_t now)
 {
@@ -183,7 +183,7 @@ bool port_give(struct port *port, const struct frame *frame)
     return taken;
 }
 
-/* What is kept is noted when it is delivered. */
+/* A frame that is kept (net/hold.h) is noted when it is delivered. */
 void port_deliver(struct port *port, const struct frame *frame)
 {
     assert_host_loop();
@@ -196,7 +196,8 @@ static void port_send(void *ctx, const struct frame *frame)
     port_deliver(ctx, frame);
 }
 
-/* A DHCP reply: clients read it past their kernel, which alone knows that a checksum may be left to be made. */
+/* Is this a DHCP reply? Clients read it from a raw socket: only their kernel knows that a checksum may be unfinished.
+ */
 static bool wants_whole(const struct frame *frame)
 {
     const struct frame_offload *offload = &frame->offload;
@@ -207,7 +208,8 @@ static bool wants_whole(const struct frame *frame)
            be16_get(port) == UDP_PORT_DHCP_CLIENT;
 }
 
-/* What is kept, or may come late as well, is what the link would carry: two copies of a frame are equal then. */
+/* A port that keeps frames, or notes them, takes only frames as the link carries them: so the two copies of a frame
+ * that also comes late are equal. */
 static bool port_takes(const struct port *port, const struct frame *frame)
 {
     const struct frame_offload *offload = &frame->offload;
@@ -221,7 +223,7 @@ static bool port_takes(const struct port *port, const struct frame *frame)
     return port->offload_csum || !(offload->flags & OFFLOAD_NEEDS_CSUM);
 }
 
-/* Is that an address of the port's guest, or of one behind it? */
+/* Does this MAC belong to the port's guest, or to a machine behind that guest? */
 static bool is_of(const struct port *port, const uint8_t *mac)
 {
     bool found = mac_equal(mac, port->mac);
@@ -232,8 +234,9 @@ static bool is_of(const struct port *port, const uint8_t *mac)
 }
 
 /*
- * A closed port loses what is for its owner alone; one whose guest is leaving keeps that, and what is for a group. But
- * not what the guest itself says from its next host, where it would hear its own words.
+ * A closed port takes no frame, and counts those for its owner alone as dropped. If its guest is leaving (`holding`),
+ * it keeps those, and frames for a group; but not group frames that the guest itself sends from its next host, where it
+ * would hear its own words.
  */
 static bool closed_takes(struct port *port, const struct frame *frame)
 {
@@ -276,7 +279,7 @@ bool switch_congested(unsigned spare)
 /* --- Judging -------------------------------------------------------------------------------------------------------
  */
 
-/* A token bucket that holds a tenth of a second's worth, kept as the time at which it was empty. */
+/* A token bucket for a tenth of a second's frames. Its state is the time at which it was empty. */
 static bool storm_pass(struct port *from, int64_t now)
 {
     if (!sw.settings.storm_limit)

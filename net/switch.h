@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The learning switch behind net/port.h: settings, and what reports want to know. Host loop only.
+ * The learning switch behind net/port.h: its settings, and its numbers for reports. Host loop only.
  *
- * A frame goes to the port behind which its destination was last seen, or whose owner has that address; otherwise, and
- * if it is for a group, to all ports but its own. Addresses are forgotten after SWITCH_AGE_NS of silence. An address
- * that belongs to an open port is never learnt behind another one.
+ * A frame goes to the port behind which its destination was last seen, or whose owner has that address. If there is no
+ * such port, or if the frame is for a group, it goes to all ports but its own. Addresses are forgotten after
+ * SWITCH_AGE_NS of silence. An address that belongs to an open port is never learnt behind another one.
  */
 #pragma once
 
@@ -14,14 +14,14 @@
 #define SWITCH_ADDRESSES 1024
 
 struct switch_settings {
-    uint32_t storm_limit; /* broadcast and multicast frames a second that a port may send; a tenth at once; 0: any */
-    bool anti_spoof;      /* ports with a mac that join from now on get check_source */
+    uint32_t storm_limit; /* broadcast and multicast frames a second from a port, a tenth at once; 0: no limit */
+    bool anti_spoof;      /* a port with a mac that joins from now on gets check_source */
 };
 
 struct switch_counters {
-    /* Frames, by the decision that was made: one for each that comes from an open port. */
+    /* Frames by the decision of the switch: each frame from an open port is counted in one of these. */
     uint64_t forwarded, flooded;
-    uint64_t unforwarded; /* for an address behind the port that they came from; between hypervisors, and for a guest */
+    uint64_t unforwarded; /* for an address behind their own port; of ETH_TYPE_PEERS, but for a guest */
     uint64_t storm_dropped, spoof_dropped, malformed;
 
     uint64_t finished; /* frames that an offload was finished for */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Nothing here logs anything after the start: it would be sent, and logged again. */
+/* Nothing here logs a line after the start: that line would be sent as well, and so on without end. */
 #define LOG_PREFIX "syslog"
 #include "net/syslog.h"
 
@@ -21,7 +21,7 @@
 #define TURN 16              /* lines that are sent in one turn of the host loop */
 #define BURST LOG_RECORDS    /* lines that may be sent one after the other; then one each LINE_NS */
 #define LINE_NS 5000000ULL
-#define LOOK_NS 250000000ULL /* between two looks whether there is a line, or a way; new lines often wake us before */
+#define LOOK_NS 250000000ULL /* between two looks for a new line or a route; new lines often wake us earlier */
 
 static struct {
     struct config_server4 server;
@@ -46,7 +46,7 @@ size_t syslog_message(const struct log_record *record, u32 ip4, char out[SYSLOG_
     len = snprintf(out, SYSLOG_MESSAGE, "<%u>1 %s %u.%u.%u.%u godwit - - [meta sequenceId=\"%lu\"] %s",
                    FACILITY * 8 + severity(record->level), time, ip4 & 0xFF, ip4 >> 8 & 0xFF, ip4 >> 16 & 0xFF,
                    ip4 >> 24, record->number % SEQUENCE + 1, record->text);
-    /* A line may quote what a peer has said: whoever reads it at a terminal shall see no escape sequences. */
+    /* A line may quote the words of a peer, and an escape sequence must not reach the reader's terminal. */
     for (int i = 0; i < len; i++)
         if ((u8)out[i] < ' ' || out[i] == 0x7F)
             out[i] = '?';
@@ -64,7 +64,7 @@ static bool send(const struct log_record *record)
     return true;
 }
 
-/* Lines before this one were overwritten: say so under the number of the last of them. */
+/* Lines before this one were overwritten: tell the server so, under the number of the last of them. */
 static bool send_loss(const struct log_record *record)
 {
     static struct log_record note;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host's log, sent to a syslog server: RFC 5424 messages, one a UDP datagram (RFC 5426). Host work, which reads the
- * log by the numbers of its lines: nobody who logs waits for the network, and what was logged before there was a
- * network is sent when there is one, as far as the log has kept it. Lines that it has lost meanwhile are counted, and
- * the server is told. UDP tells nobody what gets lost on the way: messages have the line's number, so that a gap shows.
+ * The host's log, sent to a syslog server as RFC 5424 messages, one in each UDP datagram (RFC 5426). Host work reads
+ * the log by the numbers of its lines, so code that logs never waits for the network. Lines from before the network was
+ * there are sent when it is, if the log still has them. Lines that the log has overwritten meanwhile are counted, and
+ * the server is told. UDP tells nobody about lost datagrams: each message has its line's number, so that a gap shows.
  */
 #pragma once
 
@@ -23,8 +23,8 @@ size_t syslog_message(const struct log_record *record, u32 ip4, char out[SYSLOG_
 struct syslog_status {
     u8 address[4];
     u32 port;
-    bool reachable;          /* there is a way, and ARP knows who takes it */
-    u64 sent, lost, waiting; /* lines: given to the network; overwritten before they could be; not sent yet */
+    bool reachable;          /* there is a route, and ARP knows the MAC of the next hop */
+    u64 sent, lost, waiting; /* lines: given to the network; overwritten before that; not sent yet */
 };
 
 /* For reports. False: no server is configured. Host loop. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* lwIP reads and writes the addresses. What it takes beyond their usual spelling is refused here. */
+/* lwIP reads and writes the addresses. It also accepts unusual spellings, which are refused here. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where a TCP connection leads to, and how people write it. */
+/* The address of a TCP connection's other end, and how people write it. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,5 +16,5 @@ struct tcp_address {
 #define TCP_ADDRESS_TEXT 56
 void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_TEXT]);
 
-/* The reverse; `port` if the text names none. Returns 0 or -EINVAL. */
+/* Read such a text. `port` is used if the text names none. Returns 0 or -EINVAL. */
 int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *address);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * lwIP is made for devices with a few connections among friends: it has no bound for connections that are not, or no
- * longer, anybody's, its initial sequence numbers can be foretold, a connection in TIME_WAIT keeps its client from
- * coming again, and a frame of a long segment counts as a segment. All of that is mended here, where lwIP asks before
- * it acts.
+ * lwIP is made for devices with a few connections among friends. It sets no limit to connections that no application
+ * owns yet, or owns any longer; its initial sequence numbers can be foretold; a connection in TIME_WAIT keeps its
+ * client from connecting again; and it counts a frame of a long segment as a segment. All of that is mended here, where
+ * lwIP asks before it acts.
  */
 #include "net/tcp_hooks.h"
 
@@ -16,8 +16,8 @@
 #include "host/random.h"
 #include "net/siphash.h"
 
-#define ISN_TICK_NS 4000  /* RFC 6528: a number more each 4 us, so that a new connection's are above an old one's */
-#define ISN_STEP 0x10000U /* above the old connection's, whatever the clock says */
+#define ISN_TICK_NS 4000  /* RFC 6528: one more each 4 us, so that a new connection's are above an old one's */
+#define ISN_STEP 0x10000U /* so far above the old connection's numbers, whatever the clock says */
 
 static struct {
     bool valid;
@@ -62,7 +62,8 @@ static bool is_time_wait(const struct tcp_pcb *pcb)
     return pcb->state == TIME_WAIT;
 }
 
-/* Make room for one more below `max`. New ones are put in front, so of equal age the last in the list is the oldest. */
+/* Make room for one more connection below `max`. lwIP puts new ones in front of the list, so of equally old ones the
+ * last in the list is the oldest. */
 static void keep_below(struct tcp_pcb *list, bool (*counts)(const struct tcp_pcb *pcb), unsigned max)
 {
     struct tcp_pcb *oldest = NULL;
@@ -76,14 +77,15 @@ static void keep_below(struct tcp_pcb *list, bool (*counts)(const struct tcp_pcb
             oldest = pcb;
     }
     if (count >= max)
-        tcp_abandon(oldest, oldest->state != SYN_RCVD); /* a SYN's sender may not be who it says: no answer */
+        tcp_abandon(oldest, oldest->state != SYN_RCVD); /* a SYN's source may be forged: it gets no answer */
 }
 
 /* --- TIME_WAIT ---------------------------------------------------------------------------------------------------- */
 
 /*
  * The client of a connection in TIME_WAIT connects again from the same port (RFC 1122, 4.2.2.13). lwIP would reset or
- * ignore it until the wait is over. Instead the old connection goes, and the segment comes as if it were the first.
+ * ignore it until the wait is over. Instead the old connection is removed, and the segment comes in once more, for the
+ * listener.
  */
 static err_t reopen(struct tcp_pcb *pcb, struct tcp_hdr *hdr, struct pbuf *p)
 {
@@ -112,10 +114,10 @@ static bool is_duplicate_ack(const struct tcp_pcb *pcb, const struct tcp_hdr *hd
 }
 
 /*
- * Behind a loss, lwIP lets a segment go for each duplicate acknowledgement from the fourth on: one has left the
- * network. But our segments are cut into frames, and the peer acknowledges these: what has left is a frame. A peer that
- * loses one because it is slow would get eleven for each that it takes, and lose ever more, until nothing gets on. So
- * before lwIP widens the window by a segment it is narrowed by all of that but a frame.
+ * Behind a loss, lwIP sends a segment for each duplicate acknowledgement from the fourth on, because one segment has
+ * left the network. But our segments are cut into frames, and the peer acknowledges frames: only a frame has left. A
+ * slow peer that loses a frame would get eleven for each that it takes, and lose ever more, until nothing gets through.
+ * So before lwIP widens the window by a segment, it is narrowed here by a segment less one frame.
  */
 static void count_frame(struct tcp_pcb *pcb)
 {

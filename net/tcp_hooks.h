@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What lwIP's TCP asks us (lwipopts.h names this file); tcp_hooks.c answers. Inside net/ only. */
+/* The questions that lwIP's TCP asks us (lwipopts.h names this file); tcp_hooks.c answers. Inside net/ only. */
 #pragma once
 
 #include <lwip/err.h>
@@ -9,15 +9,15 @@ struct pbuf;
 struct tcp_hdr;
 struct tcp_pcb;
 
-/* Connections that clients have begun and not completed; more: the oldest is forgotten. */
+/* Limit of connections that clients have begun and not completed. Above it the oldest is forgotten. */
 #define TCP_HALF_OPEN_MAX 64
-/* Connections that we have closed and whose peer has not; and those in TIME_WAIT. More: the one that has been silent
- * for longest goes. */
+/* Limits of connections that we have closed and the peer has not, and of those in TIME_WAIT. Above them the connection
+ * that has been silent for longest goes. */
 #define TCP_CLOSED_MAX 128
 #define TCP_TIME_WAIT_MAX 256
 
-/* A segment has come for `pcb`, which may listen or be in TIME_WAIT. ERR_OK: lwIP goes on with it; other: it is done
- * with. hdr's numbers are in host order; opt2: the part of the options that is not in p. */
+/* A segment has come for `pcb`, which may listen or be in TIME_WAIT. ERR_OK: lwIP goes on with the segment; otherwise
+ * the hook has dealt with it. hdr's numbers are in host order; opt2: the part of the options that is not in p. */
 err_t tcp_hook_segment(struct tcp_pcb *pcb, struct tcp_hdr *hdr, const uint8_t *opt2, struct pbuf *p);
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, hdr, optlen, opt1len, opt2, p) tcp_hook_segment(pcb, hdr, opt2, p)
 

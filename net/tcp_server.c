@@ -20,7 +20,7 @@ struct tcp_conn {
     struct altcp_pcb *pcb;
     const struct tcp_server_ops *ops;
     void *ctx;            /* NULL: the application has let go of it */
-    struct pbuf *waiting; /* received, not taken */
+    struct pbuf *waiting; /* bytes that were received and not taken */
     bool finished;        /* the peer will send no more */
     bool doomed;          /* to be aborted */
     bool offering;        /* received() is running */
@@ -35,7 +35,7 @@ static void conn_free(struct tcp_conn *conn)
     free(conn);
 }
 
-/* Take lwIP's hands off it, then close or abort; the struct is gone afterwards. */
+/* Remove our callbacks from the pcb, then close or abort it. The struct is freed. */
 static void conn_end(struct tcp_conn *conn, bool abort)
 {
     struct altcp_pcb *pcb = conn->pcb;
@@ -50,7 +50,7 @@ static void conn_end(struct tcp_conn *conn, bool abort)
     conn_free(conn);
 }
 
-/* Let the application take from what waits, until it takes no more. */
+/* Offer the waiting bytes to the application, until it takes no more. */
 static void offer(struct tcp_conn *conn)
 {
     if (conn->offering)
@@ -60,7 +60,7 @@ static void offer(struct tcp_conn *conn)
         struct pbuf *p = conn->waiting;
         size_t taken = conn->ops->received(conn->ctx, p->payload, p->len);
 
-        /* Nothing taken; or closed in there, and all thrown away. */
+        /* The application took nothing; or it closed the connection, and all bytes were thrown away. */
         if (!taken || !conn->waiting)
             break;
         altcp_recved(conn->pcb, (u16_t)taken);
@@ -79,7 +79,7 @@ static void discard(struct tcp_conn *conn)
     conn->waiting = NULL;
 }
 
-/* The peer is done, and the application has had all of it. */
+/* The peer sends no more, and the application has taken all bytes. */
 static void peer_closed(struct tcp_conn *conn)
 {
     void *ctx = conn->ctx;
@@ -89,7 +89,7 @@ static void peer_closed(struct tcp_conn *conn)
         conn->ops->closed(ctx);
 }
 
-/* Act on what was decided inside. */
+/* The end of a callback: abort the connection if that was asked for inside, or close it if both sides are done. */
 static err_t leave(struct tcp_conn *conn)
 {
     bool over = !conn->ctx && conn->finished;
@@ -105,8 +105,8 @@ static err_t leave(struct tcp_conn *conn)
     return ERR_OK;
 }
 
-/* What every callback of lwIP ends with. Only here the application hears that its peer has closed, never inside a call
- * of its own, which goes on with what it would free. */
+/* Every callback of lwIP ends with this. Only here the application hears that its peer has closed: inside a call of its
+ * own it would free things that the call still uses. */
 static err_t callback_end(struct tcp_conn *conn)
 {
     if (conn->doomed || (conn->finished && !conn->waiting))
@@ -149,7 +149,8 @@ static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
     return callback_end(conn);
 }
 
-/* From time to time: what could not be sent for want of memory, and peers that stay after our close. */
+/* From time to time lwIP calls this: to send bytes for which there was no memory, and to reset peers that stay after
+ * our close. */
 static err_t on_poll(void *arg, struct altcp_pcb *pcb)
 {
     struct tcp_conn *conn = arg;

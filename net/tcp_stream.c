@@ -2,8 +2,8 @@
 /*
  * tcp_stream.h over lwIP's altcp, so that a connection of TLS would look the same from here.
  *
- * A stream is its owner's until it is closed, then ours until lwIP is through with it: it lingers. What has been
- * received waits in lwIP's own buffers, and the window stays closed by as much.
+ * A stream is its owner's until it is closed. Then it lingers: it is ours until lwIP is through with it. Received bytes
+ * wait in lwIP's own buffers, and the window stays closed by as much.
  */
 #include "net/tcp_stream.h"
 
@@ -20,17 +20,17 @@
 #include "net/tcp_address_lwip.h"
 #include "net/tcp_pcb.h"
 
-#define ROOM_AGAIN (TCP_SND_BUF / 8) /* bytes: when the buffer was full, there is room again from so much on */
+#define ROOM_AGAIN (TCP_SND_BUF / 8) /* bytes that must be free before a full buffer counts as having room again */
 #define WRITE_MAX 0x8000             /* bytes in one call: altcp_write counts in 16 bits */
 
 struct tcp_stream {
     struct altcp_pcb *pcb; /* NULL: gone */
     int state;             /* of tcp_stream_state */
-    struct pbuf *waiting;  /* received, not taken: linked by `next`, more than one tot_len can count */
-    struct pbuf *last;     /* of them */
+    struct pbuf *waiting;  /* received and not taken: linked by `next`, more bytes than one tot_len can count */
+    struct pbuf *last;     /* the last one of `waiting` */
     bool finished;         /* the peer will send no more */
     size_t unacknowledged; /* bytes that lwIP keeps */
-    bool full;             /* there was no room to send, and too little since */
+    bool full;             /* there was no room to send, and since then less than ROOM_AGAIN */
     bool stable;           /* lwIP may still refer to memory of others */
     unsigned lingered;     /* polls since it was closed, or its peer took something */
     struct list node;      /* of those that linger */
@@ -40,7 +40,7 @@ struct tcp_stream {
 static struct list unpushed = { &unpushed, &unpushed };
 static struct list lingering = { &lingering, &lingering };
 
-/* Free a queue of pbufs, and open the window of pcb by as much, if it is given. Returns NULL. */
+/* Free a queue of pbufs, and, unless pcb is NULL, open its window by as much. Returns NULL. */
 static struct pbuf *pbufs_free(struct pbuf *p, struct altcp_pcb *pcb)
 {
     while (p) {
@@ -70,7 +70,7 @@ static bool is_lingering(const struct tcp_stream *stream)
 
 static void take_hold(struct tcp_stream *stream);
 
-/* lwIP has no more to do with it. */
+/* Remove our callbacks from the pcb: lwIP goes on without the stream. */
 static void let_go(struct tcp_stream *stream)
 {
     altcp_arg(stream->pcb, NULL);
@@ -95,9 +95,10 @@ static bool is_drained(const struct tcp_stream *stream)
     return stream->unacknowledged == 0;
 }
 
-/* A lingering one that is through, as the peer is: lwIP goes on alone with the end of the connection. Before, the peer
- * may still be sending, and a reset would cost it our last words. Our own end (FIN) may still be unacknowledged, and
- * can't be waited for: lwIP tells nobody that it was, goes to TIME_WAIT, and frees the pcb later. */
+/* End a lingering stream that has sent all and whose peer has closed: lwIP goes on alone with the end of the
+ * connection. Before that the peer may still be sending, and a reset would make it lose our last words. Our FIN may
+ * still be unacknowledged, and we can't wait for that: lwIP tells nobody, goes to TIME_WAIT, and frees the pcb later.
+ */
 static bool finish(struct tcp_stream *stream)
 {
     struct altcp_pcb *pcb = stream->pcb;
@@ -125,7 +126,7 @@ static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t
             finish(stream);
         return ERR_OK;
     }
-    if (is_lingering(stream)) { /* nobody is there to take it */
+    if (is_lingering(stream)) { /* no owner is there to take the bytes */
         pbufs_free(p, pcb);
         return ERR_OK;
     }
@@ -140,7 +141,7 @@ static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t
     return ERR_OK;
 }
 
-/* Room to send is found by who wants to send. */
+/* Nobody is told that there is room to send: an owner that wants to send asks. */
 static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
 {
     struct tcp_stream *stream = arg;
@@ -233,7 +234,7 @@ int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream)
     struct altcp_pcb *pcb = altcp_tcp_new_ip_type(ip.type);
     err_t err;
 
-    /* A link-local address is of a link, and there is one. */
+    /* A link-local address belongs to a link, and we have only one. */
     if (IP_IS_V6(&ip) && ip6_addr_lacks_zone(ip_2_ip6(&ip), IP6_UNICAST))
         ip6_addr_assign_zone(ip_2_ip6(&ip), IP6_UNICAST, netif_default);
     *stream = pcb ? stream_create(pcb, -EAGAIN) : NULL;
@@ -255,7 +256,8 @@ int tcp_stream_state(const struct tcp_stream *stream)
     return stream->state;
 }
 
-/* Much at a time: an acknowledgement's worth would be a round of the host loop and a doorbell for two segments. */
+/* There is room only for much at a time: to refill after each acknowledgement would cost a round of the host loop and a
+ * doorbell for two segments. */
 static size_t room_to_send(struct tcp_stream *stream)
 {
     size_t room = TCP_SND_BUF - stream->unacknowledged; /* altcp_sndbuf counts in 16 bits */
@@ -298,7 +300,7 @@ void tcp_stream_push_all(void)
 
         if (!stream->state)
             altcp_output(stream->pcb);
-        /* lwIP stops when the card is full, and would go on with the next acknowledgement only. */
+        /* lwIP stops when the card is full, and would go on only with the next acknowledgement. */
         if (stream->state || altcp_sndqueuelen(stream->pcb) == 0)
             list_del(node);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Straight on lwIP's raw API: three sets of callbacks over one kind of session. */
+/* The services use lwIP's raw API: three sets of callbacks over one kind of session. */
 #define LOG_PREFIX "testd"
 
 #include "net/testd.h"
@@ -34,7 +34,7 @@ struct session {
     bool ended;           /* echo: nothing more will come */
 };
 
-/* What source sends, again and again: word n is n. */
+/* The block that source sends again and again: word n is n. */
 static u64 block[BLOCK / 8];
 
 static void sum_word(struct sum *sum, u64 word)
@@ -186,10 +186,10 @@ static err_t echo_received(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, er
 
 static void source_push(struct session *session, struct tcp_pcb *pcb)
 {
-    /* An acknowledgement's worth at a time would make small segments. */
+    /* To refill after each acknowledgement would make small segments. */
     if (tcp_sndbuf(pcb) < BLOCK)
         return;
-    /* From where the last write ended; the block outlives every connection, so nothing is copied. */
+    /* Go on where the last write ended. The block outlives every connection, so nothing is copied. */
     for (;;) {
         u32 at = session->bytes % BLOCK;
         u16 len = (u16)MIN(BLOCK - at, (u32)tcp_sndbuf(pcb));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Services to measure the stack with, if the configuration says so: echo (TCP port 7, RFC 862), discard (9, RFC 863),
- * which logs how much came and its sum, and source (19, in the spirit of RFC 864), which sends as long as it is read.
+ * Services to measure the stack with, if the configuration says so: echo (TCP port 7, RFC 862); discard (9, RFC 863),
+ * which logs how many bytes came and their sum; and source (19, in the spirit of RFC 864), which sends as long as the
+ * client reads.
  */
 #pragma once
 

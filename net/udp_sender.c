@@ -29,7 +29,7 @@ bool udp_sender_open(const struct config_server4 *server)
     return true;
 }
 
-/* Whose MAC the frame needs: the server's, or the router's. NULL: there is no way. */
+/* The machine whose MAC the frame needs: the server or the router. NULL: there is no route. */
 static const ip4_addr_t *next_hop(const struct netif *netif)
 {
     if (ip4_addr_netcmp(ip_2_ip4(&to), netif_ip4_addr(netif), netif_ip4_netmask(netif)))

@@ -6,12 +6,12 @@
 
 struct config_server4;
 
-/* Once, after net_init. False: no memory. */
+/* Set the server. Once, after net_init. False: no memory. */
 bool udp_sender_open(const struct config_server4 *server);
 
-/* Can a datagram be sent now? There must be an address of our own and a way, and ARP must know who takes it: lwIP keeps
- * only one packet while it asks. If it does not, it is asked, once a second at most. */
+/* Can a datagram be sent now? There must be an address of our own and a route, and ARP must know the next hop's MAC,
+ * because lwIP keeps only one packet while it asks for one. If the MAC is not known, ARP asks, once a second. */
 bool udp_sender_ready(void);
 
-/* Send one; it may get lost, but not for want of readiness. False: the network does not take it now. */
+/* Send one datagram, after udp_sender_ready; it may get lost on its way. False: the network does not take it now. */
 bool udp_sender_send(const void *bytes, size_t len);

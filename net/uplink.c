@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* There is one card, the first that a driver takes. Here it is found, and here its interrupt arrives. */
+/* There is one card, the first that a driver takes. This file finds it, and its interrupt arrives here. */
 #define LOG_PREFIX "net"
 
 #include "net/uplink.h"
@@ -29,8 +29,8 @@ static const struct card {
 };
 
 /*
- * Where PCI interrupts arrive: without tables from the firmware (Bochs has none) we listen to all pins that chipsets
- * use: the PCI pins of the I/O APIC and the ISA lines to which PIIX steers them. All other cards' INTx is off.
+ * The pins at which PCI interrupts may arrive. Bochs has no firmware table that tells, so we listen to all pins that
+ * chipsets use: the PCI pins of the I/O APIC and the ISA lines to which PIIX steers them. All other cards' INTx is off.
  */
 static const u8 pins[] = { 5, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23 };
 

@@ -113,7 +113,7 @@ struct queue {
     volatile struct vq_used *used;
     u8 *buffers;
     volatile u16 *doorbell;
-    u16 used_seen; /* our copy of used->index: what we have looked at */
+    u16 used_seen; /* our copy of used->index: so many entries have we looked at */
     u16 added;     /* our copy of avail->index */
 };
 
@@ -158,7 +158,7 @@ static bool queue_used(const struct queue *q)
 /* --- Receiving -----------------------------------------------------------------------------------------------------
  */
 
-/* Append the next used buffer, from `skip` on, to the frame. False if the device named nonsense. */
+/* Append the next used buffer, from `skip` on, to the frame. False if the device named an impossible buffer. */
 static bool rx_take(struct virtio_uplink *v, struct frame *frame, u32 skip, u16 *id)
 {
     u32 index = v->rx.used_seen++ % SIZE, length = v->rx.used->ring[index].length;
@@ -233,7 +233,7 @@ static bool virtio_silence(struct uplink *uplink)
 /* --- Sending -------------------------------------------------------------------------------------------------------
  */
 
-/* Frames are done in the order in which they were sent, and use descriptors in theirs. */
+/* The device finishes frames in the order in which they were sent, and frames use descriptors in the same order. */
 static u32 tx_room(struct virtio_uplink *v)
 {
     while (queue_used(&v->tx)) {
@@ -474,7 +474,7 @@ static int device_start(struct virtio_uplink *v, const struct pci_function *f)
     return 0;
 }
 
-/* Called once at boot: what a failed start has taken is lost, and not missed. */
+/* Called once at boot: memory that a failed start has taken is not given back. */
 struct uplink *virtio_uplink_probe(const struct pci_function *f)
 {
     static struct virtio_uplink device;

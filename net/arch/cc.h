@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What lwIP must know of the compiler and of the hypervisor. lwIP includes this file by its name, "arch/cc.h".
+ * The facts that lwIP needs about the compiler and the hypervisor. lwIP includes this file by its name, "arch/cc.h".
  *
  * One CPU, the host loop's, runs all of lwIP: no locking, no critical sections.
  */
@@ -28,10 +28,11 @@
 #define X32_F "x"
 #define SZT_F "zu"
 
-/* newlib has ssize_t but not its limit, by which lwIP looks for the type. */
+/* newlib has ssize_t but not SSIZE_MAX, and lwIP takes the type for missing if its limit is. */
 #define SSIZE_MAX LONG_MAX
 
-/* Called as LWIP_PLATFORM_DIAG(("format", arguments)); its newlines make empty lines in our log, which are harmless. */
+/* lwIP calls LWIP_PLATFORM_DIAG(("format", arguments)); its newlines make empty lines in our log, which are harmless.
+ */
 #define LWIP_PLATFORM_DIAG(arguments) pr_info arguments
 #define LWIP_PLATFORM_ASSERT(message) panic("lwip: %s at %s:%d", message, __FILE__, __LINE__)
 
@@ -39,6 +40,6 @@
 uint32_t net_random(void);
 #define LWIP_RAND() net_random()
 
-/* Ours, faster than lwIP's. */
+/* Our own checksum, which is faster than lwIP's. */
 uint16_t csum_lwip(const void *data, int len);
 #define LWIP_CHKSUM csum_lwip
