@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fixed ACPI hardware (ACPI specification "ACPI Hardware Specification"): PM1a events and control, the PM timer, the
- * reset register, and the keyboard controller's reset command. Where they are: platform_map.h. There is no legacy mode,
- * so SCI_EN is always set.
+ * reset register, and the keyboard controller's reset command. Their ports are in config/platform_map.h. There is no
+ * legacy mode, so SCI_EN is always set.
  */
 #pragma once
 
@@ -25,16 +25,16 @@
 struct acpi_pm {
     struct device device;
     struct vm *vm;
-    struct timer timer; /* the PM timer's next change of its uppermost bit, if an interrupt is wanted */
+    struct timer timer; /* for the next change of the PM timer's uppermost bit, if the guest wants an interrupt */
     u16 status, enable, control;
     u64 seen; /* half periods of the PM timer that have reached status */
 };
 
-/* Create it and claim its ports. Returns 0 or bus_add's error. */
+/* Create the hardware and claim its ports. Returns 0 or bus_add's error. */
 int acpi_pm_init(struct acpi_pm *pm, struct vm *vm);
 
 /* Somebody presses the power button: a guest that listens will shut down. With device_lock held. */
 void acpi_pm_power_button(struct acpi_pm *pm);
 
-/* Note what time has changed up to now. With device_lock held. */
+/* Bring the state up to the present time. With device_lock held. */
 void acpi_pm_settle(struct acpi_pm *pm);

@@ -3,8 +3,8 @@
  * The local APICs of a VM on their bus: each vcpu's chip (lapic.h) behind the register page and the MSRs, and the
  * messages between them.
  *
- * A chip belongs to its vcpu's CPU. What others send waits in its mailbox, written atomically, until the vcpu next
- * looks.
+ * A chip belongs to its vcpu's CPU. Messages from other CPUs wait in its mailbox, where they are written atomically,
+ * until the vcpu next looks.
  */
 #pragma once
 
@@ -47,13 +47,13 @@ struct apic_bus {
 int apic_bus_init(struct apic_bus *bus, struct vm *vm);
 void apic_bus_fini(struct apic_bus *bus);
 
-/* Host TSC has jumped by `ticks` that the VM has not lived through: running counts end that much later. No vcpu runs.
- */
+/* The host TSC has jumped by `ticks` that do not count for the VM: running counts end that much later. No vcpu runs. */
 void apic_bus_shift(struct apic_bus *bus, s64 ticks);
 
-/* A message from a device: to the mailboxes of those it is for. True if there was one. Any CPU. */
+/* Put a message from a device into the mailboxes of the chips that it is for. True if there was such a chip. Any CPU.
+ */
 bool apic_bus_send(struct apic_bus *bus, const struct lapic_ipi *message, bool level);
 
-/* Does the vector of an edge-triggered message wait at one of those it is for, so that a further one would be lost in
- * it? Any CPU. */
+/* Does the vector of an edge-triggered message already wait at a chip that the message is for? Then a further message
+ * would be lost in it. Any CPU. */
 bool apic_bus_waits(const struct apic_bus *bus, const struct lapic_ipi *message);

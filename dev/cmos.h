@@ -15,5 +15,5 @@ struct cmos {
 /* Create the chip and claim its ports. Returns 0 or bus_add's error. */
 int cmos_init(struct cmos *cmos, struct vm *vm);
 
-/* Note what time has changed up to now. With device_lock held. */
+/* Bring the state up to the present time. With device_lock held. */
 void cmos_settle(struct cmos *cmos);

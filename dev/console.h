@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's console: a 16550 at the PC's first serial port. What the guest sends appears in the log, line by line,
- * under its name, and is kept in a ring for whoever wants to read it; what is typed waits in a queue until the guest
- * takes it.
+ * A guest's console: a 16550 at the PC's first serial port. The guest's output appears in the log, line by line, under
+ * the guest's name, and is kept in a ring for readers. Input waits in a queue until the guest takes it.
  */
 #pragma once
 
@@ -23,10 +22,10 @@ struct console {
     struct vm *vm;
     char line[CONSOLE_LINE];
     unsigned len;
-    u64 bytes_out;        /* ever; also the place of the next byte in the ring */
-    u64 typed, taken;     /* bytes of input, ever */
+    u64 bytes_out;        /* bytes of output since the start; also the place of the next byte in the ring */
+    u64 typed, taken;     /* bytes of input since the start: from the operator, and to the guest */
     u64 dropped;          /* bytes of input that found the queue full */
-    struct log_share log; /* what the log shows of it; all of it is in the ring */
+    struct log_share log; /* limits how much of the output the log shows; the ring gets all of it */
     char ring[CONSOLE_RING];
     char queue[CONSOLE_QUEUE];
 };
@@ -35,10 +34,11 @@ struct console {
 int console_init(struct console *console, struct vm *vm);
 
 /*
- * Copy out what the guest has sent from byte number *from (0: its first) on, at most len bytes; what is no longer kept
- * is skipped. Moves *from behind what was copied and returns how much that was. Takes device_lock.
+ * Copy out the guest's output from byte number *from (0: its first) on, at most len bytes; bytes that are no longer
+ * kept are skipped. Moves *from behind the copied bytes and returns their number. Takes device_lock.
  */
 size_t console_read(struct console *console, u64 *from, char *buffer, size_t len);
 
-/* Type: returns how many bytes were taken, less than len if the guest does not read. Takes device_lock. */
+/* Put input into the queue. Returns how many bytes were taken, less than len if the guest does not read. Takes
+ * device_lock. */
 size_t console_input(struct console *console, const char *bytes, size_t len);

@@ -4,8 +4,8 @@
  * third.
  *
  * Pure: every call is told the time, `now`, in ticks of the chip's clock (I8254_HZ) since the VM's start; nothing has
- * to be touched while a counter runs. What we chose: a count written while another runs takes effect at once, in every
- * mode.
+ * to be touched while a counter runs. We chose that a count that is written while another one runs takes effect at
+ * once, in every mode.
  */
 #pragma once
 
@@ -31,11 +31,11 @@ struct i8254_channel {
     u8 access; /* 1: low byte, 2: high byte, 3: low then high */
     bool bcd;
     bool gate;
-    bool loaded;                /* a count has been written since the mode; modes 1 and 5: and triggered */
+    bool loaded;                /* since the mode was set a count was written and, in modes 1 and 5, triggered */
     bool armed;                 /* modes 1 and 5: a count waits for its trigger */
     u32 count;                  /* initial count, 1 to 65536 */
     u64 start;                  /* tick when it was loaded */
-    u64 frozen;                 /* ticks it had counted when its gate fell */
+    u64 frozen;                 /* ticks that it had counted when its gate fell */
     u8 write_low;               /* first byte of two */
     bool write_high, read_high; /* the next byte is the second one */
     u16 latch;
@@ -49,7 +49,7 @@ struct i8254 {
     bool speaker; /* bit 1 of port 61h; nobody hears it */
 };
 
-/* Counters 0 and 1 gated on, as on a PC, and none with a count. */
+/* Reset: the gates of counters 0 and 1 are on, as on a PC, and no counter has a count. */
 void i8254_reset(struct i8254 *pit);
 
 /* Ports 40h to 43h: `reg` is 0 to 3. */
@@ -63,7 +63,7 @@ void i8254_port61_write(struct i8254 *pit, u8 value, u64 now);
 /* Level of a counter's output. */
 bool i8254_output(const struct i8254 *pit, unsigned channel, u64 now);
 
-/* How often counter 0's output rises after tick `from`, until tick `to`, it included. */
+/* How often counter 0's output rises after tick `from`, up to and including tick `to`. */
 u64 i8254_rises(const struct i8254 *pit, u64 from, u64 to);
 
 /* The first tick after `now` at which counter 0's output rises, I8254_NEVER if it won't. */

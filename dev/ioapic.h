@@ -3,8 +3,8 @@
  * The I/O APIC as a chip (Intel 82093AA data sheet, with the EOI register of version 20h): 24 pins, each with a
  * redirection entry that makes a message to local APICs of its pin.
  *
- * Pure: messages go out by struct ioapic_env. Whoever holds it serializes calls. A pin's level is "asserted" whatever
- * the entry's polarity says: devices here know no voltage. An edge on a masked pin is lost, as on the chip.
+ * Pure: messages go out by struct ioapic_env. The owner serializes calls. A pin's level means "asserted", whatever the
+ * entry's polarity says: devices here know no voltage. An edge on a masked pin is lost, as on the chip.
  */
 #pragma once
 
@@ -37,7 +37,7 @@ struct writer;
 #define IOAPIC_DESTINATION 0xFF00000000000000ULL
 
 struct ioapic_env {
-    /* Send it; `level`: an EOI is expected back. True if it reached a local APIC. */
+    /* Send the message; `level`: an EOI is expected back. True if the message reached a local APIC. */
     bool (*send)(void *ctx, const struct lapic_ipi *message, bool level);
 };
 
@@ -49,7 +49,7 @@ struct ioapic {
     void *ctx;
 };
 
-/* Power on, all pins masked; reset keeps the lines' levels. */
+/* Power on and reset mask all pins; reset keeps the lines' levels. */
 void ioapic_init(struct ioapic *ioapic, u8 id, const struct ioapic_env *env, void *ctx);
 void ioapic_reset(struct ioapic *ioapic);
 
@@ -57,10 +57,11 @@ void ioapic_reset(struct ioapic *ioapic);
 u32 ioapic_read(struct ioapic *ioapic, u32 offset, unsigned size);
 void ioapic_write(struct ioapic *ioapic, u32 offset, unsigned size, u32 value);
 
-/* The level of a pin's line: edges and levels go out as the pin's entry says. */
+/* Set the level of a pin's line: an edge or a level goes out as the pin's entry says. */
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level);
 
-/* The message that an edge of the pin would send, in *message; false: none, or none that can wait in a local APIC. */
+/* Returns in *message the message that an edge of the pin would send. False: it would send none, or one that can't wait
+ * in a local APIC. */
 bool ioapic_edge(const struct ioapic *ioapic, unsigned pin, struct lapic_ipi *message);
 
 /* A local APIC has ended a level-triggered interrupt: a pin of that vector that is still asserted interrupts again. */
@@ -71,7 +72,7 @@ void ioapic_save(const struct ioapic *ioapic, struct writer *w);
 int ioapic_load(struct ioapic *ioapic, struct reader *r);
 
 /*
- * The message in address and data of a message-signalled interrupt (SDM 3A "Message Signalled Interrupts") in *message
- * and *level; false if the address is not FEExxxxxh.
+ * Decode the address and data of a message-signalled interrupt (SDM 3A "Message Signalled Interrupts") into *message
+ * and *level. False if the address is not FEExxxxxh.
  */
 bool message_decode(u64 address, u32 data, struct lapic_ipi *message, bool *level);

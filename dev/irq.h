@@ -18,7 +18,7 @@ struct vm;
 #define IRQ_PCI PCI_GSI
 #define IRQ_PCI_PINS 4
 
-/* The line of the 8259 pair at which PCI pin 0 to 3 (A to D) arrives: what a slot's Interrupt Line register says. */
+/* The line of the 8259 pair at which PCI pin 0 to 3 (A to D) arrives; a slot's Interrupt Line register names it. */
 static inline u8 irq_pci_isa(unsigned pin)
 {
     static const u8 isa[IRQ_PCI_PINS] = { PCI_ISA_LINES };
@@ -29,9 +29,9 @@ static inline u8 irq_pci_isa(unsigned pin)
 /* Set the level of a line. Edge-triggered lines: raise, then lower. */
 void irq_line(struct vm *vm, unsigned line, bool level);
 
-/* Has the last edge of a line not been taken yet by a processor, so that a further one would be lost in it? */
+/* Does the last edge of a line still wait for a processor? Then a further edge would be lost in it. */
 bool irq_waits(struct vm *vm, unsigned line);
 
-/* A message-signalled interrupt: what a device would write to memory (SDM 3A "Message Signalled Interrupts"). Others
- * than FEE00000h are dropped. */
+/* A message-signalled interrupt: a device writes `data` to `address` (SDM 3A "Message Signalled Interrupts"). A write
+ * to another address than FEExxxxxh is dropped. */
 void irq_message(struct vm *vm, u64 address, u32 data);

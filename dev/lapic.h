@@ -3,12 +3,13 @@
  * The local APIC of one vCPU as a chip (SDM 3A "Advanced Programmable Interrupt Controller (APIC)"): xAPIC, x2APIC, or
  * disabled.
  *
- * Pure: time, interprocessor messages and end-of-interrupt notices go through struct lapic_env, interrupts are asked
- * for with lapic_pending and taken with lapic_ack. Nothing here is locked: whoever delivers to another vCPU's LAPIC
- * serializes calls.
+ * Pure: time, interprocessor messages and end-of-interrupt notices go through struct lapic_env. The owner asks for
+ * interrupts with lapic_pending and takes them with lapic_ack. Nothing here is locked: a caller that delivers to
+ * another vCPU's LAPIC serializes calls.
  *
- * What we chose where the manual lets us: the APIC ID is read-only, the register page stays at FEE00000, there is no
- * CMCI entry and no directed EOI, and the timer counts at exactly LAPIC_TIMER_HZ on every host, so that it can migrate.
+ * Our choices where the manual allows several: the APIC ID is read-only, the register page stays at FEE00000, there is
+ * no CMCI entry and no directed EOI, and the timer counts at exactly LAPIC_TIMER_HZ on every host, so that it can
+ * migrate.
  */
 #pragma once
 
@@ -53,11 +54,11 @@ enum lapic_register {
 #define LAPIC_LVT_STATUS 0x1000
 #define LAPIC_LVT_REMOTE_IRR 0x4000 /* read only, like the status */
 #define LAPIC_LVT_MASKED 0x10000
-#define LAPIC_LVT_MODE 0x700 /* delivery mode, as of an IPI */
+#define LAPIC_LVT_MODE 0x700 /* delivery mode, as in an IPI */
 #define LAPIC_TIMER_PERIODIC 0x20000
 #define LAPIC_TIMER_DEADLINE 0x40000
-#define LAPIC_ESR_SEND_VECTOR 0x20    /* told to send a vector below 16 */
-#define LAPIC_ESR_RECEIVE_VECTOR 0x40 /* was sent one */
+#define LAPIC_ESR_SEND_VECTOR 0x20    /* software asked for a message with a vector below 16 */
+#define LAPIC_ESR_RECEIVE_VECTOR 0x40 /* a message with a vector below 16 has come */
 #define LAPIC_ESR_REGISTER 0x80       /* access to a register that does not exist */
 
 enum lapic_delivery {
@@ -84,22 +85,22 @@ struct lapic_ipi {
 };
 
 /*
- * What a LAPIC needs of the outside; all callbacks are there. They are called from within register writes and
- * lapic_expire.
+ * The calls that a LAPIC makes to its owner; none is NULL. They are made from within register writes and lapic_expire.
  */
 struct lapic_env {
     u64 (*now)(void *ctx);                                /* host TSC */
     u64 (*deadline)(void *ctx, u64 tsc);                  /* host TSC when the guest's will be `tsc`; saturated */
-    void (*send)(void *ctx, const struct lapic_ipi *ipi); /* route it, to ourselves as well */
-    void (*eoi)(void *ctx, u8 vector);                    /* a level-triggered vector is done: for the I/O APIC */
+    void (*send)(void *ctx, const struct lapic_ipi *ipi); /* route the message, perhaps to this LAPIC itself */
+    void (*eoi)(void *ctx, u8 vector);                    /* a level-triggered vector has ended: for the I/O APIC */
 };
 
 struct lapic_timer {
     u32 initial_count, divide; /* registers */
     u64 deadline;              /* host TSC when the count reaches zero, LAPIC_NEVER = stopped */
-    u64 tsc_deadline;          /* the guest's TSC at that, in TSC-deadline mode; 0 = disarmed */
+    u64 tsc_deadline;          /* in TSC-deadline mode, the guest's TSC at that moment; 0 = disarmed */
 
-    /* What was loaded, at host TSC `at`: asked at that instant, it has not been rounded to our ticks. */
+    /* The remaining time that was loaded at host TSC `at`: a save at that same moment finds it as it came, and not
+     * rounded to our ticks. */
     struct {
         u64 at, deadline, remaining;
     } resumed;
@@ -111,7 +112,7 @@ struct lapic {
     u64 base; /* IA32_APIC_BASE: BSP flag and mode */
     u32 id;
     u32 tpr, ldr, dfr, svr;
-    u32 esr, esr_pending; /* as read; what the next write of ESR makes visible */
+    u32 esr, esr_pending; /* the register as the guest reads it; errors that the next write of ESR makes visible */
     u64 icr;
     u32 lvt[NR_LVTS];
     u32 irr[8], isr[8], tmr[8]; /* requested, in service, level-triggered: one bit a vector */
@@ -125,17 +126,18 @@ struct lapic {
 /* Power on with an APIC ID; tsc_khz is the frequency of what env->now counts. */
 void lapic_init(struct lapic *lapic, u32 id, bool bsp, u64 tsc_khz, const struct lapic_env *env, void *ctx);
 
-/* Power-up state, ID and BSP flag kept (machine reset). */
+/* Machine reset: the power-up state, but ID and BSP flag are kept. */
 void lapic_reset(struct lapic *lapic);
 
-/* An INIT signal: as reset, but the mode stays (SDM 3A "Local APIC State After It Receives an INIT-Deassert IPI"). */
+/* An INIT signal: like lapic_reset, but the mode stays (SDM 3A "Local APIC State After It Receives an INIT-Deassert
+ * IPI"). */
 void lapic_receive_init(struct lapic *lapic);
 
-/* The register page. Only aligned 32-bit accesses mean anything. Outside xAPIC mode nobody answers: all ones. */
+/* The register page. Only aligned 32-bit accesses mean anything. Outside xAPIC mode reads give all ones. */
 u32 lapic_mmio_read(struct lapic *lapic, u32 offset, unsigned size);
 void lapic_mmio_write(struct lapic *lapic, u32 offset, unsigned size, u32 value);
 
-/* IA32_APIC_BASE, IA32_TSC_DEADLINE and 800H to 8FFH. 0, or -EINVAL: #GP. */
+/* The MSRs IA32_APIC_BASE, IA32_TSC_DEADLINE and 800H to 8FFH. Returns 0, or -EINVAL: the access is a #GP. */
 int lapic_msr_read(struct lapic *lapic, u32 msr, u64 *value);
 int lapic_msr_write(struct lapic *lapic, u32 msr, u64 value);
 
@@ -143,7 +145,7 @@ int lapic_msr_write(struct lapic *lapic, u32 msr, u64 value);
 u64 lapic_cr8_read(const struct lapic *lapic);
 void lapic_cr8_write(struct lapic *lapic, u64 value);
 
-/* A fixed interrupt arrives. False if it is refused: LAPIC off, or a vector below 16. */
+/* A fixed interrupt arrives. False if it is refused: the LAPIC is off, or the vector is below 16. */
 bool lapic_accept(struct lapic *lapic, u8 vector, bool level);
 
 /* The vector to deliver now, or -1: the highest requested one, if the processor priority lets it through. */
@@ -152,10 +154,10 @@ int lapic_pending(const struct lapic *lapic);
 /* The processor takes `vector`, which lapic_pending returned: it is in service until its EOI. */
 void lapic_ack(struct lapic *lapic, u8 vector);
 
-/* Move the end of a running count by `ticks` of the host TSC; a TSC deadline is found again by env->deadline. */
+/* Move the end of a running count by `ticks` of the host TSC. A TSC deadline is computed anew by env->deadline. */
 void lapic_shift(struct lapic *lapic, s64 ticks);
 
-/* The guest's TSC has been written: its deadline is at another time. */
+/* The guest's TSC has been written, so that its TSC deadline comes at another time. */
 void lapic_tsc_changed(struct lapic *lapic);
 
 /* End of interrupt, as by a write of the register. */
@@ -168,24 +170,24 @@ bool lapic_eoi_is_silent(const struct lapic *lapic);
 bool lapic_passes_extint(const struct lapic *lapic);
 
 /*
- * True if a message of `sender` is for `target` (which may be the same). Lowest-priority messages: the caller picks
- * one.
+ * True if a message of `sender` is for `target` (which may be the same). Of the targets of a lowest-priority message
+ * the caller picks one.
  */
 bool lapic_ipi_reaches(const struct lapic_ipi *ipi, const struct lapic *sender, const struct lapic *target);
 
-/* Host TSC when the timer next has something to deliver, LAPIC_NEVER if it has not. Call lapic_expire then. */
+/* Host TSC at which the timer next has something to deliver, LAPIC_NEVER if it has not. Call lapic_expire then. */
 u64 lapic_deadline(const struct lapic *lapic);
 
 /*
- * Deliver what the timer has due at host TSC `tsc`. Several periods that went by are one interrupt; the next keeps the
- * original phase.
+ * Deliver the timer's interrupt if it is due at host TSC `tsc`. Several periods that went by are one interrupt; the
+ * next period keeps the original phase.
  */
 void lapic_expire(struct lapic *lapic, u64 tsc);
 
 /*
- * All state as one versioned section; the timer as what remains of it, so that the time between save and load does not
- * count; a TSC deadline stands until lapic_shift. load: 0, -ENOTSUP for another version, -EINVAL for a state that
- * cannot be or another APIC ID.
+ * All state as one versioned section. A running count is saved as the time that remains, so that the time between save
+ * and load does not count; a TSC deadline is saved as it is, and computed anew by lapic_shift. load: 0, -ENOTSUP for
+ * another version, -EINVAL for a state that cannot be or another APIC ID.
  */
 void lapic_save(const struct lapic *lapic, struct writer *w);
 int lapic_load(struct lapic *lapic, struct reader *r);

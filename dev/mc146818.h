@@ -37,7 +37,7 @@ enum mc146818_register {
 #define RTC_A_UIP 0x80
 #define RTC_A_DIVIDER 0x70
 #define RTC_A_DIVIDER_ON 0x20    /* 32 kHz crystal */
-#define RTC_A_DIVIDER_RESET 0x60 /* and 70h: the clock stands still */
+#define RTC_A_DIVIDER_RESET 0x60 /* with 60h and 70h the clock stands still */
 #define RTC_A_RATE 0x0F
 #define RTC_B_SET 0x80
 #define RTC_B_PIE 0x40
@@ -50,27 +50,27 @@ enum mc146818_register {
 #define RTC_C_AF 0x20
 #define RTC_C_UF 0x10
 #define RTC_D_VALID 0x80
-#define RTC_ALARM_ANY 0xC0 /* and above: matches always */
+#define RTC_ALARM_ANY 0xC0 /* from this value on an alarm register matches always */
 
 struct mc146818 {
     u8 index;            /* register that port 71h reaches */
-    u8 cmos[CMOS_SIZE];  /* alarms, A, B and C's flags; memory. Not the time. */
-    s64 base;            /* nanoseconds since 1970 at the VM's start, when the clock runs */
-    struct date stopped; /* the date while it does not: RTC_B_SET, or divider reset */
-    u64 updated;         /* until when the flags are up to date */
+    u8 cmos[CMOS_SIZE];  /* alarms, A, B, C's flags and the memory. The time is not here. */
+    s64 base;            /* while the clock runs: nanoseconds since 1970 at the VM's start */
+    struct date stopped; /* while it stands (RTC_B_SET, or divider reset): the date */
+    u64 updated;         /* the time up to which the flags are up to date */
 };
 
 /* Power on with the date `wall_ns`, nanoseconds since 1970, at time `now`. */
 void mc146818_init(struct mc146818 *rtc, u64 wall_ns, u64 now);
 
-/* The reset pin: no interrupts; time and memory stay. */
+/* The reset pin: interrupts are disabled and cleared; time and memory stay. */
 void mc146818_reset(struct mc146818 *rtc);
 
 /* The registers behind ports 70h and 71h. */
 u8 mc146818_read(struct mc146818 *rtc, u8 index, u64 now);
 void mc146818_write(struct mc146818 *rtc, u8 index, u8 value, u64 now);
 
-/* Raise the flags of what has happened until `now`. */
+/* Raise the flags of the events up to `now`. */
 void mc146818_update(struct mc146818 *rtc, u64 now);
 
 /* Level of the interrupt line, as of the last update. */

@@ -3,10 +3,10 @@
  * A guest's PCI bus: configuration mechanism #1, a host bridge in slot 0, and up to 31 further devices of one function
  * each (PCI Local Bus 3.0). Functions have 32-bit memory BARs, capabilities, INTA and MSI-X.
  *
- * A function's configuration space is two arrays: what it says, and which bits a guest may write. BARs get their place
- * when the function is added, as firmware would do it; the guest may move them. A BAR is on the VM's MMIO bus only
- * while the memory-enable bit is set and nobody else is there. All calls with the VM's device_lock held, or before it
- * runs.
+ * A function's configuration space is two arrays: its contents, and the bits that a guest may write. BARs get their
+ * place when the function is added, as firmware would do it; the guest may move them. A BAR is on the VM's MMIO bus
+ * only while the memory-enable bit is set and no other region is there. All calls are made with the VM's device_lock
+ * held, or before the VM runs.
  */
 #pragma once
 
@@ -57,12 +57,12 @@ enum pci_register {
 
 struct pci_function;
 
-/* What the concrete device does. */
+/* The calls to the device behind a function. */
 struct pci_ops {
     const char *name;
     u16 version; /* of the saved state of save and load */
     void (*bar_io)(struct pci_function *function, unsigned bar, struct io *io);
-    /* Optional: before configuration space is read at an offset, and after it or a command bit was written. */
+    /* Optional: called before a read of configuration space at an offset, and after a write there. */
     void (*config_access)(struct pci_function *function, unsigned offset, unsigned size, bool write);
     void (*reset)(struct pci_function *function);
     int (*save)(struct pci_function *function, struct writer *writer);
@@ -95,10 +95,10 @@ struct pci_function {
     struct pci_bus *bus;
     unsigned slot;
     u8 config[256], writable[256];
-    u8 last_capability, next_capability; /* offsets: of the last one added, of free space */
+    u8 last_capability, next_capability; /* offsets of the last one that was added, and of the free space */
     struct pci_bar bar[PCI_BARS];
     struct pci_msix msix;
-    bool intx; /* wants its line */
+    bool intx; /* the device wants its interrupt pin asserted */
 };
 
 struct pci_bus {
@@ -114,34 +114,35 @@ struct pci_bus {
 /* Create the bus with its host bridge and claim the configuration ports. Returns 0 or bus_add's error. */
 int pci_bus_init(struct pci_bus *bus, struct vm *vm);
 
-/* Describe a function: identity and class (24 bits); then BARs, capabilities; then it is added to the bus. */
+/* Begin to describe a function, with its identity and class (24 bits). Then its BARs and capabilities are added, and at
+ * the end pci_bus_add plugs it in. */
 void pci_function_init(struct pci_function *function, const struct pci_ops *ops, u16 vendor, u16 device,
                        u32 class_code);
 
-/* Give it memory BAR n of `size` bytes, a power of two from 4 KiB on. */
+/* Give a function memory BAR n of `size` bytes, a power of two from 4 KiB on. */
 void pci_add_bar(struct pci_function *function, unsigned n, u32 size);
 
-/* Append a capability of `size` bytes, the two of its head included; returns its offset. The rest is the caller's to
- * fill. */
+/* Append a capability of `size` bytes, the two of its head included. Returns its offset. The caller fills the bytes
+ * behind the head. */
 unsigned pci_add_capability(struct pci_function *function, u8 id, unsigned size);
 
-/* Give it MSI-X with `vectors` vectors, table and pending bits being alone in BAR `bar`. */
+/* Give a function MSI-X with `vectors` vectors. BAR `bar` holds the table and the pending bits, and nothing else. */
 void pci_add_msix(struct pci_function *function, unsigned bar, unsigned vectors);
 
-/* Plug it in. Its BARs get their addresses. */
+/* Plug a function into a slot. Its BARs get their addresses. */
 void pci_bus_add(struct pci_bus *bus, unsigned slot, struct pci_function *function);
 
-/* Level of its interrupt pin. */
+/* Set the level of the function's interrupt pin. */
 void pci_intx(struct pci_function *function, bool level);
 
 /* Is MSI-X in use, so that there is no INTx? */
 bool pci_msix_enabled(const struct pci_function *function);
 
-/* Send the message of a vector, or keep it pending while that is masked. Others than the function's vectors: nothing.
- */
+/* Send the message of a vector, or keep it pending while it may not be sent. A vector that the function does not have
+ * is ignored. */
 void pci_msix_send(struct pci_function *function, unsigned vector);
 
-/* May it access memory? */
+/* May the function access memory? */
 bool pci_is_master(const struct pci_function *function);
 
 /* Little-endian fields of configuration space. */

@@ -9,13 +9,13 @@ struct pci_function;
 struct reader;
 struct writer;
 
-/* All vectors masked, nothing pending; and an access to the BAR. */
+/* Reset: all vectors are masked, and none is pending. And an access to the BAR. */
 void pci_msix_reset(struct pci_function *function);
 void pci_msix_io(struct pci_function *function, struct io *io);
 
-/* Something that masks messages may have changed: send what is pending and may go. */
+/* Something that masks messages may have changed: send the pending messages that may be sent now. */
 void pci_msix_flush(struct pci_function *function);
 
-/* Table and pending bits. Load returns 0 or -EINVAL. */
+/* Save and load the table and the pending bits. Load returns 0 or -EINVAL. */
 void pci_msix_save(const struct pci_function *function, struct writer *w);
 int pci_msix_load(struct pci_function *function, struct reader *r);

@@ -2,8 +2,8 @@
 /*
  * The 8254 in a guest: its ports, port 61h, and counter 0 on line 0.
  *
- * A kernel that counts time by counter 0 alone loses none when it could not take its ticks (docs/time.md): those that
- * came while the one before still waited are owed, and follow.
+ * A kernel that counts time by counter 0 alone loses no tick that it could not take in time (docs/time.md): ticks that
+ * came while the one before still waited are owed, and follow later.
  */
 #pragma once
 
@@ -13,8 +13,8 @@
 struct pit {
     struct device device;
     struct i8254 chip;
-    struct timer timer; /* counter 0's next rise, or the next tick that is owed */
-    u64 counted;        /* tick of the chip up to which its rises have interrupted, or are owed */
+    struct timer timer; /* for counter 0's next rise, or the next tick that is owed */
+    u64 counted;        /* the chip's tick up to which rises have interrupted or are owed */
     u32 owed;           /* rises that have not interrupted */
     struct vm *vm;
 };
@@ -22,5 +22,5 @@ struct pit {
 /* Create the chip and claim its ports. Returns 0 or bus_add's error. */
 int pit_init(struct pit *pit, struct vm *vm);
 
-/* Before it is saved: what has risen by now is owed. With device_lock held. */
+/* Call this before the chip is saved: all rises up to now are owed then. With device_lock held. */
 void pit_settle(struct pit *pit);

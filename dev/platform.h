@@ -37,9 +37,10 @@ static inline struct platform *platform_of(const struct vm *vm)
 }
 
 /*
- * A VM stands still (vm_freeze) so that it can be saved: time and the network card stop. thaw: it goes on here, time
- * has passed. arrive: it goes on here for the first time, its guest having stood for pause_ns; vcpus' TSC offsets are
- * those of the moment in which it was frozen, and are moved with all that counts in them. Host loop.
+ * freeze: the VM stands (vm_freeze) so that it can be saved; its time and network card stop. thaw: the VM goes on here,
+ * and the time has passed for it. arrive: the VM goes on here for the first time, after its guest has stood for
+ * pause_ns; the vcpus' TSC offsets are those of the moment in which it was frozen, and arrive moves them and everything
+ * that counts by them. Host loop.
  */
 void platform_freeze(struct vm *vm);
 void platform_thaw(struct vm *vm);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * KVM's paravirtual end of interrupt (Linux "KVM-specific MSRs", MSR_KVM_PV_EOI_EN): a word in the guest's memory whose
- * bit 0 we set where an EOI would do nothing but end the interrupt in service. The guest then clears the bit and leaves
- * the register alone, which saves an exit an interrupt.
+ * KVM's paravirtual end of interrupt (Linux "KVM-specific MSRs", MSR_KVM_PV_EOI_EN) is a word in the guest's memory. We
+ * set its bit 0 when an EOI would do nothing but end the interrupt in service. The guest then clears the bit and does
+ * not write the EOI register, which saves one exit for each interrupt.
  *
- * As long as `offered`, whether that interrupt has ended stands in the guest's memory only. It is looked up before the
- * LAPIC is asked anything that depends on it. Belongs to the vcpu's CPU, as its LAPIC does.
+ * While `offered` is set, only the guest's memory tells whether that interrupt has ended. So pv_eoi_settle reads the
+ * word before the LAPIC is asked anything that depends on it. All this belongs to the vcpu's CPU, as its LAPIC does.
  */
 #pragma once
 
@@ -20,21 +20,21 @@ struct writer;
 
 struct pv_eoi {
     u64 msr;      /* gpa of the word | enable */
-    bool offered; /* its bit was set for the interrupt in service, and not looked at since */
+    bool offered; /* we have set the bit for the interrupt in service, and not found it cleared yet */
 };
 
-/* The MSR's write, nothing being offered. 0, or -EINVAL: #GP. */
+/* The guest writes the MSR; there may be no offer. Returns 0, or -EINVAL: the write is a #GP. */
 int pv_eoi_write_msr(struct pv_eoi *pv_eoi, const struct guest_mem *mem, u64 value);
 
-/* An interrupt has just been taken: spare the guest its EOI, if that would have no other effect. */
+/* An interrupt has just been taken: offer the guest to leave out its EOI, if that would have no other effect. */
 void pv_eoi_offer(struct pv_eoi *pv_eoi, struct guest_mem *mem, const struct lapic *lapic);
 
 /*
- * Give the LAPIC the EOI that the guest has left out. If it has not come to that yet, and its EOI would have other
- * effects by now or `withdraw` is set, take the offer back: the guest will write the register.
+ * If the guest has accepted the offer (the bit is clear), give the LAPIC the EOI. If it has not done so yet, and its
+ * EOI would have other effects by now or `withdraw` is set, take the offer back: the guest will write the register.
  */
 void pv_eoi_settle(struct pv_eoi *pv_eoi, struct guest_mem *mem, struct lapic *lapic, bool withdraw);
 
-/* An offer stays as it is, for the guest's memory moves as well. load: 0, or -EINVAL for a state that cannot be. */
+/* An offer is saved as it is, because the guest's memory moves, too. load: 0, or -EINVAL for a state that cannot be. */
 void pv_eoi_save(const struct pv_eoi *pv_eoi, struct writer *w);
 int pv_eoi_load(struct pv_eoi *pv_eoi, const struct guest_mem *mem, struct reader *r);

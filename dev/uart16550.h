@@ -4,8 +4,8 @@
  * sheet).
  *
  * It has no clock: a byte that is written is sent at once, so the transmitter is always empty, and a byte that is
- * received below the FIFO's trigger level counts as timed out at once. Bauds, parity and break are remembered and mean
- * nothing. The bus that holds the chip serializes calls and asks uart16550_irq after each of them.
+ * received below the FIFO's trigger level counts as timed out at once. Bauds, parity and break are remembered and have
+ * no effect. The owner of the chip serializes calls and asks uart16550_irq after each of them.
  */
 #pragma once
 
@@ -69,7 +69,7 @@ struct uart16550 {
     bool overrun;      /* LSR_OE */
     bool thre_pending; /* the transmitter-empty interrupt has not been taken */
     u8 rx[UART_FIFO_SIZE];
-    u8 rx_head, rx_count; /* oldest byte, bytes there are */
+    u8 rx_head, rx_count; /* the place of the oldest byte, and how many bytes there are */
 
     void (*transmit)(void *ctx, u8 byte);
     void *ctx;
@@ -85,7 +85,8 @@ void uart16550_reset(struct uart16550 *uart);
 u8 uart16550_read(struct uart16550 *uart, unsigned reg);
 void uart16550_write(struct uart16550 *uart, unsigned reg, u8 value);
 
-/* A byte comes in from outside. -EAGAIN if there is no room for it, or none while in loopback: offer it again later. */
+/* A byte comes in from outside. -EAGAIN if there is no room for it, or the chip is in loopback: offer it again later.
+ */
 int uart16550_receive(struct uart16550 *uart, u8 byte);
 
 /* Level of the interrupt line. */

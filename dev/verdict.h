@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The verdict port (config/guest_abi.h): how a test guest says that it is done, and how it went. Stateless. */
+/* The verdict port (config/guest_abi.h): by it a test guest says that it is done, and whether it has passed. Stateless.
+ */
 #pragma once
 
 #include "hv/bus.h"

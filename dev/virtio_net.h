@@ -6,7 +6,8 @@
  * lock is not held while the switch has a frame of ours: it may answer at once, into our own receive queue. A guest
  * that resets the device meanwhile is noticed by the transport's epoch.
  *
- * What the driver did not negotiate it never gets: port.offload_* tell the switch, and deliver refuses the rest.
+ * The driver never gets an offload that it did not negotiate: port.offload_* tell the switch, and deliver refuses the
+ * rest.
  */
 #pragma once
 
@@ -83,12 +84,12 @@ struct virtio_net_filter {
 
 #define VIRTIO_NET_NEVER (~0ULL)
 
-/* Of transmission (virtio_net_tx.c). Times are of the host's TSC; host loop. */
+/* The state of transmission (virtio_net_tx.c). Times are of the host's TSC; host loop. */
 struct virtio_net_tx {
-    u64 look;  /* when to look at the ring without a doorbell; never: the driver rings */
-    u64 tell;  /* when to interrupt for what was sent; never: nothing was */
-    u64 bytes; /* since we found the ring empty */
-    u32 looks; /* since there were many */
+    u64 look;  /* when to look at the ring without a doorbell; VIRTIO_NET_NEVER: the driver rings */
+    u64 tell;  /* when to interrupt for sent frames; VIRTIO_NET_NEVER: there are none */
+    u64 bytes; /* sent since we last found the ring empty */
+    u32 looks; /* that found the ring empty, since the last time that many bytes had been sent */
 };
 
 struct virtio_net {
@@ -98,31 +99,32 @@ struct virtio_net {
     struct vm *vm;
     u8 mac[MAC_LEN]; /* the card's own; port.mac is the one that the driver has taken */
     struct virtio_net_filter filter;
-    u64 offloads_off; /* of VIRTIO_NET_GUEST_OFFLOADS: agreed to, and not wanted for now */
+    u64 offloads_off; /* those of VIRTIO_NET_GUEST_OFFLOADS that the driver has turned off for now */
     struct virtio_net_tx tx;
     bool ended;    /* its VM can't run, so the port is closed */
-    bool paused;   /* nothing moves: the VM is being handed over */
-    u64 stood;     /* clock_ns: since when; what was learnt of its addresses ages from there */
+    bool paused;   /* no frame moves: the VM is being handed over */
+    u64 stood;     /* clock_ns at which it was paused; ages of the addresses behind the port are counted to there */
     u32 pending;   /* queues with something to do, a bit each; set by anyone, taken by the host loop */
     bool received; /* frames were delivered since the last interrupt */
     u64 filtered;  /* frames that the driver did not want */
     u64 malformed; /* frames from the driver that made no sense */
-    u64 announces; /* asked of the driver */
+    u64 announces; /* how often the driver was asked to announce its address */
 };
 
 /* Create the card with that address in a slot, and join the switch. Host loop. */
 void virtio_net_init(struct virtio_net *net, struct vm *vm, struct pci_bus *bus, unsigned slot, const u8 mac[MAC_LEN]);
 
-/* Who but `net` (or NULL) has this MAC here, as its card's own or as the one that its driver has taken: a VM's name, or
- * "godwit" for the hypervisor's interface; NULL: nobody. What has ended has none. Host loop. */
+/* Which VM other than that of `net` (which may be NULL) has this MAC here, as its card's own or as the one that its
+ * driver has taken? Returns the VM's name; "godwit": the hypervisor's interface has it; NULL: nobody. A VM that has
+ * ended has no MAC. Host loop. */
 const char *virtio_net_owner(const u8 mac[MAC_LEN], const struct virtio_net *but);
 
 /* Leave the switch. Host loop, but not from within switch_input. */
 void virtio_net_fini(struct virtio_net *net);
 
 /*
- * Host work: move what guests send, then interrupt for what they got. Each frame for a guest must have been delivered
- * before, or be from a guest: so this comes last in the round, after the NICs and the stack.
+ * Host work: move the frames that guests send, then interrupt for those that guests got. Each frame for a guest must
+ * have been delivered before, or be from a guest: so this comes last in the round, after the NICs and the stack.
  */
 u64 virtio_net_poll(void);
 
@@ -133,17 +135,17 @@ void virtio_net_set_link(struct virtio_net *net, bool up);
 void virtio_net_announce(struct virtio_net *net);
 
 /*
- * Stop moving frames, with no request half done, and go on. Between the two its state can be saved; what the driver
- * makes available meanwhile is found later, and frames for it are held (net/hold.h). Host loop, but not from within
- * switch_input.
+ * pause: stop moving frames, with no request half done. resume: go on. Between the two the card's state can be saved;
+ * requests that the driver makes available meanwhile are found later, and frames for the guest are held (net/hold.h).
+ * Host loop, but not from within switch_input.
  */
 void virtio_net_pause(struct virtio_net *net);
 void virtio_net_resume(struct virtio_net *net);
 
 /*
- * While paused: whose address it is in the switch, and whether frames for it are held. Its guest lives elsewhere
- * (close: nothing is held), may live elsewhere by now (leave: what still comes is held), or is about to live here
- * (open: held, and frames may come late, see net/heard.h). Host loop.
+ * While the card is paused, these say where its guest lives. close: elsewhere; the port is closed and holds no frames.
+ * leave: perhaps elsewhere by now; the port is closed and holds the frames that still come. open: soon here; the port
+ * is open and holds frames, and some may come late (net/heard.h). Host loop.
  */
 void virtio_net_close(struct virtio_net *net);
 void virtio_net_leave(struct virtio_net *net);

@@ -4,11 +4,11 @@
 
 #include "dev/virtio_net.h"
 
-/* As after a reset: the card's own address, nothing else. */
+/* Set the filter as after a reset: it holds the card's own address and nothing else. */
 void virtio_net_filter_reset(struct virtio_net *net);
 
 /* Does the driver want a frame with this destination? */
 bool virtio_net_filter_passes(const struct virtio_net *net, const u8 destination[MAC_LEN]);
 
-/* Carry out the commands that wait. True if there are more. device_lock held, host loop. */
+/* Carry out the commands that wait in the control queue. True if there are more. device_lock held, host loop. */
 bool virtio_net_control(struct virtio_net *net);

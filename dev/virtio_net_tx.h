@@ -4,11 +4,11 @@
 
 #include "dev/virtio_net.h"
 
-/* Give the switch what waits in the ring. True if there is more. device_lock held. */
+/* Give the switch the frames that wait in the ring. True if there are more. device_lock held. */
 bool virtio_net_transmit(struct virtio_net *net);
 
-/* Interrupt for what was sent, if it is time (`now`, of the host's TSC) and the driver wants it. */
+/* Interrupt for the sent frames, if it is time (`now` is of the host's TSC) and the driver wants that. */
 void virtio_net_tell(struct virtio_net *net, u64 now);
 
-/* Owe the driver no interrupt, and look at nothing until the next virtio_net_transmit. */
+/* Send the interrupt that is still owed, and don't look at the ring until the next virtio_net_transmit. */
 void virtio_net_tx_stop(struct virtio_net *net);

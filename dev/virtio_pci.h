@@ -3,8 +3,8 @@
  * The virtio transport over PCI, modern only (virtio 1.2, 4.1): feature negotiation, status, queues' areas, interrupts.
  *
  * A driver that breaks the rules of a queue loses this device and no more: the status says DEVICE_NEEDS_RESET, the log
- * says why, and nothing of it is touched until the driver has reset it. The VM's device_lock is held in all calls and
- * callbacks.
+ * says why, and the device touches no queue until the driver has reset it. The VM's device_lock is held in all calls
+ * and callbacks.
  */
 #pragma once
 
@@ -58,19 +58,19 @@ enum virtio_common {
 
 struct virtio;
 
-/* What a kind of device is. */
+/* The properties and callbacks of one kind of device. */
 struct virtio_kind {
     const char *name;
     u16 id;         /* virtio 1.2, 5 "Device Types" */
     u32 class_code; /* PCI */
-    u64 features;   /* offered, beyond those of the transport */
+    u64 features;   /* the device offers these, and the transport's own */
     unsigned nr_queues;
     u16 queue_size;
     unsigned config_size;
     u16 version; /* of save and load */
     /* Optional: do these accepted features make sense together? */
     bool (*features_valid)(u64 features);
-    /* The driver has made requests available in a queue, or is now ready for all (DRIVER_OK). */
+    /* The driver has made requests available in a queue, or is now ready for all queues (DRIVER_OK). */
     void (*notify)(struct virtio *virtio, unsigned queue);
     void (*reset)(struct virtio *virtio);
     void (*save)(struct virtio *virtio, struct writer *writer);
@@ -82,31 +82,31 @@ struct virtio {
     struct pci_function pci;
     const struct virtio_kind *kind;
     u8 config[VIRTIO_CONFIG_MAX]; /* device configuration, read-only for drivers */
-    u64 features;                 /* what the driver has accepted */
+    u64 features;                 /* the ones that the driver has accepted */
     u32 device_feature_select, driver_feature_select;
     u16 queue_select, config_vector;
     u8 status, isr, generation;
     struct virtqueue queue[VIRTIO_QUEUES_MAX];
     u16 queue_vector[VIRTIO_QUEUES_MAX];
     unsigned cfg_cap; /* offset of the PCI configuration access capability */
-    u32 epoch;        /* counts resets: what was begun in an older one must not be finished */
+    u32 epoch;        /* counts resets: a request that was begun before one must not be finished after it */
     u64 interrupts, notifications, failures;
 };
 
-/* Make it a device of a kind, in a slot of the bus, with its configuration filled by the caller before the VM runs. */
+/* Make a device of a kind, in a slot of the bus. The caller fills its configuration before the VM runs. */
 void virtio_init(struct virtio *virtio, const struct virtio_kind *kind, struct pci_bus *bus, unsigned slot);
 
-/* May it use this queue now? */
+/* May the device use this queue now? */
 bool virtio_live(const struct virtio *virtio, unsigned queue);
 
 /* Was this feature negotiated? */
 bool virtio_has(const struct virtio *virtio, u64 feature);
 
-/* Publish what was returned in the queue, and interrupt if the driver wants that. */
+/* Publish the requests that were returned in the queue, and interrupt if the driver wants that. */
 void virtio_complete(struct virtio *virtio, unsigned queue);
 
 /* The configuration has changed: count its generation, and interrupt. */
 void virtio_config_changed(struct virtio *virtio);
 
-/* After use of a queue: if it has become broken, the device needs a reset. Returns whether it is broken. */
+/* Call this after use of a queue: if the queue has become broken, the device needs a reset. Returns whether it is. */
 bool virtio_check(struct virtio *virtio, unsigned queue);

@@ -2,9 +2,9 @@
 /*
  * A guest's entropy source (virtio 1.2, 5.4): it fills buffers with random bytes.
  *
- * The bytes are the processor's RDRAND. On a processor without it they are hashed TSC jitter, which is WEAK: good
- * enough to boot, not for keys. A guest gets VIRTIO_RNG_RATE bytes a second, so that asking all the time costs the host
- * nothing to speak of; requests above that wait.
+ * The bytes come from the processor's RDRAND. On a processor without it they are hashed TSC jitter, which is WEAK: good
+ * enough to boot, not for keys. A guest gets VIRTIO_RNG_RATE bytes a second, so that a guest that asks all the time
+ * costs the host very little; requests above that rate wait.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 #define VIRTIO_RNG_RATE 65536  /* bytes a second */
 #define VIRTIO_RNG_BURST 4096  /* bytes that can be saved up */
-#define VIRTIO_RNG_REQUEST 256 /* bytes a request gets at most: a driver takes what it gets */
+#define VIRTIO_RNG_REQUEST 256 /* bytes that a request gets at most; drivers accept less than they asked for */
 
 struct virtio_rng {
     struct virtio virtio;
@@ -25,9 +25,9 @@ struct virtio_rng {
     u64 bytes;       /* given in all */
 };
 
-/* Create it in a slot. Host loop. */
+/* Create the device in a slot, and destroy it. Host loop. */
 void virtio_rng_init(struct virtio_rng *rng, struct vm *vm, struct pci_bus *bus, unsigned slot);
 void virtio_rng_fini(struct virtio_rng *rng);
 
-/* Host work: answer requests. */
+/* Host work: answer requests. Returns the host TSC at which it wants its next turn. */
 u64 virtio_rng_poll(void);

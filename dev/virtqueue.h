@@ -2,11 +2,12 @@
 /*
  * A split virtqueue as its device sees it (virtio 1.2, 2.7).
  *
- * The rings are the guest's, who may change them at any time. Everything read of them is copied exactly once, and the
- * copy is judged and used: addresses against the guest's RAM, indices against the table, chains against loops. What is
- * wrong makes the queue broken, with the reason in `error`, and from then on it does nothing until it is started anew.
+ * The rings are in the guest's memory, and the guest may change them at any time. Everything that is read from them is
+ * copied exactly once, and the copy is checked and used: addresses must lie in the guest's RAM, indices in the table,
+ * and chains may have no loop. A fault makes the queue broken, with the reason in `error`; a broken queue does nothing
+ * until it is started anew.
  *
- * The buffers themselves are checked to be RAM, no more: their contents may change under the reader's hands.
+ * Of the buffers only their place in RAM is checked: their contents may change while they are read.
  * Not locked: calls on one queue are serialized by its device.
  */
 #pragma once
@@ -18,7 +19,7 @@ struct reader;
 struct writer;
 
 #define VIRTQUEUE_SIZE_MAX 256
-#define VIRTQUEUE_PARTS 256 /* of a chain: longer ones than the queue has entries are forbidden to drivers */
+#define VIRTQUEUE_PARTS 256 /* of a chain: drivers may not make a chain that is longer than its queue */
 
 #define VIRTQ_DESC_F_NEXT 1
 #define VIRTQ_DESC_F_WRITE 2
@@ -45,9 +46,9 @@ struct virtqueue {
     gpa_t desc, avail, used;  /* the driver's areas */
     u16 last_avail;           /* next entry of the available ring to take */
     u16 used_idx;             /* next entry of the used ring that the driver does not know yet */
-    u16 staged;               /* entries written from there on */
+    u16 staged;               /* entries written from used_idx on */
     u16 signalled;            /* used_idx when the driver was last asked whether it wants an interrupt */
-    const char *error;        /* why the queue is broken; NULL: it is not */
+    const char *error;        /* why the queue is broken; NULL: it is not broken */
 };
 
 struct virtqueue_part {
@@ -63,16 +64,16 @@ struct virtqueue_chain {
     struct virtqueue_part part[VIRTQUEUE_PARTS];
 };
 
-/* Forget everything: no areas, not enabled, features kept; `size` entries from now on. */
+/* Forget everything but the features: the queue has no areas, is not enabled, and has `size` entries from now on. */
 void virtqueue_reset(struct virtqueue *vq, struct guest_mem *mem, u16 size);
 
 /* Begin with the areas and the size that are set. False: they are not aligned, or not in RAM; the queue is broken. */
 bool virtqueue_start(struct virtqueue *vq);
 
-/* Break it for a reason of the device's own. The first reason is kept. */
+/* Make the queue broken for a reason of the device's own. The first reason is kept. */
 void virtqueue_fail(struct virtqueue *vq, const char *error);
 
-/* Can it be used: enabled and not broken? */
+/* Can the queue be used: is it enabled and not broken? */
 bool virtqueue_live(const struct virtqueue *vq);
 
 /* Take the next request. False: there is none, or the queue is broken. */
@@ -89,19 +90,20 @@ void virtqueue_rollback(struct virtqueue *vq, u16 pops);
 bool virtqueue_signal_needed(struct virtqueue *vq);
 
 /*
- * Ask the driver to notify us of new requests, or not to. notify_on returns true if one has come meanwhile, which the
- * driver may have thought that we would find: take it.
+ * Ask the driver to notify us of new requests, or not to. notify_on returns true if a request has come meanwhile: take
+ * it, because the driver may not have notified us of it.
  */
 bool virtqueue_notify_on(struct virtqueue *vq);
 void virtqueue_notify_off(struct virtqueue *vq);
 
 /*
- * Copy `len` bytes from the chain's readable parts, `offset` bytes into them, or to its writable ones. Returns how many
- * there were.
+ * Copy up to `len` bytes from the chain's readable parts, or to its writable parts, from `offset` bytes into them on.
+ * Returns how many bytes there were.
  */
 u32 virtqueue_read(struct virtqueue *vq, const struct virtqueue_chain *chain, u32 offset, void *buffer, u32 len);
 u32 virtqueue_write(struct virtqueue *vq, const struct virtqueue_chain *chain, u32 offset, const void *buffer, u32 len);
 
-/* State without mem and features, which the transport has. load: 0 or -EINVAL; areas are judged again. */
+/* The queue's state, except mem and features, which the transport has. load: 0 or -EINVAL; it checks the areas again.
+ */
 void virtqueue_save(const struct virtqueue *vq, struct writer *w);
 int virtqueue_load(struct virtqueue *vq, struct reader *r);
