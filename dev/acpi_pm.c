@@ -18,10 +18,10 @@
 #define TIMER_PORTS 4
 #define EVENT_BITS (PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_SLEEP_BUTTON | PM1_RTC)
 
-/* RESET_PORT: bit 2 set after it was clear resets; bit 1 says that it is a hard one. */
+/* RESET_PORT: a reset happens when bit 2 is set after it was clear; bit 1 makes it a hard reset. */
 #define RESET_CPU BIT(2)
 
-/* 8042: "pulse output bit 0", the processor's reset. There is no keyboard behind it. */
+/* The 8042's command "pulse output bit 0" resets the processor. There is no keyboard behind the controller. */
 #define KEYBOARD_COMMAND_PORT 0x64
 #define KEYBOARD_RESET 0xFE
 
@@ -43,7 +43,7 @@ static u64 half_period_ns(u64 number)
     return scale_up(number << (ACPI_PM_TIMER_BITS - 1), NS_PER_SECOND, ACPI_PM_TIMER_HZ);
 }
 
-/* After each change, and before status is read. */
+/* Note new events, set the line and the timer. After each change, and before the guest reads status. */
 static void look(struct acpi_pm *pm, u64 now)
 {
     u64 halves = half_periods(now);
@@ -74,7 +74,7 @@ void acpi_pm_power_button(struct acpi_pm *pm)
     acpi_pm_settle(pm);
 }
 
-/* Status is written with ones to clear. Both registers may be reached by bytes. */
+/* A guest writes ones to status to clear its bits. It may access both registers byte by byte. */
 static void event_io(struct acpi_pm *pm, struct io *io)
 {
     u64 value = (u64)pm->enable << 16 | pm->status, mask = size_mask(io->size) << (8 * io->off);

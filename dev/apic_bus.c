@@ -32,7 +32,7 @@ static void receive_init(struct apic *apic)
 
 /*
  * INIT, a start-up IPI, or one after the other (SDM 3A "Multiple-Processor Initialization": the vector is the page, in
- * real mode). The status is written once: who runs and is started anew is at no moment seen to wait.
+ * real mode). The status is written once: nobody sees a vcpu that runs and is started anew wait in between.
  */
 static void receive_start(struct apic *apic, u32 start)
 {
@@ -55,19 +55,19 @@ static void accept(struct lapic *lapic, u64 *vectors, bool level)
 
         for (u64 bits = taken; bits; bits &= bits - 1)
             lapic_accept(lapic, word * 64 + __builtin_ctzll(bits), level);
-        /* Release: vector_waits finds a vector here or in the chip. */
+        /* Release: vector_waits finds each vector either here or in the chip. */
         if (taken)
             __atomic_fetch_and(&vectors[word], ~taken, __ATOMIC_RELEASE);
     }
 }
 
-/* Take out of the mailbox what other CPUs have put in. On the vcpu's CPU. */
+/* Take out of the mailbox the messages that other CPUs have put in. On the vcpu's CPU. */
 static void collect(struct apic *apic)
 {
     struct apic_mailbox *box = &apic->mailbox;
 
-    /* Acquire: what a sender wrote before `any` is visible after it. Cleared first, so a later message sets it again.
-     */
+    /* Acquire: messages that a sender wrote before `any` are visible after it. `any` is cleared first, so that a later
+     * message sets it again. */
     if (!__atomic_exchange_n(&box->any, false, __ATOMIC_ACQ_REL))
         return;
     receive_start(apic, __atomic_exchange_n(&box->start, 0, __ATOMIC_ACQUIRE));
@@ -77,14 +77,15 @@ static void collect(struct apic *apic)
     accept(&apic->lapic, box->level, true);
 }
 
-/* INIT undoes what came before it and still waits. Vectors may stay: the LAPIC that it resets refuses them. */
+/* INIT removes the messages that came before it and still wait. Vectors may stay: the LAPIC that it resets refuses
+ * them. */
 static void post_init(struct apic_mailbox *box)
 {
     __atomic_store_n(&box->nmi, false, __ATOMIC_RELAXED);
     __atomic_store_n(&box->start, APIC_INIT, __ATOMIC_RELEASE);
 }
 
-/* The last one counts; an INIT before it does, too. */
+/* Of several start-up IPIs the last one counts; an INIT before it counts, too. */
 static void post_startup(struct apic_mailbox *box, u8 page)
 {
     u32 start = __atomic_load_n(&box->start, __ATOMIC_RELAXED);
@@ -126,12 +127,12 @@ static void send(void *ctx, const struct lapic_ipi *ipi)
             continue;
         post(to, ipi, false);
         if (ipi->delivery == LAPIC_LOWEST)
-            return; /* one of them, and any will do */
+            return; /* one target gets the message, and it may be any of them */
     }
 }
 
-/* The targets' identities are read while their own CPUs may change them: as on hardware, a message in that moment goes
- * by either. */
+/* The targets' identities are read while their own CPUs may change them: as on hardware, a message in that moment may
+ * follow the old or the new one. */
 bool apic_bus_send(struct apic_bus *bus, const struct lapic_ipi *message, bool level)
 {
     bool reached = false;
@@ -147,7 +148,7 @@ bool apic_bus_send(struct apic_bus *bus, const struct lapic_ipi *message, bool l
     return reached;
 }
 
-/* Acquire: what has left the mailbox has reached the chip. */
+/* Acquire: a vector that has left the mailbox has reached the chip. */
 static bool vector_waits(const struct apic *apic, u8 vector)
 {
     u64 posted = __atomic_load_n(&apic->mailbox.vector[vector / 64], __ATOMIC_ACQUIRE);
@@ -169,8 +170,8 @@ static u64 now(void *ctx)
     return timers_tsc(&platform_of(((struct apic *)ctx)->vcpu->vm)->timers);
 }
 
-/* The I/O APIC wants device_lock, which a write of the register page holds and one of an MSR doesn't: told after the
- * write. */
+/* The I/O APIC needs device_lock, which a write of the register page holds and a write of an MSR does not: it is told
+ * after the write. */
 static void eoi(void *ctx, u8 vector)
 {
     ((struct apic *)ctx)->ended = vector;
@@ -200,13 +201,13 @@ static u64 deadline(void *ctx, u64 tsc)
 
 static const struct lapic_env env = { .now = now, .deadline = deadline, .send = send, .eoi = eoi };
 
-/* The 8259's request reaches the boot processor alone, if its LINT0 lets it. */
+/* The 8259's request reaches only the boot processor, and only if its LINT0 lets it through. */
 static bool wants_extint(struct apic *apic)
 {
     return apic->vcpu->id == 0 && irq_extint(apic->vcpu->vm) && lapic_passes_extint(&apic->lapic);
 }
 
-/* Before the chip's state in service is looked at, or (withdraw) changed. */
+/* Call this before the chip's in-service state is read or, with `withdraw`, changed. */
 static void settle_eoi(struct apic *apic, bool withdraw)
 {
     pv_eoi_settle(&apic->pv_eoi, &apic->vcpu->vm->mem, &apic->lapic, withdraw);

@@ -15,7 +15,7 @@
 #define CMOS_PORTS 2
 #define INDEX_NMI_DISABLE 0x80 /* not part of the index */
 
-/* After each change: the line's level, and when it changes next. */
+/* After each change: set the line's level, and the timer for its next change. */
 static void look(struct cmos *cmos, u64 now)
 {
     mc146818_update(&cmos->chip, now);

@@ -32,13 +32,13 @@ static void transmit(void *ctx, u8 byte)
     }
     if (byte == '\r')
         return;
-    /* The log is for people and for tests: what would move their cursor is shown as a dot. */
+    /* People and tests read the log: a character that would move a cursor is shown as a dot. */
     console->line[console->len++] = byte >= ' ' && byte < 0x7F ? (char)byte : byte == '\t' ? ' ' : '.';
     if (console->len == CONSOLE_LINE - 1)
         flush_line(console);
 }
 
-/* After each change: give the chip what it has room for, and set the line. */
+/* After each change: give the chip as much input as it has room for, and set the line. */
 static void look(struct console *console)
 {
     while (console->taken < console->typed &&
@@ -103,7 +103,7 @@ static void console_reset(struct device *device)
     look(console);
 }
 
-/* The chip, and what was typed for it. The ring stays with the host: it is a record of what the guest did here. */
+/* Save the chip and the input that waits for it. The ring stays with the host: it records what the guest did here. */
 static int console_save(struct device *device, struct writer *writer)
 {
     const struct console *console = (struct console *)device;

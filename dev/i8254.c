@@ -13,7 +13,7 @@
 #define COMMAND_MODE BITS(3, 1)
 #define COMMAND_ACCESS BITS(5, 4)
 #define COMMAND_CHANNEL BITS(7, 6)
-#define READ_BACK 3 /* as a channel */
+#define READ_BACK 3 /* in the place of the channel's number */
 #define READ_BACK_NO_COUNT 0x20
 #define READ_BACK_NO_STATUS 0x10
 #define STATUS_OUTPUT 0x80
@@ -21,7 +21,7 @@
 
 #define REFRESH_TICKS 18 /* 15 us */
 
-/* Modes 1 and 5 start at a rising gate; 2 and 3 also restart there. */
+/* Modes 1 and 5 start at a rising gate; modes 2 and 3 restart there. */
 static bool is_triggered(const struct i8254_channel *c)
 {
     return c->mode == 1 || c->mode == 5;
@@ -32,7 +32,7 @@ static bool is_periodic(const struct i8254_channel *c)
     return c->mode == 2 || c->mode == 3;
 }
 
-/* Ticks counted. */
+/* How many ticks the counter has counted. */
 static u64 elapsed(const struct i8254_channel *c, u64 now)
 {
     if (!c->gate && !is_triggered(c))
@@ -65,7 +65,7 @@ static u32 from_bcd(u16 value)
     return (value & 15) + (value >> 4 & 15) * 10 + (value >> 8 & 15) * 100 + (value >> 12) * 1000;
 }
 
-/* The counter as it is read. One-shot modes go on counting down from the top when they are through. */
+/* The counter's value, as it is read. At zero a one-shot mode goes on counting down from the top. */
 static u16 channel_value(const struct i8254_channel *c, u64 now)
 {
     u32 modulus = c->bcd ? 10000 : 65536, value;
@@ -242,7 +242,7 @@ bool i8254_output(const struct i8254 *pit, unsigned channel, u64 now)
     return channel_output(&pit->channel[channel], now);
 }
 
-/* The tick at which a mode that isn't periodic lets the output rise: a strobe is low for a tick. */
+/* The tick at which a mode that isn't periodic lets the output rise. A strobe is low for one tick. */
 static u64 rises_once(const struct i8254_channel *c)
 {
     return c->start + c->count + (c->mode >= 4);
@@ -319,7 +319,7 @@ static void load_channel(struct i8254_channel *c, struct reader *r)
     c->status_latched = get_u8(r);
 }
 
-/* The counts that divide, and the times that are added to, are within what a guest can reach. */
+/* Are the counts (which divide) and the times (to which others are added) values that a guest can reach? */
 static bool channel_is_possible(const struct i8254_channel *c)
 {
     return c->mode <= 5 && c->access >= 1 && c->access <= 3 && c->count >= 1 && c->count <= 65536 && c->latched <= 2 &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The 8259 pair: requests, priorities, and the words by which they are set up. */
+/* The 8259 pair: requests, priorities, and the command words that set them up. */
 #include "dev/i8259.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ enum { ROTATE_AUTO_CLEAR, EOI, NOTHING, EOI_SPECIFIC, ROTATE_AUTO_SET, EOI_ROTAT
 #define SPURIOUS 7
 static const u8 elcr_valid[2] = { 0xF8, 0xDE }; /* lines 0, 1, 2, 8 and 13 are always edge-triggered */
 
-/* The most urgent input among `bits`, 8 if none. Priorities fall from the one after `lowest`. */
+/* The most urgent input among `bits`, 8 if there is none. The input after `lowest` has the highest priority. */
 static unsigned most_urgent(const struct i8259_chip *chip, u8 bits)
 {
     for (unsigned i = 1; i <= 8; i++)
@@ -36,7 +36,7 @@ static unsigned most_urgent(const struct i8259_chip *chip, u8 bits)
     return 8;
 }
 
-/* 0 is the most urgent; 8 stands for no input. */
+/* How urgent an input is: 0 is the most urgent; 8 stands for no input. */
 static unsigned rank(const struct i8259_chip *chip, unsigned input)
 {
     return input == 8 ? 8 : (input - chip->lowest - 1) & 7;
@@ -68,7 +68,8 @@ static void chip_set_line(struct i8259_chip *chip, unsigned input, bool level)
     chip->lines = level ? chip->lines | bit : chip->lines & ~bit;
 }
 
-/* The slave's INTR is the master's input 2. It falls when nothing is requested, and with it an unserved request. */
+/* The slave's INTR is the master's input 2. When the slave requests nothing, the input falls, and with it a request
+ * that the master has not served. */
 static void cascade(struct i8259 *pic)
 {
     bool level = requested(&pic->chip[1]) != 8;
@@ -108,7 +109,7 @@ bool i8259_waits(const struct i8259 *pic, unsigned line)
     return chip->irr & ~chip->imr & 1 << line % 8;
 }
 
-/* Acknowledge what this chip requests; its vector. */
+/* Acknowledge the request of this chip. Returns its vector. */
 static u8 chip_take(struct i8259_chip *chip, unsigned *input)
 {
     *input = requested(chip);
@@ -167,7 +168,7 @@ static void write_ocw3(struct i8259_chip *chip, u8 value)
         chip->read_isr = value & OCW3_READ_ISR;
 }
 
-/* ICW1 forgets edges, the mask and what is in service; lines and ELCR are outside of the chip. */
+/* ICW1 clears edges, the mask and the in-service bits; lines and ELCR are outside of the chip, and stay. */
 static void write_icw1(struct i8259_chip *chip, u8 value)
 {
     *chip = (struct i8259_chip){

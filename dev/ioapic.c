@@ -60,7 +60,7 @@ static void pin_send(struct ioapic *ioapic, unsigned pin)
     struct lapic_ipi message = entry_message(*entry);
     bool level = *entry & IOAPIC_LEVEL && has_level(message.delivery);
 
-    /* Before the message: its EOI may come back at once. */
+    /* Set it before the message is sent: its EOI may come back at once. */
     if (level)
         *entry |= IOAPIC_REMOTE_IRR;
     if (!ioapic->env->send(ioapic->ctx, &message, level))
@@ -98,8 +98,8 @@ void ioapic_eoi(struct ioapic *ioapic, u8 vector)
     }
 }
 
-/* Edge-triggered entries have no remote IRR: switching there and back is how software without an EOI register clears
- * it. */
+/* Edge-triggered entries have no remote IRR: software without an EOI register clears it by a switch to edge and back.
+ */
 static void write_entry(struct ioapic *ioapic, unsigned pin, u64 value)
 {
     u64 *entry = &ioapic->entry[pin];

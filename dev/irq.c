@@ -21,7 +21,7 @@ static struct irq_wiring *wiring_of(struct vm *vm)
     return &platform_of(vm)->irq;
 }
 
-/* After each change of the 8259 pair. The pin's copy is read by pending(), which the wake makes the vcpu call. */
+/* Call this after each change of the 8259 pair. A vcpu that is woken calls pending(), which reads the pin's copy. */
 static void intr_update(struct irq_wiring *wiring)
 {
     bool intr = i8259_intr(&wiring->pic.chip), before = wiring->extint;
@@ -31,7 +31,7 @@ static void intr_update(struct irq_wiring *wiring)
         vcpu_wake(wiring->vm->vcpu[0]);
 }
 
-/* Where a line is wired to the 8259 pair; I8259_LINES: nowhere. */
+/* The 8259 pair's input to which a line is wired; I8259_LINES: none. */
 static unsigned pic_line(unsigned line)
 {
     if (line >= IRQ_PCI && line < IRQ_PCI + IRQ_PCI_PINS)
@@ -39,7 +39,7 @@ static unsigned pic_line(unsigned line)
     return line < I8259_LINES && line != I8259_CASCADE ? line : I8259_LINES;
 }
 
-/* Its pin of the I/O APIC. */
+/* The I/O APIC's pin to which a line is wired. */
 static unsigned pin_of(unsigned line)
 {
     return line == PIT_LINE ? PIT_GSI : line;
@@ -57,7 +57,7 @@ void irq_line(struct vm *vm, unsigned line, bool level)
     ioapic_set_line(&wiring->ioapic.chip, pin_of(line), level);
 }
 
-/* A pin that is unmasked is the way that the guest has chosen. */
+/* If the I/O APIC's pin is unmasked, the guest has chosen that way for the line. */
 bool irq_waits(struct vm *vm, unsigned line)
 {
     struct irq_wiring *wiring = wiring_of(vm);

@@ -26,12 +26,12 @@
 #define ICR_SHORTHAND BITS(19, 18)
 #define ICR_VALID (BITS(11, 0) | ICR_ASSERT | ICR_LEVEL | ICR_SHORTHAND)
 
-/* Who may do what to a register: xAPIC by memory, x2APIC by MSR. */
+/* The accesses that a register allows: RX and WX by memory (xAPIC), R2 and W2 by MSR (x2APIC). */
 enum access { RX = 1, WX = 2, R2 = 4, W2 = 8, RO = RX | R2, WO = WX | W2, RW = RO | WO };
 
 /*
- * By offset / 16. `valid` are the bits that can be written: the others are ignored in xAPIC mode and #GP in x2APIC
- * mode.
+ * The registers, by offset / 16. `valid` are the bits that can be written: the others are ignored in xAPIC mode, and
+ * cause #GP in x2APIC mode.
  */
 static const struct {
     u8 access;
@@ -110,7 +110,7 @@ bool lapic_accept(struct lapic *lapic, u8 vector, bool level)
     return true;
 }
 
-/* Processor priority: the task's, or that of what is in service (SDM 3A "Task and Processor Priorities"). */
+/* Processor priority: the task's, or the one of the interrupt in service (SDM 3A "Task and Processor Priorities"). */
 static u32 processor_priority(const struct lapic *lapic)
 {
     int in_service = vector_highest(lapic->isr);
@@ -120,7 +120,7 @@ static u32 processor_priority(const struct lapic *lapic)
     return lapic->tpr;
 }
 
-/* What is in IRR stays deliverable while software has the LAPIC disabled. */
+/* An interrupt in IRR stays deliverable while software has the LAPIC disabled. */
 int lapic_pending(const struct lapic *lapic)
 {
     int vector = vector_highest(lapic->irr);
@@ -245,7 +245,7 @@ static void write_lvt(struct lapic *lapic, unsigned index, u32 value)
         lapic->lvt[index] = value;
 }
 
-/* Software disable masks every LVT entry, and they stay so when it is lifted. */
+/* Software disable masks every LVT entry, and the entries stay masked when software enables the LAPIC again. */
 static void write_svr(struct lapic *lapic, u32 value)
 {
     lapic->svr = value;
@@ -326,7 +326,7 @@ void lapic_mmio_write(struct lapic *lapic, u32 offset, unsigned size, u32 value)
         report_error(lapic, LAPIC_ESR_REGISTER);
 }
 
-/* Everything but identity and mode, as after power-up. */
+/* Give everything but identity and mode its power-up value. */
 static void clear(struct lapic *lapic)
 {
     *lapic = (struct lapic){
@@ -361,8 +361,8 @@ void lapic_receive_init(struct lapic *lapic)
 }
 
 /*
- * EXTD needs EN; x2APIC is entered from xAPIC and left only by disabling, which forgets everything (SDM 3A "x2APIC
- * State Transitions").
+ * EXTD needs EN. Software enters x2APIC mode from xAPIC mode, and leaves it only by disabling the LAPIC, which clears
+ * everything (SDM 3A "x2APIC State Transitions").
  */
 static int write_base(struct lapic *lapic, u64 value)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The local APIC's timer (SDM 3A "APIC Timer"). A running count, and a TSC deadline, is kept as the host TSC value at
- * which it is over, so nothing has to be touched while it runs.
+ * The local APIC's timer (SDM 3A "APIC Timer"). A running count and a TSC deadline are kept as the host TSC value at
+ * which they end, so nothing has to be touched while the timer runs.
  *
  * Products stay below 2^64: a count is 32 bits, the divider at most 2^7, the TSC below 2^23 kHz.
  */
@@ -31,7 +31,7 @@ static u64 ns_to_ticks(const struct lapic *lapic, u64 ns)
     return (ns * lapic->tsc_khz + NS_PER_MS - 1) / NS_PER_MS;
 }
 
-/* Both mode bits at once are reserved; that acts as one-shot. */
+/* Both mode bits at once are reserved; here they act as one-shot. */
 static u32 timer_mode(const struct lapic *lapic)
 {
     return lapic->lvt[LVT_TIMER] & (LAPIC_TIMER_PERIODIC | LAPIC_TIMER_DEADLINE);
@@ -72,7 +72,7 @@ static void arm_tsc_deadline(struct lapic *lapic)
     lapic->timer.deadline = guest ? lapic->env->deadline(lapic->ctx, guest) : LAPIC_NEVER;
 }
 
-/* A masked timer runs on, but has nothing to wake anybody for. */
+/* A masked timer runs on, but its end needs to wake nobody. */
 u64 lapic_deadline(const struct lapic *lapic)
 {
     return lapic->lvt[LVT_TIMER] & LAPIC_LVT_MASKED ? LAPIC_NEVER : lapic->timer.deadline;
@@ -101,7 +101,7 @@ void lapic_expire(struct lapic *lapic, u64 tsc)
         lapic_accept(lapic, (u8)lapic->lvt[LVT_TIMER], false);
 }
 
-/* What came due under the old settings is delivered, or lost if masked, before they change. */
+/* An interrupt that is due under the old settings is delivered, or lost if it was masked, before they change. */
 void lapic_timer_write_lvt(struct lapic *lapic, u32 value)
 {
     bool was_deadline_mode = is_deadline_mode(lapic);
@@ -172,7 +172,7 @@ u32 lapic_timer_read_current_count(struct lapic *lapic)
     return (u32)MIN(left, (u64)lapic->timer.initial_count);
 }
 
-/* A running count goes on from where it is, at the new rate. */
+/* A running count goes on from its present value, at the new rate. */
 void lapic_timer_write_divide(struct lapic *lapic, u32 value)
 {
     u32 count = lapic_timer_read_current_count(lapic);

@@ -110,7 +110,7 @@ static void change_date(const struct mc146818 *rtc, struct date *date, u8 index,
     }
 }
 
-/* Go on from `date`, whose second is `ns` old. */
+/* Let the clock run from `date` on, whose second began `ns` ago. */
 static void start(struct mc146818 *rtc, const struct date *date, u64 ns, u64 now)
 {
     rtc->base = (s64)(calendar_seconds(date) * NS_PER_SECOND + ns - now);
@@ -142,8 +142,8 @@ static void write_control(struct mc146818 *rtc, u8 index, u8 value, u64 now)
         rtc->cmos[RTC_B] &= ~RTC_B_UIE;
     if (!was_stopped && is_stopped(rtc))
         rtc->stopped = date;
-    /* SET stops the copying of the date, not the seconds' beat; the divider's reset does, and is left half a second
-     * before the next. */
+    /* SET stops only the copying of the date, not the beat of the seconds. The divider's reset stops the beat, too: the
+     * next second then comes half a second after its end. */
     if (was_stopped && !is_stopped(rtc))
         start(rtc, &date, was_reset ? HALF_SECOND : ns, now);
 }

@@ -15,10 +15,10 @@
 /* The byte at CF9h among them is the chip set's reset register, a region of its own. */
 #define CONFIG_PORTS 0xCF8
 #define CONFIG_PORTS_SIZE 8
-#define CONFIG_ADDRESS 0 /* offsets from there */
+#define CONFIG_ADDRESS 0 /* offsets from CONFIG_PORTS */
 #define CONFIG_DATA 4
 #define ADDRESS_ENABLE BIT(31)
-#define ADDRESS_EXTENDED BITS(27, 24) /* AMD: of a register beyond 255, of which there are none */
+#define ADDRESS_EXTENDED BITS(27, 24) /* AMD: of a register beyond 255; our functions have none */
 #define ADDRESS_FIELDS (ADDRESS_ENABLE | BITS(27, 2))
 
 #define VERSION 1
@@ -55,7 +55,7 @@ static void intx_update(struct pci_function *function)
     u32 *asserted = &bus->asserted[function->slot % IRQ_PCI_PINS], before = *asserted;
     bool level = function->intx && !pci_msix_enabled(function) && !(command(function) & PCI_COMMAND_INTX_DISABLE);
 
-    /* The status bit tells what the device wants, whether or not it may. */
+    /* The status bit tells whether the device wants an interrupt, even if it may not send one. */
     function->config[PCI_STATUS] &= (u8)~PCI_STATUS_INTERRUPT;
     function->config[PCI_STATUS] |= function->intx ? PCI_STATUS_INTERRUPT : 0;
     *asserted = (u32)((before & ~BIT(function->slot)) | (level ? BIT(function->slot) : 0));
@@ -71,7 +71,7 @@ void pci_intx(struct pci_function *function, bool level)
 
 /* --- Base addresses ---------------------------------------------------------------------------------------- */
 
-/* Put the BARs on the MMIO bus where the registers now say. */
+/* Put the BARs on the MMIO bus at the addresses that the registers hold now. */
 static void bars_update(struct pci_function *function)
 {
     struct bus *mmio = &function->bus->vm->mmio;
@@ -86,8 +86,8 @@ static void bars_update(struct pci_function *function)
         if (bar->mapped)
             bus_remove(mmio, &function->device, i);
         bar->base = base;
-        /* Where somebody else already is, such as the local APIC, the BAR is not seen; the guest has only fooled
-         * itself. */
+        /* Where another region already is, such as the local APIC's, the BAR is not seen; the guest harms only itself.
+         */
         bar->mapped = enabled && bus_add(mmio, base, bar->size, &function->device, i) == 0;
     }
 }
@@ -104,7 +104,7 @@ static void bar_io(struct device *device, unsigned region, struct io *io)
 
 /* --- Functions --------------------------------------------------------------------------------------------- */
 
-/* What the firmware tells of a slot's INTA, for kernels that neither ACPI nor a table tells: where the 8259s have it.
+/* Note, as firmware does, the 8259 line of a slot's INTA, for kernels that learn it neither from ACPI nor from a table.
  */
 static void interrupt_line_assign(struct pci_function *function)
 {
@@ -112,7 +112,7 @@ static void interrupt_line_assign(struct pci_function *function)
         pci_config_set(function, PCI_INTERRUPT_LINE, 1, irq_pci_isa(function->slot % IRQ_PCI_PINS));
 }
 
-/* What a reset gives back: BARs keep their addresses, as if the firmware had assigned them again. */
+/* Reset a function. BARs keep their addresses, as if the firmware had assigned them again. */
 static void function_reset(struct device *device)
 {
     struct pci_function *function = (struct pci_function *)device;
@@ -139,7 +139,7 @@ static int function_save(struct device *device, struct writer *w)
     return function->ops->save ? function->ops->save(function, w) : 0;
 }
 
-/* Only bits that a guest can write are taken over: the rest is what we are, and must be the same. */
+/* Only bits that a guest can write may differ from ours: the others describe the device, and must be the same. */
 static int config_load(struct pci_function *function, const u8 *config)
 {
     for (unsigned i = 0; i < sizeof(function->config); i++)
@@ -241,7 +241,8 @@ void pci_bus_add(struct pci_bus *bus, unsigned slot, struct pci_function *functi
 
 /* --- Configuration mechanism #1 ---------------------------------------------------------------------------- */
 
-/* Who is addressed: bus 0, function 0 of a slot that is taken. NULL: what is read are ones. */
+/* The function that is addressed: bus 0, function 0 of a slot that is taken. NULL: there is none, and reads give ones.
+ */
 static struct pci_function *addressed(const struct pci_bus *bus)
 {
     u32 address = bus->address;
@@ -260,7 +261,7 @@ static void config_write(struct pci_function *function, unsigned offset, unsigne
         function->config[offset + i] = (u8)((function->config[offset + i] & ~mask) | (value >> (8 * i) & mask));
     }
     bars_update(function);
-    intx_update(function); /* the pin is also silenced by MSI-X */
+    intx_update(function); /* MSI-X silences the pin, too */
     pci_msix_flush(function);
     if (function->ops->config_access)
         function->ops->config_access(function, offset, size, true);

@@ -57,7 +57,7 @@ void pci_msix_reset(struct pci_function *function)
         pci_config_set(function, msix->capability + MSIX_CONTROL, 2, msix->vectors - 1U);
 }
 
-/* A message is a write to memory, so it also takes a bus master. */
+/* A message is a write to memory, so the function must also be a bus master. */
 static bool may_send(const struct pci_function *function, unsigned vector)
 {
     return !(control(function) & MSIX_CONTROL_MASK) && pci_is_master(function) &&
@@ -86,7 +86,7 @@ void pci_msix_send(struct pci_function *function, unsigned vector)
     pci_msix_flush(function);
 }
 
-/* A dword of the BAR; what is neither table nor pending bits reads as zero. */
+/* Read a dword of the BAR. Dwords outside of the table and the pending bits read as zero. */
 static u32 dword_read(const struct pci_msix *msix, u64 offset)
 {
     const struct msix_entry *entry = &msix->entry[offset / ENTRY_SIZE % PCI_MSIX_MAX];
@@ -108,7 +108,7 @@ static void dword_write(struct pci_msix *msix, u64 offset, u32 value)
     struct msix_entry *entry = &msix->entry[offset / ENTRY_SIZE % PCI_MSIX_MAX];
 
     if (offset / ENTRY_SIZE >= msix->vectors)
-        return; /* the pending bits among others, which are ours */
+        return; /* such as the pending bits, which only we write */
     switch (offset % ENTRY_SIZE) {
     case 0: entry->address = field_set(BITS(31, 0), entry->address, value & ~3U); break;
     case 4: entry->address = field_set(BITS(63, 32), entry->address, value); break;
@@ -117,7 +117,7 @@ static void dword_write(struct pci_msix *msix, u64 offset, u32 value)
     }
 }
 
-/* Aligned dwords and qwords; other accesses are undefined, and ours read as ones and are ignored. */
+/* Serves aligned dwords and qwords. Other accesses are undefined: here they read as ones, and writes are ignored. */
 void pci_msix_io(struct pci_function *function, struct io *io)
 {
     if (io->size < 4 || !is_aligned(io->off, io->size))

@@ -20,10 +20,10 @@
 /* A counter that is faster than this would leave its guest, and the host, no time for anything else. */
 #define SHORTEST_PERIOD_NS 100000ULL
 
-#define OWED_TICKS (10 * I8254_HZ) /* of the chip: what comes to more than 10 s is not made good */
-#define CATCH_UP 4                 /* what is owed comes so many times as fast as the counter */
+#define OWED_TICKS (10 * I8254_HZ) /* of the chip: at most 10 s of rises are owed, and more are lost */
+#define CATCH_UP 4                 /* owed rises come so many times as fast as the counter's own */
 
-#define VERSION 2 /* 2: with what is owed */
+#define VERSION 2 /* 2: with `owed` */
 
 enum pit_region { REGION_COUNTERS, REGION_61 };
 
@@ -32,7 +32,7 @@ static u64 to_ticks(u64 ns)
     return scale(ns, I8254_HZ, NS_PER_SECOND);
 }
 
-/* At the result the tick has come. */
+/* Rounded up: at the resulting time the tick has come. */
 static u64 to_ns(u64 ticks)
 {
     return scale_up(ticks, NS_PER_SECOND, I8254_HZ);
@@ -54,7 +54,7 @@ static u64 owed_max(const struct pit *pit)
     return OWED_TICKS / pit->chip.channel[0].count;
 }
 
-/* Add what has risen since the last time to what is owed. */
+/* Add the rises since the last time to the owed ones. */
 static void count_rises(struct pit *pit, u64 now)
 {
     u64 ticks = to_ticks(now), owed = pit->owed + i8254_rises(&pit->chip, pit->counted, ticks);
@@ -63,7 +63,7 @@ static void count_rises(struct pit *pit, u64 now)
     pit->owed = (u32)MIN(owed, owed_max(pit));
 }
 
-/* One edge a time, and none that would be lost in the one before. */
+/* Send one edge at a time, and none that would be lost in the one before. */
 static void expire(struct timer *timer, u64 now)
 {
     struct pit *pit = container_of(timer, struct pit, timer);

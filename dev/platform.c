@@ -26,7 +26,8 @@ static void mac_choose(struct vm *vm)
     pr_info("%s: mac %s, made from its name and the MAC of the machine's card", vm->name, mac_text(vm->mac).text);
 }
 
-/* Who a VM is, if neither its configuration nor the machine that it comes from says so: the same at each boot. */
+/* Make a VM's identity, if neither its configuration nor the machine that it comes from gives one. It is the same at
+ * each boot. */
 static void id_choose(struct vm *vm, const u8 mac[MAC_LEN])
 {
     static const u8 none[VM_ID];
@@ -53,7 +54,7 @@ static int attach_pci(struct platform *platform, struct vm *vm)
     return 0;
 }
 
-/* In the order in which a saved VM is loaded: time first, then what the others signal to. */
+/* Attach in the order in which a saved VM is loaded: time first, then the chips to which the others signal. */
 static int attach_chips(struct platform *platform, struct vm *vm)
 {
     int err;
@@ -108,7 +109,8 @@ void platform_freeze(struct vm *vm)
     struct platform *platform = platform_of(vm);
 
     timers_freeze(&platform->timers);
-    /* They learn of time when they are asked: who loads them does so, and shall find what was saved. */
+    /* These chips note the passing of time only when they are asked, and a load asks them. They are asked now, so that
+     * the load finds the state that was saved. */
     spin_lock(&vm->device_lock);
     pit_settle(&platform->pit);
     cmos_settle(&platform->cmos);
@@ -117,7 +119,7 @@ void platform_freeze(struct vm *vm)
     virtio_net_pause(&platform->net);
 }
 
-/* Its guest has stood, and goes on here. No vcpu runs. */
+/* Tell the guest that it has stood, and goes on here. No vcpu runs. */
 static void tell_that_it_stood(struct vm *vm)
 {
     for (u32 i = 0; i < vm->nr_vcpus; i++)
@@ -140,7 +142,7 @@ void platform_arrive(struct vm *vm, u64 pause_ns)
 
     timers_restart(&platform->timers, pause_ns);
 
-    /* For the guest a pause has passed, while the host's TSC has gone on by something else. */
+    /* For the guest pause_ns have passed, while the TSC has jumped from the other host's to ours. */
     u64 now = platform->timers.tsc;
     u64 jump = guest_tsc_scale(&vm->tsc, now) - guest_tsc_scale(&vm->tsc, frozen) - guest_tsc_scale(&vm->tsc, paused);
 

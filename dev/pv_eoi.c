@@ -31,7 +31,7 @@ int pv_eoi_write_msr(struct pv_eoi *pv_eoi, const struct guest_mem *mem, u64 val
     return 0;
 }
 
-/* That the word is RAM was seen when the guest named it. */
+/* The word is in RAM: that was checked when the guest named it. */
 static void word_write(const struct pv_eoi *pv_eoi, struct guest_mem *mem, u32 word)
 {
     guest_write(mem, word_of(pv_eoi), &word, sizeof(word));

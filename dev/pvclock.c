@@ -59,7 +59,7 @@ static void update(struct vcpu *vcpu, u8 stopped)
     write_versioned(vcpu->vm, msr & ~SYSTEM_TIME_ENABLE, time.version, &time.pad0, sizeof(time) - sizeof(time.version));
 }
 
-/* What the guest has not looked at yet, it still finds. */
+/* Keep PVCLOCK_GUEST_STOPPED if the guest has not cleared it yet. */
 void pvclock_update(struct vcpu *vcpu)
 {
     gpa_t gpa = pvclock_of(vcpu)->system_time[vcpu->id] & ~SYSTEM_TIME_ENABLE;
@@ -74,7 +74,7 @@ void pvclock_stood(struct vcpu *vcpu)
     update(vcpu, PVCLOCK_GUEST_STOPPED);
 }
 
-/* Asked for by the write; not kept up to date, as wall time is VM time plus a constant. */
+/* The guest's write asks for the date once; it is not kept up to date, because wall time is VM time plus a constant. */
 static int write_wall_clock(struct pvclock *pvclock, gpa_t gpa)
 {
     struct pvclock_wall wall = {

@@ -17,8 +17,8 @@ static bool msr_valid(const struct guest_mem *mem, u64 value)
            (!(value & STEAL_ENABLE) || guest_mem_valid(mem, value & ~STEAL_ENABLE, sizeof(struct kvm_steal_time)));
 }
 
-/* The sum is kept in the guest's memory, as KVM does. The barriers keep our writes in order for a reader on another
- * CPU; that it is RAM was seen when the guest named it. */
+/* Only the guest's memory holds the sum, as with KVM. The barriers keep our writes in order for a reader on another
+ * CPU. The structure is in RAM: that was checked when the guest named it. */
 static void add(const struct steal_time *steal, struct guest_mem *mem, u64 ns)
 {
     gpa_t gpa = steal->msr & ~STEAL_ENABLE;
@@ -41,7 +41,7 @@ int steal_time_write_msr(struct steal_time *steal, struct guest_mem *mem, u64 va
         return -EINVAL;
     steal->msr = value;
     if (value & STEAL_ENABLE)
-        add(steal, mem, 0); /* whatever version was there, it is even now */
+        add(steal, mem, 0); /* whatever the version was, it is even afterwards */
     return 0;
 }
 

@@ -110,10 +110,10 @@ void timer_set(struct timers *timers, struct timer *timer, u64 deadline)
         list_add_tail(&timers->armed, &timer->node);
     next_update(timers);
     if (timers->next < planned && !timers->polling)
-        cpu_kick(0); /* it has planned to sleep longer */
+        cpu_kick(0); /* CPU 0 has planned to sleep longer */
 }
 
-/* What expires again and again, at shorter intervals than we come round, is run once a poll. */
+/* A timer that expires again before we come round is run only once in each poll. */
 static void run_due(struct timers *timers)
 {
     struct list due;
@@ -141,7 +141,7 @@ static void run_due(struct timers *timers)
     spin_unlock(&timers->vm->device_lock);
 }
 
-/* A tick more than the quotient, so that it is not early. */
+/* One tick more than the quotient, so that the timer is not early. */
 static u64 host_tsc(const struct timers *timers, u64 deadline)
 {
     u64 now = timers_now(timers);

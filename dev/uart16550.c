@@ -73,7 +73,7 @@ static u8 modem_inputs(const struct uart16550 *uart)
                 (uart->mcr & MCR_OUT1 ? MSR_RI : 0) | (uart->mcr & MCR_OUT2 ? MSR_DCD : 0));
 }
 
-/* Changes stick until MSR is read; of the ring indicator only its end counts. */
+/* Change bits stay set until MSR is read; for the ring indicator only the end of a ring counts as a change. */
 static void modem_update(struct uart16550 *uart)
 {
     u8 inputs = modem_inputs(uart), changed = (u8)((uart->msr ^ inputs) & ~MSR_DELTAS);

@@ -69,8 +69,8 @@ static void chain_fill(struct virtqueue *vq, const struct virtqueue_chain *chain
     }
 }
 
-/* Is there nothing in the frame that the driver did not agree to? Checksums known to be right are just not mentioned.
- */
+/* Does the frame need no offload but those that the driver has negotiated? That a checksum is known to be right may be
+ * left unsaid, so it needs none. */
 static bool offload_wanted(const struct virtio_net *net, const struct frame_offload *offload)
 {
     if (offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && !virtio_net_wants(net, VIRTIO_NET_F_GUEST_CSUM))
@@ -100,7 +100,7 @@ static void header_write(struct virtio_net *net, const struct virtqueue_chain *c
     virtqueue_write(queue_of(net, VIRTIO_NET_RX), chain, 0, &hdr, VIRTIO_NET_HDR_SIZE);
 }
 
-/* Fill as many buffers as the frame needs and the features allow. Returns how many, 0: none was used. */
+/* Fill as many buffers as the frame needs and the features allow. Returns how many; 0: no buffer was used. */
 static u16 buffers_fill(struct virtio_net *net, const struct frame *frame)
 {
     static struct virtqueue_chain first, further; /* host loop only */
@@ -141,7 +141,7 @@ static bool receive(struct virtio_net *net, const struct frame *frame)
     if (net->paused || !virtio_live(&net->virtio, VIRTIO_NET_RX) ||
         !(net->virtio.config[VIRTIO_NET_CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) || !offload_wanted(net, &frame->offload))
         return false;
-    /* Not wanted is not lost. */
+    /* A frame that the driver does not want does not count as lost. */
     if (!virtio_net_filter_passes(net, frame->part[0].data)) {
         net->filtered++;
         return true;
@@ -211,8 +211,8 @@ static void interrupt(struct virtio_net *net)
     spin_unlock(&net->vm->device_lock);
 }
 
-/* Who has ended lives nowhere, or elsewhere soon: the switch is to look for its addresses on the wire. What a move has
- * paused is the move's. */
+/* A guest that has ended lives nowhere, or soon elsewhere: the switch is to look for its addresses on the wire. A card
+ * that a move has paused is left to the move. */
 static void follow_life(struct virtio_net *net)
 {
     bool ended = vm_ended(net->vm);

@@ -37,7 +37,7 @@ bool virtio_net_filter_passes(const struct virtio_net *net, const u8 destination
     const struct virtio_net_filter *filter = &net->filter;
     bool multicast = destination[0] & 1;
 
-    /* Without the commands a driver could not ask for multicast: it gets everything. */
+    /* Without the commands of CTRL_RX a driver could not ask for multicast, so it gets everything. */
     if (!virtio_has(&net->virtio, VIRTIO_NET_F_CTRL_RX) || filter->promiscuous)
         return true;
     if ((multicast && filter->all_multicast) || !memcmp(destination, mac_broadcast, MAC_LEN) ||
@@ -63,8 +63,8 @@ static bool rx_mode(struct virtio_net *net, struct command *command)
 }
 
 /*
- * Two tables, unicast and multicast, each a 32-bit count and addresses. What is too much for us may not be lost, so
- * then everything of that kind passes.
+ * The command has two tables, unicast and multicast, each a 32-bit count and addresses. No address may be lost: if we
+ * have no room for all, every frame of that kind passes.
  */
 static bool mac_table(struct virtio_net *net, struct command *command)
 {
@@ -112,7 +112,7 @@ static bool announce_ack(struct virtio_net *net)
     return true;
 }
 
-/* Only what was agreed to can be had, and segments only with checksums (5.1.6.5.6.1). */
+/* A driver can turn on only offloads that it has negotiated, and segments only with checksums (5.1.6.5.6.1). */
 static bool guest_offloads(struct virtio_net *net, struct command *command)
 {
     u64 agreed = net->virtio.features & VIRTIO_NET_GUEST_OFFLOADS, wanted;
@@ -165,7 +165,7 @@ bool virtio_net_control(struct virtio_net *net)
     bool more = true;
 
     assert_held(&net->vm->device_lock);
-    /* One ring's worth at a time: a guest that keeps adding does not keep us. */
+    /* One ring's worth at a time: a guest that keeps adding commands does not hold us up. */
     for (unsigned i = 0; i < VIRTQUEUE_SIZE_MAX && more; i++)
         more = control_one(net) || virtqueue_notify_on(&net->virtio.queue[VIRTIO_NET_CTRL]);
     virtio_complete(&net->virtio, VIRTIO_NET_CTRL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Ages count from the moment in which the guest stopped, here and there: what is saved again is what was loaded. */
+/* On both hosts ages count from the moment in which the guest stopped: so a second save gives what was loaded. */
 #include "dev/virtio_net_state.h"
 
 #include <errno.h>
@@ -80,7 +80,7 @@ void virtio_net_save(struct virtio *virtio, struct writer *w)
     save_addresses(&net->port, net->paused ? net->stood : clock_ns(), w);
 }
 
-/* The address that was configured here gives way to that of the card that came. */
+/* The MAC that was configured on this host gives way to the MAC of the card that has arrived. */
 int virtio_net_load(struct virtio *virtio, struct reader *r)
 {
     struct virtio_net *net = container_of(virtio, struct virtio_net, virtio);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Frames from the guest to the switch, and how rarely the driver and we disturb each other for them. */
+/* Moves frames from the guest to the switch, so that the driver and we disturb each other as rarely as possible. */
 #include "dev/virtio_net_tx.h"
 
 #include "host/asm.h"
@@ -16,10 +16,10 @@
 #define BUDGET 64 /* frames of one device in a round */
 
 /*
- * A doorbell ends the guest's run, and so does an interrupt. Of a guest that has sent LOOK_BYTES we look at the ring by
- * ourselves, after LOOK_NS and then, until there is as much again, after twice as long each time; after LOOKS of them
- * the driver has to ring again. That its frames were sent the driver is told TELL_NS after the last, or TELL_FRAMES
- * later: most drivers find out by themselves when a frame comes in.
+ * A doorbell ends the guest's run, and so does an interrupt. So if a guest has sent LOOK_BYTES, we look at its ring
+ * without a doorbell: after LOOK_NS, and then after twice as long each time, until it has sent as much again. After
+ * LOOKS such looks the driver has to ring again. We tell the driver that its frames were sent TELL_NS after the last
+ * frame, or as soon as there are TELL_FRAMES: most drivers find out by themselves when a frame comes in.
  */
 #define LOOK_BYTES 4096
 #define LOOK_NS 25000
@@ -60,7 +60,7 @@ static bool parts_map(struct virtio_net *net, u32 skip)
     return true;
 }
 
-/* The headers are copied, the rest stays where it is; unless it is in too many pieces, then all is copied. */
+/* Copy the headers, and leave the rest where it is. If the rest is in too many pieces, copy all. */
 static void frame_map(struct virtio_net *net)
 {
     struct virtqueue *vq = queue(net);
@@ -76,7 +76,7 @@ static void frame_map(struct virtio_net *net)
     sending.frame.nr_parts = 1;
 }
 
-/* Is what the driver says of its frame possible, and negotiated? */
+/* Are the offloads that the driver asks for this frame possible, and negotiated? */
 static bool offload_valid(const struct virtio *virtio, const struct virtio_net_hdr *hdr, u32 len)
 {
     bool partial = hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -94,7 +94,7 @@ static bool offload_valid(const struct virtio *virtio, const struct virtio_net_h
     }
 }
 
-/* Make the frame of the chain. False: it is no frame. */
+/* Make a frame of the chain. False: the chain holds no valid frame. */
 static bool frame_make(struct virtio_net *net)
 {
     struct virtio_net_hdr hdr;
@@ -120,7 +120,7 @@ static bool frame_make(struct virtio_net *net)
     return true;
 }
 
-/* Give the switch the next frame. False: there is none, or the device is not what it was any more. */
+/* Give the switch the next frame. False: there is none, or the device has been reset meanwhile. */
 static bool transmit_one(struct virtio_net *net)
 {
     struct virtqueue *vq = queue(net);
@@ -146,7 +146,7 @@ static bool transmit_one(struct virtio_net *net)
     return true;
 }
 
-/* Enough for this turn, or no room on the wire: what waits is safe in the guest's ring. */
+/* Has this turn sent enough, or is there no room on the wire? Frames that wait are safe in the guest's ring. */
 static bool pauses(unsigned sent)
 {
     return sent == BUDGET || switch_congested(0);

@@ -24,7 +24,7 @@
 #define REGISTER_SIZE 0x4000
 #define NOTIFY_MULTIPLIER 4
 
-/* struct virtio_pci_cap: head, then these; notify and PCI access have a dword more. */
+/* struct virtio_pci_cap: offsets behind its head. The capabilities of notify and of PCI access have a dword more. */
 #define CAP_TYPE 3
 #define CAP_BAR 4
 #define CAP_OFFSET 8
@@ -91,7 +91,7 @@ bool virtio_check(struct virtio *virtio, unsigned queue)
     if (!error || virtio->status & VIRTIO_STATUS_NEEDS_RESET)
         return error != NULL;
     virtio->status |= VIRTIO_STATUS_NEEDS_RESET;
-    /* The log is not the guest's to fill; the counter goes on. */
+    /* A guest may not fill the log, so only the first failures are logged; the counter goes on. */
     if (virtio->failures++ < FAILURES_LOGGED)
         pr_warn("%s: %s stopped: queue %u: %s", virtio->pci.bus->vm->name, virtio->kind->name, queue, error);
     virtio_config_changed(virtio);
@@ -136,7 +136,8 @@ static void features_apply(struct virtio *virtio)
     }
 }
 
-/* A driver that accepts what was not offered, or not VERSION_1, or what makes no sense, sees FEATURES_OK stay clear. */
+/* FEATURES_OK stays clear if the driver accepts features that were not offered or make no sense together, or does not
+ * accept VERSION_1. */
 static bool features_valid(const struct virtio *virtio)
 {
     return !(virtio->features & ~offered(virtio)) && virtio_has(virtio, VIRTIO_F_VERSION_1) &&
@@ -195,7 +196,7 @@ static u16 vector_checked(const struct virtio *virtio, u64 vector)
     return vector < virtio->pci.msix.vectors ? (u16)vector : VIRTIO_NO_VECTOR;
 }
 
-/* A queue's register: offset in the common configuration, for the selected queue, which exists. */
+/* Read a register of the selected queue, which exists; `offset` is in the common configuration. */
 static u64 queue_register_read(const struct virtio *virtio, u64 offset)
 {
     const struct virtqueue *vq = &virtio->queue[virtio->queue_select];
@@ -231,7 +232,7 @@ static u64 common_read(const struct virtio *virtio, u64 offset)
     }
 }
 
-/* All of a 64-bit address, or one half of it. */
+/* Write a 64-bit address, or one half of it. */
 static void address_write(gpa_t *address, u64 offset, const struct io *io)
 {
     if (io->size == 8)
@@ -249,7 +250,7 @@ static void queue_enable(struct virtio *virtio, unsigned queue)
         virtio->kind->notify(virtio, queue);
 }
 
-/* What describes an enabled queue does not change any more. */
+/* The registers that describe a queue can't be changed once it is enabled. */
 static void queue_register_write(struct virtio *virtio, u64 offset, const struct io *io)
 {
     unsigned queue = virtio->queue_select;
@@ -304,7 +305,7 @@ static void common_io(struct virtio *virtio, struct io *io)
 
 /* --- The other structures ---------------------------------------------------------------------------------- */
 
-/* Reading it is the acknowledgement of INTx. */
+/* A read of ISR acknowledges INTx. */
 static void isr_io(struct virtio *virtio, struct io *io)
 {
     if (io->write)
@@ -348,8 +349,8 @@ static void bar_io(struct pci_function *function, unsigned bar, struct io *io)
 }
 
 /*
- * The PCI configuration access capability (virtio 1.2, 4.1.4.9): a window to the BARs for those who cannot map them.
- * Its fields say where; data moves when pci_cfg_data is accessed. The access counts as one of the size in `length`.
+ * The PCI configuration access capability (virtio 1.2, 4.1.4.9): a window to the BARs for drivers that cannot map them.
+ * Its fields name the place; data moves when pci_cfg_data is accessed. The access has the size in `length`.
  */
 static void config_access(struct pci_function *function, unsigned offset, unsigned size, bool write)
 {
@@ -360,7 +361,7 @@ static void config_access(struct pci_function *function, unsigned offset, unsign
     struct io io = { .off = at, .size = (u8)length, .write = write };
 
     if (write && offset == PCI_COMMAND)
-        notify_all(virtio); /* it may just have become a bus master */
+        notify_all(virtio); /* the device may just have become a bus master */
     if (offset < data || offset + size > data + 4 || function->config[cap + CAP_BAR] != REGISTER_BAR)
         return;
     if ((length != 1 && length != 2 && length != 4) || !is_aligned(at, length) || at >= REGISTER_SIZE)
@@ -427,7 +428,7 @@ static int load(struct pci_function *function, struct reader *r)
     virtio->isr = get_u8(r);
     virtio->generation = get_u8(r);
     get_bytes(r, virtio->config, virtio->kind->config_size);
-    /* What this device does not offer it cannot keep: then the state is not for us. */
+    /* The device can't provide features that it does not offer: a state with such features is refused. */
     if (r->truncated || (virtio->status & VIRTIO_STATUS_FEATURES_OK && !features_valid(virtio)))
         return -EINVAL;
     features_apply(virtio);

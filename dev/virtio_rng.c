@@ -17,7 +17,7 @@
 
 static struct list devices = { &devices, &devices };
 
-/* Add what has accrued since the last time, to the burst at most. */
+/* Add the credit of the time since the last call, up to the burst. */
 static void credit_update(struct virtio_rng *rng)
 {
     u64 now = clock_ns(), elapsed = MIN(now - rng->credited_ns, NS_PER_S);
@@ -51,12 +51,12 @@ static bool answer_one(struct virtio_rng *rng)
     return true;
 }
 
-/* Answer what the credit allows. Returns when to look again, host TSC. */
+/* Answer as many requests as the credit allows. Returns the host TSC at which to look again. */
 static u64 serve(struct virtio_rng *rng)
 {
     u64 again = ~0ULL;
 
-    /* A VM that stands still, perhaps about to leave, is written by nobody. */
+    /* Nobody writes the memory of a VM that stands and may be about to leave. */
     if (!vm_runnable(rng->vm) || !__atomic_exchange_n(&rng->pending, false, __ATOMIC_ACQUIRE))
         return again;
     spin_lock(&rng->vm->device_lock);
@@ -99,7 +99,7 @@ static void reset(struct virtio *virtio)
     (void)virtio;
 }
 
-/* The queue is all there is: a request is answered in the round in which it is taken. */
+/* The queue is the only state: a request is answered in the round in which it is taken. */
 static void save(struct virtio *virtio, struct writer *w)
 {
     (void)virtio;

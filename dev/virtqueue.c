@@ -37,7 +37,7 @@ bool virtqueue_live(const struct virtqueue *vq)
     return vq->enabled && !vq->error;
 }
 
-/* All of the three areas are aligned and in RAM, which never goes away: from here on no access to them can fail. */
+/* Are the three areas aligned and in RAM? RAM never goes away, so no access to valid areas can fail later. */
 static bool areas_valid(const struct virtqueue *vq)
 {
     return is_aligned(vq->desc, 16) && is_aligned(vq->avail, 2) && is_aligned(vq->used, 4) &&
@@ -76,7 +76,7 @@ struct walk {
     bool indirect;
 };
 
-/* An indirect descriptor: its table takes the place of the queue's. NULL, or what is wrong. */
+/* An indirect descriptor: its table takes the place of the queue's. Returns NULL, or what is wrong. */
 static const char *enter_indirect(struct virtqueue *vq, struct walk *walk, const struct virtq_desc *desc)
 {
     if (!vq->indirect)
@@ -93,7 +93,7 @@ static const char *enter_indirect(struct virtqueue *vq, struct walk *walk, const
     return NULL;
 }
 
-/* Add a buffer to the chain. NULL, or what is wrong. */
+/* Add a buffer to the chain. Returns NULL, or what is wrong. */
 static const char *add_part(struct virtqueue *vq, struct virtqueue_chain *chain, const struct virtq_desc *desc)
 {
     bool write = desc->flags & VIRTQ_DESC_F_WRITE;
@@ -225,7 +225,7 @@ bool virtqueue_notify_on(struct virtqueue *vq)
     return read16(vq, vq->avail + RING_IDX) != vq->last_avail && !vq->error;
 }
 
-/* With event indices, not to move ours is enough. */
+/* With event indices it is enough to leave ours where it is. */
 void virtqueue_notify_off(struct virtqueue *vq)
 {
     if (virtqueue_live(vq) && !vq->event_idx)
