@@ -6,13 +6,13 @@
 
 struct acpi_rsdp {
     char signature[8];
-    u8 checksum; /* of the first 20 bytes */
+    u8 checksum; /* over the first 20 bytes */
     char oem_id[6];
     u8 revision;
     u32 rsdt;
     u32 length;
     u64 xsdt;
-    u8 extended_checksum; /* of all */
+    u8 extended_checksum; /* over the whole struct */
     u8 reserved[3];
 } __attribute__((packed));
 
@@ -108,7 +108,7 @@ struct acpi_madt {
     u32 lapic_address, flags;
 } __attribute__((packed));
 
-#define MADT_PCAT_COMPAT BIT(0) /* a pair of 8259 is there too */
+#define MADT_PCAT_COMPAT BIT(0) /* the machine has a pair of 8259s, too */
 
 struct madt_lapic {
     u8 type, length, processor, apic_id;

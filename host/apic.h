@@ -1,49 +1,50 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host's local APIC, xAPIC or x2APIC, chosen once on the boot processor: x2APIC where CPUID has it (SDM 3A
- * "APIC").
+ * The host's local APIC. Its mode is chosen once, on the boot processor: x2APIC if CPUID shows it, else xAPIC (SDM 3A
+ * "Advanced Programmable Interrupt Controller").
  */
 #pragma once
 
 #include "host/types.h"
 
 /*
- * Enable this CPU's LAPIC: spurious vector set, LVTs masked but for the machine's NMI on the boot processor. That comes
- * first.
+ * Enable this CPU's LAPIC: set the spurious vector and mask all LVT entries, except the machine's NMI on the boot
+ * processor. The boot processor calls this before any other CPU does.
  */
 void apic_init(void);
 
 /* This CPU's APIC id. After apic_init. */
 u32 apic_id(void);
 
-/* Fixed interrupt, NMI, INIT and start-up IPIs to one CPU by APIC id. Waits until the LAPIC has taken the command. */
+/* Send a fixed interrupt, NMI, INIT or start-up IPI to the CPU with this APIC id, and wait until the LAPIC took it. */
 void apic_send(u32 destination, u8 vector);
 void apic_send_nmi(u32 destination);
 void apic_send_init(u32 destination);
-void apic_send_init_others(void); /* to all but this one */
+void apic_send_init_others(void); /* to all CPUs but this one */
 void apic_send_startup(u32 destination, u8 page);
 
-/* The interrupt in service has been handled. */
+/* Tell the LAPIC that the interrupt in service has been handled. */
 void apic_eoi(void);
 
 /*
- * This CPU's one-shot timer: IRQ_TIMER when the TSC reaches `deadline`, at once if that is past; ~0 disarms it.
- * Uses TSC-deadline mode where CPUID has it, else the calibrated count. Costs nothing if it is armed so already.
+ * Arm this CPU's one-shot timer: it raises IRQ_TIMER when the TSC reaches `deadline`, at once if that is past; ~0
+ * disarms it. Uses TSC-deadline mode if CPUID shows it, else the calibrated count. Does nothing if the timer is armed
+ * for this deadline already.
  */
 void apic_timer_arm(u64 deadline);
 
-/* IRQ_TIMER has come: the timer is not armed any more. */
+/* Note that IRQ_TIMER has come: the timer is not armed any more. */
 void apic_timer_fired(void);
 
 /*
- * Is its interrupt overdue by 2 ms? Then the timer counts as fired: QEMU 7.2 loses interrupts (docs/svm.md). To be
- * asked before a guest is entered by who relies on the timer to get the CPU back. Interrupts off.
+ * Is the timer's interrupt overdue by 2 ms? If so, the timer counts as fired: QEMU 7.2 loses interrupts (docs/svm.md).
+ * A backend that relies on the timer to get the CPU back asks this before it enters a guest. Interrupts off.
  */
 bool apic_timer_lost(void);
 
-/* LAPIC timer ticks a second at divide by 1; measured by clock_init, which calls this. */
+/* Set how many ticks a second the LAPIC timer counts at divide by 1. clock_init measures this and calls here. */
 void apic_timer_set_hz(u64 hz);
 
-/* Raw access for calibration: start counting down from 0xFFFFFFFF, masked; and the count. */
+/* Raw access for calibration: let the masked timer count down from 0xFFFFFFFF; and read its count. */
 void apic_timer_start_raw(void);
 u32 apic_timer_read_raw(void);

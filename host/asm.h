@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One inline function an instruction that C cannot say. Nothing here has a policy.
+ * One inline function for each instruction that C cannot express. Nothing here decides a policy.
  *
- * Those that load what a guest or a peer has chosen, `_guest` among their names, return NO_FAULT or the vector of the
- * exception that they raised; of the others an exception is our bug.
+ * Functions whose names end in `_guest` load values that a guest or a peer has chosen. They return NO_FAULT, or the
+ * vector of the exception that the instruction raised. An exception in any other function is our bug.
  */
 #pragma once
 
@@ -44,7 +44,7 @@ static inline int wrmsr_guest(u32 msr, u64 value)
 }
 
 #ifdef GODWIT_UNIT
-/* A unit test that lets time stand still defines it. */
+/* A unit test that lets time stand still defines this function. */
 u64 unit_tsc(void) __attribute__((weak));
 #endif
 
@@ -108,7 +108,7 @@ DEFINE_REGISTER(cr0, "cr0")
 DEFINE_REGISTER(cr2, "cr2")
 DEFINE_REGISTER(cr3, "cr3")
 DEFINE_REGISTER(cr4, "cr4")
-DEFINE_REGISTER(dr0, "db0") /* 0 to 3 take any value (SDM 3B "Debug Address Registers") */
+DEFINE_REGISTER(dr0, "db0") /* DR0 to DR3 take any value (SDM 3B "Debug Address Registers") */
 DEFINE_REGISTER(dr1, "db1")
 DEFINE_REGISTER(dr2, "db2")
 DEFINE_REGISTER(dr3, "db3")

@@ -73,7 +73,7 @@ static inline u64 scale_up(u64 value, u64 mul, u64 div)
     return value / div * mul + (value % div * mul + div - 1) / div;
 }
 
-/* How many bits are set: in pairs, in fours, in bytes, then all bytes' sum. Older processors have no POPCNT. */
+/* How many bits are set: counts pairs, fours and bytes, then adds the bytes. Older processors have no POPCNT. */
 static inline u64 bits_count(u64 value)
 {
     value -= value >> 1 & 0x5555555555555555;

@@ -13,9 +13,9 @@ struct date {
     u8 weekday; /* 1: Sunday; ignored by calendar_seconds */
 };
 
-/* Seconds since the start of 1970. Fields beyond their range count on into the next; a month beyond its range is taken
- * as January. */
+/* Seconds since the start of 1970. A field beyond its range carries over into the next larger one; but a month beyond
+ * its range is taken as January. */
 u64 calendar_seconds(const struct date *date);
 
-/* The date so many seconds after the start of 1970. */
+/* The date that is `seconds` after the start of 1970. */
 struct date calendar_date(u64 seconds);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How fast the TSC counts, by counters of known frequency. Each is read between two readings of the TSC, at the start
- * and at the end of a while: so its frequency is known as well as the two are close together. An emulator's thread may
- * lose its host processor just then, so there are more rounds, until what all of them leave possible is little.
+ * Measures how fast the TSC counts, by counters of known frequency. A round reads the counter at its start and at its
+ * end, each time between two readings of the TSC: the closer these two are, the better the TSC's frequency is known. An
+ * emulator's thread may lose its host processor just then, so rounds are repeated until the range of frequencies that
+ * all of them allow is small.
  *
- * A counter may be missing, dead, or wrong: waiting has bounds, and where there are two, one checks the other.
+ * A counter may be missing, dead, or wrong: so all waiting has bounds, and if there are two counters, one checks the
+ * other.
  */
 #pragma once
 
@@ -19,25 +21,26 @@ struct reading {
 struct reference {
     const char *name;
     u64 hz;
-    u64 mask;                              /* it counts modulo mask + 1 */
-    bool (*start)(void);                   /* make it count from anew; false: it doesn't. NULL: it runs by itself */
-    bool (*read)(struct reading *reading); /* false: it has come round meanwhile, start again */
+    u64 mask;                              /* the counter counts modulo mask + 1 */
+    bool (*start)(void);                   /* start it anew; false: it doesn't count. NULL: it runs by itself */
+    bool (*read)(struct reading *reading); /* false: the counter has wrapped, start again */
 };
 
-#define CALIBRATE_REFERENCES 3     /* at most */
-#define CALIBRATE_MAX_HZ 100000000 /* of a reference: products stay below 2^64 for seconds */
+#define CALIBRATE_REFERENCES 3     /* that calibrate() takes at most */
+#define CALIBRATE_MAX_HZ 100000000 /* of a reference: products then stay below 2^64 for seconds */
 
 /* The TSC's frequency. */
 struct calibration {
     u64 hz;
-    u64 error;             /* it is that many Hz more or less, at most */
+    u64 error;             /* Hz: the true frequency differs from hz by no more */
     const char *source;    /* the reference's name, or "CPUID"; NULL: nothing counts, and hz is 0 */
-    const char *confirmed; /* by which other; NULL: by none */
+    const char *confirmed; /* the reference that agrees with the source; NULL: none does */
 };
 
 /*
- * The frequency by the first source that another one confirms, to 250 ppm; if none is, by the first that counts. First
- * comes what CPUID claims (0: nothing), then the references in their order; no more of them are asked than is needed.
- * The log says who doesn't count and who disagrees. Boot processor, undisturbed.
+ * Returns the frequency by the first source that another source confirms to 250 ppm; if no source is confirmed, by the
+ * first reference that counts, or by CPUID if none does. Sources are asked in this order, and no more of them than
+ * needed: what CPUID claims (claimed_hz; 0: nothing), then the references. The log names those that don't count and
+ * those that disagree. Boot processor, undisturbed.
  */
 struct calibration calibrate(u64 claimed_hz, const struct reference *references, unsigned count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Time: the TSC, calibrated by what else counts in this machine (calibrate.h). Assumes an invariant TSC synchronous
- * over CPUs, as emulators and current processors give; smp_start warns when it sees another.
+ * Time is read from the TSC, which is calibrated by the other counters of this machine (calibrate.h). We assume that
+ * the TSC is invariant and synchronous over CPUs, as in emulators and current processors; smp_start warns if it isn't.
  */
 #pragma once
 
@@ -10,18 +10,18 @@
 struct boot_info;
 
 /*
- * Calibrate TSC and LAPIC timer: 60 ms, more if disturbed. Panics if nothing counts. Boot processor, after apic_init,
- * on our own page tables.
+ * Calibrate the TSC and the LAPIC timer; takes 60 ms, or longer if disturbed. Panics if no counter counts. Boot
+ * processor, after apic_init, on our own page tables.
  */
 void clock_init(const struct boot_info *boot_info);
 
-/* TSC ticks a millisecond = frequency in kHz. */
+/* The TSC's ticks in a millisecond, which is its frequency in kHz. */
 u64 clock_tsc_khz(void);
 
 /* Nanoseconds since clock_init (0 before); monotonic. */
 u64 clock_ns(void);
 
-/* Conversions between TSC ticks and nanoseconds; exact to 2^-32, no overflow within 100 years. */
+/* Convert between TSC ticks and nanoseconds; exact to 2^-32, without overflow for 100 years. */
 u64 clock_ns_to_ticks(u64 ns);
 u64 clock_ticks_to_ns(u64 ticks);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a processor is, and what it must not do there: the words that headers say of their callers, asserted in debug
- * images and nothing in others (docs/debug.md). host/lock.h has those of locks, hv/vcpu.h those of vcpus.
+ * Assertions on the context of a call: header comments say where a function may be called ("Host loop"), and debug
+ * images assert it; other images do nothing (docs/debug.md). host/lock.h asserts on locks, hv/vcpu.h on vcpus.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 /* "Host loop": on CPU 0. */
 #define assert_host_loop() assert(this_cpu()->index == 0)
 
-/* Before it enters a guest, sleeps or takes interrupts: whoever wants the lock would wait for as long. */
+/* Before a CPU enters a guest, sleeps or takes interrupts: a CPU that wants its lock would have to wait for as long. */
 #define assert_no_lock() assert(this_cpu()->locks == 0)
 
-/* Around a handler of a host interrupt, which takes no lock (host/traps.h). */
+/* Called around a handler of a host interrupt; a handler takes no lock (host/traps.h). */
 #define handler_begins() (void)(this_cpu()->in_handler = true)
 #define handler_ends() (void)(this_cpu()->in_handler = false)
 #else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Copying bulk data: what packets and pages are moved with. */
+/* Copies bulk data: packets and pages. */
 #pragma once
 
 #include <string.h>
@@ -7,8 +7,9 @@
 #include "host/types.h"
 
 /*
- * Copy len bytes; the two don't overlap. As memcpy, but without newlib's REP MOVSB at both ends of what isn't aligned,
- * which frames and their headers never are: its start-up costs processors tens of cycles, and emulators a round a byte.
+ * Copy len bytes between two areas that don't overlap. Unlike newlib's memcpy this uses no REP MOVSB at the ends of
+ * unaligned data; network frames and their headers are never aligned. To start a REP MOVSB costs a processor tens of
+ * cycles, and an emulator runs one round for each byte.
  */
 static inline void bulk_copy(void *to, const void *from, size_t len)
 {

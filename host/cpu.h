@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One physical processor: its descriptors, stacks and what the upper rooms hang on it.
+ * One physical processor: its descriptors, its stacks and the data that the upper rooms keep for each CPU.
  *
- * A CPU's struct is written by that CPU alone, except where a field says otherwise. Found through %gs.
+ * Only the CPU itself writes its struct, unless a field says otherwise. A CPU finds its struct through %gs.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 struct vcpu;
 
-/* Long-mode task state segment (SDM 3A "Task Management"): only stacks matter. */
+/* Long-mode task state segment (SDM 3A "Task Management"); we use only its stacks. */
 struct tss {
     u32 reserved0;
     u64 rsp[3];
@@ -31,7 +31,7 @@ _Static_assert(sizeof(struct tss) == 104, "TSS layout");
 #define SELECTOR_DATA 0x10
 #define SELECTOR_TSS 0x18
 
-/* Which of the TSS's interrupt stacks serves which vector. */
+/* The number of the TSS's interrupt stack for each vector that has its own. */
 enum ist { IST_NMI = 1, IST_DF = 2, IST_MC = 3, NR_ISTS = 3 };
 
 /* The operand of LGDT and LIDT. */
@@ -44,31 +44,31 @@ struct cpu {
     struct cpu *self; /* at %gs:0 */
     u32 index;        /* 0 is the boot processor */
     u32 apic_id;
-    bool online; /* written by this CPU once, read by the starter */
+    bool online; /* this CPU sets it once; the CPU that starts it reads it */
 
     u64 gdt[GDT_ENTRIES] __attribute__((aligned(16)));
     struct tss tss;
-    u64 stack_top; /* of the run-loop stack, for starting this CPU */
+    u64 stack_top; /* of the run-loop stack; used to start this CPU */
 
     struct trace_ring trace;
 
     /* Run loop (hv/sched.c). */
     struct list run_queue; /* vcpus pinned here; guarded by sched's lock */
-    struct vcpu *loaded;   /* whose guest-owned registers (FPU, syscall MSRs, DRs) are here; NULL: nobody's */
-    struct vcpu *running;  /* inside the guest or about to be; read by kickers on other CPUs */
+    struct vcpu *loaded;   /* the vcpu whose guest-owned registers (FPU, syscall MSRs, DRs) this CPU holds, or NULL */
+    struct vcpu *running;  /* the vcpu in its guest or about to enter it, or NULL; other CPUs read it to kick */
     bool kicked;           /* set by cpu_kick before its IPI, cleared by the run loop */
-    u64 slice_end;         /* TSC; of the vcpu at the head of run_queue, 0: its slice has not begun */
-    u64 guests_until;      /* TSC; until then vcpus come before host work. CPU 0 */
+    u64 slice_end;         /* TSC; for the vcpu at the head of run_queue; 0: its slice has not begun */
+    u64 guests_until;      /* TSC; until then vcpus come before host work. CPU 0 only */
     u64 idle_ticks;        /* TSC ticks spent halted */
-    u64 timer_deadline;    /* TSC that the APIC timer is armed for, ~0: it is not; 0: it has not been set up */
+    u64 timer_deadline;    /* TSC for which the APIC timer is armed; ~0: not armed; 0: not set up yet */
 
     /* Backend (hv/vmx or hv/svm). */
     void *backend_page; /* VMXON region, or host save area: one frame */
     void *backend_data; /* the backend's own per-CPU struct, or NULL */
 
 #ifdef GODWIT_NETS
-    u32 locks;       /* that it holds: a bit for the rank of each (host/lock.h) */
-    bool in_handler; /* of a host interrupt (host/context.h) */
+    u32 locks;       /* locks that this CPU holds: one bit for the rank of each (host/lock.h) */
+    bool in_handler; /* this CPU is in a handler of a host interrupt (host/context.h) */
 #endif
 };
 
@@ -86,8 +86,8 @@ static inline struct cpu *this_cpu(void)
 }
 
 /*
- * Build cpu 0's struct on the boot processor and cpu_init it, before anything else logs or traps; traps_init comes
- * first.
+ * Build cpu 0's struct and call cpu_init for it. Boot processor, after traps_init and before anything else logs or
+ * traps.
  */
 void cpu_init_boot(u32 apic_id);
 
@@ -98,20 +98,20 @@ void cpu_init_boot(u32 apic_id);
 void cpu_init(struct cpu *cpu);
 
 /*
- * Give the CPU a run-loop stack and exception stacks, each above its own guard gap. Returns 0 or -ENOMEM. After
+ * Give the CPU a run-loop stack and exception stacks, each of them above a guard gap. Returns 0 or -ENOMEM. After
  * host_map_init.
  */
 int cpu_stacks_init(struct cpu *cpu);
 
 /*
- * Allocate the struct and stacks of the next CPU; cpu_add counts it once it is online. Returns NULL without memory.
- * Boot processor only.
+ * Allocate the struct and stacks of the next CPU; cpu_add counts the CPU once it is online. Returns NULL if memory is
+ * short. Boot processor only.
  */
 struct cpu *cpu_create(u32 apic_id);
 void cpu_add(struct cpu *cpu);
 
 /*
- * Do the 16 bytes at address lie in a stack of this CPU, or in our data (the boot stack)? For backtraces: then they
- * can be read.
+ * Do the 16 bytes at address lie in a stack of this CPU, or in our data (the boot stack)? A backtrace asks before it
+ * reads them.
  */
 bool cpu_stack_contains(const struct cpu *cpu, u64 address);

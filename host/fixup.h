@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instructions that may fault although the hypervisor is right: they load what a guest or a peer has chosen. Each has
- * an entry in a table of the image; after a fault the CPU goes on where the entry says, with the vector of the
- * exception in RAX (host/traps.c). An entry holds two distances from itself.
+ * Instructions that may fault although the hypervisor makes no mistake: they load values that a guest or a peer has
+ * chosen. Each such instruction has an entry in a table of the image. After a fault the CPU goes on at the address in
+ * the entry, with the vector of the exception in RAX (host/traps.c). An entry holds two distances from itself.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 #else
 
-/* In inline assembly: `instruction`, then RAX is the vector of the exception that it raised, or NO_FAULT. */
+/* For inline assembly: executes `instruction`; then RAX is the vector of the exception that it raised, or NO_FAULT. */
 #define MAY_FAULT(instruction)                   \
     "1:\t" instruction "\n\t"                    \
     "mov $-1, %%eax\n"                           \
@@ -28,10 +28,10 @@
 #include "host/types.h"
 
 struct fixup {
-    s32 at, resume; /* distances: of the instruction, and of where the CPU goes on */
+    s32 at, resume; /* distances to the instruction, and to the place where the CPU goes on */
 };
 
-/* The table; linker/godwit.lds has its bounds. */
+/* The table; linker/godwit.lds defines its bounds. */
 extern const struct fixup __fixups_start[], __fixups_end[];
 
 #endif

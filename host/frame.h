@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frame allocator: a binary buddy system over all RAM, one byte of bookkeeping a frame; free blocks are chained through
- * their own memory. Debug builds fill freed frames with JUNK (host/junk.h), and panic at allocation if a freed frame
- * was written.
+ * Frame allocator: a binary buddy system over all RAM, with one byte of bookkeeping for each frame. Free blocks are
+ * chained through their own memory. Debug builds fill freed frames with JUNK (host/junk.h), and panic at allocation if
+ * somebody wrote to a freed frame.
  */
 #pragma once
 
@@ -21,28 +21,29 @@ struct frame_stats {
 };
 
 /*
- * Manage frames below `top` (bytes, physical); `state` is memory for frame_state_size(top) bytes of bookkeeping;
- * everything starts as used. `window` is the virtual address of physical 0 (the direct map; a host array in unit
- * tests). Once.
+ * Manage the frames below `top` (bytes, physical); all of them start as used. `state` is memory for
+ * frame_state_size(top) bytes of bookkeeping. `window` is the virtual address of physical 0 (the direct map; in unit
+ * tests an array). Called once.
  */
 void frame_init(u8 *state, hpa_t top, void *window);
 size_t frame_state_size(hpa_t top);
 
-/* Give [base, base+size) to the allocator: page aligned, RAM, used so far. Boot, or returning memory. */
+/* Give [base, base+size) to the allocator: page-aligned RAM that was used so far. At boot, or to return memory. */
 void frame_add(hpa_t base, u64 size);
 
 /*
- * 2^order contiguous frames, aligned to their size; FRAME_NONE without memory. Contents undefined. Any CPU; takes the
- * allocator's lock. The caller owns the frames until it frees them, whole or in aligned pieces of any smaller order.
+ * Allocate 2^order contiguous frames, aligned to their size; their contents are undefined. Returns FRAME_NONE if memory
+ * is short. Any CPU; takes the allocator's lock. The caller owns the frames until it frees them, whole or in aligned
+ * pieces of any smaller order.
  */
 hpa_t frame_alloc(unsigned order);
 void frame_free(hpa_t frame, unsigned order);
 
-/* A physical address seen through the window, and back. */
+/* The virtual address at which the window shows a physical address, and the reverse. */
 void *frame_window(hpa_t address);
 hpa_t frame_address(const void *window_address);
 
-/* One zeroed frame seen through the window, or NULL. */
+/* Allocate one zeroed frame; returns its address in the window, or NULL if memory is short. */
 void *frame_alloc_page(void);
 void frame_free_page(void *page);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The hypervisor's own page tables (layout.h): built once, extended by stacks, device windows and heap. Every mapping
- * is W^X. */
+/* The hypervisor's own page tables (layout.h): built once, then extended for stacks, device windows and the heap. No
+ * mapping is both writable and executable. */
 #pragma once
 
 #include "host/types.h"
@@ -15,30 +15,32 @@ enum host_prot {
 };
 
 /*
- * Boot processor, on the loader's page tables: set up the frame allocator from the memory map, build our tables and
- * switch to them. After this the loader's identity map is gone: reach physical memory by phys_to_virt. Panics if the
- * memory map is unusable.
+ * Set up the frame allocator from the memory map, build our tables and switch to them. Afterwards the loader's identity
+ * map is gone: reach physical memory by phys_to_virt. Panics if the memory map is unusable. Boot processor, on the
+ * loader's page tables.
  */
 void host_map_init(const struct boot_info *boot_info);
 
-/* The page-table root, for further CPUs. */
+/* The page-table root, which the other CPUs load when they start. */
 hpa_t host_map_root(void);
 
-/* Map one 4 KiB page. Returns 0, -EEXIST if mapped, -ENOMEM. Boot or the host loop; takes the map's lock. */
+/* Map one 4 KiB page. Returns 0, -EEXIST if address is mapped, or -ENOMEM. Boot or host loop; takes the map's lock. */
 int host_map_page(u64 address, hpa_t frame, unsigned prot);
 
 /*
- * Remove one page of host_map_page, here; the frame is the caller's. Another CPU may use a translation that it has
- * cached until it flushes it: only for pages whose frames then serve nothing else.
+ * Remove a page that host_map_page has mapped, and flush its translation on this CPU; the frame belongs to the caller.
+ * Another CPU may go on using a translation that it has cached, so the caller must not use the frame for anything else.
  */
 void host_unmap_page(u64 address);
 
-/* A stack of `size` bytes below an own guard gap; returns its top, or 0 without memory. Never freed. */
+/* Map a stack of `size` bytes above its own guard gap. Returns the stack's top, or 0 if memory is short. Never freed.
+ */
 u64 host_map_stack(u64 size);
 
-/* Device registers at [base, base+size), uncached; returns the virtual address, NULL without memory. Never unmapped. */
+/* Map device registers at [base, base+size), uncached, for good. Returns their virtual address, or NULL if memory is
+ * short. */
 void *host_map_device(hpa_t base, u64 size);
 
-/* Return the loader's memory to the frame allocator, when nothing of the hand-over is used any more. Boot processor,
- * once. */
+/* Give the loader's memory to the frame allocator, once nothing that the loader handed over is in use any more. Boot
+ * processor, once. */
 void host_map_reclaim_loader(const struct boot_info *copy);

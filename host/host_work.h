@@ -4,12 +4,12 @@
 
 #include "host/types.h"
 
-/* fn is called in each round on CPU 0 and returns the host TSC at which it wants to be called again at the latest (~0:
- * no wish). Boot. */
+/* Add fn to the work of each round. fn is called on CPU 0 and returns the host TSC by which it wants to be called again
+ * (~0: it has no wish). Boot. */
 void host_work_add(u64 (*fn)(void));
 
-/* Each round's last work: what is better done once than by each of the others. One function. Boot. */
+/* Call fn at the end of each round, for work that is better done once than by every function. One fn only. Boot. */
 void host_work_end_rounds_with(void (*fn)(void));
 
-/* One round. Returns the earliest wish. Host loop. */
+/* Do one round. Returns the earliest TSC that a function has wished for. Host loop. */
 u64 host_work_round(void);

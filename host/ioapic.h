@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host's I/O APIC (Intel 82093AA data sheet): the first one, where every PC has it. Boot processor.
+ * The host's first I/O APIC (Intel 82093AA data sheet), at the address where every PC has one. Boot processor.
  */
 #pragma once
 
 #include "host/types.h"
 
-/* Map it and mask every pin. Returns the number of pins, 0 if there is none. */
+/* Map the I/O APIC and mask every pin. Returns the number of pins; 0: the machine has no I/O APIC. */
 unsigned ioapic_host_init(void);
 
-/* Deliver a pin, level-triggered as PCI demands, as `vector` to the CPU with this APIC id. False: no such pin. */
+/* Deliver the pin's interrupt as `vector` to the CPU with this APIC id; level-triggered, for PCI. False: no such pin.
+ * */
 bool ioapic_route(unsigned pin, u8 vector, u32 apic_id);

@@ -3,8 +3,8 @@
  * The hypervisor's virtual address space. docs/memory.md draws it.
  *
  * - 0xffff8000_00000000: the direct map. All RAM of the memory map, writable, never executable. The image's own frames
- *   are left out of it, so that nothing is writable under one address and executable under another.
- * - 0xffffc000_00000000: stacks, in slots of 64 KiB, each a guard gap below a stack.
+ *   are left out, so that no frame is writable at one address and executable at another.
+ * - 0xffffc000_00000000: stacks, in slots of 64 KiB; each slot is a guard gap with a stack above it.
  * - 0xffffd000_00000000: device registers, uncached.
  * - 0xffffe000_00000000: the heap of newlib's malloc.
  * - 0xffffffff_80000000: the image. Text is RX, rodata R, data and bss RW.
@@ -25,7 +25,7 @@
 #define STACK_SIZE KiB(16) /* of a CPU's run loop */
 #define IST_STACK_SIZE KiB(8)
 
-/* The direct map's view of RAM; valid once host_map_init has run. */
+/* The address of RAM in the direct map; valid once host_map_init has run. */
 static inline void *phys_to_virt(hpa_t address)
 {
     return (void *)(DIRECT_MAP_BASE + address);

@@ -3,15 +3,16 @@
  * Ticket spinlock: first come, first served.
  *
  * The hypervisor runs with interrupts off except at the points named in host/traps.h, where it holds no lock, and no
- * interrupt handler takes a lock, so a lock needs no interrupt state. Who holds a lock takes only such of higher ranks.
+ * interrupt handler takes a lock, so a lock needs no interrupt state. A CPU that holds a lock takes only locks of a
+ * higher rank.
  *
- * In debug images a lock knows its holder and its rank, and what is said here is asserted.
+ * In debug images a lock knows its holder and its rank, and these rules are asserted.
  */
 #pragma once
 
 #include "host/types.h"
 
-/* Outermost first. */
+/* The outermost lock comes first. */
 enum lock_rank {
     LOCK_MISTAKE, /* of control/mistake.c */
     LOCK_RUN_QUEUES,
@@ -34,14 +35,14 @@ struct spinlock {
 };
 
 #ifdef GODWIT_NETS
-#define SPINLOCK(of_rank) ((struct spinlock){ .rank = (of_rank) }) /* a free one */
+#define SPINLOCK(of_rank) ((struct spinlock){ .rank = (of_rank) }) /* a free lock */
 
 #include "host/asm.h"
 #include "host/cpu.h"
 #include "host/x86.h"
 #include "host/panic.h"
 
-/* What a header's comment says of its callers: they hold the lock. */
+/* For functions whose header comment says that the caller holds the lock. */
 #define assert_held(lock) assert(__atomic_load_n(&(lock)->holder, __ATOMIC_RELAXED) == this_cpu())
 
 static inline void assert_may_take(const struct spinlock *lock)

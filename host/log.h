@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log: one line an event, on COM1 and on port 0xE9 where an emulator has it. The host's own lines are kept, too;
- * what guests print appears on the port beside them, as far as there is room.
+ * The log: one line for each event, on COM1 and on the emulators' port 0xE9. The most recent of the host's own lines
+ * are kept, too. Lines that guests print appear on the port among them, as far as the port has room.
  *
  * A line is "[seconds.microseconds] cpuN level prefix: text". A file that logs defines LOG_PREFIX before this include.
  * Formats are integer formats only (%d %u %x %lx %s %c %p): floating point would touch the guest's vector registers.
@@ -18,7 +18,7 @@
 
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* Log one line; the newline is added. Any CPU, any context, never with the log's own lock held. */
+/* Log one line; the newline is added. Any CPU, any context, but never while the caller holds the log's own lock. */
 void log_line(enum log_level level, const char *prefix, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void log_vline(enum log_level level, const char *prefix, const char *format, va_list args);
 
@@ -30,30 +30,31 @@ void log_set_level(enum log_level level);
 
 /* One of the most recent lines of the host. */
 struct log_record {
-    u64 number; /* lines are numbered from 0, without gaps */
-    u64 ns;     /* of clock_ns */
+    u64 number; /* the host's lines are numbered from 0, without gaps */
+    u64 ns;     /* clock_ns at that time */
     enum log_level level;
     u16 len;
     char text[LOG_LINE]; /* "prefix: text"; terminated */
 };
 
-/* A guest's share of the port. */
+/* How much of the port a guest has used. */
 struct log_share {
-    u64 free_ns;       /* when the lines that were shown would be through at the rate that is allowed */
-    u64 unshown, told; /* lines that were too many; how many of them the port has been told of */
+    u64 free_ns;       /* when the port, at the allowed rate, would be done with the lines shown so far */
+    u64 unshown, told; /* lines not shown; how many of these the port has mentioned */
 };
 
-/* Show a line that a guest has printed; or not, if it has printed too many. Not kept: its console is. Any context, the
- * caller guards `share`. */
+/* Show a line that a guest has printed, unless the guest has printed too many. The line is not kept here, but by the
+ * guest's console. Any context; the caller guards `share`. */
 void log_guest(struct log_share *share, const char *name, const char *text);
 
-/* Host work: write to the port what it takes at once. From the first call on nobody else waits for the port. */
+/* Host work: write as much as the port takes at once. From the first call on, no caller of log_line waits for the port.
+ */
 u64 log_poll(void);
 
-/* Write all that waits, and from now on each line at once: the machine ends. */
+/* The machine is about to end: write all waiting lines now, and from now on each line at once. */
 void log_flush(void);
 
-/* Copy the oldest kept line whose number is at least `number`. False: there is none yet. Any CPU. */
+/* Copy the oldest kept line whose number is at least `number`. False: no such line exists yet. Any CPU. */
 bool log_read(u64 number, struct log_record *record);
 
 /* The number that the next line will get. */
@@ -63,10 +64,10 @@ u64 log_next(void);
 const char *log_level_name(enum log_level level);
 
 /*
- * Share the serial port with a person. All in the host loop.
- * log_raw writes text as it is, and waits for the port. While log_hold is on, lines wait. log_prompt(true) says that a
- * prompt stands in the last row: the next line wipes it first; log_prompt_shown tells whether it still stands,
- * log_quiet that no line waits.
+ * Share the serial port with a person who types at it. All in the host loop.
+ * log_raw writes text unchanged, and waits for the port. While log_hold is on, lines wait. log_prompt(true) says that a
+ * prompt stands in the last row: the next line erases the prompt first. log_prompt_shown: does the prompt still stand?
+ * log_quiet: does no line wait?
  */
 void log_raw(const char *text, size_t len);
 void log_hold(bool on);
@@ -74,8 +75,8 @@ void log_prompt(bool shown);
 bool log_prompt_shown(void);
 bool log_quiet(void);
 
-/* Panic only: from now on lines are written at once and without taking the lock, so that a dead owner can't silence us.
- * What waits comes with log_flush. */
+/* Panic only: from now on lines are written at once and without the lock, so that a lock whose owner is dead can't
+ * silence us. log_flush writes the lines that wait. */
 void log_break_lock(void);
 
 #define pr_err(...) log_line(LOG_ERR, LOG_PREFIX, __VA_ARGS__)

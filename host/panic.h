@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When we are wrong: stop every processor and say all we know.
+ * For mistakes of our own: stop every processor and print all that we know.
  *
- * assert() is kept in release builds. It never judges what a guest, a peer or a configuration said: those are
+ * assert() is kept in release builds. It never judges input of a guest, a peer or a configuration: bad input is
  * refused, not asserted.
  */
 #pragma once
@@ -13,8 +13,8 @@ struct trap_frame;
 
 /*
  * Print the message, the registers (of `frame` if the panic is a trap's, else of the caller), a backtrace by symbol
- * and each CPU's last trace events; stop the other processors by NMI and end the machine with status 3
- * (platform_exit). Any CPU, any context.
+ * and each CPU's last trace events; stop the other processors by NMI and end the machine with status END_PANIC
+ * (platform_end). Any CPU, any context.
  */
 void panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void panic_trap(const struct trap_frame *frame, const char *format, ...)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The machine around us: what emulator it is, if any, and how it is ended. */
+/* The machine around us: which emulator it is, if any, and how to end it. */
 #pragma once
 
 #include "host/types.h"
 
-/* How the machine's work ended; the numbers are the runner's exit status. */
+/* How the machine's work ended; each number becomes the exit status of the runner. */
 enum end_status { END_PASSED = 0, END_FAILED = 1, END_PANIC = 3 };
 
 /*
@@ -14,5 +14,5 @@ enum end_status { END_PASSED = 0, END_FAILED = 1, END_PANIC = 3 };
  */
 void platform_end(enum end_status status) __attribute__((noreturn));
 
-/* From the configuration: true = never stop the emulator. */
+/* Set `halt` as the configuration says; true: never stop the emulator. */
 void platform_set_halt(bool halt);

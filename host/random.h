@@ -4,5 +4,5 @@
 
 #include "host/types.h"
 
-/* Fill bytes[0..len) by RDRAND; where there is none, weakly, from the jitter of the time-stamp counter. Host loop. */
+/* Fill bytes[0..len) by RDRAND; on a processor without it, from the time-stamp counter's jitter (weak). Host loop. */
 void random_fill(u8 *bytes, u32 len);

@@ -5,8 +5,8 @@
 #include "host/types.h"
 
 /*
- * Take the other processors out of whatever loop the firmware has left them in: from now on they wait for a start-up
- * IPI, and load neither memory nor an emulator's host. Boot processor, after apic_init.
+ * Take the other processors out of the loops in which the firmware has left them: from now on they wait for a start-up
+ * IPI, and burden neither the memory nor an emulator's host. Boot processor, after apic_init.
  */
 void smp_park(void);
 

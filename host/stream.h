@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fixed-width little-endian fields in and out of a buffer: how devices and processors save themselves.
+ * Fixed-width little-endian fields in and out of a buffer: the form in which devices and processors save their state.
  *
- * Errors are sticky, so callers move all their fields and look once at the end. A writer that runs out of room writes
+ * Errors are sticky, so a caller moves all its fields and checks once at the end. A writer that runs out of room writes
  * nothing more and sets `overflow`; a reader that runs out of bytes yields zeros and sets `truncated`. Neither ever
  * leaves its buffer. Every section begins with the version of its layout (put_u16, get_version).
  */
@@ -12,13 +12,13 @@
 
 struct writer {
     u8 *buf;
-    size_t len, cap; /* bytes written, bytes there are */
+    size_t len, cap; /* bytes written; bytes of room */
     bool overflow;
 };
 
 struct reader {
     const u8 *buf;
-    size_t pos, len; /* bytes read, bytes there are */
+    size_t pos, len; /* bytes read; bytes in the buffer */
     bool truncated;
 };
 
@@ -34,5 +34,5 @@ u32 get_u32(struct reader *r);
 u64 get_u64(struct reader *r);
 void get_bytes(struct reader *r, void *bytes, size_t len);
 
-/* Read a section's version: 0 if it is `version`, -EINVAL if the stream ends, -ENOTSUP if it is another one. */
+/* Read a section's version. Returns 0 if it is `version`, -EINVAL if the stream ends, -ENOTSUP if it is another. */
 int get_version(struct reader *r, u16 version);

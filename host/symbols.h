@@ -5,8 +5,8 @@
 #include "host/types.h"
 
 /*
- * Use the ELF64 file at [file, file+size): checked, and ignored with a warning if it is not one. The memory must
- * stay.
+ * Use the ELF64 file at [file, file+size). The file is checked; one that is not ELF64 is ignored with a warning. Its
+ * memory must stay.
  */
 void symbols_init(const void *file, size_t size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A binary ring of the last events of each CPU, cheap enough to be always on; dumped on panic and
- * when a VM stops for its own fault. An event is {tsc, what, two words}: formatting happens in the dump.
+ * A binary ring of the last events of each CPU, cheap enough to be always on. A panic dumps it, and so does a VM that
+ * stops for its own fault. An event is {tsc, what, two words}; only the dump formats it.
  */
 #pragma once
 

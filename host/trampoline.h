@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The page that a starting processor runs first (host/trampoline.S), and how smp.c tells it where to go. Included by
- * assembler, too.
+ * The page that a starting processor runs first (host/trampoline.S), and the parameters with which smp.c tells the
+ * processor where to go. Assembler files include this, too.
  */
 #pragma once
 
@@ -21,9 +21,9 @@
 
 #include "host/types.h"
 
-/* Everything in the page that isn't the same in each start. Addresses of 32 bits are physical. */
+/* The contents of the page that differ from start to start. Addresses of 32 bits are physical. */
 struct trampoline_params {
-    u32 claim;             /* 1: the start is meant; taken by exchange, so that it is taken once */
+    u32 claim;             /* 1: a processor may start; it takes this by an exchange, so only one does */
     u32 cr3;               /* root of the page tables, below 4 GiB; they map the page identically */
     u32 far32, selector32; /* far pointers to the page's 32-bit and 64-bit code */
     u32 far64, selector64;
@@ -43,7 +43,7 @@ _Static_assert(offsetof(struct trampoline_params, stack) == PARAM_STACK, "trampo
 _Static_assert(offsetof(struct trampoline_params, entry) == PARAM_ENTRY, "trampoline.S");
 _Static_assert(offsetof(struct trampoline_params, argument) == PARAM_ARGUMENT, "trampoline.S");
 
-/* The code to copy, and the places in it that far pointers and GDTR need. */
+/* The code to copy, and the places in it that the far pointers and GDTR name. */
 extern const char trampoline_start[], trampoline_32[], trampoline_64[], trampoline_gdt[], trampoline_gdt_end[],
     trampoline_end[];
 

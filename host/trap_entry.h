@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What trap_entry.S and traps.c share. Included by assembler, too. */
+/* Shared by trap_entry.S and traps.c; assembler files include it, too. */
 #pragma once
 
 /* Vectors with an error code, as a mask: #DF #TS #NP #SS #GP #PF #AC #CP. */
@@ -15,7 +15,7 @@ struct trap_frame;
 /* Entry points of all 256 vectors, TRAP_STUB_SIZE bytes apart. */
 extern char trap_stubs[];
 
-/* What the stubs call. May change the frame: it is returned to. */
+/* The stubs call this. It may change the frame: the CPU returns to what the frame says. */
 void trap_handle(struct trap_frame *frame);
 
 #endif

@@ -3,16 +3,16 @@
  * Traps and host interrupts.
  *
  * The hypervisor runs with interrupts off. Host interrupts are taken at two points only, wait_for_interrupt() and
- * take_interrupts(), both from the run loop on the CPU's own stack and without a lock, so a handler may assume that
- * nothing is half done; it must be short and take no lock. NMI, #DF and #MC have stacks of their own (IST). Any other
- * exception inside the hypervisor is our bug, and a panic, but for instructions that load a guest's state
+ * take_interrupts(). The run loop calls both on the CPU's own stack and without a lock, so a handler may assume that
+ * nothing is half done; a handler must be short and take no lock. NMI, #DF and #MC have stacks of their own (IST). Any
+ * other exception inside the hypervisor is our bug and causes a panic, except at instructions that load a guest's state
  * (host/fixup.h).
  */
 #pragma once
 
 #include "host/types.h"
 
-/* As the entry stubs push it. */
+/* The registers in the order in which the entry stubs push them. */
 struct trap_frame {
     u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
     u64 vector, error;
@@ -26,17 +26,17 @@ struct trap_frame {
 #define IRQ_SERIAL 0xE3 /* the console has received a byte */
 #define IRQ_SPURIOUS 0xFF
 
-/* Fill the IDT; once, on the boot processor. */
+/* Fill the IDT. Once, on the boot processor. */
 void traps_init(void);
 
 /* Load the IDT on this CPU (called by cpu_init). */
 void traps_load(void);
 
 /*
- * Call handler for this vector (0x20..0xFE) on every CPU; EOI is sent after it returns. One handler a vector;
- * registering twice is a bug. Boot processor, before other CPUs start or with the vector not yet in use.
+ * Call handler for this vector (0x20..0xFE) on every CPU; EOI is sent after the handler returns. A vector has one
+ * handler; registering a second is a bug. Boot processor, before other CPUs start or while the vector is not in use.
  */
 void irq_register(u8 vector, void (*handler)(void));
 
-/* "#GP general protection". */
+/* The exception's name, such as "#GP general protection". */
 const char *trap_name(u64 vector);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Fixed-width names, and the two kinds of physical address that must never be confused. */
+/* Fixed-width integers, and the two kinds of physical address, which must never be confused. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +14,6 @@ typedef int8_t s8;
 typedef int32_t s32;
 typedef int64_t s64;
 
-typedef u64 hpa_t; /* host physical: the machine's */
-typedef u64 gpa_t; /* guest physical: what a guest believes */
+typedef u64 hpa_t; /* host physical: an address of the machine */
+typedef u64 gpa_t; /* guest physical: an address that a guest takes for physical */
 typedef u64 gva_t; /* guest linear */
