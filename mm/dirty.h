@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The dirty log: which pages of a guest's RAM were written since somebody last asked. One bit a page, by page number
- * (guest_mem_page). Three producers feed it, one at a time: faults on write-protected pages, D bits of the nested
- * tables, page-modification logging. Writes by the hypervisor are marked under each of them.
+ * The dirty log tells which pages of a guest's RAM were written since somebody last asked: one bit for each page, by
+ * page number (guest_mem_page). One of three producers feeds it at a time: faults on write-protected pages, D bits of
+ * the nested tables, or page-modification logging. Writes by the hypervisor are marked whichever producer is on.
  *
- * A page that was written is in the log, or its producer still knows it. dirty_harvest_part() moves the set out and
- * makes its pages as if not written, in this order; so a write that comes later is either in what is copied after the
- * flush, or is found by the next harvest. docs/dirty-log.md has the argument.
+ * A page that was written is in the log, or its producer still knows it. dirty_harvest_part() first takes the pages out
+ * of the log and then makes them as if not written. So a write that comes later is either part of what is copied after
+ * the flush, or the next harvest finds it. docs/dirty-log.md has the argument.
  *
- * What was harvested stays in a second map until it is acknowledged: dirty_unack_all() puts it back.
+ * A harvested page stays in a second map until it is acknowledged; dirty_unack_all() puts the pages there back.
  */
 #pragma once
 
@@ -24,60 +24,61 @@ enum dirty_split {
     DIRTY_SPLIT_EAGER,
 };
 
-/* Since the log was first started. Any CPU adds. */
+/* Counted since the log was first started. Any CPU adds to them. */
 struct dirty_counters {
-    u64 harvests, harvested;       /* and the pages they brought */
-    u64 retired;                   /* harvests that need a flush: one by each vcpu */
+    u64 harvests, harvested;       /* harvests, and the pages that they brought */
+    u64 retired;                   /* harvests that need a flush by each vcpu */
     u64 by_fault, by_dbit, by_pml; /* pages reported by a producer */
     u64 by_hypervisor, by_unack;
-    u64 faults; /* write faults answered, those that only split among them */
+    u64 faults; /* write faults answered, including those that only split a large page */
     u64 scanned_regions, scanned_entries;
-    u64 pml_drains; /* buffers emptied that held something */
+    u64 pml_drains; /* emptied buffers that were not empty before */
 };
 
 struct dirty_log {
     enum dirty_producer producer;
     u64 pages;    /* of RAM: the length of the maps in bits; 0: never started */
-    u64 disarmed; /* pages, from the first one on, for which it has ended */
-    u64 taken;    /* pages, from the first one on, that a harvest has been at */
-    bool retire;  /* that harvest needs a flush */
-    u64 *log;     /* written since the last harvest */
-    u64 *unacked; /* harvested, not acknowledged */
+    u64 disarmed; /* pages, counted from the first, for which the log has ended */
+    u64 taken;    /* pages, counted from the first, that the current harvest has done */
+    bool retire;  /* the current harvest needs a flush */
+    u64 *log;     /* pages written since the last harvest */
+    u64 *unacked; /* pages harvested and not acknowledged */
     struct dirty_counters count;
 };
 
 const char *dirty_producer_name(enum dirty_producer producer);
 
-/* 64-bit words of a map of all RAM. */
+/* How many 64-bit words a map of all RAM has. */
 u64 dirty_words(const struct guest_mem *mem);
 
 /*
- * Start, or go over to another producer, which loses nothing of what was written before. No vcpu runs, and for
- * DIRTY_PML the vcpus' logging has been enabled. From here on every page counts as not written (start) or as before
- * (change). Returns 0, -ENOTSUP (no D bits), or -ENOMEM: as before, or off if tables ran out.
+ * Start the log, or change to another producer without losing pages that were written before. The caller has stopped
+ * all vcpus and, for DIRTY_PML, enabled their logging. After a start every page counts as not written; after a change
+ * every page counts as before. Returns 0, -ENOTSUP (the nested tables have no D bits), or -ENOMEM: then the log is as
+ * before, or off if the memory for tables ran out.
  */
 int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_split split);
 
-/* End: large pages come back where memory is contiguous. Both maps are forgotten. No vcpu runs. */
+/* End the log: large pages come back where memory is contiguous, and both maps are forgotten. No vcpu runs. */
 void dirty_stop(struct guest_mem *mem);
 
-/* The same a part at a time: up to `pages` pages, a multiple of 512. True: it is off. Vcpus run between the parts, and
- * what they write may be noted or not. */
+/* End the log in parts: this call does up to `pages` pages, a multiple of 512. Returns true when the log is off. Vcpus
+ * may run between the parts; the log may note what they write, or not. */
 bool dirty_stop_part(struct guest_mem *mem, u64 pages);
 
 /*
- * A harvest: add to `to_send` (dirty_words long; NULL: they are counted only) the pages written since the last one, and
- * make them as if not written. It is done a part at a time, each of which looks at `entries` entries of nested tables
- * or words of the log, or a few hundred more. True: it is whole. What is in the pages may be read for sending once it
- * is, and each vcpu has flushed npt.generation or left the guest (vm_harvest_ready); the next harvest comes after that,
- * too.
+ * Do a part of a harvest. A harvest adds the pages written since the last one to `to_send` (dirty_words long; NULL: the
+ * pages are only counted) and makes them as if not written. Each part looks at `entries` entries of nested tables or
+ * words of the log, or a few hundred more. Returns true when the harvest is whole. The pages may be read for sending,
+ * and the next harvest may begin, once the harvest is whole and each vcpu has flushed npt.generation or left the guest
+ * (vm_harvest_ready).
  */
 bool dirty_harvest_part(struct guest_mem *mem, u64 *to_send, u64 entries);
 
-/* Page `page` has arrived; forget that it was harvested. */
+/* Page `page` has arrived at the destination; forget that it was harvested. */
 void dirty_ack(struct guest_mem *mem, u64 page);
 
-/* What was harvested and not acknowledged counts as written again: after a failure or cancel. Returns the number. */
+/* After a failure or a cancel: pages harvested but not acknowledged count as written again. Returns their number. */
 u64 dirty_unack_all(struct guest_mem *mem);
 
 static inline bool dirty_test(const u64 *map, u64 page)
@@ -85,16 +86,17 @@ static inline bool dirty_test(const u64 *map, u64 page)
     return map[page / 64] >> page % 64 & 1;
 }
 
-/* --- For who notices writes. Any CPU. --- */
+/* --- For the functions that notice writes. Any CPU. --- */
 
-/* The hypervisor has written [gpa, gpa+len), all RAM: call it after the write, while the log is on. */
+/* The hypervisor has written [gpa, gpa+len), which is all RAM. Call this after the write, while the log is on. */
 void dirty_written(struct guest_mem *mem, gpa_t gpa, u64 len);
 
-/* A guest's write to gpa, which is RAM, has faulted: true if that was the log's doing. It may be repeated then. */
+/* A guest's write to gpa, which is RAM, has faulted. True: the log caused the fault, and the guest may write again. */
 bool dirty_write_fault(struct guest_mem *mem, gpa_t gpa);
 
-/* Entries of a PML buffer: guest physical addresses; bits 11:0 don't count, nor do entries that are not RAM. */
+/* Mark the pages in the entries of a PML buffer. An entry is a guest physical address; bits 11:0 don't count, nor do
+ * entries that are not RAM. */
 void dirty_pml_drain(struct guest_mem *mem, const u64 *entries, unsigned number);
 
-/* The maps go with the memory. */
+/* Free both maps, when the guest's RAM is freed. */
 void dirty_free(struct guest_mem *mem);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's RAM, and the only door to it: everything in the hypervisor that reads or writes guest memory calls these
+ * A guest's RAM, and the only door to it: all code of the hypervisor that reads or writes guest memory calls these
  * functions, so that every write can reach the dirty log (docs/dirty-log.md).
  *
- * RAM is a few slots of guest physical address space, each backed by blocks of host frames as large as alignment and
- * free memory allow.
+ * RAM is a few slots of guest physical address space. Each slot is backed by blocks of host frames, as large as
+ * alignment and free memory allow.
  */
 #pragma once
 
@@ -24,16 +24,16 @@ struct guest_slot {
 struct guest_mem {
     struct guest_slot slot[GUEST_SLOTS];
     u64 size; /* bytes of RAM in all slots */
-    u64 id;   /* of this RAM: a guest that is started anew has another, in other frames. 0: there is none */
+    u64 id;   /* of this RAM: a guest that starts anew gets another id, in other frames. 0: no RAM */
     struct npt *npt;
-    u64 pages_4k, pages_2m, pages_1g; /* backing, counted at creation */
+    u64 pages_4k, pages_2m, pages_1g; /* pages that back the RAM, counted at creation */
     u64 bytes_written;                /* by the hypervisor, for counters */
     struct dirty_log dirty;
 };
 
 /*
  * Give a guest `size` bytes (a multiple of 4 KiB) of RAM from gpa 0, with the PCI hole left out, and map it in npt.
- * What was in that memory before is in it still: before the guest runs somebody clears it or writes every page of it.
+ * The memory still holds its old contents: before the guest runs, the caller clears it or writes every page of it.
  * Returns 0, or -ENOMEM or -EEXIST with nothing kept.
  */
 int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size);
@@ -41,15 +41,15 @@ int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size);
 /* Unmap and free the RAM. No vcpu may run. */
 void guest_mem_fini(struct guest_mem *mem);
 
-/* The same a part at a time: free up to `mappings` pages, of whatever size, from the end. True: nothing is left. Until
- * then what is left is RAM still, which nobody but the next call may use. */
+/* Free the RAM in parts: this call frees up to `mappings` pages, of any size, from the end. True: nothing is left.
+ * Until then the rest is still RAM, but only the next call may use it. */
 bool guest_mem_fini_part(struct guest_mem *mem, u64 mappings);
 
-/* Zero up to `pages` pages from page number `page` on, as the hypervisor's own writes. Returns the number of the next
- * page, mem->size / PAGE_SIZE when all is done. */
+/* Zero up to `pages` pages from page number `page` on; they count as writes of the hypervisor. Returns the number of
+ * the next page to clear, which is mem->size / PAGE_SIZE when all pages are clear. */
 u64 guest_mem_clear(struct guest_mem *mem, u64 page, u64 pages);
 
-/* Is [gpa, gpa+len) all RAM? */
+/* Does [gpa, gpa+len) consist of RAM only? */
 bool guest_mem_valid(const struct guest_mem *mem, gpa_t gpa, u64 len);
 
 /* Pages of RAM are numbered from 0 in the order of their addresses, without the holes. gpa is RAM; page is below
@@ -57,25 +57,26 @@ bool guest_mem_valid(const struct guest_mem *mem, gpa_t gpa, u64 len);
 u64 guest_mem_page(const struct guest_mem *mem, gpa_t gpa);
 gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page);
 
-/* The page's bytes in host memory, to read. They stay there until guest_mem_fini. Any CPU. */
+/* The page's bytes in host memory, for reading. They stay at this address until guest_mem_fini. Any CPU. */
 const void *guest_mem_view(struct guest_mem *mem, u64 page);
 
 /*
- * Copy out of or into guest RAM, over page and slot borders. Returns 0, or -EFAULT with nothing copied if any of the
- * range is not RAM. An aligned 2, 4 or 8 bytes are one access. Any CPU.
+ * Copy out of or into guest RAM, across page and slot borders. Returns 0, or -EFAULT with nothing copied if part of the
+ * range is not RAM. Aligned 2, 4 or 8 bytes are copied in one access. Any CPU.
  */
 int guest_read(struct guest_mem *mem, gpa_t gpa, void *buffer, u64 len);
 int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len);
 
 /*
- * Guest RAM at gpa where it lies, for reading what is too much to copy; *contiguous is how many of `len` bytes lie
- * there in one piece. NULL if gpa is not RAM. The guest may change it at any time: what is judged must have been
- * copied. Good until the VM is destroyed or its memory moved, both in the host loop. Any CPU.
+ * The host address of guest RAM at gpa, for reading data that is too large to copy; *contiguous is how many of `len`
+ * bytes lie there in one piece. NULL if gpa is not RAM. The guest may change the bytes at any time: copy them before
+ * you check them. The address is good until the VM is destroyed or its memory moves; both happen in the host loop. Any
+ * CPU.
  */
 const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 
-/* The same to write, for who fills the RAM of a guest that has never run: the dirty log, which is off, learns nothing.
- */
+/* The same address for writing, for a loader that fills the RAM of a VM before its first entry. The dirty log, which is
+ * off then, learns nothing of the writes. */
 void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 
 /*

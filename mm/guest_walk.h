@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's own page tables, walked in software for instruction fetch and emulation: none, 32-bit, PAE and 4-level
- * paging (SDM 3A "Paging"). Sets accessed and dirty bits as the processor would. Protection keys and 5 levels are not
- * offered to guests.
+ * Walks the guest's own page tables in software, for instruction fetch and emulation: no paging, 32-bit, PAE and
+ * 4-level paging (SDM 3A "Paging"). The walk sets accessed and dirty bits as the processor would. Guests are offered
+ * neither protection keys nor 5-level paging.
  */
 #pragma once
 
@@ -10,16 +10,16 @@
 #include "host/types.h"
 #include "mm/guest_mem.h"
 
-/* Physical address bits of every guest (CPUID leaf 80000008h): the least that our processors have, Bochs' 40. */
+/* Physical address bits of every guest (CPUID leaf 80000008h): 40 as in Bochs, the fewest of all our processors. */
 #define GUEST_MAXPHYADDR 40
 
-/* Of the four entries that PAE paging loads (SDM 3A "PAE Paging"). */
+/* Reserved bits of the four entries that PAE paging loads (SDM 3A "PAE Paging"). */
 #define GUEST_PDPTE_RESERVED (BITS(63, GUEST_MAXPHYADDR) | BITS(8, 5) | BITS(2, 1))
 
 /*
- * Read the four entries that CR3 = cr3 names under PAE paging. Returns 0 or -EFAULT: that is not RAM. QEMU 7.2 sets the
- * accessed bit in them, which no processor has there and which would keep the guest from loading them again: it is
- * left out.
+ * Read the four entries that CR3 = cr3 names under PAE paging. Returns 0, or -EFAULT if they are not in RAM. QEMU 7.2
+ * sets an accessed bit in these entries. On processors that bit is reserved there, and the guest could not load the
+ * entries again; so the bit is cleared in pdpte.
  */
 int guest_pdptes_read(struct guest_mem *mem, u64 cr3, u64 pdpte[4]);
 
@@ -33,9 +33,9 @@ struct walk_context {
 };
 
 /*
- * Translate linear address gva, canonical if in 64-bit mode. Returns 0 with *gpa, or -EFAULT with *error = the
- * page-fault error code to inject at gva (CR2). Accesses that the processor makes on its own behalf (descriptors, TSS)
- * have cpl 0. A walk through an address that is not RAM reads all ones, as an unclaimed bus does.
+ * Translate linear address gva, which must be canonical in 64-bit mode. Returns 0 with *gpa set, or -EFAULT with *error
+ * set to the page-fault error code to inject (with CR2 = gva). For accesses that the processor makes on its own behalf
+ * (descriptors, TSS) set cpl to 0. A table at an address that is not RAM reads as all ones, like an unclaimed bus.
  */
 int guest_walk(struct guest_mem *mem, const struct walk_context *ctx, gva_t gva, enum walk_access access, gpa_t *gpa,
                u32 *error);

@@ -14,13 +14,13 @@
 #define ENTRIES 512
 #define GPA_LIMIT BIT(48)
 
-#define NPT_DESCEND 1 /* from a visitor: the entry is a table now, go on inside */
+#define NPT_DESCEND 1 /* a visitor returns this: the entry is a table now, descend into it */
 
 struct npt_walk {
     struct npt *npt;
     int (*visit)(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next);
     bool prune; /* cut off tables that are empty afterwards */
-    bool flush; /* rights were removed */
+    bool flush; /* a visitor has removed rights */
     unsigned prot;
     u64 offset; /* map: frame - gpa, modulo 2^64 */
     enum npt_track track;
@@ -34,11 +34,11 @@ int npt_range_change(struct npt_walk *walk, gpa_t gpa, u64 size);
 /* The entry where the walk for gpa ends, a leaf or absent, and its level. Under the lock. */
 u64 *npt_entry_find(const struct npt *npt, gpa_t gpa, unsigned *level);
 
-/* Put a table of the next smaller size in place of a leaf of level 2 or 3; its entries inherit all but what `clear` and
- * `set` change. 0 or -ENOMEM. Under the lock. */
+/* Replace a leaf of level 2 or 3 by a table of the next smaller size. Its entries inherit the leaf's bits, except those
+ * that `clear` and `set` change. Returns 0 or -ENOMEM. Under the lock. */
 int npt_leaf_split(struct npt *npt, u64 *entry, unsigned level, u64 clear, u64 set);
 
-/* Put `value` in the place of the table below entry, and the table into the chain for npt_reap. Under the lock. */
+/* Store `value` in entry, which pointed to a table, and put that table into the chain for npt_reap. Under the lock. */
 void npt_table_cut(struct npt *npt, u64 *entry, u64 value);
 
 static inline u64 level_size(unsigned level)
