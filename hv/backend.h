@@ -3,11 +3,12 @@
  * The vendor seam: a run-time table of coarse operations, one table for VT-x (hv/vmx) and one for AMD-V (hv/svm).
  * Nothing outside these two folders asks which vendor it is. All ops are non-NULL.
  *
- * The division of labour in run(): the caller has decided what to inject (vcpu->event) and until when
- * (vcpu->run_until); the backend writes vcpu's rip, rflags, rsp, cr2, shadow and event to the hardware, flushes
- * translations if vm->npt.generation has moved, enters, and on exit reads these back, puts an event whose delivery was
- * interrupted back into vcpu->event (else event.valid = false), and decodes vcpu->exit. `exit.len` is always right for
- * an exit that an instruction caused: where the CPU saves no next RIP the backend fetches and decodes.
+ * The division of labour in run(): the caller has decided which event to inject (vcpu->event) and how long the guest
+ * may run (vcpu->run_until). The backend writes the vcpu's rip, rflags, rsp, cr2, shadow and event to the hardware,
+ * flushes translations if vm->npt.generation has moved, and enters the guest. On exit it reads these registers back,
+ * puts an event whose delivery was interrupted back into vcpu->event (else event.valid = false), and decodes
+ * vcpu->exit. `exit.len` is always right for an exit that an instruction caused: if the CPU saves no next RIP, the
+ * backend fetches and decodes the instruction.
  */
 #pragma once
 
@@ -20,48 +21,50 @@ struct vm;
 struct backend {
     const char *name;
 
-    /* Does this CPU have it, and does the firmware leave it to us? Logs why not. Boot processor. */
+    /* Does this CPU have the extension, and does the firmware let us use it? If not, logs why. Boot processor. */
     bool (*present)(void);
 
-    /* Once, on the boot processor, before cpu_on: read capabilities, build what all vcpus share (bitmaps). Returns 0 or
-     * -errno with a log line. */
+    /* Read the capabilities and build the bitmaps that all vcpus share. Once, on the boot processor, before cpu_on.
+     * Returns 0, or -errno with a log line. */
     int (*init)(void);
 
-    /* On each CPU: turn virtualization on or off. */
+    /* Turn virtualization on or off on this CPU. */
     int (*cpu_on)(void);
     void (*cpu_off)(void);
 
-    /* The nested page-table format with what this CPU can do. After init. */
+    /* The nested page-table format, with the features that this CPU has. After init. */
     const struct npt_format *(*npt_format)(void);
 
-    /* Allocate and free the hardware control structure of a vcpu; state follows by set(). Returns 0 or -ENOMEM. */
+    /* Allocate and free the hardware control structure of a vcpu; set() then fills its state. Returns 0 or -ENOMEM. */
     int (*vcpu_init)(struct vcpu *vcpu);
     void (*vcpu_fini)(struct vcpu *vcpu);
 
-    /* Make this vcpu the one whose vendor-specific guest-owned registers are in this CPU (VMPTRLD, syscall MSRs), and
-     * the reverse. load: false if the processor did not take it, as vcpu_load; nothing is loaded then. */
+    /*
+     * Load this vcpu's vendor-specific guest-owned registers into this CPU (VMPTRLD, syscall MSRs), and put them back
+     * into memory. load returns false, like vcpu_load, if the processor did not take a value; nothing is loaded then.
+     */
     bool (*load)(struct vcpu *vcpu);
     void (*put)(struct vcpu *vcpu);
 
     /* Enter the guest once. Interrupts off; the vcpu is loaded. */
     void (*run)(struct vcpu *vcpu);
 
-    /* Read or replace the named groups (enum state_group). On the vcpu's CPU, loaded; or on any CPU while it is not
-     * loaded anywhere. */
+    /* Read or replace the named groups (enum state_group). On the vcpu's CPU while the vcpu is loaded there; or on any
+     * CPU while the vcpu is not loaded anywhere. */
     void (*get)(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups);
     void (*set)(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups);
 
     /*
-     * From its next entry on, let the processor log each page that a vcpu of the VM is the first to write since its D
-     * bit was cleared (PML), and bring what was logged to dirty_pml_drain of vm->mem at each exit; or no longer. No
-     * vcpu of it runs. Returns 0, -ENOMEM, -ENOTSUP.
+     * Turn PML on or off for the VM, from the next entry of each vcpu on. While it is on, the processor logs a page
+     * when a vcpu is the first to write to the page since its D bit was cleared, and at each exit the backend passes
+     * the logged pages to dirty_pml_drain. No vcpu of the VM runs. Returns 0, -ENOMEM or -ENOTSUP.
      */
     int (*dirty_log)(struct vm *vm, bool on);
 
-    /* Can it run a guest's TSC at another rate than the host's (vm->tsc)? After init. */
+    /* Can the CPU run a guest's TSC at another rate than the host's (vm->tsc)? After init. */
     bool (*scales_tsc)(void);
 
-    /* Log the control structure, decoded. Loaded on this CPU, or nowhere. */
+    /* Log the control structure, decoded. The vcpu is loaded on this CPU, or nowhere. */
     void (*dump)(struct vcpu *vcpu);
 };
 
@@ -73,8 +76,7 @@ static inline const struct backend *backend(void)
     return backend_in_use;
 }
 
-/* Choose the backend, initialise it and turn it on on the boot processor. Returns 0, or -ENODEV with the reasons
- * logged. */
+/* Choose the backend, initialise it and turn it on. Boot processor. Returns 0, or -ENODEV with the reasons logged. */
 int backend_init(void);
 
 /* On each further CPU: give it the backend's page and turn virtualization on. Panics if the CPU differs from the first.

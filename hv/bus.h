@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Port and memory-mapped I/O: a small sorted array of regions per bus, each served by a device. Offsets are relative to
- * the region, and ports and MMIO share a device's handler. What nobody claims reads as all ones and swallows writes.
+ * Port and memory-mapped I/O: each bus is a small sorted array of regions, and a device serves each region. Offsets are
+ * relative to the region, and a device has one handler for ports and MMIO. An address that no device has claimed reads
+ * as all ones and ignores writes.
  */
 #pragma once
 
@@ -17,11 +18,11 @@ struct writer;
 
 /* One access. */
 struct io {
-    struct vcpu *vcpu; /* who asks */
+    struct vcpu *vcpu; /* the vcpu that accesses the device */
     u64 off;           /* in the region */
     u8 size;           /* 1, 2, 4, 8 */
     bool write;
-    u64 val; /* to write, or the answer: preset to all ones */
+    u64 val; /* the value to write, or the answer to a read, preset to all ones */
 };
 
 struct device_ops {
@@ -33,7 +34,7 @@ struct device_ops {
     int (*load)(struct device *device, struct reader *reader);
 };
 
-/* Embedded first in a device's own struct. */
+/* The first member of a device's own struct. */
 struct device {
     const struct device_ops *ops;
     struct list node; /* of the VM's devices (vm_add_device) */
@@ -42,7 +43,7 @@ struct device {
 struct bus_region {
     u64 base, size;
     struct device *device;
-    unsigned region; /* which of the device's regions */
+    unsigned region; /* the device's own number for this region */
 };
 
 struct bus {
@@ -53,12 +54,12 @@ struct bus {
 
 /*
  * Claim [base, base+size). A region may lie inside another, and takes precedence there. Returns 0, -EBUSY on any other
- * overlap, -ENOSPC. VM not running, or device_lock held.
+ * overlap, -ENOSPC if the bus is full. The VM is not running, or the caller holds device_lock.
  */
 int bus_add(struct bus *bus, u64 base, u64 size, struct device *device, unsigned region);
 
-/* Give up the regions of `device` numbered `region`. From within one of its own accesses too, but then not of the same
- * bus. device_lock held. */
+/* Remove the regions of `device` that have the number `region`. A device may call this from its own handler, but not
+ * for the bus of the access that it handles. The caller holds device_lock. */
 void bus_remove(struct bus *bus, const struct device *device, unsigned region);
 
 /* Perform the access at `address`. The VM's device_lock is held. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's writes to the registers that decide its mode. Each checks the value as a processor does and changes the
- * vcpu, or returns false: the caller injects #GP(0). On the vcpu's CPU, between runs.
+ * A guest's writes to the registers that decide its mode. Each function checks the value as a processor does. It either
+ * changes the vcpu, or returns false: then the caller injects #GP(0). On the vcpu's CPU, between runs.
  */
 #pragma once
 

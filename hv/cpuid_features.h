@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The features of a CPUID policy, each once: what we are ready to virtualize and to carry to another host
- * (docs/cpuid.md), where it stands, and what it does not exist without.
+ * The list of features of a CPUID policy. We can virtualize each of them and carry it to another host (docs/cpuid.md).
+ * A row names the feature's bit in CPUID and the feature that it needs.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ enum cpuid_word {
 };
 
 /*
- * X(name, word, bit, needs, text). `needs` is a feature that stands earlier in the list, or the feature itself: it
- * needs none. SDM 1 names these where it says how to detect an extension.
+ * X(name, word, bit, needs, text). `needs` is a feature that stands earlier in the list, or the feature itself if it
+ * needs none. SDM 1 names the needed features where it says how to detect an extension.
  */
 #define CPUID_FEATURES(X)                             \
     X(FPU, LEAF1_EDX, 0, FPU, "FPU")                  \
@@ -94,20 +94,21 @@ enum cpuid_word {
 enum cpuid_feature { CPUID_FEATURES(X) NR_FEATURES };
 #undef X
 
-/* A word of a policy. */
+/* The value of a word of the policy. */
 u32 cpuid_word_get(const struct cpuid_policy *policy, enum cpuid_word word);
 
-/* Was the guest shown it? */
+/* Does the policy show this feature to the guest? */
 bool cpuid_has(const struct cpuid_policy *policy, enum cpuid_feature feature);
 
-/* Its name in the manuals. */
+/* The feature's name in the manuals. */
 const char *cpuid_feature_name(enum cpuid_feature feature);
 
-/* What a processor whose CPUID instruction answers as `read` does can show to guests. */
+/* Make the policy that a processor can show to guests, if its CPUID instruction answers as `read` does. */
 void cpuid_policy_make(struct cpuid_policy *policy, struct cpuid_regs (*read)(u32 leaf, u32 subleaf));
 
 /*
- * Take out of a policy what no processor has: features without those that they need, components of XSAVE that XSETBV
- * refuses, AVX state that is elsewhere than any processor saves it. A policy that stays as it is, a processor can have.
+ * Remove from a policy what no processor can have: features whose needed features are missing, components of XSAVE that
+ * XSETBV refuses, and AVX state at a place where no processor saves it. If this changes nothing, a processor with such
+ * a policy can exist.
  */
 void cpuid_policy_settle(struct cpuid_policy *policy);

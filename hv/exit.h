@@ -10,11 +10,11 @@
 struct vcpu;
 
 enum exit_kind {
-    EXIT_INTERRUPT, /* a host interrupt is pending: the run loop takes it */
+    EXIT_INTERRUPT, /* a host interrupt is pending; the run loop takes it */
     EXIT_PREEMPT,   /* the slice is over (preemption timer) */
     EXIT_NMI,       /* a host NMI has been taken */
     EXIT_WINDOW,    /* the guest can take an interrupt now */
-    EXIT_REENTER,   /* vendor housekeeping, all done; nothing to act on */
+    EXIT_REENTER,   /* the backend has done all that was needed: just enter again */
     EXIT_CPUID,
     EXIT_HLT,
     EXIT_PAUSE,
@@ -23,7 +23,7 @@ enum exit_kind {
     EXIT_WRMSR,
     EXIT_CR, /* u.cr */
     EXIT_XSETBV,
-    EXIT_INVALIDATE, /* INVD, WBINVD: caches are coherent, nothing to do */
+    EXIT_INVALIDATE, /* INVD, WBINVD: caches are coherent, so nothing is done */
     EXIT_NPF,        /* u.npf: nested page fault */
     EXIT_LOG_FULL,   /* the processor's buffer of written pages was full, and is empty again */
     EXIT_UNDEFINED,  /* an instruction that we do not offer: #UD */
@@ -44,7 +44,7 @@ struct exit {
             u16 port;
             u8 size; /* 1, 2, 4 */
             bool in;
-            bool string; /* INS, OUTS: the following describe the memory operand */
+            bool string; /* INS, OUTS: the fields below describe the memory operand */
             bool rep;
             u8 addr_size; /* bytes: 2, 4, 8 */
             u8 seg;       /* enum seg of OUTS' source; INS is always ES */
@@ -52,8 +52,8 @@ struct exit {
         struct {
             u8 cr;      /* 0, 3, 4 or 8 */
             bool write; /* CLTS and LMSW arrive as writes of the resulting value */
-            u8 gpr;     /* destination of a read */
-            u64 value;  /* to write */
+            u8 gpr;     /* the register that a read goes to */
+            u64 value;  /* the value to write */
         } cr;
         struct {
             gpa_t gpa;
@@ -67,11 +67,11 @@ struct exit {
     } u;
 };
 
-/* The counter's and trace's name of a kind. */
+/* The name of a kind, for counters and traces. */
 const char *exit_name(enum exit_kind kind);
 
 /*
- * Act on vcpu->exit. What it decides is in the vcpu: RIP moved, an event to inject, halted, or its VM stopped. On the
- * vcpu's CPU, after backend->run.
+ * Act on vcpu->exit. The result is in the vcpu: its RIP has moved, an event is to be injected, it has halted, or its VM
+ * has stopped. On the vcpu's CPU, after backend->run.
  */
 void exit_handle(struct vcpu *vcpu);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The handlers that are more than a few lines; exit.c's table calls them, nobody else. Each acts on vcpu->exit. */
+/* The handlers that are longer than a few lines. Only the table in exit.c calls them. Each acts on vcpu->exit. */
 #pragma once
 
 struct vcpu;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Guest linear memory as the hypervisor needs it to emulate: instruction bytes, and operands of emulated instructions.
- */
+/* Fetches a guest's instruction from its linear memory for emulation, and gives the context for walks of its page
+ * tables. */
 #pragma once
 
 #include "hv/insn.h"
@@ -11,16 +11,16 @@ struct vcpu;
 
 /*
  * Fetch and decode the instruction at RIP. Returns 0; -EFAULT if a page fault has been injected instead (re-enter the
- * guest); -EINVAL if it isn't an instruction (#UD would follow); -ENOTSUP if the decoder doesn't know it. `state`
- * receives STATE_CONTROL and STATE_SEGMENTS. On the vcpu's CPU.
+ * guest); -EINVAL if the bytes are no instruction (the processor would raise #UD); -ENOTSUP if the decoder doesn't know
+ * the instruction. Fills STATE_CONTROL and STATE_SEGMENTS of `state`. On the vcpu's CPU.
  */
 int fetch_insn(struct vcpu *vcpu, struct vcpu_state *state, struct insn *insn);
 
-/* The default operand and address size by CR0, EFER, RFLAGS.VM and CS. */
+/* The default operand and address size, decided by CR0, EFER, RFLAGS.VM and CS. */
 enum insn_mode fetch_mode(const struct vcpu *vcpu, const struct vcpu_state *state);
 
-/* Registers for guest_walk. */
+/* The registers that guest_walk needs. */
 struct walk_context fetch_walk_context(const struct vcpu *vcpu, const struct vcpu_state *state);
 
-/* 0 to 3. */
+/* The guest's privilege level, 0 to 3. */
 unsigned fetch_cpl(const struct vcpu_state *state);

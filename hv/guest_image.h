@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a VM starts from, and starts anew from after a reset; and the loader, which puts it into the VM's RAM. */
+/* The image from which a VM starts, also after a reset; and the loader, which puts the image into the VM's RAM. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,31 +10,31 @@
 struct vm;
 
 struct guest_file {
-    const void *data; /* NULL: it is not among this machine's files */
+    const void *data; /* NULL: this machine does not have the file */
     u64 size;         /* bytes; 0: no such file */
-    u64 digest;       /* of them, config/digest.h */
+    u64 digest;       /* of these bytes, config/digest.h */
 };
 
-/* All but the files' contents moves with the guest. */
+/* The image moves with the guest, except for the contents of the files. */
 struct guest_image {
     struct guest_file kernel, initrd; /* initrd.size 0: none */
     char cmdline[CONFIG_CMDLINE];
 };
 
-/* Are its files among this machine's? */
+/* Does this machine have the image's files? */
 static inline bool guest_image_here(const struct guest_image *image)
 {
     return image->kernel.data && (image->initrd.data || image->initrd.size == 0);
 }
 
-/* What a loader does for vm.c; guest/load has one. */
+/* The functions of a loader, for vm.c; guest/load has a loader. */
 struct guest_loader {
     /*
-     * Put the image, whose files are here, into the cleared RAM of vm, not yet started, and its first vcpu at the
-     * image's entry. Returns 0, or -EINVAL for an image that is refused: `reason` (of `size` bytes) then says what is
-     * wrong and what would be right. Host loop.
+     * Put the image into the cleared RAM of vm, and set its first vcpu to the image's entry. This machine has the
+     * image's files, and vm has not started yet. Returns 0, or -EINVAL if the image is refused: then `reason` (of
+     * `size` bytes) says what is wrong and what would be right. Host loop.
      */
     int (*load)(struct vm *vm, const struct guest_image *image, char *reason, size_t size);
-    /* What it would return; nothing is loaded, and vm needs no RAM yet. */
+    /* Returns what load would return, but loads nothing; vm needs no RAM yet. */
     int (*check)(struct vm *vm, const struct guest_image *image, char *reason, size_t size);
 };

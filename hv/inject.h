@@ -8,14 +8,15 @@ struct vcpu;
 
 /*
  * Raise an exception. If another exception was being delivered, the two combine to #DF or to a triple fault, as on
- * hardware (SDM 3A "Interrupt 8"); what INT n and its like were delivering gives way, and the exception is a fault of
- * that instruction. An interrupt or NMI that was being delivered ends the VM.
+ * hardware (SDM 3A "Interrupt 8"). If INT n or a similar instruction was delivering an event, that event is dropped,
+ * and the exception becomes a fault of the instruction. If an interrupt or NMI was being delivered, the VM ends by
+ * vm_crash.
  */
 void inject_exception(struct vcpu *vcpu, u8 vector);
 void inject_exception_error(struct vcpu *vcpu, u8 vector, u32 error);
 void inject_gp(struct vcpu *vcpu);
 void inject_page_fault(struct vcpu *vcpu, u64 address, u32 error);
 
-/* Before entry: if nothing else is to be delivered, take the pending NMI or the pending interrupt if the guest can take
- * it, else ask for the window. */
+/* Called before an entry: inject the pending NMI, or else the pending interrupt, if no other event is to be delivered
+ * and the guest can take it. If an interrupt stays pending, ask for the window. */
 void inject_interrupts(struct vcpu *vcpu);
