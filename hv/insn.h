@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instruction decoder: the forms that touch memory-mapped devices, and those that exit and whose length the processor
- * may not tell (SDM 2 "Instruction Format", APM 3 "Instruction Encoding").
+ * Instruction decoder. It knows the forms that access memory-mapped devices, and the instructions that exit and whose
+ * length the processor may not tell (SDM 2 "Instruction Format", APM 3 "Instruction Encoding").
  *
- * Pure: bytes in, description out. It allocates nothing, reads no guest memory and never looks past the bytes it is
- * given, so it is safe on whatever a guest executes. What it does not know it refuses; it never guesses.
+ * The decoder is pure: bytes in, description out. It allocates nothing, reads no guest memory and never looks past the
+ * bytes that it is given, so a guest's code can't harm it. It refuses instructions that it does not know; it never
+ * guesses.
  */
 #pragma once
 
@@ -58,7 +59,7 @@ enum operand_kind {
 
 struct insn_operand {
     u8 kind;        /* enum operand_kind */
-    u8 reg;         /* number, if a register */
+    u8 reg;         /* the register's number, if it is a register */
     bool high_byte; /* AH, CH, DH or BH: bits 15:8 of RAX to RBX */
 };
 
@@ -72,15 +73,15 @@ struct insn_mem {
 
 /*
  * A decoded instruction. Two-operand forms read src and write dst; one-operand forms use dst alone. String forms have
- * no operands: `mem` is the one that a segment override moves (the source, or the destination of STOS and INS), see
- * insn_exec.h.
+ * no operands: `mem` is the one string whose segment an override changes (the source), or the destination of STOS and
+ * INS, see insn_exec.h.
  */
 struct insn {
     u8 op;        /* enum insn_op */
     u8 mode;      /* enum insn_mode it was decoded in */
     u8 len;       /* bytes, 1 to 15 */
     u8 size;      /* operand size in bytes: 1, 2, 4 or 8 */
-    u8 src_size;  /* the same, but for MOVZX and MOVSX: what is extended */
+    u8 src_size;  /* the same; for MOVZX and MOVSX the size of the source */
     u8 addr_size; /* address size in bytes: 2, 4 or 8 */
     bool rep;     /* F2 or F3 */
     bool lock;
@@ -92,7 +93,7 @@ struct insn {
 /* The processor state that addresses are made of. */
 struct insn_context {
     u64 *regs; /* NR_GPRS general registers, indexed by enum gpr */
-    u64 rip;   /* of the instruction */
+    u64 rip;   /* address of the instruction */
     u64 rflags;
     u64 segment_base[6]; /* SEG_ES to SEG_GS */
 };
@@ -101,14 +102,13 @@ struct insn_context {
  * Decode the instruction at bytes[0..available). Returns 0, or
  *   -EAGAIN   more bytes are needed: the instruction runs past `available`
  *   -EINVAL   the processor would fault (#UD, or #GP when longer than 15 bytes)
- *   -ENOTSUP  not one that we decode (VEX and EVEX among them)
+ *   -ENOTSUP  the decoder does not know the instruction (VEX and EVEX forms, for example)
  * Never reads past 15 bytes. *insn is undefined unless 0 is returned.
  */
 int insn_decode(struct insn *insn, enum insn_mode mode, const u8 *bytes, size_t available);
 
 /*
- * Linear address of insn->mem (or of [base + disp] in general): effective address cut to the address size, plus the
- * segment's base.
+ * Linear address of insn->mem: the effective address, cut to the address size, plus the segment's base.
  */
 u64 insn_effective_address(const struct insn *insn, const struct insn_context *context);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Carry out a decoded instruction on a guest's registers and memory, as the processor would, for accesses that a device
- * must see.
+ * Executes a decoded instruction on a guest's registers and memory, as the processor would, if a device must see its
+ * accesses.
  *
- * Memory is reached by linear address through two callbacks; whether an address is RAM or a device is their business. A
- * callback that fails stops the instruction: no register, flag or memory has changed then, so it can be run again or a
- * fault be injected. Read-modify-write forms are not atomic, LOCK or not: devices here have no second bus master that
- * could tell.
+ * Memory is accessed by linear address through two callbacks; they decide whether an address is RAM or a device. If a
+ * callback fails, the instruction stops: no register, flag or memory has changed then, so the instruction can be run
+ * again, or a fault can be injected. Read-modify-write forms are not atomic, even with LOCK: our devices have no second
+ * bus master that could see the difference.
  */
 #pragma once
 
@@ -15,14 +15,14 @@
 
 struct insn_memory {
     void *ctx;
-    /* Access `size` (1, 2, 4 or 8) bytes at a linear address. Return 0 or -errno; any alignment may come. */
+    /* Access `size` (1, 2, 4 or 8) bytes at a linear address of any alignment. Return 0 or -errno. */
     int (*load)(void *ctx, u64 linear, unsigned size, u64 *value);
     int (*store)(void *ctx, u64 linear, unsigned size, u64 value);
 };
 
 enum insn_result {
     INSN_DONE = 0,  /* finished: go on after insn->len bytes */
-    INSN_AGAIN = 1, /* one iteration of a rep is done and others follow: stay on the instruction */
+    INSN_AGAIN = 1, /* one iteration of a REP is done, others follow: stay on the instruction */
 };
 
 /*

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Opcode tables of the instruction decoder. One row an opcode: what it is, where its operands are encoded, what is
- * special about it.
+ * Opcode tables of the instruction decoder. Each opcode has one row: the instruction, where its operands are encoded,
+ * and what is special about it.
  */
 #pragma once
 
 #include "hv/insn.h"
 #include "host/types.h"
 
-/* Where an operand is. Those from RM to SYS need a ModRM byte. */
+/* Where an operand is encoded. The places from RM to SYS need a ModRM byte. */
 enum place {
     NONE,
     RM,  /* ModRM.rm: register or memory */
@@ -44,7 +44,7 @@ enum opcode_flags {
 };
 
 struct opcode {
-    u8 op;       /* enum insn_op; INSN_NONE if not ours */
+    u8 op;       /* enum insn_op; INSN_NONE if we don't decode it */
     u8 dst, src; /* enum place */
     u16 flags;
     const struct opcode *group; /* eight rows chosen by ModRM.reg; this row's flags add to theirs */
@@ -54,11 +54,11 @@ struct opcode {
 extern const struct opcode opcodes_one_byte[256];
 extern const struct opcode opcodes_0f[256];
 
-/* From 0F 38 80: three in a row, all we know of that map. */
+/* The opcodes 0F 38 80 to 0F 38 82: the only ones of that map that we decode. */
 extern const struct opcode opcodes_0f38_80[3];
 
 /*
- * enum insn_op by the low six bits of ModRM; INSN_NONE where 0F 01 has no register form of its own. They take no
- * operands and no prefix.
+ * enum insn_op by the low six bits of ModRM; INSN_NONE if 0F 01 has no register form of its own there. These
+ * instructions take no operands and no prefix.
  */
 extern const u8 opcodes_0f01_mod3[64];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loads and stores at guest linear addresses, as an emulated instruction of the guest makes them: through its page
- * tables, to RAM or to a device, over page borders, with the page fault that hardware would raise.
+ * Loads and stores at guest linear addresses, for an emulated instruction of the guest: through the guest's page
+ * tables, to RAM or to a device, across page borders, with the page fault that hardware would raise.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ struct linear {
     bool long_mode; /* 64-bit code: addresses must be canonical */
 };
 
-/* For the current instruction of vcpu; state has STATE_CONTROL and STATE_SEGMENTS. */
+/* Prepare the accesses of the vcpu's current instruction. `state` holds STATE_CONTROL and STATE_SEGMENTS. */
 struct linear linear_init(struct vcpu *vcpu, const struct vcpu_state *state);
 
 /*
@@ -26,5 +26,5 @@ struct linear linear_init(struct vcpu *vcpu, const struct vcpu_state *state);
 int linear_load(void *context, u64 gva, unsigned size, u64 *value);
 int linear_store(void *context, u64 gva, unsigned size, u64 value);
 
-/* Would a store of `size` bytes fault? 0, or -EFAULT with the exception injected. */
+/* Would a store of `size` bytes fault? Returns 0, or -EFAULT with the exception injected. */
 int linear_probe_store(const struct linear *linear, u64 gva, unsigned size);

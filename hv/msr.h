@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* MSR policy: an allow-list. What it doesn't name is #GP for the guest. */
+/* MSR policy: an allow-list. The guest's access to any other MSR raises #GP. */
 #pragma once
 
 #include "host/types.h"
@@ -7,17 +7,18 @@
 struct msr_store;
 struct vcpu;
 
-/* MSRs that the guest reads and writes without an exit, because the backend switches them: for the backends' bitmaps.
+/* MSRs that the guest reads and writes without an exit, because the backend switches them. For the backends' bitmaps.
  */
 const u32 *msr_passthrough(unsigned *count);
 
-/* The guest's RDMSR and WRMSR of all others. Return 0, or -EINVAL: inject #GP(0). On the vcpu's CPU. */
+/* The guest's RDMSR and WRMSR of all other MSRs. Return 0, or -EINVAL: inject #GP(0). On the vcpu's CPU. */
 int msr_read(struct vcpu *vcpu, u32 msr, u64 *value);
 int msr_write(struct vcpu *vcpu, u32 msr, u64 value);
 
 /*
- * MSRs that dev adds (the paravirtual clock). read and write: 0, -EINVAL: #GP, or -ENOENT: not theirs. tsc_changed:
- * the guest has written its time-stamp counter, vcpu->tsc_offset is new. On the vcpu's CPU.
+ * MSRs that dev adds (the paravirtual clock). read and write return 0, -EINVAL (inject #GP), or -ENOENT (the MSR is not
+ * dev's). tsc_changed is called when the guest has written its time-stamp counter: vcpu->tsc_offset is new. All on the
+ * vcpu's CPU.
  */
 struct msr_hook {
     int (*read)(struct vcpu *vcpu, u32 msr, u64 *value);
@@ -25,17 +26,17 @@ struct msr_hook {
     void (*tsc_changed)(struct vcpu *vcpu);
 };
 
-/* Once, at boot. */
+/* Register the hook. Once, at boot. */
 void msr_set_hook(const struct msr_hook *hook);
 
-/* All stored MSRs as after power-up. */
+/* Set all stored MSRs to their values after power-up. */
 void msr_store_reset(struct msr_store *store);
 
-/* The stored MSRs, to carry a vcpu to another host: which there are, a value, and to set one: 0, or -EINVAL: it is none
- * or no guest could have written it. */
+/* For carrying a vcpu to another host: the list of stored MSRs, the value of one, and setting one. Setting returns 0,
+ * or -EINVAL if it is no stored MSR or no guest could have written the value. */
 const u32 *msr_stored_list(unsigned *count);
 u64 msr_stored_get(struct vcpu *vcpu, u32 msr);
 int msr_stored_set(struct vcpu *vcpu, u32 msr, u64 value);
 
-/* Memory for a vcpu's stored MSRs, all zero; freed by free(). NULL without memory. */
+/* Allocate memory for a vcpu's stored MSRs, all zero; free() frees it. Returns NULL if memory is short. */
 struct msr_store *msr_store_create(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A virtual machine: memory, buses, virtual processors, and how it ended. */
+/* A virtual machine: its memory, buses and virtual processors, and how it ended. */
 #pragma once
 
 #include <string.h>
@@ -20,30 +20,30 @@
 enum vm_status {
     VM_CREATED,
     VM_RUNNING,
-    VM_PASSED,   /* ended by its own verdict 0 */
-    VM_FAILED,   /* ended by its own verdict, not 0 */
-    VM_CRASHED,  /* did what no machine survives; reason says what */
-    VM_PAUSED,   /* as running, but no vcpu is entered; its clocks go on */
+    VM_PASSED,   /* ended: its guest gave the verdict 0 */
+    VM_FAILED,   /* ended: its guest gave another verdict */
+    VM_CRASHED,  /* ended: its guest did what no machine survives; `reason` says what */
+    VM_PAUSED,   /* like running, but no vcpu is entered; its clocks go on */
     VM_OFF,      /* powered off */
-    VM_HALTED,   /* it has halted with interrupts off, for good */
-    VM_INCOMING, /* on its way from another machine; not ours to run yet */
+    VM_HALTED,   /* all vcpus have halted with interrupts off, for good */
+    VM_INCOMING, /* arriving from another machine; we may not run it yet */
 };
 
 #define VM_ID CONFIG_UUID
 
-/* What stays with a VM wherever it runs. */
+/* The properties that stay with a VM wherever it runs. */
 struct vm_identity {
-    u8 id[VM_ID];              /* for life */
-    u64 epoch;                 /* of its owner: grows whenever that may change (docs/migration-stream.md) */
-    struct cpuid_policy cpuid; /* what its guest is shown */
+    u8 id[VM_ID];              /* never changes */
+    u64 epoch;                 /* grows whenever the machine that owns the VM may change (docs/migration-stream.md) */
+    struct cpuid_policy cpuid; /* the processor that its guest is shown */
 };
 
 struct vm {
     char name[CONFIG_NAME];
     u32 id;                      /* in this machine */
-    struct vm_identity identity; /* epoch: host loop */
-    u8 mac[CONFIG_MAC];          /* of its network card, as configured; all zero: none was */
-    struct list node;            /* of all VMs; host loop */
+    struct vm_identity identity; /* only the host loop changes the epoch */
+    u8 mac[CONFIG_MAC];          /* of its network card, as configured; all zero: not configured */
+    struct list node;            /* in the list of all VMs; host loop */
 
     struct spinlock device_lock; /* guards the devices of the buses */
     struct spinlock lock;        /* guards status and reason; a device may end its VM, so this is the inner one */
@@ -51,130 +51,134 @@ struct vm {
     char reason[120]; /* why it ended, in words; "" while it runs */
 
     struct npt npt;
-    u64 memory; /* bytes of RAM that it has when it runs */
+    u64 memory; /* bytes of RAM that the VM has when it runs */
     struct guest_mem mem;
-    bool buried; /* it does not run, and has no RAM until it is powered on; host loop */
+    bool buried; /* the VM does not run, and has no RAM until it is powered on; host loop */
     struct bus pio, mmio;
-    u32 asid; /* tag of its translations: VPID, or ASID; from 1 */
+    u32 asid; /* from 1; gives its vcpus' VPIDs (VT-x), and its turn when throttled */
 
     struct dirty_rate dirty_rate;
     u32 throttle; /* percent of the time in which no vcpu is entered; vm_throttle */
-    u32 holds;    /* vm_hold without vm_release; while not 0 no vcpu is entered */
+    u32 holds;    /* calls of vm_hold not yet released; no vcpu is entered unless 0 */
     struct {
-        unsigned sections; /* of its state that were loaded */
-        bool paused;       /* it was paused where it came from */
+        unsigned sections; /* sections of its state that were loaded */
+        bool paused;       /* the VM was paused at its source */
     } incoming;            /* VM_INCOMING */
-    bool arrived;          /* it came from another machine */
+    bool arrived;          /* the VM came from another machine */
 
     struct platform *platform; /* the chips of this VM, dev/platform.c */
-    struct list devices;       /* all of them, in the order in which they are saved, loaded and reset (vm_add_device) */
+    struct list devices;       /* all its devices, in the order of save, load and reset (vm_add_device) */
 
-    bool reset_wanted;        /* any CPU sets it; the host loop resets. Who is started is reset, too */
+    bool reset_wanted;        /* any CPU sets this; the host loop resets the VM. A start is a reset, too */
     bool resetting;           /* its vcpus and devices are reset, its memory is being cleared; host loop */
-    u64 cleared;              /* pages of it that are */
-    struct guest_image image; /* set by who loaded it, or by where it comes from */
+    u64 cleared;              /* how many pages of the memory are cleared */
+    struct guest_image image; /* set by guest/load/create.c, or by the VM's source */
     u64 resets;
     u8 on_crash; /* enum config_crash */
     struct {
-        u64 since;  /* clock_ns of the first that counts */
-        u32 resets; /* since then */
+        u64 since;  /* clock_ns of the first fault that counts */
+        u32 resets; /* resets since then */
     } faults;       /* triple faults; `lock` guards it */
 
     u32 nr_vcpus;
     struct vcpu *vcpu[CONFIG_MAX_VCPUS];
 
-    u64 elsewhere;                    /* the epoch under which another machine has it; 0: none that we know of */
+    u64 elsewhere;                    /* epoch under which another machine owns it; 0: we know of none */
     u64 created_tsc, first_entry_tsc; /* host TSC; 0: not yet */
     struct guest_tsc tsc;
 };
 
-/* Create a VM with RAM and vcpus, devices attached (platform_attach of dev by the registered hook). A new one, with
- * identity NULL; or one that comes from elsewhere, as VM_INCOMING. Returns NULL with the reason logged. Host loop. */
+/*
+ * Create a VM with RAM and vcpus, and let the registered hook attach its devices (platform_attach of dev). With
+ * identity NULL the VM is new; else the VM comes from another machine and is VM_INCOMING. Returns NULL with the reason
+ * logged. Host loop.
+ */
 struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity);
 
-/* The TSC of a guest that counts on `khz`, as this machine can give it. For vm->tsc as long as no vcpu of the VM has
- * run here: their tsc_offset follows. */
+/* Fill *tsc for a guest that relies on a TSC of `khz`, as well as this machine can provide it. For vm->tsc, and only
+ * before a vcpu of the VM has run here: the caller sets each vcpu's tsc_offset afterwards. */
 void vm_tsc_here(struct guest_tsc *tsc, u64 khz);
 
-/* It is no more, for whoever asks: not running. Its RAM is given back by vm_reap. Host loop. */
+/* Destroy a VM that doesn't run: nobody finds it any more. vm_reap gives its RAM back. Host loop. */
 void vm_destroy(struct vm *vm);
 
-/* Host work: free the RAM of VMs that are no more, a slice a round. */
+/* Host work: free the RAM of destroyed and buried VMs, one slice in each round. */
 u64 vm_reap(void);
 
-/* The same at once, for all: for who needs the memory now. Host loop. */
+/* Free all that RAM at once, for a caller that needs the memory now. Host loop. */
 void vm_reap_all(void);
 
-/* Let its vcpus run; or not yet, if it comes from where it was paused. */
+/* Let its vcpus run; but if the VM was paused at its source, it becomes VM_PAUSED. Host loop. */
 void vm_start(struct vm *vm);
 
-/* Is its MAC, or its identity, that of another which is here and has not ended? 0: no; -EBUSY with the reason in words.
- * Host loop. */
+/* Does another VM on this machine that has not ended have the same MAC or identity? Returns 0 if none has, or -EBUSY
+ * with the reason in words. Host loop. */
 int vm_check_unique(const struct vm *vm, char *reason, size_t room);
 
 /*
- * Start a new VM, or one that has ended, from its image: RAM anew, devices and vcpus as after power-on. Returns 0: it
- * counts as running, and its vcpus are entered when vm_resets has cleared its RAM and loaded it. Or with the reason in
- * words (of `room` bytes), and nothing changed, -ENOENT: its image is not here; -EBUSY: another has its MAC; -ENOMEM;
- * -EINVAL: the image is refused. Host loop.
+ * Start a new VM, or one that has ended, from its image: its RAM is new, its devices and vcpus are as after power-on.
+ * Returns 0: the VM counts as running, and its vcpus are entered once vm_resets has cleared its RAM and loaded the
+ * image. On an error nothing has changed, and `reason` (of `room` bytes) says why in words: -ENOENT: this machine lacks
+ * a file of the image; -EBUSY: another VM has its MAC or identity; -ENOMEM; -EINVAL: the image is refused. Host loop.
  */
 int vm_power_on(struct vm *vm, char *reason, size_t room);
 
-/* Give back the RAM of one that does not run, for good or until vm_power_on; what can be asked about it stays. Nobody
- * looks at its memory any more. Host loop. */
+/* Give back the RAM of a VM that does not run, for good or until vm_power_on. The rest of the VM can still be queried,
+ * but nobody may look at its memory any more. Host loop. */
 void vm_bury(struct vm *vm);
 
-/* End it: status becomes `status` and the reason is the formatted text; no vcpu of it is entered again. The first end
- * counts. Any CPU. */
+/* End the VM: its status becomes `status` and its reason the formatted text; none of its vcpus is entered again. If the
+ * VM has ended before, the first end counts. Any CPU. */
 void vm_stop(struct vm *vm, enum vm_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * Pause: on return no vcpu of it runs. Resume: go on. Power off: it ends as VM_OFF; on return no vcpu of it runs.
- * 0, or -EINVAL: its status does not allow it. Host loop.
+ * Pause: on return no vcpu of the VM runs. Resume: its vcpus run again. Power off: the VM ends as VM_OFF; on return
+ * none of its vcpus runs. Return 0, or -EINVAL if the VM's status does not allow this. Host loop.
  */
 int vm_pause(struct vm *vm);
 int vm_resume(struct vm *vm);
 int vm_poweroff(struct vm *vm);
 
-/* End it as VM_CRASHED with a decoded dump of the vcpu in the log: control structure, registers, last exits. On the
- * vcpu's CPU, loaded. */
+/* End the VM as VM_CRASHED, with a decoded dump of the vcpu in the log: control structure, registers, last exits. On
+ * the vcpu's CPU, with the vcpu loaded. */
 void vm_crash(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * The vcpu has come to a triple fault. As on a PC that is a reset, with a dump in the log; but who was configured
- * otherwise, or comes back to it a fourth time within a minute, ends as by vm_crash. On the vcpu's CPU, loaded.
+ * The vcpu has had a triple fault. As on a PC, the VM is reset, with a dump in the log. But if the VM is configured
+ * otherwise (on_crash), or if this is its fourth triple fault within a minute, it ends as by vm_crash. On the vcpu's
+ * CPU, with the vcpu loaded.
  */
 void vm_triple_fault(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A vcpu of it is about to be entered for the first time: note and log when. */
+/* A vcpu of the VM is about to be entered for the first time: store and log the time. */
 void vm_first_entry(struct vm *vm);
 
-/* "running", "passed" ... */
+/* The name of a status: "running", "passed" ... */
 const char *vm_status_name(enum vm_status status);
 
 /* All VMs, in order of creation. */
 struct list *vm_list(void);
 
-/* What the guest's TSC is when the host's is `host`. Any CPU. */
+/* The value of the guest's TSC when the host's TSC is `host`. Any CPU. */
 static inline u64 vcpu_tsc(const struct vcpu *vcpu, u64 host)
 {
     return guest_tsc_scale(&vcpu->vm->tsc, host) + vcpu->tsc_offset;
 }
 
-/* Is it entitled to run? Any CPU. */
+/* Is the VM's status "running"? Any CPU. */
 static inline bool vm_running(const struct vm *vm)
 {
     return __atomic_load_n(&vm->status, __ATOMIC_ACQUIRE) == VM_RUNNING;
 }
 
-/* May its vcpus be entered: as vm_running, not held, and not about to be reset? Any CPU. */
+/* May its vcpus be entered? Yes if the VM is running, not held, and not about to be reset. Any CPU. */
 static inline bool vm_runnable(const struct vm *vm)
 {
     return vm_running(vm) && __atomic_load_n(&vm->holds, __ATOMIC_ACQUIRE) == 0 &&
            !__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE);
 }
 
-/* Has it a future: running, or able to run again without being made anew? Any CPU. */
+/* Does this VM run, or can it run without being started anew? Any CPU. */
 static inline bool vm_alive(const struct vm *vm)
 {
     enum vm_status status = __atomic_load_n(&vm->status, __ATOMIC_ACQUIRE);
@@ -182,13 +186,13 @@ static inline bool vm_alive(const struct vm *vm)
     return status == VM_CREATED || status == VM_RUNNING || status == VM_PAUSED;
 }
 
-/* Has it had a future, and has none any more, unless it is started anew? Any CPU. */
+/* Has this VM ended, so that it runs again only if it is started anew? Any CPU. */
 static inline bool vm_ended(const struct vm *vm)
 {
     return !vm_alive(vm) && __atomic_load_n(&vm->status, __ATOMIC_ACQUIRE) != VM_INCOMING;
 }
 
-/* The one of that name, for an ended one's may be another's by now; NULL: there is none. Host loop. */
+/* The VM of that name; NULL: there is none. A VM that has not ended comes before ended ones of that name. Host loop. */
 static inline struct vm *vm_find(const char *name)
 {
     struct vm *ended = NULL;
@@ -206,54 +210,56 @@ static inline struct vm *vm_find(const char *name)
 }
 
 /*
- * Its console. read: copy out at most `room` bytes of what the guest has sent from byte number *from (0: its first) on;
- * what is no longer kept is skipped. Moves *from behind what was copied and returns how much that was. write: type;
- * returns how many bytes there was room for, none while it is held. Both take device_lock. Any CPU.
+ * The VM's console. vm_console_read copies at most `room` bytes of the guest's output, beginning with byte number *from
+ * (0: its first) and skipping bytes that are no longer kept. It moves *from behind the last copied byte and returns how
+ * many bytes it copied. vm_console_write types the bytes; it returns how many of them had room, 0 while the VM is held.
+ * Both take device_lock. Any CPU.
  */
 size_t vm_console_read(struct vm *vm, u64 *from, char *buffer, size_t room);
 size_t vm_console_write(struct vm *vm, const char *bytes, size_t len);
 
 /*
- * Hold it for a moment, for the hypervisor's own ends, whatever its status: on return no vcpu of it runs, nor handles
- * an exit. Waits for the other CPUs to take a kick. May be nested. Host loop.
+ * Hold the VM for a moment, for the hypervisor's own purposes and whatever the VM's status: on return none of its vcpus
+ * runs or handles an exit. Waits for the other CPUs to take a kick. Calls may be nested. Host loop.
  */
 void vm_hold(struct vm *vm);
 void vm_release(struct vm *vm);
 
-/* Enter its vcpus for 100 - percent of the time only, percent being 0 to 99: all of them a millisecond long, then none
- * until the period is over. Host loop. */
+/* Enter the VM's vcpus only for 100 - percent of the time (percent is 0 to 99): for a millisecond all of them may run,
+ * then none until the period is over (hv/throttle.h). Host loop. */
 void vm_throttle(struct vm *vm, u32 percent);
 
-/* As vm_hold and vm_release, but its vcpus leave their CPUs too, so that all of their state can be read or written:
- * registers that a CPU keeps between two entries are back in memory. */
+/* Like vm_hold and vm_release, but the vcpus also leave their CPUs: the registers that a CPU keeps between two entries
+ * are back in memory. So all state of the vcpus can be read and written. Host loop. */
 void vm_freeze(struct vm *vm);
 void vm_thaw(struct vm *vm);
 
-/* Does the vcpu run, or handle an exit, on its CPU? What the caller wrote before is seen by a vcpu that starts later.
- * Any CPU. */
+/* Does the vcpu run, or handle an exit, on its CPU? If not, then when it next starts it sees all that the caller wrote
+ * before this call. Any CPU. */
 bool vm_vcpu_busy(const struct vcpu *vcpu);
 
 /* Log one line for each VM: status, reason, exits by reason. Host loop. */
 void vm_report(const struct vm *vm);
 
-/* Ask for a machine reset: no vcpu of it is entered again before the host loop has done it. Any CPU. */
+/* Ask for a machine reset: no vcpu of the VM is entered again before the host loop has reset the VM. Any CPU. */
 void vm_reset_request(struct vm *vm);
 
-/* Host work: reset the VMs that ask for it, and those that start: devices, vcpus, memory and image. What is paused
- * stays so. The memory is cleared a slice a round, one VM after the other. ~0: none is left. */
+/* Host work: reset devices, vcpus, memory and image of the VMs that have asked for a reset or that start. A paused VM
+ * stays paused. Each round clears a slice of memory, one VM after the other. Returns ~0 if no VM is left to reset. */
 u64 vm_resets(void);
 
-/* Enter a device into vm->devices. While the platform is attached. */
+/* Add a device to vm->devices. Called while the platform is being attached. */
 void vm_add_device(struct vm *vm, struct device *device);
 
-/* What dev hangs on a new VM; registered once at boot by the composition root. attach returns 0 or -errno; for a VM
- * that was given no MAC it chooses one. mac_owner: who else here has its MAC, by name; NULL: nobody. Host loop. */
+/* The hooks by which dev attaches devices to a new VM; start/ registers them once at boot. attach returns 0 or -errno,
+ * and chooses a MAC for a VM that was given none. mac_owner returns the name of another VM on this machine that has
+ * the VM's MAC, or NULL. Host loop. */
 struct vm_platform_ops {
     int (*attach)(struct vm *vm);
     void (*detach)(struct vm *vm);
-    void (*stood)(struct vm *vm); /* it was paused, and goes on */
+    void (*stood)(struct vm *vm); /* the VM was paused and is about to go on */
     const char *(*mac_owner)(const struct vm *vm);
-    /* Contract: vm_console_read, vm_console_write. */
+    /* The contracts of vm_console_read and vm_console_write hold. */
     size_t (*console_read)(struct vm *vm, u64 *from, char *buffer, size_t room);
     size_t (*console_write)(struct vm *vm, const char *bytes, size_t len);
 };

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The dirty log of a running VM: mm/dirty.h, together with its vcpus. Host loop.
+ * The dirty log of a running VM: these functions call mm/dirty.h and take care of the vcpus. Host loop.
  *
  * A round of a migration:
  *
  *     do something else until vm_harvest_part(vm, to_send);
- *     do something else until vm_harvest_ready(vm);      one kick, one flush a vcpu
- *     read and send the pages of to_send, dirty_ack() what has arrived;
+ *     do something else until vm_harvest_ready(vm);      each vcpu: one kick, one flush
+ *     read and send the pages of to_send, and dirty_ack() those that have arrived;
  *
- * and the last one likewise, while the VM is held or paused.
+ * The last round is the same, while the VM is held or paused.
  */
 #pragma once
 
@@ -18,31 +18,32 @@
 struct vm;
 
 /*
- * Start logging. Holds the VM meanwhile: lazily a kick and a few microseconds, eagerly about a millisecond for each
- * GiB. Returns 0, -EBUSY (somebody else uses the log, and it has one user), -ENOTSUP (this processor can't), -ENOMEM.
+ * Start logging. Holds the VM meanwhile: with a lazy split for a kick and a few microseconds, with an eager split for
+ * about a millisecond for each GiB. Returns 0, -EBUSY (the log has one user, and is in use), -ENOTSUP (this processor
+ * can't), or -ENOMEM.
  */
 int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split split);
 
-/* For who uses it: go over to another producer. The same, but for -EBUSY; after -ENOMEM the log is as before, or off.
- */
+/* The log's user changes to another producer. Returns the same values as vm_dirty_start, except -EBUSY. After -ENOMEM
+ * the log is as before, or off. */
 int vm_dirty_change(struct vm *vm, enum dirty_producer producer, enum dirty_split split);
 
-/* The producer that this processor does best: PML, else D bits, else faults. Holds the VM meanwhile. */
+/* The best producer that this processor has: PML, else D bits, else faults. Holds the VM meanwhile. */
 enum dirty_producer vm_dirty_best(struct vm *vm);
 
-/* Stop it; large pages come back. Holds the VM meanwhile. */
+/* Stop the log; large pages come back. Holds the VM a slice at a time. */
 void vm_dirty_stop(struct vm *vm);
 
-/* The same a slice at a time, between which the guest runs, and others have the host loop. True: it is off. */
+/* Do one slice of the stop. Between slices the guest runs, and the host loop does other work. True: the log is off. */
 bool vm_dirty_stop_part(struct vm *vm);
 
-/* Take what was written into to_send (dirty_words(&vm->mem) long; NULL: it is counted only), a slice of the host loop's
- * time; the last slice makes the vcpus flush. True: that was it. The harvest before is ready. */
+/* Do one slice of a harvest: add the pages that were written to to_send (dirty_words(&vm->mem) long; NULL: they are
+ * only counted). The last slice makes the vcpus flush, and returns true. The harvest before must be ready. */
 bool vm_harvest_part(struct vm *vm, u64 *to_send);
 
-/* May the pages be read? All that was written to them before they were taken is in them then; what was written later,
- * the next harvest finds. */
+/* May the harvested pages be read? If so, they contain all writes from before the harvest; the next harvest finds the
+ * pages that are written later. */
 bool vm_harvest_ready(struct vm *vm);
 
-/* All of it at once, and waiting until it is ready: for who may keep others waiting. */
+/* Do a whole harvest at once and wait until it is ready, for a caller that may keep the host loop waiting. */
 void vm_harvest(struct vm *vm, u64 *to_send);
