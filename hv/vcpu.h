@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtual processor. It is pinned to one physical CPU (sched.c); only that CPU touches it while its VM runs,
- * but for the fields marked otherwise.
+ * A virtual processor. It is pinned to one physical CPU (sched.c). While its VM runs, only that CPU touches the struct,
+ * except for the fields marked otherwise.
  */
 #pragma once
 
@@ -17,8 +17,8 @@ struct vm;
 
 enum vcpu_status {
     VCPU_RUNNABLE,
-    VCPU_HALTED,    /* HLT: until an interrupt or NMI */
-    VCPU_WAIT_SIPI, /* INIT state: until a start-up IPI */
+    VCPU_HALTED,    /* after HLT, until an interrupt or NMI comes */
+    VCPU_WAIT_SIPI, /* after INIT, until a start-up IPI comes */
 };
 
 /* Types of an event, in the encoding that VT-x and AMD-V share for 0, 2, 3, 4 (SDM 3C "Event Injection"). */
@@ -41,18 +41,20 @@ struct event {
     u8 len; /* of the instruction, for software events */
 };
 
-/* Raised by INT n, INT1, INT3 or INTO: RIP still points at it. (AMD-V executes the instruction again instead.) */
+/* Did INT n, INT1, INT3 or INTO raise the event? Then RIP still points at that instruction. AMD-V executes the
+ * instruction again instead of injecting the event. */
 static inline bool event_is_by_instruction(const struct event *event)
 {
     return event->valid && event->type >= EVENT_SOFT_INTERRUPT;
 }
 
-/* Interrupt shadow: what the guest's last instruction blocks for one instruction. */
+/* Interrupt shadow: the guest's last instruction blocks interrupts for one more instruction. */
 enum shadow { SHADOW_NONE = 0, SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 
 /*
- * What a backend makes of the shadow that it found at an exit. AMD-V doesn't tell one from the other, VT-x does and
- * demands that STI's goes with IF = 1 (SDM 3C "Checks on Guest Non-Register State"); so does who takes a moved vcpu.
+ * The shadow that a backend stores in the vcpu for one that it found at an exit. AMD-V doesn't tell the two kinds
+ * apart. VT-x does, and demands IF = 1 with a shadow of STI (SDM 3C "Checks on Guest Non-Register State"); a host that
+ * receives a moved vcpu demands the same.
  */
 static inline enum shadow shadow_settle(bool shadow, bool by_mov_ss, u64 rflags)
 {
@@ -62,14 +64,14 @@ static inline enum shadow shadow_settle(bool shadow, bool by_mov_ss, u64 rflags)
 }
 
 /*
- * What supplies a vcpu with interrupts, and owns the MSRs and the register (CR8) of that supply: the local APIC of
- * dev. All on the vcpu's own CPU. The supply sets vcpu->ask_interrupts there whenever pending() or deadline() may
- * have changed; from another CPU vcpu_wake() does.
+ * The interrupt source of a vcpu, the local APIC of dev. It also owns the APIC's MSRs and CR8. All calls are on the
+ * vcpu's own CPU. The source sets vcpu->ask_interrupts there whenever the answer of pending() or deadline() may have
+ * changed; on another CPU it calls vcpu_wake() instead.
  */
 struct interrupt_ops {
     bool (*pending)(struct vcpu *vcpu);         /* is there an interrupt to deliver, above the priority threshold? */
-    int (*ack)(struct vcpu *vcpu);              /* take it: the vector to deliver now, or -1 if it has gone */
-    bool (*called)(const struct vcpu *vcpu);    /* have an NMI, INIT or start-up come that it has not taken? Any CPU */
+    int (*ack)(struct vcpu *vcpu);              /* take it: the vector to deliver now, or -1 if it is gone */
+    bool (*called)(const struct vcpu *vcpu);    /* has an NMI, INIT or start-up come that is not taken? Any CPU */
     u64 (*deadline)(struct vcpu *vcpu);         /* host TSC at which expire() wants to be called; ~0: none */
     void (*expire)(struct vcpu *vcpu, u64 now); /* host TSC has passed deadline() */
     u8 (*get_cr8)(struct vcpu *vcpu);
@@ -80,15 +82,15 @@ struct interrupt_ops {
 };
 
 /*
- * Told of vcpus' turns, by dev: it could run now and waits for its turn (again, perhaps); it is about to be entered.
- * On the vcpu's CPU; goes_on may write guest memory.
+ * Hooks of dev that are told of a vcpu's turns. waits: the vcpu could run now but waits for its turn (this may be
+ * called repeatedly). goes_on: the vcpu is about to be entered; this hook may write guest memory. On the vcpu's CPU.
  */
 struct turn_ops {
     void (*waits)(struct vcpu *vcpu);
     void (*goes_on)(struct vcpu *vcpu);
 };
 
-/* Once, at boot. */
+/* Register the hooks. Once, at boot. */
 void vcpu_set_turn_ops(const struct turn_ops *ops);
 
 struct vcpu {
@@ -101,7 +103,7 @@ struct vcpu {
     bool want_window; /* leave the guest as soon as it can take an interrupt; consumed by backend->run */
     struct event event;
 
-    /* What the interrupt source last said; asked again when something may have changed it, which is rare among exits.
+    /* The last answer of the interrupt source. It is asked again only if the answer may have changed: after few exits.
      */
     bool ask_interrupts;
     bool interrupt_pending; /* interrupts->pending() */
@@ -110,26 +112,26 @@ struct vcpu {
 
     struct vm *vm;
     u32 id;                  /* index in its VM, and its APIC id */
-    enum vcpu_status status; /* read by any CPU; who sleeps is woken under the lock of the run queues */
+    enum vcpu_status status; /* any CPU reads it; a sleeper is woken under the lock of the run queues */
 
     /* Scheduling (sched.c). */
     struct list run_node;
     u32 cpu;         /* index of the physical CPU that it is pinned to */
     u64 slices;      /* times scheduled */
-    u64 guest_ticks; /* TSC ticks from entry to exit handled */
+    u64 guest_ticks; /* TSC ticks in the guest and in handling its exits */
 
-    /* Guest-owned registers that the hypervisor does not use: in the CPU while it is loaded there, else here (load.c).
-     */
+    /* Guest-owned registers that the hypervisor does not use. While the vcpu is loaded, the CPU holds them, else these
+     * fields do (load.c). */
     void *fpu; /* XSAVE area, one page */
     u64 xcr0;
     bool osxsave; /* CR4.OSXSAVE, which CPUID shows */
     u64 dr[4];
     u64 tsc_aux;
 
-    u64 tsc_offset;         /* guest TSC = host TSC, scaled by vm->tsc, + this */
-    struct msr_store *msrs; /* MSRs that only remember (msr.c) */
-    u64 npt_generation;     /* of vm->npt: what this vcpu's CPU has flushed */
-    u64 npt_flushes;        /* times that npt_generation has moved */
+    u64 tsc_offset;         /* guest TSC = host TSC, scaled by vm->tsc, plus this */
+    struct msr_store *msrs; /* MSRs that only store a value (msr.c) */
+    u64 npt_generation;     /* the vm->npt.generation that this vcpu's CPU has flushed */
+    u64 npt_flushes;        /* how often npt_generation has moved */
     const struct interrupt_ops *interrupts;
     void *interrupt_data; /* the local APIC */
 
@@ -137,12 +139,12 @@ struct vcpu {
     u64 exits[NR_EXITS];
     u64 interrupts_injected;
     u64 trace_id;    /* vm->id << 8 | id */
-    u64 npf_page;    /* of RAM, that faulted last without reason */
-    u32 npf_repeats; /* ... so often in a row */
+    u64 npf_page;    /* the page of RAM that faulted last without a reason */
+    u32 npf_repeats; /* how often it has faulted in a row */
 };
 
-/* What is said of callers below and in hv/backend.h, asserted in debug images: "on the vcpu's CPU"; and "there, or not
- * loaded anywhere". */
+/* Debug images assert what the comments below and in hv/backend.h demand of callers: "on the vcpu's CPU"; and "on the
+ * vcpu's CPU, or the vcpu is not loaded anywhere". */
 #ifdef GODWIT_NETS
 #include "host/cpu.h"
 #include "host/panic.h"
@@ -154,26 +156,26 @@ struct vcpu {
 #define assert_in_reach(vcpu) ((void)(vcpu))
 #endif
 
-/* Create vcpu `id` of vm in the reset state of INIT (real mode, F000:FFF0). Returns NULL without memory. Host loop, VM
- * not started. */
+/* Create vcpu `id` of vm in the reset state of INIT (real mode, F000:FFF0). Returns NULL if memory is short. Host loop,
+ * before the VM is started. */
 struct vcpu *vcpu_create(struct vm *vm, u32 id);
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* The architectural reset state (SDM 3A "Processor State After Reset"): control and segment groups, MSRs, DRs, and
- * vcpu's own registers. */
+/* Put the vcpu into the architectural reset state (SDM 3A "Processor State After Reset"): control and segment groups,
+ * MSRs, DRs, and the registers in struct vcpu. */
 void vcpu_reset(struct vcpu *vcpu);
 
-/* A machine reset: as created. Not scheduled. */
+/* A machine reset: put the vcpu into the state after vcpu_create. The vcpu is in no CPU's queue. */
 void vcpu_restart(struct vcpu *vcpu);
 
-/* A start-up IPI: real mode at page << 12 (SDM 3A "Multiple-Processor Initialization"). In the reset state, on the
- * vcpu's CPU. */
+/* A start-up IPI: the vcpu starts in real mode at page << 12 (SDM 3A "Multiple-Processor Initialization"). It must be
+ * in the reset state. On the vcpu's CPU. */
 void vcpu_start_real(struct vcpu *vcpu, u8 page);
 
-/* It has become able to run: its interrupt has come. On its CPU. */
+/* The vcpu can run now, because its interrupt has come. On the vcpu's CPU. */
 void vcpu_runnable(struct vcpu *vcpu);
 
-/* All exits so far. Any CPU. */
+/* The number of all exits so far. Any CPU. */
 static inline u64 vcpu_exits(const struct vcpu *vcpu)
 {
     u64 sum = 0;
@@ -183,7 +185,7 @@ static inline u64 vcpu_exits(const struct vcpu *vcpu)
     return sum;
 }
 
-/* The instruction that was skipped has RFLAGS.TF: raise #DB with DR6.BS. For vcpu_skip. */
+/* RFLAGS.TF was set while an instruction was skipped: raise #DB with DR6.BS. For vcpu_skip. */
 void vcpu_single_stepped(struct vcpu *vcpu);
 
 /* Move RIP past the instruction of vcpu->exit, end its interrupt shadow, and raise #DB if it was single-stepped. */
@@ -202,5 +204,5 @@ static inline void vcpu_skip(struct vcpu *vcpu)
  */
 void vcpu_run(struct vcpu *vcpu, u64 until);
 
-/* Something it waits for has come: make it leave HLT and, if it runs, its guest. Any CPU. */
+/* An event that the vcpu waits for has come: make the vcpu leave HLT or, if it runs, its guest. Any CPU. */
 void vcpu_wake(struct vcpu *vcpu);

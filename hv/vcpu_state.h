@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The architectural state of a virtual processor, the same for both vendors: reset fills it, emulation reads and
- * changes it, migration encodes it. Backends translate it to and from VMCS and VMCB.
+ * The architectural state of a virtual processor, the same for both vendors: reset fills this struct, emulation reads
+ * and changes it, migration encodes it. Backends translate it to and from VMCS and VMCB.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 struct segment {
     u16 selector;
     u32 attr;  /* SEG_* of host/x86.h */
-    u32 limit; /* bytes, granularity applied */
+    u32 limit; /* in bytes: granularity is applied already */
     u64 base;
 };
 
@@ -20,8 +20,8 @@ struct table_register {
 };
 
 /*
- * Groups, so that a reader pays only for what it wants. RIP, RFLAGS, general registers, CR2, the pending event and the
- * interrupt shadow are not here: they live in struct vcpu and are current there between runs.
+ * The state is divided into groups, so that a caller reads only those that it needs. RIP, RFLAGS, general registers,
+ * CR2, the pending event and the interrupt shadow are not here: they are in struct vcpu, and current between runs.
  */
 enum state_group {
     STATE_CONTROL = 1,  /* cr0 cr3 cr4 efer pdpte */
@@ -32,9 +32,10 @@ enum state_group {
 };
 
 struct vcpu_state {
-    /* STATE_CONTROL: as the guest sees them. A set must be consistent: EFER.LMA = LME and PG. */
+    /* STATE_CONTROL: values as the guest sees them. The caller of set() keeps them consistent: EFER.LMA = LME and PG.
+     */
     u64 cr0, cr3, cr4, efer;
-    u64 pdpte[4]; /* PAE paging: as loaded at the last write of CR3, CR0 or CR4 */
+    u64 pdpte[4]; /* PAE paging: the entries that the last write of CR3, CR0 or CR4 loaded */
 
     /* STATE_SEGMENTS */
     struct segment seg[NR_SEGS]; /* FS and GS bases are MSR_FS_BASE and MSR_GS_BASE */

@@ -1,43 +1,44 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside the AMD-V backend: what its files share. Nobody else includes it. */
+/* Inside the AMD-V backend: shared by its files. No other file includes this. */
 #pragma once
 
 #include "hv/backend.h"
 #include "hv/svm/vmcb.h"
 #include "hv/vcpu.h"
 
-/* What the processor offers and what all vcpus share; written by svm_init, constant afterwards. */
+/* The processor's features, and data that all vcpus share. svm_init writes this; it is constant afterwards. */
 struct svm_shared {
     bool next_rip;       /* an instruction's exit saves the next RIP */
     bool decode_assists; /* CR exits name the register, I/O exits the segment */
-    u64 cr4_always;      /* MCE: a machine check while it is off would end the machine, whoever runs */
+    u64 cr4_always;      /* MCE: a machine check while it is off would end the machine, even in a guest */
     u32 nr_asids;        /* ASIDs are 1 to nr_asids - 1; 0 is the host's */
     hpa_t iopm, msrpm;
     struct npt_format npt_format;
 };
 
-/* Of one physical CPU; cpu->backend_data. */
+/* The backend's part of one physical CPU; cpu->backend_data. */
 struct svm_cpu {
     hpa_t host_area; /* VMSAVE image of the host's own FS, GS, TR, LDTR and syscall MSRs */
     u32 next_asid;
-    u64 asid_generation; /* counts the flushes of all ASIDs; from 1 once an ASID was given */
+    u64 asid_generation; /* counts the flushes of all ASIDs; at least 1 once an ASID was given */
 };
 
-/* Of one vcpu; vcpu->backend. */
+/* The backend's part of one vcpu; vcpu->backend. */
 struct svm_vcpu {
     struct vmcb *vmcb;
     hpa_t vmcb_pa;
-    /* As the guest sees them. The VMCB's CR4 has cr4_always; its EFER SVME always, and LME only together with LMA. */
+    /* As the guest sees them. In the VMCB, CR4 also has cr4_always; EFER always has SVME, and LME only while it has
+     * LMA. */
     u64 cr4, efer;
 
     /*
-     * The ASID in the VMCB was given by this CPU in this generation; from a past generation it may be another vcpu's by
-     * now.
+     * The CPU that gave the ASID in the VMCB, and its generation then. An ASID of a past generation may belong to
+     * another vcpu by now.
      */
     u32 asid_cpu;
     u64 asid_generation;
     bool flush;  /* translations of the guest's own page tables are stale */
-    u64 flushes; /* times that a new ASID was taken */
+    u64 flushes; /* how often a new ASID was taken */
 
     /* The guest is about to execute the IRET at iret_rip that ends NMI blocking. */
     bool iret_pending;
@@ -93,11 +94,11 @@ void svm_decode(struct vcpu *vcpu);
 void svm_dump(struct vcpu *vcpu);
 
 /*
- * entry.S: one trip into the guest. Loads and stores the general registers of regs (RAX and RSP travel in the VMCB),
- * loads the guest's and afterwards the host's VMLOAD state. GIF is 0 before and after; interrupts off before and after.
- * Returns NO_FAULT, or the vector of the exception that VMLOAD or VMRUN has raised: the guest was not entered.
+ * entry.S: one trip into the guest. Loads and stores the general registers in regs (the VMCB holds RAX and RSP), and
+ * loads the guest's and afterwards the host's VMLOAD state. GIF is 0 and interrupts are off before and after. Returns
+ * NO_FAULT, or the vector of the exception that VMLOAD or VMRUN raised: then the guest was not entered.
  */
 int svm_enter(u64 *regs, hpa_t vmcb, hpa_t host_area);
 
-/* The VMRUN instruction in it. */
+/* The VMRUN instruction in svm_enter. */
 extern const char svm_enter_vmrun[];

@@ -3,7 +3,7 @@
  * The virtual machine control block, as APM 2 appendix B "Layout of VMCB" draws it, and the numbers of appendix C "SVM
  * Intercept Exit Codes".
  *
- * The intercept bit of exit code c, for c < 0xC0, is bit c % 32 of intercept[c / 32]: one number names both.
+ * The intercept bit of exit code c, for c < 0xC0, is bit c % 32 of intercept[c / 32]: so one number names both.
  */
 #pragma once
 
@@ -78,7 +78,7 @@
 #define IOIO_STRING BIT(2)
 #define IOIO_REP BIT(3)
 #define IOIO_SIZE BITS(6, 4)      /* in bytes: one bit of 1, 2, 4 */
-#define IOIO_ADDR_SIZE BITS(9, 7) /* one bit of 16, 32, 64: shifted down and doubled, bytes */
+#define IOIO_ADDR_SIZE BITS(9, 7) /* one bit of 16, 32, 64: shifted down and doubled, it is the size in bytes */
 #define IOIO_SEGMENT BITS(12, 10)
 #define IOIO_PORT BITS(31, 16)
 
@@ -86,7 +86,7 @@
 #define CR_INFO_MOV BIT(63)
 #define CR_INFO_GPR BITS(3, 0)
 
-/* exit_info_1 of VMEXIT_NPF: a page-fault error code and where in the walk */
+/* exit_info_1 of VMEXIT_NPF: a page-fault error code, and where in the walk the fault was */
 #define NPF_WALK BIT(33)
 
 /* Attributes of a segment: descriptor bits 55:52 and 47:40, packed. */

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The VMX instructions (SDM 3D "VMX Instruction Reference"). A failure here is always our own mistake: panic; VMXON
- * alone may be refused. */
+/* The VMX instructions (SDM 3D "VMX Instruction Reference"). A failure is our own mistake and causes a panic;
+ * only VMXON may be refused. */
 #pragma once
 
 #include "host/types.h"
 #include "hv/vmx/vmcs.h"
 
-/* Name the instruction and the field or address, with the instruction error if there is one. */
+/* Panic; the message names the instruction, the field or address, and the instruction error if there is one. */
 void vmx_instruction_failed(const char *instruction, u64 operand) __attribute__((noreturn, cold));
 
 /*
- * Not checked, for the hot path's sake: it fails without a current VMCS, which a VMWRITE before it would have told, or
- * for a field that the processor lacks; those that we read come with the controls that we insist on.
+ * VMREAD is not checked, to keep the hot path short. It fails without a current VMCS, but then a VMWRITE before it
+ * would have failed first; or for a field that the processor lacks, but the fields that we read exist with the controls
+ * that we insist on.
  */
 static inline u64 vmread(enum vmcs_field field)
 {
@@ -21,13 +22,13 @@ static inline u64 vmread(enum vmcs_field field)
     return value;
 }
 
-/* The same, straight to memory. */
+/* VMREAD straight to memory. */
 static inline void vmread_to(enum vmcs_field field, u64 *value)
 {
     __asm__ volatile("vmread %1, %0" : "=m"(*value) : "r"((u64)field) : "cc");
 }
 
-/* For the dump: false if this processor has no such field. */
+/* VMREAD for the dump: false if this processor has no such field. */
 static inline bool vmread_try(enum vmcs_field field, u64 *value)
 {
     bool failed;

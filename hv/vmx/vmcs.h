@@ -3,7 +3,7 @@
  * The VMCS by the names of SDM 3D "Field Encoding in VMCS", control bits, exit reasons and the layouts of the
  * information fields. Constants only.
  *
- * One list gives the enum and the dump its names. An encoding holds the field's width (bits 14:13) and area (11:10).
+ * The enum and the dump's names come from one list. An encoding holds the field's width (bits 14:13) and area (11:10).
  */
 #pragma once
 
@@ -214,13 +214,13 @@ enum vmcs_field {
 #define EPT_LARGE BIT(7)
 #define EPT_ACCESSED BIT(8)
 #define EPT_DIRTY BIT(9)
-#define EPT_IGNORED BIT(52) /* the lowest of those that are ignored at all levels, under any control */
+#define EPT_IGNORED BIT(52) /* the lowest bit that is ignored at all levels, under any control */
 
 #define EPTP_WRITE_BACK 6ULL
 #define EPTP_4_LEVELS (3ULL << 3)
 #define EPTP_ACCESSED_DIRTY BIT(6)
 
-/* GUEST_INTERRUPTIBILITY: the first two equal enum shadow. */
+/* GUEST_INTERRUPTIBILITY: the first two bits equal enum shadow. */
 #define BLOCKING_BY_STI BIT(0)
 #define BLOCKING_BY_MOV_SS BIT(1)
 #define BLOCKING_BY_NMI BIT(3)
@@ -231,7 +231,7 @@ enum vmcs_field {
 #define INTERRUPTION_VECTOR BITS(7, 0)
 #define INTERRUPTION_TYPE BITS(10, 8)
 #define INTERRUPTION_ERROR_CODE BIT(11)
-#define INTERRUPTION_NMI_UNBLOCKED BIT(12) /* of exits: IRET had ended NMI blocking, then faulted */
+#define INTERRUPTION_NMI_UNBLOCKED BIT(12) /* at an exit: IRET had ended NMI blocking, then faulted */
 #define INTERRUPTION_VALID BIT(31)
 
 #define EXIT_REASON_BASIC BITS(15, 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside the VT-x backend: what its files share. Nobody else includes it. */
+/* Inside the VT-x backend: shared by its files. No other file includes this. */
 #pragma once
 
 #include "hv/backend.h"
@@ -7,12 +7,12 @@
 #include "hv/vmx/instructions.h"
 
 /*
- * What the processor offers: capability MSRs (SDM 3D appendix A), the TRUE ones where they exist. The same on all CPUs,
- * or cpu_on refuses.
+ * The processor's capability MSRs (SDM 3D appendix A), the TRUE ones if they exist. They are the same on all CPUs:
+ * cpu_on refuses a CPU that differs.
  */
 struct vmx_caps {
     u64 basic, misc, ept_vpid;
-    u64 pin, primary, secondary, exit, entry; /* bits 31:0 must be 1, bits 63:32 may be 1 */
+    u64 pin, primary, secondary, exit, entry; /* set in bits 31:0: must be 1; in bits 63:32: may be 1 */
     u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 };
 
@@ -26,8 +26,8 @@ struct vmx_shared {
     struct vmx_caps caps;
     struct vmx_controls controls;
     unsigned timer_rate; /* the preemption timer counts TSC >> this */
-    bool has_timer;      /* which stands still outside the guest */
-    u64 longest_run;     /* TSC ticks in the guest at a time, see run.c */
+    bool has_timer;      /* the preemption timer exists; it stands still outside the guest */
+    u64 longest_run;     /* TSC ticks that a guest runs at a time at most, see run.c */
     enum invalidate invept_type, invvpid_type;
     hpa_t io_bitmap[2], msr_bitmap;
     u64 cr4_guest_owned;
@@ -36,37 +36,38 @@ struct vmx_shared {
 
 #define NO_CPU (~0U)
 
-/* What run() must flush before the next entry. */
+/* The translations that run() must flush before the next entry. */
 enum vmx_flush {
-    FLUSH_VPID = 1, /* translations of the guest's own page tables are stale */
-    FLUSH_EPT = 2,  /* those by the nested tables of another owner of the EPT root's frame may be here */
+    FLUSH_VPID = 1, /* those of the guest's own page tables, which are stale */
+    FLUSH_EPT = 2,  /* those of nested tables that had their root in the same frame earlier */
 };
 
-/* Of one vcpu; vcpu->backend. cpu->backend_data is the one whose VMCS is current on that CPU, or NULL. */
+/* The backend's part of one vcpu; vcpu->backend. cpu->backend_data is the one whose VMCS is current on that CPU, or
+ * NULL. */
 struct vmx_vcpu {
     void *vmcs;
     hpa_t vmcs_pa;
-    u32 cpu; /* where it was loaded last; its translations may still be there. NO_CPU: nowhere yet */
+    u32 cpu; /* the CPU that loaded it last and may still cache its translations. NO_CPU: none yet */
 
-    /* For run.c, while current. */
+    /* For run.c, while the VMCS is current. */
     bool launched;
-    bool unsettled;     /* the next entry must look closer: see unusual_put */
+    bool unsettled;     /* the next entry has rare work to do: see unusual_put */
     bool may_block_nmi; /* NMIs were blocked at the last entry, or it injected one */
     u32 flush;          /* enum vmx_flush; if not 0, unsettled is true */
     u64 tsc_offset;     /* in the VMCS */
     u64 tsc_ratio;      /* in the VMCS, if the processor scales */
-    u64 timer_until;    /* run_until that the preemption timer counts for; 0: none */
-    u32 timer_entries;  /* entries until it is corrected */
+    u64 timer_until;    /* the run_until for which the preemption timer is set; 0: not set */
+    u32 timer_entries;  /* entries until the timer is corrected */
 
-    /* In the CPU while loaded, else here. */
+    /* The CPU holds these while the vcpu is loaded, else they are here. */
     u64 star, lstar, cstar, fmask, kernel_gs_base, dr6;
 
     u64 eptp;
-    u16 vpid; /* 0: the processor has none, and flushes at each entry and exit */
+    u16 vpid; /* 0: the processor has no VPIDs, and flushes at each entry and exit */
     u64 ept_flushes, vpid_flushes;
 
-    u64 *pml;                /* the buffer, one page; NULL: never needed */
-    bool pml_wanted, pml_on; /* from the next entry on; in the VMCS */
+    u64 *pml;                /* the PML buffer, one page; NULL: never needed so far */
+    bool pml_wanted, pml_on; /* PML is on from the next entry on; it is on in the VMCS */
 };
 
 extern struct vmx_shared vmx_shared;
@@ -76,13 +77,13 @@ static inline struct vmx_vcpu *vmx_vcpu(const struct vcpu *vcpu)
     return vcpu->backend;
 }
 
-/* CR0 bits that the guest changes without an exit: they neither change its mode nor need a check. */
+/* CR0 bits that the guest changes without an exit, because they neither change its mode nor need a check. */
 #define CR0_GUEST_OWNED (CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM)
 
 /* caps.c */
 void vmx_caps_read(struct vmx_caps *caps);
 
-/* The controls that we use, adjusted to caps. False: one that we cannot do without is missing; the log names it. */
+/* Choose the controls that we use, adjusted to caps. False: a control that we need is missing; the log names it. */
 bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *controls);
 
 /* enable.c */
@@ -95,14 +96,14 @@ int vmx_init(void);
 int vmx_vcpu_init(struct vcpu *vcpu);
 void vmx_vcpu_fini(struct vcpu *vcpu);
 
-/* The vcpu's TSC offset and its VM's ratio into the current VMCS. */
+/* Write the vcpu's TSC offset and its VM's ratio into the current VMCS. */
 void vmx_tsc_put(const struct vcpu *vcpu);
 bool vmx_load(struct vcpu *vcpu);
 void vmx_put(struct vcpu *vcpu);
 
 /*
- * Make this VMCS current if it isn't, and give back what was: for state that is read or changed while the vcpu is not
- * loaded. Between the two, nothing else of the backend.
+ * vmx_borrow makes this VMCS current, if it isn't, and returns the one that was; vmx_return undoes that. For reading or
+ * changing the state of a vcpu that is not loaded. Between the two calls, call nothing else of the backend.
  */
 struct vmx_vcpu *vmx_borrow(struct vmx_vcpu *vmx);
 void vmx_return(struct vmx_vcpu *vmx, struct vmx_vcpu *previous);
@@ -123,14 +124,14 @@ void vmx_run(struct vcpu *vcpu);
  */
 void vmx_decode(struct vcpu *vcpu, u64 reason);
 
-/* The same after VMLAUNCH or VMRESUME itself has failed. */
+/* Fill vcpu->exit after VMLAUNCH or VMRESUME itself has failed. */
 enum vmx_entry { VMX_ENTERED, VMX_FAIL_INVALID, VMX_FAIL_VALID, VMX_FAULT /* plus the vector of an exception */ };
 void vmx_decode_refused(struct vcpu *vcpu, enum vmx_entry result);
 
 /* pml.c */
 int vmx_dirty_log(struct vm *vm, bool on);
 
-/* Let the VMCS, which is current, be as pml_wanted says. */
+/* Switch PML on or off in the VMCS, which is current, as pml_wanted says. */
 void vmx_pml_switch(struct vmx_vcpu *vmx);
 
 /* After an exit, with pml_on: empty the buffer. */
@@ -141,10 +142,10 @@ void vmx_dump(struct vcpu *vcpu);
 const char *vmx_exit_name(u64 reason);
 
 /*
- * entry.S: one trip into the guest, VMRESUME if launched, else VMLAUNCH. Loads and stores the general registers but
- * RSP, which travels in the VMCS. Interrupts off before and after.
+ * entry.S: one trip into the guest, by VMRESUME if launched, else by VMLAUNCH. Loads and stores the general registers
+ * except RSP, which the VMCS holds. Interrupts off before and after.
  */
 enum vmx_entry vmx_enter(u64 *regs, bool launched);
 
-/* Where exits arrive: HOST_RIP. */
+/* The address at which exits arrive: HOST_RIP. */
 extern char vmx_exit_landing[];
