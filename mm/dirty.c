@@ -2,9 +2,9 @@
 /*
  * The dirty log.
  *
- * The maps are kept until the memory goes, so that a writer on another CPU never finds them freed. Bits are set by
- * locked operations without looking first: a look could be carried out before the write that it is about, find a bit
- * that a harvest is just taking, and leave the page unmarked.
+ * The maps are kept until the guest's memory is freed, so that a writer on another CPU never finds them freed. A bit is
+ * set by a locked operation without reading it first: the processor could do that read before the write to the page
+ * that is to be marked, find a bit that a harvest is just taking, and leave the page unmarked.
  */
 #include "mm/dirty.h"
 
@@ -16,7 +16,7 @@
 #include "mm/guest_mem.h"
 
 #define WORD_PAGES 64
-#define CHUNK 1024 /* pages of a harvest between two looks at what it has cost */
+#define CHUNK 1024 /* pages that a harvest does between two checks of its cost */
 
 static void count(u64 *counter, u64 n)
 {
@@ -107,8 +107,9 @@ void dirty_written(struct guest_mem *mem, gpa_t gpa, u64 len)
 }
 
 /*
- * The right comes first, the mark second: a harvest between the two finds neither, and the mark is the next one's. The
- * other way round it could take the mark, find the page still protected, and leave it writable and unmarked.
+ * The page gets the write right first and the mark second: a harvest between the two finds no mark, and the next
+ * harvest takes it. In the other order a harvest could take the mark, find the page still protected, and leave it
+ * writable and unmarked.
  */
 bool dirty_write_fault(struct guest_mem *mem, gpa_t gpa)
 {
@@ -121,7 +122,7 @@ bool dirty_write_fault(struct guest_mem *mem, gpa_t gpa)
     if (size == 0)
         return false;
     count(&dirty->count.faults, 1);
-    /* A large page that could not be split is written in all its parts. */
+    /* If a large page could not be split, all its parts count as written. */
     if (dirty->producer == DIRTY_WRITE_PROTECT || size > PAGE_SIZE)
         for (gpa_t at = align_down(gpa, size), end = at + size; at < end; at += PAGE_SIZE)
             count(&dirty->count.by_fault, map_set(dirty->log, guest_mem_page(mem, at)));
@@ -142,7 +143,7 @@ void dirty_pml_drain(struct guest_mem *mem, const u64 *entries, unsigned number)
     count(&mem->dirty.count.pml_drains, 1);
 }
 
-/* Pages from the one with this number on that lie in one piece, at most `pages`. */
+/* How many pages, from number `page` on, lie in one piece; at most `pages`. */
 static u64 pages_together(const struct guest_mem *mem, u64 page, u64 pages)
 {
     u64 before = 0;
@@ -155,7 +156,7 @@ static u64 pages_together(const struct guest_mem *mem, u64 page, u64 pages)
     return 0;
 }
 
-/* D bits of `pages` pages into the log. Returns how many entries were looked at. */
+/* Move the D bits of `pages` pages into the log. Returns how many entries were read. */
 static u64 scan(struct guest_mem *mem, u64 page, u64 pages, bool *retire)
 {
     struct dirty_counters *counters = &mem->dirty.count;
@@ -186,7 +187,7 @@ static int arm(struct guest_mem *mem, enum dirty_producer producer, enum dirty_s
 
 int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_split split)
 {
-    bool retire = false; /* arm does it */
+    bool retire = false; /* unused: arm() bumps the generation itself */
     int rc;
 
     if (producer != DIRTY_WRITE_PROTECT && !mem->npt->format.dirty)

@@ -2,9 +2,9 @@
 /*
  * A guest's RAM.
  *
- * Every gpa of a slot is mapped from guest_mem_init to guest_mem_fini; which host frames back it only the nested tables
- * know. Accesses go by the slots, whatever rights the nested tables give the guest: the hypervisor's writes are
- * recorded, not blocked. All of them end in written().
+ * Every gpa of a slot is mapped from guest_mem_init to guest_mem_fini; only the nested tables know which host frames
+ * back it. The hypervisor's accesses check the slots only, not the guest's rights in the nested tables: its writes are
+ * recorded, not blocked. All these writes end in written().
  */
 #include "mm/guest_mem.h"
 
@@ -42,7 +42,7 @@ static int slot_append(struct guest_mem *mem, struct guest_slot *slot, hpa_t blo
 
     rc = npt_map(mem->npt, gpa, block, order_size(order), NPT_RWX);
     if (rc != 0) {
-        /* A part may be mapped: nobody may reach the block once it is free. */
+        /* A part of the block may be mapped: unmap it, so that nobody can reach the block once it is free. */
         npt_unmap(mem->npt, gpa, order_size(order));
         frame_free(block, order);
         return rc;
@@ -52,7 +52,7 @@ static int slot_append(struct guest_mem *mem, struct guest_slot *slot, hpa_t blo
     return 0;
 }
 
-/* Grow the slot to `size` by blocks, each the largest that fits and that the allocator has. */
+/* Grow the slot to `size` by blocks; each is the largest that fits and that the allocator has. */
 static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size)
 {
     unsigned limit = FRAME_ORDER_1G; /* the largest order that the allocator has not refused yet */
@@ -101,8 +101,8 @@ static struct npt_leaf leaf_at(struct guest_mem *mem, gpa_t gpa)
     return leaf;
 }
 
-/* Free the frames of up to `mappings` leaves at the end of a slot. Page sizes need not be those of the blocks any more:
- * the allocator takes blocks back in pieces. Returns how many there were. */
+/* Free the frames of up to `mappings` leaves at the end of a slot, and return how many leaves that were. A leaf may be
+ * smaller than its block by now, but the allocator takes blocks back in pieces. */
 static u64 slot_free(struct guest_mem *mem, struct guest_slot *slot, u64 mappings)
 {
     u64 size = slot->size, freed = 0;
@@ -188,7 +188,7 @@ gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page)
     panic("no page %lu", page);
 }
 
-/* Host memory of a gpa that is RAM; *len is cut to what is contiguous there. */
+/* The host memory of a gpa that is RAM; *len is cut to the bytes that are contiguous there. */
 static void *guest_pointer(struct guest_mem *mem, gpa_t gpa, u64 *len)
 {
     struct npt_leaf leaf = leaf_at(mem, gpa);
@@ -214,8 +214,9 @@ static void written(struct guest_mem *mem, gpa_t gpa, u64 len)
 }
 
 /*
- * A copy, but 2, 4 and 8 bytes are one mov each, hence one access where the guest address is aligned: another processor
- * may be at the same ring index or page-table entry, and half of it is neither old nor new.
+ * Copy; but 2, 4 and 8 bytes are copied by one mov, which is one access if the guest address is aligned. Another
+ * processor may use the same ring index or page-table entry, and a half-copied value is neither the old nor the new
+ * one.
  */
 static void copy(void *to, const void *from, u64 len)
 {

@@ -117,7 +117,8 @@ int guest_pdptes_read(struct guest_mem *mem, u64 cr3, u64 pdpte[4])
     return error;
 }
 
-/* Where the first table is: CR3, or under PAE the PDPTE register. Returns false with *error if that is not present. */
+/* Find the first table, from CR3 or under PAE from the PDPTE register. Returns false with *error if it is not present.
+ */
 static bool root_find(const struct walk *walk, gpa_t *table, u32 *error)
 {
     const struct walk_context *ctx = walk->ctx;

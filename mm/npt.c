@@ -3,8 +3,8 @@
  * Nested page tables: one walker over both formats.
  *
  * Levels count as in the manuals: 4 = PML4 ... 1 = page table. npt_range_change() visits every entry of a range that is
- * not a table; each public change is one visitor. Hardware reads the tables without our lock and sets A/D bits in them,
- * hence:
+ * not a table; each public change is one visitor. Hardware reads the tables and sets A/D bits in them without our lock.
+ * Therefore:
  *   - an entry that stays present is replaced by a compare-and-exchange, retried if an A or D bit came in between;
  *   - a new table is filled before the entry that points to it is written;
  *   - a table that becomes empty is unlinked but not freed, as a processor may have cached the way to it: it waits in
@@ -21,7 +21,7 @@
 #include "host/panic.h"
 #include "mm/npt_entry.h"
 
-/* An empty table, counted; NULL without memory. */
+/* Allocate an empty table and count it; NULL if memory is short. */
 static u64 *table_alloc(struct npt *npt)
 {
     u64 *table = frame_alloc_page();
@@ -104,7 +104,7 @@ static int range_walk(struct npt_walk *walk, u64 *table, unsigned level, gpa_t g
 
 void npt_retire(struct npt *npt)
 {
-    /* Release: whoever sees the new generation flushes after the entries have changed. */
+    /* Release: a CPU that sees the new generation flushes after the entries have changed. */
     __atomic_fetch_add(&npt->generation, 1, __ATOMIC_RELEASE);
 }
 

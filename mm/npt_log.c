@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the dirty log does to the nested tables. Rights and D bits change by single atomic operations: hardware sets A
- * and D meanwhile, and none may be lost.
+ * The changes that the dirty log makes to the nested tables. Rights and D bits change by single atomic operations,
+ * because hardware may set A and D at any time, and none of these may be lost.
  *
  * The scan for D bits looks only into page tables whose A bit is set, and clears it. Until the flush that follows, a
- * processor may use its cached way into a table: it then sets a D bit there without setting the A bit again. So a table
- * that was looked into is looked into at the next scan as well; AGAIN remembers that. Its bit is ignored by hardware in
- * both formats and at all levels.
+ * processor may use its cached way into a table: it then sets a D bit there without setting the A bit again. So the
+ * next scan looks again into a table that this scan has looked into; AGAIN marks such a table. Hardware ignores that
+ * bit in both formats and at all levels.
  */
 #include <errno.h>
 
@@ -16,7 +16,7 @@
 #define AGAIN BIT(11)
 #define WORD_PAGES 64
 
-/* What a page has that was written, or may be without our notice. */
+/* The bits of a page that was written, or that the guest may write without our notice. */
 static u64 written_bits(const struct npt *npt, unsigned level, enum npt_track track)
 {
     bool by_rights = level > 1 || track == NPT_TRACK_RIGHTS;
@@ -47,7 +47,8 @@ int npt_log_arm(struct npt *npt, gpa_t gpa, u64 size, enum npt_track track, bool
     return npt_range_change(&walk, gpa, size);
 }
 
-/* One step down: the parts of a 1 GiB page lack the right, so do those of a 2 MiB page unless D bits tell. */
+/* Split a page one step down. The parts of a 1 GiB page lack the write right; so do those of a 2 MiB page, unless D
+ * bits tell of writes. */
 static int part(struct npt *npt, u64 *entry, unsigned level, enum npt_track track)
 {
     u64 write = npt->format.write;
@@ -79,7 +80,7 @@ u64 npt_log_open(struct npt *npt, gpa_t gpa, enum npt_track track)
     return opened;
 }
 
-/* Clear bits of an entry; were any of them set? */
+/* Clear bits of an entry. Returns whether any of them was set. */
 static bool entry_clear(u64 *entry, u64 bits)
 {
     if (!(entry_load(entry) & bits))
@@ -121,7 +122,7 @@ static bool table_touched(struct npt *npt, u64 *entry, unsigned level, struct np
     return true;
 }
 
-/* The D bits of 64 pages. */
+/* Take the D bits of 64 pages: clear them, and return a map of those that were set. */
 static u64 word_take(const struct npt *npt, u64 *entry)
 {
     u64 pages = 0;
@@ -132,7 +133,7 @@ static u64 word_take(const struct npt *npt, u64 *entry)
     return pages;
 }
 
-/* All pages of a page table; their bits begin at *map. */
+/* Scan all pages of a page table; their bits begin at *map. */
 static void table_scan(const struct npt *npt, u64 *table, u64 *map, struct npt_scan *scan)
 {
     scan->regions++;
@@ -149,7 +150,7 @@ static void table_scan(const struct npt *npt, u64 *table, u64 *map, struct npt_s
     scan->changed |= scan->pages != 0;
 }
 
-/* What lies in one GiB. */
+/* Scan the page tables of a range that lies in one GiB. */
 static void gib_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_scan *scan)
 {
     u64 *table = frame_window(npt->root), *entry = &table[gpa / level_size(4) % ENTRIES];
@@ -188,8 +189,8 @@ static int visit_disarm(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t
     return 0;
 }
 
-/* The entry of one large page that says the same as the table of `level`, A and D of all parts put together; 0: there
- * is none. */
+/* The entry of a large page that means the same as this table of `level`; its A and D combine those of all parts.
+ * Returns 0 if no large page can stand for the table. */
 static u64 table_as_leaf(const struct npt *npt, const u64 *table, unsigned level)
 {
     const struct npt_format *format = &npt->format;
@@ -207,7 +208,7 @@ static u64 table_as_leaf(const struct npt *npt, const u64 *table, unsigned level
     return leaf_make(format, first & PTE_ADDR, level + 1, leaf_prot(format, first, level)) | seen;
 }
 
-/* Fold what is below the table's entries of [gpa, end), then these. */
+/* In the range [gpa, end), fold the tables below the entries first, then the entries themselves. */
 static void table_fold(struct npt *npt, u64 *table, unsigned level, gpa_t gpa, gpa_t end)
 {
     for (gpa_t next; gpa < end; gpa = next) {
@@ -216,7 +217,7 @@ static void table_fold(struct npt *npt, u64 *table, unsigned level, gpa_t gpa, g
         next = MIN(align_down(gpa, level_size(level)) + level_size(level), end);
         if (!entry_is_table(npt, entry_load(entry), level))
             continue;
-        if (level > 2) /* a page table has nothing below */
+        if (level > 2) /* a page table has no tables below it */
             table_fold(npt, entry_table(entry_load(entry)), level - 1, gpa, next);
         leaf = table_as_leaf(npt, entry_table(entry_load(entry)), level - 1);
         if (leaf)
