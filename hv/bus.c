@@ -27,7 +27,7 @@ static bool region_contains(const struct bus_region *region, u64 base, u64 size)
     return region->base <= base && base - region->base <= region->size && size <= region->size - (base - region->base);
 }
 
-/* Neither apart nor one strictly inside the other. */
+/* Do the two overlap, without one lying strictly inside the other? */
 static bool regions_clash(const struct bus_region *a, const struct bus_region *b)
 {
     bool apart = a->base + a->size <= b->base || b->base + b->size <= a->base;
@@ -70,7 +70,8 @@ void bus_access(struct bus *bus, u64 address, struct io *io)
     bus->accesses++;
     if (!io->write)
         io->val = size_mask(io->size);
-    /* Innermost first. An access that leaves its region belongs to whom the whole of it belongs, or to nobody. */
+    /* Try the innermost region first. An access that leaves a region belongs to an outer region that holds all of it,
+     * or to no device. */
     while (at && !region_contains(&bus->region[at - 1], address, io->size))
         at--;
     if (!at) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a guest is answered: its policy (cpuid_policy.c), and what depends on the vcpu and the VM. */
+/* The answers to a guest's CPUID: its policy (cpuid_policy.c), and values that depend on the vcpu and the VM. */
 #define LOG_PREFIX "cpuid"
 #include "hv/cpuid.h"
 
@@ -20,7 +20,7 @@
 
 static struct cpuid_policy host_policy;
 
-/* XSAVE is there if CR4 took it (host/cpu.c). */
+/* This CPU has XSAVE if its CR4 took OSXSAVE (host/cpu.c). */
 static struct cpuid_regs host_cpuid(u32 leaf, u32 subleaf)
 {
     struct cpuid_regs r = cpuid(leaf, subleaf);

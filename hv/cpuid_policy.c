@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A host's CPUID cut to the list of features, once, at boot. Bits that we emulate are added whatever the host has.
+ * Cuts a host's CPUID to the list of features, once, at boot. Bits that we emulate are added on every host.
  * Topology, APIC ids and OSXSAVE depend on the vcpu and are filled in when asked (cpuid.c).
  */
 #include <string.h>
@@ -78,7 +78,7 @@ void cpuid_policy_settle(struct cpuid_policy *policy)
         drop(policy, FEATURE_XSAVE);
     if (!(policy->xcr0 & XCR0_AVX) || !placed)
         drop(policy, FEATURE_AVX);
-    for (unsigned i = 0; i < NR_FEATURES; i++) /* what is needed stands before what needs it */
+    for (unsigned i = 0; i < NR_FEATURES; i++) /* a needed feature stands before those that need it */
         if (!cpuid_has(policy, features[i].needs))
             drop(policy, i);
     if (!cpuid_has(policy, FEATURE_XSAVE))

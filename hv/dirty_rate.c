@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The dirty rate: log on, wait, harvest, log off. D bits disturb the guest least; write protection where there are
- * none. */
+/* The dirty rate: log on, wait, harvest, log off. D bits disturb the guest least; without them write protection is
+ * used. */
 #include "hv/dirty_rate.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "hv/vm.h"
 #include "hv/vm_dirty.h"
 
-/* A slice of the end: a harvest, which counts, then the end of the log. */
+/* Do a slice of the end: first of the harvest, which counts the pages, then of the log's end. */
 static void finish(struct vm *vm, u64 now)
 {
     struct dirty_rate *rate = &vm->dirty_rate;
@@ -28,7 +28,7 @@ static void finish(struct vm *vm, u64 now)
     }
 }
 
-/* Host work. */
+/* Host work: finish the measurements whose time is over. */
 static u64 watch(void)
 {
     u64 now = rdtsc(), next = ~0ULL;

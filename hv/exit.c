@@ -18,8 +18,8 @@ static void exit_nothing(struct vcpu *vcpu)
 }
 
 /*
- * The run loop looks at the time and at kicks after this one; here we only let the handlers run. At the end of a turn
- * as well: under Bochs 2.7 a guest entered with IF = 0 doesn't exit for interrupts.
+ * Here we only let the handlers of host interrupts run; the run loop looks at the time and at kicks after this exit.
+ * The end of a turn does the same: under Bochs 2.7 a guest entered with IF = 0 doesn't exit for interrupts.
  */
 static void exit_interrupt(struct vcpu *vcpu)
 {
@@ -28,7 +28,7 @@ static void exit_interrupt(struct vcpu *vcpu)
     take_interrupts();
 }
 
-/* What others have sent since we last looked may be more urgent, or the same once more. */
+/* Other vcpus may have sent something since we last looked: more urgent than this, or the same once more. */
 static void exit_window(struct vcpu *vcpu)
 {
     vcpu->ask_interrupts = true;
@@ -50,7 +50,7 @@ static void exit_hlt(struct vcpu *vcpu)
     vcpu_skip(vcpu);
     if (vcpu->event.valid)
         return; /* single-stepped: the #DB comes first */
-    /* Release: who sees it asleep (sched.c) sees what it has sent to others before. */
+    /* Release: a CPU that sees this vcpu asleep (sched.c) also sees all that the vcpu has sent to others before. */
     __atomic_store_n(&vcpu->status, VCPU_HALTED, __ATOMIC_RELEASE);
 }
 

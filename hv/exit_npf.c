@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Nested page faults. A fault on RAM is a write that the dirty log wants to know of, code in a large page that may be
- * executed in small parts only, or stale (RAM is mapped with all rights when a VM is made); any other address belongs
- * to a device or to nobody: the instruction is decoded and carried out against the MMIO bus.
+ * Nested page faults. A fault on RAM is one of three: a write that the dirty log wants to know of, a fetch of code in a
+ * large page that may be executed only in small parts, or a stale fault (RAM is mapped with all rights when a VM is
+ * made). Any other address belongs to a device or to nobody: the instruction is decoded and executed against the MMIO
+ * bus.
  */
 #include <errno.h>
 
@@ -19,8 +20,8 @@
     16 /* in a row at one page of RAM: more is a bug of ours, and ends the VM instead of spinning */
 
 /*
- * Nobody can go on after this access. If a program in ring 3 made it, to a device that its kernel let it reach, that is
- * its own fault: it gets #GP, and the VM lives. False: the kernel made it.
+ * The guest can't go on after this access. If a program in ring 3 made the access, to a device that its kernel let it
+ * reach, the program is at fault: it gets #GP, and the VM lives. False: the kernel made the access.
  */
 static bool program_faults(struct vcpu *vcpu)
 {
@@ -70,7 +71,7 @@ static void emulate(struct vcpu *vcpu)
         vcpu_skip(vcpu);
 }
 
-/* How often the same page has faulted in a row. Other vcpus may have been faster than this one at many pages. */
+/* How often the same page has faulted in a row. Many different pages may fault, if other vcpus were faster there. */
 static u32 stale_repeats(struct vcpu *vcpu, gpa_t gpa)
 {
     if (vcpu->npf_page != gpa / PAGE_SIZE)
@@ -93,8 +94,8 @@ static void ram_fault(struct vcpu *vcpu, gpa_t gpa)
 }
 
 /*
- * The IDT or the stack is there. A program in virtual-8086 mode may have chosen both: with CR4.VME its INT n stays
- * outside the kernel (SDM 3B "Virtual-8086 Mode").
+ * The event's IDT or stack is at gpa, outside RAM. A program in virtual-8086 mode may have chosen both: with CR4.VME
+ * its INT n stays outside the kernel (SDM 3B "Virtual-8086 Mode").
  */
 static void delivery_fails(struct vcpu *vcpu, gpa_t gpa)
 {

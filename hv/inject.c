@@ -18,7 +18,7 @@ static void inject(struct vcpu *vcpu, u8 vector, u32 error)
 {
     struct event *event = &vcpu->event;
 
-    /* Who returns from the exception executes the instruction again. */
+    /* After the return from the exception the guest executes the instruction again. */
     if (event_is_by_instruction(event))
         event->valid = false;
     if (event->valid && event->type != EVENT_EXCEPTION) {

@@ -63,8 +63,8 @@ static bool fpu_restore(struct vcpu *vcpu)
 }
 
 /*
- * QEMU 7.2 lets FXRSTOR and XRSTOR load an MXCSR with reserved bits, where processors fault. No other machine would
- * take it: any program could keep its VM from moving.
+ * QEMU 7.2 lets FXRSTOR and XRSTOR load an MXCSR with reserved bits; processors fault then. So no other machine would
+ * take such a state, and any program could keep its VM from moving: clear these bits.
  */
 static void mxcsr_settle(void *area)
 {
@@ -72,8 +72,8 @@ static void mxcsr_settle(void *area)
 }
 
 /*
- * What the area holds is the guest's matter, not the host's: x87 and SSE always, under the names that XSAVE has for
- * them, and what its policy has beyond that. So it fits any host that can show the guest that policy.
+ * The guest's policy, not the host, decides which components the area holds: always x87 and SSE, in XSAVE's form, and
+ * the others of the policy. So the area fits any host that can show the guest that policy.
  */
 static void fpu_save(struct vcpu *vcpu)
 {

@@ -17,11 +17,11 @@
 #include "hv/vm.h"
 
 #define SLICE_NS 1000000ULL   /* a vcpu's turn while others wait for the CPU, the host loop among them */
-#define SHORTEST_RUN_NS 50000 /* what a vcpu gets at least, however busy the host loop is */
+#define SHORTEST_RUN_NS 50000 /* the least time that a vcpu gets, however busy the host loop is */
 
-static struct spinlock lock = SPINLOCK(LOCK_RUN_QUEUES); /* all run queues */
+static struct spinlock lock = SPINLOCK(LOCK_RUN_QUEUES); /* guards all run queues */
 
-/* A round of host work; then vcpus of CPU 0 have it for as long as the round took, whoever kicks. */
+/* Do a round of host work. Afterwards the vcpus of CPU 0 have it for as long as the round took, in spite of kicks. */
 static u64 host_turn(struct cpu *cpu)
 {
     u64 start = rdtsc(), next = host_work_round(), end = rdtsc();
@@ -67,7 +67,7 @@ void sched_remove(struct vcpu *vcpu)
             vcpu_put();
         return;
     }
-    /* The CPU itself puts down what is no longer in its queue. */
+    /* The CPU itself puts down a vcpu that is no longer in its queue. */
     while (__atomic_load_n(&cpu->loaded, __ATOMIC_ACQUIRE) == vcpu) {
         cpu_kick(cpu->index);
         cpu_relax();
@@ -81,8 +81,8 @@ void sched_settle(void)
     spin_unlock(&lock);
 }
 
-/* May a vcpu of it be let in now? Vcpus of all CPUs are, together, so that one that waits for another one has it beside
- * it. *until: host TSC at which the answer changes, ~0: never. */
+/* May the VM's vcpus be let in now? They are let in on all CPUs together, so that a vcpu that waits for another one
+ * runs beside it. *until: the host TSC at which the answer changes; ~0: never. */
 static bool is_let_in(const struct vm *vm, u64 *until)
 {
     u32 percent = __atomic_load_n(&vm->throttle, __ATOMIC_ACQUIRE);
@@ -90,7 +90,7 @@ static bool is_let_in(const struct vm *vm, u64 *until)
     return throttle_open(percent, vm->asid, clock_ns_to_ticks(SLICE_NS), rdtsc(), until);
 }
 
-/* Does no interrupt wake it? */
+/* Is the vcpu asleep so that no interrupt wakes it? */
 static bool is_deaf(const struct vcpu *vcpu)
 {
     enum vcpu_status status = __atomic_load_n(&vcpu->status, __ATOMIC_ACQUIRE);
@@ -98,15 +98,16 @@ static bool is_deaf(const struct vcpu *vcpu)
     return status == VCPU_WAIT_SIPI || (status == VCPU_HALTED && !(vcpu->rflags & RFLAGS_IF));
 }
 
-/* Has something come that wakes it nevertheless? */
+/* Has an event come that wakes the vcpu nevertheless? */
 static bool is_called(const struct vcpu *vcpu)
 {
     return vcpu->interrupts->called(vcpu) || (vcpu->status == VCPU_HALTED && vcpu->nmi_pending);
 }
 
 /*
- * Has it halted for good? Who sleeps is woken under the lock that we hold, so if the first loop finds all vcpus deaf,
- * they all are at the same time. By then each has sent what it will ever send, and the second loop finds that.
+ * Has the VM halted for good? A sleeping vcpu is woken under the lock that we hold. So if the first loop finds all
+ * vcpus deaf, they are deaf at the same time. By then each vcpu has sent all that it will ever send, and the second
+ * loop sees whether anything arrived.
  */
 static bool halted_for_good(const struct vm *vm)
 {
@@ -119,8 +120,8 @@ static bool halted_for_good(const struct vm *vm)
     return true;
 }
 
-/* Can it run now? Brings its timers up to date; *wake is lowered to the time when a sleeping one wants to be looked at
- * again. */
+/* Can the vcpu run now? Brings its timers up to date, and lowers *wake to the time at which a sleeping vcpu must be
+ * checked again. */
 static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
 {
     u64 closed_until;
@@ -150,7 +151,7 @@ static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
     return vcpu->status == VCPU_RUNNABLE;
 }
 
-/* The first ready vcpu of this CPU's queue, NULL if none is. *others: whether another one is ready too. */
+/* The first ready vcpu of this CPU's queue; NULL: none is ready. *others: is another vcpu ready, too? */
 static struct vcpu *sched_pick(struct cpu *cpu, u64 *wake, bool *others)
 {
     struct vcpu *picked = NULL;
@@ -172,7 +173,7 @@ static struct vcpu *sched_pick(struct cpu *cpu, u64 *wake, bool *others)
     return picked;
 }
 
-/* The vcpu's turn is over: the others of the queue come first now. */
+/* The vcpu's turn is over: it goes behind the others of the queue. */
 static void sched_rotate(struct cpu *cpu, struct vcpu *vcpu)
 {
     cpu->slice_end = 0;
@@ -185,8 +186,8 @@ static void sched_rotate(struct cpu *cpu, struct vcpu *vcpu)
 }
 
 /*
- * Run it until `wake`, or until the end of its slice if somebody else wants the CPU. A run that ends earlier, by a kick
- * for the host loop, does not cost it the rest of its slice.
+ * Run the vcpu until `wake`, or until the end of its slice if another vcpu or the host loop wants the CPU. If a kick
+ * for the host loop ends the run earlier, the vcpu keeps the rest of its slice.
  */
 static void sched_run(struct cpu *cpu, struct vcpu *vcpu, u64 wake, bool shared)
 {
@@ -236,8 +237,8 @@ void sched_loop(void)
         bool guests_turn = rdtsc() < cpu->guests_until, others;
         u64 wish = guests_turn ? 0 : ~0ULL;
 
-        /* An exchange: were it a store, we could look for work before it is seen, and whoever brings some in between
-         * finds the flag set and sends no interrupt. */
+        /* An exchange: after a mere store we could look for work before others see the store. A CPU that brings work in
+         * between would find the flag set and send no interrupt. */
         (void)__atomic_exchange_n(&cpu->kicked, false, __ATOMIC_ACQ_REL);
         drop_departed(cpu);
         if (cpu->index == 0 && !guests_turn)
@@ -249,7 +250,7 @@ void sched_loop(void)
         if (vcpu)
             sched_run(cpu, vcpu, wake, others || cpu->index == 0);
         else if (guests_turn)
-            cpu->guests_until = 0; /* nobody wants it; and a kick may have been for the host loop */
+            cpu->guests_until = 0; /* no vcpu wants the CPU, and a kick may have been for the host loop */
         else
             idle(cpu, MIN(wake, wish));
     }

@@ -80,7 +80,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 
 void vcpu_reset(struct vcpu *vcpu)
 {
-    /* What is in the CPU would come back over the reset values at the next change of hands. */
+    /* Else the values in the CPU would overwrite the reset values when the next vcpu is loaded. */
     if (this_cpu()->loaded == vcpu)
         vcpu_put();
     memset(vcpu->regs, 0, sizeof(vcpu->regs));
@@ -125,8 +125,8 @@ void vcpu_single_stepped(struct vcpu *vcpu)
     inject_exception(vcpu, VECTOR_DB);
 }
 
-/* What comes next: an interrupt to deliver, a message that changes the vcpu's status, a timer that ends the run before
- * `until`. */
+/* Find out what comes next: an interrupt to deliver, a message that changes the vcpu's status, or a timer that ends the
+ * run before `until`. */
 static void ask_interrupts(struct vcpu *vcpu, u64 until)
 {
     vcpu->ask_interrupts = false;
@@ -157,7 +157,7 @@ static u32 rip_high(const struct vcpu *vcpu)
     return high;
 }
 
-/* Enter once, and act on the exit. */
+/* Enter the guest once, and act on the exit. */
 static void vcpu_step(struct vcpu *vcpu)
 {
     assert_no_lock();
@@ -196,7 +196,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
     if (!vcpu_load(vcpu))
         return;
     vcpu->slices++;
-    vcpu->ask_interrupts = true; /* whatever came while it did not run */
+    vcpu->ask_interrupts = true; /* an interrupt may have come while the vcpu did not run */
     trace(TRACE_SCHED, vcpu->trace_id, until);
     if (!vcpu->vm->first_entry_tsc)
         vm_first_entry(vcpu->vm);

@@ -20,14 +20,14 @@
 #include "host/frame.h"
 
 #define CRASH_TRACE_EVENTS 16
-#define FAULT_RESETS 3 /* of triple faults, in FAULT_NS; one more is the end */
+#define FAULT_RESETS 3 /* triple faults within FAULT_NS that reset the VM; one more ends it */
 #define FAULT_NS 60000000000ULL
-/* Of one round of the host loop, so that others wait for 1 or 2 ms at most: pages to clear, mappings to free. */
+/* Pages to clear and mappings to free in one round of the host loop, so that other work waits for 1 or 2 ms at most. */
 #define CLEAR_SLICE 512
 #define FREE_SLICE 512
 
 static struct list vms = { &vms, &vms };
-static struct list dead = { &dead, &dead }; /* destroyed, but for their RAM */
+static struct list dead = { &dead, &dead }; /* VMs that are destroyed, except for their RAM */
 static u32 next_id = 1;
 static const struct vm_platform_ops *platform;
 static const struct guest_loader *loader;
@@ -69,7 +69,7 @@ static int create_vcpus(struct vm *vm, u32 count)
     return 0;
 }
 
-/* Without a configured one, its platform makes its id: from the name and the address of its card. */
+/* If no uuid is configured, the VM's platform makes its id from the VM's name and the MAC of its card. */
 static void identity_make(struct vm_identity *identity, const u8 uuid[CONFIG_UUID])
 {
     memcpy(identity->id, uuid, VM_ID);
@@ -112,7 +112,8 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     list_init(&vm->devices);
     if (npt_init(&vm->npt, backend()->npt_format()))
         goto no_memory;
-    /* Cleared when it starts. Of one that comes from elsewhere all pages come: migrate/dest_load.c sees to that. */
+    /* The RAM of a new VM is cleared when it starts. An arriving VM receives all pages: migrate/dest_load.c ensures it.
+     */
     err = guest_mem_init(&vm->mem, &vm->npt, config->memory);
     if (err || create_vcpus(vm, config->vcpus) || platform->attach(vm)) {
         vm_destroy(vm);
@@ -137,12 +138,12 @@ void vm_destroy(struct vm *vm)
     platform->detach(vm);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         vcpu_destroy(vm->vcpu[i]);
-    vm->buried = false; /* all of it goes */
+    vm->buried = false; /* all of the VM goes, not only its RAM */
     list_add_tail(&dead, &vm->node);
     cpu_kick(0);
 }
 
-/* Free up to `mappings` pages of its RAM; what its log has counted stays. True: no RAM is left. */
+/* Free up to `mappings` pages of the VM's RAM; the counters of its dirty log stay. True: no RAM is left. */
 static bool free_ram(struct vm *vm, u64 mappings)
 {
     struct dirty_counters count = vm->mem.dirty.count;
@@ -152,7 +153,7 @@ static bool free_ram(struct vm *vm, u64 mappings)
     return done;
 }
 
-/* The first VM whose RAM is to be freed; NULL: there is none. */
+/* The first VM whose RAM is to be freed; NULL: no such VM. */
 static struct vm *first_to_free(void)
 {
     list_for_each (node, &vms) {
@@ -164,7 +165,7 @@ static struct vm *first_to_free(void)
     return list_empty(&dead) ? NULL : container_of(dead.next, struct vm, node);
 }
 
-/* Up to `mappings` pages of one VM. False: none is to be freed. */
+/* Free up to `mappings` pages of one VM. False: no VM's RAM is to be freed. */
 static bool reap(u64 mappings)
 {
     struct vm *vm = first_to_free();
@@ -209,10 +210,10 @@ void vm_reset_request(struct vm *vm)
     __atomic_store_n(&vm->reset_wanted, true, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         vcpu_wake(vm->vcpu[i]);
-    cpu_kick(0); /* the host loop does it */
+    cpu_kick(0); /* the host loop does the reset */
 }
 
-/* Devices and vcpus as after power-on. No vcpu is in a CPU's queue. */
+/* Put devices and vcpus into the state after power-on. No vcpu is in a CPU's queue. */
 static void reset_parts(struct vm *vm)
 {
     spin_lock(&vm->device_lock);
@@ -226,7 +227,7 @@ static void reset_parts(struct vm *vm)
         vcpu_restart(vm->vcpu[i]);
 }
 
-/* Let vm_resets go on with it from here. */
+/* Reset devices and vcpus; vm_resets does the rest. */
 static void start_anew(struct vm *vm)
 {
     for (u32 i = 0; i < vm->nr_vcpus; i++)
@@ -271,7 +272,7 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
     if (err)
         return err;
     if (vm->buried) {
-        guest_mem_fini(&vm->mem); /* what is left of the old one */
+        guest_mem_fini(&vm->mem); /* the rest of the old RAM */
         err = guest_mem_init(&vm->mem, &vm->npt, vm->memory);
         if (err) {
             snprintf(reason, room, "not enough memory for %lu MiB, %lu MiB are free", vm->memory >> 20,
@@ -296,7 +297,7 @@ void vm_bury(struct vm *vm)
         return;
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_remove(vm->vcpu[i]);
-    /* Devices forget where in its RAM their rings were. */
+    /* So that the devices forget where in the RAM their rings were. */
     reset_parts(vm);
     vm->resetting = false;
     vm->buried = true;
@@ -315,7 +316,7 @@ static void reset_begin(struct vm *vm)
     start_anew(vm);
 }
 
-/* Loaders rely on zeroed RAM, and guests on that nobody else's is in it. */
+/* Clear a slice of RAM, then load the image. Loaders rely on zeroed RAM, and no guest may read another guest's data. */
 static void reset_go_on(struct vm *vm)
 {
     char reason[120];
@@ -328,7 +329,7 @@ static void reset_go_on(struct vm *vm)
         vm_stop(vm, VM_CRASHED, "reset: %s", reason);
     __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus; i++) {
-        sched_remove(vm->vcpu[i]); /* a thaw meanwhile has added it */
+        sched_remove(vm->vcpu[i]); /* a thaw in the meantime may have added it */
         sched_add(vm->vcpu[i]);
     }
 }
@@ -352,12 +353,12 @@ u64 vm_resets(void)
 
 bool vm_vcpu_busy(const struct vcpu *vcpu)
 {
-    /* The other half is in vcpu_run: it says that it runs, then looks whether it may and what must be flushed. */
+    /* vcpu_run does the other half: it first notes that it runs, then checks whether it may and what it must flush. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return __atomic_load_n(&cpu_at(vcpu->cpu)->running, __ATOMIC_ACQUIRE) == vcpu;
 }
 
-/* Wait until no vcpu of a VM that is not runnable is inside vcpu_run, nor its VM found to have halted. */
+/* For a VM that is not runnable: wait until none of its vcpus is inside vcpu_run, and no CPU can find it halted. */
 static void vm_settle(struct vm *vm)
 {
     sched_settle();
@@ -388,7 +389,7 @@ void vm_throttle(struct vm *vm, u32 percent)
 {
     __atomic_store_n(&vm->throttle, percent, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
-        cpu_kick(vm->vcpu[i]->cpu); /* whether it runs for long or sleeps for long */
+        cpu_kick(vm->vcpu[i]->cpu); /* it may be in a long run or a long sleep */
 }
 
 void vm_freeze(struct vm *vm)
@@ -441,7 +442,7 @@ void vm_stop(struct vm *vm, enum vm_status status, const char *format, ...)
     va_end(args);
 }
 
-/* The status becomes `to` if it is `from`. */
+/* Change the status from `from` to `to`. False: it is not `from`. */
 static bool status_change(struct vm *vm, enum vm_status from, enum vm_status to)
 {
     spin_lock(&vm->lock);
@@ -519,7 +520,7 @@ void vm_crash(struct vcpu *vcpu, const char *format, ...)
     va_end(args);
 }
 
-/* May this triple fault be a reset, or were there too many of late? */
+/* May this triple fault reset the VM, or were there too many lately? */
 static bool fault_resets(struct vm *vm)
 {
     u64 now = clock_ns();
@@ -541,7 +542,7 @@ void vm_triple_fault(struct vcpu *vcpu, const char *format, ...)
     struct vm *vm = vcpu->vm;
     va_list args;
 
-    if (__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE)) /* another vcpu has come to one, too */
+    if (__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE)) /* another vcpu has had a triple fault, too */
         return;
     if (vm_alive(vm))
         dump_vcpu(vcpu);

@@ -10,11 +10,11 @@
 #include "host/log.h"
 #include "hv/vm.h"
 
-/* A millisecond or less: pages, of 64 page tables if all are split; entries of tables. */
+/* Work of a millisecond or less: pages (64 page tables if all are split) to stop, table entries to harvest. */
 #define STOP_SLICE (64 * 512)
 #define HARVEST_SLICE (64 * 512)
 
-/* The processor's own log goes on before D bits are cleared for it, and off when none are needed. */
+/* PML is turned on before D bits are cleared for it, and turned off if another producer is in use. */
 static int start_held(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
 {
     int rc = producer == DIRTY_PML ? backend()->dirty_log(vm, true) : 0;
@@ -80,7 +80,7 @@ bool vm_harvest_part(struct vm *vm, u64 *to_send)
 {
     if (!dirty_harvest_part(&vm->mem, to_send, HARVEST_SLICE))
         return false;
-    /* A vcpu that isn't busy now flushes before it enters its guest. */
+    /* A vcpu that isn't busy now will flush before it enters its guest. */
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         if (vm_vcpu_busy(vm->vcpu[i]))
             cpu_kick(vm->vcpu[i]->cpu);
