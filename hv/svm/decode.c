@@ -3,9 +3,8 @@
  * From EXITCODE to struct exit (APM 2 appendix C).
  *
  * Lengths of instructions and operands of CR accesses come from the processor where it saves them (NRIPS, decode
- * assists), else from the instruction's bytes. Those may have been changed by another vcpu since: if they don't fit the
- * exit code, the guest executes the new ones. That it goes on so for ever would be our decoder's fault, and ends the
- * VM.
+ * assists), else from the instruction's bytes. Another vcpu may have changed these bytes since: if they don't fit the
+ * exit code, the guest executes the new bytes. If that repeats without end, our decoder is wrong, and the VM ends.
  */
 #include "hv/svm/svm.h"
 
@@ -19,7 +18,7 @@
 
 #define MAX_DISAGREEMENTS 100
 
-/* Exits that are nothing but their instruction. */
+/* Exits about which there is no more to know than their instruction. */
 static const struct {
     u8 code, kind, op;
 } plain_instructions[] = {
@@ -127,7 +126,7 @@ static void decode_io(struct vcpu *vcpu)
     u64 info = control->exit_info_1;
 
     set_exit(vcpu, EXIT_IO);
-    vcpu->exit.len = control->exit_info_2 - vcpu->rip; /* EXITINFO2: the next RIP, on every processor */
+    vcpu->exit.len = control->exit_info_2 - vcpu->rip; /* EXITINFO2 is the next RIP, on every processor */
     vcpu->exit.u.io.port = field_get(IOIO_PORT, info);
     vcpu->exit.u.io.size = field_get(IOIO_SIZE, info);
     vcpu->exit.u.io.in = info & IOIO_IN;
@@ -293,7 +292,7 @@ static void decode_other(struct vcpu *vcpu, u64 code)
     case VMEXIT_INTR: set_exit(vcpu, EXIT_INTERRUPT); break;
     case VMEXIT_NMI: set_exit(vcpu, EXIT_NMI); break;
     case VMEXIT_VINTR: set_exit(vcpu, EXIT_WINDOW); break;
-    case VMEXIT_INIT: /* stays with the host; it resets us if it was meant */
+    case VMEXIT_INIT: /* the INIT stays with the host, and resets the host if it was meant */
     case VMEXIT_IRET: set_exit(vcpu, EXIT_REENTER); break;
     case VMEXIT_SHUTDOWN: set_exit(vcpu, EXIT_TRIPLE_FAULT); break;
     case VMEXIT_TASK_SWITCH: set_exit(vcpu, EXIT_TASK_SWITCH); break;

@@ -87,14 +87,14 @@ static void svm_put(struct vcpu *vcpu)
     (void)vcpu;
 }
 
-/* The processor has no such log: D bits are what it offers. */
+/* AMD-V processors have no PML; they offer D bits. */
 static int svm_dirty_log(struct vm *vm, bool on)
 {
     (void)vm;
     return on ? -ENOTSUP : 0;
 }
 
-/* The processor may (MSR_TSC_RATIO), but no emulator that we could try it on. */
+/* A processor may scale the TSC (MSR_TSC_RATIO), but no emulator does on which we could test it. */
 static bool svm_scales_tsc(void)
 {
     return false;

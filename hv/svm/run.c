@@ -52,9 +52,9 @@ static void asid_take(struct vcpu *vcpu, struct cpu *cpu)
 }
 
 /*
- * ASIDs are a matter of each CPU. A vcpu needs a new one when it comes to another CPU, when its own may have been given
- * away, when nested translations were removed, or when its mode changed. A removal after our look at the generation
- * finds us in the guest, and is followed by a kick.
+ * Each CPU gives out its own ASIDs. A vcpu needs a new one when it comes to another CPU, when its own may have been
+ * given to another vcpu, when nested translations were removed, or when its mode changed. A CPU that removes
+ * translations after we looked at the generation finds us in the guest, and kicks us.
  */
 static void translations_flush(struct vcpu *vcpu, struct cpu *cpu)
 {
@@ -109,8 +109,8 @@ static void event_put(struct vcpu *vcpu)
 }
 
 /*
- * What was being delivered when the exit came (EXITINTINFO); to be delivered again. QEMU leaves stale bits without
- * EVENT_VALID.
+ * Take the event that was being delivered when the exit came (EXITINTINFO), to deliver it again. QEMU leaves stale bits
+ * there without EVENT_VALID.
  */
 static void event_take_back(struct vcpu *vcpu)
 {
@@ -182,9 +182,9 @@ static bool next_is_hlt(struct vcpu *vcpu, struct insn *insn)
 }
 
 /*
- * AMD-V has no window for NMIs. One that waits for the end of a shadow, or of the IRET whose execution we have seen
- * begin, can be taken an instruction later: then the timer brings the guest out soon. Until that IRET nothing has to,
- * as the intercept will.
+ * AMD-V has no window for NMIs. An NMI that waits for the end of a shadow, or for the end of an IRET that we have seen
+ * begin, can be taken one instruction later: then the timer brings the guest out soon. Before that IRET no timer is
+ * needed, because the intercept of IRET brings the guest out.
  */
 static bool nmi_is_near(const struct vcpu *vcpu)
 {
@@ -193,9 +193,9 @@ static bool nmi_is_near(const struct vcpu *vcpu)
 
 /*
  * STI;HLT must not be split by an interrupt, or the guest sleeps with its wake-up behind it. Hardware honours the
- * shadow that we put back, QEMU 7.2 ignores it at VMRUN and would open the window before the HLT. So when both come
- * together, execute the HLT here. The shadow says that the guest is past an STI or a load of SS; HLT needs privilege
- * level 0.
+ * shadow that we put back, QEMU 7.2 ignores it at VMRUN and would open the window before the HLT. So if a shadow
+ * and a wanted window come together at a HLT, execute the HLT here. The shadow says that the guest is past an STI or a
+ * load of SS; HLT needs privilege level 0.
  */
 static bool halt_in_shadow(struct vcpu *vcpu)
 {
@@ -209,8 +209,8 @@ static bool halt_in_shadow(struct vcpu *vcpu)
 }
 
 /*
- * A host interrupt may end the run before the HLT is executed. The shadow then still holds, but QEMU 7.2, which has
- * forgotten it at VMRUN, doesn't say so. Of another instruction we couldn't tell whether it was executed: it may jump
+ * A host interrupt may end the run before the HLT is executed. The shadow then still holds, but QEMU 7.2 forgot it at
+ * VMRUN and doesn't report it. For an instruction other than HLT we couldn't tell whether it was executed: it may jump
  * to itself.
  */
 static void shadow_keep(struct vcpu *vcpu, u32 shadow)
@@ -225,7 +225,7 @@ static void shadow_keep(struct vcpu *vcpu, u32 shadow)
 
 /* --- The trip --- */
 
-/* The end of run_until comes as a host interrupt. */
+/* A host interrupt ends the run at run_until. */
 static void timer_set(const struct vcpu *vcpu)
 {
     u64 deadline = vcpu->run_until;

@@ -28,7 +28,7 @@
 struct svm_shared svm_shared;
 
 static const u8 intercepts[] = {
-    /* Registers that decide the guest's mode, one that it sees otherwise than it is, and the task priority. */
+    /* Registers that decide the guest's mode, one whose value the guest sees changed, and the task priority. */
     VMEXIT_CR0_WRITE, VMEXIT_CR4_READ, VMEXIT_CR4_WRITE, VMEXIT_CR8_READ, VMEXIT_CR8_WRITE, VMEXIT_XSETBV,
     VMEXIT_TASK_SWITCH,
 
@@ -36,13 +36,14 @@ static const u8 intercepts[] = {
     VMEXIT_INTR, VMEXIT_NMI, VMEXIT_INIT, VMEXIT_SHUTDOWN, VMEXIT_EXCP0 + VECTOR_MC, VMEXIT_INVD, VMEXIT_WBINVD,
     VMEXIT_IOIO, VMEXIT_MSR, VMEXIT_RSM, VMEXIT_RDPMC,
 
-    /* A guest can make the delivery of these raise them again, for ever, with no interrupt taken between. */
+    /* A guest can make the delivery of these raise them again, endlessly, so that no interrupt is ever taken. */
     VMEXIT_EXCP0 + VECTOR_DB, VMEXIT_EXCP0 + VECTOR_AC,
 
-    /* What we answer for. */
+    /* Instructions that we emulate. */
     VMEXIT_CPUID, VMEXIT_HLT,
 
-    /* What we don't offer. VMLOAD and VMSAVE, left alone, would reach the host's memory, and CLGI its interrupts. */
+    /* Instructions that we don't offer. VMLOAD and VMSAVE, left alone, would reach the host's memory, and CLGI its
+     * interrupts. */
     VMEXIT_VMRUN, VMEXIT_VMMCALL, VMEXIT_VMLOAD, VMEXIT_VMSAVE, VMEXIT_STGI, VMEXIT_CLGI, VMEXIT_SKINIT, VMEXIT_INVLPGA,
     VMEXIT_MONITOR, VMEXIT_MWAIT, VMEXIT_MWAIT_CONDITIONAL, VMEXIT_RDPRU
 };
@@ -104,7 +105,7 @@ int svm_init(void)
 
     if (iopm == FRAME_NONE || msrpm == FRAME_NONE) {
         pr_err("no memory for the permission maps");
-        return -ENOMEM; /* the boot ends here: nothing to give back to */
+        return -ENOMEM; /* the boot ends here, so nothing is freed */
     }
     frame_free(iopm + IOPM_PAGES * PAGE_SIZE, FRAME_ORDER_4K);
     memset(frame_window(iopm), 0xFF, IOPM_PAGES * PAGE_SIZE);

@@ -2,10 +2,10 @@
 /*
  * struct vcpu_state to and from the VMCB. All of it is in memory between runs, so it doesn't matter on which CPU.
  *
- * CR4 and EFER are not as the guest sees them. CR4.MCE is on wherever the host's is. In EFER, SVME must be 1 and is
- * none of the guest's business; and LME is there only while LMA is. The processor doesn't miss it, for only our
- * emulation sets LMA; and QEMU 7.2 restores the host's CR0 at an exit with the guest's EFER and CR4 still loaded, and
- * refuses to turn paging back on if it finds LME without PAE.
+ * CR4 and EFER in the VMCB differ from what the guest sees. CR4.MCE is on if the host's is. In EFER, SVME must be 1,
+ * which the guest doesn't see; and LME is set only while LMA is. The processor doesn't need LME before, because only
+ * our emulation sets LMA. QEMU 7.2 restores the host's CR0 at an exit while the guest's EFER and CR4 are still loaded,
+ * and refuses to turn paging back on if it finds LME without PAE.
  */
 #include "hv/svm/svm.h"
 
@@ -26,8 +26,9 @@ static struct vmcb_segment *segment_slot(struct vmcb_save *save, unsigned seg)
 }
 
 /*
- * As the processor left it, with what it need not tell: whether a loaded segment was accessed, its granularity, and
- * whether a TSS is busy. QEMU 7.2 demands of TR the type that its own LTR left, which is not busy.
+ * The attributes that the processor left, completed by those that it need not report: whether a loaded segment was
+ * accessed, its granularity, and whether a TSS is busy. QEMU 7.2 demands for TR the type that its own LTR left: not
+ * busy.
  */
 static struct segment segment_get(const struct vmcb_segment *slot)
 {
@@ -38,7 +39,7 @@ static struct segment segment_get(const struct vmcb_segment *slot)
     return (struct segment){ .selector = slot->selector, .attr = attr, .limit = slot->limit, .base = slot->base };
 }
 
-/* Unusable is said by P = 0; DPL stays, for SS.DPL is the privilege level. */
+/* P = 0 means unusable; DPL stays, because SS.DPL is the privilege level. */
 static void segment_set(struct vmcb_segment *slot, const struct segment *segment)
 {
     u32 attr = segment->attr;
@@ -75,8 +76,9 @@ static void segments_set(struct vmcb_save *save, const struct vcpu_state *state)
 }
 
 /*
- * With nested paging the processor keeps no copy of the four PAE entries: it rereads them, and so do we. Nobody has
- * looked at what is there now: an entry with a reserved bit would fault when it is used, and counts as not present.
+ * With nested paging the processor keeps no copy of the four PAE entries: it rereads them from memory, and so do we.
+ * Nobody has checked the entries that are there now: one with a reserved bit would fault when used, so it counts as not
+ * present.
  */
 static void pdptes_get(struct vcpu *vcpu, struct vcpu_state *state)
 {
@@ -84,7 +86,7 @@ static void pdptes_get(struct vcpu *vcpu, struct vcpu_state *state)
 
     memset(state->pdpte, 0, sizeof(state->pdpte));
     if (pae)
-        guest_pdptes_read(&vcpu->vm->mem, state->cr3, state->pdpte); /* not RAM: stays 0, not present */
+        guest_pdptes_read(&vcpu->vm->mem, state->cr3, state->pdpte); /* if not RAM, the entries stay 0: not present */
     for (unsigned i = 0; i < ARRAY_SIZE(state->pdpte); i++)
         if (state->pdpte[i] & GUEST_PDPTE_RESERVED)
             state->pdpte[i] = 0;
@@ -102,8 +104,8 @@ static void control_get(struct vcpu *vcpu, struct vcpu_state *state)
 }
 
 /*
- * All but a change of TS alone (lazy FPU switching does many) may change what the guest's page tables mean; some writes
- * ask for a flush by changing nothing.
+ * Any write may change the meaning of the guest's page tables, except a change of TS alone (lazy FPU switching does
+ * many of these). A write that changes nothing may be a request for a flush.
  */
 static bool control_needs_flush(const struct svm_vcpu *svm, const struct vcpu_state *state)
 {

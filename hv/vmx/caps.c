@@ -54,7 +54,7 @@ static const struct wish entry_wishes[] = {
     { ENTRY_LOAD_EFER, "loading of EFER at entries", false },
 };
 
-/* What we need beyond controls. */
+/* The features that we need beyond controls. */
 static const struct wish ept_wishes[] = {
     { EPT_CAP_4_LEVELS, "4-level EPT", false },
     { EPT_CAP_WRITE_BACK, "write-back EPT tables", false },
@@ -90,7 +90,7 @@ void vmx_caps_read(struct vmx_caps *caps)
         caps->ept_vpid = rdmsr(MSR_VMX_EPT_VPID_CAP);
 }
 
-/* Is all that is wished for and not optional in `may`? Names what isn't. */
+/* Does `may` contain all wished controls that are not optional? The log names the missing ones. */
 static bool granted(const struct wish *wishes, unsigned count, u64 may)
 {
     bool all = true;
@@ -104,7 +104,7 @@ static bool granted(const struct wish *wishes, unsigned count, u64 may)
     return all;
 }
 
-/* What must be 1, and of our wishes what may be. */
+/* The controls that must be 1, and those of our wishes that may be 1. */
 static bool adjust(const struct wish *wishes, unsigned count, u64 caps, u32 *controls)
 {
     u32 must = caps, may = caps >> 32;
@@ -121,7 +121,7 @@ bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *contr
 {
     const u64 invept = EPT_CAP_INVEPT_CONTEXT | EPT_CAP_INVEPT_GLOBAL;
     const u64 invvpid = VPID_CAP_CONTEXT | VPID_CAP_ALL;
-    /* All of them, so that the log is complete. */
+    /* Check all of them, so that the log is complete. */
     bool ok = ADJUST(pin) & ADJUST(primary) & ADJUST(secondary) & ADJUST(exit) & ADJUST(entry);
 
     ok &= granted(ept_wishes, ARRAY_SIZE(ept_wishes), caps->ept_vpid);
@@ -133,7 +133,7 @@ bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *contr
         pr_err("this processor lacks information about INS and OUTS");
         ok = false;
     }
-    /* The timer is of use to us only if it goes on where it was. */
+    /* We can use the timer only if it goes on from its saved value. */
     if (!(controls->pin & PIN_PREEMPTION_TIMER) || !(controls->exit & EXIT_SAVE_TIMER)) {
         controls->pin &= ~PIN_PREEMPTION_TIMER;
         controls->exit &= ~EXIT_SAVE_TIMER;

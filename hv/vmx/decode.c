@@ -12,7 +12,7 @@
 #define DR6_BREAKPOINTS BITS(3, 0)
 #define DR7_GD BIT(13)
 
-/* No instruction caused it: then something may be left in the pending debug field. */
+/* An exit that no instruction caused: it may have left something in the pending debug field. */
 static void set_exit(struct vcpu *vcpu, enum exit_kind kind)
 {
     vcpu->exit.kind = kind;
@@ -34,8 +34,8 @@ static void set_raw_exit(struct vcpu *vcpu, enum exit_kind kind, u64 code)
     vcpu->exit.u.raw.info[1] = vmread(GUEST_PHYSICAL_ADDRESS);
 }
 
-/* If an event was being delivered when the exit came: to be delivered again. Only the exits that call this can come
- * then. */
+/* If an event was being delivered when the exit came, take it, to deliver it again. Only exits whose handlers call this
+ * can come during a delivery. */
 static void event_take_back(struct vcpu *vcpu)
 {
     u32 info = vmread(IDT_VECTORING_INFO);
@@ -56,7 +56,7 @@ static void event_take_back(struct vcpu *vcpu)
         vcpu->nmi_blocked = false; /* it has not arrived */
 }
 
-/* The exit came before DR6 and DR7 were touched: do to them what delivery does (SDM 3C "Architectural State Before a VM
+/* The exit came before DR6 and DR7 were changed: change them as delivery does (SDM 3C "Architectural State Before a VM
  * Exit"). */
 static void debug_exception(struct vcpu *vcpu)
 {
@@ -132,7 +132,7 @@ static __attribute__((noinline)) void decode_cr(struct vcpu *vcpu)
     case CR_ACCESS_WRITE: vcpu->exit.u.cr.value = vcpu->regs[gpr] & size_mask(in_64bit_mode() ? 8 : 4); break;
     case CR_ACCESS_READ: vcpu->exit.u.cr.write = false; break;
     case CR_ACCESS_CLTS: vcpu->exit.u.cr.value = vmx_guest_cr0() & ~CR0_TS; break;
-    case CR_ACCESS_LMSW: /* can set PE but not clear it */
+    case CR_ACCESS_LMSW: /* LMSW can set PE but not clear it */
         vcpu->exit.u.cr.value = (vmx_guest_cr0() & ~lmsw_replaces) |
                                 (field_get(QUALIFICATION_CR_LMSW, qualification) & (lmsw_replaces | CR0_PE));
         break;
@@ -188,7 +188,7 @@ static void decode_xsetbv(struct vcpu *vcpu)
     set_instruction_exit(vcpu, cpl == 0 ? EXIT_XSETBV : EXIT_PROTECTED);
 }
 
-/* It has run down, and must be armed again even for the same run_until. */
+/* The timer has run down, and must be armed again even for the same run_until. */
 static void decode_preemption(struct vcpu *vcpu)
 {
     set_exit(vcpu, EXIT_PREEMPT);

@@ -3,8 +3,7 @@
  * One entry: what changed since the last one goes into the VMCS, the guest runs, and what it left comes back (SDM 3C
  * "VM Entries", "VM Exits").
  *
- * This is the hot path, written for few instructions: what is seldom so is gathered behind one test and left out of
- * line.
+ * This is the hot path, written for few instructions: rare cases are gathered behind one test and kept out of line.
  */
 #include "hv/vmx/vmx.h"
 
@@ -28,8 +27,8 @@ _Static_assert(SHADOW_STI == BLOCKING_BY_STI && SHADOW_MOV_SS == BLOCKING_BY_MOV
 #define TIMER_CORRECTION 16
 
 /*
- * Arm what ends the run at run_until. False: that has passed. Where the preemption timer does it, it also bounds the
- * run: under Bochs 2.7, a guest entered with IF = 0 doesn't exit for a kick's interrupt, but does for this timer.
+ * Arm the timer that ends the run at run_until. False: that time has passed. The preemption timer, if used, also bounds
+ * the run: under Bochs 2.7, a guest entered with IF = 0 doesn't exit for a kick's interrupt, but does for this timer.
  */
 static __attribute__((noinline)) bool timer_put(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 {
@@ -72,7 +71,7 @@ static void translations_flush(struct vcpu *vcpu, struct vmx_vcpu *vmx)
         invept(vmx_shared.invept_type, vmx->eptp);
         vmx->ept_flushes++;
         vcpu->npt_flushes += vcpu->npt_generation != generation;
-        /* Release: who waits for this takes it as "no old translation is used any more". */
+        /* Release: a waiting CPU reads this as "this vcpu uses no old translation any more". */
         __atomic_store_n(&vcpu->npt_generation, generation, __ATOMIC_RELEASE);
     }
     if (vmx->flush & FLUSH_VPID) {
@@ -134,8 +133,8 @@ static u32 windows_put(struct vcpu *vcpu)
 }
 
 /*
- * All that is not so at most entries: flushes, an event, a shadow, blocked NMIs, windows. And what is left of them in
- * the VMCS, or left by an exit that no instruction caused: that is vmx->unsettled.
+ * The work that most entries don't have: flushes, an event, a shadow, blocked NMIs, windows. vmx->unsettled says that
+ * traces of these, or of an exit that no instruction caused, are left in the VMCS.
  */
 static __attribute__((noinline)) void unusual_put(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 {
@@ -167,8 +166,8 @@ static void guest_put(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 }
 
 /*
- * Virtual NMIs come by injection only. Bochs 2.7 forgets to end their blocking when another guest is entered: a state
- * that can't be this guest's is dropped.
+ * Virtual NMIs come by injection only. Bochs 2.7 forgets to end their blocking when another guest is entered: so a
+ * blocking that this guest can't have caused is dropped.
  */
 static void guest_take(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 {

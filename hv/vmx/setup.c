@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is decided once, the constant part of a VMCS, and its way into and out of a processor.
+ * Decisions that are made once, the constant part of a VMCS, and how a VMCS gets into and out of a processor.
  *
  * A VMCS is active on one CPU at most, while its vcpu is loaded there; otherwise it is clear, and any CPU may take it.
  * backend_data of a CPU is the loaded one, so that a short visit to another VMCS (vmx_borrow) can be undone.
@@ -31,7 +31,7 @@
 #define CPUID_7_EDX_ARCH_CAPABILITIES BIT(29)
 #define CPUID_D_1_EAX_XSAVES BIT(3)
 
-/* A CR4 bit of these that CPUID offers is the guest's own: its change needs no check and changes no mode. */
+/* The guest owns those of these CR4 bits that CPUID offers: changing them needs no check and changes no mode. */
 #define CR4_HARMLESS (CR4_TSD | CR4_DE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 
 /* A quarter of the MSR bitmap for each of: reads of low MSRs, of high ones, writes of low, of high (SDM 3C "MSR-Bitmap
@@ -41,8 +41,8 @@
 #define MSR_HIGH_BASE 0xC0000000
 
 /*
- * #MC is the host's. #DB and #AC a guest can make recur during their own delivery, for ever, with no interrupt taken
- * between; the exit breaks the circle.
+ * #MC belongs to the host. A guest can make #DB and #AC recur endlessly during their own delivery, so that no interrupt
+ * is ever taken; the exit breaks that circle.
  */
 #define EXCEPTIONS (BIT(VECTOR_MC) | BIT(VECTOR_DB) | BIT(VECTOR_AC))
 
@@ -142,7 +142,7 @@ int vmx_init(void)
     return bitmaps_init();
 }
 
-/* Instructions that #UD unless a control enables them: as the guest's CPUID says. */
+/* Instructions that raise #UD unless a control enables them: enabled if the guest's CPUID shows them. */
 static u32 secondary_controls(const struct vcpu *vcpu)
 {
     u32 wish = 0;
@@ -216,7 +216,7 @@ static void host_init(void)
     vmwrite(HOST_RIP, (u64)vmx_exit_landing);
 }
 
-/* What differs between CPUs, or may change until the vcpu is loaded. */
+/* Host fields that differ between CPUs, or may change until the vcpu is loaded. */
 static void host_cpu_put(const struct cpu *cpu)
 {
     struct descriptor_pointer idtr;
@@ -232,8 +232,8 @@ static void host_cpu_put(const struct cpu *cpu)
     vmwrite(HOST_IDTR_BASE, idtr.base);
 }
 
-/* Unique among the living but for 65535 / CONFIG_MAX_VCPUS VMs created between, and then EPT roots still tell them
- * apart. */
+/* Unique among existing VMs, unless 65535 / CONFIG_MAX_VCPUS VMs were created between two of them; even then their EPT
+ * roots tell them apart. */
 static u16 vpid_of(const struct vcpu *vcpu)
 {
     if (!(vmx_shared.controls.secondary & SECONDARY_VPID))
@@ -323,8 +323,8 @@ static void msrs_take(struct vmx_vcpu *vmx)
 }
 
 /*
- * Coming to a CPU other than the last, the vcpu may meet translations there that it, or a former owner of its EPT
- * root's frame or of its VPID, has left: run() flushes both kinds.
+ * If the vcpu comes to a CPU other than its last, that CPU may hold old translations, left by the vcpu itself or by a
+ * former owner of its VPID or of its EPT root's frame: run() flushes both kinds.
  */
 bool vmx_load(struct vcpu *vcpu)
 {
@@ -343,7 +343,7 @@ bool vmx_load(struct vcpu *vcpu)
     vmx->unsettled = true;
     vmx->timer_until = 0;
     host_cpu_put(cpu);
-    if (vmx->tsc_ratio != vcpu->vm->tsc.ratio) /* known when its state has come from elsewhere */
+    if (vmx->tsc_ratio != vcpu->vm->tsc.ratio) /* an arriving vcpu's ratio is known only now */
         vmx_tsc_put(vcpu);
     if (vmx->cpu != cpu->index) {
         vmx->cpu = cpu->index;

@@ -3,8 +3,8 @@
  * struct vcpu_state to and from the VMCS, and the few registers that no VMCS holds.
  *
  * The guest's CR0 and CR4 live in two places: bits that the guest owns in GUEST_CRn, where it changes them without an
- * exit, the others in the read shadow. GUEST_CRn has those as VMX needs them: NE and VMXE on, caches on, machine checks
- * as the host has them.
+ * exit, the others in the read shadow. In GUEST_CRn these other bits have the values that VMX needs: NE and VMXE on,
+ * caches on, machine checks as on the host.
  */
 #include "hv/vmx/vmx.h"
 
@@ -86,7 +86,8 @@ static void control_set(struct vmx_vcpu *vmx, const struct vcpu_state *state)
     for (unsigned i = 0; i < 4 && pae_paging(state); i++)
         vmwrite(VMCS_NTH(GUEST_PDPTE0, i), state->pdpte[i]);
     real_mode_cs_fix(state->cr0);
-    /* Any of these may change what the guest's page tables mean; some writes ask for a flush by changing nothing. */
+    /* Any of these may change the meaning of the guest's page tables; a write that changes nothing may ask for a flush.
+     */
     vmx->flush |= FLUSH_VPID;
     vmx->unsettled = true;
 }
@@ -102,8 +103,8 @@ static struct segment segment_get(unsigned i)
 }
 
 /*
- * Entry insists on what this processor leaves in a loaded segment: accessed, busy if TR, and G in keeping with the
- * limit. What was saved on VT-x has all that already, and passes unchanged.
+ * Entry demands the attributes that this processor leaves in a loaded segment: accessed, busy for TR, and G in keeping
+ * with the limit. A segment saved on VT-x has all these already and stays unchanged.
  */
 static u32 attr_for_entry(unsigned i, const struct segment *segment)
 {
