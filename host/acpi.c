@@ -16,7 +16,7 @@ static bool sum_is_zero(const void *table, u32 size)
     return sum == 0;
 }
 
-/* The whole table at `base`, if it is one. */
+/* The whole table at `base`; NULL: no table is there. */
 static const struct acpi_header *table_at(acpi_memory *memory, hpa_t base)
 {
     const struct acpi_header *header = memory(base, sizeof(*header));
@@ -65,7 +65,7 @@ static hpa_t hpet_base(const struct acpi_hpet *hpet)
     return hpet && hpet->registers.space == ACPI_SPACE_MEMORY ? hpet->registers.address : 0;
 }
 
-/* The 64-bit address counts, where the table is long enough to have one. */
+/* The 64-bit address counts, if the table is long enough to have one. */
 static u16 pm_timer_port(const struct acpi_fadt *fadt)
 {
     u64 port = fadt ? fadt->pm_tmr_blk : 0;

@@ -31,13 +31,13 @@
 #define ICR_ASSERT BIT(14)
 #define ICR_OTHERS (3 << 18) /* shorthand: all excluding self */
 #define APIC_ICR_HIGH 0x310
-#define APIC_LVT_CMCI 0x2F0 /* exists if the highest LVT entry is 6 */
+#define APIC_LVT_CMCI 0x2F0 /* exists if the highest LVT entry is at least 6 */
 #define APIC_LVT_TIMER 0x320
 #define LVT_NMI (4 << 8)
 #define LVT_MASKED BIT(16)
 #define LVT_TSC_DEADLINE BIT(18)
-#define APIC_LVT_THERMAL 0x330 /* from highest entry 5 */
-#define APIC_LVT_PERF 0x340    /* from highest entry 4 */
+#define APIC_LVT_THERMAL 0x330 /* ... at least 5 */
+#define APIC_LVT_PERF 0x340    /* ... at least 4 */
 #define APIC_LVT_LINT0 0x350
 #define APIC_LVT_LINT1 0x360
 #define APIC_LVT_ERROR 0x370
@@ -75,7 +75,7 @@ static void apic_write(u32 reg, u32 value)
         apic.registers[reg / 4] = value;
 }
 
-/* Boot processor: choose the mode for all. */
+/* Choose the mode for all CPUs. Boot processor. */
 static void mode_choose(void)
 {
     u32 features = cpuid(1, 0).ecx;
@@ -89,7 +89,7 @@ static void mode_choose(void)
     pr_debug("%s, timer by %s", apic.x2apic ? "x2APIC" : "xAPIC", apic.tsc_deadline ? "TSC deadline" : "count");
 }
 
-/* Off goes to x2APIC by way of xAPIC (SDM 3A "x2APIC State Transitions"). */
+/* An APIC that is off gets to x2APIC mode by way of xAPIC (SDM 3A "x2APIC State Transitions"). */
 static void mode_enable(void)
 {
     u64 base = rdmsr(MSR_APIC_BASE);
@@ -100,7 +100,7 @@ static void mode_enable(void)
         wrmsr(MSR_APIC_BASE, base | APIC_BASE_EXTD);
 }
 
-/* Nothing but what the machine has to say by NMI, which PCs wire to LINT1: it is said to the boot processor. */
+/* Mask all entries except the machine's NMI, which PCs wire to LINT1: the boot processor takes it. */
 static void lvt_init(void)
 {
     u64 highest = field_get(VERSION_MAX_LVT, apic_read(APIC_VERSION));
@@ -135,7 +135,7 @@ u32 apic_id(void)
     return apic.x2apic ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
 }
 
-/* x2APIC takes a command at once; xAPIC says when it has. */
+/* x2APIC takes a command at once; xAPIC reports when it has taken it. */
 static void icr_send(u32 destination, u32 command)
 {
     if (apic.x2apic) {

@@ -8,15 +8,15 @@
 #include "host/log.h"
 #include "host/panic.h"
 
-#define ROUND_PART 40       /* of a second that a round takes: 25 ms */
-#define READINGS 5          /* of which the shortest counts: time is lost most likely in a long one */
-#define ROUNDS 50           /* at most; one or two do, unless the emulator's host is overloaded */
-#define ROUND_POLLS 1000000 /* many times what a round can take */
-#define STILL_POLLS 20000   /* without a change: it is dead. The slowest tick is 1 us */
-#define GOOD_ENOUGH 10000   /* stop when the error is below 100 ppm: two machines' are within 250 */
+#define ROUND_PART 40       /* a round takes this part of a second: 25 ms */
+#define READINGS 5          /* the shortest of them counts: a long one has most likely lost time */
+#define ROUNDS 50           /* at most; one or two are enough, unless the emulator's host is overloaded */
+#define ROUND_POLLS 1000000 /* many times more than a round can take */
+#define STILL_POLLS 20000   /* without a change: the counter is dead. The slowest tick is 1 us */
+#define GOOD_ENOUGH 10000   /* stop when the error is below 100 ppm: then two machines differ by less than 250 */
 #define AGREE 4000          /* 250 ppm */
 
-/* What is known of the TSC's frequency. */
+/* The range in which the TSC's frequency is known to lie. */
 struct range {
     const char *name;
     u64 least, most; /* Hz */
@@ -46,7 +46,7 @@ static u64 ticks_between(const struct reference *reference, const struct reading
     return (to->count - from->count) & reference->mask;
 }
 
-/* Wait for so many ticks. 0, -EAGAIN or -ENODEV as below. */
+/* Wait for `wanted` ticks. Returns 0, -EAGAIN or -ENODEV like round_measure. */
 static int wait(const struct reference *reference, const struct reading *from, u64 wanted)
 {
     u64 last = 0;
@@ -67,7 +67,7 @@ static int wait(const struct reference *reference, const struct reading *from, u
     return -ENODEV;
 }
 
-/* The TSC's frequency by one while of the reference. 0, -EAGAIN: nothing came of it, or -ENODEV: it doesn't count. */
+/* Measure the TSC's frequency in one round. Returns 0, -EAGAIN (the round failed), or -ENODEV (no tick came). */
 static int round_measure(const struct reference *reference, struct range *range)
 {
     struct reading from, to;
@@ -84,7 +84,7 @@ static int round_measure(const struct reference *reference, struct range *range)
     if (!read_well(reference, &to))
         return -EAGAIN;
     ticks = ticks_between(reference, &from, &to);
-    /* It has come round, or the count that ended the wait was misread: too little to divide by may be left. */
+    /* The counter has wrapped, or the count that ended the wait was misread: the rest may be too small to divide by. */
     if (ticks < reference->hz / ROUND_PART)
         return -EAGAIN;
     /* The readings may be just behind a tick or just before the next. */
@@ -103,7 +103,7 @@ static bool is_vague(const struct range *range)
     return range->most - range->least > middle(range) / GOOD_ENOUGH * 2;
 }
 
-/* What both leave possible; what one that was disturbed says contradicts the others, and the last one counts. */
+/* Keep the range that both allow. If they contradict each other, a round was disturbed, and the last one counts. */
 static void narrow(struct range *known, const struct range *now)
 {
     u64 least = MAX(known->least, now->least), most = MIN(known->most, now->most);
@@ -112,7 +112,7 @@ static void narrow(struct range *known, const struct range *now)
     known->most = least <= most ? most : now->most;
 }
 
-/* False: it doesn't count. */
+/* Measure with one reference. False: it doesn't count. */
 static bool measure(const struct reference *reference, struct range *known)
 {
     bool any = false;
@@ -153,7 +153,7 @@ static struct calibration result(const struct range *range, const char *confirme
     };
 }
 
-/* A claim may be of another machine (Bochs), or rounded; two counters that disagree are a fault. */
+/* A claim may describe another machine (Bochs), or be rounded; two counters that disagree are a fault. */
 static void report_disagreement(const struct range *a, const struct range *b)
 {
     if (a->least == a->most)
@@ -162,7 +162,7 @@ static void report_disagreement(const struct range *a, const struct range *b)
         pr_warn("the TSC counts %lu kHz by %s, %lu kHz by %s", middle(a) / 1000, a->name, middle(b) / 1000, b->name);
 }
 
-/* Which of those that were asked before does the last one confirm? NULL: none. */
+/* The first of the earlier sources that the last one confirms; NULL: none. */
 static const struct range *find_agreeing(const struct range *ranges, unsigned last)
 {
     for (unsigned i = 0; i < last; i++) {
@@ -193,6 +193,6 @@ struct calibration calibrate(u64 claimed_hz, const struct reference *references,
     }
     if (known == 0)
         return (struct calibration){ 0 };
-    /* What was measured is more than what is claimed. */
+    /* A measurement is worth more than a claim. */
     return result(&ranges[known > claims ? claims : 0], NULL);
 }

@@ -11,8 +11,8 @@
 #include "host/panic.h"
 #include "host/layout.h"
 
-#define APIC_US 10000         /* for which the APIC timer is held against the TSC */
-#define APIC_ROUNDS 50        /* at most, as it only wakes us: */
+#define APIC_US 10000         /* time for which the APIC timer is compared with the TSC */
+#define APIC_ROUNDS 50        /* at most, as this timer only wakes us: */
 #define APIC_GOOD_ENOUGH 1000 /* stop when the error is below 1000 ppm */
 
 static struct {
@@ -57,7 +57,7 @@ static void tsc_calibrate(void)
             found.error * 1000000 / found.hz);
 }
 
-/* How much the APIC timer counts in some TSC ticks, which may be as many more or less as *error. */
+/* How much the APIC timer counts in some TSC ticks; their number may be wrong by *error. */
 static u64 apic_count(u64 *ticks, u64 *error)
 {
     u64 start[2], end[2];
@@ -75,7 +75,7 @@ static u64 apic_count(u64 *ticks, u64 *error)
     return count;
 }
 
-/* By the round that was disturbed least. */
+/* Calibrate the APIC timer by the round that was disturbed least. */
 static void apic_calibrate(void)
 {
     u64 ticks = 0, error = ~0ULL, count = 0;

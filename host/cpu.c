@@ -86,8 +86,8 @@ static void gdt_load(struct cpu *cpu)
 }
 
 /*
- * Does CR4 take OSXSAVE where CPUID shows XSAVE? QEMU's emulator (7.2) does so only where leaf 0Dh has one of XSAVE's
- * further forms; elsewhere (Opteron_G4, _G5) the write acts as an exit of a guest that is not there, and the machine is
+ * Does CR4 take OSXSAVE if CPUID shows XSAVE? In QEMU's emulator (7.2) it does so only if leaf 0Dh has one of XSAVE's
+ * further forms; otherwise (Opteron_G4, _G5) the write acts as an exit of a guest that is not there, and the machine is
  * lost without a word.
  */
 static bool takes_osxsave(void)
@@ -99,8 +99,8 @@ static bool takes_osxsave(void)
 }
 
 /*
- * What the hypervisor relies on; everything else off. Changing PGE drops all translations, global ones too (SDM 3A
- * "Invalidation of TLBs").
+ * Turn on the features that the hypervisor relies on, and all others off. Changing PGE drops all translations,
+ * including global ones (SDM 3A "Invalidation of TLBs").
  */
 static void control_registers_init(void)
 {

@@ -24,7 +24,7 @@
 
 #define STATE_FREE BIT(7)
 #define STATE_JUNK BIT(6) /* debug: the frame is free and begins with JUNK, but for a list node */
-#define STATE_FULL BIT(5) /* debug: so does all of it */
+#define STATE_FULL BIT(5) /* debug: the whole frame is JUNK */
 #define STATE_ORDER BITS(4, 0)
 
 static struct {
@@ -61,9 +61,9 @@ static bool block_is_free(u64 index, unsigned order)
     return index < pool.frames && (pool.state[index] & ~(STATE_JUNK | STATE_FULL)) == (STATE_FREE | order);
 }
 
-/* Behind the others: what is free longest is taken first. A guest's RAM is low memory then, not where the firmware ran,
- * whose code an emulator would have to forget page by page; and a frame that was freed stays so for long, in which
- * debug builds may find a write to it. */
+/* Put a free block behind the others: the block that is free longest is taken first. A guest's RAM is then low memory,
+ * and not memory where the firmware ran, whose code an emulator would have to forget page by page. And a freed frame
+ * stays free for long, so that debug builds may find a write to it. */
 static void block_link(u64 index, unsigned order)
 {
     pool.state[index] |= STATE_FREE | order;
@@ -80,7 +80,7 @@ static void block_unlink(u64 index)
         memset(node, JUNK, sizeof(*node));
 }
 
-/* Make a used block free, joined with its buddies as far as they are free. */
+/* Make a used block free, and join it with its buddies as far as they are free. */
 static void block_release(u64 index, unsigned order)
 {
     pool.stats.free += BIT(order);
@@ -105,7 +105,7 @@ static bool frame_is_free(u64 index)
 
 #ifdef GODWIT_DEBUG
 
-/* Of large blocks, which are guests' RAM, the beginning of each frame: a guest that leaves must not stop the host. */
+/* Of a large block, which is guest RAM, only the beginning of each frame: freeing a guest must not stop the host. */
 #define JUNK_FULL_ORDER 8
 #define JUNK_HEAD 64
 
@@ -183,8 +183,8 @@ void frame_add(hpa_t base, u64 size)
     spin_unlock(&pool.lock);
 }
 
-/* Unlink the smallest free block of at least `order` and give back what is too much of it; ~0 if there is none. Under
- * the lock. */
+/* Unlink the smallest free block of at least `order`, and give back the part that is not needed. Returns ~0 if no block
+ * is large enough. Under the lock. */
 static u64 block_take(unsigned order)
 {
     unsigned have = order;

@@ -17,7 +17,7 @@
 #define KEPT_PIECES 256U
 #define KEPT_BYTES KiB(256)
 
-/* The linker's names: what was called, and what it meant. */
+/* The linker's names: __wrap_ for the function that is called, __real_ for the one that was meant. */
 void *__wrap__malloc_r(struct _reent *reent, size_t size);
 void __wrap__free_r(struct _reent *reent, void *piece);
 void *__real__malloc_r(struct _reent *reent, size_t size);
@@ -37,8 +37,8 @@ void *__wrap__malloc_r(struct _reent *reent, size_t size)
     return piece ? memset(piece, JUNK, _malloc_usable_size_r(reent, piece)) : NULL;
 }
 
-/* What is kept is junk, so the ring need not be searched for a piece that does not begin with it: for each frame of the
- * network that would take longer than all else that is done with it. */
+/* Is the piece in the ring? A kept piece is junk, so the ring is searched only for a piece that begins with junk: a
+ * search for each frame of the network would take longer than all other work on that frame. */
 static bool is_kept(const u64 *piece)
 {
     if (*piece != JUNK_WORD)

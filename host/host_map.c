@@ -6,9 +6,9 @@
  * frame allocator's bookkeeping (the "boot pool"); the allocator starts after the switch and takes over what is left of
  * that run. `map.window` says where physical 0 is seen: 0 before the switch, DIRECT_MAP_BASE after it.
  *
- * Mappings are only ever added, but for the page that starts processors. The processor caches no absent translation
- * (SDM 3A "Details of TLB Use"), so adding needs neither invlpg nor a message to other CPUs, and all pages may be
- * global.
+ * Mappings are only ever added, except that the page that starts processors is removed. The processor caches no absent
+ * translation (SDM 3A "Details of TLB Use"), so adding needs neither invlpg nor a message to other CPUs, and all pages
+ * may be global.
  */
 #include "host/host_map.h"
 
@@ -27,7 +27,7 @@
 #include "host/layout.h"
 
 #define LEVELS 4
-#define LOW_MEMORY MiB(1)      /* below: for trampolines and firmware's habits, never allocated */
+#define LOW_MEMORY MiB(1)      /* memory below is for trampolines and firmware, and never allocated */
 #define POOL_LIMIT GiB(4)      /* a starting CPU loads CR3 in 32-bit mode, so the root lies below */
 #define CPUID_1G_PAGES BIT(26) /* leaf 80000001h EDX */
 
@@ -86,7 +86,7 @@ static u64 *entry_find(u64 address, unsigned level)
 
             if (next == FRAME_NONE)
                 return NULL;
-            /* Rights are the leaves' alone. */
+            /* Only the leaves restrict rights. */
             *entry = next | PTE_P | PTE_W;
         }
         table = table_at(*entry & PTE_ADDR);
@@ -127,7 +127,7 @@ static int map_range(u64 address, hpa_t frame, u64 size, unsigned prot)
     return 0;
 }
 
-/* While booting nothing is mapped yet and the pool panics by itself: an error is ours. */
+/* At boot nothing is mapped yet, and the pool itself panics if it is empty: any error is our mistake. */
 static void map_boot(u64 address, hpa_t frame, u64 size, unsigned prot)
 {
     int rc = map_range(address, frame, size, prot);
@@ -135,8 +135,8 @@ static void map_boot(u64 address, hpa_t frame, u64 size, unsigned prot)
     assert(rc == 0);
 }
 
-/* Rights of a kind of memory in the direct map; -1: not mapped. Files and tables are firmware's and the loader's word:
- * only read. */
+/* Rights of a kind of memory in the direct map; -1: not mapped. Files and tables come from the loader and the firmware:
+ * we only read them. */
 static int direct_prot(u32 kind)
 {
     switch (kind) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Lines are formatted on the caller's stack, kept in `ring` if they are the host's own, and queued for the serial port,
- * which takes 10 ms for one: the host loop writes them, in pieces (log_poll). So the lock is held for two copies, and
- * nobody waits for the port but who must: boot, before there is a host loop, and the end of the machine.
+ * A line is formatted on the caller's stack, kept in `ring` if it is the host's own, and queued for the serial port,
+ * which takes 10 ms for a line: the host loop writes the queue in pieces (log_poll). So the lock is held only for two
+ * copies. Only the boot, before the host loop runs, and the end of the machine wait for the port.
  */
 #include "host/log.h"
 
@@ -20,12 +20,12 @@
 #define WIPE "\r\x1b[K" /* to the row's start, and erase it */
 #define QUEUE 0x20000   /* bytes; a power of two */
 #define GUESTS_SHARE (QUEUE / 4 * 3)
-/* Lines of a guest that are shown at once, several times what a Linux that boots says; then one each so often, about as
- * many as a real port takes. */
+/* How many lines of a guest are shown at once: several times the output of a booting Linux. After that one line is
+ * shown in this time, about as many as a real port takes. */
 #define GUEST_BURST 3000ULL
 #define GUEST_LINE_NS 10000000ULL
-#define PIECES 16        /* that an emulator's port takes in a turn of the host loop; a real one takes one */
-#define PIECE_NS 1400000 /* that a port takes for one */
+#define PIECES 16        /* an emulator's port takes so many in a turn of the host loop; a real one takes one */
+#define PIECE_NS 1400000 /* time that a port takes for one piece */
 
 /* Guards the serial port's output and all below but threshold. */
 static struct spinlock lock = SPINLOCK(LOCK_LOG);
@@ -33,14 +33,14 @@ static bool lock_broken;
 static struct log_record ring[LOG_RECORDS];
 static u64 next_number;
 static bool held;
-static bool prompt; /* stands in the last row */
-static bool polled; /* the host loop runs */
+static bool prompt; /* a prompt stands in the last row */
+static bool polled; /* the host loop writes the queue */
 static enum log_level threshold = LOG_INFO;
 
 static struct {
     char bytes[QUEUE]; /* lines with their ends */
     u64 put, taken;    /* bytes, ever */
-    u64 lost;          /* lines of the host for which there was no room, not told yet */
+    u64 lost;          /* lines of the host that found no room and are not reported yet */
 } queue;
 
 static const char *const level_names[] = { "err", "warn", "info", "debug" };
@@ -97,7 +97,7 @@ static bool is_between_lines(void)
     return queue.taken == 0 || queue.bytes[(queue.taken - 1) % QUEUE] == '\n';
 }
 
-/* Append a line if the queue is not filled beyond `most` by it. */
+/* Append a line, unless that fills the queue beyond `most`. */
 static bool queue_put(const char *line, size_t len, size_t most)
 {
     if (queue.put - queue.taken + len + 1 > most)
@@ -107,7 +107,7 @@ static bool queue_put(const char *line, size_t len, size_t most)
     return true;
 }
 
-/* A line of the host, and before it how many found no room. */
+/* Append a line of the host; before it, report how many lines found no room. */
 static void queue_put_host(const char *line, size_t len)
 {
     char note[80];
@@ -129,7 +129,7 @@ static void wipe_prompt(void)
     prompt = false;
 }
 
-/* The bytes that are next, up to the end of their line or of the array. */
+/* The next bytes to write, up to the end of their line or of the array. */
 static size_t next_bytes(const char **bytes)
 {
     size_t at = queue.taken % QUEUE, len = MIN(queue.put - queue.taken, QUEUE - at);
@@ -206,7 +206,8 @@ void log_break_lock(void)
 
 /* --- Lines -------------------------------------------------------------------------------------------------------- */
 
-/* Called with the lock: who wrote the first line that waits must call the host loop. */
+/* Until the host loop writes the queue, write it here. Returns whether the caller must wake the host loop: it must if
+ * the first waiting line is new. Under the lock. */
 static bool line_queued(bool first)
 {
     if (!polled && !held)
@@ -346,7 +347,7 @@ void log_vline(enum log_level level, const char *prefix, const char *format, va_
     body = line_head(line, ns, level);
     len = line_end(body, snprintf(line + body, sizeof(line) - body, "%s: ", prefix));
     len = line_end(len, vsnprintf(line + len, sizeof(line) - len, format, args));
-    while (len > 0 && line[len - 1] == '\n') /* callers of other habits end their texts so */
+    while (len > 0 && line[len - 1] == '\n') /* some callers end their texts with newlines */
         len--;
     line_write(ns, level, line, body, len);
 }

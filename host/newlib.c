@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What newlib asks of its system: memory for malloc, and malloc's lock. It is built without files and processes, so
- * there is no more.
+ * The functions that newlib needs from its system: memory for malloc, and malloc's lock. Our newlib is built without
+ * files and processes, so it needs no more.
  *
  * The heap grows page by page at HEAP_BASE and never gives pages back; what malloc trims is kept for its next growth.
  */
@@ -19,8 +19,8 @@
 #define NOBODY ~0U
 
 /* Under malloc's lock. */
-static u64 heap_break = HEAP_BASE;  /* end of what malloc has */
-static u64 heap_mapped = HEAP_BASE; /* end of what is mapped */
+static u64 heap_break = HEAP_BASE;  /* end of malloc's memory */
+static u64 heap_mapped = HEAP_BASE; /* end of the mapped memory */
 
 static struct {
     struct spinlock lock;
@@ -30,7 +30,7 @@ static struct {
 
 static bool heap_grow(u64 end)
 {
-    /* What it takes it keeps: where there is not enough, it shall not take all there is. */
+    /* The heap never gives pages back: if memory is too short, it must not take all that is left. */
     if (end > heap_mapped && frame_stats().free < (end - heap_mapped) / PAGE_SIZE)
         return false;
     for (; heap_mapped < end; heap_mapped += PAGE_SIZE) {

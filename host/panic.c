@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Panic: one CPU tells, all others stop, the machine ends.
+ * Panic: one CPU reports, all others stop, the machine ends.
  *
  * Nothing here trusts what may be broken: no allocation, no lock after log_break_lock(), a chain of frames is
  * followed only inside known stacks, and a panic inside the panic ends the machine with one line.
@@ -102,7 +102,7 @@ static void print_traces(void)
     }
 }
 
-/* Message first: if more than this fails, it is out. */
+/* The message comes first: it is out even if the rest fails. */
 static void panic_begin(const char *format, va_list args)
 {
     bool first = panic_claim();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The TSC is read in order with the counter between: a load from a device's registers may otherwise be later than what
- * follows it (SDM 2B "RDTSC").
+ * Each reading of the TSC is ordered with that of the counter between: otherwise the processor may do the load from a
+ * device's register after the RDTSC that follows it (SDM 2B "RDTSC").
  */
 #include "host/reference.h"
 
@@ -32,7 +32,7 @@
 #define PIT_CHANNEL2_STATUS 0xE8 /* read-back command: latch the status */
 #define PIT_STATUS_NULL_COUNT 0x40
 #define PIT_MAX 0xFFFF
-#define PIT_TAKES_COUNT 1000 /* polls in which it has taken a count, several times over */
+#define PIT_TAKES_COUNT 1000 /* several times the polls that it needs to take a count */
 #define PORT_61 0x61
 #define PORT_61_GATE2 0x01
 #define PORT_61_SPEAKER 0x02
@@ -68,8 +68,8 @@ static bool hpet_read(struct reading *reading)
 }
 
 /*
- * The firmware's word. An address that is too wide for a page table would fault, and so would registers that leave the
- * page that we map.
+ * Is the firmware's address usable? An address that is too wide for a page table would fault, and so would registers
+ * that leave the page that we map.
  */
 static bool hpet_may_be_at(hpa_t base)
 {
@@ -78,7 +78,7 @@ static bool hpet_may_be_at(hpa_t base)
     return is_aligned(base, sizeof(u64)) && base % PAGE_SIZE <= PAGE_SIZE - HPET_BYTES && base >> bits == 0;
 }
 
-/* False: what is there is no HPET. */
+/* False: there is no HPET at that address. */
 static bool hpet_find(hpa_t base, struct reference *reference)
 {
     u32 period;
@@ -121,7 +121,7 @@ static bool pit_read(struct reading *reading)
     return !(inb(PORT_61) & PORT_61_OUT2);
 }
 
-/* It takes a new count with its next tick; until then the old one would be read. */
+/* The 8254 takes a new count with its next tick; until then the old one would be read. */
 static bool pit_has_count(void)
 {
     outb(PIT_COMMAND, PIT_CHANNEL2_STATUS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MC146818 of the host (data sheet "Update Cycle"). While it updates itself, a matter of 2 ms in a second, its
- * registers mean nothing; so it is read until two readings agree that were both taken outside of an update.
+ * registers mean nothing; so we read them until two readings agree that were both taken outside of an update.
  */
 #include "host/rtc.h"
 

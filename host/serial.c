@@ -30,7 +30,7 @@
 #define UART_LSR (COM1 + 5)
 #define LSR_DATA 0x01
 #define LSR_EMPTY 0x20 /* transmitter's FIFO is empty */
-#define LSR_IDLE 0x40  /* and the last bit is out */
+#define LSR_IDLE 0x40  /* and its last bit is out */
 #define UART_SCRATCH (COM1 + 7)
 #define UART_FIFO 16
 #define DIVISOR_115200 1
@@ -41,20 +41,20 @@
 
 /* Polls until a transmitter counts as stuck; a character takes 87 us, a poll of a real port 1 us. */
 #define PATIENCE 100000
-#define STUCK_NS 1000000000ULL /* after which one that is offered bytes counts as stuck */
+#define STUCK_NS 1000000000ULL /* after this time a transmitter that takes no byte counts as stuck */
 
 static bool has_uart, has_debug_port;
 static bool stuck; /* the transmitter was, when it was last tried: it is not waited for again until it moves */
 
 static struct {
-    bool busy; /* somebody empties the receiver; who finds it so leaves it to him */
+    bool busy; /* a CPU is emptying the receiver; others then leave it alone */
     u8 byte[INPUT_SIZE];
-    unsigned read, written; /* ever; written by the reader, and by who is busy */
+    unsigned read, written; /* bytes ever; the reader writes `read`, the busy CPU `written` */
 } input;
 
-/* Take what the receiver has, but no more than anybody could read: a chip that has gone, or that a service processor
- * feeds, may say for ever that there is more. What nobody reads is lost, as it would be in the chip. Any CPU, interrupt
- * handlers and panics included. */
+/* Take the bytes that the receiver has, but not without limit: a chip that has gone, or that a service processor feeds,
+ * may claim for ever that it has more. Bytes that nobody reads are lost, as they would be in the chip. Any CPU, also in
+ * interrupt handlers and panics. */
 static void receive(void)
 {
     if (__atomic_exchange_n(&input.busy, true, __ATOMIC_ACQUIRE))
@@ -114,7 +114,7 @@ void serial_init(void)
     has_debug_port = inb(DEBUG_PORT) == DEBUG_PORT;
 }
 
-/* Into an empty FIFO; returns how many bytes of the text fitted. */
+/* Fill the empty FIFO; returns how many bytes of the text fitted. */
 static size_t fifo_fill(const char *text, size_t len)
 {
     unsigned room = UART_FIFO;
@@ -149,7 +149,7 @@ void serial_write(const char *text, size_t len)
 
 size_t serial_offer(const char *text, size_t len)
 {
-    static u64 busy_since; /* ns; 0: it was empty */
+    static u64 busy_since; /* ns; 0: the transmitter was empty */
     size_t taken = len;
 
     if (has_uart) {

@@ -51,7 +51,7 @@ static void __attribute__((noreturn)) cpu_start(struct cpu *cpu)
     apic_init();
     start.hello = rdtsc();
     __atomic_store_n(&cpu->online, true, __ATOMIC_RELEASE); /* after start.hello */
-    /* If the starter has given up on us, its INIT ends this: then we hold no lock. */
+    /* If the starter gives up on us, its INIT stops us here: we hold no lock then. */
     while (cpu_count() <= cpu->index)
         cpu_relax();
     start.entry();
@@ -115,7 +115,7 @@ static bool cpu_wake(const struct cpu *cpu, u64 page)
     return wait_online(cpu, START_TIMEOUT_US);
 }
 
-/* The other CPU's greeting must lie between what our TSC said before and after, or they are not synchronous. */
+/* The other CPU's greeting must lie between our TSC's values before and after, or the TSCs are not synchronous. */
 static void tsc_check(const struct cpu *cpu, u64 before)
 {
     u64 after = rdtsc();
@@ -143,7 +143,7 @@ static void cpu_bring_up(u32 apic_id, u64 page)
         cpu_add(cpu);
         return;
     }
-    /* However far it has come: INIT makes it wait for a start-up IPI again, and none will come. */
+    /* However far the CPU has come, INIT makes it wait for a start-up IPI again, and none will come. */
     apic_send_init(apic_id);
     __atomic_store_n(&params->claim, 0, __ATOMIC_RELEASE);
     pr_warn("APIC id %u doesn't answer, left out", apic_id);
@@ -170,7 +170,7 @@ void cpu_kick(u32 index)
 {
     struct cpu *cpu = cpu_at(index);
 
-    /* An earlier kick that its run loop has not seen yet does for this one. */
+    /* An earlier kick that its run loop has not seen yet serves for this one, too. */
     if (!__atomic_exchange_n(&cpu->kicked, true, __ATOMIC_ACQ_REL))
         apic_send(cpu->apic_id, IRQ_KICK);
 }
