@@ -28,7 +28,7 @@ trampoline_start:
     mov %cs, %ax
     mov %ax, %ds
 
-    /* A processor that wakes when its start has been given up must not take another's stack. */
+    /* A processor that wakes after its start was given up must not take another processor's stack. */
     xor %eax, %eax
     xchg %eax, PARAM(CLAIM)
     test %eax, %eax

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where exceptions and interrupts enter: one stub a vector makes the stack uniform (struct trap_frame), then all go
- * one way.
+ * Exceptions and interrupts enter here: a stub for each vector makes the stack uniform (struct trap_frame), then all
+ * continue in the same code.
  *
  * The processor aligns the stack to 16 before it pushes (SDM 3A "64-Bit Mode Stack Frame"); 5 words of its own,
  * error, vector and 15 registers keep that alignment for the call.

@@ -54,8 +54,8 @@ static u64 guest_xcr0(const struct vcpu *vcpu)
     return vcpu->osxsave ? xgetbv(0) & policy_of(vcpu)->xcr0 : vcpu->xcr0;
 }
 
-/* Bytes that XSAVEC and XSAVES write for the guest's XCR0: the components side by side; AVX, the only one, is aligned
- * anyway. */
+/* Bytes that XSAVEC and XSAVES write for the guest's XCR0. They put the components side by side; AVX is the only one
+ * and aligned anyway. */
 static u32 compacted_size(const struct vcpu *vcpu)
 {
     return XSAVE_LEGACY_BYTES + (guest_xcr0(vcpu) & XCR0_AVX ? policy_of(vcpu)->xsave_avx.eax : 0);

@@ -14,7 +14,7 @@ static void port_access(struct vcpu *vcpu, struct io *io)
 {
     struct vm *vm = vcpu->vm;
 
-    vcpu->ask_interrupts = true; /* a device may change what waits for the vcpu */
+    vcpu->ask_interrupts = true; /* a device may have raised or cleared an interrupt */
     spin_lock(&vm->device_lock);
     bus_access(&vm->pio, vcpu->exit.u.io.port, io);
     spin_unlock(&vm->device_lock);

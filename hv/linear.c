@@ -67,7 +67,7 @@ static void access_piece(struct vcpu *vcpu, gpa_t gpa, unsigned len, bool write,
     unsigned step = (len & (len - 1)) ? 1 : len;
     u8 *bytes = (u8 *)value;
 
-    vcpu->ask_interrupts = true; /* a device may change what waits for the vcpu */
+    vcpu->ask_interrupts = true; /* a device may have raised or cleared an interrupt */
     spin_lock(&vm->device_lock);
     for (unsigned at = 0; at < len; at += step) {
         struct io io = { .vcpu = vcpu, .size = step, .write = write };

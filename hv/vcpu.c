@@ -135,9 +135,9 @@ static void ask_interrupts(struct vcpu *vcpu, u64 until)
 }
 
 /*
- * The last instruction ended at or behind 4 GiB: outside 64-bit mode RIP has 32 bits. VT-x enters no guest with a
- * longer one there, though Bochs 2.7 leaves it at a trap's exit: also if that instruction was a jump, which changes the
- * lower half only.
+ * The last instruction ended at or behind 4 GiB, but outside 64-bit mode RIP has 32 bits: cut it. VT-x refuses to enter
+ * a guest with a longer RIP there, though Bochs 2.7 leaves one at a trap's exit, also if that instruction was a jump,
+ * which changes only the lower half.
  */
 static __attribute__((noinline)) void rip_wrap(struct vcpu *vcpu)
 {
@@ -148,7 +148,7 @@ static __attribute__((noinline)) void rip_wrap(struct vcpu *vcpu)
         vcpu->rip = (u32)vcpu->rip;
 }
 
-/* The upper half of RIP, by itself: each exit looks at it, and pays for every instruction. */
+/* The upper half of RIP, read alone: every exit checks it, so each instruction counts. */
 static u32 rip_high(const struct vcpu *vcpu)
 {
     u32 high;
@@ -200,15 +200,16 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
     trace(TRACE_SCHED, vcpu->trace_id, until);
     if (!vcpu->vm->first_entry_tsc)
         vm_first_entry(vcpu->vm);
-    /* Visible before we look whether it may run and what must be flushed: vm_vcpu_busy does both in the other order. */
+    /* Must be visible before we check whether the vcpu may run and what to flush. The caller of vm_vcpu_busy changes
+     * these first and then looks at `running`. */
     __atomic_store_n(&this_cpu()->running, vcpu, __ATOMIC_SEQ_CST);
     if (vm_runnable(vcpu->vm))
         turns->goes_on(vcpu);
     while (vcpu->status == VCPU_RUNNABLE && vm_runnable(vcpu->vm)) {
         if (vcpu->ask_interrupts) {
             ask_interrupts(vcpu, until);
-            /* An INIT message has put it down; and ends the turn, unless a start-up came with it. What is not taken
-             * ends its VM. */
+            /* An INIT message has put the vcpu down, and ends its turn unless a start-up came with it. If the processor
+             * doesn't take the vcpu's state, its VM ends. */
             vcpu_load(vcpu);
             continue;
         }
@@ -226,10 +227,11 @@ void vcpu_wake(struct vcpu *vcpu)
 {
     const struct cpu *cpu = this_cpu();
 
-    /* From within one of its own exits: it looks for interrupts, and whether it may run, before the next entry. */
+    /* Called from one of the vcpu's own exits: it checks for interrupts, and whether it may run, before its next entry.
+     */
     if (cpu->running == vcpu)
         vcpu->ask_interrupts = true;
-    /* From its CPU's host loop no kick is needed either: that looks at its vcpus next. */
+    /* Called from its CPU's host loop, which looks at its vcpus next, no kick is needed either. */
     else if (cpu->running || cpu->index != vcpu->cpu)
         cpu_kick(vcpu->cpu);
 }

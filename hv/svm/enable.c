@@ -53,7 +53,7 @@ int svm_cpu_on(void)
     svm->host_area = frame_address(area);
     __asm__ volatile("vmsave %0" : : "a"(svm->host_area) : "memory");
 
-    /* As if all ASIDs were used up: the first one given comes with a flush of whatever the firmware left. */
+    /* Start as if all ASIDs were used up: then the first one given comes with a flush of all that the firmware left. */
     svm->next_asid = svm_shared.nr_asids;
     cpu->backend_data = svm;
     return 0;

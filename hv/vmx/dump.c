@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The VMCS in words: why the guest came out, all fields that aren't zero, and after a refused entry what of the guest
- * state is likely to have been the reason.
+ * The VMCS in words: why the guest came out, all fields that aren't zero, and after a refused entry the guest state
+ * that is the likely reason.
  */
 #define LOG_PREFIX "vmx"
 #include "hv/vmx/vmx.h"

@@ -54,7 +54,8 @@ vmx_enter:
     FIXUP(5b, vmx_enter_faulted)
     FIXUP(1b, vmx_enter_faulted)
 
-    /* Still here: refused before anything was loaded. CF: no current VMCS; ZF: an error number is in the VMCS. */
+    /* We are still here: the entry was refused before anything was loaded. CF: no current VMCS; ZF: an error number is
+     * in the VMCS. */
 2:  movl $1, %eax
     jc 3f
     incl %eax
