@@ -251,7 +251,7 @@ check: all ## check format, lint, headers, dependency rules, registers used, siz
 	@tools/check
 
 test: ## build all, then unit tests, fuzzers, checks and system tests on both emulators
-	+@MAKE='$(MAKE)' tools/test build unit fuzz model check system
+	+@MAKE='$(MAKE)' tools/test
 
 bench: all linux-guest ## print what the machine measures of itself, and Linux in it beside Linux in plain QEMU
 	@tests/bench/boot

@@ -7,6 +7,10 @@ import pytest
 from network import Network, Unavailable
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures rates or times, so tools/test runs it with nothing beside it")
+
+
 @pytest.fixture
 def net():
     """A network of the test's own; where there can be none, the test is skipped."""

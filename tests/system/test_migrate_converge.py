@@ -16,6 +16,8 @@ PAGES = 2048  # that the guest writes at random, of 3072
 BEAT = r"beat \d+ at (\d+) ms, (\d+) writes, 0 wrong, 0 backwards, 0 strayed\n"
 LIMIT = 150   # ms of downtime: some 200 pages at rho 0.5, and a thirtieth of what is left at rho 2
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def writing(tmp_path_factory):
