@@ -28,7 +28,7 @@ void forward_begin(struct forward *forward, struct port *from)
     forward->on = true;
 }
 
-uint32_t forward_take(struct forward *forward, void *bytes, uint32_t room)
+u32 forward_take(struct forward *forward, void *bytes, u32 room)
 {
     return forward->on ? port_hold_take(&forward->port, bytes, room) : 0;
 }

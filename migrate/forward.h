@@ -17,7 +17,7 @@ struct forward {
 void forward_begin(struct forward *forward, struct port *from);
 
 /* Take out the next frame. Returns its length; 0 if there is no frame now, or if forwarding is off. */
-uint32_t forward_take(struct forward *forward, void *bytes, uint32_t room);
+u32 forward_take(struct forward *forward, void *bytes, u32 room);
 
 /* Leave the switch; frames that are still kept are lost. Forwarding may be off already. Not from within
  * switch_input. */

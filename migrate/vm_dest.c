@@ -146,7 +146,7 @@ static void announce(void *handle, u64 epoch)
 
 static bool frame(void *handle, const void *bytes, size_t len)
 {
-    return port_deliver_late(&platform_of(handle)->net.port, bytes, (uint32_t)len);
+    return port_deliver_late(&platform_of(handle)->net.port, bytes, (u32)len);
 }
 
 static void record(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)

@@ -149,7 +149,7 @@ static void give_up(void *ctx)
 
 static size_t frame(void *ctx, void *bytes, size_t room)
 {
-    return forward_take(&((struct vm_source *)ctx)->forward, bytes, (uint32_t)room);
+    return forward_take(&((struct vm_source *)ctx)->forward, bytes, (u32)room);
 }
 
 static void announce(void *ctx)

@@ -12,17 +12,17 @@
 #define NA_LENGTH (ND_OPTIONS + 8) /* with the option */
 
 /* At the end of each frame that announce_port sends: a hypervisor that reads it knows that no guest has sent it. */
-static const uint8_t mark[8] = { 'G', 'O', 'D', 'W', 'I', 'T', 'A', 'N' };
+static const u8 mark[8] = { 'G', 'O', 'D', 'W', 'I', 'T', 'A', 'N' };
 
-static uint8_t *header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type)
+static u8 *header(u8 *out, const u8 *destination, const u8 *source, u16 type)
 {
     memset(out, 0, ANNOUNCE_MAX);
     return frame_header(out, destination, source, type);
 }
 
-static uint8_t *arp_header(uint8_t *out, const uint8_t *mac, uint16_t type, uint16_t operation)
+static u8 *arp_header(u8 *out, const u8 *mac, u16 type, u16 operation)
 {
-    uint8_t *arp = header(out, mac_broadcast, mac, type);
+    u8 *arp = header(out, mac_broadcast, mac, type);
 
     be16_put(arp + ARP_HARDWARE, ARP_ETHERNET);
     be16_put(arp + ARP_PROTOCOL, ETH_TYPE_IP4);
@@ -33,31 +33,31 @@ static uint8_t *arp_header(uint8_t *out, const uint8_t *mac, uint16_t type, uint
     return arp;
 }
 
-uint32_t announce_arp(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip4[4])
+u32 announce_arp(u8 out[ANNOUNCE_MAX], const u8 mac[MAC_LEN], const u8 ip4[4])
 {
-    uint8_t *arp = arp_header(out, mac, ETH_TYPE_ARP, ARP_REQUEST);
+    u8 *arp = arp_header(out, mac, ETH_TYPE_ARP, ARP_REQUEST);
 
     memcpy(arp + ARP_SENDER_IP, ip4, 4);
     memcpy(arp + ARP_TARGET_IP, ip4, 4);
     return ETH_MIN;
 }
 
-uint32_t announce_rarp(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN])
+u32 announce_rarp(u8 out[ANNOUNCE_MAX], const u8 mac[MAC_LEN])
 {
-    uint8_t *rarp = arp_header(out, mac, ETH_TYPE_RARP, RARP_REQUEST);
+    u8 *rarp = arp_header(out, mac, ETH_TYPE_RARP, RARP_REQUEST);
 
     memcpy(rarp + ARP_TARGET_MAC, mac, MAC_LEN);
     return ETH_MIN;
 }
 _Static_assert(ETH_HEADER + ARP_LENGTH <= ETH_MIN && ETH_MIN <= ANNOUNCE_MAX, "ARP is padded");
 
-uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip6[16], bool router)
+u32 announce_na(u8 out[ANNOUNCE_MAX], const u8 mac[MAC_LEN], const u8 ip6[16], bool router)
 {
-    static const uint8_t all_nodes_mac[MAC_LEN] = { 0x33, 0x33, 0, 0, 0, 1 };
-    static const uint8_t all_nodes[16] = { 0xFF, 0x02, [15] = 1 };
-    uint8_t *ip = header(out, all_nodes_mac, mac, ETH_TYPE_IP6), *na = ip + IP6_HEADER;
-    uint64_t sum;
-    uint16_t folded;
+    static const u8 all_nodes_mac[MAC_LEN] = { 0x33, 0x33, 0, 0, 0, 1 };
+    static const u8 all_nodes[16] = { 0xFF, 0x02, [15] = 1 };
+    u8 *ip = header(out, all_nodes_mac, mac, ETH_TYPE_IP6), *na = ip + IP6_HEADER;
+    u64 sum;
+    u16 folded;
 
     ip[0] = 0x60;
     be16_put(ip + 4, NA_LENGTH);
@@ -71,16 +71,16 @@ uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], cons
     na[ND_OPTIONS] = ND_OPTION_TARGET_MAC;
     na[ND_OPTIONS + 1] = 1; /* the option's length in units of 8 bytes */
     memcpy(na + ND_OPTIONS + 2, mac, MAC_LEN);
-    sum = (uint64_t)csum_fold(offload_pseudo_sum(ip, true, IP_PROTO_ICMP6, NA_LENGTH)) +
+    sum = (u64)csum_fold(offload_pseudo_sum(ip, true, IP_PROTO_ICMP6, NA_LENGTH)) +
           csum_fold(csum_add(0, na, NA_LENGTH));
-    folded = (uint16_t)~csum_fold(sum);
+    folded = (u16)~csum_fold(sum);
     memcpy(na + ND_CSUM, &folded, 2);
     return ETH_HEADER + IP6_HEADER + NA_LENGTH;
 }
 _Static_assert(ETH_HEADER + IP6_HEADER + NA_LENGTH <= ANNOUNCE_MAX, "the advertisement fits");
 
 /* Send the frame with the tags behind its addresses, and the mark at its end. */
-static void send(struct port *port, const uint8_t *bytes, uint32_t len, const struct port_tags *tags)
+static void send(struct port *port, const u8 *bytes, u32 len, const struct port_tags *tags)
 {
     struct frame frame = { .part = { { bytes, ETH_TYPE },
                                      { tags->bytes, tags->len },
@@ -92,7 +92,7 @@ static void send(struct port *port, const uint8_t *bytes, uint32_t len, const st
     switch_input(port, &frame);
 }
 
-static uint32_t build(uint8_t *out, const struct port_address *address)
+static u32 build(u8 *out, const struct port_address *address)
 {
     switch (address->kind) {
     case PORT_IP4: return announce_arp(out, address->mac, address->ip);
@@ -105,8 +105,8 @@ unsigned announce_port(struct port *port)
 {
     struct port_address own = { .kind = PORT_MAC }, address[PORT_ADDRESSES]; /* a copy: each frame is snooped, too */
     unsigned count = port->nr_addresses, sent = 1;
-    uint64_t now = clock_ns();
-    uint8_t bytes[ANNOUNCE_MAX];
+    u64 now = clock_ns();
+    u8 bytes[ANNOUNCE_MAX];
 
     memcpy(own.mac, port->mac, MAC_LEN);
     memcpy(address, port->address, sizeof(address));
@@ -122,8 +122,8 @@ unsigned announce_port(struct port *port)
 
 bool announce_made(const struct frame *frame)
 {
-    uint8_t end[sizeof(mark)], nd;
-    uint32_t l3;
+    u8 end[sizeof(mark)], nd;
+    u32 l3;
 
     switch (frame_type(frame, &l3)) {
     case ETH_TYPE_ARP:

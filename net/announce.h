@@ -10,14 +10,14 @@
 #define ANNOUNCE_MAX 96
 
 /* Gratuitous ARP: a request for our own address (RFC 5227, "ARP Announcement"). */
-uint32_t announce_arp(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip4[4]);
+u32 announce_arp(u8 out[ANNOUNCE_MAX], const u8 mac[MAC_LEN], const u8 ip4[4]);
 
 /* Unsolicited neighbour advertisement to all nodes, override set (RFC 4861, 7.2.6). If the advertisement of a router
  * does not say that it is a router, its neighbours stop using it as one (7.2.5). */
-uint32_t announce_na(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN], const uint8_t ip6[16], bool router);
+u32 announce_na(u8 out[ANNOUNCE_MAX], const u8 mac[MAC_LEN], const u8 ip6[16], bool router);
 
 /* RARP request for our own MAC (RFC 903). It teaches switches where the MAC is, even if no IP address is known. */
-uint32_t announce_rarp(uint8_t out[ANNOUNCE_MAX], const uint8_t mac[MAC_LEN]);
+u32 announce_rarp(u8 out[ANNOUNCE_MAX], const u8 mac[MAC_LEN]);
 
 /*
  * Send RARP for the port's mac, and the right announcement for each address that lives behind the port (net/snoop.h).

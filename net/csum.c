@@ -8,17 +8,17 @@
 #include <string.h>
 
 /* End-around carry: ones-complement addition of 64-bit words, which folds to that of 16-bit words. */
-static uint64_t add(uint64_t a, uint64_t b)
+static u64 add(u64 a, u64 b)
 {
-    uint64_t sum;
+    u64 sum;
 
     return __builtin_add_overflow(a, b, &sum) ? sum + 1 : sum;
 }
 
-uint64_t csum_add(uint64_t sum, const void *data, size_t len)
+u64 csum_add(u64 sum, const void *data, size_t len)
 {
-    const uint8_t *at = data;
-    uint64_t word;
+    const u8 *at = data;
+    u64 word;
 
     for (; len >= 8; len -= 8, at += 8) {
         memcpy(&word, at, 8);
@@ -32,16 +32,16 @@ uint64_t csum_add(uint64_t sum, const void *data, size_t len)
     return sum;
 }
 
-uint16_t csum_fold(uint64_t sum)
+u16 csum_fold(u64 sum)
 {
     sum = (sum & 0xFFFFFFFF) + (sum >> 32);
     sum = (sum & 0xFFFFFFFF) + (sum >> 32);
     sum = (sum & 0xFFFF) + (sum >> 16);
     sum = (sum & 0xFFFF) + (sum >> 16);
-    return (uint16_t)sum;
+    return (u16)sum;
 }
 
-uint16_t csum_lwip(const void *data, int len)
+u16 csum_lwip(const void *data, int len)
 {
     return csum_fold(csum_add(0, data, (size_t)len));
 }

@@ -6,9 +6,9 @@
 #include "host/copy.h"
 #include "net/csum.h"
 
-const uint8_t mac_broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
+const u8 mac_broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
 
-uint8_t *frame_header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type)
+u8 *frame_header(u8 *out, const u8 *destination, const u8 *source, u16 type)
 {
     memcpy(out, destination, MAC_LEN);
     memcpy(out + MAC_LEN, source, MAC_LEN);
@@ -16,14 +16,14 @@ uint8_t *frame_header(uint8_t *out, const uint8_t *destination, const uint8_t *s
     return out + ETH_HEADER;
 }
 
-struct frame frame_of(const void *data, uint32_t len)
+struct frame frame_of(const void *data, u32 len)
 {
     return (struct frame){ .part = { { data, len } }, .nr_parts = 1, .len = len };
 }
 
-bool frame_read(const struct frame *frame, uint32_t offset, void *to, uint32_t len)
+bool frame_read(const struct frame *frame, u32 offset, void *to, u32 len)
 {
-    uint8_t *out = to;
+    u8 *out = to;
 
     for (unsigned i = 0; i < frame->nr_parts && len > 0; i++) {
         const struct frame_part *part = &frame->part[i];
@@ -33,9 +33,9 @@ bool frame_read(const struct frame *frame, uint32_t offset, void *to, uint32_t l
             continue;
         }
 
-        uint32_t take = part->len - offset < len ? part->len - offset : len;
+        u32 take = part->len - offset < len ? part->len - offset : len;
 
-        bulk_copy(out, (const uint8_t *)part->data + offset, take);
+        bulk_copy(out, (const u8 *)part->data + offset, take);
         out += take;
         len -= take;
         offset = 0;
@@ -43,7 +43,7 @@ bool frame_read(const struct frame *frame, uint32_t offset, void *to, uint32_t l
     return len == 0;
 }
 
-bool frame_append(struct frame *out, const struct frame *frame, uint32_t offset, uint32_t len)
+bool frame_append(struct frame *out, const struct frame *frame, u32 offset, u32 len)
 {
     for (unsigned i = 0; i < frame->nr_parts && len > 0; i++) {
         const struct frame_part *part = &frame->part[i];
@@ -55,9 +55,9 @@ bool frame_append(struct frame *out, const struct frame *frame, uint32_t offset,
         if (out->nr_parts == FRAME_PARTS + 1)
             return false;
 
-        uint32_t take = part->len - offset < len ? part->len - offset : len;
+        u32 take = part->len - offset < len ? part->len - offset : len;
 
-        out->part[out->nr_parts++] = (struct frame_part){ (const uint8_t *)part->data + offset, take };
+        out->part[out->nr_parts++] = (struct frame_part){ (const u8 *)part->data + offset, take };
         out->len += take;
         len -= take;
         offset = 0;
@@ -65,9 +65,9 @@ bool frame_append(struct frame *out, const struct frame *frame, uint32_t offset,
     return len == 0;
 }
 
-uint64_t frame_csum(const struct frame *frame, uint32_t offset, uint32_t len)
+u64 frame_csum(const struct frame *frame, u32 offset, u32 len)
 {
-    uint64_t sum = 0;
+    u64 sum = 0;
     bool odd = false; /* the next byte's place in what is summed */
 
     for (unsigned i = 0; i < frame->nr_parts && len > 0; i++) {
@@ -78,11 +78,11 @@ uint64_t frame_csum(const struct frame *frame, uint32_t offset, uint32_t len)
             continue;
         }
 
-        uint32_t take = part->len - offset < len ? part->len - offset : len;
-        uint64_t piece = csum_add(0, (const uint8_t *)part->data + offset, take);
+        u32 take = part->len - offset < len ? part->len - offset : len;
+        u64 piece = csum_add(0, (const u8 *)part->data + offset, take);
 
         /* RFC 1071 2(B): the sum of bytes that stand at odd places is the swapped sum of the same at even ones. */
-        sum = (uint64_t)csum_fold(sum) + (odd ? __builtin_bswap16(csum_fold(piece)) : csum_fold(piece));
+        sum = (u64)csum_fold(sum) + (odd ? __builtin_bswap16(csum_fold(piece)) : csum_fold(piece));
         odd ^= take & 1;
         len -= take;
         offset = 0;
@@ -90,13 +90,13 @@ uint64_t frame_csum(const struct frame *frame, uint32_t offset, uint32_t len)
     return sum;
 }
 
-uint16_t frame_type(const struct frame *frame, uint32_t *l3)
+u16 frame_type(const struct frame *frame, u32 *l3)
 {
-    uint8_t field[2];
+    u8 field[2];
 
     *l3 = ETH_TYPE;
     for (unsigned tags = 0; frame_read(frame, *l3, field, 2); tags++) {
-        uint16_t type = be16_get(field);
+        u16 type = be16_get(field);
 
         *l3 += 2;
         if (tags == 2 || !frame_is_tag(type))

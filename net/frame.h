@@ -31,77 +31,77 @@
 #define OFFLOAD_GSO_TCP6 4
 
 /* Copy [offset, offset + len) out. False if the frame is shorter. */
-bool frame_read(const struct frame *frame, uint32_t offset, void *to, uint32_t len);
+bool frame_read(const struct frame *frame, u32 offset, void *to, u32 len);
 
 /* Append [offset, offset + len) of `frame` to `out` by reference. False if it is shorter or has too many pieces. */
-bool frame_append(struct frame *out, const struct frame *frame, uint32_t offset, uint32_t len);
+bool frame_append(struct frame *out, const struct frame *frame, u32 offset, u32 len);
 
 /* Write an Ethernet header; returns the place behind it, where the payload begins. */
-uint8_t *frame_header(uint8_t *out, const uint8_t *destination, const uint8_t *source, uint16_t type);
+u8 *frame_header(u8 *out, const u8 *destination, const u8 *source, u16 type);
 
-extern const uint8_t mac_broadcast[MAC_LEN];
+extern const u8 mac_broadcast[MAC_LEN];
 
 /* A frame of one piece. */
-struct frame frame_of(const void *data, uint32_t len);
+struct frame frame_of(const void *data, u32 len);
 
 /* Unfolded Internet checksum of [offset, offset + len), which must exist. */
-uint64_t frame_csum(const struct frame *frame, uint32_t offset, uint32_t len);
+u64 frame_csum(const struct frame *frame, u32 offset, u32 len);
 
 /* Returns the EtherType behind at most two VLAN tags, and in *l3 the offset behind it. 0 if the frame is too short. */
-uint16_t frame_type(const struct frame *frame, uint32_t *l3);
+u16 frame_type(const struct frame *frame, u32 *l3);
 
 /* Is this EtherType that of a VLAN tag? */
-static inline bool frame_is_tag(uint16_t type)
+static inline bool frame_is_tag(u16 type)
 {
     return type == ETH_TYPE_VLAN || type == ETH_TYPE_QINQ;
 }
 
 /* Big-endian fields at any address. */
-static inline uint16_t be16_get(const void *at)
+static inline u16 be16_get(const void *at)
 {
-    const uint8_t *b = at;
+    const u8 *b = at;
 
-    return (uint16_t)(b[0] << 8 | b[1]);
+    return (u16)(b[0] << 8 | b[1]);
 }
 
-static inline void be16_put(void *at, uint16_t value)
+static inline void be16_put(void *at, u16 value)
 {
-    uint8_t *b = at;
+    u8 *b = at;
 
-    b[0] = (uint8_t)(value >> 8);
-    b[1] = (uint8_t)value;
+    b[0] = (u8)(value >> 8);
+    b[1] = (u8)value;
 }
 
-static inline uint32_t be32_get(const void *at)
+static inline u32 be32_get(const void *at)
 {
-    return (uint32_t)be16_get(at) << 16 | be16_get((const uint8_t *)at + 2);
+    return (u32)be16_get(at) << 16 | be16_get((const u8 *)at + 2);
 }
 
-static inline void be32_put(void *at, uint32_t value)
+static inline void be32_put(void *at, u32 value)
 {
-    be16_put(at, (uint16_t)(value >> 16));
-    be16_put((uint8_t *)at + 2, (uint16_t)value);
+    be16_put(at, (u16)(value >> 16));
+    be16_put((u8 *)at + 2, (u16)value);
 }
 
-static inline bool mac_is_multicast(const uint8_t *mac)
+static inline bool mac_is_multicast(const u8 *mac)
 {
     return mac[0] & 1;
 }
 
-static inline bool mac_is_zero(const uint8_t *mac)
+static inline bool mac_is_zero(const u8 *mac)
 {
-    static const uint8_t zero[MAC_LEN];
+    static const u8 zero[MAC_LEN];
 
     return memcmp(mac, zero, MAC_LEN) == 0;
 }
 
 /* May this MAC be the address of one card? */
-static inline bool mac_is_card(const uint8_t *mac)
+static inline bool mac_is_card(const u8 *mac)
 {
     return !mac_is_multicast(mac) && !mac_is_zero(mac);
 }
 
-static inline bool mac_equal(const uint8_t *a, const uint8_t *b)
+static inline bool mac_equal(const u8 *a, const u8 *b)
 {
     return memcmp(a, b, MAC_LEN) == 0;
 }

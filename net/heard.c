@@ -12,16 +12,16 @@
 #define DIGESTED 2048 /* bytes of a frame that count: all, unless the frame is longer than a link can carry */
 
 struct heard {
-    uint64_t until; /* clock_ns */
-    unsigned next;  /* to be written */
-    uint64_t digest[HEARD_FRAMES];
+    u64 until;     /* clock_ns */
+    unsigned next; /* to be written */
+    u64 digest[HEARD_FRAMES];
 };
 
 /* Never 0, which is an empty place of the ring. */
-static uint64_t frame_digest(const struct frame *frame)
+static u64 frame_digest(const struct frame *frame)
 {
-    static uint8_t bytes[DIGESTED]; /* host loop only */
-    uint32_t len = frame->len < DIGESTED ? frame->len : DIGESTED;
+    static u8 bytes[DIGESTED]; /* host loop only */
+    u32 len = frame->len < DIGESTED ? frame->len : DIGESTED;
 
     frame_read(frame, 0, bytes, len);
     return digest_bytes(frame->len, bytes, len) | 1;
@@ -64,7 +64,7 @@ void heard_note(struct port *port, const struct frame *frame)
 /* Has the port been given this frame? A yes forgets its digest: each one answers for one late frame. */
 static bool heard_take(struct heard *heard, const struct frame *frame)
 {
-    uint64_t digest = frame_digest(frame);
+    u64 digest = frame_digest(frame);
 
     for (unsigned i = 0; i < HEARD_FRAMES; i++)
         if (heard->digest[i] == digest) {
@@ -74,10 +74,10 @@ static bool heard_take(struct heard *heard, const struct frame *frame)
     return false;
 }
 
-bool port_deliver_late(struct port *port, const void *bytes, uint32_t len)
+bool port_deliver_late(struct port *port, const void *bytes, u32 len)
 {
     struct frame frame = frame_of(bytes, len);
-    uint32_t l3;
+    u32 l3;
 
     if (!in_time(port) || port->closed || frame_type(&frame, &l3) == ETH_TYPE_PEERS)
         return false;

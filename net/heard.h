@@ -27,4 +27,4 @@ void heard_note(struct port *port, const struct frame *frame);
  * Give a port a frame that reached the host where its guest was. False: it is too late for that, the frame is one
  * between hypervisors, or the port has had it (counted as late_twice), has no room, or is closed.
  */
-bool port_deliver_late(struct port *port, const void *bytes, uint32_t len);
+bool port_deliver_late(struct port *port, const void *bytes, u32 len);

@@ -9,8 +9,8 @@
 
 struct held {
     struct held *next;
-    uint32_t len;
-    uint8_t bytes[];
+    u32 len;
+    u8 bytes[];
 };
 
 void port_hold(struct port *port)
@@ -76,10 +76,10 @@ void port_hold_drop(struct port *port)
     }
 }
 
-uint32_t port_hold_take(struct port *port, void *bytes, uint32_t room)
+u32 port_hold_take(struct port *port, void *bytes, u32 room)
 {
     struct held *held;
-    uint32_t len = 0;
+    u32 len = 0;
 
     while (!len && (held = take(port))) {
         if (held->len <= room) {

@@ -29,7 +29,7 @@ bool port_hold_frame(struct port *port, const struct frame *frame);
  * Take out the first kept frame. Returns its length, 0: none is left. A frame that is longer than `room` is dropped and
  * counted as tx_dropped, and the next one is taken.
  */
-uint32_t port_hold_take(struct port *port, void *bytes, uint32_t room);
+u32 port_hold_take(struct port *port, void *bytes, u32 room);
 
 /* Give the frames that `from` has kept to `to`, which has none yet. From now on `to` keeps frames and `from` does not.
  */

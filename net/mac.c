@@ -11,24 +11,24 @@
 
 #define LOCAL 0x52 /* the first byte: a MAC of one station, locally administered */
 
-static uint64_t fnv(uint64_t hash, const void *bytes, size_t len)
+static u64 fnv(u64 hash, const void *bytes, size_t len)
 {
-    for (const uint8_t *at = bytes; len > 0; at++, len--)
+    for (const u8 *at = bytes; len > 0; at++, len--)
         hash = (hash ^ *at) * FNV_PRIME;
     return hash;
 }
 
-void mac_default(uint8_t mac[MAC_LEN], const uint8_t *card, const char *name)
+void mac_default(u8 mac[MAC_LEN], const u8 *card, const char *name)
 {
-    uint64_t hash = fnv(fnv(FNV_BASE, card, card ? MAC_LEN : 0), name, strlen(name));
+    u64 hash = fnv(fnv(FNV_BASE, card, card ? MAC_LEN : 0), name, strlen(name));
 
     hash = (hash ^ hash >> 33) * MIX;
     mac[0] = LOCAL;
     for (unsigned i = 1; i < MAC_LEN; i++)
-        mac[i] = (uint8_t)(hash >> (64 - 8 * i));
+        mac[i] = (u8)(hash >> (64 - 8 * i));
 }
 
-struct mac_text mac_text(const uint8_t mac[MAC_LEN])
+struct mac_text mac_text(const u8 mac[MAC_LEN])
 {
     struct mac_text out;
 

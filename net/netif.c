@@ -63,7 +63,7 @@ static struct {
 
 static bool queue_add(const struct frame *frame)
 {
-    struct pbuf *pbuf = own.count < QUEUE_MAX ? pbuf_alloc(PBUF_RAW, (u16_t)frame->len, PBUF_RAM) : NULL;
+    struct pbuf *pbuf = own.count < QUEUE_MAX ? pbuf_alloc(PBUF_RAW, (u16)frame->len, PBUF_RAM) : NULL;
 
     if (!pbuf)
         return false;

@@ -29,9 +29,9 @@
 #define TCP_CWR 0x80
 #define TCP_CSUM 16
 
-uint64_t offload_pseudo_sum(const uint8_t *ip, bool ip6, uint8_t protocol, uint32_t len)
+u64 offload_pseudo_sum(const u8 *ip, bool ip6, u8 protocol, u32 len)
 {
-    uint8_t tail[8] = { 0 };
+    u8 tail[8] = { 0 };
 
     be32_put(tail, len);
     tail[7] = protocol;
@@ -39,21 +39,21 @@ uint64_t offload_pseudo_sum(const uint8_t *ip, bool ip6, uint8_t protocol, uint3
 }
 
 /* The sum is stored as it lies in memory; see csum_add. */
-static void sum_store(uint8_t *at, uint16_t sum)
+static void sum_store(u8 *at, u16 sum)
 {
     memcpy(at, &sum, 2);
 }
 
 static bool csum_finish(const struct frame *frame, void (*emit)(void *ctx, const struct frame *frame), void *ctx)
 {
-    uint32_t start = frame->offload.csum_start, field = start + frame->offload.csum_offset;
-    uint8_t headers[OFFLOAD_HEADERS];
+    u32 start = frame->offload.csum_start, field = start + frame->offload.csum_offset;
+    u8 headers[OFFLOAD_HEADERS];
 
     if (start < ETH_HEADER || field + 2 > sizeof(headers) || !frame_read(frame, 0, headers, field + 2))
         return false;
 
     struct frame out = frame_of(headers, field + 2);
-    uint16_t sum = (uint16_t)~csum_fold(frame_csum(frame, start, frame->len - start));
+    u16 sum = (u16)~csum_fold(frame_csum(frame, start, frame->len - start));
 
     /* UDP writes 0 as FFFF, which is the same number in ones' complement; TCP accepts either. */
     sum_store(headers + field, sum ? sum : 0xFFFF);
@@ -65,8 +65,8 @@ static bool csum_finish(const struct frame *frame, void (*emit)(void *ctx, const
 
 static bool ip_headers_valid(const struct frame *frame, const struct tso_headers *h)
 {
-    uint32_t l4_len = h->l4 - h->l3;
-    const uint8_t *ip = h->bytes + h->l3;
+    u32 l4_len = h->l4 - h->l3;
+    const u8 *ip = h->bytes + h->l3;
 
     if (h->ip6)
         return frame->offload.gso_type == OFFLOAD_GSO_TCP6 && l4_len >= IP6_HEADER && ip[0] >> 4 == 6;
@@ -76,8 +76,8 @@ static bool ip_headers_valid(const struct frame *frame, const struct tso_headers
 
 bool offload_tso_headers(const struct frame *frame, struct tso_headers *h)
 {
-    uint16_t type = frame_type(frame, &h->l3);
-    uint8_t data_offset;
+    u16 type = frame_type(frame, &h->l3);
+    u8 data_offset;
 
     h->ip6 = type == ETH_TYPE_IP6;
     h->l4 = frame->offload.csum_start;
@@ -92,55 +92,54 @@ bool offload_tso_headers(const struct frame *frame, struct tso_headers *h)
 }
 
 /* Make the headers of the segment that has `len` bytes of payload from offset `done` on. */
-static void segment_headers(const struct tso_headers *h, uint8_t *headers, uint32_t index, uint32_t done, uint32_t len,
-                            bool last)
+static void segment_headers(const struct tso_headers *h, u8 *headers, u32 index, u32 done, u32 len, bool last)
 {
-    uint8_t *ip = headers + h->l3, *tcp = headers + h->l4;
-    uint32_t l3_len = h->payload - h->l3 + len;
+    u8 *ip = headers + h->l3, *tcp = headers + h->l4;
+    u32 l3_len = h->payload - h->l3 + len;
 
     memcpy(headers, h->bytes, h->payload);
     if (h->ip6) {
-        be16_put(ip + IP6_LENGTH, (uint16_t)(l3_len - IP6_HEADER));
+        be16_put(ip + IP6_LENGTH, (u16)(l3_len - IP6_HEADER));
     } else {
-        be16_put(ip + IP4_LENGTH, (uint16_t)l3_len);
-        be16_put(ip + IP4_ID, (uint16_t)(be16_get(ip + IP4_ID) + index));
+        be16_put(ip + IP4_LENGTH, (u16)l3_len);
+        be16_put(ip + IP4_ID, (u16)(be16_get(ip + IP4_ID) + index));
         sum_store(ip + IP4_CSUM, 0);
-        sum_store(ip + IP4_CSUM, (uint16_t)~csum_fold(csum_add(0, ip, h->l4 - h->l3)));
+        sum_store(ip + IP4_CSUM, (u16)~csum_fold(csum_add(0, ip, h->l4 - h->l3)));
     }
     be32_put(tcp + TCP_SEQUENCE, be32_get(tcp + TCP_SEQUENCE) + done);
     if (index > 0)
-        tcp[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
+        tcp[TCP_FLAGS] &= (u8)~TCP_CWR;
     if (!last)
-        tcp[TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+        tcp[TCP_FLAGS] &= (u8) ~(TCP_FIN | TCP_PSH);
     sum_store(tcp + TCP_CSUM, 0);
 }
 
 static bool tso_finish(const struct frame *frame, void (*emit)(void *ctx, const struct frame *frame), void *ctx)
 {
     struct tso_headers h;
-    uint8_t headers[OFFLOAD_HEADERS];
+    u8 headers[OFFLOAD_HEADERS];
 
     if (!offload_tso_headers(frame, &h))
         return false;
 
-    uint32_t total = frame->len - h.payload;
+    u32 total = frame->len - h.payload;
 
-    for (uint32_t done = 0, index = 0, len; done < total; done += len, index++) {
-        uint32_t left = total - done;
+    for (u32 done = 0, index = 0, len; done < total; done += len, index++) {
+        u32 left = total - done;
 
         len = left < frame->offload.gso_size ? left : frame->offload.gso_size;
         segment_headers(&h, headers, index, done, len, len == left);
 
         struct frame out = frame_of(headers, h.payload);
-        uint32_t l4_len = h.payload - h.l4 + len;
+        u32 l4_len = h.payload - h.l4 + len;
 
         /* A slice has no more pieces than the whole: with the headers', one more than FRAME_PARTS at most. */
         frame_append(&out, frame, h.payload + done, len);
 
-        uint64_t sum = offload_pseudo_sum(headers + h.l3, h.ip6, IP_PROTO_TCP, l4_len);
+        u64 sum = offload_pseudo_sum(headers + h.l3, h.ip6, IP_PROTO_TCP, l4_len);
 
-        sum = (uint64_t)csum_fold(sum) + csum_fold(frame_csum(&out, h.l4, l4_len));
-        sum_store(headers + h.l4 + TCP_CSUM, (uint16_t)~csum_fold(sum));
+        sum = (u64)csum_fold(sum) + csum_fold(frame_csum(&out, h.l4, l4_len));
+        sum_store(headers + h.l4 + TCP_CSUM, (u16)~csum_fold(sum));
         out.offload.flags = OFFLOAD_DATA_VALID;
         emit(ctx, &out);
     }

@@ -13,9 +13,9 @@
 
 /* Where the headers of a frame that wants segmentation are. */
 struct tso_headers {
-    uint32_t l3, l4, payload; /* offsets */
+    u32 l3, l4, payload; /* offsets */
     bool ip6;
-    uint8_t bytes[OFFLOAD_HEADERS]; /* [0, payload) */
+    u8 bytes[OFFLOAD_HEADERS]; /* [0, payload) */
 };
 
 /*
@@ -28,4 +28,4 @@ bool offload_finish(const struct frame *frame, void (*emit)(void *ctx, const str
 bool offload_tso_headers(const struct frame *frame, struct tso_headers *headers);
 
 /* Unfolded sum of the addresses in the IP header at `ip`, of the protocol, and of the length `len` of TCP or UDP. */
-uint64_t offload_pseudo_sum(const uint8_t *ip, bool ip6, uint8_t protocol, uint32_t len);
+u64 offload_pseudo_sum(const u8 *ip, bool ip6, u8 protocol, u32 len);

@@ -8,8 +8,7 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "host/types.h"
 
 #define FRAME_PARTS 20
 #define FRAME_MAX (65536 + 64) /* a TSO frame with its headers */
@@ -17,53 +16,53 @@
 
 struct frame_part {
     const void *data;
-    uint32_t len;
+    u32 len;
 };
 
 /* Offloads that travel with a frame, with the meaning of virtio 1.2, 5.1.6 (struct virtio_net_hdr). */
 struct frame_offload {
-    uint8_t flags;    /* 1: csum_start and csum_offset tell where a checksum is to be made; 2: checksums are right */
-    uint8_t gso_type; /* 0 none; 1 TCPv4 and 4 TCPv6, both together with flag 1 */
-    uint16_t header_len, gso_size;
-    uint16_t csum_start, csum_offset;
+    u8 flags;    /* 1: csum_start and csum_offset tell where a checksum is to be made; 2: checksums are right */
+    u8 gso_type; /* 0 none; 1 TCPv4 and 4 TCPv6, both together with flag 1 */
+    u16 header_len, gso_size;
+    u16 csum_start, csum_offset;
 };
 
 /* An Ethernet frame without FCS, in pieces; valid during the call only. */
 struct frame {
     struct frame_part part[FRAME_PARTS + 1]; /* senders use at most FRAME_PARTS; the last is spare, for new headers */
     unsigned nr_parts;
-    uint32_t len; /* of all parts */
+    u32 len; /* of all parts */
     struct frame_offload offload;
 };
 
 struct port_counters {
-    uint64_t rx_frames, rx_bytes; /* from the port into the switch */
-    uint64_t tx_frames, tx_bytes; /* from the switch to the port */
-    uint64_t rx_dropped;          /* refused by the switch: spoofed source, storm, malformed */
-    uint64_t tx_dropped;          /* the port had no room, or was closed */
-    uint64_t held;                /* kept while the guest stood (net/hold.h); counted again when delivered */
-    uint64_t late;                /* frames that came by way of the guest's last host (net/heard.h) */
-    uint64_t late_twice;          /* such frames that the port had already been given: dropped */
-    uint64_t copied_bytes;        /* of frames for the port, copied by the processor: once, or twice if held */
+    u64 rx_frames, rx_bytes; /* from the port into the switch */
+    u64 tx_frames, tx_bytes; /* from the switch to the port */
+    u64 rx_dropped;          /* refused by the switch: spoofed source, storm, malformed */
+    u64 tx_dropped;          /* the port had no room, or was closed */
+    u64 held;                /* kept while the guest stood (net/hold.h); counted again when delivered */
+    u64 late;                /* frames that came by way of the guest's last host (net/heard.h) */
+    u64 late_twice;          /* such frames that the port had already been given: dropped */
+    u64 copied_bytes;        /* of frames for the port, copied by the processor: once, or twice if held */
 };
 
 /* VLAN tags as they stand in a frame, the outermost first, without priorities. */
 #define PORT_TAG 4 /* bytes of one */
 struct port_tags {
-    uint8_t len; /* 0, 4 or 8 */
-    uint8_t bytes[2 * PORT_TAG];
+    u8 len; /* 0, 4 or 8 */
+    u8 bytes[2 * PORT_TAG];
 };
 
 enum port_address_kind { PORT_MAC, PORT_IP4, PORT_IP6 };
 
 /* An address that lives behind a port: a MAC that the port sends from, or an IP address that its guest claims. */
 struct port_address {
-    uint8_t kind;          /* enum port_address_kind */
+    u8 kind;               /* enum port_address_kind */
     bool router;           /* IPv6: the guest said that it is a router */
-    uint8_t mac[MAC_LEN];  /* the MAC of this IP address, or the address itself if it is a MAC */
+    u8 mac[MAC_LEN];       /* the MAC of this IP address, or the address itself if it is a MAC */
     struct port_tags tags; /* of the frame that showed the address */
-    uint8_t ip[16];        /* IPv4: the first four bytes; PORT_MAC: unused */
-    uint64_t seen;         /* clock_ns at which it was last seen */
+    u8 ip[16];             /* IPv4: the first four bytes; PORT_MAC: unused */
+    u64 seen;              /* clock_ns at which it was last seen */
 };
 
 #define PORT_ADDRESSES 64
@@ -72,7 +71,7 @@ struct port_address {
 /* Embedded in the owner's struct; a field that the owner does not set is zero. */
 struct port {
     char name[32];
-    uint8_t mac[MAC_LEN];           /* the owner's address; all zero for an uplink */
+    u8 mac[MAC_LEN];                /* the owner's address; all zero for an uplink */
     bool check_source;              /* MAC anti-spoof: only frames from `mac` are let in; switch_add may set it */
     bool peers;                     /* other hypervisors are behind it, or it is our own: ETH_TYPE_PEERS */
     bool closed;                    /* no frame goes in or out (a VM that is being handed over) */
@@ -92,9 +91,9 @@ struct port {
     unsigned nr_addresses;
     bool holding; /* net/hold.h */
     struct held *held;
-    uint32_t nr_held, held_bytes;
+    u32 nr_held, held_bytes;
     struct heard *heard; /* net/heard.h */
-    int64_t storm_ns;    /* the token bucket: when it was last empty, in the time of clock_ns */
+    s64 storm_ns;        /* the token bucket: when it was last empty, in the time of clock_ns */
 };
 
 /*

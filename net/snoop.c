@@ -14,7 +14,7 @@ enum saying {
     SAYS_HAS_AS, /* the frame also says whether the sender is a router */
 };
 
-bool snoop_alive(const struct port_address *address, uint64_t now)
+bool snoop_alive(const struct port_address *address, u64 now)
 {
     return now - address->seen < PORT_ADDRESS_AGE_NS;
 }
@@ -40,7 +40,7 @@ static struct port_address *find(struct port *port, const struct port_address *a
 }
 
 /* The place for one more address: if the table is full, the address that was silent longest gives way. */
-static struct port_address *place(struct port *port, uint64_t now)
+static struct port_address *place(struct port *port, u64 now)
 {
     struct port_address *oldest = &port->address[0];
 
@@ -75,14 +75,14 @@ static void forget(struct port *from, const struct port_address *address)
 }
 
 /* False for the unspecified address, loopback, groups and the addresses above them. */
-static bool ip4_is_unicast(const uint8_t *ip)
+static bool ip4_is_unicast(const u8 *ip)
 {
     return ip[0] != 0 && ip[0] != 127 && ip[0] < 224;
 }
 
-static bool ip6_is_unicast(const uint8_t *ip)
+static bool ip6_is_unicast(const u8 *ip)
 {
-    static const uint8_t unspecified[15]; /* loopback differs only in the last byte */
+    static const u8 unspecified[15]; /* loopback differs only in the last byte */
 
     return ip[0] != 0xFF && (memcmp(ip, unspecified, 15) != 0 || ip[15] > 1);
 }
@@ -106,10 +106,10 @@ bool snoop_valid(const struct port_address *address)
 
 /* A probe's sender has no address yet (RFC 5227, 2.1.1). A packet that speaks for another MAC than its sender's says
  * nothing. */
-static enum saying read_arp(const struct frame *frame, uint32_t at, struct port_address *address)
+static enum saying read_arp(const struct frame *frame, u32 at, struct port_address *address)
 {
-    static const uint8_t head[] = { 0, ARP_ETHERNET, ETH_TYPE_IP4 >> 8, ETH_TYPE_IP4 & 0xFF, MAC_LEN, 4 };
-    uint8_t arp[ARP_TARGET_MAC];
+    static const u8 head[] = { 0, ARP_ETHERNET, ETH_TYPE_IP4 >> 8, ETH_TYPE_IP4 & 0xFF, MAC_LEN, 4 };
+    u8 arp[ARP_TARGET_MAC];
 
     if (!frame_read(frame, at, arp, sizeof(arp)) || memcmp(arp, head, sizeof(head)) != 0 ||
         !mac_equal(arp + ARP_SENDER_MAC, address->mac) || !ip4_is_unicast(arp + ARP_SENDER_IP))
@@ -124,11 +124,11 @@ static enum saying read_arp(const struct frame *frame, uint32_t at, struct port_
  * unspecified address asks whether its target is free (RFC 4862, 5.4.2): the target is the guest's unless somebody
  * answers.
  */
-static enum saying read_nd(const struct frame *frame, uint32_t at, struct port_address *address)
+static enum saying read_nd(const struct frame *frame, u32 at, struct port_address *address)
 {
-    static const uint8_t unspecified[16];
-    uint8_t ip[IP6_HEADER + ND_OPTIONS];
-    const uint8_t *nd = ip + IP6_HEADER, *said = ip + IP6_SOURCE;
+    static const u8 unspecified[16];
+    u8 ip[IP6_HEADER + ND_OPTIONS];
+    const u8 *nd = ip + IP6_HEADER, *said = ip + IP6_SOURCE;
     enum saying saying = SAYS_HAS;
 
     if (!frame_read(frame, at, ip, sizeof(ip)) || ip[IP6_NEXT_HEADER] != IP_PROTO_ICMP6 ||
@@ -158,13 +158,13 @@ static enum saying read_nd(const struct frame *frame, uint32_t at, struct port_a
 }
 
 /* Read the source and the tags of a frame. False if the frame is too short, or has more tags than we note. */
-static bool read_ether(const struct frame *frame, uint32_t l3, struct port_address *address)
+static bool read_ether(const struct frame *frame, u32 l3, struct port_address *address)
 {
     struct port_tags *tags = &address->tags;
 
     if (l3 < ETH_HEADER || l3 - ETH_HEADER > sizeof(tags->bytes))
         return false;
-    tags->len = (uint8_t)(l3 - ETH_HEADER);
+    tags->len = (u8)(l3 - ETH_HEADER);
     if (!frame_read(frame, MAC_LEN, address->mac, MAC_LEN) || !frame_read(frame, ETH_TYPE, tags->bytes, tags->len))
         return false;
     for (unsigned i = 0; i < tags->len; i += PORT_TAG)
@@ -172,13 +172,13 @@ static bool read_ether(const struct frame *frame, uint32_t l3, struct port_addre
     return true;
 }
 
-void snoop(struct port *from, const struct frame *frame, uint64_t now)
+void snoop(struct port *from, const struct frame *frame, u64 now)
 {
     struct port_address address = { .kind = PORT_MAC, .seen = now };
     bool owned = !mac_is_zero(from->mac);
     enum saying saying = SAYS_NOTHING;
-    uint32_t l3;
-    uint16_t type = frame_type(frame, &l3);
+    u32 l3;
+    u16 type = frame_type(frame, &l3);
 
     if (announce_made(frame) || !read_ether(frame, l3, &address))
         return;

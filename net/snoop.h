@@ -13,10 +13,10 @@
 #include "net/port.h"
 
 /* Learn from a frame that came in from `from` at `now`: which addresses this port has, and other ports no longer. */
-void snoop(struct port *from, const struct frame *frame, uint64_t now);
+void snoop(struct port *from, const struct frame *frame, u64 now);
 
 /* Has the address been seen lately enough to be announced? */
-bool snoop_alive(const struct port_address *address, uint64_t now);
+bool snoop_alive(const struct port_address *address, u64 now);
 
 /* May a port have such an address? This judges addresses that come from another machine. */
 bool snoop_valid(const struct port_address *address);

@@ -28,11 +28,11 @@ u32_t sys_now(void)
     return (u32_t)(clock_ns() / 1000000);
 }
 
-uint32_t net_random(void)
+u32 net_random(void)
 {
-    uint32_t word;
+    u32 word;
 
-    random_fill((uint8_t *)&word, sizeof(word));
+    random_fill((u8 *)&word, sizeof(word));
     return word;
 }
 
@@ -55,7 +55,7 @@ void net_start(const struct config_net *config)
     syslog_start(&config->syslog);
 }
 
-uint64_t net_poll(void)
+u64 net_poll(void)
 {
     bool more = uplink_poll();
 
@@ -63,7 +63,7 @@ uint64_t net_poll(void)
     netif_poll_all();
     sys_check_timeouts();
 
-    uint64_t sleep_ms = more ? 0 : sys_timeouts_sleeptime();
+    u64 sleep_ms = more ? 0 : sys_timeouts_sleeptime();
 
     return __builtin_ia32_rdtsc() + clock_ns_to_ticks(sleep_ms * 1000000);
 }

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include <stdint.h>
+#include "host/types.h"
 
 struct config_net;
 
@@ -22,4 +22,4 @@ void net_start(const struct config_net *config);
  * The uplink's turn, then lwIP's: frames, looped-back packets and timers that are due. Host work (hv/sched.h): returns
  * when it wants its next turn; never blocks.
  */
-uint64_t net_poll(void);
+u64 net_poll(void);

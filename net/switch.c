@@ -22,9 +22,9 @@
 #define CONFLICT_PAUSE_NS (10 * NS_PER_S) /* between two warnings of MACs that two machines have */
 
 struct address {
-    uint8_t mac[MAC_LEN];
+    u8 mac[MAC_LEN];
     struct port *port; /* NULL: free */
-    uint64_t seen;     /* clock_ns */
+    u64 seen;          /* clock_ns */
 };
 
 static struct {
@@ -91,21 +91,21 @@ void switch_inherit(struct port *from, struct port *to)
 /* --- The address table: sets of WAYS entries, the one silent longest gives way -------------------------------------
  */
 
-static struct address *address_set(const uint8_t *mac)
+static struct address *address_set(const u8 *mac)
 {
-    uint64_t key = (uint64_t)be32_get(mac + 2) << 16 | be16_get(mac);
+    u64 key = (u64)be32_get(mac + 2) << 16 | be16_get(mac);
 
     return sw.table[(key * 0x9E3779B97F4A7C15ULL) >> 32 & (SETS - 1)];
 }
 _Static_assert((SETS & (SETS - 1)) == 0, "address_set masks");
 
-static bool address_alive(const struct address *address, uint64_t now)
+static bool address_alive(const struct address *address, u64 now)
 {
     return address->port && now - address->seen < SWITCH_AGE_NS;
 }
 
 /* The open port whose owner has this address. */
-static struct port *owner(const uint8_t *mac)
+static struct port *owner(const u8 *mac)
 {
     for (struct port *port = sw.ports; port; port = port->next)
         if (!port->closed && mac_equal(port->mac, mac))
@@ -117,9 +117,9 @@ static struct port *owner(const uint8_t *mac)
  * A frame from elsewhere has the MAC of a port's owner: two machines have the same MAC, or one pretends. It is no
  * conflict while a guest arrives: frames that it sent from its last host may still be under way.
  */
-static void conflict(const struct port *from, const struct port *rightful, const uint8_t *mac, uint64_t now)
+static void conflict(const struct port *from, const struct port *rightful, const u8 *mac, u64 now)
 {
-    static uint64_t next;
+    static u64 next;
 
     if (rightful->holding)
         return;
@@ -131,7 +131,7 @@ static void conflict(const struct port *from, const struct port *rightful, const
             from->name);
 }
 
-static void learn(struct port *from, const uint8_t *mac, uint64_t now)
+static void learn(struct port *from, const u8 *mac, u64 now)
 {
     struct address *set = address_set(mac), *best = &set[0];
 
@@ -156,10 +156,10 @@ static void learn(struct port *from, const uint8_t *mac, uint64_t now)
     best->seen = now;
 }
 
-struct port *switch_lookup(const uint8_t *mac)
+struct port *switch_lookup(const u8 *mac)
 {
     struct address *set = address_set(mac);
-    uint64_t now = clock_ns();
+    u64 now = clock_ns();
 
     for (unsigned i = 0; i < WAYS; i++)
         if (address_alive(&set[i], now) && !set[i].port->closed && mac_equal(set[i].mac, mac))
@@ -201,7 +201,7 @@ static void port_send(void *ctx, const struct frame *frame)
 static bool wants_whole(const struct frame *frame)
 {
     const struct frame_offload *offload = &frame->offload;
-    uint8_t port[2];
+    u8 port[2];
 
     return offload->flags & OFFLOAD_NEEDS_CSUM && offload->csum_offset == UDP_CSUM &&
            frame_read(frame, offload->csum_start + UDP_DESTINATION, port, sizeof(port)) &&
@@ -224,7 +224,7 @@ static bool port_takes(const struct port *port, const struct frame *frame)
 }
 
 /* Does this MAC belong to the port's guest, or to a machine behind that guest? */
-static bool is_of(const struct port *port, const uint8_t *mac)
+static bool is_of(const struct port *port, const u8 *mac)
 {
     bool found = mac_equal(mac, port->mac);
 
@@ -240,7 +240,7 @@ static bool is_of(const struct port *port, const uint8_t *mac)
  */
 static bool closed_takes(struct port *port, const struct frame *frame)
 {
-    uint8_t ether[2 * MAC_LEN]; /* destination, source */
+    u8 ether[2 * MAC_LEN]; /* destination, source */
     bool read = frame_read(frame, 0, ether, sizeof(ether)), alone = read && mac_equal(ether, port->mac);
     bool group = read && mac_is_multicast(ether) && !is_of(port, ether + MAC_LEN);
 
@@ -261,7 +261,7 @@ static void forward(struct port *to, const struct frame *frame)
         to->counters.tx_dropped++;
 }
 
-static void flood(const struct port *from, const struct frame *frame, uint16_t type)
+static void flood(const struct port *from, const struct frame *frame, u16 type)
 {
     for (struct port *to = sw.ports; to; to = to->next)
         if (to != from && (to->peers || type != ETH_TYPE_PEERS))
@@ -280,12 +280,12 @@ bool switch_congested(unsigned spare)
  */
 
 /* A token bucket for a tenth of a second's frames. Its state is the time at which it was empty. */
-static bool storm_pass(struct port *from, int64_t now)
+static bool storm_pass(struct port *from, s64 now)
 {
     if (!sw.settings.storm_limit)
         return true;
 
-    int64_t token = NS_PER_S / sw.settings.storm_limit, room = token > NS_PER_S / 10 ? token : NS_PER_S / 10;
+    s64 token = NS_PER_S / sw.settings.storm_limit, room = token > NS_PER_S / 10 ? token : NS_PER_S / 10;
 
     if (from->storm_ns < now - room)
         from->storm_ns = now - room;
@@ -296,17 +296,17 @@ static bool storm_pass(struct port *from, int64_t now)
 }
 
 /* Addresses of protocols between neighbouring bridges, which no bridge passes on (IEEE 802.1Q, table 8-1). */
-static bool is_link_local(const uint8_t *mac)
+static bool is_link_local(const u8 *mac)
 {
-    static const uint8_t prefix[] = { 0x01, 0x80, 0xC2, 0x00, 0x00 };
+    static const u8 prefix[] = { 0x01, 0x80, 0xC2, 0x00, 0x00 };
 
     return memcmp(mac, prefix, sizeof(prefix)) == 0 && mac[5] < 0x10;
 }
 
 /* Read the frame's addresses and type into ether[ETH_HEADER], and judge them. */
-static bool admit(struct port *from, const struct frame *frame, uint8_t *ether, uint16_t type, uint64_t now)
+static bool admit(struct port *from, const struct frame *frame, u8 *ether, u16 type, u64 now)
 {
-    const uint8_t *source = ether + MAC_LEN;
+    const u8 *source = ether + MAC_LEN;
 
     if (frame->len > FRAME_MAX || !frame_read(frame, 0, ether, ETH_HEADER) || !mac_is_card(source) ||
         is_link_local(ether)) {
@@ -321,7 +321,7 @@ static bool admit(struct port *from, const struct frame *frame, uint8_t *ether, 
         sw.counters.spoof_dropped++;
         return false;
     }
-    if (mac_is_multicast(ether) && !storm_pass(from, (int64_t)now)) {
+    if (mac_is_multicast(ether) && !storm_pass(from, (s64)now)) {
         sw.counters.storm_dropped++;
         return false;
     }
@@ -330,10 +330,10 @@ static bool admit(struct port *from, const struct frame *frame, uint8_t *ether, 
 
 void switch_input(struct port *from, const struct frame *frame)
 {
-    uint8_t ether[ETH_HEADER]; /* destination, source, type */
-    uint64_t now = clock_ns();
-    uint16_t type;
-    uint32_t l3;
+    u8 ether[ETH_HEADER]; /* destination, source, type */
+    u64 now = clock_ns();
+    u16 type;
+    u32 l3;
 
     assert_host_loop();
     if (from->closed)

@@ -14,19 +14,18 @@
 #define SWITCH_ADDRESSES 1024
 
 struct switch_settings {
-    uint32_t storm_limit; /* broadcast and multicast frames a second from a port, a tenth at once; 0: no limit */
-    bool anti_spoof;      /* a port with a mac that joins from now on gets check_source */
+    u32 storm_limit; /* broadcast and multicast frames a second from a port, a tenth at once; 0: no limit */
+    bool anti_spoof; /* a port with a mac that joins from now on gets check_source */
 };
 
 struct switch_counters {
     /* Frames by the decision of the switch: each frame from an open port is counted in one of these. */
-    uint64_t forwarded, flooded;
-    uint64_t unforwarded; /* for an address behind their own port; of ETH_TYPE_PEERS, but for a guest */
-    uint64_t storm_dropped, spoof_dropped, malformed;
+    u64 forwarded, flooded;
+    u64 unforwarded; /* for an address behind their own port; of ETH_TYPE_PEERS, but for a guest */
+    u64 storm_dropped, spoof_dropped, malformed;
 
-    uint64_t finished; /* frames that an offload was finished for */
-    uint64_t
-        mac_conflicts; /* frames from elsewhere with the MAC of an open port's owner, which have been counted above */
+    u64 finished;      /* frames that an offload was finished for */
+    u64 mac_conflicts; /* frames from elsewhere with the MAC of an open port's owner, which have been counted above */
 };
 
 void switch_configure(const struct switch_settings *settings);
@@ -38,4 +37,4 @@ struct port *switch_ports(void);
 const struct switch_counters *switch_counters(void);
 
 /* The port behind which an address is known now, or NULL. */
-struct port *switch_lookup(const uint8_t *mac);
+struct port *switch_lookup(const u8 *mac);

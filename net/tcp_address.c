@@ -28,7 +28,7 @@ void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_T
 }
 
 /* The port behind the address, or none. */
-static int parse_port(const char *text, uint16_t *port)
+static int parse_port(const char *text, u16 *port)
 {
     char *end;
     unsigned long value;
@@ -40,7 +40,7 @@ static int parse_port(const char *text, uint16_t *port)
     value = strtoul(text + 1, &end, 10);
     if (*end || value == 0 || value > UINT16_MAX)
         return -EINVAL;
-    *port = (uint16_t)value;
+    *port = (u16)value;
     return 0;
 }
 
@@ -52,7 +52,7 @@ static bool is_whole(const char *name, const ip_addr_t *ip)
     return IP_IS_V6(ip) || (ipaddr_ntoa_r(ip, text, sizeof(text)) && !strcmp(text, name));
 }
 
-int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *address)
+int tcp_address_parse(const char *text, u16 port, struct tcp_address *address)
 {
     bool bracket = *text == '[';
     size_t len = bracket ? strcspn(text, "]") - 1 : strcspn(text, ":"), skip;

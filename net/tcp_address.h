@@ -2,14 +2,13 @@
 /* The address of a TCP connection's other end, and how people write it. */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "host/types.h"
 
 /* An address of either kind, in network byte order. */
 struct tcp_address {
     bool ip6;
-    uint8_t bytes[16]; /* IPv4: the first four */
-    uint16_t port;
+    u8 bytes[16]; /* IPv4: the first four */
+    u16 port;
 };
 
 /* "10.9.0.2", "fd09::2" or "[fd09::2]:4900", the port added unless it is 0. */
@@ -17,4 +16,4 @@ struct tcp_address {
 void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_TEXT]);
 
 /* Read such a text. `port` is used if the text names none. Returns 0 or -EINVAL. */
-int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *address);
+int tcp_address_parse(const char *text, u16 port, struct tcp_address *address);

@@ -21,27 +21,27 @@
 
 static struct {
     bool valid;
-    u32_t least; /* for the connection that takes the place of one in TIME_WAIT */
+    u32 least; /* for the connection that takes the place of one in TIME_WAIT */
 } reopened;
 
 /* --- Initial sequence numbers ------------------------------------------------------------------------------------- */
 
-static void put_address(u64_t word[2], const ip_addr_t *address)
+static void put_address(u64 word[2], const ip_addr_t *address)
 {
     memcpy(word, &address->u_addr, IP_IS_V6(address) ? 16 : 4);
 }
 
-uint32_t tcp_hook_isn(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port)
+u32 tcp_hook_isn(const ip_addr_t *local, u16 local_port, const ip_addr_t *remote, u16 remote_port)
 {
-    static u64_t key[2];
-    u64_t word[5] = { (u64_t)local_port << 16 | remote_port };
-    u32_t isn;
+    static u64 key[2];
+    u64 word[5] = { (u64)local_port << 16 | remote_port };
+    u32 isn;
 
     if (!key[0])
-        random_fill((u8_t *)key, sizeof(key));
+        random_fill((u8 *)key, sizeof(key));
     put_address(&word[1], local);
     put_address(&word[3], remote);
-    isn = (u32_t)(siphash(key, word, 5) + clock_ns() / ISN_TICK_NS);
+    isn = (u32)(siphash(key, word, 5) + clock_ns() / ISN_TICK_NS);
     return reopened.valid && TCP_SEQ_LT(isn, reopened.least) ? reopened.least : isn;
 }
 
@@ -125,7 +125,7 @@ static void count_frame(struct tcp_pcb *pcb)
         pcb->cwnd -= pcb->mss - TCP_FRAME;
 }
 
-err_t tcp_hook_segment(struct tcp_pcb *pcb, struct tcp_hdr *hdr, const uint8_t *opt2, struct pbuf *p)
+err_t tcp_hook_segment(struct tcp_pcb *pcb, struct tcp_hdr *hdr, const u8 *opt2, struct pbuf *p)
 {
     if (pcb->state >= ESTABLISHED && is_duplicate_ack(pcb, hdr, p))
         count_frame(pcb);

@@ -5,6 +5,8 @@
 #include <lwip/err.h>
 #include <lwip/ip_addr.h>
 
+#include "host/types.h"
+
 struct pbuf;
 struct tcp_hdr;
 struct tcp_pcb;
@@ -18,9 +20,9 @@ struct tcp_pcb;
 
 /* A segment has come for `pcb`, which may listen or be in TIME_WAIT. ERR_OK: lwIP goes on with the segment; otherwise
  * the hook has dealt with it. hdr's numbers are in host order; opt2: the part of the options that is not in p. */
-err_t tcp_hook_segment(struct tcp_pcb *pcb, struct tcp_hdr *hdr, const uint8_t *opt2, struct pbuf *p);
+err_t tcp_hook_segment(struct tcp_pcb *pcb, struct tcp_hdr *hdr, const u8 *opt2, struct pbuf *p);
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, hdr, optlen, opt1len, opt2, p) tcp_hook_segment(pcb, hdr, opt2, p)
 
 /* The initial sequence number of a connection (RFC 6528). */
-uint32_t tcp_hook_isn(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote, uint16_t remote_port);
+u32 tcp_hook_isn(const ip_addr_t *local, u16 local_port, const ip_addr_t *remote, u16 remote_port);
 #define LWIP_HOOK_TCP_ISN tcp_hook_isn

@@ -6,7 +6,7 @@
 #include <lwip/altcp_tcp.h>
 #include <lwip/priv/tcp_priv.h>
 
-int tcp_pcb_listen(u16_t port, void *arg, altcp_accept_fn accept)
+int tcp_pcb_listen(u16 port, void *arg, altcp_accept_fn accept)
 {
     struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
 
@@ -38,7 +38,7 @@ void tcp_pcb_set_stream(struct altcp_pcb *pcb)
     tcp_setprio(innermost(pcb), TCP_PRIO_STREAM);
 }
 
-void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16_t ms)
+void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16 ms)
 {
     struct tcp_pcb *tcp = innermost(pcb);
 

@@ -15,11 +15,11 @@
 
 /* Listen on a port of all addresses; `accept` is called with `arg` for each connection. Returns 0, -EADDRINUSE or
  * -ENOMEM. Host loop. */
-int tcp_pcb_listen(u16_t port, void *arg, altcp_accept_fn accept);
+int tcp_pcb_listen(u16 port, void *arg, altcp_accept_fn accept);
 
 /* Set how long the pcb waits for an acknowledgement, in ms, until a round trip has been measured. lwIP begins with 3 s,
  * whatever its tick is, and takes a dozen round trips to forget that. Host loop. */
-void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16_t ms);
+void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16 ms);
 
 /* Mark a connection of bulk data: a whole window may wait behind a gap (TCP_OOSEQ_BYTES_LIMIT). Host loop. */
 void tcp_pcb_set_stream(struct altcp_pcb *pcb);

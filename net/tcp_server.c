@@ -63,8 +63,8 @@ static void offer(struct tcp_conn *conn)
         /* The application took nothing; or it closed the connection, and all bytes were thrown away. */
         if (!taken || !conn->waiting)
             break;
-        altcp_recved(conn->pcb, (u16_t)taken);
-        conn->waiting = pbuf_free_header(p, (u16_t)taken);
+        altcp_recved(conn->pcb, (u16)taken);
+        conn->waiting = pbuf_free_header(p, (u16)taken);
     }
     conn->offering = false;
 }
@@ -197,7 +197,7 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
     return ERR_OK;
 }
 
-int tcp_server_start(uint16_t port, const struct tcp_server_ops *ops)
+int tcp_server_start(u16 port, const struct tcp_server_ops *ops)
 {
     return tcp_pcb_listen(port, (void *)ops, on_accept);
 }
@@ -211,7 +211,7 @@ size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)
         len = room;
     if (len > UINT16_MAX)
         len = UINT16_MAX; /* what altcp_write counts in */
-    if (len == 0 || altcp_write(conn->pcb, data, (u16_t)len, TCP_WRITE_FLAG_COPY) != ERR_OK)
+    if (len == 0 || altcp_write(conn->pcb, data, (u16)len, TCP_WRITE_FLAG_COPY) != ERR_OK)
         return 0;
     altcp_output(conn->pcb);
     return len;

@@ -8,9 +8,7 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "host/types.h"
 
 struct tcp_conn;
 
@@ -27,7 +25,7 @@ struct tcp_server_ops {
 };
 
 /* Listen on a port of all addresses. Returns 0, -EADDRINUSE or -ENOMEM. `ops` stays valid. */
-int tcp_server_start(uint16_t port, const struct tcp_server_ops *ops);
+int tcp_server_start(u16 port, const struct tcp_server_ops *ops);
 
 /* Send: copy as many bytes as there is room for. Returns how many. */
 size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len);

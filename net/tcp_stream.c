@@ -215,7 +215,7 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
     return ERR_OK;
 }
 
-int tcp_stream_listen(uint16_t port, void (*accepted)(struct tcp_stream *stream))
+int tcp_stream_listen(u16 port, void (*accepted)(struct tcp_stream *stream))
 {
     return tcp_pcb_listen(port, (void *)accepted, on_accept);
 }
@@ -281,7 +281,7 @@ long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, b
         return -EAGAIN;
     len = len < room ? len : room;
     len = len < WRITE_MAX ? len : WRITE_MAX;
-    err = altcp_write(stream->pcb, bytes, (u16_t)len, (stable ? 0 : TCP_WRITE_FLAG_COPY) | TCP_WRITE_FLAG_MORE);
+    err = altcp_write(stream->pcb, bytes, (u16)len, (stable ? 0 : TCP_WRITE_FLAG_COPY) | TCP_WRITE_FLAG_MORE);
     if (err == ERR_MEM)
         return -EAGAIN;
     if (err != ERR_OK)
@@ -318,10 +318,10 @@ long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len)
     while (stream->waiting && taken < len) {
         size_t part = stream->waiting->len < len - taken ? stream->waiting->len : len - taken;
 
-        bulk_copy((uint8_t *)bytes + taken, stream->waiting->payload, part);
-        stream->waiting = pbuf_free_header(stream->waiting, (u16_t)part);
+        bulk_copy((u8 *)bytes + taken, stream->waiting->payload, part);
+        stream->waiting = pbuf_free_header(stream->waiting, (u16)part);
         if (stream->pcb)
-            altcp_recved(stream->pcb, (u16_t)part);
+            altcp_recved(stream->pcb, (u16)part);
         taken += part;
     }
     if (taken)

@@ -6,10 +6,7 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
+#include "host/types.h"
 #include "net/tcp_address.h"
 
 struct tcp_stream;
@@ -18,7 +15,7 @@ struct tcp_stream;
  * Take connections to a port of all addresses: `accepted` is given each stream and owns it from then on. Returns 0,
  * -EADDRINUSE or -ENOMEM.
  */
-int tcp_stream_listen(uint16_t port, void (*accepted)(struct tcp_stream *stream));
+int tcp_stream_listen(u16 port, void (*accepted)(struct tcp_stream *stream));
 
 /* Begin to connect. Returns 0 and *stream, which takes bytes once it is connected; -EHOSTUNREACH: no route; -ENOMEM. */
 int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream);

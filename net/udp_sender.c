@@ -16,7 +16,7 @@
 
 static struct udp_pcb *pcb;
 static ip_addr_t to;
-static u16_t port;
+static u16 port;
 static u64 ask; /* when ARP may be asked again */
 
 bool udp_sender_open(const struct config_server4 *server)
@@ -25,7 +25,7 @@ bool udp_sender_open(const struct config_server4 *server)
     if (!pcb)
         return false;
     IP_ADDR4(&to, server->bytes[0], server->bytes[1], server->bytes[2], server->bytes[3]);
-    port = (u16_t)server->port;
+    port = (u16)server->port;
     return true;
 }
 
@@ -56,12 +56,12 @@ bool udp_sender_ready(void)
 
 bool udp_sender_send(const void *bytes, size_t len)
 {
-    struct pbuf *pbuf = switch_congested(SPARE_FRAMES) ? NULL : pbuf_alloc(PBUF_TRANSPORT, (u16_t)len, PBUF_RAM);
+    struct pbuf *pbuf = switch_congested(SPARE_FRAMES) ? NULL : pbuf_alloc(PBUF_TRANSPORT, (u16)len, PBUF_RAM);
     err_t err;
 
     if (!pbuf)
         return false;
-    pbuf_take(pbuf, bytes, (u16_t)len);
+    pbuf_take(pbuf, bytes, (u16)len);
     err = udp_sendto(pcb, pbuf, &to, port);
     pbuf_free(pbuf);
     return err == ERR_OK;

@@ -8,12 +8,12 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <sys/types.h>
 
 #include "host/log.h"
 #include "host/panic.h"
+#include "host/types.h"
 
 #define BYTE_ORDER LITTLE_ENDIAN
 
@@ -37,9 +37,9 @@
 #define LWIP_PLATFORM_ASSERT(message) panic("lwip: %s at %s:%d", message, __FILE__, __LINE__)
 
 /* For port numbers and the like. net/stack.c. */
-uint32_t net_random(void);
+u32 net_random(void);
 #define LWIP_RAND() net_random()
 
 /* Our own checksum, which is faster than lwIP's. */
-uint16_t csum_lwip(const void *data, int len);
+u16 csum_lwip(const void *data, int len);
 #define LWIP_CHKSUM csum_lwip

@@ -28,9 +28,9 @@ struct end {
 
 static struct end ends[PORTS];
 static struct port *from; /* of the frame that is under way; NULL: what was held is delivered, or announced */
-static uint64_t now = 1;
+static u64 now = 1;
 
-uint64_t clock_ns(void)
+u64 clock_ns(void)
 {
     return now;
 }
@@ -101,7 +101,7 @@ static void offload(struct fuzz *fuzz, struct frame_offload *offload)
         offload->flags |= OFFLOAD_NEEDS_CSUM;
 }
 
-static uint64_t decisions(void)
+static u64 decisions(void)
 {
     const struct switch_counters *c = switch_counters();
 
@@ -115,7 +115,7 @@ static void say(struct fuzz *fuzz, struct end *end)
     u32 len = MIN((u32)fuzz_number(fuzz, 2) % 4096, (u32)fuzz->size + 64);
     u8 bytes[4096 + 64], *piece[PIECES] = { NULL };
     struct frame frame = { .nr_parts = 1 + fuzz_u8(fuzz) % PIECES, .len = len };
-    uint64_t before = decisions();
+    u64 before = decisions();
 
     address(fuzz, bytes);
     address(fuzz, bytes + MAC_LEN);

@@ -207,7 +207,7 @@ int dirty_rate_start(struct vm *vm, u32 ms)
 }
 
 /* IPv4 only: the real one is lwIP's. */
-int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *address)
+int tcp_address_parse(const char *text, u16 port, struct tcp_address *address)
 {
     char name[32];
     unsigned given = port;
@@ -215,7 +215,7 @@ int tcp_address_parse(const char *text, uint16_t port, struct tcp_address *addre
     if (sscanf(text, "%31[0-9.]:%u", name, &given) < 1 || inet_pton(AF_INET, name, address->bytes) != 1)
         return -EINVAL;
     address->ip6 = false;
-    address->port = (uint16_t)given;
+    address->port = (u16)given;
     return 0;
 }
 

@@ -14,13 +14,13 @@
 #include "net/frame.h"
 #include "net/switch.h"
 
-uint64_t switch_now;
+u64 switch_now;
 struct recorder uplink, a, b;
-const uint8_t mac_a[MAC_LEN] = { 2, 0, 0, 0, 0, 0xA }, mac_b[MAC_LEN] = { 2, 0, 0, 0, 0, 0xB };
-const uint8_t out1[MAC_LEN] = { 2, 1, 0, 0, 0, 1 }, out2[MAC_LEN] = { 2, 1, 0, 0, 0, 2 };
-const uint8_t broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF }, group[MAC_LEN] = { 0x33, 0x33, 0, 0, 0, 1 };
+const u8 mac_a[MAC_LEN] = { 2, 0, 0, 0, 0, 0xA }, mac_b[MAC_LEN] = { 2, 0, 0, 0, 0, 0xB };
+const u8 out1[MAC_LEN] = { 2, 1, 0, 0, 0, 1 }, out2[MAC_LEN] = { 2, 1, 0, 0, 0, 2 };
+const u8 broadcast[MAC_LEN] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF }, group[MAC_LEN] = { 0x33, 0x33, 0, 0, 0, 1 };
 
-uint64_t clock_ns(void)
+u64 clock_ns(void)
 {
     return switch_now;
 }
@@ -40,7 +40,7 @@ static bool record(struct port *port, const struct frame *frame)
     return true;
 }
 
-void switch_join(struct recorder *r, const char *name, const uint8_t *mac)
+void switch_join(struct recorder *r, const char *name, const u8 *mac)
 {
     memset(r, 0, sizeof(*r));
     strcpy(r->port.name, name);
@@ -71,9 +71,9 @@ int switch_end(void **state)
     return 0;
 }
 
-void switch_send(struct recorder *from, const uint8_t *to, const uint8_t *source)
+void switch_send(struct recorder *from, const u8 *to, const u8 *source)
 {
-    uint8_t bytes[60] = { [12] = 0x88, [13] = 0xB5 };
+    u8 bytes[60] = { [12] = 0x88, [13] = 0xB5 };
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     memcpy(bytes, to, 6);

@@ -11,28 +11,28 @@ struct recorder {
     struct port port;
     unsigned frames;
     bool full;
-    uint8_t last[2000];
-    uint32_t last_len;
+    u8 last[2000];
+    u32 last_len;
     struct frame_offload last_offload;
-    uint8_t kept[KEPT][100]; /* the beginnings of the first frames */
+    u8 kept[KEPT][100]; /* the beginnings of the first frames */
 };
 
 extern struct recorder uplink, a, b;
-extern uint64_t switch_now; /* what clock_ns says */
+extern u64 switch_now; /* what clock_ns says */
 
-extern const uint8_t mac_a[MAC_LEN], mac_b[MAC_LEN]; /* of the guests */
-extern const uint8_t out1[MAC_LEN], out2[MAC_LEN];   /* of machines outside */
-extern const uint8_t broadcast[MAC_LEN], group[MAC_LEN];
+extern const u8 mac_a[MAC_LEN], mac_b[MAC_LEN]; /* of the guests */
+extern const u8 out1[MAC_LEN], out2[MAC_LEN];   /* of machines outside */
+extern const u8 broadcast[MAC_LEN], group[MAC_LEN];
 
 /* cmocka fixtures. */
 int switch_start(void **state);
 int switch_end(void **state);
 
 /* Clear a port and have it join; without a MAC if that is NULL. */
-void switch_join(struct recorder *r, const char *name, const uint8_t *mac);
+void switch_join(struct recorder *r, const char *name, const u8 *mac);
 
 /* Forget what was recorded, and send a frame of no meaning. */
-void switch_send(struct recorder *from, const uint8_t *to, const uint8_t *source);
+void switch_send(struct recorder *from, const u8 *to, const u8 *source);
 
 #define assert_reached(u, x, y)             \
     do {                                    \

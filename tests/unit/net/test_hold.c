@@ -18,9 +18,9 @@
 #include "net/hold.h"
 #include "net/switch.h"
 
-static uint64_t now;
+static u64 now;
 
-uint64_t clock_ns(void)
+u64 clock_ns(void)
 {
     return now;
 }
@@ -28,11 +28,11 @@ uint64_t clock_ns(void)
 /* The guest's port, another guest's, and the way out. */
 static struct port guest, other, uplink;
 static unsigned given; /* frames, to the guest */
-static uint8_t last[2000];
+static u8 last[2000];
 static struct frame_offload last_offload;
-static const uint8_t mac_guest[6] = { 2, 0, 0, 0, 0, 0xA }, mac_other[6] = { 2, 0, 0, 0, 0, 0xB };
-static const uint8_t client[6] = { 2, 1, 0, 0, 0, 1 }, nobody[6] = { 2, 1, 0, 0, 0, 2 };
-static const uint8_t broadcast[6] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
+static const u8 mac_guest[6] = { 2, 0, 0, 0, 0, 0xA }, mac_other[6] = { 2, 0, 0, 0, 0, 0xB };
+static const u8 client[6] = { 2, 1, 0, 0, 0, 1 }, nobody[6] = { 2, 1, 0, 0, 0, 2 };
+static const u8 broadcast[6] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
 
 static bool deliver(struct port *port, const struct frame *frame)
 {
@@ -44,7 +44,7 @@ static bool deliver(struct port *port, const struct frame *frame)
     return true;
 }
 
-static void join(struct port *port, const uint8_t *mac)
+static void join(struct port *port, const u8 *mac)
 {
     *port = (struct port){ .deliver = deliver };
     if (mac)
@@ -72,16 +72,16 @@ static int end(void **state)
     return 0;
 }
 
-static void make(uint8_t bytes[60], const uint8_t *to, const uint8_t *from, uint8_t mark)
+static void make(u8 bytes[60], const u8 *to, const u8 *from, u8 mark)
 {
     memcpy(bytes, to, 6);
     memcpy(bytes + 6, from, 6);
     bytes[59] = mark;
 }
 
-static void send(struct port *port, const uint8_t *to, const uint8_t *from, uint8_t mark)
+static void send(struct port *port, const u8 *to, const u8 *from, u8 mark)
 {
-    uint8_t bytes[60] = { 0 };
+    u8 bytes[60] = { 0 };
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     make(bytes, to, from, mark);
@@ -94,14 +94,14 @@ static void held_frames_come_later(void **state)
     (void)state;
     port_hold(&guest);
     for (unsigned i = 0; i < HOLD_FRAMES + 3; i++)
-        send(&other, mac_guest, mac_other, (uint8_t)i);
+        send(&other, mac_guest, mac_other, (u8)i);
     assert_int_equal(given, 0);
     assert_int_equal(guest.counters.held, HOLD_FRAMES);
     assert_int_equal(guest.counters.tx_dropped, 3);
     assert_int_equal(guest.counters.tx_frames, 0);
     port_release(&guest);
     assert_int_equal(given, HOLD_FRAMES);
-    assert_int_equal(last[59], (uint8_t)(HOLD_FRAMES - 1));
+    assert_int_equal(last[59], (u8)(HOLD_FRAMES - 1));
     assert_int_equal(guest.counters.tx_frames, HOLD_FRAMES);
     send(&other, mac_guest, mac_other, 0);
     assert_int_equal(given, HOLD_FRAMES + 1);
@@ -115,9 +115,9 @@ static void held_frames_come_later(void **state)
 /* Kept frames are what the link would carry, and the room for them is bounded in bytes, too. */
 static void held_frames_are_plain(void **state)
 {
-    static uint8_t bytes[60000];
+    static u8 bytes[60000];
     struct frame frame = frame_of(bytes, sizeof(bytes));
-    uint64_t finished = switch_counters()->finished;
+    u64 finished = switch_counters()->finished;
 
     (void)state;
     make(bytes, mac_guest, mac_other, 0);
@@ -138,9 +138,9 @@ static void held_frames_are_plain(void **state)
     assert_int_equal(last_offload.flags, OFFLOAD_NEEDS_CSUM);
 }
 
-static unsigned next_of(struct forward *forward, const uint8_t *to)
+static unsigned next_of(struct forward *forward, const u8 *to)
 {
-    uint8_t bytes[100];
+    u8 bytes[100];
 
     assert_int_equal(forward_take(forward, bytes, sizeof(bytes)), 60);
     assert_memory_equal(bytes, to, 6);
@@ -150,9 +150,9 @@ static unsigned next_of(struct forward *forward, const uint8_t *to)
 /* A guest that has left: what has come for it, or for a group, and what still comes, is kept for its next host. */
 static void frames_follow_a_guest(void **state)
 {
-    static const uint8_t behind[6] = { 2, 7, 7, 7, 7, 7 }, speaks[6] = { 2, 7, 7, 7, 7, 8 };
+    static const u8 behind[6] = { 2, 7, 7, 7, 7, 7 }, speaks[6] = { 2, 7, 7, 7, 7, 8 };
     struct forward forward = { .on = false };
-    uint8_t bytes[100];
+    u8 bytes[100];
 
     (void)state;
     send(&guest, broadcast, behind, 0);
@@ -196,9 +196,9 @@ static void closed_ports_keep_nothing(void **state)
     assert_int_equal(guest.counters.tx_dropped, 1);
 }
 
-static bool late(uint8_t mark)
+static bool late(u8 mark)
 {
-    uint8_t bytes[60] = { 0 };
+    u8 bytes[60] = { 0 };
 
     make(bytes, mac_guest, client, mark);
     return port_deliver_late(&guest, bytes, sizeof(bytes));
@@ -230,7 +230,7 @@ static void late_frames_are_given_once(void **state)
 /* They come within a second, and never what hypervisors say to each other. */
 static void late_frames_have_their_time(void **state)
 {
-    uint8_t claim[60] = { 0 };
+    u8 claim[60] = { 0 };
 
     (void)state;
     make(claim, mac_guest, client, 0);

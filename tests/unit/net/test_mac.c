@@ -15,9 +15,9 @@
 #define CARDS 64
 #define NAMES 64
 
-static void of(uint8_t *mac, unsigned card, unsigned name)
+static void of(u8 *mac, unsigned card, unsigned name)
 {
-    uint8_t host[MAC_LEN] = { 0x52, 0x54, 0, 0x12, 0x34, (uint8_t)card };
+    u8 host[MAC_LEN] = { 0x52, 0x54, 0, 0x12, 0x34, (u8)card };
     char text[] = { 'v', 'm', (char)('0' + name / 10), (char)('0' + name % 10), 0 };
 
     mac_default(mac, host, text);
@@ -26,8 +26,8 @@ static void of(uint8_t *mac, unsigned card, unsigned name)
 /* The same name on two hosts, and two names on one. */
 static void test_all_differ_and_stay(void **unused)
 {
-    static uint8_t seen[CARDS * NAMES][MAC_LEN];
-    uint8_t again[MAC_LEN];
+    static u8 seen[CARDS * NAMES][MAC_LEN];
+    u8 again[MAC_LEN];
 
     (void)unused;
     for (unsigned i = 0; i < CARDS * NAMES; i++) {
@@ -46,7 +46,7 @@ static void test_all_differ_and_stay(void **unused)
 static void test_in_words(void **unused)
 {
     (void)unused;
-    assert_string_equal(mac_text((const uint8_t[]){ 0x52, 0x54, 0, 0xAB, 1, 0xF }).text, "52:54:00:ab:01:0f");
+    assert_string_equal(mac_text((const u8[]){ 0x52, 0x54, 0, 0xAB, 1, 0xF }).text, "52:54:00:ab:01:0f");
 }
 
 int main(void)

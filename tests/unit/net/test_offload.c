@@ -20,8 +20,8 @@
 #define MAX_OUT 2000
 
 static struct {
-    uint8_t *bytes;
-    uint32_t len;
+    u8 *bytes;
+    u32 len;
     struct frame_offload offload;
 } out[MAX_OUT];
 static unsigned nr_out;
@@ -45,25 +45,25 @@ static void forget(void)
 }
 
 /* RFC 1071 as it is written: 16-bit big-endian numbers, end-around carry. */
-static uint16_t naive(const uint8_t *data, size_t len, uint32_t sum)
+static u16 naive(const u8 *data, size_t len, u32 sum)
 {
     for (size_t i = 0; i < len; i++)
-        sum += i % 2 ? data[i] : (uint32_t)data[i] << 8;
+        sum += i % 2 ? data[i] : (u32)data[i] << 8;
     while (sum >> 16)
         sum = (sum & 0xFFFF) + (sum >> 16);
-    return (uint16_t)sum;
+    return (u16)sum;
 }
 
 /* A receiver's check of TCP: the sum over pseudo-header and segment, checksum included, is all ones. */
-static bool tcp_right(const uint8_t *frame, uint32_t len, uint32_t l3, uint32_t l4, bool ip6)
+static bool tcp_right(const u8 *frame, u32 len, u32 l3, u32 l4, bool ip6)
 {
-    uint32_t addresses = ip6 ? 32 : 8, sum = naive(frame + l3 + (ip6 ? 8 : 12), addresses, 0);
+    u32 addresses = ip6 ? 32 : 8, sum = naive(frame + l3 + (ip6 ? 8 : 12), addresses, 0);
 
     return naive(frame + l4, len - l4, sum + 6 + (len - l4)) == 0xFFFF;
 }
 
 /* 192.0.2.1 port 1 to 192.0.2.2 port 2, ACK, "ab": sums by hand to 3596, so the checksum is CA69. */
-static const uint8_t tcp4[] = {
+static const u8 tcp4[] = {
     2,    0,   0, 0,  0, 2, 2,    0, 0,  0, 0,    1,    0x08, 0x00, /* Ethernet */
     0x45, 0,   0, 42, 0, 1, 0x40, 0, 64, 6, 0xB6, 0xCB, 192,  0,    2, 1, 192,
     0,    2,   2, /* IPv4 */
@@ -77,23 +77,23 @@ static const uint8_t tcp4[] = {
 static void csum_of_words(void **state)
 {
     /* The example of RFC 1071, 3: 0001 F203 F4F5 F6F7 sum to DDF2. */
-    static const uint8_t example[] = { 0x00, 0x01, 0xF2, 0x03, 0xF4, 0xF5, 0xF6, 0xF7 };
+    static const u8 example[] = { 0x00, 0x01, 0xF2, 0x03, 0xF4, 0xF5, 0xF6, 0xF7 };
     /* An IPv4 header whose checksum is known to be B861. */
-    static const uint8_t header[] = { 0x45, 0, 0,    0x73, 0, 0, 0x40, 0,    0x40, 0x11,
-                                      0,    0, 0xC0, 0xA8, 0, 1, 0xC0, 0xA8, 0,    0xC7 };
-    uint16_t sum = csum_fold(csum_add(0, example, sizeof(example)));
-    uint8_t random[300];
+    static const u8 header[] = { 0x45, 0, 0,    0x73, 0, 0, 0x40, 0,    0x40, 0x11,
+                                 0,    0, 0xC0, 0xA8, 0, 1, 0xC0, 0xA8, 0,    0xC7 };
+    u16 sum = csum_fold(csum_add(0, example, sizeof(example)));
+    u8 random[300];
 
     (void)state;
     assert_int_equal(be16_get(&sum), 0xDDF2);
-    sum = (uint16_t)~csum_fold(csum_add(0, header, sizeof(header)));
+    sum = (u16)~csum_fold(csum_add(0, header, sizeof(header)));
     assert_int_equal(be16_get(&sum), 0xB861);
     srand(1);
     for (size_t i = 0; i < sizeof(random); i++)
-        random[i] = (uint8_t)rand();
+        random[i] = (u8)rand();
     for (size_t start = 0; start < 9; start++)
         for (size_t len = 0; len + start <= sizeof(random); len++) {
-            uint8_t *block = malloc(len + 1);
+            u8 *block = malloc(len + 1);
 
             memcpy(block, random + start, len);
             sum = csum_fold(csum_add(0, block, len));
@@ -106,13 +106,13 @@ static void csum_of_words(void **state)
 }
 
 /* A frame cut into pieces of the given length, each in a block of its own. */
-static struct frame pieces(const uint8_t *bytes, uint32_t len, uint32_t piece)
+static struct frame pieces(const u8 *bytes, u32 len, u32 piece)
 {
     struct frame frame = { .len = len };
 
-    for (uint32_t at = 0; at < len; at += piece) {
-        uint32_t take = len - at < piece ? len - at : piece;
-        uint8_t *block = malloc(take);
+    for (u32 at = 0; at < len; at += piece) {
+        u32 take = len - at < piece ? len - at : piece;
+        u8 *block = malloc(take);
 
         memcpy(block, bytes + at, take);
         assert_true(frame.nr_parts < FRAME_PARTS);
@@ -129,16 +129,16 @@ static void pieces_free(struct frame *frame)
 
 static void sum_of_pieces(void **state)
 {
-    uint8_t bytes[200];
+    u8 bytes[200];
 
     (void)state;
     for (size_t i = 0; i < sizeof(bytes); i++)
-        bytes[i] = (uint8_t)(i * 37 + 5);
-    for (uint32_t piece = 11; piece < 200; piece += 3) {
+        bytes[i] = (u8)(i * 37 + 5);
+    for (u32 piece = 11; piece < 200; piece += 3) {
         struct frame frame = pieces(bytes, sizeof(bytes), piece);
 
-        for (uint32_t start = 0; start < 40; start++) {
-            uint16_t sum = csum_fold(frame_csum(&frame, start, 150));
+        for (u32 start = 0; start < 40; start++) {
+            u16 sum = csum_fold(frame_csum(&frame, start, 150));
 
             assert_int_equal(be16_get(&sum), naive(bytes + start, 150, 0));
         }
@@ -148,12 +148,12 @@ static void sum_of_pieces(void **state)
 
 static void checksum_is_completed(void **state)
 {
-    uint8_t bytes[sizeof(tcp4)];
+    u8 bytes[sizeof(tcp4)];
 
     (void)state;
     memcpy(bytes, tcp4, sizeof(tcp4));
     be16_put(bytes + 50, TCP4_PSEUDO);
-    for (uint32_t piece = 3; piece <= sizeof(tcp4); piece++) {
+    for (u32 piece = 3; piece <= sizeof(tcp4); piece++) {
         struct frame frame = pieces(bytes, sizeof(bytes), piece);
 
         frame.offload = (struct frame_offload){ .flags = OFFLOAD_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16 };
@@ -185,7 +185,7 @@ static void a_finished_frame_passes_as_it_is(void **state)
 /* The sum that is zero is sent as FFFF: in UDP zero means none. */
 static void zero_checksum_becomes_all_ones(void **state)
 {
-    uint8_t bytes[60] = { 0 };
+    u8 bytes[60] = { 0 };
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     (void)state;
@@ -197,9 +197,9 @@ static void zero_checksum_becomes_all_ones(void **state)
 }
 
 /* Headers for a big TCP frame; returns where the payload begins. */
-static uint32_t headers_make(uint8_t *bytes, bool ip6, bool vlan, uint8_t flags)
+static u32 headers_make(u8 *bytes, bool ip6, bool vlan, u8 flags)
 {
-    uint32_t at = 12, l3;
+    u32 at = 12, l3;
 
     memcpy(bytes, tcp4, 12);
     if (vlan) {
@@ -215,13 +215,13 @@ static uint32_t headers_make(uint8_t *bytes, bool ip6, bool vlan, uint8_t flags)
         bytes[l3 + 6] = 6;
         bytes[l3 + 7] = 64;
         for (unsigned i = 0; i < 32; i++)
-            bytes[l3 + 8 + i] = (uint8_t)(0x20 + i);
+            bytes[l3 + 8 + i] = (u8)(0x20 + i);
     } else {
         memcpy(bytes + l3, tcp4 + 14, 20);
         be16_put(bytes + l3 + 4, 0xFFFF); /* the identification wraps */
     }
 
-    uint32_t l4 = l3 + (ip6 ? 40 : 20);
+    u32 l4 = l3 + (ip6 ? 40 : 20);
 
     memcpy(bytes + l4, tcp4 + 34, 20);
     be32_put(bytes + l4 + 4, 0xFFFFFF00); /* so does the sequence number */
@@ -231,14 +231,14 @@ static uint32_t headers_make(uint8_t *bytes, bool ip6, bool vlan, uint8_t flags)
     return l4 + 32;
 }
 
-static void segments_are_right(bool ip6, bool vlan, uint32_t payload, uint16_t mss, uint32_t piece)
+static void segments_are_right(bool ip6, bool vlan, u32 payload, u16 mss, u32 piece)
 {
-    static uint8_t bytes[70000];
-    uint32_t start = headers_make(bytes, ip6, vlan, 0x80 | 0x10 | 0x08 | 0x01), l4 = start - 32, done = 0;
-    uint32_t l3 = vlan ? 18 : 14;
+    static u8 bytes[70000];
+    u32 start = headers_make(bytes, ip6, vlan, 0x80 | 0x10 | 0x08 | 0x01), l4 = start - 32, done = 0;
+    u32 l3 = vlan ? 18 : 14;
 
-    for (uint32_t i = 0; i < payload; i++)
-        bytes[start + i] = (uint8_t)(i * 7 + i / 256);
+    for (u32 i = 0; i < payload; i++)
+        bytes[start + i] = (u8)(i * 7 + i / 256);
 
     struct frame frame = pieces(bytes, start + payload, piece);
 
@@ -246,13 +246,13 @@ static void segments_are_right(bool ip6, bool vlan, uint32_t payload, uint16_t m
                                             .gso_type = ip6 ? OFFLOAD_GSO_TCP6 : OFFLOAD_GSO_TCP4,
                                             .gso_size = mss,
                                             .header_len = 1, /* a hint, and here a lie */
-                                            .csum_start = (uint16_t)l4,
+                                            .csum_start = (u16)l4,
                                             .csum_offset = 16 };
     assert_true(offload_finish(&frame, collect, &nr_out));
     assert_int_equal(nr_out, (payload + mss - 1) / mss);
     for (unsigned i = 0; i < nr_out; i++) {
-        const uint8_t *s = out[i].bytes;
-        uint32_t len = out[i].len - start;
+        const u8 *s = out[i].bytes;
+        u32 len = out[i].len - start;
         bool last = i + 1 == nr_out;
 
         assert_int_equal(len, last ? payload - done : mss);
@@ -322,24 +322,24 @@ static void nonsense_is_refused(void **state)
 /* Whatever the fields and the bytes are, the sanitizers find nothing. */
 static void random_frames(void **state)
 {
-    uint8_t bytes[400];
+    u8 bytes[400];
 
     (void)state;
     srand(2);
     for (int round = 0; round < 200000; round++) {
         bool ip6 = rand() & 1;
-        uint32_t start = headers_make(bytes, ip6, rand() & 1, 0x10), len = start + (uint32_t)rand() % 200;
+        u32 start = headers_make(bytes, ip6, rand() & 1, 0x10), len = start + (u32)rand() % 200;
 
         for (int damage = rand() % 4; damage > 0; damage--)
-            bytes[rand() % (int)start] = (uint8_t)rand();
+            bytes[rand() % (int)start] = (u8)rand();
 
-        struct frame frame = pieces(bytes, (uint32_t)rand() % 8 ? len : (uint32_t)rand() % len, 97);
+        struct frame frame = pieces(bytes, (u32)rand() % 8 ? len : (u32)rand() % len, 97);
 
-        frame.offload = (struct frame_offload){ .flags = (uint8_t)(rand() % 4),
-                                                .gso_type = (uint8_t)(rand() % 5),
-                                                .gso_size = (uint16_t)(rand() % 200),
-                                                .csum_start = (uint16_t)(rand() % 3 ? start - 32 : (uint32_t)rand()),
-                                                .csum_offset = (uint16_t)(rand() % 4 ? 16 : rand()) };
+        frame.offload = (struct frame_offload){ .flags = (u8)(rand() % 4),
+                                                .gso_type = (u8)(rand() % 5),
+                                                .gso_size = (u16)(rand() % 200),
+                                                .csum_start = (u16)(rand() % 3 ? start - 32 : (u32)rand()),
+                                                .csum_offset = (u16)(rand() % 4 ? 16 : rand()) };
         offload_finish(&frame, collect, &nr_out);
         forget();
         pieces_free(&frame);

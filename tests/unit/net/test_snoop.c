@@ -17,10 +17,10 @@
 #include "tests/unit/switch_rig.h"
 
 /* Say in ARP that ip is at mac, from that MAC, with tags behind the addresses. */
-static void say_tagged(struct recorder *from, const uint8_t *mac, const uint8_t *ip, const void *tags, uint32_t len)
+static void say_tagged(struct recorder *from, const u8 *mac, const u8 *ip, const void *tags, u32 len)
 {
-    uint8_t bytes[ANNOUNCE_MAX];
-    uint32_t all = announce_arp(bytes, mac, ip);
+    u8 bytes[ANNOUNCE_MAX];
+    u32 all = announce_arp(bytes, mac, ip);
     struct frame frame = { .part = { { bytes, 12 }, { tags, len }, { bytes + 12, all - 12 } },
                            .nr_parts = 3,
                            .len = all + len };
@@ -28,16 +28,15 @@ static void say_tagged(struct recorder *from, const uint8_t *mac, const uint8_t 
     switch_input(&from->port, &frame);
 }
 
-static void say_ip4(struct recorder *from, const uint8_t *mac, uint8_t last)
+static void say_ip4(struct recorder *from, const u8 *mac, u8 last)
 {
-    say_tagged(from, mac, (const uint8_t[4]){ 192, 0, 2, last }, NULL, 0);
+    say_tagged(from, mac, (const u8[4]){ 192, 0, 2, last }, NULL, 0);
 }
 
 /* Say something of type `type` in neighbour discovery: with flags, from and about fe80:: and a last byte, 0 for ::. */
-static void say_ip6(struct recorder *from, const uint8_t *mac, uint8_t type, uint8_t flags, uint8_t source,
-                    uint8_t target)
+static void say_ip6(struct recorder *from, const u8 *mac, u8 type, u8 flags, u8 source, u8 target)
 {
-    uint8_t bytes[86] = { [14] = 0x60, [19] = 32, [20] = 58, [21] = 255, [54] = type, [58] = flags };
+    u8 bytes[86] = { [14] = 0x60, [19] = 32, [20] = 58, [21] = 255, [54] = type, [58] = flags };
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     frame_header(bytes, group, mac, ETH_TYPE_IP6);
@@ -50,12 +49,12 @@ static void say_ip6(struct recorder *from, const uint8_t *mac, uint8_t type, uin
 
 /* Does port a, when it is announced, say that this last byte of an address is at this MAC? Of IPv6: with which flags.
  */
-static int announced(const uint8_t *mac, uint8_t last)
+static int announced(const u8 *mac, u8 last)
 {
     uplink.frames = 0;
     announce_port(&a.port);
     for (unsigned i = 0; i < uplink.frames; i++) {
-        const uint8_t *kept = uplink.kept[i];
+        const u8 *kept = uplink.kept[i];
 
         if (be16_get(kept + 12) == ETH_TYPE_ARP && kept[31] == last && mac_equal(kept + 6, mac) &&
             mac_equal(kept + 22, mac))
@@ -70,7 +69,7 @@ static int announced(const uint8_t *mac, uint8_t last)
 /* A guest has what it says to have. A router sends from everybody's addresses, a host from one that it gives up. */
 static void addresses_are_what_guests_say(void **state)
 {
-    uint8_t bytes[60] = { [12] = 0x08, [26] = 192, [29] = 2 };
+    u8 bytes[60] = { [12] = 0x08, [26] = 192, [29] = 2 };
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     (void)state;
@@ -80,7 +79,7 @@ static void addresses_are_what_guests_say(void **state)
     memcpy(bytes + 6, mac_a, 6);
     switch_input(&a.port, &frame); /* an IPv4 packet from .2 */
     assert_false(announced(mac_a, 2));
-    say_tagged(&a, mac_a, (const uint8_t[4]){ 0 }, NULL, 0); /* a probe, before it has one */
+    say_tagged(&a, mac_a, (const u8[4]){ 0 }, NULL, 0); /* a probe, before it has one */
     assert_int_equal(a.port.nr_addresses, 1);
     frame_header(bytes, broadcast, mac_b, ETH_TYPE_ARP); /* it speaks for another MAC than it sends from */
     memcpy(bytes + 14, "\0\1\x8\0\6\4\0\1\2\0\0\0\0\xA\300\0\2\3", 18);
@@ -106,7 +105,7 @@ static void addresses_are_given_up(void **state)
     say_ip4(&a, mac_a, 2);
     say_ip6(&a, mac_a, 136, 0x20, 9, 9);
     say_ip6(&uplink, out1, 135, 0, 0, 9); /* somebody only asks whether it is free */
-    say_tagged(&uplink, out1, (const uint8_t[4]){ 192, 0, 2, 2 }, "\x81\0\0\5", 4); /* and .2 of another VLAN */
+    say_tagged(&uplink, out1, (const u8[4]){ 192, 0, 2, 2 }, "\x81\0\0\5", 4); /* and .2 of another VLAN */
     assert_true(announced(mac_a, 1) && announced(mac_a, 2) && announced(mac_a, 9));
     say_ip4(&uplink, out1, 2); /* it moved there: a virtual address, for instance */
     assert_false(announced(mac_a, 2));
@@ -123,7 +122,7 @@ static void addresses_are_given_up(void **state)
 static void more_said_than_room(void **state)
 {
     (void)state;
-    for (uint8_t i = 1; i <= PORT_ADDRESSES + 3; i++, switch_now++)
+    for (u8 i = 1; i <= PORT_ADDRESSES + 3; i++, switch_now++)
         say_ip4(&a, mac_a, i);
     assert_int_equal(a.port.nr_addresses, PORT_ADDRESSES);
     assert_false(announced(mac_a, 3));
@@ -148,7 +147,7 @@ static void routers_stay_routers(void **state)
  * switches are told of all of them. */
 static void further_macs_are_announced(void **state)
 {
-    static const uint8_t rarp_type[2] = { 0x80, 0x35 };
+    static const u8 rarp_type[2] = { 0x80, 0x35 };
     unsigned rarps = 0;
 
     (void)state;
@@ -166,7 +165,7 @@ static void further_macs_are_announced(void **state)
 static void tags_go_with_addresses(void **state)
 {
     static const char tagged[] = "\x81\0\xE0\5", twice[] = "\x88\xA8\0\7\x81\0\0\5";
-    const uint8_t ip[4] = { 192, 0, 2, 1 };
+    const u8 ip[4] = { 192, 0, 2, 1 };
     unsigned plain = 0, once = 0, both = 0;
 
     (void)state;
@@ -176,7 +175,7 @@ static void tags_go_with_addresses(void **state)
     uplink.frames = 0;
     assert_int_equal(announce_port(&a.port), 6);
     for (unsigned i = 0; i < uplink.frames; i++) {
-        const uint8_t *kept = uplink.kept[i] + 12;
+        const u8 *kept = uplink.kept[i] + 12;
 
         plain += be16_get(kept) == ETH_TYPE_ARP && kept[19] == 1;
         once += memcmp(kept, "\x81\0\0\5\x8\6", 6) == 0 && kept[4 + 19] == 1;
@@ -191,8 +190,8 @@ static void tags_go_with_addresses(void **state)
 /* What a move says is for switches: who hears it can tell, and nothing else is taken for it. */
 static void announcements_are_known(void **state)
 {
-    static const uint8_t end[] = "GODWITAN";
-    uint8_t bytes[80] = { [12] = 0x08 }; /* IPv4, with the same end */
+    static const u8 end[] = "GODWITAN";
+    u8 bytes[80] = { [12] = 0x08 }; /* IPv4, with the same end */
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     (void)state;
@@ -218,24 +217,24 @@ static void announcements_are_known(void **state)
 
 static void announcements_to_the_byte(void **state)
 {
-    static const uint8_t ip[4] = { 192, 0, 2, 7 }, ip6[16] = { 0xFE, 0x80, [15] = 9 };
-    static const uint8_t arp[60] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2, 0, 0, 0, 0,   0xA, 0x08, 0x06,
-                                     0,    1,    8,    0,    6,    4,    0, 1, 2, 0, 0,   0,   0,    0xA,
-                                     192,  0,    2,    7,    0,    0,    0, 0, 0, 0, 192, 0,   2,    7 };
-    static const uint8_t rarp[60] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2, 0, 0, 0, 0, 0xA, 0x80,
-                                      0x35, 0,    1,    8,    0,    6,    4, 0, 3, 2, 0, 0,   0,
-                                      0,    0xA,  0,    0,    0,    0,    2, 0, 0, 0, 0, 0xA };
+    static const u8 ip[4] = { 192, 0, 2, 7 }, ip6[16] = { 0xFE, 0x80, [15] = 9 };
+    static const u8 arp[60] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2, 0, 0, 0, 0,   0xA, 0x08, 0x06,
+                                0,    1,    8,    0,    6,    4,    0, 1, 2, 0, 0,   0,   0,    0xA,
+                                192,  0,    2,    7,    0,    0,    0, 0, 0, 0, 192, 0,   2,    7 };
+    static const u8 rarp[60] = {
+        0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2, 0, 0,   0, 0, 0xA, 0x80, 0x35, 0, 1, 8, 0, 6,
+        4,    0,    3,    2,    0,    0,    0, 0, 0xA, 0, 0, 0,   0,    2,    0, 0, 0, 0, 0xA
+    };
     /*
      * The advertisement's sum by hand. Pseudo-header: FE80 + 9 + FF02 + 1 + length 20 + next header 3A = 1FDE6; body:
      * 8800 + 2000 + FE80 + 9 + option 0201 + 0200 + 0 + A = 1AA94; together 3A87A, folded A87D, inverted 5782.
      */
-    static const uint8_t na[86] = { 0x33, 0x33, 0,    0,    0,  1,  2,   0,    0,    0,    0,  0xA,  0x86, 0xDD, 0x60,
-                                    0,    0,    0,    0,    32, 58, 255, 0xFE, 0x80, 0,    0,  0,    0,    0,    0,
-                                    0,    0,    0,    0,    0,  0,  0,   9,    0xFF, 0x02, 0,  0,    0,    0,    0,
-                                    0,    0,    0,    0,    0,  0,  0,   0,    1,    136,  0,  0x57, 0x82, 0x20, 0,
-                                    0,    0,    0xFE, 0x80, 0,  0,  0,   0,    0,    0,    0,  0,    0,    0,    0,
-                                    0,    0,    9,    2,    1,  2,  0,   0,    0,    0,    0xA };
-    uint8_t bytes[ANNOUNCE_MAX];
+    static const u8 na[86] = { 0x33, 0x33, 0,    0,    0,    1,    2, 0, 0,    0,    0, 0xA, 0x86, 0xDD, 0x60, 0, 0, 0,
+                               0,    32,   58,   255,  0xFE, 0x80, 0, 0, 0,    0,    0, 0,   0,    0,    0,    0, 0, 0,
+                               0,    9,    0xFF, 0x02, 0,    0,    0, 0, 0,    0,    0, 0,   0,    0,    0,    0, 0, 1,
+                               136,  0,    0x57, 0x82, 0x20, 0,    0, 0, 0xFE, 0x80, 0, 0,   0,    0,    0,    0, 0, 0,
+                               0,    0,    0,    0,    0,    9,    2, 1, 2,    0,    0, 0,   0,    0xA };
+    u8 bytes[ANNOUNCE_MAX];
 
     (void)state;
     assert_int_equal(announce_arp(bytes, mac_a, ip), sizeof(arp));

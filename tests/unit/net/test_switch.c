@@ -17,9 +17,9 @@
 #include "tests/unit/switch_rig.h"
 
 /* What hypervisors say to each other goes from uplinks and our own port to such ports, tagged or not. */
-static void send_peers(struct recorder *from, const uint8_t *source, bool tagged)
+static void send_peers(struct recorder *from, const u8 *source, bool tagged)
 {
-    uint8_t bytes[60] = { [12] = 0x88, [13] = 0xB6 };
+    u8 bytes[60] = { [12] = 0x88, [13] = 0xB6 };
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     if (tagged)
@@ -31,9 +31,9 @@ static void send_peers(struct recorder *from, const uint8_t *source, bool tagged
 }
 
 /* To one machine alone, whose MAC is a guest's. */
-static void send_peers_to(struct recorder *from, const uint8_t *to)
+static void send_peers_to(struct recorder *from, const u8 *to)
 {
-    uint8_t bytes[60] = { [12] = 0x88, [13] = 0xB6 };
+    u8 bytes[60] = { [12] = 0x88, [13] = 0xB6 };
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     memcpy(bytes, to, MAC_LEN);
@@ -158,7 +158,7 @@ static void owned_addresses_stay(void **state)
 /* Two machines with one MAC are counted; but not what a guest has sent just before it came here. */
 static void equal_macs_are_counted(void **state)
 {
-    uint64_t before = switch_counters()->mac_conflicts;
+    u64 before = switch_counters()->mac_conflicts;
 
     (void)state;
     switch_send(&uplink, broadcast, mac_a);
@@ -208,18 +208,18 @@ static void who_leaves_is_forgotten(void **state)
 
 static void more_addresses_than_room(void **state)
 {
-    uint8_t mac[6] = { 2, 2, 2, 2, 0, 0 };
+    u8 mac[6] = { 2, 2, 2, 2, 0, 0 };
     unsigned known = 0;
 
     (void)state;
     for (unsigned i = 0; i < 5000; i++) {
-        be16_put(mac + 4, (uint16_t)i);
+        be16_put(mac + 4, (u16)i);
         switch_send(&uplink, mac_a, mac);
         assert_ptr_equal(switch_lookup(mac), &uplink.port); /* the latest is always known */
         switch_now += 1000;
     }
     for (unsigned i = 0; i < 5000; i++) {
-        be16_put(mac + 4, (uint16_t)i);
+        be16_put(mac + 4, (u16)i);
         known += switch_lookup(mac) != NULL;
     }
     assert_in_range(known, SWITCH_ADDRESSES / 2, SWITCH_ADDRESSES);
@@ -252,10 +252,10 @@ static void the_option_reaches_guests_only(void **state)
 
 static void malformed_frames_are_dropped(void **state)
 {
-    static const uint8_t stp[6] = { 0x01, 0x80, 0xC2, 0, 0, 0 }, zero[6];
-    uint8_t bytes[13] = { 0 };
+    static const u8 stp[6] = { 0x01, 0x80, 0xC2, 0, 0, 0 }, zero[6];
+    u8 bytes[13] = { 0 };
     struct frame shorty = frame_of(bytes, sizeof(bytes));
-    uint64_t before = switch_counters()->malformed;
+    u64 before = switch_counters()->malformed;
 
     (void)state;
     switch_send(&a, out1, group);
@@ -315,7 +315,7 @@ static void counters(void **state)
 /* A checksum is made for the port that cannot, and left to the one that can. */
 static void offloads_are_finished_by_need(void **state)
 {
-    uint8_t bytes[60] = { [12] = 0x88, [13] = 0xB5, [20] = 0x12, [21] = 0x34 };
+    u8 bytes[60] = { [12] = 0x88, [13] = 0xB5, [20] = 0x12, [21] = 0x34 };
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     (void)state;

@@ -53,7 +53,7 @@ u32_t sys_now(void)
     return (u32_t)(now / 1000000);
 }
 
-uint32_t net_random(void)
+u32 net_random(void)
 {
     return chance++;
 }
@@ -96,7 +96,7 @@ static err_t link_init(struct netif *netif)
 /* A segment of the client at that port: `count` bytes from seq on. */
 static void say(u16_t from, u16_t to, u32_t seq, u32_t ack, u8_t flags, unsigned count)
 {
-    struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)(40 + count), PBUF_RAM);
+    struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16)(40 + count), PBUF_RAM);
     u8_t *bytes = p->payload;
     const u8_t ip[20] = {
         0x45, 0, (u8_t)((40 + count) >> 8), (u8_t)(40 + count), 0, 0, 0, 0, 64, IP_PROTO_TCP, 0, 0, 10, 9, 0, 9, 10, 9,
@@ -317,7 +317,7 @@ static void say_in_fragments(u16_t from, u16_t to, u32_t seq, u32_t ack)
     memcpy(segment, &hdr, sizeof(hdr));
     for (unsigned at = 0; at < sizeof(segment); at += 24) {
         unsigned len = at ? sizeof(segment) - at : 24;
-        struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)(20 + len), PBUF_RAM);
+        struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16)(20 + len), PBUF_RAM);
         const u8_t ip[20] = {
             0x45, 0, 0, (u8_t)(20 + len), 0, 7, at ? 0 : 0x20, (u8_t)(at / 8), 64, IP_PROTO_TCP, 0, 0, 10, 9, 0, 9, 10,
             9,    0, 2
@@ -476,7 +476,7 @@ static void test_frames_behind_a_loss(void **state)
 /* The reference's vectors for 8 and 16 bytes, 00 01 02 ..., under the key 00 01 ... 0f. */
 static void test_siphash(void **state)
 {
-    const uint64_t key[2] = { 0x0706050403020100, 0x0F0E0D0C0B0A0908 };
+    const u64 key[2] = { 0x0706050403020100, 0x0F0E0D0C0B0A0908 };
 
     (void)state;
     assert_int_equal(siphash(key, key, 1), 0x93F5F5799A932462);
