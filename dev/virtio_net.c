@@ -142,7 +142,7 @@ static bool receive(struct virtio_net *net, const struct frame *frame)
         !(net->virtio.config[VIRTIO_NET_CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) || !offload_wanted(net, &frame->offload))
         return false;
     /* A frame that the driver does not want does not count as lost. */
-    if (!virtio_net_filter_passes(net, frame->part[0].data)) {
+    if (!virtio_net_filter_passes(net, frame->headers.destination)) {
         net->filtered++;
         return true;
     }

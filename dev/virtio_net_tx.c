@@ -7,8 +7,7 @@
 #include "host/cpu.h"
 #include "host/bits.h"
 #include "hv/vm.h"
-
-#define ETHERNET_HEADER 14
+#include "net/frame.h"
 
 /* Bytes of a frame that are copied, so that the switch judges and forwards the same headers. */
 #define HEADER_COPY 256
@@ -81,7 +80,7 @@ static bool offload_valid(const struct virtio *virtio, const struct virtio_net_h
 {
     bool partial = hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
 
-    if (partial && (!virtio_has(virtio, VIRTIO_NET_F_CSUM) || hdr->csum_start < ETHERNET_HEADER ||
+    if (partial && (!virtio_has(virtio, VIRTIO_NET_F_CSUM) || hdr->csum_start < ETH_HEADER ||
                     (u32)hdr->csum_start + hdr->csum_offset + 2 > len))
         return false;
     switch (hdr->gso_type) {
@@ -102,10 +101,10 @@ static bool frame_make(struct virtio_net *net)
     if (virtqueue_read(queue(net), &sending.chain, 0, &hdr, VIRTIO_NET_HDR_SIZE) != VIRTIO_NET_HDR_SIZE)
         return false;
     sending.frame = (struct frame){ .len = sending.chain.read_len - VIRTIO_NET_HDR_SIZE };
-    if (sending.frame.len < ETHERNET_HEADER || sending.frame.len > FRAME_MAX ||
+    if (sending.frame.len < ETH_HEADER || sending.frame.len > FRAME_MAX ||
         !offload_valid(&net->virtio, &hdr, sending.frame.len))
         return false;
-    if (hdr.gso_type == VIRTIO_NET_HDR_GSO_NONE && sending.frame.len > VIRTIO_NET_MTU + ETHERNET_HEADER + 8)
+    if (hdr.gso_type == VIRTIO_NET_HDR_GSO_NONE && sending.frame.len > VIRTIO_NET_MTU + ETH_HEADER + 8)
         return false; /* with two VLAN tags (QinQ) that is the longest frame */
     if (hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
         sending.frame.offload = (struct frame_offload){
@@ -117,6 +116,7 @@ static bool frame_make(struct virtio_net *net)
             .csum_offset = hdr.csum_offset,
         };
     frame_map(net);
+    headers_parse(&sending.frame); /* they are in the copy that frame_map has made */
     return true;
 }
 

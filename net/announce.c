@@ -80,7 +80,7 @@ u32 announce_na(u8 out[ANNOUNCE_MAX], const u8 mac[MAC_LEN], const u8 ip6[16], b
 _Static_assert(ETH_HEADER + IP6_HEADER + NA_LENGTH <= ANNOUNCE_MAX, "the advertisement fits");
 
 /* Send the frame with the tags behind its addresses, and the mark at its end. */
-static void send(struct port *port, const u8 *bytes, u32 len, const struct port_tags *tags)
+static void send(struct port *port, const u8 *bytes, u32 len, const struct vlan_tags *tags)
 {
     struct frame frame = { .part = { { bytes, ETH_TYPE },
                                      { tags->bytes, tags->len },
@@ -89,6 +89,7 @@ static void send(struct port *port, const u8 *bytes, u32 len, const struct port_
                            .nr_parts = 4,
                            .len = len + tags->len + sizeof(mark) };
 
+    headers_parse(&frame);
     switch_input(port, &frame);
 }
 
@@ -120,20 +121,17 @@ unsigned announce_port(struct port *port)
     return sent;
 }
 
+/* Are these the headers of a kind of frame that announce_port sends? */
+static bool may_announce(const struct headers *headers)
+{
+    return headers->type == ETH_TYPE_ARP || headers->type == ETH_TYPE_RARP ||
+           (headers->neighbour == HEADERS_ND && headers->said[IP6_HEADER] == ND_ADVERTISEMENT);
+}
+
 bool announce_made(const struct frame *frame)
 {
-    u8 end[sizeof(mark)], nd;
-    u32 l3;
+    u8 end[sizeof(mark)];
 
-    switch (frame_type(frame, &l3)) {
-    case ETH_TYPE_ARP:
-    case ETH_TYPE_RARP: break;
-    case ETH_TYPE_IP6:
-        if (frame_read(frame, l3 + IP6_HEADER, &nd, 1) && nd == ND_ADVERTISEMENT)
-            break;
-        return false;
-    default: return false;
-    }
-    return frame->len >= ETH_MIN && frame_read(frame, frame->len - sizeof(end), end, sizeof(end)) &&
-           memcmp(end, mark, sizeof(mark)) == 0;
+    return may_announce(&frame->headers) && frame->len >= ETH_MIN &&
+           frame_read(frame, frame->len - sizeof(end), end, sizeof(end)) && memcmp(end, mark, sizeof(mark)) == 0;
 }

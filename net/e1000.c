@@ -157,6 +157,7 @@ static void rx_one(struct e1000 *e, volatile struct rx_descriptor *d)
     if ((d->status & RX_EOP) && d->errors == 0 && d->length <= RX_BUFFER) {
         struct frame frame = frame_of(rx_buffer(e, e->rx_next), d->length);
 
+        headers_parse(&frame);
         switch_input(&e->uplink.port, &frame);
     } else {
         e->uplink.port.counters.rx_dropped++;

@@ -89,19 +89,3 @@ u64 frame_csum(const struct frame *frame, u32 offset, u32 len)
     }
     return sum;
 }
-
-u16 frame_type(const struct frame *frame, u32 *l3)
-{
-    u8 field[2];
-
-    *l3 = ETH_TYPE;
-    for (unsigned tags = 0; frame_read(frame, *l3, field, 2); tags++) {
-        u16 type = be16_get(field);
-
-        *l3 += 2;
-        if (tags == 2 || !frame_is_tag(type))
-            return type;
-        *l3 += 2;
-    }
-    return 0;
-}

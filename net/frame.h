@@ -17,6 +17,10 @@
 #define ETH_TYPE_PEERS 0x88B6 /* between hypervisors; IEEE 802's Local Experimental Ethertype 2 */
 #define ETH_MIN 60            /* without FCS */
 
+#define IP4_HEADER 20  /* without options */
+#define IP4_PROTOCOL 9 /* offsets (RFC 791, RFC 9293) */
+#define TCP_DATA_OFFSET 12
+#define TCP_CSUM 16
 #define IP_PROTO_TCP 6
 #define IP_PROTO_ICMP6 58
 #define UDP_DESTINATION 2 /* offsets (RFC 768) */
@@ -46,9 +50,6 @@ struct frame frame_of(const void *data, u32 len);
 
 /* Unfolded Internet checksum of [offset, offset + len), which must exist. */
 u64 frame_csum(const struct frame *frame, u32 offset, u32 len);
-
-/* Returns the EtherType behind at most two VLAN tags, and in *l3 the offset behind it. 0 if the frame is too short. */
-u16 frame_type(const struct frame *frame, u32 *l3);
 
 /* Is this EtherType that of a VLAN tag? */
 static inline bool frame_is_tag(u16 type)

@@ -77,9 +77,9 @@ static bool heard_take(struct heard *heard, const struct frame *frame)
 bool port_deliver_late(struct port *port, const void *bytes, u32 len)
 {
     struct frame frame = frame_of(bytes, len);
-    u32 l3;
 
-    if (!in_time(port) || port->closed || frame_type(&frame, &l3) == ETH_TYPE_PEERS)
+    headers_parse(&frame);
+    if (!in_time(port) || port->closed || !frame.headers.valid || frame.headers.type == ETH_TYPE_PEERS)
         return false;
     if (heard_take(port->heard, &frame)) {
         port->counters.late_twice++;

@@ -59,6 +59,7 @@ void port_release(struct port *port)
     while ((held = take(port))) {
         struct frame frame = frame_of(held->bytes, held->len);
 
+        headers_parse(&frame);
         port_deliver(port, &frame);
         free(held);
     }

@@ -38,13 +38,11 @@
 #define POLL_MAX 128             /* frames a turn */
 #define DEFEND_NS 10000000000ULL /* between two answers to machines with our address: RFC 5227, DEFEND_INTERVAL */
 #define PBUF_MAX 65535           /* a pbuf's lengths have 16 bits */
-#define TCP_CSUM 16
-#define TCP_DATA_OFFSET 12
-#define IP4_PROTOCOL 9
 
 struct queued {
     struct pbuf *pbuf;
     bool csum_right; /* the checksum is right, or the frame never reaches a wire */
+    u16 type;        /* EtherType of a frame without VLAN tags, else 0 */
 };
 
 static struct {
@@ -69,7 +67,8 @@ static bool queue_add(const struct frame *frame)
         return false;
     frame_read(frame, 0, pbuf->payload, frame->len);
     own.port.counters.copied_bytes += frame->len;
-    own.queue[(own.head + own.count) % QUEUE_MAX] = (struct queued){ pbuf, frame->offload.flags != 0 };
+    own.queue[(own.head + own.count) % QUEUE_MAX] =
+        (struct queued){ pbuf, frame->offload.flags != 0, frame->headers.tags.len ? 0 : frame->headers.type };
     if (own.count++ == 0)
         cpu_kick(0); /* we may have had our turn in this round */
     return true;
@@ -111,18 +110,19 @@ void netif_peers_say(const void *bytes, size_t len)
     if (!own.port.deliver)
         return; /* no network was configured */
     memcpy(frame_header(out, mac_broadcast, own.port.mac, ETH_TYPE_PEERS), bytes, len);
+    headers_parse(&frame);
     switch_input(&own.port, &frame);
 }
 
 /* Give a frame of ETH_TYPE_PEERS to `peers`. True if it was such a frame. */
-static bool peers_heard(const struct pbuf *pbuf)
+static bool peers_heard(const struct queued *queued)
 {
-    const u8 *bytes = pbuf->payload;
+    const u8 *bytes = queued->pbuf->payload;
 
-    if (pbuf->len < ETH_MIN || be16_get(bytes + ETH_TYPE) != ETH_TYPE_PEERS)
+    if (queued->pbuf->len < ETH_MIN || queued->type != ETH_TYPE_PEERS)
         return false;
     if (own.peers)
-        own.peers(bytes + ETH_HEADER, pbuf->len - ETH_HEADER);
+        own.peers(bytes + ETH_HEADER, queued->pbuf->len - ETH_HEADER);
     return true;
 }
 
@@ -130,13 +130,13 @@ static bool peers_heard(const struct pbuf *pbuf)
  * Another machine says that it has our address. lwIP is not told, but the other machines have heard it, too, and we
  * tell them whose the address is (RFC 5227, 2.4).
  */
-static bool address_conflict(const struct pbuf *pbuf)
+static bool address_conflict(const struct queued *queued)
 {
     static u64 next;
-    const u8 *bytes = pbuf->payload, *arp = bytes + ETH_HEADER, *mac = arp + ARP_SENDER_MAC;
+    const u8 *arp = (const u8 *)queued->pbuf->payload + ETH_HEADER, *mac = arp + ARP_SENDER_MAC;
     u32 address = netif_port_ip4();
 
-    if (!address || pbuf->len < ETH_HEADER + ARP_LENGTH || be16_get(bytes + ETH_TYPE) != ETH_TYPE_ARP ||
+    if (!address || queued->pbuf->len < ETH_HEADER + ARP_LENGTH || queued->type != ETH_TYPE_ARP ||
         memcmp(arp + ARP_SENDER_IP, &address, sizeof(address)) != 0 || mac_equal(mac, own.port.mac))
         return false;
     own.conflicts++;
@@ -158,7 +158,7 @@ bool netif_port_poll(void)
         NETIF_SET_CHECKSUM_CTRL(&own.netif,
                                 NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_TCP &
                                     ~(next.csum_right ? NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP : 0));
-        if (peers_heard(next.pbuf) || address_conflict(next.pbuf) || own.netif.input(next.pbuf, &own.netif) != ERR_OK)
+        if (peers_heard(&next) || address_conflict(&next) || own.netif.input(next.pbuf, &own.netif) != ERR_OK)
             pbuf_free(next.pbuf);
     }
     return own.count > 0;
@@ -171,16 +171,15 @@ bool netif_port_poll(void)
  * the frame's offload fields only say what is to be done. */
 static void offload_ask(struct frame *frame, struct pbuf *pbuf)
 {
-    u8 *bytes = pbuf->payload, *ip = bytes + ETH_HEADER;
-    u16 type = pbuf->len >= ETH_HEADER + 40 ? be16_get(bytes + ETH_TYPE) : 0;
-    bool ip6 = type == ETH_TYPE_IP6;
-    u32 l4 = ETH_HEADER + (ip6 ? 40 : (ip[0] & 15) * 4U);
+    u8 *bytes = pbuf->payload;
+    u32 l4 = frame->headers.l4;
+    bool ip6 = frame->headers.ip == 6;
 
-    if ((!ip6 && type != ETH_TYPE_IP4) || (ip6 ? ip[6] : ip[9]) != IP_PROTO_TCP || pbuf->len < l4 + TCP_CSUM + 2)
+    if (!frame->headers.ip || frame->headers.protocol != IP_PROTO_TCP || pbuf->len < l4 + TCP_CSUM + 2)
         return;
 
     /* lwIP never fragments TCP: the segment ends with the packet. */
-    u16 sum = csum_fold(offload_pseudo_sum(ip, ip6, IP_PROTO_TCP, frame->len - l4));
+    u16 sum = csum_fold(offload_pseudo_sum(bytes + frame->headers.l3, ip6, IP_PROTO_TCP, frame->len - l4));
 
     memcpy(bytes + l4 + TCP_CSUM, &sum, 2);
     frame->offload =
@@ -232,6 +231,7 @@ static err_t link_output(struct netif *netif, struct pbuf *pbuf)
         return ERR_MEM; /* TCP keeps the segment and goes on with the next acknowledgement */
     for (struct pbuf *p = pbuf; p; p = p->next)
         frame.part[frame.nr_parts++] = (struct frame_part){ p->payload, p->len };
+    headers_parse(&frame);
     offload_ask(&frame, pbuf);
     switch_input(&own.port, &frame);
     return ERR_OK;

@@ -9,25 +9,21 @@
 
 #include "net/csum.h"
 #include "net/frame.h"
+#include "net/neighbour.h"
 
 /* IPv4 and IPv6 headers (RFC 791, RFC 8200), TCP's (RFC 9293): offsets of fields. */
-#define IP4_HEADER 20
 #define IP4_LENGTH 2
 #define IP4_ID 4
-#define IP4_PROTOCOL 9
 #define IP4_CSUM 10
 #define IP4_ADDRESSES 12
-#define IP6_HEADER 40
 #define IP6_LENGTH 4
 #define IP6_ADDRESSES 8
 #define TCP_HEADER 20
 #define TCP_SEQUENCE 4
-#define TCP_DATA_OFFSET 12
 #define TCP_FLAGS 13
 #define TCP_FIN 0x01
 #define TCP_PSH 0x08
 #define TCP_CWR 0x80
-#define TCP_CSUM 16
 
 u64 offload_pseudo_sum(const u8 *ip, bool ip6, u8 protocol, u32 len)
 {
@@ -44,6 +40,15 @@ static void sum_store(u8 *at, u16 sum)
     memcpy(at, &sum, 2);
 }
 
+/* The beginning of a frame that is emitted for `frame`: changed headers, at the same offsets. */
+static struct frame head_of(const struct frame *frame, const u8 *headers, u32 len)
+{
+    struct frame out = frame_of(headers, len);
+
+    out.headers = frame->headers;
+    return out;
+}
+
 static bool csum_finish(const struct frame *frame, void (*emit)(void *ctx, const struct frame *frame), void *ctx)
 {
     u32 start = frame->offload.csum_start, field = start + frame->offload.csum_offset;
@@ -52,7 +57,7 @@ static bool csum_finish(const struct frame *frame, void (*emit)(void *ctx, const
     if (start < ETH_HEADER || field + 2 > sizeof(headers) || !frame_read(frame, 0, headers, field + 2))
         return false;
 
-    struct frame out = frame_of(headers, field + 2);
+    struct frame out = head_of(frame, headers, field + 2);
     u16 sum = (u16)~csum_fold(frame_csum(frame, start, frame->len - start));
 
     /* UDP writes 0 as FFFF, which is the same number in ones' complement; TCP accepts either. */
@@ -63,32 +68,35 @@ static bool csum_finish(const struct frame *frame, void (*emit)(void *ctx, const
     return true;
 }
 
-static bool ip_headers_valid(const struct frame *frame, const struct tso_headers *h)
+/* Does TCP begin at `l4`, behind an IP header of the kind that the sender says? IPv6 may have extension headers
+ * between.
+ */
+static bool ip_fits(const struct frame *frame, u32 l4)
 {
-    u32 l4_len = h->l4 - h->l3;
-    const u8 *ip = h->bytes + h->l3;
+    const struct headers *headers = &frame->headers;
 
-    if (h->ip6)
-        return frame->offload.gso_type == OFFLOAD_GSO_TCP6 && l4_len >= IP6_HEADER && ip[0] >> 4 == 6;
-    return frame->offload.gso_type == OFFLOAD_GSO_TCP4 && l4_len >= IP4_HEADER && ip[0] >> 4 == 4 &&
-           (ip[0] & 15) * 4U == l4_len && ip[IP4_PROTOCOL] == IP_PROTO_TCP;
+    switch (frame->offload.gso_type) {
+    case OFFLOAD_GSO_TCP4: return headers->ip == 4 && headers->protocol == IP_PROTO_TCP && headers->l4 == l4;
+    case OFFLOAD_GSO_TCP6: return headers->ip == 6 && headers->l4 <= l4;
+    default: return false;
+    }
 }
 
 bool offload_tso_headers(const struct frame *frame, struct tso_headers *h)
 {
-    u16 type = frame_type(frame, &h->l3);
     u8 data_offset;
 
-    h->ip6 = type == ETH_TYPE_IP6;
+    h->ip6 = frame->headers.ip == 6;
+    h->l3 = frame->headers.l3;
     h->l4 = frame->offload.csum_start;
-    if ((type != ETH_TYPE_IP4 && type != ETH_TYPE_IP6) || !(frame->offload.flags & OFFLOAD_NEEDS_CSUM) ||
-        frame->offload.gso_size < OFFLOAD_MIN_MSS || frame->offload.csum_offset != TCP_CSUM || h->l4 <= h->l3 ||
+    if (!ip_fits(frame, h->l4) || !(frame->offload.flags & OFFLOAD_NEEDS_CSUM) ||
+        frame->offload.gso_size < OFFLOAD_MIN_MSS || frame->offload.csum_offset != TCP_CSUM ||
         !frame_read(frame, h->l4 + TCP_DATA_OFFSET, &data_offset, 1))
         return false;
     h->payload = h->l4 + (data_offset >> 4) * 4U;
     if (data_offset >> 4 < TCP_HEADER / 4 || h->payload > OFFLOAD_HEADERS || h->payload >= frame->len)
         return false;
-    return frame_read(frame, 0, h->bytes, h->payload) && ip_headers_valid(frame, h);
+    return frame_read(frame, 0, h->bytes, h->payload);
 }
 
 /* Make the headers of the segment that has `len` bytes of payload from offset `done` on. */
@@ -130,7 +138,7 @@ static bool tso_finish(const struct frame *frame, void (*emit)(void *ctx, const 
         len = left < frame->offload.gso_size ? left : frame->offload.gso_size;
         segment_headers(&h, headers, index, done, len, len == left);
 
-        struct frame out = frame_of(headers, h.payload);
+        struct frame out = head_of(frame, headers, h.payload);
         u32 l4_len = h.payload - h.l4 + len;
 
         /* A slice has no more pieces than the whole: with the headers', one more than FRAME_PARTS at most. */

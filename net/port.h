@@ -8,11 +8,10 @@
  */
 #pragma once
 
-#include "host/types.h"
+#include "net/headers.h"
 
 #define FRAME_PARTS 20
 #define FRAME_MAX (65536 + 64) /* a TSO frame with its headers */
-#define MAC_LEN 6
 
 struct frame_part {
     const void *data;
@@ -33,6 +32,7 @@ struct frame {
     unsigned nr_parts;
     u32 len; /* of all parts */
     struct frame_offload offload;
+    struct headers headers; /* of headers_parse, which whoever brings the frame in has called */
 };
 
 struct port_counters {
@@ -46,13 +46,6 @@ struct port_counters {
     u64 copied_bytes;        /* of frames for the port, copied by the processor: once, or twice if held */
 };
 
-/* VLAN tags as they stand in a frame, the outermost first, without priorities. */
-#define PORT_TAG 4 /* bytes of one */
-struct port_tags {
-    u8 len; /* 0, 4 or 8 */
-    u8 bytes[2 * PORT_TAG];
-};
-
 enum port_address_kind { PORT_MAC, PORT_IP4, PORT_IP6 };
 
 /* An address that lives behind a port: a MAC that the port sends from, or an IP address that its guest claims. */
@@ -60,7 +53,7 @@ struct port_address {
     u8 kind;               /* enum port_address_kind */
     bool router;           /* IPv6: the guest said that it is a router */
     u8 mac[MAC_LEN];       /* the MAC of this IP address, or the address itself if it is a MAC */
-    struct port_tags tags; /* of the frame that showed the address */
+    struct vlan_tags tags; /* of the frame that showed the address */
     u8 ip[16];             /* IPv4: the first four bytes; PORT_MAC: unused */
     u64 seen;              /* clock_ns at which it was last seen */
 };

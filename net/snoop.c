@@ -19,7 +19,7 @@ bool snoop_alive(const struct port_address *address, u64 now)
     return now - address->seen < PORT_ADDRESS_AGE_NS;
 }
 
-static bool same_tags(const struct port_tags *a, const struct port_tags *b)
+static bool same_tags(const struct vlan_tags *a, const struct vlan_tags *b)
 {
     return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
 }
@@ -89,11 +89,11 @@ static bool ip6_is_unicast(const u8 *ip)
 
 bool snoop_valid(const struct port_address *address)
 {
-    const struct port_tags *tags = &address->tags;
+    const struct vlan_tags *tags = &address->tags;
 
     if (!mac_is_card(address->mac) || tags->len > sizeof(tags->bytes))
         return false;
-    for (unsigned i = 0; i < tags->len; i += PORT_TAG)
+    for (unsigned i = 0; i < tags->len; i += VLAN_TAG)
         if (!frame_is_tag(be16_get(tags->bytes + i)))
             return false;
     switch (address->kind) {
@@ -106,13 +106,9 @@ bool snoop_valid(const struct port_address *address)
 
 /* A probe's sender has no address yet (RFC 5227, 2.1.1). A packet that speaks for another MAC than its sender's says
  * nothing. */
-static enum saying read_arp(const struct frame *frame, u32 at, struct port_address *address)
+static enum saying read_arp(const u8 *arp, struct port_address *address)
 {
-    static const u8 head[] = { 0, ARP_ETHERNET, ETH_TYPE_IP4 >> 8, ETH_TYPE_IP4 & 0xFF, MAC_LEN, 4 };
-    u8 arp[ARP_TARGET_MAC];
-
-    if (!frame_read(frame, at, arp, sizeof(arp)) || memcmp(arp, head, sizeof(head)) != 0 ||
-        !mac_equal(arp + ARP_SENDER_MAC, address->mac) || !ip4_is_unicast(arp + ARP_SENDER_IP))
+    if (!mac_equal(arp + ARP_SENDER_MAC, address->mac) || !ip4_is_unicast(arp + ARP_SENDER_IP))
         return SAYS_NOTHING;
     address->kind = PORT_IP4;
     memcpy(address->ip, arp + ARP_SENDER_IP, 4);
@@ -124,16 +120,12 @@ static enum saying read_arp(const struct frame *frame, u32 at, struct port_addre
  * unspecified address asks whether its target is free (RFC 4862, 5.4.2): the target is the guest's unless somebody
  * answers.
  */
-static enum saying read_nd(const struct frame *frame, u32 at, struct port_address *address)
+static enum saying read_nd(const u8 *ip, struct port_address *address)
 {
     static const u8 unspecified[16];
-    u8 ip[IP6_HEADER + ND_OPTIONS];
     const u8 *nd = ip + IP6_HEADER, *said = ip + IP6_SOURCE;
     enum saying saying = SAYS_HAS;
 
-    if (!frame_read(frame, at, ip, sizeof(ip)) || ip[IP6_NEXT_HEADER] != IP_PROTO_ICMP6 ||
-        ip[IP6_HOP_LIMIT] != ND_HOP_LIMIT)
-        return SAYS_NOTHING;
     switch (nd[0]) {
     case ND_ADVERTISEMENT:
         said = nd + ND_TARGET;
@@ -157,37 +149,29 @@ static enum saying read_nd(const struct frame *frame, u32 at, struct port_addres
     return ip6_is_unicast(said) ? saying : SAYS_NOTHING;
 }
 
-/* Read the source and the tags of a frame. False if the frame is too short, or has more tags than we note. */
-static bool read_ether(const struct frame *frame, u32 l3, struct port_address *address)
+/* What the frame says of an address; `address` has the sender's MAC, and gets the IP address. */
+static enum saying read_neighbour(const struct headers *headers, struct port_address *address)
 {
-    struct port_tags *tags = &address->tags;
-
-    if (l3 < ETH_HEADER || l3 - ETH_HEADER > sizeof(tags->bytes))
-        return false;
-    tags->len = (u8)(l3 - ETH_HEADER);
-    if (!frame_read(frame, MAC_LEN, address->mac, MAC_LEN) || !frame_read(frame, ETH_TYPE, tags->bytes, tags->len))
-        return false;
-    for (unsigned i = 0; i < tags->len; i += PORT_TAG)
-        tags->bytes[i + 2] &= 0x0F; /* no priority, no drop eligibility (IEEE 802.1Q, 9.6) */
-    return true;
+    switch (headers->neighbour) {
+    case HEADERS_ARP: return read_arp(headers->said, address);
+    case HEADERS_ND: return read_nd(headers->said, address);
+    default: return SAYS_NOTHING;
+    }
 }
 
 void snoop(struct port *from, const struct frame *frame, u64 now)
 {
-    struct port_address address = { .kind = PORT_MAC, .seen = now };
+    const struct headers *headers = &frame->headers;
+    struct port_address address = { .kind = PORT_MAC, .tags = headers->tags, .seen = now };
     bool owned = !mac_is_zero(from->mac);
-    enum saying saying = SAYS_NOTHING;
-    u32 l3;
-    u16 type = frame_type(frame, &l3);
+    enum saying saying;
 
-    if (announce_made(frame) || !read_ether(frame, l3, &address))
+    if (announce_made(frame))
         return;
+    memcpy(address.mac, headers->source, MAC_LEN);
     if (owned && (address.tags.len || !mac_equal(address.mac, from->mac)))
         note(from, &address, SAYS_HAS);
-    if (type == ETH_TYPE_ARP)
-        saying = read_arp(frame, l3, &address);
-    else if (type == ETH_TYPE_IP6)
-        saying = read_nd(frame, l3, &address);
+    saying = read_neighbour(headers, &address);
     if (saying == SAYS_NOTHING)
         return;
     if (owned)

@@ -240,9 +240,9 @@ static bool is_of(const struct port *port, const u8 *mac)
  */
 static bool closed_takes(struct port *port, const struct frame *frame)
 {
-    u8 ether[2 * MAC_LEN]; /* destination, source */
-    bool read = frame_read(frame, 0, ether, sizeof(ether)), alone = read && mac_equal(ether, port->mac);
-    bool group = read && mac_is_multicast(ether) && !is_of(port, ether + MAC_LEN);
+    const struct headers *headers = &frame->headers;
+    bool alone = mac_equal(headers->destination, port->mac);
+    bool group = mac_is_multicast(headers->destination) && !is_of(port, headers->source);
 
     port->counters.tx_dropped += alone && !port->holding;
     return port->holding && (alone || group);
@@ -261,10 +261,16 @@ static void forward(struct port *to, const struct frame *frame)
         to->counters.tx_dropped++;
 }
 
-static void flood(const struct port *from, const struct frame *frame, u16 type)
+/* May the port hear this frame? Guests don't hear what hypervisors say to each other. */
+static bool may_hear(const struct port *to, const struct frame *frame)
+{
+    return to->peers || frame->headers.type != ETH_TYPE_PEERS;
+}
+
+static void flood(const struct port *from, const struct frame *frame)
 {
     for (struct port *to = sw.ports; to; to = to->next)
-        if (to != from && (to->peers || type != ETH_TYPE_PEERS))
+        if (to != from && may_hear(to, frame))
             forward(to, frame);
 }
 
@@ -303,25 +309,21 @@ static bool is_link_local(const u8 *mac)
     return memcmp(mac, prefix, sizeof(prefix)) == 0 && mac[5] < 0x10;
 }
 
-/* Read the frame's addresses and type into ether[ETH_HEADER], and judge them. */
-static bool admit(struct port *from, const struct frame *frame, u8 *ether, u16 type, u64 now)
+static bool admit(struct port *from, const struct headers *headers, u64 now)
 {
-    const u8 *source = ether + MAC_LEN;
-
-    if (frame->len > FRAME_MAX || !frame_read(frame, 0, ether, ETH_HEADER) || !mac_is_card(source) ||
-        is_link_local(ether)) {
+    if (!headers->valid || !mac_is_card(headers->source) || is_link_local(headers->destination)) {
         sw.counters.malformed++;
         return false;
     }
-    if (type == ETH_TYPE_PEERS && !from->peers) {
+    if (headers->type == ETH_TYPE_PEERS && !from->peers) {
         sw.counters.spoof_dropped++;
         return false;
     }
-    if (from->check_source && !mac_equal(source, from->mac)) {
+    if (from->check_source && !mac_equal(headers->source, from->mac)) {
         sw.counters.spoof_dropped++;
         return false;
     }
-    if (mac_is_multicast(ether) && !storm_pass(from, (s64)now)) {
+    if (mac_is_multicast(headers->destination) && !storm_pass(from, (s64)now)) {
         sw.counters.storm_dropped++;
         return false;
     }
@@ -330,30 +332,27 @@ static bool admit(struct port *from, const struct frame *frame, u8 *ether, u16 t
 
 void switch_input(struct port *from, const struct frame *frame)
 {
-    u8 ether[ETH_HEADER]; /* destination, source, type */
+    const struct headers *headers = &frame->headers;
     u64 now = clock_ns();
-    u16 type;
-    u32 l3;
 
     assert_host_loop();
     if (from->closed)
         return;
     from->counters.rx_frames++;
     from->counters.rx_bytes += frame->len;
-    type = frame_type(frame, &l3);
-    if (!admit(from, frame, ether, type, now)) {
+    if (!admit(from, headers, now)) {
         from->counters.rx_dropped++;
         return;
     }
-    learn(from, ether + MAC_LEN, now);
+    learn(from, headers->source, now);
     snoop(from, frame, now);
 
-    struct port *to = mac_is_multicast(ether) ? NULL : switch_lookup(ether);
+    struct port *to = mac_is_multicast(headers->destination) ? NULL : switch_lookup(headers->destination);
 
     if (!to) {
         sw.counters.flooded++;
-        flood(from, frame, type);
-    } else if (to == from || (type == ETH_TYPE_PEERS && !to->peers)) {
+        flood(from, frame);
+    } else if (to == from || !may_hear(to, frame)) {
         sw.counters.unforwarded++;
     } else {
         sw.counters.forwarded++;

@@ -185,9 +185,10 @@ static void rx_one(struct virtio_uplink *v)
         good &= rx_take(v, &frame, 0, &ids[count++]);
     frame.offload = (struct frame_offload){ header.flags,    header.gso_type,   header.header_len,
                                             header.gso_size, header.csum_start, header.csum_offset };
-    if (good && count == header.num_buffers)
+    if (good && count == header.num_buffers) {
+        headers_parse(&frame);
         switch_input(&v->uplink.port, &frame);
-    else
+    } else
         v->uplink.port.counters.rx_dropped++;
     for (unsigned i = 0; i < count; i++)
         queue_publish(&v->rx, ids[i]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
-/* sources: net/mac.c migrate/record.c migrate/crc32c.c host/stream.c tests/unit/stubs.c */
+/* sources: net/headers.c net/mac.c migrate/record.c migrate/crc32c.c host/stream.c tests/unit/stubs.c */
 /* libs: -lcmocka */
 /*
  * libFuzzer entry for frames through the switch, with what it snoops, announces and holds, and for the claims of other
@@ -38,21 +38,22 @@ u64 clock_ns(void)
 static bool deliver(struct port *port, const struct frame *frame)
 {
     u8 bytes[2048];
-    u32 len = 0, l3;
+    const struct headers *headers = &frame->headers;
+    u32 len = 0;
 
     REQUIRE(port != from && !(from && port->closed) && frame->nr_parts <= FRAME_PARTS + 1);
     for (unsigned i = 0; i < frame->nr_parts; i++)
         len += frame->part[i].len;
-    REQUIRE(len == frame->len && len >= ETH_HEADER);
+    REQUIRE(len == frame->len && headers->valid && headers->l3 <= len);
     REQUIRE(port->offload_tso || frame->offload.gso_type == OFFLOAD_GSO_NONE);
     REQUIRE(port->offload_csum || !(frame->offload.flags & OFFLOAD_NEEDS_CSUM));
-    if (frame_type(frame, &l3) == ETH_TYPE_PEERS) {
+    if (headers->type == ETH_TYPE_PEERS) {
         struct wire_claim claim;
 
         REQUIRE(port->peers && (!from || from->peers));
         REQUIRE(frame_read(frame, 0, bytes, MIN(len, (u32)sizeof(bytes))));
-        if (len <= sizeof(bytes) && l3 <= len)
-            claim_read(&claim, bytes + l3, len - l3);
+        if (len <= sizeof(bytes))
+            claim_read(&claim, bytes + headers->l3, len - headers->l3);
     }
     ends[(struct end *)port - ends].delivered++;
     return true;
@@ -131,6 +132,7 @@ static void say(struct fuzz *fuzz, struct end *end)
         frame.part[i] = (struct frame_part){ piece[i], size };
     }
     from = &end->port;
+    headers_parse(&frame);
     switch_input(from, &frame);
     from = NULL;
     REQUIRE(decisions() - before == !end->port.closed);

@@ -79,5 +79,6 @@ void switch_send(struct recorder *from, const u8 *to, const u8 *source)
     memcpy(bytes, to, 6);
     memcpy(bytes + 6, source, 6);
     uplink.frames = a.frames = b.frames = 0;
+    headers_parse(&frame);
     switch_input(&from->port, &frame);
 }

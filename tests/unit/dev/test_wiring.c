@@ -9,7 +9,7 @@
 /* sources: dev/virtio_pci.c hv/guest_tsc.c */
 /* sources: dev/virtio_rng.c dev/virtqueue.c hv/bus.c host/calendar.c host/stream.c mm/guest_mem.c */
 /* sources: mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c net/hold.c net/heard.c net/frame.c net/csum.c host/random.c */
-/* sources: tests/unit/platform_rig.c tests/unit/ram.c tests/unit/stubs.c */
+/* sources: net/headers.c tests/unit/platform_rig.c tests/unit/ram.c tests/unit/stubs.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

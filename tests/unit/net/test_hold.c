@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: net/switch.c net/hold.c net/heard.c migrate/forward.c net/snoop.c net/announce.c net/offload.c */
 /* sources: net/mac.c tests/unit/stubs.c */
-/* sources: net/frame.c net/csum.c */
+/* sources: net/frame.c net/headers.c net/csum.c */
 /* Frames for a guest that stands still for a move, or has left: each is given to it, where it then is, once. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,6 +85,7 @@ static void send(struct port *port, const u8 *to, const u8 *from, u8 mark)
     struct frame frame = frame_of(bytes, sizeof(bytes));
 
     make(bytes, to, from, mark);
+    headers_parse(&frame);
     switch_input(port, &frame);
 }
 
@@ -123,17 +124,20 @@ static void held_frames_are_plain(void **state)
     make(bytes, mac_guest, mac_other, 0);
     guest.offload_csum = guest.offload_tso = true;
     port_hold(&guest);
+    headers_parse(&frame);
     for (unsigned i = 0; i < 20; i++)
         switch_input(&other, &frame);
     assert_int_equal(guest.counters.held, HOLD_BYTES / sizeof(bytes));
     assert_int_equal(guest.counters.tx_dropped, 20 - HOLD_BYTES / sizeof(bytes));
     frame = frame_of(bytes, 60);
     frame.offload = (struct frame_offload){ .flags = OFFLOAD_NEEDS_CSUM, .csum_start = 14, .csum_offset = 16 };
+    headers_parse(&frame);
     switch_input(&other, &frame);
     assert_int_equal(switch_counters()->finished, finished + 1);
     port_release(&guest);
     assert_int_equal(last_offload.flags, 0);
     assert_int_equal(guest.nr_held + guest.held_bytes, 0);
+    headers_parse(&frame);
     switch_input(&other, &frame);
     assert_int_equal(last_offload.flags, OFFLOAD_NEEDS_CSUM);
 }

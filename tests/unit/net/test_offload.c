@@ -3,7 +3,7 @@
  * Offloads: what leaves must be what a receiver that knows nothing of offloads accepts. Checksums are compared with
  * numbers computed by hand from the RFCs, and checked by a second, naive summer; frames come in one piece and in many.
  */
-/* sources: net/offload.c net/frame.c net/csum.c */
+/* sources: net/offload.c net/frame.c net/headers.c net/csum.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -118,6 +118,7 @@ static struct frame pieces(const u8 *bytes, u32 len, u32 piece)
         assert_true(frame.nr_parts < FRAME_PARTS);
         frame.part[frame.nr_parts++] = (struct frame_part){ block, take };
     }
+    headers_parse(&frame);
     return frame;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Whose addresses a port is believed to have, and how they are announced. */
 /* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
-/* sources: net/mac.c tests/unit/switch_rig.c tests/unit/stubs.c */
+/* sources: net/headers.c net/mac.c tests/unit/switch_rig.c tests/unit/stubs.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,6 +25,7 @@ static void say_tagged(struct recorder *from, const u8 *mac, const u8 *ip, const
                            .nr_parts = 3,
                            .len = all + len };
 
+    headers_parse(&frame);
     switch_input(&from->port, &frame);
 }
 
@@ -44,6 +45,7 @@ static void say_ip6(struct recorder *from, const u8 *mac, u8 type, u8 flags, u8 
     bytes[37] = source;
     memcpy(bytes + 62, "\xFE\x80", 2);
     bytes[77] = target;
+    headers_parse(&frame);
     switch_input(&from->port, &frame);
 }
 
@@ -77,12 +79,14 @@ static void addresses_are_what_guests_say(void **state)
     assert_true(announced(mac_a, 1));
     memcpy(bytes, mac_b, 6);
     memcpy(bytes + 6, mac_a, 6);
+    headers_parse(&frame);
     switch_input(&a.port, &frame); /* an IPv4 packet from .2 */
     assert_false(announced(mac_a, 2));
     say_tagged(&a, mac_a, (const u8[4]){ 0 }, NULL, 0); /* a probe, before it has one */
     assert_int_equal(a.port.nr_addresses, 1);
     frame_header(bytes, broadcast, mac_b, ETH_TYPE_ARP); /* it speaks for another MAC than it sends from */
     memcpy(bytes + 14, "\0\1\x8\0\6\4\0\1\2\0\0\0\0\xA\300\0\2\3", 18);
+    headers_parse(&frame);
     switch_input(&a.port, &frame);
     assert_false(announced(mac_a, 3) || announced(mac_b, 3));
 
@@ -187,30 +191,40 @@ static void tags_go_with_addresses(void **state)
     assert_int_equal(both, 1);
 }
 
+static bool made(const void *bytes, u32 len)
+{
+    struct frame frame = frame_of(bytes, len);
+
+    headers_parse(&frame);
+    return announce_made(&frame);
+}
+
 /* What a move says is for switches: who hears it can tell, and nothing else is taken for it. */
 static void announcements_are_known(void **state)
 {
     static const u8 end[] = "GODWITAN";
-    u8 bytes[80] = { [12] = 0x08 }; /* IPv4, with the same end */
-    struct frame frame = frame_of(bytes, sizeof(bytes));
+    u8 bytes[94] = { [12] = 0x08 }; /* IPv4, with the same end */
 
     (void)state;
-    memcpy(bytes + 72, end, 8);
-    assert_false(announce_made(&frame));
+    memcpy(bytes + 86, end, 8);
+    assert_false(made(bytes, sizeof(bytes)));
+    memcpy(bytes + 12, "\x86\xDD\x60\0\0\0\0\x28\x06\xFF", 10);
+    bytes[54] = 136; /* TCP over IPv6, from port 8800h, with the same end */
+    assert_false(made(bytes, sizeof(bytes)));
     say_ip4(&a, mac_a, 1);
-    frame = frame_of(uplink.last, uplink.last_len);
-    assert_false(announce_made(&frame));
+    assert_false(made(uplink.last, uplink.last_len));
     say_ip6(&a, mac_a, 136, 0x20, 9, 9);
-    frame = frame_of(uplink.last, uplink.last_len);
-    assert_false(announce_made(&frame));
+    assert_false(made(uplink.last, uplink.last_len));
     say_ip4(&b, mac_b, 77);
     announce_port(&a.port);
-    frame = frame_of(uplink.last, uplink.last_len);
-    assert_true(announce_made(&frame)); /* the advertisement */
+    assert_true(made(uplink.last, uplink.last_len)); /* the advertisement */
     announce_port(&b.port);
-    frame = frame_of(uplink.last, uplink.last_len);
-    assert_true(announce_made(&frame));
+    assert_true(made(uplink.last, uplink.last_len));
+
+    struct frame frame = frame_of(uplink.last, uplink.last_len);
+
     memcpy(uplink.last + 28, "\300\0\2\1", 4); /* as if b's said that a's address is its: of no consequence */
+    headers_parse(&frame);
     switch_input(&uplink.port, &frame);
     assert_true(announced(mac_a, 1));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The switch with ports that record, under a clock that the test turns. */
 /* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
-/* sources: net/mac.c tests/unit/switch_rig.c tests/unit/stubs.c */
+/* sources: net/headers.c net/mac.c tests/unit/switch_rig.c tests/unit/stubs.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,6 +27,7 @@ static void send_peers(struct recorder *from, const u8 *source, bool tagged)
     memcpy(bytes, broadcast, 6);
     memcpy(bytes + 6, source, 6);
     uplink.frames = a.frames = b.frames = 0;
+    headers_parse(&frame);
     switch_input(&from->port, &frame);
 }
 
@@ -39,6 +40,7 @@ static void send_peers_to(struct recorder *from, const u8 *to)
     memcpy(bytes, to, MAC_LEN);
     memcpy(bytes + MAC_LEN, out1, MAC_LEN);
     uplink.frames = a.frames = b.frames = 0;
+    headers_parse(&frame);
     switch_input(&from->port, &frame);
 }
 
@@ -253,8 +255,8 @@ static void the_option_reaches_guests_only(void **state)
 static void malformed_frames_are_dropped(void **state)
 {
     static const u8 stp[6] = { 0x01, 0x80, 0xC2, 0, 0, 0 }, zero[6];
-    u8 bytes[13] = { 0 };
-    struct frame shorty = frame_of(bytes, sizeof(bytes));
+    u8 bytes[16] = { 2, [6] = 2, [12] = ETH_TYPE_VLAN >> 8 };
+    struct frame shorty = frame_of(bytes, 13), tagged = frame_of(bytes, sizeof(bytes)); /* ends within its tag */
     u64 before = switch_counters()->malformed;
 
     (void)state;
@@ -264,10 +266,13 @@ static void malformed_frames_are_dropped(void **state)
     assert_reached(0, 0, 0);
     switch_send(&a, stp, mac_a);
     assert_reached(0, 0, 0);
+    headers_parse(&shorty);
     switch_input(&a.port, &shorty);
+    headers_parse(&tagged);
+    switch_input(&a.port, &tagged);
     assert_reached(0, 0, 0);
-    assert_int_equal(a.port.counters.rx_dropped, 4);
-    assert_int_equal(switch_counters()->malformed, before + 4);
+    assert_int_equal(a.port.counters.rx_dropped, 5);
+    assert_int_equal(switch_counters()->malformed, before + 5);
 }
 
 /* 1000 a second: 100 at once, then one a millisecond. Frames for one address are not limited. */
@@ -323,6 +328,7 @@ static void offloads_are_finished_by_need(void **state)
     memcpy(bytes + 6, mac_a, 6);
     frame.offload = (struct frame_offload){ .flags = OFFLOAD_NEEDS_CSUM, .csum_start = 20, .csum_offset = 4 };
     uplink.port.offload_csum = true;
+    headers_parse(&frame);
     switch_input(&a.port, &frame);
     assert_int_equal(uplink.last_offload.flags, OFFLOAD_NEEDS_CSUM);
     assert_int_equal(be16_get(uplink.last + 24), 0);
@@ -330,10 +336,12 @@ static void offloads_are_finished_by_need(void **state)
     assert_int_equal(be16_get(b.last + 24), 0xFFFF - 0x1234);
     memcpy(bytes + 20, "\0\103\0\104\0\0\0", 8); /* UDP from 67 to 68, a DHCP reply: whole for everybody */
     frame.offload.csum_offset = 6;
+    headers_parse(&frame);
     switch_input(&a.port, &frame);
     assert_int_equal(uplink.last_offload.flags, OFFLOAD_DATA_VALID);
     assert_int_equal(be16_get(uplink.last + 26), 0xFFFF - 67 - 68);
     frame.offload.csum_start = 1000; /* nonsense: dropped for b */
+    headers_parse(&frame);
     switch_input(&a.port, &frame);
     assert_int_equal(b.port.counters.tx_dropped, 1);
 }
