@@ -3,8 +3,9 @@
  * A guest's network card (virtio 1.2, 5.1), a port of the switch.
  *
  * Registers are served where the vcpu is; frames move in the host loop on CPU 0 only, under the VM's device_lock. The
- * lock is not held while the switch has a frame of ours: it may answer at once, into our own receive queue. A guest
- * that resets the device meanwhile is noticed by the transport's epoch.
+ * lock is not held while the switch has a frame of ours: the frame may go to the card of another VM, which takes its
+ * own device_lock, and no CPU holds two of these (host/lock.h). No frame comes back meanwhile, because a port that
+ * answers queues its answer (net/port.h). But the guest may reset the device meanwhile; the transport's epoch tells.
  *
  * The driver never gets an offload that it did not negotiate: port.offload_* tell the switch, and deliver refuses the
  * rest.

@@ -4,7 +4,8 @@
  *
  * All of net/ runs in the host loop on CPU 0 and nowhere else, so nothing here is locked. A guest device that is kicked
  * by its vcpu wakes the host loop (cpu_kick(0)) and is served there. deliver() is never called for the port that a
- * frame comes from, and never calls switch_input: a port that wants to answer queues its frame first.
+ * frame comes from, and never calls switch_input, which asserts that: a port that answers a frame queues its answer,
+ * and sends it in its own next turn. So nothing comes back to a sender from within switch_input.
  */
 #pragma once
 

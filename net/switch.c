@@ -9,6 +9,7 @@
 #include "host/clock.h"
 #include "host/context.h"
 #include "host/log.h"
+#include "host/panic.h"
 #include "net/frame.h"
 #include "net/heard.h"
 #include "net/hold.h"
@@ -32,6 +33,7 @@ static struct {
     struct switch_settings settings;
     struct switch_counters counters;
     struct address table[SETS][WAYS];
+    bool busy; /* a frame is under way */
 } sw;
 
 void switch_configure(const struct switch_settings *settings)
@@ -330,12 +332,11 @@ static bool admit(struct port *from, const struct headers *headers, u64 now)
     return true;
 }
 
-void switch_input(struct port *from, const struct frame *frame)
+static void input(struct port *from, const struct frame *frame)
 {
     const struct headers *headers = &frame->headers;
     u64 now = clock_ns();
 
-    assert_host_loop();
     if (from->closed)
         return;
     from->counters.rx_frames++;
@@ -358,4 +359,13 @@ void switch_input(struct port *from, const struct frame *frame)
         sw.counters.forwarded++;
         forward(to, frame);
     }
+}
+
+void switch_input(struct port *from, const struct frame *frame)
+{
+    assert_host_loop();
+    assert(!sw.busy);
+    sw.busy = true;
+    input(from, frame);
+    sw.busy = false;
 }

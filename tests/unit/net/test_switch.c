@@ -346,6 +346,24 @@ static void offloads_are_finished_by_need(void **state)
     assert_int_equal(b.port.counters.tx_dropped, 1);
 }
 
+/* A port that gets a frame and sends one before it has returned. */
+static bool answer_at_once(struct port *port, const struct frame *frame)
+{
+    expect_assert_failure(switch_input(port, frame));
+    return true;
+}
+
+static void no_port_answers_from_within(void **state)
+{
+    (void)state;
+    b.port.deliver = answer_at_once;
+    switch_send(&a, mac_b, mac_a);
+    assert_int_equal(b.port.counters.tx_frames, 1);
+    assert_int_equal(b.port.counters.rx_frames, 0);
+    switch_send(&b, mac_a, mac_b); /* its next turn */
+    assert_reached(0, 1, 0);
+}
+
 #define switch_test(name) cmocka_unit_test_setup_teardown(name, switch_start, switch_end)
 
 int main(void)
@@ -370,6 +388,7 @@ int main(void)
         switch_test(storms_are_capped),
         switch_test(counters),
         switch_test(offloads_are_finished_by_need),
+        switch_test(no_port_answers_from_within),
     };
 
     return cmocka_run_group_tests_name("switch", tests, NULL, NULL);
