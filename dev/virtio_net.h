@@ -13,6 +13,7 @@
 #pragma once
 
 #include "dev/virtio_pci.h"
+#include "host/bits.h"
 #include "host/list.h"
 #include "net/port.h"
 
@@ -75,10 +76,15 @@ enum virtio_net_ctrl_mac { VIRTIO_NET_CTRL_MAC_TABLE_SET = 0, VIRTIO_NET_CTRL_MA
 #define VIRTIO_NET_OK 0
 #define VIRTIO_NET_ERR 1
 
+/* Why all frames of a kind pass the filter. */
+#define VIRTIO_NET_ALL_ASKED BIT(0) /* the driver asked for them, and has not taken that back */
+#define VIRTIO_NET_ALL_FULL BIT(1)  /* its last table had more addresses than we keep */
+#define VIRTIO_NET_ALL (VIRTIO_NET_ALL_ASKED | VIRTIO_NET_ALL_FULL)
+
 /* What the driver wants to receive. */
 struct virtio_net_filter {
-    bool promiscuous, all_multicast;
-    u8 mac[MAC_LEN]; /* the driver's own */
+    u8 promiscuous, all_multicast; /* VIRTIO_NET_ALL_*; 0: only what the rest of the filter lets pass */
+    u8 mac[MAC_LEN];               /* the driver's own */
     u32 count;
     u8 address[VIRTIO_NET_FILTERS][MAC_LEN];
 };

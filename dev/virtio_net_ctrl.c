@@ -49,6 +49,12 @@ bool virtio_net_filter_passes(const struct virtio_net *net, const u8 destination
     return false;
 }
 
+/* Set or clear one reason why all frames of a kind pass. */
+static void all_pass(u8 *reasons, u8 reason, bool on)
+{
+    *reasons = (u8)(on ? *reasons | reason : *reasons & ~reason);
+}
+
 static bool rx_mode(struct virtio_net *net, struct command *command)
 {
     u8 on;
@@ -56,15 +62,15 @@ static bool rx_mode(struct virtio_net *net, struct command *command)
     if (!virtio_has(&net->virtio, VIRTIO_NET_F_CTRL_RX) || !take(command, &on, sizeof(on)))
         return false;
     switch (command->code) {
-    case VIRTIO_NET_CTRL_RX_PROMISC: net->filter.promiscuous = on; return true;
-    case VIRTIO_NET_CTRL_RX_ALLMULTI: net->filter.all_multicast = on; return true;
+    case VIRTIO_NET_CTRL_RX_PROMISC: all_pass(&net->filter.promiscuous, VIRTIO_NET_ALL_ASKED, on); return true;
+    case VIRTIO_NET_CTRL_RX_ALLMULTI: all_pass(&net->filter.all_multicast, VIRTIO_NET_ALL_ASKED, on); return true;
     default: return false;
     }
 }
 
 /*
  * The command has two tables, unicast and multicast, each a 32-bit count and addresses. No address may be lost: if we
- * have no room for all, every frame of that kind passes.
+ * have no room for all, every frame of that kind passes until a table comes that fits.
  */
 static bool mac_table(struct virtio_net *net, struct command *command)
 {
@@ -81,10 +87,7 @@ static bool mac_table(struct virtio_net *net, struct command *command)
             return false;
         command->at += (entries - kept) * MAC_LEN;
         next.count += kept;
-        if (kept < entries && table == 0)
-            next.promiscuous = true;
-        else if (kept < entries)
-            next.all_multicast = true;
+        all_pass(table == 0 ? &next.promiscuous : &next.all_multicast, VIRTIO_NET_ALL_FULL, kept < entries);
     }
     net->filter = next;
     return true;

@@ -93,7 +93,7 @@ int virtio_net_load(struct virtio *virtio, struct reader *r)
     filter.promiscuous = get_u8(r);
     filter.all_multicast = get_u8(r);
     filter.count = get_u32(r);
-    if (filter.count > VIRTIO_NET_FILTERS)
+    if (filter.count > VIRTIO_NET_FILTERS || (filter.promiscuous | filter.all_multicast) & ~VIRTIO_NET_ALL)
         return -EINVAL;
     for (u32 i = 0; i < filter.count; i++)
         get_bytes(r, filter.address[i], MAC_LEN);

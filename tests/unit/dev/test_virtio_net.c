@@ -196,6 +196,34 @@ static void test_receive_filter(void **unused)
     many[4] = 100;
     assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 0, many, sizeof(many)), VIRTIO_NET_OK);
     assert_true(arrives("\1\0\x5E\0\0\7"));
+    assert_false(arrives(OWN));
+}
+
+/* A table with more addresses than the card keeps lets all frames of its kind pass, until the next table. What the
+ * driver asked for in words is not taken back by a table. */
+static void test_a_table_that_fits_ends_the_overflow(void **unused)
+{
+    u8 many[8 + 100 * MAC_LEN] = { 100 };
+
+    (void)unused;
+    net_start(BASE | CTRL);
+    assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 0, many, sizeof(many)), VIRTIO_NET_OK);
+    assert_true(arrives(FOREIGN));
+    assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 0, "\0\0\0\0\0\0\0\0", 8), VIRTIO_NET_OK);
+    assert_false(arrives(FOREIGN));
+    many[0] = 0;
+    many[4] = 100;
+    assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 0, many, sizeof(many)), VIRTIO_NET_OK);
+    assert_true(arrives(GROUP));
+    assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 0, "\0\0\0\0\0\0\0\0", 8), VIRTIO_NET_OK);
+    assert_false(arrives(GROUP));
+    assert_int_equal(command(VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, "\1", 1), VIRTIO_NET_OK);
+    assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 0, "\0\0\0\0\0\0\0\0", 8), VIRTIO_NET_OK);
+    assert_true(arrives(FOREIGN));
+    assert_int_equal(command(VIRTIO_NET_CTRL_MAC, 0, many, sizeof(many)), VIRTIO_NET_OK);
+    assert_int_equal(command(VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, "\0", 1), VIRTIO_NET_OK);
+    assert_false(arrives(FOREIGN));
+    assert_true(arrives(GROUP)); /* the table is still too long */
 }
 
 /* With event indices the driver is quiet unless the device asks: it must ask again after each command. */
@@ -486,6 +514,7 @@ int main(void)
         TEST(test_a_frame_that_does_not_fit_is_dropped_without_merging),
         TEST(test_only_negotiated_offloads_arrive),
         TEST(test_receive_filter),
+        TEST(test_a_table_that_fits_ends_the_overflow),
         TEST(test_the_card_asks_to_be_told_of_commands),
         TEST(test_wrong_commands_are_refused),
         TEST(test_announce),
