@@ -347,7 +347,7 @@ static void destroy(struct vm *vm)
         list_del(&from->node);
         free(from);
     }
-    tcp_stream_abort_lingering(); /* TCP may still refer to its memory */
+    tcp_stream_abort_lingering(vm); /* TCP may still refer to its memory */
     dest_forget(&dest, vm);
     announcer_stop(vm);
     vm_destroy(vm);
@@ -408,7 +408,7 @@ static void bury_ended(void)
 
         if (!vm_ended(vm) || vm->buried || !migration_done_with(vm))
             continue;
-        tcp_stream_abort_lingering(); /* TCP may still refer to its memory */
+        tcp_stream_abort_lingering(vm); /* TCP may still refer to its memory */
         announcer_stop(vm);
         dest_forget(&dest, vm);
         vm_report(vm);

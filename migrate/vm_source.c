@@ -160,8 +160,11 @@ static void announce(void *ctx)
 static int connect(void *ctx, struct transport *transport)
 {
     struct vm_source *from = ctx;
+    int err = tcp_transport_dial(&from->to, &from->connecting, transport);
 
-    return tcp_transport_dial(&from->to, &from->connecting, transport);
+    if (!err)
+        tcp_stream_lend(transport->ctx, from->vm);
+    return err;
 }
 
 void vm_source_end(struct vm_source *from)

@@ -31,7 +31,8 @@ struct tcp_stream {
     bool finished;         /* the peer will send no more */
     size_t unacknowledged; /* bytes that lwIP keeps */
     bool full;             /* there was no room to send, and since then less than ROOM_AGAIN */
-    bool stable;           /* lwIP may still refer to memory of others */
+    size_t lent;           /* of these, the bytes up to the last of stable memory, to which lwIP refers */
+    const void *lender;    /* to whom that memory belongs: tcp_stream_lend */
     unsigned lingered;     /* polls since it was closed, or its peer took something */
     struct list node;      /* of those that linger */
     struct list unpushed;  /* of those with something to send */
@@ -148,6 +149,7 @@ static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
 
     (void)pcb;
     stream->unacknowledged -= len;
+    stream->lent -= len < stream->lent ? len : stream->lent;
     stream->lingered = 0;
     if (is_lingering(stream))
         finish(stream);
@@ -251,6 +253,11 @@ int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream)
     return err == ERR_RTE ? -EHOSTUNREACH : -ENOMEM;
 }
 
+void tcp_stream_lend(struct tcp_stream *stream, const void *lender)
+{
+    stream->lender = lender;
+}
+
 int tcp_stream_state(const struct tcp_stream *stream)
 {
     return stream->state;
@@ -286,8 +293,9 @@ long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, b
         return -EAGAIN;
     if (err != ERR_OK)
         return -ECONNABORTED;
-    stream->stable |= stable;
     stream->unacknowledged += len;
+    if (stable)
+        stream->lent = stream->unacknowledged;
     if (list_empty(&stream->unpushed))
         list_add_tail(&unpushed, &stream->unpushed);
     return (long)len;
@@ -369,12 +377,12 @@ void tcp_stream_abort(struct tcp_stream *stream)
     stream_free(stream);
 }
 
-void tcp_stream_abort_lingering(void)
+void tcp_stream_abort_lingering(const void *lender)
 {
     list_for_each_safe (node, &lingering) {
         struct tcp_stream *stream = container_of(node, struct tcp_stream, node);
 
-        if (stream->stable && !is_drained(stream))
+        if (stream->lender == lender && stream->lent)
             tcp_stream_abort(stream);
     }
 }

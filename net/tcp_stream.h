@@ -20,14 +20,17 @@ int tcp_stream_listen(u16 port, void (*accepted)(struct tcp_stream *stream));
 /* Begin to connect. Returns 0 and *stream, which takes bytes once it is connected; -EHOSTUNREACH: no route; -ENOMEM. */
 int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream);
 
+/* The stable memory that the stream will send belongs to `lender`, anything that tells owners of memory apart. */
+void tcp_stream_lend(struct tcp_stream *stream, const void *lender);
+
 /* Is the stream connected? 0: yes; -EAGAIN: not yet; another -errno: it failed, or has ended. */
 int tcp_stream_state(const struct tcp_stream *stream);
 
 /*
  * Send from bytes[0..len). Returns how many were taken, more than 0; -EAGAIN: no room now; or another -errno: the
  * connection is gone. `stable` memory is not copied: it must exist, though its contents may change, until the peer has
- * acknowledged it or until tcp_stream_abort_lingering. The bytes leave with tcp_stream_push_all at the latest, so that
- * all calls of one turn of the host loop share segments.
+ * acknowledged it or until tcp_stream_abort_lingering of its lender. The bytes leave with tcp_stream_push_all at the
+ * latest, so that all calls of one turn of the host loop share segments.
  */
 long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, bool stable);
 void tcp_stream_push_all(void);
@@ -47,5 +50,6 @@ bool tcp_stream_peer(const struct tcp_stream *stream, struct tcp_address *peer);
 void tcp_stream_close(struct tcp_stream *stream);
 void tcp_stream_abort(struct tcp_stream *stream);
 
-/* Reset the streams that are closed but still refer to stable memory, because not all of it has been acknowledged. */
-void tcp_stream_abort_lingering(void);
+/* Reset the streams that are closed but still refer to stable memory of this lender, because not all of it has been
+ * acknowledged. Streams with the memory of others go on. */
+void tcp_stream_abort_lingering(const void *lender);

@@ -300,7 +300,47 @@ static void test_both_close_at_once(void **state)
     say(5004, STREAM_PORT, 1002, next + 1, TCP_ACK, 0);
     assert_int_equal(length(tcp_tw_pcbs), 1);
     clear(NULL);
-    tcp_stream_abort_lingering();
+    tcp_stream_abort_lingering(NULL);
+}
+
+/* A stream from that port that sends memory of this lender and then, copied, its last words; closed. Returns the number
+ * of the first byte. */
+static u32_t lend_and_close(u16_t from, const void *lender)
+{
+    static const u8_t bytes[100];
+    u32_t next = handshake(from, STREAM_PORT, 1000);
+
+    tcp_stream_lend(stream, lender);
+    assert_int_equal(tcp_stream_send(stream, bytes, sizeof(bytes), true), sizeof(bytes));
+    tcp_stream_push_all();
+    assert_int_equal(tcp_stream_send(stream, bytes, 4, false), 4);
+    tcp_stream_push_all();
+    tcp_stream_close(stream);
+    assert_true(sent.flags & TCP_FIN);
+    return next;
+}
+
+/* When a guest's memory is freed, no stream may send of it any more. Others still say their last words: streams of
+ * other guests, and those whose peer has all of this guest's memory. */
+static void test_who_lends_takes_back(void **state)
+{
+    static const char a, b;
+    u32_t next;
+
+    (void)state;
+    lend_and_close(5010, &b);
+    next = lend_and_close(5011, &a);
+    say(5011, STREAM_PORT, 1001, next + 100, TCP_ACK, 0);
+    lend_and_close(5012, &a);
+    assert_int_equal(length(tcp_active_pcbs), 3);
+    tcp_stream_abort_lingering(&a);
+    assert_true(sent.flags & TCP_RST);
+    assert_int_equal(sent.to, 5012);
+    assert_int_equal(length(tcp_active_pcbs), 2);
+    tcp_stream_abort_lingering(&b);
+    assert_true(sent.flags & TCP_RST);
+    assert_int_equal(sent.to, 5010);
+    assert_int_equal(length(tcp_active_pcbs), 1);
 }
 
 /* A segment whose header fills the first fragment of its packet: its bytes are in a pbuf behind an empty one. */
@@ -505,6 +545,7 @@ int main(void)
         cmocka_unit_test_teardown(test_peers_that_do_not_close, clear),
         cmocka_unit_test_teardown(test_time_wait_is_bounded, clear),
         cmocka_unit_test_teardown(test_both_close_at_once, clear),
+        cmocka_unit_test_teardown(test_who_lends_takes_back, clear),
         cmocka_unit_test_teardown(test_empty_pieces, clear),
         cmocka_unit_test_teardown(test_end_behind_what_waits, clear),
         cmocka_unit_test_teardown(test_what_waits_for_a_mac, clear),
