@@ -132,10 +132,10 @@ static const char *resolve_choices(unsigned status)
 
 static int resolve_act(struct vm *vm, u64 action, unsigned status)
 {
-    static const enum source_resolution resolutions[] = {
-        [RESOLVE_ABORT] = SOURCE_QUERY_ABORT,
-        [RESOLVE_FORCE_RESUME] = SOURCE_FORCE_RESUME,
-        [RESOLVE_FORCE_GIVE_UP] = SOURCE_FORCE_GIVE_UP,
+    static const enum resolution resolutions[] = {
+        [RESOLVE_ABORT] = RESOLUTION_ABORT,
+        [RESOLVE_FORCE_RESUME] = RESOLUTION_FORCE_RESUME,
+        [RESOLVE_FORCE_GIVE_UP] = RESOLUTION_FORCE_GIVE_UP,
     };
 
     return status == SHOWN_PREPARED ? migration_settle(vm, action == RESOLVE_ADOPT)

@@ -82,7 +82,7 @@ static void put_prediction(struct json *out, const struct policy_prediction *pre
     json_number(out, "next-round", prediction->next);
     json_number(out, "converged", prediction->converged);
     json_bool(out, "stalled", prediction->stalled);
-    json_bool(out, "gave-up", prediction->gave_up);
+    json_bool(out, "gave-up", prediction->over_limit);
     json_close(out);
 }
 

@@ -10,7 +10,7 @@
 #include "migrate/dest_parts.h"
 
 #define STEP_BUDGET 64 /* pages or records of a connection in one step */
-#define SAYS (HANDOFF_SAY_PREPARED | HANDOFF_SAY_RUNNING | HANDOFF_SAY_ABORTED)
+#define SAYS (ACTION_SAY_PREPARED | ACTION_SAY_RUNNING | ACTION_SAY_ABORTED)
 
 void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx)
 {
@@ -52,15 +52,15 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
 {
     u64 arrived = now(dest);
 
-    if (actions & HANDOFF_RECORD)
+    if (actions & ACTION_RECORD)
         dest->ops->record(dest->ctx, in->vm_id, in->handoff.epoch, in->handoff.state == DEST_RUNNING);
-    if (actions & HANDOFF_RUN) {
+    if (actions & ACTION_RUN) {
         dest->ops->run(in->vm, stood(in, arrived), arrived);
         in->stats.released = now(dest);
         in->stats.run_ns = in->stats.released - arrived;
         pr_info("migrate: %s, epoch %lu, runs here", in->name, (unsigned long)in->handoff.epoch);
     }
-    if (actions & HANDOFF_FREE) {
+    if (actions & ACTION_FREE) {
         if (in->vm)
             dest->ops->free(in->vm);
         in->vm = NULL;
@@ -71,7 +71,7 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
     }
     if (in->session)
         in->session->say |= actions & SAYS;
-    in->announce |= (actions & HANDOFF_ANNOUNCE) != 0;
+    in->announce |= (actions & ACTION_ANNOUNCE) != 0;
 }
 
 static void announce(struct dest *dest, struct incoming *in)
@@ -404,9 +404,9 @@ static bool say(struct dest_session *session)
         unsigned action;
         u32 type;
     } says[] = {
-        { HANDOFF_SAY_PREPARED, WIRE_PREPARED },
-        { HANDOFF_SAY_RUNNING, WIRE_RUNNING },
-        { HANDOFF_SAY_ABORTED, WIRE_ABORTED },
+        { ACTION_SAY_PREPARED, WIRE_PREPARED },
+        { ACTION_SAY_RUNNING, WIRE_RUNNING },
+        { ACTION_SAY_ABORTED, WIRE_ABORTED },
     };
     struct wire_handoff message = { .epoch = session->epoch };
 

@@ -79,7 +79,7 @@ struct dest_session {
         unsigned run, runs; /* the next run, and the number of runs */
         u64 page;           /* the next page of that run */
     } zero;                 /* of the ZERO record in the inbox: what is still to be cleared */
-    unsigned say;           /* HANDOFF_SAY_* */
+    unsigned say;           /* ACTION_SAY_* */
     bool refusing;
     struct wire_refused refused;
     u64 epoch; /* of its header */

@@ -16,8 +16,8 @@ static bool stranded(const struct incoming *in)
     return prepared(in) && !in->session;
 }
 
-static void give_up(struct dest *dest, struct incoming *in, enum handoff_event event, enum wire_code code,
-                    const char *reason)
+static void strand_end(struct dest *dest, struct incoming *in, enum handoff_event event, enum wire_code code,
+                       const char *reason)
 {
     pr_warn("migrate: %s, epoch %lu, is freed: %s", in->name, (unsigned long)in->handoff.epoch, reason);
     dest_note_end(in, code, reason);
@@ -55,13 +55,13 @@ int dest_resolve(struct dest *dest, void *vm, bool adopted)
     if (adopted)
         adopt(dest, in);
     else
-        give_up(dest, in, HANDOFF_CANCEL, WIRE_E_CANCEL, "the operator has given it up");
+        strand_end(dest, in, HANDOFF_CANCEL, WIRE_E_CANCEL, "the operator has given it up");
     return 0;
 }
 
 void dest_free_stranded(struct dest *dest, struct incoming *in)
 {
-    give_up(dest, in, HANDOFF_CANCEL, WIRE_E_MEMORY, "its memory is needed for another guest");
+    strand_end(dest, in, HANDOFF_CANCEL, WIRE_E_MEMORY, "its memory is needed for another guest");
 }
 
 /* Does the copy's source own the VM again? Then it has not said COMMIT, or was told by force to go on. */
@@ -79,7 +79,7 @@ void dest_heard(struct dest *dest, const struct wire_claim *claim)
         if (!in->used || memcmp(in->vm_id, claim->vm_id, WIRE_ID) != 0)
             continue;
         if (owner_is_back(dest, in, claim))
-            give_up(dest, in, HANDOFF_OWNER_HEARD, WIRE_E_LINK, "its source runs it again");
+            strand_end(dest, in, HANDOFF_OWNER_HEARD, WIRE_E_LINK, "its source runs it again");
         else
             dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_HIGHER_EPOCH, claim->epoch));
     }

@@ -31,7 +31,7 @@ static unsigned owner_event(struct handoff_source *source, enum handoff_event ev
     if (event != HANDOFF_READY)
         return 0;
     source->state = SOURCE_PREPARING;
-    return HANDOFF_SAY_PREPARE;
+    return ACTION_SAY_PREPARE;
 }
 
 static unsigned preparing_event(struct handoff_source *source, enum handoff_event event)
@@ -40,27 +40,27 @@ static unsigned preparing_event(struct handoff_source *source, enum handoff_even
     case HANDOFF_PREPARED:
         source->state = SOURCE_IN_DOUBT;
         source->lost = source->abort = false;
-        return HANDOFF_RECORD | HANDOFF_GATE | HANDOFF_SAY_COMMIT;
+        return ACTION_RECORD | ACTION_GATE | ACTION_SAY_COMMIT;
     case HANDOFF_CANCEL:
     case HANDOFF_LINK_LOST:
     case HANDOFF_ABORTED:
         /* COMMIT was not said, so no other machine runs the guest, whatever the link does to ABORT. */
         source->state = SOURCE_OWNER;
-        return HANDOFF_RESUME | (event == HANDOFF_CANCEL ? HANDOFF_SAY_ABORT : 0);
+        return ACTION_RESUME | (event == HANDOFF_CANCEL ? ACTION_SAY_ABORT : 0);
     default: return 0;
     }
 }
 
 static unsigned ask_again(const struct handoff_source *source)
 {
-    return source->abort ? HANDOFF_SAY_QUERY : HANDOFF_SAY_COMMIT;
+    return source->abort ? ACTION_SAY_QUERY : ACTION_SAY_COMMIT;
 }
 
 static unsigned resume_as(struct handoff_source *source, u64 epoch)
 {
     source->state = SOURCE_OWNER;
     source->epoch = epoch;
-    return HANDOFF_RESUME | HANDOFF_RECORD;
+    return ACTION_RESUME | ACTION_RECORD;
 }
 
 /* The operator decides by force. The new epoch is above all that we know of, so that any other copy stands still if it
@@ -68,12 +68,12 @@ static unsigned resume_as(struct handoff_source *source, u64 epoch)
 static unsigned forced_event(struct handoff_source *source, enum handoff_event event, u64 beyond)
 {
     if (event == HANDOFF_FORCE_RESUME)
-        return resume_as(source, source->proposed += beyond) | HANDOFF_ANNOUNCE;
+        return resume_as(source, source->proposed += beyond) | ACTION_ANNOUNCE;
     if (event != HANDOFF_FORCE_GIVE_UP)
         return 0;
     source->epoch = source->proposed;
     source->state = SOURCE_GONE;
-    return HANDOFF_FREE;
+    return ACTION_FREE;
 }
 
 static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
@@ -82,13 +82,13 @@ static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event
     case HANDOFF_RUNNING:
         source->epoch = source->proposed;
         source->state = SOURCE_GONE;
-        return HANDOFF_FREE;
+        return ACTION_FREE;
     case HANDOFF_ABORTED: return resume_as(source, source->epoch);
     case HANDOFF_PREPARED:
     case HANDOFF_LINK_BACK: return ask_again(source);
     case HANDOFF_TIMER:
-    case HANDOFF_LINK_LOST: return HANDOFF_RECONNECT;
-    case HANDOFF_CANCEL: source->abort = true; return HANDOFF_SAY_QUERY; /* the operator wants the guest back */
+    case HANDOFF_LINK_LOST: return ACTION_RECONNECT;
+    case HANDOFF_CANCEL: source->abort = true; return ACTION_SAY_QUERY; /* the operator wants the guest back */
     case HANDOFF_UNKNOWN: source->lost = true; return 0;
     default: return forced_event(source, event, epoch);
     }
@@ -104,7 +104,7 @@ static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
         return 0;
     source->state = SOURCE_SUPERSEDED;
     source->proposed = MAX(source->proposed, epoch);
-    return standing ? 0 : HANDOFF_STAND;
+    return standing ? 0 : ACTION_STAND;
 }
 
 /* An equal epoch is no news to a source that has proposed it itself. */
@@ -113,7 +113,7 @@ static unsigned rival(struct handoff_source *source, u64 epoch)
     if (source->state > SOURCE_PREPARING || epoch != source->epoch)
         return 0;
     source->state = SOURCE_SUPERSEDED;
-    return HANDOFF_STAND;
+    return ACTION_STAND;
 }
 
 unsigned handoff_source_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
@@ -139,22 +139,22 @@ void handoff_dest_init(struct handoff_dest *dest, u64 epoch)
     *dest = (struct handoff_dest){ .state = DEST_LOADING, .epoch = epoch };
 }
 
-static unsigned give_up(struct handoff_dest *dest)
+static unsigned abort_attempt(struct handoff_dest *dest)
 {
     dest->state = DEST_ABORTED;
-    return HANDOFF_RECORD | HANDOFF_FREE | HANDOFF_SAY_ABORTED;
+    return ACTION_RECORD | ACTION_FREE | ACTION_SAY_ABORTED;
 }
 
 static unsigned loading_event(struct handoff_dest *dest, enum handoff_event event)
 {
     switch (event) {
-    case HANDOFF_READY: dest->state = DEST_PREPARED; return HANDOFF_SAY_PREPARED;
+    case HANDOFF_READY: dest->state = DEST_PREPARED; return ACTION_SAY_PREPARED;
     case HANDOFF_COMMIT: /* the copy is not complete: the peer breaks the rules */
     case HANDOFF_ABORT:
     case HANDOFF_QUERY:
     case HANDOFF_QUERY_ABORT:
     case HANDOFF_CANCEL:
-    case HANDOFF_LINK_LOST: return give_up(dest);
+    case HANDOFF_LINK_LOST: return abort_attempt(dest);
     default: return 0;
     }
 }
@@ -165,13 +165,13 @@ static unsigned prepared_event(struct handoff_dest *dest, enum handoff_event eve
     case HANDOFF_COMMIT:
     case HANDOFF_ADOPT:
         dest->state = DEST_RUNNING;
-        return HANDOFF_RECORD | HANDOFF_RUN | HANDOFF_SAY_RUNNING | HANDOFF_ANNOUNCE;
+        return ACTION_RECORD | ACTION_RUN | ACTION_SAY_RUNNING | ACTION_ANNOUNCE;
     case HANDOFF_QUERY:
-    case HANDOFF_PREPARE: return HANDOFF_SAY_PREPARED;
+    case HANDOFF_PREPARE: return ACTION_SAY_PREPARED;
     case HANDOFF_ABORT:
     case HANDOFF_QUERY_ABORT:
     case HANDOFF_OWNER_HEARD: /* a source that claims the VM will not say COMMIT any more */
-    case HANDOFF_CANCEL: return give_up(dest);
+    case HANDOFF_CANCEL: return abort_attempt(dest);
     default: return 0; /* a lost link: COMMIT may still come by another one, and this copy may be the only one */
     }
 }
@@ -185,7 +185,7 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
         /* A VM that runs here has its own struct handoff_source for that. */
         bool under_way = dest->state == DEST_LOADING || dest->state == DEST_PREPARED;
 
-        return under_way && epoch > dest->epoch && !epoch_is_noise(dest->epoch, epoch) ? give_up(dest) : 0;
+        return under_way && epoch > dest->epoch && !epoch_is_noise(dest->epoch, epoch) ? abort_attempt(dest) : 0;
     }
     if (from_peer(event) && epoch != dest->epoch)
         return 0;
@@ -193,8 +193,8 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
     case DEST_LOADING: return loading_event(dest, event);
     case DEST_PREPARED: return prepared_event(dest, event);
     case DEST_RUNNING:
-    case DEST_GONE: return asked ? HANDOFF_SAY_RUNNING : 0;
-    case DEST_ABORTED: return asked ? HANDOFF_SAY_ABORTED : 0;
+    case DEST_GONE: return asked ? ACTION_SAY_RUNNING : 0;
+    case DEST_ABORTED: return asked ? ACTION_SAY_ABORTED : 0;
     }
     return 0;
 }

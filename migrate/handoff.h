@@ -58,21 +58,21 @@ enum handoff_event {
 
 /* Actions, to be carried out in this order. */
 enum handoff_action {
-    HANDOFF_RECORD = 1 << 0, /* remember epoch and peer for good */
-    HANDOFF_GATE = 1 << 1,   /* shut the guest's port */
-    HANDOFF_RESUME = 1 << 2, /* source: the guest goes on here, port open */
-    HANDOFF_RUN = 1 << 3,    /* destination: the guest starts here, port open */
-    HANDOFF_FREE = 1 << 4,   /* the copy here is given up */
-    HANDOFF_SAY_PREPARE = 1 << 5,
-    HANDOFF_SAY_PREPARED = 1 << 6,
-    HANDOFF_SAY_COMMIT = 1 << 7,
-    HANDOFF_SAY_RUNNING = 1 << 8,
-    HANDOFF_SAY_QUERY = 1 << 9, /* with the wish to abort */
-    HANDOFF_SAY_ABORT = 1 << 10,
-    HANDOFF_SAY_ABORTED = 1 << 11,
-    HANDOFF_RECONNECT = 1 << 12, /* source: (re)open a connection, and start the timer */
-    HANDOFF_ANNOUNCE = 1 << 13,  /* tell the network where the guest is */
-    HANDOFF_STAND = 1 << 14,     /* source: stop the guest, shut its port, and keep it */
+    ACTION_RECORD = 1 << 0, /* remember epoch and peer for good */
+    ACTION_GATE = 1 << 1,   /* shut the guest's port */
+    ACTION_RESUME = 1 << 2, /* source: the guest goes on here, port open */
+    ACTION_RUN = 1 << 3,    /* destination: the guest starts here, port open */
+    ACTION_FREE = 1 << 4,   /* the copy here is not wanted any more: destination, free it; source, let go of it */
+    ACTION_SAY_PREPARE = 1 << 5,
+    ACTION_SAY_PREPARED = 1 << 6,
+    ACTION_SAY_COMMIT = 1 << 7,
+    ACTION_SAY_RUNNING = 1 << 8,
+    ACTION_SAY_QUERY = 1 << 9, /* with the wish to abort */
+    ACTION_SAY_ABORT = 1 << 10,
+    ACTION_SAY_ABORTED = 1 << 11,
+    ACTION_RECONNECT = 1 << 12, /* source: (re)open a connection, and start the timer */
+    ACTION_ANNOUNCE = 1 << 13,  /* tell the network where the guest is */
+    ACTION_STAND = 1 << 14,     /* source: stop the guest, shut its port, and keep it */
 };
 
 enum source_state {

@@ -207,7 +207,7 @@ int migration_cancel(struct vm *vm)
     return from ? source_cancel(&from->source) : -ENOENT;
 }
 
-int migration_resolve(struct vm *vm, enum source_resolution resolution)
+int migration_resolve(struct vm *vm, enum resolution resolution)
 {
     struct vm_source *from = source_find(vm);
 

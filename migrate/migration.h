@@ -38,7 +38,7 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
 
 /* Contracts: source_cancel, or dest_cancel for a VM that is on its way here; source_resolve. */
 int migration_cancel(struct vm *vm);
-int migration_resolve(struct vm *vm, enum source_resolution resolution);
+int migration_resolve(struct vm *vm, enum resolution resolution);
 
 /* Is a move of this VM away from here, or a check of one, under way or in doubt? */
 bool migration_active(const struct vm *vm);

@@ -202,9 +202,10 @@ u32 policy_throttle_next(const struct policy_throttle *throttle, u32 percent)
     return MIN(percent ? percent + throttle->increment : throttle->initial, throttle->max);
 }
 
-static enum policy_verdict give_up(const struct policy_settings *settings, struct policy_prediction *prediction)
+/* The move does not converge, and is not to be throttled any further. */
+static enum policy_verdict stall(const struct policy_settings *settings, struct policy_prediction *prediction)
 {
-    prediction->gave_up = true;
+    prediction->over_limit = true;
     return settings->on_stall == POLICY_STALL_ABORT ? POLICY_ABORT : POLICY_STOP;
 }
 
@@ -220,10 +221,10 @@ enum policy_verdict policy_decide(const struct policy_settings *settings, const 
         return POLICY_STOP;
     prediction->stalled = stalled(stats, prediction);
     if (stats->rounds >= settings->max_rounds)
-        return give_up(settings, prediction);
+        return stall(settings, prediction);
     if (!prediction->stalled)
         return POLICY_CONTINUE;
     if (settings->on_stall == POLICY_STALL_THROTTLE && stats->throttle < settings->throttle.max)
         return POLICY_THROTTLE;
-    return give_up(settings, prediction);
+    return stall(settings, prediction);
 }

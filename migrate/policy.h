@@ -62,7 +62,7 @@ struct policy_prediction {
     u64 next;        /* pages that would be left after one more round */
     u64 converged;   /* pages left in the end, however many rounds */
     bool stalled;    /* more rounds bring nothing */
-    bool gave_up;    /* the verdict is POLICY_STOP or POLICY_ABORT though downtime_us is above the limit */
+    bool over_limit; /* the verdict is POLICY_STOP or POLICY_ABORT though downtime_us is above the limit */
 };
 
 /* Decide after stats->rounds live rounds. *prediction is filled in any case. */

@@ -12,7 +12,7 @@
 
 #define STEP_BUDGET 4 /* records in one step: others want the host loop, too */
 #define BURST (2 * WIRE_BATCH * (WIRE_PAGE + sizeof(struct wire_page)))
-#define SAYS (HANDOFF_SAY_PREPARE | HANDOFF_SAY_COMMIT | HANDOFF_SAY_QUERY | HANDOFF_SAY_ABORT)
+#define SAYS (ACTION_SAY_PREPARE | ACTION_SAY_COMMIT | ACTION_SAY_QUERY | ACTION_SAY_ABORT)
 
 void source_init(struct source *s, const struct migrate_source_ops *ops, void *vm, const u8 vm_id[WIRE_ID], u64 epoch,
                  u64 owner)
@@ -138,7 +138,7 @@ static void stand(struct source *s)
         return;
     note_failure(s, WIRE_E_REPLAY, "another machine owns it under a higher epoch");
     if (s->phase != SOURCE_COMMIT && s->connected && s->greeted)
-        s->say |= HANDOFF_SAY_ABORT;
+        s->say |= ACTION_SAY_ABORT;
     close_down(s);
 }
 
@@ -151,7 +151,7 @@ void source_fail(struct source *s, enum wire_code code, const char *reason)
         return;
     }
     if (s->connected && s->greeted)
-        s->say |= HANDOFF_SAY_ABORT;
+        s->say |= ACTION_SAY_ABORT;
     give_back(s);
 }
 
@@ -173,22 +173,22 @@ void source_complete(struct source *s)
 void source_apply(struct source *s, unsigned actions)
 {
     s->say = (s->say & ~(actions & SAYS ? SAYS : 0u)) | (actions & SAYS);
-    if (actions & HANDOFF_RECORD)
+    if (actions & ACTION_RECORD)
         s->ops->record(s->vm, s->handoff.state == SOURCE_IN_DOUBT ? s->handoff.proposed : s->handoff.epoch,
                        s->handoff.state == SOURCE_IN_DOUBT);
-    if (actions & HANDOFF_GATE)
+    if (actions & ACTION_GATE)
         s->ops->gate(s->vm);
-    if (actions & HANDOFF_RECONNECT) {
+    if (actions & ACTION_RECONNECT) {
         disconnect(s);
         s->next_try = source_now(s);
     }
-    if (actions & HANDOFF_STAND)
+    if (actions & ACTION_STAND)
         stand(s);
-    if (actions & HANDOFF_RESUME)
+    if (actions & ACTION_RESUME)
         give_back(s);
-    if (actions & HANDOFF_ANNOUNCE)
+    if (actions & ACTION_ANNOUNCE)
         s->ops->announce(s->vm);
-    if (actions & HANDOFF_FREE) {
+    if (actions & ACTION_FREE) {
         /* A destination that says RUNNING, but has not acknowledged all bytes, would get what is in the guest's RAM
          * after that is freed. */
         if (s->connected && !s->transport.ops->drained(&s->transport))
@@ -196,7 +196,7 @@ void source_apply(struct source *s, unsigned actions)
         s->paused = false;
         s->forwarding = s->connected;
         s->logging = false; /* the dirty log goes with the VM */
-        s->ops->free(s->vm);
+        s->ops->leave(s->vm);
         if (s->phase != SOURCE_IDLE)
             source_complete(s);
     }
@@ -536,17 +536,18 @@ void source_limit(struct source *s, u32 downtime_limit, u64 max_bandwidth)
     bucket_set_rate(&s->bucket, max_bandwidth, source_now(s));
 }
 
-int source_resolve(struct source *s, enum source_resolution resolution)
+int source_resolve(struct source *s, enum resolution resolution)
 {
     static const enum handoff_event events[] = { HANDOFF_CANCEL, HANDOFF_FORCE_RESUME, HANDOFF_FORCE_GIVE_UP };
 
     if (s->phase != SOURCE_COMMIT && s->handoff.state != SOURCE_SUPERSEDED)
         return -ENOENT;
-    if (resolution != SOURCE_QUERY_ABORT && s->phase == SOURCE_COMMIT)
-        note_failure(s, WIRE_E_CANCEL, resolution == SOURCE_FORCE_RESUME ? "taken back by force" : "given up by force");
-    if (resolution != SOURCE_QUERY_ABORT)
+    if (resolution != RESOLUTION_ABORT && s->phase == SOURCE_COMMIT)
+        note_failure(s, WIRE_E_CANCEL,
+                     resolution == RESOLUTION_FORCE_RESUME ? "taken back by force" : "given up by force");
+    if (resolution != RESOLUTION_ABORT)
         pr_warn("migrate: epoch %lu resolved by force: %s", (unsigned long)s->handoff.proposed,
-                resolution == SOURCE_FORCE_RESUME ? "resume here" : "give up here");
+                resolution == RESOLUTION_FORCE_RESUME ? "resume here" : "give up here");
     source_apply(s, handoff_source_event(&s->handoff, events[resolution], EPOCH_FORCE + s->owner % EPOCH_FORCE));
     return 0;
 }

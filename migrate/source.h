@@ -8,7 +8,7 @@
  * otherwise when the transport can send or has received, or after 10 ms. source_start, source_cancel and source_resolve
  * are the commands migrate, migrate_cancel and resolve; `stats` is what query-migrate shows. Code that hears a claim of
  * this VM calls source_heard(). All on the host loop. The transport may send guest pages without a copy: they stay
- * mapped until ops->free. Before that call, a connection whose bytes are not all acknowledged is closed, whatever its
+ * mapped until ops->leave. Before that call, a connection whose bytes are not all acknowledged is closed, whatever its
  * destination says.
  */
 #pragma once
@@ -62,7 +62,7 @@ struct source {
     bool connected, greeted, answered; /* there is a transport; our header is said; the peer's has come */
     struct inbox inbox;
     struct outbox outbox;
-    unsigned say; /* handoff messages to send: HANDOFF_SAY_* */
+    unsigned say; /* handoff messages to send: ACTION_SAY_* */
     bool say_end;
     u64 work;                                        /* pages looked at or digested, for KEEPALIVE */
     bool beyond;                                     /* this move has passed an epoch that the destination remembered */
@@ -120,12 +120,12 @@ int source_cancel(struct source *source);
 /* Give the move that is under way, if there is one, other limits from now on. Units as in struct migrate_settings. */
 void source_limit(struct source *source, u32 downtime_limit, u64 max_bandwidth);
 
-/* QUERY_ABORT, in doubt: ask the destination to abort if it still can. FORCE_*, in doubt or superseded: the operator
- * decides by force. */
-enum source_resolution { SOURCE_QUERY_ABORT, SOURCE_FORCE_RESUME, SOURCE_FORCE_GIVE_UP };
+/* How an operator resolves a contested guest. ABORT, in doubt: ask the destination to abort if it still can. FORCE_*,
+ * in doubt or superseded: the operator decides by force. */
+enum resolution { RESOLUTION_ABORT, RESOLUTION_FORCE_RESUME, RESOLUTION_FORCE_GIVE_UP };
 
 /* Returns 0, or -ENOENT if the VM is neither in doubt nor superseded. */
-int source_resolve(struct source *source, enum source_resolution resolution);
+int source_resolve(struct source *source, enum resolution resolution);
 
 /* Another machine claims this VM. Our copy has been here for age_ms. If the claimed epoch is higher than any that is
  * known here, or if it is equal to ours and the claimed copy is to stay (claim_prevails), our copy stands still, and

@@ -326,10 +326,10 @@ static bool produce_say(struct source *s)
         unsigned action;
         u32 type;
     } says[] = {
-        { HANDOFF_SAY_PREPARE, WIRE_PREPARE },
-        { HANDOFF_SAY_COMMIT, WIRE_COMMIT },
-        { HANDOFF_SAY_QUERY, WIRE_QUERY },
-        { HANDOFF_SAY_ABORT, WIRE_ABORT },
+        { ACTION_SAY_PREPARE, WIRE_PREPARE },
+        { ACTION_SAY_COMMIT, WIRE_COMMIT },
+        { ACTION_SAY_QUERY, WIRE_QUERY },
+        { ACTION_SAY_ABORT, WIRE_ABORT },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(says); i++) {

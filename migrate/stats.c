@@ -20,7 +20,7 @@ u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds)
 
 bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t room)
 {
-    if (!stats->prediction.gave_up || stats->error == WIRE_E_CONVERGE)
+    if (!stats->prediction.over_limit || stats->error == WIRE_E_CONVERGE)
         return false;
     snprintf(text, room,
              "%s: stopped with %lu ms of downtime expected, above the limit of %u; on-stall = abort lets it "

@@ -54,11 +54,12 @@ struct migrate_source_ops {
      * have. */
     void (*record)(void *vm, u64 epoch, bool peer);
     /* Another machine says that it owns the VM: stop the VM at once, however far a pause has come, shut its port, and
-     * keep it until resume or free. */
+     * keep it until resume or leave. */
     void (*stand)(void *vm);
-    /* The guest runs elsewhere: give up this copy. */
-    void (*free)(void *vm);
-    /* After free: take out the next Ethernet frame for the guest that has reached this machine since the guest was
+    /* The guest has left, and runs elsewhere: the copy here is never run or read again, and frames for the guest that
+     * reach this machine are kept for `frame`. The VM may be freed. */
+    void (*leave)(void *vm);
+    /* After leave: take out the next Ethernet frame for the guest that has reached this machine since the guest was
      * paused. Returns its length, at most `room`; 0: there is no frame now. */
     size_t (*frame)(void *vm, void *bytes, size_t room);
     /* The guest was taken back by force: tell the network that it is here. */

@@ -134,9 +134,9 @@ static void stand(void *ctx)
     from->totals->superseded++;
 }
 
-/* migration.c destroys the VM, in its turn for this source: this function may be called outside that turn, by a
- * command. */
-static void give_up(void *ctx)
+/* The copy here is done with, and frames for the guest follow it. migration.c destroys the VM, in its turn for this
+ * source: this function may be called outside that turn, by a command. */
+static void leave(void *ctx)
 {
     struct vm_source *from = ctx;
 
@@ -188,7 +188,7 @@ const struct migrate_source_ops vm_source_ops = {
     .section = section,
     .record = record,
     .stand = stand,
-    .free = give_up,
+    .leave = leave,
     .frame = frame,
     .announce = announce,
     .connect = connect,

@@ -80,7 +80,7 @@ int migration_cancel(struct vm *vm)
     return fake_migration.cancel;
 }
 
-int migration_resolve(struct vm *vm, enum source_resolution resolution)
+int migration_resolve(struct vm *vm, enum resolution resolution)
 {
     (void)vm;
     fake_migration.resolution = resolution;

@@ -14,7 +14,7 @@ struct fake_migration {
     u64 contested_epoch;
     u64 stranded_epoch; /* of the copy that has come and is prepared; 0: none */
     bool adopted;
-    enum source_resolution resolution;
+    enum resolution resolution;
     unsigned resolved, limits_changed;
     int resolve; /* what migration_resolve returns */
 };

@@ -378,13 +378,13 @@ static void contested(void **state)
     fake_migration.contested_epoch = 7;
     assert_int_equal(run("resolve web force-give-up 7"), 0);
     assert_int_equal(fake_migration.resolved, 1);
-    assert_int_equal(fake_migration.resolution, SOURCE_FORCE_GIVE_UP);
+    assert_int_equal(fake_migration.resolution, RESOLUTION_FORCE_GIVE_UP);
     assert_int_equal(run("resolve web adopt 7"), -EBUSY);
     assert_string_equal(call.error,
                         "web: cannot adopt, it is in-doubt: only a prepared copy, which came from elsewhere, can be "
                         "adopted, expected abort, force-resume or force-give-up");
     assert_int_equal(run("resolve web abort"), 0);
-    assert_int_equal(fake_migration.resolution, SOURCE_QUERY_ABORT);
+    assert_int_equal(fake_migration.resolution, RESOLUTION_ABORT);
     assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
     fake_migration.resolve = -ENOENT; /* it is over meanwhile */
     assert_int_equal(run("resolve web force-resume 7"), -EBUSY);
@@ -400,7 +400,7 @@ static void contested(void **state)
     assert_string_equal(out.buffer.text,
                         "{\"vm\":\"web\",\"status\":\"superseded\",\"epoch\":7,\"owner\":\"\",\"action\":\"query\"}");
     assert_int_equal(run("resolve web force-resume 7"), 0);
-    assert_int_equal(fake_migration.resolution, SOURCE_FORCE_RESUME);
+    assert_int_equal(fake_migration.resolution, RESOLUTION_FORCE_RESUME);
     fake_migration.contested = SOURCE_OWNER;
 }
 

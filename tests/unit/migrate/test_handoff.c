@@ -28,18 +28,18 @@ static void test_good_way(void **state)
     (void)state;
     handoff_source_init(&source, 7);
     handoff_dest_init(&dest, handoff_propose(&source));
-    assert_int_equal(handoff_source_event(&source, HANDOFF_READY, 0), HANDOFF_SAY_PREPARE);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_READY, 0), HANDOFF_SAY_PREPARED);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_READY, 0), ACTION_SAY_PREPARE);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_READY, 0), ACTION_SAY_PREPARED);
     assert_int_equal(handoff_source_event(&source, HANDOFF_PREPARED, 8),
-                     HANDOFF_RECORD | HANDOFF_GATE | HANDOFF_SAY_COMMIT);
+                     ACTION_RECORD | ACTION_GATE | ACTION_SAY_COMMIT);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8),
-                     HANDOFF_RECORD | HANDOFF_RUN | HANDOFF_SAY_RUNNING | HANDOFF_ANNOUNCE);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), HANDOFF_FREE);
+                     ACTION_RECORD | ACTION_RUN | ACTION_SAY_RUNNING | ACTION_ANNOUNCE);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), ACTION_FREE);
     assert_int_equal(source.epoch, 8);
     /* Repetitions change nothing. */
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_RUNNING);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY_ABORT, 8), HANDOFF_SAY_RUNNING);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_ABORT, 8), HANDOFF_SAY_RUNNING);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), ACTION_SAY_RUNNING);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY_ABORT, 8), ACTION_SAY_RUNNING);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_ABORT, 8), ACTION_SAY_RUNNING);
     assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 8), 0);
 }
 
@@ -63,15 +63,15 @@ static void test_invariants(void **state)
             random = random * 1103515245 + 12345;
             event = (random >> 16) % NR_HANDOFF_EVENTS;
             actions = handoff_source_event(&source, event, 2 + random % 2);
-            if (actions & HANDOFF_SAY_COMMIT)
+            if (actions & ACTION_SAY_COMMIT)
                 committed = true;
-            if (actions & HANDOFF_RESUME && committed)
+            if (actions & ACTION_RESUME && committed)
                 assert_true(event == HANDOFF_FORCE_RESUME || (before == SOURCE_IN_DOUBT && event == HANDOFF_ABORTED));
-            assert_false((actions & HANDOFF_RESUME) && (actions & HANDOFF_FREE));
-            if (actions & HANDOFF_RESUME)
+            assert_false((actions & ACTION_RESUME) && (actions & ACTION_FREE));
+            if (actions & ACTION_RESUME)
                 committed = false;
             actions = handoff_dest_event(&dest, event, 2 + random % 2);
-            if (actions & HANDOFF_RUN)
+            if (actions & ACTION_RUN)
                 assert_true((event == HANDOFF_COMMIT || event == HANDOFF_ADOPT) && !dest_over);
             dest_over |= dest.state == DEST_ABORTED || dest.state == DEST_RUNNING || dest.state == DEST_GONE;
         }
@@ -83,22 +83,22 @@ static void test_in_doubt(void **state)
     struct handoff_source source = in_state(SOURCE_IN_DOUBT);
 
     (void)state;
-    assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_LOST, 0), HANDOFF_RECONNECT);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_BACK, 0), HANDOFF_SAY_COMMIT);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_LOST, 0), ACTION_RECONNECT);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_BACK, 0), ACTION_SAY_COMMIT);
     assert_int_equal(handoff_source_event(&source, HANDOFF_UNKNOWN, 8), 0);
     assert_true(source.lost);
     assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 7), 0); /* another attempt's */
-    assert_int_equal(handoff_source_event(&source, HANDOFF_CANCEL, 0), HANDOFF_SAY_QUERY);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_BACK, 0), HANDOFF_SAY_QUERY);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_CANCEL, 0), ACTION_SAY_QUERY);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_BACK, 0), ACTION_SAY_QUERY);
     assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8), 0);
     assert_int_equal(source.state, SOURCE_IN_DOUBT);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 8), HANDOFF_RESUME | HANDOFF_RECORD);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 8), ACTION_RESUME | ACTION_RECORD);
     assert_int_equal(source.epoch, 7);
     assert_int_equal(handoff_propose(&source), 9); /* 8 is used up */
 
     source = in_state(SOURCE_IN_DOUBT);
     assert_int_equal(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 1000),
-                     HANDOFF_RESUME | HANDOFF_RECORD | HANDOFF_ANNOUNCE);
+                     ACTION_RESUME | ACTION_RECORD | ACTION_ANNOUNCE);
     assert_int_equal(source.epoch, 1008); /* above what the other side may have */
 }
 
@@ -114,7 +114,7 @@ static void test_superseded(void **state)
 
         assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, known), 0);
         assert_int_equal(source.state, all[i]);
-        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, known + 1), HANDOFF_STAND);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, known + 1), ACTION_STAND);
         assert_int_equal(source.state, SOURCE_SUPERSEDED);
         assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 20), 0); /* it stands already */
         for (enum handoff_event event = 0; event < NR_HANDOFF_EVENTS; event++)
@@ -124,11 +124,11 @@ static void test_superseded(void **state)
 
         struct handoff_source given_up = source;
 
-        assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 1) & HANDOFF_RESUME);
+        assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 1) & ACTION_RESUME);
         assert_int_equal(source.state, SOURCE_OWNER);
         assert_int_equal(source.epoch, 21);
         assert_int_equal(handoff_propose(&source), 22);
-        assert_int_equal(handoff_source_event(&given_up, HANDOFF_FORCE_GIVE_UP, 0), HANDOFF_FREE);
+        assert_int_equal(handoff_source_event(&given_up, HANDOFF_FORCE_GIVE_UP, 0), ACTION_FREE);
         assert_int_equal(given_up.state, SOURCE_GONE);
         assert_int_equal(handoff_source_event(&given_up, HANDOFF_HIGHER_EPOCH, 30), 0);
     }
@@ -149,10 +149,10 @@ static void test_noise(void **state)
         assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, noise[i]), 0);
         assert_int_equal(dest.state, DEST_LOADING);
     }
-    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8 + EPOCH_STEP), HANDOFF_STAND);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8 + EPOCH_STEP), ACTION_STAND);
     for (unsigned i = 0; i < 4; i++)
         handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, ~0ULL - i);
-    assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, EPOCH_FORCE) & HANDOFF_RESUME);
+    assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, EPOCH_FORCE) & ACTION_RESUME);
     assert_true(source.epoch > 8 + EPOCH_STEP && source.epoch < EPOCH_MAX);
     /* What a destination says that it remembers is passed by the next proposal, but not at any price. */
     source = in_state(SOURCE_OWNER);
@@ -173,7 +173,7 @@ static void test_far_apart(void **state)
         u64 said = epoch_to_say(7 + apart[i], 7);
 
         assert_true(said <= 7 + apart[i]);
-        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, said), HANDOFF_STAND);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, said), ACTION_STAND);
         assert_int_equal(source.state, SOURCE_SUPERSEDED);
     }
     assert_int_equal(epoch_to_say(7, 7), 7);
@@ -189,16 +189,16 @@ static void test_adopt(void **state)
     handoff_dest_init(&dest, 8);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_ADOPT, 0), 0); /* of what is not complete */
     handoff_dest_event(&dest, HANDOFF_READY, 0);
-    assert_true(handoff_dest_event(&dest, HANDOFF_ADOPT, 0) & HANDOFF_RUN);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY_ABORT, 8), HANDOFF_SAY_RUNNING);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), HANDOFF_FREE);
+    assert_true(handoff_dest_event(&dest, HANDOFF_ADOPT, 0) & ACTION_RUN);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY_ABORT, 8), ACTION_SAY_RUNNING);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), ACTION_FREE);
     source = in_state(SOURCE_OWNER); /* it had not heard PREPARED, and went on */
-    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8), HANDOFF_STAND);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8), ACTION_STAND);
 
     handoff_dest_init(&dest, 8);
     handoff_dest_event(&dest, HANDOFF_READY, 0);
-    assert_true(handoff_dest_event(&dest, HANDOFF_OWNER_HEARD, 7) & HANDOFF_FREE);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_ABORTED);
+    assert_true(handoff_dest_event(&dest, HANDOFF_OWNER_HEARD, 7) & ACTION_FREE);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), ACTION_SAY_ABORTED);
 }
 
 /* Two owners of one epoch: the one who is told that he is the younger stands, but not for what he has proposed himself.
@@ -211,10 +211,10 @@ static void test_rival(void **state)
     assert_int_equal(handoff_source_event(&source, HANDOFF_RIVAL, 8), 0);
     source = in_state(SOURCE_OWNER);
     assert_int_equal(handoff_source_event(&source, HANDOFF_RIVAL, 8), 0);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_RIVAL, 7), HANDOFF_STAND);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RIVAL, 7), ACTION_STAND);
     assert_int_equal(source.state, SOURCE_SUPERSEDED);
     assert_int_equal(handoff_source_event(&source, HANDOFF_RIVAL, 7), 0);
-    assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, EPOCH_FORCE) & HANDOFF_RESUME);
+    assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, EPOCH_FORCE) & ACTION_RESUME);
     assert_int_equal(source.epoch, 8 + EPOCH_FORCE);
 }
 
@@ -226,7 +226,7 @@ static void test_before_commit(void **state)
     for (unsigned i = 0; i < 3; i++) {
         struct handoff_source source = in_state(SOURCE_PREPARING);
 
-        assert_true(handoff_source_event(&source, ends[i], 8) & HANDOFF_RESUME);
+        assert_true(handoff_source_event(&source, ends[i], 8) & ACTION_RESUME);
         assert_int_equal(source.state, SOURCE_OWNER);
         assert_int_equal(source.epoch, 7);
         /* A PREPARED that comes too late commits nothing. */
@@ -240,22 +240,22 @@ static void test_dest(void **state)
 
     (void)state;
     handoff_dest_init(&dest, 8);
-    assert_true(handoff_dest_event(&dest, HANDOFF_COMMIT, 8) & HANDOFF_FREE); /* of what is not loaded */
+    assert_true(handoff_dest_event(&dest, HANDOFF_COMMIT, 8) & ACTION_FREE); /* of what is not loaded */
     handoff_dest_init(&dest, 8);
     handoff_dest_event(&dest, HANDOFF_READY, 0);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_LINK_LOST, 0), 0);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 9), 0);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY, 8), HANDOFF_SAY_PREPARED);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY, 8), ACTION_SAY_PREPARED);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_TIMER, 0), 0); /* it may be the only copy: no clock frees it */
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_CANCEL, 0), HANDOFF_RECORD | HANDOFF_FREE | HANDOFF_SAY_ABORTED);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_ABORTED);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_CANCEL, 0), ACTION_RECORD | ACTION_FREE | ACTION_SAY_ABORTED);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), ACTION_SAY_ABORTED);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_ADOPT, 0), 0); /* its source may have been told so */
     dest.state = DEST_RUNNING;
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 9), 0); /* the VM's own, as an owner's */
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), HANDOFF_SAY_RUNNING);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), ACTION_SAY_RUNNING);
     dest.state = DEST_PREPARED;
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 8), 0);
-    assert_true(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 9) & HANDOFF_FREE);
+    assert_true(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, 9) & ACTION_FREE);
     assert_int_equal(dest.state, DEST_ABORTED);
 }
 

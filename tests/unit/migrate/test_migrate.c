@@ -456,7 +456,7 @@ static void test_dest_crash_in_doubt(void **state)
     struct world *w = malloc(sizeof(*w));
 
     (void)state;
-    for (enum source_resolution way = SOURCE_FORCE_RESUME; way <= SOURCE_FORCE_GIVE_UP; way++) {
+    for (enum resolution way = RESOLUTION_FORCE_RESUME; way <= RESOLUTION_FORCE_GIVE_UP; way++) {
         world_to_commit(w);
         w->dest_down = true;
         world_crash_dest(w);
@@ -473,9 +473,9 @@ static void test_dest_crash_in_doubt(void **state)
         assert_int_equal(w->in_doubt_epoch, 8);
         w->dest_down = true; /* the step's own check would miss a running copy */
         assert_int_equal(source_resolve(&w->source, way), 0);
-        assert_int_equal(world_where(w), way == SOURCE_FORCE_RESUME);
+        assert_int_equal(world_where(w), way == RESOLUTION_FORCE_RESUME);
         world_run(w, STEPS);
-        assert_int_equal(w->source.handoff.epoch, way == SOURCE_FORCE_RESUME ? 8 + EPOCH_FORCE + WORLD_OWNER : 8);
+        assert_int_equal(w->source.handoff.epoch, way == RESOLUTION_FORCE_RESUME ? 8 + EPOCH_FORCE + WORLD_OWNER : 8);
         assert_int_equal(source_resolve(&w->source, way), -ENOENT);
         world_fini(w);
     }
@@ -495,7 +495,7 @@ static void test_query_abort(void **state)
     for (unsigned i = 0; i < 100; i++)
         world_step(w);
     assert_int_equal(w->source.phase, SOURCE_COMMIT);
-    assert_int_equal(source_resolve(&w->source, SOURCE_QUERY_ABORT), 0);
+    assert_int_equal(source_resolve(&w->source, RESOLUTION_ABORT), 0);
     w->link_down = false;
     world_run(w, STEPS * 4);
     assert_int_equal(w->source.stats.status, MIGRATE_CANCELLED);

@@ -83,7 +83,7 @@ static void test_adopt(void **state)
         assert_int_equal(world_where(w), 2);
         assert_true(w->dest_vm.paused_ns > 3600 * 1000000000ULL && w->dest_vm.paused_ns < 3601 * 1000000000ULL);
         if (wish)
-            source_resolve(&w->source, SOURCE_QUERY_ABORT);
+            source_resolve(&w->source, RESOLUTION_ABORT);
         w->link_down = false;
         world_run(w, STEPS * 4);
         assert_int_equal(w->source.handoff.state, SOURCE_GONE);
@@ -180,7 +180,7 @@ static void test_stranded_owner_heard(void **state)
     assert_true(w->dest_vm.exists);
     world_claim(w, 7, WORLD_OWNER);
     assert_false(w->dest_vm.exists);
-    source_resolve(&w->source, SOURCE_FORCE_GIVE_UP);
+    source_resolve(&w->source, RESOLUTION_FORCE_GIVE_UP);
     world_fini(w);
     free(w);
 }
@@ -195,7 +195,7 @@ static void test_stranded_and_tried_again(void **state)
     for (unsigned other = 0; other < 2; other++) {
         strand(w);
         w->link_down = false;
-        assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_RESUME), 0);
+        assert_int_equal(source_resolve(&w->source, RESOLUTION_FORCE_RESUME), 0);
         world_run(w, STEPS);
         w->source.owner += other;
         w->refuse_check = WIRE_E_DEVICE;
@@ -242,7 +242,7 @@ static void test_stranded_makes_room(void **state)
         source_cancel(&other);
         for (; source_active(&other); w->now += 1000000)
             source_step(&other);
-        source_resolve(&w->source, SOURCE_FORCE_GIVE_UP);
+        source_resolve(&w->source, RESOLUTION_FORCE_GIVE_UP);
         world_fini(w);
     }
     free(w);
@@ -302,16 +302,16 @@ static void test_source_hears(void **state)
         assert_int_equal(w->source.stats.error, WIRE_E_REPLAY);
         assert_int_equal(source_start(&w->source, &settings), -EPERM);
         assert_true(!w->source_vm.running);
-        assert_int_equal(source_resolve(&w->source, SOURCE_QUERY_ABORT), 0);
+        assert_int_equal(source_resolve(&w->source, RESOLUTION_ABORT), 0);
         assert_true(!w->source_vm.running);
         w->dest_down = true; /* it may run there, too, if COMMIT was under way: that is what force is about */
         world_crash_dest(w);
-        assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_RESUME), 0);
+        assert_int_equal(source_resolve(&w->source, RESOLUTION_FORCE_RESUME), 0);
         assert_true(w->source_vm.running && w->source_vm.gate_open);
         assert_int_equal(w->source.handoff.epoch, 20 + EPOCH_FORCE + WORLD_OWNER);
         assert_int_equal(w->announced > 0, true);
         world_claim_to_source(w, 20 + 3 * EPOCH_FORCE, WORLD_OWNER + 1, 0);
-        assert_int_equal(source_resolve(&w->source, SOURCE_FORCE_GIVE_UP), 0);
+        assert_int_equal(source_resolve(&w->source, RESOLUTION_FORCE_GIVE_UP), 0);
         assert_false(w->source_vm.exists);
         world_fini(w);
     }

@@ -104,15 +104,15 @@ static void test_verdicts(void **state)
     settings.on_stall = POLICY_STALL_STOP;
     assert_int_equal(simulate(&settings, 16384, 8000, 20480, MiB(40), &rounds, &p), POLICY_STOP);
     assert_in_range(p.downtime_us, 500000, 700000); /* 6376 pages at 10240/s */
-    assert_true(p.gave_up);
+    assert_true(p.over_limit);
     /* rho 2 of a set that fits the limit: no stall. */
     assert_int_equal(simulate(&settings, 16384, 150, 20480, MiB(40), &rounds, &p), POLICY_STOP);
-    assert_false(p.stalled || p.gave_up);
+    assert_false(p.stalled || p.over_limit);
     /* Plain stop-and-copy. */
     settings.max_rounds = 0;
     assert_int_equal(simulate(&settings, 16384, 150, 0, MiB(40), &rounds, &p), POLICY_STOP);
     assert_int_equal(rounds, 0);
-    assert_false(p.gave_up);
+    assert_false(p.over_limit);
 }
 
 /* Asked for at a stall, up to the most; then it stops. */
