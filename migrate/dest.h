@@ -53,16 +53,16 @@ struct incoming {
     /* Only while it is loading. */
     struct migrate_description *description;
     struct ram ram;
-    u64 *seen, *suspect;       /* by page: received; damaged as far as we know */
-    u64 *sections;             /* the digest of each section of state, as it came */
-    bool closed;               /* PREPARE has come */
-    u64 work, got_on;          /* the highest work that KEEPALIVE has said; ns: when the move last got on */
-    struct ram_digest digest;  /* of our memory */
-    bool rounding;             /* ROUND has come, and is answered as soon as no page is stale */
-    struct wire_round round;   /* it */
-    u64 digest_ns;             /* ns that digests for it have taken so far */
-    struct wire_handoff claim; /* the source's PREPARE */
-    struct wire_handoff found; /* our digests */
+    u64 *seen, *suspect;         /* by page: received; damaged as far as we know */
+    u64 *sections;               /* the digest of each section of state, as it came */
+    bool closed;                 /* PREPARE has come */
+    u64 work, got_on;            /* the highest work that KEEPALIVE has said; ns: when the move last got on */
+    struct ram_digest digest;    /* of our memory */
+    bool rounding;               /* ROUND has come, and is answered as soon as no page is stale */
+    struct wire_round round;     /* it */
+    struct digest_work digested; /* since ROUND or PREPARE came */
+    struct wire_handoff claim;   /* the source's PREPARE */
+    struct wire_handoff found;   /* our digests */
 
     void *vm; /* until it is freed, or not ours to free any more: running */
 };

@@ -350,6 +350,7 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
         return;
     }
     in->claim = *claim;
+    in->digested = (struct digest_work){ 0 };
     in->stats.closed = session->dest->ops->now(session->dest->ctx);
     in->closed = true;
 }

@@ -56,6 +56,7 @@ static void compare(struct dest_session *session)
     struct incoming *in = session->incoming;
     char reason[WIRE_REASON] = "memory differs from the source's";
 
+    in->stats.verify_bytes = in->digested.pages * WIRE_PAGE;
     in->found.memory_digest = in->digest.sum;
     if (in->found.memory_digest != in->claim.memory_digest || !state_verify(in, ops, reason)) {
         dest_refuse(session, WIRE_E_DIGEST, reason);
@@ -83,7 +84,14 @@ void load_round(struct dest_session *session, const struct wire_round *round)
     }
     in->rounding = true;
     in->round = *round;
-    in->digest_ns = 0;
+    in->digested = (struct digest_work){ 0 };
+}
+
+static const void *loaded_page(void *ctx, gpa_t gpa)
+{
+    const struct dest_session *session = ctx;
+
+    return session->dest->ops->page(session->incoming->vm, gpa);
 }
 
 /* Digest some of the stale pages. True: no page is stale any more. */
@@ -91,15 +99,11 @@ static bool digest_part(struct dest_session *session)
 {
     const struct migrate_dest_ops *ops = session->dest->ops;
     struct incoming *in = session->incoming;
-    u64 began = ops->now(session->dest->ctx), index = in->ram.pages;
+    u64 began = ops->now(session->dest->ctx);
+    bool done = ram_digest_part(&in->digest, &in->ram, loaded_page, session, &in->digested);
 
-    for (unsigned n = 0; n < WIRE_KEEPALIVE_PAGES && (index = ram_digest_next(&in->digest, &in->ram)) < in->ram.pages;
-         n++) {
-        ram_digest_take(&in->digest, &in->ram, index, ops->page(in->vm, ram_gpa(&in->ram, index)));
-        in->stats.verify_bytes += in->closed ? WIRE_PAGE : 0;
-    }
-    in->digest_ns += ops->now(session->dest->ctx) - began;
-    return index == in->ram.pages;
+    in->digested.ns += ops->now(session->dest->ctx) - began;
+    return done;
 }
 
 void load_digest(struct dest_session *session)
@@ -114,7 +118,7 @@ void load_digest(struct dest_session *session)
         outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
     } else if (in->rounding) {
         in->rounding = false;
-        say_round_done(session, &in->round, in->digest_ns / 1000);
+        say_round_done(session, &in->round, in->digested.ns / 1000);
     } else {
         compare(session);
     }

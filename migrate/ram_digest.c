@@ -54,3 +54,17 @@ bool ram_digest_take(struct ram_digest *digest, const struct ram *ram, u64 index
     bitmap_clear(digest->stale, index);
     return part;
 }
+
+bool ram_digest_part(struct ram_digest *digest, const struct ram *ram, ram_page_fn *page, void *vm,
+                     struct digest_work *work)
+{
+    for (unsigned n = 0; n < WIRE_KEEPALIVE_PAGES; n++) {
+        u64 index = ram_digest_next(digest, ram);
+
+        if (index == ram->pages)
+            return true;
+        work->filled += ram_digest_take(digest, ram, index, page(vm, ram_gpa(ram, index)));
+        work->pages++;
+    }
+    return false;
+}

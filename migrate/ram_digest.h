@@ -16,6 +16,11 @@ struct ram_digest {
     u64 sum;    /* of all parts */
 };
 
+/* What has been digested of it since some moment. */
+struct digest_work {
+    u64 ns, pages, filled; /* filled: those of the pages that are not zeros */
+};
+
 /* Begin with a memory of which nothing has been digested. Returns 0 or -ENOMEM; call ram_digest_fini in either case. */
 int ram_digest_init(struct ram_digest *digest, const struct ram *ram);
 void ram_digest_fini(struct ram_digest *digest);
@@ -29,3 +34,11 @@ u64 ram_digest_next(struct ram_digest *digest, const struct ram *ram);
 
 /* Digest page number `index`, which has these contents. Returns false for a page of zeros, which costs less. */
 bool ram_digest_take(struct ram_digest *digest, const struct ram *ram, u64 index, const void *page);
+
+/* The page of the guest `vm` at gpa. */
+typedef const void *ram_page_fn(void *vm, gpa_t gpa);
+
+/* Digest some of the pages that are stale, at most WIRE_KEEPALIVE_PAGES, and count them in *work; the caller adds the
+ * time. Returns true when no page is stale any more. */
+bool ram_digest_part(struct ram_digest *digest, const struct ram *ram, ram_page_fn *page, void *vm,
+                     struct digest_work *work);

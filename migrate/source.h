@@ -43,11 +43,6 @@ struct source_batch {
     unsigned pages;
 };
 
-/* What this end has digested since the round began. */
-struct digest_work {
-    u64 ns, pages, filled; /* filled: those of the pages that are not zeros */
-};
-
 struct source {
     const struct migrate_source_ops *ops;
     void *vm;
@@ -78,11 +73,11 @@ struct source {
     struct policy_round now; /* the round in progress */
     struct bucket bucket;
 
-    struct ram_digest digest; /* verify: of our memory */
-    bool digesting;           /* from now on live rounds end with digests */
-    struct digest_work digested;
-    u32 dest_digest_us; /* time for which the destination has digested in this round */
-    u64 page_ns;        /* time that both ends together take for the digests of one page; 0: not known */
+    struct ram_digest digest;    /* verify: of our memory */
+    bool digesting;              /* from now on live rounds end with digests */
+    struct digest_work digested; /* since the round began */
+    u32 dest_digest_us;          /* time for which the destination has digested in this round */
+    u64 page_ns;                 /* time that both ends together take for the digests of one page; 0: not known */
 
     bool logging, reserve_said;
     bool forwarding; /* the guest runs there, and frames for it that reach this machine are sent on */

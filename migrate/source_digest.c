@@ -7,20 +7,14 @@
 
 bool source_digest_part(struct source *s)
 {
-    struct digest_work *work = &s->digested;
-    u64 began = source_now(s), index = s->ram.pages;
+    u64 began = source_now(s), before = s->digested.pages;
+    bool done = ram_digest_part(&s->digest, &s->ram, s->ops->page, s->vm, &s->digested);
 
-    for (unsigned n = 0; n < WIRE_KEEPALIVE_PAGES && (index = ram_digest_next(&s->digest, &s->ram)) < s->ram.pages;
-         n++) {
-        work->filled += ram_digest_take(&s->digest, &s->ram, index, s->ops->page(s->vm, ram_gpa(&s->ram, index)));
-        work->pages++;
-        s->work++;
-    }
-    work->ns += source_now(s) - began;
-    if (index == s->ram.pages)
-        return true;
-    source_say_keepalive(s);
-    return false;
+    s->digested.ns += source_now(s) - began;
+    s->work += s->digested.pages - before;
+    if (!done)
+        source_say_keepalive(s);
+    return done;
 }
 
 bool source_digest_live(struct source *s)

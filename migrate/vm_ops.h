@@ -7,6 +7,7 @@
 
 #include "host/stream.h"
 #include "host/types.h"
+#include "migrate/ram_digest.h"
 #include "migrate/transport.h"
 #include "migrate/wire.h"
 
@@ -32,7 +33,7 @@ struct migrate_source_ops {
     /* Fill in all of the description but vm_id, epoch and flags. Returns 0 or -errno. */
     int (*describe)(void *vm, struct migrate_description *description);
     /* The page at gpa, mapped as long as the VM exists. */
-    const void *(*page)(void *vm, gpa_t gpa);
+    ram_page_fn *page;
     /* The dirty log. log_start: from now on every write is logged. Returns 0; -EBUSY: the log has another user; or
      * another -errno. log_stop: do a part of ending the log; returns true when it is off, else the engine calls again.
      * A caller that frees the VM need not stop the log. harvest: set the bits (ram.h) of the pages written since the
