@@ -14,8 +14,8 @@ DEBUG = os.environ.get("DEBUG", "0") != "0"
 IMAGES = ROOT / "build/debug" if DEBUG else ROOT / "build"  # where the hypervisor is that tools/run boots
 
 # Seconds of real time for one boot: a generous multiple of what it takes, to end a hang and nothing else.
-TIMEOUT = {"qemu": 120, "bochs": 420}
-LIFETIME = 1200  # s, of machines that several tests share
+TIMEOUT = {"qemu": 240, "bochs": 600}
+LIFETIME = 1200  # s, of machines of which tests ask something, each time with a time-out of its own
 
 
 def budget(release, debug):
@@ -60,7 +60,8 @@ def vm(name, kernel, **keys):
 
 def run_name(directory):
     """Of the run directory; pytest's parallel workers each number their directories, so the worker is in it."""
-    return f"test-{directory.parent.name}-{directory.name}"
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "only")
+    return f"test-{worker}-{directory.parent.name}-{directory.name}"
 
 
 def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int | None = 512, stop_when=(),

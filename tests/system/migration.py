@@ -56,7 +56,7 @@ class Host:
         config += f"{net}[api]\naccess = open\n[migration]\n"
         config += "".join(f"{key} = {value}\n" for key, value in keys.items())
         base = self.site.directory
-        directory = base.with_name(f"{base.name}-{self.name}{self.boots}")  # run_name tells workers by the parent
+        directory = base.with_name(f"{base.name}-{self.name}{self.boots}")
         directory.mkdir()
         self.boots, self.emu, self.read_to = self.boots + 1, emu, {}
         model = model or ("virtio" if emu == "qemu" else "e1000")
@@ -386,10 +386,6 @@ class Ping(threading.Thread):
         self.over.set()
         self.join()
         self.sock.close()
-
-    def lost(self):
-        """When the requests without an answer were sent."""
-        return [self.sent[i] for i in range(len(self.sent)) if i not in self.answered]
 
     def blackout(self):
         """Seconds of the longest time without an answer, between answers."""

@@ -25,7 +25,7 @@ import threading
 import time
 from pathlib import Path
 
-from machine import ROOT, RUN, TIMEOUT, run_name
+from machine import LIFETIME, ROOT, RUN, run_name
 
 CLIENT4, CLIENT6 = "10.9.0.1", "fd09::1"
 BOCHS_ALONE_IPS = 50_000_000  # more than it reaches: it never waits for the clock
@@ -124,7 +124,7 @@ class Network:
         for machine in self.machines:
             machine.stop()
         self.control.close()
-        self.keeper.communicate(timeout=10)
+        self.keeper.communicate(timeout=60)
 
     def run(self, *command, **options):
         """A command in the namespace; its output and status."""
@@ -160,8 +160,8 @@ class Network:
             server.wait()
 
     def boot(self, directory, config, emu, model="e1000", mac="52:54:00:12:34:56", tap="tap0", cpus=1, mem=256,
-             timeout=None, extra=(), options=(), alone=True):
-        """Boot a machine; it is stopped after `timeout` seconds, in which one test is done, or all that share it.
+             lifetime=LIFETIME, extra=(), options=(), alone=True):
+        """Boot a machine; it is stopped after `lifetime` seconds.
 
         `extra` are further arguments of QEMU, `options` such of tools/run. In Bochs a machine that is not `alone` keeps
         pace with real time, so that others don't wait for it, nor it for them; its firmware takes longer for that.
@@ -171,7 +171,7 @@ class Network:
         path = directory / "godwit.cfg"
         path.write_text(config)
         command = [*self.enter, RUN, "--emu", emu, "--cpus", cpus, "--mem", mem, "--timeout",
-                   timeout or TIMEOUT[emu], "--net", f"{tap}:{mac}:{model}",
+                   lifetime, "--net", f"{tap}:{mac}:{model}",
                    "--name", f"{run_name(directory)}-{emu}-{model}-{tap}", *options,
                    path, *(["--", *extra] if extra else [])]
         self.machines.append(Machine([str(word) for word in command]))

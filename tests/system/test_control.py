@@ -14,13 +14,13 @@ GUESTS = vm("one", "echo.elf", memory="16M") + vm("two", "echo.elf", memory="16M
 
 
 class Terminal:
-    """A running machine and its serial port. It is stopped after `lifetime` seconds."""
+    """A running machine and its serial port. `extra` are further arguments of QEMU, `options` such of tools/run."""
 
-    def __init__(self, directory, emu, cpus=2, config=GUESTS, lifetime=None, options=()):
+    def __init__(self, directory, emu, cpus=2, config=GUESTS, options=(), extra=()):
         path = directory / "godwit.cfg"
         path.write_text(config)
-        command = [RUN, "--serial-in", "--emu", emu, "--cpus", cpus, "--timeout",
-                   lifetime or TIMEOUT[emu], "--name", f"{run_name(directory)}-{emu}", *options, path]
+        command = [RUN, "--serial-in", "--emu", emu, "--cpus", cpus, "--timeout", LIFETIME,
+                   "--name", f"{run_name(directory)}-{emu}", *options, path, *(["--", *extra] if extra else [])]
         self.run = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                     stderr=subprocess.STDOUT, cwd=ROOT)
         self.emu, self.text, self.seen = emu, "", 0
@@ -63,7 +63,7 @@ class Terminal:
 @pytest.fixture(params=["qemu", "bochs"], scope="module")
 def terminal(request, tmp_path_factory):
     """A machine for all tests that leave it as it was: both guests run, and the monitor waits for a command."""
-    with Terminal(tmp_path_factory.mktemp("control"), request.param, lifetime=LIFETIME) as machine:
+    with Terminal(tmp_path_factory.mktemp("control"), request.param) as machine:
         yield machine
 
 
@@ -178,9 +178,10 @@ def quiet_while(terminal, command):
 
 def test_one_processor(tmp_path):
     """The monitor's CPU is the guests' own. A big one is reset and started in slices: the other goes on to tick ten
-    times a second, late by a quarter at most of what that takes; emulated processors wait for real ones."""
-    guests = vm("one", "echo.elf", memory="768M") + vm("two", "echo.elf", memory="16M")
-    with Terminal(tmp_path, "qemu", cpus=1, config=guests, options=("--mem", 1024)) as terminal:
+    times a second, late by a quarter at most of what that takes. The clock counts instructions, one in two
+    nanoseconds, so that a busy host makes no difference."""
+    guests = vm("one", "echo.elf", memory="384M") + vm("two", "echo.elf", memory="16M")
+    with Terminal(tmp_path, "qemu", 1, guests, ("--mem", 640), ("-icount", "shift=1")) as terminal:
         took, silence = quiet_while(terminal, "reset one")
         assert silence < 0.1 + took / 4
         terminal.command("pause one", r"^status +paused\n")
