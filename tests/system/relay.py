@@ -91,7 +91,8 @@ class Relay:
     def hold(self):
         """Silence: nothing passes in either direction any more, and nothing ends."""
         self.open = False
-        self.held.set()
+        with self.lock:
+            self.held.set()
         return DROP
 
     def deliver_late(self):
@@ -148,6 +149,14 @@ class Relay:
             self.point = None
         return self.left == 0
 
+    def passes(self, who, name):
+        """Is a record sent on? If so it counts as passed before anybody can act upon it."""
+        with self.lock:
+            if self.held.is_set():
+                return False
+            self.passed[who].append(name)
+            return True
+
     def act(self):
         """What is passed on."""
         passes = self.action()
@@ -168,9 +177,8 @@ class Relay:
                 if here:
                     self.record, self.late = data, theirs
                     data = data if behind else self.act()
-                if data and not self.held.is_set():
+                if data and self.passes(who, name):
                     theirs.sendall(data)
-                    self.passed[who].append(name)
                 if here and behind:
                     self.act()
                 if not self.open and not self.held.is_set():

@@ -65,7 +65,8 @@ def serves(net, machine, emu, vcpus):
     assert "A Godwit guest" in net.run(*WGET, f"http://{GUEST}/").stdout
     send(net, GUEST, BULK[emu])
     receive(net, GUEST, BULK[emu])
-    shell(net, "linux", f"ip addr add {GUEST6}/64 dev eth0; sleep 3; expr 6 '*' 7000")
+    shell(net, "linux", f"ip addr add {GUEST6}/64 dev eth0; "
+          "while ip addr show dev eth0 | grep -q tentative; do sleep 1; done; expr 6 '*' 7000")
     machine.wait(r"linux: \| 42000\n", 60)
     ping(net, GUEST6)
     send(net, GUEST6, BULK[emu])

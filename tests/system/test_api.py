@@ -292,13 +292,13 @@ def test_request_in_small_pieces(target):
 
 def test_slow_client_is_timed_out(target):
     """A request that does not arrive within ten seconds; meanwhile others are served."""
+    started = time.monotonic()
     with target.connect() as sock:
         sock.settimeout(60)
         sock.sendall(b"GET /v1/vms HTTP/1.1\r\nHost:")
         assert target.ask("GET", "/v1/vms")[0] == 200
-        started = time.monotonic()
         assert split(read_all(sock))[0] == 408
-        assert 5 < time.monotonic() - started < 30
+        assert 9 < time.monotonic() - started < 30
 
 
 def keep_alive(path):
@@ -395,9 +395,11 @@ def test_client_that_goes_away(target):
         assert time.monotonic() < deadline
 
 
-def connect_from(target, port):
+TIME_WAIT = 10  # s, TCP_MSL twice: so long the server's side of a connection that it closed first is there
+
+
+def connect_from(target, port, deadline):
     """A connection from that port of ours, as soon as its last one is over here."""
-    deadline = time.monotonic() + 3
     while True:
         try:
             return target.connect(port)
@@ -409,13 +411,14 @@ def connect_from(target, port):
 def test_same_port_again(target):
     """The server closes first and waits for stray segments; a client that comes again from its port is served."""
     request = keep_alive("/v1/version").replace(b"Host: x", b"Host: x\r\nConnection: close")
-    port = 0
+    port, ended = 0, time.monotonic()
     for _ in range(3):
-        with connect_from(target, port) as sock:
-            sock.settimeout(3)
+        with connect_from(target, port, ended + TIME_WAIT) as sock:
             port = sock.getsockname()[1]
             sock.sendall(request)
             assert split(read_all(sock))[0] == 200
+        before, ended = ended, time.monotonic()
+        assert ended - before < TIME_WAIT
 
 
 def test_log_is_followed(target):
@@ -563,9 +566,9 @@ def test_godwit_console_takes_long_input(target):
             assert time.monotonic() < deadline
         assert target.ask("POST", "/v1/vms/web/resume")[0] == 200
         assert tool.wait(120) == 0, tool.stderr.read()
-    seen, end = b"", 0
+    seen, end, deadline = b"", 0, time.monotonic() + 60
     while b"key %" not in seen:
-        assert time.monotonic() < deadline + 60
+        assert time.monotonic() < deadline
         _, header, body = target.ask("GET", f"/v1/vms/web/console?offset={end}&wait=5")
         end, seen = int(header["Console-Next"]), seen[-8:] + body
 

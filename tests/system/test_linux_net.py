@@ -14,6 +14,7 @@ from serving import BULK, GUEST, HOST, READY, pattern, ping, receive, send, serv
 LEASED = "10.9.0.50"
 BASE = f"[net]\naddress = {HOST}/24\n[api]\naccess = open\n"
 GODWIT = ROOT / "build/tools/godwit"
+STUMBLE = 5  # s: an emulator may wait for a processor, and TCP for 0.2, 0.4, 0.8 and 1.6 s before it sends again
 
 
 def linux(name, cmdline, **keys):
@@ -94,7 +95,7 @@ def test_one_guest_ends_and_the_other_goes_on(net, tmp_path):
         stream.stop = True
         stream.join()
     assert stream.error is None
-    assert stream.gap < 1, f"nothing came for {stream.gap} s"
+    assert stream.gap < STUMBLE, f"nothing came for {stream.gap} s"
     send(net, GUEST, BULK["qemu"])
     vms = net.run(GODWIT, "-H", HOST, "vms").stdout
     assert "stays  running" in vms and "dies   crashed" in vms
