@@ -202,7 +202,7 @@ static u64 deadline(void *ctx, u64 tsc)
 static const struct lapic_env env = { .now = now, .deadline = deadline, .send = send, .eoi = eoi };
 
 /* The 8259's request reaches only the boot processor, and only if its LINT0 lets it through. */
-static bool wants_extint(struct apic *apic)
+static bool wants_extint(const struct apic *apic)
 {
     return apic->vcpu->id == 0 && irq_extint(apic->vcpu->vm) && lapic_passes_extint(&apic->lapic);
 }
@@ -213,13 +213,19 @@ static void settle_eoi(struct apic *apic, bool withdraw)
     pv_eoi_settle(&apic->pv_eoi, &apic->vcpu->vm->mem, &apic->lapic, withdraw);
 }
 
-static bool op_pending(struct vcpu *vcpu)
+static void op_take(struct vcpu *vcpu)
 {
     struct apic *apic = apic_of(vcpu);
 
     if (__atomic_load_n(&apic->mailbox.any, __ATOMIC_RELAXED))
         collect(apic);
     settle_eoi(apic, false);
+}
+
+static bool op_pending(const struct vcpu *vcpu)
+{
+    const struct apic *apic = apic_of(vcpu);
+
     return wants_extint(apic) || lapic_pending(&apic->lapic) >= 0;
 }
 
@@ -316,6 +322,7 @@ static int op_write_msr(struct vcpu *vcpu, u32 msr, u64 value)
 }
 
 static const struct interrupt_ops interrupt_ops = {
+    .take = op_take,
     .pending = op_pending,
     .ack = op_ack,
     .called = op_called,

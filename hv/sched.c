@@ -140,7 +140,8 @@ static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
     if (now >= vcpu->interrupts->deadline(vcpu))
         vcpu->interrupts->expire(vcpu, now);
 
-    /* Looking for an interrupt also takes INIT and start-up messages, which change the status. */
+    vcpu->interrupts->take(vcpu);
+
     bool pending = vcpu->interrupts->pending(vcpu) && (vcpu->rflags & RFLAGS_IF);
 
     if (vcpu->status == VCPU_HALTED && (pending || vcpu->nmi_pending))

@@ -130,6 +130,7 @@ void vcpu_single_stepped(struct vcpu *vcpu)
 static void ask_interrupts(struct vcpu *vcpu, u64 until)
 {
     vcpu->ask_interrupts = false;
+    vcpu->interrupts->take(vcpu);
     vcpu->interrupt_pending = vcpu->interrupts->pending(vcpu);
     vcpu->run_until = MIN(until, vcpu->interrupts->deadline(vcpu));
 }

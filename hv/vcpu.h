@@ -65,11 +65,12 @@ static inline enum shadow shadow_settle(bool shadow, bool by_mov_ss, u64 rflags)
 
 /*
  * The interrupt source of a vcpu, the local APIC of dev. It also owns the APIC's MSRs and CR8. All calls are on the
- * vcpu's own CPU. The source sets vcpu->ask_interrupts there whenever the answer of pending() or deadline() may have
- * changed; on another CPU it calls vcpu_wake() instead.
+ * vcpu's own CPU. The source sets vcpu->ask_interrupts there whenever there is something to take(), or the
+ * answer of pending() or deadline() may have changed; on another CPU it calls vcpu_wake() instead.
  */
 struct interrupt_ops {
-    bool (*pending)(struct vcpu *vcpu);         /* is there an interrupt to deliver, above the priority threshold? */
+    void (*take)(struct vcpu *vcpu);            /* take what other CPUs have sent; INIT and start-up change the vcpu */
+    bool (*pending)(const struct vcpu *vcpu);   /* is there an interrupt to deliver, of those taken? */
     int (*ack)(struct vcpu *vcpu);              /* take it: the vector to deliver now, or -1 if it is gone */
     bool (*called)(const struct vcpu *vcpu);    /* has an NMI, INIT or start-up come that is not taken? Any CPU */
     u64 (*deadline)(struct vcpu *vcpu);         /* host TSC at which expire() wants to be called; ~0: none */

@@ -266,6 +266,7 @@ static void use_interrupts(void)
 
     assert_int_equal(ops->write_msr(&rig.old.vcpu[0], MSR_KVM_PV_EOI_EN, 0x2000 | 1), 0);
     assert_true(apic_bus_send(&platform_of(&rig.old.vm)->apics, &edge, false));
+    ops->take(&rig.old.vcpu[0]);
     assert_true(ops->pending(&rig.old.vcpu[0]));
     assert_int_equal(ops->ack(&rig.old.vcpu[0]), 0x61); /* in service, its EOI on offer */
 }

@@ -92,6 +92,8 @@ static void test_an_edge_waits_until_it_is_taken(void **unused)
     irq_line(&rig.old.vm, PIT_LINE, false);
     irq_line(&rig.old.vm, PIT_LINE, true);
     assert_true(irq_waits(&rig.old.vm, PIT_LINE));
+    assert_false(ops->pending(&rig.old.vcpu[0])); /* asking changes nothing */
+    ops->take(&rig.old.vcpu[0]);
     assert_true(ops->pending(&rig.old.vcpu[0]));
     assert_true(irq_waits(&rig.old.vm, PIT_LINE));
     assert_int_equal(ops->ack(&rig.old.vcpu[0]), 0x75);
