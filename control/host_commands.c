@@ -103,10 +103,8 @@ static void put_exits(struct json *out)
         const struct vm *vm = container_of(node, struct vm, node);
 
         for (unsigned kind = 0; kind < NR_EXITS; kind++) {
-            u64 count = 0;
+            u64 count = vm_exits(vm, kind);
 
-            for (u32 i = 0; i < vm->nr_vcpus; i++)
-                count += vm->vcpu[i]->exits[kind];
             if (!count)
                 continue;
             json_object(out, NULL);

@@ -239,14 +239,9 @@ static void put_exits(struct buffer *out)
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
 
-        for (unsigned kind = 0; kind < NR_EXITS; kind++) {
-            u64 count = 0;
-
-            for (u32 i = 0; i < vm->nr_vcpus; i++)
-                count += vm->vcpu[i]->exits[kind];
+        for (unsigned kind = 0; kind < NR_EXITS; kind++)
             buffer_format(out, "godwit_vm_exits_total{vm=\"%s\",reason=\"%s\"} %lu\n", vm->name,
-                          exit_name((enum exit_kind)kind), (unsigned long)count);
-        }
+                          exit_name((enum exit_kind)kind), (unsigned long)vm_exits(vm, kind));
     }
 }
 

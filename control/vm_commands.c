@@ -94,10 +94,8 @@ static void put_exits(struct json *out, const struct vm *vm)
 {
     json_object(out, "exits_by_reason");
     for (unsigned kind = 0; kind < NR_EXITS; kind++) {
-        u64 count = 0;
+        u64 count = vm_exits(vm, kind);
 
-        for (u32 i = 0; i < vm->nr_vcpus; i++)
-            count += vm->vcpu[i]->exits[kind];
         if (count)
             json_number(out, exit_name((enum exit_kind)kind), count);
     }

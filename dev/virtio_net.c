@@ -138,8 +138,7 @@ none:
 
 static bool receive(struct virtio_net *net, const struct frame *frame)
 {
-    if (net->paused || !virtio_live(&net->virtio, VIRTIO_NET_RX) ||
-        !(net->virtio.config[VIRTIO_NET_CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) || !offload_wanted(net, &frame->offload))
+    if (net->paused || !virtio_live(&net->virtio, VIRTIO_NET_RX) || !offload_wanted(net, &frame->offload))
         return false;
     /* A frame that the driver does not want does not count as lost. */
     if (!virtio_net_filter_passes(net, frame->headers.destination)) {
@@ -329,16 +328,6 @@ void virtio_net_fini(struct virtio_net *net)
 {
     switch_remove(&net->port);
     list_del(&net->node);
-}
-
-void virtio_net_set_link(struct virtio_net *net, bool up)
-{
-    u8 *status = &net->virtio.config[VIRTIO_NET_CONFIG_STATUS];
-
-    spin_lock(&net->vm->device_lock);
-    *status = (u8)((*status & ~VIRTIO_NET_S_LINK_UP) | (up ? VIRTIO_NET_S_LINK_UP : 0));
-    virtio_config_changed(&net->virtio);
-    spin_unlock(&net->vm->device_lock);
 }
 
 void virtio_net_announce(struct virtio_net *net)

@@ -135,9 +135,6 @@ void virtio_net_fini(struct virtio_net *net);
  */
 u64 virtio_net_poll(void);
 
-/* Plug the cable in or out. Host loop. */
-void virtio_net_set_link(struct virtio_net *net, bool up);
-
 /* Have the driver announce its address on the network (after a migration), if it has negotiated that. Host loop. */
 void virtio_net_announce(struct virtio_net *net);
 

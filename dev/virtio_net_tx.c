@@ -134,7 +134,7 @@ static bool transmit_one(struct virtio_net *net)
     }
     if (!frame_make(net)) {
         net->malformed++;
-    } else if (net->virtio.config[VIRTIO_NET_CONFIG_STATUS] & VIRTIO_NET_S_LINK_UP) {
+    } else {
         spin_unlock(&net->vm->device_lock);
         switch_input(&net->port, &sending.frame);
         spin_lock(&net->vm->device_lock);

@@ -81,3 +81,19 @@ static inline u64 bits_count(u64 value)
     value = (value + (value >> 4)) & 0x0F0F0F0F0F0F0F0F;
     return value * 0x0101010101010101 >> 56;
 }
+
+/* Bit maps: bit n is bit n % 64 of word n / 64. Not atomic. */
+static inline bool bitmap_test(const u64 *bitmap, u64 bit)
+{
+    return bitmap[bit / 64] >> (bit % 64) & 1;
+}
+
+static inline void bitmap_set(u64 *bitmap, u64 bit)
+{
+    bitmap[bit / 64] |= BIT(bit % 64);
+}
+
+static inline void bitmap_clear(u64 *bitmap, u64 bit)
+{
+    bitmap[bit / 64] &= ~BIT(bit % 64);
+}

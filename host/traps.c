@@ -175,7 +175,7 @@ static void irq_handle(u8 vector)
 {
     if (vector == IRQ_SPURIOUS) /* has no bit in service: no EOI (SDM 3A "Spurious Interrupt") */
         return;
-    trace(TRACE_IRQ, vector, 0);
+    trace("irq", 0, vector);
     if (vector == IRQ_TIMER)
         apic_timer_fired();
     else if (irq_handlers[vector])

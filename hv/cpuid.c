@@ -14,9 +14,16 @@
 #include "hv/vm.h"
 #include "mm/guest_walk.h"
 
-#define XSAVE BIT(26) /* leaf 1 ECX */
-#define OSXSAVE BIT(27)
-#define HTT BIT(28) /* leaf 1 EDX */
+/* Leaf 1: the CPU's own values in EBX, and bits that are no features of ours. */
+#define EBX_APIC_ID(id) ((id) << 24)
+#define EBX_LOGICAL_CPUS(count) ((count) << 16)
+#define ECX_XSAVE BIT(26)
+#define ECX_OSXSAVE BIT(27)
+#define EDX_HTT BIT(28)
+
+/* Leaf 0Bh: what a level of the topology is. */
+#define ECX_LEVEL_SMT (1 << 8)
+#define ECX_LEVEL_CORE (2 << 8)
 
 static struct cpuid_policy host_policy;
 
@@ -25,9 +32,9 @@ static struct cpuid_regs host_cpuid(u32 leaf, u32 subleaf)
 {
     struct cpuid_regs r = cpuid(leaf, subleaf);
 
-    if (leaf == 1 && (r.ecx & XSAVE) && !(read_cr4() & CR4_OSXSAVE)) {
+    if (leaf == 1 && (r.ecx & ECX_XSAVE) && !(read_cr4() & CR4_OSXSAVE)) {
         pr_warn("this processor shows XSAVE, but can't turn it on: guests have x87 and SSE only");
-        r.ecx &= ~XSAVE;
+        r.ecx &= ~ECX_XSAVE;
     }
     return r;
 }
@@ -91,11 +98,11 @@ static struct cpuid_regs leaf_topology(const struct vcpu *vcpu, u32 subleaf)
 
     if (subleaf == 0) {
         r.ebx = 1;
-        r.ecx |= 1 << 8; /* SMT */
+        r.ecx |= ECX_LEVEL_SMT;
     } else if (subleaf == 1) {
         r.eax = shift;
         r.ebx = count;
-        r.ecx |= 2 << 8; /* core */
+        r.ecx |= ECX_LEVEL_CORE;
     }
     return r;
 }
@@ -129,11 +136,11 @@ static struct cpuid_regs leaf_basic(const struct vcpu *vcpu, u32 leaf, u32 suble
 
     switch (leaf) {
     case 1:
-        r.ebx |= vcpu->id << 24 | vcpu->vm->nr_vcpus << 16;
+        r.ebx |= EBX_APIC_ID(vcpu->id) | EBX_LOGICAL_CPUS(vcpu->vm->nr_vcpus);
         if (vcpu->osxsave)
-            r.ecx |= OSXSAVE;
+            r.ecx |= ECX_OSXSAVE;
         if (vcpu->vm->nr_vcpus > 1)
-            r.edx |= HTT;
+            r.edx |= EDX_HTT;
         return r;
     case 7: return subleaf == 0 ? r : (struct cpuid_regs){ 0 };
     case 0xB: return leaf_topology(vcpu, subleaf);

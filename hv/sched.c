@@ -87,7 +87,7 @@ static bool is_let_in(const struct vm *vm, u64 *until)
 {
     u32 percent = __atomic_load_n(&vm->throttle, __ATOMIC_ACQUIRE);
 
-    return throttle_open(percent, vm->asid, clock_ns_to_ticks(SLICE_NS), rdtsc(), until);
+    return throttle_open(percent, vm->id, clock_ns_to_ticks(SLICE_NS), rdtsc(), until);
 }
 
 /* Is the vcpu asleep so that no interrupt wakes it? */

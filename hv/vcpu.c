@@ -166,7 +166,7 @@ static void vcpu_step(struct vcpu *vcpu)
         inject_interrupts(vcpu);
     backend()->run(vcpu);
     vcpu->exits[vcpu->exit.kind]++;
-    trace(TRACE_EXIT, (u64)vcpu->exit.kind << 32 | vcpu->trace_id, vcpu->rip);
+    trace(exit_name(vcpu->exit.kind), vcpu->trace_id, vcpu->rip);
     exit_handle(vcpu);
     if (__builtin_expect(rip_high(vcpu) == 1, 0))
         rip_wrap(vcpu);
@@ -198,7 +198,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
         return;
     vcpu->slices++;
     vcpu->ask_interrupts = true; /* an interrupt may have come while the vcpu did not run */
-    trace(TRACE_SCHED, vcpu->trace_id, until);
+    trace("turn", vcpu->trace_id, until - start);
     if (!vcpu->vm->first_entry_tsc)
         vm_first_entry(vcpu->vm);
     /* Must be visible before we check whether the vcpu may run and what to flush. The caller of vm_vcpu_busy changes

@@ -94,7 +94,7 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
         vm_reap_all();
     memcpy(vm->name, config->name, sizeof(vm->name));
     memcpy(vm->mac, config->mac, sizeof(vm->mac));
-    vm->id = vm->asid = next_id++;
+    vm->id = next_id++;
     vm->created_tsc = rdtsc();
     vm->memory = config->memory;
     vm->on_crash = config->on_crash;
@@ -563,10 +563,8 @@ static void report_exits(const struct vm *vm)
     size_t at = 0;
 
     for (unsigned kind = 0; kind < NR_EXITS; kind++) {
-        u64 count = 0;
+        u64 count = vm_exits(vm, kind);
 
-        for (u32 i = 0; i < vm->nr_vcpus; i++)
-            count += vm->vcpu[i]->exits[kind];
         if (count && at < sizeof(line))
             at += snprintf(line + at, sizeof(line) - at, " %s %lu", exit_name(kind), count);
     }

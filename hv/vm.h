@@ -40,7 +40,7 @@ struct vm_identity {
 
 struct vm {
     char name[CONFIG_NAME];
-    u32 id;                      /* in this machine */
+    u32 id; /* in this machine, from 1; its vcpus' VPIDs (VT-x) and its turn when throttled come from it, too */
     struct vm_identity identity; /* only the host loop changes the epoch */
     u8 mac[CONFIG_MAC];          /* of its network card, as configured; all zero: not configured */
     struct list node;            /* in the list of all VMs; host loop */
@@ -55,7 +55,6 @@ struct vm {
     struct guest_mem mem;
     bool buried; /* the VM does not run, and has no RAM until it is powered on; host loop */
     struct bus pio, mmio;
-    u32 asid; /* from 1; gives its vcpus' VPIDs (VT-x), and its turn when throttled */
 
     struct dirty_rate dirty_rate;
     u32 throttle; /* percent of the time in which no vcpu is entered; vm_throttle */
@@ -163,6 +162,16 @@ struct list *vm_list(void);
 static inline u64 vcpu_tsc(const struct vcpu *vcpu, u64 host)
 {
     return guest_tsc_scale(&vcpu->vm->tsc, host) + vcpu->tsc_offset;
+}
+
+/* How many exits of this kind its vcpus have had. Any CPU. */
+static inline u64 vm_exits(const struct vm *vm, enum exit_kind kind)
+{
+    u64 sum = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sum += vm->vcpu[i]->exits[kind];
+    return sum;
 }
 
 /* Is the VM's status "running"? Any CPU. */

@@ -6,7 +6,7 @@
  *
  *     do something else until vm_harvest_part(vm, to_send);
  *     do something else until vm_harvest_ready(vm);      each vcpu: one kick, one flush
- *     read and send the pages of to_send, and dirty_ack() those that have arrived;
+ *     read and send the pages of to_send;
  *
  * The last round is the same, while the VM is held or paused.
  */

@@ -77,13 +77,16 @@ static u64 flushes_of(const struct vm *vm)
 
 static void page_copy(struct check *check, u64 page)
 {
-    memcpy(check->copy + page * PAGE_SIZE, guest_mem_view(&check->vm->mem, page), PAGE_SIZE);
+    guest_read(&check->vm->mem, guest_mem_gpa(&check->vm->mem, page), check->copy + page * PAGE_SIZE, PAGE_SIZE);
 }
 
 /* This takes most of the check's time: so it compares several words at once. */
 static bool page_differs(struct check *check, u64 page)
 {
-    const u64 *a = (const u64 *)(check->copy + page * PAGE_SIZE), *b = guest_mem_view(&check->vm->mem, page);
+    struct guest_mem *mem = &check->vm->mem;
+    u64 len;
+    const u64 *a = (const u64 *)(check->copy + page * PAGE_SIZE);
+    const u64 *b = guest_ptr(mem, guest_mem_gpa(mem, page), PAGE_SIZE, &len);
 
     for (unsigned i = 0; i < PAGE_SIZE / 8; i += 8)
         if ((a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) | (a[i + 2] ^ b[i + 2]) | (a[i + 3] ^ b[i + 3]) |
@@ -102,7 +105,7 @@ static bool dropped(struct check *check)
 static void copy_found(struct check *check)
 {
     for (u64 page = 0; page < pages_of(check); page++) {
-        if (!dirty_test(check->to_send, page))
+        if (!bitmap_test(check->to_send, page))
             continue;
         check->found++;
         if (!dropped(check))
@@ -124,7 +127,7 @@ static void page_missed(struct check *check, u64 page)
 static void compare(struct check *check)
 {
     for (u64 page = 0; page < pages_of(check); page++) {
-        bool logged = dirty_test(check->to_send, page), differs = page_differs(check, page);
+        bool logged = bitmap_test(check->to_send, page), differs = page_differs(check, page);
 
         check->compared += logged;
         check->residue += logged && !differs;
@@ -138,15 +141,12 @@ static void summary(struct check *check)
 {
     const struct vm *vm = check->vm;
     const struct dirty_counters *count = &vm->mem.dirty.count;
-    u64 full = 0;
 
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        full += vm->vcpu[i]->exits[EXIT_LOG_FULL];
     pr_info("%s: rounds %lu, pages %lu, missed %lu, residue %lu of %lu", vm->name, check->rounds, check->found,
             check->missed, check->residue, check->compared);
     pr_info("%s: by fault %lu, dbit %lu, pml %lu, hypervisor %lu; faults %lu, log-full %lu, drains %lu", vm->name,
-            count->by_fault, count->by_dbit, count->by_pml, count->by_hypervisor, count->faults, full,
-            count->pml_drains);
+            count->by_fault, count->by_dbit, count->by_pml, count->by_hypervisor, count->faults,
+            vm_exits(vm, EXIT_LOG_FULL), count->pml_drains);
     pr_info("%s: harvests %lu, retired %lu, starts %lu, generations %lu, flushes %lu of %u vcpus", vm->name,
             count->harvests, count->retired, check->starts, vm->npt.generation - check->generation,
             flushes_of(vm) - check->flushes, vm->nr_vcpus);

@@ -199,13 +199,6 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
     return 0;
 }
 
-const char *source_state_name(enum source_state state)
-{
-    static const char *const names[] = { "owner", "preparing", "in-doubt", "superseded", "gone" };
-
-    return names[state];
-}
-
 const char *dest_state_name(enum dest_state state)
 {
     static const char *const names[] = { "loading", "prepared", "running", "aborted", "gone" };

@@ -58,7 +58,7 @@ enum handoff_event {
 
 /* Actions, to be carried out in this order. */
 enum handoff_action {
-    ACTION_RECORD = 1 << 0, /* remember epoch and peer for good */
+    ACTION_RECORD = 1 << 0, /* the owner may have changed: note the epoch, and log who has it */
     ACTION_GATE = 1 << 1,   /* shut the guest's port */
     ACTION_RESUME = 1 << 2, /* source: the guest goes on here, port open */
     ACTION_RUN = 1 << 3,    /* destination: the guest starts here, port open */
@@ -134,5 +134,4 @@ void handoff_dest_init(struct handoff_dest *dest, u64 epoch);
 unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event, u64 epoch);
 
 /* "owner", "in-doubt" ... */
-const char *source_state_name(enum source_state state);
 const char *dest_state_name(enum dest_state state);

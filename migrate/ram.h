@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "host/bits.h"
 #include "host/types.h"
 #include "migrate/wire.h"
 
@@ -36,21 +37,6 @@ u64 bitmap_count(const u64 *bitmap, u64 bits);
 void bitmap_fill(u64 *bitmap, u64 bits);
 /* The first set bit at or after `from`, or `bits`. */
 u64 bitmap_next(const u64 *bitmap, u64 bits, u64 from);
-
-static inline bool bitmap_test(const u64 *bitmap, u64 bit)
-{
-    return bitmap[bit / 64] >> (bit % 64) & 1;
-}
-
-static inline void bitmap_set(u64 *bitmap, u64 bit)
-{
-    bitmap[bit / 64] |= 1ULL << (bit % 64);
-}
-
-static inline void bitmap_clear(u64 *bitmap, u64 bit)
-{
-    bitmap[bit / 64] &= ~(1ULL << (bit % 64));
-}
 
 bool page_is_zero(const void *page);
 

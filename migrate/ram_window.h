@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Remembers where one stretch of a guest's RAM lies in host memory: a move asks for page after page, and a walk of the
- * nested tables for each page would cost as much as the page's CRC does.
+ * nested tables for each page would cost as much as the page's CRC does. A window is for reading (the source) or for
+ * writing (the destination), never for both.
  */
 #pragma once
 
@@ -11,9 +12,14 @@ struct ram_window {
     u64 id; /* which RAM it is part of; 0: none */
     gpa_t gpa;
     u64 len;
-    u8 *at;
+    union {
+        const u8 *at;
+        u8 *place;
+    };
 };
 
-/* The page at gpa, which is RAM. A window that remembers RAM which was freed is never used for another guest's RAM, nor
- * for RAM that the same guest was given since. Host loop. */
-u8 *ram_window_page(struct ram_window *window, struct guest_mem *mem, gpa_t gpa);
+/* The page at gpa, which is RAM: ram_window_page for reading, ram_window_place to be filled, by guest_mem_place's
+ * contract. A window that remembers RAM which was freed is never used for another guest's RAM, nor for RAM that the
+ * same guest was given since. Host loop. */
+const u8 *ram_window_page(struct ram_window *window, struct guest_mem *mem, gpa_t gpa);
+u8 *ram_window_place(struct ram_window *window, struct guest_mem *mem, gpa_t gpa);

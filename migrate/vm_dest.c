@@ -73,7 +73,7 @@ static enum wire_code create(void *ctx, const struct migrate_description *descri
 
 static u8 *page(void *handle, gpa_t gpa)
 {
-    return ram_window_page(&window, &((struct vm *)handle)->mem, gpa);
+    return ram_window_place(&window, &((struct vm *)handle)->mem, gpa);
 }
 
 static int load(void *handle, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON])

@@ -8,7 +8,9 @@
  * of the log and then makes them as if not written. So a write that comes later is either part of what is copied after
  * the flush, or the next harvest finds it. docs/dirty-log.md has the argument.
  *
- * A harvested page stays in a second map until it is acknowledged; dirty_unack_all() puts the pages there back.
+ * A harvested page stays in a second map until it is acknowledged; dirty_unack_all() puts the pages there back. That is
+ * for a user that goes on with the same copy after a failure. The check (migrate/dirty_check.c) acknowledges; a move
+ * does neither, as a failed move loses its copy; replication will do both.
  */
 #pragma once
 
@@ -80,11 +82,6 @@ void dirty_ack(struct guest_mem *mem, u64 page);
 
 /* After a failure or a cancel: pages harvested but not acknowledged count as written again. Returns their number. */
 u64 dirty_unack_all(struct guest_mem *mem);
-
-static inline bool dirty_test(const u64 *map, u64 page)
-{
-    return map[page / 64] >> page % 64 & 1;
-}
 
 /* --- For the functions that notice writes. Any CPU. --- */
 

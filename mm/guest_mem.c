@@ -198,13 +198,6 @@ static void *guest_pointer(struct guest_mem *mem, gpa_t gpa, u64 *len)
     return (char *)frame_window(leaf.frame) + offset;
 }
 
-const void *guest_mem_view(struct guest_mem *mem, u64 page)
-{
-    u64 len = PAGE_SIZE;
-
-    return guest_pointer(mem, guest_mem_gpa(mem, page), &len);
-}
-
 /* The hypervisor has written `len` bytes of one page mapping. */
 static void written(struct guest_mem *mem, gpa_t gpa, u64 len)
 {

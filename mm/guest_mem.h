@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A guest's RAM, and the only door to it: all code of the hypervisor that reads or writes guest memory calls these
- * functions, so that every write can reach the dirty log (docs/dirty-log.md).
+ * functions, so that every write can reach the dirty log (docs/dirty-log.md). guest_ptr gives a pointer for reading
+ * away, and only guest_mem_place one for writing.
  *
  * RAM is a few slots of guest physical address space. Each slot is backed by blocks of host frames, as large as
  * alignment and free memory allow.
@@ -57,9 +58,6 @@ bool guest_mem_valid(const struct guest_mem *mem, gpa_t gpa, u64 len);
 u64 guest_mem_page(const struct guest_mem *mem, gpa_t gpa);
 gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page);
 
-/* The page's bytes in host memory, for reading. They stay at this address until guest_mem_fini. Any CPU. */
-const void *guest_mem_view(struct guest_mem *mem, u64 page);
-
 /*
  * Copy out of or into guest RAM, across page and slot borders. Returns 0, or -EFAULT with nothing copied if part of the
  * range is not RAM. Aligned 2, 4 or 8 bytes are copied in one access. Any CPU.
@@ -75,8 +73,8 @@ int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len);
  */
 const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 
-/* The same address for writing, for a loader that fills the RAM of a VM before its first entry. The dirty log, which is
- * off then, learns nothing of the writes. */
+/* The same address for writing, for the destination of a move: it fills the RAM of a VM that may not run yet. Neither
+ * the dirty log nor bytes_written learns of the writes. Host loop. */
 void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 
 /*

@@ -158,23 +158,6 @@ static int visit_unmap(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t 
     return 0;
 }
 
-static int visit_protect(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
-{
-    const struct npt_format *format = &walk->npt->format;
-    u64 old = entry_load(entry), new;
-
-    if (!entry_present(walk->npt, old) || leaf_prot(format, old, level) == walk->prot)
-        return 0;
-    if (next - gpa != level_size(level))
-        return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
-    if (leaf_prot(format, old, level) & ~walk->prot)
-        walk->flush = true;
-    do {
-        new = leaf_make(format, old & PTE_ADDR, level, walk->prot) | (old & (format->accessed | format->dirty));
-    } while (!entry_exchange(entry, &old, new));
-    return 0;
-}
-
 int npt_map(struct npt *npt, gpa_t gpa, hpa_t frame, u64 size, unsigned prot)
 {
     struct npt_walk walk = { .npt = npt, .visit = visit_map, .prot = prot, .offset = frame - gpa };
@@ -190,14 +173,6 @@ int npt_unmap(struct npt *npt, gpa_t gpa, u64 size)
     return npt_range_change(&walk, gpa, size);
 }
 
-int npt_protect(struct npt *npt, gpa_t gpa, u64 size, unsigned prot)
-{
-    struct npt_walk walk = { .npt = npt, .visit = visit_protect, .prot = prot };
-
-    assert(prot & NPT_R);
-    return npt_range_change(&walk, gpa, size);
-}
-
 u64 *npt_entry_find(const struct npt *npt, gpa_t gpa, unsigned *level)
 {
     u64 *table = frame_window(npt->root);
@@ -210,22 +185,6 @@ u64 *npt_entry_find(const struct npt *npt, gpa_t gpa, unsigned *level)
             return entry;
         table = entry_table(entry_load(entry));
     }
-}
-
-int npt_split(struct npt *npt, gpa_t gpa)
-{
-    unsigned level;
-    u64 *entry;
-    int rc = -ENOENT;
-
-    if (gpa >= GPA_LIMIT)
-        return -ENOENT;
-    spin_lock(&npt->lock);
-    entry = npt_entry_find(npt, gpa, &level);
-    if (level > 1 && entry_present(npt, entry_load(entry)))
-        rc = npt_leaf_split(npt, entry, level, 0, 0);
-    spin_unlock(&npt->lock);
-    return rc;
 }
 
 int npt_exec_open(struct npt *npt, gpa_t gpa)

@@ -74,16 +74,6 @@ int npt_map(struct npt *npt, gpa_t gpa, hpa_t frame, u64 size, unsigned prot);
 int npt_unmap(struct npt *npt, gpa_t gpa, u64 size);
 
 /*
- * Change the rights of mapped pages in the range, splitting large pages at the ends; prot includes NPT_R. Bumps
- * generation if rights were removed. Returns 0, or -ENOMEM if a split failed: pages changed before stay changed.
- */
-int npt_protect(struct npt *npt, gpa_t gpa, u64 size, unsigned prot);
-
-/* Replace a large page that contains gpa by a table of the next smaller size with the same rights and A/D bits. Returns
- * 0, -ENOENT, -ENOMEM. */
-int npt_split(struct npt *npt, gpa_t gpa);
-
-/*
  * An instruction fetch from gpa has faulted. If gpa is in a large page that may be executed only as 4 KiB pages, split
  * the page into these. Returns 1 if it did, 0 if the fault has another reason, or -ENOMEM.
  */

@@ -238,7 +238,7 @@ static u16 vpid_of(const struct vcpu *vcpu)
 {
     if (!(vmx_shared.controls.secondary & SECONDARY_VPID))
         return 0;
-    return (vcpu->vm->asid * CONFIG_MAX_VCPUS + vcpu->id) % 65535 + 1;
+    return (vcpu->vm->id * CONFIG_MAX_VCPUS + vcpu->id) % 65535 + 1;
 }
 
 int vmx_vcpu_init(struct vcpu *vcpu)

@@ -277,19 +277,6 @@ static void test_announce(void **unused)
     assert_int_equal(rig_mmio_read(status, 2), VIRTIO_NET_S_LINK_UP);
 }
 
-static void test_link_down(void **unused)
-{
-    (void)unused;
-    net_start(BASE);
-    give(0, 2000);
-    virtio_net_set_link(&net, false);
-    assert_int_equal(rig_mmio_read(rig_bar(SLOT, 0) + 0x2006, 2), 0);
-    assert_false(deliver(60, plain));
-    net_send(&(struct virtio_net_hdr){ 0 }, 60);
-    assert_int_equal(rig.inputs, 0);
-    assert_int_equal(rig_used_idx(VIRTIO_NET_TX), 1);
-}
-
 static void test_pause_and_resume(void **unused)
 {
     (void)unused;
@@ -518,7 +505,6 @@ int main(void)
         TEST(test_the_card_asks_to_be_told_of_commands),
         TEST(test_wrong_commands_are_refused),
         TEST(test_announce),
-        TEST(test_link_down),
         TEST(test_pause_and_resume),
         TEST(test_reset_while_a_frame_is_on_its_way),
         TEST(test_lies_stop_the_card_alone),

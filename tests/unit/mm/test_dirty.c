@@ -171,7 +171,7 @@ static void log_start(enum dirty_producer producer, enum dirty_split split)
 static void send(void)
 {
     for (u64 page = 0; page < PAGES; page++) {
-        if (dirty_test(to_send, page)) {
+        if (bitmap_test(to_send, page)) {
             copied[page] = version[page];
             dirty_ack(&mem, page);
         }
@@ -293,7 +293,7 @@ static void test_exact_sets(void **state)
         cpu_drain();
         assert_int_equal(harvest(), ARRAY_SIZE(pages));
         for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
-            assert_true(dirty_test(to_send, pages[i]));
+            assert_true(bitmap_test(to_send, pages[i]));
         cpu_flush();
     }
     assert_int_equal(harvest(), 0);
@@ -327,7 +327,7 @@ static void test_large_pages_come_back(void **state)
     some_writes(100);
     assert_false(dirty_write_fault(&mem, 0));
     for (u64 page = 0; page < PAGES; page++)
-        assert_false(dirty_test(mem.dirty.log, page));
+        assert_false(bitmap_test(mem.dirty.log, page));
 }
 
 static void test_unacknowledged_pages_come_back(void **state)
@@ -347,8 +347,8 @@ static void test_unacknowledged_pages_come_back(void **state)
     assert_true(dirty_unack_all(&mem) >= 8);
     memset(to_send, 0, sizeof(to_send));
     assert_int_equal(harvest(), 9);
-    assert_false(dirty_test(to_send, 100));
-    assert_true(dirty_test(to_send, 101) && dirty_test(to_send, 109));
+    assert_false(bitmap_test(to_send, 100));
+    assert_true(bitmap_test(to_send, 101) && bitmap_test(to_send, 109));
 }
 
 /* The cost of a scan goes with the regions in use. */

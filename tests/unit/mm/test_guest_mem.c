@@ -192,7 +192,7 @@ static void test_write_protection_is_the_guests_alone(void **unused)
     (void)unused;
     start(MiB(8));
     assert_int_equal(guest_mem_init(&mem, &npt, MiB(4)), 0);
-    assert_int_equal(npt_protect(&npt, 0, KiB(8), NPT_R), 0);
+    assert_int_equal(npt_log_arm(&npt, 0, KiB(8), NPT_TRACK_RIGHTS, true), 0);
     assert_int_equal(guest_write(&mem, KiB(4), &(u32){ 42 }, 4), 0);
     assert_int_equal(guest_read(&mem, KiB(4), &value, 4), 0);
     assert_int_equal(value, 42);
@@ -220,7 +220,7 @@ static void test_split_ram_is_freed_whole(void **unused)
     (void)unused;
     start(MiB(16));
     assert_int_equal(guest_mem_init(&mem, &npt, MiB(8)), 0);
-    assert_int_equal(npt_split(&npt, MiB(2)), 0);
+    assert_int_equal(npt_log_arm(&npt, MiB(2), MiB(2), NPT_TRACK_RIGHTS, true), 0);
     assert_int_equal(page_size_at(MiB(2)), KiB(4));
     guest_mem_fini(&mem);
     assert_int_equal(npt.tables, 1);
@@ -284,7 +284,7 @@ static void test_ram_is_freed_in_parts(void **unused)
     start(MiB(64));
     before = ram_free();
     assert_int_equal(guest_mem_init(&mem, &npt, MiB(12) + PAGE_SIZE), 0);
-    assert_int_equal(npt_split(&npt, MiB(4)), 0);
+    assert_int_equal(npt_log_arm(&npt, MiB(4), MiB(2), NPT_TRACK_RIGHTS, true), 0);
     for (bool done = false; !done; parts++) {
         u64 free = ram_free(), tables = npt.tables;
 
@@ -334,6 +334,7 @@ static void test_window_ends_with_the_ram(void **unused)
     struct ram_window window = { .id = 0 };
     const u8 *before;
     hpa_t taken;
+    u64 len;
 
     (void)unused;
     start(MiB(16));
@@ -343,8 +344,8 @@ static void test_window_ends_with_the_ram(void **unused)
     taken = frame_alloc(9); /* somebody takes its place */
     assert_true(taken != FRAME_NONE);
     assert_int_equal(guest_mem_init(&mem, &npt, MiB(4)), 0);
-    assert_ptr_not_equal(guest_mem_view(&mem, 0), before);
-    assert_ptr_equal(ram_window_page(&window, &mem, 0), guest_mem_view(&mem, 0));
+    assert_ptr_not_equal(guest_ptr(&mem, 0, 1, &len), before);
+    assert_ptr_equal(ram_window_page(&window, &mem, 0), guest_ptr(&mem, 0, 1, &len));
     frame_free(taken, 9);
 }
 

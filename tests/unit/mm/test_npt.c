@@ -3,7 +3,7 @@
  * Nested page tables in both formats, against a flat array (what should be mapped) and against a second walker that
  * reads the tables as the manuals tell the processor to.
  */
-/* sources: mm/npt.c host/frame.c tests/unit/ram.c tests/unit/stubs.c */
+/* sources: mm/npt.c mm/npt_log.c host/frame.c tests/unit/ram.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -145,22 +145,18 @@ static void test_split_keeps_translation_rights_and_bits(void **format)
     hpa_t address;
 
     start(format, MiB(1));
-    assert_int_equal(npt_map(&npt, GiB(1), GiB(3), GiB(1), NPT_R | NPT_X), 0);
-    assert_int_equal(npt_protect(&npt, GiB(1), GiB(1), NPT_RW), 0);
+    assert_int_equal(npt_map(&npt, GiB(1), GiB(3), GiB(1), NPT_RW), 0);
     assert_non_null(hardware_walk(GiB(1), NPT_RW, &address));
+    assert_int_equal(npt_unmap(&npt, GiB(1) + MiB(4), KiB(4)), 0);
     for (u64 size = MiB(2); size >= KiB(4); size /= 512) {
-        struct npt_leaf leaf;
+        gpa_t beside = GiB(1) + (size == MiB(2) ? MiB(7) : MiB(5));
+        struct npt_leaf leaf = lookup(beside);
 
-        assert_int_equal(npt_split(&npt, GiB(1) + MiB(5)), 0);
-        leaf = lookup(GiB(1) + MiB(5));
         assert_int_equal(leaf.page_size, size);
-        assert_int_equal(leaf.frame, align_down(GiB(3) + MiB(5), size));
+        assert_int_equal(leaf.frame, align_down(beside + GiB(2), size));
         assert_int_equal(leaf.prot, NPT_RW);
         assert_true(leaf.accessed && leaf.dirty);
     }
-    assert_int_equal(npt_split(&npt, GiB(1) + MiB(5)), -ENOENT);
-    assert_int_equal(npt_split(&npt, GiB(7)), -ENOENT);
-    assert_int_equal(npt_split(&npt, ~0ULL), -ENOENT);
 }
 
 static void test_generation_counts_lost_rights_only(void **format)
@@ -169,31 +165,16 @@ static void test_generation_counts_lost_rights_only(void **format)
 
     start(format, MiB(1));
     assert_int_equal(npt_map(&npt, 0, 0, MiB(4), NPT_R), 0);
-    assert_int_equal(npt_protect(&npt, 0, MiB(4), NPT_RWX), 0);
-    assert_int_equal(npt_protect(&npt, 0, MiB(4), NPT_RWX), 0);
+    assert_int_equal(npt_log_open(&npt, 0, NPT_TRACK_RIGHTS), KiB(4));
     assert_int_equal(npt_unmap(&npt, GiB(9), MiB(1)), 0);
     assert_int_equal(npt.generation, 0);
 
     before = npt.generation;
-    assert_int_equal(npt_protect(&npt, KiB(8), KiB(4), NPT_R | NPT_X), 0);
+    assert_int_equal(npt_log_arm(&npt, KiB(8), KiB(4), NPT_TRACK_RIGHTS, false), 0);
     assert_true(npt.generation > before);
     before = npt.generation;
     assert_int_equal(npt_unmap(&npt, MiB(2), KiB(4)), 0);
     assert_true(npt.generation > before);
-}
-
-static void test_protect_keeps_accessed_and_dirty(void **format)
-{
-    hpa_t address;
-
-    start(format, MiB(1));
-    assert_int_equal(npt_map(&npt, 0, MiB(2), MiB(2), NPT_RWX), 0);
-    assert_non_null(hardware_walk(KiB(20), NPT_W, &address));
-    assert_int_equal(npt_protect(&npt, KiB(20), KiB(4), NPT_R), 0);
-    assert_true(lookup(KiB(20)).accessed && lookup(KiB(20)).dirty);
-    assert_null(hardware_walk(KiB(20), NPT_W, &address));
-    assert_non_null(hardware_walk(KiB(24), NPT_W, &address));
-    assert_int_equal(address, MiB(2) + KiB(24));
 }
 
 static void test_cut_tables_look_absent_and_come_back(void **format)
@@ -233,8 +214,7 @@ static void test_memory_runs_out(void **format)
     assert_int_equal(npt_map(&npt, 0, 0, GiB(1), NPT_RWX), 0);
     while (frame_alloc(0) != FRAME_NONE) {
     }
-    assert_int_equal(npt_split(&npt, 0), -ENOMEM);
-    assert_int_equal(npt_protect(&npt, KiB(4), KiB(4), NPT_R), -ENOMEM);
+    assert_int_equal(npt_unmap(&npt, KiB(4), KiB(4)), -ENOMEM);
     assert_int_equal(lookup(KiB(4)).prot, NPT_RWX);
     for (hpa_t frame = 0; frame < KiB(4) * 8; frame += KiB(4)) {
         if (frame != npt.root && frame != (*(u64 *)frame_window(npt.root) & ADDRESS))
@@ -310,15 +290,6 @@ static void random_unmap(u64 first, u64 count)
     npt_reap(&npt);
 }
 
-static void random_protect(u64 first, u64 count)
-{
-    unsigned prot = NPT_R | (unsigned)ram_random(4) * NPT_W;
-
-    assert_int_equal(npt_protect(&npt, MODEL_BASE + first * PAGE_SIZE, count * PAGE_SIZE, prot), 0);
-    for (u64 i = first; i < first + count; i++)
-        model[i].prot = model[i].prot ? (u8)prot : 0;
-}
-
 static void test_random_changes_against_a_model(void **format)
 {
     start(format, MiB(64));
@@ -327,13 +298,10 @@ static void test_random_changes_against_a_model(void **format)
         u64 first, count;
 
         random_range(&first, &count);
-        switch (ram_random(5)) {
-        case 0:
-        case 1: random_map(first, count); break;
-        case 2: random_unmap(first, count); break;
-        case 3: random_protect(first, count); break;
-        case 4: npt_split(&npt, MODEL_BASE + first * PAGE_SIZE); break;
-        }
+        if (ram_random(5) < 3)
+            random_map(first, count);
+        else
+            random_unmap(first, count);
         if (round % 8 == 0)
             compare();
     }
@@ -381,11 +349,10 @@ static void test_no_code_without_the_right(void **unused)
     start(&given, MiB(1));
     assert_int_equal(npt_map(&npt, 0, 0, MiB(4), NPT_RW), 0);
     assert_int_equal(npt_exec_open(&npt, 0), 0);
-    assert_int_equal(npt_split(&npt, 0), 0);
+    assert_int_equal(npt_unmap(&npt, KiB(4), KiB(4)), 0);
     assert_null(hardware_walk(0, NPT_X, &address));
-    assert_int_equal(npt_protect(&npt, 0, MiB(4), NPT_RWX), 0);
-    assert_non_null(hardware_walk(0, NPT_X, &address));
-    assert_int_equal(npt_exec_open(&npt, MiB(2)), 1);
+    assert_int_equal(npt_map(&npt, MiB(4), MiB(4), MiB(2), NPT_RWX), 0);
+    assert_int_equal(npt_exec_open(&npt, MiB(4)), 1);
     assert_int_equal(npt.exec_splits, 1);
 }
 
@@ -423,7 +390,6 @@ int main(void)
         TEST(test_nothing_is_mapped_twice),
         TEST(test_split_keeps_translation_rights_and_bits),
         TEST(test_generation_counts_lost_rights_only),
-        TEST(test_protect_keeps_accessed_and_dirty),
         TEST(test_cut_tables_look_absent_and_come_back),
         TEST(test_memory_runs_out),
         TEST(test_random_changes_against_a_model),
