@@ -200,7 +200,7 @@ u8 *load_place(void *ctx, const struct wire_page *page)
 {
     struct dest_session *session = ctx;
 
-    if (!loading(session) || ram_index(&session->incoming->ram, page->gpa) == RAM_NONE)
+    if (!loading(session) || ram_index(&session->incoming->ram, page->gpa) == GUEST_PAGE_NONE)
         return NULL;
     return session->dest->ops->page(session->incoming->vm, page->gpa);
 }

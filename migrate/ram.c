@@ -8,60 +8,41 @@
 #include "host/bits.h"
 #include "config/digest.h"
 
+_Static_assert(WIRE_RANGES >= GUEST_SLOTS && WIRE_PAGE == PAGE_SIZE, "the description has room for every guest's RAM");
+
 int ram_init(struct ram *ram, const struct wire_range *range, unsigned ranges)
 {
     gpa_t end = 0;
 
     memset(ram, 0, sizeof(*ram));
-    if (!ranges || ranges > WIRE_RANGES)
+    if (!ranges || ranges > GUEST_SLOTS)
         return -EINVAL;
     for (unsigned i = 0; i < ranges; i++) {
         if (!is_aligned(range[i].gpa | range[i].bytes, WIRE_PAGE) || !range[i].bytes || range[i].gpa < end ||
             range[i].bytes > BIT(52) || range[i].gpa > BIT(52) - range[i].bytes)
             return -EINVAL;
         end = range[i].gpa + range[i].bytes;
-        ram->range[i] = range[i];
+        ram->slot[i] = (struct guest_slot){ range[i].gpa, range[i].bytes };
         ram->pages += range[i].bytes / WIRE_PAGE;
     }
-    ram->ranges = ranges;
     return 0;
 }
 
 u64 ram_index(const struct ram *ram, gpa_t gpa)
 {
-    u64 before = 0;
-
-    if (!is_aligned(gpa, WIRE_PAGE))
-        return RAM_NONE;
-    for (unsigned i = 0; i < ram->ranges; i++) {
-        if (gpa >= ram->range[i].gpa && gpa - ram->range[i].gpa < ram->range[i].bytes)
-            return before + (gpa - ram->range[i].gpa) / WIRE_PAGE;
-        before += ram->range[i].bytes / WIRE_PAGE;
-    }
-    return RAM_NONE;
+    return is_aligned(gpa, WIRE_PAGE) ? slots_page(ram->slot, gpa) : GUEST_PAGE_NONE;
 }
 
 gpa_t ram_gpa(const struct ram *ram, u64 index)
 {
-    for (unsigned i = 0; i < ram->ranges; i++) {
-        u64 pages = ram->range[i].bytes / WIRE_PAGE;
-
-        if (index < pages)
-            return ram->range[i].gpa + index * WIRE_PAGE;
-        index -= pages;
-    }
-    return ~0ULL;
+    return slots_gpa(ram->slot, index);
 }
 
 bool ram_contains(const struct ram *ram, gpa_t gpa, u64 pages)
 {
-    for (unsigned i = 0; i < ram->ranges; i++) {
-        const struct wire_range *range = &ram->range[i];
+    u64 rest = slots_rest(ram->slot, gpa);
 
-        if (gpa >= range->gpa && gpa - range->gpa < range->bytes)
-            return is_aligned(gpa, WIRE_PAGE) && pages <= (range->bytes - (gpa - range->gpa)) / WIRE_PAGE;
-    }
-    return false;
+    return rest && is_aligned(gpa, WIRE_PAGE) && pages <= rest / WIRE_PAGE;
 }
 
 u64 *ram_bitmap(const struct ram *ram)

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's RAM as a migration sees it: ranges, whose pages are numbered in order from 0 through all ranges. The
- * bitmaps of the dirty log and of the destination have a bit for each of these numbers. Also the digest of a page, for
- * verify mode.
+ * A guest's RAM as a migration sees it: which slots it has, as the description says. The bitmaps of the dirty log and
+ * of the destination have a bit for each page, by its number (mm/guest_slots.h). Also the digest of a page, for verify
+ * mode.
  */
 #pragma once
 
 #include "host/bits.h"
 #include "host/types.h"
 #include "migrate/wire.h"
-
-#define RAM_NONE (~0ULL)
+#include "mm/guest_slots.h"
 
 struct ram {
-    struct wire_range range[WIRE_RANGES];
-    unsigned ranges;
+    struct guest_slot slot[GUEST_SLOTS];
     u64 pages;
 };
 
@@ -22,8 +20,8 @@ struct ram {
  * -EINVAL. */
 int ram_init(struct ram *ram, const struct wire_range *range, unsigned ranges);
 
-/* ram_index: the number of the page at gpa, RAM_NONE if there is no RAM or gpa is not the start of a page. ram_gpa: the
- * address of page number `index`, which is below ram->pages. */
+/* ram_index: the number of the page at gpa, GUEST_PAGE_NONE if there is no RAM or gpa is not the start of a page.
+ * ram_gpa: the address of page number `index`, which is below ram->pages. */
 u64 ram_index(const struct ram *ram, gpa_t gpa);
 gpa_t ram_gpa(const struct ram *ram, u64 index);
 

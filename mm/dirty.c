@@ -146,14 +146,7 @@ void dirty_pml_drain(struct guest_mem *mem, const u64 *entries, unsigned number)
 /* How many pages, from number `page` on, lie in one piece; at most `pages`. */
 static u64 pages_together(const struct guest_mem *mem, u64 page, u64 pages)
 {
-    u64 before = 0;
-
-    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
-        before += mem->slot[i].size / PAGE_SIZE;
-        if (page < before)
-            return MIN(pages, before - page);
-    }
-    return 0;
+    return MIN(pages, slots_rest(mem->slot, slots_gpa(mem->slot, page)) / PAGE_SIZE);
 }
 
 /* Move the D bits of `pages` pages into the log. Returns how many entries were read. */

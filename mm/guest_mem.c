@@ -139,22 +139,10 @@ void guest_mem_fini(struct guest_mem *mem)
     guest_mem_fini_part(mem, ~0ULL);
 }
 
-/* Bytes of RAM from gpa to the end of its slot; 0 if gpa is not RAM. */
-static u64 slot_rest(const struct guest_mem *mem, gpa_t gpa)
-{
-    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
-        u64 offset = gpa - mem->slot[i].base;
-
-        if (offset < mem->slot[i].size)
-            return mem->slot[i].size - offset;
-    }
-    return 0;
-}
-
 bool guest_mem_valid(const struct guest_mem *mem, gpa_t gpa, u64 len)
 {
     while (len != 0) {
-        u64 rest = MIN(slot_rest(mem, gpa), len);
+        u64 rest = MIN(slots_rest(mem->slot, gpa), len);
 
         if (rest == 0)
             return false;
@@ -166,26 +154,16 @@ bool guest_mem_valid(const struct guest_mem *mem, gpa_t gpa, u64 len)
 
 u64 guest_mem_page(const struct guest_mem *mem, gpa_t gpa)
 {
-    u64 before = 0;
+    u64 page = slots_page(mem->slot, gpa);
 
-    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
-        if (gpa - mem->slot[i].base < mem->slot[i].size)
-            return (before + gpa - mem->slot[i].base) / PAGE_SIZE;
-        before += mem->slot[i].size;
-    }
-    panic("gpa %#lx is not RAM", gpa);
+    assert(page != GUEST_PAGE_NONE);
+    return page;
 }
 
 gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page)
 {
-    u64 offset = page * PAGE_SIZE;
-
-    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
-        if (offset < mem->slot[i].size)
-            return mem->slot[i].base + offset;
-        offset -= mem->slot[i].size;
-    }
-    panic("no page %lu", page);
+    assert(page < mem->size / PAGE_SIZE);
+    return slots_gpa(mem->slot, page);
 }
 
 /* The host memory of a gpa that is RAM; *len is cut to the bytes that are contiguous there. */
@@ -259,7 +237,7 @@ u64 guest_mem_clear(struct guest_mem *mem, u64 page, u64 pages)
         gpa_t gpa = guest_mem_gpa(mem, page);
         void *to;
 
-        len = MIN((end - page) * PAGE_SIZE, slot_rest(mem, gpa));
+        len = MIN((end - page) * PAGE_SIZE, slots_rest(mem->slot, gpa));
         to = guest_pointer(mem, gpa, &len);
         memset(to, 0, len);
         written(mem, gpa, len);
@@ -269,8 +247,8 @@ u64 guest_mem_clear(struct guest_mem *mem, u64 page, u64 pages)
 
 void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)
 {
-    *contiguous = MIN(len, slot_rest(mem, gpa));
-    return slot_rest(mem, gpa) ? guest_pointer(mem, gpa, contiguous) : NULL;
+    *contiguous = MIN(len, slots_rest(mem->slot, gpa));
+    return slots_rest(mem->slot, gpa) ? guest_pointer(mem, gpa, contiguous) : NULL;
 }
 
 const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)

@@ -11,16 +11,11 @@
 
 #include "host/types.h"
 #include "mm/dirty.h"
+#include "mm/guest_slots.h"
 #include "mm/npt.h"
 
-#define GUEST_SLOTS 4
 #define GUEST_PCI_HOLE_BASE 0xC0000000ULL /* RAM beyond continues at 4 GiB */
 #define GUEST_PCI_HOLE_END 0x100000000ULL
-
-struct guest_slot {
-    gpa_t base;
-    u64 size; /* bytes; 0: unused */
-};
 
 struct guest_mem {
     struct guest_slot slot[GUEST_SLOTS];
@@ -53,8 +48,7 @@ u64 guest_mem_clear(struct guest_mem *mem, u64 page, u64 pages);
 /* Does [gpa, gpa+len) consist of RAM only? */
 bool guest_mem_valid(const struct guest_mem *mem, gpa_t gpa, u64 len);
 
-/* Pages of RAM are numbered from 0 in the order of their addresses, without the holes. gpa is RAM; page is below
- * mem->size / PAGE_SIZE. */
+/* The number of a page of RAM and its address (mm/guest_slots.h). gpa is RAM; page is below mem->size / PAGE_SIZE. */
 u64 guest_mem_page(const struct guest_mem *mem, gpa_t gpa);
 gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page);
 
