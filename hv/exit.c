@@ -4,6 +4,7 @@
 
 #include "host/asm.h"
 #include "host/context.h"
+#include "host/trace.h"
 #include "host/traps.h"
 #include "hv/cpuid.h"
 #include "hv/exit_handlers.h"
@@ -153,5 +154,6 @@ const char *exit_name(enum exit_kind kind)
 
 void exit_handle(struct vcpu *vcpu)
 {
+    trace(handlers[vcpu->exit.kind].name, vcpu->trace_id, vcpu->rip);
     handlers[vcpu->exit.kind].handle(vcpu);
 }

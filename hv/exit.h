@@ -71,7 +71,7 @@ struct exit {
 const char *exit_name(enum exit_kind kind);
 
 /*
- * Act on vcpu->exit. The result is in the vcpu: its RIP has moved, an event is to be injected, it has halted, or its VM
- * has stopped. On the vcpu's CPU, after backend->run.
+ * Trace vcpu->exit and act on it. The result is in the vcpu: its RIP has moved, an event is to be injected, it has
+ * halted, or its VM has stopped. On the vcpu's CPU, after backend->run.
  */
 void exit_handle(struct vcpu *vcpu);
