@@ -4,7 +4,6 @@
 
 #include "host/asm.h"
 #include "host/context.h"
-#include "host/trace.h"
 #include "host/traps.h"
 #include "hv/cpuid.h"
 #include "hv/exit_handlers.h"
@@ -118,10 +117,7 @@ static void exit_unknown(struct vcpu *vcpu)
              vcpu->exit.u.raw.info[0], vcpu->exit.u.raw.info[1]);
 }
 
-static const struct {
-    const char *name;
-    void (*handle)(struct vcpu *vcpu);
-} handlers[NR_EXITS] = {
+const struct exit_handler exit_handlers[NR_EXITS] = {
     [EXIT_INTERRUPT] = { "interrupt", exit_interrupt },
     [EXIT_PREEMPT] = { "preempt", exit_interrupt },
     [EXIT_NMI] = { "nmi", exit_nothing },
@@ -149,11 +145,10 @@ static const struct {
 
 const char *exit_name(enum exit_kind kind)
 {
-    return kind < NR_EXITS ? handlers[kind].name : "?";
+    return kind < NR_EXITS ? exit_handlers[kind].name : "?";
 }
 
 void exit_handle(struct vcpu *vcpu)
 {
-    trace(handlers[vcpu->exit.kind].name, vcpu->trace_id, vcpu->rip);
-    handlers[vcpu->exit.kind].handle(vcpu);
+    exit_handlers[vcpu->exit.kind].handle(vcpu);
 }

@@ -70,8 +70,14 @@ struct exit {
 /* The name of a kind, for counters and traces. */
 const char *exit_name(enum exit_kind kind);
 
+/* The table of kinds: names, for the run loop's trace, and what acts on them. */
+extern const struct exit_handler {
+    const char *name;
+    void (*handle)(struct vcpu *vcpu);
+} exit_handlers[NR_EXITS];
+
 /*
- * Trace vcpu->exit and act on it. The result is in the vcpu: its RIP has moved, an event is to be injected, it has
- * halted, or its VM has stopped. On the vcpu's CPU, after backend->run.
+ * Act on vcpu->exit. The result is in the vcpu: its RIP has moved, an event is to be injected, it has halted, or its VM
+ * has stopped. On the vcpu's CPU, after backend->run.
  */
 void exit_handle(struct vcpu *vcpu);

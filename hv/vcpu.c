@@ -166,6 +166,7 @@ static void vcpu_step(struct vcpu *vcpu)
         inject_interrupts(vcpu);
     backend()->run(vcpu);
     vcpu->exits[vcpu->exit.kind]++;
+    trace(exit_handlers[vcpu->exit.kind].name, vcpu->trace_id, vcpu->rip);
     exit_handle(vcpu);
     if (__builtin_expect(rip_high(vcpu) == 1, 0))
         rip_wrap(vcpu);
