@@ -2,9 +2,8 @@
 #
 # Builds, runs and tests Godwit. `make help` lists the targets; docs/building.md explains them.
 #
-# One make, no recursion: boot/rules.mk, guest/rules.mk, tests/guests/rules.mk and tools/deps.mk
-# are parts of this file. Sources are found by
-# directory. All output is in build/.
+# One make, no recursion: boot/rules.mk, guest/rules.mk, tests/guests/rules.mk, tools/deps.mk and tools/dev.mk are parts
+# of this file. Sources are found by directory. All output is in build/.
 
 BUILD := build
 OBJ := $(BUILD)/obj
@@ -26,12 +25,12 @@ $(if $(Q),$(eval .SILENT:))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help debug run demo unit fuzz model check test bench lab-downtime soak proof clean deps size format
-.PHONY: programs soak-moves selftests FORCE
+.PHONY: programs unit-programs soak-moves selftests FORCE
 
 all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
 	@echo '  V=1 shows commands; DEBUG=1 boots the debug image; make run takes EMU= CPUS= MEM= NET= CONFIG= TIMEOUT='
 
 # --- Flags -------------------------------------------------------------------------------------------------
@@ -59,12 +58,14 @@ LDFLAGS_HV := -nostdlib -static -no-pie -Wl,-T,linker/godwit.lds -Wl,--gc-sectio
 	-Wl,--orphan-handling=error -Wl,--fatal-warnings -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack
 
 CFLAGS_HOST := -std=gnu11 -O1 -g -D_GNU_SOURCE $(WARNINGS) -I.
-CFLAGS_UNIT := $(CFLAGS_HOST) -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_UNIT := $(CFLAGS_HOST) -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+	$(COVERAGE)
 
 include tools/deps.mk
 -include boot/rules.mk
 -include guest/rules.mk
 -include tests/guests/rules.mk
+include tools/dev.mk
 
 all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hypervisor, loader, test guests and tools
 
@@ -185,6 +186,8 @@ $(foreach t,$(UNIT_SRC),$(eval $(call unit-rule,$(t))))
 $(BUILD)/unit/test_tcp: $(LWIP_UNIT)
 $(BUILD)/unit/test_tcp $(BUILD)/unit/obj/net/tcp_%.o: CFLAGS_UNIT += $(LWIP_INCLUDE)
 
+unit-programs: $(UNIT)
+
 unit: $(UNIT) ## run the unit tests on this machine, with address and undefined-behaviour checks
 	@tools/test unit
 
@@ -250,8 +253,11 @@ format: ## format all C code as make check wants it
 check: all ## check format, lint, headers, dependency rules, registers used, sizes
 	@tools/check
 
-test: ## build all, then unit tests, fuzzers, checks and system tests on both emulators
-	+@MAKE='$(MAKE)' tools/test
+# A part of the names of the tests that run; empty: all.
+T ?=
+
+test: ## build all, then unit tests, fuzzers, checks and system tests on both emulators; T=NAME: tests of that name
+	+@MAKE='$(MAKE)' T='$(T)' tools/test
 
 bench: all linux-guest ## print what the machine measures of itself, and Linux in it beside Linux in plain QEMU
 	@tests/bench/boot

@@ -9,6 +9,7 @@ from network import Network, Unavailable
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: measures rates or times, so tools/test runs it with nothing beside it")
+    config.addinivalue_line("markers", "smoke: one of a few quick tests in QEMU that `make quick` runs")
 
 
 @pytest.fixture

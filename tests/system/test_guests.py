@@ -25,7 +25,7 @@ def check_machine(done, emu, cpus):
 
 
 @pytest.mark.parametrize("guest", GUESTS)
-@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("cpus", [1, pytest.param(2, marks=pytest.mark.smoke)])
 def test_guest(tmp_path, cpus, guest):
     done = boot(tmp_path, vm(guest, f"{guest}.elf"), "qemu", cpus)
     check(done, guest)

@@ -14,6 +14,9 @@ MEM = 256
 CONSTANT = b"the pool of page tables is large enough"
 
 
+pytestmark = pytest.mark.smoke
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """mover on one of two hypervisors in QEMU, of which the test sees the memory of one, as a file."""

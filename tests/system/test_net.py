@@ -14,7 +14,7 @@ from machine import TIMEOUT, vm
 
 OURS4, OURS6 = "10.9.0.2", "fd09::2"
 STATIC = f"[net]\naddress = {OURS4}/24\naddress6 = {OURS6}/64\ntest-services = yes\n"
-CARDS = [("qemu", "e1000"), ("qemu", "virtio"), ("bochs", "e1000")]
+CARDS = [pytest.param("qemu", "e1000", marks=pytest.mark.smoke), ("qemu", "virtio"), ("bochs", "e1000")]
 MASK = (1 << 64) - 1
 SYSLOG = re.compile(r'<(\d+)>1 (\S+)Z 10\.9\.0\.2 godwit - - \[meta sequenceId="(\d+)"\] (.*)')
 PRIORITIES = {"err": "27", "warn": "28", "info": "30", "debug": "31"}

@@ -9,7 +9,7 @@ from machine import boot, vm
 LIES = ["loop", "beyond the table", "empty buffer", "not in RAM", "writable", "jumped", "indirect", "misaligned"]
 
 
-@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+@pytest.mark.parametrize("emu", [pytest.param("qemu", marks=pytest.mark.smoke), "bochs"])
 def test_peers_and_a_liar(tmp_path, emu):
     config = vm("server", "virtio.elf", cmdline="echo=server", memory="32M") + \
         vm("client", "virtio.elf", cmdline="echo=client", memory="32M", mac="52:54:00:00:00:77") + \

@@ -23,7 +23,7 @@
 #include "hv/insn.h"
 #include "hv/insn_exec.h"
 
-#define ROUNDS 400000
+#define ROUNDS 100000
 #define RAM_SIZE 4096
 #define ALL_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What developers are given: gdb that knows VMs and vcpus, and a compilation database."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from machine import ROOT, TIMEOUT
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb here; `make gdb` installs it")
+def test_gdb_knows_vms_and_vcpus(tmp_path):
+    """hello is stopped at its first output: its VM, its vcpu and its VMCB are shown; a wrong number gets words."""
+    script = tmp_path / "script"
+    script.write_text("break exit_handle if vcpu->exit.kind == EXIT_IO\ncontinue\n"
+                      "vms\nvcpu hello\nvmcb hello\nvcpu hello 1\n")
+    done = subprocess.run(["tools/gdb", "guest/demo.cfg"], cwd=ROOT, env=dict(os.environ, GDB_SCRIPT=script), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                          timeout=TIMEOUT["qemu"])
+    assert re.search(r"^hello +id 1  VM_RUNNING  \d+ MiB  vcpus 1 ", done.stdout, re.M), done.stdout
+    rip = re.search(r"^rip ([0-9a-f]{16})  rflags", done.stdout, re.M).group(1)
+    assert re.search(r"^last exit: EXIT_IO; .*EXIT_IO=\d", done.stdout, re.M)
+    assert re.search(rf"^save\.rip +0x{rip.lstrip('0')}$", done.stdout, re.M)
+    assert "hello has vcpus 0 to 0" in done.stdout
+
+
+def test_compilation_database():
+    """It names each source of the image once, with flags by which it compiles."""
+    made = subprocess.run(["tools/compile-commands", "make"], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+    database = {entry["file"]: entry for entry in json.loads(made.stdout)}
+    rooms = ["config", "host", "mm", "net", "hv", "dev", "guest/load", "migrate", "control", "start", "boot"]
+    sources = {str(path.relative_to(ROOT)) for room in rooms for path in Path(ROOT, room).rglob("*.c")}
+    assert sources - set(database) == set()
+    command = database["hv/vm.c"]["arguments"]
+    assert subprocess.run([*command[:command.index("-o")], "-fsyntax-only"], cwd=ROOT).returncode == 0
