@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frame allocator: a binary buddy system over all RAM, with one byte of bookkeeping for each frame. Free blocks are
- * chained through their own memory. Debug builds fill freed frames with JUNK (host/junk.h), and panic at allocation if
- * somebody wrote to a freed frame.
+ * The allocator of page frames: a binary buddy system over all RAM, with one byte of bookkeeping for each frame. Free
+ * blocks are chained through their own memory. Debug builds fill freed frames with JUNK (host/junk.h), and panic at
+ * allocation if somebody wrote to a freed frame.
  */
 #pragma once
 
