@@ -311,9 +311,21 @@ static bool is_link_local(const u8 *mac)
     return memcmp(mac, prefix, sizeof(prefix)) == 0 && mac[5] < 0x10;
 }
 
-static bool admit(struct port *from, const struct headers *headers, u64 now)
+/* A checksum that is still to be made must not be written over headers: they go on as they were judged. */
+static bool csum_spares_headers(const struct frame *frame)
 {
-    if (!headers->valid || !mac_is_card(headers->source) || is_link_local(headers->destination)) {
+    const struct headers *headers = &frame->headers;
+
+    return !(frame->offload.flags & OFFLOAD_NEEDS_CSUM) ||
+           frame->offload.csum_start >= (headers->ip ? headers->l4 : headers->l3);
+}
+
+static bool admit(struct port *from, const struct frame *frame, u64 now)
+{
+    const struct headers *headers = &frame->headers;
+
+    if (!headers->valid || !mac_is_card(headers->source) || is_link_local(headers->destination) ||
+        !csum_spares_headers(frame)) {
         sw.counters.malformed++;
         return false;
     }
@@ -341,7 +353,7 @@ static void input(struct port *from, const struct frame *frame)
         return;
     from->counters.rx_frames++;
     from->counters.rx_bytes += frame->len;
-    if (!admit(from, headers, now)) {
+    if (!admit(from, frame, now)) {
         from->counters.rx_dropped++;
         return;
     }

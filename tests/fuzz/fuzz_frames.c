@@ -35,6 +35,16 @@ u64 clock_ns(void)
     return now;
 }
 
+/* What travels with the frame is what its bytes say, checksums that neighbours' packets have got apart. */
+static void headers_are_true(const struct frame *frame)
+{
+    struct frame again = *frame;
+
+    headers_parse(&again);
+    again.headers.neighbour = frame->headers.neighbour;
+    REQUIRE(memcmp(&again.headers, &frame->headers, offsetof(struct headers, said)) == 0);
+}
+
 static bool deliver(struct port *port, const struct frame *frame)
 {
     u8 bytes[2048];
@@ -45,6 +55,7 @@ static bool deliver(struct port *port, const struct frame *frame)
     for (unsigned i = 0; i < frame->nr_parts; i++)
         len += frame->part[i].len;
     REQUIRE(len == frame->len && headers->valid && headers->l3 <= len);
+    headers_are_true(frame);
     REQUIRE(port->offload_tso || frame->offload.gso_type == OFFLOAD_GSO_NONE);
     REQUIRE(port->offload_csum || !(frame->offload.flags & OFFLOAD_NEEDS_CSUM));
     if (headers->type == ETH_TYPE_PEERS) {

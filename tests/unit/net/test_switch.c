@@ -346,6 +346,30 @@ static void offloads_are_finished_by_need(void **state)
     assert_int_equal(b.port.counters.tx_dropped, 1);
 }
 
+/* The type behind a tag stands where the checksum would be: a guest could make what hypervisors say to each other. */
+static void checksums_change_no_headers(void **state)
+{
+    u8 bytes[60] = { [12] = 0x81, [16] = 0x88, [17] = 0xB5 };
+    struct frame frame = frame_of(bytes, sizeof(bytes));
+    u64 before = switch_counters()->malformed;
+
+    (void)state;
+    memcpy(bytes, broadcast, 6);
+    memcpy(bytes + 6, mac_a, 6);
+    headers_parse(&frame);
+    frame.offload = (struct frame_offload){ .flags = OFFLOAD_NEEDS_CSUM, .csum_start = 14, .csum_offset = 2 };
+    switch_input(&a.port, &frame);
+    assert_reached(0, 0, 0);
+    assert_int_equal(switch_counters()->malformed, before + 1);
+    frame.offload.csum_start = 18;
+    switch_input(&a.port, &frame);
+    assert_reached(1, 0, 1);
+    memcpy(bytes + 16, "\x08\0\x45", 3); /* within an IPv4 header */
+    headers_parse(&frame);
+    switch_input(&a.port, &frame);
+    assert_int_equal(switch_counters()->malformed, before + 2);
+}
+
 /* A port that gets a frame and sends one before it has returned. */
 static bool answer_at_once(struct port *port, const struct frame *frame)
 {
@@ -388,6 +412,7 @@ int main(void)
         switch_test(storms_are_capped),
         switch_test(counters),
         switch_test(offloads_are_finished_by_need),
+        switch_test(checksums_change_no_headers),
         switch_test(no_port_answers_from_within),
     };
 
