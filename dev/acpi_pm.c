@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/acpi_pm.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "dev/irq.h"
 #include "dev/platform.h"
 #include "config/platform_map.h"
 #include "host/bits.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 #define VERSION 1
@@ -151,33 +149,25 @@ static void acpi_pm_reset(struct device *device)
     look(pm, timers_now(&platform_of(pm->vm)->timers));
 }
 
-static int acpi_pm_save(struct device *device, struct writer *writer)
-{
-    const struct acpi_pm *pm = (struct acpi_pm *)device;
-
-    put_u16(writer, VERSION);
-    put_u16(writer, pm->status);
-    put_u16(writer, pm->enable);
-    put_u16(writer, pm->control);
-    put_u64(writer, pm->seen);
-    return writer->overflow ? -ENOSPC : 0;
-}
-
-static int acpi_pm_load(struct device *device, struct reader *reader)
+static void acpi_pm_state(struct device *device, struct codec *c)
 {
     struct acpi_pm *pm = (struct acpi_pm *)device;
-    int err = get_version(reader, VERSION);
-    u16 status = get_u16(reader), enable = get_u16(reader), control = get_u16(reader);
-    u64 seen = get_u64(reader);
+    u16 status = pm->status, enable = pm->enable, control = pm->control;
+    u64 seen = pm->seen;
 
-    if (err || reader->truncated || status & ~(EVENT_BITS | PM1_WAKE) || enable & ~EVENT_BITS || control & ~PM1_SLP_TYP)
-        return err ? err : -EINVAL;
+    codec_version(c, VERSION);
+    codec_u16(c, &status);
+    codec_u16(c, &enable);
+    codec_u16(c, &control);
+    codec_u64(c, &seen);
+    if (!codec_judge(c, !(status & ~(EVENT_BITS | PM1_WAKE) || enable & ~EVENT_BITS || control & ~PM1_SLP_TYP),
+                     "a register has reserved bits"))
+        return;
     pm->status = status;
     pm->enable = enable;
     pm->control = control;
     pm->seen = seen;
     look(pm, timers_now(&platform_of(pm->vm)->timers));
-    return 0;
 }
 
 static const struct device_ops ops = {
@@ -185,8 +175,7 @@ static const struct device_ops ops = {
     .version = VERSION,
     .io = acpi_pm_io,
     .reset = acpi_pm_reset,
-    .save = acpi_pm_save,
-    .load = acpi_pm_load,
+    .state = acpi_pm_state,
 };
 
 int acpi_pm_init(struct acpi_pm *pm, struct vm *vm)

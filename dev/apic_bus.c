@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/codec.h"
 #include "host/asm.h"
 #include "host/clock.h"
 #include "host/msr_index.h"
 #include "dev/irq_wiring.h"
 #include "dev/platform.h"
 #include "host/bits.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 #define VERSION 2 /* 2: with pv_eoi */
@@ -372,29 +372,16 @@ static void apic_bus_reset(struct device *device)
     virtual_wire(bus);
 }
 
-static int apic_bus_save(struct device *device, struct writer *writer)
+static void apic_bus_state(struct device *device, struct codec *c)
 {
     struct apic_bus *bus = (struct apic_bus *)device;
 
     for (u32 i = 0; i < bus->vm->nr_vcpus; i++) {
-        collect(&bus->apic[i]);
-        lapic_save(&bus->apic[i].lapic, writer);
-        pv_eoi_save(&bus->apic[i].pv_eoi, writer);
+        if (!c->loading)
+            collect(&bus->apic[i]);
+        lapic_state(&bus->apic[i].lapic, c);
+        pv_eoi_state(&bus->apic[i].pv_eoi, &bus->vm->mem, c);
     }
-    return writer->overflow ? -ENOSPC : 0;
-}
-
-static int apic_bus_load(struct device *device, struct reader *reader)
-{
-    struct apic_bus *bus = (struct apic_bus *)device;
-    int err = 0;
-
-    for (u32 i = 0; i < bus->vm->nr_vcpus && !err; i++) {
-        err = lapic_load(&bus->apic[i].lapic, reader);
-        if (!err)
-            err = pv_eoi_load(&bus->apic[i].pv_eoi, &bus->vm->mem, reader);
-    }
-    return err;
 }
 
 static const struct device_ops ops = {
@@ -402,8 +389,7 @@ static const struct device_ops ops = {
     .version = VERSION,
     .io = apic_bus_io,
     .reset = apic_bus_reset,
-    .save = apic_bus_save,
-    .load = apic_bus_load,
+    .state = apic_bus_state,
 };
 
 void apic_bus_shift(struct apic_bus *bus, s64 ticks)

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/cmos.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "host/rtc.h"
 #include "dev/irq.h"
 #include "dev/platform.h"
 #include "config/platform_map.h"
 #include "host/bits.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 #define CMOS_PORT 0x70
@@ -61,20 +59,13 @@ static void cmos_reset(struct device *device)
     look(cmos, timers_now(&platform_of(cmos->vm)->timers));
 }
 
-static int cmos_save(struct device *device, struct writer *writer)
-{
-    mc146818_save(&((struct cmos *)device)->chip, writer);
-    return writer->overflow ? -ENOSPC : 0;
-}
-
-static int cmos_load(struct device *device, struct reader *reader)
+static void cmos_state(struct device *device, struct codec *c)
 {
     struct cmos *cmos = (struct cmos *)device;
-    int err = mc146818_load(&cmos->chip, reader);
 
-    if (!err)
+    mc146818_state(&cmos->chip, c);
+    if (codec_loaded(c))
         look(cmos, timers_now(&platform_of(cmos->vm)->timers));
-    return err;
 }
 
 static const struct device_ops ops = {
@@ -82,8 +73,7 @@ static const struct device_ops ops = {
     .version = 1,
     .io = cmos_io,
     .reset = cmos_reset,
-    .save = cmos_save,
-    .load = cmos_load,
+    .state = cmos_state,
 };
 
 int cmos_init(struct cmos *cmos, struct vm *vm)

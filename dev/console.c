@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/console.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "dev/irq.h"
 #include "config/platform_map.h"
 #include "config/guest_abi.h"
 #include "host/bits.h"
 #include "host/log.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 #define CONSOLE_PORTS 8
@@ -103,36 +101,23 @@ static void console_reset(struct device *device)
     look(console);
 }
 
-/* Save the chip and the input that waits for it. The ring stays with the host: it records what the guest did here. */
-static int console_save(struct device *device, struct writer *writer)
-{
-    const struct console *console = (struct console *)device;
-
-    put_u16(writer, VERSION);
-    uart16550_save(&console->uart, writer);
-    put_u16(writer, console->typed - console->taken);
-    for (u64 at = console->taken; at < console->typed; at++)
-        put_u8(writer, console->queue[at % CONSOLE_QUEUE]);
-    return writer->overflow ? -ENOSPC : 0;
-}
-
-static int console_load(struct device *device, struct reader *reader)
+/* The chip and the input that waits for it. The ring stays with the host: it records what the guest did here. */
+static void console_state(struct device *device, struct codec *c)
 {
     struct console *console = (struct console *)device;
-    int err = get_version(reader, VERSION);
+    u16 waiting = (u16)(console->typed - console->taken);
 
-    if (!err)
-        err = uart16550_load(&console->uart, reader);
-    u16 waiting = get_u16(reader);
-
-    if (err || reader->truncated || waiting > CONSOLE_QUEUE)
-        return err ? err : -EINVAL;
-    console->taken = 0;
-    console->typed = waiting;
-    for (u16 i = 0; i < waiting; i++)
-        console->queue[i] = get_u8(reader);
-    look(console);
-    return reader->truncated ? -EINVAL : 0;
+    codec_version(c, VERSION);
+    uart16550_state(&console->uart, c);
+    codec_u16(c, &waiting);
+    if (codec_judge(c, waiting <= CONSOLE_QUEUE, "more was typed than the queue can hold")) {
+        console->taken = 0;
+        console->typed = waiting;
+    }
+    for (u64 at = console->taken; at < console->typed; at++)
+        codec_bytes(c, &console->queue[at % CONSOLE_QUEUE], 1);
+    if (c->loading)
+        look(console);
 }
 
 static const struct device_ops ops = {
@@ -140,8 +125,7 @@ static const struct device_ops ops = {
     .version = VERSION,
     .io = console_io,
     .reset = console_reset,
-    .save = console_save,
-    .load = console_load,
+    .state = console_state,
 };
 
 int console_init(struct console *console, struct vm *vm)

@@ -2,10 +2,8 @@
 /* The 8254: counters as functions of time, and the ways to write and read them byte by byte. */
 #include "dev/i8254.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "host/bits.h"
-#include "host/stream.h"
 
 #define VERSION 1
 
@@ -279,44 +277,24 @@ void i8254_reset(struct i8254 *pit)
         pit->channel[i] = (struct i8254_channel){ .mode = 3, .access = 3, .count = 65536, .gate = i != 2 };
 }
 
-static void channel_save(const struct i8254_channel *c, struct writer *w)
+static void channel_state(struct i8254_channel *channel, struct codec *c)
 {
-    put_u8(w, c->mode);
-    put_u8(w, c->access);
-    put_u8(w, c->bcd);
-    put_u8(w, c->gate);
-    put_u8(w, c->loaded);
-    put_u8(w, c->armed);
-    put_u32(w, c->count);
-    put_u64(w, c->start);
-    put_u64(w, c->frozen);
-    put_u8(w, c->write_low);
-    put_u8(w, c->write_high);
-    put_u8(w, c->read_high);
-    put_u16(w, c->latch);
-    put_u8(w, c->latched);
-    put_u8(w, c->status);
-    put_u8(w, c->status_latched);
-}
-
-static void load_channel(struct i8254_channel *c, struct reader *r)
-{
-    c->mode = get_u8(r);
-    c->access = get_u8(r);
-    c->bcd = get_u8(r);
-    c->gate = get_u8(r);
-    c->loaded = get_u8(r);
-    c->armed = get_u8(r);
-    c->count = get_u32(r);
-    c->start = get_u64(r);
-    c->frozen = get_u64(r);
-    c->write_low = get_u8(r);
-    c->write_high = get_u8(r);
-    c->read_high = get_u8(r);
-    c->latch = get_u16(r);
-    c->latched = get_u8(r);
-    c->status = get_u8(r);
-    c->status_latched = get_u8(r);
+    codec_u8(c, &channel->mode);
+    codec_u8(c, &channel->access);
+    codec_bool(c, &channel->bcd);
+    codec_bool(c, &channel->gate);
+    codec_bool(c, &channel->loaded);
+    codec_bool(c, &channel->armed);
+    codec_u32(c, &channel->count);
+    codec_u64(c, &channel->start);
+    codec_u64(c, &channel->frozen);
+    codec_u8(c, &channel->write_low);
+    codec_bool(c, &channel->write_high);
+    codec_bool(c, &channel->read_high);
+    codec_u16(c, &channel->latch);
+    codec_u8(c, &channel->latched);
+    codec_u8(c, &channel->status);
+    codec_bool(c, &channel->status_latched);
 }
 
 /* Are the counts (which divide) and the times (to which others are added) values that a guest can reach? */
@@ -326,27 +304,17 @@ static bool channel_is_possible(const struct i8254_channel *c)
            c->start < BIT(62) && c->frozen < BIT(62);
 }
 
-void i8254_save(const struct i8254 *pit, struct writer *w)
+void i8254_state(struct i8254 *pit, struct codec *c)
 {
-    put_u16(w, VERSION);
-    put_u8(w, pit->speaker);
-    for (unsigned i = 0; i < 3; i++)
-        channel_save(&pit->channel[i], w);
-}
+    struct i8254 state = *pit;
+    bool possible = true;
 
-int i8254_load(struct i8254 *pit, struct reader *r)
-{
-    struct i8254 loaded;
-    int error = get_version(r, VERSION);
-
-    if (error)
-        return error;
-    loaded.speaker = get_u8(r);
+    codec_version(c, VERSION);
+    codec_bool(c, &state.speaker);
     for (unsigned i = 0; i < 3; i++)
-        load_channel(&loaded.channel[i], r);
+        channel_state(&state.channel[i], c);
     for (unsigned i = 0; i < 3; i++)
-        if (r->truncated || !channel_is_possible(&loaded.channel[i]))
-            return -EINVAL;
-    *pit = loaded;
-    return 0;
+        possible &= channel_is_possible(&state.channel[i]);
+    if (codec_judge(c, possible, "no 8254 can be in it"))
+        *pit = state;
 }

@@ -11,8 +11,7 @@
 
 #include "host/types.h"
 
-struct reader;
-struct writer;
+struct codec;
 
 #define I8254_HZ 1193182ULL
 #define I8254_NEVER (~0ULL)
@@ -69,7 +68,6 @@ u64 i8254_rises(const struct i8254 *pit, u64 from, u64 to);
 /* The first tick after `now` at which counter 0's output rises, I8254_NEVER if it won't. */
 u64 i8254_next_rise(const struct i8254 *pit, u64 now);
 
-/* All state as one versioned section, times as ticks since the VM's start. load: 0, -ENOTSUP, or -EINVAL for a state
- * that cannot be. */
-void i8254_save(const struct i8254 *pit, struct writer *w);
-int i8254_load(struct i8254 *pit, struct reader *r);
+/* All state as one versioned section, times as ticks since the VM's start. A state that cannot be is refused, and the
+ * chip stays as it was. */
+void i8254_state(struct i8254 *pit, struct codec *c);

@@ -2,10 +2,8 @@
 /* The 8259 pair: requests, priorities, and the command words that set them up. */
 #include "dev/i8259.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "config/platform_map.h"
-#include "host/stream.h"
 
 #define VERSION 1
 
@@ -257,49 +255,23 @@ void i8259_reset(struct i8259 *pic)
         pic->chip[i].irr = pic->chip[i].lines & pic->chip[i].elcr;
 }
 
-static void chip_save(const struct i8259_chip *chip, struct writer *w)
+static void chip_state(struct i8259_chip *chip, struct codec *c)
 {
-    put_u8(w, chip->irr);
-    put_u8(w, chip->imr);
-    put_u8(w, chip->isr);
-    put_u8(w, chip->lines);
-    put_u8(w, chip->elcr);
-    put_u8(w, chip->vector);
-    put_u8(w, chip->lowest);
-    put_u8(w, chip->init);
-    put_u8(w, chip->wants_icw4);
-    put_u8(w, chip->auto_eoi);
-    put_u8(w, chip->rotate_on_auto_eoi);
-    put_u8(w, chip->special_mask);
-    put_u8(w, chip->special_nested);
-    put_u8(w, chip->read_isr);
-    put_u8(w, chip->poll);
-}
-
-static void chip_load(struct i8259_chip *chip, struct reader *r)
-{
-    chip->irr = get_u8(r);
-    chip->imr = get_u8(r);
-    chip->isr = get_u8(r);
-    chip->lines = get_u8(r);
-    chip->elcr = get_u8(r);
-    chip->vector = get_u8(r);
-    chip->lowest = get_u8(r);
-    chip->init = get_u8(r);
-    chip->wants_icw4 = get_u8(r);
-    chip->auto_eoi = get_u8(r);
-    chip->rotate_on_auto_eoi = get_u8(r);
-    chip->special_mask = get_u8(r);
-    chip->special_nested = get_u8(r);
-    chip->read_isr = get_u8(r);
-    chip->poll = get_u8(r);
-}
-
-void i8259_save(const struct i8259 *pic, struct writer *w)
-{
-    put_u16(w, VERSION);
-    for (unsigned i = 0; i < 2; i++)
-        chip_save(&pic->chip[i], w);
+    codec_u8(c, &chip->irr);
+    codec_u8(c, &chip->imr);
+    codec_u8(c, &chip->isr);
+    codec_u8(c, &chip->lines);
+    codec_u8(c, &chip->elcr);
+    codec_u8(c, &chip->vector);
+    codec_u8(c, &chip->lowest);
+    codec_u8(c, &chip->init);
+    codec_bool(c, &chip->wants_icw4);
+    codec_bool(c, &chip->auto_eoi);
+    codec_bool(c, &chip->rotate_on_auto_eoi);
+    codec_bool(c, &chip->special_mask);
+    codec_bool(c, &chip->special_nested);
+    codec_bool(c, &chip->read_isr);
+    codec_bool(c, &chip->poll);
 }
 
 static bool chip_is_possible(const struct i8259_chip *chip, unsigned i)
@@ -308,17 +280,14 @@ static bool chip_is_possible(const struct i8259_chip *chip, unsigned i)
            (chip->init == 0 || (chip->init >= 2 && chip->init <= 4));
 }
 
-int i8259_load(struct i8259 *pic, struct reader *r)
+void i8259_state(struct i8259 *pic, struct codec *c)
 {
-    struct i8259 loaded;
-    int error = get_version(r, VERSION);
+    struct i8259 state = *pic;
 
-    if (error)
-        return error;
+    codec_version(c, VERSION);
     for (unsigned i = 0; i < 2; i++)
-        chip_load(&loaded.chip[i], r);
-    if (r->truncated || !chip_is_possible(&loaded.chip[0], 0) || !chip_is_possible(&loaded.chip[1], 1))
-        return -EINVAL;
-    *pic = loaded;
-    return 0;
+        chip_state(&state.chip[i], c);
+    if (codec_judge(c, chip_is_possible(&state.chip[0], 0) && chip_is_possible(&state.chip[1], 1),
+                    "no pair of 8259 can be in it"))
+        *pic = state;
 }

@@ -10,8 +10,7 @@
 
 #include "host/types.h"
 
-struct reader;
-struct writer;
+struct codec;
 
 #define I8259_LINES 16
 #define I8259_CASCADE 2
@@ -59,6 +58,5 @@ bool i8259_waits(const struct i8259 *pic, unsigned line);
 /* The processor acknowledges: returns the vector; that of input 7 (spurious) if no request is there any more. */
 u8 i8259_ack(struct i8259 *pic);
 
-/* All state as one versioned section. load: 0, -ENOTSUP, or -EINVAL for a state that cannot be. */
-void i8259_save(const struct i8259 *pic, struct writer *w);
-int i8259_load(struct i8259 *pic, struct reader *r);
+/* All state as one versioned section. A state that cannot be is refused, and the chip stays as it was. */
+void i8259_state(struct i8259 *pic, struct codec *c);

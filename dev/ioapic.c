@@ -2,11 +2,9 @@
 /* The I/O APIC: registers, and the way from a pin to a message. */
 #include "dev/ioapic.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "dev/lapic.h"
 #include "host/bits.h"
-#include "host/stream.h"
 
 #define VERSION 1
 
@@ -175,35 +173,23 @@ void ioapic_reset(struct ioapic *ioapic)
         ioapic->entry[pin] = IOAPIC_MASKED;
 }
 
-void ioapic_save(const struct ioapic *ioapic, struct writer *w)
+void ioapic_state(struct ioapic *ioapic, struct codec *c)
 {
-    put_u16(w, VERSION);
-    put_u8(w, ioapic->id);
-    put_u8(w, ioapic->select);
-    put_u32(w, ioapic->lines);
-    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
-        put_u64(w, ioapic->entry[pin]);
-}
+    struct ioapic state = *ioapic;
+    u64 entries = 0;
 
-int ioapic_load(struct ioapic *ioapic, struct reader *r)
-{
-    struct ioapic loaded = *ioapic;
-    int error = get_version(r, VERSION);
-    u64 unknown = 0;
-
-    if (error)
-        return error;
-    loaded.id = get_u8(r);
-    loaded.select = get_u8(r);
-    loaded.lines = get_u32(r);
+    codec_version(c, VERSION);
+    codec_u8(c, &state.id);
+    codec_u8(c, &state.select);
+    codec_u32(c, &state.lines);
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
-        loaded.entry[pin] = get_u64(r);
-        unknown |= loaded.entry[pin] & ~VALID;
+        codec_u64(c, &state.entry[pin]);
+        entries |= state.entry[pin];
     }
-    if (r->truncated || unknown || loaded.lines >> IOAPIC_PINS || loaded.id > 0xF)
-        return -EINVAL;
-    *ioapic = loaded;
-    return 0;
+    codec_judge(c, !(entries & ~VALID), "an entry has reserved bits");
+    codec_judge(c, !(state.lines >> IOAPIC_PINS), "it has more pins");
+    if (codec_judge(c, state.id <= 0xF, "the ID is above 15"))
+        *ioapic = state;
 }
 
 bool message_decode(u64 address, u32 data, struct lapic_ipi *message, bool *level)

@@ -10,9 +10,8 @@
 
 #include "host/types.h"
 
+struct codec;
 struct lapic_ipi;
-struct reader;
-struct writer;
 
 #define IOAPIC_PINS 24
 #define IOAPIC_MMIO_SIZE 0x1000
@@ -68,8 +67,7 @@ bool ioapic_edge(const struct ioapic *ioapic, unsigned pin, struct lapic_ipi *me
 void ioapic_eoi(struct ioapic *ioapic, u8 vector);
 
 /* All state as one versioned section. load: 0, -ENOTSUP, or -EINVAL for a state that cannot be. */
-void ioapic_save(const struct ioapic *ioapic, struct writer *w);
-int ioapic_load(struct ioapic *ioapic, struct reader *r);
+void ioapic_state(struct ioapic *ioapic, struct codec *c);
 
 /*
  * Decode the address and data of a message-signalled interrupt (SDM 3A "Message Signalled Interrupts") into *message

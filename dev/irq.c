@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/irq.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "dev/apic_bus.h"
 #include "dev/irq_wiring.h"
 #include "dev/platform.h"
 #include "config/platform_map.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 #define PIC_MASTER_PORT 0x20
@@ -150,19 +148,13 @@ static void pic_reset(struct device *device)
     intr_update(container_of(pic, struct irq_wiring, pic));
 }
 
-static int pic_save(struct device *device, struct writer *writer)
-{
-    i8259_save(&((struct pic_device *)device)->chip, writer);
-    return writer->overflow ? -ENOSPC : 0;
-}
-
-static int pic_load(struct device *device, struct reader *reader)
+static void pic_state(struct device *device, struct codec *c)
 {
     struct pic_device *pic = (struct pic_device *)device;
-    int err = i8259_load(&pic->chip, reader);
 
-    intr_update(container_of(pic, struct irq_wiring, pic));
-    return err;
+    i8259_state(&pic->chip, c);
+    if (c->loading)
+        intr_update(container_of(pic, struct irq_wiring, pic));
 }
 
 static const struct device_ops pic_ops = {
@@ -170,8 +162,7 @@ static const struct device_ops pic_ops = {
     .version = 1,
     .io = pic_io,
     .reset = pic_reset,
-    .save = pic_save,
-    .load = pic_load,
+    .state = pic_state,
 };
 
 /* --- I/O APIC --- */
@@ -192,15 +183,9 @@ static void ioapic_device_reset(struct device *device)
     ioapic_reset(&((struct ioapic_device *)device)->chip);
 }
 
-static int ioapic_device_save(struct device *device, struct writer *writer)
+static void ioapic_device_state(struct device *device, struct codec *c)
 {
-    ioapic_save(&((struct ioapic_device *)device)->chip, writer);
-    return writer->overflow ? -ENOSPC : 0;
-}
-
-static int ioapic_device_load(struct device *device, struct reader *reader)
-{
-    return ioapic_load(&((struct ioapic_device *)device)->chip, reader);
+    ioapic_state(&((struct ioapic_device *)device)->chip, c);
 }
 
 static const struct device_ops ioapic_ops = {
@@ -208,8 +193,7 @@ static const struct device_ops ioapic_ops = {
     .version = 1,
     .io = ioapic_io,
     .reset = ioapic_device_reset,
-    .save = ioapic_device_save,
-    .load = ioapic_device_load,
+    .state = ioapic_device_state,
 };
 
 int irq_wiring_init(struct irq_wiring *wiring, struct vm *vm, struct apic_bus *apics)

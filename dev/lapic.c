@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "dev/codec.h"
 #include "host/msr_index.h"
 #include "dev/lapic_timer.h"
 #include "host/bits.h"
-#include "host/stream.h"
 
 #define VERSION 1
 
@@ -435,31 +435,6 @@ void lapic_cr8_write(struct lapic *lapic, u64 value)
     lapic->tpr = (u32)(value & 0xF) << 4;
 }
 
-void lapic_save(const struct lapic *lapic, struct writer *w)
-{
-    put_u16(w, VERSION);
-    put_u32(w, lapic->id);
-    put_u64(w, lapic->base);
-    put_u32(w, lapic->tpr);
-    put_u32(w, lapic->ldr);
-    put_u32(w, lapic->dfr);
-    put_u32(w, lapic->svr);
-    put_u32(w, lapic->esr);
-    put_u32(w, lapic->esr_pending);
-    put_u64(w, lapic->icr);
-    for (unsigned i = 0; i < NR_LVTS; i++)
-        put_u32(w, lapic->lvt[i]);
-    for (unsigned i = 0; i < 8; i++) {
-        put_u32(w, lapic->irr[i]);
-        put_u32(w, lapic->isr[i]);
-        put_u32(w, lapic->tmr[i]);
-    }
-    put_u32(w, lapic->timer.initial_count);
-    put_u32(w, lapic->timer.divide);
-    put_u64(w, lapic_timer_remaining(lapic));
-    put_u64(w, lapic->timer.tsc_deadline);
-}
-
 /* True if the guest could have written these registers. */
 static bool state_is_possible(const struct lapic *lapic)
 {
@@ -471,37 +446,35 @@ static bool state_is_possible(const struct lapic *lapic)
            !(lapic->timer.divide & ~registers[LAPIC_DIVIDE >> 4].valid);
 }
 
-int lapic_load(struct lapic *lapic, struct reader *r)
+void lapic_state(struct lapic *lapic, struct codec *c)
 {
-    struct lapic loaded = *lapic;
-    int error = get_version(r, VERSION);
-    u64 remaining;
+    struct lapic state = *lapic;
+    u64 remaining = lapic_timer_remaining(lapic);
 
-    if (error)
-        return error;
-    loaded.id = get_u32(r);
-    loaded.base = get_u64(r);
-    loaded.tpr = get_u32(r);
-    loaded.ldr = get_u32(r);
-    loaded.dfr = get_u32(r);
-    loaded.svr = get_u32(r);
-    loaded.esr = get_u32(r);
-    loaded.esr_pending = get_u32(r);
-    loaded.icr = get_u64(r);
+    codec_version(c, VERSION);
+    codec_u32(c, &state.id);
+    codec_u64(c, &state.base);
+    codec_u32(c, &state.tpr);
+    codec_u32(c, &state.ldr);
+    codec_u32(c, &state.dfr);
+    codec_u32(c, &state.svr);
+    codec_u32(c, &state.esr);
+    codec_u32(c, &state.esr_pending);
+    codec_u64(c, &state.icr);
     for (unsigned i = 0; i < NR_LVTS; i++)
-        loaded.lvt[i] = get_u32(r);
+        codec_u32(c, &state.lvt[i]);
     for (unsigned i = 0; i < 8; i++) {
-        loaded.irr[i] = get_u32(r);
-        loaded.isr[i] = get_u32(r);
-        loaded.tmr[i] = get_u32(r);
+        codec_u32(c, &state.irr[i]);
+        codec_u32(c, &state.isr[i]);
+        codec_u32(c, &state.tmr[i]);
     }
-    loaded.timer.initial_count = get_u32(r);
-    loaded.timer.divide = get_u32(r);
-    remaining = get_u64(r);
-    loaded.timer.tsc_deadline = get_u64(r);
-    if (r->truncated || loaded.id != lapic->id || !state_is_possible(&loaded))
-        return -EINVAL;
-    lapic_timer_resume(&loaded, remaining);
-    *lapic = loaded;
-    return 0;
+    codec_u32(c, &state.timer.initial_count);
+    codec_u32(c, &state.timer.divide);
+    codec_u64(c, &remaining);
+    codec_u64(c, &state.timer.tsc_deadline);
+    codec_judge(c, state.id == lapic->id, "another APIC ID");
+    if (!codec_judge(c, state_is_possible(&state), "no local APIC can be in it"))
+        return;
+    lapic_timer_resume(&state, remaining);
+    *lapic = state;
 }

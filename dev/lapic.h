@@ -15,8 +15,7 @@
 
 #include "host/types.h"
 
-struct reader;
-struct writer;
+struct codec;
 
 #define LAPIC_TIMER_HZ 1000000000ULL /* before the divider */
 #define LAPIC_MMIO_BASE 0xFEE00000ULL
@@ -189,5 +188,4 @@ void lapic_expire(struct lapic *lapic, u64 tsc);
  * and load does not count; a TSC deadline is saved as it is, and computed anew by lapic_shift. load: 0, -ENOTSUP for
  * another version, -EINVAL for a state that cannot be or another APIC ID.
  */
-void lapic_save(const struct lapic *lapic, struct writer *w);
-int lapic_load(struct lapic *lapic, struct reader *r);
+void lapic_state(struct lapic *lapic, struct codec *c);

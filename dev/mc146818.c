@@ -2,11 +2,9 @@
 /* The CMOS clock: date registers in all their formats, alarm and periodic interrupts. */
 #include "dev/mc146818.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "config/platform_map.h"
 #include "host/bits.h"
-#include "host/stream.h"
 
 #define VERSION 1
 
@@ -272,42 +270,26 @@ void mc146818_reset(struct mc146818 *rtc)
     rtc->cmos[RTC_C] = 0;
 }
 
-void mc146818_save(const struct mc146818 *rtc, struct writer *w)
+void mc146818_state(struct mc146818 *rtc, struct codec *c)
 {
-    put_u16(w, VERSION);
-    put_u8(w, rtc->index);
-    put_bytes(w, rtc->cmos, sizeof(rtc->cmos));
-    put_u64(w, (u64)rtc->base);
-    put_u32(w, rtc->stopped.year);
-    put_u8(w, rtc->stopped.month);
-    put_u8(w, rtc->stopped.day);
-    put_u8(w, rtc->stopped.hour);
-    put_u8(w, rtc->stopped.minute);
-    put_u8(w, rtc->stopped.second);
-    put_u8(w, rtc->stopped.weekday);
-    put_u64(w, rtc->updated);
-}
+    struct mc146818 state = *rtc;
+    u64 base = (u64)rtc->base;
 
-int mc146818_load(struct mc146818 *rtc, struct reader *r)
-{
-    struct mc146818 loaded;
-    int error = get_version(r, VERSION);
-
-    if (error)
-        return error;
-    loaded.index = get_u8(r);
-    get_bytes(r, loaded.cmos, sizeof(loaded.cmos));
-    loaded.base = (s64)get_u64(r);
-    loaded.stopped.year = get_u32(r);
-    loaded.stopped.month = get_u8(r);
-    loaded.stopped.day = get_u8(r);
-    loaded.stopped.hour = get_u8(r);
-    loaded.stopped.minute = get_u8(r);
-    loaded.stopped.second = get_u8(r);
-    loaded.stopped.weekday = get_u8(r);
-    loaded.updated = get_u64(r);
-    if (r->truncated || loaded.index >= CMOS_SIZE || loaded.cmos[RTC_A] & RTC_A_UIP || loaded.stopped.year > 25600)
-        return -EINVAL;
-    *rtc = loaded;
-    return 0;
+    codec_version(c, VERSION);
+    codec_u8(c, &state.index);
+    codec_bytes(c, state.cmos, sizeof(state.cmos));
+    codec_u64(c, &base);
+    codec_u32(c, &state.stopped.year);
+    codec_u8(c, &state.stopped.month);
+    codec_u8(c, &state.stopped.day);
+    codec_u8(c, &state.stopped.hour);
+    codec_u8(c, &state.stopped.minute);
+    codec_u8(c, &state.stopped.second);
+    codec_u8(c, &state.stopped.weekday);
+    codec_u64(c, &state.updated);
+    state.base = (s64)base;
+    codec_judge(c, state.index < CMOS_SIZE, "the index is beyond its registers");
+    codec_judge(c, !(state.cmos[RTC_A] & RTC_A_UIP), "register A has UIP");
+    if (codec_judge(c, state.stopped.year <= 25600, "the year is above 25600"))
+        *rtc = state;
 }

@@ -11,8 +11,7 @@
 #include "host/calendar.h"
 #include "host/types.h"
 
-struct reader;
-struct writer;
+struct codec;
 
 #define MC146818_NEVER (~0ULL)
 #define CMOS_SIZE 128
@@ -79,6 +78,5 @@ bool mc146818_irq(const struct mc146818 *rtc);
 /* The time at which an enabled interrupt comes, MC146818_NEVER if none does or one is already there. */
 u64 mc146818_deadline(const struct mc146818 *rtc);
 
-/* All state as one versioned section. load: 0, -ENOTSUP, or -EINVAL for a state that cannot be. */
-void mc146818_save(const struct mc146818 *rtc, struct writer *w);
-int mc146818_load(struct mc146818 *rtc, struct reader *r);
+/* All state as one versioned section. A state that cannot be is refused, and the chip stays as it was. */
+void mc146818_state(struct mc146818 *rtc, struct codec *c);

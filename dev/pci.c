@@ -2,14 +2,13 @@
 /* The bus and configuration space; MSI-X is in pci_msix.c. */
 #include "dev/pci.h"
 
-#include <errno.h>
 #include <string.h>
 
+#include "dev/codec.h"
 #include "dev/irq.h"
 #include "dev/pci_msix.h"
 #include "host/bits.h"
 #include "host/panic.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 /* The byte at CF9h among them is the chip set's reset register, a region of its own. */
@@ -127,57 +126,41 @@ static void function_reset(struct device *device)
     intx_update(function);
 }
 
-static int function_save(struct device *device, struct writer *w)
-{
-    struct pci_function *function = (struct pci_function *)device;
-
-    put_u16(w, VERSION);
-    put_bytes(w, function->config, sizeof(function->config));
-    put_u8(w, function->intx);
-    pci_msix_save(function, w);
-    put_u16(w, function->ops->version);
-    return function->ops->save ? function->ops->save(function, w) : 0;
-}
-
 /* Only bits that a guest can write may differ from ours: the others describe the device, and must be the same. */
-static int config_load(struct pci_function *function, const u8 *config)
+static bool config_valid(const struct pci_function *function, const u8 *config)
 {
     for (unsigned i = 0; i < sizeof(function->config); i++)
         if (i != PCI_STATUS && (config[i] ^ function->config[i]) & (u8)~function->writable[i])
-            return -EINVAL;
-    memcpy(function->config, config, sizeof(function->config));
-    return 0;
+            return false;
+    return true;
 }
 
-static int function_load(struct device *device, struct reader *r)
+static void function_state(struct pci_function *function, struct codec *c)
 {
-    struct pci_function *function = (struct pci_function *)device;
     u8 config[sizeof(function->config)];
-    int err = get_version(r, VERSION);
 
-    if (err)
-        return err;
-    get_bytes(r, config, sizeof(config));
-    function->intx = get_u8(r);
-    err = r->truncated ? -EINVAL : config_load(function, config);
-    if (!err)
-        err = pci_msix_load(function, r);
-    if (!err)
-        err = get_version(r, function->ops->version);
-    if (!err && function->ops->load)
-        err = function->ops->load(function, r);
-    bars_update(function);
-    intx_update(function);
-    return err;
+    memcpy(config, function->config, sizeof(config));
+    codec_version(c, VERSION);
+    codec_bytes(c, config, sizeof(config));
+    codec_bool(c, &function->intx);
+    if (codec_judge(c, config_valid(function, config), "configuration space of another function"))
+        memcpy(function->config, config, sizeof(config));
+    pci_msix_state(function, c);
+    codec_version(c, function->ops->version);
+    if (function->ops->state)
+        function->ops->state(function, c);
+    if (c->loading) {
+        bars_update(function);
+        intx_update(function);
+    }
 }
 
+/* For the MMIO bus: a function is no device of the VM's, and its state is a part of the PCI bus's. */
 static const struct device_ops function_ops = {
     .name = "pci function",
     .version = VERSION,
     .io = bar_io,
     .reset = function_reset,
-    .save = function_save,
-    .load = function_load,
 };
 
 void pci_function_init(struct pci_function *function, const struct pci_ops *ops, u16 vendor, u16 device, u32 class_code)
@@ -310,38 +293,22 @@ static void bus_reset(struct device *device)
 }
 
 /* The bus saves its functions, each under the number of its slot. */
-static int bus_save(struct device *device, struct writer *w)
+static void bus_state(struct device *device, struct codec *c)
 {
     struct pci_bus *bus = (struct pci_bus *)device;
-    int err = 0;
 
-    put_u16(w, VERSION);
-    put_u32(w, bus->address);
-    for (unsigned slot = 0; slot < PCI_SLOTS && !err; slot++) {
-        put_u8(w, bus->slot[slot] != NULL);
+    codec_version(c, VERSION);
+    codec_u32(c, &bus->address);
+    if (c->loading)
+        bus->address &= ADDRESS_FIELDS;
+    for (unsigned slot = 0; slot < PCI_SLOTS && !c->err; slot++) {
+        bool there = bus->slot[slot] != NULL;
+
+        codec_bool(c, &there);
+        codec_judge(c, there == (bus->slot[slot] != NULL), "another set of slots is in use");
         if (bus->slot[slot])
-            err = function_save(&bus->slot[slot]->device, w);
+            function_state(bus->slot[slot], c);
     }
-    return err ? err : w->overflow ? -ENOSPC : 0;
-}
-
-static int bus_load(struct device *device, struct reader *r)
-{
-    struct pci_bus *bus = (struct pci_bus *)device;
-    int err = get_version(r, VERSION);
-
-    if (err)
-        return err;
-    bus->address = get_u32(r) & ADDRESS_FIELDS;
-    for (unsigned slot = 0; slot < PCI_SLOTS && !err; slot++) {
-        bool there = get_u8(r);
-
-        if (r->truncated || there != (bus->slot[slot] != NULL))
-            err = -EINVAL;
-        else if (there)
-            err = function_load(&bus->slot[slot]->device, r);
-    }
-    return err;
 }
 
 static const struct device_ops bus_ops = {
@@ -349,8 +316,7 @@ static const struct device_ops bus_ops = {
     .version = VERSION,
     .io = bus_io,
     .reset = bus_reset,
-    .save = bus_save,
-    .load = bus_load,
+    .state = bus_state,
 };
 
 /* An i440FX by name: every guest knows it, and it needs no driver. */

@@ -12,9 +12,9 @@
 
 #include "hv/bus.h"
 
-struct reader;
+struct codec;
+struct pci_function;
 struct vm;
-struct writer;
 
 #define PCI_SLOTS 32
 #define PCI_BARS 6
@@ -55,18 +55,16 @@ enum pci_register {
 #define MSIX_CONTROL_ENABLE 0x8000
 #define MSIX_ENTRY_MASKED 1
 
-struct pci_function;
-
 /* The calls to the device behind a function. */
 struct pci_ops {
     const char *name;
-    u16 version; /* of the saved state of save and load */
+    u16 version; /* of `state` */
     void (*bar_io)(struct pci_function *function, unsigned bar, struct io *io);
     /* Optional: called before a read of configuration space at an offset, and after a write there. */
     void (*config_access)(struct pci_function *function, unsigned offset, unsigned size, bool write);
     void (*reset)(struct pci_function *function);
-    int (*save)(struct pci_function *function, struct writer *writer);
-    int (*load)(struct pci_function *function, struct reader *reader);
+    /* Optional: save or load what the device has beyond its function. */
+    void (*state)(struct pci_function *function, struct codec *c);
 };
 
 struct pci_bar {

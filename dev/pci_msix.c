@@ -2,13 +2,11 @@
 /* MSI-X (PCI Local Bus 3.0, 6.8.2). */
 #include "dev/pci_msix.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "dev/irq.h"
 #include "dev/pci.h"
 #include "host/bits.h"
 #include "host/panic.h"
-#include "host/stream.h"
 
 #define CAPABILITY_SIZE 12
 #define TABLE 4 /* offsets in the capability */
@@ -134,30 +132,25 @@ void pci_msix_io(struct pci_function *function, struct io *io)
     pci_msix_flush(function);
 }
 
-void pci_msix_save(const struct pci_function *function, struct writer *w)
-{
-    const struct pci_msix *msix = &function->msix;
-
-    put_u16(w, msix->vectors);
-    put_u64(w, msix->pending);
-    for (unsigned i = 0; i < msix->vectors; i++) {
-        put_u64(w, msix->entry[i].address);
-        put_u32(w, msix->entry[i].data);
-        put_u32(w, msix->entry[i].control);
-    }
-}
-
-int pci_msix_load(struct pci_function *function, struct reader *r)
+void pci_msix_state(struct pci_function *function, struct codec *c)
 {
     struct pci_msix *msix = &function->msix;
+    u16 vectors = msix->vectors;
 
-    if (get_u16(r) != msix->vectors)
-        return -EINVAL;
-    msix->pending = get_u64(r) & (BIT(msix->vectors) - 1);
+    codec_u16(c, &vectors);
+    codec_judge(c, vectors == msix->vectors, "another number of MSI-X vectors");
+    codec_u64(c, &msix->pending);
     for (unsigned i = 0; i < msix->vectors; i++) {
-        msix->entry[i].address = get_u64(r) & ~3ULL;
-        msix->entry[i].data = get_u32(r);
-        msix->entry[i].control = get_u32(r) & MSIX_ENTRY_MASKED;
+        struct msix_entry *entry = &msix->entry[i];
+
+        codec_u64(c, &entry->address);
+        codec_u32(c, &entry->data);
+        codec_u32(c, &entry->control);
+        if (c->loading) {
+            entry->address &= ~3ULL;
+            entry->control &= MSIX_ENTRY_MASKED;
+        }
     }
-    return r->truncated ? -EINVAL : 0;
+    if (c->loading)
+        msix->pending &= BIT(msix->vectors) - 1;
 }

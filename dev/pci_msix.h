@@ -4,10 +4,9 @@
 
 #include "host/types.h"
 
+struct codec;
 struct io;
 struct pci_function;
-struct reader;
-struct writer;
 
 /* Reset: all vectors are masked, and none is pending. And an access to the BAR. */
 void pci_msix_reset(struct pci_function *function);
@@ -17,5 +16,4 @@ void pci_msix_io(struct pci_function *function, struct io *io);
 void pci_msix_flush(struct pci_function *function);
 
 /* Save and load the table and the pending bits. Load returns 0 or -EINVAL. */
-void pci_msix_save(const struct pci_function *function, struct writer *w);
-int pci_msix_load(struct pci_function *function, struct reader *r);
+void pci_msix_state(struct pci_function *function, struct codec *c);

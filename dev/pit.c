@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/pit.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "dev/irq.h"
 #include "dev/platform.h"
 #include "config/platform_map.h"
 #include "host/bits.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 #define PIT_PORT 0x40
@@ -141,28 +139,19 @@ static void pit_reset(struct device *device)
     timer_set(&platform_of(pit->vm)->timers, &pit->timer, TIMER_NEVER);
 }
 
-static int pit_save(struct device *device, struct writer *writer)
-{
-    struct pit *pit = (struct pit *)device;
-
-    i8254_save(&pit->chip, writer);
-    put_u32(writer, pit->owed);
-    return writer->overflow ? -ENOSPC : 0;
-}
-
-static int pit_load(struct device *device, struct reader *reader)
+static void pit_state(struct device *device, struct codec *c)
 {
     struct pit *pit = (struct pit *)device;
     u64 now = timers_now(&platform_of(pit->vm)->timers);
-    int err = i8254_load(&pit->chip, reader);
-    u32 owed = get_u32(reader);
+    u32 owed = pit->owed;
 
-    if (err || reader->truncated || owed > owed_max(pit))
-        return err ? err : -EINVAL;
-    pit->counted = to_ticks(now);
+    i8254_state(&pit->chip, c);
+    codec_u32(c, &owed);
+    if (!codec_judge(c, owed <= owed_max(pit), "it owes more ticks than it may"))
+        return;
     pit->owed = owed;
+    pit->counted = to_ticks(now);
     arm(pit, now);
-    return 0;
 }
 
 static const struct device_ops ops = {
@@ -170,8 +159,7 @@ static const struct device_ops ops = {
     .version = VERSION,
     .io = pit_io,
     .reset = pit_reset,
-    .save = pit_save,
-    .load = pit_load,
+    .state = pit_state,
 };
 
 int pit_init(struct pit *pit, struct vm *vm)

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
+#include "dev/codec.h"
 #include "dev/lapic.h"
 #include "host/bits.h"
-#include "host/stream.h"
 #include "mm/guest_mem.h"
 
 #define PV_EOI_ENABLE BIT(0)
@@ -61,19 +61,13 @@ void pv_eoi_settle(struct pv_eoi *pv_eoi, struct guest_mem *mem, struct lapic *l
     }
 }
 
-void pv_eoi_save(const struct pv_eoi *pv_eoi, struct writer *w)
+void pv_eoi_state(struct pv_eoi *pv_eoi, const struct guest_mem *mem, struct codec *c)
 {
-    put_u64(w, pv_eoi->msr);
-    put_u8(w, pv_eoi->offered);
-}
+    struct pv_eoi state = *pv_eoi;
 
-int pv_eoi_load(struct pv_eoi *pv_eoi, const struct guest_mem *mem, struct reader *r)
-{
-    u64 msr = get_u64(r);
-    u8 offered = get_u8(r);
-
-    if (r->truncated || !msr_valid(mem, msr) || offered > !!(msr & PV_EOI_ENABLE))
-        return -EINVAL;
-    *pv_eoi = (struct pv_eoi){ .msr = msr, .offered = offered };
-    return 0;
+    codec_u64(c, &state.msr);
+    codec_bool(c, &state.offered);
+    codec_judge(c, msr_valid(mem, state.msr), "the MSR of the EOI word");
+    if (codec_judge(c, !state.offered || state.msr & PV_EOI_ENABLE, "an EOI is offered, and there is no word for it"))
+        *pv_eoi = state;
 }

@@ -11,10 +11,9 @@
 
 #include "host/types.h"
 
+struct codec;
 struct guest_mem;
 struct lapic;
-struct reader;
-struct writer;
 
 #define MSR_KVM_PV_EOI_EN 0x4B564D04
 
@@ -35,6 +34,5 @@ void pv_eoi_offer(struct pv_eoi *pv_eoi, struct guest_mem *mem, const struct lap
  */
 void pv_eoi_settle(struct pv_eoi *pv_eoi, struct guest_mem *mem, struct lapic *lapic, bool withdraw);
 
-/* An offer is saved as it is, because the guest's memory moves, too. load: 0, or -EINVAL for a state that cannot be. */
-void pv_eoi_save(const struct pv_eoi *pv_eoi, struct writer *w);
-int pv_eoi_load(struct pv_eoi *pv_eoi, const struct guest_mem *mem, struct reader *r);
+/* An offer is saved as it is, because the guest's memory moves, too. A state that cannot be is refused. */
+void pv_eoi_state(struct pv_eoi *pv_eoi, const struct guest_mem *mem, struct codec *c);

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "dev/codec.h"
 #include "host/rtc.h"
 #include "dev/platform.h"
 #include "host/bits.h"
-#include "host/stream.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
 
@@ -91,13 +91,19 @@ static int write_wall_clock(struct pvclock *pvclock, gpa_t gpa)
     return 0;
 }
 
+/* May the MSR have this value? If it is enabled, the structure must be in RAM. */
+static bool system_time_valid(const struct guest_mem *mem, u64 value)
+{
+    return !(value & SYSTEM_TIME_RESERVED) &&
+           (!(value & SYSTEM_TIME_ENABLE) ||
+            guest_mem_valid(mem, value & ~SYSTEM_TIME_ENABLE, sizeof(struct pvclock_time)));
+}
+
 static int write_system_time(struct vcpu *vcpu, u64 value)
 {
     struct pvclock *pvclock = pvclock_of(vcpu);
-    gpa_t gpa = value & ~SYSTEM_TIME_ENABLE;
 
-    if (value & SYSTEM_TIME_RESERVED ||
-        (value & SYSTEM_TIME_ENABLE && !guest_mem_valid(&vcpu->vm->mem, gpa, sizeof(struct pvclock_time))))
+    if (!system_time_valid(&vcpu->vm->mem, value))
         return -EINVAL;
     pvclock->system_time[vcpu->id] = value;
     update(vcpu, 0);
@@ -186,45 +192,25 @@ static void pvclock_reset(struct device *device)
         pvclock_receive_init(pvclock->vm->vcpu[i]);
 }
 
-static int pvclock_save(struct device *device, struct writer *writer)
-{
-    const struct pvclock *pvclock = (struct pvclock *)device;
-
-    put_u16(writer, VERSION);
-    put_u64(writer, pvclock->start);
-    put_u64(writer, pvclock->wall_clock);
-    for (u32 i = 0; i < pvclock->vm->nr_vcpus; i++) {
-        put_u64(writer, pvclock->system_time[i]);
-        put_u32(writer, pvclock->version[i]);
-        steal_time_save(&pvclock->steal[i], writer);
-    }
-    return writer->overflow ? -ENOSPC : 0;
-}
-
 /* The structures in memory are written by pvclock_stood, when the vcpus' TSC offsets are known as well. */
-static int pvclock_load(struct device *device, struct reader *reader)
+static void pvclock_state(struct device *device, struct codec *c)
 {
     struct pvclock *pvclock = (struct pvclock *)device;
     const struct guest_mem *mem = &pvclock->vm->mem;
     u64 now = timers_now(&platform_of(pvclock->vm)->timers);
-    int err = get_version(reader, VERSION);
 
-    if (err)
-        return err;
-    pvclock->start = get_u64(reader);
-    pvclock->wall_clock = get_u64(reader);
+    codec_version(c, VERSION);
+    codec_u64(c, &pvclock->start);
+    codec_u64(c, &pvclock->wall_clock);
     for (u32 i = 0; i < pvclock->vm->nr_vcpus; i++) {
-        u64 msr = get_u64(reader);
+        u64 msr = pvclock->system_time[i];
 
-        pvclock->version[i] = get_u32(reader);
-        if (reader->truncated || msr & SYSTEM_TIME_RESERVED ||
-            (msr & SYSTEM_TIME_ENABLE &&
-             !guest_mem_valid(mem, msr & ~SYSTEM_TIME_ENABLE, sizeof(struct pvclock_time))) ||
-            steal_time_load(&pvclock->steal[i], mem, now, reader))
-            return -EINVAL;
-        pvclock->system_time[i] = msr;
+        codec_u64(c, &msr);
+        codec_u32(c, &pvclock->version[i]);
+        if (codec_judge(c, system_time_valid(mem, msr), "the MSR of the system time"))
+            pvclock->system_time[i] = msr;
+        steal_time_state(&pvclock->steal[i], mem, now, c);
     }
-    return 0;
 }
 
 static const struct device_ops ops = {
@@ -232,8 +218,7 @@ static const struct device_ops ops = {
     .version = VERSION,
     .io = pvclock_io,
     .reset = pvclock_reset,
-    .save = pvclock_save,
-    .load = pvclock_load,
+    .state = pvclock_state,
 };
 
 void pvclock_init(struct pvclock *pvclock, struct vm *vm)

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "dev/codec.h"
 #include "host/bits.h"
-#include "host/stream.h"
 #include "mm/guest_mem.h"
 
 #define STEAL_ENABLE BIT(0)
@@ -60,18 +60,14 @@ void steal_time_goes_on(struct steal_time *steal, struct guest_mem *mem, u64 now
         add(steal, mem, now - since);
 }
 
-void steal_time_save(const struct steal_time *steal, struct writer *w)
+void steal_time_state(struct steal_time *steal, const struct guest_mem *mem, u64 now, struct codec *c)
 {
-    put_u64(w, steal->msr);
-    put_u64(w, steal->since);
-}
+    struct steal_time state = *steal;
 
-int steal_time_load(struct steal_time *steal, const struct guest_mem *mem, u64 now, struct reader *r)
-{
-    u64 msr = get_u64(r), since = get_u64(r);
-
-    if (r->truncated || !msr_valid(mem, msr))
-        return -EINVAL;
-    *steal = (struct steal_time){ .msr = msr, .since = MIN(since, now) };
-    return 0;
+    codec_u64(c, &state.msr);
+    codec_u64(c, &state.since);
+    if (!codec_judge(c, msr_valid(mem, state.msr), "the MSR of the steal time"))
+        return;
+    state.since = MIN(state.since, now);
+    *steal = state;
 }

@@ -12,9 +12,8 @@
 
 #include "host/types.h"
 
+struct codec;
 struct guest_mem;
-struct reader;
-struct writer;
 
 #define MSR_KVM_STEAL_TIME 0x4B564D03
 
@@ -42,7 +41,6 @@ void steal_time_waits(struct steal_time *steal, u64 now);
 /* The vcpu's turn has come: add the time that it has waited to the guest's structure. Writes guest memory. */
 void steal_time_goes_on(struct steal_time *steal, struct guest_mem *mem, u64 now);
 
-/* A vcpu that waits goes on waiting on another host. load: 0, or -EINVAL for a state that cannot be; VM time is `now`.
- * A check saves a running guest part by part, so a wait may have begun after `now`; load then takes `now`. */
-void steal_time_save(const struct steal_time *steal, struct writer *w);
-int steal_time_load(struct steal_time *steal, const struct guest_mem *mem, u64 now, struct reader *r);
+/* A vcpu that waits goes on waiting on another host. A state that cannot be is refused. VM time is `now`. A check saves
+ * a running guest part by part, so a wait that is loaded may have begun after `now`; then it begins at `now`. */
+void steal_time_state(struct steal_time *steal, const struct guest_mem *mem, u64 now, struct codec *c);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/timer.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "host/asm.h"
 #include "host/clock.h"
 #include "host/smp.h"
 #include "dev/platform.h"
 #include "host/bits.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 #define NS_PER_MS 1000000ULL
@@ -184,22 +182,15 @@ static void timers_reset(struct device *device)
     (void)device;
 }
 
-static int timers_save(struct device *device, struct writer *writer)
+static void timers_state(struct device *device, struct codec *c)
 {
-    put_u16(writer, VERSION);
-    put_u64(writer, timers_now((struct timers *)device));
-    return writer->overflow ? -ENOSPC : 0;
-}
+    struct timers *timers = (struct timers *)device;
+    u64 ns = timers_now(timers);
 
-static int timers_load(struct device *device, struct reader *reader)
-{
-    int err = get_version(reader, VERSION);
-    u64 ns = get_u64(reader);
-
-    if (err || reader->truncated)
-        return err ? err : -EINVAL;
-    timers_set_now((struct timers *)device, ns);
-    return 0;
+    codec_version(c, VERSION);
+    codec_u64(c, &ns);
+    if (codec_loaded(c))
+        timers_set_now(timers, ns);
 }
 
 static const struct device_ops ops = {
@@ -207,8 +198,7 @@ static const struct device_ops ops = {
     .version = VERSION,
     .io = timers_io,
     .reset = timers_reset,
-    .save = timers_save,
-    .load = timers_load,
+    .state = timers_state,
 };
 
 void timers_init(struct timers *timers, struct vm *vm)

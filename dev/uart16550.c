@@ -2,9 +2,9 @@
 /* The 16550A UART as a chip. */
 #include "dev/uart16550.h"
 
-#include <errno.h>
+#include "dev/codec.h"
 
-#include "host/stream.h"
+#include <errno.h>
 
 #define VERSION 1
 
@@ -200,45 +200,26 @@ int uart16550_receive(struct uart16550 *uart, u8 byte)
     return 0;
 }
 
-void uart16550_save(const struct uart16550 *uart, struct writer *w)
+void uart16550_state(struct uart16550 *uart, struct codec *c)
 {
-    put_u16(w, VERSION);
-    put_u8(w, uart->ier);
-    put_u8(w, uart->fcr);
-    put_u8(w, uart->lcr);
-    put_u8(w, uart->mcr);
-    put_u8(w, uart->msr);
-    put_u8(w, uart->scr);
-    put_u16(w, uart->divisor);
-    put_u8(w, uart->overrun);
-    put_u8(w, uart->thre_pending);
-    put_u8(w, uart->rx_head);
-    put_u8(w, uart->rx_count);
-    put_bytes(w, uart->rx, sizeof(uart->rx));
-}
+    struct uart16550 state = *uart;
 
-int uart16550_load(struct uart16550 *uart, struct reader *r)
-{
-    struct uart16550 loaded = { .transmit = uart->transmit, .ctx = uart->ctx };
-    int error = get_version(r, VERSION);
-
-    if (error)
-        return error;
-    loaded.ier = get_u8(r);
-    loaded.fcr = get_u8(r);
-    loaded.lcr = get_u8(r);
-    loaded.mcr = get_u8(r);
-    loaded.msr = get_u8(r);
-    loaded.scr = get_u8(r);
-    loaded.divisor = get_u16(r);
-    loaded.overrun = get_u8(r);
-    loaded.thre_pending = get_u8(r);
-    loaded.rx_head = get_u8(r);
-    loaded.rx_count = get_u8(r);
-    get_bytes(r, loaded.rx, sizeof(loaded.rx));
-    if (r->truncated || loaded.ier > 0x0F || loaded.fcr & ~(FCR_ENABLE | FCR_TRIGGER) || loaded.mcr > 0x1F ||
-        loaded.rx_head >= UART_FIFO_SIZE || loaded.rx_count > rx_capacity(&loaded))
-        return -EINVAL;
-    *uart = loaded;
-    return 0;
+    codec_version(c, VERSION);
+    codec_u8(c, &state.ier);
+    codec_u8(c, &state.fcr);
+    codec_u8(c, &state.lcr);
+    codec_u8(c, &state.mcr);
+    codec_u8(c, &state.msr);
+    codec_u8(c, &state.scr);
+    codec_u16(c, &state.divisor);
+    codec_bool(c, &state.overrun);
+    codec_bool(c, &state.thre_pending);
+    codec_u8(c, &state.rx_head);
+    codec_u8(c, &state.rx_count);
+    codec_bytes(c, state.rx, sizeof(state.rx));
+    codec_judge(c, state.ier <= 0x0F && !(state.fcr & ~(FCR_ENABLE | FCR_TRIGGER)) && state.mcr <= 0x1F,
+                "IER, FCR or MCR has reserved bits");
+    if (codec_judge(c, state.rx_head < UART_FIFO_SIZE && state.rx_count <= rx_capacity(&state),
+                    "the FIFO has no such place"))
+        *uart = state;
 }

@@ -11,8 +11,7 @@
 
 #include "host/types.h"
 
-struct reader;
-struct writer;
+struct codec;
 
 #define UART_FIFO_SIZE 16
 
@@ -92,9 +91,5 @@ int uart16550_receive(struct uart16550 *uart, u8 byte);
 /* Level of the interrupt line. */
 bool uart16550_irq(const struct uart16550 *uart);
 
-/*
- * All of the state as one versioned section. load: 0, -ENOTSUP for another version, -EINVAL for one that no chip can be
- * in.
- */
-void uart16550_save(const struct uart16550 *uart, struct writer *w);
-int uart16550_load(struct uart16550 *uart, struct reader *r);
+/* All state as one versioned section. A state that no chip can be in is refused, and the chip stays as it was. */
+void uart16550_state(struct uart16550 *uart, struct codec *c);

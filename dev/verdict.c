@@ -24,18 +24,10 @@ static void verdict_reset(struct device *device)
     (void)device;
 }
 
-static int verdict_save(struct device *device, struct writer *writer)
+static void verdict_state(struct device *device, struct codec *c)
 {
     (void)device;
-    (void)writer;
-    return 0;
-}
-
-static int verdict_load(struct device *device, struct reader *reader)
-{
-    (void)device;
-    (void)reader;
-    return 0;
+    (void)c;
 }
 
 static const struct device_ops ops = {
@@ -43,8 +35,7 @@ static const struct device_ops ops = {
     .version = 1,
     .io = verdict_io,
     .reset = verdict_reset,
-    .save = verdict_save,
-    .load = verdict_load,
+    .state = verdict_state,
 };
 
 int verdict_init(struct verdict *verdict, struct vm *vm)

@@ -293,8 +293,7 @@ static const struct virtio_kind kind = {
     .features_valid = features_valid,
     .notify = notify,
     .reset = reset,
-    .save = virtio_net_save,
-    .load = virtio_net_load,
+    .state = virtio_net_state,
 };
 
 void virtio_net_init(struct virtio_net *net, struct vm *vm, struct pci_bus *bus, unsigned slot, const u8 mac[MAC_LEN])

@@ -4,9 +4,8 @@
 
 #include "dev/virtio_net.h"
 
-/* save and load of struct virtio_kind: the driver's settings, and the addresses that live behind the port. */
-void virtio_net_save(struct virtio *virtio, struct writer *w);
-int virtio_net_load(struct virtio *virtio, struct reader *r);
+/* `state` of struct virtio_kind: the driver's settings, and the addresses that live behind the port. */
+void virtio_net_state(struct virtio *virtio, struct codec *c);
 
 /* Has the driver negotiated this offload for received frames, and not turned it off? */
 static inline bool virtio_net_wants(const struct virtio_net *net, u64 offload)

@@ -2,13 +2,12 @@
 #define LOG_PREFIX "virtio"
 #include "dev/virtio_pci.h"
 
-#include <errno.h>
 #include <string.h>
 
+#include "dev/codec.h"
 #include "host/bits.h"
 #include "host/log.h"
 #include "host/panic.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 #define VENDOR 0x1AF4
@@ -375,74 +374,48 @@ static void config_access(struct pci_function *function, unsigned offset, unsign
 
 /* --- Saved state ------------------------------------------------------------------------------------------- */
 
-static int save(struct pci_function *function, struct writer *w)
+static void queues_state(struct virtio *virtio, struct codec *c)
 {
-    struct virtio *virtio = virtio_of(function);
-
-    put_u16(w, virtio->kind->id);
-    put_u64(w, virtio->features);
-    put_u32(w, virtio->device_feature_select);
-    put_u32(w, virtio->driver_feature_select);
-    put_u16(w, virtio->queue_select);
-    put_u16(w, virtio->config_vector);
-    put_u8(w, virtio->status);
-    put_u8(w, virtio->isr);
-    put_u8(w, virtio->generation);
-    put_bytes(w, virtio->config, virtio->kind->config_size);
     for (unsigned i = 0; i < virtio->kind->nr_queues; i++) {
-        put_u16(w, virtio->queue_vector[i]);
-        virtqueue_save(&virtio->queue[i], w);
+        codec_u16(c, &virtio->queue_vector[i]);
+        virtqueue_state(&virtio->queue[i], c);
+        if (codec_judge(c, virtio->queue[i].size <= virtio->kind->queue_size, "a queue is longer than here"))
+            virtio->queue_vector[i] = vector_checked(virtio, virtio->queue_vector[i]);
     }
-    put_u16(w, virtio->kind->version);
-    virtio->kind->save(virtio, w);
-    return w->overflow ? -ENOSPC : 0;
 }
 
-static int load_queues(struct virtio *virtio, struct reader *r)
-{
-    int err = 0;
-
-    for (unsigned i = 0; i < virtio->kind->nr_queues && !err; i++) {
-        virtio->queue_vector[i] = vector_checked(virtio, get_u16(r));
-        err = virtqueue_load(&virtio->queue[i], r);
-        if (virtio->queue[i].size > virtio->kind->queue_size)
-            err = -EINVAL;
-    }
-    return err;
-}
-
-static int load(struct pci_function *function, struct reader *r)
+static void state(struct pci_function *function, struct codec *c)
 {
     struct virtio *virtio = virtio_of(function);
-    int err;
+    u16 id = virtio->kind->id;
 
-    reset(function);
-    if (get_u16(r) != virtio->kind->id)
-        return -EINVAL;
-    virtio->features = get_u64(r);
-    virtio->device_feature_select = get_u32(r);
-    virtio->driver_feature_select = get_u32(r);
-    virtio->queue_select = get_u16(r);
-    virtio->config_vector = vector_checked(virtio, get_u16(r));
-    virtio->status = get_u8(r);
-    virtio->isr = get_u8(r);
-    virtio->generation = get_u8(r);
-    get_bytes(r, virtio->config, virtio->kind->config_size);
+    if (c->loading)
+        reset(function);
+    codec_u16(c, &id);
+    codec_judge(c, id == virtio->kind->id, "another kind of device");
+    codec_u64(c, &virtio->features);
+    codec_u32(c, &virtio->device_feature_select);
+    codec_u32(c, &virtio->driver_feature_select);
+    codec_u16(c, &virtio->queue_select);
+    codec_u16(c, &virtio->config_vector);
+    codec_u8(c, &virtio->status);
+    codec_u8(c, &virtio->isr);
+    codec_u8(c, &virtio->generation);
+    codec_bytes(c, virtio->config, virtio->kind->config_size);
     /* The device can't provide features that it does not offer: a state with such features is refused. */
-    if (r->truncated || (virtio->status & VIRTIO_STATUS_FEATURES_OK && !features_valid(virtio)))
-        return -EINVAL;
-    features_apply(virtio);
-    err = load_queues(virtio, r);
-    if (!err)
-        err = get_version(r, virtio->kind->version);
-    if (!err)
-        err = virtio->kind->load(virtio, r);
-    if (err)
-        return err;
+    if (codec_judge(c, !(virtio->status & VIRTIO_STATUS_FEATURES_OK) || features_valid(virtio),
+                    "features that are not offered here")) {
+        virtio->config_vector = vector_checked(virtio, virtio->config_vector);
+        features_apply(virtio);
+    }
+    queues_state(virtio, c);
+    codec_version(c, virtio->kind->version);
+    virtio->kind->state(virtio, c);
+    if (!codec_loaded(c))
+        return;
     function->intx = virtio->isr != 0;
     /* Requests may have come in while nobody looked. */
     notify_all(virtio);
-    return r->truncated ? -EINVAL : 0;
 }
 
 static const struct pci_ops ops = {
@@ -451,8 +424,7 @@ static const struct pci_ops ops = {
     .bar_io = bar_io,
     .config_access = config_access,
     .reset = reset,
-    .save = save,
-    .load = load,
+    .state = state,
 };
 
 static unsigned add_capability(struct virtio *virtio, enum virtio_cap type, u32 offset, u32 length, unsigned more)

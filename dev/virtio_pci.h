@@ -67,14 +67,13 @@ struct virtio_kind {
     unsigned nr_queues;
     u16 queue_size;
     unsigned config_size;
-    u16 version; /* of save and load */
+    u16 version; /* of `state` */
     /* Optional: do these accepted features make sense together? */
     bool (*features_valid)(u64 features);
     /* The driver has made requests available in a queue, or is now ready for all queues (DRIVER_OK). */
     void (*notify)(struct virtio *virtio, unsigned queue);
     void (*reset)(struct virtio *virtio);
-    void (*save)(struct virtio *virtio, struct writer *writer);
-    int (*load)(struct virtio *virtio, struct reader *reader);
+    void (*state)(struct virtio *virtio, struct codec *c); /* saved or loaded, behind the transport's own */
 };
 
 /* Embedded first in a device's own struct. */

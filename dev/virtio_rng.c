@@ -3,12 +3,12 @@
 
 #include <string.h>
 
+#include "dev/codec.h"
 #include "host/asm.h"
 #include "host/clock.h"
 #include "host/random.h"
 #include "host/smp.h"
 #include "host/bits.h"
-#include "host/stream.h"
 #include "hv/vm.h"
 
 #define CLASS_OTHER 0xFF0000
@@ -100,17 +100,10 @@ static void reset(struct virtio *virtio)
 }
 
 /* The queue is the only state: a request is answered in the round in which it is taken. */
-static void save(struct virtio *virtio, struct writer *w)
+static void state(struct virtio *virtio, struct codec *c)
 {
     (void)virtio;
-    (void)w;
-}
-
-static int load(struct virtio *virtio, struct reader *r)
-{
-    (void)virtio;
-    (void)r;
-    return 0;
+    (void)c;
 }
 
 static const struct virtio_kind kind = {
@@ -122,8 +115,7 @@ static const struct virtio_kind kind = {
     .version = 1,
     .notify = notify,
     .reset = reset,
-    .save = save,
-    .load = load,
+    .state = state,
 };
 
 void virtio_rng_init(struct virtio_rng *rng, struct vm *vm, struct pci_bus *bus, unsigned slot)

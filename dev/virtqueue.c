@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/virtqueue.h"
 
-#include <errno.h>
-
+#include "dev/codec.h"
 #include "host/bits.h"
 #include "host/panic.h"
-#include "host/stream.h"
 #include "mm/guest_mem.h"
 
 /* Offsets in the rings: flags, idx, then the entries, then used_event or avail_event. */
@@ -267,39 +265,24 @@ u32 virtqueue_write(struct virtqueue *vq, const struct virtqueue_chain *chain, u
     return copy_parts(vq, chain->part + chain->nr_read, chain->part + chain->nr_parts, offset, NULL, buffer, len);
 }
 
-void virtqueue_save(const struct virtqueue *vq, struct writer *w)
+void virtqueue_state(struct virtqueue *vq, struct codec *c)
 {
-    put_u8(w, vq->enabled);
-    put_u8(w, vq->error != NULL);
-    put_u16(w, vq->size);
-    put_u64(w, vq->desc);
-    put_u64(w, vq->avail);
-    put_u64(w, vq->used);
-    put_u16(w, vq->last_avail);
-    put_u16(w, vq->used_idx);
-    put_u16(w, vq->signalled);
-}
+    struct virtqueue state = *vq;
+    bool broken = vq->error != NULL;
 
-int virtqueue_load(struct virtqueue *vq, struct reader *r)
-{
-    struct virtqueue loaded = { .mem = vq->mem, .event_idx = vq->event_idx, .indirect = vq->indirect };
-    bool broken;
-
-    loaded.enabled = get_u8(r);
-    broken = get_u8(r);
-    loaded.size = get_u16(r);
-    loaded.desc = get_u64(r);
-    loaded.avail = get_u64(r);
-    loaded.used = get_u64(r);
-    loaded.last_avail = get_u16(r);
-    loaded.used_idx = get_u16(r);
-    loaded.signalled = get_u16(r);
-    if (r->truncated || !size_valid(loaded.size))
-        return -EINVAL;
-    if (loaded.enabled && !broken && !areas_valid(&loaded))
-        return -EINVAL;
-    if (broken)
-        loaded.error = "broken before the state was saved";
-    *vq = loaded;
-    return 0;
+    codec_bool(c, &state.enabled);
+    codec_bool(c, &broken);
+    codec_u16(c, &state.size);
+    codec_u64(c, &state.desc);
+    codec_u64(c, &state.avail);
+    codec_u64(c, &state.used);
+    codec_u16(c, &state.last_avail);
+    codec_u16(c, &state.used_idx);
+    codec_u16(c, &state.signalled);
+    codec_judge(c, size_valid(state.size), "a queue has a size that is none");
+    if (!codec_judge(c, !state.enabled || broken || areas_valid(&state), "the areas of a queue are not in RAM"))
+        return;
+    state.staged = 0;
+    state.error = broken ? "broken before the state was saved" : NULL;
+    *vq = state;
 }

@@ -14,9 +14,8 @@
 
 #include "host/types.h"
 
+struct codec;
 struct guest_mem;
-struct reader;
-struct writer;
 
 #define VIRTQUEUE_SIZE_MAX 256
 #define VIRTQUEUE_PARTS 256 /* of a chain: drivers may not make a chain that is longer than its queue */
@@ -103,7 +102,6 @@ void virtqueue_notify_off(struct virtqueue *vq);
 u32 virtqueue_read(struct virtqueue *vq, const struct virtqueue_chain *chain, u32 offset, void *buffer, u32 len);
 u32 virtqueue_write(struct virtqueue *vq, const struct virtqueue_chain *chain, u32 offset, const void *buffer, u32 len);
 
-/* The queue's state, except mem and features, which the transport has. load: 0 or -EINVAL; it checks the areas again.
- */
-void virtqueue_save(const struct virtqueue *vq, struct writer *w);
-int virtqueue_load(struct virtqueue *vq, struct reader *r);
+/* The queue's state, except mem and features, which the transport has. What is loaded is judged as a driver's setting
+ * is; if it is refused, the queue stays as it was. */
+void virtqueue_state(struct virtqueue *vq, struct codec *c);

@@ -11,10 +11,9 @@
 
 #define BUS_REGIONS 32
 
+struct codec;
 struct device;
-struct reader;
 struct vcpu;
-struct writer;
 
 /* One access. */
 struct io {
@@ -30,8 +29,8 @@ struct device_ops {
     u16 version; /* of the saved state */
     void (*io)(struct device *device, unsigned region, struct io *io);
     void (*reset)(struct device *device);
-    int (*save)(struct device *device, struct writer *writer);
-    int (*load)(struct device *device, struct reader *reader);
+    /* Save or load all of the device's state (dev/codec.h). What is loaded is judged before it is used. */
+    void (*state)(struct device *device, struct codec *c);
 };
 
 /* The first member of a device's own struct. */

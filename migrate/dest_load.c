@@ -33,21 +33,21 @@ void load_release(struct incoming *in)
 /* Read the body of RESERVE. Returns 0 or -EINVAL. */
 static int parse_reserve(const struct inbox *box, struct migrate_description *d)
 {
-    struct reader r = { .buf = box->body, .len = box->len };
+    struct codec c = codec_loader(box->body, box->len);
     const struct wire_reserve *head = &d->head;
 
-    get_bytes(&r, &d->head, sizeof(d->head));
+    codec_bytes(&c, &d->head, sizeof(d->head));
     if (head->nr_ranges > WIRE_RANGES || head->nr_vcpus > WIRE_VCPUS || !head->nr_vcpus ||
         head->nr_cpuid > WIRE_CPUID || head->nr_devices > WIRE_DEVICES || !head->name[0] ||
         !memchr(head->name, 0, sizeof(head->name)))
         return -EINVAL;
-    get_bytes(&r, d->range, head->nr_ranges * sizeof(d->range[0]));
-    get_bytes(&r, d->cpuid, head->nr_cpuid * sizeof(d->cpuid[0]));
-    get_bytes(&r, d->device, head->nr_devices * sizeof(d->device[0]));
+    codec_bytes(&c, d->range, head->nr_ranges * sizeof(d->range[0]));
+    codec_bytes(&c, d->cpuid, head->nr_cpuid * sizeof(d->cpuid[0]));
+    codec_bytes(&c, d->device, head->nr_devices * sizeof(d->device[0]));
     for (u32 i = 0; i < head->nr_devices; i++)
         if (!memchr(d->device[i].name, 0, sizeof(d->device[i].name)))
             return -EINVAL;
-    return r.truncated || r.pos != r.len ? -EINVAL : 0;
+    return c.err || c.at != c.len ? -EINVAL : 0;
 }
 
 /* Allocate what the description asks for. Returns WIRE_OK or the code. */
@@ -286,14 +286,12 @@ void load_zero(struct dest_session *session)
     session->zero.runs = (unsigned)count;
 }
 
-static void refuse_section(struct dest_session *session, const struct wire_section *section, int err, const char *why)
+static void refuse_section(struct dest_session *session, const struct wire_section *section, const struct codec *c)
 {
-    bool unknown = err == -ENOENT || err == -ENOTSUP;
+    bool unknown = c->err == -ENOENT || c->err == -ENOTSUP;
     char reason[WIRE_REASON];
 
-    if (!*why)
-        why = unknown ? "unknown here, or of another version" : "not acceptable";
-    snprintf(reason, sizeof(reason), "state of %s %u: %.60s", section->name, section->instance, why);
+    snprintf(reason, sizeof(reason), "state of %s %u: %s", section->name, section->instance, c->why);
     dest_refuse(session, unknown ? WIRE_E_DEVICE : WIRE_E_STATE, reason);
 }
 
@@ -301,29 +299,26 @@ void load_state(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     const struct inbox *box = &session->inbox;
-    struct reader r = { .buf = box->body, .len = box->len };
+    struct codec c = codec_loader(box->body, box->len);
     struct wire_section section;
-    char reason[WIRE_REASON] = "";
-    int err;
 
-    get_bytes(&r, &section, sizeof(section));
+    codec_bytes(&c, &section, sizeof(section));
     if (in && in->dry_run && !in->vm) { /* the section was not tried: there is no VM */
         got_on(session);
         return;
     }
-    if (!loading(session) || r.truncated || section.len != r.len - r.pos || in->stats.sections == WIRE_SECTIONS ||
+    if (!loading(session) || c.err || section.len != c.len - c.at || in->stats.sections == WIRE_SECTIONS ||
         !memchr(section.name, 0, sizeof(section.name))) {
         dest_refuse(session, WIRE_E_STREAM, "malformed STATE");
         return;
     }
     got_on(session);
-    in->found.state_digest = load_section_digest(in->found.state_digest, &section, r.buf + r.pos);
-    in->sections[in->stats.sections++] = load_section_digest(0, &section, r.buf + r.pos);
-    err = session->dest->ops->load(in->vm, &section, &r, reason);
-    if (!err && (r.truncated || r.pos != r.len))
-        err = -EINVAL;
-    if (err)
-        refuse_section(session, &section, err, reason);
+    in->found.state_digest = load_section_digest(in->found.state_digest, &section, c.buf + c.at);
+    in->sections[in->stats.sections] = load_section_digest(0, &section, c.buf + c.at);
+    session->dest->ops->section(in->vm, in->stats.sections++, &section, &c);
+    codec_judge(&c, c.at == c.len, "it is longer than expected");
+    if (c.err)
+        refuse_section(session, &section, &c);
 }
 
 void load_prepare(struct dest_session *session, const struct wire_handoff *claim)

@@ -23,10 +23,11 @@ static bool state_verify(const struct incoming *in, const struct migrate_dest_op
 
     for (unsigned i = 0; !err && i < in->stats.sections; i++) {
         struct wire_section section = { .instance = 0 };
-        struct writer w = { .buf = buf, .cap = WIRE_BODY_MAX };
+        struct codec saved = codec_saver(buf, WIRE_BODY_MAX);
 
-        err = ops->section(in->vm, i, &section, &w);
-        section.len = w.len;
+        ops->section(in->vm, i, &section, &saved);
+        err = saved.err;
+        section.len = saved.at;
         if (!err && load_section_digest(0, &section, buf) != in->sections[i]) {
             snprintf(reason, WIRE_REASON, "state of %s %u differs from the source's", section.name, section.instance);
             err = -EBADMSG;

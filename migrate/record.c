@@ -55,7 +55,7 @@ void outbox_header(struct outbox *box, struct wire_header *header)
 
 void outbox_begin(struct outbox *box)
 {
-    box->body = (struct writer){ .buf = box->buf + sizeof(struct wire_record), .cap = box->room };
+    box->body = codec_saver(box->buf + sizeof(struct wire_record), box->room);
     box->chunks = 1;
     box->next = 0;
 }
@@ -63,7 +63,7 @@ void outbox_begin(struct outbox *box)
 void outbox_page(struct outbox *box, const void *page)
 {
     if (box->chunks == ARRAY_SIZE(box->chunk)) {
-        box->body.overflow = true;
+        codec_refuse(&box->body, -ENOSPC, "no room for a page");
         return;
     }
     box->chunk[box->chunks++] = (struct chunk){ .bytes = page, .len = WIRE_PAGE, .stable = true };
@@ -71,14 +71,14 @@ void outbox_page(struct outbox *box, const void *page)
 
 void outbox_end(struct outbox *box, u32 type)
 {
-    size_t len = box->body.len, padded = align_up(len, 8);
+    size_t len = box->body.at, padded = align_up(len, 8);
     struct wire_record head = {
         .type = type,
         .len = LEN_FIXED + len + (box->chunks - 1) * WIRE_PAGE,
         .seq = box->seq++,
     };
 
-    box->failed |= box->body.overflow;
+    box->failed |= box->body.err != 0;
     memset(box->body.buf + len, 0, padded - len);
     head.crc = record_crc(&head, box->body.buf, padded);
     memcpy(box->buf, &head, sizeof(head));
@@ -89,7 +89,7 @@ void outbox_record(struct outbox *box, u32 type, const void *body, size_t len)
 {
     outbox_begin(box);
     if (len)
-        put_bytes(&box->body, body, len);
+        codec_bytes(&box->body, (void *)body, len); /* a saver only reads it */
     outbox_end(box, type);
 }
 

@@ -9,15 +9,15 @@
  */
 #pragma once
 
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "host/types.h"
 #include "migrate/transport.h"
 #include "migrate/wire.h"
 
 struct outbox {
-    u8 *buf;            /* head and body of the record */
-    size_t room;        /* bytes of a body */
-    struct writer body; /* the body of the record that is being made */
+    u8 *buf;           /* head and body of the record */
+    size_t room;       /* bytes of a body */
+    struct codec body; /* the body of the record that is being made */
     struct chunk chunk[1 + WIRE_BATCH];
     unsigned chunks, next; /* chunks to send; the first chunk that isn't sent whole */
     u32 seq;
@@ -42,7 +42,7 @@ static inline bool outbox_empty(const struct outbox *box)
 /* Put the header, before any record. Fills in its CRC. */
 void outbox_header(struct outbox *box, struct wire_header *header);
 
-/* Make a record: outbox_begin, put_*() into box->body, outbox_page for each page (after all puts), outbox_end.
+/* Make a record: outbox_begin, codec_bytes into box->body, outbox_page for each page (after all of these), outbox_end.
  * outbox_record does all of it for a body that is ready. */
 void outbox_begin(struct outbox *box);
 void outbox_page(struct outbox *box, const void *page);

@@ -11,7 +11,7 @@ bool source_forward(struct source *s)
         return false;
     outbox_begin(box);
     len = s->stats.forwarded < WIRE_FRAMES ? s->ops->frame(s->vm, box->body.buf, WIRE_FRAME_MAX) : 0;
-    box->body.len = len;
+    box->body.at = len;
     if (len) {
         outbox_end(box, WIRE_FRAME);
         s->stats.forwarded++;

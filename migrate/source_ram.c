@@ -106,13 +106,13 @@ static bool produce_pages(struct source *s)
     if (!bucket_take(&s->bucket, bytes, s->ops->now(s->vm)))
         return false;
     outbox_begin(box);
-    put_bytes(&box->body, &head, sizeof(head));
+    codec_bytes(&box->body, &head, sizeof(head));
     for (unsigned i = 0; i < batch->pages; i++) {
         struct wire_page entry = { .gpa = batch->gpa[i],
                                    .crc = crc32c(0, batch->page[i], WIRE_PAGE),
                                    .len = WIRE_PAGE };
 
-        put_bytes(&box->body, &entry, sizeof(entry));
+        codec_bytes(&box->body, &entry, sizeof(entry));
     }
     for (unsigned i = 0; i < batch->pages; i++)
         outbox_page(box, batch->page[i]);

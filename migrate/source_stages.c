@@ -59,10 +59,10 @@ static void produce_reserve(struct source *s)
     d->head.memory = s->ram.pages * WIRE_PAGE;
     d->head.owner = s->owner;
     outbox_begin(box);
-    put_bytes(&box->body, &d->head, sizeof(d->head));
-    put_bytes(&box->body, d->range, d->head.nr_ranges * sizeof(d->range[0]));
-    put_bytes(&box->body, d->cpuid, d->head.nr_cpuid * sizeof(d->cpuid[0]));
-    put_bytes(&box->body, d->device, d->head.nr_devices * sizeof(d->device[0]));
+    codec_bytes(&box->body, &d->head, sizeof(d->head));
+    codec_bytes(&box->body, d->range, d->head.nr_ranges * sizeof(d->range[0]));
+    codec_bytes(&box->body, d->cpuid, d->head.nr_cpuid * sizeof(d->cpuid[0]));
+    codec_bytes(&box->body, d->device, d->head.nr_devices * sizeof(d->device[0]));
     outbox_end(box, WIRE_RESERVE);
 }
 
@@ -241,18 +241,22 @@ static bool produce_round(struct source *s)
 
 /* Save the next section of state. In a check the guest stands only while the section is saved, and then goes on at
  * once. */
-static int save_section(struct source *s, struct wire_section *section, struct writer *bytes)
+static int save_section(struct source *s, struct wire_section *section, struct codec *bytes)
 {
     int err;
 
-    if (!s->settings.dry_run)
-        return s->ops->section(s->vm, s->section, section, bytes);
+    if (!s->settings.dry_run) {
+        s->ops->section(s->vm, s->section, section, bytes);
+        return bytes->err;
+    }
     s->paused = true;
     err = s->ops->pause(s->vm);
     if (err == -EAGAIN)
         return err;
-    if (!err)
-        err = s->ops->section(s->vm, s->section, section, bytes);
+    if (!err) {
+        s->ops->section(s->vm, s->section, section, bytes);
+        err = bytes->err;
+    }
     s->ops->resume(s->vm);
     s->paused = false;
     return err;
@@ -262,11 +266,11 @@ static bool produce_state(struct source *s)
 {
     struct wire_section section = { .instance = 0 };
     struct outbox *box = &s->outbox;
-    struct writer bytes;
+    struct codec bytes;
     int err;
 
     outbox_begin(box);
-    bytes = (struct writer){ .buf = box->body.buf + sizeof(section), .cap = box->body.cap - sizeof(section) };
+    bytes = codec_saver(box->body.buf + sizeof(section), box->body.len - sizeof(section));
     err = save_section(s, &section, &bytes);
     if (err == -EAGAIN || err == -ENOENT)
         outbox_cancel(box);
@@ -280,16 +284,16 @@ static bool produce_state(struct source *s)
         s->phase = SOURCE_DIGEST;
         return true;
     }
-    if (err || bytes.overflow) {
+    if (err) {
         outbox_cancel(box);
         source_fail(s, WIRE_E_INTERNAL, "state can't be saved");
         return false;
     }
-    section.len = bytes.len;
-    put_bytes(&box->body, &section, sizeof(section));
-    box->body.len += bytes.len;
+    section.len = bytes.at;
+    codec_bytes(&box->body, &section, sizeof(section));
+    box->body.at += bytes.at;
     s->state_digest = digest_bytes(s->state_digest, &section, sizeof(section));
-    s->state_digest = digest_bytes(s->state_digest, bytes.buf, bytes.len);
+    s->state_digest = digest_bytes(s->state_digest, bytes.buf, bytes.at);
     outbox_end(box, WIRE_STATE);
     s->section++;
     return true;

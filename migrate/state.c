@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The fields of the section in their order. put_image and get_image mirror each other line by line. */
+/* The fields of the section in their order. */
 #include "migrate/state.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "host/bits.h"
@@ -29,194 +28,109 @@ static bool component_known(const struct state_limits *limits, u32 i)
     return size && offset >= XSAVE_HEADER_END && offset <= STATE_XSAVE_BYTES && size <= STATE_XSAVE_BYTES - offset;
 }
 
-/* Write component by component, since each processor puts them at offsets of its own. */
-static void put_xsave(const struct vcpu_image *image, const struct state_limits *limits, struct writer *w)
+/* Component by component, since each processor puts them at offsets of its own; behind the last one stands a 0. */
+static void xsave_state(struct vcpu_image *image, const struct state_limits *limits, struct codec *c)
 {
-    u64 bv = xstate_bv(image);
+    u64 bv = xstate_bv(image), moved = XCR0_X87 | XCR0_SSE;
+    u32 end = 0;
 
-    put_u64(w, bv);
-    put_bytes(w, image->xsave, XSAVE_LEGACY);
-    for (u32 i = 2; i < STATE_XSAVE_COMPONENTS; i++)
-        if ((bv & BIT(i)) && component_known(limits, i)) {
-            put_u32(w, i);
-            put_u32(w, limits->component[i].size);
-            put_bytes(w, image->xsave + limits->component[i].offset, limits->component[i].size);
-        }
-    put_u32(w, 0);
-}
+    codec_u64(c, &bv);
+    codec_bytes(c, image->xsave, XSAVE_LEGACY);
+    for (u32 i = 2; i < STATE_XSAVE_COMPONENTS; i++) {
+        u32 component = i, size = limits->component[i].size;
 
-/* Read the components. Returns NULL, or what is wrong. */
-static const char *get_xsave(struct vcpu_image *image, const struct state_limits *limits, struct reader *r)
-{
-    u64 bv = get_u64(r), got = bv & 3;
-
-    memset(image->xsave, 0, sizeof(image->xsave));
-    get_bytes(r, image->xsave, XSAVE_LEGACY);
-    for (;;) {
-        u32 i = get_u32(r), size = i ? get_u32(r) : 0;
-
-        if (!i)
-            break;
-        if (i >= STATE_XSAVE_COMPONENTS || !(bv & BIT(i)) || (got & BIT(i)) || !component_known(limits, i) ||
-            size != limits->component[i].size)
-            return "XSAVE component unknown here, or of another size";
-        get_bytes(r, image->xsave + limits->component[i].offset, size);
-        got |= BIT(i);
+        if (!(bv & BIT(i)) || !component_known(limits, i))
+            continue;
+        codec_u32(c, &component);
+        codec_u32(c, &size);
+        codec_judge(c, component == i && size == limits->component[i].size,
+                    "XSAVE component missing, or of another size");
+        codec_bytes(c, image->xsave + limits->component[i].offset, limits->component[i].size);
+        moved |= BIT(i);
     }
-    if (got != bv)
-        return "XSAVE component missing";
-    memcpy(image->xsave + XSAVE_BV, &bv, sizeof(bv));
-    return NULL;
+    codec_u32(c, &end);
+    codec_judge(c, !end, "XSAVE component unknown here");
+    if (codec_judge(c, !(bv & ~moved), "XSAVE component missing"))
+        memcpy(image->xsave + XSAVE_BV, &bv, sizeof(bv));
 }
 
-static void put_state(const struct vcpu_state *s, struct writer *w)
+static void registers_state(struct vcpu_state *s, struct codec *c)
 {
-    const u64 words[] = {
-        s->cr0,          s->cr3,          s->cr4,   s->efer,  s->pdpte[0], s->pdpte[1],       s->pdpte[2],
-        s->pdpte[3],     s->star,         s->lstar, s->cstar, s->fmask,    s->kernel_gs_base, s->sysenter_cs,
-        s->sysenter_esp, s->sysenter_eip, s->pat,   s->dr6,   s->dr7
-    };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
-        put_u64(w, words[i]);
+    codec_u64(c, &s->cr0);
+    codec_u64(c, &s->cr3);
+    codec_u64(c, &s->cr4);
+    codec_u64(c, &s->efer);
+    for (unsigned i = 0; i < ARRAY_SIZE(s->pdpte); i++)
+        codec_u64(c, &s->pdpte[i]);
+    codec_u64(c, &s->star);
+    codec_u64(c, &s->lstar);
+    codec_u64(c, &s->cstar);
+    codec_u64(c, &s->fmask);
+    codec_u64(c, &s->kernel_gs_base);
+    codec_u64(c, &s->sysenter_cs);
+    codec_u64(c, &s->sysenter_esp);
+    codec_u64(c, &s->sysenter_eip);
+    codec_u64(c, &s->pat);
+    codec_u64(c, &s->dr6);
+    codec_u64(c, &s->dr7);
     for (unsigned i = 0; i < NR_SEGS; i++) {
-        put_u16(w, s->seg[i].selector);
-        put_u32(w, s->seg[i].attr);
-        put_u32(w, s->seg[i].limit);
-        put_u64(w, s->seg[i].base);
+        codec_u16(c, &s->seg[i].selector);
+        codec_u32(c, &s->seg[i].attr);
+        codec_u32(c, &s->seg[i].limit);
+        codec_u64(c, &s->seg[i].base);
     }
-    put_u16(w, s->gdtr.limit);
-    put_u64(w, s->gdtr.base);
-    put_u16(w, s->idtr.limit);
-    put_u64(w, s->idtr.base);
+    codec_u16(c, &s->gdtr.limit);
+    codec_u64(c, &s->gdtr.base);
+    codec_u16(c, &s->idtr.limit);
+    codec_u64(c, &s->idtr.base);
 }
 
-static void get_state(struct vcpu_state *s, struct reader *r)
+static void event_state(struct event *event, struct codec *c)
 {
-    u64 *const words[] = {
-        &s->cr0,          &s->cr3,          &s->cr4,   &s->efer,  &s->pdpte[0], &s->pdpte[1],       &s->pdpte[2],
-        &s->pdpte[3],     &s->star,         &s->lstar, &s->cstar, &s->fmask,    &s->kernel_gs_base, &s->sysenter_cs,
-        &s->sysenter_esp, &s->sysenter_eip, &s->pat,   &s->dr6,   &s->dr7
-    };
+    codec_bool(c, &event->valid);
+    codec_u8(c, &event->type);
+    codec_u8(c, &event->vector);
+    codec_bool(c, &event->has_error);
+    codec_u32(c, &event->error);
+    codec_u8(c, &event->len);
+}
 
-    for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
-        *words[i] = get_u64(r);
-    for (unsigned i = 0; i < NR_SEGS; i++) {
-        s->seg[i].selector = get_u16(r);
-        s->seg[i].attr = get_u32(r);
-        s->seg[i].limit = get_u32(r);
-        s->seg[i].base = get_u64(r);
+static void msrs_state(struct vcpu_image *image, struct codec *c)
+{
+    codec_u32(c, &image->msrs);
+    codec_judge(c, image->msrs <= STATE_MSR_COUNT, "too many MSRs");
+    for (u32 i = 0; i < image->msrs && !c->err; i++) {
+        codec_u32(c, &image->msr[i].index);
+        codec_u64(c, &image->msr[i].value);
     }
-    s->gdtr.limit = get_u16(r);
-    s->gdtr.base = get_u64(r);
-    s->idtr.limit = get_u16(r);
-    s->idtr.base = get_u64(r);
 }
 
-static void put_event(const struct event *event, struct writer *w)
+void vcpu_image_state(struct vcpu_image *image, u32 id, const struct state_limits *limits, struct codec *c)
 {
-    put_u8(w, event->valid);
-    put_u8(w, event->type);
-    put_u8(w, event->vector);
-    put_u8(w, event->has_error);
-    put_u32(w, event->error);
-    put_u8(w, event->len);
-}
+    const char *why;
 
-/* Read a flag; one that is neither 0 nor 1 sets *good to false. */
-static bool get_bool(struct reader *r, bool *good)
-{
-    u8 value = get_u8(r);
-
-    *good &= value <= 1;
-    return value;
-}
-
-static void get_event(struct event *event, struct reader *r, bool *good)
-{
-    event->valid = get_bool(r, good);
-    event->type = get_u8(r);
-    event->vector = get_u8(r);
-    event->has_error = get_bool(r, good);
-    event->error = get_u32(r);
-    event->len = get_u8(r);
-}
-
-void state_encode(const struct vcpu_image *image, const struct state_limits *limits, struct writer *w)
-{
-    put_u16(w, STATE_VERSION);
-    put_state(&image->state, w);
+    if (c->loading)
+        memset(image, 0, sizeof(*image));
+    codec_version(c, STATE_VERSION);
+    registers_state(&image->state, c);
     for (unsigned i = 0; i < NR_GPRS; i++)
-        put_u64(w, image->regs[i]);
-    put_u64(w, image->rip);
-    put_u64(w, image->rflags);
-    put_u64(w, image->cr2);
-    put_u32(w, image->shadow);
-    put_u8(w, image->nmi_blocked);
-    put_u8(w, image->nmi_pending);
-    put_event(&image->event, w);
-    put_u32(w, image->status);
-    for (unsigned i = 0; i < 4; i++)
-        put_u64(w, image->dr[i]);
-    put_u64(w, image->tsc_aux);
-    put_u64(w, image->xcr0);
-    put_u64(w, image->tsc);
-    put_u64(w, image->tsc_khz);
-    put_u32(w, image->msrs);
-    for (u32 i = 0; i < image->msrs; i++) {
-        put_u32(w, image->msr[i].index);
-        put_u64(w, image->msr[i].value);
-    }
-    put_xsave(image, limits, w);
-}
-
-/* Read all fields behind the version. Returns NULL, or what is wrong with their form. */
-static const char *get_image(struct vcpu_image *image, const struct state_limits *limits, struct reader *r)
-{
-    bool good = true;
-
-    get_state(&image->state, r);
-    for (unsigned i = 0; i < NR_GPRS; i++)
-        image->regs[i] = get_u64(r);
-    image->rip = get_u64(r);
-    image->rflags = get_u64(r);
-    image->cr2 = get_u64(r);
-    image->shadow = get_u32(r);
-    image->nmi_blocked = get_bool(r, &good);
-    image->nmi_pending = get_bool(r, &good);
-    get_event(&image->event, r, &good);
-    image->status = get_u32(r);
-    for (unsigned i = 0; i < 4; i++)
-        image->dr[i] = get_u64(r);
-    image->tsc_aux = get_u64(r);
-    image->xcr0 = get_u64(r);
-    image->tsc = get_u64(r);
-    image->tsc_khz = get_u64(r);
-    image->msrs = get_u32(r);
-    if (!good)
-        return "a flag is neither 0 nor 1";
-    if (image->msrs > STATE_MSR_COUNT)
-        return "too many MSRs";
-    for (u32 i = 0; i < image->msrs; i++) {
-        image->msr[i].index = get_u32(r);
-        image->msr[i].value = get_u64(r);
-    }
-    return get_xsave(image, limits, r);
-}
-
-int state_decode(struct vcpu_image *image, u32 id, const struct state_limits *limits, struct reader *r,
-                 const char **why)
-{
-    int err = get_version(r, STATE_VERSION);
-
-    *why = "version of the vcpu's state";
-    if (err)
-        return err;
-    memset(image, 0, sizeof(*image));
-    *why = get_image(image, limits, r);
-    if (r->truncated)
-        *why = "the vcpu's state breaks off";
-    if (!*why)
-        *why = state_check(image, id, limits);
-    return *why ? -EINVAL : 0;
+        codec_u64(c, &image->regs[i]);
+    codec_u64(c, &image->rip);
+    codec_u64(c, &image->rflags);
+    codec_u64(c, &image->cr2);
+    codec_u32(c, &image->shadow);
+    codec_bool(c, &image->nmi_blocked);
+    codec_bool(c, &image->nmi_pending);
+    event_state(&image->event, c);
+    codec_u32(c, &image->status);
+    for (unsigned i = 0; i < ARRAY_SIZE(image->dr); i++)
+        codec_u64(c, &image->dr[i]);
+    codec_u64(c, &image->tsc_aux);
+    codec_u64(c, &image->xcr0);
+    codec_u64(c, &image->tsc);
+    codec_u64(c, &image->tsc_khz);
+    msrs_state(image, c);
+    xsave_state(image, limits, c);
+    why = codec_loaded(c) ? state_check(image, id, limits) : NULL;
+    codec_judge(c, !why, why);
 }

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "hv/vcpu.h"
 #include "hv/vcpu_state.h"
 
@@ -49,15 +49,11 @@ struct state_limits {
     u32 msrs;
 };
 
-/* Write the section. w->overflow is set if it doesn't fit. */
-void state_encode(const struct vcpu_image *image, const struct state_limits *limits, struct writer *w);
-
 /*
- * Read and judge the section of vcpu `id`. Returns 0; -ENOTSUP: another version; or -EINVAL with *why, a constant text:
- * the section breaks off, or holds what no processor of this policy can hold. After an error the image is void.
+ * The section of vcpu `id`, saved or loaded. -ENOTSUP: another version; -EINVAL: the section breaks off, or holds what
+ * no processor of this policy can hold. After an error the image is void.
  */
-int state_decode(struct vcpu_image *image, u32 id, const struct state_limits *limits, struct reader *r,
-                 const char **why);
+void vcpu_image_state(struct vcpu_image *image, u32 id, const struct state_limits *limits, struct codec *c);
 
 /* Judge an image alone: returns NULL if a processor of this policy can hold it, else the reason why not. */
 const char *state_check(const struct vcpu_image *image, u32 id, const struct state_limits *limits);

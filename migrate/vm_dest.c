@@ -76,14 +76,11 @@ static u8 *page(void *handle, gpa_t gpa)
     return ram_window_place(&window, &((struct vm *)handle)->mem, gpa);
 }
 
-static int load(void *handle, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON])
+static void section(void *handle, unsigned index, struct wire_section *section, struct codec *c)
 {
-    struct vm *vm = handle;
-    int err = vm_section_load(vm, vm->incoming.sections, section, r, reason);
-
-    if (!err)
-        vm->incoming.sections++;
-    return err;
+    vm_state_section(handle, index, section, c);
+    if (codec_loaded(c))
+        ((struct vm *)handle)->incoming.sections++;
 }
 
 /* The guest stands still at the source by now: frames for it that come here are kept for it. */
@@ -171,9 +168,8 @@ const struct migrate_dest_ops vm_dest_ops = {
     .check = check,
     .create = create,
     .page = page,
-    .load = load,
     .ready = ready,
-    .section = vm_section_save,
+    .section = section,
     .run = run,
     .announce = announce,
     .frame = frame,

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "host/types.h"
 #include "migrate/ram_digest.h"
 #include "migrate/transport.h"
@@ -23,9 +23,10 @@ struct migrate_description {
     struct wire_device device[WIRE_DEVICES];
 };
 
-/* Save section `index` of a stopped VM: fill in its name and instance, and write its bytes into w. Returns 0; -ENOENT
- * behind the last section; or another -errno. The same state gives the same bytes. */
-typedef int migrate_section_fn(void *vm, unsigned index, struct wire_section *section, struct writer *w);
+/* Section `index` of a stopped VM. Saving: fill in its name and instance, and write its bytes; -ENOENT behind the last
+ * section. The same state gives the same bytes. Loading: `section` must have its name and instance, else -ENOENT;
+ * -ENOTSUP: unknown version; -EINVAL: values refused. The codec has the error, with words. */
+typedef void migrate_section_fn(void *vm, unsigned index, struct wire_section *section, struct codec *c);
 
 struct migrate_source_ops {
     /* Nanoseconds, monotonic. */
@@ -83,12 +84,9 @@ struct migrate_dest_ops {
                              char reason[WIRE_REASON]);
     /* The page at gpa, which is in the description's ranges. */
     u8 *(*page)(void *vm, gpa_t gpa);
-    /* Load a section. Returns 0, or -errno with the reason in words: -ENOENT: unknown name; -ENOTSUP: unknown version;
-     * -EINVAL: values refused. */
-    int (*load)(void *vm, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON]);
     /* Does the VM have everything that it needs to run? Returns WIRE_OK, or the code with the reason. */
     enum wire_code (*ready)(void *vm, char reason[WIRE_REASON]);
-    migrate_section_fn *section;
+    migrate_section_fn *section; /* in both directions */
     /* Run the VM and open its port: at the time `arrived` of now(), the guest had stood still for paused_ns. */
     void (*run)(void *vm, u64 paused_ns, u64 arrived);
     void (*announce)(void *vm, u64 epoch);

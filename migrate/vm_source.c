@@ -109,9 +109,9 @@ static void gate(void *ctx)
     virtio_net_leave(&platform_of(((struct vm_source *)ctx)->vm)->net);
 }
 
-static int section(void *ctx, unsigned index, struct wire_section *section, struct writer *w)
+static void section(void *ctx, unsigned index, struct wire_section *section, struct codec *c)
 {
-    return vm_section_save(((struct vm_source *)ctx)->vm, index, section, w);
+    vm_state_section(((struct vm_source *)ctx)->vm, index, section, c);
 }
 
 static void record(void *ctx, u64 epoch, bool peer)

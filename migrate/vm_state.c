@@ -40,137 +40,109 @@ static void limits_make(const struct vm *vm, struct state_limits *limits)
 
 /* --- A vcpu ------------------------------------------------------------------------------------------------- */
 
+static void copy(bool to_vcpu, void *in_vcpu, void *in_image, size_t size)
+{
+    memcpy(to_vcpu ? in_vcpu : in_image, to_vcpu ? in_image : in_vcpu, size);
+}
+
+#define COPY(field)                                                               \
+    do {                                                                          \
+        _Static_assert(sizeof(vcpu->field) == sizeof(image->field), "same type"); \
+        copy(to_vcpu, &vcpu->field, &image->field, sizeof(image->field));         \
+    } while (0)
+
+/* The fields that struct vcpu has, too, in the image's direction or the vcpu's. */
+static void image_copy(bool to_vcpu, struct vcpu *vcpu, struct vcpu_image *image)
+{
+    COPY(regs);
+    COPY(rip);
+    COPY(rflags);
+    COPY(cr2);
+    COPY(shadow);
+    COPY(nmi_blocked);
+    COPY(nmi_pending);
+    COPY(event);
+    COPY(dr);
+    COPY(tsc_aux);
+    COPY(xcr0);
+    copy(to_vcpu, vcpu->fpu, image->xsave, STATE_XSAVE_BYTES);
+}
+
 static void image_take(struct vcpu *vcpu, const struct state_limits *limits, struct vcpu_image *image)
 {
     memset(image, 0, sizeof(*image));
     backend()->get(vcpu, &image->state, STATE_ALL);
-    memcpy(image->regs, vcpu->regs, sizeof(image->regs));
-    image->rip = vcpu->rip;
-    image->rflags = vcpu->rflags;
-    image->cr2 = vcpu->cr2;
-    image->shadow = vcpu->shadow;
-    image->nmi_blocked = vcpu->nmi_blocked;
-    image->nmi_pending = vcpu->nmi_pending;
-    image->event = vcpu->event;
+    image_copy(false, vcpu, image);
     image->status = vcpu->status;
-    memcpy(image->dr, vcpu->dr, sizeof(image->dr));
-    image->tsc_aux = vcpu->tsc_aux;
-    image->xcr0 = vcpu->xcr0;
     image->tsc = vcpu_tsc(vcpu, timers_tsc(&platform_of(vcpu->vm)->timers));
     image->tsc_khz = vcpu->vm->tsc.khz;
     image->msrs = limits->msrs;
     for (u32 i = 0; i < limits->msrs; i++)
         image->msr[i] = (struct msr_value){ limits->msr[i], msr_stored_get(vcpu, limits->msr[i]) };
-    memcpy(image->xsave, vcpu->fpu, STATE_XSAVE_BYTES);
 }
 
-/* Put the image into the vcpu. Returns NULL, or what this host can't take. */
-static const char *image_put(struct vcpu *vcpu, const struct vcpu_image *image)
+/* Put the image, which was judged, into the vcpu, unless this host can't take it. */
+static void image_put(struct vcpu *vcpu, struct vcpu_image *image, struct codec *c)
 {
     if (vcpu->id == 0)
         vm_tsc_here(&vcpu->vm->tsc, image->tsc_khz);
-    else if (image->tsc_khz != vcpu->vm->tsc.khz)
-        return "TSC of another frequency than that of vcpu 0";
-    for (u32 i = 0; i < image->msrs; i++)
-        if (msr_stored_set(vcpu, image->msr[i].index, image->msr[i].value))
-            return "a value that its MSR can't hold";
+    codec_judge(c, image->tsc_khz == vcpu->vm->tsc.khz, "TSC of another frequency than that of vcpu 0");
+    for (u32 i = 0; i < image->msrs && !c->err; i++)
+        codec_judge(c, !msr_stored_set(vcpu, image->msr[i].index, image->msr[i].value),
+                    "a value that its MSR can't hold");
+    if (c->err)
+        return;
     backend()->set(vcpu, &image->state, STATE_ALL);
-    memcpy(vcpu->regs, image->regs, sizeof(vcpu->regs));
-    vcpu->rip = image->rip;
-    vcpu->rflags = image->rflags;
-    vcpu->cr2 = image->cr2;
-    vcpu->shadow = image->shadow;
-    vcpu->nmi_blocked = image->nmi_blocked;
-    vcpu->nmi_pending = image->nmi_pending;
-    vcpu->event = image->event;
+    image_copy(true, vcpu, image);
     vcpu->status = (enum vcpu_status)image->status;
     vcpu->osxsave = image->state.cr4 & CR4_OSXSAVE;
-    memcpy(vcpu->dr, image->dr, sizeof(vcpu->dr));
-    vcpu->tsc_aux = image->tsc_aux;
-    vcpu->xcr0 = image->xcr0;
     vcpu->tsc_offset += image->tsc - vcpu_tsc(vcpu, timers_tsc(&platform_of(vcpu->vm)->timers));
-    memcpy(vcpu->fpu, image->xsave, STATE_XSAVE_BYTES);
-    return NULL;
 }
 
-static int vcpu_save(struct vcpu *vcpu, struct writer *w)
+static void vcpu_section(struct vcpu *vcpu, struct codec *c)
 {
     struct vcpu_image *image = malloc(sizeof(*image));
     struct state_limits limits;
 
-    if (!image)
-        return -ENOMEM;
-    limits_make(vcpu->vm, &limits);
-    image_take(vcpu, &limits, image);
-    state_encode(image, &limits, w);
-    free(image);
-    return 0;
-}
-
-static int vcpu_restore(struct vcpu *vcpu, struct reader *r, char reason[WIRE_REASON])
-{
-    struct vcpu_image *image = malloc(sizeof(*image));
-    struct state_limits limits;
-    const char *why = "no memory";
-    int err = -ENOMEM;
-
-    limits_make(vcpu->vm, &limits);
-    if (image)
-        err = state_decode(image, vcpu->id, &limits, r, &why);
-    if (!err) {
-        why = image_put(vcpu, image);
-        err = why ? -EINVAL : 0;
+    if (!image) {
+        codec_refuse(c, -ENOMEM, "no memory");
+        return;
     }
-    if (err)
-        snprintf(reason, WIRE_REASON, "%s", why);
+    limits_make(vcpu->vm, &limits);
+    if (!c->loading)
+        image_take(vcpu, &limits, image);
+    vcpu_image_state(image, vcpu->id, &limits, c);
+    if (codec_loaded(c))
+        image_put(vcpu, image, c);
     free(image);
-    return err;
 }
 
 /* --- The VM itself: what its guest starts anew from ------------------------------------------------------------ */
 
-static void file_save(const struct guest_file *file, struct writer *w)
+static void file_state(struct guest_file *file, struct codec *c)
 {
-    put_u64(w, file->size);
-    put_u64(w, file->digest);
+    codec_u64(c, &file->size);
+    codec_u64(c, &file->digest);
+    if (c->loading)
+        *file = (struct guest_file){ .size = file->size, .digest = file->digest };
 }
 
-static void file_restore(struct guest_file *file, struct reader *r)
+static void own_section(struct vm *vm, struct codec *c)
 {
-    *file = (struct guest_file){ .size = get_u64(r) };
-    file->digest = get_u64(r);
-}
+    bool paused = vm->status == VM_PAUSED || (vm->status == VM_INCOMING && vm->incoming.paused);
 
-static int vm_save(const struct vm *vm, struct writer *w)
-{
-    put_u16(w, VM_VERSION);
-    put_u8(w, vm->status == VM_PAUSED || (vm->status == VM_INCOMING && vm->incoming.paused));
-    put_u64(w, vm->resets);
-    put_u8(w, vm->on_crash);
-    file_save(&vm->image.kernel, w);
-    file_save(&vm->image.initrd, w);
-    put_bytes(w, vm->image.cmdline, sizeof(vm->image.cmdline));
-    return 0;
-}
-
-static int vm_restore(struct vm *vm, struct reader *r)
-{
-    int err = get_version(r, VM_VERSION);
-    u8 paused = get_u8(r);
-
-    if (err)
-        return err;
+    codec_version(c, VM_VERSION);
+    codec_bool(c, &paused);
+    codec_u64(c, &vm->resets);
+    codec_u8(c, &vm->on_crash);
+    file_state(&vm->image.kernel, c);
+    file_state(&vm->image.initrd, c);
+    codec_bytes(c, vm->image.cmdline, sizeof(vm->image.cmdline));
+    codec_judge(c, vm->on_crash < NR_CONFIG_CRASH, "on-crash has no such value");
+    if (!codec_judge(c, memchr(vm->image.cmdline, '\0', sizeof(vm->image.cmdline)), "the command line has no end"))
+        return;
     vm->incoming.paused = paused;
-    vm->resets = get_u64(r);
-    vm->on_crash = get_u8(r);
-    file_restore(&vm->image.kernel, r);
-    file_restore(&vm->image.initrd, r);
-    get_bytes(r, vm->image.cmdline, sizeof(vm->image.cmdline));
-    if (paused > 1 || vm->on_crash >= NR_CONFIG_CRASH || r->truncated ||
-        !memchr(vm->image.cmdline, '\0', sizeof(vm->image.cmdline)))
-        return -EINVAL;
     image_locate(&vm->image);
-    return 0;
 }
 
 /* --- Sections: the devices in their order, the vcpus, the VM ------------------------------------------------- */
@@ -248,54 +220,37 @@ static struct device *section_name(const struct vm *vm, unsigned index, struct w
     return device;
 }
 
-int vm_section_save(void *ctx, unsigned index, struct wire_section *section, struct writer *w)
+void vm_state_section(void *ctx, unsigned index, struct wire_section *section, struct codec *c)
 {
     struct vm *vm = ctx;
-    struct device *device = section_name(vm, index, section);
-    int err;
+    struct wire_section here;
+    struct device *device = section_name(vm, index, &here);
 
-    if (!section->name[0])
-        return -ENOENT;
-    if (!device)
-        return index + 1 == vm_section_count(vm) ? vm_save(vm, w) : vcpu_save(vm->vcpu[section->instance], w);
-    spin_lock(&vm->device_lock);
-    err = device->ops->save(device, w);
-    spin_unlock(&vm->device_lock);
-    return err;
-}
-
-int vm_section_load(struct vm *vm, unsigned index, const struct wire_section *section, struct reader *r,
-                    char reason[WIRE_REASON])
-{
-    struct wire_section expected;
-    struct device *device = section_name(vm, index, &expected);
-    int err;
-
-    if (strcmp(section->name, expected.name) != 0 || section->instance != expected.instance || !expected.name[0]) {
-        snprintf(reason, WIRE_REASON, "expected %s %u", expected.name[0] ? expected.name : "no more",
-                 expected.instance);
-        return -ENOENT;
+    if (!c->loading)
+        *section = here;
+    if (!here.name[0] || strcmp(section->name, here.name) != 0 || section->instance != here.instance) {
+        codec_refuse(c, -ENOENT, "expected %s %u", here.name[0] ? here.name : "no more", here.instance);
+    } else if (device) {
+        spin_lock(&vm->device_lock);
+        device->ops->state(device, c);
+        spin_unlock(&vm->device_lock);
+    } else if (index + 1 == vm_section_count(vm)) {
+        own_section(vm, c);
+    } else {
+        vcpu_section(vm->vcpu[here.instance], c);
     }
-    if (!device)
-        return index + 1 == vm_section_count(vm) ? vm_restore(vm, r)
-                                                 : vcpu_restore(vm->vcpu[section->instance], r, reason);
-    spin_lock(&vm->device_lock);
-    err = device->ops->load(device, r);
-    spin_unlock(&vm->device_lock);
-    return err;
 }
 
 static int section_rehearse(struct vm *vm, unsigned index, u8 *buf, char reason[WIRE_REASON])
 {
-    struct writer w = { .buf = buf, .cap = WIRE_BODY_MAX };
+    struct codec saved = codec_saver(buf, WIRE_BODY_MAX), loaded;
     struct wire_section section;
-    struct reader r = { .buf = buf };
-    int err = vm_section_save(vm, index, &section, &w);
 
-    r.len = w.len;
-    if (!err && !w.overflow)
-        err = vm_section_load(vm, index, &section, &r, reason);
-    if (err || w.overflow || r.truncated || r.pos != r.len) {
+    vm_state_section(vm, index, &section, &saved);
+    loaded = codec_loader(buf, saved.at);
+    if (!saved.err)
+        vm_state_section(vm, index, &section, &loaded);
+    if (saved.err || loaded.err || loaded.at != loaded.len) {
         snprintf(reason, WIRE_REASON, "state of %s %u: this machine does not take its own", section.name,
                  section.instance);
         return -EINVAL;

@@ -6,17 +6,13 @@
  */
 #pragma once
 
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "migrate/wire.h"
 
 struct vm;
 
-/* Contract: migrate_section_fn (migrate/vm_ops.h). */
-int vm_section_save(void *ctx, unsigned index, struct wire_section *section, struct writer *w);
-
-/* Load the section of that index, which `section` must name. Contract: migrate_dest_ops.load. */
-int vm_section_load(struct vm *vm, unsigned index, const struct wire_section *section, struct reader *r,
-                    char reason[WIRE_REASON]);
+/* Save or load the section of that index. Contract: migrate_section_fn (migrate/vm_ops.h). */
+void vm_state_section(void *vm, unsigned index, struct wire_section *section, struct codec *c);
 
 /*
  * Save each section of a VM that was just made for an incoming guest, and load it again: what fails here would

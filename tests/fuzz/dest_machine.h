@@ -103,29 +103,22 @@ static u8 *ops_page(void *vm, gpa_t gpa)
     return guest->memory[gpa / WIRE_PAGE];
 }
 
-static int ops_load(void *vm, const struct wire_section *section, struct reader *r, char reason[WIRE_REASON])
-{
-    struct guest *guest = vm;
-
-    (void)section, (void)reason;
-    REQUIRE(guest->exists && !guest->running);
-    guest->value = get_u64(r);
-    guest->ready = true;
-    return 0;
-}
-
 static enum wire_code ops_ready(void *vm, char reason[WIRE_REASON])
 {
     (void)reason;
     return ((struct guest *)vm)->ready ? WIRE_OK : WIRE_E_STATE;
 }
 
-static int ops_section(void *vm, unsigned index, struct wire_section *section, struct writer *w)
+static void ops_section(void *vm, unsigned index, struct wire_section *section, struct codec *c)
 {
+    struct guest *guest = vm;
+
     (void)index;
-    strcpy(section->name, "vcpu");
-    put_u64(w, ((struct guest *)vm)->value);
-    return 0;
+    REQUIRE(guest->exists && (!c->loading || !guest->running));
+    if (!c->loading)
+        strcpy(section->name, "vcpu");
+    codec_u64(c, &guest->value);
+    guest->ready |= codec_loaded(c);
 }
 
 static void ops_run(void *vm, u64 paused_ns, u64 arrived)
@@ -171,7 +164,6 @@ static const struct migrate_dest_ops ops = {
     .check = ops_check,
     .create = ops_create,
     .page = ops_page,
-    .load = ops_load,
     .ready = ops_ready,
     .section = ops_section,
     .run = ops_run,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
-/* sources: net/headers.c net/mac.c migrate/record.c migrate/crc32c.c host/stream.c tests/unit/stubs.c */
+/* sources: net/headers.c net/mac.c migrate/record.c migrate/crc32c.c dev/codec.c tests/unit/stubs.c */
 /* libs: -lcmocka */
 /*
  * libFuzzer entry for frames through the switch, with what it snoops, announces and holds, and for the claims of other

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/dest.c migrate/dest_load.c migrate/dest_verify.c migrate/dest_forward.c migrate/dest_stranded.c */
 /* sources: migrate/dest_attempts.c migrate/ram_digest.c */
-/* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c host/stream.c */
+/* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c dev/codec.c */
 /*
  * libFuzzer entry for peers that speak the protocol: several connections of several hosts to one destination, on which
  * well-formed records of every type come in any order, beside operators' commands, claims, and time that passes. After
@@ -202,8 +202,8 @@ static void say_page(struct line *line, u64 gpa, u32 crc)
 
     page.crc = crc32c(0, contents, WIRE_PAGE) ^ crc;
     outbox_begin(&line->out);
-    put_bytes(&line->out.body, &count, sizeof(count));
-    put_bytes(&line->out.body, &page, sizeof(page));
+    codec_bytes(&line->out.body, &count, sizeof(count));
+    codec_bytes(&line->out.body, &page, sizeof(page));
     outbox_page(&line->out, contents);
     outbox_end(&line->out, WIRE_PAGES);
     flush(line);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/state.c migrate/state_check.c host/stream.c */
+/* sources: migrate/state.c migrate/state_check.c dev/codec.c */
 /*
  * libFuzzer entry for a vcpu's state as a peer says it: the bytes as they are, or changes to those of a vcpu in real or
  * long mode. What is taken says the same bytes again; what is refused is refused in words.
@@ -14,13 +14,13 @@
 #define ROOM KiB(8)
 #define CHANGES 12
 
-static size_t encode(const struct vcpu_image *image, u8 bytes[ROOM])
+static size_t encode(struct vcpu_image *image, u8 bytes[ROOM])
 {
-    struct writer w = { .buf = bytes, .cap = ROOM };
+    struct codec c = codec_saver(bytes, ROOM);
 
-    state_encode(image, &limits, &w);
-    REQUIRE(!w.overflow);
-    return w.len;
+    vcpu_image_state(image, 0, &limits, &c);
+    REQUIRE(!c.err);
+    return c.at;
 }
 
 /* A good vcpu's bytes, of which the fuzzer changes some. Returns how many. */
@@ -48,19 +48,19 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     static struct vcpu_image image;
     static u8 bytes[ROOM], again[ROOM];
     struct fuzz fuzz = { data, size };
-    struct reader r = { .buf = bytes };
-    const char *why = NULL;
-    int err;
+    struct codec c;
+    size_t len;
 
     if (fuzz_u8(&fuzz) & 1) {
-        r.len = changed(&fuzz, bytes);
+        len = changed(&fuzz, bytes);
     } else {
-        r.len = MIN(fuzz.size, ROOM);
-        fuzz_bytes(&fuzz, bytes, r.len);
+        len = MIN(fuzz.size, ROOM);
+        fuzz_bytes(&fuzz, bytes, len);
     }
-    err = state_decode(&image, 0, &limits, &r, &why);
-    REQUIRE(err == 0 || ((err == -EINVAL || err == -ENOTSUP) && why));
-    if (err == 0)
-        REQUIRE(encode(&image, again) == r.pos && !memcmp(again, bytes, r.pos));
+    c = codec_loader(bytes, len);
+    vcpu_image_state(&image, 0, &limits, &c);
+    REQUIRE(c.err == 0 || ((c.err == -EINVAL || c.err == -ENOTSUP) && c.why[0]));
+    if (c.err == 0)
+        REQUIRE(encode(&image, again) == c.at && !memcmp(again, bytes, c.at));
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: dev/virtio_pci.c dev/virtqueue.c dev/pci.c dev/pci_msix.c hv/bus.c host/stream.c */
+/* sources: dev/virtio_pci.c dev/virtqueue.c dev/pci.c dev/pci_msix.c hv/bus.c dev/codec.c */
 /* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/stubs.c */
 /* libs: -lcmocka */
@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "dev/irq.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "tests/unit/virtio_rig.h"
 
 #define SLOT 3
@@ -37,16 +37,13 @@ static void reset(struct virtio *virtio)
     (void)virtio;
 }
 
-static void save(struct virtio *virtio, struct writer *w)
+static void state(struct virtio *virtio, struct codec *c)
 {
-    (void)virtio;
-    put_u32(w, 0xABCD);
-}
+    u32 own = 0xABCD;
 
-static int load(struct virtio *virtio, struct reader *r)
-{
     (void)virtio;
-    return get_u32(r) == 0xABCD ? 0 : -22;
+    codec_u32(c, &own);
+    codec_judge(c, own == 0xABCD, "the device's own");
 }
 
 static bool features_valid(u64 features)
@@ -66,8 +63,7 @@ static const struct virtio_kind kind = {
     .features_valid = features_valid,
     .notify = notify,
     .reset = reset,
-    .save = save,
-    .load = load,
+    .state = state,
 };
 
 static void check_pin(void)

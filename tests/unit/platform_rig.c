@@ -20,7 +20,7 @@
 #include "config/platform_map.h"
 #include "dev/pvclock.h"
 #include "host/bits.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "net/netif.h"
 #include "net/switch.h"
 #include "net/uplink.h"
@@ -340,20 +340,25 @@ struct device *device_of(struct list *node)
 const char *move(struct device *from, struct device *to)
 {
     static u8 bytes[DEVICE_STATE], again[DEVICE_STATE];
-    struct writer w = { .buf = bytes, .cap = sizeof(bytes) }, w2 = { .buf = again, .cap = sizeof(again) };
-    struct reader r = { .buf = bytes };
+    struct codec saved = codec_saver(bytes, sizeof(bytes)), second = codec_saver(again, sizeof(again));
+    struct codec loaded = codec_loader(bytes, 0);
 
-    if (from->ops->save(from, &w))
+    from->ops->state(from, &saved);
+    if (saved.err)
         return "is not saved";
-    for (; r.len < w.len; r = (struct reader){ .buf = bytes, .len = r.len + 1 })
-        if (to->ops->load(to, &r) == 0)
+    for (; loaded.len < saved.at; loaded = codec_loader(bytes, loaded.len + 1)) {
+        to->ops->state(to, &loaded);
+        if (!loaded.err)
             return "takes less than was saved";
+    }
     to->ops->reset(to);
-    if (to->ops->load(to, &r))
+    to->ops->state(to, &loaded);
+    if (loaded.err)
         return "is not loaded";
-    if (r.pos != w.len)
+    if (loaded.at != saved.at)
         return "leaves a part of it unread";
-    if (to->ops->save(to, &w2) || w2.len != w.len || memcmp(bytes, again, w.len) != 0)
+    to->ops->state(to, &second);
+    if (second.err || second.at != saved.at || memcmp(bytes, again, saved.at) != 0)
         return "has not become what was saved";
     return NULL;
 }

@@ -14,7 +14,7 @@
 #include "host/smp.h"
 #include "dev/irq.h"
 #include "host/bits.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "tests/unit/npt_formats.h"
 #include "net/netif.h"
 #include "net/switch.h"
@@ -290,22 +290,24 @@ struct virtq_used_elem rig_used_elem(unsigned n, u16 index)
 int rig_save_and_load(void)
 {
     static u8 bytes[16384];
-    struct writer w = { .buf = bytes, .cap = sizeof(bytes) };
+    struct codec w = codec_saver(bytes, sizeof(bytes));
     struct device *device = &rig.pci.device;
 
-    assert_int_equal(device->ops->save(device, &w), 0);
+    device->ops->state(device, &w);
+    assert_int_equal(w.err, 0);
     device->ops->reset(device);
     assert_int_equal(rig.vm.mmio.nr_regions, 0);
 
     /* Not one byte less will do. */
-    struct reader cut = { .buf = bytes, .len = w.len - 1 };
+    struct codec cut = codec_loader(bytes, w.at - 1);
 
-    assert_int_not_equal(device->ops->load(device, &cut), 0);
+    device->ops->state(device, &cut);
+    assert_int_not_equal(cut.err, 0);
     device->ops->reset(device);
 
-    struct reader r = { .buf = bytes, .len = w.len };
-    int err = device->ops->load(device, &r);
+    struct codec r = codec_loader(bytes, w.at);
 
-    assert_int_equal(r.pos, err ? r.pos : w.len);
-    return err;
+    device->ops->state(device, &r);
+    assert_int_equal(r.at, r.err ? r.at : w.at);
+    return r.err;
 }

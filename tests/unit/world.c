@@ -157,17 +157,18 @@ static void gate(void *vm)
 }
 
 /* Two sections: the vcpu and a chip. */
-static int section(void *ctx, unsigned index, struct wire_section *s, struct writer *w)
+static void section(void *ctx, unsigned index, struct wire_section *s, struct codec *c)
 {
     struct fake_vm *vm = ctx;
 
     assert_false(vm->running);
-    if (index > 1)
-        return -ENOENT;
+    if (index > 1) {
+        codec_refuse(c, -ENOENT, "there are two sections");
+        return;
+    }
     strcpy(s->name, index ? "chip" : "vcpu");
-    put_u16(w, 1);
-    put_u64(w, index ? vm->resets : vm->counter);
-    return 0;
+    codec_version(c, 1);
+    codec_u64(c, index ? &vm->resets : &vm->counter);
 }
 
 static void record_source(void *vm, u64 epoch, bool peer)
@@ -275,25 +276,22 @@ static u8 *dest_page(void *vm, gpa_t gpa)
     return memory_page(vm, gpa);
 }
 
-static int load(void *ctx, const struct wire_section *s, struct reader *r, char reason[WIRE_REASON])
+/* The destination also loads, unless the test says that it refuses. */
+static void dest_section(void *ctx, unsigned index, struct wire_section *s, struct codec *c)
 {
     struct fake_vm *vm = ctx;
-    int err = get_version(r, 1);
-    u64 value = get_u64(r);
 
-    *reason = '\0';
-    if (strcmp(s->name, "vcpu") != 0 && strcmp(s->name, "chip") != 0)
-        return -ENOENT;
-    if (vm->world->refuse_load) {
-        strcpy(reason, "the test says so");
-        return -EINVAL;
-    }
-    if (s->name[0] == 'v')
-        vm->counter = value + vm->world->loads_wrong;
-    else
-        vm->resets = value;
+    if (c->loading && strcmp(s->name, "vcpu") != 0 && strcmp(s->name, "chip") != 0)
+        codec_refuse(c, -ENOENT, "unknown here");
+    if (c->loading && vm->world->refuse_load)
+        codec_refuse(c, -EINVAL, "the test says so");
+    if (!c->err)
+        section(vm, index, s, c);
+    if (!codec_loaded(c))
+        return;
+    if (index == 0)
+        vm->counter += vm->world->loads_wrong;
     vm->loaded++;
-    return err;
 }
 
 static enum wire_code ready(void *vm, char reason[WIRE_REASON])
@@ -362,9 +360,8 @@ static const struct migrate_dest_ops dest_ops = {
     .check = check,
     .create = create,
     .page = dest_page,
-    .load = load,
     .ready = ready,
-    .section = section,
+    .section = dest_section,
     .run = run,
     .announce = announce,
     .frame = take_frame,

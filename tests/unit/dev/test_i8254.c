@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: dev/i8254.c host/stream.c */
+/* sources: dev/i8254.c dev/codec.c */
 /* The 8254 under a clock that the test turns: modes, gates, latches, BCD, counter 0's edges, saved state. */
 #include <errno.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "dev/i8254.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 
 static struct i8254 pit;
 static u64 now;
@@ -201,29 +201,32 @@ static void rises_are_counted(void **state)
 static void saved_state_goes_on(void **state)
 {
     u8 buffer[256];
-    struct writer w = { .buf = buffer, .cap = sizeof(buffer) };
+    struct codec w = codec_saver(buffer, sizeof(buffer));
 
     (void)state;
     command(0x34);
     count(0, 100);
     command(0xB0);
     i8254_write(&pit, 2, 0x34, now); /* half a count */
-    i8254_save(&pit, &w);
-    assert_false(w.overflow);
+    i8254_state(&pit, &w);
+    assert_int_equal(w.err, 0);
     i8254_reset(&pit);
-    struct reader r = { .buf = buffer, .len = w.len };
+    struct codec r = codec_loader(buffer, w.at);
 
-    assert_int_equal(i8254_load(&pit, &r), 0);
+    i8254_state(&pit, &r);
+    assert_int_equal(r.err, 0);
     assert_int_equal(i8254_next_rise(&pit, 5555), 5600);
     i8254_write(&pit, 2, 0x12, now);
     assert_int_equal(read16(2), 0x1234);
-    for (size_t len = 0; len < w.len; len++) {
-        r = (struct reader){ .buf = buffer, .len = len };
-        assert_int_equal(i8254_load(&pit, &r), -EINVAL);
+    for (size_t len = 0; len < w.at; len++) {
+        r = codec_loader(buffer, len);
+        i8254_state(&pit, &r);
+        assert_int_equal(r.err, -EINVAL);
     }
     memset(buffer + 9, 0, 4); /* a count of 0 would divide by it */
-    r = (struct reader){ .buf = buffer, .len = w.len };
-    assert_int_equal(i8254_load(&pit, &r), -EINVAL);
+    r = codec_loader(buffer, w.at);
+    i8254_state(&pit, &r);
+    assert_int_equal(r.err, -EINVAL);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: dev/i8259.c host/stream.c */
+/* sources: dev/i8259.c dev/codec.c */
 /* The 8259 pair as a PC sets it up: edges, levels, priorities, cascade, spurious interrupts, saved state. */
 #include <errno.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "dev/i8259.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 
 #define MASTER 0
 #define SLAVE 1
@@ -202,28 +202,31 @@ static void poll(void **state)
 static void saved_state_goes_on(void **state)
 {
     u8 buffer[128];
-    struct writer w = { .buf = buffer, .cap = sizeof(buffer) };
+    struct codec w = codec_saver(buffer, sizeof(buffer));
     struct i8259 copy;
 
     (void)state;
     pulse(5);
     pulse(12);
     i8259_ack(&pic);
-    i8259_save(&pic, &w);
-    assert_false(w.overflow);
+    i8259_state(&pic, &w);
+    assert_int_equal(w.err, 0);
     copy = pic;
     memset(&pic, 0xFF, sizeof(pic));
-    struct reader r = { .buf = buffer, .len = w.len };
+    struct codec r = codec_loader(buffer, w.at);
 
-    assert_int_equal(i8259_load(&pic, &r), 0);
+    i8259_state(&pic, &r);
+    assert_int_equal(r.err, 0);
     assert_memory_equal(&pic, &copy, sizeof(pic));
-    for (size_t len = 0; len < w.len; len++) {
-        r = (struct reader){ .buf = buffer, .len = len };
-        assert_int_equal(i8259_load(&pic, &r), -EINVAL);
+    for (size_t len = 0; len < w.at; len++) {
+        r = codec_loader(buffer, len);
+        i8259_state(&pic, &r);
+        assert_int_equal(r.err, -EINVAL);
     }
     buffer[0]++;
-    r = (struct reader){ .buf = buffer, .len = w.len };
-    assert_int_equal(i8259_load(&pic, &r), -ENOTSUP);
+    r = codec_loader(buffer, w.at);
+    i8259_state(&pic, &r);
+    assert_int_equal(r.err, -ENOTSUP);
     assert_memory_equal(&pic, &copy, sizeof(pic));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: dev/ioapic.c host/stream.c */
+/* sources: dev/ioapic.c dev/codec.c */
 /* The I/O APIC: edges, levels and their EOIs, masks, destinations, message-signalled interrupts, saved state. */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include "dev/ioapic.h"
 #include "dev/lapic.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 
 static struct ioapic ioapic;
 static struct lapic_ipi last;
@@ -199,29 +199,32 @@ static void the_message_of_an_edge(void **state)
 static void saved_state_goes_on(void **state)
 {
     u8 buffer[512];
-    struct writer w = { .buf = buffer, .cap = sizeof(buffer) };
+    struct codec w = codec_saver(buffer, sizeof(buffer));
 
     (void)state;
     program(9, IOAPIC_LEVEL | 0x51);
     ioapic_set_line(&ioapic, 9, true);
-    ioapic_save(&ioapic, &w);
-    assert_false(w.overflow);
+    ioapic_state(&ioapic, &w);
+    assert_int_equal(w.err, 0);
     ioapic_init(&ioapic, 0, &env, &ioapic);
-    struct reader r = { .buf = buffer, .len = w.len };
+    struct codec r = codec_loader(buffer, w.at);
 
-    assert_int_equal(ioapic_load(&ioapic, &r), 0);
+    ioapic_state(&ioapic, &r);
+    assert_int_equal(r.err, 0);
     assert_int_equal(in(IOAPIC_REG_ID), 3 << 24);
     assert_true(in(IOAPIC_REG_PIN + 18) & IOAPIC_REMOTE_IRR);
     sent = 0;
     ioapic_eoi(&ioapic, 0x51);
     assert_int_equal(sent, 1);
-    for (size_t len = 0; len < w.len; len++) {
-        r = (struct reader){ .buf = buffer, .len = len };
-        assert_int_equal(ioapic_load(&ioapic, &r), -EINVAL);
+    for (size_t len = 0; len < w.at; len++) {
+        r = codec_loader(buffer, len);
+        ioapic_state(&ioapic, &r);
+        assert_int_equal(r.err, -EINVAL);
     }
     memset(buffer + 8, 0xFF, 8); /* an entry with bits that are not there */
-    r = (struct reader){ .buf = buffer, .len = w.len };
-    assert_int_equal(ioapic_load(&ioapic, &r), -EINVAL);
+    r = codec_loader(buffer, w.at);
+    ioapic_state(&ioapic, &r);
+    assert_int_equal(r.err, -EINVAL);
 }
 
 int main(void)

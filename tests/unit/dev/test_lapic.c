@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: dev/lapic.c dev/lapic_timer.c host/stream.c */
+/* sources: dev/lapic.c dev/lapic_timer.c dev/codec.c */
 /* The local APIC under a clock that the test turns: priorities, modes, messages, timer, saved state. */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include "host/msr_index.h"
 #include "dev/lapic.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 
 #define TSC_KHZ 3000000ULL /* three ticks a nanosecond */
 #define TICKS(ns) (3 * (ns))
@@ -482,12 +482,12 @@ static void test_tsc_deadline(void **state)
 static void test_save_load(void **state)
 {
     struct lapic copy;
-    struct writer w;
-    struct reader r;
+    struct codec w;
+    struct codec r;
     u8 buf[512];
 
     (void)state;
-    w = (struct writer){ .buf = buf, .cap = sizeof(buf) };
+    w = codec_saver(buf, sizeof(buf));
     lapic_accept(&lapic, 0x41, true);
     take(0x41);
     lapic_accept(&lapic, 0x99, false);
@@ -496,14 +496,15 @@ static void test_save_load(void **state)
     out(LAPIC_LVT_TIMER, 0xEC | LAPIC_TIMER_PERIODIC);
     out(LAPIC_INITIAL_COUNT, 100000);
     clock_tsc += TICKS(50000);
-    lapic_save(&lapic, &w);
-    assert_false(w.overflow);
+    lapic_state(&lapic, &w);
+    assert_int_equal(w.err, 0);
 
     clock_tsc = 77; /* another machine, of half the frequency */
     lapic_init(&copy, 5, true, TSC_KHZ / 2, &env, &copy);
-    r = (struct reader){ .buf = buf, .len = w.len };
-    assert_int_equal(lapic_load(&copy, &r), 0);
-    assert_int_equal(r.pos, r.len);
+    r = codec_loader(buf, w.at);
+    lapic_state(&copy, &r);
+    assert_int_equal(r.err, 0);
+    assert_int_equal(r.at, r.len);
     assert_int_equal(lapic_deadline(&copy), 77 + TICKS(150000) / 2);
     assert_int_equal(lapic_pending(&copy), 0x99);
     assert_int_equal(lapic_mmio_read(&copy, LAPIC_PPR, 4), 0x40);
@@ -517,25 +518,27 @@ static void test_save_load(void **state)
 static void test_load_refuses_what_cannot_be(void **state)
 {
     struct lapic before = lapic;
-    struct writer w;
+    struct codec w;
     u8 buf[512], hostile[512];
 
     (void)state;
-    w = (struct writer){ .buf = buf, .cap = sizeof(buf) };
-    lapic_save(&lapic, &w);
-    for (size_t len = 0; len < w.len; len++) {
-        struct reader r = { .buf = buf, .len = len };
+    w = codec_saver(buf, sizeof(buf));
+    lapic_state(&lapic, &w);
+    for (size_t len = 0; len < w.at; len++) {
+        struct codec r = codec_loader(buf, len);
 
-        assert_int_equal(lapic_load(&lapic, &r), -EINVAL);
+        lapic_state(&lapic, &r);
+        assert_int_equal(r.err, -EINVAL);
     }
     assert_memory_equal(&lapic, &before, sizeof(lapic));
     /* Any single byte changed: refused, or a chip that works on. */
-    for (size_t i = 0; i < w.len; i++) {
-        struct reader r = { .buf = hostile, .len = w.len };
+    for (size_t i = 0; i < w.at; i++) {
+        struct codec r = codec_loader(hostile, w.at);
 
-        memcpy(hostile, buf, w.len);
+        memcpy(hostile, buf, w.at);
         hostile[i] ^= 0xFF;
-        if (lapic_load(&lapic, &r) == 0) {
+        lapic_state(&lapic, &r);
+        if (!r.err) {
             for (u32 offset = 0; offset < 0x400; offset += 16)
                 in(offset);
             lapic_expire(&lapic, clock_tsc + 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: dev/mc146818.c host/calendar.c host/stream.c */
+/* sources: dev/mc146818.c host/calendar.c dev/codec.c */
 /* The CMOS clock under a clock that the test turns: the calendar against libc's, formats, setting, interrupts, saved
  * state. */
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #include "dev/mc146818.h"
 #include "config/platform_map.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 
 #define S 1000000000ULL
 #define MS 1000000ULL
@@ -197,25 +197,27 @@ static void reset_keeps_time_and_memory(void **state)
 static void saved_state_goes_on(void **state)
 {
     u8 buffer[512];
-    struct writer w = { .buf = buffer, .cap = sizeof(buffer) };
+    struct codec w = codec_saver(buffer, sizeof(buffer));
 
     (void)state;
     out(RTC_B, RTC_B_24H | RTC_B_UIE);
     out(0x50, 0x77);
-    mc146818_save(&rtc, &w);
-    assert_false(w.overflow);
+    mc146818_state(&rtc, &w);
+    assert_int_equal(w.err, 0);
     mc146818_init(&rtc, 0, 0);
-    struct reader r = { .buf = buffer, .len = w.len };
+    struct codec r = codec_loader(buffer, w.at);
 
-    assert_int_equal(mc146818_load(&rtc, &r), 0);
+    mc146818_state(&rtc, &r);
+    assert_int_equal(r.err, 0);
     now += S;
     assert_int_equal(in(RTC_SECOND), 0);
     assert_int_equal(in(RTC_YEAR), 0x24);
     assert_int_equal(in(0x50), 0x77);
     assert_true(mc146818_irq(&rtc));
-    for (size_t len = 0; len < w.len; len++) {
-        r = (struct reader){ .buf = buffer, .len = len };
-        assert_int_equal(mc146818_load(&rtc, &r), -EINVAL);
+    for (size_t len = 0; len < w.at; len++) {
+        r = codec_loader(buffer, len);
+        mc146818_state(&rtc, &r);
+        assert_int_equal(r.err, -EINVAL);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's PCI bus: configuration space, BARs that move, INTx and MSI-X. */
-/* sources: dev/pci.c dev/pci_msix.c hv/bus.c host/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
+/* sources: dev/pci.c dev/pci_msix.c hv/bus.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
 /* sources: host/frame.c tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include "dev/irq.h"
 #include "host/bits.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "tests/unit/virtio_rig.h"
 
 #define SLOT 5
@@ -258,19 +258,22 @@ static void test_state_survives_save_and_load(void **unused)
 static void test_another_machine_is_refused(void **unused)
 {
     static u8 bytes[4096];
-    struct writer w = { .buf = bytes, .cap = sizeof(bytes) };
+    struct codec w = codec_saver(bytes, sizeof(bytes));
     struct device *device = &rig.pci.device;
-    struct reader r;
+    struct codec r;
 
     (void)unused;
-    assert_int_equal(device->ops->save(device, &w), 0);
+    device->ops->state(device, &w);
+    assert_int_equal(w.err, 0);
     card.config[PCI_DEVICE_ID]++;
-    r = (struct reader){ .buf = bytes, .len = w.len };
-    assert_int_equal(device->ops->load(device, &r), -EINVAL);
+    r = codec_loader(bytes, w.at);
+    device->ops->state(device, &r);
+    assert_int_equal(r.err, -EINVAL);
     card.config[PCI_DEVICE_ID]--;
     rig.pci.slot[SLOT] = NULL;
-    r = (struct reader){ .buf = bytes, .len = w.len };
-    assert_int_equal(device->ops->load(device, &r), -EINVAL);
+    r = codec_loader(bytes, w.at);
+    device->ops->state(device, &r);
+    assert_int_equal(r.err, -EINVAL);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, rig_teardown)

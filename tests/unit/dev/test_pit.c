@@ -3,7 +3,7 @@
  * Ticks of the 8254 that a guest could not take: they are owed, they follow, there is a bound, and they move. The test
  * turns the clock and is the processor that takes the interrupts.
  */
-/* sources: dev/pit.c dev/i8254.c dev/timer.c hv/bus.c host/stream.c tests/unit/stubs.c */
+/* sources: dev/pit.c dev/i8254.c dev/timer.c hv/bus.c dev/codec.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 #include "dev/irq.h"
 #include "dev/platform.h"
 #include "host/bits.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 
 #define MS 1000000ULL          /* of VM time; the TSC counts it, too */
 #define COUNT (I8254_HZ / 250) /* 4 ms, as Linux has it */
@@ -212,9 +212,9 @@ static void once_is_once(void **state)
 static void what_is_owed_moves(void **state)
 {
     u8 bytes[256];
-    struct writer w = { .buf = bytes, .cap = sizeof(bytes) };
+    struct codec w = codec_saver(bytes, sizeof(bytes));
     struct device *device = &platform.pit.device;
-    struct reader r = { .buf = bytes };
+    struct codec r = codec_loader(bytes, 0);
 
     (void)state;
     periodic(COUNT);
@@ -222,20 +222,25 @@ static void what_is_owed_moves(void **state)
     tsc += 400 * MS;
     timers_freeze(&platform.timers);
     pit_settle(&platform.pit);
-    assert_int_equal(device->ops->save(device, &w), 0);
+    device->ops->state(device, &w);
+    assert_int_equal(w.err, 0);
     spin_lock(&vm.device_lock);
     device->ops->reset(device);
-    for (; r.len < w.len; r = (struct reader){ .buf = bytes, .len = r.len + 1 })
-        assert_int_equal(device->ops->load(device, &r), -EINVAL);
-    assert_int_equal(device->ops->load(device, &r), 0);
+    for (; r.len < w.at; r = codec_loader(bytes, r.len + 1)) {
+        device->ops->state(device, &r);
+        assert_int_equal(r.err, -EINVAL);
+    }
+    device->ops->state(device, &r);
+    assert_int_equal(r.err, 0);
     spin_unlock(&vm.device_lock);
     tsc += 77 * MS; /* on its way */
     timers_restart(&platform.timers, 100 * MS);
     pass(1000 * MS);
     assert_in_range(taken, 499, 500);
-    memset(bytes + w.len - 4, 0xFF, 4);
-    r = (struct reader){ .buf = bytes, .len = w.len };
-    assert_int_equal(device->ops->load(device, &r), -EINVAL);
+    memset(bytes + w.at - 4, 0xFF, 4);
+    r = codec_loader(bytes, w.at);
+    device->ops->state(device, &r);
+    assert_int_equal(r.err, -EINVAL);
 }
 
 int main(void)

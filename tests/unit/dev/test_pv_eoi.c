@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The paravirtual end of interrupt: when a guest is spared its EOI, and that the LAPIC gets it nevertheless. */
-/* sources: dev/pv_eoi.c dev/lapic.c dev/lapic_timer.c host/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c */
+/* sources: dev/pv_eoi.c dev/lapic.c dev/lapic_timer.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c */
 /* sources: mm/npt_log.c host/frame.c tests/unit/ram.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 #include "dev/lapic.h"
 #include "dev/pv_eoi.h"
 #include "host/bits.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "mm/guest_mem.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/ram.h"
@@ -189,28 +189,31 @@ static void test_state_moves(void **unused)
 {
     struct pv_eoi copy = { 0 };
     u8 buf[16], again[16];
-    struct writer w = { .buf = buf, .cap = sizeof(buf) }, w2 = { .buf = again, .cap = sizeof(again) };
-    struct reader r;
+    struct codec w = codec_saver(buf, sizeof(buf)), w2 = codec_saver(again, sizeof(again));
+    struct codec r;
 
     (void)unused;
     take(VECTOR, false);
-    pv_eoi_save(&pv_eoi, &w);
+    pv_eoi_state(&pv_eoi, &mem, &w);
     assert_int_equal(word(), 1);
-    for (size_t len = 0; len < w.len; len++) {
-        r = (struct reader){ .buf = buf, .len = len };
-        assert_int_equal(pv_eoi_load(&copy, &mem, &r), -EINVAL);
+    for (size_t len = 0; len < w.at; len++) {
+        r = codec_loader(buf, len);
+        pv_eoi_state(&copy, &mem, &r);
+        assert_int_equal(r.err, -EINVAL);
     }
-    r = (struct reader){ .buf = buf, .len = w.len };
-    assert_int_equal(pv_eoi_load(&copy, &mem, &r), 0);
-    pv_eoi_save(&copy, &w2);
-    assert_int_equal(w2.len, w.len);
-    assert_memory_equal(buf, again, w.len);
+    r = codec_loader(buf, w.at);
+    pv_eoi_state(&copy, &mem, &r);
+    assert_int_equal(r.err, 0);
+    pv_eoi_state(&copy, &mem, &w2);
+    assert_int_equal(w2.at, w.at);
+    assert_memory_equal(buf, again, w.at);
     guest_eoi();
     pv_eoi_settle(&copy, &mem, &lapic, false);
     assert_false(in_service());
     memset(buf, 0xFF, sizeof(buf));
-    r = (struct reader){ .buf = buf, .len = w.len };
-    assert_int_equal(pv_eoi_load(&copy, &mem, &r), -EINVAL);
+    r = codec_loader(buf, w.at);
+    pv_eoi_state(&copy, &mem, &r);
+    assert_int_equal(r.err, -EINVAL);
 }
 
 int main(void)

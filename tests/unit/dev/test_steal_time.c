@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Steal time: what a vcpu has waited for its turn is in the guest's memory, wherever it waited, and nothing else is. */
-/* sources: dev/steal_time.c host/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
+/* sources: dev/steal_time.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
 /* sources: tests/unit/ram.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 #include "dev/steal_time.h"
 #include "host/bits.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "mm/guest_mem.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/ram.h"
@@ -92,26 +92,31 @@ static void test_waiting_counts(void **unused)
 static void test_waiting_moves(void **unused)
 {
     u8 bytes[64];
-    struct writer w = { .buf = bytes, .cap = sizeof(bytes) };
-    struct reader r = { .buf = bytes };
+    struct codec w = codec_saver(bytes, sizeof(bytes));
+    struct codec r = codec_loader(bytes, 0);
 
     (void)unused;
     assert_int_equal(steal_time_write_msr(&steal, &mem, AREA | 1), 0);
     steal_time_waits(&steal, 1000);
-    steal_time_save(&steal, &w);
+    steal_time_state(&steal, &mem, 1000, &w);
     steal = (struct steal_time){ 0 };
-    for (r.len = 0; r.len < w.len; r.len++, r.pos = 0, r.truncated = false)
-        assert_int_equal(steal_time_load(&steal, &mem, 1000, &r), -EINVAL);
-    assert_int_equal(steal_time_load(&steal, &mem, 999, &r), 0); /* of a check: the time was saved before */
+    for (; r.len < w.at; r = codec_loader(bytes, r.len + 1)) {
+        steal_time_state(&steal, &mem, 1000, &r);
+        assert_int_equal(r.err, -EINVAL);
+    }
+    steal_time_state(&steal, &mem, 999, &r);
+    assert_int_equal(r.err, 0); /* of a check: the time was saved before */
     steal_time_goes_on(&steal, &mem, 1099);
     assert_int_equal(told().steal, 100);
-    r.pos = 0;
-    assert_int_equal(steal_time_load(&steal, &mem, 1000, &r), 0);
+    r.at = 0;
+    steal_time_state(&steal, &mem, 1000, &r);
+    assert_int_equal(r.err, 0);
     steal_time_goes_on(&steal, &mem, 1000 + 45000000000ULL);
     assert_int_equal(told().steal, 45000000100ULL);
     bytes[0] |= 2; /* a reserved bit */
-    r.pos = 0;
-    assert_int_equal(steal_time_load(&steal, &mem, 1000, &r), -EINVAL);
+    r.at = 0;
+    steal_time_state(&steal, &mem, 1000, &r);
+    assert_int_equal(r.err, -EINVAL);
 }
 
 int main(void)

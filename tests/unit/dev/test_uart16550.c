@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: dev/uart16550.c host/stream.c */
+/* sources: dev/uart16550.c dev/codec.c */
 /* The 16550A as a driver sees it. */
 #include <errno.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "dev/uart16550.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 
 static struct uart16550 uart;
 static char sent[64];
@@ -187,9 +187,9 @@ static void test_interrupt_priority(void **state)
 static void test_save_load(void **state)
 {
     u8 buf[64];
-    struct writer w = { .buf = buf, .cap = sizeof(buf) };
+    struct codec w = codec_saver(buf, sizeof(buf));
     struct uart16550 copy;
-    struct reader r;
+    struct codec r;
 
     (void)state;
     out(UART_MCR, MCR_OUT2 | MCR_DTR);
@@ -201,13 +201,14 @@ static void test_save_load(void **state)
     }
     for (unsigned i = 0; i < 12; i++)
         uart16550_receive(&uart, (u8)i);
-    uart16550_save(&uart, &w);
-    assert_false(w.overflow);
+    uart16550_state(&uart, &w);
+    assert_int_equal(w.err, 0);
 
     uart16550_init(&copy, record, sent);
-    r = (struct reader){ .buf = buf, .len = w.len };
-    assert_int_equal(uart16550_load(&copy, &r), 0);
-    assert_int_equal(r.pos, r.len);
+    r = codec_loader(buf, w.at);
+    uart16550_state(&copy, &r);
+    assert_int_equal(r.err, 0);
+    assert_int_equal(r.at, r.len);
     assert_true(uart16550_irq(&copy));
     for (unsigned i = 0; i < 12; i++)
         assert_int_equal(uart16550_read(&copy, UART_DATA), i);
@@ -217,23 +218,25 @@ static void test_save_load(void **state)
 static void test_load_refuses_what_cannot_be(void **state)
 {
     u8 buf[64], hostile[64];
-    struct writer w = { .buf = buf, .cap = sizeof(buf) };
+    struct codec w = codec_saver(buf, sizeof(buf));
     struct uart16550 before = uart;
 
     (void)state;
-    uart16550_save(&uart, &w);
-    for (size_t len = 0; len < w.len; len++) {
-        struct reader r = { .buf = buf, .len = len };
+    uart16550_state(&uart, &w);
+    for (size_t len = 0; len < w.at; len++) {
+        struct codec r = codec_loader(buf, len);
 
-        assert_int_equal(uart16550_load(&uart, &r), -EINVAL);
+        uart16550_state(&uart, &r);
+        assert_int_equal(r.err, -EINVAL);
     }
     /* Any single byte changed: refused, or a chip that still works within its bounds. */
-    for (size_t i = 0; i < w.len; i++) {
-        struct reader r = { .buf = hostile, .len = w.len };
+    for (size_t i = 0; i < w.at; i++) {
+        struct codec r = codec_loader(hostile, w.at);
 
-        memcpy(hostile, buf, w.len);
+        memcpy(hostile, buf, w.at);
         hostile[i] = 0xFF;
-        if (uart16550_load(&uart, &r) == 0)
+        uart16550_state(&uart, &r);
+        if (!r.err)
             for (unsigned n = 0; n < 20; n++) {
                 uart16550_receive(&uart, (u8)n);
                 in(n);

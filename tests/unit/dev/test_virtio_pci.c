@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The virtio transport: what a driver finds, negotiates and may do when. */
-/* sources: dev/virtio_pci.c dev/virtqueue.c dev/pci.c dev/pci_msix.c hv/bus.c host/stream.c */
+/* sources: dev/virtio_pci.c dev/virtqueue.c dev/pci.c dev/pci_msix.c hv/bus.c dev/codec.c */
 /* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/stubs.c */
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #include "dev/irq.h"
 #include "host/bits.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "tests/unit/virtio_rig.h"
 
 #define SLOT 3
@@ -37,16 +37,13 @@ static void reset(struct virtio *virtio)
     resets++;
 }
 
-static void save(struct virtio *virtio, struct writer *w)
+static void state(struct virtio *virtio, struct codec *c)
 {
-    (void)virtio;
-    put_u32(w, 0xABCD);
-}
+    u32 own = 0xABCD;
 
-static int load(struct virtio *virtio, struct reader *r)
-{
     (void)virtio;
-    return get_u32(r) == 0xABCD ? 0 : -EINVAL;
+    codec_u32(c, &own);
+    codec_judge(c, own == 0xABCD, "the device's own");
 }
 
 /* B makes no sense without A. */
@@ -67,8 +64,7 @@ static const struct virtio_kind kind = {
     .features_valid = features_valid,
     .notify = notify,
     .reset = reset,
-    .save = save,
-    .load = load,
+    .state = state,
 };
 
 static int setup(void **state)

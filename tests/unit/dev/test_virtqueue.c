@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The virtqueue core against a driver written here: what a good one gets, and what a lying one does not get away with.
  */
-/* sources: dev/virtqueue.c host/stream.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
+/* sources: dev/virtqueue.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
 /* sources: host/frame.c tests/unit/ram.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 
 #include "dev/virtqueue.h"
 #include "host/bits.h"
-#include "host/stream.h"
+#include "dev/codec.h"
 #include "mm/guest_mem.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/ram.h"
@@ -349,7 +349,7 @@ static void test_total_length_overflow(void **unused)
 static void test_state_survives_save_and_load(void **unused)
 {
     static u8 bytes[128];
-    struct writer w = { .buf = bytes, .cap = sizeof(bytes) };
+    struct codec w = codec_saver(bytes, sizeof(bytes));
     struct virtqueue other = { .mem = &mem, .indirect = true };
 
     (void)unused;
@@ -359,30 +359,34 @@ static void test_state_survives_save_and_load(void **unused)
     virtqueue_push(&vq, 2, 0);
     virtqueue_publish(&vq);
     assert_true(virtqueue_signal_needed(&vq));
-    virtqueue_save(&vq, &w);
-    assert_false(w.overflow);
+    virtqueue_state(&vq, &w);
+    assert_int_equal(w.err, 0);
 
-    struct reader r = { .buf = bytes, .len = w.len };
+    struct codec r = codec_loader(bytes, w.at);
 
-    assert_int_equal(virtqueue_load(&other, &r), 0);
-    assert_int_equal(r.pos, w.len);
+    virtqueue_state(&other, &r);
+    assert_int_equal(r.err, 0);
+    assert_int_equal(r.at, w.at);
     assert_memory_equal(&other, &vq, sizeof(vq));
-    for (size_t len = 0; len < w.len; len++) {
-        r = (struct reader){ .buf = bytes, .len = len };
-        assert_int_equal(virtqueue_load(&other, &r), -EINVAL);
+    for (size_t len = 0; len < w.at; len++) {
+        r = codec_loader(bytes, len);
+        virtqueue_state(&other, &r);
+        assert_int_equal(r.err, -EINVAL);
     }
     /* Areas that are not RAM here, and a size that is none. */
     vq.used = RAM;
-    w = (struct writer){ .buf = bytes, .cap = sizeof(bytes) };
-    virtqueue_save(&vq, &w);
-    r = (struct reader){ .buf = bytes, .len = w.len };
-    assert_int_equal(virtqueue_load(&other, &r), -EINVAL);
+    w = codec_saver(bytes, sizeof(bytes));
+    virtqueue_state(&vq, &w);
+    r = codec_loader(bytes, w.at);
+    virtqueue_state(&other, &r);
+    assert_int_equal(r.err, -EINVAL);
     vq.used = USED;
     vq.size = 12;
-    w = (struct writer){ .buf = bytes, .cap = sizeof(bytes) };
-    virtqueue_save(&vq, &w);
-    r = (struct reader){ .buf = bytes, .len = w.len };
-    assert_int_equal(virtqueue_load(&other, &r), -EINVAL);
+    w = codec_saver(bytes, sizeof(bytes));
+    virtqueue_state(&vq, &w);
+    r = codec_loader(bytes, w.at);
+    virtqueue_state(&other, &r);
+    assert_int_equal(r.err, -EINVAL);
 }
 
 /* Random rings end in a broken queue, or in chains that are RAM and in order. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/reception.c migrate/peer_query.c migrate/record.c migrate/crc32c.c host/stream.c */
+/* sources: migrate/reception.c migrate/peer_query.c migrate/record.c migrate/crc32c.c dev/codec.c */
 /* sources: tests/unit/pipe.c tests/unit/stubs.c */
 /* Questions over connections: one hypervisor asks several, and whoever reaches the port of one is received. */
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/state.c migrate/state_check.c host/stream.c */
+/* sources: migrate/state.c migrate/state_check.c dev/codec.c */
 /* A vcpu's state: what is saved is loaded, in every mode; what no processor holds is refused by name. */
 #include <errno.h>
 #include <setjmp.h>
@@ -15,22 +15,21 @@
 #include "migrate/state.h"
 #include "tests/unit/vcpu_images.h"
 
-static size_t encode(const struct vcpu_image *image, u8 *buf, size_t cap)
+static size_t encode(struct vcpu_image *image, u8 *buf, size_t cap)
 {
-    struct writer w = { .buf = buf, .cap = cap };
+    struct codec c = codec_saver(buf, cap);
 
-    state_encode(image, &limits, &w);
-    assert_false(w.overflow);
-    return w.len;
+    vcpu_image_state(image, 0, &limits, &c);
+    assert_int_equal(c.err, 0);
+    return c.at;
 }
 
 static int decode(struct vcpu_image *image, const u8 *buf, size_t len)
 {
-    struct reader r = { .buf = buf, .len = len };
-    const char *why;
-    int err = state_decode(image, 0, &limits, &r, &why);
+    struct codec c = codec_loader(buf, len);
 
-    return err ? err : r.pos == r.len ? 0 : -EINVAL;
+    vcpu_image_state(image, 0, &limits, &c);
+    return c.err ? c.err : c.at == c.len ? 0 : -EINVAL;
 }
 
 static void test_round_trip(void **state)
@@ -147,17 +146,17 @@ static void test_missing_feature(void **state)
 {
     struct state_limits poor = limits;
     struct vcpu_image image, after;
-    const char *why;
     u8 buf[4096];
-    struct reader r = { .buf = buf };
+    struct codec c;
 
     (void)state;
     poor.xcr0 = XCR0_X87 | XCR0_SSE;
     memset(poor.component, 0, sizeof(poor.component));
     long_mode(&image);
-    r.len = encode(&image, buf, sizeof(buf));
-    assert_int_equal(state_decode(&after, 0, &poor, &r, &why), -EINVAL);
-    assert_non_null(strstr(why, "XSAVE"));
+    c = codec_loader(buf, encode(&image, buf, sizeof(buf)));
+    vcpu_image_state(&after, 0, &poor, &c);
+    assert_int_equal(c.err, -EINVAL);
+    assert_non_null(strstr(c.why, "XSAVE"));
 }
 
 /* Vector state is the policy's, whatever the host has beyond it: x87 and SSE always, the rest as it was shown. */
@@ -186,9 +185,7 @@ static void test_vector_state_of_a_policy(void **state)
         struct state_limits here = limits;
         u64 bv = policies[i] | XCR0_X87 | XCR0_SSE;
         u8 buf[4096];
-        struct writer w = { .buf = buf, .cap = sizeof(buf) };
-        struct reader r = { .buf = buf };
-        const char *why;
+        struct codec w = codec_saver(buf, sizeof(buf)), r;
 
         here.xcr0 = policies[i];
         if (!policies[i])
@@ -201,9 +198,10 @@ static void test_vector_state_of_a_policy(void **state)
         memcpy(image.xsave + 512, &bv, sizeof(bv));
         if (!(policies[i] & XCR0_AVX))
             memset(image.xsave + 576, 0, 256);
-        state_encode(&image, &here, &w);
-        r.len = w.len;
-        assert_int_equal(state_decode(&after, 0, &here, &r, &why), 0);
+        vcpu_image_state(&image, 0, &here, &w);
+        r = codec_loader(buf, w.at);
+        vcpu_image_state(&after, 0, &here, &r);
+        assert_int_equal(r.err, 0);
         assert_memory_equal(after.xsave, image.xsave, sizeof(after.xsave));
         /* Of more than its policy nothing is taken. */
         after.xcr0 = bv | (bv + 1);

@@ -4,7 +4,7 @@
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: tests/unit/peers.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
-/* sources: migrate/stats.c host/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* What peers of a destination can hold, and for how long: places, memory, and what is remembered. */
 #include <errno.h>
 #include <setjmp.h>

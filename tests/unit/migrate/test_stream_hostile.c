@@ -4,7 +4,7 @@
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: tests/unit/peers.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
-/* sources: migrate/stats.c host/stream.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* What comes to the migration port and is not what it should be: refused, and nothing of it stays. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -151,8 +151,8 @@ static void test_pages(void **state)
             entry.len = 100;
         count.count = i == ARRAY_SIZE(bad) + 2 ? 2 : 1;
         outbox_begin(&p->out);
-        put_bytes(&p->out.body, &count, sizeof(count));
-        put_bytes(&p->out.body, &entry, sizeof(entry));
+        codec_bytes(&p->out.body, &count, sizeof(count));
+        codec_bytes(&p->out.body, &entry, sizeof(entry));
         outbox_page(&p->out, page);
         outbox_end(&p->out, WIRE_PAGES);
         pump(p);
