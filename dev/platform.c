@@ -9,7 +9,7 @@
 #include "host/clock.h"
 #include "host/rtc.h"
 #include "host/log.h"
-#include "host/sha256.h"
+#include "dev/sha256.h"
 #include "host/host_work.h"
 #include "net/frame.h"
 #include "net/mac.h"

@@ -19,6 +19,7 @@
 #include "hv/vm.h"
 
 #define MTRR_VARIABLE 8 /* pairs of base and mask */
+#define MTRR_FIXED 11
 #define MTRRCAP_WC BIT(10)
 #define MTRRCAP_FIX BIT(8)
 #define MTRR_DEF_TYPE_BITS (BITS(11, 10) | BITS(7, 0))
@@ -27,23 +28,16 @@
 struct msr_store {
     u64 mtrr_def_type;
     u64 mtrr_variable[2 * MTRR_VARIABLE];
-    u64 mtrr_fixed[11];
+    u64 mtrr_fixed[MTRR_FIXED];
     u64 tsc_adjust;
 };
 
-static const u32 fixed_mtrrs[11] = {
-    MSR_MTRR_FIX64K_00000,
-    MSR_MTRR_FIX16K_80000,
-    MSR_MTRR_FIX16K_A0000,
-    0x268,
-    0x269,
-    0x26A,
-    0x26B,
-    0x26C,
-    0x26D,
-    0x26E,
-    0x26F,
-};
+static u32 fixed_mtrr(unsigned i)
+{
+    static const u32 large[] = { MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000 };
+
+    return i < ARRAY_SIZE(large) ? large[i] : MSR_MTRR_FIX4K_C0000 + i - ARRAY_SIZE(large);
+}
 
 static const u32 passthrough[] = {
     MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,         MSR_LSTAR,
@@ -96,8 +90,8 @@ static u64 *stored(struct vcpu *vcpu, u32 msr)
         return &store->mtrr_def_type;
     if (msr >= MSR_MTRR_PHYSBASE0 && msr < MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE)
         return &store->mtrr_variable[msr - MSR_MTRR_PHYSBASE0];
-    for (unsigned i = 0; i < ARRAY_SIZE(fixed_mtrrs); i++)
-        if (fixed_mtrrs[i] == msr)
+    for (unsigned i = 0; i < MTRR_FIXED; i++)
+        if (fixed_mtrr(i) == msr)
             return &store->mtrr_fixed[i];
     return NULL;
 }
@@ -111,7 +105,7 @@ static bool stored_legal(u32 msr, u64 value)
     return (msr & 1) || memory_type_legal(value, false); /* a mask, or a base */
 }
 
-#define STORED (1 + 2 * MTRR_VARIABLE + ARRAY_SIZE(fixed_mtrrs) + 1)
+#define STORED (1 + 2 * MTRR_VARIABLE + MTRR_FIXED + 1)
 
 const u32 *msr_stored_list(unsigned *count)
 {
@@ -121,8 +115,8 @@ const u32 *msr_stored_list(unsigned *count)
     list[n++] = MSR_MTRR_DEF_TYPE;
     for (u32 i = 0; i < 2 * MTRR_VARIABLE; i++)
         list[n++] = MSR_MTRR_PHYSBASE0 + i;
-    for (unsigned i = 0; i < ARRAY_SIZE(fixed_mtrrs); i++)
-        list[n++] = fixed_mtrrs[i];
+    for (unsigned i = 0; i < MTRR_FIXED; i++)
+        list[n++] = fixed_mtrr(i);
     list[n++] = MSR_TSC_ADJUST;
     *count = n;
     return list;

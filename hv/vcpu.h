@@ -173,6 +173,10 @@ void vcpu_restart(struct vcpu *vcpu);
  * in the reset state. On the vcpu's CPU. */
 void vcpu_start_real(struct vcpu *vcpu, u8 page);
 
+/* Log the vcpu, decoded: registers, control structure, last events. On the vcpu's CPU, with the vcpu loaded there or
+ * nowhere. */
+void vcpu_dump(struct vcpu *vcpu);
+
 /* The vcpu can run now, because its interrupt has come. On the vcpu's CPU. */
 void vcpu_runnable(struct vcpu *vcpu);
 

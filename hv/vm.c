@@ -15,11 +15,9 @@
 #include "host/smp.h"
 #include "host/log.h"
 #include "host/panic.h"
-#include "host/trace.h"
 #include "hv/sched.h"
 #include "host/frame.h"
 
-#define CRASH_TRACE_EVENTS 16
 #define FAULT_RESETS 3 /* triple faults within FAULT_NS that reset the VM; one more ends it */
 #define FAULT_NS 60000000000ULL
 /* Pages to clear and mappings to free in one round of the host loop, so that other work waits for 1 or 2 ms at most. */
@@ -495,26 +493,12 @@ size_t vm_console_write(struct vm *vm, const char *bytes, size_t len)
     return vm->holds ? 0 : platform->console_write(vm, bytes, len);
 }
 
-static void dump_vcpu(struct vcpu *vcpu)
-{
-    static const char *const names[NR_GPRS] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
-
-    pr_err("%s/%u: exit %s, rip %#lx rflags %#lx cr2 %#lx shadow %u", vcpu->vm->name, vcpu->id,
-           exit_name(vcpu->exit.kind), vcpu->rip, vcpu->rflags, vcpu->cr2, vcpu->shadow);
-    for (unsigned i = 0; i < NR_GPRS; i += 4)
-        pr_err("  %-3s %016lx  %-3s %016lx  %-3s %016lx  %-3s %016lx", names[i], vcpu->regs[i], names[i + 1],
-               vcpu->regs[i + 1], names[i + 2], vcpu->regs[i + 2], names[i + 3], vcpu->regs[i + 3]);
-    backend()->dump(vcpu);
-    trace_dump(&this_cpu()->trace, CRASH_TRACE_EVENTS);
-}
-
 void vm_crash(struct vcpu *vcpu, const char *format, ...)
 {
     va_list args;
 
     if (vm_alive(vcpu->vm))
-        dump_vcpu(vcpu);
+        vcpu_dump(vcpu);
     va_start(args, format);
     vm_vstop(vcpu->vm, VM_CRASHED, format, args);
     va_end(args);
@@ -545,7 +529,7 @@ void vm_triple_fault(struct vcpu *vcpu, const char *format, ...)
     if (__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE)) /* another vcpu has had a triple fault, too */
         return;
     if (vm_alive(vm))
-        dump_vcpu(vcpu);
+        vcpu_dump(vcpu);
     if (fault_resets(vm)) {
         pr_warn("%s: triple fault: a reset, as on a PC", vm->name);
         vm_reset_request(vm);

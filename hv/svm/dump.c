@@ -25,8 +25,6 @@ static const char *const code_names[] = { "INTR",        "NMI",        "SMI",
                                           "MONITOR",     "MWAIT",      "MWAIT_CONDITIONAL",
                                           "XSETBV",      "RDPRU",      "EFER_WRITE_TRAP" };
 
-static const char *const segment_names[] = { "es", "cs", "ss", "ds", "fs", "gs", "gdtr", "ldtr", "idtr", "tr" };
-
 /* The name of an exit code, made in `buffer` if it is one of a row. */
 static const char *code_name(u64 code, char *buffer, size_t size)
 {
@@ -99,54 +97,11 @@ static void dump_control(const struct svm_vcpu *svm)
            (unsigned)(control->interrupt_state & INTERRUPT_SHADOW), svm->iret_pending ? ", iret pending" : "");
 }
 
-static void dump_segments(const struct vmcb_save *save)
-{
-    const struct vmcb_segment *segment = &save->es;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(segment_names); i++, segment++) {
-        if (segment == &save->gdtr || segment == &save->idtr) {
-            pr_err("  %-4s      base %016lx limit %08x", segment_names[i], segment->base, segment->limit);
-            continue;
-        }
-        pr_err("  %-4s %04x base %016lx limit %08x attr %03x type %x%s dpl %u%s%s%s", segment_names[i],
-               segment->selector, segment->base, segment->limit, segment->attr, segment->attr & 0xF,
-               segment->attr & BIT(4) ? " code/data" : " system", segment->attr >> 5 & 3,
-               segment->attr & BIT(7) ? " present" : " absent", segment->attr & BIT(9) ? " L" : "",
-               segment->attr & BIT(10) ? " D" : "");
-    }
-}
-
-static const char *mode_name(const struct vmcb_save *save)
-{
-    if (!(save->cr0 & CR0_PE))
-        return "real mode";
-    if (save->efer & EFER_LMA)
-        return save->cs.attr & BIT(9) ? "64-bit mode" : "compatibility mode";
-    if (save->rflags & RFLAGS_VM)
-        return "virtual-8086 mode";
-    if (!(save->cr0 & CR0_PG))
-        return "protected mode, no paging";
-    return save->cr4 & CR4_PAE ? "protected mode, PAE paging" : "protected mode, 32-bit paging";
-}
-
-static void dump_save(const struct svm_vcpu *svm)
-{
-    const struct vmcb_save *save = &svm->vmcb->save;
-
-    pr_err("  %s, cpl %u: rip %#lx rsp %#lx rax %#lx rflags %#lx", mode_name(save), save->cpl, save->rip, save->rsp,
-           save->rax, save->rflags);
-    pr_err("  cr0 %#lx cr2 %#lx cr3 %#lx cr4 %#lx (guest sees %#lx)", save->cr0, save->cr2, save->cr3, save->cr4,
-           svm->cr4);
-    pr_err("  efer %#lx (guest sees %#lx) pat %#lx dr6 %#lx dr7 %#lx", save->efer, svm->efer, save->g_pat, save->dr6,
-           save->dr7);
-    dump_segments(save);
-    pr_err("  star %#lx lstar %#lx cstar %#lx sfmask %#lx kernel gs %#lx", save->star, save->lstar, save->cstar,
-           save->sfmask, save->kernel_gs_base);
-    pr_err("  sysenter cs %#lx esp %#lx eip %#lx", save->sysenter_cs, save->sysenter_esp, save->sysenter_eip);
-}
-
 void svm_dump(struct vcpu *vcpu)
 {
+    const struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
+
     dump_control(svm_vcpu(vcpu));
-    dump_save(svm_vcpu(vcpu));
+    pr_err("  cpl %u, cr4 %#lx and efer %#lx where the guest sees %#lx and %#lx", save->cpl, save->cr4, save->efer,
+           svm_vcpu(vcpu)->cr4, svm_vcpu(vcpu)->efer);
 }

@@ -8,25 +8,14 @@
  * VMLOAD and VMSAVE the rest of the segment state and the syscall MSRs.
  */
 #include "host/fixup.h"
+#include "hv/entry_regs.h"
 
-#define RCX_SLOT 8(%rdi)
-#define RDX_SLOT 16(%rdi)
-#define RBX_SLOT 24(%rdi)
-#define RBP_SLOT 40(%rdi)
-#define RSI_SLOT 48(%rdi)
-#define RDI_SLOT 56(%rdi)
-#define R_SLOT(n) (8 * n)(%rdi)
 
     .section .text.svm_enter, "ax", @progbits
     .globl svm_enter
     .type svm_enter, @function
 svm_enter:
-    pushq %rbp
-    pushq %rbx
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    host_regs_push
     pushq %rdi
     pushq %rdx
     movq %rsi, %rax
@@ -37,20 +26,7 @@ svm_enter:
      * would carry it into the guest.
      */
     sti
-    movq RCX_SLOT, %rcx
-    movq RDX_SLOT, %rdx
-    movq RBX_SLOT, %rbx
-    movq RBP_SLOT, %rbp
-    movq RSI_SLOT, %rsi
-    movq R_SLOT(8), %r8
-    movq R_SLOT(9), %r9
-    movq R_SLOT(10), %r10
-    movq R_SLOT(11), %r11
-    movq R_SLOT(12), %r12
-    movq R_SLOT(13), %r13
-    movq R_SLOT(14), %r14
-    movq R_SLOT(15), %r15
-    movq RDI_SLOT, %rdi
+    guest_regs_load
 
 1:  vmload %rax
     .globl svm_enter_vmrun
@@ -64,31 +40,13 @@ svm_enter_vmrun:
     cli
     pushq %rdi
     movq 16(%rsp), %rdi
-    movq %rcx, RCX_SLOT
-    movq %rdx, RDX_SLOT
-    movq %rbx, RBX_SLOT
-    movq %rbp, RBP_SLOT
-    movq %rsi, RSI_SLOT
-    movq %r8, R_SLOT(8)
-    movq %r9, R_SLOT(9)
-    movq %r10, R_SLOT(10)
-    movq %r11, R_SLOT(11)
-    movq %r12, R_SLOT(12)
-    movq %r13, R_SLOT(13)
-    movq %r14, R_SLOT(14)
-    movq %r15, R_SLOT(15)
-    popq RDI_SLOT
+    guest_regs_store
     movl $-1, %edx              /* NO_FAULT */
 2:  popq %rax
     vmload %rax
     movl %edx, %eax
     popq %rdi
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
+    host_regs_pop
     ret
 
     /* The guest's registers are in memory as they were. */

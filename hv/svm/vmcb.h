@@ -10,7 +10,6 @@
 #include "host/bits.h"
 #include "host/types.h"
 
-#define VMEXIT_CR0_READ 0x00
 #define VMEXIT_CR4_READ 0x04
 #define VMEXIT_CR8_READ 0x08
 #define VMEXIT_CR0_WRITE 0x10

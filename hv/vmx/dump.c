@@ -51,7 +51,7 @@ static const char *const instruction_errors[] = {
     [28] = "invalid operand to INVEPT or INVVPID",
 };
 
-const char *vmx_exit_name(u64 reason)
+static const char *exit_reason_name(u64 reason)
 {
     u64 basic = field_get(EXIT_REASON_BASIC, reason);
 
@@ -61,19 +61,6 @@ const char *vmx_exit_name(u64 reason)
 static const char *instruction_error(u64 error)
 {
     return error < ARRAY_SIZE(instruction_errors) && instruction_errors[error] ? instruction_errors[error] : "?";
-}
-
-static const char *mode_name(void)
-{
-    u64 cs = vmread(GUEST_CS_ACCESS_RIGHTS);
-
-    if (!(vmread(GUEST_CR0) & CR0_PE))
-        return "real";
-    if (vmread(GUEST_RFLAGS) & RFLAGS_VM)
-        return "virtual-8086";
-    if (vmread(GUEST_EFER) & EFER_LMA)
-        return cs & SEG_L ? "64-bit" : "compatibility";
-    return cs & SEG_DB ? "32-bit protected" : "16-bit protected";
 }
 
 static void dump_fields(void)
@@ -95,21 +82,6 @@ static void dump_fields(void)
     }
     if (on_line)
         pr_err("%s", line);
-}
-
-static void dump_segments(void)
-{
-    static const char *const names[NR_SEGS] = { "es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr" };
-
-    for (unsigned i = 0; i < NR_SEGS; i++) {
-        u64 attr = vmread(VMCS_NTH(GUEST_ES_ACCESS_RIGHTS, i));
-
-        pr_err("  %-4s %04lx base %016lx limit %08lx %s type %lx dpl %lu%s%s%s", names[i],
-               vmread(VMCS_NTH(GUEST_ES_SELECTOR, i)), vmread(VMCS_NTH(GUEST_ES_BASE, i)),
-               vmread(VMCS_NTH(GUEST_ES_LIMIT, i)), attr & SEG_UNUSABLE ? "unusable" : "usable",
-               field_get(SEG_TYPE, attr), field_get(SEG_DPL, attr), attr & SEG_L ? " L" : "",
-               attr & SEG_DB ? " D/B" : "", attr & SEG_G ? " G" : "");
-    }
 }
 
 /* --- Which check of the guest state may have failed (SDM 3C "Checking and Loading Guest State") --- */
@@ -216,7 +188,7 @@ static void explain_refusal(const struct exit *exit)
     u64 reason = vmread(EXIT_REASON);
 
     if (reason & EXIT_REASON_ENTRY_FAILURE)
-        pr_err("  entry failed while loading the guest (%s), qualification %#lx", vmx_exit_name(reason),
+        pr_err("  entry failed while loading the guest (%s), qualification %#lx", exit_reason_name(reason),
                exit->u.raw.info[0]);
     else
         pr_err("  entry refused: error %lu: %s", exit->u.raw.code, instruction_error(exit->u.raw.code));
@@ -231,11 +203,10 @@ void vmx_dump(struct vcpu *vcpu)
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu), *previous = vmx_borrow(vmx);
     u64 reason = vmread(EXIT_REASON);
 
-    pr_err("VMCS: last exit %s (%lu), qualification %#lx, %s mode", vmx_exit_name(reason),
-           field_get(EXIT_REASON_BASIC, reason), vmread(EXIT_QUALIFICATION), mode_name());
+    pr_err("VMCS: last exit %s (%lu), qualification %#lx", exit_reason_name(reason),
+           field_get(EXIT_REASON_BASIC, reason), vmread(EXIT_QUALIFICATION));
     if (vcpu->exit.kind == EXIT_ENTRY_FAILED)
         explain_refusal(&vcpu->exit);
-    dump_segments();
     dump_fields();
     pr_err("  flushes: %lu INVEPT, %lu INVVPID", vmx->ept_flushes, vmx->vpid_flushes);
     vmx_return(vmx, previous);

@@ -48,68 +48,50 @@
     X(IDT_VECTORING_ERROR_CODE, 0x440A)     \
     X(EXIT_INSTRUCTION_LENGTH, 0x440C)      \
     X(EXIT_INSTRUCTION_INFO, 0x440E)        \
-    X(EXIT_QUALIFICATION, 0x6400)           \
-    X(GUEST_LINEAR_ADDRESS, 0x640A)
+    X(EXIT_QUALIFICATION, 0x6400)
 
-#define VMCS_GUEST_FIELDS(X)            \
-    X(GUEST_ES_SELECTOR, 0x0800)        \
-    X(GUEST_CS_SELECTOR, 0x0802)        \
-    X(GUEST_SS_SELECTOR, 0x0804)        \
-    X(GUEST_DS_SELECTOR, 0x0806)        \
-    X(GUEST_FS_SELECTOR, 0x0808)        \
-    X(GUEST_GS_SELECTOR, 0x080A)        \
-    X(GUEST_LDTR_SELECTOR, 0x080C)      \
-    X(GUEST_TR_SELECTOR, 0x080E)        \
-    X(GUEST_PML_INDEX, 0x0812)          \
-    X(VMCS_LINK_POINTER, 0x2800)        \
-    X(GUEST_DEBUGCTL, 0x2802)           \
-    X(GUEST_PAT, 0x2804)                \
-    X(GUEST_EFER, 0x2806)               \
-    X(GUEST_PDPTE0, 0x280A)             \
-    X(GUEST_PDPTE1, 0x280C)             \
-    X(GUEST_PDPTE2, 0x280E)             \
-    X(GUEST_PDPTE3, 0x2810)             \
-    X(GUEST_ES_LIMIT, 0x4800)           \
-    X(GUEST_CS_LIMIT, 0x4802)           \
-    X(GUEST_SS_LIMIT, 0x4804)           \
-    X(GUEST_DS_LIMIT, 0x4806)           \
-    X(GUEST_FS_LIMIT, 0x4808)           \
-    X(GUEST_GS_LIMIT, 0x480A)           \
-    X(GUEST_LDTR_LIMIT, 0x480C)         \
-    X(GUEST_TR_LIMIT, 0x480E)           \
-    X(GUEST_GDTR_LIMIT, 0x4810)         \
-    X(GUEST_IDTR_LIMIT, 0x4812)         \
-    X(GUEST_ES_ACCESS_RIGHTS, 0x4814)   \
-    X(GUEST_CS_ACCESS_RIGHTS, 0x4816)   \
-    X(GUEST_SS_ACCESS_RIGHTS, 0x4818)   \
-    X(GUEST_DS_ACCESS_RIGHTS, 0x481A)   \
-    X(GUEST_FS_ACCESS_RIGHTS, 0x481C)   \
-    X(GUEST_GS_ACCESS_RIGHTS, 0x481E)   \
-    X(GUEST_LDTR_ACCESS_RIGHTS, 0x4820) \
-    X(GUEST_TR_ACCESS_RIGHTS, 0x4822)   \
-    X(GUEST_INTERRUPTIBILITY, 0x4824)   \
-    X(GUEST_ACTIVITY, 0x4826)           \
-    X(GUEST_SYSENTER_CS, 0x482A)        \
-    X(PREEMPTION_TIMER, 0x482E)         \
-    X(GUEST_CR0, 0x6800)                \
-    X(GUEST_CR3, 0x6802)                \
-    X(GUEST_CR4, 0x6804)                \
-    X(GUEST_ES_BASE, 0x6806)            \
-    X(GUEST_CS_BASE, 0x6808)            \
-    X(GUEST_SS_BASE, 0x680A)            \
-    X(GUEST_DS_BASE, 0x680C)            \
-    X(GUEST_FS_BASE, 0x680E)            \
-    X(GUEST_GS_BASE, 0x6810)            \
-    X(GUEST_LDTR_BASE, 0x6812)          \
-    X(GUEST_TR_BASE, 0x6814)            \
-    X(GUEST_GDTR_BASE, 0x6816)          \
-    X(GUEST_IDTR_BASE, 0x6818)          \
-    X(GUEST_DR7, 0x681A)                \
-    X(GUEST_RSP, 0x681C)                \
-    X(GUEST_RIP, 0x681E)                \
-    X(GUEST_RFLAGS, 0x6820)             \
-    X(GUEST_PENDING_DEBUG, 0x6822)      \
-    X(GUEST_SYSENTER_ESP, 0x6824)       \
+/* One field of each segment, in the order of enum seg. */
+#define VMCS_SEGMENTS(X, kind, first) \
+    X(GUEST_ES_##kind, first)         \
+    X(GUEST_CS_##kind, first + 2)     \
+    X(GUEST_SS_##kind, first + 4)     \
+    X(GUEST_DS_##kind, first + 6)     \
+    X(GUEST_FS_##kind, first + 8)     \
+    X(GUEST_GS_##kind, first + 10)    \
+    X(GUEST_LDTR_##kind, first + 12)  \
+    X(GUEST_TR_##kind, first + 14)
+
+#define VMCS_GUEST_FIELDS(X)                \
+    VMCS_SEGMENTS(X, SELECTOR, 0x0800)      \
+    X(GUEST_PML_INDEX, 0x0812)              \
+    X(VMCS_LINK_POINTER, 0x2800)            \
+    X(GUEST_DEBUGCTL, 0x2802)               \
+    X(GUEST_PAT, 0x2804)                    \
+    X(GUEST_EFER, 0x2806)                   \
+    X(GUEST_PDPTE0, 0x280A)                 \
+    X(GUEST_PDPTE1, 0x280C)                 \
+    X(GUEST_PDPTE2, 0x280E)                 \
+    X(GUEST_PDPTE3, 0x2810)                 \
+    VMCS_SEGMENTS(X, LIMIT, 0x4800)         \
+    X(GUEST_GDTR_LIMIT, 0x4810)             \
+    X(GUEST_IDTR_LIMIT, 0x4812)             \
+    VMCS_SEGMENTS(X, ACCESS_RIGHTS, 0x4814) \
+    X(GUEST_INTERRUPTIBILITY, 0x4824)       \
+    X(GUEST_ACTIVITY, 0x4826)               \
+    X(GUEST_SYSENTER_CS, 0x482A)            \
+    X(PREEMPTION_TIMER, 0x482E)             \
+    X(GUEST_CR0, 0x6800)                    \
+    X(GUEST_CR3, 0x6802)                    \
+    X(GUEST_CR4, 0x6804)                    \
+    VMCS_SEGMENTS(X, BASE, 0x6806)          \
+    X(GUEST_GDTR_BASE, 0x6816)              \
+    X(GUEST_IDTR_BASE, 0x6818)              \
+    X(GUEST_DR7, 0x681A)                    \
+    X(GUEST_RSP, 0x681C)                    \
+    X(GUEST_RIP, 0x681E)                    \
+    X(GUEST_RFLAGS, 0x6820)                 \
+    X(GUEST_PENDING_DEBUG, 0x6822)          \
+    X(GUEST_SYSENTER_ESP, 0x6824)           \
     X(GUEST_SYSENTER_EIP, 0x6826)
 
 #define VMCS_HOST_FIELDS(X)      \

@@ -139,7 +139,6 @@ void vmx_pml_drain(struct vcpu *vcpu);
 
 /* dump.c */
 void vmx_dump(struct vcpu *vcpu);
-const char *vmx_exit_name(u64 reason);
 
 /*
  * entry.S: one trip into the guest, by VMRESUME if launched, else by VMLAUNCH. Loads and stores the general registers

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: host/sha256.c tests/unit/stubs.c */
+/* sources: dev/sha256.c tests/unit/stubs.c */
 /* SHA-256 gives what its standard's examples have, also where the padding takes a block of its own. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "host/sha256.h"
+#include "dev/sha256.h"
 
 static void test_examples(void **state)
 {

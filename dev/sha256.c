@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "host/sha256.h"
+#include "dev/sha256.h"
 
 #include <string.h>
 
