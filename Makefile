@@ -72,8 +72,8 @@ all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hyperv
 # --- The hypervisor ----------------------------------------------------------------------------------------
 
 # The rooms, lowest first: tools/check holds what each may include (docs/tour.md).
-HV_DIRS := config parse host mm net hv hv/vmx hv/svm dev guest/load migrate control start
-PARSE_SRC := $(wildcard parse/*.c)
+HV_DIRS := config host mm net hv hv/vmx hv/svm dev guest/load migrate control start
+CONFIG_SRC := $(wildcard config/*.c)
 HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S))
 HV_SRC_STEMS := $(basename $(HV_SRC))
 HV_OBJ := $(HV_SRC_STEMS:%=$(OBJ)/%.o)
@@ -127,14 +127,14 @@ size: $(BUILD)/godwit.elf ## print the lines of each room, and the size of the i
 TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/*.c))
 all: $(TOOLS)
 
-$(BUILD)/tools/cfgcheck: $(PARSE_SRC)
+$(BUILD)/tools/cfgcheck: $(CONFIG_SRC)
 
 $(BUILD)/tools/%: tools/%.c | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call say,HOSTCC,$@)
 	$(Q)$(CC) $(CFLAGS_HOST) $(filter %.c,$^) -o $@
 
-$(TOOLS): config/config.h parse/config_parse.h
+$(TOOLS): config/config.h
 
 # The firmware of the emulators.
 OVMF := /usr/share/ovmf/OVMF.fd

@@ -19,7 +19,6 @@
 #include "boot/paging.h"
 #include "config/digest.h"
 #include "config/version.h"
-#include "parse/config_parse.h"
 
 #define CONFIG_FILE "godwit.cfg"
 #define CONFIG_FILE_L L"godwit.cfg"

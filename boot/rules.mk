@@ -9,7 +9,7 @@ OBJCOPY ?= objcopy
 EFI_INC ?= /usr/include/efi
 EFI_LIB ?= /usr/lib
 
-EFI_SRC := $(sort $(wildcard boot/*.c parse/*.c))
+EFI_SRC := $(sort $(wildcard boot/*.c config/*.c))
 EFI_OBJ := $(EFI_SRC:%.c=$(BUILD)/boot/efi/%.o)
 
 # GNU_EFI_USE_MS_ABI lets the compiler call firmware functions through their prototypes; gnu-efi's ASCII strings are

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * godwit.cfg: its meaning as plain data, which parse/ fills. docs/config.md describes every key.
+ * godwit.cfg: its meaning as plain data, and the parser that fills it.
+ *
+ * The parser is portable C without libc: it runs in the UEFI application, in the hypervisor, in mkimage's checker on
+ * the administrator's machine and in the unit tests. docs/config.md describes every key.
  */
 #pragma once
 
@@ -167,3 +170,30 @@ static inline bool config_asks(const struct config *config)
 {
     return config->net.present && config->migration.port;
 }
+
+/* Where and why a configuration was refused. */
+struct config_error {
+    unsigned line;     /* 1-based; 0 if it is about the whole file */
+    char key[32];      /* the key or section concerned, "" if none */
+    char message[320]; /* what is wrong and what would be right */
+};
+
+/*
+ * Why may a VM not have this name? Names come from a file, an administrator or a peer, and become part of paths, labels
+ * and options. Returns NULL if the name is allowed, else what is wrong with it, for a message. Callable anywhere.
+ */
+const char *config_name_fault(const char *name);
+
+/*
+ * Parse text[0..len) into *config, defaults included.
+ * Returns true, or false with *error filled: nothing in *config may then be used.
+ * Callable anywhere; no allocation, no libc.
+ */
+bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error);
+
+/*
+ * Set a key of [migration] as a line of the file would, if that key may be changed while the hypervisor runs.
+ * Returns true, or false with *error filled: then *migration is as it was. Callable anywhere.
+ */
+bool config_migration_set(struct config_migration *migration, const char *key, const char *value,
+                          struct config_error *error);

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse/config_keys.h"
-#include "parse/config_parse.h"
+#include "config/config_keys.h"
 #include "control/command.h"
 #include "control/commands.h"
 #include "control/json.h"
@@ -201,7 +200,7 @@ int command_resolve(struct call *call)
 
 /* --- Settings -------------------------------------------------------------------------------------------------- */
 
-_Static_assert(MIGRATE_ROUNDS == 64, "the most that parse/config_keys.c allows for max-rounds");
+_Static_assert(MIGRATE_ROUNDS == 64, "the most that config/config_keys.c allows for max-rounds");
 _Static_assert((int)CONFIG_STALL_STOP == (int)POLICY_STALL_STOP && (int)CONFIG_STALL_ABORT == (int)POLICY_STALL_ABORT &&
                    (int)CONFIG_STALL_THROTTLE == (int)POLICY_STALL_THROTTLE,
                "settings go to the policy as they are");

@@ -16,7 +16,6 @@
 #include "guest/load/create.h"
 #include "hv/vm.h"
 #include "migrate/migration.h"
-#include "parse/config_parse.h"
 
 #define COMMAND_REASON 200 /* characters of the reason why something fails */
 

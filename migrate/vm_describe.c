@@ -19,7 +19,6 @@
 #include "net/mac.h"
 #include "net/snoop.h"
 #include "net/switch.h"
-#include "parse/config_check.h"
 
 _Static_assert(WIRE_NAME == CONFIG_NAME && WIRE_ID == VM_ID && WIRE_MAC == CONFIG_MAC, "copied as they are");
 

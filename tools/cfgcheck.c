@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "parse/config_parse.h"
+#include "config/config.h"
 
 /* Read the file's text, at most one byte more than is allowed: with that byte the parser complains. Returns false with
  * errno set. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: parse/config_parse.c parse/config_check.c parse/config_keys.c parse/netaddr.c */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /*
  * libFuzzer entry for configurations: the input is the text, or chooses its words from those that mean something. What
  * is taken is within every limit that config/config.h names; what is refused is refused with a line and words.
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "parse/config_parse.h"
+#include "config/config.h"
 
 static const char *const words[] = {
     "[vm a]\n",

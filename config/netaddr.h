@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Network addresses in text, for config_parse.c. Pure, no libc; text is a span that need not be terminated. */
+/* Network addresses in text, for config.c. Pure, no libc; text is a span that need not be terminated. */
 #pragma once
 
 #include <stdbool.h>

@@ -14,9 +14,3 @@ struct config_fault {
 /* Is a parsed configuration right as a whole? Returns true, or false with *fault filled: its strings are constants or
  * lie in *config. Callable anywhere. */
 bool config_check(const struct config *config, struct config_fault *fault);
-
-/*
- * Why may a VM not have this name? Names come from a file, an administrator or a peer, and become part of paths, labels
- * and options. Returns NULL if the name is allowed, else what is wrong with it, for a message. Callable anywhere.
- */
-const char *config_name_fault(const char *name);

@@ -3,7 +3,7 @@
  * The parser of godwit.cfg: what it accepts, what it says when it refuses, and that no text makes it read or write
  * out of bounds (each text is parsed in a heap block of exactly its length, under the sanitizers).
  */
-/* sources: parse/config_parse.c parse/config_check.c parse/config_keys.c parse/netaddr.c */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "parse/config_parse.h"
+#include "config/config.h"
 
 static struct config config;
 static struct config_error error;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "parse/config_check.h"
+#include "config/config_check.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "parse/netaddr.h"
+#include "config/netaddr.h"
 
 /* Read a number of 1 to `digits` digits in base 10 or 16 at *at. False if there is none, or it is above max. */
 static bool number(const char *text, size_t len, size_t *at, unsigned base, unsigned digits, uint32_t max,

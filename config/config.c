@@ -2,18 +2,18 @@
 /*
  * The parser of godwit.cfg.
  *
- * parse/config_keys.c describes every key: where its value goes, what kind it is and, in words, what would be right.
+ * config/config_keys.c describes every key: where its value goes, what kind it is and, in words, what would be right.
  * The text is hostile until proved otherwise: it is only ever looked at through spans, which never reach beyond the
  * bytes given, and everything copied out of it is printable ASCII and fits.
  */
-#include "parse/config_parse.h"
+#include "config/config.h"
 
 #include <assert.h>
 #include <stdarg.h>
 
-#include "parse/config_check.h"
-#include "parse/config_keys.h"
-#include "parse/netaddr.h"
+#include "config/config_check.h"
+#include "config/config_keys.h"
+#include "config/netaddr.h"
 
 /* Characters of a wrong value that message() shows at most. */
 #define SHOWN 32

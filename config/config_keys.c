@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "parse/config_keys.h"
+#include "config/config_keys.h"
 
 #include <assert.h>
 
