@@ -16,11 +16,6 @@
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
-static bool pae_paging(const struct vcpu_state *state)
-{
-    return (state->cr0 & CR0_PG) && (state->cr4 & CR4_PAE) && !(state->efer & EFER_LMA);
-}
-
 /* PAE paging keeps its four top entries in the processor: load them. False: a present one has a reserved bit, #GP. */
 static bool load_pdptes(struct vcpu *vcpu, struct vcpu_state *state)
 {
@@ -63,7 +58,7 @@ bool control_write_cr0(struct vcpu *vcpu, u64 value)
     state.efer &= ~EFER_LMA;
     if ((state.efer & EFER_LME) && (value & CR0_PG))
         state.efer |= EFER_LMA;
-    if (pae_paging(&state) && (changed & (CR0_PG | CR0_CD | CR0_NW)) && !load_pdptes(vcpu, &state))
+    if (state_has_pdptes(&state) && (changed & (CR0_PG | CR0_CD | CR0_NW)) && !load_pdptes(vcpu, &state))
         return false;
     backend()->set(vcpu, &state, STATE_CONTROL);
     return true;
@@ -82,7 +77,7 @@ bool control_write_cr4(struct vcpu *vcpu, u64 value)
     u64 changed = state.cr4 ^ value;
 
     state.cr4 = value;
-    if (pae_paging(&state) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) && !load_pdptes(vcpu, &state))
+    if (state_has_pdptes(&state) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) && !load_pdptes(vcpu, &state))
         return false;
     vcpu->osxsave = value & CR4_OSXSAVE;
     backend()->set(vcpu, &state, STATE_CONTROL);
@@ -97,7 +92,7 @@ bool control_write_cr3(struct vcpu *vcpu, u64 value)
     if ((state.efer & EFER_LMA) && (value & ~BITS(cpuid_maxphyaddr() - 1, 0)))
         return false;
     state.cr3 = value;
-    if (pae_paging(&state) && !load_pdptes(vcpu, &state))
+    if (state_has_pdptes(&state) && !load_pdptes(vcpu, &state))
         return false;
     backend()->set(vcpu, &state, STATE_CONTROL);
     return true;

@@ -49,3 +49,9 @@ struct vcpu_state {
     /* STATE_DEBUG */
     u64 dr6, dr7;
 };
+
+/* Is PAE paging on: does the processor use pdpte? */
+static inline bool state_has_pdptes(const struct vcpu_state *state)
+{
+    return (state->cr0 & CR0_PG) && (state->cr4 & CR4_PAE) && !(state->efer & EFER_LMA);
+}

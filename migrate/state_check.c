@@ -53,7 +53,7 @@ static const char *check_control(const struct vcpu_state *s, const struct state_
         return "PCIDs outside long mode";
     if (s->cr3 & ~physical)
         return "CR3: beyond physical addresses";
-    for (unsigned i = 0; i < 4 && paging && (s->cr4 & CR4_PAE) && !lma; i++)
+    for (unsigned i = 0; i < 4 && state_has_pdptes(s); i++)
         if ((s->pdpte[i] & PTE_P) && (s->pdpte[i] & (~physical | GUEST_PDPTE_RESERVED)))
             return "PDPTE: reserved bits";
     return NULL;

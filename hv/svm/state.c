@@ -82,10 +82,8 @@ static void segments_set(struct vmcb_save *save, const struct vcpu_state *state)
  */
 static void pdptes_get(struct vcpu *vcpu, struct vcpu_state *state)
 {
-    bool pae = (state->cr0 & CR0_PG) && (state->cr4 & CR4_PAE) && !(state->efer & EFER_LMA);
-
     memset(state->pdpte, 0, sizeof(state->pdpte));
-    if (pae)
+    if (state_has_pdptes(state))
         guest_pdptes_read(&vcpu->vm->mem, state->cr3, state->pdpte); /* if not RAM, the entries stay 0: not present */
     for (unsigned i = 0; i < ARRAY_SIZE(state->pdpte); i++)
         if (state->pdpte[i] & GUEST_PDPTE_RESERVED)

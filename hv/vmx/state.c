@@ -30,11 +30,6 @@ u64 vmx_guest_cr0(void)
     return merge(CR0_GUEST_OWNED, vmread(GUEST_CR0), vmread(CR0_READ_SHADOW));
 }
 
-static bool pae_paging(const struct vcpu_state *state)
-{
-    return (state->cr0 & CR0_PG) && (state->cr4 & CR4_PAE) && !(state->efer & EFER_LMA);
-}
-
 static void control_get(struct vcpu_state *state)
 {
     state->cr0 = vmx_guest_cr0();
@@ -42,7 +37,7 @@ static void control_get(struct vcpu_state *state)
     state->cr4 = merge(vmx_shared.cr4_guest_owned, vmread(GUEST_CR4), vmread(CR4_READ_SHADOW));
     state->efer = vmread(GUEST_EFER);
     memset(state->pdpte, 0, sizeof(state->pdpte));
-    for (unsigned i = 0; i < 4 && pae_paging(state); i++)
+    for (unsigned i = 0; i < 4 && state_has_pdptes(state); i++)
         state->pdpte[i] = vmread(VMCS_NTH(GUEST_PDPTE0, i));
 }
 
@@ -83,7 +78,7 @@ static void control_set(struct vmx_vcpu *vmx, const struct vcpu_state *state)
     vmwrite(CR4_READ_SHADOW, state->cr4);
     vmwrite(GUEST_EFER, state->efer);
     vmwrite(ENTRY_CONTROLS, state->efer & EFER_LMA ? entry | ENTRY_IA32E_GUEST : entry);
-    for (unsigned i = 0; i < 4 && pae_paging(state); i++)
+    for (unsigned i = 0; i < 4 && state_has_pdptes(state); i++)
         vmwrite(VMCS_NTH(GUEST_PDPTE0, i), state->pdpte[i]);
     real_mode_cs_fix(state->cr0);
     /* Any of these may change the meaning of the guest's page tables; a write that changes nothing may ask for a flush.
