@@ -15,13 +15,15 @@
 #include "migrate/peers.h"
 #include "migrate/wire.h"
 
-#define AGAIN_MS 100 /* a question may be lost */
+#define QUESTIONS 4 /* one may be lost */
+#define AGAIN_MS (ASKING_MS / QUESTIONS)
 
 static struct vm *asked[CONFIG_MAX_VMS]; /* the guests that are asked about; NULL: not this one, or no longer */
 static struct wire_claim questions[CONFIG_MAX_VMS];
 static bool on;
-static bool heeds;       /* is a guest that is not started yet elsewhere, too, if another machine claims it? */
-static u64 began, again; /* host TSC: when asking began, when the next question is due */
+static bool heeds;    /* is a guest that is not started yet elsewhere, too, if another machine claims it? */
+static unsigned left; /* questions; they count, not the time: a machine that was kept from running has heard nothing */
+static u64 again;     /* host TSC: when the next question is due; behind the last one, when asking is over */
 
 _Static_assert(CONFIG_MAX_VMS <= WIRE_QUESTIONS, "a peer is asked about all of them");
 
@@ -43,7 +45,8 @@ void asking_start(const struct config *config)
     peers_ask(&config->migration, questions, count);
     heeds = config_asks(config);
     on = count > 0;
-    began = again = rdtsc();
+    left = QUESTIONS;
+    again = rdtsc();
 }
 
 static void start(struct vm *vm)
@@ -82,7 +85,7 @@ bool asking_about(const struct vm *vm)
 
 u64 asking_poll(void)
 {
-    bool more, over = rdtsc() - began >= clock_ns_to_ticks(ASKING_MS * 1000000ULL), due = rdtsc() >= again;
+    bool more, due = rdtsc() >= again, over = due && !left;
 
     if (!on)
         return ~0ULL;
@@ -96,8 +99,10 @@ u64 asking_poll(void)
         else if (vm && due)
             claims_ask(vm);
     }
-    if (due)
+    if (due && left) {
+        left--;
         again = rdtsc() + clock_ns_to_ticks(AGAIN_MS * 1000000ULL);
+    }
     if (!over)
         return more ? rdtsc() : again;
     on = false;

@@ -35,7 +35,8 @@ struct machine {
     struct vm *asked[CONFIG_MAX_VMS];
     struct wire_claim questions[CONFIG_MAX_VMS];
     bool on, all;
-    u64 began, again, owner;
+    unsigned left;
+    u64 again, owner;
 };
 
 static struct machine machines[2], *here;
@@ -46,13 +47,13 @@ static void enter(unsigned index)
         memcpy(here->asked, asked, sizeof(asked));
         memcpy(here->questions, questions, sizeof(questions));
         here->on = on, here->all = all;
-        here->began = began, here->again = again, here->owner = owner;
+        here->left = left, here->again = again, here->owner = owner;
     }
     here = &machines[index];
     memcpy(asked, here->asked, sizeof(asked));
     memcpy(questions, here->questions, sizeof(questions));
     on = here->on, all = here->all;
-    began = here->began, again = here->again, owner = here->owner;
+    left = here->left, again = here->again, owner = here->owner;
 }
 
 struct list *vm_list(void)
@@ -227,6 +228,31 @@ static void test_asking_is_short(void **state)
     assert_true(claims_counters()->said - said >= 4);
 }
 
+/* A machine that was kept from running for a second, whenever that was, hears the answers that have come meanwhile
+ * before it starts its guest; also if the other machine stood still at the same time. */
+static void test_a_machine_that_stood_still(void **state)
+{
+    (void)state;
+    for (unsigned at = 0; at < 400; at += 7)
+        for (unsigned both = 0; both < 2; both++) {
+            here = NULL;
+            memset(machines, 0, sizeof(machines));
+            boot(1, 2, 0);
+            machines[1].vm.status = VM_RUNNING;
+            boot(0, 1, 0);
+            for (unsigned ms = 0; ms < 2000; ms++, now += MS) {
+                bool stands = ms >= at && ms < at + 1000;
+
+                if (!stands || !both)
+                    turn(1);
+                if (!stands)
+                    turn(0);
+            }
+            assert_int_equal(machines[0].vm.status, VM_OFF);
+            assert_int_equal(machines[0].vm.elsewhere, 1);
+        }
+}
+
 /* Nobody waits where there is no [migration], or for a guest that is to be started anyway. */
 static void test_who_is_not_asked_about(void **state)
 {
@@ -372,10 +398,15 @@ static void test_idle_here_runs_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exactly_one_starts),     cmocka_unit_test(test_asking_is_short),
-        cmocka_unit_test(test_who_is_not_asked_about), cmocka_unit_test(test_said_to_be_believed),
-        cmocka_unit_test(test_owners_differ),          cmocka_unit_test(test_deaf_or_lied_to),
-        cmocka_unit_test(test_ended_here_runs_there),  cmocka_unit_test(test_idle_here_runs_there),
+        cmocka_unit_test(test_exactly_one_starts),
+        cmocka_unit_test(test_asking_is_short),
+        cmocka_unit_test(test_a_machine_that_stood_still),
+        cmocka_unit_test(test_who_is_not_asked_about),
+        cmocka_unit_test(test_said_to_be_believed),
+        cmocka_unit_test(test_owners_differ),
+        cmocka_unit_test(test_deaf_or_lied_to),
+        cmocka_unit_test(test_ended_here_runs_there),
+        cmocka_unit_test(test_idle_here_runs_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
