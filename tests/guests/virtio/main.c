@@ -14,7 +14,7 @@
 #include "tests/guests/virtio/virtio.h"
 
 #define VECTOR 0x60
-#define WAIT_US 1000000
+#define WAIT_US 5000000
 
 const char guest_name[] = "virtio";
 
@@ -87,7 +87,7 @@ static void test_card(void)
     net.queue[NET_TX].avail.used_event = net.queue[NET_TX].seen; /* an interrupt for the next one, please */
     report("a frame is taken", net_send(&net, &frame, 60));
     sti();
-    for (unsigned i = 0; i < 1000 && interrupts == before; i++)
+    for (unsigned i = 0; i < WAIT_US / 100 && interrupts == before; i++)
         clock_spin(100);
     cli();
     report("and its interrupt comes", interrupts != before);

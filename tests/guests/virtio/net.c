@@ -8,7 +8,8 @@
 #include "tests/guests/kit/string.h"
 #include "host/bits.h"
 
-#define WAIT_US 1000000
+#define WAIT_US 5000000
+#define ASK_US 250000 /* between two questions */
 #define ROUNDS 200
 #define PEER_WAIT_US 20000000
 
@@ -112,7 +113,7 @@ void net_arp_test(struct virtio *dev, const char *text)
     memcpy(out.data + 24, target, 4);
     for (unsigned tries = 0; tries < 20 && !answered; tries++) {
         report("an ARP request is sent", net_send(dev, &out, 60));
-        while (!answered && net_receive(dev, &in, WAIT_US / 4))
+        while (!answered && net_receive(dev, &in, ASK_US))
             answered = is_type(&in, ETHERTYPE_ARP) && in.data[7] == 2 && memcmp(in.data + 14, target, 4) == 0 &&
                        memcmp(in.to, net_mac, 6) == 0;
     }
