@@ -16,6 +16,8 @@ HOST, GUEST, GUEST6 = "10.9.0.2", "10.9.0.3", "fd09::3"
 BULK = {"qemu": 8 << 20, "bochs": 256 << 10}
 READY = r"{}: \| godwit-guest: ready"
 WGET = ["busybox", "wget", "-q", "-O", "-"]
+# Until the guest has found that nobody else has one of its addresses of IPv6.
+NO_TENTATIVE = "while ip addr show eth0 | grep -q tentative; do sleep 0.1; done"
 GOLDEN, MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
 
 
@@ -65,9 +67,8 @@ def serves(net, machine, emu, vcpus):
     assert "A Godwit guest" in net.run(*WGET, f"http://{GUEST}/").stdout
     send(net, GUEST, BULK[emu])
     receive(net, GUEST, BULK[emu])
-    shell(net, "linux", f"ip addr add {GUEST6}/64 dev eth0; "
-          "while ip addr show dev eth0 | grep -q tentative; do sleep 1; done; expr 6 '*' 7000")
-    machine.wait(r"linux: \| 42000\n", 60)
+    shell(net, "linux", f"ip addr add {GUEST6}/64 dev eth0; {NO_TENTATIVE}; expr 6 '*' 7000")
+    machine.wait(r"linux: \| 42000\n", TIMEOUT[emu])
     ping(net, GUEST6)
     send(net, GUEST6, BULK[emu])
     receive(net, GUEST6, BULK[emu])

@@ -173,13 +173,16 @@ def test_dhcp(net, tmp_path):
 
 @pytest.mark.parametrize("model", ["e1000", "virtio"])
 def test_idle_host_sleeps(net, tmp_path, model):
-    """With its network up and nothing to do, the emulator uses less than a twentieth of a processor."""
+    """With its network up and nothing to do, the emulator uses less than a twentieth of a processor. What others do to
+    this machine can only make it more: of a few measurements the least counts."""
     machine = up(net, tmp_path, "qemu", model)
     ping(net, OURS4)
-    before = machine.cpu_seconds()
-    time.sleep(4)  # the length of the measurement
-    used = machine.cpu_seconds() - before
-    assert used < 0.2, f"{used} s of processor time in 4 s"
+    used = [1.0]
+    while min(used) >= 0.2 and len(used) < 6:
+        before = machine.cpu_seconds()
+        time.sleep(4)  # the length of a measurement
+        used.append(machine.cpu_seconds() - before)
+    assert min(used) < 0.2, f"s of processor time in 4 s: {used[1:]}"
     ping(net, OURS4)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a newcomer meets: `make run` gives a machine what its configuration needs, and says what it lacks."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -10,9 +11,13 @@ from machine import ROOT, RUN, TIMEOUT, boot, run_name, vm
 from network import Machine
 
 
+@contextlib.contextmanager
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
+    """A port of this machine. Nobody else is given it: a socket is bound to it, which the emulator's may be, too."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
 
 
 def test_memory_follows_the_configuration(tmp_path):
@@ -27,19 +32,19 @@ def test_memory_follows_the_configuration(tmp_path):
 
 def test_network_without_rights(tmp_path):
     """NET=user: QEMU's own network gives the hypervisor an address, and a port of this machine leads to its API."""
-    port = free_port()
     (tmp_path / "godwit.cfg").write_text("[net]\n[api]\naccess = open\n")
-    machine = Machine([str(RUN), "--emu", "qemu", "--net", f"user:{port}-80", "--name", run_name(tmp_path),
-                       "--timeout", str(TIMEOUT["qemu"]), str(tmp_path / "godwit.cfg")])
-    try:
-        machine.wait(rf"run: 127.0.0.1:{port} is port 80 of the hypervisor", TIMEOUT["qemu"])
-        machine.wait(r"net: up 10\.0\.2\.15 .* uplink virtio", TIMEOUT["qemu"])
-        with socket.create_connection(("127.0.0.1", port)) as sock:
-            sock.settimeout(TIMEOUT["qemu"])
-            sock.sendall(b"GET /v1/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert sock.recv(4096).startswith(b"HTTP/1.1 200 OK")
-    finally:
-        machine.stop()
+    with free_port() as port:
+        machine = Machine([str(RUN), "--emu", "qemu", "--net", f"user:{port}-80", "--name", run_name(tmp_path),
+                           "--timeout", str(TIMEOUT["qemu"]), str(tmp_path / "godwit.cfg")])
+        try:
+            machine.wait(rf"run: 127.0.0.1:{port} is port 80 of the hypervisor", TIMEOUT["qemu"])
+            machine.wait(r"net: up 10\.0\.2\.15 .* uplink virtio", TIMEOUT["qemu"])
+            with socket.create_connection(("127.0.0.1", port)) as sock:
+                sock.settimeout(TIMEOUT["qemu"])
+                sock.sendall(b"GET /v1/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                assert sock.recv(4096).startswith(b"HTTP/1.1 200 OK")
+        finally:
+            machine.stop()
 
 
 def test_demo_without_a_network(tmp_path):
