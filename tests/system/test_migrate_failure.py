@@ -5,7 +5,7 @@ import time
 
 import pytest
 from machine import vm
-from migration import LINUX, Asker, Ping, Site, alive, beats, free_memory, move
+from migration import LINUX, Asker, Ping, Site, alive, beats, free_memory, move, says
 from points import BEFORE, Point, strike
 from relay import DEST, FORWARD, SOURCE, Relay
 
@@ -67,13 +67,17 @@ def test_point(pair, who, record, fault, end):
 def test_silence_before_commit(pair, relayed, who, record):
     """A peer that says nothing, on a connection that does not end, is dead after 5 s."""
     source, dest, relay = relayed
-    relay.stop_at(who, record, relay.hold)
+    at = []
+
+    def hold():
+        at.append(source.query("mover")["total-time"])
+        return relay.hold()
+    relay.stop_at(who, record, hold)
     source.begin("mover", relay)
     relay.reached()
-    began = time.monotonic()
     failed = source.wait_status("mover", "failed")
-    assert 3 < time.monotonic() - began
-    assert failed["total-time"] < 9000  # by the source's clock: our question may wait on a busy machine
+    # By the source's clock, since it was heard last: a second before the silence at most, when nobody is late.
+    assert 3000 < failed["total-time"] - at[0] < 8000
     assert failed["error"] == "timeout" and failed["reason"] == "the destination is silent"
     only_at(pair, source)
     relay.reopen()
@@ -385,10 +389,12 @@ def test_frames_sent_into_the_pause_arrive(linux, record, goes_on):
     relay.close()
     assert linux.where("linux") == [dest if goes_on else source]
     if goes_on:
-        # The count is shown while frames are still sent on: ask again.
-        assert source.query("linux")["frames-forwarded"] >= 4 <= dest.query("linux")["frames-forwarded"]
-        assert port_of(dest)["late"] >= 3
-        assert record == "PREPARE" or port_of(dest)["late_twice"] >= 1  # before PREPARE the destination keeps nothing
+        # Answers may come, and the move be over, while frames are still sent on.
+        source.wait_for("all were sent on", lambda: source.query("linux")["frames-forwarded"] >= 4)
+        dest.wait_for("all have come", lambda: dest.query("linux")["frames-forwarded"] >= 4)
+        dest.wait_for("the guest had none of them", lambda: port_of(dest)["late"] >= 3)
+        if record == "COMMIT":  # before PREPARE the destination keeps nothing
+            dest.wait_for("it had the broadcast", lambda: port_of(dest)["late_twice"] >= 1)
     else:
         assert done["frames-forwarded"] == 0
 
@@ -414,7 +420,7 @@ def test_destination_dies_in_precopy(linux):
     source.set(max_bandwidth=QUICK)
     assert alive(linux.net)
     ping.stop()
-    assert not ping.doubles and ping.blackout() < 2
+    assert not ping.doubles and ping.blackout() < 4  # a guest that waits for the end of the silence stands longer
     dest.boot()
     dest.ready()
     move(source, dest, "linux", "verify")
@@ -541,8 +547,8 @@ def test_destination_dies_after_commit(site):
     site.b.machine.kill()
     site.b.boot(mem=256)
     site.b.ready()
-    relay.reopen()
     relay.stop_at(DEST, "UNKNOWN", lambda: True)
+    relay.reopen()
     relay.reached()
     assert site.where("mover") == [] and site.a.guests()["mover"] == "in-doubt"
     site.a.wait_for("it has been told", lambda: site.a.post("/v1/vms/mover/resolve", action="query")["destination"]
@@ -552,11 +558,14 @@ def test_destination_dies_after_commit(site):
         status, text = site.a.refused("/v1/vms/mover/resolve", action="force-resume", **words)
         assert status == 400 and f"repeat the epoch, {epoch}, to confirm" in text
     assert site.a.guests()["mover"] == "in-doubt"
+    site.a.printed("mover")
     done = site.a.godwit("resolve", "mover", "force-resume", str(epoch))
     assert done.returncode == 0, done.stderr
     site.a.wait_for("it runs", lambda: site.a.guests()["mover"] == "running")
     site.a.machine.wait(rf"epoch {epoch} resolved by force: resume here", 10)
-    assert only_at(site, site.a) < number + 20  # from before the move: what the other copy did is lost
+    first = int(says(site.a, "mover", r"beat (\d+) at .*\n").group(1))
+    assert first <= number  # from before the move: what the other copy did is lost
+    only_at(site, site.a)
     forced = site.a.get("/v1/vms/mover")["epoch"]
     assert epoch + 2**16 <= forced < epoch + 2**17  # no other operator comes to the same one
     assert move(site.a, site.b, "mover", "verify")["epoch"] == forced + 1

@@ -4,7 +4,7 @@ machine has."""
 
 import pytest
 from machine import TIMEOUT
-from migration import LINUX, Site, alive, check, move
+from migration import LINUX, PATIENCE, Site, alive, check, move
 
 READY = "godwit-guest: ready"
 
@@ -44,7 +44,7 @@ def test_linux_is_powered_off_where_they_are_not(site):
     [warning] = check(site.a, site.b, "linux")["warnings"]
     assert warning == "what it starts from is not among the files there (images of [migration]): no reset"
     assert move(site.a, site.b, "linux")["warnings"] == [warning]
-    assert "linux: what it starts from is not among this machine's files" in site.b.machine.log
+    site.b.machine.wait("linux: what it starts from is not among this machine's files", PATIENCE["qemu"])
     assert site.b.get("/v1/vms/linux")["image"] == "elsewhere"
     assert site.b.refused("/v1/vms/linux/reset") == (
         409, "linux: cannot reset, what it starts from is not among this machine's files, expected it in images of "

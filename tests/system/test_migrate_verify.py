@@ -34,10 +34,11 @@ def site(tmp_path_factory):
 
 
 def test_little_is_digested_in_the_downtime(site):
-    """There and back: of 32 MiB what the guest wrote last, at either end (move sees to that); without it nothing."""
+    """There and back: of 32 MiB what the guest wrote last, at either end (move sees to that); without it nothing.
+    However long a round takes, the guest writes 4 MiB at most, and its stack."""
     for source, dest in ((site.a, site.b), (site.b, site.a)):
         done = move(source, dest, "mover", "verify")
-        assert digested(done) < done["ram"]["total"] / 8, done
+        assert digested(done) < done["ram"]["total"] / 4, done
         assert done["rounds"][-1]["verify-ms"] > 0
         beats(dest)
     done = move(site.a, site.b, "mover")
