@@ -310,6 +310,8 @@ def breaks(net):
 class Asker:
     """Echo requests and ARP requests (a broadcast) to the guest, one at a time, and how often each was answered."""
 
+    ASKS4 = "10.9.0.9"  # for whom ARP is asked: for its own address the kernel may ask, too, at any time
+
     def __init__(self, net):
         self.echo = net.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         self.link = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -324,8 +326,8 @@ class Asker:
 
     def ask_all(self):
         """By a broadcast, which both hosts receive."""
-        arp = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, self.mac, socket.inet_aton(CLIENT4), bytes(6),
-                          socket.inet_aton(GUEST))
+        arp = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, self.mac, socket.inet_aton(self.ASKS4),
+                          bytes(6), socket.inet_aton(GUEST))
         self.link.send(b"\xff" * 6 + self.mac + b"\x08\x06" + arp)
 
     def hear(self, count, seconds=10):
@@ -334,7 +336,8 @@ class Asker:
         while (left := deadline - time.monotonic()) > 0:
             for sock in select.select([self.echo, self.link], [], [], left)[0]:
                 packet = sock.recv(2048)
-                if sock is self.link and packet[20:22] == b"\0\2" and packet[28:32] == socket.inet_aton(GUEST):
+                if sock is self.link and (packet[20:22], packet[28:32], packet[38:42]) == (
+                        b"\0\2", socket.inet_aton(GUEST), socket.inet_aton(self.ASKS4)):
                     self.answers.append("arp")
                 elif sock is self.echo and struct.unpack_from("!BBHH", packet, 20)[::3] == (0, 4711):
                     self.answers.append(struct.unpack_from("!H", packet, 26)[0])

@@ -14,9 +14,8 @@ from machine import TIMEOUT, vm
 from migration import (GODWIT, GUEST, LINUX, Download, Ping, Site, Sniffer, Typist, Upload, alive, beats, breaks, check,
                        move, shell)
 from relay import FORWARD, SOURCE, Relay
+from serving import GUEST6, NO_TENTATIVE
 
-
-GUEST6 = "fd09::3"
 PAGE_ENTRY = 16  # bytes on the wire beside a page's contents
 # A guest of hardly anything but zeros.
 EMPTY = vm("empty", "mover.elf", memory="384M", cmdline="pages=1 rate=1 tick=1000000")
@@ -48,8 +47,9 @@ def pinged(site):
 
 
 def lasting(done):
-    """Seconds that the network may have stood still for a move: what the machine says, and a busy host's delays."""
-    return done["downtime"] / 1000 + 2
+    """Seconds that the network may have stood still for a move: what the machine says, and delays of a busy host, but
+    less than the 5 s for which two machines bear with each other's silence."""
+    return done["downtime"] / 1000 + 5
 
 
 def test_linux_moves_and_its_connections_live(linux):
@@ -63,6 +63,12 @@ def test_linux_moves_and_its_connections_live(linux):
 
     def flow_on(since):
         return all(now > before + (1 << 20) for before, now in zip(since, flowed()))
+
+    def stop():
+        """Nothing is acknowledged any more: what is sent from now on stays under way."""
+        source.wait_for("something is under way", upload.waiting)
+        stopped.append(flowed())
+        return FORWARD
     with pinged(linux) as ping:
         for client in (upload, download, typist):
             client.start()
@@ -71,7 +77,7 @@ def test_linux_moves_and_its_connections_live(linux):
             source, dest = linux.ends("linux")
             relay = Relay(net, dest.address)
             stopped = []
-            relay.stop_at(SOURCE, "STATE", lambda: stopped.append((*flowed(), upload.waiting())) or FORWARD)
+            relay.stop_at(SOURCE, "STATE", stop)
             source.wait_for("the streams flow", lambda: flow_on((0, 0)))
             lines, before = typist.lines, flowed()
             done = move(source, dest, "linux", "verify", to=relay)
@@ -81,21 +87,22 @@ def test_linux_moves_and_its_connections_live(linux):
             assert done["ram"]["dirty-sync-count"] >= 1 and len(done["rounds"]) >= 1
             assert 0 < done["downtime"] < done["total-time"]
             assert stopped[0][0] > before[0] and stopped[0][1] > before[1]
-            assert stopped[0][2] > 0  # sent, and not acknowledged
             dest.wait_for("the streams flow on", lambda: flow_on(after))
             dest.wait_for("somebody types on", lambda: typist.lines > lines + 10)
             dest.wait_for("it answers", lambda: ping.answers_after(arrived) > 10)
     assert ping.blackout() < longest
     assert typist.check() > 20
-    assert upload.check() > 4 << 20
-    assert download.check() > 4 << 20
+    assert upload.check() > 3 << 20  # what has been waited for
+    assert download.check() > 3 << 20
 
 
 def test_godwit_migrate(linux):
-    """The tool follows a move to its end; by --json all that query-migrate knows."""
+    """The tool follows a move to its end; by --json all that query-migrate knows. It lasts long enough to be seen."""
     for options in (["--json", "migrate", "linux"], ["migrate", "--mode", "stop-copy", "--verify", "linux"]):
         source, dest = linux.ends("linux")
+        source.set(max_bandwidth=16 << 20)
         done = source.godwit(*options, dest.address)
+        source.set(max_bandwidth=0)
         assert done.returncode == 0, done.stderr
         assert linux.where("linux") == [dest]
         if "--json" in options:
@@ -160,24 +167,32 @@ def test_clocks(linux):
     source, dest = linux.ends("linux")
     ours, theirs = (host.get("/v1/version")["tsc_khz"] for host in (source, dest))
     assert abs(ours - theirs) <= 250e-6 * ours
-    shell(source, "downtime 5 2000 >/dev/null & sleep 1")  # asleep between its looks, it leaves room for the shell
+    shell(source, "downtime 5 2000 >/dev/null & :")  # asleep between its looks, it leaves room for the shell
+
+    def watched():
+        with contextlib.suppress(ConnectionRefusedError):
+            return breaks(linux.net)
+    source.wait_for("it looks", watched)
     first = clocks(linux.net)
     done = move(source, dest, "linux")
     last = clocks(linux.net)
     _, seen = breaks(linux.net)
     shell(dest, "kill %1")
-    # What has passed for us lies between these; the guest's readings are rounded to 10 ms and 1 s.
-    least, most = last[0] - first[3], last[3] - first[0]
+    # What has passed for us lies between these; the guest's readings are rounded to 10 ms and 1 s. The source takes
+    # half of the round trip for the way of COMMIT, which took part of the phase commit (docs/time.md "In a move").
+    least = last[0] - first[3] - done["phases"]["commit"] / 1000
+    most = last[3] - first[0] + done["round-trip"] / 2000
     assert least - 0.05 <= last[1] - first[1] <= most + 0.05
     assert least - 1.05 <= last[2] - first[2] <= most + 1.05
     # In the guest the pause is a break, as long as the source kept it before it told the destination to let it go; both
-    # clocks agree about each.
+    # clocks agree about it. They are read one after the other, so that a busy machine makes their difference larger.
     assert all(length > 0 for _, length, _ in seen)
-    longest = max(length for at, length, _ in seen if at + length > first[1])
+    longest = max((one for one in seen if one.at + one.length > first[1]), key=lambda one: one.length)
     stood = sum(done["phases"][phase] for phase in ("stop", "final-ram", "device-state")) / 1000
-    assert longest > stood * 0.5, (seen, done)
-    offsets = [wall - at - length for at, length, wall in seen]
-    assert max(offsets) - min(offsets) < 0.05, seen
+    assert longest.length > stood * 0.5, (seen, done)
+    offsets = [[one.wall - one.at - one.length for one in seen if (one.at < longest.at) == earlier]
+               for earlier in (True, False)]
+    assert not offsets[0] or abs(min(offsets[0]) - min(offsets[1])) < 0.05, seen
 
 
 def guest_mac(site):
@@ -212,7 +227,9 @@ def test_announcement(linux):
     source, dest = linux.ends("linux")
     linux.net.ip("neighbour flush dev br0")
     assert alive(linux.net) and fdb(linux) == source.tap  # it has answered ARP just now, and asks who has this address:
-    shell(source, f"ip addr add {GUEST6}/64 dev eth0; while ip addr show eth0 | grep -q tentative; do sleep 0.1; done")
+    shell(source, f"ip addr add {GUEST6}/64 dev eth0; {NO_TENTATIVE}")
+    # Of its own accord it asks for no router, which it would do again and again.
+    shell(source, "echo 0 >/proc/sys/net/ipv6/conf/eth0/router_solicitations")
     sniffers = {host: Sniffer(linux.net, host.tap) for host in (source, dest)}
     dest.set(announce_rounds=0)
     # Neither end will ask the other for its address of its own accord.
@@ -229,8 +246,8 @@ def test_announcement(linux):
     source, dest = dest, source
     with pinged(linux) as ping:
         done = move(source, dest, "linux")
-        assert fdb(linux) == dest.tap
         arrived = time.monotonic()
+        dest.wait_for("the bridge knows", lambda: fdb(linux) == dest.tap)
         dest.wait_for("it answers", lambda: ping.answers_after(arrived) > 5)
     assert ping.blackout() < lasting(done)
     mac = guest_mac(linux)
