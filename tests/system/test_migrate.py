@@ -342,6 +342,6 @@ def test_linux_with_two_processors_writes(tmp_path, pages):
         assert ask(f"set {pages} 10 uniform") == "ok\n"
         for source, dest in ((site.a, site.b), (site.b, site.a)):
             source.set(max_rounds=8)
-            move(source, dest, "linux", "verify")
+            move(source, dest, "linux", "verify", seconds=TIMEOUT["qemu"])
             assert re.search("errors 0$", ask("verify"))
         assert shell(site.a, "grep -c ^processor /proc/cpuinfo") == "2\n"
