@@ -94,6 +94,15 @@ static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event
     }
 }
 
+/* The copy here stands from now on. A destination that prepares, too, is told that the move is over. */
+static unsigned superseded(struct handoff_source *source)
+{
+    unsigned words = source->state == SOURCE_PREPARING ? ACTION_SAY_ABORT : 0;
+
+    source->state = SOURCE_SUPERSEDED;
+    return ACTION_STAND | words;
+}
+
 static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
 {
     bool standing = source->state == SOURCE_SUPERSEDED;
@@ -102,9 +111,8 @@ static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
 
     if (source->state == SOURCE_GONE || epoch <= known || epoch_is_noise(source->proposed, epoch))
         return 0;
-    source->state = SOURCE_SUPERSEDED;
     source->proposed = MAX(source->proposed, epoch);
-    return standing ? 0 : ACTION_STAND;
+    return standing ? 0 : superseded(source);
 }
 
 /* An equal epoch is no news to a source that has proposed it itself. */
@@ -112,8 +120,7 @@ static unsigned rival(struct handoff_source *source, u64 epoch)
 {
     if (source->state > SOURCE_PREPARING || epoch != source->epoch)
         return 0;
-    source->state = SOURCE_SUPERSEDED;
-    return ACTION_STAND;
+    return superseded(source);
 }
 
 unsigned handoff_source_event(struct handoff_source *source, enum handoff_event event, u64 epoch)

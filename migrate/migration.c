@@ -447,7 +447,7 @@ static bool source_turn(struct vm_source *from)
     bool more;
 
     /* If the guest has ended there is nothing to move. */
-    if (from->source.phase < SOURCE_COMMIT && !vm_alive(from->vm))
+    if (from->vm && !vm_alive(from->vm))
         source_cancel(&from->source);
     more = source_step(&from->source);
     if (from->gone && from->vm) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The sending end of a move: six stages as a state machine that never blocks, over a transport and a VM's ops. A move
+ * The sending end of a move: its stages as a state machine that never blocks, over a transport and a VM's ops. A move
  * that fails before COMMIT ends with the guest running here; after COMMIT only the handoff (handoff.h) decides.
  *
  * How to plug it in. A VM that may move has a struct source for life (source_init), since epochs and doubt outlive a
@@ -20,20 +20,37 @@
 #include "migrate/stats.h"
 #include "migrate/vm_ops.h"
 
-enum source_phase {
-    SOURCE_IDLE,
-    SOURCE_CONNECT,
-    SOURCE_RESERVE,    /* header and RESERVE said */
-    SOURCE_ROUND,      /* a live round */
-    SOURCE_ROUND_WAIT, /* waits until the destination has the round */
-    SOURCE_HARVEST,    /* takes up the pages written meanwhile; also while the guest stands */
-    SOURCE_STOP,
-    SOURCE_FINAL_RAM,
-    SOURCE_STATE,
-    SOURCE_DIGEST,  /* verify: digests of memory */
-    SOURCE_PREPARE, /* PREPARE is said, or about to be */
-    SOURCE_COMMIT,  /* in doubt */
-    SOURCE_CLOSING, /* the outcome is known; last words are said, and frames sent on for a guest that has left */
+/* The stages of a move, in the order in which it passes them. source_stages.c has a row for each of them, which says
+ * all that depends on the stage. */
+enum stage {
+    STAGE_IDLE, /* no move yet, or the last one is over */
+    STAGE_CONNECT,
+    STAGE_GREET,        /* says its header, and waits for the answer */
+    STAGE_RESERVE,      /* says RESERVE */
+    STAGE_ACCEPT,       /* waits for ACCEPTED */
+    STAGE_TRY_STATE,    /* a check alone: saves and sends the state of the living guest */
+    STAGE_TRIED,        /* a check alone: waits until the destination has loaded it */
+    STAGE_ROUND,        /* a live round */
+    STAGE_ROUND_WAIT,   /* waits until the destination has the round */
+    STAGE_HARVEST,      /* takes up the pages written meanwhile */
+    STAGE_STOP,         /* stops the guest */
+    STAGE_LAST_HARVEST, /* takes up the pages written since the last harvest */
+    STAGE_FINAL_RAM,
+    STAGE_STATE,
+    STAGE_DIGEST,     /* verify: digests of memory */
+    STAGE_PREPARE,    /* says PREPARE, and waits for PREPARED */
+    STAGE_COMMIT,     /* says COMMIT: in doubt until the destination answers */
+    STAGE_END_LOG,    /* the outcome is known from here on; the dirty log is ended, whatever the connection does */
+    STAGE_FORWARD,    /* the guest runs there: sends on the frames for it that reach this machine */
+    STAGE_LAST_WORDS, /* says ABORT or END */
+    NR_STAGES,
+};
+
+/* The connection to the destination. */
+enum source_link {
+    LINK_NONE,
+    LINK_OPEN,    /* nothing is said yet */
+    LINK_GREETED, /* our header is said */
 };
 
 /* Pages gathered for one record, until the bucket lets it go. */
@@ -49,16 +66,16 @@ struct source {
     u8 vm_id[WIRE_ID];
     u64 owner; /* this machine's number: struct wire_claim */
     struct handoff_source handoff;
+
+    /* Of the move that is on, or was the last one: */
+    enum stage stage;
     struct migrate_settings settings;
     struct migrate_stats stats;
-    enum source_phase phase;
-
-    struct transport transport;
-    bool connected, greeted, answered; /* there is a transport; our header is said; the peer's has come */
+    struct transport transport; /* unless LINK_NONE */
+    enum source_link link;
     struct inbox inbox;
     struct outbox outbox;
-    unsigned say; /* handoff messages to send: ACTION_SAY_* */
-    bool say_end;
+    unsigned say;                                    /* messages that are still to be said: ACTION_SAY_*, SAY_END */
     u64 work;                                        /* pages looked at or digested, for KEEPALIVE */
     bool beyond;                                     /* this move has passed an epoch that the destination remembered */
     u64 last_said, last_heard, last_whole, next_try; /* ns; last_whole: when no record was half received */
@@ -79,20 +96,18 @@ struct source {
     u32 dest_digest_us;          /* time for which the destination has digested in this round */
     u64 page_ns;                 /* time that both ends together take for the digests of one page; 0: not known */
 
-    bool logging, reserve_said;
-    bool forwarding; /* the guest runs there, and frames for it that reach this machine are sent on */
-    bool paused;     /* or about to be */
     unsigned section;
     u64 state_digest;
-    u64 started, phase_began, round_began, stopped, header_said; /* ns */
+    u64 started, stage_began, round_began, stopped, header_said; /* ns */
 };
 
 /* Begin with a VM that this machine owns under `epoch`; claims name this machine as `owner`. */
 void source_init(struct source *source, const struct migrate_source_ops *ops, void *vm, const u8 vm_id[WIRE_ID],
                  u64 epoch, u64 owner);
 
-/* May another move begin? If an earlier move has failed, the guest is still here, and only last words are left to say,
- * they are cut short: the destination will know the outcome by the higher epoch of the next move. */
+/* May another move begin? If an earlier move has failed, the guest is still here, and only its dirty log and last words
+ * are left, the log is ended at once, and the words are cut short: the destination will know the outcome by the higher
+ * epoch of the next move. */
 bool source_settle(struct source *source);
 
 /* Begin a move. Returns 0; -EBUSY: a move is on; -EPERM: the VM is not ours to move; -EINVAL, -ENOMEM, or an error of
@@ -102,7 +117,7 @@ int source_start(struct source *source, const struct migrate_settings *settings)
 /* Is a move on, or its end still to be done? */
 static inline bool source_active(const struct source *source)
 {
-    return source->phase != SOURCE_IDLE;
+    return source->stage != STAGE_IDLE;
 }
 
 /* Do all that can be done now without waiting. Returns true if more can be done at once. */

@@ -19,7 +19,7 @@ bool source_digest_part(struct source *s)
 
 bool source_digest_live(struct source *s)
 {
-    if (!s->digesting || s->paused || ram_digest_next(&s->digest, &s->ram) == s->ram.pages)
+    if (!s->digesting || ram_digest_next(&s->digest, &s->ram) == s->ram.pages)
         return false;
     source_digest_part(s);
     return true;

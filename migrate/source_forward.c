@@ -7,8 +7,6 @@ bool source_forward(struct source *s)
     struct outbox *box = &s->outbox;
     size_t len;
 
-    if (!s->forwarding)
-        return false;
     outbox_begin(box);
     len = s->stats.forwarded < WIRE_FRAMES ? s->ops->frame(s->vm, box->body.buf, WIRE_FRAME_MAX) : 0;
     box->body.at = len;
@@ -18,6 +16,8 @@ bool source_forward(struct source *s)
         return true;
     }
     outbox_cancel(box);
-    s->forwarding = source_now(s) - s->phase_began < WIRE_FORWARD_MS * NS_PER_MS;
-    return false;
+    if (source_now(s) - s->stage_began < WIRE_FORWARD_MS * NS_PER_MS)
+        return false;
+    source_enter(s, STAGE_LAST_WORDS);
+    return true;
 }

@@ -1,35 +1,78 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the parts of the source use of each other: source.c (connection, ends), source_stages.c (what is said when),
- * source_ram.c (pages), source_digest.c (verification), source_forward.c (frames). */
+/* What the parts of the source use of each other: source.c (connection, handoff), source_end.c
+ * (outcomes), source_stages.c (what each stage means), source_ram.c (pages), source_digest.c (verification),
+ * source_forward.c (frames). */
 #pragma once
 
 #include "migrate/source.h"
 
 #define NS_PER_MS 1000000ULL
 
+/* In `say` of struct source, beside the messages of the handoff: END. */
+#define SAY_END (1u << 31)
+
+/* Why a move is over. WIRE_OK: it is completed; WIRE_E_CANCEL: it was cancelled; else it has failed. */
+struct outcome {
+    enum wire_code code;
+    const char *reason;
+};
+
+/* What a stage means. */
+struct stage_row {
+    enum migrate_status status; /* as query-migrate shows it; behind COMMIT the outcome shows instead */
+    size_t clock;               /* to which member of struct migrate_phases the time in it counts */
+    bool stands;                /* the guest stands, or is about to */
+    bool logs;                  /* the dirty log is on, if the move has live rounds */
+    /* It is entered. NULL: nothing more is to be done. */
+    void (*enter)(struct source *s);
+    /* Make the next record, or do a part of the work for it. Returns false if there is nothing to do now. NULL: it only
+     * listens. */
+    bool (*produce)(struct source *s);
+    /* It may last so long: setup as a whole, any other stage by itself. 0: without end. Then `late` is done. */
+    u32 limit_ms;
+    void (*late)(struct source *s);
+    /* The connection broke, and is closed. NULL: the move fails. */
+    void (*lost)(struct source *s);
+    /* What source_cancel returns. 0: the move ends. */
+    int cancel;
+};
+
+const struct stage_row *source_row(const struct source *s);
+
+/* Is the outcome known? */
+static inline bool source_is_over(const struct source *s)
+{
+    return s->stage == STAGE_IDLE || s->stage > STAGE_COMMIT;
+}
+
 u64 source_now(const struct source *s);
 
-/* Enter a phase; the time spent in the last one is added to *spent, if that is not NULL. */
-void source_enter(struct source *s, enum source_phase phase, u64 *spent);
+/* Enter a stage. */
+void source_enter(struct source *s, enum stage stage);
 
-/* Carry out what the handoff decided: enum handoff_action. */
-void source_apply(struct source *s, unsigned actions);
+/* Tell the handoff of an event, and carry out what it decides. If that ends the move, `why` is its outcome. */
+void source_event(struct source *s, enum handoff_event event, u64 epoch, struct outcome why);
 
 /* The move has failed, or is cancelled, before COMMIT; the guest goes on here. */
 void source_fail(struct source *s, enum wire_code code, const char *reason);
-/* The guest runs there, or the dry run is over. */
-void source_complete(struct source *s);
-/* All is said: end the move. */
+/* Nothing failed: the guest runs there, or would be taken. */
+extern const struct outcome source_completed;
+/* End the move: every move ends by this function, once. What becomes of the guest is in the handoff's state. */
+void source_end(struct source *s, struct outcome why);
+/* In STAGE_END_LOG: the dirty log is of no more use: do a part of ending it, while the guest runs, whatever the
+ * connection does. Returns whether the move goes on. */
+bool source_end_log(struct source *s);
+/* All is said: release all that the move had, and be idle. */
 void source_finish(struct source *s);
+/* Close the connection and free what source_start has got. */
+void source_release(struct source *s);
+/* Close the connection, if there is one. */
+void source_disconnect(struct source *s);
 
-/* Open the connection, if it is time for that. Returns true if there is a connection now. */
-bool source_connect(struct source *s);
-/* ACCEPTED has come; ROUND_DONE has come. */
+/* The answer to the header has come; ACCEPTED has come; ROUND_DONE has come. */
+void source_answered(struct source *s);
 void source_accepted(struct source *s);
 void source_round_done(struct source *s, const struct wire_round *answer);
-/* Make the next record, or do a part of the work for it. Returns false if there is nothing to do now. */
-bool source_produce(struct source *s);
-
 /* Say KEEPALIVE: this end lives, and has got so far. */
 void source_say_keepalive(struct source *s);
 
@@ -42,8 +85,7 @@ bool source_digest_live(struct source *s);
 void source_digest_measure(struct source *s, u32 dest_us);
 bool source_digest_due(const struct source *s, enum policy_verdict verdict);
 
-/* In SOURCE_CLOSING: make a FRAME record. Returns false if there is no frame now; s->forwarding tells whether more may
- * come. */
+/* Make a FRAME record, or go on to the last words if no more may come. Returns false if there is no frame now. */
 bool source_forward(struct source *s);
 
 /* Make the next PAGES or ZERO record of the round. Returns true if it did something; *done if nothing is left of the

@@ -84,13 +84,13 @@ static void account(struct source *s, u64 bytes)
 
     s->now.bytes += bytes;
     stats->transferred += bytes;
-    if (s->paused)
+    if (source_row(s)->stands)
         stats->downtime_bytes += bytes;
     else
         stats->precopy_bytes += bytes;
     stats->remaining = s->left * WIRE_PAGE;
     /* The few pages of the last round say nothing of the link. */
-    if (s->paused && stats->rounds)
+    if (source_row(s)->stands && stats->rounds)
         return;
     stats->bytes_per_second = s->now.bytes * 1000000 / MAX(us, 1);
     stats->pages_per_second = stats->bytes_per_second / WIRE_PAGE;

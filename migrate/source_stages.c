@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the source says, stage by stage. */
+/* What the source does in each stage of a move. The table is at the end. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,50 +7,37 @@
 #include "config/digest.h"
 #include "migrate/source_parts.h"
 
-bool source_connect(struct source *s)
-{
-    int err;
+/* --- Setup ---------------------------------------------------------------------------------------------------- */
 
-    if (source_now(s) < s->next_try)
-        return false;
-    err = s->ops->connect(s->vm, &s->transport);
-    if (err) {
-        if (s->phase == SOURCE_COMMIT)
-            s->next_try = err == -EAGAIN ? s->next_try : source_now(s) + WIRE_RETRY_MS * NS_PER_MS;
-        else if (err != -EAGAIN || source_now(s) - s->started > WIRE_SETUP_MS * NS_PER_MS)
-            source_fail(s, WIRE_E_LINK, "no connection to the destination");
-        return false;
-    }
-    s->connected = true;
-    s->greeted = s->answered = false;
-    inbox_reset(&s->inbox);
-    outbox_reset(&s->outbox);
-    s->last_said = s->last_heard = s->last_whole = source_now(s);
-    if (s->phase == SOURCE_COMMIT)
-        source_apply(s, handoff_source_event(&s->handoff, HANDOFF_LINK_BACK, 0));
-    else
-        source_enter(s, SOURCE_RESERVE, &s->stats.phases.setup);
-    return true;
-}
-
-static void produce_header(struct source *s)
+static bool produce_header(struct source *s)
 {
     struct wire_header header = {
         .version_min = WIRE_VERSION_MIN,
         .version_max = WIRE_VERSION,
-        .kind = s->phase == SOURCE_COMMIT ? WIRE_RESOLVE : WIRE_MOVE,
+        .kind = s->stage == STAGE_COMMIT ? WIRE_RESOLVE : WIRE_MOVE,
         .features = WIRE_FEATURES,
         .required = s->settings.verify ? WIRE_FEATURE_VERIFY : 0,
         .epoch = s->handoff.proposed,
     };
 
+    if (s->link == LINK_GREETED)
+        return false;
     memcpy(header.vm_id, s->vm_id, WIRE_ID);
     outbox_header(&s->outbox, &header);
-    s->greeted = true;
+    s->link = LINK_GREETED;
     s->header_said = source_now(s);
+    return true;
 }
 
-static void produce_reserve(struct source *s)
+/* RESERVE is said after the answer to the header, so that the round trip is measured without the time of the
+ * reservation. */
+void source_answered(struct source *s)
+{
+    s->stats.rtt = source_now(s) - s->header_said;
+    source_enter(s, STAGE_RESERVE);
+}
+
+static bool produce_reserve(struct source *s)
 {
     struct migrate_description *d = s->description;
     struct outbox *box = &s->outbox;
@@ -64,19 +51,13 @@ static void produce_reserve(struct source *s)
     codec_bytes(&box->body, d->cpuid, d->head.nr_cpuid * sizeof(d->cpuid[0]));
     codec_bytes(&box->body, d->device, d->head.nr_devices * sizeof(d->device[0]));
     outbox_end(box, WIRE_RESERVE);
+    source_enter(s, STAGE_ACCEPT);
+    return true;
 }
 
-static void begin_round(struct source *s, enum source_phase phase, u64 *spent)
+static void end_setup(struct source *s, enum stage next)
 {
-    source_enter(s, phase, spent);
-    s->now = (struct policy_round){ 0 };
-    s->digested = (struct digest_work){ 0 };
-    s->round_began = s->phase_began;
-}
-
-static void end_setup(struct source *s, enum source_phase next)
-{
-    source_enter(s, next, &s->stats.phases.setup);
+    source_enter(s, next);
     s->stats.setup_time = s->stats.phases.setup;
 }
 
@@ -85,14 +66,12 @@ void source_accepted(struct source *s)
     int err;
 
     if (s->settings.dry_run) { /* only the state is left to be tried */
-        s->section = 0;
-        end_setup(s, SOURCE_STATE);
+        end_setup(s, STAGE_TRY_STATE);
         return;
     }
     source_ram_all(s);
     if (!s->settings.policy.max_rounds) {
-        s->stats.status = MIGRATE_PRE_SWITCHOVER;
-        end_setup(s, SOURCE_STOP);
+        end_setup(s, STAGE_STOP);
         return;
     }
     err = s->ops->log_start(s->vm);
@@ -101,11 +80,27 @@ void source_accepted(struct source *s)
                     err == -EBUSY ? "its dirty log is in use" : "the dirty log does not start");
         return;
     }
-    s->logging = true;
-    s->stats.status = MIGRATE_ACTIVE;
     s->digesting = source_digest_due(s, POLICY_CONTINUE);
-    end_setup(s, SOURCE_ROUND);
-    begin_round(s, SOURCE_ROUND, NULL);
+    end_setup(s, STAGE_ROUND);
+}
+
+static void late_connect(struct source *s)
+{
+    source_fail(s, WIRE_E_LINK, "no connection to the destination");
+}
+
+static void late_setup(struct source *s)
+{
+    source_fail(s, WIRE_E_TIMEOUT, "the destination does not accept in time");
+}
+
+/* --- Rounds ---------------------------------------------------------------------------------------------------- */
+
+static void enter_round(struct source *s)
+{
+    s->now = (struct policy_round){ 0 };
+    s->digested = (struct digest_work){ 0 };
+    s->round_began = s->stage_began;
 }
 
 static void throttle_more(struct source *s)
@@ -118,13 +113,13 @@ void source_round_done(struct source *s, const struct wire_round *answer)
 {
     u64 most = (source_now(s) - s->round_began) / 1000;
 
-    if (s->settings.dry_run) {
-        source_complete(s);
+    if (s->stage == STAGE_TRIED) {
+        source_end(s, source_completed);
         return;
     }
     /* A peer may say anything, but it has not digested for longer than the round took. */
     s->dest_digest_us = s->digesting ? (u32)MIN(answer->digest, most) : 0;
-    s->phase = SOURCE_HARVEST;
+    source_enter(s, STAGE_HARVEST);
 }
 
 static void note_round(struct source *s)
@@ -164,59 +159,21 @@ static enum policy_verdict ask_policy(struct source *s)
 /* A live round is at the destination, and the pages of the next one are known: decide how to go on. */
 static void round_decide(struct source *s)
 {
-    struct migrate_stats *stats = &s->stats;
-
     note_round(s);
     switch (ask_policy(s)) {
     case POLICY_ABORT: source_fail(s, WIRE_E_CONVERGE, "the guest writes faster than the link carries"); return;
-    case POLICY_STOP:
-        stats->status = MIGRATE_PRE_SWITCHOVER;
-        source_enter(s, SOURCE_STOP, &stats->phases.precopy);
-        return;
+    case POLICY_STOP: source_enter(s, STAGE_STOP); return;
     case POLICY_THROTTLE: throttle_more(s); /* fallthrough */
-    case POLICY_CONTINUE: begin_round(s, SOURCE_ROUND, &stats->phases.precopy);
+    case POLICY_CONTINUE: source_enter(s, STAGE_ROUND);
     }
 }
 
-static bool stop_guest(struct source *s)
-{
-    int err;
-
-    if (!s->stopped)
-        s->stopped = source_now(s);
-    s->paused = true;
-    err = s->ops->pause(s->vm);
-    if (err == -EAGAIN)
-        return false;
-    if (err)
-        source_fail(s, WIRE_E_INTERNAL, "the guest does not stop");
-    else if (s->logging)
-        s->phase = SOURCE_HARVEST;
-    else
-        begin_round(s, SOURCE_FINAL_RAM, &s->stats.phases.stop);
-    return !err;
-}
-
-/* Do a part of a harvest: for the next live round, or, when the guest stands, for the last one. */
-static void produce_harvest(struct source *s)
-{
-    int err = source_ram_harvest(s);
-
-    if (err == -EAGAIN)
-        return;
-    if (err)
-        source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
-    else if (s->paused)
-        begin_round(s, SOURCE_FINAL_RAM, &s->stats.phases.stop);
-    else
-        round_decide(s);
-}
-
-static void produce_round_end(struct source *s, struct wire_round round)
+static bool produce_round_end(struct source *s, struct wire_round round, enum stage next)
 {
     round.digest = s->digesting;
     outbox_record(&s->outbox, WIRE_ROUND, &round, sizeof(round));
-    s->phase = SOURCE_ROUND_WAIT;
+    source_enter(s, next);
+    return true;
 }
 
 static bool produce_round(struct source *s)
@@ -225,69 +182,105 @@ static bool produce_round(struct source *s)
 
     if (!source_ram_produce(s, &done))
         return false;
-    if (!done)
-        return true;
-    if (s->phase == SOURCE_FINAL_RAM) {
-        s->section = 0;
-        s->stats.status = MIGRATE_DEVICE;
-        source_enter(s, SOURCE_STATE, &s->stats.phases.final_ram);
-        s->stats.stopped = s->now;
-        s->stats.stopped.us = s->stats.phases.final_ram / 1000;
-        return true;
-    }
-    produce_round_end(s, (struct wire_round){ s->stats.rounds, .pages = s->now.pages, .zero = s->now.zero });
+    if (done)
+        produce_round_end(s, (struct wire_round){ s->stats.rounds, .pages = s->now.pages, .zero = s->now.zero },
+                          STAGE_ROUND_WAIT);
     return true;
 }
 
-/* Save the next section of state. In a check the guest stands only while the section is saved, and then goes on at
- * once. */
-static int save_section(struct source *s, struct wire_section *section, struct codec *bytes)
+/* Do a part of a harvest. Returns whether it is complete. */
+static bool harvest(struct source *s)
 {
-    int err;
+    int err = source_ram_harvest(s);
 
-    if (!s->settings.dry_run) {
-        s->ops->section(s->vm, s->section, section, bytes);
-        return bytes->err;
-    }
-    s->paused = true;
-    err = s->ops->pause(s->vm);
+    if (err && err != -EAGAIN)
+        source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
+    return !err;
+}
+
+static bool produce_harvest(struct source *s)
+{
+    if (!source_digest_live(s) && harvest(s))
+        round_decide(s);
+    return true;
+}
+
+/* --- The guest stands --------------------------------------------------------------------------------------------- */
+
+static void enter_stop(struct source *s)
+{
+    s->stopped = s->stage_began;
+}
+
+static bool produce_stop(struct source *s)
+{
+    int err = s->ops->pause(s->vm);
+
+    if (err == -EAGAIN)
+        return false;
+    if (err)
+        source_fail(s, WIRE_E_INTERNAL, "the guest does not stop");
+    else
+        source_enter(s, s->settings.policy.max_rounds ? STAGE_LAST_HARVEST : STAGE_FINAL_RAM);
+    return !err;
+}
+
+static bool produce_last_harvest(struct source *s)
+{
+    if (harvest(s))
+        source_enter(s, STAGE_FINAL_RAM);
+    return true;
+}
+
+static bool produce_final_ram(struct source *s)
+{
+    bool done;
+
+    if (!source_ram_produce(s, &done))
+        return false;
+    if (done)
+        source_enter(s, STAGE_STATE);
+    return true;
+}
+
+static void enter_state(struct source *s)
+{
+    s->stats.stopped = s->now;
+    s->stats.stopped.us = s->stats.phases.final_ram / 1000;
+}
+
+/* In a check the guest stands only while a section is saved, and then goes on at once. */
+static int try_section(struct source *s, struct wire_section *section, struct codec *bytes)
+{
+    int err = s->ops->pause(s->vm);
+
     if (err == -EAGAIN)
         return err;
-    if (!err) {
+    if (!err)
         s->ops->section(s->vm, s->section, section, bytes);
-        err = bytes->err;
-    }
     s->ops->resume(s->vm);
-    s->paused = false;
     return err;
 }
 
-static bool produce_state(struct source *s)
+/* Send the next section of state. Returns 0; -EAGAIN: the guest does not stand yet; -ENOENT: there is none left; or
+ * another -errno. */
+static int send_section(struct source *s)
 {
     struct wire_section section = { .instance = 0 };
     struct outbox *box = &s->outbox;
     struct codec bytes;
-    int err;
+    int err = 0;
 
     outbox_begin(box);
     bytes = codec_saver(box->body.buf + sizeof(section), box->body.len - sizeof(section));
-    err = save_section(s, &section, &bytes);
-    if (err == -EAGAIN || err == -ENOENT)
-        outbox_cancel(box);
-    if (err == -EAGAIN)
-        return false;
-    if (err == -ENOENT && s->settings.dry_run) {
-        produce_round_end(s, (struct wire_round){ 0 });
-        return true;
-    }
-    if (err == -ENOENT) {
-        s->phase = SOURCE_DIGEST;
-        return true;
-    }
+    if (s->settings.dry_run)
+        err = try_section(s, &section, &bytes);
+    else
+        s->ops->section(s->vm, s->section, &section, &bytes);
+    err = err ? err : bytes.err;
     if (err) {
         outbox_cancel(box);
-        source_fail(s, WIRE_E_INTERNAL, "state can't be saved");
-        return false;
+        return err;
     }
     section.len = bytes.at;
     codec_bytes(&box->body, &section, sizeof(section));
@@ -296,20 +289,36 @@ static bool produce_state(struct source *s)
     s->state_digest = digest_bytes(s->state_digest, bytes.buf, bytes.at);
     outbox_end(box, WIRE_STATE);
     s->section++;
+    return 0;
+}
+
+static bool produce_state(struct source *s)
+{
+    int err = send_section(s);
+
+    if (err == -EAGAIN)
+        return false;
+    if (err == -ENOENT && s->stage == STAGE_TRY_STATE)
+        return produce_round_end(s, (struct wire_round){ 0 }, STAGE_TRIED);
+    if (err == -ENOENT)
+        source_enter(s, STAGE_DIGEST);
+    else if (err)
+        source_fail(s, WIRE_E_INTERNAL, "state can't be saved");
+    return !err || err == -ENOENT;
+}
+
+static bool produce_digest(struct source *s)
+{
+    if (s->settings.verify && !source_digest_part(s))
+        return true;
+    s->stats.verify_time = s->digested.ns;
+    s->stats.downtime_verify_bytes = s->digested.pages * WIRE_PAGE;
+    source_event(s, HANDOFF_READY, 0, source_completed);
+    source_enter(s, STAGE_PREPARE);
     return true;
 }
 
-static void produce_digest(struct source *s)
-{
-    if (s->settings.verify && !source_digest_part(s))
-        return;
-    s->stats.verify_time = s->digested.ns;
-    s->stats.downtime_verify_bytes = s->digested.pages * WIRE_PAGE;
-    source_apply(s, handoff_source_event(&s->handoff, HANDOFF_READY, 0));
-    source_enter(s, SOURCE_PREPARE, &s->stats.phases.device_state);
-}
-
-/* --- Talking -------------------------------------------------------------------------------------------------- */
+/* --- Words ----------------------------------------------------------------------------------------------------- */
 
 /*
  * How long the guest has stood: with PREPARE, by now; with other messages, when they are heard, half a round trip
@@ -323,7 +332,7 @@ static u64 paused_for(const struct source *s, u32 type)
     return s->stopped ? source_now(s) - s->stopped + way : 0;
 }
 
-/* Make one of the handoff messages that wait. */
+/* Make one of the messages that wait. */
 static bool produce_say(struct source *s)
 {
     static const struct {
@@ -334,6 +343,7 @@ static bool produce_say(struct source *s)
         { ACTION_SAY_COMMIT, WIRE_COMMIT },
         { ACTION_SAY_QUERY, WIRE_QUERY },
         { ACTION_SAY_ABORT, WIRE_ABORT },
+        { SAY_END, WIRE_END },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(says); i++) {
@@ -349,54 +359,68 @@ static bool produce_say(struct source *s)
         if (!(s->say & says[i].action))
             continue;
         s->say &= ~says[i].action;
-        outbox_record(&s->outbox, says[i].type, &message, sizeof(message));
+        outbox_record(&s->outbox, says[i].type, &message, says[i].type == WIRE_END ? 0 : sizeof(message));
         return true;
     }
     return false;
 }
 
-static bool produce_closing(struct source *s)
+static bool produce_doubt(struct source *s)
 {
-    if (source_forward(s))
-        return true;
-    if (s->forwarding || s->logging)
-        return false;
-    if (s->say_end)
-        outbox_record(&s->outbox, WIRE_END, NULL, 0);
-    else
-        source_finish(s);
-    s->say_end = false;
-    return s->phase == SOURCE_CLOSING;
+    return produce_header(s) || produce_say(s);
 }
 
-/* Make the next record, or get nearer to it. False if there is nothing to do now. */
-bool source_produce(struct source *s)
+static void reconnect(struct source *s)
 {
-    if (!s->greeted) {
-        produce_header(s);
-        return true;
-    }
-    /* RESERVE is said after the answer to the header, so that the round trip is measured without the time of the
-     * reservation. */
-    if (s->phase == SOURCE_RESERVE && s->answered && !s->reserve_said) {
-        s->reserve_said = true;
-        produce_reserve(s);
-        return true;
-    }
+    source_event(s, HANDOFF_LINK_LOST, 0, source_completed);
+    s->next_try = source_now(s) + WIRE_RETRY_MS * NS_PER_MS;
+}
+
+static bool produce_last_words(struct source *s)
+{
     if (produce_say(s))
         return true;
-    switch (s->phase) {
-    case SOURCE_ROUND:
-    case SOURCE_FINAL_RAM: return produce_round(s);
-    case SOURCE_ROUND_WAIT: return source_digest_live(s);
-    case SOURCE_HARVEST:
-        if (!source_digest_live(s))
-            produce_harvest(s);
-        return true;
-    case SOURCE_STOP: return stop_guest(s);
-    case SOURCE_STATE: return produce_state(s);
-    case SOURCE_DIGEST: produce_digest(s); return true;
-    case SOURCE_CLOSING: return produce_closing(s);
-    default: return false;
-    }
+    source_finish(s);
+    return false;
+}
+
+#define CLOCK(phase) offsetof(struct migrate_phases, phase)
+#define SETUP .status = MIGRATE_SETUP, .clock = CLOCK(setup)
+#define IN_SETUP SETUP, .limit_ms = WIRE_SETUP_MS, .late = late_setup
+#define TRIAL .status = MIGRATE_SETUP, .clock = CLOCK(device_state)
+#define LIVE .status = MIGRATE_ACTIVE, .clock = CLOCK(precopy), .logs = true
+#define STOPPED .stands = true, .logs = true
+#define OVER .limit_ms = WIRE_KEEPALIVE_MS, .late = source_finish, .lost = source_finish, .cancel = -ENOENT
+
+static const struct stage_row stages[NR_STAGES] = {
+    [STAGE_IDLE] = { .cancel = -ENOENT },
+    [STAGE_CONNECT] = { SETUP, .limit_ms = WIRE_SETUP_MS, .late = late_connect },
+    [STAGE_GREET] = { IN_SETUP, .produce = produce_header },
+    [STAGE_RESERVE] = { IN_SETUP, .produce = produce_reserve },
+    [STAGE_ACCEPT] = { IN_SETUP },
+    [STAGE_TRY_STATE] = { TRIAL, .produce = produce_state },
+    [STAGE_TRIED] = { TRIAL },
+    [STAGE_ROUND] = { LIVE, .enter = enter_round, .produce = produce_round },
+    [STAGE_ROUND_WAIT] = { LIVE, .produce = source_digest_live },
+    [STAGE_HARVEST] = { LIVE, .produce = produce_harvest },
+    [STAGE_STOP] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop), .enter = enter_stop,
+                     .produce = produce_stop },
+    [STAGE_LAST_HARVEST] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop),
+                             .produce = produce_last_harvest },
+    [STAGE_FINAL_RAM] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(final_ram), .enter = enter_round,
+                          .produce = produce_final_ram },
+    [STAGE_STATE] = { STOPPED, .status = MIGRATE_DEVICE, .clock = CLOCK(device_state), .enter = enter_state,
+                      .produce = produce_state },
+    [STAGE_DIGEST] = { STOPPED, .status = MIGRATE_DEVICE, .clock = CLOCK(device_state), .produce = produce_digest },
+    [STAGE_PREPARE] = { STOPPED, .status = MIGRATE_DEVICE, .clock = CLOCK(device_state), .produce = produce_say },
+    [STAGE_COMMIT] = { STOPPED, .status = MIGRATE_IN_DOUBT, .clock = CLOCK(commit), .produce = produce_doubt,
+                       .lost = reconnect, .cancel = -EBUSY },
+    [STAGE_END_LOG] = { .cancel = -ENOENT }, /* looks at no connection */
+    [STAGE_FORWARD] = { OVER, .produce = source_forward },
+    [STAGE_LAST_WORDS] = { OVER, .produce = produce_last_words },
+};
+
+const struct stage_row *source_row(const struct source *s)
+{
+    return &stages[s->stage];
 }

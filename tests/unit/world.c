@@ -475,7 +475,7 @@ void world_to_commit(struct world *w)
     for (;;) {
         w->now += 1000000;
         source_step(&w->source);
-        if (w->source.phase == SOURCE_COMMIT)
+        if (w->source.stage == STAGE_COMMIT)
             return; /* COMMIT is on its way */
         dest_step(&w->dest);
     }

@@ -114,7 +114,8 @@ static void test_superseded(void **state)
 
         assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, known), 0);
         assert_int_equal(source.state, all[i]);
-        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, known + 1), ACTION_STAND);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, known + 1),
+                         ACTION_STAND | (all[i] == SOURCE_PREPARING ? ACTION_SAY_ABORT : 0));
         assert_int_equal(source.state, SOURCE_SUPERSEDED);
         assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 20), 0); /* it stands already */
         for (enum handoff_event event = 0; event < NR_HANDOFF_EVENTS; event++)

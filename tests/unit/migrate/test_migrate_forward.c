@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/source_digest.c */
-/* sources: migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c */
+/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
@@ -56,7 +56,7 @@ static void test_frames_come_back(void **state)
     (void)state;
     world_init(w);
     assert_int_equal(source_start(&w->source, &settings), 0);
-    while (w->source.phase < SOURCE_PREPARE) {
+    while (w->source.stage < STAGE_PREPARE) {
         world_step(w);
         world_frame(w);
     }

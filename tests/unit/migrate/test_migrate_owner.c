@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/source_digest.c */
-/* sources: migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c */
+/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
@@ -136,7 +136,7 @@ static void test_adopt_wrongly(void **state)
     assert_int_equal(source_start(&w->source, &settings), 0);
     while (w->dest.incoming[0].handoff.state != DEST_PREPARED)
         world_step(w);
-    assert_int_equal(w->source.phase, SOURCE_PREPARE);
+    assert_int_equal(w->source.stage, STAGE_PREPARE);
     w->pipe[0].broken = w->link_down = true;
     world_run(w, STEPS);
     assert_int_equal(world_where(w), 1);
@@ -230,7 +230,7 @@ static void test_stranded_makes_room(void **state)
         source_init(&other, w->source.ops, &w->source_vm, id, 7, WORLD_OWNER);
         settings.dry_run = check;
         assert_int_equal(source_start(&other, &settings), 0);
-        for (unsigned i = 0; i < 300 && other.phase < SOURCE_ROUND && source_active(&other); i++) {
+        for (unsigned i = 0; i < 300 && other.stage < STAGE_ROUND && source_active(&other); i++) {
             w->now += 1000000;
             source_step(&other);
             dest_step(&w->dest);
@@ -318,6 +318,31 @@ static void test_source_hears(void **state)
     fail();
 }
 
+/* A move that ends because the guest is claimed says under which epoch: a higher one, or its own with the elder copy.
+ */
+static void test_claimed_while_it_moves(void **state)
+{
+    static const char *const reasons[] = { "another machine owns it under the same epoch, and its copy is to stay",
+                                           "another machine owns it under a higher epoch" };
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    for (u64 higher = 0; higher < 2; higher++) {
+        world_init(w);
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        for (unsigned i = 0; i < 10; i++)
+            world_step(w);
+        world_claim_to_source(w, 7 + 2 * higher, WORLD_OWNER + 1, 2 * WORLD_AGE_MS);
+        world_run(w, STEPS);
+        assert_int_equal(w->source.stats.status, MIGRATE_FAILED);
+        assert_string_equal(w->source.stats.reason, reasons[higher]);
+        assert_true(w->source_vm.exists && !w->source_vm.running && !w->dest_vm.exists);
+        world_fini(w);
+    }
+    free(w);
+}
+
 /* Two copies of one epoch hear each other, in either order, after any delay: exactly one goes on, the elder if that is
  * clear. */
 static void two_meet(u64 apart, bool low_is_elder, u64 delay)
@@ -391,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_stranded_makes_room),
         cmocka_unit_test(test_dest_hears),
         cmocka_unit_test(test_source_hears),
+        cmocka_unit_test(test_claimed_while_it_moves),
         cmocka_unit_test(test_rivals),
         cmocka_unit_test(test_claims),
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/source.c migrate/source_stages.c migrate/source_ram.c migrate/source_digest.c */
-/* sources: migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c */
+/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
@@ -118,7 +118,7 @@ static void test_others_have_their_turn(void **state)
     while (source_active(&w->source)) {
         before = w->source.digested.pages;
         world_step(w);
-        if (!w->source.paused && w->source.digested.pages > before)
+        if (w->source.stage < STAGE_STOP && w->source.digested.pages > before)
             most = MAX(most, w->source.digested.pages - before);
     }
     assert_int_equal(most, WIRE_KEEPALIVE_PAGES);
@@ -179,7 +179,7 @@ static bool change_after(unsigned n, bool at_dest, u32 rounds, bool *digested, e
     assert_int_equal(source_start(&w->source, &settings), 0);
     for (unsigned i = 0; i < n; i++)
         world_step(w);
-    under_way = w->source.phase < SOURCE_COMMIT;
+    under_way = w->source.stage < STAGE_COMMIT;
     *digested = is_digested(vm, at_dest ? &w->dest.incoming[0].digest : &w->source.digest);
     if (under_way && vm->exists)
         vm->memory[at] ^= 0x10;

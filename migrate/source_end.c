@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How a move ends: with one outcome, in one place, which releases all that the move had. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host/log.h"
+#include "migrate/source_parts.h"
+
+void source_disconnect(struct source *s)
+{
+    if (s->link != LINK_NONE)
+        s->transport.ops->close(&s->transport);
+    s->link = LINK_NONE;
+}
+
+/* Log all stages at the end: a line in the middle of them would prolong them. */
+static void log_end(const struct source *s)
+{
+    const struct migrate_phases *phases = &s->stats.phases;
+    char warning[200];
+
+    if (migrate_stall_warning(&s->stats, warning, sizeof(warning)))
+        pr_warn("migrate: %s, epoch %lu: %s", s->description->head.name, (unsigned long)s->stats.epoch, warning);
+    pr_info("migrate: %s, epoch %lu, %s after %lu ms: setup %lu, pre-copy %lu, stop %lu, final RAM %lu, state %lu, "
+            "commitment %lu us",
+            s->description->head.name, (unsigned long)s->stats.epoch, migrate_status_name(s->stats.status),
+            (unsigned long)(s->stats.total_time / NS_PER_MS), (unsigned long)phases->setup / 1000,
+            (unsigned long)phases->precopy / 1000, (unsigned long)phases->stop / 1000,
+            (unsigned long)phases->final_ram / 1000, (unsigned long)phases->device_state / 1000,
+            (unsigned long)phases->commit / 1000);
+}
+
+void source_release(struct source *s)
+{
+    source_disconnect(s);
+    inbox_fini(&s->inbox);
+    outbox_fini(&s->outbox);
+    ram_digest_fini(&s->digest);
+    free(s->bitmap);
+    free(s->description);
+    s->bitmap = NULL;
+    s->description = NULL;
+}
+
+void source_finish(struct source *s)
+{
+    s->stats.wire_bytes = s->outbox.bytes;
+    source_enter(s, STAGE_IDLE);
+    log_end(s);
+    source_release(s);
+}
+
+bool source_end_log(struct source *s)
+{
+    if (!s->ops->log_stop(s->vm))
+        return true;
+    source_enter(s, STAGE_LAST_WORDS);
+    if (s->link == LINK_NONE)
+        source_finish(s);
+    return source_active(s);
+}
+
+/* A destination that says RUNNING, but has not acknowledged all bytes, would get what is in the guest's RAM after that
+ * is freed. */
+static void let_go(struct source *s)
+{
+    if (s->link != LINK_NONE && !s->transport.ops->drained(&s->transport))
+        source_disconnect(s);
+    s->ops->leave(s->vm);
+}
+
+/* The guest goes where the handoff says, and has its processors to itself again. */
+static void settle_guest(struct source *s)
+{
+    if (s->handoff.state == SOURCE_GONE) {
+        let_go(s);
+        return;
+    }
+    if (s->stats.cpu_throttle)
+        s->ops->throttle(s->vm, 0);
+    if (s->handoff.state == SOURCE_SUPERSEDED)
+        s->ops->stand(s->vm);
+    else
+        s->ops->resume(s->vm);
+}
+
+/* Before PREPARE the destination is told of a failure, in PREPARE the handoff decides what it is told; a destination
+ * that was asked in doubt, or has checked, is told that this end knows the answer. */
+static unsigned last_words(const struct source *s, struct outcome why)
+{
+    if (s->link != LINK_GREETED)
+        return 0;
+    if (!why.code || (s->stage == STAGE_COMMIT && s->handoff.state != SOURCE_SUPERSEDED))
+        return SAY_END;
+    return s->stage < STAGE_PREPARE ? ACTION_SAY_ABORT : s->say & ACTION_SAY_ABORT;
+}
+
+const struct outcome source_completed = { WIRE_OK, "" };
+
+void source_end(struct source *s, struct outcome why)
+{
+    struct migrate_stats *stats = &s->stats;
+    bool gone = s->handoff.state == SOURCE_GONE;
+    bool logging = source_row(s)->logs && s->settings.policy.max_rounds;
+
+    settle_guest(s);
+    if (gone && s->stage == STAGE_END_LOG) /* the dirty log goes with the VM */
+        source_enter(s, STAGE_LAST_WORDS);
+    if (source_is_over(s))
+        return;
+    s->say = last_words(s, why);
+    stats->error = why.code;
+    snprintf(stats->reason, sizeof(stats->reason), "%s", why.reason);
+    if (gone)
+        stats->downtime = source_now(s) - s->stopped;
+    if (gone || !why.code)
+        stats->remaining = 0;
+    source_enter(s, gone ? STAGE_FORWARD : logging ? STAGE_END_LOG : STAGE_LAST_WORDS);
+    stats->total_time = s->stage_began - s->started;
+    if (s->link == LINK_NONE && s->stage != STAGE_END_LOG)
+        source_finish(s);
+}
+
+void source_fail(struct source *s, enum wire_code code, const char *reason)
+{
+    struct outcome why = { code, reason };
+
+    if (s->handoff.state == SOURCE_PREPARING)
+        source_event(s, s->link != LINK_NONE ? HANDOFF_CANCEL : HANDOFF_LINK_LOST, 0, why);
+    else
+        source_end(s, why);
+}
