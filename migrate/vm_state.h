@@ -12,7 +12,7 @@
 struct vm;
 
 /* Save or load the section of that index. Contract: migrate_section_fn (migrate/vm_ops.h). */
-void vm_state_section(void *vm, unsigned index, struct wire_section *section, struct codec *c);
+void vm_state_section(void *ctx, unsigned index, struct wire_section *section, struct codec *c);
 
 /*
  * Save each section of a VM that was just made for an incoming guest, and load it again: what fails here would
