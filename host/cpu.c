@@ -3,11 +3,12 @@
  * Per-CPU structures and the state that every processor is put into.
  *
  * The boot processor's struct and its first exception stack are static, because they are needed before there is memory.
- * Other structs live in a frame each and are never freed.
+ * Other structs live in frames of their own and are never freed.
  */
 #include "host/cpu.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "host/asm.h"
 #include "host/msr_index.h"
@@ -24,6 +25,8 @@
 #define GDT_DATA 0x00CF93000000FFFFULL
 #define GDT_TSS 0x0000890000000000ULL /* available 64-bit TSS */
 
+#define CPU_ORDER 3 /* of the frames of a struct cpu, which is mostly its trace ring */
+
 #define CPUID_1_EDX_MCE BIT(7)
 #define CPUID_1_ECX_XSAVE BIT(26)
 #define CPUID_1_ECX_HYPERVISOR BIT(31)
@@ -31,7 +34,7 @@
 #define CPUID_HYPERVISOR 0x40000000
 #define CPUID_TCG 0x54474354 /* EBX of "TCGTCGTCGTCG" */
 
-_Static_assert(sizeof(struct cpu) <= PAGE_SIZE, "cpu_create takes one frame");
+_Static_assert(sizeof(struct cpu) <= PAGE_SIZE << CPU_ORDER, "cpu_create takes as many frames");
 _Static_assert(offsetof(struct cpu, self) == 0, "this_cpu reads %gs:0");
 _Static_assert(sizeof(struct descriptor_pointer) == 10, "LGDT operand");
 
@@ -165,10 +168,12 @@ int cpu_stacks_init(struct cpu *cpu)
 
 struct cpu *cpu_create(u32 apic_id)
 {
-    struct cpu *cpu = nr_cpus < MAX_CPUS ? frame_alloc_page() : NULL;
+    hpa_t frame = nr_cpus < MAX_CPUS ? frame_alloc(CPU_ORDER) : FRAME_NONE;
+    struct cpu *cpu;
 
-    if (!cpu)
+    if (frame == FRAME_NONE)
         return NULL;
+    cpu = memset(frame_window(frame), 0, sizeof(*cpu));
     cpu_fill(cpu, nr_cpus, apic_id);
     return cpu_stacks_init(cpu) == 0 ? cpu : NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Trace rings. Each is written by its own CPU alone; a dump of another CPU's may show its newest event half written. */
+/* Trace rings. Each is written by its own CPU alone. */
 #include "host/trace.h"
 
 #include "host/asm.h"
@@ -9,14 +9,22 @@
 #define LOG_PREFIX "trace"
 #include "host/log.h"
 
-_Static_assert((TRACE_EVENTS & (TRACE_EVENTS - 1)) == 0, "the index is masked");
-
 void trace(const char *what, u64 vcpu, u64 detail)
 {
     struct trace_ring *ring = &this_cpu()->trace;
 
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* a reader that sees the new words sees that `next` came up to them */
     ring->event[ring->next % TRACE_EVENTS] = (struct trace_event){ rdtsc(), what, vcpu, detail };
-    ring->next++;
+    __atomic_store_n(&ring->next, ring->next + 1, __ATOMIC_RELEASE);
+}
+
+bool trace_read(const struct trace_ring *ring, u64 number, struct trace_event *event)
+{
+    if (number >= __atomic_load_n(&ring->next, __ATOMIC_ACQUIRE))
+        return false;
+    *event = ring->event[number % TRACE_EVENTS];
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* `next` is read after the copy is made */
+    return __atomic_load_n(&ring->next, __ATOMIC_RELAXED) - number < TRACE_EVENTS;
 }
 
 static void event_print(const struct trace_event *e, u64 now)
@@ -31,8 +39,10 @@ static void event_print(const struct trace_event *e, u64 now)
 
 void trace_dump(const struct trace_ring *ring, unsigned count)
 {
-    u64 now = rdtsc(), end = ring->next, kept = MIN(end, (u64)TRACE_EVENTS);
+    u64 now = rdtsc(), end = ring->next;
+    struct trace_event event;
 
-    for (u64 i = end - MIN(kept, (u64)count); i != end; i++)
-        event_print(&ring->event[i % TRACE_EVENTS], now);
+    for (u64 number = end - MIN(end, (u64)count); number != end; number++)
+        if (trace_read(ring, number, &event))
+            event_print(&event, now);
 }

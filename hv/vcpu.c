@@ -198,7 +198,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
         return;
     vcpu->slices++;
     vcpu->ask_interrupts = true; /* an interrupt may have come while the vcpu did not run */
-    trace("turn", vcpu->trace_id, until - start);
+    trace("turn", vcpu->trace_id, vcpu->rip);
     if (!vcpu->vm->first_entry_tsc)
         vm_first_entry(vcpu->vm);
     /* Must be visible before we check whether the vcpu may run and what to flush. The caller of vm_vcpu_busy changes
