@@ -2,6 +2,8 @@
 /* The handlers of the command table. Each is named after its command; command.h has their contract. */
 #pragma once
 
+#define TRACE_ANSWER 1000 /* events of an answer of `trace`, at most */
+
 struct call;
 
 /* About the host: host_commands.c. */
@@ -39,5 +41,6 @@ int command_reset(struct call *call);
 int command_power_button(struct call *call);
 int command_resume(struct call *call);
 int command_start(struct call *call);
+int command_trace(struct call *call); /* trace_commands.c */
 int command_vm(struct call *call);
 int command_vms(struct call *call);

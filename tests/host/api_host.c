@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: control/trace_commands.c host/trace.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/stats.c migrate/handoff.c */
 /* sources: tests/unit/fake_migration.c control/status.c */
 /* sources: control/api.c control/http_server.c control/http_parse.c control/metrics.c */
@@ -25,6 +26,7 @@
 #include "config/config.h"
 #include "control/api.h"
 #include "control/http_server.h"
+#include "host/asm.h"
 #include "net/tcp_server.h"
 #include "net/uplink.h"
 #include "tests/unit/fake_migration.h"
@@ -196,6 +198,8 @@ int main(int argc, char **argv)
         conns[i].fd = -1;
     fake_vms_init();
     fake_console_send(fake_vm(0), "web: ready\n", 11);
+    for (unsigned i = 0; i < 100; i++)
+        fake_trace(i / 2 % 2, rdtsc(), i % 2 ? "io" : "turn", fake_vm(0), 0x1000 + i);
     api_init(&config);
     for (;;)
         serve();

@@ -195,6 +195,8 @@ def test_waiting_ends_without_news(target):
     ("GET", "/v1/log?count=0", 400, "from 1 to 256"),
     ("GET", "/v1/log?count=2&level=loud", 400, "expected err, warn"),
     ("GET", "/v1/log?cuont=2", 400, "unknown"),
+    ("GET", "/v1/vms/web/trace?kinds=io,cpu", 400, "kinds: 'cpu' is wrong, expected all, turn, "),
+    ("GET", "/v1/vms/web/trace?count=1001", 400, "from 1 to 1000"),
     ("GET", "/v1/log?wait=x", 400, "expected a number"),
     ("GET", "/v1/version?wait=1", 400, "unknown"),
     ("GET", "/v1/vms/web/console?offset=x", 400, "expected a number"),

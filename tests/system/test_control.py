@@ -75,6 +75,8 @@ def test_commands(terminal):
     terminal.command("version", r"^name +Godwit\n")
     terminal.command("memory", r"^free_kib +[1-9]")
     terminal.command("stats", r"^  one +cpuid +\d+")
+    terminal.command("trace one", r"^ *us +vcpu +event +rip\n( *\d+ +0 +[a-z-]+ +0x[0-9a-f]+\n){50}")
+    terminal.command("trace one io,hlt 3", r"^ *us +vcpu +event +rip\n( *\d+ +0 +(io|hlt) +0x[0-9a-f]+\n){3}")
     terminal.command("net", r"^forwarded +0\n")
     terminal.command("log 3 info", r"^ +seq +time +level +text\n( +\d+ +20\d\d-\d\d-\d\dT\S+Z +info +\w+: .*\n){3}")
 
@@ -86,6 +88,7 @@ def test_errors_say_what_would_be_right(terminal):
     terminal.command("pause one two", r"^error: 'two' is one argument too many, expected: pause VM\n")
     terminal.command("log 0", r"^error: count: '0' is wrong, expected a number from 1 to 256\n")
     terminal.command("log 1 loud", r"^error: level: 'loud' is wrong, expected err, warn, info or debug\n")
+    terminal.command("trace one io,cpu", r"^error: kinds: 'cpu' is wrong, expected all, turn, .* cpuid, .*\n")
     terminal.command("x" * 100, r"^error: no command 'x{32}', see help\n")
 
 

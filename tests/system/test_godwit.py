@@ -12,6 +12,8 @@ GODWIT = ROOT / "build/tools/godwit"
 @pytest.mark.parametrize("arguments, status, words", [
     (["help"], 0, "  forget VM\n      remove one that is new, has ended or is elsewhere\n"),
     (["help", "resolve"], 0, "  resolve VM ACTION [EPOCH]\n      one in doubt, "),
+    (["help", "trace"], 0, "  trace VM [--kinds KIND,...] [--count N] [--chrome FILE]\n"),
+    (["-H", "x", "trace", "web", "--chrome"], 2, "usage: godwit trace VM "),
     (["help", "frobnicate"], 2, "no command 'frobnicate'"),
     (["help", "migrate"], 0, "Ctrl-C ends the command, not the move"),
     (["help", "migrate-cancel"], 0, "  migrate_cancel VM\n"),

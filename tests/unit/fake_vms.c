@@ -37,7 +37,7 @@ struct fake {
 
 static struct fake fakes[3];
 static struct list vms;
-static struct cpu cpu;
+static struct cpu cpus[2];
 
 static void fake_init(struct fake *fake, const char *name, enum vm_status status)
 {
@@ -66,9 +66,17 @@ static void fake_init(struct fake *fake, const char *name, enum vm_status status
     list_add_tail(&vms, &fake->vm.node);
 }
 
+void fake_trace(u32 index, u64 tsc, const char *what, const struct vm *vm, u64 rip)
+{
+    struct trace_ring *ring = &cpus[index].trace;
+
+    ring->event[ring->next++ % TRACE_EVENTS] = (struct trace_event){ tsc, what, vm ? vm->id << 8 : 0, rip };
+}
+
 void fake_vms_init(void)
 {
     list_init(&vms);
+    memset(cpus, 0, sizeof(cpus));
     fake_init(&fakes[0], "web", VM_RUNNING);
     fake_init(&fakes[1], "db", VM_PAUSED);
 }
@@ -200,19 +208,18 @@ const char *exit_name(enum exit_kind kind)
 {
     static char name[16];
 
-    snprintf(name, sizeof(name), kind == EXIT_CPUID ? "cpuid" : "exit%u", kind);
+    snprintf(name, sizeof(name), kind == EXIT_CPUID ? "cpuid" : kind == EXIT_IO ? "io" : "exit%u", kind);
     return name;
 }
 
 struct cpu *cpu_at(u32 index)
 {
-    (void)index;
-    return &cpu;
+    return &cpus[index];
 }
 
 u32 cpu_count(void)
 {
-    return 1;
+    return ARRAY_SIZE(cpus);
 }
 
 u64 clock_ns(void)

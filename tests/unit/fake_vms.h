@@ -15,5 +15,8 @@ struct vm *fake_vm(unsigned index);
 /* The host work that was added last. */
 extern u64 (*fake_host_work)(void);
 
+/* The processor with that index, 0 or 1, has traced an event of the guest's vcpu 0; vm NULL: one of no guest. */
+void fake_trace(u32 index, u64 tsc, const char *what, const struct vm *vm, u64 rip);
+
 /* The guest sends bytes to its console. */
 void fake_console_send(struct vm *vm, const char *bytes, size_t len);

@@ -13,6 +13,8 @@
 #include "tools/godwit/console.h"
 #include "tools/godwit/log.h"
 #include "tools/godwit/migrate.h"
+#include "tools/godwit/show.h"
+#include "tools/godwit/trace.h"
 
 #define PATH 512
 #define ARGUMENTS 2 /* arguments of a command behind the VM's name */
@@ -27,6 +29,7 @@ enum kind {
     KIND_MIGRATE,
     KIND_CONSOLE,
     KIND_LOG,
+    KIND_TRACE,
     KIND_METRICS,
     KIND_COMPLETION,
     KIND_HELP,
@@ -77,6 +80,13 @@ static const struct command {
     { "calc-dirty-rate", KIND_ACT, 1, 2, "VM [MS]", "measure how many pages it writes", { "ms" } },
     { "query-dirty-rate", KIND_VM_ASK, 1, 1, "VM", "what calc-dirty-rate has found", { NULL } },
     { "console", KIND_CONSOLE, 1, 1, "VM", "connect to its console; Ctrl-] leaves", { NULL } },
+    { "trace",
+      KIND_TRACE,
+      1,
+      8,
+      TRACE_USAGE,
+      "its last exits and turns, oldest first; or a file for Perfetto",
+      { NULL } },
     { "stats", KIND_HOST, 0, 0, "", "processors, and exits by reason", { NULL } },
     { "net", KIND_HOST, 0, 0, "", "ports of the switch and their counters", { NULL } },
     { "net-test",
@@ -104,7 +114,7 @@ static const char completion_bash[] =
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
     "    vm|pause|resume|reset|power-button|poweroff|start|forget|"
-    "console|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
+    "console|trace|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
     "    log|vms|stats|net|net-test|query-net-test|query-peers|memory|version|metrics) COMPREPLY=() ;;\n"
@@ -155,32 +165,6 @@ static enum status help(const char *name)
     } else {
         usage(stdout);
     }
-    return STATUS_OK;
-}
-
-static void put(void *ctx, const char *bytes, size_t len)
-{
-    fwrite(bytes, 1, len, ctx);
-}
-
-/* Show an answer. It may not be JSON at all. */
-static enum status show(const struct reply *reply, bool as_json)
-{
-    json_t *json = json_loads(reply->body ? reply->body : "", 0, NULL);
-    /* The JSON is written anew, because text_render trusts its input. */
-    char *text = json_dumps(json, as_json ? JSON_INDENT(2) | JSON_REAL_PRECISION(12)
-                                          : JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12));
-
-    json_decref(json);
-    if (!text) {
-        fprintf(stderr, "godwit: the answer is not JSON\n");
-        return STATUS_FAILED;
-    }
-    if (as_json)
-        printf("%s\n", text);
-    else
-        text_render(text, put, stdout);
-    free(text);
     return STATUS_OK;
 }
 
@@ -260,6 +244,7 @@ static enum status run(const struct command *command, int argc, char **argv, boo
     switch (command->kind) {
     case KIND_CONSOLE: return console_run(argv[0]);
     case KIND_LOG: return log_run(argc, argv, as_json);
+    case KIND_TRACE: return trace_run(argc, argv, as_json);
     case KIND_METRICS: return run_metrics();
     case KIND_MIGRATE: return migrate_run(argc, argv, as_json);
     case KIND_COMPLETION: return run_names();

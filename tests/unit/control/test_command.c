@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: control/trace_commands.c host/trace.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/stats.c migrate/handoff.c */
 /* sources: tests/unit/fake_migration.c */
 /* sources: control/command.c control/host_commands.c control/vm_commands.c control/net_commands.c */
@@ -12,6 +13,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +23,7 @@
 #include "control/json.h"
 #include "control/text.h"
 #include "dev/platform.h"
+#include "host/cpu.h"
 #include "hv/vm.h"
 #include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_vms.h"
@@ -50,6 +53,21 @@ static int run(const char *text)
     json_fini(&out);
     strcpy(line, text);
     return command_line(&call, line, &out);
+}
+
+/* The command shows these events, each as "EVENT RIP ". */
+static void expect_trace(const char *line, const char *expected)
+{
+    char shown[512] = "";
+
+    assert_int_equal(run(line), 0);
+    for (const char *at = out.buffer.text; (at = strstr(at, "\"event\":")); at++) {
+        char event[32], rip[32];
+
+        assert_int_equal(sscanf(at, "\"event\":\"%31[^\"]\",\"rip\":\"%31[^\"]", event, rip), 2);
+        snprintf(shown + strlen(shown), sizeof(shown) - strlen(shown), "%s %s ", event, rip);
+    }
+    assert_string_equal(shown, expected);
 }
 
 static void every_command_is_told_and_runs(void **state)
@@ -102,6 +120,48 @@ static void errors(void **state)
         assert_int_equal(run(wrong[i].line), wrong[i].err);
         assert_string_equal(call.error, wrong[i].error);
     }
+}
+
+/* The events of both processors by time, without those of others; of one guest only, filtered, and the last ones. */
+static void traces(void **state)
+{
+    const struct vm *web = fake_vm(0);
+
+    (void)state;
+    fake_trace(0, 1000, "turn", web, 0x10);
+    fake_trace(1, 2000, "cpuid", web, 0x20);
+    fake_trace(1, 3000, "cpuid", fake_vm(1), 0x30);
+    fake_trace(1, 4000, "irq", NULL, 0xEC);
+    fake_trace(0, 5000, "io", web, 0x40);
+    fake_trace(1, 6000, "cpuid", web, 0x50);
+    expect_trace("trace web", "turn 0x10 cpuid 0x20 io 0x40 cpuid 0x50 ");
+    expect_trace("trace web all 2", "io 0x40 cpuid 0x50 ");
+    expect_trace("trace web cpuid", "cpuid 0x20 cpuid 0x50 ");
+    expect_trace("trace web io,turn", "turn 0x10 io 0x40 ");
+    expect_trace("trace web cpuid 1", "cpuid 0x50 ");
+    expect_trace("trace db", "cpuid 0x30 ");
+    for (unsigned i = 0; i < 3 * TRACE_EVENTS; i++)
+        fake_trace(0, 7000 + i, "io", web, ~0ULL - i);
+    assert_int_equal(run("trace web all 1000"), 0); /* as long as an answer gets */
+    expect_trace("trace db", "cpuid 0x30 ");
+}
+
+static void trace_errors(void **state)
+{
+    static const char *const wrong[] = { "cpu", "cpuids", "irq", "cpuid,", ",cpuid", "cpuid,all", "," };
+    static const char *const words[] = { "cpu", "cpuids", "irq", "", "", "all", "" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char line[COMMAND_LINE], expected[COMMAND_LINE];
+
+        snprintf(line, sizeof(line), "trace web %s", wrong[i]);
+        snprintf(expected, sizeof(expected), "kinds: '%s' is wrong, expected all, turn, exit0, ", words[i]);
+        assert_int_equal(run(line), -EINVAL);
+        assert_memory_equal(call.error, expected, strlen(expected));
+    }
+    assert_int_equal(run("trace web all 1001"), -EINVAL);
+    assert_string_equal(call.error, "count: '1001' is wrong, expected a number from 1 to 1000");
 }
 
 static void actions(void **state)
@@ -498,6 +558,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_command_is_told_and_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(traces, setup, teardown),
+        cmocka_unit_test_setup_teardown(trace_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(actions, setup, teardown),
         cmocka_unit_test_setup_teardown(commands_make_sense_in_their_states, setup, teardown),
         cmocka_unit_test_setup_teardown(lives, setup, teardown),

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The exits of a guest that runs, over the API and with the godwit tool."""
+
+import json
+import re
+
+import pytest
+import test_api
+
+
+@pytest.fixture(params=["host", "qemu"])
+def target(request, tmp_path):
+    yield from test_api.host_target() if request.param == "host" else test_api.qemu_target(tmp_path)
+
+
+def test_trace(target, tmp_path):
+    """A guest's last exits, oldest first, by name; those of one kind; and as a file for Perfetto."""
+    events = target.json("/v1/vms/web/trace?count=1000")["events"]
+    times = [event["us"] for event in events]
+    assert times == sorted(times) and times[-1] <= 1000 * (target.json("/v1/version")["uptime_ms"] + 1)
+    assert {"io", "turn"} <= {event["event"] for event in events}
+    for event in events:
+        assert event["vcpu"] == 0 and int(event["rip"], 16) > 0
+    kinds = [event["event"] for event in target.json("/v1/vms/web/trace?kinds=io&count=5")["events"]]
+    assert kinds and set(kinds) == {"io"}
+    shown = target.godwit("trace", "web", "--kinds", "io,turn", "--count", "2").stdout
+    assert re.fullmatch(r" *us +vcpu +event +rip\n( *\d+ +0 +(io|turn) +0x[0-9a-f]+\n){2}", shown), shown
+
+    done = target.godwit("trace", "web", "--kinds", "io", "--chrome", tmp_path / "trace.json")
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    exits = [event for event in written if event["ph"] == "i"]
+    assert done.stdout.startswith(f"{len(exits)} events in ") and exits
+    for event in exits:
+        assert (event["name"], event["cat"], event["s"], event["pid"], event["tid"]) == ("io", "exit", "t", 1, 0)
+        assert isinstance(event["ts"], int) and int(event["args"]["rip"], 16) > 0
+    names = {(event["name"], event["args"]["name"]) for event in written if event["ph"] == "M"}
+    assert names == {("process_name", "web"), ("thread_name", "vcpu 0")}
