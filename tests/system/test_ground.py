@@ -87,7 +87,8 @@ def test_alarm_is_a_panic(tmp_path, cpus):
         machine.wait(r"panic: NMI \(vector 2\)", TIMEOUT["qemu"])
         machine.wait(r"rip 0008:ffffffff8\w+ rflags .*\n.* rax \w{16} ", TIMEOUT["qemu"])
         machine.wait(r"at, and called from:\n(.*\n)*.* boot\+0x\w+\n", TIMEOUT["qemu"])
-        machine.wait(rf"last events of cpu{cpus - 1}:\n(.*\n)*.* vm\d+/\d+ (?!turn)[a-z-]+ [0-9a-f]+\n", TIMEOUT["qemu"])
+        event = r"vm\d+/\d+ (?!turn)[a-z-]+ [0-9a-f]+"
+        machine.wait(rf"last events of cpu{cpus - 1}:\n(.*\n)*.* {event}\n", TIMEOUT["qemu"])
         machine.wait(r"end status=3\n", TIMEOUT["qemu"])
         assert machine.process.wait(30) == 3
 
