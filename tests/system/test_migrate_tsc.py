@@ -8,7 +8,7 @@ import pytest
 from machine import TIMEOUT, guest_lines, vm
 from migration import Site, move
 
-BEAT = re.compile(r"beat \d+ at (\d+) ms, (\d+) writes, 0 wrong, 0 backwards, 0 strayed")
+BEAT = re.compile(r"mover: beat \d+ at (\d+) ms, (\d+) writes, 0 wrong, 0 backwards, 0 strayed")
 BEATS = 10
 FREQUENCY = {"a": 20_000_000, "b": 30_000_000}  # Hz: as many instructions are an emulated second
 
