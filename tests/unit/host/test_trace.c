@@ -8,6 +8,7 @@
 /* sources: host/trace.c */
 #include <asm/prctl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,6 +137,8 @@ static void test_read_while_written(void **state)
 
     (void)state;
     assert_int_equal(pthread_create(&writer, NULL, write_on, &stop), 0);
+    while (__atomic_load_n(&cpu.trace.next, __ATOMIC_ACQUIRE) < TRACE_EVENTS) /* it may be late to begin */
+        sched_yield();
     for (unsigned i = 0; i < 1000000; i++) {
         u64 number = __atomic_load_n(&cpu.trace.next, __ATOMIC_ACQUIRE);
         u64 age = i % 2 ? i % TRACE_EVENTS : TRACE_EVENTS - i % 8; /* mostly the oldest, which are about to go */
