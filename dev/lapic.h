@@ -185,7 +185,7 @@ void lapic_expire(struct lapic *lapic, u64 tsc);
 
 /*
  * All state as one versioned section. A running count is saved as the time that remains, so that the time between save
- * and load does not count; a TSC deadline is saved as it is, and computed anew by lapic_shift. load: 0, -ENOTSUP for
- * another version, -EINVAL for a state that cannot be or another APIC ID.
+ * and load does not count; a TSC deadline is saved as it is, and computed anew by lapic_shift. Refused are
+ * another version (-ENOTSUP), a state that cannot be, and another APIC ID (-EINVAL).
  */
 void lapic_state(struct lapic *lapic, struct codec *c);

@@ -2,9 +2,9 @@
 /* The 16550A UART as a chip. */
 #include "dev/uart16550.h"
 
-#include "dev/codec.h"
-
 #include <errno.h>
+
+#include "dev/codec.h"
 
 #define VERSION 1
 

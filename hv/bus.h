@@ -29,7 +29,8 @@ struct device_ops {
     u16 version; /* of the saved state */
     void (*io)(struct device *device, unsigned region, struct io *io);
     void (*reset)(struct device *device);
-    /* Save or load all of the device's state (dev/codec.h). What is loaded is judged before it is used. */
+    /* Save or load all of the device's state (dev/codec.h). What is loaded is judged; a device whose load was
+     * refused is void, and so is its VM. */
     void (*state)(struct device *device, struct codec *c);
 };
 

@@ -10,7 +10,6 @@
 #include "host/fixup.h"
 #include "hv/entry_regs.h"
 
-
     .section .text.svm_enter, "ax", @progbits
     .globl svm_enter
     .type svm_enter, @function

@@ -17,6 +17,7 @@
 #define PATH 512
 #define COUNT_MOST "1000" /* as many as the hypervisor gives at once */
 #define PID 1             /* the VM is the file's only process */
+#define VCPU_MAX 255      /* an answer that names more is not believed */
 
 struct options {
     const char *vm, *kinds, *count, *chrome;
@@ -87,7 +88,7 @@ static json_t *chrome(const char *vm, json_t *answer)
     {
         json_int_t vcpu = json_integer_value(json_object_get(event, "vcpu"));
 
-        last = vcpu > last ? vcpu : last;
+        last = vcpu > last && vcpu <= VCPU_MAX ? vcpu : last;
         add_event(events, event);
     }
     add_name(events, "process_name", 0, vm);
