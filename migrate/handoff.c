@@ -10,6 +10,7 @@ void handoff_source_init(struct handoff_source *source, u64 epoch)
 
 u64 handoff_propose(struct handoff_source *source)
 {
+    source->lost = source->abort = false; /* of an attempt before this one */
     return ++source->proposed;
 }
 

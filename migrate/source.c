@@ -8,6 +8,7 @@
 
 #include "host/bits.h"
 #include "host/log.h"
+#include "host/panic.h"
 #include "migrate/source_parts.h"
 
 #define STEP_BUDGET 4 /* records in one step: others want the host loop, too */
@@ -220,7 +221,8 @@ static void take_accepted(struct source *s)
  * with an epoch above that. */
 static bool propose_beyond(struct source *s, const struct wire_refused *refused)
 {
-    if (refused->code != WIRE_E_REPLAY || s->beyond || !handoff_remembered(&s->handoff, refused->epoch))
+    if (refused->code != WIRE_E_REPLAY || s->stage > STAGE_ACCEPT || s->beyond ||
+        !handoff_remembered(&s->handoff, refused->epoch))
         return false;
     s->beyond = true;
     s->stats.epoch = handoff_propose(&s->handoff);
@@ -366,6 +368,7 @@ static bool open_link(struct source *s)
     bool doubt = s->stage == STAGE_COMMIT;
     int err;
 
+    assert(doubt || s->stage == STAGE_CONNECT);
     if (source_now(s) < s->next_try)
         return false;
     err = s->ops->connect(s->vm, &s->transport);

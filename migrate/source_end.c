@@ -61,11 +61,17 @@ bool source_end_log(struct source *s)
     return source_active(s);
 }
 
-/* A destination that says RUNNING, but has not acknowledged all bytes, would get what is in the guest's RAM after that
- * is freed. */
+/* Does nothing that was said, or is half said, lie in the guest's RAM any more? */
+static bool is_said(struct source *s)
+{
+    return outbox_empty(&s->outbox) && s->transport.ops->drained(&s->transport);
+}
+
+/* A destination that has not acknowledged all bytes would get what is in the guest's RAM after that is freed. One that
+ * was not greeted yet takes no frames. */
 static void let_go(struct source *s)
 {
-    if (s->link != LINK_NONE && !s->transport.ops->drained(&s->transport))
+    if (s->link == LINK_OPEN || (s->link == LINK_GREETED && !is_said(s)))
         source_disconnect(s);
     s->ops->leave(s->vm);
 }
@@ -96,6 +102,15 @@ static unsigned last_words(const struct source *s, struct outcome why)
     return s->stage < STAGE_PREPARE ? ACTION_SAY_ABORT : s->say & ACTION_SAY_ABORT;
 }
 
+/* The move is over, and now the guest has gone, too: its dirty log went with it, and perhaps the connection. */
+static void cut_short(struct source *s)
+{
+    if (s->stage == STAGE_END_LOG)
+        source_enter(s, STAGE_LAST_WORDS);
+    if (s->link == LINK_NONE && source_active(s))
+        source_finish(s);
+}
+
 const struct outcome source_completed = { WIRE_OK, "" };
 
 void source_end(struct source *s, struct outcome why)
@@ -105,10 +120,11 @@ void source_end(struct source *s, struct outcome why)
     bool logging = source_row(s)->logs && s->settings.policy.max_rounds;
 
     settle_guest(s);
-    if (gone && s->stage == STAGE_END_LOG) /* the dirty log goes with the VM */
-        source_enter(s, STAGE_LAST_WORDS);
-    if (source_is_over(s))
+    if (source_is_over(s)) {
+        if (gone)
+            cut_short(s);
         return;
+    }
     s->say = last_words(s, why);
     stats->error = why.code;
     snprintf(stats->reason, sizeof(stats->reason), "%s", why.reason);

@@ -207,15 +207,13 @@ static bool produce_harvest(struct source *s)
 
 /* --- The guest stands --------------------------------------------------------------------------------------------- */
 
-static void enter_stop(struct source *s)
-{
-    s->stopped = s->stage_began;
-}
-
 static bool produce_stop(struct source *s)
 {
-    int err = s->ops->pause(s->vm);
+    int err;
 
+    if (!s->stopped)
+        s->stopped = source_now(s);
+    err = s->ops->pause(s->vm);
     if (err == -EAGAIN)
         return false;
     if (err)
@@ -403,8 +401,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_ROUND] = { LIVE, .enter = enter_round, .produce = produce_round },
     [STAGE_ROUND_WAIT] = { LIVE, .produce = source_digest_live },
     [STAGE_HARVEST] = { LIVE, .produce = produce_harvest },
-    [STAGE_STOP] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop), .enter = enter_stop,
-                     .produce = produce_stop },
+    [STAGE_STOP] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop), .produce = produce_stop },
     [STAGE_LAST_HARVEST] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop),
                              .produce = produce_last_harvest },
     [STAGE_FINAL_RAM] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(final_ram), .enter = enter_round,

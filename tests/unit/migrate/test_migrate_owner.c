@@ -318,6 +318,81 @@ static void test_source_hears(void **state)
     fail();
 }
 
+/* A destination that refuses in the middle of a move, as if it had not accepted, ends it: the log does not stay on, and
+ * the guest is not left standing. */
+static void test_refused_too_late(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    struct wire_refused refused = { .code = WIRE_E_REPLAY, .epoch = 20 };
+
+    (void)state;
+    for (enum stage stage = STAGE_ROUND; stage <= STAGE_STATE; stage++) {
+        world_init(w);
+        w->writes = 3;
+        w->cap = 9000;
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        while (w->source.stage < stage)
+            world_step(w);
+        outbox_record(&w->dest.session[0].outbox, WIRE_REFUSED, &refused, sizeof(refused));
+        world_run(w, STEPS);
+        assert_int_equal(w->source.stats.error, WIRE_E_REPLAY);
+        assert_int_equal(w->pipes, 1);
+        assert_int_equal(world_where(w), 1);
+        assert_false(w->source_vm.logging);
+        world_fini(w);
+    }
+    free(w);
+}
+
+/* Both ends go on until the source is idle, though the guest is in nobody's hands. */
+static void run_given_up(struct world *w)
+{
+    for (unsigned i = 0; source_active(&w->source); i++) {
+        assert_true(i < STEPS);
+        w->now += 1000000;
+        for (unsigned p = 0; p < w->pipes; p++)
+            w->pipe[p].now = w->now;
+        source_step(&w->source);
+        dest_step(&w->dest);
+    }
+}
+
+/* Claimed in the middle of a move and given up at once, or when a part of the move's log and last words is left:
+ * nothing is said for the guest any more, and its machine lets it go once (the world asserts that). */
+static void test_given_up_anywhere(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    bool gone = false;
+
+    (void)state;
+    for (unsigned n = 0; !gone; n++) {
+        for (unsigned m = 0; m < 3; m++) {
+            unsigned pipes;
+
+            world_init(w);
+            w->writes = 1;
+            w->cap = 40000;
+            assert_int_equal(source_start(&w->source, &settings), 0);
+            for (unsigned i = 0; i < n; i++)
+                world_step(w);
+            gone = w->source.handoff.state == SOURCE_GONE;
+            world_claim_to_source(w, 20, WORLD_OWNER + 1, 0);
+            pipes = w->pipes;
+            for (unsigned i = 0; i < m; i++)
+                world_step(w);
+            if (!gone)
+                assert_int_equal(source_resolve(&w->source, RESOLUTION_FORCE_GIVE_UP), 0);
+            run_given_up(w);
+            assert_false(w->source_vm.exists);
+            assert_int_equal(w->pipes, pipes);
+            world_fini(w);
+        }
+    }
+    free(w);
+}
+
 /* A move that ends because the guest is claimed says under which epoch: a higher one, or its own with the elder copy.
  */
 static void test_claimed_while_it_moves(void **state)
@@ -416,6 +491,8 @@ int main(void)
         cmocka_unit_test(test_stranded_makes_room),
         cmocka_unit_test(test_dest_hears),
         cmocka_unit_test(test_source_hears),
+        cmocka_unit_test(test_refused_too_late),
+        cmocka_unit_test(test_given_up_anywhere),
         cmocka_unit_test(test_claimed_while_it_moves),
         cmocka_unit_test(test_rivals),
         cmocka_unit_test(test_claims),
