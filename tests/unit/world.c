@@ -396,11 +396,16 @@ void world_fini(struct world *w)
     free(w->dest_vm.memory);
 }
 
-void world_step(struct world *w)
+void world_tick(struct world *w)
 {
     w->now += STEP_NS;
     for (unsigned i = 0; i < w->pipes; i++)
         w->pipe[i].now = w->now;
+}
+
+void world_step(struct world *w)
+{
+    world_tick(w);
     source_step(&w->source);
     assert_false(w->source_vm.running && w->dest_vm.running);
     if (!w->dest_down)

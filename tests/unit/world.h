@@ -65,6 +65,9 @@ struct world {
 void world_init(struct world *world);
 void world_fini(struct world *world);
 
+/* The time of a step passes, for the clocks and the link. */
+void world_tick(struct world *world);
+
 /* A step of all; asserts that the guest doesn't run twice. */
 void world_step(struct world *world);
 
