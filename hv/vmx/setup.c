@@ -332,13 +332,10 @@ bool vmx_load(struct vcpu *vcpu)
     struct cpu *cpu = this_cpu();
 
     assert(!cpu->backend_data);
+    if (!msrs_put(vcpu, vmx)) /* still in memory, so the dump shows its own values, not the last vcpu's */
+        return false;
     vmptrld(vmx->vmcs_pa);
     cpu->backend_data = vmx;
-    if (!msrs_put(vcpu, vmx)) {
-        vmclear(vmx->vmcs_pa);
-        cpu->backend_data = NULL;
-        return false;
-    }
     vmx->launched = false;
     vmx->unsettled = true;
     vmx->timer_until = 0;
