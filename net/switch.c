@@ -311,13 +311,20 @@ static bool is_link_local(const u8 *mac)
     return memcmp(mac, prefix, sizeof(prefix)) == 0 && mac[5] < 0x10;
 }
 
-/* A checksum that is still to be made must not be written over headers: they go on as they were judged. */
+/* A checksum that is still to be made must not be written over what was judged: headers, and what a machine says of its
+ * addresses. ARP has no checksum; neighbour discovery has ICMPv6's. */
 static bool csum_spares_headers(const struct frame *frame)
 {
     const struct headers *headers = &frame->headers;
+    const struct frame_offload *offload = &frame->offload;
 
-    return !(frame->offload.flags & OFFLOAD_NEEDS_CSUM) ||
-           frame->offload.csum_start >= (headers->ip ? headers->l4 : headers->l3);
+    if (!(offload->flags & OFFLOAD_NEEDS_CSUM))
+        return true;
+    switch (headers->neighbour) {
+    case HEADERS_ARP: return false;
+    case HEADERS_ND: return offload->csum_start == headers->l4 && offload->csum_offset == ND_CSUM;
+    default: return offload->csum_start >= (headers->ip ? headers->l4 : headers->l3);
+    }
 }
 
 static bool admit(struct port *from, const struct frame *frame, u64 now)

@@ -370,6 +370,42 @@ static void checksums_change_no_headers(void **state)
     assert_int_equal(switch_counters()->malformed, before + 2);
 }
 
+/* Input a frame of `bytes` whose checksum is to be made at `start` and stored `offset` behind it. Returns whether it
+ * was refused. */
+static bool csum_is_refused(u8 *bytes, u32 len, u16 start, u16 offset)
+{
+    struct frame frame = frame_of(bytes, len);
+    u64 before = switch_counters()->malformed;
+
+    headers_parse(&frame);
+    frame.offload = (struct frame_offload){ .flags = OFFLOAD_NEEDS_CSUM, .csum_start = start, .csum_offset = offset };
+    switch_input(&a.port, &frame);
+    return switch_counters()->malformed != before;
+}
+
+/* What the switch has read of an address is what goes out: neither ARP nor a target of neighbour discovery changes. */
+static void checksums_change_no_address(void **state)
+{
+    u8 arp[60] = { [12] = 0x08, [13] = 0x06, [15] = 1, [16] = 0x08, [18] = 6, [19] = 4, [21] = 1 };
+    u8 nd[ETH_HEADER + IP6_HEADER + ND_OPTIONS] = { [12] = 0x86, [13] = 0xDD, [14] = 0x60 };
+    u16 icmp6 = ETH_HEADER + IP6_HEADER;
+
+    (void)state;
+    memcpy(arp, broadcast, 6);
+    memcpy(arp + 6, mac_a, 6);
+    assert_true(csum_is_refused(arp, sizeof(arp), ETH_HEADER, ARP_SENDER_IP));
+    assert_true(csum_is_refused(arp, sizeof(arp), ETH_HEADER + ARP_LENGTH, 0));
+    memcpy(nd, broadcast, 6);
+    memcpy(nd + 6, mac_a, 6);
+    nd[ETH_HEADER + 5] = ND_OPTIONS;
+    nd[ETH_HEADER + IP6_NEXT_HEADER] = IP_PROTO_ICMP6;
+    nd[ETH_HEADER + IP6_HOP_LIMIT] = ND_HOP_LIMIT;
+    nd[icmp6] = ND_ADVERTISEMENT;
+    assert_true(csum_is_refused(nd, sizeof(nd), icmp6, ND_TARGET));
+    assert_true(csum_is_refused(nd, sizeof(nd), icmp6 + ND_TARGET, ND_CSUM));
+    assert_false(csum_is_refused(nd, sizeof(nd), icmp6, ND_CSUM)); /* as every driver asks */
+}
+
 /* A port that gets a frame and sends one before it has returned. */
 static bool answer_at_once(struct port *port, const struct frame *frame)
 {
@@ -413,6 +449,7 @@ int main(void)
         switch_test(counters),
         switch_test(offloads_are_finished_by_need),
         switch_test(checksums_change_no_headers),
+        switch_test(checksums_change_no_address),
         switch_test(no_port_answers_from_within),
     };
 
