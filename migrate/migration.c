@@ -166,14 +166,14 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     from = source_make(vm);
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
+    if (vm->mem.dirty.producer != DIRTY_OFF && !from->source.logging && !request->check)
+        return refuse(-EBUSY, "its dirty log is in use", reason);
+    if (!from->move && move_place() < 0)
+        return refuse(-EBUSY, "too many moves are under way", reason);
     if (!source_settle(&from->source))
         return refuse(-EBUSY, "a move is under way, or in doubt: see query-migrate", reason);
     if (from->move)
         move_end(from);
-    if (vm->mem.dirty.producer != DIRTY_OFF && !request->check)
-        return refuse(-EBUSY, "its dirty log is in use", reason);
-    if (move_place() < 0)
-        return refuse(-EBUSY, "too many moves are under way", reason);
     from->to = request->to;
     from->log = (enum dirty_producer)settings.dirty_log;
     from->split = (enum dirty_split)settings.dirty_split;

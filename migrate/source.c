@@ -101,8 +101,6 @@ bool source_settle(struct source *s)
 {
     if (s->handoff.state != SOURCE_OWNER || !source_is_over(s))
         return s->stage == STAGE_IDLE;
-    while (s->stage == STAGE_END_LOG)
-        source_end_log(s);
     if (s->stage != STAGE_IDLE)
         source_finish(s);
     return true;
@@ -141,6 +139,8 @@ int source_start(struct source *s, const struct migrate_settings *settings)
     err = prepare(s);
     if (err) {
         source_release(s);
+        while (s->logging) /* nobody comes to end it a part at a time */
+            s->logging = !s->ops->log_stop(s->vm);
         return err;
     }
     s->stats.epoch = handoff_propose(&s->handoff);

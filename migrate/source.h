@@ -28,6 +28,7 @@ enum stage {
     STAGE_GREET,        /* says its header, and waits for the answer */
     STAGE_RESERVE,      /* says RESERVE */
     STAGE_ACCEPT,       /* waits for ACCEPTED */
+    STAGE_START_LOG,    /* starts the dirty log */
     STAGE_TRY_STATE,    /* a check alone: saves and sends the state of the living guest */
     STAGE_TRIED,        /* a check alone: waits until the destination has loaded it */
     STAGE_ROUND,        /* a live round */
@@ -66,6 +67,7 @@ struct source {
     u8 vm_id[WIRE_ID];
     u64 owner; /* this machine's number: struct wire_claim */
     struct handoff_source handoff;
+    bool logging; /* the dirty log is on for a move, or is not ended yet */
 
     /* Of the move that is on, or was the last one: */
     enum stage stage;
@@ -106,12 +108,12 @@ void source_init(struct source *source, const struct migrate_source_ops *ops, vo
                  u64 epoch, u64 owner);
 
 /* May another move begin? If an earlier move has failed, the guest is still here, and only its dirty log and last words
- * are left, the log is ended at once, and the words are cut short: the destination will know the outcome by the higher
- * epoch of the next move. */
+ * are left, the next move ends the log, and the words are cut short: the destination will know the outcome by the
+ * higher epoch of the next move. */
 bool source_settle(struct source *source);
 
 /* Begin a move. Returns 0; -EBUSY: a move is on; -EPERM: the VM is not ours to move; -EINVAL, -ENOMEM, or an error of
- * ops->describe. */
+ * ops->describe. After -ENOMEM or an error of ops->describe no log of an earlier move is left on. */
 int source_start(struct source *source, const struct migrate_settings *settings);
 
 /* Is a move on, or its end still to be done? */

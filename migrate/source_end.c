@@ -53,7 +53,8 @@ void source_finish(struct source *s)
 
 bool source_end_log(struct source *s)
 {
-    if (!s->ops->log_stop(s->vm))
+    s->logging = !s->ops->log_stop(s->vm);
+    if (s->logging)
         return true;
     source_enter(s, STAGE_LAST_WORDS);
     if (s->link == LINK_NONE)
@@ -117,7 +118,6 @@ void source_end(struct source *s, struct outcome why)
 {
     struct migrate_stats *stats = &s->stats;
     bool gone = s->handoff.state == SOURCE_GONE;
-    bool logging = source_row(s)->logs && s->settings.policy.max_rounds;
 
     settle_guest(s);
     if (source_is_over(s)) {
@@ -132,7 +132,7 @@ void source_end(struct source *s, struct outcome why)
         stats->downtime = source_now(s) - s->stopped;
     if (gone || !why.code)
         stats->remaining = 0;
-    source_enter(s, gone ? STAGE_FORWARD : logging ? STAGE_END_LOG : STAGE_LAST_WORDS);
+    source_enter(s, gone ? STAGE_FORWARD : s->logging ? STAGE_END_LOG : STAGE_LAST_WORDS);
     stats->total_time = s->stage_began - s->started;
     if (s->link == LINK_NONE && s->stage != STAGE_END_LOG)
         source_finish(s);

@@ -63,8 +63,6 @@ static void end_setup(struct source *s, enum stage next)
 
 void source_accepted(struct source *s)
 {
-    int err;
-
     if (s->settings.dry_run) { /* only the state is left to be tried */
         end_setup(s, STAGE_TRY_STATE);
         return;
@@ -74,14 +72,28 @@ void source_accepted(struct source *s)
         end_setup(s, STAGE_STOP);
         return;
     }
+    source_enter(s, STAGE_START_LOG);
+}
+
+/* If a move that was cancelled left its log on, that one ends first, a part at a time. */
+static bool produce_log(struct source *s)
+{
+    int err;
+
+    if (s->logging) {
+        s->logging = !s->ops->log_stop(s->vm);
+        return true;
+    }
     err = s->ops->log_start(s->vm);
     if (err) {
         source_fail(s, err == -EBUSY ? WIRE_E_BUSY : WIRE_E_INTERNAL,
                     err == -EBUSY ? "its dirty log is in use" : "the dirty log does not start");
-        return;
+        return true;
     }
+    s->logging = true;
     s->digesting = source_digest_due(s, POLICY_CONTINUE);
     end_setup(s, STAGE_ROUND);
+    return true;
 }
 
 static void late_connect(struct source *s)
@@ -386,8 +398,8 @@ static bool produce_last_words(struct source *s)
 #define SETUP .status = MIGRATE_SETUP, .clock = CLOCK(setup)
 #define IN_SETUP SETUP, .limit_ms = WIRE_SETUP_MS, .late = late_setup
 #define TRIAL .status = MIGRATE_SETUP, .clock = CLOCK(device_state)
-#define LIVE .status = MIGRATE_ACTIVE, .clock = CLOCK(precopy), .logs = true
-#define STOPPED .stands = true, .logs = true
+#define LIVE .status = MIGRATE_ACTIVE, .clock = CLOCK(precopy)
+#define STOPPED .stands = true
 #define OVER .limit_ms = WIRE_KEEPALIVE_MS, .late = source_finish, .lost = source_finish, .cancel = -ENOENT
 
 static const struct stage_row stages[NR_STAGES] = {
@@ -396,6 +408,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_GREET] = { IN_SETUP, .produce = produce_header },
     [STAGE_RESERVE] = { IN_SETUP, .produce = produce_reserve },
     [STAGE_ACCEPT] = { IN_SETUP },
+    [STAGE_START_LOG] = { IN_SETUP, .produce = produce_log },
     [STAGE_TRY_STATE] = { TRIAL, .produce = produce_state },
     [STAGE_TRIED] = { TRIAL },
     [STAGE_ROUND] = { LIVE, .enter = enter_round, .produce = produce_round },

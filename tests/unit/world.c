@@ -98,6 +98,8 @@ static int log_start(void *ctx)
 {
     struct fake_vm *vm = ctx;
 
+    if (vm->logging)
+        return -EBUSY;
     memset(vm->dirty, 0, sizeof(vm->dirty));
     vm->logging = true;
     vm->taken = 0;

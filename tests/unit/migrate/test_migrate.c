@@ -306,8 +306,8 @@ static bool begin_and_step(struct world *w, const struct migrate_settings *setti
 /* Is this stage over within a step, or one of a check alone? */
 static bool passes_at_once(enum stage stage)
 {
-    return stage == STAGE_RESERVE || stage == STAGE_TRY_STATE || stage == STAGE_TRIED || stage == STAGE_STATE ||
-           stage == STAGE_DIGEST;
+    return stage == STAGE_RESERVE || stage == STAGE_START_LOG || stage == STAGE_TRY_STATE || stage == STAGE_TRIED ||
+           stage == STAGE_STATE || stage == STAGE_DIGEST;
 }
 
 /* Reset after n steps, for every n up to the end: it is done and moves with the guest, or is refused, for it stands. */
@@ -357,7 +357,10 @@ static void test_cancel_anywhere(void **state)
         if (err == 0) {
             assert_true(w->source_vm.running || w->source.stage == STAGE_IDLE);
             if (n % 8 == 4) { /* at once, though its log and last words are left */
-                assert_true(source_settle(&w->source) && !w->source_vm.logging);
+                unsigned parts = w->source_vm.parts;
+
+                assert_true(source_settle(&w->source));
+                assert_int_equal(w->source_vm.parts, parts); /* the log is ended by the move, a part at a time */
                 move(w, settings);
                 assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
                 world_fini(w);
@@ -380,6 +383,33 @@ static void test_cancel_anywhere(void **state)
     }
     for (enum stage stage = STAGE_CONNECT; stage <= STAGE_COMMIT; stage++)
         assert_true(seen[stage] || passes_at_once(stage));
+    free(w);
+}
+
+/* The log of a move that was cancelled is ended by the next move; cancelled meanwhile, that one ends it, too. */
+static void test_cancelled_before_the_old_log_has_ended(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->source.stage != STAGE_ROUND)
+        world_step(w);
+    assert_int_equal(source_cancel(&w->source), 0);
+    assert_true(source_settle(&w->source) && w->source_vm.logging);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->source.stage != STAGE_START_LOG)
+        world_step(w);
+    assert_true(w->source_vm.logging);
+    assert_int_equal(source_cancel(&w->source), 0);
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.status, MIGRATE_CANCELLED);
+    assert_true(world_where(w) == 1 && !w->source_vm.logging);
+    move(w, settings);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    world_fini(w);
     free(w);
 }
 
@@ -534,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_reset_anywhere),
         cmocka_unit_test(test_cancel_anywhere),
+        cmocka_unit_test(test_cancelled_before_the_old_log_has_ended),
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_flip_anywhere),
         cmocka_unit_test(test_dest_crash_in_doubt),
