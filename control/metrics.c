@@ -18,6 +18,7 @@
 #include "config/version.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
+#include "migrate/dirty_rate.h"
 #include "migrate/migration.h"
 #include "migrate/peers.h"
 #include "host/frame.h"
@@ -123,7 +124,7 @@ static u64 host_written(const struct vm *vm)
 
 static u64 dirty_pages_rate(const struct vm *vm)
 {
-    return vm->dirty_rate.rate;
+    return dirty_rate_of(vm)->rate;
 }
 
 static u64 epoch(const struct vm *vm)

@@ -12,6 +12,7 @@
 #include "control/status.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
+#include "migrate/dirty_rate.h"
 #include "migrate/migration.h"
 
 #define DIRTY_RATE_MS 1000
@@ -252,7 +253,7 @@ int command_query_dirty_rate(struct call *call)
         [DIRTY_RATE_UNSTARTED] = "unstarted", [DIRTY_RATE_MEASURING] = "measuring", [DIRTY_RATE_MEASURED] = "measured"
     };
     const struct vm *vm = call->arg[0].vm;
-    const struct dirty_rate *rate = &vm->dirty_rate;
+    const struct dirty_rate *rate = dirty_rate_of(vm);
 
     json_string(call->out, "vm", vm->name);
     json_string(call->out, "status", names[rate->status]);

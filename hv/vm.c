@@ -173,6 +173,7 @@ static bool reap(u64 mappings)
     if (free_ram(vm, mappings) && !vm->buried) {
         npt_fini(&vm->npt);
         list_del(&vm->node);
+        free(vm->dirty_rate);
         free(vm);
     }
     return true;

@@ -9,7 +9,6 @@
 #include "host/context.h"
 #include "hv/cpuid.h"
 #include "hv/guest_image.h"
-#include "hv/dirty_rate.h"
 #include "hv/guest_tsc.h"
 #include "host/list.h"
 #include "host/lock.h"
@@ -56,9 +55,9 @@ struct vm {
     bool buried; /* the VM does not run, and has no RAM until it is powered on; host loop */
     struct bus pio, mmio;
 
-    struct dirty_rate dirty_rate;
-    u32 throttle; /* percent of the time in which no vcpu is entered; vm_throttle */
-    u32 holds;    /* calls of vm_hold not yet released; no vcpu is entered unless 0 */
+    struct dirty_rate *dirty_rate; /* its last measurement, migrate/dirty_rate.c; NULL: none */
+    u32 throttle;                  /* percent of the time in which no vcpu is entered; vm_throttle */
+    u32 holds;                     /* calls of vm_hold not yet released; no vcpu is entered unless 0 */
     struct {
         unsigned sections; /* sections of its state that were loaded */
         bool paused;       /* the VM was paused at its source */

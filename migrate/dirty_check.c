@@ -22,8 +22,9 @@
 #include "host/log.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
-#include "hv/vm_dirty.h"
 #include "host/frame.h"
+#include "migrate/dirty_rate.h"
+#include "migrate/vm_dirty.h"
 
 #define SHOWN 8          /* missed pages that the log names */
 #define ROUNDS_OF_EACH 4 /* CONFIG_DIRTY_EACH: so many rounds, then it is the next producer's turn */
@@ -220,7 +221,7 @@ static void round_held(struct check *check)
 
 static void rate_measured(struct check *check)
 {
-    const struct dirty_rate *rate = &check->vm->dirty_rate;
+    const struct dirty_rate *rate = dirty_rate_of(check->vm);
 
     pr_info("%s: dirty rate %lu pages/s in %u ms", check->vm->name, rate->rate, rate->calc_time);
     check->generation = check->vm->npt.generation;
@@ -238,9 +239,9 @@ static u64 step(struct check *check)
 
     switch (check->phase) {
     case PHASE_RATE:
-        if (vm->dirty_rate.status == DIRTY_RATE_MEASURED)
+        if (dirty_rate_of(vm)->status == DIRTY_RATE_MEASURED)
             rate_measured(check);
-        else if (vm->dirty_rate.status == DIRTY_RATE_UNSTARTED && dirty_rate_start(vm, check->ms))
+        else if (dirty_rate_of(vm)->status == DIRTY_RATE_UNSTARTED && dirty_rate_start(vm, check->ms))
             fail(check, "the dirty rate can't be measured");
         else if (!vm_alive(vm))
             fail(check, "the guest has ended before it began");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define LOG_PREFIX "dirty"
-#include "hv/vm_dirty.h"
+#include "migrate/vm_dirty.h"
 
 #include <errno.h>
 

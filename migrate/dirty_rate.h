@@ -19,6 +19,9 @@ struct dirty_rate {
     bool counted;    /* the pages are counted, but the log has not ended yet */
 };
 
-/* Start to measure for `ms` milliseconds; vm->dirty_rate.status then becomes MEASURED. Returns 0, -EBUSY (the log is in
- * use, or a measurement runs), -EINVAL (ms is 0), or the error of vm_dirty_start. Host loop. */
+/* Start to measure for `ms` milliseconds; the status then becomes MEASURED. Returns 0, -EBUSY (the log is in use, or a
+ * measurement runs), -EINVAL (ms is 0), -ENOMEM, or the error of vm_dirty_start. Host loop. */
 int dirty_rate_start(struct vm *vm, u32 ms);
+
+/* The last measurement of this VM, which may still run. Host loop. */
+const struct dirty_rate *dirty_rate_of(const struct vm *vm);
