@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fixed ACPI hardware (ACPI specification "ACPI Hardware Specification"): PM1a events and control, the PM timer, the
- * reset register, and the keyboard controller's reset command. Their ports are in config/platform_map.h. There is no
+ * reset register, and the keyboard controller's reset command. Their ports are in dev/platform_map.h. There is no
  * legacy mode, so SCI_EN is always set.
  */
 #pragma once

@@ -3,7 +3,7 @@
 
 #include "dev/codec.h"
 #include "dev/irq.h"
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 #include "config/guest_abi.h"
 #include "host/bits.h"
 #include "host/log.h"

@@ -3,7 +3,7 @@
 #include "dev/i8259.h"
 
 #include "dev/codec.h"
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 
 #define VERSION 1
 

@@ -5,7 +5,7 @@
 #include "dev/apic_bus.h"
 #include "dev/irq_wiring.h"
 #include "dev/platform.h"
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 #include "hv/vm.h"
 
 #define PIC_MASTER_PORT 0x20

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 #include "host/types.h"
 
 struct vm;

@@ -3,7 +3,7 @@
 #include "dev/mc146818.h"
 
 #include "dev/codec.h"
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 #include "host/bits.h"
 
 #define VERSION 1

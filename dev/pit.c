@@ -4,7 +4,7 @@
 #include "dev/codec.h"
 #include "dev/irq.h"
 #include "dev/platform.h"
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 #include "host/bits.h"
 #include "hv/vm.h"
 

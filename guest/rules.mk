@@ -3,7 +3,7 @@
 
 # --- The ACPI code of a guest's machine, as a C array ------------------------------------------------------
 
-$(BUILD)/dsdt.h: guest/load/dsdt.asl config/platform_map.h | $(PACKAGES)
+$(BUILD)/dsdt.h: guest/load/dsdt.asl dev/platform_map.h | $(PACKAGES)
 	$(call say,IASL,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -E -P -x c -undef -I. $< -o $(BUILD)/dsdt.asl

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "host/acpi_layout.h"
+#include "guest/load/acpi_tables.h"
 #include "build/dsdt.h" /* guest/load/dsdt.asl, compiled: dsdt_aml[] */
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 #include "host/panic.h"
 
 #define LAPIC_BASE 0xFEE00000 /* where every local APIC is after reset */

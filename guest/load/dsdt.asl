@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The guest's machine as ACPI sees it. Compiled by iasl in the build; ports and lines as in config/platform_map.h.
-#include "config/platform_map.h"
+// The guest's machine as ACPI sees it. Compiled by iasl in the build; ports and lines as in dev/platform_map.h.
+#include "dev/platform_map.h"
 
 DefinitionBlock ("", "DSDT", 2, "GODWIT", "GODWIT  ", 1)
 {

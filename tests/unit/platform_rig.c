@@ -17,7 +17,7 @@
 #include "host/msr_index.h"
 #include "host/rtc.h"
 #include "host/smp.h"
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 #include "dev/pvclock.h"
 #include "host/bits.h"
 #include "dev/codec.h"

@@ -6,7 +6,7 @@
 #include "tests/guests/kit/paging.h"
 #include "tests/guests/kit/report.h"
 #include "tests/guests/kit/string.h"
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 #include "config/guest_abi.h"
 #include "host/bits.h"
 

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "dev/mc146818.h"
-#include "config/platform_map.h"
+#include "dev/platform_map.h"
 #include "dev/codec.h"
 
 #define S 1000000000ULL

@@ -12,6 +12,7 @@
 
 #include "host/acpi.h"
 #include "host/acpi_layout.h"
+#include "host/bits.h"
 
 #define BASE 0x7F000000ULL /* where the tables lie; each at a slot of its own */
 #define SLOT 0x200ULL

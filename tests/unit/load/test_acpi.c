@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "guest/load/acpi.h"
-#include "host/acpi_layout.h"
-#include "config/platform_map.h"
+#include "guest/load/acpi_tables.h"
+#include "dev/platform_map.h"
 
 #define VCPUS 8
 
