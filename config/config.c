@@ -188,26 +188,6 @@ static bool server_set(struct config_server4 *server, struct span value, uint32_
            server->bytes[0] != 0 && server->bytes[0] != 127 && server->bytes[0] < 224;
 }
 
-static bool address_set(enum value_kind kind, void *field, struct span value)
-{
-    struct config_address4 *address4 = field;
-    struct config_address6 *address6 = field;
-
-    switch (kind) {
-    case VALUE_DHCP_OR_NETWORK4:
-        return span_is(value, "dhcp") || (netaddr_prefix(value.at, &value.len, 32, &address4->prefix) &&
-                                          netaddr_ip4(value.at, value.len, address4->bytes));
-    case VALUE_ADDRESS4: address4->prefix = 32; return netaddr_ip4(value.at, value.len, address4->bytes);
-    case VALUE_NETWORK6:
-        return netaddr_prefix(value.at, &value.len, 128, &address6->prefix) &&
-               netaddr_ip6(value.at, value.len, address6->bytes);
-    case VALUE_SERVER4: return server_set(field, value, CONFIG_SYSLOG_PORT);
-    case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
-    case VALUE_UUID: return uuid_set(field, value);
-    default: return false;
-    }
-}
-
 static bool is_not_blank(char c)
 {
     return !is_blank(c);
@@ -248,6 +228,29 @@ static bool peers_set(struct config_server4 peers[CONFIG_PEERS], struct span val
     return peers[0].port != 0 && value.len == 0;
 }
 
+/* Set a field that is more than a text or a number. */
+static bool struct_set(enum value_kind kind, void *field, struct span value)
+{
+    struct config_address4 *address4 = field;
+    struct config_address6 *address6 = field;
+
+    switch (kind) {
+    case VALUE_DHCP_OR_NETWORK4:
+        return span_is(value, "dhcp") || (netaddr_prefix(value.at, &value.len, 32, &address4->prefix) &&
+                                          netaddr_ip4(value.at, value.len, address4->bytes));
+    case VALUE_ADDRESS4: address4->prefix = 32; return netaddr_ip4(value.at, value.len, address4->bytes);
+    case VALUE_NETWORK6:
+        return netaddr_prefix(value.at, &value.len, 128, &address6->prefix) &&
+               netaddr_ip6(value.at, value.len, address6->bytes);
+    case VALUE_SERVER4: return server_set(field, value, CONFIG_SYSLOG_PORT);
+    case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
+    case VALUE_UUID: return uuid_set(field, value);
+    case VALUE_IMAGES: return images_set(field, value);
+    case VALUE_PEERS: return peers_set(field, value);
+    default: return false;
+    }
+}
+
 static bool value_set(struct parser *p, const struct key *key, struct span value)
 {
     char *field = (char *)p->target + key->offset;
@@ -263,14 +266,6 @@ static bool value_set(struct parser *p, const struct key *key, struct span value
             break;
         field[0] = '\0';
         append(field, key->room, value);
-        return true;
-    case VALUE_IMAGES:
-        if (!images_set((char(*)[CONFIG_PATH])field, value))
-            break;
-        return true;
-    case VALUE_PEERS:
-        if (!peers_set((struct config_server4 *)(void *)field, value))
-            break;
         return true;
     case VALUE_SIZE:
     case VALUE_BYTES:
@@ -293,7 +288,7 @@ static bool value_set(struct parser *p, const struct key *key, struct span value
             }
         break;
     default:
-        if (address_set(key->kind, field, value))
+        if (struct_set(key->kind, field, value))
             return true;
     }
     return refuse_value(p, key, value);
@@ -378,45 +373,6 @@ static bool section_end(struct parser *p)
     return refuse(p, span_of("kernel"), "missing in section [vm ", p->vm->name, "], expected kernel = FILE", NULL);
 }
 
-static bool net_begin(struct parser *p)
-{
-    struct config_net *net = &p->config->net;
-
-    if (net->present)
-        return refuse(p, span_of("net"), "a second [net] section, expected one", NULL);
-    *net = (struct config_net){ .present = 1, .storm_limit = CONFIG_STORM_LIMIT };
-    p->section = &net_section;
-    p->target = net;
-    p->vm = NULL;
-    return true;
-}
-
-static bool api_begin(struct parser *p)
-{
-    struct config_api *api = &p->config->api;
-
-    if (api->port)
-        return refuse(p, span_of("api"), "a second [api] section, expected one", NULL);
-    *api = (struct config_api){ .port = 80 };
-    p->section = &api_section;
-    p->target = api;
-    p->vm = NULL;
-    return true;
-}
-
-static bool migration_begin(struct parser *p)
-{
-    struct config_migration *migration = &p->config->migration;
-
-    if (migration->port)
-        return refuse(p, span_of("migration"), "a second [migration] section, expected one", NULL);
-    migration->port = CONFIG_MIGRATION_PORT;
-    p->section = &migration_section;
-    p->target = migration;
-    p->vm = NULL;
-    return true;
-}
-
 static bool vm_begin(struct parser *p, struct span name)
 {
     struct config *config = p->config;
@@ -437,15 +393,43 @@ static bool vm_begin(struct parser *p, struct span name)
 }
 
 /* The sections without a name, of which each may occur once. */
-static const struct {
+static const struct single {
     const char *word;
-    bool (*begin)(struct parser *p);
-} single_sections[] = { { "net", net_begin }, { "api", api_begin }, { "migration", migration_begin } };
+    const struct section *section;
+    size_t target, mark; /* in struct config: what the section fills, and a number in it that is not 0 if it is there */
+    uint32_t value;      /* which the mark has until a key sets it */
+} singles[] = {
+    { "net", &net_section, offsetof(struct config, net), offsetof(struct config, net.present), 1 },
+    { "api", &api_section, offsetof(struct config, api), offsetof(struct config, api.port), CONFIG_API_PORT },
+    { "migration", &migration_section, offsetof(struct config, migration), offsetof(struct config, migration.port),
+      CONFIG_MIGRATION_PORT },
+};
+
+static const struct single *single_find(struct span word)
+{
+    for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++)
+        if (span_is(word, singles[i].word))
+            return &singles[i];
+    return NULL;
+}
+
+static bool single_begin(struct parser *p, const struct single *single)
+{
+    uint32_t *mark = (uint32_t *)(void *)((char *)p->config + single->mark);
+
+    if (*mark)
+        return refuse(p, span_of(single->word), "a second [", single->word, "] section, expected one", NULL);
+    *mark = single->value;
+    p->section = single->section;
+    p->target = (char *)p->config + single->target;
+    p->vm = NULL;
+    return true;
+}
 
 /* The text behind the '[' of a section header: "vm NAME]", "net]", "api]" ..., then perhaps a comment. */
 static bool section_parse(struct parser *p, struct span line)
 {
-    bool (*begin)(struct parser * p) = NULL;
+    const struct single *single;
     struct span word, name;
 
     line = span_trim(line);
@@ -453,10 +437,8 @@ static bool section_parse(struct parser *p, struct span line)
     line = span_trim(line);
     name = span_take(&line, is_name);
     line = span_trim(line);
-    for (size_t i = 0; i < sizeof(single_sections) / sizeof(single_sections[0]) && name.len == 0; i++)
-        if (span_is(word, single_sections[i].word))
-            begin = single_sections[i].begin;
-    if ((!begin && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
+    single = name.len == 0 ? single_find(word) : NULL;
+    if ((!single && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
         line.at[0] != ']')
         return refuse(
             p, name,
@@ -469,7 +451,7 @@ static bool section_parse(struct parser *p, struct span line)
     if (!section_end(p))
         return false;
     p->seen = 0;
-    return begin ? begin(p) : vm_begin(p, name);
+    return single ? single_begin(p, single) : vm_begin(p, name);
 }
 static_assert(CONFIG_NAME == 32, "the section message names the limit");
 
@@ -515,7 +497,12 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
     struct parser p = { .config = config, .error = error, .section = &global_section, .target = config };
     struct span rest = { text, len };
 
-    *config = (struct config){ .hypervisor = "godwit.elf", .log = CONFIG_LOG_INFO, .exit = CONFIG_EXIT_AUTO };
+    *config = (struct config){
+        .hypervisor = "godwit.elf",
+        .log = CONFIG_LOG_INFO,
+        .exit = CONFIG_EXIT_AUTO,
+        .net.storm_limit = CONFIG_STORM_LIMIT,
+    };
     config->migration = (struct config_migration){
         .downtime_limit = CONFIG_DOWNTIME_LIMIT,
         .max_rounds = CONFIG_MAX_ROUNDS,

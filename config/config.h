@@ -21,6 +21,7 @@
 #define CONFIG_CMDLINE 512
 #define CONFIG_TOKEN 128
 #define CONFIG_TOKEN_MIN 8       /* characters of a token that may protect the API */
+#define CONFIG_API_PORT 80       /* default of port in [api] */
 #define CONFIG_STORM_LIMIT 10000 /* default of storm-limit */
 #define CONFIG_SYSLOG_PORT 514
 #define CONFIG_MIGRATION_PORT 4900

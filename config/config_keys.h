@@ -29,7 +29,7 @@ struct key {
     const char *want; /* completes "expected ..." */
     enum value_kind kind;
     size_t offset;          /* in what the section fills: struct config, config_net or config_vm */
-    size_t room;            /* VALUE_TEXT, VALUE_PATH, VALUE_IMAGES: bytes of each, the terminator included */
+    size_t room;            /* VALUE_TEXT, VALUE_PATH: bytes, the terminator included */
     uint64_t min, max;      /* VALUE_SIZE, VALUE_BYTES, VALUE_NUMBER; min of VALUE_TEXT: characters */
     const char *choices[6]; /* VALUE_CHOICE: the index is the value; ends with NULL */
 };
