@@ -14,12 +14,17 @@ def pytest_configure(config):
 
 @pytest.fixture
 def net():
-    """A network of the test's own; where there can be none, the test is skipped."""
-    try:
-        with Network() as network:
-            yield network
-    except Unavailable as missing:
-        pytest.skip(f"no test network: {missing}")
+    """A network of the test's own."""
+    with Network() as network:
+        yield network
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(call):
+    """A test that lacks its network is skipped, wherever it made one."""
+    if call.excinfo and call.excinfo.errisinstance(Unavailable):
+        words = f"no test network: {call.excinfo.value}"
+        call.excinfo = pytest.CallInfo.from_call(lambda: pytest.skip(words), call.when).excinfo
 
 
 def shared_machines(item):

@@ -2,7 +2,7 @@
 """A network of its own for a test: a namespace with a bridge, taps for emulators, and sockets for the test.
 
 Nothing of the machine's own network is touched. As root the namespace is a plain one; anybody else gets one inside a
-user namespace, where the kernel allows that. What is missing is said by Unavailable, for pytest.skip.
+user namespace, where the kernel allows that. What is missing is said by Unavailable, which skips a test (conftest.py).
 
     with Network() as net:
         machine = net.boot(directory, config, "qemu", model="virtio")
