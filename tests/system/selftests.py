@@ -88,6 +88,8 @@ def run(site, which, moves=0):
 
     def printed():
         """By the hosts' logs: what a guest prints while it moves is in the console of the host that it leaves."""
+        for machine, _ in begun:
+            assert not machine.ended, f"a machine ended:\n{machine.log[-3000:]}"
         return "".join(machine.log[start:] for machine, start in begun)
     source.type("linux", f"selftests {which}")
     if moves:
