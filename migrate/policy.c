@@ -151,6 +151,12 @@ static u64 link_rate(const struct policy_stats *stats)
     return digesting ? digesting : best ? best : RATE_UNKNOWN;
 }
 
+/* a + b, saturating. */
+static u64 add(u64 a, u64 b)
+{
+    return a + MIN(b, ~a);
+}
+
 static u64 transfer_us(const struct policy_stats *stats, u64 pages, u64 rate)
 {
     return mul_div(pages * stats->page, US_PER_S, rate);
@@ -162,8 +168,8 @@ static void predict(const struct policy_stats *stats, struct policy_prediction *
     u64 remaining = stats->rounds ? last->dirtied : stats->total;
 
     *p = (struct policy_prediction){ .rate = link_rate(stats), .working_set = stats->total };
-    p->downtime_us = stats->fixed_us + transfer_us(stats, remaining, p->rate) +
-                     mul_div(remaining, stats->digest_ns, 1000);
+    p->downtime_us = add(stats->fixed_us,
+                         add(transfer_us(stats, remaining, p->rate), mul_div(remaining, stats->digest_ns, 1000)));
     if (!stats->rounds)
         return;
     if (stats->rounds >= 2)

@@ -212,24 +212,63 @@ static void test_a_round_with_digests_tells_no_rate(void **state)
     assert_int_equal(p.rate, 2048000 * 10 / 6);
 }
 
-/* Nothing a guest or a clock can do makes the arithmetic trap. */
+/* What the prediction says of the rounds that it was made from, however wild these are. */
+static void assert_sensible(const struct policy_settings *settings, const struct policy_stats *stats,
+                            const struct policy_prediction *p, enum policy_verdict verdict)
+{
+    const struct policy_round *last = &stats->round[stats->rounds - 1];
+    u64 limit_us = settings->downtime_limit * 1000ULL, most = MAX(MAX(stats->total, last[-1].dirtied), last->dirtied);
+
+    assert_true(p->downtime_us >= stats->fixed_us);
+    /* It is enough to send what was written last, at the rate that it says. */
+    assert_true((unsigned __int128)(p->downtime_us - stats->fixed_us + 1) * p->rate >=
+                    (unsigned __int128)last->dirtied * stats->page * 1000000 ||
+                p->downtime_us == ~0ULL);
+    assert_true(p->working_set >= last->dirtied && p->working_set <= most);
+    assert_true(p->next <= p->working_set && p->converged <= p->working_set);
+    /* A stop that nobody is warned of keeps the limit, or comes as near as the cost without memory allows. */
+    if (verdict == POLICY_STOP && !p->over_limit)
+        assert_true(p->downtime_us <= limit_us || p->downtime_us - stats->fixed_us <= stats->fixed_us / 8);
+    if (stats->rounds >= settings->max_rounds)
+        assert_true(verdict == POLICY_STOP || verdict == POLICY_ABORT);
+    assert_true(verdict != POLICY_ABORT || settings->on_stall == POLICY_STALL_ABORT);
+    assert_true(verdict != POLICY_THROTTLE || settings->on_stall == POLICY_STALL_THROTTLE);
+}
+
+/* Nothing that a guest, a link or a clock can do makes the policy promise what cannot be. */
 static void test_extremes(void **state)
 {
     static const u64 values[] = { 0, 1, 4096, 1 << 20, 1ULL << 40, ~0ULL >> 13 };
-    struct policy_settings settings = { .downtime_limit = 1, .max_rounds = 9 };
-    struct policy_prediction p;
-    unsigned n = ARRAY_SIZE(values);
+    static const u64 fixed[] = { 0, 900, 5000, ~0ULL >> 13 };
+    unsigned n = ARRAY_SIZE(values), seen[4] = { 0 };
 
     (void)state;
     for (unsigned i = 0; i < n * n * n * n; i++) {
-        struct policy_round round[2] = {
+        const struct policy_settings settings = {
+            .downtime_limit = i % 5,
+            .max_rounds = 2 + i % 7,
+            .on_stall = i % 3,
+            .throttle = { .initial = 1, .increment = 1, .max = 99 },
+        };
+        const struct policy_round round[2] = {
             { .dirtied = values[i % n], .bytes = values[i / n % n], .us = values[i / n / n % n] },
             { .dirtied = values[i / n / n / n], .bytes = values[i % n], .us = values[i / n % n] },
         };
-        struct policy_stats stats = { .round = round, .rounds = 2, .total = values[i / n % n], .page = 4096 };
+        const struct policy_stats stats = {
+            .round = round,
+            .rounds = 2,
+            .total = values[i / n % n],
+            .page = 4096,
+            .fixed_us = fixed[i % 4],
+            .digest_ns = values[i % 3],
+        };
+        struct policy_prediction p;
+        enum policy_verdict verdict = policy_decide(&settings, &stats, &p);
 
-        policy_decide(&settings, &stats, &p);
+        assert_sensible(&settings, &stats, &p, verdict);
+        seen[verdict]++;
     }
+    assert_true(seen[POLICY_CONTINUE] && seen[POLICY_STOP] && seen[POLICY_ABORT] && seen[POLICY_THROTTLE]);
 }
 
 static void test_bucket(void **state)
