@@ -23,6 +23,8 @@
 #define MTRRCAP_WC BIT(10)
 #define MTRRCAP_FIX BIT(8)
 #define MTRR_DEF_TYPE_BITS (BITS(11, 10) | BITS(7, 0))
+#define MTRR_BASE_TYPE BITS(7, 0)
+#define MTRR_MASK_VALID BIT(11)
 #define MISC_ENABLE_FAST_STRINGS BIT(0)
 
 struct msr_store {
@@ -96,13 +98,18 @@ static u64 *stored(struct vcpu *vcpu, u32 msr)
     return NULL;
 }
 
+/* SDM 3A "Memory Type Range Registers (MTRRs)": a set bit without a meaning faults. */
 static bool stored_legal(u32 msr, u64 value)
 {
+    u64 address = BITS(cpuid_maxphyaddr() - 1, PAGE_SHIFT);
+
     if (msr == MSR_MTRR_DEF_TYPE)
         return !(value & ~MTRR_DEF_TYPE_BITS) && memory_type_legal(value, false);
     if (msr >= MSR_MTRR_FIX64K_00000)
         return memory_types_legal(value, false);
-    return (msr & 1) || memory_type_legal(value, false); /* a mask, or a base */
+    if (msr & 1) /* a mask */
+        return !(value & ~(address | MTRR_MASK_VALID));
+    return !(value & ~(address | MTRR_BASE_TYPE)) && memory_type_legal(value, false);
 }
 
 #define STORED (1 + 2 * MTRR_VARIABLE + MTRR_FIXED + 1)
