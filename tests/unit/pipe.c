@@ -18,7 +18,11 @@ void pipe_init(struct pipe *pipe, size_t cap, size_t piece)
     pipe->piece = piece;
     for (int i = 0; i < 2; i++)
         pipe->way[i] = (struct pipe_direction){
-            .buf = malloc(cap), .due = malloc(cap * sizeof(u64)), .cap = cap, .flip = PIPE_NEVER, .cut = PIPE_NEVER
+            .buf = malloc(cap),
+            .cap = cap,
+            .arrival = malloc(cap * sizeof(struct pipe_arrival)),
+            .flip = PIPE_NEVER,
+            .cut = PIPE_NEVER,
         };
 }
 
@@ -26,20 +30,52 @@ void pipe_fini(struct pipe *pipe)
 {
     for (int i = 0; i < 2; i++) {
         free(pipe->way[i].buf);
-        free(pipe->way[i].due);
+        free(pipe->way[i].arrival);
     }
 }
 
-static void push(struct pipe *pipe, struct pipe_direction *way, u8 byte)
+/* Forget the arrivals of bytes that are no longer here. */
+static void settle(struct pipe_direction *way)
 {
-    if (way->total == way->flip)
-        byte ^= 1;
+    for (; way->arrivals && way->arrival[way->first].end <= way->total - way->used; way->arrivals--)
+        way->first = (way->first + 1) % way->cap;
+}
+
+static void note_arrival(struct pipe_direction *way, u64 due)
+{
+    settle(way);
+    way->arrival[(way->first + way->arrivals++) % way->cap] = (struct pipe_arrival){ .end = way->total, .due = due };
+}
+
+void pipe_arrives(struct pipe_direction *way, u64 due)
+{
+    way->arrivals = 0;
+    note_arrival(way, due);
+}
+
+/* Take up to n bytes, for which there is room. Returns how many, up to where the link breaks. */
+static size_t push(struct pipe *pipe, struct pipe_direction *way, const u8 *bytes, size_t n)
+{
+    u8 *to;
+
+    n = MIN(n, way->cut - way->total);
+    if (!n)
+        return 0;
+    if (way->head + way->used + n > way->cap) {
+        memmove(way->buf, way->buf + way->head, way->used);
+        way->head = 0;
+    }
+    to = way->buf + way->head + way->used;
+    memcpy(to, bytes, n);
+    if (way->flip - way->total < n)
+        to[way->flip - way->total] ^= 1;
     if (way->total < way->tape_cap)
-        way->tape[way->total] = byte;
-    way->due[(way->head + way->used) % way->cap] = pipe->now + pipe->delay;
-    way->buf[(way->head + way->used++) % way->cap] = byte;
-    if (++way->total == way->cut)
-        pipe->broken = true;
+        memcpy(way->tape + way->total, to, MIN(n, way->tape_cap - way->total));
+    way->used += n;
+    way->total += n;
+    note_arrival(way, pipe->now + pipe->delay);
+    pipe->broken |= way->total == way->cut;
+    return n;
 }
 
 static long pipe_send(struct transport *transport, const struct chunk *chunks, unsigned count)
@@ -47,18 +83,35 @@ static long pipe_send(struct transport *transport, const struct chunk *chunks, u
     struct end *end = transport->ctx;
     struct pipe *pipe = end->pipe;
     struct pipe_direction *way = &pipe->way[end->number];
-    long sent = 0;
+    size_t sent = 0;
 
     if (pipe->broken || pipe->closed[!end->number])
         return -EPIPE;
-    for (unsigned i = 0; i < count; i++)
-        for (size_t n = 0; n < chunks[i].len; n++) {
-            if (way->used == way->cap || (size_t)sent == pipe->piece || pipe->broken)
-                return sent ? sent : -EAGAIN;
-            push(pipe, way, ((const u8 *)chunks[i].bytes)[n]);
-            sent++;
-        }
-    return sent;
+    for (unsigned i = 0; i < count; i++) {
+        size_t room = pipe->broken ? 0 : MIN(way->cap - way->used, pipe->piece - sent);
+        size_t n = push(pipe, way, chunks[i].bytes, MIN(chunks[i].len, room));
+
+        sent += n;
+        if (n < chunks[i].len)
+            return sent ? (long)sent : -EAGAIN;
+    }
+    return (long)sent;
+}
+
+/* How many of the bytes under way are here by now. */
+static size_t arrived(const struct pipe *pipe, struct pipe_direction *way)
+{
+    size_t n = 0;
+
+    settle(way);
+    for (size_t i = 0; i < way->arrivals; i++) {
+        const struct pipe_arrival *arrival = &way->arrival[(way->first + i) % way->cap];
+
+        if (arrival->due > pipe->now)
+            break;
+        n = arrival->end - (way->total - way->used);
+    }
+    return n;
 }
 
 /* What was on its way when the link broke still arrives: the worst case for a handoff. */
@@ -67,17 +120,12 @@ static long pipe_receive(struct transport *transport, void *bytes, size_t len)
     struct end *end = transport->ctx;
     struct pipe *pipe = end->pipe;
     struct pipe_direction *way = &pipe->way[!end->number];
-    size_t most = MIN(MIN(len, way->used), pipe->piece), n = 0;
+    size_t n = MIN(MIN(len, arrived(pipe, way)), pipe->piece);
 
-    while (n < most && way->due[(way->head + n) % way->cap] <= pipe->now)
-        n++;
-    if (!n && most)
-        return -EAGAIN;
     if (!n)
-        return pipe->broken || pipe->closed[!end->number] ? -EPIPE : -EAGAIN;
-    for (size_t i = 0; i < n; i++)
-        ((u8 *)bytes)[i] = way->buf[(way->head + i) % way->cap];
-    way->head = (way->head + n) % way->cap;
+        return !way->used && (pipe->broken || pipe->closed[!end->number]) ? -EPIPE : -EAGAIN;
+    memcpy(bytes, way->buf + way->head, n);
+    way->head += n;
     way->used -= n;
     return (long)n;
 }

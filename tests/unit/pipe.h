@@ -6,14 +6,20 @@
 
 #define PIPE_NEVER (~0ULL)
 
+/* The bytes up to number `end` of a direction have arrived at `due`. */
+struct pipe_arrival {
+    u64 end, due;
+};
+
 struct pipe_direction {
-    u8 *buf;
-    u64 *due; /* of each byte there: when it has arrived */
+    u8 *buf; /* bytes under way: `used` from `head` on */
     size_t cap, head, used;
-    u64 total; /* bytes taken, ever */
-    u64 flip;  /* the byte whose low bit is damaged; PIPE_NEVER */
-    u64 cut;   /* bytes after which the link breaks; PIPE_NEVER */
-    u8 *tape;  /* all that was taken, if given */
+    u64 total;                    /* bytes taken, ever */
+    struct pipe_arrival *arrival; /* of those bytes, in order: `arrivals` from `first` on, in a ring of `cap` */
+    size_t first, arrivals;
+    u64 flip; /* the byte whose low bit is damaged; PIPE_NEVER */
+    u64 cut;  /* bytes after which the link breaks; PIPE_NEVER */
+    u8 *tape; /* all that was taken, if given */
     size_t tape_cap;
 };
 
@@ -28,6 +34,9 @@ struct pipe {
 
 void pipe_init(struct pipe *pipe, size_t cap, size_t piece);
 void pipe_fini(struct pipe *pipe);
+
+/* All that is under way arrives at `due`. */
+void pipe_arrives(struct pipe_direction *way, u64 due);
 
 /* The transport of end 0 (source) or 1 (destination). */
 struct transport pipe_end(struct pipe *pipe, int end);

@@ -47,8 +47,7 @@ static void test_a_late_commit_is_time(void **state)
     (void)state;
     world_to_commit(w);
     assert_true(way->used > 0);
-    for (size_t i = 0; i < way->used; i++)
-        way->due[(way->head + i) % way->cap] += 4000000000;
+    pipe_arrives(way, w->now + 4000000000);
     for (unsigned i = 0; i < STEPS && !w->dest_vm.running; i++)
         world_step(w);
     assert_true(w->dest_vm.running);
@@ -75,8 +74,7 @@ static void test_a_quick_prepare_is_no_time(void **state)
     for (unsigned i = 0; i < STEPS && (w->source.handoff.state != SOURCE_PREPARING || w->source.say); i++)
         world_step(w);
     assert_true(way->used > 0);
-    for (size_t i = 0; i < way->used; i++)
-        way->due[(way->head + i) % way->cap] = w->now;
+    pipe_arrives(way, w->now);
     world_run(w, STEPS);
     assert_int_equal(world_where(w), 2);
     assert_in_range(w->dest_vm.paused_ns + 2000000 - (w->dest_vm.ran_at - w->source.stopped), 0, 4000000);
