@@ -339,9 +339,9 @@ static void take_keepalive(struct dest_session *session)
     struct incoming *in = session->incoming;
     u64 work;
 
-    if (!in || inbox_body(&session->inbox, &work, sizeof(work)) || work <= in->work)
+    if (!in || inbox_body(&session->inbox, &work, sizeof(work)) || work <= in->peer_work)
         return;
-    in->work = work;
+    in->peer_work = work;
     in->got_on = now(session->dest);
 }
 
@@ -503,7 +503,7 @@ static void session_watch(struct dest_session *session)
     }
     if (session->greeted && outbox_empty(&session->outbox) &&
         time - session->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS) {
-        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
+        load_say_keepalive(session);
         session->last_said = time;
     }
 }

@@ -56,7 +56,8 @@ struct incoming {
     u64 *seen, *suspect;         /* by page: received; damaged as far as we know */
     u64 *sections;               /* the digest of each section of state, as it came */
     bool closed;                 /* PREPARE has come */
-    u64 work, got_on;            /* the highest work that KEEPALIVE has said; ns: when the move last got on */
+    u64 work, peer_work;         /* of KEEPALIVE: ours; the highest that the source has said */
+    u64 got_on;                  /* ns: when the source last got on */
     struct ram_digest digest;    /* of our memory */
     bool rounding;               /* ROUND has come, and is answered as soon as no page is stale */
     struct wire_round round;     /* it */

@@ -191,9 +191,18 @@ void load_reserve(struct dest_session *session)
     outbox_record(&session->outbox, WIRE_ACCEPTED, &accepted, sizeof(accepted));
 }
 
-static void got_on(struct dest_session *session)
+void load_say_keepalive(struct dest_session *session)
+{
+    u64 work = session->incoming ? session->incoming->work : 0;
+
+    outbox_record(&session->outbox, WIRE_KEEPALIVE, &work, sizeof(work));
+}
+
+/* The source has brought something, and this end has done so many pages or sections of work with it. */
+static void got_on(struct dest_session *session, u64 work)
 {
     session->incoming->got_on = session->dest->ops->now(session->dest->ctx);
+    session->incoming->work += work;
 }
 
 u8 *load_place(void *ctx, const struct wire_page *page)
@@ -211,11 +220,12 @@ void load_page(struct dest_session *session)
     const struct inbox *box = &session->inbox;
     u64 index = ram_index(&in->ram, box->page.gpa);
 
-    got_on(session);
+    got_on(session, 1);
     bitmap_set(in->seen, index);
     ram_digest_forget(&in->digest, index);
-    if (++in->stats.pages % WIRE_KEEPALIVE_PAGES == 0)
-        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
+    in->stats.pages++;
+    if (in->work % WIRE_KEEPALIVE_PAGES == 0)
+        load_say_keepalive(session);
     if (crc32c(0, box->target, WIRE_PAGE) == box->page.crc) {
         bitmap_clear(in->suspect, index);
         return;
@@ -248,7 +258,9 @@ static void clear_page(struct dest_session *session, gpa_t gpa)
 
 void load_clear(struct dest_session *session)
 {
-    for (unsigned n = 0; n < CLEAR_BUDGET && load_clearing(session); n++) {
+    unsigned n;
+
+    for (n = 0; n < CLEAR_BUDGET && load_clearing(session); n++) {
         struct wire_run run = zero_run(&session->inbox, session->zero.run);
 
         clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
@@ -257,7 +269,7 @@ void load_clear(struct dest_session *session)
             session->zero.run++;
         }
     }
-    got_on(session);
+    got_on(session, n);
     session->turn_over = true; /* others want the host loop, too */
 }
 
@@ -280,7 +292,7 @@ void load_zero(struct dest_session *session)
         }
         end = run.gpa + run.pages * WIRE_PAGE;
     }
-    got_on(session);
+    got_on(session, 1);
     session->zero.run = 0;
     session->zero.page = 0;
     session->zero.runs = (unsigned)count;
@@ -304,7 +316,7 @@ void load_state(struct dest_session *session)
 
     codec_bytes(&c, &section, sizeof(section));
     if (in && in->dry_run && !in->vm) { /* the section was not tried: there is no VM */
-        got_on(session);
+        got_on(session, 1);
         return;
     }
     if (!loading(session) || c.err || section.len != c.len - c.at || in->stats.sections == WIRE_SECTIONS ||
@@ -312,7 +324,7 @@ void load_state(struct dest_session *session)
         dest_refuse(session, WIRE_E_STREAM, "malformed STATE");
         return;
     }
-    got_on(session);
+    got_on(session, 1);
     in->found.state_digest = load_section_digest(in->found.state_digest, &section, c.buf + c.at);
     in->sections[in->stats.sections] = load_section_digest(0, &section, c.buf + c.at);
     session->dest->ops->section(in->vm, in->stats.sections++, &section, &c);

@@ -79,5 +79,8 @@ void load_digest(struct dest_session *session);
 /* Continue `digest` over a section of state; returns the new digest. */
 u64 load_section_digest(u64 digest, const struct wire_section *section, const u8 *bytes);
 
+/* Say KEEPALIVE: this end lives, and has got so far. */
+void load_say_keepalive(struct dest_session *session);
+
 /* Free what only loading needed; the VM stays. */
 void load_release(struct incoming *in);

@@ -100,10 +100,11 @@ static bool digest_part(struct dest_session *session)
 {
     const struct migrate_dest_ops *ops = session->dest->ops;
     struct incoming *in = session->incoming;
-    u64 began = ops->now(session->dest->ctx);
+    u64 began = ops->now(session->dest->ctx), before = in->digested.pages;
     bool done = ram_digest_part(&in->digest, &in->ram, loaded_page, session, &in->digested);
 
     in->digested.ns += ops->now(session->dest->ctx) - began;
+    in->work += in->digested.pages - before;
     return done;
 }
 
@@ -116,7 +117,7 @@ void load_digest(struct dest_session *session)
         return;
     }
     if (!digest_part(session)) {
-        outbox_record(&session->outbox, WIRE_KEEPALIVE, NULL, 0);
+        load_say_keepalive(session);
     } else if (in->rounding) {
         in->rounding = false;
         say_round_done(session, &in->round, in->digested.ns / 1000);

@@ -86,13 +86,18 @@ static void link_lost(struct source *s, enum wire_code code, const char *reason)
         source_fail(s, code, reason);
 }
 
-/* The peer broke the rules: before COMMIT the move ends; after COMMIT another connection may do better. */
-static void bad_stream(struct source *s, const char *reason)
+/* The peer is there, and of no use: before COMMIT the move ends; after COMMIT another connection may do better. */
+static void peer_fails(struct source *s, enum wire_code code, const char *reason)
 {
     if (source_row(s)->lost)
-        link_lost(s, WIRE_E_STREAM, reason);
+        link_lost(s, code, reason);
     else
-        source_fail(s, WIRE_E_STREAM, reason);
+        source_fail(s, code, reason);
+}
+
+static void bad_stream(struct source *s, const char *reason)
+{
+    peer_fails(s, WIRE_E_STREAM, reason);
 }
 
 /* --- Beginning ------------------------------------------------------------------------------------------------ */
@@ -169,6 +174,7 @@ static bool transmit(struct source *s)
         if (!source_row(s)->produce || !source_row(s)->produce(s))
             return worked;
         worked = true;
+        s->got_on = source_now(s);
         /* Work that sends nothing is done a piece at a time, with a look at the clock in between: see watch(). */
         if (outbox_empty(&s->outbox))
             return true;
@@ -284,10 +290,21 @@ static void take_handoff(struct source *s, enum handoff_event event)
         source_event(s, event, message.epoch, event == HANDOFF_ABORTED ? aborted : source_completed);
 }
 
+/* A destination that has much to do before it answers says how far it has got. */
+static void take_keepalive(struct source *s)
+{
+    u64 work;
+
+    if (inbox_body(&s->inbox, &work, sizeof(work)) || work <= s->peer_work)
+        return;
+    s->peer_work = work;
+    s->got_on = source_now(s);
+}
+
 static void take_record(struct source *s)
 {
     switch (s->inbox.type) {
-    case WIRE_KEEPALIVE:
+    case WIRE_KEEPALIVE: take_keepalive(s); return;
     case WIRE_END: return;
     case WIRE_ACCEPTED: take_accepted(s); return;
     case WIRE_REFUSED: take_refused(s); return;
@@ -342,6 +359,15 @@ static bool is_silent(struct source *s, u64 time)
     return time - MIN(s->last_heard, s->last_whole) > WIRE_DEAD_MS * NS_PER_MS;
 }
 
+/* Does the destination leave what is sent lying, or its answer out, for too long? To say that it lives is not enough: a
+ * guest may stand for it. As long as this end is at work, the destination owes nothing. */
+static bool is_stuck(struct source *s, u64 time)
+{
+    if (outbox_empty(&s->outbox) && !source_row(s)->waits)
+        s->got_on = time;
+    return time - s->got_on > WIRE_PROGRESS_MS * NS_PER_MS;
+}
+
 /* Time-outs and keepalive. */
 static void watch(struct source *s)
 {
@@ -354,6 +380,8 @@ static void watch(struct source *s)
         return;
     else if (is_silent(s, time))
         link_lost(s, WIRE_E_TIMEOUT, "the destination is silent");
+    else if (is_stuck(s, time))
+        peer_fails(s, WIRE_E_TIMEOUT, "the destination has done nothing for 10 s");
     else if (s->link == LINK_GREETED && outbox_empty(&s->outbox) &&
              time - s->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS) {
         source_say_keepalive(s);
@@ -383,7 +411,7 @@ static bool open_link(struct source *s)
     s->link = LINK_OPEN;
     inbox_reset(&s->inbox);
     outbox_reset(&s->outbox);
-    s->last_said = s->last_heard = s->last_whole = source_now(s);
+    s->last_said = s->last_heard = s->last_whole = s->got_on = source_now(s);
     if (doubt)
         source_event(s, HANDOFF_LINK_BACK, 0, source_completed);
     else

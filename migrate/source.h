@@ -78,9 +78,10 @@ struct source {
     struct inbox inbox;
     struct outbox outbox;
     unsigned say;                                    /* messages that are still to be said: ACTION_SAY_*, SAY_END */
-    u64 work;                                        /* pages looked at or digested, for KEEPALIVE */
+    u64 work, peer_work;                             /* of KEEPALIVE: ours; the highest that the destination has said */
     bool beyond;                                     /* this move has passed an epoch that the destination remembered */
     u64 last_said, last_heard, last_whole, next_try; /* ns; last_whole: when no record was half received */
+    u64 got_on;                                      /* ns: when the destination last got on, or had nothing to do */
 
     struct migrate_description *description;
     struct ram ram;

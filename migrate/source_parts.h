@@ -22,6 +22,7 @@ struct stage_row {
     enum migrate_status status; /* as query-migrate shows it; behind COMMIT the outcome shows instead */
     size_t clock;               /* to which member of struct migrate_phases the time in it counts */
     bool stands;                /* the guest stands, or is about to */
+    bool waits;                 /* it is the destination's turn: its answer ends the stage */
     /* It is entered. NULL: nothing more is to be done. */
     void (*enter)(struct source *s);
     /* Make the next record, or do a part of the work for it. Returns false if there is nothing to do now. NULL: it only

@@ -38,7 +38,7 @@
 #define WIRE_KEEPALIVE_MS 1000
 #define WIRE_DEAD_MS 5000
 #define WIRE_SETUP_MS 10000
-#define WIRE_PROGRESS_MS 10000 /* a guest that is loading must get on within this time */
+#define WIRE_PROGRESS_MS 10000 /* a peer that has something to do must get on within this time */
 #define WIRE_RETRY_MS 1000
 #define WIRE_CLAIM_MS 1000
 #define WIRE_FORWARD_MS 250 /* for so long after RUNNING, frames that reach the source are sent on */

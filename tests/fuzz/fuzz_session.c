@@ -333,7 +333,7 @@ static void talk(struct fuzz *fuzz, struct line *line, unsigned what)
         return;
     case 8:
         number = fuzz_u8(fuzz);
-        say(line, WIRE_KEEPALIVE, &number, number % 2 * sizeof(number));
+        say(line, WIRE_KEEPALIVE, (u64[2]){ number }, number % 3 * sizeof(number));
         return;
     case 9: say(line, WIRE_FRAME, frame, fuzz_number(fuzz, 2) % sizeof(frame)); return;
     case 10: say_anything(line, fuzz); return;

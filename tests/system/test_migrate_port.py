@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who else may come to the migration port: noise, lies, old news and slow ones. It answers what
-docs/migration-stream.md says, holds nothing of it, and takes a good guest afterwards.
+docs/migration-stream.md says, holds nothing of it, and takes a good guest afterwards. And who else may be found at one.
 """
 
+import contextlib
 import os
 import random
 import struct
+import threading
 import time
 
 import pytest
 from machine import vm
-from migration import SLACK, Site, move
+from migration import SLACK, Site, beats, move
+from network import CLIENT4
 from relay import HEADER, PORT, TYPES, Relay, read_exactly, read_record
 
 MAGIC = int.from_bytes(b"GODWITMG", "little")
@@ -91,6 +94,46 @@ class Stranger:
                 code, _, _, words = struct.unpack("<IIQ120s", body[:136])
                 return REFUSALS.get(code, code), words.split(b"\0")[0].decode()
         return None
+
+
+class Idler:
+    """A destination that accepts one guest, takes whatever it is sent, and only says that it lives."""
+
+    def __init__(self, net):
+        self.listener = net.socket()
+        self.listener.bind((CLIENT4, 0))
+        self.listener.listen()
+        self.address = f"{CLIENT4}:{self.listener.getsockname()[1]}"
+        self.said = []
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self.take, daemon=True)]
+        self.threads[0].start()
+
+    def take(self):
+        """The source's records, to the end."""
+        with contextlib.suppress(OSError):
+            sock, _ = self.listener.accept()
+            first = read_exactly(sock, HEADER)
+            sock.sendall(header(first[32:48], epoch_of([("header", first)]), kind=REPLY))
+            self.said.append(read_record(sock)[0])
+            sock.sendall(record("ACCEPTED", 0, bytes(488)))
+            self.threads.append(threading.Thread(target=self.live, args=(sock,), daemon=True))
+            self.threads[1].start()
+            while said := read_record(sock):
+                self.said.append(said[0])
+        self.over.set()
+
+    def live(self, sock):
+        number = 1
+        with contextlib.suppress(OSError):
+            while not self.over.wait(0.5):
+                sock.sendall(record("KEEPALIVE", number, struct.pack("<Q", 1)))
+                number += 1
+
+    def close(self):
+        for thread in self.threads:
+            thread.join()
+        self.listener.close()
 
 
 @pytest.fixture(scope="module")
@@ -300,5 +343,21 @@ def test_slow_ones(recorded):
     for stranger in strangers:
         assert not stranger.hear()
     assert time.monotonic() - began < 20
+    move(site.a, site.b, "mover")
+    move(site.b, site.a, "mover")
+
+
+@pytest.mark.parametrize("mode, last", [("live", "ROUND"), ("stop-copy", "PREPARE")])
+def test_a_destination_that_only_lives(recorded, mode, last):
+    """It gets all, and does nothing with it: after 10 s the guest, which stands for it in a stop-and-copy, goes on."""
+    site, _ = recorded
+    idler = Idler(site.net)
+    site.a.begin("mover", idler, mode)
+    failed = site.a.wait_status("mover", "failed")
+    idler.close()
+    assert failed["error"] == "timeout" and failed["reason"] == "the destination has done nothing for 10 s"
+    assert 10000 < failed["total-time"] < 20000
+    assert [name for name in idler.said if name != "KEEPALIVE"][-2:] == [last, "ABORT"]
+    beats(site.a)
     move(site.a, site.b, "mover")
     move(site.b, site.a, "mover")

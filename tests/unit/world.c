@@ -90,7 +90,7 @@ static int describe(void *vm, struct migrate_description *d)
 
 static const void *source_page(void *vm, gpa_t gpa)
 {
-    ((struct fake_vm *)vm)->world->now += ((struct fake_vm *)vm)->world->page_ns;
+    ((struct fake_vm *)vm)->world->now += ((struct fake_vm *)vm)->world->page_ns[0];
     return memory_page(vm, gpa);
 }
 
@@ -274,7 +274,7 @@ static enum wire_code create(void *ctx, const struct migrate_description *d, voi
 
 static u8 *dest_page(void *vm, gpa_t gpa)
 {
-    ((struct fake_vm *)vm)->world->now += ((struct fake_vm *)vm)->world->page_ns;
+    ((struct fake_vm *)vm)->world->now += ((struct fake_vm *)vm)->world->page_ns[1];
     return memory_page(vm, gpa);
 }
 

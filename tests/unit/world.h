@@ -47,7 +47,7 @@ struct world {
     u8 *tape;
     size_t tape_cap;
 
-    u64 page_ns;     /* that looking at a page takes, at either end */
+    u64 page_ns[2];  /* that looking at a page takes: at the source, at the destination */
     unsigned writes; /* pages that the guest writes a step */
     unsigned working_set;
     u64 random;

@@ -4,16 +4,20 @@
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
-/* Who says nothing is dead; who works and has a slow clock is not. */
+/* Who says nothing is dead, and who only says that he lives is of no use; who works and has a slow clock is neither. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "host/bits.h"
 #include "tests/unit/world.h"
+
+#define SECOND 1000000000ULL
 
 static void test_silent_peer(void **state)
 {
@@ -59,11 +63,175 @@ static void test_slow_clock(void **state)
     free(w);
 }
 
+/* A destination that takes a page in 30 ms, and digests one in as much: it may, for all that it does shows in its work.
+ */
+static void test_slow_destination(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    memset(w->source_vm.memory, 1, FAKE_PAGES * PAGE_SIZE);
+    w->page_ns[1] = 30000000;
+    settings.policy.max_rounds = 0;
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    world_run(w, 60000);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_true(w->source.stats.phases.final_ram > 10 * SECOND);
+    assert_true(w->source.stats.phases.device_state > 10 * SECOND);
+    assert_int_equal(w->dest.incoming[0].work, FAKE_PAGES + 2 + FAKE_PAGES); /* two sections between them */
+    world_fini(w);
+    free(w);
+}
+
+/* A move that has just come to this stage, of which the destination does not know yet; nor will it work any more. */
+static struct world *come_to(enum stage stage, struct migrate_settings settings)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    world_init(w);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    for (;;) {
+        world_tick(w);
+        source_step(&w->source);
+        if (w->source.stage == stage)
+            break;
+        assert_true(source_active(&w->source));
+        dest_step(&w->dest);
+    }
+    w->dest_down = true;
+    return w;
+}
+
+static void say_keepalive(struct world *w, const void *body, size_t len)
+{
+    struct dest_session *session = &w->dest.session[0];
+
+    assert_int_equal(outbox_flush(&session->outbox, &session->transport), 0);
+    outbox_record(&session->outbox, WIRE_KEEPALIVE, body, len);
+    assert_int_equal(outbox_flush(&session->outbox, &session->transport), 0);
+}
+
+/* The destination says that it lives, and nothing of its work, for so long or until the source loses patience. Returns
+ * how long that was. */
+static u64 only_lives(struct world *w, u64 ns)
+{
+    const struct pipe *pipe = &w->pipe[w->pipes - 1];
+    enum stage stage = w->source.stage;
+    u64 began = w->now, said = w->source.peer_work, long_body[2] = { said + 1 }, back = said ? said - 1 : 0;
+    const struct {
+        const void *body;
+        size_t len;
+    } says[] = { { &said, sizeof(said) }, { &back, sizeof(back) }, { NULL, 0 }, { long_body, sizeof(long_body) } };
+
+    for (unsigned i = 0; w->source.stage == stage && !pipe->closed[0] && w->now - began < ns; i++) {
+        if (i % 500 == 0)
+            say_keepalive(w, says[i / 500 % ARRAY_SIZE(says)].body, says[i / 500 % ARRAY_SIZE(says)].len);
+        world_step(w);
+    }
+    return w->now - began;
+}
+
+/* In a stage in which the source waits for it, a destination that only lives is given up after 10 s; one that gets on
+ * has 10 s more. */
+static void requires_progress(struct world *w)
+{
+    const enum stage stage = w->source.stage;
+
+    for (unsigned i = 0; i < 5; i++) {
+        u64 work = w->source.peer_work + 1;
+
+        assert_int_equal(only_lives(w, 9 * SECOND), 9 * SECOND);
+        assert_int_equal(w->source.stage, stage);
+        say_keepalive(w, &work, sizeof(work));
+        world_step(w);
+    }
+    assert_in_range(only_lives(w, 60 * SECOND), 10 * SECOND, 10 * SECOND + 10000000);
+}
+
+static void test_progress_is_required(void **state)
+{
+    static const struct {
+        enum stage stage;
+        unsigned rounds;
+        bool dry_run;
+    } waits[] = { { STAGE_TRIED, 10, true },
+                  { STAGE_ROUND, 10, false },
+                  { STAGE_ROUND_WAIT, 10, false },
+                  { STAGE_FINAL_RAM, 0, false },
+                  { STAGE_PREPARE, 10, false } };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(waits); i++) {
+        struct migrate_settings settings = world_settings();
+        struct world *w;
+
+        settings.policy.max_rounds = waits[i].rounds;
+        settings.dry_run = waits[i].dry_run;
+        w = come_to(waits[i].stage, settings);
+        requires_progress(w);
+        assert_int_equal(w->source.stats.error, WIRE_E_TIMEOUT);
+        assert_string_equal(w->source.stats.reason, "the destination has done nothing for 10 s");
+        assert_int_equal(world_where(w), 1);
+        w->dest_down = false;
+        world_run(w, 2000);
+        assert_false(w->dest_vm.exists);
+        world_fini(w);
+        free(w);
+    }
+}
+
+/* In doubt the source does not decide: it asks anew. */
+static void test_progress_is_required_in_doubt(void **state)
+{
+    struct world *w = come_to(STAGE_COMMIT, world_settings());
+
+    (void)state;
+    requires_progress(w);
+    assert_int_equal(w->source.stage, STAGE_COMMIT);
+    assert_int_equal(w->source.handoff.state, SOURCE_IN_DOUBT);
+    assert_int_equal(world_where(w), 0);
+    w->dest_down = false;
+    world_run(w, 2000);
+    assert_int_equal(w->pipes, 2);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_int_equal(world_where(w), 2);
+    world_fini(w);
+    free(w);
+}
+
+/* While the source itself is at work, here to stop a guest that does not stop, its destination has nothing to do. */
+static void test_nothing_to_do(void **state)
+{
+    struct world *w = come_to(STAGE_STOP, world_settings());
+
+    (void)state;
+    w->source_vm.reset_wanted = w->source_vm.running = true;
+    for (unsigned i = 0; i < 30000; i++) {
+        if (i % 1000 == 0)
+            say_keepalive(w, &w->source.peer_work, sizeof(w->source.peer_work));
+        world_tick(w);
+        source_step(&w->source);
+        assert_int_equal(w->source.stage, STAGE_STOP);
+    }
+    assert_int_equal(source_cancel(&w->source), 0);
+    w->dest_down = false;
+    world_run(w, 2000);
+    assert_int_equal(world_where(w), 1);
+    world_fini(w);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_silent_peer),
         cmocka_unit_test(test_slow_clock),
+        cmocka_unit_test(test_slow_destination),
+        cmocka_unit_test(test_progress_is_required),
+        cmocka_unit_test(test_progress_is_required_in_doubt),
+        cmocka_unit_test(test_nothing_to_do),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

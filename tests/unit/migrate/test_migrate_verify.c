@@ -132,22 +132,23 @@ static void test_it_is_expected(void **state)
     struct world *w = malloc(sizeof(*w));
     struct migrate_settings settings = world_settings();
     const struct migrate_stats *stats = &w->source.stats;
+    const u64 page_ns = 100000;
     u64 left, sending_us;
 
     (void)state;
     world_init(w);
     memset(w->source_vm.memory, 1, FAKE_PAGES * PAGE_SIZE); /* no zeros, whose cost is another one */
     w->writes = 30;
-    w->page_ns = 100000;
+    w->page_ns[0] = w->page_ns[1] = page_ns;
     settings.policy.downtime_limit = 0;
     move(w, settings);
     assert_int_equal(stats->status, MIGRATE_COMPLETED);
-    assert_in_range(w->source.page_ns, 2 * w->page_ns, 3 * w->page_ns);
-    assert_true(stats->verify_time >= stats->stopped.pages * w->page_ns);
+    assert_in_range(w->source.page_ns, 2 * page_ns, 3 * page_ns);
+    assert_true(stats->verify_time >= stats->stopped.pages * page_ns);
     left = stats->round[stats->rounds - 1].dirtied;
     assert_true(left >= 10);
     sending_us = left * WIRE_PAGE * 1000000 / stats->prediction.rate;
-    assert_true(stats->prediction.downtime_us >= sending_us + left * 2 * w->page_ns / 1000);
+    assert_true(stats->prediction.downtime_us >= sending_us + left * 2 * page_ns / 1000);
     world_fini(w);
     free(w);
 }
