@@ -36,6 +36,25 @@ $(BUILD)/guest/initramfs.cpio: guest/linux/mkinitramfs $(LINUX_PROGRAMS) $(shell
 	$(call say,CPIO,$@)
 	$(Q)guest/linux/mkinitramfs $@ $(DEPS)/linux/modules $(LINUX_PROGRAMS)
 
+# The same with the kernel of another suite of Debian: vmlinuz-SUITE and initramfs-SUITE.cpio.
+other-kernel = { [ -e $(DEPS)/linux-$(1)/vmlinuz ] || \
+		tools/fetch kernel linux-image-cloud-amd64 $(DEPS)/linux-$(1) $(1); } && \
+	guest/linux/mkinitramfs $(BUILD)/guest/initramfs-$(1).cpio $(DEPS)/linux-$(1)/modules $(LINUX_PROGRAMS) && \
+	cp $(DEPS)/linux-$(1)/vmlinuz $(BUILD)/guest/vmlinuz-$(1)
+
+linux-guest-%: $(BUILD)/guest/initramfs.cpio
+	$(call say,FETCH,linux-image-cloud-amd64 of $*)
+	$(Q)$(call other-kernel,$*)
+
+# The one that a test boots. It is of a release that ended: bullseye.missing says why there is none.
+test: $(BUILD)/guest/initramfs-bullseye.cpio
+
+$(BUILD)/guest/initramfs-bullseye.cpio: $(BUILD)/guest/initramfs.cpio
+	$(call say,CPIO,$@)
+	$(Q)rm -f $(@D)/bullseye.missing
+	$(Q){ $(call other-kernel,bullseye); } 2>$(@D)/bullseye.log || \
+		tail -n 1 $(@D)/bullseye.log | tee $(@D)/bullseye.missing
+
 # The same with programs that take a processor to task. selftests.missing says why there is no selftests.cpio.
 LINUX_SOURCE_VERSION := 6.1.176-1
 

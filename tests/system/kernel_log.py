@@ -5,7 +5,8 @@ import re
 
 # What a healthy kernel of Debian says on a healthy machine, though it sounds otherwise.
 HARMLESS = [
-    "DMI not present or invalid",
+    "not present or invalid",  # DMI
+    "RAS: Correctable Errors collector initialized",
     "PMU not available due to virtualization",
     "if necessary, use \"pci=nocrs\" and report a bug",
     "TSC unstable due to TSCs unsynchronized",  # no invariant TSC is promised to a guest that may move
