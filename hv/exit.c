@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The neutral half of exit handling: one short function a reason, and the table that names them. */
+#define LOG_PREFIX "vm"
 #include "hv/exit.h"
 
 #include "host/asm.h"
 #include "host/context.h"
+#include "host/log.h"
 #include "host/traps.h"
 #include "hv/cpuid.h"
 #include "hv/exit_handlers.h"
@@ -59,12 +61,19 @@ static void exit_skip(struct vcpu *vcpu)
     vcpu_skip(vcpu);
 }
 
+/* Kernels try MSRs that no guest has; which ones is worth knowing when a new kernel misbehaves. */
+static void refuse_msr(struct vcpu *vcpu, const char *access)
+{
+    pr_debug("%s: vcpu %u: %s of MSR %#x: #GP", vcpu->vm->name, vcpu->id, access, (u32)vcpu->regs[RCX]);
+    inject_gp(vcpu);
+}
+
 static void exit_rdmsr(struct vcpu *vcpu)
 {
     u64 value;
 
     if (msr_read(vcpu, vcpu->regs[RCX], &value)) {
-        inject_gp(vcpu);
+        refuse_msr(vcpu, "read");
         return;
     }
     vcpu->regs[RAX] = (u32)value;
@@ -75,7 +84,7 @@ static void exit_rdmsr(struct vcpu *vcpu)
 static void exit_wrmsr(struct vcpu *vcpu)
 {
     if (msr_write(vcpu, vcpu->regs[RCX], vcpu->regs[RDX] << 32 | (u32)vcpu->regs[RAX]))
-        inject_gp(vcpu);
+        refuse_msr(vcpu, "write");
     else
         vcpu_skip(vcpu);
 }
