@@ -109,6 +109,15 @@ static void make_extended(struct cpuid_policy *policy, struct cpuid_regs (*read)
     extended[1] = read(0x80000001, 0);
     extended[1].ebx = 0;
     memcpy(&extended[2], brand, sizeof(brand));
+    /*
+     * Linux divides by what AMD's family 15h says of its level-1 cache. No leaf says which vcpus share a level-3 cache,
+     * so none is shown.
+     */
+    if (read(0x80000000, 0).eax >= 0x80000006) {
+        extended[5] = read(0x80000005, 0);
+        extended[6] = read(0x80000006, 0);
+        extended[6].edx = 0;
+    }
     extended[8].eax = GUEST_MAXPHYADDR | 48 << 8;
 }
 

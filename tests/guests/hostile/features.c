@@ -35,6 +35,8 @@ static const struct {
     { "protection keys' state", 0xD, 9, { 0, 0, 0, 0 } },
     /* LAHF ABM PREFETCHW; AMD's copy of leaf 1, SYSCALL NX 1 GiB RDTSCP LM */
     { "extended features", 0x80000001, 0, { ALL, 0, 0x121, 0x2D93FBFF } },
+    { "caches of level 2, not 3", 0x80000006, 0, { ALL, ALL, ALL, 0 } },
+    { "power management, invariant TSC", 0x80000007, 0, { 0, 0, 0, 0 } },
     { "address sizes", HIGHEST_EXTENDED, 0, { ALL, 0, 0, 0 } },
     { "TSC frequency", 0x15, 0, { 0, 0, 0, 0 } },
     { "processor frequency", 0x16, 0, { 0, 0, 0, 0 } },

@@ -249,6 +249,36 @@ static void test_repeated_features(void **state)
     assert_int_equal(word(0x80000001, 0, EDX) & REPEATED, 0);
 }
 
+/* APM 3 "Function 8000_0005h" and "8000_0006h". Linux divides by the ways of the level-1 instruction cache on AMD's
+ * family 15h. */
+static u32 last_extended;
+
+static void with_caches(u32 leaf, u32 subleaf, struct cpuid_regs *r)
+{
+    (void)subleaf;
+    if (leaf == 0x80000000)
+        r->eax = last_extended;
+    if (leaf == 0x80000005)
+        *r = (struct cpuid_regs){ 0xFF18FF18, 0xFF20FF20, 0x10040140, 0x40020140 };
+    if (leaf == 0x80000006)
+        *r = (struct cpuid_regs){ 0x64006400, 0x64004200, 0x08008140, 0x0040C140 };
+}
+
+static void test_caches(void **state)
+{
+    (void)state;
+    last_extended = 0x80000008;
+    rig.vm.identity.cpuid = guest_rig_policy(with_caches);
+    assert_int_equal(word(0x80000005, 0, ECX), 0x10040140);
+    assert_int_equal(word(0x80000005, 0, EDX), 0x40020140);
+    assert_int_equal(word(0x80000006, 0, ECX), 0x08008140);
+    assert_int_equal(word(0x80000006, 0, EDX), 0); /* no leaf says who shares a level-3 cache */
+    last_extended = 0x80000004;                    /* then the processor answers anything */
+    rig.vm.identity.cpuid = guest_rig_policy(with_caches);
+    assert_nothing(0x80000005, 0);
+    assert_nothing(0x80000006, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, guest_rig_setup, guest_rig_teardown)
 
 int main(void)
@@ -263,6 +293,7 @@ int main(void)
         TEST(test_xsave_sizes),
         TEST(test_xsave_without_avx),
         TEST(test_repeated_features),
+        TEST(test_caches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
