@@ -36,4 +36,5 @@ def test_compilation_database():
     sources = {str(path.relative_to(ROOT)) for room in rooms for path in Path(ROOT, room).rglob("*.c")}
     assert sources - set(database) == set()
     command = database["hv/vm.c"]["arguments"]
-    assert subprocess.run([*command[:command.index("-o")], "-fsyntax-only"], cwd=ROOT).returncode == 0
+    compile_only = [word for word in command[:command.index("-o")] if not word.startswith("-M")]  # no rules for make
+    assert subprocess.run([*compile_only, "-fsyntax-only"], cwd=ROOT).returncode == 0
