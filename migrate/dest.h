@@ -55,12 +55,9 @@ struct incoming {
     struct ram ram;
     u64 *seen, *suspect;         /* by page: received; damaged as far as we know */
     u64 *sections;               /* the digest of each section of state, as it came */
-    bool closed;                 /* PREPARE has come */
     u64 work, peer_work;         /* of KEEPALIVE: ours; the highest that the source has said */
-    u64 got_on;                  /* ns: when the source last got on */
     struct ram_digest digest;    /* of our memory */
-    bool rounding;               /* ROUND has come, and is answered as soon as no page is stale */
-    struct wire_round round;     /* it */
+    struct wire_round round;     /* that is answered as soon as no page is stale */
     struct digest_work digested; /* since ROUND or PREPARE came */
     struct wire_handoff claim;   /* the source's PREPARE */
     struct wire_handoff found;   /* our digests */
@@ -68,28 +65,40 @@ struct incoming {
     void *vm; /* until it is freed, or not ours to free any more: running */
 };
 
+/* How far a connection has come. dest_stages.c has a row for each stage, which says all that depends on it. */
+enum session_stage {
+    SESSION_GREET,   /* waits for the header */
+    SESSION_RESERVE, /* waits for RESERVE */
+    SESSION_TRY,     /* a check alone: tries the sections of state */
+    SESSION_LOAD,    /* takes pages and sections of state */
+    SESSION_CLEAR,   /* clears the pages of a ZERO record */
+    SESSION_DIGEST,  /* digests memory, before it answers ROUND */
+    SESSION_VERIFY,  /* PREPARE has come: digests memory, and compares */
+    SESSION_HANDOFF, /* the copy is complete: what is said is for the handoff */
+    SESSION_ASKED,   /* the same, of a source in doubt that has connected anew; or a check is over */
+    SESSION_CLOSE,   /* says its last words */
+    NR_SESSION_STAGES,
+};
+
 struct dest_session {
-    bool used, closing; /* closing: it ends when all is said */
+    bool used;
+    enum session_stage stage;
     struct transport transport;
     struct inbox inbox;
     struct outbox outbox;
-    bool greeted, resolve; /* header seen; this is a RESOLVE connection */
-    bool turn_over;        /* this connection has done enough for this step */
-    bool mute;             /* the peer has closed: nothing is sent any more */
+    bool mute; /* the peer has closed: nothing is sent any more */
     struct {
         unsigned run, runs; /* the next run, and the number of runs */
         u64 page;           /* the next page of that run */
     } zero;                 /* of the ZERO record in the inbox: what is still to be cleared */
-    unsigned say;           /* ACTION_SAY_* */
-    bool refusing;
+    unsigned say;           /* ACTION_SAY_*, SAY_REFUSED */
     struct wire_refused refused;
     u64 epoch; /* of its header */
-    u64 since; /* ns: when it was accepted */
     char peer[DEST_PEER];
-    u64 last_said, last_heard, closing_since; /* ns */
-    u64 last_whole;                           /* when no record was half received */
-    struct incoming fresh;                    /* the attempt of this session, before its RESERVE is accepted */
-    struct incoming *incoming;                /* &fresh, or an attempt that is remembered; NULL: unknown */
+    u64 since; /* ns: when it was accepted, its guest last got on, or it began to close: the limit of a stage */
+    u64 last_said, last_heard, last_whole; /* ns; last_whole: when no record was half received */
+    struct incoming fresh;                 /* the attempt of this session, before its RESERVE is accepted */
+    struct incoming *incoming;             /* the attempt, one that is remembered; NULL: there is none, or not yet */
     struct dest *dest;
 };
 

@@ -11,14 +11,6 @@
 
 #define CLEAR_BUDGET 256 /* pages in one go */
 
-/* Is this session loading a guest whose RAM exists? */
-static bool loading(const struct dest_session *session)
-{
-    const struct incoming *in = session->incoming;
-
-    return in && in->handoff.state == DEST_LOADING && in->vm && !in->closed;
-}
-
 void load_release(struct incoming *in)
 {
     free(in->description);
@@ -138,7 +130,7 @@ static void untried(struct wire_accepted *accepted)
 
 void load_reserve(struct dest_session *session)
 {
-    struct incoming *in = session->incoming;
+    struct incoming *in = &session->fresh;
     struct dest *dest = session->dest;
     struct wire_accepted accepted = { 0 };
     char reason[WIRE_REASON] = "";
@@ -146,10 +138,6 @@ void load_reserve(struct dest_session *session)
     enum wire_code code;
     bool no_room;
 
-    if (!in || in != &session->fresh || in->description) {
-        dest_refuse(session, WIRE_E_STREAM, "RESERVE out of turn");
-        return;
-    }
     in->description = calloc(1, sizeof(*in->description));
     if (!in->description) {
         dest_refuse(session, WIRE_E_MEMORY, "no memory for the description");
@@ -186,7 +174,8 @@ void load_reserve(struct dest_session *session)
         dest_refuse(session, code, reason);
         return;
     }
-    in->stats.reserved = in->got_on = dest->ops->now(dest->ctx);
+    in->stats.reserved = session->since = dest->ops->now(dest->ctx);
+    session->stage = in->dry_run ? SESSION_TRY : SESSION_LOAD;
     attempt_keep(session);
     outbox_record(&session->outbox, WIRE_ACCEPTED, &accepted, sizeof(accepted));
 }
@@ -201,7 +190,7 @@ void load_say_keepalive(struct dest_session *session)
 /* The source has brought something, and this end has done so many pages or sections of work with it. */
 static void got_on(struct dest_session *session, u64 work)
 {
-    session->incoming->got_on = session->dest->ops->now(session->dest->ctx);
+    session->since = session->dest->ops->now(session->dest->ctx);
     session->incoming->work += work;
 }
 
@@ -209,7 +198,7 @@ u8 *load_place(void *ctx, const struct wire_page *page)
 {
     struct dest_session *session = ctx;
 
-    if (!loading(session) || ram_index(&session->incoming->ram, page->gpa) == GUEST_PAGE_NONE)
+    if (session->stage != SESSION_LOAD || ram_index(&session->incoming->ram, page->gpa) == GUEST_PAGE_NONE)
         return NULL;
     return session->dest->ops->page(session->incoming->vm, page->gpa);
 }
@@ -260,7 +249,7 @@ void load_clear(struct dest_session *session)
 {
     unsigned n;
 
-    for (n = 0; n < CLEAR_BUDGET && load_clearing(session); n++) {
+    for (n = 0; n < CLEAR_BUDGET && session->zero.run < session->zero.runs; n++) {
         struct wire_run run = zero_run(&session->inbox, session->zero.run);
 
         clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
@@ -270,7 +259,8 @@ void load_clear(struct dest_session *session)
         }
     }
     got_on(session, n);
-    session->turn_over = true; /* others want the host loop, too */
+    if (session->zero.run == session->zero.runs)
+        session->stage = SESSION_LOAD;
 }
 
 void load_zero(struct dest_session *session)
@@ -278,7 +268,7 @@ void load_zero(struct dest_session *session)
     const struct inbox *box = &session->inbox;
     u64 count = box->len / sizeof(struct wire_run), end = 0;
 
-    if (!loading(session) || box->len % sizeof(struct wire_run) || count > WIRE_RUNS) {
+    if (box->len % sizeof(struct wire_run) || count > WIRE_RUNS) {
         dest_refuse(session, WIRE_E_STREAM, "malformed ZERO");
         return;
     }
@@ -296,6 +286,7 @@ void load_zero(struct dest_session *session)
     session->zero.run = 0;
     session->zero.page = 0;
     session->zero.runs = (unsigned)count;
+    session->stage = SESSION_CLEAR;
 }
 
 static void refuse_section(struct dest_session *session, const struct wire_section *section, const struct codec *c)
@@ -315,11 +306,11 @@ void load_state(struct dest_session *session)
     struct wire_section section;
 
     codec_bytes(&c, &section, sizeof(section));
-    if (in && in->dry_run && !in->vm) { /* the section was not tried: there is no VM */
+    if (!in->vm) { /* a check, and the section can't be tried: there is no VM */
         got_on(session, 1);
         return;
     }
-    if (!loading(session) || c.err || section.len != c.len - c.at || in->stats.sections == WIRE_SECTIONS ||
+    if (c.err || section.len != c.len - c.at || in->stats.sections == WIRE_SECTIONS ||
         !memchr(section.name, 0, sizeof(section.name))) {
         dest_refuse(session, WIRE_E_STREAM, "malformed STATE");
         return;
@@ -339,10 +330,6 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
     char reason[WIRE_REASON] = "";
     enum wire_code code;
 
-    if (!loading(session)) {
-        dest_refuse(session, WIRE_E_STREAM, "PREPARE out of turn");
-        return;
-    }
     if (bitmap_count(in->seen, in->ram.pages) != in->ram.pages || bitmap_count(in->suspect, in->ram.pages)) {
         dest_refuse(session, WIRE_E_DAMAGED, "pages arrived damaged or not at all");
         return;
@@ -359,5 +346,5 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
     in->claim = *claim;
     in->digested = (struct digest_work){ 0 };
     in->stats.closed = session->dest->ops->now(session->dest->ctx);
-    in->closed = true;
+    session->stage = SESSION_VERIFY;
 }

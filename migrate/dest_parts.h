@@ -1,15 +1,47 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the parts of the destination use of each other: dest.c (connections, handoff), dest_attempts.c (which attempts
- * are remembered), dest_load.c (records become a stopped guest), dest_verify.c (digests), dest_stranded.c (stranded
- * copies). */
+/* What the parts of the destination use of each other: dest.c (connections, handoff), dest_stages.c (what a connection
+ * takes and does in each stage), dest_attempts.c (which attempts are remembered), dest_load.c (records become a stopped
+ * guest), dest_verify.c (digests), dest_stranded.c (stranded copies). */
 #pragma once
 
 #include "migrate/dest.h"
 
 #define NS_PER_MS 1000000ULL
 
+/* In `say` of struct dest_session, beside the messages of the handoff: REFUSED. */
+#define SAY_REFUSED (1u << 31)
+
+/* What a stage means. */
+struct session_row {
+    bool idle; /* no guest depends on the connection: it gives way to a new one */
+    bool move; /* it has one of the places for moves */
+    /* Do a part of the work that comes before anything more is taken from the peer. NULL: there is none. */
+    void (*work)(struct dest_session *session);
+    /* It may last so long after session->since. 0: without end. Then `late` is done. */
+    u32 limit_ms;
+    void (*late)(struct dest_session *session);
+};
+
+const struct session_row *session_row(const struct dest_session *session);
+
+/* A record has come. */
+void session_take(struct dest_session *session);
+
+/* End the connection when all is said; nothing more is taken from it. */
+void session_close(struct dest_session *session);
+
+/* End the connection at once. The attempt that was loading on it is given up. */
+void session_end(struct dest_session *session);
+
+/* The attempt, if there is one, is no longer the session's. */
+void session_detach(struct dest_session *session);
+
 /* Carry out what the handoff decided: enum handoff_action. */
 void dest_apply(struct dest *dest, struct incoming *in, unsigned actions);
+
+/* How long the guest has stood at the time `now`: until PREPARE was said, by the source's clock; since PREPARE came, by
+ * ours. */
+u64 dest_stood(const struct incoming *in, u64 now);
 
 /* Refuse the session's attempt: say REFUSED, end the connection, and give up the attempt that was loading on it. */
 void dest_refuse(struct dest_session *session, enum wire_code code, const char *reason);
@@ -62,19 +94,16 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
 /* The function for inbox->place. */
 u8 *load_place(void *ctx, const struct wire_page *page);
 
-/* Is there a ZERO record that is not carried out to its end? Then load_clear goes on with it, a part at a time. */
-static inline bool load_clearing(const struct dest_session *session)
-{
-    return session->zero.run < session->zero.runs;
-}
+/* In SESSION_CLEAR: go on with the ZERO record. */
 void load_clear(struct dest_session *session);
 
 /* ROUND has come: answer it, or first digest what it asks for. */
 void load_round(struct dest_session *session, const struct wire_round *round);
 
-/* After a ROUND that asks for digests, and after PREPARE: digest and compare, a part at a time, until ROUND_DONE,
- * PREPARED or REFUSED is said. */
+/* In SESSION_DIGEST and SESSION_VERIFY: digest some pages; when no page is stale any more, say ROUND_DONE, or compare,
+ * and say PREPARED or REFUSED. */
 void load_digest(struct dest_session *session);
+void load_verify(struct dest_session *session);
 
 /* Continue `digest` over a section of state; returns the new digest. */
 u64 load_section_digest(u64 digest, const struct wire_section *section, const u8 *bytes);

@@ -47,6 +47,7 @@ static void prepared(struct dest_session *session)
     in->found.epoch = in->handoff.epoch;
     in->stats.prepared = dest->ops->now(dest->ctx);
     load_release(in);
+    session->stage = SESSION_HANDOFF;
     dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_READY, 0));
 }
 
@@ -83,7 +84,7 @@ void load_round(struct dest_session *session, const struct wire_round *round)
         say_round_done(session, round, 0);
         return;
     }
-    in->rounding = true;
+    session->stage = SESSION_DIGEST;
     in->round = *round;
     in->digested = (struct digest_work){ 0 };
 }
@@ -110,18 +111,22 @@ static bool digest_part(struct dest_session *session)
 
 void load_digest(struct dest_session *session)
 {
-    struct incoming *in = session->incoming;
+    const struct incoming *in = session->incoming;
 
-    if (!in->digest.stale) {
-        prepared(session);
-        return;
-    }
     if (!digest_part(session)) {
         load_say_keepalive(session);
-    } else if (in->rounding) {
-        in->rounding = false;
-        say_round_done(session, &in->round, in->digested.ns / 1000);
-    } else {
-        compare(session);
+        return;
     }
+    session->stage = SESSION_LOAD;
+    say_round_done(session, &in->round, in->digested.ns / 1000);
+}
+
+void load_verify(struct dest_session *session)
+{
+    if (!session->incoming->digest.stale)
+        prepared(session);
+    else if (!digest_part(session))
+        load_say_keepalive(session);
+    else
+        compare(session);
 }

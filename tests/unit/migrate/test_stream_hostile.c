@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c */
+/* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
 /* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: tests/unit/peers.c */
@@ -131,6 +131,31 @@ static void test_loading(void **state)
     say(p, WIRE_COMMIT, &handoff, sizeof(handoff));
     assert_int_equal(p->heard[p->records - 1], WIRE_UNKNOWN);
     peer_free(p);
+}
+
+/* Before RESERVE nothing else is taken, a guest is described once, and a check brings neither memory nor its end. */
+static void test_out_of_turn(void **state)
+{
+    static const struct {
+        u32 type;
+        bool reserved, check;
+    } wrong[] = { { WIRE_STATE, false, false },  { WIRE_ROUND, false, false }, { WIRE_PREPARE, false, false },
+                  { WIRE_RESERVE, true, false }, { WIRE_ZERO, true, true },    { WIRE_PREPARE, true, true } };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+        struct peer *p = peer_new();
+        struct reserve_body body = good_reserve();
+
+        body.head.flags = wrong[i].check ? WIRE_DRY_RUN : 0;
+        say_header(p, good_header(8));
+        if (wrong[i].reserved)
+            say(p, WIRE_RESERVE, &body, sizeof(body));
+        assert_int_equal(p->w.dest_vm.exists, wrong[i].reserved);
+        say(p, wrong[i].type, &body, sizeof(body));
+        assert_string_equal(p->refused.reason, "a record out of turn");
+        refused_with(p, WIRE_E_STREAM);
+    }
 }
 
 /* PAGES for addresses that are not RAM, with impossible lengths, and before RESERVE. */
@@ -277,9 +302,10 @@ static void test_crc32c(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers), cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_descriptions),
-        cmocka_unit_test(test_loading), cmocka_unit_test(test_pages),           cmocka_unit_test(test_sequence),
-        cmocka_unit_test(test_replay),  cmocka_unit_test(test_crc32c),          cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_headers),  cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_descriptions),
+        cmocka_unit_test(test_loading),  cmocka_unit_test(test_out_of_turn),     cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_sequence), cmocka_unit_test(test_replay),          cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(test_frames),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

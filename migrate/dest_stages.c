@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a connection to the destination takes, and does, in each of its stages. The tables are at the end. */
+#include "host/bits.h"
+#include "migrate/dest_parts.h"
+
+static u64 now(const struct dest_session *session)
+{
+    return session->dest->ops->now(session->dest->ctx);
+}
+
+/* --- Records ------------------------------------------------------------------------------------------------------ */
+
+/* COMMIT says how long the guest has stood, too, and includes a guess of its own way here. If COMMIT was late the guess
+ * is too low: so the larger of both times is right. */
+static void commit_came(struct incoming *in, u64 paused, u64 time)
+{
+    u64 stood = dest_stood(in, time);
+
+    if (paused > stood)
+        in->claim.paused_ns += paused - stood;
+}
+
+static enum handoff_event event_of(u32 type, const struct wire_handoff *message)
+{
+    switch (type) {
+    case WIRE_PREPARE: return HANDOFF_PREPARE;
+    case WIRE_COMMIT: return HANDOFF_COMMIT;
+    case WIRE_QUERY: return message->wish & WIRE_WISH_ABORT ? HANDOFF_QUERY_ABORT : HANDOFF_QUERY;
+    default: return HANDOFF_ABORT;
+    }
+}
+
+static void take_handoff(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    struct wire_handoff message;
+    enum handoff_event event;
+
+    if (inbox_body(&session->inbox, &message, sizeof(message))) {
+        dest_refuse(session, WIRE_E_STREAM, "malformed handoff message");
+        return;
+    }
+    event = event_of(session->inbox.type, &message);
+    /* An attempt is unknown before it is accepted; another attempt of that epoch, over or prepared, may be known. */
+    if (!in || message.epoch != in->handoff.epoch) {
+        struct wire_handoff unknown = { .epoch = message.epoch };
+
+        outbox_record(&session->outbox, WIRE_UNKNOWN, &unknown, sizeof(unknown));
+        return;
+    }
+    if (session->stage == SESSION_LOAD && event == HANDOFF_PREPARE) {
+        load_prepare(session, &message);
+        return;
+    }
+    if (event == HANDOFF_COMMIT && in->handoff.state == DEST_PREPARED)
+        commit_came(in, message.paused_ns, now(session));
+    in->settled |= event == HANDOFF_ABORT; /* never said after COMMIT */
+    if (attempt_under_way(in) && (event == HANDOFF_ABORT || event == HANDOFF_QUERY_ABORT))
+        dest_note_end(in, message.code ? (enum wire_code)message.code : WIRE_E_CANCEL, "the source has broken it off");
+    dest_apply(session->dest, in, handoff_dest_event(&in->handoff, event, message.epoch));
+}
+
+/* A source that looks at many pages before it finds one to send says how far it has got. */
+static void take_keepalive(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    u64 work;
+
+    if (!in || in->handoff.state != DEST_LOADING || inbox_body(&session->inbox, &work, sizeof(work)) ||
+        work <= in->peer_work)
+        return;
+    in->peer_work = work;
+    session->since = now(session);
+}
+
+/* The guest of this check would be taken: nothing is held for it any more when that is said. */
+static void end_check(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+
+    session_detach(session);
+    session->stage = SESSION_ASKED;
+    dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
+}
+
+static void take_round(struct dest_session *session)
+{
+    struct wire_round round;
+
+    if (inbox_body(&session->inbox, &round, sizeof(round))) {
+        dest_refuse(session, WIRE_E_STREAM, "malformed ROUND");
+        return;
+    }
+    session->since = now(session);
+    if (session->stage == SESSION_TRY)
+        end_check(session);
+    load_round(session, &round);
+}
+
+/* The contents of its pages follow. */
+static void take_pages(struct dest_session *session)
+{
+    (void)session;
+}
+
+/* The source says END: it knows how the move ended. */
+static void take_end(struct dest_session *session)
+{
+    if (session->incoming && !attempt_under_way(session->incoming))
+        session->incoming->settled = true;
+    session_close(session);
+}
+
+#define IN(stage) (1u << SESSION_##stage)
+#define ANY (~0u)
+
+/* What is done with a record, and in which stages it may come. */
+static const struct {
+    u32 type, stages;
+    void (*take)(struct dest_session *session);
+} records[] = {
+    { WIRE_KEEPALIVE, ANY, take_keepalive },
+    { WIRE_END, ANY, take_end },
+    { WIRE_RESERVE, IN(RESERVE), load_reserve },
+    { WIRE_STATE, IN(TRY) | IN(LOAD), load_state },
+    { WIRE_ROUND, IN(TRY) | IN(LOAD), take_round },
+    { WIRE_PAGES, IN(LOAD), take_pages },
+    { WIRE_ZERO, IN(LOAD), load_zero },
+    { WIRE_PREPARE, IN(LOAD) | IN(HANDOFF) | IN(ASKED), take_handoff },
+    { WIRE_COMMIT, ANY, take_handoff },
+    { WIRE_QUERY, ANY, take_handoff },
+    { WIRE_ABORT, ANY, take_handoff },
+    { WIRE_FRAME, ANY, load_frame },
+};
+
+void session_take(struct dest_session *session)
+{
+    u32 type = session->inbox.type;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(records); i++) {
+        if (records[i].type != type)
+            continue;
+        if (records[i].stages & (1u << session->stage))
+            records[i].take(session);
+        else
+            dest_refuse(session, WIRE_E_STREAM, "a record out of turn");
+        return;
+    }
+    if (!(type & WIRE_OPTIONAL))
+        dest_refuse(session, WIRE_E_STREAM, "unknown record");
+}
+
+/* --- Stages ------------------------------------------------------------------------------------------------------- */
+
+/* A source for which memory is held must fill it; to say that it lives is not enough. */
+static void late_source(struct dest_session *session)
+{
+    dest_refuse(session, WIRE_E_TIMEOUT, "nothing of the guest has come for 10 s");
+}
+
+/* Setup, and the end of a move in doubt, take only a few records: a peer that has no more than a connection has no
+ * right to its place. */
+#define IDLE .idle = true, .limit_ms = WIRE_SETUP_MS, .late = session_end
+#define LOADING .move = true, .limit_ms = WIRE_PROGRESS_MS, .late = late_source
+
+static const struct session_row stages[NR_SESSION_STAGES] = {
+    [SESSION_GREET] = { IDLE },
+    [SESSION_RESERVE] = { IDLE, .move = true },
+    [SESSION_TRY] = { LOADING },
+    [SESSION_LOAD] = { LOADING },
+    [SESSION_CLEAR] = { LOADING, .work = load_clear },
+    [SESSION_DIGEST] = { LOADING, .work = load_digest },
+    [SESSION_VERIFY] = { LOADING, .work = load_verify },
+    [SESSION_HANDOFF] = { .move = true },
+    [SESSION_ASKED] = { IDLE },
+    [SESSION_CLOSE] = { .idle = true, .work = session_end, .limit_ms = WIRE_KEEPALIVE_MS, .late = session_end },
+};
+
+const struct session_row *session_row(const struct dest_session *session)
+{
+    return &stages[session->stage];
+}
