@@ -32,7 +32,10 @@ static int code_at(const void *code, size_t len, gpa_t gpa, bool write, bool ski
 
     guest_poke(RIG_CODE, code, len);
     rig.vcpu->regs[RDI] = gpa;
-    return guest_exits(&exit, skips);
+    int vector = guest_exits(&exit, skips);
+
+    assert_int_equal(rig.vcpu->rip, RIG_CODE + (skips ? len : 0));
+    return vector;
 }
 #define CODE(gpa, write, skips, ...) \
     code_at((const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ }), gpa, write, skips)
