@@ -282,8 +282,10 @@ static void decode_exception(struct vcpu *vcpu, u8 vector)
         inject_exception(vcpu, VECTOR_DB);
     else if (vector == VECTOR_AC)
         inject_exception_error(vcpu, VECTOR_AC, 0);
-    else
+    else if (vector == VECTOR_MC)
         panic("machine check while a guest ran");
+    else
+        set_raw_exit(vcpu, EXIT_UNKNOWN);
 }
 
 static void decode_other(struct vcpu *vcpu, u64 code)

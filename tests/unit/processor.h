@@ -11,6 +11,11 @@ struct processor {
     void (*sleeps)(void);           /* STI; HLT: returns when an interrupt has woken it */
     void (*takes_interrupts)(void); /* STI in any other place */
     u64 tsc_aux, xcr0;              /* what WRMSR and XSETBV have written last */
+    u64 cr4;                        /* what MOV from CR4 reads */
+    bool gif;                       /* AMD-V's global interrupt flag: STGI and CLGI */
+    u64 dr6;                        /* MOV from and to DR6 */
+    unsigned nmis;                  /* INT 2, by which the host takes an NMI */
+    u64 *(*vmcs)(u32 field);        /* where VMREAD and VMWRITE, of registers, find a field */
 };
 
 extern struct processor processor;
