@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Attacks that a guest does not survive, or need not, one for each boot: only the VM is to end, with its reason in the
- * status. */
+/* Attacks that a guest does not survive, one for each boot: only the VM is to end, with its reason in the status. */
 #include "tests/guests/hostile/hostile.h"
 #include "tests/guests/kit/cpu.h"
 #include "tests/guests/kit/modes.h"
@@ -70,7 +69,7 @@ void attack_lme(void)
     protected_call(lme_paging_without_pae);
 }
 
-/* An access that no driver makes and no decoder knows: it may work, or end the VM. */
+/* An access that no driver makes and our decoder does not know. */
 void attack_mmio_vector(void)
 {
     write_cr4(read_cr4() | CR4_OSFXSR);

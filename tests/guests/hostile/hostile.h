@@ -45,8 +45,6 @@ void attack_pagetables(void);
 void attack_stack(void);
 void attack_loop(void);
 void attack_descriptor(void);
-
-/* It depends on the processor whether these return. */
 void attack_realmode_garbage(void);
 void attack_lme(void);
 void attack_mmio_vector(void);
