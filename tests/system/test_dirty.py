@@ -5,7 +5,7 @@ log alone and compares all of it after every round."""
 import re
 
 import pytest
-from machine import boot, vm
+from machine import boot, budget, vm
 
 # All that can track writes there; with PML only VT-x.
 PRODUCERS = {"bochs": ["write-protect", "dbit", "pml"], "qemu": ["write-protect", "dbit"]}
@@ -15,9 +15,10 @@ CASES = [(emu, producer, patterns, cpus)
          for emu, patterns, cpus in (("bochs", list(SPLIT), 2), ("qemu", ["sequential", "hot"], 2),
                                      ("qemu", ["uniform", "few"], 1))
          for producer in PRODUCERS[emu]]
-# How long to write, so that several rounds come meanwhile. Under Bochs time is counted in instructions; in QEMU a guest
-# with a processor of its own races with rounds in real time.
-TICKS = {("bochs", 2): 150, ("qemu", 1): 200, ("qemu", 2): 2000}
+# How long to write, so that several rounds come meanwhile. Under Bochs time is counted in instructions, and a round of
+# the debug image needs several times as many; in QEMU a guest with a processor of its own races with rounds in real
+# time.
+TICKS = {("bochs", 2): budget(150, debug=600), ("qemu", 1): 200, ("qemu", 2): 2000}
 
 
 def writer(log, pattern="uniform", split="lazy", check=50, drop=0, name="writer", **options):
