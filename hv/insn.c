@@ -15,7 +15,7 @@
 
 static bool needs_modrm(enum place place)
 {
-    return place >= RM && place <= SYS;
+    return place >= RM && place <= CREG;
 }
 
 enum rex { REX_B = 1, REX_X = 2, REX_R = 4, REX_W = 8, REX = 0x40 };
@@ -117,7 +117,7 @@ static void decode_sizes(struct decoder *d, unsigned flags)
     bool long_mode = insn->mode == INSN_64;
     unsigned size = (insn->mode != INSN_16) != d->prefix66 ? 4 : 2;
 
-    if (long_mode && (d->rex & REX_W || (flags & SIZE64 && !d->prefix66)))
+    if (long_mode && d->rex & REX_W)
         size = 8;
     if (flags & FIXED64)
         size = long_mode ? 8 : 4;
@@ -237,18 +237,14 @@ static struct insn_operand offset_operand(struct decoder *d)
     return (struct insn_operand){ .kind = OPERAND_MEM };
 }
 
-/*
- * The control or debug register of ModRM.reg. CR1, CR5 to CR7 and above CR8 do not exist, nor debug registers above
- * DR7.
- */
-static struct insn_operand system_register_operand(struct decoder *d)
+/* The control register of ModRM.reg. CR1, CR5 to CR7 and above CR8 do not exist. */
+static struct insn_operand control_register_operand(struct decoder *d)
 {
     unsigned number = (d->modrm >> 3 & 7) | (d->rex & REX_R ? 8 : 0);
-    bool control = d->insn->op == INSN_MOV_CR;
 
-    if (control ? number > 8 || !(BIT(number) & (BITS(4, 2) | BIT(0) | BIT(8))) : number > 7)
+    if (!(BIT(number) & (BITS(4, 2) | BIT(0) | BIT(8))))
         fail(d, -EINVAL);
-    return (struct insn_operand){ .kind = control ? OPERAND_CR : OPERAND_DR, .reg = (u8)number };
+    return (struct insn_operand){ .kind = OPERAND_CR, .reg = (u8)number };
 }
 
 static struct insn_operand decode_operand(struct decoder *d, enum place place, unsigned size)
@@ -258,12 +254,10 @@ static struct insn_operand decode_operand(struct decoder *d, enum place place, u
     case RM: return rm_operand(d, size);
     case GPR: return gpr_operand(d, size);
     case REG: return reg_operand(d, size);
-    case SYS: return system_register_operand(d);
+    case CREG: return control_register_operand(d);
     case ACC: return (struct insn_operand){ OPERAND_REG, RAX, false };
-    case DX: return (struct insn_operand){ OPERAND_REG, RDX, false };
     case IMM: return immediate_operand(d, fetch_signed(d, MIN(size, 4u)));
     case IMM8: return immediate_operand(d, fetch_signed(d, 1));
-    case UIMM8: return immediate_operand(d, fetch(d));
     case OFFSET: return offset_operand(d);
     case SI: memory_init(d, SEG_DS, RSI); break;
     case DI:
@@ -274,39 +268,16 @@ static struct insn_operand decode_operand(struct decoder *d, enum place place, u
     return (struct insn_operand){ .kind = OPERAND_NONE };
 }
 
-/* The row of an opcode; its bytes after `byte` are fetched. */
-static struct opcode decode_opcode(struct decoder *d, u8 byte)
-{
-    if (byte != 0x0F)
-        return opcodes_one_byte[byte];
-    byte = fetch(d);
-    if (byte != 0x38)
-        return opcodes_0f[byte];
-    byte = fetch(d);
-    if (byte >= 0x80 && byte < 0x80 + ARRAY_SIZE(opcodes_0f38_80))
-        return opcodes_0f38_80[byte - 0x80];
-    return (struct opcode){ .op = INSN_NONE };
-}
-
 /* Fetch ModRM and, in a group, go down to the row that it chooses. */
 static struct opcode decode_group(struct decoder *d, struct opcode outer)
 {
     struct opcode row;
-    bool mod3;
 
     d->modrm = fetch(d);
-    mod3 = d->modrm >> 6 == 3;
     if (!outer.group)
         return outer;
-    if (outer.flags & MOD3 && mod3 && opcodes_0f01_mod3[d->modrm & 63])
-        return (struct opcode){ .op = opcodes_0f01_mod3[d->modrm & 63], .flags = NP };
-
     row = outer.group[d->modrm >> 3 & 7];
     row.flags |= outer.flags;
-    if (outer.flags & VMXPTR && (mod3 || d->repeat == 0xF2))
-        row.op = INSN_NONE;
-    if (row.op == INSN_VMPTRLD && (d->repeat || d->prefix66))
-        row.op = d->repeat ? INSN_VMXON : INSN_VMCLEAR;
     return row;
 }
 
@@ -323,7 +294,7 @@ static bool lock_allowed(const struct insn *insn)
 static void check_row(struct decoder *d, const struct opcode *row)
 {
     bool long_mode = d->insn->mode == INSN_64;
-    bool other = (row->flags & NP && (d->prefix66 || d->repeat)) || (row->flags & P66 && (!d->prefix66 || d->repeat)) ||
+    bool other = (row->flags & NP && (d->prefix66 || d->repeat)) || (row->flags & MODRM_D1 && d->modrm != 0xD1) ||
                  (row->flags & ONLY64 && !long_mode);
 
     if (row->op == INSN_NONE || other)
@@ -332,24 +303,17 @@ static void check_row(struct decoder *d, const struct opcode *row)
         fail(d, -EINVAL);
 }
 
-/* 90 is XCHG of the accumulator with itself: nothing, and with F3 PAUSE. REX.B makes it XCHG R8, which is not ours. */
-static void decode_nop(struct decoder *d)
-{
-    if (d->rex & REX_B)
-        fail(d, -ENOTSUP);
-    if (d->repeat == 0xF3)
-        d->insn->op = INSN_PAUSE;
-}
-
 int insn_decode(struct insn *insn, enum insn_mode mode, const u8 *bytes, size_t available)
 {
     struct decoder d = { .insn = insn, .bytes = bytes, .available = available, .segment = -1 };
     struct opcode row;
+    u8 byte;
 
     memset(insn, 0, sizeof(*insn));
     insn->mode = (u8)mode;
     memory_init(&d, SEG_DS, -1);
-    row = decode_opcode(&d, decode_prefixes(&d));
+    byte = decode_prefixes(&d);
+    row = byte == 0x0F ? opcodes_0f[fetch(&d)] : opcodes_one_byte[byte];
     if (row.group || needs_modrm(row.dst) || needs_modrm(row.src))
         row = decode_group(&d, row);
     check_row(&d, &row);
@@ -360,8 +324,6 @@ int insn_decode(struct insn *insn, enum insn_mode mode, const u8 *bytes, size_t 
     decode_sizes(&d, row.flags);
     insn->dst = decode_operand(&d, row.dst, insn->size);
     insn->src = decode_operand(&d, row.src, insn->src_size);
-    if (insn->op == INSN_NOP)
-        decode_nop(&d);
     if (insn->lock && !lock_allowed(insn))
         fail(&d, -EINVAL);
     insn->len = (u8)d.pos;

@@ -29,22 +29,9 @@ enum insn_op {
     INSN_BT, INSN_BTS, INSN_BTR, INSN_BTC,
     INSN_MOVS, INSN_STOS, INSN_LODS,
 
-    /* Port I/O: the port is an immediate or DX. */
-    INSN_IN, INSN_OUT, INSN_INS, INSN_OUTS,
-
-    /* Control flow and flags that can be intercepted. INSN_INT: the vector is the immediate. */
-    INSN_INT, INSN_INT3, INSN_INTO, INSN_INT1, INSN_IRET, INSN_PUSHF, INSN_POPF, INSN_CLI, INSN_STI,
-
-    /* System instructions. */
-    INSN_NOP, INSN_PAUSE, INSN_HLT, INSN_CPUID, INSN_RDMSR, INSN_WRMSR, INSN_RDTSC, INSN_RDTSCP, INSN_RDPMC,
-    INSN_INVD, INSN_WBINVD, INSN_CLTS, INSN_LMSW, INSN_SMSW, INSN_INVLPG, INSN_INVPCID, INSN_XGETBV, INSN_XSETBV,
-    INSN_MOV_CR, INSN_MOV_DR, INSN_MONITOR, INSN_MWAIT, INSN_MONITORX, INSN_MWAITX, INSN_RDPRU, INSN_SWAPGS, INSN_RSM,
-    INSN_CLAC, INSN_STAC, INSN_SGDT, INSN_SIDT, INSN_LGDT, INSN_LIDT, INSN_SLDT, INSN_STR, INSN_LLDT, INSN_LTR,
-
-    /* Virtualization, both vendors. */
-    INSN_VMCALL, INSN_VMLAUNCH, INSN_VMRESUME, INSN_VMXOFF, INSN_VMXON, INSN_VMCLEAR, INSN_VMPTRLD, INSN_VMPTRST,
-    INSN_VMREAD, INSN_VMWRITE, INSN_INVEPT, INSN_INVVPID, INSN_VMFUNC,
-    INSN_VMRUN, INSN_VMMCALL, INSN_VMLOAD, INSN_VMSAVE, INSN_STGI, INSN_CLGI, INSN_SKINIT, INSN_INVLPGA,
+    /* Only decoded, for their length and operands. */
+    INSN_INS, INSN_OUTS, INSN_HLT, INSN_CPUID, INSN_RDMSR, INSN_WRMSR, INSN_INVD, INSN_WBINVD, INSN_CLTS, INSN_LMSW,
+    INSN_XSETBV, INSN_MOV_CR,
 };
 /* clang-format on */
 
@@ -54,7 +41,6 @@ enum operand_kind {
     OPERAND_MEM, /* insn.mem */
     OPERAND_IMM, /* insn.imm */
     OPERAND_CR,  /* control register, by number */
-    OPERAND_DR,  /* debug register, by number */
 };
 
 struct insn_operand {
@@ -87,7 +73,7 @@ struct insn {
     bool lock;
     struct insn_operand dst, src;
     struct insn_mem mem;
-    u64 imm; /* sign-extended to 64 bits; ports and vectors are zero-extended */
+    u64 imm; /* sign-extended to 64 bits */
 };
 
 /* The processor state that addresses are made of. */

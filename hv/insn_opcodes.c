@@ -30,34 +30,13 @@ static const struct opcode group4[8] = {
 
 static const struct opcode group5[8] = {{INSN_INC, RM}, {INSN_DEC, RM}, [7] = {INSN_UD}};
 
-static const struct opcode group6[8] = {
-    {INSN_SLDT, RM}, {INSN_STR, RM}, {INSN_LLDT, RM, NONE, WORD}, {INSN_LTR, RM, NONE, WORD},
-};
-
-/* 0F 01 with a memory operand; with a register operand opcodes_0f01_mod3 decides first. */
 static const struct opcode group7[8] = {
-    {INSN_SGDT, RM, NONE, MEM}, {INSN_SIDT, RM, NONE, MEM}, {INSN_LGDT, RM, NONE, MEM},  {INSN_LIDT, RM, NONE, MEM},
-    {INSN_SMSW, RM},            {INSN_NONE},                {INSN_LMSW, RM, NONE, WORD}, {INSN_INVLPG, RM, NONE, MEM},
-};
-
-/* 0F 01 with mod = 3: the low six bits of ModRM are more opcode. */
-const u8 opcodes_0f01_mod3[64] = {
-    [0x01] = INSN_VMCALL, [0x02] = INSN_VMLAUNCH, [0x03] = INSN_VMRESUME, [0x04] = INSN_VMXOFF,
-    [0x08] = INSN_MONITOR, [0x09] = INSN_MWAIT, [0x0A] = INSN_CLAC, [0x0B] = INSN_STAC,
-    [0x10] = INSN_XGETBV, [0x11] = INSN_XSETBV, [0x14] = INSN_VMFUNC,
-    [0x18] = INSN_VMRUN, [0x19] = INSN_VMMCALL, [0x1A] = INSN_VMLOAD, [0x1B] = INSN_VMSAVE,
-    [0x1C] = INSN_STGI, [0x1D] = INSN_CLGI, [0x1E] = INSN_SKINIT, [0x1F] = INSN_INVLPGA,
-    [0x38] = INSN_SWAPGS, [0x39] = INSN_RDTSCP, [0x3A] = INSN_MONITORX, [0x3B] = INSN_MWAITX, [0x3D] = INSN_RDPRU,
+    [2] = {INSN_XSETBV, NONE, NONE, MODRM_D1 | NP}, [6] = {INSN_LMSW, RM, NONE, WORD},
 };
 
 static const struct opcode group8[8] = {
     {INSN_UD}, {INSN_UD}, {INSN_UD}, {INSN_UD},
     {INSN_BT, RM, IMM8}, {INSN_BTS, RM, IMM8}, {INSN_BTR, RM, IMM8}, {INSN_BTC, RM, IMM8},
-};
-
-/* 0F C7: what is left is CMPXCHG8B, XSAVES and, with a register, RDRAND. */
-static const struct opcode group9[8] = {
-    [6] = {INSN_VMPTRLD, RM, NONE, FIXED64}, [7] = {INSN_VMPTRST, RM, NONE, FIXED64 | NP},
 };
 
 static const struct opcode group11[8] = {
@@ -92,9 +71,6 @@ const struct opcode opcodes_one_byte[256] = {
     PAIR(0x86, INSN_XCHG, RM, REG, 0),
     PAIR(0x88, INSN_MOV, RM, REG, 0),
     PAIR(0x8A, INSN_MOV, REG, RM, 0),
-    [0x90] = {INSN_NOP},
-    [0x9C] = {INSN_PUSHF, NONE, NONE, SIZE64},
-    [0x9D] = {INSN_POPF, NONE, NONE, SIZE64},
     PAIR(0xA0, INSN_MOV, ACC, OFFSET, 0),
     PAIR(0xA2, INSN_MOV, OFFSET, ACC, 0),
     PAIR(0xA4, INSN_MOVS, SI, NONE, 0),
@@ -103,44 +79,25 @@ const struct opcode opcodes_one_byte[256] = {
     PAIR(0xAC, INSN_LODS, SI, NONE, 0),
     [0xC6] = {.group = group11, .flags = BYTE},
     [0xC7] = {.group = group11},
-    [0xCC] = {INSN_INT3},
-    [0xCD] = {INSN_INT, UIMM8},
-    [0xCE] = {INSN_INTO, NONE, NONE, NO64},
-    [0xCF] = {INSN_IRET},
-    PAIR(0xE4, INSN_IN, ACC, UIMM8, MAX32),
-    PAIR(0xE6, INSN_OUT, UIMM8, ACC, MAX32),
-    PAIR(0xEC, INSN_IN, ACC, DX, MAX32),
-    PAIR(0xEE, INSN_OUT, DX, ACC, MAX32),
-    [0xF1] = {INSN_INT1},
     [0xF4] = {INSN_HLT},
     [0xF6] = {.group = group3, .flags = BYTE},
     [0xF7] = {.group = group3},
-    [0xFA] = {INSN_CLI},
-    [0xFB] = {INSN_STI},
     [0xFE] = {.group = group4, .flags = BYTE},
     [0xFF] = {.group = group5},
 };
 
 const struct opcode opcodes_0f[256] = {
-    [0x00] = {.group = group6},
-    [0x01] = {.group = group7, .flags = MOD3},
+    [0x01] = {.group = group7},
     [0x06] = {INSN_CLTS},
     [0x08] = {INSN_INVD},
     [0x09] = {INSN_WBINVD},
     [0x0B] = {INSN_UD},
-    [0x20] = {INSN_MOV_CR, GPR, SYS, FIXED64},
-    [0x21] = {INSN_MOV_DR, GPR, SYS, FIXED64},
-    [0x22] = {INSN_MOV_CR, SYS, GPR, FIXED64},
-    [0x23] = {INSN_MOV_DR, SYS, GPR, FIXED64},
+    [0x20] = {INSN_MOV_CR, GPR, CREG, FIXED64},
+    [0x22] = {INSN_MOV_CR, CREG, GPR, FIXED64},
     [0x30] = {INSN_WRMSR},
-    [0x31] = {INSN_RDTSC},
     [0x32] = {INSN_RDMSR},
-    [0x33] = {INSN_RDPMC},
-    [0x78] = {INSN_VMREAD, RM, REG, FIXED64 | NP},
-    [0x79] = {INSN_VMWRITE, REG, RM, FIXED64 | NP},
     [0xA2] = {INSN_CPUID},
     [0xA3] = {INSN_BT, RM, REG},
-    [0xAA] = {INSN_RSM},
     [0xAB] = {INSN_BTS, RM, REG},
     PAIR(0xB0, INSN_CMPXCHG, RM, REG, 0),
     [0xB3] = {INSN_BTR, RM, REG},
@@ -152,13 +109,6 @@ const struct opcode opcodes_0f[256] = {
     [0xBF] = {INSN_MOVSX, REG, RM, SRC16},
     PAIR(0xC0, INSN_XADD, RM, REG, 0),
     [0xC3] = {INSN_MOV, RM, REG, MEM | NP},
-    [0xC7] = {.group = group9, .flags = VMXPTR},
-};
-
-const struct opcode opcodes_0f38_80[3] = {
-    {INSN_INVEPT, REG, RM, FIXED64 | MEM | P66},
-    {INSN_INVVPID, REG, RM, FIXED64 | MEM | P66},
-    {INSN_INVPCID, REG, RM, FIXED64 | MEM | P66},
 };
 
 #pragma GCC diagnostic pop

@@ -8,39 +8,34 @@
 #include "hv/insn.h"
 #include "host/types.h"
 
-/* Where an operand is encoded. The places from RM to SYS need a ModRM byte. */
+/* Where an operand is encoded. The places from RM to CREG need a ModRM byte. */
 enum place {
     NONE,
-    RM,  /* ModRM.rm: register or memory */
-    GPR, /* ModRM.rm: register whatever mod says */
-    REG, /* ModRM.reg */
-    SYS, /* ModRM.reg: control or debug register */
-    ACC, /* AL, AX, EAX or RAX */
-    DX,
+    RM,     /* ModRM.rm: register or memory */
+    GPR,    /* ModRM.rm: register whatever mod says */
+    REG,    /* ModRM.reg */
+    CREG,   /* ModRM.reg: control register */
+    ACC,    /* AL, AX, EAX or RAX */
     IMM,    /* signed immediate of the operand size, at most 4 bytes */
     IMM8,   /* signed byte */
-    UIMM8,  /* unsigned byte: port or vector */
     OFFSET, /* memory whose address is in the instruction */
     SI,     /* string at DS:rSI, may be overridden */
     DI,     /* string at ES:rDI */
 };
 
 enum opcode_flags {
-    BYTE = 1 << 0,    /* operands are 8 bits */
-    WORD = 1 << 1,    /* operands are 16 bits */
-    SRC8 = 1 << 2,    /* source is 8 bits */
-    SRC16 = 1 << 3,   /* source is 16 bits */
-    SRC32 = 1 << 4,   /* source is at most 32 bits */
-    MAX32 = 1 << 5,   /* operands are at most 32 bits */
-    SIZE64 = 1 << 6,  /* operands are 64 bits in 64-bit mode, unless prefix 66 says 16 */
-    FIXED64 = 1 << 7, /* operands are 64 bits in 64-bit mode, else 32 */
-    MEM = 1 << 8,     /* the register form is #UD */
-    NO64 = 1 << 9,    /* #UD in 64-bit mode */
-    ONLY64 = 1 << 10, /* in 64-bit mode alone; elsewhere another instruction that we do not decode */
-    NP = 1 << 11,     /* another instruction if prefix 66, F2 or F3 is there */
-    P66 = 1 << 12,    /* this instruction only if prefix 66 is there */
-    MOD3 = 1 << 13,   /* with mod = 3 the low six bits of ModRM are more opcode: opcodes_0f01_mod3 */
-    VMXPTR = 1 << 14, /* memory forms only, and prefix 66 or F3 makes VMPTRLD another instruction */
+    BYTE = 1 << 0,      /* operands are 8 bits */
+    WORD = 1 << 1,      /* operands are 16 bits */
+    SRC8 = 1 << 2,      /* source is 8 bits */
+    SRC16 = 1 << 3,     /* source is 16 bits */
+    SRC32 = 1 << 4,     /* source is at most 32 bits */
+    MAX32 = 1 << 5,     /* operands are at most 32 bits */
+    FIXED64 = 1 << 6,   /* operands are 64 bits in 64-bit mode, else 32 */
+    MEM = 1 << 7,       /* the register form is #UD */
+    NO64 = 1 << 8,      /* #UD in 64-bit mode */
+    ONLY64 = 1 << 9,    /* in 64-bit mode alone; elsewhere another instruction that we do not decode */
+    NP = 1 << 10,       /* another instruction if prefix 66, F2 or F3 is there */
+    MODRM_D1 = 1 << 11, /* another instruction unless ModRM is D1 */
 };
 
 struct opcode {
@@ -53,12 +48,3 @@ struct opcode {
 /* By opcode byte: the first one, or the one after 0F. A group's row has no op of its own. */
 extern const struct opcode opcodes_one_byte[256];
 extern const struct opcode opcodes_0f[256];
-
-/* The opcodes 0F 38 80 to 0F 38 82: the only ones of that map that we decode. */
-extern const struct opcode opcodes_0f38_80[3];
-
-/*
- * enum insn_op by the low six bits of ModRM; INSN_NONE if 0F 01 has no register form of its own there. These
- * instructions take no operands and no prefix.
- */
-extern const u8 opcodes_0f01_mod3[64];

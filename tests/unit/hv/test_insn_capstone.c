@@ -44,18 +44,13 @@ static void random_bytes(u8 *bytes)
 }
 
 /*
- * What capstone 4 gets wrong: it does not know three AMD instructions, refuses "MOV accumulator, [offset]" with both 66
- * and a repeat prefix (ignored by processors), and takes VMREAD with prefix 67 for SSE4A's INSERTQ.
+ * What capstone 4 gets wrong: it refuses "MOV accumulator, [offset]" with both 66 and a repeat prefix, which processors
+ * ignore.
  */
 static bool is_capstone_defect(const struct insn *insn, const u8 *bytes)
 {
-    bool offset_form = insn->op == INSN_MOV && insn->len > insn->addr_size &&
-                       (bytes[insn->len - insn->addr_size - 1] & 0xFC) == 0xA0;
-
-    return (insn->op >= INSN_MONITORX && insn->op <= INSN_RDPRU) || (offset_form && insn->rep) ||
-           (insn->op == INSN_VMREAD && insn->addr_size != (insn->mode == INSN_64   ? 8
-                                                           : insn->mode == INSN_32 ? 4
-                                                                                   : 2));
+    return insn->op == INSN_MOV && insn->rep && insn->len > insn->addr_size &&
+           (bytes[insn->len - insn->addr_size - 1] & 0xFC) == 0xA0;
 }
 
 static void print_disagreement(const struct insn *insn, const u8 *bytes, unsigned theirs)
