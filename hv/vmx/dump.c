@@ -12,8 +12,8 @@
 
 #define FIELDS_PER_LINE 3
 #define RFLAGS_RESERVED_0 (BITS(63, 22) | BIT(15) | BIT(5) | BIT(3))
-#define TYPE_CODE_ACCESSED 9
-#define TYPE_DATA_WRITABLE 3
+#define TYPE_CODE 8 /* of SEG_TYPE */
+#define TYPE_CODE_CONFORMING 12
 
 static const char *const exit_names[] = {
 #define VMX_EXIT_NAME(name, number) [number] = #name,
@@ -84,61 +84,49 @@ static void dump_fields(void)
         pr_err("%s", line);
 }
 
-/* --- Which check of the guest state may have failed (SDM 3C "Checking and Loading Guest State") --- */
+/* --- The checks of SDM 3C "Checking and Loading Guest State" that a mistake of ours fails first --- */
 
-static void suspect(bool wrong, const char *what)
+static void hint(bool wrong, const char *what)
 {
     if (wrong)
-        pr_err("  suspect: %s", what);
+        pr_err("  perhaps: %s", what);
 }
 
-static void check_control_registers(void)
+static void check_registers(void)
 {
     const struct vmx_caps *caps = &vmx_shared.caps;
-    u64 cr0 = vmread(GUEST_CR0), cr4 = vmread(GUEST_CR4), efer = vmread(GUEST_EFER);
+    u64 cr0 = vmread(GUEST_CR0), cr4 = vmread(GUEST_CR4), rflags = vmread(GUEST_RFLAGS);
     bool ia32e = vmread(ENTRY_CONTROLS) & ENTRY_IA32E_GUEST;
+    bool code64 = ia32e && (vmread(GUEST_CS_ACCESS_RIGHTS) & SEG_L);
 
-    suspect((~cr0 & caps->cr0_fixed0 & ~(CR0_PE | CR0_PG)) || (cr0 & ~caps->cr0_fixed1), "CR0 against the fixed bits");
-    suspect((cr0 & CR0_PG) && !(cr0 & CR0_PE), "CR0.PG without PE");
-    suspect((~cr4 & caps->cr4_fixed0) || (cr4 & ~caps->cr4_fixed1), "CR4 against the fixed bits");
-    suspect(ia32e && !((cr0 & CR0_PG) && (cr4 & CR4_PAE)), "IA-32e mode guest without CR0.PG and CR4.PAE");
-    suspect(!ia32e && (cr4 & CR4_PCIDE), "CR4.PCIDE outside IA-32e mode");
-    suspect(ia32e != !!(efer & EFER_LMA), "EFER.LMA differs from the IA-32e mode entry control");
-    suspect((cr0 & CR0_PG) && !(efer & EFER_LMA) != !(efer & EFER_LME), "EFER.LMA differs from LME with paging on");
-    suspect(efer & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE), "reserved bits of EFER");
+    hint((~cr0 & caps->cr0_fixed0 & ~(CR0_PE | CR0_PG)) || (cr0 & ~caps->cr0_fixed1), "CR0 against the fixed bits");
+    hint((~cr4 & caps->cr4_fixed0) || (cr4 & ~caps->cr4_fixed1), "CR4 against the fixed bits");
+    hint(ia32e != !!(vmread(GUEST_EFER) & EFER_LMA), "EFER.LMA differs from the IA-32e mode entry control");
+    hint(ia32e && !((cr0 & CR0_PG) && (cr4 & CR4_PAE)), "IA-32e mode guest without CR0.PG and CR4.PAE");
+    hint((rflags & RFLAGS_RESERVED_0) || !(rflags & RFLAGS_FIXED1), "reserved bits of RFLAGS");
+    hint(!code64 && vmread(GUEST_RIP) >> 32, "RIP beyond 32 bits outside 64-bit mode");
 }
 
-static void check_flags_and_activity(void)
+static void check_events(void)
 {
-    u64 rflags = vmread(GUEST_RFLAGS), rip = vmread(GUEST_RIP), state = vmread(GUEST_INTERRUPTIBILITY);
-    u64 event = vmread(ENTRY_INTERRUPTION_INFO), pending = vmread(GUEST_PENDING_DEBUG);
+    u64 rflags = vmread(GUEST_RFLAGS), state = vmread(GUEST_INTERRUPTIBILITY);
+    u64 event = vmread(ENTRY_INTERRUPTION_INFO);
     bool shadow = state & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
     bool interrupt = (event & INTERRUPTION_VALID) && field_get(INTERRUPTION_TYPE, event) == EVENT_INTERRUPT;
-    bool nmi = (event & INTERRUPTION_VALID) && field_get(INTERRUPTION_TYPE, event) == EVENT_NMI;
-    bool code64 = (vmread(GUEST_EFER) & EFER_LMA) && (vmread(GUEST_CS_ACCESS_RIGHTS) & SEG_L);
 
-    suspect((rflags & RFLAGS_RESERVED_0) || !(rflags & RFLAGS_FIXED1), "reserved bits of RFLAGS");
-    suspect((rflags & RFLAGS_VM) && (code64 || !(vmread(GUEST_CR0) & CR0_PE)), "RFLAGS.VM in 64-bit or real mode");
-    suspect(interrupt && !(rflags & RFLAGS_IF), "interrupt injected with RFLAGS.IF = 0");
-    suspect(interrupt && shadow, "interrupt injected into an interrupt shadow");
-    suspect(nmi && (state & (BLOCKING_BY_MOV_SS | BLOCKING_BY_NMI)), "NMI injected while blocked");
-    suspect((state & BLOCKING_BY_STI) && (!(rflags & RFLAGS_IF) || (state & BLOCKING_BY_MOV_SS)), "blocking by STI");
-    suspect(shadow && !(rflags & RFLAGS_TF) != !(pending & PENDING_DEBUG_BS), "pending BS differs from TF in a shadow");
-    suspect(vmread(GUEST_ACTIVITY) != 0, "activity state");
-    suspect(vmread(VMCS_LINK_POINTER) != ~0ULL, "VMCS link pointer");
-    suspect(!code64 && rip >> 32, "RIP beyond 32 bits outside 64-bit mode");
+    hint(interrupt && (shadow || !(rflags & RFLAGS_IF)), "interrupt injected into a shadow or with RFLAGS.IF = 0");
+    hint((state & BLOCKING_BY_STI) && (!(rflags & RFLAGS_IF) || (state & BLOCKING_BY_MOV_SS)), "blocking by STI");
+    hint(shadow && !(rflags & RFLAGS_TF) != !(vmread(GUEST_PENDING_DEBUG) & PENDING_DEBUG_BS),
+         "pending BS differs from TF in a shadow");
 }
 
-static void check_segment(unsigned i, bool real, bool v86)
+static void check_segment(unsigned i)
 {
     static const char *const names[NR_SEGS] = { "es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr" };
     u64 attr = vmread(VMCS_NTH(GUEST_ES_ACCESS_RIGHTS, i)), limit = vmread(VMCS_NTH(GUEST_ES_LIMIT, i));
-    u64 selector = vmread(VMCS_NTH(GUEST_ES_SELECTOR, i)), base = vmread(VMCS_NTH(GUEST_ES_BASE, i));
     const char *wrong = NULL;
 
-    if (v86 && i <= SEG_GS)
-        wrong = attr != 0xF3 || limit != 0xFFFF || base != selector << 4 ? "not as virtual-8086 mode wants it" : NULL;
-    else if (attr & SEG_UNUSABLE)
+    if (attr & SEG_UNUSABLE)
         wrong = i == SEG_CS || i == SEG_TR ? "unusable" : NULL;
     else if (!(attr & SEG_P) || !(attr & SEG_S) != (i >= SEG_LDTR))
         wrong = "P or S";
@@ -146,41 +134,21 @@ static void check_segment(unsigned i, bool real, bool v86)
         wrong = "granularity against limit";
     else if (i <= SEG_GS && !(attr & 1))
         wrong = "not accessed";
-    else if (i == SEG_CS && !real && (attr & SEG_L) && (attr & SEG_DB))
-        wrong = "L together with D";
     else if (i == SEG_TR && !(attr & 2))
         wrong = "not busy";
     if (wrong)
-        pr_err("  suspect: %s: %s", names[i], wrong);
+        pr_err("  perhaps: %s: %s", names[i], wrong);
 }
 
 static void check_segments(void)
 {
-    bool real = !(vmread(GUEST_CR0) & CR0_PE), v86 = vmread(GUEST_RFLAGS) & RFLAGS_VM;
-    u64 cs = vmread(GUEST_CS_ACCESS_RIGHTS), ss = vmread(GUEST_SS_ACCESS_RIGHTS);
-    u64 cs_type = field_get(SEG_TYPE, cs), cs_dpl = field_get(SEG_DPL, cs), ss_dpl = field_get(SEG_DPL, ss);
+    u64 cs = vmread(GUEST_CS_ACCESS_RIGHTS), cs_dpl = field_get(SEG_DPL, cs);
+    bool nonconforming = (cs & TYPE_CODE_CONFORMING) == TYPE_CODE && !(vmread(GUEST_RFLAGS) & RFLAGS_VM);
 
     for (unsigned i = 0; i < NR_SEGS; i++)
-        check_segment(i, real, v86);
-    suspect(!v86 && cs_type != TYPE_DATA_WRITABLE && (cs_type & TYPE_CODE_ACCESSED) != TYPE_CODE_ACCESSED,
-            "type of CS");
-    suspect((real || cs_type == TYPE_DATA_WRITABLE) && ss_dpl != 0, "DPL of SS in real mode");
-    suspect(!v86 && (cs_type & 12) == 8 && cs_dpl != ss_dpl, "DPL of CS differs from that of SS");
-    suspect(!v86 && (cs_type & 12) == 8 && cs_dpl != (vmread(GUEST_CS_SELECTOR) & 3),
-            "DPL of CS differs from its RPL (Bochs)");
-}
-
-static void check_pdptes(void)
-{
-    u64 cr0 = vmread(GUEST_CR0), cr4 = vmread(GUEST_CR4);
-
-    if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || (vmread(GUEST_EFER) & EFER_LMA))
-        return;
-    for (unsigned i = 0; i < 4; i++) {
-        u64 entry = vmread(VMCS_NTH(GUEST_PDPTE0, i));
-
-        suspect((entry & PTE_P) && (entry & (BITS(8, 5) | BITS(2, 1) | BITS(63, 52))), "reserved bits of a PDPTE");
-    }
+        check_segment(i);
+    hint(nonconforming && cs_dpl != field_get(SEG_DPL, vmread(GUEST_SS_ACCESS_RIGHTS)), "DPL of CS is not that of SS");
+    hint(nonconforming && cs_dpl != (vmread(GUEST_CS_SELECTOR) & 3), "DPL of CS is not its RPL (Bochs)");
 }
 
 static void explain_refusal(const struct exit *exit)
@@ -192,10 +160,9 @@ static void explain_refusal(const struct exit *exit)
                exit->u.raw.info[0]);
     else
         pr_err("  entry refused: error %lu: %s", exit->u.raw.code, instruction_error(exit->u.raw.code));
-    check_control_registers();
-    check_flags_and_activity();
+    check_registers();
+    check_events();
     check_segments();
-    check_pdptes();
 }
 
 void vmx_dump(struct vcpu *vcpu)
