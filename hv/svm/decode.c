@@ -18,16 +18,6 @@
 
 #define MAX_DISAGREEMENTS 100
 
-/* Exits about which there is no more to know than their instruction. */
-static const struct {
-    u8 code, kind, op;
-} plain_instructions[] = {
-    { VMEXIT_CPUID, EXIT_CPUID, INSN_CPUID },
-    { VMEXIT_HLT, EXIT_HLT, INSN_HLT },
-    { VMEXIT_INVD, EXIT_INVALIDATE, INSN_INVD },
-    { VMEXIT_WBINVD, EXIT_INVALIDATE, INSN_WBINVD },
-};
-
 static void set_exit(struct vcpu *vcpu, enum exit_kind kind)
 {
     vcpu->exit = (struct exit){ .kind = kind };
@@ -101,7 +91,6 @@ static bool set_instruction_exit(struct vcpu *vcpu, enum exit_kind kind, enum in
 static void decode_string_io(struct vcpu *vcpu, u64 info)
 {
     struct exit *exit = &vcpu->exit;
-    struct exit saved = *exit;
     struct vcpu_state state;
     struct insn insn;
 
@@ -112,7 +101,7 @@ static void decode_string_io(struct vcpu *vcpu, u64 info)
     }
     if (!fetch(vcpu, &state, &insn))
         return;
-    if (insn.op != (saved.u.io.in ? INSN_INS : INSN_OUTS)) {
+    if (insn.op != (exit->u.io.in ? INSN_INS : INSN_OUTS)) {
         disagree(vcpu);
         return;
     }
@@ -260,17 +249,6 @@ static void decode_invalid(struct vcpu *vcpu)
         set_raw_exit(vcpu, EXIT_ENTRY_FAILED);
 }
 
-static bool decode_plain(struct vcpu *vcpu, u64 code)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(plain_instructions); i++) {
-        if (plain_instructions[i].code == code) {
-            set_instruction_exit(vcpu, plain_instructions[i].kind, plain_instructions[i].op);
-            return true;
-        }
-    }
-    return false;
-}
-
 /*
  * #DB and #AC are intercepted to break endless deliveries, and then delivered: the processor has updated DR6 already,
  * and #AC's error is 0.
@@ -288,9 +266,17 @@ static void decode_exception(struct vcpu *vcpu, u8 vector)
         set_raw_exit(vcpu, EXIT_UNKNOWN);
 }
 
-static void decode_other(struct vcpu *vcpu, u64 code)
+static void decode_one(struct vcpu *vcpu, u64 code)
 {
     switch (code) {
+    case VMEXIT_NPF: decode_npf(vcpu); break;
+    case VMEXIT_IOIO: decode_io(vcpu); break;
+    case VMEXIT_MSR: decode_msr(vcpu); break;
+    case VMEXIT_CPUID: set_instruction_exit(vcpu, EXIT_CPUID, INSN_CPUID); break;
+    case VMEXIT_HLT: set_instruction_exit(vcpu, EXIT_HLT, INSN_HLT); break;
+    case VMEXIT_INVD: set_instruction_exit(vcpu, EXIT_INVALIDATE, INSN_INVD); break;
+    case VMEXIT_WBINVD: set_instruction_exit(vcpu, EXIT_INVALIDATE, INSN_WBINVD); break;
+    case VMEXIT_XSETBV: decode_xsetbv(vcpu); break;
     case VMEXIT_INTR: set_exit(vcpu, EXIT_INTERRUPT); break;
     case VMEXIT_NMI: set_exit(vcpu, EXIT_NMI); break;
     case VMEXIT_VINTR: set_exit(vcpu, EXIT_WINDOW); break;
@@ -322,20 +308,12 @@ void svm_decode(struct vcpu *vcpu)
 
     if ((u32)code == VMEXIT_INVALID || code > UINT32_MAX)
         decode_invalid(vcpu);
-    else if (code == VMEXIT_NPF)
-        decode_npf(vcpu);
-    else if (code == VMEXIT_IOIO)
-        decode_io(vcpu);
-    else if (code == VMEXIT_MSR)
-        decode_msr(vcpu);
-    else if (code == VMEXIT_XSETBV)
-        decode_xsetbv(vcpu);
     else if (code < 2 * 16)
         decode_cr(vcpu, code % 16, code >= VMEXIT_CR0_WRITE);
     else if (code >= VMEXIT_EXCP0 && code < VMEXIT_EXCP0 + 32)
         decode_exception(vcpu, code - VMEXIT_EXCP0);
-    else if (!decode_plain(vcpu, code))
-        decode_other(vcpu, code);
+    else
+        decode_one(vcpu, code);
     if (vcpu->exit.len)
         svm_vcpu(vcpu)->disagreements = 0;
 }
