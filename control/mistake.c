@@ -123,7 +123,7 @@ static void lock_with_interrupts_on(void)
 static void run_in_handler(u32 cpu, void (*mistake)(void))
 {
     irq_register(VECTOR_HANDLER, mistake);
-    apic_send(cpu_at(cpu)->apic_id, VECTOR_HANDLER);
+    apic_send(cpu_at(cpu)->apic_id, IPI_FIXED | VECTOR_HANDLER);
     for (;;)
         take_interrupts();
 }

@@ -23,13 +23,8 @@
 #define APIC_SPURIOUS 0x0F0
 #define SPURIOUS_ENABLE BIT(8)
 #define APIC_ICR_LOW 0x300
-#define ICR_FIXED (0 << 8)
-#define ICR_NMI (4 << 8)
-#define ICR_INIT (5 << 8)
-#define ICR_STARTUP (6 << 8)
 #define ICR_PENDING BIT(12)
 #define ICR_ASSERT BIT(14)
-#define ICR_OTHERS (3 << 18) /* shorthand: all excluding self */
 #define APIC_ICR_HIGH 0x310
 #define APIC_LVT_CMCI 0x2F0 /* exists if the highest LVT entry is at least 6 */
 #define APIC_LVT_TIMER 0x320
@@ -136,8 +131,10 @@ u32 apic_id(void)
 }
 
 /* x2APIC takes a command at once; xAPIC reports when it has taken it. */
-static void icr_send(u32 destination, u32 command)
+void apic_send(u32 destination, u32 ipi)
 {
+    u32 command = ipi | ICR_ASSERT;
+
     if (apic.x2apic) {
         /* WRMSR to x2APIC registers is not serializing: what we wrote to memory must be visible before the IPI. */
         __asm__ volatile("mfence; lfence" : : : "memory");
@@ -148,31 +145,6 @@ static void icr_send(u32 destination, u32 command)
     apic_write(APIC_ICR_LOW, command);
     for (unsigned us = 0; us < ICR_PATIENCE_US && (apic_read(APIC_ICR_LOW) & ICR_PENDING); us++)
         clock_delay_us(1);
-}
-
-void apic_send(u32 destination, u8 vector)
-{
-    icr_send(destination, ICR_FIXED | ICR_ASSERT | vector);
-}
-
-void apic_send_nmi(u32 destination)
-{
-    icr_send(destination, ICR_NMI | ICR_ASSERT);
-}
-
-void apic_send_init(u32 destination)
-{
-    icr_send(destination, ICR_INIT | ICR_ASSERT);
-}
-
-void apic_send_init_others(void)
-{
-    icr_send(0, ICR_INIT | ICR_ASSERT | ICR_OTHERS);
-}
-
-void apic_send_startup(u32 destination, u8 page)
-{
-    icr_send(destination, ICR_STARTUP | ICR_ASSERT | page);
 }
 
 void apic_eoi(void)

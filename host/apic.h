@@ -16,12 +16,17 @@ void apic_init(void);
 /* This CPU's APIC id. After apic_init. */
 u32 apic_id(void);
 
-/* Send a fixed interrupt, NMI, INIT or start-up IPI to the CPU with this APIC id, and wait until the LAPIC took it. */
-void apic_send(u32 destination, u8 vector);
-void apic_send_nmi(u32 destination);
-void apic_send_init(u32 destination);
-void apic_send_init_others(void); /* to all CPUs but this one */
-void apic_send_startup(u32 destination, u8 page);
+/* Interprocessor interrupts, as the interrupt command register names them. */
+enum ipi {
+    IPI_FIXED = 0 << 8, /* plus a vector */
+    IPI_NMI = 4 << 8,
+    IPI_INIT = 5 << 8,
+    IPI_STARTUP = 6 << 8, /* plus the number of the page to start at */
+    IPI_OTHERS = 3 << 18, /* with one of these: to all CPUs but this one, whatever the destination */
+};
+
+/* Send an IPI to the CPU with this APIC id, and wait until the LAPIC took it. */
+void apic_send(u32 destination, u32 ipi);
 
 /* Tell the LAPIC that the interrupt in service has been handled. */
 void apic_eoi(void);

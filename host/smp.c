@@ -41,7 +41,7 @@ static struct {
 
 void smp_park(void)
 {
-    apic_send_init_others();
+    apic_send(0, IPI_INIT | IPI_OTHERS);
 }
 
 /* A started processor's first C code, on its own stack. */
@@ -106,12 +106,12 @@ static bool wait_online(const struct cpu *cpu, u32 us)
 /* INIT-SIPI-SIPI; the second start-up IPI only if the first was not enough. */
 static bool cpu_wake(const struct cpu *cpu, u64 page)
 {
-    apic_send_init(cpu->apic_id);
+    apic_send(cpu->apic_id, IPI_INIT);
     clock_delay_us(INIT_DELAY_US);
-    apic_send_startup(cpu->apic_id, (u8)(page >> PAGE_SHIFT));
+    apic_send(cpu->apic_id, IPI_STARTUP | (u32)(page >> PAGE_SHIFT));
     if (wait_online(cpu, STARTUP_DELAY_US))
         return true;
-    apic_send_startup(cpu->apic_id, (u8)(page >> PAGE_SHIFT));
+    apic_send(cpu->apic_id, IPI_STARTUP | (u32)(page >> PAGE_SHIFT));
     return wait_online(cpu, START_TIMEOUT_US);
 }
 
@@ -144,7 +144,7 @@ static void cpu_bring_up(u32 apic_id, u64 page)
         return;
     }
     /* However far the CPU has come, INIT makes it wait for a start-up IPI again, and none will come. */
-    apic_send_init(apic_id);
+    apic_send(apic_id, IPI_INIT);
     __atomic_store_n(&params->claim, 0, __ATOMIC_RELEASE);
     pr_warn("APIC id %u doesn't answer, left out", apic_id);
 }
@@ -172,7 +172,7 @@ void cpu_kick(u32 index)
 
     /* An earlier kick that its run loop has not seen yet serves for this one, too. */
     if (!__atomic_exchange_n(&cpu->kicked, true, __ATOMIC_ACQ_REL))
-        apic_send(cpu->apic_id, IRQ_KICK);
+        apic_send(cpu->apic_id, IPI_FIXED | IRQ_KICK);
 }
 
 void smp_stop_others(void)
@@ -182,7 +182,7 @@ void smp_stop_others(void)
     __atomic_store_n(&stop.asked, true, __ATOMIC_RELEASE);
     for (u32 i = 0; i < count; i++)
         if (i != this_cpu()->index)
-            apic_send_nmi(cpu_at(i)->apic_id);
+            apic_send(cpu_at(i)->apic_id, IPI_NMI);
     for (u32 us = 0; us < STOP_TIMEOUT_US && __atomic_load_n(&stop.stopped, __ATOMIC_ACQUIRE) < count - 1; us++)
         clock_delay_us(1);
 }
