@@ -12,7 +12,6 @@
 #include "host/log.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
-#include "mm/guest_walk.h"
 
 /* Leaf 1: the CPU's own values in EBX, and bits that are no features of ours. */
 #define EBX_APIC_ID(id) ((id) << 24)
@@ -182,9 +181,4 @@ u64 cpuid_efer_mask(const struct cpuid_policy *policy)
 {
     return (cpuid_has(policy, FEATURE_SYSCALL) ? EFER_SCE : 0) | (cpuid_has(policy, FEATURE_LM) ? EFER_LME : 0) |
            (cpuid_has(policy, FEATURE_NX) ? EFER_NXE : 0);
-}
-
-u8 cpuid_maxphyaddr(void)
-{
-    return GUEST_MAXPHYADDR;
 }

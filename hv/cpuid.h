@@ -36,7 +36,6 @@ struct cpuid_regs cpuid_guest(const struct vcpu *vcpu, u32 leaf, u32 subleaf);
 /* The bits of CR4 and EFER that a guest may set by its CPUID; other bits fault. */
 u64 cpuid_cr4_mask(const struct cpuid_policy *policy);
 u64 cpuid_efer_mask(const struct cpuid_policy *policy);
-u8 cpuid_maxphyaddr(void);
 
 /* Does XSETBV take this value, as far as we know the components (SDM 1 "Enabling the XSAVE Feature Set")? x87 must be
  * set, and AVX needs SSE. */

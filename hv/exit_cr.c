@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writes to control registers: the checks of SDM 3A "Control Registers" and SDM 2 "MOV--Move to/from Control
- * Registers", in the order that a processor makes them, then one set() of the backend. Every guest's mode change passes
- * here.
+ * Registers", in the order that a processor makes them, then one set() of the backend. Each function either changes the
+ * vcpu, or returns false: then the guest gets #GP(0).
  */
 #include "hv/backend.h"
-#include "hv/control_regs.h"
 #include "host/asm.h"
 #include "hv/cpuid.h"
 #include "hv/exit_handlers.h"
@@ -44,7 +43,7 @@ static bool cr0_legal(const struct vcpu_state *old, u64 cr0)
     return true;
 }
 
-bool control_write_cr0(struct vcpu *vcpu, u64 value)
+static bool cr0_write(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
 
@@ -64,7 +63,7 @@ bool control_write_cr0(struct vcpu *vcpu, u64 value)
     return true;
 }
 
-bool control_write_cr4(struct vcpu *vcpu, u64 value)
+static bool cr4_write(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
 
@@ -84,12 +83,12 @@ bool control_write_cr4(struct vcpu *vcpu, u64 value)
     return true;
 }
 
-bool control_write_cr3(struct vcpu *vcpu, u64 value)
+static bool cr3_write(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
 
     backend()->get(vcpu, &state, STATE_CONTROL);
-    if ((state.efer & EFER_LMA) && (value & ~BITS(cpuid_maxphyaddr() - 1, 0)))
+    if ((state.efer & EFER_LMA) && (value & ~BITS(GUEST_MAXPHYADDR - 1, 0)))
         return false;
     state.cr3 = value;
     if (state_has_pdptes(&state) && !load_pdptes(vcpu, &state))
@@ -98,21 +97,7 @@ bool control_write_cr3(struct vcpu *vcpu, u64 value)
     return true;
 }
 
-bool control_write_efer(struct vcpu *vcpu, u64 value)
-{
-    struct vcpu_state state;
-
-    backend()->get(vcpu, &state, STATE_CONTROL);
-    if (value & ~(cpuid_efer_mask(&vcpu->vm->identity.cpuid) | EFER_LMA))
-        return false;
-    if (((state.efer ^ value) & EFER_LME) && (state.cr0 & CR0_PG))
-        return false;
-    state.efer = (value & ~EFER_LMA) | (state.efer & EFER_LMA); /* LMA is the processor's to set */
-    backend()->set(vcpu, &state, STATE_CONTROL);
-    return true;
-}
-
-static bool write_cr8(struct vcpu *vcpu, u64 value)
+static bool cr8_write(struct vcpu *vcpu, u64 value)
 {
     if (value & ~BITS(3, 0))
         return false;
@@ -123,10 +108,10 @@ static bool write_cr8(struct vcpu *vcpu, u64 value)
 static bool cr_write(struct vcpu *vcpu, u8 cr, u64 value)
 {
     switch (cr) {
-    case 0: return control_write_cr0(vcpu, value);
-    case 3: return control_write_cr3(vcpu, value);
-    case 4: return control_write_cr4(vcpu, value);
-    default: return write_cr8(vcpu, value);
+    case 0: return cr0_write(vcpu, value);
+    case 3: return cr3_write(vcpu, value);
+    case 4: return cr4_write(vcpu, value);
+    default: return cr8_write(vcpu, value);
     }
 }
 

@@ -11,12 +11,12 @@
 #include <string.h>
 
 #include "hv/backend.h"
-#include "hv/control_regs.h"
 #include "host/asm.h"
 #include "host/msr_index.h"
 #include "hv/cpuid_features.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "mm/guest_walk.h"
 
 #define MTRR_VARIABLE 8 /* pairs of base and mask */
 #define MTRR_FIXED 11
@@ -101,7 +101,7 @@ static u64 *stored(struct vcpu *vcpu, u32 msr)
 /* SDM 3A "Memory Type Range Registers (MTRRs)": a set bit without a meaning faults. */
 static bool stored_legal(u32 msr, u64 value)
 {
-    u64 address = BITS(cpuid_maxphyaddr() - 1, PAGE_SHIFT);
+    u64 address = BITS(GUEST_MAXPHYADDR - 1, PAGE_SHIFT);
 
     if (msr == MSR_MTRR_DEF_TYPE)
         return !(value & ~MTRR_DEF_TYPE_BITS) && memory_type_legal(value, false);
@@ -151,6 +151,21 @@ static u64 read_backend(struct vcpu *vcpu, u32 msr)
 
     backend()->get(vcpu, &state, STATE_CONTROL | STATE_MSRS);
     return msr == MSR_EFER ? state.efer : state.pat;
+}
+
+/* LME turns IA-32e mode on and off, which paging keeps (SDM 3A "Initializing IA-32e Mode"); LMA is the processor's. */
+static int write_efer(struct vcpu *vcpu, u64 value)
+{
+    struct vcpu_state state;
+
+    backend()->get(vcpu, &state, STATE_CONTROL);
+    if (value & ~(cpuid_efer_mask(&vcpu->vm->identity.cpuid) | EFER_LMA))
+        return -EINVAL;
+    if (((state.efer ^ value) & EFER_LME) && (state.cr0 & CR0_PG))
+        return -EINVAL;
+    state.efer = (value & ~EFER_LMA) | (state.efer & EFER_LMA);
+    backend()->set(vcpu, &state, STATE_CONTROL);
+    return 0;
 }
 
 static int write_pat(struct vcpu *vcpu, u64 value)
@@ -232,7 +247,7 @@ int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
     switch (msr) {
     case MSR_TSC: return write_tsc(vcpu, value);
     case MSR_TSC_ADJUST: return write_tsc_adjust(vcpu, value);
-    case MSR_EFER: return control_write_efer(vcpu, value) ? 0 : -EINVAL;
+    case MSR_EFER: return write_efer(vcpu, value);
     case MSR_PAT: return write_pat(vcpu, value);
     case MSR_TSC_AUX:
         if (!cpuid_has(&vcpu->vm->identity.cpuid, FEATURE_RDTSCP) || value >> 32)

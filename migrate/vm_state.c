@@ -13,6 +13,7 @@
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "migrate/state.h"
+#include "mm/guest_walk.h"
 
 #define SECTION_VCPU "vcpu"
 #define SECTION_VM "vm"
@@ -29,7 +30,7 @@ static void limits_make(const struct vm *vm, struct state_limits *limits)
         .cr4 = cpuid_cr4_mask(policy),
         .efer = cpuid_efer_mask(policy),
         .xcr0 = policy->xcr0,
-        .maxphyaddr = cpuid_maxphyaddr(),
+        .maxphyaddr = GUEST_MAXPHYADDR,
     };
     if (policy->xcr0 & XCR0_AVX) {
         limits->component[XSAVE_AVX].offset = policy->xsave_avx.ebx;

@@ -10,11 +10,11 @@
 
 #include <errno.h>
 
-#include "hv/cpuid.h"
 #include "hv/fetch.h"
 #include "hv/inject.h"
 #include "host/panic.h"
 #include "hv/linear.h"
+#include "mm/guest_walk.h"
 
 #define MAX_DISAGREEMENTS 100
 
@@ -243,7 +243,7 @@ static void decode_invalid(struct vcpu *vcpu)
     struct insn insn;
 
     if (!fetch_insn(vcpu, &state, &insn) && insn.op == INSN_MOV_CR && insn.dst.kind == OPERAND_CR &&
-        insn.dst.reg == 3 && vcpu->regs[insn.src.reg] >> cpuid_maxphyaddr())
+        insn.dst.reg == 3 && vcpu->regs[insn.src.reg] >> GUEST_MAXPHYADDR)
         set_exit(vcpu, EXIT_PROTECTED);
     else
         set_raw_exit(vcpu, EXIT_ENTRY_FAILED);
