@@ -4,6 +4,7 @@
 #include "hv/backend.h"
 #include "hv/exit_handlers.h"
 #include "hv/fetch.h"
+#include "hv/insn_exec.h"
 #include "hv/linear.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -18,24 +19,6 @@ static void port_access(struct vcpu *vcpu, struct io *io)
     spin_lock(&vm->device_lock);
     bus_access(&vm->pio, vcpu->exit.u.io.port, io);
     spin_unlock(&vm->device_lock);
-}
-
-/* IN to EAX clears the upper half of RAX; to AX and AL it leaves the rest. */
-static void set_rax(struct vcpu *vcpu, u64 value, unsigned size)
-{
-    if (size == 4)
-        vcpu->regs[RAX] = value;
-    else
-        vcpu->regs[RAX] = (vcpu->regs[RAX] & ~size_mask(size)) | value;
-}
-
-/* Add delta to the low addr_size bytes of a register; a 32-bit write clears the rest, a 16-bit one keeps it. */
-static void add_to_register(u64 *reg, s64 delta, unsigned addr_size)
-{
-    u64 mask = size_mask(addr_size);
-    u64 sum = (*reg + (u64)delta) & mask;
-
-    *reg = addr_size == 2 ? (*reg & ~mask) | sum : sum;
 }
 
 /* The linear address of the string's current element. */
@@ -66,11 +49,11 @@ static bool string_step(struct vcpu *vcpu, const struct vcpu_state *state, struc
     if (exit->u.io.in && linear_store(linear, address, io.size, io.val))
         return false;
 
-    s64 step = vcpu->rflags & RFLAGS_DF ? -(s64)io.size : io.size;
+    u64 *index = &vcpu->regs[exit->u.io.in ? RDI : RSI], *count = &vcpu->regs[RCX];
 
-    add_to_register(&vcpu->regs[exit->u.io.in ? RDI : RSI], step, exit->u.io.addr_size);
+    gpr_write(index, exit->u.io.addr_size, vcpu->rflags & RFLAGS_DF ? *index - io.size : *index + io.size);
     if (exit->u.io.rep)
-        add_to_register(&vcpu->regs[RCX], -1, exit->u.io.addr_size);
+        gpr_write(count, exit->u.io.addr_size, *count - 1);
     return true;
 }
 
@@ -110,6 +93,6 @@ void exit_io(struct vcpu *vcpu)
 
     port_access(vcpu, &io);
     if (exit->u.io.in)
-        set_rax(vcpu, io.val, io.size);
+        gpr_write(&vcpu->regs[RAX], io.size, io.val);
     vcpu_skip(vcpu);
 }

@@ -22,14 +22,14 @@ static u64 register_get(const struct insn_context *context, struct insn_operand 
     return (context->regs[operand.reg] >> (operand.high_byte ? 8 : 0)) & size_mask(size);
 }
 
-/* Writing 32 bits clears the upper half of a register; writing fewer keeps the rest. */
 static void register_set(struct insn_context *context, struct insn_operand operand, unsigned size, u64 value)
 {
     u64 *reg = &context->regs[operand.reg];
-    unsigned shift = operand.high_byte ? 8 : 0;
-    u64 kept = size >= 4 ? 0 : ~(size_mask(size) << shift);
 
-    *reg = (*reg & kept) | (value & size_mask(size)) << shift;
+    if (operand.high_byte)
+        *reg = field_set(BITS(15, 8), *reg, value);
+    else
+        gpr_write(reg, size, value);
 }
 
 static int operand_read(const struct execution *e, struct insn_operand operand, unsigned size, u64 *value)

@@ -13,6 +13,14 @@
 #include "hv/insn.h"
 #include "host/types.h"
 
+/* Write the low `size` bytes of a register as instructions do: 4 bytes clear the upper half, fewer keep the rest. */
+static inline void gpr_write(u64 *reg, unsigned size, u64 value)
+{
+    u64 kept = size >= 4 ? 0 : ~size_mask(size);
+
+    *reg = (*reg & kept) | (value & size_mask(size));
+}
+
 struct insn_memory {
     void *ctx;
     /* Access `size` (1, 2, 4 or 8) bytes at a linear address of any alignment. Return 0 or -errno. */
