@@ -6,6 +6,7 @@
 #include "host/rtc.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "host/asm.h"
 #define LOG_PREFIX "rtc"
@@ -47,14 +48,6 @@ static void fields_read(u8 *field)
         field[i] = cmos_read(time_registers[i]);
 }
 
-static bool fields_agree(const u8 *a, const u8 *b)
-{
-    for (unsigned i = 0; i < NR_FIELDS; i++)
-        if (a[i] != b[i])
-            return false;
-    return true;
-}
-
 static u8 decode(u8 value, u8 status_b)
 {
     return status_b & STATUS_B_BINARY ? value : (value >> 4) * 10 + (value & 15);
@@ -83,7 +76,7 @@ void rtc_init(void)
     do {
         fields_read(field);
         fields_read(again);
-    } while (!fields_agree(field, again) && ++readings < READINGS_MAX);
+    } while (memcmp(field, again, sizeof(field)) && ++readings < READINGS_MAX);
 
     /* Two digits of the year: the century's register is not the same on all machines, and this is no machine of the
      * last one. */

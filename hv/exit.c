@@ -94,11 +94,6 @@ static void exit_undefined(struct vcpu *vcpu)
     inject_exception(vcpu, VECTOR_UD);
 }
 
-static void exit_protected(struct vcpu *vcpu)
-{
-    inject_gp(vcpu);
-}
-
 static void exit_triple_fault(struct vcpu *vcpu)
 {
     vm_triple_fault(vcpu, "triple fault");
@@ -144,7 +139,7 @@ const struct exit_handler exit_handlers[NR_EXITS] = {
     [EXIT_NPF] = { "npf", exit_npf },
     [EXIT_LOG_FULL] = { "log-full", exit_nothing },
     [EXIT_UNDEFINED] = { "undefined", exit_undefined },
-    [EXIT_PROTECTED] = { "protected", exit_protected },
+    [EXIT_PROTECTED] = { "protected", inject_gp },
     [EXIT_TRIPLE_FAULT] = { "triple-fault", exit_triple_fault },
     [EXIT_TASK_SWITCH] = { "task-switch", exit_task_switch },
     [EXIT_ENTRY_FAILED] = { "entry-failed", exit_entry_failed },
