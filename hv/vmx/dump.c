@@ -30,25 +30,14 @@ static const struct {
 #undef VMCS_NAME
 };
 
-/* SDM 3D "VM-Instruction Error Numbers". */
+/* SDM 3D "VM-Instruction Error Numbers": those of VMLAUNCH and VMRESUME. */
 static const char *const instruction_errors[] = {
-    [1] = "VMCALL executed in VMX root operation",
-    [2] = "VMCLEAR with invalid physical address",
-    [3] = "VMCLEAR with VMXON pointer",
     [4] = "VMLAUNCH with non-clear VMCS",
     [5] = "VMRESUME with non-launched VMCS",
     [6] = "VMRESUME after VMXOFF",
     [7] = "VM entry with invalid control fields",
     [8] = "VM entry with invalid host-state fields",
-    [9] = "VMPTRLD with invalid physical address",
-    [10] = "VMPTRLD with VMXON pointer",
-    [11] = "VMPTRLD with incorrect VMCS revision identifier",
-    [12] = "VMREAD or VMWRITE of unsupported VMCS component",
-    [13] = "VMWRITE to read-only VMCS component",
-    [15] = "VMXON executed in VMX root operation",
-    [20] = "VMCALL with non-clear VMCS",
     [26] = "VM entry with events blocked by MOV SS",
-    [28] = "invalid operand to INVEPT or INVVPID",
 };
 
 static const char *exit_reason_name(u64 reason)
