@@ -104,6 +104,10 @@ static bool frame_is_free(u64 index)
 }
 
 #ifdef GODWIT_DEBUG
+#define FILLS_JUNK true
+#else
+#define FILLS_JUNK false
+#endif
 
 /* Of a large block, which is guest RAM, only the beginning of each frame: freeing a guest must not stop the host. */
 #define JUNK_FULL_ORDER 8
@@ -130,22 +134,6 @@ static void junk_check(u64 index, unsigned order)
         pool.state[i] = 0;
     }
 }
-
-#else
-
-static void junk_fill(u64 index, unsigned order)
-{
-    (void)index;
-    (void)order;
-}
-
-static void junk_check(u64 index, unsigned order)
-{
-    (void)index;
-    (void)order;
-}
-
-#endif
 
 size_t frame_state_size(hpa_t top)
 {
@@ -213,7 +201,8 @@ hpa_t frame_alloc(unsigned order)
     spin_unlock(&pool.lock);
     if (index == ~0ULL)
         return FRAME_NONE;
-    junk_check(index, order);
+    if (FILLS_JUNK)
+        junk_check(index, order);
     return index << PAGE_SHIFT;
 }
 
@@ -225,7 +214,8 @@ void frame_free(hpa_t frame, unsigned order)
     spin_lock(&pool.lock);
     if (frame_is_free(index))
         panic("frame %lx freed twice", (unsigned long)frame);
-    junk_fill(index, order);
+    if (FILLS_JUNK)
+        junk_fill(index, order);
     block_release(index, order);
     spin_unlock(&pool.lock);
 }

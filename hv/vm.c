@@ -212,9 +212,11 @@ void vm_reset_request(struct vm *vm)
     cpu_kick(0); /* the host loop does the reset */
 }
 
-/* Put devices and vcpus into the state after power-on. No vcpu is in a CPU's queue. */
+/* Put devices and vcpus into the state after power-on; no vcpu is in a CPU's queue then. */
 static void reset_parts(struct vm *vm)
 {
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        sched_remove(vm->vcpu[i]);
     spin_lock(&vm->device_lock);
     list_for_each (node, &vm->devices) {
         struct device *device = container_of(node, struct device, node);
@@ -229,8 +231,6 @@ static void reset_parts(struct vm *vm)
 /* Reset devices and vcpus; vm_resets does the rest. */
 static void start_anew(struct vm *vm)
 {
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        sched_remove(vm->vcpu[i]);
     reset_parts(vm);
     vm->resetting = true;
     vm->cleared = 0;
@@ -294,8 +294,6 @@ void vm_bury(struct vm *vm)
     assert_host_loop();
     if (vm->buried)
         return;
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        sched_remove(vm->vcpu[i]);
     /* So that the devices forget where in the RAM their rings were. */
     reset_parts(vm);
     vm->resetting = false;
