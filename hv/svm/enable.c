@@ -16,6 +16,10 @@
 #define CPUID_SVM 0x8000000A
 #define CPUID_SVM_EDX_NP BIT(0)
 
+#define DR7_ENABLED BITS(7, 0)
+#define DR7_TYPES 0x33330000ULL              /* of the four breakpoints, without their lengths */
+#define DR7_IDLE (DR7_RESET | 0x22220000ULL) /* ours: none is enabled, each is one of ports */
+
 static struct svm_cpu svm_cpus[MAX_CPUS];
 
 bool svm_present(void)
@@ -48,6 +52,7 @@ int svm_cpu_on(void)
     }
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
     wrmsr(MSR_VM_HSAVE_PA, frame_address(cpu->backend_page));
+    write_dr7(DR7_IDLE);
 
     /* What VMSAVE stores never changes in the host, so one image serves every exit. */
     svm->host_area = frame_address(area);
@@ -75,16 +80,27 @@ static const struct npt_format *svm_npt_format(void)
     return &svm_shared.npt_format;
 }
 
-/* Nothing stays in the CPU between runs: svm_enter loads and saves all guest state each time. */
+/* svm_enter loads and saves all guest state each time. But see svm_put. */
 static bool svm_load(struct vcpu *vcpu)
 {
     (void)vcpu;
     return true;
 }
 
+/*
+ * QEMU 7.2 has a list of the breakpoints that are enabled. Only MOV to DR7 changes it, and believes of each that it is
+ * of the type that DR7 had until then; but VMRUN and exits change DR7 alone. So a breakpoint of this guest would stay,
+ * and QEMU would end by SIGSEGV when the next guest changed types. By our two writes the breakpoints go: for those of
+ * ports, of which DR7_IDLE speaks, QEMU has no list. To a processor the two writes mean nothing.
+ */
 static void svm_put(struct vcpu *vcpu)
 {
-    (void)vcpu;
+    u64 dr7 = svm_vcpu(vcpu)->vmcb->save.dr7;
+
+    if (dr7 & DR7_ENABLED) {
+        write_dr7(DR7_RESET | (dr7 & DR7_TYPES));
+        write_dr7(DR7_IDLE);
+    }
 }
 
 /* AMD-V processors have no PML; they offer D bits. */

@@ -11,6 +11,10 @@
 #define ROUNDS 3000
 #define ONE_PAGE 0x1111111111111111
 #define OTHER_PAGE 0x2222222222222222
+#define NOWHERE 0x10000000000 /* an address that nobody uses */
+#define DR7_FIXED 0x400
+#define DR7_L0 0x1
+#define DR7_WRITE0 0x10000 /* breakpoint 0 is of writes; else of execution */
 
 static void timer_once(u64 arg)
 {
@@ -51,19 +55,31 @@ void test_timers(void)
 static volatile u64 atomic_sum, locked_sum, latest, backward, disturbed;
 static volatile u32 lock;
 
-/* XMM7 and DR0 are this processor's own while others take turns on the same physical one. */
+/* XMM7 and DR0 are this processor's own while others take turns on the same physical one, and so is DR7, which enables
+ * a breakpoint of another type for each. */
+static u64 own_dr7(void)
+{
+    return DR7_FIXED | DR7_L0 | (this_cpu()->id % 2 ? 0 : DR7_WRITE0);
+}
+
 static void mark_put(u64 mark)
 {
     asm volatile("movq %0, %%xmm7" : : "r"(mark));
-    write_dr0(mark);
+    write_dr0(NOWHERE | mark);
+    write_dr7(own_dr7());
 }
 
-static bool mark_is(u64 mark)
+/* Is it still there? Takes it away. */
+static bool mark_was(u64 mark)
 {
     u64 vector;
+    bool was;
 
     asm volatile("movq %%xmm7, %0" : "=r"(vector));
-    return vector == mark && read_dr0() == mark;
+    was = vector == mark && read_dr0() == (NOWHERE | mark) && read_dr7() == own_dr7();
+    write_dr7(DR7_FIXED);
+    write_dr0(0);
+    return was;
 }
 
 static void count(u64 arg)
@@ -82,7 +98,7 @@ static void count(u64 arg)
         locked_sum++;
         __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
     }
-    if (!mark_is(mark))
+    if (!mark_was(mark))
         asm volatile("lock incq %0" : "+m"(disturbed));
 }
 
@@ -108,7 +124,7 @@ static void hold_mark(u64 arg)
 
     mark_put(mark);
     clock_spin(5000);
-    if (!mark_is(mark))
+    if (!mark_was(mark))
         asm volatile("lock incq %0" : "+m"(disturbed));
 }
 
@@ -120,7 +136,6 @@ static void test_registers(void)
     hold_mark(0x2000);
     settle();
     report_equal("registers survive the turns of others", disturbed, 0);
-    write_dr0(0);
 }
 
 static void read_page(u64 arg)
