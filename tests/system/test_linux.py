@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Debian's kernel, unmodified: it boots, finds nothing wrong with its machine, keeps time and powers off.
 
-KERNEL=trixie takes the kernel of another suite of Debian, after `make linux-guest-trixie`.
+KERNEL=trixie takes the kernel of another suite of Debian, after `make linux-guest-trixie`; of the tests that know how
+much memory Debian 12's needs, some may fail with it.
 """
 
 import os
