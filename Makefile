@@ -183,8 +183,9 @@ endef
 $(foreach t,$(UNIT_SRC),$(eval $(call unit-rule,$(t))))
 
 # What only net/ sees.
-$(BUILD)/unit/test_tcp: $(LWIP_UNIT)
-$(BUILD)/unit/test_tcp $(BUILD)/unit/obj/net/tcp_%.o: CFLAGS_UNIT += $(LWIP_INCLUDE)
+TCP_UNIT := $(BUILD)/unit/test_tcp $(BUILD)/unit/test_tcp_stream
+$(TCP_UNIT): $(LWIP_UNIT)
+$(TCP_UNIT) $(BUILD)/unit/obj/net/tcp_%.o $(BUILD)/unit/obj/tests/unit/tcp_rig.o: CFLAGS_UNIT += $(LWIP_INCLUDE)
 
 unit-programs: $(UNIT)
 

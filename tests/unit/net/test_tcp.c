@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Our TCP, lwIP with net/tcp_hooks.c, on a link of its own: clients are segments made by hand. */
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_server.c net/tcp_stream.c net/tcp_address.c */
-/* sources: net/csum.c tests/unit/stubs.c */
+/* sources: net/csum.c tests/unit/tcp_rig.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,110 +25,9 @@
 #include "net/tcp_hooks.h"
 #include "net/tcp_server.h"
 #include "net/tcp_stream.h"
+#include "tests/unit/tcp_rig.h"
 
 #define SERVER_PORT 80
-#define STREAM_PORT 4900
-#define WINDOW 0x8000
-
-static u64 now;
-static u32 chance = 1;
-static struct netif link;
-
-/* The last segment that the server has sent, in host order. */
-static struct {
-    unsigned count;
-    u16_t to;
-    u32_t seq, ack;
-    size_t bytes; /* of all segments */
-    u8_t flags;
-} sent;
-
-u64 clock_ns(void)
-{
-    return now;
-}
-
-u32_t sys_now(void)
-{
-    return (u32_t)(now / 1000000);
-}
-
-u32 net_random(void)
-{
-    return chance++;
-}
-
-void random_fill(u8 *bytes, u32 len)
-{
-    while (len-- > 0) {
-        chance = chance * 1664525 + 1013904223;
-        *bytes++ = (u8)(chance >> 24);
-    }
-}
-
-static err_t link_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
-{
-    u8_t bytes[40];
-    struct tcp_hdr hdr;
-
-    (void)netif;
-    (void)to;
-    assert_int_equal(pbuf_copy_partial(p, bytes, sizeof(bytes), 0), sizeof(bytes));
-    memcpy(&hdr, bytes + 20, sizeof(hdr));
-    sent.count++;
-    sent.bytes += p->tot_len - sizeof(bytes);
-    sent.to = lwip_ntohs(hdr.dest);
-    sent.seq = lwip_ntohl(hdr.seqno);
-    sent.ack = lwip_ntohl(hdr.ackno);
-    sent.flags = TCPH_FLAGS(&hdr);
-    return ERR_OK;
-}
-
-static err_t link_init(struct netif *netif)
-{
-    netif->mtu = 1500;
-    netif->output = link_output;
-    netif->flags = NETIF_FLAG_LINK_UP;
-    NETIF_SET_CHECKSUM_CTRL(netif, NETIF_CHECKSUM_DISABLE_ALL);
-    return ERR_OK;
-}
-
-/* A segment of the client at that port: `count` bytes from seq on. */
-static void say(u16_t from, u16_t to, u32_t seq, u32_t ack, u8_t flags, unsigned count)
-{
-    struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16)(40 + count), PBUF_RAM);
-    u8_t *bytes = p->payload;
-    const u8_t ip[20] = {
-        0x45, 0, (u8_t)((40 + count) >> 8), (u8_t)(40 + count), 0, 0, 0, 0, 64, IP_PROTO_TCP, 0, 0, 10, 9, 0, 9, 10, 9,
-        0,    2
-    };
-    struct tcp_hdr hdr = { .src = lwip_htons(from),
-                           .dest = lwip_htons(to),
-                           .seqno = lwip_htonl(seq),
-                           .ackno = lwip_htonl(ack),
-                           .wnd = lwip_htons(WINDOW) };
-
-    TCPH_HDRLEN_FLAGS_SET(&hdr, 5, flags);
-    memcpy(bytes, ip, sizeof(ip));
-    memcpy(bytes + 20, &hdr, sizeof(hdr));
-    for (unsigned i = 0; i < count; i++)
-        bytes[40 + i] = (u8_t)(seq + i);
-    assert_int_equal(link.input(p, &link), ERR_OK);
-}
-
-/* The three-way handshake; the client's first byte is seq + 1. Returns the number of the server's. */
-static u32_t handshake(u16_t from, u16_t to, u32_t seq)
-{
-    u32_t isn;
-
-    say(from, to, seq, 0, TCP_SYN, 0);
-    assert_int_equal(sent.flags, TCP_SYN | TCP_ACK);
-    assert_int_equal(sent.to, from);
-    assert_int_equal(sent.ack, seq + 1);
-    isn = sent.seq;
-    say(from, to, seq + 1, isn + 1, TCP_ACK, 0);
-    return isn + 1;
-}
 
 /* --- The server: it has a connection at a time to look at ----------------------------------------------------------
  */
@@ -136,7 +35,6 @@ static u32_t handshake(u16_t from, u16_t to, u32_t seq)
 static struct tcp_conn *conn;
 static unsigned nr_received, nr_closed;
 static bool busy; /* it takes nothing */
-static struct tcp_stream *stream;
 
 static void *opened(struct tcp_conn *which)
 {
@@ -167,42 +65,10 @@ static const struct tcp_server_ops ops = {
     .opened = opened, .received = received, .writable = nothing, .closed = closed
 };
 
-static void accepted(struct tcp_stream *which)
-{
-    stream = which;
-}
-
 static int group_setup(void **state)
 {
-    ip4_addr_t address, mask;
-
     (void)state;
-    lwip_init();
-    IP4_ADDR(&address, 10, 9, 0, 2);
-    IP4_ADDR(&mask, 255, 255, 255, 0);
-    netif_add(&link, &address, &mask, IP4_ADDR_ANY4, NULL, link_init, ip4_input);
-    netif_set_default(&link);
-    netif_set_up(&link);
-    return tcp_server_start(SERVER_PORT, &ops) || tcp_stream_listen(STREAM_PORT, accepted);
-}
-
-static unsigned length(const struct tcp_pcb *list)
-{
-    unsigned count = 0;
-
-    for (; list; list = list->next)
-        count++;
-    return count;
-}
-
-static int clear(void **state)
-{
-    (void)state;
-    while (tcp_active_pcbs)
-        tcp_abort(tcp_active_pcbs);
-    while (tcp_tw_pcbs)
-        tcp_abort(tcp_tw_pcbs);
-    return 0;
+    return tcp_rig_init() || tcp_server_start(SERVER_PORT, &ops);
 }
 
 /* The server closes first, then the client. Returns the client's next number; *server_next: the server's. */
@@ -211,7 +77,7 @@ static u32_t close_server_first(u16_t from, u32_t seq, u32_t *server_next)
     u32_t next = handshake(from, SERVER_PORT, seq);
 
     tcp_conn_close(conn);
-    assert_true(sent.flags & TCP_FIN);
+    assert_true(tcp_rig.sent.flags & TCP_FIN);
     say(from, SERVER_PORT, seq + 1, next + 1, TCP_FIN | TCP_ACK, 0);
     *server_next = next + 1;
     return seq + 2;
@@ -222,19 +88,19 @@ static void test_time_wait_takes_a_new_connection(void **state)
     u32_t end, next = close_server_first(5000, 1000, &end), again;
 
     (void)state;
-    assert_int_equal(length(tcp_tw_pcbs), 1);
+    assert_int_equal(tcp_rig_length(tcp_tw_pcbs), 1);
     say(5000, SERVER_PORT, next - 1, 0, TCP_SYN, 0); /* an old duplicate */
-    assert_int_equal(sent.flags, TCP_ACK);
-    assert_int_equal(length(tcp_tw_pcbs), 1);
+    assert_int_equal(tcp_rig.sent.flags, TCP_ACK);
+    assert_int_equal(tcp_rig_length(tcp_tw_pcbs), 1);
 
     again = handshake(5000, SERVER_PORT, next + 7); /* in the old window: lwIP would answer with a reset */
     assert_true(TCP_SEQ_GT(again, end));
-    assert_int_equal(length(tcp_tw_pcbs), 0);
+    assert_int_equal(tcp_rig_length(tcp_tw_pcbs), 0);
     nr_received = 0;
     say(5000, SERVER_PORT, next + 8, again, TCP_ACK, 10);
     assert_int_equal(nr_received, 10);
 
-    clear(NULL);
+    tcp_rig_clear(NULL);
     next = close_server_first(5000, 1000, &end);
     handshake(5000, SERVER_PORT, next + 0x10000000); /* beyond it: lwIP would acknowledge the old connection */
 }
@@ -245,13 +111,13 @@ static void test_half_open(void **state)
     (void)state;
     for (u16_t port = 10000; port < 11000; port++)
         say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
-    assert_int_equal(length(tcp_active_pcbs), TCP_HALF_OPEN_MAX);
+    assert_int_equal(tcp_rig_length(tcp_active_pcbs), TCP_HALF_OPEN_MAX);
     conn = NULL;
     handshake(5001, SERVER_PORT, 77);
     assert_non_null(conn);
     for (u16_t port = 10000; port < 11000; port++)
         say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
-    assert_int_equal(length(tcp_active_pcbs), TCP_HALF_OPEN_MAX + 1);
+    assert_int_equal(tcp_rig_length(tcp_active_pcbs), TCP_HALF_OPEN_MAX + 1);
 }
 
 static void test_peers_that_do_not_close(void **state)
@@ -261,13 +127,13 @@ static void test_peers_that_do_not_close(void **state)
         handshake(port, SERVER_PORT, port);
         tcp_conn_close(conn);
     }
-    assert_in_range(length(tcp_active_pcbs), 1, TCP_CLOSED_MAX);
-    clear(NULL);
+    assert_in_range(tcp_rig_length(tcp_active_pcbs), 1, TCP_CLOSED_MAX);
+    tcp_rig_clear(NULL);
     for (u16_t port = 10000; port < 11000; port++) {
         handshake(port, STREAM_PORT, port);
-        tcp_stream_close(stream);
+        tcp_stream_close(tcp_rig.stream);
     }
-    assert_in_range(length(tcp_active_pcbs), 1, TCP_CLOSED_MAX);
+    assert_in_range(tcp_rig_length(tcp_active_pcbs), 1, TCP_CLOSED_MAX);
 }
 
 static void test_time_wait_is_bounded(void **state)
@@ -277,7 +143,7 @@ static void test_time_wait_is_bounded(void **state)
     (void)state;
     for (u16_t port = 10000; port < 11000; port++)
         close_server_first(port, port, &end);
-    assert_int_equal(length(tcp_tw_pcbs), TCP_TIME_WAIT_MAX);
+    assert_int_equal(tcp_rig_length(tcp_tw_pcbs), TCP_TIME_WAIT_MAX);
     for (const struct tcp_pcb *pcb = tcp_tw_pcbs; pcb; pcb = pcb->next)
         assert_in_range(pcb->remote_port, 11000 - TCP_TIME_WAIT_MAX, 10999);
 }
@@ -290,16 +156,16 @@ static void test_both_close_at_once(void **state)
     u32_t next = handshake(5004, STREAM_PORT, 1000);
 
     (void)state;
-    assert_int_equal(tcp_stream_send(stream, bytes, sizeof(bytes), true), sizeof(bytes));
+    assert_int_equal(tcp_stream_send(tcp_rig.stream, bytes, sizeof(bytes), true), sizeof(bytes));
     tcp_stream_push_all();
-    tcp_stream_close(stream);
-    assert_true(sent.flags & TCP_FIN);
+    tcp_stream_close(tcp_rig.stream);
+    assert_true(tcp_rig.sent.flags & TCP_FIN);
     say(5004, STREAM_PORT, 1001, next, TCP_FIN | TCP_ACK, 0);
     next += sizeof(bytes);
     say(5004, STREAM_PORT, 1002, next, TCP_ACK, 0);
     say(5004, STREAM_PORT, 1002, next + 1, TCP_ACK, 0);
-    assert_int_equal(length(tcp_tw_pcbs), 1);
-    clear(NULL);
+    assert_int_equal(tcp_rig_length(tcp_tw_pcbs), 1);
+    tcp_rig_clear(NULL);
     tcp_stream_abort_lingering(NULL);
 }
 
@@ -310,13 +176,13 @@ static u32_t lend_and_close(u16_t from, const void *lender)
     static const u8_t bytes[100];
     u32_t next = handshake(from, STREAM_PORT, 1000);
 
-    tcp_stream_lend(stream, lender);
-    assert_int_equal(tcp_stream_send(stream, bytes, sizeof(bytes), true), sizeof(bytes));
+    tcp_stream_lend(tcp_rig.stream, lender);
+    assert_int_equal(tcp_stream_send(tcp_rig.stream, bytes, sizeof(bytes), true), sizeof(bytes));
     tcp_stream_push_all();
-    assert_int_equal(tcp_stream_send(stream, bytes, 4, false), 4);
+    assert_int_equal(tcp_stream_send(tcp_rig.stream, bytes, 4, false), 4);
     tcp_stream_push_all();
-    tcp_stream_close(stream);
-    assert_true(sent.flags & TCP_FIN);
+    tcp_stream_close(tcp_rig.stream);
+    assert_true(tcp_rig.sent.flags & TCP_FIN);
     return next;
 }
 
@@ -332,15 +198,15 @@ static void test_who_lends_takes_back(void **state)
     next = lend_and_close(5011, &a);
     say(5011, STREAM_PORT, 1001, next + 100, TCP_ACK, 0);
     lend_and_close(5012, &a);
-    assert_int_equal(length(tcp_active_pcbs), 3);
+    assert_int_equal(tcp_rig_length(tcp_active_pcbs), 3);
     tcp_stream_abort_lingering(&a);
-    assert_true(sent.flags & TCP_RST);
-    assert_int_equal(sent.to, 5012);
-    assert_int_equal(length(tcp_active_pcbs), 2);
+    assert_true(tcp_rig.sent.flags & TCP_RST);
+    assert_int_equal(tcp_rig.sent.to, 5012);
+    assert_int_equal(tcp_rig_length(tcp_active_pcbs), 2);
     tcp_stream_abort_lingering(&b);
-    assert_true(sent.flags & TCP_RST);
-    assert_int_equal(sent.to, 5010);
-    assert_int_equal(length(tcp_active_pcbs), 1);
+    assert_true(tcp_rig.sent.flags & TCP_RST);
+    assert_int_equal(tcp_rig.sent.to, 5010);
+    assert_int_equal(tcp_rig_length(tcp_active_pcbs), 1);
 }
 
 /* A segment whose header fills the first fragment of its packet: its bytes are in a pbuf behind an empty one. */
@@ -365,7 +231,7 @@ static void say_in_fragments(u16_t from, u16_t to, u32_t seq, u32_t ack)
 
         memcpy(p->payload, ip, sizeof(ip));
         memcpy((u8_t *)p->payload + sizeof(ip), segment + at, len);
-        assert_int_equal(link.input(p, &link), ERR_OK);
+        assert_int_equal(tcp_rig.link->input(p, tcp_rig.link), ERR_OK);
     }
 }
 
@@ -378,9 +244,9 @@ static void test_empty_pieces(void **state)
 
     (void)state;
     say_in_fragments(5005, STREAM_PORT, 1001, next);
-    assert_int_equal(tcp_stream_receive(stream, bytes, sizeof(bytes)), 8);
-    assert_int_equal(tcp_stream_receive(stream, bytes, sizeof(bytes)), -EAGAIN);
-    tcp_stream_abort(stream);
+    assert_int_equal(tcp_stream_receive(tcp_rig.stream, bytes, sizeof(bytes)), 8);
+    assert_int_equal(tcp_stream_receive(tcp_rig.stream, bytes, sizeof(bytes)), -EAGAIN);
+    tcp_stream_abort(tcp_rig.stream);
 
     next = handshake(5006, SERVER_PORT, 1000);
     nr_received = 0;
@@ -406,7 +272,7 @@ static void test_end_behind_what_waits(void **state)
     assert_int_equal(tcp_conn_write(conn, "answer", 6), 6);
     say(5007, SERVER_PORT, 1012, next + 6, TCP_ACK, 0);
     assert_int_equal(nr_closed, 1);
-    assert_true(sent.flags & TCP_FIN);
+    assert_true(tcp_rig.sent.flags & TCP_FIN);
 }
 
 static u8_t frame[64];
@@ -435,16 +301,16 @@ static void test_what_waits_for_a_mac(void **state)
 
     (void)state;
     IP4_ADDR(&neighbour, 10, 9, 0, 9);
-    link.linkoutput = frame_output;
-    link.hwaddr_len = ETH_HWADDR_LEN;
-    link.flags |= NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    tcp_rig.link->linkoutput = frame_output;
+    tcp_rig.link->hwaddr_len = ETH_HWADDR_LEN;
+    tcp_rig.link->flags |= NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
     p->payload = ram;
     pbuf_cat(header, p);
-    assert_int_equal(etharp_query(&link, &neighbour, header), ERR_OK);
+    assert_int_equal(etharp_query(tcp_rig.link, &neighbour, header), ERR_OK);
     pbuf_free(header);
     memcpy(ram, "of another one", 15);
     memcpy(reply->payload, arp, SIZEOF_ETHARP_HDR);
-    etharp_input(reply, &link);
+    etharp_input(reply, tcp_rig.link);
     assert_string_equal((char *)frame + SIZEOF_ETH_HDR + 2, "of the guest");
 }
 
@@ -460,7 +326,7 @@ static void gaps(u16_t from, u16_t to, unsigned most)
     assert_int_equal(count, most);
     for (u32_t i = 0; i < 10000; i++)
         say(from, to, seq + i, ack, TCP_ACK, 1);
-    assert_int_equal(sent.ack, seq + 10000);
+    assert_int_equal(tcp_rig.sent.ack, seq + 10000);
 }
 
 static void test_out_of_order_is_bounded(void **state)
@@ -470,7 +336,7 @@ static void test_out_of_order_is_bounded(void **state)
     gaps(5002, SERVER_PORT, 64);
     assert_int_equal(nr_received, 10000);
     gaps(5003, STREAM_PORT, 2048);
-    tcp_stream_abort(stream);
+    tcp_stream_abort(tcp_rig.stream);
 }
 
 /* A connection to a peer that takes segments of many frames, of which the first is lost and 19 more are on their way.
@@ -482,16 +348,16 @@ static u32_t lose_first(u16_t from)
     struct tcp_pcb *pcb = tcp_active_pcbs;
     size_t done = 0;
 
-    link.mtu = TCP_MSS + 40;
+    tcp_rig.link->mtu = TCP_MSS + 40;
     pcb->mss = TCP_MSS;
     pcb->cwnd = 20 * TCP_MSS;
     pcb->snd_scale = TCP_RCV_SCALE;
     say(from, STREAM_PORT, 1001, first, TCP_ACK, 0); /* the window, by the scale */
-    for (long part; (part = tcp_stream_send(stream, bytes + done, sizeof(bytes) - done, true)) > 0;)
+    for (long part; (part = tcp_stream_send(tcp_rig.stream, bytes + done, sizeof(bytes) - done, true)) > 0;)
         done += (size_t)part;
-    sent.bytes = 0;
+    tcp_rig.sent.bytes = 0;
     tcp_stream_push_all();
-    assert_int_equal(sent.bytes, 20 * TCP_MSS);
+    assert_int_equal(tcp_rig.sent.bytes, 20 * TCP_MSS);
     return first;
 }
 
@@ -501,16 +367,16 @@ static void test_frames_behind_a_loss(void **state)
     u32_t first = lose_first(5008);
 
     (void)state;
-    sent.bytes = 0;
+    tcp_rig.sent.bytes = 0;
     for (unsigned i = 0; i < 3; i++)
         say(5008, STREAM_PORT, 1001, first, TCP_ACK, 0);
-    assert_int_equal(sent.bytes, TCP_MSS); /* again */
+    assert_int_equal(tcp_rig.sent.bytes, TCP_MSS); /* again */
     for (unsigned i = 3; i < 19 * TCP_MSS / TCP_FRAME; i++)
         say(5008, STREAM_PORT, 1001, first, TCP_ACK, 0);
     /* The window became half of the 20 segments, and three more, then grew by 18.7: 11 whole ones beyond the 20. */
-    assert_int_equal(sent.bytes, (1 + 11) * TCP_MSS);
-    tcp_stream_abort(stream);
-    link.mtu = 1500;
+    assert_int_equal(tcp_rig.sent.bytes, (1 + 11) * TCP_MSS);
+    tcp_stream_abort(tcp_rig.stream);
+    tcp_rig.link->mtu = 1500;
 }
 
 /* The reference's vectors for 8 and 16 bytes, 00 01 02 ..., under the key 00 01 ... 0f. */
@@ -531,7 +397,7 @@ static void test_isn(void **state)
           third = tcp_hook_isn(&local, 80, &remote, 5002);
 
     (void)state;
-    now += 4000000;
+    tcp_rig.now += 4000000;
     assert_int_equal(tcp_hook_isn(&local, 80, &remote, 5000) - first, 1000);
     assert_int_not_equal(other - first, third - other);
     assert_true(labs((long)(s32_t)(other - first)) > 100000 && labs((long)(s32_t)(third - other)) > 100000);
@@ -540,17 +406,17 @@ static void test_isn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_time_wait_takes_a_new_connection, clear),
-        cmocka_unit_test_teardown(test_half_open, clear),
-        cmocka_unit_test_teardown(test_peers_that_do_not_close, clear),
-        cmocka_unit_test_teardown(test_time_wait_is_bounded, clear),
-        cmocka_unit_test_teardown(test_both_close_at_once, clear),
-        cmocka_unit_test_teardown(test_who_lends_takes_back, clear),
-        cmocka_unit_test_teardown(test_empty_pieces, clear),
-        cmocka_unit_test_teardown(test_end_behind_what_waits, clear),
-        cmocka_unit_test_teardown(test_what_waits_for_a_mac, clear),
-        cmocka_unit_test_teardown(test_out_of_order_is_bounded, clear),
-        cmocka_unit_test_teardown(test_frames_behind_a_loss, clear),
+        cmocka_unit_test_teardown(test_time_wait_takes_a_new_connection, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_half_open, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_peers_that_do_not_close, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_time_wait_is_bounded, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_both_close_at_once, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_who_lends_takes_back, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_empty_pieces, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_end_behind_what_waits, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_what_waits_for_a_mac, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_out_of_order_is_bounded, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_frames_behind_a_loss, tcp_rig_clear),
         cmocka_unit_test(test_siphash),
         cmocka_unit_test(test_isn),
     };
