@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sends the memory of a round: the pages of the bitmap become PAGES and ZERO records. */
 #include <errno.h>
+#include <string.h>
 
 #include "host/bits.h"
 #include "migrate/crc32c.h"
@@ -100,28 +101,32 @@ static bool produce_pages(struct source *s)
 {
     struct source_batch *batch = &s->batch;
     struct outbox *box = &s->outbox;
-    struct wire_pages head = { .count = batch->pages };
-    u64 bytes = sizeof(struct wire_record) + sizeof(head) + batch->pages * (sizeof(struct wire_page) + WIRE_PAGE);
+    /* The bandwidth may be lower now than when they were gathered: the others come with the next record. */
+    unsigned pages = MIN(batch->pages, batch_room(s));
+    struct wire_pages head = { .count = pages };
+    u64 bytes = sizeof(struct wire_record) + sizeof(head) + pages * (sizeof(struct wire_page) + WIRE_PAGE);
 
     if (!bucket_take(&s->bucket, bytes, s->ops->now(s->vm)))
         return false;
     outbox_begin(box);
     codec_bytes(&box->body, &head, sizeof(head));
-    for (unsigned i = 0; i < batch->pages; i++) {
+    for (unsigned i = 0; i < pages; i++) {
         struct wire_page entry = { .gpa = batch->gpa[i],
                                    .crc = crc32c(0, batch->page[i], WIRE_PAGE),
                                    .len = WIRE_PAGE };
 
         codec_bytes(&box->body, &entry, sizeof(entry));
     }
-    for (unsigned i = 0; i < batch->pages; i++)
+    for (unsigned i = 0; i < pages; i++)
         outbox_page(box, batch->page[i]);
     outbox_end(box, WIRE_PAGES);
-    s->now.pages += batch->pages;
-    s->stats.normal += batch->pages;
-    s->stats.normal_bytes += batch->pages * WIRE_PAGE;
+    s->now.pages += pages;
+    s->stats.normal += pages;
+    s->stats.normal_bytes += pages * WIRE_PAGE;
     account(s, bytes);
-    batch->pages = 0;
+    batch->pages -= pages;
+    memmove(batch->gpa, batch->gpa + pages, batch->pages * sizeof(batch->gpa[0]));
+    memmove(batch->page, batch->page + pages, batch->pages * sizeof(batch->page[0]));
     return true;
 }
 

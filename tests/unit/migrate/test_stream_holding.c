@@ -268,6 +268,28 @@ static void test_lowest_bandwidth(void **state)
     free(w);
 }
 
+/* Nor is one whose operator comes to want that in the middle of a move, with many pages gathered. */
+static void test_bandwidth_is_lowered(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    memset(w->source_vm.memory, 1, FAKE_PAGES * PAGE_SIZE);
+    settings.max_bandwidth = MiB(1);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->source.stage != STAGE_ROUND || w->source.batch.pages < WIRE_BATCH)
+        world_step(w);
+    source_limit(&w->source, 1, 4096);
+    for (; source_active(&w->source); w->now += 50000000)
+        world_step(w);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_int_equal(world_where(w), 2);
+    world_fini(w);
+    free(w);
+}
+
 /* The operator of the destination has a word, too: in any stage the guest goes on at the source, which is told why. */
 static void test_cancelled_at_the_destination(void **state)
 {
@@ -439,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_no_epoch_bars_for_ever),
         cmocka_unit_test(test_progress_is_required),
         cmocka_unit_test(test_lowest_bandwidth),
+        cmocka_unit_test(test_bandwidth_is_lowered),
         cmocka_unit_test(test_cancelled_at_the_destination),
         cmocka_unit_test(test_held_memory_is_limited),
         cmocka_unit_test(test_alive_and_idle),
