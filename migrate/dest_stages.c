@@ -171,7 +171,8 @@ static const struct session_row stages[NR_SESSION_STAGES] = {
     [SESSION_CLEAR] = { LOADING, .work = load_clear },
     [SESSION_DIGEST] = { LOADING, .work = load_digest },
     [SESSION_VERIFY] = { LOADING, .work = load_verify },
-    [SESSION_HANDOFF] = { .move = true },
+    /* COMMIT and END come at once. A copy outlives its connection, and its source may ask by another one. */
+    [SESSION_HANDOFF] = { .move = true, .limit_ms = WIRE_PROGRESS_MS, .late = session_end },
     [SESSION_ASKED] = { IDLE },
     [SESSION_CLOSE] = { .idle = true, .work = session_end, .limit_ms = WIRE_KEEPALIVE_MS, .late = session_end },
 };

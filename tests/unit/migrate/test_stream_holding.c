@@ -249,6 +249,40 @@ static void test_progress_is_required(void **state)
     refused_with(p, WIRE_E_TIMEOUT);
 }
 
+/* Nor does a source that has brought its guest, prepared or running, keep its place for moves by living on: 10 s later
+ * it asks by another connection. */
+static void test_progress_is_required_to_the_end(void **state)
+{
+    static const enum dest_state comes_to[] = { DEST_PREPARED, DEST_RUNNING };
+    struct world *w = calloc(1, sizeof(*w));
+    const struct dest_session *session = &w->dest.session[0];
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(comes_to); i++) {
+        world_init(w);
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        while (w->dest.incoming[0].handoff.state != comes_to[i]) {
+            world_tick(w);
+            source_step(&w->source);
+            dest_step(&w->dest);
+        }
+        for (unsigned half = 0; half < 22; half++) {
+            assert_true(session->used || half > 19);
+            w->now += 500000000;
+            outbox_record(&w->source.outbox, WIRE_KEEPALIVE, &w->source.work, sizeof(w->source.work));
+            outbox_flush(&w->source.outbox, &w->source.transport);
+            dest_step(&w->dest);
+        }
+        assert_true(!session->used && w->dest_vm.exists);
+        world_run(w, 10000);
+        assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+        assert_int_equal(world_where(w), 2);
+        world_fini(w);
+    }
+    free(w);
+}
+
 /* A source that may send a page a second, as its operator wants it, is not stuck. */
 static void test_lowest_bandwidth(void **state)
 {
@@ -460,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_open_ends),
         cmocka_unit_test(test_no_epoch_bars_for_ever),
         cmocka_unit_test(test_progress_is_required),
+        cmocka_unit_test(test_progress_is_required_to_the_end),
         cmocka_unit_test(test_lowest_bandwidth),
         cmocka_unit_test(test_bandwidth_is_lowered),
         cmocka_unit_test(test_cancelled_at_the_destination),
