@@ -14,6 +14,8 @@
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 
+#define MSRS_SHOWN 64 /* refused accesses of a VM that have a line in the log */
+
 static void exit_nothing(struct vcpu *vcpu)
 {
     (void)vcpu;
@@ -61,10 +63,15 @@ static void exit_skip(struct vcpu *vcpu)
     vcpu_skip(vcpu);
 }
 
-/* Kernels try MSRs that no guest has; which ones is worth knowing when a new kernel misbehaves. */
+/* Kernels try MSRs that no guest has; which ones is worth knowing when a new kernel misbehaves. A guest that never ends
+ * to try does not fill the host's log. */
 static void refuse_msr(struct vcpu *vcpu, const char *access)
 {
-    pr_debug("%s: vcpu %u: %s of MSR %#x: #GP", vcpu->vm->name, vcpu->id, access, (u32)vcpu->regs[RCX]);
+    u32 *shown = &vcpu->vm->msrs_refused;
+
+    if (__atomic_load_n(shown, __ATOMIC_RELAXED) < MSRS_SHOWN &&
+        __atomic_fetch_add(shown, 1, __ATOMIC_RELAXED) < MSRS_SHOWN)
+        pr_debug("%s: vcpu %u: %s of MSR %#x: #GP", vcpu->vm->name, vcpu->id, access, (u32)vcpu->regs[RCX]);
     inject_gp(vcpu);
 }
 

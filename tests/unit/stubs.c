@@ -14,9 +14,13 @@
 
 #include "host/log.h"
 #include "host/panic.h"
+#include "tests/unit/stubs.h"
+
+unsigned stub_log_lines;
 
 void log_vline(enum log_level level, const char *prefix, const char *format, va_list args)
 {
+    stub_log_lines++;
     if (!getenv("GODWIT_TEST_LOG"))
         return;
     fprintf(stderr, "%d %s: ", (int)level, prefix);

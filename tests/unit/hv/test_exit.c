@@ -14,11 +14,27 @@
 
 #include "host/asm.h"
 #include "host/fixup.h"
+#include "host/log.h"
 #include "tests/unit/guest_rig.h"
+#include "tests/unit/stubs.h"
 
 static int exits(enum exit_kind kind, bool skips)
 {
     return guest_exits(&(struct exit){ .kind = kind, .len = 3 }, skips);
+}
+
+/* A guest that goes on and on with MSRs that it has not costs others no line of the log, which keeps 256. */
+static void test_log_of_msrs(void **state)
+{
+    unsigned before = stub_log_lines;
+    u64 value;
+
+    (void)state;
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_int_equal(guest_rdmsr(0x12345, &value), VECTOR_GP);
+        assert_int_equal(guest_wrmsr(0x12345, 0), VECTOR_GP);
+    }
+    assert_in_range(stub_log_lines - before, 1, LOG_RECORDS / 4);
 }
 
 /* Counters and traces show the names. */
@@ -131,13 +147,8 @@ static void test_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_names),
-        TEST(test_faults),
-        TEST(test_skipped),
-        TEST(test_single_step),
-        TEST(test_hlt),
-        TEST(test_window),
-        TEST(test_no_business_of_the_guest),
+        TEST(test_names),       TEST(test_log_of_msrs), TEST(test_faults), TEST(test_skipped),
+        TEST(test_single_step), TEST(test_hlt),         TEST(test_window), TEST(test_no_business_of_the_guest),
         TEST(test_ends),
     };
 
