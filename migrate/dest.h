@@ -55,7 +55,8 @@ struct incoming {
     struct ram ram;
     u64 *seen, *suspect;         /* by page: received; damaged as far as we know */
     u64 *sections;               /* the digest of each section of state, as it came */
-    u64 work, peer_work;         /* of KEEPALIVE: ours; the highest that the source has said */
+    u64 work, said_work;         /* of KEEPALIVE: ours; what was said of it */
+    u64 peer_work;               /* the highest that the source has said */
     struct ram_digest digest;    /* of our memory */
     struct wire_round round;     /* that is answered as soon as no page is stale */
     struct digest_work digested; /* since ROUND or PREPARE came */

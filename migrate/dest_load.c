@@ -9,8 +9,6 @@
 #include "migrate/crc32c.h"
 #include "migrate/dest_parts.h"
 
-#define CLEAR_BUDGET 256 /* pages in one go */
-
 void load_release(struct incoming *in)
 {
     free(in->description);
@@ -182,16 +180,23 @@ void load_reserve(struct dest_session *session)
 
 void load_say_keepalive(struct dest_session *session)
 {
-    u64 work = session->incoming ? session->incoming->work : 0;
+    struct incoming *in = session->incoming;
+    u64 work = in ? in->work : 0;
 
     outbox_record(&session->outbox, WIRE_KEEPALIVE, &work, sizeof(work));
+    if (in)
+        in->said_work = work;
 }
 
 /* The source has brought something, and this end has done so many pages or sections of work with it. */
 static void got_on(struct dest_session *session, u64 work)
 {
+    struct incoming *in = session->incoming;
+
     session->since = session->dest->ops->now(session->dest->ctx);
-    session->incoming->work += work;
+    in->work += work;
+    if (in->work - in->said_work >= WIRE_KEEPALIVE_PAGES)
+        load_say_keepalive(session);
 }
 
 u8 *load_place(void *ctx, const struct wire_page *page)
@@ -213,8 +218,6 @@ void load_page(struct dest_session *session)
     bitmap_set(in->seen, index);
     ram_digest_forget(&in->digest, index);
     in->stats.pages++;
-    if (in->work % WIRE_KEEPALIVE_PAGES == 0)
-        load_say_keepalive(session);
     if (crc32c(0, box->target, WIRE_PAGE) == box->page.crc) {
         bitmap_clear(in->suspect, index);
         return;
@@ -249,7 +252,7 @@ void load_clear(struct dest_session *session)
 {
     unsigned n;
 
-    for (n = 0; n < CLEAR_BUDGET && session->zero.run < session->zero.runs; n++) {
+    for (n = 0; n < WIRE_KEEPALIVE_PAGES && session->zero.run < session->zero.runs; n++) {
         struct wire_run run = zero_run(&session->inbox, session->zero.run);
 
         clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
