@@ -7,8 +7,6 @@
 #include "migrate/crc32c.h"
 #include "migrate/source_parts.h"
 
-#define SCAN_BUDGET 512 /* pages looked at in one go, so that the host loop keeps turning */
-
 void source_ram_all(struct source *s)
 {
     bitmap_fill(s->bitmap, s->ram.pages);
@@ -55,7 +53,7 @@ static void gather(struct source *s)
     struct source_batch *batch = &s->batch;
     unsigned room = batch_room(s);
 
-    for (unsigned looked = 0; looked < SCAN_BUDGET && batch->pages < room && s->runs < WIRE_RUNS; looked++) {
+    for (unsigned looked = 0; looked < WIRE_KEEPALIVE_PAGES && batch->pages < room && s->runs < WIRE_RUNS; looked++) {
         u64 index = bitmap_next(s->bitmap, s->ram.pages, s->cursor);
         const void *page;
         gpa_t gpa;
@@ -156,5 +154,7 @@ bool source_ram_produce(struct source *s, bool *done)
     if (batch->pages >= batch_room(s) || (at_end && batch->pages))
         return produce_pages(s);
     *done = at_end;
+    if (!at_end) /* it has looked at many pages, and found too few to send */
+        source_say_keepalive(s);
     return true;
 }

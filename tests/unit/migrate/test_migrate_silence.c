@@ -87,6 +87,35 @@ static void test_slow_destination(void **state)
     }
 }
 
+/* A source that looks at many pages and finds none to send says so, though its clock stands still meanwhile. */
+static void test_slow_clock_of_the_source(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    u64 work = 0;
+    unsigned said = 0;
+
+    (void)state;
+    world_init(w);
+    memset(w->source_vm.memory, 0, FAKE_PAGES * PAGE_SIZE);
+    settings.policy.max_rounds = 0;
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->source.stage != STAGE_FINAL_RAM)
+        world_step(w);
+    for (unsigned i = 0; i < 100 && w->source.stage == STAGE_FINAL_RAM; i++) {
+        source_step(&w->source);
+        dest_step(&w->dest);
+        said += w->dest.incoming[0].peer_work > work;
+        work = w->dest.incoming[0].peer_work;
+    }
+    assert_in_range(said, 1, FAKE_PAGES / WIRE_KEEPALIVE_PAGES);
+    assert_in_range(work, WIRE_KEEPALIVE_PAGES, FAKE_PAGES);
+    world_run(w, 10000);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    world_fini(w);
+    free(w);
+}
+
 /* A move that has just come to this stage, of which the destination does not know yet; nor will it work any more. */
 static struct world *come_to(enum stage stage, struct migrate_settings settings)
 {
@@ -228,11 +257,9 @@ static void test_nothing_to_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_silent_peer),
-        cmocka_unit_test(test_slow_clock),
-        cmocka_unit_test(test_slow_destination),
-        cmocka_unit_test(test_progress_is_required),
-        cmocka_unit_test(test_progress_is_required_in_doubt),
+        cmocka_unit_test(test_silent_peer),          cmocka_unit_test(test_slow_clock),
+        cmocka_unit_test(test_slow_destination),     cmocka_unit_test(test_slow_clock_of_the_source),
+        cmocka_unit_test(test_progress_is_required), cmocka_unit_test(test_progress_is_required_in_doubt),
         cmocka_unit_test(test_nothing_to_do),
     };
 
