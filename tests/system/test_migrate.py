@@ -328,7 +328,7 @@ def test_linux_with_two_processors_writes(tmp_path, pages):
         site.b.boot(cpus=1)
         site.a.ready()
         site.b.ready()
-        site.a.machine.wait("godwit-guest: ready", 120)
+        site.a.machine.wait("godwit-guest: ready", TIMEOUT["qemu"])
 
         def ask(line):
             with site.net.connect(GUEST, 4002) as sock:

@@ -33,7 +33,7 @@ def test_linux_reboots_where_its_files_are(site):
         seen = dest.machine.log.count(READY)
         reboot(dest)
         dest.machine.wait("linux: reset", TIMEOUT["qemu"])
-        dest.wait_for("it is up again", lambda: dest.machine.log.count(READY) > seen)
+        dest.wait_for("it is up again", lambda: dest.machine.log.count(READY) > seen, TIMEOUT["qemu"])
         assert dest.get("/v1/vms/linux")["resets"] == resets
         assert alive(site.net)
 
@@ -43,7 +43,7 @@ def test_linux_is_powered_off_where_they_are_not(site):
     site.boot(LINUX, b="")
     [warning] = check(site.a, site.b, "linux")["warnings"]
     assert warning == "what it starts from is not among the files there (images of [migration]): no reset"
-    assert move(site.a, site.b, "linux")["warnings"] == [warning]
+    assert warning in move(site.a, site.b, "linux")["warnings"]  # a busy machine's downtime may be a second one
     site.b.machine.wait("linux: what it starts from is not among this machine's files", PATIENCE["qemu"])
     assert site.b.get("/v1/vms/linux")["image"] == "elsewhere"
     assert site.b.refused("/v1/vms/linux/reset") == (
