@@ -144,7 +144,7 @@ static EFI_STATUS prepare(struct loader *loader)
         return status;
     boot_info->tsc.files_loaded = tsc_read();
 
-    machine_find(loader->image, boot_info);
+    machine_find(boot_info);
     cpus_find(boot_info);
     status = pages_alloc(STACK_SIZE, PAGE_SIZE, MEM_LOADER, "stack", &stack);
     loader->stack_top = (uint64_t)stack + STACK_SIZE;

@@ -35,54 +35,9 @@ static uint64_t rsdp_find(void)
     return rsdp;
 }
 
-static void framebuffer_find(struct boot_info_framebuffer *framebuffer)
-{
-    EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
-    EFI_GRAPHICS_OUTPUT_PROTOCOL *graphics;
-    EFI_GRAPHICS_OUTPUT_PROTOCOL_MODE *mode;
-
-    if (EFI_ERROR(BS->LocateProtocol(&guid, NULL, (void **)&graphics)))
-        return;
-    mode = graphics->Mode;
-    if (!mode || !mode->Info || mode->Info->PixelFormat >= PixelBltOnly) /* no memory to draw in */
-        return;
-    *framebuffer = (struct boot_info_framebuffer){
-        .base = mode->FrameBufferBase,
-        .size = mode->FrameBufferSize,
-        .width = mode->Info->HorizontalResolution,
-        .height = mode->Info->VerticalResolution,
-        .pixels_per_line = mode->Info->PixelsPerScanLine,
-        .format = mode->Info->PixelFormat,
-    };
-}
-
-/* The load options are text only by convention: if anything in them is not printable ASCII, there is no command line.
- */
-static void cmdline_find(EFI_HANDLE image, char *cmdline)
-{
-    EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
-    EFI_LOADED_IMAGE *loaded;
-    const CHAR16 *options;
-    UINTN count;
-
-    if (EFI_ERROR(BS->HandleProtocol(image, &guid, (void **)&loaded)) || !loaded->LoadOptions)
-        return;
-    options = loaded->LoadOptions;
-    count = loaded->LoadOptionsSize / sizeof(*options);
-    for (UINTN i = 0; i < count && i < BOOT_INFO_CMDLINE - 1 && options[i] != 0; i++) {
-        if (options[i] < 0x20 || options[i] > 0x7e) {
-            ZeroMem(cmdline, BOOT_INFO_CMDLINE);
-            return;
-        }
-        cmdline[i] = (char)options[i];
-    }
-}
-
-void machine_find(EFI_HANDLE image, struct boot_info *boot_info)
+void machine_find(struct boot_info *boot_info)
 {
     boot_info->rsdp = rsdp_find();
-    framebuffer_find(&boot_info->framebuffer);
-    cmdline_find(image, boot_info->cmdline);
     boot_info->trampoline = pages_alloc_below(1ULL << 20, MEM_LOADER);
     if (!boot_info->trampoline)
         Print(L"warning: no free page below 1 MiB, only the boot processor can be used\n");

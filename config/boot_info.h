@@ -16,10 +16,9 @@
 #include "config/config.h"
 
 #define BOOT_INFO_MAGIC 0x4656494c57445747ULL /* "GWDWLIVF" */
-#define BOOT_INFO_VERSION 4
+#define BOOT_INFO_VERSION 5
 #define BOOT_INFO_MAX_MEM 256
 #define BOOT_INFO_MAX_CPUS 64
-#define BOOT_INFO_CMDLINE 256
 
 enum boot_info_mem_kind {
     MEM_RESERVED, /* belongs to the firmware for ever, or is unknown: never touched */
@@ -42,11 +41,6 @@ struct boot_info_file {
     char path[CONFIG_PATH]; /* as the configuration names it */
     uint64_t base, size;    /* bytes; base is page aligned */
     uint64_t digest;        /* of the file's bytes, by config/digest.h, begun with 0 */
-};
-
-struct boot_info_framebuffer {
-    uint64_t base, size;                             /* size 0: none */
-    uint32_t width, height, pixels_per_line, format; /* EFI_GRAPHICS_PIXEL_FORMAT */
 };
 
 /* Time stamp counter at the loader's milestones. */
@@ -76,7 +70,5 @@ struct boot_info {
     uint32_t nr_files; /* file[0] is the hypervisor ELF with its symbols */
     struct boot_info_file file[CONFIG_MAX_FILES];
 
-    struct boot_info_framebuffer framebuffer;
-    char cmdline[BOOT_INFO_CMDLINE]; /* the UEFI load options, as ASCII */
     struct config config;
 };
