@@ -219,6 +219,14 @@ static bool produce_harvest(struct source *s)
 
 /* --- The guest stands --------------------------------------------------------------------------------------------- */
 
+/* The guest does not stand yet, for it is being reset, perhaps: to bring it to that is work of this end, of which the
+ * destination must know. Returns false: there is nothing else to do now. */
+static bool not_yet(struct source *s)
+{
+    s->work++;
+    return false;
+}
+
 static bool produce_stop(struct source *s)
 {
     int err;
@@ -227,7 +235,7 @@ static bool produce_stop(struct source *s)
         s->stopped = source_now(s);
     err = s->ops->pause(s->vm);
     if (err == -EAGAIN)
-        return false;
+        return not_yet(s);
     if (err)
         source_fail(s, WIRE_E_INTERNAL, "the guest does not stop");
     else
@@ -307,7 +315,7 @@ static bool produce_state(struct source *s)
     int err = send_section(s);
 
     if (err == -EAGAIN)
-        return false;
+        return not_yet(s);
     if (err == -ENOENT && s->stage == STAGE_TRY_STATE)
         return produce_round_end(s, (struct wire_round){ 0 }, STAGE_TRIED);
     if (err == -ENOENT)

@@ -254,13 +254,41 @@ static void test_nothing_to_do(void **state)
     free(w);
 }
 
+/* Nor does the destination lose patience: that the guest is being stopped, for a move or for a check, is work. */
+static void test_long_reset(void **state)
+{
+    (void)state;
+    for (int check = 0; check < 2; check++) {
+        struct world *w = malloc(sizeof(*w));
+        struct migrate_settings settings = world_settings();
+
+        world_init(w);
+        settings.dry_run = check;
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        while (w->source.stage != (check ? STAGE_TRY_STATE : STAGE_STOP))
+            world_step(w);
+        for (u64 until = w->now + 30 * SECOND; w->now < until;) {
+            w->source_vm.reset_wanted = w->source_vm.running = true;
+            world_tick(w);
+            source_step(&w->source);
+            dest_step(&w->dest);
+        }
+        w->source_vm.reset_wanted = false;
+        world_run(w, 20000);
+        assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+        assert_int_equal(world_where(w), check ? 1 : 2);
+        world_fini(w);
+        free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_silent_peer),          cmocka_unit_test(test_slow_clock),
         cmocka_unit_test(test_slow_destination),     cmocka_unit_test(test_slow_clock_of_the_source),
         cmocka_unit_test(test_progress_is_required), cmocka_unit_test(test_progress_is_required_in_doubt),
-        cmocka_unit_test(test_nothing_to_do),
+        cmocka_unit_test(test_nothing_to_do),        cmocka_unit_test(test_long_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
