@@ -426,13 +426,23 @@ static bool single_begin(struct parser *p, const struct single *single)
     return true;
 }
 
-/* The text behind the '[' of a section header: "vm NAME]", "net]", "api]" ..., then perhaps a comment. */
+/* A section header up to its ']', or all of it if there is none: what a message calls it. */
+static struct span header_of(struct span line)
+{
+    for (size_t i = 0; i < line.len; i++)
+        if (line.at[i] == ']')
+            return (struct span){ line.at, i + 1 };
+    return line;
+}
+
+/* A section header: "[vm NAME]", "[net]", "[api]" ..., then perhaps a comment. */
 static bool section_parse(struct parser *p, struct span line)
 {
+    const struct span header = header_of(line);
     const struct single *single;
     struct span word, name;
 
-    line = span_trim(line);
+    line = span_trim((struct span){ line.at + 1, line.len - 1 });
     word = span_take(&line, is_name);
     line = span_trim(line);
     name = span_take(&line, is_name);
@@ -441,13 +451,13 @@ static bool section_parse(struct parser *p, struct span line)
     if ((!single && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
         line.at[0] != ']')
         return refuse(
-            p, name,
+            p, header,
             "expected [vm NAME], [net], [api] or [migration], NAME being at most 31 letters, digits, '-', '_' "
             "and '.'",
             NULL);
     line = span_trim((struct span){ line.at + 1, line.len - 1 });
     if (line.len > 0 && line.at[0] != '#')
-        return refuse(p, name, "only a # comment may follow the ]", NULL);
+        return refuse(p, header, "only a # comment may follow the ]", NULL);
     if (!section_end(p))
         return false;
     p->seen = 0;
@@ -476,7 +486,7 @@ static bool line_parse(struct parser *p, struct span line)
     if (line.len == 0 || line.at[0] == '#')
         return true;
     if (line.at[0] == '[')
-        return section_parse(p, (struct span){ line.at + 1, line.len - 1 });
+        return section_parse(p, line);
     return key_parse(p, line);
 }
 

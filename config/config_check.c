@@ -119,6 +119,14 @@ static bool ports_differ(const struct config *config, struct config_fault *fault
     return true;
 }
 
+static bool net_right(const struct config *config, struct config_fault *fault)
+{
+    if (config->net.gateway.prefix && !config->net.address.prefix)
+        return refuse(fault, "gateway",
+                      "DHCP names the router, expected address = ADDRESS/LENGTH in the [net] section, or no gateway");
+    return true;
+}
+
 static bool api_right(const struct config *config, struct config_fault *fault)
 {
     const struct config_api *api = &config->api;
@@ -153,6 +161,6 @@ bool config_check(const struct config *config, struct config_fault *fault)
 {
     if (!config->nr_vms && !config->net.present && !config->api.port && !config->migration.port)
         return refuse(fault, "vm", "no virtual machine, expected a section [vm NAME], or [net]");
-    return vms_differ(config, fault) && files_differ(config, fault) && api_right(config, fault) &&
-           migration_right(config, fault) && ports_differ(config, fault);
+    return vms_differ(config, fault) && files_differ(config, fault) && net_right(config, fault) &&
+           api_right(config, fault) && migration_right(config, fault) && ports_differ(config, fault);
 }
