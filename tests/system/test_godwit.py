@@ -20,6 +20,11 @@ GODWIT = ROOT / "build/tools/godwit"
     (["-H", "::1", "vms"], 3, "http://[::1]: "),  # and no port
     (["-H", "[::1]:1", "vms"], 3, "http://[::1]:1: "),
     (["-H", "127.0.0.1:1", "vms"], 3, "http://127.0.0.1:1: "),
+    (["-H", "127.0.0.1:99999", "vms"], 2, "host '127.0.0.1:99999' is wrong, expected HOST, HOST:PORT, "),
+    (["-H", "[fd09::2", "vms"], 2, "host '[fd09::2' is wrong"),
+    (["-H", "127.0.0.1:1", "create", "web", "cmdline=" + "x" * 490], 2, "create: the arguments are too long"),
+    (["-H", "127.0.0.1:1", "pause", "x" * 512], 2, "pause: the arguments are too long"),
+    (["-X", "vms"], 2, "see godwit help"),
 ])
 def test_help(arguments, status, words):
     done = subprocess.run([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

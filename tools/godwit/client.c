@@ -33,6 +33,16 @@ static int base_make(const char *host)
     return snprintf(base, sizeof(base), is_bare_ip6(host) ? "http://[%s]" : "http://%s", host);
 }
 
+/* Does libcurl take the address? It would say so only when it is asked to connect, and not what is wrong. */
+static bool base_right(void)
+{
+    CURLU *url = curl_url();
+    bool right = url && !curl_url_set(url, CURLUPART_URL, base, 0);
+
+    curl_url_cleanup(url);
+    return right;
+}
+
 int client_init(const char *host, const char *token)
 {
     char field[512];
@@ -43,6 +53,11 @@ int client_init(const char *host, const char *token)
         return -1;
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (!base_right()) {
+        fprintf(stderr, "godwit: host '%s' is wrong, expected HOST, HOST:PORT, an IPv6 address or [ADDRESS]:PORT\n",
+                host);
+        return -1;
+    }
     curl = curl_easy_init();
     if (!curl) {
         fprintf(stderr, "godwit: libcurl does not start\n");

@@ -16,7 +16,7 @@
 #include "tools/godwit/show.h"
 #include "tools/godwit/trace.h"
 
-#define PATH 512
+#define PATH 513    /* a request's target, as long as the API takes it (docs/api.md), and a terminator */
 #define ARGUMENTS 2 /* arguments of a command behind the VM's name */
 
 /* What a command is about, which decides its path. */
@@ -168,7 +168,9 @@ static enum status help(const char *name)
     return STATUS_OK;
 }
 
-static void path_make(char *path, const struct command *command, int argc, char **argv)
+/* The path of a request; the name of a VM and further arguments are quoted. False: it is longer than a request may be.
+ */
+static bool path_make(char *path, const struct command *command, int argc, char **argv)
 {
     bool about_vm = command->kind != KIND_HOST && command->kind != KIND_HOST_ACT;
     char *vm = about_vm ? client_quote(argv[0]) : NULL;
@@ -177,19 +179,19 @@ static void path_make(char *path, const struct command *command, int argc, char 
     argc -= about_vm;
     argv += about_vm;
     if (command->kind == KIND_VM)
-        snprintf(path, PATH, "/v1/vms/%s", vm);
+        at = (size_t)snprintf(path, PATH, "/v1/vms/%s", vm);
     else if (about_vm)
-        snprintf(path, PATH, "/v1/vms/%s/%s", vm, command->name);
+        at = (size_t)snprintf(path, PATH, "/v1/vms/%s/%s", vm, command->name);
     else
-        snprintf(path, PATH, "/v1/%s", command->name);
-    for (int i = 0; i < argc; i++) {
+        at = (size_t)snprintf(path, PATH, "/v1/%s", command->name);
+    for (int i = 0; i < argc && at < PATH; i++) {
         char *value = client_quote(argv[i]);
 
-        at = strlen(path);
-        snprintf(path + at, PATH - at, "%c%s=%s", i ? '&' : '?', command->parameter[i], value);
+        at += (size_t)snprintf(path + at, PATH - at, "%c%s=%s", i ? '&' : '?', command->parameter[i], value);
         free(value);
     }
     free(vm);
+    return at < PATH;
 }
 
 static enum status run_command(const struct command *command, int argc, char **argv, bool as_json)
@@ -197,7 +199,11 @@ static enum status run_command(const struct command *command, int argc, char **a
     char path[PATH];
     struct reply reply;
 
-    path_make(path, command, argc, argv);
+    if (!path_make(path, command, argc, argv)) {
+        fprintf(stderr, "godwit: %s: the arguments are too long, a request takes %d bytes with them\n", command->name,
+                PATH - 1);
+        return STATUS_USAGE;
+    }
     reply = client_request(path, command->kind == KIND_ACT || command->kind == KIND_HOST_ACT ? "" : NULL, 0);
     if (reply.status == STATUS_OK)
         reply.status = show(&reply, as_json);
@@ -291,7 +297,7 @@ int main(int argc, char **argv)
         case 'j': as_json = true; break;
         case 'h': usage(stdout); return STATUS_OK;
         case 'V': printf("godwit %s\n", GODWIT_VERSION); return STATUS_OK;
-        default: usage(stderr); return STATUS_USAGE;
+        default: fprintf(stderr, "godwit: see godwit help\n"); return STATUS_USAGE;
         }
     }
     if (optind == argc) {
