@@ -57,13 +57,16 @@ static bool query_words(const struct http_request *request, const struct command
 {
     unsigned used = command->waits && http_parameter(request, "wait");
 
+    char usage[80];
+
     for (unsigned i = first; i < COMMAND_ARGS && command->arg[i].type != ARG_NONE; i++) {
         words[i] = http_parameter(request, command->arg[i].name);
         used += words[i] != NULL;
     }
     if (used == request->nr_parameters)
         return true;
-    http_refuse(response, 400, "%s: a parameter is unknown or given twice", command->name);
+    command_usage(command, usage, sizeof(usage));
+    http_refuse(response, 400, "a parameter is unknown or given twice, expected those of: %s", usage);
     return false;
 }
 

@@ -59,10 +59,11 @@ static int begin(struct call *call, struct migration_request *request)
     if (err)
         return err;
     if (tcp_address_parse(call->arg[1].text, CONFIG_MIGRATION_PORT, &request->to))
-        return call_fail(call, -EINVAL,
-                         "dest: '%.60s' is wrong, expected an address such as 192.0.2.1, 192.0.2.1:4900 "
-                         "or [2001:db8::1]:4900",
-                         call->arg[1].text);
+        return call_fail(
+            call, -EINVAL,
+            "dest: '%.60s' is wrong, expected another machine's address, such as 192.0.2.1, 192.0.2.1:4900 "
+            "or [2001:db8::1]:4900",
+            call->arg[1].text);
     err = migration_start(vm, request, &reason);
     if (err)
         return call_fail(call, err == -ENOMEM ? err : -EBUSY, "%s: cannot move, %s", vm->name, reason);

@@ -81,7 +81,8 @@ int command_net_test(struct call *call)
     struct tcp_address to;
 
     if (tcp_address_parse(call->arg[0].text, TESTD_DISCARD, &to))
-        return call_fail(call, -EINVAL, "dest: '%.60s' is wrong, expected an address such as 192.0.2.1 or 2001:db8::1",
+        return call_fail(call, -EINVAL,
+                         "dest: '%.60s' is wrong, expected another machine's address, such as 192.0.2.1 or 2001:db8::1",
                          call->arg[0].text);
     switch (net_test_start(&to, mib << 20)) {
     case 0: return command_query_net_test(call);

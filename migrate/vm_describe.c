@@ -69,8 +69,8 @@ static enum wire_code check_name(const struct migrate_description *d, char reaso
 
         if (vm == d->instead || vm_ended(vm) || (!same && strcmp(vm->name, d->head.name) != 0))
             continue;
-        snprintf(reason, WIRE_REASON, "%s named %s is here already, it is %s", same ? "this VM," : "a VM", vm->name,
-                 vm_status_name(vm->status));
+        snprintf(reason, WIRE_REASON, "%s, named %s, is here already, it is %s", same ? "this VM" : "another VM",
+                 vm->name, vm_status_name(vm->status));
         return WIRE_E_NAME;
     }
     return WIRE_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* lwIP reads and writes the addresses. It also accepts unusual spellings, which are refused here. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@ void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_T
     char name[IPADDR_STRLEN_MAX];
 
     ipaddr_ntoa_r(&ip, name, sizeof(name));
+    for (char *c = name; *c; c++)
+        *c = (char)tolower((unsigned char)*c); /* RFC 5952; lwIP writes upper case */
     if (!address->port)
         snprintf(text, TCP_ADDRESS_TEXT, "%s", name);
     else
@@ -52,6 +55,17 @@ static bool is_whole(const char *name, const ip_addr_t *ip)
     return IP_IS_V6(ip) || (ipaddr_ntoa_r(ip, text, sizeof(text)) && !strcmp(text, name));
 }
 
+/* Can another machine have this address? Not a group, nobody, everybody, or whoever asks. */
+static bool is_host(const ip_addr_t *ip)
+{
+    u8 first;
+
+    if (IP_IS_V6(ip))
+        return !ip_addr_isany(ip) && !ip_addr_isloopback(ip) && !ip_addr_ismulticast(ip);
+    first = ip4_addr1(ip_2_ip4(ip));
+    return first != 0 && first != IP_LOOPBACKNET && first < 224;
+}
+
 int tcp_address_parse(const char *text, u16 port, struct tcp_address *address)
 {
     bool bracket = *text == '[';
@@ -68,7 +82,7 @@ int tcp_address_parse(const char *text, u16 port, struct tcp_address *address)
     memcpy(name, text + bracket, len);
     name[len] = '\0';
     *address = (struct tcp_address){ .port = port };
-    if (!ipaddr_aton(name, &ip) || !is_whole(name, &ip) || parse_port(text + skip, &address->port))
+    if (!ipaddr_aton(name, &ip) || !is_whole(name, &ip) || !is_host(&ip) || parse_port(text + skip, &address->port))
         return -EINVAL;
     address->ip6 = IP_IS_V6(&ip);
     memcpy(address->bytes, &ip.u_addr, address->ip6 ? 16 : 4);

@@ -15,5 +15,6 @@ struct tcp_address {
 #define TCP_ADDRESS_TEXT 56
 void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_TEXT]);
 
-/* Read such a text. `port` is used if the text names none. Returns 0 or -EINVAL. */
+/* Read such a text, which names a machine: no group, and no address of loopback. `port` is used if the text names none.
+ * Returns 0 or -EINVAL. */
 int tcp_address_parse(const char *text, u16 port, struct tcp_address *address);

@@ -191,7 +191,7 @@ def test_waiting_ends_without_news(target):
     ("POST", "/metrics", 405, "GET"),
     ("GET", "/v1/log?count=0", 400, "from 1 to 256"),
     ("GET", "/v1/log?count=2&level=loud", 400, "expected err, warn"),
-    ("GET", "/v1/log?cuont=2", 400, "unknown"),
+    ("GET", "/v1/log?cuont=2", 400, "expected those of: log [COUNT] [LEVEL] [SINCE]"),
     ("GET", "/v1/vms/web/trace?kinds=io,cpu", 400, "kinds: 'cpu' is wrong, expected all, turn, "),
     ("GET", "/v1/vms/web/trace?count=1001", 400, "from 1 to 1000"),
     ("GET", "/v1/log?wait=x", 400, "expected a number"),

@@ -24,7 +24,7 @@ def refusing(tmp_path_factory):
 
 
 @pytest.mark.parametrize("dest, words", [
-    ("nonsense", "dest: 'nonsense' is wrong, expected an address such as"),
+    ("nonsense", "dest: 'nonsense' is wrong, expected another machine's address, such as"),
     ("10.9.0.4:99999", "dest: '10.9.0.4:99999' is wrong"),
     ("10.9.0", "dest: '10.9.0' is wrong"),
     ("", "dest: '' is wrong"),
@@ -69,7 +69,7 @@ def test_nobody_listens(refusing, dest, error, words):
 
 @pytest.mark.parametrize("name, error, words", [
     ("huge", "memory", "it needs 260 MiB of memory, "),
-    ("taken", "name", "a VM named taken is here already, it is running"),
+    ("taken", "name", "another VM, named taken, is here already, it is running"),
     ("double", "mac", f"its MAC {MAC} is the one of owner here"),
 ])
 def test_destination_refuses(refusing, name, error, words):

@@ -305,8 +305,8 @@ static void moves(void **state)
         const char *line, *error;
     } wrong[] = {
         { "migrate web", "dest is missing, expected: migrate VM DEST [OPTIONS]" },
-        { "migrate web 10.9", "dest: '10.9' is wrong, expected an address such as 192.0.2.1, 192.0.2.1:4900 or "
-                              "[2001:db8::1]:4900" },
+        { "migrate web 10.9", "dest: '10.9' is wrong, expected another machine's address, such as 192.0.2.1, "
+                              "192.0.2.1:4900 or [2001:db8::1]:4900" },
         { "migrate web 10.9.0.4 fast", "options: 'fast' is wrong, expected live or stop-copy, and verify" },
         { "migrate web 10.9.0.4 live,stop-copy",
           "options: live and stop-copy contradict each other, expected one of them" },
@@ -375,7 +375,8 @@ static void net_tests(void **state)
     assert_int_equal(run("query-net-test"), 0);
     assert_string_equal(out.buffer.text, "{\"status\":\"unstarted\"}");
     assert_int_equal(run("net-test 10.9"), -EINVAL);
-    assert_string_equal(call.error, "dest: '10.9' is wrong, expected an address such as 192.0.2.1 or 2001:db8::1");
+    assert_string_equal(call.error, "dest: '10.9' is wrong, expected another machine's address, such as 192.0.2.1 or "
+                                    "2001:db8::1");
     assert_int_equal(run("net-test 10.9.0.4 0"), -EINVAL);
     assert_int_equal(run("net-test 10.9.0.4 16"), 0);
     assert_string_equal(out.buffer.text, "{\"status\":\"completed\",\"peer\":\"10.9.0.4:9\",\"bytes\":16777216,"

@@ -403,9 +403,48 @@ static void test_isn(void **state)
     assert_true(labs((long)(s32_t)(other - first)) > 100000 && labs((long)(s32_t)(third - other)) > 100000);
 }
 
+/* What another machine's address may look like, and how it is shown. */
+static void test_addresses(void **state)
+{
+    static const char *const wrong[] = { "",
+                                         "host",
+                                         "10.9",
+                                         "10.9.0.2:0",
+                                         "10.9.0.2:65536",
+                                         "127.0.0.1",
+                                         "127.8.8.8:4900",
+                                         "0.0.0.0",
+                                         "224.0.0.1",
+                                         "255.255.255.255",
+                                         "::",
+                                         "::1",
+                                         "[::1]:80",
+                                         "ff02::1",
+                                         "[fd09::2" };
+    static const struct {
+        const char *given, *shown;
+    } right[] = {
+        { "10.9.0.2", "10.9.0.2:4900" }, { "10.9.0.2:80", "10.9.0.2:80" },   { "223.0.0.1", "223.0.0.1:4900" },
+        { "fd09::2", "[fd09::2]:4900" }, { "[FD09::2]:80", "[fd09::2]:80" }, { "fe80::ab", "[fe80::ab]:4900" },
+    };
+    struct tcp_address address;
+    char text[TCP_ADDRESS_TEXT];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (tcp_address_parse(wrong[i], 4900, &address) != -EINVAL)
+            fail_msg("%s was taken", wrong[i]);
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        assert_int_equal(tcp_address_parse(right[i].given, 4900, &address), 0);
+        tcp_address_text(&address, text);
+        assert_string_equal(text, right[i].shown);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_addresses),
         cmocka_unit_test_teardown(test_time_wait_takes_a_new_connection, tcp_rig_clear),
         cmocka_unit_test_teardown(test_half_open, tcp_rig_clear),
         cmocka_unit_test_teardown(test_peers_that_do_not_close, tcp_rig_clear),
