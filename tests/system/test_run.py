@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import time
+from pathlib import Path
 
+import pytest
 from machine import ROOT, RUN, TIMEOUT, boot, run_name, vm
 from network import Machine
 
@@ -45,6 +47,28 @@ def test_network_without_rights(tmp_path):
                 assert sock.recv(4096).startswith(b"HTTP/1.1 200 OK")
         finally:
             machine.stop()
+
+
+def test_missing_file(tmp_path):
+    """It is named, and no directory of logs is left that has none."""
+    (tmp_path / "nowhere.cfg").write_text("[vm x]\nkernel = nowhere.elf\n")
+    done = subprocess.run([RUN, "--emu", "qemu", tmp_path / "nowhere.cfg"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=60)
+    assert done.returncode == 2 and "cannot find nowhere.elf in " in done.stdout
+    assert "logs are in" not in done.stdout
+    assert not list((ROOT / "build/run").glob("nowhere-qemu-*"))
+
+
+def test_kvm_is_not_there(tmp_path):
+    """EMU=kvm on a machine without virtualization says so at once, instead of a silent machine."""
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    if flags & {"vmx", "svm"}:
+        pytest.skip("this machine has virtualization")
+    (tmp_path / "none.cfg").write_text("[vm x]\nkernel = hello.elf\n")
+    done = subprocess.run([RUN, "--emu", "kvm", tmp_path / "none.cfg"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=60)
+    assert done.returncode == 2 and "this machine has no virtualization for us" in done.stdout
+    assert "try EMU=qemu" in done.stdout
 
 
 def test_demo_without_a_network(tmp_path):
