@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the godwit tool says without a hypervisor."""
 
+import http.server
 import subprocess
+import threading
 
 import pytest
 from machine import ROOT
@@ -35,3 +37,37 @@ def test_completion_script():
     script = subprocess.run([GODWIT, "completion", "bash"], stdout=subprocess.PIPE, text=True).stdout
     check = script + '\nCOMP_WORDS=(godwit powero); COMP_CWORD=1; _godwit; echo "${COMPREPLY[@]}"'
     assert subprocess.run(["bash", "-c", check], stdout=subprocess.PIPE, text=True).stdout.strip() == "poweroff"
+
+
+class Silent(http.server.BaseHTTPRequestHandler):
+    """A hypervisor whose guest says nothing, and is in the state that the server has."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        for name, value in (("Content-Length", 0), ("Console-Next", 0), ("Console-Guest", self.server.state)):
+            self.send_header(name, str(value))
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("state, words", [
+    *((state, f"godwit: web is {state}: its console has come to an end\n")
+      for state in ("passed", "failed", "crashed", "off", "halted")),
+    *((state, f"godwit: web is {state}: it does not run here\n")
+      for state in ("created", "superseded", "prepared", "elsewhere")),
+    ("running", ""),
+    ("paused", ""),
+])
+def test_console_of_a_guest_that_stands(state, words):
+    """Who looks at a console that is silent for good is told why, once."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        server.state = state
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = subprocess.run([GODWIT, "-H", f"127.0.0.1:{server.server_port}", "console", "web"], timeout=30,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        server.shutdown()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", words)

@@ -31,6 +31,7 @@ struct session {
     char waiting[4096];       /* typed, and not taken yet; as long as a request may be */
     size_t len;               /* bytes in `waiting` */
     unsigned long long since; /* ms: when input was last taken, or began to wait */
+    bool said;                /* that the guest does not run here */
     bool escaped, ended;      /* no more input: the escape key has come; the input has ended */
 };
 
@@ -177,14 +178,29 @@ static enum status offer(struct session *s)
     return status;
 }
 
+static bool is_one_of(const char *text, const char *const *names)
+{
+    while (*names && strcmp(text, *names) != 0)
+        names++;
+    return *names;
+}
+
 static bool guest_ended(const struct session *s)
 {
-    static const char *const names[] = { "passed", "failed", "crashed", "off" };
+    static const char *const names[] = { "passed", "failed", "crashed", "off", "halted", NULL };
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (!strcmp(s->guest, names[i]))
-            return true;
-    return false;
+    return is_one_of(s->guest, names);
+}
+
+/* Say once if the guest does not run here and nobody knows when it will: its console would be silent without a word. */
+static void say_that_it_stands(struct session *s)
+{
+    static const char *const names[] = { "created", "superseded", "prepared", "elsewhere", NULL };
+    bool stands = is_one_of(s->guest, names);
+
+    if (stands && !s->said)
+        fprintf(stderr, "godwit: %s is %s: it does not run here\n", s->vm, s->guest);
+    s->said = stands;
 }
 
 /* Is there nothing left to wait for? */
@@ -220,6 +236,7 @@ enum status console_run(const char *vm)
     if (status == STATUS_OK && isatty(STDIN_FILENO))
         terminal_raw();
     while (status == STATUS_OK) {
+        say_that_it_stands(&s);
         await(&s, s.len < before);
         before = s.len;
         if (s.len)

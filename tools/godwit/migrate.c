@@ -244,6 +244,8 @@ static void show_rounds(const json_t *move)
     char name[24];
     size_t i;
 
+    if (!json_array_size(rounds) && number(stopped, "ms") <= 0)
+        return;
     printf("\nround    pages     zero  dirtied      bytes        ms\n");
     json_array_foreach(rounds, i, round)
     {
@@ -281,10 +283,12 @@ static void show_warnings(const json_t *move)
 
 static void show_downtime(const json_t *move)
 {
-    double downtime = number(move, "downtime");
+    double downtime = number(move, "downtime"), expectation = number(move, "expected-downtime");
 
-    if (downtime > 0)
-        printf("downtime           %.1f ms (expected %.1f)\n", downtime, number(move, "expected-downtime"));
+    if (downtime > 0 && expectation > 0)
+        printf("downtime           %.1f ms (expected %.1f)\n", downtime, expectation);
+    else if (downtime > 0) /* without a live round nothing is expected */
+        printf("downtime           %.1f ms\n", downtime);
     if (downtime > 0 && json_is_true(json_object_get(move, "verify")))
         printf("verify-time        %.1f ms of it, for %.0f bytes\n", number(move, "verify-time"),
                number(json_object_get(move, "ram"), "downtime-verify-bytes"));
