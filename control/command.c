@@ -238,7 +238,8 @@ void command_usage(const struct command *command, char *text, size_t room)
 
 static int parse_vm(struct call *call, struct arg_value *value, const char *word)
 {
-    char names[120] = "";
+    char names[120] = "", peer[TCP_ADDRESS_TEXT] = "";
+    bool moved = query_moved_away(word, peer);
     size_t at = 0;
 
     value->vm = vm_find(word);
@@ -248,8 +249,8 @@ static int parse_vm(struct call *call, struct arg_value *value, const char *word
         if (at < sizeof(names))
             at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "",
                                    container_of(node, struct vm, node)->name);
-    return call_fail(call, -ENOENT, "no virtual machine '%.32s', there %s %s", word, at ? "are:" : "is",
-                     at ? names : "none");
+    return call_fail(call, -ENOENT, "no virtual machine '%.32s', %s%s%sthere %s %s", word,
+                     moved ? "it has moved to " : "", peer, moved ? "; " : "", at ? "are:" : "is", at ? names : "none");
 }
 
 static int parse_number(struct call *call, const struct command_arg *arg, struct arg_value *value, const char *word)

@@ -2,6 +2,8 @@
 /* The handlers of the command table. Each is named after its command; command.h has their contract. */
 #pragma once
 
+#include "net/tcp_address.h"
+
 #define TRACE_ANSWER 1000 /* events of an answer of `trace`, at most */
 
 struct call;
@@ -24,6 +26,8 @@ int command_migrate(struct call *call);
 int command_migrate_check(struct call *call);
 int command_migrate_cancel(struct call *call);
 int command_query_migrate(struct call *call);
+/* Did the last move of that name take it away from here? Then `to` says where. */
+bool query_moved_away(const char *name, char to[TCP_ADDRESS_TEXT]);
 int command_migrate_set_parameters(struct call *call);
 int command_query_migrate_parameters(struct call *call);
 int command_query_peers(struct call *call);

@@ -188,7 +188,7 @@ int command_resolve(struct call *call)
                          "%lu, to confirm",
                          vm->name, resolve_actions[action], (unsigned long)epoch);
     json_string(call->out, "vm", vm->name);
-    json_string(call->out, "status", shown_name(status));
+    json_string(call->out, action == RESOLVE_QUERY ? "status" : "was", shown_name(status));
     json_number(call->out, "epoch", epoch);
     put_other_side(call->out, vm, status);
     json_string(call->out, "action", resolve_actions[action]);

@@ -218,6 +218,18 @@ static const struct move *newest_move(const char *name)
     return NULL;
 }
 
+bool query_moved_away(const char *name, char to[TCP_ADDRESS_TEXT])
+{
+    const struct incoming *in = newest_incoming(name);
+    const struct move *move = newest_move(name);
+
+    if (!move || (in && in->stats.began > move->began) || move->request.check ||
+        move_stats(move)->status != MIGRATE_COMPLETED)
+        return false;
+    tcp_address_text(&move->request.to, to);
+    return true;
+}
+
 /* Show the last move of that name, whichever way it went. Epochs do not tell which that is: a VM that was made anew
  * begins with low ones. */
 static int query_one(struct call *call, const char *name)

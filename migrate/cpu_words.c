@@ -92,7 +92,7 @@ static bool check_features(const struct cpuid_policy *shown, const struct cpuid_
         }
     for (unsigned word = 0; word < NR_CPUID_WORDS; word++)
         if (cpuid_word_get(shown, word) & ~cpuid_word_get(host, word)) {
-            snprintf(reason, WIRE_REASON, "the guest was shown bits %#x of CPUID word %u, which are unknown here",
+            snprintf(reason, WIRE_REASON, "the guest was shown bits %#x of CPUID word %u, which are unknown there",
                      cpuid_word_get(shown, word) & ~cpuid_word_get(host, word), word);
             return false;
         }
@@ -145,13 +145,13 @@ bool cpu_words_take(const struct wire_cpuid *words, unsigned count, const struct
     memset(policy, 0, sizeof(*policy));
     for (unsigned i = 0; i < count; i++)
         if (!take(&words[i], policy)) {
-            snprintf(reason, WIRE_REASON, "CPUID leaf %#x.%u, which the guest was shown, is unknown here",
+            snprintf(reason, WIRE_REASON, "CPUID leaf %#x.%u, which the guest was shown, is unknown there",
                      words[i].leaf, words[i].subleaf);
             return false;
         }
     if (policy->basic[0].eax != host->basic[0].eax || policy->extended[0].eax != host->extended[0].eax ||
         policy->extended[8].eax != host->extended[8].eax) {
-        snprintf(reason, WIRE_REASON, "the guest was shown other CPUID leaves or address widths than are known here");
+        snprintf(reason, WIRE_REASON, "the guest was shown other CPUID leaves or address widths than are known there");
         return false;
     }
     return check_sane(policy, reason) && check_vendor(policy, host, reason) && check_features(policy, host, reason) &&

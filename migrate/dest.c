@@ -211,7 +211,7 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
         dest->noise++;
         return WIRE_E_STREAM;
     }
-    *reason = "too many guests are on their way here";
+    *reason = "too many guests are on their way there";
     if (moves_on(dest) > DEST_MOVES) {
         struct dest_session *idle = oldest_idle(dest, true, session);
 
@@ -261,7 +261,7 @@ static void take_header(struct dest_session *session)
     if (header->version_min > WIRE_VERSION || header->version_max < WIRE_VERSION_MIN)
         dest_refuse(session, WIRE_E_VERSION, "no common version of the stream");
     else if (header->required & ~WIRE_FEATURES)
-        dest_refuse(session, WIRE_E_FEATURE, "a feature that the source requires is unknown here");
+        dest_refuse(session, WIRE_E_FEATURE, "a feature that the source requires is unknown there");
     else if (header->kind == WIRE_RESOLVE)
         attach(session, header);
     else if (header->kind != WIRE_MOVE)

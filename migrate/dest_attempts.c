@@ -199,12 +199,12 @@ enum wire_code attempt_admit(struct dest_session *session, const char **reason)
 
         if (!same_vm(in, fresh->vm_id) || !attempt_under_way(in))
             continue;
-        *reason = in->session ? "this VM is moving already" : "a prepared copy of this VM is kept here: see resolve";
+        *reason = in->session ? "this VM is moving already" : "a prepared copy of this VM is kept there: see resolve";
         if (!replaces(in, fresh))
             return WIRE_E_BUSY;
         fresh->instead = in;
     }
-    *reason = "too many sources have not said yet how their moves to here ended";
+    *reason = "too many sources have not said yet how their moves ended";
     return find_place(dest) ? WIRE_OK : WIRE_E_BUSY;
 }
 

@@ -49,7 +49,7 @@ static void xsave_state(struct vcpu_image *image, const struct state_limits *lim
         moved |= BIT(i);
     }
     codec_u32(c, &end);
-    codec_judge(c, !end, "XSAVE component unknown here");
+    codec_judge(c, !end, "XSAVE component unknown there");
     if (codec_judge(c, !(bv & ~moved), "XSAVE component missing"))
         memcpy(image->xsave + XSAVE_BV, &bv, sizeof(bv));
 }

@@ -69,7 +69,7 @@ static enum wire_code check_name(const struct migrate_description *d, char reaso
 
         if (vm == d->instead || vm_ended(vm) || (!same && strcmp(vm->name, d->head.name) != 0))
             continue;
-        snprintf(reason, WIRE_REASON, "%s, named %s, is here already, it is %s", same ? "this VM" : "another VM",
+        snprintf(reason, WIRE_REASON, "%s, named %s, is there already, it is %s", same ? "this VM" : "another VM",
                  vm->name, vm_status_name(vm->status));
         return WIRE_E_NAME;
     }
@@ -87,10 +87,10 @@ static enum wire_code check_macs(const u8 *own, const u8 *taken, const struct vi
         snprintf(reason, WIRE_REASON, "its MACs %s and %s are none of a card", mac_text(own).text,
                  mac_text(taken).text);
     else if (owner)
-        snprintf(reason, WIRE_REASON, "its MAC %s is the one of %s here", mac_text(taken).text, owner);
+        snprintf(reason, WIRE_REASON, "its MAC %s is the one of %s there", mac_text(taken).text, owner);
     else if (switch_settings()->anti_spoof && !mac_equal(own, taken))
         snprintf(reason, WIRE_REASON,
-                 "it sends from %s instead of its card's %s, which anti-spoof of [net] forbids here",
+                 "it sends from %s instead of its card's %s, which anti-spoof of [net] forbids there",
                  mac_text(taken).text, mac_text(own).text);
     else
         return WIRE_OK;
@@ -106,7 +106,7 @@ static enum wire_code check_memory(const struct migrate_description *d, char rea
 
     if (d->head.memory > CONFIG_MEMORY_MAX || range[0].gpa != 0 || range[0].bytes != low ||
         d->head.nr_ranges != (high ? 2u : 1u) || (high && range[1].gpa != GUEST_PCI_HOLE_END)) {
-        snprintf(reason, WIRE_REASON, "RAM of %lu MiB lies otherwise than guests' does here", d->head.memory >> 20);
+        snprintf(reason, WIRE_REASON, "RAM of %lu MiB lies otherwise than guests' does there", d->head.memory >> 20);
         return WIRE_E_MEMORY;
     }
     need += MAX(need >> OVERHEAD_SHIFT, OVERHEAD_MIN);
@@ -146,7 +146,7 @@ static enum wire_code check_devices(const struct migrate_description *d, char re
     unsigned count = devices_here(here);
 
     if (!count) {
-        snprintf(reason, WIRE_REASON, "no memory to look what devices a VM has here");
+        snprintf(reason, WIRE_REASON, "no memory to look what devices a VM has there");
         return WIRE_E_MEMORY;
     }
     for (u32 i = 0; i < d->head.nr_devices; i++) {
@@ -157,20 +157,20 @@ static enum wire_code check_devices(const struct migrate_description *d, char re
             k++;
         if (k < count && here[k].version == device->version)
             continue;
-        snprintf(reason, WIRE_REASON, "its device %s %u has version %u, here it %s", device->name, device->instance,
+        snprintf(reason, WIRE_REASON, "its device %s %u has version %u, there it %s", device->name, device->instance,
                  device->version, k < count ? "has another" : "is unknown");
         return WIRE_E_DEVICE;
     }
     if (d->head.nr_devices == count)
         return WIRE_OK;
-    snprintf(reason, WIRE_REASON, "it has %u devices, here a VM has %u", d->head.nr_devices, count);
+    snprintf(reason, WIRE_REASON, "it has %u devices, there a VM has %u", d->head.nr_devices, count);
     return WIRE_E_DEVICE;
 }
 
 static enum wire_code check_shape(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     if (d->head.nr_vcpus > CONFIG_MAX_VCPUS) {
-        snprintf(reason, WIRE_REASON, "it has %u vcpus, here a VM may have %u", d->head.nr_vcpus, CONFIG_MAX_VCPUS);
+        snprintf(reason, WIRE_REASON, "it has %u vcpus, there a VM may have %u", d->head.nr_vcpus, CONFIG_MAX_VCPUS);
         return WIRE_E_CPU;
     }
     if (!guest_tsc_is_khz(d->head.tsc_khz)) {
@@ -179,7 +179,7 @@ static enum wire_code check_shape(const struct migrate_description *d, char reas
         return WIRE_E_CPU;
     }
     if (d->head.mtu > VIRTIO_NET_MTU) {
-        snprintf(reason, WIRE_REASON, "its network's MTU is %u, here it is %u", d->head.mtu, VIRTIO_NET_MTU);
+        snprintf(reason, WIRE_REASON, "its network's MTU is %u, there it is %u", d->head.mtu, VIRTIO_NET_MTU);
         return WIRE_E_DEVICE;
     }
     return WIRE_OK;

@@ -174,7 +174,7 @@ def test_noise(port, noise):
 @pytest.mark.parametrize("fields, code, words", [
     ({"versions": (2, 9)}, "version", "no common version"),
     ({"versions": (0, 0)}, "version", "no common version"),
-    ({"required": 1 << 40}, "feature", "unknown here"),
+    ({"required": 1 << 40}, "feature", "unknown there"),
     ({"kind": REPLY}, "stream", "neither a move nor its resolution"),
 ], ids=["newer", "older", "feature", "kind"])
 def test_wrong_header(port, fields, code, words):

@@ -69,8 +69,8 @@ def test_nobody_listens(refusing, dest, error, words):
 
 @pytest.mark.parametrize("name, error, words", [
     ("huge", "memory", "it needs 260 MiB of memory, "),
-    ("taken", "name", "another VM, named taken, is here already, it is running"),
-    ("double", "mac", f"its MAC {MAC} is the one of owner here"),
+    ("taken", "name", "another VM, named taken, is there already, it is running"),
+    ("double", "mac", f"its MAC {MAC} is the one of owner there"),
 ])
 def test_destination_refuses(refusing, name, error, words):
     """Already when it is asked beforehand; nothing has been allocated, and the next one is taken."""

@@ -284,7 +284,7 @@ static void dest_section(void *ctx, unsigned index, struct wire_section *s, stru
     struct fake_vm *vm = ctx;
 
     if (c->loading && strcmp(s->name, "vcpu") != 0 && strcmp(s->name, "chip") != 0)
-        codec_refuse(c, -ENOENT, "unknown here");
+        codec_refuse(c, -ENOENT, "unknown there");
     if (c->loading && vm->world->refuse_load)
         codec_refuse(c, -EINVAL, "the test says so");
     if (!c->err)

@@ -340,6 +340,10 @@ static void moves(void **state)
     assert_non_null(
         strstr(out.buffer.text,
                "\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,\"bytes\":0,\"ms\":1.500,\"verify-ms\":0.000}]"));
+    strcpy(fake_migration.move.name, "gone");
+    assert_int_equal(run("vm gone"), -ENOENT);
+    assert_string_equal(call.error, "no virtual machine 'gone', it has moved to 10.9.0.4:4900; there are: web, db");
+    strcpy(fake_migration.move.name, "web");
     later_one_comes();
     assert_int_equal(run("query-migrate web"), 0);
     assert_non_null(strstr(out.buffer.text, "\"handoff\":"));

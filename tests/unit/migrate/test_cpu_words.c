@@ -215,9 +215,10 @@ static void test_refused_by_name(void **state)
         const char *says;
     } missing[] = {
         { &host.basic[1].ecx, 1U << 25, "the guest was shown AES, which this processor lacks" },
-        { &host.basic[1].ecx, 1U << 31, "the guest was shown bits 0x80000000 of CPUID word 0, which are unknown here" },
+        { &host.basic[1].ecx, 1U << 31,
+          "the guest was shown bits 0x80000000 of CPUID word 0, which are unknown there" },
         { &host.xsave_avx.ebx, 64, "this processor saves AVX state at another place than the guest was shown" },
-        { &host.basic[0].eax, 1, "the guest was shown other CPUID leaves or address widths than are known here" },
+        { &host.basic[0].eax, 1, "the guest was shown other CPUID leaves or address widths than are known there" },
     };
 
     (void)state;
@@ -253,7 +254,7 @@ static void test_unknown_leaf(void **state)
     (void)state;
     words[count - 1].leaf = 0x12345678;
     assert_false(cpu_words_take(words, count, &host, &taken, reason));
-    assert_string_equal(reason, "CPUID leaf 0x12345678.2, which the guest was shown, is unknown here");
+    assert_string_equal(reason, "CPUID leaf 0x12345678.2, which the guest was shown, is unknown there");
 }
 
 int main(void)

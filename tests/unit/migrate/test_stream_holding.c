@@ -211,7 +211,7 @@ static void test_no_epoch_bars_for_ever(void **state)
     w->dest.incoming[6].vm = &w->dest_vm;
     assert_int_equal(source_start(&w->source, &settings), 0);
     world_run(w, 10000);
-    assert_string_equal(w->source.stats.reason, "a prepared copy of this VM is kept here: see resolve");
+    assert_string_equal(w->source.stats.reason, "a prepared copy of this VM is kept there: see resolve");
     assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, false), 0);
     assert_int_equal(source_start(&w->source, &settings), 0);
     world_run(w, 10000);
@@ -434,7 +434,7 @@ static void test_alive_and_idle(void **state)
         dest_step(&w->dest);
     line_hear(&line[0]);
     assert_int_equal(line[0].refused.code, WIRE_E_BUSY);
-    assert_string_equal(line[0].refused.reason, "too many guests are on their way here");
+    assert_string_equal(line[0].refused.reason, "too many guests are on their way there");
     for (unsigned i = 1; i < DEST_SESSIONS; i++)
         line_hear(&line[i]);
     assert_false(line[1].gone || line[DEST_MOVES].heard || line[DEST_MOVES].gone);
