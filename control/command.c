@@ -109,7 +109,7 @@ static const struct command table[] = {
       .run = command_trace },
     { .name = "migrate",
       .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT }, ARG_OPTIONS },
-      .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: stop-copy,verify",
+      .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: live or stop-copy, verify",
       .states = RUNNING | PAUSED,
       .changes = true,
       .deferred = true,
