@@ -15,11 +15,14 @@
 #define COMMAND_ACCESS 0x30
 #define NS_PER_SECOND 1000000000ULL
 
-/* A counter that is faster than this would leave its guest, and the host, no time for anything else. Owed rises come as
- * fast as this: of a guest that has short turns and waits long for each, ten in a turn (hv/sched.c). */
+/* A counter that is faster than this would leave its guest, and the host, no time for anything else. */
 #define SHORTEST_PERIOD_NS 100000ULL
 
 #define OWED_TICKS (10 * I8254_HZ) /* of the chip: at most 10 s of rises are owed, and more are lost */
+
+/* Owed rises come so many times as fast as the counter's own: a guest that has one turn in 32 keeps up. So often, too,
+ * the host loop looks whether the guest has taken the one before, which a guest may never do. */
+#define CATCH_UP 32
 
 #define VERSION 2 /* 2: with `owed` */
 
@@ -43,8 +46,8 @@ static void arm(struct pit *pit, u64 now)
     u64 at = rise == I8254_NEVER ? TIMER_NEVER : to_ns(rise);
 
     if (pit->owed)
-        at = now;
-    timer_set(timers, &pit->timer, MAX(at, now + SHORTEST_PERIOD_NS));
+        at = MIN(at, now + to_ns(pit->chip.channel[0].count / CATCH_UP));
+    timer_set(timers, &pit->timer, at == TIMER_NEVER ? TIMER_NEVER : MAX(at, now + SHORTEST_PERIOD_NS));
 }
 
 static u64 owed_max(const struct pit *pit)
