@@ -234,6 +234,7 @@ static void start_anew(struct vm *vm)
     reset_parts(vm);
     vm->resetting = true;
     vm->cleared = 0;
+    vm->msrs_refused = 0;
 }
 
 int vm_check_unique(const struct vm *vm, char *reason, size_t room)
