@@ -39,8 +39,8 @@ $(BUILD)/guest/initramfs.cpio: guest/linux/mkinitramfs $(LINUX_PROGRAMS) $(shell
 # The same with the kernel of another suite of Debian: vmlinuz-SUITE and initramfs-SUITE.cpio.
 other-kernel = { [ -e $(DEPS)/linux-$(1)/vmlinuz ] || \
 		tools/fetch kernel linux-image-cloud-amd64 $(DEPS)/linux-$(1) $(1); } && \
-	guest/linux/mkinitramfs $(BUILD)/guest/initramfs-$(1).cpio $(DEPS)/linux-$(1)/modules $(LINUX_PROGRAMS) && \
-	cp $(DEPS)/linux-$(1)/vmlinuz $(BUILD)/guest/vmlinuz-$(1)
+	cp $(DEPS)/linux-$(1)/vmlinuz $(BUILD)/guest/vmlinuz-$(1) && \
+	guest/linux/mkinitramfs $(BUILD)/guest/initramfs-$(1).cpio $(DEPS)/linux-$(1)/modules $(LINUX_PROGRAMS)
 
 linux-guest-%: $(BUILD)/guest/initramfs.cpio
 	$(call say,FETCH,linux-image-cloud-amd64 of $*)
