@@ -80,6 +80,7 @@ static bool produce_log(struct source *s)
 {
     int err;
 
+    s->work++;
     if (s->logging) {
         s->logging = !s->ops->log_stop(s->vm);
         return true;
@@ -205,6 +206,7 @@ static bool harvest(struct source *s)
 {
     int err = source_ram_harvest(s);
 
+    s->work++;
     if (err && err != -EAGAIN)
         source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
     return !err;
@@ -231,8 +233,7 @@ static bool produce_stop(struct source *s)
 {
     int err;
 
-    if (!s->stopped)
-        s->stopped = source_now(s);
+    s->stopped = source_now(s);
     err = s->ops->pause(s->vm);
     if (err == -EAGAIN)
         return not_yet(s);
@@ -416,7 +417,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_GREET] = { IN_SETUP, .produce = produce_header },
     [STAGE_RESERVE] = { IN_SETUP, .produce = produce_reserve },
     [STAGE_ACCEPT] = { IN_SETUP },
-    [STAGE_START_LOG] = { IN_SETUP, .produce = produce_log },
+    [STAGE_START_LOG] = { SETUP, .produce = produce_log },
     [STAGE_TRY_STATE] = { TRIAL, .produce = produce_state },
     [STAGE_TRIED] = { TRIAL, .waits = true },
     [STAGE_ROUND] = { LIVE, .enter = enter_round, .produce = produce_round },

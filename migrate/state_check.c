@@ -191,7 +191,7 @@ static const char *check_registers(const struct vcpu_image *image, const struct 
         while (k < limits->msrs && limits->msr[k] != image->msr[i].index)
             k++;
         if (k == limits->msrs)
-            return "an MSR that is not stored here";
+            return "an MSR that is not stored there";
     }
     return NULL;
 }

@@ -277,6 +277,7 @@ static void test_long_reset(void **state)
         world_run(w, 20000);
         assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
         assert_int_equal(world_where(w), check ? 1 : 2);
+        assert_true(w->dest_vm.paused_ns < SECOND); /* its clocks went on while it was reset */
         world_fini(w);
         free(w);
     }
