@@ -349,6 +349,7 @@ static bool receive(struct source *s)
 void source_say_keepalive(struct source *s)
 {
     outbox_record(&s->outbox, WIRE_KEEPALIVE, &s->work, sizeof(s->work));
+    s->said_work = s->work;
 }
 
 /* Has the peer said nothing for too long? A record that never ends is as bad as silence: its length was damaged. */

@@ -77,9 +77,9 @@ struct source {
     enum source_link link;
     struct inbox inbox;
     struct outbox outbox;
-    unsigned say;                                    /* messages that are still to be said: ACTION_SAY_*, SAY_END */
-    u64 work, peer_work;                             /* of KEEPALIVE: ours; the highest that the destination has said */
-    bool beyond;                                     /* this move has passed an epoch that the destination remembered */
+    unsigned say;                   /* messages that are still to be said: ACTION_SAY_*, SAY_END */
+    u64 work, said_work, peer_work; /* of KEEPALIVE: ours, and what is said of it; the peer's highest */
+    bool beyond;                    /* this move has passed an epoch that the destination remembered */
     u64 last_said, last_heard, last_whole, next_try; /* ns; last_whole: when no record was half received */
     u64 got_on;                                      /* ns: when the destination last got on, or had nothing to do */
 

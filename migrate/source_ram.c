@@ -7,6 +7,8 @@
 #include "migrate/crc32c.h"
 #include "migrate/source_parts.h"
 
+#define SCAN_BUDGET 256 /* pages looked at in one go, so that the host loop keeps turning */
+
 void source_ram_all(struct source *s)
 {
     bitmap_fill(s->bitmap, s->ram.pages);
@@ -53,7 +55,7 @@ static void gather(struct source *s)
     struct source_batch *batch = &s->batch;
     unsigned room = batch_room(s);
 
-    for (unsigned looked = 0; looked < WIRE_KEEPALIVE_PAGES && batch->pages < room && s->runs < WIRE_RUNS; looked++) {
+    for (unsigned looked = 0; looked < SCAN_BUDGET && batch->pages < room && s->runs < WIRE_RUNS; looked++) {
         u64 index = bitmap_next(s->bitmap, s->ram.pages, s->cursor);
         const void *page;
         gpa_t gpa;
@@ -154,7 +156,7 @@ bool source_ram_produce(struct source *s, bool *done)
     if (batch->pages >= batch_room(s) || (at_end && batch->pages))
         return produce_pages(s);
     *done = at_end;
-    if (!at_end) /* it has looked at many pages, and found too few to send */
+    if (!at_end && s->work - s->said_work >= WIRE_KEEPALIVE_LOOKED)
         source_say_keepalive(s);
     return true;
 }
