@@ -537,7 +537,7 @@ def test_godwit_console_on_a_terminal(target):
     (["log", "x"], TOKEN, 1, "expected a number"),
     (["frobnicate"], TOKEN, 2, "no command"),
     (["vm"], TOKEN, 2, "usage: godwit vm VM"),
-    (["--nonsense"], TOKEN, 2, "usage"),
+    (["--nonsense"], TOKEN, 2, "see godwit help"),
     (["-H", "127.0.0.1:1", "vms"], TOKEN, 3, "connect"),
     (["vms"], "wrong", 4, "Bearer"),
     (["console", "web"], None, 4, "Bearer"),
