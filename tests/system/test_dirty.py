@@ -18,7 +18,7 @@ CASES = [(emu, producer, patterns, cpus)
 # How long to write, so that several rounds come meanwhile. Under Bochs time is counted in instructions, and a round of
 # the debug image needs several times as many; in QEMU a guest with a processor of its own races with rounds in real
 # time.
-TICKS = {("bochs", 2): budget(150, debug=600), ("qemu", 1): 200, ("qemu", 2): 2000}
+TICKS = {("bochs", 2): budget(300, debug=600), ("qemu", 1): 200, ("qemu", 2): 2000}
 
 
 def writer(log, pattern="uniform", split="lazy", check=50, drop=0, name="writer", **options):
