@@ -134,7 +134,7 @@ int source_start(struct source *s, const struct migrate_settings *settings)
 {
     int err;
 
-    if (source_active(s))
+    if (s->stage != STAGE_IDLE)
         return -EBUSY;
     if (s->handoff.state != SOURCE_OWNER)
         return -EPERM;
@@ -144,8 +144,6 @@ int source_start(struct source *s, const struct migrate_settings *settings)
     err = prepare(s);
     if (err) {
         source_release(s);
-        while (s->logging) /* nobody comes to end it a part at a time */
-            s->logging = !s->ops->log_stop(s->vm);
         return err;
     }
     s->stats.epoch = handoff_propose(&s->handoff);
@@ -426,7 +424,7 @@ bool source_step(struct source *s)
 
     if (!source_active(s))
         return false;
-    if (s->stage == STAGE_END_LOG)
+    if (s->stage == STAGE_END_LOG || s->stage == STAGE_IDLE)
         return source_end_log(s);
     if (s->link == LINK_NONE) {
         worked = open_link(s);

@@ -28,7 +28,7 @@ enum stage {
     STAGE_GREET,        /* says its header, and waits for the answer */
     STAGE_RESERVE,      /* says RESERVE */
     STAGE_ACCEPT,       /* waits for ACCEPTED */
-    STAGE_START_LOG,    /* starts the dirty log */
+    STAGE_START_LOG,    /* ends the log of an earlier move; a live move starts its own */
     STAGE_TRY_STATE,    /* a check alone: saves and sends the state of the living guest */
     STAGE_TRIED,        /* a check alone: waits until the destination has loaded it */
     STAGE_ROUND,        /* a live round */
@@ -109,18 +109,18 @@ void source_init(struct source *source, const struct migrate_source_ops *ops, vo
                  u64 epoch, u64 owner);
 
 /* May another move begin? If an earlier move has failed, the guest is still here, and only its dirty log and last words
- * are left, the next move ends the log, and the words are cut short: the destination will know the outcome by the
- * higher epoch of the next move. */
+ * are left, the next move ends the log before it does anything else to the guest, and the words are cut short: the
+ * destination will know the outcome by the higher epoch of the next move. */
 bool source_settle(struct source *source);
 
 /* Begin a move. Returns 0; -EBUSY: a move is on; -EPERM: the VM is not ours to move; -EINVAL, -ENOMEM, or an error of
- * ops->describe. After -ENOMEM or an error of ops->describe no log of an earlier move is left on. */
+ * ops->describe. */
 int source_start(struct source *source, const struct migrate_settings *settings);
 
-/* Is a move on, or its end still to be done? */
+/* Is a move on, or its end still to be done? The dirty log of a move may be left when another one could not begin. */
 static inline bool source_active(const struct source *source)
 {
-    return source->stage != STAGE_IDLE;
+    return source->stage != STAGE_IDLE || source->logging;
 }
 
 /* Do all that can be done now without waiting. Returns true if more can be done at once. */

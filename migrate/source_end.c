@@ -51,11 +51,19 @@ void source_finish(struct source *s)
     source_release(s);
 }
 
+bool source_stop_log(struct source *s)
+{
+    if (s->logging)
+        s->logging = !s->ops->log_stop(s->vm);
+    return !s->logging;
+}
+
 bool source_end_log(struct source *s)
 {
-    s->logging = !s->ops->log_stop(s->vm);
-    if (s->logging)
+    if (!source_stop_log(s))
         return true;
+    if (s->stage == STAGE_IDLE)
+        return false;
     source_enter(s, STAGE_LAST_WORDS);
     if (s->link == LINK_NONE)
         source_finish(s);
@@ -75,6 +83,7 @@ static void let_go(struct source *s)
     if (s->link == LINK_OPEN || (s->link == LINK_GREETED && !is_said(s)))
         source_disconnect(s);
     s->ops->leave(s->vm);
+    s->logging = false; /* it goes with the guest */
 }
 
 /* The guest goes where the handoff says, and has its processors to itself again. */

@@ -59,8 +59,10 @@ void source_fail(struct source *s, enum wire_code code, const char *reason);
 extern const struct outcome source_completed;
 /* End the move: every move ends by this function, once. What becomes of the guest is in the handoff's state. */
 void source_end(struct source *s, struct outcome why);
-/* In STAGE_END_LOG: the dirty log is of no more use: do a part of ending it, while the guest runs, whatever the
- * connection does. Returns whether the move goes on. */
+/* The dirty log of a move is of no more use: do a part of ending it, while the guest runs. Returns whether it is off.
+ */
+bool source_stop_log(struct source *s);
+/* In STAGE_END_LOG, or without a move: do that, whatever the connection does. Returns whether more is to be done. */
 bool source_end_log(struct source *s);
 /* All is said: release all that the move had, and be idle. */
 void source_finish(struct source *s);

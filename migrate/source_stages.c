@@ -63,37 +63,36 @@ static void end_setup(struct source *s, enum stage next)
 
 void source_accepted(struct source *s)
 {
-    if (s->settings.dry_run) { /* only the state is left to be tried */
-        end_setup(s, STAGE_TRY_STATE);
-        return;
-    }
     source_ram_all(s);
-    if (!s->settings.policy.max_rounds) {
-        end_setup(s, STAGE_STOP);
+    source_enter(s, STAGE_START_LOG);
+}
+
+static void start_log(struct source *s)
+{
+    int err = s->ops->log_start(s->vm);
+
+    if (err) {
+        source_fail(s, err == -EBUSY ? WIRE_E_BUSY : WIRE_E_INTERNAL,
+                    err == -EBUSY ? "its dirty log is in use" : "the dirty log does not start");
         return;
     }
-    source_enter(s, STAGE_START_LOG);
+    s->logging = true;
+    s->digesting = source_digest_due(s, POLICY_CONTINUE);
+    end_setup(s, STAGE_ROUND);
 }
 
 /* If a move that was cancelled left its log on, that one ends first, a part at a time. */
 static bool produce_log(struct source *s)
 {
-    int err;
-
     s->work++;
-    if (s->logging) {
-        s->logging = !s->ops->log_stop(s->vm);
+    if (!source_stop_log(s))
         return true;
-    }
-    err = s->ops->log_start(s->vm);
-    if (err) {
-        source_fail(s, err == -EBUSY ? WIRE_E_BUSY : WIRE_E_INTERNAL,
-                    err == -EBUSY ? "its dirty log is in use" : "the dirty log does not start");
-        return true;
-    }
-    s->logging = true;
-    s->digesting = source_digest_due(s, POLICY_CONTINUE);
-    end_setup(s, STAGE_ROUND);
+    if (s->settings.dry_run) /* only the state is left to be tried */
+        end_setup(s, STAGE_TRY_STATE);
+    else if (!s->settings.policy.max_rounds)
+        end_setup(s, STAGE_STOP);
+    else
+        start_log(s);
     return true;
 }
 

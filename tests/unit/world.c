@@ -75,7 +75,6 @@ static u64 ops_now(void *vm)
 
 static int describe(void *vm, struct migrate_description *d)
 {
-    (void)vm;
     strcpy(d->head.name, "guest");
     d->head.nr_vcpus = 1;
     d->head.nr_ranges = 2;
@@ -85,7 +84,7 @@ static int describe(void *vm, struct migrate_description *d)
     d->cpuid[0] = (struct wire_cpuid){ .leaf = 1, .edx = 0x178BFBFF };
     d->head.nr_devices = 1;
     strcpy(d->device[0].name, "chip");
-    return 0;
+    return ((struct fake_vm *)vm)->world->no_memory;
 }
 
 static const void *source_page(void *vm, gpa_t gpa)

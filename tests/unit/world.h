@@ -51,6 +51,7 @@ struct world {
     unsigned writes; /* pages that the guest writes a step */
     unsigned working_set;
     u64 random;
+    int no_memory; /* what describing the guest returns: 0 or -errno */
     enum wire_code refuse_check, refuse_create;
     bool full;                     /* there is memory at the destination for one guest */
     struct wire_accepted accepted; /* the destination's warnings */

@@ -386,33 +386,6 @@ static void test_cancel_anywhere(void **state)
     free(w);
 }
 
-/* The log of a move that was cancelled is ended by the next move; cancelled meanwhile, that one ends it, too. */
-static void test_cancelled_before_the_old_log_has_ended(void **state)
-{
-    struct world *w = malloc(sizeof(*w));
-    struct migrate_settings settings = world_settings();
-
-    (void)state;
-    world_init(w);
-    assert_int_equal(source_start(&w->source, &settings), 0);
-    while (w->source.stage != STAGE_ROUND)
-        world_step(w);
-    assert_int_equal(source_cancel(&w->source), 0);
-    assert_true(source_settle(&w->source) && w->source_vm.logging);
-    assert_int_equal(source_start(&w->source, &settings), 0);
-    while (w->source.stage != STAGE_START_LOG)
-        world_step(w);
-    assert_true(w->source_vm.logging);
-    assert_int_equal(source_cancel(&w->source), 0);
-    world_run(w, STEPS);
-    assert_int_equal(w->source.stats.status, MIGRATE_CANCELLED);
-    assert_true(world_where(w) == 1 && !w->source_vm.logging);
-    move(w, settings);
-    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
-    world_fini(w);
-    free(w);
-}
-
 /* Bytes of each direction in a move that nothing disturbs. */
 static void measure(u64 total[2])
 {
@@ -564,7 +537,6 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_reset_anywhere),
         cmocka_unit_test(test_cancel_anywhere),
-        cmocka_unit_test(test_cancelled_before_the_old_log_has_ended),
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_flip_anywhere),
         cmocka_unit_test(test_dest_crash_in_doubt),
