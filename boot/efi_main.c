@@ -9,9 +9,9 @@
 #include <efi.h>
 #include <efilib.h>
 
-#include "boot/console.h"
+#include "boot/failure.h"
 #include "boot/cpus.h"
-#include "boot/elf.h"
+#include "boot/hypervisor_elf.h"
 #include "boot/files.h"
 #include "config/boot_info.h"
 #include "boot/machine.h"
@@ -29,7 +29,7 @@ struct loader {
     EFI_HANDLE image;
     EFI_FILE_HANDLE root;
     struct boot_info *boot_info;
-    struct elf_image elf;
+    struct hypervisor_elf elf;
     uint64_t cr3;
     uint64_t stack_top;
 };
@@ -55,8 +55,8 @@ static EFI_STATUS config_load(struct loader *loader)
     if (config_parse((const char *)text.base, text.size, &loader->boot_info->config, &error))
         return EFI_SUCCESS;
     if (error.line == 0)
-        return console_fail(EFI_INVALID_PARAMETER, L"%a: %a: %a", CONFIG_FILE, error.key, error.message);
-    return console_fail(EFI_INVALID_PARAMETER, L"%a:%d: %a: %a", CONFIG_FILE, error.line, error.key, error.message);
+        return failure_print(EFI_INVALID_PARAMETER, L"%a: %a: %a", CONFIG_FILE, error.key, error.message);
+    return failure_print(EFI_INVALID_PARAMETER, L"%a:%d: %a: %a", CONFIG_FILE, error.line, error.key, error.message);
 }
 
 /* Read a file that the configuration names, unless another guest has named it already. */
@@ -109,16 +109,16 @@ static EFI_STATUS hypervisor_load(struct loader *loader)
 {
     struct boot_info *boot_info = loader->boot_info;
     const void *file = (const void *)boot_info->file[0].base;
-    const char *wrong = elf_parse(file, boot_info->file[0].size, &loader->elf);
+    const char *wrong = hypervisor_elf_parse(file, boot_info->file[0].size, &loader->elf);
     void *memory;
     EFI_STATUS status;
 
     if (wrong)
-        return console_fail(EFI_LOAD_ERROR, L"%a: %a", boot_info->config.hypervisor, wrong);
+        return failure_print(EFI_LOAD_ERROR, L"%a: %a", boot_info->config.hypervisor, wrong);
     status = pages_alloc(loader->elf.size, PAGES_ALIGN_LARGE, MEM_IMAGE, "hypervisor image", &memory);
     if (EFI_ERROR(status))
         return status;
-    elf_load(&loader->elf, file, memory);
+    hypervisor_elf_load(&loader->elf, file, memory);
     boot_info->image_phys = (uint64_t)memory;
     boot_info->image_virt = loader->elf.virt;
     boot_info->image_size = loader->elf.size;

@@ -4,7 +4,7 @@
 
 #include <efilib.h>
 
-#include "boot/console.h"
+#include "boot/failure.h"
 #include "boot/pages.h"
 
 EFI_STATUS volume_open(EFI_HANDLE image, EFI_FILE_HANDLE *root)
@@ -20,7 +20,7 @@ EFI_STATUS volume_open(EFI_HANDLE image, EFI_FILE_HANDLE *root)
     if (!EFI_ERROR(status))
         status = file_system->OpenVolume(file_system, root);
     if (EFI_ERROR(status))
-        return console_fail(status, L"boot volume: no file system, start BOOTX64.EFI from a FAT volume");
+        return failure_print(status, L"boot volume: no file system, start BOOTX64.EFI from a FAT volume");
     return EFI_SUCCESS;
 }
 
@@ -51,9 +51,9 @@ static EFI_STATUS content_read(EFI_FILE_HANDLE handle, const CHAR16 *where, uint
     EFI_STATUS status = file_size(handle, &file->size);
 
     if (EFI_ERROR(status))
-        return console_fail(status, L"%s: %a: cannot be read, expected a file", where, file->path);
+        return failure_print(status, L"%s: %a: cannot be read, expected a file", where, file->path);
     if (file->size == 0)
-        return console_fail(EFI_END_OF_FILE, L"%s: %a: the file is empty", where, file->path);
+        return failure_print(EFI_END_OF_FILE, L"%s: %a: the file is empty", where, file->path);
     status = pages_alloc(file->size, PAGE_SIZE, kind, file->path, &memory);
     if (EFI_ERROR(status))
         return status;
@@ -65,7 +65,7 @@ static EFI_STATUS content_read(EFI_FILE_HANDLE handle, const CHAR16 *where, uint
         if (!EFI_ERROR(status) && chunk == 0)
             status = EFI_END_OF_FILE;
         if (EFI_ERROR(status))
-            return console_fail(status, L"%s: %a: reading failed at byte %ld", where, file->path, done);
+            return failure_print(status, L"%s: %a: reading failed at byte %ld", where, file->path, done);
         done += chunk;
     }
     return EFI_SUCCESS;
@@ -82,7 +82,7 @@ EFI_STATUS file_read(EFI_FILE_HANDLE root, const char *path, uint32_t kind, cons
     path_convert(path, name);
     status = root->Open(root, &handle, name, EFI_FILE_MODE_READ, 0);
     if (EFI_ERROR(status))
-        return console_fail(status, L"%s: %a: cannot open, expected the file on the boot volume", where, path);
+        return failure_print(status, L"%s: %a: cannot open, expected the file on the boot volume", where, path);
     status = content_read(handle, where, kind, file);
     handle->Close(handle);
     return status;

@@ -4,7 +4,7 @@
 
 #include <efilib.h>
 
-#include "boot/console.h"
+#include "boot/failure.h"
 #include "boot/memmap.h"
 #include "boot/pages.h"
 
@@ -87,7 +87,7 @@ static EFI_STATUS map_read(struct boot_info *boot_info)
 
 static EFI_STATUS map_fail(EFI_STATUS status)
 {
-    return console_fail(status, L"memory map: unreadable, overlapping, or more than %d ranges", BOOT_INFO_MAX_MEM);
+    return failure_print(status, L"memory map: unreadable, overlapping, or more than %d ranges", BOOT_INFO_MAX_MEM);
 }
 
 EFI_STATUS machine_memory_read(struct boot_info *boot_info)
@@ -119,5 +119,5 @@ EFI_STATUS machine_exit_boot_services(EFI_HANDLE image, struct boot_info *boot_i
         if (!EFI_ERROR(status))
             return EFI_SUCCESS;
     }
-    return console_fail(status, L"firmware: ExitBootServices refuses %d times", EXIT_ATTEMPTS);
+    return failure_print(status, L"firmware: ExitBootServices refuses %d times", EXIT_ATTEMPTS);
 }

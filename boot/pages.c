@@ -7,7 +7,7 @@
 
 #include <efilib.h>
 
-#include "boot/console.h"
+#include "boot/failure.h"
 
 /* The files, plus: configuration, image, hand-over struct, stack, page tables, memory map, trampoline. */
 #define MAX_RANGES (CONFIG_MAX_FILES + 7)
@@ -52,7 +52,7 @@ EFI_STATUS pages_alloc(uint64_t size, uint64_t align, uint32_t kind, const char 
     if (nr_ranges < MAX_RANGES)
         status = aligned_alloc(size, align, &base);
     if (EFI_ERROR(status))
-        return console_fail(status, L"%a: not enough memory, %ld KiB needed", what, size >> 10);
+        return failure_print(status, L"%a: not enough memory, %ld KiB needed", what, size >> 10);
     range_record(base, size, kind);
     *memory = (void *)base;
     ZeroMem(*memory, size);

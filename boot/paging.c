@@ -8,7 +8,7 @@
 
 #include <cpuid.h>
 
-#include "boot/console.h"
+#include "boot/failure.h"
 #include "boot/memmap.h"
 #include "boot/pages.h"
 
@@ -60,7 +60,7 @@ static void page_map(struct table_pool *pool, uint64_t virt, uint64_t phys, unsi
     table[(virt >> shift) & 511] = phys | flags | PTE_PRESENT | (shift > SHIFT_4K ? PTE_LEAF : 0);
 }
 
-static void image_map(struct table_pool *pool, const struct boot_info *boot_info, const struct elf_image *image)
+static void image_map(struct table_pool *pool, const struct boot_info *boot_info, const struct hypervisor_elf *image)
 {
     for (unsigned i = 0; i < image->nr_segments; i++) {
         const struct elf_segment *segment = &image->segment[i];
@@ -73,7 +73,7 @@ static void image_map(struct table_pool *pool, const struct boot_info *boot_info
 }
 
 /* How many tables are needed at most, for an identity map of `top` bytes and the image. */
-static uint64_t table_count(uint64_t top, unsigned shift, const struct elf_image *image)
+static uint64_t table_count(uint64_t top, unsigned shift, const struct hypervisor_elf *image)
 {
     uint64_t directories = shift == SHIFT_2M ? (top >> SHIFT_1G) : 0;
     uint64_t pointers = (top >> SHIFT_PML4) + 1;
@@ -90,7 +90,7 @@ static uint64_t cr4_read(void)
     return value;
 }
 
-EFI_STATUS paging_build(const struct boot_info *boot_info, const struct elf_image *image, uint64_t *cr3)
+EFI_STATUS paging_build(const struct boot_info *boot_info, const struct hypervisor_elf *image, uint64_t *cr3)
 {
     uint32_t eax, ebx, ecx, edx = 0;
     uint64_t top = memmap_top(boot_info), step;
@@ -101,9 +101,9 @@ EFI_STATUS paging_build(const struct boot_info *boot_info, const struct elf_imag
 
     __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx);
     if (!(edx & CPUID_NX))
-        return console_fail(EFI_UNSUPPORTED, L"processor: no NX, expected it enabled in the firmware's setup");
+        return failure_print(EFI_UNSUPPORTED, L"processor: no NX, expected it enabled in the firmware's setup");
     if (cr4_read() & CR4_LA57)
-        return console_fail(EFI_UNSUPPORTED, L"processor: 5-level paging is on, expected 4 levels");
+        return failure_print(EFI_UNSUPPORTED, L"processor: 5-level paging is on, expected 4 levels");
     shift = edx & CPUID_PAGE1GB ? SHIFT_1G : SHIFT_2M;
     step = 1ULL << shift;
     if (top < 4ULL << SHIFT_1G)

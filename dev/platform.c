@@ -11,7 +11,7 @@
 #include "host/log.h"
 #include "dev/sha256.h"
 #include "host/host_work.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/mac.h"
 #include "net/uplink.h"
 

@@ -14,7 +14,7 @@
 #include "host/bits.h"
 #include "host/panic.h"
 #include "hv/vm.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/heard.h"
 #include "net/hold.h"
 #include "net/netif.h"

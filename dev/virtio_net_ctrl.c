@@ -6,7 +6,7 @@
 
 #include "host/bits.h"
 #include "hv/vm.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 
 /* A command, copied out of its request. */
 struct command {

@@ -6,7 +6,7 @@
 
 #include "dev/codec.h"
 #include "host/clock.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/snoop.h"
 
 #define NS_PER_MS 1000000ULL

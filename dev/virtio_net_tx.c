@@ -7,7 +7,7 @@
 #include "host/cpu.h"
 #include "host/bits.h"
 #include "hv/vm.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 
 /* Bytes of a frame that are copied, so that the switch judges and forwards the same headers. */
 #define HEADER_COPY 256

@@ -16,7 +16,7 @@
 #include "host/log.h"
 #include "host/symbols.h"
 #include "host/trace.h"
-#include "host/platform.h"
+#include "host/machine_end.h"
 #include "host/image.h"
 
 #define BACKTRACE_DEPTH 24
@@ -113,7 +113,7 @@ static void panic_begin(const char *format, va_list args)
     log_vline(LOG_ERR, LOG_PREFIX, format, args);
     if (!first) {
         pr_err("that was inside another panic; giving up");
-        platform_end(END_PANIC);
+        machine_end(END_PANIC);
     }
 }
 
@@ -135,7 +135,7 @@ static void print_trap_chain(const struct trap_frame *f)
 static void __attribute__((noreturn)) panic_finish(void)
 {
     print_traces();
-    platform_end(END_PANIC);
+    machine_end(END_PANIC);
 }
 
 void panic(const char *format, ...)

@@ -14,7 +14,7 @@ struct trap_frame;
 /*
  * Print the message, the registers (of `frame` if the panic is a trap's, else of the caller), a backtrace by symbol
  * and each CPU's last trace events; stop the other processors by NMI and end the machine with status END_PANIC
- * (platform_end). Any CPU, any context.
+ * (machine_end). Any CPU, any context.
  */
 void panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void panic_trap(const struct trap_frame *frame, const char *format, ...)

@@ -2,7 +2,7 @@
 /* The sources by which the clock is calibrated: a PC's HPET, ACPI PM timer and 8254, and CPUID. */
 #pragma once
 
-#include "host/acpi.h"
+#include "host/acpi_timers.h"
 #include "host/calibrate.h"
 
 /*

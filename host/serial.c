@@ -11,7 +11,7 @@
 #include "host/asm.h"
 #include "host/clock.h"
 #include "host/cpu.h"
-#include "host/ioapic.h"
+#include "host/host_ioapic.h"
 #include "host/traps.h"
 #include "host/bits.h"
 
@@ -177,10 +177,10 @@ void serial_flush(void)
 
 bool serial_interrupt_on(void)
 {
-    if (!has_uart || !ioapic_host_init())
+    if (!has_uart || !host_ioapic_init())
         return false;
     irq_register(IRQ_SERIAL, receive);
-    if (!ioapic_route(COM1_PIN, IRQ_SERIAL, this_cpu()->apic_id))
+    if (!host_ioapic_route(COM1_PIN, IRQ_SERIAL, this_cpu()->apic_id))
         return false;
     outb(UART_MCR, MCR_DTR_RTS | MCR_OUT2);
     outb(UART_IER, IER_RX);

@@ -15,7 +15,7 @@
 #include "migrate/cpu_words.h"
 #include "migrate/vm_state.h"
 #include "host/frame.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/mac.h"
 #include "net/snoop.h"
 #include "net/switch.h"

@@ -12,7 +12,7 @@
 #include "guest/load/images.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
-#include "migrate/state.h"
+#include "migrate/vcpu_image.h"
 #include "mm/guest_walk.h"
 
 #define SECTION_VCPU "vcpu"
@@ -20,13 +20,13 @@
 #define VM_VERSION 3 /* version 3 has what a triple fault does */
 #define XSAVE_AVX 2  /* the component's number */
 
-_Static_assert(STATE_XSAVE_BYTES == PAGE_SIZE, "vcpu->fpu is a page");
+_Static_assert(VCPU_IMAGE_XSAVE == PAGE_SIZE, "vcpu->fpu is a page");
 
-static void limits_make(const struct vm *vm, struct state_limits *limits)
+static void limits_make(const struct vm *vm, struct vcpu_limits *limits)
 {
     const struct cpuid_policy *policy = &vm->identity.cpuid;
 
-    *limits = (struct state_limits){
+    *limits = (struct vcpu_limits){
         .cr4 = cpuid_cr4_mask(policy),
         .efer = cpuid_efer_mask(policy),
         .xcr0 = policy->xcr0,
@@ -66,10 +66,10 @@ static void image_copy(bool to_vcpu, struct vcpu *vcpu, struct vcpu_image *image
     COPY(dr);
     COPY(tsc_aux);
     COPY(xcr0);
-    copy(to_vcpu, vcpu->fpu, image->xsave, STATE_XSAVE_BYTES);
+    copy(to_vcpu, vcpu->fpu, image->xsave, VCPU_IMAGE_XSAVE);
 }
 
-static void image_take(struct vcpu *vcpu, const struct state_limits *limits, struct vcpu_image *image)
+static void image_take(struct vcpu *vcpu, const struct vcpu_limits *limits, struct vcpu_image *image)
 {
     memset(image, 0, sizeof(*image));
     backend()->get(vcpu, &image->state, STATE_ALL);
@@ -103,7 +103,7 @@ static void image_put(struct vcpu *vcpu, struct vcpu_image *image, struct codec 
 static void vcpu_section(struct vcpu *vcpu, struct codec *c)
 {
     struct vcpu_image *image = malloc(sizeof(*image));
-    struct state_limits limits;
+    struct vcpu_limits limits;
 
     if (!image) {
         codec_refuse(c, -ENOMEM, "no memory");

@@ -4,7 +4,7 @@
 
 #include "host/clock.h"
 #include "net/csum.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/neighbour.h"
 #include "net/offload.h"
 #include "net/snoop.h"

@@ -20,7 +20,7 @@
 #include "host/host_map.h"
 #include "host/layout.h"
 #include "net/csum.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/offload.h"
 #include "net/pci_host.h"
 #include "net/uplink.h"
@@ -451,7 +451,7 @@ _Static_assert(NR_RX * 16 <= PAGE_SIZE && NR_TX * 16 <= PAGE_SIZE, "a ring fits 
 _Static_assert(NR_RX *RX_BUFFER == PAGE_SIZE << 7 && NR_TX * TX_BUFFER == PAGE_SIZE << 8, "orders of memory_get");
 
 /* Called once at boot: memory that a failed start has taken is not given back. */
-struct uplink *e1000_probe(const struct pci_function *f)
+struct uplink *e1000_probe(const struct pci_host_function *f)
 {
     static struct e1000 e1000;
     struct e1000 *e = &e1000;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "net/frame.h"
+#include "net/ethernet.h"
 
 /* Go over the tags, to the type behind them. False: the frame ends before. */
 static bool parse_tags(const struct frame *frame, struct headers *h)

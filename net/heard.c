@@ -6,7 +6,7 @@
 
 #include "host/clock.h"
 #include "config/digest.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/hold.h"
 
 #define DIGESTED 2048 /* bytes of a frame that count: all, unless the frame is longer than a link can carry */

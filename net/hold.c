@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/heard.h"
 
 struct held {

@@ -25,7 +25,7 @@
 #include "host/log.h"
 #include "net/announce.h"
 #include "net/csum.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/mac.h"
 #include "net/neighbour.h"
 #include "net/offload.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "net/csum.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/neighbour.h"
 
 /* IPv4 and IPv6 headers (RFC 791, RFC 8200), TCP's (RFC 9293): offsets of fields. */

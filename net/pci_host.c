@@ -32,32 +32,33 @@
 #define NR_BARS 6
 #define MAX_DEPTH 4 /* bridges behind bridges */
 
-static u32 address_of(const struct pci_function *f, u8 offset)
+static u32 address_of(const struct pci_host_function *f, u8 offset)
 {
     return (u32)BIT(31) | (u32)f->bus << 16 | (u32)f->slot << 11 | (u32)f->function << 8 | (offset & 0xFC);
 }
 
-u32 pci_read(const struct pci_function *f, u8 offset)
+u32 pci_read(const struct pci_host_function *f, u8 offset)
 {
     outl(CONFIG_ADDRESS, address_of(f, offset));
     return inl(CONFIG_DATA);
 }
 
-void pci_write(const struct pci_function *f, u8 offset, u32 value)
+void pci_write(const struct pci_host_function *f, u8 offset, u32 value)
 {
     outl(CONFIG_ADDRESS, address_of(f, offset));
     outl(CONFIG_DATA, value);
 }
 
 /* The upper half of the command register is status, whose bits are cleared by writing 1. */
-static void command_change(const struct pci_function *f, u32 clear, u32 set)
+static void command_change(const struct pci_host_function *f, u32 clear, u32 set)
 {
     pci_write(f, PCI_COMMAND, ((pci_read(f, PCI_COMMAND) & 0xFFFF) & ~clear) | set);
 }
 
-static void scan_bus(u8 bus, unsigned depth, void (*visit)(const struct pci_function *f));
+static void scan_bus(u8 bus, unsigned depth, void (*visit)(const struct pci_host_function *f));
 
-static void function_found(struct pci_function *f, u32 id, unsigned depth, void (*visit)(const struct pci_function *f))
+static void function_found(struct pci_host_function *f, u32 id, unsigned depth,
+                           void (*visit)(const struct pci_host_function *f))
 {
     u32 type = (u32)field_get(HEADER_TYPE, pci_read(f, PCI_CACHE_LINE));
 
@@ -71,13 +72,13 @@ static void function_found(struct pci_function *f, u32 id, unsigned depth, void 
         visit(f);
 }
 
-static void scan_bus(u8 bus, unsigned depth, void (*visit)(const struct pci_function *f))
+static void scan_bus(u8 bus, unsigned depth, void (*visit)(const struct pci_host_function *f))
 {
     for (u8 slot = 0; slot < 32; slot++) {
         bool multi = true;
 
         for (u8 function = 0; function < 8 && multi; function++) {
-            struct pci_function f = { .bus = bus, .slot = slot, .function = function };
+            struct pci_host_function f = { .bus = bus, .slot = slot, .function = function };
             u32 id = pci_read(&f, PCI_ID);
 
             if (function == 0)
@@ -88,18 +89,18 @@ static void scan_bus(u8 bus, unsigned depth, void (*visit)(const struct pci_func
     }
 }
 
-void pci_scan(void (*visit)(const struct pci_function *f))
+void pci_scan(void (*visit)(const struct pci_host_function *f))
 {
     scan_bus(0, 0, visit);
 }
 
-void pci_enable(const struct pci_function *f, bool intx)
+void pci_enable(const struct pci_host_function *f, bool intx)
 {
     command_change(f, intx ? COMMAND_INTX_OFF : 0, COMMAND_MEMORY | COMMAND_MASTER | (intx ? 0 : COMMAND_INTX_OFF));
 }
 
 /* Write ones to all bits: the bits that stay 0 tell the size. */
-static u32 bar_probe(const struct pci_function *f, unsigned bar, u32 *value)
+static u32 bar_probe(const struct pci_host_function *f, unsigned bar, u32 *value)
 {
     *value = pci_read(f, PCI_BAR(bar));
     pci_write(f, PCI_BAR(bar), ~0U);
@@ -110,7 +111,7 @@ static u32 bar_probe(const struct pci_function *f, unsigned bar, u32 *value)
     return mask;
 }
 
-hpa_t pci_bar(const struct pci_function *f, unsigned bar, u64 *size)
+hpa_t pci_bar(const struct pci_host_function *f, unsigned bar, u64 *size)
 {
     u32 command = pci_read(f, PCI_COMMAND) & 0xFFFF, low, high = 0, mask_high = ~0U;
 
@@ -129,7 +130,7 @@ hpa_t pci_bar(const struct pci_function *f, unsigned bar, u64 *size)
     return (u64)high << 32 | (low & ~0xFU);
 }
 
-u8 pci_capability(const struct pci_function *f, u8 id, u8 after)
+u8 pci_capability(const struct pci_host_function *f, u8 id, u8 after)
 {
     if (!(pci_read(f, PCI_COMMAND) & STATUS_CAPABILITIES))
         return 0;

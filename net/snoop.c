@@ -2,7 +2,7 @@
 #include "net/snoop.h"
 
 #include "net/announce.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/neighbour.h"
 #include "net/switch.h"
 

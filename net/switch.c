@@ -10,7 +10,7 @@
 #include "host/context.h"
 #include "host/log.h"
 #include "host/panic.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/heard.h"
 #include "net/hold.h"
 #include "net/mac.h"

@@ -7,7 +7,7 @@
 #include "config/config.h"
 #include "host/apic.h"
 #include "host/cpu.h"
-#include "host/ioapic.h"
+#include "host/host_ioapic.h"
 #include "host/traps.h"
 #include "host/bits.h"
 #include "host/log.h"
@@ -20,7 +20,7 @@
 static const struct card {
     u16 vendor, device;
     u32 kind; /* enum config_uplink */
-    struct uplink *(*probe)(const struct pci_function *f);
+    struct uplink *(*probe)(const struct pci_host_function *f);
 } cards[] = {
     { VENDOR_INTEL, 0x100E, CONFIG_UPLINK_E1000, e1000_probe },           /* 82540EM: QEMU, Bochs */
     { VENDOR_INTEL, 0x100F, CONFIG_UPLINK_E1000, e1000_probe },           /* 82545EM: VMware, QEMU */
@@ -47,7 +47,7 @@ static void uplink_interrupt(void)
     __atomic_store_n(&this_cpu()->kicked, true, __ATOMIC_RELEASE);
 }
 
-static void visit(const struct pci_function *f)
+static void visit(const struct pci_host_function *f)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(cards) && !uplink; i++) {
         const struct card *card = &cards[i];
@@ -60,7 +60,7 @@ static void visit(const struct pci_function *f)
 
 struct uplink *uplink_start(u32 wanted)
 {
-    unsigned nr_pins = ioapic_host_init();
+    unsigned nr_pins = host_ioapic_init();
 
     if (wanted == CONFIG_UPLINK_NONE)
         return NULL;
@@ -73,7 +73,7 @@ struct uplink *uplink_start(u32 wanted)
     }
     for (unsigned i = 0; i < ARRAY_SIZE(pins); i++)
         if (pins[i] < nr_pins)
-            ioapic_route(pins[i], IRQ_UPLINK, apic_id());
+            host_ioapic_route(pins[i], IRQ_UPLINK, apic_id());
     uplink->port.peers = true;
     switch_add(&uplink->port);
     uplink->poll_wanted = true; /* the first poll turns interrupts on */

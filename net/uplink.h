@@ -10,7 +10,7 @@
 #include "host/types.h"
 #include "net/port.h"
 
-struct pci_function;
+struct pci_host_function;
 
 #define UPLINK_BUDGET 64 /* frames a poll, so that lwIP and guests get their turns */
 #define UPLINK_BATCH 16  /* frames that the card is told of at once, at most: card and processor work side by side */
@@ -31,8 +31,8 @@ struct uplink {
 };
 
 /* The drivers: each takes the card, or returns NULL with the reason in the log. */
-struct uplink *e1000_probe(const struct pci_function *f);
-struct uplink *virtio_uplink_probe(const struct pci_function *f);
+struct uplink *e1000_probe(const struct pci_host_function *f);
+struct uplink *virtio_uplink_probe(const struct pci_host_function *f);
 
 /* The MAC of the card that joined the switch; NULL: there is none. */
 const u8 *uplink_mac(void);

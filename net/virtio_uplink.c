@@ -18,7 +18,7 @@
 #include "host/frame.h"
 #include "host/host_map.h"
 #include "host/layout.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/pci_host.h"
 #include "net/uplink.h"
 
@@ -336,7 +336,7 @@ static void common_write64(struct virtio_uplink *v, u32 offset, u64 value)
 }
 
 /* Map the structure that a vendor capability points to. */
-static volatile u8 *structure_map(const struct pci_function *f, u8 cap)
+static volatile u8 *structure_map(const struct pci_host_function *f, u8 cap)
 {
     u32 offset = pci_read(f, cap + 8), length = pci_read(f, cap + 12);
     u64 size = 0;
@@ -347,7 +347,7 @@ static volatile u8 *structure_map(const struct pci_function *f, u8 cap)
     return host_map_device(base + offset, length);
 }
 
-static int structures_find(struct virtio_uplink *v, const struct pci_function *f)
+static int structures_find(struct virtio_uplink *v, const struct pci_host_function *f)
 {
     for (u8 cap = pci_capability(f, PCI_CAP_VENDOR, 0); cap; cap = pci_capability(f, PCI_CAP_VENDOR, cap)) {
         u8 type = (u8)(pci_read(f, cap) >> 24);
@@ -365,7 +365,7 @@ static int structures_find(struct virtio_uplink *v, const struct pci_function *f
 }
 
 /* Entry 0 of the MSI-X table: IRQ_UPLINK on this CPU. */
-static int msix_set(const struct pci_function *f)
+static int msix_set(const struct pci_host_function *f)
 {
     u8 cap = pci_capability(f, PCI_CAP_MSIX, 0);
     u32 table = cap ? pci_read(f, cap + 4) : 0;
@@ -454,7 +454,7 @@ static int queue_start(struct virtio_uplink *v, struct queue *q, u16 number, u16
 }
 _Static_assert(SIZE *BUFFER == PAGE_SIZE << 8, "order of the buffers");
 
-static int device_start(struct virtio_uplink *v, const struct pci_function *f)
+static int device_start(struct virtio_uplink *v, const struct pci_host_function *f)
 {
     int rc = structures_find(v, f);
 
@@ -476,7 +476,7 @@ static int device_start(struct virtio_uplink *v, const struct pci_function *f)
 }
 
 /* Called once at boot: memory that a failed start has taken is not given back. */
-struct uplink *virtio_uplink_probe(const struct pci_function *f)
+struct uplink *virtio_uplink_probe(const struct pci_host_function *f)
 {
     static struct virtio_uplink device;
     struct virtio_uplink *v = &device;

@@ -10,7 +10,7 @@
 #include "guest/load/images.h"
 #include "host/bits.h"
 #include "host/log.h"
-#include "host/platform.h"
+#include "host/machine_end.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
 
@@ -78,7 +78,7 @@ static u64 watch(void)
     if (rdtsc() < end_tsc)
         return end_tsc;
     pr_info("all guests have ended: %u passed, %u failed, %u crashed", passed, failed, crashed);
-    platform_end(failed || crashed ? END_FAILED : END_PASSED);
+    machine_end(failed || crashed ? END_FAILED : END_PASSED);
 }
 
 void launch_guests(const struct boot_info *boot_info)

@@ -23,7 +23,7 @@
 #include "host/panic.h"
 #include "host/symbols.h"
 #include "hv/load.h"
-#include "host/platform.h"
+#include "host/machine_end.h"
 #include "hv/sched.h"
 #include "start/start.h"
 #include "config/version.h"
@@ -49,7 +49,7 @@ static void boot_info_check(const struct boot_info *given)
 static void config_apply(const struct config *config)
 {
     log_set_level((enum log_level)config->log); /* both enums have the same order: config/config.h */
-    platform_set_halt(config->exit == CONFIG_EXIT_HALT);
+    machine_set_halt(config->exit == CONFIG_EXIT_HALT);
 }
 
 static void phase(const char *name, u64 from, u64 to)
@@ -102,7 +102,7 @@ static void virtualization_init(void)
     cpuid_init();
     load_init();
     if (backend_init())
-        platform_end(END_FAILED);
+        machine_end(END_FAILED);
     host_work_add(net_poll);
     host_work_end_rounds_with(uplink_flush);
     vm_set_loader(&guest_loader);

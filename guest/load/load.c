@@ -11,7 +11,7 @@
 
 #include "guest/load/acpi.h"
 #include "guest/load/bzimage.h"
-#include "guest/load/elf.h"
+#include "guest/load/guest_elf.h"
 #include "guest/load/format.h"
 #include "guest/load/map.h"
 #include "guest/load/pvh.h"
@@ -95,8 +95,8 @@ static int load_linux(struct vm *vm, const struct guest_image *image, const stru
 static int load_pvh(struct vm *vm, const struct guest_image *image, const struct guest_map *map, bool put, char *reason,
                     size_t size)
 {
-    struct elf_image elf;
-    const char *refused = elf_parse(&elf, image->kernel.data, image->kernel.size, low_ram(vm));
+    struct guest_elf elf;
+    const char *refused = guest_elf_parse(&elf, image->kernel.data, image->kernel.size, low_ram(vm));
     gpa_t initrd = align_down(low_ram(vm) - MIN(image->initrd.size, low_ram(vm)), PAGE_SIZE);
 
     if (!refused && image->initrd.size && (initrd < MAX(elf.end, LEGACY_END) || image->initrd.size > low_ram(vm)))

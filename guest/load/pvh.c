@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "guest/load/elf.h"
+#include "guest/load/guest_elf.h"
 #include "guest/load/load.h"
 #include "guest/load/map.h"
 #include "hv/backend.h"
@@ -42,7 +42,7 @@ static const struct vcpu_state pvh_state = {
     },
 };
 
-static void load_segments(struct vm *vm, const struct elf_image *elf, const u8 *file)
+static void load_segments(struct vm *vm, const struct guest_elf *elf, const u8 *file)
 {
     /* RAM is zeroed when a VM is made, so the part of a segment beyond its file bytes is zero already. */
     for (u32 i = 0; i < elf->nr_segments; i++)
@@ -72,7 +72,7 @@ static void write_start_page(struct vm *vm, const struct guest_image *image, gpa
     guest_write(&vm->mem, CMDLINE, image->cmdline, strlen(image->cmdline) + 1);
 }
 
-void pvh_load(struct vm *vm, const struct elf_image *elf, const struct guest_image *image, u64 initrd,
+void pvh_load(struct vm *vm, const struct guest_elf *elf, const struct guest_image *image, u64 initrd,
               const struct guest_map *map)
 {
     struct vcpu *vcpu = vm->vcpu[0];

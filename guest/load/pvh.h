@@ -29,11 +29,11 @@ _Static_assert(sizeof(struct pvh_start_info) == 56, "PVH start info");
 _Static_assert(sizeof(struct pvh_module) == 32, "PVH module");
 _Static_assert(sizeof(struct pvh_memmap) == 24, "PVH memory map entry");
 
-struct elf_image;
+struct guest_elf;
 struct guest_image;
 struct guest_map;
 struct vm;
 
 /* Write a checked image, its initrd and the start-of-day structures, and put the boot vcpu at its entry. */
-void pvh_load(struct vm *vm, const struct elf_image *elf, const struct guest_image *image, u64 initrd,
+void pvh_load(struct vm *vm, const struct guest_elf *elf, const struct guest_image *image, u64 initrd,
               const struct guest_map *map);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
+/* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/ethernet.c net/csum.c */
 /* sources: net/headers.c net/mac.c migrate/record.c migrate/crc32c.c dev/codec.c tests/unit/stubs.c */
 /* libs: -lcmocka */
 /*
@@ -12,7 +12,7 @@
 #include "host/clock.h"
 #include "migrate/record.h"
 #include "net/announce.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/hold.h"
 #include "net/switch.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: guest/load/format.c guest/load/bzimage_parse.c guest/load/elf.c */
+/* sources: guest/load/format.c guest/load/bzimage_parse.c guest/load/guest_elf.c */
 /*
  * libFuzzer entry for kernels' files: bytes as they are, or changes to the header of a good bzImage or ELF file. What
  * is laid out lies in the file and in the guest's RAM; what is refused is refused in words.
@@ -7,7 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "guest/load/bzimage.h"
-#include "guest/load/elf.h"
+#include "guest/load/guest_elf.h"
 #include "guest/load/format.h"
 
 #define FILE_MAX KiB(64)
@@ -88,13 +88,13 @@ static void check_bzimage(const struct bzimage_request *r)
 
 static void check_elf(const u8 *file, u64 size, u64 low_ram)
 {
-    struct elf_image image;
-    const char *why = elf_parse(&image, file, size, low_ram);
+    struct guest_elf image;
+    const char *why = guest_elf_parse(&image, file, size, low_ram);
 
     REQUIRE(!why || why[0]);
     if (why)
         return;
-    REQUIRE(image.nr_segments && image.nr_segments <= ELF_MAX_SEGMENTS && image.end <= low_ram);
+    REQUIRE(image.nr_segments && image.nr_segments <= GUEST_ELF_SEGMENTS && image.end <= low_ram);
     for (unsigned i = 0; i < image.nr_segments; i++) {
         const struct elf64_segment *s = &image.segment[i];
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "dev/virtio_net.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "tests/unit/virtio_rig.h"
 
 #define SLOT 1

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "host/clock.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/switch.h"
 
 u64 switch_now;

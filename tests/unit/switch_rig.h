@@ -2,7 +2,7 @@
 /* The switch with three ports that record, an uplink and guests a and b, under a clock that the test turns. */
 #pragma once
 
-#include "net/frame.h"
+#include "net/ethernet.h"
 
 #define SECOND 1000000000ULL
 #define KEPT 80

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "host/bits.h"
-#include "migrate/state.h"
+#include "migrate/vcpu_image.h"
 
 static const u32 stored[] = { 0x2FF, 0x3B };
-static const struct state_limits limits = {
+static const struct vcpu_limits limits = {
     .cr4 = CR4_PSE | CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_VME,
     .efer = EFER_SCE | EFER_LME | EFER_NXE,
     .xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX,

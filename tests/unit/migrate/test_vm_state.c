@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A whole VM as sections: what one machine saves, another one becomes; a section out of its place, of another version
  * or cut short is refused in words that name it. */
-/* sources: migrate/vm_state.c migrate/state.c migrate/state_check.c hv/cpuid.c hv/cpuid_policy.c */
+/* sources: migrate/vm_state.c migrate/vcpu_image.c migrate/vcpu_image_check.c hv/cpuid.c hv/cpuid_policy.c */
 /* sources: dev/acpi_pm.c dev/apic_bus.c dev/cmos.c dev/console.c dev/i8254.c dev/i8259.c */
 /* sources: dev/ioapic.c dev/irq.c dev/lapic.c dev/lapic_timer.c dev/mc146818.c dev/pci.c */
 /* sources: dev/pci_msix.c dev/pit.c dev/platform.c dev/pv_eoi.c dev/pvclock.c dev/timer.c */
@@ -10,7 +10,8 @@
 /* sources: dev/virtio_net_state.c net/mac.c net/snoop.c net/announce.c net/offload.c */
 /* sources: dev/virtio_pci.c hv/guest_tsc.c */
 /* sources: dev/virtio_rng.c dev/virtqueue.c hv/bus.c host/calendar.c dev/codec.c mm/guest_mem.c */
-/* sources: mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c net/hold.c net/heard.c net/frame.c net/csum.c host/random.c */
+/* sources: mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c net/hold.c net/heard.c net/ethernet.c net/csum.c */
+/* sources: host/random.c */
 /* sources: net/headers.c tests/unit/platform_rig.c tests/unit/ram.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
@@ -113,7 +114,7 @@ static void vcpu_become(struct vcpu *vcpu, const struct vcpu_image *image)
     vcpu->tsc_aux = 0x77;
     vcpu->cr2 = 0xC0DE;
     vcpu->osxsave = image->state.cr4 & CR4_OSXSAVE;
-    memcpy(vcpu->fpu, image->xsave, STATE_XSAVE_BYTES);
+    memcpy(vcpu->fpu, image->xsave, VCPU_IMAGE_XSAVE);
     *(struct vcpu_state *)vcpu->backend = image->state;
 }
 
@@ -123,7 +124,7 @@ static void vcpus_make(struct machine *machine)
 
     cpuid_policy_make(&machine->vm.identity.cpuid, all_features);
     for (unsigned i = 0; i < VCPUS; i++) {
-        machine->vcpu[i].fpu = aligned_alloc(64, STATE_XSAVE_BYTES);
+        machine->vcpu[i].fpu = aligned_alloc(64, VCPU_IMAGE_XSAVE);
         machine->vcpu[i].backend = malloc(sizeof(struct vcpu_state));
         real_mode(&image);
         image.status = i ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
@@ -143,7 +144,7 @@ static int setup(void **state)
         struct vcpu *vcpu = &rig.new.vcpu[i];
 
         vcpu->dr[2] = vcpu->cr2 = vcpu->tsc_aux = 0x99;
-        memset(vcpu->fpu, 0, STATE_XSAVE_BYTES);
+        memset(vcpu->fpu, 0, VCPU_IMAGE_XSAVE);
     }
     long_mode(&image);
     vcpu_become(&rig.old.vcpu[0], &image);
@@ -237,7 +238,7 @@ static void test_the_whole_vm_arrives(void **state)
     }
     assert_memory_equal(to->regs, from->regs, sizeof(to->regs));
     assert_memory_equal(to->backend, from->backend, sizeof(struct vcpu_state));
-    assert_memory_equal(to->fpu, from->fpu, STATE_XSAVE_BYTES);
+    assert_memory_equal(to->fpu, from->fpu, VCPU_IMAGE_XSAVE);
     assert_memory_equal(to->dr, from->dr, sizeof(to->dr));
     assert_int_equal(to->rip, from->rip);
     assert_int_equal(to->cr2, 0xC0DE);

@@ -3,7 +3,7 @@
  * What headers_parse finds in frames that end anywhere, in one piece and in pieces. Each piece has a block of exactly
  * its size, so the sanitizer sees every byte that is read beyond it.
  */
-/* sources: net/headers.c net/frame.c net/csum.c */
+/* sources: net/headers.c net/ethernet.c net/csum.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "net/frame.h"
+#include "net/ethernet.h"
 
 #define MACS 0x02, 0, 0, 0, 0, 0xA, 0x02, 0, 0, 0, 0, 0xB
 #define VLAN7 0x81, 0x00, 0xE0, 7 /* priority 7 */

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/mac.h"
 
 #define CARDS 64

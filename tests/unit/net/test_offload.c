@@ -3,7 +3,7 @@
  * Offloads: what leaves must be what a receiver that knows nothing of offloads accepts. Checksums are compared with
  * numbers computed by hand from the RFCs, and checked by a second, naive summer; frames come in one piece and in many.
  */
-/* sources: net/offload.c net/frame.c net/headers.c net/csum.c */
+/* sources: net/offload.c net/ethernet.c net/headers.c net/csum.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "net/csum.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/offload.h"
 
 #define MAX_OUT 2000

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Whose addresses a port is believed to have, and how they are announced. */
-/* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
+/* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/ethernet.c net/csum.c */
 /* sources: net/headers.c net/mac.c tests/unit/switch_rig.c tests/unit/stubs.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "net/announce.h"
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/switch.h"
 #include "tests/unit/switch_rig.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The switch with ports that record, under a clock that the test turns. */
-/* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/frame.c net/csum.c */
+/* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/ethernet.c net/csum.c */
 /* sources: net/headers.c net/mac.c tests/unit/switch_rig.c tests/unit/stubs.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "net/frame.h"
+#include "net/ethernet.h"
 #include "net/hold.h"
 #include "net/switch.h"
 #include "tests/unit/switch_rig.h"

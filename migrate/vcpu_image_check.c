@@ -7,7 +7,7 @@
 #include "hv/cpuid.h"
 #include "hv/guest_tsc.h"
 #include "host/bits.h"
-#include "migrate/state.h"
+#include "migrate/vcpu_image.h"
 #include "mm/guest_walk.h"
 
 #define CR0_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
@@ -30,7 +30,7 @@ static bool flat_mode(const struct vcpu_state *s, bool *long_code)
     return s->cr0 & CR0_PE;
 }
 
-static const char *check_control(const struct vcpu_state *s, const struct state_limits *limits)
+static const char *check_control(const struct vcpu_state *s, const struct vcpu_limits *limits)
 {
     bool paging = s->cr0 & CR0_PG, lma = s->efer & EFER_LMA;
     u64 physical = BITS(limits->maxphyaddr - 1, 0);
@@ -169,7 +169,7 @@ static bool memory_types(u64 value)
     return true;
 }
 
-static const char *check_registers(const struct vcpu_image *image, const struct state_limits *limits)
+static const char *check_registers(const struct vcpu_image *image, const struct vcpu_limits *limits)
 {
     const struct vcpu_state *s = &image->state;
 
@@ -196,7 +196,7 @@ static const char *check_registers(const struct vcpu_image *image, const struct 
     return NULL;
 }
 
-static const char *check_xsave(const struct vcpu_image *image, const struct state_limits *limits)
+static const char *check_xsave(const struct vcpu_image *image, const struct vcpu_limits *limits)
 {
     u64 bv = *(const u64 *)(image->xsave + 512);
     u32 mxcsr = *(const u32 *)(image->xsave + FXSAVE_MXCSR);
@@ -210,7 +210,7 @@ static const char *check_xsave(const struct vcpu_image *image, const struct stat
     return NULL;
 }
 
-const char *state_check(const struct vcpu_image *image, u32 id, const struct state_limits *limits)
+const char *vcpu_image_check(const struct vcpu_image *image, u32 id, const struct vcpu_limits *limits)
 {
     const char *why = check_control(&image->state, limits);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Messages on the firmware's console. */
-#include "boot/console.h"
+#include "boot/failure.h"
 
 #include <efilib.h>
 
-EFI_STATUS console_fail(EFI_STATUS status, const CHAR16 *format, ...)
+EFI_STATUS failure_print(EFI_STATUS status, const CHAR16 *format, ...)
 {
     va_list arguments;
 

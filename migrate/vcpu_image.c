@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The fields of the section in their order. */
-#include "migrate/state.h"
+#include "migrate/vcpu_image.h"
 
 #include <string.h>
 
 #include "host/bits.h"
 
-#define STATE_VERSION 1
+#define VCPU_IMAGE_VERSION 1
 
 /* SDM 1 "XSAVE-Managed State": legacy region, then the header, then the components. */
 #define XSAVE_LEGACY 512
@@ -21,22 +21,22 @@ static u64 xstate_bv(const struct vcpu_image *image)
     return bv;
 }
 
-static bool component_known(const struct state_limits *limits, u32 i)
+static bool component_known(const struct vcpu_limits *limits, u32 i)
 {
     u32 offset = limits->component[i].offset, size = limits->component[i].size;
 
-    return size && offset >= XSAVE_HEADER_END && offset <= STATE_XSAVE_BYTES && size <= STATE_XSAVE_BYTES - offset;
+    return size && offset >= XSAVE_HEADER_END && offset <= VCPU_IMAGE_XSAVE && size <= VCPU_IMAGE_XSAVE - offset;
 }
 
 /* Component by component, since each processor puts them at offsets of its own; behind the last one stands a 0. */
-static void xsave_state(struct vcpu_image *image, const struct state_limits *limits, struct codec *c)
+static void xsave_state(struct vcpu_image *image, const struct vcpu_limits *limits, struct codec *c)
 {
     u64 bv = xstate_bv(image), moved = XCR0_X87 | XCR0_SSE;
     u32 end = 0;
 
     codec_u64(c, &bv);
     codec_bytes(c, image->xsave, XSAVE_LEGACY);
-    for (u32 i = 2; i < STATE_XSAVE_COMPONENTS; i++) {
+    for (u32 i = 2; i < VCPU_IMAGE_COMPONENTS; i++) {
         u32 component = i, size = limits->component[i].size;
 
         if (!(bv & BIT(i)) || !component_known(limits, i))
@@ -98,20 +98,20 @@ static void event_state(struct event *event, struct codec *c)
 static void msrs_state(struct vcpu_image *image, struct codec *c)
 {
     codec_u32(c, &image->msrs);
-    codec_judge(c, image->msrs <= STATE_MSR_COUNT, "too many MSRs");
+    codec_judge(c, image->msrs <= VCPU_IMAGE_MSRS, "too many MSRs");
     for (u32 i = 0; i < image->msrs && !c->err; i++) {
         codec_u32(c, &image->msr[i].index);
         codec_u64(c, &image->msr[i].value);
     }
 }
 
-void vcpu_image_state(struct vcpu_image *image, u32 id, const struct state_limits *limits, struct codec *c)
+void vcpu_image_state(struct vcpu_image *image, u32 id, const struct vcpu_limits *limits, struct codec *c)
 {
     const char *why;
 
     if (c->loading)
         memset(image, 0, sizeof(*image));
-    codec_version(c, STATE_VERSION);
+    codec_version(c, VCPU_IMAGE_VERSION);
     registers_state(&image->state, c);
     for (unsigned i = 0; i < NR_GPRS; i++)
         codec_u64(c, &image->regs[i]);
@@ -131,6 +131,6 @@ void vcpu_image_state(struct vcpu_image *image, u32 id, const struct state_limit
     codec_u64(c, &image->tsc_khz);
     msrs_state(image, c);
     xsave_state(image, limits, c);
-    why = codec_loaded(c) ? state_check(image, id, limits) : NULL;
+    why = codec_loaded(c) ? vcpu_image_check(image, id, limits) : NULL;
     codec_judge(c, !why, why);
 }

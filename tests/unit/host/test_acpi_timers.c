@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: host/acpi.c */
+/* sources: host/acpi_timers.c */
 /* The firmware's tables, right and wrong: timers are found, and nothing is read that is not in the tables' memory. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "host/acpi.h"
+#include "host/acpi_timers.h"
 #include "host/acpi_layout.h"
 #include "host/bits.h"
 

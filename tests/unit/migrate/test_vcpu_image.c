@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/state.c migrate/state_check.c dev/codec.c */
+/* sources: migrate/vcpu_image.c migrate/vcpu_image_check.c dev/codec.c */
 /* A vcpu's state: what is saved is loaded, in every mode; what no processor holds is refused by name. */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "host/bits.h"
-#include "migrate/state.h"
+#include "migrate/vcpu_image.h"
 #include "tests/unit/vcpu_images.h"
 
 static size_t encode(struct vcpu_image *image, u8 *buf, size_t cap)
@@ -43,7 +43,7 @@ static void test_round_trip(void **state)
         size_t len;
 
         modes[i](&before);
-        assert_null(state_check(&before, 0, &limits));
+        assert_null(vcpu_image_check(&before, 0, &limits));
         len = encode(&before, buf, sizeof(buf));
         assert_int_equal(decode(&after, buf, len), 0);
         assert_memory_equal(after.xsave, before.xsave, sizeof(after.xsave));
@@ -83,18 +83,18 @@ static void test_truncated_and_damaged(void **state)
         memcpy(bad, buf, len);
         bad[bit / 8] ^= 1 << bit % 8;
         if (decode(&after, bad, len) == 0) {
-            assert_null(state_check(&after, 0, &limits));
+            assert_null(vcpu_image_check(&after, 0, &limits));
             assert_int_equal(encode(&after, again, sizeof(again)), len);
             assert_memory_equal(again, bad, len);
         }
     }
 }
 
-#define REFUSED(change)                                   \
-    do {                                                  \
-        long_mode(&image);                                \
-        change;                                           \
-        assert_non_null(state_check(&image, 0, &limits)); \
+#define REFUSED(change)                                        \
+    do {                                                       \
+        long_mode(&image);                                     \
+        change;                                                \
+        assert_non_null(vcpu_image_check(&image, 0, &limits)); \
     } while (0)
 
 static void test_refused(void **state)
@@ -144,7 +144,7 @@ static void test_refused(void **state)
 /* A guest that its processor can't hold a feature of: AVX in use, and none here. */
 static void test_missing_feature(void **state)
 {
-    struct state_limits poor = limits;
+    struct vcpu_limits poor = limits;
     struct vcpu_image image, after;
     u8 buf[4096];
     struct codec c;
@@ -171,7 +171,7 @@ static void test_every_shadow_can_move(void **state)
         image.rflags = RFLAGS_FIXED1 | (i & 4 ? RFLAGS_IF : 0);
         image.shadow = shadow_settle(i & 1, i & 2, image.rflags);
         assert_int_equal(image.shadow != SHADOW_NONE, i & 1);
-        assert_null(state_check(&image, 0, &limits));
+        assert_null(vcpu_image_check(&image, 0, &limits));
     }
 }
 
@@ -182,7 +182,7 @@ static void test_vector_state_of_a_policy(void **state)
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
-        struct state_limits here = limits;
+        struct vcpu_limits here = limits;
         u64 bv = policies[i] | XCR0_X87 | XCR0_SSE;
         u8 buf[4096];
         struct codec w = codec_saver(buf, sizeof(buf)), r;
@@ -205,7 +205,7 @@ static void test_vector_state_of_a_policy(void **state)
         assert_memory_equal(after.xsave, image.xsave, sizeof(after.xsave));
         /* Of more than its policy nothing is taken. */
         after.xcr0 = bv | (bv + 1);
-        assert_non_null(state_check(&after, 0, &here));
+        assert_non_null(vcpu_image_check(&after, 0, &here));
     }
 }
 

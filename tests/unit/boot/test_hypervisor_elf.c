@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The hypervisor's ELF file: what the boot application accepts, and that damaged files are refused, never trusted. */
-/* sources: boot/elf.c */
+/* sources: boot/hypervisor_elf.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "boot/elf.h"
+#include "boot/hypervisor_elf.h"
 
 #define FILE_SIZE 0x3000
 
@@ -21,7 +21,7 @@ static struct {
     Elf64_Phdr program[3];
     uint8_t rest[FILE_SIZE - sizeof(Elf64_Ehdr) - 3 * sizeof(Elf64_Phdr)];
 } file;
-static struct elf_image image;
+static struct hypervisor_elf image;
 
 /* Text, a note that is not loaded, and data that grows by zeroes: a small but complete file. */
 static int file_make(void **state)
@@ -34,7 +34,7 @@ static int file_make(void **state)
     file.header = (Elf64_Ehdr){ .e_type = ET_EXEC,
                                 .e_machine = EM_X86_64,
                                 .e_version = 1,
-                                .e_entry = ELF_VIRT_MIN + 0x10,
+                                .e_entry = HYPERVISOR_VIRT_MIN + 0x10,
                                 .e_phoff = sizeof(Elf64_Ehdr),
                                 .e_phentsize = sizeof(Elf64_Phdr),
                                 .e_phnum = 3 };
@@ -42,14 +42,14 @@ static int file_make(void **state)
     file.program[0] = (Elf64_Phdr){ .p_type = PT_LOAD,
                                     .p_flags = PF_R | PF_X,
                                     .p_offset = 0x1000,
-                                    .p_vaddr = ELF_VIRT_MIN,
+                                    .p_vaddr = HYPERVISOR_VIRT_MIN,
                                     .p_filesz = 0x800,
                                     .p_memsz = 0x800 };
     file.program[1] = (Elf64_Phdr){ .p_type = PT_NOTE, .p_offset = ~0ULL, .p_filesz = ~0ULL };
     file.program[2] = (Elf64_Phdr){ .p_type = PT_LOAD,
                                     .p_flags = PF_R | PF_W,
                                     .p_offset = 0x2000,
-                                    .p_vaddr = ELF_VIRT_MIN + 0x3000,
+                                    .p_vaddr = HYPERVISOR_VIRT_MIN + 0x3000,
                                     .p_filesz = 0x100,
                                     .p_memsz = 0x1234 };
     return 0;
@@ -57,7 +57,7 @@ static int file_make(void **state)
 
 static void refused(const char *says)
 {
-    const char *wrong = elf_parse(&file, sizeof(file), &image);
+    const char *wrong = hypervisor_elf_parse(&file, sizeof(file), &image);
 
     assert_non_null(wrong);
     if (!strstr(wrong, says))
@@ -69,15 +69,15 @@ static void a_good_file_is_laid_out(void **state)
     static uint8_t memory[0x5000];
 
     (void)state;
-    assert_null(elf_parse(&file, sizeof(file), &image));
-    assert_int_equal(image.virt, ELF_VIRT_MIN);
+    assert_null(hypervisor_elf_parse(&file, sizeof(file), &image));
+    assert_int_equal(image.virt, HYPERVISOR_VIRT_MIN);
     assert_int_equal(image.size, sizeof(memory));
-    assert_int_equal(image.entry, ELF_VIRT_MIN + 0x10);
+    assert_int_equal(image.entry, HYPERVISOR_VIRT_MIN + 0x10);
     assert_int_equal(image.nr_segments, 2);
     assert_true(image.segment[0].exec && !image.segment[0].write);
     assert_true(image.segment[1].write && !image.segment[1].exec);
 
-    elf_load(&image, &file, memory);
+    hypervisor_elf_load(&image, &file, memory);
     assert_memory_equal(memory, (uint8_t *)&file + 0x1000, 0x800);
     assert_memory_equal(memory + 0x3000, (uint8_t *)&file + 0x2000, 0x100);
     for (size_t i = 0x3100; i < sizeof(memory); i++)
@@ -111,7 +111,7 @@ static void bad_segments_are_refused(void **state)
     file.program[0].p_flags = PF_R | PF_W | PF_X;
     refused("writable and executable");
     file_make(NULL);
-    file.program[2].p_vaddr = ELF_VIRT_MIN;
+    file.program[2].p_vaddr = HYPERVISOR_VIRT_MIN;
     refused("share a page or are not in ascending order");
     file_make(NULL);
     file.program[2].p_vaddr += 0x10;
@@ -132,9 +132,9 @@ static void bad_segments_are_refused(void **state)
     file.program[0].p_vaddr = 0x100000;
     refused("linked outside");
     file_make(NULL);
-    file.header.e_entry = ELF_VIRT_MIN + 0x3000; /* data */
+    file.header.e_entry = HYPERVISOR_VIRT_MIN + 0x3000; /* data */
     refused("entry point");
-    file.header.e_entry = ELF_VIRT_MIN + 0x800; /* just behind the code */
+    file.header.e_entry = HYPERVISOR_VIRT_MIN + 0x800; /* just behind the code */
     refused("entry point");
 }
 
@@ -147,7 +147,7 @@ static void a_cut_file_is_refused_or_harmless(void **state)
 
         assert_non_null(copy);
         memcpy(copy, &file, size);
-        assert_int_equal(elf_parse(copy, size, &image) == NULL, whole);
+        assert_int_equal(hypervisor_elf_parse(copy, size, &image) == NULL, whole);
         free(copy);
     }
 }
@@ -165,11 +165,11 @@ static void random_headers(void **state)
         file_make(NULL);
         for (int i = 0; i < 3; i++)
             ((uint8_t *)&file)[(size_t)rand() % headers] = (uint8_t)rand();
-        if (elf_parse(&file, sizeof(file), &image) || image.size > 1 << 20)
+        if (hypervisor_elf_parse(&file, sizeof(file), &image) || image.size > 1 << 20)
             continue;
         memory = calloc(1, image.size);
         assert_non_null(memory);
-        elf_load(&image, &file, memory);
+        hypervisor_elf_load(&image, &file, memory);
         free(memory);
     }
 }

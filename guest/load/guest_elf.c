@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest/load/elf.h"
+#include "guest/load/guest_elf.h"
 
 #include <string.h>
 
@@ -29,11 +29,11 @@ static const char *check_header(const struct elf64_header *header, u64 size)
     return NULL;
 }
 
-static const char *add_segment(struct elf_image *image, const struct elf64_segment *segment, u64 size, u64 low_ram)
+static const char *add_segment(struct guest_elf *image, const struct elf64_segment *segment, u64 size, u64 low_ram)
 {
     if (segment->memsz == 0)
         return NULL;
-    if (image->nr_segments == ELF_MAX_SEGMENTS)
+    if (image->nr_segments == GUEST_ELF_SEGMENTS)
         return "more than 16 loadable ELF segments";
     if (segment->filesz > segment->memsz || !in_file(segment->offset, segment->filesz, size))
         return "an ELF segment lies outside the file";
@@ -55,7 +55,7 @@ static const char *add_segment(struct elf_image *image, const struct elf64_segme
 }
 
 /* Notes are {header, name, desc}, name and desc padded to 4. */
-static void find_entry(struct elf_image *image, const u8 *notes, u64 size)
+static void find_entry(struct guest_elf *image, const u8 *notes, u64 size)
 {
     u64 at = 0;
 
@@ -74,7 +74,7 @@ static void find_entry(struct elf_image *image, const u8 *notes, u64 size)
     }
 }
 
-const char *elf_parse(struct elf_image *image, const u8 *file, u64 size, u64 low_ram)
+const char *guest_elf_parse(struct guest_elf *image, const u8 *file, u64 size, u64 low_ram)
 {
     struct elf64_header header;
 

@@ -13,9 +13,9 @@
 #include "hv/vcpu.h"
 #include "hv/vcpu_state.h"
 
-#define STATE_MSR_COUNT 64
-#define STATE_XSAVE_COMPONENTS 16
-#define STATE_XSAVE_BYTES 4096
+#define VCPU_IMAGE_MSRS 64
+#define VCPU_IMAGE_COMPONENTS 16
+#define VCPU_IMAGE_XSAVE 4096
 
 struct msr_value {
     u32 index;
@@ -34,18 +34,18 @@ struct vcpu_image {
     u64 tsc;     /* the guest's counter when it stopped */
     u64 tsc_khz; /* its frequency */
     u32 msrs;
-    struct msr_value msr[STATE_MSR_COUNT];   /* stored MSRs (hv/msr.c) */
-    _Alignas(8) u8 xsave[STATE_XSAVE_BYTES]; /* standard format, header included */
+    struct msr_value msr[VCPU_IMAGE_MSRS];  /* stored MSRs (hv/msr.c) */
+    _Alignas(8) u8 xsave[VCPU_IMAGE_XSAVE]; /* standard format, header included */
 };
 
 /* What the CPUID policy lets the guest have here. */
-struct state_limits {
+struct vcpu_limits {
     u64 cr4, efer, xcr0; /* bits that may be set */
     u8 maxphyaddr;
     struct {
         u32 offset, size;
-    } component[STATE_XSAVE_COMPONENTS]; /* in XSAVE's standard format, from component 2 on; size 0: unknown */
-    const u32 *msr;                      /* MSRs that are stored here */
+    } component[VCPU_IMAGE_COMPONENTS]; /* in XSAVE's standard format, from component 2 on; size 0: unknown */
+    const u32 *msr;                     /* MSRs that are stored here */
     u32 msrs;
 };
 
@@ -53,7 +53,7 @@ struct state_limits {
  * The section of vcpu `id`, saved or loaded. -ENOTSUP: another version; -EINVAL: the section breaks off, or holds what
  * no processor of this policy can hold. After an error the image is void.
  */
-void vcpu_image_state(struct vcpu_image *image, u32 id, const struct state_limits *limits, struct codec *c);
+void vcpu_image_state(struct vcpu_image *image, u32 id, const struct vcpu_limits *limits, struct codec *c);
 
 /* Judge an image alone: returns NULL if a processor of this policy can hold it, else the reason why not. */
-const char *state_check(const struct vcpu_image *image, u32 id, const struct state_limits *limits);
+const char *vcpu_image_check(const struct vcpu_image *image, u32 id, const struct vcpu_limits *limits);

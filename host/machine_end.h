@@ -12,7 +12,7 @@ enum end_status { END_PASSED = 0, END_FAILED = 1, END_PANIC = 3 };
  * port 0x8900 under Bochs. On a real machine, or with `halt` set by the configuration, halt with everything stopped.
  * Any CPU, panic included.
  */
-void platform_end(enum end_status status) __attribute__((noreturn));
+void machine_end(enum end_status status) __attribute__((noreturn));
 
 /* Set `halt` as the configuration says; true: never stop the emulator. */
-void platform_set_halt(bool halt);
+void machine_set_halt(bool halt);

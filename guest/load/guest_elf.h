@@ -5,17 +5,17 @@
 #include "guest/load/elf64.h"
 #include "host/types.h"
 
-#define ELF_MAX_SEGMENTS 16
+#define GUEST_ELF_SEGMENTS 16
 
-struct elf_image {
+struct guest_elf {
     u32 entry; /* physical, from the PVH note */
     u32 nr_segments;
-    struct elf64_segment segment[ELF_MAX_SEGMENTS]; /* PT_LOAD only, file range checked */
-    u64 end;                                        /* one past the highest physical byte */
+    struct elf64_segment segment[GUEST_ELF_SEGMENTS]; /* PT_LOAD only, file range checked */
+    u64 end;                                          /* one past the highest physical byte */
 };
 
 /*
  * Check file[0..size) as an ELF64 image for a guest whose RAM below the PCI hole is `low_ram` bytes. Returns NULL, or
  * the reason to refuse it. Pure.
  */
-const char *elf_parse(struct elf_image *image, const u8 *file, u64 size, u64 low_ram);
+const char *guest_elf_parse(struct guest_elf *image, const u8 *file, u64 size, u64 low_ram);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "host/ioapic.h"
+#include "host/host_ioapic.h"
 
 #include "host/bits.h"
 #include "host/host_map.h"
@@ -30,7 +30,7 @@ static void ioapic_write(u32 reg, u32 value)
     registers[IOWIN / 4] = value;
 }
 
-unsigned ioapic_host_init(void)
+unsigned host_ioapic_init(void)
 {
     if (registers)
         return nr_pins;
@@ -46,7 +46,7 @@ unsigned ioapic_host_init(void)
     return nr_pins;
 }
 
-bool ioapic_route(unsigned pin, u8 vector, u32 apic_id)
+bool host_ioapic_route(unsigned pin, u8 vector, u32 apic_id)
 {
     if (pin >= nr_pins)
         return false;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: guest/load/elf.c */
+/* sources: guest/load/guest_elf.c */
 /* ELF guests with a PVH note: what is accepted, and that wrong, damaged and hostile files are refused, never trusted.
  */
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "guest/load/elf.h"
+#include "guest/load/guest_elf.h"
 #include "host/bits.h"
 
 #define LOW_RAM MiB(16)
@@ -27,7 +27,7 @@ struct elf_file {
 };
 
 static struct elf_file *file; /* from malloc: reading past its end is found */
-static struct elf_image image;
+static struct guest_elf image;
 
 /* Text, data that grows by zeroes, and a note: a small but complete file. */
 static int setup(void **state)
@@ -72,7 +72,7 @@ static int teardown(void **state)
 
 static const char *parse(void)
 {
-    return elf_parse(&image, (const u8 *)file, sizeof(*file), LOW_RAM);
+    return guest_elf_parse(&image, (const u8 *)file, sizeof(*file), LOW_RAM);
 }
 
 static void refused(const char *says)
@@ -170,7 +170,7 @@ static void cut_files_are_refused(void **state)
         u8 *cut = malloc(size ? size : 1);
 
         memcpy(cut, file, size);
-        assert_non_null(elf_parse(&image, cut, size, LOW_RAM));
+        assert_non_null(guest_elf_parse(&image, cut, size, LOW_RAM));
         free(cut);
     }
 }

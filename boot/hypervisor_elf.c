@@ -3,7 +3,7 @@
  * The hypervisor's ELF file. Whatever the file says is checked against its size before it is used; sums cannot wrap
  * because each operand has been bounded first.
  */
-#include "boot/elf.h"
+#include "boot/hypervisor_elf.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -50,17 +50,17 @@ static const char *header_check(const struct elf_header *header, uint64_t size)
     return NULL;
 }
 
-static const char *segment_add(struct elf_image *image, const struct elf_program *program, uint64_t file_size)
+static const char *segment_add(struct hypervisor_elf *image, const struct elf_program *program, uint64_t file_size)
 {
     struct elf_segment *segment = &image->segment[image->nr_segments];
 
-    if (image->nr_segments == ELF_MAX_SEGMENTS)
+    if (image->nr_segments == HYPERVISOR_SEGMENTS)
         return "too many ELF segments, expected at most 8";
     if (program->offset > file_size || program->filesz > file_size - program->offset ||
         program->filesz > program->memsz)
         return "an ELF segment lies outside of the file, is it cut off?";
-    if (program->vaddr < ELF_VIRT_MIN || program->vaddr - ELF_VIRT_MIN > ELF_SIZE_MAX ||
-        program->memsz > ELF_SIZE_MAX - (program->vaddr - ELF_VIRT_MIN))
+    if (program->vaddr < HYPERVISOR_VIRT_MIN || program->vaddr - HYPERVISOR_VIRT_MIN > HYPERVISOR_SIZE_MAX ||
+        program->memsz > HYPERVISOR_SIZE_MAX - (program->vaddr - HYPERVISOR_VIRT_MIN))
         return "an ELF segment is linked outside of 0xffffffff80000000..0xffffffffc0000000";
     if (program->vaddr & PAGE_MASK)
         return "an ELF segment does not start on a page of its own";
@@ -76,7 +76,7 @@ static const char *segment_add(struct elf_image *image, const struct elf_program
     return NULL;
 }
 
-static bool entry_valid(const struct elf_image *image)
+static bool entry_valid(const struct hypervisor_elf *image)
 {
     for (unsigned i = 0; i < image->nr_segments; i++) {
         const struct elf_segment *segment = &image->segment[i];
@@ -87,7 +87,7 @@ static bool entry_valid(const struct elf_image *image)
     return false;
 }
 
-const char *elf_parse(const void *file, uint64_t size, struct elf_image *image)
+const char *hypervisor_elf_parse(const void *file, uint64_t size, struct hypervisor_elf *image)
 {
     const struct elf_header *header = file;
     const char *wrong = header_check(header, size);
@@ -95,7 +95,7 @@ const char *elf_parse(const void *file, uint64_t size, struct elf_image *image)
 
     if (wrong)
         return wrong;
-    *image = (struct elf_image){ .entry = header->entry };
+    *image = (struct hypervisor_elf){ .entry = header->entry };
     program = (const void *)((const char *)file + header->phoff);
     for (unsigned i = 0; i < header->phnum; i++) {
         if (program[i].type != PT_LOAD || program[i].memsz == 0)
@@ -107,7 +107,7 @@ const char *elf_parse(const void *file, uint64_t size, struct elf_image *image)
     return entry_valid(image) ? NULL : "the ELF entry point is not in an executable segment";
 }
 
-void elf_load(const struct elf_image *image, const void *file, void *memory)
+void hypervisor_elf_load(const struct hypervisor_elf *image, const void *file, void *memory)
 {
     for (unsigned i = 0; i < image->nr_segments; i++) {
         const struct elf_segment *segment = &image->segment[i];

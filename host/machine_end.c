@@ -5,7 +5,7 @@
  * QEMU (TCG and KVM) says who it is by CPUID; its isa-debug-exit device ends it with status value << 1 | 1. Bochs has
  * no such leaf: it is the one 64-bit machine without a hypervisor's signature that has Intel's 440FX of 1996.
  */
-#include "host/platform.h"
+#include "host/machine_end.h"
 
 #include <string.h>
 
@@ -50,12 +50,12 @@ static enum machine machine_detect(void)
     return inl(PCI_DATA) == PCI_ID_440FX ? MACHINE_BOCHS : MACHINE_REAL;
 }
 
-void platform_set_halt(bool halt)
+void machine_set_halt(bool halt)
 {
     halt_at_end = halt;
 }
 
-void platform_end(enum end_status status)
+void machine_end(enum end_status status)
 {
     log_flush();
     log_set_level(LOG_INFO); /* the runner waits for this line, whatever the configuration says */

@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ELF_MAX_SEGMENTS 8
+#define HYPERVISOR_SEGMENTS 8
 
 /* The kernel code model links into the top 2 GiB; its first GiB is plenty. */
-#define ELF_VIRT_MIN 0xffffffff80000000ULL
-#define ELF_SIZE_MAX (1ULL << 30)
+#define HYPERVISOR_VIRT_MIN 0xffffffff80000000ULL
+#define HYPERVISOR_SIZE_MAX (1ULL << 30)
 
 /* One PT_LOAD. */
 struct elf_segment {
@@ -18,18 +18,18 @@ struct elf_segment {
     bool write, exec;           /* never both */
 };
 
-struct elf_image {
+struct hypervisor_elf {
     uint64_t virt, size; /* the range from the first segment to the end of the last, page aligned */
     uint64_t entry;
     unsigned nr_segments;
-    struct elf_segment segment[ELF_MAX_SEGMENTS]; /* ascending, no page shared */
+    struct elf_segment segment[HYPERVISOR_SEGMENTS]; /* ascending, no page shared */
 };
 
 /*
  * Check the file in file[0..size), which is 8-byte aligned, and describe its image.
  * Returns NULL, or what is wrong and what would be right.
  */
-const char *elf_parse(const void *file, uint64_t size, struct elf_image *image);
+const char *hypervisor_elf_parse(const void *file, uint64_t size, struct hypervisor_elf *image);
 
 /* Copy the segments to memory, which stands for image->virt and holds image->size zero bytes. */
-void elf_load(const struct elf_image *image, const void *file, void *memory);
+void hypervisor_elf_load(const struct hypervisor_elf *image, const void *file, void *memory);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "host/acpi.h"
+#include "host/acpi_timers.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* All functions that walk a frame's pieces do it alike: they skip the pieces before the offset, then take from each
  * piece the bytes that it has. */
-#include "net/frame.h"
+#include "net/ethernet.h"
 
 #include "host/copy.h"
 #include "net/csum.h"

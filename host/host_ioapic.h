@@ -7,8 +7,8 @@
 #include "host/types.h"
 
 /* Map the I/O APIC and mask every pin. Returns the number of pins; 0: the machine has no I/O APIC. */
-unsigned ioapic_host_init(void);
+unsigned host_ioapic_init(void);
 
 /* Deliver the pin's interrupt as `vector` to the CPU with this APIC id; level-triggered, for PCI. False: no such pin.
  * */
-bool ioapic_route(unsigned pin, u8 vector, u32 apic_id);
+bool host_ioapic_route(unsigned pin, u8 vector, u32 apic_id);
