@@ -13,7 +13,7 @@
 #include "host/bits.h"
 #include "host/lock.h"
 #include "host/types.h"
-#include "hv/load.h"
+#include "hv/resident.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
 #include "host/frame.h"
@@ -149,7 +149,7 @@ static void host_loop_elsewhere(void)
 }
 
 /* One of the vcpus is loaded on another processor; which one may change between two looks. */
-static void read_loaded_vcpus(void)
+static void read_resident_vcpus(void)
 {
     struct vcpu_state state;
 
@@ -158,9 +158,9 @@ static void read_loaded_vcpus(void)
             backend()->get(container_of(node, struct vm, node)->vcpu[0], &state, STATE_ALL);
 }
 
-static void load_elsewhere(void)
+static void resident_elsewhere(void)
 {
-    vcpu_load(container_of(vm_list()->next, struct vm, node)->vcpu[0]);
+    resident_set(container_of(vm_list()->next, struct vm, node)->vcpu[0]);
 }
 
 #define KINDS(X)                                  \
@@ -177,8 +177,8 @@ static void load_elsewhere(void)
     X("lock-interrupts", lock_with_interrupts_on) \
     X("lock-handler", lock_in_handler)            \
     X("host-loop", host_loop_elsewhere)           \
-    X("vcpu-state", read_loaded_vcpus)            \
-    X("vcpu-load", load_elsewhere)
+    X("vcpu-state", read_resident_vcpus)          \
+    X("vcpu-resident", resident_elsewhere)
 
 #define NAME(name, mistake) name,
 #define MISTAKE(name, mistake) mistake,

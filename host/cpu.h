@@ -54,7 +54,7 @@ struct cpu {
 
     /* Run loop (hv/sched.c). */
     struct list run_queue; /* vcpus pinned here; guarded by sched's lock */
-    struct vcpu *loaded;   /* the vcpu whose guest-owned registers (FPU, syscall MSRs, DRs) this CPU holds, or NULL */
+    struct vcpu *resident; /* the vcpu whose guest-owned registers (FPU, syscall MSRs, DRs) this CPU holds, or NULL */
     struct vcpu *running;  /* the vcpu in its guest or about to enter it, or NULL; other CPUs read it to kick */
     bool kicked;           /* set by cpu_kick before its IPI, cleared by the run loop */
     u64 slice_end;         /* TSC; for the vcpu at the head of run_queue; 0: its slice has not begun */

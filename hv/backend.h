@@ -40,17 +40,17 @@ struct backend {
     void (*vcpu_fini)(struct vcpu *vcpu);
 
     /*
-     * Load this vcpu's vendor-specific guest-owned registers into this CPU (VMPTRLD, syscall MSRs), and put them back
-     * into memory. load returns false, like vcpu_load, if the processor did not take a value; nothing is loaded then.
+     * Restore this vcpu's vendor-specific guest-owned registers on this CPU (VMPTRLD, syscall MSRs), and save them to
+     * memory. restore returns false, like resident_set, if the processor did not take a value; none is restored then.
      */
-    bool (*load)(struct vcpu *vcpu);
-    void (*put)(struct vcpu *vcpu);
+    bool (*restore)(struct vcpu *vcpu);
+    void (*save)(struct vcpu *vcpu);
 
-    /* Enter the guest once. Interrupts off; the vcpu is loaded. */
+    /* Enter the guest once. Interrupts off; the vcpu is resident. */
     void (*run)(struct vcpu *vcpu);
 
-    /* Read or replace the named groups (enum state_group). On the vcpu's CPU while the vcpu is loaded there; or on any
-     * CPU while the vcpu is not loaded anywhere. */
+    /* Read or replace the named groups (enum state_group). On the vcpu's CPU while the vcpu is resident there; or on
+     * any CPU while the vcpu is not resident anywhere. */
     void (*get)(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups);
     void (*set)(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups);
 
@@ -64,7 +64,7 @@ struct backend {
     /* Can the CPU run a guest's TSC at another rate than the host's (vm->tsc)? After init. */
     bool (*scales_tsc)(void);
 
-    /* Log the control structure, decoded. The vcpu is loaded on this CPU, or nowhere. */
+    /* Log the control structure, decoded. The vcpu is resident on this CPU, or nowhere. */
     void (*dump)(struct vcpu *vcpu);
 };
 

@@ -53,8 +53,8 @@ static const struct cpuid_policy *policy_of(const struct vcpu *vcpu)
     return &vcpu->vm->identity.cpuid;
 }
 
-/* The guest's XCR0: CPUID exits while the vcpu is loaded, so the CPU has it (it may have changed without an exit, see
- * load.c). */
+/* The guest's XCR0: CPUID exits while the vcpu is resident, so the CPU has it (it may have changed without an exit, see
+ * resident.c). */
 static u64 guest_xcr0(const struct vcpu *vcpu)
 {
     return vcpu->osxsave ? xgetbv(0) & policy_of(vcpu)->xcr0 : vcpu->xcr0;

@@ -145,7 +145,7 @@ void exit_xsetbv(struct vcpu *vcpu)
     u64 value = vcpu->regs[RDX] << 32 | (u32)vcpu->regs[RAX];
 
     if ((u32)vcpu->regs[RCX] != 0 || !cpuid_xcr0_legal(value) || (value & ~vcpu->vm->identity.cpuid.xcr0) ||
-        xsetbv_guest(0, value) != NO_FAULT) { /* the vcpu is loaded: its XCR0 is in the CPU */
+        xsetbv_guest(0, value) != NO_FAULT) { /* the vcpu is resident: its XCR0 is in the CPU */
         inject_gp(vcpu);
         return;
     }

@@ -214,7 +214,7 @@ int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
     case MSR_TSC_AUX:
         if (!cpuid_has(&vcpu->vm->identity.cpuid, FEATURE_RDTSCP))
             return -EINVAL;
-        *value = rdmsr(MSR_TSC_AUX); /* loaded: load.c */
+        *value = rdmsr(MSR_TSC_AUX); /* resident: resident.c */
         return 0;
     case MSR_MTRRCAP: *value = MTRRCAP_WC | MTRRCAP_FIX | MTRR_VARIABLE; return 0;
     case MSR_MISC_ENABLE: *value = MISC_ENABLE_FAST_STRINGS; return 0;

@@ -11,7 +11,7 @@
 #include "host/smp.h"
 #include "host/lock.h"
 #include "host/panic.h"
-#include "hv/load.h"
+#include "hv/resident.h"
 #include "hv/throttle.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -63,12 +63,12 @@ void sched_remove(struct vcpu *vcpu)
     list_del(&vcpu->run_node);
     spin_unlock(&lock);
     if (cpu == this_cpu()) {
-        if (cpu->loaded == vcpu)
-            vcpu_put();
+        if (cpu->resident == vcpu)
+            resident_clear();
         return;
     }
     /* The CPU itself puts down a vcpu that is no longer in its queue. */
-    while (__atomic_load_n(&cpu->loaded, __ATOMIC_ACQUIRE) == vcpu) {
+    while (__atomic_load_n(&cpu->resident, __ATOMIC_ACQUIRE) == vcpu) {
         cpu_kick(cpu->index);
         cpu_relax();
     }
@@ -204,10 +204,10 @@ static void sched_run(struct cpu *cpu, struct vcpu *vcpu, u64 wake, bool shared)
         sched_rotate(cpu, vcpu);
 }
 
-/* Put down a loaded vcpu that has left our queue, for sched_remove. */
+/* Save the registers of a resident vcpu that has left our queue, for sched_remove. */
 static void drop_departed(struct cpu *cpu)
 {
-    struct vcpu *vcpu = cpu->loaded;
+    struct vcpu *vcpu = cpu->resident;
 
     if (!vcpu)
         return;
@@ -215,7 +215,7 @@ static void drop_departed(struct cpu *cpu)
     bool departed = list_empty(&vcpu->run_node);
     spin_unlock(&lock);
     if (departed)
-        vcpu_put();
+        resident_clear();
 }
 
 static void idle(struct cpu *cpu, u64 wake)

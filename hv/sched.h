@@ -16,7 +16,7 @@ struct vcpu;
 /* Pin a vcpu to the CPU that runs guests and has the fewest vcpus, and queue it there. Host loop. */
 void sched_add(struct vcpu *vcpu);
 
-/* Take the vcpu off its CPU; on return it does not run and is not loaded anywhere. Host loop. */
+/* Take the vcpu off its CPU; on return it does not run and is not resident anywhere. Host loop. */
 void sched_remove(struct vcpu *vcpu);
 
 /* Wait until no CPU is still choosing a vcpu to run from old information. On return every CPU skips the vcpus that the

@@ -13,7 +13,7 @@
 #include "hv/fetch.h"
 #include "hv/inject.h"
 #include "host/trace.h"
-#include "hv/load.h"
+#include "hv/resident.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "host/frame.h"
@@ -80,9 +80,9 @@ void vcpu_destroy(struct vcpu *vcpu)
 
 void vcpu_reset(struct vcpu *vcpu)
 {
-    /* Else the values in the CPU would overwrite the reset values when the next vcpu is loaded. */
-    if (this_cpu()->loaded == vcpu)
-        vcpu_put();
+    /* Else the values in the CPU would overwrite the reset values when the next vcpu becomes resident. */
+    if (this_cpu()->resident == vcpu)
+        resident_clear();
     memset(vcpu->regs, 0, sizeof(vcpu->regs));
     vcpu->regs[RDX] = cpuid(1, 0).eax; /* the processor's signature */
     vcpu->rip = 0xFFF0;
@@ -93,7 +93,7 @@ void vcpu_reset(struct vcpu *vcpu)
     vcpu->event.valid = false;
     vcpu->osxsave = false;
     memset(vcpu->dr, 0, sizeof(vcpu->dr));
-    load_reset(vcpu);
+    fpu_reset(vcpu);
     backend()->set(vcpu, &reset_state, STATE_ALL);
 }
 
@@ -194,7 +194,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
     u64 start = rdtsc();
 
     assert_here(vcpu);
-    if (!vcpu_load(vcpu))
+    if (!resident_set(vcpu))
         return;
     vcpu->slices++;
     vcpu->ask_interrupts = true; /* an interrupt may have come while the vcpu did not run */
@@ -211,7 +211,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
             ask_interrupts(vcpu, until);
             /* An INIT message has put the vcpu down, and ends its turn unless a start-up came with it. If the processor
              * doesn't take the vcpu's state, its VM ends. */
-            vcpu_load(vcpu);
+            resident_set(vcpu);
             continue;
         }
         vcpu_step(vcpu);

@@ -121,8 +121,8 @@ struct vcpu {
     u64 slices;      /* times scheduled */
     u64 guest_ticks; /* TSC ticks in the guest and in handling its exits */
 
-    /* Guest-owned registers that the hypervisor does not use. While the vcpu is loaded, the CPU holds them, else these
-     * fields do (load.c). */
+    /* Guest-owned registers that the hypervisor does not use. While the vcpu is resident, the CPU holds them, else
+     * these fields do (resident.c). */
     void *fpu; /* XSAVE area, one page */
     u64 xcr0;
     bool osxsave; /* CR4.OSXSAVE, which CPUID shows */
@@ -145,13 +145,13 @@ struct vcpu {
 };
 
 /* Debug images assert what the comments below and in hv/backend.h demand of callers: "on the vcpu's CPU"; and "on the
- * vcpu's CPU, or the vcpu is not loaded anywhere". */
+ * vcpu's CPU, or the vcpu is not resident anywhere". */
 #ifdef GODWIT_NETS
 #include "host/cpu.h"
 #include "host/panic.h"
 
 #define assert_here(vcpu) assert((vcpu)->cpu == this_cpu()->index)
-#define assert_in_reach(vcpu) assert((vcpu)->cpu == this_cpu()->index || cpu_at((vcpu)->cpu)->loaded != (vcpu))
+#define assert_in_reach(vcpu) assert((vcpu)->cpu == this_cpu()->index || cpu_at((vcpu)->cpu)->resident != (vcpu))
 #else
 #define assert_here(vcpu) ((void)(vcpu))
 #define assert_in_reach(vcpu) ((void)(vcpu))
@@ -173,7 +173,7 @@ void vcpu_restart(struct vcpu *vcpu);
  * in the reset state. On the vcpu's CPU. */
 void vcpu_start_real(struct vcpu *vcpu, u8 page);
 
-/* Log the vcpu, decoded: registers, control structure, last events. On the vcpu's CPU, with the vcpu loaded there or
+/* Log the vcpu, decoded: registers, control structure, last events. On the vcpu's CPU, with the vcpu resident there or
  * nowhere. */
 void vcpu_dump(struct vcpu *vcpu);
 

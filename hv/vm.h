@@ -139,13 +139,13 @@ int vm_resume(struct vm *vm);
 int vm_poweroff(struct vm *vm);
 
 /* End the VM as VM_CRASHED, with a decoded dump of the vcpu in the log: control structure, registers, last exits. On
- * the vcpu's CPU, with the vcpu loaded. */
+ * the vcpu's CPU, with the vcpu resident. */
 void vm_crash(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * The vcpu has had a triple fault. As on a PC, the VM is reset, with a dump in the log. But if the VM is configured
  * otherwise (on_crash), or if this is its fourth triple fault within a minute, it ends as by vm_crash. On the vcpu's
- * CPU, with the vcpu loaded.
+ * CPU, with the vcpu resident.
  */
 void vm_triple_fault(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -22,7 +22,7 @@
 #include "host/log.h"
 #include "host/panic.h"
 #include "host/symbols.h"
-#include "hv/load.h"
+#include "hv/resident.h"
 #include "host/machine_end.h"
 #include "hv/sched.h"
 #include "start/start.h"
@@ -100,7 +100,7 @@ static void cpu_entry(void)
 static void virtualization_init(void)
 {
     cpuid_init();
-    load_init();
+    resident_init();
     if (backend_init())
         machine_end(END_FAILED);
     host_work_add(net_poll);

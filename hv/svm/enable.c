@@ -80,8 +80,8 @@ static const struct npt_format *svm_npt_format(void)
     return &svm_shared.npt_format;
 }
 
-/* svm_enter loads and saves all guest state each time. But see svm_put. */
-static bool svm_load(struct vcpu *vcpu)
+/* svm_enter restores and saves all guest state each time. But see svm_save. */
+static bool svm_restore(struct vcpu *vcpu)
 {
     (void)vcpu;
     return true;
@@ -93,7 +93,7 @@ static bool svm_load(struct vcpu *vcpu)
  * and QEMU would end by SIGSEGV when the next guest changed types. By our two writes the breakpoints go: for those of
  * ports, of which DR7_IDLE speaks, QEMU has no list. To a processor the two writes mean nothing.
  */
-static void svm_put(struct vcpu *vcpu)
+static void svm_save(struct vcpu *vcpu)
 {
     u64 dr7 = svm_vcpu(vcpu)->vmcb->save.dr7;
 
@@ -127,8 +127,8 @@ const struct backend *svm_backend(void)
         .npt_format = svm_npt_format,
         .vcpu_init = svm_vcpu_init,
         .vcpu_fini = svm_vcpu_fini,
-        .load = svm_load,
-        .put = svm_put,
+        .restore = svm_restore,
+        .save = svm_save,
         .run = svm_run,
         .get = svm_get,
         .set = svm_set,

@@ -2,8 +2,8 @@
 /*
  * Decisions that are made once, the constant part of a VMCS, and how a VMCS gets into and out of a processor.
  *
- * A VMCS is active on one CPU at most, while its vcpu is loaded there; otherwise it is clear, and any CPU may take it.
- * backend_data of a CPU is the loaded one, so that a short visit to another VMCS (vmx_borrow) can be undone.
+ * A VMCS is active on one CPU at most, while its vcpu is resident there; otherwise it is clear, and any CPU may take
+ * it. backend_data of a CPU is that of the resident, so that a short visit to another VMCS (vmx_borrow) can be undone.
  */
 #define LOG_PREFIX "vmx"
 #include "hv/vmx/vmx.h"
@@ -19,7 +19,7 @@
 #include "hv/cpuid.h"
 #include "host/log.h"
 #include "host/panic.h"
-#include "hv/load.h"
+#include "hv/resident.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "hv/vmx/multihit.h"
@@ -216,7 +216,7 @@ static void host_init(void)
     vmwrite(HOST_RIP, (u64)vmx_exit_landing);
 }
 
-/* Host fields that differ between CPUs, or may change until the vcpu is loaded. */
+/* Host fields that differ between CPUs, or may change until the vcpu is resident. */
 static void host_cpu_put(const struct cpu *cpu)
 {
     struct descriptor_pointer idtr;
@@ -301,18 +301,18 @@ void vmx_return(struct vmx_vcpu *vmx, struct vmx_vcpu *previous)
         vmptrld(previous->vmcs_pa);
 }
 
-static bool msrs_put(struct vcpu *vcpu, const struct vmx_vcpu *vmx)
+static bool msrs_restore(struct vcpu *vcpu, const struct vmx_vcpu *vmx)
 {
-    return load_took(vcpu, wrmsr_guest(MSR_STAR, vmx->star), "WRMSR of STAR", vmx->star) &&
-           load_took(vcpu, wrmsr_guest(MSR_LSTAR, vmx->lstar), "WRMSR of LSTAR", vmx->lstar) &&
-           load_took(vcpu, wrmsr_guest(MSR_CSTAR, vmx->cstar), "WRMSR of CSTAR", vmx->cstar) &&
-           load_took(vcpu, wrmsr_guest(MSR_FMASK, vmx->fmask), "WRMSR of FMASK", vmx->fmask) &&
-           load_took(vcpu, wrmsr_guest(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base), "WRMSR of KERNEL_GS_BASE",
-                     vmx->kernel_gs_base) &&
-           load_took(vcpu, write_dr6_guest(vmx->dr6), "MOV to DR6", vmx->dr6);
+    return cpu_took(vcpu, wrmsr_guest(MSR_STAR, vmx->star), "WRMSR of STAR", vmx->star) &&
+           cpu_took(vcpu, wrmsr_guest(MSR_LSTAR, vmx->lstar), "WRMSR of LSTAR", vmx->lstar) &&
+           cpu_took(vcpu, wrmsr_guest(MSR_CSTAR, vmx->cstar), "WRMSR of CSTAR", vmx->cstar) &&
+           cpu_took(vcpu, wrmsr_guest(MSR_FMASK, vmx->fmask), "WRMSR of FMASK", vmx->fmask) &&
+           cpu_took(vcpu, wrmsr_guest(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base), "WRMSR of KERNEL_GS_BASE",
+                    vmx->kernel_gs_base) &&
+           cpu_took(vcpu, write_dr6_guest(vmx->dr6), "MOV to DR6", vmx->dr6);
 }
 
-static void msrs_take(struct vmx_vcpu *vmx)
+static void msrs_save(struct vmx_vcpu *vmx)
 {
     vmx->star = rdmsr(MSR_STAR);
     vmx->lstar = rdmsr(MSR_LSTAR);
@@ -326,13 +326,13 @@ static void msrs_take(struct vmx_vcpu *vmx)
  * If the vcpu comes to a CPU other than its last, that CPU may hold old translations, left by the vcpu itself or by a
  * former owner of its VPID or of its EPT root's frame: run() flushes both kinds.
  */
-bool vmx_load(struct vcpu *vcpu)
+bool vmx_restore(struct vcpu *vcpu)
 {
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
     struct cpu *cpu = this_cpu();
 
     assert(!cpu->backend_data);
-    if (!msrs_put(vcpu, vmx)) /* still in memory, so the dump shows its own values, not the last vcpu's */
+    if (!msrs_restore(vcpu, vmx)) /* still in memory, so the dump shows its own values, not the last vcpu's */
         return false;
     vmptrld(vmx->vmcs_pa);
     cpu->backend_data = vmx;
@@ -349,13 +349,13 @@ bool vmx_load(struct vcpu *vcpu)
     return true;
 }
 
-void vmx_put(struct vcpu *vcpu)
+void vmx_save(struct vcpu *vcpu)
 {
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
     struct cpu *cpu = this_cpu();
 
     assert(cpu->backend_data == vmx);
-    msrs_take(vmx);
+    msrs_save(vmx);
     vmclear(vmx->vmcs_pa);
     cpu->backend_data = NULL;
 }

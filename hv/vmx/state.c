@@ -141,43 +141,43 @@ static void segments_set(const struct vcpu_state *state)
     vmwrite(GUEST_IDTR_BASE, state->idtr.base);
 }
 
-static void msrs_get(const struct vmx_vcpu *vmx, bool loaded, struct vcpu_state *state)
+static void msrs_get(const struct vmx_vcpu *vmx, bool resident, struct vcpu_state *state)
 {
-    state->star = loaded ? rdmsr(MSR_STAR) : vmx->star;
-    state->lstar = loaded ? rdmsr(MSR_LSTAR) : vmx->lstar;
-    state->cstar = loaded ? rdmsr(MSR_CSTAR) : vmx->cstar;
-    state->fmask = loaded ? rdmsr(MSR_FMASK) : vmx->fmask;
-    state->kernel_gs_base = loaded ? rdmsr(MSR_KERNEL_GS_BASE) : vmx->kernel_gs_base;
+    state->star = resident ? rdmsr(MSR_STAR) : vmx->star;
+    state->lstar = resident ? rdmsr(MSR_LSTAR) : vmx->lstar;
+    state->cstar = resident ? rdmsr(MSR_CSTAR) : vmx->cstar;
+    state->fmask = resident ? rdmsr(MSR_FMASK) : vmx->fmask;
+    state->kernel_gs_base = resident ? rdmsr(MSR_KERNEL_GS_BASE) : vmx->kernel_gs_base;
     state->sysenter_cs = vmread(GUEST_SYSENTER_CS);
     state->sysenter_esp = vmread(GUEST_SYSENTER_ESP);
     state->sysenter_eip = vmread(GUEST_SYSENTER_EIP);
     state->pat = vmread(GUEST_PAT);
 }
 
-static void msr_set(bool loaded, u32 msr, u64 *slot, u64 value)
+static void msr_set(bool resident, u32 msr, u64 *slot, u64 value)
 {
     *slot = value;
-    if (loaded)
+    if (resident)
         wrmsr(msr, value);
 }
 
-static void msrs_set(struct vmx_vcpu *vmx, bool loaded, const struct vcpu_state *state)
+static void msrs_set(struct vmx_vcpu *vmx, bool resident, const struct vcpu_state *state)
 {
-    msr_set(loaded, MSR_STAR, &vmx->star, state->star);
-    msr_set(loaded, MSR_LSTAR, &vmx->lstar, state->lstar);
-    msr_set(loaded, MSR_CSTAR, &vmx->cstar, state->cstar);
-    msr_set(loaded, MSR_FMASK, &vmx->fmask, state->fmask);
-    msr_set(loaded, MSR_KERNEL_GS_BASE, &vmx->kernel_gs_base, state->kernel_gs_base);
+    msr_set(resident, MSR_STAR, &vmx->star, state->star);
+    msr_set(resident, MSR_LSTAR, &vmx->lstar, state->lstar);
+    msr_set(resident, MSR_CSTAR, &vmx->cstar, state->cstar);
+    msr_set(resident, MSR_FMASK, &vmx->fmask, state->fmask);
+    msr_set(resident, MSR_KERNEL_GS_BASE, &vmx->kernel_gs_base, state->kernel_gs_base);
     vmwrite(GUEST_SYSENTER_CS, state->sysenter_cs);
     vmwrite(GUEST_SYSENTER_ESP, state->sysenter_esp);
     vmwrite(GUEST_SYSENTER_EIP, state->sysenter_eip);
     vmwrite(GUEST_PAT, state->pat);
 }
 
-static void debug_set(struct vmx_vcpu *vmx, bool loaded, const struct vcpu_state *state)
+static void debug_set(struct vmx_vcpu *vmx, bool resident, const struct vcpu_state *state)
 {
     vmx->dr6 = state->dr6;
-    if (loaded)
+    if (resident)
         write_dr6(state->dr6);
     vmwrite(GUEST_DR7, state->dr7);
 }
@@ -185,7 +185,7 @@ static void debug_set(struct vmx_vcpu *vmx, bool loaded, const struct vcpu_state
 void vmx_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
 {
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu), *previous = vmx_borrow(vmx);
-    bool loaded = previous == vmx;
+    bool resident = previous == vmx;
 
     assert_in_reach(vcpu);
     if (groups & STATE_CONTROL)
@@ -193,9 +193,9 @@ void vmx_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
     if (groups & STATE_SEGMENTS)
         segments_get(state);
     if (groups & STATE_MSRS)
-        msrs_get(vmx, loaded, state);
+        msrs_get(vmx, resident, state);
     if (groups & STATE_DEBUG) {
-        state->dr6 = loaded ? read_dr6() : vmx->dr6;
+        state->dr6 = resident ? read_dr6() : vmx->dr6;
         state->dr7 = vmread(GUEST_DR7);
     }
     vmx_return(vmx, previous);
@@ -204,7 +204,7 @@ void vmx_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
 void vmx_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
 {
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu), *previous = vmx_borrow(vmx);
-    bool loaded = previous == vmx;
+    bool resident = previous == vmx;
 
     assert_in_reach(vcpu);
     if (groups & STATE_CONTROL)
@@ -212,8 +212,8 @@ void vmx_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
     if (groups & STATE_SEGMENTS)
         segments_set(state);
     if (groups & STATE_MSRS)
-        msrs_set(vmx, loaded, state);
+        msrs_set(vmx, resident, state);
     if (groups & STATE_DEBUG)
-        debug_set(vmx, loaded, state);
+        debug_set(vmx, resident, state);
     vmx_return(vmx, previous);
 }

@@ -47,7 +47,7 @@ enum vmx_flush {
 struct vmx_vcpu {
     void *vmcs;
     hpa_t vmcs_pa;
-    u32 cpu; /* the CPU that loaded it last and may still cache its translations. NO_CPU: none yet */
+    u32 cpu; /* the CPU where the vcpu was resident last, which may still cache its translations. NO_CPU: none yet */
 
     /* For run.c, while the VMCS is current. */
     bool launched;
@@ -59,7 +59,7 @@ struct vmx_vcpu {
     u64 timer_until;    /* the run_until for which the preemption timer is set; 0: not set */
     u32 timer_entries;  /* entries until the timer is corrected */
 
-    /* The CPU holds these while the vcpu is loaded, else they are here. */
+    /* The CPU holds these while the vcpu is resident, else they are here. */
     u64 star, lstar, cstar, fmask, kernel_gs_base, dr6;
 
     u64 eptp;
@@ -98,8 +98,8 @@ void vmx_vcpu_fini(struct vcpu *vcpu);
 
 /* Write the vcpu's TSC offset and its VM's ratio into the current VMCS. */
 void vmx_tsc_put(const struct vcpu *vcpu);
-bool vmx_load(struct vcpu *vcpu);
-void vmx_put(struct vcpu *vcpu);
+bool vmx_restore(struct vcpu *vcpu);
+void vmx_save(struct vcpu *vcpu);
 
 /*
  * vmx_borrow makes this VMCS current, if it isn't, and returns the one that was; vmx_return undoes that. For reading or

@@ -26,8 +26,8 @@ PANICS = [
     ("lock-interrupts", ASSERTION + r".*RFLAGS_IF", "command_mistake"),
     ("lock-handler", ASSERTION + r"!this_cpu\(\)->in_handler", "trap_handle"),
     ("host-loop", ASSERTION + r"this_cpu\(\)->index == 0", "trap_handle"),
-    ("vcpu-state", ASSERTION + r".*loaded != ", "command_mistake"),
-    ("vcpu-load", ASSERTION + r".*->cpu == this_cpu\(\)->index", "command_mistake"),
+    ("vcpu-state", ASSERTION + r".*resident != ", "command_mistake"),
+    ("vcpu-resident", ASSERTION + r".*->cpu == this_cpu\(\)->index", "command_mistake"),
 ]
 
 

@@ -91,7 +91,7 @@ class Debugger:
 
 def test_one_vm_ends(tmp_path):
     """One after the other, in QEMU: the guest that is loaded next ends, and names the instruction; the others go on."""
-    places = [place for place in Image().places("vcpu_load", "svm_enter", "svm_enter_vmrun")
+    places = [place for place in Image().places("resident_set", "svm_enter", "svm_enter_vmrun")
               if place.name != "FXRSTOR"]  # is for processors without XSAVE
     assert sorted(place.name for place in places) == ["VM entry", "VM entry", "WRMSR", "XRSTOR", "XSETBV", "XSETBV"]
     with Site(tmp_path) as site:

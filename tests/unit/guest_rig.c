@@ -18,7 +18,7 @@
 #include "host/smp.h"
 #include "hv/backend.h"
 #include "hv/cpuid_features.h"
-#include "hv/load.h"
+#include "hv/resident.h"
 #include "host/traps.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/processor.h"
@@ -48,18 +48,18 @@ void cpu_kick(u32 index)
     (void)index;
 }
 
-bool vcpu_load(struct vcpu *vcpu)
+bool resident_set(struct vcpu *vcpu)
 {
     (void)vcpu;
     return true;
 }
 
-void vcpu_put(void)
+void resident_clear(void)
 {
-    cpu.loaded = NULL;
+    cpu.resident = NULL;
 }
 
-void load_reset(struct vcpu *vcpu)
+void fpu_reset(struct vcpu *vcpu)
 {
     vcpu->xcr0 = XCR0_X87;
 }

@@ -16,7 +16,7 @@
 #include "host/smp.h"
 #include "hv/backend.h"
 #include "hv/fetch.h"
-#include "hv/load.h"
+#include "hv/resident.h"
 #include "hv/msr.h"
 #include "hv/sched.h"
 #include "tests/unit/processor.h"
@@ -112,23 +112,23 @@ void cpu_kick(u32 index)
 
     loop.kicks[index]++;
     cpu->kicked = true;
-    if (cpu != this_cpu() && cpu->loaded && list_empty(&cpu->loaded->run_node))
-        cpu->loaded = NULL;
+    if (cpu != this_cpu() && cpu->resident && list_empty(&cpu->resident->run_node))
+        cpu->resident = NULL;
 }
 
-bool vcpu_load(struct vcpu *vcpu)
+bool resident_set(struct vcpu *vcpu)
 {
-    assert_true(!this_cpu()->loaded || this_cpu()->loaded == vcpu || !list_empty(&this_cpu()->loaded->run_node));
-    this_cpu()->loaded = vcpu;
+    assert_true(!this_cpu()->resident || this_cpu()->resident == vcpu || !list_empty(&this_cpu()->resident->run_node));
+    this_cpu()->resident = vcpu;
     return true;
 }
 
-void vcpu_put(void)
+void resident_clear(void)
 {
-    this_cpu()->loaded = NULL;
+    this_cpu()->resident = NULL;
 }
 
-void load_reset(struct vcpu *vcpu)
+void fpu_reset(struct vcpu *vcpu)
 {
     (void)vcpu;
 }

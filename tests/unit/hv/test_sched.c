@@ -429,26 +429,26 @@ static void test_spread(void **state)
     assert_true(!loop.guest[0].vcpu.cpu && !loop.guest[1].vcpu.cpu);
 }
 
-/* A vcpu that is removed is loaded nowhere, so that its registers can be read. */
+/* A vcpu that is removed is resident nowhere, so that its registers can be read. */
 static void test_remove(void **state)
 {
     (void)state;
     machine(1, 2);
     run_cpu(0, 500 * US);
-    assert_ptr_equal(loop.cpu[0].loaded, &loop.guest[0].vcpu);
+    assert_ptr_equal(loop.cpu[0].resident, &loop.guest[0].vcpu);
     sched_remove(&loop.guest[1].vcpu);
-    assert_ptr_equal(loop.cpu[0].loaded, &loop.guest[0].vcpu);
+    assert_ptr_equal(loop.cpu[0].resident, &loop.guest[0].vcpu);
     sched_remove(&loop.guest[0].vcpu);
-    assert_null(loop.cpu[0].loaded);
+    assert_null(loop.cpu[0].resident);
     run_loop_setup(NULL);
     machine(2, 1);
     run_cpu(1, 500 * US);
     processor_run_as(&loop.cpu[0]);
     sched_remove(&loop.guest[0].vcpu);
-    assert_null(loop.cpu[1].loaded);
-    loop.cpu[1].loaded = &loop.guest[0].vcpu; /* the CPU had not yet seen it, and looks again */
+    assert_null(loop.cpu[1].resident);
+    loop.cpu[1].resident = &loop.guest[0].vcpu; /* the CPU had not yet seen it, and looks again */
     run_cpu(1, MS);
-    assert_null(loop.cpu[1].loaded);
+    assert_null(loop.cpu[1].resident);
 }
 
 int main(void)

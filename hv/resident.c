@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "hv/load.h"
+#include "hv/resident.h"
 
 #include <string.h>
 
@@ -22,7 +22,7 @@
 static u64 components; /* XCR0 while saving and restoring; 0: this CPU has no XSAVE */
 static bool has_tsc_aux;
 
-void load_init(void)
+void resident_init(void)
 {
     components = cpuid_host_policy()->xcr0;
     has_tsc_aux = cpuid_has(cpuid_host_policy(), FEATURE_RDTSCP);
@@ -34,7 +34,7 @@ void load_init(void)
     }
 }
 
-void load_reset(struct vcpu *vcpu)
+void fpu_reset(struct vcpu *vcpu)
 {
     memset(vcpu->fpu, 0, PAGE_SIZE);
     *(u16 *)((u8 *)vcpu->fpu + FXSAVE_FCW) = FCW_RESET;
@@ -42,7 +42,7 @@ void load_reset(struct vcpu *vcpu)
     vcpu->xcr0 = XCR0_X87;
 }
 
-bool load_took(struct vcpu *vcpu, int vector, const char *what, u64 value)
+bool cpu_took(struct vcpu *vcpu, int vector, const char *what, u64 value)
 {
     if (vector == NO_FAULT)
         return true;
@@ -55,11 +55,11 @@ static bool fpu_restore(struct vcpu *vcpu)
     u64 area = (u64)vcpu->fpu;
 
     if (!components)
-        return load_took(vcpu, fxrstor_guest(vcpu->fpu), "FXRSTOR", area);
+        return cpu_took(vcpu, fxrstor_guest(vcpu->fpu), "FXRSTOR", area);
     /* XRSTOR loads what XCR0 has enabled, so the guest's own XCR0 comes last. */
-    return load_took(vcpu, xsetbv_guest(0, components), "XSETBV", components) &&
-           load_took(vcpu, xrstor_guest(vcpu->fpu, components), "XRSTOR", area) &&
-           load_took(vcpu, xsetbv_guest(0, vcpu->xcr0), "XSETBV", vcpu->xcr0);
+    return cpu_took(vcpu, xsetbv_guest(0, components), "XSETBV", components) &&
+           cpu_took(vcpu, xrstor_guest(vcpu->fpu, components), "XRSTOR", area) &&
+           cpu_took(vcpu, xsetbv_guest(0, vcpu->xcr0), "XSETBV", vcpu->xcr0);
 }
 
 /*
@@ -87,40 +87,40 @@ static void fpu_save(struct vcpu *vcpu)
     }
     /* Read back: not every processor lets us intercept XSETBV (docs/svm.md). What policy forbids is dropped here. */
     vcpu->xcr0 = xgetbv(0) & policy;
-    xsetbv_guest(0, components); /* taken before, in load_init */
+    xsetbv_guest(0, components); /* taken before, in resident_init */
     xsave(vcpu->fpu, policy | XCR0_SSE);
     mxcsr_settle(vcpu->fpu);
 }
 
-bool vcpu_load(struct vcpu *vcpu)
+bool resident_set(struct vcpu *vcpu)
 {
     struct cpu *cpu = this_cpu();
 
     assert_here(vcpu);
-    if (cpu->loaded == vcpu)
+    if (cpu->resident == vcpu)
         return true;
-    vcpu_put();
+    resident_clear();
     if (!fpu_restore(vcpu) ||
-        (has_tsc_aux && !load_took(vcpu, wrmsr_guest(MSR_TSC_AUX, vcpu->tsc_aux), "WRMSR of TSC_AUX", vcpu->tsc_aux)) ||
-        !backend()->load(vcpu))
+        (has_tsc_aux && !cpu_took(vcpu, wrmsr_guest(MSR_TSC_AUX, vcpu->tsc_aux), "WRMSR of TSC_AUX", vcpu->tsc_aux)) ||
+        !backend()->restore(vcpu))
         return false;
     write_dr0(vcpu->dr[0]);
     write_dr1(vcpu->dr[1]);
     write_dr2(vcpu->dr[2]);
     write_dr3(vcpu->dr[3]);
-    cpu->loaded = vcpu;
+    cpu->resident = vcpu;
     return true;
 }
 
-void vcpu_put(void)
+void resident_clear(void)
 {
     struct cpu *cpu = this_cpu();
-    struct vcpu *vcpu = cpu->loaded;
+    struct vcpu *vcpu = cpu->resident;
 
     if (!vcpu)
         return;
-    backend()->put(vcpu);
-    cpu->loaded = NULL;
+    backend()->save(vcpu);
+    cpu->resident = NULL;
     fpu_save(vcpu);
     vcpu->dr[0] = read_dr0();
     vcpu->dr[1] = read_dr1();
