@@ -128,6 +128,7 @@ TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/*.c))
 all: $(TOOLS)
 
 $(BUILD)/tools/cfgcheck: $(CONFIG_SRC)
+$(BUILD)/tools/replay: migrate/policy.c migrate/policy.h migrate/wire.h
 
 $(BUILD)/tools/%: tools/%.c | $(PACKAGES)
 	@mkdir -p $(@D)

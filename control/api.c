@@ -20,9 +20,11 @@
 #include "host/log.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
+#include "control/dirty_trace.h"
 #include "net/uplink.h"
 
 #define CONSOLE_CHUNK 16384 /* bytes of one answer */
+#define TRACE_CHUNK 65536
 #define WAIT_MAX_S 30
 
 static const struct config_api *settings;
@@ -179,6 +181,30 @@ static void handle_console(const struct http_request *request, const struct comm
         console_get(request, vm, last, response);
 }
 
+/* Answer with the bytes of the dirty trace from number `offset` on; those before it are forgotten. With `wait`, an
+ * answer without bytes is put off as long as more can come. */
+static void handle_trace(const struct http_request *request, bool last, struct http_response *response)
+{
+    static char chunk[TRACE_CHUNK];
+    const struct dirty_trace *trace = dirty_trace_query();
+    u64 offset, wait;
+    size_t len;
+
+    if (!method_is(request, HTTP_GET, response) || !query_number(request, "offset", 0, &offset, response) ||
+        !query_number(request, "wait", 0, &wait, response))
+        return;
+    len = dirty_trace_take(&offset, chunk, sizeof(chunk));
+    if (!len && trace->status == DIRTY_TRACE_TRACING && wait && !last) {
+        response->wait_ms = (u32)MIN(wait, (u64)WAIT_MAX_S) * 1000;
+        return;
+    }
+    response->status = 200;
+    response->type = "application/octet-stream";
+    snprintf(response->fields, sizeof(response->fields), "Trace-Offset: %lu\r\nTrace-Ended: %d\r\n",
+             (unsigned long)offset, trace->status != DIRTY_TRACE_TRACING && offset + len == trace->put);
+    buffer_put(&response->body, chunk, len);
+}
+
 static void handle_metrics(const struct http_request *request, struct http_response *response)
 {
     if (!method_is(request, HTTP_GET, response))
@@ -223,6 +249,11 @@ void api_handle(const struct http_request *request, const char *body, bool last,
         return;
     if (request->nr_segments == 1 && !strcmp(request->segment[0], "metrics")) {
         handle_metrics(request, response);
+        return;
+    }
+    if (request->nr_segments == 2 && !strcmp(request->segment[0], "v1") &&
+        !strcmp(request->segment[1], "dirty-trace-data")) {
+        handle_trace(request, last, response);
         return;
     }
     command = request->nr_segments > 1 && !strcmp(request->segment[0], "v1") ? route(request, &vm) : NULL;

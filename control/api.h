@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The HTTP API: it turns paths into commands, and serves what is no command (consoles, metrics). docs/api.md describes
- * it.
+ * The HTTP API: it turns paths into commands, and serves what is no command (consoles, the dirty trace, metrics).
+ * docs/api.md describes it.
  *
  * GET /v1/COMMAND, GET /v1/vms/NAME and /v1/vms/NAME/COMMAND reach the command table; a command that changes something
  * is a POST. So a new command is in the API without a line here. Host loop only.

@@ -32,8 +32,13 @@ int command_migrate_set_parameters(struct call *call);
 int command_query_migrate_parameters(struct call *call);
 int command_query_peers(struct call *call);
 int command_resolve(struct call *call);
+
+/* About the pages that a guest writes: dirty_commands.c. */
 int command_calc_dirty_rate(struct call *call);
 int command_query_dirty_rate(struct call *call);
+int command_dirty_trace(struct call *call);
+int command_dirty_trace_stop(struct call *call);
+int command_query_dirty_trace(struct call *call);
 
 /* About virtual machines: vm_commands.c. */
 int command_console(struct call *call);

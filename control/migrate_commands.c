@@ -12,10 +12,7 @@
 #include "control/status.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
-#include "migrate/dirty_rate.h"
 #include "migrate/migration.h"
-
-#define DIRTY_RATE_MS 1000
 
 /* --- Moves --------------------------------------------------------------------------------------------------- */
 
@@ -232,34 +229,4 @@ int command_migrate_set_parameters(struct call *call)
         return call_fail(call, -EINVAL, "%s: %s", error.key, error.message);
     migration_limits_changed();
     return command_query_migrate_parameters(call);
-}
-
-/* --- The dirty rate, without a move ------------------------------------------------------------------------------ */
-
-int command_calc_dirty_rate(struct call *call)
-{
-    struct vm *vm = call->arg[0].vm;
-    u32 ms = call->arg[1].given ? (u32)call->arg[1].number : DIRTY_RATE_MS;
-    int err = migration_active(vm) ? -EBUSY : dirty_rate_start(vm, ms);
-
-    if (err)
-        return call_fail(call, err, "%s: cannot measure, %s", vm->name,
-                         err == -EBUSY ? "its dirty log is in use, by a move or a measurement" : "no memory");
-    return command_query_dirty_rate(call);
-}
-
-int command_query_dirty_rate(struct call *call)
-{
-    static const char *const names[] = {
-        [DIRTY_RATE_UNSTARTED] = "unstarted", [DIRTY_RATE_MEASURING] = "measuring", [DIRTY_RATE_MEASURED] = "measured"
-    };
-    const struct vm *vm = call->arg[0].vm;
-    const struct dirty_rate *rate = dirty_rate_of(vm);
-
-    json_string(call->out, "vm", vm->name);
-    json_string(call->out, "status", names[rate->status]);
-    json_number(call->out, "calc-time", rate->calc_time);
-    json_number(call->out, "pages", rate->pages);
-    json_number(call->out, "dirty-rate", rate->rate);
-    return 0;
 }

@@ -167,7 +167,8 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
     if (vm->mem.dirty.producer != DIRTY_OFF && !from->source.logging && !request->check)
-        return refuse(-EBUSY, "its dirty log is in use, by calc-dirty-rate or by dirty-log of its [vm]", reason);
+        return refuse(-EBUSY, "its dirty log is in use, by calc-dirty-rate, dirty-trace or the dirty-log of its [vm]",
+                      reason);
     if (!from->move && move_place() < 0)
         return refuse(-EBUSY, "too many moves are under way", reason);
     if (!source_settle(&from->source))

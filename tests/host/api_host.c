@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/trace_commands.c host/trace.c */
+/* sources: control/dirty_commands.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/stats.c migrate/handoff.c */
 /* sources: tests/unit/fake_migration.c control/status.c */
 /* sources: control/api.c control/http_server.c control/http_parse.c control/metrics.c */

@@ -12,6 +12,7 @@
 #include "migrate/asking.h"
 #include "migrate/claims.h"
 #include "migrate/dirty_rate.h"
+#include "control/dirty_trace.h"
 #include "migrate/peers.h"
 
 struct fake_migration fake_migration = { .status = MIGRATE_COMPLETED };
@@ -214,6 +215,47 @@ const struct dirty_rate *dirty_rate_of(const struct vm *vm)
 {
     (void)vm;
     return &dirty_rate;
+}
+
+/* An interval of 100 ms with two runs, of 2 and of 8 pages; then the end. */
+static const char stream[] = "godwit-dirty-trace 1 vm=web pages=64 page=4096 every-ms=100 for-ms=100 producer=dbit\n"
+                             "I\xA0\x8D\x06\x03\x02\x20\x08\0\0Ewhole\n";
+static struct dirty_trace dirty_trace;
+
+int dirty_trace_start(struct vm *vm, u32 every_ms, u32 for_ms)
+{
+    if (dirty_trace.status == DIRTY_TRACE_TRACING)
+        return -EBUSY;
+    dirty_trace = (struct dirty_trace){
+        .status = DIRTY_TRACE_TRACING, .every_ms = every_ms, .for_ms = for_ms, .put = sizeof(stream) - 1
+    };
+    snprintf(dirty_trace.vm, sizeof(dirty_trace.vm), "%s", vm->name);
+    return 0;
+}
+
+int dirty_trace_stop(void)
+{
+    int err = dirty_trace.status == DIRTY_TRACE_TRACING ? 0 : -EINVAL;
+
+    dirty_trace.status = DIRTY_TRACE_ENDED;
+    snprintf(dirty_trace.reason, sizeof(dirty_trace.reason), "stopped");
+    return err;
+}
+
+const struct dirty_trace *dirty_trace_query(void)
+{
+    return &dirty_trace;
+}
+
+size_t dirty_trace_take(u64 *offset, char *bytes, size_t room)
+{
+    size_t len = MIN(room, MIN((size_t)10, (size_t)(dirty_trace.put - MIN(*offset, dirty_trace.put))));
+
+    memcpy(bytes, stream + MIN(*offset, dirty_trace.put), len);
+    dirty_trace.taken = *offset;
+    if (*offset + len == dirty_trace.put)
+        dirty_trace.status = DIRTY_TRACE_ENDED;
+    return len;
 }
 
 /* IPv4 only: the real one is lwIP's. */

@@ -105,10 +105,16 @@ static size_t on_field(char *data, size_t size, size_t count, void *ctx)
 {
     const char *next = field_value(data, size * count, "Console-Next: ");
     const char *guest = field_value(data, size * count, "Console-Guest: ");
+    const char *from = field_value(data, size * count, "Trace-Offset: ");
+    const char *ended = field_value(data, size * count, "Trace-Ended: ");
     struct reply *reply = ctx;
 
     if (next)
         reply->next = strtoul(next, NULL, 10);
+    if (from)
+        reply->from = strtoul(from, NULL, 10);
+    if (ended)
+        reply->ended = *ended == '1';
     if (guest)
         snprintf(reply->guest, sizeof(reply->guest), "%.*s", (int)strcspn(guest, "\r\n"), guest);
     return size * count;

@@ -2,6 +2,7 @@
 /* Requests to a hypervisor's HTTP API. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The exit status of the tool; docs/api.md explains it to the administrator. */
@@ -23,6 +24,8 @@ struct reply {
     size_t len;
     unsigned long next; /* of the header "Console-Next" */
     char guest[16];     /* of the header "Console-Guest"; "": none */
+    unsigned long from; /* of the header "Trace-Offset" */
+    bool ended;         /* of the header "Trace-Ended" */
 };
 
 /* Say where requests go, and with which token (NULL: none). Returns 0, or -1 with the reason on stderr. Once. */

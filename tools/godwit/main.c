@@ -11,6 +11,7 @@
 #include "config/version.h"
 #include "tools/godwit/client.h"
 #include "tools/godwit/console.h"
+#include "tools/godwit/dirty_trace.h"
 #include "tools/godwit/log.h"
 #include "tools/godwit/migrate.h"
 #include "tools/godwit/show.h"
@@ -30,6 +31,7 @@ enum kind {
     KIND_CONSOLE,
     KIND_LOG,
     KIND_TRACE,
+    KIND_DIRTY_TRACE,
     KIND_METRICS,
     KIND_COMPLETION,
     KIND_HELP,
@@ -79,6 +81,15 @@ static const struct command {
       { "action", "epoch" } },
     { "calc-dirty-rate", KIND_ACT, 1, 2, "VM [MS]", "measure how many pages it writes", { "ms" } },
     { "query-dirty-rate", KIND_VM_ASK, 1, 1, "VM", "what calc-dirty-rate has found", { NULL } },
+    { "dirty-trace",
+      KIND_DIRTY_TRACE,
+      3,
+      7,
+      DIRTY_TRACE_USAGE,
+      "write to a file which pages it writes in each interval",
+      { NULL } },
+    { "dirty-trace-stop", KIND_HOST_ACT, 0, 0, "", "end that trace now", { NULL } },
+    { "query-dirty-trace", KIND_HOST, 0, 0, "", "how far dirty-trace has come", { NULL } },
     { "console", KIND_CONSOLE, 1, 1, "VM", "connect to its console; Ctrl-] leaves", { NULL } },
     { "trace",
       KIND_TRACE,
@@ -114,10 +125,11 @@ static const char completion_bash[] =
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
     "    vm|pause|resume|reset|power-button|poweroff|start|forget|"
-    "console|trace|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate)\n"
+    "console|trace|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate|dirty-trace)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
     "    log|vms|stats|net|net-test|query-net-test|query-peers|memory|version|metrics) COMPREPLY=() ;;\n"
+    "    query-dirty-trace|dirty-trace-stop) COMPREPLY=() ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
     "    *) COMPREPLY=($(compgen -W \"-H -t --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"
@@ -161,7 +173,10 @@ static enum status help(const char *name)
     }
     if (command) {
         describe(stdout, command);
-        fputs(command->kind == KIND_MIGRATE ? MIGRATE_HELP : "", stdout);
+        fputs(command->kind == KIND_MIGRATE       ? MIGRATE_HELP
+              : command->kind == KIND_DIRTY_TRACE ? DIRTY_TRACE_HELP
+                                                  : "",
+              stdout);
     } else {
         usage(stdout);
     }
@@ -250,6 +265,7 @@ static enum status run(const struct command *command, int argc, char **argv, boo
     switch (command->kind) {
     case KIND_CONSOLE: return console_run(argv[0]);
     case KIND_LOG: return log_run(argc, argv, as_json);
+    case KIND_DIRTY_TRACE: return dirty_trace_run(argc, argv);
     case KIND_TRACE: return trace_run(argc, argv, as_json);
     case KIND_METRICS: return run_metrics();
     case KIND_MIGRATE: return migrate_run(argc, argv, as_json);

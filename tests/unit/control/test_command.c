@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/trace_commands.c host/trace.c */
+/* sources: control/dirty_commands.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/stats.c migrate/handoff.c */
 /* sources: tests/unit/fake_migration.c */
 /* sources: control/command.c control/host_commands.c control/vm_commands.c control/net_commands.c */
@@ -195,6 +196,7 @@ static void commands_make_sense_in_their_states(void **state)
         { "migrate_cancel web", "raigI" },
         { "resolve web query", "IS" },
         { "calc-dirty-rate web", "r" },
+        { "dirty-trace web 100 10", "r" },
         { "start web", "cpfdoh" },
         { "forget web", "cpfdoh" },
         { "vm web", letters },

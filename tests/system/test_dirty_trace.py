@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which pages a guest writes, interval by interval: the trace of a guest, the tool that reads it, and moves that are
+made on it without a machine."""
+
+import importlib.machinery
+import importlib.util
+import re
+import subprocess
+import sys
+
+import pytest
+import test_api
+from machine import ROOT, vm
+from migration import Site, beats
+
+REPLAY = ROOT / "build/tools/replay"
+PAGES = 512  # that the guest writes, of 3072
+MOVER = vm("mover", "mover.elf", memory="12M", cmdline=f"pages={PAGES} rate=8 tick=10000")
+FULL = 4096 + 16  # bytes of a page on the wire
+
+
+def load_reader():
+    sys.dont_write_bytecode = True
+    loader = importlib.machinery.SourceFileLoader("dirty_trace", str(ROOT / "tools/dirty-trace"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("dirty_trace", loader))
+    loader.exec_module(module)
+    return module
+
+
+READER = load_reader()
+
+
+def varint(number):
+    rest = number >> 7
+    return bytes([number & 0x7F | (0x80 if rest else 0)]) + (varint(rest) if rest else b"")
+
+
+def make(path, intervals, pages=1024, end=b"Ewhole\n"):
+    """A trace of intervals (us, [(first page, count), ...])."""
+    data = f"godwit-dirty-trace 1 vm=made pages={pages} page=4096 every-ms=10 for-ms=1000 producer=dbit\n".encode()
+    for us, runs in intervals:
+        at, data = 0, data + b"I" + varint(us)
+        for first, count in runs:
+            data += varint(first - at) + varint(count)
+            at = first + count
+        data += b"\0\0"
+    path.write_bytes(data + end)
+    return path
+
+
+def replay(*arguments):
+    return subprocess.run([REPLAY, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=60)
+
+
+def tool(*arguments):
+    return subprocess.run([ROOT / "tools/dirty-trace", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=60)
+
+
+def link(pages_a_second):
+    """--mbit of a link that carries so many pages a second."""
+    return pages_a_second * FULL * 8 / 1e6
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with Site(tmp_path_factory.mktemp("traced")) as site:
+        site.boot(MOVER, mem=256)
+        beats(site.a)
+        yield site
+
+
+def test_trace_of_a_guest(site, tmp_path):
+    """It has the pages that the guest writes, all intervals follow each other, and the log is off afterwards."""
+    file = tmp_path / "mover.trace"
+    done = site.a.godwit("dirty-trace", "mover", "--every", "200", "--for", "3", "-o", file)
+    assert done.returncode == 0 and done.stdout == f"{file.stat().st_size} bytes in {file}\n", done.stderr
+    trace = READER.read(file)
+    assert trace.end == "whole" and trace.head["vm"] == "mover" and trace.pages == 3072
+    assert sum(interval.us for interval in trace.intervals) >= 3000000
+    assert all(interval.us >= 200000 for interval in trace.intervals[:-1])
+    written = {page for interval in trace.intervals for first, count in interval.runs
+               for page in range(first, first + count)}
+    # The guest draws its pages at random; its stack, tables and console are pages, too.
+    assert PAGES * 3 // 4 <= len(written) <= PAGES + 64
+    query = site.a.get("/v1/query-dirty-trace")
+    assert (query["status"], query["reason"], query["vm"]) == ("ended", "whole", "mover")
+    assert query["intervals"] == len(trace.intervals)
+    assert query["pages"] == sum(interval.pages for interval in trace.intervals)
+    site.a.wait_for("the log is off", lambda: "mover: log off" in site.a.machine.log)
+    moved = replay(file, "--mbit", "1000", "--downtime-limit", "150")
+    assert moved.returncode == 0 and re.search(r"\n    1 +3072 ", moved.stdout), moved.stdout + moved.stderr
+
+
+def test_one_user_of_the_log(site, tmp_path):
+    """While a guest is traced, nobody else has its log; dirty-trace-stop ends that, and the file is whole."""
+    with subprocess.Popen([*site.net.enter, ROOT / "build/tools/godwit", "-H", site.a.address, "dirty-trace", "mover",
+                           "--for", "600", "-o", tmp_path / "long"], stdout=subprocess.PIPE) as tracing:
+        site.a.wait_for("it is traced", lambda: site.a.get("/v1/query-dirty-trace").get("intervals")
+                        and site.a.get("/v1/query-dirty-trace")["status"] == "tracing")
+        for path in ("calc-dirty-rate", "dirty-trace?every=10&for=10"):
+            status, error = site.a.refused(f"/v1/vms/mover/{path}")
+            assert status == 409 and error == "mover is being traced, dirty-trace-stop ends that", error
+        status, error = site.a.refused("/v1/vms/mover/migrate", dest=site.b.address)
+        assert status == 409 and "dirty-trace" in error, error
+        assert site.a.godwit("dirty-trace-stop").returncode == 0
+        assert tracing.wait(60) == 0
+    assert READER.read(tmp_path / "long").end == "stopped"
+    assert site.a.godwit("dirty-trace-stop").stderr == "godwit: no virtual machine is being traced\n"
+
+
+def test_usage(tmp_path):
+    for target in test_api.host_target():
+        done = target.godwit("dirty-trace", "web")
+        assert done.returncode == 2 and done.stderr.startswith("usage: godwit dirty-trace VM "), done.stderr
+        done = target.godwit("dirty-trace", "web", "-o", tmp_path / "none" / "x")
+        assert done.returncode == 1 and "No such file or directory" in done.stderr
+        assert target.json("/v1/query-dirty-trace") == {"status": "unstarted"}
+        done = target.godwit("dirty-trace", "web", "--every", "0", "-o", tmp_path / "x")
+        assert done.returncode == 1 and "every: '0' is wrong" in done.stderr, done.stderr
+        done = target.godwit("dirty-trace", "web", "-o", tmp_path / "x")
+        assert done.returncode == 0, done.stderr
+        assert [interval.runs for interval in READER.read(tmp_path / "x").intervals] == [[(3, 2), (37, 8)]]
+        status, _, body = target.ask("GET", "/v1/dirty-trace-data?offset=x")
+        assert status == 400 and b"expected a number" in body
+        assert "dirty-trace" in target.godwit("help", "dirty-trace").stdout
+
+
+def test_reader(tmp_path):
+    file = make(tmp_path / "t", [(10000, [(0, 1), (5, 2)]), (20000, []), (10000, [(1023, 1)])])
+    shown = tool(file).stdout
+    assert "\nintervals          3 of 10 ms, 0.04 s in all\n" in shown
+    assert "\nwritten            4 pages summed over the intervals, 4 different ones\n" in shown
+    assert tool(file, "--csv", tmp_path / "c", "--runs", tmp_path / "r").returncode == 0
+    assert (tmp_path / "c").read_text() == "start_us,us,pages,runs\n0,10000,3,2\n10000,20000,0,0\n30000,10000,1,1\n"
+    assert (tmp_path / "r").read_text() == "start_us,first_page,pages\n0,0,1\n0,5,2\n30000,1023,1\n"
+    cells = READER.density(READER.read(file))
+    assert cells[0] == [1, 0, 0] and cells[1] == [2, 0, 0] and cells[-1] == [0, 0, 1]
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-10])
+    assert "\nend                cut off\n" in tool(file).stdout
+    for data, why in ((b"hello\n", "expected a first line"), (whole.replace(b"pages=1024", b"pages=1023"), "page 1023"),
+                      (whole.replace(b"E", b"x"), "not the byte 120")):
+        file.write_bytes(data)
+        assert tool(file).returncode == 1 and why in tool(file).stderr
+    assert "No such file" in tool(tmp_path / "none").stderr
+
+
+def test_replay(tmp_path):
+    """The arithmetic of a move: 1000 pages a second cross; the guest writes 10 of its pages in each 10 ms, the same
+    half of the time and others else."""
+    hot = [(10000, [(0, 10)])] * 400
+    done = replay(make(tmp_path / "hot", hot), "--mbit", link(1000), "--rtt-ms", 0, "--downtime-limit", 25)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[1:] if line]
+    assert rows[0] == ["1", "1024", "10", str(1024 * FULL), "1024.0", "0%"]
+    assert "\nstatus             completed\ndowntime           20.0 ms (expected " in done.stdout
+    assert f"\ntransferred        {1034 * FULL} bytes\n" in done.stdout
+
+    rolling = [(10000, [(10 * i % 1000, 10)]) for i in range(2000)]  # as fast as the link
+    file = make(tmp_path / "rolling", rolling)
+    for stall, status in (("stop", "completed, above downtime-limit"), ("abort", "failed: it does not converge")):
+        done = replay(file, "--mbit", link(1000), "--rtt-ms", 0, "--on-stall", stall)
+        assert f"\nstatus             {status}\n" in done.stdout, done.stdout
+        assert done.returncode == (stall == "abort")
+    done = replay(file, "--mbit", link(1000), "--rtt-ms", 0, "--on-stall", "throttle", "--csv")
+    rounds = [list(map(float, line.split(","))) for line in done.stdout.splitlines()[1:]]
+    assert rounds[-1][5] > 0 and rounds[-1][2] < rounds[0][2], "a throttled guest writes less"
+    done = replay(file, "--mbit", link(10000), "--rtt-ms", 0, "--used", 100, "--downtime-limit", 12, "--csv")
+    assert done.stdout.splitlines()[1] == f"1,100,10,{100 * FULL},10.0,0"
+
+
+def test_policy_of_ones_own(tmp_path):
+    """A policy that a student writes: five rounds, whatever they bring."""
+    (tmp_path / "mine.c").write_text("""
+        #include "migrate/policy.h"
+        enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
+                                          struct policy_prediction *prediction)
+        {
+            (void)settings;
+            *prediction = (struct policy_prediction){ .downtime_us = 1000 };
+            return stats->rounds < 5 ? POLICY_CONTINUE : POLICY_STOP;
+        }
+    """)
+    subprocess.run(["cc", "-shared", "-fPIC", f"-I{ROOT}", "-o", tmp_path / "mine.so", tmp_path / "mine.c"], check=True)
+    file = make(tmp_path / "t", [(10000, [(0, 10)])] * 400)
+    done = replay(file, "--mbit", link(1000), "--policy", tmp_path / "mine.so", "--csv")
+    assert len(done.stdout.splitlines()) == 6, done.stdout + done.stderr
+    assert "no such file" in replay(file, "--policy", tmp_path / "none.so").stderr.lower()
+
+
+@pytest.mark.parametrize("arguments, status, why", [
+    (["{whole}", "--mbit", "0"], 2, "--mbit: '0' is wrong"), (["{whole}", "--on-stall", "wait"], 2, "expected stop"),
+    ([], 2, "usage: "), (["{none}"], 1, "No such file"), (["{other}"], 1, "expected a file of godwit dirty-trace"),
+    (["{whole}", "--mbit", "1"], 1, "the trace is over before the move is"), (["{whole}", "--at", "9"], 1, "--at"),
+    (["{cut}", "--mbit", "1"], 1, "the trace has no end"), (["{whole}", "--used", "2000"], 1, "fewer pages"),
+])
+def test_replay_says_what_is_wrong(tmp_path, arguments, status, why):
+    files = {"whole": make(tmp_path / "whole", [(10000, [(0, 10)])]), "none": tmp_path / "none",
+             "cut": make(tmp_path / "cut", [(10000, [(0, 10)])], end=b""), "other": ROOT / "README.md"}
+    done = replay(*[argument.format(**files) for argument in arguments])
+    assert done.returncode == status and why in done.stderr + done.stdout, done.stderr
