@@ -20,8 +20,8 @@
 #include "migrate/stats.h"
 #include "migrate/vm_ops.h"
 
-/* The stages of a move, in the order in which it passes them. source_stages.c has a row for each of them, which says
- * all that depends on the stage. */
+/* The stages of a move, in the order in which it passes them; a live one goes back to ROUND from HARVEST and RESET.
+ * source_stages.c has a row for each of them, which says all that depends on the stage. */
 enum stage {
     STAGE_IDLE, /* no move yet, or the last one is over */
     STAGE_CONNECT,
@@ -34,6 +34,7 @@ enum stage {
     STAGE_ROUND,        /* a live round */
     STAGE_ROUND_WAIT,   /* waits until the destination has the round */
     STAGE_HARVEST,      /* takes up the pages written meanwhile */
+    STAGE_RESET,        /* the guest was reset just as it was to stop: the same, for another live round */
     STAGE_STOP,         /* stops the guest */
     STAGE_LAST_HARVEST, /* takes up the pages written since the last harvest */
     STAGE_FINAL_RAM,
@@ -91,6 +92,7 @@ struct source {
     struct wire_run run[WIRE_RUNS];
     unsigned runs;
     struct policy_round now; /* the round in progress */
+    bool was_reset;          /* since the last harvest the guest was reset, which has written all of its RAM */
     struct bucket bucket;
 
     struct ram_digest digest;    /* verify: of our memory */

@@ -220,12 +220,23 @@ static bool produce_harvest(struct source *s)
 
 /* --- The guest stands --------------------------------------------------------------------------------------------- */
 
-/* The guest does not stand yet, for it is being reset, perhaps: to bring it to that is work of this end, of which the
+/* The guest does not stand yet, for it is being reset: to bring it to that is work of this end, of which the
  * destination must know. Returns false: there is nothing else to do now. */
 static bool not_yet(struct source *s)
 {
     s->work++;
     return false;
+}
+
+/* The guest stands. What a reset has written is for a live round, if one is left. */
+static void stopped(struct source *s)
+{
+    if (s->was_reset && s->stats.rounds < s->settings.policy.max_rounds) {
+        s->ops->resume(s->vm);
+        source_enter(s, STAGE_RESET);
+    } else {
+        source_enter(s, s->settings.policy.max_rounds ? STAGE_LAST_HARVEST : STAGE_FINAL_RAM);
+    }
 }
 
 static bool produce_stop(struct source *s)
@@ -234,13 +245,24 @@ static bool produce_stop(struct source *s)
 
     s->stopped = source_now(s);
     err = s->ops->pause(s->vm);
-    if (err == -EAGAIN)
+    if (err == -EAGAIN) {
+        s->was_reset = true;
         return not_yet(s);
+    }
     if (err)
         source_fail(s, WIRE_E_INTERNAL, "the guest does not stop");
     else
-        source_enter(s, s->settings.policy.max_rounds ? STAGE_LAST_HARVEST : STAGE_FINAL_RAM);
+        stopped(s);
     return !err;
+}
+
+static bool produce_reset(struct source *s)
+{
+    if (!harvest(s))
+        return true;
+    s->was_reset = false;
+    source_enter(s, STAGE_ROUND);
+    return true;
 }
 
 static bool produce_last_harvest(struct source *s)
@@ -422,6 +444,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_ROUND] = { LIVE, .enter = enter_round, .produce = produce_round },
     [STAGE_ROUND_WAIT] = { LIVE, .waits = true, .produce = source_digest_live },
     [STAGE_HARVEST] = { LIVE, .produce = produce_harvest },
+    [STAGE_RESET] = { LIVE, .produce = produce_reset },
     [STAGE_STOP] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop), .produce = produce_stop },
     [STAGE_LAST_HARVEST] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop),
                              .produce = produce_last_harvest },

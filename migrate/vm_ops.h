@@ -45,10 +45,10 @@ struct migrate_source_ops {
     int (*harvest)(void *vm, u64 *bitmap);
     /* Keep the vcpus from running for so many percent of the time, 0 to 99, until the next call. */
     void (*throttle)(void *vm, u32 percent);
-    /* pause: stop all vcpus outside the guest and quiesce the devices. Returns 0; -EAGAIN: not yet, the engine calls
-     * again; or -errno. resume undoes that, even before pause has returned 0, and opens the port: the guest gets the
-     * frames that came meanwhile. Of a guest that was not paused it asks nothing. gate shuts the port: nothing that the
-     * guest has sent leaves any more. */
+    /* pause: stop all vcpus outside the guest and quiesce the devices. Returns 0; -EAGAIN: not yet, since the guest is
+     * being reset, or about to be: the engine calls again; or -errno. resume undoes that, even before pause has
+     * returned 0, and opens the port: the guest gets the frames that came meanwhile. Of a guest that was not paused it
+     * asks nothing. gate shuts the port: nothing that the guest has sent leaves any more. */
     int (*pause)(void *vm);
     void (*resume)(void *vm);
     void (*gate)(void *vm);

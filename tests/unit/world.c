@@ -132,14 +132,13 @@ static void throttle(void *vm, u32 percent)
     ((struct fake_vm *)vm)->throttle = percent;
 }
 
-/* A vcpu takes a while to leave its guest; a reset that was asked for comes first. */
+/* A reset that was asked for comes first. */
 static int pause_vm(void *ctx)
 {
     struct fake_vm *vm = ctx;
-    bool was_running = vm->running;
 
     vm->running = vm->reset_wanted;
-    return was_running || vm->reset_wanted ? -EAGAIN : 0;
+    return vm->reset_wanted ? -EAGAIN : 0;
 }
 
 /* What was kept is the guest's. */

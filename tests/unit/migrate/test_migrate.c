@@ -307,7 +307,7 @@ static bool begin_and_step(struct world *w, const struct migrate_settings *setti
 static bool passes_at_once(enum stage stage)
 {
     return stage == STAGE_RESERVE || stage == STAGE_START_LOG || stage == STAGE_TRY_STATE || stage == STAGE_TRIED ||
-           stage == STAGE_STATE || stage == STAGE_DIGEST;
+           stage == STAGE_RESET || stage == STAGE_STATE || stage == STAGE_DIGEST;
 }
 
 /* Reset after n steps, for every n up to the end: it is done and moves with the guest, or is refused, for it stands. */
