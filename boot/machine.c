@@ -80,7 +80,7 @@ static EFI_STATUS map_read(struct boot_info *boot_info)
             return EFI_BAD_BUFFER_SIZE;
     }
     for (unsigned i = 0; i < count; i++)
-        if (!memmap_claim(boot_info, range[i].base, range[i].size, range[i].kind))
+        if (!memmap_set_kind(boot_info, range[i].base, range[i].size, range[i].kind))
             return EFI_BAD_BUFFER_SIZE;
     return EFI_SUCCESS;
 }

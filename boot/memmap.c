@@ -49,7 +49,7 @@ bool memmap_add(struct boot_info *boot_info, uint64_t base, uint64_t size, uint3
     return true;
 }
 
-bool memmap_claim(struct boot_info *boot_info, uint64_t base, uint64_t size, uint32_t kind)
+bool memmap_set_kind(struct boot_info *boot_info, uint64_t base, uint64_t size, uint32_t kind)
 {
     struct boot_info_mem whole;
     uint32_t at = 0;

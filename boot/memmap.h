@@ -14,7 +14,7 @@
 bool memmap_add(struct boot_info *boot_info, uint64_t base, uint64_t size, uint32_t kind);
 
 /* Give part of one existing range another kind. False if no range holds it all, or the table is full. */
-bool memmap_claim(struct boot_info *boot_info, uint64_t base, uint64_t size, uint32_t kind);
+bool memmap_set_kind(struct boot_info *boot_info, uint64_t base, uint64_t size, uint32_t kind);
 
 /* The first address above all RAM. RAM is usable memory, the loader's, files, image and ACPI tables. */
 uint64_t memmap_top(const struct boot_info *boot_info);

@@ -171,7 +171,7 @@ static void put_incoming_head(struct json *out, const struct incoming *in)
     json_number(out, "epoch", in->handoff.epoch);
     put_ms(out, "age", clock_ns() - in->stats.began);
     put_ms(out, "total-time", in->stats.released ? in->stats.released - in->stats.reserved : 0);
-    put_ms(out, "downtime", in->stats.released ? in->claim.paused_ns + in->stats.run_ns : 0);
+    put_ms(out, "downtime", in->stats.released ? in->prepare.paused_ns + in->stats.run_ns : 0);
     json_string(out, "error", in->error ? wire_code_name(in->error) : "");
     json_string(out, "reason", in->reason);
 }

@@ -30,7 +30,7 @@ struct acpi_pm {
     u64 seen; /* half periods of the PM timer that have reached status */
 };
 
-/* Create the hardware and claim its ports. Returns 0 or bus_add's error. */
+/* Create the hardware and add its ports to the bus. Returns 0 or bus_add's error. */
 int acpi_pm_init(struct acpi_pm *pm, struct vm *vm);
 
 /* Somebody presses the power button: a guest that listens will shut down. With device_lock held. */

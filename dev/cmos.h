@@ -12,7 +12,7 @@ struct cmos {
     struct vm *vm;
 };
 
-/* Create the chip and claim its ports. Returns 0 or bus_add's error. */
+/* Create the chip and add its ports to the bus. Returns 0 or bus_add's error. */
 int cmos_init(struct cmos *cmos, struct vm *vm);
 
 /* Bring the state up to the present time. With device_lock held. */

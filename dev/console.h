@@ -30,7 +30,7 @@ struct console {
     char queue[CONSOLE_QUEUE];
 };
 
-/* Create the chip and claim its ports. Returns 0 or bus_add's error. */
+/* Create the chip and add its ports to the bus. Returns 0 or bus_add's error. */
 int console_init(struct console *console, struct vm *vm);
 
 /*

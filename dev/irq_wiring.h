@@ -33,7 +33,7 @@ struct irq_wiring {
     bool extint; /* the 8259 requests an interrupt of the boot vcpu; written with device_lock, read without */
 };
 
-/* Create the chips and claim their registers. Returns 0 or bus_add's error. */
+/* Create the chips and add their registers to the bus. Returns 0 or bus_add's error. */
 int irq_wiring_init(struct irq_wiring *wiring, struct vm *vm, struct apic_bus *apics);
 
 /* Does the 8259 request an interrupt of the boot vcpu? Any CPU. */

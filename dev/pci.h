@@ -109,7 +109,7 @@ struct pci_bus {
     struct pci_function bridge;
 };
 
-/* Create the bus with its host bridge and claim the configuration ports. Returns 0 or bus_add's error. */
+/* Create the bus with its host bridge and add the configuration ports to the VM's. Returns 0 or bus_add's error. */
 int pci_bus_init(struct pci_bus *bus, struct vm *vm);
 
 /* Begin to describe a function, with its identity and class (24 bits). Then its BARs and capabilities are added, and at

@@ -19,7 +19,7 @@ struct pit {
     struct vm *vm;
 };
 
-/* Create the chip and claim its ports. Returns 0 or bus_add's error. */
+/* Create the chip and add its ports to the bus. Returns 0 or bus_add's error. */
 int pit_init(struct pit *pit, struct vm *vm);
 
 /* Call this before the chip is saved: all rises up to now are owed then. With device_lock held. */

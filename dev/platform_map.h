@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a guest finds its chips, and on which lines: the chips claim these places, and the ACPI tables name them. The
+ * Where a guest finds its chips, and on which lines: the chips take these places, and the ACPI tables name them. The
  * file holds numbers only, so that both can include it.
  */
 #pragma once

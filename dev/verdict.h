@@ -12,5 +12,5 @@ struct verdict {
     struct vm *vm;
 };
 
-/* Create it and claim its port. Returns 0 or bus_add's error. */
+/* Create it and add its port to the bus. Returns 0 or bus_add's error. */
 int verdict_init(struct verdict *verdict, struct vm *vm);

@@ -153,11 +153,11 @@ static struct calibration result(const struct range *range, const char *confirme
     };
 }
 
-/* A claim may describe another machine (Bochs), or be rounded; two counters that disagree are a fault. */
+/* A statement may describe another machine (Bochs), or be rounded; two counters that disagree are a fault. */
 static void report_disagreement(const struct range *a, const struct range *b)
 {
     if (a->least == a->most)
-        pr_info("%s claims %lu kHz, which the %s does not confirm", a->name, middle(a) / 1000, b->name);
+        pr_info("%s states %lu kHz, which the %s does not confirm", a->name, middle(a) / 1000, b->name);
     else
         pr_warn("the TSC counts %lu kHz by %s, %lu kHz by %s", middle(a) / 1000, a->name, middle(b) / 1000, b->name);
 }
@@ -173,10 +173,10 @@ static const struct range *find_agreeing(const struct range *ranges, unsigned la
     return NULL;
 }
 
-struct calibration calibrate(u64 claimed_hz, const struct reference *references, unsigned count)
+struct calibration calibrate(u64 stated_hz, const struct reference *references, unsigned count)
 {
-    struct range ranges[CALIBRATE_REFERENCES + 1] = { { "CPUID", claimed_hz, claimed_hz } };
-    unsigned claims = claimed_hz != 0, known = claims;
+    struct range ranges[CALIBRATE_REFERENCES + 1] = { { "CPUID", stated_hz, stated_hz } };
+    unsigned stated = stated_hz != 0, known = stated;
 
     assert(count <= CALIBRATE_REFERENCES);
     for (unsigned i = 0; i < count; i++) {
@@ -193,6 +193,6 @@ struct calibration calibrate(u64 claimed_hz, const struct reference *references,
     }
     if (known == 0)
         return (struct calibration){ 0 };
-    /* A measurement is worth more than a claim. */
-    return result(&ranges[known > claims ? claims : 0], NULL);
+    /* A measurement is worth more than a statement. */
+    return result(&ranges[known > stated ? stated : 0], NULL);
 }

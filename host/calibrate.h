@@ -40,7 +40,7 @@ struct calibration {
 /*
  * Returns the frequency by the first source that another source confirms to 250 ppm; if no source is confirmed, by the
  * first reference that counts, or by CPUID if none does. Sources are asked in this order, and no more of them than
- * needed: what CPUID claims (claimed_hz; 0: nothing), then the references. The log names those that don't count and
+ * needed: what CPUID states (stated_hz; 0: nothing), then the references. The log names those that don't count and
  * those that disagree. Boot processor, undisturbed.
  */
-struct calibration calibrate(u64 claimed_hz, const struct reference *references, unsigned count);
+struct calibration calibrate(u64 stated_hz, const struct reference *references, unsigned count);

@@ -48,7 +48,7 @@ static void tsc_calibrate(void)
     struct reference references[CALIBRATE_REFERENCES];
     struct calibration found;
 
-    found = calibrate(reference_claimed_hz(), references, reference_find(&timers, references));
+    found = calibrate(reference_stated_hz(), references, reference_find(&timers, references));
     if (!found.hz)
         panic("nothing counts by which the TSC can be calibrated: no HPET, no ACPI PM timer, no 8254");
     frequency_set(found.hz);

@@ -31,7 +31,7 @@ struct stack_frame {
 };
 
 /* Returns true if this is the first panic; doesn't return on other CPUs. */
-static bool panic_claim(void)
+static bool panic_is_first(void)
 {
     u32 nobody = NOBODY, self = this_cpu()->index;
 
@@ -105,7 +105,7 @@ static void print_traces(void)
 /* The message comes first: it is out even if the rest fails. */
 static void panic_begin(const char *format, va_list args)
 {
-    bool first = panic_claim();
+    bool first = panic_is_first();
 
     if (first)
         smp_stop_others();

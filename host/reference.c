@@ -155,7 +155,7 @@ unsigned reference_find(const struct acpi_timers *timers, struct reference *refe
     return n;
 }
 
-u64 reference_claimed_hz(void)
+u64 reference_stated_hz(void)
 {
     u32 highest = cpuid(0, 0).eax;
     struct cpuid_regs ratio = highest >= 0x15 ? cpuid(0x15, 0) : (struct cpuid_regs){ 0 };

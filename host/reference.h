@@ -11,5 +11,5 @@
  */
 unsigned reference_find(const struct acpi_timers *timers, struct reference *references);
 
-/* The TSC's frequency in Hz that CPUID claims (SDM 2A "CPUID", leaves 15h and 16h); 0: CPUID claims none. */
-u64 reference_claimed_hz(void);
+/* The TSC's frequency in Hz that CPUID states (SDM 2A "CPUID", leaves 15h and 16h); 0: CPUID states none. */
+u64 reference_stated_hz(void);

@@ -53,7 +53,7 @@ static struct {
 } input;
 
 /* Take the bytes that the receiver has, but not without limit: a chip that has gone, or that a service processor feeds,
- * may claim for ever that it has more. Bytes that nobody reads are lost, as they would be in the chip. Any CPU, also in
+ * may say for ever that it has more. Bytes that nobody reads are lost, as they would be in the chip. Any CPU, also in
  * interrupt handlers and panics. */
 static void receive(void)
 {

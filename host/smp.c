@@ -137,7 +137,7 @@ static void cpu_bring_up(u32 apic_id, u64 page)
     }
     params->stack = cpu->stack_top;
     params->argument = (u64)cpu;
-    __atomic_store_n(&params->claim, 1, __ATOMIC_RELEASE); /* after the rest */
+    __atomic_store_n(&params->turn, 1, __ATOMIC_RELEASE); /* after the rest */
     if (cpu_wake(cpu, page)) {
         tsc_check(cpu, before);
         cpu_add(cpu);
@@ -145,7 +145,7 @@ static void cpu_bring_up(u32 apic_id, u64 page)
     }
     /* However far the CPU has come, INIT makes it wait for a start-up IPI again, and none will come. */
     apic_send(apic_id, IPI_INIT);
-    __atomic_store_n(&params->claim, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&params->turn, 0, __ATOMIC_RELEASE);
     pr_warn("APIC id %u doesn't answer, left out", apic_id);
 }
 

@@ -30,7 +30,7 @@ trampoline_start:
 
     /* A processor that wakes after its start was given up must not take another processor's stack. */
     xor %eax, %eax
-    xchg %eax, PARAM(CLAIM)
+    xchg %eax, PARAM(TURN)
     test %eax, %eax
     jz 2f
 

@@ -8,7 +8,7 @@
 #define TRAMPOLINE_PARAMS 0xF80 /* offset of struct trampoline_params in the page */
 
 /* Offsets in struct trampoline_params. */
-#define PARAM_CLAIM 0x00
+#define PARAM_TURN 0x00
 #define PARAM_CR3 0x04
 #define PARAM_FAR32 0x08
 #define PARAM_FAR64 0x10
@@ -23,7 +23,7 @@
 
 /* The contents of the page that differ from start to start. Addresses of 32 bits are physical. */
 struct trampoline_params {
-    u32 claim;             /* 1: a processor may start; it takes this by an exchange, so only one does */
+    u32 turn;              /* 1: a processor may start; it takes this by an exchange, so only one does */
     u32 cr3;               /* root of the page tables, below 4 GiB; they map the page identically */
     u32 far32, selector32; /* far pointers to the page's 32-bit and 64-bit code */
     u32 far64, selector64;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Port and memory-mapped I/O: each bus is a small sorted array of regions, and a device serves each region. Offsets are
- * relative to the region, and a device has one handler for ports and MMIO. An address that no device has claimed reads
+ * relative to the region, and a device has one handler for ports and MMIO. An address that no device has reads
  * as all ones and ignores writes.
  */
 #pragma once
@@ -53,8 +53,8 @@ struct bus {
 };
 
 /*
- * Claim [base, base+size). A region may lie inside another, and takes precedence there. Returns 0, -EBUSY on any other
- * overlap, -ENOSPC if the bus is full. The VM is not running, or the caller holds device_lock.
+ * Give [base, base+size) to a device. A region may lie in another one, and comes first there. Returns 0, -EBUSY on any
+ * other overlap, -ENOSPC if the bus is full. The VM is not running, or the caller holds device_lock.
  */
 int bus_add(struct bus *bus, u64 base, u64 size, struct device *device, unsigned region);
 

@@ -36,7 +36,7 @@ void session_close(struct dest_session *session)
 
 u64 dest_stood(const struct incoming *in, u64 now)
 {
-    return in->claim.paused_ns + (now - in->stats.closed);
+    return in->prepare.paused_ns + (now - in->stats.closed);
 }
 
 void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)

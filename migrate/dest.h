@@ -60,7 +60,7 @@ struct incoming {
     struct ram_digest digest;    /* of our memory */
     struct wire_round round;     /* that is answered as soon as no page is stale */
     struct digest_work digested; /* since ROUND or PREPARE came */
-    struct wire_handoff claim;   /* the source's PREPARE */
+    struct wire_handoff prepare; /* the source's PREPARE */
     struct wire_handoff found;   /* our digests */
 
     void *vm; /* until it is freed, or not ours to free any more: running */

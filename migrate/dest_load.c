@@ -327,7 +327,7 @@ void load_state(struct dest_session *session)
         refuse_section(session, &section, &c);
 }
 
-void load_prepare(struct dest_session *session, const struct wire_handoff *claim)
+void load_prepare(struct dest_session *session, const struct wire_handoff *prepare)
 {
     struct incoming *in = session->incoming;
     char reason[WIRE_REASON] = "";
@@ -337,7 +337,7 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
         dest_refuse(session, WIRE_E_DAMAGED, "pages arrived damaged or not at all");
         return;
     }
-    if (in->found.state_digest != claim->state_digest) {
+    if (in->found.state_digest != prepare->state_digest) {
         dest_refuse(session, WIRE_E_DIGEST, "state arrived damaged or not at all");
         return;
     }
@@ -346,7 +346,7 @@ void load_prepare(struct dest_session *session, const struct wire_handoff *claim
         dest_refuse(session, code, reason);
         return;
     }
-    in->claim = *claim;
+    in->prepare = *prepare;
     in->digested = (struct digest_work){ 0 };
     in->stats.closed = session->dest->ops->now(session->dest->ctx);
     session->stage = SESSION_VERIFY;

@@ -89,7 +89,7 @@ void load_state(struct dest_session *session);
 void load_page(struct dest_session *session);
 /* FRAME has come: give the frame to the guest. */
 void load_frame(struct dest_session *session);
-void load_prepare(struct dest_session *session, const struct wire_handoff *claim);
+void load_prepare(struct dest_session *session, const struct wire_handoff *prepare);
 
 /* The function for inbox->place. */
 u8 *load_place(void *ctx, const struct wire_page *page);

@@ -17,7 +17,7 @@ static void commit_came(struct incoming *in, u64 paused, u64 time)
     u64 stood = dest_stood(in, time);
 
     if (paused > stood)
-        in->claim.paused_ns += paused - stood;
+        in->prepare.paused_ns += paused - stood;
 }
 
 static enum handoff_event event_of(u32 type, const struct wire_handoff *message)

@@ -60,7 +60,7 @@ static void compare(struct dest_session *session)
 
     in->stats.verify_bytes = in->digested.pages * WIRE_PAGE;
     in->found.memory_digest = in->digest.sum;
-    if (in->found.memory_digest != in->claim.memory_digest || !state_verify(in, ops, reason)) {
+    if (in->found.memory_digest != in->prepare.memory_digest || !state_verify(in, ops, reason)) {
         dest_refuse(session, WIRE_E_DIGEST, reason);
         return;
     }

@@ -54,7 +54,7 @@ void vm_describe(const struct vm *vm, struct migrate_description *d)
     d->head.nr_devices = vm_devices(vm, d->device);
 }
 
-/* Neither a VM of this name nor this VM itself may be here already; a VM that has ended has no claim to either. */
+/* Neither a VM of this name nor this VM itself may be here already; a VM that has ended needs neither. */
 static enum wire_code check_name(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     const char *fault = config_name_fault(d->head.name);

@@ -12,7 +12,7 @@
 /* The sources of a guest rig are the same in each test; the test's head names them. */
 
 #define RIG_RAM MiB(4)
-#define RIG_HOLE 0xD0000000ULL /* physical addresses that nobody has claimed begin here */
+#define RIG_HOLE 0xD0000000ULL /* physical addresses that no device has begin here */
 #define RIG_PORT 0x500         /* 16 ports of a device that notes each access */
 #define RIG_MMIO 0xE0000000ULL /* a page of it */
 #define RIG_CODE 0x1000        /* where the vcpu is */

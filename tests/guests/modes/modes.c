@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* modes: from long mode through every older mode and back; each proves by its own code that it is what it claims. */
+/* modes: from long mode through every older mode and back; each proves by its own code that it is what it says. */
 #include "tests/guests/modes/modes.h"
 #include "tests/guests/modes/visits.h"
 

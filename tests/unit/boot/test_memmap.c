@@ -58,21 +58,21 @@ static void overlaps_are_refused(void **state)
     assert_int_equal(boot_info.nr_mem, 1);
 }
 
-static void a_claim_splits_its_range(void **state)
+static void a_new_kind_splits_its_range(void **state)
 {
     (void)state;
     assert_true(memmap_add(&boot_info, 0x10000, 0x10000, MEM_LOADER));
-    assert_true(memmap_claim(&boot_info, 0x14000, 0x2000, MEM_FILE));
+    assert_true(memmap_set_kind(&boot_info, 0x14000, 0x2000, MEM_FILE));
     range_is(0, 0x10000, 0x4000, MEM_LOADER);
     range_is(1, 0x14000, 0x2000, MEM_FILE);
     range_is(2, 0x16000, 0xa000, MEM_LOADER);
-    assert_true(memmap_claim(&boot_info, 0x16000, 0x1000, MEM_FILE)); /* joins the first */
-    assert_true(memmap_claim(&boot_info, 0x10000, 0x1000, MEM_IMAGE));
+    assert_true(memmap_set_kind(&boot_info, 0x16000, 0x1000, MEM_FILE)); /* joins the first */
+    assert_true(memmap_set_kind(&boot_info, 0x10000, 0x1000, MEM_IMAGE));
     assert_int_equal(boot_info.nr_mem, 4);
     range_is(2, 0x14000, 0x3000, MEM_FILE);
-    assert_false(memmap_claim(&boot_info, 0x1f000, 0x2000, MEM_FILE)); /* beyond the end */
-    assert_false(memmap_claim(&boot_info, 0x0, 0x1000, MEM_FILE));
-    assert_false(memmap_claim(&boot_info, 0x100000, 0x1000, MEM_FILE));
+    assert_false(memmap_set_kind(&boot_info, 0x1f000, 0x2000, MEM_FILE)); /* beyond the end */
+    assert_false(memmap_set_kind(&boot_info, 0x0, 0x1000, MEM_FILE));
+    assert_false(memmap_set_kind(&boot_info, 0x100000, 0x1000, MEM_FILE));
     assert_int_equal(boot_info.nr_mem, 4);
 }
 
@@ -92,12 +92,13 @@ static void a_full_table_is_refused(void **state)
     for (uint64_t i = 0; i < BOOT_INFO_MAX_MEM; i++)
         assert_true(memmap_add(&boot_info, i * 4 * PAGE, 3 * PAGE, MEM_USABLE));
     assert_false(memmap_add(&boot_info, 3 * PAGE, PAGE, MEM_ACPI));
-    assert_false(memmap_claim(&boot_info, PAGE, PAGE, MEM_FILE));
+    assert_false(memmap_set_kind(&boot_info, PAGE, PAGE, MEM_FILE));
     assert_int_equal(boot_info.nr_mem, BOOT_INFO_MAX_MEM);
     range_is(0, 0, 3 * PAGE, MEM_USABLE);
 }
 
-/* Against a byte per page: random ranges and claims, and after each step the invariants and the very same contents. */
+/* Against a byte per page: random ranges and changes of kind, and after each step the invariants and the very same
+ * contents. */
 static void random_steps(void **state)
 {
     enum { PAGES = 200, NONE = 0xff };
@@ -115,7 +116,7 @@ static void random_steps(void **state)
             if (base + size > PAGES)
                 continue;
             if (rand() % 2 ? memmap_add(&boot_info, base * PAGE, size * PAGE, kind)
-                           : memmap_claim(&boot_info, base * PAGE, size * PAGE, kind))
+                           : memmap_set_kind(&boot_info, base * PAGE, size * PAGE, kind))
                 memset(model + base, kind, size);
             memset(seen, NONE, sizeof(seen));
             for (uint32_t i = 0; i < boot_info.nr_mem; i++) {
@@ -137,7 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(ranges_are_sorted_and_merged, map_clear),
         cmocka_unit_test_setup(overlaps_are_refused, map_clear),
-        cmocka_unit_test_setup(a_claim_splits_its_range, map_clear),
+        cmocka_unit_test_setup(a_new_kind_splits_its_range, map_clear),
         cmocka_unit_test_setup(the_top_is_that_of_ram, map_clear),
         cmocka_unit_test_setup(a_full_table_is_refused, map_clear),
         cmocka_unit_test_setup(random_steps, map_clear),

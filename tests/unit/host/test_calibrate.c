@@ -183,7 +183,7 @@ static void test_each_alone(void **unused)
     }
 }
 
-static void test_a_claim_is_believed_when_it_is_confirmed(void **unused)
+static void test_a_statement_is_believed_when_it_is_confirmed(void **unused)
 {
     const struct reference all[] = { hpet, pm, pit };
     struct calibration found = calibrate(TSC_HZ, all, 3);
@@ -195,7 +195,7 @@ static void test_a_claim_is_believed_when_it_is_confirmed(void **unused)
 }
 
 /* Bochs: CPUID is that of a processor 70 times as fast, and there are no tables. */
-static void test_a_false_claim(void **unused)
+static void test_a_false_statement(void **unused)
 {
     struct calibration found = calibrate(3500000000, &pit, 1);
 
@@ -277,8 +277,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_the_first_two_agree, setup),
         cmocka_unit_test_setup(test_each_alone, setup),
-        cmocka_unit_test_setup(test_a_claim_is_believed_when_it_is_confirmed, setup),
-        cmocka_unit_test_setup(test_a_false_claim, setup),
+        cmocka_unit_test_setup(test_a_statement_is_believed_when_it_is_confirmed, setup),
+        cmocka_unit_test_setup(test_a_false_statement, setup),
         cmocka_unit_test_setup(test_two_outvote_a_wrong_one, setup),
         cmocka_unit_test_setup(test_broken_ones_are_passed_over, setup),
         cmocka_unit_test_setup(test_nothing_counts, setup),
