@@ -42,9 +42,7 @@ struct apic_bus {
     struct apic *apic; /* one a vcpu */
 };
 
-/* Create the chips of all vcpus of vm as their interrupt source, and add the register page to the bus. Returns 0 or
- * -errno.
- */
+/* Create the chips of all vcpus of vm as their interrupt source, and add their page to the bus. Returns 0 or -errno. */
 int apic_bus_init(struct apic_bus *bus, struct vm *vm);
 void apic_bus_fini(struct apic_bus *bus);
 

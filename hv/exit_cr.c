@@ -47,7 +47,7 @@ static bool cr0_write(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
 
-    backend()->get(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
+    backend()->get(vcpu, &state, STATE_CR | STATE_SEGMENTS);
     if (!cr0_legal(&state, value))
         return false;
 
@@ -59,7 +59,7 @@ static bool cr0_write(struct vcpu *vcpu, u64 value)
         state.efer |= EFER_LMA;
     if (state_has_pdptes(&state) && (changed & (CR0_PG | CR0_CD | CR0_NW)) && !load_pdptes(vcpu, &state))
         return false;
-    backend()->set(vcpu, &state, STATE_CONTROL);
+    backend()->set(vcpu, &state, STATE_CR);
     return true;
 }
 
@@ -67,7 +67,7 @@ static bool cr4_write(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
 
-    backend()->get(vcpu, &state, STATE_CONTROL);
+    backend()->get(vcpu, &state, STATE_CR);
     if (value & ~cpuid_cr4_mask(&vcpu->vm->identity.cpuid))
         return false;
     if ((state.efer & EFER_LMA) && !(value & CR4_PAE))
@@ -79,7 +79,7 @@ static bool cr4_write(struct vcpu *vcpu, u64 value)
     if (state_has_pdptes(&state) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) && !load_pdptes(vcpu, &state))
         return false;
     vcpu->osxsave = value & CR4_OSXSAVE;
-    backend()->set(vcpu, &state, STATE_CONTROL);
+    backend()->set(vcpu, &state, STATE_CR);
     return true;
 }
 
@@ -87,13 +87,13 @@ static bool cr3_write(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
 
-    backend()->get(vcpu, &state, STATE_CONTROL);
+    backend()->get(vcpu, &state, STATE_CR);
     if ((state.efer & EFER_LMA) && (value & ~BITS(GUEST_MAXPHYADDR - 1, 0)))
         return false;
     state.cr3 = value;
     if (state_has_pdptes(&state) && !load_pdptes(vcpu, &state))
         return false;
-    backend()->set(vcpu, &state, STATE_CONTROL);
+    backend()->set(vcpu, &state, STATE_CR);
     return true;
 }
 
@@ -121,7 +121,7 @@ static u64 cr_read(struct vcpu *vcpu, u8 cr)
 
     if (cr == 8)
         return vcpu->interrupts->get_cr8(vcpu);
-    backend()->get(vcpu, &state, STATE_CONTROL);
+    backend()->get(vcpu, &state, STATE_CR);
     return cr == 0 ? state.cr0 : cr == 3 ? state.cr3 : state.cr4;
 }
 

@@ -62,7 +62,7 @@ static void io_string(struct vcpu *vcpu)
     const struct exit *exit = &vcpu->exit;
     struct vcpu_state state;
 
-    backend()->get(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
+    backend()->get(vcpu, &state, STATE_CR | STATE_SEGMENTS);
 
     struct linear linear = linear_init(vcpu, &state);
     u64 mask = size_mask(exit->u.io.addr_size);

@@ -62,7 +62,7 @@ int fetch_insn(struct vcpu *vcpu, struct vcpu_state *state, struct insn *insn)
 {
     u8 bytes[INSN_MAX_LEN];
 
-    backend()->get(vcpu, state, STATE_CONTROL | STATE_SEGMENTS);
+    backend()->get(vcpu, state, STATE_CR | STATE_SEGMENTS);
     struct walk_context ctx = fetch_walk_context(vcpu, state);
     enum insn_mode mode = fetch_mode(vcpu, state);
     gva_t gva = vcpu->rip;

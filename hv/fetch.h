@@ -12,7 +12,7 @@ struct vcpu;
 /*
  * Fetch and decode the instruction at RIP. Returns 0; -EFAULT if a page fault has been injected instead (re-enter the
  * guest); -EINVAL if the bytes are no instruction (the processor would raise #UD); -ENOTSUP if the decoder doesn't know
- * the instruction. Fills STATE_CONTROL and STATE_SEGMENTS of `state`. On the vcpu's CPU.
+ * the instruction. Fills STATE_CR and STATE_SEGMENTS of `state`. On the vcpu's CPU.
  */
 int fetch_insn(struct vcpu *vcpu, struct vcpu_state *state, struct insn *insn);
 

@@ -16,7 +16,7 @@ struct linear {
     bool long_mode; /* 64-bit code: addresses must be canonical */
 };
 
-/* Prepare the accesses of the vcpu's current instruction. `state` holds STATE_CONTROL and STATE_SEGMENTS. */
+/* Prepare the accesses of the vcpu's current instruction. `state` holds STATE_CR and STATE_SEGMENTS. */
 struct linear linear_init(struct vcpu *vcpu, const struct vcpu_state *state);
 
 /*

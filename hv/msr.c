@@ -149,7 +149,7 @@ static u64 read_backend(struct vcpu *vcpu, u32 msr)
 {
     struct vcpu_state state;
 
-    backend()->get(vcpu, &state, STATE_CONTROL | STATE_MSRS);
+    backend()->get(vcpu, &state, STATE_CR | STATE_MSRS);
     return msr == MSR_EFER ? state.efer : state.pat;
 }
 
@@ -158,13 +158,13 @@ static int write_efer(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
 
-    backend()->get(vcpu, &state, STATE_CONTROL);
+    backend()->get(vcpu, &state, STATE_CR);
     if (value & ~(cpuid_efer_mask(&vcpu->vm->identity.cpuid) | EFER_LMA))
         return -EINVAL;
     if (((state.efer ^ value) & EFER_LME) && (state.cr0 & CR0_PG))
         return -EINVAL;
     state.efer = (value & ~EFER_LMA) | (state.efer & EFER_LMA);
-    backend()->set(vcpu, &state, STATE_CONTROL);
+    backend()->set(vcpu, &state, STATE_CR);
     return 0;
 }
 

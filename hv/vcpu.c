@@ -144,7 +144,7 @@ static __attribute__((noinline)) void rip_wrap(struct vcpu *vcpu)
 {
     struct vcpu_state state;
 
-    backend()->get(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
+    backend()->get(vcpu, &state, STATE_CR | STATE_SEGMENTS);
     if (fetch_mode(vcpu, &state) != INSN_64)
         vcpu->rip = (u32)vcpu->rip;
 }

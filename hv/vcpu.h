@@ -162,8 +162,8 @@ struct vcpu {
 struct vcpu *vcpu_create(struct vm *vm, u32 id);
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* Put the vcpu into the architectural reset state (SDM 3A "Processor State After Reset"): control and segment groups,
- * MSRs, DRs, and the registers in struct vcpu. */
+/* Put the vcpu into the architectural reset state (SDM 3A "Processor State After Reset"): control registers,
+ * segments, MSRs, DRs, and the registers in struct vcpu. */
 void vcpu_reset(struct vcpu *vcpu);
 
 /* A machine reset: put the vcpu into the state after vcpu_create. The vcpu is in no CPU's queue. */

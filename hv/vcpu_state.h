@@ -24,7 +24,7 @@ struct table_register {
  * CR2, the pending event and the interrupt shadow are not here: they are in struct vcpu, and current between runs.
  */
 enum state_group {
-    STATE_CONTROL = 1,  /* cr0 cr3 cr4 efer pdpte */
+    STATE_CR = 1,       /* cr0 cr3 cr4 efer pdpte */
     STATE_SEGMENTS = 2, /* seg gdtr idtr */
     STATE_MSRS = 4,     /* star ... pat */
     STATE_DEBUG = 8,    /* dr6 dr7; dr0 to dr3 are in struct vcpu */
@@ -32,8 +32,7 @@ enum state_group {
 };
 
 struct vcpu_state {
-    /* STATE_CONTROL: values as the guest sees them. The caller of set() keeps them consistent: EFER.LMA = LME and PG.
-     */
+    /* STATE_CR: values as the guest sees them. The caller of set() keeps them consistent: EFER.LMA = LME and PG. */
     u64 cr0, cr3, cr4, efer;
     u64 pdpte[4]; /* PAE paging: the entries that the last write of CR3, CR0 or CR4 loaded */
 

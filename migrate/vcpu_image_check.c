@@ -30,7 +30,7 @@ static bool flat_mode(const struct vcpu_state *s, bool *long_code)
     return s->cr0 & CR0_PE;
 }
 
-static const char *check_control(const struct vcpu_state *s, const struct vcpu_limits *limits)
+static const char *check_cr(const struct vcpu_state *s, const struct vcpu_limits *limits)
 {
     bool paging = s->cr0 & CR0_PG, lma = s->efer & EFER_LMA;
     u64 physical = BITS(limits->maxphyaddr - 1, 0);
@@ -212,7 +212,7 @@ static const char *check_xsave(const struct vcpu_image *image, const struct vcpu
 
 const char *vcpu_image_check(const struct vcpu_image *image, u32 id, const struct vcpu_limits *limits)
 {
-    const char *why = check_control(&image->state, limits);
+    const char *why = check_cr(&image->state, limits);
 
     if (!why)
         why = check_segments(&image->state, image->rflags);

@@ -106,7 +106,7 @@ static void enter(struct vcpu *vcpu, u64 entry)
         },
     };
 
-    backend()->set(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
+    backend()->set(vcpu, &state, STATE_CR | STATE_SEGMENTS);
     memset(vcpu->regs, 0, sizeof(vcpu->regs));
     vcpu->regs[RSI] = BOOT_PARAMS;
     vcpu->rip = entry;

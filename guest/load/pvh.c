@@ -81,7 +81,7 @@ void pvh_load(struct vm *vm, const struct guest_elf *elf, const struct guest_ima
     if (image->initrd.size)
         guest_write(&vm->mem, initrd, image->initrd.data, image->initrd.size);
     write_start_page(vm, image, initrd, map);
-    backend()->set(vcpu, &pvh_state, STATE_CONTROL | STATE_SEGMENTS);
+    backend()->set(vcpu, &pvh_state, STATE_CR | STATE_SEGMENTS);
     memset(vcpu->regs, 0, sizeof(vcpu->regs));
     vcpu->regs[RBX] = START_INFO;
     vcpu->rip = elf->entry;

@@ -201,7 +201,7 @@ static bool in_64bit_mode(struct vcpu *vcpu)
 {
     struct vcpu_state state;
 
-    svm_get(vcpu, &state, STATE_CONTROL | STATE_SEGMENTS);
+    svm_get(vcpu, &state, STATE_CR | STATE_SEGMENTS);
     return fetch_mode(vcpu, &state) == INSN_64;
 }
 

@@ -90,7 +90,7 @@ static void pdptes_get(struct vcpu *vcpu, struct vcpu_state *state)
             state->pdpte[i] = 0;
 }
 
-static void control_get(struct vcpu *vcpu, struct vcpu_state *state)
+static void cr_get(struct vcpu *vcpu, struct vcpu_state *state)
 {
     const struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
 
@@ -105,7 +105,7 @@ static void control_get(struct vcpu *vcpu, struct vcpu_state *state)
  * Any write may change the meaning of the guest's page tables, except a change of TS alone (lazy FPU switching does
  * many of these). A write that changes nothing may be a request for a flush.
  */
-static bool control_needs_flush(const struct svm_vcpu *svm, const struct vcpu_state *state)
+static bool cr_needs_flush(const struct svm_vcpu *svm, const struct vcpu_state *state)
 {
     const struct vmcb_save *save = &svm->vmcb->save;
 
@@ -113,11 +113,11 @@ static bool control_needs_flush(const struct svm_vcpu *svm, const struct vcpu_st
            svm->efer != state->efer;
 }
 
-static void control_set(struct svm_vcpu *svm, const struct vcpu_state *state)
+static void cr_set(struct svm_vcpu *svm, const struct vcpu_state *state)
 {
     struct vmcb_save *save = &svm->vmcb->save;
 
-    svm->flush |= control_needs_flush(svm, state);
+    svm->flush |= cr_needs_flush(svm, state);
     save->cr0 = state->cr0;
     save->cr3 = state->cr3;
     svm->cr4 = state->cr4;
@@ -159,8 +159,8 @@ void svm_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
     struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
 
     assert_in_reach(vcpu);
-    if (groups & STATE_CONTROL)
-        control_get(vcpu, state);
+    if (groups & STATE_CR)
+        cr_get(vcpu, state);
     if (groups & STATE_SEGMENTS)
         segments_get(save, state);
     if (groups & STATE_MSRS)
@@ -176,8 +176,8 @@ void svm_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
     struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
 
     assert_in_reach(vcpu);
-    if (groups & STATE_CONTROL)
-        control_set(svm_vcpu(vcpu), state);
+    if (groups & STATE_CR)
+        cr_set(svm_vcpu(vcpu), state);
     if (groups & STATE_SEGMENTS)
         segments_set(save, state);
     if (groups & STATE_MSRS)

@@ -30,7 +30,7 @@ u64 vmx_guest_cr0(void)
     return merge(CR0_GUEST_OWNED, vmread(GUEST_CR0), vmread(CR0_READ_SHADOW));
 }
 
-static void control_get(struct vcpu_state *state)
+static void cr_get(struct vcpu_state *state)
 {
     state->cr0 = vmx_guest_cr0();
     state->cr3 = vmread(GUEST_CR3);
@@ -67,7 +67,7 @@ static void real_mode_cs_fix(u64 cr0)
         vmwrite(GUEST_CS_ACCESS_RIGHTS, (attr & (SEG_DB | SEG_G)) | ATTR_REAL_MODE_CODE);
 }
 
-static void control_set(struct vmx_vcpu *vmx, const struct vcpu_state *state)
+static void cr_set(struct vmx_vcpu *vmx, const struct vcpu_state *state)
 {
     u32 entry = vmx_shared.controls.entry;
 
@@ -188,8 +188,8 @@ void vmx_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
     bool resident = previous == vmx;
 
     assert_in_reach(vcpu);
-    if (groups & STATE_CONTROL)
-        control_get(state);
+    if (groups & STATE_CR)
+        cr_get(state);
     if (groups & STATE_SEGMENTS)
         segments_get(state);
     if (groups & STATE_MSRS)
@@ -207,8 +207,8 @@ void vmx_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
     bool resident = previous == vmx;
 
     assert_in_reach(vcpu);
-    if (groups & STATE_CONTROL)
-        control_set(vmx, state);
+    if (groups & STATE_CR)
+        cr_set(vmx, state);
     if (groups & STATE_SEGMENTS)
         segments_set(state);
     if (groups & STATE_MSRS)

@@ -119,7 +119,7 @@ static void copy_groups(struct vcpu_state *to, const struct vcpu_state *from, un
         unsigned group;
         size_t begin, end;
     } part[] = {
-        { STATE_CONTROL, offsetof(struct vcpu_state, cr0), offsetof(struct vcpu_state, seg) },
+        { STATE_CR, offsetof(struct vcpu_state, cr0), offsetof(struct vcpu_state, seg) },
         { STATE_SEGMENTS, offsetof(struct vcpu_state, seg), offsetof(struct vcpu_state, star) },
         { STATE_MSRS, offsetof(struct vcpu_state, star), offsetof(struct vcpu_state, dr6) },
         { STATE_DEBUG, offsetof(struct vcpu_state, dr6), sizeof(struct vcpu_state) },

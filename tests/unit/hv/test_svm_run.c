@@ -349,7 +349,7 @@ static void test_clts_and_lmsw(void **state)
     rig.vcpu->regs[RDI] = 4ULL << 30; /* not mapped: the guest's fault */
     assert_int_equal(trip(VMEXIT_CR0_WRITE, 0, 0), EXIT_REENTER);
     assert_true(rig.vcpu->event.valid && rig.vcpu->event.vector == VECTOR_PF);
-    svm_set(rig.vcpu, &(struct vcpu_state){ .cr0 = CR0_ET }, STATE_CONTROL); /* real mode: PE can be set */
+    svm_set(rig.vcpu, &(struct vcpu_state){ .cr0 = CR0_ET }, STATE_CR); /* real mode: PE can be set */
     CODE("\x0F\x01\xF1");
     rig.vcpu->regs[RCX] = CR0_PE;
     trip(VMEXIT_CR0_WRITE, 0, 0);

@@ -113,9 +113,9 @@ static void test_machine_checks_are_the_hosts(void **unused)
     for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
         struct vcpu_state state = { .cr4 = values[i] };
 
-        svm_set(&to.vcpu, &state, STATE_CONTROL);
+        svm_set(&to.vcpu, &state, STATE_CR);
         assert_int_equal(to.vmcb.save.cr4, values[i] | CR4_MCE);
-        svm_get(&to.vcpu, &state, STATE_CONTROL);
+        svm_get(&to.vcpu, &state, STATE_CR);
         assert_int_equal(state.cr4, values[i]);
     }
     svm_shared.cr4_always = 0;
@@ -133,7 +133,7 @@ static void test_pae_entries_can_be_loaded(void **unused)
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         entries[0] = good;
         entries[1] = bad[i];
-        svm_get(&from.vcpu, &state, STATE_CONTROL);
+        svm_get(&from.vcpu, &state, STATE_CR);
         assert_int_equal(state.pdpte[0], good);
         assert_int_equal(state.pdpte[1], 0);
     }
