@@ -132,9 +132,10 @@ static void client_ask(struct client *client, bool first, bool last);
 /* May this client give way? Of those that may, the one that has been in its place for longest does. */
 typedef bool gives_way(const struct client *client);
 
+/* In any state: a stranger that does not read its answer must not keep its place by that. */
 static bool is_stranger(const struct client *client)
 {
-    return client->state == CLIENT_READING && !client->known;
+    return !client->known;
 }
 
 static bool is_idle(const struct client *client)
@@ -184,6 +185,7 @@ static void client_ask(struct client *client, bool first, bool last)
 
     answer(&client->request, body, last, &response);
     client->known = response.status != 401;
+    client->keep_alive &= client->known;
     if (!response.wait_ms) {
         nr_waiting -= !first;
         respond(client, &response);
@@ -277,20 +279,25 @@ static void client_step(struct client *client)
     client->stepping = false;
 }
 
+static void let_one_go(gives_way *suits)
+{
+    struct client *leaves = find_oldest(suits);
+
+    if (leaves)
+        client_close(leaves);
+}
+
 /* Find a place for a client that has come; another client may have to give way. False: all are busy. */
 static bool make_room(void)
 {
     unsigned strangers = 0;
-    struct client *leaves = NULL;
 
     list_for_each (node, &clients)
-        strangers += !client_of(node)->known;
+        strangers += is_stranger(client_of(node));
     if (strangers >= HTTP_STRANGERS)
-        leaves = find_oldest(is_stranger);
-    else if (nr_clients >= HTTP_CLIENTS)
-        leaves = find_oldest(is_idle);
-    if (leaves)
-        client_close(leaves);
+        let_one_go(is_stranger);
+    if (nr_clients >= HTTP_CLIENTS)
+        let_one_go(is_idle);
     return nr_clients < HTTP_CLIENTS;
 }
 

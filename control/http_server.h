@@ -28,7 +28,7 @@ struct http_response {
 };
 
 /* Answer a request: fill *response, which is zeroed. `last`: do not set wait_ms any more. A client is accepted if its
- * request gets any status but 401: the limit for strangers then no longer counts for it. */
+ * request gets any status but 401: the limit for strangers then no longer counts for it. 401 ends the connection. */
 typedef void http_handler(const struct http_request *request, const char *body, bool last,
                           struct http_response *response);
 
