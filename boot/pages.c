@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The loader's memory: pages of type EfiLoaderData, and a record of each range. Other memory types would survive into
+ * The loader's memory: pages of type EfiLoaderData, and a note of each range. Other memory types would survive into
  * the firmware's map by themselves, but some firmware mishandles types it does not know.
  */
 #include "boot/pages.h"
@@ -20,7 +20,7 @@ uint64_t pages_round(uint64_t size)
     return (size + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
 }
 
-static void range_record(uint64_t base, uint64_t size, uint32_t kind)
+static void range_note(uint64_t base, uint64_t size, uint32_t kind)
 {
     ranges[nr_ranges++] = (struct page_range){ base, size, kind };
 }
@@ -53,7 +53,7 @@ EFI_STATUS pages_alloc(uint64_t size, uint64_t align, uint32_t kind, const char 
         status = aligned_alloc(size, align, &base);
     if (EFI_ERROR(status))
         return failure_print(status, L"%a: not enough memory, %ld KiB needed", what, size >> 10);
-    range_record(base, size, kind);
+    range_note(base, size, kind);
     *memory = (void *)base;
     ZeroMem(*memory, size);
     return EFI_SUCCESS;
@@ -65,7 +65,7 @@ uint64_t pages_alloc_below(uint64_t limit, uint32_t kind)
 
     if (nr_ranges == MAX_RANGES || EFI_ERROR(BS->AllocatePages(AllocateMaxAddress, EfiLoaderData, 1, &base)))
         return 0;
-    range_record(base, PAGE_SIZE, kind);
+    range_note(base, PAGE_SIZE, kind);
     return base;
 }
 

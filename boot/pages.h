@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The loader's memory. Every page that the loader takes from the firmware is recorded here with the kind that the
+ * The loader's memory. Every page that the loader takes from the firmware is noted here with the kind that the
  * hypervisor is to see, so that the final memory map can say so and a failed start can give everything back.
  */
 #pragma once

@@ -184,7 +184,7 @@ static const struct command table[] = {
     { .name = "query-net-test", .help = "what net-test has found", .run = command_query_net_test },
     { .name = "memory", .help = "memory of the host and of its guests", .run = command_memory },
     { .name = "log",
-      .arg = { { .name = "count", .type = ARG_NUMBER, .optional = true, .min = 1, .max = LOG_RECORDS },
+      .arg = { { .name = "count", .type = ARG_NUMBER, .optional = true, .min = 1, .max = LOG_KEPT },
                { .name = "level", .type = ARG_LEVEL, .optional = true },
                { .name = "since", .type = ARG_NUMBER, .optional = true, .max = ~0ULL / 20 } },
       .help = "the last lines of the host's log, at most of a level; or the next ones, from number SINCE on",

@@ -129,26 +129,26 @@ int command_stats(struct call *call)
  * one. */
 static u64 log_first(u64 count, enum log_level level, u64 end)
 {
-    struct log_record record;
+    struct kept_line line;
     u64 lines = 0, number = 0;
 
-    for (; log_read(number, &record) && record.number < end; number = record.number + 1)
-        lines += record.level <= level;
-    for (number = 0; lines > count && log_read(number, &record); number = record.number + 1)
-        lines -= record.level <= level;
+    for (; log_read(number, &line) && line.number < end; number = line.number + 1)
+        lines += line.level <= level;
+    for (number = 0; lines > count && log_read(number, &line); number = line.number + 1)
+        lines -= line.level <= level;
     return number;
 }
 
-static void put_line(struct json *out, const struct log_record *record)
+static void put_line(struct json *out, const struct kept_line *line)
 {
     char time[RTC_TEXT];
 
-    rtc_text(record->ns, time);
+    rtc_text(line->ns, time);
     json_object(out, NULL);
-    json_number(out, "seq", record->number);
+    json_number(out, "seq", line->number);
     json_string(out, "time", time);
-    json_string(out, "level", log_level_name(record->level));
-    json_bytes(out, "text", record->text, record->len);
+    json_string(out, "level", log_level_name(line->level));
+    json_bytes(out, "text", line->text, line->len);
     json_close(out);
 }
 
@@ -156,19 +156,19 @@ static void put_line(struct json *out, const struct log_record *record)
 int command_log(struct call *call)
 {
     bool since = call->arg[2].given;
-    u64 count = call->arg[0].given ? call->arg[0].number : since ? LOG_RECORDS : LOG_LINES_DEFAULT, end = log_next();
+    u64 count = call->arg[0].given ? call->arg[0].number : since ? LOG_KEPT : LOG_LINES_DEFAULT, end = log_next();
     enum log_level level = call->arg[1].given ? (enum log_level)call->arg[1].number : LOG_DEBUG;
     u64 number = since ? call->arg[2].number : log_first(count, level, end);
-    struct log_record record;
+    struct kept_line line;
 
-    if (since && number < end && log_read(number, &record) && record.number > number)
-        json_number(call->out, "lost", record.number - number);
+    if (since && number < end && log_read(number, &line) && line.number > number)
+        json_number(call->out, "lost", line.number - number);
     call->no_news = true;
     json_array(call->out, "lines");
-    for (; count > 0 && number < end && log_read(number, &record) && record.number < end; number = record.number + 1) {
-        if (record.level > level)
+    for (; count > 0 && number < end && log_read(number, &line) && line.number < end; number = line.number + 1) {
+        if (line.level > level)
             continue;
-        put_line(call->out, &record);
+        put_line(call->out, &line);
         call->no_news = false;
         count--;
     }

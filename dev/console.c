@@ -101,7 +101,7 @@ static void console_reset(struct device *device)
     look(console);
 }
 
-/* The chip and the input that waits for it. The ring stays with the host: it records what the guest did here. */
+/* The chip and the input that waits for it. The ring stays with the host: it keeps what the guest did here. */
 static void console_state(struct device *device, struct codec *c)
 {
     struct console *console = (struct console *)device;

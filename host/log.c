@@ -30,7 +30,7 @@
 /* Guards the serial port's output and all below but threshold. */
 static struct spinlock lock = SPINLOCK(LOCK_LOG);
 static bool lock_broken;
-static struct log_record ring[LOG_RECORDS];
+static struct kept_line ring[LOG_KEPT];
 static u64 next_number;
 static bool held;
 static bool prompt; /* a prompt stands in the last row */
@@ -218,14 +218,14 @@ static bool line_queued(bool first)
 static void line_write(u64 ns, enum log_level level, const char *line, size_t body, size_t len)
 {
     bool locked = log_lock(), call = false;
-    struct log_record *record = &ring[next_number % LOG_RECORDS];
+    struct kept_line *kept = &ring[next_number % LOG_KEPT];
 
-    record->number = next_number++;
-    record->ns = ns;
-    record->level = level;
-    record->len = (u16)(len - body);
-    memcpy(record->text, line + body, len - body);
-    record->text[len - body] = '\0';
+    kept->number = next_number++;
+    kept->ns = ns;
+    kept->level = level;
+    kept->len = (u16)(len - body);
+    memcpy(kept->text, line + body, len - body);
+    kept->text[len - body] = '\0';
     if (locked) {
         call = !is_waiting();
         queue_put_host(line, len);
@@ -277,17 +277,17 @@ void log_guest(struct log_share *share, const char *name, const char *text)
     share->unshown += !guest_put(ns, name, text);
 }
 
-bool log_read(u64 number, struct log_record *record)
+bool log_read(u64 number, struct kept_line *kept)
 {
     bool locked = log_lock();
 
-    if (next_number > LOG_RECORDS)
-        number = MAX(number, next_number - LOG_RECORDS);
+    if (next_number > LOG_KEPT)
+        number = MAX(number, next_number - LOG_KEPT);
 
     bool found = number < next_number;
 
     if (found)
-        *record = ring[number % LOG_RECORDS];
+        *kept = ring[number % LOG_KEPT];
     log_unlock(locked);
     return found;
 }

@@ -25,11 +25,11 @@ void log_vline(enum log_level level, const char *prefix, const char *format, va_
 /* Lines above this level are dropped. Default LOG_INFO. */
 void log_set_level(enum log_level level);
 
-#define LOG_LINE 256    /* bytes of a line, its newline included; longer lines are cut */
-#define LOG_RECORDS 256 /* lines of the host that are kept */
+#define LOG_LINE 256 /* bytes of a line, its newline included; longer lines are cut */
+#define LOG_KEPT 256 /* lines of the host that are kept */
 
 /* One of the most recent lines of the host. */
-struct log_record {
+struct kept_line {
     u64 number; /* the host's lines are numbered from 0, without gaps */
     u64 ns;     /* clock_ns at that time */
     enum log_level level;
@@ -55,7 +55,7 @@ u64 log_poll(void);
 void log_flush(void);
 
 /* Copy the oldest kept line whose number is at least `number`. False: no such line exists yet. Any CPU. */
-bool log_read(u64 number, struct log_record *record);
+bool log_read(u64 number, struct kept_line *line);
 
 /* The number that the next line will get. */
 u64 log_next(void);

@@ -25,7 +25,7 @@ struct trace_ring {
     u64 next; /* events ever written; the newest is next - 1 */
 };
 
-/* Record an event in this CPU's ring. Any context with interrupts off. */
+/* Put an event into this CPU's ring. Any context with interrupts off. */
 void trace(const char *what, u64 vcpu, u64 detail);
 
 /* Copy event `number` of a ring. Returns false if it is not written yet or no longer kept: then no older one is,

@@ -43,8 +43,8 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
 {
     u64 arrived = now(dest);
 
-    if (actions & ACTION_RECORD)
-        dest->ops->record(dest->ctx, in->vm_id, in->handoff.epoch, in->handoff.state == DEST_RUNNING);
+    if (actions & ACTION_NOTE)
+        dest->ops->note_epoch(dest->ctx, in->vm_id, in->handoff.epoch, in->handoff.state == DEST_RUNNING);
     if (actions & ACTION_RUN) {
         dest->ops->run(in->vm, dest_stood(in, arrived), arrived);
         in->stats.released = now(dest);

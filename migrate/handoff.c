@@ -41,7 +41,7 @@ static unsigned preparing_event(struct handoff_source *source, enum handoff_even
     case HANDOFF_PREPARED:
         source->state = SOURCE_IN_DOUBT;
         source->lost = source->abort = false;
-        return ACTION_RECORD | ACTION_GATE | ACTION_SAY_COMMIT;
+        return ACTION_NOTE | ACTION_GATE | ACTION_SAY_COMMIT;
     case HANDOFF_CANCEL:
     case HANDOFF_LINK_LOST:
     case HANDOFF_ABORTED:
@@ -61,7 +61,7 @@ static unsigned resume_as(struct handoff_source *source, u64 epoch)
 {
     source->state = SOURCE_OWNER;
     source->epoch = epoch;
-    return ACTION_RESUME | ACTION_RECORD;
+    return ACTION_RESUME | ACTION_NOTE;
 }
 
 /* The operator decides by force. The new epoch is above all that we know of, so that any other copy stands still if it
@@ -150,7 +150,7 @@ void handoff_dest_init(struct handoff_dest *dest, u64 epoch)
 static unsigned abort_attempt(struct handoff_dest *dest)
 {
     dest->state = DEST_ABORTED;
-    return ACTION_RECORD | ACTION_FREE | ACTION_SAY_ABORTED;
+    return ACTION_NOTE | ACTION_FREE | ACTION_SAY_ABORTED;
 }
 
 static unsigned loading_event(struct handoff_dest *dest, enum handoff_event event)
@@ -173,7 +173,7 @@ static unsigned prepared_event(struct handoff_dest *dest, enum handoff_event eve
     case HANDOFF_COMMIT:
     case HANDOFF_ADOPT:
         dest->state = DEST_RUNNING;
-        return ACTION_RECORD | ACTION_RUN | ACTION_SAY_RUNNING | ACTION_ANNOUNCE;
+        return ACTION_NOTE | ACTION_RUN | ACTION_SAY_RUNNING | ACTION_ANNOUNCE;
     case HANDOFF_QUERY:
     case HANDOFF_PREPARE: return ACTION_SAY_PREPARED;
     case HANDOFF_ABORT:

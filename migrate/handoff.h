@@ -58,7 +58,7 @@ enum handoff_event {
 
 /* Actions, to be carried out in this order. */
 enum handoff_action {
-    ACTION_RECORD = 1 << 0, /* the owner may have changed: note the epoch, and log who has it */
+    ACTION_NOTE = 1 << 0,   /* the owner may have changed: note the epoch, and log who has it */
     ACTION_GATE = 1 << 1,   /* shut the guest's port */
     ACTION_RESUME = 1 << 2, /* source: the guest goes on here, port open */
     ACTION_RUN = 1 << 3,    /* destination: the guest starts here, port open */

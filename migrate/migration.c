@@ -84,7 +84,7 @@ static struct vm_source *source_make(struct vm *vm)
     return from;
 }
 
-/* The index in `latest` of a record that a new move may take: an unused one, or the oldest that is over. -1: all moves
+/* The index in `latest` of a place that a new move may take: an unused one, or the oldest that is over. -1: all moves
  * are under way. */
 static int move_place(void)
 {
@@ -95,7 +95,7 @@ static int move_place(void)
     return at;
 }
 
-/* Begin the record of a new move. The caller knows that there is a place. */
+/* Give a new move its place. The caller knows that there is a place. */
 static struct move *move_begin(const struct vm_source *from, const struct migration_request *request)
 {
     int at = move_place();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Migration as this machine offers it: the two ends of the engine (source.h, dest.h) with real VMs (vm_source.c,
- * vm_dest.c) over TCP, their settings, and a record of the last moves. Host loop.
+ * vm_dest.c) over TCP, their settings, and the history of the last moves. Host loop.
  */
 #pragma once
 

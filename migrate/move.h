@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A move away from here: what it is asked to be, and the record of it. */
+/* A move away from here: what it is asked to be, and what became of it. */
 #pragma once
 
 #include "migrate/source.h"

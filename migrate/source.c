@@ -63,8 +63,8 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
 
     if (actions & SAYS)
         s->say = actions & SAYS;
-    if (actions & ACTION_RECORD)
-        s->ops->record(s->vm, doubt ? s->handoff.proposed : s->handoff.epoch, doubt);
+    if (actions & ACTION_NOTE)
+        s->ops->note_epoch(s->vm, doubt ? s->handoff.proposed : s->handoff.epoch, doubt);
     if (actions & ACTION_GATE)
         s->ops->gate(s->vm);
     if (actions & ACTION_RECONNECT) {

@@ -146,7 +146,7 @@ static bool frame(void *handle, const void *bytes, size_t len)
     return port_deliver_late(&platform_of(handle)->net.port, bytes, (u32)len);
 }
 
-static void record(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
+static void note_epoch(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
 {
     (void)ctx;
     pr_info("VM %02x%02x%02x%02x epoch %lu: %s", vm_id[0], vm_id[1], vm_id[2], vm_id[3], epoch,
@@ -173,6 +173,6 @@ const struct migrate_dest_ops vm_dest_ops = {
     .run = run,
     .announce = announce,
     .frame = frame,
-    .record = record,
+    .note_epoch = note_epoch,
     .free = release,
 };

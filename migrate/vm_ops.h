@@ -55,7 +55,7 @@ struct migrate_source_ops {
     migrate_section_fn *section;
     /* Keep, show and log an epoch: this machine's as owner, or with `peer` the one that the destination has or may
      * have. */
-    void (*record)(void *vm, u64 epoch, bool peer);
+    void (*note_epoch)(void *vm, u64 epoch, bool peer);
     /* Another machine says that it owns the VM: stop the VM at once, however far a pause has come, shut its port, and
      * keep it until resume or leave. */
     void (*stand)(void *vm);
@@ -95,6 +95,6 @@ struct migrate_dest_ops {
      * card has taken the frame. */
     bool (*frame)(void *vm, const void *bytes, size_t len);
     /* Log the outcome of an attempt: the copy here runs, or never will. */
-    void (*record)(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running);
+    void (*note_epoch)(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running);
     void (*free)(void *vm);
 };

@@ -114,7 +114,7 @@ static void section(void *ctx, unsigned index, struct wire_section *section, str
     vm_state_section(((struct vm_source *)ctx)->vm, index, section, c);
 }
 
-static void record(void *ctx, u64 epoch, bool peer)
+static void note_epoch(void *ctx, u64 epoch, bool peer)
 {
     struct vm *vm = ((struct vm_source *)ctx)->vm;
 
@@ -186,7 +186,7 @@ const struct migrate_source_ops vm_source_ops = {
     .resume = resume,
     .gate = gate,
     .section = section,
-    .record = record,
+    .note_epoch = note_epoch,
     .stand = stand,
     .leave = leave,
     .frame = frame,

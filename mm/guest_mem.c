@@ -4,7 +4,7 @@
  *
  * Every gpa of a slot is mapped from guest_mem_init to guest_mem_fini; only the nested tables know which host frames
  * back it. The hypervisor's accesses check the slots only, not the guest's rights in the nested tables: its writes are
- * recorded, not blocked. All these writes end in written().
+ * noted, not blocked. All these writes end in written().
  */
 #include "mm/guest_mem.h"
 

@@ -19,7 +19,7 @@
 #define FACILITY 3           /* system daemons (RFC 5424, table 1) */
 #define SEQUENCE 0x7FFFFFFFU /* sequenceId goes from 1 to this (7.3.1) */
 #define TURN 16              /* lines that are sent in one turn of the host loop */
-#define BURST LOG_RECORDS    /* lines that may be sent one after the other; then one each LINE_NS */
+#define BURST LOG_KEPT       /* lines that may be sent one after the other; then one each LINE_NS */
 #define LINE_NS 5000000ULL
 #define LOOK_NS 250000000ULL /* between two looks for a new line or a route; new lines often wake us earlier */
 
@@ -37,15 +37,15 @@ static unsigned severity(enum log_level level)
     return severities[level];
 }
 
-size_t syslog_message(const struct log_record *record, u32 ip4, char out[SYSLOG_MESSAGE])
+size_t syslog_message(const struct kept_line *line, u32 ip4, char out[SYSLOG_MESSAGE])
 {
     char time[RTC_TEXT];
     int len;
 
-    rtc_text(record->ns, time);
+    rtc_text(line->ns, time);
     len = snprintf(out, SYSLOG_MESSAGE, "<%u>1 %s %u.%u.%u.%u godwit - - [meta sequenceId=\"%lu\"] %s",
-                   FACILITY * 8 + severity(record->level), time, ip4 & 0xFF, ip4 >> 8 & 0xFF, ip4 >> 16 & 0xFF,
-                   ip4 >> 24, record->number % SEQUENCE + 1, record->text);
+                   FACILITY * 8 + severity(line->level), time, ip4 & 0xFF, ip4 >> 8 & 0xFF, ip4 >> 16 & 0xFF, ip4 >> 24,
+                   line->number % SEQUENCE + 1, line->text);
     /* A line may quote the words of a peer, and an escape sequence must not reach the reader's terminal. */
     for (int i = 0; i < len; i++)
         if ((u8)out[i] < ' ' || out[i] == 0x7F)
@@ -54,39 +54,39 @@ size_t syslog_message(const struct log_record *record, u32 ip4, char out[SYSLOG_
 }
 
 /* Returns false if the network does not take it now. */
-static bool send(const struct log_record *record)
+static bool send(const struct kept_line *line)
 {
     static char message[SYSLOG_MESSAGE];
 
-    if (!udp_sender_send(message, syslog_message(record, netif_port_ip4(), message)))
+    if (!udp_sender_send(message, syslog_message(line, netif_port_ip4(), message)))
         return false;
     own.free_ns = MAX(own.free_ns, clock_ns()) + LINE_NS;
     return true;
 }
 
 /* Lines before this one were overwritten: tell the server so, under the number of the last of them. */
-static bool send_loss(const struct log_record *record)
+static bool send_loss(const struct kept_line *line)
 {
-    static struct log_record note;
-    u64 lost = record->number - own.next;
+    static struct kept_line note;
+    u64 lost = line->number - own.next;
 
-    note = (struct log_record){ .number = record->number - 1, .ns = record->ns, .level = LOG_WARN };
+    note = (struct kept_line){ .number = line->number - 1, .ns = line->ns, .level = LOG_WARN };
     note.len = (u16)snprintf(note.text, sizeof(note.text), "syslog: %lu lines before this one were lost", lost);
     if (!send(&note))
         return false;
     own.lost += lost;
-    own.next = record->number;
+    own.next = line->number;
     return true;
 }
 
-static bool send_next(const struct log_record *record)
+static bool send_next(const struct kept_line *line)
 {
-    if (record->number != own.next && !send_loss(record))
+    if (line->number != own.next && !send_loss(line))
         return false;
-    if (!send(record))
+    if (!send(line))
         return false;
     own.sent++;
-    own.next = record->number + 1;
+    own.next = line->number + 1;
     return true;
 }
 
@@ -98,14 +98,14 @@ static u64 later(u64 ns)
 /* Host work. */
 static u64 work(void)
 {
-    static struct log_record record;
+    static struct kept_line line;
 
     for (unsigned i = 0; i < TURN; i++) {
         u64 ns = clock_ns();
 
         if (own.free_ns > ns + BURST * LINE_NS)
             return later(own.free_ns - ns - BURST * LINE_NS);
-        if (!log_read(own.next, &record) || !udp_sender_ready() || !send_next(&record))
+        if (!log_read(own.next, &line) || !udp_sender_ready() || !send_next(&line))
             return later(LOOK_NS);
     }
     return rdtsc();
@@ -129,7 +129,7 @@ void syslog_start(const struct config_server4 *server)
 
 bool syslog_status(struct syslog_status *status)
 {
-    u64 behind = log_next() - own.next, waiting = MIN(behind, (u64)LOG_RECORDS);
+    u64 behind = log_next() - own.next, waiting = MIN(behind, (u64)LOG_KEPT);
 
     *status = (struct syslog_status){
         .port = own.server.port, .sent = own.sent, .lost = own.lost + behind - waiting, .waiting = waiting

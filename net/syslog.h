@@ -10,7 +10,7 @@
 #include "host/types.h"
 
 struct config_server4;
-struct log_record;
+struct kept_line;
 
 #define SYSLOG_MESSAGE 480 /* bytes at most; below what every receiver takes (RFC 5424, 6.1) */
 
@@ -18,7 +18,7 @@ struct log_record;
 void syslog_start(const struct config_server4 *server);
 
 /* The line as a message into `out`, from a host of this IPv4 address (network byte order). Returns its length. */
-size_t syslog_message(const struct log_record *record, u32 ip4, char out[SYSLOG_MESSAGE]);
+size_t syslog_message(const struct kept_line *line, u32 ip4, char out[SYSLOG_MESSAGE]);
 
 struct syslog_status {
     u8 address[4];

@@ -26,7 +26,7 @@
 #define BREAKS_MAX 1024 /* the last so many are kept */
 
 /* Shared by the loop, which writes, and the server. */
-struct record {
+struct history {
     int64_t start;
     uint64_t readings, breaks;
     int64_t longest, total;
@@ -43,15 +43,15 @@ static int64_t now(clockid_t clock)
     return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
-static void note(struct record *record, int64_t at, int64_t length)
+static void note(struct history *history, int64_t at, int64_t length)
 {
-    uint64_t number = record->breaks;
+    uint64_t number = history->breaks;
 
-    record->entry[number % BREAKS_MAX] = (struct entry){ .at = at, .wall = now(CLOCK_REALTIME), .length = length };
-    record->total += length;
-    if (length > record->longest)
-        record->longest = length;
-    __atomic_store_n(&record->breaks, number + 1, __ATOMIC_RELEASE);
+    history->entry[number % BREAKS_MAX] = (struct entry){ .at = at, .wall = now(CLOCK_REALTIME), .length = length };
+    history->total += length;
+    if (length > history->longest)
+        history->longest = length;
+    __atomic_store_n(&history->breaks, number + 1, __ATOMIC_RELEASE);
 }
 
 static void print(int64_t at, int64_t length)
@@ -62,10 +62,10 @@ static void print(int64_t at, int64_t length)
 }
 
 /* Ahead of other programs in the guest, so that their turns are not taken for breaks. */
-static void watch(struct record *record, int64_t threshold, int64_t sleep)
+static void watch(struct history *history, int64_t threshold, int64_t sleep)
 {
     const struct timespec pause = { .tv_sec = sleep / 1000000000, .tv_nsec = sleep % 1000000000 };
-    int64_t last = record->start = now(CLOCK_MONOTONIC);
+    int64_t last = history->start = now(CLOCK_MONOTONIC);
 
     setpriority(PRIO_PROCESS, 0, -15);
     for (;;) {
@@ -74,9 +74,9 @@ static void watch(struct record *record, int64_t threshold, int64_t sleep)
         if (sleep)
             nanosleep(&pause, NULL);
         time = now(CLOCK_MONOTONIC);
-        record->readings++;
+        history->readings++;
         if (time - last - sleep > threshold) {
-            note(record, last, time - last - sleep);
+            note(history, last, time - last - sleep);
             if (!sleep)
                 print(last, time - last);
             time = now(CLOCK_MONOTONIC); /* what the message took is not the machine's */
@@ -85,15 +85,15 @@ static void watch(struct record *record, int64_t threshold, int64_t sleep)
     }
 }
 
-static void tell(int fd, const struct record *record)
+static void tell(int fd, const struct history *history)
 {
-    uint64_t breaks = __atomic_load_n(&record->breaks, __ATOMIC_ACQUIRE);
+    uint64_t breaks = __atomic_load_n(&history->breaks, __ATOMIC_ACQUIRE);
 
     serve_print(fd, "since %.6f now %.6f readings %llu breaks %llu longest_us %lld total_us %lld\n",
-                (double)record->start / 1e9, (double)now(CLOCK_MONOTONIC) / 1e9, (unsigned long long)record->readings,
-                (unsigned long long)breaks, (long long)(record->longest / 1000), (long long)(record->total / 1000));
+                (double)history->start / 1e9, (double)now(CLOCK_MONOTONIC) / 1e9, (unsigned long long)history->readings,
+                (unsigned long long)breaks, (long long)(history->longest / 1000), (long long)(history->total / 1000));
     for (uint64_t i = breaks > BREAKS_MAX ? breaks - BREAKS_MAX : 0; i < breaks; i++) {
-        const struct entry *entry = &record->entry[i % BREAKS_MAX];
+        const struct entry *entry = &history->entry[i % BREAKS_MAX];
 
         serve_print(fd, "break %llu at %.6f wall %.6f us %lld\n", (unsigned long long)i, (double)entry->at / 1e9,
                     (double)entry->wall / 1e9, (long long)(entry->length / 1000));
@@ -104,22 +104,22 @@ int main(int argc, char **argv)
 {
     int64_t threshold = (argc > 1 ? atoll(argv[1]) : 10) * 1000000;
     int64_t sleep = (argc > 2 ? atoll(argv[2]) : 0) * 1000;
-    struct record *record = mmap(NULL, sizeof(*record), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct history *history = mmap(NULL, sizeof(*history), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int listener = serve_listen(PORT);
 
-    if (record == MAP_FAILED || threshold <= 0 || sleep < 0)
+    if (history == MAP_FAILED || threshold <= 0 || sleep < 0)
         return 1;
     serve_in_background();
     if (fork() == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        watch(record, threshold, sleep);
+        watch(history, threshold, sleep);
     }
     for (;;) {
         int fd = accept(listener, NULL, NULL);
 
         if (fd < 0)
             continue;
-        tell(fd, record);
+        tell(fd, history);
         close(fd);
     }
 }

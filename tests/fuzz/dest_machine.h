@@ -146,7 +146,7 @@ static bool ops_frame(void *vm, const void *bytes, size_t len)
     return true;
 }
 
-static void ops_record(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
+static void ops_note_epoch(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
 {
     (void)ctx, (void)vm_id, (void)epoch, (void)running;
 }
@@ -169,6 +169,6 @@ static const struct migrate_dest_ops ops = {
     .run = ops_run,
     .announce = ops_announce,
     .frame = ops_frame,
-    .record = ops_record,
+    .note_epoch = ops_note_epoch,
     .free = ops_free,
 };

@@ -274,14 +274,14 @@ u64 log_next(void)
     return LINES;
 }
 
-bool log_read(u64 number, struct log_record *record)
+bool log_read(u64 number, struct kept_line *line)
 {
     if (number >= LINES)
         return false;
-    record->number = number;
-    record->ns = number * 1000000;
-    record->level = number % 2 ? LOG_WARN : LOG_INFO;
-    record->len = (u16)snprintf(record->text, sizeof(record->text), "line %u", (unsigned)number);
+    line->number = number;
+    line->ns = number * 1000000;
+    line->level = number % 2 ? LOG_WARN : LOG_INFO;
+    line->len = (u16)snprintf(line->text, sizeof(line->text), "line %u", (unsigned)number);
     return true;
 }
 

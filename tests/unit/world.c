@@ -171,11 +171,11 @@ static void section(void *ctx, unsigned index, struct wire_section *s, struct co
     codec_u64(c, index ? &vm->resets : &vm->counter);
 }
 
-static void record_source(void *vm, u64 epoch, bool peer)
+static void note_epoch_source(void *vm, u64 epoch, bool peer)
 {
     struct world *w = ((struct fake_vm *)vm)->world;
 
-    w->records++;
+    w->epochs_noted++;
     w->in_doubt_epoch = peer ? epoch : 0;
 }
 
@@ -329,7 +329,7 @@ static bool take_frame(void *ctx, const void *bytes, size_t len)
     return true;
 }
 
-static void record_dest(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
+static void note_epoch_dest(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
 {
     (void)ctx, (void)epoch, (void)running;
     assert_memory_equal(vm_id + 1, world_id + 1, WIRE_ID - 1); /* by the first byte a test may tell VMs apart */
@@ -347,7 +347,7 @@ static const struct migrate_source_ops source_ops = {
     .resume = resume_vm,
     .gate = gate,
     .section = section,
-    .record = record_source,
+    .note_epoch = note_epoch_source,
     .stand = stand,
     .leave = free_vm,
     .announce = announce_source,
@@ -365,7 +365,7 @@ static const struct migrate_dest_ops dest_ops = {
     .run = run,
     .announce = announce,
     .frame = take_frame,
-    .record = record_dest,
+    .note_epoch = note_epoch_dest,
     .free = free_vm,
 };
 

@@ -58,7 +58,7 @@ struct world {
     bool refuse_load;              /* the destination refuses a section of state */
     bool loads_wrong;              /* the destination's vcpu is not what came */
     unsigned forgets;              /* this page (1-based) is written without being logged */
-    unsigned announced, records;
+    unsigned announced, epochs_noted;
     u64 in_doubt_epoch;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The log with a port that records, and takes as much as the test allows. */
+/* The log with a port that keeps what it gets, and takes as much as the test allows. */
 /* sources: host/log.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,15 +94,15 @@ static void assert_port(const char *text)
 /* First of all: there is no host loop yet, so a line is written before pr_info returns. */
 static void test_boot(void **state)
 {
-    struct log_record record;
+    struct kept_line line;
 
     (void)state;
     now = 1234567000;
     pr_info("one %d", 1);
     assert_port(LINE("one 1"));
-    assert_true(log_read(0, &record));
-    assert_string_equal(record.text, "godwit: one 1");
-    assert_int_equal(record.ns, 1234567000);
+    assert_true(log_read(0, &line));
+    assert_string_equal(line.text, "godwit: one 1");
+    assert_int_equal(line.ns, 1234567000);
     assert_int_equal(kicks, 0);
 }
 
@@ -124,7 +124,7 @@ static void test_nobody_waits_for_the_port(void **state)
 static void test_guest_floods(void **state)
 {
     struct log_share share = { 0 }, quiet = { 0 };
-    struct log_record record;
+    struct kept_line line;
     u64 first = log_next();
     size_t len = sizeof(LINE("before") LINE("after")) - 1;
 
@@ -134,10 +134,10 @@ static void test_guest_floods(void **state)
         log_guest(&share, "web", "a line that says nothing");
     assert_in_range(share.unshown, 1, 1500);
     pr_info("after");
-    assert_true(log_read(first, &record));
-    assert_string_equal(record.text, "godwit: before");
-    assert_true(log_read(first + 1, &record));
-    assert_string_equal(record.text, "godwit: after");
+    assert_true(log_read(first, &line));
+    assert_string_equal(line.text, "godwit: before");
+    assert_true(log_read(first + 1, &line));
+    assert_string_equal(line.text, "godwit: after");
     drain();
     assert_memory_equal(port, LINE("before"), sizeof(LINE("before")) - 1);
     assert_int_equal(port_len, len + (2000 - share.unshown) * (sizeof(GUEST("a line that says nothing")) - 1));
@@ -174,14 +174,14 @@ static void test_guest_rate(void **state)
 /* What the port has no room for is counted there; the ring has it. */
 static void test_host_floods(void **state)
 {
-    struct log_record record;
+    struct kept_line line;
     u64 first = log_next();
 
     (void)state;
     for (unsigned i = 0; i < 5000; i++)
         pr_info("line");
-    assert_true(log_read(0, &record));
-    assert_int_equal(record.number, first + 5000 - LOG_RECORDS);
+    assert_true(log_read(0, &line));
+    assert_int_equal(line.number, first + 5000 - LOG_KEPT);
     drain();
     port_len = 0;
     pr_info("more");

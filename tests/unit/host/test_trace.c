@@ -55,7 +55,7 @@ static int setup(void **state)
     return (int)syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
 }
 
-/* Record interrupts first..last. */
+/* Note interrupts first..last. */
 static void record(unsigned first, unsigned last)
 {
     for (unsigned i = first; i <= last; i++)

@@ -30,10 +30,9 @@ static void test_good_way(void **state)
     handoff_dest_init(&dest, handoff_propose(&source));
     assert_int_equal(handoff_source_event(&source, HANDOFF_READY, 0), ACTION_SAY_PREPARE);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_READY, 0), ACTION_SAY_PREPARED);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_PREPARED, 8),
-                     ACTION_RECORD | ACTION_GATE | ACTION_SAY_COMMIT);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_PREPARED, 8), ACTION_NOTE | ACTION_GATE | ACTION_SAY_COMMIT);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8),
-                     ACTION_RECORD | ACTION_RUN | ACTION_SAY_RUNNING | ACTION_ANNOUNCE);
+                     ACTION_NOTE | ACTION_RUN | ACTION_SAY_RUNNING | ACTION_ANNOUNCE);
     assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), ACTION_FREE);
     assert_int_equal(source.epoch, 8);
     /* Repetitions change nothing. */
@@ -92,13 +91,13 @@ static void test_in_doubt(void **state)
     assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_BACK, 0), ACTION_SAY_QUERY);
     assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8), 0);
     assert_int_equal(source.state, SOURCE_IN_DOUBT);
-    assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 8), ACTION_RESUME | ACTION_RECORD);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 8), ACTION_RESUME | ACTION_NOTE);
     assert_int_equal(source.epoch, 7);
     assert_int_equal(handoff_propose(&source), 9); /* 8 is used up */
 
     source = in_state(SOURCE_IN_DOUBT);
     assert_int_equal(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 1000),
-                     ACTION_RESUME | ACTION_RECORD | ACTION_ANNOUNCE);
+                     ACTION_RESUME | ACTION_NOTE | ACTION_ANNOUNCE);
     assert_int_equal(source.epoch, 1008); /* above what the other side may have */
 }
 
@@ -248,7 +247,7 @@ static void test_dest(void **state)
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 9), 0);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY, 8), ACTION_SAY_PREPARED);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_TIMER, 0), 0); /* it may be the only copy: no clock frees it */
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_CANCEL, 0), ACTION_RECORD | ACTION_FREE | ACTION_SAY_ABORTED);
+    assert_int_equal(handoff_dest_event(&dest, HANDOFF_CANCEL, 0), ACTION_NOTE | ACTION_FREE | ACTION_SAY_ABORTED);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), ACTION_SAY_ABORTED);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_ADOPT, 0), 0); /* its source may have been told so */
     dest.state = DEST_RUNNING;

@@ -107,7 +107,7 @@ static void test_check_is_what_a_move_is(void **state)
         assert_true(w->source_vm.running && w->source_vm.gate_open);
         assert_false(w->dest_vm.exists);
         assert_int_equal(w->dest_vm.loaded, cases[i].error ? 0 : 2);
-        assert_int_equal(w->records, 0);
+        assert_int_equal(w->epochs_noted, 0);
         world_fini(w);
         free(w);
     }

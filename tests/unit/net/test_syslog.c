@@ -50,11 +50,11 @@ void log_line(enum log_level level, const char *prefix, const char *format, ...)
     lines++; /* the line about the start */
 }
 
-bool log_read(u64 number, struct log_record *record)
+bool log_read(u64 number, struct kept_line *line)
 {
     number = MAX(number, lines - MIN(kept, lines));
-    *record = (struct log_record){ .number = number, .ns = number * 1000, .level = LOG_INFO };
-    record->len = (u16)snprintf(record->text, LOG_LINE, "test: line %lu", (unsigned long)number);
+    *line = (struct kept_line){ .number = number, .ns = number * 1000, .level = LOG_INFO };
+    line->len = (u16)snprintf(line->text, LOG_LINE, "test: line %lu", (unsigned long)number);
     return number < lines;
 }
 
@@ -102,7 +102,7 @@ static int setup(void **state)
     if (!poll)
         syslog_start(&server);
     room = 1000;
-    kept = LOG_RECORDS;
+    kept = LOG_KEPT;
     ready = true;
     for (unsigned i = 0; i < 200; i++, now += 100000000) { /* what an earlier test has left */
         poll();
@@ -122,12 +122,12 @@ static struct syslog_status status(void)
 
 static void message(enum log_level level, u64 number, const char *text, const char *expected)
 {
-    struct log_record record = { .number = number, .ns = 123456000, .level = level, .len = (u16)strlen(text) };
+    struct kept_line line = { .number = number, .ns = 123456000, .level = level, .len = (u16)strlen(text) };
     char out[SYSLOG_MESSAGE];
     size_t len;
 
-    strcpy(record.text, text);
-    len = syslog_message(&record, 0x0A02000AU, out);
+    strcpy(line.text, text);
+    len = syslog_message(&line, 0x0A02000AU, out);
     assert_int_equal(len, strlen(expected));
     assert_memory_equal(out, expected, len);
 }
@@ -148,12 +148,12 @@ static void test_format(void **state)
 /* The longest line that there is, and all numbers at their longest. */
 static void test_longest(void **state)
 {
-    struct log_record record = { .number = 0x7FFFFFFE, .level = LOG_INFO, .len = LOG_LINE - 1 };
+    struct kept_line line = { .number = 0x7FFFFFFE, .level = LOG_INFO, .len = LOG_LINE - 1 };
     char out[SYSLOG_MESSAGE];
 
     (void)state;
-    memset(record.text, 'x', LOG_LINE - 1);
-    assert_in_range(syslog_message(&record, 0xFFFFFFFF, out), LOG_LINE, SYSLOG_MESSAGE - 1);
+    memset(line.text, 'x', LOG_LINE - 1);
+    assert_in_range(syslog_message(&line, 0xFFFFFFFF, out), LOG_LINE, SYSLOG_MESSAGE - 1);
     assert_non_null(strstr(out, "] xxx"));
 }
 
@@ -187,19 +187,19 @@ static void test_loss_is_said(void **state)
 
     (void)state;
     room = 0;
-    lines += LOG_RECORDS + 7;
+    lines += LOG_KEPT + 7;
     poll();
     assert_int_equal(status().lost, 7);
-    assert_int_equal(status().waiting, LOG_RECORDS);
+    assert_int_equal(status().waiting, LOG_KEPT);
     room = 1;
     poll();
     assert_non_null(strstr(last, "syslog: 7 lines before this one were lost"));
-    snprintf(expected, sizeof(expected), "sequenceId=\"%lu\"", (unsigned long)(lines - LOG_RECORDS));
+    snprintf(expected, sizeof(expected), "sequenceId=\"%lu\"", (unsigned long)(lines - LOG_KEPT));
     assert_non_null(strstr(last, expected));
     assert_int_equal(status().lost, 7);
     room = 1;
     poll();
-    snprintf(expected, sizeof(expected), "test: line %lu", (unsigned long)(lines - LOG_RECORDS));
+    snprintf(expected, sizeof(expected), "test: line %lu", (unsigned long)(lines - LOG_KEPT));
     assert_non_null(strstr(last, expected));
     assert_int_equal(status().sent, before + 1);
 }
@@ -215,10 +215,10 @@ static void test_rate(void **state)
     assert_in_range(sent, 1, 32); /* in one turn */
     for (unsigned i = 0; i < 100; i++)
         poll();
-    assert_in_range(sent, LOG_RECORDS, LOG_RECORDS + 2);
+    assert_in_range(sent, LOG_KEPT, LOG_KEPT + 2);
     for (unsigned i = 0; i < 1000; i++, now += 1000000)
         poll();
-    assert_in_range(sent, LOG_RECORDS + 195, LOG_RECORDS + 205);
+    assert_in_range(sent, LOG_KEPT + 195, LOG_KEPT + 205);
 }
 
 int main(void)
