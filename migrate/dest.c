@@ -39,7 +39,8 @@ u64 dest_stood(const struct incoming *in, u64 now)
     return in->prepare.paused_ns + (now - in->stats.closed);
 }
 
-void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
+/* Carry out what the handoff decided: enum handoff_action. */
+static void apply(struct dest *dest, struct incoming *in, unsigned actions)
 {
     u64 arrived = now(dest);
 
@@ -65,6 +66,18 @@ void dest_apply(struct dest *dest, struct incoming *in, unsigned actions)
     in->announce |= (actions & ACTION_ANNOUNCE) != 0;
 }
 
+void dest_event(struct dest *dest, struct incoming *in, enum handoff_event event, u64 epoch, struct outcome why)
+{
+    bool under_way = attempt_under_way(in);
+    unsigned actions = handoff_dest_event(&in->handoff, event, epoch);
+
+    if (under_way && in->handoff.state == DEST_ABORTED) {
+        in->error = why.code;
+        snprintf(in->reason, sizeof(in->reason), "%s", why.reason);
+    }
+    apply(dest, in, actions);
+}
+
 static void announce(struct dest *dest, struct incoming *in)
 {
     in->announce = false;
@@ -72,14 +85,6 @@ static void announce(struct dest *dest, struct incoming *in)
         return;
     dest->ops->announce(in->vm, in->handoff.epoch);
     in->stats.announce_ns = now(dest) - in->stats.released;
-}
-
-void dest_note_end(struct incoming *in, enum wire_code code, const char *reason)
-{
-    if (in->error)
-        return;
-    in->error = code;
-    snprintf(in->reason, sizeof(in->reason), "%s", reason);
 }
 
 /* --- Connections ---------------------------------------------------------------------------------------------- */
@@ -150,8 +155,21 @@ void session_detach(struct dest_session *session)
     session->incoming = NULL;
 }
 
+/* The connection of an attempt ends for this reason; a copy that is prepared, or runs here, stays. */
+static void log_left(const struct incoming *in, const char *reason)
+{
+    unsigned long epoch = in->handoff.epoch;
+
+    if (in->handoff.state == DEST_PREPARED)
+        pr_warn("migrate: %s, epoch %lu, is prepared, and waits for COMMIT or for `resolve`: %s", in->name, epoch,
+                reason);
+    else if (in->handoff.state == DEST_RUNNING && !in->settled)
+        pr_warn("migrate: %s, epoch %lu, runs here, and its source has not said END: %s", in->name, epoch, reason);
+}
+
 void session_end(struct dest_session *session)
 {
+    const struct outcome ended = { WIRE_E_LINK, "the connection ended" };
     struct incoming *in = session->incoming;
 
     session->transport.ops->close(&session->transport);
@@ -162,11 +180,9 @@ void session_end(struct dest_session *session)
     load_release(&session->fresh);
     if (!in)
         return;
-    /* A dry run leaves nothing but its result. A copy that was loading is given up; a prepared copy waits for another
-     * connection. */
-    if (in->handoff.state == DEST_LOADING && !in->dry_run)
-        dest_note_end(in, WIRE_E_LINK, "the connection ended");
-    dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_LINK_LOST, 0));
+    /* A copy that was loading is given up; a prepared copy waits for another connection. */
+    log_left(in, ended.reason);
+    dest_event(session->dest, in, HANDOFF_LINK_LOST, 0, ended);
 }
 
 void dest_refuse(struct dest_session *session, enum wire_code code, const char *reason)
@@ -174,7 +190,10 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     struct incoming *in = session->incoming;
     const char *name = in ? in->name : session->fresh.name;
 
-    pr_warn("migrate: %s%srefused: %s", name, name[0] ? " is " : "", reason);
+    if (in)
+        log_left(in, reason);
+    if (!in || in->handoff.state == DEST_LOADING)
+        pr_warn("migrate: %s%srefused: %s", name, name[0] ? " is " : "", reason);
     session->say |= SAY_REFUSED;
     session->refused = (struct wire_refused){ .code = code };
     if (code == WIRE_E_REPLAY)
@@ -182,11 +201,8 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     snprintf(session->refused.reason, sizeof(session->refused.reason), "%s", reason);
     session_close(session);
     session_detach(session);
-    if (!in)
-        return;
-    dest_note_end(in, code, reason);
-    if (in->handoff.state == DEST_LOADING)
-        dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
+    if (in && in->handoff.state == DEST_LOADING)
+        dest_event(session->dest, in, HANDOFF_CANCEL, 0, (struct outcome){ code, reason });
 }
 
 static unsigned moves_on(const struct dest *dest)
@@ -413,12 +429,14 @@ bool dest_step(struct dest *dest)
 
 void dest_fini(struct dest *dest)
 {
+    const struct outcome why = { WIRE_E_CANCEL, "all guests on their way here are given up" };
+
     for (unsigned i = 0; i < DEST_SESSIONS; i++)
         if (dest->session[i].used)
             session_end(&dest->session[i]);
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
         if (attempt_under_way(&dest->incoming[i]))
-            dest_apply(dest, &dest->incoming[i], handoff_dest_event(&dest->incoming[i].handoff, HANDOFF_CANCEL, 0));
+            dest_event(dest, &dest->incoming[i], HANDOFF_CANCEL, 0, why);
 }
 
 int dest_cancel(struct dest *dest, const void *vm)
@@ -428,12 +446,10 @@ int dest_cancel(struct dest *dest, const void *vm)
 
         if (!attempt_under_way(in) || in->vm != vm || !in->session)
             continue;
-        if (in->handoff.state == DEST_LOADING) {
+        if (in->handoff.state == DEST_LOADING)
             dest_refuse(in->session, WIRE_E_CANCEL, "cancelled at the destination");
-        } else {
-            dest_note_end(in, WIRE_E_CANCEL, "cancelled here");
-            dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
-        }
+        else
+            dest_event(dest, in, HANDOFF_CANCEL, 0, (struct outcome){ WIRE_E_CANCEL, "cancelled here" });
         return 0;
     }
     return -ENOENT;

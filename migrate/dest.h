@@ -44,7 +44,7 @@ struct incoming {
     bool settled;  /* the source has said that it knows how the move ended: it is not in doubt */
     struct handoff_dest handoff;
     u64 stamp;            /* order of acceptance */
-    enum wire_code error; /* why it was refused */
+    enum wire_code error; /* why the guest did not come to run here */
     char reason[WIRE_REASON];
     struct dest_session *session;
     struct incoming *instead; /* before this one is accepted: the earlier attempt that it will make void; NULL: none */

@@ -182,8 +182,7 @@ void attempt_replace(struct dest *dest, struct incoming *in)
     in->description->instead = NULL;
     if (!old)
         return;
-    dest_note_end(old, WIRE_E_CANCEL, "its source has begun another attempt");
-    dest_apply(dest, old, handoff_dest_event(&old->handoff, HANDOFF_CANCEL, 0));
+    dest_event(dest, old, HANDOFF_CANCEL, 0, (struct outcome){ WIRE_E_CANCEL, "its source has begun another attempt" });
 }
 
 enum wire_code attempt_admit(struct dest_session *session, const char **reason)

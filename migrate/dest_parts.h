@@ -5,6 +5,7 @@
 #pragma once
 
 #include "migrate/dest.h"
+#include "migrate/outcome.h"
 
 #define NS_PER_MS 1000000ULL
 
@@ -36,18 +37,17 @@ void session_end(struct dest_session *session);
 /* The attempt, if there is one, is no longer the session's. */
 void session_detach(struct dest_session *session);
 
-/* Carry out what the handoff decided: enum handoff_action. */
-void dest_apply(struct dest *dest, struct incoming *in, unsigned actions);
+/* Tell the handoff of an event, and carry out what it decides. If the guest will not come to run here because of it,
+ * `why` says so to the operator. */
+void dest_event(struct dest *dest, struct incoming *in, enum handoff_event event, u64 epoch, struct outcome why);
 
 /* How long the guest has stood at the time `now`: until PREPARE was said, by the source's clock; since PREPARE came, by
  * ours. */
 u64 dest_stood(const struct incoming *in, u64 now);
 
-/* Refuse the session's attempt: say REFUSED, end the connection, and give up the attempt that was loading on it. */
+/* Refuse the session's attempt: say REFUSED, end the connection, and give up the attempt that was loading on it. A copy
+ * that is prepared, or runs here, stays. */
 void dest_refuse(struct dest_session *session, enum wire_code code, const char *reason);
-
-/* Note why the guest did not come to run here: the first reason counts. */
-void dest_note_end(struct incoming *in, enum wire_code code, const char *reason);
 
 /* Is this attempt loading or prepared? */
 bool attempt_under_way(const struct incoming *in);

@@ -30,6 +30,14 @@ static enum handoff_event event_of(u32 type, const struct wire_handoff *message)
     }
 }
 
+/* If this message ends the attempt: why does it? */
+static struct outcome why_ended(enum handoff_event event, u32 code)
+{
+    if (event == HANDOFF_ABORT || event == HANDOFF_QUERY_ABORT)
+        return (struct outcome){ code ? code : WIRE_E_CANCEL, "the source has broken it off" };
+    return (struct outcome){ WIRE_E_STREAM, "its source spoke of its end before it was whole" };
+}
+
 static void take_handoff(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
@@ -55,9 +63,7 @@ static void take_handoff(struct dest_session *session)
     if (event == HANDOFF_COMMIT && in->handoff.state == DEST_PREPARED)
         commit_came(in, message.paused_ns, now(session));
     in->settled |= event == HANDOFF_ABORT; /* never said after COMMIT */
-    if (attempt_under_way(in) && (event == HANDOFF_ABORT || event == HANDOFF_QUERY_ABORT))
-        dest_note_end(in, message.code ? (enum wire_code)message.code : WIRE_E_CANCEL, "the source has broken it off");
-    dest_apply(session->dest, in, handoff_dest_event(&in->handoff, event, message.epoch));
+    dest_event(session->dest, in, event, message.epoch, why_ended(event, message.code));
 }
 
 /* A source that looks at many pages before it finds one to send says how far it has got. */
@@ -80,7 +86,7 @@ static void end_check(struct dest_session *session)
 
     session_detach(session);
     session->stage = SESSION_ASKED;
-    dest_apply(session->dest, in, handoff_dest_event(&in->handoff, HANDOFF_CANCEL, 0));
+    dest_event(session->dest, in, HANDOFF_CANCEL, 0, outcome_completed);
 }
 
 static void take_round(struct dest_session *session)

@@ -20,8 +20,7 @@ static void strand_end(struct dest *dest, struct incoming *in, enum handoff_even
                        const char *reason)
 {
     pr_warn("migrate: %s, epoch %lu, is freed: %s", in->name, (unsigned long)in->handoff.epoch, reason);
-    dest_note_end(in, code, reason);
-    dest_apply(dest, in, handoff_dest_event(&in->handoff, event, 0));
+    dest_event(dest, in, event, 0, (struct outcome){ code, reason });
 }
 
 const struct incoming *dest_prepared(const struct dest *dest, const void *vm)
@@ -43,7 +42,7 @@ static void adopt(struct dest *dest, struct incoming *in)
 {
     pr_warn("migrate: %s, epoch %lu, is adopted: it runs here by the operator's word", in->name,
             (unsigned long)in->handoff.epoch);
-    dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_ADOPT, 0));
+    dest_event(dest, in, HANDOFF_ADOPT, 0, outcome_completed);
 }
 
 int dest_resolve(struct dest *dest, void *vm, bool adopted)
@@ -73,6 +72,8 @@ static bool owner_is_back(const struct dest *dest, const struct incoming *in, co
 
 void dest_heard(struct dest *dest, const struct wire_claim *claim)
 {
+    const struct outcome higher = { WIRE_E_REPLAY, "another machine owns it under a higher epoch" };
+
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
 
@@ -81,6 +82,6 @@ void dest_heard(struct dest *dest, const struct wire_claim *claim)
         if (owner_is_back(dest, in, claim))
             strand_end(dest, in, HANDOFF_OWNER_HEARD, WIRE_E_LINK, "its source runs it again");
         else
-            dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_HIGHER_EPOCH, claim->epoch));
+            dest_event(dest, in, HANDOFF_HIGHER_EPOCH, claim->epoch, higher);
     }
 }

@@ -48,7 +48,7 @@ static void prepared(struct dest_session *session)
     in->stats.prepared = dest->ops->now(dest->ctx);
     load_release(in);
     session->stage = SESSION_HANDOFF;
-    dest_apply(dest, in, handoff_dest_event(&in->handoff, HANDOFF_READY, 0));
+    dest_event(dest, in, HANDOFF_READY, 0, outcome_completed);
 }
 
 /* No page is stale any more: are this memory and this state the same as the source's? */

@@ -269,7 +269,7 @@ static void take_prepared(struct source *s, const struct wire_handoff *message)
         source_fail(s, WIRE_E_DIGEST, "the destination holds other memory or state than was sent");
         return;
     }
-    source_event(s, HANDOFF_PREPARED, message->epoch, source_completed);
+    source_event(s, HANDOFF_PREPARED, message->epoch, outcome_completed);
     if (s->handoff.state == SOURCE_IN_DOUBT && s->stage == STAGE_PREPARE)
         source_enter(s, STAGE_COMMIT);
 }
@@ -285,7 +285,7 @@ static void take_handoff(struct source *s, enum handoff_event event)
     else if (event == HANDOFF_PREPARED)
         take_prepared(s, &message);
     else
-        source_event(s, event, message.epoch, event == HANDOFF_ABORTED ? aborted : source_completed);
+        source_event(s, event, message.epoch, event == HANDOFF_ABORTED ? aborted : outcome_completed);
 }
 
 /* A destination that has much to do before it answers says how far it has got. */
@@ -412,7 +412,7 @@ static bool open_link(struct source *s)
     outbox_reset(&s->outbox);
     s->last_said = s->last_heard = s->last_whole = s->got_on = source_now(s);
     if (doubt)
-        source_event(s, HANDOFF_LINK_BACK, 0, source_completed);
+        source_event(s, HANDOFF_LINK_BACK, 0, outcome_completed);
     else
         source_enter(s, STAGE_GREET);
     return true;

@@ -121,8 +121,6 @@ static void cut_short(struct source *s)
         source_finish(s);
 }
 
-const struct outcome source_completed = { WIRE_OK, "" };
-
 void source_end(struct source *s, struct outcome why)
 {
     struct migrate_stats *stats = &s->stats;

@@ -4,18 +4,13 @@
  * source_forward.c (frames). */
 #pragma once
 
+#include "migrate/outcome.h"
 #include "migrate/source.h"
 
 #define NS_PER_MS 1000000ULL
 
 /* In `say` of struct source, beside the messages of the handoff: END. */
 #define SAY_END (1u << 31)
-
-/* Why a move is over. WIRE_OK: it is completed; WIRE_E_CANCEL: it was cancelled; else it has failed. */
-struct outcome {
-    enum wire_code code;
-    const char *reason;
-};
 
 /* What a stage means. */
 struct stage_row {
@@ -55,8 +50,6 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
 
 /* The move has failed, or is cancelled, before COMMIT; the guest goes on here. */
 void source_fail(struct source *s, enum wire_code code, const char *reason);
-/* Nothing failed: the guest runs there, or would be taken. */
-extern const struct outcome source_completed;
 /* End the move: every move ends by this function, once. What becomes of the guest is in the handoff's state. */
 void source_end(struct source *s, struct outcome why);
 /* The dirty log of a move is of no more use: do a part of ending it, while the guest runs. Returns whether it is off.

@@ -126,7 +126,7 @@ void source_round_done(struct source *s, const struct wire_round *answer)
     u64 most = (source_now(s) - s->round_began) / 1000;
 
     if (s->stage == STAGE_TRIED) {
-        source_end(s, source_completed);
+        source_end(s, outcome_completed);
         return;
     }
     /* A peer may say anything, but it has not digested for longer than the round took. */
@@ -353,7 +353,7 @@ static bool produce_digest(struct source *s)
         return true;
     s->stats.verify_time = s->digested.ns;
     s->stats.downtime_verify_bytes = s->digested.pages * WIRE_PAGE;
-    source_event(s, HANDOFF_READY, 0, source_completed);
+    source_event(s, HANDOFF_READY, 0, outcome_completed);
     source_enter(s, STAGE_PREPARE);
     return true;
 }
@@ -412,7 +412,7 @@ static bool produce_doubt(struct source *s)
 
 static void reconnect(struct source *s)
 {
-    source_event(s, HANDOFF_LINK_LOST, 0, source_completed);
+    source_event(s, HANDOFF_LINK_LOST, 0, outcome_completed);
     s->next_try = source_now(s) + WIRE_RETRY_MS * NS_PER_MS;
 }
 

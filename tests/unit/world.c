@@ -403,6 +403,19 @@ void world_tick(struct world *w)
         w->pipe[i].now = w->now;
 }
 
+/* Who did not come to run here has a reason, and nobody else. */
+static void assert_reasons(const struct dest *dest)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        const struct incoming *in = &dest->incoming[i];
+        bool ended = in->handoff.state == DEST_ABORTED;
+
+        assert_true(!in->error == !in->reason[0]);
+        assert_true(!in->error || ended);
+        assert_true(in->error || !ended || in->dry_run);
+    }
+}
+
 void world_step(struct world *w)
 {
     world_tick(w);
@@ -414,6 +427,7 @@ void world_step(struct world *w)
     /* In nobody's hands only while a move holds it, or it is superseded: the source then has its memory. */
     if (!w->source_vm.running && !w->dest_vm.running && !w->dest_down)
         assert_true(w->source_vm.exists && (source_active(&w->source) || w->source.handoff.state == SOURCE_SUPERSEDED));
+    assert_reasons(&w->dest);
     guest_run(&w->source_vm);
     guest_run(&w->dest_vm);
 }

@@ -36,6 +36,8 @@ static void test_epochs(void **state)
     (void)state;
     world_init(w);
     *in = (struct incoming){ .used = true, .stats.prepared = 1, .handoff = { DEST_ABORTED, 20 } };
+    in->error = WIRE_E_CANCEL;
+    strcpy(in->reason, "cancelled");
     memcpy(in->vm_id, world_id, WIRE_ID);
     move(w, world_settings());
     assert_int_equal(w->source.stats.epoch, 21);
