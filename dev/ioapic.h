@@ -29,7 +29,6 @@ struct lapic_ipi;
 #define IOAPIC_VECTOR 0xFFULL
 #define IOAPIC_DELIVERY 0x700ULL
 #define IOAPIC_LOGICAL 0x800ULL
-#define IOAPIC_LOW_ACTIVE 0x2000ULL
 #define IOAPIC_REMOTE_IRR 0x4000ULL /* a level interrupt is on its way or in service */
 #define IOAPIC_LEVEL 0x8000ULL
 #define IOAPIC_MASKED 0x10000ULL

@@ -14,7 +14,6 @@
 
 struct vm;
 
-#define IRQ_LINES 24
 #define IRQ_PCI PCI_GSI
 #define IRQ_PCI_PINS 4
 

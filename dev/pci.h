@@ -32,7 +32,6 @@ enum pci_register {
     PCI_STATUS = 0x06,
     PCI_REVISION = 0x08,
     PCI_CLASS = 0x09, /* programming interface, subclass, class */
-    PCI_HEADER_TYPE = 0x0E,
     PCI_BAR0 = 0x10,
     PCI_SUBSYSTEM_VENDOR_ID = 0x2C,
     PCI_SUBSYSTEM_ID = 0x2E,

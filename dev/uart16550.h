@@ -41,7 +41,6 @@ enum uart16550_register {
 #define IIR_FIFO 0xC0 /* FIFOs are on */
 #define FCR_ENABLE 0x01
 #define FCR_CLEAR_RX 0x02
-#define FCR_CLEAR_TX 0x04
 #define FCR_TRIGGER 0xC0
 #define LCR_DLAB 0x80
 #define MCR_DTR 0x01

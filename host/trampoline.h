@@ -35,6 +35,7 @@ struct trampoline_params {
     u64 argument; /* its argument */
 } __attribute__((packed));
 
+_Static_assert(offsetof(struct trampoline_params, turn) == PARAM_TURN, "trampoline.S");
 _Static_assert(offsetof(struct trampoline_params, cr3) == PARAM_CR3, "trampoline.S");
 _Static_assert(offsetof(struct trampoline_params, far32) == PARAM_FAR32, "trampoline.S");
 _Static_assert(offsetof(struct trampoline_params, far64) == PARAM_FAR64, "trampoline.S");

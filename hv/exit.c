@@ -136,7 +136,6 @@ const struct exit_handler exit_handlers[NR_EXITS] = {
     [EXIT_REENTER] = { "reenter", exit_nothing },
     [EXIT_CPUID] = { "cpuid", exit_cpuid },
     [EXIT_HLT] = { "hlt", exit_hlt },
-    [EXIT_PAUSE] = { "pause", exit_skip },
     [EXIT_IO] = { "io", exit_io },
     [EXIT_RDMSR] = { "rdmsr", exit_rdmsr },
     [EXIT_WRMSR] = { "wrmsr", exit_wrmsr },

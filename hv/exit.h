@@ -10,14 +10,13 @@
 struct vcpu;
 
 enum exit_kind {
-    EXIT_INTERRUPT, /* a host interrupt is pending; the run loop takes it */
+    EXIT_INTERRUPT, /* a host interrupt is pending; its handler takes it */
     EXIT_PREEMPT,   /* the slice is over (preemption timer) */
     EXIT_NMI,       /* a host NMI has been taken */
     EXIT_WINDOW,    /* the guest can take an interrupt now */
     EXIT_REENTER,   /* the backend has done all that was needed: just enter again */
     EXIT_CPUID,
     EXIT_HLT,
-    EXIT_PAUSE,
     EXIT_IO,    /* u.io */
     EXIT_RDMSR, /* index in RCX */
     EXIT_WRMSR,

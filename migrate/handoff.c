@@ -87,7 +87,6 @@ static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event
     case HANDOFF_ABORTED: return resume_as(source, source->epoch);
     case HANDOFF_PREPARED:
     case HANDOFF_LINK_BACK: return ask_again(source);
-    case HANDOFF_TIMER:
     case HANDOFF_LINK_LOST: return ACTION_RECONNECT;
     case HANDOFF_CANCEL: source->abort = true; return ACTION_SAY_QUERY; /* the operator wants the guest back */
     case HANDOFF_UNKNOWN: source->lost = true; return 0;

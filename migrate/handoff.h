@@ -46,7 +46,6 @@ enum handoff_event {
     HANDOFF_CANCEL,        /* the operator cancels, or something fails here */
     HANDOFF_LINK_LOST,     /* the connection is gone, or the peer was silent for too long */
     HANDOFF_LINK_BACK,     /* source: a RESOLVE connection is up */
-    HANDOFF_TIMER,         /* source: WIRE_RETRY_MS have passed */
     HANDOFF_FORCE_RESUME,  /* the operator says that the other side doesn't run it */
     HANDOFF_ADOPT,         /* a prepared destination: the operator says so, and lets the guest run here */
     HANDOFF_FORCE_GIVE_UP, /* the operator says that the other side has it */
@@ -56,7 +55,8 @@ enum handoff_event {
     NR_HANDOFF_EVENTS,
 };
 
-/* Actions, to be carried out in this order. */
+/* Actions of one event: source_event() and dest_apply() carry them out. Messages are said when all else is done, and
+ * after them a destination announces the guest. */
 enum handoff_action {
     ACTION_NOTE = 1 << 0,   /* the owner may have changed: note the epoch, and log who has it */
     ACTION_GATE = 1 << 1,   /* shut the guest's port */
@@ -70,7 +70,7 @@ enum handoff_action {
     ACTION_SAY_QUERY = 1 << 9, /* with the wish to abort */
     ACTION_SAY_ABORT = 1 << 10,
     ACTION_SAY_ABORTED = 1 << 11,
-    ACTION_RECONNECT = 1 << 12, /* source: (re)open a connection, and start the timer */
+    ACTION_RECONNECT = 1 << 12, /* source: close the connection, and open another one */
     ACTION_ANNOUNCE = 1 << 13,  /* tell the network where the guest is */
     ACTION_STAND = 1 << 14,     /* source: stop the guest, shut its port, and keep it */
 };

@@ -28,7 +28,7 @@ struct npt_format {
     bool has_1g;
 };
 
-enum npt_prot { NPT_R = 1, NPT_W = 2, NPT_X = 4, NPT_RW = 3, NPT_RWX = 7 };
+enum npt_prot { NPT_R = 1, NPT_W = 2, NPT_X = 4, NPT_RWX = 7 };
 
 struct npt {
     struct npt_format format;

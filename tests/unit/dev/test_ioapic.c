@@ -14,6 +14,8 @@
 #include "dev/lapic.h"
 #include "dev/codec.h"
 
+#define LOW_ACTIVE 0x2000ULL /* of a redirection entry */
+
 static struct ioapic ioapic;
 static struct lapic_ipi last;
 static bool last_level, reachable;
@@ -102,7 +104,7 @@ static void a_masked_edge_is_lost(void **state)
 static void a_level_interrupts_until_it_falls(void **state)
 {
     (void)state;
-    program(17, IOAPIC_LEVEL | IOAPIC_LOW_ACTIVE | 0x51);
+    program(17, IOAPIC_LEVEL | LOW_ACTIVE | 0x51);
     ioapic_set_line(&ioapic, 17, true);
     assert_int_equal(sent, 1);
     assert_true(last_level);

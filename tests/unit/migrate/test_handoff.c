@@ -246,7 +246,6 @@ static void test_dest(void **state)
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_LINK_LOST, 0), 0);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 9), 0);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_QUERY, 8), ACTION_SAY_PREPARED);
-    assert_int_equal(handoff_dest_event(&dest, HANDOFF_TIMER, 0), 0); /* it may be the only copy: no clock frees it */
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_CANCEL, 0), ACTION_NOTE | ACTION_FREE | ACTION_SAY_ABORTED);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_COMMIT, 8), ACTION_SAY_ABORTED);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_ADOPT, 0), 0); /* its source may have been told so */

@@ -145,8 +145,8 @@ static void test_split_keeps_translation_rights_and_bits(void **format)
     hpa_t address;
 
     start(format, MiB(1));
-    assert_int_equal(npt_map(&npt, GiB(1), GiB(3), GiB(1), NPT_RW), 0);
-    assert_non_null(hardware_walk(GiB(1), NPT_RW, &address));
+    assert_int_equal(npt_map(&npt, GiB(1), GiB(3), GiB(1), NPT_R | NPT_W), 0);
+    assert_non_null(hardware_walk(GiB(1), NPT_R | NPT_W, &address));
     assert_int_equal(npt_unmap(&npt, GiB(1) + MiB(4), KiB(4)), 0);
     for (u64 size = MiB(2); size >= KiB(4); size /= 512) {
         gpa_t beside = GiB(1) + (size == MiB(2) ? MiB(7) : MiB(5));
@@ -154,7 +154,7 @@ static void test_split_keeps_translation_rights_and_bits(void **format)
 
         assert_int_equal(leaf.page_size, size);
         assert_int_equal(leaf.frame, align_down(beside + GiB(2), size));
-        assert_int_equal(leaf.prot, NPT_RW);
+        assert_int_equal(leaf.prot, NPT_R | NPT_W);
         assert_true(leaf.accessed && leaf.dirty);
     }
 }
@@ -320,7 +320,7 @@ static void test_code_in_small_pages_only(void **unused)
     start(&given, MiB(1));
     assert_int_equal(npt_map(&npt, 0, GiB(4), GiB(2), NPT_RWX), 0);
     assert_int_equal(npt_map(&npt, GiB(2), KiB(4), KiB(4), NPT_RWX), 0);
-    assert_non_null(hardware_walk(MiB(5), NPT_RW, &address));
+    assert_non_null(hardware_walk(MiB(5), NPT_R | NPT_W, &address));
     assert_non_null(hardware_walk(GiB(2), NPT_X, &address));
     assert_int_equal(npt_exec_open(&npt, GiB(2)), 0);
     assert_int_equal(npt_exec_open(&npt, GiB(3)), 0);
@@ -347,7 +347,7 @@ static void test_no_code_without_the_right(void **unused)
 
     (void)unused;
     start(&given, MiB(1));
-    assert_int_equal(npt_map(&npt, 0, 0, MiB(4), NPT_RW), 0);
+    assert_int_equal(npt_map(&npt, 0, 0, MiB(4), NPT_R | NPT_W), 0);
     assert_int_equal(npt_exec_open(&npt, 0), 0);
     assert_int_equal(npt_unmap(&npt, KiB(4), KiB(4)), 0);
     assert_null(hardware_walk(0, NPT_X, &address));
@@ -369,7 +369,7 @@ static void test_no_memory_to_split_for_code(void **unused)
         nr++;
     assert_int_equal(npt_exec_open(&npt, 0), -ENOMEM);
     assert_null(hardware_walk(0, NPT_X, &address));
-    assert_non_null(hardware_walk(0, NPT_RW, &address));
+    assert_non_null(hardware_walk(0, NPT_R | NPT_W, &address));
     while (nr)
         frame_free(frames[--nr], 0);
 }
