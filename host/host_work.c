@@ -4,7 +4,7 @@
 #include "host/bits.h"
 #include "host/panic.h"
 
-#define HOST_WORK_MAX 16
+#define HOST_WORK_MAX 32
 
 static u64 (*host_work[HOST_WORK_MAX])(void);
 static unsigned nr_host_work;

@@ -4,8 +4,8 @@
 
 #include "host/types.h"
 
-/* Add fn to the work of each round. fn is called on CPU 0 and returns the host TSC by which it wants to be called again
- * (~0: it has no wish). Boot. */
+/* Add fn to the work of each round, behind what was added before: once, and for good. fn is called on CPU 0 and returns
+ * the host TSC by which it wants to be called again (~0: it has no wish). Boot, or the host loop. */
 void host_work_add(u64 (*fn)(void));
 
 /* Call fn at the end of each round, for work that is better done once than by every function. One fn only. Boot. */
