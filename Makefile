@@ -71,7 +71,7 @@ all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hyperv
 
 # --- The hypervisor ----------------------------------------------------------------------------------------
 
-# The rooms, lowest first: tools/check holds what each may include (docs/tour.md).
+# The rooms, lowest first, with the two parts of hv: `tools/check rooms` compares the list with its own.
 HV_DIRS := config host mm net hv hv/vmx hv/svm dev guest/load migrate control start
 CONFIG_SRC := $(wildcard config/*.c)
 HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S))
