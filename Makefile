@@ -24,7 +24,7 @@ $(if $(Q),$(eval .SILENT:))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help debug run demo unit fuzz model check test bench lab-downtime soak proof clean deps size format
+.PHONY: all help debug run demo unit fuzz model check test bench lab-downtime traces soak proof clean deps size format
 .PHONY: programs unit-programs soak-moves selftests FORCE
 
 all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
@@ -267,6 +267,9 @@ bench: all linux-guest ## print what the machine measures of itself, and Linux i
 
 lab-downtime: all linux-guest ## the course's experiment: 10 moves there, 10 back, live and by stop-and-copy
 	@tests/bench/lab-downtime
+
+traces: all linux-guest $(BUILD)/guest/traces.cpio ## trace what five workloads write, into build/lab/traces
+	@tests/bench/traces
 
 SOAK ?= 100
 

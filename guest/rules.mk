@@ -76,3 +76,12 @@ $(BUILD)/guest/stress.cpio: tests/linux/stress $(BUILD)/guest/initramfs.cpio
 	$(Q)tools/setup $(BUILD)/guest/stress.versions stress-ng
 	$(Q)guest/linux/mkinitramfs $@ $(DEPS)/linux/modules $(LINUX_PROGRAMS) tests/linux/stress \
 		$$(command -v stress-ng)
+
+# redis-tools has the server's program under another name, and starts none.
+$(BUILD)/guest/traces.cpio: tests/linux/workload $(BUILD)/guest/initramfs.cpio
+	$(call say,CPIO,$@)
+	$(Q)tools/setup $(BUILD)/guest/traces.versions redis-tools
+	$(Q)mkdir -p $(BUILD)/guest/traces
+	$(Q)cp -L /usr/bin/redis-check-rdb $(BUILD)/guest/traces/redis-server
+	$(Q)guest/linux/mkinitramfs $@ $(DEPS)/linux/modules $(LINUX_PROGRAMS) tests/linux/workload \
+		$(BUILD)/guest/traces/redis-server /usr/bin/redis-benchmark /usr/bin/redis-cli
