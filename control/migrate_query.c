@@ -30,7 +30,7 @@ static void put_ram(struct json *out, const struct migrate_stats *stats)
     json_number(out, "normal-bytes", stats->normal_bytes);
     json_number(out, "dirty-pages-rate", stats->dirty_pages_rate);
     json_number(out, "dirty-sync-count", stats->dirty_sync_count);
-    json_milli(out, "mbps", stats->bytes_per_second * 8 / 1000);
+    json_milli(out, "mbps", stats->bytes_per_second / 125);
     json_number(out, "pages-per-second", stats->pages_per_second);
     json_number(out, "page-size", PAGE_BYTES);
     json_number(out, "precopy-bytes", stats->precopy_bytes);

@@ -158,7 +158,7 @@ static enum policy_verdict ask_policy(struct source *s)
     seen.fixed_us = s->settings.fixed_us + 2 * stats->rtt / 1000;
     verdict = policy_decide(&s->settings.policy, &seen, &stats->prediction);
     stats->downtime_limit = s->settings.policy.downtime_limit;
-    stats->expected_downtime = stats->prediction.downtime_us * 1000;
+    stats->expected_downtime = MIN(stats->prediction.downtime_us, ~0ULL / 1000) * 1000;
     stats->dirty_pages_rate = migrate_dirty_rate(stats->round, stats->rounds);
     stats->bytes_per_second = stats->prediction.rate;
     stats->pages_per_second = stats->prediction.rate / WIRE_PAGE;

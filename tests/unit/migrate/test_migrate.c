@@ -194,6 +194,22 @@ static void test_policy_gives_up(void **state)
     free(w);
 }
 
+/* Where no number could say it, the largest one does. */
+static void test_endless_downtime(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    settings.fixed_us = 1ULL << 61; /* times 1000, it is 0 in 64 bits */
+    move(w, settings);
+    assert_true(w->source.stats.prediction.downtime_us >= settings.fixed_us);
+    assert_int_equal(w->source.stats.expected_downtime, ~0ULL - ~0ULL % 1000);
+    world_fini(w);
+    free(w);
+}
+
 static void test_bandwidth(void **state)
 {
     struct world *w = malloc(sizeof(*w));
@@ -531,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_check_is_what_a_move_is),
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_policy_gives_up),
+        cmocka_unit_test(test_endless_downtime),
         cmocka_unit_test(test_bandwidth),
         cmocka_unit_test(test_bandwidth_changes),
         cmocka_unit_test(test_warnings),
