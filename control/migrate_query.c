@@ -218,13 +218,24 @@ static const struct move *newest_move(const char *name)
     return NULL;
 }
 
+/* Has a guest of that name come to run here after that time? A check of a move here, or an attempt that failed, says
+ * nothing of where the guest is. */
+static bool came_after(const char *name, u64 time)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        const struct incoming *in = &migration_dest()->incoming[i];
+
+        if (in->used && !strcmp(in->name, name) && in->stats.released > time)
+            return true;
+    }
+    return false;
+}
+
 bool query_moved_away(const char *name, char to[TCP_ADDRESS_TEXT])
 {
-    const struct incoming *in = newest_incoming(name);
     const struct move *move = newest_move(name);
 
-    if (!move || (in && in->stats.began > move->began) || move->request.check ||
-        move_stats(move)->status != MIGRATE_COMPLETED)
+    if (!move || move->request.check || move_stats(move)->status != MIGRATE_COMPLETED || came_after(name, move->began))
         return false;
     tcp_address_text(&move->request.to, to);
     return true;
