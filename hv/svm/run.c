@@ -70,8 +70,8 @@ static void translations_flush(struct vcpu *vcpu, struct cpu *cpu)
     vcpu->npt_flushes += vcpu->npt_generation != generation;
 
     /*
-     * Who waits for this takes it as "no old translation can be used any more": true already, as nobody will run on the
-     * old ASID before a flush.
+     * A caller that waits for this takes it as "no old translation can be used any more". That is true already, because
+     * no vcpu runs on the old ASID before a flush.
      */
     __atomic_store_n(&vcpu->npt_generation, generation, __ATOMIC_RELEASE);
 }
