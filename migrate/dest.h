@@ -66,7 +66,8 @@ struct incoming {
     void *vm; /* until it is freed, or not ours to free any more: running */
 };
 
-/* How far a connection has come. dest_stages.c has a row for each stage, which says all that depends on it. */
+/* How far a connection has come. dest_stages.c has a row for each stage (what it is, does, and how long it may last),
+ * and a table of the records that may come in it. */
 enum session_stage {
     SESSION_GREET,   /* waits for the header */
     SESSION_RESERVE, /* waits for RESERVE */

@@ -21,7 +21,8 @@
 #include "migrate/vm_ops.h"
 
 /* The stages of a move, in the order in which it passes them; a live one goes back to ROUND from HARVEST and RESET.
- * source_stages.c has a row for each of them, which says all that depends on the stage. */
+ * source_stages.c has a row for each of them: what it shows, says and waits for, how long it may last, and what ends
+ * it. source.c checks which records may come in which stage. */
 enum stage {
     STAGE_IDLE, /* no move yet, or the last one is over */
     STAGE_CONNECT,
