@@ -9,5 +9,5 @@
 struct config_vm;
 struct vm;
 
-/* Check the log of this VM from now on, if and as its configuration says. Before vm_start. Host loop. */
+/* Check the log of this VM from now on, if and as its configuration says. Before its vcpus run. Host loop. */
 void dirty_check_add(struct vm *vm, const struct config_vm *config);
