@@ -191,7 +191,7 @@ void vm_reap_all(void)
         ;
 }
 
-void vm_start(struct vm *vm)
+void vm_arrive(struct vm *vm)
 {
     assert_host_loop();
     __atomic_store_n(&vm->status, vm->incoming.paused ? VM_PAUSED : VM_RUNNING, __ATOMIC_RELEASE);

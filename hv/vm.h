@@ -107,8 +107,9 @@ u64 vm_reap(void);
 /* Free all that RAM at once, for a caller that needs the memory now. Host loop. */
 void vm_reap_all(void);
 
-/* Let its vcpus run; but if the VM was paused at its source, it becomes VM_PAUSED. Host loop. */
-void vm_start(struct vm *vm);
+/* The guest has come whole: let its vcpus run; but if the VM was paused at its source, it becomes VM_PAUSED. Host
+ * loop. */
+void vm_arrive(struct vm *vm);
 
 /* Does another VM on this machine that has not ended have the same MAC or identity? Returns 0 if none has, or -EBUSY
  * with the reason in words. Host loop. */

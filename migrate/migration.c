@@ -431,7 +431,7 @@ struct migration_totals migration_totals(void)
 }
 
 /* No move of this VM is under way any more. */
-static void source_end(struct vm_source *from)
+static void source_clear(struct vm_source *from)
 {
     if (from->move)
         move_end(from);
@@ -456,7 +456,7 @@ static bool source_turn(struct vm_source *from)
         destroy(from->vm);
     }
     if (!source_active(&from->source))
-        source_end(from);
+        source_clear(from);
     return more;
 }
 

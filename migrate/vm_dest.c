@@ -127,7 +127,7 @@ static void run(void *handle, u64 paused_ns, u64 arrived)
     struct vm *vm = handle;
 
     platform_arrive(vm, paused_ns + (clock_ns() - arrived));
-    vm_start(vm);
+    vm_arrive(vm);
     tell_of_tsc(vm);
     tell_of_image(vm);
     watcher->arrived(vm);

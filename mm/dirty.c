@@ -223,7 +223,7 @@ void dirty_stop(struct guest_mem *mem)
 /* --- Rounds --- */
 
 /* Take one word of the log; its pages are as if not written from here on. Returns how many entries were looked at. */
-static u64 word_take(struct guest_mem *mem, u64 word, u64 *to_send)
+static u64 word_harvest(struct guest_mem *mem, u64 word, u64 *to_send)
 {
     struct dirty_log *dirty = &mem->dirty;
     u64 pages = __atomic_load_n(&dirty->log[word], __ATOMIC_RELAXED);
@@ -248,7 +248,7 @@ bool dirty_harvest_part(struct guest_mem *mem, u64 *to_send, u64 entries)
         if (dirty->producer == DIRTY_DBIT)
             looked += scan(mem, dirty->taken, end - dirty->taken, &dirty->retire);
         for (u64 word = dirty->taken / WORD_PAGES; word * WORD_PAGES < end; word++)
-            looked += word_take(mem, word, to_send);
+            looked += word_harvest(mem, word, to_send);
     }
     if (dirty->taken < dirty->pages)
         return false;

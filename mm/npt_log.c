@@ -123,7 +123,7 @@ static bool table_touched(struct npt *npt, u64 *entry, unsigned level, struct np
 }
 
 /* Take the D bits of 64 pages: clear them, and return a map of those that were set. */
-static u64 word_take(const struct npt *npt, u64 *entry)
+static u64 d_bits_take(const struct npt *npt, u64 *entry)
 {
     u64 pages = 0;
 
@@ -139,7 +139,7 @@ static void table_scan(const struct npt *npt, u64 *table, u64 *map, struct npt_s
     scan->regions++;
     scan->visited += ENTRIES;
     for (unsigned i = 0; i < ENTRIES / WORD_PAGES; i++) {
-        u64 pages = word_take(npt, &table[i * WORD_PAGES]);
+        u64 pages = d_bits_take(npt, &table[i * WORD_PAGES]);
 
         if (pages == 0)
             continue;
