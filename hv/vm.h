@@ -33,7 +33,7 @@ enum vm_status {
 /* The properties that stay with a VM wherever it runs. */
 struct vm_identity {
     u8 id[VM_ID];              /* never changes */
-    u64 epoch;                 /* grows whenever the machine that owns the VM may change (docs/migration-stream.md) */
+    u64 epoch;                 /* grows whenever the machine that owns the VM may change (docs/claims.md) */
     struct cpuid_policy cpuid; /* the processor that its guest is shown */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Before this machine starts a guest of its configuration, it asks all hypervisors of the link who has this guest, or
- * another guest with the same MAC (docs/migration-stream.md "Claims"): the guest may have moved away before this
+ * another guest with the same MAC (docs/claims.md): the guest may have moved away before this
  * machine was started anew. At the same time it asks the `peers` of the configuration (peers.h). If no answer comes
  * within ASKING_MS, or longer if this machine is kept from running meanwhile, the guest is started. A guest that
  * another machine has is `elsewhere`: its RAM here is given back, and an operator decides, or the guest comes home by a

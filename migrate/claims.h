@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Claims say to all hypervisors of the link who owns which guest (docs/migration-stream.md "Claims"). A machine claims
+ * Claims say to all hypervisors of the link who owns which guest (docs/claims.md). A machine claims
  * its VM with each announcement, in answer to a machine that claims the VM under a lower epoch, and every WIRE_CLAIM_MS
  * as long as the VM is here. So if two copies run, because force was used wrongly or the network was partitioned, they
  * hear of each other as soon as a frame can pass. Host loop.

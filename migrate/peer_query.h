@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Asks one other hypervisor over a connection who has these guests (docs/migration-stream.md "Claims"). If the peer
+ * Asks one other hypervisor over a connection who has these guests (docs/claims.md). If the peer
  * can't be reached, or the connection breaks, the query tries again. The peer's answers are bounded: WIRE_ANSWERS to
  * each question in all. Host loop.
  */

@@ -2,7 +2,7 @@
 /*
  * Every connection to the migration port is received here until its header has come, for only the header says what the
  * visitor wants. A visitor that has a guest to move, or a move to end, is passed on to the destination (dest.h). A
- * visitor that only asks where guests are (docs/migration-stream.md "Claims") is answered here and leaves: it takes no
+ * visitor that only asks where guests are (docs/claims.md) is answered here and leaves: it takes no
  * place from a guest that moves, and little memory. Host loop.
  */
 #pragma once

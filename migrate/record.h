@@ -110,7 +110,7 @@ static inline bool inbox_whole(const struct inbox *box)
     return box->at <= INBOX_AT_HEAD && !box->have;
 }
 
-/* A claim (docs/migration-stream.md "Claims"). claim_seal: fill in what is the same in all claims, and the CRC.
+/* A claim (docs/claims.md). claim_seal: fill in what is the same in all claims, and the CRC.
  * claim_read: returns 0 with *claim checked, or -EPROTO if the bytes are not a claim of ours. */
 void claim_seal(struct wire_claim *claim);
 int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len);

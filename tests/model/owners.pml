@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who owns a guest on a link of three machines (docs/migration-stream.md "Epochs", "Handoff", "Claims"). Machine 0
+ * Who owns a guest on a link of three machines (docs/claims.md, docs/migration-stream.md "Handoff"). Machine 0
  * begins as its owner and has it in its configuration: started anew, it asks before it starts the guest again. Any
  * owner may begin an attempt to any other machine, two attempts in all; so the guest can move on, come home, or be
  * tried again. Links break, machines crash, questions stay unheard and operators use force, each a bounded number of

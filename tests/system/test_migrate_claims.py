@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two copies run, because force was used wrongly. As soon as they hear of each other one of them stands still, and
-nothing is lost before an operator says which (docs/migration-stream.md "Claims")."""
+nothing is lost before an operator says which (docs/claims.md)."""
 
 import contextlib
 import re
