@@ -31,8 +31,8 @@ static inline bool guest_image_here(const struct guest_image *image)
 struct guest_loader {
     /*
      * Put the image into the cleared RAM of vm, and set its first vcpu to the image's entry. This machine has the
-     * image's files, and no vcpu of vm runs: it starts, or is being reset. Returns 0, or -EINVAL if the image is refused: then `reason` (of
-     * `size` bytes) says what is wrong and what would be right. Host loop.
+     * image's files, and no vcpu of vm runs: vm starts, or is being reset. Returns 0, or -EINVAL if the image is
+     * refused: then `reason` (of `size` bytes) says what is wrong and what would be right. Host loop.
      */
     int (*load)(struct vm *vm, const struct guest_image *image, char *reason, size_t size);
     /* Returns what load would return, but loads nothing; vm needs no RAM yet. */
