@@ -51,6 +51,7 @@ def test_clock_is_set_by_what_counts(tmp_path, emu, extra, source):
 
 # (file, what is in it instead, what the console says)
 BROKEN = [
+    ("EFI/BOOT/BOOTX64.EFI", None, "BdsDxe: failed to load Boot"),
     ("godwit.cfg", None, "configuration: godwit.cfg: cannot open"),
     ("godwit.cfg", CONFIG.encode() + b"memroy = 1M\n", "godwit.cfg:4: memroy: unknown key, expected kernel, "),
     ("godwit.cfg", b"log = info\n", "godwit.cfg: vm: no virtual machine, expected a section [vm NAME]"),
@@ -65,7 +66,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("name, content, says", BROKEN, ids=range(len(BROKEN)))
 def test_broken_disk_is_explained(tmp_path, name, content, says):
-    """One readable line, and the firmware goes on: to its shell, where the runner gives up with status 2."""
+    """One readable line, and the firmware has it back: nothing else to boot, so the runner gives up with status 2."""
     disk = make_disk(tmp_path, CONFIG, HELLO)
     replace(disk, name, content)
     done = boot(tmp_path, None, "qemu", image=disk)
