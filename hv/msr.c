@@ -98,18 +98,18 @@ static u64 *stored(struct vcpu *vcpu, u32 msr)
     return NULL;
 }
 
-/* SDM 3A "Memory Type Range Registers (MTRRs)": a set bit without a meaning faults. */
-static bool stored_legal(u32 msr, u64 value)
+/* SDM 3A "Memory Type Range Registers (MTRRs)": a set bit without a meaning faults. Guests of earlier versions could
+ * set such bits of variable MTRRs: a guest that comes from one keeps them, as nothing depends on them. */
+static bool stored_legal(u32 msr, u64 value, bool comes)
 {
-    u64 address = BITS(GUEST_MAXPHYADDR - 1, PAGE_SHIFT);
+    bool mask = msr & 1;
+    u64 bits = BITS(GUEST_MAXPHYADDR - 1, PAGE_SHIFT) | (mask ? MTRR_MASK_VALID : MTRR_BASE_TYPE);
 
     if (msr == MSR_MTRR_DEF_TYPE)
         return !(value & ~MTRR_DEF_TYPE_BITS) && memory_type_legal(value, false);
     if (msr >= MSR_MTRR_FIX64K_00000)
         return memory_types_legal(value, false);
-    if (msr & 1) /* a mask */
-        return !(value & ~(address | MTRR_MASK_VALID));
-    return !(value & ~(address | MTRR_BASE_TYPE)) && memory_type_legal(value, false);
+    return (comes || !(value & ~bits)) && (mask || memory_type_legal(value, false));
 }
 
 #define STORED (1 + 2 * MTRR_VARIABLE + MTRR_FIXED + 1)
@@ -139,7 +139,7 @@ int msr_stored_set(struct vcpu *vcpu, u32 msr, u64 value)
 {
     u64 *store = msr == MSR_TSC_ADJUST ? &vcpu->msrs->tsc_adjust : stored(vcpu, msr);
 
-    if (!store || (msr != MSR_TSC_ADJUST && !stored_legal(msr, value)))
+    if (!store || (msr != MSR_TSC_ADJUST && !stored_legal(msr, value, true)))
         return -EINVAL;
     *store = value;
     return 0;
@@ -239,7 +239,7 @@ int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
     if (err != -ENOENT)
         return err;
     if (store) {
-        if (!stored_legal(msr, value))
+        if (!stored_legal(msr, value, false))
             return -EINVAL;
         *store = value;
         return 0;

@@ -33,7 +33,7 @@ void msr_set_hook(const struct msr_hook *hook);
 void msr_store_reset(struct msr_store *store);
 
 /* For carrying a vcpu to another host: the list of stored MSRs, the value of one, and setting one. Setting returns 0,
- * or -EINVAL if it is no stored MSR or no guest could have written the value. */
+ * or -EINVAL if it is no stored MSR or no guest of this version or an earlier one could have written the value. */
 const u32 *msr_stored_list(unsigned *count);
 u64 msr_stored_get(struct vcpu *vcpu, u32 msr);
 int msr_stored_set(struct vcpu *vcpu, u32 msr, u64 value);
