@@ -280,7 +280,7 @@ SECONDS ?= 3600
 MOVES ?= 0
 SEED ?=
 
-soak-moves: all linux-guest $(BUILD)/guest/stress.cpio ## move guests under load, with faults, for SECONDS= or MOVES=n
+soak-moves: all linux-guest $(BUILD)/guest/stress.cpio ## move busy guests, with faults, for SECONDS= or MOVES=n
 	@tools/soak-moves --seconds $(SECONDS) --moves $(MOVES) $(if $(SEED),--seed $(SEED))
 
 selftests: all linux-selftests ## Linux's own tests of x86 in guests, before, in and after moves, on both emulators

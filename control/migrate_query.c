@@ -150,10 +150,10 @@ static void put_move(struct json *out, const struct move *move)
 /* The destination's view of an attempt, in the source's words. */
 static const char *incoming_status(const struct incoming *in)
 {
-    if (in->dry_run && in->handoff.state != DEST_LOADING)
+    if (in->dry_run && in->handoff.state != DEST_RECEIVING)
         return in->error ? "failed" : "completed";
     switch (in->handoff.state) {
-    case DEST_LOADING: return "active";
+    case DEST_RECEIVING: return "active";
     case DEST_PREPARED: return "device";
     case DEST_RUNNING:
     case DEST_GONE: return "completed";

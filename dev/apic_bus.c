@@ -377,7 +377,7 @@ static void apic_bus_state(struct device *device, struct codec *c)
     struct apic_bus *bus = (struct apic_bus *)device;
 
     for (u32 i = 0; i < bus->vm->nr_vcpus; i++) {
-        if (!c->loading)
+        if (!c->restoring)
             collect(&bus->apic[i]);
         lapic_state(&bus->apic[i].lapic, c);
         pv_eoi_state(&bus->apic[i].pv_eoi, &bus->vm->mem, c);

@@ -64,7 +64,7 @@ static void cmos_state(struct device *device, struct codec *c)
     struct cmos *cmos = (struct cmos *)device;
 
     mc146818_state(&cmos->chip, c);
-    if (codec_loaded(c))
+    if (codec_restored(c))
         look(cmos, timers_now(&platform_of(cmos->vm)->timers));
 }
 

@@ -33,13 +33,13 @@ static const char *last_name(const char *name)
 void codec_field(struct codec *c, void *field, size_t size, const char *name)
 {
     if (size > c->len - c->at)
-        codec_refuse(c, c->loading ? -EINVAL : -ENOSPC, c->loading ? "it breaks off before %s" : "no room for %s",
+        codec_refuse(c, c->restoring ? -EINVAL : -ENOSPC, c->restoring ? "it breaks off before %s" : "no room for %s",
                      last_name(name));
-    if (c->err && c->loading)
+    if (c->err && c->restoring)
         memset(field, 0, size);
     if (c->err)
         return;
-    if (c->loading)
+    if (c->restoring)
         memcpy(field, c->buf + c->at, size);
     else
         memcpy(c->buf + c->at, field, size);
@@ -48,12 +48,12 @@ void codec_field(struct codec *c, void *field, size_t size, const char *name)
 
 void codec_flag(struct codec *c, bool *field, const char *name)
 {
-    u8 value = c->loading ? 0 : *field;
+    u8 value = c->restoring ? 0 : *field;
 
     codec_field(c, &value, sizeof(value), name);
-    if (codec_loaded(c) && value > 1)
+    if (codec_restored(c) && value > 1)
         codec_refuse(c, -EINVAL, "%s is neither 0 nor 1", last_name(name));
-    if (c->loading)
+    if (c->restoring)
         *field = value;
 }
 
@@ -68,7 +68,7 @@ void codec_version(struct codec *c, u16 version)
 
 bool codec_judge(struct codec *c, bool good, const char *why)
 {
-    if (codec_loaded(c) && !good)
+    if (codec_restored(c) && !good)
         codec_refuse(c, -EINVAL, "%s", why);
-    return codec_loaded(c);
+    return codec_restored(c);
 }

@@ -116,7 +116,7 @@ static void console_state(struct device *device, struct codec *c)
     }
     for (u64 at = console->taken; at < console->typed; at++)
         codec_bytes(c, &console->queue[at % CONSOLE_QUEUE], 1);
-    if (c->loading)
+    if (c->restoring)
         look(console);
 }
 

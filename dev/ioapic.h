@@ -65,7 +65,7 @@ bool ioapic_edge(const struct ioapic *ioapic, unsigned pin, struct lapic_ipi *me
 /* A local APIC has ended a level-triggered interrupt: a pin of that vector that is still asserted interrupts again. */
 void ioapic_eoi(struct ioapic *ioapic, u8 vector);
 
-/* All state as one versioned section. load: 0, -ENOTSUP, or -EINVAL for a state that cannot be. */
+/* All state as one versioned section. restore: 0, -ENOTSUP, or -EINVAL for a state that cannot be. */
 void ioapic_state(struct ioapic *ioapic, struct codec *c);
 
 /*

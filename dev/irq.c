@@ -153,7 +153,7 @@ static void pic_state(struct device *device, struct codec *c)
     struct pic_device *pic = (struct pic_device *)device;
 
     i8259_state(&pic->chip, c);
-    if (c->loading)
+    if (c->restoring)
         intr_update(container_of(pic, struct irq_wiring, pic));
 }
 

@@ -98,7 +98,7 @@ struct lapic_timer {
     u64 deadline;              /* host TSC when the count reaches zero, LAPIC_NEVER = stopped */
     u64 tsc_deadline;          /* in TSC-deadline mode, the guest's TSC at that moment; 0 = disarmed */
 
-    /* The remaining time that was loaded at host TSC `at`: a save at that same moment finds it as it came, and not
+    /* The remaining time that was restored at host TSC `at`: a save at that same moment finds it as it came, and not
      * rounded to our ticks. */
     struct {
         u64 at, deadline, remaining;
@@ -185,7 +185,7 @@ void lapic_expire(struct lapic *lapic, u64 tsc);
 
 /*
  * All state as one versioned section. A running count is saved as the time that remains, so that the time between save
- * and load does not count; a TSC deadline is saved as it is, and computed anew by lapic_shift. Refused are
+ * and restore does not count; a TSC deadline is saved as it is, and computed anew by lapic_shift. Refused are
  * another version (-ENOTSUP), a state that cannot be, and another APIC ID (-EINVAL).
  */
 void lapic_state(struct lapic *lapic, struct codec *c);

@@ -149,7 +149,7 @@ static void function_state(struct pci_function *function, struct codec *c)
     codec_version(c, function->ops->version);
     if (function->ops->state)
         function->ops->state(function, c);
-    if (c->loading) {
+    if (c->restoring) {
         bars_update(function);
         intx_update(function);
     }
@@ -299,7 +299,7 @@ static void bus_state(struct device *device, struct codec *c)
 
     codec_version(c, VERSION);
     codec_u32(c, &bus->address);
-    if (c->loading)
+    if (c->restoring)
         bus->address &= ADDRESS_FIELDS;
     for (unsigned slot = 0; slot < PCI_SLOTS && !c->err; slot++) {
         bool there = bus->slot[slot] != NULL;

@@ -62,7 +62,7 @@ struct pci_ops {
     /* Optional: called before a read of configuration space at an offset, and after a write there. */
     void (*config_access)(struct pci_function *function, unsigned offset, unsigned size, bool write);
     void (*reset)(struct pci_function *function);
-    /* Optional: save or load what the device has beyond its function. */
+    /* Optional: save or restore what the device has beyond its function. */
     void (*state)(struct pci_function *function, struct codec *c);
 };
 

@@ -146,11 +146,11 @@ void pci_msix_state(struct pci_function *function, struct codec *c)
         codec_u64(c, &entry->address);
         codec_u32(c, &entry->data);
         codec_u32(c, &entry->control);
-        if (c->loading) {
+        if (c->restoring) {
             entry->address &= ~3ULL;
             entry->control &= MSIX_ENTRY_MASKED;
         }
     }
-    if (c->loading)
+    if (c->restoring)
         msix->pending &= BIT(msix->vectors) - 1;
 }

@@ -15,5 +15,5 @@ void pci_msix_io(struct pci_function *function, struct io *io);
 /* Something that masks messages may have changed: send the pending messages that may be sent now. */
 void pci_msix_flush(struct pci_function *function);
 
-/* Save or load the table and the pending bits (dev/codec.h). */
+/* Save or restore the table and the pending bits (dev/codec.h). */
 void pci_msix_state(struct pci_function *function, struct codec *c);

@@ -54,7 +54,7 @@ static int attach_pci(struct platform *platform, struct vm *vm)
     return 0;
 }
 
-/* Attach in the order in which a saved VM is loaded: time first, then the chips to which the others signal. */
+/* Attach in the order in which a saved VM is restored: time first, then the chips to which the others signal. */
 static int attach_chips(struct platform *platform, struct vm *vm)
 {
     int err;
@@ -109,8 +109,8 @@ void platform_freeze(struct vm *vm)
     struct platform *platform = platform_of(vm);
 
     timers_freeze(&platform->timers);
-    /* These chips note the passing of time only when they are asked, and a load asks them. They are asked now, so that
-     * the load finds the state that was saved. */
+    /* These chips note the passing of time only when they are asked, and a restore asks them. They are asked now, so
+     * that the restore finds the state that was saved. */
     spin_lock(&vm->device_lock);
     pit_settle(&platform->pit);
     cmos_settle(&platform->cmos);

@@ -42,5 +42,5 @@ void steal_time_waits(struct steal_time *steal, u64 now);
 void steal_time_goes_on(struct steal_time *steal, struct guest_mem *mem, u64 now);
 
 /* A vcpu that waits goes on waiting on another host. A state that cannot be is refused. VM time is `now`. A check saves
- * a running guest part by part, so a wait that is loaded may have begun after `now`; then it begins at `now`. */
+ * a running guest part by part, so a wait that is restored may have begun after `now`; then it begins at `now`. */
 void steal_time_state(struct steal_time *steal, const struct guest_mem *mem, u64 now, struct codec *c);

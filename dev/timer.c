@@ -189,7 +189,7 @@ static void timers_state(struct device *device, struct codec *c)
 
     codec_version(c, VERSION);
     codec_u64(c, &ns);
-    if (codec_loaded(c))
+    if (codec_restored(c))
         timers_set_now(timers, ns);
 }
 

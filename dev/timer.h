@@ -31,7 +31,7 @@ struct time_scale {
 struct timers {
     struct device device; /* in which the time is saved */
     struct vm *vm;
-    u64 tsc, ns;             /* a host TSC, and VM time at that moment. Changed by load and by timers_restart */
+    u64 tsc, ns;             /* a host TSC, and VM time at that moment. Changed by restore and by timers_restart */
     u64 frozen;              /* host TSC at which VM time stands still; 0: it goes on */
     struct time_scale scale; /* of the host TSC */
     struct list armed;       /* device_lock */
@@ -48,7 +48,7 @@ u64 timers_tsc(const struct timers *timers);
 /* VM time now. Any CPU. */
 u64 timers_now(const struct timers *timers);
 
-/* Let VM time be `ns` now, for load and for tests of time. The VM is not running. */
+/* Let VM time be `ns` now, for restore and for tests of time. The VM is not running. */
 void timers_set_now(struct timers *timers, u64 ns);
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* On both hosts ages count from the moment in which the guest stopped: so a second save gives what was loaded. */
+/* On both hosts ages count from the moment in which the guest stopped: so a second save gives what was restored. */
 #include "dev/virtio_net_state.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@ static void address_state(struct port_address *address, u64 now, struct codec *c
     codec_bytes(c, address->tags.bytes, sizeof(address->tags.bytes));
     codec_bytes(c, address->ip, sizeof(address->ip));
     codec_u32(c, &age_ms);
-    if (c->loading)
+    if (c->restoring)
         address->seen = now - age_ms * NS_PER_MS;
 }
 
@@ -35,18 +35,18 @@ static void addresses_state(struct port *port, u64 now, struct codec *c)
     for (unsigned i = 0; i < places; i++)
         count += snoop_alive(&port->address[i], now);
     codec_u8(c, &count);
-    if (c->loading) {
+    if (c->restoring) {
         port->nr_addresses = 0;
         places = codec_judge(c, count <= PORT_ADDRESSES, "too many addresses behind the port") ? count : 0;
     }
     for (unsigned i = 0; i < places; i++) {
         struct port_address *address = &port->address[i];
 
-        if (c->loading || snoop_alive(address, now))
+        if (c->restoring || snoop_alive(address, now))
             address_state(address, now, c);
         codec_judge(c, snoop_valid(address) && snoop_alive(address, now), "an address behind the port");
     }
-    if (codec_loaded(c))
+    if (codec_restored(c))
         port->nr_addresses = count;
 }
 
@@ -55,7 +55,7 @@ void virtio_net_state(struct virtio *virtio, struct codec *c)
 {
     struct virtio_net *net = container_of(virtio, struct virtio_net, virtio);
     struct virtio_net_filter filter = net->filter;
-    u64 offloads_off = net->offloads_off, now = net->paused && !c->loading ? net->stood : clock_ns();
+    u64 offloads_off = net->offloads_off, now = net->paused && !c->restoring ? net->stood : clock_ns();
     u8 mac[MAC_LEN];
 
     memcpy(mac, net->mac, MAC_LEN);

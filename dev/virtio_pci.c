@@ -389,7 +389,7 @@ static void state(struct pci_function *function, struct codec *c)
     struct virtio *virtio = virtio_of(function);
     u16 id = virtio->kind->id;
 
-    if (c->loading)
+    if (c->restoring)
         reset(function);
     codec_u16(c, &id);
     codec_judge(c, id == virtio->kind->id, "another kind of device");
@@ -411,7 +411,7 @@ static void state(struct pci_function *function, struct codec *c)
     queues_state(virtio, c);
     codec_version(c, virtio->kind->version);
     virtio->kind->state(virtio, c);
-    if (!codec_loaded(c))
+    if (!codec_restored(c))
         return;
     function->intx = virtio->isr != 0;
     /* Requests may have come in while nobody looked. */

@@ -73,7 +73,7 @@ struct virtio_kind {
     /* The driver has made requests available in a queue, or is now ready for all queues (DRIVER_OK). */
     void (*notify)(struct virtio *virtio, unsigned queue);
     void (*reset)(struct virtio *virtio);
-    void (*state)(struct virtio *virtio, struct codec *c); /* saved or loaded, behind the transport's own */
+    void (*state)(struct virtio *virtio, struct codec *c); /* saved or restored, behind the transport's own */
 };
 
 /* Embedded first in a device's own struct. */

@@ -102,6 +102,6 @@ void virtqueue_notify_off(struct virtqueue *vq);
 u32 virtqueue_read(struct virtqueue *vq, const struct virtqueue_chain *chain, u32 offset, void *buffer, u32 len);
 u32 virtqueue_write(struct virtqueue *vq, const struct virtqueue_chain *chain, u32 offset, const void *buffer, u32 len);
 
-/* The queue's state, except mem and features, which the transport has. What is loaded is judged as a driver's setting
+/* The queue's state, except mem and features, which the transport has. What is restored is judged as a driver's setting
  * is; if it is refused, the queue stays as it was. */
 void virtqueue_state(struct virtqueue *vq, struct codec *c);

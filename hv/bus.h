@@ -29,7 +29,7 @@ struct device_ops {
     u16 version; /* of the saved state */
     void (*io)(struct device *device, unsigned region, struct io *io);
     void (*reset)(struct device *device);
-    /* Save or load all of the device's state (dev/codec.h). What is loaded is judged; a device whose load was
+    /* Save or restore all of the device's state (dev/codec.h). What is restored is judged; a device whose restore was
      * refused is void, and so is its VM. */
     void (*state)(struct device *device, struct codec *c);
 };

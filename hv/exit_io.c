@@ -41,12 +41,12 @@ static bool string_step(struct vcpu *vcpu, const struct vcpu_state *state, struc
     struct io io = { .vcpu = vcpu, .size = exit->u.io.size, .write = !exit->u.io.in };
 
     /* INS must not consume from the device before its destination is known to be writable. */
-    if (exit->u.io.in && linear_probe_store(linear, address, io.size))
+    if (exit->u.io.in && linear_probe_write(linear, address, io.size))
         return false;
-    if (!exit->u.io.in && linear_load(linear, address, io.size, &io.val))
+    if (!exit->u.io.in && linear_read(linear, address, io.size, &io.val))
         return false;
     port_access(vcpu, &io);
-    if (exit->u.io.in && linear_store(linear, address, io.size, io.val))
+    if (exit->u.io.in && linear_write(linear, address, io.size, io.val))
         return false;
 
     u64 *index = &vcpu->regs[exit->u.io.in ? RDI : RSI], *count = &vcpu->regs[RCX];

@@ -51,7 +51,7 @@ static void emulate(struct vcpu *vcpu)
     }
 
     struct linear linear = linear_init(vcpu, &state);
-    struct insn_memory memory = { .ctx = &linear, .load = linear_load, .store = linear_store };
+    struct insn_memory memory = { .ctx = &linear, .read = linear_read, .write = linear_write };
     struct insn_context context = { .regs = vcpu->regs, .rip = vcpu->rip, .rflags = vcpu->rflags };
 
     for (unsigned i = 0; i <= SEG_GS; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Execution of decoded instructions. Each function loads, computes, stores, and changes registers and flags only when
+ * Execution of decoded instructions. Each function reads, computes, writes, and changes registers and flags only when
  * nothing can fail any more. Flags that the manual leaves undefined are cleared (logic) or kept (bit tests), as
  * processors do.
  */
@@ -40,7 +40,7 @@ static int operand_read(const struct execution *e, struct insn_operand operand, 
     switch (operand.kind) {
     case OPERAND_REG: *value = register_get(e->context, operand, size); break;
     case OPERAND_IMM: *value = e->insn->imm; break;
-    case OPERAND_MEM: error = e->memory->load(e->memory->ctx, e->address, size, value); break;
+    case OPERAND_MEM: error = e->memory->read(e->memory->ctx, e->address, size, value); break;
     default: return -ENOTSUP;
     }
     *value &= size_mask(size);
@@ -52,7 +52,7 @@ static int operand_write(const struct execution *e, struct insn_operand operand,
     unsigned size = e->insn->size;
 
     if (operand.kind == OPERAND_MEM)
-        return e->memory->store(e->memory->ctx, e->address, size, value & size_mask(size));
+        return e->memory->write(e->memory->ctx, e->address, size, value & size_mask(size));
     register_set(e->context, operand, size, value);
     return 0;
 }
@@ -247,7 +247,7 @@ static void address_register_add(struct execution *e, enum gpr gpr, u64 step)
     register_set(e->context, operand, e->insn->addr_size, e->context->regs[gpr] + step);
 }
 
-/* One element of a string: load it if the instruction has a source, store it if it has a destination. */
+/* One element of a string: read it if the instruction has a source, write it if it has a destination. */
 static int string_element(struct execution *e)
 {
     static const struct insn_operand accumulator = { .kind = OPERAND_REG, .reg = RAX };
@@ -256,11 +256,11 @@ static int string_element(struct execution *e)
     u64 value = register_get(e->context, accumulator, insn->size);
     int error;
 
-    if (insn->op != INSN_STOS && (error = e->memory->load(e->memory->ctx, e->address, insn->size, &value)))
+    if (insn->op != INSN_STOS && (error = e->memory->read(e->memory->ctx, e->address, insn->size, &value)))
         return error;
     if (insn->op == INSN_LODS)
         return operand_write(e, accumulator, value);
-    return e->memory->store(e->memory->ctx, destination, insn->size, value & size_mask(insn->size));
+    return e->memory->write(e->memory->ctx, destination, insn->size, value & size_mask(insn->size));
 }
 
 /* One iteration; F2 repeats these just as F3 does. */

@@ -24,8 +24,8 @@ static inline void gpr_write(u64 *reg, unsigned size, u64 value)
 struct insn_memory {
     void *ctx;
     /* Access `size` (1, 2, 4 or 8) bytes at a linear address of any alignment. Return 0 or -errno. */
-    int (*load)(void *ctx, u64 linear, unsigned size, u64 *value);
-    int (*store)(void *ctx, u64 linear, unsigned size, u64 value);
+    int (*read)(void *ctx, u64 linear, unsigned size, u64 *value);
+    int (*write)(void *ctx, u64 linear, unsigned size, u64 value);
 };
 
 enum insn_result {

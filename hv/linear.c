@@ -81,7 +81,7 @@ static void access_piece(struct vcpu *vcpu, gpa_t gpa, unsigned len, bool write,
     spin_unlock(&vm->device_lock);
 }
 
-int linear_load(void *context, u64 gva, unsigned size, u64 *value)
+int linear_read(void *context, u64 gva, unsigned size, u64 *value)
 {
     const struct linear *linear = context;
     struct pieces pieces;
@@ -96,7 +96,7 @@ int linear_load(void *context, u64 gva, unsigned size, u64 *value)
     return 0;
 }
 
-int linear_store(void *context, u64 gva, unsigned size, u64 value)
+int linear_write(void *context, u64 gva, unsigned size, u64 value)
 {
     const struct linear *linear = context;
     struct pieces pieces;
@@ -112,7 +112,7 @@ int linear_store(void *context, u64 gva, unsigned size, u64 value)
     return 0;
 }
 
-int linear_probe_store(const struct linear *linear, u64 gva, unsigned size)
+int linear_probe_write(const struct linear *linear, u64 gva, unsigned size)
 {
     struct pieces pieces;
 

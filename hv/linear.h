@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loads and stores at guest linear addresses, for an emulated instruction of the guest: through the guest's page
+ * Reads and writes at guest linear addresses, for an emulated instruction of the guest: through the guest's page
  * tables, to RAM or to a device, across page borders, with the page fault that hardware would raise.
  */
 #pragma once
@@ -20,11 +20,11 @@ struct linear {
 struct linear linear_init(struct vcpu *vcpu, const struct vcpu_state *state);
 
 /*
- * Load or store 1, 2, 4 or 8 bytes. `context` is a struct linear (the signature is that of insn_exec's callbacks).
+ * Read or write 1, 2, 4 or 8 bytes. `context` is a struct linear (the signature is that of insn_exec's callbacks).
  * Returns 0, or -EFAULT with the exception injected and nothing stored. On the vcpu's CPU, without the VM's locks.
  */
-int linear_load(void *context, u64 gva, unsigned size, u64 *value);
-int linear_store(void *context, u64 gva, unsigned size, u64 value);
+int linear_read(void *context, u64 gva, unsigned size, u64 *value);
+int linear_write(void *context, u64 gva, unsigned size, u64 value);
 
-/* Would a store of `size` bytes fault? Returns 0, or -EFAULT with the exception injected. */
-int linear_probe_store(const struct linear *linear, u64 gva, unsigned size);
+/* Would a write of `size` bytes fault? Returns 0, or -EFAULT with the exception injected. */
+int linear_probe_write(const struct linear *linear, u64 gva, unsigned size);

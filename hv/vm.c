@@ -110,8 +110,7 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     list_init(&vm->devices);
     if (npt_init(&vm->npt, backend()->npt_format()))
         goto no_memory;
-    /* The RAM of a new VM is cleared when it starts. An arriving VM receives all pages: migrate/dest_load.c ensures it.
-     */
+    /* The RAM of a new VM is cleared when it starts; an arriving VM receives all pages (migrate/dest_receive.c). */
     err = guest_mem_init(&vm->mem, &vm->npt, config->memory);
     if (err || create_vcpus(vm, config->vcpus) || platform->attach(vm)) {
         vm_destroy(vm);

@@ -60,13 +60,13 @@ struct vm {
     u32 throttle;                  /* percent of the time in which no vcpu is entered; vm_throttle */
     u32 holds;                     /* calls of vm_hold not yet released; no vcpu is entered unless 0 */
     struct {
-        unsigned sections; /* sections of its state that were loaded */
+        unsigned sections; /* sections of its state that were restored */
         bool paused;       /* the VM was paused at its source */
     } incoming;            /* VM_INCOMING */
     bool arrived;          /* the VM came from another machine */
 
     struct platform *platform; /* the chips of this VM, dev/platform.c */
-    struct list devices;       /* all its devices, in the order of save, load and reset (vm_add_device) */
+    struct list devices;       /* all its devices, in the order of save, restore and reset (vm_add_device) */
 
     bool reset_wanted;        /* any CPU sets this; the host loop resets the VM. A start is a reset, too */
     bool resetting;           /* its vcpus and devices are reset, its memory is being cleared; host loop */

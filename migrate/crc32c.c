@@ -35,7 +35,7 @@ static u32 by_table(u32 crc, const u8 *p, size_t len)
     return crc;
 }
 
-static inline u64 load(const u8 *p)
+static inline u64 read64(const u8 *p)
 {
     u64 word;
 
@@ -51,7 +51,7 @@ static inline u64 load(const u8 *p)
  */
 #define FOLD(p, a, b, c, d, e)                      \
     do {                                            \
-        u64 word = load(p) ^ (a);                   \
+        u64 word = read64(p) ^ (a);                 \
                                                     \
         (a) = word >> 23;                           \
         (b) ^= word << 37 ^ word << 41;             \
@@ -74,8 +74,10 @@ static u32 by_folding(u32 crc, const u8 *p, size_t len)
         FOLD(p + 24, d, e, a, b, c);
         FOLD(p + 32, e, a, b, c, d);
     }
-    memcpy(rest, (const u64[]){ load(p) ^ a, load(p + 8) ^ b, load(p + 16) ^ c, load(p + 24) ^ d, load(p + 32) ^ e },
-           sizeof(rest));
+    memcpy(
+        rest,
+        (const u64[]){ read64(p) ^ a, read64(p + 8) ^ b, read64(p + 16) ^ c, read64(p + 24) ^ d, read64(p + 32) ^ e },
+        sizeof(rest));
     return by_table(by_table(0, rest, sizeof(rest)), p + sizeof(rest), len - sizeof(rest));
 }
 

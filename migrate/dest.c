@@ -56,7 +56,7 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
         if (in->vm)
             dest->ops->free(in->vm);
         in->vm = NULL;
-        load_release(in);
+        receive_release(in);
         /* The session may be in the middle of a page of that memory. */
         if (in->session)
             session_close(in->session);
@@ -127,7 +127,7 @@ int dest_accept(struct dest *dest, const struct transport *transport, const stru
 
     if (session) {
         memset(session, 0, sizeof(*session));
-        err = inbox_init(&session->inbox, WIRE_BODY_MAX, load_place, session) ||
+        err = inbox_init(&session->inbox, WIRE_BODY_MAX, receive_place, session) ||
                       outbox_init(&session->outbox, WIRE_BODY_MAX)
                   ? -ENOMEM
                   : 0;
@@ -177,10 +177,10 @@ void session_end(struct dest_session *session)
     inbox_fini(&session->inbox);
     outbox_fini(&session->outbox);
     session->used = false;
-    load_release(&session->fresh);
+    receive_release(&session->fresh);
     if (!in)
         return;
-    /* A copy that was loading is given up; a prepared copy waits for another connection. */
+    /* A copy that was still being received is given up; a prepared copy waits for another connection. */
     log_left(in, ended.reason);
     dest_event(session->dest, in, HANDOFF_LINK_LOST, 0, ended);
 }
@@ -192,7 +192,7 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
 
     if (in)
         log_left(in, reason);
-    if (!in || in->handoff.state == DEST_LOADING)
+    if (!in || in->handoff.state == DEST_RECEIVING)
         pr_warn("migrate: %s%srefused: %s", name, name[0] ? " is " : "", reason);
     session->say |= SAY_REFUSED;
     session->refused = (struct wire_refused){ .code = code };
@@ -201,7 +201,7 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     snprintf(session->refused.reason, sizeof(session->refused.reason), "%s", reason);
     session_close(session);
     session_detach(session);
-    if (in && in->handoff.state == DEST_LOADING)
+    if (in && in->handoff.state == DEST_RECEIVING)
         dest_event(session->dest, in, HANDOFF_CANCEL, 0, (struct outcome){ code, reason });
 }
 
@@ -248,7 +248,7 @@ static void attach(struct dest_session *session, const struct wire_header *heade
     struct incoming *in = attempt_find(session->dest, header->vm_id, header->epoch);
 
     session->stage = SESSION_ASKED;
-    if (!in || in->handoff.state == DEST_LOADING) /* no source can be in doubt about a copy that was not prepared */
+    if (!in || in->handoff.state == DEST_RECEIVING) /* no source can be in doubt about a copy that was not prepared */
         return;
     if (in->session) {
         session_close(in->session);
@@ -340,7 +340,7 @@ static bool listen(struct dest_session *session)
     case INBOX_NOTHING: return false;
     case INBOX_HEADER: take_header(session); return true;
     case INBOX_RECORD: session_take(session); return true;
-    case INBOX_PAGE: load_page(session); return true;
+    case INBOX_PAGE: receive_page(session); return true;
     default: broken(session, event); return true;
     }
 }
@@ -387,7 +387,7 @@ static void session_watch(struct dest_session *session)
     }
     if (session->stage != SESSION_GREET && outbox_empty(&session->outbox) &&
         time - session->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS) {
-        load_say_keepalive(session);
+        say_keepalive(session);
         session->last_said = time;
     }
 }
@@ -446,7 +446,7 @@ int dest_cancel(struct dest *dest, const void *vm)
 
         if (!attempt_under_way(in) || in->vm != vm || !in->session)
             continue;
-        if (in->handoff.state == DEST_LOADING)
+        if (in->handoff.state == DEST_RECEIVING)
             dest_refuse(in->session, WIRE_E_CANCEL, "cancelled at the destination");
         else
             dest_event(dest, in, HANDOFF_CANCEL, 0, (struct outcome){ WIRE_E_CANCEL, "cancelled here" });

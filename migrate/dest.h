@@ -50,7 +50,7 @@ struct incoming {
     struct incoming *instead; /* before this one is accepted: the earlier attempt that it will make void; NULL: none */
     struct dest_stats stats;
 
-    /* Only while it is loading. */
+    /* Only while it is received. */
     struct migrate_description *description;
     struct ram ram;
     u64 *seen, *suspect;         /* by page: received; damaged as far as we know */
@@ -72,7 +72,7 @@ enum session_stage {
     SESSION_GREET,   /* waits for the header */
     SESSION_RESERVE, /* waits for RESERVE */
     SESSION_TRY,     /* a check alone: tries the sections of state */
-    SESSION_LOAD,    /* takes pages and sections of state */
+    SESSION_RECEIVE, /* takes pages and sections of state */
     SESSION_CLEAR,   /* clears the pages of a ZERO record */
     SESSION_DIGEST,  /* digests memory, before it answers ROUND */
     SESSION_VERIFY,  /* PREPARE has come: digests memory, and compares */
@@ -127,8 +127,8 @@ int dest_accept(struct dest *dest, const struct transport *transport, const stru
 /* Do all that can be done now without waiting. Returns true if more can be done at once. */
 bool dest_step(struct dest *dest);
 
-/* How many bytes of RAM may be held for guests that are loading or prepared: in all, and for guests from one host. 0:
- * no limit. */
+/* How many bytes of RAM may be held for guests that are being received or prepared: in all, and for guests from one
+ * host. 0: no limit. */
 void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host);
 
 /* How many bytes of RAM are held for such guests now. */

@@ -12,7 +12,7 @@ static bool same_vm(const struct incoming *in, const u8 *vm_id)
 
 bool attempt_under_way(const struct incoming *in)
 {
-    return in->used && (in->handoff.state == DEST_LOADING || in->handoff.state == DEST_PREPARED);
+    return in->used && (in->handoff.state == DEST_RECEIVING || in->handoff.state == DEST_PREPARED);
 }
 
 /* Does the attempt's epoch count as used? Before PREPARED is said it does not: no source can have said COMMIT. */

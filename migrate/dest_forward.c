@@ -2,7 +2,7 @@
 /* Frames that reached the source for a guest that runs here by now. */
 #include "migrate/dest_parts.h"
 
-void load_frame(struct dest_session *session)
+void receive_frame(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     const struct inbox *box = &session->inbox;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the destination use of each other: dest.c (connections, handoff), dest_stages.c (what a connection
- * takes and does in each stage), dest_attempts.c (which attempts are remembered), dest_load.c (records become a stopped
- * guest), dest_verify.c (digests), dest_stranded.c (stranded copies). */
+ * takes and does in each stage), dest_attempts.c (which attempts are remembered), dest_receive.c (records become a
+ * stopped guest), dest_verify.c (digests), dest_stranded.c (stranded copies). */
 #pragma once
 
 #include "migrate/dest.h"
@@ -31,7 +31,7 @@ void session_take(struct dest_session *session);
 /* End the connection when all is said; nothing more is taken from it. */
 void session_close(struct dest_session *session);
 
-/* End the connection at once. The attempt that was loading on it is given up. */
+/* End the connection at once. The attempt that was receiving on it is given up. */
 void session_end(struct dest_session *session);
 
 /* The attempt, if there is one, is no longer the session's. */
@@ -45,11 +45,11 @@ void dest_event(struct dest *dest, struct incoming *in, enum handoff_event event
  * ours. */
 u64 dest_stood(const struct incoming *in, u64 now);
 
-/* Refuse the session's attempt: say REFUSED, end the connection, and give up the attempt that was loading on it. A copy
- * that is prepared, or runs here, stays. */
+/* Refuse the session's attempt: say REFUSED, end the connection, and give up the attempt that was receiving on it. A
+ * copy that is prepared, or runs here, stays. */
 void dest_refuse(struct dest_session *session, enum wire_code code, const char *reason);
 
-/* Is this attempt loading or prepared? */
+/* Is this attempt receiving or prepared? */
 bool attempt_under_way(const struct incoming *in);
 
 /* The highest epoch that is remembered as used for a VM and that bars a new attempt under `epoch`; 0: no epoch does. */
@@ -83,33 +83,33 @@ void dest_free_stranded(struct dest *dest, struct incoming *in);
 
 /* Handle a RESERVE, ZERO or STATE record, a page, or PREPARE that has come. Each function refuses the attempt if the
  * record is wrong. */
-void load_reserve(struct dest_session *session);
-void load_zero(struct dest_session *session);
-void load_state(struct dest_session *session);
-void load_page(struct dest_session *session);
+void receive_reserve(struct dest_session *session);
+void receive_zero(struct dest_session *session);
+void receive_state(struct dest_session *session);
+void receive_page(struct dest_session *session);
 /* FRAME has come: give the frame to the guest. */
-void load_frame(struct dest_session *session);
-void load_prepare(struct dest_session *session, const struct wire_handoff *prepare);
+void receive_frame(struct dest_session *session);
+void receive_prepare(struct dest_session *session, const struct wire_handoff *prepare);
 
 /* The function for inbox->place. */
-u8 *load_place(void *ctx, const struct wire_page *page);
+u8 *receive_place(void *ctx, const struct wire_page *page);
 
 /* In SESSION_CLEAR: go on with the ZERO record. */
-void load_clear(struct dest_session *session);
+void receive_clear(struct dest_session *session);
 
 /* ROUND has come: answer it, or first digest what it asks for. */
-void load_round(struct dest_session *session, const struct wire_round *round);
+void receive_round(struct dest_session *session, const struct wire_round *round);
 
 /* In SESSION_DIGEST and SESSION_VERIFY: digest some pages; when no page is stale any more, say ROUND_DONE, or compare,
  * and say PREPARED or REFUSED. */
-void load_digest(struct dest_session *session);
-void load_verify(struct dest_session *session);
+void receive_digest(struct dest_session *session);
+void receive_verify(struct dest_session *session);
 
 /* Continue `digest` over a section of state; returns the new digest. */
-u64 load_section_digest(u64 digest, const struct wire_section *section, const u8 *bytes);
+u64 section_digest(u64 digest, const struct wire_section *section, const u8 *bytes);
 
 /* Say KEEPALIVE: this end lives, and has got so far. */
-void load_say_keepalive(struct dest_session *session);
+void say_keepalive(struct dest_session *session);
 
-/* Free what only loading needed; the VM stays. */
-void load_release(struct incoming *in);
+/* Free what only receiving needed; the VM stays. */
+void receive_release(struct incoming *in);

@@ -56,8 +56,8 @@ static void take_handoff(struct dest_session *session)
         outbox_record(&session->outbox, WIRE_UNKNOWN, &unknown, sizeof(unknown));
         return;
     }
-    if (session->stage == SESSION_LOAD && event == HANDOFF_PREPARE) {
-        load_prepare(session, &message);
+    if (session->stage == SESSION_RECEIVE && event == HANDOFF_PREPARE) {
+        receive_prepare(session, &message);
         return;
     }
     if (event == HANDOFF_COMMIT && in->handoff.state == DEST_PREPARED)
@@ -72,7 +72,7 @@ static void take_keepalive(struct dest_session *session)
     struct incoming *in = session->incoming;
     u64 work;
 
-    if (!in || in->handoff.state != DEST_LOADING || inbox_body(&session->inbox, &work, sizeof(work)) ||
+    if (!in || in->handoff.state != DEST_RECEIVING || inbox_body(&session->inbox, &work, sizeof(work)) ||
         work <= in->peer_work)
         return;
     in->peer_work = work;
@@ -100,7 +100,7 @@ static void take_round(struct dest_session *session)
     session->since = now(session);
     if (session->stage == SESSION_TRY)
         end_check(session);
-    load_round(session, &round);
+    receive_round(session, &round);
 }
 
 /* The contents of its pages follow. */
@@ -127,16 +127,16 @@ static const struct {
 } records[] = {
     { WIRE_KEEPALIVE, ANY, take_keepalive },
     { WIRE_END, ANY, take_end },
-    { WIRE_RESERVE, IN(RESERVE), load_reserve },
-    { WIRE_STATE, IN(TRY) | IN(LOAD), load_state },
-    { WIRE_ROUND, IN(TRY) | IN(LOAD), take_round },
-    { WIRE_PAGES, IN(LOAD), take_pages },
-    { WIRE_ZERO, IN(LOAD), load_zero },
-    { WIRE_PREPARE, IN(LOAD) | IN(HANDOFF) | IN(ASKED), take_handoff },
+    { WIRE_RESERVE, IN(RESERVE), receive_reserve },
+    { WIRE_STATE, IN(TRY) | IN(RECEIVE), receive_state },
+    { WIRE_ROUND, IN(TRY) | IN(RECEIVE), take_round },
+    { WIRE_PAGES, IN(RECEIVE), take_pages },
+    { WIRE_ZERO, IN(RECEIVE), receive_zero },
+    { WIRE_PREPARE, IN(RECEIVE) | IN(HANDOFF) | IN(ASKED), take_handoff },
     { WIRE_COMMIT, ANY, take_handoff },
     { WIRE_QUERY, ANY, take_handoff },
     { WIRE_ABORT, ANY, take_handoff },
-    { WIRE_FRAME, ANY, load_frame },
+    { WIRE_FRAME, ANY, receive_frame },
 };
 
 void session_take(struct dest_session *session)
@@ -167,16 +167,16 @@ static void late_source(struct dest_session *session)
 /* Setup, and the end of a move in doubt, take only a few records: a peer that has no more than a connection has no
  * right to its place. */
 #define IDLE .idle = true, .limit_ms = WIRE_SETUP_MS, .late = session_end
-#define LOADING .move = true, .limit_ms = WIRE_PROGRESS_MS, .late = late_source
+#define RECEIVING .move = true, .limit_ms = WIRE_PROGRESS_MS, .late = late_source
 
 static const struct session_row stages[NR_SESSION_STAGES] = {
     [SESSION_GREET] = { IDLE },
     [SESSION_RESERVE] = { IDLE, .move = true },
-    [SESSION_TRY] = { LOADING },
-    [SESSION_LOAD] = { LOADING },
-    [SESSION_CLEAR] = { LOADING, .work = load_clear },
-    [SESSION_DIGEST] = { LOADING, .work = load_digest },
-    [SESSION_VERIFY] = { LOADING, .work = load_verify },
+    [SESSION_TRY] = { RECEIVING },
+    [SESSION_RECEIVE] = { RECEIVING },
+    [SESSION_CLEAR] = { RECEIVING, .work = receive_clear },
+    [SESSION_DIGEST] = { RECEIVING, .work = receive_digest },
+    [SESSION_VERIFY] = { RECEIVING, .work = receive_verify },
     /* COMMIT and END come at once. A copy outlives its connection, and its source may ask by another one. */
     [SESSION_HANDOFF] = { .move = true, .limit_ms = WIRE_PROGRESS_MS, .late = session_end },
     [SESSION_ASKED] = { IDLE },

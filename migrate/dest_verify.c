@@ -9,12 +9,12 @@
 #include "config/digest.h"
 #include "migrate/dest_parts.h"
 
-u64 load_section_digest(u64 digest, const struct wire_section *section, const u8 *bytes)
+u64 section_digest(u64 digest, const struct wire_section *section, const u8 *bytes)
 {
     return digest_bytes(digest_bytes(digest, section, sizeof(*section)), bytes, section->len);
 }
 
-/* Save the loaded state again, and compare each section with the one that came. Returns whether all are the same; if
+/* Save the restored state again, and compare each section with the one that came. Returns whether all are the same; if
  * not, `reason` names the section. */
 static bool state_verify(const struct incoming *in, const struct migrate_dest_ops *ops, char reason[WIRE_REASON])
 {
@@ -28,7 +28,7 @@ static bool state_verify(const struct incoming *in, const struct migrate_dest_op
         ops->section(in->vm, i, &section, &saved);
         err = saved.err;
         section.len = saved.at;
-        if (!err && load_section_digest(0, &section, buf) != in->sections[i]) {
+        if (!err && section_digest(0, &section, buf) != in->sections[i]) {
             snprintf(reason, WIRE_REASON, "state of %s %u differs from the source's", section.name, section.instance);
             err = -EBADMSG;
         }
@@ -46,7 +46,7 @@ static void prepared(struct dest_session *session)
 
     in->found.epoch = in->handoff.epoch;
     in->stats.prepared = dest->ops->now(dest->ctx);
-    load_release(in);
+    receive_release(in);
     session->stage = SESSION_HANDOFF;
     dest_event(dest, in, HANDOFF_READY, 0, outcome_completed);
 }
@@ -76,7 +76,7 @@ static void say_round_done(struct dest_session *session, const struct wire_round
     outbox_record(&session->outbox, WIRE_ROUND_DONE, &answer, sizeof(answer));
 }
 
-void load_round(struct dest_session *session, const struct wire_round *round)
+void receive_round(struct dest_session *session, const struct wire_round *round)
 {
     struct incoming *in = session->incoming;
 
@@ -89,7 +89,7 @@ void load_round(struct dest_session *session, const struct wire_round *round)
     in->digested = (struct digest_work){ 0 };
 }
 
-static const void *loaded_page(void *ctx, gpa_t gpa)
+static const void *received_page(void *ctx, gpa_t gpa)
 {
     const struct dest_session *session = ctx;
 
@@ -102,31 +102,31 @@ static bool digest_part(struct dest_session *session)
     const struct migrate_dest_ops *ops = session->dest->ops;
     struct incoming *in = session->incoming;
     u64 began = ops->now(session->dest->ctx), before = in->digested.pages;
-    bool done = ram_digest_part(&in->digest, &in->ram, loaded_page, session, &in->digested);
+    bool done = ram_digest_part(&in->digest, &in->ram, received_page, session, &in->digested);
 
     in->digested.ns += ops->now(session->dest->ctx) - began;
     in->work += in->digested.pages - before;
     return done;
 }
 
-void load_digest(struct dest_session *session)
+void receive_digest(struct dest_session *session)
 {
     const struct incoming *in = session->incoming;
 
     if (!digest_part(session)) {
-        load_say_keepalive(session);
+        say_keepalive(session);
         return;
     }
-    session->stage = SESSION_LOAD;
+    session->stage = SESSION_RECEIVE;
     say_round_done(session, &in->round, in->digested.ns / 1000);
 }
 
-void load_verify(struct dest_session *session)
+void receive_verify(struct dest_session *session)
 {
     if (!session->incoming->digest.stale)
         prepared(session);
     else if (!digest_part(session))
-        load_say_keepalive(session);
+        say_keepalive(session);
     else
         compare(session);
 }

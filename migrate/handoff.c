@@ -143,7 +143,7 @@ unsigned handoff_source_event(struct handoff_source *source, enum handoff_event 
 
 void handoff_dest_init(struct handoff_dest *dest, u64 epoch)
 {
-    *dest = (struct handoff_dest){ .state = DEST_LOADING, .epoch = epoch };
+    *dest = (struct handoff_dest){ .state = DEST_RECEIVING, .epoch = epoch };
 }
 
 static unsigned abort_attempt(struct handoff_dest *dest)
@@ -152,7 +152,7 @@ static unsigned abort_attempt(struct handoff_dest *dest)
     return ACTION_NOTE | ACTION_FREE | ACTION_SAY_ABORTED;
 }
 
-static unsigned loading_event(struct handoff_dest *dest, enum handoff_event event)
+static unsigned receiving_event(struct handoff_dest *dest, enum handoff_event event)
 {
     switch (event) {
     case HANDOFF_READY: dest->state = DEST_PREPARED; return ACTION_SAY_PREPARED;
@@ -190,14 +190,14 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
 
     if (event == HANDOFF_HIGHER_EPOCH) {
         /* A VM that runs here has its own struct handoff_source for that. */
-        bool under_way = dest->state == DEST_LOADING || dest->state == DEST_PREPARED;
+        bool under_way = dest->state == DEST_RECEIVING || dest->state == DEST_PREPARED;
 
         return under_way && epoch > dest->epoch && !epoch_is_noise(dest->epoch, epoch) ? abort_attempt(dest) : 0;
     }
     if (from_peer(event) && epoch != dest->epoch)
         return 0;
     switch (dest->state) {
-    case DEST_LOADING: return loading_event(dest, event);
+    case DEST_RECEIVING: return receiving_event(dest, event);
     case DEST_PREPARED: return prepared_event(dest, event);
     case DEST_RUNNING:
     case DEST_GONE: return asked ? ACTION_SAY_RUNNING : 0;
@@ -208,7 +208,7 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
 
 const char *dest_state_name(enum dest_state state)
 {
-    static const char *const names[] = { "loading", "prepared", "running", "aborted", "gone" };
+    static const char *const names[] = { "receiving", "prepared", "running", "aborted", "gone" };
 
     return names[state];
 }

@@ -42,7 +42,7 @@ enum handoff_event {
     HANDOFF_ABORTED,
     HANDOFF_UNKNOWN,
     /* Events of this side. */
-    HANDOFF_READY,         /* source: all state is sent. Destination: all of it is loaded and checked */
+    HANDOFF_READY,         /* source: all state is sent. Destination: all of it has come and is checked */
     HANDOFF_CANCEL,        /* the operator cancels, or something fails here */
     HANDOFF_LINK_LOST,     /* the connection is gone, or the peer was silent for too long */
     HANDOFF_LINK_BACK,     /* source: a RESOLVE connection is up */
@@ -98,7 +98,7 @@ struct handoff_source {
 };
 
 enum dest_state {
-    DEST_LOADING,
+    DEST_RECEIVING,
     DEST_PREPARED, /* complete and stopped */
     DEST_RUNNING,
     DEST_ABORTED, /* final: no memory is left, only the answer */

@@ -494,7 +494,7 @@ static bool dest_busy(void)
         if (dest.session[i].used)
             return true;
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (dest.incoming[i].used && (dest.incoming[i].handoff.state == DEST_LOADING || dest.incoming[i].announce))
+        if (dest.incoming[i].used && (dest.incoming[i].handoff.state == DEST_RECEIVING || dest.incoming[i].announce))
             return true;
     return false;
 }

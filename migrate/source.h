@@ -31,7 +31,7 @@ enum stage {
     STAGE_ACCEPT,       /* waits for ACCEPTED */
     STAGE_START_LOG,    /* ends the log of an earlier move; a live move starts its own */
     STAGE_TRY_STATE,    /* a check alone: saves and sends the state of the living guest */
-    STAGE_TRIED,        /* a check alone: waits until the destination has loaded it */
+    STAGE_TRIED,        /* a check alone: waits until the destination has restored it */
     STAGE_ROUND,        /* a live round */
     STAGE_ROUND_WAIT,   /* waits until the destination has the round */
     STAGE_HARVEST,      /* takes up the pages written meanwhile */

@@ -109,7 +109,7 @@ void vcpu_image_state(struct vcpu_image *image, u32 id, const struct vcpu_limits
 {
     const char *why;
 
-    if (c->loading)
+    if (c->restoring)
         memset(image, 0, sizeof(*image));
     codec_version(c, VCPU_IMAGE_VERSION);
     registers_state(&image->state, c);
@@ -131,6 +131,6 @@ void vcpu_image_state(struct vcpu_image *image, u32 id, const struct vcpu_limits
     codec_u64(c, &image->tsc_khz);
     msrs_state(image, c);
     xsave_state(image, limits, c);
-    why = codec_loaded(c) ? vcpu_image_check(image, id, limits) : NULL;
+    why = codec_restored(c) ? vcpu_image_check(image, id, limits) : NULL;
     codec_judge(c, !why, why);
 }

@@ -50,8 +50,8 @@ struct vcpu_limits {
 };
 
 /*
- * The section of vcpu `id`, saved or loaded. -ENOTSUP: another version; -EINVAL: the section breaks off, or holds what
- * no processor of this policy can hold. After an error the image is void.
+ * The section of vcpu `id`, saved or restored. -ENOTSUP: another version; -EINVAL: the section breaks off, or holds
+ * what no processor of this policy can hold. After an error the image is void.
  */
 void vcpu_image_state(struct vcpu_image *image, u32 id, const struct vcpu_limits *limits, struct codec *c);
 

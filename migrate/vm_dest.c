@@ -79,7 +79,7 @@ static u8 *page(void *handle, gpa_t gpa)
 static void section(void *handle, unsigned index, struct wire_section *section, struct codec *c)
 {
     vm_state_section(handle, index, section, c);
-    if (codec_loaded(c))
+    if (codec_restored(c))
         ((struct vm *)handle)->incoming.sections++;
 }
 

@@ -24,7 +24,7 @@ struct migrate_description {
 };
 
 /* Section `index` of a stopped VM. Saving: fill in its name and instance, and write its bytes; -ENOENT behind the last
- * section. The same state gives the same bytes. Loading: `section` must have its name and instance, else -ENOENT;
+ * section. The same state gives the same bytes. Restoring: `section` must have its name and instance, else -ENOENT;
  * -ENOTSUP: unknown version; -EINVAL: values refused. The codec has the error, with words. */
 typedef void migrate_section_fn(void *vm, unsigned index, struct wire_section *section, struct codec *c);
 

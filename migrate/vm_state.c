@@ -110,10 +110,10 @@ static void vcpu_section(struct vcpu *vcpu, struct codec *c)
         return;
     }
     limits_make(vcpu->vm, &limits);
-    if (!c->loading)
+    if (!c->restoring)
         image_take(vcpu, &limits, image);
     vcpu_image_state(image, vcpu->id, &limits, c);
-    if (codec_loaded(c))
+    if (codec_restored(c))
         image_put(vcpu, image, c);
     free(image);
 }
@@ -124,7 +124,7 @@ static void file_state(struct guest_file *file, struct codec *c)
 {
     codec_u64(c, &file->size);
     codec_u64(c, &file->digest);
-    if (c->loading)
+    if (c->restoring)
         *file = (struct guest_file){ .size = file->size, .digest = file->digest };
 }
 
@@ -227,7 +227,7 @@ void vm_state_section(void *ctx, unsigned index, struct wire_section *section, s
     struct wire_section here;
     struct device *device = section_name(vm, index, &here);
 
-    if (!c->loading)
+    if (!c->restoring)
         *section = here;
     if (!here.name[0] || strcmp(section->name, here.name) != 0 || section->instance != here.instance) {
         codec_refuse(c, -ENOENT, "expected %s %u", here.name[0] ? here.name : "no more", here.instance);
@@ -244,14 +244,14 @@ void vm_state_section(void *ctx, unsigned index, struct wire_section *section, s
 
 static int section_rehearse(struct vm *vm, unsigned index, u8 *buf, char reason[WIRE_REASON])
 {
-    struct codec saved = codec_saver(buf, WIRE_BODY_MAX), loaded;
+    struct codec saved = codec_saver(buf, WIRE_BODY_MAX), restored;
     struct wire_section section;
 
     vm_state_section(vm, index, &section, &saved);
-    loaded = codec_loader(buf, saved.at);
+    restored = codec_restorer(buf, saved.at);
     if (!saved.err)
-        vm_state_section(vm, index, &section, &loaded);
-    if (saved.err || loaded.err || loaded.at != loaded.len) {
+        vm_state_section(vm, index, &section, &restored);
+    if (saved.err || restored.err || restored.at != restored.len) {
         snprintf(reason, WIRE_REASON, "state of %s %u: this machine does not take its own", section.name,
                  section.instance);
         return -EINVAL;

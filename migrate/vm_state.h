@@ -11,17 +11,18 @@
 
 struct vm;
 
-/* Save or load the section of that index. Contract: migrate_section_fn (migrate/vm_ops.h). */
+/* Save or restore the section of that index. Contract: migrate_section_fn (migrate/vm_ops.h). */
 void vm_state_section(void *ctx, unsigned index, struct wire_section *section, struct codec *c);
 
 /*
- * Save each section of a VM that was just made for an incoming guest, and load it again: what fails here would
- * otherwise fail while the guest stands still. The real load is then the second one, and faster, because code and
+ * Save each section of a VM that was just made for an incoming guest, and restore it again: what fails here would
+ * otherwise fail while the guest stands still. The real restore is then the second one, and faster, because code and
  * tables are in caches. Returns whether all went well; if not, `reason` names the section.
  */
 bool vm_state_rehearse(struct vm *vm, char reason[WIRE_REASON]);
 
-/* The number of sections that a VM of this shape has: an incoming VM is complete when as many were loaded, in order. */
+/* The number of sections that a VM of this shape has: an incoming VM is complete when as many were restored, in order.
+ */
 unsigned vm_section_count(const struct vm *vm);
 
 /* Fill in the VM's devices for the description: name, instance and version. Returns how many, at most WIRE_DEVICES. */

@@ -46,7 +46,7 @@ int npt_leaf_split(struct npt *npt, u64 *entry, unsigned level, u64 clear, u64 s
 {
     const struct npt_format *format = &npt->format;
     u64 *table = table_alloc(npt);
-    u64 old = entry_load(entry);
+    u64 old = entry_read(entry);
 
     assert_held(&npt->lock);
     if (!table)
@@ -73,11 +73,11 @@ static bool table_is_empty(const struct npt *npt, const u64 *table)
 
 void npt_table_cut(struct npt *npt, u64 *entry, u64 value)
 {
-    u64 *table = entry_table(entry_load(entry));
+    u64 *table = entry_table(entry_read(entry));
 
     assert_held(&npt->lock);
-    entry_store(entry, value);
-    entry_store(&table[0], npt->cut);
+    entry_write(entry, value);
+    entry_write(&table[0], npt->cut);
     npt->cut = frame_address(table);
 }
 
@@ -89,11 +89,11 @@ static int range_walk(struct npt_walk *walk, u64 *table, unsigned level, gpa_t g
         int rc = NPT_DESCEND;
 
         next = MIN(align_down(gpa, level_size(level)) + level_size(level), end);
-        if (!entry_is_table(walk->npt, entry_load(entry), level))
+        if (!entry_is_table(walk->npt, entry_read(entry), level))
             rc = walk->visit(walk, entry, level, gpa, next);
         if (rc == NPT_DESCEND) {
-            rc = range_walk(walk, entry_table(entry_load(entry)), level - 1, gpa, next);
-            if (walk->prune && table_is_empty(walk->npt, entry_table(entry_load(entry))))
+            rc = range_walk(walk, entry_table(entry_read(entry)), level - 1, gpa, next);
+            if (walk->prune && table_is_empty(walk->npt, entry_table(entry_read(entry))))
                 npt_table_cut(walk->npt, entry, 0);
         }
         if (rc != 0)
@@ -134,26 +134,26 @@ static int visit_map(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gp
     hpa_t frame = gpa + walk->offset;
     u64 *table;
 
-    if (entry_present(npt, entry_load(entry)))
+    if (entry_present(npt, entry_read(entry)))
         return -EEXIST;
     if (leaf_fits(npt, level, gpa, next, frame)) {
-        entry_store(entry, leaf_make(&npt->format, frame, level, walk->prot));
+        entry_write(entry, leaf_make(&npt->format, frame, level, walk->prot));
         return 0;
     }
     table = table_alloc(npt);
     if (!table)
         return -ENOMEM;
-    entry_store(entry, table_entry(npt, table));
+    entry_write(entry, table_entry(npt, table));
     return NPT_DESCEND;
 }
 
 static int visit_unmap(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
 {
-    if (!entry_present(walk->npt, entry_load(entry)))
+    if (!entry_present(walk->npt, entry_read(entry)))
         return 0;
     if (next - gpa != level_size(level))
         return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
-    entry_store(entry, 0);
+    entry_write(entry, 0);
     walk->flush = true;
     return 0;
 }
@@ -181,9 +181,9 @@ u64 *npt_entry_find(const struct npt *npt, gpa_t gpa, unsigned *level)
     for (*level = LEVELS;; --*level) {
         u64 *entry = &table[gpa / level_size(*level) % ENTRIES];
 
-        if (!entry_is_table(npt, entry_load(entry), *level))
+        if (!entry_is_table(npt, entry_read(entry), *level))
             return entry;
-        table = entry_table(entry_load(entry));
+        table = entry_table(entry_read(entry));
     }
 }
 
@@ -199,7 +199,7 @@ int npt_exec_open(struct npt *npt, gpa_t gpa)
         unsigned level;
         u64 *entry = npt_entry_find(npt, gpa, &level);
 
-        if (level == 1 || !(entry_load(entry) & format->exec_large))
+        if (level == 1 || !(entry_read(entry) & format->exec_large))
             break;
         if (npt_leaf_split(npt, entry, level, 0, 0)) {
             opened = -ENOMEM;
@@ -221,7 +221,7 @@ bool npt_lookup(struct npt *npt, gpa_t gpa, struct npt_leaf *leaf)
     if (gpa >= GPA_LIMIT)
         return false;
     spin_lock(&npt->lock);
-    entry = entry_load(npt_entry_find(npt, gpa, &level));
+    entry = entry_read(npt_entry_find(npt, gpa, &level));
     spin_unlock(&npt->lock);
     if (!entry_present(npt, entry))
         return false;

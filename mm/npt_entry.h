@@ -66,13 +66,13 @@ static inline u64 *entry_table(u64 entry)
     return frame_window(entry & PTE_ADDR);
 }
 
-static inline u64 entry_load(const u64 *entry)
+static inline u64 entry_read(const u64 *entry)
 {
     return __atomic_load_n(entry, __ATOMIC_RELAXED);
 }
 
 /* Release: a table is complete before a processor can follow the entry to it. */
-static inline void entry_store(u64 *entry, u64 value)
+static inline void entry_write(u64 *entry, u64 value)
 {
     __atomic_store_n(entry, value, __ATOMIC_RELEASE);
 }

@@ -26,7 +26,7 @@ static u64 written_bits(const struct npt *npt, unsigned level, enum npt_track tr
 
 static int visit_arm(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
 {
-    u64 old = entry_load(entry), clear = written_bits(walk->npt, level, walk->track);
+    u64 old = entry_read(entry), clear = written_bits(walk->npt, level, walk->track);
 
     (void)gpa;
     (void)next;
@@ -66,7 +66,7 @@ u64 npt_log_open(struct npt *npt, gpa_t gpa, enum npt_track track)
     for (;;) {
         u64 *entry = npt_entry_find(npt, gpa, &level);
 
-        if (!entry_present(npt, entry_load(entry)) || (entry_load(entry) & write) == write)
+        if (!entry_present(npt, entry_read(entry)) || (entry_read(entry) & write) == write)
             break;
         if (level > 1 && part(npt, entry, level, track) == 0) {
             opened = PAGE_SIZE;
@@ -83,7 +83,7 @@ u64 npt_log_open(struct npt *npt, gpa_t gpa, enum npt_track track)
 /* Clear bits of an entry. Returns whether any of them was set. */
 static bool entry_clear(u64 *entry, u64 bits)
 {
-    if (!(entry_load(entry) & bits))
+    if (!(entry_read(entry) & bits))
         return false;
     __atomic_fetch_and(entry, ~bits, __ATOMIC_RELAXED);
     return true;
@@ -100,7 +100,7 @@ bool npt_log_rearm(struct npt *npt, gpa_t gpa, u64 pages, enum npt_track track)
     entry = npt_entry_find(npt, gpa, &level);
     clear = written_bits(npt, level, track);
     if (level > 1)
-        changed = entry_present(npt, entry_load(entry)) && entry_clear(entry, clear);
+        changed = entry_present(npt, entry_read(entry)) && entry_clear(entry, clear);
     else
         for (; pages != 0; pages &= pages - 1)
             changed |= entry_clear(&entry[__builtin_ctzll(pages)], clear);
@@ -111,7 +111,7 @@ bool npt_log_rearm(struct npt *npt, gpa_t gpa, u64 pages, enum npt_track track)
 /* Is the entry a table that hardware may have walked since the last look? */
 static bool table_touched(struct npt *npt, u64 *entry, unsigned level, struct npt_scan *scan)
 {
-    u64 old = entry_load(entry), accessed = npt->format.accessed;
+    u64 old = entry_read(entry), accessed = npt->format.accessed;
 
     scan->visited++;
     if (!entry_is_table(npt, old, level) || !(old & (accessed | AGAIN)))
@@ -128,7 +128,7 @@ static u64 d_bits_take(const struct npt *npt, u64 *entry)
     u64 pages = 0;
 
     for (unsigned i = 0; i < WORD_PAGES; i++)
-        if (entry_present(npt, entry_load(&entry[i])) && entry_clear(&entry[i], npt->format.dirty))
+        if (entry_present(npt, entry_read(&entry[i])) && entry_clear(&entry[i], npt->format.dirty))
             pages |= BIT(i);
     return pages;
 }
@@ -155,16 +155,16 @@ static void gib_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_
 {
     u64 *table = frame_window(npt->root), *entry = &table[gpa / level_size(4) % ENTRIES];
 
-    if (!entry_is_table(npt, entry_load(entry), 4))
+    if (!entry_is_table(npt, entry_read(entry), 4))
         return;
-    entry = &entry_table(entry_load(entry))[gpa / level_size(3) % ENTRIES];
-    if (!entry_is_table(npt, entry_load(entry), 3))
+    entry = &entry_table(entry_read(entry))[gpa / level_size(3) % ENTRIES];
+    if (!entry_is_table(npt, entry_read(entry), 3))
         return;
-    table = entry_table(entry_load(entry));
+    table = entry_table(entry_read(entry));
     for (u64 done = 0; done < size; done += level_size(2)) {
         entry = &table[(gpa + done) / level_size(2) % ENTRIES];
         if (table_touched(npt, entry, 2, scan))
-            table_scan(npt, entry_table(entry_load(entry)), &map[done / PAGE_SIZE / WORD_PAGES], scan);
+            table_scan(npt, entry_table(entry_read(entry)), &map[done / PAGE_SIZE / WORD_PAGES], scan);
     }
 }
 
@@ -184,7 +184,7 @@ static int visit_disarm(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t
     (void)level;
     (void)gpa;
     (void)next;
-    if (entry_present(walk->npt, entry_load(entry)))
+    if (entry_present(walk->npt, entry_read(entry)))
         __atomic_fetch_or(entry, walk->npt->format.write, __ATOMIC_RELAXED);
     return 0;
 }
@@ -215,11 +215,11 @@ static void table_fold(struct npt *npt, u64 *table, unsigned level, gpa_t gpa, g
         u64 *entry = &table[gpa / level_size(level) % ENTRIES], leaf;
 
         next = MIN(align_down(gpa, level_size(level)) + level_size(level), end);
-        if (!entry_is_table(npt, entry_load(entry), level))
+        if (!entry_is_table(npt, entry_read(entry), level))
             continue;
         if (level > 2) /* a page table has no tables below it */
-            table_fold(npt, entry_table(entry_load(entry)), level - 1, gpa, next);
-        leaf = table_as_leaf(npt, entry_table(entry_load(entry)), level - 1);
+            table_fold(npt, entry_table(entry_read(entry)), level - 1, gpa, next);
+        leaf = table_as_leaf(npt, entry_table(entry_read(entry)), level - 1);
         if (leaf)
             npt_table_cut(npt, entry, leaf);
     }

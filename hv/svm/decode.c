@@ -145,7 +145,7 @@ static bool lmsw_source(struct vcpu *vcpu, const struct vcpu_state *state, const
     }
     for (unsigned i = 0; i < ARRAY_SIZE(context.segment_base); i++)
         context.segment_base[i] = state->seg[i].base;
-    return linear_load(&linear, insn_effective_address(insn, &context), 2, value) == 0;
+    return linear_read(&linear, insn_effective_address(insn, &context), 2, value) == 0;
 }
 
 /* LMSW writes the low four bits of CR0, and can set PE but not clear it. */

@@ -103,7 +103,7 @@ void vmx_save(struct vcpu *vcpu);
 
 /*
  * vmx_borrow makes this VMCS current, if it isn't, and returns the one that was; vmx_return undoes that. For reading or
- * changing the state of a vcpu that is not loaded. Between the two calls, call nothing else of the backend.
+ * changing the state of a vcpu that is not resident. Between the two calls, call nothing else of the backend.
  */
 struct vmx_vcpu *vmx_borrow(struct vmx_vcpu *vmx);
 void vmx_return(struct vmx_vcpu *vmx, struct vmx_vcpu *previous);

@@ -114,11 +114,11 @@ static void ops_section(void *vm, unsigned index, struct wire_section *section, 
     struct guest *guest = vm;
 
     (void)index;
-    REQUIRE(guest->exists && (!c->loading || !guest->running));
-    if (!c->loading)
+    REQUIRE(guest->exists && (!c->restoring || !guest->running));
+    if (!c->restoring)
         strcpy(section->name, "vcpu");
     codec_u64(c, &guest->value);
-    guest->ready |= codec_loaded(c);
+    guest->ready |= codec_restored(c);
 }
 
 static void ops_run(void *vm, u64 paused_ns, u64 arrived)

@@ -10,14 +10,14 @@
 #include "hv/insn.h"
 #include "hv/insn_exec.h"
 
-static int load(void *ctx, u64 linear, unsigned size, u64 *value)
+static int read_memory(void *ctx, u64 linear, unsigned size, u64 *value)
 {
     *value = *(u64 *)ctx ^ linear; /* upper bytes are junk on purpose */
     REQUIRE(size == 1 || size == 2 || size == 4 || size == 8);
     return 0;
 }
 
-static int store(void *ctx, u64 linear, unsigned size, u64 value)
+static int write_memory(void *ctx, u64 linear, unsigned size, u64 value)
 {
     *(u64 *)ctx += value ^ linear;
     REQUIRE(size == 8 || value < BIT(8 * size));
@@ -28,7 +28,7 @@ static void execute(const struct insn *insn)
 {
     u64 regs[NR_GPRS], memory = 0x0123456789ABCDEF;
     struct insn_context context = { .regs = regs, .rip = 0xFFFFFFF0, .segment_base = { 16, 32, 48, 64, 80, 96 } };
-    struct insn_memory callbacks = { .ctx = &memory, .load = load, .store = store };
+    struct insn_memory callbacks = { .ctx = &memory, .read = read_memory, .write = write_memory };
     int result;
 
     for (unsigned i = 0; i < NR_GPRS; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/dest.c migrate/dest_load.c migrate/dest_verify.c migrate/dest_forward.c migrate/dest_stranded.c */
+/* sources: migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c migrate/dest_forward.c */
+/* sources: migrate/dest_stranded.c */
 /* sources: migrate/dest_attempts.c migrate/dest_stages.c migrate/ram_digest.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c dev/codec.c */
 /*

@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         len = MIN(fuzz.size, ROOM);
         fuzz_bytes(&fuzz, bytes, len);
     }
-    c = codec_loader(bytes, len);
+    c = codec_restorer(bytes, len);
     vcpu_image_state(&image, 0, &limits, &c);
     REQUIRE(c.err == 0 || ((c.err == -EINVAL || c.err == -ENOTSUP) && c.why[0]));
     if (c.err == 0)

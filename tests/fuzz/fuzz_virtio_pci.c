@@ -7,7 +7,7 @@
  * libFuzzer entry for a driver's registers: configuration space, BARs wherever they are put, common configuration,
  * MSI-X and doorbells, in any order and size, and interrupts of the device. Features are only agreed as offered, a
  * queue is only enabled where its rings are RAM, the pin is high as long as there is a cause and nothing silences it,
- * and what was saved is loaded again, whatever the driver did before.
+ * and what was saved is restored again, whatever the driver did before.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         check();
     }
     if (size % 8 == 0) {
-        rig_save_and_load();
+        rig_save_and_restore();
         check();
     }
     return 0;

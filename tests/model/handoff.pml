@@ -14,7 +14,7 @@
 
 mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
 mtype = { SOURCE_OWNER, SOURCE_PREPARING, SOURCE_IN_DOUBT, SOURCE_GONE, SOURCE_SUPERSEDED, DEAD }; /* source */
-mtype = { DEST_LOADING, DEST_PREPARED, DEST_RUNNING, DEST_ABORTED, DEST_SUPERSEDED, LOST }; /* destination */
+mtype = { DEST_RECEIVING, DEST_PREPARED, DEST_RUNNING, DEST_ABORTED, DEST_SUPERSEDED, LOST }; /* destination */
 
 #define LOSSES 3 /* broken links, at most */
 
@@ -22,7 +22,7 @@ chan to_dest = [2] of { mtype };
 chan to_source = [2] of { mtype };
 
 mtype source = SOURCE_OWNER;
-mtype dest = DEST_LOADING;
+mtype dest = DEST_RECEIVING;
 bool source_runs = true;
 bool dest_runs = false;
 bool source_has_copy = true;
@@ -71,7 +71,7 @@ inline break_link()
     :: else -> skip
     fi;
     if
-    :: dest == DEST_LOADING && tried -> dest = DEST_ABORTED
+    :: dest == DEST_RECEIVING && tried -> dest = DEST_ABORTED
     :: else -> skip
     fi
 }
@@ -118,9 +118,9 @@ end:
     :: atomic { to_dest?m ->
                 if
                 :: dest == LOST -> say(to_source, UNKNOWN)
-                :: dest == DEST_LOADING && m == PREPARE -> dest = DEST_PREPARED; say(to_source, PREPARED)
-                :: dest == DEST_LOADING && m == PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED) /* refused */
-                :: dest == DEST_LOADING && m != PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED)
+                :: dest == DEST_RECEIVING && m == PREPARE -> dest = DEST_PREPARED; say(to_source, PREPARED)
+                :: dest == DEST_RECEIVING && m == PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED) /* refused */
+                :: dest == DEST_RECEIVING && m != PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED)
                 :: dest == DEST_PREPARED && m == COMMIT -> dest = DEST_RUNNING; dest_runs = true; dest_ran = true;
                    say(to_source, RUNNING)
                 :: dest == DEST_PREPARED && (m == ABORT || m == QUERY_ABORT) -> dest = DEST_ABORTED;

@@ -45,7 +45,7 @@
 mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
 /* What a machine has of the guest: enum source_state and enum dest_state of migrate/handoff.h. */
 mtype = { NOTHING, DOWN, ELSEWHERE, SOURCE_OWNER, SOURCE_PREPARING, SOURCE_IN_DOUBT, SOURCE_SUPERSEDED };
-mtype = { DEST_LOADING, DEST_PREPARED, DEST_RUNNING, DEST_ABORTED };
+mtype = { DEST_RECEIVING, DEST_PREPARED, DEST_RUNNING, DEST_ABORTED };
 
 /* By machine. */
 mtype copy[MACHINES];
@@ -166,7 +166,7 @@ inline dest_link_lost(k)
     silence(to_dest[k]);
     session[k] = false;
     if
-    :: answer[k] == DEST_LOADING -> abort_attempt(k, false)
+    :: answer[k] == DEST_RECEIVING -> abort_attempt(k, false)
     :: else -> skip
     fi
 }
@@ -188,9 +188,9 @@ inline begin(m, d)
     attempt_epoch[k] = proposed[m];
     known[d] = proposed[m];
     copy[m] = SOURCE_PREPARING;
-    copy[d] = DEST_LOADING;
+    copy[d] = DEST_RECEIVING;
     life[d] = life[m];
-    answer[k] = DEST_LOADING;
+    answer[k] = DEST_RECEIVING;
     session[k] = true;
     to_dest[k]!PREPARE;
     k = 0
@@ -229,11 +229,11 @@ inline dest_step(k)
        to_dest[k]?m;
        if
        :: answer[k] == NOTHING -> say(to_source[k], UNKNOWN)
-       :: answer[k] == DEST_LOADING && m == PREPARE ->
+       :: answer[k] == DEST_RECEIVING && m == PREPARE ->
           answer[k] = DEST_PREPARED;
           copy[to[k]] = DEST_PREPARED;
           say(to_source[k], PREPARED)
-       :: answer[k] == DEST_LOADING -> abort_attempt(k, false) /* refused, or ABORT */
+       :: answer[k] == DEST_RECEIVING -> abort_attempt(k, false) /* refused, or ABORT */
        :: answer[k] == DEST_PREPARED && m == COMMIT -> let_go(k); say(to_source[k], RUNNING)
        :: answer[k] == DEST_PREPARED && (m == ABORT || m == QUERY_ABORT) -> abort_attempt(k, true)
        :: answer[k] == DEST_RUNNING -> say(to_source[k], RUNNING)
@@ -352,7 +352,7 @@ inline hear_dest(k, x)
     if
     :: atomic { answer[k] == DEST_PREPARED && !session[k] && OWNER_BACK(x, k) && epoch[x] < attempt_epoch[k] ->
                 abort_attempt(k, false) }
-    :: atomic { (answer[k] == DEST_PREPARED || answer[k] == DEST_LOADING) && RUNS(x) && x != to[k] &&
+    :: atomic { (answer[k] == DEST_PREPARED || answer[k] == DEST_RECEIVING) && RUNS(x) && x != to[k] &&
                 epoch[x] > attempt_epoch[k] && epoch[x] <= attempt_epoch[k] + EPOCH_STEP -> abort_attempt(k, wrong || unheard) }
     fi
 }

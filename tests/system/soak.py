@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One move after the other, of guests under load, with faults at random (tools/soak-moves says which).
+"""One move after the other, of busy guests, with faults at random (tools/soak-moves says which).
 
     done = Soak(site, random.Random(seed)).turn()
 

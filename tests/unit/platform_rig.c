@@ -329,7 +329,7 @@ void machines_make(void)
     use_virtio(2);
 }
 
-/* --- Saving and loading ------------------------------------------------------------------------------------ */
+/* --- Saving and restoring ------------------------------------------------------------------------------------ */
 
 struct device *device_of(struct list *node)
 {
@@ -341,21 +341,21 @@ const char *move(struct device *from, struct device *to)
 {
     static u8 bytes[DEVICE_STATE], again[DEVICE_STATE];
     struct codec saved = codec_saver(bytes, sizeof(bytes)), second = codec_saver(again, sizeof(again));
-    struct codec loaded = codec_loader(bytes, 0);
+    struct codec restored = codec_restorer(bytes, 0);
 
     from->ops->state(from, &saved);
     if (saved.err)
         return "is not saved";
-    for (; loaded.len < saved.at; loaded = codec_loader(bytes, loaded.len + 1)) {
-        to->ops->state(to, &loaded);
-        if (!loaded.err)
+    for (; restored.len < saved.at; restored = codec_restorer(bytes, restored.len + 1)) {
+        to->ops->state(to, &restored);
+        if (!restored.err)
             return "takes less than was saved";
     }
     to->ops->reset(to);
-    to->ops->state(to, &loaded);
-    if (loaded.err)
-        return "is not loaded";
-    if (loaded.at != saved.at)
+    to->ops->state(to, &restored);
+    if (restored.err)
+        return "is not restored";
+    if (restored.at != saved.at)
         return "leaves a part of it unread";
     to->ops->state(to, &second);
     if (second.err || second.at != saved.at || memcmp(bytes, again, saved.at) != 0)

@@ -44,7 +44,7 @@ void pio_write(u16 port, u8 value);
 void poke(u64 address, unsigned size, u64 value);
 u32 config(unsigned slot, unsigned offset, bool write, u32 value);
 
-/* Save a device and load another one from it. Returns NULL, or what is wrong. Not one byte less will do; what was
+/* Save a device and restore another one from it. Returns NULL, or what is wrong. Not one byte less will do; what was
  * refused does not stand in the way. */
 const char *move(struct device *from, struct device *to);
 struct device *device_of(struct list *node);

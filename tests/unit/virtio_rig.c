@@ -287,7 +287,7 @@ struct virtq_used_elem rig_used_elem(unsigned n, u16 index)
     return elem;
 }
 
-int rig_save_and_load(void)
+int rig_save_and_restore(void)
 {
     static u8 bytes[16384];
     struct codec w = codec_saver(bytes, sizeof(bytes));
@@ -299,13 +299,13 @@ int rig_save_and_load(void)
     assert_int_equal(rig.vm.mmio.nr_regions, 0);
 
     /* Not one byte less will do. */
-    struct codec cut = codec_loader(bytes, w.at - 1);
+    struct codec cut = codec_restorer(bytes, w.at - 1);
 
     device->ops->state(device, &cut);
     assert_int_not_equal(cut.err, 0);
     device->ops->reset(device);
 
-    struct codec r = codec_loader(bytes, w.at);
+    struct codec r = codec_restorer(bytes, w.at);
 
     device->ops->state(device, &r);
     assert_int_equal(r.at, r.err ? r.at : w.at);

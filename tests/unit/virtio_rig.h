@@ -73,5 +73,5 @@ void rig_offer(unsigned slot, unsigned n, u16 head);
 u16 rig_used_idx(unsigned n);
 struct virtq_used_elem rig_used_elem(unsigned n, u16 index);
 
-/* Save the PCI bus with all functions, wipe the devices by a reset, load. Returns load's result. */
-int rig_save_and_load(void);
+/* Save the PCI bus with all functions, wipe the devices by a reset, restore. Returns restore's result. */
+int rig_save_and_restore(void);

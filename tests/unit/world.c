@@ -276,35 +276,35 @@ static u8 *dest_page(void *vm, gpa_t gpa)
     return memory_page(vm, gpa);
 }
 
-/* The destination also loads, unless the test says that it refuses. */
+/* The destination also restores, unless the test says that it refuses. */
 static void dest_section(void *ctx, unsigned index, struct wire_section *s, struct codec *c)
 {
     struct fake_vm *vm = ctx;
 
-    if (c->loading && strcmp(s->name, "vcpu") != 0 && strcmp(s->name, "chip") != 0)
+    if (c->restoring && strcmp(s->name, "vcpu") != 0 && strcmp(s->name, "chip") != 0)
         codec_refuse(c, -ENOENT, "unknown there");
-    if (c->loading && vm->world->refuse_load)
+    if (c->restoring && vm->world->refuse_restore)
         codec_refuse(c, -EINVAL, "the test says so");
     if (!c->err)
         section(vm, index, s, c);
-    if (!codec_loaded(c))
+    if (!codec_restored(c))
         return;
     if (index == 0)
-        vm->counter += vm->world->loads_wrong;
-    vm->loaded++;
+        vm->counter += vm->world->restores_wrong;
+    vm->restored++;
 }
 
 static enum wire_code ready(void *vm, char reason[WIRE_REASON])
 {
     strcpy(reason, "sections are missing");
-    return ((struct fake_vm *)vm)->loaded == 2 ? WIRE_OK : WIRE_E_STATE;
+    return ((struct fake_vm *)vm)->restored == 2 ? WIRE_OK : WIRE_E_STATE;
 }
 
 static void run(void *ctx, u64 paused_ns, u64 arrived)
 {
     struct fake_vm *vm = ctx;
 
-    assert_true(vm->exists && !vm->running && vm->loaded == 2 && arrived == dest_now(vm->world));
+    assert_true(vm->exists && !vm->running && vm->restored == 2 && arrived == dest_now(vm->world));
     /* The source's copy is the judge: it stands still until it is freed. */
     assert_int_equal(vm->counter, vm->world->source_vm.counter);
     if (!vm->world->forgets)

@@ -27,9 +27,9 @@ struct fake_vm {
     u32 throttle; /* percent of the steps in which it does not run */
     u64 steps;
     u64 paused_ns, ran_at;
-    unsigned loaded, parts; /* sections; of the end of its log */
-    unsigned first, end;    /* frames by number, of those that world_frame made: kept at the source for the guest */
-    u8 given[256];          /* how often it was given each */
+    unsigned restored, parts; /* sections; of the end of its log */
+    unsigned first, end;      /* frames by number, of those that world_frame made: kept at the source for the guest */
+    u8 given[256];            /* how often it was given each */
 };
 
 struct world {
@@ -55,8 +55,8 @@ struct world {
     enum wire_code refuse_check, refuse_create;
     bool full;                     /* there is memory at the destination for one guest */
     struct wire_accepted accepted; /* the destination's warnings */
-    bool refuse_load;              /* the destination refuses a section of state */
-    bool loads_wrong;              /* the destination's vcpu is not what came */
+    bool refuse_restore;           /* the destination refuses a section of state */
+    bool restores_wrong;           /* the destination's vcpu is not what came */
     unsigned forgets;              /* this page (1-based) is written without being logged */
     unsigned announced, epochs_noted;
     u64 in_doubt_epoch;

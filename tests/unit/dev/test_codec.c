@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: dev/codec.c */
-/* Codecs: what is saved is loaded, the bytes are little-endian, ends of buffers are respected, and failures have words.
+/* Codecs: what is saved is restored, the bytes are little-endian, ends of buffers are respected, and failures have
+ * words.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -42,18 +43,18 @@ static void test_round_trip(void **state)
 {
     struct sample sample = { 0x12, 0x3456, 0x89ABCDEF, 0x0102030405060708, true, { 'a', 'b' } }, found = { 0 };
     u8 buf[sizeof(encoded)];
-    struct codec saver = codec_saver(buf, sizeof(buf)), loader = codec_loader(buf, sizeof(buf));
+    struct codec saver = codec_saver(buf, sizeof(buf)), restorer = codec_restorer(buf, sizeof(buf));
 
     (void)state;
     sample_state(&sample, &saver);
     assert_int_equal(saver.err, 0);
     assert_int_equal(saver.at, sizeof(encoded));
     assert_memory_equal(buf, encoded, sizeof(encoded));
-    assert_false(codec_loaded(&saver));
+    assert_false(codec_restored(&saver));
 
-    sample_state(&found, &loader);
-    assert_true(codec_loaded(&loader));
-    assert_int_equal(loader.at, loader.len);
+    sample_state(&found, &restorer);
+    assert_true(codec_restored(&restorer));
+    assert_int_equal(restorer.at, restorer.len);
     assert_int_equal(found.byte, 0x12);
     assert_int_equal(found.word, 0x3456);
     assert_int_equal(found.dword, 0x89ABCDEF);
@@ -85,7 +86,7 @@ static void test_truncation_sticks(void **state)
     (void)state;
     for (size_t len = 0; len < sizeof(encoded); len++) {
         u8 *buf = malloc(len ? len : 1);
-        struct codec c = codec_loader(buf, len);
+        struct codec c = codec_restorer(buf, len);
         struct sample found = { .bytes = { 1, 1 } };
 
         memcpy(buf, encoded, len);
@@ -103,7 +104,7 @@ static void test_truncation_sticks(void **state)
 static void test_flags(void **state)
 {
     u8 buf[sizeof(encoded)];
-    struct codec c = codec_loader(buf, sizeof(buf));
+    struct codec c = codec_restorer(buf, sizeof(buf));
     struct sample found;
 
     (void)state;
@@ -117,35 +118,35 @@ static void test_flags(void **state)
 static void test_versions(void **state)
 {
     static const u8 buf[] = { 2, 0, 7 };
-    struct codec c = codec_loader(buf, sizeof(buf));
+    struct codec c = codec_restorer(buf, sizeof(buf));
 
     (void)state;
     codec_version(&c, 1);
     assert_int_equal(c.err, -ENOTSUP);
     assert_string_equal(c.why, "version 2, expected 1");
-    c = codec_loader(buf, 1);
+    c = codec_restorer(buf, 1);
     codec_version(&c, 7);
     assert_int_equal(c.err, -EINVAL); /* only half of it is there */
 }
 
-/* Only what was loaded is judged; the first failure stays. */
+/* Only what was restored is judged; the first failure stays. */
 static void test_judgement(void **state)
 {
     u8 buf[8] = { 5 }, value = 0;
-    struct codec saver = codec_saver(buf, sizeof(buf)), loader = codec_loader(buf, sizeof(buf));
+    struct codec saver = codec_saver(buf, sizeof(buf)), restorer = codec_restorer(buf, sizeof(buf));
 
     (void)state;
     assert_false(codec_judge(&saver, true, "good"));
     assert_false(codec_judge(&saver, false, "bad"));
     assert_int_equal(saver.err, 0);
-    codec_u8(&loader, &value);
+    codec_u8(&restorer, &value);
     assert_int_equal(value, 5);
-    assert_true(codec_judge(&loader, value == 5, "value"));
-    assert_false(codec_judge(&loader, value == 6, "the first"));
-    assert_false(codec_judge(&loader, true, "good"));
-    assert_false(codec_judge(&loader, false, "the second"));
-    assert_int_equal(loader.err, -EINVAL);
-    assert_string_equal(loader.why, "the first");
+    assert_true(codec_judge(&restorer, value == 5, "value"));
+    assert_false(codec_judge(&restorer, value == 6, "the first"));
+    assert_false(codec_judge(&restorer, true, "good"));
+    assert_false(codec_judge(&restorer, false, "the second"));
+    assert_int_equal(restorer.err, -EINVAL);
+    assert_string_equal(restorer.why, "the first");
 }
 
 int main(void)

@@ -211,7 +211,7 @@ static void saved_state_goes_on(void **state)
     i8254_state(&pit, &w);
     assert_int_equal(w.err, 0);
     i8254_reset(&pit);
-    struct codec r = codec_loader(buffer, w.at);
+    struct codec r = codec_restorer(buffer, w.at);
 
     i8254_state(&pit, &r);
     assert_int_equal(r.err, 0);
@@ -219,12 +219,12 @@ static void saved_state_goes_on(void **state)
     i8254_write(&pit, 2, 0x12, now);
     assert_int_equal(read16(2), 0x1234);
     for (size_t len = 0; len < w.at; len++) {
-        r = codec_loader(buffer, len);
+        r = codec_restorer(buffer, len);
         i8254_state(&pit, &r);
         assert_int_equal(r.err, -EINVAL);
     }
     memset(buffer + 9, 0, 4); /* a count of 0 would divide by it */
-    r = codec_loader(buffer, w.at);
+    r = codec_restorer(buffer, w.at);
     i8254_state(&pit, &r);
     assert_int_equal(r.err, -EINVAL);
 }

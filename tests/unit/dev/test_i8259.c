@@ -213,18 +213,18 @@ static void saved_state_goes_on(void **state)
     assert_int_equal(w.err, 0);
     copy = pic;
     memset(&pic, 0xFF, sizeof(pic));
-    struct codec r = codec_loader(buffer, w.at);
+    struct codec r = codec_restorer(buffer, w.at);
 
     i8259_state(&pic, &r);
     assert_int_equal(r.err, 0);
     assert_memory_equal(&pic, &copy, sizeof(pic));
     for (size_t len = 0; len < w.at; len++) {
-        r = codec_loader(buffer, len);
+        r = codec_restorer(buffer, len);
         i8259_state(&pic, &r);
         assert_int_equal(r.err, -EINVAL);
     }
     buffer[0]++;
-    r = codec_loader(buffer, w.at);
+    r = codec_restorer(buffer, w.at);
     i8259_state(&pic, &r);
     assert_int_equal(r.err, -ENOTSUP);
     assert_memory_equal(&pic, &copy, sizeof(pic));

@@ -209,7 +209,7 @@ static void saved_state_goes_on(void **state)
     ioapic_state(&ioapic, &w);
     assert_int_equal(w.err, 0);
     ioapic_init(&ioapic, 0, &env, &ioapic);
-    struct codec r = codec_loader(buffer, w.at);
+    struct codec r = codec_restorer(buffer, w.at);
 
     ioapic_state(&ioapic, &r);
     assert_int_equal(r.err, 0);
@@ -219,12 +219,12 @@ static void saved_state_goes_on(void **state)
     ioapic_eoi(&ioapic, 0x51);
     assert_int_equal(sent, 1);
     for (size_t len = 0; len < w.at; len++) {
-        r = codec_loader(buffer, len);
+        r = codec_restorer(buffer, len);
         ioapic_state(&ioapic, &r);
         assert_int_equal(r.err, -EINVAL);
     }
     memset(buffer + 8, 0xFF, 8); /* an entry with bits that are not there */
-    r = codec_loader(buffer, w.at);
+    r = codec_restorer(buffer, w.at);
     ioapic_state(&ioapic, &r);
     assert_int_equal(r.err, -EINVAL);
 }

@@ -479,7 +479,7 @@ static void test_tsc_deadline(void **state)
     assert_int_equal(lapic_deadline(&lapic), LAPIC_NEVER);
 }
 
-static void test_save_load(void **state)
+static void test_save_restore(void **state)
 {
     struct lapic copy;
     struct codec w;
@@ -501,7 +501,7 @@ static void test_save_load(void **state)
 
     clock_tsc = 77; /* another machine, of half the frequency */
     lapic_init(&copy, 5, true, TSC_KHZ / 2, &env, &copy);
-    r = codec_loader(buf, w.at);
+    r = codec_restorer(buf, w.at);
     lapic_state(&copy, &r);
     assert_int_equal(r.err, 0);
     assert_int_equal(r.at, r.len);
@@ -515,7 +515,7 @@ static void test_save_load(void **state)
     assert_int_equal(last_eoi, 0x41);
 }
 
-static void test_load_refuses_what_cannot_be(void **state)
+static void test_restore_refuses_what_cannot_be(void **state)
 {
     struct lapic before = lapic;
     struct codec w;
@@ -525,7 +525,7 @@ static void test_load_refuses_what_cannot_be(void **state)
     w = codec_saver(buf, sizeof(buf));
     lapic_state(&lapic, &w);
     for (size_t len = 0; len < w.at; len++) {
-        struct codec r = codec_loader(buf, len);
+        struct codec r = codec_restorer(buf, len);
 
         lapic_state(&lapic, &r);
         assert_int_equal(r.err, -EINVAL);
@@ -533,7 +533,7 @@ static void test_load_refuses_what_cannot_be(void **state)
     assert_memory_equal(&lapic, &before, sizeof(lapic));
     /* Any single byte changed: refused, or a chip that works on. */
     for (size_t i = 0; i < w.at; i++) {
-        struct codec r = codec_loader(hostile, w.at);
+        struct codec r = codec_restorer(hostile, w.at);
 
         memcpy(hostile, buf, w.at);
         hostile[i] ^= 0xFF;
@@ -572,8 +572,8 @@ int main(void)
         cmocka_unit_test_setup(test_tiny_period_is_bounded, setup),
         cmocka_unit_test_setup(test_masked_timer, setup),
         cmocka_unit_test_setup(test_tsc_deadline, setup),
-        cmocka_unit_test_setup(test_save_load, setup),
-        cmocka_unit_test_setup(test_load_refuses_what_cannot_be, setup),
+        cmocka_unit_test_setup(test_save_restore, setup),
+        cmocka_unit_test_setup(test_restore_refuses_what_cannot_be, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

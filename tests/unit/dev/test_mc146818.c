@@ -205,7 +205,7 @@ static void saved_state_goes_on(void **state)
     mc146818_state(&rtc, &w);
     assert_int_equal(w.err, 0);
     mc146818_init(&rtc, 0, 0);
-    struct codec r = codec_loader(buffer, w.at);
+    struct codec r = codec_restorer(buffer, w.at);
 
     mc146818_state(&rtc, &r);
     assert_int_equal(r.err, 0);
@@ -215,7 +215,7 @@ static void saved_state_goes_on(void **state)
     assert_int_equal(in(0x50), 0x77);
     assert_true(mc146818_irq(&rtc));
     for (size_t len = 0; len < w.at; len++) {
-        r = codec_loader(buffer, len);
+        r = codec_restorer(buffer, len);
         mc146818_state(&rtc, &r);
         assert_int_equal(r.err, -EINVAL);
     }

@@ -237,7 +237,7 @@ static void test_masks_keep_messages_pending(void **unused)
     assert_int_equal(rig.messages, 2);
 }
 
-static void test_state_survives_save_and_load(void **unused)
+static void test_state_survives_save_and_restore(void **unused)
 {
     u32 table = msix_start(MSIX_CONTROL_ENABLE | MSIX_CONTROL_MASK);
 
@@ -245,7 +245,7 @@ static void test_state_survives_save_and_load(void **unused)
     rig_config_write(SLOT, PCI_BAR0, 4, 0xE8000000);
     pci_msix_send(&card, 1);
     pci_intx(&other, true);
-    assert_int_equal(rig_save_and_load(), 0);
+    assert_int_equal(rig_save_and_restore(), 0);
     assert_int_equal(rig_mmio_read(0xE8000000, 4), 0x55667788);
     assert_int_equal(rig_mmio_read(table + 16, 8), 0xFEE01000);
     assert_int_equal(rig_mmio_read(table + 24, 4), 0x4041);
@@ -266,12 +266,12 @@ static void test_another_machine_is_refused(void **unused)
     device->ops->state(device, &w);
     assert_int_equal(w.err, 0);
     card.config[PCI_DEVICE_ID]++;
-    r = codec_loader(bytes, w.at);
+    r = codec_restorer(bytes, w.at);
     device->ops->state(device, &r);
     assert_int_equal(r.err, -EINVAL);
     card.config[PCI_DEVICE_ID]--;
     rig.pci.slot[SLOT] = NULL;
-    r = codec_loader(bytes, w.at);
+    r = codec_restorer(bytes, w.at);
     device->ops->state(device, &r);
     assert_int_equal(r.err, -EINVAL);
 }
@@ -290,7 +290,7 @@ int main(void)
         TEST(test_interrupt_line_is_what_the_firmware_says),
         TEST(test_messages),
         TEST(test_masks_keep_messages_pending),
-        TEST(test_state_survives_save_and_load),
+        TEST(test_state_survives_save_and_restore),
         TEST(test_another_machine_is_refused),
     };
 

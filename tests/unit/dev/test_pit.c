@@ -228,7 +228,7 @@ static void what_is_owed_moves(void **state)
     u8 bytes[256];
     struct codec w = codec_saver(bytes, sizeof(bytes));
     struct device *device = &platform.pit.device;
-    struct codec r = codec_loader(bytes, 0);
+    struct codec r = codec_restorer(bytes, 0);
 
     (void)state;
     periodic(COUNT);
@@ -240,7 +240,7 @@ static void what_is_owed_moves(void **state)
     assert_int_equal(w.err, 0);
     spin_lock(&vm.device_lock);
     device->ops->reset(device);
-    for (; r.len < w.at; r = codec_loader(bytes, r.len + 1)) {
+    for (; r.len < w.at; r = codec_restorer(bytes, r.len + 1)) {
         device->ops->state(device, &r);
         assert_int_equal(r.err, -EINVAL);
     }
@@ -252,7 +252,7 @@ static void what_is_owed_moves(void **state)
     pass(1000 * MS);
     assert_in_range(taken, 499, 500);
     memset(bytes + w.at - 4, 0xFF, 4);
-    r = codec_loader(bytes, w.at);
+    r = codec_restorer(bytes, w.at);
     device->ops->state(device, &r);
     assert_int_equal(r.err, -EINVAL);
 }

@@ -197,11 +197,11 @@ static void test_state_moves(void **unused)
     pv_eoi_state(&pv_eoi, &mem, &w);
     assert_int_equal(word(), 1);
     for (size_t len = 0; len < w.at; len++) {
-        r = codec_loader(buf, len);
+        r = codec_restorer(buf, len);
         pv_eoi_state(&copy, &mem, &r);
         assert_int_equal(r.err, -EINVAL);
     }
-    r = codec_loader(buf, w.at);
+    r = codec_restorer(buf, w.at);
     pv_eoi_state(&copy, &mem, &r);
     assert_int_equal(r.err, 0);
     pv_eoi_state(&copy, &mem, &w2);
@@ -211,7 +211,7 @@ static void test_state_moves(void **unused)
     pv_eoi_settle(&copy, &mem, &lapic, false);
     assert_false(in_service());
     memset(buf, 0xFF, sizeof(buf));
-    r = codec_loader(buf, w.at);
+    r = codec_restorer(buf, w.at);
     pv_eoi_state(&copy, &mem, &r);
     assert_int_equal(r.err, -EINVAL);
 }

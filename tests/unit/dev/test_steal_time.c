@@ -93,14 +93,14 @@ static void test_waiting_moves(void **unused)
 {
     u8 bytes[64];
     struct codec w = codec_saver(bytes, sizeof(bytes));
-    struct codec r = codec_loader(bytes, 0);
+    struct codec r = codec_restorer(bytes, 0);
 
     (void)unused;
     assert_int_equal(steal_time_write_msr(&steal, &mem, AREA | 1), 0);
     steal_time_waits(&steal, 1000);
     steal_time_state(&steal, &mem, 1000, &w);
     steal = (struct steal_time){ 0 };
-    for (; r.len < w.at; r = codec_loader(bytes, r.len + 1)) {
+    for (; r.len < w.at; r = codec_restorer(bytes, r.len + 1)) {
         steal_time_state(&steal, &mem, 1000, &r);
         assert_int_equal(r.err, -EINVAL);
     }

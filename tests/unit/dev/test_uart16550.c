@@ -184,7 +184,7 @@ static void test_interrupt_priority(void **state)
     assert_int_equal(in(UART_IIR), IIR_NONE);
 }
 
-static void test_save_load(void **state)
+static void test_save_restore(void **state)
 {
     u8 buf[64];
     struct codec w = codec_saver(buf, sizeof(buf));
@@ -205,7 +205,7 @@ static void test_save_load(void **state)
     assert_int_equal(w.err, 0);
 
     uart16550_init(&copy, record, sent);
-    r = codec_loader(buf, w.at);
+    r = codec_restorer(buf, w.at);
     uart16550_state(&copy, &r);
     assert_int_equal(r.err, 0);
     assert_int_equal(r.at, r.len);
@@ -215,7 +215,7 @@ static void test_save_load(void **state)
     assert_int_equal(uart16550_read(&copy, UART_IIR), IIR_FIFO | IIR_THRE);
 }
 
-static void test_load_refuses_what_cannot_be(void **state)
+static void test_restore_refuses_what_cannot_be(void **state)
 {
     u8 buf[64], hostile[64];
     struct codec w = codec_saver(buf, sizeof(buf));
@@ -224,14 +224,14 @@ static void test_load_refuses_what_cannot_be(void **state)
     (void)state;
     uart16550_state(&uart, &w);
     for (size_t len = 0; len < w.at; len++) {
-        struct codec r = codec_loader(buf, len);
+        struct codec r = codec_restorer(buf, len);
 
         uart16550_state(&uart, &r);
         assert_int_equal(r.err, -EINVAL);
     }
     /* Any single byte changed: refused, or a chip that still works within its bounds. */
     for (size_t i = 0; i < w.at; i++) {
-        struct codec r = codec_loader(hostile, w.at);
+        struct codec r = codec_restorer(hostile, w.at);
 
         memcpy(hostile, buf, w.at);
         hostile[i] = 0xFF;
@@ -258,8 +258,8 @@ int main(void)
         cmocka_unit_test_setup(test_receive_fifo, setup),
         cmocka_unit_test_setup(test_loopback, setup),
         cmocka_unit_test_setup(test_interrupt_priority, setup),
-        cmocka_unit_test_setup(test_save_load, setup),
-        cmocka_unit_test_setup(test_load_refuses_what_cannot_be, setup),
+        cmocka_unit_test_setup(test_save_restore, setup),
+        cmocka_unit_test_setup(test_restore_refuses_what_cannot_be, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

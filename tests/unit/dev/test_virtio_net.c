@@ -335,7 +335,7 @@ static void test_lies_stop_the_card_alone(void **unused)
     assert_int_equal(rig.inputs, 1);
 }
 
-static void test_state_survives_save_and_load(void **unused)
+static void test_state_survives_save_and_restore(void **unused)
 {
     static struct virtio_net_filter filter;
 
@@ -349,7 +349,7 @@ static void test_state_survives_save_and_load(void **unused)
     virtio_net_pause(&net);
     net_send(&(struct virtio_net_hdr){ 0 }, 60);
     filter = net.filter;
-    assert_int_equal(rig_save_and_load(), 0);
+    assert_int_equal(rig_save_and_restore(), 0);
     assert_memory_equal(&net.filter, &filter, sizeof(filter));
     assert_memory_equal(net.mac, net_mac, MAC_LEN);
     assert_memory_equal(net.port.mac, FOREIGN, MAC_LEN);
@@ -400,7 +400,7 @@ static void test_offloads_at_run_time(void **unused)
     give(0, 2000);
     assert_false(deliver(60, partial));
     virtio_net_pause(&net);
-    assert_int_equal(rig_save_and_load(), 0);
+    assert_int_equal(rig_save_and_restore(), 0);
     assert_false(net.port.offload_csum || net.port.offload_tso);
     virtio_net_resume(&net);
     assert_int_equal(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, 0, &all, 8), VIRTIO_NET_OK);
@@ -476,7 +476,7 @@ static void test_addresses_move(void **unused)
     net.port.address[2].seen = 100 * second; /* too old */
     virtio_net_pause(&net);
     rig.clock_ns += 200 * second; /* a pause does not count yet */
-    assert_int_equal(rig_save_and_load(), 0);
+    assert_int_equal(rig_save_and_restore(), 0);
     assert_int_equal(net.port.nr_addresses, 2);
     assert_int_equal(net.port.address[0].seen, rig.clock_ns);
     assert_int_equal(rig.clock_ns - net.port.address[1].seen, 300 * second - 1000000);
@@ -487,7 +487,7 @@ static void test_addresses_move(void **unused)
     net.port.address[1].seen = rig.clock_ns;
     net.port.address[0] = (struct port_address){ .kind = PORT_IP4, .mac = OWN, .seen = rig.clock_ns }; /* 0.0.0.0 */
     virtio_net_pause(&net);
-    assert_int_equal(rig_save_and_load(), -EINVAL);
+    assert_int_equal(rig_save_and_restore(), -EINVAL);
     net.port.nr_addresses = 0;
 }
 
@@ -508,7 +508,7 @@ int main(void)
         TEST(test_pause_and_resume),
         TEST(test_reset_while_a_frame_is_on_its_way),
         TEST(test_lies_stop_the_card_alone),
-        TEST(test_state_survives_save_and_load),
+        TEST(test_state_survives_save_and_restore),
         TEST(test_a_taken_mac_is_the_ports),
         TEST(test_the_port_of_who_has_ended_is_closed),
         TEST(test_offloads_at_run_time),

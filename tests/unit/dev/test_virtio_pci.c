@@ -292,7 +292,7 @@ static void test_access_through_configuration_space(void **unused)
     assert_int_equal(rig_common_read(SLOT, VIRTIO_STATUS, 1), 1);
 }
 
-static void test_state_survives_save_and_load(void **unused)
+static void test_state_survives_save_and_restore(void **unused)
 {
     struct virtio before;
 
@@ -305,7 +305,7 @@ static void test_state_survives_save_and_load(void **unused)
     virtio_config_changed(&device);
     before = device;
     memset(notified, 0, sizeof(notified));
-    assert_int_equal(rig_save_and_load(), 0);
+    assert_int_equal(rig_save_and_restore(), 0);
     assert_int_equal(device.features, before.features);
     assert_int_equal(device.status, before.status);
     assert_int_equal(device.generation, before.generation);
@@ -327,7 +327,7 @@ static void test_pending_line_survives(void **unused)
     assert_true(rig_negotiate(SLOT, VIRTIO_F_VERSION_1));
     rig_start(SLOT, 2);
     complete_one();
-    assert_int_equal(rig_save_and_load(), 0);
+    assert_int_equal(rig_save_and_restore(), 0);
     assert_true(rig.line[LINE]);
     assert_int_equal(rig_mmio_read(rig_bar(SLOT, 0) + 0x1000, 1), 1);
     assert_false(rig.line[LINE]);
@@ -348,7 +348,7 @@ int main(void)
         TEST(test_a_broken_queue_stops_the_device_until_reset),
         TEST(test_rings_outside_of_ram_stop_the_device),
         TEST(test_access_through_configuration_space),
-        TEST(test_state_survives_save_and_load),
+        TEST(test_state_survives_save_and_restore),
         TEST(test_pending_line_survives),
     };
 

@@ -346,7 +346,7 @@ static void test_total_length_overflow(void **unused)
     refused("4 GiB");
 }
 
-static void test_state_survives_save_and_load(void **unused)
+static void test_state_survives_save_and_restore(void **unused)
 {
     static u8 bytes[128];
     struct codec w = codec_saver(bytes, sizeof(bytes));
@@ -362,14 +362,14 @@ static void test_state_survives_save_and_load(void **unused)
     virtqueue_state(&vq, &w);
     assert_int_equal(w.err, 0);
 
-    struct codec r = codec_loader(bytes, w.at);
+    struct codec r = codec_restorer(bytes, w.at);
 
     virtqueue_state(&other, &r);
     assert_int_equal(r.err, 0);
     assert_int_equal(r.at, w.at);
     assert_memory_equal(&other, &vq, sizeof(vq));
     for (size_t len = 0; len < w.at; len++) {
-        r = codec_loader(bytes, len);
+        r = codec_restorer(bytes, len);
         virtqueue_state(&other, &r);
         assert_int_equal(r.err, -EINVAL);
     }
@@ -377,14 +377,14 @@ static void test_state_survives_save_and_load(void **unused)
     vq.used = RAM;
     w = codec_saver(bytes, sizeof(bytes));
     virtqueue_state(&vq, &w);
-    r = codec_loader(bytes, w.at);
+    r = codec_restorer(bytes, w.at);
     virtqueue_state(&other, &r);
     assert_int_equal(r.err, -EINVAL);
     vq.used = USED;
     vq.size = 12;
     w = codec_saver(bytes, sizeof(bytes));
     virtqueue_state(&vq, &w);
-    r = codec_loader(bytes, w.at);
+    r = codec_restorer(bytes, w.at);
     virtqueue_state(&other, &r);
     assert_int_equal(r.err, -EINVAL);
 }
@@ -430,7 +430,7 @@ int main(void)
         TEST(test_indices_that_jump_or_point_outside),
         TEST(test_indirect_only_if_negotiated),
         TEST(test_total_length_overflow),
-        TEST(test_state_survives_save_and_load),
+        TEST(test_state_survives_save_and_restore),
         TEST(test_random_rings),
     };
 

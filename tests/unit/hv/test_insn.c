@@ -257,7 +257,7 @@ static void test_random_bytes(void **state)
 
 static u8 ram[256];
 
-static int ram_load(void *ctx, u64 linear, unsigned size, u64 *value)
+static int ram_read(void *ctx, u64 linear, unsigned size, u64 *value)
 {
     (void)ctx;
     if (linear + size > sizeof(ram))
@@ -267,7 +267,7 @@ static int ram_load(void *ctx, u64 linear, unsigned size, u64 *value)
     return 0;
 }
 
-static int ram_store(void *ctx, u64 linear, unsigned size, u64 value)
+static int ram_write(void *ctx, u64 linear, unsigned size, u64 value)
 {
     (void)ctx;
     if (linear + size > sizeof(ram))
@@ -276,7 +276,7 @@ static int ram_store(void *ctx, u64 linear, unsigned size, u64 value)
     return 0;
 }
 
-static const struct insn_memory memory = { .load = ram_load, .store = ram_store };
+static const struct insn_memory memory = { .read = ram_read, .write = ram_write };
 
 static int execute(struct insn_context *c, enum insn_mode mode, const u8 *bytes)
 {

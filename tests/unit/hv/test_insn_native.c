@@ -95,7 +95,7 @@ static u64 random_value(void)
     return random_number() & 1 ? value : -value;
 }
 
-static int copy_load(void *ctx, u64 linear, unsigned size, u64 *value)
+static int copy_read(void *ctx, u64 linear, unsigned size, u64 *value)
 {
     u64 offset = linear - (u64)ram;
 
@@ -106,7 +106,7 @@ static int copy_load(void *ctx, u64 linear, unsigned size, u64 *value)
     return 0;
 }
 
-static int copy_store(void *ctx, u64 linear, unsigned size, u64 value)
+static int copy_write(void *ctx, u64 linear, unsigned size, u64 value)
 {
     u64 offset = linear - (u64)ram;
 
@@ -235,7 +235,7 @@ static void randomize(struct insn_context *context)
 
 static void test_against_processor(void **state)
 {
-    static const struct insn_memory memory = { .load = copy_load, .store = copy_store };
+    static const struct insn_memory memory = { .read = copy_read, .write = copy_write };
     u64 regs[NR_GPRS];
     struct insn_context context = { .regs = regs };
     unsigned tested[INSN_LODS + 1] = { 0 };

@@ -147,7 +147,7 @@ static void test_noise(void **state)
         assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, noise[i]), 0);
         assert_int_equal(source.state, SOURCE_OWNER);
         assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, noise[i]), 0);
-        assert_int_equal(dest.state, DEST_LOADING);
+        assert_int_equal(dest.state, DEST_RECEIVING);
     }
     assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8 + EPOCH_STEP), ACTION_STAND);
     for (unsigned i = 0; i < 4; i++)
@@ -240,7 +240,7 @@ static void test_dest(void **state)
 
     (void)state;
     handoff_dest_init(&dest, 8);
-    assert_true(handoff_dest_event(&dest, HANDOFF_COMMIT, 8) & ACTION_FREE); /* of what is not loaded */
+    assert_true(handoff_dest_event(&dest, HANDOFF_COMMIT, 8) & ACTION_FREE); /* of what was not received */
     handoff_dest_init(&dest, 8);
     handoff_dest_event(&dest, HANDOFF_READY, 0);
     assert_int_equal(handoff_dest_event(&dest, HANDOFF_LINK_LOST, 0), 0);

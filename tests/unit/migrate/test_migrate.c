@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
-/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
@@ -85,7 +85,7 @@ static void test_check_is_what_a_move_is(void **state)
 {
     static const struct {
         enum wire_code create, error;
-        bool refuse_load;
+        bool refuse_restore;
     } cases[] = { { WIRE_OK, WIRE_OK, false },
                   { WIRE_E_MEMORY, WIRE_E_MEMORY, false },
                   { WIRE_OK, WIRE_E_STATE, true } };
@@ -98,7 +98,7 @@ static void test_check_is_what_a_move_is(void **state)
         world_init(w);
         w->writes = 1;
         w->refuse_create = cases[i].create;
-        w->refuse_load = cases[i].refuse_load;
+        w->refuse_restore = cases[i].refuse_restore;
         settings.dry_run = true;
         move(w, settings);
         assert_int_equal(w->source.stats.status, cases[i].error ? MIGRATE_FAILED : MIGRATE_COMPLETED);
@@ -106,7 +106,7 @@ static void test_check_is_what_a_move_is(void **state)
         assert_int_equal(world_where(w), 1);
         assert_true(w->source_vm.running && w->source_vm.gate_open);
         assert_false(w->dest_vm.exists);
-        assert_int_equal(w->dest_vm.loaded, cases[i].error ? 0 : 2);
+        assert_int_equal(w->dest_vm.restored, cases[i].error ? 0 : 2);
         assert_int_equal(w->epochs_noted, 0);
         world_fini(w);
         free(w);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
-/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
@@ -109,7 +109,7 @@ static void test_the_last_word_counts(void **state)
 static void test_higher_epoch(void **state)
 {
     (void)state;
-    for (enum dest_state at = DEST_LOADING; at <= DEST_PREPARED; at++) {
+    for (enum dest_state at = DEST_RECEIVING; at <= DEST_PREPARED; at++) {
         come_to(at, false);
         world_claim(&world, 20, WORLD_OWNER + 1);
         assert_int_equal(in->handoff.state, DEST_ABORTED);
@@ -124,9 +124,9 @@ static void test_commit_too_early(void **state)
     struct wire_handoff commit = { .epoch = 8 };
 
     (void)state;
-    come_to(DEST_LOADING, false);
+    come_to(DEST_RECEIVING, false);
     say(WIRE_COMMIT, &commit, sizeof(commit));
-    while (in->handoff.state == DEST_LOADING)
+    while (in->handoff.state == DEST_RECEIVING)
         dest_step(&world.dest);
     assert_int_equal(in->error, WIRE_E_STREAM);
     world_run(&world, STEPS);
@@ -138,7 +138,7 @@ static void test_commit_too_early(void **state)
 static void test_broken_check(void **state)
 {
     (void)state;
-    come_to(DEST_LOADING, true);
+    come_to(DEST_RECEIVING, true);
     world.pipe[0].broken = true;
     world_run(&world, STEPS);
     assert_true(in->dry_run);

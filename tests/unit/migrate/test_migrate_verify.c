@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
-/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
@@ -44,14 +44,14 @@ static void test_verify_finds_lost_page(void **state)
     free(w);
 }
 
-/* State that is loaded otherwise than it was saved is found, and named. */
+/* State that is restored otherwise than it was saved is found, and named. */
 static void test_verify_names_wrong_state(void **state)
 {
     struct world *w = malloc(sizeof(*w));
 
     (void)state;
     world_init(w);
-    w->loads_wrong = true;
+    w->restores_wrong = true;
     move(w, world_settings());
     assert_int_equal(w->source.stats.error, WIRE_E_DIGEST);
     assert_string_equal(w->source.stats.reason, "state of vcpu 0 differs from the source's");

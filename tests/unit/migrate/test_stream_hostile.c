@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
-/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_load.c migrate/dest_verify.c */
+/* sources: migrate/source_digest.c migrate/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: tests/unit/peers.c */
 /* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/policy.c migrate/bucket.c migrate/handoff.c */
@@ -91,8 +91,8 @@ static void test_descriptions(void **state)
     }
 }
 
-/* Records that a loading guest must not get. */
-static void test_loading(void **state)
+/* Records that a guest that is received must not get. */
+static void test_receiving(void **state)
 {
     static const struct wire_run runs[][2] = {
         { { 12, 1 }, { 0, 0 } },     { { 0, FAKE_LOW + 1 }, { 0, 0 } },
@@ -302,9 +302,9 @@ static void test_crc32c(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers),  cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_descriptions),
-        cmocka_unit_test(test_loading),  cmocka_unit_test(test_out_of_turn),     cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_sequence), cmocka_unit_test(test_replay),          cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(test_headers),   cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_descriptions),
+        cmocka_unit_test(test_receiving), cmocka_unit_test(test_out_of_turn),     cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_sequence),  cmocka_unit_test(test_replay),          cmocka_unit_test(test_crc32c),
         cmocka_unit_test(test_frames),
     };
 

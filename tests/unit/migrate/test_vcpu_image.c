@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/vcpu_image.c migrate/vcpu_image_check.c dev/codec.c */
-/* A vcpu's state: what is saved is loaded, in every mode; what no processor holds is refused by name. */
+/* A vcpu's state: what is saved is restored, in every mode; what no processor holds is refused by name. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ static size_t encode(struct vcpu_image *image, u8 *buf, size_t cap)
 
 static int decode(struct vcpu_image *image, const u8 *buf, size_t len)
 {
-    struct codec c = codec_loader(buf, len);
+    struct codec c = codec_restorer(buf, len);
 
     vcpu_image_state(image, 0, &limits, &c);
     return c.err ? c.err : c.at == c.len ? 0 : -EINVAL;
@@ -55,7 +55,7 @@ static void test_round_trip(void **state)
         assert_int_equal(after.nmi_blocked, before.nmi_blocked);
         assert_int_equal(after.event.vector, before.event.vector);
         assert_int_equal(after.msr[1].value, 5);
-        /* Every field at once: saving what was loaded gives the same bytes. */
+        /* Every field at once: saving what was restored gives the same bytes. */
         assert_int_equal(encode(&after, again, sizeof(again)), len);
         assert_memory_equal(buf, again, len);
     }
@@ -153,7 +153,7 @@ static void test_missing_feature(void **state)
     poor.xcr0 = XCR0_X87 | XCR0_SSE;
     memset(poor.component, 0, sizeof(poor.component));
     long_mode(&image);
-    c = codec_loader(buf, encode(&image, buf, sizeof(buf)));
+    c = codec_restorer(buf, encode(&image, buf, sizeof(buf)));
     vcpu_image_state(&after, 0, &poor, &c);
     assert_int_equal(c.err, -EINVAL);
     assert_non_null(strstr(c.why, "XSAVE"));
@@ -199,7 +199,7 @@ static void test_vector_state_of_a_policy(void **state)
         if (!(policies[i] & XCR0_AVX))
             memset(image.xsave + 576, 0, 256);
         vcpu_image_state(&image, 0, &here, &w);
-        r = codec_loader(buf, w.at);
+        r = codec_restorer(buf, w.at);
         vcpu_image_state(&after, 0, &here, &r);
         assert_int_equal(r.err, 0);
         assert_memory_equal(after.xsave, image.xsave, sizeof(after.xsave));

@@ -196,27 +196,27 @@ static unsigned save_all(struct vm *vm, struct saved *to)
     return count;
 }
 
-/* Load a section at place `index`. Returns 0, or the error with its words in `why`. */
+/* Restore a section at place `index`. Returns 0, or the error with its words in `why`. */
 static char why[CODEC_WHY];
 
-static int load(struct vm *vm, unsigned index, const struct saved *from, size_t len)
+static int restore(struct vm *vm, unsigned index, const struct saved *from, size_t len)
 {
     struct wire_section head = from->head;
     u8 *exact = malloc(len ? len : 1);
     struct codec c;
 
     memcpy(exact, from->bytes, len);
-    c = codec_loader(exact, len);
+    c = codec_restorer(exact, len);
     vm_state_section(vm, index, &head, &c);
     memcpy(why, c.why, sizeof(why));
     free(exact);
     return c.err ? c.err : c.at == len ? 0 : -EMSGSIZE;
 }
 
-static void load_all(struct vm *vm, const struct saved *from, unsigned count)
+static void restore_all(struct vm *vm, const struct saved *from, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        if (load(vm, i, &from[i], from[i].len))
+        if (restore(vm, i, &from[i], from[i].len))
             fail_msg("%s %u: %s", from[i].head.name, from[i].head.instance, why);
 }
 
@@ -229,7 +229,7 @@ static void test_the_whole_vm_arrives(void **state)
 
     (void)state;
     rig.new.vcpu[0].tsc_offset = 999;
-    load_all(&rig.new.vm, sections, count);
+    restore_all(&rig.new.vm, sections, count);
     assert_int_equal(save_all(&rig.new.vm, again), count);
     for (unsigned i = 0; i < count; i++) {
         assert_memory_equal(&sections[i].head, &again[i].head, sizeof(again[i].head));
@@ -263,7 +263,7 @@ static void test_the_counter_goes_on(void **state)
 
     (void)state;
     rig.tsc += 123456789;
-    load_all(&rig.new.vm, sections, count);
+    restore_all(&rig.new.vm, sections, count);
     for (unsigned i = 0; i < VCPUS; i++)
         assert_int_equal(vcpu_tsc(&rig.new.vcpu[i], rig.tsc), before);
 }
@@ -276,7 +276,7 @@ static void test_paused(void **state)
     (void)state;
     rig.old.vm.status = VM_PAUSED;
     count = save_all(&rig.old.vm, sections);
-    load_all(&rig.new.vm, sections, count);
+    restore_all(&rig.new.vm, sections, count);
     assert_true(rig.new.vm.incoming.paused);
     /* The destination says so, too, when it saves for the digest. */
     save_all(&rig.new.vm, again);
@@ -325,7 +325,7 @@ static void test_out_of_place(void **state)
 
             if (i == place)
                 continue;
-            assert_int_equal(load(&rig.new.vm, place, &sections[i], sections[i].len), -ENOENT);
+            assert_int_equal(restore(&rig.new.vm, place, &sections[i], sections[i].len), -ENOENT);
             if (place < count)
                 snprintf(words, sizeof(words), "expected %s %u", sections[place].head.name,
                          sections[place].head.instance);
@@ -334,8 +334,8 @@ static void test_out_of_place(void **state)
             assert_string_equal(why, words);
         }
     }
-    assert_int_equal(load(&rig.new.vm, count, &(struct saved){ .len = 0 }, 0), -ENOENT);
-    load_all(&rig.new.vm, sections, count); /* none of that stands in the way */
+    assert_int_equal(restore(&rig.new.vm, count, &(struct saved){ .len = 0 }, 0), -ENOENT);
+    restore_all(&rig.new.vm, sections, count); /* none of that stands in the way */
 }
 
 static void test_unknown_names(void **state)
@@ -347,10 +347,10 @@ static void test_unknown_names(void **state)
         struct saved other = sections[i];
 
         other.head.instance += 100;
-        assert_int_equal(load(&rig.new.vm, i, &other, other.len), -ENOENT);
+        assert_int_equal(restore(&rig.new.vm, i, &other, other.len), -ENOENT);
         other = sections[i];
         other.head.name[0] ^= 1;
-        assert_int_equal(load(&rig.new.vm, i, &other, other.len), -ENOENT);
+        assert_int_equal(restore(&rig.new.vm, i, &other, other.len), -ENOENT);
     }
 }
 
@@ -370,7 +370,7 @@ static void test_versions(void **state)
             struct saved other = sections[i];
 
             memcpy(other.bytes, &others[j], sizeof(others[j]));
-            assert_int_equal(load(&rig.new.vm, i, &other, other.len), -ENOTSUP);
+            assert_int_equal(restore(&rig.new.vm, i, &other, other.len), -ENOTSUP);
         }
     }
 }
@@ -382,7 +382,7 @@ static void test_cut_short(void **state)
     (void)state;
     for (unsigned i = 0; i < count; i++)
         for (size_t len = 0; len < sections[i].len; len += len < 64 || len + 64 > sections[i].len ? 1 : 61)
-            assert_int_equal(load(&rig.new.vm, i, &sections[i], len), -EINVAL);
+            assert_int_equal(restore(&rig.new.vm, i, &sections[i], len), -EINVAL);
 }
 
 /* What no VM of ours says of itself. */
@@ -393,14 +393,14 @@ static void test_own_section(void **state)
 
     (void)state;
     other.bytes[2] = 2; /* paused */
-    assert_int_equal(load(&rig.new.vm, vm, &other, other.len), -EINVAL);
+    assert_int_equal(restore(&rig.new.vm, vm, &other, other.len), -EINVAL);
     other = sections[vm];
     other.bytes[2 + 1 + 8] = NR_CONFIG_CRASH;
-    assert_int_equal(load(&rig.new.vm, vm, &other, other.len), -EINVAL);
+    assert_int_equal(restore(&rig.new.vm, vm, &other, other.len), -EINVAL);
     assert_string_equal(why, "on-crash has no such value");
     other = sections[vm];
     memset(other.bytes + other.len - CONFIG_CMDLINE, 'x', CONFIG_CMDLINE);
-    assert_int_equal(load(&rig.new.vm, vm, &other, other.len), -EINVAL);
+    assert_int_equal(restore(&rig.new.vm, vm, &other, other.len), -EINVAL);
     assert_string_equal(why, "the command line has no end");
 }
 
@@ -412,12 +412,12 @@ static void test_what_this_machine_refuses(void **state)
 
     (void)state;
     takes_msrs = false;
-    assert_int_equal(load(&rig.new.vm, vcpu, &sections[vcpu], sections[vcpu].len), -EINVAL);
+    assert_int_equal(restore(&rig.new.vm, vcpu, &sections[vcpu], sections[vcpu].len), -EINVAL);
     assert_string_equal(why, "a value that its MSR can't hold");
     assert_int_equal(rig.new.vcpu[0].rip, rip);
     takes_msrs = true;
     rig.new.vm.identity.cpuid.xcr0 = 3;
-    assert_int_equal(load(&rig.new.vm, vcpu, &sections[vcpu], sections[vcpu].len), -EINVAL);
+    assert_int_equal(restore(&rig.new.vm, vcpu, &sections[vcpu], sections[vcpu].len), -EINVAL);
     assert_int_equal(rig.new.vcpu[0].rip, rip);
 }
 

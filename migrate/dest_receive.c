@@ -9,7 +9,7 @@
 #include "migrate/crc32c.h"
 #include "migrate/dest_parts.h"
 
-void load_release(struct incoming *in)
+void receive_release(struct incoming *in)
 {
     free(in->description);
     free(in->seen);
@@ -23,7 +23,7 @@ void load_release(struct incoming *in)
 /* Read the body of RESERVE. Returns 0 or -EINVAL. */
 static int parse_reserve(const struct inbox *box, struct migrate_description *d)
 {
-    struct codec c = codec_loader(box->body, box->len);
+    struct codec c = codec_restorer(box->body, box->len);
     const struct wire_reserve *head = &d->head;
 
     codec_bytes(&c, &d->head, sizeof(d->head));
@@ -126,7 +126,7 @@ static void untried(struct wire_accepted *accepted)
                  "its state was not tried: a copy whose source is lost has the memory, and would be freed");
 }
 
-void load_reserve(struct dest_session *session)
+void receive_reserve(struct dest_session *session)
 {
     struct incoming *in = &session->fresh;
     struct dest *dest = session->dest;
@@ -173,12 +173,12 @@ void load_reserve(struct dest_session *session)
         return;
     }
     in->stats.reserved = session->since = dest->ops->now(dest->ctx);
-    session->stage = in->dry_run ? SESSION_TRY : SESSION_LOAD;
+    session->stage = in->dry_run ? SESSION_TRY : SESSION_RECEIVE;
     attempt_keep(session);
     outbox_record(&session->outbox, WIRE_ACCEPTED, &accepted, sizeof(accepted));
 }
 
-void load_say_keepalive(struct dest_session *session)
+void say_keepalive(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     u64 work = in ? in->work : 0;
@@ -196,19 +196,19 @@ static void got_on(struct dest_session *session, u64 work)
     session->since = session->dest->ops->now(session->dest->ctx);
     in->work += work;
     if (in->work - in->said_work >= WIRE_KEEPALIVE_PAGES)
-        load_say_keepalive(session);
+        say_keepalive(session);
 }
 
-u8 *load_place(void *ctx, const struct wire_page *page)
+u8 *receive_place(void *ctx, const struct wire_page *page)
 {
     struct dest_session *session = ctx;
 
-    if (session->stage != SESSION_LOAD || ram_index(&session->incoming->ram, page->gpa) == GUEST_PAGE_NONE)
+    if (session->stage != SESSION_RECEIVE || ram_index(&session->incoming->ram, page->gpa) == GUEST_PAGE_NONE)
         return NULL;
     return session->dest->ops->page(session->incoming->vm, page->gpa);
 }
 
-void load_page(struct dest_session *session)
+void receive_page(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     const struct inbox *box = &session->inbox;
@@ -222,8 +222,8 @@ void load_page(struct dest_session *session)
         bitmap_clear(in->suspect, index);
         return;
     }
-    /* The page was written while it was on its way, and so will come again; or it is damaged, and load_prepare will see
-     * that. */
+    /* The page was written while it was on its way, and so will come again; or it is damaged, and receive_prepare will
+     * see that. */
     bitmap_set(in->suspect, index);
     in->stats.suspects++;
 }
@@ -248,7 +248,7 @@ static void clear_page(struct dest_session *session, gpa_t gpa)
     in->stats.zero++;
 }
 
-void load_clear(struct dest_session *session)
+void receive_clear(struct dest_session *session)
 {
     unsigned n;
 
@@ -263,10 +263,10 @@ void load_clear(struct dest_session *session)
     }
     got_on(session, n);
     if (session->zero.run == session->zero.runs)
-        session->stage = SESSION_LOAD;
+        session->stage = SESSION_RECEIVE;
 }
 
-void load_zero(struct dest_session *session)
+void receive_zero(struct dest_session *session)
 {
     const struct inbox *box = &session->inbox;
     u64 count = box->len / sizeof(struct wire_run), end = 0;
@@ -301,11 +301,11 @@ static void refuse_section(struct dest_session *session, const struct wire_secti
     dest_refuse(session, unknown ? WIRE_E_DEVICE : WIRE_E_STATE, reason);
 }
 
-void load_state(struct dest_session *session)
+void receive_state(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
     const struct inbox *box = &session->inbox;
-    struct codec c = codec_loader(box->body, box->len);
+    struct codec c = codec_restorer(box->body, box->len);
     struct wire_section section;
 
     codec_bytes(&c, &section, sizeof(section));
@@ -319,15 +319,15 @@ void load_state(struct dest_session *session)
         return;
     }
     got_on(session, 1);
-    in->found.state_digest = load_section_digest(in->found.state_digest, &section, c.buf + c.at);
-    in->sections[in->stats.sections] = load_section_digest(0, &section, c.buf + c.at);
+    in->found.state_digest = section_digest(in->found.state_digest, &section, c.buf + c.at);
+    in->sections[in->stats.sections] = section_digest(0, &section, c.buf + c.at);
     session->dest->ops->section(in->vm, in->stats.sections++, &section, &c);
     codec_judge(&c, c.at == c.len, "it is longer than expected");
     if (c.err)
         refuse_section(session, &section, &c);
 }
 
-void load_prepare(struct dest_session *session, const struct wire_handoff *prepare)
+void receive_prepare(struct dest_session *session, const struct wire_handoff *prepare)
 {
     struct incoming *in = session->incoming;
     char reason[WIRE_REASON] = "";
