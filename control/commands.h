@@ -25,6 +25,7 @@ extern const char *const resolve_actions[];
 int command_migrate(struct call *call);
 int command_migrate_check(struct call *call);
 int command_migrate_cancel(struct call *call);
+int command_migrate_settle(struct call *call);
 int command_query_migrate(struct call *call);
 /* Did the last move of that name take it away from here? Then `to` says where. */
 bool query_moved_away(const char *name, char to[TCP_ADDRESS_TEXT]);

@@ -97,6 +97,12 @@ int command_migrate_cancel(struct call *call)
     }
 }
 
+int command_migrate_settle(struct call *call)
+{
+    json_number(call->out, "settled", migration_settle_ended());
+    return 0;
+}
+
 /* --- Contested ------------------------------------------------------------------------------------------------- */
 
 enum { RESOLVE_QUERY, RESOLVE_ABORT, RESOLVE_ADOPT, RESOLVE_FORCE_RESUME, RESOLVE_FORCE_GIVE_UP };

@@ -41,7 +41,7 @@ struct incoming {
     u64 owner;            /* the number of its source: struct wire_claim */
     bool dry_run;
     bool announce; /* announce the guest as soon as RUNNING is said */
-    bool settled;  /* the source has said that it knows how the move ended: it is not in doubt */
+    bool settled;  /* the source knows how the move ended and is not in doubt: it has said so, or the operator has */
     struct handoff_dest handoff;
     u64 stamp;            /* order of acceptance */
     enum wire_code error; /* why the guest did not come to run here */
@@ -157,3 +157,8 @@ const struct incoming *dest_prepared(const struct dest *dest, const void *vm);
  */
 const struct incoming *dest_stranded(const struct dest *dest, const void *vm);
 int dest_resolve(struct dest *dest, void *vm, bool adopt);
+
+/* The operator's word: no source will ask any more how its move to here has ended; of this VM, or of any (NULL). That
+ * answer is still given, but its place may go to a new move. It does not count for a move that is under way, for a
+ * prepared copy, or for a guest that runs here. Returns for how many moves no source had said so. */
+unsigned dest_settle(struct dest *dest, const u8 *vm_id);

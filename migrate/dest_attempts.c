@@ -163,6 +163,23 @@ static struct incoming *find_place(struct dest *dest)
     return place;
 }
 
+/* Not for a guest that runs here: UNKNOWN would let its source's operator think that it does not. */
+unsigned dest_settle(struct dest *dest, const u8 *vm_id)
+{
+    unsigned settled = 0;
+
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+        bool here = attempt_under_way(in) || in->handoff.state == DEST_RUNNING;
+
+        if (!is_open(in) || here || (vm_id && !same_vm(in, vm_id)))
+            continue;
+        in->settled = true;
+        settled++;
+    }
+    return settled;
+}
+
 /* --- New ones ------------------------------------------------------------------------------------------------- */
 
 /* `in`, another attempt of the same VM, is under way: may `fresh` take its place? A check frees no copy that may be
@@ -203,7 +220,7 @@ enum wire_code attempt_admit(struct dest_session *session, const char **reason)
             return WIRE_E_BUSY;
         fresh->instead = in;
     }
-    *reason = "too many sources have not said yet how their moves ended";
+    *reason = "too many sources have not said yet that they know how their moves ended: see migrate-settle";
     return find_place(dest) ? WIRE_OK : WIRE_E_BUSY;
 }
 

@@ -55,6 +55,7 @@ int dest_resolve(struct dest *dest, void *vm, bool adopted)
         adopt(dest, in);
     else
         strand_end(dest, in, HANDOFF_CANCEL, WIRE_E_CANCEL, "the operator has given it up");
+    dest_settle(dest, in->vm_id);
     return 0;
 }
 

@@ -361,13 +361,31 @@ bool migration_done_with(const struct vm *vm)
     return (!from || (!source_active(&from->source) && !from->move)) && vm->mem.dirty.producer == DIRTY_OFF;
 }
 
-int migration_forget(struct vm *vm)
+static int forget(struct vm *vm)
 {
     if (!migration_done_with(vm))
         return -EBUSY;
     pr_info("%s: forgotten", vm->name);
     destroy(vm);
     return 0;
+}
+
+int migration_forget(struct vm *vm)
+{
+    struct vm_identity identity = vm->identity;
+    int err = forget(vm);
+
+    if (!err)
+        dest_settle(&dest, identity.id);
+    return err;
+}
+
+unsigned migration_settle_ended(void)
+{
+    unsigned settled = dest_settle(&dest, NULL);
+
+    pr_info("%u moves to here that have ended are settled by the operator", settled);
+    return settled;
 }
 
 static void make_way(const struct vm *vm)
@@ -377,7 +395,7 @@ static void make_way(const struct vm *vm)
 
         if (other != vm && vm_ended(other) &&
             (!strcmp(other->name, vm->name) || !memcmp(other->identity.id, vm->identity.id, VM_ID)))
-            migration_forget(other);
+            forget(other);
     }
 }
 
@@ -398,7 +416,7 @@ static void forget_oldest(void)
             oldest = vm;
     }
     if (count > MIGRATION_ENDED)
-        migration_forget(oldest);
+        forget(oldest);
 }
 
 /* A VM that has ended keeps nothing that others could use: neither RAM nor a place among the guests that came here. */

@@ -60,9 +60,12 @@ bool migration_unknown(const struct vm *vm);
 /* For a VM that does not run: is its memory of no more use to the end of a move and to a dirty log? */
 bool migration_done_with(const struct vm *vm);
 
-/* Remove a VM that was never started, or has ended: nothing is left of it. Returns 0, or -EBUSY if it is not
- * migration_done_with. */
+/* The operator wants a VM removed that was never started, or has ended: nothing is left of it, and how it came here is
+ * settled (dest_settle). Returns 0, or -EBUSY if it is not migration_done_with. */
 int migration_forget(struct vm *vm);
+
+/* Contract: dest_settle, for all VMs. */
+unsigned migration_settle_ended(void);
 
 /* Does this machine own the VM, running or paused? Not if the VM is contested, about to leave, or still on its way
  * here. */

@@ -8,8 +8,9 @@
  * only with a source in doubt, because the machine that held it crashed, or because operators gave up both copies; the
  * only whole copy goes by an operator's word alone; no deadlock; and, losses and crashes being finite, every run ends.
  *
- * With -DHANDOFF_CLOCK a prepared copy is freed by a time-out: spin must find that the only copy is lost. Several
- * attempts, three machines and boots are owners.pml's.
+ * With -DHANDOFF_CLOCK a prepared copy is freed by a time-out: spin must find that the only copy is lost. With
+ * -DSETTLE_RUNNING the answer about a guest that runs is settled, too, and given away: spin must find two that run.
+ * Several attempts, three machines and boots are owners.pml's.
  */
 
 mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
@@ -34,15 +35,18 @@ bool dest_crashed = false;
 bool forced = false;
 bool wrong = false; /* force or adopt was used, though the other side may have it */
 bool beyond = false; /* forced: the source owns an epoch above E */
-bool given_up = false; /* the destination's operator gave up a prepared copy */
+bool given_up = false; /* the source's operator gave up the copy in doubt */
+bool settled = false; /* the destination's operator let the answer go */
 bool only_lost = false; /* the only whole copy was freed, and nobody had said so */
 byte losses = LOSSES;
 byte crashes = 1;
 
 #define TWO (source_runs && dest_runs)
 #define NONE (!source_runs && !dest_runs)
-/* Stopped for the switch-over (SOURCE_PREPARING) the source resumes by itself; in doubt it has the memory. */
-#define EXCUSED (source == SOURCE_PREPARING || source == SOURCE_IN_DOUBT || source_crashed || dest_crashed)
+/* Stopped for the switch-over (SOURCE_PREPARING) the source resumes by itself; in doubt it has the memory. Of a guest whose
+ * answer one operator has settled, the other one may give up the copy. */
+#define EXCUSED (source == SOURCE_PREPARING || source == SOURCE_IN_DOUBT || source_crashed || dest_crashed || \
+                 (settled && given_up))
 
 /* A message is lost if its channel is full: the other side asks again. */
 inline say(channel, message)
@@ -147,7 +151,7 @@ end:
     :: atomic { source == SOURCE_IN_DOUBT && dest == LOST -> forced = true;
                 if
                 :: source = SOURCE_OWNER; resume()
-                :: source = SOURCE_GONE; source_has_copy = false
+                :: source = SOURCE_GONE; source_has_copy = false; given_up = true
                 fi }
     :: atomic { source == SOURCE_IN_DOUBT && dest != LOST -> forced = true; wrong = true; beyond = true;
                 source = SOURCE_OWNER; resume() }
@@ -163,7 +167,12 @@ end:
     do
     :: atomic { dest == DEST_PREPARED -> forced = true; wrong = wrong || source != DEAD; dest = DEST_RUNNING;
                 dest_runs = true; dest_ran = true }
-    :: atomic { dest == DEST_PREPARED -> given_up = true; dest = DEST_ABORTED; say(to_source, ABORTED) }
+    :: atomic { dest == DEST_PREPARED -> dest = DEST_ABORTED; say(to_source, ABORTED) }
+    /* He settles the answer, and its place is given to another attempt. */
+    :: atomic { dest == DEST_ABORTED || dest == DEST_SUPERSEDED -> settled = true; dest = LOST }
+#ifdef SETTLE_RUNNING
+    :: atomic { dest == DEST_RUNNING -> dest = LOST }
+#endif
     :: dest == LOST || dest == DEST_ABORTED || dest == DEST_RUNNING || dest == DEST_SUPERSEDED -> break
     od
 }

@@ -323,6 +323,27 @@ def test_guests_that_came_and_ended(recorded, port):
     port.post("/v1/vms/mover/forget")
 
 
+def test_ends_are_settled(recorded, port):
+    """A source that never says that it knows the end leaves an answer open, until an operator forgets the guest, or
+    settles all that has ended; the answer itself stays."""
+    _, kept = recorded
+    port.post("/v1/migrate-settle")
+    for forget, left in ((False, 1), (True, 0)):
+        vm_id, epoch = new_id(), epoch_of(kept)
+        stranger = Stranger(port)
+        stranger.say(*(data for name, data in retold(kept, vm_id) if name != "END"))
+        stranger.sock.shutdown(1)
+        assert "RUNNING" in [name for name, _ in stranger.hear()]
+        port.post("/v1/vms/mover/poweroff")
+        if forget:
+            port.wait_for("it can be forgotten", lambda: port.ask("POST", "/v1/vms/mover/forget")[0] == 200)
+        assert port.post("/v1/migrate-settle") == {"settled": left}
+        stranger = Stranger(port)
+        stranger.say(header(vm_id, epoch, kind=RESOLVE), handoff("COMMIT", 0, epoch), record("END", 1))
+        assert [name for name, _ in stranger.hear()] == ["RUNNING"]
+    assert port.post("/v1/migrate-settle") == {"settled": 0}
+
+
 def test_slow_ones(recorded):
     """Who says nothing, or one byte now and then, occupies one of 8 places for 5 s, or until a ninth takes the place
     of the oldest; then a move succeeds again."""

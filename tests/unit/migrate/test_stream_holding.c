@@ -192,6 +192,69 @@ static void test_open_ends(void **state)
     free(w);
 }
 
+/* What a source in doubt about an ended move hears, when it has said COMMIT again. */
+static u32 answer_about(struct world *w, u8 id, u64 epoch)
+{
+    struct wire_handoff commit = { .epoch = epoch };
+    struct line line;
+
+    line_open(&line, &w->dest);
+    line_header(&line, WIRE_RESOLVE, id, epoch);
+    line_say(&line, WIRE_COMMIT, &commit, sizeof(commit));
+    for (unsigned i = 0; i < 5; i++)
+        dest_step(&w->dest);
+    line_hear(&line);
+    line_leave(&line, &w->dest);
+    return line.heard;
+}
+
+/* All answers are open, each of another host: the operator's word, about a guest, a copy or all that has ended, lets
+ * new moves in. A source that asks all the same is answered until the place is needed, and then hears UNKNOWN; but what
+ * runs here is never unknown. */
+static void test_open_ends_are_settled(void **state)
+{
+    static const char *const hosts[] = { "10.0.1.0:5", "10.0.1.1:5", "10.0.1.2:5" };
+    struct world *w = calloc(1, sizeof(*w));
+    struct incoming *in = w->dest.incoming;
+    struct fake_vm copy = { .world = w, .exists = true };
+    struct line line;
+
+    (void)state;
+    world_init(w);
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        in[i] = (struct incoming){ .used = true, .stamp = i + 1, .stats.prepared = 1, .handoff = { DEST_GONE, 3 } };
+        memcpy(in[i].vm_id, world_id, WIRE_ID);
+        in[i].vm_id[0] ^= (u8)i;
+        snprintf(in[i].peer, sizeof(in[i].peer), "10.0.0.%u:5", i);
+    }
+    w->dest.stamps = DEST_ATTEMPTS;
+    in[1].handoff.state = DEST_RUNNING;
+    in[2].handoff.state = in[3].handoff.state = DEST_PREPARED;
+    in[3].vm = &copy;
+    for (u8 i = 3; i < 6; i++) {
+        line_open_from(&line, &w->dest, hosts[i - 3]);
+        line_reserve(&line, w, 99, i, WIRE_DRY_RUN);
+        assert_int_equal(line.refused.code, WIRE_E_BUSY);
+        line_leave(&line, &w->dest);
+        switch (i) {
+        case 3: assert_int_equal(dest_resolve(&w->dest, &copy, false), 0); break;
+        case 4: assert_int_equal(dest_settle(&w->dest, in[4].vm_id), 1); break;
+        case 5: assert_int_equal(dest_settle(&w->dest, NULL), DEST_ATTEMPTS - 2); break;
+        }
+        assert_int_equal(answer_about(w, i, 3), i == 3 ? WIRE_ABORTED : WIRE_RUNNING);
+        line_open_from(&line, &w->dest, hosts[i - 3]);
+        line_reserve(&line, w, 99, i, 0);
+        assert_int_equal(line.heard, WIRE_ACCEPTED);
+        line_leave(&line, &w->dest);
+        in[i].stats.prepared = 1; /* as if it had been prepared: its answer is open, too */
+    }
+    assert_int_equal(answer_about(w, 3, 3), WIRE_UNKNOWN);
+    assert_int_equal(dest_settle(&w->dest, in[1].vm_id) + dest_settle(&w->dest, in[2].vm_id), 0);
+    assert_int_equal(answer_about(w, 1, 3), WIRE_RUNNING);
+    world_fini(w);
+    free(w);
+}
+
 /* A peer brings a guest under the highest epoch that there is, all of it, and it comes to run, or not; for its true
  * owner, whose epoch is low, that number is noise. While the copy is here the owner is told so; the operator frees it.
  */
@@ -492,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_cancelled_and_begun_again),
         cmocka_unit_test(test_strangers_evict_nothing),
         cmocka_unit_test(test_open_ends),
+        cmocka_unit_test(test_open_ends_are_settled),
         cmocka_unit_test(test_no_epoch_bars_for_ever),
         cmocka_unit_test(test_progress_is_required),
         cmocka_unit_test(test_progress_is_required_to_the_end),
