@@ -6,13 +6,11 @@
  * may be writing them; then hold the VM, harvest again, compare, copy. So both ends of a migration's protocol are
  * tested: nothing may fall between two live rounds, and the last set must be complete.
  *
- * A page that differs and is in no set was missed: the VM fails. A page that is in the last set and does not differ is
- * residue: the guest wrote what the page already held, or the processor's walks marked it (docs/dirty-log.md).
+ * A page that was missed fails the VM (migrate/dirty_copy.h).
  */
 #define LOG_PREFIX "dirty"
 #include "migrate/dirty_check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "config/config.h"
@@ -22,11 +20,10 @@
 #include "host/log.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
-#include "host/frame.h"
+#include "migrate/dirty_copy.h"
 #include "migrate/dirty_rate.h"
 #include "migrate/vm_dirty.h"
 
-#define SHOWN 8          /* missed pages that the log names */
 #define ROUNDS_OF_EACH 4 /* CONFIG_DIRTY_EACH: so many rounds, then it is the next producer's turn */
 
 _Static_assert((int)CONFIG_DIRTY_WRITE_PROTECT == DIRTY_WRITE_PROTECT && (int)CONFIG_DIRTY_PML == DIRTY_PML &&
@@ -45,22 +42,15 @@ struct check {
     u32 producer; /* enum config_dirty_log */
     enum dirty_split split;
     u32 ms; /* between rounds, and for the dirty rate */
-    u32 drop;
     enum phase phase;
     u64 next; /* host TSC of the next round */
-    u8 *copy;
-    u64 *to_send;
+    struct dirty_copy copy;
     u64 generation, flushes; /* their values before the log was started */
-    u64 rounds, starts, found, compared, residue, missed;
+    u64 rounds, starts;
 };
 
 static struct check checks[CONFIG_MAX_VMS];
 static unsigned nr_checks;
-
-static u64 pages_of(const struct check *check)
-{
-    return check->vm->mem.size / PAGE_SIZE;
-}
 
 static u64 interval(const struct check *check)
 {
@@ -76,75 +66,13 @@ static u64 flushes_of(const struct vm *vm)
     return sum;
 }
 
-static void page_copy(struct check *check, u64 page)
-{
-    guest_read(&check->vm->mem, guest_mem_gpa(&check->vm->mem, page), check->copy + page * PAGE_SIZE, PAGE_SIZE);
-}
-
-/* This takes most of the check's time: so it compares several words at once. */
-static bool page_differs(struct check *check, u64 page)
-{
-    struct guest_mem *mem = &check->vm->mem;
-    u64 len;
-    const u64 *a = (const u64 *)(check->copy + page * PAGE_SIZE);
-    const u64 *b = guest_ptr(mem, guest_mem_gpa(mem, page), PAGE_SIZE, &len);
-
-    for (unsigned i = 0; i < PAGE_SIZE / 8; i += 8)
-        if ((a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) | (a[i + 2] ^ b[i + 2]) | (a[i + 3] ^ b[i + 3]) |
-            (a[i + 4] ^ b[i + 4]) | (a[i + 5] ^ b[i + 5]) | (a[i + 6] ^ b[i + 6]) | (a[i + 7] ^ b[i + 7]))
-            return true;
-    return false;
-}
-
-/* For the test of the check itself: one page in `drop` is lost. */
-static bool dropped(struct check *check)
-{
-    return check->drop && check->found % check->drop == 0;
-}
-
-/* Copy all pages of to_send, while the guest may be writing them. */
-static void copy_found(struct check *check)
-{
-    for (u64 page = 0; page < pages_of(check); page++) {
-        if (!bitmap_test(check->to_send, page))
-            continue;
-        check->found++;
-        if (!dropped(check))
-            page_copy(check, page);
-        dirty_ack(&check->vm->mem, page);
-    }
-    memset(check->to_send, 0, dirty_words(&check->vm->mem) * sizeof(u64));
-}
-
-static void page_missed(struct check *check, u64 page)
-{
-    if (check->missed++ < SHOWN)
-        pr_err("%s: missed gpa %#lx in round %lu by %s", check->vm->name, guest_mem_gpa(&check->vm->mem, page),
-               check->rounds, dirty_producer_name(check->vm->mem.dirty.producer));
-    page_copy(check, page);
-}
-
-/* Compare memory and copy; the VM is held. */
-static void compare(struct check *check)
-{
-    for (u64 page = 0; page < pages_of(check); page++) {
-        bool logged = bitmap_test(check->to_send, page), differs = page_differs(check, page);
-
-        check->compared += logged;
-        check->residue += logged && !differs;
-        if (differs && !logged)
-            page_missed(check, page);
-    }
-    copy_found(check);
-}
-
 static void summary(struct check *check)
 {
     const struct vm *vm = check->vm;
     const struct dirty_counters *count = &vm->mem.dirty.count;
 
-    pr_info("%s: rounds %lu, pages %lu, missed %lu, residue %lu of %lu", vm->name, check->rounds, check->found,
-            check->missed, check->residue, check->compared);
+    pr_info("%s: rounds %lu, pages %lu, missed %lu, residue %lu of %lu", vm->name, check->rounds, check->copy.found,
+            check->copy.missed, check->copy.residue, check->copy.compared);
     pr_info("%s: by fault %lu, dbit %lu, pml %lu, hypervisor %lu; faults %lu, log-full %lu, drains %lu", vm->name,
             count->by_fault, count->by_dbit, count->by_pml, count->by_hypervisor, count->faults,
             vm_exits(vm, EXIT_LOG_FULL), count->pml_drains);
@@ -171,8 +99,7 @@ static void start(struct check *check, enum dirty_producer producer)
     if (vm_dirty_start(check->vm, producer, check->split)) {
         fail(check, "the log does not start");
     } else {
-        for (u64 page = 0; page < pages_of(check); page++)
-            page_copy(check, page);
+        dirty_copy_all(&check->copy);
         check->phase = PHASE_IDLE;
     }
     vm_release(check->vm);
@@ -203,14 +130,14 @@ static void round_held(struct check *check)
     struct vm *vm = check->vm;
 
     vm_hold(vm);
-    vm_harvest(vm, check->to_send);
-    compare(check);
+    vm_harvest(vm, check->copy.to_send);
+    dirty_copy_compare(&check->copy);
     vm_release(vm);
     check->rounds++;
     check->next = rdtsc() + interval(check);
     check->phase = PHASE_IDLE;
-    if (check->missed) {
-        vm_stop(vm, VM_FAILED, "dirty check: %lu pages missed", check->missed);
+    if (check->copy.missed) {
+        vm_stop(vm, VM_FAILED, "dirty check: %lu pages missed", check->copy.missed);
         finish(check);
     } else if (!vm_alive(vm)) {
         finish(check);
@@ -251,13 +178,13 @@ static u64 step(struct check *check)
     case PHASE_IDLE:
         if (now < check->next && vm_alive(vm))
             return check->next;
-        if (vm_harvest_part(vm, check->to_send))
+        if (vm_harvest_part(vm, check->copy.to_send))
             check->phase = PHASE_FLUSH;
         break;
     case PHASE_FLUSH:
         if (!vm_harvest_ready(vm))
             return now;
-        copy_found(check);
+        dirty_copy_found(&check->copy);
         round_held(check);
         break;
     case PHASE_DONE: return ~0ULL;
@@ -281,18 +208,6 @@ static u64 work(void)
     return next;
 }
 
-/* The copy is one block: a power of two, 1 GiB at most. */
-static u8 *copy_alloc(u64 size)
-{
-    unsigned order = 0;
-    hpa_t block;
-
-    while (PAGE_SIZE << order < size)
-        order++;
-    block = order > FRAME_MAX_ORDER ? FRAME_NONE : frame_alloc(order);
-    return block == FRAME_NONE ? NULL : frame_window(block);
-}
-
 void dirty_check_add(struct vm *vm, const struct config_vm *config)
 {
     struct check *check = &checks[nr_checks];
@@ -304,14 +219,9 @@ void dirty_check_add(struct vm *vm, const struct config_vm *config)
         .producer = config->dirty_log,
         .split = (enum dirty_split)config->dirty_split,
         .ms = config->dirty_check,
-        .drop = config->dirty_drop,
-        .copy = copy_alloc(vm->mem.size),
-        .to_send = calloc(dirty_words(&vm->mem), sizeof(u64)),
     };
-    if (!check->copy || !check->to_send) {
-        pr_err("%s: no memory for a second copy of the guest's: no check", vm->name);
+    if (!dirty_copy_init(&check->copy, vm, config->dirty_drop))
         return;
-    }
     if (nr_checks++ == 0)
         host_work_add(work);
 }
