@@ -48,7 +48,8 @@ enum config_dirty_log {
     CONFIG_DIRTY_WRITE_PROTECT,
     CONFIG_DIRTY_DBIT,
     CONFIG_DIRTY_PML,
-    CONFIG_DIRTY_EACH, /* one after the other, as far as the processor has them */
+    CONFIG_DIRTY_EACH,  /* one after the other, as far as the processor has them */
+    CONFIG_DIRTY_GUEST, /* as the guest says, by the port of control/dirty_lab.h */
 };
 
 /* In the order of migrate/policy.h. */

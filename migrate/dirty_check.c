@@ -212,7 +212,7 @@ void dirty_check_add(struct vm *vm, const struct config_vm *config)
 {
     struct check *check = &checks[nr_checks];
 
-    if (config->dirty_log == CONFIG_DIRTY_OFF)
+    if (config->dirty_log == CONFIG_DIRTY_OFF || config->dirty_log == CONFIG_DIRTY_GUEST)
         return;
     *check = (struct check){
         .vm = vm,

@@ -15,7 +15,7 @@
 #define HARVEST_SLICE (64 * 512)
 
 /* PML is turned on before D bits are cleared for it, and turned off if another producer is in use. */
-static int start_held(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
+int vm_dirty_change_held(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
 {
     int rc = producer == DIRTY_PML ? backend()->dirty_log(vm, true) : 0;
 
@@ -29,7 +29,7 @@ static int start_held(struct vm *vm, enum dirty_producer producer, enum dirty_sp
 int vm_dirty_change(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
 {
     vm_hold(vm);
-    int rc = start_held(vm, producer, split);
+    int rc = vm_dirty_change_held(vm, producer, split);
     vm_release(vm);
 
     if (rc == 0)

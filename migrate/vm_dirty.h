@@ -28,6 +28,9 @@ int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split
  * the log is as before, or off. */
 int vm_dirty_change(struct vm *vm, enum dirty_producer producer, enum dirty_split split);
 
+/* The same, or a start, without a word in the log, for a caller that holds the VM. */
+int vm_dirty_change_held(struct vm *vm, enum dirty_producer producer, enum dirty_split split);
+
 /* The best producer that this processor has: PML, else D bits, else faults. Holds the VM meanwhile. */
 enum dirty_producer vm_dirty_best(struct vm *vm);
 

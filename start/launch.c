@@ -7,6 +7,7 @@
 #include "host/asm.h"
 #include "host/clock.h"
 #include "migrate/dirty_check.h"
+#include "control/dirty_lab.h"
 #include "guest/load/images.h"
 #include "host/bits.h"
 #include "host/log.h"
@@ -37,6 +38,7 @@ static bool launch(const struct config_vm *config, bool now)
         return false;
     }
     dirty_check_add(vm, config);
+    dirty_lab_add(vm, config);
     return true;
 }
 

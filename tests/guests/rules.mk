@@ -2,7 +2,7 @@
 # The test guests, for the top-level Makefile to include. Gives GUEST_ELFS and the target `guests`.
 # A guest is the files of tests/guests/NAME/; tests/guests/kit is linked to each. docs/guests.md tells how to write one.
 
-GUESTS := hello modes irq fpu memory hostile chips virtio echo smp writer mover moments fuzz
+GUESTS := hello modes irq fpu memory hostile chips virtio echo smp writer mover moments fuzz lab
 
 GUEST_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fno-builtin -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
