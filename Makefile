@@ -24,7 +24,8 @@ $(if $(Q),$(eval .SILENT:))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help debug run demo unit fuzz model check test bench lab-downtime traces soak proof clean deps size format
+.PHONY: all help debug run demo unit fuzz model check test \
+	bench lab-downtime lab-dirty traces soak proof clean deps size format
 .PHONY: programs unit-programs soak-moves selftests FORCE
 
 all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
@@ -264,6 +265,9 @@ test: ## build all, then unit tests, fuzzers, checks and system tests on both em
 bench: all linux-guest ## print what the machine measures of itself, and Linux in it beside Linux in plain QEMU
 	@tests/bench/boot
 	@tests/bench/linux
+
+lab-dirty: all $(DEPS)/python3-matplotlib.package ## what seeing writes costs, by each means, exactly; QUICK=1: minutes
+	@tests/bench/lab-dirty $(if $(filter-out 0,$(QUICK)),--quick)
 
 lab-downtime: all linux-guest ## the course's experiment: 10 moves there, 10 back, live and by stop-and-copy
 	@tests/bench/lab-downtime

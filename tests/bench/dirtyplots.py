@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The pictures of tests/bench/lab-dirty, by matplotlib. Each is a PNG in build/lab/, for a projector and in print: the
+producers differ in line style and marker, not in colour alone."""
+
+import textwrap
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+import dirtylab as lab  # noqa: E402
+
+STYLE = {"write-protect": {"color": "#b02418", "marker": "s", "linestyle": "--"},
+         "dbit": {"color": "#1f5fa8", "marker": "o", "linestyle": "-"},
+         "pml": {"color": "#2e7d32", "marker": "^", "linestyle": "-."}}
+EXIT_BAND = lab.SPREAD["exit"]
+
+
+def figure(panels, title, subtitle):
+    made, axes = plt.subplots(1, panels, figsize=(5.6 * panels + 0.8, 5.2), squeeze=False)
+    made.suptitle(title, fontsize=14)
+    made.text(0.5, 0.93, textwrap.fill(subtitle, 85 * panels), ha="center", va="top", fontsize=9, color="#444444")
+    for axis in axes[0]:
+        axis.grid(True, which="both", linewidth=0.4, color="#d0d0d0")
+    return made, axes[0]
+
+
+def finish(made, axes, output, name):
+    for axis in axes:
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=9, loc="best")
+    made.tight_layout(rect=(0, 0, 1, 0.88))
+    made.savefig(output / name, dpi=130, metadata={"Software": None})
+    plt.close(made)
+    return name
+
+
+def rams_of(rows):
+    return [ram for ram in sorted({row["ram_mib"] for row in rows})
+            if len(lab.curve(rows, "dbit", ram, lambda row: row["per_page"])) > 1]
+
+
+def cost_by_density(rows, value, crossings, unit, output, name, title, subtitle, band=None):
+    """A panel for each size of memory; the crossings are marked. `band` gives the values at the edges of a band."""
+    rams = rams_of(rows)
+    made, axes = figure(len(rams), title, subtitle)
+    for axis, ram in zip(axes, rams):
+        for producer in lab.PRODUCERS:
+            points = lab.curve(rows, producer, ram, value)
+            axis.loglog([100 * x for x, _ in points], [y for _, y in points], label=producer, **STYLE[producer])
+            if band:
+                edges = [lab.curve(rows, producer, ram, edge) for edge in band]
+                axis.fill_between([100 * x for x, _ in points], *([y for _, y in edge] for edge in edges), alpha=0.15,
+                                  color=STYLE[producer]["color"], linewidth=0)
+        for cross in (cross for cross in crossings if cross["ram_mib"] == ram):
+            axis.axvline(100 * cross["density"], color="#555555", linewidth=0.8, linestyle=":")
+            axis.annotate(f"{cross['first']} = {cross['second']}\n{cross['pages']:.0f} pages",
+                          (100 * cross["density"], axis.get_ylim()[0]), xytext=(3, 6), textcoords="offset points",
+                          va="bottom", fontsize=8, rotation=90)
+        axis.set(title=f"{ram} MiB, uniform writes, lazy split", xlabel="dirty pages a round, % of all pages",
+                 ylabel=f"{unit} for each dirty page")
+    return finish(made, axes, output, name)
+
+
+def scans(rows, output):
+    """What a D-bit harvest costs: by memory when the same 4 MiB are used, and by the regions that are."""
+    chosen = [row for row in lab.steady(rows) if row["producer"] == "dbit" and row["split"] == "lazy"]
+    made, axes = figure(2, "The scan for D bits: cost against memory, and against regions in use",
+                        "Bochs; instructions of a harvest; last round of each step")
+    small = sorted((row["ram_mib"], row["harvest"]) for row in chosen if row["set_mib"] == 4)
+    axes[0].plot([x for x, _ in small], [y for _, y in small], label="256 writes within 4 MiB", **STYLE["dbit"])
+    axes[0].set(title="Memory", xlabel="memory of the guest, MiB", ylabel="instructions of a harvest")
+    for ram, style in zip(rams_of(rows), ("o", "s", "^", "d")):
+        spread = sorted((row["regions"], row["harvest"]) for row in chosen
+                        if row["pattern"] == "spread" and row["ram_mib"] == ram)
+        axes[1].plot([x for x, _ in spread], [y for _, y in spread], marker=style, label=f"{ram} MiB")
+    axes[1].set(title="Regions", xlabel="regions of 2 MiB that the harvest looks into",
+                ylabel="instructions of a harvest")
+    for axis in axes:
+        axis.set_xlim(left=0)
+        axis.set_ylim(bottom=0)
+    return finish(made, axes, output, "dirty-scan.png")
+
+
+def slowdowns(rows, output):
+    """How much slower the guest's own work gets, by the rate at which it writes."""
+    made, axes = figure(1, "What the guest loses while it is logged",
+                        "Bochs; 256 uniform writes a round in 16 MiB, with more or less work between them")
+    for producer in lab.PRODUCERS:
+        points = sorted((row["rate"], 100 * row["slowdown"]) for row in lab.steady(rows)
+                        if row["producer"] == producer and row["split"] == "lazy" and row["pattern"] == "uniform" and
+                        row["set_mib"] == 16 and row["writes"] == 256)
+        axes[0].loglog([x for x, _ in points], [max(y, 1e-3) for _, y in points], label=producer, **STYLE[producer])
+    axes[0].set(xlabel="dirty pages for each million instructions of the guest",
+                ylabel="instructions lost, % of the guest's own (0 is drawn as 0.001)")
+    for limit, name in ((10, "goal, write-protect"), (1, "goal, pml")):
+        axes[0].axhline(limit, color="#555555", linewidth=0.8, linestyle=":")
+        axes[0].annotate(name, (axes[0].get_xlim()[0], limit), xytext=(3, 2), textcoords="offset points", fontsize=8)
+    return finish(made, axes, output, "dirty-slowdown.png")
+
+
+def draw(record, costs, output):
+    """Returns the names of the pictures; none if there are no instructions to draw."""
+    rows = [row for row in record["rows"] if row["emulator"] == "bochs"]
+    if not rams_of(rows):
+        return []
+    names = [cost_by_density(rows, lambda row: row["per_page"], record["crossings"], "instructions", output,
+                             "dirty-cost.png", "Instructions of the hypervisor for each dirty page",
+                             f"Bochs, commit {record['header']['commit']}; harvest included"),
+             cost_by_density(rows, lab.modelled_page(costs), record["model"]["crossings"], "modelled cycles", output,
+                             "dirty-modelled.png", "MODELLED: cycles on hardware for each dirty page",
+                             f"computed from Bochs' counts, not measured; " +
+                             ", ".join(f"{name} {value:g}" for name, value in costs.items()) +
+                             f"; band: exits of {EXIT_BAND[0]} to {EXIT_BAND[1]} cycles",
+                             band=[lab.modelled_page(costs | {"exit": cycles}) for cycles in EXIT_BAND])]
+    return [*names, scans(rows, output), slowdowns(rows, output)]
