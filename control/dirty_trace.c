@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log is on all the while. When an interval is over, a harvest fills `map`; then the map is turned into records of
+ * The log is on all the while. When an interval is over, a harvest fills `map`; then the map is written to
  * the stream, a slice at a time and only as far as there is room. The guest runs meanwhile: what it writes is in the
  * log, and belongs to the next interval.
  */
@@ -18,11 +18,11 @@
 #include "hv/vm.h"
 #include "migrate/vm_dirty.h"
 
-#define SLICE 4096      /* words of the map: less than a millisecond */
-#define WORD_PAGES 64   /* pages in a word of the map */
-#define VARINT 10       /* bytes of a number of 64 bits, at most */
-#define WORD_BYTES 1024 /* more than the runs of a word take: 32 of them, two numbers each, and the end of a record */
-#define BLOCKED_MS 1    /* until we look again whether there is room */
+#define SLICE 4096         /* words of the map: less than a millisecond */
+#define WORD_PAGES 64      /* pages in a word of the map */
+#define VARINT 10          /* bytes of a number of 64 bits, at most */
+#define WORD_BYTES 1024    /* more than the runs of a word take: 32 of them, two numbers each, and their end */
+#define BLOCKED_MS 1       /* until we look again whether there is room */
 #define END_OF_RUNS "\0\0" /* a gap and a length of 0 */
 
 _Static_assert(WORD_PAGES / 2 * 2 * VARINT < WORD_BYTES, "the runs of a word have room");
@@ -35,7 +35,7 @@ static struct {
     u64 begun, due, end; /* of the interval, and of all; host TSC */
     u64 *map;            /* pages of the interval that are not in the stream yet */
     u64 words, at;       /* of the map; the word that comes next */
-    bool writing;        /* the map is being turned into records */
+    bool writing;        /* the map is being written to the stream */
     bool last;           /* no interval comes after this one */
     u64 run, done;       /* pages, counted from the first: the open run's begin; all before `done` is in the stream */
     bool open;           /* a run has begun and may go on in the next word */

@@ -148,7 +148,7 @@ static void host_loop_elsewhere(void)
     run_in_handler(1, find_vm);
 }
 
-/* One of the vcpus is loaded on another processor; which one may change between two looks. */
+/* One of the vcpus is resident on another processor; which one may change between two looks. */
 static void read_resident_vcpus(void)
 {
     struct vcpu_state state;

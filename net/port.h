@@ -49,7 +49,7 @@ struct port_counters {
 
 enum port_address_kind { PORT_MAC, PORT_IP4, PORT_IP6 };
 
-/* An address that lives behind a port: a MAC that the port sends from, or an IP address that its guest claims. */
+/* An address that lives behind a port: a MAC that the port sends from, or an IP address that its guest uses. */
 struct port_address {
     u8 kind;               /* enum port_address_kind */
     bool router;           /* IPv6: the guest said that it is a router */

@@ -133,7 +133,7 @@ static void event_take_back(struct vcpu *vcpu)
 
 /*
  * The window: a virtual interrupt of highest priority that is intercepted before it is delivered, so that nothing but
- * the exit comes of it. It is never left pending for delivery: QEMU 7.2 records an interrupted delivery of it as an
+ * the exit comes of it. It is never left pending for delivery: QEMU 7.2 notes an interrupted delivery of it as an
  * exception.
  */
 static void window_put(struct vcpu *vcpu)

@@ -3,7 +3,7 @@
 
     with tempfile.TemporaryDirectory() as directory, two_hypervisors(directory) as site:
         site.boot(linux(256), mem=768, cpus=2)
-        record = observed_move(site, site.a, site.b)
+        move = observed_move(site, site.a, site.b)
 """
 
 import contextlib
@@ -64,13 +64,13 @@ def wait_for_loop(net):
             time.sleep(0.1)
 
 
-def compute_downtime(net, record):
+def compute_downtime(net, move):
     """(the guest's break at the switch-over, its longest break elsewhere in the move), ms. 0: none was noticed."""
     ahead, seen = breaks(net)
-    begin = record["probe"]["migrate-start"] + ahead
-    phases = record["phases"]
+    begin = move["probe"]["migrate-start"] + ahead
+    phases = move["phases"]
     away = begin + (phases["setup"] + phases["precopy"]) / 1000 - CLOCK_SLACK
-    here = begin + (record["total-time"] + phases["resume"]) / 1000 + CLOCK_SLACK
+    here = begin + (move["total-time"] + phases["resume"]) / 1000 + CLOCK_SLACK
     longest = {True: 0, False: 0}
     for at, length, _ in seen:
         if begin < at + length and at < here:
@@ -79,14 +79,14 @@ def compute_downtime(net, record):
     return longest[True], longest[False]
 
 
-def record_of(source, dest, answers, probe, interval):
+def move_of(source, dest, answers, probe, interval):
     """The object of a run's JSON out of what both ends say and the probe saw."""
     away, here = answers
     ram = away.pop("ram")
-    record = {name: away[name] for name in ("vm", "mode", "status", "total-time", "setup-time", "downtime",
-                                            "expected-downtime", "wire-bytes", "dirty-log", "rounds",
-                                            "stopped-round", "epoch")}
-    return {"who": "godwit", "from": source.address, "to": dest.address, **record,
+    move = {name: away[name] for name in ("vm", "mode", "status", "total-time", "setup-time", "downtime",
+                                          "expected-downtime", "wire-bytes", "dirty-log", "rounds",
+                                          "stopped-round", "epoch")}
+    return {"who": "godwit", "from": source.address, "to": dest.address, **move,
             **{name: ram[name] for name in RAM_MEMBERS}, "phases": {**away["phases"], **here["phases"]},
             "blackout": round(blackout_ms(probe["samples"], interval), 2), "lost": lost(probe["samples"]),
             "probe": probe}
@@ -120,8 +120,8 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
     """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too.
     `client`: with a client that asks the guest all the while."""
     with client_of(site.net, client) as gaps:
-        record = probed_move(site, source, dest, mode, show, compute, interval, around)
-    return {**record, "client-gap": gaps[0]} if client else record
+        move = probed_move(site, source, dest, mode, show, compute, interval, around)
+    return {**move, "client-gap": gaps[0]} if client else move
 
 
 def probed_move(site, source, dest, mode, show, compute, interval, around):
@@ -142,10 +142,10 @@ def probed_move(site, source, dest, mode, show, compute, interval, around):
     away, begin = asked(source)
     seen = {"interval": interval * 1000, "start": samples[0][0], "migrate-start": begin, "migrate-end": end,
             "samples": samples}
-    record = record_of(source, dest, (away, dest.query("linux")), seen, interval)
+    move = move_of(source, dest, (away, dest.query("linux")), seen, interval)
     if compute:
-        record["compute-downtime"], record["longest-break"] = compute_downtime(site.net, record)
-    return record
+        move["compute-downtime"], move["longest-break"] = compute_downtime(site.net, move)
+    return move
 
 
 def save(moves, path):
