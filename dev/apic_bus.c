@@ -229,21 +229,26 @@ static bool op_pending(const struct vcpu *vcpu)
     return wants_extint(apic) || lapic_pending(&apic->lapic) >= 0;
 }
 
+static int ack_lapic(struct apic *apic)
+{
+    int vector = lapic_pending(&apic->lapic);
+
+    if (vector >= 0) {
+        lapic_ack(&apic->lapic, vector);
+        pv_eoi_offer(&apic->pv_eoi, &apic->vcpu->vm->mem, &apic->lapic);
+    }
+    return vector;
+}
+
 /* The 8259 knows nothing of the local APIC's priorities, and comes first. */
 static int op_ack(struct vcpu *vcpu)
 {
     struct apic *apic = apic_of(vcpu);
-    int vector = -1;
+    int vector = wants_extint(apic) ? irq_extint_ack(vcpu->vm) : -1;
 
-    if (wants_extint(apic))
-        vector = irq_extint_ack(vcpu->vm);
-    if (vector >= 0)
-        return vector;
-    vector = lapic_pending(&apic->lapic);
-    if (vector >= 0) {
-        lapic_ack(&apic->lapic, vector);
-        pv_eoi_offer(&apic->pv_eoi, &vcpu->vm->mem, &apic->lapic);
-    }
+    if (vector < 0)
+        vector = ack_lapic(apic);
+    pit_taken(&platform_of(vcpu->vm)->pit);
     return vector;
 }
 

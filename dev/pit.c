@@ -20,8 +20,7 @@
 
 #define OWED_TICKS (10 * I8254_HZ) /* of the chip: at most 10 s of rises are owed, and more are lost */
 
-/* Owed rises come so many times as fast as the counter's own: a guest that has one turn in 32 keeps up. So often, too,
- * the host loop looks whether the guest has taken the one before, which a guest may never do. */
+/* Owed rises come so many times as fast as the counter's own: a guest that has one turn in 32 keeps up. */
 #define CATCH_UP 32
 
 #define VERSION 2 /* 2: with `owed` */
@@ -39,14 +38,20 @@ static u64 to_ns(u64 ticks)
     return scale_up(ticks, NS_PER_SECOND, I8254_HZ);
 }
 
+static void block(struct pit *pit, bool blocked)
+{
+    __atomic_store_n(&pit->blocked, blocked, __ATOMIC_RELAXED);
+}
+
 static void arm(struct pit *pit, u64 now)
 {
     struct timers *timers = &platform_of(pit->vm)->timers;
     u64 rise = i8254_next_rise(&pit->chip, to_ticks(now));
     u64 at = rise == I8254_NEVER ? TIMER_NEVER : to_ns(rise);
 
+    /* A tick that waits may go without being taken, if the guest masks its pin, say. */
     if (pit->owed)
-        at = MIN(at, now + to_ns(pit->chip.channel[0].count / CATCH_UP));
+        at = MIN(at, now + to_ns(pit->chip.channel[0].count / (pit->blocked ? 1 : CATCH_UP)));
     timer_set(timers, &pit->timer, at == TIMER_NEVER ? TIMER_NEVER : MAX(at, now + SHORTEST_PERIOD_NS));
 }
 
@@ -70,7 +75,8 @@ static void expire(struct timer *timer, u64 now)
     struct pit *pit = container_of(timer, struct pit, timer);
 
     count_rises(pit, now);
-    if (pit->owed && !irq_waits(pit->vm, PIT_LINE)) {
+    block(pit, pit->owed && irq_waits(pit->vm, PIT_LINE));
+    if (pit->owed && !pit->blocked) {
         pit->owed--;
         irq_line(pit->vm, PIT_LINE, false);
         irq_line(pit->vm, PIT_LINE, true);
@@ -78,11 +84,25 @@ static void expire(struct timer *timer, u64 now)
     arm(pit, now);
 }
 
+/* Where this looks at `blocked` before the host loop sets it, the tick comes with the counter's next one. */
+void pit_taken(struct pit *pit)
+{
+    if (!__atomic_load_n(&pit->blocked, __ATOMIC_RELAXED))
+        return;
+    spin_lock(&pit->vm->device_lock);
+    if (pit->blocked && !irq_waits(pit->vm, PIT_LINE)) {
+        block(pit, false);
+        arm(pit, timers_now(&platform_of(pit->vm)->timers));
+    }
+    spin_unlock(&pit->vm->device_lock);
+}
+
 /* Counter 0 begins anew, and owes nothing. */
 static void start(struct pit *pit, u64 now)
 {
     pit->counted = to_ticks(now);
     pit->owed = 0;
+    block(pit, false);
     irq_line(pit->vm, PIT_LINE, i8254_output(&pit->chip, 0, pit->counted));
     arm(pit, now);
 }
@@ -138,6 +158,7 @@ static void pit_reset(struct device *device)
 
     i8254_reset(&pit->chip);
     pit->owed = 0;
+    block(pit, false);
     irq_line(pit->vm, PIT_LINE, false);
     timer_set(&platform_of(pit->vm)->timers, &pit->timer, TIMER_NEVER);
 }
