@@ -408,8 +408,8 @@ void vm_thaw(struct vm *vm)
 void vm_first_entry(struct vm *vm)
 {
     vm->first_entry_tsc = rdtsc();
-    pr_info("%s: first entry %lu us after creation", vm->name,
-            clock_ticks_to_ns(vm->first_entry_tsc - vm->created_tsc) / 1000);
+    if (this_cpu()->index)
+        cpu_kick(0);
 }
 
 static void vm_vstop(struct vm *vm, enum vm_status status, const char *format, va_list args)

@@ -84,6 +84,7 @@ struct vm {
 
     u64 elsewhere;                    /* epoch under which another machine owns it; 0: we know of none */
     u64 created_tsc, first_entry_tsc; /* host TSC; 0: not yet */
+    bool first_entry_logged;
     struct guest_tsc tsc;
 };
 
@@ -150,7 +151,7 @@ void vm_crash(struct vcpu *vcpu, const char *format, ...) __attribute__((format(
  */
 void vm_triple_fault(struct vcpu *vcpu, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A vcpu of the VM is about to be entered for the first time: store and log the time. */
+/* A vcpu of the VM is about to be entered for the first time: store the time, which the host loop logs. */
 void vm_first_entry(struct vm *vm);
 
 /* The name of a status: "running", "passed" ... */

@@ -44,8 +44,6 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
 {
     u64 arrived = now(dest);
 
-    if (actions & ACTION_NOTE)
-        dest->ops->note_epoch(dest->ctx, in->vm_id, in->handoff.epoch, in->handoff.state == DEST_RUNNING);
     if (actions & ACTION_RUN) {
         dest->ops->run(in->vm, dest_stood(in, arrived), arrived);
         in->stats.released = now(dest);
@@ -63,6 +61,8 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
     }
     if (in->session)
         in->session->say |= actions & SAYS;
+    if (actions & ACTION_NOTE)
+        dest->ops->note_epoch(dest->ctx, in->vm_id, in->handoff.epoch, in->handoff.state == DEST_RUNNING);
     in->announce |= (actions & ACTION_ANNOUNCE) != 0;
 }
 

@@ -40,9 +40,9 @@ const struct incoming *dest_stranded(const struct dest *dest, const void *vm)
 
 static void adopt(struct dest *dest, struct incoming *in)
 {
+    dest_event(dest, in, HANDOFF_ADOPT, 0, outcome_completed);
     pr_warn("migrate: %s, epoch %lu, is adopted: it runs here by the operator's word", in->name,
             (unsigned long)in->handoff.epoch);
-    dest_event(dest, in, HANDOFF_ADOPT, 0, outcome_completed);
 }
 
 int dest_resolve(struct dest *dest, void *vm, bool adopted)

@@ -58,19 +58,20 @@ enum handoff_event {
 /* Actions of one event: source_event() and dest_apply() carry them out. Messages are said when all else is done, and
  * after them a destination announces the guest. */
 enum handoff_action {
-    ACTION_NOTE = 1 << 0,   /* the owner may have changed: note the epoch, and log who has it */
-    ACTION_GATE = 1 << 1,   /* shut the guest's port */
-    ACTION_RESUME = 1 << 2, /* source: the guest goes on here, port open */
-    ACTION_RUN = 1 << 3,    /* destination: the guest starts here, port open */
-    ACTION_FREE = 1 << 4,   /* the copy here is not wanted any more: destination, free it; source, let go of it */
-    ACTION_SAY_PREPARE = 1 << 5,
-    ACTION_SAY_PREPARED = 1 << 6,
-    ACTION_SAY_COMMIT = 1 << 7,
-    ACTION_SAY_RUNNING = 1 << 8,
-    ACTION_SAY_QUERY = 1 << 9, /* with the wish to abort */
-    ACTION_SAY_ABORT = 1 << 10,
-    ACTION_SAY_ABORTED = 1 << 11,
-    ACTION_RECONNECT = 1 << 12, /* source: close the connection, and open another one */
+    ACTION_GATE = 1 << 0,   /* shut the guest's port */
+    ACTION_RESUME = 1 << 1, /* source: the guest goes on here, port open */
+    ACTION_RUN = 1 << 2,    /* destination: the guest starts here, port open */
+    ACTION_FREE = 1 << 3,   /* the copy here is not wanted any more: destination, free it; source, let go of it */
+    ACTION_SAY_PREPARE = 1 << 4,
+    ACTION_SAY_PREPARED = 1 << 5,
+    ACTION_SAY_COMMIT = 1 << 6,
+    ACTION_SAY_RUNNING = 1 << 7,
+    ACTION_SAY_QUERY = 1 << 8, /* with the wish to abort */
+    ACTION_SAY_ABORT = 1 << 9,
+    ACTION_SAY_ABORTED = 1 << 10,
+    ACTION_RECONNECT = 1 << 11, /* source: (re)open a connection, and start the timer */
+    ACTION_NOTE = 1 << 12,      /* the owner may have changed: note the epoch, and log who has it; a line takes time, so
+                                 * this comes after all that a guest which stands waits for, COMMIT included */
     ACTION_ANNOUNCE = 1 << 13,  /* tell the network where the guest is */
     ACTION_STAND = 1 << 14,     /* source: stop the guest, shut its port, and keep it */
 };

@@ -56,15 +56,21 @@ void source_enter(struct source *s, enum stage stage)
 
 /* --- The handoff ------------------------------------------------------------------------------------------- */
 
+static void note_epoch(struct source *s)
+{
+    bool peer = s->handoff.state != SOURCE_OWNER;
+
+    s->unnoted = false;
+    s->ops->note_epoch(s->vm, peer ? s->handoff.proposed : s->handoff.epoch, peer);
+}
+
 void source_event(struct source *s, enum handoff_event event, u64 epoch, struct outcome why)
 {
     unsigned actions = handoff_source_event(&s->handoff, event, epoch);
-    bool doubt = s->handoff.state == SOURCE_IN_DOUBT;
 
     if (actions & SAYS)
         s->say = actions & SAYS;
-    if (actions & ACTION_NOTE)
-        s->ops->note_epoch(s->vm, doubt ? s->handoff.proposed : s->handoff.epoch, doubt);
+    s->unnoted |= (actions & ACTION_NOTE) != 0;
     if (actions & ACTION_GATE)
         s->ops->gate(s->vm);
     if (actions & ACTION_RECONNECT) {
@@ -73,6 +79,8 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
     }
     if (actions & (ACTION_STAND | ACTION_RESUME | ACTION_FREE))
         source_end(s, why);
+    if (s->unnoted && s->handoff.state != SOURCE_IN_DOUBT)
+        note_epoch(s);
     if (actions & ACTION_ANNOUNCE)
         s->ops->announce(s->vm);
 }
@@ -424,6 +432,8 @@ bool source_step(struct source *s)
 
     if (!source_active(s))
         return false;
+    if (s->unnoted && (s->link == LINK_NONE || (!s->say && outbox_empty(&s->outbox))))
+        note_epoch(s);
     if (s->stage == STAGE_END_LOG || s->stage == STAGE_IDLE)
         return source_end_log(s);
     if (s->link == LINK_NONE) {
@@ -459,14 +469,15 @@ int source_resolve(struct source *s, enum resolution resolution)
 {
     static const enum handoff_event events[] = { HANDOFF_CANCEL, HANDOFF_FORCE_RESUME, HANDOFF_FORCE_GIVE_UP };
     bool resume = resolution == RESOLUTION_FORCE_RESUME;
+    u64 epoch = s->handoff.proposed;
     struct outcome why = { WIRE_E_CANCEL, resume ? "taken back by force" : "given up by force" };
 
     if (s->stage != STAGE_COMMIT && s->handoff.state != SOURCE_SUPERSEDED)
         return -ENOENT;
-    if (resolution != RESOLUTION_ABORT)
-        pr_warn("migrate: epoch %lu resolved by force: %s", (unsigned long)s->handoff.proposed,
-                resume ? "resume here" : "give up here");
     source_event(s, events[resolution], EPOCH_FORCE + s->owner % EPOCH_FORCE, why);
+    if (resolution != RESOLUTION_ABORT)
+        pr_warn("migrate: epoch %lu resolved by force: %s", (unsigned long)epoch,
+                resume ? "resume here" : "give up here");
     return 0;
 }
 

@@ -70,6 +70,7 @@ struct source {
     u64 owner; /* this machine's number: struct wire_claim */
     struct handoff_source handoff;
     bool logging; /* the dirty log is on for a move, or is not ended yet */
+    bool unnoted; /* COMMIT may not have been sent yet; its epoch is noted after that */
 
     /* Of the move that is on, or was the last one: */
     enum stage stage;

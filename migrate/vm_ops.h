@@ -54,7 +54,7 @@ struct migrate_source_ops {
     void (*gate)(void *vm);
     migrate_section_fn *section;
     /* Keep, show and log an epoch: this machine's as owner, or with `peer` the one that the destination has or may
-     * have. */
+     * have. A line takes time: no guest stands for it, for it has been resumed, or COMMIT has been sent. */
     void (*note_epoch)(void *vm, u64 epoch, bool peer);
     /* Another machine says that it owns the VM: stop the VM at once, however far a pause has come, shut its port, and
      * keep it until resume or leave. */

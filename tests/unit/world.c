@@ -176,6 +176,7 @@ static void note_epoch_source(void *vm, u64 epoch, bool peer)
     struct world *w = ((struct fake_vm *)vm)->world;
 
     w->epochs_noted++;
+    w->noted_standing += !w->source_vm.running && !w->dest_vm.running;
     w->in_doubt_epoch = peer ? epoch : 0;
 }
 
@@ -331,7 +332,10 @@ static bool take_frame(void *ctx, const void *bytes, size_t len)
 
 static void note_epoch_dest(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
 {
-    (void)ctx, (void)epoch, (void)running;
+    const struct world *w = ctx;
+
+    (void)epoch;
+    assert_true(!running || w->dest_vm.running);               /* it does not wait for a line of the log */
     assert_memory_equal(vm_id + 1, world_id + 1, WIRE_ID - 1); /* by the first byte a test may tell VMs apart */
 }
 

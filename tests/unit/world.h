@@ -60,6 +60,7 @@ struct world {
     unsigned forgets;              /* this page (1-based) is written without being logged */
     unsigned announced, epochs_noted;
     u64 in_doubt_epoch;
+    unsigned noted_standing; /* epochs that were noted while no copy ran */
 };
 
 /* A world with a guest running at the source, epoch 7. */

@@ -113,6 +113,31 @@ static void test_check_is_what_a_move_is(void **state)
     }
 }
 
+/* Epochs are noted, which logs them, when no guest waits for it: COMMIT, or the way back, comes first. */
+static void test_no_guest_waits_for_the_log(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    for (unsigned comes_back = 0; comes_back < 2; comes_back++) {
+        if (comes_back) {
+            world_to_commit(w);
+            w->pipe[0].way[0].used = 0; /* and is lost */
+            w->pipe[0].broken = true;
+            assert_int_equal(source_resolve(&w->source, RESOLUTION_FORCE_RESUME), 0);
+            world_run(w, 1000);
+        } else {
+            world_init(w);
+            move(w, world_settings());
+        }
+        assert_int_equal(world_where(w), comes_back ? 1 : 2);
+        assert_true(w->epochs_noted);
+        assert_int_equal(w->noted_standing, 0);
+        world_fini(w);
+    }
+    free(w);
+}
+
 /* Rounds and phases leave nothing out. */
 static void check_sums(const struct migrate_stats *stats)
 {
@@ -544,6 +569,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live),
         cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_no_guest_waits_for_the_log),
         cmocka_unit_test(test_check_is_what_a_move_is),
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_policy_gives_up),
