@@ -13,10 +13,11 @@ struct vm;
 
 /*
  * The guest writes a command, 4 bytes, and then reads until the answer is not LAB_BUSY: 0, or an errno. A round begins
- * when the guest reads its answer, and ends with the next command.
+ * when the guest has read its answer, or reads it again, and ends with the next command. All ones: there is no such
+ * port.
  */
 #define LAB_PORT 0xE8
-#define LAB_BUSY 0xFFFFFFFF
+#define LAB_BUSY 0x10000
 #define LAB_COMMAND BITS(7, 0)
 #define LAB_TABLES 1                  /* tell where the guest's page tables are */
 #define LAB_TABLES_NUMBER BITS(15, 8) /* pages that lie together */

@@ -137,9 +137,9 @@ def test_goals_are_judged():
 def test_usage(tmp_path):
     """Errors say what is wrong; the list measures nothing."""
     listed = run("--list")
-    assert listed.returncode == 0 and "bochs-260: 260 MiB" in listed.stdout
+    assert listed.returncode == 0 and "bochs-256: 256 MiB" in listed.stdout
     wrong = run("--list", "--only", "nowhere")
-    assert wrong.returncode == 2 and "no such machine; there are bochs-20" in wrong.stderr
+    assert wrong.returncode == 2 and "no such machine; there are bochs-16" in wrong.stderr
     record = tmp_path / "dirty.json"
     record.write_text(json.dumps({"header": {}}))
     assert run("--from", record).returncode == 1

@@ -28,6 +28,7 @@
 #define WORDS (PAGE_SIZE / 8)
 #define WRITE_WORDS 8
 #define REGION_PAGES (MiB(2) / PAGE_SIZE)
+#define SETTLE 50000 /* turns of an empty loop */
 #define KIT_TABLES 6 /* pages, from kit_pml4 on */
 
 const char guest_name[] = "lab";
@@ -146,8 +147,13 @@ static void page_write(const struct step *step)
         page[(writes * WRITE_WORDS + i) % WORDS] = serial;
 }
 
+/* Make the writes of a round. After a command the host loop still has a turn to take: let it, and then read the answer
+ * once more, so that the round begins here. */
 static void round(const struct step *step)
 {
+    for (u64 turn = 0; turn < SETTLE; turn++)
+        asm volatile("");
+    inl(LAB_PORT);
     for (u64 i = 0; i < step->writes; i++) {
         for (u64 turn = 0; turn < step->work; turn++)
             asm volatile("");
@@ -164,6 +170,8 @@ static u32 command(u32 value)
     outl(LAB_PORT, value);
     while ((answer = inl(LAB_PORT)) == LAB_BUSY)
         pause();
+    if (answer == ~0U)
+        wrong("no experiment is here to steer: dirty-log = guest, and memory for a copy of this guest's");
     return answer;
 }
 
