@@ -125,7 +125,7 @@ static void idle_heard(struct vm *vm, const struct wire_claim *claim, const char
 
 void asking_heard(const struct wire_claim *claim, const char *where)
 {
-    if (!claim->epoch || claim->epoch > EPOCH_MAX)
+    if (!claim->epoch || claim->epoch > EPOCH_CLAIM)
         return; /* noise */
     list_for_each (node, vm_list()) {
         struct vm *vm = container_of(node, struct vm, node), **at = place(vm);
@@ -144,7 +144,7 @@ void asking_heard(const struct wire_claim *claim, const char *where)
 
 int asking_force(struct vm *vm, char *reason, size_t room)
 {
-    u64 epoch = MIN(vm->elsewhere + EPOCH_FORCE + claims_owner() % EPOCH_FORCE, EPOCH_MAX);
+    u64 epoch = epoch_forced(vm->elsewhere, EPOCH_FORCE + claims_owner() % EPOCH_FORCE);
     int err = vm_power_on(vm, reason, room);
 
     if (err)

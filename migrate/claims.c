@@ -38,7 +38,7 @@ u64 claims_age_ms(const struct vm *vm)
 
 static struct wire_claim claim_of(const struct vm *vm, enum wire_claim_kind kind, u64 epoch, u64 rival)
 {
-    struct wire_claim claim = { .kind = (u16)kind, .epoch = epoch, .owner = owner, .rival = rival };
+    struct wire_claim claim = { .kind = (u16)kind, .epoch = MIN(epoch, EPOCH_CLAIM), .owner = owner, .rival = rival };
     u32 ip4 = netif_port_ip4();
 
     claim.age_ms = claims_age_ms(vm);
@@ -61,6 +61,9 @@ void claims_say_to(const struct vm *vm, u64 heard, u64 rival)
     struct wire_claim claim;
 
     if ((!all && vm->identity.epoch <= 1) || !ops->owns(vm))
+        return;
+    /* The epoch of the claimant may be higher than it says, too, and we would answer each other for ever. */
+    if (heard == EPOCH_CLAIM && vm->identity.epoch > heard)
         return;
     claim = claim_of(vm, WIRE_CLAIM_OWNS, epoch_to_say(vm->identity.epoch, heard), rival);
     say(&claim);

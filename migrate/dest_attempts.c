@@ -36,7 +36,7 @@ u64 attempt_bar(const struct dest *dest, const u8 *vm_id, u64 epoch)
 
         /* Any machine that reaches the port can have brought a guest under any epoch: an epoch that is noise, as seen
          * from here, does not keep the owner out. */
-        if (same_vm(in, vm_id) && counts(in) && in->handoff.epoch >= epoch && !epoch_is_noise(epoch, in->handoff.epoch))
+        if (same_vm(in, vm_id) && counts(in) && in->handoff.epoch >= epoch && !epoch_is_far(epoch, in->handoff.epoch))
             bar = MAX(bar, in->handoff.epoch);
     }
     return bar;

@@ -16,7 +16,7 @@ u64 handoff_propose(struct handoff_source *source)
 
 bool handoff_remembered(struct handoff_source *source, u64 epoch)
 {
-    if (source->state != SOURCE_OWNER || epoch < source->proposed || epoch_is_noise(source->proposed, epoch))
+    if (source->state != SOURCE_OWNER || epoch < source->proposed || epoch_is_far(source->proposed, epoch))
         return false;
     source->proposed = epoch;
     return true;
@@ -68,8 +68,10 @@ static unsigned resume_as(struct handoff_source *source, u64 epoch)
  * shows up after all. */
 static unsigned forced_event(struct handoff_source *source, enum handoff_event event, u64 beyond)
 {
-    if (event == HANDOFF_FORCE_RESUME)
-        return resume_as(source, source->proposed += beyond) | ACTION_ANNOUNCE;
+    if (event == HANDOFF_FORCE_RESUME) {
+        source->proposed = epoch_forced(source->proposed, beyond);
+        return resume_as(source, source->proposed) | ACTION_ANNOUNCE;
+    }
     if (event != HANDOFF_FORCE_GIVE_UP)
         return 0;
     source->epoch = source->proposed;

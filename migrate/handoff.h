@@ -14,13 +14,28 @@
 #include "host/types.h"
 
 #define EPOCH_MAX (1ULL << 56)
+/* The highest epoch that a claim says. Owners come to higher ones by force or with a move alone, so an operator always
+ * finds one above all that others have said. */
+#define EPOCH_CLAIM (EPOCH_MAX / 2)
 #define EPOCH_STEP (1ULL << 32)
 
-/* Is `epoch`, which another machine has said, damaged or forged, because it is too far above `known`, the highest epoch
- * that this machine knows of the VM? Callable anywhere. */
+/* Is `epoch`, which another machine has said, too far above `known`, the highest epoch that this machine knows of the
+ * VM? Callable anywhere. */
+static inline bool epoch_is_far(u64 known, u64 epoch)
+{
+    return epoch > known && epoch - known > EPOCH_STEP;
+}
+
+/* Is the epoch of a claim damaged or forged? Callable anywhere. */
 static inline bool epoch_is_noise(u64 known, u64 epoch)
 {
-    return epoch > EPOCH_MAX || (epoch > known && epoch - known > EPOCH_STEP);
+    return epoch > EPOCH_CLAIM || epoch_is_far(known, epoch);
+}
+
+/* The epoch that force takes, `beyond` epochs above the highest known one. Callable anywhere. */
+static inline u64 epoch_forced(u64 known, u64 beyond)
+{
+    return known < EPOCH_MAX - beyond ? known + beyond : EPOCH_MAX;
 }
 
 /* The epoch under which an owner at `own` answers a machine that has claimed the VM under `heard`, which is not above

@@ -310,8 +310,10 @@ static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
 
 bool migration_heard(const struct wire_claim *claim)
 {
-    bool credible = claim->epoch <= EPOCH_MAX;
+    bool credible = true;
 
+    if (claim->epoch > EPOCH_CLAIM)
+        return false;
     dest_heard(&dest, claim);
     list_for_each (node, vm_list()) {
         struct vm *vm = container_of(node, struct vm, node);

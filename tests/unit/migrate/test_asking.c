@@ -130,7 +130,7 @@ static bool holds(const struct vm *vm, u64 *epoch)
 
 static bool heard(const struct wire_claim *claim)
 {
-    return claim->epoch <= EPOCH_MAX;
+    return claim->epoch <= EPOCH_CLAIM;
 }
 
 static const struct claims_ops fake_migration = { owns, holds, heard };
@@ -290,6 +290,14 @@ static void test_said_to_be_believed(void **state)
     assert_int_equal(other->heard[0].epoch, 3 * EPOCH_STEP);
     assert_int_equal(other->heard[1].epoch, 7 + EPOCH_STEP);
     assert_int_equal(other->heard[2].epoch, 3 * EPOCH_STEP);
+    /* Beyond what any claim says, but by force: nobody is answered who may be there, too. */
+    vm->identity.epoch = EPOCH_CLAIM + EPOCH_FORCE;
+    claims_say(vm);
+    claims_say_to(vm, EPOCH_CLAIM, 0);
+    claims_say_to(vm, EPOCH_CLAIM - 1, 0);
+    assert_int_equal(other->nr_heard, 5);
+    assert_int_equal(other->heard[3].epoch, EPOCH_CLAIM);
+    assert_int_equal(other->heard[4].epoch, EPOCH_CLAIM);
 }
 
 /* Emulators draw equal random numbers: by their cards two machines are two owners all the same. */
@@ -310,7 +318,7 @@ static void test_owners_differ(void **state)
 /* Who has not heard the other starts, too; and what nobody can own keeps nobody from starting. */
 static void test_deaf_or_lied_to(void **state)
 {
-    struct wire_claim lie = { .kind = WIRE_CLAIM_OWNS, .owner = 1, .name = "web", .epoch = EPOCH_MAX + 1 };
+    struct wire_claim lie = { .kind = WIRE_CLAIM_OWNS, .owner = 1, .name = "web", .epoch = EPOCH_CLAIM + 1 };
 
     (void)state;
     here = NULL;

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "host/bits.h"
 #include "migrate/handoff.h"
 
 static struct handoff_source in_state(enum source_state state)
@@ -137,26 +138,34 @@ static void test_superseded(void **state)
 /* A damaged or forged claim: nobody stands for a number that no owner can have come to, and none locks a VM up. */
 static void test_noise(void **state)
 {
-    static const u64 noise[] = { 8 + EPOCH_STEP + 1, EPOCH_MAX + 1, (1ULL << 63) + 5, ~0ULL };
+    static const u64 noise[] = { 8 + EPOCH_STEP + 1, EPOCH_CLAIM + 1, EPOCH_MAX + 1, (1ULL << 63) + 5, ~0ULL };
     struct handoff_source source = in_state(SOURCE_OWNER);
     struct handoff_dest dest;
 
     (void)state;
     handoff_dest_init(&dest, 8);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(noise); i++) {
         assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, noise[i]), 0);
         assert_int_equal(source.state, SOURCE_OWNER);
         assert_int_equal(handoff_dest_event(&dest, HANDOFF_HIGHER_EPOCH, noise[i]), 0);
         assert_int_equal(dest.state, DEST_RECEIVING);
     }
     assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8 + EPOCH_STEP), ACTION_STAND);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < ARRAY_SIZE(noise); i++)
         handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, ~0ULL - i);
     assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, EPOCH_FORCE) & ACTION_RESUME);
     assert_true(source.epoch > 8 + EPOCH_STEP && source.epoch < EPOCH_MAX);
+    /* Whatever others claim, there is room above it for force, and then for moves. */
+    source.epoch = source.proposed = EPOCH_CLAIM - 1;
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, EPOCH_CLAIM), ACTION_STAND);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, EPOCH_CLAIM + 1), 0);
+    assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 2 * EPOCH_FORCE) & ACTION_RESUME);
+    assert_int_equal(source.epoch, EPOCH_CLAIM + 2 * EPOCH_FORCE);
+    assert_true(handoff_propose(&source) < EPOCH_MAX);
+    assert_int_equal(epoch_forced(EPOCH_MAX - 1, EPOCH_FORCE), EPOCH_MAX);
     /* What a destination says that it remembers is passed by the next proposal, but not at any price. */
     source = in_state(SOURCE_OWNER);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < ARRAY_SIZE(noise); i++)
         handoff_remembered(&source, noise[i]);
     handoff_remembered(&source, 30);
     assert_int_equal(handoff_propose(&source), 31);
