@@ -133,28 +133,187 @@ static void test_receiving(void **state)
     peer_free(p);
 }
 
-/* Before RESERVE nothing else is taken, a guest is described once, and a check brings neither memory nor its end. */
-static void test_out_of_turn(void **state)
+/* --- Every record in every stage ------------------------------------------------------------------------------- */
+
+#define IN(stage) (1u << SESSION_##stage)
+#define HEARS                                                                                               \
+    (IN(RESERVE) | IN(TRY) | IN(RECEIVE) | IN(HANDOFF) | IN(ASKED)) /* the others work, or are at their end \
+                                                                     */
+#define UNKNOWN_TYPE 0x77u
+
+/* In which stages a record is taken: docs/migration-stream.md. */
+static const struct {
+    u32 type, stages;
+} taken[] = {
+    { WIRE_KEEPALIVE, HEARS },
+    { WIRE_END, HEARS },
+    { WIRE_RESERVE, IN(RESERVE) },
+    { WIRE_STATE, IN(TRY) | IN(RECEIVE) },
+    { WIRE_ROUND, IN(TRY) | IN(RECEIVE) },
+    { WIRE_PAGES, IN(RECEIVE) },
+    { WIRE_ZERO, IN(RECEIVE) },
+    { WIRE_PREPARE, IN(RECEIVE) | IN(HANDOFF) | IN(ASKED) },
+    { WIRE_COMMIT, HEARS },
+    { WIRE_QUERY, HEARS },
+    { WIRE_ABORT, HEARS },
+    { WIRE_FRAME, HEARS },
+    { WIRE_PREPARED, 0 },
+    { UNKNOWN_TYPE, 0 },
+};
+
+static const struct wire_run whole[] = { { 0, FAKE_LOW }, { MiB(4), FAKE_PAGES - FAKE_LOW } };
+
+/* Put a record into the stream that is good of itself. */
+static void put(struct peer *p, u32 type)
 {
-    static const struct {
-        u32 type;
-        bool reserved, check;
-    } wrong[] = { { WIRE_STATE, false, false },  { WIRE_ROUND, false, false }, { WIRE_PREPARE, false, false },
-                  { WIRE_RESERVE, true, false }, { WIRE_ZERO, true, true },    { WIRE_PREPARE, true, true } };
+    static u8 page[PAGE_SIZE], frame[60];
+    const struct incoming *in = &p->w.dest.incoming[0];
+    struct {
+        struct wire_section section;
+        u8 version[2], counter[8];
+    } state = { { "vcpu", 0, 10 }, { 1 }, { 0 } };
+    struct wire_handoff handoff = { 8, .state_digest = in->found.state_digest, .memory_digest = in->digest.sum };
+    struct wire_round round = { .digest = 1 };
+    struct reserve_body reserve = good_reserve();
+    struct wire_pages pages = { .count = 1 };
+    struct wire_page entry = { .len = WIRE_PAGE };
+    u64 work = 1;
 
+    if (in->stats.sections)
+        strcpy(state.section.name, "chip");
+    switch (type) {
+    case WIRE_RESERVE: outbox_record(&p->out, type, &reserve, sizeof(reserve)); break;
+    case WIRE_STATE: outbox_record(&p->out, type, &state, 34); break;
+    case WIRE_ROUND: outbox_record(&p->out, type, &round, sizeof(round)); break;
+    case WIRE_ZERO: outbox_record(&p->out, type, whole, sizeof(whole)); break;
+    case WIRE_FRAME: outbox_record(&p->out, type, frame, sizeof(frame)); break;
+    case WIRE_KEEPALIVE: outbox_record(&p->out, type, &work, sizeof(work)); break;
+    case WIRE_END: outbox_record(&p->out, type, NULL, 0); break;
+    case WIRE_PAGES:
+        outbox_begin(&p->out);
+        codec_bytes(&p->out.body, &pages, sizeof(pages));
+        codec_bytes(&p->out.body, &entry, sizeof(entry));
+        outbox_page(&p->out, page);
+        outbox_end(&p->out, type);
+        break;
+    default: outbox_record(&p->out, type, &handoff, sizeof(handoff));
+    }
+    outbox_flush(&p->out, &p->transport);
+}
+
+static void put_all(struct peer *p, const u32 *types, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        put(p, types[i]);
+        pump(p);
+    }
+}
+
+/* A peer whose connection has come to that stage, or will as soon as what is on its way has come. Then its next record
+ * will be taken in *next. */
+static struct peer *peer_in(enum session_stage stage, enum session_stage *next)
+{
+    static const u32 story[] = { WIRE_ZERO, WIRE_STATE, WIRE_STATE, WIRE_ROUND, WIRE_PREPARE };
+    struct reserve_body reserve = good_reserve();
+    struct wire_header header = good_header(8);
+    struct peer *p = peer_new();
+
+    memset(p->w.source_vm.memory, 0, FAKE_PAGES * PAGE_SIZE);
+    *next = stage;
+    if (stage == SESSION_GREET)
+        return p;
+    say_header(p, header);
+    if (stage == SESSION_RESERVE)
+        return p;
+    reserve.head.flags = stage == SESSION_TRY ? WIRE_DRY_RUN : WIRE_VERIFY;
+    say(p, WIRE_RESERVE, &reserve, sizeof(reserve));
+    switch (stage) {
+    case SESSION_CLEAR:
+        put(p, WIRE_ZERO);
+        *next = SESSION_RECEIVE;
+        break;
+    case SESSION_DIGEST:
+        put_all(p, story, 3);
+        put(p, WIRE_ROUND);
+        *next = SESSION_RECEIVE;
+        break;
+    case SESSION_VERIFY:
+        put_all(p, story, 4);
+        put(p, WIRE_PREPARE);
+        *next = SESSION_HANDOFF;
+        break;
+    case SESSION_HANDOFF: put_all(p, story, 5); break;
+    case SESSION_ASKED:
+        put_all(p, story, 5);
+        assert_int_equal(p->heard[p->records - 1], WIRE_PREPARED);
+        hang_up(p);
+        dial(p);
+        header.kind = WIRE_RESOLVE;
+        say_header(p, header);
+        break;
+    case SESSION_CLOSE: put(p, WIRE_END); break;
+    default: break;
+    }
+    return p;
+}
+
+/* The destination's machine is as it was: nothing is held, and a good move succeeds. Or the guest has been let go. */
+static void check_good_move(struct peer *p, bool committed)
+{
+    struct world *w = &p->w;
+    struct migrate_settings settings = world_settings();
+
+    hang_up(p);
+    assert_int_equal(w->dest_vm.running, committed);
+    if (!committed) {
+        dest_resolve(&w->dest, &w->dest_vm, false);
+        assert_false(w->dest_vm.exists);
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        world_run(w, 10000);
+        assert_int_equal(world_where(w), 2);
+    }
+    dest_forget(&w->dest, &w->dest_vm);
+    w->dest_vm.exists = false;
+    free(w->dest_vm.memory);
+    w->dest_vm.memory = NULL;
+    dial(p);
+    peer_free(p);
+}
+
+/* It was refused, in words that say why. Where a page finds no place, that may be seen before its record is judged. */
+static void check_refusal(const struct peer *p, u32 type)
+{
+    bool unknown = type == WIRE_PREPARED || type == UNKNOWN_TYPE;
+
+    assert_true(p->gone && p->refused.code == WIRE_E_STREAM);
+    if (type != WIRE_PAGES)
+        assert_string_equal(p->refused.reason, unknown ? "unknown record" : "a record out of turn");
+}
+
+static void test_every_record_in_every_stage(void **state)
+{
     (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
-        struct peer *p = peer_new();
-        struct reserve_body body = good_reserve();
+    for (enum session_stage stage = 0; stage < NR_SESSION_STAGES; stage++) {
+        for (unsigned i = 0; i < ARRAY_SIZE(taken); i++) {
+            enum session_stage next;
+            struct peer *p = peer_in(stage, &next);
+            bool heard = HEARS & (1u << next), good = taken[i].stages & (1u << next);
 
-        body.head.flags = wrong[i].check ? WIRE_DRY_RUN : 0;
-        say_header(p, good_header(8));
-        if (wrong[i].reserved)
-            say(p, WIRE_RESERVE, &body, sizeof(body));
-        assert_int_equal(p->w.dest_vm.exists, wrong[i].reserved);
-        say(p, wrong[i].type, &body, sizeof(body));
-        assert_string_equal(p->refused.reason, "a record out of turn");
-        refused_with(p, WIRE_E_STREAM);
+            if (stage == SESSION_RECEIVE || stage == SESSION_HANDOFF)
+                assert_int_equal(p->w.dest.session[0].stage, stage);
+            put(p, taken[i].type);
+            pump(p);
+            if (!heard) {
+                p->w.now += 6000000000; /* it may be no whole header yet */
+                pump(p);
+                assert_true(p->gone);
+            } else if (good) {
+                assert_string_not_equal(p->refused.reason, "a record out of turn");
+            } else {
+                check_refusal(p, taken[i].type);
+            }
+            check_good_move(p, taken[i].type == WIRE_COMMIT && (next == SESSION_HANDOFF || next == SESSION_ASKED));
+        }
     }
 }
 
@@ -302,9 +461,15 @@ static void test_crc32c(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers),   cmocka_unit_test(test_unknown_records), cmocka_unit_test(test_descriptions),
-        cmocka_unit_test(test_receiving), cmocka_unit_test(test_out_of_turn),     cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_sequence),  cmocka_unit_test(test_replay),          cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_unknown_records),
+        cmocka_unit_test(test_descriptions),
+        cmocka_unit_test(test_receiving),
+        cmocka_unit_test(test_every_record_in_every_stage),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_sequence),
+        cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_crc32c),
         cmocka_unit_test(test_frames),
     };
 
