@@ -107,6 +107,15 @@ def test_nothing_is_left_out(tmp_path):
     assert "stop." not in words and "round stop" not in words
 
 
+def test_a_guest_that_never_stood_has_no_stopped_round(tmp_path):
+    """A move that fails in pre-copy has one of zeros."""
+    data = {**move(), "status": "failed"}
+    data["stopped-round"] = dict.fromkeys(data["stopped-round"], 0)
+    words = visible(report(tmp_path, data)[2])
+    assert "3 live rounds" in words
+    assert "while the guest stood" not in words and "round stop" not in words
+
+
 def test_self_contained(tmp_path):
     page = report(tmp_path, run())[2]
     assert not re.search(r"https?://|src=|href=|url\(|@import|<script|<link", page)
