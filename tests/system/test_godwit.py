@@ -58,7 +58,7 @@ class Silent(http.server.BaseHTTPRequestHandler):
     *((state, f"godwit: web is {state}: its console has come to an end\n")
       for state in ("passed", "failed", "crashed", "off", "halted")),
     *((state, f"godwit: web is {state}: it does not run here\n")
-      for state in ("created", "superseded", "prepared", "elsewhere")),
+      for state in ("created", "superseded", "prepared", "elsewhere", "in-doubt")),
     ("running", ""),
     ("paused", ""),
 ])

@@ -195,7 +195,7 @@ static bool guest_ended(const struct session *s)
 /* Say once if the guest does not run here and nobody knows when it will: its console would be silent without a word. */
 static void say_that_it_stands(struct session *s)
 {
-    static const char *const names[] = { "created", "superseded", "prepared", "elsewhere", NULL };
+    static const char *const names[] = { "created", "superseded", "prepared", "elsewhere", "in-doubt", NULL };
     bool stands = is_one_of(s->guest, names);
 
     if (stands && !s->said)
