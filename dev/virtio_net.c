@@ -210,15 +210,15 @@ static void interrupt(struct virtio_net *net)
     spin_unlock(&net->vm->device_lock);
 }
 
-/* A guest that has ended lives nowhere, or soon elsewhere: the switch is to look for its addresses on the wire. A card
- * that a move has paused is left to the move. */
+/* A guest that has ended or was not started yet lives nowhere, or elsewhere: the switch is to look for its addresses on
+ * the wire. A card that a move has paused is left to the move. */
 static void follow_life(struct virtio_net *net)
 {
-    bool ended = vm_ended(net->vm);
+    bool lifeless = vm_ended(net->vm) || net->vm->status == VM_CREATED;
 
-    if (ended == net->ended || net->paused)
+    if (lifeless == net->lifeless || net->paused)
         return;
-    net->ended = net->port.closed = ended;
+    net->lifeless = net->port.closed = lifeless;
 }
 
 u64 virtio_net_poll(void)

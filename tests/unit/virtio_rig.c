@@ -128,6 +128,7 @@ int rig_setup(void **unused)
     assert_int_equal(npt_init(&rig.vm.npt, &format_ept), 0);
     assert_int_equal(guest_mem_init(&rig.vm.mem, &rig.vm.npt, RIG_RAM), 0);
     rig.cpus = 1;
+    rig.vm.status = VM_RUNNING;
     strcpy(rig.vm.name, "rig");
     assert_int_equal(pci_bus_init(&rig.pci, &rig.vm), 0);
     return 0;
