@@ -120,21 +120,10 @@ static bool halted_for_good(const struct vm *vm)
     return true;
 }
 
-/* Can the vcpu run now? Brings its timers up to date, and lowers *wake to the time at which a sleeping vcpu must be
- * checked again. */
-static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
+/* Bring a sleeping vcpu's timers up to date, and wake it if it has a reason. Lowers *wake to the time at which it must
+ * be checked again. */
+static void check_sleeper(struct vcpu *vcpu, u64 *wake)
 {
-    u64 closed_until;
-
-    if (!vm_runnable(vcpu->vm))
-        return false;
-    if (!is_let_in(vcpu->vm, &closed_until)) {
-        *wake = MIN(*wake, closed_until);
-        return false;
-    }
-    if (vcpu->status == VCPU_RUNNABLE)
-        return true;
-
     u64 now = rdtsc();
 
     if (now >= vcpu->interrupts->deadline(vcpu))
@@ -149,7 +138,22 @@ static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
     else if (is_deaf(vcpu) && halted_for_good(vcpu->vm))
         vm_stop(vcpu->vm, VM_HALTED, "with interrupts off: nothing can wake it");
     *wake = MIN(*wake, vcpu->interrupts->deadline(vcpu));
-    return vcpu->status == VCPU_RUNNABLE;
+}
+
+/* Can the vcpu run now? Lowers *wake to the time at which it must be asked again. A sleeper is woken also while it is
+ * not let in: from then on it waits for its turn (struct turn_ops). */
+static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
+{
+    u64 closed_until;
+
+    if (!vm_runnable(vcpu->vm))
+        return false;
+    if (vcpu->status != VCPU_RUNNABLE)
+        check_sleeper(vcpu, wake);
+    if (is_let_in(vcpu->vm, &closed_until))
+        return vcpu->status == VCPU_RUNNABLE;
+    *wake = MIN(*wake, closed_until);
+    return false;
 }
 
 /* The first ready vcpu of this CPU's queue; NULL: none is ready. *others: is another vcpu ready, too? */

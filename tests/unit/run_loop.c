@@ -285,7 +285,23 @@ static void take(struct vcpu *vcpu)
 static const struct interrupt_ops interrupts = {
     .take = take, .pending = pending, .called = called, .ack = ack, .deadline = deadline, .expire = expire
 };
-static const struct turn_ops turns = { .waits = go_on, .goes_on = go_on };
+
+static void waits(struct vcpu *vcpu)
+{
+    struct guest *g = guest_of(vcpu);
+
+    g->waits_since = g->waits_since ? g->waits_since : loop.now;
+}
+
+static void goes_on(struct vcpu *vcpu)
+{
+    struct guest *g = guest_of(vcpu);
+
+    g->waited += g->waits_since ? loop.now - g->waits_since : 0;
+    g->waits_since = 0;
+}
+
+static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on };
 
 void run_cpu(u32 index, u64 ns)
 {

@@ -11,6 +11,7 @@
 
 #include "host/smp.h"
 #include "hv/sched.h"
+#include "hv/throttle.h"
 #include "tests/unit/processor.h"
 #include "tests/unit/run_loop.h"
 
@@ -329,6 +330,44 @@ static void test_throttle(void **state)
     assert_true(loop.guest[0].ran + loop.guest[1].ran >= 499 * MS);
 }
 
+/* The time in which the throttle keeps a vcpu out that could run is time for which it waits (docs/time.md). */
+static void test_throttle_is_steal_time(void **state)
+{
+    (void)state;
+    machine(2, 1);
+    loop.guest[0].vm.throttle = 80;
+    vcpu_runnable(&loop.guest[0].vcpu);
+    run_cpu(1, 500 * MS);
+    assert_percent(loop.guest[0].waited, 500 * MS, 80);
+    assert_in_range(loop.guest[0].waited + loop.guest[0].ran, 499 * MS, 500 * MS);
+}
+
+/* A vcpu whose HLT an interrupt or its timer ends while the throttle keeps it out waits from then on, not before. */
+static void test_woken_while_throttled(void **state)
+{
+    (void)state;
+    for (unsigned by_timer = 0; by_timer < 2; by_timer++) {
+        u64 opens, woken;
+
+        run_loop_setup(NULL);
+        machine(2, 1);
+        loop.guest[0].vm.throttle = 80;
+        loop.guest[0].vcpu.status = VCPU_HALTED;
+        assert_false(throttle_open(80, loop.guest[0].vm.id, SLICE, loop.now, &opens));
+        woken = opens - 2 * MS;
+        if (by_timer) {
+            loop.guest[0].deadline = woken;
+        } else {
+            loop.kicked = 1;
+            loop.next_kick = woken;
+            loop.before_kick = interrupt_comes;
+        }
+        run_cpu(1, opens + US - loop.now);
+        assert_in_range(loop.guest[0].ran, 1, US);
+        assert_in_range(loop.guest[0].waited, opens - woken, opens - woken + US);
+    }
+}
+
 /* --- Halted for good ------------------------------------------------------------------------------------------- */
 
 /* A VM of two vcpus: the run loop meets them in the state that `put` leaves. Returns whether the VM has ended. */
@@ -471,6 +510,8 @@ int main(void)
         cmocka_unit_test_setup(test_who_may_not_run, run_loop_setup),
         cmocka_unit_test_setup(test_hold_ends_a_turn, run_loop_setup),
         cmocka_unit_test_setup(test_throttle, run_loop_setup),
+        cmocka_unit_test_setup(test_throttle_is_steal_time, run_loop_setup),
+        cmocka_unit_test_setup(test_woken_while_throttled, run_loop_setup),
         cmocka_unit_test_setup(test_halted_for_good, run_loop_setup),
         cmocka_unit_test_setup(test_spread, run_loop_setup),
         cmocka_unit_test_setup(test_remove, run_loop_setup),
