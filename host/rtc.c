@@ -11,7 +11,6 @@
 #include "host/asm.h"
 #define LOG_PREFIX "rtc"
 #include "host/clock.h"
-#include "host/bits.h"
 #include "host/calendar.h"
 #include "host/log.h"
 
@@ -26,7 +25,7 @@
 
 #define NS_PER_SECOND 1000000000ULL
 #define READINGS_MAX 100
-#define UPDATE_POLLS_MAX 100000 /* several times what an update can take */
+#define UPDATE_POLLS_MAX 100000 /* of all readings: many times what an update can take */
 
 static const u8 time_registers[] = { 0x00, 0x02, 0x04, 0x07, 0x08, 0x09 }; /* second ... year */
 
@@ -40,9 +39,10 @@ static u8 cmos_read(u8 index)
     return inb(CMOS_DATA);
 }
 
-static void fields_read(u8 *field)
+/* Waits for the end of an update, for as long as there are polls left. */
+static void fields_read(u8 *field, unsigned *polls)
 {
-    for (unsigned i = 0; i < UPDATE_POLLS_MAX && cmos_read(CMOS_STATUS_A) & STATUS_A_UIP; i++)
+    for (; *polls && cmos_read(CMOS_STATUS_A) & STATUS_A_UIP; --*polls)
         cpu_relax();
     for (unsigned i = 0; i < NR_FIELDS; i++)
         field[i] = cmos_read(time_registers[i]);
@@ -71,11 +71,11 @@ static bool is_date(const struct date *date)
 void rtc_init(void)
 {
     u8 field[NR_FIELDS], again[NR_FIELDS], b = cmos_read(CMOS_STATUS_B);
-    unsigned readings = 0;
+    unsigned readings = 0, polls = UPDATE_POLLS_MAX;
 
     do {
-        fields_read(field);
-        fields_read(again);
+        fields_read(field, &polls);
+        fields_read(again, &polls);
     } while (memcmp(field, again, sizeof(field)) && ++readings < READINGS_MAX);
 
     /* Two digits of the year: the century's register is not the same on all machines, and this is no machine of the

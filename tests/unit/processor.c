@@ -69,6 +69,28 @@ static unsigned execute_two_registers(const u8 *code, greg_t *regs)
     return len;
 }
 
+#define IN_IMM 0xE4 /* AL, from a port that the next byte says */
+#define IN_DX 0xEC
+#define IN_TO_OUT 2 /* the bit that makes OUT of either */
+
+static bool is_io(const u8 *code)
+{
+    return (code[0] & ~IN_TO_OUT) == IN_IMM || (code[0] & ~IN_TO_OUT) == IN_DX;
+}
+
+/* IN and OUT of a byte. Returns the length. */
+static unsigned execute_io(const u8 *code, greg_t *regs)
+{
+    bool by_dx = (code[0] & ~IN_TO_OUT) == IN_DX;
+    u16 port = by_dx ? (u16)regs[REG_RDX] : code[1];
+
+    if (code[0] & IN_TO_OUT)
+        processor.out(port, (u8)regs[REG_RAX]);
+    else
+        regs[REG_RAX] = (regs[REG_RAX] & ~0xFFLL) | processor.in(port);
+    return by_dx ? 1 : 2;
+}
+
 /* Execute the instruction. Returns its length, or 0: the hypervisor would fault, too. */
 static unsigned execute(const u8 *code, greg_t *regs)
 {
@@ -76,6 +98,8 @@ static unsigned execute(const u8 *code, greg_t *regs)
     static const u8 int2[] = { 0xCD, 0x02 }, stgi[] = { 0x0F, 0x01, 0xDC }, clgi[] = { 0x0F, 0x01, 0xDD };
     static const u8 rdmsr[] = { 0x0F, 0x32 }, wrmsr[] = { 0x0F, 0x30 }, xsetbv[] = { 0x0F, 0x01, 0xD1 };
 
+    if (processor.in && is_io(code))
+        return execute_io(code, regs);
     if (!memcmp(code, sti_hlt, sizeof(sti_hlt))) {
         call(processor.sleeps);
         return sizeof(sti_hlt);

@@ -15,7 +15,9 @@ struct processor {
     bool gif;                       /* AMD-V's global interrupt flag: STGI and CLGI */
     u64 dr6;                        /* MOV from and to DR6 */
     unsigned nmis;                  /* INT 2, by which the host takes an NMI */
-    u64 *(*vmcs)(u32 field);        /* where VMREAD and VMWRITE, of registers, find a field */
+    u8 (*in)(u16 port);             /* IN and OUT of a byte */
+    void (*out)(u16 port, u8 value);
+    u64 *(*vmcs)(u32 field); /* where VMREAD and VMWRITE, of registers, find a field */
 };
 
 extern struct processor processor;
