@@ -11,6 +11,7 @@ import time
 
 import pytest
 from machine import TIMEOUT, vm
+from network import CLIENT4
 
 OURS4, OURS6 = "10.9.0.2", "fd09::2"
 STATIC = f"[net]\naddress = {OURS4}/24\naddress6 = {OURS6}/64\ntest-services = yes\n"
@@ -67,10 +68,21 @@ def claim_address(net, machine):
     ping(net, OURS4)
 
 
+def mislead(net):
+    """A move's announcement says that another MAC has our own address: nobody but switches is to believe it."""
+    other, ours = bytes.fromhex("525400998877"), socket.inet_aton(CLIENT4)
+    with net.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind(("br0", 0x0806))
+        sock.send((b"\xff" * 6 + other + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) +
+                   other + ours + bytes(6) + ours).ljust(60, b"\0") + b"GODWITAN")
+    ping(net, OURS4)
+
+
 @pytest.mark.parametrize("emu, model", CARDS)
 def test_ping(net, tmp_path, emu, model):
     """Echo by IPv4 and IPv6, small and of a full frame, without a loss; the MAC is a local one beside the card's. Who
-    claims its address by ARP does not get it. A syslog server has its log."""
+    claims its address by ARP does not get it; what is announced of a move does not change whom it answers. A syslog
+    server has its log."""
     server = net.socket(kind=socket.SOCK_DGRAM)
     server.bind(("10.9.0.1", 5514))
     machine = up(net, tmp_path, emu, model, STATIC + "syslog = 10.9.0.1:5514\n")
@@ -79,6 +91,7 @@ def test_ping(net, tmp_path, emu, model):
     ping(net, OURS4, size=1472)
     ping(net, OURS6)
     claim_address(net, machine)
+    mislead(net)
     net.connect(OURS4, 9).close()  # one more line
     machine.wait(r"discard: 0 bytes", TIMEOUT[emu])
     began = hears_log(server, machine, "discard: 0 bytes")
