@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -71,14 +72,20 @@ def test_kvm_is_not_there(tmp_path):
     assert "try EMU=qemu" in done.stdout
 
 
-def test_demo_without_a_network(tmp_path):
+@pytest.mark.parametrize("tool, unless, words", [
+    ("unshare", "", "no network namespace: this machine has none"),
+    ("ip", f'[ "$1" = tuntap ] || exec {shutil.which("ip")} "$@"',
+     "ip tuntap add tap0 mode tap: this machine has none")], ids=["no namespace", "no tap"])
+def test_demo_without_a_network(request, tmp_path, tool, unless, words):
     """It says what is missing, and ends."""
-    (tmp_path / "unshare").write_text("#!/bin/sh\necho this machine has none >&2\nexit 1\n")
-    (tmp_path / "unshare").chmod(0o755)
+    if unless:
+        request.getfixturevalue("net")  # namespaces there are
+    (tmp_path / tool).write_text(f"#!/bin/sh\n{unless}\necho this machine has none >&2\nexit 1\n")
+    (tmp_path / tool).chmod(0o755)
     began = time.monotonic()
     done = subprocess.run([ROOT / "tools/demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"), timeout=120)
     assert done.returncode == 2, done.stdout
-    assert "no network namespace: this machine has none" in done.stdout
+    assert words in done.stdout
     assert "/dev/net/tun" in done.stdout and "make run CONFIG=guest/linux.cfg" in done.stdout
     assert time.monotonic() - began < 60
