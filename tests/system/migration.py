@@ -278,6 +278,12 @@ def beats(host, name="mover"):
     return int(found.group(1))
 
 
+def only_at(site, host):
+    """The guest runs there, and its other copy is gone or stands still."""
+    assert site.where("mover") == [host]
+    return beats(host)
+
+
 # --- What an outside client sees ----------------------------------------------------------------------------------
 
 class Break(NamedTuple):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from machine import vm
-from migration import LINUX, Asker, Ping, Site, alive, beats, free_memory, move, says
+from migration import LINUX, Asker, Ping, Site, alive, beats, free_memory, move, only_at, says
 from points import BEFORE, Point, strike
 from relay import DEST, FORWARD, SOURCE, Relay
 
@@ -35,12 +35,6 @@ def relayed(pair):
     relay.close()
     for host in (pair.a, pair.b):
         host.set(max_bandwidth=QUICK)
-
-
-def only_at(site, host):
-    """The guest runs there, and its other copy is gone or stands still."""
-    assert site.where("mover") == [host]
-    return beats(host)
 
 
 # --- The connection breaks, or falls silent -------------------------------------------------------------------------
@@ -84,14 +78,14 @@ def test_silence_before_commit(pair, relayed, who, record):
     move(source, dest, "mover", to=relay)
 
 
-def in_doubt(source, relay, who, record, action):
+def in_doubt(source, relay, who, record, action, name="mover"):
     """Begin a move that gets there, and break it at that record. Returns the epoch that is in doubt."""
     relay.stop_at(who, record, action)
-    epoch = source.begin("mover", relay, "verify")["epoch"]
+    epoch = source.begin(name, relay, "verify")["epoch"]
     relay.reached()
-    doubt = source.wait_status("mover", "in-doubt")
+    doubt = source.wait_status(name, "in-doubt")
     assert doubt["epoch"] == epoch
-    source.wait_for("it is in doubt", lambda: source.guests()["mover"] == "in-doubt")
+    source.wait_for("it is in doubt", lambda: source.guests()[name] == "in-doubt")
     return epoch
 
 
@@ -421,8 +415,7 @@ def test_destination_dies_in_precopy(linux):
     assert alive(linux.net)
     ping.stop()
     assert not ping.doubles and ping.blackout() < 4  # a guest that waits for the end of the silence stands longer
-    dest.boot()
-    dest.ready()
+    anew(dest)
     move(source, dest, "linux", "verify")
     assert alive(linux.net)
 
@@ -461,25 +454,47 @@ def test_link_dies_at_commit(linux):
     relay.close()
 
 
-def test_destination_dies_in_stop_and_copy(site):
-    """The guest stands already and nothing was committed: it goes on at the source, nothing it wrote is lost."""
-    site.boot(MOVER, mem=256)
-    relay = Relay(site.net, site.b.address)
-    stood = []
+def anew(host):
+    """The machine that was killed boots again, without a guest."""
+    host.boot()
+    host.ready()
+
+
+def test_resumed_by_force_it_answers(linux):
+    """The destination died with COMMIT: an operator who knows that gives the guest back to its clients."""
+    source, dest = linux.ends("linux")
+    relay = Relay(linux.net, dest.address)
 
     def kill():
-        stood.append(site.a.query("mover"))
-        site.b.machine.kill()
-        return True
-    relay.stop_at(SOURCE, "STATE", kill)
-    number = beats(site.a)
-    site.a.begin("mover", relay, "verify")
-    relay.reached()
-    assert stood[0]["status"] == "device" and stood[0]["rounds"]
-    failed = site.a.wait_status("mover", "failed")
-    assert failed["error"] in ("link", "timeout")
-    assert only_at(site, site.a) > number
+        dest.machine.kill()
+        return relay.cut()
+    epoch = in_doubt(source, relay, SOURCE, "COMMIT", kill, "linux")
+    assert not alive(linux.net, count=1, patience=3)
+    source.post("/v1/vms/linux/resolve", action="force-resume", epoch=epoch)
+    source.wait_for("it runs", lambda: source.guests()["linux"] == "running")
+    assert alive(linux.net)
     relay.close()
+    anew(dest)
+
+
+def test_adopted_it_answers(linux):
+    """The source died before it said COMMIT: the network finds the guest at the machine whose operator adopts it."""
+    source, dest = linux.ends("linux")
+    relay = Relay(linux.net, dest.address)
+
+    def kill():
+        source.machine.kill()
+        return relay.cut()
+    relay.stop_at(SOURCE, "COMMIT", kill)
+    epoch = source.begin("linux", relay)["epoch"]
+    relay.reached()
+    dest.wait_for("it is known to be stranded", lambda: dest.guests() == {"linux": "prepared"})
+    assert not alive(linux.net, count=1, patience=3)
+    dest.post("/v1/vms/linux/resolve", action="adopt", epoch=epoch)
+    dest.wait_for("it runs", lambda: dest.guests()["linux"] == "running")
+    assert alive(linux.net)
+    relay.close()
+    anew(source)
 
 
 def test_source_dies_in_precopy(site):
@@ -492,49 +507,6 @@ def test_source_dies_in_precopy(site):
     site.b.wait_for("the copy is freed", lambda: not site.b.guests(), 15)
     site.b.wait_for("its memory is freed", lambda: free_memory(site.b) >= free - 1024)
     assert not alive(site.net, count=1, patience=3)
-
-
-def test_source_dies_after_commit(site):
-    """The destination was told: it runs there."""
-    site.boot(MOVER, mem=256)
-    relay = Relay(site.net, site.b.address)
-
-    def kill():
-        site.a.machine.kill()
-        return True
-    relay.stop_at(SOURCE, "COMMIT", kill)
-    site.a.begin("mover", relay)
-    relay.reached()
-    site.b.wait_for("it runs", lambda: site.b.guests().get("mover") == "running")
-    only_at(site, site.b)
-    relay.close()
-
-
-def test_source_dies_before_commit(site):
-    """The destination is prepared and not told: it does not start by itself, and no clock frees the only whole copy.
-    Its operator takes the guest over, which has lost nothing."""
-    site.boot(MOVER, mem=256)
-    relay = Relay(site.net, site.b.address)
-    number = beats(site.a)
-
-    def kill():
-        site.a.machine.kill()
-        return relay.cut()
-    relay.stop_at(SOURCE, "COMMIT", kill)
-    epoch = site.a.begin("mover", relay, "verify")["epoch"]
-    relay.reached()
-    site.b.wait_for("it is known to be stranded", lambda: site.b.guests() == {"mover": "prepared"})
-    asked = site.b.post("/v1/vms/mover/resolve", action="query")
-    assert asked["epoch"] == epoch and asked["source"].startswith("has not said COMMIT")
-    status, text = site.b.refused("/v1/vms/mover/resolve", action="adopt", epoch=epoch + 1)
-    assert status == 400 and f"repeat the epoch, {epoch}, to confirm" in text
-    assert site.b.guests() == {"mover": "prepared"} and site.where("mover") == []
-    done = site.b.godwit("resolve", "mover", "adopt", str(epoch))
-    assert done.returncode == 0, done.stderr
-    site.b.machine.wait(rf"mover, epoch {epoch}, is adopted", 10)
-    assert only_at(site, site.b) > number
-    assert site.b.query("mover")["handoff"] == "running"
-    relay.close()
 
 
 def test_destination_dies_after_commit(site):

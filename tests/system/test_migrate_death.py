@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A machine dies while the guest of a move stands: the guest is at the other one, or an operator gives it to that."""
+
+import pytest
+from machine import vm
+from migration import Site, beats, only_at
+from relay import SOURCE, Relay
+
+MOVER = vm("mover", "mover.elf", memory="8M")
+
+
+@pytest.fixture
+def site(tmp_path):
+    with Site(tmp_path) as site:
+        yield site
+
+
+def test_destination_dies_in_stop_and_copy(site):
+    """The guest stands already and nothing was committed: it goes on at the source, nothing it wrote is lost."""
+    site.boot(MOVER, mem=256)
+    relay = Relay(site.net, site.b.address)
+    stood = []
+
+    def kill():
+        stood.append(site.a.query("mover"))
+        site.b.machine.kill()
+        return True
+    relay.stop_at(SOURCE, "STATE", kill)
+    number = beats(site.a)
+    site.a.begin("mover", relay, "verify")
+    relay.reached()
+    assert stood[0]["status"] == "device" and stood[0]["rounds"]
+    failed = site.a.wait_status("mover", "failed")
+    assert failed["error"] in ("link", "timeout")
+    assert only_at(site, site.a) > number
+    relay.close()
+
+
+def test_source_dies_after_commit(site):
+    """The destination was told: it runs there."""
+    site.boot(MOVER, mem=256)
+    relay = Relay(site.net, site.b.address)
+
+    def kill():
+        site.a.machine.kill()
+        return True
+    relay.stop_at(SOURCE, "COMMIT", kill)
+    site.a.begin("mover", relay)
+    relay.reached()
+    site.b.wait_for("it runs", lambda: site.b.guests().get("mover") == "running")
+    only_at(site, site.b)
+    relay.close()
+
+
+def test_source_dies_before_commit(site):
+    """The destination is prepared and not told: it does not start by itself, and no clock frees the only whole copy.
+    Its operator takes the guest over, which has lost nothing."""
+    site.boot(MOVER, mem=256)
+    relay = Relay(site.net, site.b.address)
+    number = beats(site.a)
+
+    def kill():
+        site.a.machine.kill()
+        return relay.cut()
+    relay.stop_at(SOURCE, "COMMIT", kill)
+    epoch = site.a.begin("mover", relay, "verify")["epoch"]
+    relay.reached()
+    site.b.wait_for("it is known to be stranded", lambda: site.b.guests() == {"mover": "prepared"})
+    asked = site.b.post("/v1/vms/mover/resolve", action="query")
+    assert asked["epoch"] == epoch and asked["source"].startswith("has not said COMMIT")
+    status, text = site.b.refused("/v1/vms/mover/resolve", action="adopt", epoch=epoch + 1)
+    assert status == 400 and f"repeat the epoch, {epoch}, to confirm" in text
+    assert site.b.guests() == {"mover": "prepared"} and site.where("mover") == []
+    done = site.b.godwit("resolve", "mover", "adopt", str(epoch))
+    assert done.returncode == 0, done.stderr
+    site.b.machine.wait(rf"mover, epoch {epoch}, is adopted", 10)
+    assert only_at(site, site.b) > number
+    assert site.b.query("mover")["handoff"] == "running"
+    relay.close()
