@@ -89,16 +89,18 @@ class Debugger:
         self.ask(f"M{address:x},{len(data):x}:{data.hex()}")
 
 
-def test_one_vm_ends(tmp_path):
+@pytest.mark.parametrize("model, names", [
+    ("max", ["VM entry", "VM entry", "WRMSR", "XRSTOR", "XSETBV", "XSETBV"]),
+    ("max,-xsave", ["FXRSTOR"])], ids=["xsave", "no xsave"])
+def test_one_vm_ends(tmp_path, model, names):
     """One after the other, in QEMU: the guest that is loaded next ends, and names the instruction; the others go on."""
-    places = [place for place in Image().places("resident_set", "svm_enter", "svm_enter_vmrun")
-              if place.name != "FXRSTOR"]  # is for processors without XSAVE
-    assert sorted(place.name for place in places) == ["VM entry", "VM entry", "WRMSR", "XRSTOR", "XSETBV", "XSETBV"]
+    places = [place for place in Image().places("resident_set", "svm_enter", "svm_enter_vmrun") if place.name in names]
+    assert sorted(place.name for place in places) == names
     with Site(tmp_path) as site:
         guests = [f"guest{i}" for i in range(len(places) + 1)]
         a, gdb = site.a, tmp_path / "gdb"
         a.boot("".join(vm(name, "mover.elf", memory="8M", cmdline="rate=1 tick=50000") for name in guests), mem=256,
-               extra=["-gdb", f"unix:{gdb},server=on,wait=off"])
+               extra=["-cpu", model, "-gdb", f"unix:{gdb},server=on,wait=off"])
         a.ready()
         for name in guests:
             beats(a, name)
@@ -117,7 +119,8 @@ def test_one_vm_ends(tmp_path):
         assert sorted(a.guests().values()) == ["crashed"] * len(places) + ["running"]
 
 
-@pytest.mark.parametrize("function, name", [("vmx_enter", "VM entry")])
+@pytest.mark.parametrize("function, name", [("vmx_enter", "VM entry"), ("vmx_restore", "WRMSR"),
+                                            ("vmx_restore", "MOV to DR6")])
 def test_vtx(tmp_path, function, name):
     """In Bochs the program on the disk is changed."""
     image, disk, changed = Image(), tmp_path / "disk.img", tmp_path / "godwit.elf"
