@@ -318,6 +318,24 @@ static void put_ports(struct buffer *out)
     }
 }
 
+/* Write what dirty logs counted in moves: their VMs, and the counters of these, may have left. */
+static void put_logged(struct buffer *out, const struct dirty_counters *count)
+{
+    head(out, "godwit_migration_dirty_pages_total", "counter",
+         "Pages reported to the dirty logs of moves that have ended, by who noticed.");
+    buffer_format(out, "godwit_migration_dirty_pages_total{producer=\"fault\"} %lu\n", count->by_fault);
+    buffer_format(out, "godwit_migration_dirty_pages_total{producer=\"dbit\"} %lu\n", count->by_dbit);
+    buffer_format(out, "godwit_migration_dirty_pages_total{producer=\"pml\"} %lu\n", count->by_pml);
+    buffer_format(out, "godwit_migration_dirty_pages_total{producer=\"hypervisor\"} %lu\n", count->by_hypervisor);
+    head(out, "godwit_migration_dirty_harvested_pages_total", "counter", "Pages found in these logs.");
+    buffer_format(out, "godwit_migration_dirty_harvested_pages_total %lu\n", count->harvested);
+    head(out, "godwit_migration_dirty_scanned_entries_total", "counter", "Entries searched for D bits in these moves.");
+    buffer_format(out, "godwit_migration_dirty_scanned_entries_total %lu\n", count->scanned_entries);
+    head(out, "godwit_migration_dirty_harvest_seconds_total", "counter", "Time that these moves' harvests took.");
+    buffer_format(out, "godwit_migration_dirty_harvest_seconds_total %lu.%09lu\n", count->harvest_ns / 1000000000,
+                  count->harvest_ns % 1000000000);
+}
+
 /* Write the moves, by the end at which this machine was and by how they ended; moves under way stand apart. */
 static void put_moves(struct buffer *out)
 {
@@ -335,6 +353,7 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_migration_wire_bytes_total %lu\n", totals.wire_bytes);
     head(out, "godwit_migration_forwarded_frames_total", "counter", "Frames sent on after guests that have left.");
     buffer_format(out, "godwit_migration_forwarded_frames_total %lu\n", totals.forwarded);
+    put_logged(out, &totals.logged);
     head(out, "godwit_vms_superseded_total", "counter", "Guests that stood here because another machine owns them.");
     buffer_format(out, "godwit_vms_superseded_total %lu\n", totals.superseded);
     head(out, "godwit_claims_total", "counter", "Claims of guests between hypervisors.");

@@ -51,7 +51,28 @@ static void put_phases(struct json *out, const struct migrate_phases *phases)
     json_close(out);
 }
 
-static void put_round(struct json *out, const char *key, const struct policy_round *round)
+/* Write what the dirty log noticed from one harvest to the next, which that harvest brought, and what it took. */
+static void put_logged(struct json *out, const struct migrate_stats *stats, unsigned harvest)
+{
+    struct dirty_counters count = { 0 };
+
+    if (harvest < stats->harvests)
+        migrate_logged(stats, harvest, harvest + 1, &count);
+    json_object(out, "dirty-log");
+    json_number(out, "by-fault", count.by_fault);
+    json_number(out, "by-dbit", count.by_dbit);
+    json_number(out, "by-pml", count.by_pml);
+    json_number(out, "by-hypervisor", count.by_hypervisor);
+    json_number(out, "harvested", count.harvested);
+    json_number(out, "scanned-regions", count.scanned_regions);
+    json_number(out, "scanned-entries", count.scanned_entries);
+    json_number(out, "harvest-us", count.harvest_ns / 1000);
+    json_close(out);
+}
+
+/* Write a round, and the harvest of that number that came at its end, or before the guest stood. */
+static void put_round(struct json *out, const char *key, const struct migrate_stats *stats,
+                      const struct policy_round *round, unsigned harvest)
 {
     json_object(out, key);
     json_number(out, "pages", round->pages);
@@ -60,6 +81,7 @@ static void put_round(struct json *out, const char *key, const struct policy_rou
     json_number(out, "bytes", round->bytes);
     json_milli(out, "ms", round->us);
     json_milli(out, "verify-ms", round->digest_us);
+    put_logged(out, stats, harvest);
     json_close(out);
 }
 
@@ -67,9 +89,9 @@ static void put_rounds(struct json *out, const struct migrate_stats *stats)
 {
     json_array(out, "rounds");
     for (unsigned i = 0; i < stats->rounds; i++)
-        put_round(out, NULL, &stats->round[i]);
+        put_round(out, NULL, stats, &stats->round[i], i);
     json_close(out);
-    put_round(out, "stopped-round", &stats->stopped);
+    put_round(out, "stopped-round", stats, &stats->stopped, stats->rounds);
 }
 
 static void put_prediction(struct json *out, const struct policy_prediction *prediction)

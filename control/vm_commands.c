@@ -139,6 +139,7 @@ static void put_dirty_log(struct json *out, const struct dirty_log *log)
     json_number(out, "faults", count->faults);
     json_number(out, "scanned_regions", count->scanned_regions);
     json_number(out, "scanned_entries", count->scanned_entries);
+    json_number(out, "harvest_us", count->harvest_ns / 1000);
     json_number(out, "pml_drains", count->pml_drains);
     json_close(out);
 }

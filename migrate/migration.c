@@ -114,6 +114,7 @@ static void move_count(const struct move *move)
 {
     totals.wire_bytes += move->stats.wire_bytes;
     totals.forwarded += move->stats.forwarded;
+    migrate_logged(&move->stats, 0, move->stats.harvests, &totals.logged);
     if (move->request.check)
         return;
     totals.completed += move->stats.status == MIGRATE_COMPLETED;

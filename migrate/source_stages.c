@@ -69,8 +69,10 @@ void source_accepted(struct source *s)
 
 static void start_log(struct source *s)
 {
-    int err = s->ops->log_start(s->vm);
+    int err;
 
+    s->stats.logged[0] = *s->ops->log_counters(s->vm);
+    err = s->ops->log_start(s->vm);
     if (err) {
         source_fail(s, err == -EBUSY ? WIRE_E_BUSY : WIRE_E_INTERNAL,
                     err == -EBUSY ? "its dirty log is in use" : "the dirty log does not start");
@@ -200,7 +202,7 @@ static bool produce_round(struct source *s)
     return true;
 }
 
-/* Do a part of a harvest. Returns whether it is complete. */
+/* Do a part of a harvest. Returns whether it is complete. What comes of a reset counts to the round that follows. */
 static bool harvest(struct source *s)
 {
     int err = source_ram_harvest(s);
@@ -208,7 +210,11 @@ static bool harvest(struct source *s)
     s->work++;
     if (err && err != -EAGAIN)
         source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
-    return !err;
+    if (err)
+        return false;
+    s->stats.harvests = s->stats.rounds + 1;
+    s->stats.logged[s->stats.harvests] = *s->ops->log_counters(s->vm);
+    return true;
 }
 
 static bool produce_harvest(struct source *s)

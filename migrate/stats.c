@@ -31,6 +31,14 @@ bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t
     return true;
 }
 
+void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned to, struct dirty_counters *sum)
+{
+    const u64 *before = (const u64 *)&stats->logged[from], *after = (const u64 *)&stats->logged[to];
+
+    for (size_t i = 0; i < sizeof(*sum) / sizeof(u64); i++)
+        ((u64 *)sum)[i] += after[i] - before[i];
+}
+
 const char *migrate_status_name(enum migrate_status status)
 {
     static const char *const names[] = {

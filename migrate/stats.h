@@ -7,6 +7,7 @@
 #include "host/types.h"
 #include "migrate/policy.h"
 #include "migrate/wire.h"
+#include "mm/dirty.h"
 
 #define MIGRATE_ROUNDS 64 /* live rounds at most */
 
@@ -57,6 +58,10 @@ struct migrate_stats {
     u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */
     struct policy_round round[MIGRATE_ROUNDS]; /* live rounds */
     unsigned rounds;
+    /* The dirty log's counters: before its start, and at the end of the harvest of each live round and of the last one,
+     * while the guest stands. */
+    struct dirty_counters logged[MIGRATE_ROUNDS + 2];
+    unsigned harvests;
     struct policy_round stopped;         /* the pages that were sent while the guest stood */
     u32 cpu_throttle;                    /* percent, the highest of this move: cpu-throttle-percentage */
     struct policy_prediction prediction; /* of the last decision */
@@ -70,6 +75,9 @@ bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t
 /* Pages a second that the guest wrote in the last live rounds which together make a tenth of a second: a shorter round
  * tells only of a moment. A page that was written twice in a round counts once. 0 before the first round. */
 u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds);
+
+/* Add what the log has counted from harvest number `from` to harvest number `to`; 0: its start. */
+void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned to, struct dirty_counters *sum);
 
 /* "active", "in-doubt" ... */
 const char *migrate_status_name(enum migrate_status status);

@@ -6,6 +6,7 @@
 
 #include "hv/backend.h"
 #include "host/asm.h"
+#include "host/clock.h"
 #include "host/smp.h"
 #include "host/log.h"
 #include "hv/vm.h"
@@ -78,7 +79,11 @@ void vm_dirty_stop(struct vm *vm)
 
 bool vm_harvest_part(struct vm *vm, u64 *to_send)
 {
-    if (!dirty_harvest_part(&vm->mem, to_send, HARVEST_SLICE))
+    u64 began = clock_ns();
+    bool whole = dirty_harvest_part(&vm->mem, to_send, HARVEST_SLICE);
+
+    vm->mem.dirty.count.harvest_ns += clock_ns() - began;
+    if (!whole)
         return false;
     /* A vcpu that isn't busy now will flush before it enters its guest. */
     for (u32 i = 0; i < vm->nr_vcpus; i++)

@@ -10,6 +10,7 @@
 #include "migrate/ram_digest.h"
 #include "migrate/transport.h"
 #include "migrate/wire.h"
+#include "mm/dirty.h"
 
 /* What the source says of a VM and the destination judges: the record RESERVE, unpacked. */
 struct migrate_description {
@@ -43,6 +44,8 @@ struct migrate_source_ops {
     int (*log_start)(void *vm);
     bool (*log_stop)(void *vm);
     int (*harvest)(void *vm, u64 *bitmap);
+    /* What the dirty log has counted since the VM was made. */
+    const struct dirty_counters *(*log_counters)(void *vm);
     /* Keep the vcpus from running for so many percent of the time, 0 to 99, until the next call. */
     void (*throttle)(void *vm, u32 percent);
     /* pause: stop all vcpus outside the guest and quiesce the devices. Returns 0; -EAGAIN: not yet, since the guest is

@@ -62,6 +62,11 @@ static int harvest(void *ctx, u64 *bitmap)
     return 0;
 }
 
+static const struct dirty_counters *log_counters(void *ctx)
+{
+    return &((struct vm_source *)ctx)->vm->mem.dirty.count;
+}
+
 static void throttle(void *ctx, u32 percent)
 {
     struct vm *vm = ((struct vm_source *)ctx)->vm;
@@ -181,6 +186,7 @@ const struct migrate_source_ops vm_source_ops = {
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
+    .log_counters = log_counters,
     .throttle = throttle,
     .pause = pause,
     .resume = resume,

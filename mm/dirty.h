@@ -33,8 +33,8 @@ struct dirty_counters {
     u64 by_fault, by_dbit, by_pml; /* pages reported by a producer */
     u64 by_hypervisor, by_unack;
     u64 faults; /* write faults answered, including those that only split a large page */
-    u64 scanned_regions, scanned_entries;
-    u64 pml_drains; /* emptied buffers that were not empty before */
+    u64 scanned_regions, scanned_entries, harvest_ns; /* of all harvests, by a caller with a clock */
+    u64 pml_drains;                                   /* emptied buffers that were not empty before */
 };
 
 struct dirty_log {

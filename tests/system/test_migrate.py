@@ -284,15 +284,35 @@ def test_twenty_moves(movers):
     beats(dest)
 
 
+def metric(host, name):
+    """A total of the moves that have ended."""
+    return int(re.search(rf"^godwit_migration_{name} (\d+)$", host.get("/metrics").decode(), re.M).group(1))
+
+
+def logged(done, producer):
+    """What each round says of the dirty log agrees with its pages, and the sum of all rounds with itself: each page
+    that a producer noticed was harvested, once."""
+    assert all(row["dirty-log"]["harvested"] == row["dirtied"] for row in done["rounds"])
+    rows = [row["dirty-log"] for row in (*done["rounds"], done["stopped-round"])]
+    total = {name: sum(row[name] for row in rows) for name in rows[0]}
+    assert total["harvested"] == sum(total[f"by-{name}"] for name in ("fault", "dbit", "pml", "hypervisor"))
+    assert total[producer] > 0 and total["harvest-us"] > 0
+    assert (total["scanned-entries"] > 0) == (producer == "by-dbit")
+
+
 @pytest.mark.parametrize("log, split", [("write-protect", "lazy"), ("write-protect", "eager"), ("dbit", "lazy"),
                                         ("dbit", "eager")])
 def test_each_log(movers, log, split):
     for _ in range(2):
         source, dest = movers.ends("mover")
         source.set(dirty_log=log, dirty_split=split)
+        before = metric(source, "dirty_harvested_pages_total")
         done = move(source, dest, "mover", "verify")
         source.set(dirty_log="auto", dirty_split="lazy")
         assert done["dirty-log"] == log and sum(row["dirtied"] for row in done["rounds"]) > 0
+        logged(done, "by-fault" if log == "write-protect" else "by-dbit")
+        source.wait_for("its counters stay", lambda: metric(source, "dirty_harvested_pages_total") - before == sum(
+            row["dirty-log"]["harvested"] for row in (*done["rounds"], done["stopped-round"])))
         beats(dest)
 
 

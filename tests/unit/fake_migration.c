@@ -54,6 +54,15 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
                                           .accepted = { 1, 0, { "its clock would be another" } },
                                           .rounds = 1,
                                           .round[0] = { .pages = 100, .us = 1500 },
+                                          .harvests = 1,
+                                          .logged = { { .by_fault = 1, .harvested = 3, .harvest_ns = 1000 },
+                                                      { .by_fault = 3,
+                                                        .by_dbit = 30,
+                                                        .by_hypervisor = 1,
+                                                        .harvested = 36,
+                                                        .scanned_regions = 4,
+                                                        .scanned_entries = 2048,
+                                                        .harvest_ns = 13999 } },
                                           .stopped = { .pages = 7, .us = 900 } };
     if (fake_migration.status == MIGRATE_FAILED) { /* before anything was sent */
         move->stats.error = WIRE_E_LINK;
@@ -196,7 +205,12 @@ const struct claims_counters *claims_counters(void)
 struct migration_totals migration_totals(void)
 {
     return (struct migration_totals){
-        .completed = 3, .superseded = 2, .wire_bytes = 1000, .forwarded = 12, .questions = 14
+        .completed = 3,
+        .superseded = 2,
+        .wire_bytes = 1000,
+        .forwarded = 12,
+        .questions = 14,
+        .logged = { .harvested = 44, .by_fault = 11, .by_dbit = 33, .scanned_entries = 512, .harvest_ns = 1500000001 },
     };
 }
 

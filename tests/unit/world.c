@@ -63,8 +63,10 @@ static void guest_run(struct fake_vm *vm)
         u64 page = next_random(w) % w->working_set;
 
         memcpy(vm->memory + page * PAGE_SIZE + next_random(w) % 4000, &vm->counter, sizeof(vm->counter));
-        if (page + 1 != w->forgets)
-            vm->dirty[page / 64] |= BIT(page % 64);
+        if (page + 1 == w->forgets)
+            continue;
+        vm->logged.by_dbit += vm->logging && !(vm->dirty[page / 64] & BIT(page % 64));
+        vm->dirty[page / 64] |= BIT(page % 64);
     }
 }
 
@@ -121,10 +123,16 @@ static int harvest(void *ctx, u64 *bitmap)
     struct fake_vm *vm = ctx;
 
     assert_true(vm->logging);
+    vm->logged.harvested += bits_count(vm->dirty[vm->taken]);
     bitmap[vm->taken] |= vm->dirty[vm->taken];
     vm->dirty[vm->taken] = 0;
     vm->taken = (vm->taken + 1) % ARRAY_SIZE(vm->dirty);
     return vm->taken ? -EAGAIN : 0;
+}
+
+static const struct dirty_counters *log_counters(void *vm)
+{
+    return &((struct fake_vm *)vm)->logged;
 }
 
 static void throttle(void *vm, u32 percent)
@@ -346,6 +354,7 @@ static const struct migrate_source_ops source_ops = {
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
+    .log_counters = log_counters,
     .throttle = throttle,
     .pause = pause_vm,
     .resume = resume_vm,

@@ -20,6 +20,7 @@ struct fake_vm {
     bool exists, running, gate_open, logging;
     u8 *memory; /* FAKE_PAGES pages */
     u64 dirty[(FAKE_PAGES + 63) / 64];
+    struct dirty_counters logged;
     unsigned taken;    /* words of it, by a harvest */
     u64 counter;       /* its only register */
     bool reset_wanted; /* and comes before anything else */

@@ -355,9 +355,9 @@ static void moves(void **state)
     assert_int_equal(run("query-migrate web"), 0);
     assert_non_null(strstr(out.buffer.text, "\"mode\":\"stop-copy\",\"status\":\"completed\""));
     assert_non_null(strstr(out.buffer.text, "\"total-time\":1234.567,\"downtime\":12.345"));
-    assert_non_null(
-        strstr(out.buffer.text,
-               "\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,\"bytes\":0,\"ms\":1.500,\"verify-ms\":0.000}]"));
+    assert_non_null(strstr(out.buffer.text, "\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,"));
+    assert_non_null(strstr(out.buffer.text, "\"dirty-log\":{\"by-fault\":2,\"by-dbit\":30,\"by-pml\":0,"
+                                            "\"by-hypervisor\":1,\"harvested\":33,\"scanned-regions\":4,"));
     it_is_said_where_it_went();
     later_one_comes();
     assert_int_equal(run("query-migrate web"), 0);

@@ -102,6 +102,11 @@ static void counters(void **state)
     assert_true(says("godwit_port_held_frames_total{port=\"uplink\"} 4"));
     assert_true(says("godwit_port_late_frames_total{port=\"uplink\"} 0"));
     assert_true(says("godwit_migration_forwarded_frames_total 12"));
+    assert_true(says("godwit_migration_dirty_pages_total{producer=\"fault\"} 11"));
+    assert_true(says("godwit_migration_dirty_pages_total{producer=\"dbit\"} 33"));
+    assert_true(says("godwit_migration_dirty_harvested_pages_total 44"));
+    assert_true(says("godwit_migration_dirty_scanned_entries_total 512"));
+    assert_true(says("godwit_migration_dirty_harvest_seconds_total 1.500000001"));
     assert_true(says("godwit_peers{status=\"silent\"} 1"));
     assert_true(says("godwit_peer_questions_total 14"));
     assert_true(says("godwit_port_copied_bytes_total{port=\"uplink\"} 500"));

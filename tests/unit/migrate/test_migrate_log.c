@@ -37,6 +37,36 @@ static void leave_log_on(struct world *w)
     assert_true(source_settle(&w->source) && w->source_vm.logging);
 }
 
+/* What each round says of the log is what the log has counted, no matter what it had counted before. */
+static void test_rounds_have_the_counters(void **state)
+{
+    struct migrate_settings settings = world_settings();
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_stats *stats = &w->source.stats;
+    struct dirty_counters sum = { 0 };
+
+    (void)state;
+    world_init(w);
+    w->writes = 3;
+    w->source_vm.logged = (struct dirty_counters){ .harvested = 1000, .by_dbit = 2000, .by_fault = 3000 };
+    move(w, settings);
+    assert_int_equal(stats->status, MIGRATE_COMPLETED);
+    assert_true(stats->rounds > 0);
+    assert_int_equal(stats->harvests, stats->rounds + 1);
+    for (unsigned i = 0; i < stats->rounds; i++) {
+        struct dirty_counters round = { 0 };
+
+        migrate_logged(stats, i, i + 1, &round);
+        assert_int_equal(round.harvested, stats->round[i].dirtied);
+    }
+    migrate_logged(stats, 0, stats->harvests, &sum);
+    assert_int_equal(sum.harvested, w->source_vm.logged.harvested - 1000);
+    assert_int_equal(sum.by_dbit, sum.harvested);
+    assert_int_equal(sum.by_fault, 0);
+    world_fini(w);
+    free(w);
+}
+
 /* A move of any kind ends the old log, a part at a time, before it does anything to the guest. */
 static void test_old_log_ends_before_a_move_of_any_kind(void **state)
 {
@@ -117,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_cancelled_before_the_old_log_has_ended),
         cmocka_unit_test(test_old_log_ends_before_a_move_of_any_kind),
         cmocka_unit_test(test_old_log_ends_without_a_move),
+        cmocka_unit_test(test_rounds_have_the_counters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
