@@ -22,13 +22,13 @@ import zlib
 from fcntl import ioctl
 from typing import NamedTuple
 
-from machine import LIFETIME, ROOT, TIMEOUT, vm
+from machine import LIFETIME, ROOT, SOON, TIMEOUT, vm
 from network import CLIENT4, Network, checksum
 
 GUEST = "10.9.0.3"
 GODWIT = ROOT / "build/tools/godwit"
 LINUX = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M",
-           cmdline=f"console=ttyS0 quiet ip={GUEST}/24 gw=10.9.0.1")
+           cmdline=f"{SOON} quiet ip={GUEST}/24 gw=10.9.0.1")
 OVER = {"completed", "failed", "cancelled"}
 # Seconds of real time for what takes one or two when nobody else uses the machine.
 PATIENCE = {"qemu": 60, "bochs": 240}

@@ -10,7 +10,7 @@ import re
 
 import pytest
 from kernel_log import suspicious
-from machine import ROOT, boot, vm
+from machine import ROOT, SOON, boot, vm
 
 
 def linux(suite):
@@ -60,7 +60,7 @@ def test_an_older_kernel_boots_without_a_warning(tmp_path):
 def test_ways_to_end(tmp_path):
     """What reboots by a triple fault boots again, as on a PC; what halts is halted, which is no crash."""
     config = "".join(vm(name, LINUX["kernel"], initrd=LINUX["initrd"], memory="128M",
-                        cmdline=f"console=ttyS0 quiet ip=none then={name} reboot=t") for name in ("reboot", "halt"))
+                        cmdline=f"{SOON} quiet ip=none then={name} reboot=t") for name in ("reboot", "halt"))
     done = boot(tmp_path, config, "qemu", 2)
     assert done.end_of("halt")[0] == "halted"
     assert sum("godwit-guest: ready" in line for line in done.guest_lines("reboot")) > 1

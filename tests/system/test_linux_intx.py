@@ -6,7 +6,7 @@ import re
 
 import pytest
 from kernel_log import suspicious
-from machine import TIMEOUT, vm
+from machine import SOON, TIMEOUT, vm
 from migration import Site, alive, move, says
 from serving import BULK, receive, send
 
@@ -20,7 +20,7 @@ GUESTS = {
 
 def config():
     return "".join(vm(name, "vmlinuz", initrd="initramfs.cpio", memory="128M",
-                      cmdline=f"console=ttyS0 quiet ip={address}/24 {words}")
+                      cmdline=f"{SOON} quiet ip={address}/24 {words}")
                    for name, (address, words, _) in GUESTS.items())
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from kernel_log import suspicious
-from machine import ROOT, TIMEOUT, guest_lines, vm
+from machine import ROOT, SOON, TIMEOUT, guest_lines, vm
 from network import CLIENT4
 from serving import BULK, GUEST, HOST, READY, pattern, ping, receive, send, serves, shell
 
@@ -18,7 +18,7 @@ STUMBLE = 5  # s: an emulator may wait for a processor, and TCP for 0.2, 0.4, 0.
 
 
 def linux(name, cmdline, **keys):
-    return vm(name, "vmlinuz", initrd="initramfs.cpio", memory="256M", cmdline=f"console=ttyS0 {cmdline}", **keys)
+    return vm(name, "vmlinuz", initrd="initramfs.cpio", memory="256M", cmdline=f"{SOON} {cmdline}", **keys)
 
 
 def drops_in_its_driver(net, machine):

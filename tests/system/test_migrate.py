@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from machine import TIMEOUT, vm
+from machine import SOON, TIMEOUT, vm
 from migration import (GODWIT, GUEST, LINUX, Download, Ping, Site, Sniffer, Typist, Upload, alive, beats, breaks, check,
                        move, shell)
 from relay import FORWARD, SOURCE, Relay
@@ -342,7 +342,7 @@ def test_it_ends_well_somewhere_else(movers):
 def test_linux_with_two_processors_writes(tmp_path, pages):
     """Two vcpus, both busy: one writes memory and checks it. What is more than a link carries is another test's."""
     guest = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M", vcpus=2,
-               cmdline=f"console=ttyS0 quiet ip={GUEST}/24 gw=10.9.0.1 run=writer")
+               cmdline=f"{SOON} quiet ip={GUEST}/24 gw=10.9.0.1 run=writer")
     with Site(tmp_path) as site:
         site.a.boot(guest, cpus=2)
         site.b.boot(cpus=1)

@@ -6,12 +6,12 @@ import re
 import time
 
 from kernel_log import suspicious
-from machine import TIMEOUT, vm
+from machine import SOON, TIMEOUT, vm
 from migration import Site, move, says, shell
 
 # Who makes no progress for twice watchdog_thresh is locked up.
 LINUX = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M", vcpus=2,
-           cmdline="console=ttyS0 quiet ip=none watchdog_thresh=1 softlockup_panic=1")
+           cmdline=f"{SOON} quiet ip=none watchdog_thresh=1 softlockup_panic=1")
 # It counts ticks of the 8254, 50 in a second.
 TICKS = vm("mover", "mover.elf", memory="8M", cmdline="pages=16 rate=1 tick=20000 timer=8254")
 PAUSE = 5  # s
@@ -42,7 +42,7 @@ def test_the_power_button_wakes(tmp_path):
     with Site(tmp_path / "site") as site:
         host = site.a
         host.boot(vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M",
-                     cmdline="console=ttyS0 no_console_suspend ip=none"), cpus=2)
+                     cmdline=f"{SOON} no_console_suspend ip=none"), cpus=2)
         host.ready()
         host.machine.wait("godwit-guest: ready", TIMEOUT["qemu"])
         host.type("linux", "echo freeze >/sys/power/state; echo a''wake")
