@@ -154,6 +154,10 @@ static bool aim(const struct insn *insn, struct insn_context *context)
     bool string = insn->op >= INSN_MOVS && insn->op <= INSN_LODS;
     u64 address = (u64)ram + RAM_SIZE / 2 + random_number() % 64;
 
+    /* A locked access across two lines of the cache stops all processors of the machine, and Linux makes who does it
+     * wait: seconds for one instruction. */
+    if (insn->lock || insn->op == INSN_XCHG)
+        address &= ~7UL;
     if (string) {
         context->regs[RCX] = random_number() % 16;
         if (insn->addr_size == 4) /* with a count of 0 some processors clear the upper halves of RSI and RDI */
