@@ -34,6 +34,7 @@ static struct lab {
     u32 command; /* of the guest, until it is done; 0: none. Any CPU */
     u32 answer;
     bool done;                /* the command is carried out, the VM still held */
+    bool on;                  /* the log is on, and ours: a move may have its own */
     struct moment begin, end; /* of the last burst */
     u64 flushes;              /* until the end of the burst before */
     struct dirty_copy copy;
@@ -105,13 +106,12 @@ static void report(u64 harvest)
 static int round_end(u32 command)
 {
     struct dirty_copy *copy = &lab.copy;
-    bool on = copy->vm->mem.dirty.producer != DIRTY_OFF;
     u64 start = rdtsc();
 
-    if (on)
+    if (lab.on)
         vm_harvest(copy->vm, copy->to_send);
-    report(on ? rdtsc() - start : 0);
-    if (!on || !(command & LAB_ROUND_COMPARE)) {
+    report(lab.on ? rdtsc() - start : 0);
+    if (!lab.on || !(command & LAB_ROUND_COMPARE)) {
         dirty_copy_found(copy);
         return 0;
     }
@@ -121,6 +121,20 @@ static int round_end(u32 command)
             copy->tables.residue);
     if (copy->missed)
         vm_stop(copy->vm, VM_FAILED, "dirty lab: %lu pages missed", copy->missed);
+    return 0;
+}
+
+static int log_stop(void)
+{
+    u64 start = rdtsc();
+
+    if (lab.on)
+        dirty_stop(&lab.copy.vm->mem);
+    start = rdtsc() - start;
+    if (lab.on)
+        vm_dirty_stop(lab.copy.vm);
+    lab.on = false;
+    pr_info("lab: stop %lu", start);
     return 0;
 }
 
@@ -134,25 +148,19 @@ static int log_start(u32 command)
 
     if (producer > DIRTY_PML || split > DIRTY_SPLIT_EAGER)
         return EINVAL;
+    if (vm->mem.dirty.producer != DIRTY_OFF)
+        return EBUSY;
     if (command & LAB_START_SMALL)
         rc = vm_dirty_change_held(vm, DIRTY_WRITE_PROTECT, DIRTY_SPLIT_EAGER);
     start = rdtsc();
     if (rc == 0 && producer != DIRTY_OFF)
         rc = vm_dirty_change_held(vm, producer, split);
+    lab.on = vm->mem.dirty.producer != DIRTY_OFF;
     pr_info("lab: start %lu by %s tables %lu", rdtsc() - start, dirty_producer_name(producer), vm->npt.tables);
+    if (rc && lab.on) /* by the split that came first */
+        log_stop();
     dirty_copy_all(&lab.copy);
     return -rc;
-}
-
-static int log_stop(void)
-{
-    u64 start = rdtsc();
-
-    dirty_stop(&lab.copy.vm->mem);
-    start = rdtsc() - start;
-    vm_dirty_stop(lab.copy.vm);
-    pr_info("lab: stop %lu", start);
-    return 0;
 }
 
 static int carry_out(u32 command)
