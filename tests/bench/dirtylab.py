@@ -235,7 +235,7 @@ def goals(rows):
         judge("G2", "write-protect exits of a page", "<= 1.02", max(protect), max(protect) <= 1.02)
         judge("G2", "pml exits of 512 pages", "<= 1.05", max(buffers), max(buffers) <= 1.05)
         ratios = [pml["lost"] / protect["lost"] for pml, protect in zip(by["pml"], by["write-protect"])
-                  if pml["lost"] and same_round(pml) == same_round(protect)]
+                  if same_round(pml) == same_round(protect) and not pml["faults"]]  # splits cost both the same
         judge("G4", "instructions of a page, pml by write-protect, without the harvest", "<= 0.1", max(ratios),
               max(ratios) <= 0.1)
     flushes = [row["flushes"] for row in logged if row["round"] > 1]
