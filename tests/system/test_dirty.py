@@ -89,7 +89,7 @@ def test_the_check_notices(tmp_path):
     assert done.end_of("writer")[0] == "failed"
     assert done.status == 1
     assert counts(done)["missed"] > 0
-    assert re.search(r"dirty: writer: missed gpa 0x[0-9a-f]+ in round", done.log)
+    assert re.search(r"dirty: writer: missed gpa 0x[0-9a-f]+ in harvest", done.log)
 
 
 def test_dirty_rate(tmp_path):
