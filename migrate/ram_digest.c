@@ -8,7 +8,7 @@
 
 int ram_digest_init(struct ram_digest *digest, const struct ram *ram)
 {
-    *digest = (struct ram_digest){ .part = calloc(ram->pages, sizeof(u64)), .stale = ram_bitmap(ram) };
+    *digest = (struct ram_digest){ .part = malloc(ram->pages * sizeof(u64)), .stale = ram_bitmap(ram) };
     if (!digest->part || !digest->stale)
         return -ENOMEM;
     bitmap_fill(digest->stale, ram->pages);
@@ -22,11 +22,19 @@ void ram_digest_fini(struct ram_digest *digest)
     *digest = (struct ram_digest){ .part = NULL };
 }
 
+/* A stale part is not in the sum. So parts need no values at first: to clear those of a large guest would take long. */
+static void drop(struct ram_digest *digest, u64 index)
+{
+    if (!bitmap_test(digest->stale, index))
+        digest->sum -= digest->part[index];
+    bitmap_set(digest->stale, index);
+}
+
 void ram_digest_forget(struct ram_digest *digest, u64 index)
 {
     if (!digest->stale)
         return;
-    bitmap_set(digest->stale, index);
+    drop(digest, index);
     digest->from = MIN(digest->from, index);
 }
 
@@ -35,7 +43,8 @@ void ram_digest_forget_set(struct ram_digest *digest, const struct ram *ram, con
     if (!digest->stale)
         return;
     for (u64 i = 0; i < (ram->pages + 63) / 64; i++)
-        digest->stale[i] |= bitmap[i];
+        for (u64 fresh = bitmap[i] & ~digest->stale[i]; fresh; fresh &= fresh - 1)
+            drop(digest, i * 64 + (u64)__builtin_ctzll(fresh));
     digest->from = MIN(digest->from, bitmap_next(bitmap, ram->pages, 0));
 }
 
@@ -49,7 +58,8 @@ bool ram_digest_take(struct ram_digest *digest, const struct ram *ram, u64 index
 {
     u64 part = digest_page(ram_gpa(ram, index), page);
 
-    digest->sum += part - digest->part[index];
+    drop(digest, index);
+    digest->sum += part;
     digest->part[index] = part;
     bitmap_clear(digest->stale, index);
     return part;

@@ -10,10 +10,10 @@
 #include "migrate/ram.h"
 
 struct ram_digest {
-    u64 *part;  /* by page; 0 for a page that was never digested, and for a page of zeros */
+    u64 *part;  /* by page, if it is not stale; 0 for a page of zeros */
     u64 *stale; /* bitmap by page; NULL: nothing is verified */
     u64 from;   /* no page before this one is stale */
-    u64 sum;    /* of all parts */
+    u64 sum;    /* of all parts that are not stale */
 };
 
 /* What has been digested of it since some moment. */
