@@ -71,6 +71,7 @@ struct incoming {
 enum session_stage {
     SESSION_GREET,   /* waits for the header */
     SESSION_RESERVE, /* waits for RESERVE */
+    SESSION_ROOM,    /* RESERVE has come: waits until the memory of guests that have gone is free */
     SESSION_TRY,     /* a check alone: tries the sections of state */
     SESSION_RECEIVE, /* takes pages and sections of state */
     SESSION_CLEAR,   /* clears the pages of a ZERO record */

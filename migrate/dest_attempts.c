@@ -207,6 +207,7 @@ enum wire_code attempt_admit(struct dest_session *session, const char **reason)
     struct dest *dest = session->dest;
     struct incoming *fresh = &session->fresh;
 
+    fresh->instead = NULL;
     *reason = "the epoch is not new";
     if (attempt_bar(dest, fresh->vm_id, fresh->handoff.epoch))
         return WIRE_E_REPLAY;

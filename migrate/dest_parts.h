@@ -84,6 +84,8 @@ void dest_free_stranded(struct dest *dest, struct incoming *in);
 /* Handle a RESERVE, ZERO or STATE record, a page, or PREPARE that has come. Each function refuses the attempt if the
  * record is wrong. */
 void receive_reserve(struct dest_session *session);
+/* In SESSION_ROOM: when there is memory, or there will be no more, accept the attempt or refuse it. */
+void receive_room(struct dest_session *session);
 void receive_zero(struct dest_session *session);
 void receive_state(struct dest_session *session);
 void receive_page(struct dest_session *session);

@@ -103,19 +103,22 @@ static struct incoming *next_stranded(struct dest *dest, const struct incoming *
     return attempt_stranded(dest, own ? in->peer : NULL, in->instead);
 }
 
-/* There is no memory for this guest. If there would be without the stranded copies, as many of them are freed as it
- * takes. */
-static enum wire_code make_room(struct dest *dest, struct incoming *in, struct wire_accepted *accepted,
+/* There is no memory for this guest. If there would be without the stranded copies, the next of them is freed, and
+ * *freed is set. */
+static enum wire_code make_room(struct dest *dest, struct incoming *in, struct wire_accepted *accepted, bool *freed,
                                 char reason[WIRE_REASON])
 {
-    struct incoming *old = NULL;
+    struct incoming *old;
     enum wire_code code = check(dest, in, true, accepted, reason);
 
     if (in->dry_run || code)
         return code;
-    while ((code = check(dest, in, false, accepted, reason)) == WIRE_E_MEMORY && (old = next_stranded(dest, in)))
-        dest_free_stranded(dest, old);
-    return code;
+    old = next_stranded(dest, in);
+    if (!old)
+        return check(dest, in, false, accepted, reason);
+    dest_free_stranded(dest, old);
+    *freed = true;
+    return WIRE_OK;
 }
 
 /* A check frees no stranded copy, so there is no VM on which the guest's state could be tried. */
@@ -129,12 +132,6 @@ static void untried(struct wire_accepted *accepted)
 void receive_reserve(struct dest_session *session)
 {
     struct incoming *in = &session->fresh;
-    struct dest *dest = session->dest;
-    struct wire_accepted accepted = { 0 };
-    char reason[WIRE_REASON] = "";
-    const char *barred = "";
-    enum wire_code code;
-    bool no_room;
 
     in->description = calloc(1, sizeof(*in->description));
     if (!in->description) {
@@ -152,6 +149,21 @@ void receive_reserve(struct dest_session *session)
     in->dry_run = in->description->head.flags & WIRE_DRY_RUN;
     in->description->epoch = in->handoff.epoch;
     in->owner = in->description->head.owner;
+    session->stage = SESSION_ROOM;
+}
+
+void receive_room(struct dest_session *session)
+{
+    struct incoming *in = &session->fresh;
+    struct dest *dest = session->dest;
+    struct wire_accepted accepted = { 0 };
+    char reason[WIRE_REASON] = "";
+    const char *barred = "";
+    enum wire_code code;
+    bool no_room, freed = false;
+
+    if (!dest->ops->room(dest->ctx, in->description))
+        return;
     code = attempt_admit(session, &barred);
     if (code) {
         dest_refuse(session, code, barred);
@@ -161,9 +173,13 @@ void receive_reserve(struct dest_session *session)
     code = check(dest, in, false, &accepted, reason);
     no_room = code == WIRE_E_MEMORY;
     if (no_room)
-        code = make_room(dest, in, &accepted, reason);
-    if (!code)
+        code = make_room(dest, in, &accepted, &freed, reason);
+    if (!code && !freed)
         attempt_replace(dest, in);
+    /* What has given way is freed a part at a time. Then all is judged again: meanwhile something else may have come.
+     */
+    if (!code && (freed || !dest->ops->room(dest->ctx, in->description)))
+        return;
     if (!code && in->dry_run && no_room)
         untried(&accepted);
     else if (!code)

@@ -172,6 +172,7 @@ static void late_source(struct dest_session *session)
 static const struct session_row stages[NR_SESSION_STAGES] = {
     [SESSION_GREET] = { IDLE },
     [SESSION_RESERVE] = { IDLE, .move = true },
+    [SESSION_ROOM] = { IDLE, .move = true, .work = receive_room },
     [SESSION_TRY] = { RECEIVING },
     [SESSION_RECEIVE] = { RECEIVING },
     [SESSION_CLEAR] = { RECEIVING, .work = receive_clear },

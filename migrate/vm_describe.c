@@ -97,22 +97,27 @@ static enum wire_code check_macs(const u8 *own, const u8 *taken, const struct vi
     return WIRE_E_MAC;
 }
 
+static u64 needed_bytes(const struct migrate_description *d)
+{
+    return d->head.memory + MAX(d->head.memory >> OVERHEAD_SHIFT, OVERHEAD_MIN);
+}
+
+bool vm_describe_fits(const struct migrate_description *d)
+{
+    return needed_bytes(d) <= frame_stats().free << PAGE_SHIFT;
+}
+
 /* Is the RAM as guest_mem_init lays it out, and is enough memory free? */
 static enum wire_code check_memory(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     const struct wire_range *range = d->range;
     u64 low = MIN(d->head.memory, GUEST_PCI_HOLE_BASE), high = d->head.memory - low;
-    u64 free = (frame_stats().free << PAGE_SHIFT) + d->spare, need = d->head.memory;
+    u64 free = (frame_stats().free << PAGE_SHIFT) + d->spare, need = needed_bytes(d);
 
     if (d->head.memory > CONFIG_MEMORY_MAX || range[0].gpa != 0 || range[0].bytes != low ||
         d->head.nr_ranges != (high ? 2u : 1u) || (high && range[1].gpa != GUEST_PCI_HOLE_END)) {
         snprintf(reason, WIRE_REASON, "RAM of %lu MiB lies otherwise than guests' does there", d->head.memory >> 20);
         return WIRE_E_MEMORY;
-    }
-    need += MAX(need >> OVERHEAD_SHIFT, OVERHEAD_MIN);
-    if (need > free) { /* memory of guests that have gone may still be to be freed */
-        vm_reap_all();
-        free = (frame_stats().free << PAGE_SHIFT) + d->spare;
     }
     if (need <= free)
         return WIRE_OK;

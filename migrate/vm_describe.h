@@ -18,6 +18,9 @@ void vm_describe(const struct vm *vm, struct migrate_description *description);
 enum wire_code vm_describe_check(const struct migrate_description *description, struct config_vm *config,
                                  struct vm_identity *identity, char reason[WIRE_REASON]);
 
+/* Is there memory for it now? Memory that vm_reap has still to free does not count. */
+bool vm_describe_fits(const struct migrate_description *description);
+
 /* Can the VM live here with what its state says and may have changed since the description? Returns WIRE_OK; or the
  * code, with the reason. */
 enum wire_code vm_describe_recheck(const struct vm *vm, char reason[WIRE_REASON]);

@@ -42,6 +42,12 @@ static enum wire_code check(void *ctx, const struct migrate_description *descrip
     return code;
 }
 
+static bool room(void *ctx, const struct migrate_description *description)
+{
+    (void)ctx;
+    return vm_describe_fits(description) || vm_reap() == ~0ULL;
+}
+
 /* The VM's time stands still and its port is shut until the VM is known to be complete. */
 static enum wire_code create(void *ctx, const struct migrate_description *description, void **handle,
                              char reason[WIRE_REASON])
@@ -166,6 +172,7 @@ static void release(void *handle)
 const struct migrate_dest_ops vm_dest_ops = {
     .now = now,
     .check = check,
+    .room = room,
     .create = create,
     .page = page,
     .ready = ready,

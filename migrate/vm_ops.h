@@ -82,6 +82,9 @@ struct migrate_dest_ops {
      * reason in words. */
     enum wire_code (*check)(void *ctx, const struct migrate_description *description, struct wire_accepted *accepted,
                             char reason[WIRE_REASON]);
+    /* Is there memory for this VM, or will no more come free? If not, a part of what guests that have gone had is
+     * freed, and the engine calls again. */
+    bool (*room)(void *ctx, const struct migrate_description *description);
     /* Allocate all that the VM will need: RAM (its contents don't matter), vcpus, devices. The VM is stopped and its
      * port shut. *vm is its handle. Returns WIRE_OK, or the code with the reason in words. */
     enum wire_code (*create)(void *ctx, const struct migrate_description *description, void **vm,

@@ -84,6 +84,12 @@ static enum wire_code ops_check(void *ctx, const struct migrate_description *d, 
     return guest_place() || d->spare ? WIRE_OK : WIRE_E_MEMORY;
 }
 
+static bool ops_room(void *ctx, const struct migrate_description *d)
+{
+    (void)ctx, (void)d;
+    return true;
+}
+
 static enum wire_code ops_create(void *ctx, const struct migrate_description *d, void **vm, char reason[WIRE_REASON])
 {
     struct guest *guest = guest_place();
@@ -162,6 +168,7 @@ static void ops_free(void *vm)
 static const struct migrate_dest_ops ops = {
     .now = ops_now,
     .check = ops_check,
+    .room = ops_room,
     .create = ops_create,
     .page = ops_page,
     .ready = ops_ready,

@@ -266,6 +266,15 @@ static enum wire_code check(void *ctx, const struct migrate_description *d, stru
     return w->refuse_check;
 }
 
+static bool room(void *ctx, const struct migrate_description *d)
+{
+    struct world *w = ctx;
+
+    (void)d;
+    w->freed_parts += w->to_free != 0;
+    return !w->to_free || !w->to_free--;
+}
+
 static enum wire_code create(void *ctx, const struct migrate_description *d, void **vm, char reason[WIRE_REASON])
 {
     struct world *w = ctx;
@@ -371,6 +380,7 @@ static const struct migrate_source_ops source_ops = {
 static const struct migrate_dest_ops dest_ops = {
     .now = dest_now,
     .check = check,
+    .room = room,
     .create = create,
     .page = dest_page,
     .ready = ready,

@@ -61,7 +61,8 @@ struct world {
     unsigned forgets;              /* this page (1-based) is written without being logged */
     unsigned announced, epochs_noted;
     u64 in_doubt_epoch;
-    unsigned noted_standing; /* epochs that were noted while no copy ran */
+    unsigned noted_standing;       /* epochs that were noted while no copy ran */
+    unsigned to_free, freed_parts; /* parts of the memory of guests that have gone from the destination */
 };
 
 /* A world with a guest running at the source, epoch 7. */

@@ -426,6 +426,29 @@ static void test_cancelled_at_the_destination(void **state)
     free(w);
 }
 
+/* The memory of guests that have gone is freed a part in each step, for others want the host loop, too: RESERVE waits.
+ */
+static void test_reserve_waits_for_memory(void **state)
+{
+    struct reserve_body body = good_reserve();
+    struct peer *p = peer_new();
+
+    (void)state;
+    p->w.to_free = 5;
+    say_header(p, good_header(8));
+    outbox_record(&p->out, WIRE_RESERVE, &body, sizeof(body));
+    outbox_flush(&p->out, &p->transport);
+    for (unsigned parts = 1; parts <= 5; parts++) {
+        assert_true(dest_step(&p->w.dest));
+        assert_int_equal(p->w.freed_parts, parts);
+        assert_false(p->w.dest_vm.exists);
+    }
+    pump(p);
+    assert_int_equal(p->heard[p->records - 1], WIRE_ACCEPTED);
+    assert_true(p->w.dest_vm.exists);
+    peer_free(p);
+}
+
 /* What guests on their way hold is limited, for one host and for all; copies that are stranded give way before, those
  * of a host that holds too much first. */
 static void test_held_memory_is_limited(void **state)
@@ -562,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_lowest_bandwidth),
         cmocka_unit_test(test_bandwidth_is_lowered),
         cmocka_unit_test(test_cancelled_at_the_destination),
+        cmocka_unit_test(test_reserve_waits_for_memory),
         cmocka_unit_test(test_held_memory_is_limited),
         cmocka_unit_test(test_alive_and_idle),
         cmocka_unit_test(test_oldest_idle_gives_way),

@@ -225,6 +225,12 @@ static struct peer *peer_in(enum session_stage stage, enum session_stage *next)
     say_header(p, header);
     if (stage == SESSION_RESERVE)
         return p;
+    if (stage == SESSION_ROOM) {
+        p->w.to_free = 20;
+        put(p, WIRE_RESERVE);
+        *next = SESSION_RECEIVE;
+        return p;
+    }
     reserve.head.flags = stage == SESSION_TRY ? WIRE_DRY_RUN : WIRE_VERIFY;
     say(p, WIRE_RESERVE, &reserve, sizeof(reserve));
     switch (stage) {
