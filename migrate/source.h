@@ -13,12 +13,12 @@
  */
 #pragma once
 
-#include "migrate/bucket.h"
 #include "migrate/handoff.h"
 #include "migrate/ram_digest.h"
 #include "migrate/record.h"
 #include "migrate/stats.h"
 #include "migrate/vm_ops.h"
+#include "net/bucket.h"
 
 /* The stages of a move, in the order in which it passes them; a live one goes back to ROUND from HARVEST and RESET.
  * source_stages.c has a row for each of them: what it shows, says and waits for, how long it may last, and what ends

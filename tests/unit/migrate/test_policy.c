@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/policy.c migrate/bucket.c migrate/stats.c */
+/* sources: migrate/policy.c net/bucket.c migrate/stats.c */
 /* The predictor against tables, the verdicts, and the token bucket. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "host/bits.h"
-#include "migrate/bucket.h"
+#include "net/bucket.h"
 #include "migrate/policy.h"
 #include "migrate/stats.h"
 

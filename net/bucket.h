@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A token bucket, which keeps a move within max-bandwidth. Pure: the time is an argument. */
+/* A token bucket, which keeps a stream within a rate, as a move within max-bandwidth. Pure: the time is an argument. */
 #pragma once
 
 #include "host/types.h"

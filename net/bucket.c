@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/bucket.h"
+#include "net/bucket.h"
 
 #include "host/bits.h"
 
