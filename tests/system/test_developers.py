@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What developers are given: gdb that knows VMs and vcpus, and a compilation database."""
+"""What developers and students are given: gdb that knows VMs and vcpus, a compilation database, and a model to change."""
 
 import json
 import os
@@ -38,3 +38,18 @@ def test_compilation_database():
     command = database["hv/vm.c"]["arguments"]
     compile_only = [word for word in command[:command.index("-o")] if not word.startswith("-M")]  # no rules for make
     assert subprocess.run([*compile_only, "-fsyntax-only"], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.skipif(not shutil.which("spin"), reason="no spin here; `make model` installs it")
+def test_model_that_is_changed(tmp_path):
+    """A source that says COMMIT and is not in doubt afterwards: spin finds two that run, and the way there is shown."""
+    for name in ("tools/model", "tests/model/handoff.pml"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    model = tmp_path / "tests/model/handoff.pml"
+    text = model.read_text()
+    model.write_text(text.replace("m == PREPARED -> source = SOURCE_IN_DOUBT; ", "m == PREPARED -> "))
+    assert model.read_text() != text
+    done = subprocess.run([tmp_path / "tools/model", "handoff"], stdout=subprocess.PIPE, text=True, timeout=300)
+    assert done.returncode == 1 and "never_two: broken" in done.stdout, done.stdout
+    assert re.search(r"^source SOURCE_OWNER +dest DEST_RUNNING$", done.stdout, re.M), done.stdout
