@@ -237,14 +237,19 @@ class Strike:
             assert 0 < ms - before[1] < passed + CLOCK_SLACK_MS, (ms, before, passed)
         return text
 
-    def tell(self):
-        """The whole story; returns Done."""
-        action, go_on = {**STRUCK, **CHANGED}[self.point.fault]
-        since, before, free = time.monotonic(), beat(self.source), free_memory(self.dest)
+    def happen(self):
+        """A move begins, and what goes wrong in it has gone wrong."""
+        action = {**STRUCK, **CHANGED}[self.point.fault][0]
         self.relay.stop_at(self.point.who, self.point.record, lambda: action(self), self.point.nth,
                            self.point.side == BEHIND)
         self.epoch = self.source.begin("mover", self.relay, "verify")["epoch"]
         self.relay.reached()
+
+    def tell(self):
+        """The whole story; returns Done."""
+        go_on = {**STRUCK, **CHANGED}[self.point.fault][1]
+        since, before, free = time.monotonic(), beat(self.source), free_memory(self.dest)
+        self.happen()
         why = go_on(self)
         where = self.running()
         survives = where is not None

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What developers and students are given: gdb that knows VMs and vcpus, a compilation database, and a model to change."""
+"""What developers and students are given: gdb that knows VMs and vcpus, a compilation database, a model to change, and
+machines that something has happened to."""
 
 import json
 import os
@@ -53,3 +54,16 @@ def test_model_that_is_changed(tmp_path):
     done = subprocess.run([tmp_path / "tools/model", "handoff"], stdout=subprocess.PIPE, text=True, timeout=300)
     assert done.returncode == 1 and "never_two: broken" in done.stdout, done.stdout
     assert re.search(r"^source SOURCE_OWNER +dest DEST_RUNNING$", done.stdout, re.M), done.stdout
+
+
+def test_shell_beside_a_dead_machine():
+    """tools/proof --shell: the source is dead, the operator at the destination finds a prepared copy and adopts it."""
+    point = "behind destination's PREPARED 1: source killed"
+    script = ("until godwit -H $B vms | grep -q prepared; do :; done\n"
+              "godwit -H $B resolve mover adopt 2\ngodwit -H $B vms\nexit 7\n")
+    done = subprocess.run(["tools/proof", "--only", point, "--shell"], cwd=ROOT, input=script, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=4 * TIMEOUT["qemu"])
+    if "no test network" in done.stdout:
+        pytest.skip(done.stdout)
+    assert done.returncode == 7 and point in done.stdout, done.stdout
+    assert re.search(r"^mover +running +2 ", done.stdout, re.M), done.stdout
