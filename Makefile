@@ -24,7 +24,7 @@ $(if $(Q),$(eval .SILENT:))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help debug run demo unit fuzz model check test \
+.PHONY: all help debug run demo lab unit fuzz model check test \
 	bench lab-downtime lab-dirty traces soak proof clean deps size format
 .PHONY: programs unit-programs soak-moves selftests FORCE
 
@@ -247,6 +247,9 @@ run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors, 
 
 demo: all linux-guest ## move a Linux guest live from one hypervisor to another and back, while a client talks to it
 	@tools/demo
+
+lab: all linux-guest ## two hypervisors, a Linux guest, a writer, and a shell on their network, until the shell ends
+	@tools/lab
 
 programs: $(UNIT) $(HOST) $(FUZZ) debug # the tests' programs, built and not run
 

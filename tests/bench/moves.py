@@ -27,6 +27,11 @@ AROUND = 0.5      # s of probing before a move is asked for, and after it is don
 CLOCK_SLACK = 0.02  # s by which the guest's clock is known in ours
 RAM_MEMBERS = ("transferred", "total", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "dirty-pages-rate",
                "mbps", "pages-per-second")
+NEEDS = """
+The two hypervisors need a network namespace with taps:
+- root, or a kernel where users may make namespaces (sysctl kernel.unprivileged_userns_clone=1);
+- the device /dev/net/tun (modprobe tun; of a container --device /dev/net/tun).
+Without them no guest moves, but one boots: make run CONFIG=guest/linux.cfg"""
 
 
 def linux(mib, words=""):

@@ -76,14 +76,15 @@ def test_kvm_is_not_there(tmp_path):
     ("unshare", "", "no network namespace: this machine has none"),
     ("ip", f'[ "$1" = tuntap ] || exec {shutil.which("ip")} "$@"',
      "ip tuntap add tap0 mode tap: this machine has none")], ids=["no namespace", "no tap"])
-def test_demo_without_a_network(request, tmp_path, tool, unless, words):
-    """It says what is missing, and ends."""
+@pytest.mark.parametrize("program", ["demo", "lab"])
+def test_demo_without_a_network(request, tmp_path, program, tool, unless, words):
+    """It says what is missing, and ends; the laboratory, too."""
     if unless:
         request.getfixturevalue("net")  # namespaces there are
     (tmp_path / tool).write_text(f"#!/bin/sh\n{unless}\necho this machine has none >&2\nexit 1\n")
     (tmp_path / tool).chmod(0o755)
     began = time.monotonic()
-    done = subprocess.run([ROOT / "tools/demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    done = subprocess.run([ROOT / "tools" / program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"), timeout=120)
     assert done.returncode == 2, done.stdout
     assert words in done.stdout
