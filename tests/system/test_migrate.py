@@ -291,7 +291,7 @@ def metric(host, name):
 
 def logged(done, producer):
     """What each round says of the dirty log agrees with its pages, and the sum of all rounds with itself: each page
-    that a producer noticed was harvested, once."""
+    that a producer noticed was harvested, once. (The guest has no device whose pages would be noticed twice.)"""
     assert all(row["dirty-log"]["harvested"] == row["dirtied"] for row in done["rounds"])
     rows = [row["dirty-log"] for row in (*done["rounds"], done["stopped-round"])]
     total = {name: sum(row[name] for row in rows) for name in rows[0]}
