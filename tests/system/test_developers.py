@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,22 @@ def test_gdb_knows_vms_and_vcpus(tmp_path):
     assert re.search(r"^last exit: EXIT_IO; .*EXIT_IO=\d", done.stdout, re.M)
     assert re.search(rf"^save\.rip +0x{rip.lstrip('0')}$", done.stdout, re.M)
     assert "hello has vcpus 0 to 0" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb here; `make gdb` installs it")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_gdb_leaves_no_machine(tmp_path, number):
+    """Whoever ends tools/gdb, or closes its terminal, ends its machine."""
+    script = tmp_path / "script"
+    os.mkfifo(tmp_path / "connected")
+    script.write_text(f"shell echo > {tmp_path}/connected\nshell sleep 60\n")
+    with subprocess.Popen(["tools/gdb", "guest/demo.cfg"], cwd=ROOT, env=dict(os.environ, GDB_SCRIPT=script),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as tool:
+        (tmp_path / "connected").read_text()
+        children = Path(f"/proc/{tool.pid}/task/{tool.pid}/children").read_text().split()
+        tool.send_signal(number)
+        assert tool.wait(TIMEOUT["qemu"]) == 128 + number
+    assert len(children) == 2 and not any(Path("/proc", child).exists() for child in children)
 
 
 def test_compilation_database():
