@@ -190,6 +190,26 @@ def test_policy_of_ones_own(tmp_path):
     assert "no such file" in replay(file, "--policy", tmp_path / "none.so").stderr.lower()
 
 
+def score(tmp_path, source, file):
+    """What docs/labs/score says of a policy."""
+    library = tmp_path / "scored.so"
+    subprocess.run(["cc", "-shared", "-fPIC", f"-I{ROOT}", "-o", library, source], check=True)
+    return subprocess.run([ROOT / "docs/labs/score", library, file], stdout=subprocess.PIPE, text=True)
+
+
+def test_score_of_a_policy(tmp_path):
+    """The sheet's policy stops a guest that converges too early: it is worse at the slow link, and as good at the fast
+    one. A policy that never stops has no score."""
+    file = make(tmp_path / "t", [(10000, [(10 * i % 1000, 10)]) for i in range(400)])
+    done = score(tmp_path, ROOT / "docs/labs/policy.c", file)
+    slow, fast, mean = (float(line.split()[-1]) for line in done.stdout.splitlines()[1:])
+    assert done.returncode == 0 and slow > 1 and fast == 1 and mean == pytest.approx((slow + fast) / 2, abs=0.001)
+    endless = (ROOT / "docs/labs/policy.c").read_text().replace("POLICY_STOP", "POLICY_CONTINUE")
+    (tmp_path / "endless.c").write_text(endless)
+    done = score(tmp_path, tmp_path / "endless.c", file)
+    assert done.returncode == 1 and done.stdout.count("no move: ") == 2, done.stdout
+
+
 @pytest.mark.parametrize("arguments, status, why", [
     (["{whole}", "--mbit", "0"], 2, "--mbit: '0' is wrong"), (["{whole}", "--on-stall", "wait"], 2, "expected stop"),
     ([], 2, "usage: "), (["{none}"], 1, "No such file"), (["{other}"], 1, "expected a file of godwit dirty-trace"),
