@@ -187,12 +187,18 @@ static void handle_trace(const struct http_request *request, bool last, struct h
 {
     static char chunk[TRACE_CHUNK];
     const struct dirty_trace *trace = dirty_trace_query();
-    u64 offset, wait;
+    u64 offset, wait, number;
     size_t len;
 
     if (!method_is(request, HTTP_GET, response) || !query_number(request, "offset", 0, &offset, response) ||
-        !query_number(request, "wait", 0, &wait, response))
+        !query_number(request, "wait", 0, &wait, response) ||
+        !query_number(request, "number", trace->number, &number, response))
         return;
+    if (number != trace->number) {
+        http_refuse(response, 409, "trace %lu is forgotten, the last one is %lu", (unsigned long)number,
+                    (unsigned long)trace->number);
+        return;
+    }
     len = dirty_trace_take(&offset, chunk, sizeof(chunk));
     if (!len && trace->status == DIRTY_TRACE_TRACING && wait && !last) {
         response->wait_ms = (u32)MIN(wait, (u64)WAIT_MAX_S) * 1000;

@@ -78,6 +78,7 @@ int command_query_dirty_trace(struct call *call)
     json_string(call->out, "status", names[trace->status]);
     if (trace->status == DIRTY_TRACE_UNSTARTED)
         return 0;
+    json_number(call->out, "number", trace->number);
     json_string(call->out, "vm", trace->vm);
     if (trace->status == DIRTY_TRACE_ENDED)
         json_string(call->out, "reason", trace->reason);

@@ -177,13 +177,30 @@ static int carry_out(u32 command)
     }
 }
 
-/* Host work. The VM is held until the log's lines have gone out: an idle processor waits for the port. */
+static bool vm_is_here(void)
+{
+    list_for_each (node, vm_list())
+        if (container_of(node, struct vm, node) == lab.copy.vm)
+            return true;
+    return false;
+}
+
+/* Host work. The VM is held until the log's lines have gone out: an idle processor waits for the port. A VM that has
+ * ended keeps neither its log nor its command. */
 static u64 work(void)
 {
     u32 command = __atomic_load_n(&lab.command, __ATOMIC_ACQUIRE);
     u64 next;
 
-    if (command == 0 || !vm_alive(lab.copy.vm))
+    if (!vm_is_here())
+        return ~0ULL;
+    if (!vm_alive(lab.copy.vm) && !lab.done) {
+        if (lab.on)
+            log_stop();
+        __atomic_store_n(&lab.command, 0, __ATOMIC_RELEASE);
+        return ~0ULL;
+    }
+    if (command == 0)
         return ~0ULL;
     if (!lab.done) {
         vm_hold(lab.copy.vm);

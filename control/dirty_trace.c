@@ -37,6 +37,8 @@ static struct {
     u64 words, at;       /* of the map; the word that comes next */
     bool writing;        /* the map is being written to the stream */
     bool last;           /* no interval comes after this one */
+    bool cut;            /* the stream ends without its end: nobody takes it */
+    u64 asked;           /* host TSC at which somebody has last taken some, or tried to */
     u64 run, done;       /* pages, counted from the first: the open run's begin; all before `done` is in the stream */
     bool open;           /* a run has begun and may go on in the next word */
     char *ring;          /* byte number n of the stream is ring[n % DIRTY_TRACE_KEPT] */
@@ -141,11 +143,18 @@ static struct vm *traced(void)
     return NULL;
 }
 
+static void set_reason(const char *reason)
+{
+    snprintf(current.reason, sizeof(current.reason), "%s", reason);
+}
+
 static void finish(void)
 {
-    put_bytes("E", 1);
-    put_bytes(current.reason, strlen(current.reason));
-    put_bytes("\n", 1);
+    if (!making.cut) {
+        put_bytes("E", 1);
+        put_bytes(current.reason, strlen(current.reason));
+        put_bytes("\n", 1);
+    }
     free(making.map);
     making.map = NULL;
     current.status = DIRTY_TRACE_ENDED;
@@ -163,17 +172,38 @@ static void harvest(struct vm *vm)
     making.due = MIN(now + clock_ns_to_ticks(current.every_ms * 1000000ULL), making.end);
 }
 
+/* There is no room. If nobody seems to take any more, forget what the stream has no room for. */
+static u64 blocked(u64 now)
+{
+    if (now - making.asked >= clock_ns_to_ticks(DIRTY_TRACE_PATIENCE_MS * 1000000ULL)) {
+        set_reason("nobody took it");
+        making.writing = false;
+        making.last = making.cut = true;
+    }
+    return now + clock_ns_to_ticks(BLOCKED_MS * 1000000ULL);
+}
+
+/* The guest has ended: so does the interval, as the last one. */
+static void end_with_guest(u64 now)
+{
+    if (now < making.end)
+        set_reason("the guest has ended");
+    making.end = making.due = MIN(making.end, now);
+}
+
 /* One step; returns the host TSC of the next one. */
 static u64 step(u64 now)
 {
     struct vm *vm = traced();
 
+    if (vm && !vm_alive(vm))
+        end_with_guest(now);
     if (making.writing && room() < WORD_BYTES)
-        return now + clock_ns_to_ticks(BLOCKED_MS * 1000000ULL);
+        return blocked(now);
     if (making.writing) {
         put_slice();
     } else if (!vm) {
-        snprintf(current.reason, sizeof(current.reason), "it does not run here any more");
+        set_reason("its log was ended");
         finish();
     } else if (making.last) {
         if (vm_dirty_stop_part(vm))
@@ -223,13 +253,16 @@ int dirty_trace_start(struct vm *vm, u32 every_ms, u32 for_ms)
     if (!watching)
         host_work_add(watch);
     watching = true;
-    current = (struct dirty_trace){
-        .status = DIRTY_TRACE_TRACING, .producer = producer, .every_ms = every_ms, .for_ms = for_ms, .reason = "whole"
-    };
+    current = (struct dirty_trace){ .status = DIRTY_TRACE_TRACING,
+                                    .number = current.number + 1,
+                                    .producer = producer,
+                                    .every_ms = every_ms,
+                                    .for_ms = for_ms,
+                                    .reason = "whole" };
     snprintf(current.vm, sizeof(current.vm), "%s", vm->name);
     making.vm = vm->id;
-    making.writing = making.last = false;
-    making.begun = rdtsc();
+    making.writing = making.last = making.cut = false;
+    making.begun = making.asked = rdtsc();
     making.end = making.begun + clock_ns_to_ticks(for_ms * 1000000ULL);
     making.due = MIN(making.begun + clock_ns_to_ticks(every_ms * 1000000ULL), making.end);
     put_head(vm);
@@ -241,7 +274,7 @@ int dirty_trace_stop(void)
     if (current.status != DIRTY_TRACE_TRACING)
         return -EINVAL;
     making.end = making.due = rdtsc();
-    snprintf(current.reason, sizeof(current.reason), "stopped");
+    set_reason("stopped");
     return 0;
 }
 
@@ -254,6 +287,7 @@ size_t dirty_trace_take(u64 *offset, char *bytes, size_t room)
 {
     size_t count;
 
+    making.asked = rdtsc();
     if (*offset > current.taken)
         current.taken = MIN(*offset, current.put);
     *offset = current.taken;

@@ -2,7 +2,8 @@
 /*
  * A dirty trace: which pages a guest writes in each interval of a while, without a migration. One virtual machine at a
  * time is traced. The trace is a stream of bytes, which somebody takes while it is made; docs/dirty-trace.md has the
- * format. If nobody takes it, the interval goes on until there is room for what it brings: no write is lost.
+ * format. If it is taken slowly, the interval goes on until there is room for what it brings: no write is lost. If
+ * nobody takes any of it for DIRTY_TRACE_PATIENCE_MS and there is no room, it ends, cut off.
  *
  * Everything here runs in the host loop.
  */
@@ -13,6 +14,7 @@
 #include "mm/dirty.h"
 
 #define DIRTY_TRACE_KEPT KiB(256) /* bytes of the stream that wait to be taken, at most */
+#define DIRTY_TRACE_PATIENCE_MS 10000
 
 struct vm;
 
@@ -20,6 +22,7 @@ enum dirty_trace_status { DIRTY_TRACE_UNSTARTED, DIRTY_TRACE_TRACING, DIRTY_TRAC
 
 struct dirty_trace {
     enum dirty_trace_status status;
+    u64 number; /* of this trace, from 1 at boot */
     char vm[CONFIG_NAME];
     enum dirty_producer producer;
     u32 every_ms, for_ms;
@@ -33,7 +36,8 @@ struct dirty_trace {
  * error of vm_dirty_start. */
 int dirty_trace_start(struct vm *vm, u32 every_ms, u32 for_ms);
 
-/* End the trace now: the interval that has begun still comes into the stream. Returns 0, or -EINVAL: there is none. */
+/* End the trace now: the interval that has begun still comes into the stream, if that is taken. Returns 0, or -EINVAL:
+ * there is none. */
 int dirty_trace_stop(void);
 
 /* The trace that is under way, else the last one. */

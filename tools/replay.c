@@ -232,7 +232,10 @@ static void move(const struct options *o, const struct trace *trace, decide_fn *
     if (!guest_runs(trace, &at, o->at_s * US_PER_S, dirty))
         fail(o->file, "the trace is over before --at");
     for (;;) {
-        out->verdict = decide(&o->settings, &out->stats, &out->prediction);
+        /* The hypervisor asks after each round, and before the first only if there is to be none. */
+        out->verdict = POLICY_CONTINUE;
+        if (out->stats.rounds || !o->settings.max_rounds)
+            out->verdict = decide(&o->settings, &out->stats, &out->prediction);
         if (out->verdict == POLICY_STOP || out->verdict == POLICY_ABORT)
             break;
         if (out->verdict == POLICY_THROTTLE)
@@ -294,7 +297,7 @@ static double parse_number(const char *name, const char *text, double least)
     char *end;
     double number = strtod(text, &end);
 
-    if (*text && !*end && number >= least && number < 1e15)
+    if (*text && !*end && number >= least && number <= UINT32_MAX)
         return number;
     fprintf(stderr, "replay: --%s: '%s' is wrong, expected a number of at least %g\n", name, text, least);
     exit(2);

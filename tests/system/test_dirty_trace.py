@@ -5,6 +5,7 @@ made on it without a machine."""
 import importlib.machinery
 import importlib.util
 import re
+import signal
 import subprocess
 import sys
 
@@ -71,41 +72,60 @@ def site(tmp_path_factory):
         yield site
 
 
+def tracing(site, file, *options):
+    return subprocess.Popen([*site.net.enter, ROOT / "build/tools/godwit", "-H", site.a.address, "dirty-trace", "mover",
+                             *options, "-o", file], stdout=subprocess.PIPE, text=True)
+
+
 def test_trace_of_a_guest(site, tmp_path):
     """It has the pages that the guest writes, all intervals follow each other, and the log is off afterwards."""
     file = tmp_path / "mover.trace"
-    done = site.a.godwit("dirty-trace", "mover", "--every", "200", "--for", "3", "-o", file)
-    assert done.returncode == 0 and done.stdout == f"{file.stat().st_size} bytes in {file}\n", done.stderr
+    with tracing(site, file, "--every", "200", "--for", "600") as traced:
+        # The guest draws its pages at random: after so many, however long that takes, hardly one is left.
+        site.a.wait_for("it has written", lambda: site.a.get("/v1/query-dirty-trace").get("pages", 0) > 12 * PAGES)
+        traced.send_signal(signal.SIGTERM)
+        assert traced.wait(60) == 0
+        assert traced.stdout.read() == f"{file.stat().st_size} bytes in {file}\n"
     trace = READER.read(file)
-    assert trace.end == "whole" and trace.head["vm"] == "mover" and trace.pages == 3072
-    assert sum(interval.us for interval in trace.intervals) >= 3000000
+    assert trace.end == "stopped" and trace.head["vm"] == "mover" and trace.pages == 3072
     assert all(interval.us >= 200000 for interval in trace.intervals[:-1])
     written = {page for interval in trace.intervals for first, count in interval.runs
                for page in range(first, first + count)}
-    # The guest draws its pages at random; its stack, tables and console are pages, too.
-    assert PAGES * 3 // 4 <= len(written) <= PAGES + 64
+    assert PAGES * 3 // 4 <= len(written) <= PAGES + 64  # its stack, tables and console are pages, too
     query = site.a.get("/v1/query-dirty-trace")
-    assert (query["status"], query["reason"], query["vm"]) == ("ended", "whole", "mover")
+    assert (query["status"], query["reason"], query["vm"]) == ("ended", "stopped", "mover")
     assert query["intervals"] == len(trace.intervals)
     assert query["pages"] == sum(interval.pages for interval in trace.intervals)
     site.a.wait_for("the log is off", lambda: "mover: log off" in site.a.machine.log)
-    moved = replay(file, "--mbit", "1000", "--downtime-limit", "150")
+    # As fast a link as it takes to need no more of the trace than there is.
+    moved = replay(file, "--mbit", link(3072), "--downtime-limit", "400")
     assert moved.returncode == 0 and re.search(r"\n    1 +3072 ", moved.stdout), moved.stdout + moved.stderr
+
+
+def test_trace_to_its_end(site, tmp_path):
+    done = site.a.godwit("dirty-trace", "mover", "--every", "100", "--for", "1", "-o", tmp_path / "whole")
+    assert done.returncode == 0, done.stderr
+    trace = READER.read(tmp_path / "whole")
+    assert trace.end == "whole" and sum(interval.us for interval in trace.intervals) >= 1000000
 
 
 def test_one_user_of_the_log(site, tmp_path):
     """While a guest is traced, nobody else has its log; dirty-trace-stop ends that, and the file is whole."""
-    with subprocess.Popen([*site.net.enter, ROOT / "build/tools/godwit", "-H", site.a.address, "dirty-trace", "mover",
-                           "--for", "600", "-o", tmp_path / "long"], stdout=subprocess.PIPE) as tracing:
+    (tmp_path / "other").write_text("kept")
+    with tracing(site, tmp_path / "long", "--for", "600") as traced:
         site.a.wait_for("it is traced", lambda: site.a.get("/v1/query-dirty-trace").get("intervals")
                         and site.a.get("/v1/query-dirty-trace")["status"] == "tracing")
         for path in ("calc-dirty-rate", "dirty-trace?every=10&for=10"):
             status, error = site.a.refused(f"/v1/vms/mover/{path}")
             assert status == 409 and error == "mover is being traced, dirty-trace-stop ends that", error
+        assert site.a.godwit("dirty-trace", "mover", "-o", tmp_path / "other").returncode == 1
+        assert (tmp_path / "other").read_text() == "kept"
+        status, body = site.a.ask("GET", "/v1/dirty-trace-data", number=1234)
+        assert status == 409 and body["error"].startswith("trace 1234 is forgotten, the last one is "), body
         status, error = site.a.refused("/v1/vms/mover/migrate", dest=site.b.address)
         assert status == 409 and "dirty-trace" in error, error
         assert site.a.godwit("dirty-trace-stop").returncode == 0
-        assert tracing.wait(60) == 0
+        assert traced.wait(60) == 0
     assert READER.read(tmp_path / "long").end == "stopped"
     assert site.a.godwit("dirty-trace-stop").stderr == "godwit: no virtual machine is being traced\n"
 
@@ -114,9 +134,10 @@ def test_usage(tmp_path):
     for target in test_api.host_target():
         done = target.godwit("dirty-trace", "web")
         assert done.returncode == 2 and done.stderr.startswith("usage: godwit dirty-trace VM "), done.stderr
+        assert target.json("/v1/query-dirty-trace") == {"status": "unstarted"}
         done = target.godwit("dirty-trace", "web", "-o", tmp_path / "none" / "x")
         assert done.returncode == 1 and "No such file or directory" in done.stderr
-        assert target.json("/v1/query-dirty-trace") == {"status": "unstarted"}
+        assert target.json("/v1/query-dirty-trace")["reason"] == "stopped"
         done = target.godwit("dirty-trace", "web", "--every", "0", "-o", tmp_path / "x")
         assert done.returncode == 1 and "every: '0' is wrong" in done.stderr, done.stderr
         done = target.godwit("dirty-trace", "web", "-o", tmp_path / "x")

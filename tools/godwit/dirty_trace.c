@@ -4,15 +4,18 @@
 #include "tools/godwit/dirty_trace.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define PATH 512
 #define EVERY "100" /* ms */
 #define FOR "10"    /* s */
-#define WAIT_S 1    /* for news; so soon Ctrl-C is noticed */
+#define RETRY_MS 200
+#define WAIT_S 1 /* for news; so soon Ctrl-C is noticed */
 
 struct options {
     const char *vm, *every, *length, *file;
@@ -49,16 +52,21 @@ static bool parse(int argc, char **argv, struct options *o)
     return o->vm && o->file ? true : usage();
 }
 
-static enum status begin(const struct options *o)
+/* *number: of the trace that has begun. */
+static enum status begin(const struct options *o, long long *number)
 {
     char *vm = client_quote(o->vm), *every = client_quote(o->every), *length = client_quote(o->length), path[PATH];
     struct reply reply;
+    json_t *json;
 
     snprintf(path, PATH, "/v1/vms/%s/dirty-trace?every=%s&for=%s", vm, every, length);
     free(vm);
     free(every);
     free(length);
     reply = client_request(path, "", 0);
+    json = json_loads(reply.body ? reply.body : "", 0, NULL);
+    *number = json_integer_value(json_object_get(json, "number"));
+    json_decref(json);
     reply_free(&reply);
     return reply.status;
 }
@@ -70,16 +78,32 @@ static void stop(void)
     reply_free(&reply);
 }
 
-/* Take the bytes that there are, or wait for some. *offset: how many there were before. */
-static enum status take(FILE *file, unsigned long *offset, bool *ended)
+/* Ask for bytes until there is an answer: a hypervisor that has no place for another request has one soon. */
+static struct reply ask(long long number, unsigned long offset)
 {
+    const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000L };
     char path[PATH];
-    struct reply reply;
-    enum status status;
 
-    snprintf(path, PATH, "/v1/dirty-trace-data?offset=%lu&wait=%d", *offset, WAIT_S);
-    reply = client_request(path, NULL, 0);
-    status = reply.status;
+    snprintf(path, PATH, "/v1/dirty-trace-data?number=%lld&offset=%lu&wait=%d", number, offset, WAIT_S);
+    for (;;) {
+        struct reply reply = client_try(path, NULL, 0);
+
+        if (reply.http != 429 && reply.http != 503) {
+            if (reply.http && reply.status != STATUS_OK)
+                reply_explain(&reply);
+            return reply;
+        }
+        reply_free(&reply);
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* Take the bytes that there are, or wait for some. *offset: how many there were before. */
+static enum status take(FILE *file, long long number, unsigned long *offset, bool *ended)
+{
+    struct reply reply = ask(number, *offset);
+    enum status status = reply.status;
+
     if (status == STATUS_OK && reply.from != *offset) {
         fprintf(stderr, "godwit: somebody else takes bytes of this trace, too: the file is not whole\n");
         status = STATUS_FAILED;
@@ -93,13 +117,13 @@ static enum status take(FILE *file, unsigned long *offset, bool *ended)
     return status;
 }
 
-static enum status take_all(FILE *file, unsigned long *bytes)
+static enum status take_all(FILE *file, long long number, unsigned long *bytes)
 {
     enum status status = STATUS_OK;
     bool ended = false, told = false;
 
     while (status == STATUS_OK && !ended) {
-        status = take(file, bytes, &ended);
+        status = take(file, number, bytes, &ended);
         if (interrupted && !told) {
             stop();
             told = true;
@@ -108,33 +132,39 @@ static enum status take_all(FILE *file, unsigned long *bytes)
     return status;
 }
 
+/* Take the trace that has begun into the file. */
+static enum status write_file(const char *path, long long number)
+{
+    FILE *file = fopen(path, "wb");
+    unsigned long bytes = 0;
+    enum status status = file ? take_all(file, number, &bytes) : STATUS_FAILED;
+
+    if (!file || (fclose(file) && status == STATUS_OK)) {
+        fprintf(stderr, "godwit: cannot write %s: %s\n", path, strerror(errno));
+        status = STATUS_FAILED;
+    }
+    if (status == STATUS_OK)
+        printf("%lu bytes in %s\n", bytes, path);
+    return status;
+}
+
 enum status dirty_trace_run(int argc, char **argv)
 {
     struct options o = { .every = EVERY, .length = FOR };
     struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };
-    unsigned long bytes = 0;
     enum status status;
-    FILE *file;
+    long long number;
 
     if (!parse(argc, argv, &o))
         return STATUS_USAGE;
-    file = fopen(o.file, "wb");
-    if (!file) {
-        fprintf(stderr, "godwit: cannot write %s: %s\n", o.file, strerror(errno));
-        return STATUS_FAILED;
-    }
     sigaction(SIGINT, &action, NULL);
-    status = begin(&o);
-    if (status == STATUS_OK) {
-        status = take_all(file, &bytes);
-        if (status == STATUS_FAILED)
-            stop();
-    }
-    if (fclose(file) && status == STATUS_OK) {
-        fprintf(stderr, "godwit: cannot write %s: %s\n", o.file, strerror(errno));
-        status = STATUS_FAILED;
-    }
-    if (status == STATUS_OK)
-        printf("%lu bytes in %s\n", bytes, o.file);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    status = begin(&o, &number);
+    if (status != STATUS_OK)
+        return status;
+    status = write_file(o.file, number);
+    if (status != STATUS_OK)
+        stop();
     return status;
 }

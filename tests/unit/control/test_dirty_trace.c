@@ -27,6 +27,7 @@ static struct list vms;
 static u64 (*work)(void);
 static u64 written[PAGES / 64]; /* by the guest, since the last harvest */
 static bool over;               /* the interval */
+static bool impatient;
 
 /* What a test has read of the stream. */
 static char *bytes;
@@ -51,10 +52,11 @@ void host_work_add(u64 (*fn)(void))
     work = fn;
 }
 
-/* A time is over at once or not at all: that of an interval when the test says so, the whole one never. */
+/* A time is over at once or not at all: that of an interval, and the patience, when the test says so; the whole one
+ * never. */
 u64 clock_ns_to_ticks(u64 ns)
 {
-    return ns == 1000000 && over ? 0 : 1ULL << 60;
+    return (ns == 1000000 && over) || (ns == DIRTY_TRACE_PATIENCE_MS * 1000000ULL && impatient) ? 0 : 1ULL << 60;
 }
 
 u64 clock_ticks_to_ns(u64 ticks)
@@ -121,6 +123,7 @@ static int setup(void **state)
     list_add_tail(&vms, &vm.node);
     memset(written, 0, sizeof(written));
     over = true;
+    impatient = false;
     length = 0;
     return 0;
 }
@@ -285,18 +288,63 @@ static void it_ends_with_its_guest(void **state)
 {
     (void)state;
     assert_int_equal(dirty_trace_start(&vm, 1, 1000), 0);
+    over = false; /* the second interval is not */
+    one_interval();
     write_pages(3, 1, 1);
-    over = false; /* the next interval is not */
+    vm.status = VM_CRASHED;
+    for (unsigned i = 0; i < 10000 && dirty_trace_query()->status == DIRTY_TRACE_TRACING; i++)
+        work();
+    assert_int_equal(dirty_trace_query()->status, DIRTY_TRACE_ENDED);
+    assert_int_equal(vm.mem.dirty.producer, DIRTY_OFF);
+    take(4096);
+    decode();
+    assert_int_equal(read_.intervals, 2);
+    assert_int_equal(read_.pages[1], 1);
+    assert_string_equal(read_.reason, "the guest has ended");
+}
+
+static void it_ends_with_its_log(void **state)
+{
+    (void)state;
+    assert_int_equal(dirty_trace_start(&vm, 1, 1000), 0);
+    over = false;
     one_interval();
     list_del(&vm.node);
-    for (unsigned i = 0; i < 10; i++)
-        work();
+    work();
     assert_int_equal(dirty_trace_query()->status, DIRTY_TRACE_ENDED);
     take(4096);
     decode();
     assert_int_equal(read_.intervals, 1);
-    assert_string_equal(read_.reason, "it does not run here any more");
+    assert_string_equal(read_.reason, "its log was ended");
     list_add_tail(&vms, &vm.node);
+}
+
+/* The log is given back although a whole interval waits for somebody to take it; what was made can still be taken. */
+static void it_ends_if_nobody_takes_it(void **state)
+{
+    (void)state;
+    assert_int_equal(dirty_trace_start(&vm, 1, 1000), 0);
+    write_pages(0, PAGES / 2, 2);
+    one_interval();
+    dirty_trace_stop();
+    for (unsigned i = 0; i < 1000; i++)
+        work();
+    assert_int_equal(dirty_trace_query()->status, DIRTY_TRACE_TRACING); /* a slow reader may come */
+    impatient = true;
+    for (unsigned i = 0; i < 10; i++)
+        work();
+    assert_int_equal(dirty_trace_query()->status, DIRTY_TRACE_ENDED);
+    assert_string_equal(dirty_trace_query()->reason, "nobody took it");
+    assert_int_equal(vm.mem.dirty.producer, DIRTY_OFF);
+    take(4096);
+    assert_int_equal(length, dirty_trace_query()->put);
+    impatient = false;
+    assert_int_equal(dirty_trace_start(&vm, 1, 1000), 0);
+    length = 0;
+    write_pages(1, 1, 1);
+    one_interval();
+    stop_and_read();
+    assert_int_equal(read_.pages[0], 1);
 }
 
 static void one_at_a_time(void **state)
@@ -337,6 +385,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(intervals_come_one_after_another, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_reader_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(it_ends_with_its_guest, setup, teardown),
+        cmocka_unit_test_setup_teardown(it_ends_with_its_log, setup, teardown),
+        cmocka_unit_test_setup_teardown(it_ends_if_nobody_takes_it, setup, teardown),
         cmocka_unit_test_setup_teardown(one_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_are_forgotten_when_later_ones_are_asked_for, setup, teardown),
     };
