@@ -26,7 +26,7 @@ static_assert(CONFIG_MEMORY_MIN == 1 << 20 && CONFIG_MEMORY_MAX == 64ULL << 30, 
     }
 #define PATH(name, place) KEY(name, WANT_PATH, VALUE_PATH, place, .room = CONFIG_PATH)
 #define NUMBER(name, want, place, least, most) KEY(name, want, VALUE_NUMBER, place, .min = least, .max = most)
-#define CHOICE(name, want, place, ...) KEY(name, want, VALUE_CHOICE, place, .choices = { __VA_ARGS__ })
+#define CHOICE(name, want, place, ...) KEY(name, want, VALUE_CHOICE, place, .choices = { __VA_ARGS__, NULL })
 
 static const struct key global_keys[] = {
     PATH("hypervisor", offsetof(struct config, hypervisor)),

@@ -31,7 +31,7 @@ struct key {
     size_t offset;          /* in what the section fills: struct config, config_net or config_vm */
     size_t room;            /* VALUE_TEXT, VALUE_PATH: bytes, the terminator included */
     uint64_t min, max;      /* VALUE_SIZE, VALUE_BYTES, VALUE_NUMBER; min of VALUE_TEXT: characters */
-    const char *choices[6]; /* VALUE_CHOICE: the index is the value; ends with NULL */
+    const char *choices[8]; /* VALUE_CHOICE: the index is the value; ends with NULL */
 };
 
 /* The keys of one section, and the name that messages give to the section. */

@@ -346,6 +346,7 @@ static const struct {
     { "[net]\n[migration]\nmax-bandwidth = 4095\n", 3, "max-bandwidth", "0 (any) or 4K to 64G" },
     { "[net]\n[migration]\nincoming-memory = 64K\n", 3, "incoming-memory", "or 1M to 1024G" },
     { "[net]\n[migration]\nincoming-memory=1G\nincoming-memory-per-host=2G\n", 0, "incoming-memory-per-host", "above" },
+    { "[vm a]\nkernel = k\ndirty-log = loud\n", 3, "dirty-log", "off, write-protect, dbit, pml, each or guest" },
     { "[net]\n[migration]\ndirty-log = off\n", 3, "dirty-log", "auto, write-protect, dbit or pml" },
     { "[net]\n[migration]\nmax-rounds = 65\n", 3, "max-rounds", "a number from 1 to 64" },
     { "[net]\n[migration]\non-stall = wait\n", 3, "on-stall", "stop, abort or throttle" },
