@@ -44,7 +44,7 @@ struct policy_stats {
     const struct policy_round *round; /* oldest first */
     unsigned rounds;
     u64 total;     /* pages of the guest */
-    u32 page;      /* bytes on the wire for one */
+    u32 page;      /* bytes of one, without its head on the wire */
     u64 digest_ns; /* ns that both ends together take for the digests of a page while the guest stands; 0: no
                       verification */
     u64 fixed_us;  /* the part of the downtime that doesn't depend on memory: stop, state, two round trips, resume */
