@@ -12,11 +12,12 @@
 enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
                                   struct policy_prediction *prediction)
 {
-    const struct policy_round *last = &stats->round[stats->rounds - 1];
+    const struct policy_round *last;
 
     *prediction = (struct policy_prediction){ 0 };
     if (!stats->rounds) /* nothing was sent yet */
         return POLICY_CONTINUE;
+    last = &stats->round[stats->rounds - 1];
     prediction->rate = last->us ? last->bytes * US_PER_S / last->us : 1;
     prediction->downtime_us = stats->fixed_us;
     if (prediction->rate)
