@@ -82,8 +82,9 @@ static bool query_number(const struct http_request *request, const char *name, u
     *number = absent;
     if (!text)
         return true;
+    errno = 0;
     *number = strtoul(text, &end, 10);
-    if (*text >= '0' && *text <= '9' && !*end)
+    if (*text >= '0' && *text <= '9' && !*end && !errno)
         return true;
     http_refuse(response, 400, "%s: '%.32s' is wrong, expected a number", name, text);
     return false;
@@ -197,6 +198,11 @@ static void handle_trace(const struct http_request *request, bool last, struct h
     if (number != trace->number) {
         http_refuse(response, 409, "trace %lu is forgotten, the last one is %lu", (unsigned long)number,
                     (unsigned long)trace->number);
+        return;
+    }
+    if (offset > trace->put) {
+        http_refuse(response, 400, "offset: %lu is wrong, there are %lu bytes yet", (unsigned long)offset,
+                    (unsigned long)trace->put);
         return;
     }
     len = dirty_trace_take(&offset, chunk, sizeof(chunk));

@@ -19,6 +19,7 @@
 #include "migrate/wire.h"
 
 #define ROUNDS_MAX 1000
+#define PAGES_MAX (1ULL << 28)
 #define US_PER_S 1000000.0
 #define PAGE_BYTES (WIRE_PAGE + sizeof(struct wire_page))
 #define BITS_PER_MBIT 1e6
@@ -75,46 +76,52 @@ static void *grown(void *old, size_t count, size_t size)
 
 /* --- The trace --- */
 
-static uint64_t read_number(FILE *file, const char *path)
+/* False: the file ends before the number does. */
+static bool read_number(FILE *file, const char *path, uint64_t *value)
 {
-    uint64_t value = 0;
-
+    *value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         int c = getc(file);
 
         if (c == EOF)
-            fail(path, "it ends in the middle of an interval");
-        value |= (uint64_t)(c & 0x7F) << shift;
+            return false;
+        if (shift == 63 && c > 1)
+            break;
+        *value |= (uint64_t)(c & 0x7F) << shift;
         if (!(c & 0x80))
-            return value;
+            return true;
     }
     fail(path, "a number has more than 64 bits: this is no trace");
-    return 0;
+    return false;
 }
 
-static struct interval read_interval(FILE *file, const char *path, uint64_t pages)
+/* False: the file ends before the interval does. */
+static bool read_interval(FILE *file, const char *path, uint64_t pages, struct interval *in)
 {
-    struct interval in = { .us = (double)read_number(file, path) };
-    uint64_t page = 0;
+    uint64_t page = 0, gap, count, us;
 
-    for (;;) {
-        uint64_t gap = read_number(file, path), count = read_number(file, path);
-
+    *in = (struct interval){ 0 };
+    if (!read_number(file, path, &us))
+        return false;
+    in->us = (double)us;
+    while (read_number(file, path, &gap) && read_number(file, path, &count)) {
         if (!count)
-            return in;
-        page += gap;
-        if (page > pages || count > pages - page)
+            return true;
+        if (gap > pages - page || count > pages - page - gap)
             fail(path, "a page is beyond the guest's memory: this is no trace");
-        in.run = grown(in.run, in.runs, sizeof(*in.run));
-        in.run[in.runs++] = (struct run){ page, count };
-        in.pages += count;
+        page += gap;
+        in->run = grown(in->run, in->runs, sizeof(*in->run));
+        in->run[in->runs++] = (struct run){ page, count };
+        in->pages += count;
         page += count;
     }
+    return false;
 }
 
 static struct trace read_trace(const char *path)
 {
     struct trace trace = { .pages = 0 };
+    struct interval interval;
     FILE *file = fopen(path, "rb");
     int kind;
 
@@ -122,13 +129,16 @@ static struct trace read_trace(const char *path)
         fail(path, strerror(errno));
     if (fscanf(file, "godwit-dirty-trace 1 vm=%*s pages=%" SCNu64, &trace.pages) != 1)
         fail(path, "expected a file of godwit dirty-trace");
+    if (!trace.pages || trace.pages > PAGES_MAX)
+        fail(path, "pages is wrong, expected 1 to a TiB of them");
     while ((kind = getc(file)) != EOF && kind != '\n')
         ;
-    while ((kind = getc(file)) == 'I') {
+    /* Of a file that was cut off in the middle of an interval, those before it count. */
+    while ((kind = getc(file)) == 'I' && read_interval(file, path, trace.pages, &interval)) {
         trace.interval = grown(trace.interval, trace.intervals, sizeof(*trace.interval));
-        trace.interval[trace.intervals++] = read_interval(file, path, trace.pages);
+        trace.interval[trace.intervals++] = interval;
     }
-    if (kind != 'E' && kind != EOF)
+    if (kind != 'E' && kind != EOF && !feof(file))
         fail(path, "expected an interval: this is no trace");
     trace.whole = kind == 'E';
     fclose(file);

@@ -143,8 +143,9 @@ def test_usage(tmp_path):
         done = target.godwit("dirty-trace", "web", "-o", tmp_path / "x")
         assert done.returncode == 0, done.stderr
         assert [interval.runs for interval in READER.read(tmp_path / "x").intervals] == [[(3, 2), (37, 8)]]
-        status, _, body = target.ask("GET", "/v1/dirty-trace-data?offset=x")
-        assert status == 400 and b"expected a number" in body
+        for wrong, why in (("x", b"expected a number"), ("9" * 20, b"expected a number"), ("9999", b"there are ")):
+            status, _, body = target.ask("GET", f"/v1/dirty-trace-data?offset={wrong}")
+            assert status == 400 and why in body
         assert "dirty-trace" in target.godwit("help", "dirty-trace").stdout
 
 
@@ -162,9 +163,19 @@ def test_reader(tmp_path):
     file.write_bytes(whole[:-10])
     assert "\nend                cut off\n" in tool(file).stdout
     for data, why in ((b"hello\n", "expected a first line"), (whole.replace(b"pages=1024", b"pages=1023"), "page 1023"),
-                      (whole.replace(b"E", b"x"), "not the byte 120")):
+                      (whole.replace(b"E", b"x"), "not the byte 120"), (whole + b"\x1b[2J", "END: of words"),
+                      (whole.replace(b"pages=1024", b"pages=-1"), "pages: '-1' is wrong, expected a number from 1"),
+                      (whole.replace(b"pages=1024", b"pages=%d" % 2**40), "expected a number from 1"),
+                      (whole.replace(b"page=4096", b"page=abc"), "page: 'abc' is wrong"),
+                      (whole[:whole.index(b"\n") + 1] + b"I" + b"\xff" * 1000000, "more than 64 bits")):
         file.write_bytes(data)
-        assert tool(file).returncode == 1 and why in tool(file).stderr
+        done = tool(file)
+        assert why in done.stderr + done.stdout.replace("\nend                ", "END: "), done
+        assert done.returncode == (not why.startswith("END")) and "Traceback" not in done.stderr
+    # As much memory as there can be, all of it written: nothing is made for each page.
+    make(file, [(10000, [(0, 1 << 28)])], pages=1 << 28)
+    assert f"summed over the intervals, {1 << 28} different ones" in tool(file).stdout
+    assert sum(map(sum, READER.density(READER.read(file)))) == 1 << 28
     assert "No such file" in tool(tmp_path / "none").stderr
 
 
@@ -235,10 +246,16 @@ def test_score_of_a_policy(tmp_path):
     (["{whole}", "--mbit", "0"], 2, "--mbit: '0' is wrong"), (["{whole}", "--on-stall", "wait"], 2, "expected stop"),
     ([], 2, "usage: "), (["{none}"], 1, "No such file"), (["{other}"], 1, "expected a file of godwit dirty-trace"),
     (["{whole}", "--mbit", "1"], 1, "the trace is over before the move is"), (["{whole}", "--at", "9"], 1, "--at"),
-    (["{cut}", "--mbit", "1"], 1, "the trace has no end"), (["{whole}", "--used", "2000"], 1, "fewer pages"),
+    (["{cut}", "--mbit", "1"], 1, "the trace has no end"), (["{inside}", "--mbit", "1"], 1, "the trace has no end"),
+    (["{huge}"], 1, "pages is wrong"), (["{wrap}"], 1, "more than 64 bits"),
+    (["{whole}", "--max-rounds", "4294967296"], 2, "expected a number"),
+    (["{whole}", "--used", "2000"], 1, "fewer pages"),
 ])
 def test_replay_says_what_is_wrong(tmp_path, arguments, status, why):
     files = {"whole": make(tmp_path / "whole", [(10000, [(0, 10)])]), "none": tmp_path / "none",
-             "cut": make(tmp_path / "cut", [(10000, [(0, 10)])], end=b""), "other": ROOT / "README.md"}
+             "cut": make(tmp_path / "cut", [(10000, [(0, 10)])], end=b""), "other": ROOT / "README.md",
+             "inside": make(tmp_path / "inside", [(10000, [(0, 10)])], end=b"I\x10\x01"),
+             "huge": make(tmp_path / "huge", [(10000, [(0, 10)])], pages=1 << 40),
+             "wrap": make(tmp_path / "wrap", [(10000, [])], end=b"I\x10" + b"\xff" * 9 + b"\x02\x01")}
     done = replay(*[argument.format(**files) for argument in arguments])
     assert done.returncode == status and why in done.stderr + done.stdout, done.stderr
