@@ -121,7 +121,6 @@ static bool read_interval(FILE *file, const char *path, uint64_t pages, struct i
 static struct trace read_trace(const char *path)
 {
     struct trace trace = { .pages = 0 };
-    struct interval interval;
     FILE *file = fopen(path, "rb");
     int kind;
 
@@ -134,9 +133,11 @@ static struct trace read_trace(const char *path)
     while ((kind = getc(file)) != EOF && kind != '\n')
         ;
     /* Of a file that was cut off in the middle of an interval, those before it count. */
-    while ((kind = getc(file)) == 'I' && read_interval(file, path, trace.pages, &interval)) {
+    while ((kind = getc(file)) == 'I') {
         trace.interval = grown(trace.interval, trace.intervals, sizeof(*trace.interval));
-        trace.interval[trace.intervals++] = interval;
+        if (!read_interval(file, path, trace.pages, &trace.interval[trace.intervals]))
+            break;
+        trace.intervals++;
     }
     if (kind != 'E' && kind != EOF && !feof(file))
         fail(path, "expected an interval: this is no trace");

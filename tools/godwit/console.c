@@ -20,6 +20,7 @@
 #define POLL_MS 100
 #define LAST_MS 1000   /* ms that the guest has after the end of input */
 #define STUCK_MS 30000 /* ms after which we give up if no byte is taken */
+#define DOUBT_MS 3000  /* ms for which the end of a move that goes well leaves the guest in doubt, and more */
 #define PATH 256
 
 struct session {
@@ -31,6 +32,7 @@ struct session {
     char waiting[4096];       /* typed, and not taken yet; as long as a request may be */
     size_t len;               /* bytes in `waiting` */
     unsigned long long since; /* ms: when input was last taken, or began to wait */
+    unsigned long long sure;  /* ms: when it was last known who has the guest */
     bool said;                /* that the guest does not run here */
     bool escaped, ended;      /* no more input: the escape key has come; the input has ended */
 };
@@ -192,11 +194,19 @@ static bool guest_ended(const struct session *s)
     return is_one_of(s->guest, names);
 }
 
+/* Is it in doubt for longer than in a move that goes well? */
+static bool stays_in_doubt(struct session *s)
+{
+    if (strcmp(s->guest, "in-doubt") != 0)
+        s->sure = now_ms();
+    return now_ms() - s->sure >= DOUBT_MS;
+}
+
 /* Say once if the guest does not run here and nobody knows when it will: its console would be silent without a word. */
 static void say_that_it_stands(struct session *s)
 {
-    static const char *const names[] = { "created", "superseded", "prepared", "elsewhere", "in-doubt", NULL };
-    bool stands = is_one_of(s->guest, names);
+    static const char *const names[] = { "created", "superseded", "prepared", "elsewhere", NULL };
+    bool stands = stays_in_doubt(s) || is_one_of(s->guest, names);
 
     if (stands && !s->said)
         fprintf(stderr, "godwit: %s is %s: it does not run here\n", s->vm, s->guest);
@@ -225,7 +235,7 @@ static void await(struct session *s, bool sent)
 
 enum status console_run(const char *vm)
 {
-    struct session s = { .vm = vm };
+    struct session s = { .vm = vm, .sure = now_ms() };
     char *quoted = client_quote(vm);
     enum status status;
     size_t before = 0;
