@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Boot Godwit with a configuration in an emulator and read what it said."""
 
+import importlib.machinery
+import importlib.util
 import os
 import re
 import signal
@@ -51,6 +53,14 @@ class Outcome:
         found = re.search(pattern, self.log)
         assert found, f"no {pattern!r} in:\n{self.log[-4000:]}"
         return int(found.group(1))
+
+
+def tool(name):
+    """A Python program of tools/ as a module."""
+    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), str(ROOT / "tools" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
 
 
 def vm(name, kernel, **keys):
