@@ -1,15 +1,37 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What tests of several files are given, and in which order parallel workers take them."""
 
+import faulthandler
+import os
+import signal
 from collections import Counter
 
 import pytest
 from network import Network, Unavailable
 
 
+LONGEST = 1000  # s, several times what the longest test takes: one that takes longer waits for what never comes
+AGAIN = 10  # s
+
+
 def pytest_configure(config):
+    config.terminal = os.dup(2)  # before pytest catches what tests print
     config.addinivalue_line("markers", "alone: measures rates or times, so tools/test runs it with nothing beside it")
     config.addinivalue_line("markers", "smoke: one of a few quick tests in QEMU that `make quick` runs")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """A test that hangs fails, and it is shown where each thread waits. It may wait again on its way out, such as for a
+    program that its `with` had started, and is thrown out of that, too."""
+    def hang(*_):
+        faulthandler.dump_traceback(item.config.terminal)
+        pytest.fail(f"it hangs: no end after {LONGEST} s")
+
+    signal.signal(signal.SIGALRM, hang)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST, AGAIN)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @pytest.fixture
