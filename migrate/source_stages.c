@@ -127,6 +127,8 @@ void source_round_done(struct source *s, const struct wire_round *answer)
 {
     u64 most = (source_now(s) - s->round_began) / 1000;
 
+    /* What was sent before ROUND may prolong the way. But in setup, of a machine's first move, all code is cold. */
+    s->stats.rtt = MIN(s->stats.rtt, source_now(s) - s->stage_began);
     if (s->stage == STAGE_TRIED) {
         source_end(s, outcome_completed);
         return;

@@ -45,7 +45,7 @@ struct migrate_stats {
 
     u64 total_time, setup_time, downtime, expected_downtime; /* ns; downtime: from the stop to RUNNING's arrival */
     u64 verify_time;                                         /* ns of the downtime in which this end has digested */
-    u64 rtt;                                                 /* ns, measured in setup */
+    u64 rtt;                                                 /* ns, the shortest of setup's and the rounds' */
     struct migrate_phases phases;
 
     u64 total, remaining;                      /* RAM bytes */
