@@ -25,7 +25,7 @@ $(if $(Q),$(eval .SILENT:))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help debug run demo lab unit fuzz model check test \
-	bench lab-downtime lab-dirty traces soak proof clean deps size format
+	bench lab-downtime lab-dirty lab-precopy traces soak proof clean deps size format
 .PHONY: programs unit-programs soak-moves selftests FORCE
 
 all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
@@ -271,6 +271,9 @@ bench: all linux-guest ## print what the machine measures of itself, and Linux i
 
 lab-dirty: all $(DEPS)/python3-matplotlib.package ## what seeing writes costs, by each means, exactly; QUICK=1: minutes
 	@tests/bench/lab-dirty $(if $(filter-out 0,$(QUICK)),--quick)
+
+lab-precopy: all $(DEPS)/python3-matplotlib.package ## moves at D/R 0 to 2, predicted and measured; QUICK=1: 3 minutes
+	@tests/bench/lab-precopy $(if $(filter-out 0,$(QUICK)),--quick)
 
 lab-downtime: all linux-guest ## the course's experiment: 10 moves there, 10 back, live and by stop-and-copy
 	@tests/bench/lab-downtime

@@ -5,7 +5,6 @@ computed from it. tests/bench/lab-dirty runs it; docs/lab-dirty.md defines the w
 A row is a dictionary of one round. `burst` and `harvest` are ticks, which under Bochs are instructions.
 """
 
-import csv
 import itertools
 import math
 import re
@@ -281,21 +280,6 @@ def sensitivity(rows, costs):
 def columns(rows):
     exits = sorted({name for row in rows for name in row if name.startswith("exit_")})
     return [*KEYS, "burst", "harvest", *COMPUTED, *EVENTS, *exits, *ORACLE]
-
-
-def cell(value):
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
-
-
-def write_csv(file, header, rows):
-    """Lines with # say how to repeat it; then a line of names, and a line for each round."""
-    for name, value in header.items():
-        for line in str(value).splitlines() or [""]:
-            file.write(f"# {name}: {line}\n")
-    writer = csv.writer(file, lineterminator="\n")
-    names = columns(rows)
-    writer.writerow(names)
-    writer.writerows([cell(row.get(name)) for name in names] for row in rows)
 
 
 def differences(first, second, keys=KEYS):

@@ -15,6 +15,7 @@ LAB = ROOT / "tests/bench/lab-dirty"
 sys.path.append(str(ROOT / "tests/bench"))
 
 import dirtylab as lab  # noqa: E402
+import labfiles  # noqa: E402
 
 COSTS = {"exit": 1000, "cpi": 2, "walk": 10, "dirty": 100, "flush": 500}
 
@@ -98,7 +99,7 @@ def test_sensitivity_varies_one_cost_at_a_time():
 def test_csv_can_be_read():
     file = io.StringIO()
     rows = lab.compute([row(producer="off", burst=1000), row(burst=1500, pages=3, missed=0, exit_npf=4)])
-    lab.write_csv(file, {"commit": "abc", "configurations": "one\ntwo"}, rows)
+    labfiles.write_csv(file, {"commit": "abc", "configurations": "one\ntwo"}, lab.columns(rows), rows)
     lines = file.getvalue().splitlines()
     assert lines[:3] == ["# commit: abc", "# configurations: one", "# configurations: two"]
     off, logged = csv.DictReader(line for line in lines if not line.startswith("#"))
