@@ -2,8 +2,8 @@
 """What developers and students are given: gdb that knows VMs and vcpus, a compilation database, a model to change, and
 machines that something has happened to."""
 
+import contextlib
 import json
-import os
 import re
 import shutil
 import signal
@@ -11,38 +11,44 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from machine import ROOT, TIMEOUT
+from machine import ROOT, TIMEOUT, run_name
+from network import Machine
+
+
+@contextlib.contextmanager
+def debugger(directory, script):
+    """tools/gdb, which executes the script; each has a machine of its own."""
+    (directory / "script").write_text(script)
+    tool = Machine(["env", f"GDB_SCRIPT={directory / 'script'}", "tools/gdb", "--name", run_name(directory),
+                    "guest/demo.cfg"])
+    try:
+        yield tool
+    finally:
+        tool.stop()
 
 
 @pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb here; `make gdb` installs it")
 def test_gdb_knows_vms_and_vcpus(tmp_path):
     """hello is stopped at its first output: its VM, its vcpu and its VMCB are shown; a wrong number gets words."""
-    script = tmp_path / "script"
-    script.write_text("break exit_handle if vcpu->exit.kind == EXIT_IO\ncontinue\n"
-                      "vms\nvcpu hello\nvmcb hello\nvcpu hello 1\n")
-    done = subprocess.run(["tools/gdb", "guest/demo.cfg"], cwd=ROOT, env=dict(os.environ, GDB_SCRIPT=script), text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                          timeout=TIMEOUT["qemu"])
-    assert re.search(r"^hello +id 1  VM_RUNNING  \d+ MiB  vcpus 1 ", done.stdout, re.M), done.stdout
-    rip = re.search(r"^rip ([0-9a-f]{16})  rflags", done.stdout, re.M).group(1)
-    assert re.search(r"^last exit: EXIT_IO; .*EXIT_IO=\d", done.stdout, re.M)
-    assert re.search(rf"^save\.rip +0x{rip.lstrip('0')}$", done.stdout, re.M)
-    assert "hello has vcpus 0 to 0" in done.stdout
+    script = ("break exit_handle if vcpu->exit.kind == EXIT_IO\ncontinue\n"
+              "vms\nvcpu hello\nvmcb hello\nvcpu hello 1\n")
+    with debugger(tmp_path, script) as tool:
+        tool.wait("hello has vcpus 0 to 0\n", TIMEOUT["qemu"])
+    assert re.search(r"^hello +id 1  VM_RUNNING  \d+ MiB  vcpus 1 ", tool.log, re.M), tool.log
+    rip = re.search(r"^rip ([0-9a-f]{16})  rflags", tool.log, re.M).group(1)
+    assert re.search(r"^last exit: EXIT_IO; .*EXIT_IO=\d", tool.log, re.M)
+    assert re.search(rf"^save\.rip +0x{rip.lstrip('0')}$", tool.log, re.M)
 
 
 @pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb here; `make gdb` installs it")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_gdb_leaves_no_machine(tmp_path, number):
     """Whoever ends tools/gdb, or closes its terminal, ends its machine."""
-    script = tmp_path / "script"
-    os.mkfifo(tmp_path / "connected")
-    script.write_text(f"shell echo > {tmp_path}/connected\nshell sleep 60\n")
-    with subprocess.Popen(["tools/gdb", "guest/demo.cfg"], cwd=ROOT, env=dict(os.environ, GDB_SCRIPT=script),
-                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as tool:
-        (tmp_path / "connected").read_text()
-        children = Path(f"/proc/{tool.pid}/task/{tool.pid}/children").read_text().split()
-        tool.send_signal(number)
-        assert tool.wait(TIMEOUT["qemu"]) == 128 + number
+    with debugger(tmp_path, "shell echo connected\npython import time; time.sleep(600)\n") as tool:
+        tool.wait("connected\n", TIMEOUT["qemu"])
+        children = Path(f"/proc/{tool.process.pid}/task/{tool.process.pid}/children").read_text().split()
+        tool.process.send_signal(number)
+        assert tool.process.wait(TIMEOUT["qemu"]) == 128 + number
     assert len(children) == 2 and not any(Path("/proc", child).exists() for child in children)
 
 
