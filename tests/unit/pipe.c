@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/pipe.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "host/bits.h"
 
@@ -20,7 +26,7 @@ void pipe_init(struct pipe *pipe, size_t cap, size_t piece)
         pipe->way[i] = (struct pipe_direction){
             .buf = malloc(cap),
             .cap = cap,
-            .arrival = malloc(cap * sizeof(struct pipe_arrival)),
+            .arrival = malloc(PIPE_ARRIVALS * sizeof(struct pipe_arrival)),
             .flip = PIPE_NEVER,
             .cut = PIPE_NEVER,
         };
@@ -38,13 +44,21 @@ void pipe_fini(struct pipe *pipe)
 static void settle(struct pipe_direction *way)
 {
     for (; way->arrivals && way->arrival[way->first].end <= way->total - way->used; way->arrivals--)
-        way->first = (way->first + 1) % way->cap;
+        way->first = (way->first + 1) % PIPE_ARRIVALS;
 }
 
+/* What arrives at one time is one arrival. */
 static void note_arrival(struct pipe_direction *way, u64 due)
 {
+    struct pipe_arrival *last;
+
     settle(way);
-    way->arrival[(way->first + way->arrivals++) % way->cap] = (struct pipe_arrival){ .end = way->total, .due = due };
+    last = &way->arrival[(way->first + way->arrivals - 1) % PIPE_ARRIVALS];
+    if (!way->arrivals || last->due != due) {
+        assert_true(way->arrivals < PIPE_ARRIVALS);
+        last = &way->arrival[(way->first + way->arrivals++) % PIPE_ARRIVALS];
+    }
+    *last = (struct pipe_arrival){ .end = way->total, .due = due };
 }
 
 void pipe_arrives(struct pipe_direction *way, u64 due)
@@ -105,7 +119,7 @@ static size_t arrived(const struct pipe *pipe, struct pipe_direction *way)
 
     settle(way);
     for (size_t i = 0; i < way->arrivals; i++) {
-        const struct pipe_arrival *arrival = &way->arrival[(way->first + i) % way->cap];
+        const struct pipe_arrival *arrival = &way->arrival[(way->first + i) % PIPE_ARRIVALS];
 
         if (arrival->due > pipe->now)
             break;

@@ -5,6 +5,7 @@
 #include "migrate/transport.h"
 
 #define PIPE_NEVER (~0ULL)
+#define PIPE_ARRIVALS 1024 /* room for so many */
 
 /* The bytes up to number `end` of a direction have arrived at `due`. */
 struct pipe_arrival {
@@ -15,7 +16,7 @@ struct pipe_direction {
     u8 *buf; /* bytes under way: `used` from `head` on */
     size_t cap, head, used;
     u64 total;                    /* bytes taken, ever */
-    struct pipe_arrival *arrival; /* of those bytes, in order: `arrivals` from `first` on, in a ring of `cap` */
+    struct pipe_arrival *arrival; /* of those bytes, in order: `arrivals` from `first` on, in a ring */
     size_t first, arrivals;
     u64 flip; /* the byte whose low bit is damaged; PIPE_NEVER */
     u64 cut;  /* bytes after which the link breaks; PIPE_NEVER */

@@ -69,6 +69,9 @@ struct world {
 void world_init(struct world *world);
 void world_fini(struct world *world);
 
+/* Its memory is gone. */
+void fake_vm_free(struct fake_vm *vm);
+
 /* The time of a step passes, for the clocks and the link. */
 void world_tick(struct world *world);
 

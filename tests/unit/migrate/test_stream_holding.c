@@ -131,8 +131,7 @@ static void test_strangers_evict_nothing(void **state)
     assert_int_equal(world_where(w), 2);
     dest_forget(&w->dest, &w->dest_vm);
     w->dest_vm.running = w->dest_vm.exists = false;
-    free(w->dest_vm.memory);
-    w->dest_vm.memory = NULL;
+    fake_vm_free(&w->dest_vm);
     assert_true(w->dest.incoming[0].settled);
     w->dest.incoming[0].settled = false; /* as if END had been lost */
     for (unsigned i = 1; i < 3 * DEST_ATTEMPTS; i++) {

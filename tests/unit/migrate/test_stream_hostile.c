@@ -280,8 +280,7 @@ static void check_good_move(struct peer *p, bool committed)
     }
     dest_forget(&w->dest, &w->dest_vm);
     w->dest_vm.exists = false;
-    free(w->dest_vm.memory);
-    w->dest_vm.memory = NULL;
+    fake_vm_free(&w->dest_vm);
     dial(p);
     peer_free(p);
 }
