@@ -86,7 +86,6 @@ def test_cancelled_without_a_terminal():
 @pytest.mark.parametrize("status, code, words", [
     ("completed", 0, ""),
     ("failed", 1, "godwit: web: "),
-    ("in-doubt", 6, "web is in doubt under epoch 2"),
 ])
 def test_ends(status, code, words):
     with Host(status) as host:
@@ -94,6 +93,17 @@ def test_ends(status, code, words):
     assert (got, words in errors) == (code, True), errors
     assert re.search(rf"^status +{status}\n", out) and "total-time" in out
     assert re.search("^warning +its clock would be another$", out, re.M)
+
+
+def test_in_doubt():
+    """Every move is in doubt for a moment, which is nothing to tell; for seconds it is, and in the end it is left."""
+    began = time.monotonic()
+    with Host("in-doubt") as host, host.begin(*MOVE) as tool:
+        assert tool.stderr.readline().startswith("in-doubt: 48.0 MiB left")
+        assert time.monotonic() - began > 2.5
+        out, errors = tool.communicate(timeout=30)
+    assert tool.returncode == 6 and "web is in doubt under epoch 2" in errors
+    assert re.search("^status +in-doubt\n", out)
 
 
 def test_rounds_are_counted_from_one():

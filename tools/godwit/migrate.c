@@ -16,6 +16,7 @@
 
 #define POLL_MS 100
 #define DOUBT_POLLS 100 /* polls until a move in doubt is left to the administrator */
+#define HAND_OVER_POLLS 30 /* polls in doubt that the end of a move that goes well may take, and more */
 #define PATH 512
 #define BAR 24
 
@@ -190,11 +191,13 @@ static json_t *watch(const char *vm, bool show, enum status *status)
 
     while ((move = query(vm, status))) {
         const json_t *ram = json_object_get(move, "ram");
+        bool news;
 
         doubtful = strcmp(text(move, "status"), "in-doubt") ? 0 : doubtful + 1;
-        if (show && terminal)
+        news = show && (!doubtful || doubtful >= HAND_OVER_POLLS);
+        if (news && terminal)
             show_bar(move, ram);
-        else if (show)
+        else if (news)
             show_line(move, ram, last, sizeof(last));
         if (is_over(text(move, "status")) || doubtful == DOUBT_POLLS)
             break;
