@@ -162,6 +162,8 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     int err;
 
     assert_host_loop();
+    if (!netif_port_configured())
+        return refuse(-EINVAL, "this machine has no network, expected a [net] section in its configuration", reason);
     if (netif_port_owns(request->to.bytes, request->to.ip6))
         return refuse(-EINVAL, "the destination is this machine itself, expected another one's address", reason);
     from = source_make(vm);

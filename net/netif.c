@@ -107,8 +107,8 @@ void netif_peers_say(const void *bytes, size_t len)
     struct frame frame = frame_of(out, (u32)MAX(ETH_HEADER + len, ETH_MIN));
 
     assert(len <= NETIF_PEERS_MAX);
-    if (!own.port.deliver)
-        return; /* no network was configured */
+    if (!netif_port_configured())
+        return;
     memcpy(frame_header(out, mac_broadcast, own.port.mac, ETH_TYPE_PEERS), bytes, len);
     headers_parse(&frame);
     switch_input(&own.port, &frame);
@@ -340,6 +340,11 @@ void netif_port_start(const struct config_net *config, const struct uplink *upli
 u32 netif_port_ip4(void)
 {
     return own.netif.ip_addr.u_addr.ip4.addr;
+}
+
+bool netif_port_configured(void)
+{
+    return own.port.deliver;
 }
 
 bool netif_port_owns(const u8 *address, bool ip6)

@@ -30,6 +30,9 @@ typedef void netif_peers_fn(const u8 *bytes, size_t len);
 void netif_peers_hear(netif_peers_fn *hear);
 void netif_peers_say(const void *bytes, size_t len);
 
+/* Does the configuration have [net]? */
+bool netif_port_configured(void);
+
 /* Our IPv4 address in network byte order, 0 before there is one; and our MAC. For reports. */
 u32 netif_port_ip4(void);
 const u8 *netif_port_mac(void);

@@ -90,6 +90,7 @@ def test_errors_say_what_would_be_right(terminal):
     terminal.command("log 1 loud", r"^error: level: 'loud' is wrong, expected err, warn, info or debug\n")
     terminal.command("trace one io,cpu", r"^error: kinds: 'cpu' is wrong, expected all, turn, .* cpuid, .*\n")
     terminal.command("x" * 100, r"^error: no command 'x{32}', see help\n")
+    terminal.command("migrate one 192.0.2.1", r"^error: one: .*has no network, expected a \[net\] section in its ")
 
 
 def test_pause_stops_one_guest(terminal):

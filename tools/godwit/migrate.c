@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define POLL_MS 100
-#define DOUBT_POLLS 100 /* polls until a move in doubt is left to the administrator */
+#define DOUBT_POLLS 100    /* polls until a move in doubt is left to the administrator */
 #define HAND_OVER_POLLS 30 /* polls in doubt that the end of a move that goes well may take, and more */
 #define PATH 512
 #define BAR 24
