@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Boot Godwit with a configuration in an emulator and read what it said."""
 
+import contextlib
 import importlib.machinery
 import importlib.util
 import os
 import re
-import signal
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ TIMEOUT = {"qemu": 240, "bochs": 600}
 # For a Linux guest whose boot is not what is tested: tests of its cryptography are two fifths of it in Bochs.
 SOON = "console=ttyS0 cryptomgr.notests"
 
+PROGRAM = 300  # s, a generous multiple of what a program takes that is no machine
 LIFETIME = 1200  # s, of machines of which tests ask something, each time with a time-out of its own
 
 
@@ -63,6 +65,37 @@ def tool(name):
     return module
 
 
+def run_to_end(command, **options):
+    """subprocess.run of a program that ends by itself, soon. It has nothing to read unless something is told."""
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run([str(word) for word in command], **{"timeout": PROGRAM, **options})
+
+
+def end(program):
+    """See that it ends: if it is asked, it also ends what it has started."""
+    program.terminate()  # of one that has ended: nothing
+    try:
+        program.wait(30)
+    except subprocess.TimeoutExpired:
+        program.kill()
+
+
+@contextlib.contextmanager
+def started(command, seconds=PROGRAM, **options):
+    """subprocess.Popen of a program that runs beside the test. It is ended with the context, however that is left; and
+    after so many seconds, so that nobody waits without end for it, or for what it says."""
+    with subprocess.Popen([str(word) for word in command], **{"stdin": subprocess.DEVNULL, **options}) as program:
+        watchdog = threading.Timer(seconds, end, [program])
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            yield program
+        finally:
+            watchdog.cancel()
+            end(program)
+
+
 def vm(name, kernel, **keys):
     """One [vm] section."""
     lines = [f"[vm {name}]", f"kernel = {kernel}"]
@@ -91,16 +124,16 @@ def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int 
     name = f"{run_name(directory)}-{emu}-{cpus}"
     command = [RUN, "--emu", emu, "--cpus", str(cpus), *(["--mem", str(mem)] if mem else []),
                "--timeout", str(TIMEOUT[emu]), "--name", name, *options, *source, *(["--", *extra] if extra else [])]
-    run = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                           errors="replace", stdin=subprocess.DEVNULL)
     waiting = set(stop_when)
-    for line in run.stdout:
-        ended = re.search(r" vm: (\S+): (passed|failed|crashed|halted): ", line)
-        if ended and ended.group(1) in waiting:
-            waiting.discard(ended.group(1))
-            if not waiting:
-                run.send_signal(signal.SIGTERM)
-    errors = run.stderr.read()
-    status = run.wait()
+    with started(command, TIMEOUT[emu] + PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                 errors="replace") as run:
+        for line in run.stdout:
+            ended = re.search(r" vm: (\S+): (passed|failed|crashed|halted): ", line)
+            if ended and ended.group(1) in waiting:
+                waiting.discard(ended.group(1))
+                if not waiting:
+                    run.terminate()
+        errors = run.stderr.read()
+        status = run.wait()
     log = ROOT / "build/run" / name / "serial.log"
     return Outcome(status, log.read_text(errors="replace") if log.exists() else "", errors)

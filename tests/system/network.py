@@ -25,7 +25,7 @@ import threading
 import time
 from pathlib import Path
 
-from machine import LIFETIME, ROOT, RUN, run_name
+from machine import LIFETIME, PROGRAM, ROOT, RUN, run_name, run_to_end, started
 
 CLIENT4, CLIENT6 = "10.9.0.1", "fd09::1"
 BOCHS_ALONE_IPS = 50_000_000  # more than it reaches: it never waits for the clock
@@ -100,6 +100,7 @@ class Network:
     def __enter__(self):
         unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
         self.control, theirs = socket.socketpair()
+        self.control.settimeout(PROGRAM)
         self.asking = threading.Lock()
         self.machines, self.taps = [], 0
         # It ends, and the namespace with it, when our end of the socket is closed, however we end.
@@ -121,15 +122,16 @@ class Network:
         return self
 
     def __exit__(self, *_):
-        for machine in self.machines:
-            machine.stop()
-        self.control.close()
-        self.keeper.communicate(timeout=60)
+        with contextlib.ExitStack() as stack:  # one that does not end leaves no others
+            stack.callback(self.keeper.communicate, timeout=60)
+            stack.callback(self.control.close)
+            for machine in self.machines:
+                stack.callback(machine.stop)
 
     def run(self, *command, **options):
         """A command in the namespace; its output and status."""
-        return subprocess.run([*self.enter, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, stdin=subprocess.DEVNULL, **options)
+        return run_to_end([*self.enter, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          **options)
 
     def ip(self, *commands):
         for command in commands:
@@ -151,13 +153,9 @@ class Network:
         (directory / "udhcpd.conf").write_text(
             f"start {address}\nend {address}\ninterface br0\noption subnet 255.255.255.0\noption router {CLIENT4}\n"
             f"lease_file {directory}/leases\npidfile {directory}/pid\n")
-        server = subprocess.Popen([*self.enter, "busybox", "udhcpd", "-f", str(directory / "udhcpd.conf")],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
+        with started([*self.enter, "busybox", "udhcpd", "-f", directory / "udhcpd.conf"], LIFETIME,
+                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
             yield
-        finally:
-            server.terminate()
-            server.wait()
 
     def boot(self, directory, config, emu, model="e1000", mac="52:54:00:12:34:56", tap="tap0", cpus=1, mem=256,
              lifetime=LIFETIME, extra=(), options=(), alone=True):

@@ -10,7 +10,6 @@ has anything left over, the guest finds nothing wrong with itself, and moves onc
 compared. What is not so is an AssertionError.
 """
 
-import re
 import time
 from typing import NamedTuple
 

@@ -8,11 +8,9 @@
 
 import os
 import re
-import signal
 import subprocess
-import time
 
-from machine import ROOT, TIMEOUT, vm
+from machine import ROOT, TIMEOUT, run_to_end, started, vm
 from migration import move, shell
 
 GUESTS = ROOT / "build/guest"
@@ -54,7 +52,7 @@ def disk(image, which):
     os.truncate(image, 64 << 20)
     for command in (["mformat", "-i", image, "-t", "64", "-h", "64", "-s", "32", "::"],
                     ["mcopy", "-i", image, script, GUESTS / "vmlinuz", GUESTS / "selftests.cpio", "::"]):
-        subprocess.run(command, check=True, env=dict(os.environ, MTOOLSRC="/dev/null"))
+        run_to_end(command, check=True, env=dict(os.environ, MTOOLSRC="/dev/null"))
 
 
 def alone(emu, directory, which):
@@ -62,14 +60,12 @@ def alone(emu, directory, which):
     disk(directory / "alone.img", which)
     command = [ROOT / "tools/run", "--emu", emu, "--mem", "256", "--timeout", str(LONGEST[emu]), "--shell",
                "--name", f"selftests-alone-{emu}", "--image", directory / "alone.img"]
-    run_ = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace")
     text = []
-    for line in run_.stdout:
-        text.append(line)
-        if DONE in line:
-            run_.send_signal(signal.SIGTERM)
-            break
-    run_.communicate()
+    with started(command, 2 * LONGEST[emu], stdout=subprocess.PIPE, text=True, errors="replace") as machine:
+        for line in machine.stdout:
+            text.append(line)
+            if DONE in line:
+                break
     return results("".join(text))
 
 

@@ -16,7 +16,7 @@ import subprocess
 import time
 
 import pytest
-from machine import ROOT, TIMEOUT, vm
+from machine import LIFETIME, ROOT, TIMEOUT, run_to_end, started, vm
 from network import Network
 
 TOKEN = "correct-horse-battery"
@@ -45,7 +45,7 @@ class Target:
 
     def spawn(self, *arguments):
         environment = dict(os.environ, GODWIT_HOST=self.host, GODWIT_TOKEN=TOKEN)
-        return subprocess.Popen([*self.enter, GODWIT, *arguments], stdout=subprocess.PIPE, text=True, env=environment)
+        return started([*self.enter, GODWIT, *arguments], stdout=subprocess.PIPE, text=True, env=environment)
 
     def raw(self, data, patience=60):
         """Send bytes, close our side, read all that comes."""
@@ -86,13 +86,13 @@ def split(answer):
 
 
 def host_target():
-    program = subprocess.Popen([ROOT / "build/host/api_host", TOKEN], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
-    port = int(program.stdout.readline())
-    yield Target(lambda own=0: socket.create_connection(("127.0.0.1", port), source_address=("", own)),
-                 f"127.0.0.1:{port}")
-    _, errors = program.communicate("")
-    assert program.returncode == 0 and "Sanitizer" not in errors, errors
+    with started([ROOT / "build/host/api_host", TOKEN], LIFETIME, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE, text=True) as program:
+        port = int(program.stdout.readline())
+        yield Target(lambda own=0: socket.create_connection(("127.0.0.1", port), source_address=("", own)),
+                     f"127.0.0.1:{port}")
+        _, errors = program.communicate("", timeout=60)
+        assert program.returncode == 0 and "Sanitizer" not in errors, errors
 
 
 def qemu_target(directory):
@@ -472,7 +472,7 @@ def test_metrics(target):
 def test_metrics_please_promtool(target):
     if not shutil.which("promtool"):
         pytest.skip("promtool of the package prometheus is not installed")
-    done = subprocess.run(["promtool", "check", "metrics"], input=target.ask("GET", "/metrics")[2],
+    done = run_to_end(["promtool", "check", "metrics"], input=target.ask("GET", "/metrics")[2],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0 and not done.stdout, done.stdout.decode()
 
@@ -524,8 +524,8 @@ def test_godwit_console_on_a_terminal(target):
     """Keys before Ctrl-] go to the guest; that one leaves, and what follows it goes nowhere."""
     ours, theirs = os.openpty()
     environment = dict(os.environ, GODWIT_HOST=target.host, GODWIT_TOKEN=TOKEN)
-    with subprocess.Popen([*target.enter, GODWIT, "console", "web"], stdin=theirs, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, env=environment) as tool:
+    with started([*target.enter, GODWIT, "console", "web"], stdin=theirs, stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE, env=environment) as tool:
         assert tool.stderr.readline() == b"connected; Ctrl-] leaves\n"
         os.write(ours, b"+\x1d#")  # what no other test types
         tool.communicate(timeout=30)
@@ -564,8 +564,8 @@ def test_godwit_console_takes_long_input(target):
         return
     assert target.ask("POST", "/v1/vms/web/pause")[0] == 200
     environment = dict(os.environ, GODWIT_HOST=target.host, GODWIT_TOKEN=TOKEN)
-    with subprocess.Popen([*target.enter, GODWIT, "console", "web"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, env=environment) as tool:
+    with started([*target.enter, GODWIT, "console", "web"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE, text=True, env=environment) as tool:
         tool.stdin.write("." * 4999 + "%")  # more than waits for a guest
         tool.stdin.close()
         deadline = time.monotonic() + 60

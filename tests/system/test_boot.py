@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The disk that mkimage makes, and what the firmware's console says if something is wrong with it."""
 
-import subprocess
 
 import pytest
-from machine import IMAGES, ROOT, boot, vm
+from machine import IMAGES, ROOT, boot, run_to_end, vm
 
 CONFIG = vm("hello", "guests/hello.elf")
 OVMF = "/usr/share/ovmf/OVMF.fd"
@@ -16,16 +15,16 @@ def make_disk(directory, config, kernel):
     """A disk that boots, made as docs/config.md tells."""
     path, disk = directory / "good.cfg", directory / "disk.img"
     path.write_text(config)
-    subprocess.run([ROOT / "tools/mkimage", "-o", disk, "-c", path, kernel], check=True)
+    run_to_end([ROOT / "tools/mkimage", "-o", disk, "-c", path, kernel], check=True)
     return disk
 
 
 def replace(disk, name, content):
     """Write, or with None remove, a file of the disk."""
     if content is None:
-        subprocess.run(["mdel", "-i", disk, f"::{name}"], check=True)
+        run_to_end(["mdel", "-i", disk, f"::{name}"], check=True)
     else:
-        subprocess.run(["mcopy", "-o", "-i", disk, "-", f"::{name}"], input=content, check=True)
+        run_to_end(["mcopy", "-o", "-i", disk, "-", f"::{name}"], input=content, check=True)
 
 
 @pytest.mark.parametrize("emu", ["qemu", "bochs"])

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from machine import ROOT, TIMEOUT, run_name
+from machine import ROOT, TIMEOUT, run_name, run_to_end
 from network import Machine
 
 
@@ -54,14 +54,14 @@ def test_gdb_leaves_no_machine(tmp_path, number):
 
 def test_compilation_database():
     """It names each source of the image once, with flags by which it compiles."""
-    made = subprocess.run(["tools/compile-commands", "make"], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+    made = run_to_end(["tools/compile-commands", "make"], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
     database = {entry["file"]: entry for entry in json.loads(made.stdout)}
     rooms = subprocess.check_output(["tools/check", "--rooms"], cwd=ROOT, text=True).split()
     sources = {str(path.relative_to(ROOT)) for room in [*rooms, "boot"] for path in Path(ROOT, room).rglob("*.c")}
     assert sources - set(database) == set()
     command = database["hv/vm.c"]["arguments"]
     compile_only = [word for word in command[:command.index("-o")] if not word.startswith("-M")]  # no rules for make
-    assert subprocess.run([*compile_only, "-fsyntax-only"], cwd=ROOT).returncode == 0
+    assert run_to_end([*compile_only, "-fsyntax-only"], cwd=ROOT).returncode == 0
 
 
 @pytest.mark.skipif(not shutil.which("spin"), reason="no spin here; `make model` installs it")

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 import test_api
-from machine import ROOT, tool, vm
+from machine import ROOT, run_to_end, started, tool, vm
 from migration import Site, beats
 
 REPLAY = ROOT / "build/tools/replay"
@@ -39,13 +39,12 @@ def make(path, intervals, pages=1024, end=b"Ewhole\n"):
 
 
 def replay(*arguments):
-    return subprocess.run([REPLAY, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=60)
+    return run_to_end([REPLAY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def read(*arguments):
-    return subprocess.run([ROOT / "tools/dirty-trace", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=60)
+    return run_to_end([ROOT / "tools/dirty-trace", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                      text=True)
 
 
 def link(pages_a_second):
@@ -62,8 +61,8 @@ def site(tmp_path_factory):
 
 
 def tracing(site, file, *options):
-    return subprocess.Popen([*site.net.enter, ROOT / "build/tools/godwit", "-H", site.a.address, "dirty-trace", "mover",
-                             *options, "-o", file], stdout=subprocess.PIPE, text=True)
+    return started([*site.net.enter, ROOT / "build/tools/godwit", "-H", site.a.address, "dirty-trace", "mover",
+                    *options, "-o", file], stdout=subprocess.PIPE, text=True)
 
 
 def test_trace_of_a_guest(site, tmp_path):
@@ -202,7 +201,7 @@ def test_policy_of_ones_own(tmp_path):
             return stats->rounds < 5 ? POLICY_CONTINUE : POLICY_STOP;
         }
     """)
-    subprocess.run(["cc", "-shared", "-fPIC", f"-I{ROOT}", "-o", tmp_path / "mine.so", tmp_path / "mine.c"], check=True)
+    run_to_end(["cc", "-shared", "-fPIC", f"-I{ROOT}", "-o", tmp_path / "mine.so", tmp_path / "mine.c"], check=True)
     file = make(tmp_path / "t", [(10000, [(0, 10)])] * 400)
     done = replay(file, "--mbit", link(1000), "--policy", tmp_path / "mine.so", "--csv")
     assert len(done.stdout.splitlines()) == 6, done.stdout + done.stderr
@@ -212,8 +211,8 @@ def test_policy_of_ones_own(tmp_path):
 def score(tmp_path, source, file):
     """What docs/labs/score says of a policy."""
     library = tmp_path / "scored.so"
-    subprocess.run(["cc", "-shared", "-fPIC", f"-I{ROOT}", "-o", library, source], check=True)
-    return subprocess.run([ROOT / "docs/labs/score", library, file], stdout=subprocess.PIPE, text=True)
+    run_to_end(["cc", "-shared", "-fPIC", f"-I{ROOT}", "-o", library, source], check=True)
+    return run_to_end([ROOT / "docs/labs/score", library, file], stdout=subprocess.PIPE, text=True)
 
 
 def test_score_of_a_policy(tmp_path):

@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from machine import ROOT
+from machine import ROOT, run_to_end, started
 
 GODWIT = ROOT / "build/tools/godwit"
 
@@ -29,14 +29,14 @@ GODWIT = ROOT / "build/tools/godwit"
     (["-X", "vms"], 2, "see godwit help"),
 ])
 def test_help(arguments, status, words):
-    done = subprocess.run([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = run_to_end([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert (done.returncode, words in done.stdout) == (status, True), done.stdout
 
 
 def test_completion_script():
-    script = subprocess.run([GODWIT, "completion", "bash"], stdout=subprocess.PIPE, text=True).stdout
+    script = run_to_end([GODWIT, "completion", "bash"], stdout=subprocess.PIPE, text=True).stdout
     check = script + '\nCOMP_WORDS=(godwit powero); COMP_CWORD=1; _godwit; echo "${COMPREPLY[@]}"'
-    assert subprocess.run(["bash", "-c", check], stdout=subprocess.PIPE, text=True).stdout.strip() == "poweroff"
+    assert run_to_end(["bash", "-c", check], stdout=subprocess.PIPE, text=True).stdout.strip() == "poweroff"
 
 
 class Silent(http.server.BaseHTTPRequestHandler):
@@ -67,8 +67,8 @@ def test_console_of_a_guest_that_stands(state, words):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
         server.state = state
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with subprocess.Popen([GODWIT, "-H", f"127.0.0.1:{server.server_port}", "console", "web"], text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tool:
+        with started([GODWIT, "-H", f"127.0.0.1:{server.server_port}", "console", "web"], text=True,
+                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tool:
             said = tool.stderr.readline() if words else ""
             output, more = tool.communicate("", timeout=30)
         server.shutdown()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What `godwit migrate` shows and how it exits, against the API's code as a program of this machine: no guest moves."""
 
-import contextlib
 import os
 import re
 import select
@@ -10,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from machine import ROOT
+from machine import ROOT, started
 
 GODWIT = ROOT / "build/tools/godwit"
 MOVE = ["migrate", "web", "192.0.2.11"]
@@ -33,14 +32,8 @@ class Host:
         _, errors = self.program.communicate("", timeout=30)
         assert self.program.returncode == 0 and "Sanitizer" not in errors, errors
 
-    @contextlib.contextmanager
     def begin(self, *arguments, stderr=subprocess.PIPE):
-        with subprocess.Popen([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True,
-                              env=self.environment) as tool:
-            try:
-                yield tool
-            finally:
-                tool.kill()  # of one that has ended: nothing
+        return started([GODWIT, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, env=self.environment)
 
     def run(self, *arguments):
         """(exit status, standard output, standard error) of a call that ends by itself."""

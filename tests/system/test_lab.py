@@ -2,18 +2,16 @@
 """`make lab`: what it says can be typed works as printed, and nothing of it is left, however its shell ends."""
 
 import contextlib
-import fcntl
 import os
 import re
 import signal
 import subprocess
-import termios
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from machine import ROOT, TIMEOUT
+from machine import ROOT, TIMEOUT, end
 from network import Network
 
 PROMPT = "lab$ "
@@ -26,15 +24,16 @@ class Laboratory:
         self.directory, self.text, self.seen = directory, "", 0
         ours, theirs = os.openpty() if terminal else (None, None)
         self.process = subprocess.Popen(
-            [ROOT / "tools/lab"], env=dict(os.environ, TMPDIR=str(directory)), stdin=theirs or subprocess.PIPE,
-            stdout=theirs or subprocess.PIPE, stderr=theirs or subprocess.STDOUT, start_new_session=True,
-            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if terminal else None)
+            ["setsid", *(["--ctty"] if terminal else []), ROOT / "tools/lab"], stdin=theirs or subprocess.PIPE,
+            stdout=theirs or subprocess.PIPE, stderr=theirs or subprocess.STDOUT,
+            env=dict(os.environ, TMPDIR=str(directory)))
         if terminal:
             os.close(theirs)
             self.input = self.output = open(ours, "r+b", buffering=0)
         else:
             self.input, self.output = self.process.stdin, self.process.stdout
-        self.watchdog = threading.Timer(900, self.process.terminate)
+        self.watchdog = threading.Timer(900, end, [self.process])
+        self.watchdog.daemon = True
         self.watchdog.start()
 
     def type(self, text):
@@ -88,8 +87,7 @@ def laboratory(tmp_path):
 
     yield make
     made[0].watchdog.cancel()
-    made[0].process.terminate()
-    made[0].process.wait(60)
+    end(made[0].process)
     made[0].input.close()
     deadline = time.monotonic() + 30
     while (alive := made[0].alive()) and time.monotonic() < deadline:

@@ -29,7 +29,7 @@ def row(**values):
 
 def run(*words):
     return subprocess.run([LAB, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=3000)
+                          text=True, timeout=900)
 
 
 @pytest.mark.skipif(DEBUG, reason="the counts are those of the release image")

@@ -9,7 +9,7 @@ import subprocess
 from typing import NamedTuple
 
 import pytest
-from machine import IMAGES, ROOT, boot, vm
+from machine import IMAGES, ROOT, boot, run_to_end, vm
 from migration import Site, beats
 
 ELF = IMAGES / "godwit.elf"
@@ -39,8 +39,8 @@ class Image:
         offset, count = struct.unpack_from("<Q", self.bytes, 32)[0], struct.unpack_from("<H", self.bytes, 56)[0]
         segments = [struct.unpack_from("<IIQQQQ", self.bytes, offset + 56 * i) for i in range(count)]
         self.segments = [(at, start, size) for _, _, start, at, _, size in segments]
-        listing = subprocess.run(["nm", "--defined-only", IMAGES / "godwit.debug"], stdout=subprocess.PIPE,
-                                 text=True, check=True).stdout
+        listing = run_to_end(["nm", "--defined-only", IMAGES / "godwit.debug"], stdout=subprocess.PIPE,
+                             text=True, check=True).stdout
         self.symbols = {name: int(at, 16) for at, _, name in re.findall(r"(\w+) (\w) (\S+)\n", listing)}
 
     def offset(self, address):
@@ -128,8 +128,8 @@ def test_vtx(tmp_path, function, name):
     changed.write_bytes(image.bytes[:at] + UD2 + image.bytes[at + len(UD2):])
     config = tmp_path / "godwit.cfg"
     config.write_text(vm("guest", "hello.elf", memory="8M"))
-    subprocess.run([ROOT / "tools/mkimage", "-o", disk, "-c", config, changed, ROOT / "build/guest/hello.elf"],
-                   check=True, stdout=subprocess.DEVNULL)
+    run_to_end([ROOT / "tools/mkimage", "-o", disk, "-c", config, changed, ROOT / "build/guest/hello.elf"],
+               check=True, stdout=subprocess.DEVNULL)
     outcome = boot(tmp_path, None, "bochs", image=disk)
     status, reason = outcome.end_of("guest")
     assert status == "crashed" and reason.startswith(name) and reason.endswith("raised #UD invalid opcode")

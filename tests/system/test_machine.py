@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import pytest
-from machine import ROOT, RUN, boot, budget, run_name, vm
+from machine import ROOT, RUN, boot, budget, run_name, run_to_end, started, vm
 
 
 def test_budgets(tmp_path):
@@ -89,15 +89,14 @@ def test_interrupt_stops_the_emulator(tmp_path):
     config = tmp_path / "godwit.cfg"
     config.write_text(vm("spin", "hostile.elf", cmdline="attack=loop"))
     # A shell has its background jobs, which these tests may be, ignore the signal.
-    run = subprocess.Popen([str(RUN), "--emu", "qemu", "--name", run_name(tmp_path), str(config)],
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
-                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-    for line in run.stdout:
-        if "first entry" in line:
-            break
-    children = subprocess.run(["pgrep", "-P", str(run.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
-    assert children
-    os.kill(run.pid, signal.SIGINT)
-    run.communicate(timeout=20)
+    with started(["env", "--default-signal=INT", RUN, "--emu", "qemu", "--name", run_name(tmp_path), config],
+                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as run:
+        for line in run.stdout:
+            if "first entry" in line:
+                break
+        children = run_to_end(["pgrep", "-P", run.pid], stdout=subprocess.PIPE, text=True).stdout.split()
+        assert children
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=20)
     assert run.returncode == 130
     assert not any(os.path.exists(f"/proc/{child}") for child in children)

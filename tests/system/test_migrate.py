@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from machine import SOON, TIMEOUT, vm
+from machine import SOON, TIMEOUT, started, vm
 from migration import (GODWIT, GUEST, LINUX, Download, Ping, Site, Sniffer, Typist, Upload, alive, beats, breaks, check,
                        move, shell)
 from relay import FORWARD, SOURCE, Relay
@@ -137,8 +137,8 @@ def test_console(linux, tmp_path):
     environment = dict(os.environ, GODWIT_HOST=source.address)
     shown = tmp_path / "shown"
     command = [*linux.net.enter, GODWIT, "console", "linux"]
-    with shown.open("wb") as out, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE,
-                                                   text=True, env=environment) as tool:
+    with shown.open("wb") as out, started(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE, text=True,
+                                          env=environment) as tool:
         source.wait_for("the tool is connected", lambda: shown.stat().st_size)
         move(source, dest, "linux", "verify")
         assert tool.stderr.readline() == f"godwit: linux has moved to {dest.address}\n"

@@ -6,6 +6,7 @@ docs/migration-stream.md says, holds nothing of it, and takes a good guest after
 import contextlib
 import os
 import random
+import socket
 import struct
 import threading
 import time
@@ -131,8 +132,9 @@ class Idler:
                 number += 1
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # nobody else comes
         for thread in self.threads:
-            thread.join()
+            thread.join(60)
         self.listener.close()
 
 

@@ -4,7 +4,7 @@
 import subprocess
 
 import pytest
-from machine import ROOT
+from machine import ROOT, run_to_end
 
 ONE = "[vm a]\nkernel = guests/k\n"
 TWO = ONE + "[vm b]\nkernel = k2\ninitrd = i\n"
@@ -16,7 +16,7 @@ def mkimage(directory, config, files):
     for name in files:
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(name)
-    return directory / "disk.img", subprocess.run(
+    return directory / "disk.img", run_to_end(
         [ROOT / "tools/mkimage", "-o", "disk.img", "-c", "mine.cfg", *files], cwd=directory, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True)
 
@@ -25,7 +25,7 @@ def test_files_land_where_they_are_named(tmp_path):
     image, done = mkimage(tmp_path, TWO, ["x/k", "k2", "y/i", "more"])
     assert done.returncode == 0, done.stdout
     for path, text in {"guests/k": "x/k", "k2": "k2", "i": "y/i", "more": "more", "godwit.cfg": TWO}.items():
-        shown = subprocess.run(["mtype", "-i", image, f"::{path}"], stdout=subprocess.PIPE, text=True)
+        shown = run_to_end(["mtype", "-i", image, f"::{path}"], stdout=subprocess.PIPE, text=True)
         assert shown.stdout == text
 
 

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
-from machine import ROOT
+from machine import ROOT, run_to_end
 
 
 def probe(start, end, gap):
@@ -53,7 +53,7 @@ def report(directory, data):
     """Exit status, messages and page for this input, JSON or text."""
     source, target = directory / "migration.json", directory / "report.html"
     source.write_text(data if isinstance(data, str) else json.dumps(data))
-    done = subprocess.run([ROOT / "tools/report", source, "-o", target], stderr=subprocess.PIPE, text=True)
+    done = run_to_end([ROOT / "tools/report", source, "-o", target], stderr=subprocess.PIPE, text=True)
     return done.returncode, done.stderr, target.read_text() if target.exists() else None
 
 
@@ -187,5 +187,5 @@ def test_not_a_run(tmp_path, data):
 
 
 def test_no_such_file(tmp_path):
-    done = subprocess.run([ROOT / "tools/report", tmp_path / "none.json"], stderr=subprocess.PIPE, text=True)
+    done = run_to_end([ROOT / "tools/report", tmp_path / "none.json"], stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2 and "none.json" in done.stderr
