@@ -262,21 +262,21 @@ check: all ## check format, lint, headers, dependency rules, registers used, siz
 # A part of the names of the tests that run; empty: all.
 T ?=
 
-test: ## build all, then unit tests, fuzzers, checks and system tests on both emulators; T=NAME: tests of that name
+test: $(PLOTS) ## build all, then unit tests, fuzzers, checks and system tests on both emulators; T=NAME: tests so named
 	+@MAKE='$(MAKE)' T='$(T)' tools/test
 
 bench: all linux-guest ## print what the machine measures of itself, and Linux in it beside Linux in plain QEMU
 	@tests/bench/boot
 	@tests/bench/linux
 
-lab-dirty: all $(DEPS)/python3-matplotlib.package ## what seeing writes costs, by each means, exactly; QUICK=1: minutes
+lab-dirty: all $(PLOTS) ## what seeing writes costs, by each means, exactly; QUICK=1: minutes
 	@tests/bench/lab-dirty $(if $(filter-out 0,$(QUICK)),--quick)
 
-lab-precopy: all $(DEPS)/python3-matplotlib.package ## moves at D/R 0 to 2, predicted and measured; QUICK=1: 3 minutes
+lab-precopy: all $(PLOTS) ## moves at D/R 0 to 2, predicted and measured; QUICK=1: 3 minutes
 	@tests/bench/lab-precopy $(if $(filter-out 0,$(QUICK)),--quick)
 
-lab-downtime: all linux-guest ## the course's experiment: 10 moves there, 10 back, live and by stop-and-copy
-	@tests/bench/lab-downtime
+lab-downtime: all linux-guest $(PLOTS) ## the course's experiment: MOVES=10 there and back, live and by stop-and-copy
+	@tests/bench/lab-downtime $(if $(filter-out 0,$(MOVES)),--moves $(MOVES))
 
 traces: all linux-guest $(BUILD)/guest/traces.cpio ## trace what five workloads write, into build/lab/traces
 	@tests/bench/traces

@@ -10,6 +10,9 @@ $(DEPS)/%.package: tools/setup
 	@mkdir -p $(@D)
 	$(Q)tools/setup $@ $*
 
+# What draws pictures.
+PLOTS := $(DEPS)/python3-matplotlib.package
+
 gdb: all debug $(DEPS)/gdb.package ## run CONFIG=file in QEMU under gdb, stopped before its first instruction
 	@tools/gdb --cpus $(CPUS) $(if $(MEM),--mem $(MEM)) $(if $(NET),--net $(NET)) $(CONFIG)
 

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The pictures of tests/bench/lab-dirty, by matplotlib. Each is a PNG in build/lab/, for a projector and in print: the
-producers differ in line style and marker, not in colour alone."""
+"""The pictures of tests/bench/lab-dirty: PNGs in build/lab/."""
+
+import sys
 
 import dirtylab as lab
-from labplots import figure, finish
+from labfiles import ROOT
 
-STYLE = {"write-protect": {"color": "#b02418", "marker": "s", "linestyle": "--"},
-         "dbit": {"color": "#1f5fa8", "marker": "o", "linestyle": "-"},
-         "pml": {"color": "#2e7d32", "marker": "^", "linestyle": "-."}}
+sys.path.append(str(ROOT / "tools"))
+
+from pictures import BLUE, GREEN, RED, SOFT, figure, finish  # noqa: E402
+
+STYLE = {"write-protect": {"color": RED, "marker": "s", "linestyle": "--"},
+         "dbit": {"color": BLUE, "marker": "o", "linestyle": "-"},
+         "pml": {"color": GREEN, "marker": "^", "linestyle": "-."}}
 EXIT_BAND = lab.SPREAD["exit"]
 
 
@@ -29,7 +34,7 @@ def cost_by_density(rows, value, crossings, unit, output, name, title, subtitle,
                 axis.fill_between([100 * x for x, _ in points], *([y for _, y in edge] for edge in edges), alpha=0.15,
                                   color=STYLE[producer]["color"], linewidth=0)
         for cross in (cross for cross in crossings if cross["ram_mib"] == ram):
-            axis.axvline(100 * cross["density"], color="#555555", linewidth=0.8, linestyle=":")
+            axis.axvline(100 * cross["density"], color=SOFT, linewidth=0.8, linestyle=":")
             axis.annotate(f"{cross['first']} = {cross['second']}\n{cross['pages']:.0f} pages",
                           (100 * cross["density"], axis.get_ylim()[0]), xytext=(3, 6), textcoords="offset points",
                           va="bottom", fontsize=8, rotation=90)
@@ -70,7 +75,7 @@ def slowdowns(rows, output):
     axes[0].set(xlabel="dirty pages for each million instructions of the guest",
                 ylabel="instructions lost, % of the guest's own (0 is drawn as 0.001)")
     for limit, name in ((10, "goal, write-protect"), (1, "goal, pml")):
-        axes[0].axhline(limit, color="#555555", linewidth=0.8, linestyle=":")
+        axes[0].axhline(limit, color=SOFT, linewidth=0.8, linestyle=":")
         axes[0].annotate(name, (axes[0].get_xlim()[0], limit), xytext=(3, 2), textcoords="offset points", fontsize=8)
     return finish(made, axes, output, "dirty-slowdown.png")
 

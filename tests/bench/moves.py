@@ -19,12 +19,13 @@ sys.path[:0] = [str(ROOT / "tests/system"), str(ROOT / "tests/bench")]
 from client import Client, longest_gap_ms  # noqa: E402
 from machine import vm  # noqa: E402
 from migration import GODWIT, GUEST, Site, breaks  # noqa: E402
-from probe import Probe, blackout_ms, lost  # noqa: E402
+from probe import Probe, blackout_ms, gaps, longest_ms, lost  # noqa: E402
 
 ECHO = 7          # port of the guest's echo
 INTERVAL = 0.002  # s between probes, if nothing else is said
 AROUND = 0.5      # s of probing before a move is asked for, and after it is done
-CLOCK_SLACK = 0.02  # s by which the guest's clock is known in ours
+CLOCK_SLACK = 0.02  # s by which the guest's clock may differ from what it was before the move
+CLOCK_ASKS = 5    # how often that clock is asked for; the quickest answer is the most exact
 RAM_MEMBERS = ("transferred", "total", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "dirty-pages-rate",
                "mbps", "pages-per-second")
 NEEDS = """
@@ -69,19 +70,33 @@ def wait_for_loop(net):
             time.sleep(0.1)
 
 
-def compute_downtime(net, move):
-    """(the guest's break at the switch-over, its longest break elsewhere in the move), ms. 0: none was noticed."""
-    ahead, seen = breaks(net)
-    begin = move["probe"]["migrate-start"] + ahead
+def switch_over(move, zero, slack):
+    """(begin, end) of the switch-over, s, on a clock that shows `zero` when the move is asked for, at most `slack` off:
+    from the guest's stop at the source until it runs at the destination."""
     phases = move["phases"]
-    away = begin + (phases["setup"] + phases["precopy"]) / 1000 - CLOCK_SLACK
-    here = begin + (move["total-time"] + phases["resume"]) / 1000 + CLOCK_SLACK
-    longest = {True: 0, False: 0}
-    for at, length, _ in seen:
-        if begin < at + length and at < here:
-            switching = at + length > away
-            longest[switching] = max(longest[switching], length * 1000)
-    return longest[True], longest[False]
+    return (zero + (phases["setup"] + phases["precopy"]) / 1000 - slack,
+            zero + (move["total-time"] + phases["resume"]) / 1000 + slack)
+
+
+def compute_downtime(net, move):
+    """(the guest's break at the switch-over, its longest break elsewhere in the move), ms. None: none was noticed."""
+    answers = [breaks(net) for _ in range(CLOCK_ASKS)]
+    clock = min(answers, key=lambda answer: answer.within)
+    begin = move["probe"]["migrate-start"] + clock.ahead
+    away, here = switch_over(move, begin, max(CLOCK_SLACK, clock.within))
+    during = [(at + length > away, length * 1000) for at, length, _ in answers[-1].breaks
+              if begin < at + length and at < here]
+    return tuple(max((length for switching, length in during if switching == wanted), default=None)
+                 for wanted in (True, False))
+
+
+def network_downtime(move):
+    """(the gap between answers at the switch-over, the longest gap elsewhere), ms, less the probe's interval."""
+    away, here = switch_over(move, move["probe"]["migrate-start"], CLOCK_SLACK)
+    by_place = {True: [], False: []}
+    for before, after in gaps(move["probe"]["samples"]):
+        by_place[after > away and before < here].append((before, after))
+    return tuple(longest_ms(by_place[wanted], move["probe"]["interval"] / 1000) for wanted in (True, False))
 
 
 def move_of(source, dest, answers, probe, interval):
@@ -150,6 +165,7 @@ def probed_move(site, source, dest, mode, show, compute, interval, around):
     move = move_of(source, dest, (away, dest.query("linux")), seen, interval)
     if compute:
         move["compute-downtime"], move["longest-break"] = compute_downtime(site.net, move)
+        move["network-downtime"], move["longest-gap"] = network_downtime(move)
     return move
 
 

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The pictures of tests/bench/lab-precopy, by matplotlib: predicted beside measured. Lines are predicted, markers are
+"""The pictures of tests/bench/lab-precopy: predicted beside measured. Lines are predicted, markers are
 moves that were measured; first moves differ from later ones by marker, not in colour alone."""
 
-import precopylab as lab
-from labplots import figure, finish
+import sys
 
-LINE = {"color": "#555555", "linestyle": "-", "linewidth": 1.2, "label": "predicted"}
-MARKS = {True: {"color": "#b02418", "marker": "s", "label": "measured, a machine's first move"},
-         False: {"color": "#1f5fa8", "marker": "o", "label": "measured, a later move"}}
-COLOURS = ("#1f5fa8", "#2e7d32", "#b02418", "#b7791f", "#6b3fa0", "#00838f", "#444444")
+import precopylab as lab
+from labfiles import ROOT
+
+sys.path.append(str(ROOT / "tools"))
+
+from pictures import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, SOFT, figure, finish  # noqa: E402
+
+LINE = {"color": SOFT, "linestyle": "-", "linewidth": 1.2, "label": "predicted"}
+MARKS = {True: {"color": RED, "marker": "s", "label": "measured, a machine's first move"},
+         False: {"color": BLUE, "marker": "o", "label": "measured, a later move"}}
+COLOURS = (BLUE, GREEN, RED, ORANGE, PINK, SKY, INK)
 
 
 def points(rows, first, name):
@@ -23,7 +29,7 @@ def compare(axis, rows, name, label):
     axis.plot(sorted(predicted), [predicted[rho] for rho in sorted(predicted)], **LINE)
     for first, style in MARKS.items():
         axis.plot(*points(rows, first, name), linestyle="", markerfacecolor="none", **style)
-    axis.axvline(1, color="#555555", linewidth=0.8, linestyle=":")
+    axis.axvline(1, color=SOFT, linewidth=0.8, linestyle=":")
     axis.set(xlabel="rho: pages dirtied a second / pages that the link carries a second", ylabel=label)
 
 
@@ -46,9 +52,9 @@ def downtimes(rows, subtitle, output):
     ends = [edge for first in MARKS for name in ("downtime", "expected_downtime")
             for edge in points(rows, first, name)[1]]
     edges = [min(ends), max(ends)]
-    axes[1].plot(edges, edges, color="#555555", linewidth=1.2, label="equal")
+    axes[1].plot(edges, edges, color=SOFT, linewidth=1.2, label="equal")
     axes[1].fill_between(edges, [edge * 0.8 for edge in edges], [edge * 1.25 for edge in edges], alpha=0.15,
-                         color="#555555", linewidth=0, label="within 20 % of each other")
+                         color=SOFT, linewidth=0, label="within 20 % of each other")
     axes[1].set(title="expected by the hypervisor at the stop", xlabel="expected-downtime, ms",
                 ylabel="downtime, ms")
     return finish(made, axes, output, "precopy-downtime.png")
@@ -75,12 +81,12 @@ def stalls(rows, subtitle, output):
     panels = (("total", "total-time, s", 1e-3), ("downtime", "downtime, s", 1e-3), ("pages", "pages sent", 1))
     made, axes = figure(len(panels) + 1, f"What each on-stall costs at rho {lab.STALLING}", subtitle)
     for axis, (what, label, unit) in zip(axes, panels):
-        for shift, kind, style in ((-0.2, "_predicted", {"color": "#bbbbbb", "label": "predicted"}),
-                                   (0.2, "", {"color": "#1f5fa8", "hatch": "//", "label": "measured"})):
+        for shift, kind, style in ((-0.2, "_predicted", {"color": GREY, "label": "predicted"}),
+                                   (0.2, "", {"color": BLUE, "hatch": "//", "label": "measured"})):
             axis.bar([at + shift for at in range(len(names))],
                      [(found[name][what + kind] or 0) * unit for name in names], 0.4, **style)
         axis.set(ylabel=label)
-    axes[-1].bar(range(len(names)), [100 * (1 - found[name]["pace"]) for name in names], 0.4, color="#1f5fa8",
+    axes[-1].bar(range(len(names)), [100 * (1 - found[name]["pace"]) for name in names], 0.4, color=BLUE,
                  hatch="//", label="measured")
     axes[-1].set(ylabel="work that the guest did not do meanwhile, %")
     for axis in axes:

@@ -113,15 +113,24 @@ class Probe:
         return json.loads(output)
 
 
+def gaps(samples):
+    """(begin, end) of the times between an answer's arrival and the next one's, s."""
+    heard = sorted(sent + rtt / 1000 for sent, rtt in samples if rtt is not None)
+    return list(zip(heard, heard[1:]))
+
+
+def longest_ms(chosen, interval):
+    """The longest of some gaps, less the interval (s) between any two answers. None without a gap."""
+    return max(0.0, (max(after - before for before, after in chosen) - interval) * 1000) if chosen else None
+
+
 def blackout_ms(samples, interval):
     """The longest time in which no answer arrived, less the interval (s) between any two. None without two answers.
 
     By arrival, not by sending: a probe that was held while the guest moved and is answered late was not lost, yet
     whoever waits outside heard nothing meanwhile.
     """
-    heard = sorted(sent + rtt / 1000 for sent, rtt in samples if rtt is not None)
-    gaps = [after - before for before, after in zip(heard, heard[1:])]
-    return max(0.0, (max(gaps) - interval) * 1000) if gaps else None
+    return longest_ms(gaps(samples), interval)
 
 
 def lost(samples):

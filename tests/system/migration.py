@@ -293,16 +293,23 @@ class Break(NamedTuple):
     wall: float  # CLOCK_REALTIME at its end
 
 
+class Seen(NamedTuple):
+    """What the guest's `downtime` tells."""
+    ahead: float   # how far the guest's CLOCK_MONOTONIC is ahead of ours, s
+    within: float  # by how much that may be wrong at most, s
+    breaks: list   # the last ones
+
+
 def breaks(net):
-    """(how far the guest's CLOCK_MONOTONIC is ahead of ours in s, the last breaks that its `downtime` has seen)."""
+    """Ask the guest's `downtime`."""
     before = time.monotonic()
     with net.connect(GUEST, 4001) as sock:
         text = sock.recv(65536)
-        ours = (before + time.monotonic()) / 2
+        after = time.monotonic()
         text = (text + b"".join(iter(lambda: sock.recv(65536), b""))).decode()
     found = re.findall(r"^break \d+ at ([\d.]+) wall ([\d.]+) us (-?\d+)$", text, re.M)
-    return (float(re.search(r" now ([\d.]+) ", text).group(1)) - ours,
-            [Break(float(at), int(us) / 1e6, float(wall)) for at, wall, us in found])
+    return Seen(float(re.search(r" now ([\d.]+) ", text).group(1)) - (before + after) / 2, (after - before) / 2,
+                [Break(float(at), int(us) / 1e6, float(wall)) for at, wall, us in found])
 
 
 class Asker:

@@ -176,7 +176,7 @@ def test_clocks(linux):
     first = clocks(linux.net)
     done = move(source, dest, "linux")
     last = clocks(linux.net)
-    _, seen = breaks(linux.net)
+    seen = breaks(linux.net).breaks
     shell(dest, "kill %1")
     # What has passed for us lies between these; the guest's readings are rounded to 10 ms and 1 s. The source takes
     # half of the round trip for the way of COMMIT, which took part of the phase commit (docs/time.md "In a move").
