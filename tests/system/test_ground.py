@@ -29,6 +29,7 @@ class Qemu(Machine):
         super().__init__([str(word) for word in command])
         self.wait(r"spin: \| .*attack loop", TIMEOUT["qemu"])
         self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(TIMEOUT["qemu"])
         self.socket.connect(str(path))
         self.replies = self.socket.makefile()
         self.replies.readline()  # the greeting

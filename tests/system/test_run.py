@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from machine import ROOT, RUN, TIMEOUT, boot, run_name, vm
+from machine import ROOT, RUN, TIMEOUT, boot, run_name, run_to_end, vm
 from network import Machine
 
 
@@ -48,6 +48,24 @@ def test_network_without_rights(tmp_path):
                 assert sock.recv(4096).startswith(b"HTTP/1.1 200 OK")
         finally:
             machine.stop()
+
+
+def test_directory_of_another_run(tmp_path):
+    """A second run under one name is refused while the first is there, and is not afterwards."""
+    config = tmp_path / "godwit.cfg"
+    config.write_text(vm("hello", "hello.elf"))
+    command = [RUN, "--emu", "qemu", "--name", run_name(tmp_path), "--timeout", TIMEOUT["qemu"]]
+    with free_port() as port:
+        first = Machine([str(word) for word in (*command, "--net", f"user:{port}-80", config, "--", "-S")])
+        try:
+            first.wait("is port 80 of the hypervisor", TIMEOUT["qemu"])
+            done = run_to_end([*command, config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            words = f"run: another run is in build/run/{run_name(tmp_path)}: end it, or give a --name\n"
+            assert (done.returncode, done.stdout) == (2, words)
+        finally:
+            first.stop()
+    done = run_to_end([*command, config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_missing_file(tmp_path):
