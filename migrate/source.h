@@ -29,7 +29,8 @@ enum stage {
     STAGE_GREET,        /* says its header, and waits for the answer */
     STAGE_RESERVE,      /* says RESERVE */
     STAGE_ACCEPT,       /* waits for ACCEPTED */
-    STAGE_START_LOG,    /* ends the log of an earlier move; a live move starts its own */
+    STAGE_START_LOG,    /* ends the log of an earlier move */
+    STAGE_REHEARSE,     /* a live move alone: saves the state of the living guest, for nothing, and starts its log */
     STAGE_TRY_STATE,    /* a check alone: saves and sends the state of the living guest */
     STAGE_TRIED,        /* a check alone: waits until the destination has restored it */
     STAGE_ROUND,        /* a live round */

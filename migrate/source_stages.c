@@ -94,7 +94,7 @@ static bool produce_log(struct source *s)
     else if (!s->settings.policy.max_rounds)
         end_setup(s, STAGE_STOP);
     else
-        start_log(s);
+        source_enter(s, STAGE_REHEARSE);
     return true;
 }
 
@@ -297,7 +297,7 @@ static void enter_state(struct source *s)
     s->stats.stopped.us = s->stats.phases.final_ram / 1000;
 }
 
-/* In a check the guest stands only while a section is saved, and then goes on at once. */
+/* The guest lives: it stands only while a section is saved, and then goes on at once. */
 static int try_section(struct source *s, struct wire_section *section, struct codec *bytes)
 {
     int err = s->ops->pause(s->vm);
@@ -310,33 +310,64 @@ static int try_section(struct source *s, struct wire_section *section, struct co
     return err;
 }
 
-/* Send the next section of state. Returns 0; -EAGAIN: the guest does not stand yet; -ENOENT: there is none left; or
- * another -errno. */
+/* Begin a record with the next section of state. Returns 0; -EAGAIN: the guest does not stand yet; -ENOENT: there is
+ * none left; or another -errno. Then there is no record. */
+static int save_section(struct source *s, struct wire_section *section, struct codec *bytes)
+{
+    struct outbox *box = &s->outbox;
+    int err = 0;
+
+    outbox_begin(box);
+    *bytes = codec_saver(box->body.buf + sizeof(*section), box->body.len - sizeof(*section));
+    if (source_row(s)->stands)
+        s->ops->section(s->vm, s->section, section, bytes);
+    else
+        err = try_section(s, section, bytes);
+    err = err ? err : bytes->err;
+    if (err)
+        outbox_cancel(box);
+    else
+        s->section++;
+    return err;
+}
+
+/* When the guest stands for the first time, what saves its state would run for the first time, too, and take many times
+ * as long: caches are cold, and an emulator has to translate it. */
+static bool produce_rehearsal(struct source *s)
+{
+    struct wire_section section = { .instance = 0 };
+    struct codec bytes;
+    int err = save_section(s, &section, &bytes);
+
+    s->work++;
+    outbox_cancel(&s->outbox);
+    if (err == -EAGAIN)
+        return false;
+    if (err == -ENOENT) {
+        s->section = 0;
+        start_log(s);
+    } else if (err) {
+        source_fail(s, WIRE_E_INTERNAL, "state can't be saved");
+    }
+    return true;
+}
+
+/* Send the next section of state. Contract: save_section. */
 static int send_section(struct source *s)
 {
     struct wire_section section = { .instance = 0 };
     struct outbox *box = &s->outbox;
     struct codec bytes;
-    int err = 0;
+    int err = save_section(s, &section, &bytes);
 
-    outbox_begin(box);
-    bytes = codec_saver(box->body.buf + sizeof(section), box->body.len - sizeof(section));
-    if (s->settings.dry_run)
-        err = try_section(s, &section, &bytes);
-    else
-        s->ops->section(s->vm, s->section, &section, &bytes);
-    err = err ? err : bytes.err;
-    if (err) {
-        outbox_cancel(box);
+    if (err)
         return err;
-    }
     section.len = bytes.at;
     codec_bytes(&box->body, &section, sizeof(section));
     box->body.at += bytes.at;
     s->state_digest = digest_bytes(s->state_digest, &section, sizeof(section));
     s->state_digest = digest_bytes(s->state_digest, bytes.buf, bytes.at);
     outbox_end(box, WIRE_STATE);
-    s->section++;
     return 0;
 }
 
@@ -447,6 +478,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_RESERVE] = { IN_SETUP, .produce = produce_reserve },
     [STAGE_ACCEPT] = { IN_SETUP },
     [STAGE_START_LOG] = { SETUP, .produce = produce_log },
+    [STAGE_REHEARSE] = { SETUP, .produce = produce_rehearsal },
     [STAGE_TRY_STATE] = { TRIAL, .produce = produce_state },
     [STAGE_TRIED] = { TRIAL, .waits = true },
     [STAGE_ROUND] = { LIVE, .enter = enter_round, .produce = produce_round },

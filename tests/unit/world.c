@@ -209,6 +209,7 @@ static void section(void *ctx, unsigned index, struct wire_section *s, struct co
         codec_refuse(c, -ENOENT, "there are two sections");
         return;
     }
+    vm->saved += !c->restoring;
     strcpy(s->name, index ? "chip" : "vcpu");
     codec_version(c, 1);
     codec_u64(c, index ? &vm->resets : &vm->counter);

@@ -29,6 +29,7 @@ struct fake_vm {
     u64 steps;
     u64 paused_ns, ran_at;
     unsigned restored, parts; /* sections; of the end of its log */
+    unsigned saved;           /* sections, in rehearsals, too */
     unsigned first, end;      /* frames by number, of those that world_frame made: kept at the source for the guest */
     u8 given[256];            /* how often it was given each */
 };

@@ -65,6 +65,30 @@ static void test_a_round_trip_is_measured_again(void **state)
     free(w);
 }
 
+/* Before its log starts, the state of the living guest is saved once, for nothing: the destination sees nothing of it,
+ * and when the guest stands, the code for it is warm. */
+static void test_the_state_is_rehearsed(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+    struct migrate_settings settings = world_settings();
+
+    (void)state;
+    world_init(w);
+    w->writes = 2;
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    for (unsigned i = 0; i < STEPS && w->source.stage != STAGE_REHEARSE; i++)
+        world_step(w);
+    assert_true(w->source_vm.running && !w->source_vm.logging);
+    for (unsigned i = 0; i < STEPS && w->source.stage == STAGE_REHEARSE; i++)
+        world_step(w);
+    assert_true(w->source_vm.running && w->source_vm.logging && w->source_vm.saved == 2);
+    world_run(w, STEPS);
+    assert_int_equal(world_where(w), 2);
+    assert_true(w->source_vm.saved == 4 && w->dest_vm.restored == 2);
+    world_fini(w);
+    free(w);
+}
+
 /* COMMIT gets lost, and TCP says it again after seconds: the guest's clocks go on by them, too. */
 static void test_a_late_commit_is_time(void **state)
 {
@@ -112,9 +136,8 @@ static void test_a_quick_prepare_is_no_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_way_of_commit_is_time),
-        cmocka_unit_test(test_a_round_trip_is_measured_again),
-        cmocka_unit_test(test_a_late_commit_is_time),
+        cmocka_unit_test(test_the_way_of_commit_is_time),  cmocka_unit_test(test_a_round_trip_is_measured_again),
+        cmocka_unit_test(test_the_state_is_rehearsed),     cmocka_unit_test(test_a_late_commit_is_time),
         cmocka_unit_test(test_a_quick_prepare_is_no_time),
     };
 
