@@ -89,7 +89,7 @@ struct vm {
 };
 
 /*
- * Create a VM with RAM and vcpus, and let the registered hook attach its devices (platform_attach of dev). With
+ * Create a VM with RAM and vcpus, and let the registered hook attach its devices (attach of dev/platform.c). With
  * identity NULL the VM is new; else the VM comes from another machine and is VM_INCOMING. Returns NULL with the reason
  * logged. Host loop.
  */

@@ -70,7 +70,7 @@ enum handoff_event {
     NR_HANDOFF_EVENTS,
 };
 
-/* Actions of one event: source_event() and dest_apply() carry them out. Messages are said when all else is done, and
+/* Actions of one event: source_event() and dest_event() carry them out. Messages are said when all else is done, and
  * after them a destination announces the guest. */
 enum handoff_action {
     ACTION_GATE = 1 << 0,   /* shut the guest's port */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Every guest gets a memory map and ACPI tables, whatever the format of its kernel. Then each format's loader takes
- * over: elf.c and pvh.c, or bzimage.c.
+ * over: guest_elf.c and pvh.c, or bzimage.c.
  */
 #include "guest/load/load.h"
 
