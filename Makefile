@@ -265,9 +265,10 @@ T ?=
 test: $(PLOTS) ## build all, then unit tests, fuzzers, checks and system tests on both emulators; T=NAME: tests so named
 	+@MAKE='$(MAKE)' T='$(T)' tools/test
 
-bench: all linux-guest ## print what the machine measures of itself, and Linux in it beside Linux in plain QEMU
+bench: all linux-guest ## measure the machine, Linux in it and in plain QEMU, moves beside those of KVM; half an hour
 	@tests/bench/boot
 	@tests/bench/linux
+	@tests/bench/peer --load idle --load network --load writer-2000 --pairs 2 --minutes 15
 
 lab-dirty: all $(PLOTS) ## what seeing writes costs, by each means, exactly; QUICK=1: minutes
 	@tests/bench/lab-dirty $(if $(filter-out 0,$(QUICK)),--quick)

@@ -6,7 +6,6 @@
         move = observed_move(site, site.a, site.b)
 """
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -16,12 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/system"), str(ROOT / "tests/bench")]
 
-from client import Client, longest_gap_ms  # noqa: E402
 from machine import vm  # noqa: E402
 from migration import GODWIT, GUEST, Site, breaks  # noqa: E402
 from probe import Probe, blackout_ms, gaps, longest_ms, lost  # noqa: E402
 
-ECHO = 7          # port of the guest's echo
 INTERVAL = 0.002  # s between probes, if nothing else is said
 AROUND = 0.5      # s of probing before a move is asked for, and after it is done
 CLOCK_SLACK = 0.02  # s by which the guest's clock may differ from what it was before the move
@@ -35,10 +32,14 @@ The two hypervisors need a network namespace with taps:
 Without them no guest moves, but one boots: make run CONFIG=guest/linux.cfg"""
 
 
-def linux(mib, words=""):
+def cmdline(words=""):
+    """The Linux guest's kernel command line."""
+    return f"console=ttyS0 quiet tsc=nowatchdog ip={GUEST}/24 gw=10.9.0.1 {words}".strip()
+
+
+def linux(mib, words="", archive="initramfs.cpio"):
     """The section of the Linux guest with so much memory."""
-    return vm("linux", "vmlinuz", initrd="initramfs.cpio", memory=f"{mib}M",
-              cmdline=f"console=ttyS0 quiet tsc=nowatchdog ip={GUEST}/24 gw=10.9.0.1 {words}".strip())
+    return vm("linux", "vmlinuz", initrd=archive, memory=f"{mib}M", cmdline=cmdline(words))
 
 
 def need_release():
@@ -119,33 +120,8 @@ def asked(source):
     return answer, (before + time.monotonic()) / 2 - answer["age"] / 1000
 
 
-@contextlib.contextmanager
-def client_of(net, wanted):
-    """A client that asks the guest all the while, if it is wanted: in the end its longest gap in ms is in the list."""
-    gaps = []
-    if not wanted:
-        yield gaps
-        return
-    client = Client(lambda: net.connect(GUEST, ECHO))
-    client.start()
-    try:
-        yield gaps
-    finally:
-        answers = client.stop()
-    gaps.append(round(longest_gap_ms(answers), 2))
-
-
-def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL, around=AROUND,
-                  client=False):
-    """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too.
-    `client`: with a client that asks the guest all the while."""
-    with client_of(site.net, client) as gaps:
-        move = probed_move(site, source, dest, mode, show, compute, interval, around)
-    return {**move, "client-gap": gaps[0]} if client else move
-
-
-def probed_move(site, source, dest, mode, show, compute, interval, around):
-    """Contract: observed_move, without the client."""
+def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL, around=AROUND):
+    """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too."""
     command = [*site.net.enter, GODWIT, "-H", source.address, "migrate", "linux", dest.address, "--mode", mode]
     probe = Probe(site.net.socket)
     probe.start(GUEST, interval)

@@ -501,27 +501,33 @@ class Upload(threading.Thread):
 
 
 class Download(threading.Thread):
-    """A TCP stream from the guest, of a known pattern, until it is checked."""
+    """A TCP stream from the guest, of a known pattern, until it is stopped or checked. Without a pause it is as fast as
+    the guest sends it."""
 
     GOLDEN = 0x9E3779B97F4A7C15
 
-    def __init__(self, net):
+    def __init__(self, net, pause=0, block=1 << 20):
         super().__init__(daemon=True)
-        self.sock = net.connect(GUEST, 19)
+        self.sock, self.pause, self.block = net.connect(GUEST, 19), pause, block
         self.crc = self.got = 0
         self.over = threading.Event()
 
     def run(self):
         self.sock.sendall(b"%d\n" % (1 << 62))
-        while not self.over.is_set() and (data := self.sock.recv(1 << 20)):
+        while not self.over.wait(self.pause) and (data := self.sock.recv(self.block)):
             self.got += len(data)
             self.crc = zlib.crc32(data, self.crc)
 
-    def check(self):
-        """End the stream: what came is what the guest should have sent, without a gap, or this fails."""
+    def stop(self):
+        """End the stream: how many bytes came."""
         self.over.set()
         self.join()
         self.sock.close()
+        return self.got
+
+    def check(self):
+        """End the stream: what came is what the guest should have sent, without a gap, or this fails."""
+        self.stop()
         crc = 0
         for at in range(0, self.got, 1 << 16):
             words = (i * self.GOLDEN & (1 << 64) - 1 for i in range(at // 8, (at + (1 << 16)) // 8))
