@@ -245,7 +245,7 @@ RUN = tools/run --emu $(EMU) --cpus $(CPUS) $(if $(MEM),--mem $(MEM)) $(if $(NET
 run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors, MEM=m MiB, NET=user or a tap
 	@$(RUN) $(CONFIG)
 
-demo: all linux-guest ## move a Linux guest live from one hypervisor to another and back, while a client talks to it
+demo: all linux-guest $(PLOTS) ## move a Linux guest live to another hypervisor and back, while a client talks to it
 	@tools/demo
 
 lab: all linux-guest ## two hypervisors, a Linux guest, a writer, and a shell on their network, until the shell ends

@@ -3,10 +3,13 @@
 and for print: what differs, differs in line style or marker, too, not in colour alone."""
 
 import io
+import logging
 import textwrap
 import xml.etree.ElementTree as ET
 
-import matplotlib
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # nobody needs to know that it looks for fonts
+
+import matplotlib  # noqa: E402
 
 matplotlib.use("Agg")
 

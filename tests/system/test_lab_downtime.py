@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from machine import ROOT
+from machine import ROOT, run_to_end
 from migration import Break, Seen
 
 sys.path.append(str(ROOT / "tests/bench"))
@@ -26,8 +26,8 @@ def drawn(directory, made):
     """Lines of the table by mode and what they are about; the picture."""
     path = directory / "downtime.json"
     path.write_text(json.dumps({"header": HEADER, "threshold": 10, "moves": made}))
-    done = subprocess.run([ROOT / "tests/bench/lab-downtime", "--from", path], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    done = run_to_end([ROOT / "tests/bench/lab-downtime", "--from", path], stdout=subprocess.PIPE,
+                      stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr
     lines = [re.split("  +", line) for line in done.stdout.splitlines()]
     return {tuple(words[:2]): words[2:] for words in lines}, (directory / "downtime.png").read_bytes()
