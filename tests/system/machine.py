@@ -111,8 +111,9 @@ def run_name(directory):
 
 
 def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int | None = 512, stop_when=(),
-         extra=(), options=(), image: Path | None = None):
-    """Boot `config`, or the disk `image`, and wait for the end, or until each VM named in stop_when has ended.
+         until=None, extra=(), options=(), image: Path | None = None):
+    """Boot `config`, or the disk `image`, and wait for the end, or until each VM named in stop_when has ended, or until
+    the log has a match of the expression `until`.
 
     The log stays in build/run/NAME. With mem None the runner says how much is needed. `extra` are further arguments of
     QEMU, `options` such of tools/run.
@@ -124,10 +125,15 @@ def boot(directory: Path, config: str | None, emu: str, cpus: int = 1, mem: int 
     name = f"{run_name(directory)}-{emu}-{cpus}"
     command = [RUN, "--emu", emu, "--cpus", str(cpus), *(["--mem", str(mem)] if mem else []),
                "--timeout", str(TIMEOUT[emu]), "--name", name, *options, *source, *(["--", *extra] if extra else [])]
-    waiting = set(stop_when)
+    waiting, seen = set(stop_when), ""
     with started(command, TIMEOUT[emu] + PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                  errors="replace") as run:
         for line in run.stdout:
+            if until:
+                seen += line
+                if re.search(until, seen):
+                    until = None
+                    run.terminate()
             ended = re.search(r" vm: (\S+): (passed|failed|crashed|halted): ", line)
             if ended and ended.group(1) in waiting:
                 waiting.discard(ended.group(1))
