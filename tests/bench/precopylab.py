@@ -67,7 +67,7 @@ class Scale:
 
     def cmdline(self, rho):
         return (f"pages={self.pages} rate={self.rate(rho)} tick={self.tick} ticks=0 pattern=uniform fill=1 "
-                f"keep={int(self.keep)} say={US_PER_S // self.tick // 2}")
+                f"keep={int(self.keep)} say={US_PER_S // self.tick // 5}")
 
 
 # --- Prediction ---
@@ -126,9 +126,10 @@ def predict(directory, scale, rho, on_stall):
 # --- A move ---
 
 def row_of(scale, rho, predicted, answer, before, after):
-    """One move. `answer` is what query-migrate says in the end, before and after are the guest's progress."""
+    """One move. `answer` is what query-migrate says in the end; before and after are the guest's progress, after being
+    that before it stood."""
     rounds, stopped = answer["rounds"], answer["stopped-round"]
-    us, ticks = after[1] - before[1] - answer["downtime"] * 1000, after[0] - before[0]
+    us, ticks = max(after[1] - before[1], 1), after[0] - before[0]
     bytes_, ms = sum(one["bytes"] for one in rounds), sum(one["ms"] for one in rounds)
     row = {"rho": rho, "status": answer["status"],
            "D": scale.rate(rho) * US_PER_S / scale.tick, "D_seen": ticks * scale.rate(rho) / us * US_PER_S,

@@ -32,7 +32,7 @@ def run(*words):
 
 def row(ticks=500, **values):
     """The move above, of a guest that made so many of its 500 ticks."""
-    made = lab.row_of(SCALE, 0.5, PREDICTED, ANSWER, (1000, 5_000_000), (1000 + ticks, 7_560_000))
+    made = lab.row_of(SCALE, 0.5, PREDICTED, ANSWER, (1000, 5_000_000), (1000 + ticks, 7_500_000))
     return {"part": "sweep", "first": True, "on_stall": "stop", **made, **values}
 
 
@@ -103,7 +103,7 @@ def test_a_run_that_was_disturbed_is_rejected():
     assert row()["rejected"] == ""
     assert row(ticks=400)["rejected"] == "the guest made 80% of its ticks"
     slow = {**ANSWER, "rounds": [{"pages": 4000, "dirtied": 0, "bytes": 4000 * 4112, "ms": 2500.0}]}
-    made = lab.row_of(SCALE, 0.5, PREDICTED, slow, (0, 0), (500, 2_560_000))
+    made = lab.row_of(SCALE, 0.5, PREDICTED, slow, (0, 0), (500, 2_500_000))
     assert made["rejected"] == "the link carried 80% of its rate"
     assert lab.goals([{**row(), "rejected": "x"}]) == []
 
