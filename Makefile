@@ -273,7 +273,7 @@ bench: all linux-guest ## measure the machine, Linux in it and in plain QEMU, mo
 lab-dirty: all $(PLOTS) ## what seeing writes costs, by each means, exactly; QUICK=1: minutes
 	@tests/bench/lab-dirty $(if $(filter-out 0,$(QUICK)),--quick)
 
-lab-precopy: all $(PLOTS) ## moves at D/R 0 to 2, predicted and measured; QUICK=1: 3 minutes
+lab-precopy: all $(PLOTS) ## moves at D/R 0 to 2, predicted and measured; QUICK=1: minutes
 	@tests/bench/lab-precopy $(if $(filter-out 0,$(QUICK)),--quick)
 
 lab-downtime: all linux-guest $(PLOTS) ## the course's experiment: MOVES=10 there and back, live and by stop-and-copy
