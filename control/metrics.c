@@ -198,7 +198,6 @@ static const struct {
     { "godwit_vm_dirty_pages_total", ",producer=\"dbit\"", NULL, DIRTY(by_dbit) },
     { "godwit_vm_dirty_pages_total", ",producer=\"pml\"", NULL, DIRTY(by_pml) },
     { "godwit_vm_dirty_pages_total", ",producer=\"hypervisor\"", NULL, DIRTY(by_hypervisor) },
-    { "godwit_vm_dirty_pages_total", ",producer=\"unack\"", NULL, DIRTY(by_unack) },
     { "godwit_vm_dirty_faults_total", "", "Write faults that were the dirty log's doing.", DIRTY(faults) },
     { "godwit_vm_dirty_scanned_entries_total", "", "Entries of nested tables searched for D bits.",
       DIRTY(scanned_entries) },

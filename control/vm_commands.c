@@ -135,7 +135,6 @@ static void put_dirty_log(struct json *out, const struct dirty_log *log)
     json_number(out, "by_dbit", count->by_dbit);
     json_number(out, "by_pml", count->by_pml);
     json_number(out, "by_hypervisor", count->by_hypervisor);
-    json_number(out, "by_unack", count->by_unack);
     json_number(out, "faults", count->faults);
     json_number(out, "scanned_regions", count->scanned_regions);
     json_number(out, "scanned_entries", count->scanned_entries);

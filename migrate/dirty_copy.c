@@ -39,11 +39,6 @@ static bool page_differs(struct dirty_copy *copy, u64 page)
     return false;
 }
 
-static bool dropped(const struct dirty_copy *copy)
-{
-    return copy->drop && copy->found % copy->drop == 0;
-}
-
 void dirty_copy_all(struct dirty_copy *copy)
 {
     for (u64 page = 0; page < pages_of(copy); page++)
@@ -56,9 +51,8 @@ void dirty_copy_found(struct dirty_copy *copy)
         if (!bitmap_test(copy->to_send, page))
             continue;
         copy->found++;
-        if (!dropped(copy))
+        if (!copy->drop || copy->found % copy->drop != 0)
             page_copy(copy, page);
-        dirty_ack(&copy->vm->mem, page);
     }
     memset(copy->to_send, 0, dirty_words(&copy->vm->mem) * sizeof(u64));
 }

@@ -2,7 +2,7 @@
 /*
  * The dirty log.
  *
- * The maps are kept until the guest's memory is freed, so that a writer on another CPU never finds them freed. A bit is
+ * The map is kept until the guest's memory is freed, so that a writer on another CPU never finds it freed. A bit is
  * set by a locked operation without reading it first: the processor could do that read before the write to the page
  * that is to be marked, find a bit that a harvest is just taking, and leave the page unmarked.
  */
@@ -45,7 +45,7 @@ u64 dirty_words(const struct guest_mem *mem)
     return align_up(mem->size / PAGE_SIZE, WORD_PAGES) / WORD_PAGES;
 }
 
-/* --- Maps --- */
+/* --- The map --- */
 
 static unsigned map_order(u64 pages)
 {
@@ -63,20 +63,14 @@ static u64 *map_alloc(u64 pages)
     return frames == FRAME_NONE ? NULL : memset(frame_window(frames), 0, PAGE_SIZE << map_order(pages));
 }
 
-static void map_free(u64 *map, u64 pages)
-{
-    if (map)
-        frame_free(frame_address(map), map_order(pages));
-}
-
 void dirty_free(struct guest_mem *mem)
 {
-    map_free(mem->dirty.log, mem->dirty.pages);
-    map_free(mem->dirty.unacked, mem->dirty.pages);
+    if (mem->dirty.log)
+        frame_free(frame_address(mem->dirty.log), map_order(mem->dirty.pages));
     mem->dirty = (struct dirty_log){ 0 };
 }
 
-static int maps_make(struct guest_mem *mem)
+static int map_make(struct guest_mem *mem)
 {
     struct dirty_log *dirty = &mem->dirty;
 
@@ -84,8 +78,7 @@ static int maps_make(struct guest_mem *mem)
         return 0;
     dirty->pages = mem->size / PAGE_SIZE;
     dirty->log = map_alloc(dirty->pages);
-    dirty->unacked = map_alloc(dirty->pages);
-    if (dirty->log && dirty->unacked)
+    if (dirty->log)
         return 0;
     dirty_free(mem);
     return -ENOMEM;
@@ -186,7 +179,7 @@ int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_
 
     if (producer != DIRTY_WRITE_PROTECT && !mem->npt->format.dirty)
         return -ENOTSUP;
-    rc = maps_make(mem);
+    rc = map_make(mem);
     if (rc != 0)
         return rc;
     if (mem->dirty.producer == DIRTY_DBIT)
@@ -212,7 +205,6 @@ bool dirty_stop_part(struct guest_mem *mem, u64 pages)
     dirty->producer = DIRTY_OFF;
     dirty->disarmed = dirty->taken = 0;
     memset(dirty->log, 0, dirty_words(mem) * sizeof(u64));
-    memset(dirty->unacked, 0, dirty_words(mem) * sizeof(u64));
     return true;
 }
 
@@ -235,7 +227,6 @@ static u64 word_harvest(struct guest_mem *mem, u64 word, u64 *to_send)
     dirty->retire |= npt_log_rearm(mem->npt, guest_mem_gpa(mem, word * WORD_PAGES), pages, track(dirty));
     if (to_send)
         to_send[word] |= pages;
-    __atomic_fetch_or(&dirty->unacked[word], pages, __ATOMIC_RELAXED);
     dirty->count.harvested += bits_count(pages);
     return WORD_PAGES;
 }
@@ -260,26 +251,4 @@ bool dirty_harvest_part(struct guest_mem *mem, u64 *to_send, u64 entries)
     dirty->taken = 0;
     dirty->retire = false;
     return true;
-}
-
-void dirty_ack(struct guest_mem *mem, u64 page)
-{
-    __atomic_fetch_and(&mem->dirty.unacked[page / WORD_PAGES], ~BIT(page % WORD_PAGES), __ATOMIC_RELAXED);
-}
-
-u64 dirty_unack_all(struct guest_mem *mem)
-{
-    struct dirty_log *dirty = &mem->dirty;
-    u64 words = dirty_words(mem), back = 0;
-
-    if (dirty->producer == DIRTY_OFF)
-        return 0;
-    for (u64 word = 0; word < words; word++) {
-        u64 pages = __atomic_exchange_n(&dirty->unacked[word], 0, __ATOMIC_RELAXED);
-
-        if (pages != 0)
-            back += bits_count(pages & ~__atomic_fetch_or(&dirty->log[word], pages, __ATOMIC_SEQ_CST));
-    }
-    count(&dirty->count.by_unack, back);
-    return back;
 }

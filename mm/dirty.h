@@ -7,10 +7,6 @@
  * A page that was written is in the log, or its producer still knows it. dirty_harvest_part() first takes the pages out
  * of the log and then makes them as if not written. So a write that comes later is either part of what is copied after
  * the flush, or the next harvest finds it. docs/dirty-log.md has the argument.
- *
- * A harvested page stays in a second map until it is acknowledged; dirty_unack_all() puts the pages there back. That is
- * for a user that goes on with the same copy after a failure. The check (migrate/dirty_check.c) acknowledges; a move
- * does neither, as a failed move loses its copy; replication will do both.
  */
 #pragma once
 
@@ -31,7 +27,7 @@ struct dirty_counters {
     u64 harvests, harvested;       /* harvests, and the pages that they brought */
     u64 retired;                   /* harvests that need a flush by each vcpu */
     u64 by_fault, by_dbit, by_pml; /* pages reported by a producer */
-    u64 by_hypervisor, by_unack;
+    u64 by_hypervisor;
     u64 faults; /* write faults answered, including those that only split a large page */
     u64 scanned_regions, scanned_entries, harvest_ns; /* of all harvests, by a caller with a clock */
     u64 pml_drains;                                   /* emptied buffers that were not empty before */
@@ -39,12 +35,11 @@ struct dirty_counters {
 
 struct dirty_log {
     enum dirty_producer producer;
-    u64 pages;    /* of RAM: the length of the maps in bits; 0: never started */
+    u64 pages;    /* of RAM: the length of the log in bits; 0: never started */
     u64 disarmed; /* pages, counted from the first, for which the log has ended */
     u64 taken;    /* pages, counted from the first, that the current harvest has done */
     bool retire;  /* the current harvest needs a flush */
     u64 *log;     /* pages written since the last harvest */
-    u64 *unacked; /* pages harvested and not acknowledged */
     struct dirty_counters count;
 };
 
@@ -61,7 +56,7 @@ u64 dirty_words(const struct guest_mem *mem);
  */
 int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_split split);
 
-/* End the log: large pages come back where memory is contiguous, and both maps are forgotten. No vcpu runs. */
+/* End the log: large pages come back where memory is contiguous, and the log is forgotten. No vcpu runs. */
 void dirty_stop(struct guest_mem *mem);
 
 /* End the log in parts: this call does up to `pages` pages, a multiple of 512. Returns true when the log is off. Vcpus
@@ -77,12 +72,6 @@ bool dirty_stop_part(struct guest_mem *mem, u64 pages);
  */
 bool dirty_harvest_part(struct guest_mem *mem, u64 *to_send, u64 entries);
 
-/* Page `page` has arrived at the destination; forget that it was harvested. */
-void dirty_ack(struct guest_mem *mem, u64 page);
-
-/* After a failure or a cancel: pages harvested but not acknowledged count as written again. Returns their number. */
-u64 dirty_unack_all(struct guest_mem *mem);
-
 /* --- For the functions that notice writes. Any CPU. --- */
 
 /* The hypervisor has written [gpa, gpa+len), which is all RAM. Call this after the write, while the log is on. */
@@ -95,5 +84,5 @@ bool dirty_write_fault(struct guest_mem *mem, gpa_t gpa);
  * entries that are not RAM. */
 void dirty_pml_drain(struct guest_mem *mem, const u64 *entries, unsigned number);
 
-/* Free both maps, when the guest's RAM is freed. */
+/* Free the log, when the guest's RAM is freed. */
 void dirty_free(struct guest_mem *mem);

@@ -53,7 +53,7 @@ static void fake_init(struct fake *fake, const char *name, enum vm_status status
     fake->vm.mem.pages_2m = 32;
     fake->vm.npt.tables = 3;
     fake->vm.image.kernel = (struct guest_file){ .data = fake, .size = 1 };
-    fake->vm.mem.dirty.count = (struct dirty_counters){ .harvests = 2, .by_fault = 5, .by_pml = 6, .by_unack = 7 };
+    fake->vm.mem.dirty.count = (struct dirty_counters){ .harvests = 2, .by_fault = 5, .by_pml = 6, .by_dbit = 7 };
     fake->vm.platform = &fake->platform;
     fake->platform.net.filtered = 8;
     fake->platform.net.announces = 9;

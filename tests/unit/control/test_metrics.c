@@ -93,7 +93,7 @@ static void counters(void **state)
     (void)state;
     assert_true(says("godwit_vm_dirty_harvests_total{vm=\"web\"} 2"));
     assert_true(says("godwit_vm_dirty_pages_total{vm=\"web\",producer=\"fault\"} 5"));
-    assert_true(says("godwit_vm_dirty_pages_total{vm=\"db\",producer=\"unack\"} 7"));
+    assert_true(says("godwit_vm_dirty_pages_total{vm=\"db\",producer=\"dbit\"} 7"));
     assert_true(says("godwit_vm_net_filtered_frames_total{vm=\"web\"} 8"));
     assert_true(says("godwit_vm_net_announces_total{vm=\"web\"} 9"));
     assert_true(says("godwit_switch_frames_total{decision=\"unforwarded\"} 2"));

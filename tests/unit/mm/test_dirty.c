@@ -171,10 +171,8 @@ static void log_start(enum dirty_producer producer, enum dirty_split split)
 static void send(void)
 {
     for (u64 page = 0; page < PAGES; page++) {
-        if (bitmap_test(to_send, page)) {
+        if (bitmap_test(to_send, page))
             copied[page] = version[page];
-            dirty_ack(&mem, page);
-        }
     }
     memset(to_send, 0, sizeof(to_send));
 }
@@ -330,27 +328,6 @@ static void test_large_pages_come_back(void **state)
         assert_false(bitmap_test(mem.dirty.log, page));
 }
 
-static void test_unacknowledged_pages_come_back(void **state)
-{
-    const struct variant *variant = *state;
-
-    start(variant->format);
-    log_start(variant->producer, variant->split);
-    for (u64 page = 100; page < 110; page++)
-        cpu_write(page);
-    cpu_drain();
-    assert_int_equal(harvest(), 10);
-    cpu_flush();
-    dirty_ack(&mem, 100);
-    cpu_write(101);
-    cpu_drain();
-    assert_true(dirty_unack_all(&mem) >= 8);
-    memset(to_send, 0, sizeof(to_send));
-    assert_int_equal(harvest(), 9);
-    assert_false(bitmap_test(to_send, 100));
-    assert_true(bitmap_test(to_send, 101) && bitmap_test(to_send, 109));
-}
-
 /* The cost of a scan goes with the regions in use. */
 static void test_scan_leaves_idle_regions_alone(void **state)
 {
@@ -500,7 +477,6 @@ int main(void)
         TEST(test_large_pages_come_back),
         TEST(test_it_ends_in_parts),
         TEST(test_it_is_harvested_in_parts),
-        TEST(test_unacknowledged_pages_come_back),
         TEST_FORMATS(test_scan_leaves_idle_regions_alone),
         TEST_FORMATS(test_way_into_a_table_is_flushed),
         TEST(test_no_memory_for_tables),
