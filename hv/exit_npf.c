@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Nested page faults. A fault on RAM is one of three: a write that the dirty log wants to know of, a fetch of code in a
- * large page that may be executed only in small parts, or a stale fault (RAM is mapped with all rights when a VM is
- * made). Any other address belongs to a device or to nobody: the instruction is decoded and executed against the MMIO
- * bus.
+ * Nested page faults. A fault on RAM is one of four: the first access to a page, a write that the dirty log wants to
+ * know of, a fetch of code in a large page that may be executed only in small parts, or a stale fault. Any other
+ * address belongs to a device or to nobody: the instruction is decoded and executed against the MMIO bus.
  */
 #include <errno.h>
 
@@ -87,7 +86,7 @@ static void ram_fault(struct vcpu *vcpu, gpa_t gpa)
 
     if (opened < 0)
         vm_crash(vcpu, "no memory to split the large page at gpa %#lx, whose code it executes", gpa);
-    else if (opened || (exit->u.npf.write && dirty_write_fault(&vcpu->vm->mem, gpa)))
+    else if (opened || (exit->u.npf.write && dirty_write_fault(&vcpu->vm->mem, gpa)) || npt_touch(&vcpu->vm->npt, gpa))
         vcpu->npf_repeats = 0;
     else if (stale_repeats(vcpu, gpa) > STALE_FAULTS_MAX)
         vm_crash(vcpu, "nested page fault on RAM at gpa %#lx does not go away", gpa);

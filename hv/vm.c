@@ -20,8 +20,7 @@
 
 #define FAULT_RESETS 3 /* triple faults within FAULT_NS that reset the VM; one more ends it */
 #define FAULT_NS 60000000000ULL
-/* Pages to clear and mappings to free in one round of the host loop, so that other work waits for 1 or 2 ms at most. */
-#define CLEAR_SLICE 512
+/* Mappings to free in one round of the host loop, so that other work waits for 1 or 2 ms at most. */
 #define FREE_SLICE 512
 
 static struct list vms = { &vms, &vms };
@@ -110,7 +109,6 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     list_init(&vm->devices);
     if (npt_init(&vm->npt, backend()->npt_format()))
         goto no_memory;
-    /* The RAM of a new VM is cleared when it starts; an arriving VM receives all pages (migrate/dest_receive.c). */
     err = guest_mem_init(&vm->mem, &vm->npt, config->memory);
     if (err || create_vcpus(vm, config->vcpus) || platform->attach(vm)) {
         vm_destroy(vm);
@@ -227,15 +225,6 @@ static void reset_parts(struct vm *vm)
         vcpu_restart(vm->vcpu[i]);
 }
 
-/* Reset devices and vcpus; vm_resets does the rest. */
-static void start_anew(struct vm *vm)
-{
-    reset_parts(vm);
-    vm->resetting = true;
-    vm->cleared = 0;
-    vm->msrs_refused = 0;
-}
-
 int vm_check_unique(const struct vm *vm, char *reason, size_t room)
 {
     const char *owner = platform->mac_owner(vm);
@@ -280,7 +269,8 @@ int vm_power_on(struct vm *vm, char *reason, size_t room)
         }
         vm->buried = false;
     }
-    start_anew(vm);
+    reset_parts(vm);
+    vm->starting = true;
     vm->incoming.paused = false;
     vm->reason[0] = '\0';
     __atomic_store_n(&vm->reset_wanted, true, __ATOMIC_RELEASE);
@@ -296,39 +286,34 @@ void vm_bury(struct vm *vm)
         return;
     /* So that the devices forget where in the RAM their rings were. */
     reset_parts(vm);
-    vm->resetting = false;
+    vm->starting = false;
     vm->buried = true;
     cpu_kick(0); /* the host loop frees it */
 }
 
-static void reset_begin(struct vm *vm)
+/* Loaders rely on zeros in RAM, and no guest may read another guest's data. */
+static void reset(struct vm *vm)
 {
+    char reason[120];
+
     if (!guest_image_here(&vm->image)) { /* it came from elsewhere */
         vm_stop(vm, VM_OFF, "reset: what it starts from is not among this machine's files");
         __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
         return;
     }
-    pr_info("%s: reset", vm->name);
-    vm->resets++;
-    start_anew(vm);
-}
-
-/* Clear a slice of RAM, then load the image. Loaders rely on zeroed RAM, and no guest may read another guest's data. */
-static void reset_go_on(struct vm *vm)
-{
-    char reason[120];
-
-    vm->cleared = guest_mem_clear(&vm->mem, vm->cleared, CLEAR_SLICE);
-    if (vm->cleared < vm->mem.size / PAGE_SIZE)
-        return;
-    vm->resetting = false;
+    if (!vm->starting) {
+        pr_info("%s: reset", vm->name);
+        vm->resets++;
+    }
+    vm->starting = false;
+    vm->msrs_refused = 0;
+    reset_parts(vm);
+    guest_mem_untouch(&vm->mem);
     if (loader->load(vm, &vm->image, reason, sizeof(reason)))
         vm_stop(vm, VM_CRASHED, "reset: %s", reason);
     __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
-    for (u32 i = 0; i < vm->nr_vcpus; i++) {
-        sched_remove(vm->vcpu[i]); /* a thaw in the meantime may have added it */
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
         sched_add(vm->vcpu[i]);
-    }
 }
 
 u64 vm_resets(void)
@@ -336,14 +321,8 @@ u64 vm_resets(void)
     list_for_each (node, &vms) {
         struct vm *vm = container_of(node, struct vm, node);
 
-        if (!vm_alive(vm) || vm->holds != 0 || !__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
-            continue;
-        if (!vm->resetting)
-            reset_begin(vm);
-        if (vm->resetting)
-            reset_go_on(vm);
-        if (vm->resetting)
-            return rdtsc(); /* the next slice, after the others' turn */
+        if (vm_alive(vm) && vm->holds == 0 && __atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
+            reset(vm);
     }
     return ~0ULL;
 }

@@ -69,8 +69,7 @@ struct vm {
     struct list devices;       /* all its devices, in the order of save, restore and reset (vm_add_device) */
 
     bool reset_wanted;        /* any CPU sets this; the host loop resets the VM. A start is a reset, too */
-    bool resetting;           /* its vcpus and devices are reset, its memory is being cleared; host loop */
-    u64 cleared;              /* how many pages of the memory are cleared */
+    bool starting;            /* the reset that is wanted is a start by vm_power_on; host loop */
     struct guest_image image; /* set by guest/load/create.c, or by the VM's source */
     u64 resets;
     u8 on_crash; /* enum config_crash */
@@ -118,7 +117,7 @@ int vm_check_unique(const struct vm *vm, char *reason, size_t room);
 
 /*
  * Start a new VM, or one that has ended, from its image: its RAM is new, its devices and vcpus are as after power-on.
- * Returns 0: the VM counts as running, and its vcpus are entered once vm_resets has cleared its RAM and loaded the
+ * Returns 0: the VM counts as running, and its vcpus are entered once vm_resets has emptied its RAM and loaded the
  * image. On an error nothing has changed, and `reason` (of `room` bytes) says why in words: -ENOENT: this machine lacks
  * a file of the image; -EBUSY: another VM has its MAC or identity; -ENOMEM; -EINVAL: the image is refused. Host loop.
  */
@@ -256,7 +255,7 @@ void vm_report(const struct vm *vm);
 void vm_reset_request(struct vm *vm);
 
 /* Host work: reset devices, vcpus, memory and image of the VMs that have asked for a reset or that start. A paused VM
- * stays paused. Each round clears a slice of memory, one VM after the other. Returns ~0 if no VM is left to reset. */
+ * stays paused. Returns ~0. */
 u64 vm_resets(void);
 
 /* Add a device to vm->devices. Called while the platform is being attached. */

@@ -252,23 +252,25 @@ static struct wire_run zero_run(const struct inbox *box, unsigned index)
     return run;
 }
 
+/* A page that comes for the first time is zeros already. */
 static void clear_page(struct dest_session *session, gpa_t gpa)
 {
     struct incoming *in = session->incoming;
     u64 index = ram_index(&in->ram, gpa);
 
-    memset(session->dest->ops->page(in->vm, gpa), 0, WIRE_PAGE);
+    in->stats.zero++;
+    if (bitmap_test(in->seen, index))
+        memset(session->dest->ops->page(in->vm, gpa), 0, WIRE_PAGE);
     bitmap_set(in->seen, index);
     bitmap_clear(in->suspect, index);
     ram_digest_forget(&in->digest, index);
-    in->stats.zero++;
 }
 
 void receive_clear(struct dest_session *session)
 {
     unsigned n;
 
-    for (n = 0; n < WIRE_KEEPALIVE_PAGES && session->zero.run < session->zero.runs; n++) {
+    for (n = 0; n < WIRE_KEEPALIVE_LOOKED && session->zero.run < session->zero.runs; n++) {
         struct wire_run run = zero_run(&session->inbox, session->zero.run);
 
         clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);

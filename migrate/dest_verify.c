@@ -93,7 +93,7 @@ static const void *received_page(void *ctx, gpa_t gpa)
 {
     const struct dest_session *session = ctx;
 
-    return session->dest->ops->page(session->incoming->vm, gpa);
+    return session->dest->ops->look(session->incoming->vm, gpa);
 }
 
 /* Digest some of the stale pages. True: no page is stale any more. */

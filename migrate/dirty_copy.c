@@ -57,26 +57,22 @@ void dirty_copy_found(struct dirty_copy *copy)
     memset(copy->to_send, 0, dirty_words(&copy->vm->mem) * sizeof(u64));
 }
 
-static void page_missed(struct dirty_copy *copy, u64 page)
+void dirty_copy_compare(struct dirty_copy *copy)
 {
     const struct guest_mem *mem = &copy->vm->mem;
 
-    if (copy->missed++ < SHOWN)
-        pr_err("%s: missed gpa %#lx in harvest %lu by %s", copy->vm->name, guest_mem_gpa(mem, page),
-               mem->dirty.count.harvests, dirty_producer_name(mem->dirty.producer));
-    page_copy(copy, page);
-}
-
-void dirty_copy_compare(struct dirty_copy *copy)
-{
     for (u64 page = 0; page < pages_of(copy); page++) {
         bool logged = bitmap_test(copy->to_send, page), differs = page_differs(copy, page);
 
         copy->compared += logged;
         copy->residue += logged && !differs;
         copy->tables.residue += logged && !differs && page - copy->tables.first < copy->tables.number;
-        if (differs && !logged)
-            page_missed(copy, page);
+        if (!differs || logged)
+            continue;
+        if (copy->missed++ < SHOWN)
+            pr_err("%s: missed gpa %#lx in harvest %lu by %s", copy->vm->name, guest_mem_gpa(mem, page),
+                   mem->dirty.count.harvests, dirty_producer_name(mem->dirty.producer));
+        page_copy(copy, page);
     }
     dirty_copy_found(copy);
 }

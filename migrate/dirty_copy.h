@@ -30,7 +30,7 @@ bool dirty_copy_init(struct dirty_copy *copy, struct vm *vm, u32 drop);
 /* Copy all of memory. The VM is held. */
 void dirty_copy_all(struct dirty_copy *copy);
 
-/* Copy and acknowledge the pages of to_send, and empty it. The guest may be writing them. */
+/* Copy the pages of to_send, and empty it. The guest may be writing them. */
 void dirty_copy_found(struct dirty_copy *copy);
 
 /* Compare all of memory with the copy, count what was missed and what is residue, then copy as dirty_copy_found does.

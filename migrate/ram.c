@@ -91,5 +91,5 @@ bool page_is_zero(const void *page)
 
 u64 digest_page(gpa_t gpa, const void *page)
 {
-    return page_is_zero(page) ? 0 : digest_bytes(digest_word(DIGEST_PRIME, gpa), page, WIRE_PAGE);
+    return !page || page_is_zero(page) ? 0 : digest_bytes(digest_word(DIGEST_PRIME, gpa), page, WIRE_PAGE);
 }

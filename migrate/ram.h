@@ -38,5 +38,5 @@ u64 bitmap_next(const u64 *bitmap, u64 bits, u64 from);
 
 bool page_is_zero(const void *page);
 
-/* A page's part in the digest of a memory, which is the sum of all parts. The part of a zero page is 0. */
+/* A page's part in the digest of a memory, which is the sum of all parts. The part of a zero page, or NULL, is 0. */
 u64 digest_page(gpa_t gpa, const void *page);

@@ -35,7 +35,7 @@ u64 ram_digest_next(struct ram_digest *digest, const struct ram *ram);
 /* Digest page number `index`, which has these contents. Returns false for a page of zeros, which costs less. */
 bool ram_digest_take(struct ram_digest *digest, const struct ram *ram, u64 index, const void *page);
 
-/* The page of the guest `vm` at gpa. */
+/* The page of the guest `vm` at gpa; NULL: it is untouched, and so zeros. */
 typedef const void *ram_page_fn(void *vm, gpa_t gpa);
 
 /* Digest some of the pages that are stale, at most WIRE_KEEPALIVE_PAGES, and count them in *work; the caller adds the

@@ -22,9 +22,11 @@ static u64 rest(gpa_t gpa)
 
 const u8 *ram_window_page(struct ram_window *window, struct guest_mem *mem, gpa_t gpa)
 {
-    if (moves(window, mem, gpa))
-        window->at = guest_ptr(mem, gpa, rest(gpa), &window->len);
-    return window->at + (gpa - window->gpa);
+    if (moves(window, mem, gpa)) {
+        window->len = MIN(guest_mem_untouched(mem, gpa), rest(gpa));
+        window->at = window->len ? NULL : guest_ptr(mem, gpa, rest(gpa), &window->len);
+    }
+    return window->at ? window->at + (gpa - window->gpa) : NULL;
 }
 
 u8 *ram_window_place(struct ram_window *window, struct guest_mem *mem, gpa_t gpa)

@@ -18,8 +18,9 @@ struct ram_window {
     };
 };
 
-/* The page at gpa, which is RAM: ram_window_page for reading, ram_window_place to be filled, by guest_mem_place's
- * contract. A window that remembers RAM which was freed is never used for another guest's RAM, nor for RAM that the
- * same guest was given since. Host loop. */
+/* The page at gpa, which is RAM: ram_window_page for reading, or NULL if it is untouched (it may be touched since the
+ * window came there: set `id` to 0 to have it look anew); ram_window_place to be filled, by guest_mem_place's contract.
+ * A window that remembers RAM which was freed is never used for another guest's RAM, nor for RAM that the same guest
+ * was given since. Host loop. */
 const u8 *ram_window_page(struct ram_window *window, struct guest_mem *mem, gpa_t gpa);
 u8 *ram_window_place(struct ram_window *window, struct guest_mem *mem, gpa_t gpa);

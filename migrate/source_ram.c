@@ -69,7 +69,7 @@ static void gather(struct source *s)
         s->work++;
         gpa = ram_gpa(&s->ram, index);
         page = s->ops->page(s->vm, gpa);
-        if (page_is_zero(page)) {
+        if (!page || page_is_zero(page)) {
             add_zero(s, gpa);
             continue;
         }

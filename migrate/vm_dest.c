@@ -82,6 +82,11 @@ static u8 *page(void *handle, gpa_t gpa)
     return ram_window_place(&window, &((struct vm *)handle)->mem, gpa);
 }
 
+static const void *look(void *handle, gpa_t gpa)
+{
+    return guest_mem_untouched(&((struct vm *)handle)->mem, gpa) ? NULL : page(handle, gpa);
+}
+
 static void section(void *handle, unsigned index, struct wire_section *section, struct codec *c)
 {
     vm_state_section(handle, index, section, c);
@@ -175,6 +180,7 @@ const struct migrate_dest_ops vm_dest_ops = {
     .room = room,
     .create = create,
     .page = page,
+    .look = look,
     .ready = ready,
     .section = section,
     .run = run,

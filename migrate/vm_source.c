@@ -55,6 +55,7 @@ static int harvest(void *ctx, u64 *bitmap)
 {
     struct vm *vm = ((struct vm_source *)ctx)->vm;
 
+    ((struct vm_source *)ctx)->window.id = 0; /* what was untouched may be no more */
     if (!vm_harvest_part(vm, bitmap))
         return -EAGAIN;
     while (!vm_harvest_ready(vm)) /* as long as a kick takes to other CPUs */
@@ -99,8 +100,6 @@ static int pause(void *ctx)
 {
     struct vm_source *from = ctx;
 
-    if (from->vm->resetting)
-        return -EAGAIN;
     freeze(from);
     if (__atomic_load_n(&from->vm->reset_wanted, __ATOMIC_ACQUIRE)) {
         resume(from);

@@ -2,9 +2,9 @@
 /*
  * A guest's RAM.
  *
- * Every gpa of a slot is mapped from guest_mem_init to guest_mem_fini; only the nested tables know which host frames
- * back it. The hypervisor's accesses check the slots only, not the guest's rights in the nested tables: its writes are
- * noted, not blocked. All these writes end in written().
+ * Every gpa of a slot is mapped from guest_mem_init to guest_mem_fini, if only as untouched; only the nested tables
+ * know which host frames back it. The hypervisor's accesses check the slots only, not the guest's rights in the nested
+ * tables: its writes are noted, not blocked. All these writes end in written().
  */
 #include "mm/guest_mem.h"
 
@@ -15,6 +15,8 @@
 #include "host/copy.h"
 #include "host/panic.h"
 #include "host/frame.h"
+
+static u64 ids; /* given away so far */
 
 static u64 order_size(unsigned order)
 {
@@ -40,7 +42,7 @@ static int slot_append(struct guest_mem *mem, struct guest_slot *slot, hpa_t blo
     gpa_t gpa = slot->base + slot->size;
     int rc;
 
-    rc = npt_map(mem->npt, gpa, block, order_size(order), NPT_RWX);
+    rc = npt_map(mem->npt, gpa, block, order_size(order), NPT_UNTOUCHED);
     if (rc != 0) {
         /* A part of the block may be mapped: unmap it, so that nobody can reach the block once it is free. */
         npt_unmap(mem->npt, gpa, order_size(order));
@@ -77,12 +79,12 @@ static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size)
 
 int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size)
 {
-    static u64 ids;
     u64 low = MIN(size, GUEST_PCI_HOLE_BASE);
     int rc;
 
     assert(is_aligned(size, PAGE_SIZE));
     *mem = (struct guest_mem){ .npt = npt, .id = ++ids };
+    npt->fresh = NPT_RWX;
     mem->slot[1].base = GUEST_PCI_HOLE_END;
     rc = slot_fill(mem, &mem->slot[0], low);
     if (rc == 0)
@@ -169,14 +171,17 @@ gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page)
 /* The host memory of a gpa that is RAM; *len is cut to the bytes that are contiguous there. */
 static void *guest_pointer(struct guest_mem *mem, gpa_t gpa, u64 *len)
 {
-    struct npt_leaf leaf = leaf_at(mem, gpa);
-    u64 offset = gpa & (leaf.page_size - 1);
+    struct npt_leaf leaf;
+    u64 offset;
 
+    while ((leaf = leaf_at(mem, gpa)).prot == NPT_UNTOUCHED)
+        npt_touch(mem->npt, gpa);
+    offset = gpa & (leaf.page_size - 1);
     *len = MIN(*len, leaf.page_size - offset);
     return (char *)frame_window(leaf.frame) + offset;
 }
 
-/* The hypervisor has written `len` bytes of one page mapping. */
+/* The hypervisor has written `len` bytes, which lie in one slot. */
 static void written(struct guest_mem *mem, gpa_t gpa, u64 len)
 {
     __atomic_fetch_add(&mem->bytes_written, len, __ATOMIC_RELAXED);
@@ -229,20 +234,21 @@ int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len)
     return 0;
 }
 
-u64 guest_mem_clear(struct guest_mem *mem, u64 page, u64 pages)
+u64 guest_mem_untouched(struct guest_mem *mem, gpa_t gpa)
 {
-    u64 end = page + MIN(pages, mem->size / PAGE_SIZE - page);
+    struct npt_leaf leaf = leaf_at(mem, gpa);
 
-    for (u64 len; page < end; page += len / PAGE_SIZE) {
-        gpa_t gpa = guest_mem_gpa(mem, page);
-        void *to;
+    return leaf.prot == NPT_UNTOUCHED ? leaf.page_size - (gpa & (leaf.page_size - 1)) : 0;
+}
 
-        len = MIN((end - page) * PAGE_SIZE, slots_rest(mem->slot, gpa));
-        to = guest_pointer(mem, gpa, &len);
-        memset(to, 0, len);
-        written(mem, gpa, len);
+void guest_mem_untouch(struct guest_mem *mem)
+{
+    mem->id = ++ids;
+    for (unsigned i = 0; i < GUEST_SLOTS; i++) {
+        npt_untouch(mem->npt, mem->slot[i].base, mem->slot[i].size);
+        written(mem, mem->slot[i].base, mem->slot[i].size);
     }
-    return page;
+    npt_reap(mem->npt);
 }
 
 void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)

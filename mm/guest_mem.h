@@ -5,7 +5,8 @@
  * away, and only guest_mem_place one for writing.
  *
  * RAM is a few slots of guest physical address space. Each slot is backed by blocks of host frames, as large as
- * alignment and free memory allow.
+ * alignment and free memory allow. A frame is zeroed when the guest or the hypervisor accesses it for the first time;
+ * until then its RAM is *untouched*, and is known to be zeros.
  */
 #pragma once
 
@@ -20,7 +21,7 @@
 struct guest_mem {
     struct guest_slot slot[GUEST_SLOTS];
     u64 size; /* bytes of RAM in all slots */
-    u64 id;   /* of this RAM: a guest that starts anew gets another id, in other frames. 0: no RAM */
+    u64 id;   /* of this RAM: a guest that starts anew gets another id, maybe in other frames. 0: no RAM */
     struct npt *npt;
     u64 pages_4k, pages_2m, pages_1g; /* pages that back the RAM, counted at creation */
     u64 bytes_written;                /* by the hypervisor, for counters */
@@ -29,8 +30,7 @@ struct guest_mem {
 
 /*
  * Give a guest `size` bytes (a multiple of 4 KiB) of RAM from gpa 0, with the PCI hole left out, and map it in npt.
- * The memory still holds its old contents: before the guest runs, the caller clears it or writes every page of it.
- * Returns 0, or -ENOMEM or -EEXIST with nothing kept.
+ * All of it is untouched. Returns 0, or -ENOMEM or -EEXIST with nothing kept.
  */
 int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size);
 
@@ -41,9 +41,11 @@ void guest_mem_fini(struct guest_mem *mem);
  * Until then the rest is still RAM, but only the next call may use it. */
 bool guest_mem_fini_part(struct guest_mem *mem, u64 mappings);
 
-/* Zero up to `pages` pages from page number `page` on; they count as writes of the hypervisor. Returns the number of
- * the next page to clear, which is mem->size / PAGE_SIZE when all pages are clear. */
-u64 guest_mem_clear(struct guest_mem *mem, u64 page, u64 pages);
+/* Make all RAM untouched again, for a guest that starts anew; that counts as writing to it. No vcpu may run. */
+void guest_mem_untouch(struct guest_mem *mem);
+
+/* How many bytes from gpa on, which is RAM, are known to be untouched; 0: the page at gpa is not. Any CPU. */
+u64 guest_mem_untouched(struct guest_mem *mem, gpa_t gpa);
 
 /* Does [gpa, gpa+len) consist of RAM only? */
 bool guest_mem_valid(const struct guest_mem *mem, gpa_t gpa, u64 len);

@@ -16,6 +16,7 @@
 #include "mm/npt.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "host/bits.h"
 #include "host/panic.h"
@@ -62,10 +63,10 @@ int npt_leaf_split(struct npt *npt, u64 *entry, unsigned level, u64 clear, u64 s
     return 0;
 }
 
-static bool table_is_empty(const struct npt *npt, const u64 *table)
+static bool table_is_empty(const u64 *table)
 {
     for (unsigned i = 0; i < ENTRIES; i++) {
-        if (entry_present(npt, table[i]))
+        if (table[i] != 0)
             return false;
     }
     return true;
@@ -93,7 +94,7 @@ static int range_walk(struct npt_walk *walk, u64 *table, unsigned level, gpa_t g
             rc = walk->visit(walk, entry, level, gpa, next);
         if (rc == NPT_DESCEND) {
             rc = range_walk(walk, entry_table(entry_read(entry)), level - 1, gpa, next);
-            if (walk->prune && table_is_empty(walk->npt, entry_table(entry_read(entry))))
+            if (walk->prune && table_is_empty(entry_table(entry_read(entry))))
                 npt_table_cut(walk->npt, entry, 0);
         }
         if (rc != 0)
@@ -134,7 +135,7 @@ static int visit_map(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gp
     hpa_t frame = gpa + walk->offset;
     u64 *table;
 
-    if (entry_present(npt, entry_read(entry)))
+    if (entry_read(entry) != 0)
         return -EEXIST;
     if (leaf_fits(npt, level, gpa, next, frame)) {
         entry_write(entry, leaf_make(&npt->format, frame, level, walk->prot));
@@ -149,7 +150,7 @@ static int visit_map(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gp
 
 static int visit_unmap(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
 {
-    if (!entry_present(walk->npt, entry_read(entry)))
+    if (entry_read(entry) == 0)
         return 0;
     if (next - gpa != level_size(level))
         return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
@@ -162,7 +163,7 @@ int npt_map(struct npt *npt, gpa_t gpa, hpa_t frame, u64 size, unsigned prot)
 {
     struct npt_walk walk = { .npt = npt, .visit = visit_map, .prot = prot, .offset = frame - gpa };
 
-    assert((prot & NPT_R) && is_aligned(frame, PAGE_SIZE));
+    assert(is_aligned(frame, PAGE_SIZE));
     return npt_range_change(&walk, gpa, size);
 }
 
@@ -185,6 +186,27 @@ u64 *npt_entry_find(const struct npt *npt, gpa_t gpa, unsigned *level)
             return entry;
         table = entry_table(entry_read(entry));
     }
+}
+
+/* The lock is held while the page is zeroed, so that no other processor comes by and uses it. */
+bool npt_touch(struct npt *npt, gpa_t gpa)
+{
+    unsigned level;
+    u64 *entry, old;
+    bool untouched;
+
+    spin_lock(&npt->lock);
+    do {
+        entry = npt_entry_find(npt, gpa, &level);
+        old = entry_read(entry);
+        untouched = old != 0 && !entry_present(npt, old);
+    } while (untouched && level > 2 && npt_leaf_split(npt, entry, level, 0, 0) == 0);
+    if (untouched) {
+        memset(frame_window(old & PTE_ADDR), 0, level_size(level));
+        entry_write(entry, leaf_make(&npt->format, old & PTE_ADDR, level, npt->fresh));
+    }
+    spin_unlock(&npt->lock);
+    return untouched;
 }
 
 int npt_exec_open(struct npt *npt, gpa_t gpa)
@@ -223,7 +245,7 @@ bool npt_lookup(struct npt *npt, gpa_t gpa, struct npt_leaf *leaf)
     spin_lock(&npt->lock);
     entry = entry_read(npt_entry_find(npt, gpa, &level));
     spin_unlock(&npt->lock);
-    if (!entry_present(npt, entry))
+    if (entry == 0)
         return false;
     *leaf = (struct npt_leaf){
         .frame = entry & PTE_ADDR,

@@ -28,7 +28,8 @@ struct npt_format {
     bool has_1g;
 };
 
-enum npt_prot { NPT_R = 1, NPT_W = 2, NPT_X = 4, NPT_RWX = 7 };
+/* A page without any right is untouched: it counts as zeros, whatever its frame still holds (npt_touch). */
+enum npt_prot { NPT_UNTOUCHED = 0, NPT_R = 1, NPT_W = 2, NPT_X = 4, NPT_RWX = 7 };
 
 struct npt {
     struct npt_format format;
@@ -36,6 +37,7 @@ struct npt {
     u64 tables;      /* frames in use, including the root and cut-off tables */
     u64 exec_splits; /* large pages that npt_exec_open has split */
     hpa_t cut;       /* chain of tables that were cut off; 0: none */
+    unsigned fresh;  /* enum npt_prot: the rights that npt_touch gives */
     u64 generation;  /* grows when translations must be flushed; each vcpu remembers the one it has flushed */
     struct spinlock lock;
 };
@@ -66,6 +68,10 @@ void npt_reap(struct npt *npt);
  * call mapped before the error stay: npt_unmap them. Takes the lock.
  */
 int npt_map(struct npt *npt, gpa_t gpa, hpa_t frame, u64 size, unsigned prot);
+
+/* The first access to gpa: if its page is untouched, zero 2 MiB of it (or all of it, if it is smaller or memory for a
+ * table is short) and give this part its rights. Returns whether it was untouched. */
+bool npt_touch(struct npt *npt, gpa_t gpa);
 
 /*
  * Unmap [gpa, gpa+size): split large pages at the ends, and cut off tables that become empty (see npt_reap). Bumps
@@ -128,3 +134,7 @@ void npt_log_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_sca
  * for by that page. The cut-off tables wait for npt_reap. Bumps generation. No vcpu may run.
  */
 void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size);
+
+/* Make all pages of the range untouched, in large pages where these can be. Leaves tables for npt_reap, and bumps
+ * generation. No vcpu may run. */
+void npt_untouch(struct npt *npt, gpa_t gpa, u64 size);

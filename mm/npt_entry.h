@@ -51,9 +51,10 @@ static inline bool entry_present(const struct npt *npt, u64 entry)
     return (entry & npt->format.present) != 0;
 }
 
+/* An untouched leaf is not present. */
 static inline bool entry_is_leaf(const struct npt *npt, u64 entry, unsigned level)
 {
-    return entry_present(npt, entry) && (level == 1 || (entry & npt->format.large));
+    return entry != 0 && (level == 1 || (entry & npt->format.large));
 }
 
 static inline bool entry_is_table(const struct npt *npt, u64 entry, unsigned level)

@@ -44,6 +44,7 @@ int npt_log_arm(struct npt *npt, gpa_t gpa, u64 size, enum npt_track track, bool
 {
     struct npt_walk walk = { .npt = npt, .visit = visit_arm, .track = track, .split = split };
 
+    npt->fresh = NPT_R | NPT_X;
     return npt_range_change(&walk, gpa, size);
 }
 
@@ -100,7 +101,7 @@ bool npt_log_rearm(struct npt *npt, gpa_t gpa, u64 pages, enum npt_track track)
     entry = npt_entry_find(npt, gpa, &level);
     clear = written_bits(npt, level, track);
     if (level > 1)
-        changed = entry_present(npt, entry_read(entry)) && entry_clear(entry, clear);
+        changed = entry_clear(entry, clear);
     else
         for (; pages != 0; pages &= pages - 1)
             changed |= entry_clear(&entry[__builtin_ctzll(pages)], clear);
@@ -128,7 +129,7 @@ static u64 d_bits_take(const struct npt *npt, u64 *entry)
     u64 pages = 0;
 
     for (unsigned i = 0; i < WORD_PAGES; i++)
-        if (entry_present(npt, entry_read(&entry[i])) && entry_clear(&entry[i], npt->format.dirty))
+        if (entry_clear(&entry[i], npt->format.dirty))
             pages |= BIT(i);
     return pages;
 }
@@ -225,12 +226,33 @@ static void table_fold(struct npt *npt, u64 *table, unsigned level, gpa_t gpa, g
     }
 }
 
-void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size)
+/* Make the walk's change, and fold what is one large page then. */
+static void change_and_fold(struct npt_walk *walk, gpa_t gpa, u64 size)
 {
-    struct npt_walk walk = { .npt = npt, .visit = visit_disarm, .flush = true };
+    struct npt *npt = walk->npt;
 
-    npt_range_change(&walk, gpa, size);
+    npt_range_change(walk, gpa, size);
     spin_lock(&npt->lock);
     table_fold(npt, frame_window(npt->root), LEVELS, gpa, gpa + size);
     spin_unlock(&npt->lock);
+}
+
+void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size)
+{
+    npt->fresh = NPT_RWX;
+    change_and_fold(&(struct npt_walk){ .npt = npt, .visit = visit_disarm, .flush = true }, gpa, size);
+}
+
+static int visit_untouch(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+{
+    (void)gpa;
+    (void)next;
+    if (entry_read(entry) != 0)
+        entry_write(entry, leaf_make(&walk->npt->format, entry_read(entry) & PTE_ADDR, level, NPT_UNTOUCHED));
+    return 0;
+}
+
+void npt_untouch(struct npt *npt, gpa_t gpa, u64 size)
+{
+    change_and_fold(&(struct npt_walk){ .npt = npt, .visit = visit_untouch, .flush = true }, gpa, size);
 }

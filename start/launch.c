@@ -95,8 +95,7 @@ void launch_guests(const struct boot_info *boot_info)
     for (u32 i = 0; i < boot_info->config.nr_vms; i++)
         if (!launch(&boot_info->config.vm[i], starts_now(&boot_info->config, &boot_info->config.vm[i])))
             refused++;
-    while (vm_resets() != ~0ULL) { /* nothing else has to run yet */
-    }
+    vm_resets();
     host_work_add(vm_resets);
     host_work_add(report_first_entry);
     host_work_add(vm_reap);

@@ -109,6 +109,11 @@ static u8 *ops_page(void *vm, gpa_t gpa)
     return guest->memory[gpa / WIRE_PAGE];
 }
 
+static const void *ops_look(void *vm, gpa_t gpa)
+{
+    return ops_page(vm, gpa);
+}
+
 static enum wire_code ops_ready(void *vm, char reason[WIRE_REASON])
 {
     (void)reason;
@@ -171,6 +176,7 @@ static const struct migrate_dest_ops ops = {
     .room = ops_room,
     .create = ops_create,
     .page = ops_page,
+    .look = ops_look,
     .ready = ops_ready,
     .section = ops_section,
     .run = ops_run,

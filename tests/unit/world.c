@@ -124,10 +124,22 @@ static int describe(void *vm, struct migrate_description *d)
     return ((struct fake_vm *)vm)->world->no_memory;
 }
 
-static const void *source_page(void *vm, gpa_t gpa)
+/* Nobody has accessed every second page of zeros. */
+static bool untouched(struct fake_vm *vm, gpa_t gpa)
 {
-    ((struct fake_vm *)vm)->world->now += ((struct fake_vm *)vm)->world->page_ns[0];
-    return memory_page(vm, gpa);
+    return index_of(gpa) % 2 && page_is_zero(memory_page(vm, gpa));
+}
+
+static const void *source_page(void *ctx, gpa_t gpa)
+{
+    struct fake_vm *vm = ctx;
+    u8 *page = memory_page(vm, gpa);
+
+    vm->world->now += vm->world->page_ns[0];
+    if (index_of(gpa) + 1 != vm->world->overlooked)
+        return untouched(vm, gpa) ? NULL : page;
+    vm->world->overlooked = 0;
+    return NULL;
 }
 
 static int log_start(void *ctx)
@@ -329,6 +341,11 @@ static u8 *dest_page(void *vm, gpa_t gpa)
     return memory_page(vm, gpa);
 }
 
+static const void *dest_look(void *vm, gpa_t gpa)
+{
+    return untouched(vm, gpa) ? NULL : dest_page(vm, gpa);
+}
+
 /* The destination also restores, unless the test says that it refuses. */
 static void dest_section(void *ctx, unsigned index, struct wire_section *s, struct codec *c)
 {
@@ -418,6 +435,7 @@ static const struct migrate_dest_ops dest_ops = {
     .room = room,
     .create = create,
     .page = dest_page,
+    .look = dest_look,
     .ready = ready,
     .section = dest_section,
     .run = run,

@@ -49,8 +49,9 @@ struct world {
     u8 *tape;
     size_t tape_cap;
 
-    u64 page_ns[2];  /* that looking at a page takes: at the source, at the destination */
-    unsigned writes; /* pages that the guest writes a step */
+    u64 page_ns[2];      /* that looking at a page takes: at the source, at the destination */
+    unsigned overlooked; /* this page (1-based) is taken for untouched once */
+    unsigned writes;     /* pages that the guest writes a step */
     unsigned working_set;
     u64 random;
     int no_memory; /* what describing the guest returns: 0 or -errno */

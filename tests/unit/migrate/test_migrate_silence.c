@@ -64,7 +64,7 @@ static void test_slow_clock(void **state)
     free(w);
 }
 
-/* A destination that takes or clears a page in 30 ms, and digests one in as much: it may, for all that it does shows in
+/* A destination that takes a page in 30 ms, and digests one in as much: it may, for all that it does shows in
  * its work. */
 static void test_slow_destination(void **state)
 {
@@ -82,7 +82,9 @@ static void test_slow_destination(void **state)
         assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
         /* Two sections between the pages and their digests, and perhaps ZERO itself. */
         assert_int_equal(w->dest.incoming[0].work, FAKE_PAGES + !contents + 2 + FAKE_PAGES);
-        assert_true(w->source.stats.phases.final_ram + w->source.stats.phases.device_state > 20 * SECOND);
+        /* Zeros take it no time when they come, and to digest them only where memory is touched. */
+        assert_true(w->source.stats.phases.final_ram + w->source.stats.phases.device_state >
+                    (contents ? 20 : 5) * SECOND);
         world_fini(w);
         free(w);
     }

@@ -44,6 +44,21 @@ static void test_verify_finds_lost_page(void **state)
     free(w);
 }
 
+/* A page with contents that the source takes for untouched comes as zeros. */
+static void test_verify_finds_page_taken_for_zeros(void **state)
+{
+    struct world *w = malloc(sizeof(*w));
+
+    (void)state;
+    world_init(w);
+    w->overlooked = CHANGED + 1;
+    move(w, world_settings());
+    assert_int_equal(w->source.stats.error, WIRE_E_DIGEST);
+    assert_int_equal(world_where(w), 1);
+    world_fini(w);
+    free(w);
+}
+
 /* State that is restored otherwise than it was saved is found, and named. */
 static void test_verify_names_wrong_state(void **state)
 {
@@ -219,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verify_finds_lost_page),
+        cmocka_unit_test(test_verify_finds_page_taken_for_zeros),
         cmocka_unit_test(test_verify_names_wrong_state),
         cmocka_unit_test(test_little_is_digested_in_the_downtime),
         cmocka_unit_test(test_unverified),

@@ -56,7 +56,7 @@ static void fragment(u64 size)
     assert_int_equal(npt_init(&npt, &format_amd), 0);
 }
 
-static void test_ram_is_in_large_pages_and_cleared(void **unused)
+static void test_ram_is_in_large_pages_and_reads_as_zeros(void **unused)
 {
     static char page[PAGE_SIZE], zero[PAGE_SIZE];
 
@@ -69,7 +69,6 @@ static void test_ram_is_in_large_pages_and_cleared(void **unused)
     assert_int_equal(mem.size, MiB(16) + KiB(12));
     assert_int_equal(mem.pages_2m, 8);
     assert_int_equal(mem.pages_4k, 3);
-    assert_int_equal(guest_mem_clear(&mem, 0, ~0ULL), mem.size / PAGE_SIZE);
     for (gpa_t gpa = 0; gpa < mem.size; gpa += PAGE_SIZE) {
         assert_int_equal(guest_read(&mem, gpa, page, PAGE_SIZE), 0);
         assert_memory_equal(page, zero, PAGE_SIZE);
@@ -192,6 +191,7 @@ static void test_write_protection_is_the_guests_alone(void **unused)
     (void)unused;
     start(MiB(8));
     assert_int_equal(guest_mem_init(&mem, &npt, MiB(4)), 0);
+    npt_touch(&npt, 0);
     assert_int_equal(npt_log_arm(&npt, 0, KiB(8), NPT_TRACK_RIGHTS, true), 0);
     assert_int_equal(guest_write(&mem, KiB(4), &(u32){ 42 }, 4), 0);
     assert_int_equal(guest_read(&mem, KiB(4), &value, 4), 0);
@@ -220,6 +220,7 @@ static void test_split_ram_is_freed_whole(void **unused)
     (void)unused;
     start(MiB(16));
     assert_int_equal(guest_mem_init(&mem, &npt, MiB(8)), 0);
+    npt_touch(&npt, MiB(2));
     assert_int_equal(npt_log_arm(&npt, MiB(2), MiB(2), NPT_TRACK_RIGHTS, true), 0);
     assert_int_equal(page_size_at(MiB(2)), KiB(4));
     guest_mem_fini(&mem);
@@ -273,6 +274,8 @@ static void test_pci_hole_stays_empty(void **unused)
     assert_int_equal(guest_write(&mem, GUEST_PCI_HOLE_END, &(u64){ 99 }, 8), 0);
     assert_int_equal(guest_read(&mem, GUEST_PCI_HOLE_END, &value, 8), 0);
     assert_int_equal(value, 99);
+    guest_mem_untouch(&mem); /* so that a block of 1 GiB is freed whole */
+    assert_int_equal(page_size_at(GUEST_PCI_HOLE_END), GiB(1));
 }
 
 /* A part frees no more than it was told, of single pages as of large ones, and in the end all is free. */
@@ -284,6 +287,7 @@ static void test_ram_is_freed_in_parts(void **unused)
     start(MiB(64));
     before = ram_free();
     assert_int_equal(guest_mem_init(&mem, &npt, MiB(12) + PAGE_SIZE), 0);
+    npt_touch(&npt, MiB(4));
     assert_int_equal(npt_log_arm(&npt, MiB(4), MiB(2), NPT_TRACK_RIGHTS, true), 0);
     for (bool done = false; !done; parts++) {
         u64 free = ram_free(), tables = npt.tables;
@@ -297,34 +301,79 @@ static void test_ram_is_freed_in_parts(void **unused)
     assert_true(guest_mem_fini_part(&mem, 3));
 }
 
-/* A part clears no more than it was told, over the hole between the slots, and what it clears was written. */
-static void test_ram_is_cleared_in_parts(void **unused)
+/* 2 MiB are touched at a time, and what lies around them is still known to be zeros. */
+static void test_only_what_is_accessed_is_touched(void **unused)
 {
-    static u8 page[PAGE_SIZE], zero[PAGE_SIZE];
-    u64 next = 0, pages;
+    struct npt_leaf leaf;
 
     (void)unused;
     start(MiB(16));
-    assert_int_equal(guest_mem_init(&mem, &npt, MiB(4)), 0);
-    pages = mem.size / PAGE_SIZE;
-    memset(page, 1, sizeof(page));
-    for (u64 i = 0; i < pages; i++)
-        guest_write(&mem, i * PAGE_SIZE, page, PAGE_SIZE);
-    assert_int_equal(dirty_start(&mem, DIRTY_WRITE_PROTECT, DIRTY_SPLIT_LAZY), 0);
-    while (next < pages) {
-        u64 until = guest_mem_clear(&mem, next, 100);
+    assert_int_equal(guest_mem_init(&mem, &npt, MiB(8) + KiB(8)), 0);
+    assert_int_equal(guest_mem_untouched(&mem, MiB(2) + KiB(12)), MiB(2) - KiB(12));
+    assert_int_equal(guest_mem_untouched(&mem, MiB(8) + KiB(4)), KiB(4));
+    assert_int_equal(guest_write(&mem, MiB(4) - 1, "ab", 2), 0);
+    assert_true(npt_touch(&npt, MiB(8)));
+    assert_false(npt_touch(&npt, MiB(8)));
+    assert_int_equal(guest_mem_untouched(&mem, 0), MiB(2));
+    assert_int_equal(guest_mem_untouched(&mem, MiB(2)), 0);
+    assert_int_equal(guest_mem_untouched(&mem, MiB(4)), 0);
+    assert_int_equal(guest_mem_untouched(&mem, MiB(6)), MiB(2));
+    assert_int_equal(guest_mem_untouched(&mem, MiB(8)), 0);
+    assert_int_equal(guest_mem_untouched(&mem, MiB(8) + KiB(4)), KiB(4));
+    assert_true(npt_lookup(&npt, MiB(2), &leaf) && leaf.prot == NPT_RWX && leaf.page_size == MiB(2));
+}
 
-        assert_int_equal(until, next + 100 < pages ? next + 100 : pages);
-        assert_int_equal(mem.dirty.count.by_hypervisor, until);
-        guest_read(&mem, (until - 1) * PAGE_SIZE, page, PAGE_SIZE);
+/* A guest that starts anew finds zeros in large pages, and all of its RAM has been written. */
+static void test_ram_is_untouched_again_after_a_reset(void **unused)
+{
+    static u8 page[PAGE_SIZE], zero[PAGE_SIZE];
+    struct ram_window window = { .id = 0 };
+    u64 tables, generation;
+
+    (void)unused;
+    start(MiB(32));
+    assert_int_equal(guest_mem_init(&mem, &npt, MiB(8)), 0);
+    tables = npt.tables;
+    memset(page, 1, sizeof(page));
+    for (gpa_t gpa = 0; gpa < MiB(4); gpa += PAGE_SIZE)
+        guest_write(&mem, gpa, page, PAGE_SIZE);
+    assert_null(ram_window_page(&window, &mem, MiB(4)));
+    assert_int_equal(*ram_window_page(&window, &mem, MiB(2)), 1);
+    assert_int_equal(dirty_start(&mem, DIRTY_WRITE_PROTECT, DIRTY_SPLIT_LAZY), 0);
+    assert_true(dirty_write_fault(&mem, KiB(4)));
+    generation = npt.generation;
+    guest_mem_untouch(&mem);
+    assert_true(npt.generation > generation);
+    assert_int_equal(npt.tables, tables);
+    assert_int_equal(mem.dirty.count.by_fault + mem.dirty.count.by_hypervisor, MiB(8) / PAGE_SIZE);
+    assert_null(ram_window_page(&window, &mem, MiB(2)));
+    for (gpa_t gpa = 0; gpa < MiB(8); gpa += PAGE_SIZE) {
+        assert_int_equal(guest_read(&mem, gpa, page, PAGE_SIZE), 0);
         assert_memory_equal(page, zero, PAGE_SIZE);
-        next = until;
-        if (next < pages) {
-            guest_read(&mem, next * PAGE_SIZE, page, PAGE_SIZE);
-            assert_int_equal(page[0], 1);
-        }
     }
-    assert_int_equal(guest_mem_clear(&mem, next, 100), next);
+    assert_true(dirty_write_fault(&mem, KiB(4))); /* the log goes on */
+}
+
+/* The allocator may have no frame for a table: then more is zeroed at once. */
+static void test_touch_needs_no_memory(void **unused)
+{
+    hpa_t frame[4];
+    u64 value = 1, frames = 0;
+
+    (void)unused;
+    ram_init(GiB(2));
+    alias_blocks(GiB(1), 1);
+    frame_add(0, KiB(16));
+    frame_add(GiB(1), GiB(1));
+    assert_int_equal(npt_init(&npt, &format_ept), 0);
+    assert_int_equal(guest_mem_init(&mem, &npt, GiB(1)), 0);
+    while ((frame[frames] = frame_alloc(0)) != FRAME_NONE)
+        frames++;
+    assert_int_equal(guest_read(&mem, MiB(6), &value, 8), 0);
+    assert_int_equal(value, 0);
+    assert_int_equal(guest_mem_untouched(&mem, 0), 0);
+    while (frames)
+        frame_free(frame[--frames], 0);
 }
 
 /* A guest that has ended and is started again has other frames: what a move of its last life remembers of them is no
@@ -339,6 +388,7 @@ static void test_window_ends_with_the_ram(void **unused)
     (void)unused;
     start(MiB(16));
     assert_int_equal(guest_mem_init(&mem, &npt, MiB(4)), 0);
+    npt_touch(&npt, 0);
     before = ram_window_page(&window, &mem, 0);
     guest_mem_fini(&mem);
     taken = frame_alloc(9); /* somebody takes its place */
@@ -354,7 +404,7 @@ static void test_window_ends_with_the_ram(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_ram_is_in_large_pages_and_cleared),
+        TEST(test_ram_is_in_large_pages_and_reads_as_zeros),
         TEST(test_small_pages_when_memory_is_fragmented),
         TEST(test_nothing_is_kept_without_memory),
         TEST(test_nothing_of_a_refused_block_stays_mapped),
@@ -366,7 +416,9 @@ int main(void)
         TEST(test_split_ram_is_freed_whole),
         TEST(test_pci_hole_stays_empty),
         TEST(test_ram_is_freed_in_parts),
-        TEST(test_ram_is_cleared_in_parts),
+        TEST(test_only_what_is_accessed_is_touched),
+        TEST(test_ram_is_untouched_again_after_a_reset),
+        TEST(test_touch_needs_no_memory),
         TEST(test_window_ends_with_the_ram),
     };
 
