@@ -59,8 +59,7 @@ static void start(struct vm *vm)
     vm_stop(vm, VM_CRASHED, "%s", reason);
 }
 
-/* Is the guest still to be started? If a command has started or removed it meanwhile, it is not asked about any
- * more. */
+/* Is the guest still to be started? If a command has started or removed it, it is not asked about any more. */
 static bool waits(const struct vm *vm)
 {
     list_for_each (node, vm_list())

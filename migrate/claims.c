@@ -92,8 +92,7 @@ bool claims_are_of(const struct wire_claim *claim, const struct vm *vm)
            !memcmp(platform_of(vm)->net.port.mac, claim->mac, sizeof(claim->mac));
 }
 
-/* What this machine has to say of a VM to another one that is about to start it, or a VM with its MAC. False:
- * nothing. */
+/* What we have to say of a VM to another machine that is about to start it, or a VM with its MAC. False: nothing. */
 static bool answer(const struct vm *vm, struct wire_claim *claim)
 {
     u64 epoch = vm->identity.epoch;

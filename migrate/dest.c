@@ -9,7 +9,8 @@
 #include "host/log.h"
 #include "migrate/dest_parts.h"
 
-#define STEP_BUDGET 64 /* pages or records of a connection in one step */
+#define STEP_BUDGET 64  /* pages or records of a connection in one turn */
+#define STEP_NS 1000000 /* ns after which a turn ends: a page may be the first that is used of its 2 MiB */
 #define SAYS (ACTION_SAY_PREPARED | ACTION_SAY_RUNNING | ACTION_SAY_ABORTED)
 
 void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx)
@@ -396,10 +397,11 @@ static void session_watch(struct dest_session *session)
  * Returns whether something was done. */
 static bool session_turn(struct dest_session *session)
 {
+    u64 ends = now(session->dest) + STEP_NS;
     bool works = false;
     unsigned n = 0;
 
-    while (n < STEP_BUDGET && session->used && !works) {
+    while (n < STEP_BUDGET && session->used && !works && now(session->dest) < ends) {
         works = session_row(session)->work;
         if (!session_step(session))
             break;

@@ -142,8 +142,7 @@ int dest_cancel(struct dest *dest, const void *vm);
 /* This VM has ended, or moved on: it will not run here any more, and its handle is void. */
 void dest_forget(struct dest *dest, void *vm);
 
-/* Another machine claims a VM: free our copy if its epoch is lower; free a stranded copy if its own source claims the
- * VM. */
+/* Another machine claims a VM: free our copy if its epoch is lower, and a stranded copy if its own source claims it. */
 void dest_heard(struct dest *dest, const struct wire_claim *claim);
 
 /* The attempt that brought `vm`, if its copy is prepared, whether or not the connection still stands: the copy may be

@@ -74,8 +74,7 @@ void attempt_keep(struct dest_session *session);
 u64 attempt_bytes(const struct incoming *in);
 u64 attempt_held(const struct dest *dest, const char *peer, const struct incoming *instead, bool stranded);
 
-/* The oldest stranded copy that came from the host of `peer`, or from any host (NULL); never `instead`. NULL: there is
- * none. */
+/* The oldest stranded copy that came from the host of `peer`, or any (NULL); never `instead`. NULL: there is none. */
 struct incoming *attempt_stranded(struct dest *dest, const char *peer, const struct incoming *instead);
 
 /* Free a stranded copy, because its memory is needed. */

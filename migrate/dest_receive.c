@@ -252,34 +252,37 @@ static struct wire_run zero_run(const struct inbox *box, unsigned index)
     return run;
 }
 
-/* A page that comes for the first time is zeros already. */
-static void clear_page(struct dest_session *session, gpa_t gpa)
+/* A page that comes for the first time is zeros already. Returns whether this one has come before. */
+static bool clear_page(struct dest_session *session, gpa_t gpa)
 {
     struct incoming *in = session->incoming;
     u64 index = ram_index(&in->ram, gpa);
+    bool seen = bitmap_test(in->seen, index);
 
     in->stats.zero++;
-    if (bitmap_test(in->seen, index))
+    if (seen)
         memset(session->dest->ops->page(in->vm, gpa), 0, WIRE_PAGE);
     bitmap_set(in->seen, index);
     bitmap_clear(in->suspect, index);
     ram_digest_forget(&in->digest, index);
+    return seen;
 }
 
 void receive_clear(struct dest_session *session)
 {
-    unsigned n;
+    unsigned looked = 0, cleared = 0;
 
-    for (n = 0; n < WIRE_KEEPALIVE_LOOKED && session->zero.run < session->zero.runs; n++) {
+    while (looked < WIRE_KEEPALIVE_LOOKED && cleared < WIRE_KEEPALIVE_PAGES && session->zero.run < session->zero.runs) {
         struct wire_run run = zero_run(&session->inbox, session->zero.run);
 
-        clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
+        looked++;
+        cleared += clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
         if (++session->zero.page == run.pages) {
             session->zero.page = 0;
             session->zero.run++;
         }
     }
-    got_on(session, n);
+    got_on(session, looked);
     if (session->zero.run == session->zero.runs)
         session->stage = SESSION_RECEIVE;
 }

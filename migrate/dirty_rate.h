@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Measures how many pages a guest dirties, without a migration (QEMU's calc-dirty-rate). The dirty log is on for a
- * while. */
+/* Measures how many pages a guest dirties, without a move (QEMU's calc-dirty-rate). The log is on for a while. */
 #pragma once
 
 #include "host/types.h"

@@ -40,6 +40,7 @@ static int log_start(void *ctx)
 {
     struct vm_source *from = ctx;
 
+    from->window.id = 0; /* what was untouched may be no more; so in harvest and freeze, too */
     if (from->log == DIRTY_OFF)
         from->log = vm_dirty_best(from->vm);
     from->move->log = from->log;
@@ -55,7 +56,7 @@ static int harvest(void *ctx, u64 *bitmap)
 {
     struct vm *vm = ((struct vm_source *)ctx)->vm;
 
-    ((struct vm_source *)ctx)->window.id = 0; /* what was untouched may be no more */
+    ((struct vm_source *)ctx)->window.id = 0;
     if (!vm_harvest_part(vm, bitmap))
         return -EAGAIN;
     while (!vm_harvest_ready(vm)) /* as long as a kick takes to other CPUs */
@@ -82,6 +83,7 @@ static void freeze(struct vm_source *from)
     vm_freeze(from->vm);
     platform_freeze(from->vm);
     from->frozen = true;
+    from->window.id = 0;
 }
 
 static void resume(void *ctx)

@@ -48,8 +48,8 @@
  * that works hard is behind the clock of its peer, which waits. */
 #define WIRE_KEEPALIVE_PAGES 128
 
-/* The same of pages that the source looks at and finds empty, which takes it no longer; and long runs of them cost less
- * than a tenth of a byte each. */
+/* The same of pages that an end only looks at: it finds them empty, or has had nothing in them. Long runs of them cost
+ * less than a tenth of a byte each. */
 #define WIRE_KEEPALIVE_LOOKED 1024
 
 enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3, WIRE_ASK = 4 };

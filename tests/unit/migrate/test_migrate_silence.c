@@ -90,6 +90,31 @@ static void test_slow_destination(void **state)
     }
 }
 
+/* Pages that take the destination long, as the first of their 2 MiB do, keep others waiting for one page at a time. */
+static void test_slow_pages_end_a_turn(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct migrate_settings settings = world_settings();
+    u64 most = 0;
+
+    (void)state;
+    world_init(w);
+    memset(w->source_vm.memory, 1, FAKE_PAGES * PAGE_SIZE);
+    w->page_ns[1] = 2000000;
+    settings.policy.max_rounds = 0;
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    for (unsigned i = 0; i < 60000 && source_active(&w->source); i++) {
+        u64 before = w->dest.incoming[0].stats.pages;
+
+        world_step(w);
+        most = MAX(most, w->dest.incoming[0].stats.pages - before);
+    }
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_int_equal(most, 1);
+    world_fini(w);
+    free(w);
+}
+
 /* A source that looks at many pages and finds none to send says so, though its clock stands still meanwhile. */
 static void test_slow_clock_of_the_source(void **state)
 {
@@ -293,10 +318,15 @@ static void test_long_reset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_silent_peer),          cmocka_unit_test(test_slow_clock),
-        cmocka_unit_test(test_slow_destination),     cmocka_unit_test(test_slow_clock_of_the_source),
-        cmocka_unit_test(test_progress_is_required), cmocka_unit_test(test_progress_is_required_in_doubt),
-        cmocka_unit_test(test_nothing_to_do),        cmocka_unit_test(test_long_reset),
+        cmocka_unit_test(test_silent_peer),
+        cmocka_unit_test(test_slow_clock),
+        cmocka_unit_test(test_slow_destination),
+        cmocka_unit_test(test_slow_pages_end_a_turn),
+        cmocka_unit_test(test_slow_clock_of_the_source),
+        cmocka_unit_test(test_progress_is_required),
+        cmocka_unit_test(test_progress_is_required_in_doubt),
+        cmocka_unit_test(test_nothing_to_do),
+        cmocka_unit_test(test_long_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
