@@ -34,8 +34,7 @@ struct migrate_source_ops {
     u64 (*now)(void *vm);
     /* Fill in all of the description but vm_id, epoch and flags. Returns 0 or -errno. */
     int (*describe)(void *vm, struct migrate_description *description);
-    /* The page at gpa, mapped as long as the VM exists; NULL: it was untouched, and so zeros, after the last harvest.
-     */
+    /* The page at gpa, mapped as long as the VM exists. NULL: after the last harvest it was untouched, and so zeros. */
     ram_page_fn *page;
     /* The dirty log. log_start: from now on every write is logged. Returns 0; -EBUSY: the log has another user; or
      * another -errno. log_stop: do a part of ending the log; returns true when it is off, else the engine calls again.
@@ -86,8 +85,8 @@ struct migrate_dest_ops {
     /* Is there memory for this VM, or will no more come free? If not, a part of what guests that have gone had is
      * freed, and the engine calls again. */
     bool (*room)(void *ctx, const struct migrate_description *description);
-    /* Allocate all that the VM will need: RAM (zeros), vcpus, devices. The VM is stopped and its
-     * port shut. *vm is its handle. Returns WIRE_OK, or the code with the reason in words. */
+    /* Allocate all that the VM will need: RAM (zeros), vcpus, devices. The VM is stopped and its port shut. *vm is its
+     * handle. Returns WIRE_OK, or the code with the reason in words. */
     enum wire_code (*create)(void *ctx, const struct migrate_description *description, void **vm,
                              char reason[WIRE_REASON]);
     /* The page at gpa, which is in the description's ranges; look: for reading, NULL if it is untouched. */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The pictures of tests/bench/lab-precopy: predicted beside measured. Lines are predicted, markers are
-moves that were measured; first moves differ from later ones by marker, not in colour alone."""
+"""The pictures of tests/bench/lab-precopy: predicted beside measured. Lines are predicted, markers are moves
+that were measured; first moves differ from later ones by marker, not in colour alone."""
 
 import sys
 
