@@ -13,7 +13,7 @@
 #include "migrate/claims.h"
 #include "migrate/handoff.h"
 #include "migrate/peers.h"
-#include "migrate/wire.h"
+#include "stream/wire.h"
 
 #define QUESTIONS 4 /* one may be lost */
 #define AGAIN_MS (ASKING_MS / QUESTIONS)

@@ -12,7 +12,7 @@
 #include "host/log.h"
 #include "hv/vm.h"
 #include "migrate/handoff.h"
-#include "migrate/record.h"
+#include "stream/record.h"
 #include "net/netif.h"
 
 static struct claims_counters counters;

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "host/types.h"
-#include "migrate/wire.h"
+#include "stream/wire.h"
 
 struct vm;
 

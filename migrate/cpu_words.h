@@ -6,7 +6,7 @@
 #pragma once
 
 #include "hv/cpuid.h"
-#include "migrate/wire.h"
+#include "stream/wire.h"
 
 /* Write the policy as words; returns how many, at most WIRE_CPUID. */
 unsigned cpu_words_make(const struct cpuid_policy *policy, struct wire_cpuid words[WIRE_CPUID]);

@@ -12,8 +12,8 @@
 #pragma once
 
 #include "migrate/handoff.h"
-#include "migrate/ram_digest.h"
-#include "migrate/record.h"
+#include "stream/ram_digest.h"
+#include "stream/record.h"
 #include "migrate/vm_ops.h"
 
 #define DEST_SESSIONS 6  /* connections at a time */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "host/bits.h"
-#include "migrate/crc32c.h"
+#include "stream/crc32c.h"
 #include "migrate/dest_parts.h"
 
 void receive_release(struct incoming *in)

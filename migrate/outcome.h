@@ -2,7 +2,7 @@
 /* Why a move away, or an attempt to come here, is over. */
 #pragma once
 
-#include "migrate/wire.h"
+#include "stream/wire.h"
 
 /* WIRE_OK: it is completed; WIRE_E_CANCEL: it was cancelled; else it has failed. */
 struct outcome {

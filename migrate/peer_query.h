@@ -6,9 +6,9 @@
  */
 #pragma once
 
-#include "migrate/record.h"
-#include "migrate/transport.h"
-#include "migrate/wire.h"
+#include "stream/record.h"
+#include "stream/transport.h"
+#include "stream/wire.h"
 
 #define PEER_AGAIN_MS 100 /* between two attempts */
 

@@ -9,7 +9,7 @@
 #include "host/clock.h"
 #include "host/log.h"
 #include "migrate/claims.h"
-#include "migrate/tcp_transport.h"
+#include "stream/tcp_transport.h"
 #include "net/netif.h"
 #include "net/tcp_stream.h"
 

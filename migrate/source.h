@@ -14,8 +14,8 @@
 #pragma once
 
 #include "migrate/handoff.h"
-#include "migrate/ram_digest.h"
-#include "migrate/record.h"
+#include "stream/ram_digest.h"
+#include "stream/record.h"
 #include "migrate/stats.h"
 #include "migrate/vm_ops.h"
 #include "net/bucket.h"

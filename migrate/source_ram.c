@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "host/bits.h"
-#include "migrate/crc32c.h"
+#include "stream/crc32c.h"
 #include "migrate/source_parts.h"
 
 #define SCAN_BUDGET 256 /* pages looked at in one go, so that the host loop keeps turning */

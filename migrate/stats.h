@@ -6,7 +6,7 @@
 
 #include "host/types.h"
 #include "migrate/policy.h"
-#include "migrate/wire.h"
+#include "stream/wire.h"
 #include "mm/dirty.h"
 
 #define MIGRATE_ROUNDS 64 /* live rounds at most */

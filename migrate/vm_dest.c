@@ -9,7 +9,7 @@
 #include "dev/platform.h"
 #include "host/log.h"
 #include "hv/vm.h"
-#include "migrate/ram_window.h"
+#include "stream/ram_window.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_state.h"
 #include "net/heard.h"

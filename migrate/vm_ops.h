@@ -7,9 +7,9 @@
 
 #include "dev/codec.h"
 #include "host/types.h"
-#include "migrate/ram_digest.h"
-#include "migrate/transport.h"
-#include "migrate/wire.h"
+#include "stream/ram_digest.h"
+#include "stream/transport.h"
+#include "stream/wire.h"
 #include "mm/dirty.h"
 
 /* What the source says of a VM and the destination judges: the record RESERVE, unpacked. */

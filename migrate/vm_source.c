@@ -9,7 +9,7 @@
 #include "dev/platform.h"
 #include "host/log.h"
 #include "hv/vm.h"
-#include "migrate/tcp_transport.h"
+#include "stream/tcp_transport.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_dirty.h"
 #include "migrate/vm_state.h"

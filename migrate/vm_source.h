@@ -7,7 +7,7 @@
 #include "migrate/source.h"
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
-#include "migrate/ram_window.h"
+#include "stream/ram_window.h"
 
 /* A VM that was ever asked to move. It is kept until the VM has moved, else for ever. */
 struct vm_source {

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "dev/codec.h"
-#include "migrate/wire.h"
+#include "stream/wire.h"
 
 struct vm;
 

@@ -16,7 +16,7 @@
 
 #include "host/bits.h"
 #include "migrate/policy.h"
-#include "migrate/wire.h"
+#include "stream/wire.h"
 
 #define ROUNDS_MAX 1000
 #define PAGES_MAX (1ULL << 28)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = 4096
-ENTRY = 16            # bytes before each page on the wire (migrate/wire.h)
+ENTRY = 16            # bytes before each page on the wire (stream/wire.h)
 OWN = 5               # pages of the guest that it writes all the time: stack, data, three page tables
 IMAGE = 20            # further pages with contents: the guest's program and what it was started with
 EXPECTED, SET = 512, 1024  # the first page of what its pages should hold, and of the pages (tests/guests/writer)

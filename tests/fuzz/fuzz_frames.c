@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: net/switch.c net/hold.c net/heard.c net/snoop.c net/announce.c net/offload.c net/ethernet.c net/csum.c */
-/* sources: net/headers.c net/mac.c migrate/record.c migrate/crc32c.c dev/codec.c tests/unit/stubs.c */
+/* sources: net/headers.c net/mac.c stream/record.c stream/crc32c.c dev/codec.c tests/unit/stubs.c */
 /* libs: -lcmocka */
 /*
  * libFuzzer entry for frames through the switch, with what it snoops, announces and holds, and for the claims of other
@@ -10,7 +10,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "host/clock.h"
-#include "migrate/record.h"
+#include "stream/record.h"
 #include "net/announce.h"
 #include "net/ethernet.h"
 #include "net/hold.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c migrate/dest_forward.c */
 /* sources: migrate/dest_stranded.c */
-/* sources: migrate/dest_attempts.c migrate/dest_stages.c migrate/ram_digest.c */
-/* sources: migrate/record.c migrate/crc32c.c migrate/ram.c migrate/handoff.c dev/codec.c */
+/* sources: migrate/dest_attempts.c migrate/dest_stages.c stream/ram_digest.c */
+/* sources: stream/record.c stream/crc32c.c stream/ram.c migrate/handoff.c dev/codec.c */
 /*
  * libFuzzer entry for peers that speak the protocol: several connections of several hosts to one destination, on which
  * well-formed records of every type come in any order, beside operators' commands, claims, and time that passes. After
@@ -11,7 +11,7 @@
  * and the operator has settled what is left, each guest can come here.
  */
 #include "config/digest.h"
-#include "migrate/crc32c.h"
+#include "stream/crc32c.h"
 #include "tests/fuzz/dest_machine.h"
 
 #define LINES (DEST_SESSIONS + 1)

@@ -2,7 +2,7 @@
 /* A connection in memory for tests of migrations: small buffers, partial transfers, and accidents on demand. */
 #pragma once
 
-#include "migrate/transport.h"
+#include "stream/transport.h"
 
 #define PIPE_NEVER (~0ULL)
 #define PIPE_ARRIVALS 1024 /* room for so many */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/record.c migrate/crc32c.c dev/codec.c tests/unit/stubs.c */
+/* sources: stream/record.c stream/crc32c.c dev/codec.c tests/unit/stubs.c */
 /* Two machines on a link, each with the same guest in its configuration: who starts it, and what they say of it. */
 #include <setjmp.h>
 #include <stdarg.h>

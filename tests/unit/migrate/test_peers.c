@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/reception.c migrate/peer_query.c migrate/record.c migrate/crc32c.c dev/codec.c */
+/* sources: stream/reception.c migrate/peer_query.c stream/record.c stream/crc32c.c dev/codec.c */
 /* sources: tests/unit/pipe.c tests/unit/stubs.c */
 /* Questions over connections: one hypervisor asks several, and whoever reaches the port of one is received. */
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 
 #include "host/bits.h"
 #include "migrate/peer_query.h"
-#include "migrate/reception.h"
+#include "stream/reception.h"
 #include "tests/unit/pipe.h"
 
 #define PIPES 32

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Guest RAM: backing, the PCI hole, and the door through which the hypervisor reads and writes it. */
-/* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c migrate/ram_window.c tests/unit/ram.c */
+/* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c stream/ram_window.c tests/unit/ram.c */
 /* sources: tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "migrate/ram_window.h"
+#include "stream/ram_window.h"
 #include "host/frame.h"
 #include "mm/guest_mem.h"
 #include "tests/unit/npt_formats.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/tcp_transport.h"
+#include "stream/tcp_transport.h"
 
 #include <errno.h>
 

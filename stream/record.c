@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/record.h"
+#include "stream/record.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/bits.h"
-#include "migrate/crc32c.h"
+#include "stream/crc32c.h"
 
 /* What a record's `len` counts besides the body: crc and seq. */
 #define LEN_FIXED (sizeof(struct wire_record) - offsetof(struct wire_record, crc))

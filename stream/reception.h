@@ -7,9 +7,9 @@
  */
 #pragma once
 
-#include "migrate/record.h"
-#include "migrate/transport.h"
-#include "migrate/wire.h"
+#include "stream/record.h"
+#include "stream/transport.h"
+#include "stream/wire.h"
 
 #define RECEPTION_PLACES 8
 #define RECEPTION_PEER 64 /* text of an address */

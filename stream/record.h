@@ -11,8 +11,8 @@
 
 #include "dev/codec.h"
 #include "host/types.h"
-#include "migrate/transport.h"
-#include "migrate/wire.h"
+#include "stream/transport.h"
+#include "stream/wire.h"
 
 struct outbox {
     u8 *buf;           /* head and body of the record */

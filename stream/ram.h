@@ -8,7 +8,7 @@
 
 #include "host/bits.h"
 #include "host/types.h"
-#include "migrate/wire.h"
+#include "stream/wire.h"
 #include "mm/guest_slots.h"
 
 struct ram {

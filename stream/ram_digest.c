@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/ram_digest.h"
+#include "stream/ram_digest.h"
 
 #include <errno.h>
 #include <stdlib.h>

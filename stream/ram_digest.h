@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "migrate/ram.h"
+#include "stream/ram.h"
 
 struct ram_digest {
     u64 *part;  /* by page, if it is not stale; 0 for a page of zeros */

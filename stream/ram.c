@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/ram.h"
+#include "stream/ram.h"
 
 #include <errno.h>
 #include <stdlib.h>

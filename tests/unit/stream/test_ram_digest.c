@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/ram_digest.c migrate/ram.c */
+/* sources: stream/ram_digest.c stream/ram.c */
 /* The digest that is kept page by page is that of the whole memory, whatever was written since a page was digested. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "host/bits.h"
-#include "migrate/ram_digest.h"
+#include "stream/ram_digest.h"
 
 #define LOW 70 /* pages below a hole: no multiple of a word of a bitmap */
 #define PAGES 200

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/ram_window.h"
+#include "stream/ram_window.h"
 
 #include "host/bits.h"
 

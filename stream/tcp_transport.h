@@ -2,7 +2,7 @@
 /* A migration's transport over a TCP stream of net/. Host loop. */
 #pragma once
 
-#include "migrate/transport.h"
+#include "stream/transport.h"
 
 struct tcp_address;
 struct tcp_stream;

@@ -4,7 +4,7 @@
  * faster with the instruction. An emulator carries the instruction out bit by bit, and is faster with folding, which
  * costs it few memory accesses. So both ways are timed once, and the faster one is used.
  */
-#include "migrate/crc32c.h"
+#include "stream/crc32c.h"
 
 #include <string.h>
 

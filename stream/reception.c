@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/reception.h"
+#include "stream/reception.h"
 
 #include <errno.h>
 #include <stdio.h>
