@@ -8,16 +8,23 @@
  * only with a source in doubt, because the machine that held it crashed, or because operators gave up both copies; the
  * only whole copy goes by an operator's word alone; no deadlock; and, losses and crashes being finite, every run ends.
  *
+ * An attempt may be split (post-copy): the destination runs the guest while pages of it are missing. The source then
+ * serves them until it hears COMPLETE. RUNNING of such a destination stands for the list of what it misses, too; PAGE
+ * brings one of MISSING.
+ *
  * With -DHANDOFF_CLOCK a prepared copy is freed by a time-out: spin must find that the only copy is lost. With
- * -DSETTLE_RUNNING the answer about a guest that runs is settled, too, and given away: spin must find two that run.
+ * -DSETTLE_RUNNING the answer about a guest that runs is settled, too, and given away: spin must find two that run. With
+ * -DFREE_AT_RUNNING a source frees the pages that it should serve, with -DCOMPLETE_ONCE a lost COMPLETE is not said
+ * again, with -DADOPT_SPLIT an operator may let a copy run whose pages are elsewhere: spin must find each.
  * Several attempts, three machines and boots are owners.pml's.
  */
 
-mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
-mtype = { SOURCE_OWNER, SOURCE_PREPARING, SOURCE_IN_DOUBT, SOURCE_GONE, SOURCE_SUPERSEDED, DEAD }; /* source */
-mtype = { DEST_RECEIVING, DEST_PREPARED, DEST_RUNNING, DEST_ABORTED, DEST_SUPERSEDED, LOST }; /* destination */
+mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY, QUERY_ABORT, ABORT, ABORTED, UNKNOWN, PAGE, COMPLETE };
+mtype = { SOURCE_OWNER, SOURCE_PREPARING, SOURCE_IN_DOUBT, SOURCE_SERVING, SOURCE_GONE, SOURCE_SUPERSEDED, DEAD }; /* source */
+mtype = { DEST_RECEIVING, DEST_PREPARED, DEST_INCOMPLETE, DEST_RUNNING, DEST_ABORTED, DEST_SUPERSEDED, LOST }; /* destination */
 
 #define LOSSES 3 /* broken links, at most */
+#define MISSING 2 /* pages that a split attempt leaves at the source */
 
 chan to_dest = [2] of { mtype };
 chan to_source = [2] of { mtype };
@@ -29,14 +36,18 @@ bool dest_runs = false;
 bool source_has_copy = true;
 bool dest_ran = false; /* under E, ever */
 bool tried = false;    /* PREPARE was said: one attempt */
+bool split = false;    /* it hands over before all pages are there */
+byte missing = 0;      /* at the destination */
 bool wish = false;     /* the operator would rather have it back */
 bool source_crashed = false;
 bool dest_crashed = false;
 bool forced = false;
+bool meddles = false; /* the source's operator uses force whatever the other side has */
 bool wrong = false; /* force or adopt was used, though the other side may have it */
 bool beyond = false; /* forced: the source owns an epoch above E */
 bool given_up = false; /* the source's operator gave up the copy in doubt */
 bool settled = false; /* the destination's operator let the answer go */
+bool adopted_split = false; /* an operator let a copy run that was not whole */
 bool only_lost = false; /* the only whole copy was freed, and nobody had said so */
 byte losses = LOSSES;
 byte crashes = 1;
@@ -60,6 +71,40 @@ inline say(channel, message)
 inline resume()
 {
     source_runs = true
+}
+
+/* The destination lets the guest run: with pages missing it is incomplete. */
+inline let_run()
+{
+    dest_runs = true;
+    dest_ran = true;
+    if
+    :: split -> dest = DEST_INCOMPLETE
+    :: !split -> dest = DEST_RUNNING
+    fi
+}
+
+/* The source hears that the guest runs there. */
+inline hand_over()
+{
+    if
+#ifndef FREE_AT_RUNNING
+    :: split -> source = SOURCE_SERVING; say(to_dest, PAGE)
+#else
+    :: split -> source = SOURCE_SERVING; source_has_copy = false; say(to_dest, PAGE)
+#endif
+    :: !split -> source = SOURCE_GONE; source_has_copy = false
+    fi
+}
+
+/* A page comes. The last one makes the copy whole. */
+inline supply()
+{
+    missing--;
+    if
+    :: missing == 0 -> dest = DEST_RUNNING; say(to_source, COMPLETE)
+    :: missing > 0 -> say(to_source, RUNNING)
+    fi
 }
 
 /* A connection breaks: what was on its way is gone, and both sides notice. */
@@ -88,6 +133,10 @@ end:
     do
     /* The guest stops; all is sent. */
     :: atomic { source == SOURCE_OWNER && !tried -> tried = true; source_runs = false; source = SOURCE_PREPARING;
+                if
+                :: split = true; missing = MISSING
+                :: skip
+                fi;
                 say(to_dest, PREPARE) }
     :: atomic { source == SOURCE_PREPARING -> source = SOURCE_OWNER; resume(); say(to_dest, ABORT) } /* cancel */
     /* A new connection, when nothing is under way by the old one: ask again. */
@@ -96,18 +145,22 @@ end:
                 :: wish -> say(to_dest, QUERY_ABORT)
                 :: !wish -> say(to_dest, COMMIT)
                 fi }
+    :: atomic { source == SOURCE_SERVING && empty(to_dest) && empty(to_source) -> say(to_dest, COMMIT) }
     :: atomic { to_source?m ->
                 if
                 :: source == SOURCE_PREPARING && m == PREPARED -> source = SOURCE_IN_DOUBT; say(to_dest, COMMIT)
                 :: source == SOURCE_PREPARING && m == ABORTED -> source = SOURCE_OWNER; resume()
-                :: source == SOURCE_IN_DOUBT && m == RUNNING -> source = SOURCE_GONE; source_has_copy = false
+                :: source == SOURCE_IN_DOUBT && m == RUNNING -> hand_over()
+                :: source == SOURCE_SERVING && m == RUNNING -> say(to_dest, PAGE) /* one of those that it misses */
+                :: (source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) && m == COMPLETE -> source = SOURCE_GONE;
+                   source_has_copy = false
                 :: source == SOURCE_IN_DOUBT && m == ABORTED -> source = SOURCE_OWNER; resume()
                 :: source == SOURCE_IN_DOUBT && m == PREPARED ->
                    if
                    :: wish -> say(to_dest, QUERY_ABORT)
                    :: !wish -> say(to_dest, COMMIT)
                    fi
-                :: else -> skip /* UNKNOWN: stays in doubt */
+                :: else -> skip /* UNKNOWN: stays in doubt, or serves nobody */
                 fi }
     :: source == SOURCE_GONE || source == DEAD || source == SOURCE_SUPERSEDED -> break
     od
@@ -125,12 +178,18 @@ end:
                 :: dest == DEST_RECEIVING && m == PREPARE -> dest = DEST_PREPARED; say(to_source, PREPARED)
                 :: dest == DEST_RECEIVING && m == PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED) /* refused */
                 :: dest == DEST_RECEIVING && m != PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED)
-                :: dest == DEST_PREPARED && m == COMMIT -> dest = DEST_RUNNING; dest_runs = true; dest_ran = true;
-                   say(to_source, RUNNING)
+                :: dest == DEST_PREPARED && m == COMMIT -> let_run(); say(to_source, RUNNING)
+                :: dest == DEST_INCOMPLETE && m == PAGE -> supply()
+                :: dest == DEST_INCOMPLETE && m != PAGE -> say(to_source, RUNNING)
                 :: dest == DEST_PREPARED && (m == ABORT || m == QUERY_ABORT) -> dest = DEST_ABORTED;
                    say(to_source, ABORTED)
                 :: dest == DEST_PREPARED && (m == QUERY || m == PREPARE) -> say(to_source, PREPARED)
+                #ifdef COMPLETE_ONCE
                 :: dest == DEST_RUNNING || dest == DEST_SUPERSEDED -> say(to_source, RUNNING)
+#else
+                :: (dest == DEST_RUNNING || dest == DEST_SUPERSEDED) && !missing && split -> say(to_source, COMPLETE)
+                :: (dest == DEST_RUNNING || dest == DEST_SUPERSEDED) && (missing || !split) -> say(to_source, RUNNING)
+#endif
                 :: dest == DEST_ABORTED -> say(to_source, ABORTED)
                 fi }
     /* A claim: its owner runs it again, under its old epoch. What it claims it will not say COMMIT to. */
@@ -145,35 +204,43 @@ end:
 /* A wish; and force, when he knows that the other machine has lost its copy, or thinks so wrongly. */
 active proctype Operator()
 {
+    if
+    :: meddles = true
+    :: skip
+    fi;
 end:
     do
     :: atomic { source == SOURCE_IN_DOUBT && !wish -> wish = true; say(to_dest, QUERY_ABORT) }
-    :: atomic { source == SOURCE_IN_DOUBT && dest == LOST -> forced = true;
+    :: atomic { (source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) && dest == LOST -> forced = true;
                 if
                 :: source = SOURCE_OWNER; resume()
                 :: source = SOURCE_GONE; source_has_copy = false; given_up = true
                 fi }
-    :: atomic { source == SOURCE_IN_DOUBT && dest != LOST -> forced = true; wrong = true; beyond = true;
-                source = SOURCE_OWNER; resume() }
+    :: atomic { meddles && (source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) && dest != LOST -> forced = true;
+                wrong = true; beyond = true; source = SOURCE_OWNER; resume() }
     :: source == SOURCE_GONE || source == DEAD -> break
     od
 }
 
-/* The other machine's: adopts what is prepared, when he knows that the source is dead, or thinks so wrongly; or gives it
- * up. */
+/* The other machine's: adopts what is prepared and whole, when he knows that the source is dead, or thinks so wrongly; or
+ * gives it up. */
 active proctype DestOperator()
 {
 end:
     do
-    :: atomic { dest == DEST_PREPARED -> forced = true; wrong = wrong || source != DEAD; dest = DEST_RUNNING;
-                dest_runs = true; dest_ran = true }
+#ifdef ADOPT_SPLIT
+    :: atomic { dest == DEST_PREPARED -> forced = true; adopted_split = split; wrong = wrong || source != DEAD; let_run() }
+#else
+    :: atomic { dest == DEST_PREPARED && !split -> forced = true; wrong = wrong || source != DEAD; let_run() }
+#endif
     :: atomic { dest == DEST_PREPARED -> dest = DEST_ABORTED; say(to_source, ABORTED) }
     /* He settles the answer, and its place is given to another attempt. */
     :: atomic { dest == DEST_ABORTED || dest == DEST_SUPERSEDED -> settled = true; dest = LOST }
 #ifdef SETTLE_RUNNING
     :: atomic { dest == DEST_RUNNING -> dest = LOST }
 #endif
-    :: dest == LOST || dest == DEST_ABORTED || dest == DEST_RUNNING || dest == DEST_SUPERSEDED -> break
+    :: dest == LOST || dest == DEST_ABORTED || dest == DEST_RUNNING || dest == DEST_SUPERSEDED ||
+       dest == DEST_INCOMPLETE -> break
     od
 }
 
@@ -184,8 +251,9 @@ active proctype Claims()
 end:
     do
     :: atomic { beyond && source == SOURCE_OWNER && dest == DEST_PREPARED -> dest = DEST_ABORTED }
-    :: atomic { beyond && source == SOURCE_OWNER && dest == DEST_RUNNING -> dest = DEST_SUPERSEDED; dest_runs = false }
-    :: atomic { !beyond && (source == SOURCE_OWNER || source == SOURCE_PREPARING) && dest == DEST_RUNNING ->
+    :: atomic { beyond && source == SOURCE_OWNER && (dest == DEST_RUNNING || dest == DEST_INCOMPLETE) ->
+                dest = DEST_SUPERSEDED; dest_runs = false }
+    :: atomic { !beyond && (source == SOURCE_OWNER || source == SOURCE_PREPARING) && dest_runs ->
                 source = SOURCE_SUPERSEDED; source_runs = false }
     :: source == SOURCE_GONE || source == DEAD || source == SOURCE_SUPERSEDED -> break
     od
@@ -211,8 +279,14 @@ ltl two_end { [] (TWO -> <> (!TWO && (source_runs || dest_runs || source_crashed
 ltl never_none { [] (NONE -> EXCUSED) }
 /* A whole copy that may be the only one is freed by an operator alone. */
 ltl only_copy { [] (!only_lost) }
-/* Doubt keeps the memory: whoever is in doubt can still resume. */
-ltl doubt_keeps { [] (source == SOURCE_IN_DOUBT -> source_has_copy) }
+/* Doubt keeps the memory: whoever is in doubt, or serves, can still resume. */
+ltl doubt_keeps { [] ((source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) -> source_has_copy) }
+/* What runs with pages missing has a source that keeps them, unless that crashed, or an operator took them. */
+ltl served { [] (dest == DEST_INCOMPLETE -> ((source_has_copy || source_crashed || forced) && !adopted_split)) }
+/* A source frees nothing that is missing, but by an operator's word. */
+ltl whole_first { [] ((source == SOURCE_GONE && !given_up) -> (dest != DEST_INCOMPLETE)) }
+/* And it becomes whole. */
+ltl completes { [] (dest == DEST_INCOMPLETE -> <> (dest != DEST_INCOMPLETE || source_crashed || forced)) }
 /* A guest that ran there is never resumed here, but by force. */
 ltl no_rollback { [] ((source_runs && dest_ran) -> forced) }
 /* Every attempt ends: with an owner again, given up here, or dead. */
