@@ -18,6 +18,7 @@ enum lock_rank {
     LOCK_RUN_QUEUES,
     LOCK_DEVICES, /* vm->device_lock */
     LOCK_VM,      /* vm->lock */
+    LOCK_MISSING, /* mem->missing_lock */
     LOCK_NPT,
     LOCK_HEAP,
     LOCK_HOST_MAP,

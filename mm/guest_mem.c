@@ -15,6 +15,7 @@
 #include "host/copy.h"
 #include "host/panic.h"
 #include "host/frame.h"
+#include "mm/guest_missing.h"
 
 static u64 ids; /* given away so far */
 
@@ -83,7 +84,7 @@ int guest_mem_init(struct guest_mem *mem, struct npt *npt, u64 size)
     int rc;
 
     assert(is_aligned(size, PAGE_SIZE));
-    *mem = (struct guest_mem){ .npt = npt, .id = ++ids };
+    *mem = (struct guest_mem){ .npt = npt, .id = ++ids, .missing_lock = SPINLOCK(LOCK_MISSING) };
     npt->fresh = NPT_RWX;
     mem->slot[1].base = GUEST_PCI_HOLE_END;
     rc = slot_fill(mem, &mem->slot[0], low);
@@ -132,6 +133,7 @@ bool guest_mem_fini_part(struct guest_mem *mem, u64 mappings)
     if (left)
         return false;
     dirty_free(mem);
+    guest_mem_forget_missing(mem);
     *mem = (struct guest_mem){ .npt = mem->npt };
     return true;
 }
@@ -168,7 +170,15 @@ gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page)
     return slots_gpa(mem->slot, page);
 }
 
-/* The host memory of a gpa that is RAM; *len is cut to the bytes that are contiguous there. */
+/* May all of [gpa, gpa+len) be accessed now? 0, -EFAULT or -EAGAIN, as guest_read says. */
+static int accessible(struct guest_mem *mem, gpa_t gpa, u64 len)
+{
+    if (!guest_mem_valid(mem, gpa, len))
+        return -EFAULT;
+    return guest_mem_whole(mem) ? 0 : guest_mem_ask(mem, gpa, len);
+}
+
+/* The host memory of a gpa that is RAM and is here; *len is cut to the bytes that are contiguous there. */
 static void *guest_pointer(struct guest_mem *mem, gpa_t gpa, u64 *len)
 {
     struct npt_leaf leaf;
@@ -207,9 +217,10 @@ static void copy(void *to, const void *from, u64 len)
 int guest_read(struct guest_mem *mem, gpa_t gpa, void *buffer, u64 len)
 {
     char *to = buffer;
+    int err = accessible(mem, gpa, len);
 
-    if (!guest_mem_valid(mem, gpa, len))
-        return -EFAULT;
+    if (err)
+        return err;
     for (u64 step; len != 0; gpa += step, to += step, len -= step) {
         step = len;
         copy(to, guest_pointer(mem, gpa, &step), step);
@@ -220,9 +231,10 @@ int guest_read(struct guest_mem *mem, gpa_t gpa, void *buffer, u64 len)
 int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len)
 {
     const char *from = buffer;
+    int err = accessible(mem, gpa, len);
 
-    if (!guest_mem_valid(mem, gpa, len))
-        return -EFAULT;
+    if (err)
+        return err;
     for (u64 step; len != 0; gpa += step, from += step, len -= step) {
         void *to;
 
@@ -238,12 +250,15 @@ u64 guest_mem_untouched(struct guest_mem *mem, gpa_t gpa)
 {
     struct npt_leaf leaf = leaf_at(mem, gpa);
 
+    if (guest_mem_missing(mem, guest_mem_page(mem, gpa)))
+        return 0;
     return leaf.prot == NPT_UNTOUCHED ? leaf.page_size - (gpa & (leaf.page_size - 1)) : 0;
 }
 
 void guest_mem_untouch(struct guest_mem *mem)
 {
     mem->id = ++ids;
+    guest_mem_forget_missing(mem);
     for (unsigned i = 0; i < GUEST_SLOTS; i++) {
         npt_untouch(mem->npt, mem->slot[i].base, mem->slot[i].size);
         written(mem, mem->slot[i].base, mem->slot[i].size);
@@ -259,7 +274,8 @@ void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous
 
 const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)
 {
-    return guest_mem_place(mem, gpa, len, contiguous);
+    *contiguous = 0;
+    return accessible(mem, gpa, 1) ? NULL : guest_mem_place(mem, gpa, len, contiguous);
 }
 
 bool guest_cmpxchg(struct guest_mem *mem, gpa_t gpa, u64 old, u64 new, unsigned bytes)
@@ -270,7 +286,7 @@ bool guest_cmpxchg(struct guest_mem *mem, gpa_t gpa, u64 old, u64 new, unsigned 
     void *entry;
 
     assert((bytes == 4 || bytes == 8) && is_aligned(gpa, bytes));
-    if (!guest_mem_valid(mem, gpa, bytes))
+    if (accessible(mem, gpa, bytes))
         return false;
     entry = guest_pointer(mem, gpa, &len);
     if (bytes == 8)

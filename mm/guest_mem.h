@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "host/lock.h"
 #include "host/types.h"
 #include "mm/dirty.h"
 #include "mm/guest_slots.h"
@@ -26,7 +27,17 @@ struct guest_mem {
     u64 pages_4k, pages_2m, pages_1g; /* pages that back the RAM, counted at creation */
     u64 bytes_written;                /* by the hypervisor, for counters */
     struct dirty_log dirty;
+
+    struct guest_missing *missing; /* NULL: the RAM is whole (mm/guest_missing.h) */
+    struct spinlock missing_lock;  /* guards the map and what is below */
+    u64 requests;                  /* missing pages that somebody has asked for */
 };
+
+/* Is all of the RAM here? Any CPU. */
+static inline bool guest_mem_whole(const struct guest_mem *mem)
+{
+    return __atomic_load_n(&mem->missing, __ATOMIC_ACQUIRE) == NULL;
+}
 
 /*
  * Give a guest `size` bytes (a multiple of 4 KiB) of RAM from gpa 0, with the PCI hole left out, and map it in npt.
@@ -44,7 +55,8 @@ bool guest_mem_fini_part(struct guest_mem *mem, u64 mappings);
 /* Make all RAM untouched again, for a guest that starts anew; that counts as writing to it. No vcpu may run. */
 void guest_mem_untouch(struct guest_mem *mem);
 
-/* How many bytes from gpa on, which is RAM, are known to be untouched; 0: the page at gpa is not. Any CPU. */
+/* How many bytes from gpa on, which is RAM, are known to be untouched; 0: the page at gpa is not, or is missing. Any
+ * CPU. */
 u64 guest_mem_untouched(struct guest_mem *mem, gpa_t gpa);
 
 /* Does [gpa, gpa+len) consist of RAM only? */
@@ -55,26 +67,27 @@ u64 guest_mem_page(const struct guest_mem *mem, gpa_t gpa);
 gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page);
 
 /*
- * Copy out of or into guest RAM, across page and slot borders. Returns 0, or -EFAULT with nothing copied if part of the
- * range is not RAM. Aligned 2, 4 or 8 bytes are copied in one access. Any CPU.
+ * Copy out of or into guest RAM, across page and slot borders. With nothing copied these return -EFAULT if part of the
+ * range is not RAM, or -EAGAIN if part of it is missing: then the pages have been asked for (guest_mem_ask). Aligned 2,
+ * 4 or 8 bytes are copied in one access. Any CPU.
  */
 int guest_read(struct guest_mem *mem, gpa_t gpa, void *buffer, u64 len);
 int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len);
 
 /*
  * The host address of guest RAM at gpa, for reading data that is too large to copy; *contiguous is how many of `len`
- * bytes lie there in one piece. NULL if gpa is not RAM. The guest may change the bytes at any time: copy them before
- * you check them. The address is good until the VM is destroyed or its memory moves; both happen in the host loop. Any
- * CPU.
+ * bytes lie there in one piece. NULL if gpa is not RAM, or is missing: the caller asks first. The guest may change the
+ * bytes at any time: copy them before you check them. The address is good until the VM is destroyed or its memory
+ * moves; both happen in the host loop. Any CPU.
  */
 const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 
-/* The same address for writing, for the destination of a move: it fills the RAM of a VM that may not run yet. Neither
- * the dirty log nor bytes_written learns of the writes. Host loop. */
+/* The same address for writing, for the destination of a move: it fills the RAM of a VM that may not run yet and that
+ * is whole. Neither the dirty log nor bytes_written learns of the writes. Host loop. */
 void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 
 /*
  * Atomic compare-and-exchange of an aligned 4- or 8-byte word, such as a page-table entry. True if exchanged, false if
- * the word is not `old` or not RAM. Any CPU.
+ * the word is not `old`, not RAM, or missing. Any CPU.
  */
 bool guest_cmpxchg(struct guest_mem *mem, gpa_t gpa, u64 old, u64 new, unsigned bytes);

@@ -72,13 +72,17 @@ static u32 fault_code(const struct walk *walk, u64 cause)
                  (walk->access == WALK_FETCH && tells_fetch ? PF_FETCH : 0));
 }
 
-static u64 entry_read(const struct walk *walk, gpa_t at)
+/* Returns 0, or -EAGAIN if the entry is in a missing page. */
+static int entry_read(const struct walk *walk, struct step *step)
 {
-    u64 entry = 0;
+    unsigned bytes = walk->paging->entry_bytes;
+    int err;
 
-    if (guest_read(walk->mem, at, &entry, walk->paging->entry_bytes) != 0)
-        entry = size_mask(walk->paging->entry_bytes);
-    return entry;
+    step->entry = 0;
+    err = guest_read(walk->mem, step->at, &step->entry, bytes);
+    if (err == -EFAULT)
+        step->entry = size_mask(bytes);
+    return err == -EAGAIN ? err : 0;
 }
 
 static bool entry_is_leaf(const struct walk *walk, u64 entry, unsigned level)
@@ -139,31 +143,32 @@ static bool root_find(const struct walk *walk, gpa_t *table, u32 *error)
     return true;
 }
 
-/* Read the entries down to the leaf. */
-static bool entries_read(struct walk *walk, u32 *error)
+/* Read the entries down to the leaf. Returns what guest_walk does. */
+static int entries_read(struct walk *walk, u32 *error)
 {
     const struct paging *paging = walk->paging;
     gpa_t table;
 
     if (!root_find(walk, &table, error))
-        return false;
+        return -EFAULT;
     for (unsigned level = paging->top;; level--) {
         struct step *step = &walk->step[level];
         u64 index = (walk->gva >> level_shift(walk, level)) & (BIT(paging->index_bits) - 1);
 
         step->at = table + index * paging->entry_bytes;
-        step->entry = entry_read(walk, step->at);
+        if (entry_read(walk, step) != 0)
+            return -EAGAIN;
         if (!(step->entry & PTE_P)) {
             *error = fault_code(walk, 0);
-            return false;
+            return -EFAULT;
         }
         if (step->entry & entry_reserved(walk, step->entry, level)) {
             *error = fault_code(walk, PF_PRESENT | PF_RSVD);
-            return false;
+            return -EFAULT;
         }
         if (entry_is_leaf(walk, step->entry, level)) {
             walk->leaf = level;
-            return true;
+            return 0;
         }
         table = step->entry & PTE_ADDR;
     }
@@ -241,8 +246,10 @@ int guest_walk(struct guest_mem *mem, const struct walk_context *ctx, gva_t gva,
         return 0;
     }
     do {
-        if (!entries_read(&walk, error))
-            return -EFAULT;
+        int err = entries_read(&walk, error);
+
+        if (err)
+            return err;
         if (!access_allowed(&walk)) {
             *error = fault_code(&walk, PF_PRESENT);
             return -EFAULT;

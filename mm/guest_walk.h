@@ -17,7 +17,7 @@
 #define GUEST_PDPTE_RESERVED (BITS(63, GUEST_MAXPHYADDR) | BITS(8, 5) | BITS(2, 1))
 
 /*
- * Read the four entries that CR3 = cr3 names under PAE paging. Returns 0, or -EFAULT if they are not in RAM. QEMU 7.2
+ * Read the four entries that CR3 = cr3 names under PAE paging. Returns 0, or as guest_read. QEMU 7.2
  * sets an accessed bit in these entries. On processors that bit is reserved there, and the guest could not load the
  * entries again; so the bit is cleared in pdpte.
  */
@@ -33,9 +33,10 @@ struct walk_context {
 };
 
 /*
- * Translate linear address gva, which must be canonical in 64-bit mode. Returns 0 with *gpa set, or -EFAULT with *error
- * set to the page-fault error code to inject (with CR2 = gva). For accesses that the processor makes on its own behalf
- * (descriptors, TSS) set cpl to 0. A table at an address that is not RAM reads as all ones, like an unclaimed bus.
+ * Translate linear address gva, which must be canonical in 64-bit mode. Returns 0 with *gpa set; -EFAULT with *error
+ * set to the page-fault error code to inject (with CR2 = gva); or -EAGAIN if a table is in a missing page. For accesses
+ * that the processor makes on its own behalf (descriptors, TSS) set cpl to 0. A table at an address that is not RAM
+ * reads as all ones, like an unclaimed bus.
  */
 int guest_walk(struct guest_mem *mem, const struct walk_context *ctx, gva_t gva, enum walk_access access, gpa_t *gpa,
                u32 *error);

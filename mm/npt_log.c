@@ -245,8 +245,8 @@ void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size)
 
 static int visit_untouch(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
 {
-    (void)gpa;
-    (void)next;
+    if (next - gpa != level_size(level))
+        return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
     if (entry_read(entry) != 0)
         entry_write(entry, leaf_make(&walk->npt->format, entry_read(entry) & PTE_ADDR, level, NPT_UNTOUCHED));
     return 0;
@@ -255,4 +255,9 @@ static int visit_untouch(struct npt_walk *walk, u64 *entry, unsigned level, gpa_
 void npt_untouch(struct npt *npt, gpa_t gpa, u64 size)
 {
     change_and_fold(&(struct npt_walk){ .npt = npt, .visit = visit_untouch, .flush = true }, gpa, size);
+}
+
+int npt_withhold(struct npt *npt, gpa_t gpa, u64 size)
+{
+    return npt_range_change(&(struct npt_walk){ .npt = npt, .visit = visit_untouch, .flush = true }, gpa, size);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: dev/virtqueue.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
+/* sources: dev/virtqueue.c dev/codec.c mm/guest_mem.c mm/guest_missing.c mm/dirty.c mm/npt.c mm/npt_log.c */
 /* sources: host/frame.c tests/unit/ram.c */
 /*
  * libFuzzer entry for the virtqueue core: the input is the guest's memory, which holds the rings, the tables and what

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's PCI bus: configuration space, BARs that move, INTx and MSI-X. */
 /* sources: dev/pci.c dev/pci_msix.c hv/bus.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
+/* sources: mm/guest_missing.c */
 /* sources: host/frame.c tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>

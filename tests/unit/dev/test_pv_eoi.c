@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The paravirtual end of interrupt: when a guest is spared its EOI, and that the LAPIC gets it nevertheless. */
 /* sources: dev/pv_eoi.c dev/lapic.c dev/lapic_timer.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c */
+/* sources: mm/guest_missing.c */
 /* sources: mm/npt_log.c host/frame.c tests/unit/ram.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>

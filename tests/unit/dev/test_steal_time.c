@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Steal time: what a vcpu has waited for its turn is in the guest's memory, wherever it waited, and nothing else is. */
 /* sources: dev/steal_time.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
+/* sources: mm/guest_missing.c */
 /* sources: tests/unit/ram.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>

@@ -4,6 +4,7 @@
 /* sources: dev/virtio_net_tx.c dev/virtio_pci.c net/snoop.c net/announce.c net/offload.c */
 /* sources: dev/virtqueue.c dev/pci.c net/hold.c net/heard.c net/ethernet.c net/headers.c net/csum.c */
 /* sources: dev/pci_msix.c hv/bus.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
+/* sources: mm/guest_missing.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/net_rig.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>

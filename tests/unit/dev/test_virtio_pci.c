@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The virtio transport: what a driver finds, negotiates and may do when. */
 /* sources: dev/virtio_pci.c dev/virtqueue.c dev/pci.c dev/pci_msix.c hv/bus.c dev/codec.c */
-/* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
+/* sources: mm/guest_mem.c mm/guest_missing.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>

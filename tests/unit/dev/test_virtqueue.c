@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The virtqueue core against a driver written here: what a good one gets, and what a lying one does not get away with.
  */
-/* sources: dev/virtqueue.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
+/* sources: dev/virtqueue.c dev/codec.c mm/guest_mem.c mm/guest_missing.c mm/dirty.c mm/npt.c mm/npt_log.c */
 /* sources: host/frame.c tests/unit/ram.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>

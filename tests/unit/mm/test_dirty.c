@@ -5,6 +5,7 @@
  * only where it must. Memory is a version a page; a migration copies versions.
  */
 /* sources: mm/dirty.c mm/guest_mem.c mm/npt.c mm/npt_log.c host/frame.c tests/unit/ram.c tests/unit/stubs.c */
+/* sources: mm/guest_missing.c */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

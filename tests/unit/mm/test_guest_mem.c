@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Guest RAM: backing, the PCI hole, and the door through which the hypervisor reads and writes it. */
 /* sources: mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c stream/ram_window.c tests/unit/ram.c */
+/* sources: mm/guest_missing.c */
 /* sources: tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>

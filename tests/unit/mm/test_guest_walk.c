@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's page tables in software: every paging mode, every reason to fault with its error code, accessed and dirty
  * bits. */
-/* sources: mm/guest_walk.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c */
+/* sources: mm/guest_walk.c mm/guest_mem.c mm/guest_missing.c mm/dirty.c mm/npt.c mm/npt_log.c */
 /* sources: host/frame.c tests/unit/ram.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The map of missing pages. Everybody uses it under mem->missing_lock, so that it can be freed with the last page while
+ * other CPUs come by; only the host loop, which alone makes and frees it, may look at mem->missing without the lock.
+ */
+#include "mm/guest_missing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "host/bits.h"
+#include "host/panic.h"
+
+#define WORD_PAGES 64
+
+struct guest_missing {
+    u64 count;           /* pages that are missing */
+    u64 wishes;          /* bits in `wanted` */
+    u64 next;            /* where guest_mem_wanted goes on */
+    u64 last;            /* the page that was asked for last */
+    u64 *asked, *wanted; /* by page: somebody has asked; the wish waits to be fetched. Subsets of `missing` */
+    u64 missing[];       /* by page; the other two maps are behind it */
+};
+
+static struct guest_missing *map_make(struct guest_mem *mem)
+{
+    u64 words = dirty_words(mem);
+    struct guest_missing *map = calloc(1, sizeof(*map) + 3 * words * sizeof(u64));
+
+    if (map) {
+        map->asked = map->missing + words;
+        map->wanted = map->asked + words;
+    }
+    return map;
+}
+
+static bool is_missing(const struct guest_mem *mem, u64 page)
+{
+    assert(page < mem->size / PAGE_SIZE);
+    return mem->missing && bitmap_test(mem->missing->missing, page);
+}
+
+static void expect(struct guest_missing *map, u64 first, u64 pages)
+{
+    for (u64 page = first, next; page < first + pages; page = next) {
+        u64 *word = &map->missing[page / WORD_PAGES], bits;
+
+        next = MIN(align_up(page + 1, WORD_PAGES), first + pages);
+        bits = BITS((next - 1) % WORD_PAGES, page % WORD_PAGES);
+        map->count += bits_count(bits & ~*word);
+        *word |= bits;
+    }
+}
+
+int guest_mem_expect(struct guest_mem *mem, gpa_t gpa, u64 pages)
+{
+    int err;
+
+    if (pages > mem->size / PAGE_SIZE || !guest_mem_valid(mem, gpa, pages * PAGE_SIZE) || !is_aligned(gpa, PAGE_SIZE))
+        return -EINVAL;
+    assert(mem->dirty.producer == DIRTY_OFF);
+    if (!mem->missing)
+        mem->missing = map_make(mem);
+    if (!mem->missing)
+        return -ENOMEM;
+    err = npt_withhold(mem->npt, gpa, pages * PAGE_SIZE);
+    if (!err)
+        expect(mem->missing, guest_mem_page(mem, gpa), pages);
+    return err;
+}
+
+bool guest_mem_missing(struct guest_mem *mem, u64 page)
+{
+    if (guest_mem_whole(mem))
+        return false;
+    spin_lock(&mem->missing_lock);
+    bool missing = is_missing(mem, page);
+
+    spin_unlock(&mem->missing_lock);
+    return missing;
+}
+
+u64 guest_mem_missing_count(struct guest_mem *mem)
+{
+    if (guest_mem_whole(mem))
+        return 0;
+    spin_lock(&mem->missing_lock);
+    u64 count = mem->missing ? mem->missing->count : 0;
+
+    spin_unlock(&mem->missing_lock);
+    return count;
+}
+
+static void want(struct guest_missing *map, u64 page)
+{
+    map->wishes += !bitmap_test(map->wanted, page);
+    bitmap_set(map->wanted, page);
+}
+
+static void unwant(struct guest_missing *map, u64 page)
+{
+    map->wishes -= bitmap_test(map->wanted, page);
+    bitmap_clear(map->wanted, page);
+}
+
+static void ask_for(struct guest_mem *mem, u64 page)
+{
+    struct guest_missing *map = mem->missing;
+
+    map->last = page;
+    if (bitmap_test(map->asked, page))
+        return;
+    bitmap_set(map->asked, page);
+    want(map, page);
+    mem->requests++;
+}
+
+int guest_mem_ask(struct guest_mem *mem, gpa_t gpa, u64 len)
+{
+    int answer = 0;
+
+    if (guest_mem_whole(mem) || len == 0)
+        return 0;
+    spin_lock(&mem->missing_lock);
+    for (u64 page = guest_mem_page(mem, gpa), end = guest_mem_page(mem, gpa + len - 1) + 1; page < end; page++) {
+        if (!is_missing(mem, page))
+            continue;
+        ask_for(mem, page);
+        answer = -EAGAIN;
+    }
+    spin_unlock(&mem->missing_lock);
+    return answer;
+}
+
+u64 guest_mem_asked(struct guest_mem *mem)
+{
+    spin_lock(&mem->missing_lock);
+    u64 page = mem->missing ? mem->missing->last : 0;
+
+    spin_unlock(&mem->missing_lock);
+    return page;
+}
+
+/* The page has its rights before its bit goes: who finds the bit clear and the page without rights may take it for
+ * untouched, and zero it. */
+static int store(struct guest_mem *mem, u64 page, const void *bytes)
+{
+    struct guest_missing *map = mem->missing;
+    int err = npt_fill(mem->npt, guest_mem_gpa(mem, page), bytes);
+
+    if (err)
+        return err;
+    unwant(map, page);
+    bitmap_clear(map->asked, page);
+    bitmap_clear(map->missing, page);
+    if (--map->count == 0)
+        guest_mem_forget_missing(mem);
+    return 0;
+}
+
+int guest_mem_supply(struct guest_mem *mem, u64 page, const void *bytes)
+{
+    spin_lock(&mem->missing_lock);
+    int err = is_missing(mem, page) ? store(mem, page, bytes) : -EEXIST;
+
+    spin_unlock(&mem->missing_lock);
+    return err;
+}
+
+/* The first wish at or behind map->next, round the end; there is one. */
+static u64 next_wish(const struct guest_missing *map, u64 pages)
+{
+    for (u64 page = map->next;;) {
+        u64 rest = map->wanted[page / WORD_PAGES] >> page % WORD_PAGES;
+
+        if (rest)
+            return page + (u64)__builtin_ctzll(rest);
+        page = align_up(page + 1, WORD_PAGES);
+        if (page >= pages)
+            page = 0;
+    }
+}
+
+bool guest_mem_wanted(struct guest_mem *mem, u64 *page)
+{
+    struct guest_missing *map = mem->missing;
+
+    if (!map)
+        return false;
+    spin_lock(&mem->missing_lock);
+    bool found = map->wishes != 0;
+
+    if (found) {
+        *page = map->next = next_wish(map, mem->size / PAGE_SIZE);
+        unwant(map, *page);
+    }
+    spin_unlock(&mem->missing_lock);
+    return found;
+}
+
+void guest_mem_ask_again(struct guest_mem *mem)
+{
+    struct guest_missing *map = mem->missing;
+
+    if (!map)
+        return;
+    spin_lock(&mem->missing_lock);
+    for (u64 i = 0; i < dirty_words(mem); i++) {
+        map->wishes += bits_count(map->asked[i] & ~map->wanted[i]);
+        map->wanted[i] = map->asked[i];
+    }
+    spin_unlock(&mem->missing_lock);
+}
+
+void guest_mem_forget_missing(struct guest_mem *mem)
+{
+    struct guest_missing *map = mem->missing;
+
+    __atomic_store_n(&mem->missing, NULL, __ATOMIC_RELEASE);
+    free(map);
+}

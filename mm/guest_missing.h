@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pages of a guest's RAM that are not here yet: a move by post-copy lets the guest run before they have come. Their
+ * nested entries have no rights, as those of untouched RAM, so the guest's first access faults; the hypervisor's own
+ * accesses are refused at the door (mm/guest_mem.h). Either way somebody asks for the page, and whoever brings it
+ * fetches the wish.
+ *
+ * A page is missing from guest_mem_expect to guest_mem_supply, and then never again. RAM without missing pages is
+ * *whole* and has no map, so that nobody pays for it. Of a large nested page with a missing part, no part has rights
+ * before the page is split.
+ */
+#pragma once
+
+#include "mm/guest_mem.h"
+
+/*
+ * From now on these pages are missing; whatever their frames hold is forgotten. Returns 0, -EINVAL if they are not all
+ * RAM, or -ENOMEM: then what they hold may be lost. No vcpu runs, and the dirty log is off. Host loop.
+ */
+int guest_mem_expect(struct guest_mem *mem, gpa_t gpa, u64 pages);
+
+/* Is this page missing? How many are? Any CPU. */
+bool guest_mem_missing(struct guest_mem *mem, u64 page);
+u64 guest_mem_missing_count(struct guest_mem *mem);
+
+/*
+ * Ask for all missing pages of [gpa, gpa+len), which is RAM. Returns 0 if none is missing, or -EAGAIN: the access is to
+ * be tried again when the pages have come. guest_mem_asked is the page that was asked for last, by any CPU. Any CPU.
+ */
+int guest_mem_ask(struct guest_mem *mem, gpa_t gpa, u64 len);
+u64 guest_mem_asked(struct guest_mem *mem);
+
+/*
+ * A page has come: store its 4 KiB (NULL: zeros) and let everybody use it. With the last one the RAM is whole. Returns
+ * 0; -EEXIST if the page is not missing, with nothing done; or -ENOMEM. Its readers are not woken (vm_page_supply).
+ */
+int guest_mem_supply(struct guest_mem *mem, u64 page, const void *bytes);
+
+/* The next page that was asked for and is still missing; each is returned once. False: there is none. Host loop. */
+bool guest_mem_wanted(struct guest_mem *mem, u64 *page);
+
+/* The pages that guest_mem_wanted has returned will not come by themselves: it returns those that are still missing
+ * once more. Host loop. */
+void guest_mem_ask_again(struct guest_mem *mem);
+
+/* Nobody waits for the missing pages any more: the RAM is about to be untouched or freed. No vcpu runs. */
+void guest_mem_forget_missing(struct guest_mem *mem);
