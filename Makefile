@@ -142,10 +142,15 @@ $(TOOLS): config/config.h
 OVMF := /usr/share/ovmf/OVMF.fd
 all: $(BUILD)/OVMF.fd
 
-$(BUILD)/OVMF.fd: tools/firmware $(wildcard $(OVMF)) | $(PACKAGES)
+$(BUILD)/OVMF.fd: tools/firmware $(OBJ)/tools/firmware.bin $(wildcard $(OVMF)) | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call say,OVMF,$@)
-	$(Q)tools/firmware $(OVMF) $@
+	$(Q)tools/firmware $(OVMF) $(OBJ)/tools/firmware.bin $@
+
+$(OBJ)/tools/firmware.bin: tools/firmware.S | $(PACKAGES)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c $< -o $(@:.bin=.o)
+	$(Q)$(OBJCOPY) -O binary -j .text $(@:.bin=.o) $@
 
 # The administrator's command-line tool. It shows answers as the serial monitor does, with the same code.
 all: $(BUILD)/tools/godwit
