@@ -53,7 +53,7 @@ struct position {
 
 struct options {
     const char *file, *policy;
-    double mbit, fixed_ms, rtt_ms, at_s;
+    double mbit, burst_kb, fixed_ms, rtt_ms, at_s;
     uint64_t used; /* pages with contents at the beginning; 0: all */
     bool csv;
     struct policy_settings settings;
@@ -198,11 +198,27 @@ struct outcome {
     struct policy_prediction prediction;
     enum policy_verdict verdict;
     uint64_t left; /* pages for the downtime */
+    double saved;  /* bytes that the link takes at once: what it could have carried in a pause, --burst-kb at most */
 };
 
-static double send_us(const struct options *o, uint64_t pages)
+/* How long the link takes for so many bytes. */
+static double carry_us(const struct options *o, double bytes)
 {
-    return (double)(pages * PAGE_BYTES) * 8 / (o->mbit * BITS_PER_MBIT) * US_PER_S;
+    return bytes * 8 / (o->mbit * BITS_PER_MBIT) * US_PER_S;
+}
+
+/* How long sending so many pages takes, what is saved up apart. */
+static double send_us(const struct options *o, const struct outcome *out, uint64_t pages)
+{
+    return carry_us(o, MAX((double)(pages * PAGE_BYTES) - out->saved, 0));
+}
+
+/* So many pages are sent, and then the link rests for a round trip. */
+static void link_sends(const struct options *o, struct outcome *out, uint64_t pages)
+{
+    double rest = o->rtt_ms * 1000 / carry_us(o, 1);
+
+    out->saved = MIN(MAX(out->saved - (double)(pages * PAGE_BYTES), 0) + rest, o->burst_kb * 1024);
 }
 
 /* One live round. False: the trace is over. */
@@ -211,8 +227,9 @@ static bool live_round(const struct options *o, const struct trace *trace, struc
 {
     bool first = !out->stats.rounds;
     uint64_t pages = first && o->used ? o->used : out->left;
-    double us = send_us(o, pages) + o->rtt_ms * 1000;
+    double us = send_us(o, out, pages) + o->rtt_ms * 1000;
 
+    link_sends(o, out, pages);
     memset(dirty, 0, trace->pages);
     if (!guest_runs(trace, at, us * (100 - out->stats.throttle) / 100, dirty))
         return false;
@@ -237,6 +254,7 @@ static void move(const struct options *o, const struct trace *trace, decide_fn *
         fail("memory", strerror(ENOMEM));
     memset(out, 0, sizeof(*out));
     out->left = trace->pages;
+    out->saved = o->burst_kb * 1024;
     out->stats = (struct policy_stats){
         .round = out->round, .total = trace->pages, .page = WIRE_PAGE, .fixed_us = (u64)(o->fixed_ms * 1000)
     };
@@ -263,7 +281,7 @@ static void move(const struct options *o, const struct trace *trace, decide_fn *
 static void show(const struct options *o, const struct outcome *out)
 {
     bool stopped = out->verdict == POLICY_STOP;
-    double total = 0, downtime = o->fixed_ms * 1000 + send_us(o, out->left);
+    double total = 0, downtime = o->fixed_ms * 1000 + send_us(o, out, out->left);
     uint64_t pages = stopped ? out->left : 0;
 
     puts(o->csv ? "round,pages,dirtied,bytes,ms,throttle" : "round    pages  dirtied       bytes         ms  throttle");
@@ -292,6 +310,7 @@ static void show(const struct options *o, const struct outcome *out)
 static const char usage_text[] =
     "usage: build/tools/replay FILE [OPTION...]\n\n"
     "  --mbit N             rate of the link, default 1000\n"
+    "  --burst-kb N         KiB that the link takes at once after a pause, default 0\n"
     "  --rtt-ms N           between the end of a round and the answer to it, default 1\n"
     "  --fixed-ms N         downtime that does not depend on memory, default 10\n"
     "  --used N             pages with contents at the beginning; default all\n"
@@ -331,6 +350,7 @@ static void set_option(struct options *o, char option, const char *name)
 {
     switch (option) {
     case 'm': o->mbit = parse_number(name, optarg, 0.001); break;
+    case 'b': o->burst_kb = parse_number(name, optarg, 0); break;
     case 'r': o->rtt_ms = parse_number(name, optarg, 0); break;
     case 'f': o->fixed_ms = parse_number(name, optarg, 0); break;
     case 'u': o->used = (uint64_t)parse_number(name, optarg, 1); break;
@@ -351,7 +371,8 @@ static struct options parse(int argc, char **argv)
         { "mbit", 1, NULL, 'm' },       { "rtt-ms", 1, NULL, 'r' },   { "fixed-ms", 1, NULL, 'f' },
         { "used", 1, NULL, 'u' },       { "at", 1, NULL, 'a' },       { "downtime-limit", 1, NULL, 'd' },
         { "max-rounds", 1, NULL, 'n' }, { "on-stall", 1, NULL, 's' }, { "policy", 1, NULL, 'p' },
-        { "csv", 0, NULL, 'c' },        { "help", 0, NULL, 'h' },     { NULL, 0, NULL, 0 },
+        { "csv", 0, NULL, 'c' },        { "help", 0, NULL, 'h' },     { "burst-kb", 1, NULL, 'b' },
+        { NULL, 0, NULL, 0 },
     };
     struct options o = { .mbit = 1000,
                          .fixed_ms = 10,

@@ -36,9 +36,9 @@ class Scale:
     link: int = 2000      # R, pages a second
     tick: int = 5000      # us between the guest's writes
     keep: bool = True     # it makes up for ticks that it took late
-    limit: int = 100      # downtime-limit, ms
+    limit: int = 80       # downtime-limit, ms: for each rho of RHOS up to 0.5, far from what a round leaves
     rtt: float = 2        # what is assumed of round trips, ms
-    fixed: float = 7      # and of the downtime without pages, ms
+    fixed: float = 10     # and of the downtime without pages, ms
     seconds: int = 120    # of the trace: longer than any move
 
     def memory(self):
@@ -52,6 +52,10 @@ class Scale:
     def bandwidth(self):
         """max-bandwidth, bytes/s."""
         return self.link * (PAGE + ENTRY)
+
+    def burst(self):
+        """KiB that the source sends at once after a pause (BURST of migrate/source.c): two records."""
+        return 2 * 64 * (PAGE + ENTRY) / 1024
 
     def step(self):
         """The least rho: a page each tick."""
@@ -114,9 +118,9 @@ def predict(directory, scale, rho, on_stall):
     """What the move should be, from D, R, W, the number of pages and what is assumed of fixed costs."""
     trace = Path(directory) / "predicted.trace"
     write_trace(trace, scale, rho)
-    command = [ROOT / "build/tools/replay", trace, "--mbit", scale.bandwidth() * 8 / 1e6, "--rtt-ms", scale.rtt,
-               "--fixed-ms", scale.fixed, "--used", scale.used(), "--downtime-limit", scale.limit,
-               "--on-stall", on_stall]
+    command = [ROOT / "build/tools/replay", trace, "--mbit", scale.bandwidth() * 8 / 1e6, "--burst-kb", scale.burst(),
+               "--rtt-ms", scale.rtt, "--fixed-ms", scale.fixed, "--used", scale.used(),
+               "--downtime-limit", scale.limit, "--on-stall", on_stall]
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode not in (0, 1) or "total-time" not in done.stdout:
         raise RuntimeError(f"replay: {done.stderr}")

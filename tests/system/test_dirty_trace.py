@@ -187,6 +187,12 @@ def test_replay(tmp_path):
     assert rounds[-1][5] > 0 and rounds[-1][2] < rounds[0][2], "a throttled guest writes less"
     done = replay(file, "--mbit", link(10000), "--rtt-ms", 0, "--used", 100, "--downtime-limit", 12, "--csv")
     assert done.stdout.splitlines()[1] == f"1,100,10,{100 * FULL},10.0,0"
+    # Of the 1024 pages of the first round 128 are sent at once; in a round trip of 10 ms 10 more are saved up, of which
+    # the downtime has the gain.
+    done = replay(tmp_path / "hot", "--mbit", link(1000), "--rtt-ms", 10, "--burst-kb", 128 * FULL / 1024,
+                  "--downtime-limit", 25)
+    assert done.stdout.splitlines()[1].split() == ["1", "1024", "10", str(1024 * FULL), "906.0", "0%"]
+    assert "\ndowntime           10.0 ms " in done.stdout, done.stdout
 
 
 def test_policy_of_ones_own(tmp_path):
