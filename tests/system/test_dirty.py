@@ -69,6 +69,14 @@ def test_nothing_is_missed(tmp_path, emu, producer, patterns, cpus):
             assert n["faults"] <= 4  # one for each 2 MiB: also eagerly, if it is used first while the log is on
 
 
+@pytest.mark.parametrize("emu, producer", [("bochs", "pml"), ("qemu", "dbit")])
+def test_what_a_device_writes(tmp_path, emu, producer):
+    """No processor's log has a byte that a device put into the guest's memory."""
+    config = writer(producer, input=2, ticks=TICKS[emu, 2] // 2)
+    n = passed(boot(tmp_path, config, emu, 2, 256))
+    assert n["hypervisor"] > 0 and n[producer] > 0
+
+
 def test_change_of_producer(tmp_path):
     """Each in turn, stopped and started again in between."""
     n = passed(boot(tmp_path, writer("each", check=10, ticks=200), "bochs", 2, 256))

@@ -5,11 +5,12 @@
  * same writes.
  *
  *     pages=W rate=N tick=MICROSECONDS ticks=T pattern=sequential|uniform|hot|few words=FOR_EACH_WRITE
- *     say=TICKS fill=1 keep=1
+ *     say=TICKS fill=1 keep=1 input=N
  *
  * With ticks=0 it goes on until a 'q' is typed on its console. With fill=1 it first writes each page once. Each `say`
  * ticks it says how far it is. With keep=1 it makes up for ticks that it took late, so that it writes as much in a
- * second on a busy machine.
+ * second on a busy machine. With input=N a device writes in each tick, too: a byte into each of N pages behind the set,
+ * by string input.
  */
 #include "tests/guests/kit/boot.h"
 #include "tests/guests/kit/clock.h"
@@ -26,6 +27,8 @@
 #define WORDS (PAGE_SIZE / 8 - 2)
 #define FEW_WORDS 2
 #define SAMPLES 8 /* pages named when the end finds them wrong */
+#define INPUT_PAGES 64
+#define UART_SCR 0x3FF /* keeps the byte that was written to it */
 
 const char guest_name[] = "writer";
 
@@ -38,14 +41,14 @@ struct page {
 _Static_assert(sizeof(struct page) == PAGE_SIZE, "a page");
 
 static struct {
-    u64 pages, rate, tick_us, ticks, words, say, fill, keep;
+    u64 pages, rate, tick_us, ticks, words, say, fill, keep, input;
     char pattern[16];
 } options = { .pages = 1024, .rate = 16, .tick_us = 1000, .ticks = 200, .words = WORDS, .pattern = "uniform" };
 
 static struct page *const set = (struct page *)SET_BASE;
 static u32 *const expected = (u32 *)EXPECTED_BASE; /* sequence numbers */
 static volatile u64 ticks_seen;
-static u64 random_state, writes, overruns;
+static u64 random_state, writes, overruns, inputs;
 
 /* SplitMix64. */
 static u64 mix(u64 x)
@@ -84,6 +87,8 @@ static void options_read(void)
 {
     u64 room = boot_ram_end(GiB(3)) < SET_BASE ? 0 : (boot_ram_end(GiB(3)) - SET_BASE) / PAGE_SIZE;
 
+    options.input = number_option("input", options.input, 0, INPUT_PAGES);
+    room -= MIN(room, options.input ? INPUT_PAGES : 0);
     options.pages = number_option("pages", options.pages, 1, MIN(room, (SET_BASE - EXPECTED_BASE) / sizeof(*expected)));
     options.rate = number_option("rate", options.rate, 0, 1000000);
     options.tick_us = number_option("tick", options.tick_us, 1, 1000000);
@@ -124,6 +129,31 @@ static void page_write(u64 number)
     writes++;
 }
 
+/* The byte that the device has written at last to one of the pages behind the set. */
+static u8 *input_byte(u64 count)
+{
+    return (u8 *)&set[options.pages + count % INPUT_PAGES];
+}
+
+static void input_take(void)
+{
+    void *to = input_byte(inputs);
+    u64 count = 1;
+
+    outb(UART_SCR, (u8)mix(inputs));
+    asm volatile("rep insb" : "+D"(to), "+c"(count) : "d"(UART_SCR) : "memory");
+    inputs++;
+}
+
+static u64 inputs_wrong(void)
+{
+    u64 wrong = 0;
+
+    for (u64 i = inputs - MIN(inputs, INPUT_PAGES); i < inputs; i++)
+        wrong += *input_byte(i) != (u8)mix(i);
+    return wrong;
+}
+
 static void tick(struct trap_frame *frame)
 {
     (void)frame;
@@ -160,6 +190,8 @@ static u64 run(u64 start)
         sti();
         for (u64 i = 0; i < options.rate; i++)
             page_write(page_choose());
+        for (u64 i = 0; i < options.input; i++)
+            input_take();
         cli();
     }
     return done;
@@ -207,4 +239,5 @@ void guest_main(void)
     kprintf("%lu writes in %lu us, %lu overruns\n", writes, clock_us(rdtsc() - start), overruns);
     report_equal("every page holds what was written to it", pages_wrong(), 0);
     report_equal("no write is lost", writes, options.rate * ticks);
+    report_equal("every page holds what the device wrote to it", inputs_wrong(), 0);
 }
