@@ -73,3 +73,35 @@ def test_console_of_a_guest_that_stands(state, words):
             output, more = tool.communicate("", timeout=30)
         server.shutdown()
     assert (tool.returncode, output, said + more) == (0, "", words)
+
+
+class Busy(http.server.BaseHTTPRequestHandler):
+    """A hypervisor that begins a trace, and then has no place for a request."""
+
+    def do_POST(self):
+        self.server.asked.append(self.path)
+        self.answer(200, b'{"number":7}')
+
+    def do_GET(self):
+        self.answer(503, b'{"error":"there are too many connections"}')
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_trace_that_cannot_be_taken(tmp_path):
+    """The hypervisor ends it after 10 s; so the command ends, too, and says why."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        server.asked = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = run_to_end([GODWIT, "-H", f"127.0.0.1:{server.server_port}", "dirty-trace", "web", "-o", tmp_path / "t"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        server.shutdown()
+    assert done.returncode == 1 and "there are too many connections" in done.stdout, done.stdout
+    assert server.asked[-1] == "/v1/dirty-trace-stop"

@@ -15,7 +15,8 @@
 #define EVERY "100" /* ms */
 #define FOR "10"    /* s */
 #define RETRY_MS 200
-#define WAIT_S 1 /* for news; so soon Ctrl-C is noticed */
+#define RETRIES 50 /* 10 s, after which the hypervisor ends a trace that nobody takes */
+#define WAIT_S 1   /* for news; so soon Ctrl-C is noticed */
 
 struct options {
     const char *vm, *every, *length, *file;
@@ -78,17 +79,18 @@ static void stop(void)
     reply_free(&reply);
 }
 
-/* Ask for bytes until there is an answer: a hypervisor that has no place for another request has one soon. */
+/* Ask for bytes. A hypervisor that has no place for another request has one soon, so its refusal counts only if it
+ * stays. */
 static struct reply ask(long long number, unsigned long offset)
 {
     const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000L };
     char path[PATH];
 
     snprintf(path, PATH, "/v1/dirty-trace-data?number=%lld&offset=%lu&wait=%d", number, offset, WAIT_S);
-    for (;;) {
+    for (unsigned tries = 0;; tries++) {
         struct reply reply = client_try(path, NULL, 0);
 
-        if (reply.http != 429 && reply.http != 503) {
+        if ((reply.http != 429 && reply.http != 503) || tries == RETRIES) {
             if (reply.http && reply.status != STATUS_OK)
                 reply_explain(&reply);
             return reply;
