@@ -12,7 +12,7 @@
 
 #define POLYNOMIAL 0x82F63B78u /* bit-reversed */
 #define CPUID_1_ECX_SSE42 (1u << 20)
-#define FOLD_WORDS 5
+#define FOLD_BYTES 40 /* five words */
 #define TRIAL_BYTES 1024
 #define TRIALS 16 /* the first trials are slower: caches are cold, and emulators still translate */
 
@@ -28,13 +28,6 @@ static void table_make(void)
     }
 }
 
-static u32 by_table(u32 crc, const u8 *p, size_t len)
-{
-    for (; len; len--, p++)
-        crc = crc >> 8 ^ table[(u8)crc ^ *p];
-    return crc;
-}
-
 static inline u64 read64(const u8 *p)
 {
     u64 word;
@@ -43,42 +36,72 @@ static inline u64 read64(const u8 *p)
     return word;
 }
 
+/* What a word adds; the CRC before it is in its first bits already. */
+static u32 of_word(u64 word)
+{
+    for (unsigned i = 0; i < sizeof(word); i++)
+        word = word >> 8 ^ table[(u8)word];
+    return (u32)word;
+}
+
+static u32 by_table(u32 crc, const u8 *p, size_t len)
+{
+    for (; len >= sizeof(u64); len -= sizeof(u64), p += sizeof(u64))
+        crc = of_word(read64(p) ^ crc);
+    for (; len; len--, p++)
+        crc = crc >> 8 ^ table[(u8)crc ^ *p];
+    return crc;
+}
+
 /*
  * A message is a polynomial over bits; its first bit is the highest coefficient. CRC32C's polynomial divides
  * x^297 + x^196 + x^192 + x^78 + x^42 + 1. So the CRC stays the same when a word is taken away and added again 101,
- * 105, 219, 255 and 297 bits behind its place: in the five words that follow, which a..e carry until these words are
- * read. Afterwards `a` belongs to the fifth.
+ * 105, 219, 255 and 297 bits behind its place: in the five words that follow. `a` is the word, b..e are the next four,
+ * and afterwards `a` is what the fifth gets. The empty asm keeps the compiler from mixing the instructions for one word
+ * with those for the next: there are not enough registers for two.
  */
-#define FOLD(p, a, b, c, d, e)                      \
-    do {                                            \
-        u64 word = read64(p) ^ (a);                 \
-                                                    \
-        (a) = word >> 23;                           \
-        (b) ^= word << 37 ^ word << 41;             \
-        (c) ^= word >> 27 ^ word >> 23;             \
-        (d) ^= word << 27 ^ word << 63;             \
-        (e) ^= word >> 37 ^ word >> 1 ^ word << 41; \
+#define FOLD(a, b, c, d, e)                                        \
+    do {                                                           \
+        u64 word = (a);                                            \
+                                                                   \
+        (a) = word >> 23;                                          \
+        (b) ^= word << 37 ^ word << 41;                            \
+        (c) ^= word >> 27 ^ word >> 23;                            \
+        (d) ^= word << 27 ^ word << 63;                            \
+        (e) ^= word >> 37 ^ word >> 1 ^ word << 41;                \
+        __asm__("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e)); \
     } while (0)
 
-static u32 by_folding(u32 crc, const u8 *p, size_t len)
+/*
+ * All five words are read before they are folded, because an emulator keeps few registers over a memory access. The
+ * function lies in one page, because an emulator is slow where a loop crosses into another.
+ */
+static __attribute__((aligned(1024))) u32 by_folding(u32 crc, const u8 *p, size_t len)
 {
     u64 a = crc, b = 0, c = 0, d = 0, e = 0;
-    u8 rest[FOLD_WORDS * sizeof(a)];
 
-    if (len < sizeof(rest))
+    if (len < FOLD_BYTES)
         return by_table(crc, p, len);
-    for (; len >= 2 * sizeof(rest); len -= sizeof(rest), p += sizeof(rest)) {
-        FOLD(p, a, b, c, d, e);
-        FOLD(p + 8, b, c, d, e, a);
-        FOLD(p + 16, c, d, e, a, b);
-        FOLD(p + 24, d, e, a, b, c);
-        FOLD(p + 32, e, a, b, c, d);
+    for (;; len -= FOLD_BYTES, p += FOLD_BYTES) {
+        a ^= read64(p);
+        b ^= read64(p + 8);
+        c ^= read64(p + 16);
+        d ^= read64(p + 24);
+        e ^= read64(p + 32);
+        if (len < 2 * FOLD_BYTES)
+            break;
+        FOLD(a, b, c, d, e);
+        FOLD(b, c, d, e, a);
+        FOLD(c, d, e, a, b);
+        FOLD(d, e, a, b, c);
+        FOLD(e, a, b, c, d);
     }
-    memcpy(
-        rest,
-        (const u64[]){ read64(p) ^ a, read64(p + 8) ^ b, read64(p + 16) ^ c, read64(p + 24) ^ d, read64(p + 32) ^ e },
-        sizeof(rest));
-    return by_table(by_table(0, rest, sizeof(rest)), p + sizeof(rest), len - sizeof(rest));
+    crc = of_word(a);
+    crc = of_word(b ^ crc);
+    crc = of_word(c ^ crc);
+    crc = of_word(d ^ crc);
+    crc = of_word(e ^ crc);
+    return by_table(crc, p + FOLD_BYTES, len - FOLD_BYTES);
 }
 
 static u32 by_instruction(u32 crc, const u8 *p, size_t len)
