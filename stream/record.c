@@ -58,15 +58,21 @@ void outbox_begin(struct outbox *box)
     box->body = codec_saver(box->buf + sizeof(struct wire_record), box->room);
     box->chunks = 1;
     box->next = 0;
+    box->pages = 0;
 }
 
 void outbox_page(struct outbox *box, const void *page)
 {
-    if (box->chunks == ARRAY_SIZE(box->chunk)) {
+    struct chunk *last = &box->chunk[box->chunks - 1];
+
+    if (box->pages == WIRE_BATCH) {
         codec_refuse(&box->body, -ENOSPC, "no room for a page");
         return;
     }
-    box->chunk[box->chunks++] = (struct chunk){ .bytes = page, .len = WIRE_PAGE, .stable = true };
+    if (box->pages++ && (const u8 *)last->bytes + last->len == page)
+        last->len += WIRE_PAGE; /* the transport has less to do for one large chunk */
+    else
+        box->chunk[box->chunks++] = (struct chunk){ .bytes = page, .len = WIRE_PAGE, .stable = true };
 }
 
 void outbox_end(struct outbox *box, u32 type)
@@ -74,7 +80,7 @@ void outbox_end(struct outbox *box, u32 type)
     size_t len = box->body.at, padded = align_up(len, 8);
     struct wire_record head = {
         .type = type,
-        .len = LEN_FIXED + len + (box->chunks - 1) * WIRE_PAGE,
+        .len = LEN_FIXED + len + box->pages * WIRE_PAGE,
         .seq = box->seq++,
     };
 

@@ -18,6 +18,7 @@ struct outbox {
     u8 *buf;           /* head and body of the record */
     size_t room;       /* bytes of a body */
     struct codec body; /* the body of the record that is being made */
+    unsigned pages;    /* of the record; where they follow each other in memory, they are one chunk */
     struct chunk chunk[1 + WIRE_BATCH];
     unsigned chunks, next; /* chunks to send; the first chunk that isn't sent whole */
     u32 seq;
