@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from machine import ROOT, RUN, TIMEOUT, boot, run_name, run_to_end, vm
+from machine import ROOT, RUN, TIMEOUT, boot, run_name, run_to_end, tool, vm
 from network import Machine
 
 
@@ -31,6 +31,26 @@ def test_memory_follows_the_configuration(tmp_path):
     done = boot(tmp_path, config, "qemu", mem=None)
     assert done.status == 0, done.errors
     assert "api: port 80, open to everybody; but there is no network card" in done.log
+
+
+def test_memory_of_a_machine_before(tmp_path, monkeypatch):
+    """A machine in QEMU takes RAM over that no other has now, and what stands there does not disturb it."""
+    small, full = (os.memfd_create("ram") for _ in range(2))
+    left = bytes(range(256)) * 4096
+    os.truncate(small, 64 << 20)
+    for _ in range(256):
+        os.write(full, left)
+    paths = [f"/proc/{os.getpid()}/fd/{file}" for file in (small, full)]
+    monkeypatch.setenv("RAM_POOL", " ".join(paths))
+    done = boot(tmp_path, vm("hello", "hello.elf", memory="64M"), "qemu", mem=256)
+    assert done.status == 0, done.errors
+    assert os.pread(full, len(left), 1 << 20) != left  # where the hypervisor is
+    take_over = tool("run").take_over
+    assert take_over(64)[0] == paths[0]
+    assert take_over(64)[0] == paths[1]
+    assert take_over(64) is None
+    for file in (small, full):
+        os.close(file)
 
 
 def test_network_without_rights(tmp_path):
