@@ -38,7 +38,7 @@ class Scale:
     keep: bool = True     # it makes up for ticks that it took late
     limit: int = 80       # downtime-limit, ms: for each rho of RHOS up to 0.5, far from what a round leaves
     rtt: float = 2        # what is assumed of round trips, ms
-    fixed: float = 10     # and of the downtime without pages, ms
+    fixed: float = 13     # and of the downtime without pages, ms
     seconds: int = 120    # of the trace: longer than any move
 
     def memory(self):
