@@ -39,6 +39,7 @@ class Scale:
     limit: int = 80       # downtime-limit, ms: for each rho of RHOS up to 0.5, far from what a round leaves
     rtt: float = 2        # what is assumed of round trips, ms
     fixed: float = 13     # and of the downtime without pages, ms
+    cold: float = 25      # and by how much a machine's first move is longer, ms: its emulator has the code to translate
     seconds: int = 120    # of the trace: longer than any move
 
     def memory(self):
@@ -125,6 +126,12 @@ def predict(directory, scale, rho, on_stall):
     if done.returncode not in (0, 1) or "total-time" not in done.stdout:
         raise RuntimeError(f"replay: {done.stderr}")
     return replayed(done.stdout)
+
+
+def of_first(scale, predicted):
+    """The same of a machine's first move."""
+    longer = {name: predicted[name] + scale.cold for name in ("downtime", "total") if predicted["downtime"]}
+    return {**predicted, **longer}
 
 
 # --- A move ---

@@ -25,7 +25,8 @@ def points(rows, first, name):
 
 def compare(axis, rows, name, label):
     """Predicted and measured by rho."""
-    predicted = {row["rho"]: row[f"{name}_predicted"] for row in rows if row["part"] == "sweep"}
+    sweep = sorted((row for row in rows if row["part"] == "sweep"), key=lambda row: row["first"], reverse=True)
+    predicted = {row["rho"]: row[f"{name}_predicted"] for row in sweep}  # of later moves, where there are any
     axis.plot(sorted(predicted), [predicted[rho] for rho in sorted(predicted)], **LINE)
     for first, style in MARKS.items():
         axis.plot(*points(rows, first, name), linestyle="", markerfacecolor="none", **style)

@@ -63,10 +63,13 @@ def test_a_run_has_every_row(tmp_path):
 def test_prediction_ends_at_the_root(tmp_path, rho, left):
     """Of x = 1 - exp(-rho x), in parts of the pages that are written: rounds that stall come near it from above."""
     predicted = lab.predict(tmp_path, SCALE, rho, "stop")
-    assert left - 0.01 < predicted["last"] / SCALE.pages < left + 0.08
+    assert left - 0.01 < predicted["last"] / SCALE.pages < left + 0.1
     assert predicted["downtime"] == pytest.approx(SCALE.fixed + predicted["last"] / SCALE.link * 1000, rel=0.01)
     assert predicted["pages"] == sum(one["pages"] for one in predicted["each"]) + predicted["last"]
-    assert lab.predict(tmp_path, SCALE, rho, "abort")["downtime"] is None
+    first = lab.of_first(SCALE, predicted)
+    assert first["downtime"] == predicted["downtime"] + SCALE.cold and first["pages"] == predicted["pages"]
+    aborted = lab.predict(tmp_path, SCALE, rho, "abort")
+    assert aborted["downtime"] is None and lab.of_first(SCALE, aborted) == aborted
 
 
 def test_prediction_converges(tmp_path):
