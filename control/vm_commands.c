@@ -66,6 +66,7 @@ static const char *vcpu_status_name(enum vcpu_status status)
     case VCPU_RUNNABLE: return "runnable";
     case VCPU_HALTED: return "halted";
     case VCPU_WAIT_SIPI: return "waits for start-up";
+    case VCPU_WAIT_PAGE: return "waits for a page";
     }
     return "unknown";
 }

@@ -3,6 +3,8 @@
 #define LOG_PREFIX "vm"
 #include "hv/exit.h"
 
+#include <errno.h>
+
 #include "host/asm.h"
 #include "host/context.h"
 #include "host/log.h"
@@ -90,7 +92,11 @@ static void exit_rdmsr(struct vcpu *vcpu)
 
 static void exit_wrmsr(struct vcpu *vcpu)
 {
-    if (msr_write(vcpu, vcpu->regs[RCX], vcpu->regs[RDX] << 32 | (u32)vcpu->regs[RAX]))
+    int err = msr_write(vcpu, vcpu->regs[RCX], vcpu->regs[RDX] << 32 | (u32)vcpu->regs[RAX]);
+
+    if (err == -EAGAIN)
+        page_wait_begin(vcpu);
+    else if (err)
         refuse_msr(vcpu, "write");
     else
         vcpu_skip(vcpu);

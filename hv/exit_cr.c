@@ -2,8 +2,10 @@
 /*
  * Writes to control registers: the checks of SDM 3A "Control Registers" and SDM 2 "MOV--Move to/from Control
  * Registers", in the order that a processor makes them, then one set() of the backend. Each function either changes the
- * vcpu, or returns false: then the guest gets #GP(0).
+ * vcpu and returns 0, or changes nothing: with -EINVAL the guest gets #GP(0), with -EAGAIN the vcpu waits for a page.
  */
+#include <errno.h>
+
 #include "hv/backend.h"
 #include "host/asm.h"
 #include "hv/cpuid.h"
@@ -15,15 +17,21 @@
 
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
-/* PAE paging keeps its four top entries in the processor: load them. False: a present one has a reserved bit, #GP. */
-static bool load_pdptes(struct vcpu *vcpu, struct vcpu_state *state)
+/* If PAE paging is on, `reload` its four top entries, which it keeps in the processor. A present one may have no
+ * reserved bit. */
+static int load_pdptes(struct vcpu *vcpu, struct vcpu_state *state, bool reload)
 {
-    if (guest_pdptes_read(&vcpu->vm->mem, state->cr3, state->pdpte))
-        return false;
+    int err;
+
+    if (!reload || !state_has_pdptes(state))
+        return 0;
+    err = guest_pdptes_read(&vcpu->vm->mem, state->cr3, state->pdpte);
+    if (err)
+        return err == -EAGAIN ? err : -EINVAL;
     for (unsigned i = 0; i < 4; i++)
         if ((state->pdpte[i] & PTE_P) && (state->pdpte[i] & GUEST_PDPTE_RESERVED))
-            return false;
-    return true;
+            return -EINVAL;
+    return 0;
 }
 
 static bool cr0_legal(const struct vcpu_state *old, u64 cr0)
@@ -43,13 +51,14 @@ static bool cr0_legal(const struct vcpu_state *old, u64 cr0)
     return true;
 }
 
-static bool cr0_write(struct vcpu *vcpu, u64 value)
+static int cr0_write(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
+    int err;
 
     backend()->get(vcpu, &state, STATE_CR | STATE_SEGMENTS);
     if (!cr0_legal(&state, value))
-        return false;
+        return -EINVAL;
 
     u64 changed = state.cr0 ^ value;
 
@@ -57,55 +66,58 @@ static bool cr0_write(struct vcpu *vcpu, u64 value)
     state.efer &= ~EFER_LMA;
     if ((state.efer & EFER_LME) && (value & CR0_PG))
         state.efer |= EFER_LMA;
-    if (state_has_pdptes(&state) && (changed & (CR0_PG | CR0_CD | CR0_NW)) && !load_pdptes(vcpu, &state))
-        return false;
-    backend()->set(vcpu, &state, STATE_CR);
-    return true;
+    err = load_pdptes(vcpu, &state, changed & (CR0_PG | CR0_CD | CR0_NW));
+    if (!err)
+        backend()->set(vcpu, &state, STATE_CR);
+    return err;
 }
 
-static bool cr4_write(struct vcpu *vcpu, u64 value)
+static int cr4_write(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
+    int err;
 
     backend()->get(vcpu, &state, STATE_CR);
     if (value & ~cpuid_cr4_mask(&vcpu->vm->identity.cpuid))
-        return false;
+        return -EINVAL;
     if ((state.efer & EFER_LMA) && !(value & CR4_PAE))
-        return false;
+        return -EINVAL;
 
     u64 changed = state.cr4 ^ value;
 
     state.cr4 = value;
-    if (state_has_pdptes(&state) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) && !load_pdptes(vcpu, &state))
-        return false;
+    err = load_pdptes(vcpu, &state, changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP));
+    if (err)
+        return err;
     vcpu->osxsave = value & CR4_OSXSAVE;
     backend()->set(vcpu, &state, STATE_CR);
-    return true;
+    return 0;
 }
 
-static bool cr3_write(struct vcpu *vcpu, u64 value)
+static int cr3_write(struct vcpu *vcpu, u64 value)
 {
     struct vcpu_state state;
+    int err;
 
     backend()->get(vcpu, &state, STATE_CR);
     if ((state.efer & EFER_LMA) && (value & ~BITS(GUEST_MAXPHYADDR - 1, 0)))
-        return false;
+        return -EINVAL;
     state.cr3 = value;
-    if (state_has_pdptes(&state) && !load_pdptes(vcpu, &state))
-        return false;
-    backend()->set(vcpu, &state, STATE_CR);
-    return true;
+    err = load_pdptes(vcpu, &state, true);
+    if (!err)
+        backend()->set(vcpu, &state, STATE_CR);
+    return err;
 }
 
-static bool cr8_write(struct vcpu *vcpu, u64 value)
+static int cr8_write(struct vcpu *vcpu, u64 value)
 {
     if (value & ~BITS(3, 0))
-        return false;
+        return -EINVAL;
     vcpu->interrupts->set_cr8(vcpu, value);
-    return true;
+    return 0;
 }
 
-static bool cr_write(struct vcpu *vcpu, u8 cr, u64 value)
+static int cr_write(struct vcpu *vcpu, u8 cr, u64 value)
 {
     switch (cr) {
     case 0: return cr0_write(vcpu, value);
@@ -128,14 +140,18 @@ static u64 cr_read(struct vcpu *vcpu, u8 cr)
 void exit_cr(struct vcpu *vcpu)
 {
     const struct exit *exit = &vcpu->exit;
+    int err = 0;
 
     if (!exit->u.cr.write)
         vcpu->regs[exit->u.cr.gpr] = cr_read(vcpu, exit->u.cr.cr);
-    else if (!cr_write(vcpu, exit->u.cr.cr, exit->u.cr.value)) {
+    else
+        err = cr_write(vcpu, exit->u.cr.cr, exit->u.cr.value);
+    if (err == -EAGAIN)
+        page_wait_begin(vcpu);
+    else if (err)
         inject_gp(vcpu);
-        return;
-    }
-    vcpu_skip(vcpu);
+    else
+        vcpu_skip(vcpu);
 }
 
 /* SDM 2 "XSETBV": register 0 only, a legal value, nothing outside the policy. CPL 0 and CR4.OSXSAVE

@@ -33,14 +33,14 @@ static u64 string_address(const struct vcpu *vcpu, const struct vcpu_state *stat
     return seg == SEG_FS || seg == SEG_GS ? state->seg[seg].base + offset : offset;
 }
 
-/* One element; false if a fault has been injected. */
+/* One element; false if a fault has been injected or the vcpu waits for a page. */
 static bool string_step(struct vcpu *vcpu, const struct vcpu_state *state, struct linear *linear)
 {
     const struct exit *exit = &vcpu->exit;
     u64 address = string_address(vcpu, state, linear);
     struct io io = { .vcpu = vcpu, .size = exit->u.io.size, .write = !exit->u.io.in };
 
-    /* INS must not consume from the device before its destination is known to be writable. */
+    /* INS must not consume from the device before its destination is known to be writable, and here. */
     if (exit->u.io.in && linear_probe_write(linear, address, io.size))
         return false;
     if (!exit->u.io.in && linear_read(linear, address, io.size, &io.val))

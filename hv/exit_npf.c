@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Nested page faults. A fault on RAM is one of four: the first access to a page, a write that the dirty log wants to
- * know of, a fetch of code in a large page that may be executed only in small parts, or a stale fault. Any other
+ * Nested page faults. A fault on RAM is one of five: the first access to a page, an access to a missing page, a write
+ * that the dirty log wants to know of, a fetch of code in a large page that may be executed only in small parts, or a
+ * stale fault. Any other
  * address belongs to a device or to nobody: the instruction is decoded and executed against the MMIO bus.
  */
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include "hv/linear.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "mm/guest_missing.h"
 
 #define STALE_FAULTS_MAX \
     16 /* in a row at one page of RAM: more is a bug of ours, and ends the VM instead of spinning */
@@ -50,14 +52,19 @@ static void emulate(struct vcpu *vcpu)
     }
 
     struct linear linear = linear_init(vcpu, &state);
-    struct insn_memory memory = { .ctx = &linear, .read = linear_read, .write = linear_write };
+    struct insn_memory memory = {
+        .ctx = &linear,
+        .read = linear_read,
+        .write = linear_write,
+        .probe_write = linear_probe_write,
+    };
     struct insn_context context = { .regs = vcpu->regs, .rip = vcpu->rip, .rflags = vcpu->rflags };
 
     for (unsigned i = 0; i <= SEG_GS; i++)
         context.segment_base[i] = state.seg[i].base;
     int result = insn_exec(&insn, &context, &memory);
     if (result == -EFAULT)
-        return; /* the fault is on its way; nothing has changed */
+        return; /* the fault is on its way, or the vcpu waits; nothing has changed */
     if (result < 0) {
         if (!program_faults(vcpu))
             vm_crash(vcpu, "can't emulate the instruction that accessed gpa %#lx (operation %u)", vcpu->exit.u.npf.gpa,
@@ -82,11 +89,16 @@ static u32 stale_repeats(struct vcpu *vcpu, gpa_t gpa)
 static void ram_fault(struct vcpu *vcpu, gpa_t gpa)
 {
     const struct exit *exit = &vcpu->exit;
-    int opened = exit->u.npf.fetch ? npt_exec_open(&vcpu->vm->npt, gpa) : 0;
+    struct guest_mem *mem = &vcpu->vm->mem;
+    int opened = exit->u.npf.fetch ? npt_exec_open(mem->npt, gpa) : 0;
 
     if (opened < 0)
         vm_crash(vcpu, "no memory to split the large page at gpa %#lx, whose code it executes", gpa);
-    else if (opened || (exit->u.npf.write && dirty_write_fault(&vcpu->vm->mem, gpa)) || npt_touch(&vcpu->vm->npt, gpa))
+    else if (opened || (exit->u.npf.write && dirty_write_fault(mem, gpa)))
+        vcpu->npf_repeats = 0;
+    else if (guest_mem_ask(mem, gpa, 1))
+        page_wait_begin(vcpu);
+    else if (npt_touch(mem->npt, gpa))
         vcpu->npf_repeats = 0;
     else if (stale_repeats(vcpu, gpa) > STALE_FAULTS_MAX)
         vm_crash(vcpu, "nested page fault on RAM at gpa %#lx does not go away", gpa);

@@ -32,6 +32,7 @@ struct walk_context fetch_walk_context(const struct vcpu *vcpu, const struct vcp
         .cr4 = state->cr4,
         .efer = state->efer,
         .rflags = vcpu->rflags,
+        .pdptes_missing = state->pdptes_missing,
         .cpl = fetch_cpl(state),
     };
 
@@ -40,22 +41,30 @@ struct walk_context fetch_walk_context(const struct vcpu *vcpu, const struct vcp
     return ctx;
 }
 
-/* Bytes from gva to the end of its page, up to the longest instruction. Returns how many, or -EFAULT with the fault
- * injected. */
+int fetch_walk_failed(struct vcpu *vcpu, int err, gva_t gva, u32 error)
+{
+    if (err == -EAGAIN)
+        page_wait_begin(vcpu);
+    else
+        inject_page_fault(vcpu, gva, error);
+    return -EFAULT;
+}
+
+/* Bytes from gva to the end of its page, up to the longest instruction. Returns how many, or as fetch_insn. */
 static int fetch_bytes(struct vcpu *vcpu, const struct walk_context *ctx, gva_t gva, u8 *bytes, unsigned want)
 {
     u64 in_page = PAGE_SIZE - (gva & ~PAGE_MASK);
     unsigned len = MIN(want, in_page);
     u32 error;
     gpa_t gpa;
+    int err = guest_walk(&vcpu->vm->mem, ctx, gva, WALK_FETCH, &gpa, &error);
 
-    if (guest_walk(&vcpu->vm->mem, ctx, gva, WALK_FETCH, &gpa, &error)) {
-        inject_page_fault(vcpu, gva, error);
-        return -EFAULT;
-    }
-    if (guest_read(&vcpu->vm->mem, gpa, bytes, len))
+    if (err)
+        return fetch_walk_failed(vcpu, err, gva, error);
+    err = guest_read(&vcpu->vm->mem, gpa, bytes, len);
+    if (err == -EFAULT)
         return -ENOTSUP;
-    return len;
+    return err ? fetch_walk_failed(vcpu, err, gva, 0) : (int)len;
 }
 
 int fetch_insn(struct vcpu *vcpu, struct vcpu_state *state, struct insn *insn)

@@ -10,11 +10,16 @@
 struct vcpu;
 
 /*
- * Fetch and decode the instruction at RIP. Returns 0; -EFAULT if a page fault has been injected instead (re-enter the
- * guest); -EINVAL if the bytes are no instruction (the processor would raise #UD); -ENOTSUP if the decoder doesn't know
- * the instruction. Fills STATE_CR and STATE_SEGMENTS of `state`. On the vcpu's CPU.
+ * Fetch and decode the instruction at RIP. Returns 0; -EFAULT if a page fault has been injected instead, or the vcpu
+ * has begun to wait for a page (nothing has been done: re-enter the guest); -EINVAL if the bytes are no instruction
+ * (the processor would raise #UD); -ENOTSUP if the decoder doesn't know the instruction. Fills STATE_CR and
+ * STATE_SEGMENTS of `state`. On the vcpu's CPU.
  */
 int fetch_insn(struct vcpu *vcpu, struct vcpu_state *state, struct insn *insn);
+
+/* guest_walk or an access behind it has returned `err`: inject the page fault, or let the vcpu wait for the page.
+ * Returns -EFAULT. On the vcpu's CPU. */
+int fetch_walk_failed(struct vcpu *vcpu, int err, gva_t gva, u32 error);
 
 /* The default operand and address size, decided by CR0, EFER, RFLAGS.VM and CS. */
 enum insn_mode fetch_mode(const struct vcpu *vcpu, const struct vcpu_state *state);

@@ -247,7 +247,8 @@ static void address_register_add(struct execution *e, enum gpr gpr, u64 step)
     register_set(e->context, operand, e->insn->addr_size, e->context->regs[gpr] + step);
 }
 
-/* One element of a string: read it if the instruction has a source, write it if it has a destination. */
+/* One element of a string: read it if the instruction has a source, write it if it has a destination. A device is not
+ * read before the destination is known to be writable, or it would be read again. */
 static int string_element(struct execution *e)
 {
     static const struct insn_operand accumulator = { .kind = OPERAND_REG, .reg = RAX };
@@ -256,6 +257,8 @@ static int string_element(struct execution *e)
     u64 value = register_get(e->context, accumulator, insn->size);
     int error;
 
+    if (insn->op == INSN_MOVS && (error = e->memory->probe_write(e->memory->ctx, destination, insn->size)))
+        return error;
     if (insn->op != INSN_STOS && (error = e->memory->read(e->memory->ctx, e->address, insn->size, &value)))
         return error;
     if (insn->op == INSN_LODS)

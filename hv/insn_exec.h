@@ -3,7 +3,7 @@
  * Executes a decoded instruction on a guest's registers and memory, as the processor would, if a device must see its
  * accesses.
  *
- * Memory is accessed by linear address through two callbacks; they decide whether an address is RAM or a device. If a
+ * Memory is accessed by linear address through callbacks; they decide whether an address is RAM or a device. If a
  * callback fails, the instruction stops: no register, flag or memory has changed then, so the instruction can be run
  * again, or a fault can be injected. Read-modify-write forms are not atomic, even with LOCK: our devices have no second
  * bus master that could see the difference.
@@ -26,6 +26,7 @@ struct insn_memory {
     /* Access `size` (1, 2, 4 or 8) bytes at a linear address of any alignment. Return 0 or -errno. */
     int (*read)(void *ctx, u64 linear, unsigned size, u64 *value);
     int (*write)(void *ctx, u64 linear, unsigned size, u64 value);
+    int (*probe_write)(void *ctx, u64 linear, unsigned size); /* would write succeed? */
 };
 
 enum insn_result {

@@ -7,6 +7,7 @@
 #include "hv/inject.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "mm/guest_missing.h"
 
 /* An operand as at most two physical pieces. */
 struct pieces {
@@ -29,18 +30,22 @@ static bool canonical(gva_t gva)
     return (u64)((s64)(gva << 16) >> 16) == gva;
 }
 
-/* Translate all of the operand before any of it is touched, so that a fault leaves nothing half done. */
+/* Translate all of the operand, and see that it is here, before any of it is touched: so a fault leaves nothing half
+ * done. */
 static int translate(const struct linear *linear, gva_t gva, unsigned size, enum walk_access access,
                      struct pieces *pieces)
 {
+    struct guest_mem *mem = &linear->vcpu->vm->mem;
     unsigned first = MIN(size, PAGE_SIZE - (gva & ~PAGE_MASK));
+    int missing = 0;
 
     pieces->count = first < size ? 2 : 1;
     pieces->len[0] = first;
     pieces->len[1] = size - first;
     for (unsigned i = 0; i < pieces->count; i++) {
         gva_t address = i ? gva + first : gva;
-        u32 error;
+        u32 error = 0;
+        int err;
 
         if (linear->long_mode && !canonical(address)) {
             inject_gp(linear->vcpu);
@@ -48,12 +53,12 @@ static int translate(const struct linear *linear, gva_t gva, unsigned size, enum
         }
         if (!linear->long_mode)
             address = (u32)address;
-        if (guest_walk(&linear->vcpu->vm->mem, &linear->walk, address, access, &pieces->gpa[i], &error)) {
-            inject_page_fault(linear->vcpu, address, error);
-            return -EFAULT;
-        }
+        err = guest_walk(mem, &linear->walk, address, access, &pieces->gpa[i], &error);
+        if (err)
+            return fetch_walk_failed(linear->vcpu, err, address, error);
+        missing |= guest_mem_ask(mem, pieces->gpa[i], pieces->len[i]);
     }
-    return 0;
+    return missing ? fetch_walk_failed(linear->vcpu, missing, gva, 0) : 0;
 }
 
 /* One piece, RAM or device. Devices see powers of two only: an odd piece of a crossing access goes byte by byte. */
@@ -112,8 +117,9 @@ int linear_write(void *context, u64 gva, unsigned size, u64 value)
     return 0;
 }
 
-int linear_probe_write(const struct linear *linear, u64 gva, unsigned size)
+int linear_probe_write(void *context, u64 gva, unsigned size)
 {
+    const struct linear *linear = context;
     struct pieces pieces;
 
     return translate(linear, gva, size, WALK_WRITE, &pieces);

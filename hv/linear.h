@@ -21,10 +21,11 @@ struct linear linear_init(struct vcpu *vcpu, const struct vcpu_state *state);
 
 /*
  * Read or write 1, 2, 4 or 8 bytes. `context` is a struct linear (the signature is that of insn_exec's callbacks).
- * Returns 0, or -EFAULT with the exception injected and nothing stored. On the vcpu's CPU, without the VM's locks.
+ * Returns 0, or -EFAULT with nothing stored: the exception has been injected, or the vcpu waits for a page. On the
+ * vcpu's CPU, without the VM's locks.
  */
 int linear_read(void *context, u64 gva, unsigned size, u64 *value);
 int linear_write(void *context, u64 gva, unsigned size, u64 value);
 
-/* Would a write of `size` bytes fault? Returns 0, or -EFAULT with the exception injected. */
-int linear_probe_write(const struct linear *linear, u64 gva, unsigned size);
+/* Would a write of `size` bytes fault, or have to wait? Returns 0, or -EFAULT as linear_write does. */
+int linear_probe_write(void *context, u64 gva, unsigned size);

@@ -258,6 +258,6 @@ int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
     case MSR_MISC_ENABLE:
     case MSR_NB_CFG: /* Linux asks for more registers of PCI functions, which have none (dev/pci.c) */
     case MSR_HWCR: /* Linux turns on the workaround for an erratum that no host has */ return 0;
-    default: return added->write(vcpu, msr, value) ? -EINVAL : 0;
+    default: err = added->write(vcpu, msr, value); return err == -ENOENT ? -EINVAL : err;
     }
 }

@@ -11,14 +11,15 @@ struct vcpu;
  */
 const u32 *msr_passthrough(unsigned *count);
 
-/* The guest's RDMSR and WRMSR of all other MSRs. Return 0, or -EINVAL: inject #GP(0). On the vcpu's CPU. */
+/* The guest's RDMSR and WRMSR of all other MSRs. Return 0, or -EINVAL: inject #GP(0); a write also returns -EAGAIN: it
+ * needs a missing page, and has done nothing. On the vcpu's CPU. */
 int msr_read(struct vcpu *vcpu, u32 msr, u64 *value);
 int msr_write(struct vcpu *vcpu, u32 msr, u64 value);
 
 /*
- * MSRs that dev adds (the paravirtual clock). read and write return 0, -EINVAL (inject #GP), or -ENOENT (the MSR is not
- * dev's). tsc_changed is called when the guest has written its time-stamp counter: vcpu->tsc_offset is new. All on the
- * vcpu's CPU.
+ * MSRs that dev adds (the paravirtual clock). read and write return as above, or -ENOENT (the MSR is not dev's).
+ * tsc_changed is called when the guest has written its time-stamp counter: vcpu->tsc_offset is new. All on the vcpu's
+ * CPU.
  */
 struct msr_hook {
     int (*read)(struct vcpu *vcpu, u32 msr, u64 *value);

@@ -121,11 +121,20 @@ static bool halted_for_good(const struct vm *vm)
 }
 
 /* Bring a sleeping vcpu's timers up to date, and wake it if it has a reason. Lowers *wake to the time at which it must
- * be checked again. */
+ * be checked again. A vcpu without its page has no other reason. */
 static void check_sleeper(struct vcpu *vcpu, u64 *wake)
 {
     u64 now = rdtsc();
 
+    if (vcpu->status == VCPU_WAIT_PAGE) {
+        if (page_wait_goes_on(vcpu))
+            return;
+        page_wait_end(vcpu);
+        vcpu_runnable(vcpu);
+        return;
+    }
+    if (!vcpu_caught_up(vcpu))
+        return;
     if (now >= vcpu->interrupts->deadline(vcpu))
         vcpu->interrupts->expire(vcpu, now);
 

@@ -99,6 +99,8 @@ void vcpu_reset(struct vcpu *vcpu)
 
 void vcpu_restart(struct vcpu *vcpu)
 {
+    if (vcpu->status == VCPU_WAIT_PAGE)
+        page_wait_end(vcpu);
     vcpu->status = vcpu->id ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
     msr_store_reset(vcpu->msrs);
     vcpu_reset(vcpu);
@@ -189,6 +191,24 @@ void vcpu_runnable(struct vcpu *vcpu)
     turns->waits(vcpu);
 }
 
+bool vcpu_caught_up(struct vcpu *vcpu)
+{
+    bool caught_up = !__atomic_load_n(&vcpu->vm->behind, __ATOMIC_ACQUIRE) || turns->catch_up(vcpu);
+
+    if (!caught_up)
+        page_wait_note(vcpu);
+    return caught_up;
+}
+
+/* The vcpu's turn has come: let it go on, or wait for a page. */
+static void turn_begin(struct vcpu *vcpu)
+{
+    if (vcpu_caught_up(vcpu))
+        turns->goes_on(vcpu);
+    else
+        page_wait_begin(vcpu);
+}
+
 void vcpu_run(struct vcpu *vcpu, u64 until)
 {
     u64 start = rdtsc();
@@ -205,7 +225,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
      * these first and then looks at `running`. */
     __atomic_store_n(&this_cpu()->running, vcpu, __ATOMIC_SEQ_CST);
     if (vm_runnable(vcpu->vm))
-        turns->goes_on(vcpu);
+        turn_begin(vcpu);
     while (vcpu->status == VCPU_RUNNABLE && vm_runnable(vcpu->vm)) {
         if (vcpu->ask_interrupts) {
             ask_interrupts(vcpu, until);

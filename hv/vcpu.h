@@ -9,6 +9,7 @@
 #include "hv/exit.h"
 #include "host/list.h"
 #include "host/types.h"
+#include "hv/page_wait.h"
 #include "hv/vcpu_state.h"
 
 struct cpu;
@@ -19,6 +20,7 @@ enum vcpu_status {
     VCPU_RUNNABLE,
     VCPU_HALTED,    /* after HLT, until an interrupt or NMI comes */
     VCPU_WAIT_SIPI, /* after INIT, until a start-up IPI comes */
+    VCPU_WAIT_PAGE, /* until a missing page of RAM comes (hv/page_wait.h) */
 };
 
 /* Types of an event, in the encoding that VT-x and AMD-V share for 0, 2, 3, 4 (SDM 3C "Event Injection"). */
@@ -84,11 +86,14 @@ struct interrupt_ops {
 
 /*
  * Hooks of dev that are told of a vcpu's turns. waits: the vcpu could run now but waits for its turn (this may be
- * called repeatedly). goes_on: the vcpu is about to be entered; this hook may write guest memory. On the vcpu's CPU.
+ * called repeatedly). goes_on: the vcpu is about to be entered; this hook may write guest memory. catch_up, if
+ * vm->behind: is that memory, and what the interrupt source uses, here by now? If not, it has been asked for. On the
+ * vcpu's CPU.
  */
 struct turn_ops {
     void (*waits)(struct vcpu *vcpu);
     void (*goes_on)(struct vcpu *vcpu);
+    bool (*catch_up)(struct vcpu *vcpu);
 };
 
 /* Register the hooks. Once, at boot. */
@@ -142,6 +147,7 @@ struct vcpu {
     u64 trace_id;    /* vm->id << 8 | id */
     u64 npf_page;    /* the page of RAM that faulted last without a reason */
     u32 npf_repeats; /* how often it has faulted in a row */
+    struct page_wait page_wait;
 };
 
 /* Debug images assert what the comments below and in hv/backend.h demand of callers: "on the vcpu's CPU"; and "on the
@@ -177,8 +183,12 @@ void vcpu_start_real(struct vcpu *vcpu, u8 page);
  * nowhere. */
 void vcpu_dump(struct vcpu *vcpu);
 
-/* The vcpu can run now, because its interrupt has come. On the vcpu's CPU. */
+/* The vcpu can run now, because its interrupt or its page has come. On the vcpu's CPU. */
 void vcpu_runnable(struct vcpu *vcpu);
+
+/* Is all here that the hypervisor needs for the vcpu's interrupts and turns (struct turn_ops)? If not, the vcpu is
+ * looked at again when it comes. On the vcpu's CPU. */
+bool vcpu_caught_up(struct vcpu *vcpu);
 
 /* The number of all exits so far. Any CPU. */
 static inline u64 vcpu_exits(const struct vcpu *vcpu)

@@ -34,7 +34,8 @@ enum state_group {
 struct vcpu_state {
     /* STATE_CR: values as the guest sees them. The caller of set() keeps them consistent: EFER.LMA = LME and PG. */
     u64 cr0, cr3, cr4, efer;
-    u64 pdpte[4]; /* PAE paging: the entries that the last write of CR3, CR0 or CR4 loaded */
+    u64 pdpte[4];        /* PAE paging: the entries that the last write of CR3, CR0 or CR4 loaded */
+    bool pdptes_missing; /* get() has to read them from a missing page, which it has asked for */
 
     /* STATE_SEGMENTS */
     struct segment seg[NR_SEGS]; /* FS and GS bases are MSR_FS_BASE and MSR_GS_BASE */

@@ -52,7 +52,9 @@ struct vm {
     struct npt npt;
     u64 memory; /* bytes of RAM that the VM has when it runs */
     struct guest_mem mem;
-    bool buried; /* the VM does not run, and has no RAM until it is powered on; host loop */
+    bool behind;                  /* dev's turn_ops.catch_up is to be asked before a vcpu's services; any CPU */
+    struct page_waits page_waits; /* hv/page_wait.h; `lock` guards it */
+    bool buried;                  /* the VM does not run, and has no RAM until it is powered on; host loop */
     struct bus pio, mmio;
 
     struct dirty_rate *dirty_rate; /* its last measurement, migrate/dirty_rate.c; NULL: none */

@@ -173,9 +173,7 @@ gpa_t guest_mem_gpa(const struct guest_mem *mem, u64 page)
 /* May all of [gpa, gpa+len) be accessed now? 0, -EFAULT or -EAGAIN, as guest_read says. */
 static int accessible(struct guest_mem *mem, gpa_t gpa, u64 len)
 {
-    if (!guest_mem_valid(mem, gpa, len))
-        return -EFAULT;
-    return guest_mem_whole(mem) ? 0 : guest_mem_ask(mem, gpa, len);
+    return guest_mem_valid(mem, gpa, len) ? guest_mem_ask(mem, gpa, len) : -EFAULT;
 }
 
 /* The host memory of a gpa that is RAM and is here; *len is cut to the bytes that are contiguous there. */

@@ -30,7 +30,7 @@ struct guest_mem {
 
     struct guest_missing *missing; /* NULL: the RAM is whole (mm/guest_missing.h) */
     struct spinlock missing_lock;  /* guards the map and what is below */
-    u64 requests;                  /* missing pages that somebody has asked for */
+    u64 requests, answered;        /* missing pages that somebody has asked for; those of them that have come */
 };
 
 /* Is all of the RAM here? Any CPU. */

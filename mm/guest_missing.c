@@ -115,11 +115,11 @@ static void ask_for(struct guest_mem *mem, u64 page)
     mem->requests++;
 }
 
-int guest_mem_ask(struct guest_mem *mem, gpa_t gpa, u64 len)
+int guest_mem_ask_missing(struct guest_mem *mem, gpa_t gpa, u64 len)
 {
     int answer = 0;
 
-    if (guest_mem_whole(mem) || len == 0)
+    if (len == 0 || !guest_mem_valid(mem, gpa, len))
         return 0;
     spin_lock(&mem->missing_lock);
     for (u64 page = guest_mem_page(mem, gpa), end = guest_mem_page(mem, gpa + len - 1) + 1; page < end; page++) {
@@ -150,6 +150,7 @@ static int store(struct guest_mem *mem, u64 page, const void *bytes)
 
     if (err)
         return err;
+    mem->answered += bitmap_test(map->asked, page);
     unwant(map, page);
     bitmap_clear(map->asked, page);
     bitmap_clear(map->missing, page);

@@ -24,10 +24,15 @@ bool guest_mem_missing(struct guest_mem *mem, u64 page);
 u64 guest_mem_missing_count(struct guest_mem *mem);
 
 /*
- * Ask for all missing pages of [gpa, gpa+len), which is RAM. Returns 0 if none is missing, or -EAGAIN: the access is to
- * be tried again when the pages have come. guest_mem_asked is the page that was asked for last, by any CPU. Any CPU.
+ * Ask for all missing pages of [gpa, gpa+len). Returns 0 if none is missing (what is not RAM is not), or -EAGAIN: the
+ * access is to be tried again when the pages have come. guest_mem_asked is the page that was asked for last, by any
+ * CPU. Any CPU.
  */
-int guest_mem_ask(struct guest_mem *mem, gpa_t gpa, u64 len);
+int guest_mem_ask_missing(struct guest_mem *mem, gpa_t gpa, u64 len);
+static inline int guest_mem_ask(struct guest_mem *mem, gpa_t gpa, u64 len)
+{
+    return guest_mem_whole(mem) ? 0 : guest_mem_ask_missing(mem, gpa, len);
+}
 u64 guest_mem_asked(struct guest_mem *mem);
 
 /*

@@ -121,9 +121,8 @@ int guest_pdptes_read(struct guest_mem *mem, u64 cr3, u64 pdpte[4])
     return error;
 }
 
-/* Find the first table, from CR3 or under PAE from the PDPTE register. Returns false with *error if it is not present.
- */
-static bool root_find(const struct walk *walk, gpa_t *table, u32 *error)
+/* Find the first table, from CR3 or under PAE from the PDPTE register. Returns what guest_walk does. */
+static int root_find(const struct walk *walk, gpa_t *table, u32 *error)
 {
     const struct walk_context *ctx = walk->ctx;
 
@@ -131,16 +130,18 @@ static bool root_find(const struct walk *walk, gpa_t *table, u32 *error)
         *table = ctx->cr3 & PTE_ADDR;
     } else if (walk->paging == &paging_32) {
         *table = ctx->cr3 & BITS(31, 12);
+    } else if (ctx->pdptes_missing) {
+        return -EAGAIN;
     } else {
         u64 pdpte = ctx->pdpte[field_get(BITS(31, 30), walk->gva)];
 
         *table = pdpte & PTE_ADDR;
         if (!(pdpte & PTE_P)) {
             *error = fault_code(walk, 0);
-            return false;
+            return -EFAULT;
         }
     }
-    return true;
+    return 0;
 }
 
 /* Read the entries down to the leaf. Returns what guest_walk does. */
@@ -148,9 +149,10 @@ static int entries_read(struct walk *walk, u32 *error)
 {
     const struct paging *paging = walk->paging;
     gpa_t table;
+    int err = root_find(walk, &table, error);
 
-    if (!root_find(walk, &table, error))
-        return -EFAULT;
+    if (err)
+        return err;
     for (unsigned level = paging->top;; level--) {
         struct step *step = &walk->step[level];
         u64 index = (walk->gva >> level_shift(walk, level)) & (BIT(paging->index_bits) - 1);

@@ -28,7 +28,8 @@ enum walk_access { WALK_READ = 0, WALK_WRITE = 1, WALK_FETCH = 2 };
 /* The registers that decide how a linear address is translated. */
 struct walk_context {
     u64 cr0, cr3, cr4, efer, rflags;
-    u64 pdpte[4]; /* PAE paging: as loaded by the processor */
+    u64 pdpte[4];        /* PAE paging: as loaded by the processor */
+    bool pdptes_missing; /* they are in a missing page */
     unsigned cpl;
 };
 

@@ -9,6 +9,7 @@
  */
 #include "hv/svm/svm.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "hv/vm.h"
@@ -83,8 +84,9 @@ static void segments_set(struct vmcb_save *save, const struct vcpu_state *state)
 static void pdptes_get(struct vcpu *vcpu, struct vcpu_state *state)
 {
     memset(state->pdpte, 0, sizeof(state->pdpte));
-    if (state_has_pdptes(state))
-        guest_pdptes_read(&vcpu->vm->mem, state->cr3, state->pdpte); /* if not RAM, the entries stay 0: not present */
+    state->pdptes_missing = false;
+    if (state_has_pdptes(state)) /* if not RAM, the entries stay 0: not present */
+        state->pdptes_missing = guest_pdptes_read(&vcpu->vm->mem, state->cr3, state->pdpte) == -EAGAIN;
     for (unsigned i = 0; i < ARRAY_SIZE(state->pdpte); i++)
         if (state->pdpte[i] & GUEST_PDPTE_RESERVED)
             state->pdpte[i] = 0;

@@ -37,6 +37,7 @@ static void cr_get(struct vcpu_state *state)
     state->cr4 = merge(vmx_shared.cr4_guest_owned, vmread(GUEST_CR4), vmread(CR4_READ_SHADOW));
     state->efer = vmread(GUEST_EFER);
     memset(state->pdpte, 0, sizeof(state->pdpte));
+    state->pdptes_missing = false;
     for (unsigned i = 0; i < 4 && state_has_pdptes(state); i++)
         state->pdpte[i] = vmread(VMCS_NTH(GUEST_PDPTE0, i));
 }

@@ -24,11 +24,22 @@ static int write_memory(void *ctx, u64 linear, unsigned size, u64 value)
     return 0;
 }
 
+static int probe_write(void *ctx, u64 linear, unsigned size)
+{
+    *(u64 *)ctx += linear + size;
+    return 0;
+}
+
 static void execute(const struct insn *insn)
 {
     u64 regs[NR_GPRS], memory = 0x0123456789ABCDEF;
     struct insn_context context = { .regs = regs, .rip = 0xFFFFFFF0, .segment_base = { 16, 32, 48, 64, 80, 96 } };
-    struct insn_memory callbacks = { .ctx = &memory, .read = read_memory, .write = write_memory };
+    struct insn_memory callbacks = {
+        .ctx = &memory,
+        .read = read_memory,
+        .write = write_memory,
+        .probe_write = probe_write,
+    };
     int result;
 
     for (unsigned i = 0; i < NR_GPRS; i++)

@@ -43,6 +43,11 @@ u64 clock_ticks_to_ns(u64 ticks)
     return ticks / 2;
 }
 
+u64 clock_ns(void)
+{
+    return clock_ticks_to_ns(rig.tsc);
+}
+
 void cpu_kick(u32 index)
 {
     (void)index;

@@ -19,6 +19,7 @@
 #include "hv/resident.h"
 #include "hv/msr.h"
 #include "hv/sched.h"
+#include "mm/guest_missing.h"
 #include "tests/unit/processor.h"
 
 #define ENTRY 100 /* what each takes at least */
@@ -39,6 +40,11 @@ u64 unit_tsc(void)
     looks = last == loop.now ? looks + 1 : 0;
     last = loop.now;
     assert_true(looks < 1000);
+    return loop.now;
+}
+
+u64 clock_ns(void)
+{
     return loop.now;
 }
 
@@ -169,16 +175,6 @@ enum insn_mode fetch_mode(const struct vcpu *vcpu, const struct vcpu_state *stat
 }
 
 /* vcpu_create is not what is tested. */
-void *frame_alloc_page(void)
-{
-    return NULL;
-}
-
-void frame_free_page(void *page)
-{
-    (void)page;
-}
-
 struct msr_store *msr_store_create(void)
 {
     return NULL;
@@ -301,7 +297,16 @@ static void goes_on(struct vcpu *vcpu)
     g->waits_since = 0;
 }
 
-static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on };
+/* What dev has to write for the guest is in one page. */
+static bool catch_up(struct vcpu *vcpu)
+{
+    struct guest *g = guest_of(vcpu);
+
+    g->vm.behind = guest_mem_ask(&g->vm.mem, g->behind, 1) != 0;
+    return !g->vm.behind;
+}
+
+static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on, .catch_up = catch_up };
 
 void run_cpu(u32 index, u64 ns)
 {

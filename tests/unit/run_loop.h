@@ -31,6 +31,7 @@ struct guest {
     u64 longest_wait; /* between two turns in which it could have run */
     u64 waits_since;  /* as struct turn_ops says; 0: it does not wait */
     u64 waited;       /* in all, up to its last turn: steal time */
+    gpa_t behind;     /* what dev has to write for it before its next turn, if vm.behind */
 };
 
 struct run_loop {

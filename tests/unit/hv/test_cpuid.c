@@ -2,7 +2,7 @@
 /* sources: hv/exit.c hv/exit_cr.c hv/exit_io.c hv/exit_npf.c hv/cpuid.c hv/cpuid_policy.c hv/msr.c hv/vcpu.c */
 /* sources: hv/inject.c hv/fetch.c hv/linear.c hv/insn.c hv/insn_opcodes.c hv/insn_exec.c hv/bus.c hv/guest_tsc.c */
 /* sources: mm/guest_walk.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c host/trace.c */
-/* sources: mm/guest_missing.c */
+/* sources: mm/guest_missing.c hv/page_wait.c */
 /* sources: tests/unit/guest_rig.c tests/unit/processor.c tests/unit/ram.c tests/unit/stubs.c */
 /* What a guest reads by CPUID fits together, as SDM 2 "CPUID" and APM 3 appendix E say, and shows nothing that the
  * hypervisor could not carry out or carry to another machine. */

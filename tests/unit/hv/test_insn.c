@@ -276,7 +276,13 @@ static int ram_write(void *ctx, u64 linear, unsigned size, u64 value)
     return 0;
 }
 
-static const struct insn_memory memory = { .read = ram_read, .write = ram_write };
+static int ram_probe_write(void *ctx, u64 linear, unsigned size)
+{
+    (void)ctx;
+    return linear + size > sizeof(ram) ? -EFAULT : 0;
+}
+
+static const struct insn_memory memory = { .read = ram_read, .write = ram_write, .probe_write = ram_probe_write };
 
 static int execute(struct insn_context *c, enum insn_mode mode, const u8 *bytes)
 {

@@ -237,9 +237,19 @@ static void randomize(struct insn_context *context)
     memcpy(copy, ram, RAM_SIZE);
 }
 
+static int copy_probe_write(void *ctx, u64 linear, unsigned size)
+{
+    (void)ctx;
+    return linear - (u64)ram > RAM_SIZE - size ? -EFAULT : 0;
+}
+
 static void test_against_processor(void **state)
 {
-    static const struct insn_memory memory = { .read = copy_read, .write = copy_write };
+    static const struct insn_memory memory = {
+        .read = copy_read,
+        .write = copy_write,
+        .probe_write = copy_probe_write,
+    };
     u64 regs[NR_GPRS];
     struct insn_context context = { .regs = regs };
     unsigned tested[INSN_LODS + 1] = { 0 };

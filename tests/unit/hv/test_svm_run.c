@@ -3,7 +3,7 @@
 /* sources: hv/exit.c hv/exit_cr.c hv/exit_io.c hv/exit_npf.c hv/cpuid.c hv/cpuid_policy.c hv/msr.c hv/vcpu.c */
 /* sources: hv/inject.c hv/fetch.c hv/linear.c hv/insn.c hv/insn_opcodes.c hv/insn_exec.c hv/bus.c hv/guest_tsc.c */
 /* sources: mm/guest_walk.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c host/trace.c */
-/* sources: mm/guest_missing.c */
+/* sources: mm/guest_missing.c hv/page_wait.c */
 /* sources: tests/unit/guest_rig.c tests/unit/processor.c tests/unit/ram.c tests/unit/stubs.c */
 /* One trip into a guest on AMD-V: what the processor is asked for, and what its answers mean, by APM 2 "Secure Virtual
  * Machine" and its appendices B and C. The processor is svm_enter below. */

@@ -262,6 +262,10 @@ static void test_walks_meet_missing_tables(void **format)
     assert_int_equal(entry, directory);
     assert_wanted(512);
     assert_int_equal(guest_pdptes_read(&mem, MiB(2), pdpte), -EAGAIN);
+    ctx.cr4 = CR4_PAE;
+    ctx.pdptes_missing = true;
+    assert_int_equal(guest_walk(&mem, &ctx, 0, WALK_READ, &gpa, &error), -EAGAIN);
+    ctx.cr4 = 0;
     assert_int_equal(guest_mem_supply(&mem, 512, table), 0);
     assert_int_equal(guest_walk(&mem, &ctx, 0, WALK_READ, &gpa, &error), 0);
     assert_int_equal(gpa, MiB(3));

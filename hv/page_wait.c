@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * No wake-up is lost: a vcpu first notes its page and its status, then its CPU's run loop looks whether the page is
+ * still missing; vm_page_supply first stores the page, then looks who has noted it. The lock of the map of missing
+ * pages orders both.
+ */
+#include "hv/page_wait.h"
+
+#include "host/clock.h"
+#include "host/smp.h"
+#include "hv/vm.h"
+#include "mm/guest_missing.h"
+
+void page_wait_note(struct vcpu *vcpu)
+{
+    __atomic_store_n(&vcpu->page_wait.page, guest_mem_asked(&vcpu->vm->mem), __ATOMIC_SEQ_CST);
+}
+
+void page_wait_begin(struct vcpu *vcpu)
+{
+    struct page_waits *waits = &vcpu->vm->page_waits;
+
+    page_wait_note(vcpu);
+    if (vcpu->status == VCPU_WAIT_PAGE)
+        return;
+    vcpu->page_wait.since = clock_ns();
+    __atomic_store_n(&vcpu->status, VCPU_WAIT_PAGE, __ATOMIC_SEQ_CST);
+    spin_lock(&vcpu->vm->lock);
+    if (++waits->waiting == vcpu->vm->nr_vcpus)
+        waits->since = vcpu->page_wait.since;
+    spin_unlock(&vcpu->vm->lock);
+    cpu_kick(0); /* the host loop fetches the page */
+}
+
+static unsigned bucket(u64 ns)
+{
+    u64 us = ns / 1000;
+    unsigned bits = us ? 64 - (unsigned)__builtin_clzll(us) : 0;
+
+    return MIN(bits, PAGE_WAIT_BUCKETS - 1U);
+}
+
+void page_wait_end(struct vcpu *vcpu)
+{
+    struct page_waits *waits = &vcpu->vm->page_waits;
+    u64 now = clock_ns(), ns = now - vcpu->page_wait.since;
+
+    vcpu->status = VCPU_RUNNABLE;
+    vcpu->page_wait.count++;
+    vcpu->page_wait.ns += ns;
+    spin_lock(&vcpu->vm->lock);
+    if (waits->waiting-- == vcpu->vm->nr_vcpus)
+        waits->ns += now - waits->since;
+    waits->latency[bucket(ns)]++;
+    spin_unlock(&vcpu->vm->lock);
+}
+
+bool page_wait_goes_on(struct vcpu *vcpu)
+{
+    return guest_mem_missing(&vcpu->vm->mem, vcpu->page_wait.page);
+}
+
+int vm_page_supply(struct vm *vm, u64 page, const void *bytes)
+{
+    u64 answered = vm->mem.answered;
+    int err = guest_mem_supply(&vm->mem, page, bytes);
+
+    if (vm->mem.answered == answered)
+        return err;
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        if (__atomic_load_n(&vm->vcpu[i]->page_wait.page, __ATOMIC_SEQ_CST) == page)
+            vcpu_wake(vm->vcpu[i]);
+    cpu_kick(0); /* devices that wait try again in the next round */
+    return err;
+}
