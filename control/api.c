@@ -16,6 +16,7 @@
 #include "control/json.h"
 #include "control/metrics.h"
 #include "control/status.h"
+#include "dev/platform.h"
 #include "host/bits.h"
 #include "host/log.h"
 #include "host/host_work.h"
@@ -133,7 +134,7 @@ static void console_get(const struct http_request *request, struct vm *vm, bool 
 
     if (!query_number(request, "offset", 0, &offset, response) || !query_number(request, "wait", 0, &wait, response))
         return;
-    len = vm_console_read(vm, &offset, chunk, sizeof(chunk));
+    len = platform_console_read(vm, &offset, chunk, sizeof(chunk));
     if (!len && wait && !last) {
         response->wait_ms = (u32)MIN(wait, (u64)WAIT_MAX_S) * 1000;
         return;
@@ -158,7 +159,7 @@ static void console_post(const struct http_request *request, const struct comman
         http_refuse(response, status_of(err), "%s", call.error);
         return;
     }
-    len = vm_console_write(vm, body, request->content_length);
+    len = platform_console_write(vm, body, request->content_length);
     if (!len && request->content_length) {
         snprintf(response->fields, sizeof(response->fields), "Retry-After: 1\r\n");
         http_refuse(response, 503, "%s: the guest does not read its input", vm->name);

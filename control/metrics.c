@@ -88,7 +88,7 @@ static u64 console_bytes(const struct vm *vm)
 {
     u64 end = ~0ULL;
 
-    vm_console_read((struct vm *)vm, &end, NULL, 0);
+    platform_console_read((struct vm *)vm, &end, NULL, 0);
     return end;
 }
 

@@ -11,6 +11,7 @@
 #include "control/command.h"
 #include "control/json.h"
 #include "control/text.h"
+#include "dev/platform.h"
 #include "host/asm.h"
 #include "host/clock.h"
 #include "host/serial.h"
@@ -174,7 +175,7 @@ static void console_key(struct vm *vm, char c)
     struct call call = { .command = command_find("console") };
 
     if (c != ESCAPE_KEY && !command_check(&call, vm)) {
-        vm_console_write(vm, &c, 1);
+        platform_console_write(vm, &c, 1);
         return;
     }
     if (c != ESCAPE_KEY) {
@@ -190,7 +191,7 @@ static void console_show(struct vm *vm)
     size_t len;
 
     do {
-        len = vm_console_read(vm, &monitor.offset, bytes, sizeof(bytes));
+        len = platform_console_read(vm, &monitor.offset, bytes, sizeof(bytes));
         log_raw(bytes, len);
     } while (len == sizeof(bytes));
 }

@@ -322,7 +322,7 @@ int command_console(struct call *call)
 {
     u64 end = ~0ULL;
 
-    vm_console_read(call->arg[0].vm, &end, NULL, 0);
+    platform_console_read(call->arg[0].vm, &end, NULL, 0);
     json_string(call->out, "name", call->arg[0].vm->name);
     json_number(call->out, "bytes_sent", end);
     return 0;

@@ -3,6 +3,7 @@
 #include "dev/platform.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,30 +154,41 @@ void platform_arrive(struct vm *vm, u64 pause_ns)
     virtio_net_resume(&platform->net);
 }
 
-static const char *mac_owner(const struct vm *vm)
+int platform_check_unique(const struct vm *vm, char *reason, size_t room)
 {
-    const struct virtio_net *net = &platform_of(vm)->net;
+    const char *owner = virtio_net_owner(platform_of(vm)->net.mac, &platform_of(vm)->net);
 
-    return virtio_net_owner(net->mac, net);
+    if (owner) {
+        snprintf(reason, room, "its MAC %02x:%02x:%02x:%02x:%02x:%02x is the one of %s here, too", vm->mac[0],
+                 vm->mac[1], vm->mac[2], vm->mac[3], vm->mac[4], vm->mac[5], owner);
+        return -EBUSY;
+    }
+    list_for_each (node, vm_list()) {
+        const struct vm *other = container_of(node, struct vm, node);
+
+        if (other != vm && !vm_ended(other) && !memcmp(other->identity.id, vm->identity.id, VM_ID)) {
+            snprintf(reason, room, "its identity (uuid) is the one of %s here, too", other->name);
+            return -EBUSY;
+        }
+    }
+    return 0;
 }
 
-static size_t read_console(struct vm *vm, u64 *from, char *buffer, size_t room)
+size_t platform_console_read(struct vm *vm, u64 *from, char *buffer, size_t room)
 {
-    return console_read(&((struct platform *)vm->platform)->console, from, buffer, room);
+    return console_read(&platform_of(vm)->console, from, buffer, room);
 }
 
-static size_t write_console(struct vm *vm, const char *bytes, size_t len)
+size_t platform_console_write(struct vm *vm, const char *bytes, size_t len)
 {
-    return console_input(&((struct platform *)vm->platform)->console, bytes, len);
+    return vm->holds ? 0 : console_input(&platform_of(vm)->console, bytes, len);
 }
 
 static const struct vm_platform_ops platform_ops = {
     .attach = attach,
     .detach = detach,
     .stood = tell_that_it_stood,
-    .mac_owner = mac_owner,
-    .console_read = read_console,
-    .console_write = write_console,
+    .check_unique = platform_check_unique,
 };
 
 void platform_devices_init(void)

@@ -46,5 +46,18 @@ void platform_freeze(struct vm *vm);
 void platform_thaw(struct vm *vm);
 void platform_arrive(struct vm *vm, u64 pause_ns);
 
+/*
+ * The VM's console. platform_console_read copies at most `room` bytes of the guest's output, beginning with byte number
+ * *from (0: its first) and skipping bytes that are no longer kept. It moves *from behind the last copied byte and
+ * returns how many bytes it copied. platform_console_write types the bytes; it returns how many of them had room, 0
+ * while the VM is held. Both take device_lock. Any CPU.
+ */
+size_t platform_console_read(struct vm *vm, u64 *from, char *buffer, size_t room);
+size_t platform_console_write(struct vm *vm, const char *bytes, size_t len);
+
+/* Does another VM on this machine that has not ended have the same MAC or identity? Returns 0 if none has, or -EBUSY
+ * with the reason in words. Host loop. */
+int platform_check_unique(const struct vm *vm, char *reason, size_t room);
+
 /* Register with hv/vm: from now on each new VM has the platform. Once, at boot, before vm_create. */
 void platform_devices_init(void);

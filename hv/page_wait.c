@@ -55,11 +55,6 @@ void page_wait_end(struct vcpu *vcpu)
     spin_unlock(&vcpu->vm->lock);
 }
 
-bool page_wait_goes_on(struct vcpu *vcpu)
-{
-    return guest_mem_missing(&vcpu->vm->mem, vcpu->page_wait.page);
-}
-
 int vm_page_supply(struct vm *vm, u64 page, const void *bytes)
 {
     u64 answered = vm->mem.answered;

@@ -35,8 +35,5 @@ void page_wait_note(struct vcpu *vcpu);
 /* The vcpu waits no more: its page is here, or it is reset. On the vcpu's CPU, or while it is in no queue. */
 void page_wait_end(struct vcpu *vcpu);
 
-/* Is the vcpu's page still missing? On the vcpu's CPU. */
-bool page_wait_goes_on(struct vcpu *vcpu);
-
 /* A page has come, as guest_mem_supply says; wake the vcpus and the devices that wait for it. Host loop. */
 int vm_page_supply(struct vm *vm, u64 page, const void *bytes);

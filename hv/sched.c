@@ -15,6 +15,7 @@
 #include "hv/throttle.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
+#include "mm/guest_missing.h"
 
 #define SLICE_NS 1000000ULL   /* a vcpu's turn while others wait for the CPU, the host loop among them */
 #define SHORTEST_RUN_NS 50000 /* the least time that a vcpu gets, however busy the host loop is */
@@ -127,7 +128,7 @@ static void check_sleeper(struct vcpu *vcpu, u64 *wake)
     u64 now = rdtsc();
 
     if (vcpu->status == VCPU_WAIT_PAGE) {
-        if (page_wait_goes_on(vcpu))
+        if (guest_mem_missing(&vcpu->vm->mem, vcpu->page_wait.page))
             return;
         page_wait_end(vcpu);
         vcpu_runnable(vcpu);

@@ -225,29 +225,9 @@ static void reset_parts(struct vm *vm)
         vcpu_restart(vm->vcpu[i]);
 }
 
-int vm_check_unique(const struct vm *vm, char *reason, size_t room)
-{
-    const char *owner = platform->mac_owner(vm);
-
-    if (owner) {
-        snprintf(reason, room, "its MAC %02x:%02x:%02x:%02x:%02x:%02x is the one of %s here, too", vm->mac[0],
-                 vm->mac[1], vm->mac[2], vm->mac[3], vm->mac[4], vm->mac[5], owner);
-        return -EBUSY;
-    }
-    list_for_each (node, vm_list()) {
-        const struct vm *other = container_of(node, struct vm, node);
-
-        if (other != vm && !vm_ended(other) && !memcmp(other->identity.id, vm->identity.id, VM_ID)) {
-            snprintf(reason, room, "its identity (uuid) is the one of %s here, too", other->name);
-            return -EBUSY;
-        }
-    }
-    return 0;
-}
-
 int vm_power_on(struct vm *vm, char *reason, size_t room)
 {
-    int err = vm_check_unique(vm, reason, room);
+    int err = platform->check_unique(vm, reason, room);
 
     assert_host_loop();
     if (err)
@@ -461,16 +441,6 @@ int vm_poweroff(struct vm *vm)
     return 0;
 }
 
-size_t vm_console_read(struct vm *vm, u64 *from, char *buffer, size_t room)
-{
-    return platform->console_read(vm, from, buffer, room);
-}
-
-size_t vm_console_write(struct vm *vm, const char *bytes, size_t len)
-{
-    return vm->holds ? 0 : platform->console_write(vm, bytes, len);
-}
-
 void vm_crash(struct vcpu *vcpu, const char *format, ...)
 {
     va_list args;
@@ -516,37 +486,4 @@ void vm_triple_fault(struct vcpu *vcpu, const char *format, ...)
     va_start(args, format);
     vm_vstop(vm, VM_CRASHED, format, args);
     va_end(args);
-}
-
-/* "name count" for each exit reason that occurred, in one line. */
-static void report_exits(const struct vm *vm)
-{
-    char line[320];
-    size_t at = 0;
-
-    for (unsigned kind = 0; kind < NR_EXITS; kind++) {
-        u64 count = vm_exits(vm, kind);
-
-        if (count && at < sizeof(line))
-            at += snprintf(line + at, sizeof(line) - at, " %s %lu", exit_name(kind), count);
-    }
-    pr_info("%s: exits:%s", vm->name, at ? line : " none");
-}
-
-void vm_report(const struct vm *vm)
-{
-    u64 ticks = 0, slices = 0, interrupts = 0;
-
-    for (u32 i = 0; i < vm->nr_vcpus; i++) {
-        ticks += vm->vcpu[i]->guest_ticks;
-        slices += vm->vcpu[i]->slices;
-        interrupts += vm->vcpu[i]->interrupts_injected;
-    }
-    pr_info("%s: %s: %s; ran %lu ms in %lu slices, took %lu interrupts", vm->name, vm_status_name(vm->status),
-            vm->reason, clock_ticks_to_ns(ticks) / 1000000, slices, interrupts);
-    pr_info(
-        "%s: memory %lu MiB as %lu x 4 KiB, %lu x 2 MiB, %lu x 1 GiB, %lu split for code; %lu frames of nested tables",
-        vm->name, vm->mem.size >> 20, vm->mem.pages_4k, vm->mem.pages_2m, vm->mem.pages_1g, vm->npt.exec_splits,
-        vm->npt.tables);
-    report_exits(vm);
 }

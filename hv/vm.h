@@ -113,10 +113,6 @@ void vm_reap_all(void);
  * loop. */
 void vm_arrive(struct vm *vm);
 
-/* Does another VM on this machine that has not ended have the same MAC or identity? Returns 0 if none has, or -EBUSY
- * with the reason in words. Host loop. */
-int vm_check_unique(const struct vm *vm, char *reason, size_t room);
-
 /*
  * Start a new VM, or one that has ended, from its image: its RAM is new, its devices and vcpus are as after power-on.
  * Returns 0: the VM counts as running, and its vcpus are entered once vm_resets has emptied its RAM and loaded the
@@ -222,15 +218,6 @@ static inline struct vm *vm_find(const char *name)
 }
 
 /*
- * The VM's console. vm_console_read copies at most `room` bytes of the guest's output, beginning with byte number *from
- * (0: its first) and skipping bytes that are no longer kept. It moves *from behind the last copied byte and returns how
- * many bytes it copied. vm_console_write types the bytes; it returns how many of them had room, 0 while the VM is held.
- * Both take device_lock. Any CPU.
- */
-size_t vm_console_read(struct vm *vm, u64 *from, char *buffer, size_t room);
-size_t vm_console_write(struct vm *vm, const char *bytes, size_t len);
-
-/*
  * Hold the VM for a moment, for the hypervisor's own purposes and whatever the VM's status: on return none of its vcpus
  * runs or handles an exit. Waits for the other CPUs to take a kick. Calls may be nested. Host loop.
  */
@@ -250,9 +237,6 @@ void vm_thaw(struct vm *vm);
  * before this call. Any CPU. */
 bool vm_vcpu_busy(const struct vcpu *vcpu);
 
-/* Log one line for each VM: status, reason, exits by reason. Host loop. */
-void vm_report(const struct vm *vm);
-
 /* Ask for a machine reset: no vcpu of the VM is entered again before the host loop has reset the VM. Any CPU. */
 void vm_reset_request(struct vm *vm);
 
@@ -264,16 +248,12 @@ u64 vm_resets(void);
 void vm_add_device(struct vm *vm, struct device *device);
 
 /* The hooks by which dev attaches devices to a new VM; start/ registers them once at boot. attach returns 0 or -errno,
- * and chooses a MAC for a VM that was given none. mac_owner returns the name of another VM on this machine that has
- * the VM's MAC, or NULL. Host loop. */
+ * and chooses a MAC for a VM that was given none. check_unique is platform_check_unique. Host loop. */
 struct vm_platform_ops {
     int (*attach)(struct vm *vm);
     void (*detach)(struct vm *vm);
     void (*stood)(struct vm *vm); /* the VM was paused and is about to go on */
-    const char *(*mac_owner)(const struct vm *vm);
-    /* The contracts of vm_console_read and vm_console_write hold. */
-    size_t (*console_read)(struct vm *vm, u64 *from, char *buffer, size_t room);
-    size_t (*console_write)(struct vm *vm, const char *bytes, size_t len);
+    int (*check_unique)(const struct vm *vm, char *reason, size_t room);
 };
 
 /* Once, before the first VM is made. Boot processor. */

@@ -20,6 +20,7 @@
 #include "stream/reception.h"
 #include "stream/tcp_transport.h"
 #include "migrate/vm_dest.h"
+#include "migrate/vm_report.h"
 #include "migrate/vm_source.h"
 #include "host/frame.h"
 #include "net/netif.h"

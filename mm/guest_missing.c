@@ -40,14 +40,14 @@ static bool is_missing(const struct guest_mem *mem, u64 page)
     return mem->missing && bitmap_test(mem->missing->missing, page);
 }
 
-static void expect(struct guest_missing *map, u64 first, u64 pages)
+static void expect(struct guest_mem *mem, u64 first, u64 pages)
 {
     for (u64 page = first, next; page < first + pages; page = next) {
-        u64 *word = &map->missing[page / WORD_PAGES], bits;
+        u64 *word = &mem->missing->missing[page / WORD_PAGES], bits;
 
         next = MIN(align_up(page + 1, WORD_PAGES), first + pages);
         bits = BITS((next - 1) % WORD_PAGES, page % WORD_PAGES);
-        map->count += bits_count(bits & ~*word);
+        mem->missing_pages += bits_count(bits & ~*word);
         *word |= bits;
     }
 }
@@ -65,7 +65,7 @@ int guest_mem_expect(struct guest_mem *mem, gpa_t gpa, u64 pages)
         return -ENOMEM;
     err = npt_withhold(mem->npt, gpa, pages * PAGE_SIZE);
     if (!err)
-        expect(mem->missing, guest_mem_page(mem, gpa), pages);
+        expect(mem, guest_mem_page(mem, gpa), pages);
     return err;
 }
 
@@ -78,17 +78,6 @@ bool guest_mem_missing(struct guest_mem *mem, u64 page)
 
     spin_unlock(&mem->missing_lock);
     return missing;
-}
-
-u64 guest_mem_missing_count(struct guest_mem *mem)
-{
-    if (guest_mem_whole(mem))
-        return 0;
-    spin_lock(&mem->missing_lock);
-    u64 count = mem->missing ? mem->missing->count : 0;
-
-    spin_unlock(&mem->missing_lock);
-    return count;
 }
 
 static void want(struct guest_missing *map, u64 page)
@@ -107,7 +96,7 @@ static void ask_for(struct guest_mem *mem, u64 page)
 {
     struct guest_missing *map = mem->missing;
 
-    map->last = page;
+    __atomic_store_n(&mem->asked, page, __ATOMIC_RELAXED);
     if (bitmap_test(map->asked, page))
         return;
     bitmap_set(map->asked, page);
@@ -132,15 +121,6 @@ int guest_mem_ask_missing(struct guest_mem *mem, gpa_t gpa, u64 len)
     return answer;
 }
 
-u64 guest_mem_asked(struct guest_mem *mem)
-{
-    spin_lock(&mem->missing_lock);
-    u64 page = mem->missing ? mem->missing->last : 0;
-
-    spin_unlock(&mem->missing_lock);
-    return page;
-}
-
 /* The page has its rights before its bit goes: who finds the bit clear and the page without rights may take it for
  * untouched, and zero it. */
 static int store(struct guest_mem *mem, u64 page, const void *bytes)
@@ -154,7 +134,7 @@ static int store(struct guest_mem *mem, u64 page, const void *bytes)
     unwant(map, page);
     bitmap_clear(map->asked, page);
     bitmap_clear(map->missing, page);
-    if (--map->count == 0)
+    if (--mem->missing_pages == 0)
         guest_mem_forget_missing(mem);
     return 0;
 }
@@ -168,18 +148,14 @@ int guest_mem_supply(struct guest_mem *mem, u64 page, const void *bytes)
     return err;
 }
 
-/* The first wish at or behind map->next, round the end; there is one. */
-static u64 next_wish(const struct guest_missing *map, u64 pages)
+/* The first wish; there is one. */
+static u64 first_wish(const struct guest_missing *map)
 {
-    for (u64 page = map->next;;) {
-        u64 rest = map->wanted[page / WORD_PAGES] >> page % WORD_PAGES;
+    u64 word = 0;
 
-        if (rest)
-            return page + (u64)__builtin_ctzll(rest);
-        page = align_up(page + 1, WORD_PAGES);
-        if (page >= pages)
-            page = 0;
-    }
+    while (!map->wanted[word])
+        word++;
+    return word * WORD_PAGES + (u64)__builtin_ctzll(map->wanted[word]);
 }
 
 bool guest_mem_wanted(struct guest_mem *mem, u64 *page)
@@ -192,7 +168,7 @@ bool guest_mem_wanted(struct guest_mem *mem, u64 *page)
     bool found = map->wishes != 0;
 
     if (found) {
-        *page = map->next = next_wish(map, mem->size / PAGE_SIZE);
+        *page = first_wish(map);
         unwant(map, *page);
     }
     spin_unlock(&mem->missing_lock);
@@ -218,5 +194,6 @@ void guest_mem_forget_missing(struct guest_mem *mem)
     struct guest_missing *map = mem->missing;
 
     __atomic_store_n(&mem->missing, NULL, __ATOMIC_RELEASE);
+    mem->missing_pages = 0;
     free(map);
 }

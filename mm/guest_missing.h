@@ -21,7 +21,10 @@ int guest_mem_expect(struct guest_mem *mem, gpa_t gpa, u64 pages);
 
 /* Is this page missing? How many are? Any CPU. */
 bool guest_mem_missing(struct guest_mem *mem, u64 page);
-u64 guest_mem_missing_count(struct guest_mem *mem);
+static inline u64 guest_mem_missing_count(const struct guest_mem *mem)
+{
+    return __atomic_load_n(&mem->missing_pages, __ATOMIC_RELAXED);
+}
 
 /*
  * Ask for all missing pages of [gpa, gpa+len). Returns 0 if none is missing (what is not RAM is not), or -EAGAIN: the
@@ -33,7 +36,10 @@ static inline int guest_mem_ask(struct guest_mem *mem, gpa_t gpa, u64 len)
 {
     return guest_mem_whole(mem) ? 0 : guest_mem_ask_missing(mem, gpa, len);
 }
-u64 guest_mem_asked(struct guest_mem *mem);
+static inline u64 guest_mem_asked(const struct guest_mem *mem)
+{
+    return __atomic_load_n(&mem->asked, __ATOMIC_RELAXED);
+}
 
 /*
  * A page has come: store its 4 KiB (NULL: zeros) and let everybody use it. With the last one the RAM is whole. Returns

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "dev/platform.h"
 #include "guest/load/images.h"
 #include "host/frame.h"
 #include "hv/vm.h"
@@ -17,7 +18,7 @@ int guest_create(const struct config_vm *config, struct vm **vm, char *reason, s
     *vm = vm_create(config, NULL);
     if (*vm) {
         (*vm)->image = image;
-        if (!vm_check_unique(*vm, reason, room))
+        if (!platform_check_unique(*vm, reason, room))
             return 0;
         vm_destroy(*vm);
         *vm = NULL;

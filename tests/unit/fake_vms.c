@@ -173,7 +173,7 @@ void vm_reset_request(struct vm *vm)
     vm->resets++;
 }
 
-size_t vm_console_read(struct vm *vm, u64 *offset, char *buffer, size_t room)
+size_t platform_console_read(struct vm *vm, u64 *offset, char *buffer, size_t room)
 {
     struct fake *fake = container_of(vm, struct fake, vm);
     u64 first = fake->sent > KEEP ? fake->sent - KEEP : 0;
@@ -186,7 +186,7 @@ size_t vm_console_read(struct vm *vm, u64 *offset, char *buffer, size_t room)
     return len;
 }
 
-size_t vm_console_write(struct vm *vm, const char *bytes, size_t len)
+size_t platform_console_write(struct vm *vm, const char *bytes, size_t len)
 {
     static unsigned long_ones;
 

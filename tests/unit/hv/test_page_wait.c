@@ -40,12 +40,12 @@ static void comes(gpa_t gpa)
     u64 wanted;
 
     assert_int_equal(rig.vcpu->status, VCPU_WAIT_PAGE);
-    assert_true(page_wait_goes_on(rig.vcpu));
+    assert_true(guest_mem_missing(&rig.vm.mem, rig.vcpu->page_wait.page));
     assert_true(guest_mem_wanted(&rig.vm.mem, &wanted));
     assert_int_equal(wanted, gpa / PAGE_SIZE);
     assert_false(guest_mem_wanted(&rig.vm.mem, &wanted));
     assert_int_equal(vm_page_supply(&rig.vm, wanted, page), 0);
-    assert_false(page_wait_goes_on(rig.vcpu));
+    assert_false(guest_mem_missing(&rig.vm.mem, rig.vcpu->page_wait.page));
     page_wait_end(rig.vcpu);
     assert_int_equal(rig.vcpu->status, VCPU_RUNNABLE);
 }

@@ -3,7 +3,6 @@
 /* sources: hv/page_wait.c mm/guest_missing.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
 /* sources: tests/unit/ram.c tests/unit/run_loop.c tests/unit/processor.c tests/unit/stubs.c */
 /* Who runs on a CPU, when and for how long (docs/scheduling.md). */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,10 +13,7 @@
 #include "host/smp.h"
 #include "hv/sched.h"
 #include "hv/throttle.h"
-#include "mm/guest_missing.h"
-#include "tests/unit/npt_formats.h"
 #include "tests/unit/processor.h"
-#include "tests/unit/ram.h"
 #include "tests/unit/run_loop.h"
 
 /* `part` is `percent` of `whole`, but for one part in a hundred of the whole. */
@@ -283,89 +279,6 @@ static void test_nmi_wakes(void **state)
     assert_int_equal(loop.stops, 0);
 }
 
-/* --- Missing pages --------------------------------------------------------------------------------------------- */
-
-static struct npt npt;
-
-/* Guest 0 has RAM, all of which is missing. */
-static void ram_of_guest_0(void)
-{
-    struct vm *vm = &loop.guest[0].vm;
-
-    ram_init_full(MiB(16));
-    assert_int_equal(npt_init(&npt, &format_ept), 0);
-    assert_int_equal(guest_mem_init(&vm->mem, &npt, MiB(4)), 0);
-    assert_int_equal(guest_mem_expect(&vm->mem, 0, MiB(4) / PAGE_SIZE), 0);
-}
-
-static void ram_gone(void)
-{
-    guest_mem_fini(&loop.guest[0].vm.mem);
-    npt_fini(&npt);
-    ram_fini();
-}
-
-/* The others have the CPU meanwhile, no interrupt ends the wait, and the page does so at once. */
-static void test_a_vcpu_waits_for_its_page(void **state)
-{
-    struct guest *g = &loop.guest[0];
-    unsigned kicks;
-
-    (void)state;
-    machine(2, 2);
-    ram_of_guest_0();
-    assert_int_equal(guest_mem_ask(&g->vm.mem, KiB(8), 1), -EAGAIN);
-    page_wait_begin(&g->vcpu);
-    g->pending = g->vcpu.nmi_pending = true;
-    run_cpu(1, 10 * MS);
-    assert_int_equal(g->ran, 0);
-    assert_int_equal(loop.guest[1].ran, 10 * MS);
-    assert_int_equal(loop.stops, 0); /* it has not halted for good */
-    loop.guest[1].vm.status = VM_PAUSED;
-    run_cpu(1, 10 * MS);
-    assert_in_range(loop.sleeps, 1, 2);
-    processor_run_as(&loop.cpu[0]);
-    assert_int_equal(vm_page_supply(&g->vm, 7, NULL), 0); /* not the one */
-    kicks = loop.kicks[1];
-    assert_int_equal(vm_page_supply(&g->vm, 2, NULL), 0);
-    assert_int_equal(loop.kicks[1], kicks + 1);
-    run_cpu(1, 10 * MS);
-    assert_int_equal(g->ran, 10 * MS);
-    assert_true(g->interrupted != 0);
-    assert_int_equal(g->vm.page_waits.latency[15], 1); /* 20 ms */
-    ram_gone();
-}
-
-/* What the hypervisor itself has to write for a vcpu comes first, also for one that sleeps: its interrupts may be known
- * only by that. */
-static void test_a_vcpu_is_behind(void **state)
-{
-    struct guest *g = &loop.guest[0];
-
-    (void)state;
-    machine(2, 1);
-    ram_of_guest_0();
-    g->vm.behind = g->pending = true;
-    g->behind = KiB(12);
-    g->vcpu.status = VCPU_HALTED;
-    run_cpu(1, 10 * MS);
-    assert_int_equal(g->ran, 0);
-    assert_int_equal(g->vcpu.status, VCPU_HALTED);
-    assert_int_equal(vm_page_supply(&g->vm, 3, NULL), 0);
-    run_cpu(1, 10 * MS);
-    assert_int_equal(g->ran, 10 * MS);
-
-    g->vm.behind = true;
-    g->behind = KiB(16);
-    run_cpu(1, 10 * MS);
-    assert_int_equal(g->ran, 10 * MS);
-    assert_int_equal(g->vcpu.status, VCPU_WAIT_PAGE);
-    assert_int_equal(vm_page_supply(&g->vm, 4, NULL), 0);
-    run_cpu(1, 10 * MS);
-    assert_int_equal(g->ran, 20 * MS);
-    ram_gone();
-}
-
 /* --- Which vcpus may run --------------------------------------------------------------------------------------- */
 
 static void test_who_may_not_run(void **state)
@@ -595,8 +508,6 @@ int main(void)
         cmocka_unit_test_setup(test_kick_while_looking, run_loop_setup),
         cmocka_unit_test_setup(test_wakes_in_time, run_loop_setup),
         cmocka_unit_test_setup(test_nmi_wakes, run_loop_setup),
-        cmocka_unit_test_setup(test_a_vcpu_waits_for_its_page, run_loop_setup),
-        cmocka_unit_test_setup(test_a_vcpu_is_behind, run_loop_setup),
         cmocka_unit_test_setup(test_who_may_not_run, run_loop_setup),
         cmocka_unit_test_setup(test_hold_ends_a_turn, run_loop_setup),
         cmocka_unit_test_setup(test_throttle, run_loop_setup),
