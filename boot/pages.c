@@ -55,7 +55,7 @@ EFI_STATUS pages_alloc(uint64_t size, uint64_t align, uint32_t kind, const char 
         return failure_print(status, L"%a: not enough memory, %ld KiB needed", what, size >> 10);
     range_note(base, size, kind);
     *memory = (void *)base;
-    ZeroMem(*memory, size);
+    __builtin_memset(*memory, 0, size);
     return EFI_SUCCESS;
 }
 
