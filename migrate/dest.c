@@ -336,7 +336,7 @@ static bool listen(struct dest_session *session)
         session->last_heard = now(session->dest);
     /* As long as bytes flow, the inbox is hardly ever seen between two records. */
     if (event > INBOX_NOTHING)
-        session->last_whole = now(session->dest);
+        session->last_whole = session->last_heard;
     switch (event) {
     case INBOX_NOTHING: return false;
     case INBOX_HEADER: take_header(session); return true;

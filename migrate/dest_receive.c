@@ -209,7 +209,7 @@ static void got_on(struct dest_session *session, u64 work)
 {
     struct incoming *in = session->incoming;
 
-    session->since = session->dest->ops->now(session->dest->ctx);
+    session->since = session->last_heard;
     in->work += work;
     if (in->work - in->said_work >= WIRE_KEEPALIVE_PAGES)
         say_keepalive(session);
