@@ -516,6 +516,7 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
     config->migration = (struct config_migration){
         .downtime_limit = CONFIG_DOWNTIME_LIMIT,
         .max_rounds = CONFIG_MAX_ROUNDS,
+        .postcopy_rounds = 1,
         .throttle = { .initial = 20, .increment = 10, .max = 99 },
         .announce = { .initial = 50, .max = 550, .step = 100, .rounds = 5 },
     };

@@ -53,7 +53,7 @@ enum config_dirty_log {
 };
 
 /* In the order of migrate/policy.h. */
-enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT, CONFIG_STALL_THROTTLE };
+enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT, CONFIG_STALL_THROTTLE, CONFIG_STALL_POSTCOPY };
 
 /* Is a guest started when the machine boots? ASK: unless another machine has it. Without [net] or [migration] nobody
  * can be asked, and ASK means YES. */
@@ -147,8 +147,9 @@ struct config_migration {
     uint32_t downtime_limit;                   /* ms */
     struct config_server4 peers[CONFIG_PEERS]; /* in the order of the file; port 0: no more */
     uint32_t max_rounds;
-    uint64_t max_bandwidth; /* bytes a second; 0: no limit */
-    uint32_t on_stall;      /* enum config_stall */
+    uint64_t max_bandwidth;   /* bytes a second; 0: no limit */
+    uint32_t on_stall;        /* enum config_stall */
+    uint32_t postcopy_rounds; /* live rounds of a hybrid move */
     struct config_throttle throttle;
     uint32_t dirty_log;   /* enum config_dirty_log; CONFIG_DIRTY_OFF: the best one that the processor has */
     uint32_t dirty_split; /* enum config_dirty_split */
@@ -177,7 +178,7 @@ static inline bool config_asks(const struct config *config)
 struct config_error {
     unsigned line;     /* 1-based; 0 if it is about the whole file */
     char key[32];      /* the key or section concerned, "" if none */
-    char message[320]; /* what is wrong and what would be right */
+    char message[352]; /* what is wrong and what would be right */
 };
 
 /*

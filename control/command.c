@@ -31,7 +31,8 @@
 #define CREATED BIT(VM_CREATED)
 #define ENDED (BIT(VM_PASSED) | BIT(VM_FAILED) | BIT(VM_CRASHED) | BIT(VM_OFF) | BIT(VM_HALTED))
 #define OUTGOING BIT(SHOWN_OUTGOING)
-#define CONTESTED (BIT(SHOWN_IN_DOUBT) | BIT(SHOWN_SUPERSEDED) | BIT(SHOWN_PREPARED) | BIT(SHOWN_ELSEWHERE))
+#define CONTESTED \
+    (BIT(SHOWN_IN_DOUBT) | BIT(SHOWN_SERVING) | BIT(SHOWN_SUPERSEDED) | BIT(SHOWN_PREPARED) | BIT(SHOWN_ELSEWHERE))
 
 #define ARG_OPTIONS                                           \
     {                                                         \
@@ -109,7 +110,8 @@ static const struct command table[] = {
       .run = command_trace },
     { .name = "migrate",
       .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT }, ARG_OPTIONS },
-      .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: live or stop-copy, verify",
+      .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: live, stop-copy, post-copy, hybrid or "
+              "demand; verify",
       .states = RUNNING | PAUSED,
       .changes = true,
       .deferred = true,
@@ -127,6 +129,18 @@ static const struct command table[] = {
       .states = RUNNING | PAUSED | OUTGOING | BIT(VM_INCOMING) | BIT(SHOWN_IN_DOUBT),
       .changes = true,
       .run = command_migrate_cancel },
+    { .name = "migrate-start-postcopy",
+      .arg = { ARG_VM_NAME },
+      .help = "let its live move hand it over now: the rest of its memory follows it",
+      .states = RUNNING | PAUSED,
+      .changes = true,
+      .run = command_migrate_start_postcopy },
+    { .name = "pull",
+      .arg = { ARG_VM_NAME },
+      .help = "send all that its destination still misses, after a move of mode demand",
+      .states = BIT(SHOWN_SERVING),
+      .changes = true,
+      .run = command_pull },
     { .name = "migrate-settle",
       .help = "no source will ask any more how its move to here ended: give the places of such answers to new moves",
       .changes = true,
@@ -148,9 +162,8 @@ static const struct command table[] = {
       .arg = { ARG_VM_NAME,
                { .name = "action", .type = ARG_CHOICE, .choices = resolve_actions },
                { .name = "epoch", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
-      .help =
-          "in doubt, superseded, prepared or elsewhere: query it, abort it if the destination still can, adopt what is "
-          "prepared, or force an end under its EPOCH",
+      .help = "in doubt, serving, superseded, prepared or elsewhere: query it, abort it if the destination still can, "
+              "adopt what is prepared, or force an end under its EPOCH",
       .states = CONTESTED,
       .changes = true,
       .run = command_resolve },

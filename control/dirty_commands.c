@@ -9,25 +9,33 @@
 #include "migrate/dirty_rate.h"
 #include "control/dirty_trace.h"
 #include "migrate/migration.h"
+#include "mm/guest_missing.h"
 
 #define DIRTY_RATE_MS 1000
 
 /* Why the log of a VM can't be had. */
-static int log_refused(struct call *call, const struct vm *vm, int err)
+static int log_refused(struct call *call, struct vm *vm, int err)
 {
     const struct dirty_trace *trace = dirty_trace_query();
 
+    if (guest_mem_missing_count(&vm->mem))
+        return call_fail(call, err, "%s: cannot measure, pages of it are missing until its move is complete", vm->name);
     if (err == -EBUSY && trace->status == DIRTY_TRACE_TRACING)
         return call_fail(call, err, "%s is being traced, dirty-trace-stop ends that", trace->vm);
     return call_fail(call, err, "%s: cannot measure, %s", vm->name,
                      err == -EBUSY ? "its dirty log is in use, by a move or a measurement" : "no memory");
 }
 
+static bool may_log(struct vm *vm)
+{
+    return !migration_active(vm) && !guest_mem_missing_count(&vm->mem);
+}
+
 int command_calc_dirty_rate(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
     u32 ms = call->arg[1].given ? (u32)call->arg[1].number : DIRTY_RATE_MS;
-    int err = migration_active(vm) ? -EBUSY : dirty_rate_start(vm, ms);
+    int err = may_log(vm) ? dirty_rate_start(vm, ms) : -EBUSY;
 
     if (err)
         return log_refused(call, vm, err);
@@ -54,7 +62,7 @@ int command_dirty_trace(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
     u64 seconds = call->arg[2].number;
-    int err = migration_active(vm) ? -EBUSY : dirty_trace_start(vm, (u32)call->arg[1].number, (u32)seconds * 1000);
+    int err = !may_log(vm) ? -EBUSY : dirty_trace_start(vm, (u32)call->arg[1].number, (u32)seconds * 1000);
 
     if (err)
         return log_refused(call, vm, err);

@@ -21,28 +21,44 @@ static bool word_is(const char *word, size_t len, const char *text)
     return strlen(text) == len && !strncmp(word, text, len);
 }
 
+/* The mode of that name; NR_MODES: there is none. */
+static enum migrate_mode parse_mode(const char *word, size_t len)
+{
+    enum migrate_mode mode = MODE_LIVE;
+
+    while (mode < NR_MODES && !word_is(word, len, migrate_mode_name(mode)))
+        mode++;
+    return mode;
+}
+
 /* Read the options of a move, such as "stop-copy,verify". */
 static int parse_options(struct call *call, const char *text, struct migration_request *request)
 {
-    bool live = false;
+    unsigned modes = 0;
 
     while (*text) {
         size_t len = strcspn(text, ",");
+        enum migrate_mode mode = parse_mode(text, len);
 
-        if (word_is(text, len, "stop-copy"))
-            request->stop_copy = true;
-        else if (word_is(text, len, "verify"))
+        if (word_is(text, len, "verify"))
             request->verify = true;
-        else if (word_is(text, len, "live"))
-            live = true;
-        else
-            return call_fail(call, -EINVAL, "options: '%.*s' is wrong, expected live or stop-copy, and verify",
+        else if (mode == NR_MODES)
+            return call_fail(call, -EINVAL,
+                             "options: '%.*s' is wrong, expected live, stop-copy, post-copy, hybrid or demand, and "
+                             "verify",
                              (int)(len < 32 ? len : 32), text);
+        else
+            modes |= 1u << (request->mode = mode);
         text += len;
         text += *text == ',';
     }
-    if (live && request->stop_copy)
-        return call_fail(call, -EINVAL, "options: live and stop-copy contradict each other, expected one of them");
+    if (modes & (modes - 1))
+        return call_fail(call, -EINVAL, "options: these modes contradict each other, expected one of them");
+    if (request->verify && request->mode >= MODE_POSTCOPY)
+        return call_fail(call, -EINVAL,
+                         "options: verify compares all memory before the guest is let go, which %s does not, expected "
+                         "one of them",
+                         migrate_mode_name(request->mode));
     return 0;
 }
 
@@ -97,6 +113,30 @@ int command_migrate_cancel(struct call *call)
     }
 }
 
+int command_migrate_start_postcopy(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+
+    json_string(call->out, "vm", vm->name);
+    switch (migration_start_postcopy(vm)) {
+    case 0: return 0;
+    case -ENOTSUP:
+        return call_fail(call, -EBUSY,
+                         "%s: cannot hand over now, the move verifies, or its destination does not know post-copy",
+                         vm->name);
+    case -EBUSY: return call_fail(call, -EBUSY, "%s: it is being handed over already", vm->name);
+    default: return call_fail(call, -EBUSY, "%s: no move is under way", vm->name);
+    }
+}
+
+int command_pull(struct call *call)
+{
+    struct vm *vm = call->arg[0].vm;
+
+    json_string(call->out, "vm", vm->name);
+    return migration_pull(vm) ? call_fail(call, -EBUSY, "%s: no pages of it are served here", vm->name) : 0;
+}
+
 int command_migrate_settle(struct call *call)
 {
     json_number(call->out, "settled", migration_settle_ended());
@@ -129,6 +169,7 @@ static const char *resolve_choices(unsigned status)
 {
     switch (status) {
     case SHOWN_IN_DOUBT: return "abort, force-resume or force-give-up";
+    case SHOWN_SERVING:
     case SHOWN_SUPERSEDED: return "force-resume or force-give-up";
     case SHOWN_PREPARED: return "adopt or force-give-up";
     default: return "force-resume, or the command forget";
@@ -159,6 +200,12 @@ static int resolve_start(struct call *call, struct vm *vm)
 /* Show what the other machine has said, for the person who must decide. */
 static void put_other_side(struct json *out, const struct vm *vm, unsigned status)
 {
+    if (status == SHOWN_SERVING)
+        json_string(out, "destination",
+                    migration_unknown(vm) ? "knows of no such guest: what it has done there is lost; force-resume lets "
+                                            "it go on from where it was handed over"
+                                          : "runs it, and needs the memory that is here: force is for a destination "
+                                            "that never comes back");
     if (status == SHOWN_IN_DOUBT)
         json_string(out, "destination",
                     migration_unknown(vm) ? "knows of no such move: only force is left" : "has not answered yet");
@@ -197,17 +244,22 @@ int command_resolve(struct call *call)
     json_string(call->out, "action", resolve_actions[action]);
     if (action == RESOLVE_FORCE_RESUME && status == SHOWN_ELSEWHERE)
         return resolve_start(call, vm);
-    if (action != RESOLVE_QUERY && resolve_act(vm, action, status)) /* on success, vm may be gone */
+    switch (action == RESOLVE_QUERY ? 0 : resolve_act(vm, action, status)) {
+    case 0: return 0; /* vm may be gone */
+    case -EBUSY:
+        return call_fail(call, -EBUSY, "%s: cannot adopt, pages of it are at its source alone (post-copy)", vm->name);
+    default:
         return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
                          shown_name(status));
-    return 0;
+    }
 }
 
 /* --- Settings -------------------------------------------------------------------------------------------------- */
 
 _Static_assert(MIGRATE_ROUNDS == 64, "the most that config/config_keys.c allows for max-rounds");
 _Static_assert((int)CONFIG_STALL_STOP == (int)POLICY_STALL_STOP && (int)CONFIG_STALL_ABORT == (int)POLICY_STALL_ABORT &&
-                   (int)CONFIG_STALL_THROTTLE == (int)POLICY_STALL_THROTTLE,
+                   (int)CONFIG_STALL_THROTTLE == (int)POLICY_STALL_THROTTLE &&
+                   (int)CONFIG_STALL_POSTCOPY == (int)POLICY_STALL_POSTCOPY,
                "settings go to the policy as they are");
 _Static_assert((int)CONFIG_DIRTY_OFF == (int)DIRTY_OFF && (int)CONFIG_DIRTY_PML == (int)DIRTY_PML &&
                    (int)CONFIG_DIRTY_EAGER == (int)DIRTY_SPLIT_EAGER,

@@ -34,6 +34,9 @@ static void put_ram(struct json *out, const struct migrate_stats *stats)
     json_number(out, "pages-per-second", stats->pages_per_second);
     json_number(out, "page-size", PAGE_BYTES);
     json_number(out, "precopy-bytes", stats->precopy_bytes);
+    json_number(out, "postcopy-bytes", stats->postcopy_bytes);
+    json_number(out, "postcopy-requests", stats->postcopy_requests);
+    json_number(out, "postcopy-recoveries", stats->recoveries);
     json_number(out, "downtime-bytes", stats->downtime_bytes);
     json_number(out, "downtime-verify-bytes", stats->downtime_verify_bytes);
     json_close(out);
@@ -48,6 +51,7 @@ static void put_phases(struct json *out, const struct migrate_phases *phases)
     put_ms(out, "final-ram", phases->final_ram);
     put_ms(out, "device-state", phases->device_state);
     put_ms(out, "commit", phases->commit);
+    put_ms(out, "postcopy", phases->postcopy);
     json_close(out);
 }
 
@@ -123,7 +127,7 @@ static void put_warnings(struct json *out, const struct migrate_stats *stats)
 
 static const char *mode_name(const struct migration_request *request)
 {
-    return request->check ? "check" : request->stop_copy ? "stop-copy" : "live";
+    return request->check ? "check" : migrate_mode_name(request->mode);
 }
 
 /* Write what a row of the list has. */
@@ -177,6 +181,7 @@ static const char *incoming_status(const struct incoming *in)
     switch (in->handoff.state) {
     case DEST_RECEIVING: return "active";
     case DEST_PREPARED: return "device";
+    case DEST_INCOMPLETE: return in->session ? "postcopy-active" : "postcopy-paused";
     case DEST_RUNNING:
     case DEST_GONE: return "completed";
     default: return in->error == WIRE_E_CANCEL ? "cancelled" : "failed";
@@ -200,6 +205,8 @@ static void put_incoming_head(struct json *out, const struct incoming *in)
 
 static void put_incoming(struct json *out, const struct incoming *in)
 {
+    u64 ms;
+
     put_incoming_head(out, in);
     json_uuid(out, "vm_id", in->vm_id);
     json_string(out, "handoff", dest_state_name(in->handoff.state));
@@ -210,6 +217,10 @@ static void put_incoming(struct json *out, const struct incoming *in)
     json_number(out, "frames-forwarded", in->stats.frames);
     json_number(out, "frames-delivered", in->stats.delivered);
     put_ms(out, "verify-time", in->stats.verify_ns);
+    json_number(out, "postcopy-requests", in->stats.wanted);
+    json_number(out, "postcopy-missing",
+                in->handoff.state == DEST_INCOMPLETE ? dest_missing(migration_dest(), in, &ms) : 0);
+    json_number(out, "postcopy-recoveries", in->stats.recoveries);
     json_number(out, "downtime-verify-bytes", in->stats.verify_bytes);
     json_object(out, "phases");
     put_ms(out, "resume", in->stats.run_ns);

@@ -9,6 +9,7 @@ unsigned shown_status(const struct vm *vm)
 
     switch (migration_contested(vm, &epoch)) {
     case SOURCE_IN_DOUBT: return SHOWN_IN_DOUBT;
+    case SOURCE_SERVING: return SHOWN_SERVING;
     case SOURCE_SUPERSEDED: return SHOWN_SUPERSEDED;
     default: break;
     }
@@ -24,6 +25,7 @@ const char *shown_name(unsigned status)
     switch (status) {
     case SHOWN_OUTGOING: return "outgoing";
     case SHOWN_IN_DOUBT: return "in-doubt";
+    case SHOWN_SERVING: return "serving";
     case SHOWN_SUPERSEDED: return "superseded";
     case SHOWN_PREPARED: return "prepared";
     case SHOWN_ELSEWHERE: return "elsewhere";

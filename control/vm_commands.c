@@ -29,6 +29,24 @@ static const char *status_name(const struct vm *vm)
     return shown_name(shown_status(vm));
 }
 
+/* A guest in two halves is at risk: everybody who looks at it is told. */
+static void put_reason(struct json *out, const struct vm *vm)
+{
+    const struct incoming *in = vm->reason[0] ? NULL : dest_incomplete(migration_dest(), vm);
+    u64 bytes, ms, tenths;
+
+    if (!in) {
+        json_string(out, "reason", vm->reason);
+        return;
+    }
+    bytes = dest_missing(migration_dest(), in, &ms);
+    tenths = bytes * 10 >> 20;
+    if (ms == ~0ULL)
+        json_format(out, "reason", "%lu.%lu MiB missing, at %s", tenths / 10, tenths % 10, in->peer);
+    else
+        json_format(out, "reason", "%lu.%lu MiB missing, at %s, %lu ms left", tenths / 10, tenths % 10, in->peer, ms);
+}
+
 /* Write what both the list and the details show. */
 static void put_summary(struct json *out, const struct vm *vm)
 {
@@ -45,7 +63,7 @@ static void put_summary(struct json *out, const struct vm *vm)
     json_number(out, "memory_mib", vm->memory >> 20);
     json_number(out, "ran_ms", milliseconds(ticks));
     json_number(out, "exits", exits);
-    json_string(out, "reason", vm->reason);
+    put_reason(out, vm);
 }
 
 int command_vms(struct call *call)

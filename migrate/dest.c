@@ -11,7 +11,7 @@
 
 #define STEP_BUDGET 64  /* pages or records of a connection in one turn */
 #define STEP_NS 1000000 /* ns after which a turn ends: a page may be the first that is used of its 2 MiB */
-#define SAYS (ACTION_SAY_PREPARED | ACTION_SAY_RUNNING | ACTION_SAY_ABORTED)
+#define SAYS (ACTION_SAY_PREPARED | ACTION_SAY_RUNNING | ACTION_SAY_COMPLETE | ACTION_SAY_ABORTED)
 
 void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx)
 {
@@ -59,11 +59,13 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
         /* The session may be in the middle of a page of that memory. */
         if (in->session)
             session_close(in->session);
+        if (in->lane)
+            session_close(in->lane);
     }
     if (in->session)
         in->session->say |= actions & SAYS;
     if (actions & ACTION_NOTE)
-        dest->ops->note_epoch(dest->ctx, in->vm_id, in->handoff.epoch, in->handoff.state == DEST_RUNNING);
+        dest->ops->note_epoch(dest->ctx, in->vm_id, in->handoff.epoch, dest_state_runs(in->handoff.state));
     in->announce |= (actions & ACTION_ANNOUNCE) != 0;
 }
 
@@ -82,7 +84,7 @@ void dest_event(struct dest *dest, struct incoming *in, enum handoff_event event
 static void announce(struct dest *dest, struct incoming *in)
 {
     in->announce = false;
-    if (in->handoff.state != DEST_RUNNING)
+    if (!dest_state_runs(in->handoff.state))
         return;
     dest->ops->announce(in->vm, in->handoff.epoch);
     in->stats.announce_ns = now(dest) - in->stats.released;
@@ -164,6 +166,9 @@ static void log_left(const struct incoming *in, const char *reason)
     if (in->handoff.state == DEST_PREPARED)
         pr_warn("migrate: %s, epoch %lu, is prepared, and waits for COMMIT or for `resolve`: %s", in->name, epoch,
                 reason);
+    else if (in->handoff.state == DEST_INCOMPLETE)
+        pr_warn("migrate: %s, epoch %lu, runs here, and pages of it are missing: its source will connect anew: %s",
+                in->name, epoch, reason);
     else if (in->handoff.state == DEST_RUNNING && !in->settled)
         pr_warn("migrate: %s, epoch %lu, runs here, and its source has not said END: %s", in->name, epoch, reason);
 }
@@ -175,6 +180,7 @@ void session_end(struct dest_session *session)
 
     session->transport.ops->close(&session->transport);
     session_detach(session);
+    lane_detach(session);
     inbox_fini(&session->inbox);
     outbox_fini(&session->outbox);
     session->used = false;
@@ -281,6 +287,8 @@ static void take_header(struct dest_session *session)
         dest_refuse(session, WIRE_E_FEATURE, "a feature that the source requires is unknown there");
     else if (header->kind == WIRE_RESOLVE)
         attach(session, header);
+    else if (header->kind == WIRE_SERVE)
+        lane_attach(session, header);
     else if (header->kind != WIRE_MOVE)
         dest_refuse(session, WIRE_E_STREAM, "neither a move nor its resolution");
     else if ((code = begin(session, header, &reason)))
@@ -305,6 +313,7 @@ static bool say(struct dest_session *session)
     } says[] = {
         { ACTION_SAY_PREPARED, WIRE_PREPARED },
         { ACTION_SAY_RUNNING, WIRE_RUNNING },
+        { ACTION_SAY_COMPLETE, WIRE_COMPLETE },
         { ACTION_SAY_ABORTED, WIRE_ABORTED },
     };
     struct wire_handoff message = { .epoch = session->epoch };
@@ -357,7 +366,7 @@ static bool session_step(struct dest_session *session)
         outbox_cancel(&session->outbox);
         session->mute = true;
     }
-    if (say(session)) {
+    if (say(session) || fill_say(session)) {
         session->last_said = now(session->dest);
         return true;
     }
@@ -422,6 +431,7 @@ bool dest_step(struct dest *dest)
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
 
+        fill_end(dest, in); /* a guest that has reset itself misses nothing */
         /* The sessions have had their steps, so RUNNING is said. */
         if (in->announce)
             announce(dest, in);
@@ -462,9 +472,11 @@ void dest_forget(struct dest *dest, void *vm)
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
 
-        if (in->used && in->vm == vm && in->handoff.state == DEST_RUNNING) {
-            in->handoff.state = DEST_GONE;
-            in->vm = NULL;
-        }
+        if (!in->used || in->vm != vm || !dest_state_runs(in->handoff.state))
+            continue;
+        if (in->handoff.state == DEST_INCOMPLETE && in->session) /* nothing is missing to a guest that has ended */
+            in->session->say |= ACTION_SAY_COMPLETE;
+        in->handoff.state = DEST_GONE;
+        in->vm = NULL;
     }
 }

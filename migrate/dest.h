@@ -16,7 +16,7 @@
 #include "stream/record.h"
 #include "migrate/vm_ops.h"
 
-#define DEST_SESSIONS 6  /* connections at a time */
+#define DEST_SESSIONS 10 /* connections at a time */
 #define DEST_MOVES 4     /* connections of moves: the others are left for sources that ask how a move has ended */
 #define DEST_PEER 64     /* text of an address */
 #define DEST_ATTEMPTS 64 /* moves that are remembered, under way or over */
@@ -29,7 +29,9 @@ struct dest_stats {
     u64 verify_ns;                                   /* from PREPARE until all was found to be the same */
     u64 verify_bytes;                                /* bytes of RAM that were digested since PREPARE */
     u64 announce_ns;                                 /* ns that the first announcement took */
-    u64 frames, delivered; /* frames that the source has sent on; those that the guest's card has taken */
+    u64 missing, filled, wanted; /* pages that stayed behind; that have come since; that something has waited for */
+    u64 recoveries;              /* how often the source has connected anew while pages were missing */
+    u64 frames, delivered;       /* frames that the source has sent on; those that the guest's card has taken */
 };
 
 /* One attempt to move a VM here. */
@@ -47,7 +49,8 @@ struct incoming {
     enum wire_code error; /* why the guest did not come to run here */
     char reason[WIRE_REASON];
     struct dest_session *session;
-    struct incoming *instead; /* before this one is accepted: the earlier attempt that it will make void; NULL: none */
+    struct dest_session *lane; /* split: the second connection; NULL: none */
+    struct incoming *instead;  /* before this one is accepted: the earlier attempt that it will make void; NULL: none */
     struct dest_stats stats;
 
     /* Only while it is received. */
@@ -79,6 +82,8 @@ enum session_stage {
     SESSION_VERIFY,  /* PREPARE has come: digests memory, and compares */
     SESSION_HANDOFF, /* the copy is complete: what is said is for the handoff */
     SESSION_ASKED,   /* the same, of a source in doubt that has connected anew; or a check is over */
+    SESSION_FILL,    /* split, and the guest runs here: takes the pages that are missing */
+    SESSION_LANE,    /* the second connection for that, which brings the pages that something waits for */
     SESSION_CLOSE,   /* says its last words */
     NR_SESSION_STAGES,
 };
@@ -91,10 +96,11 @@ struct dest_session {
     struct outbox outbox;
     bool mute; /* the peer has closed: nothing is sent any more */
     struct {
-        unsigned run, runs; /* the next run, and the number of runs */
-        u64 page;           /* the next page of that run */
-    } zero;                 /* of the ZERO record in the inbox: what is still to be cleared */
-    unsigned say;           /* ACTION_SAY_*, SAY_REFUSED */
+        unsigned run, runs;       /* the next run, and the number of runs */
+        u64 page;                 /* the next page of that run */
+        enum session_stage stage; /* to go back to */
+    } zero;                       /* of the ZERO record in the inbox: what is still to be cleared */
+    unsigned say;                 /* ACTION_SAY_*, SAY_REFUSED */
     struct wire_refused refused;
     u64 epoch; /* of its header */
     char peer[DEST_PEER];
@@ -102,6 +108,9 @@ struct dest_session {
     u64 last_said, last_heard, last_whole; /* ns; last_whole: when no record was half received */
     struct incoming fresh;                 /* the attempt of this session, before its RESERVE is accepted */
     struct incoming *incoming;             /* the attempt, one that is remembered; NULL: there is none, or not yet */
+    struct incoming *lane_of;              /* the attempt of which it is the lane; NULL: it is none */
+    u64 list;           /* SESSION_FILL: the next page of which the source is told whether it is missing */
+    u8 page[WIRE_PAGE]; /* a page that was missing, as it comes */
     struct dest *dest;
 };
 
@@ -149,11 +158,18 @@ void dest_heard(struct dest *dest, const struct wire_claim *claim);
  * the only one, and its source may be dead. Else NULL. */
 const struct incoming *dest_prepared(const struct dest *dest, const void *vm);
 
+/* The attempt that brought `vm`, if that runs here with pages missing. Else NULL. */
+const struct incoming *dest_incomplete(const struct dest *dest, const void *vm);
+
+/* How many bytes of a guest are missing, and how long it takes until they are here at the pace so far, in ms; ~0: its
+ * source is gone, or nothing has come yet. */
+u64 dest_missing(const struct dest *dest, const struct incoming *in, u64 *ms);
+
 /*
  * A prepared copy is stranded when its connection has ended. It may be the only copy, so it is kept until the source or
  * an operator says what became of the guest. dest_stranded: the attempt that brought `vm`, if that is stranded, else
  * NULL. dest_resolve: the operator decides. With `adopt` the guest runs here from now on, else this copy is given up.
- * Returns 0, or -ENOENT if the copy is not stranded.
+ * Returns 0; -ENOENT if the copy is not stranded; or -EBUSY: it is not to be adopted, for pages of it are missing.
  */
 const struct incoming *dest_stranded(const struct dest *dest, const void *vm);
 int dest_resolve(struct dest *dest, void *vm, bool adopt);

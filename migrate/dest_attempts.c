@@ -118,7 +118,7 @@ static enum rank rank(const struct incoming *in)
 {
     if (!in->used)
         return RANK_UNUSED;
-    if (attempt_under_way(in) || in->session || in->announce)
+    if (attempt_under_way(in) || in->handoff.state == DEST_INCOMPLETE || in->session || in->lane || in->announce)
         return RANK_NEVER;
     if (is_open(in))
         return RANK_OPEN;
@@ -170,7 +170,7 @@ unsigned dest_settle(struct dest *dest, const u8 *vm_id)
 
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
-        bool here = attempt_under_way(in) || in->handoff.state == DEST_RUNNING;
+        bool here = attempt_under_way(in) || dest_state_runs(in->handoff.state);
 
         if (!is_open(in) || here || (vm_id && !same_vm(in, vm_id)))
             continue;

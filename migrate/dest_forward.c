@@ -8,7 +8,7 @@ void receive_frame(struct dest_session *session)
     const struct inbox *box = &session->inbox;
     const struct migrate_dest_ops *ops = session->dest->ops;
 
-    if (!in || (in->handoff.state != DEST_RUNNING && in->handoff.state != DEST_GONE)) {
+    if (!in || (!dest_state_runs(in->handoff.state) && in->handoff.state != DEST_GONE)) {
         dest_refuse(session, WIRE_E_STREAM, "FRAME out of turn");
         return;
     }
@@ -17,6 +17,6 @@ void receive_frame(struct dest_session *session)
         return;
     }
     /* The guest may have moved on, or ended, meanwhile. */
-    if (in->handoff.state == DEST_RUNNING && in->stats.frames++ < WIRE_FRAMES)
+    if (dest_state_runs(in->handoff.state) && in->stats.frames++ < WIRE_FRAMES)
         in->stats.delivered += ops->frame(in->vm, box->body, box->len);
 }

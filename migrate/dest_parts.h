@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the destination use of each other: dest.c (connections, handoff), dest_stages.c (what a connection
  * takes and does in each stage), dest_attempts.c (which attempts are remembered), dest_receive.c (records become a
- * stopped guest), dest_verify.c (digests), dest_stranded.c (stranded copies). */
+ * stopped guest), dest_verify.c (digests), dest_stranded.c (stranded copies), dest_fill.c (pages that are missing). */
 #pragma once
 
 #include "migrate/dest.h"
@@ -22,6 +22,18 @@ struct session_row {
     u32 limit_ms;
     void (*late)(struct dest_session *session);
 };
+
+/* The attempt that the session is for, as its first connection or as its lane; NULL: none. */
+static inline struct incoming *session_attempt(struct dest_session *session)
+{
+    return session->incoming ? session->incoming : session->lane_of;
+}
+
+/* Does it bring pages that are missing to a guest that runs? Callable anywhere. */
+static inline bool session_fills(const struct dest_session *session)
+{
+    return session->stage == SESSION_FILL || session->stage == SESSION_LANE;
+}
 
 const struct session_row *session_row(const struct dest_session *session);
 
@@ -91,6 +103,20 @@ void receive_page(struct dest_session *session);
 /* FRAME has come: give the frame to the guest. */
 void receive_frame(struct dest_session *session);
 void receive_prepare(struct dest_session *session, const struct wire_handoff *prepare);
+
+/* A split attempt. receive_missing: MISSING has come. lane_attach: the header of a lane has come. lane_detach: this
+ * session, which may be NULL, is no lane any more. fill_begin: the guest was let run, if it is incomplete: take its
+ * pages. fill_end: if no page is missing any more, it is whole. fill_page: one has come in session->page. fill_zero:
+ * one of zeros has; returns false if the session is of no more use. fill_say: make a WANT or MISSING record; returns
+ * false if nothing is to be said. */
+void receive_missing(struct dest_session *session);
+void lane_attach(struct dest_session *session, const struct wire_header *header);
+void lane_detach(struct dest_session *session);
+void fill_begin(struct dest_session *session);
+void fill_end(struct dest *dest, struct incoming *in);
+void fill_page(struct dest_session *session);
+bool fill_zero(struct dest_session *session, gpa_t gpa);
+bool fill_say(struct dest_session *session);
 
 /* The function for inbox->place. */
 u8 *receive_place(void *ctx, const struct wire_page *page);

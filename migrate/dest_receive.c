@@ -196,7 +196,7 @@ void receive_room(struct dest_session *session)
 
 void say_keepalive(struct dest_session *session)
 {
-    struct incoming *in = session->incoming;
+    struct incoming *in = session_attempt(session);
     u64 work = in ? in->work : 0;
 
     outbox_record(&session->outbox, WIRE_KEEPALIVE, &work, sizeof(work));
@@ -207,7 +207,7 @@ void say_keepalive(struct dest_session *session)
 /* The source has brought something, and this end has done so many pages or sections of work with it. */
 static void got_on(struct dest_session *session, u64 work)
 {
-    struct incoming *in = session->incoming;
+    struct incoming *in = session_attempt(session);
 
     session->since = session->last_heard;
     in->work += work;
@@ -218,19 +218,27 @@ static void got_on(struct dest_session *session, u64 work)
 u8 *receive_place(void *ctx, const struct wire_page *page)
 {
     struct dest_session *session = ctx;
+    struct incoming *in = session_attempt(session);
 
-    if (session->stage != SESSION_RECEIVE || ram_index(&session->incoming->ram, page->gpa) == GUEST_PAGE_NONE)
+    if (!in || ram_index(&in->ram, page->gpa) == GUEST_PAGE_NONE)
         return NULL;
-    return session->dest->ops->page(session->incoming->vm, page->gpa);
+    if (session_fills(session))
+        return session->page;
+    /* Behind MISSING come no more pages before the guest runs. */
+    return session->stage != SESSION_RECEIVE || in->handoff.split ? NULL : session->dest->ops->page(in->vm, page->gpa);
 }
 
 void receive_page(struct dest_session *session)
 {
-    struct incoming *in = session->incoming;
+    struct incoming *in = session_attempt(session);
     const struct inbox *box = &session->inbox;
     u64 index = ram_index(&in->ram, box->page.gpa);
 
     got_on(session, 1);
+    if (session_fills(session)) {
+        fill_page(session);
+        return;
+    }
     bitmap_set(in->seen, index);
     ram_digest_forget(&in->digest, index);
     in->stats.pages++;
@@ -276,7 +284,12 @@ void receive_clear(struct dest_session *session)
         struct wire_run run = zero_run(&session->inbox, session->zero.run);
 
         looked++;
-        cleared += clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
+        if (session->zero.stage == SESSION_RECEIVE)
+            cleared += clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
+        else if (fill_zero(session, run.gpa + session->zero.page * WIRE_PAGE))
+            cleared++;
+        else
+            return;
         if (++session->zero.page == run.pages) {
             session->zero.page = 0;
             session->zero.run++;
@@ -284,7 +297,7 @@ void receive_clear(struct dest_session *session)
     }
     got_on(session, looked);
     if (session->zero.run == session->zero.runs)
-        session->stage = SESSION_RECEIVE;
+        session->stage = session->zero.stage;
 }
 
 void receive_zero(struct dest_session *session)
@@ -300,7 +313,7 @@ void receive_zero(struct dest_session *session)
         struct wire_run run = zero_run(box, i);
 
         /* Runs must be ascending, so that a record costs no more than one pass over memory. */
-        if (run.gpa < end || !run.pages || !ram_contains(&session->incoming->ram, run.gpa, run.pages)) {
+        if (run.gpa < end || !run.pages || !ram_contains(&session_attempt(session)->ram, run.gpa, run.pages)) {
             dest_refuse(session, WIRE_E_STREAM, "ZERO of what isn't RAM");
             return;
         }
@@ -310,6 +323,7 @@ void receive_zero(struct dest_session *session)
     session->zero.run = 0;
     session->zero.page = 0;
     session->zero.runs = (unsigned)count;
+    session->zero.stage = session->stage;
     session->stage = SESSION_CLEAR;
 }
 

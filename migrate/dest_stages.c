@@ -64,6 +64,8 @@ static void take_handoff(struct dest_session *session)
         commit_came(in, message.paused_ns, now(session));
     in->settled |= event == HANDOFF_ABORT; /* never said after COMMIT */
     dest_event(session->dest, in, event, message.epoch, why_ended(event, message.code));
+    if (session->incoming)
+        fill_begin(session);
 }
 
 /* A source that looks at many pages before it finds one to send says how far it has got. */
@@ -130,8 +132,9 @@ static const struct {
     { WIRE_RESERVE, IN(RESERVE), receive_reserve },
     { WIRE_STATE, IN(TRY) | IN(RECEIVE), receive_state },
     { WIRE_ROUND, IN(TRY) | IN(RECEIVE), take_round },
-    { WIRE_PAGES, IN(RECEIVE), take_pages },
-    { WIRE_ZERO, IN(RECEIVE), receive_zero },
+    { WIRE_PAGES, IN(RECEIVE) | IN(FILL) | IN(LANE), take_pages },
+    { WIRE_ZERO, IN(RECEIVE) | IN(FILL) | IN(LANE), receive_zero },
+    { WIRE_MISSING, IN(RECEIVE), receive_missing },
     { WIRE_PREPARE, IN(RECEIVE) | IN(HANDOFF) | IN(ASKED), take_handoff },
     { WIRE_COMMIT, ANY, take_handoff },
     { WIRE_QUERY, ANY, take_handoff },
@@ -181,6 +184,9 @@ static const struct session_row stages[NR_SESSION_STAGES] = {
     /* COMMIT and END come at once. A copy outlives its connection, and its source may ask by another one. */
     [SESSION_HANDOFF] = { .move = true, .limit_ms = WIRE_PROGRESS_MS, .late = session_end },
     [SESSION_ASKED] = { IDLE },
+    /* As long as it takes: the source says KEEPALIVE. */
+    [SESSION_FILL] = { .move = true },
+    [SESSION_LANE] = { .move = false },
     [SESSION_CLOSE] = { .idle = true, .work = session_end, .limit_ms = WIRE_KEEPALIVE_MS, .late = session_end },
 };
 

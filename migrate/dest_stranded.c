@@ -51,6 +51,8 @@ int dest_resolve(struct dest *dest, void *vm, bool adopted)
 
     if (!in)
         return -ENOENT;
+    if (adopted && in->handoff.split)
+        return -EBUSY;
     if (adopted)
         adopt(dest, in);
     else

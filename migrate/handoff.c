@@ -10,7 +10,7 @@ void handoff_source_init(struct handoff_source *source, u64 epoch)
 
 u64 handoff_propose(struct handoff_source *source)
 {
-    source->lost = source->abort = false; /* of an attempt before this one */
+    source->lost = source->abort = source->split = false; /* of an attempt before this one */
     return ++source->proposed;
 }
 
@@ -64,6 +64,13 @@ static unsigned resume_as(struct handoff_source *source, u64 epoch)
     return ACTION_RESUME | ACTION_NOTE;
 }
 
+static unsigned gone(struct handoff_source *source)
+{
+    source->epoch = source->proposed;
+    source->state = SOURCE_GONE;
+    return ACTION_FREE;
+}
+
 /* The operator decides by force. The new epoch is above all that we know of, so that any other copy stands still if it
  * shows up after all. */
 static unsigned forced_event(struct handoff_source *source, enum handoff_event event, u64 beyond)
@@ -72,20 +79,31 @@ static unsigned forced_event(struct handoff_source *source, enum handoff_event e
         source->proposed = epoch_forced(source->proposed, beyond);
         return resume_as(source, source->proposed) | ACTION_ANNOUNCE;
     }
-    if (event != HANDOFF_FORCE_GIVE_UP)
-        return 0;
-    source->epoch = source->proposed;
-    source->state = SOURCE_GONE;
-    return ACTION_FREE;
+    return event == HANDOFF_FORCE_GIVE_UP ? gone(source) : 0;
+}
+
+static unsigned serving_event(struct handoff_source *source, enum handoff_event event, u64 beyond)
+{
+    switch (event) {
+    case HANDOFF_COMPLETE: return gone(source);
+    case HANDOFF_RUNNING: source->lost = false; return 0;
+    case HANDOFF_UNKNOWN: source->lost = true; return 0;
+    case HANDOFF_LINK_LOST: return ACTION_RECONNECT;
+    case HANDOFF_LINK_BACK: return ACTION_SAY_COMMIT; /* it is answered with what is still missing */
+    default: return forced_event(source, event, beyond);
+    }
 }
 
 static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
 {
     switch (event) {
     case HANDOFF_RUNNING:
-        source->epoch = source->proposed;
-        source->state = SOURCE_GONE;
-        return ACTION_FREE;
+        if (!source->split)
+            return gone(source);
+        source->state = SOURCE_SERVING;
+        source->lost = false;
+        return ACTION_SERVE;
+    case HANDOFF_COMPLETE: return source->split ? gone(source) : 0;
     case HANDOFF_ABORTED: return resume_as(source, source->epoch);
     case HANDOFF_PREPARED:
     case HANDOFF_LINK_BACK: return ask_again(source);
@@ -111,7 +129,9 @@ static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
     /* In doubt, E itself is no news: only an epoch above E is. */
     u64 known = standing || source->state == SOURCE_IN_DOUBT ? source->proposed : source->epoch;
 
-    if (source->state == SOURCE_GONE || epoch <= known || epoch_is_noise(source->proposed, epoch))
+    /* A source that serves runs nothing, and the copy there judges for itself. */
+    if (source->state == SOURCE_SERVING || source->state == SOURCE_GONE || epoch <= known ||
+        epoch_is_noise(source->proposed, epoch))
         return 0;
     source->proposed = MAX(source->proposed, epoch);
     return standing ? 0 : superseded(source);
@@ -137,6 +157,7 @@ unsigned handoff_source_event(struct handoff_source *source, enum handoff_event 
     case SOURCE_OWNER: return owner_event(source, event);
     case SOURCE_PREPARING: return preparing_event(source, event);
     case SOURCE_IN_DOUBT: return in_doubt_event(source, event, epoch);
+    case SOURCE_SERVING: return serving_event(source, event, epoch);
     case SOURCE_SUPERSEDED: return forced_event(source, event, epoch);
     case SOURCE_GONE: return 0;
     }
@@ -170,10 +191,12 @@ static unsigned receiving_event(struct handoff_dest *dest, enum handoff_event ev
 
 static unsigned prepared_event(struct handoff_dest *dest, enum handoff_event event)
 {
+    if (event == HANDOFF_ADOPT && dest->split)
+        return 0;
     switch (event) {
     case HANDOFF_COMMIT:
     case HANDOFF_ADOPT:
-        dest->state = DEST_RUNNING;
+        dest->state = dest->split ? DEST_INCOMPLETE : DEST_RUNNING;
         return ACTION_NOTE | ACTION_RUN | ACTION_SAY_RUNNING | ACTION_ANNOUNCE;
     case HANDOFF_QUERY:
     case HANDOFF_PREPARE: return ACTION_SAY_PREPARED;
@@ -183,6 +206,14 @@ static unsigned prepared_event(struct handoff_dest *dest, enum handoff_event eve
     case HANDOFF_CANCEL: return abort_attempt(dest);
     default: return 0; /* a lost link: COMMIT may still come by another one, and this copy may be the only one */
     }
+}
+
+static unsigned incomplete_event(struct handoff_dest *dest, enum handoff_event event, bool asked)
+{
+    if (event != HANDOFF_WHOLE)
+        return asked ? ACTION_SAY_RUNNING : 0;
+    dest->state = DEST_RUNNING;
+    return ACTION_SAY_COMPLETE;
 }
 
 unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event, u64 epoch)
@@ -201,8 +232,9 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
     switch (dest->state) {
     case DEST_RECEIVING: return receiving_event(dest, event);
     case DEST_PREPARED: return prepared_event(dest, event);
+    case DEST_INCOMPLETE: return incomplete_event(dest, event, asked);
     case DEST_RUNNING:
-    case DEST_GONE: return asked ? ACTION_SAY_RUNNING : 0;
+    case DEST_GONE: return asked ? ACTION_SAY_RUNNING | (dest->split ? ACTION_SAY_COMPLETE : 0) : 0;
     case DEST_ABORTED: return asked ? ACTION_SAY_ABORTED : 0;
     }
     return 0;
@@ -210,7 +242,7 @@ unsigned handoff_dest_event(struct handoff_dest *dest, enum handoff_event event,
 
 const char *dest_state_name(enum dest_state state)
 {
-    static const char *const names[] = { "receiving", "prepared", "running", "aborted", "gone" };
+    static const char *const names[] = { "receiving", "prepared", "incomplete", "running", "aborted", "gone" };
 
     return names[state];
 }

@@ -7,7 +7,8 @@
  * Invariants: a source that has once said COMMIT runs its guest again only on ABORTED, or by an operator's force; a
  * destination runs the guest only on COMMIT, or by an operator's adopt, and never after it has been in ABORTED. If two
  * copies run because force was used wrongly, the copy of the lower epoch stands still as soon as it hears of the other
- * one.
+ * one. An attempt may be split: the destination runs the guest while pages of it are missing there; the source then
+ * frees them on COMPLETE, or by an operator's force, and no operator adopts such a copy.
  */
 #pragma once
 
@@ -51,6 +52,7 @@ enum handoff_event {
     HANDOFF_PREPARED, /* the digests agree; if they differ, the engine says HANDOFF_CANCEL */
     HANDOFF_COMMIT,
     HANDOFF_RUNNING,
+    HANDOFF_COMPLETE, /* no page is missing any more */
     HANDOFF_QUERY,
     HANDOFF_QUERY_ABORT, /* QUERY with the wish to abort */
     HANDOFF_ABORT,
@@ -66,6 +68,7 @@ enum handoff_event {
     HANDOFF_FORCE_GIVE_UP, /* the operator says that the other side has it */
     HANDOFF_HIGHER_EPOCH,  /* another machine says that it owns this VM, under a later epoch */
     HANDOFF_RIVAL,         /* source: another machine says so under our epoch, and its copy is to stay */
+    HANDOFF_WHOLE,         /* destination: the last missing page is here */
     HANDOFF_OWNER_HEARD,   /* destination: the source says that it owns this VM, under its old epoch */
     NR_HANDOFF_EVENTS,
 };
@@ -89,12 +92,15 @@ enum handoff_action {
                                  * this comes after all that a guest which stands waits for, COMMIT included */
     ACTION_ANNOUNCE = 1 << 13,  /* tell the network where the guest is */
     ACTION_STAND = 1 << 14,     /* source: stop the guest, shut its port, and keep it */
+    ACTION_SERVE = 1 << 15,     /* source: the guest runs there, and its pages are here: send them */
+    ACTION_SAY_COMPLETE = 1 << 16,
 };
 
 enum source_state {
     SOURCE_OWNER,      /* the guest is here */
     SOURCE_PREPARING,  /* stopped, PREPARE said */
     SOURCE_IN_DOUBT,   /* COMMIT said: neither resume nor free it */
+    SOURCE_SERVING,    /* split: it runs elsewhere, and pages of it are here alone */
     SOURCE_SUPERSEDED, /* another machine owns it: our copy stands still until an operator decides */
     SOURCE_GONE,       /* it runs elsewhere */
 };
@@ -102,20 +108,23 @@ enum source_state {
 /* Does a source in this state have a copy that it does not run, and that may be the only one? Callable anywhere. */
 static inline bool source_state_holds(enum source_state state)
 {
-    return state == SOURCE_PREPARING || state == SOURCE_IN_DOUBT || state == SOURCE_SUPERSEDED;
+    return state == SOURCE_PREPARING || state == SOURCE_IN_DOUBT || state == SOURCE_SERVING ||
+           state == SOURCE_SUPERSEDED;
 }
 
 struct handoff_source {
     enum source_state state;
     u64 epoch;    /* under which this machine owns, or last owned, the VM; SOURCE_GONE: the destination's */
     u64 proposed; /* the highest that this machine has proposed or knows of: never used twice */
-    bool lost;    /* in doubt, and the destination answered UNKNOWN: needs the operator */
+    bool split;   /* this attempt hands over before all memory has moved */
+    bool lost;    /* in doubt or serving, and the destination answered UNKNOWN: needs the operator */
     bool abort;   /* in doubt, and the operator wants the guest back: QUERY is said instead of COMMIT */
 };
 
 enum dest_state {
     DEST_RECEIVING,
-    DEST_PREPARED, /* complete and stopped */
+    DEST_PREPARED,   /* complete and stopped */
+    DEST_INCOMPLETE, /* split: it runs, and pages are missing */
     DEST_RUNNING,
     DEST_ABORTED, /* final: no memory is left, only the answer */
     DEST_GONE,    /* ran here, and another machine owns it since */
@@ -123,8 +132,15 @@ enum dest_state {
 
 struct handoff_dest {
     enum dest_state state;
-    u64 epoch; /* E */
+    u64 epoch;  /* E */
+    bool split; /* it is let run before all memory has come */
 };
+
+/* Does the guest run here, by this attempt? Callable anywhere. */
+static inline bool dest_state_runs(enum dest_state state)
+{
+    return state == DEST_INCOMPLETE || state == DEST_RUNNING;
+}
 
 /* An operator's force chooses an epoch at least this far above all that are known, and each machine adds up to as much
  * again, so that two operators do not come to the same epoch. */

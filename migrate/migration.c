@@ -27,7 +27,6 @@
 #include "net/uplink.h"
 
 #define POLL_NS 10000000ULL /* while something is under way: to see time-outs, and what no event tells us */
-#define FIXED_US 3000       /* the fixed part of the downtime: stop, state, start; on an emulator */
 
 static struct config_migration settings;
 static struct dest dest;
@@ -133,22 +132,6 @@ static void move_end(struct vm_source *from)
     from->move = NULL;
 }
 
-static struct migrate_settings engine_settings(const struct migration_request *request)
-{
-    return (struct migrate_settings){
-        .policy = { .downtime_limit = settings.downtime_limit,
-                    .max_rounds = request->stop_copy ? 0 : settings.max_rounds,
-                    .on_stall = settings.on_stall,
-                    .throttle = { .initial = settings.throttle.initial,
-                                  .increment = settings.throttle.increment,
-                                  .max = settings.throttle.max } },
-        .max_bandwidth = settings.max_bandwidth,
-        .fixed_us = FIXED_US,
-        .verify = request->verify,
-        .dry_run = request->check,
-    };
-}
-
 /* For a constant text as *reason; returns err. */
 static int refuse(int err, const char *text, const char **reason)
 {
@@ -158,7 +141,7 @@ static int refuse(int err, const char *text, const char **reason)
 
 int migration_start(struct vm *vm, const struct migration_request *request, const char **reason)
 {
-    struct migrate_settings engine = engine_settings(request);
+    struct migrate_settings engine = move_settings(&settings, request);
     struct vm_source *from;
     int err;
 
@@ -170,6 +153,9 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     from = source_make(vm);
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
+    *reason = vm_source_misfit(vm, request->mode);
+    if (*reason)
+        return -EBUSY;
     if (vm->mem.dirty.producer != DIRTY_OFF && !from->source.logging && !request->check)
         return refuse(-EBUSY, "its dirty log is in use, by calc-dirty-rate, dirty-trace or the dirty-log of its [vm]",
                       reason);
@@ -227,12 +213,26 @@ bool migration_active(const struct vm *vm)
     return from && source_active(&from->source);
 }
 
+int migration_start_postcopy(struct vm *vm)
+{
+    struct vm_source *from = source_find(vm);
+
+    return from ? source_start_postcopy(&from->source) : -ENOENT;
+}
+
+int migration_pull(struct vm *vm)
+{
+    struct vm_source *from = source_find(vm);
+
+    return from ? source_pull(&from->source) : -ENOENT;
+}
+
 enum source_state migration_contested(const struct vm *vm, u64 *epoch)
 {
     const struct vm_source *from = source_find(vm);
     enum source_state state = from ? from->source.handoff.state : SOURCE_OWNER;
 
-    if (state != SOURCE_IN_DOUBT && state != SOURCE_SUPERSEDED)
+    if (state != SOURCE_IN_DOUBT && state != SOURCE_SERVING && state != SOURCE_SUPERSEDED)
         return SOURCE_OWNER;
     *epoch = from->source.handoff.proposed;
     return state;
@@ -249,7 +249,7 @@ bool migration_unknown(const struct vm *vm)
 {
     const struct vm_source *from = source_find(vm);
 
-    return from && from->source.handoff.state == SOURCE_IN_DOUBT && from->source.handoff.lost;
+    return from && from->source.handoff.lost;
 }
 
 bool migration_owns(const struct vm *vm)

@@ -40,13 +40,18 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
 int migration_cancel(struct vm *vm);
 int migration_resolve(struct vm *vm, enum resolution resolution);
 
+/* Contracts: source_start_postcopy; source_pull. */
+int migration_start_postcopy(struct vm *vm);
+int migration_pull(struct vm *vm);
+
 /* Is a move of this VM away from here, or a check of one, under way or in doubt? */
 bool migration_active(const struct vm *vm);
 
 /*
  * Is it contested who runs this VM? SOURCE_OWNER (0): no. SOURCE_IN_DOUBT: its destination has it, or may have it,
- * under *epoch. SOURCE_SUPERSEDED: another machine claims it; *epoch is the highest that we know of it, not below ours.
- * The copy here then stands still, and nothing but migration_resolve acts on it.
+ * under *epoch. SOURCE_SERVING: it runs there under *epoch, and
+ * needs the memory that is here. SOURCE_SUPERSEDED: another machine claims it; *epoch is the highest that we know of
+ * it, not below ours. The copy here then stands still, and nothing but migration_resolve acts on it.
  */
 enum source_state migration_contested(const struct vm *vm, u64 *epoch);
 
@@ -54,7 +59,7 @@ enum source_state migration_contested(const struct vm *vm, u64 *epoch);
  * would not move with it. */
 bool migration_outgoing(const struct vm *vm);
 
-/* In doubt: has the destination answered that it knows of no such move? Then only force is left. */
+/* In doubt, or serving: has the destination answered that it knows of no such move? Then only force is left. */
 bool migration_unknown(const struct vm *vm);
 
 /* For a VM that does not run: is its memory of no more use to the end of a move and to a dirty log? */

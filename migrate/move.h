@@ -6,13 +6,18 @@
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
 
+struct config_migration;
+
 /* What is asked of one move. */
 struct migration_request {
     struct tcp_address to;
-    bool check;     /* pre-flight only */
-    bool stop_copy; /* no live round */
-    bool verify;    /* compare digests of all memory and state */
+    bool check; /* pre-flight only */
+    enum migrate_mode mode;
+    bool verify; /* compare digests of all memory and state */
 };
+
+/* What the engine is to do. Pure. */
+struct migrate_settings move_settings(const struct config_migration *config, const struct migration_request *request);
 
 /* A move of a VM away from here, under way or over. */
 struct move {

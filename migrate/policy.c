@@ -211,6 +211,8 @@ u32 policy_throttle_next(const struct policy_throttle *throttle, u32 percent)
 /* The move does not converge, and is not to be throttled any further. */
 static enum policy_verdict stall(const struct policy_settings *settings, struct policy_prediction *prediction)
 {
+    if (settings->on_stall == POLICY_STALL_POSTCOPY)
+        return POLICY_SPLIT;
     prediction->over_limit = true;
     return settings->on_stall == POLICY_STALL_ABORT ? POLICY_ABORT : POLICY_STOP;
 }

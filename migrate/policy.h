@@ -18,6 +18,7 @@ enum policy_stall {
     POLICY_STALL_ABORT,    /* break the move off */
     POLICY_STALL_THROTTLE, /* keep the guest from running for a growing part of the time; stop it if the most is not
                               enough */
+    POLICY_STALL_POSTCOPY, /* hand it over, with the rest of its memory behind it */
 };
 
 /* Percent of the time that the guest does not run: at the first stall, added at each further one, and at most. */
@@ -52,7 +53,7 @@ struct policy_stats {
 };
 
 /* POLICY_THROTTLE: go on with live rounds, the guest throttled by policy_throttle_next. */
-enum policy_verdict { POLICY_CONTINUE, POLICY_STOP, POLICY_ABORT, POLICY_THROTTLE };
+enum policy_verdict { POLICY_CONTINUE, POLICY_STOP, POLICY_ABORT, POLICY_THROTTLE, POLICY_SPLIT };
 
 struct policy_prediction {
     u64 downtime_us; /* if the guest stopped now: expected-downtime */

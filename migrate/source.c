@@ -34,6 +34,8 @@ u64 source_now(const struct source *s)
 
 static enum migrate_status status(const struct source *s)
 {
+    if (s->stage == STAGE_SERVE)
+        return source_serve_status(s);
     if (!source_is_over(s))
         return source_row(s)->status;
     if (s->stats.error == WIRE_E_CANCEL)
@@ -77,6 +79,8 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
         source_disconnect(s);
         s->next_try = source_now(s);
     }
+    if (actions & ACTION_SERVE)
+        source_serve(s);
     if (actions & (ACTION_STAND | ACTION_RESUME | ACTION_FREE))
         source_end(s, why);
     if (s->unnoted && s->handoff.state != SOURCE_IN_DOUBT)
@@ -85,7 +89,7 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
         s->ops->announce(s->vm);
 }
 
-static void link_lost(struct source *s, enum wire_code code, const char *reason)
+void source_link_lost(struct source *s, enum wire_code code, const char *reason)
 {
     source_disconnect(s);
     if (source_row(s)->lost)
@@ -98,7 +102,7 @@ static void link_lost(struct source *s, enum wire_code code, const char *reason)
 static void peer_fails(struct source *s, enum wire_code code, const char *reason)
 {
     if (source_row(s)->lost)
-        link_lost(s, code, reason);
+        source_link_lost(s, code, reason);
     else
         source_fail(s, code, reason);
 }
@@ -138,6 +142,12 @@ static int prepare(struct source *s)
     return s->settings.verify ? ram_digest_init(&s->digest, &s->ram) : 0;
 }
 
+static void propose(struct source *s)
+{
+    s->stats.epoch = handoff_propose(&s->handoff);
+    s->handoff.split = s->settings.split;
+}
+
 int source_start(struct source *s, const struct migrate_settings *settings)
 {
     int err;
@@ -154,7 +164,7 @@ int source_start(struct source *s, const struct migrate_settings *settings)
         source_release(s);
         return err;
     }
-    s->stats.epoch = handoff_propose(&s->handoff);
+    propose(s);
     s->stats.total = s->stats.remaining = s->ram.pages * WIRE_PAGE;
     s->started = s->next_try = source_now(s);
     bucket_init(&s->bucket, settings->max_bandwidth, BURST, s->started);
@@ -174,7 +184,7 @@ static bool transmit(struct source *s)
         if (err == -EAGAIN)
             return worked;
         if (err) {
-            link_lost(s, WIRE_E_LINK, BROKEN);
+            source_link_lost(s, WIRE_E_LINK, BROKEN);
             return true;
         }
         if (!source_row(s)->produce || !source_row(s)->produce(s))
@@ -204,8 +214,11 @@ static void take_header(struct source *s)
         bad_stream(s, "the destination answers for another VM or epoch");
     else if (s->settings.verify && !(header->features & WIRE_FEATURE_VERIFY))
         bad_stream(s, "the destination can't verify");
+    else if (s->handoff.split && !(header->features & WIRE_FEATURE_POSTCOPY))
+        bad_stream(s, "the destination can't take a guest whose memory is to follow (post-copy)");
     else if (s->stage == STAGE_GREET)
         source_answered(s);
+    s->peer_features = header->features;
 }
 
 static void take_accepted(struct source *s)
@@ -237,7 +250,7 @@ static bool propose_beyond(struct source *s, const struct wire_refused *refused)
         !handoff_remembered(&s->handoff, refused->epoch))
         return false;
     s->beyond = true;
-    s->stats.epoch = handoff_propose(&s->handoff);
+    propose(s);
     source_disconnect(s);
     s->next_try = source_now(s);
     source_enter(s, STAGE_CONNECT);
@@ -254,7 +267,7 @@ static void take_refused(struct source *s)
     }
     refused.reason[sizeof(refused.reason) - 1] = 0;
     if (source_row(s)->lost)
-        link_lost(s, WIRE_E_LINK, BROKEN);
+        source_link_lost(s, WIRE_E_LINK, BROKEN);
     else if (!propose_beyond(s, &refused))
         source_fail(s, refused.code ? refused.code : WIRE_E_STREAM, refused.reason);
 }
@@ -294,6 +307,8 @@ static void take_handoff(struct source *s, enum handoff_event event)
         take_prepared(s, &message);
     else
         source_event(s, event, message.epoch, event == HANDOFF_ABORTED ? aborted : outcome_completed);
+    if (event == HANDOFF_RUNNING && s->stage == STAGE_SERVE)
+        source_served(s);
 }
 
 /* A destination that has much to do before it answers says how far it has got. */
@@ -307,6 +322,13 @@ static void take_keepalive(struct source *s)
     s->got_on = source_now(s);
 }
 
+/* The destination says after RUNNING what it still misses. */
+static void take_missing(struct source *s)
+{
+    if (!source_take_missing(s))
+        bad_stream(s, "MISSING out of turn, or of what isn't RAM");
+}
+
 static void take_record(struct source *s)
 {
     switch (s->inbox.type) {
@@ -317,6 +339,8 @@ static void take_record(struct source *s)
     case WIRE_ROUND_DONE: take_round_done(s); return;
     case WIRE_PREPARED: take_handoff(s, HANDOFF_PREPARED); return;
     case WIRE_RUNNING: take_handoff(s, HANDOFF_RUNNING); return;
+    case WIRE_COMPLETE: take_handoff(s, HANDOFF_COMPLETE); return;
+    case WIRE_MISSING: take_missing(s); return;
     case WIRE_ABORTED: take_handoff(s, HANDOFF_ABORTED); return;
     case WIRE_UNKNOWN: take_handoff(s, HANDOFF_UNKNOWN); return;
     default:
@@ -347,7 +371,7 @@ static bool receive(struct source *s)
         else if (event == -EPROTO || event >= 0)
             bad_stream(s, "the destination's stream is damaged");
         else
-            link_lost(s, WIRE_E_LINK, BROKEN);
+            source_link_lost(s, WIRE_E_LINK, BROKEN);
     }
     return worked;
 }
@@ -386,7 +410,7 @@ static void watch(struct source *s)
     else if (s->link == LINK_NONE || source_is_over(s))
         return;
     else if (is_silent(s, time))
-        link_lost(s, WIRE_E_TIMEOUT, "the destination is silent");
+        source_link_lost(s, WIRE_E_TIMEOUT, "the destination is silent");
     else if (is_stuck(s, time))
         peer_fails(s, WIRE_E_TIMEOUT, "the destination has done nothing for 10 s");
     else if (s->link == LINK_GREETED && outbox_empty(&s->outbox) &&
@@ -400,7 +424,7 @@ static void watch(struct source *s)
  */
 static bool open_link(struct source *s)
 {
-    bool doubt = s->stage == STAGE_COMMIT;
+    bool doubt = source_committed(s);
     int err;
 
     assert(doubt || s->stage == STAGE_CONNECT);
@@ -419,6 +443,8 @@ static bool open_link(struct source *s)
     inbox_reset(&s->inbox);
     outbox_reset(&s->outbox);
     s->last_said = s->last_heard = s->last_whole = s->got_on = source_now(s);
+    if (doubt && s->handoff.split)
+        source_serve_again(s);
     if (doubt)
         source_event(s, HANDOFF_LINK_BACK, 0, outcome_completed);
     else
@@ -439,11 +465,14 @@ bool source_step(struct source *s)
     if (s->link == LINK_NONE) {
         worked = open_link(s);
     } else {
-        worked = receive(s);
+        worked = source_lane_step(s);
+        worked |= receive(s);
         worked |= transmit(s);
     }
     if (source_active(s))
         watch(s);
+    if (s->stage == STAGE_SERVE) /* it depends on the connection */
+        s->stats.status = source_serve_status(s);
     return worked && source_active(s);
 }
 
@@ -472,7 +501,7 @@ int source_resolve(struct source *s, enum resolution resolution)
     u64 epoch = s->handoff.proposed;
     struct outcome why = { WIRE_E_CANCEL, resume ? "taken back by force" : "given up by force" };
 
-    if (s->stage != STAGE_COMMIT && s->handoff.state != SOURCE_SUPERSEDED)
+    if (!source_committed(s) && s->handoff.state != SOURCE_SUPERSEDED)
         return -ENOENT;
     source_event(s, events[resolution], EPOCH_FORCE + s->owner % EPOCH_FORCE, why);
     if (resolution != RESOLUTION_ABORT)

@@ -30,20 +30,22 @@ enum stage {
     STAGE_RESERVE,      /* says RESERVE */
     STAGE_ACCEPT,       /* waits for ACCEPTED */
     STAGE_START_LOG,    /* ends the log of an earlier move */
-    STAGE_REHEARSE,     /* a live move alone: saves the state of the living guest, for nothing, and starts its log */
+    STAGE_REHEARSE,     /* a live or split move: saves the state of the living guest, for nothing, and starts its log */
     STAGE_TRY_STATE,    /* a check alone: saves and sends the state of the living guest */
     STAGE_TRIED,        /* a check alone: waits until the destination has restored it */
     STAGE_ROUND,        /* a live round */
     STAGE_ROUND_WAIT,   /* waits until the destination has the round */
     STAGE_HARVEST,      /* takes up the pages written meanwhile */
     STAGE_RESET,        /* the guest was reset just as it was to stop: the same, for another live round */
+    STAGE_LANE,         /* split: opens the second connection */
     STAGE_STOP,         /* stops the guest */
     STAGE_LAST_HARVEST, /* takes up the pages written since the last harvest */
-    STAGE_FINAL_RAM,
+    STAGE_FINAL_RAM,    /* sends the rest of memory; split: says which pages stay behind */
     STAGE_STATE,
     STAGE_DIGEST,     /* verify: digests of memory */
     STAGE_PREPARE,    /* says PREPARE, and waits for PREPARED */
     STAGE_COMMIT,     /* says COMMIT: in doubt until the destination answers */
+    STAGE_SERVE,      /* split, and the guest runs there: sends the pages that stayed behind */
     STAGE_END_LOG,    /* the outcome is known from here on; the dirty log is ended, whatever the connection does */
     STAGE_FORWARD,    /* the guest runs there: sends on the frames for it that reach this machine */
     STAGE_LAST_WORDS, /* says ABORT or END */
@@ -62,6 +64,21 @@ struct source_batch {
     u64 gpa[WIRE_BATCH];
     const void *page[WIRE_BATCH];
     unsigned pages;
+};
+
+/* The second connection of a split move, and the pages that something at the destination waits for: they go here. */
+struct source_lane {
+    struct transport transport; /* unless LINK_NONE */
+    enum source_link link;
+    bool answered; /* the destination's header has come */
+    struct inbox inbox;
+    struct outbox outbox;
+    u64 last_said, last_heard, next_try; /* ns */
+    struct source_batch batch;
+    struct wire_run run[WIRE_BATCH]; /* wanted pages that are zeros */
+    unsigned runs;
+    struct wire_run missing[WIRE_RUNS]; /* that stay behind, for one record */
+    unsigned nr_missing;
 };
 
 struct source {
@@ -94,8 +111,12 @@ struct source {
     struct source_batch batch;
     struct wire_run run[WIRE_RUNS];
     unsigned runs;
-    struct policy_round now; /* the round in progress */
-    bool was_reset;          /* since the last harvest the guest was reset, which has written all of its RAM */
+    struct policy_round now;  /* the round in progress */
+    struct source_lane *lane; /* NULL: the move was not split yet */
+    u64 peer_features;        /* of the destination's header */
+    bool recovering;          /* connected anew; the destination has not answered yet */
+    bool switch_now;          /* the operator wants no further round: migrate-start-postcopy */
+    bool was_reset;           /* since the last harvest the guest was reset, which has written all of its RAM */
     struct bucket bucket;
 
     struct ram_digest digest;    /* verify: of our memory */
@@ -138,11 +159,19 @@ int source_cancel(struct source *source);
 /* Give the move that is under way, if there is one, other limits from now on. Units as in struct migrate_settings. */
 void source_limit(struct source *source, u32 downtime_limit, u64 max_bandwidth);
 
+/* The operator wants the guest to be handed over now, with the rest of its memory behind it. Returns 0; -ENOENT: no
+ * live move is on; -EBUSY: the guest stops already; -ENOTSUP: the move verifies, or its destination does not know how.
+ */
+int source_start_postcopy(struct source *source);
+
+/* From now on send what is missing unasked, too. Returns 0, or -ENOENT if no pages are served. */
+int source_pull(struct source *source);
+
 /* How an operator resolves a contested guest. ABORT, in doubt: ask the destination to abort if it still can. FORCE_*,
- * in doubt or superseded: the operator decides by force. */
+ * in doubt, superseded or serving: the operator decides by force. */
 enum resolution { RESOLUTION_ABORT, RESOLUTION_FORCE_RESUME, RESOLUTION_FORCE_GIVE_UP };
 
-/* Returns 0, or -ENOENT if the VM is neither in doubt nor superseded. */
+/* Returns 0, or -ENOENT if the VM is neither in doubt nor superseded, nor serves pages. */
 int source_resolve(struct source *source, enum resolution resolution);
 
 /* Another machine claims this VM. Our copy has been here for age_ms. If the claimed epoch is higher than any that is

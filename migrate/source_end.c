@@ -9,6 +9,7 @@
 
 void source_disconnect(struct source *s)
 {
+    source_lane_close(s);
     if (s->link != LINK_NONE)
         s->transport.ops->close(&s->transport);
     s->link = LINK_NONE;
@@ -23,17 +24,18 @@ static void log_end(const struct source *s)
     if (migrate_stall_warning(&s->stats, warning, sizeof(warning)))
         pr_warn("migrate: %s, epoch %lu: %s", s->description->head.name, (unsigned long)s->stats.epoch, warning);
     pr_info("migrate: %s, epoch %lu, %s after %lu ms: setup %lu, pre-copy %lu, stop %lu, final RAM %lu, state %lu, "
-            "commitment %lu us",
+            "commitment %lu, post-copy %lu us",
             s->description->head.name, (unsigned long)s->stats.epoch, migrate_status_name(s->stats.status),
             (unsigned long)(s->stats.total_time / NS_PER_MS), (unsigned long)phases->setup / 1000,
             (unsigned long)phases->precopy / 1000, (unsigned long)phases->stop / 1000,
             (unsigned long)phases->final_ram / 1000, (unsigned long)phases->device_state / 1000,
-            (unsigned long)phases->commit / 1000);
+            (unsigned long)phases->commit / 1000, (unsigned long)phases->postcopy / 1000);
 }
 
 void source_release(struct source *s)
 {
     source_disconnect(s);
+    source_lane_fini(s);
     inbox_fini(&s->inbox);
     outbox_fini(&s->outbox);
     ram_digest_fini(&s->digest);
@@ -82,6 +84,7 @@ static void let_go(struct source *s)
 {
     if (s->link == LINK_OPEN || (s->link == LINK_GREETED && !is_said(s)))
         source_disconnect(s);
+    source_lane_close(s);
     s->ops->leave(s->vm);
     s->logging = false; /* it goes with the guest */
 }
@@ -107,7 +110,7 @@ static unsigned last_words(const struct source *s, struct outcome why)
 {
     if (s->link != LINK_GREETED)
         return 0;
-    if (!why.code || (s->stage == STAGE_COMMIT && s->handoff.state != SOURCE_SUPERSEDED))
+    if (!why.code || (source_committed(s) && s->handoff.state != SOURCE_SUPERSEDED))
         return SAY_END;
     return s->stage < STAGE_PREPARE ? ACTION_SAY_ABORT : s->say & ACTION_SAY_ABORT;
 }
@@ -135,11 +138,11 @@ void source_end(struct source *s, struct outcome why)
     s->say = last_words(s, why);
     stats->error = why.code;
     snprintf(stats->reason, sizeof(stats->reason), "%s", why.reason);
-    if (gone)
+    if (gone && !stats->downtime)
         stats->downtime = source_now(s) - s->stopped;
     if (gone || !why.code)
         stats->remaining = 0;
-    source_enter(s, gone ? STAGE_FORWARD : s->logging ? STAGE_END_LOG : STAGE_LAST_WORDS);
+    source_enter(s, gone && !s->handoff.split ? STAGE_FORWARD : s->logging ? STAGE_END_LOG : STAGE_LAST_WORDS);
     stats->total_time = s->stage_began - s->started;
     if (s->link == LINK_NONE && s->stage != STAGE_END_LOG)
         source_finish(s);

@@ -2,7 +2,7 @@
 /* After RUNNING: frames that reached this machine for the guest follow it. */
 #include "migrate/source_parts.h"
 
-bool source_forward(struct source *s)
+bool source_frame(struct source *s)
 {
     struct outbox *box = &s->outbox;
     size_t len;
@@ -16,6 +16,13 @@ bool source_forward(struct source *s)
         return true;
     }
     outbox_cancel(box);
+    return false;
+}
+
+bool source_forward(struct source *s)
+{
+    if (source_frame(s))
+        return true;
     if (source_now(s) - s->stage_began < WIRE_FORWARD_MS * NS_PER_MS)
         return false;
     source_enter(s, STAGE_LAST_WORDS);

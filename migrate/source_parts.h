@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the source use of each other: source.c (connection, handoff), source_end.c
  * (outcomes), source_stages.c (what each stage means), source_ram.c (pages), source_digest.c (verification),
- * source_forward.c (frames). */
+ *  source_forward.c (frames), source_serve.c (pages that stay behind). */
 #pragma once
 
 #include "migrate/outcome.h"
@@ -37,7 +37,13 @@ const struct stage_row *source_row(const struct source *s);
 /* Is the outcome known? */
 static inline bool source_is_over(const struct source *s)
 {
-    return s->stage == STAGE_IDLE || s->stage > STAGE_COMMIT;
+    return s->stage == STAGE_IDLE || s->stage > STAGE_SERVE;
+}
+
+/* Has it said COMMIT, with no end known? It then reconnects for ever. */
+static inline bool source_committed(const struct source *s)
+{
+    return s->stage == STAGE_COMMIT || s->stage == STAGE_SERVE;
 }
 
 u64 source_now(const struct source *s);
@@ -64,6 +70,9 @@ void source_release(struct source *s);
 /* Close the connection, if there is one. */
 void source_disconnect(struct source *s);
 
+/* The connection is lost: a move that has said COMMIT reconnects, any other fails. */
+void source_link_lost(struct source *s, enum wire_code code, const char *reason);
+
 /* The answer to the header has come; ACCEPTED has come; ROUND_DONE has come. */
 void source_answered(struct source *s);
 void source_accepted(struct source *s);
@@ -80,8 +89,35 @@ bool source_digest_live(struct source *s);
 void source_digest_measure(struct source *s, u32 dest_us);
 bool source_digest_due(const struct source *s, enum policy_verdict verdict);
 
-/* Make a FRAME record, or go on to the last words if no more may come. Returns false if there is no frame now. */
+/* source_frame: make a FRAME record; returns false if there is no frame now. source_forward: the same, or go on to the
+ * last words if no more may come. */
+bool source_frame(struct source *s);
 bool source_forward(struct source *s);
+
+/* May this move be split, as far as is known? */
+bool source_may_split(const struct source *s);
+/* A split move. _lane_open: open the second connection, and go on to STAGE_STOP; returns false if there is nothing to
+ * do now. _lane_step: do what is to be done on it. _lane_close, _lane_fini: close it; free it. */
+bool source_lane_open(struct source *s);
+bool source_lane_step(struct source *s);
+void source_lane_close(struct source *s);
+void source_lane_fini(struct source *s);
+/* Make the next MISSING or ZERO record of what is left when the guest stands; *done if it was the last. */
+bool source_say_missing(struct source *s, bool *done);
+/* _serve: the guest runs there. _served: the destination says so, on this connection. _serve_produce: make the next
+ * record for it. _serve_again: another connection is up. _take_missing: MISSING has come; returns whether it is
+ * well-formed. */
+void source_serve(struct source *s);
+void source_served(struct source *s);
+bool source_serve_produce(struct source *s);
+void source_serve_again(struct source *s);
+bool source_take_missing(struct source *s);
+enum migrate_status source_serve_status(const struct source *s);
+
+/* Make a PAGES record of the first pages of a batch, or a ZERO record of the first runs that are ascending, and take
+ * these out. What is sent is counted. */
+void source_put_pages(struct source *s, struct outbox *box, struct source_batch *batch, unsigned pages);
+void source_put_zero(struct source *s, struct outbox *box, struct wire_run *runs, unsigned *count);
 
 /* Make the next PAGES or ZERO record of the round. Returns true if it did something; *done if nothing is left of the
  * round. */

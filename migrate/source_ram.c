@@ -45,8 +45,9 @@ static void add_zero(struct source *s, gpa_t gpa)
 static unsigned batch_room(const struct source *s)
 {
     u64 second = s->settings.max_bandwidth / WIRE_PAGE;
+    unsigned most = s->stage == STAGE_SERVE ? WIRE_BATCH / 4 : WIRE_BATCH; /* what is wanted shall not wait for long */
 
-    return s->settings.max_bandwidth ? (unsigned)MIN(MAX(second, 1), WIRE_BATCH) : WIRE_BATCH;
+    return s->settings.max_bandwidth ? (unsigned)MIN(MAX(second, 1), most) : most;
 }
 
 /* Look at pages until a batch or the table of runs is full. */
@@ -85,7 +86,9 @@ static void account(struct source *s, u64 bytes)
 
     s->now.bytes += bytes;
     stats->transferred += bytes;
-    if (source_row(s)->stands)
+    if (s->stage == STAGE_SERVE)
+        stats->postcopy_bytes += bytes;
+    else if (source_row(s)->stands)
         stats->downtime_bytes += bytes;
     else
         stats->precopy_bytes += bytes;
@@ -97,17 +100,15 @@ static void account(struct source *s, u64 bytes)
     stats->pages_per_second = stats->bytes_per_second / WIRE_PAGE;
 }
 
-static bool produce_pages(struct source *s)
+static u64 pages_bytes(unsigned pages)
 {
-    struct source_batch *batch = &s->batch;
-    struct outbox *box = &s->outbox;
-    /* The bandwidth may be lower now than when they were gathered: the others come with the next record. */
-    unsigned pages = MIN(batch->pages, batch_room(s));
-    struct wire_pages head = { .count = pages };
-    u64 bytes = sizeof(struct wire_record) + sizeof(head) + pages * (sizeof(struct wire_page) + WIRE_PAGE);
+    return sizeof(struct wire_record) + sizeof(struct wire_pages) + pages * (sizeof(struct wire_page) + WIRE_PAGE);
+}
 
-    if (!bucket_take(&s->bucket, bytes, s->ops->now(s->vm)))
-        return false;
+void source_put_pages(struct source *s, struct outbox *box, struct source_batch *batch, unsigned pages)
+{
+    struct wire_pages head = { .count = pages };
+
     outbox_begin(box);
     codec_bytes(&box->body, &head, sizeof(head));
     for (unsigned i = 0; i < pages; i++) {
@@ -123,22 +124,53 @@ static bool produce_pages(struct source *s)
     s->now.pages += pages;
     s->stats.normal += pages;
     s->stats.normal_bytes += pages * WIRE_PAGE;
-    account(s, bytes);
+    account(s, pages_bytes(pages));
     batch->pages -= pages;
     memmove(batch->gpa, batch->gpa + pages, batch->pages * sizeof(batch->gpa[0]));
     memmove(batch->page, batch->page + pages, batch->pages * sizeof(batch->page[0]));
+}
+
+static bool produce_pages(struct source *s)
+{
+    /* The bandwidth may be lower now than when they were gathered: the others come with the next record. */
+    unsigned pages = MIN(s->batch.pages, batch_room(s));
+
+    if (!bucket_take(&s->bucket, pages_bytes(pages), s->ops->now(s->vm)))
+        return false;
+    source_put_pages(s, &s->outbox, &s->batch, pages);
     return true;
+}
+
+static u64 zero_bytes(unsigned runs)
+{
+    return sizeof(struct wire_record) + runs * sizeof(struct wire_run);
+}
+
+/* The runs of a record must be ascending. A source that serves jumps to what is wanted, and its runs are not. */
+static unsigned ascending(const struct wire_run *runs, unsigned count)
+{
+    unsigned n = 1;
+
+    while (n < count && runs[n].gpa > runs[n - 1].gpa)
+        n++;
+    return n;
+}
+
+void source_put_zero(struct source *s, struct outbox *box, struct wire_run *runs, unsigned *count)
+{
+    unsigned n = ascending(runs, *count);
+
+    outbox_record(box, WIRE_ZERO, runs, n * sizeof(*runs));
+    account(s, zero_bytes(n));
+    *count -= n;
+    memmove(runs, runs + n, *count * sizeof(*runs));
 }
 
 static bool produce_zero(struct source *s)
 {
-    u64 bytes = sizeof(struct wire_record) + s->runs * sizeof(struct wire_run);
-
-    if (!bucket_take(&s->bucket, bytes, s->ops->now(s->vm)))
+    if (!bucket_take(&s->bucket, zero_bytes(s->runs), s->ops->now(s->vm)))
         return false;
-    outbox_record(&s->outbox, WIRE_ZERO, s->run, s->runs * sizeof(struct wire_run));
-    account(s, bytes);
-    s->runs = 0;
+    source_put_zero(s, &s->outbox, s->run, &s->runs);
     return true;
 }
 

@@ -9,14 +9,19 @@
 
 /* --- Setup ---------------------------------------------------------------------------------------------------- */
 
+static u64 needs(const struct source *s)
+{
+    return (s->settings.verify ? WIRE_FEATURE_VERIFY : 0) | (s->handoff.split ? WIRE_FEATURE_POSTCOPY : 0);
+}
+
 static bool produce_header(struct source *s)
 {
     struct wire_header header = {
         .version_min = WIRE_VERSION_MIN,
         .version_max = WIRE_VERSION,
-        .kind = s->stage == STAGE_COMMIT ? WIRE_RESOLVE : WIRE_MOVE,
+        .kind = source_committed(s) ? WIRE_RESOLVE : WIRE_MOVE,
         .features = WIRE_FEATURES,
-        .required = s->settings.verify ? WIRE_FEATURE_VERIFY : 0,
+        .required = needs(s),
         .epoch = s->handoff.proposed,
     };
 
@@ -55,6 +60,12 @@ static bool produce_reserve(struct source *s)
     return true;
 }
 
+/* How the guest's stop begins. */
+static enum stage stop_stage(const struct source *s)
+{
+    return s->handoff.split ? STAGE_LANE : STAGE_STOP;
+}
+
 static void end_setup(struct source *s, enum stage next)
 {
     source_enter(s, next);
@@ -83,6 +94,15 @@ static void start_log(struct source *s)
     end_setup(s, STAGE_ROUND);
 }
 
+/* A move by post-copy has none. */
+static void begin_rounds(struct source *s)
+{
+    if (s->settings.policy.max_rounds)
+        start_log(s);
+    else
+        end_setup(s, stop_stage(s));
+}
+
 /* If a move that was cancelled left its log on, that one ends first, a part at a time. */
 static bool produce_log(struct source *s)
 {
@@ -91,7 +111,7 @@ static bool produce_log(struct source *s)
         return true;
     if (s->settings.dry_run) /* only the state is left to be tried */
         end_setup(s, STAGE_TRY_STATE);
-    else if (!s->settings.policy.max_rounds)
+    else if (!s->settings.policy.max_rounds && !s->handoff.split)
         end_setup(s, STAGE_STOP);
     else
         source_enter(s, STAGE_REHEARSE);
@@ -106,6 +126,11 @@ static void late_connect(struct source *s)
 static void late_setup(struct source *s)
 {
     source_fail(s, WIRE_E_TIMEOUT, "the destination does not accept in time");
+}
+
+static void late_lane(struct source *s)
+{
+    source_fail(s, WIRE_E_TIMEOUT, "the destination does not take a second connection in time");
 }
 
 /* --- Rounds ---------------------------------------------------------------------------------------------------- */
@@ -166,6 +191,12 @@ static enum policy_verdict ask_policy(struct source *s)
     stats->dirty_pages_rate = migrate_dirty_rate(stats->round, stats->rounds);
     stats->bytes_per_second = stats->prediction.rate;
     stats->pages_per_second = stats->prediction.rate / WIRE_PAGE;
+    if (s->switch_now)
+        return POLICY_STOP;
+    if (verdict == POLICY_SPLIT && !source_may_split(s)) {
+        stats->prediction.over_limit = true;
+        verdict = POLICY_STOP;
+    }
     if (!source_digest_due(s, verdict))
         return verdict;
     s->digesting = true;
@@ -178,7 +209,8 @@ static void round_decide(struct source *s)
     note_round(s);
     switch (ask_policy(s)) {
     case POLICY_ABORT: source_fail(s, WIRE_E_CONVERGE, "the guest writes faster than the link carries"); return;
-    case POLICY_STOP: source_enter(s, STAGE_STOP); return;
+    case POLICY_SPLIT: s->handoff.split = true; /* fallthrough */
+    case POLICY_STOP: source_enter(s, stop_stage(s)); return;
     case POLICY_THROTTLE: throttle_more(s); /* fallthrough */
     case POLICY_CONTINUE: source_enter(s, STAGE_ROUND);
     }
@@ -196,9 +228,13 @@ static bool produce_round(struct source *s)
 {
     bool done;
 
+    if (s->switch_now) /* what is not gathered yet stays behind */
+        s->cursor = s->ram.pages;
     if (!source_ram_produce(s, &done))
         return false;
-    if (done)
+    if (done && s->switch_now)
+        source_enter(s, STAGE_LANE);
+    else if (done)
         produce_round_end(s, (struct wire_round){ s->stats.rounds, .pages = s->now.pages, .zero = s->now.zero },
                           STAGE_ROUND_WAIT);
     return true;
@@ -284,7 +320,7 @@ static bool produce_final_ram(struct source *s)
 {
     bool done;
 
-    if (!source_ram_produce(s, &done))
+    if (!(s->handoff.split ? source_say_missing(s, &done) : source_ram_produce(s, &done)))
         return false;
     if (done)
         source_enter(s, STAGE_STATE);
@@ -345,7 +381,7 @@ static bool produce_rehearsal(struct source *s)
         return false;
     if (err == -ENOENT) {
         s->section = 0;
-        start_log(s);
+        begin_rounds(s);
     } else if (err) {
         source_fail(s, WIRE_E_INTERNAL, "state can't be saved");
     }
@@ -455,6 +491,11 @@ static void reconnect(struct source *s)
     s->next_try = source_now(s) + WIRE_RETRY_MS * NS_PER_MS;
 }
 
+static bool produce_serve(struct source *s)
+{
+    return produce_doubt(s) || source_serve_produce(s);
+}
+
 static bool produce_last_words(struct source *s)
 {
     if (produce_say(s))
@@ -469,6 +510,7 @@ static bool produce_last_words(struct source *s)
 #define TRIAL .status = MIGRATE_SETUP, .clock = CLOCK(device_state)
 #define LIVE .status = MIGRATE_ACTIVE, .clock = CLOCK(precopy)
 #define STOPPED .stands = true
+#define COMMITTED .lost = reconnect, .cancel = -EBUSY
 #define OVER .limit_ms = WIRE_KEEPALIVE_MS, .late = source_finish, .lost = source_finish, .cancel = -ENOENT
 
 static const struct stage_row stages[NR_STAGES] = {
@@ -485,6 +527,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_ROUND_WAIT] = { LIVE, .waits = true, .produce = source_digest_live },
     [STAGE_HARVEST] = { LIVE, .produce = produce_harvest },
     [STAGE_RESET] = { LIVE, .produce = produce_reset },
+    [STAGE_LANE] = { LIVE, .produce = source_lane_open, .limit_ms = WIRE_SETUP_MS, .late = late_lane },
     [STAGE_STOP] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop), .produce = produce_stop },
     [STAGE_LAST_HARVEST] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop),
                              .produce = produce_last_harvest },
@@ -496,7 +539,8 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_PREPARE] = { STOPPED, .waits = true, .status = MIGRATE_DEVICE, .clock = CLOCK(device_state),
                         .produce = produce_say },
     [STAGE_COMMIT] = { STOPPED, .waits = true, .status = MIGRATE_IN_DOUBT, .clock = CLOCK(commit),
-                       .produce = produce_doubt, .lost = reconnect, .cancel = -EBUSY },
+                       .produce = produce_doubt, COMMITTED },
+    [STAGE_SERVE] = { .clock = CLOCK(postcopy), .enter = enter_round, .produce = produce_serve, COMMITTED },
     [STAGE_END_LOG] = { .cancel = -ENOENT }, /* looks at no connection */
     [STAGE_FORWARD] = { OVER, .produce = source_forward },
     [STAGE_LAST_WORDS] = { OVER, .produce = produce_last_words },

@@ -39,6 +39,13 @@ void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned t
         ((u64 *)sum)[i] += after[i] - before[i];
 }
 
+const char *migrate_mode_name(enum migrate_mode mode)
+{
+    static const char *const names[NR_MODES] = { "live", "stop-copy", "post-copy", "hybrid", "demand" };
+
+    return names[mode];
+}
+
 const char *migrate_status_name(enum migrate_status status)
 {
     static const char *const names[] = {
@@ -48,6 +55,9 @@ const char *migrate_status_name(enum migrate_status status)
         [MIGRATE_PRE_SWITCHOVER] = "pre-switchover",
         [MIGRATE_DEVICE] = "device",
         [MIGRATE_IN_DOUBT] = "in-doubt",
+        [MIGRATE_POSTCOPY_ACTIVE] = "postcopy-active",
+        [MIGRATE_POSTCOPY_PAUSED] = "postcopy-paused",
+        [MIGRATE_POSTCOPY_RECOVER] = "postcopy-recover",
         [MIGRATE_COMPLETED] = "completed",
         [MIGRATE_FAILED] = "failed",
         [MIGRATE_CANCELLING] = "cancelling",

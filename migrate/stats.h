@@ -14,26 +14,35 @@
 enum migrate_status {
     MIGRATE_NONE,
     MIGRATE_SETUP,
-    MIGRATE_ACTIVE,         /* live rounds */
-    MIGRATE_PRE_SWITCHOVER, /* stopping the guest, final RAM */
-    MIGRATE_DEVICE,         /* state, PREPARE */
-    MIGRATE_IN_DOUBT,       /* COMMIT said, no answer yet. QEMU has no such status */
+    MIGRATE_ACTIVE,           /* live rounds */
+    MIGRATE_PRE_SWITCHOVER,   /* stopping the guest, final RAM */
+    MIGRATE_DEVICE,           /* state, PREPARE */
+    MIGRATE_IN_DOUBT,         /* COMMIT said, no answer yet. QEMU has no such status */
+    MIGRATE_POSTCOPY_ACTIVE,  /* it runs there, and its missing pages are sent */
+    MIGRATE_POSTCOPY_PAUSED,  /* the same without a connection */
+    MIGRATE_POSTCOPY_RECOVER, /* connected anew: the destination says what it misses */
     MIGRATE_COMPLETED,
     MIGRATE_FAILED,
     MIGRATE_CANCELLING,
     MIGRATE_CANCELLED,
 };
 
+/* How memory moves: while the guest runs; while it stands; after it runs there, at once or with some rounds before, or
+ * only what is asked for. */
+enum migrate_mode { MODE_LIVE, MODE_STOP_COPY, MODE_POSTCOPY, MODE_HYBRID, MODE_DEMAND, NR_MODES };
+
 struct migrate_settings {
     struct policy_settings policy; /* downtime-limit, max-rounds, on-stall, cpu-throttle-... */
     u64 max_bandwidth;             /* bytes/s, in every phase; 0: no limit */
     u64 fixed_us;                  /* a guess of the part of the downtime that is neither memory nor round trips */
     bool verify, dry_run;
+    bool split;  /* after its live rounds, hand over before all memory has moved */
+    bool demand; /* then send only pages that are asked for */
 };
 
 /* In ns: while a phase goes on, times of the step's clock; in reports, durations. */
 struct migrate_phases {
-    u64 setup, precopy, stop, final_ram, device_state, commit; /* source */
+    u64 setup, precopy, stop, final_ram, device_state, commit, postcopy; /* source */
 };
 
 struct migrate_stats {
@@ -52,6 +61,8 @@ struct migrate_stats {
     u64 transferred, wire_bytes;               /* bytes of records with pages; all bytes that were sent */
     u64 duplicate, normal, normal_bytes;       /* zero pages; pages with contents */
     u64 precopy_bytes, downtime_bytes;         /* parts of `transferred` */
+    u64 postcopy_bytes, postcopy_requests;     /* another part; pages that were asked for */
+    u64 recoveries;                            /* how often the connection was made anew while pages were missing */
     u64 downtime_verify_bytes;                 /* RAM that this end has digested while the guest stood */
     u64 dirty_pages_rate, dirty_sync_count;    /* migrate_dirty_rate; rounds */
     u64 forwarded;                             /* frames that were sent on after the guest */
@@ -79,6 +90,8 @@ u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds);
 /* Add what the log has counted from harvest number `from` to harvest number `to`; 0: its start. */
 void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned to, struct dirty_counters *sum);
 
+/* "live", "stop-copy" ... */
+const char *migrate_mode_name(enum migrate_mode mode);
 /* "active", "in-doubt" ... */
 const char *migrate_status_name(enum migrate_status status);
 /* "version", "busy" ... */

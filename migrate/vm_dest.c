@@ -8,10 +8,12 @@
 #include "host/clock.h"
 #include "dev/platform.h"
 #include "host/log.h"
+#include "hv/page_wait.h"
 #include "hv/vm.h"
 #include "stream/ram_window.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_state.h"
+#include "mm/guest_missing.h"
 #include "net/heard.h"
 #include "migrate/announcer.h"
 
@@ -152,6 +154,46 @@ static void announce(void *handle, u64 epoch)
     announcer_start(vm);
 }
 
+static int expect(void *handle, gpa_t gpa, u64 pages)
+{
+    return guest_mem_expect(&((struct vm *)handle)->mem, gpa, pages);
+}
+
+static int supply(void *handle, gpa_t gpa, const void *bytes)
+{
+    struct vm *vm = handle;
+
+    return vm_page_supply(vm, guest_mem_page(&vm->mem, gpa), bytes);
+}
+
+static u64 missing(void *handle)
+{
+    return guest_mem_missing_count(&((struct vm *)handle)->mem);
+}
+
+static bool is_missing(void *handle, gpa_t gpa)
+{
+    struct guest_mem *mem = &((struct vm *)handle)->mem;
+
+    return guest_mem_missing(mem, guest_mem_page(mem, gpa));
+}
+
+static bool wanted(void *handle, gpa_t *gpa)
+{
+    struct guest_mem *mem = &((struct vm *)handle)->mem;
+    u64 page;
+
+    if (!guest_mem_wanted(mem, &page))
+        return false;
+    *gpa = guest_mem_gpa(mem, page);
+    return true;
+}
+
+static void ask_again(void *handle)
+{
+    guest_mem_ask_again(&((struct vm *)handle)->mem);
+}
+
 static bool frame(void *handle, const void *bytes, size_t len)
 {
     return port_deliver_late(&platform_of(handle)->net.port, bytes, (u32)len);
@@ -186,6 +228,12 @@ const struct migrate_dest_ops vm_dest_ops = {
     .run = run,
     .announce = announce,
     .frame = frame,
+    .expect = expect,
+    .supply = supply,
+    .missing = missing,
+    .is_missing = is_missing,
+    .wanted = wanted,
+    .ask_again = ask_again,
     .note_epoch = note_epoch,
     .free = release,
 };

@@ -36,6 +36,11 @@ struct migrate_source_ops {
     int (*describe)(void *vm, struct migrate_description *description);
     /* The page at gpa, mapped as long as the VM exists. NULL: after the last harvest it was untouched, and so zeros. */
     ram_page_fn *page;
+    /* May the guest run while pages of it are missing? Its devices may not be able to wait for them. */
+    bool (*splits)(void *vm);
+    /* Bytes from gpa on, one page or more, that are as the page there, which `page` has looked at last: untouched, or
+     * not. */
+    u64 (*alike)(void *vm, gpa_t gpa);
     /* The dirty log. log_start: from now on every write is logged. Returns 0; -EBUSY: the log has another user; or
      * another -errno. log_stop: do a part of ending the log; returns true when it is off, else the engine calls again.
      * A caller that frees the VM need not stop the log. harvest: set the bits (ram.h) of the pages written since the
@@ -62,11 +67,14 @@ struct migrate_source_ops {
     /* Another machine says that it owns the VM: stop the VM at once, however far a pause has come, shut its port, and
      * keep it until resume or leave. */
     void (*stand)(void *vm);
+    /* The guest runs elsewhere, and pages of it are here alone: keep the memory, and frames for the guest that reach
+     * this machine for `frame`. resume and leave may follow. */
+    void (*depart)(void *vm);
     /* The guest has left, and runs elsewhere: the copy here is never run or read again, and frames for the guest that
      * reach this machine are kept for `frame`. The VM may be freed. */
     void (*leave)(void *vm);
-    /* After leave: take out the next Ethernet frame for the guest that has reached this machine since the guest was
-     * paused. Returns its length, at most `room`; 0: there is no frame now. */
+    /* After leave or depart: take out the next Ethernet frame for the guest that has reached this machine since the
+     * guest was paused. Returns its length, at most `room`; 0: there is no frame now. */
     size_t (*frame)(void *vm, void *bytes, size_t room);
     /* The guest was taken back by force: tell the network that it is here. */
     void (*announce)(void *vm);
@@ -98,6 +106,17 @@ struct migrate_dest_ops {
     /* Run the VM and open its port: at the time `arrived` of now(), the guest had stood still for paused_ns. */
     void (*run)(void *vm, u64 paused_ns, u64 arrived);
     void (*announce)(void *vm, u64 epoch);
+    /* Pages that are at the source alone. expect: these are missing from now on, whatever has come of them before; the
+     * VM does not run yet. Returns 0 or -ENOMEM. supply: one has come, with these contents or (NULL) zeros. Returns 0;
+     * -EEXIST: it was here; or -ENOMEM. missing: how many there are. is_missing: is this page, which is RAM? wanted:
+     * take out the next page that something waits for; returns whether there is one. ask_again: what was taken out and
+     * is still missing will be returned once more. */
+    int (*expect)(void *vm, gpa_t gpa, u64 pages);
+    int (*supply)(void *vm, gpa_t gpa, const void *bytes);
+    u64 (*missing)(void *vm);
+    bool (*is_missing)(void *vm, gpa_t gpa);
+    bool (*wanted)(void *vm, gpa_t *gpa);
+    void (*ask_again)(void *vm);
     /* The guest runs here: give it an Ethernet frame that reached its source meanwhile. Returns whether the guest's
      * card has taken the frame. */
     bool (*frame)(void *vm, const void *bytes, size_t len);

@@ -9,6 +9,7 @@
 #include "dev/platform.h"
 #include "host/log.h"
 #include "hv/vm.h"
+#include "mm/guest_missing.h"
 #include "stream/tcp_transport.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_dirty.h"
@@ -34,6 +35,34 @@ static const void *page(void *ctx, gpa_t gpa)
     struct vm_source *from = ctx;
 
     return ram_window_page(&from->window, &from->vm->mem, gpa);
+}
+
+static bool may_split(const struct vm *vm)
+{
+    const struct platform *platform = platform_of(vm);
+
+    return !((platform->net.virtio.status | platform->rng.virtio.status) & VIRTIO_STATUS_DRIVER_OK);
+}
+
+const char *vm_source_misfit(struct vm *vm, enum migrate_mode mode)
+{
+    if (guest_mem_missing_count(&vm->mem))
+        return "pages of it are missing here until its last move is complete: see query-migrate";
+    if (mode > MODE_STOP_COPY && !may_split(vm))
+        return "it uses virtio devices, which do not wait for missing pages yet, expected live or stop-copy";
+    return NULL;
+}
+
+static bool splits(void *ctx)
+{
+    return may_split(((struct vm_source *)ctx)->vm);
+}
+
+static u64 alike(void *ctx, gpa_t gpa)
+{
+    const struct ram_window *window = &((struct vm_source *)ctx)->window;
+
+    return window->len - (gpa - window->gpa);
 }
 
 static int log_start(void *ctx)
@@ -92,6 +121,7 @@ static void resume(void *ctx)
 
     if (!from->frozen)
         return;
+    forward_end(&from->forward);
     from->frozen = false;
     platform_thaw(from->vm);
     vm_thaw(from->vm);
@@ -140,6 +170,16 @@ static void stand(void *ctx)
     from->totals->superseded++;
 }
 
+/* The port's frames go after the guest. */
+static void depart(void *ctx)
+{
+    struct vm_source *from = ctx;
+
+    gate(from);
+    if (!from->forward.on)
+        forward_begin(&from->forward, &platform_of(from->vm)->net.port);
+}
+
 /* The copy here is done with, and frames for the guest follow it. migration.c destroys the VM, in its turn for this
  * source: this function may be called outside that turn, by a command. */
 static void leave(void *ctx)
@@ -148,8 +188,7 @@ static void leave(void *ctx)
 
     if (!from->frozen)
         freeze(from);
-    gate(from);
-    forward_begin(&from->forward, &platform_of(from->vm)->net.port);
+    depart(from);
     from->gone = true;
 }
 
@@ -184,6 +223,8 @@ const struct migrate_source_ops vm_source_ops = {
     .now = now,
     .describe = describe,
     .page = page,
+    .splits = splits,
+    .alike = alike,
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
@@ -195,6 +236,7 @@ const struct migrate_source_ops vm_source_ops = {
     .section = section,
     .note_epoch = note_epoch,
     .stand = stand,
+    .depart = depart,
     .leave = leave,
     .frame = frame,
     .announce = announce,

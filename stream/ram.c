@@ -79,6 +79,15 @@ u64 bitmap_next(const u64 *bitmap, u64 bits, u64 from)
     return bits;
 }
 
+u64 bitmap_run(const u64 *bitmap, u64 bits, u64 from, u64 most)
+{
+    u64 end = MIN(bits, from + most), at = from;
+
+    while (at < end && bitmap_test(bitmap, at))
+        at += at % 64 == 0 && bitmap[at / 64] == ~0ULL ? 64 : 1;
+    return MIN(at, end) - from;
+}
+
 bool page_is_zero(const void *page)
 {
     const u64 *word = page;

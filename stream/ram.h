@@ -35,6 +35,8 @@ u64 bitmap_count(const u64 *bitmap, u64 bits);
 void bitmap_fill(u64 *bitmap, u64 bits);
 /* The first set bit at or after `from`, or `bits`. */
 u64 bitmap_next(const u64 *bitmap, u64 bits, u64 from);
+/* How many bits are set from `from` on, without a gap; at most `most`. */
+u64 bitmap_run(const u64 *bitmap, u64 bits, u64 from, u64 most);
 
 bool page_is_zero(const void *page);
 

@@ -52,10 +52,11 @@
  * less than a tenth of a byte each. */
 #define WIRE_KEEPALIVE_LOOKED 1024
 
-enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3, WIRE_ASK = 4 };
+enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3, WIRE_ASK = 4, WIRE_SERVE = 5 };
 
 #define WIRE_FEATURE_VERIFY 1ULL
-#define WIRE_FEATURES WIRE_FEATURE_VERIFY /* the features that this code has */
+#define WIRE_FEATURE_POSTCOPY 2ULL
+#define WIRE_FEATURES (WIRE_FEATURE_VERIFY | WIRE_FEATURE_POSTCOPY) /* the features that this code has */
 
 #define WIRE_OPTIONAL 0x80000000u /* a bit of a type: a receiver that doesn't know the type skips the record */
 
@@ -79,6 +80,9 @@ enum wire_type {
     WIRE_ABORTED,
     WIRE_UNKNOWN,
     WIRE_CLAIM = 25, /* a question, or an answer: struct wire_claim */
+    WIRE_MISSING,    /* struct wire_run: these pages are at the source alone */
+    WIRE_WANT,       /* u64 gpa: something waits for these pages */
+    WIRE_COMPLETE,   /* struct wire_handoff: no page is missing any more */
 };
 
 #define WIRE_FRAME (WIRE_OPTIONAL | 24) /* after RUNNING: an Ethernet frame */

@@ -19,7 +19,8 @@
 static const u64 epochs[] = { 2, 3, 4, 9, 9 + (1ULL << 31), 9 + EPOCH_STEP, EPOCH_MAX - 1, EPOCH_MAX, EPOCH_MAX + 1 };
 
 struct guest {
-    bool exists, running, ready;
+    bool exists, running, ready, asked; /* asked: for a page that is missing */
+    u64 missing;                        /* pages, as bits */
     u8 id;
     u64 epoch, value; /* of its vcpu */
     u8 memory[PAGES][WIRE_PAGE];
@@ -149,6 +150,57 @@ static void ops_announce(void *vm, u64 epoch)
     REQUIRE(guest->exists && guest->running && guest->epoch == epoch);
 }
 
+static int ops_expect(void *vm, gpa_t gpa, u64 pages)
+{
+    struct guest *guest = vm;
+
+    REQUIRE(guest->exists && !guest->running && pages && gpa + pages * WIRE_PAGE <= SIZE);
+    for (u64 i = gpa / WIRE_PAGE; i < gpa / WIRE_PAGE + pages; i++)
+        guest->missing |= 1ULL << i;
+    return 0;
+}
+
+static int ops_supply(void *vm, gpa_t gpa, const void *bytes)
+{
+    struct guest *guest = vm;
+    u64 bit = 1ULL << (gpa / WIRE_PAGE);
+
+    (void)bytes;
+    REQUIRE(guest->exists && guest->running && gpa < SIZE);
+    if (!(guest->missing & bit))
+        return -EEXIST;
+    guest->missing &= ~bit;
+    return 0;
+}
+
+static u64 ops_missing(void *vm)
+{
+    return ((struct guest *)vm)->missing;
+}
+
+static bool ops_is_missing(void *vm, gpa_t gpa)
+{
+    REQUIRE(gpa < SIZE);
+    return ((struct guest *)vm)->missing >> (gpa / WIRE_PAGE) & 1;
+}
+
+static bool ops_wanted(void *vm, gpa_t *gpa)
+{
+    struct guest *guest = vm;
+
+    REQUIRE(guest->exists && guest->running);
+    if (!guest->missing || guest->asked)
+        return false;
+    guest->asked = true;
+    *gpa = (u64)__builtin_ctzll(guest->missing) * WIRE_PAGE;
+    return true;
+}
+
+static void ops_ask_again(void *vm)
+{
+    ((struct guest *)vm)->asked = false;
+}
+
 static bool ops_frame(void *vm, const void *bytes, size_t len)
 {
     const struct guest *guest = vm;
@@ -182,6 +234,12 @@ static const struct migrate_dest_ops ops = {
     .run = ops_run,
     .announce = ops_announce,
     .frame = ops_frame,
+    .expect = ops_expect,
+    .supply = ops_supply,
+    .missing = ops_missing,
+    .is_missing = ops_is_missing,
+    .wanted = ops_wanted,
+    .ask_again = ops_ask_again,
     .note_epoch = ops_note_epoch,
     .free = ops_free,
 };

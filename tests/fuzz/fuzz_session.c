@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c migrate/dest_forward.c */
 /* sources: migrate/dest_stranded.c */
-/* sources: migrate/dest_attempts.c migrate/dest_stages.c stream/ram_digest.c */
+/* sources: migrate/dest_attempts.c migrate/dest_stages.c migrate/dest_fill.c stream/ram_digest.c */
 /* sources: stream/record.c stream/crc32c.c stream/ram.c migrate/handoff.c dev/codec.c */
 /*
  * libFuzzer entry for peers that speak the protocol: several connections of several hosts to one destination, on which
@@ -248,8 +248,8 @@ static void say_anything(struct line *line, struct fuzz *fuzz)
         say(line, type | (how & 1 ? WIRE_OPTIONAL : 0), bytes, len);
 }
 
-/* A whole guest of zeros, up to one of its stages. */
-static void say_story(struct line *line, u8 id, u64 epoch, u64 owner, unsigned stages)
+/* A whole guest of zeros, up to one of its stages; split: its pages stay behind. */
+static void say_story(struct line *line, u8 id, u64 epoch, u64 owner, unsigned stages, bool split)
 {
     struct wire_run run = { 0, PAGES };
 
@@ -257,7 +257,7 @@ static void say_story(struct line *line, u8 id, u64 epoch, u64 owner, unsigned s
     if (stages > 0)
         say_reserve(line, 0, owner, SIZE);
     if (stages > 1)
-        say(line, WIRE_ZERO, &run, sizeof(run));
+        say(line, split ? WIRE_MISSING : WIRE_ZERO, &run, sizeof(run));
     if (stages > 2)
         say_state(line, 0, 7);
     if (stages > 3)
@@ -313,13 +313,13 @@ static void talk(struct fuzz *fuzz, struct line *line, unsigned what)
     u64 number;
 
     switch (what) {
-    case 0: say_header(line, fuzz_u8(fuzz) % 4, fuzz_u8(fuzz) % IDS, fuzz_epoch(fuzz)); return;
+    case 0: say_header(line, fuzz_u8(fuzz) % 6, fuzz_u8(fuzz) % IDS, fuzz_epoch(fuzz)); return;
     case 1: say_reserve(line, fuzz_u8(fuzz) & 3, fuzz_u8(fuzz) % 4, SIZE + (fuzz_u8(fuzz) % 8 == 7)); return;
     case 2: say_page(line, fuzz_u8(fuzz) % 5 * (u64)WIRE_PAGE, fuzz_u8(fuzz) % 4 == 3); return;
     case 3:
         run.gpa = fuzz_u8(fuzz) % 5 * (u64)WIRE_PAGE;
         run.pages = run.gpa ? 1 : PAGES;
-        say(line, WIRE_ZERO, &run, sizeof(run));
+        say(line, fuzz_u8(fuzz) & 1 ? WIRE_MISSING : WIRE_ZERO, &run, sizeof(run));
         return;
     case 4: say_state(line, fuzz_u8(fuzz) % 2, fuzz_u8(fuzz)); return;
     case 5:
@@ -345,7 +345,8 @@ static void talk(struct fuzz *fuzz, struct line *line, unsigned what)
         return;
     default:
         number = fuzz_u8(fuzz);
-        say_story(line, number % IDS, epochs[number / 2 % ARRAY_SIZE(epochs)], number & 1, fuzz_u8(fuzz) % 6);
+        say_story(line, number % IDS, epochs[number / 2 % ARRAY_SIZE(epochs)], number & 1, fuzz_u8(fuzz) % 6,
+                  number & 64);
     }
 }
 
@@ -398,7 +399,7 @@ static void a_good_move_works(u8 id)
     REQUIRE(dest_held(&dest) == 0);
     for (unsigned tries = 0; tries < 5; tries++) {
         line_open(&lines[0]);
-        say_story(&lines[0], id, epoch, 1, 5);
+        say_story(&lines[0], id, epoch, 1, 5, false);
         settle();
         if (lines[0].heard != WIRE_REFUSED || lines[0].refused.code != WIRE_E_REPLAY)
             break;

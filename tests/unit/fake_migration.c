@@ -14,6 +14,7 @@
 #include "migrate/dirty_rate.h"
 #include "control/dirty_trace.h"
 #include "migrate/peers.h"
+#include "mm/guest_missing.h"
 
 struct fake_migration fake_migration = { .status = MIGRATE_COMPLETED };
 
@@ -123,6 +124,36 @@ int migration_settle(struct vm *vm, bool adopt)
 int asking_force(struct vm *vm, char *reason, size_t room)
 {
     return vm_power_on(vm, reason, room);
+}
+
+const struct incoming *dest_incomplete(const struct dest *of, const void *vm)
+{
+    static const struct incoming in = { .used = true, .peer = "10.9.0.4:4900", .handoff.state = DEST_INCOMPLETE };
+
+    (void)of;
+    return guest_mem_missing_count(&((const struct vm *)vm)->mem) ? &in : NULL;
+}
+
+u64 dest_missing(const struct dest *of, const struct incoming *in, u64 *ms)
+{
+    (void)of, (void)in;
+    *ms = 250;
+    return 300 * WIRE_PAGE;
+}
+
+/* A move under way that may be split. */
+int migration_start_postcopy(struct vm *vm)
+{
+    (void)vm;
+    return !fake_migration.moves || fake_migration.move.stats.status != MIGRATE_ACTIVE ? -ENOENT
+           : fake_migration.move.request.verify                                        ? -ENOTSUP
+                                                                                       : 0;
+}
+
+int migration_pull(struct vm *vm)
+{
+    (void)vm;
+    return fake_migration.contested == SOURCE_SERVING ? 0 : -ENOENT;
 }
 
 bool migration_unknown(const struct vm *vm)

@@ -10,65 +10,18 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <sanitizer/asan_interface.h>
 
 #include "host/bits.h"
+#include "tests/unit/world_memory.h"
 
 #define STEP_NS 1000000
-#define MEMORY_BYTES (FAKE_PAGES * PAGE_SIZE)
 
 const u8 world_id[WIRE_ID] = "a guest's name.";
-
-/* Memory of guests that have gone, for those that come: tests make thousands of worlds, and a page that the build
- * machine's kernel has to give costs more than what a test does with it. Nobody may touch it meanwhile. */
-static u8 *spare[4];
-
-static u8 *memory_new(void)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(spare); i++) {
-        u8 *memory = spare[i];
-
-        if (!memory)
-            continue;
-        spare[i] = NULL;
-        ASAN_UNPOISON_MEMORY_REGION(memory, MEMORY_BYTES);
-        return memset(memory, 0, MEMORY_BYTES);
-    }
-    return calloc(1, MEMORY_BYTES);
-}
-
-void fake_vm_free(struct fake_vm *vm)
-{
-    u8 *memory = vm->memory;
-
-    vm->memory = NULL;
-    for (unsigned i = 0; memory && i < ARRAY_SIZE(spare); i++) {
-        if (spare[i])
-            continue;
-        ASAN_POISON_MEMORY_REGION(memory, MEMORY_BYTES);
-        spare[i] = memory;
-        return;
-    }
-    free(memory);
-}
 
 static u64 next_random(struct world *w)
 {
     w->random = w->random * 6364136223846793005ULL + 1442695040888963407ULL;
     return w->random >> 33;
-}
-
-static u64 index_of(gpa_t gpa)
-{
-    return gpa >= MiB(4) ? FAKE_LOW + (gpa - MiB(4)) / PAGE_SIZE : gpa / PAGE_SIZE;
-}
-
-static u8 *memory_page(struct fake_vm *vm, gpa_t gpa)
-{
-    u64 index = index_of(gpa);
-
-    assert_true(vm->exists && index < FAKE_PAGES && (gpa >= MiB(4) || index < FAKE_LOW));
-    return vm->memory + index * PAGE_SIZE;
 }
 
 /* It starts anew, in cleared memory. */
@@ -97,6 +50,10 @@ static void guest_run(struct fake_vm *vm)
     for (unsigned i = 0; i < w->writes; i++) {
         u64 page = next_random(w) % w->working_set;
 
+        if (vm->missing[page]) { /* it waits: this step ends */
+            vm->missing[page] = MAX(vm->missing[page], (u8)FAKE_WANTED);
+            return;
+        }
         memcpy(vm->memory + page * PAGE_SIZE + next_random(w) % 4000, &vm->counter, sizeof(vm->counter));
         if (page + 1 == w->forgets)
             continue;
@@ -127,19 +84,34 @@ static int describe(void *vm, struct migrate_description *d)
 /* Nobody has accessed every second page of zeros. */
 static bool untouched(struct fake_vm *vm, gpa_t gpa)
 {
-    return index_of(gpa) % 2 && page_is_zero(memory_page(vm, gpa));
+    return fake_index(gpa) % 2 && page_is_zero(fake_page(vm, gpa));
 }
 
 static const void *source_page(void *ctx, gpa_t gpa)
 {
     struct fake_vm *vm = ctx;
-    u8 *page = memory_page(vm, gpa);
+    u8 *page = fake_page(vm, gpa);
 
     vm->world->now += vm->world->page_ns[0];
-    if (index_of(gpa) + 1 != vm->world->overlooked)
+    if (fake_index(gpa) + 1 != vm->world->overlooked)
         return untouched(vm, gpa) ? NULL : page;
     vm->world->overlooked = 0;
     return NULL;
+}
+
+static bool splits(void *vm)
+{
+    return !((struct fake_vm *)vm)->world->whole_only;
+}
+
+/* Up to seven pages, in its range. */
+static u64 alike(void *ctx, gpa_t gpa)
+{
+    gpa_t at = gpa, end = gpa < MiB(4) ? FAKE_LOW * PAGE_SIZE : MiB(4) + (FAKE_PAGES - FAKE_LOW) * PAGE_SIZE;
+
+    while (at < end && at < gpa + 7 * PAGE_SIZE && untouched(ctx, at) == untouched(ctx, gpa))
+        at += PAGE_SIZE;
+    return at - gpa;
 }
 
 static int log_start(void *ctx)
@@ -204,6 +176,7 @@ static void resume_vm(void *ctx)
     while (vm->first < vm->end)
         vm->given[vm->first++ % 256]++;
     vm->running = vm->gate_open = true;
+    vm->departed = false;
 }
 
 static void gate(void *vm)
@@ -243,6 +216,14 @@ static void stand(void *ctx)
     vm->running = vm->gate_open = false;
 }
 
+static void depart(void *ctx)
+{
+    struct fake_vm *vm = ctx;
+
+    assert_false(vm->running);
+    vm->departed = true;
+}
+
 static void announce_source(void *vm)
 {
     ((struct fake_vm *)vm)->world->announced++;
@@ -262,7 +243,7 @@ static size_t next_frame(void *ctx, void *bytes, size_t room)
 {
     struct fake_vm *vm = ctx;
 
-    assert_true(!vm->exists && room >= 60);
+    assert_true((!vm->exists || vm->departed) && room >= 60);
     if (vm->first == vm->end)
         return 0;
     memset(bytes, (int)(vm->first++ % 256), 60);
@@ -280,7 +261,7 @@ static int connect_pipe(void *vm, struct transport *transport)
     pipe_init(pipe, w->cap, w->piece);
     pipe->now = w->now;
     pipe->delay = w->delay;
-    if (w->pipes++ == 0) {
+    if (w->pipes++ == w->accident) {
         pipe->way[0].cut = w->cut[0];
         pipe->way[1].cut = w->cut[1];
         pipe->way[0].flip = w->flip[0];
@@ -330,7 +311,7 @@ static enum wire_code create(void *ctx, const struct migrate_description *d, voi
     strcpy(reason, "the test says so");
     if (w->refuse_create || w->dest_vm.exists)
         return w->refuse_create ? w->refuse_create : WIRE_E_NAME;
-    w->dest_vm = (struct fake_vm){ .world = w, .exists = true, .memory = memory_new() };
+    w->dest_vm = (struct fake_vm){ .world = w, .exists = true, .memory = fake_memory() };
     *vm = &w->dest_vm;
     return WIRE_OK;
 }
@@ -338,7 +319,7 @@ static enum wire_code create(void *ctx, const struct migrate_description *d, voi
 static u8 *dest_page(void *vm, gpa_t gpa)
 {
     ((struct fake_vm *)vm)->world->now += ((struct fake_vm *)vm)->world->page_ns[1];
-    return memory_page(vm, gpa);
+    return fake_page(vm, gpa);
 }
 
 static const void *dest_look(void *vm, gpa_t gpa)
@@ -377,8 +358,9 @@ static void run(void *ctx, u64 paused_ns, u64 arrived)
     assert_true(vm->exists && !vm->running && vm->restored == 2 && arrived == dest_now(vm->world));
     /* The source's copy is the judge: it stands still until it is freed. */
     assert_int_equal(vm->counter, vm->world->source_vm.counter);
-    if (!vm->world->forgets)
-        assert_memory_equal(vm->memory, vm->world->source_vm.memory, MEMORY_BYTES);
+    for (unsigned i = 0; !vm->world->forgets && i < FAKE_PAGES; i++)
+        if (!vm->missing[i])
+            assert_memory_equal(vm->memory + i * PAGE_SIZE, vm->world->source_vm.memory + i * PAGE_SIZE, PAGE_SIZE);
     vm->running = vm->gate_open = true;
     vm->paused_ns = paused_ns;
     vm->ran_at = vm->world->now;
@@ -412,6 +394,8 @@ static const struct migrate_source_ops source_ops = {
     .now = ops_now,
     .describe = describe,
     .page = source_page,
+    .splits = splits,
+    .alike = alike,
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
@@ -423,6 +407,7 @@ static const struct migrate_source_ops source_ops = {
     .section = section,
     .note_epoch = note_epoch_source,
     .stand = stand,
+    .depart = depart,
     .leave = free_vm,
     .announce = announce_source,
     .frame = next_frame,
@@ -441,6 +426,12 @@ static const struct migrate_dest_ops dest_ops = {
     .run = run,
     .announce = announce,
     .frame = take_frame,
+    .expect = fake_expect,
+    .supply = fake_supply,
+    .missing = fake_missing,
+    .is_missing = fake_is_missing,
+    .wanted = fake_wanted,
+    .ask_again = fake_ask_again,
     .note_epoch = note_epoch_dest,
     .free = free_vm,
 };
@@ -455,7 +446,7 @@ void world_init(struct world *w)
     w->working_set = 50;
     w->now = 1000000000;
     w->source_vm = (struct fake_vm){ .world = w, .exists = true, .running = true, .gate_open = true };
-    w->source_vm.memory = memory_new();
+    w->source_vm.memory = fake_memory();
     for (unsigned i = 0; i < FAKE_PAGES; i++)
         if (i % 8 < 2 && i < 320) /* a quarter of the lower part has contents */
             memset(w->source_vm.memory + i * PAGE_SIZE, i | 1, PAGE_SIZE);
@@ -500,6 +491,9 @@ void world_step(struct world *w)
     if (!w->dest_down)
         dest_step(&w->dest);
     assert_false(w->source_vm.running && w->dest_vm.running);
+    /* Somebody has what is missing. */
+    assert_true(!w->dest_vm.exists || !w->dest_vm.running || !w->dest_vm.nr_missing || w->source_vm.departed ||
+                w->source.handoff.state == SOURCE_IN_DOUBT || w->taken);
     /* In nobody's hands only while a move holds it, or it is superseded: the source then has its memory. */
     if (!w->source_vm.running && !w->dest_vm.running && !w->dest_down)
         assert_true(w->source_vm.exists && (source_active(&w->source) || w->source.handoff.state == SOURCE_SUPERSEDED));

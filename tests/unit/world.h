@@ -14,6 +14,9 @@
 
 struct world;
 
+/* A page that is missing; the guest waits for it; and somebody has fetched that wish. */
+enum fake_missing { FAKE_HERE, FAKE_MISSING, FAKE_WANTED, FAKE_FETCHED };
+
 /* A guest: memory, a program counter that proves that it runs, and a dirty log. */
 struct fake_vm {
     struct world *world;
@@ -28,6 +31,10 @@ struct fake_vm {
     u32 throttle; /* percent of the steps in which it does not run */
     u64 steps;
     u64 paused_ns, ran_at;
+    u8 missing[FAKE_PAGES]; /* enum fake_missing, of each page */
+    unsigned nr_missing;
+    unsigned supplied, twice; /* missing pages that have come; pages that came though they were here */
+    bool departed;            /* it runs elsewhere, and its memory is here */
     unsigned restored, parts; /* sections; of the end of its log */
     unsigned saved;           /* sections, in rehearsals, too */
     unsigned first, end;      /* frames by number, of those that world_frame made: kept at the source for the guest */
@@ -43,7 +50,8 @@ struct world {
     unsigned pipes; /* used so far */
     bool link_down, dest_down;
     unsigned dest_slow;  /* its clock runs at so many times less than the pace of the source's; 0: as that */
-    u64 cut[2], flip[2]; /* for the first pipe, each way */
+    unsigned accident;   /* the pipe that has one */
+    u64 cut[2], flip[2]; /* its accidents, each way */
     size_t cap, piece;
     u64 delay; /* ns that the link takes, each way */
     u8 *tape;
@@ -61,6 +69,9 @@ struct world {
     bool refuse_restore;           /* the destination refuses a section of state */
     bool restores_wrong;           /* the destination's vcpu is not what came */
     unsigned forgets;              /* this page (1-based) is written without being logged */
+    bool whole_only;               /* the guest can't run with pages missing */
+    int no_map;                    /* what noting missing pages returns */
+    bool taken;                    /* an operator has taken the pages that are missing */
     unsigned announced, epochs_noted;
     u64 in_doubt_epoch;
     unsigned noted_standing;       /* epochs that were noted while no copy ran */

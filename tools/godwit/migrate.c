@@ -21,8 +21,8 @@
 #define BAR 24
 
 struct options {
-    const char *vm, *dest;
-    bool check, stop_copy, verify, detach;
+    const char *vm, *dest, *mode;
+    bool check, verify, detach;
 };
 
 static bool usage(const char *what, const char *word)
@@ -31,6 +31,16 @@ static bool usage(const char *what, const char *word)
         fprintf(stderr, "godwit: migrate: %s '%s'\n", what, word);
     fprintf(stderr, "usage: godwit migrate " MIGRATE_USAGE "\n");
     return false;
+}
+
+static bool is_mode(const char *word)
+{
+    static const char *const modes[] = { "live", "stop-copy", "post-copy", "hybrid", "demand", NULL };
+    unsigned i = 0;
+
+    while (modes[i] && strcmp(word, modes[i]) != 0)
+        i++;
+    return modes[i];
 }
 
 static bool parse(int argc, char **argv, struct options *o)
@@ -48,12 +58,11 @@ static bool parse(int argc, char **argv, struct options *o)
             o->verify = true;
         else if (!strcmp(word, "--detach"))
             o->detach = true;
-        else if (!strcmp(word, "--mode") && i + 1 < argc && !strcmp(argv[i + 1], "stop-copy"))
-            o->stop_copy = true, i++;
-        else if (!strcmp(word, "--mode") && i + 1 < argc && !strcmp(argv[i + 1], "live"))
-            o->stop_copy = false, i++;
+        else if (!strcmp(word, "--mode") && i + 1 < argc && is_mode(argv[i + 1]))
+            o->mode = argv[++i];
         else if (!strcmp(word, "--mode"))
-            return usage("--mode wants live or stop-copy, not", i + 1 < argc ? argv[i + 1] : "nothing");
+            return usage("--mode wants live, stop-copy, post-copy, hybrid or demand, not",
+                         i + 1 < argc ? argv[i + 1] : "nothing");
         else if (word[0] == '-' && !names)
             return usage("unknown option", word);
         else if (!o->vm)
@@ -108,11 +117,7 @@ static enum status begin(const struct options *o)
     struct reply reply;
 
     snprintf(path, sizeof(path), "/v1/vms/%s/%s?dest=%s%s%s%s", vm, o->check ? "migrate-check" : "migrate", dest,
-             o->check ? "" : "&options=",
-             o->check       ? ""
-             : o->stop_copy ? "stop-copy"
-                            : "live",
-             o->verify && !o->check ? ",verify" : "");
+             o->check ? "" : "&options=", o->check ? "" : o->mode, o->verify && !o->check ? ",verify" : "");
     free(vm);
     free(dest);
     reply = client_request(path, "", 0);
@@ -140,6 +145,12 @@ static const char *expected(const json_t *move, const json_t *ram, char *buffer,
 static bool is_over(const char *status)
 {
     return !strcmp(status, "completed") || !strcmp(status, "failed") || !strcmp(status, "cancelled");
+}
+
+/* Does nobody know when it goes on? */
+static bool is_doubtful(const char *status)
+{
+    return !strcmp(status, "in-doubt") || !strcmp(status, "postcopy-paused");
 }
 
 /* Fill buffer with the stage: "active, round 3", rounds counted from 1; "device". */
@@ -193,7 +204,7 @@ static json_t *watch(const char *vm, bool show, enum status *status)
         const json_t *ram = json_object_get(move, "ram");
         bool news;
 
-        doubtful = strcmp(text(move, "status"), "in-doubt") ? 0 : doubtful + 1;
+        doubtful = is_doubtful(text(move, "status")) ? doubtful + 1 : 0;
         news = show && (!doubtful || doubtful >= HAND_OVER_POLLS);
         if (news && terminal)
             show_bar(move, ram);
@@ -364,13 +375,20 @@ static enum status result(const json_t *move, const struct options *o, bool as_j
                 o->vm, number(move, "epoch"), o->vm);
         return STATUS_IN_DOUBT;
     }
+    if (!strcmp(status, "postcopy-paused")) {
+        fprintf(stderr,
+                "godwit: %s runs at the destination, which misses %.1f MiB of its memory and does not answer.\n"
+                "It is tried again every second; see godwit resolve %s query\n",
+                o->vm, number(json_object_get(move, "ram"), "remaining") / (1 << 20), o->vm);
+        return STATUS_IN_DOUBT;
+    }
     fprintf(stderr, "godwit: %s: %s\n", o->vm, text(move, "reason"));
     return !strcmp(status, "cancelled") ? STATUS_CANCELLED : STATUS_FAILED;
 }
 
 enum status migrate_run(int argc, char **argv, bool as_json)
 {
-    struct options o = { NULL };
+    struct options o = { .mode = "live" };
     enum status status;
     json_t *move;
 

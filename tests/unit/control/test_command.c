@@ -179,10 +179,11 @@ static void actions(void **state)
 }
 
 /* In which states of its VM each command makes sense, said here once more: c r p f d a o h i (enum vm_status), then g
- * for outgoing, d for in doubt and s for superseded. In any other it is refused, and nothing has changed. */
+ * for outgoing, I for in doubt, V for serving and S for superseded. In any other it is refused, and nothing has
+ * changed. */
 static void commands_make_sense_in_their_states(void **state)
 {
-    static const char letters[] = "crpfdaohigIS";
+    static const char letters[] = "crpfdaohigIVS";
     static const struct {
         const char *line, *states;
     } commands[] = {
@@ -194,7 +195,9 @@ static void commands_make_sense_in_their_states(void **state)
         { "migrate web 10.9.0.4", "ra" },
         { "migrate-check web 10.9.0.4", "ra" },
         { "migrate_cancel web", "raigI" },
-        { "resolve web query", "IS" },
+        { "resolve web query", "IVS" },
+        { "pull web", "V" },
+        { "migrate-start-postcopy web", "ra" },
         { "calc-dirty-rate web", "r" },
         { "dirty-trace web 100 10", "r" },
         { "start web", "cpfdoh" },
@@ -213,6 +216,7 @@ static void commands_make_sense_in_their_states(void **state)
             fake_migration.moves = 0;
             fake_migration.outgoing = letters[status] == 'g';
             fake_migration.contested = letters[status] == 'I'   ? SOURCE_IN_DOUBT
+                                       : letters[status] == 'V' ? SOURCE_SERVING
                                        : letters[status] == 'S' ? SOURCE_SUPERSEDED
                                                                 : SOURCE_OWNER;
             fake_vm(0)->status = status <= VM_INCOMING ? (enum vm_status)status : VM_RUNNING;
@@ -324,10 +328,13 @@ static void moves(void **state)
         { "migrate web", "dest is missing, expected: migrate VM DEST [OPTIONS]" },
         { "migrate web 10.9", "dest: '10.9' is wrong, expected another machine's address, such as 192.0.2.1, "
                               "192.0.2.1:4900 or [2001:db8::1]:4900" },
-        { "migrate web 10.9.0.4 fast", "options: 'fast' is wrong, expected live or stop-copy, and verify" },
-        { "migrate web 10.9.0.4 live,stop-copy",
-          "options: live and stop-copy contradict each other, expected one of them" },
-        { "migrate web 10.9.0.4 stop-copy,verify,live", "options: live and stop-copy contradict" },
+        { "migrate web 10.9.0.4 fast",
+          "options: 'fast' is wrong, expected live, stop-copy, post-copy, hybrid or demand, and verify" },
+        { "migrate web 10.9.0.4 verify,hybrid",
+          "options: verify compares all memory before the guest is let go, which hybrid does not, expected one" },
+        { "pull web", "web: cannot pull, it is running, expected serving" },
+        { "migrate web 10.9.0.4 live,stop-copy", "options: these modes contradict each other, expected one of them" },
+        { "migrate web 10.9.0.4 stop-copy,verify,live", "options: these modes contradict" },
         { "migrate-set-parameters speed 1", "speed: unknown key, expected downtime-limit, " },
         { "migrate-set-parameters port 4901", "port: unknown key, expected downtime-limit, " },
         { "migrate-set-parameters downtime-limit 0",
@@ -335,7 +342,7 @@ static void moves(void **state)
         { "migrate-set-parameters dirty-log off",
           "dirty-log: \"off\" is wrong, expected auto, write-protect, dbit or pml" },
         { "resolve web query",
-          "web: cannot resolve, it is running, expected in-doubt, superseded, prepared or elsewhere" },
+          "web: cannot resolve, it is running, expected in-doubt, serving, superseded, prepared or elsewhere" },
     };
 
     (void)state;
@@ -350,7 +357,7 @@ static void moves(void **state)
     assert_int_equal(run("migrate web 10.9.0.4 stop-copy,verify"), 0);
     assert_string_equal(out.buffer.text,
                         "{\"vm\":\"web\",\"peer\":\"10.9.0.4:4900\",\"status\":\"setup\",\"epoch\":2}");
-    assert_true(fake_migration.move.request.stop_copy && fake_migration.move.request.verify);
+    assert_true(fake_migration.move.request.mode == MODE_STOP_COPY && fake_migration.move.request.verify);
     assert_int_equal(run("query-migrate web"), 0);
     assert_non_null(strstr(out.buffer.text, "\"mode\":\"stop-copy\",\"status\":\"completed\""));
     assert_non_null(strstr(out.buffer.text, "\"total-time\":1234.567,\"downtime\":12.345"));
@@ -430,57 +437,6 @@ static void prepared(void **state)
     assert_int_equal(run("resolve web force-give-up 9"), 0);
     assert_true(!fake_migration.adopted && fake_migration.resolved == 2);
     fake_migration.stranded_epoch = 0;
-}
-
-/* Nothing acts on a contested VM but resolve; and force only with the epoch, so that nobody forces by habit. */
-static void contested(void **state)
-{
-    (void)state;
-    fake_migration.contested = SOURCE_IN_DOUBT;
-    fake_migration.contested_epoch = 7;
-    fake_migration.resolved = 0;
-    assert_int_equal(run("vms"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"status\":\"in-doubt\""));
-    assert_int_equal(run("pause web"), -EBUSY);
-    assert_int_equal(run("poweroff web"), -EBUSY);
-    assert_string_equal(call.error,
-                        "web: cannot poweroff, it is in-doubt, expected created, running or paused; see resolve");
-    assert_int_equal(run("resolve web force-resume"), -EINVAL);
-    assert_int_equal(run("resolve web force-resume 6"), -EINVAL);
-    assert_int_equal(fake_migration.resolved, 0);
-    assert_int_equal(run("resolve web query"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"destination\":\"has not answered yet\""));
-    assert_int_equal(fake_migration.resolved, 0);
-    fake_migration.contested_epoch = 8;
-    assert_int_equal(run("resolve web query"), 0);
-    assert_non_null(strstr(out.buffer.text, "knows of no such move"));
-    fake_migration.contested_epoch = 7;
-    assert_int_equal(run("resolve web force-give-up 7"), 0);
-    assert_int_equal(fake_migration.resolved, 1);
-    assert_int_equal(fake_migration.resolution, RESOLUTION_FORCE_GIVE_UP);
-    assert_int_equal(run("resolve web adopt 7"), -EBUSY);
-    assert_string_equal(call.error,
-                        "web: cannot adopt, it is in-doubt: only a prepared copy, which came from elsewhere, can be "
-                        "adopted, expected abort, force-resume or force-give-up");
-    assert_int_equal(run("resolve web abort"), 0);
-    assert_int_equal(fake_migration.resolution, RESOLUTION_ABORT);
-    assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
-    fake_migration.resolve = -ENOENT; /* it is over meanwhile */
-    assert_int_equal(run("resolve web force-resume 7"), -EBUSY);
-    assert_string_equal(call.error, "web: cannot force-resume, it is not in-doubt any more");
-    fake_migration.resolve = 0;
-    fake_migration.contested = SOURCE_SUPERSEDED;
-    assert_int_equal(run("resume web"), -EBUSY);
-    assert_string_equal(call.error, "web: cannot resume, it is superseded, expected paused; see resolve");
-    assert_int_equal(run("resolve web abort"), -EBUSY);
-    assert_string_equal(call.error, "web: cannot abort, it is superseded: no move is left to abort, expected "
-                                    "force-resume or force-give-up");
-    assert_int_equal(run("resolve web query"), 0);
-    assert_string_equal(out.buffer.text,
-                        "{\"vm\":\"web\",\"status\":\"superseded\",\"epoch\":7,\"owner\":\"\",\"action\":\"query\"}");
-    assert_int_equal(run("resolve web force-resume 7"), 0);
-    assert_int_equal(fake_migration.resolution, RESOLUTION_FORCE_RESUME);
-    fake_migration.contested = SOURCE_OWNER;
 }
 
 static void log_counts_lines_of_a_level(void **state)
@@ -586,7 +542,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(moves, setup, teardown),
         cmocka_unit_test_setup_teardown(peers_are_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(net_tests, setup, teardown),
-        cmocka_unit_test_setup_teardown(contested, setup, teardown),
         cmocka_unit_test_setup_teardown(prepared, setup, teardown),
         cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, setup, teardown),
         cmocka_unit_test_setup_teardown(log_goes_on_since, setup, teardown),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
+/* sources: migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: stream/record.c stream/crc32c.c stream/ram.c migrate/policy.c net/bucket.c migrate/handoff.c */
@@ -50,8 +51,11 @@ static void say(u32 type, const void *body, size_t len)
 /* The connection of a complete copy ends: one line says so, and the copy has not failed. */
 static void test_wrong_record_of_a_complete_copy(void **state)
 {
+    static const enum dest_state complete[] = { DEST_PREPARED, DEST_RUNNING };
+
     (void)state;
-    for (enum dest_state at = DEST_PREPARED; at <= DEST_RUNNING; at++) {
+    for (unsigned i = 0; i < 2; i++) {
+        enum dest_state at = complete[i];
         unsigned lines;
 
         come_to(at, false);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
+/* sources: migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: tests/unit/peers.c */
@@ -499,16 +500,18 @@ static void test_held_memory_is_limited(void **state)
     peer_free(p);
 }
 
+#define LINES (DEST_MOVES + 2) /* one move too many, and one that asks */
+
 /* Who only says that he is alive takes no place from others, nor does he keep his own for long. */
 static void test_alive_and_idle(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    struct line *line = calloc(DEST_SESSIONS, sizeof(*line)), *last = &line[DEST_SESSIONS - 1];
+    struct line *line = calloc(LINES, sizeof(*line)), *last = &line[LINES - 1];
     struct wire_handoff query = { .epoch = 3 };
 
     (void)state;
     world_init(w);
-    for (u8 i = 0; i < DEST_SESSIONS; i++) {
+    for (u8 i = 0; i < LINES; i++) {
         w->now++;
         line_open(&line[i], &w->dest);
         line_header(&line[i], &line[i] == last ? WIRE_RESOLVE : WIRE_MOVE, i, 3);
@@ -520,18 +523,18 @@ static void test_alive_and_idle(void **state)
     line_hear(&line[0]);
     assert_int_equal(line[0].refused.code, WIRE_E_BUSY);
     assert_string_equal(line[0].refused.reason, "too many guests are on their way there");
-    for (unsigned i = 1; i < DEST_SESSIONS; i++)
+    for (unsigned i = 1; i < LINES; i++)
         line_hear(&line[i]);
     assert_false(line[1].gone || line[DEST_MOVES].heard || line[DEST_MOVES].gone);
     assert_int_equal(last->heard, WIRE_UNKNOWN);
 
     for (unsigned half = 0; half < 22; half++) {
         w->now += 500000000;
-        for (unsigned i = 0; i < DEST_SESSIONS; i++)
+        for (unsigned i = 0; i < LINES; i++)
             line_say(&line[i], WIRE_KEEPALIVE, NULL, 0);
         dest_step(&w->dest);
     }
-    for (unsigned i = 0; i < DEST_SESSIONS; i++) {
+    for (unsigned i = 0; i < LINES; i++) {
         line_hear(&line[i]);
         assert_true(line[i].gone);
         line_close(&line[i]);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest that runs here before all of its memory has come: which pages are missing, which of them somebody waits for,
+ * and what comes of them, by its first connection (SESSION_FILL) and by a second one for the pages that are wanted, the
+ * lane (SESSION_LANE).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "host/bits.h"
+#include "host/log.h"
+#include "stream/crc32c.h"
+#include "migrate/dest_parts.h"
+
+#define LIST_BUDGET 16384 /* pages looked at in one go */
+
+/* --- Before the guest runs ------------------------------------------------------------------------------------------
+ */
+
+/* A page that came before and was written since counts as received: it will come again. */
+static enum wire_code expect(struct dest_session *session, const struct wire_run *run)
+{
+    struct incoming *in = session->incoming;
+    u64 first = ram_index(&in->ram, run->gpa);
+
+    for (u64 i = first; i < first + run->pages; i++) {
+        bitmap_set(in->seen, i);
+        bitmap_clear(in->suspect, i);
+    }
+    in->stats.missing += run->pages;
+    return session->dest->ops->expect(in->vm, run->gpa, run->pages) ? WIRE_E_MEMORY : WIRE_OK;
+}
+
+void receive_missing(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    const struct inbox *box = &session->inbox;
+    struct wire_run run;
+    gpa_t end = 0;
+
+    in->handoff.split = true;
+    if (in->description->head.flags & WIRE_VERIFY || box->len % sizeof(run)) {
+        dest_refuse(session, WIRE_E_STREAM, "malformed MISSING, or MISSING in a move that verifies");
+        return;
+    }
+    for (size_t at = 0; at < box->len; at += sizeof(run)) {
+        memcpy(&run, box->body + at, sizeof(run));
+        if (run.gpa < end || !run.pages || !ram_contains(&in->ram, run.gpa, run.pages)) {
+            dest_refuse(session, WIRE_E_STREAM, "MISSING of what isn't RAM");
+            return;
+        }
+        end = run.gpa + run.pages * WIRE_PAGE;
+        if (expect(session, &run)) {
+            dest_refuse(session, WIRE_E_MEMORY, "no memory to note which pages are missing");
+            return;
+        }
+    }
+    session->since = session->dest->ops->now(session->dest->ctx);
+}
+
+void lane_attach(struct dest_session *session, const struct wire_header *header)
+{
+    struct incoming *in = attempt_find(session->dest, header->vm_id, header->epoch);
+
+    if (!in || !in->vm || (!attempt_under_way(in) && in->handoff.state != DEST_INCOMPLETE)) {
+        dest_refuse(session, WIRE_E_STREAM, "no guest of this move is on its way there");
+        return;
+    }
+    if (in->lane)
+        session_close(in->lane);
+    lane_detach(in->lane);
+    in->lane = session;
+    session->lane_of = in;
+    session->stage = SESSION_LANE;
+    if (in->handoff.state == DEST_INCOMPLETE)
+        session->dest->ops->ask_again(in->vm);
+}
+
+void lane_detach(struct dest_session *session)
+{
+    if (session && session->lane_of)
+        session->lane_of->lane = NULL;
+    if (session)
+        session->lane_of = NULL;
+}
+
+/* --- The guest runs here --------------------------------------------------------------------------------------------
+ */
+
+/* If that was the last page, the source may free its memory. */
+void fill_end(struct dest *dest, struct incoming *in)
+{
+    if (!in->used || in->handoff.state != DEST_INCOMPLETE || dest->ops->missing(in->vm))
+        return;
+    pr_info("migrate: %s, epoch %lu, is whole", in->name, (unsigned long)in->handoff.epoch);
+    dest_event(dest, in, HANDOFF_WHOLE, 0, outcome_completed);
+}
+
+void fill_begin(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+
+    if (in->handoff.state != DEST_INCOMPLETE || session->stage == SESSION_FILL)
+        return;
+    /* A source that has connected anew does not know what has come. */
+    session->list = session->stage == SESSION_ASKED ? 0 : in->ram.pages;
+    in->stats.recoveries += session->stage == SESSION_ASKED;
+    session->stage = SESSION_FILL;
+    fill_end(session->dest, in);
+}
+
+/* One of the pages that were missing has come: bytes, or NULL for zeros. Returns false if the connection is of no more
+ * use. The guest may have ended meanwhile. */
+static bool supply(struct dest_session *session, gpa_t gpa, const void *bytes)
+{
+    struct incoming *in = session_attempt(session);
+    int err = in->handoff.state == DEST_INCOMPLETE ? session->dest->ops->supply(in->vm, gpa, bytes) : -EEXIST;
+
+    if (err == -ENOMEM) {
+        dest_refuse(session, WIRE_E_MEMORY, "no memory for a page that was missing");
+        return false;
+    }
+    in->stats.filled += !err;
+    fill_end(session->dest, in);
+    return true;
+}
+
+void fill_page(struct dest_session *session)
+{
+    const struct inbox *box = &session->inbox;
+    struct incoming *in = session_attempt(session);
+
+    in->stats.pages++;
+    if (crc32c(0, session->page, WIRE_PAGE) != box->page.crc)
+        dest_refuse(session, WIRE_E_DAMAGED, "a page arrived damaged");
+    else
+        supply(session, box->page.gpa, session->page);
+}
+
+bool fill_zero(struct dest_session *session, gpa_t gpa)
+{
+    session_attempt(session)->stats.zero++;
+    return supply(session, gpa, NULL);
+}
+
+/* --- What is said of it ---------------------------------------------------------------------------------------------
+ */
+
+static bool say_want(struct dest_session *session)
+{
+    const struct migrate_dest_ops *ops = session->dest->ops;
+    struct incoming *in = session->lane_of;
+    u64 gpa[WIRE_BATCH];
+    unsigned n = 0;
+
+    while (n < WIRE_BATCH && ops->wanted(in->vm, &gpa[n]))
+        n++;
+    in->stats.wanted += n;
+    if (n)
+        outbox_record(&session->outbox, WIRE_WANT, gpa, n * sizeof(gpa[0]));
+    return n;
+}
+
+/* Say of some more pages which are missing. */
+static bool say_missing(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    struct outbox *box = &session->outbox;
+    struct wire_run run = { .pages = 0 };
+    unsigned runs = 0;
+    u64 end = MIN(session->list + LIST_BUDGET, in->ram.pages);
+
+    if (session->list >= in->ram.pages)
+        return false;
+    outbox_begin(box);
+    for (; session->list < end && runs < WIRE_RUNS; session->list++) {
+        gpa_t gpa = ram_gpa(&in->ram, session->list);
+        bool missing = session->dest->ops->is_missing(in->vm, gpa);
+
+        if (run.pages && missing && gpa == run.gpa + run.pages * WIRE_PAGE) {
+            run.pages++;
+            continue;
+        }
+        if (run.pages) {
+            codec_bytes(&box->body, &run, sizeof(run));
+            runs++;
+        }
+        run = (struct wire_run){ .gpa = gpa, .pages = missing };
+    }
+    if (run.pages)
+        codec_bytes(&box->body, &run, sizeof(run));
+    outbox_end(box, WIRE_MISSING);
+    return true;
+}
+
+bool fill_say(struct dest_session *session)
+{
+    const struct incoming *in = session_attempt(session);
+
+    if (!in || in->handoff.state != DEST_INCOMPLETE)
+        return false;
+    return session->stage == SESSION_LANE ? say_want(session) : session->stage == SESSION_FILL && say_missing(session);
+}
+
+/* --- For people -----------------------------------------------------------------------------------------------------
+ */
+
+const struct incoming *dest_incomplete(const struct dest *dest, const void *vm)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        const struct incoming *in = &dest->incoming[i];
+
+        if (in->used && in->vm == vm && in->handoff.state == DEST_INCOMPLETE)
+            return in;
+    }
+    return NULL;
+}
+
+u64 dest_missing(const struct dest *dest, const struct incoming *in, u64 *ms)
+{
+    u64 pages = dest->ops->missing(in->vm), spent = dest->ops->now(dest->ctx) - in->stats.released;
+
+    *ms = in->session && in->stats.filled ? spent / NS_PER_MS * pages / in->stats.filled : ~0ULL;
+    return pages * WIRE_PAGE;
+}

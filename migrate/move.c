@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/move.h"
+
+#include "config/config.h"
+
+#define FIXED_US 3000 /* the fixed part of the downtime: stop, state, start; on an emulator */
+
+/* At most so many live rounds. */
+static u32 rounds(const struct config_migration *config, enum migrate_mode mode)
+{
+    switch (mode) {
+    case MODE_LIVE: return config->max_rounds;
+    case MODE_HYBRID: return config->postcopy_rounds;
+    default: return 0; /* MODE_STOP_COPY, and those that send all of memory when the guest runs there */
+    }
+}
+
+struct migrate_settings move_settings(const struct config_migration *config, const struct migration_request *request)
+{
+    return (struct migrate_settings){
+        .policy = { .downtime_limit = config->downtime_limit,
+                    .max_rounds = rounds(config, request->mode),
+                    .on_stall = request->mode == MODE_HYBRID ? POLICY_STALL_POSTCOPY : config->on_stall,
+                    .throttle = { .initial = config->throttle.initial,
+                                  .increment = config->throttle.increment,
+                                  .max = config->throttle.max } },
+        .max_bandwidth = config->max_bandwidth,
+        .fixed_us = FIXED_US,
+        .verify = request->verify,
+        .dry_run = request->check,
+        .split = request->mode != MODE_LIVE && request->mode != MODE_STOP_COPY,
+        .demand = request->mode == MODE_DEMAND,
+    };
+}

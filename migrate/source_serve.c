@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A split move: the guest is handed over before all of its memory has moved. While it stands, the destination is told
+ * which pages stay behind. When it runs there, these are sent: the ones that something waits for by a connection of
+ * their own, the *lane*, and the others by the first one, beginning behind the last that was wanted. A bit of s->bitmap
+ * is a page that stays behind and was not given to either connection yet.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/bits.h"
+#include "migrate/source_parts.h"
+
+#define LANE_ROOM 2048   /* bytes of a body: WANT, and the heads of its pages */
+#define LANE_BUDGET 8    /* things done in one step */
+#define SCAN_BUDGET 4096 /* stretches looked at in one go while the guest stands */
+#define BROKEN "the second connection broke"
+
+bool source_may_split(const struct source *s)
+{
+    return !s->settings.verify && (s->peer_features & WIRE_FEATURE_POSTCOPY) && s->ops->splits(s->vm);
+}
+
+/* --- The lane ----------------------------------------------------------------------------------------------------- */
+
+static int lane_make(struct source *s)
+{
+    if (s->lane)
+        return 0;
+    s->lane = calloc(1, sizeof(*s->lane));
+    if (!s->lane)
+        return -ENOMEM;
+    if (!inbox_init(&s->lane->inbox, LANE_ROOM, NULL, NULL) && !outbox_init(&s->lane->outbox, LANE_ROOM))
+        return 0;
+    source_lane_fini(s);
+    return -ENOMEM;
+}
+
+void source_lane_close(struct source *s)
+{
+    if (!s->lane)
+        return;
+    if (s->lane->link != LINK_NONE)
+        s->lane->transport.ops->close(&s->lane->transport);
+    s->lane->link = LINK_NONE;
+    s->lane->batch.pages = s->lane->runs = 0;
+}
+
+void source_lane_fini(struct source *s)
+{
+    if (!s->lane)
+        return;
+    source_lane_close(s);
+    inbox_fini(&s->lane->inbox);
+    outbox_fini(&s->lane->outbox);
+    free(s->lane);
+    s->lane = NULL;
+}
+
+static void say_header(struct source *s)
+{
+    struct wire_header header = {
+        .version_min = WIRE_VERSION_MIN,
+        .version_max = WIRE_VERSION,
+        .kind = WIRE_SERVE,
+        .features = WIRE_FEATURES,
+        .required = WIRE_FEATURE_POSTCOPY,
+        .epoch = s->stats.epoch,
+    };
+
+    memcpy(header.vm_id, s->vm_id, WIRE_ID);
+    outbox_header(&s->lane->outbox, &header);
+}
+
+/* Open the lane, if it is time for that. Returns 0: it is open; -EAGAIN: not yet; or another -errno. */
+static int lane_open(struct source *s)
+{
+    struct source_lane *lane = s->lane;
+    u64 time = source_now(s);
+    int err;
+
+    if (lane->link != LINK_NONE)
+        return 0;
+    if (time < lane->next_try)
+        return -EAGAIN;
+    err = s->ops->connect(s->vm, &lane->transport);
+    if (err == -EAGAIN)
+        return err;
+    lane->next_try = time + WIRE_RETRY_MS * NS_PER_MS;
+    if (err)
+        return err;
+    lane->link = LINK_OPEN;
+    lane->answered = false;
+    lane->last_said = lane->last_heard = time;
+    inbox_reset(&lane->inbox);
+    outbox_reset(&lane->outbox);
+    say_header(s);
+    return 0;
+}
+
+bool source_lane_open(struct source *s)
+{
+    int err = lane_make(s);
+
+    if (!err)
+        err = lane_open(s);
+    if (err && err != -EAGAIN)
+        source_fail(s, err == -ENOMEM ? WIRE_E_MEMORY : WIRE_E_LINK, "no second connection to the destination");
+    else if (!err && s->lane->answered)
+        source_enter(s, STAGE_STOP);
+    else
+        return false;
+    return true;
+}
+
+/* Somebody waits for this page. If it is under way already, nothing is left to do. */
+static void want(struct source *s, u64 index)
+{
+    struct source_lane *lane = s->lane;
+    gpa_t gpa = ram_gpa(&s->ram, index);
+    const void *page;
+
+    if (!bitmap_test(s->bitmap, index))
+        return;
+    bitmap_clear(s->bitmap, index);
+    s->left--;
+    s->cursor = index + 1; /* what is near it will be wanted next */
+    s->stats.postcopy_requests++;
+    page = s->ops->page(s->vm, gpa);
+    if (!page || page_is_zero(page)) {
+        lane->run[lane->runs++] = (struct wire_run){ .gpa = gpa, .pages = 1 };
+        return;
+    }
+    lane->batch.gpa[lane->batch.pages] = gpa;
+    lane->batch.page[lane->batch.pages++] = page;
+}
+
+/* WANT has come. Returns whether it is well-formed. */
+static bool take_want(struct source *s)
+{
+    const struct inbox *box = &s->lane->inbox;
+    u64 gpa[WIRE_BATCH];
+
+    if (!source_committed(s) || box->len % sizeof(gpa[0]) || box->len > sizeof(gpa))
+        return false;
+    memcpy(gpa, box->body, box->len);
+    for (unsigned i = 0; i < box->len / sizeof(gpa[0]); i++) {
+        u64 index = ram_index(&s->ram, gpa[i]);
+
+        if (index == GUEST_PAGE_NONE)
+            return false;
+        want(s, index);
+    }
+    return true;
+}
+
+static bool take_header(struct source *s)
+{
+    const struct wire_header *header = &s->lane->inbox.header;
+
+    s->lane->answered = header->kind == WIRE_REPLY && !memcmp(header->vm_id, s->vm_id, WIRE_ID) &&
+                        header->epoch == s->stats.epoch;
+    return s->lane->answered;
+}
+
+/* Something has come on the lane. Returns whether the lane is still good. */
+static bool take(struct source *s, int event)
+{
+    const struct inbox *box = &s->lane->inbox;
+
+    if (event == INBOX_HEADER)
+        return take_header(s);
+    if (event != INBOX_RECORD)
+        return false;
+    if (box->type == WIRE_WANT)
+        return take_want(s);
+    return box->type == WIRE_KEEPALIVE || (box->type & WIRE_OPTIONAL);
+}
+
+static bool lane_produce(struct source *s)
+{
+    struct source_lane *lane = s->lane;
+    struct outbox *box = &lane->outbox;
+
+    if (lane->batch.pages) {
+        source_put_pages(s, box, &lane->batch, lane->batch.pages);
+    } else if (lane->runs) {
+        source_put_zero(s, box, lane->run, &lane->runs);
+    } else if (lane->answered && source_now(s) - lane->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS) {
+        outbox_record(box, WIRE_KEEPALIVE, &s->work, sizeof(s->work));
+    } else {
+        return false;
+    }
+    lane->last_said = source_now(s);
+    return true;
+}
+
+/* Do one thing. Returns 1: done; 0: there is nothing to do now; -1: the lane is broken. */
+static int lane_turn(struct source *s)
+{
+    struct source_lane *lane = s->lane;
+    int err = outbox_flush(&lane->outbox, &lane->transport), event;
+    u64 before = lane->inbox.bytes;
+
+    if (err && err != -EAGAIN)
+        return -1;
+    if (!err && lane_produce(s))
+        return 1;
+    if (err) { /* a WANT that came now could not be answered; a dead peer shows on the first connection */
+        lane->last_heard = source_now(s);
+        return 0;
+    }
+    event = inbox_next(&lane->inbox, &lane->transport);
+    if (lane->inbox.bytes != before)
+        lane->last_heard = source_now(s);
+    if (event == INBOX_NOTHING)
+        return 0;
+    return event > INBOX_NOTHING && take(s, event) ? 1 : -1;
+}
+
+bool source_lane_step(struct source *s)
+{
+    int done = 1;
+
+    if (!s->lane || s->lane->link == LINK_NONE)
+        return false;
+    for (unsigned i = 0; i < LANE_BUDGET && done > 0; i++)
+        done = lane_turn(s);
+    if (done >= 0 && source_now(s) - s->lane->last_heard > WIRE_DEAD_MS * NS_PER_MS)
+        done = -1;
+    /* Before COMMIT nothing was lost with it, and the first connection tells more. */
+    if (done < 0 && source_committed(s))
+        source_link_lost(s, WIRE_E_LINK, BROKEN);
+    else if (done < 0)
+        source_lane_close(s);
+    return done;
+}
+
+/* --- The guest stands: what stays behind ----------------------------------------------------------------------------
+ */
+
+static bool grows(const struct source *s, const struct wire_run *run, gpa_t gpa, u64 pages)
+{
+    return run->gpa + run->pages * WIRE_PAGE == gpa && ram_contains(&s->ram, run->gpa, run->pages + pages);
+}
+
+/* Count the pages at gpa to the last run, or begin another one. */
+static void add(const struct source *s, struct wire_run *runs, unsigned *count, gpa_t gpa, u64 pages)
+{
+    if (*count && grows(s, &runs[*count - 1], gpa, pages))
+        runs[*count - 1].pages += pages;
+    else
+        runs[(*count)++] = (struct wire_run){ .gpa = gpa, .pages = pages };
+}
+
+/* The pages at gpa, which nobody has used, are zeros. */
+static void add_untouched(struct source *s, gpa_t gpa, u64 pages)
+{
+    for (u64 i = s->cursor; i < s->cursor + pages; i++)
+        bitmap_clear(s->bitmap, i);
+    s->left -= pages;
+    add(s, s->run, &s->runs, gpa, pages);
+    s->now.zero += pages;
+    s->stats.duplicate += pages;
+}
+
+/* Look at stretches of the bitmap: what nobody has used is zeros, the rest stays behind. The guest stands meanwhile, so
+ * this looks at no page of a stretch but the first. */
+static void scan(struct source *s)
+{
+    struct source_lane *lane = s->lane;
+
+    for (unsigned looked = 0; looked < SCAN_BUDGET && s->runs < WIRE_RUNS && lane->nr_missing < WIRE_RUNS; looked++) {
+        const void *page;
+        gpa_t gpa;
+        u64 pages;
+
+        s->cursor = bitmap_next(s->bitmap, s->ram.pages, s->cursor);
+        if (s->cursor == s->ram.pages)
+            return;
+        gpa = ram_gpa(&s->ram, s->cursor);
+        page = s->ops->page(s->vm, gpa);
+        pages = bitmap_run(s->bitmap, s->ram.pages, s->cursor, s->ops->alike(s->vm, gpa) / WIRE_PAGE);
+        s->work += pages;
+        if (page)
+            add(s, lane->missing, &lane->nr_missing, gpa, pages);
+        else
+            add_untouched(s, gpa, pages);
+        s->cursor += pages;
+    }
+}
+
+static void say_missing(struct source *s)
+{
+    struct source_lane *lane = s->lane;
+
+    outbox_record(&s->outbox, WIRE_MISSING, lane->missing, lane->nr_missing * sizeof(lane->missing[0]));
+    lane->nr_missing = 0;
+}
+
+bool source_say_missing(struct source *s, bool *done)
+{
+    bool at_end;
+
+    scan(s);
+    at_end = s->cursor == s->ram.pages;
+    *done = false;
+    if (s->runs == WIRE_RUNS || (at_end && s->runs)) {
+        source_put_zero(s, &s->outbox, s->run, &s->runs);
+    } else if (s->lane->nr_missing == WIRE_RUNS || at_end) {
+        say_missing(s); /* the last one may be empty, and says that the move is split */
+        *done = at_end;
+    } else if (s->work - s->said_work >= WIRE_KEEPALIVE_LOOKED) {
+        source_say_keepalive(s);
+    }
+    return true;
+}
+
+/* --- The guest runs there -------------------------------------------------------------------------------------------
+ */
+
+void source_serve(struct source *s)
+{
+    s->ops->depart(s->vm);
+    s->stats.downtime = source_now(s) - s->stopped;
+    s->cursor = 0;
+    source_enter(s, STAGE_SERVE);
+}
+
+void source_served(struct source *s)
+{
+    s->recovering = false;
+}
+
+enum migrate_status source_serve_status(const struct source *s)
+{
+    if (s->link == LINK_NONE)
+        return MIGRATE_POSTCOPY_PAUSED;
+    return s->recovering ? MIGRATE_POSTCOPY_RECOVER : MIGRATE_POSTCOPY_ACTIVE;
+}
+
+/* What was given to a connection that broke may not have come: the destination says what it misses. */
+void source_serve_again(struct source *s)
+{
+    memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
+    s->left = s->batch.pages = s->runs = 0;
+    s->cursor = 0;
+    s->recovering = true;
+    s->stats.recoveries += s->stage == STAGE_SERVE;
+}
+
+bool source_take_missing(struct source *s)
+{
+    const struct inbox *box = &s->inbox;
+    struct wire_run run;
+
+    if (s->stage != STAGE_SERVE || box->len % sizeof(run))
+        return false;
+    for (size_t at = 0; at < box->len; at += sizeof(run)) {
+        u64 first;
+
+        memcpy(&run, box->body + at, sizeof(run));
+        if (!ram_contains(&s->ram, run.gpa, run.pages))
+            return false;
+        first = ram_index(&s->ram, run.gpa);
+        for (u64 i = first; i < first + run.pages; i++)
+            bitmap_set(s->bitmap, i);
+    }
+    s->left = bitmap_count(s->bitmap, s->ram.pages);
+    return true;
+}
+
+/* Send what nobody has asked for yet. */
+static bool push(struct source *s)
+{
+    bool done;
+
+    if (s->cursor >= s->ram.pages && s->left)
+        s->cursor = 0;
+    if (s->settings.demand && !s->batch.pages && !s->runs)
+        return false;
+    return (s->left || s->batch.pages || s->runs) && source_ram_produce(s, &done) && !done;
+}
+
+bool source_serve_produce(struct source *s)
+{
+    lane_open(s);
+    if (source_now(s) - s->stage_began < WIRE_FORWARD_MS * NS_PER_MS && source_frame(s))
+        return true;
+    return push(s);
+}
+
+int source_pull(struct source *s)
+{
+    if (s->stage != STAGE_SERVE)
+        return -ENOENT;
+    s->settings.demand = false;
+    return 0;
+}
+
+/* --- The operator wants it ------------------------------------------------------------------------------------------
+ */
+
+int source_start_postcopy(struct source *s)
+{
+    if (s->stage < STAGE_CONNECT || source_is_over(s) || s->settings.dry_run)
+        return -ENOENT;
+    if (s->stage > STAGE_GREET ? !source_may_split(s) : s->settings.verify)
+        return -ENOTSUP;
+    if (s->stage > STAGE_RESET)
+        return -EBUSY;
+    s->switch_now = s->handoff.split = true;
+    return 0;
+}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests that run at the destination before their memory is there. The guest mover writes pages all the time and checks
+each that it reads: it says "0 wrong"."""
+
+import pytest
+from machine import vm
+from migration import Site, beats, free_memory, says
+from relay import DEST, SOURCE, Relay
+
+MOVER = vm("mover", "mover.elf", memory="12M", cmdline="pages=2048 rate=8")
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """mover on one of two hypervisors, all of its pages written."""
+    with Site(tmp_path_factory.mktemp("postcopy")) as site:
+        site.boot(MOVER, b="", mem=256)
+        says(site.a, "mover", r"beat \d+ at \d+ ms, \d{5} writes")
+        yield site
+
+
+def arrived(source, dest):
+    """It has arrived whole; returns what the source says of the move."""
+    done = source.wait_status("mover", "completed")
+    there = dest.query("mover")
+    assert there["handoff"] == "running" and there["postcopy-missing"] == 0, there
+    assert "mover" not in source.guests()
+    beats(dest)
+    return done
+
+
+@pytest.mark.parametrize("mode", ["post-copy", "hybrid"])
+def test_modes(pair, mode):
+    """All of its memory follows, each page once; and it was handed over with most of it behind."""
+    source, dest = pair.ends("mover")
+    source.begin("mover", dest, mode)
+    done = arrived(source, dest)
+    assert done["mode"] == mode and len(done["rounds"]) == (1 if mode == "hybrid" else 0)
+    assert done["ram"]["postcopy-bytes"] > 0
+    if mode == "post-copy":
+        assert done["ram"]["transferred"] < 1.02 * 4112 * done["ram"]["normal"] + 16 * done["ram"]["duplicate"] + 65536
+        assert done["ram"]["normal"] + done["ram"]["duplicate"] == done["ram"]["total"] // 4096, done
+
+
+def test_demand(pair):
+    """Only what it touches comes; until the operator wants all of it."""
+    source, dest = pair.ends("mover")
+    source.begin("mover", dest, "demand")
+    source.wait_status("mover", "postcopy-active")
+    assert source.guests()["mover"] == "serving"
+    beats(dest)
+    row, = [row for row in dest.get("/v1/vms")["vms"] if row["name"] == "mover"]
+    assert row["status"] == "running" and " MiB missing, at " in row["reason"], row
+    assert source.refused("/v1/vms/mover/poweroff")[0] == 409
+    assert "pages of it are missing" in dest.refused("/v1/vms/mover/migrate", dest=source.address)[1]
+    now = source.query("mover")["ram"]
+    assert now["postcopy-requests"] > 0
+    assert now["normal"] + now["duplicate"] <= now["postcopy-requests"] + now["total"] // 4096 - 2048
+    source.post("/v1/vms/mover/pull")
+    arrived(source, dest)
+
+
+def test_link_is_cut(pair):
+    """Before each kind of record that a serving source or an incomplete destination says; then the link is there again,
+    and all of the memory comes."""
+    for who, record, nth in ((SOURCE, "COMMIT", 1), (DEST, "RUNNING", 1), (SOURCE, "PAGES", 20), (DEST, "WANT", 2),
+                             (DEST, "COMPLETE", 1)):
+        source, dest = pair.ends("mover")
+        relay = Relay(pair.net, dest.address)
+        relay.stop_at(who, record, relay.cut, nth=nth)
+        source.begin("mover", relay, "post-copy")
+        relay.reached()
+        relay.reopen()
+        done = arrived(source, dest)
+        assert done["ram"]["postcopy-recoveries"] >= (record in ("PAGES", "WANT", "COMPLETE")), (record, done)
+        relay.close()

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: control/trace_commands.c host/trace.c */
+/* sources: control/dirty_commands.c */
+/* sources: control/migrate_commands.c control/migrate_query.c migrate/stats.c migrate/handoff.c */
+/* sources: tests/unit/fake_migration.c */
+/* sources: control/command.c control/host_commands.c control/vm_commands.c control/net_commands.c */
+/* sources: control/json.c control/status.c control/buffer.c control/text.c tests/unit/stubs.c */
+/* sources: tests/unit/fake_vms.c net/mac.c */
+/* sources: hv/guest_tsc.c */
+/* Commands about guests that another machine has, may have, or has a part of. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/command.h"
+#include "control/json.h"
+#include "hv/vm.h"
+#include "tests/unit/fake_migration.h"
+#include "tests/unit/fake_vms.h"
+
+static struct call call;
+static struct json out;
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_vms_init();
+    json_init(&out);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    json_fini(&out);
+    return 0;
+}
+
+static int run(const char *text)
+{
+    char line[COMMAND_LINE];
+
+    json_fini(&out);
+    strcpy(line, text);
+    return command_line(&call, line, &out);
+}
+
+/* Nothing acts on a contested VM but resolve; and force only with the epoch, so that nobody forces by habit. */
+static void contested(void **state)
+{
+    (void)state;
+    fake_migration.contested = SOURCE_IN_DOUBT;
+    fake_migration.contested_epoch = 7;
+    fake_migration.resolved = 0;
+    assert_int_equal(run("vms"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"status\":\"in-doubt\""));
+    assert_int_equal(run("pause web"), -EBUSY);
+    assert_int_equal(run("poweroff web"), -EBUSY);
+    assert_string_equal(call.error,
+                        "web: cannot poweroff, it is in-doubt, expected created, running or paused; see resolve");
+    assert_int_equal(run("resolve web force-resume"), -EINVAL);
+    assert_int_equal(run("resolve web force-resume 6"), -EINVAL);
+    assert_int_equal(fake_migration.resolved, 0);
+    assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"destination\":\"has not answered yet\""));
+    assert_int_equal(fake_migration.resolved, 0);
+    fake_migration.contested_epoch = 8;
+    assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "knows of no such move"));
+    fake_migration.contested_epoch = 7;
+    assert_int_equal(run("resolve web force-give-up 7"), 0);
+    assert_int_equal(fake_migration.resolved, 1);
+    assert_int_equal(fake_migration.resolution, RESOLUTION_FORCE_GIVE_UP);
+    assert_int_equal(run("resolve web adopt 7"), -EBUSY);
+    assert_string_equal(call.error,
+                        "web: cannot adopt, it is in-doubt: only a prepared copy, which came from elsewhere, can be "
+                        "adopted, expected abort, force-resume or force-give-up");
+    assert_int_equal(run("resolve web abort"), 0);
+    assert_int_equal(fake_migration.resolution, RESOLUTION_ABORT);
+    assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
+    fake_migration.resolve = -ENOENT; /* it is over meanwhile */
+    assert_int_equal(run("resolve web force-resume 7"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot force-resume, it is not in-doubt any more");
+    fake_migration.resolve = 0;
+    fake_migration.contested = SOURCE_SERVING; /* it runs elsewhere, on memory that is here */
+    assert_int_equal(run("poweroff web"), -EBUSY);
+    assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"destination\":\"runs it, and needs the memory that is here"));
+    assert_int_equal(run("pull web"), 0);
+    fake_migration.contested_epoch = 8;
+    assert_int_equal(run("resolve web query"), 0);
+    assert_non_null(strstr(out.buffer.text, "force-resume lets it go on from where it was handed over"));
+    assert_int_equal(run("resolve web force-resume"), -EINVAL);
+    assert_int_equal(run("resolve web force-resume 8"), 0);
+    fake_migration.contested_epoch = 7;
+    fake_migration.contested = SOURCE_SUPERSEDED;
+    assert_int_equal(run("resume web"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot resume, it is superseded, expected paused; see resolve");
+    assert_int_equal(run("resolve web abort"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot abort, it is superseded: no move is left to abort, expected "
+                                    "force-resume or force-give-up");
+    assert_int_equal(run("resolve web query"), 0);
+    assert_string_equal(out.buffer.text,
+                        "{\"vm\":\"web\",\"status\":\"superseded\",\"epoch\":7,\"owner\":\"\",\"action\":\"query\"}");
+    assert_int_equal(run("resolve web force-resume 7"), 0);
+    assert_int_equal(fake_migration.resolution, RESOLUTION_FORCE_RESUME);
+    fake_migration.contested = SOURCE_OWNER;
+}
+
+/* Of a guest in two halves nothing begins that needs all of its memory, and everybody is told that it is one. */
+static void missing_pages(void **state)
+{
+    (void)state;
+    fake_vm(0)->mem.missing_pages = 300;
+    assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot measure, pages of it are missing until its move is complete");
+    assert_int_equal(run("vms"), 0);
+    assert_non_null(strstr(out.buffer.text, "1.1 MiB missing, at 10.9.0.4:4900, 250 ms left"));
+    fake_vm(0)->mem.missing_pages = 0;
+    assert_int_equal(run("vms"), 0);
+    assert_null(strstr(out.buffer.text, "missing"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(contested, setup, teardown),
+        cmocka_unit_test_setup_teardown(missing_pages, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
