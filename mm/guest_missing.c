@@ -56,7 +56,8 @@ int guest_mem_expect(struct guest_mem *mem, gpa_t gpa, u64 pages)
 {
     int err;
 
-    if (pages > mem->size / PAGE_SIZE || !guest_mem_valid(mem, gpa, pages * PAGE_SIZE) || !is_aligned(gpa, PAGE_SIZE))
+    if (pages == 0 || pages > mem->size / PAGE_SIZE || !guest_mem_valid(mem, gpa, pages * PAGE_SIZE) ||
+        !is_aligned(gpa, PAGE_SIZE))
         return -EINVAL;
     assert(mem->dirty.producer == DIRTY_OFF);
     if (!mem->missing)
@@ -121,31 +122,31 @@ int guest_mem_ask_missing(struct guest_mem *mem, gpa_t gpa, u64 len)
     return answer;
 }
 
-/* The page has its rights before its bit goes: who finds the bit clear and the page without rights may take it for
- * untouched, and zero it. */
-static int store(struct guest_mem *mem, u64 page, const void *bytes)
+/* The page has its contents and rights before its bit goes: who finds the bit clear and the page without rights may
+ * take it for untouched, and zero it. */
+static void store(struct guest_mem *mem, u64 page, const void *bytes)
 {
     struct guest_missing *map = mem->missing;
-    int err = npt_fill(mem->npt, guest_mem_gpa(mem, page), bytes);
 
-    if (err)
-        return err;
+    if (bytes)
+        npt_fill(mem->npt, guest_mem_gpa(mem, page), bytes);
     mem->answered += bitmap_test(map->asked, page);
     unwant(map, page);
     bitmap_clear(map->asked, page);
     bitmap_clear(map->missing, page);
     if (--mem->missing_pages == 0)
         guest_mem_forget_missing(mem);
-    return 0;
 }
 
 int guest_mem_supply(struct guest_mem *mem, u64 page, const void *bytes)
 {
     spin_lock(&mem->missing_lock);
-    int err = is_missing(mem, page) ? store(mem, page, bytes) : -EEXIST;
+    bool missing = is_missing(mem, page);
 
+    if (missing)
+        store(mem, page, bytes);
     spin_unlock(&mem->missing_lock);
-    return err;
+    return missing ? 0 : -EEXIST;
 }
 
 /* The first wish; there is one. */

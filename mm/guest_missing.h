@@ -6,16 +6,16 @@
  * fetches the wish.
  *
  * A page is missing from guest_mem_expect to guest_mem_supply, and then never again. RAM without missing pages is
- * *whole* and has no map, so that nobody pays for it. Of a large nested page with a missing part, no part has rights
- * before the page is split.
+ * *whole* and has no map, so that nobody pays for it. The nested entries of missing pages are split to 4 KiB from the
+ * beginning, so that nothing can fail later for want of memory.
  */
 #pragma once
 
 #include "mm/guest_mem.h"
 
 /*
- * From now on these pages are missing; whatever their frames hold is forgotten. Returns 0, -EINVAL if they are not all
- * RAM, or -ENOMEM: then what they hold may be lost. No vcpu runs, and the dirty log is off. Host loop.
+ * From now on these pages are missing; whatever their frames hold is forgotten. Returns 0, -EINVAL if they are no pages
+ * or not all RAM, or -ENOMEM: then what they hold may be lost. No vcpu runs, and the dirty log is off. Host loop.
  */
 int guest_mem_expect(struct guest_mem *mem, gpa_t gpa, u64 pages);
 
@@ -43,7 +43,8 @@ static inline u64 guest_mem_asked(const struct guest_mem *mem)
 
 /*
  * A page has come: store its 4 KiB (NULL: zeros) and let everybody use it. With the last one the RAM is whole. Returns
- * 0; -EEXIST if the page is not missing, with nothing done; or -ENOMEM. Its readers are not woken (vm_page_supply).
+ * 0; or -EEXIST if the page is not missing, with nothing done. Who waits for it is not woken (vm_page_supply does
+ * that).
  */
 int guest_mem_supply(struct guest_mem *mem, u64 page, const void *bytes);
 

@@ -209,23 +209,18 @@ bool npt_touch(struct npt *npt, gpa_t gpa)
     return untouched;
 }
 
-int npt_fill(struct npt *npt, gpa_t gpa, const void *bytes)
+void npt_fill(struct npt *npt, gpa_t gpa, const void *bytes)
 {
     unsigned level;
-    u64 *entry;
-    int err = 0;
 
     spin_lock(&npt->lock);
-    while (entry = npt_entry_find(npt, gpa, &level), level > 1 && !err)
-        err = npt_leaf_split(npt, entry, level, 0, 0);
-    if (!err && bytes) {
-        hpa_t frame = entry_read(entry) & PTE_ADDR;
+    u64 *entry = npt_entry_find(npt, gpa, &level);
+    hpa_t frame = entry_read(entry) & PTE_ADDR;
 
-        memcpy(frame_window(frame), bytes, PAGE_SIZE);
-        entry_write(entry, leaf_make(&npt->format, frame, level, npt->fresh));
-    }
+    assert(level == 1);
+    memcpy(frame_window(frame), bytes, PAGE_SIZE);
+    entry_write(entry, leaf_make(&npt->format, frame, level, npt->fresh));
     spin_unlock(&npt->lock);
-    return err;
 }
 
 int npt_exec_open(struct npt *npt, gpa_t gpa)

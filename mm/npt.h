@@ -73,9 +73,9 @@ int npt_map(struct npt *npt, gpa_t gpa, hpa_t frame, u64 size, unsigned prot);
  * table is short) and give this part its rights. Returns whether it was untouched. */
 bool npt_touch(struct npt *npt, gpa_t gpa);
 
-/* The untouched page at gpa has got its contents: make it a page of 4 KiB, copy them there, and give it its rights.
- * With `bytes` NULL it stays untouched, but by itself. Returns 0 or -ENOMEM. */
-int npt_fill(struct npt *npt, gpa_t gpa, const void *bytes);
+/* The page at gpa, which npt_withhold has made untouched, has got its contents: copy its 4 KiB there, and give it its
+ * rights. */
+void npt_fill(struct npt *npt, gpa_t gpa, const void *bytes);
 
 /*
  * Unmap [gpa, gpa+size): split large pages at the ends, and cut off tables that become empty (see npt_reap). Bumps
@@ -143,6 +143,6 @@ void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size);
  * generation. No vcpu may run. */
 void npt_untouch(struct npt *npt, gpa_t gpa, u64 size);
 
-/* The same for pages that get their contents by npt_fill: large pages at the ends are split. Returns 0, or -ENOMEM if a
- * split failed. */
+/* Make all pages of the range untouched, as pages of 4 KiB. Bumps generation. Returns 0, or -ENOMEM: some pages may be
+ * untouched then. No vcpu may run. */
 int npt_withhold(struct npt *npt, gpa_t gpa, u64 size);

@@ -245,7 +245,9 @@ void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size)
 
 static int visit_untouch(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
 {
-    if (next - gpa != level_size(level))
+    (void)gpa;
+    (void)next;
+    if (walk->split && level > 1)
         return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
     if (entry_read(entry) != 0)
         entry_write(entry, leaf_make(&walk->npt->format, entry_read(entry) & PTE_ADDR, level, NPT_UNTOUCHED));
@@ -259,5 +261,7 @@ void npt_untouch(struct npt *npt, gpa_t gpa, u64 size)
 
 int npt_withhold(struct npt *npt, gpa_t gpa, u64 size)
 {
-    return npt_range_change(&(struct npt_walk){ .npt = npt, .visit = visit_untouch, .flush = true }, gpa, size);
+    struct npt_walk walk = { .npt = npt, .visit = visit_untouch, .flush = true, .split = true };
+
+    return npt_range_change(&walk, gpa, size);
 }
