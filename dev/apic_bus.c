@@ -213,6 +213,11 @@ static void settle_eoi(struct apic *apic, bool withdraw)
     pv_eoi_settle(&apic->pv_eoi, &apic->vcpu->vm->mem, &apic->lapic, withdraw);
 }
 
+int apic_bus_ask(struct vcpu *vcpu)
+{
+    return pv_eoi_ask(&apic_of(vcpu)->pv_eoi, &vcpu->vm->mem);
+}
+
 static void op_take(struct vcpu *vcpu)
 {
     struct apic *apic = apic_of(vcpu);

@@ -46,6 +46,10 @@ struct apic_bus {
 int apic_bus_init(struct apic_bus *bus, struct vm *vm);
 void apic_bus_fini(struct apic_bus *bus);
 
+/* Is what the vcpu's local APIC needs of the guest's memory missing? Returns as guest_mem_ask. While it is, the vcpu's
+ * interrupts can't be known. */
+int apic_bus_ask(struct vcpu *vcpu);
+
 /* The host TSC has jumped by `ticks` that do not count for the VM: running counts end that much later. No vcpu runs. */
 void apic_bus_shift(struct apic_bus *bus, s64 ticks);
 

@@ -120,11 +120,37 @@ void platform_freeze(struct vm *vm)
     virtio_net_pause(&platform->net);
 }
 
-/* Tell the guest that it has stood, and goes on here. No vcpu runs. */
+/* Is all here that the hypervisor writes into the guest's memory by itself? If not, it has been asked for. */
+static bool structures_here(struct vm *vm)
+{
+    int missing = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        missing |= pvclock_ask(vm->vcpu[i]) | apic_bus_ask(vm->vcpu[i]);
+    return !missing;
+}
+
+/* Tell the guest that it has stood, and goes on here. If that has to wait for missing pages, all vcpus wait, because
+ * each of them may read the clock of another one. No vcpu runs. */
 static void tell_that_it_stood(struct vm *vm)
 {
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
+    bool here = structures_here(vm);
+
+    for (u32 i = 0; i < vm->nr_vcpus && here; i++)
         pvclock_stood(vm->vcpu[i]);
+    /* Release: who finds that the vcpus need not wait finds the structures written. */
+    __atomic_store_n(&vm->behind, !here, __ATOMIC_RELEASE);
+}
+
+bool platform_catch_up(struct vm *vm)
+{
+    spin_lock(&vm->device_lock);
+    if (vm->behind)
+        tell_that_it_stood(vm);
+    bool done = !vm->behind;
+
+    spin_unlock(&vm->device_lock);
+    return done;
 }
 
 void platform_thaw(struct vm *vm)

@@ -6,7 +6,7 @@
 #include "dev/codec.h"
 #include "dev/lapic.h"
 #include "host/bits.h"
-#include "mm/guest_mem.h"
+#include "mm/guest_missing.h"
 
 #define PV_EOI_ENABLE BIT(0)
 #define PV_EOI_RESERVED BIT(1)
@@ -23,15 +23,22 @@ static bool msr_valid(const struct guest_mem *mem, u64 value)
            (!(value & PV_EOI_ENABLE) || guest_mem_valid(mem, value & ~PV_EOI_ENABLE, sizeof(u32)));
 }
 
-int pv_eoi_write_msr(struct pv_eoi *pv_eoi, const struct guest_mem *mem, u64 value)
+int pv_eoi_ask(const struct pv_eoi *pv_eoi, struct guest_mem *mem)
 {
-    if (!msr_valid(mem, value))
-        return -EINVAL;
-    pv_eoi->msr = value;
-    return 0;
+    return pv_eoi->msr & PV_EOI_ENABLE ? guest_mem_ask(mem, word_of(pv_eoi), sizeof(u32)) : 0;
 }
 
-/* The word is in RAM: that was checked when the guest named it. */
+int pv_eoi_write_msr(struct pv_eoi *pv_eoi, struct guest_mem *mem, u64 value)
+{
+    struct pv_eoi next = { .msr = value };
+    int err = msr_valid(mem, value) ? pv_eoi_ask(&next, mem) : -EINVAL;
+
+    if (!err)
+        pv_eoi->msr = value;
+    return err;
+}
+
+/* The word is in RAM, and here: that was checked when the guest named it, and again when a move brought it. */
 static void word_write(const struct pv_eoi *pv_eoi, struct guest_mem *mem, u32 word)
 {
     guest_write(mem, word_of(pv_eoi), &word, sizeof(word));

@@ -22,8 +22,12 @@ struct pv_eoi {
     bool offered; /* we have set the bit for the interrupt in service, and not found it cleared yet */
 };
 
-/* The guest writes the MSR; there may be no offer. Returns 0, or -EINVAL: the write is a #GP. */
-int pv_eoi_write_msr(struct pv_eoi *pv_eoi, const struct guest_mem *mem, u64 value);
+/* The guest writes the MSR; there may be no offer. Returns 0; -EINVAL: the write is a #GP; or -EAGAIN: the word is in a
+ * missing page. */
+int pv_eoi_write_msr(struct pv_eoi *pv_eoi, struct guest_mem *mem, u64 value);
+
+/* Is the word missing? Returns as guest_mem_ask. While it is, nothing else here may be called but pv_eoi_state. */
+int pv_eoi_ask(const struct pv_eoi *pv_eoi, struct guest_mem *mem);
 
 /* An interrupt has just been taken: offer the guest to leave out its EOI, if that would have no other effect. */
 void pv_eoi_offer(struct pv_eoi *pv_eoi, struct guest_mem *mem, const struct lapic *lapic);

@@ -10,6 +10,7 @@
 #include "host/bits.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
+#include "mm/guest_missing.h"
 
 #define VERSION 2 /* 2: with steal time and the date */
 #define NS_PER_SECOND 1000000000ULL
@@ -24,7 +25,7 @@ static struct pvclock *pvclock_of(const struct vcpu *vcpu)
 
 /*
  * The guest reads version, contents, version; the barriers keep our writes in that order for a reader on another CPU.
- * Memory that isn't RAM was refused when the guest named it.
+ * Memory that isn't RAM was refused when the guest named it, and what is missing was waited for.
  */
 static void write_versioned(struct vm *vm, gpa_t gpa, u32 version, const void *body, u64 len)
 {
@@ -81,11 +82,14 @@ static int write_wall_clock(struct pvclock *pvclock, gpa_t gpa)
         .sec = (u32)(pvclock->start / NS_PER_SECOND),
         .nsec = (u32)(pvclock->start % NS_PER_SECOND),
     };
+    struct guest_mem *mem = &pvclock->vm->mem;
     u32 version;
 
-    if (gpa & 3 || guest_read(&pvclock->vm->mem, gpa, &version, sizeof(version)) ||
-        !guest_mem_valid(&pvclock->vm->mem, gpa, sizeof(wall)))
+    if (gpa & 3 || !guest_mem_valid(mem, gpa, sizeof(wall)))
         return -EINVAL;
+    if (guest_mem_ask(mem, gpa, sizeof(wall)))
+        return -EAGAIN;
+    guest_read(mem, gpa, &version, sizeof(version));
     pvclock->wall_clock = gpa;
     write_versioned(pvclock->vm, gpa, (version | 1) + 1, &wall.sec, sizeof(wall) - sizeof(wall.version));
     return 0;
@@ -99,12 +103,21 @@ static bool system_time_valid(const struct guest_mem *mem, u64 value)
             guest_mem_valid(mem, value & ~SYSTEM_TIME_ENABLE, sizeof(struct pvclock_time)));
 }
 
+static int system_time_ask(struct guest_mem *mem, u64 value)
+{
+    bool enabled = value & SYSTEM_TIME_ENABLE;
+
+    return enabled ? guest_mem_ask(mem, value & ~SYSTEM_TIME_ENABLE, sizeof(struct pvclock_time)) : 0;
+}
+
 static int write_system_time(struct vcpu *vcpu, u64 value)
 {
     struct pvclock *pvclock = pvclock_of(vcpu);
 
     if (!system_time_valid(&vcpu->vm->mem, value))
         return -EINVAL;
+    if (system_time_ask(&vcpu->vm->mem, value))
+        return -EAGAIN;
     pvclock->system_time[vcpu->id] = value;
     update(vcpu, 0);
     return 0;
@@ -113,6 +126,14 @@ static int write_system_time(struct vcpu *vcpu, u64 value)
 static struct steal_time *steal_of(const struct vcpu *vcpu)
 {
     return &pvclock_of(vcpu)->steal[vcpu->id];
+}
+
+int pvclock_ask(struct vcpu *vcpu)
+{
+    struct guest_mem *mem = &vcpu->vm->mem;
+    int clock = system_time_ask(mem, pvclock_of(vcpu)->system_time[vcpu->id]);
+
+    return steal_time_ask(steal_of(vcpu), mem) ?: clock;
 }
 
 static int pvclock_read_msr(struct vcpu *vcpu, u32 msr, u64 *value)
@@ -160,7 +181,12 @@ static void goes_on(struct vcpu *vcpu)
     steal_time_goes_on(steal_of(vcpu), &vcpu->vm->mem, now_of(vcpu));
 }
 
-static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on };
+static bool catch_up(struct vcpu *vcpu)
+{
+    return platform_catch_up(vcpu->vm);
+}
+
+static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on, .catch_up = catch_up };
 
 void pvclock_register(void)
 {

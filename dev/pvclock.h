@@ -71,5 +71,9 @@ void pvclock_update(struct vcpu *vcpu);
 /* The same, and tell the guest that the vcpu has stood. While the vcpu is not running. */
 void pvclock_stood(struct vcpu *vcpu);
 
+/* Are vcpu's structures missing, the one of its steal time among them? Returns as guest_mem_ask. While they are, they
+ * can't be written. */
+int pvclock_ask(struct vcpu *vcpu);
+
 /* INIT: the vcpu's MSRs are as after power-up. On the vcpu's CPU. */
 void pvclock_receive_init(struct vcpu *vcpu);

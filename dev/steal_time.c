@@ -6,7 +6,7 @@
 
 #include "dev/codec.h"
 #include "host/bits.h"
-#include "mm/guest_mem.h"
+#include "mm/guest_missing.h"
 
 #define STEAL_ENABLE BIT(0)
 #define STEAL_RESERVED BITS(5, 1)
@@ -18,7 +18,7 @@ static bool msr_valid(const struct guest_mem *mem, u64 value)
 }
 
 /* Only the guest's memory holds the sum, as with KVM. The barriers keep our writes in order for a reader on another
- * CPU. The structure is in RAM: that was checked when the guest named it. */
+ * CPU. The structure is in RAM, and here: that was checked when the guest named it, and when a move brought it. */
 static void add(const struct steal_time *steal, struct guest_mem *mem, u64 ns)
 {
     gpa_t gpa = steal->msr & ~STEAL_ENABLE;
@@ -35,10 +35,20 @@ static void add(const struct steal_time *steal, struct guest_mem *mem, u64 ns)
     guest_write(mem, gpa + offsetof(struct kvm_steal_time, version), &told.version, sizeof(told.version));
 }
 
+int steal_time_ask(const struct steal_time *steal, struct guest_mem *mem)
+{
+    bool enabled = steal->msr & STEAL_ENABLE;
+
+    return enabled ? guest_mem_ask(mem, steal->msr & ~STEAL_ENABLE, sizeof(struct kvm_steal_time)) : 0;
+}
+
 int steal_time_write_msr(struct steal_time *steal, struct guest_mem *mem, u64 value)
 {
-    if (!msr_valid(mem, value))
-        return -EINVAL;
+    struct steal_time next = { .msr = value };
+    int err = msr_valid(mem, value) ? steal_time_ask(&next, mem) : -EINVAL;
+
+    if (err)
+        return err;
     steal->msr = value;
     if (value & STEAL_ENABLE)
         add(steal, mem, 0); /* whatever the version was, it is even afterwards */

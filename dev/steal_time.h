@@ -32,8 +32,11 @@ struct steal_time {
     u64 since; /* VM time at which the vcpu began to wait for its turn; 0: it does not wait */
 };
 
-/* The guest writes the MSR. Returns 0, or -EINVAL: the write is a #GP. */
+/* The guest writes the MSR. Returns 0; -EINVAL: the write is a #GP; or -EAGAIN: the structure is in a missing page. */
 int steal_time_write_msr(struct steal_time *steal, struct guest_mem *mem, u64 value);
+
+/* Is the structure missing? Returns as guest_mem_ask. While it is, the vcpu may not go on. */
+int steal_time_ask(const struct steal_time *steal, struct guest_mem *mem);
 
 /* The vcpu could run from `now` on, in VM time. No change if it waits already. */
 void steal_time_waits(struct steal_time *steal, u64 now);

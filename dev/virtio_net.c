@@ -22,6 +22,9 @@
 #define CLASS_ETHERNET 0x020000
 #define QUEUE_SIZE 256
 
+/* In `pending`, beside the queues: the port keeps frames until their buffers are here. */
+#define PENDING_HELD BIT(VIRTIO_NET_QUEUES)
+
 /* struct virtio_net_config: mac, status, max_virtqueue_pairs, mtu (virtio_net.h has the second). */
 #define CONFIG_PAIRS 8
 #define CONFIG_MTU 10
@@ -155,14 +158,30 @@ static bool receive(struct virtio_net *net, const struct frame *frame)
     return true;
 }
 
+/* If the buffers of the frame are in missing pages, the port keeps it, and what comes behind it. */
 static bool deliver(struct port *port, const struct frame *frame)
 {
     struct virtio_net *net = container_of(port, struct virtio_net, port);
 
     spin_lock(&net->vm->device_lock);
-    bool taken = receive(net, frame);
+    bool taken = receive(net, frame), waits = !taken && queue_of(net, VIRTIO_NET_RX)->waits;
     spin_unlock(&net->vm->device_lock);
-    return taken;
+    if (!waits)
+        return taken;
+    port_hold(port);
+    __atomic_fetch_or(&net->pending, PENDING_HELD, __ATOMIC_RELAXED);
+    return port_hold_frame(port, frame);
+}
+
+/* Is there a buffer for the first of the frames that are kept, or is none needed because the queue is dead? */
+static bool held_can_go(struct virtio_net *net)
+{
+    static struct virtqueue_chain chain; /* host loop only */
+    struct virtqueue *vq = queue_of(net, VIRTIO_NET_RX);
+
+    if (virtqueue_pop(vq, &chain))
+        virtqueue_rollback(vq, 1);
+    return !vq->waits;
 }
 
 /* --- The host loop's turn ---------------------------------------------------------------------------------- */
@@ -170,9 +189,23 @@ static bool deliver(struct port *port, const struct frame *frame)
 void virtio_net_port_update(struct virtio_net *net)
 {
     memcpy(net->port.mac, net->filter.mac, MAC_LEN);
-    net->port.offload_csum = virtio_net_wants(net, VIRTIO_NET_F_GUEST_CSUM);
-    net->port.offload_tso = virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO4) &&
+    /* A frame that has to be kept must be finished first. */
+    bool keeps = !guest_mem_whole(&net->vm->mem);
+
+    net->port.offload_csum = !keeps && virtio_net_wants(net, VIRTIO_NET_F_GUEST_CSUM);
+    net->port.offload_tso = !keeps && virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO4) &&
                             virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO6);
+}
+
+/* What of `pending` has to be tried again because a page was missing. */
+static u32 waiting(struct virtio_net *net, u32 pending)
+{
+    u32 again = pending & (u32)PENDING_HELD;
+
+    for (unsigned queue = VIRTIO_NET_TX; queue <= VIRTIO_NET_CTRL; queue++)
+        if (pending & BIT(queue) && queue_of(net, queue)->waits)
+            again |= BIT(queue);
+    return again;
 }
 
 /* Serve the queues that have something to do. True if it wants another turn at once. */
@@ -194,8 +227,14 @@ static bool serve(struct virtio_net *net, u64 now)
     virtio_net_port_update(net);
     if (pending & BIT(VIRTIO_NET_TX))
         more |= virtio_net_transmit(net) ? BIT(VIRTIO_NET_TX) : 0;
-    __atomic_fetch_or(&net->pending, more, __ATOMIC_RELAXED);
+
+    bool release = pending & PENDING_HELD && held_can_go(net);
+
+    __atomic_fetch_or(&net->pending, more | waiting(net, release ? pending & ~PENDING_HELD : pending),
+                      __ATOMIC_RELAXED);
     spin_unlock(&net->vm->device_lock);
+    if (release)
+        port_release(&net->port);
     return more != 0;
 }
 
@@ -371,6 +410,7 @@ void virtio_net_open(struct virtio_net *net)
 void virtio_net_resume(struct virtio_net *net)
 {
     net->paused = net->port.closed = false;
+    virtio_net_port_update(net);
     port_release(&net->port);
     __atomic_fetch_or(&net->pending, BIT(VIRTIO_NET_TX) | BIT(VIRTIO_NET_CTRL), __ATOMIC_RELAXED);
     cpu_kick(0);

@@ -70,6 +70,8 @@ static u64 serve(struct virtio_rng *rng)
     } else if (virtqueue_notify_on(&rng->virtio.queue[0])) {
         rng->pending = true;
         again = rdtsc();
+    } else if (rng->virtio.queue[0].waits) {
+        rng->pending = true;
     }
     spin_unlock(&rng->vm->device_lock);
     return again;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/virtqueue.h"
 
+#include <errno.h>
+
 #include "dev/codec.h"
 #include "host/bits.h"
 #include "host/panic.h"
-#include "mm/guest_mem.h"
+#include "mm/guest_missing.h"
 
 /* Offsets in the rings: flags, idx, then the entries, then used_event or avail_event. */
 #define RING_FLAGS 0
@@ -30,18 +32,48 @@ void virtqueue_fail(struct virtqueue *vq, const char *error)
         vq->error = error;
 }
 
+static u64 desc_bytes(const struct virtqueue *vq)
+{
+    return 16ULL * vq->size;
+}
+
+static u64 avail_bytes(const struct virtqueue *vq)
+{
+    return RING_ENTRIES + 2ULL * vq->size + 2;
+}
+
+static u64 used_bytes(const struct virtqueue *vq)
+{
+    return RING_ENTRIES + 8ULL * vq->size + 2;
+}
+
+static bool rings_here(struct virtqueue *vq)
+{
+    int missing = guest_mem_ask(vq->mem, vq->desc, desc_bytes(vq));
+
+    missing |= guest_mem_ask(vq->mem, vq->avail, avail_bytes(vq));
+    missing |= guest_mem_ask(vq->mem, vq->used, used_bytes(vq));
+    vq->waits |= missing != 0;
+    return !missing;
+}
+
 bool virtqueue_live(const struct virtqueue *vq)
 {
     return vq->enabled && !vq->error;
+}
+
+/* May the rings be accessed? */
+static bool ready(struct virtqueue *vq)
+{
+    return virtqueue_live(vq) && (guest_mem_whole(vq->mem) || rings_here(vq));
 }
 
 /* Are the three areas aligned and in RAM? RAM never goes away, so no access to valid areas can fail later. */
 static bool areas_valid(const struct virtqueue *vq)
 {
     return is_aligned(vq->desc, 16) && is_aligned(vq->avail, 2) && is_aligned(vq->used, 4) &&
-           guest_mem_valid(vq->mem, vq->desc, 16ULL * vq->size) &&
-           guest_mem_valid(vq->mem, vq->avail, RING_ENTRIES + 2ULL * vq->size + 2) &&
-           guest_mem_valid(vq->mem, vq->used, RING_ENTRIES + 8ULL * vq->size + 2);
+           guest_mem_valid(vq->mem, vq->desc, desc_bytes(vq)) && guest_mem_valid(vq->mem, vq->avail, avail_bytes(vq)) &&
+           guest_mem_valid(vq->mem, vq->used, used_bytes(vq));
 }
 
 bool virtqueue_start(struct virtqueue *vq)
@@ -87,6 +119,7 @@ static const char *enter_indirect(struct virtqueue *vq, struct walk *walk, const
         return "indirect table of a wrong size";
     if (!guest_mem_valid(vq->mem, desc->addr, desc->len))
         return "indirect table is not in RAM";
+    guest_mem_ask(vq->mem, desc->addr, desc->len);
     *walk = (struct walk){ .table = desc->addr, .table_size = desc->len / sizeof(*desc), .indirect = true };
     return NULL;
 }
@@ -107,12 +140,14 @@ static const char *add_part(struct virtqueue *vq, struct virtqueue_chain *chain,
         return "buffer is not in RAM";
     if (chain->nr_parts == VIRTQUEUE_PARTS)
         return "request has too many buffers";
+    vq->waits |= guest_mem_ask(vq->mem, desc->addr, desc->len) != 0;
     chain->part[chain->nr_parts++] = (struct virtqueue_part){ desc->addr, desc->len };
     chain->nr_read += !write;
     return NULL;
 }
 
-/* Copy the chain that begins at chain->head. Each table is walked for at most its size, so a loop ends. */
+/* Copy the chain that begins at chain->head, or a part of it if the queue waits. Each table is walked for at most its
+ * size, so a loop ends. */
 static const char *walk_chain(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
     struct walk walk = { .table = vq->desc, .table_size = vq->size };
@@ -126,8 +161,11 @@ static const char *walk_chain(struct virtqueue *vq, struct virtqueue_chain *chai
             return "descriptor index beyond the table";
         if (walk.steps++ == walk.table_size)
             return "descriptors in a loop";
-        if (guest_read(vq->mem, walk.table + index * sizeof(desc), &desc, sizeof(desc)))
-            return "descriptor table is not in RAM";
+        int err = guest_read(vq->mem, walk.table + index * sizeof(desc), &desc, sizeof(desc));
+
+        vq->waits |= err == -EAGAIN;
+        if (err)
+            return err == -EAGAIN ? NULL : "descriptor table is not in RAM";
         if (desc.flags & VIRTQ_DESC_F_INDIRECT) {
             error = enter_indirect(vq, &walk, &desc);
             index = 0;
@@ -142,7 +180,8 @@ static const char *walk_chain(struct virtqueue *vq, struct virtqueue_chain *chai
 
 bool virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
-    if (!virtqueue_live(vq))
+    vq->waits = false;
+    if (!ready(vq))
         return false;
 
     u16 waiting = (u16)(read16(vq, vq->avail + RING_IDX) - vq->last_avail);
@@ -161,9 +200,10 @@ bool virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 
     if (error)
         virtqueue_fail(vq, error);
-    else
-        vq->last_avail++;
-    return !vq->error;
+    if (error || vq->waits)
+        return false;
+    vq->last_avail++;
+    return true;
 }
 
 void virtqueue_push(struct virtqueue *vq, u16 head, u32 len)
@@ -196,7 +236,7 @@ bool virtqueue_signal_needed(struct virtqueue *vq)
 {
     u16 since = (u16)(vq->used_idx - vq->signalled);
 
-    if (!virtqueue_live(vq) || since == 0)
+    if (since == 0 || !ready(vq))
         return false;
     vq->signalled = vq->used_idx;
     /* The index is visible before we read the driver's wish: it publishes its wish, then reads the index. */
@@ -212,7 +252,7 @@ bool virtqueue_signal_needed(struct virtqueue *vq)
 
 bool virtqueue_notify_on(struct virtqueue *vq)
 {
-    if (!virtqueue_live(vq))
+    if (!ready(vq) || vq->waits)
         return false;
     if (vq->event_idx)
         write16(vq, vq->used + RING_ENTRIES + 8ULL * vq->size, vq->last_avail);
@@ -226,11 +266,12 @@ bool virtqueue_notify_on(struct virtqueue *vq)
 /* With event indices it is enough to leave ours where it is. */
 void virtqueue_notify_off(struct virtqueue *vq)
 {
-    if (virtqueue_live(vq) && !vq->event_idx)
+    if (!vq->event_idx && ready(vq))
         write16(vq, vq->used + RING_FLAGS, VIRTQ_USED_F_NO_NOTIFY);
 }
 
-/* Copy between a buffer and the parts [first, end), `offset` bytes into them: out of the guest, or into it. */
+/* Copy between a buffer and the parts [first, end), `offset` bytes into them: out of the guest, or into it. They are
+ * here, or the request had not been taken. */
 static u32 copy_parts(struct virtqueue *vq, const struct virtqueue_part *part, const struct virtqueue_part *end,
                       u32 offset, void *out, const void *in, u32 len)
 {

@@ -7,8 +7,12 @@
  * and chains may have no loop. A fault makes the queue broken, with the reason in `error`; a broken queue does nothing
  * until it is started anew.
  *
- * Of the buffers only their place in RAM is checked: their contents may change while they are read.
- * Not locked: calls on one queue are serialized by its device.
+ * If a page that a queue needs is missing (mm/guest_missing.h), the queue `waits`, and nothing has been taken from it:
+ * its device tries again in a later round of the host loop. A request is taken only when all of its memory is here, and
+ * the rings with it, so it can be finished.
+ *
+ * Of the buffers only their place in RAM is checked: their contents may change while they are read. Not locked: calls
+ * on one queue are serialized by its device.
  */
 #pragma once
 
@@ -48,6 +52,7 @@ struct virtqueue {
     u16 staged;               /* entries written from used_idx on */
     u16 signalled;            /* used_idx when the driver was last asked whether it wants an interrupt */
     const char *error;        /* why the queue is broken; NULL: it is not broken */
+    bool waits;               /* a page was missing: try again */
 };
 
 struct virtqueue_part {
@@ -75,7 +80,7 @@ void virtqueue_fail(struct virtqueue *vq, const char *error);
 /* Can the queue be used: is it enabled and not broken? */
 bool virtqueue_live(const struct virtqueue *vq);
 
-/* Take the next request. False: there is none, or the queue is broken. */
+/* Take the next request. False: there is none, or the queue is broken or waits. */
 bool virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain);
 
 /* Return a request with `len` bytes written to it. The driver learns of it by virtqueue_publish. */
@@ -90,7 +95,7 @@ bool virtqueue_signal_needed(struct virtqueue *vq);
 
 /*
  * Ask the driver to notify us of new requests, or not to. notify_on returns true if a request has come meanwhile: take
- * it, because the driver may not have notified us of it.
+ * it, because the driver may not have notified us of it. A queue that waits is looked at again anyway.
  */
 bool virtqueue_notify_on(struct virtqueue *vq);
 void virtqueue_notify_off(struct virtqueue *vq);

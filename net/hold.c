@@ -51,17 +51,20 @@ static struct held *take(struct port *port)
     return held;
 }
 
+/* All are taken out first: the port may begin to keep frames again meanwhile, from the one that it does not take on. */
 void port_release(struct port *port)
 {
-    struct held *held;
+    struct held *next = port->held;
 
+    port->held = NULL;
+    port->nr_held = port->held_bytes = 0;
     port->holding = false;
-    while ((held = take(port))) {
+    for (struct held *held; (held = next); free(held)) {
         struct frame frame = frame_of(held->bytes, held->len);
 
+        next = held->next;
         headers_parse(&frame);
         port_deliver(port, &frame);
-        free(held);
     }
     heard_end_later(port);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames for a port whose guest stands for the moment of a move. They are kept in order, up to HOLD_FRAMES and
- * HOLD_BYTES, and delivered when the guest goes on. The host that the guest has left keeps the frames that still come
- * there, and sends them on (migrate/forward.h). While a port keeps frames, the switch finishes their offloads first.
- * Host loop only.
+ * Frames for a port whose guest stands for the moment of a move, or whose receive buffers are in missing pages. They
+ * are kept in order, up to HOLD_FRAMES and HOLD_BYTES, and delivered when the guest goes on. The host that the guest
+ * has left keeps the frames that still come there, and sends them on (migrate/forward.h). While a port keeps frames,
+ * the switch finishes their offloads first. Host loop only.
  */
 #pragma once
 
@@ -16,7 +16,8 @@
  * not sent itself. */
 void port_hold(struct port *port);
 
-/* Deliver the kept frames, and keep no more. Not from within switch_input. */
+/* Deliver the kept frames, and keep no more; but if the port begins to keep frames meanwhile, it keeps the rest. Not
+ * from within switch_input. */
 void port_release(struct port *port);
 
 /* Drop the kept frames, counted as tx_dropped, and keep no more. */

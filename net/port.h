@@ -70,7 +70,8 @@ struct port {
     bool peers;                     /* other hypervisors are behind it, or it is our own: ETH_TYPE_PEERS */
     bool closed;                    /* no frame goes in or out (a VM that is being handed over) */
     bool offload_csum, offload_tso; /* the port takes such frames as they are; else the switch finishes them first */
-    /* Take a frame from the switch, and keep no pointers into it. False: there is no room, and the frame is dropped. */
+    /* Take a frame from the switch, and keep no pointers into it; it may begin to keep frames (net/hold.h). False:
+     * there is no room, and the frame is dropped. */
     bool (*deliver)(struct port *port, const struct frame *frame);
     /*
      * For uplinks, else NULL. False: there is room now for a frame of any size and for `spare` more. True: there may be

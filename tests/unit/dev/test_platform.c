@@ -15,6 +15,7 @@
 /* sources: mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c net/hold.c net/heard.c net/ethernet.c net/csum.c */
 /* sources: host/random.c */
 /* sources: net/headers.c tests/unit/platform_rig.c tests/unit/ram.c tests/unit/stubs.c */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,8 +27,10 @@
 #include "host/asm.h"
 #include "host/clock.h"
 #include "host/msr_index.h"
+#include "dev/pv_eoi.h"
 #include "dev/pvclock.h"
 #include "host/bits.h"
+#include "mm/guest_missing.h"
 #include "tests/unit/platform_rig.h"
 
 #define TSC_KHZ PLATFORM_RIG_TSC_KHZ
@@ -188,6 +191,50 @@ static void test_it_is_told_that_it_stood(void **unused)
     assert_in_range(stolen(), 7994, 8006);
 }
 
+/* A guest arrives, and its structures are in missing pages: all vcpus wait for all of them, because the programs of one
+ * read the clock of another. An MSR that names a missing page is not written before the page is here. */
+static void test_structures_in_missing_pages(void **unused)
+{
+    struct guest_mem *mem = &rig.new.vm.mem;
+    struct vcpu *vcpu = rig.new.vcpu;
+    static u8 page[PAGE_SIZE];
+    u64 wanted, value;
+
+    (void)unused;
+    machine_init(&rig.old);
+    machine_init(&rig.new);
+    assert_int_equal(rig.pv_msrs->write(&vcpu[1], MSR_KVM_SYSTEM_TIME, CLOCK | 1), 0);
+    platform_freeze(&rig.new.vm);
+    assert_int_equal(guest_read(mem, 0x3000, page, PAGE_SIZE), 0);
+    assert_int_equal(guest_mem_expect(mem, 0x3000, 1), 0);
+    assert_int_equal(guest_mem_expect(mem, 0x5000, 1), 0);
+    platform_arrive(&rig.new.vm, 1000);
+    assert_true(rig.new.vm.behind);
+    assert_true(guest_mem_wanted(mem, &wanted));
+    assert_int_equal(wanted, 3);
+    assert_false(rig.turns->catch_up(&vcpu[0]));
+    assert_false(rig.turns->catch_up(&vcpu[1]));
+    assert_int_equal(guest_mem_supply(mem, 3, page), 0);
+    assert_true(rig.turns->catch_up(&vcpu[0]));
+    assert_false(rig.new.vm.behind);
+    assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
+    clock_flags_clear();
+    assert_true(rig.turns->catch_up(&vcpu[1]));
+    assert_int_equal(clock_flags(), 0); /* once only */
+
+    assert_int_equal(rig.pv_msrs->write(&vcpu[0], MSR_KVM_SYSTEM_TIME, 0x5000 | 1), -EAGAIN);
+    assert_int_equal(rig.pv_msrs->write(&vcpu[0], MSR_KVM_STEAL_TIME, 0x5040 | 1), -EAGAIN);
+    assert_int_equal(rig.pv_msrs->write(&vcpu[0], MSR_KVM_WALL_CLOCK, 0x5100), -EAGAIN);
+    assert_int_equal(vcpu[0].interrupts->write_msr(&vcpu[0], MSR_KVM_PV_EOI_EN, 0x5200 | 1), -EAGAIN);
+    assert_int_equal(rig.pv_msrs->read(&vcpu[0], MSR_KVM_SYSTEM_TIME, &value) | (int)value, 0);
+    assert_int_equal(rig.pv_msrs->read(&vcpu[0], MSR_KVM_STEAL_TIME, &value) | (int)value, 0);
+    assert_int_equal(rig.pv_msrs->read(&vcpu[0], MSR_KVM_WALL_CLOCK, &value) | (int)value, 0);
+    assert_int_equal(vcpu[0].interrupts->read_msr(&vcpu[0], MSR_KVM_PV_EOI_EN, &value) | (int)value, 0);
+    assert_int_equal(guest_mem_supply(mem, 5, NULL), 0);
+    assert_int_equal(rig.pv_msrs->write(&vcpu[0], MSR_KVM_SYSTEM_TIME, 0x5000 | 1), 0);
+    assert_int_equal(vcpu[0].interrupts->write_msr(&vcpu[0], MSR_KVM_PV_EOI_EN, 0x5200 | 1), 0);
+}
+
 /* The date is the guest's: another machine's clock may show another second. And its paravirtual clock does not come
  * apart from its devices' time in years, though the new machine has measured a slightly different frequency. */
 static void test_clocks_stay_together(void **unused)
@@ -237,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_every_device_moves, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_other_frequency, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_it_is_told_that_it_stood, platform_rig_setup, platform_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_structures_in_missing_pages, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_clocks_stay_together, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_init_forgets_where, platform_rig_setup, platform_rig_teardown),
     };

@@ -16,6 +16,7 @@
 
 #include "dev/irq.h"
 #include "host/bits.h"
+#include "mm/guest_missing.h"
 #include "tests/unit/net_rig.h"
 
 static void test_a_frame_is_sent(void **unused)
@@ -40,6 +41,31 @@ static void test_a_frame_waits_for_the_wire(void **unused)
     assert_int_equal(rig.inputs, 0);
     assert_int_equal(rig_used_idx(VIRTIO_NET_TX), 0);
     rig.congested = false;
+    virtio_net_poll();
+    assert_int_equal(rig.inputs, 1);
+    assert_int_equal(rig_used_idx(VIRTIO_NET_TX), 1);
+}
+
+/* Sent once, when all of it is here. */
+static void test_a_frame_waits_for_missing_pages(void **unused)
+{
+    static u8 bytes[PAGE_SIZE];
+    u64 page;
+
+    (void)unused;
+    net_start(BASE);
+    rig_read(BUFFER(0) + PAGE_SIZE, bytes, PAGE_SIZE);
+    assert_int_equal(guest_mem_expect(&rig.vm.mem, BUFFER(0) + PAGE_SIZE, 1), 0);
+    rig_write(BUFFER(0), &(struct virtio_net_hdr){ 0 }, HDR);
+    rig_set_desc(VIRTIO_NET_TX, 0, BUFFER(0), HDR, VIRTQ_DESC_F_NEXT, 1);
+    rig_set_desc(VIRTIO_NET_TX, 1, BUFFER(0) + PAGE_SIZE - 30, 60, 0, 0);
+    rig_offer(SLOT, VIRTIO_NET_TX, 0);
+    assert_int_equal(virtio_net_poll(), VIRTIO_NET_NEVER);
+    virtio_net_poll();
+    assert_int_equal(rig.inputs + net.malformed, 0);
+    assert_int_equal(rig_used_idx(VIRTIO_NET_TX), 0);
+    assert_true(guest_mem_wanted(&rig.vm.mem, &page));
+    assert_int_equal(guest_mem_supply(&rig.vm.mem, page, bytes), 0);
     virtio_net_poll();
     assert_int_equal(rig.inputs, 1);
     assert_int_equal(rig_used_idx(VIRTIO_NET_TX), 1);
@@ -199,6 +225,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_a_frame_is_sent),
         TEST(test_a_frame_waits_for_the_wire),
+        TEST(test_a_frame_waits_for_missing_pages),
         TEST(test_the_driver_need_not_ring),
         TEST(test_the_driver_is_told_late),
         TEST(test_frames_in_many_pieces),

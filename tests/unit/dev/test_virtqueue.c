@@ -15,7 +15,7 @@
 #include "dev/virtqueue.h"
 #include "host/bits.h"
 #include "dev/codec.h"
-#include "mm/guest_mem.h"
+#include "mm/guest_missing.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/ram.h"
 
@@ -415,6 +415,67 @@ static void test_random_rings(void **unused)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
+static void hide(gpa_t gpa)
+{
+    assert_int_equal(guest_mem_expect(&mem, align_down(gpa, PAGE_SIZE), 1), 0);
+}
+
+/* Every page of a request and of the rings is waited for, all that are known at once, and nothing is taken before. */
+static void test_a_queue_waits_for_missing_pages(void **unused)
+{
+    static const gpa_t pages[] = { DESC, AVAIL, USED, INDIRECT, BUFFER, BUFFER + PAGE_SIZE };
+    static u8 bytes[PAGE_SIZE];
+    u64 page;
+
+    (void)unused;
+    desc(2, INDIRECT, 32, VIRTQ_DESC_F_INDIRECT, 0);
+    desc_at(INDIRECT, 0, BUFFER, 10, VIRTQ_DESC_F_NEXT, 1);
+    desc_at(INDIRECT, 1, BUFFER + PAGE_SIZE, 10, VIRTQ_DESC_F_WRITE, 0);
+    offer(2);
+    for (unsigned i = 0; i < ARRAY_SIZE(pages); i++) {
+        assert_int_equal(guest_read(&mem, pages[i], bytes, PAGE_SIZE), 0);
+        hide(pages[i]);
+        for (unsigned attempt = 0; attempt < 2; attempt++) {
+            assert_false(virtqueue_pop(&vq, &chain));
+            assert_true(vq.waits);
+            assert_false(virtqueue_notify_on(&vq)); /* nobody turns round and round */
+            assert_null(vq.error);
+            assert_int_equal(vq.last_avail, 0);
+        }
+        assert_true(guest_mem_wanted(&mem, &page));
+        assert_int_equal(page, pages[i] / PAGE_SIZE);
+        assert_int_equal(guest_mem_supply(&mem, page, bytes), 0);
+    }
+    hide(BUFFER);
+    hide(BUFFER + PAGE_SIZE);
+    assert_false(virtqueue_pop(&vq, &chain));
+    assert_true(guest_mem_wanted(&mem, &page) && guest_mem_wanted(&mem, &page));
+    assert_int_equal(guest_mem_supply(&mem, BUFFER / PAGE_SIZE, NULL), 0);
+    assert_int_equal(guest_mem_supply(&mem, BUFFER / PAGE_SIZE + 1, NULL), 0);
+    assert_true(virtqueue_pop(&vq, &chain));
+    assert_false(vq.waits);
+    assert_int_equal(chain.read_len + chain.write_len, 20);
+    assert_false(virtqueue_pop(&vq, &chain));
+    assert_false(vq.waits);
+}
+
+/* A queue is restored before any of its memory is here, and judged by addresses alone. */
+static void test_state_needs_no_memory(void **unused)
+{
+    u8 bytes[256];
+    struct codec c;
+
+    (void)unused;
+    assert_int_equal(guest_mem_expect(&mem, 0, RAM / PAGE_SIZE), 0);
+    c = codec_saver(bytes, sizeof(bytes));
+    virtqueue_state(&vq, &c);
+    c = codec_restorer(bytes, c.at);
+    vq.last_avail = 77;
+    virtqueue_state(&vq, &c);
+    assert_int_equal(vq.last_avail, 0);
+    assert_int_equal(mem.requests, 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -431,6 +492,8 @@ int main(void)
         TEST(test_indirect_only_if_negotiated),
         TEST(test_total_length_overflow),
         TEST(test_state_survives_save_and_restore),
+        TEST(test_a_queue_waits_for_missing_pages),
+        TEST(test_state_needs_no_memory),
         TEST(test_random_rings),
     };
 
