@@ -13,6 +13,7 @@
 #include "control/commands.h"
 #include "control/json.h"
 #include "control/mistake.h"
+#include "control/pager.h"
 #include "control/status.h"
 #include "control/text.h"
 #include "host/context.h"
@@ -208,6 +209,14 @@ static const struct command table[] = {
       .waits = true,
       .run = command_log },
 #ifdef GODWIT_NETS
+    { .name = "hide",
+      .arg = { { .name = "vm", .type = ARG_VM },
+               { .name = "every-ms", .type = ARG_NUMBER, .min = 1, .max = 60000 },
+               { .name = "delay-us", .type = ARG_NUMBER, .max = 1000000 } },
+      .help = "hide a VM's RAM every so many ms, and bring what is asked for so many us later (docs/debug.md)",
+      .states = CREATED | RUNNING,
+      .changes = true,
+      .run = command_hide },
     { .name = "mistake",
       .arg = { { .name = "kind", .type = ARG_CHOICE, .choices = mistake_kinds } },
       .help = "make a mistake that this debug image must catch, which ends the machine",
