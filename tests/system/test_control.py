@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The serial monitor, driven as a person drives it: through the machine's serial port."""
 
+import datetime
 import os
 import re
 import select
@@ -79,6 +80,13 @@ def test_commands(terminal):
     terminal.command("trace one io,hlt 3", r"^ *us +vcpu +event +rip\n( *\d+ +0 +(io|hlt) +0x[0-9a-f]+\n){3}")
     terminal.command("net", r"^forwarded +0\n")
     terminal.command("log 3 info", r"^ +seq +time +level +text\n( +\d+ +20\d\d-\d\d-\d\dT\S+Z +info +\w+: .*\n){3}")
+
+
+def test_the_date_is_that_of_this_machine(terminal):
+    """In UTC, whatever this machine's zone. Bochs put it back by an hour when firmware set it, in some runs."""
+    date = terminal.command("log 1", r"^ +seq +time .*\n +\d+ +(\S+Z) ").group(1)
+    behind = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(date)
+    assert abs(behind) < datetime.timedelta(minutes=LIFETIME / 60)
 
 
 def test_errors_say_what_would_be_right(terminal):
