@@ -201,10 +201,15 @@ static bool halt_in_shadow(struct vcpu *vcpu)
 {
     struct insn insn;
 
-    if (!vcpu->shadow || !vcpu->want_window || vcpu->event.valid || !next_is_hlt(vcpu, &insn))
+    if (!vcpu->shadow || !vcpu->want_window || vcpu->event.valid)
+        return false;
+    if (next_is_hlt(vcpu, &insn))
+        vcpu->exit = (struct exit){ .kind = EXIT_HLT, .len = insn.len };
+    else if (vcpu->status == VCPU_WAIT_PAGE)
+        vcpu->exit = (struct exit){ .kind = EXIT_REENTER }; /* once the instruction is here */
+    else
         return false;
     vcpu->want_window = false;
-    vcpu->exit = (struct exit){ .kind = EXIT_HLT, .len = insn.len };
     return true;
 }
 

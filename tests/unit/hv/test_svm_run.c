@@ -22,6 +22,7 @@
 #include "host/frame.h"
 #include "host/msr_index.h"
 #include "hv/svm/svm.h"
+#include "mm/guest_missing.h"
 #include "tests/unit/guest_rig.h"
 #include "tests/unit/processor.h"
 
@@ -126,6 +127,29 @@ static void code_put(const char *bytes)
     guest_poke(RIG_CODE, bytes, 15);
 }
 #define CODE(bytes) code_put(bytes "\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90")
+
+/* An STI shadow and a window that is wanted: the next instruction is looked at before the entry, and may be in a
+ * missing page. Then the guest is not entered. */
+static void test_next_instruction_is_missing(void **state)
+{
+    static u8 page[PAGE_SIZE] = { 0xF4 }; /* hlt, at RIG_CODE */
+
+    (void)state;
+    assert_int_equal(guest_mem_expect(&rig.vm.mem, RIG_CODE, 1), 0);
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        rig.vcpu->shadow = SHADOW_STI;
+        rig.vcpu->want_window = true;
+        rig.vcpu->rip = RIG_CODE;
+        processor_run_as(this_cpu());
+        svm_run(rig.vcpu);
+        assert_int_equal(rig.vcpu->exit.kind, attempt ? EXIT_HLT : EXIT_REENTER);
+        assert_int_equal(rig.vcpu->status, attempt ? VCPU_RUNNABLE : VCPU_WAIT_PAGE);
+        if (attempt)
+            break;
+        assert_int_equal(vm_page_supply(&rig.vm, RIG_CODE / PAGE_SIZE, page), 0);
+        page_wait_end(rig.vcpu);
+    }
+}
 
 /* --- What is asked for ----------------------------------------------------------------------------------------- */
 
@@ -501,6 +525,7 @@ static void test_asids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_next_instruction_is_missing),
         TEST(test_msr_map),
         TEST(test_port_map),
         TEST(test_every_code),
