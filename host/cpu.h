@@ -62,6 +62,8 @@ struct cpu {
     u64 idle_ticks;        /* TSC ticks spent halted */
     u64 timer_deadline;    /* TSC for which the APIC timer is armed; ~0: not armed; 0: not set up yet */
 
+    u64 page_asked; /* the missing page that this CPU has asked for last (mm/guest_missing.h) */
+
     /* Backend (hv/vmx or hv/svm). */
     void *backend_page; /* VMXON region, or host save area: one frame */
     void *backend_data; /* the backend's own per-CPU struct, or NULL */

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * No wake-up is lost: a vcpu first notes its page and its status, then its CPU's run loop looks whether the page is
- * still missing; vm_page_supply first stores the page, then looks who has noted it. The lock of the map of missing
- * pages orders both.
+ * No wake-up is lost: a vcpu first notes its page, then its CPU looks whether the page is still missing, and only then
+ * it sleeps; vm_page_supply first stores the page, then looks who has noted it.
  */
 #include "hv/page_wait.h"
 
 #include "host/clock.h"
+#include "host/cpu.h"
 #include "host/smp.h"
 #include "hv/vm.h"
 #include "mm/guest_missing.h"
 
 void page_wait_note(struct vcpu *vcpu)
 {
-    __atomic_store_n(&vcpu->page_wait.page, guest_mem_asked(&vcpu->vm->mem), __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vcpu->page_wait.page, this_cpu()->page_asked, __ATOMIC_SEQ_CST);
 }
 
 void page_wait_begin(struct vcpu *vcpu)

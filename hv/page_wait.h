@@ -27,8 +27,8 @@ struct page_waits {
     u64 latency[PAGE_WAIT_BUCKETS]; /* waits of [2^(n-1), 2^n) microseconds; [0]: of less than one; the last: longer */
 };
 
-/* The vcpu needs the page that was asked for last (guest_mem_asked): wait for it, or just look at the vcpu again when
- * the page comes. On the vcpu's CPU. */
+/* The vcpu needs the page that its CPU has asked for last: wait for it, or just look at the vcpu again when the page
+ * comes. Whoever notes a page looks afterwards whether it is still missing. On the vcpu's CPU. */
 void page_wait_begin(struct vcpu *vcpu);
 void page_wait_note(struct vcpu *vcpu);
 

@@ -17,6 +17,7 @@
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "host/frame.h"
+#include "mm/guest_missing.h"
 
 #include "host/msr_index.h"
 
@@ -193,11 +194,12 @@ void vcpu_runnable(struct vcpu *vcpu)
 
 bool vcpu_caught_up(struct vcpu *vcpu)
 {
-    bool caught_up = !__atomic_load_n(&vcpu->vm->behind, __ATOMIC_ACQUIRE) || turns->catch_up(vcpu);
-
-    if (!caught_up)
+    while (__atomic_load_n(&vcpu->vm->behind, __ATOMIC_ACQUIRE) && !turns->catch_up(vcpu)) {
         page_wait_note(vcpu);
-    return caught_up;
+        if (guest_mem_missing(&vcpu->vm->mem, vcpu->page_wait.page))
+            return false;
+    }
+    return true;
 }
 
 /* The vcpu's turn has come: let it go on, or wait for a page. */

@@ -31,7 +31,6 @@ struct guest_mem {
     struct guest_missing *missing; /* NULL: the RAM is whole (mm/guest_missing.h) */
     struct spinlock missing_lock;  /* guards the map and what is below */
     u64 missing_pages;             /* bits in the map */
-    u64 asked;                     /* the page that was asked for last */
     u64 requests, answered;        /* missing pages that somebody has asked for; those of them that have come */
 };
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "host/bits.h"
+#include "host/cpu.h"
 #include "host/panic.h"
 
 #define WORD_PAGES 64
@@ -97,7 +98,7 @@ static void ask_for(struct guest_mem *mem, u64 page)
 {
     struct guest_missing *map = mem->missing;
 
-    __atomic_store_n(&mem->asked, page, __ATOMIC_RELAXED);
+    this_cpu()->page_asked = page;
     if (bitmap_test(map->asked, page))
         return;
     bitmap_set(map->asked, page);

@@ -28,17 +28,12 @@ static inline u64 guest_mem_missing_count(const struct guest_mem *mem)
 
 /*
  * Ask for all missing pages of [gpa, gpa+len). Returns 0 if none is missing (what is not RAM is not), or -EAGAIN: the
- * access is to be tried again when the pages have come. guest_mem_asked is the page that was asked for last, by any
- * CPU. Any CPU.
+ * access is to be tried again when the pages have come, the last of which is this_cpu()->page_asked. Any CPU.
  */
 int guest_mem_ask_missing(struct guest_mem *mem, gpa_t gpa, u64 len);
 static inline int guest_mem_ask(struct guest_mem *mem, gpa_t gpa, u64 len)
 {
     return guest_mem_whole(mem) ? 0 : guest_mem_ask_missing(mem, gpa, len);
-}
-static inline u64 guest_mem_asked(const struct guest_mem *mem)
-{
-    return __atomic_load_n(&mem->asked, __ATOMIC_RELAXED);
 }
 
 /*

@@ -303,6 +303,8 @@ static bool catch_up(struct vcpu *vcpu)
     struct guest *g = guest_of(vcpu);
 
     g->vm.behind = guest_mem_ask(&g->vm.mem, g->behind, 1) != 0;
+    if (g->vm.behind && g->on_asked)
+        g->on_asked();
     return !g->vm.behind;
 }
 

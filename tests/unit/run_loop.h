@@ -25,13 +25,14 @@ struct guest {
     bool pending;    /* an interrupt is there to be taken */
     bool called;     /* an NMI, INIT or start-up has come that is not taken */
 
-    u64 ran;          /* in all */
-    u64 interrupted;  /* when it took an interrupt last */
-    u64 left_cpu;     /* when it ran last; 0: it has halted since */
-    u64 longest_wait; /* between two turns in which it could have run */
-    u64 waits_since;  /* as struct turn_ops says; 0: it does not wait */
-    u64 waited;       /* in all, up to its last turn: steal time */
-    gpa_t behind;     /* what dev has to write for it before its next turn, if vm.behind */
+    u64 ran;                /* in all */
+    u64 interrupted;        /* when it took an interrupt last */
+    u64 left_cpu;           /* when it ran last; 0: it has halted since */
+    u64 longest_wait;       /* between two turns in which it could have run */
+    u64 waits_since;        /* as struct turn_ops says; 0: it does not wait */
+    u64 waited;             /* in all, up to its last turn: steal time */
+    gpa_t behind;           /* what dev has to write for it before its next turn, if vm.behind */
+    void (*on_asked)(void); /* something happens when the page of `behind` has just been asked for */
 };
 
 struct run_loop {

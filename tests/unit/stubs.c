@@ -2,21 +2,34 @@
 /*
  * What pure code calls of the ground floor, for programs on this machine: the log goes to stderr if
  * GODWIT_TEST_LOG is set, and a panic is a failed cmocka assertion, so that expect_assert_failure() can demand one.
+ * this_cpu() is CPU 0, unless the test runs as another one (tests/unit/processor.h).
  */
+#include <asm/prctl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "host/cpu.h"
 #include "host/log.h"
 #include "host/panic.h"
 #include "tests/unit/stubs.h"
 
 unsigned stub_log_lines;
+
+static __attribute__((constructor)) void run_as_cpu_0(void)
+{
+    static struct cpu cpu;
+
+    cpu.self = &cpu;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
+}
 
 void log_vline(enum log_level level, const char *prefix, const char *format, va_list args)
 {

@@ -98,11 +98,60 @@ static void test_a_vcpu_is_behind(void **state)
     ram_gone();
 }
 
+static void page_3_comes(void)
+{
+    struct cpu *cpu = this_cpu();
+
+    processor_run_as(&loop.cpu[0]);
+    vm_page_supply(&loop.guest[0].vm, 3, NULL);
+    processor_run_as(cpu);
+}
+
+/* The page comes before the sleeper is known to need it: nothing will wake it later. */
+static void test_a_page_comes_at_once(void **state)
+{
+    struct guest *g = &loop.guest[0];
+
+    (void)state;
+    machine(2, 1);
+    ram_of_guest_0();
+    g->vm.behind = g->pending = true;
+    g->behind = KiB(12);
+    g->on_asked = page_3_comes;
+    g->vcpu.status = VCPU_HALTED;
+    run_cpu(1, 10 * MS);
+    assert_int_equal(g->ran, 10 * MS);
+    ram_gone();
+}
+
+/* While the vcpu's instruction asks for its page, the host loop asks for another one. */
+static void test_each_waits_for_its_own_page(void **state)
+{
+    struct guest *g = &loop.guest[0];
+
+    (void)state;
+    machine(2, 1);
+    ram_of_guest_0();
+    processor_run_as(&loop.cpu[1]);
+    assert_int_equal(guest_mem_ask(&g->vm.mem, KiB(8), 1), -EAGAIN);
+    processor_run_as(&loop.cpu[0]);
+    assert_int_equal(guest_mem_ask(&g->vm.mem, KiB(40), 1), -EAGAIN);
+    processor_run_as(&loop.cpu[1]);
+    page_wait_begin(&g->vcpu);
+    processor_run_as(&loop.cpu[0]);
+    assert_int_equal(vm_page_supply(&g->vm, 2, NULL), 0);
+    run_cpu(1, 10 * MS);
+    assert_int_equal(g->ran, 10 * MS);
+    ram_gone();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_a_vcpu_waits_for_its_page, run_loop_setup),
         cmocka_unit_test_setup(test_a_vcpu_is_behind, run_loop_setup),
+        cmocka_unit_test_setup(test_a_page_comes_at_once, run_loop_setup),
+        cmocka_unit_test_setup(test_each_waits_for_its_own_page, run_loop_setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "host/cpu.h"
 #include "host/frame.h"
 #include "host/x86.h"
 #include "mm/guest_missing.h"
@@ -107,7 +108,7 @@ static void test_a_page_that_was_here_before(void **format)
     assert_nothing_wanted();
     assert_int_equal(guest_read(&mem, MiB(2) + 6 * PAGE_SIZE - 1, &byte, 1), -EAGAIN);
     assert_int_equal(byte, 7);
-    assert_int_equal(guest_mem_asked(&mem), 512 + 5);
+    assert_int_equal(this_cpu()->page_asked, 512 + 5);
     assert_wanted(512 + 5);
     assert_nothing_wanted();
     assert_null(guest_ptr(&mem, MiB(2) + 6 * PAGE_SIZE, 1, &len));
