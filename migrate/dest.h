@@ -109,7 +109,8 @@ struct dest_session {
     struct incoming fresh;                 /* the attempt of this session, before its RESERVE is accepted */
     struct incoming *incoming;             /* the attempt, one that is remembered; NULL: there is none, or not yet */
     struct incoming *lane_of;              /* the attempt of which it is the lane; NULL: it is none */
-    u64 list;           /* SESSION_FILL: the next page of which the source is told whether it is missing */
+    u64 list; /* SESSION_FILL: the next page of which the source is told whether it is missing; beyond them: all is said
+               */
     u8 page[WIRE_PAGE]; /* a page that was missing, as it comes */
     struct dest *dest;
 };

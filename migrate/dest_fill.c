@@ -13,6 +13,7 @@
 #include "migrate/dest_parts.h"
 
 #define LIST_BUDGET 16384 /* pages looked at in one go */
+#define LIST_OVER ~0ULL   /* all is said */
 
 /* --- Before the guest runs ------------------------------------------------------------------------------------------
  */
@@ -103,7 +104,7 @@ void fill_begin(struct dest_session *session)
     if (in->handoff.state != DEST_INCOMPLETE || session->stage == SESSION_FILL)
         return;
     /* A source that has connected anew does not know what has come. */
-    session->list = session->stage == SESSION_ASKED ? 0 : in->ram.pages;
+    session->list = session->stage == SESSION_ASKED ? 0 : LIST_OVER;
     in->stats.recoveries += session->stage == SESSION_ASKED;
     session->stage = SESSION_FILL;
     fill_end(session->dest, in);
@@ -161,35 +162,54 @@ static bool say_want(struct dest_session *session)
     return n;
 }
 
-/* Say of some more pages which are missing. */
-static bool say_missing(struct dest_session *session)
+/* How many pages are missing from that one on, in its range and before `end`? */
+static u64 missing_run(struct dest_session *session, u64 index, u64 end)
 {
     struct incoming *in = session->incoming;
-    struct outbox *box = &session->outbox;
-    struct wire_run run = { .pages = 0 };
-    unsigned runs = 0;
+    gpa_t gpa = ram_gpa(&in->ram, index);
+    u64 n = 0;
+
+    while (index + n < end && ram_contains(&in->ram, gpa, n + 1) &&
+           session->dest->ops->is_missing(in->vm, gpa + n * WIRE_PAGE))
+        n++;
+    return n;
+}
+
+/* Put into the record which of some more pages are missing. Returns the number of runs. */
+static unsigned put_missing(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
     u64 end = MIN(session->list + LIST_BUDGET, in->ram.pages);
+    unsigned runs = 0;
 
-    if (session->list >= in->ram.pages)
-        return false;
-    outbox_begin(box);
-    for (; session->list < end && runs < WIRE_RUNS; session->list++) {
-        gpa_t gpa = ram_gpa(&in->ram, session->list);
-        bool missing = session->dest->ops->is_missing(in->vm, gpa);
+    while (session->list < end && runs < WIRE_RUNS) {
+        struct wire_run run = { ram_gpa(&in->ram, session->list), missing_run(session, session->list, end) };
 
-        if (run.pages && missing && gpa == run.gpa + run.pages * WIRE_PAGE) {
-            run.pages++;
+        session->list += MAX(run.pages, 1);
+        if (!run.pages)
             continue;
-        }
-        if (run.pages) {
-            codec_bytes(&box->body, &run, sizeof(run));
-            runs++;
-        }
-        run = (struct wire_run){ .gpa = gpa, .pages = missing };
+        codec_bytes(&session->outbox.body, &run, sizeof(run));
+        runs++;
     }
-    if (run.pages)
-        codec_bytes(&box->body, &run, sizeof(run));
-    outbox_end(box, WIRE_MISSING);
+    return runs;
+}
+
+/* Say of some more pages which are missing. When all is said, an empty record says that. */
+static bool say_missing(struct dest_session *session)
+{
+    bool over = session->list == session->incoming->ram.pages;
+
+    if (session->list == LIST_OVER)
+        return false;
+    outbox_begin(&session->outbox);
+    if (put_missing(session) || over) {
+        outbox_end(&session->outbox, WIRE_MISSING);
+    } else {
+        outbox_cancel(&session->outbox);
+        say_keepalive(session);
+    }
+    if (over)
+        session->list = LIST_OVER;
     return true;
 }
 

@@ -115,6 +115,7 @@ struct source {
     struct source_lane *lane; /* NULL: the move was not split yet */
     u64 peer_features;        /* of the destination's header */
     bool recovering;          /* connected anew; the destination has not answered yet */
+    bool listens;             /* connected anew; the destination has not said yet all that it misses */
     bool switch_now;          /* the operator wants no further round: migrate-start-postcopy */
     bool was_reset;           /* since the last harvest the guest was reset, which has written all of its RAM */
     struct bucket bucket;

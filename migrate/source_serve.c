@@ -346,7 +346,7 @@ void source_serve_again(struct source *s)
     memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
     s->left = s->batch.pages = s->runs = 0;
     s->cursor = 0;
-    s->recovering = true;
+    s->recovering = s->listens = true;
     s->stats.recoveries += s->stage == STAGE_SERVE;
 }
 
@@ -368,6 +368,7 @@ bool source_take_missing(struct source *s)
             bitmap_set(s->bitmap, i);
     }
     s->left = bitmap_count(s->bitmap, s->ram.pages);
+    s->listens &= box->len != 0; /* an empty record ends the list */
     return true;
 }
 
@@ -385,7 +386,8 @@ static bool push(struct source *s)
 
 bool source_serve_produce(struct source *s)
 {
-    lane_open(s);
+    if (!s->listens) /* what is wanted must be known to be missing */
+        lane_open(s);
     if (source_now(s) - s->stage_began < WIRE_FORWARD_MS * NS_PER_MS && source_frame(s))
         return true;
     return push(s);
