@@ -28,17 +28,30 @@ int source_ram_harvest(struct source *s)
     return 0;
 }
 
-static void add_zero(struct source *s, gpa_t gpa)
+static void add_zeros(struct source *s, gpa_t gpa, u64 pages)
 {
     struct wire_run *last = s->runs ? &s->run[s->runs - 1] : NULL;
 
     /* Runs don't cross from one range into the next, which may follow without a gap. */
-    if (last && last->gpa + last->pages * WIRE_PAGE == gpa && ram_contains(&s->ram, last->gpa, last->pages + 1))
-        last->pages++;
+    if (last && last->gpa + last->pages * WIRE_PAGE == gpa && ram_contains(&s->ram, last->gpa, last->pages + pages))
+        last->pages += pages;
     else
-        s->run[s->runs++] = (struct wire_run){ .gpa = gpa, .pages = 1 };
-    s->now.zero++;
-    s->stats.duplicate++;
+        s->run[s->runs++] = (struct wire_run){ .gpa = gpa, .pages = pages };
+    s->now.zero += pages;
+    s->stats.duplicate += pages;
+}
+
+/* Take the page at the cursor, which the round has, and up to pages - 1 that follow it, out of the round. Returns how
+ * many were taken. */
+static u64 take(struct source *s, u64 pages)
+{
+    u64 taken = 0;
+
+    for (; taken < pages && bitmap_test(s->bitmap, s->cursor); taken++)
+        bitmap_clear(s->bitmap, s->cursor++);
+    s->left -= taken;
+    s->work++;
+    return taken;
 }
 
 /* How many pages one record may have: where the bandwidth is low, no more than can be sent in a second. */
@@ -57,21 +70,18 @@ static void gather(struct source *s)
     unsigned room = batch_room(s);
 
     for (unsigned looked = 0; looked < SCAN_BUDGET && batch->pages < room && s->runs < WIRE_RUNS; looked++) {
-        u64 index = bitmap_next(s->bitmap, s->ram.pages, s->cursor);
+        u64 index = bitmap_next(s->bitmap, s->ram.pages, s->cursor), pages;
         const void *page;
         gpa_t gpa;
 
         s->cursor = index;
         if (index == s->ram.pages)
             return;
-        bitmap_clear(s->bitmap, index);
-        s->cursor++;
-        s->left--;
-        s->work++;
         gpa = ram_gpa(&s->ram, index);
         page = s->ops->page(s->vm, gpa);
+        pages = take(s, page ? 1 : s->ops->alike(s->vm, gpa) / WIRE_PAGE);
         if (!page || page_is_zero(page)) {
-            add_zero(s, gpa);
+            add_zeros(s, gpa, pages);
             continue;
         }
         batch->gpa[batch->pages] = gpa;

@@ -81,10 +81,10 @@ static int describe(void *vm, struct migrate_description *d)
     return ((struct fake_vm *)vm)->world->no_memory;
 }
 
-/* Nobody has accessed every second page of zeros. */
+/* Nobody has accessed every second pair of pages, if they are zeros. */
 static bool untouched(struct fake_vm *vm, gpa_t gpa)
 {
-    return fake_index(gpa) % 2 && page_is_zero(fake_page(vm, gpa));
+    return fake_index(gpa) / 2 % 2 && page_is_zero(fake_page(vm, gpa));
 }
 
 static const void *source_page(void *ctx, gpa_t gpa)
