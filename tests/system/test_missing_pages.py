@@ -22,7 +22,7 @@ def config(names):
                    for name in names) + vm("two", "echo.elf", memory="8M")
 
 
-@pytest.mark.parametrize("emu, names", [("qemu", list(GUESTS)), ("bochs", ["modes", "irq", "smp"])])
+@pytest.mark.parametrize("emu, names", [("qemu", list(GUESTS)), ("bochs", ["modes", "irq"])])
 def test_guests_pass_with_missing_pages(tmp_path, monkeypatch, emu, names):
     monkeypatch.setenv("DEBUG", "1")
     with Terminal(tmp_path, emu, config=config(names), options=("--mem", "512")) as terminal:
