@@ -8,6 +8,7 @@
 #include "control/commands.h"
 #include "control/json.h"
 #include "host/clock.h"
+#include "hv/vm.h"
 #include "migrate/migration.h"
 #include "migrate/peers.h"
 
@@ -203,6 +204,23 @@ static void put_incoming_head(struct json *out, const struct incoming *in)
     json_string(out, "reason", in->reason);
 }
 
+/* How long the guest has waited for pages that were missing: all of it, each vcpu, and how many waits took less than 1,
+ * 2, 4 ... us. */
+static void put_waits(struct json *out, const struct vm *vm)
+{
+    const struct page_waits *waits = &vm->page_waits;
+
+    put_ms(out, "postcopy-blocktime", waits->ns);
+    json_array(out, "postcopy-vcpu-blocktime");
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        put_ms(out, NULL, vm->vcpu[i]->page_wait.ns);
+    json_close(out);
+    json_array(out, "postcopy-latency");
+    for (unsigned i = 0; i < PAGE_WAIT_BUCKETS; i++)
+        json_number(out, NULL, waits->latency[i]);
+    json_close(out);
+}
+
 static void put_incoming(struct json *out, const struct incoming *in)
 {
     u64 ms;
@@ -221,6 +239,8 @@ static void put_incoming(struct json *out, const struct incoming *in)
     json_number(out, "postcopy-missing",
                 in->handoff.state == DEST_INCOMPLETE ? dest_missing(migration_dest(), in, &ms) : 0);
     json_number(out, "postcopy-recoveries", in->stats.recoveries);
+    if (in->handoff.split && dest_state_runs(in->handoff.state))
+        put_waits(out, in->vm);
     json_number(out, "downtime-verify-bytes", in->stats.verify_bytes);
     json_object(out, "phases");
     put_ms(out, "resume", in->stats.run_ns);

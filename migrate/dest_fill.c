@@ -107,6 +107,7 @@ void fill_begin(struct dest_session *session)
     session->list = session->stage == SESSION_ASKED ? 0 : LIST_OVER;
     in->stats.recoveries += session->stage == SESSION_ASKED;
     session->stage = SESSION_FILL;
+    in->work = in->said_work = 0; /* from now on these are the missing pages that have come */
     fill_end(session->dest, in);
 }
 
@@ -213,13 +214,24 @@ static bool say_missing(struct dest_session *session)
     return true;
 }
 
+/* Let the source send more. */
+static bool say_taken(struct dest_session *session)
+{
+    if (session->incoming->work - session->incoming->said_work < WIRE_KEEPALIVE_FILLED)
+        return false;
+    say_keepalive(session);
+    return true;
+}
+
 bool fill_say(struct dest_session *session)
 {
     const struct incoming *in = session_attempt(session);
 
     if (!in || in->handoff.state != DEST_INCOMPLETE)
         return false;
-    return session->stage == SESSION_LANE ? say_want(session) : session->stage == SESSION_FILL && say_missing(session);
+    if (session->stage == SESSION_LANE)
+        return say_want(session);
+    return session->stage == SESSION_FILL && (say_taken(session) || say_missing(session));
 }
 
 /* --- For people -----------------------------------------------------------------------------------------------------

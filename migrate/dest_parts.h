@@ -32,7 +32,9 @@ static inline struct incoming *session_attempt(struct dest_session *session)
 /* Does it bring pages that are missing to a guest that runs? Callable anywhere. */
 static inline bool session_fills(const struct dest_session *session)
 {
-    return session->stage == SESSION_FILL || session->stage == SESSION_LANE;
+    enum session_stage stage = session->stage == SESSION_CLEAR ? session->zero.stage : session->stage;
+
+    return stage == SESSION_FILL || stage == SESSION_LANE;
 }
 
 const struct session_row *session_row(const struct dest_session *session);
@@ -107,8 +109,8 @@ void receive_prepare(struct dest_session *session, const struct wire_handoff *pr
 /* A split attempt. receive_missing: MISSING has come. lane_attach: the header of a lane has come. lane_detach: this
  * session, which may be NULL, is no lane any more. fill_begin: the guest was let run, if it is incomplete: take its
  * pages. fill_end: if no page is missing any more, it is whole. fill_page: one has come in session->page. fill_zero:
- * one of zeros has; returns false if the session is of no more use. fill_say: make a WANT or MISSING record; returns
- * false if nothing is to be said. */
+ * one of zeros has; returns false if the session is of no more use. fill_say: make a WANT, MISSING or KEEPALIVE record;
+ * returns false if nothing is to be said. */
 void receive_missing(struct dest_session *session);
 void lane_attach(struct dest_session *session, const struct wire_header *header);
 void lane_detach(struct dest_session *session);

@@ -211,7 +211,7 @@ static void got_on(struct dest_session *session, u64 work)
 
     session->since = session->last_heard;
     in->work += work;
-    if (in->work - in->said_work >= WIRE_KEEPALIVE_PAGES)
+    if (!session_fills(session) && in->work - in->said_work >= WIRE_KEEPALIVE_PAGES)
         say_keepalive(session);
 }
 
@@ -319,7 +319,7 @@ void receive_zero(struct dest_session *session)
         }
         end = run.gpa + run.pages * WIRE_PAGE;
     }
-    got_on(session, 1);
+    got_on(session, !session_fills(session));
     session->zero.run = 0;
     session->zero.page = 0;
     session->zero.runs = (unsigned)count;

@@ -23,6 +23,7 @@
 #include "migrate/vm_report.h"
 #include "migrate/vm_source.h"
 #include "host/frame.h"
+#include "mm/guest_missing.h"
 #include "net/netif.h"
 #include "net/uplink.h"
 
@@ -153,9 +154,8 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     from = source_make(vm);
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
-    *reason = vm_source_misfit(vm, request->mode);
-    if (*reason)
-        return -EBUSY;
+    if (guest_mem_missing_count(&vm->mem))
+        return refuse(-EBUSY, "pages of it are missing here: see query-migrate", reason);
     if (vm->mem.dirty.producer != DIRTY_OFF && !from->source.logging && !request->check)
         return refuse(-EBUSY, "its dirty log is in use, by calc-dirty-rate, dirty-trace or the dirty-log of its [vm]",
                       reason);

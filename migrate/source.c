@@ -320,6 +320,8 @@ static void take_keepalive(struct source *s)
         return;
     s->peer_work = work;
     s->got_on = source_now(s);
+    if (s->stage == STAGE_SERVE)
+        source_serve_answered(s);
 }
 
 /* The destination says after RUNNING what it still misses. */

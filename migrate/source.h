@@ -116,6 +116,8 @@ struct source {
     u64 peer_features;        /* of the destination's header */
     bool recovering;          /* connected anew; the destination has not answered yet */
     bool listens;             /* connected anew; the destination has not said yet all that it misses */
+    u64 served;               /* pages sent since RUNNING was heard on this connection; peer_work: those taken */
+    u64 ahead;                /* so many may be sent unasked before they are taken */
     bool switch_now;          /* the operator wants no further round: migrate-start-postcopy */
     bool was_reset;           /* since the last harvest the guest was reset, which has written all of its RAM */
     struct bucket bucket;

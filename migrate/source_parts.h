@@ -104,11 +104,13 @@ void source_lane_close(struct source *s);
 void source_lane_fini(struct source *s);
 /* Make the next MISSING or ZERO record of what is left when the guest stands; *done if it was the last. */
 bool source_say_missing(struct source *s, bool *done);
-/* _serve: the guest runs there. _served: the destination says so, on this connection. _serve_produce: make the next
+/* _serve: the guest runs there. _served: the destination says so, on this connection.
+ * _serve_answered: it has taken more pages. _serve_produce: make the next
  * record for it. _serve_again: another connection is up. _take_missing: MISSING has come; returns whether it is
  * well-formed. */
 void source_serve(struct source *s);
 void source_served(struct source *s);
+void source_serve_answered(struct source *s);
 bool source_serve_produce(struct source *s);
 void source_serve_again(struct source *s);
 bool source_take_missing(struct source *s);

@@ -131,6 +131,7 @@ void source_put_pages(struct source *s, struct outbox *box, struct source_batch 
     for (unsigned i = 0; i < pages; i++)
         outbox_page(box, batch->page[i]);
     outbox_end(box, WIRE_PAGES);
+    s->served += pages;
     s->now.pages += pages;
     s->stats.normal += pages;
     s->stats.normal_bytes += pages * WIRE_PAGE;
@@ -171,6 +172,8 @@ void source_put_zero(struct source *s, struct outbox *box, struct wire_run *runs
     unsigned n = ascending(runs, *count);
 
     outbox_record(box, WIRE_ZERO, runs, n * sizeof(*runs));
+    for (unsigned i = 0; i < n; i++)
+        s->served += runs[i].pages;
     account(s, zero_bytes(n));
     *count -= n;
     memmove(runs, runs + n, *count * sizeof(*runs));

@@ -15,11 +15,15 @@
 #define LANE_ROOM 2048   /* bytes of a body: WANT, and the heads of its pages */
 #define LANE_BUDGET 8    /* things done in one step */
 #define SCAN_BUDGET 4096 /* stretches looked at in one go while the guest stands */
+/* Pages sent unasked and not taken yet: what is wanted of them, or beside them, waits for them all. The most of it is
+ * for a guest that wants nothing; each page that is wanted brings it down, each answer doubles it. */
+#define AHEAD_LEAST 32
+#define AHEAD_MOST 128
 #define BROKEN "the second connection broke"
 
 bool source_may_split(const struct source *s)
 {
-    return !s->settings.verify && (s->peer_features & WIRE_FEATURE_POSTCOPY) && s->ops->splits(s->vm);
+    return !s->settings.verify && (s->peer_features & WIRE_FEATURE_POSTCOPY);
 }
 
 /* --- The lane ----------------------------------------------------------------------------------------------------- */
@@ -145,6 +149,7 @@ static bool take_want(struct source *s)
     if (!source_committed(s) || box->len % sizeof(gpa[0]) || box->len > sizeof(gpa))
         return false;
     memcpy(gpa, box->body, box->len);
+    s->ahead = AHEAD_LEAST;
     for (unsigned i = 0; i < box->len / sizeof(gpa[0]); i++) {
         u64 index = ram_index(&s->ram, gpa[i]);
 
@@ -328,9 +333,17 @@ void source_serve(struct source *s)
     source_enter(s, STAGE_SERVE);
 }
 
+/* The destination counts what it takes anew, too. */
 void source_served(struct source *s)
 {
     s->recovering = false;
+    s->served = s->peer_work = 0;
+    s->ahead = AHEAD_LEAST;
+}
+
+void source_serve_answered(struct source *s)
+{
+    s->ahead = MIN(2 * s->ahead, AHEAD_MOST);
 }
 
 enum migrate_status source_serve_status(const struct source *s)
@@ -381,7 +394,13 @@ static bool push(struct source *s)
         s->cursor = 0;
     if (s->settings.demand && !s->batch.pages && !s->runs)
         return false;
-    return (s->left || s->batch.pages || s->runs) && source_ram_produce(s, &done) && !done;
+    if (s->served >= s->peer_work + s->ahead)
+        return false;
+    if (s->runs) { /* a page that is kept for a fuller record might be wanted */
+        source_put_zero(s, &s->outbox, s->run, &s->runs);
+        return true;
+    }
+    return (s->left || s->batch.pages) && source_ram_produce(s, &done) && !done;
 }
 
 bool source_serve_produce(struct source *s)

@@ -36,8 +36,6 @@ struct migrate_source_ops {
     int (*describe)(void *vm, struct migrate_description *description);
     /* The page at gpa, mapped as long as the VM exists. NULL: after the last harvest it was untouched, and so zeros. */
     ram_page_fn *page;
-    /* May the guest run while pages of it are missing? Its devices may not be able to wait for them. */
-    bool (*splits)(void *vm);
     /* Bytes from gpa on, one page or more, that are as the page there, which `page` has looked at last: untouched, or
      * not. */
     u64 (*alike)(void *vm, gpa_t gpa);

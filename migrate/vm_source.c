@@ -9,7 +9,6 @@
 #include "dev/platform.h"
 #include "host/log.h"
 #include "hv/vm.h"
-#include "mm/guest_missing.h"
 #include "stream/tcp_transport.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_dirty.h"
@@ -35,27 +34,6 @@ static const void *page(void *ctx, gpa_t gpa)
     struct vm_source *from = ctx;
 
     return ram_window_page(&from->window, &from->vm->mem, gpa);
-}
-
-static bool may_split(const struct vm *vm)
-{
-    const struct platform *platform = platform_of(vm);
-
-    return !((platform->net.virtio.status | platform->rng.virtio.status) & VIRTIO_STATUS_DRIVER_OK);
-}
-
-const char *vm_source_misfit(struct vm *vm, enum migrate_mode mode)
-{
-    if (guest_mem_missing_count(&vm->mem))
-        return "pages of it are missing here until its last move is complete: see query-migrate";
-    if (mode > MODE_STOP_COPY && !may_split(vm))
-        return "it uses virtio devices, which do not wait for missing pages yet, expected live or stop-copy";
-    return NULL;
-}
-
-static bool splits(void *ctx)
-{
-    return may_split(((struct vm_source *)ctx)->vm);
 }
 
 static u64 alike(void *ctx, gpa_t gpa)
@@ -223,7 +201,6 @@ const struct migrate_source_ops vm_source_ops = {
     .now = now,
     .describe = describe,
     .page = page,
-    .splits = splits,
     .alike = alike,
     .log_start = log_start,
     .log_stop = log_stop,

@@ -29,8 +29,5 @@ struct vm_source {
 /* The ops of migrate/source.h; their `vm` is a struct vm_source. */
 extern const struct migrate_source_ops vm_source_ops;
 
-/* Why the VM can't move in that mode, in words; NULL: it can. */
-const char *vm_source_misfit(struct vm *vm, enum migrate_mode mode);
-
 /* Abort the connection that the last attempt was still opening, if there is one. */
 void vm_source_end(struct vm_source *from);

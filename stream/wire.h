@@ -48,6 +48,9 @@
  * that works hard is behind the clock of its peer, which waits. */
 #define WIRE_KEEPALIVE_PAGES 128
 
+/* The same of missing pages that a destination has taken: its source sends only so many ahead of that. */
+#define WIRE_KEEPALIVE_FILLED 16
+
 /* The same of pages that an end only looks at: it finds them empty, or has had nothing in them. Long runs of them cost
  * less than a tenth of a byte each. */
 #define WIRE_KEEPALIVE_LOOKED 1024

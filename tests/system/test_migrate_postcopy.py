@@ -4,7 +4,7 @@ each that it reads: it says "0 wrong"."""
 
 import pytest
 from machine import vm
-from migration import Site, beats, free_memory, says
+from migration import LINUX, Site, alive, beats, says, shell
 from relay import DEST, SOURCE, Relay
 
 MOVER = vm("mover", "mover.elf", memory="12M", cmdline="pages=2048 rate=8")
@@ -74,3 +74,17 @@ def test_link_is_cut(pair):
         done = arrived(source, dest)
         assert done["ram"]["postcopy-recoveries"] >= (record in ("PAGES", "WANT", "COMPLETE")), (record, done)
         relay.close()
+
+
+def test_linux(tmp_path):
+    """Debian's kernel with its network card, its clocks and its interrupts: all of them go on."""
+    with Site(tmp_path) as site:
+        site.boot(LINUX)
+        for mode in ("post-copy", "hybrid"):
+            source, dest = site.ends("linux")
+            source.begin("linux", dest, mode)
+            source.wait_status("linux", "completed")
+            there = dest.query("linux")
+            assert there["postcopy-missing"] == 0 and sum(there["postcopy-latency"]) > 0, there
+            assert alive(site.net)
+            assert shell(dest, "dmesg | grep -c -e BUG -e lockup -e stall").strip() == "0"

@@ -99,11 +99,6 @@ static const void *source_page(void *ctx, gpa_t gpa)
     return NULL;
 }
 
-static bool splits(void *vm)
-{
-    return !((struct fake_vm *)vm)->world->whole_only;
-}
-
 /* Up to seven pages, in its range. */
 static u64 alike(void *ctx, gpa_t gpa)
 {
@@ -394,7 +389,6 @@ static const struct migrate_source_ops source_ops = {
     .now = ops_now,
     .describe = describe,
     .page = source_page,
-    .splits = splits,
     .alike = alike,
     .log_start = log_start,
     .log_stop = log_stop,

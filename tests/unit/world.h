@@ -69,7 +69,6 @@ struct world {
     bool refuse_restore;           /* the destination refuses a section of state */
     bool restores_wrong;           /* the destination's vcpu is not what came */
     unsigned forgets;              /* this page (1-based) is written without being logged */
-    bool whole_only;               /* the guest can't run with pages missing */
     int no_map;                    /* what noting missing pages returns */
     bool taken;                    /* an operator has taken the pages that are missing */
     unsigned announced, epochs_noted;

@@ -167,17 +167,6 @@ static void test_on_stall(void **state)
     assert_smooth(w);
     assert_true(w->dest_vm.supplied > 0);
     end(w);
-
-    /* Where it can't be, it is stopped. */
-    settings.policy.on_stall = POLICY_STALL_POSTCOPY;
-    w = begin(settings);
-    w->writes = 40;
-    w->whole_only = true;
-    world_run(w, STEPS);
-    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
-    assert_int_equal(w->dest_vm.supplied, 0);
-    assert_true(w->source.stats.prediction.over_limit);
-    end(w);
 }
 
 /* Bytes that each connection carries, each way, in a move that nothing disturbs. */
