@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The map of missing pages. Everybody uses it under mem->missing_lock, so that it can be freed with the last page while
- * other CPUs come by; only the host loop, which alone makes and frees it, may look at mem->missing without the lock.
+ * The map of missing pages. While vcpus run, everybody uses it under mem->missing_lock, so that it can be freed with
+ * the last page while other CPUs come by; only the host loop, which alone makes and frees it, may look at mem->missing
+ * without the lock.
  */
 #include "mm/guest_missing.h"
 
@@ -15,10 +16,7 @@
 #define WORD_PAGES 64
 
 struct guest_missing {
-    u64 count;           /* pages that are missing */
     u64 wishes;          /* bits in `wanted` */
-    u64 next;            /* where guest_mem_wanted goes on */
-    u64 last;            /* the page that was asked for last */
     u64 *asked, *wanted; /* by page: somebody has asked; the wish waits to be fetched. Subsets of `missing` */
     u64 missing[];       /* by page; the other two maps are behind it */
 };
@@ -82,12 +80,6 @@ bool guest_mem_missing(struct guest_mem *mem, u64 page)
     return missing;
 }
 
-static void want(struct guest_missing *map, u64 page)
-{
-    map->wishes += !bitmap_test(map->wanted, page);
-    bitmap_set(map->wanted, page);
-}
-
 static void unwant(struct guest_missing *map, u64 page)
 {
     map->wishes -= bitmap_test(map->wanted, page);
@@ -102,7 +94,8 @@ static void ask_for(struct guest_mem *mem, u64 page)
     if (bitmap_test(map->asked, page))
         return;
     bitmap_set(map->asked, page);
-    want(map, page);
+    bitmap_set(map->wanted, page);
+    map->wishes++;
     mem->requests++;
 }
 
@@ -150,16 +143,6 @@ int guest_mem_supply(struct guest_mem *mem, u64 page, const void *bytes)
     return missing ? 0 : -EEXIST;
 }
 
-/* The first wish; there is one. */
-static u64 first_wish(const struct guest_missing *map)
-{
-    u64 word = 0;
-
-    while (!map->wanted[word])
-        word++;
-    return word * WORD_PAGES + (u64)__builtin_ctzll(map->wanted[word]);
-}
-
 bool guest_mem_wanted(struct guest_mem *mem, u64 *page)
 {
     struct guest_missing *map = mem->missing;
@@ -170,7 +153,11 @@ bool guest_mem_wanted(struct guest_mem *mem, u64 *page)
     bool found = map->wishes != 0;
 
     if (found) {
-        *page = first_wish(map);
+        u64 word = 0;
+
+        while (!map->wanted[word])
+            word++;
+        *page = word * WORD_PAGES + (u64)__builtin_ctzll(map->wanted[word]);
         unwant(map, *page);
     }
     spin_unlock(&mem->missing_lock);
