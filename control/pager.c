@@ -124,6 +124,15 @@ static void end(void)
     pager.vm = NULL;
 }
 
+/* A vcpu whose page has just come must have seen that before the page is missing again. */
+static bool somebody_waits(const struct vm *vm)
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        if (__atomic_load_n(&vm->vcpu[i]->status, __ATOMIC_ACQUIRE) == VCPU_WAIT_PAGE)
+            return true;
+    return false;
+}
+
 static bool is_there(const struct vm *vm)
 {
     list_for_each (node, vm_list())
@@ -146,8 +155,7 @@ static u64 step(void)
     }
     if (guest_mem_whole(&vm->mem)) {
         forget_copies();
-        /* A vcpu whose page has just come must have seen that before the page is missing again. */
-        if (now >= pager.hide_at && vm_runnable(vm) && !vm->page_waits.waiting)
+        if (now >= pager.hide_at && vm_runnable(vm) && !somebody_waits(vm))
             hide(vm);
         return MAX(pager.hide_at, now);
     }

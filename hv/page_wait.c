@@ -16,22 +16,6 @@ void page_wait_note(struct vcpu *vcpu)
     __atomic_store_n(&vcpu->page_wait.page, this_cpu()->page_asked, __ATOMIC_SEQ_CST);
 }
 
-void page_wait_begin(struct vcpu *vcpu)
-{
-    struct page_waits *waits = &vcpu->vm->page_waits;
-
-    page_wait_note(vcpu);
-    if (vcpu->status == VCPU_WAIT_PAGE)
-        return;
-    vcpu->page_wait.since = clock_ns();
-    __atomic_store_n(&vcpu->status, VCPU_WAIT_PAGE, __ATOMIC_SEQ_CST);
-    spin_lock(&vcpu->vm->lock);
-    if (++waits->waiting == vcpu->vm->nr_vcpus)
-        waits->since = vcpu->page_wait.since;
-    spin_unlock(&vcpu->vm->lock);
-    cpu_kick(0); /* the host loop fetches the page */
-}
-
 static unsigned bucket(u64 ns)
 {
     u64 us = ns / 1000;
@@ -40,18 +24,40 @@ static unsigned bucket(u64 ns)
     return MIN(bits, PAGE_WAIT_BUCKETS - 1U);
 }
 
+void page_wait_begin(struct vcpu *vcpu)
+{
+    struct page_waits *waits = &vcpu->vm->page_waits;
+    struct page_wait *wait = &vcpu->page_wait;
+
+    page_wait_note(vcpu);
+    vcpu->status = VCPU_WAIT_PAGE;
+    spin_lock(&vcpu->vm->lock);
+    if (!wait->since) {
+        wait->since = clock_ns();
+        if (++waits->waiting == vcpu->vm->nr_vcpus)
+            waits->since = wait->since;
+    }
+    spin_unlock(&vcpu->vm->lock);
+    if (!guest_mem_missing(&vcpu->vm->mem, wait->page))
+        page_wait_end(vcpu);
+    cpu_kick(0); /* the host loop fetches the page */
+}
+
 void page_wait_end(struct vcpu *vcpu)
 {
     struct page_waits *waits = &vcpu->vm->page_waits;
-    u64 now = clock_ns(), ns = now - vcpu->page_wait.since;
+    struct page_wait *wait = &vcpu->page_wait;
+    u64 now = clock_ns();
 
-    vcpu->status = VCPU_RUNNABLE;
-    vcpu->page_wait.count++;
-    vcpu->page_wait.ns += ns;
     spin_lock(&vcpu->vm->lock);
-    if (waits->waiting-- == vcpu->vm->nr_vcpus)
-        waits->ns += now - waits->since;
-    waits->latency[bucket(ns)]++;
+    if (wait->since) {
+        wait->count++;
+        wait->ns += now - wait->since;
+        waits->latency[bucket(now - wait->since)]++;
+        if (waits->waiting-- == vcpu->vm->nr_vcpus)
+            waits->ns += now - waits->since;
+        __atomic_store_n(&wait->since, 0, __ATOMIC_RELEASE);
+    }
     spin_unlock(&vcpu->vm->lock);
 }
 
@@ -62,9 +68,12 @@ int vm_page_supply(struct vm *vm, u64 page, const void *bytes)
 
     if (vm->mem.answered == answered)
         return err;
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        if (__atomic_load_n(&vm->vcpu[i]->page_wait.page, __ATOMIC_SEQ_CST) == page)
-            vcpu_wake(vm->vcpu[i]);
+    for (u32 i = 0; i < vm->nr_vcpus; i++) {
+        if (__atomic_load_n(&vm->vcpu[i]->page_wait.page, __ATOMIC_SEQ_CST) != page)
+            continue;
+        page_wait_end(vm->vcpu[i]);
+        vcpu_wake(vm->vcpu[i]);
+    }
     cpu_kick(0); /* devices that wait try again in the next round */
     return err;
 }

@@ -16,7 +16,7 @@ struct vm;
 /* In struct vcpu. */
 struct page_wait {
     u64 page;      /* of RAM: when it comes, look at the vcpu again; other CPUs read it */
-    u64 since;     /* clock_ns at which the vcpu began to wait */
+    u64 since;     /* clock_ns at which the vcpu began to wait; 0: it does not. vm->lock guards this and what follows */
     u64 count, ns; /* waits that are over, and how long they took */
 };
 
@@ -32,7 +32,8 @@ struct page_waits {
 void page_wait_begin(struct vcpu *vcpu);
 void page_wait_note(struct vcpu *vcpu);
 
-/* The vcpu waits no more: its page is here, or it is reset. On the vcpu's CPU, or while it is in no queue. */
+/* If the vcpu waits, it does so no more: its page is here, or it is reset. The status is left to the vcpu's CPU. Any
+ * CPU. */
 void page_wait_end(struct vcpu *vcpu);
 
 /* A page has come, as guest_mem_supply says; wake the vcpus and the devices that wait for it. Host loop. */

@@ -15,7 +15,6 @@
 #include "hv/throttle.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
-#include "mm/guest_missing.h"
 
 #define SLICE_NS 1000000ULL   /* a vcpu's turn while others wait for the CPU, the host loop among them */
 #define SHORTEST_RUN_NS 50000 /* the least time that a vcpu gets, however busy the host loop is */
@@ -128,10 +127,8 @@ static void check_sleeper(struct vcpu *vcpu, u64 *wake)
     u64 now = rdtsc();
 
     if (vcpu->status == VCPU_WAIT_PAGE) {
-        if (guest_mem_missing(&vcpu->vm->mem, vcpu->page_wait.page))
-            return;
-        page_wait_end(vcpu);
-        vcpu_runnable(vcpu);
+        if (!__atomic_load_n(&vcpu->page_wait.since, __ATOMIC_ACQUIRE))
+            vcpu_runnable(vcpu);
         return;
     }
     if (!vcpu_caught_up(vcpu))

@@ -84,6 +84,7 @@ void vcpu_reset(struct vcpu *vcpu)
     /* Else the values in the CPU would overwrite the reset values when the next vcpu becomes resident. */
     if (this_cpu()->resident == vcpu)
         resident_clear();
+    page_wait_end(vcpu);
     memset(vcpu->regs, 0, sizeof(vcpu->regs));
     vcpu->regs[RDX] = cpuid(1, 0).eax; /* the processor's signature */
     vcpu->rip = 0xFFF0;
@@ -100,8 +101,6 @@ void vcpu_reset(struct vcpu *vcpu)
 
 void vcpu_restart(struct vcpu *vcpu)
 {
-    if (vcpu->status == VCPU_WAIT_PAGE)
-        page_wait_end(vcpu);
     vcpu->status = vcpu->id ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
     msr_store_reset(vcpu->msrs);
     vcpu_reset(vcpu);

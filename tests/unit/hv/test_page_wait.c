@@ -45,9 +45,8 @@ static void comes(gpa_t gpa)
     assert_int_equal(wanted, gpa / PAGE_SIZE);
     assert_false(guest_mem_wanted(&rig.vm.mem, &wanted));
     assert_int_equal(vm_page_supply(&rig.vm, wanted, page), 0);
-    assert_false(guest_mem_missing(&rig.vm.mem, rig.vcpu->page_wait.page));
-    page_wait_end(rig.vcpu);
-    assert_int_equal(rig.vcpu->status, VCPU_RUNNABLE);
+    assert_int_equal(rig.vcpu->page_wait.since, 0);
+    rig.vcpu->status = VCPU_RUNNABLE; /* the run loop has seen that */
 }
 
 /* Nothing has changed but what `waits` says. */
@@ -145,8 +144,9 @@ static void test_outs_over_two_missing_pages(void **state)
     assert_waits_at(&once);
     assert_true(guest_mem_wanted(&rig.vm.mem, &wanted)); /* both are asked for at once */
     assert_int_equal(vm_page_supply(&rig.vm, wanted, page), 0);
-    guest_mem_supply(&rig.vm.mem, BUFFER / PAGE_SIZE, (const u8[PAGE_SIZE]){ 'c', 'd' });
-    page_wait_end(rig.vcpu);
+    assert_int_equal(vm_page_supply(&rig.vm, BUFFER / PAGE_SIZE, (const u8[PAGE_SIZE]){ 'c', 'd' }), 0);
+    assert_int_equal(rig.vcpu->page_wait.since, 0);
+    rig.vcpu->status = VCPU_RUNNABLE;
     assert_int_equal(guest_exits(&once, true), NO_FAULT);
     assert_int_equal(rig.accesses, 1);
     assert_int_equal(rig.access[0].val, 0x64636261);
@@ -271,6 +271,37 @@ static void test_a_reset_ends_the_wait(void **state)
     assert_int_equal(vm_page_supply(&rig.vm, BUFFER / PAGE_SIZE, page), -EEXIST);
 }
 
+/* INIT ends the wait, too, and whatever comes next finds no vcpu that waits. */
+static void test_init_ends_the_wait(void **state)
+{
+    const struct exit exit = fault(BUFFER);
+
+    (void)state;
+    hide(BUFFER);
+    assert_waits_at(&exit);
+    vcpu_reset(rig.vcpu);
+    assert_int_equal(rig.vm.page_waits.waiting, 0);
+    assert_int_equal(vm_page_supply(&rig.vm, BUFFER / PAGE_SIZE, page), 0);
+    assert_int_equal(rig.vcpu->page_wait.count, 1);
+}
+
+/* A vcpu has waited until its page came, not until its CPU looked: its VM may be paused meanwhile. */
+static void test_a_wait_is_as_long_as_the_page_takes(void **state)
+{
+    const struct exit exit = fault(BUFFER);
+
+    (void)state;
+    hide(BUFFER);
+    assert_waits_at(&exit);
+    rig.tsc += MS_TICKS;
+    assert_int_equal(vm_page_supply(&rig.vm, BUFFER / PAGE_SIZE, page), 0);
+    assert_int_equal(rig.vcpu->status, VCPU_WAIT_PAGE);
+    rig.tsc += 5 * MS_TICKS;
+    vcpu_restart(rig.vcpu);
+    assert_int_equal(rig.vcpu->page_wait.ns, 1000000);
+    assert_int_equal(rig.vm.page_waits.ns, 1000000);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, guest_rig_setup, guest_rig_teardown)
 
 int main(void)
@@ -281,6 +312,7 @@ int main(void)
         TEST(test_a_device_is_read_once),    TEST(test_half_an_operand),
         TEST(test_code_and_tables),          TEST(test_control_registers_of_pae),
         TEST(test_msr_with_memory_behind),   TEST(test_a_reset_ends_the_wait),
+        TEST(test_init_ends_the_wait),       TEST(test_a_wait_is_as_long_as_the_page_takes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,7 +147,7 @@ static void test_next_instruction_is_missing(void **state)
         if (attempt)
             break;
         assert_int_equal(vm_page_supply(&rig.vm, RIG_CODE / PAGE_SIZE, page), 0);
-        page_wait_end(rig.vcpu);
+        rig.vcpu->status = VCPU_RUNNABLE;
     }
 }
 
