@@ -54,7 +54,7 @@ void pv_eoi_offer(struct pv_eoi *pv_eoi, struct guest_mem *mem, const struct lap
 
 void pv_eoi_settle(struct pv_eoi *pv_eoi, struct guest_mem *mem, struct lapic *lapic, bool withdraw)
 {
-    u32 word = 0;
+    u32 word = WORD_SKIP_EOI; /* what cannot be read counts as unchanged */
 
     if (!pv_eoi->offered)
         return;

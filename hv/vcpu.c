@@ -201,13 +201,25 @@ bool vcpu_caught_up(struct vcpu *vcpu)
     return true;
 }
 
-/* The vcpu's turn has come: let it go on, or wait for a page. */
-static void turn_begin(struct vcpu *vcpu)
+/* The vcpu's turn has come: let it go on until the turn is over, or wait for a page. */
+static void take_turn(struct vcpu *vcpu, u64 until)
 {
     if (vcpu_caught_up(vcpu))
         turns->goes_on(vcpu);
     else
         page_wait_begin(vcpu);
+    while (vcpu->status == VCPU_RUNNABLE && vm_runnable(vcpu->vm)) {
+        if (vcpu->ask_interrupts) {
+            ask_interrupts(vcpu, until);
+            /* An INIT message has put the vcpu down, and ends its turn unless a start-up came with it. If the processor
+             * doesn't take the vcpu's state, its VM ends. */
+            resident_set(vcpu);
+            continue;
+        }
+        vcpu_step(vcpu);
+        if ((vcpu->exit.kind == EXIT_PREEMPT || vcpu->exit.kind == EXIT_INTERRUPT) && turn_over(vcpu, until))
+            break;
+    }
 }
 
 void vcpu_run(struct vcpu *vcpu, u64 until)
@@ -226,19 +238,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
      * these first and then looks at `running`. */
     __atomic_store_n(&this_cpu()->running, vcpu, __ATOMIC_SEQ_CST);
     if (vm_runnable(vcpu->vm))
-        turn_begin(vcpu);
-    while (vcpu->status == VCPU_RUNNABLE && vm_runnable(vcpu->vm)) {
-        if (vcpu->ask_interrupts) {
-            ask_interrupts(vcpu, until);
-            /* An INIT message has put the vcpu down, and ends its turn unless a start-up came with it. If the processor
-             * doesn't take the vcpu's state, its VM ends. */
-            resident_set(vcpu);
-            continue;
-        }
-        vcpu_step(vcpu);
-        if ((vcpu->exit.kind == EXIT_PREEMPT || vcpu->exit.kind == EXIT_INTERRUPT) && turn_over(vcpu, until))
-            break;
-    }
+        take_turn(vcpu, until);
     if (vcpu->status == VCPU_RUNNABLE)
         turns->waits(vcpu);
     vcpu->guest_ticks += rdtsc() - start;

@@ -16,7 +16,7 @@
 #include "dev/pv_eoi.h"
 #include "host/bits.h"
 #include "dev/codec.h"
-#include "mm/guest_mem.h"
+#include "mm/guest_missing.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/ram.h"
 
@@ -217,6 +217,19 @@ static void test_state_moves(void **unused)
     assert_int_equal(r.err, -EINVAL);
 }
 
+/* The guest has not ended an interrupt just because nobody can see whether it has. */
+static void test_a_missing_word_ends_nothing(void **state)
+{
+    (void)state;
+    take(VECTOR, false);
+    assert_int_equal(guest_mem_expect(&mem, 0, MiB(4) / PAGE_SIZE), 0);
+    pv_eoi_settle(&pv_eoi, &mem, &lapic, false);
+    assert_true(in_service());
+    assert_int_equal(guest_mem_supply(&mem, WORD / PAGE_SIZE, NULL), 0);
+    pv_eoi_settle(&pv_eoi, &mem, &lapic, false);
+    assert_false(in_service());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +241,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_is_offered_unasked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_addresses_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_state_moves, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_missing_word_ends_nothing, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
