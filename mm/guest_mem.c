@@ -246,10 +246,12 @@ int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len)
 
 u64 guest_mem_untouched(struct guest_mem *mem, gpa_t gpa)
 {
-    struct npt_leaf leaf = leaf_at(mem, gpa);
-
+    /* First of all: a page may come at any time, but none becomes missing while others look. */
     if (guest_mem_missing(mem, guest_mem_page(mem, gpa)))
         return 0;
+
+    struct npt_leaf leaf = leaf_at(mem, gpa);
+
     return leaf.prot == NPT_UNTOUCHED ? leaf.page_size - (gpa & (leaf.page_size - 1)) : 0;
 }
 
