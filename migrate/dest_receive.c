@@ -260,6 +260,12 @@ static struct wire_run zero_run(const struct inbox *box, unsigned index)
     return run;
 }
 
+/* Is this page to stay behind? All such pages count as seen. */
+static bool is_missing(const struct incoming *in, const struct dest *dest, gpa_t gpa)
+{
+    return in->handoff.split && bitmap_test(in->seen, ram_index(&in->ram, gpa)) && dest->ops->is_missing(in->vm, gpa);
+}
+
 /* A page that comes for the first time is zeros already. Returns whether this one has come before. */
 static bool clear_page(struct dest_session *session, gpa_t gpa)
 {
@@ -282,11 +288,16 @@ void receive_clear(struct dest_session *session)
 
     while (looked < WIRE_KEEPALIVE_LOOKED && cleared < WIRE_KEEPALIVE_PAGES && session->zero.run < session->zero.runs) {
         struct wire_run run = zero_run(&session->inbox, session->zero.run);
+        gpa_t gpa = run.gpa + session->zero.page * WIRE_PAGE;
 
         looked++;
+        if (session->zero.stage == SESSION_RECEIVE && is_missing(session->incoming, session->dest, gpa)) {
+            dest_refuse(session, WIRE_E_STREAM, "ZERO of a page that MISSING has named");
+            return;
+        }
         if (session->zero.stage == SESSION_RECEIVE)
-            cleared += clear_page(session, run.gpa + session->zero.page * WIRE_PAGE);
-        else if (fill_zero(session, run.gpa + session->zero.page * WIRE_PAGE))
+            cleared += clear_page(session, gpa);
+        else if (fill_zero(session, gpa))
             cleared++;
         else
             return;

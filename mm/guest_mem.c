@@ -269,6 +269,7 @@ void guest_mem_untouch(struct guest_mem *mem)
 void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous)
 {
     *contiguous = MIN(len, slots_rest(mem->slot, gpa));
+    assert(!*contiguous || !guest_mem_missing(mem, guest_mem_page(mem, gpa)));
     return slots_rest(mem->slot, gpa) ? guest_pointer(mem, gpa, contiguous) : NULL;
 }
 

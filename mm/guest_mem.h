@@ -83,8 +83,8 @@ int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len);
  */
 const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 
-/* The same address for writing, for the destination of a move: it fills the RAM of a VM that may not run yet and that
- * is whole. Neither the dirty log nor bytes_written learns of the writes. Host loop. */
+/* The same address for writing, for the destination of a move: it fills the RAM of a VM that may not run yet. The page
+ * at gpa is not missing. Neither the dirty log nor bytes_written learns of the writes. Host loop. */
 void *guest_mem_place(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 
 /*

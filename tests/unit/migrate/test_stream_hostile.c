@@ -100,6 +100,7 @@ static void test_receiving(void **state)
         { { 0, ~0ULL }, { 0, 0 } },  { { MiB(4), 1 }, { 0, 1 } }, /* not ascending */
         { { GiB(1), 1 }, { 0, 0 } }, { { 0, 0 }, { 0, 0 } },
     };
+    static const struct wire_run behind = { PAGE_SIZE, 1 }, beside = { 2 * PAGE_SIZE, 1 };
     struct wire_section section = { .name = "vcpu", .len = 400 };
     struct wire_handoff handoff = { .epoch = 8 };
     struct peer *p;
@@ -110,6 +111,12 @@ static void test_receiving(void **state)
         say(p, WIRE_ZERO, runs[i], sizeof(runs[i]));
         refused_with(p, WIRE_E_STREAM);
     }
+    p = reserved();
+    say(p, WIRE_MISSING, &behind, sizeof(behind));
+    say(p, WIRE_ZERO, &beside, sizeof(beside));
+    assert_false(p->gone);
+    say(p, WIRE_ZERO, &behind, sizeof(behind)); /* of a page that stays behind */
+    refused_with(p, WIRE_E_STREAM);
     p = reserved();
     say(p, WIRE_STATE, &section, sizeof(section)); /* bytes missing */
     refused_with(p, WIRE_E_STREAM);
