@@ -71,6 +71,27 @@ bool vm_dirty_stop_part(struct vm *vm)
     return off;
 }
 
+static bool is_to_fold(const struct vm *vm)
+{
+    return vm->mem.split && guest_mem_whole(&vm->mem) && vm->mem.dirty.producer == DIRTY_OFF;
+}
+
+u64 vm_fold(void)
+{
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (!is_to_fold(vm))
+            continue;
+        vm_hold(vm);
+        if (dirty_fold_part(&vm->mem, STOP_SLICE))
+            pr_info("%s: whole, %lu frames of nested tables", vm->name, vm->npt.tables);
+        vm_release(vm);
+        return rdtsc();
+    }
+    return ~0ULL;
+}
+
 void vm_dirty_stop(struct vm *vm)
 {
     while (!vm_dirty_stop_part(vm))

@@ -40,6 +40,9 @@ void vm_dirty_stop(struct vm *vm);
 /* Do one slice of the stop. Between slices the guest runs, and the host loop does other work. True: the log is off. */
 bool vm_dirty_stop_part(struct vm *vm);
 
+/* Host work: give the large pages back to VMs whose RAM was split for pages that were missing. One slice in a round. */
+u64 vm_fold(void);
+
 /* Do one slice of a harvest: add the pages that were written to to_send (dirty_words(&vm->mem) long; NULL: they are
  * only counted). The last slice makes the vcpus flush, and returns true. The harvest before must be ready. */
 bool vm_harvest_part(struct vm *vm, u64 *to_send);

@@ -166,6 +166,7 @@ static int arm(struct guest_mem *mem, enum dirty_producer producer, enum dirty_s
     int rc = 0;
 
     mem->dirty.producer = producer;
+    mem->folded = 0;
     for (unsigned i = 0; i < GUEST_SLOTS && rc == 0; i++)
         rc = npt_log_arm(mem->npt, mem->slot[i].base, mem->slot[i].size, track(&mem->dirty),
                          split == DIRTY_SPLIT_EAGER);
@@ -190,20 +191,30 @@ int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_
     return rc;
 }
 
+bool dirty_fold_part(struct guest_mem *mem, u64 pages)
+{
+    u64 step;
+
+    for (; (step = pages_together(mem, mem->folded, pages)); mem->folded += step, pages -= step)
+        npt_log_disarm(mem->npt, guest_mem_gpa(mem, mem->folded), step * PAGE_SIZE);
+    npt_reap(mem->npt);
+    if (mem->folded < mem->size / PAGE_SIZE)
+        return false;
+    mem->folded = 0;
+    mem->split = false;
+    return true;
+}
+
 bool dirty_stop_part(struct guest_mem *mem, u64 pages)
 {
     struct dirty_log *dirty = &mem->dirty;
-    u64 step;
 
     if (dirty->producer == DIRTY_OFF)
         return true;
-    for (; (step = pages_together(mem, dirty->disarmed, pages)); dirty->disarmed += step, pages -= step)
-        npt_log_disarm(mem->npt, guest_mem_gpa(mem, dirty->disarmed), step * PAGE_SIZE);
-    npt_reap(mem->npt);
-    if (dirty->disarmed < dirty->pages)
+    if (!dirty_fold_part(mem, pages))
         return false;
     dirty->producer = DIRTY_OFF;
-    dirty->disarmed = dirty->taken = 0;
+    dirty->taken = 0;
     memset(dirty->log, 0, dirty_words(mem) * sizeof(u64));
     return true;
 }

@@ -35,11 +35,10 @@ struct dirty_counters {
 
 struct dirty_log {
     enum dirty_producer producer;
-    u64 pages;    /* of RAM: the length of the log in bits; 0: never started */
-    u64 disarmed; /* pages, counted from the first, for which the log has ended */
-    u64 taken;    /* pages, counted from the first, that the current harvest has done */
-    bool retire;  /* the current harvest needs a flush */
-    u64 *log;     /* pages written since the last harvest */
+    u64 pages;   /* of RAM: the length of the log in bits; 0: never started */
+    u64 taken;   /* pages, counted from the first, that the current harvest has done */
+    bool retire; /* the current harvest needs a flush */
+    u64 *log;    /* pages written since the last harvest */
     struct dirty_counters count;
 };
 
@@ -62,6 +61,10 @@ void dirty_stop(struct guest_mem *mem);
 /* End the log in parts: this call does up to `pages` pages, a multiple of 512. Returns true when the log is off. Vcpus
  * may run between the parts; the log may note what they write, or not. */
 bool dirty_stop_part(struct guest_mem *mem, u64 pages);
+
+/* Bring the large pages back, as the end of a log does, for RAM that is split without one (guest_mem.split). True: it
+ * is done. */
+bool dirty_fold_part(struct guest_mem *mem, u64 pages);
 
 /*
  * Do a part of a harvest. A harvest adds the pages written since the last one to `to_send` (dirty_words long; NULL: the

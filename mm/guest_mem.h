@@ -27,6 +27,9 @@ struct guest_mem {
     u64 pages_4k, pages_2m, pages_1g; /* pages that back the RAM, counted at creation */
     u64 bytes_written;                /* by the hypervisor, for counters */
     struct dirty_log dirty;
+    u64 folded; /* pages, counted from the first, that an end of the log or of missing pages has folded into large ones
+                 */
+    bool split; /* pages have been missing, and large pages have not come back since; host loop */
 
     struct guest_missing *missing; /* NULL: the RAM is whole (mm/guest_missing.h) */
     struct spinlock missing_lock;  /* guards the map and what is below */

@@ -63,6 +63,8 @@ int guest_mem_expect(struct guest_mem *mem, gpa_t gpa, u64 pages)
         mem->missing = map_make(mem);
     if (!mem->missing)
         return -ENOMEM;
+    mem->split = true;
+    mem->folded = 0;
     err = npt_withhold(mem->npt, gpa, pages * PAGE_SIZE);
     if (!err)
         expect(mem, guest_mem_page(mem, gpa), pages);

@@ -14,6 +14,7 @@
 #include "host/machine_end.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
+#include "migrate/vm_dirty.h"
 
 #define LINGER_NS 100000000ULL
 
@@ -99,6 +100,7 @@ void launch_guests(const struct boot_info *boot_info)
     host_work_add(vm_resets);
     host_work_add(report_first_entry);
     host_work_add(vm_reap);
+    host_work_add(vm_fold);
     /* A hypervisor without guests of its own serves the network, and does not end by itself; nor does one to which
      * guests may come. */
     if (boot_info->config.nr_vms > 0 && !boot_info->config.migration.port)

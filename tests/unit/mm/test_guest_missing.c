@@ -332,6 +332,46 @@ static void test_at_random(void **format)
         assert_page_is(page, holds[page]);
 }
 
+/* RAM that was split for missing pages gets its large pages back once it is whole, and not for a log in between. */
+static void test_large_pages_come_back(void **format)
+{
+    start(format);
+    guest_write(&mem, 0, page_of[1], PAGE_SIZE);
+    assert_int_equal(guest_mem_expect(&mem, 0, MiB(4) / PAGE_SIZE), 0);
+    for (u64 page = 0; page < MiB(4) / PAGE_SIZE; page++) {
+        assert_int_equal(leaf_at(page * PAGE_SIZE).page_size, PAGE_SIZE);
+        assert_int_equal(guest_mem_supply(&mem, page, page_of[page % 256]), 0);
+    }
+    assert_true(guest_mem_whole(&mem) && mem.split);
+    assert_false(dirty_fold_part(&mem, 512));
+    assert_int_equal(leaf_at(0).page_size, MiB(2));
+    assert_int_equal(leaf_at(MiB(2)).page_size, PAGE_SIZE);
+    assert_true(dirty_fold_part(&mem, ~0ULL));
+    assert_false(mem.split);
+    assert_int_equal(leaf_at(MiB(2)).page_size, MiB(2));
+    assert_int_equal(leaf_at(MiB(2)).prot, NPT_RWX);
+    for (u64 page = 0; page < MiB(4) / PAGE_SIZE; page++)
+        assert_page_is(page, page % 256);
+}
+
+/* A log that begins while large pages come back ends for all of RAM. */
+static void test_a_log_begins_meanwhile(void **format)
+{
+    start(format);
+    guest_write(&mem, 0, page_of[1], PAGE_SIZE);
+    assert_int_equal(guest_mem_expect(&mem, 0, MiB(4) / PAGE_SIZE), 0);
+    for (u64 page = 0; page < MiB(4) / PAGE_SIZE; page++)
+        assert_int_equal(guest_mem_supply(&mem, page, page_of[2]), 0);
+    assert_false(dirty_fold_part(&mem, 512));
+    assert_int_equal(dirty_start(&mem, DIRTY_WRITE_PROTECT, DIRTY_SPLIT_EAGER), 0);
+    dirty_stop(&mem);
+    for (gpa_t gpa = 0; gpa < MiB(4); gpa += MiB(2)) {
+        assert_int_equal(leaf_at(gpa).page_size, MiB(2));
+        assert_int_equal(leaf_at(gpa).prot, NPT_RWX);
+    }
+    assert_false(mem.split);
+}
+
 #define IN_FORMAT(format, test)                                                                                        \
     {                                                                                                                  \
         .name = #test " in " #format, .test_func = test, .teardown_func = teardown, .initial_state = (void *)&(format) \
@@ -349,6 +389,8 @@ int main(void)
         IN_BOTH(test_what_is_refused),
         IN_BOTH(test_without_memory_for_tables),
         IN_BOTH(test_walks_meet_missing_tables),
+        IN_BOTH(test_large_pages_come_back),
+        IN_BOTH(test_a_log_begins_meanwhile),
         IN_BOTH(test_at_random),
         IN_FORMAT(format_ept_small_code, test_at_random),
     };
