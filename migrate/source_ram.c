@@ -190,13 +190,14 @@ static bool produce_zero(struct source *s)
 bool source_ram_produce(struct source *s, bool *done)
 {
     struct source_batch *batch = &s->batch;
-    bool at_end;
+    bool at_end, serves = s->stage == STAGE_SERVE;
 
     *done = false;
     if (batch->pages < batch_room(s) && s->runs < WIRE_RUNS)
         gather(s);
     at_end = s->cursor == s->ram.pages;
-    if (s->runs == WIRE_RUNS || (at_end && s->runs && !batch->pages))
+    /* What is gathered is not given to somebody who waits for it, either. */
+    if (s->runs == WIRE_RUNS || (s->runs && (serves || (at_end && !batch->pages))))
         return produce_zero(s);
     if (batch->pages >= batch_room(s) || (at_end && batch->pages))
         return produce_pages(s);

@@ -293,6 +293,31 @@ static void test_want_early(void **state)
     end(w);
 }
 
+/* A page of zeros that the source has found to be so comes before much else, because it may be wanted. */
+static void test_zero_comes(void **state)
+{
+    struct migrate_settings settings = split_settings(0);
+    struct world *w;
+    unsigned page, steps = 0;
+
+    (void)state;
+    settings.max_bandwidth = 400000;
+    w = begin(settings);
+    w->writes = 0;
+    memset(w->source_vm.memory + 8 * PAGE_SIZE, 7, (FAKE_PAGES - 8) * PAGE_SIZE);
+    while (w->source.stage != STAGE_SERVE)
+        world_step(w);
+    for (page = 0; !w->dest_vm.missing[page]; page++)
+        ;
+    assert_true(page < 8);
+    while (w->dest_vm.missing[page] && steps++ < 400) /* all of it takes 4 s */
+        world_step(w);
+    assert_int_equal(w->dest_vm.missing[page], FAKE_HERE);
+    world_run(w, STEPS);
+    assert_smooth(w);
+    end(w);
+}
+
 /* A page that changes on its way is noticed, and comes again. */
 static void test_flip_anywhere(void **state)
 {
@@ -471,13 +496,11 @@ static void test_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_behind),    cmocka_unit_test(test_hybrid),
-        cmocka_unit_test(test_demand),        cmocka_unit_test(test_start_postcopy),
-        cmocka_unit_test(test_on_stall),      cmocka_unit_test(test_cut_anywhere),
-        cmocka_unit_test(test_cut_often),     cmocka_unit_test(test_want_early),
-        cmocka_unit_test(test_flip_anywhere), cmocka_unit_test(test_dest_crash),
-        cmocka_unit_test(test_source_crash),  cmocka_unit_test(test_guest_ends),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_not_adopted),
+        cmocka_unit_test(test_all_behind),     cmocka_unit_test(test_hybrid),     cmocka_unit_test(test_demand),
+        cmocka_unit_test(test_start_postcopy), cmocka_unit_test(test_on_stall),   cmocka_unit_test(test_cut_anywhere),
+        cmocka_unit_test(test_cut_often),      cmocka_unit_test(test_want_early), cmocka_unit_test(test_zero_comes),
+        cmocka_unit_test(test_flip_anywhere),  cmocka_unit_test(test_dest_crash), cmocka_unit_test(test_source_crash),
+        cmocka_unit_test(test_guest_ends),     cmocka_unit_test(test_refused),    cmocka_unit_test(test_not_adopted),
         cmocka_unit_test(test_frames),
     };
 
