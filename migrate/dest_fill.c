@@ -40,17 +40,16 @@ void receive_missing(struct dest_session *session)
     gpa_t end = 0;
 
     in->handoff.split = true;
-    if (in->description->head.flags & WIRE_VERIFY || box->len % sizeof(run)) {
+    if (in->description->head.flags & WIRE_VERIFY || box->len % sizeof(run) || box->len > WIRE_RUNS * sizeof(run)) {
         dest_refuse(session, WIRE_E_STREAM, "malformed MISSING, or MISSING in a move that verifies");
         return;
     }
     for (size_t at = 0; at < box->len; at += sizeof(run)) {
         memcpy(&run, box->body + at, sizeof(run));
-        if (run.gpa < end || !run.pages || !ram_contains(&in->ram, run.gpa, run.pages)) {
+        if (!ram_take_run(&in->ram, &run, &end)) {
             dest_refuse(session, WIRE_E_STREAM, "MISSING of what isn't RAM");
             return;
         }
-        end = run.gpa + run.pages * WIRE_PAGE;
         if (expect(session, &run)) {
             dest_refuse(session, WIRE_E_MEMORY, "no memory to note which pages are missing");
             return;

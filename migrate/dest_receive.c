@@ -324,11 +324,10 @@ void receive_zero(struct dest_session *session)
         struct wire_run run = zero_run(box, i);
 
         /* Runs must be ascending, so that a record costs no more than one pass over memory. */
-        if (run.gpa < end || !run.pages || !ram_contains(&session_attempt(session)->ram, run.gpa, run.pages)) {
+        if (!ram_take_run(&session_attempt(session)->ram, &run, &end)) {
             dest_refuse(session, WIRE_E_STREAM, "ZERO of what isn't RAM");
             return;
         }
-        end = run.gpa + run.pages * WIRE_PAGE;
     }
     got_on(session, !session_fills(session));
     session->zero.run = 0;

@@ -11,7 +11,7 @@
 
 void source_ram_all(struct source *s)
 {
-    bitmap_fill(s->bitmap, s->ram.pages);
+    bitmap_set_run(s->bitmap, 0, s->ram.pages);
     s->cursor = 0;
     s->left = s->ram.pages;
 }

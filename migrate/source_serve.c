@@ -367,18 +367,15 @@ bool source_take_missing(struct source *s)
 {
     const struct inbox *box = &s->inbox;
     struct wire_run run;
+    gpa_t end = 0;
 
-    if (s->stage != STAGE_SERVE || box->len % sizeof(run))
+    if (s->stage != STAGE_SERVE || box->len % sizeof(run) || box->len > WIRE_RUNS * sizeof(run))
         return false;
     for (size_t at = 0; at < box->len; at += sizeof(run)) {
-        u64 first;
-
         memcpy(&run, box->body + at, sizeof(run));
-        if (!ram_contains(&s->ram, run.gpa, run.pages))
+        if (!ram_take_run(&s->ram, &run, &end))
             return false;
-        first = ram_index(&s->ram, run.gpa);
-        for (u64 i = first; i < first + run.pages; i++)
-            bitmap_set(s->bitmap, i);
+        bitmap_set_run(s->bitmap, ram_index(&s->ram, run.gpa), run.pages);
     }
     s->left = bitmap_count(s->bitmap, s->ram.pages);
     s->listens &= box->len != 0; /* an empty record ends the list */

@@ -45,6 +45,14 @@ bool ram_contains(const struct ram *ram, gpa_t gpa, u64 pages)
     return rest && is_aligned(gpa, WIRE_PAGE) && pages <= rest / WIRE_PAGE;
 }
 
+bool ram_take_run(const struct ram *ram, const struct wire_run *run, gpa_t *end)
+{
+    if (run->gpa < *end || !run->pages || !ram_contains(ram, run->gpa, run->pages))
+        return false;
+    *end = run->gpa + run->pages * WIRE_PAGE;
+    return true;
+}
+
 u64 *ram_bitmap(const struct ram *ram)
 {
     return calloc((ram->pages + 63) / 64, sizeof(u64));
@@ -60,11 +68,30 @@ u64 bitmap_count(const u64 *bitmap, u64 bits)
     return count;
 }
 
-void bitmap_fill(u64 *bitmap, u64 bits)
+static void change_run(u64 *bitmap, u64 from, u64 bits, bool set)
 {
-    memset(bitmap, 0xFF, bits / 64 * sizeof(u64));
-    for (u64 i = bits / 64 * 64; i < bits; i++)
-        bitmap_set(bitmap, i);
+    u64 next;
+
+    for (u64 at = from, end = from + bits; at < end; at = next) {
+        u64 mask;
+
+        next = MIN(end, (at / 64 + 1) * 64);
+        mask = BITS((next - 1) % 64, at % 64);
+        if (set)
+            bitmap[at / 64] |= mask;
+        else
+            bitmap[at / 64] &= ~mask;
+    }
+}
+
+void bitmap_set_run(u64 *bitmap, u64 from, u64 bits)
+{
+    change_run(bitmap, from, bits, true);
+}
+
+void bitmap_clear_run(u64 *bitmap, u64 from, u64 bits)
+{
+    change_run(bitmap, from, bits, false);
 }
 
 u64 bitmap_next(const u64 *bitmap, u64 bits, u64 from)

@@ -28,11 +28,16 @@ gpa_t ram_gpa(const struct ram *ram, u64 index);
 /* Do `pages` pages from gpa on lie in one range? */
 bool ram_contains(const struct ram *ram, gpa_t gpa, u64 pages);
 
+/* Take the next of runs that are to be ascending, where the last one ended at *end. Returns whether it is so, and lies
+ * in one range. */
+bool ram_take_run(const struct ram *ram, const struct wire_run *run, gpa_t *end);
+
 /* A bitmap with a bit for each page, all clear; the caller frees it with free(). NULL if there is no memory. */
 u64 *ram_bitmap(const struct ram *ram);
 u64 bitmap_count(const u64 *bitmap, u64 bits);
-/* Set the first `bits`. */
-void bitmap_fill(u64 *bitmap, u64 bits);
+/* Set, or clear, so many bits from `from` on. */
+void bitmap_set_run(u64 *bitmap, u64 from, u64 bits);
+void bitmap_clear_run(u64 *bitmap, u64 from, u64 bits);
 /* The first set bit at or after `from`, or `bits`. */
 u64 bitmap_next(const u64 *bitmap, u64 bits, u64 from);
 /* How many bits are set from `from` on, without a gap; at most `most`. */

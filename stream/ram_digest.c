@@ -11,7 +11,7 @@ int ram_digest_init(struct ram_digest *digest, const struct ram *ram)
     *digest = (struct ram_digest){ .part = malloc(ram->pages * sizeof(u64)), .stale = ram_bitmap(ram) };
     if (!digest->part || !digest->stale)
         return -ENOMEM;
-    bitmap_fill(digest->stale, ram->pages);
+    bitmap_set_run(digest->stale, 0, ram->pages);
     return 0;
 }
 

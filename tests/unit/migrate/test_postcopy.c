@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "host/bits.h"
+#include "migrate/source_parts.h"
 #include "tests/unit/world.h"
 
 #define STEPS 60000
@@ -356,6 +357,38 @@ static struct world *serving(unsigned n)
     return w;
 }
 
+/* A record of a destination costs no more than a pass over the bitmap, whatever it says. */
+static void test_list_refused(void **state)
+{
+    static const struct wire_run bad[][2] = {
+        { { 0, 2 }, { PAGE_SIZE, 1 } },     /* what was named before */
+        { { MiB(4), 1 }, { 0, 1 } },        /* descending */
+        { { 0, 0 }, { PAGE_SIZE, 1 } },     /* nothing */
+        { { 0, 1 }, { MiB(4), FAKE_LOW } }, /* beyond RAM */
+    };
+    static u8 body[(WIRE_RUNS + 1) * sizeof(struct wire_run)];
+    struct world *w = serving(0);
+    struct source *s = &w->source;
+    struct inbox before = s->inbox;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        s->inbox.body = (u8 *)bad[i];
+        s->inbox.len = sizeof(bad[i]);
+        assert_false(source_take_missing(s));
+    }
+    s->inbox.body = body;
+    s->inbox.len = sizeof(body);
+    for (u64 i = 0; i <= WIRE_RUNS; i++)
+        memcpy(body + i * sizeof(bad[0][0]), &(struct wire_run){ i * PAGE_SIZE, 1 }, sizeof(bad[0][0]));
+    assert_false(source_take_missing(s)); /* too many */
+    s->inbox = before;
+    source_resolve(s, RESOLUTION_FORCE_GIVE_UP);
+    while (source_active(s))
+        world_tick(w), source_step(s), dest_step(&w->dest);
+    end(w);
+}
+
 /* The destination's machine dies: the source serves nobody, and its operator decides about the guest as it was. */
 static void test_dest_crash(void **state)
 {
@@ -496,11 +529,14 @@ static void test_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_behind),     cmocka_unit_test(test_hybrid),     cmocka_unit_test(test_demand),
-        cmocka_unit_test(test_start_postcopy), cmocka_unit_test(test_on_stall),   cmocka_unit_test(test_cut_anywhere),
-        cmocka_unit_test(test_cut_often),      cmocka_unit_test(test_want_early), cmocka_unit_test(test_zero_comes),
-        cmocka_unit_test(test_flip_anywhere),  cmocka_unit_test(test_dest_crash), cmocka_unit_test(test_source_crash),
-        cmocka_unit_test(test_guest_ends),     cmocka_unit_test(test_refused),    cmocka_unit_test(test_not_adopted),
+        cmocka_unit_test(test_all_behind),    cmocka_unit_test(test_hybrid),
+        cmocka_unit_test(test_demand),        cmocka_unit_test(test_start_postcopy),
+        cmocka_unit_test(test_on_stall),      cmocka_unit_test(test_cut_anywhere),
+        cmocka_unit_test(test_cut_often),     cmocka_unit_test(test_want_early),
+        cmocka_unit_test(test_list_refused),  cmocka_unit_test(test_zero_comes),
+        cmocka_unit_test(test_flip_anywhere), cmocka_unit_test(test_dest_crash),
+        cmocka_unit_test(test_source_crash),  cmocka_unit_test(test_guest_ends),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_not_adopted),
         cmocka_unit_test(test_frames),
     };
 
