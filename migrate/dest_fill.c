@@ -24,11 +24,8 @@ static enum wire_code expect(struct dest_session *session, const struct wire_run
     struct incoming *in = session->incoming;
     u64 first = ram_index(&in->ram, run->gpa);
 
-    for (u64 i = first; i < first + run->pages; i++) {
-        bitmap_set(in->seen, i);
-        bitmap_clear(in->suspect, i);
-    }
-    in->stats.missing += run->pages;
+    bitmap_set_run(in->seen, first, run->pages);
+    bitmap_clear_run(in->suspect, first, run->pages);
     return session->dest->ops->expect(in->vm, run->gpa, run->pages) ? WIRE_E_MEMORY : WIRE_OK;
 }
 
@@ -55,6 +52,7 @@ void receive_missing(struct dest_session *session)
             return;
         }
     }
+    in->stats.missing = session->dest->ops->missing(in->vm);
     session->since = session->dest->ops->now(session->dest->ctx);
 }
 

@@ -262,8 +262,7 @@ static void add(const struct source *s, struct wire_run *runs, unsigned *count, 
 /* The pages at gpa, which nobody has used, are zeros. */
 static void add_untouched(struct source *s, gpa_t gpa, u64 pages)
 {
-    for (u64 i = s->cursor; i < s->cursor + pages; i++)
-        bitmap_clear(s->bitmap, i);
+    bitmap_clear_run(s->bitmap, s->cursor, pages);
     s->left -= pages;
     add(s, s->run, &s->runs, gpa, pages);
     s->now.zero += pages;
