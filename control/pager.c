@@ -27,6 +27,7 @@
 
 static struct {
     struct vm *vm;                   /* NULL: nothing is hidden */
+    u32 id;                          /* vm->id: another VM may get that one's address */
     u64 every, delay;                /* in ticks of the host's TSC, as all times here */
     u64 hide_at, push_at, answer_at; /* the next time of each */
     u64 wanted[BATCH], nr_wanted;    /* asked for, to come at answer_at */
@@ -43,6 +44,16 @@ static void forget_copies(void)
     free(pager.copy);
     pager.copy = NULL;
     pager.pages = pager.nr_wanted = 0;
+}
+
+/* All pages become missing. */
+static void expect_all(struct guest_mem *mem)
+{
+    for (unsigned i = 0; i < GUEST_SLOTS && mem->slot[i].size; i++) {
+        int err = guest_mem_expect(mem, mem->slot[i].base, mem->slot[i].size / PAGE_SIZE);
+
+        assert(err == 0); /* copy_all has looked for memory */
+    }
 }
 
 /* False: there is too little memory, for the copies or for the nested tables. */
@@ -73,8 +84,7 @@ static void hide(struct vm *vm)
     vm_freeze(vm);
     platform_freeze(vm);
     if (copy_all(&vm->mem)) {
-        for (unsigned i = 0; i < GUEST_SLOTS && vm->mem.slot[i].size; i++)
-            guest_mem_expect(&vm->mem, vm->mem.slot[i].base, vm->mem.slot[i].size / PAGE_SIZE);
+        expect_all(&vm->mem);
         pager.hides++;
     } else {
         pr_warn("%s: no memory to hide its pages", vm->name);
@@ -112,14 +122,16 @@ static void push(void)
         supply(pager.next++);
 }
 
-static void end(void)
+/* The VM has ended, or (NULL) is gone. */
+static void end(const struct vm *vm)
 {
     u64 waits = 0;
 
-    for (u32 i = 0; i < pager.vm->nr_vcpus; i++)
-        waits += pager.vm->vcpu[i]->page_wait.count;
-    pr_info("%s: hidden %lu times, %lu pages asked for, vcpus waited %lu times", pager.vm->name, pager.hides,
-            pager.vm->mem.requests, waits);
+    for (u32 i = 0; vm && i < vm->nr_vcpus; i++)
+        waits += vm->vcpu[i]->page_wait.count;
+    if (vm)
+        pr_info("%s: hidden %lu times, %lu pages asked for, vcpus waited %lu times", vm->name, pager.hides,
+                vm->mem.requests, waits);
     forget_copies();
     pager.vm = NULL;
 }
@@ -133,29 +145,36 @@ static bool somebody_waits(const struct vm *vm)
     return false;
 }
 
-static bool is_there(const struct vm *vm)
+/* The VM whose pages are hidden; NULL: it is gone. */
+static struct vm *hidden_vm(void)
 {
     list_for_each (node, vm_list())
-        if (container_of(node, struct vm, node) == vm)
-            return vm_alive(vm);
-    return false;
+        if (container_of(node, struct vm, node)->id == pager.id)
+            return container_of(node, struct vm, node);
+    return NULL;
+}
+
+/* May its pages be hidden now? A dirty log, as of a move, must end first. */
+static bool may_hide(const struct vm *vm)
+{
+    return vm_runnable(vm) && !somebody_waits(vm) && vm->mem.dirty.producer == DIRTY_OFF;
 }
 
 /* Host work. */
 static u64 step(void)
 {
-    struct vm *vm = pager.vm;
+    struct vm *vm = hidden_vm();
     u64 now = rdtsc();
 
-    if (!vm)
+    if (!pager.vm)
         return ~0ULL;
-    if (!is_there(vm)) {
-        end();
+    if (!vm || !vm_alive(vm)) {
+        end(vm);
         return ~0ULL;
     }
     if (guest_mem_whole(&vm->mem)) {
         forget_copies();
-        if (now >= pager.hide_at && vm_runnable(vm) && !somebody_waits(vm))
+        if (now >= pager.hide_at && may_hide(vm))
             hide(vm);
         return MAX(pager.hide_at, now);
     }
@@ -175,6 +194,7 @@ int command_hide(struct call *call)
     if (vm->mem.dirty.producer != DIRTY_OFF || !guest_mem_whole(&vm->mem))
         return call_fail(call, -EBUSY, "%s is on the move, or its writes are logged", vm->name);
     pager.vm = vm;
+    pager.id = vm->id;
     pager.hides = 0;
     pager.every = clock_ns_to_ticks(call->arg[1].number * 1000000);
     pager.delay = clock_ns_to_ticks(call->arg[2].number * 1000);
