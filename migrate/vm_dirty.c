@@ -44,7 +44,9 @@ int vm_dirty_change(struct vm *vm, enum dirty_producer producer, enum dirty_spli
 
 int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
 {
-    return vm->mem.dirty.producer == DIRTY_OFF ? vm_dirty_change(vm, producer, split) : -EBUSY;
+    if (vm->mem.dirty.producer != DIRTY_OFF || !guest_mem_whole(&vm->mem))
+        return -EBUSY;
+    return vm_dirty_change(vm, producer, split);
 }
 
 enum dirty_producer vm_dirty_best(struct vm *vm)

@@ -19,8 +19,8 @@ struct vm;
 
 /*
  * Start logging. Holds the VM meanwhile: with a lazy split for a kick and a few microseconds, with an eager split for
- * about a millisecond for each GiB. Returns 0, -EBUSY (the log has one user, and is in use), -ENOTSUP (this processor
- * can't), or -ENOMEM.
+ * about a millisecond for each GiB. Returns 0, -EBUSY (the log has one user, and is in use; or pages of the guest are
+ * missing), -ENOTSUP (this processor can't), or -ENOMEM.
  */
 int vm_dirty_start(struct vm *vm, enum dirty_producer producer, enum dirty_split split);
 
