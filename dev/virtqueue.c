@@ -140,7 +140,9 @@ static const char *add_part(struct virtqueue *vq, struct virtqueue_chain *chain,
         return "buffer is not in RAM";
     if (chain->nr_parts == VIRTQUEUE_PARTS)
         return "request has too many buffers";
-    vq->waits |= guest_mem_ask(vq->mem, desc->addr, desc->len) != 0;
+    u32 before = MIN(*total - desc->len, VIRTQUEUE_REACH);
+
+    vq->waits |= guest_mem_ask(vq->mem, desc->addr, MIN(desc->len, VIRTQUEUE_REACH - before)) != 0;
     chain->part[chain->nr_parts++] = (struct virtqueue_part){ desc->addr, desc->len };
     chain->nr_read += !write;
     return NULL;

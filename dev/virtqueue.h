@@ -24,6 +24,10 @@ struct guest_mem;
 #define VIRTQUEUE_SIZE_MAX 256
 #define VIRTQUEUE_PARTS 256 /* of a chain: drivers may not make a chain that is longer than its queue */
 
+/* Devices access no more bytes of a request than these, of those to read and of those to write: a missing page behind
+ * them is not waited for. A frame is the longest. */
+#define VIRTQUEUE_REACH (128U << 10)
+
 #define VIRTQ_DESC_F_NEXT 1
 #define VIRTQ_DESC_F_WRITE 2
 #define VIRTQ_DESC_F_INDIRECT 4

@@ -459,6 +459,20 @@ static void test_a_queue_waits_for_missing_pages(void **unused)
     assert_false(vq.waits);
 }
 
+/* A request may name all of the RAM, but only what the device will use of it is brought. */
+static void test_no_more_is_asked_for_than_used(void **unused)
+{
+    (void)unused;
+    desc(2, BUFFER, VIRTQUEUE_REACH - PAGE_SIZE, VIRTQ_DESC_F_WRITE | VIRTQ_DESC_F_NEXT, 3);
+    desc(3, BUFFER, RAM - BUFFER, VIRTQ_DESC_F_WRITE | VIRTQ_DESC_F_NEXT, 4);
+    desc(4, BUFFER, RAM - BUFFER, VIRTQ_DESC_F_WRITE, 0);
+    offer(2);
+    assert_int_equal(guest_mem_expect(&mem, BUFFER, (RAM - BUFFER) / PAGE_SIZE), 0);
+    assert_false(virtqueue_pop(&vq, &chain));
+    assert_true(vq.waits);
+    assert_int_equal(mem.requests, VIRTQUEUE_REACH / PAGE_SIZE - 1);
+}
+
 /* A queue is restored before any of its memory is here, and judged by addresses alone. */
 static void test_state_needs_no_memory(void **unused)
 {
@@ -494,6 +508,7 @@ int main(void)
         TEST(test_state_survives_save_and_restore),
         TEST(test_a_queue_waits_for_missing_pages),
         TEST(test_state_needs_no_memory),
+        TEST(test_no_more_is_asked_for_than_used),
         TEST(test_random_rings),
     };
 
