@@ -40,7 +40,6 @@ void page_wait_begin(struct vcpu *vcpu)
     spin_unlock(&vcpu->vm->lock);
     if (!guest_mem_missing(&vcpu->vm->mem, wait->page))
         page_wait_end(vcpu);
-    cpu_kick(0); /* the host loop fetches the page */
 }
 
 void page_wait_end(struct vcpu *vcpu)

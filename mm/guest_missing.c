@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The map of missing pages. While vcpus run, everybody uses it under mem->missing_lock, so that it can be freed with
- * the last page while other CPUs come by; only the host loop, which alone makes and frees it, may look at mem->missing
- * without the lock.
+ * the last page; only the host loop, which alone makes and frees it, may look at mem->missing without the lock.
  */
 #include "mm/guest_missing.h"
 
@@ -12,6 +11,7 @@
 #include "host/bits.h"
 #include "host/cpu.h"
 #include "host/panic.h"
+#include "host/smp.h"
 
 #define WORD_PAGES 64
 
@@ -97,7 +97,8 @@ static void ask_for(struct guest_mem *mem, u64 page)
         return;
     bitmap_set(map->asked, page);
     bitmap_set(map->wanted, page);
-    map->wishes++;
+    if (map->wishes++ == 0)
+        cpu_kick(0); /* its loop fetches the page, maybe in the next round only */
     mem->requests++;
 }
 

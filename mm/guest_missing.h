@@ -2,8 +2,8 @@
 /*
  * Pages of a guest's RAM that are not here yet: a move by post-copy lets the guest run before they have come. Their
  * nested entries have no rights, as those of untouched RAM, so the guest's first access faults; the hypervisor's own
- * accesses are refused at the door (mm/guest_mem.h). Either way somebody asks for the page, and whoever brings it
- * fetches the wish.
+ * accesses are refused at the door (mm/guest_mem.h). Either way somebody asks for the page, the host loop is kicked,
+ * and whoever brings the page fetches the wish there.
  *
  * A page is missing from guest_mem_expect to guest_mem_supply, and then never again. RAM without missing pages is
  * *whole* and has no map, so that nobody pays for it. The nested entries of missing pages are split to 4 KiB from the

@@ -13,6 +13,7 @@
 
 #include "host/cpu.h"
 #include "host/frame.h"
+#include "host/smp.h"
 #include "host/x86.h"
 #include "mm/guest_missing.h"
 #include "mm/guest_walk.h"
@@ -21,6 +22,14 @@
 
 #define RAM MiB(8)
 #define PAGES (RAM / PAGE_SIZE)
+
+static unsigned kicks; /* of the host loop */
+
+void cpu_kick(u32 index)
+{
+    assert_int_equal(index, 0);
+    kicks++;
+}
 
 static struct npt npt;
 static struct guest_mem mem;
@@ -332,6 +341,23 @@ static void test_at_random(void **format)
         assert_page_is(page, holds[page]);
 }
 
+/* The first wish that nobody has fetched yet has the host loop come by, whoever had it. */
+static void test_a_wish_is_told(void **format)
+{
+    start(format);
+    assert_int_equal(guest_mem_expect(&mem, 0, 4), 0);
+    kicks = 0;
+    for (gpa_t gpa = 0; gpa < 2 * PAGE_SIZE; gpa += PAGE_SIZE)
+        assert_int_equal(guest_mem_ask(&mem, gpa, 1), -EAGAIN);
+    assert_int_equal(kicks, 1);
+    assert_wanted(0);
+    assert_wanted(1);
+    assert_int_equal(guest_mem_ask(&mem, 0, 1), -EAGAIN); /* that is on its way */
+    assert_int_equal(kicks, 1);
+    assert_int_equal(guest_mem_ask(&mem, 2 * PAGE_SIZE, 1), -EAGAIN);
+    assert_int_equal(kicks, 2);
+}
+
 /* RAM that was split for missing pages gets its large pages back once it is whole, and not for a log in between. */
 static void test_large_pages_come_back(void **format)
 {
@@ -389,6 +415,7 @@ int main(void)
         IN_BOTH(test_what_is_refused),
         IN_BOTH(test_without_memory_for_tables),
         IN_BOTH(test_walks_meet_missing_tables),
+        IN_BOTH(test_a_wish_is_told),
         IN_BOTH(test_large_pages_come_back),
         IN_BOTH(test_a_log_begins_meanwhile),
         IN_BOTH(test_at_random),
