@@ -173,14 +173,18 @@ static bool deliver(struct port *port, const struct frame *frame)
     return port_hold_frame(port, frame);
 }
 
-/* Is there a buffer for the first of the frames that are kept, or is none needed because the queue is dead? */
+/* Are the buffers here for the frames that are kept, or for the longest frame? There may be none, or the queue may be
+ * dead: then the frames are lost, as others are. */
 static bool held_can_go(struct virtio_net *net)
 {
     static struct virtqueue_chain chain; /* host loop only */
     struct virtqueue *vq = queue_of(net, VIRTIO_NET_RX);
+    u64 needed = VIRTIO_NET_HDR_SIZE + MIN(net->port.held_bytes, (u32)FRAME_MAX), found = 0;
+    u16 pops = 0;
 
-    if (virtqueue_pop(vq, &chain))
-        virtqueue_rollback(vq, 1);
+    for (; found < needed && virtqueue_pop(vq, &chain); pops++)
+        found += chain.write_len;
+    virtqueue_rollback(vq, pops);
     return !vq->waits;
 }
 
@@ -190,11 +194,16 @@ void virtio_net_port_update(struct virtio_net *net)
 {
     memcpy(net->port.mac, net->filter.mac, MAC_LEN);
     /* A frame that has to be kept must be finished first. */
-    bool keeps = !guest_mem_whole(&net->vm->mem);
-
-    net->port.offload_csum = !keeps && virtio_net_wants(net, VIRTIO_NET_F_GUEST_CSUM);
-    net->port.offload_tso = !keeps && virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO4) &&
+    net->keeps = !guest_mem_whole(&net->vm->mem);
+    net->port.offload_csum = !net->keeps && virtio_net_wants(net, VIRTIO_NET_F_GUEST_CSUM);
+    net->port.offload_tso = !net->keeps && virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO4) &&
                             virtio_net_wants(net, VIRTIO_NET_F_GUEST_TSO6);
+}
+
+/* Has the last missing page come since the switch was told to finish frames? */
+static bool became_whole(const struct virtio_net *net)
+{
+    return net->keeps && guest_mem_whole(&net->vm->mem);
 }
 
 /* What of `pending` has to be tried again because a page was missing. */
@@ -202,7 +211,7 @@ static u32 waiting(struct virtio_net *net, u32 pending)
 {
     u32 again = pending & (u32)PENDING_HELD;
 
-    for (unsigned queue = VIRTIO_NET_TX; queue <= VIRTIO_NET_CTRL; queue++)
+    for (unsigned queue = 0; queue < VIRTIO_NET_QUEUES; queue++)
         if (pending & BIT(queue) && queue_of(net, queue)->waits)
             again |= BIT(queue);
     return again;
@@ -215,7 +224,7 @@ static bool serve(struct virtio_net *net, u64 now)
 
     if (now >= net->tx.look)
         __atomic_fetch_or(&net->pending, BIT(VIRTIO_NET_TX), __ATOMIC_RELAXED);
-    if (net->paused || !__atomic_load_n(&net->pending, __ATOMIC_RELAXED))
+    if (net->paused || !(__atomic_load_n(&net->pending, __ATOMIC_RELAXED) || became_whole(net)))
         return false;
     spin_lock(&net->vm->device_lock);
     u32 pending = __atomic_exchange_n(&net->pending, 0, __ATOMIC_ACQUIRE);

@@ -92,6 +92,52 @@ static void test_frames_wait_for_their_buffers(void **unused)
     assert_true(rig.line[IRQ_PCI + SLOT]);
 }
 
+/* A frame that needs two buffers is kept until both are here, and not copied again and again meanwhile. */
+static void test_a_frame_waits_for_all_its_buffers(void **unused)
+{
+    const u8 *bytes;
+    u64 copied;
+
+    (void)unused;
+    net_start(BASE | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_GUEST_CSUM);
+    for (u16 i = 0; i < 2; i++) {
+        rig_set_desc(VIRTIO_NET_RX, i, BUFFER(i), 40, VIRTQ_DESC_F_WRITE, 0);
+        rig_offer(SLOT, VIRTIO_NET_RX, i);
+    }
+    bytes = hide(BUFFER(1));
+    frame_comes();
+    copied = net.port.counters.copied_bytes;
+    for (unsigned round = 0; round < 3; round++)
+        virtio_net_poll();
+    assert_int_equal(net.port.counters.held, 1);
+    assert_int_equal(net.port.counters.copied_bytes, copied);
+    comes(BUFFER(1), bytes);
+    virtio_net_poll();
+    assert_int_equal(rig_used_idx(VIRTIO_NET_RX), 2);
+    assert_true(net.port.offload_csum); /* with the last page */
+}
+
+/* The driver need not ring for receive buffers, and is told so when the page for that is here. */
+static void test_a_wish_for_no_bells_waits(void **unused)
+{
+    static u8 bytes[PAGE_SIZE];
+    u16 flags;
+    u64 page;
+
+    (void)unused;
+    net_start(BASE);
+    give(0);
+    assert_int_equal(guest_read(&rig.vm.mem, align_down(net.virtio.queue[0].used, PAGE_SIZE), bytes, PAGE_SIZE), 0);
+    assert_int_equal(guest_mem_expect(&rig.vm.mem, align_down(net.virtio.queue[0].used, PAGE_SIZE), 1), 0);
+    virtio_net_poll();
+    assert_true(guest_mem_wanted(&rig.vm.mem, &page));
+    memset(bytes + net.virtio.queue[0].used % PAGE_SIZE, 0, 2);
+    assert_int_equal(guest_mem_supply(&rig.vm.mem, page, bytes), 0);
+    virtio_net_poll();
+    rig_read(net.virtio.queue[0].used, &flags, sizeof(flags));
+    assert_int_equal(flags, VIRTQ_USED_F_NO_NOTIFY);
+}
+
 /* A driver that gives up, or is reset, gets nothing any more, and the port is as it was. */
 static void test_kept_frames_end_with_the_queue(void **unused)
 {
@@ -135,8 +181,8 @@ static void test_a_command_waits_for_its_memory(void **unused)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_frames_wait_for_their_buffers),
-        TEST(test_kept_frames_end_with_the_queue),
+        TEST(test_frames_wait_for_their_buffers),  TEST(test_a_frame_waits_for_all_its_buffers),
+        TEST(test_a_wish_for_no_bells_waits),      TEST(test_kept_frames_end_with_the_queue),
         TEST(test_a_command_waits_for_its_memory),
     };
 
