@@ -2,8 +2,8 @@
 /*
  * Nested page faults. A fault on RAM is one of five: the first access to a page, an access to a missing page, a write
  * that the dirty log wants to know of, a fetch of code in a large page that may be executed only in small parts, or a
- * stale fault. Any other
- * address belongs to a device or to nobody: the instruction is decoded and executed against the MMIO bus.
+ * stale fault. Any other address belongs to a device or to nobody: the instruction is decoded and executed against the
+ * MMIO bus.
  */
 #include <errno.h>
 

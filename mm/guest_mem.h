@@ -80,9 +80,9 @@ int guest_write(struct guest_mem *mem, gpa_t gpa, const void *buffer, u64 len);
 
 /*
  * The host address of guest RAM at gpa, for reading data that is too large to copy; *contiguous is how many of `len`
- * bytes lie there in one piece. NULL if gpa is not RAM, or is missing: the caller asks first. The guest may change the
- * bytes at any time: copy them before you check them. The address is good until the VM is destroyed or its memory
- * moves; both happen in the host loop. Any CPU.
+ * bytes lie there in one piece. NULL if gpa is not RAM, or its page is missing; that has been asked for then, but for
+ * more than one page the caller asks first. The guest may change the bytes at any time: copy them before you check
+ * them. The address is good until the VM is destroyed or its memory moves; both happen in the host loop. Any CPU.
  */
 const void *guest_ptr(struct guest_mem *mem, gpa_t gpa, u64 len, u64 *contiguous);
 

@@ -224,7 +224,7 @@ static void shadow_keep(struct vcpu *vcpu, u32 shadow)
     struct insn insn;
 
     if (shadow && !vcpu->shadow && svm->vmcb->control.exit_code == VMEXIT_INTR && vcpu->rip == svm->entered.rip &&
-        next_is_hlt(vcpu, &insn))
+        (next_is_hlt(vcpu, &insn) || vcpu->status == VCPU_WAIT_PAGE))
         vcpu->shadow = shadow;
 }
 
