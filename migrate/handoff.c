@@ -76,7 +76,7 @@ static unsigned gone(struct handoff_source *source)
 static unsigned forced_event(struct handoff_source *source, enum handoff_event event, u64 beyond)
 {
     if (event == HANDOFF_FORCE_RESUME) {
-        source->proposed = epoch_forced(source->proposed, beyond);
+        source->proposed = epoch_forced(MAX(source->proposed, source->heard), beyond);
         return resume_as(source, source->proposed) | ACTION_ANNOUNCE;
     }
     return event == HANDOFF_FORCE_GIVE_UP ? gone(source) : 0;
@@ -129,10 +129,13 @@ static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
     /* In doubt, E itself is no news: only an epoch above E is. */
     u64 known = standing || source->state == SOURCE_IN_DOUBT ? source->proposed : source->epoch;
 
-    /* A source that serves runs nothing, and the copy there judges for itself. */
-    if (source->state == SOURCE_SERVING || source->state == SOURCE_GONE || epoch <= known ||
-        epoch_is_noise(source->proposed, epoch))
+    if (source->state == SOURCE_GONE || epoch <= known || epoch_is_noise(source->proposed, epoch))
         return 0;
+    /* A source that serves runs nothing, and the copy there judges for itself. */
+    if (source->state == SOURCE_SERVING) {
+        source->heard = MAX(source->heard, epoch);
+        return 0;
+    }
     source->proposed = MAX(source->proposed, epoch);
     return standing ? 0 : superseded(source);
 }

@@ -459,6 +459,25 @@ static void test_guest_ends(void **state)
     end(w);
 }
 
+/* The guest has moved on from there under an epoch that the source hears of: who forces it out of service goes beyond
+ * that epoch. */
+static void test_force_beyond(void **state)
+{
+    struct world *w = serving(50);
+    struct source *s = &w->source;
+
+    (void)state;
+    handoff_source_event(&s->handoff, HANDOFF_HIGHER_EPOCH, 200000);
+    assert_int_equal(s->handoff.state, SOURCE_SERVING);
+    w->dest_down = true;
+    world_crash_dest(w);
+    assert_int_equal(source_resolve(s, RESOLUTION_FORCE_RESUME), 0);
+    assert_int_equal(s->handoff.epoch, 200000 + EPOCH_FORCE + WORLD_OWNER);
+    while (source_active(s))
+        world_tick(w), source_step(s);
+    end(w);
+}
+
 /* What can't be done, in words, with the guest where it was. */
 static void test_refused(void **state)
 {
@@ -529,15 +548,15 @@ static void test_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_behind),    cmocka_unit_test(test_hybrid),
-        cmocka_unit_test(test_demand),        cmocka_unit_test(test_start_postcopy),
-        cmocka_unit_test(test_on_stall),      cmocka_unit_test(test_cut_anywhere),
-        cmocka_unit_test(test_cut_often),     cmocka_unit_test(test_want_early),
-        cmocka_unit_test(test_list_refused),  cmocka_unit_test(test_zero_comes),
-        cmocka_unit_test(test_flip_anywhere), cmocka_unit_test(test_dest_crash),
-        cmocka_unit_test(test_source_crash),  cmocka_unit_test(test_guest_ends),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_not_adopted),
-        cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_all_behind),   cmocka_unit_test(test_hybrid),
+        cmocka_unit_test(test_demand),       cmocka_unit_test(test_start_postcopy),
+        cmocka_unit_test(test_on_stall),     cmocka_unit_test(test_cut_anywhere),
+        cmocka_unit_test(test_cut_often),    cmocka_unit_test(test_want_early),
+        cmocka_unit_test(test_force_beyond), cmocka_unit_test(test_list_refused),
+        cmocka_unit_test(test_zero_comes),   cmocka_unit_test(test_flip_anywhere),
+        cmocka_unit_test(test_dest_crash),   cmocka_unit_test(test_source_crash),
+        cmocka_unit_test(test_guest_ends),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_not_adopted),  cmocka_unit_test(test_frames),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
