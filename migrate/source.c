@@ -145,7 +145,7 @@ static int prepare(struct source *s)
 static void propose(struct source *s)
 {
     s->stats.epoch = handoff_propose(&s->handoff);
-    s->handoff.split = s->settings.split;
+    s->handoff.split = s->settings.split || s->switch_now;
 }
 
 int source_start(struct source *s, const struct migrate_settings *settings)

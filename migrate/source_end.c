@@ -98,6 +98,7 @@ static void settle_guest(struct source *s)
     }
     if (s->stats.cpu_throttle)
         s->ops->throttle(s->vm, 0);
+    source_lane_close(s); /* no page is served from now on */
     if (s->handoff.state == SOURCE_SUPERSEDED)
         s->ops->stand(s->vm);
     else
@@ -142,7 +143,7 @@ void source_end(struct source *s, struct outcome why)
         stats->downtime = source_now(s) - s->stopped;
     if (gone || !why.code)
         stats->remaining = 0;
-    source_enter(s, gone && !s->handoff.split ? STAGE_FORWARD : s->logging ? STAGE_END_LOG : STAGE_LAST_WORDS);
+    source_enter(s, gone ? STAGE_FORWARD : s->logging ? STAGE_END_LOG : STAGE_LAST_WORDS);
     stats->total_time = s->stage_began - s->started;
     if (s->link == LINK_NONE && s->stage != STAGE_END_LOG)
         source_finish(s);

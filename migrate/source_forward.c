@@ -19,11 +19,16 @@ bool source_frame(struct source *s)
     return false;
 }
 
+bool source_frames_come(const struct source *s)
+{
+    return source_now(s) - s->stopped - s->stats.downtime < WIRE_FORWARD_MS * NS_PER_MS;
+}
+
 bool source_forward(struct source *s)
 {
     if (source_frame(s))
         return true;
-    if (source_now(s) - s->stage_began < WIRE_FORWARD_MS * NS_PER_MS)
+    if (source_frames_come(s))
         return false;
     source_enter(s, STAGE_LAST_WORDS);
     return true;

@@ -89,9 +89,11 @@ bool source_digest_live(struct source *s);
 void source_digest_measure(struct source *s, u32 dest_us);
 bool source_digest_due(const struct source *s, enum policy_verdict verdict);
 
-/* source_frame: make a FRAME record; returns false if there is no frame now. source_forward: the same, or go on to the
- * last words if no more may come. */
+/* source_frame: make a FRAME record; returns false if there is no frame now. source_frames_come: may more of them come?
+ * The guest has run there for a short time only. source_forward: as source_frame, or go on to the last words if no more
+ * may come. */
 bool source_frame(struct source *s);
+bool source_frames_come(const struct source *s);
 bool source_forward(struct source *s);
 
 /* May this move be split, as far as is known? */

@@ -403,7 +403,7 @@ bool source_serve_produce(struct source *s)
 {
     if (!s->listens) /* what is wanted must be known to be missing */
         lane_open(s);
-    if (source_now(s) - s->stage_began < WIRE_FORWARD_MS * NS_PER_MS && source_frame(s))
+    if (source_frames_come(s) && source_frame(s))
         return true;
     return push(s);
 }

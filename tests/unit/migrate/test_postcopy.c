@@ -478,6 +478,30 @@ static void test_force_beyond(void **state)
     end(w);
 }
 
+/* Who has started post-copy gets it, though the move begins anew under a higher epoch. */
+static void test_start_beyond(void **state)
+{
+    struct migrate_settings settings = split_settings(10);
+    struct world *w;
+
+    (void)state;
+    settings.split = false;
+    settings.policy.downtime_limit = 0;
+    w = begin(settings);
+    w->dest.incoming[0] = (struct incoming){ .used = true,
+                                             .handoff = { .state = DEST_ABORTED, .epoch = 20 },
+                                             .error = WIRE_E_CANCEL,
+                                             .reason = "x",
+                                             .stats.prepared = 1 };
+    memcpy(w->dest.incoming[0].vm_id, world_id, WIRE_ID);
+    assert_int_equal(source_start_postcopy(&w->source), 0);
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_true(w->source.stats.epoch > 20);
+    assert_true(w->dest_vm.supplied > 0);
+    end(w);
+}
+
 /* What can't be done, in words, with the guest where it was. */
 static void test_refused(void **state)
 {
@@ -529,34 +553,36 @@ static void test_not_adopted(void **state)
     end(w);
 }
 
-/* Frames that reach the source go after the guest while its pages do. */
+/* Frames that reach the source go after the guest while its pages do, and for a while after that. */
 static void test_frames(void **state)
 {
     struct world *w = begin(split_settings(0));
-    unsigned number;
+    unsigned number, late;
 
     (void)state;
     while (w->source.stage != STAGE_SERVE)
         world_step(w);
     number = world_frame(w);
+    while (w->source.handoff.state != SOURCE_GONE)
+        world_step(w);
+    late = world_frame(w);
     world_run(w, STEPS);
     assert_smooth(w);
     assert_int_equal(w->dest_vm.given[number], 1);
+    assert_int_equal(w->dest_vm.given[late], 1);
     end(w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_behind),   cmocka_unit_test(test_hybrid),
-        cmocka_unit_test(test_demand),       cmocka_unit_test(test_start_postcopy),
-        cmocka_unit_test(test_on_stall),     cmocka_unit_test(test_cut_anywhere),
-        cmocka_unit_test(test_cut_often),    cmocka_unit_test(test_want_early),
-        cmocka_unit_test(test_force_beyond), cmocka_unit_test(test_list_refused),
-        cmocka_unit_test(test_zero_comes),   cmocka_unit_test(test_flip_anywhere),
-        cmocka_unit_test(test_dest_crash),   cmocka_unit_test(test_source_crash),
-        cmocka_unit_test(test_guest_ends),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_not_adopted),  cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_all_behind),     cmocka_unit_test(test_hybrid),       cmocka_unit_test(test_demand),
+        cmocka_unit_test(test_start_postcopy), cmocka_unit_test(test_on_stall),     cmocka_unit_test(test_cut_anywhere),
+        cmocka_unit_test(test_cut_often),      cmocka_unit_test(test_want_early),   cmocka_unit_test(test_start_beyond),
+        cmocka_unit_test(test_force_beyond),   cmocka_unit_test(test_list_refused), cmocka_unit_test(test_zero_comes),
+        cmocka_unit_test(test_flip_anywhere),  cmocka_unit_test(test_dest_crash),   cmocka_unit_test(test_source_crash),
+        cmocka_unit_test(test_guest_ends),     cmocka_unit_test(test_refused),      cmocka_unit_test(test_not_adopted),
+        cmocka_unit_test(test_frames),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
