@@ -381,9 +381,11 @@ static bool session_step(struct dest_session *session)
 /* Time-outs and keepalive. */
 static void session_watch(struct dest_session *session)
 {
-    const struct session_row *row = session_row(session);
+    const struct session_row *row;
     u64 time = now(session->dest);
 
+    fill_watch(session);
+    row = session_row(session);
     if (inbox_whole(&session->inbox))
         session->last_whole = time;
     if (row->limit_ms && time - session->since > row->limit_ms * NS_PER_MS) {

@@ -84,6 +84,7 @@ enum session_stage {
     SESSION_ASKED,   /* the same, of a source in doubt that has connected anew; or a check is over */
     SESSION_FILL,    /* split, and the guest runs here: takes the pages that are missing */
     SESSION_LANE,    /* the second connection for that, which brings the pages that something waits for */
+    SESSION_FILLED,  /* either of both, and no guest that runs here misses pages any more: takes what is under way */
     SESSION_CLOSE,   /* says its last words */
     NR_SESSION_STAGES,
 };

@@ -56,11 +56,20 @@ void receive_missing(struct dest_session *session)
     session->since = session->dest->ops->now(session->dest->ctx);
 }
 
+/* May pages be missing to the guest of this attempt, now or soon, and is its source there? */
+static bool may_miss(const struct incoming *in)
+{
+    if (!in || !in->vm || !in->session)
+        return false;
+    return in->handoff.split ? attempt_under_way(in) || in->handoff.state == DEST_INCOMPLETE
+                             : in->handoff.state == DEST_RECEIVING;
+}
+
 void lane_attach(struct dest_session *session, const struct wire_header *header)
 {
     struct incoming *in = attempt_find(session->dest, header->vm_id, header->epoch);
 
-    if (!in || !in->vm || (!attempt_under_way(in) && in->handoff.state != DEST_INCOMPLETE)) {
+    if (!may_miss(in)) {
         dest_refuse(session, WIRE_E_STREAM, "no guest of this move is on its way there");
         return;
     }
@@ -140,6 +149,14 @@ bool fill_zero(struct dest_session *session, gpa_t gpa)
 {
     session_attempt(session)->stats.zero++;
     return supply(session, gpa, NULL);
+}
+
+void fill_watch(struct dest_session *session)
+{
+    if ((session->stage != SESSION_FILL && session->stage != SESSION_LANE) || may_miss(session_attempt(session)))
+        return;
+    session->stage = SESSION_FILLED;
+    session->since = session->dest->ops->now(session->dest->ctx);
 }
 
 /* --- What is said of it ---------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ static inline bool session_fills(const struct dest_session *session)
 {
     enum session_stage stage = session->stage == SESSION_CLEAR ? session->zero.stage : session->stage;
 
-    return stage == SESSION_FILL || stage == SESSION_LANE;
+    return stage == SESSION_FILL || stage == SESSION_LANE || stage == SESSION_FILLED;
 }
 
 const struct session_row *session_row(const struct dest_session *session);
@@ -118,6 +118,8 @@ void fill_begin(struct dest_session *session);
 void fill_end(struct dest *dest, struct incoming *in);
 void fill_page(struct dest_session *session);
 bool fill_zero(struct dest_session *session, gpa_t gpa);
+/* If no page can be missing any more to this session's guest, others may have its place. */
+void fill_watch(struct dest_session *session);
 bool fill_say(struct dest_session *session);
 
 /* The function for inbox->place. */

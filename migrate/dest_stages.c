@@ -132,8 +132,8 @@ static const struct {
     { WIRE_RESERVE, IN(RESERVE), receive_reserve },
     { WIRE_STATE, IN(TRY) | IN(RECEIVE), receive_state },
     { WIRE_ROUND, IN(TRY) | IN(RECEIVE), take_round },
-    { WIRE_PAGES, IN(RECEIVE) | IN(FILL) | IN(LANE), take_pages },
-    { WIRE_ZERO, IN(RECEIVE) | IN(FILL) | IN(LANE), receive_zero },
+    { WIRE_PAGES, IN(RECEIVE) | IN(FILL) | IN(LANE) | IN(FILLED), take_pages },
+    { WIRE_ZERO, IN(RECEIVE) | IN(FILL) | IN(LANE) | IN(FILLED), receive_zero },
     { WIRE_MISSING, IN(RECEIVE), receive_missing },
     { WIRE_PREPARE, IN(RECEIVE) | IN(HANDOFF) | IN(ASKED), take_handoff },
     { WIRE_COMMIT, ANY, take_handoff },
@@ -187,6 +187,7 @@ static const struct session_row stages[NR_SESSION_STAGES] = {
     /* As long as it takes: the source says KEEPALIVE. */
     [SESSION_FILL] = { .move = true },
     [SESSION_LANE] = { .move = false },
+    [SESSION_FILLED] = { IDLE },
     [SESSION_CLOSE] = { .idle = true, .work = session_end, .limit_ms = WIRE_KEEPALIVE_MS, .late = session_end },
 };
 
