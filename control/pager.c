@@ -33,7 +33,7 @@ static struct {
     u64 wanted[BATCH], nr_wanted;    /* asked for, to come at answer_at */
     void **copy;                     /* of each hidden page; NULL: it is zeros, or not hidden any more */
     u64 pages, next;                 /* how many pages there are; the next one that comes by itself */
-    u64 hides;                       /* so far */
+    u64 hides, requests;             /* so far; when the VM has ended, its RAM may be gone */
 } pager;
 
 static void forget_copies(void)
@@ -131,7 +131,7 @@ static void end(const struct vm *vm)
         waits += vm->vcpu[i]->page_wait.count;
     if (vm)
         pr_info("%s: hidden %lu times, %lu pages asked for, vcpus waited %lu times", vm->name, pager.hides,
-                vm->mem.requests, waits);
+                pager.requests, waits);
     forget_copies();
     pager.vm = NULL;
 }
@@ -168,6 +168,8 @@ static u64 step(void)
 
     if (!pager.vm)
         return ~0ULL;
+    if (vm)
+        pager.requests = MAX(pager.requests, vm->mem.requests);
     if (!vm || !vm_alive(vm)) {
         end(vm);
         return ~0ULL;
@@ -195,7 +197,7 @@ int command_hide(struct call *call)
         return call_fail(call, -EBUSY, "%s is on the move, or its writes are logged", vm->name);
     pager.vm = vm;
     pager.id = vm->id;
-    pager.hides = 0;
+    pager.hides = pager.requests = 0;
     pager.every = clock_ns_to_ticks(call->arg[1].number * 1000000);
     pager.delay = clock_ns_to_ticks(call->arg[2].number * 1000);
     if (!at_work)

@@ -15,6 +15,7 @@ GUESTS = {
     "smp": {"vcpus": 4},
     "virtio": {},
 }
+EVERY = {"chips": 2000}  # ms between two times; chips waits 5 s for ticks, on a busy machine, too
 
 
 def config(names):
@@ -27,7 +28,7 @@ def test_guests_pass_with_missing_pages(tmp_path, monkeypatch, emu, names):
     monkeypatch.setenv("DEBUG", "1")
     with Terminal(tmp_path, emu, config=config(names), options=("--mem", "512")) as terminal:
         for name in names:
-            terminal.command(f"hide {name} 300 50", r"pages +\d+\n")
+            terminal.command(f"hide {name} {EVERY.get(name, 300)} 50", r"pages +\d+\n")
             terminal.command(f"start {name}", r"^status +running\n")
             counted = terminal.wait(rf"vm: {name}: hidden (\d+) times, (\d+) pages asked for, "
                                     r"vcpus waited (\d+) times\n")
