@@ -15,8 +15,7 @@
 #define LIST_BUDGET 16384 /* pages looked at in one go */
 #define LIST_OVER ~0ULL   /* all is said */
 
-/* --- Before the guest runs ------------------------------------------------------------------------------------------
- */
+/* --- Before the guest runs ---------------------------------------------------------------------------------------- */
 
 /* A page that came before and was written since counts as received: it will come again. */
 static enum wire_code expect(struct dest_session *session, const struct wire_run *run)
@@ -91,8 +90,7 @@ void lane_detach(struct dest_session *session)
         session->lane_of = NULL;
 }
 
-/* --- The guest runs here --------------------------------------------------------------------------------------------
- */
+/* --- The guest runs here ------------------------------------------------------------------------------------------ */
 
 /* If that was the last page, the source may free its memory. */
 void fill_end(struct dest *dest, struct incoming *in)
@@ -159,8 +157,7 @@ void fill_watch(struct dest_session *session)
     session->since = session->dest->ops->now(session->dest->ctx);
 }
 
-/* --- What is said of it ---------------------------------------------------------------------------------------------
- */
+/* --- What is said of it ------------------------------------------------------------------------------------------- */
 
 static bool say_want(struct dest_session *session)
 {
@@ -248,8 +245,7 @@ bool fill_say(struct dest_session *session)
     return session->stage == SESSION_FILL && (say_taken(session) || say_missing(session));
 }
 
-/* --- For people -----------------------------------------------------------------------------------------------------
- */
+/* --- For people --------------------------------------------------------------------------------------------------- */
 
 const struct incoming *dest_incomplete(const struct dest *dest, const void *vm)
 {

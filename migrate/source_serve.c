@@ -242,8 +242,7 @@ bool source_lane_step(struct source *s)
     return done;
 }
 
-/* --- The guest stands: what stays behind ----------------------------------------------------------------------------
- */
+/* --- The guest stands: what stays behind -------------------------------------------------------------------------- */
 
 static bool grows(const struct source *s, const struct wire_run *run, gpa_t gpa, u64 pages)
 {
@@ -321,8 +320,7 @@ bool source_say_missing(struct source *s, bool *done)
     return true;
 }
 
-/* --- The guest runs there -------------------------------------------------------------------------------------------
- */
+/* --- The guest runs there ----------------------------------------------------------------------------------------- */
 
 void source_serve(struct source *s)
 {
@@ -416,8 +414,7 @@ int source_pull(struct source *s)
     return 0;
 }
 
-/* --- The operator wants it ------------------------------------------------------------------------------------------
- */
+/* --- The operator wants it ---------------------------------------------------------------------------------------- */
 
 int source_start_postcopy(struct source *s)
 {

@@ -92,7 +92,7 @@ static const struct command {
       2,
       3,
       "VM ACTION [EPOCH]",
-      "one in doubt, superseded, prepared or elsewhere: query, abort, adopt, force-resume or force-give-up",
+      "one in doubt, superseded, prepared, serving or elsewhere: query, abort, adopt, force-resume or force-give-up",
       { "action", "epoch" } },
     { "calc-dirty-rate", KIND_ACT, 1, 2, "VM [MS]", "measure how many pages it writes", { "ms" } },
     { "query-dirty-rate", KIND_VM_ASK, 1, 1, "VM", "what calc-dirty-rate has found", { NULL } },

@@ -128,12 +128,16 @@ static enum status begin(const struct options *o)
 /* --- Progress --------------------------------------------------------------------------------------------------- */
 
 /* The expected downtime, in words. The first round shows how fast the guest writes: before its end there is no
- * expectation. While the guest is throttled, the expectation is the one under the throttle. */
+ * expectation. While the guest is throttled, the expectation is the one under the throttle. Of a guest that has been
+ * handed over before its memory (post-copy) there is none either; in mode demand nothing comes until somebody asks. */
 static const char *expected(const json_t *move, const json_t *ram, char *buffer, size_t room)
 {
     double throttle = number(move, "cpu-throttle-percentage");
     int length;
 
+    if (!strncmp(text(move, "status"), "postcopy-", strlen("postcopy-")))
+        return strcmp(text(move, "mode"), "demand") ? "the guest runs there"
+                                                    : "the guest runs there; 'godwit pull' sends the rest";
     if (number(ram, "dirty-sync-count") == 0)
         return "expected downtime not known yet";
     length = snprintf(buffer, room, "expected downtime %.0f ms", number(move, "expected-downtime"));
