@@ -12,8 +12,6 @@ GUESTS = {
     "irq": {},  # each form of an access to a device, events among page faults
     "memory": {"memory": "16M"},
     "chips": {},  # the MSRs with memory behind them, EOI by a word in memory
-    "smp": {"vcpus": 4},
-    "virtio": {},
 }
 EVERY = {"chips": 2000}  # ms between two times; chips waits 5 s for ticks, on a busy machine, too
 
