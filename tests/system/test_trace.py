@@ -16,7 +16,7 @@ def target(request, tmp_path):
 
 
 def last_exits(target):
-    """Those of a guest that has begun to sleep: until then it prints in one turn, longer than the trace is."""
+    """Those of a guest that sleeps between its looks at the console, so that turns are among them."""
     deadline = time.monotonic() + TIMEOUT["qemu"]
     while time.monotonic() < deadline:
         events = target.json("/v1/vms/web/trace?count=1000")["events"]
