@@ -52,7 +52,7 @@ enum config_dirty_log {
     CONFIG_DIRTY_GUEST, /* as the guest says, by the port of control/dirty_lab.h */
 };
 
-/* In the order of migrate/policy.h. */
+/* In the order of policy/policy.h. */
 enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT, CONFIG_STALL_THROTTLE, CONFIG_STALL_POSTCOPY };
 
 /* Is a guest started when the machine boots? ASK: unless another machine has it. Without [net] or [migration] nobody

@@ -14,14 +14,14 @@
 #include <stdio.h>
 
 #include "config/config.h"
+#include "dirty/dirty_copy.h"
+#include "dirty/vm_dirty.h"
 #include "host/asm.h"
 #include "host/bits.h"
 #include "host/host_work.h"
 #include "host/log.h"
 #include "host/smp.h"
 #include "hv/vm.h"
-#include "migrate/dirty_copy.h"
-#include "migrate/vm_dirty.h"
 
 struct moment {
     u64 tsc, flushes;

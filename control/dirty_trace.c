@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dirty/vm_dirty.h"
 #include "host/asm.h"
 #include "host/bits.h"
 #include "host/clock.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
-#include "migrate/vm_dirty.h"
 
 #define SLICE 4096         /* words of the map: less than a millisecond */
 #define WORD_PAGES 64      /* pages in a word of the map */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dirty/dirty_rate.h"
 #include "hv/backend.h"
 #include "control/buffer.h"
 #include "control/status.h"
@@ -18,7 +19,6 @@
 #include "config/version.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
-#include "migrate/dirty_rate.h"
 #include "migrate/migration.h"
 #include "migrate/peers.h"
 #include "host/frame.h"

@@ -57,7 +57,7 @@ struct vm {
     bool buried;                  /* the VM does not run, and has no RAM until it is powered on; host loop */
     struct bus pio, mmio;
 
-    struct dirty_rate *dirty_rate; /* its last measurement, migrate/dirty_rate.c; NULL: none */
+    struct dirty_rate *dirty_rate; /* its last measurement, dirty/dirty_rate.c; NULL: none */
     u32 msrs_refused;              /* accesses to MSRs since the last start, up to what the log shows; any CPU */
     u32 throttle;                  /* percent of the time in which no vcpu is entered; vm_throttle */
     u32 holds;                     /* calls of vm_hold not yet released; no vcpu is entered unless 0 */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "host/types.h"
-#include "migrate/policy.h"
+#include "policy/policy.h"
 #include "stream/wire.h"
 #include "mm/dirty.h"
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "dirty/vm_dirty.h"
 #include "host/asm.h"
 #include "host/clock.h"
 #include "dev/platform.h"
@@ -11,7 +12,6 @@
 #include "hv/vm.h"
 #include "stream/tcp_transport.h"
 #include "migrate/vm_describe.h"
-#include "migrate/vm_dirty.h"
 #include "migrate/vm_state.h"
 #include "migrate/announcer.h"
 #include "migrate/move.h"

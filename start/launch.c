@@ -3,10 +3,11 @@
 #include "start/launch.h"
 
 #include "config/boot_info.h"
+#include "dirty/dirty_check.h"
+#include "dirty/vm_dirty.h"
 #include "guest/load/create.h"
 #include "host/asm.h"
 #include "host/clock.h"
-#include "migrate/dirty_check.h"
 #include "control/dirty_lab.h"
 #include "guest/load/images.h"
 #include "host/bits.h"
@@ -14,7 +15,6 @@
 #include "host/machine_end.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
-#include "migrate/vm_dirty.h"
 
 #define LINGER_NS 100000000ULL
 

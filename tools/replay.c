@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "host/bits.h"
-#include "migrate/policy.h"
+#include "policy/policy.h"
 #include "stream/wire.h"
 
 #define ROUNDS_MAX 1000
@@ -318,7 +318,7 @@ static const char usage_text[] =
     "  --downtime-limit MS  default 20, as in [migration]; so are the next ones\n"
     "  --max-rounds N       default 20\n"
     "  --on-stall WHAT      stop, abort or throttle; default stop\n"
-    "  --policy FILE.so     decide by its function policy_decide (migrate/policy.h), made by\n"
+    "  --policy FILE.so     decide by its function policy_decide (policy/policy.h), made by\n"
     "                       cc -shared -fPIC -I. -o FILE.so FILE.c\n"
     "  --csv                only the rounds, with commas\n";
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A policy to begin with (docs/labs/4-policy.md): it stops when the rest fits into the limit, or after two rounds.
- * Its contract is policy_decide's of migrate/policy.h.
+ * Its contract is policy_decide's of policy/policy.h.
  *
  *     cc -shared -fPIC -I. -o build/lab/mine.so docs/labs/policy.c
  */
-#include "migrate/policy.h"
+#include "policy/policy.h"
 
 #define US_PER_S 1000000ULL
 

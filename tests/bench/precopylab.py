@@ -2,7 +2,7 @@
 """The laboratory of pre-copy without its machines: the experiment in numbers, what a move of it should be, and how a
 move is compared with that. tests/bench/lab-precopy runs it; docs/lab-precopy.md defines the words.
 
-A move is predicted by build/tools/replay, so by migrate/policy.c, on a trace of the writes that the guest would make.
+A move is predicted by build/tools/replay, so by policy/policy.c, on a trace of the writes that the guest would make.
 """
 
 import random

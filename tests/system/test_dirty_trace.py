@@ -198,7 +198,7 @@ def test_replay(tmp_path):
 def test_policy_of_ones_own(tmp_path):
     """A policy that a student writes: five rounds, whatever they bring."""
     (tmp_path / "mine.c").write_text("""
-        #include "migrate/policy.h"
+        #include "policy/policy.h"
         enum policy_verdict policy_decide(const struct policy_settings *settings, const struct policy_stats *stats,
                                           struct policy_prediction *prediction)
         {

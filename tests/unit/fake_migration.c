@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dirty/dirty_rate.h"
 #include "host/bits.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
 #include "migrate/claims.h"
-#include "migrate/dirty_rate.h"
 #include "control/dirty_trace.h"
 #include "migrate/peers.h"
 #include "mm/guest_missing.h"

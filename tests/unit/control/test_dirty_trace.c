@@ -12,12 +12,12 @@
 
 #include <cmocka.h>
 
+#include "dirty/vm_dirty.h"
 #include "host/bits.h"
 #include "host/clock.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
 #include "control/dirty_trace.h"
-#include "migrate/vm_dirty.h"
 
 #define PAGES (1 << 20)
 #define INTERVALS 8

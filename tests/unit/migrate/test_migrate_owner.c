@@ -3,7 +3,7 @@
 /* sources: migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
-/* sources: stream/record.c stream/crc32c.c stream/ram.c migrate/policy.c net/bucket.c migrate/handoff.c */
+/* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c net/bucket.c migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* Who owns a guest between two machines: epochs, claims, and copies that nobody tells to run. */
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/policy.h"
+#include "policy/policy.h"
 
 #include "host/bits.h"
 

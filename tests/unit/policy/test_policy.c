@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/policy.c net/bucket.c migrate/stats.c */
+/* sources: policy/policy.c net/bucket.c migrate/stats.c */
 /* The predictor against tables, the verdicts, and the token bucket. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 
 #include "host/bits.h"
 #include "net/bucket.h"
-#include "migrate/policy.h"
 #include "migrate/stats.h"
+#include "policy/policy.h"
 
 #define FX(milli) ((milli)*FX_ONE / 1000)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define LOG_PREFIX "dirty"
-#include "migrate/dirty_copy.h"
+#include "dirty/dirty_copy.h"
 
 #include <stdlib.h>
 #include <string.h>

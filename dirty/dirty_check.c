@@ -6,23 +6,23 @@
  * may be writing them; then hold the VM, harvest again, compare, copy. So both ends of a migration's protocol are
  * tested: nothing may fall between two live rounds, and the last set must be complete.
  *
- * A page that was missed fails the VM (migrate/dirty_copy.h).
+ * A page that was missed fails the VM (dirty/dirty_copy.h).
  */
 #define LOG_PREFIX "dirty"
-#include "migrate/dirty_check.h"
+#include "dirty/dirty_check.h"
 
 #include <string.h>
 
 #include "config/config.h"
+#include "dirty/dirty_copy.h"
+#include "dirty/dirty_rate.h"
+#include "dirty/vm_dirty.h"
 #include "host/asm.h"
 #include "host/clock.h"
 #include "host/bits.h"
 #include "host/log.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
-#include "migrate/dirty_copy.h"
-#include "migrate/dirty_rate.h"
-#include "migrate/vm_dirty.h"
 
 #define ROUNDS_OF_EACH 4 /* CONFIG_DIRTY_EACH: so many rounds, then it is the next producer's turn */
 

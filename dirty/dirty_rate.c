@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The dirty rate: log on, wait, harvest, log off. D bits disturb the guest least; without them write protection is
  * used. */
-#include "migrate/dirty_rate.h"
+#include "dirty/dirty_rate.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "dirty/vm_dirty.h"
 #include "host/asm.h"
 #include "host/clock.h"
 #include "host/bits.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
-#include "migrate/vm_dirty.h"
 
 /* Do a slice of the end: first of the harvest, which counts the pages, then of the log's end. */
 static void finish(struct vm *vm, u64 now)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define LOG_PREFIX "dirty"
-#include "migrate/vm_dirty.h"
+#include "dirty/vm_dirty.h"
 
 #include <errno.h>
 
