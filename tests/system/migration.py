@@ -128,6 +128,10 @@ class Host:
             return answer if answer["status"] in statuses else None
         return self.wait_for(f"{name} {' or '.join(statuses)}", there, seconds)
 
+    def metric(self, name):
+        """A number that /metrics shows."""
+        return int(re.search(rf"^{re.escape(name)} (\d+)$", self.get("/metrics").decode(), re.M).group(1))
+
     def begin(self, name, to, *options):
         return self.post(f"/v1/vms/{name}/migrate", dest=to.address, options=",".join(options) or "live")
 

@@ -284,9 +284,7 @@ def test_twenty_moves(movers):
     beats(dest)
 
 
-def metric(host, name):
-    """A total of the moves that have ended."""
-    return int(re.search(rf"^godwit_migration_{name} (\d+)$", host.get("/metrics").decode(), re.M).group(1))
+HARVESTED = "godwit_migration_dirty_harvested_pages_total"  # of the moves that have ended
 
 
 def logged(done, producer):
@@ -306,13 +304,14 @@ def test_each_log(movers, log, split):
     for _ in range(2):
         source, dest = movers.ends("mover")
         source.set(dirty_log=log, dirty_split=split)
-        before = metric(source, "dirty_harvested_pages_total")
+        source.wait_for("its last move is counted", lambda: source.metric("godwit_migrations_active") == 0)
+        before = source.metric(HARVESTED)
         done = move(source, dest, "mover", "verify")
         source.set(dirty_log="auto", dirty_split="lazy")
         assert done["dirty-log"] == log and sum(row["dirtied"] for row in done["rounds"]) > 0
         logged(done, "by-fault" if log == "write-protect" else "by-dbit")
-        source.wait_for("its counters stay", lambda: metric(source, "dirty_harvested_pages_total") - before == sum(
-            row["dirty-log"]["harvested"] for row in (*done["rounds"], done["stopped-round"])))
+        harvested = sum(row["dirty-log"]["harvested"] for row in (*done["rounds"], done["stopped-round"]))
+        source.wait_for("its counters stay", lambda: source.metric(HARVESTED) - before == harvested)
         beats(dest)
 
 

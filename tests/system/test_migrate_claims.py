@@ -65,11 +65,6 @@ def wait_superseded(host, epoch):
     assert not host.printed("mover")
 
 
-def metric(host, name):
-    text = host.request("GET", "/metrics")[1].decode()
-    return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.M).group(1))
-
-
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
@@ -129,7 +124,7 @@ def test_damaged_claims(doubt):
         sock.bind(("br0", PEERS))
         for crc in range(10):
             sock.send(claim_frame(vm_id, epoch + 10, crc))
-    site.b.wait_for("they are counted", lambda: metric(site.b, 'godwit_claims_total{direction="malformed"}') == 10)
+    site.b.wait_for("they are counted", lambda: site.b.metric('godwit_claims_total{direction="malformed"}') == 10)
     assert site.b.guests()["mover"] == "running"
     beats(site.b)
 
@@ -138,7 +133,7 @@ def test_noise(doubt):
     """Whole claims of epochs that nobody can have come to: counted, and nothing stands for them."""
     site, epoch = doubt
     forge(site, site.b, 2**63 + 5, 2**64 - 1, epoch + 2**32 + 1)
-    site.b.wait_for("they are counted", lambda: metric(site.b, 'godwit_claims_total{direction="noise"}') == 3)
+    site.b.wait_for("they are counted", lambda: site.b.metric('godwit_claims_total{direction="noise"}') == 3)
     assert site.b.guests()["mover"] == "running" and site.a.guests()["mover"] == "in-doubt"
     beats(site.b)
 
@@ -161,7 +156,7 @@ def test_wrong_force(doubt):
     wait_superseded(site.a, forced)
     assert not site.b.get("/v1/vms/mover")["reason"]
     beats(site.b)
-    assert metric(site.a, "godwit_vms_superseded_total") == 1
+    assert site.a.metric("godwit_vms_superseded_total") == 1
 
     resolve(site.a, "force-give-up", forced)
     site.a.wait_for("it is gone", lambda: "mover" not in site.a.guests())
@@ -229,7 +224,7 @@ def test_peers(tmp_path):
         vm_id = site.a.get("/v1/vms/mover")["vm_id"]
         move(site.a, site.b, "mover", "verify")
         epoch = site.b.get("/v1/vms/mover")["epoch"]
-        questions = metric(site.b, "godwit_peer_questions_total")
+        questions = site.b.metric("godwit_peer_questions_total")
         site.a.machine.kill()
         site.a.boot(MOVER, mem=256, peers=peers)
         site.a.ready()
@@ -242,8 +237,8 @@ def test_peers(tmp_path):
         assert [row["status"] for row in asked.values()] == ["this", "answered", "silent"]
         answer = asked["10.10.0.4:4900"]
         assert answer["found"] == f"runs mover, epoch {epoch}" and answer["answer-time"] > 0
-        assert metric(site.a, 'godwit_peers{status="answered"}') == 1
-        assert metric(site.b, "godwit_peer_questions_total") > questions
+        assert site.a.metric('godwit_peers{status="answered"}') == 1
+        assert site.b.metric("godwit_peer_questions_total") > questions
 
 
 def test_partition(tmp_path):
