@@ -382,10 +382,11 @@ static bool session_step(struct dest_session *session)
 static void session_watch(struct dest_session *session)
 {
     const struct session_row *row;
-    u64 time = now(session->dest);
+    u64 time;
 
     fill_watch(session);
     row = session_row(session);
+    time = now(session->dest);
     if (inbox_whole(&session->inbox))
         session->last_whole = time;
     if (row->limit_ms && time - session->since > row->limit_ms * NS_PER_MS) {

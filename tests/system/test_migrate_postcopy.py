@@ -36,6 +36,7 @@ def test_modes(pair, mode):
     source.begin("mover", dest, mode)
     done = arrived(source, dest)
     assert done["mode"] == mode and len(done["rounds"]) == (1 if mode == "hybrid" else 0)
+    assert done["ram"]["postcopy-recoveries"] == 0, done
     assert done["ram"]["postcopy-bytes"] > 0
     if mode == "post-copy":
         assert done["ram"]["transferred"] < 1.02 * 4112 * done["ram"]["normal"] + 16 * done["ram"]["duplicate"] + 65536

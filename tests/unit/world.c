@@ -271,8 +271,9 @@ static int connect_pipe(void *vm, struct transport *transport)
 
 static u64 dest_now(void *ctx)
 {
-    const struct world *w = ctx;
+    struct world *w = ctx;
 
+    w->now += w->look_ns;
     return w->now / MAX(w->dest_slow, 1);
 }
 
@@ -350,7 +351,7 @@ static void run(void *ctx, u64 paused_ns, u64 arrived)
 {
     struct fake_vm *vm = ctx;
 
-    assert_true(vm->exists && !vm->running && vm->restored == 2 && arrived == dest_now(vm->world));
+    assert_true(vm->exists && !vm->running && vm->restored == 2 && arrived <= dest_now(vm->world));
     /* The source's copy is the judge: it stands still until it is freed. */
     assert_int_equal(vm->counter, vm->world->source_vm.counter);
     for (unsigned i = 0; !vm->world->forgets && i < FAKE_PAGES; i++)

@@ -49,6 +49,7 @@ struct world {
     struct pipe pipe[WORLD_PIPES];
     unsigned pipes; /* used so far */
     bool link_down, dest_down;
+    u64 look_ns;         /* that each look at the destination's clock takes */
     unsigned dest_slow;  /* its clock runs at so many times less than the pace of the source's; 0: as that */
     unsigned accident;   /* the pipe that has one */
     u64 cut[2], flip[2]; /* its accidents, each way */

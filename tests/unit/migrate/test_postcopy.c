@@ -74,6 +74,7 @@ static void test_all_behind(void **state)
     const struct migrate_stats *stats = &w->source.stats;
 
     (void)state;
+    w->look_ns = 1;
     world_run(w, STEPS);
     assert_smooth(w);
     assert_int_equal(stats->rounds, 0);
