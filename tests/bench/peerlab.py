@@ -2,19 +2,20 @@
 """The comparison of moves without its machines: in what order they are made, pairs, ratios, intervals and goals.
 tests/bench/peer makes the moves; docs/peer.md defines the words.
 
-A move is the object of a run's JSON, with the members `who`, `load`, `memory`, `cpus` (its case), `pair` and `side`
-(0: the Godwit that is measured, 1: what it is compared with). One that failed has "failed" with the reason.
+A move is the object of a run's JSON, with the members `who`, `load`, `memory`, `cpus`, `mode` (its case), `pair` and
+`side` (0: the Godwit that is measured, 1: what it is compared with). One that failed has "failed" with the reason.
 """
 
 import random
 import statistics
 from dataclasses import dataclass
 
-CASE = ("load", "memory", "cpus")
+CASE = ("load", "memory", "cpus", "mode")
 COLUMNS = (*CASE, "against", "what", "unit", "pairs", "failed", "godwit", "peer", "ratio", "low", "high", "least",
            "most", "goal", "met")
 UNITS = {"total-time": "ms", "downtime": "ms", "blackout": "ms", "client-gap": "ms", "gap-beyond": "ms",
-         "transferred": "MB", "mbps": "Mbit/s", "cpu-time": "ms", "work": "", "pace": ""}
+         "waits": "", "blocktime": "ms", "wait": "ms", "transferred": "MB", "mbps": "Mbit/s", "cpu-time": "ms",
+         "work": "", "pace": ""}
 SCALE = {"transferred": 1e6}
 PACE = 0.9     # a guest that wrote less than this part of what it should have tells nothing about a goal
 DRAWS = 2000   # of the bootstrap
@@ -29,8 +30,12 @@ class Goal:
         return f"{self.of} <= {self.most:g}"
 
 
-GOALS = {"total-time": Goal("ratio", 0.15), "blackout": Goal("ratio", 0.1), "downtime": Goal("godwit", 25),
-         "gap-beyond": Goal("godwit", 30), "transferred": Goal("ratio", 0.85)}
+GOALS = {
+    "live": {"total-time": Goal("ratio", 0.15), "blackout": Goal("ratio", 0.1), "downtime": Goal("godwit", 25),
+             "gap-beyond": Goal("godwit", 30), "transferred": Goal("ratio", 0.85)},
+    "post-copy": {"blackout": Goal("ratio", 0.1)},
+    "post-copy-preempt": {"blackout": Goal("ratio", 0.1)},
+}
 
 
 def plan(cases, pairs):
@@ -42,6 +47,8 @@ def figure(move, what):
     """A number of the move, in its unit; None if it has none."""
     if what == "gap-beyond":
         return move["client-gap"] - move["blackout"] if "client-gap" in move else None
+    if what == "wait":
+        return move["blocktime"] / move["waits"] if move.get("waits") else None
     value = move.get(what)
     return None if value is None else value / SCALE.get(what, 1)
 
@@ -75,7 +82,7 @@ def compared(values):
 
 def met(row, pace):
     """Is the row's goal met? None: it has none, or cannot be judged."""
-    goal = GOALS.get(row["what"])
+    goal = GOALS[row["mode"]].get(row["what"])
     if not goal or row["against"] == "godwit" or row[goal.of] is None or (pace is not None and pace < PACE):
         return None
     return row[goal.of] <= goal.most
@@ -93,7 +100,10 @@ def rows_of_case(case, moves, unit):
         if all(value is not None for both in values for value in both):
             rows.append({**head, "what": what, "unit": unit if what == "work" else UNITS[what], **compared(values)})
     pace = next((row["godwit"] for row in rows if row["what"] == "pace"), None)
-    return [{**row, "goal": GOALS.get(row["what"]) and str(GOALS[row["what"]]), "met": met(row, pace)} for row in rows]
+    for row in rows:
+        goal = GOALS[row["mode"]].get(row["what"])
+        row |= {"goal": goal and str(goal), "met": met(row, pace)}
+    return rows
 
 
 def rows_of(moves, units):
@@ -118,7 +128,8 @@ def lines(rows):
     for row in rows:
         if (case := [row[name] for name in CASE]) != told:
             told = case
-            yield (f"\n{row['load']}, {row['memory']} MiB, {row['cpus']} processors: {row['pairs']} pairs"
+            yield (f"\n{row['load']}, {row['memory']} MiB, {row['cpus']} processors, {row['mode']}: "
+                   f"{row['pairs']} pairs"
                    f"{', %d failed' % row['failed'] if row['failed'] else ''}")
             other = "godwit too" if row["against"] == "godwit" else "peer"
             yield (f"{'median':<22}{'godwit':>12}{other:>12}{'ratio':>8}  {'95 % interval':<16}{'all pairs':<16}goal")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Live moves by Godwit, and by Linux, KVM-AMD and QEMU on the very same emulated machines, below called the peer.
+"""Moves by Godwit, and by Linux, KVM-AMD and QEMU on the very same emulated machines, below called the peer.
 
     prepare([case])
     move = MAKERS["peer"](case)        # an object of a run's JSON; raises one of FAILURES
@@ -36,11 +36,16 @@ QUIET, QUIET_SECONDS, QUIET_TIMEOUT = 0.25, 2, 60  # below this part of a proces
 FAILURES = (AssertionError, OSError, RuntimeError, subprocess.SubprocessError)
 
 
+# What QEMU is told to be capable of, by mode; Godwit's post-copy is the same in both.
+CAPABILITIES = {"live": (), "post-copy": ("postcopy-ram",), "post-copy-preempt": ("postcopy-ram", "postcopy-preempt")}
+
+
 class Case(NamedTuple):
     """What both sides of a pair have in common."""
     load: str
     memory: int  # MiB, of the guest
     cpus: int    # of each machine; the guest has one
+    mode: str    # of CAPABILITIES
 
 
 class Qmp:
@@ -108,11 +113,21 @@ def wait_idle(machines):
             raise RuntimeError(f"the machines do not come to rest: {used} processors")
 
 
-def migrate(source):
+def listen(source, destination, mode):
+    """Both ends know what they may do, and the destination waits for the guest."""
+    wanted = CAPABILITIES[mode]
+    for machine, names in ((source, wanted), (destination, (*wanted, "postcopy-blocktime") if wanted else ())):
+        machine("migrate-set-capabilities", capabilities=[{"capability": name, "state": True} for name in names])
+    source("migrate-set-parameters", **{"max-bandwidth": NO_LIMIT, "max-postcopy-bandwidth": NO_LIMIT})
+    destination("migrate-incoming", uri="tcp:0.0.0.0:4444")
+
+
+def migrate(source, mode):
     """Move, and wait for the end: when it was asked for, and when the end was seen."""
-    source("migrate-set-parameters", **{"max-bandwidth": NO_LIMIT})
     begin = time.monotonic()
     source("migrate", uri=f"tcp:{DESTINATION}:4444")
+    if mode != "live":
+        source("migrate-start-postcopy")
     while True:
         time.sleep(0.1)
         figures = source("query-migrate")
@@ -123,14 +138,14 @@ def migrate(source):
             raise RuntimeError(f"the move did not end: {figures}")
 
 
-def probed_move(net, machines, source):
+def probed_move(net, machines, source, mode):
     """A move under the eyes of the probe: QEMU's figures, with the emulators' CPU time added, and what was seen."""
     probe = Probe(net.socket)
     probe.start(GUEST, INTERVAL)
     try:
         time.sleep(AROUND)
         before = sum(map(cpu_seconds, machines))
-        begin, end = migrate(source)
+        begin, end = migrate(source, mode)
         used = sum(map(cpu_seconds, machines)) - before
         wait_heard(net)
         time.sleep(AROUND)
@@ -159,13 +174,20 @@ def check_alive(destination, probe):
         raise RuntimeError(f"the guest is {status}, and was last heard {heard:.1f} s after the move")
 
 
+def waits(ram, there):
+    """Of a move by post-copy: how often pages were asked for, and ms for which the guest's processor waited."""
+    if "postcopy-vcpu-blocktime" not in there:
+        return {}
+    return {"waits": ram["postcopy-requests"], "blocktime": sum(there["postcopy-vcpu-blocktime"])}
+
+
 def summary(figures, probe):
     """What a move has come to, with the names that Godwit's own moves have."""
     ram = figures["ram"]
     names = ("transferred", "total", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "dirty-pages-rate",
              "mbps", "pages-per-second")
     return {
-        "who": "peer", "vm": "linux", "from": SOURCE, "to": DESTINATION, "mode": "live", "status": figures["status"],
+        "who": "peer", "vm": "linux", "from": SOURCE, "to": DESTINATION, "status": figures["status"],
         **{name: figures.get(name) for name in ("total-time", "setup-time", "downtime", "cpu-time")},
         "blackout": round(blackout_ms(probe["samples"], INTERVAL), 2), "lost": lost(probe["samples"]),
         **{name: ram.get(name) for name in names}, "probe": probe,
@@ -181,13 +203,14 @@ def peer_move(case):
         try:
             machines[0].wait(load.begun(), BOOT_TIMEOUT)
             source, destination = Qmp(net, SOURCE), Qmp(net, DESTINATION)
+            listen(source, destination, case.mode)
             wait_idle(machines[1:] if load.run else machines)
             with load.outside(net, load) as done:
-                figures, probe = probed_move(net, machines, source)
+                figures, probe = probed_move(net, machines, source, case.mode)
             if figures["status"] != "completed":
                 raise RuntimeError(f"the move: {figures}")
             check_alive(destination, probe)
-            return {**summary(figures, probe), **done}
+            return {**summary(figures, probe), **waits(figures["ram"], destination("query-migrate")), **done}
         finally:
             for index, machine in enumerate(machines):
                 (BUILD / f"peer-{index}.log").write_text(machine.log)
@@ -203,9 +226,10 @@ def godwit_move(case):
         time.sleep(QUIET_SECONDS)  # as long as the peer's machines must have been quiet
         before = sum(machine.cpu_seconds() for machine in machines)
         with load.outside(site.net, load) as done:
-            move = observed_move(site, site.a, site.b, around=AROUND)
+            move = observed_move(site, site.a, site.b, "live" if case.mode == "live" else "post-copy", around=AROUND)
+            waited = waits(site.a.query("linux")["ram"], site.b.query("linux"))
         used = sum(machine.cpu_seconds() for machine in machines) - before
-        return {**move, **done, "cpu-time": round(used * 1000)}
+        return {**move, **waited, **done, "cpu-time": round(used * 1000)}
 
 
 MAKERS = {"godwit": godwit_move, "peer": peer_move}

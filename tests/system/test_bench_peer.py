@@ -20,9 +20,9 @@ import peerlab as lab  # noqa: E402
 UNITS = {"idle": "", "client": "answers/s", "writer-500": "pages/s"}
 
 
-def move(side, pair, total, who=None, load="idle", memory=256, **more):
+def move(side, pair, total, who=None, load="idle", memory=256, mode="live", **more):
     return {"who": who or ("godwit", "peer")[side], "vm": "linux", "status": "completed", "load": load,
-            "memory": memory, "cpus": 2, "side": side, "pair": pair, "total-time": total, **more}
+            "memory": memory, "cpus": 2, "mode": mode, "side": side, "pair": pair, "total-time": total, **more}
 
 
 def pair(number, ours, theirs, who=None, **more):
@@ -86,6 +86,16 @@ def test_a_guest_that_does_not_keep_its_pace_meets_no_goal(pace, met):
     assert made["writer-500", 256, "total-time"]["met"] is met
 
 
+@pytest.mark.parametrize("mode", ["post-copy", "post-copy-preempt"])
+def test_waits_for_pages_are_compared(mode):
+    """By post-copy only the blackout is a goal; a wait is the mean of its move."""
+    made = rows(*pair(0, 400, 2000, mode=mode, blackout=90, waits=50, blocktime=200),
+                *pair(1, 500, 2000, mode=mode, blackout=210, waits=10, blocktime=100))
+    wait, blackout = made["idle", 256, "wait"], made["idle", 256, "blackout"]
+    assert (wait["godwit"], wait["unit"], wait["goal"]) == (7, "ms", None)
+    assert (blackout["goal"], blackout["met"], made["idle", 256, "total-time"]["goal"]) == ("ratio <= 0.1", False, None)
+
+
 def test_control_shows_the_noise_and_meets_no_goal():
     made = rows(*pair(0, 100, 110, "godwit"), *pair(1, 120, 100, "godwit"), *pair(2, 100, 100, "godwit"))
     assert made["idle", 256, "total-time"]["met"] is None
@@ -102,7 +112,7 @@ def test_files_and_table_of_a_run(tmp_path):
     done = subprocess.run([PEER, "--from", tmp_path / "run.json", "-o", tmp_path], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "idle, 256 MiB, 2 processors: 2 pairs" in done.stdout
+    assert "idle, 256 MiB, 2 processors, live: 2 pairs" in done.stdout
     [line] = [line.split() for line in done.stdout.splitlines() if line.startswith("total-time")]
     assert line == ["total-time,", "ms", "650.0", "4000.0", "0.163", "0.100", "to", "0.225", "0.100", "to", "0.225",
                     "ratio", "<=", "0.15:", "MISSED"]
