@@ -25,7 +25,7 @@ $(if $(Q),$(eval .SILENT:))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help debug run demo lab unit fuzz model check test \
-	bench lab-downtime lab-dirty lab-precopy traces soak proof clean deps size format
+	bench lab-downtime lab-dirty lab-precopy lab-modes traces soak proof clean deps size format
 .PHONY: programs unit-programs soak-moves selftests FORCE
 
 all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
@@ -280,6 +280,9 @@ lab-dirty: all $(PLOTS) ## what seeing writes costs, by each means, exactly; QUI
 
 lab-precopy: all $(PLOTS) ## moves at D/R 0 to 2, predicted and measured; QUICK=1: minutes
 	@tests/bench/lab-precopy $(if $(filter-out 0,$(QUICK)),--quick)
+
+lab-modes: all linux-guest $(PLOTS) ## a guest moved by each mode, at D/R 0 to 2: MOVES=5 by each; QUICK=1: minutes
+	@tests/bench/lab-modes $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter-out 0,$(MOVES)),--moves $(MOVES))
 
 lab-downtime: all linux-guest $(PLOTS) ## the course's experiment: MOVES=10 there and back, live and by stop-and-copy
 	@tests/bench/lab-downtime $(if $(filter-out 0,$(MOVES)),--moves $(MOVES))

@@ -107,8 +107,9 @@ def writer(net, load):
         return int(re.search(r" written (\d+) ", told(net, "stats"))[1])
     figures, before, begin = {}, written(), time.monotonic()
     yield figures
-    figures["work"] = (written() - before) / (time.monotonic() - begin)
-    figures["pace"] = figures["work"] / load.rate
+    done, seconds = written() - before, time.monotonic() - begin
+    figures |= {"work": done / seconds, "pace": done / seconds / load.rate,
+                "work-lost": (seconds - done / load.rate) * 1000}
     verdict = told(net, "verify")
     if not verdict.endswith(" errors 0\n"):
         raise RuntimeError(f"the writer's pages are not what it wrote: {verdict}")

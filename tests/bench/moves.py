@@ -6,9 +6,11 @@
         move = observed_move(site, site.a, site.b)
 """
 
+import contextlib
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from probe import Probe, blackout_ms, gaps, longest_ms, lost  # noqa: E402
 
 INTERVAL = 0.002  # s between probes, if nothing else is said
 AROUND = 0.5      # s of probing before a move is asked for, and after it is done
+DEMAND = 3        # s after which the rest follows a guest that was moved by mode demand
 CLOCK_SLACK = 0.02  # s by which the guest's clock may differ from what it was before the move
 CLOCK_ASKS = 5    # how often that clock is asked for; the quickest answer is the most exact
 RAM_MEMBERS = ("transferred", "total", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "dirty-pages-rate",
@@ -71,12 +74,24 @@ def wait_for_loop(net):
             time.sleep(0.1)
 
 
+@contextlib.contextmanager
+def pull_later(source, name, mode):
+    """While a move goes on: one of mode demand gets all that it still misses, DEMAND s after this."""
+    timer = threading.Timer(DEMAND, source.ask, ["POST", f"/v1/vms/{name}/pull"])
+    if mode == "demand":
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def switch_over(move, zero, slack):
     """(begin, end) of the switch-over, s, on a clock that shows `zero` when the move is asked for, at most `slack` off:
     from the guest's stop at the source until it runs at the destination."""
     phases = move["phases"]
     return (zero + (phases["setup"] + phases["precopy"]) / 1000 - slack,
-            zero + (move["total-time"] + phases["resume"]) / 1000 + slack)
+            zero + (move["total-time"] - phases.get("postcopy", 0) + phases["resume"]) / 1000 + slack)
 
 
 def compute_downtime(net, move):
@@ -89,6 +104,13 @@ def compute_downtime(net, move):
               if begin < at + length and at < here]
     return tuple(max((length for switching, length in during if switching == wanted), default=None)
                  for wanted in (True, False))
+
+
+def time_lost(net, begin, end):
+    """ms of all the guest's breaks between two times of our clock."""
+    seen = breaks(net)
+    return sum(length * 1000 for at, length, _ in seen.breaks
+               if begin + seen.ahead < at + length and at < end + seen.ahead)
 
 
 def network_downtime(move):
@@ -127,8 +149,9 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
     probe.start(GUEST, interval)
     try:
         time.sleep(around)  # the length of what is measured before
-        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
-                              stdout=None if show else subprocess.PIPE, stderr=None if show else subprocess.STDOUT)
+        with pull_later(source, "linux", mode):
+            done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
+                                  stdout=None if show else subprocess.PIPE, stderr=None if show else subprocess.STDOUT)
         end = time.monotonic()
         time.sleep(around)
     finally:
