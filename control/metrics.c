@@ -19,6 +19,7 @@
 #include "config/version.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
+#include "migrate/halves.h"
 #include "migrate/migration.h"
 #include "migrate/peers.h"
 #include "host/frame.h"
@@ -147,6 +148,23 @@ static u64 net_announces(const struct vm *vm)
     return platform_of(vm)->net.announces;
 }
 
+static u64 postcopy_missing(const struct vm *vm)
+{
+    struct halves halves;
+
+    return halves_of(vm, &halves) ? halves.missing : 0;
+}
+
+static u64 postcopy_requests(const struct vm *vm)
+{
+    return vm->mem.requests;
+}
+
+static u64 postcopy_blocktime(const struct vm *vm)
+{
+    return vm->page_waits.ns;
+}
+
 static const struct vm_metric vm_metrics[] = {
     { "godwit_vm_cpu_seconds_total", "counter", "Time that a VM's processors had, exits included.", sum_ran, true },
     { "godwit_vm_interrupts_injected_total", "counter", "Interrupts injected.", sum_interrupts, false },
@@ -167,6 +185,12 @@ static const struct vm_metric vm_metrics[] = {
       false },
     { "godwit_vm_net_malformed_frames_total", "counter", "Frames from the guest's driver that made no sense.",
       net_malformed, false },
+    { "godwit_vm_postcopy_missing_bytes", "gauge", "Bytes that are at its source alone: shown at either end.",
+      postcopy_missing, false },
+    { "godwit_vm_postcopy_requests_total", "counter", "Missing pages that somebody here has asked for.",
+      postcopy_requests, false },
+    { "godwit_vm_postcopy_blocktime_seconds_total", "counter", "Time for which all of its vcpus waited for pages.",
+      postcopy_blocktime, true },
     { "godwit_vm_net_announces_total", "counter", "Announcements asked of the guest's driver.", net_announces, false },
 };
 
@@ -182,6 +206,48 @@ static void put_vm_metric(struct buffer *out, const struct vm_metric *metric)
         else
             buffer_format(out, "%s{vm=\"%s\"} %lu\n", metric->name, vm->name, (unsigned long)value);
     }
+}
+
+static void put_vcpu_blocktime(struct buffer *out)
+{
+    head(out, "godwit_vcpu_postcopy_blocktime_seconds_total", "counter", "Time for which a vcpu waited for pages.");
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        for (u32 i = 0; i < vm->nr_vcpus; i++) {
+            char labels[CONFIG_NAME + 24];
+
+            snprintf(labels, sizeof(labels), "%s\",vcpu=\"%u", vm->name, i);
+            put_seconds(out, "godwit_vcpu_postcopy_blocktime_seconds_total", "vm", labels, vm->vcpu[i]->page_wait.ns);
+        }
+    }
+}
+
+#define LATENCY "godwit_vm_postcopy_latency_seconds"
+
+/* How long vcpus waited for missing pages: bucket n of the VM has what took less than 2^n us, the last one the rest. */
+static void put_latency(struct buffer *out, const struct vm *vm)
+{
+    u64 count = 0, ns = 0;
+
+    for (unsigned i = 0; i < PAGE_WAIT_BUCKETS - 1; i++) {
+        count += vm->page_waits.latency[i];
+        buffer_format(out, LATENCY "_bucket{vm=\"%s\",le=\"%u.%06u\"} %lu\n", vm->name, (1u << i) / 1000000,
+                      (1u << i) % 1000000, count);
+    }
+    count += vm->page_waits.latency[PAGE_WAIT_BUCKETS - 1];
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        ns += vm->vcpu[i]->page_wait.ns;
+    buffer_format(out, LATENCY "_bucket{vm=\"%s\",le=\"+Inf\"} %lu\n", vm->name, count);
+    put_seconds(out, LATENCY "_sum", "vm", vm->name, ns);
+    buffer_format(out, LATENCY "_count{vm=\"%s\"} %lu\n", vm->name, count);
+}
+
+static void put_latencies(struct buffer *out)
+{
+    head(out, LATENCY, "histogram", "Times for which vcpus waited for missing pages.");
+    list_for_each (node, vm_list())
+        put_latency(out, container_of(node, struct vm, node));
 }
 
 #define DIRTY(member) offsetof(struct dirty_counters, member)
@@ -352,6 +418,13 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_migration_wire_bytes_total %lu\n", totals.wire_bytes);
     head(out, "godwit_migration_forwarded_frames_total", "counter", "Frames sent on after guests that have left.");
     buffer_format(out, "godwit_migration_forwarded_frames_total %lu\n", totals.forwarded);
+    head(out, "godwit_migration_postcopy_bytes_total", "counter", "Bytes sent of guests that ran elsewhere already.");
+    buffer_format(out, "godwit_migration_postcopy_bytes_total %lu\n", totals.postcopy_bytes);
+    head(out, "godwit_migration_postcopy_requests_total", "counter", "Pages that destinations have asked for.");
+    buffer_format(out, "godwit_migration_postcopy_requests_total %lu\n", totals.postcopy_requests);
+    head(out, "godwit_migration_postcopy_recoveries_total", "counter",
+         "Connections made anew by which post-copy went on.");
+    buffer_format(out, "godwit_migration_postcopy_recoveries_total %lu\n", totals.recoveries);
     put_logged(out, &totals.logged);
     head(out, "godwit_vms_superseded_total", "counter", "Guests that stood here because another machine owns them.");
     buffer_format(out, "godwit_vms_superseded_total %lu\n", totals.superseded);
@@ -391,6 +464,8 @@ void metrics_write(struct buffer *out)
     put_status(out);
     for (size_t i = 0; i < sizeof(vm_metrics) / sizeof(vm_metrics[0]); i++)
         put_vm_metric(out, &vm_metrics[i]);
+    put_vcpu_blocktime(out);
+    put_latencies(out);
     put_dirty(out);
     put_exits(out);
     put_switch(out);

@@ -12,6 +12,7 @@
 #include "control/status.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
+#include "migrate/halves.h"
 #include "migrate/migration.h"
 
 /* --- Moves --------------------------------------------------------------------------------------------------- */
@@ -118,13 +119,15 @@ int command_migrate_start_postcopy(struct call *call)
     struct vm *vm = call->arg[0].vm;
 
     json_string(call->out, "vm", vm->name);
-    switch (migration_start_postcopy(vm)) {
+    switch (halves_make(vm)) {
     case 0: return 0;
     case -ENOTSUP:
         return call_fail(call, -EBUSY,
                          "%s: cannot hand over now, the move verifies, or its destination does not know post-copy",
                          vm->name);
     case -EBUSY: return call_fail(call, -EBUSY, "%s: it is being handed over already", vm->name);
+    case -EAGAIN:
+        return call_fail(call, -EBUSY, "%s: cannot hand over yet, its destination has not answered", vm->name);
     default: return call_fail(call, -EBUSY, "%s: no move is under way", vm->name);
     }
 }
@@ -134,7 +137,7 @@ int command_pull(struct call *call)
     struct vm *vm = call->arg[0].vm;
 
     json_string(call->out, "vm", vm->name);
-    return migration_pull(vm) ? call_fail(call, -EBUSY, "%s: no pages of it are served here", vm->name) : 0;
+    return halves_join(vm) ? call_fail(call, -EBUSY, "%s: no pages of it are missing", vm->name) : 0;
 }
 
 int command_migrate_settle(struct call *call)
@@ -148,8 +151,16 @@ int command_migrate_settle(struct call *call)
 enum { RESOLVE_QUERY, RESOLVE_ABORT, RESOLVE_ADOPT, RESOLVE_FORCE_RESUME, RESOLVE_FORCE_GIVE_UP };
 const char *const resolve_actions[] = { "query", "abort", "adopt", "force-resume", "force-give-up", NULL };
 
-/* Why the action makes no sense for a copy of that status; NULL: it makes sense. */
-static const char *resolve_misfit(u64 action, unsigned status)
+/* Has a part of this prepared copy stayed at its source? */
+static bool is_split(const struct vm *vm)
+{
+    const struct incoming *in = dest_stranded(migration_dest(), vm);
+
+    return in && in->handoff.split;
+}
+
+/* Why the action makes no sense for a VM of that status; NULL: it makes sense. */
+static const char *resolve_misfit(u64 action, const struct vm *vm, unsigned status)
 {
     if (action == RESOLVE_ABORT && status == SHOWN_PREPARED)
         return "its source has the move, and nobody here can abort it";
@@ -157,6 +168,8 @@ static const char *resolve_misfit(u64 action, unsigned status)
         return "no move is left to abort";
     if (action == RESOLVE_ADOPT && status != SHOWN_PREPARED)
         return "only a prepared copy, which came from elsewhere, can be adopted";
+    if (action == RESOLVE_ADOPT && is_split(vm))
+        return "pages of it are at its source alone (post-copy)";
     if (action == RESOLVE_FORCE_GIVE_UP && status == SHOWN_ELSEWHERE)
         return "there is no copy here to give up";
     if (action == RESOLVE_FORCE_RESUME && status == SHOWN_PREPARED)
@@ -164,14 +177,14 @@ static const char *resolve_misfit(u64 action, unsigned status)
     return NULL;
 }
 
-/* The actions of resolve that make sense for a copy of that status. */
-static const char *resolve_choices(unsigned status)
+/* The actions of resolve that make sense for a VM of that status. */
+static const char *resolve_choices(const struct vm *vm, unsigned status)
 {
     switch (status) {
     case SHOWN_IN_DOUBT: return "abort, force-resume or force-give-up";
     case SHOWN_SERVING:
     case SHOWN_SUPERSEDED: return "force-resume or force-give-up";
-    case SHOWN_PREPARED: return "adopt or force-give-up";
+    case SHOWN_PREPARED: return is_split(vm) ? "force-give-up" : "adopt or force-give-up";
     default: return "force-resume, or the command forget";
     }
 }
@@ -213,7 +226,10 @@ static void put_other_side(struct json *out, const struct vm *vm, unsigned statu
         json_string(out, "owner", vm->reason);
     if (status == SHOWN_PREPARED)
         json_string(out, "source",
-                    "has not said COMMIT: adopt the guest only if it does not run there, and never will");
+                    is_split(vm)
+                        ? "has not said COMMIT, and has pages that are not here: the guest can't run here "
+                          "without it"
+                        : "has not said COMMIT: adopt the guest only if it does not run there, and never will");
 }
 
 int command_resolve(struct call *call)
@@ -221,7 +237,7 @@ int command_resolve(struct call *call)
     struct vm *vm = call->arg[0].vm;
     u64 action = call->arg[1].number, epoch = 0;
     unsigned status = shown_status(vm);
-    const char *misfit = resolve_misfit(action, status);
+    const char *misfit = resolve_misfit(action, vm, status);
 
     if (status == SHOWN_PREPARED)
         migration_stranded(vm, &epoch);
@@ -231,7 +247,7 @@ int command_resolve(struct call *call)
         migration_contested(vm, &epoch);
     if (misfit)
         return call_fail(call, -EBUSY, "%s: cannot %s, it is %s: %s, expected %s", vm->name, resolve_actions[action],
-                         shown_name(status), misfit, resolve_choices(status));
+                         shown_name(status), misfit, resolve_choices(vm, status));
     if (action >= RESOLVE_ADOPT && (!call->arg[2].given || call->arg[2].number != epoch))
         return call_fail(call, -EINVAL,
                          "%s: %s is for who knows what the other machine does, and never undone: repeat the epoch, "
@@ -244,14 +260,10 @@ int command_resolve(struct call *call)
     json_string(call->out, "action", resolve_actions[action]);
     if (action == RESOLVE_FORCE_RESUME && status == SHOWN_ELSEWHERE)
         return resolve_start(call, vm);
-    switch (action == RESOLVE_QUERY ? 0 : resolve_act(vm, action, status)) {
-    case 0: return 0; /* vm may be gone */
-    case -EBUSY:
-        return call_fail(call, -EBUSY, "%s: cannot adopt, pages of it are at its source alone (post-copy)", vm->name);
-    default:
-        return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
-                         shown_name(status));
-    }
+    if (action == RESOLVE_QUERY || !resolve_act(vm, action, status))
+        return 0; /* vm may be gone */
+    return call_fail(call, -EBUSY, "%s: cannot %s, it is not %s any more", vm->name, resolve_actions[action],
+                     shown_name(status));
 }
 
 /* --- Settings -------------------------------------------------------------------------------------------------- */

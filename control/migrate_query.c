@@ -151,9 +151,37 @@ static void put_move_head(struct json *out, const struct move *move)
     json_string(out, "reason", stats->reason);
 }
 
+/* How much of a guest in two halves is missing, and for how long, if that is known. */
+static void put_missing(struct json *out, u64 bytes, u64 ms)
+{
+    json_number(out, "postcopy-missing", bytes);
+    if (ms < LEFT_UNASKED)
+        json_number(out, "postcopy-left", ms);
+}
+
+static bool serves(const struct move *move)
+{
+    return move->live && move->live->handoff.state == SOURCE_SERVING;
+}
+
+/* How far post-copy had come: as in progress of struct migrate_stats. */
+static void put_progress(struct json *out, const struct migrate_stats *stats)
+{
+    json_array(out, "postcopy-progress");
+    for (unsigned i = 0; i < stats->samples; i++) {
+        json_object(out, NULL);
+        put_ms(out, "ms", stats->progress[i].ns);
+        json_number(out, "pages", stats->progress[i].pages);
+        json_number(out, "requests", stats->progress[i].requests);
+        json_close(out);
+    }
+    json_close(out);
+}
+
 static void put_move(struct json *out, const struct move *move)
 {
     const struct migrate_stats *stats = move_stats(move);
+    u64 ms = LEFT_UNKNOWN, missing = serves(move) ? source_missing(move->live, &ms) : 0;
 
     put_move_head(out, move);
     json_uuid(out, "vm_id", move->vm_id);
@@ -168,10 +196,12 @@ static void put_move(struct json *out, const struct move *move)
     json_number(out, "frames-forwarded", stats->forwarded);
     json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
     put_warnings(out, stats);
+    put_missing(out, missing, ms);
     put_ram(out, stats);
     put_phases(out, &stats->phases);
     put_prediction(out, &stats->prediction);
     put_rounds(out, stats);
+    put_progress(out, stats);
 }
 
 /* The destination's view of an attempt, in the source's words. */
@@ -223,7 +253,8 @@ static void put_waits(struct json *out, const struct vm *vm)
 
 static void put_incoming(struct json *out, const struct incoming *in)
 {
-    u64 ms;
+    bool incomplete = in->handoff.state == DEST_INCOMPLETE;
+    u64 ms = LEFT_UNKNOWN, missing = incomplete ? dest_missing(migration_dest(), in, &ms) : 0;
 
     put_incoming_head(out, in);
     json_uuid(out, "vm_id", in->vm_id);
@@ -236,8 +267,7 @@ static void put_incoming(struct json *out, const struct incoming *in)
     json_number(out, "frames-delivered", in->stats.delivered);
     put_ms(out, "verify-time", in->stats.verify_ns);
     json_number(out, "postcopy-requests", in->stats.wanted);
-    json_number(out, "postcopy-missing",
-                in->handoff.state == DEST_INCOMPLETE ? dest_missing(migration_dest(), in, &ms) : 0);
+    put_missing(out, missing, ms);
     json_number(out, "postcopy-recoveries", in->stats.recoveries);
     if (in->handoff.split && dest_state_runs(in->handoff.state))
         put_waits(out, in->vm);

@@ -15,6 +15,7 @@
 #include "guest/load/images.h"
 #include "guest/load/create.h"
 #include "hv/vm.h"
+#include "migrate/halves.h"
 #include "migrate/migration.h"
 
 #define COMMAND_REASON 200 /* characters of the reason why something fails */
@@ -29,22 +30,39 @@ static const char *status_name(const struct vm *vm)
     return shown_name(shown_status(vm));
 }
 
-/* A guest in two halves is at risk: everybody who looks at it is told. */
+/* A guest in two halves is at risk: everybody who looks at it is told, at either end. */
 static void put_reason(struct json *out, const struct vm *vm)
 {
-    const struct incoming *in = vm->reason[0] ? NULL : dest_incomplete(migration_dest(), vm);
-    u64 bytes, ms, tenths;
+    struct halves halves;
+    char left[40] = "";
+    u64 tenths;
 
-    if (!in) {
+    if (vm->reason[0] || !halves_of(vm, &halves)) {
         json_string(out, "reason", vm->reason);
         return;
     }
-    bytes = dest_missing(migration_dest(), in, &ms);
-    tenths = bytes * 10 >> 20;
-    if (ms == ~0ULL)
-        json_format(out, "reason", "%lu.%lu MiB missing, at %s", tenths / 10, tenths % 10, in->peer);
-    else
-        json_format(out, "reason", "%lu.%lu MiB missing, at %s, %lu ms left", tenths / 10, tenths % 10, in->peer, ms);
+    tenths = halves.missing * 10 >> 20;
+    if (halves.ms_left == LEFT_UNASKED)
+        snprintf(left, sizeof(left), ", the rest when pulled");
+    else if (halves.ms_left != LEFT_UNKNOWN)
+        snprintf(left, sizeof(left), ", %lu ms left", halves.ms_left);
+    json_format(out, "reason", "%lu.%lu MiB missing, at %s%s%s", tenths / 10, tenths % 10,
+                halves.here ? halves.peer : "this end for ", halves.here ? "" : halves.peer, left);
+}
+
+/* The same for programs. */
+static void put_halves(struct json *out, const struct vm *vm)
+{
+    struct halves halves;
+
+    if (!halves_of(vm, &halves))
+        return;
+    json_object(out, "postcopy");
+    json_string(out, "peer", halves.peer);
+    json_number(out, "missing", halves.missing);
+    if (halves.ms_left < LEFT_UNASKED)
+        json_number(out, "left_ms", halves.ms_left);
+    json_close(out);
 }
 
 /* Write what both the list and the details show. */
@@ -171,6 +189,7 @@ int command_vm(struct call *call)
     json_number(out, "id", vm->id);
     json_uuid(out, "vm_id", vm->identity.id);
     json_number(out, "resets", vm->resets);
+    put_halves(out, vm);
     json_string(out, "image", guest_image_here(&vm->image) ? "here" : "elsewhere");
     json_number(out, "cpu_throttle_percentage", vm->throttle);
     put_tsc(out, &vm->tsc);

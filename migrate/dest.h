@@ -14,6 +14,7 @@
 #include "migrate/handoff.h"
 #include "stream/ram_digest.h"
 #include "stream/record.h"
+#include "migrate/stats.h"
 #include "migrate/vm_ops.h"
 
 #define DEST_SESSIONS 10 /* connections at a time */
@@ -29,8 +30,8 @@ struct dest_stats {
     u64 verify_ns;                                   /* from PREPARE until all was found to be the same */
     u64 verify_bytes;                                /* bytes of RAM that were digested since PREPARE */
     u64 announce_ns;                                 /* ns that the first announcement took */
-    u64 missing, filled, wanted; /* pages that stayed behind; that have come since; that something has waited for */
-    u64 recoveries;              /* how often the source has connected anew while pages were missing */
+    u64 missing, filled, wanted; /* pages that stayed behind; that have come since; that were asked for */
+    u64 recoveries;              /* connections made anew by which post-copy went on */
     u64 frames, delivered;       /* frames that the source has sent on; those that the guest's card has taken */
 };
 
@@ -50,6 +51,9 @@ struct incoming {
     char reason[WIRE_REASON];
     struct dest_session *session;
     struct dest_session *lane; /* split: the second connection; NULL: none */
+    bool demand;               /* split: the source sends only what is asked for, as far as we know */
+    bool pull;                 /* the operator wants all of it */
+    struct migrate_pace pace;  /* split: of the pages that have come since it runs here */
     struct incoming *instead;  /* before this one is accepted: the earlier attempt that it will make void; NULL: none */
     struct dest_stats stats;
 
@@ -112,6 +116,7 @@ struct dest_session {
     struct incoming *lane_of;              /* the attempt of which it is the lane; NULL: it is none */
     u64 list; /* SESSION_FILL: the next page of which the source is told whether it is missing; beyond them: all is said
                */
+    bool pulled;        /* PULL is said */
     u8 page[WIRE_PAGE]; /* a page that was missing, as it comes */
     struct dest *dest;
 };
@@ -163,9 +168,11 @@ const struct incoming *dest_prepared(const struct dest *dest, const void *vm);
 /* The attempt that brought `vm`, if that runs here with pages missing. Else NULL. */
 const struct incoming *dest_incomplete(const struct dest *dest, const void *vm);
 
-/* How many bytes of a guest are missing, and how long it takes until they are here at the pace so far, in ms; ~0: its
- * source is gone, or nothing has come yet. */
+/* How many bytes of such a guest are missing, and in how many ms they will be here, or LEFT_UNKNOWN, LEFT_UNASKED. */
 u64 dest_missing(const struct dest *dest, const struct incoming *in, u64 *ms);
+
+/* Ask the source of such a guest to send all that is missing. Returns 0, or -ENOENT if nothing of `vm` is missing. */
+int dest_pull(struct dest *dest, const void *vm);
 
 /*
  * A prepared copy is stranded when its connection has ended. It may be the only copy, so it is kept until the source or

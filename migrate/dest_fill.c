@@ -52,7 +52,7 @@ void receive_missing(struct dest_session *session)
         }
     }
     in->stats.missing = session->dest->ops->missing(in->vm);
-    session->since = session->dest->ops->now(session->dest->ctx);
+    receive_got_on(session, box->len / sizeof(run));
 }
 
 /* May pages be missing to the guest of this attempt, now or soon, and is its source there? */
@@ -101,6 +101,11 @@ void fill_end(struct dest *dest, struct incoming *in)
     dest_event(dest, in, HANDOFF_WHOLE, 0, outcome_completed);
 }
 
+static void measure_pace(struct dest *dest, struct incoming *in)
+{
+    in->pace = (struct migrate_pace){ dest->ops->now(dest->ctx), in->stats.filled };
+}
+
 void fill_begin(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
@@ -112,6 +117,7 @@ void fill_begin(struct dest_session *session)
     in->stats.recoveries += session->stage == SESSION_ASKED;
     session->stage = SESSION_FILL;
     in->work = in->said_work = 0; /* from now on these are the missing pages that have come */
+    measure_pace(session->dest, in);
     fill_end(session->dest, in);
 }
 
@@ -125,6 +131,10 @@ static bool supply(struct dest_session *session, gpa_t gpa, const void *bytes)
     if (err == -ENOMEM) {
         dest_refuse(session, WIRE_E_MEMORY, "no memory for a page that was missing");
         return false;
+    }
+    if (in->demand && session->incoming) { /* this page was not asked for */
+        in->demand = false;
+        measure_pace(session->dest, in);
     }
     in->stats.filled += !err;
     fill_end(session->dest, in);
@@ -234,6 +244,16 @@ static bool say_taken(struct dest_session *session)
     return true;
 }
 
+/* The operator wants what the source does not send by itself. */
+static bool say_pull(struct dest_session *session)
+{
+    if (session->pulled || !session->incoming->pull || !session->incoming->demand)
+        return false;
+    session->pulled = true;
+    outbox_record(&session->outbox, WIRE_PULL, NULL, 0);
+    return true;
+}
+
 bool fill_say(struct dest_session *session)
 {
     const struct incoming *in = session_attempt(session);
@@ -242,7 +262,7 @@ bool fill_say(struct dest_session *session)
         return false;
     if (session->stage == SESSION_LANE)
         return say_want(session);
-    return session->stage == SESSION_FILL && (say_taken(session) || say_missing(session));
+    return session->stage == SESSION_FILL && (say_pull(session) || say_taken(session) || say_missing(session));
 }
 
 /* --- For people --------------------------------------------------------------------------------------------------- */
@@ -260,8 +280,20 @@ const struct incoming *dest_incomplete(const struct dest *dest, const void *vm)
 
 u64 dest_missing(const struct dest *dest, const struct incoming *in, u64 *ms)
 {
-    u64 pages = dest->ops->missing(in->vm), spent = dest->ops->now(dest->ctx) - in->stats.released;
+    u64 pages = dest->ops->missing(in->vm);
 
-    *ms = in->session && in->stats.filled ? spent / NS_PER_MS * pages / in->stats.filled : ~0ULL;
+    *ms = !in->session ? LEFT_UNKNOWN
+          : in->demand ? LEFT_UNASKED
+                       : migrate_pace_left(&in->pace, dest->ops->now(dest->ctx), in->stats.filled, pages);
     return pages * WIRE_PAGE;
+}
+
+int dest_pull(struct dest *dest, const void *vm)
+{
+    const struct incoming *in = dest_incomplete(dest, vm);
+
+    if (!in)
+        return -ENOENT;
+    dest->incoming[in - dest->incoming].pull = true;
+    return 0;
 }

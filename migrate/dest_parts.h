@@ -125,6 +125,9 @@ bool fill_say(struct dest_session *session);
 /* The function for inbox->place. */
 u8 *receive_place(void *ctx, const struct wire_page *page);
 
+/* The source has brought something, and this end has done so many pages, sections or runs of work with it. */
+void receive_got_on(struct dest_session *session, u64 work);
+
 /* In SESSION_CLEAR: go on with the ZERO record. */
 void receive_clear(struct dest_session *session);
 

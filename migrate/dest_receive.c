@@ -147,6 +147,7 @@ void receive_reserve(struct dest_session *session)
     memcpy(in->description->vm_id, in->vm_id, WIRE_ID);
     memcpy(in->name, in->description->head.name, WIRE_NAME);
     in->dry_run = in->description->head.flags & WIRE_DRY_RUN;
+    in->demand = in->description->head.flags & WIRE_DEMAND;
     in->description->epoch = in->handoff.epoch;
     in->owner = in->description->head.owner;
     session->stage = SESSION_ROOM;
@@ -204,8 +205,7 @@ void say_keepalive(struct dest_session *session)
         in->said_work = work;
 }
 
-/* The source has brought something, and this end has done so many pages or sections of work with it. */
-static void got_on(struct dest_session *session, u64 work)
+void receive_got_on(struct dest_session *session, u64 work)
 {
     struct incoming *in = session_attempt(session);
 
@@ -234,7 +234,7 @@ void receive_page(struct dest_session *session)
     const struct inbox *box = &session->inbox;
     u64 index = ram_index(&in->ram, box->page.gpa);
 
-    got_on(session, 1);
+    receive_got_on(session, 1);
     if (session_fills(session)) {
         fill_page(session);
         return;
@@ -306,7 +306,7 @@ void receive_clear(struct dest_session *session)
             session->zero.run++;
         }
     }
-    got_on(session, looked);
+    receive_got_on(session, looked);
     if (session->zero.run == session->zero.runs)
         session->stage = session->zero.stage;
 }
@@ -329,7 +329,7 @@ void receive_zero(struct dest_session *session)
             return;
         }
     }
-    got_on(session, !session_fills(session));
+    receive_got_on(session, !session_fills(session));
     session->zero.run = 0;
     session->zero.page = 0;
     session->zero.runs = (unsigned)count;
@@ -355,7 +355,7 @@ void receive_state(struct dest_session *session)
 
     codec_bytes(&c, &section, sizeof(section));
     if (!in->vm) { /* a check, and the section can't be tried: there is no VM */
-        got_on(session, 1);
+        receive_got_on(session, 1);
         return;
     }
     if (c.err || section.len != c.len - c.at || in->stats.sections == WIRE_SECTIONS ||
@@ -363,7 +363,7 @@ void receive_state(struct dest_session *session)
         dest_refuse(session, WIRE_E_STREAM, "malformed STATE");
         return;
     }
-    got_on(session, 1);
+    receive_got_on(session, 1);
     in->found.state_digest = section_digest(in->found.state_digest, &section, c.buf + c.at);
     in->sections[in->stats.sections] = section_digest(0, &section, c.buf + c.at);
     session->dest->ops->section(in->vm, in->stats.sections++, &section, &c);

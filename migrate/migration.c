@@ -30,9 +30,7 @@
 #define POLL_NS 10000000ULL /* while something is under way: to see time-outs, and what no event tells us */
 
 static struct config_migration settings;
-static struct dest dest;
 static struct reception reception;
-static struct list sources = { &sources, &sources };
 static struct move moves[MIGRATION_MOVES], *latest[MIGRATION_MOVES]; /* the latest first; without a name: unused */
 static struct migration_totals totals;
 
@@ -43,7 +41,7 @@ struct config_migration *migration_settings(void)
 
 const struct dest *migration_dest(void)
 {
-    return &dest;
+    return &vm_dest;
 }
 
 const struct move *migration_move(unsigned index)
@@ -58,20 +56,9 @@ const struct migrate_stats *move_stats(const struct move *move)
 
 /* --- Away from here ----------------------------------------------------------------------------------------- */
 
-static struct vm_source *source_find(const struct vm *vm)
-{
-    list_for_each (node, &sources) {
-        struct vm_source *from = container_of(node, struct vm_source, node);
-
-        if (from->vm == vm)
-            return from;
-    }
-    return NULL;
-}
-
 static struct vm_source *source_make(struct vm *vm)
 {
-    struct vm_source *from = source_find(vm);
+    struct vm_source *from = vm_source_find(vm);
 
     if (from)
         return from;
@@ -81,7 +68,7 @@ static struct vm_source *source_make(struct vm *vm)
     from->vm = vm;
     from->totals = &totals;
     source_init(&from->source, &vm_source_ops, from, vm->identity.id, vm->identity.epoch, claims_owner());
-    list_add_tail(&sources, &from->node);
+    list_add_tail(&vm_sources, &from->node);
     return from;
 }
 
@@ -111,10 +98,18 @@ static struct move *move_begin(const struct vm_source *from, const struct migrat
     return move;
 }
 
+static void add_postcopy(struct migration_totals *to, const struct migrate_stats *stats)
+{
+    to->postcopy_bytes += stats->postcopy_bytes;
+    to->postcopy_requests += stats->postcopy_requests;
+    to->recoveries += stats->recoveries;
+}
+
 static void move_count(const struct move *move)
 {
     totals.wire_bytes += move->stats.wire_bytes;
     totals.forwarded += move->stats.forwarded;
+    add_postcopy(&totals, &move->stats);
     migrate_logged(&move->stats, 0, move->stats.harvests, &totals.logged);
     if (move->request.check)
         return;
@@ -183,24 +178,24 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
 
 void migration_limits_changed(void)
 {
-    list_for_each (node, &sources)
+    list_for_each (node, &vm_sources)
         source_limit(&container_of(node, struct vm_source, node)->source, settings.downtime_limit,
                      settings.max_bandwidth);
 }
 
 int migration_cancel(struct vm *vm)
 {
-    struct vm_source *from = source_find(vm);
+    struct vm_source *from = vm_source_find(vm);
 
     assert_host_loop();
     if (vm->status == VM_INCOMING)
-        return dest_cancel(&dest, vm);
+        return dest_cancel(&vm_dest, vm);
     return from ? source_cancel(&from->source) : -ENOENT;
 }
 
 int migration_resolve(struct vm *vm, enum resolution resolution)
 {
-    struct vm_source *from = source_find(vm);
+    struct vm_source *from = vm_source_find(vm);
 
     vm->reason[0] = '\0'; /* source_told() */
     return from ? source_resolve(&from->source, resolution) : -ENOENT;
@@ -208,28 +203,14 @@ int migration_resolve(struct vm *vm, enum resolution resolution)
 
 bool migration_active(const struct vm *vm)
 {
-    const struct vm_source *from = source_find(vm);
+    const struct vm_source *from = vm_source_find(vm);
 
     return from && source_active(&from->source);
 }
 
-int migration_start_postcopy(struct vm *vm)
-{
-    struct vm_source *from = source_find(vm);
-
-    return from ? source_start_postcopy(&from->source) : -ENOENT;
-}
-
-int migration_pull(struct vm *vm)
-{
-    struct vm_source *from = source_find(vm);
-
-    return from ? source_pull(&from->source) : -ENOENT;
-}
-
 enum source_state migration_contested(const struct vm *vm, u64 *epoch)
 {
-    const struct vm_source *from = source_find(vm);
+    const struct vm_source *from = vm_source_find(vm);
     enum source_state state = from ? from->source.handoff.state : SOURCE_OWNER;
 
     if (state != SOURCE_IN_DOUBT && state != SOURCE_SERVING && state != SOURCE_SUPERSEDED)
@@ -240,33 +221,33 @@ enum source_state migration_contested(const struct vm *vm, u64 *epoch)
 
 bool migration_outgoing(const struct vm *vm)
 {
-    const struct vm_source *from = source_find(vm);
+    const struct vm_source *from = vm_source_find(vm);
 
     return from && from->frozen;
 }
 
 bool migration_unknown(const struct vm *vm)
 {
-    const struct vm_source *from = source_find(vm);
+    const struct vm_source *from = vm_source_find(vm);
 
     return from && from->source.handoff.lost;
 }
 
 bool migration_owns(const struct vm *vm)
 {
-    const struct vm_source *from = source_find(vm);
+    const struct vm_source *from = vm_source_find(vm);
 
     return (vm_running(vm) || vm->status == VM_PAUSED) && (!from || from->source.handoff.state == SOURCE_OWNER);
 }
 
 bool migration_holds(const struct vm *vm, u64 *epoch)
 {
-    const struct vm_source *from = source_find(vm);
-    const struct incoming *in = dest_prepared(&dest, vm);
+    const struct vm_source *from = vm_source_find(vm);
+    const struct incoming *in = dest_prepared(&vm_dest, vm);
 
     if (from && source_state_holds(from->source.handoff.state))
         *epoch = from->source.handoff.proposed;
-    else if (in)
+    else if (in && !in->handoff.split) /* else the source has a part of it */
         *epoch = in->handoff.epoch;
     else
         return false;
@@ -292,7 +273,7 @@ static void source_told(struct vm *vm, struct vm_source *from, const struct wire
 /* Another machine claims this VM. Returns false if the epoch is noise. */
 static bool vm_heard(struct vm *vm, const struct wire_claim *claim)
 {
-    struct vm_source *from = source_find(vm);
+    struct vm_source *from = vm_source_find(vm);
     u64 age = claims_age_ms(vm);
     bool loses = claim->epoch == vm->identity.epoch && !claim_prevails(claim, claims_owner(), age);
 
@@ -318,7 +299,7 @@ bool migration_heard(const struct wire_claim *claim)
 
     if (claim->epoch > EPOCH_CLAIM)
         return false;
-    dest_heard(&dest, claim);
+    dest_heard(&vm_dest, claim);
     list_for_each (node, vm_list()) {
         struct vm *vm = container_of(node, struct vm, node);
 
@@ -330,7 +311,7 @@ bool migration_heard(const struct wire_claim *claim)
 
 bool migration_stranded(const struct vm *vm, u64 *epoch)
 {
-    const struct incoming *in = dest_stranded(&dest, vm);
+    const struct incoming *in = dest_stranded(&vm_dest, vm);
 
     if (in)
         *epoch = in->handoff.epoch;
@@ -339,14 +320,14 @@ bool migration_stranded(const struct vm *vm, u64 *epoch)
 
 int migration_settle(struct vm *vm, bool adopt)
 {
-    return dest_resolve(&dest, vm, adopt);
+    return dest_resolve(&vm_dest, vm, adopt);
 }
 
 /* The struct vm_source of a guest that runs elsewhere outlives the copy here: frames that come for the guest are still
  * sent on. */
 static void destroy(struct vm *vm)
 {
-    struct vm_source *from = source_find(vm);
+    struct vm_source *from = vm_source_find(vm);
 
     if (from && from->gone) {
         from->vm = NULL;
@@ -355,14 +336,14 @@ static void destroy(struct vm *vm)
         free(from);
     }
     tcp_stream_abort_lingering(vm); /* TCP may still refer to its memory */
-    dest_forget(&dest, vm);
+    dest_forget(&vm_dest, vm);
     announcer_stop(vm);
     vm_destroy(vm);
 }
 
 bool migration_done_with(const struct vm *vm)
 {
-    const struct vm_source *from = source_find(vm);
+    const struct vm_source *from = vm_source_find(vm);
 
     return (!from || (!source_active(&from->source) && !from->move)) && vm->mem.dirty.producer == DIRTY_OFF;
 }
@@ -382,13 +363,13 @@ int migration_forget(struct vm *vm)
     int err = forget(vm);
 
     if (!err)
-        dest_settle(&dest, identity.id);
+        dest_settle(&vm_dest, identity.id);
     return err;
 }
 
 unsigned migration_settle_ended(void)
 {
-    unsigned settled = dest_settle(&dest, NULL);
+    unsigned settled = dest_settle(&vm_dest, NULL);
 
     pr_info("%u moves to here that have ended are settled by the operator", settled);
     return settled;
@@ -435,7 +416,7 @@ static void bury_ended(void)
             continue;
         tcp_stream_abort_lingering(vm); /* TCP may still refer to its memory */
         announcer_stop(vm);
-        dest_forget(&dest, vm);
+        dest_forget(&vm_dest, vm);
         vm_report(vm);
         vm_bury(vm);
     }
@@ -444,14 +425,20 @@ static void bury_ended(void)
 
 struct migration_totals migration_totals(void)
 {
-    totals.active = 0;
-    totals.questions = reception.questions;
-    list_for_each (node, &sources)
-        totals.active += source_active(&container_of(node, struct vm_source, node)->source);
-    totals.incoming = dest_held(&dest);
-    totals.incoming_limit = dest.limit;
-    totals.incoming_limit_per_host = dest.limit_per_host;
-    return totals;
+    struct migration_totals now = totals;
+
+    now.questions = reception.questions;
+    list_for_each (node, &vm_sources) {
+        const struct vm_source *from = container_of(node, struct vm_source, node);
+
+        now.active += source_active(&from->source);
+        if (from->move)
+            add_postcopy(&now, &from->source.stats);
+    }
+    now.incoming = dest_held(&vm_dest);
+    now.incoming_limit = vm_dest.limit;
+    now.incoming_limit_per_host = vm_dest.limit_per_host;
+    return now;
 }
 
 /* No move of this VM is under way any more. */
@@ -493,7 +480,7 @@ static u64 reception_now(void)
 
 static void pass_on(const struct transport *transport, const struct wire_header *header, const char *peer)
 {
-    if (dest_accept(&dest, transport, header, peer))
+    if (dest_accept(&vm_dest, transport, header, peer))
         pr_warn("connection from %s refused: too many", peer);
     else
         pr_info("connection from %s", peer);
@@ -515,10 +502,11 @@ static void accepted(struct tcp_stream *stream)
 static bool dest_busy(void)
 {
     for (unsigned i = 0; i < DEST_SESSIONS; i++)
-        if (dest.session[i].used)
+        if (vm_dest.session[i].used)
             return true;
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (dest.incoming[i].used && (dest.incoming[i].handoff.state == DEST_RECEIVING || dest.incoming[i].announce))
+        if (vm_dest.incoming[i].used &&
+            (vm_dest.incoming[i].handoff.state == DEST_RECEIVING || vm_dest.incoming[i].announce))
             return true;
     return false;
 }
@@ -528,7 +516,7 @@ static u64 migration_poll(void)
     u64 next = MIN(MIN(announcer_poll(), claims_poll()), asking_poll());
     bool more = false, busy = false;
 
-    list_for_each_safe (node, &sources) {
+    list_for_each_safe (node, &vm_sources) {
         struct vm_source *from = container_of(node, struct vm_source, node);
 
         /* A move that has just ended, by a command perhaps, is still to be cleared away. */
@@ -543,7 +531,7 @@ static u64 migration_poll(void)
     }
     if (dest_busy()) {
         busy = true;
-        more |= dest_step(&dest);
+        more |= dest_step(&vm_dest);
     }
     bury_ended();
     tcp_stream_push_all();
@@ -555,7 +543,7 @@ static u64 migration_poll(void)
 /* If the VM has just left, frames for it are no longer sent on. */
 static void returns(const struct vm *vm)
 {
-    list_for_each (node, &sources) {
+    list_for_each (node, &vm_sources) {
         struct vm_source *from = container_of(node, struct vm_source, node);
 
         if (from->gone && !memcmp(from->source.vm_id, vm->identity.id, VM_ID))
@@ -580,8 +568,8 @@ void migration_init(const struct config_migration *config)
     settings = *config;
     vm_dest_watch(&watcher);
     announcer_init(&settings.announce);
-    dest_init(&dest, &vm_dest_ops, NULL);
-    dest_limit(&dest, config->incoming_memory ? config->incoming_memory : free - free / 16,
+    dest_init(&vm_dest, &vm_dest_ops, NULL);
+    dest_limit(&vm_dest, config->incoming_memory ? config->incoming_memory : free - free / 16,
                config->incoming_memory_per_host ? config->incoming_memory_per_host : free - free / 8);
     reception_init(&reception, &reception_ops);
     for (unsigned i = 0; i < MIGRATION_MOVES; i++)

@@ -40,10 +40,6 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
 int migration_cancel(struct vm *vm);
 int migration_resolve(struct vm *vm, enum resolution resolution);
 
-/* Contracts: source_start_postcopy; source_pull. */
-int migration_start_postcopy(struct vm *vm);
-int migration_pull(struct vm *vm);
-
 /* Is a move of this VM away from here, or a check of one, under way or in doubt? */
 bool migration_active(const struct vm *vm);
 
@@ -77,7 +73,8 @@ unsigned migration_settle_ended(void);
 bool migration_owns(const struct vm *vm);
 
 /* Is there a copy of this VM here that does not run and may be the only one? Such a copy is at a source that prepares,
- * is in doubt or is superseded, or it is prepared at a destination. *epoch is then that of its attempt. */
+ * serves, is in doubt or is superseded, or it came whole to a destination and is prepared. *epoch is then that of its
+ * attempt. */
 bool migration_holds(const struct vm *vm, u64 *epoch);
 
 /* Another machine claims a VM (claims.h). If its epoch is news, our copy of this VM stands still, if there is one. If

@@ -343,6 +343,7 @@ static void take_record(struct source *s)
     case WIRE_RUNNING: take_handoff(s, HANDOFF_RUNNING); return;
     case WIRE_COMPLETE: take_handoff(s, HANDOFF_COMPLETE); return;
     case WIRE_MISSING: take_missing(s); return;
+    case WIRE_PULL: source_pull(s); return;
     case WIRE_ABORTED: take_handoff(s, HANDOFF_ABORTED); return;
     case WIRE_UNKNOWN: take_handoff(s, HANDOFF_UNKNOWN); return;
     default:
@@ -378,9 +379,9 @@ static bool receive(struct source *s)
     return worked;
 }
 
-void source_say_keepalive(struct source *s)
+void source_say_keepalive(struct source *s, struct outbox *box)
 {
-    outbox_record(&s->outbox, WIRE_KEEPALIVE, &s->work, sizeof(s->work));
+    outbox_record(box, WIRE_KEEPALIVE, &s->work, sizeof(s->work));
     s->said_work = s->work;
 }
 
@@ -417,7 +418,7 @@ static void watch(struct source *s)
         peer_fails(s, WIRE_E_TIMEOUT, "the destination has done nothing for 10 s");
     else if (s->link == LINK_GREETED && outbox_empty(&s->outbox) &&
              time - s->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS) {
-        source_say_keepalive(s);
+        source_say_keepalive(s, &s->outbox);
         s->last_said = time;
     }
 }
@@ -473,8 +474,8 @@ bool source_step(struct source *s)
     }
     if (source_active(s))
         watch(s);
-    if (s->stage == STAGE_SERVE) /* it depends on the connection */
-        s->stats.status = source_serve_status(s);
+    if (s->stage == STAGE_SERVE)
+        source_serve_note(s);
     return worked && source_active(s);
 }
 

@@ -111,15 +111,17 @@ struct source {
     struct source_batch batch;
     struct wire_run run[WIRE_RUNS];
     unsigned runs;
-    struct policy_round now;  /* the round in progress */
-    struct source_lane *lane; /* NULL: the move was not split yet */
-    u64 peer_features;        /* of the destination's header */
-    bool recovering;          /* connected anew; the destination has not answered yet */
-    bool listens;             /* connected anew; the destination has not said yet all that it misses */
-    u64 served;               /* pages sent since RUNNING was heard on this connection; peer_work: those taken */
-    u64 ahead;                /* so many may be sent unasked before they are taken */
-    bool switch_now;          /* the operator wants no further round: migrate-start-postcopy */
-    bool was_reset;           /* since the last harvest the guest was reset, which has written all of its RAM */
+    struct policy_round now;    /* the round in progress */
+    struct source_lane *lane;   /* NULL: the move was not split yet */
+    u64 peer_features;          /* of the destination's header */
+    bool recovering;            /* connected anew; the destination has not answered yet */
+    bool listens;               /* connected anew; the destination has not said yet all that it misses */
+    u64 served;                 /* pages sent since RUNNING was heard on this connection; peer_work: those taken */
+    struct migrate_pace pace;   /* of post-copy, of the pages that were sent */
+    u64 next_sample, sample_ns; /* ns: when stats.progress gets its next sample, and how long after the last one */
+    u64 ahead;                  /* so many may be sent unasked before they are taken */
+    bool switch_now;            /* the operator wants no further round: migrate-start-postcopy */
+    bool was_reset;             /* since the last harvest the guest was reset, which has written all of its RAM */
     struct bucket bucket;
 
     struct ram_digest digest;    /* verify: of our memory */
@@ -163,12 +165,16 @@ int source_cancel(struct source *source);
 void source_limit(struct source *source, u32 downtime_limit, u64 max_bandwidth);
 
 /* The operator wants the guest to be handed over now, with the rest of its memory behind it. Returns 0; -ENOENT: no
- * live move is on; -EBUSY: the guest stops already; -ENOTSUP: the move verifies, or its destination does not know how.
- */
+ * live move is on; -EAGAIN: what its destination can do is not known yet; -EBUSY: the guest stops already; -ENOTSUP:
+ * the move verifies, or its destination does not know how. */
 int source_start_postcopy(struct source *source);
 
 /* From now on send what is missing unasked, too. Returns 0, or -ENOENT if no pages are served. */
 int source_pull(struct source *source);
+
+/* How many bytes of a guest that runs at the destination are here alone, as far as this end knows, and in how many ms
+ * they will be there, or LEFT_UNKNOWN, LEFT_UNASKED. Only while pages are served. */
+u64 source_missing(const struct source *source, u64 *ms);
 
 /* How an operator resolves a contested guest. ABORT, in doubt: ask the destination to abort if it still can. FORCE_*,
  * in doubt, superseded or serving: the operator decides by force. */

@@ -13,7 +13,7 @@ bool source_digest_part(struct source *s)
     s->digested.ns += source_now(s) - began;
     s->work += s->digested.pages - before;
     if (!done)
-        source_say_keepalive(s);
+        source_say_keepalive(s, &s->outbox);
     return done;
 }
 

@@ -77,8 +77,9 @@ void source_link_lost(struct source *s, enum wire_code code, const char *reason)
 void source_answered(struct source *s);
 void source_accepted(struct source *s);
 void source_round_done(struct source *s, const struct wire_round *answer);
-/* Say KEEPALIVE: this end lives, and has got so far. */
-void source_say_keepalive(struct source *s);
+/* Say the header of a connection. Say KEEPALIVE: this end lives, and has got so far. */
+void source_say_header(struct source *s, struct outbox *box, enum wire_kind kind);
+void source_say_keepalive(struct source *s, struct outbox *box);
 
 /* Verification. _part: digest some of the pages that are stale; returns true when none is left. _live: the same while
  * the guest runs; returns false if there is nothing to digest now. _measure: a round is over, in which the destination
@@ -106,22 +107,22 @@ void source_lane_close(struct source *s);
 void source_lane_fini(struct source *s);
 /* Make the next MISSING or ZERO record of what is left when the guest stands; *done if it was the last. */
 bool source_say_missing(struct source *s, bool *done);
-/* _serve: the guest runs there. _served: the destination says so, on this connection.
- * _serve_answered: it has taken more pages. _serve_produce: make the next
- * record for it. _serve_again: another connection is up. _take_missing: MISSING has come; returns whether it is
- * well-formed. */
+/* _serve: the guest runs there. _served: the destination says so, on this connection. _serve_answered: it has taken
+ * more pages. _serve_produce: make the next record for it. _serve_again: another connection is up. _serve_note: note
+ * how far it has come, if it is time for that. _take_missing: MISSING has come; returns whether it is well-formed. */
 void source_serve(struct source *s);
 void source_served(struct source *s);
 void source_serve_answered(struct source *s);
 bool source_serve_produce(struct source *s);
 void source_serve_again(struct source *s);
+void source_serve_note(struct source *s);
 bool source_take_missing(struct source *s);
 enum migrate_status source_serve_status(const struct source *s);
 
-/* Make a PAGES record of the first pages of a batch, or a ZERO record of the first runs that are ascending, and take
- * these out. What is sent is counted. */
-void source_put_pages(struct source *s, struct outbox *box, struct source_batch *batch, unsigned pages);
-void source_put_zero(struct source *s, struct outbox *box, struct wire_run *runs, unsigned *count);
+/* Make a PAGES record of the first pages of a batch, or a ZERO record of the first runs that are ascending, take these
+ * out, and count what is sent. Returns false if the bandwidth does not allow that yet. */
+bool source_say_pages(struct source *s, struct outbox *box, struct source_batch *batch);
+bool source_say_zero(struct source *s, struct outbox *box, struct wire_run *runs, unsigned *count);
 
 /* Make the next PAGES or ZERO record of the round. Returns true if it did something; *done if nothing is left of the
  * round. */

@@ -37,8 +37,6 @@ static void add_zeros(struct source *s, gpa_t gpa, u64 pages)
         last->pages += pages;
     else
         s->run[s->runs++] = (struct wire_run){ .gpa = gpa, .pages = pages };
-    s->now.zero += pages;
-    s->stats.duplicate += pages;
 }
 
 /* Take the page at the cursor, which the round has, and up to pages - 1 that follow it, out of the round. Returns how
@@ -115,7 +113,7 @@ static u64 pages_bytes(unsigned pages)
     return sizeof(struct wire_record) + sizeof(struct wire_pages) + pages * (sizeof(struct wire_page) + WIRE_PAGE);
 }
 
-void source_put_pages(struct source *s, struct outbox *box, struct source_batch *batch, unsigned pages)
+static void put_pages(struct source *s, struct outbox *box, struct source_batch *batch, unsigned pages)
 {
     struct wire_pages head = { .count = pages };
 
@@ -141,14 +139,14 @@ void source_put_pages(struct source *s, struct outbox *box, struct source_batch 
     memmove(batch->page, batch->page + pages, batch->pages * sizeof(batch->page[0]));
 }
 
-static bool produce_pages(struct source *s)
+bool source_say_pages(struct source *s, struct outbox *box, struct source_batch *batch)
 {
     /* The bandwidth may be lower now than when they were gathered: the others come with the next record. */
-    unsigned pages = MIN(s->batch.pages, batch_room(s));
+    unsigned pages = MIN(batch->pages, batch_room(s));
 
     if (!bucket_take(&s->bucket, pages_bytes(pages), s->ops->now(s->vm)))
         return false;
-    source_put_pages(s, &s->outbox, &s->batch, pages);
+    put_pages(s, box, batch, pages);
     return true;
 }
 
@@ -167,23 +165,22 @@ static unsigned ascending(const struct wire_run *runs, unsigned count)
     return n;
 }
 
-void source_put_zero(struct source *s, struct outbox *box, struct wire_run *runs, unsigned *count)
+bool source_say_zero(struct source *s, struct outbox *box, struct wire_run *runs, unsigned *count)
 {
     unsigned n = ascending(runs, *count);
+    u64 pages = 0;
 
+    if (!bucket_take(&s->bucket, zero_bytes(n), s->ops->now(s->vm)))
+        return false;
     outbox_record(box, WIRE_ZERO, runs, n * sizeof(*runs));
     for (unsigned i = 0; i < n; i++)
-        s->served += runs[i].pages;
+        pages += runs[i].pages;
+    s->served += pages;
+    s->now.zero += pages;
+    s->stats.duplicate += pages;
     account(s, zero_bytes(n));
     *count -= n;
     memmove(runs, runs + n, *count * sizeof(*runs));
-}
-
-static bool produce_zero(struct source *s)
-{
-    if (!bucket_take(&s->bucket, zero_bytes(s->runs), s->ops->now(s->vm)))
-        return false;
-    source_put_zero(s, &s->outbox, s->run, &s->runs);
     return true;
 }
 
@@ -198,11 +195,11 @@ bool source_ram_produce(struct source *s, bool *done)
     at_end = s->cursor == s->ram.pages;
     /* What is gathered is not given to somebody who waits for it, either. */
     if (s->runs == WIRE_RUNS || (s->runs && (serves || (at_end && !batch->pages))))
-        return produce_zero(s);
+        return source_say_zero(s, &s->outbox, s->run, &s->runs);
     if (batch->pages >= batch_room(s) || (at_end && batch->pages))
-        return produce_pages(s);
+        return source_say_pages(s, &s->outbox, batch);
     *done = at_end;
     if (!at_end && s->work - s->said_work >= WIRE_KEEPALIVE_LOOKED)
-        source_say_keepalive(s);
+        source_say_keepalive(s, &s->outbox);
     return true;
 }

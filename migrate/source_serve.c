@@ -62,21 +62,6 @@ void source_lane_fini(struct source *s)
     s->lane = NULL;
 }
 
-static void say_header(struct source *s)
-{
-    struct wire_header header = {
-        .version_min = WIRE_VERSION_MIN,
-        .version_max = WIRE_VERSION,
-        .kind = WIRE_SERVE,
-        .features = WIRE_FEATURES,
-        .required = WIRE_FEATURE_POSTCOPY,
-        .epoch = s->stats.epoch,
-    };
-
-    memcpy(header.vm_id, s->vm_id, WIRE_ID);
-    outbox_header(&s->lane->outbox, &header);
-}
-
 /* Open the lane, if it is time for that. Returns 0: it is open; -EAGAIN: not yet; or another -errno. */
 static int lane_open(struct source *s)
 {
@@ -99,7 +84,7 @@ static int lane_open(struct source *s)
     lane->last_said = lane->last_heard = time;
     inbox_reset(&lane->inbox);
     outbox_reset(&lane->outbox);
-    say_header(s);
+    source_say_header(s, &lane->outbox, WIRE_SERVE);
     return 0;
 }
 
@@ -125,12 +110,12 @@ static void want(struct source *s, u64 index)
     gpa_t gpa = ram_gpa(&s->ram, index);
     const void *page;
 
+    s->stats.postcopy_requests++;
     if (!bitmap_test(s->bitmap, index))
         return;
     bitmap_clear(s->bitmap, index);
     s->left--;
     s->cursor = index + 1; /* what is near it will be wanted next */
-    s->stats.postcopy_requests++;
     page = s->ops->page(s->vm, gpa);
     if (!page || page_is_zero(page)) {
         lane->run[lane->runs++] = (struct wire_run){ .gpa = gpa, .pages = 1 };
@@ -187,18 +172,22 @@ static bool lane_produce(struct source *s)
 {
     struct source_lane *lane = s->lane;
     struct outbox *box = &lane->outbox;
+    bool said = lane->batch.pages ? source_say_pages(s, box, &lane->batch)
+                                  : lane->runs && source_say_zero(s, box, lane->run, &lane->runs);
 
-    if (lane->batch.pages) {
-        source_put_pages(s, box, &lane->batch, lane->batch.pages);
-    } else if (lane->runs) {
-        source_put_zero(s, box, lane->run, &lane->runs);
-    } else if (lane->answered && source_now(s) - lane->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS) {
-        outbox_record(box, WIRE_KEEPALIVE, &s->work, sizeof(s->work));
-    } else {
-        return false;
+    if (!said && lane->answered && source_now(s) - lane->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS) {
+        source_say_keepalive(s, box);
+        said = true;
     }
-    lane->last_said = source_now(s);
-    return true;
+    if (said)
+        lane->last_said = source_now(s);
+    return said;
+}
+
+/* Something at the destination waits for pages that are not sent yet. */
+static bool owes(const struct source *s)
+{
+    return s->lane && (s->lane->batch.pages || s->lane->runs);
 }
 
 /* Do one thing. Returns 1: done; 0: there is nothing to do now; -1: the lane is broken. */
@@ -212,7 +201,7 @@ static int lane_turn(struct source *s)
         return -1;
     if (!err && lane_produce(s))
         return 1;
-    if (err) { /* a WANT that came now could not be answered; a dead peer shows on the first connection */
+    if (err || owes(s)) { /* a WANT that came now would find no room; a dead peer shows on the first connection */
         lane->last_heard = source_now(s);
         return 0;
     }
@@ -234,8 +223,8 @@ bool source_lane_step(struct source *s)
         done = lane_turn(s);
     if (done >= 0 && source_now(s) - s->lane->last_heard > WIRE_DEAD_MS * NS_PER_MS)
         done = -1;
-    /* Before COMMIT nothing was lost with it, and the first connection tells more. */
-    if (done < 0 && source_committed(s))
+    /* Before it was used nothing was lost with it, and when the guest runs there another one is opened. */
+    if (done < 0 && s->stats.postcopy_requests)
         source_link_lost(s, WIRE_E_LINK, BROKEN);
     else if (done < 0)
         source_lane_close(s);
@@ -264,8 +253,6 @@ static void add_untouched(struct source *s, gpa_t gpa, u64 pages)
     bitmap_clear_run(s->bitmap, s->cursor, pages);
     s->left -= pages;
     add(s, s->run, &s->runs, gpa, pages);
-    s->now.zero += pages;
-    s->stats.duplicate += pages;
 }
 
 /* Look at stretches of the bitmap: what nobody has used is zeros, the rest stays behind. The guest stands meanwhile, so
@@ -310,32 +297,98 @@ bool source_say_missing(struct source *s, bool *done)
     at_end = s->cursor == s->ram.pages;
     *done = false;
     if (s->runs == WIRE_RUNS || (at_end && s->runs)) {
-        source_put_zero(s, &s->outbox, s->run, &s->runs);
+        return source_say_zero(s, &s->outbox, s->run, &s->runs);
     } else if (s->lane->nr_missing == WIRE_RUNS || at_end) {
         say_missing(s); /* the last one may be empty, and says that the move is split */
         *done = at_end;
     } else if (s->work - s->said_work >= WIRE_KEEPALIVE_LOOKED) {
-        source_say_keepalive(s);
+        source_say_keepalive(s, &s->outbox);
     }
     return true;
 }
 
 /* --- The guest runs there ----------------------------------------------------------------------------------------- */
 
+static u64 pages_sent(const struct source *s)
+{
+    return s->stats.normal + s->stats.duplicate;
+}
+
+static void measure_pace(struct source *s)
+{
+    s->pace = (struct migrate_pace){ source_now(s), pages_sent(s) };
+}
+
+static u64 run_pages(const struct wire_run *runs, unsigned count)
+{
+    u64 pages = 0;
+
+    while (count--)
+        pages += runs[count].pages;
+    return pages;
+}
+
+/* Those that were sent are not there before the destination says so. */
+u64 source_missing(const struct source *s, u64 *ms)
+{
+    u64 pages = s->left + s->batch.pages + run_pages(s->run, s->runs) + s->served - MIN(s->served, s->peer_work);
+
+    if (s->lane)
+        pages += s->lane->batch.pages + s->lane->runs;
+    *ms = s->stats.status != MIGRATE_POSTCOPY_ACTIVE || s->listens ? LEFT_UNKNOWN
+          : s->settings.demand                                     ? LEFT_UNASKED
+                               : migrate_pace_left(&s->pace, source_now(s), pages_sent(s), pages);
+    return pages * WIRE_PAGE;
+}
+
+/* When all places are taken, every second sample goes, and the others come half as often. */
+static void thin_out(struct source *s)
+{
+    struct migrate_stats *stats = &s->stats;
+
+    stats->samples /= 2;
+    for (unsigned i = 1; i < stats->samples; i++)
+        stats->progress[i] = stats->progress[2 * i];
+    s->sample_ns *= 2;
+}
+
+static void note_progress(struct source *s)
+{
+    struct migrate_stats *stats = &s->stats;
+    u64 time = source_now(s);
+
+    if (stats->samples == POSTCOPY_SAMPLES)
+        thin_out(s);
+    stats->progress[stats->samples++] = (struct postcopy_sample){ time - s->stopped - stats->downtime, pages_sent(s),
+                                                                  stats->postcopy_requests };
+    s->next_sample = time + s->sample_ns;
+}
+
+void source_serve_note(struct source *s)
+{
+    s->stats.status = source_serve_status(s); /* it depends on the connection */
+    if (source_now(s) >= s->next_sample)
+        note_progress(s);
+}
+
 void source_serve(struct source *s)
 {
     s->ops->depart(s->vm);
     s->stats.downtime = source_now(s) - s->stopped;
     s->cursor = 0;
+    s->sample_ns = NS_PER_MS;
+    note_progress(s);
     source_enter(s, STAGE_SERVE);
 }
 
 /* The destination counts what it takes anew, too. */
 void source_served(struct source *s)
 {
+    s->stats.recoveries += s->recovering;
     s->recovering = false;
     s->served = s->peer_work = 0;
     s->ahead = AHEAD_LEAST;
+    measure_pace(s);
 }
 
 void source_serve_answered(struct source *s)
@@ -355,9 +408,8 @@ void source_serve_again(struct source *s)
 {
     memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
     s->left = s->batch.pages = s->runs = 0;
-    s->cursor = 0;
+    s->cursor = s->served = 0;
     s->recovering = s->listens = true;
-    s->stats.recoveries += s->stage == STAGE_SERVE;
 }
 
 bool source_take_missing(struct source *s)
@@ -388,12 +440,10 @@ static bool push(struct source *s)
         s->cursor = 0;
     if (s->settings.demand && !s->batch.pages && !s->runs)
         return false;
-    if (s->served >= s->peer_work + s->ahead)
+    if (owes(s) || s->served >= s->peer_work + s->ahead)
         return false;
-    if (s->runs) { /* a page that is kept for a fuller record might be wanted */
-        source_put_zero(s, &s->outbox, s->run, &s->runs);
-        return true;
-    }
+    if (s->runs) /* a page that is kept for a fuller record might be wanted */
+        return source_say_zero(s, &s->outbox, s->run, &s->runs);
     return (s->left || s->batch.pages) && source_ram_produce(s, &done) && !done;
 }
 
@@ -410,6 +460,8 @@ int source_pull(struct source *s)
 {
     if (s->stage != STAGE_SERVE)
         return -ENOENT;
+    if (s->settings.demand)
+        measure_pace(s);
     s->settings.demand = false;
     return 0;
 }
@@ -420,7 +472,9 @@ int source_start_postcopy(struct source *s)
 {
     if (s->stage < STAGE_CONNECT || source_is_over(s) || s->settings.dry_run)
         return -ENOENT;
-    if (s->stage > STAGE_GREET ? !source_may_split(s) : s->settings.verify)
+    if (s->stage < STAGE_RESERVE && !s->settings.verify)
+        return -EAGAIN;
+    if (!source_may_split(s))
         return -ENOTSUP;
     if (s->stage > STAGE_RESET)
         return -EBUSY;

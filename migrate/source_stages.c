@@ -14,21 +14,26 @@ static u64 needs(const struct source *s)
     return (s->settings.verify ? WIRE_FEATURE_VERIFY : 0) | (s->handoff.split ? WIRE_FEATURE_POSTCOPY : 0);
 }
 
-static bool produce_header(struct source *s)
+void source_say_header(struct source *s, struct outbox *box, enum wire_kind kind)
 {
     struct wire_header header = {
         .version_min = WIRE_VERSION_MIN,
         .version_max = WIRE_VERSION,
-        .kind = source_committed(s) ? WIRE_RESOLVE : WIRE_MOVE,
+        .kind = kind,
         .features = WIRE_FEATURES,
         .required = needs(s),
         .epoch = s->handoff.proposed,
     };
 
+    memcpy(header.vm_id, s->vm_id, WIRE_ID);
+    outbox_header(box, &header);
+}
+
+static bool produce_header(struct source *s)
+{
     if (s->link == LINK_GREETED)
         return false;
-    memcpy(header.vm_id, s->vm_id, WIRE_ID);
-    outbox_header(&s->outbox, &header);
+    source_say_header(s, &s->outbox, source_committed(s) ? WIRE_RESOLVE : WIRE_MOVE);
     s->link = LINK_GREETED;
     s->header_said = source_now(s);
     return true;
@@ -47,7 +52,8 @@ static bool produce_reserve(struct source *s)
     struct migrate_description *d = s->description;
     struct outbox *box = &s->outbox;
 
-    d->head.flags = (s->settings.dry_run ? WIRE_DRY_RUN : 0) | (s->settings.verify ? WIRE_VERIFY : 0);
+    d->head.flags = (s->settings.dry_run ? WIRE_DRY_RUN : 0) | (s->settings.verify ? WIRE_VERIFY : 0) |
+                    (s->settings.demand ? WIRE_DEMAND : 0);
     d->head.memory = s->ram.pages * WIRE_PAGE;
     d->head.owner = s->owner;
     outbox_begin(box);

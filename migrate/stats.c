@@ -18,6 +18,13 @@ u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds)
     return us ? dirtied * 1000000 / us : 0;
 }
 
+u64 migrate_pace_left(const struct migrate_pace *pace, u64 now, u64 came, u64 missing)
+{
+    u64 pages = came - pace->pages;
+
+    return pages ? (now - pace->since) / 1000 * missing / pages / 1000 : LEFT_UNKNOWN;
+}
+
 bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t room)
 {
     if (!stats->prediction.over_limit || stats->error == WIRE_E_CONVERGE)

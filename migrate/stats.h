@@ -45,6 +45,25 @@ struct migrate_phases {
     u64 setup, precopy, stop, final_ram, device_state, commit, postcopy; /* source */
 };
 
+/* How fast missing pages come: from a time on (ns), at which so many had come. */
+struct migrate_pace {
+    u64 since, pages;
+};
+
+/* The time until all pages that are missing have come: not known, or without end, until somebody says pull. */
+#define LEFT_UNKNOWN ~0ULL
+#define LEFT_UNASKED (~0ULL - 1)
+
+/* So many are `missing`, and so many `came` by now: how many ms is that, at this pace? Or LEFT_UNKNOWN. */
+u64 migrate_pace_left(const struct migrate_pace *pace, u64 now, u64 came, u64 missing);
+
+/* What was sent of a guest that runs at the destination already, so many ns after its hand-over. */
+struct postcopy_sample {
+    u64 ns, pages, requests; /* pages: of the whole move, zero ones, too */
+};
+
+#define POSTCOPY_SAMPLES 64
+
 struct migrate_stats {
     enum migrate_status status;
     enum wire_code error; /* why the move failed */
@@ -57,12 +76,14 @@ struct migrate_stats {
     u64 rtt;                                                 /* ns, the shortest of setup's and the rounds' */
     struct migrate_phases phases;
 
-    u64 total, remaining;                      /* RAM bytes */
-    u64 transferred, wire_bytes;               /* bytes of records with pages; all bytes that were sent */
-    u64 duplicate, normal, normal_bytes;       /* zero pages; pages with contents */
-    u64 precopy_bytes, downtime_bytes;         /* parts of `transferred` */
-    u64 postcopy_bytes, postcopy_requests;     /* another part; pages that were asked for */
-    u64 recoveries;                            /* how often the connection was made anew while pages were missing */
+    u64 total, remaining;                  /* RAM bytes */
+    u64 transferred, wire_bytes;           /* bytes of records with pages; all bytes that were sent */
+    u64 duplicate, normal, normal_bytes;   /* zero pages; pages with contents */
+    u64 precopy_bytes, downtime_bytes;     /* parts of `transferred` */
+    u64 postcopy_bytes, postcopy_requests; /* another part; pages that the destination has asked for */
+    u64 recoveries;                        /* connections made anew by which post-copy went on */
+    struct postcopy_sample progress[POSTCOPY_SAMPLES];
+    unsigned samples;
     u64 downtime_verify_bytes;                 /* RAM that this end has digested while the guest stood */
     u64 dirty_pages_rate, dirty_sync_count;    /* migrate_dirty_rate; rounds */
     u64 forwarded;                             /* frames that were sent on after the guest */

@@ -23,6 +23,8 @@ static u64 now(void *ctx)
     return clock_ns();
 }
 
+struct dest vm_dest;
+
 static struct ram_window window; /* into the guest whose pages came last */
 static const struct vm_dest_watcher *watcher;
 

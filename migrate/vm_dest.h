@@ -15,5 +15,8 @@ struct vm_dest_watcher {
 /* Say who is told of guests that come. Boot, once. */
 void vm_dest_watch(const struct vm_dest_watcher *migration);
 
+/* The receiving end of this machine. */
+extern struct dest vm_dest;
+
 /* The ops of migrate/dest.h; their `vm` is a struct vm, their `ctx` is not used. */
 extern const struct migrate_dest_ops vm_dest_ops;

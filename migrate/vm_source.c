@@ -17,6 +17,19 @@
 #include "migrate/move.h"
 #include "migrate/totals.h"
 
+struct list vm_sources = { &vm_sources, &vm_sources };
+
+struct vm_source *vm_source_find(const struct vm *vm)
+{
+    list_for_each (node, &vm_sources) {
+        struct vm_source *from = container_of(node, struct vm_source, node);
+
+        if (from->vm == vm)
+            return from;
+    }
+    return NULL;
+}
+
 static u64 now(void *ctx)
 {
     (void)ctx;

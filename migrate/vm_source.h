@@ -26,6 +26,10 @@ struct vm_source {
     struct migration_totals *totals;
 };
 
+/* All of them. vm_source_find: that of a VM; NULL: it was never asked to move. */
+extern struct list vm_sources;
+struct vm_source *vm_source_find(const struct vm *vm);
+
 /* The ops of migrate/source.h; their `vm` is a struct vm_source. */
 extern const struct migrate_source_ops vm_source_ops;
 

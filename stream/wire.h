@@ -89,6 +89,7 @@ enum wire_type {
 };
 
 #define WIRE_FRAME (WIRE_OPTIONAL | 24) /* after RUNNING: an Ethernet frame */
+#define WIRE_PULL (WIRE_OPTIONAL | 29)  /* empty: send what is missing unasked, too */
 
 /* Why a move was refused or broken off. */
 enum wire_code {
@@ -145,6 +146,7 @@ struct wire_run {
 
 #define WIRE_DRY_RUN 1u
 #define WIRE_VERIFY 2u
+#define WIRE_DEMAND 4u /* behind RUNNING come only pages that are wanted, until PULL */
 
 /* A file from which a guest starts anew. */
 struct wire_file {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c migrate/dest_forward.c */
 /* sources: migrate/dest_stranded.c */
-/* sources: migrate/dest_attempts.c migrate/dest_stages.c migrate/dest_fill.c stream/ram_digest.c */
+/* sources: migrate/dest_attempts.c migrate/dest_stages.c migrate/dest_fill.c migrate/stats.c stream/ram_digest.c */
 /* sources: stream/record.c stream/crc32c.c stream/ram.c migrate/handoff.c dev/codec.c */
 /*
  * libFuzzer entry for peers that speak the protocol: several connections of several hosts to one destination, on which

@@ -44,7 +44,8 @@ def test_modes(pair, mode):
 
 
 def test_demand(pair):
-    """Only what it touches comes; until the operator wants all of it."""
+    """Only what it touches comes; until the operator, who may stand at the destination, wants all of it. Both ends say
+    that the guest is in two halves, and how much of it is missing."""
     source, dest = pair.ends("mover")
     source.begin("mover", dest, "demand")
     source.wait_status("mover", "postcopy-active")
@@ -52,13 +53,24 @@ def test_demand(pair):
     beats(dest)
     row, = [row for row in dest.get("/v1/vms")["vms"] if row["name"] == "mover"]
     assert row["status"] == "running" and " MiB missing, at " in row["reason"], row
+    assert row["reason"].endswith(", the rest when pulled"), row
+    row, = [row for row in source.get("/v1/vms")["vms"] if row["name"] == "mover"]
+    assert row["status"] == "serving" and f" MiB missing, at this end for {dest.address}:4900" in row["reason"], row
+    assert source.get("/v1/vms/mover")["postcopy"]["missing"] == source.query("mover")["postcopy-missing"]
+    told = dict(line.rsplit(" ", 1) for line in dest.get("/metrics").decode().splitlines() if line[0] != "#")
+    assert 0 < int(told['godwit_vm_postcopy_missing_bytes{vm="mover"}']) < 12 << 20
+    waits = int(told['godwit_vm_postcopy_latency_seconds_count{vm="mover"}'])
+    assert waits == int(told['godwit_vm_postcopy_latency_seconds_bucket{vm="mover",le="+Inf"}']) > 0
     assert source.refused("/v1/vms/mover/poweroff")[0] == 409
     assert "pages of it are missing" in dest.refused("/v1/vms/mover/migrate", dest=source.address)[1]
     now = source.query("mover")["ram"]
     assert now["postcopy-requests"] > 0
     assert now["normal"] + now["duplicate"] <= now["postcopy-requests"] + now["total"] // 4096 - 2048
-    source.post("/v1/vms/mover/pull")
-    arrived(source, dest)
+    dest.post("/v1/vms/mover/pull")
+    done = arrived(source, dest)
+    samples = done["postcopy-progress"]
+    assert samples[0]["ms"] < 1 and samples[-1]["requests"] > 0, samples
+    assert sorted(sample["pages"] for sample in samples) == [sample["pages"] for sample in samples]
 
 
 def test_link_is_cut(pair):

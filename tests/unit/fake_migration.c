@@ -14,7 +14,6 @@
 #include "migrate/claims.h"
 #include "control/dirty_trace.h"
 #include "migrate/peers.h"
-#include "mm/guest_missing.h"
 
 struct fake_migration fake_migration = { .status = MIGRATE_COMPLETED };
 
@@ -126,12 +125,10 @@ int asking_force(struct vm *vm, char *reason, size_t room)
     return vm_power_on(vm, reason, room);
 }
 
-const struct incoming *dest_incomplete(const struct dest *of, const void *vm)
+bool halves_of(const struct vm *vm, struct halves *halves)
 {
-    static const struct incoming in = { .used = true, .peer = "10.9.0.4:4900", .handoff.state = DEST_INCOMPLETE };
-
-    (void)of;
-    return guest_mem_missing_count(&((const struct vm *)vm)->mem) ? &in : NULL;
+    *halves = fake_migration.halves;
+    return halves->missing && !strcmp(vm->name, "web");
 }
 
 u64 dest_missing(const struct dest *of, const struct incoming *in, u64 *ms)
@@ -141,8 +138,24 @@ u64 dest_missing(const struct dest *of, const struct incoming *in, u64 *ms)
     return 300 * WIRE_PAGE;
 }
 
+const struct incoming *dest_stranded(const struct dest *of, const void *vm)
+{
+    static struct incoming in;
+
+    (void)of, (void)vm;
+    in.handoff.split = fake_migration.split;
+    return fake_migration.stranded_epoch ? &in : NULL;
+}
+
+u64 source_missing(const struct source *source, u64 *ms)
+{
+    (void)source;
+    *ms = LEFT_UNASKED;
+    return 5 * WIRE_PAGE;
+}
+
 /* A move under way that may be split. */
-int migration_start_postcopy(struct vm *vm)
+int halves_make(struct vm *vm)
 {
     (void)vm;
     return !fake_migration.moves || fake_migration.move.stats.status != MIGRATE_ACTIVE ? -ENOENT
@@ -150,10 +163,10 @@ int migration_start_postcopy(struct vm *vm)
                                                                                        : 0;
 }
 
-int migration_pull(struct vm *vm)
+int halves_join(struct vm *vm)
 {
     (void)vm;
-    return fake_migration.contested == SOURCE_SERVING ? 0 : -ENOENT;
+    return fake_migration.halves.missing ? 0 : -ENOENT;
 }
 
 bool migration_unknown(const struct vm *vm)
@@ -240,6 +253,8 @@ struct migration_totals migration_totals(void)
         .superseded = 2,
         .wire_bytes = 1000,
         .forwarded = 12,
+        .postcopy_requests = 15,
+        .recoveries = 16,
         .questions = 14,
         .logged = { .harvested = 44, .by_fault = 11, .by_dbit = 33, .scanned_entries = 512, .harvest_ns = 1500000001 },
     };

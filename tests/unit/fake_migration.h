@@ -2,6 +2,7 @@
 /* A migration that does nothing but remember what the commands asked of it. A move that is active can be cancelled. */
 #pragma once
 
+#include "migrate/halves.h"
 #include "migrate/migration.h"
 
 struct fake_migration {
@@ -13,10 +14,12 @@ struct fake_migration {
     bool outgoing, busy;         /* busy: a move of one that has ended is ending */
     u64 contested_epoch;
     u64 stranded_epoch; /* of the copy that has come and is prepared; 0: none */
+    bool split;         /* and pages of that copy are elsewhere */
     bool adopted;
     enum resolution resolution;
     unsigned resolved, limits_changed;
-    int resolve; /* what migration_resolve returns */
+    struct halves halves; /* of "web"; nothing missing: it is whole */
+    int resolve;          /* what migration_resolve returns */
 };
 
 extern struct fake_migration fake_migration;

@@ -69,7 +69,7 @@ static const struct command {
       "VM",
       "let its live move hand it over now: the rest follows",
       { NULL } },
-    { "pull", KIND_ACT, 1, 1, "VM", "send all that its destination still misses, after mode demand", { NULL } },
+    { "pull", KIND_ACT, 1, 1, "VM", "let all that is still missing come, after mode demand; at either end", { NULL } },
     { "migrate-settle",
       KIND_HOST_ACT,
       0,

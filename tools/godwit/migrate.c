@@ -116,8 +116,8 @@ static enum status begin(const struct options *o)
     char *vm = client_quote(o->vm), *dest = client_quote(o->dest), path[PATH];
     struct reply reply;
 
-    snprintf(path, sizeof(path), "/v1/vms/%s/%s?dest=%s%s%s%s", vm, o->check ? "migrate-check" : "migrate", dest,
-             o->check ? "" : "&options=", o->check ? "" : o->mode, o->verify && !o->check ? ",verify" : "");
+    snprintf(path, sizeof(path), "/v1/vms/%s/%s?dest=%s&options=%s%s", vm, o->check ? "migrate-check" : "migrate", dest,
+             o->mode, o->verify ? ",verify" : "");
     free(vm);
     free(dest);
     reply = client_request(path, "", 0);

@@ -6,7 +6,7 @@
 /* sources: tests/unit/fake_migration.c */
 /* sources: control/command.c control/host_commands.c control/vm_commands.c control/net_commands.c */
 /* sources: control/json.c control/status.c control/buffer.c control/text.c tests/unit/stubs.c */
-/* sources: tests/unit/fake_vms.c net/mac.c */
+/* sources: tests/unit/fake_vms.c tests/unit/command_rig.c net/mac.c */
 /* sources: hv/guest_tsc.c */
 /* The command table and its arguments; JSON as it is written; and the text that is made of it. */
 #include <errno.h>
@@ -20,41 +20,13 @@
 
 #include <cmocka.h>
 
-#include "control/command.h"
-#include "control/json.h"
 #include "control/text.h"
 #include "dev/platform.h"
 #include "host/cpu.h"
 #include "hv/vm.h"
+#include "tests/unit/command_rig.h"
 #include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_vms.h"
-
-static struct call call;
-static struct json out;
-
-static int setup(void **state)
-{
-    (void)state;
-    fake_vms_init();
-    json_init(&out);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    json_fini(&out);
-    return 0;
-}
-
-static int run(const char *text)
-{
-    char line[COMMAND_LINE];
-
-    json_fini(&out);
-    strcpy(line, text);
-    return command_line(&call, line, &out);
-}
 
 /* The command shows these events, each as "EVENT RIP ". */
 static void expect_trace(const char *line, const char *expected)
@@ -196,7 +168,7 @@ static void commands_make_sense_in_their_states(void **state)
         { "migrate-check web 10.9.0.4", "ra" },
         { "migrate_cancel web", "raigI" },
         { "resolve web query", "IVS" },
-        { "pull web", "V" },
+        { "pull web", "raV" },
         { "migrate-start-postcopy web", "ra" },
         { "calc-dirty-rate web", "r" },
         { "dirty-trace web 100 10", "r" },
@@ -281,17 +253,16 @@ static void counters(void **state)
 {
     (void)state;
     assert_int_equal(run("net"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"forwarded\":3,\"flooded\":0,\"unforwarded\":2,"));
-    assert_non_null(
-        strstr(out.buffer.text, "\"tx_dropped\":0,\"held\":4,\"late\":0,\"late_twice\":0,\"copied_bytes\":500}"));
-    assert_non_null(strstr(out.buffer.text, "\"mac_conflicts\":5,\"address_conflicts\":6,"));
-    assert_non_null(strstr(out.buffer.text, "\"syslog\":{\"server\":\"10.9.0.1:514\",\"reachable\":true,\"sent\":7,"
-                                            "\"lost\":8,\"waiting\":9}"));
+    assert_true(answered("\"forwarded\":3,\"flooded\":0,\"unforwarded\":2,"));
+    assert_true(answered("\"tx_dropped\":0,\"held\":4,\"late\":0,\"late_twice\":0,\"copied_bytes\":500}"));
+    assert_true(answered("\"mac_conflicts\":5,\"address_conflicts\":6,"));
+    assert_true(answered("\"syslog\":{\"server\":\"10.9.0.1:514\",\"reachable\":true,\"sent\":7,"
+                         "\"lost\":8,\"waiting\":9}"));
     assert_int_equal(run("vm web"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"network\":{\"filtered\":8,\"malformed\":0,\"announces\":9}"));
-    assert_non_null(strstr(out.buffer.text, "\"tsc\":{\"khz\":2400000,\"khz_here\":2400000,\"scaled\":true}"));
-    assert_non_null(strstr(out.buffer.text, "\"dirty_log\":{\"producer\":\"off\",\"harvests\":2,"));
-    assert_non_null(strstr(out.buffer.text, "\"by_fault\":5,\"by_dbit\":7,\"by_pml\":6,\"by_hypervisor\":0,"));
+    assert_true(answered("\"network\":{\"filtered\":8,\"malformed\":0,\"announces\":9}"));
+    assert_true(answered("\"tsc\":{\"khz\":2400000,\"khz_here\":2400000,\"scaled\":true}"));
+    assert_true(answered("\"dirty_log\":{\"producer\":\"off\",\"harvests\":2,"));
+    assert_true(answered("\"by_fault\":5,\"by_dbit\":7,\"by_pml\":6,\"by_hypervisor\":0,"));
 }
 
 /* A guest has gone, and nothing, a check of its way back, or itself came later: where it went is said until it came. */
@@ -332,7 +303,7 @@ static void moves(void **state)
           "options: 'fast' is wrong, expected live, stop-copy, post-copy, hybrid or demand, and verify" },
         { "migrate web 10.9.0.4 verify,hybrid",
           "options: verify compares all memory before the guest is let go, which hybrid does not, expected one" },
-        { "pull web", "web: cannot pull, it is running, expected serving" },
+        { "pull web", "web: no pages of it are missing" },
         { "migrate web 10.9.0.4 live,stop-copy", "options: these modes contradict each other, expected one of them" },
         { "migrate web 10.9.0.4 stop-copy,verify,live", "options: these modes contradict" },
         { "migrate-set-parameters speed 1", "speed: unknown key, expected downtime-limit, " },
@@ -359,25 +330,25 @@ static void moves(void **state)
                         "{\"vm\":\"web\",\"peer\":\"10.9.0.4:4900\",\"status\":\"setup\",\"epoch\":2}");
     assert_true(fake_migration.move.request.mode == MODE_STOP_COPY && fake_migration.move.request.verify);
     assert_int_equal(run("query-migrate web"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"mode\":\"stop-copy\",\"status\":\"completed\""));
-    assert_non_null(strstr(out.buffer.text, "\"total-time\":1234.567,\"downtime\":12.345"));
-    assert_non_null(strstr(out.buffer.text, "\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,"));
-    assert_non_null(strstr(out.buffer.text, "\"dirty-log\":{\"by-fault\":2,\"by-dbit\":30,\"by-pml\":0,"
-                                            "\"by-hypervisor\":1,\"harvested\":33,\"scanned-regions\":4,"));
+    assert_true(answered("\"mode\":\"stop-copy\",\"status\":\"completed\""));
+    assert_true(answered("\"total-time\":1234.567,\"downtime\":12.345"));
+    assert_true(answered("\"rounds\":[{\"pages\":100,\"zero\":0,\"dirtied\":0,"));
+    assert_true(answered("\"dirty-log\":{\"by-fault\":2,\"by-dbit\":30,\"by-pml\":0,"
+                         "\"by-hypervisor\":1,\"harvested\":33,\"scanned-regions\":4,"));
     it_is_said_where_it_went();
     later_one_comes();
     assert_int_equal(run("query-migrate web"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"handoff\":"));
+    assert_true(answered("\"handoff\":"));
     assert_int_equal(run("migrate db 10.9.0.4"), -EBUSY);
     assert_int_equal(run("migrate-set-parameters max-bandwidth 5000000000"), 0);
     assert_int_equal(migration_settings()->max_bandwidth, 5000000000);
     assert_int_equal(fake_migration.limits_changed, 1);
     assert_int_equal(run("migrate-set-parameters max-bandwidth 3M"), 0);
     assert_int_equal(migration_settings()->max_bandwidth, 3 << 20);
-    assert_non_null(strstr(out.buffer.text, "\"max-bandwidth\":3145728,"));
+    assert_true(answered("\"max-bandwidth\":3145728,"));
     assert_int_equal(run("migrate-set-parameters on-stall abort"), 0);
     assert_int_equal(migration_settings()->on_stall, CONFIG_STALL_ABORT);
-    assert_non_null(strstr(out.buffer.text, "\"on-stall\":\"abort\","));
+    assert_true(answered("\"on-stall\":\"abort\","));
 }
 
 static void peers_are_shown(void **state)
@@ -418,9 +389,9 @@ static void prepared(void **state)
     fake_migration.resolved = 0;
     fake_vm(0)->status = VM_INCOMING;
     assert_int_equal(run("vms"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"status\":\"prepared\""));
+    assert_true(answered("\"status\":\"prepared\""));
     assert_int_equal(run("resolve web query"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"epoch\":9,\"source\":\"has not said COMMIT: adopt the guest only if "));
+    assert_true(answered("\"epoch\":9,\"source\":\"has not said COMMIT: adopt the guest only if "));
     assert_int_equal(run("resolve web force-resume 9"), -EBUSY);
     assert_string_equal(call.error,
                         "web: cannot force-resume, it is prepared: it has never run here, expected adopt or "
@@ -436,6 +407,14 @@ static void prepared(void **state)
     assert_true(fake_migration.adopted && fake_migration.resolved == 1);
     assert_int_equal(run("resolve web force-give-up 9"), 0);
     assert_true(!fake_migration.adopted && fake_migration.resolved == 2);
+    fake_migration.split = true; /* it came by post-copy, and never was whole */
+    assert_int_equal(run("resolve web query"), 0);
+    assert_true(answered("has not said COMMIT, and has pages that are not here"));
+    assert_int_equal(run("resolve web adopt 9"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot adopt, it is prepared: pages of it are at its source alone "
+                                    "(post-copy), expected force-give-up");
+    assert_int_equal(fake_migration.resolved, 2);
+    fake_migration.split = false;
     fake_migration.stranded_epoch = 0;
 }
 
@@ -449,9 +428,9 @@ static void log_counts_lines_of_a_level(void **state)
         "{\"seq\":4,\"time\":\"2026-11-28T20:33:18.004000Z\",\"level\":\"info\",\"text\":\"line 4\"}],"
         "\"next\":5}");
     assert_int_equal(run("log 10 warn"), 0);
-    assert_null(strstr(out.buffer.text, "line 2"));
-    assert_non_null(strstr(out.buffer.text, "\"seq\":1,"));
-    assert_non_null(strstr(out.buffer.text, "\"seq\":3,"));
+    assert_false(answered("line 2"));
+    assert_true(answered("\"seq\":1,"));
+    assert_true(answered("\"seq\":3,"));
     assert_int_equal(run("log 1 err"), 0);
     assert_string_equal(out.buffer.text, "{\"lines\":[],\"next\":5}");
 }
@@ -460,11 +439,11 @@ static void log_goes_on_since(void **state)
 {
     (void)state;
     assert_int_equal(run("log 2 info 1"), 0); /* its first two from there on, not its last two */
-    assert_non_null(strstr(out.buffer.text, "\"seq\":2,"));
-    assert_non_null(strstr(out.buffer.text, "],\"next\":3}"));
+    assert_true(answered("\"seq\":2,"));
+    assert_true(answered("],\"next\":3}"));
     assert_false(call.no_news);
     assert_int_equal(run("log 1 debug 3"), 0);
-    assert_non_null(strstr(out.buffer.text, "],\"next\":4}"));
+    assert_true(answered("],\"next\":4}"));
     assert_int_equal(run("log 9 debug 5"), 0);
     assert_string_equal(out.buffer.text, "{\"lines\":[],\"next\":5}");
     assert_true(call.no_news);
@@ -531,22 +510,22 @@ static void text(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_command_is_told_and_runs, setup, teardown),
-        cmocka_unit_test_setup_teardown(errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(traces, setup, teardown),
-        cmocka_unit_test_setup_teardown(trace_errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(actions, setup, teardown),
-        cmocka_unit_test_setup_teardown(commands_make_sense_in_their_states, setup, teardown),
-        cmocka_unit_test_setup_teardown(lives, setup, teardown),
-        cmocka_unit_test_setup_teardown(counters, setup, teardown),
-        cmocka_unit_test_setup_teardown(moves, setup, teardown),
-        cmocka_unit_test_setup_teardown(peers_are_shown, setup, teardown),
-        cmocka_unit_test_setup_teardown(net_tests, setup, teardown),
-        cmocka_unit_test_setup_teardown(prepared, setup, teardown),
-        cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, setup, teardown),
-        cmocka_unit_test_setup_teardown(log_goes_on_since, setup, teardown),
-        cmocka_unit_test_setup_teardown(json_escapes, setup, teardown),
-        cmocka_unit_test_setup_teardown(json_has_a_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_command_is_told_and_runs, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(errors, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(traces, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(trace_errors, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(actions, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(commands_make_sense_in_their_states, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(lives, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(counters, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(moves, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(peers_are_shown, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(net_tests, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(prepared, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(log_counts_lines_of_a_level, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(log_goes_on_since, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(json_escapes, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(json_has_a_limit, command_setup, command_teardown),
         cmocka_unit_test(text),
     };
 

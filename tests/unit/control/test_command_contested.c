@@ -6,7 +6,7 @@
 /* sources: tests/unit/fake_migration.c */
 /* sources: control/command.c control/host_commands.c control/vm_commands.c control/net_commands.c */
 /* sources: control/json.c control/status.c control/buffer.c control/text.c tests/unit/stubs.c */
-/* sources: tests/unit/fake_vms.c net/mac.c */
+/* sources: tests/unit/fake_vms.c tests/unit/command_rig.c net/mac.c */
 /* sources: hv/guest_tsc.c */
 /* Commands about guests that another machine has, may have, or has a part of. */
 #include <errno.h>
@@ -20,38 +20,10 @@
 
 #include <cmocka.h>
 
-#include "control/command.h"
-#include "control/json.h"
 #include "hv/vm.h"
+#include "tests/unit/command_rig.h"
 #include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_vms.h"
-
-static struct call call;
-static struct json out;
-
-static int setup(void **state)
-{
-    (void)state;
-    fake_vms_init();
-    json_init(&out);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    json_fini(&out);
-    return 0;
-}
-
-static int run(const char *text)
-{
-    char line[COMMAND_LINE];
-
-    json_fini(&out);
-    strcpy(line, text);
-    return command_line(&call, line, &out);
-}
 
 /* Nothing acts on a contested VM but resolve; and force only with the epoch, so that nobody forces by habit. */
 static void contested(void **state)
@@ -61,7 +33,7 @@ static void contested(void **state)
     fake_migration.contested_epoch = 7;
     fake_migration.resolved = 0;
     assert_int_equal(run("vms"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"status\":\"in-doubt\""));
+    assert_true(answered("\"status\":\"in-doubt\""));
     assert_int_equal(run("pause web"), -EBUSY);
     assert_int_equal(run("poweroff web"), -EBUSY);
     assert_string_equal(call.error,
@@ -70,11 +42,11 @@ static void contested(void **state)
     assert_int_equal(run("resolve web force-resume 6"), -EINVAL);
     assert_int_equal(fake_migration.resolved, 0);
     assert_int_equal(run("resolve web query"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"destination\":\"has not answered yet\""));
+    assert_true(answered("\"destination\":\"has not answered yet\""));
     assert_int_equal(fake_migration.resolved, 0);
     fake_migration.contested_epoch = 8;
     assert_int_equal(run("resolve web query"), 0);
-    assert_non_null(strstr(out.buffer.text, "knows of no such move"));
+    assert_true(answered("knows of no such move"));
     fake_migration.contested_epoch = 7;
     assert_int_equal(run("resolve web force-give-up 7"), 0);
     assert_int_equal(fake_migration.resolved, 1);
@@ -93,11 +65,10 @@ static void contested(void **state)
     fake_migration.contested = SOURCE_SERVING; /* it runs elsewhere, on memory that is here */
     assert_int_equal(run("poweroff web"), -EBUSY);
     assert_int_equal(run("resolve web query"), 0);
-    assert_non_null(strstr(out.buffer.text, "\"destination\":\"runs it, and needs the memory that is here"));
-    assert_int_equal(run("pull web"), 0);
+    assert_true(answered("\"destination\":\"runs it, and needs the memory that is here"));
     fake_migration.contested_epoch = 8;
     assert_int_equal(run("resolve web query"), 0);
-    assert_non_null(strstr(out.buffer.text, "force-resume lets it go on from where it was handed over"));
+    assert_true(answered("force-resume lets it go on from where it was handed over"));
     assert_int_equal(run("resolve web force-resume"), -EINVAL);
     assert_int_equal(run("resolve web force-resume 8"), 0);
     fake_migration.contested_epoch = 7;
@@ -115,25 +86,52 @@ static void contested(void **state)
     fake_migration.contested = SOURCE_OWNER;
 }
 
-/* Of a guest in two halves nothing begins that needs all of its memory, and everybody is told that it is one. */
+/* Of a guest in two halves nothing begins that needs all of its memory. */
 static void missing_pages(void **state)
 {
     (void)state;
     fake_vm(0)->mem.missing_pages = 300;
     assert_int_equal(run("calc-dirty-rate web"), -EBUSY);
     assert_string_equal(call.error, "web: cannot measure, pages of it are missing until its move is complete");
-    assert_int_equal(run("vms"), 0);
-    assert_non_null(strstr(out.buffer.text, "1.1 MiB missing, at 10.9.0.4:4900, 250 ms left"));
     fake_vm(0)->mem.missing_pages = 0;
+}
+
+/* Of a guest in two halves everybody is told that it is one, at either end, and how long it will be. */
+static void two_halves(void **state)
+{
+    struct halves *halves = &fake_migration.halves;
+
+    (void)state;
+    *halves = (struct halves){ .here = true, .peer = "10.9.0.4:4900", .missing = 300 * 4096, .ms_left = 250 };
     assert_int_equal(run("vms"), 0);
-    assert_null(strstr(out.buffer.text, "missing"));
+    assert_true(answered("\"reason\":\"1.1 MiB missing, at 10.9.0.4:4900, 250 ms left\""));
+    assert_int_equal(run("vm web"), 0);
+    assert_true(answered("\"postcopy\":{\"peer\":\"10.9.0.4:4900\",\"missing\":1228800,\"left_ms\":250}"));
+    assert_int_equal(run("pull web"), 0);
+    halves->ms_left = LEFT_UNASKED;
+    assert_int_equal(run("vms"), 0);
+    assert_true(answered("1.1 MiB missing, at 10.9.0.4:4900, the rest when pulled\""));
+    halves->here = false;
+    halves->ms_left = LEFT_UNKNOWN;
+    assert_int_equal(run("vms"), 0);
+    assert_true(answered("1.1 MiB missing, at this end for 10.9.0.4:4900\""));
+    assert_int_equal(run("vm web"), 0);
+    assert_true(answered("\"missing\":1228800}"));
+    halves->missing = 0;
+    assert_int_equal(run("vms"), 0);
+    assert_false(answered("missing"));
+    assert_int_equal(run("vm web"), 0);
+    assert_false(answered("postcopy"));
+    assert_int_equal(run("pull web"), -EBUSY);
+    assert_string_equal(call.error, "web: no pages of it are missing");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(contested, setup, teardown),
-        cmocka_unit_test_setup_teardown(missing_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(contested, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(missing_pages, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(two_halves, command_setup, command_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

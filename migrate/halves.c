@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "migrate/halves.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "hv/vm.h"
+#include "migrate/vm_dest.h"
+#include "migrate/vm_source.h"
+
+bool halves_of(const struct vm *vm, struct halves *halves)
+{
+    const struct vm_source *from = vm_source_find(vm);
+    const struct incoming *in = dest_incomplete(&vm_dest, vm);
+    bool serving = from && from->source.handoff.state == SOURCE_SERVING;
+
+    if (serving) {
+        halves->here = false;
+        halves->missing = source_missing(&from->source, &halves->ms_left);
+        tcp_address_text(&from->to, halves->peer);
+    } else if (in) {
+        halves->here = true;
+        halves->missing = dest_missing(&vm_dest, in, &halves->ms_left);
+        memcpy(halves->peer, in->peer, sizeof(halves->peer));
+    }
+    return serving || in;
+}
+
+int halves_make(struct vm *vm)
+{
+    struct vm_source *from = vm_source_find(vm);
+
+    return from ? source_start_postcopy(&from->source) : -ENOENT;
+}
+
+int halves_join(struct vm *vm)
+{
+    struct vm_source *from = vm_source_find(vm);
+
+    return from && !source_pull(&from->source) ? 0 : dest_pull(&vm_dest, vm);
+}

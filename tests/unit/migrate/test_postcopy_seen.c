@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
+/* sources: migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c tests/unit/postcopy_rig.c */
+/* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
+/* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
+/* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c net/bucket.c migrate/handoff.c */
+/* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* What is seen of a guest in two halves, what its operator may want, and what its connections may carry. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host/bits.h"
+#include "migrate/source_parts.h"
+#include "tests/unit/postcopy_rig.h"
+
+/* The operator may say at the destination, too, that all of it shall come; and if the link breaks before the source
+ * has heard that, it hears it when the link is back. */
+static void test_pull_there(void **state)
+{
+    struct migrate_settings settings = split_settings(0);
+
+    (void)state;
+    settings.demand = true;
+    for (unsigned cut = 0; cut < 2; cut++) {
+        struct world *w = begin(settings);
+
+        assert_int_equal(dest_pull(&w->dest, &w->dest_vm), -ENOENT);
+        while (w->dest.incoming[0].handoff.state != DEST_INCOMPLETE || w->source.stage != STAGE_SERVE)
+            world_step(w);
+        assert_int_equal(dest_pull(&w->dest, &w->dest_vm), 0);
+        if (cut) {
+            world_tick(w);
+            dest_step(&w->dest);
+            for (unsigned i = 0; i < w->pipes; i++) {
+                w->pipe[i].way[1].used = 0; /* PULL is lost */
+                w->pipe[i].broken = true;
+            }
+        }
+        world_run(w, STEPS);
+        assert_arrived(w);
+        assert_int_equal(w->source.stats.recoveries, cut);
+        end(w);
+    }
+}
+
+/* While its memory comes, either end says how much is missing, and for how long. */
+static void test_what_is_left(void **state)
+{
+    struct world *w = begin_slow(false);
+    u64 begun, here, there, ms[2];
+
+    (void)state;
+    w->writes = 0;
+    while (w->dest_vm.supplied < 100)
+        world_step(w);
+    begun = w->now;
+    here = source_missing(&w->source, &ms[0]);
+    there = dest_missing(&w->dest, dest_incomplete(&w->dest, &w->dest_vm), &ms[1]);
+    assert_int_equal(there, w->dest_vm.nr_missing * PAGE_SIZE);
+    assert_true(here >= there && here <= there + WIRE_BATCH * PAGE_SIZE); /* what is on its way */
+    world_run(w, STEPS);
+    assert_smooth(w);
+    for (unsigned i = 0; i < 2; i++)
+        assert_in_range(ms[i], (w->now - begun) / 1300000, (w->now - begun) / 700000);
+    end(w);
+}
+
+/* What was sent and asked for in the course of time, however long that was, is kept in a few samples. */
+static void test_progress(void **state)
+{
+    struct world *w = begin_slow(false);
+    const struct migrate_stats *stats = &w->source.stats;
+
+    (void)state;
+    world_run(w, STEPS);
+    assert_in_range(stats->samples, POSTCOPY_SAMPLES / 2, POSTCOPY_SAMPLES);
+    assert_int_equal(stats->progress[0].ns, 0);
+    assert_int_equal(stats->progress[0].requests, 0);
+    for (unsigned i = 1; i < stats->samples; i++) {
+        assert_true(stats->progress[i].ns > stats->progress[i - 1].ns);
+        assert_true(stats->progress[i].pages >= stats->progress[i - 1].pages);
+    }
+    assert_true(stats->progress[stats->samples - 1].ns > stats->phases.postcopy / 10 * 9);
+    assert_int_equal(stats->postcopy_requests, w->dest.incoming[0].stats.wanted); /* one meaning at either end */
+    end(w);
+}
+
+/* A wish for post-copy that may not come true is refused, and the move goes on. */
+static void test_wish_refused(void **state)
+{
+    struct migrate_settings settings = split_settings(10);
+    struct world *w;
+
+    (void)state;
+    settings.split = false;
+    w = begin(settings);
+    assert_int_equal(source_start_postcopy(&w->source), -EAGAIN); /* who knows what the destination can do? */
+    while (w->source.stage < STAGE_RESERVE)
+        world_step(w);
+    w->source.peer_features = 0;
+    assert_int_equal(source_start_postcopy(&w->source), -ENOTSUP);
+    world_run(w, STEPS);
+    assert_smooth(w);
+    assert_int_equal(w->dest_vm.supplied, 0);
+    end(w);
+}
+
+/* The second connection breaks when COMMIT is said: nothing was lost with it, and nobody waits a second for another. */
+static void test_lane_breaks_early(void **state)
+{
+    struct world *w = begin(split_settings(0));
+    u64 committed;
+
+    (void)state;
+    while (w->source.stage != STAGE_COMMIT)
+        world_step(w);
+    w->now += 2 * WIRE_RETRY_MS * 1000000ULL; /* it was opened long ago */
+    w->pipe[1].broken = true;
+    committed = w->now;
+    world_run(w, STEPS);
+    assert_smooth(w);
+    assert_true(w->now - committed < WIRE_RETRY_MS * 1000000ULL);
+    assert_true(w->source.stats.postcopy_requests > 0);
+    end(w);
+}
+
+/* What is wanted keeps to the bandwidth, too, and goes before what is not. */
+static void test_bandwidth(void **state)
+{
+    struct world *w = begin_slow(true);
+    u64 began = w->now, before = w->source.stats.postcopy_bytes;
+
+    (void)state;
+    for (unsigned i = 0; i < FAKE_PAGES; i++)
+        if (w->dest_vm.missing[i])
+            w->dest_vm.missing[i] = FAKE_WANTED;
+    assert_int_equal(source_pull(&w->source), 0);
+    while (w->source.stats.postcopy_bytes < 1000000) {
+        world_step(w);
+        assert_true(w->source.stats.postcopy_bytes - before <= (w->now - began) / 2500 + 1);
+    }
+    assert_true((w->now - began) / 2500 < 1100000); /* and it is used */
+    world_run(w, STEPS);
+    assert_smooth(w);
+    end(w);
+}
+
+/* A destination that notes what is missing says how far it has got. */
+static void test_missing_is_work(void **state)
+{
+    struct world *w = begin(split_settings(0));
+
+    (void)state;
+    while (!w->dest.incoming[0].stats.missing)
+        world_step(w);
+    assert_int_equal(w->dest.incoming[0].stats.pages, 0);
+    assert_true(w->dest.incoming[0].work > 20);
+    world_run(w, STEPS);
+    assert_smooth(w);
+    end(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pull_there),        cmocka_unit_test(test_what_is_left),
+        cmocka_unit_test(test_progress),          cmocka_unit_test(test_wish_refused),
+        cmocka_unit_test(test_lane_breaks_early), cmocka_unit_test(test_bandwidth),
+        cmocka_unit_test(test_missing_is_work),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
