@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from pictures import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, SOFT, YELLOW, plt, svg
 
 COLOURS = {"setup": GREY, "precopy": SKY, "stop": RED, "final-ram": ORANGE, "device-state": YELLOW, "commit": PINK,
-           "resume": GREEN, "announce": BLUE}
+           "postcopy": SOFT, "resume": GREEN, "announce": BLUE}
 BEFORE_PAUSE = ("setup", "precopy")
 STANDING = ("stop", "final-ram", "device-state", "commit")  # what `downtime` counts
 WIDTH = 12  # inches
@@ -34,7 +34,8 @@ def logarithmic(axis):
 
 class Timeline:
     """A move on one axis: ms since it was asked for. The source's phases follow each other and make the total time; of
-    the destination's, resume is the end of commit, and announce comes after it. Samples come from the probe."""
+    the destination's, resume is the end of commit, when the guest is handed over, and announce comes after it. Samples
+    come from the probe."""
 
     def __init__(self, move):
         probe = move.get("probe", {})
@@ -43,11 +44,14 @@ class Timeline:
         sent = [((at - zero) * 1000, rtt) for at, rtt in samples]
         self.probed, self.lost = bool(sent), [at for at, rtt in sent if rtt is None]
         self.answers = sorted((at + rtt, rtt) for at, rtt in sent if rtt is not None)  # by when they arrived
-        self.phases, now = [], 0
-        for name, length in ((name, move["phases"][name]) for name in COLOURS if name in move.get("phases", {})):
-            begin = max(now - length, 0) if name == "resume" else now
+        phases = {name: length for name, length in move.get("phases", {}).items() if length or name != "postcopy"}
+        self.phases, now, self.handed = [], 0, 0
+        for name, length in ((name, phases[name]) for name in COLOURS if name in phases):
+            begin = {"resume": max(self.handed - length, 0), "announce": self.handed}.get(name, now)
             self.phases.append((name, begin, begin + length))
             now = max(now, begin + length)
+            if name in BEFORE_PAUSE + STANDING:
+                self.handed = now
         self.end = now
         if "migrate-end" in probe:
             self.end = max(now, (probe["migrate-end"] - zero) * 1000)
@@ -70,7 +74,7 @@ class Timeline:
         """From the guest's last instruction to when the network knows its new place, with a margin; None if nothing
         tells. Announcements are repeated: only their beginning counts."""
         times = [edge for name, begin, end in self.phases if name not in BEFORE_PAUSE
-                 for edge in (begin, begin if name == "announce" else end)]
+                 for edge in (begin, begin if name in ("announce", "postcopy") else end)]
         if self.blackout and self.blackout[0] < self.end + 1000:
             times += self.blackout
         if not times or min(times) >= max(times):
@@ -204,4 +208,44 @@ def rounds(live, stopped, name):
     bars(axes[2], "dirty rate, pages/s", names[:len(live)] or ["–"],
          [(RED, "pages/s", [dirty_rate(item) for item in live])], False)
     axes[0].legend(loc="upper right")
+    return svg(made, name)
+
+
+# --- Post-copy
+
+def limit(power):
+    """2^power microseconds, for an axis: 1 µs, 512 µs, 1 ms, 2 s; a thousand is 1024."""
+    return f"{1 << power % 10} {('µs', 'ms', 's')[power // 10]}"
+
+
+def latencies(waits):
+    """[(power, number)]: of the waits of less than 2^power us those that none before has; without empty ends."""
+    filled = [power for power, number in enumerate(waits) if number]
+    return [(power, waits[power]) for power in range(filled[0], filled[-1] + 1)] if filled else []
+
+
+def postcopy(progress, waits, handed, name):
+    """What was sent, and asked for, from the hand-over on, at `handed` ms; and how long the guest waited for pages."""
+    made, (sent, waited) = plt.subplots(1, 2, figsize=(WIDTH, 4), gridspec_kw={
+        "width_ratios": (3, 2), "left": 0.07, "right": 0.99, "bottom": 0.13, "top": 0.92, "wspace": 0.16})
+    times = [handed + sample["ms"] for sample in progress]
+    for colour, style, words, row in (
+            (BLUE, "o-", "sent", [sample["pages"] - progress[0]["pages"] for sample in progress]),
+            (RED, "x--", "asked for", [sample["requests"] for sample in progress])):
+        sent.plot(times, row, style, color=colour, linewidth=1.6, label=words, markersize=4)
+    sent.set_yscale("symlog", linthresh=1)
+    sent.axvline(handed, color=INK, linestyle="--", linewidth=1.2)
+    sent.annotate("hand-over", (handed, 1), xycoords=sent.get_xaxis_transform(), xytext=(4, -14),
+                  textcoords="offset points", color=INK)
+    sent.set(title="pages that followed the guest (log)", xlabel="ms since the move was asked for",
+             ylim=(0, 8 * max(progress[-1]["pages"], 1)))
+    sent.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    sent.legend(loc="lower right")
+    shown = latencies(waits)
+    made_bars = waited.bar(range(len(shown)), [number for _, number in shown], 0.84, color=ORANGE)
+    waited.bar_label(made_bars, [short(number) if number else "" for _, number in shown], fontsize=9, padding=1)
+    waited.set_xticks(range(len(shown)), [limit(power) for power, _ in shown], rotation=60, fontsize=9)
+    waited.set(title="waits for a missing page", xlabel="shorter than")
+    waited.margins(y=0.12)
+    waited.grid(False, axis="x")
     return svg(made, name)

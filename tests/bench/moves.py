@@ -27,7 +27,8 @@ DEMAND = 3        # s after which the rest follows a guest that was moved by mod
 CLOCK_SLACK = 0.02  # s by which the guest's clock may differ from what it was before the move
 CLOCK_ASKS = 5    # how often that clock is asked for; the quickest answer is the most exact
 RAM_MEMBERS = ("transferred", "total", "duplicate", "normal", "normal-bytes", "dirty-sync-count", "dirty-pages-rate",
-               "mbps", "pages-per-second")
+               "mbps", "pages-per-second", "precopy-bytes", "postcopy-bytes", "postcopy-requests",
+               "postcopy-recoveries")
 NEEDS = """
 The two hypervisors need a network namespace with taps:
 - root, or a kernel where users may make namespaces (sysctl kernel.unprivileged_userns_clone=1);
@@ -129,6 +130,11 @@ def move_of(source, dest, answers, probe, interval):
     move = {name: away[name] for name in ("vm", "mode", "status", "total-time", "setup-time", "downtime",
                                           "expected-downtime", "wire-bytes", "dirty-log", "rounds",
                                           "stopped-round", "epoch")}
+    if away["postcopy-progress"]:
+        end = {"ms": away["phases"]["postcopy"], "pages": ram["normal"] + ram["duplicate"],
+               "requests": ram["postcopy-requests"]}
+        move["postcopy-progress"] = away["postcopy-progress"] + [end]
+        move |= {name: here[name] for name in ("postcopy-blocktime", "postcopy-latency")}
     return {"who": "godwit", "from": source.address, "to": dest.address, **move,
             **{name: ram[name] for name in RAM_MEMBERS}, "phases": {**away["phases"], **here["phases"]},
             "blackout": round(blackout_ms(probe["samples"], interval), 2), "lost": lost(probe["samples"]),

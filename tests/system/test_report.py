@@ -48,6 +48,16 @@ def move(here="10.9.0.2", there="10.9.0.4", begin=100.4):
     }
 
 
+def postcopy():
+    """A move whose memory follows it."""
+    data = {**move(), "mode": "post-copy", "rounds": [], "postcopy-bytes": 95012345, "postcopy-requests": 300,
+            "postcopy-blocktime": 41.5, "postcopy-latency": [0, 0, 3, 0, 7, *[0] * 7, 2, *[0] * 11],
+            "postcopy-progress": [{"ms": at * 10.0, "pages": 5000 + at * 700, "requests": min(at * 20, 300)}
+                                  for at in range(31)]}
+    data["phases"] = {**data["phases"], "precopy": 0, "postcopy": 300.0}
+    return data
+
+
 def run():
     moves = [move(), move("10.9.0.4", "10.9.0.2")]
     return {**{name: value for name, value in moves[-1].items()}, "moves": moves}
@@ -94,6 +104,20 @@ def test_numbers_can_be_copied(tmp_path):
     for said in ("downtime 12.3 ms", "final-ram 6.40 ms", "ms since the move was asked for", "round trip, ms (log)",
                  "sent with content", "pages (log)", "23.1k"):
         assert said in drawn, said
+
+
+def test_post_copy(tmp_path):
+    """The hand-over, what followed and what was asked for, and how long the guest waited; the pause ends before it."""
+    page = ET.fromstring(report(tmp_path, postcopy())[2])
+    assert len(page.findall(".//figure/svg")) == 4
+    lines = ["|".join(cell.text for cell in row) for row in page.findall(".//tr")]
+    for line in ("postcopy|source|14.4|300", "announce|destination|14.4|5.50", "resume|destination|13.4|1.00",
+                 "0|0|0", "300|21,000|300", "4 µs|3", "8 µs|0", "16 µs|7", "4 ms|2"):
+        assert line in lines, line
+    drawn = [" ".join(text.itertext()) for text in page.findall(".//figure/svg//text")]
+    for said in ("hand-over", "asked for", "sent", "pages that followed the guest (log)", "16 µs", "downtime 12.3 ms"):
+        assert said in drawn, said
+    assert "21,000 pages follow it: 300 because something waited" in visible(ET.tostring(page, encoding="unicode"))
 
 
 def test_figures_do_not_mix(tmp_path):
@@ -175,6 +199,9 @@ def test_missing_member(tmp_path, gone):
     {"moves": [{"status": "completed", "phases": {}, "rounds": [{}, {"pages": 0, "ms": 0, "dirtied": 0}]}]},
     {"moves": [{"status": "completed", "probe": {"samples": [[5, None], [4, 0], [6, None]]}}]},
     {"moves": [{"status": "completed", "probe": {"migrate-start": 9, "samples": [[9, 1.5]]}}]},
+    {"moves": [{"status": "completed", "postcopy-progress": [{"ms": 0, "pages": 1, "requests": 0}]}]},
+    {"moves": [{"status": "completed", "postcopy-progress": [{"ms": 0, "pages": 1, "requests": 0}, {"pages": 3},
+                                                             {"ms": 0, "pages": 1, "requests": 0}]}]},
     {"moves": [{"status": "completed", "rounds": [{"pages": 7 ** n, "dirtied": 9, "ms": n} for n in range(20)] * 3}]},
 ])
 def test_odd_but_right(tmp_path, data):
@@ -195,6 +222,8 @@ BAD = [
     ("moves[0].phases.final-ram", lambda data: data["moves"][0]["phases"].update({"final-ram": []})),
     ("moves[1].rounds[2].bytes", lambda data: data["moves"][1]["rounds"][2].update(bytes={})),
     ("moves[1].rounds", lambda data: data["moves"][1].update(rounds={})),
+    ("moves[0].postcopy-latency[1]", lambda data: data["moves"][0].update({"postcopy-latency": [1, "x"]})),
+    ("moves[0].postcopy-progress[0].ms", lambda data: data["moves"][0].update({"postcopy-progress": [{"ms": -1}]})),
     ("moves[0].probe.samples[3]", lambda data: data["moves"][0]["probe"]["samples"].insert(3, [1, 2, 3])),
     ("moves[0].probe.samples[0][1]", lambda data: data["moves"][0]["probe"]["samples"].insert(0, [1, "lost"])),
     ("moves", lambda data: data.update(moves=[])),
