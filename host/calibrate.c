@@ -16,6 +16,8 @@
 #define GOOD_ENOUGH 10000   /* stop when the error is below 100 ppm: then two machines differ by less than 250 */
 #define AGREE 4000          /* 250 ppm */
 
+#define UNKNOWN (1ULL << 62) /* Hz, more than any */
+
 /* The range in which the TSC's frequency is known to lie. */
 struct range {
     const char *name;
@@ -115,27 +117,18 @@ static void narrow(struct range *known, const struct range *now)
 /* Measure with one reference. False: it doesn't count. */
 static bool measure(const struct reference *reference, struct range *known)
 {
-    bool any = false;
-
     assert(reference->hz <= CALIBRATE_MAX_HZ);
-    known->name = reference->name;
-    for (int i = 0; i < ROUNDS && (!any || is_vague(known)); i++) {
+    *known = (struct range){ reference->name, 0, UNKNOWN };
+    for (int i = 0; i < ROUNDS && is_vague(known); i++) {
         struct range now;
         int err = round_measure(reference, &now);
 
         if (err == -ENODEV)
             return false;
-        if (err)
-            continue;
-        if (any) {
+        if (!err)
             narrow(known, &now);
-        } else {
-            known->least = now.least;
-            known->most = now.most;
-        }
-        any = true;
     }
-    return any;
+    return known->most != UNKNOWN;
 }
 
 static bool agree(const struct range *a, const struct range *b)
