@@ -45,6 +45,7 @@ struct walk {
     enum walk_access access;
     struct step step[MAX_LEVELS + 1]; /* by level; [leaf] .. [paging->top] are filled */
     unsigned leaf;                    /* level of the leaf */
+    u32 *error;                       /* where the error code of a fault goes */
 };
 
 static bool is_user(const struct walk *walk)
@@ -62,14 +63,14 @@ static unsigned level_shift(const struct walk *walk, unsigned level)
     return PAGE_SHIFT + walk->paging->index_bits * (level - 1);
 }
 
-/* The error code of a fault for this access, `cause` being PF_PRESENT, PF_RSVD or none (SDM 3A "Page-Fault
- * Exceptions"). */
-static u32 fault_code(const struct walk *walk, u64 cause)
+/* The access faults, `cause` being PF_PRESENT, PF_RSVD or none (SDM 3A "Page-Fault Exceptions"). Returns -EFAULT. */
+static int fault(const struct walk *walk, u64 cause)
 {
     bool tells_fetch = nx_enabled(walk) || (walk->ctx->cr4 & CR4_SMEP);
 
-    return (u32)(cause | (walk->access == WALK_WRITE ? PF_WRITE : 0) | (is_user(walk) ? PF_USER : 0) |
-                 (walk->access == WALK_FETCH && tells_fetch ? PF_FETCH : 0));
+    *walk->error = (u32)(cause | (walk->access == WALK_WRITE ? PF_WRITE : 0) | (is_user(walk) ? PF_USER : 0) |
+                         (walk->access == WALK_FETCH && tells_fetch ? PF_FETCH : 0));
+    return -EFAULT;
 }
 
 /* Returns 0, or -EAGAIN if the entry is in a missing page. */
@@ -122,7 +123,7 @@ int guest_pdptes_read(struct guest_mem *mem, u64 cr3, u64 pdpte[4])
 }
 
 /* Find the first table, from CR3 or under PAE from the PDPTE register. Returns what guest_walk does. */
-static int root_find(const struct walk *walk, gpa_t *table, u32 *error)
+static int root_find(const struct walk *walk, gpa_t *table)
 {
     const struct walk_context *ctx = walk->ctx;
 
@@ -136,20 +137,17 @@ static int root_find(const struct walk *walk, gpa_t *table, u32 *error)
         u64 pdpte = ctx->pdpte[field_get(BITS(31, 30), walk->gva)];
 
         *table = pdpte & PTE_ADDR;
-        if (!(pdpte & PTE_P)) {
-            *error = fault_code(walk, 0);
-            return -EFAULT;
-        }
+        return pdpte & PTE_P ? 0 : fault(walk, 0);
     }
     return 0;
 }
 
 /* Read the entries down to the leaf. Returns what guest_walk does. */
-static int entries_read(struct walk *walk, u32 *error)
+static int entries_read(struct walk *walk)
 {
     const struct paging *paging = walk->paging;
     gpa_t table;
-    int err = root_find(walk, &table, error);
+    int err = root_find(walk, &table);
 
     if (err)
         return err;
@@ -160,14 +158,10 @@ static int entries_read(struct walk *walk, u32 *error)
         step->at = table + index * paging->entry_bytes;
         if (entry_read(walk, step) != 0)
             return -EAGAIN;
-        if (!(step->entry & PTE_P)) {
-            *error = fault_code(walk, 0);
-            return -EFAULT;
-        }
-        if (step->entry & entry_reserved(walk, step->entry, level)) {
-            *error = fault_code(walk, PF_PRESENT | PF_RSVD);
-            return -EFAULT;
-        }
+        if (!(step->entry & PTE_P))
+            return fault(walk, 0);
+        if (step->entry & entry_reserved(walk, step->entry, level))
+            return fault(walk, PF_PRESENT | PF_RSVD);
         if (entry_is_leaf(walk, step->entry, level)) {
             walk->leaf = level;
             return 0;
@@ -240,7 +234,7 @@ static const struct paging *paging_mode(const struct walk_context *ctx)
 int guest_walk(struct guest_mem *mem, const struct walk_context *ctx, gva_t gva, enum walk_access access, gpa_t *gpa,
                u32 *error)
 {
-    struct walk walk = { .mem = mem, .ctx = ctx, .paging = paging_mode(ctx), .access = access };
+    struct walk walk = { .mem = mem, .ctx = ctx, .paging = paging_mode(ctx), .access = access, .error = error };
 
     walk.gva = walk.paging == &paging_4level ? gva : (u32)gva;
     if (!(ctx->cr0 & CR0_PG)) {
@@ -248,14 +242,12 @@ int guest_walk(struct guest_mem *mem, const struct walk_context *ctx, gva_t gva,
         return 0;
     }
     do {
-        int err = entries_read(&walk, error);
+        int err = entries_read(&walk);
 
         if (err)
             return err;
-        if (!access_allowed(&walk)) {
-            *error = fault_code(&walk, PF_PRESENT);
-            return -EFAULT;
-        }
+        if (!access_allowed(&walk))
+            return fault(&walk, PF_PRESENT);
     } while (!bits_set(&walk));
     *gpa = leaf_address(&walk);
     return 0;
