@@ -1,22 +1,49 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/console.h"
 
+#include <stdio.h>
+
 #include "dev/codec.h"
 #include "dev/irq.h"
 #include "dev/platform_map.h"
 #include "config/guest_abi.h"
 #include "host/bits.h"
+#include "host/clock.h"
 #include "host/log.h"
 #include "hv/vm.h"
 
 #define CONSOLE_PORTS 8
 #define VERSION 2
 
+/* How many lines the log shows at once: several times the output of a booting Linux. After that it shows one line in
+ * this time, about as many as a real port takes. */
+#define LINES_AT_ONCE 3000ULL
+#define LINE_NS 10000000ULL
+
+static void show_line(struct console *console)
+{
+    const char *name = console->vm->name;
+    u64 ns = clock_ns();
+    char note[64];
+
+    if (console->log.free_ns > ns + LINES_AT_ONCE * LINE_NS) {
+        console->log.unshown++;
+        return;
+    }
+    console->log.free_ns = MAX(console->log.free_ns, ns) + LINE_NS;
+    if (console->log.unshown != console->log.told) {
+        snprintf(note, sizeof(note), "(%lu lines are not shown here)", console->log.unshown - console->log.told);
+        if (log_guest(name, note))
+            console->log.told = console->log.unshown;
+    }
+    console->log.unshown += !log_guest(name, console->line);
+}
+
 static void flush_line(struct console *console)
 {
     console->line[console->len] = '\0';
     console->len = 0;
-    log_guest(&console->log, console->vm->name, console->line);
+    show_line(console);
 }
 
 static void transmit(void *ctx, u8 byte)

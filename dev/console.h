@@ -7,7 +7,6 @@
 
 #include "hv/bus.h"
 #include "dev/uart16550.h"
-#include "host/log.h"
 
 struct vm;
 
@@ -22,10 +21,13 @@ struct console {
     struct vm *vm;
     char line[CONSOLE_LINE];
     unsigned len;
-    u64 bytes_out;        /* bytes of output since the start; also the place of the next byte in the ring */
-    u64 typed, taken;     /* bytes of input since the start: from the operator, and to the guest */
-    u64 dropped;          /* bytes of input that found the queue full */
-    struct log_share log; /* limits how much of the output the log shows; the ring gets all of it */
+    u64 bytes_out;    /* bytes of output since the start; also the place of the next byte in the ring */
+    u64 typed, taken; /* bytes of input since the start: from the operator, and to the guest */
+    u64 dropped;      /* bytes of input that found the queue full */
+    struct {
+        u64 free_ns;       /* when the port, at the allowed rate, would be done with the lines shown so far */
+        u64 unshown, told; /* lines not shown; how many of these the log has mentioned */
+    } log;                 /* limits how much of the output the log shows; the ring gets all of it */
     char ring[CONSOLE_RING];
     char queue[CONSOLE_QUEUE];
 };

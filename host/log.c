@@ -20,10 +20,6 @@
 #define WIPE "\r\x1b[K" /* to the row's start, and erase it */
 #define QUEUE 0x20000   /* bytes; a power of two */
 #define GUESTS_SHARE (QUEUE / 4 * 3)
-/* How many lines of a guest are shown at once: several times the output of a booting Linux. After that one line is
- * shown in this time, about as many as a real port takes. */
-#define GUEST_BURST 3000ULL
-#define GUEST_LINE_NS 10000000ULL
 #define PIECES 16        /* an emulator's port takes so many in a turn of the host loop; a real one takes one */
 #define PIECE_NS 1400000 /* time that a port takes for one piece */
 
@@ -240,12 +236,13 @@ static void line_write(u64 ns, enum log_level level, const char *line, size_t bo
         cpu_kick(0);
 }
 
-/* Returns false if there is no room. */
-static bool guest_put(u64 ns, const char *name, const char *text)
+bool log_guest(const char *name, const char *text)
 {
     char line[LOG_LINE];
-    size_t len = line_head(line, ns, LOG_INFO);
+    size_t len = line_head(line, clock_ns(), LOG_INFO);
 
+    if (LOG_INFO > threshold)
+        return true;
     len = line_end(len, snprintf(line + len, sizeof(line) - len, "%s: | %s", name, text));
 
     bool locked = log_lock(), first = !is_waiting(), put = queue_put(line, len, GUESTS_SHARE);
@@ -255,26 +252,6 @@ static bool guest_put(u64 ns, const char *name, const char *text)
     if (call)
         cpu_kick(0);
     return put;
-}
-
-void log_guest(struct log_share *share, const char *name, const char *text)
-{
-    u64 ns = clock_ns();
-    char note[64];
-
-    if (LOG_INFO > threshold)
-        return;
-    if (share->free_ns > ns + GUEST_BURST * GUEST_LINE_NS) {
-        share->unshown++;
-        return;
-    }
-    share->free_ns = MAX(share->free_ns, ns) + GUEST_LINE_NS;
-    if (share->unshown != share->told) {
-        snprintf(note, sizeof(note), "(%lu lines are not shown here)", share->unshown - share->told);
-        if (guest_put(ns, name, note))
-            share->told = share->unshown;
-    }
-    share->unshown += !guest_put(ns, name, text);
 }
 
 bool log_read(u64 number, struct kept_line *kept)

@@ -37,15 +37,9 @@ struct kept_line {
     char text[LOG_LINE]; /* "prefix: text"; terminated */
 };
 
-/* How much of the port a guest has used. */
-struct log_share {
-    u64 free_ns;       /* when the port, at the allowed rate, would be done with the lines shown so far */
-    u64 unshown, told; /* lines not shown; how many of these the port has mentioned */
-};
-
-/* Show a line that a guest has printed, unless the guest has printed too many. The line is not kept here, but by the
- * guest's console. Any context; the caller guards `share`. */
-void log_guest(struct log_share *share, const char *name, const char *text);
+/* Show a line that a guest has printed; it is not kept here, but by the guest's console. False: the port has no room
+ * for it. Any context. */
+bool log_guest(const char *name, const char *text);
 
 /* Host work: write as much as the port takes at once. From the first call on, no caller of log_line waits for the port.
  */

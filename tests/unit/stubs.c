@@ -50,10 +50,10 @@ void log_line(enum log_level level, const char *prefix, const char *format, ...)
     va_end(args);
 }
 
-void log_guest(struct log_share *share, const char *name, const char *text)
+bool log_guest(const char *name, const char *text)
 {
-    (void)share;
     log_line(LOG_INFO, name, "| %s", text);
+    return true;
 }
 
 void panic(const char *format, ...)

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: dev/console.c dev/uart16550.c dev/codec.c */
+/* A guest prints by its serial port; the log is one that counts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dev/console.h"
+#include "dev/irq.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "hv/vm.h"
+
+static struct vm vm;
+static struct console console;
+static u64 now;
+static bool has_room;
+static unsigned shown;
+static char last[LOG_LINE], note[LOG_LINE];
+
+u64 clock_ns(void)
+{
+    return now;
+}
+
+bool log_guest(const char *name, const char *text)
+{
+    assert_string_equal(name, "web");
+    if (!has_room)
+        return false;
+    snprintf(*text == '(' ? note : last, LOG_LINE, "%s", text);
+    shown += *text != '(';
+    return true;
+}
+
+int bus_add(struct bus *bus, u64 base, u64 size, struct device *device, unsigned region)
+{
+    (void)bus, (void)base, (void)size, (void)device, (void)region;
+    return 0;
+}
+
+void vm_add_device(struct vm *of, struct device *device)
+{
+    (void)of, (void)device;
+}
+
+void irq_line(struct vm *of, unsigned line, bool level)
+{
+    (void)of, (void)line, (void)level;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&console, 0, sizeof(console));
+    snprintf(vm.name, sizeof(vm.name), "web");
+    assert_int_equal(console_init(&console, &vm), 0);
+    has_room = true;
+    shown = 0;
+    last[0] = note[0] = '\0';
+    return 0;
+}
+
+static void print(const char *text)
+{
+    for (; *text; text++) {
+        struct io io = { .size = 1, .write = true, .val = (u8)*text };
+
+        console.device.ops->io(&console.device, 0, &io);
+    }
+}
+
+/* Nothing that a guest prints moves a cursor, and a long line is broken. */
+static void test_lines(void **state)
+{
+    (void)state;
+    print("one\r\n");
+    assert_string_equal(last, "one");
+    print("\x1b[2J\ttwo\xff\n");
+    assert_string_equal(last, ".[2J two.");
+    assert_int_equal(shown, 2);
+    for (unsigned i = 0; i < CONSOLE_LINE; i++)
+        print("x");
+    assert_int_equal(shown, 3);
+    assert_int_equal(strlen(last), CONSOLE_LINE - 1);
+}
+
+/* Some thousand lines at once, then a hundred a second; and the log says how many it does not show. */
+static void test_rate(void **state)
+{
+    u64 unshown;
+
+    (void)state;
+    for (unsigned i = 0; i < 5000; i++)
+        print("a\n");
+    assert_in_range(console.log.unshown, 1900, 2000);
+    assert_int_equal(shown + console.log.unshown, 5000);
+    unshown = console.log.unshown;
+    for (unsigned i = 0; i < 2500; i++, now += 2000000)
+        print("a\n");
+    assert_in_range(2500 - (console.log.unshown - unshown), 490, 510);
+    assert_non_null(strstr(note, " lines are not shown here)"));
+    assert_in_range(console.log.told, unshown, console.log.unshown);
+}
+
+/* A line for which the port has no room counts, too, and is told of when there is room again. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    has_room = false;
+    print("a\nb\n");
+    assert_int_equal(console.log.unshown, 2);
+    assert_int_equal(console.log.told, 0);
+    has_room = true;
+    print("c\n");
+    assert_string_equal(note, "(2 lines are not shown here)");
+    assert_string_equal(last, "c");
+    assert_int_equal(console.log.unshown, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_lines, setup),
+        cmocka_unit_test_setup(test_rate, setup),
+        cmocka_unit_test_setup(test_no_room, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
