@@ -10,7 +10,6 @@
 #include "host/log.h"
 #include "host/traps.h"
 #include "hv/cpuid.h"
-#include "hv/exit_handlers.h"
 #include "hv/inject.h"
 #include "hv/msr.h"
 #include "hv/vcpu.h"
@@ -104,7 +103,7 @@ static void exit_wrmsr(struct vcpu *vcpu)
 
 static void exit_undefined(struct vcpu *vcpu)
 {
-    inject_exception(vcpu, VECTOR_UD);
+    inject_exception(vcpu, VECTOR_UD, 0);
 }
 
 static void exit_triple_fault(struct vcpu *vcpu)

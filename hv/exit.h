@@ -75,6 +75,12 @@ extern const struct exit_handler {
     void (*handle)(struct vcpu *vcpu);
 } exit_handlers[NR_EXITS];
 
+/* The handlers that are longer than a few lines. Only the table calls them. */
+void exit_io(struct vcpu *vcpu);     /* exit_io.c */
+void exit_cr(struct vcpu *vcpu);     /* exit_cr.c */
+void exit_xsetbv(struct vcpu *vcpu); /* exit_cr.c */
+void exit_npf(struct vcpu *vcpu);    /* exit_npf.c */
+
 /*
  * Act on vcpu->exit. The result is in the vcpu: its RIP has moved, an event is to be injected, it has halted, or its VM
  * has stopped. On the vcpu's CPU, after backend->run.

@@ -9,7 +9,6 @@
 #include "hv/backend.h"
 #include "host/asm.h"
 #include "hv/cpuid.h"
-#include "hv/exit_handlers.h"
 #include "hv/inject.h"
 #include "hv/vcpu.h"
 #include "hv/vm.h"
@@ -51,62 +50,32 @@ static bool cr0_legal(const struct vcpu_state *old, u64 cr0)
     return true;
 }
 
-static int cr0_write(struct vcpu *vcpu, u64 value)
+/* These judge a value and put it into *state, with what follows from it. `reload`: does the write load the four entries
+ * of PAE paging? False: the value is not legal. */
+static bool cr0_change(struct vcpu_state *state, u64 value, bool *reload)
 {
-    struct vcpu_state state;
-    int err;
-
-    backend()->get(vcpu, &state, STATE_CR | STATE_SEGMENTS);
-    if (!cr0_legal(&state, value))
-        return -EINVAL;
-
-    u64 changed = state.cr0 ^ value;
-
-    state.cr0 = (value & CR0_DEFINED) | CR0_ET;
-    state.efer &= ~EFER_LMA;
-    if ((state.efer & EFER_LME) && (value & CR0_PG))
-        state.efer |= EFER_LMA;
-    err = load_pdptes(vcpu, &state, changed & (CR0_PG | CR0_CD | CR0_NW));
-    if (!err)
-        backend()->set(vcpu, &state, STATE_CR);
-    return err;
+    if (!cr0_legal(state, value))
+        return false;
+    *reload = (state->cr0 ^ value) & (CR0_PG | CR0_CD | CR0_NW);
+    state->cr0 = (value & CR0_DEFINED) | CR0_ET;
+    state->efer &= ~EFER_LMA;
+    if ((state->efer & EFER_LME) && (value & CR0_PG))
+        state->efer |= EFER_LMA;
+    return true;
 }
 
-static int cr4_write(struct vcpu *vcpu, u64 value)
+static bool cr3_change(struct vcpu_state *state, u64 value, bool *reload)
 {
-    struct vcpu_state state;
-    int err;
-
-    backend()->get(vcpu, &state, STATE_CR);
-    if (value & ~cpuid_cr4_mask(&vcpu->vm->identity.cpuid))
-        return -EINVAL;
-    if ((state.efer & EFER_LMA) && !(value & CR4_PAE))
-        return -EINVAL;
-
-    u64 changed = state.cr4 ^ value;
-
-    state.cr4 = value;
-    err = load_pdptes(vcpu, &state, changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP));
-    if (err)
-        return err;
-    vcpu->osxsave = value & CR4_OSXSAVE;
-    backend()->set(vcpu, &state, STATE_CR);
-    return 0;
+    *reload = true;
+    state->cr3 = value;
+    return !(state->efer & EFER_LMA) || !(value & ~BITS(GUEST_MAXPHYADDR - 1, 0));
 }
 
-static int cr3_write(struct vcpu *vcpu, u64 value)
+static bool cr4_change(struct vcpu_state *state, u64 value, bool *reload)
 {
-    struct vcpu_state state;
-    int err;
-
-    backend()->get(vcpu, &state, STATE_CR);
-    if ((state.efer & EFER_LMA) && (value & ~BITS(GUEST_MAXPHYADDR - 1, 0)))
-        return -EINVAL;
-    state.cr3 = value;
-    err = load_pdptes(vcpu, &state, true);
-    if (!err)
-        backend()->set(vcpu, &state, STATE_CR);
-    return err;
+    *reload = (state->cr4 ^ value) & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP);
+    state->cr4 = value;
+    return !(state->efer & EFER_LMA) || (value & CR4_PAE);
 }
 
 static int cr8_write(struct vcpu *vcpu, u64 value)
@@ -119,12 +88,22 @@ static int cr8_write(struct vcpu *vcpu, u64 value)
 
 static int cr_write(struct vcpu *vcpu, u8 cr, u64 value)
 {
-    switch (cr) {
-    case 0: return cr0_write(vcpu, value);
-    case 3: return cr3_write(vcpu, value);
-    case 4: return cr4_write(vcpu, value);
-    default: return cr8_write(vcpu, value);
-    }
+    struct vcpu_state state;
+    bool legal, reload;
+    int err;
+
+    if (cr == 8)
+        return cr8_write(vcpu, value);
+    if (cr == 4 && (value & ~cpuid_cr4_mask(&vcpu->vm->identity.cpuid)))
+        return -EINVAL;
+    backend()->get(vcpu, &state, cr == 0 ? STATE_CR | STATE_SEGMENTS : STATE_CR);
+    legal = (cr == 0 ? cr0_change : cr == 3 ? cr3_change : cr4_change)(&state, value, &reload);
+    err = legal ? load_pdptes(vcpu, &state, reload) : -EINVAL;
+    if (err)
+        return err;
+    vcpu->osxsave = state.cr4 & CR4_OSXSAVE;
+    backend()->set(vcpu, &state, STATE_CR);
+    return 0;
 }
 
 static u64 cr_read(struct vcpu *vcpu, u8 cr)

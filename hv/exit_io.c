@@ -2,8 +2,6 @@
 /* IN, OUT and their string forms. A REP goes on in chunks, so that a long one delays neither interrupts nor the other
  * vcpus of the CPU. */
 #include "hv/backend.h"
-#include "hv/exit_handlers.h"
-#include "hv/fetch.h"
 #include "hv/insn_exec.h"
 #include "hv/linear.h"
 #include "hv/vcpu.h"

@@ -8,7 +8,6 @@
 #include <errno.h>
 
 #include "hv/backend.h"
-#include "hv/exit_handlers.h"
 #include "hv/fetch.h"
 #include "hv/inject.h"
 #include "hv/insn_exec.h"

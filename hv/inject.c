@@ -14,7 +14,7 @@ static bool makes_double_fault(u8 first, u8 second)
     return (BIT(first) & CONTRIBUTORY) && (BIT(second) & CONTRIBUTORY);
 }
 
-static void inject(struct vcpu *vcpu, u8 vector, u32 error)
+void inject_exception(struct vcpu *vcpu, u8 vector, u32 error)
 {
     struct event *event = &vcpu->event;
 
@@ -48,25 +48,15 @@ static void inject(struct vcpu *vcpu, u8 vector, u32 error)
         vcpu->rflags |= RFLAGS_RF;
 }
 
-void inject_exception(struct vcpu *vcpu, u8 vector)
-{
-    inject(vcpu, vector, 0);
-}
-
-void inject_exception_error(struct vcpu *vcpu, u8 vector, u32 error)
-{
-    inject(vcpu, vector, error);
-}
-
 void inject_gp(struct vcpu *vcpu)
 {
-    inject(vcpu, VECTOR_GP, 0);
+    inject_exception(vcpu, VECTOR_GP, 0);
 }
 
 void inject_page_fault(struct vcpu *vcpu, u64 address, u32 error)
 {
     vcpu->cr2 = address;
-    inject(vcpu, VECTOR_PF, error);
+    inject_exception(vcpu, VECTOR_PF, error);
 }
 
 void inject_interrupts(struct vcpu *vcpu)

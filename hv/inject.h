@@ -10,10 +10,9 @@ struct vcpu;
  * Raise an exception. If another exception was being delivered, the two combine to #DF or to a triple fault, as on
  * hardware (SDM 3A "Interrupt 8"). If INT n or a similar instruction was delivering an event, that event is dropped,
  * and the exception becomes a fault of the instruction. If an interrupt or NMI was being delivered, the VM ends by
- * vm_crash.
+ * vm_crash. `error` counts only if the vector has an error code.
  */
-void inject_exception(struct vcpu *vcpu, u8 vector);
-void inject_exception_error(struct vcpu *vcpu, u8 vector, u32 error);
+void inject_exception(struct vcpu *vcpu, u8 vector, u32 error);
 void inject_gp(struct vcpu *vcpu);
 void inject_page_fault(struct vcpu *vcpu, u64 address, u32 error);
 

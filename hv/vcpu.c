@@ -124,7 +124,7 @@ void vcpu_single_stepped(struct vcpu *vcpu)
     backend()->get(vcpu, &state, STATE_DEBUG);
     state.dr6 |= DR6_BS;
     backend()->set(vcpu, &state, STATE_DEBUG);
-    inject_exception(vcpu, VECTOR_DB);
+    inject_exception(vcpu, VECTOR_DB, 0);
 }
 
 /* Find out what comes next: an interrupt to deliver, a message that changes the vcpu's status, or a timer that ends the

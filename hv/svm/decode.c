@@ -257,9 +257,9 @@ static void decode_exception(struct vcpu *vcpu, u8 vector)
 {
     set_exit(vcpu, EXIT_REENTER);
     if (vector == VECTOR_DB)
-        inject_exception(vcpu, VECTOR_DB);
+        inject_exception(vcpu, VECTOR_DB, 0);
     else if (vector == VECTOR_AC)
-        inject_exception_error(vcpu, VECTOR_AC, 0);
+        inject_exception(vcpu, VECTOR_AC, 0);
     else if (vector == VECTOR_MC)
         panic("machine check while a guest ran");
     else

@@ -64,7 +64,7 @@ static void debug_exception(struct vcpu *vcpu)
 
     write_dr6((read_dr6() & ~DR6_BREAKPOINTS) | causes);
     vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~DR7_GD);
-    inject_exception(vcpu, VECTOR_DB);
+    inject_exception(vcpu, VECTOR_DB, 0);
 }
 
 /* INT1 is a trap that leaves DR6 alone; RIP must be moved past it by the delivery. */
@@ -95,7 +95,7 @@ static void guest_exception(struct vcpu *vcpu, u32 info)
     else if (vector == VECTOR_DB)
         debug_exception(vcpu);
     else if (vector == VECTOR_AC)
-        inject_exception_error(vcpu, VECTOR_AC, vmread(EXIT_INTERRUPTION_ERROR_CODE));
+        inject_exception(vcpu, VECTOR_AC, vmread(EXIT_INTERRUPTION_ERROR_CODE));
     else
         set_raw_exit(vcpu, EXIT_UNKNOWN, VMX_EXIT_EXCEPTION_NMI);
 }

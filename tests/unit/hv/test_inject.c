@@ -56,7 +56,7 @@ static int meet(u8 first, u8 second)
 {
     setup(NULL);
     vcpu.event = (struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = first };
-    inject_exception_error(&vcpu, second, 0x1234);
+    inject_exception(&vcpu, second, 0x1234);
     return vcpu.event.vector;
 }
 
@@ -97,7 +97,7 @@ static void test_software_event(void **state)
     for (unsigned i = 0; i < sizeof(types); i++) {
         setup(NULL);
         vcpu.event = (struct event){ .valid = true, .type = types[i], .vector = VECTOR_BP, .len = 2 };
-        inject_exception_error(&vcpu, VECTOR_AC, 0);
+        inject_exception(&vcpu, VECTOR_AC, 0);
         assert_true(vcpu.event.valid);
         assert_int_equal(vcpu.event.type, EVENT_EXCEPTION);
         assert_int_equal(vcpu.event.vector, VECTOR_AC);
@@ -118,7 +118,7 @@ static void test_triple_fault(void **state)
 static void test_error_codes(void **state)
 {
     (void)state;
-    inject_exception(&vcpu, VECTOR_UD);
+    inject_exception(&vcpu, VECTOR_UD, 0);
     assert_true(vcpu.event.valid);
     assert_int_equal(vcpu.event.type, EVENT_EXCEPTION);
     assert_false(vcpu.event.has_error);
@@ -141,7 +141,7 @@ static void test_resume_flag(void **state)
     inject_gp(&vcpu);
     assert_true(vcpu.rflags & RFLAGS_RF);
     setup(NULL);
-    inject_exception(&vcpu, VECTOR_DB);
+    inject_exception(&vcpu, VECTOR_DB, 0);
     assert_false(vcpu.rflags & RFLAGS_RF);
 }
 
