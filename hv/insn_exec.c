@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Execution of decoded instructions. Each function reads, computes, writes, and changes registers and flags only when
- * nothing can fail any more. Flags that the manual leaves undefined are cleared (logic) or kept (bit tests), as
- * processors do.
+ * Execution of decoded instructions. Each function reads, computes, writes memory, and changes registers and flags
+ * last. Errors are sticky: after the first one reads return zero, and neither memory nor a register or flag is changed.
+ * Flags that the manual leaves undefined are cleared (logic) or kept (bit tests), as processors do.
  */
 #include "hv/insn_exec.h"
 
@@ -15,51 +15,67 @@ struct execution {
     struct insn_context *context;
     const struct insn_memory *memory;
     u64 address; /* of the memory operand, if there is one */
+    int error;   /* 0 or the first error */
 };
 
-static u64 register_get(const struct insn_context *context, struct insn_operand operand, unsigned size)
+static const struct insn_operand accumulator = { .kind = OPERAND_REG, .reg = RAX };
+
+static u64 memory_read(struct execution *e, u64 address, unsigned size)
 {
-    return (context->regs[operand.reg] >> (operand.high_byte ? 8 : 0)) & size_mask(size);
+    u64 value = 0;
+
+    if (!e->error)
+        e->error = e->memory->read(e->memory->ctx, address, size, &value);
+    return value;
 }
 
-static void register_set(struct insn_context *context, struct insn_operand operand, unsigned size, u64 value)
+static void memory_write(struct execution *e, u64 address, u64 value)
 {
-    u64 *reg = &context->regs[operand.reg];
+    unsigned size = e->insn->size;
 
+    if (!e->error)
+        e->error = e->memory->write(e->memory->ctx, address, size, value & size_mask(size));
+}
+
+static u64 register_get(const struct execution *e, struct insn_operand operand, unsigned size)
+{
+    return (e->context->regs[operand.reg] >> (operand.high_byte ? 8 : 0)) & size_mask(size);
+}
+
+static void register_set(const struct execution *e, struct insn_operand operand, unsigned size, u64 value)
+{
+    u64 *reg = &e->context->regs[operand.reg];
+
+    if (e->error)
+        return;
     if (operand.high_byte)
         *reg = field_set(BITS(15, 8), *reg, value);
     else
         gpr_write(reg, size, value);
 }
 
-static int operand_read(const struct execution *e, struct insn_operand operand, unsigned size, u64 *value)
+static u64 operand_read(struct execution *e, struct insn_operand operand, unsigned size)
 {
-    int error = 0;
-
-    *value = 0;
     switch (operand.kind) {
-    case OPERAND_REG: *value = register_get(e->context, operand, size); break;
-    case OPERAND_IMM: *value = e->insn->imm; break;
-    case OPERAND_MEM: error = e->memory->read(e->memory->ctx, e->address, size, value); break;
-    default: return -ENOTSUP;
+    case OPERAND_REG: return register_get(e, operand, size);
+    case OPERAND_IMM: return e->insn->imm & size_mask(size);
+    case OPERAND_MEM: return memory_read(e, e->address, size) & size_mask(size);
+    default: e->error = e->error ?: -ENOTSUP; return 0;
     }
-    *value &= size_mask(size);
-    return error;
 }
 
-static int operand_write(const struct execution *e, struct insn_operand operand, u64 value)
+static void operand_write(struct execution *e, struct insn_operand operand, u64 value)
 {
-    unsigned size = e->insn->size;
-
     if (operand.kind == OPERAND_MEM)
-        return e->memory->write(e->memory->ctx, e->address, size, value & size_mask(size));
-    register_set(e->context, operand, size, value);
-    return 0;
+        memory_write(e, e->address, value);
+    else
+        register_set(e, operand, e->insn->size, value);
 }
 
-static void flags_set(struct insn_context *context, u64 mask, u64 flags)
+static void flags_set(const struct execution *e, u64 mask, u64 flags)
 {
-    context->rflags = (context->rflags & ~mask) | (flags & mask);
+    if (!e->error)
+        e->context->rflags = (e->context->rflags & ~mask) | (flags & mask);
 }
 
 /* Zero, sign and parity of a result. */
@@ -105,30 +121,23 @@ static u64 arithmetic(enum insn_op op, u64 a, u64 b, unsigned size, u64 *flags)
     return result;
 }
 
-static int exec_arithmetic(struct execution *e)
+static void exec_arithmetic(struct execution *e)
 {
     const struct insn *insn = e->insn;
-    u64 a, b, flags = e->context->rflags, result;
-    int error;
+    u64 b = operand_read(e, insn->src, insn->size), a = operand_read(e, insn->dst, insn->size);
+    u64 flags = e->context->rflags, result = arithmetic(insn->op, a, b, insn->size, &flags);
 
-    if ((error = operand_read(e, insn->src, insn->size, &b)) || (error = operand_read(e, insn->dst, insn->size, &a)))
-        return error;
-    result = arithmetic(insn->op, a, b, insn->size, &flags);
-    if (insn->op != INSN_CMP && insn->op != INSN_TEST && (error = operand_write(e, insn->dst, result)))
-        return error;
-    flags_set(e->context, ARITHMETIC_FLAGS, flags);
-    return 0;
+    if (insn->op != INSN_CMP && insn->op != INSN_TEST)
+        operand_write(e, insn->dst, result);
+    flags_set(e, ARITHMETIC_FLAGS, flags);
 }
 
 /* NOT leaves the flags alone; INC and DEC leave the carry. */
-static int exec_unary(struct execution *e)
+static void exec_unary(struct execution *e)
 {
     const struct insn *insn = e->insn;
-    u64 a, flags = 0, result, changed = ARITHMETIC_FLAGS;
-    int error;
+    u64 a = operand_read(e, insn->dst, insn->size), flags = 0, result, changed = ARITHMETIC_FLAGS;
 
-    if ((error = operand_read(e, insn->dst, insn->size, &a)))
-        return error;
     switch (insn->op) {
     case INSN_NOT:
         result = ~a;
@@ -140,63 +149,48 @@ static int exec_unary(struct execution *e)
         changed &= ~RFLAGS_CF;
         break;
     }
-    if ((error = operand_write(e, insn->dst, result)))
-        return error;
-    flags_set(e->context, changed, flags);
-    return 0;
+    operand_write(e, insn->dst, result);
+    flags_set(e, changed, flags);
 }
 
-static int exec_mov(struct execution *e)
+static void exec_mov(struct execution *e)
 {
     const struct insn *insn = e->insn;
-    u64 value;
-    int error = operand_read(e, insn->src, insn->src_size, &value);
+    u64 value = operand_read(e, insn->src, insn->src_size);
 
-    if (error)
-        return error;
-    return operand_write(e, insn->dst, insn->op == INSN_MOVSX ? sign_extend(value, insn->src_size) : value);
+    operand_write(e, insn->dst, insn->op == INSN_MOVSX ? sign_extend(value, insn->src_size) : value);
 }
 
-/* The source of these is always a register, so writing it last cannot fail. */
-static int exec_exchange(struct execution *e)
+/* The source of these is always a register. */
+static void exec_exchange(struct execution *e)
 {
     const struct insn *insn = e->insn;
-    u64 a, b, flags = 0, sum;
-    int error;
+    u64 a = operand_read(e, insn->dst, insn->size), b = operand_read(e, insn->src, insn->size), flags = 0;
+    u64 sum = arithmetic(INSN_ADD, a, b, insn->size, &flags), new = insn->op == INSN_XADD ? sum : b;
 
-    if ((error = operand_read(e, insn->dst, insn->size, &a)) || (error = operand_read(e, insn->src, insn->size, &b)))
-        return error;
-    sum = arithmetic(INSN_ADD, a, b, insn->size, &flags);
-    if (insn->dst.kind == OPERAND_MEM && (error = operand_write(e, insn->dst, insn->op == INSN_XADD ? sum : b)))
-        return error;
+    if (insn->dst.kind == OPERAND_MEM)
+        operand_write(e, insn->dst, new);
     operand_write(e, insn->src, a);
     if (insn->dst.kind == OPERAND_REG)
-        operand_write(e, insn->dst, insn->op == INSN_XADD ? sum : b);
+        operand_write(e, insn->dst, new);
     if (insn->op == INSN_XADD)
-        flags_set(e->context, ARITHMETIC_FLAGS, flags);
-    return 0;
+        flags_set(e, ARITHMETIC_FLAGS, flags);
 }
 
 /* A memory destination is written even when the comparison fails, with what it held; a register is not. */
-static int exec_cmpxchg(struct execution *e)
+static void exec_cmpxchg(struct execution *e)
 {
-    static const struct insn_operand accumulator = { .kind = OPERAND_REG, .reg = RAX };
     const struct insn *insn = e->insn;
-    u64 expected = register_get(e->context, accumulator, insn->size), old, new, flags = 0;
-    bool equal;
-    int error;
+    u64 expected = register_get(e, accumulator, insn->size), flags = 0;
+    u64 old = operand_read(e, insn->dst, insn->size), new = operand_read(e, insn->src, insn->size);
+    bool equal = expected == old;
 
-    if ((error = operand_read(e, insn->dst, insn->size, &old)) ||
-        (error = operand_read(e, insn->src, insn->size, &new)))
-        return error;
     arithmetic(INSN_CMP, expected, old, insn->size, &flags);
-    equal = expected == old;
-    if ((equal || insn->dst.kind == OPERAND_MEM) && (error = operand_write(e, insn->dst, equal ? new : old)))
-        return error;
+    if (equal || insn->dst.kind == OPERAND_MEM)
+        operand_write(e, insn->dst, equal ? new : old);
     if (!equal)
         operand_write(e, accumulator, old);
-    flags_set(e->context, ARITHMETIC_FLAGS, flags);
-    return 0;
+    flags_set(e, ARITHMETIC_FLAGS, flags);
 }
 
 /* With a register for the bit number, a memory operand is a bit string that reaches both ways from its address. */
@@ -204,34 +198,30 @@ static void bit_string_address(struct execution *e)
 {
     struct insn moved = *e->insn;
     unsigned shift = (unsigned)__builtin_ctz(8u * moved.size);
-    s64 offset = (s64)sign_extend(register_get(e->context, moved.src, moved.size), moved.size);
+    s64 offset = (s64)sign_extend(register_get(e, moved.src, moved.size), moved.size);
 
     moved.mem.disp += (offset >> shift) * moved.size;
     e->address = insn_effective_address(&moved, e->context);
 }
 
-static int exec_bit(struct execution *e)
+static void exec_bit(struct execution *e)
 {
     const struct insn *insn = e->insn;
-    u64 value, number, bit, result;
-    int error;
+    u64 value, bit, result;
 
     if (insn->dst.kind == OPERAND_MEM && insn->src.kind == OPERAND_REG)
         bit_string_address(e);
-    if ((error = operand_read(e, insn->src, insn->size, &number)) ||
-        (error = operand_read(e, insn->dst, insn->size, &value)))
-        return error;
-    bit = BIT(number % (8 * insn->size));
+    bit = BIT(operand_read(e, insn->src, insn->size) % (8 * insn->size));
+    value = operand_read(e, insn->dst, insn->size);
     switch (insn->op) {
     case INSN_BTS: result = value | bit; break;
     case INSN_BTR: result = value & ~bit; break;
     case INSN_BTC: result = value ^ bit; break;
     default: result = value; break;
     }
-    if (insn->op != INSN_BT && (error = operand_write(e, insn->dst, result)))
-        return error;
-    flags_set(e->context, RFLAGS_CF, value & bit ? RFLAGS_CF : 0);
-    return 0;
+    if (insn->op != INSN_BT)
+        operand_write(e, insn->dst, result);
+    flags_set(e, RFLAGS_CF, value & bit ? RFLAGS_CF : 0);
 }
 
 /* Registers that string instructions use as addresses and counter, in the address size. */
@@ -244,39 +234,36 @@ static void address_register_add(struct execution *e, enum gpr gpr, u64 step)
 {
     struct insn_operand operand = { .kind = OPERAND_REG, .reg = gpr };
 
-    register_set(e->context, operand, e->insn->addr_size, e->context->regs[gpr] + step);
+    register_set(e, operand, e->insn->addr_size, e->context->regs[gpr] + step);
 }
 
 /* One element of a string: read it if the instruction has a source, write it if it has a destination. A device is not
  * read before the destination is known to be writable, or it would be read again. */
-static int string_element(struct execution *e)
+static void string_element(struct execution *e)
 {
-    static const struct insn_operand accumulator = { .kind = OPERAND_REG, .reg = RAX };
     const struct insn *insn = e->insn;
     u64 destination = insn_linear_address(insn, e->context, SEG_ES, e->context->regs[RDI]);
-    u64 value = register_get(e->context, accumulator, insn->size);
-    int error;
+    u64 value = register_get(e, accumulator, insn->size);
 
-    if (insn->op == INSN_MOVS && (error = e->memory->probe_write(e->memory->ctx, destination, insn->size)))
-        return error;
-    if (insn->op != INSN_STOS && (error = e->memory->read(e->memory->ctx, e->address, insn->size, &value)))
-        return error;
+    if (insn->op == INSN_MOVS)
+        e->error = e->memory->probe_write(e->memory->ctx, destination, insn->size);
+    if (insn->op != INSN_STOS)
+        value = memory_read(e, e->address, insn->size);
     if (insn->op == INSN_LODS)
-        return operand_write(e, accumulator, value);
-    return e->memory->write(e->memory->ctx, destination, insn->size, value & size_mask(insn->size));
+        operand_write(e, accumulator, value);
+    else
+        memory_write(e, destination, value);
 }
 
 /* One iteration; F2 repeats these just as F3 does. */
-static int exec_string(struct execution *e)
+static enum insn_result exec_string(struct execution *e)
 {
     const struct insn *insn = e->insn;
     u64 step = e->context->rflags & RFLAGS_DF ? -(u64)insn->size : insn->size;
-    int error;
 
     if (insn->rep && address_register(e, RCX) == 0)
         return INSN_DONE;
-    if ((error = string_element(e)))
-        return error;
+    string_element(e);
     if (insn->op != INSN_STOS)
         address_register_add(e, RSI, step);
     if (insn->op != INSN_LODS)
@@ -290,16 +277,18 @@ static int exec_string(struct execution *e)
 int insn_exec(const struct insn *insn, struct insn_context *context, const struct insn_memory *memory)
 {
     struct execution e = { .insn = insn, .context = context, .memory = memory };
+    int result = INSN_DONE;
 
     e.address = insn_effective_address(insn, context);
     switch (insn->op) {
-    case INSN_ADD ... INSN_TEST: return exec_arithmetic(&e);
-    case INSN_NOT ... INSN_DEC: return exec_unary(&e);
-    case INSN_MOV ... INSN_MOVSX: return exec_mov(&e);
-    case INSN_XCHG ... INSN_XADD: return exec_exchange(&e);
-    case INSN_CMPXCHG: return exec_cmpxchg(&e);
-    case INSN_BT ... INSN_BTC: return exec_bit(&e);
-    case INSN_MOVS ... INSN_LODS: return exec_string(&e);
+    case INSN_ADD ... INSN_TEST: exec_arithmetic(&e); break;
+    case INSN_NOT ... INSN_DEC: exec_unary(&e); break;
+    case INSN_MOV ... INSN_MOVSX: exec_mov(&e); break;
+    case INSN_XCHG ... INSN_XADD: exec_exchange(&e); break;
+    case INSN_CMPXCHG: exec_cmpxchg(&e); break;
+    case INSN_BT ... INSN_BTC: exec_bit(&e); break;
+    case INSN_MOVS ... INSN_LODS: result = exec_string(&e); break;
     default: return -ENOTSUP;
     }
+    return e.error ?: result;
 }

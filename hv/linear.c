@@ -62,16 +62,13 @@ static int translate(const struct linear *linear, gva_t gva, unsigned size, enum
 }
 
 /* One piece, RAM or device. Devices see powers of two only: an odd piece of a crossing access goes byte by byte. */
-static void access_piece(struct vcpu *vcpu, gpa_t gpa, unsigned len, bool write, u64 *value)
+static void access_piece(struct vcpu *vcpu, gpa_t gpa, unsigned len, bool write, u8 *bytes)
 {
     struct vm *vm = vcpu->vm;
-
-    if (write ? !guest_write(&vm->mem, gpa, value, len) : !guest_read(&vm->mem, gpa, value, len))
-        return;
-
     unsigned step = (len & (len - 1)) ? 1 : len;
-    u8 *bytes = (u8 *)value;
 
+    if (write ? !guest_write(&vm->mem, gpa, bytes, len) : !guest_read(&vm->mem, gpa, bytes, len))
+        return;
     vcpu->ask_interrupts = true; /* a device may have raised or cleared an interrupt */
     spin_lock(&vm->device_lock);
     for (unsigned at = 0; at < len; at += step) {
@@ -86,41 +83,31 @@ static void access_piece(struct vcpu *vcpu, gpa_t gpa, unsigned len, bool write,
     spin_unlock(&vm->device_lock);
 }
 
+/* Read the operand into the low bytes of *value, or write it from there. */
+static int access_all(const struct linear *linear, gva_t gva, unsigned size, enum walk_access access, u64 *value)
+{
+    struct pieces pieces;
+    int err = translate(linear, gva, size, access, &pieces);
+
+    for (unsigned i = 0; i < pieces.count && !err; i++)
+        access_piece(linear->vcpu, pieces.gpa[i], pieces.len[i], access == WALK_WRITE, (u8 *)value + i * pieces.len[0]);
+    return err;
+}
+
 int linear_read(void *context, u64 gva, unsigned size, u64 *value)
 {
-    const struct linear *linear = context;
-    struct pieces pieces;
-    u64 part[2] = { 0, 0 };
-    int err = translate(linear, gva, size, WALK_READ, &pieces);
-
-    if (err)
-        return err;
-    for (unsigned i = 0; i < pieces.count; i++)
-        access_piece(linear->vcpu, pieces.gpa[i], pieces.len[i], false, &part[i]);
-    *value = pieces.count == 2 ? part[0] | part[1] << (8 * pieces.len[0]) : part[0];
-    return 0;
+    *value = 0;
+    return access_all(context, gva, size, WALK_READ, value);
 }
 
 int linear_write(void *context, u64 gva, unsigned size, u64 value)
 {
-    const struct linear *linear = context;
-    struct pieces pieces;
-    int err = translate(linear, gva, size, WALK_WRITE, &pieces);
-
-    if (err)
-        return err;
-    for (unsigned i = 0; i < pieces.count; i++) {
-        u64 part = i ? value >> (8 * pieces.len[0]) : value;
-
-        access_piece(linear->vcpu, pieces.gpa[i], pieces.len[i], true, &part);
-    }
-    return 0;
+    return access_all(context, gva, size, WALK_WRITE, &value);
 }
 
 int linear_probe_write(void *context, u64 gva, unsigned size)
 {
-    const struct linear *linear = context;
     struct pieces pieces;
 
-    return translate(linear, gva, size, WALK_WRITE, &pieces);
+    return translate(context, gva, size, WALK_WRITE, &pieces);
 }
