@@ -19,7 +19,6 @@
 #include "mm/guest_walk.h"
 
 #define MTRR_VARIABLE 8 /* pairs of base and mask */
-#define MTRR_FIXED 11
 #define MTRRCAP_WC BIT(10)
 #define MTRRCAP_FIX BIT(8)
 #define MTRR_DEF_TYPE_BITS (BITS(11, 10) | BITS(7, 0))
@@ -27,19 +26,23 @@
 #define MTRR_MASK_VALID BIT(11)
 #define MISC_ENABLE_FAST_STRINGS BIT(0)
 
-struct msr_store {
-    u64 mtrr_def_type;
-    u64 mtrr_variable[2 * MTRR_VARIABLE];
-    u64 mtrr_fixed[MTRR_FIXED];
-    u64 tsc_adjust;
+#define EIGHT(msr) (msr), (msr) + 1, (msr) + 2, (msr) + 3, (msr) + 4, (msr) + 5, (msr) + 6, (msr) + 7
+
+/* In the order in which they are sent to another host. */
+static const u32 stored[] = {
+    MSR_MTRR_DEF_TYPE,
+    EIGHT(MSR_MTRR_PHYSBASE0),
+    EIGHT(MSR_MTRR_PHYSBASE0 + MTRR_VARIABLE),
+    MSR_MTRR_FIX64K_00000,
+    MSR_MTRR_FIX16K_80000,
+    MSR_MTRR_FIX16K_A0000,
+    EIGHT(MSR_MTRR_FIX4K_C0000),
+    MSR_TSC_ADJUST,
 };
 
-static u32 fixed_mtrr(unsigned i)
-{
-    static const u32 large[] = { MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000 };
-
-    return i < ARRAY_SIZE(large) ? large[i] : MSR_MTRR_FIX4K_C0000 + i - ARRAY_SIZE(large);
-}
+struct msr_store {
+    u64 value[ARRAY_SIZE(stored)];
+};
 
 static const u32 passthrough[] = {
     MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,         MSR_LSTAR,
@@ -83,18 +86,12 @@ static bool memory_types_legal(u64 value, bool pat)
     return true;
 }
 
-/* Where a stored MSR lives, or NULL. */
-static u64 *stored(struct vcpu *vcpu, u32 msr)
+/* Where the value of a stored MSR is, or NULL. */
+static u64 *stored_value(struct vcpu *vcpu, u32 msr)
 {
-    struct msr_store *store = vcpu->msrs;
-
-    if (msr == MSR_MTRR_DEF_TYPE)
-        return &store->mtrr_def_type;
-    if (msr >= MSR_MTRR_PHYSBASE0 && msr < MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE)
-        return &store->mtrr_variable[msr - MSR_MTRR_PHYSBASE0];
-    for (unsigned i = 0; i < MTRR_FIXED; i++)
-        if (fixed_mtrr(i) == msr)
-            return &store->mtrr_fixed[i];
+    for (unsigned i = 0; i < ARRAY_SIZE(stored); i++)
+        if (stored[i] == msr)
+            return &vcpu->msrs->value[i];
     return NULL;
 }
 
@@ -105,6 +102,8 @@ static bool stored_legal(u32 msr, u64 value, bool comes)
     bool mask = msr & 1;
     u64 bits = BITS(GUEST_MAXPHYADDR - 1, PAGE_SHIFT) | (mask ? MTRR_MASK_VALID : MTRR_BASE_TYPE);
 
+    if (msr == MSR_TSC_ADJUST)
+        return true;
     if (msr == MSR_MTRR_DEF_TYPE)
         return !(value & ~MTRR_DEF_TYPE_BITS) && memory_type_legal(value, false);
     if (msr >= MSR_MTRR_FIX64K_00000)
@@ -112,37 +111,29 @@ static bool stored_legal(u32 msr, u64 value, bool comes)
     return (comes || !(value & ~bits)) && (mask || memory_type_legal(value, false));
 }
 
-#define STORED (1 + 2 * MTRR_VARIABLE + MTRR_FIXED + 1)
-
 const u32 *msr_stored_list(unsigned *count)
 {
-    static u32 list[STORED];
-    unsigned n = 0;
-
-    list[n++] = MSR_MTRR_DEF_TYPE;
-    for (u32 i = 0; i < 2 * MTRR_VARIABLE; i++)
-        list[n++] = MSR_MTRR_PHYSBASE0 + i;
-    for (unsigned i = 0; i < MTRR_FIXED; i++)
-        list[n++] = fixed_mtrr(i);
-    list[n++] = MSR_TSC_ADJUST;
-    *count = n;
-    return list;
+    *count = ARRAY_SIZE(stored);
+    return stored;
 }
 
 u64 msr_stored_get(struct vcpu *vcpu, u32 msr)
 {
-    return msr == MSR_TSC_ADJUST ? vcpu->msrs->tsc_adjust : *stored(vcpu, msr);
+    return *stored_value(vcpu, msr);
+}
+
+static int stored_set(struct vcpu *vcpu, u32 msr, u64 value, bool comes)
+{
+    if (!stored_legal(msr, value, comes))
+        return -EINVAL;
+    *stored_value(vcpu, msr) = value;
+    return 0;
 }
 
 /* The offset of a moved vcpu's TSC is known without its adjustment, which only the guest looks at. */
 int msr_stored_set(struct vcpu *vcpu, u32 msr, u64 value)
 {
-    u64 *store = msr == MSR_TSC_ADJUST ? &vcpu->msrs->tsc_adjust : stored(vcpu, msr);
-
-    if (!store || (msr != MSR_TSC_ADJUST && !stored_legal(msr, value, true)))
-        return -EINVAL;
-    *store = value;
-    return 0;
+    return stored_value(vcpu, msr) ? stored_set(vcpu, msr, value, true) : -EINVAL;
 }
 
 static u64 read_backend(struct vcpu *vcpu, u32 msr)
@@ -183,8 +174,10 @@ static int write_pat(struct vcpu *vcpu, u64 value)
 /* SDM 3B "Time-Stamp Counter Adjustment": a write of the counter shows in the adjustment, and the reverse. */
 static int write_tsc_adjust(struct vcpu *vcpu, u64 value)
 {
-    vcpu->tsc_offset += value - vcpu->msrs->tsc_adjust;
-    vcpu->msrs->tsc_adjust = value;
+    u64 *adjustment = stored_value(vcpu, MSR_TSC_ADJUST);
+
+    vcpu->tsc_offset += value - *adjustment;
+    *adjustment = value;
     vcpu->interrupts->tsc_changed(vcpu);
     added->tsc_changed(vcpu);
     return 0;
@@ -192,23 +185,18 @@ static int write_tsc_adjust(struct vcpu *vcpu, u64 value)
 
 static int write_tsc(struct vcpu *vcpu, u64 value)
 {
-    return write_tsc_adjust(vcpu, vcpu->msrs->tsc_adjust + value - vcpu_tsc(vcpu, rdtsc()));
+    return write_tsc_adjust(vcpu, msr_stored_get(vcpu, MSR_TSC_ADJUST) + value - vcpu_tsc(vcpu, rdtsc()));
 }
 
 int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-    const u64 *store = stored(vcpu, msr);
+    const u64 *store;
     int err = vcpu->interrupts->read_msr(vcpu, msr, value);
 
     if (err != -ENOENT)
         return err;
-    if (store) {
-        *value = *store;
-        return 0;
-    }
     switch (msr) {
     case MSR_TSC: *value = vcpu_tsc(vcpu, rdtsc()); return 0;
-    case MSR_TSC_ADJUST: *value = vcpu->msrs->tsc_adjust; return 0;
     case MSR_EFER:
     case MSR_PAT: *value = read_backend(vcpu, msr); return 0;
     case MSR_TSC_AUX:
@@ -227,23 +215,20 @@ int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
     case MSR_HWCR:   /* no workaround is on */
     case MSR_NB_CFG: /* no registers of a PCI function beyond 255 by port CF8h */
     case MSR_INT_PENDING: /* halting never enters C1E, so the APIC timer goes on */ *value = 0; return 0;
-    default: return added->read(vcpu, msr, value) ? -EINVAL : 0;
     }
+    store = stored_value(vcpu, msr);
+    if (!store)
+        return added->read(vcpu, msr, value) ? -EINVAL : 0;
+    *value = *store;
+    return 0;
 }
 
 int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 {
-    u64 *store = stored(vcpu, msr);
     int err = vcpu->interrupts->write_msr(vcpu, msr, value);
 
     if (err != -ENOENT)
         return err;
-    if (store) {
-        if (!stored_legal(msr, value, false))
-            return -EINVAL;
-        *store = value;
-        return 0;
-    }
     switch (msr) {
     case MSR_TSC: return write_tsc(vcpu, value);
     case MSR_TSC_ADJUST: return write_tsc_adjust(vcpu, value);
@@ -258,6 +243,9 @@ int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
     case MSR_MISC_ENABLE:
     case MSR_NB_CFG: /* Linux asks for more registers of PCI functions, which have none (dev/pci.c) */
     case MSR_HWCR: /* Linux turns on the workaround for an erratum that no host has */ return 0;
-    default: err = added->write(vcpu, msr, value); return err == -ENOENT ? -EINVAL : err;
     }
+    if (stored_value(vcpu, msr))
+        return stored_set(vcpu, msr, value, false);
+    err = added->write(vcpu, msr, value);
+    return err == -ENOENT ? -EINVAL : err;
 }
