@@ -9,16 +9,18 @@
 #include "host/panic.h"
 #include "host/frame.h"
 
+struct backend_features backend_features;
 const struct backend *backend_in_use;
 
 int backend_init(void)
 {
-    const struct backend *const candidates[] = { vmx_backend(), svm_backend() };
+    static const struct backend *const candidates[] = { &vmx_backend, &svm_backend };
 
     for (unsigned i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
-        if (!candidates[i]->present())
-            continue;
         int err = candidates[i]->init();
+
+        if (err == -ENODEV)
+            continue;
         if (err)
             return err;
         backend_in_use = candidates[i];

@@ -21,19 +21,13 @@ struct vm;
 struct backend {
     const char *name;
 
-    /* Does this CPU have the extension, and does the firmware let us use it? If not, logs why. Boot processor. */
-    bool (*present)(void);
-
-    /* Read the capabilities and build the bitmaps that all vcpus share. Once, on the boot processor, before cpu_on.
-     * Returns 0, or -errno with a log line. */
+    /* Read the capabilities, fill backend_features and build the bitmaps that all vcpus share. Once, on the boot
+     * processor, before cpu_on. Returns 0; -ENODEV if this CPU lacks the extension or a part of it that we need, or the
+     * firmware does not let us use it; or -ENOMEM. Logs why. */
     int (*init)(void);
 
-    /* Turn virtualization on or off on this CPU. */
+    /* Turn virtualization on on this CPU. Returns 0 or -errno. */
     int (*cpu_on)(void);
-    void (*cpu_off)(void);
-
-    /* The nested page-table format, with the features that this CPU has. After init. */
-    const struct npt_format *(*npt_format)(void);
 
     /* Allocate and free the hardware control structure of a vcpu; set() then fills its state. Returns 0 or -ENOMEM. */
     int (*vcpu_init)(struct vcpu *vcpu);
@@ -61,12 +55,15 @@ struct backend {
      */
     int (*dirty_log)(struct vm *vm, bool on);
 
-    /* Can the CPU run a guest's TSC at another rate than the host's (vm->tsc)? After init. */
-    bool (*scales_tsc)(void);
-
     /* Log the control structure, decoded. The vcpu is resident on this CPU, or nowhere. */
     void (*dump)(struct vcpu *vcpu);
 };
+
+/* What the backend in use can do on this machine; its init fills this. */
+extern struct backend_features {
+    struct npt_format npt_format; /* the nested page-table format, with the features that the CPUs have */
+    bool scales_tsc;              /* a guest's TSC may run at another rate than the host's (vm->tsc) */
+} backend_features;
 
 /* The table in use; set once by backend_init. */
 extern const struct backend *backend_in_use;
@@ -84,5 +81,4 @@ int backend_init(void);
 void backend_cpu_on(void);
 
 /* The two tables. */
-const struct backend *vmx_backend(void);
-const struct backend *svm_backend(void);
+extern const struct backend vmx_backend, svm_backend;

@@ -51,9 +51,9 @@ static void dump_state(const struct vcpu_state *state)
         dump_segment(names[i], &state->seg[i]);
     pr_err("  gdtr base %016lx limit %04x, idtr base %016lx limit %04x", state->gdtr.base, state->gdtr.limit,
            state->idtr.base, state->idtr.limit);
-    pr_err("  star %#lx lstar %#lx cstar %#lx fmask %#lx kernel gs %#lx", state->star, state->lstar, state->cstar,
-           state->fmask, state->kernel_gs_base);
-    pr_err("  sysenter cs %#lx esp %#lx eip %#lx", state->sysenter_cs, state->sysenter_esp, state->sysenter_eip);
+    pr_err("  star %#lx lstar %#lx cstar %#lx fmask %#lx kernel gs %#lx", state->syscall.star, state->syscall.lstar,
+           state->syscall.cstar, state->syscall.fmask, state->syscall.kernel_gs_base);
+    pr_err("  sysenter cs %#lx esp %#lx eip %#lx", state->sysenter.cs, state->sysenter.esp, state->sysenter.eip);
 }
 
 void vcpu_dump(struct vcpu *vcpu)

@@ -19,6 +19,15 @@ struct table_register {
     u64 base;
 };
 
+/* The MSRs of the two ways into a kernel, in the order of a VMCB. */
+struct syscall_msrs {
+    u64 star, lstar, cstar, fmask, kernel_gs_base;
+};
+
+struct sysenter_msrs {
+    u64 cs, esp, eip;
+};
+
 /*
  * The state is divided into groups, so that a caller reads only those that it needs. RIP, RFLAGS, general registers,
  * CR2, the pending event and the interrupt shadow are not here: they are in struct vcpu, and current between runs.
@@ -26,7 +35,7 @@ struct table_register {
 enum state_group {
     STATE_CR = 1,       /* cr0 cr3 cr4 efer pdpte */
     STATE_SEGMENTS = 2, /* seg gdtr idtr */
-    STATE_MSRS = 4,     /* star ... pat */
+    STATE_MSRS = 4,     /* syscall sysenter pat */
     STATE_DEBUG = 8,    /* dr6 dr7; dr0 to dr3 are in struct vcpu */
     STATE_ALL = 15,
 };
@@ -42,8 +51,8 @@ struct vcpu_state {
     struct table_register gdtr, idtr;
 
     /* STATE_MSRS */
-    u64 star, lstar, cstar, fmask, kernel_gs_base;
-    u64 sysenter_cs, sysenter_esp, sysenter_eip;
+    struct syscall_msrs syscall;
+    struct sysenter_msrs sysenter;
     u64 pat;
 
     /* STATE_DEBUG */

@@ -14,7 +14,6 @@
 #include "host/cpu.h"
 #include "host/smp.h"
 #include "host/log.h"
-#include "host/panic.h"
 #include "hv/sched.h"
 #include "host/frame.h"
 
@@ -55,6 +54,12 @@ const char *vm_status_name(enum vm_status status)
     return names[status];
 }
 
+static void each_vcpu(struct vm *vm, void (*fn)(struct vcpu *vcpu))
+{
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        fn(vm->vcpu[i]);
+}
+
 static int create_vcpus(struct vm *vm, u32 count)
 {
     for (u32 i = 0; i < count; i++) {
@@ -76,7 +81,7 @@ static void identity_make(struct vm_identity *identity, const u8 uuid[CONFIG_UUI
 
 void vm_tsc_here(struct guest_tsc *tsc, u64 khz)
 {
-    guest_tsc_init(tsc, khz, clock_tsc_khz(), backend()->scales_tsc());
+    guest_tsc_init(tsc, khz, clock_tsc_khz(), backend_features.scales_tsc);
 }
 
 struct vm *vm_create(const struct config_vm *config, const struct vm_identity *identity)
@@ -107,7 +112,7 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     vm->lock = SPINLOCK(LOCK_VM);
     list_init(&vm->node);
     list_init(&vm->devices);
-    if (npt_init(&vm->npt, backend()->npt_format()))
+    if (npt_init(&vm->npt, &backend_features.npt_format))
         goto no_memory;
     err = guest_mem_init(&vm->mem, &vm->npt, config->memory);
     if (err || create_vcpus(vm, config->vcpus) || platform->attach(vm)) {
@@ -127,12 +132,10 @@ no_memory:
 void vm_destroy(struct vm *vm)
 {
     assert_host_loop();
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        sched_remove(vm->vcpu[i]);
+    each_vcpu(vm, sched_remove);
     list_del(&vm->node);
     platform->detach(vm);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        vcpu_destroy(vm->vcpu[i]);
+    each_vcpu(vm, vcpu_destroy);
     vm->buried = false; /* all of the VM goes, not only its RAM */
     list_add_tail(&dead, &vm->node);
     cpu_kick(0);
@@ -192,8 +195,7 @@ void vm_arrive(struct vm *vm)
 {
     assert_host_loop();
     __atomic_store_n(&vm->status, vm->incoming.paused ? VM_PAUSED : VM_RUNNING, __ATOMIC_RELEASE);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        sched_add(vm->vcpu[i]);
+    each_vcpu(vm, sched_add);
 }
 
 void vm_add_device(struct vm *vm, struct device *device)
@@ -204,16 +206,14 @@ void vm_add_device(struct vm *vm, struct device *device)
 void vm_reset_request(struct vm *vm)
 {
     __atomic_store_n(&vm->reset_wanted, true, __ATOMIC_RELEASE);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        vcpu_wake(vm->vcpu[i]);
+    each_vcpu(vm, vcpu_wake);
     cpu_kick(0); /* the host loop does the reset */
 }
 
 /* Put devices and vcpus into the state after power-on; no vcpu is in a CPU's queue then. */
 static void reset_parts(struct vm *vm)
 {
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        sched_remove(vm->vcpu[i]);
+    each_vcpu(vm, sched_remove);
     spin_lock(&vm->device_lock);
     list_for_each (node, &vm->devices) {
         struct device *device = container_of(node, struct device, node);
@@ -221,8 +221,7 @@ static void reset_parts(struct vm *vm)
         device->ops->reset(device);
     }
     spin_unlock(&vm->device_lock);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        vcpu_restart(vm->vcpu[i]);
+    each_vcpu(vm, vcpu_restart);
 }
 
 int vm_power_on(struct vm *vm, char *reason, size_t room)
@@ -292,8 +291,7 @@ static void reset(struct vm *vm)
     if (loader->load(vm, &vm->image, reason, sizeof(reason)))
         vm_stop(vm, VM_CRASHED, "reset: %s", reason);
     __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        sched_add(vm->vcpu[i]);
+    each_vcpu(vm, sched_add);
 }
 
 u64 vm_resets(void)
@@ -337,8 +335,8 @@ void vm_release(struct vm *vm)
 {
     assert_host_loop();
     __atomic_store_n(&vm->holds, vm->holds - 1, __ATOMIC_RELEASE);
-    for (u32 i = 0; i < vm->nr_vcpus && vm->holds == 0; i++)
-        vcpu_wake(vm->vcpu[i]);
+    if (vm->holds == 0)
+        each_vcpu(vm, vcpu_wake);
 }
 
 void vm_throttle(struct vm *vm, u32 percent)
@@ -352,15 +350,13 @@ void vm_freeze(struct vm *vm)
 {
     assert_host_loop();
     vm_hold(vm);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        sched_remove(vm->vcpu[i]);
+    each_vcpu(vm, sched_remove);
 }
 
 void vm_thaw(struct vm *vm)
 {
     assert_host_loop();
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        sched_add(vm->vcpu[i]);
+    each_vcpu(vm, sched_add);
     vm_release(vm);
 }
 
@@ -384,8 +380,7 @@ static void vm_vstop(struct vm *vm, enum vm_status status, const char *format, v
     if (!first)
         return;
     pr_info("%s: %s: %s", vm->name, vm_status_name(status), vm->reason);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        vcpu_wake(vm->vcpu[i]);
+    each_vcpu(vm, vcpu_wake);
     cpu_kick(0); /* the host loop reports the end */
 }
 
@@ -427,8 +422,7 @@ int vm_resume(struct vm *vm)
     if (!status_change(vm, VM_PAUSED, VM_RUNNING))
         return -EINVAL;
     pr_info("%s: resumed", vm->name);
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        vcpu_wake(vm->vcpu[i]);
+    each_vcpu(vm, vcpu_wake);
     return 0;
 }
 

@@ -62,14 +62,14 @@ static void registers_state(struct vcpu_state *s, struct codec *c)
     codec_u64(c, &s->efer);
     for (unsigned i = 0; i < ARRAY_SIZE(s->pdpte); i++)
         codec_u64(c, &s->pdpte[i]);
-    codec_u64(c, &s->star);
-    codec_u64(c, &s->lstar);
-    codec_u64(c, &s->cstar);
-    codec_u64(c, &s->fmask);
-    codec_u64(c, &s->kernel_gs_base);
-    codec_u64(c, &s->sysenter_cs);
-    codec_u64(c, &s->sysenter_esp);
-    codec_u64(c, &s->sysenter_eip);
+    codec_u64(c, &s->syscall.star);
+    codec_u64(c, &s->syscall.lstar);
+    codec_u64(c, &s->syscall.cstar);
+    codec_u64(c, &s->syscall.fmask);
+    codec_u64(c, &s->syscall.kernel_gs_base);
+    codec_u64(c, &s->sysenter.cs);
+    codec_u64(c, &s->sysenter.esp);
+    codec_u64(c, &s->sysenter.eip);
     codec_u64(c, &s->pat);
     codec_u64(c, &s->dr6);
     codec_u64(c, &s->dr7);

@@ -173,12 +173,12 @@ static const char *check_registers(const struct vcpu_image *image, const struct 
 {
     const struct vcpu_state *s = &image->state;
 
-    if (!canonical(s->lstar) || !canonical(s->cstar) || !canonical(s->kernel_gs_base) || !canonical(s->sysenter_esp) ||
-        !canonical(s->sysenter_eip))
+    if (!canonical(s->syscall.lstar) || !canonical(s->syscall.cstar) || !canonical(s->syscall.kernel_gs_base) ||
+        !canonical(s->sysenter.esp) || !canonical(s->sysenter.eip))
         return "an MSR holds no canonical address";
     if (!memory_types(s->pat))
         return "PAT: memory type";
-    if (s->fmask >> 32 || s->sysenter_cs >> 32 || image->tsc_aux >> 32)
+    if (s->syscall.fmask >> 32 || s->sysenter.cs >> 32 || image->tsc_aux >> 32)
         return "an MSR has reserved bits";
     if ((s->dr6 & DR6_ZERO) || (s->dr7 & DR7_ZERO))
         return "DR6 or DR7: reserved bits";

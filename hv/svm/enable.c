@@ -22,7 +22,7 @@
 
 static struct svm_cpu svm_cpus[MAX_CPUS];
 
-bool svm_present(void)
+static bool present(void)
 {
     if (cpuid(0x80000000, 0).eax < CPUID_SVM || !(cpuid(CPUID_FEATURES, 0).ecx & CPUID_FEATURES_ECX_SVM)) {
         pr_info("no AMD-V: CPUID doesn't show it");
@@ -39,17 +39,16 @@ bool svm_present(void)
     return true;
 }
 
-int svm_cpu_on(void)
+static int cpu_on(void)
 {
     struct cpu *cpu = this_cpu();
     struct svm_cpu *svm = &svm_cpus[cpu->index];
     void *area = frame_alloc_page();
 
-    if (!svm_present() || !area) {
-        if (area)
-            frame_free_page(area);
-        return area ? -ENODEV : -ENOMEM;
-    }
+    if (!present())
+        return -ENODEV;
+    if (!area)
+        return -ENOMEM;
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
     wrmsr(MSR_VM_HSAVE_PA, frame_address(cpu->backend_page));
     write_dr7(DR7_IDLE);
@@ -64,20 +63,9 @@ int svm_cpu_on(void)
     return 0;
 }
 
-void svm_cpu_off(void)
+static int init(void)
 {
-    struct cpu *cpu = this_cpu();
-    struct svm_cpu *svm = cpu->backend_data;
-
-    wrmsr(MSR_VM_HSAVE_PA, 0);
-    wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
-    frame_free_page(frame_window(svm->host_area));
-    cpu->backend_data = NULL;
-}
-
-static const struct npt_format *svm_npt_format(void)
-{
-    return &svm_shared.npt_format;
+    return present() ? svm_init() : -ENODEV;
 }
 
 /* svm_enter restores and saves all guest state each time. But see svm_save. */
@@ -110,32 +98,17 @@ static int svm_dirty_log(struct vm *vm, bool on)
     return on ? -ENOTSUP : 0;
 }
 
-/* A processor may scale the TSC (MSR_TSC_RATIO), but no emulator does on which we could test it. */
-static bool svm_scales_tsc(void)
-{
-    return false;
-}
-
-const struct backend *svm_backend(void)
-{
-    static const struct backend table = {
-        .name = "AMD-V with nested paging",
-        .present = svm_present,
-        .init = svm_init,
-        .cpu_on = svm_cpu_on,
-        .cpu_off = svm_cpu_off,
-        .npt_format = svm_npt_format,
-        .vcpu_init = svm_vcpu_init,
-        .vcpu_fini = svm_vcpu_fini,
-        .restore = svm_restore,
-        .save = svm_save,
-        .run = svm_run,
-        .get = svm_get,
-        .set = svm_set,
-        .dirty_log = svm_dirty_log,
-        .scales_tsc = svm_scales_tsc,
-        .dump = svm_dump,
-    };
-
-    return &table;
-}
+const struct backend svm_backend = {
+    .name = "AMD-V with nested paging",
+    .init = init,
+    .cpu_on = cpu_on,
+    .vcpu_init = svm_vcpu_init,
+    .vcpu_fini = svm_vcpu_fini,
+    .restore = svm_restore,
+    .save = svm_save,
+    .run = svm_run,
+    .get = svm_get,
+    .set = svm_set,
+    .dirty_log = svm_dirty_log,
+    .dump = svm_dump,
+};

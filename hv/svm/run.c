@@ -10,7 +10,6 @@
 #include "host/clock.h"
 #include "host/cpu.h"
 #include "hv/fetch.h"
-#include "host/panic.h"
 #include "hv/vm.h"
 
 #define NMI_RETRY_NS 20000 /* long enough to enter the guest and execute a few instructions there */

@@ -118,8 +118,9 @@ int svm_init(void)
         .nr_asids = features.ebx,
         .iopm = iopm,
         .msrpm = msrpm,
-        .npt_format = make_npt_format(),
     };
+    /* A processor may scale the TSC (MSR_TSC_RATIO), but no emulator does on which we could test it. */
+    backend_features = (struct backend_features){ .npt_format = make_npt_format(), .scales_tsc = false };
     pr_info("revision %u, %u ASIDs, next RIP %s, decode assists %s", features.eax & 0xFF, features.ebx,
             svm_shared.next_rip ? "yes" : "no", svm_shared.decode_assists ? "yes" : "no");
     return svm_shared.nr_asids < 2 ? -ENODEV : 0;

@@ -130,32 +130,6 @@ static void cr_set(struct svm_vcpu *svm, const struct vcpu_state *state)
         save->efer &= ~EFER_LME;
 }
 
-static void msrs_get(const struct vmcb_save *save, struct vcpu_state *state)
-{
-    state->star = save->star;
-    state->lstar = save->lstar;
-    state->cstar = save->cstar;
-    state->fmask = save->sfmask;
-    state->kernel_gs_base = save->kernel_gs_base;
-    state->sysenter_cs = save->sysenter_cs;
-    state->sysenter_esp = save->sysenter_esp;
-    state->sysenter_eip = save->sysenter_eip;
-    state->pat = save->g_pat;
-}
-
-static void msrs_set(struct vmcb_save *save, const struct vcpu_state *state)
-{
-    save->star = state->star;
-    save->lstar = state->lstar;
-    save->cstar = state->cstar;
-    save->sfmask = state->fmask;
-    save->kernel_gs_base = state->kernel_gs_base;
-    save->sysenter_cs = state->sysenter_cs;
-    save->sysenter_esp = state->sysenter_esp;
-    save->sysenter_eip = state->sysenter_eip;
-    save->g_pat = state->pat;
-}
-
 void svm_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
 {
     struct vmcb_save *save = &svm_vcpu(vcpu)->vmcb->save;
@@ -165,8 +139,11 @@ void svm_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups)
         cr_get(vcpu, state);
     if (groups & STATE_SEGMENTS)
         segments_get(save, state);
-    if (groups & STATE_MSRS)
-        msrs_get(save, state);
+    if (groups & STATE_MSRS) {
+        state->syscall = save->syscall;
+        state->sysenter = save->sysenter;
+        state->pat = save->g_pat;
+    }
     if (groups & STATE_DEBUG) {
         state->dr6 = save->dr6;
         state->dr7 = save->dr7;
@@ -182,8 +159,11 @@ void svm_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
         cr_set(svm_vcpu(vcpu), state);
     if (groups & STATE_SEGMENTS)
         segments_set(save, state);
-    if (groups & STATE_MSRS)
-        msrs_set(save, state);
+    if (groups & STATE_MSRS) {
+        save->syscall = state->syscall;
+        save->sysenter = state->sysenter;
+        save->g_pat = state->pat;
+    }
     if (groups & STATE_DEBUG) {
         save->dr6 = state->dr6;
         save->dr7 = state->dr7;

@@ -13,7 +13,6 @@ struct svm_shared {
     u64 cr4_always;      /* MCE: a machine check while it is off would end the machine, even in a guest */
     u32 nr_asids;        /* ASIDs are 1 to nr_asids - 1; 0 is the host's */
     hpa_t iopm, msrpm;
-    struct npt_format npt_format;
 };
 
 /* The backend's part of one physical CPU; cpu->backend_data. */
@@ -69,11 +68,6 @@ static inline bool intercept_get(const struct vmcb_control *control, unsigned ex
 {
     return control->intercept[exit_code / 32] >> exit_code % 32 & 1;
 }
-
-/* enable.c */
-bool svm_present(void);
-int svm_cpu_on(void);
-void svm_cpu_off(void);
 
 /* setup.c */
 int svm_init(void);

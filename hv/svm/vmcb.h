@@ -8,7 +8,7 @@
 #pragma once
 
 #include "host/bits.h"
-#include "host/types.h"
+#include "hv/vcpu_state.h"
 
 #define VMEXIT_CR4_READ 0x04
 #define VMEXIT_CR8_READ 0x08
@@ -143,14 +143,8 @@ struct vmcb_save {
     u64 rsp;
     u8 reserved_1e0[0x1F8 - 0x1E0];
     u64 rax;
-    u64 star;
-    u64 lstar;
-    u64 cstar;
-    u64 sfmask;
-    u64 kernel_gs_base;
-    u64 sysenter_cs;
-    u64 sysenter_esp;
-    u64 sysenter_eip;
+    struct syscall_msrs syscall;
+    struct sysenter_msrs sysenter;
     u64 cr2;
     u8 reserved_248[0x268 - 0x248];
     u64 g_pat;

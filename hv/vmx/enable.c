@@ -34,7 +34,7 @@ static bool firmware_allows(void)
     return !(control & FEATURE_CONTROL_LOCK) || (control & FEATURE_CONTROL_VMX_OUTSIDE_SMX);
 }
 
-bool vmx_present(void)
+static bool present(void)
 {
     if (!(cpuid(1, 0).ecx & CPUID_1_ECX_VMX)) {
         pr_info("no VT-x: CPUID doesn't show it");
@@ -55,13 +55,13 @@ static void feature_control_set(void)
         wrmsr(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX_OUTSIDE_SMX);
 }
 
-int vmx_cpu_on(void)
+static int cpu_on(void)
 {
     const struct vmx_caps *first = &vmx_shared.caps;
     struct cpu *cpu = this_cpu();
     struct vmx_caps caps;
 
-    if (!vmx_present())
+    if (!present())
         return -ENODEV;
     vmx_caps_read(&caps);
     if (memcmp(&caps, first, sizeof(caps)))
@@ -73,43 +73,22 @@ int vmx_cpu_on(void)
     return vmxon(frame_address(cpu->backend_page)) ? 0 : -EIO;
 }
 
-void vmx_cpu_off(void)
+static int init(void)
 {
-    assert(!this_cpu()->backend_data);
-    vmxoff();
-    write_cr4(read_cr4() & ~CR4_VMXE);
+    return present() ? vmx_init() : -ENODEV;
 }
 
-static const struct npt_format *vmx_npt_format(void)
-{
-    return &vmx_shared.npt_format;
-}
-
-static bool vmx_scales_tsc(void)
-{
-    return vmx_shared.controls.secondary & SECONDARY_TSC_SCALING;
-}
-
-const struct backend *vmx_backend(void)
-{
-    static const struct backend table = {
-        .name = "VT-x with EPT",
-        .present = vmx_present,
-        .init = vmx_init,
-        .cpu_on = vmx_cpu_on,
-        .cpu_off = vmx_cpu_off,
-        .npt_format = vmx_npt_format,
-        .vcpu_init = vmx_vcpu_init,
-        .vcpu_fini = vmx_vcpu_fini,
-        .restore = vmx_restore,
-        .save = vmx_save,
-        .run = vmx_run,
-        .get = vmx_get,
-        .set = vmx_set,
-        .dirty_log = vmx_dirty_log,
-        .scales_tsc = vmx_scales_tsc,
-        .dump = vmx_dump,
-    };
-
-    return &table;
-}
+const struct backend vmx_backend = {
+    .name = "VT-x with EPT",
+    .init = init,
+    .cpu_on = cpu_on,
+    .vcpu_init = vmx_vcpu_init,
+    .vcpu_fini = vmx_vcpu_fini,
+    .restore = vmx_restore,
+    .save = vmx_save,
+    .run = vmx_run,
+    .get = vmx_get,
+    .set = vmx_set,
+    .dirty_log = vmx_dirty_log,
+    .dump = vmx_dump,
+};

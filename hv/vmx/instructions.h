@@ -61,11 +61,6 @@ static inline bool vmxon(hpa_t region)
     return !failed;
 }
 
-static inline void vmxoff(void)
-{
-    __asm__ volatile("vmxoff" : : : "cc", "memory");
-}
-
 static inline void vmclear(hpa_t vmcs)
 {
     bool failed;

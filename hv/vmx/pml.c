@@ -11,7 +11,6 @@
 
 #include <errno.h>
 
-#include "host/x86.h"
 #include "hv/vm.h"
 #include "host/frame.h"
 
@@ -34,7 +33,7 @@ int vmx_dirty_log(struct vm *vm, bool on)
 {
     int rc = on ? buffers_make(vm) : 0;
 
-    if (on && (!(vmx_shared.caps.secondary >> 32 & SECONDARY_PML) || !vmx_shared.npt_format.dirty))
+    if (on && (!(vmx_shared.caps.secondary >> 32 & SECONDARY_PML) || !backend_features.npt_format.dirty))
         return -ENOTSUP;
     for (u32 i = 0; i < vm->nr_vcpus && rc == 0; i++) {
         vmx_vcpu(vm->vcpu[i])->pml_wanted = on;

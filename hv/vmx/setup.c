@@ -116,6 +116,11 @@ static int bitmaps_init(void)
     return 0;
 }
 
+static const char *with(bool it)
+{
+    return it ? "with" : "without";
+}
+
 int vmx_init(void)
 {
     struct vmx_shared *shared = &vmx_shared;
@@ -132,12 +137,15 @@ int vmx_init(void)
     shared->invept_type = ept_caps & EPT_CAP_INVEPT_CONTEXT ? INVALIDATE_CONTEXT : INVALIDATE_ALL;
     shared->invvpid_type = ept_caps & VPID_CAP_CONTEXT ? INVALIDATE_CONTEXT : INVALIDATE_ALL;
     shared->cr4_guest_owned = cpuid_cr4_mask(cpuid_host_policy()) & CR4_HARMLESS;
-    shared->npt_format = make_npt_format(ept_caps);
+    backend_features = (struct backend_features){
+        .npt_format = make_npt_format(ept_caps),
+        .scales_tsc = shared->controls.secondary & SECONDARY_TSC_SCALING,
+    };
     pr_info("pages of 4 KiB, 2 MiB%s; %s A/D bits, %s VPID, %s preemption timer, %s TSC scaling",
-            shared->npt_format.has_1g ? ", 1 GiB" : "", shared->npt_format.dirty ? "with" : "without",
-            shared->controls.secondary & SECONDARY_VPID ? "with" : "without", shared->has_timer ? "with" : "without",
-            shared->controls.secondary & SECONDARY_TSC_SCALING ? "with" : "without");
-    if (shared->npt_format.exec_large != EPT_EXEC)
+            ept_caps & EPT_CAP_1G ? ", 1 GiB" : "", with(ept_caps & EPT_CAP_ACCESSED_DIRTY),
+            with(shared->controls.secondary & SECONDARY_VPID), with(shared->has_timer),
+            with(backend_features.scales_tsc));
+    if (backend_features.npt_format.exec_large != EPT_EXEC)
         pr_info("code in pages of 4 KiB only: a change of page size may raise a machine check (CVE-2018-12207)");
     return bitmaps_init();
 }
@@ -163,7 +171,7 @@ void vmx_tsc_put(const struct vcpu *vcpu)
     vmx->tsc_offset = vcpu->tsc_offset;
     vmx->tsc_ratio = vcpu->vm->tsc.ratio;
     vmwrite(TSC_OFFSET, vmx->tsc_offset);
-    if (vmx_shared.controls.secondary & SECONDARY_TSC_SCALING)
+    if (backend_features.scales_tsc)
         vmwrite(TSC_MULTIPLIER, vmx->tsc_ratio);
 }
 
@@ -258,7 +266,7 @@ int vmx_vcpu_init(struct vcpu *vcpu)
     vmx->cpu = NO_CPU;
     vmx->vpid = vpid_of(vcpu);
     vmx->eptp = vcpu->vm->npt.root | EPTP_WRITE_BACK | EPTP_4_LEVELS;
-    if (vmx_shared.npt_format.dirty)
+    if (backend_features.npt_format.dirty)
         vmx->eptp |= EPTP_ACCESSED_DIRTY;
     vcpu->backend = vmx;
 
@@ -301,25 +309,27 @@ void vmx_return(struct vmx_vcpu *vmx, struct vmx_vcpu *previous)
         vmptrld(previous->vmcs_pa);
 }
 
-static bool msrs_restore(struct vcpu *vcpu, const struct vmx_vcpu *vmx)
+struct syscall_msrs vmx_syscall_get(void)
 {
-    return cpu_took(vcpu, wrmsr_guest(MSR_STAR, vmx->star), "WRMSR of STAR", vmx->star) &&
-           cpu_took(vcpu, wrmsr_guest(MSR_LSTAR, vmx->lstar), "WRMSR of LSTAR", vmx->lstar) &&
-           cpu_took(vcpu, wrmsr_guest(MSR_CSTAR, vmx->cstar), "WRMSR of CSTAR", vmx->cstar) &&
-           cpu_took(vcpu, wrmsr_guest(MSR_FMASK, vmx->fmask), "WRMSR of FMASK", vmx->fmask) &&
-           cpu_took(vcpu, wrmsr_guest(MSR_KERNEL_GS_BASE, vmx->kernel_gs_base), "WRMSR of KERNEL_GS_BASE",
-                    vmx->kernel_gs_base) &&
-           cpu_took(vcpu, write_dr6_guest(vmx->dr6), "MOV to DR6", vmx->dr6);
+    return (struct syscall_msrs){
+        .star = rdmsr(MSR_STAR),
+        .lstar = rdmsr(MSR_LSTAR),
+        .cstar = rdmsr(MSR_CSTAR),
+        .fmask = rdmsr(MSR_FMASK),
+        .kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE),
+    };
 }
 
-static void msrs_save(struct vmx_vcpu *vmx)
+bool vmx_syscall_put(struct vcpu *vcpu)
 {
-    vmx->star = rdmsr(MSR_STAR);
-    vmx->lstar = rdmsr(MSR_LSTAR);
-    vmx->cstar = rdmsr(MSR_CSTAR);
-    vmx->fmask = rdmsr(MSR_FMASK);
-    vmx->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    vmx->dr6 = read_dr6();
+    const struct syscall_msrs *msrs = &vmx_vcpu(vcpu)->syscall;
+
+    return cpu_took(vcpu, wrmsr_guest(MSR_STAR, msrs->star), "WRMSR of STAR", msrs->star) &&
+           cpu_took(vcpu, wrmsr_guest(MSR_LSTAR, msrs->lstar), "WRMSR of LSTAR", msrs->lstar) &&
+           cpu_took(vcpu, wrmsr_guest(MSR_CSTAR, msrs->cstar), "WRMSR of CSTAR", msrs->cstar) &&
+           cpu_took(vcpu, wrmsr_guest(MSR_FMASK, msrs->fmask), "WRMSR of FMASK", msrs->fmask) &&
+           cpu_took(vcpu, wrmsr_guest(MSR_KERNEL_GS_BASE, msrs->kernel_gs_base), "WRMSR of KERNEL_GS_BASE",
+                    msrs->kernel_gs_base);
 }
 
 /*
@@ -332,7 +342,8 @@ bool vmx_restore(struct vcpu *vcpu)
     struct cpu *cpu = this_cpu();
 
     assert(!cpu->backend_data);
-    if (!msrs_restore(vcpu, vmx)) /* still in memory, so the dump shows its own values, not the last vcpu's */
+    /* On a failure they are still in memory, so the dump shows the vcpu's own values, not the last vcpu's. */
+    if (!vmx_syscall_put(vcpu) || !cpu_took(vcpu, write_dr6_guest(vmx->dr6), "MOV to DR6", vmx->dr6))
         return false;
     vmptrld(vmx->vmcs_pa);
     cpu->backend_data = vmx;
@@ -355,7 +366,8 @@ void vmx_save(struct vcpu *vcpu)
     struct cpu *cpu = this_cpu();
 
     assert(cpu->backend_data == vmx);
-    msrs_save(vmx);
+    vmx->syscall = vmx_syscall_get();
+    vmx->dr6 = read_dr6();
     vmclear(vmx->vmcs_pa);
     cpu->backend_data = NULL;
 }

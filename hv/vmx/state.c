@@ -11,8 +11,6 @@
 #include <string.h>
 
 #include "host/asm.h"
-#include "host/cpu.h"
-#include "host/msr_index.h"
 
 #define TYPE_ACCESSED 1
 #define TYPE_CODE 8
@@ -144,34 +142,21 @@ static void segments_set(const struct vcpu_state *state)
 
 static void msrs_get(const struct vmx_vcpu *vmx, bool resident, struct vcpu_state *state)
 {
-    state->star = resident ? rdmsr(MSR_STAR) : vmx->star;
-    state->lstar = resident ? rdmsr(MSR_LSTAR) : vmx->lstar;
-    state->cstar = resident ? rdmsr(MSR_CSTAR) : vmx->cstar;
-    state->fmask = resident ? rdmsr(MSR_FMASK) : vmx->fmask;
-    state->kernel_gs_base = resident ? rdmsr(MSR_KERNEL_GS_BASE) : vmx->kernel_gs_base;
-    state->sysenter_cs = vmread(GUEST_SYSENTER_CS);
-    state->sysenter_esp = vmread(GUEST_SYSENTER_ESP);
-    state->sysenter_eip = vmread(GUEST_SYSENTER_EIP);
+    state->syscall = resident ? vmx_syscall_get() : vmx->syscall;
+    state->sysenter.cs = vmread(GUEST_SYSENTER_CS);
+    state->sysenter.esp = vmread(GUEST_SYSENTER_ESP);
+    state->sysenter.eip = vmread(GUEST_SYSENTER_EIP);
     state->pat = vmread(GUEST_PAT);
 }
 
-static void msr_set(bool resident, u32 msr, u64 *slot, u64 value)
+static void msrs_set(struct vcpu *vcpu, bool resident, const struct vcpu_state *state)
 {
-    *slot = value;
+    vmx_vcpu(vcpu)->syscall = state->syscall;
     if (resident)
-        wrmsr(msr, value);
-}
-
-static void msrs_set(struct vmx_vcpu *vmx, bool resident, const struct vcpu_state *state)
-{
-    msr_set(resident, MSR_STAR, &vmx->star, state->star);
-    msr_set(resident, MSR_LSTAR, &vmx->lstar, state->lstar);
-    msr_set(resident, MSR_CSTAR, &vmx->cstar, state->cstar);
-    msr_set(resident, MSR_FMASK, &vmx->fmask, state->fmask);
-    msr_set(resident, MSR_KERNEL_GS_BASE, &vmx->kernel_gs_base, state->kernel_gs_base);
-    vmwrite(GUEST_SYSENTER_CS, state->sysenter_cs);
-    vmwrite(GUEST_SYSENTER_ESP, state->sysenter_esp);
-    vmwrite(GUEST_SYSENTER_EIP, state->sysenter_eip);
+        vmx_syscall_put(vcpu);
+    vmwrite(GUEST_SYSENTER_CS, state->sysenter.cs);
+    vmwrite(GUEST_SYSENTER_ESP, state->sysenter.esp);
+    vmwrite(GUEST_SYSENTER_EIP, state->sysenter.eip);
     vmwrite(GUEST_PAT, state->pat);
 }
 
@@ -213,7 +198,7 @@ void vmx_set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned groups)
     if (groups & STATE_SEGMENTS)
         segments_set(state);
     if (groups & STATE_MSRS)
-        msrs_set(vmx, resident, state);
+        msrs_set(vcpu, resident, state);
     if (groups & STATE_DEBUG)
         debug_set(vmx, resident, state);
     vmx_return(vmx, previous);

@@ -31,7 +31,6 @@ struct vmx_shared {
     enum invalidate invept_type, invvpid_type;
     hpa_t io_bitmap[2], msr_bitmap;
     u64 cr4_guest_owned;
-    struct npt_format npt_format;
 };
 
 #define NO_CPU (~0U)
@@ -60,7 +59,8 @@ struct vmx_vcpu {
     u32 timer_entries;  /* entries until the timer is corrected */
 
     /* The CPU holds these while the vcpu is resident, else they are here. */
-    u64 star, lstar, cstar, fmask, kernel_gs_base, dr6;
+    struct syscall_msrs syscall;
+    u64 dr6;
 
     u64 eptp;
     u16 vpid; /* 0: the processor has no VPIDs, and flushes at each entry and exit */
@@ -86,11 +86,6 @@ void vmx_caps_read(struct vmx_caps *caps);
 /* Choose the controls that we use, adjusted to caps. False: a control that we need is missing; the log names it. */
 bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *controls);
 
-/* enable.c */
-bool vmx_present(void);
-int vmx_cpu_on(void);
-void vmx_cpu_off(void);
-
 /* setup.c */
 int vmx_init(void);
 int vmx_vcpu_init(struct vcpu *vcpu);
@@ -100,6 +95,10 @@ void vmx_vcpu_fini(struct vcpu *vcpu);
 void vmx_tsc_put(const struct vcpu *vcpu);
 bool vmx_restore(struct vcpu *vcpu);
 void vmx_save(struct vcpu *vcpu);
+
+/* Read the syscall MSRs of this CPU, or give it the vcpu's from vmx->syscall; false: as cpu_took. */
+struct syscall_msrs vmx_syscall_get(void);
+bool vmx_syscall_put(struct vcpu *vcpu);
 
 /*
  * vmx_borrow makes this VMCS current, if it isn't, and returns the one that was; vmx_return undoes that. For reading or

@@ -125,8 +125,8 @@ static void copy_groups(struct vcpu_state *to, const struct vcpu_state *from, un
         size_t begin, end;
     } part[] = {
         { STATE_CR, offsetof(struct vcpu_state, cr0), offsetof(struct vcpu_state, seg) },
-        { STATE_SEGMENTS, offsetof(struct vcpu_state, seg), offsetof(struct vcpu_state, star) },
-        { STATE_MSRS, offsetof(struct vcpu_state, star), offsetof(struct vcpu_state, dr6) },
+        { STATE_SEGMENTS, offsetof(struct vcpu_state, seg), offsetof(struct vcpu_state, syscall) },
+        { STATE_MSRS, offsetof(struct vcpu_state, syscall), offsetof(struct vcpu_state, dr6) },
         { STATE_DEBUG, offsetof(struct vcpu_state, dr6), sizeof(struct vcpu_state) },
     };
 
@@ -149,6 +149,7 @@ static void set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned grou
 static const struct backend rig_backend = {
     .name = "rig", .vcpu_init = vcpu_init, .vcpu_fini = vcpu_fini, .get = get, .set = set
 };
+struct backend_features backend_features;
 const struct backend *backend_in_use = &rig_backend;
 
 /* --- Its interrupt source and its device ------------------------------------------------------------------------ */

@@ -63,7 +63,7 @@ static inline void long_mode(struct vcpu_image *image)
     image->state.efer = EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE;
     image->state.cr3 = 0x123000;
     image->state.seg[SEG_CS] = (struct segment){ .selector = 0x10, .attr = 0xA09B, .limit = ~0u };
-    image->state.lstar = 0xFFFFFFFF81000000;
+    image->state.syscall.lstar = 0xFFFFFFFF81000000;
     image->state.seg[SEG_GS].base = 0xFFFF888000000000;
     image->rip = 0xFFFFFFFF81234567;
     image->event = (struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = VECTOR_PF, .has_error = true };

@@ -117,7 +117,7 @@ static void test_refused(void **state)
     REFUSED(image.state.seg[SEG_CS].attr &= ~0x8u);
     REFUSED(image.state.seg[SEG_TR].attr = 0x93);
     REFUSED(image.state.gdtr.base = BIT(60));
-    REFUSED(image.state.lstar = BIT(55));
+    REFUSED(image.state.syscall.lstar = BIT(55));
     REFUSED(image.state.pat = 2);
     REFUSED(image.state.dr7 |= BIT(32));
     REFUSED(image.rip = BIT(50));
