@@ -6,7 +6,6 @@
 #include "host/asm.h"
 #include "host/reference.h"
 #define LOG_PREFIX "clock"
-#include "host/bits.h"
 #include "host/log.h"
 #include "host/panic.h"
 #include "host/layout.h"

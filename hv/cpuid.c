@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "host/clock.h"
 #include "host/x86.h"
 #include "hv/cpuid_features.h"
 #include "config/guest_abi.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "hv/sched.h"
 
-#include "hv/backend.h"
 #include "host/apic.h"
 #include "host/asm.h"
 #include "host/clock.h"
@@ -10,7 +9,6 @@
 #include "host/host_work.h"
 #include "host/smp.h"
 #include "host/lock.h"
-#include "host/panic.h"
 #include "hv/resident.h"
 #include "hv/throttle.h"
 #include "hv/vcpu.h"
