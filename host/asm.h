@@ -60,36 +60,23 @@ static inline u64 rdtsc(void)
     return (u64)high << 32 | low;
 }
 
-static inline u8 inb(u16 port)
-{
-    u8 value;
+#define DEFINE_PORT(suffix, type)                                             \
+    static inline type in##suffix(u16 port)                                   \
+    {                                                                         \
+        type value;                                                           \
+                                                                              \
+        __asm__ volatile("in" #suffix " %1, %0" : "=a"(value) : "Nd"(port));  \
+        return value;                                                         \
+    }                                                                         \
+    static inline void out##suffix(u16 port, type value)                      \
+    {                                                                         \
+        __asm__ volatile("out" #suffix " %0, %1" : : "a"(value), "Nd"(port)); \
+    }
 
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static inline void outb(u16 port, u8 value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline u32 inl(u16 port)
-{
-    u32 value;
-
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static inline void outw(u16 port, u16 value)
-{
-    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline void outl(u16 port, u32 value)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
+DEFINE_PORT(b, u8)
+DEFINE_PORT(w, u16)
+DEFINE_PORT(l, u32)
+#undef DEFINE_PORT
 
 #define DEFINE_REGISTER(name, reg)                                        \
     static inline u64 read_##name(void)                                   \

@@ -280,25 +280,30 @@ void host_unmap_page(u64 address)
     invlpg((const void *)address);
 }
 
+bool host_map_new_page(u64 address)
+{
+    /*
+     * Zeroed: firmware may have run code there, and QEMU goes on watching such a page for changes of that code, at
+     * hundreds of microseconds a push, until all of it is overwritten.
+     */
+    void *page = frame_alloc_page();
+
+    if (!page)
+        return false;
+    if (host_map_page(address, frame_address(page), HOST_W) == 0)
+        return true;
+    frame_free_page(page);
+    return false;
+}
+
 u64 host_map_stack(u64 size)
 {
     u64 top = STACKS_BASE + (__atomic_fetch_add(&map.stacks, 1, __ATOMIC_RELAXED) + 1) * STACK_SLOT;
 
     assert(is_aligned(size, PAGE_SIZE) && size < STACK_SLOT);
-    for (u64 address = top - size; address < top; address += PAGE_SIZE) {
-        /*
-         * Zeroed: firmware may have run code there, and QEMU goes on watching such a page for changes of that code, at
-         * hundreds of microseconds a push, until all of it is overwritten.
-         */
-        void *page = frame_alloc_page();
-
-        if (!page)
+    for (u64 address = top - size; address < top; address += PAGE_SIZE)
+        if (!host_map_new_page(address))
             return 0;
-        if (host_map_page(address, frame_address(page), HOST_W) != 0) {
-            frame_free_page(page);
-            return 0;
-        }
-    }
     return top;
 }
 

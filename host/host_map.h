@@ -27,6 +27,9 @@ hpa_t host_map_root(void);
 /* Map one 4 KiB page. Returns 0, -EEXIST if address is mapped, or -ENOMEM. Boot or host loop; takes the map's lock. */
 int host_map_page(u64 address, hpa_t frame, unsigned prot);
 
+/* Map a new, zeroed page of RAM, writable. False: memory is short. Takes the map's lock. */
+bool host_map_new_page(u64 address);
+
 /*
  * Remove a page that host_map_page has mapped, and flush its translation on this CPU; the frame belongs to the caller.
  * Another CPU may go on using a translation that it has cached, so the caller must not use the frame for anything else.

@@ -33,16 +33,9 @@ static bool heap_grow(u64 end)
     /* The heap never gives pages back: if memory is too short, it must not take all that is left. */
     if (end > heap_mapped && frame_stats().free < (end - heap_mapped) / PAGE_SIZE)
         return false;
-    for (; heap_mapped < end; heap_mapped += PAGE_SIZE) {
-        void *page = frame_alloc_page(); /* zeroed, for the reason in host_map_stack */
-
-        if (!page)
+    for (; heap_mapped < end; heap_mapped += PAGE_SIZE)
+        if (!host_map_new_page(heap_mapped))
             return false;
-        if (host_map_page(heap_mapped, frame_address(page), HOST_W) != 0) {
-            frame_free_page(page);
-            return false;
-        }
-    }
     return true;
 }
 

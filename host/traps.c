@@ -63,15 +63,7 @@ static const char *const names[] = {
     [VECTOR_CP] = "#CP control protection",
 };
 
-static u8 vector_ist(unsigned vector)
-{
-    switch (vector) {
-    case VECTOR_NMI: return IST_NMI;
-    case VECTOR_DF: return IST_DF;
-    case VECTOR_MC: return IST_MC;
-    default: return 0;
-    }
-}
+static const u8 ists[NR_VECTORS] = { [VECTOR_NMI] = IST_NMI, [VECTOR_DF] = IST_DF, [VECTOR_MC] = IST_MC };
 
 void traps_init(void)
 {
@@ -83,7 +75,7 @@ void traps_init(void)
             .offset_middle = (u16)(entry >> 16),
             .offset_high = (u32)(entry >> 32),
             .selector = SELECTOR_CODE,
-            .ist = vector_ist(i),
+            .ist = ists[i],
             .type = GATE_INTERRUPT,
         };
     }

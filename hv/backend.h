@@ -21,7 +21,7 @@ struct vm;
 struct backend {
     const char *name;
 
-    /* Read the capabilities, fill backend_features and build the bitmaps that all vcpus share. Once, on the boot
+    /* Read the capabilities, fill backend_features and build what all vcpus share. Once, on the boot
      * processor, before cpu_on. Returns 0; -ENODEV if this CPU lacks the extension or a part of it that we need, or the
      * firmware does not let us use it; or -ENOMEM. Logs why. */
     int (*init)(void);
@@ -29,8 +29,11 @@ struct backend {
     /* Turn virtualization on on this CPU. Returns 0 or -errno. */
     int (*cpu_on)(void);
 
-    /* Allocate and free the hardware control structure of a vcpu; set() then fills its state. Returns 0 or -ENOMEM. */
-    int (*vcpu_init)(struct vcpu *vcpu);
+    size_t vcpu_size; /* of vcpu->backend */
+
+    /* Prepare the hardware control structure of a vcpu in vcpu->backend_page; set() then fills its state. That page and
+     * vcpu->backend are zero. fini frees what the backend has allocated since; the two belong to the caller. */
+    void (*vcpu_init)(struct vcpu *vcpu);
     void (*vcpu_fini)(struct vcpu *vcpu);
 
     /*

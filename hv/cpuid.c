@@ -105,27 +105,27 @@ static struct cpuid_regs leaf_topology(const struct vcpu *vcpu, u32 subleaf)
     return r;
 }
 
+/* The first leaf of a hypervisor's range: the last leaf, and a name of 12 bytes. */
+static struct cpuid_regs leaf_range(u32 last, const char *name)
+{
+    struct cpuid_regs r = { .eax = last };
+
+    memcpy(&r.ebx, name, 4);
+    memcpy(&r.ecx, name + 4, 4);
+    memcpy(&r.edx, name + 8, 4);
+    return r;
+}
+
 static struct cpuid_regs leaf_hypervisor(const struct vcpu *vcpu, u32 leaf)
 {
-    struct cpuid_regs r = { 0 };
-
-    if (leaf == GODWIT_CPUID_BASE) {
-        r.eax = GODWIT_CPUID_TIMING;
-        memcpy(&r.ebx, "Godw", 4);
-        memcpy(&r.ecx, "itGo", 4);
-        memcpy(&r.edx, "dwit", 4);
-    } else if (leaf == GODWIT_CPUID_TIMING) {
-        r.eax = (u32)vcpu->vm->tsc.khz;
-        r.ebx = GODWIT_APIC_TIMER_HZ / 1000;
-    } else if (leaf == KVM_CPUID_BASE) {
-        r.eax = KVM_CPUID_FEATURES;
-        memcpy(&r.ebx, "KVMK", 4);
-        memcpy(&r.ecx, "VMKV", 4);
-        memcpy(&r.edx, "M\0\0\0", 4);
-    } else if (leaf == KVM_CPUID_FEATURES) {
-        r.eax = KVM_FEATURES;
+    switch (leaf) {
+    case GODWIT_CPUID_BASE: return leaf_range(GODWIT_CPUID_TIMING, "GodwitGodwit");
+    case GODWIT_CPUID_TIMING:
+        return (struct cpuid_regs){ .eax = (u32)vcpu->vm->tsc.khz, .ebx = GODWIT_APIC_TIMER_HZ / 1000 };
+    case KVM_CPUID_BASE: return leaf_range(KVM_CPUID_FEATURES, "KVMKVMKVM\0\0");
+    case KVM_CPUID_FEATURES: return (struct cpuid_regs){ .eax = KVM_FEATURES };
+    default: return (struct cpuid_regs){ 0 };
     }
-    return r;
 }
 
 static struct cpuid_regs leaf_basic(const struct vcpu *vcpu, u32 leaf, u32 subleaf)

@@ -59,11 +59,6 @@ static void exit_hlt(struct vcpu *vcpu)
     __atomic_store_n(&vcpu->status, VCPU_HALTED, __ATOMIC_RELEASE);
 }
 
-static void exit_skip(struct vcpu *vcpu)
-{
-    vcpu_skip(vcpu);
-}
-
 /* Kernels try MSRs that no guest has; which ones is worth knowing when a new kernel misbehaves. A guest that never ends
  * to try does not fill the host's log. */
 static void refuse_msr(struct vcpu *vcpu, const char *access)
@@ -146,7 +141,7 @@ const struct exit_handler exit_handlers[NR_EXITS] = {
     [EXIT_WRMSR] = { "wrmsr", exit_wrmsr },
     [EXIT_CR] = { "cr", exit_cr },
     [EXIT_XSETBV] = { "xsetbv", exit_xsetbv },
-    [EXIT_INVALIDATE] = { "invalidate", exit_skip },
+    [EXIT_INVALIDATE] = { "invalidate", vcpu_skip },
     [EXIT_NPF] = { "npf", exit_npf },
     [EXIT_LOG_FULL] = { "log-full", exit_nothing },
     [EXIT_UNDEFINED] = { "undefined", exit_undefined },

@@ -7,8 +7,6 @@
 #include "hv/msr.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "hv/backend.h"
 #include "host/asm.h"
@@ -40,9 +38,7 @@ static const u32 stored[] = {
     MSR_TSC_ADJUST,
 };
 
-struct msr_store {
-    u64 value[ARRAY_SIZE(stored)];
-};
+_Static_assert(ARRAY_SIZE(stored) == MSRS_STORED, "vcpu->msrs");
 
 static const u32 passthrough[] = {
     MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,         MSR_LSTAR,
@@ -60,16 +56,6 @@ static const struct msr_hook *added;
 void msr_set_hook(const struct msr_hook *hook)
 {
     added = hook;
-}
-
-void msr_store_reset(struct msr_store *store)
-{
-    memset(store, 0, sizeof(*store));
-}
-
-struct msr_store *msr_store_create(void)
-{
-    return calloc(1, sizeof(struct msr_store));
 }
 
 /* Memory types of PAT and MTRR entries: UC, WC, WT, WP, WB, and in PAT UC-. */
@@ -91,7 +77,7 @@ static u64 *stored_value(struct vcpu *vcpu, u32 msr)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(stored); i++)
         if (stored[i] == msr)
-            return &vcpu->msrs->value[i];
+            return &vcpu->msrs[i];
     return NULL;
 }
 

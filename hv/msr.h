@@ -4,8 +4,9 @@
 
 #include "host/types.h"
 
-struct msr_store;
 struct vcpu;
+
+#define MSRS_STORED 29 /* of a vcpu: MSRs that only store a value */
 
 /* MSRs that the guest reads and writes without an exit, because the backend switches them. For the backends' bitmaps.
  */
@@ -30,14 +31,8 @@ struct msr_hook {
 /* Register the hook. Once, at boot. */
 void msr_set_hook(const struct msr_hook *hook);
 
-/* Set all stored MSRs to their values after power-up. */
-void msr_store_reset(struct msr_store *store);
-
 /* For carrying a vcpu to another host: the list of stored MSRs, the value of one, and setting one. Setting returns 0,
  * or -EINVAL if it is no stored MSR or no guest of this version or an earlier one could have written the value. */
 const u32 *msr_stored_list(unsigned *count);
 u64 msr_stored_get(struct vcpu *vcpu, u32 msr);
 int msr_stored_set(struct vcpu *vcpu, u32 msr, u64 value);
-
-/* Allocate memory for a vcpu's stored MSRs, all zero; free() frees it. Returns NULL if memory is short. */
-struct msr_store *msr_store_create(void);

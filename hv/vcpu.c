@@ -14,7 +14,6 @@
 #include "hv/inject.h"
 #include "host/trace.h"
 #include "hv/resident.h"
-#include "hv/msr.h"
 #include "hv/vm.h"
 #include "host/frame.h"
 #include "mm/guest_missing.h"
@@ -60,11 +59,13 @@ struct vcpu *vcpu_create(struct vm *vm, u32 id)
     vcpu->tsc_offset = -vm->created_tsc;
     list_init(&vcpu->run_node);
     vcpu->fpu = frame_alloc_page();
-    vcpu->msrs = msr_store_create();
-    if (!vcpu->fpu || !vcpu->msrs || backend()->vcpu_init(vcpu)) {
+    vcpu->backend_page = frame_alloc_page();
+    vcpu->backend = calloc(1, backend()->vcpu_size);
+    if (!vcpu->fpu || !vcpu->backend_page || !vcpu->backend) {
         vcpu_destroy(vcpu);
         return NULL;
     }
+    backend()->vcpu_init(vcpu);
     vcpu_restart(vcpu);
     return vcpu;
 }
@@ -73,9 +74,11 @@ void vcpu_destroy(struct vcpu *vcpu)
 {
     if (vcpu->backend)
         backend()->vcpu_fini(vcpu);
+    free(vcpu->backend);
+    if (vcpu->backend_page)
+        frame_free_page(vcpu->backend_page);
     if (vcpu->fpu)
         frame_free_page(vcpu->fpu);
-    free(vcpu->msrs);
     free(vcpu);
 }
 
@@ -102,7 +105,7 @@ void vcpu_reset(struct vcpu *vcpu)
 void vcpu_restart(struct vcpu *vcpu)
 {
     vcpu->status = vcpu->id ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
-    msr_store_reset(vcpu->msrs);
+    memset(vcpu->msrs, 0, sizeof(vcpu->msrs));
     vcpu_reset(vcpu);
 }
 

@@ -9,11 +9,11 @@
 #include "hv/exit.h"
 #include "host/list.h"
 #include "host/types.h"
+#include "hv/msr.h"
 #include "hv/page_wait.h"
 #include "hv/vcpu_state.h"
 
 struct cpu;
-struct msr_store;
 struct vm;
 
 enum vcpu_status {
@@ -134,14 +134,15 @@ struct vcpu {
     u64 dr[4];
     u64 tsc_aux;
 
-    u64 tsc_offset;         /* guest TSC = host TSC, scaled by vm->tsc, plus this */
-    struct msr_store *msrs; /* MSRs that only store a value (msr.c) */
-    u64 npt_generation;     /* the vm->npt.generation that this vcpu's CPU has flushed */
-    u64 npt_flushes;        /* how often npt_generation has moved */
+    u64 tsc_offset;        /* guest TSC = host TSC, scaled by vm->tsc, plus this */
+    u64 msrs[MSRS_STORED]; /* in the order of msr_stored_list; 0 after power-up */
+    u64 npt_generation;    /* the vm->npt.generation that this vcpu's CPU has flushed */
+    u64 npt_flushes;       /* how often npt_generation has moved */
     const struct interrupt_ops *interrupts;
     void *interrupt_data; /* the local APIC */
 
-    void *backend; /* VMCS or VMCB and its companions */
+    void *backend_page; /* VMCS or VMCB: one frame */
+    void *backend;      /* the backend's own struct */
     u64 exits[NR_EXITS];
     u64 interrupts_injected;
     u64 trace_id;    /* vm->id << 8 | id */

@@ -68,6 +68,11 @@ static int init(void)
     return present() ? svm_init() : -ENODEV;
 }
 
+static void vcpu_fini(struct vcpu *vcpu)
+{
+    (void)vcpu;
+}
+
 /* svm_enter restores and saves all guest state each time. But see svm_save. */
 static bool svm_restore(struct vcpu *vcpu)
 {
@@ -102,8 +107,9 @@ const struct backend svm_backend = {
     .name = "AMD-V with nested paging",
     .init = init,
     .cpu_on = cpu_on,
+    .vcpu_size = sizeof(struct svm_vcpu),
     .vcpu_init = svm_vcpu_init,
-    .vcpu_fini = svm_vcpu_fini,
+    .vcpu_fini = vcpu_fini,
     .restore = svm_restore,
     .save = svm_save,
     .run = svm_run,

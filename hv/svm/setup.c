@@ -7,7 +7,6 @@
 #include "hv/svm/svm.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/asm.h"
@@ -126,17 +125,11 @@ int svm_init(void)
     return svm_shared.nr_asids < 2 ? -ENODEV : 0;
 }
 
-int svm_vcpu_init(struct vcpu *vcpu)
+void svm_vcpu_init(struct vcpu *vcpu)
 {
-    struct svm_vcpu *svm = calloc(1, sizeof(*svm));
-    struct vmcb *vmcb = frame_alloc_page();
+    struct svm_vcpu *svm = svm_vcpu(vcpu);
+    struct vmcb *vmcb = vcpu->backend_page;
 
-    if (!svm || !vmcb) {
-        free(svm);
-        if (vmcb)
-            frame_free_page(vmcb);
-        return -ENOMEM;
-    }
     for (unsigned i = 0; i < ARRAY_SIZE(intercepts); i++)
         intercept_set(&vmcb->control, intercepts[i], true);
     vmcb->control.iopm_base_pa = svm_shared.iopm;
@@ -146,15 +139,4 @@ int svm_vcpu_init(struct vcpu *vcpu)
     svm->vmcb = vmcb;
     svm->vmcb_pa = frame_address(vmcb);
     svm->flush = true;
-    vcpu->backend = svm;
-    return 0;
-}
-
-void svm_vcpu_fini(struct vcpu *vcpu)
-{
-    struct svm_vcpu *svm = svm_vcpu(vcpu);
-
-    frame_free_page(svm->vmcb);
-    free(svm);
-    vcpu->backend = NULL;
 }

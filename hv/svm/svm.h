@@ -71,8 +71,7 @@ static inline bool intercept_get(const struct vmcb_control *control, unsigned ex
 
 /* setup.c */
 int svm_init(void);
-int svm_vcpu_init(struct vcpu *vcpu);
-void svm_vcpu_fini(struct vcpu *vcpu);
+void svm_vcpu_init(struct vcpu *vcpu);
 
 /* state.c */
 void svm_get(struct vcpu *vcpu, struct vcpu_state *state, unsigned groups);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * From what the processor offers to what we use (SDM 3D appendix A "VMX Capability Reporting Facility"). Each control
- * that we want is a row below, with its name for the log. docs/vmx.md says what each is for.
+ * and feature that we want is a row below. docs/vmx.md says what each is for.
  */
 #define LOG_PREFIX "vmx"
 #include "hv/vmx/vmx.h"
@@ -10,56 +10,54 @@
 #include "host/msr_index.h"
 #include "host/log.h"
 
-struct wish {
-    u64 bit;
-    const char *name;
-    bool optional;
-};
+#define CONTROL(group, bit, name)                                \
+    {                                                            \
+        offsetof(struct vmx_caps, group), (u64)(bit) << 32, name \
+    }
+#define FEATURE(group, bits, name)                   \
+    {                                                \
+        offsetof(struct vmx_caps, group), bits, name \
+    }
 
-static const struct wish pin_wishes[] = {
-    { PIN_EXTERNAL_INTERRUPT, "external-interrupt exiting", false },
-    { PIN_NMI, "NMI exiting", false },
-    { PIN_VIRTUAL_NMIS, "virtual NMIs", false },
-    { PIN_PREEMPTION_TIMER, "the preemption timer", true },
-};
-
-static const struct wish primary_wishes[] = {
-    { PRIMARY_TSC_OFFSETTING, "TSC offsetting", false }, { PRIMARY_HLT, "HLT exiting", false },
-    { PRIMARY_MWAIT, "MWAIT exiting", false },           { PRIMARY_RDPMC, "RDPMC exiting", false },
-    { PRIMARY_CR8_LOAD, "CR8-load exiting", false },     { PRIMARY_CR8_STORE, "CR8-store exiting", false },
-    { PRIMARY_IO_BITMAPS, "I/O bitmaps", false },        { PRIMARY_MSR_BITMAPS, "MSR bitmaps", false },
-    { PRIMARY_MONITOR, "MONITOR exiting", false },       { PRIMARY_SECONDARY, "secondary controls", false },
-};
-
-/* RDTSCP, INVPCID and XSAVES are added for each vcpu by its CPUID (setup.c). */
-static const struct wish secondary_wishes[] = {
-    { SECONDARY_EPT, "EPT", false },
-    { SECONDARY_UNRESTRICTED_GUEST, "unrestricted guest", false },
-    { SECONDARY_VPID, "VPID", true },
-    { SECONDARY_WBINVD, "WBINVD exiting", true },
-    { SECONDARY_TSC_SCALING, "TSC scaling", true },
-};
-
-static const struct wish exit_wishes[] = {
-    { EXIT_SAVE_DEBUG, "saving of debug controls at exits", false },
-    { EXIT_HOST_64BIT, "a 64-bit host", false },
-    { EXIT_LOAD_PAT, "loading of PAT at exits", false },
-    { EXIT_LOAD_EFER, "loading of EFER at exits", false },
-    { EXIT_SAVE_TIMER, "saving of the preemption timer", true },
-};
-
-static const struct wish entry_wishes[] = {
-    { ENTRY_LOAD_DEBUG, "loading of debug controls at entries", false },
-    { ENTRY_LOAD_PAT, "loading of PAT at entries", false },
-    { ENTRY_LOAD_EFER, "loading of EFER at entries", false },
-};
-
-/* The features that we need beyond controls. */
-static const struct wish ept_wishes[] = {
-    { EPT_CAP_4_LEVELS, "4-level EPT", false },
-    { EPT_CAP_WRITE_BACK, "write-back EPT tables", false },
-    { EPT_CAP_2M, "2 MiB EPT pages", false },
-    { EPT_CAP_INVEPT, "INVEPT", false },
+static const struct wish {
+    size_t group;     /* offset in struct vmx_caps */
+    u64 bits;         /* there; any of them will do. A control is there in the half that says what may be 1 */
+    const char *name; /* for the log; NULL: we can do without */
+} wishes[] = {
+    CONTROL(pin, PIN_EXTERNAL_INTERRUPT, "external-interrupt exiting"),
+    CONTROL(pin, PIN_NMI, "NMI exiting"),
+    CONTROL(pin, PIN_VIRTUAL_NMIS, "virtual NMIs"),
+    CONTROL(pin, PIN_PREEMPTION_TIMER, NULL),
+    CONTROL(primary, PRIMARY_TSC_OFFSETTING, "TSC offsetting"),
+    CONTROL(primary, PRIMARY_HLT, "HLT exiting"),
+    CONTROL(primary, PRIMARY_MWAIT, "MWAIT exiting"),
+    CONTROL(primary, PRIMARY_RDPMC, "RDPMC exiting"),
+    CONTROL(primary, PRIMARY_CR8_LOAD, "CR8-load exiting"),
+    CONTROL(primary, PRIMARY_CR8_STORE, "CR8-store exiting"),
+    CONTROL(primary, PRIMARY_UNCONDITIONAL_IO, "unconditional I/O exiting"),
+    CONTROL(primary, PRIMARY_MSR_BITMAPS, "MSR bitmaps"),
+    CONTROL(primary, PRIMARY_MONITOR, "MONITOR exiting"),
+    CONTROL(primary, PRIMARY_SECONDARY, "secondary controls"),
+    /* RDTSCP, INVPCID and XSAVES are added for each vcpu by its CPUID (setup.c). */
+    CONTROL(secondary, SECONDARY_EPT, "EPT"),
+    CONTROL(secondary, SECONDARY_UNRESTRICTED_GUEST, "unrestricted guest"),
+    CONTROL(secondary, SECONDARY_VPID, NULL),
+    CONTROL(secondary, SECONDARY_WBINVD, NULL),
+    CONTROL(secondary, SECONDARY_TSC_SCALING, NULL),
+    CONTROL(exit, EXIT_SAVE_DEBUG, "saving of debug controls at exits"),
+    CONTROL(exit, EXIT_HOST_64BIT, "a 64-bit host"),
+    CONTROL(exit, EXIT_LOAD_PAT, "loading of PAT at exits"),
+    CONTROL(exit, EXIT_LOAD_EFER, "loading of EFER at exits"),
+    CONTROL(exit, EXIT_SAVE_TIMER, NULL),
+    CONTROL(entry, ENTRY_LOAD_DEBUG, "loading of debug controls at entries"),
+    CONTROL(entry, ENTRY_LOAD_PAT, "loading of PAT at entries"),
+    CONTROL(entry, ENTRY_LOAD_EFER, "loading of EFER at entries"),
+    FEATURE(ept_vpid, EPT_CAP_4_LEVELS, "4-level EPT"),
+    FEATURE(ept_vpid, EPT_CAP_WRITE_BACK, "write-back EPT tables"),
+    FEATURE(ept_vpid, EPT_CAP_2M, "2 MiB EPT pages"),
+    FEATURE(ept_vpid, EPT_CAP_INVEPT, "INVEPT"),
+    FEATURE(ept_vpid, EPT_CAP_INVEPT_CONTEXT | EPT_CAP_INVEPT_GLOBAL, "INVEPT of a context or of all"),
+    FEATURE(basic, BASIC_INSTRUCTION_INFO, "information about INS and OUTS"),
 };
 
 static u64 control_msr(u64 basic, u32 msr, u32 true_msr)
@@ -90,13 +88,30 @@ void vmx_caps_read(struct vmx_caps *caps)
         caps->ept_vpid = rdmsr(MSR_VMX_EPT_VPID_CAP);
 }
 
-/* Does `may` contain all wished controls that are not optional? The log names the missing ones. */
-static bool granted(const struct wish *wishes, unsigned count, u64 may)
+static u64 word_of(const struct vmx_caps *caps, size_t group)
+{
+    return *(const u64 *)((const u8 *)caps + group);
+}
+
+/* The controls that must be 1, and those of our wishes that may be 1. */
+static u32 choose(const struct vmx_caps *caps, size_t group)
+{
+    u64 word = word_of(caps, group);
+    u32 controls = word;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(wishes); i++)
+        if (wishes[i].group == group)
+            controls |= (word & wishes[i].bits) >> 32;
+    return controls;
+}
+
+/* Is all there that we can't do without? The log names what is missing. */
+static bool granted(const struct vmx_caps *caps)
 {
     bool all = true;
 
-    for (unsigned i = 0; i < count; i++) {
-        if (wishes[i].optional || (may & wishes[i].bit))
+    for (unsigned i = 0; i < ARRAY_SIZE(wishes); i++) {
+        if (!wishes[i].name || (word_of(caps, wishes[i].group) & wishes[i].bits))
             continue;
         pr_err("this processor lacks %s", wishes[i].name);
         all = false;
@@ -104,35 +119,17 @@ static bool granted(const struct wish *wishes, unsigned count, u64 may)
     return all;
 }
 
-/* The controls that must be 1, and those of our wishes that may be 1. */
-static bool adjust(const struct wish *wishes, unsigned count, u64 caps, u32 *controls)
-{
-    u32 must = caps, may = caps >> 32;
-
-    *controls = must;
-    for (unsigned i = 0; i < count; i++)
-        *controls |= wishes[i].bit & may;
-    return granted(wishes, count, may);
-}
-
-#define ADJUST(group) adjust(group##_wishes, ARRAY_SIZE(group##_wishes), caps->group, &controls->group)
-
 bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *controls)
 {
-    const u64 invept = EPT_CAP_INVEPT_CONTEXT | EPT_CAP_INVEPT_GLOBAL;
     const u64 invvpid = VPID_CAP_CONTEXT | VPID_CAP_ALL;
-    /* Check all of them, so that the log is complete. */
-    bool ok = ADJUST(pin) & ADJUST(primary) & ADJUST(secondary) & ADJUST(exit) & ADJUST(entry);
 
-    ok &= granted(ept_wishes, ARRAY_SIZE(ept_wishes), caps->ept_vpid);
-    if (ok && !(caps->ept_vpid & invept)) {
-        pr_err("this processor lacks INVEPT of a context or of all");
-        ok = false;
-    }
-    if (!(caps->basic & BASIC_INSTRUCTION_INFO)) {
-        pr_err("this processor lacks information about INS and OUTS");
-        ok = false;
-    }
+    *controls = (struct vmx_controls){
+        .pin = choose(caps, offsetof(struct vmx_caps, pin)),
+        .primary = choose(caps, offsetof(struct vmx_caps, primary)),
+        .secondary = choose(caps, offsetof(struct vmx_caps, secondary)),
+        .exit = choose(caps, offsetof(struct vmx_caps, exit)),
+        .entry = choose(caps, offsetof(struct vmx_caps, entry)),
+    };
     /* We can use the timer only if it goes on from its saved value. */
     if (!(controls->pin & PIN_PREEMPTION_TIMER) || !(controls->exit & EXIT_SAVE_TIMER)) {
         controls->pin &= ~PIN_PREEMPTION_TIMER;
@@ -141,5 +138,5 @@ bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *contr
     /* VPID without a way to flush one is worse than none. */
     if (!(caps->ept_vpid & VPID_CAP_INVVPID) || !(caps->ept_vpid & invvpid))
         controls->secondary &= ~SECONDARY_VPID;
-    return ok;
+    return granted(caps);
 }

@@ -82,6 +82,7 @@ const struct backend vmx_backend = {
     .name = "VT-x with EPT",
     .init = init,
     .cpu_on = cpu_on,
+    .vcpu_size = sizeof(struct vmx_vcpu),
     .vcpu_init = vmx_vcpu_init,
     .vcpu_fini = vmx_vcpu_fini,
     .restore = vmx_restore,

@@ -9,7 +9,6 @@
 #include "hv/vmx/vmx.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/asm.h"
@@ -80,11 +79,16 @@ static struct npt_format make_npt_format(u64 ept_caps)
     };
 }
 
-static void msr_bitmap_fill(u8 *bitmap)
+static int msr_bitmap_init(void)
 {
     unsigned count;
     const u32 *msrs = msr_passthrough(&count);
+    u8 *bitmap = frame_alloc_page();
 
+    if (!bitmap) {
+        pr_err("no memory for the MSR bitmap");
+        return -ENOMEM;
+    }
     memset(bitmap, 0xFF, PAGE_SIZE);
     for (unsigned i = 0; i < count; i++) {
         bool high = msrs[i] >= MSR_HIGH_BASE;
@@ -94,25 +98,7 @@ static void msr_bitmap_fill(u8 *bitmap)
         reads[bit / 8] &= ~(1U << bit % 8);
         reads[MSR_BITMAP_WRITES + bit / 8] &= ~(1U << bit % 8);
     }
-}
-
-static int bitmaps_init(void)
-{
-    u8 *page[3];
-
-    for (unsigned i = 0; i < ARRAY_SIZE(page); i++) {
-        page[i] = frame_alloc_page();
-        if (!page[i]) {
-            pr_err("no memory for the bitmaps");
-            return -ENOMEM;
-        }
-    }
-    memset(page[0], 0xFF, PAGE_SIZE); /* every port exits */
-    memset(page[1], 0xFF, PAGE_SIZE);
-    msr_bitmap_fill(page[2]);
-    vmx_shared.io_bitmap[0] = frame_address(page[0]);
-    vmx_shared.io_bitmap[1] = frame_address(page[1]);
-    vmx_shared.msr_bitmap = frame_address(page[2]);
+    vmx_shared.msr_bitmap = frame_address(bitmap);
     return 0;
 }
 
@@ -147,7 +133,7 @@ int vmx_init(void)
             with(backend_features.scales_tsc));
     if (backend_features.npt_format.exec_large != EPT_EXEC)
         pr_info("code in pages of 4 KiB only: a change of page size may raise a machine check (CVE-2018-12207)");
-    return bitmaps_init();
+    return msr_bitmap_init();
 }
 
 /* Instructions that raise #UD unless a control enables them: enabled if the guest's CPUID shows them. */
@@ -175,6 +161,13 @@ void vmx_tsc_put(const struct vcpu *vcpu)
         vmwrite(TSC_MULTIPLIER, vmx->tsc_ratio);
 }
 
+/* Fields that are always 0. GUEST_ACTIVITY: active, as HLT and INIT states are the core's. */
+static const enum vmcs_field zero_fields[] = { PAGE_FAULT_ERROR_MASK,   PAGE_FAULT_ERROR_MATCH, CR3_TARGET_COUNT,
+                                               EXIT_MSR_STORE_COUNT,    EXIT_MSR_LOAD_COUNT,    ENTRY_MSR_LOAD_COUNT,
+                                               ENTRY_INTERRUPTION_INFO, GUEST_DEBUGCTL,         GUEST_ACTIVITY,
+                                               HOST_FS_SELECTOR,        HOST_GS_SELECTOR,       HOST_FS_BASE,
+                                               HOST_SYSENTER_CS,        HOST_SYSENTER_ESP,      HOST_SYSENTER_EIP };
+
 static void controls_init(const struct vcpu *vcpu)
 {
     const struct vmx_controls *controls = &vmx_shared.controls;
@@ -186,16 +179,7 @@ static void controls_init(const struct vcpu *vcpu)
     vmwrite(EXIT_CONTROLS, controls->exit);
     vmwrite(ENTRY_CONTROLS, controls->entry);
     vmwrite(EXCEPTION_BITMAP, EXCEPTIONS);
-    vmwrite(PAGE_FAULT_ERROR_MASK, 0);
-    vmwrite(PAGE_FAULT_ERROR_MATCH, 0);
-    vmwrite(CR3_TARGET_COUNT, 0);
-    vmwrite(EXIT_MSR_STORE_COUNT, 0);
-    vmwrite(EXIT_MSR_LOAD_COUNT, 0);
-    vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
-    vmwrite(ENTRY_INTERRUPTION_INFO, 0);
     vmx_tsc_put(vcpu);
-    vmwrite(IO_BITMAP_A, vmx_shared.io_bitmap[0]);
-    vmwrite(IO_BITMAP_B, vmx_shared.io_bitmap[1]);
     vmwrite(MSR_BITMAP, vmx_shared.msr_bitmap);
     vmwrite(EPT_POINTER, vmx->eptp);
     if (vmx->vpid)
@@ -203,8 +187,6 @@ static void controls_init(const struct vcpu *vcpu)
     vmwrite(CR0_GUEST_HOST_MASK, ~CR0_GUEST_OWNED);
     vmwrite(CR4_GUEST_HOST_MASK, ~vmx_shared.cr4_guest_owned);
     vmwrite(VMCS_LINK_POINTER, ~0ULL);
-    vmwrite(GUEST_DEBUGCTL, 0);
-    vmwrite(GUEST_ACTIVITY, 0); /* active: HLT and INIT states are the core's */
 }
 
 static void host_init(void)
@@ -213,13 +195,7 @@ static void host_init(void)
     vmwrite(HOST_SS_SELECTOR, SELECTOR_DATA);
     vmwrite(HOST_DS_SELECTOR, SELECTOR_DATA);
     vmwrite(HOST_ES_SELECTOR, SELECTOR_DATA);
-    vmwrite(HOST_FS_SELECTOR, 0);
-    vmwrite(HOST_GS_SELECTOR, 0);
     vmwrite(HOST_TR_SELECTOR, SELECTOR_TSS);
-    vmwrite(HOST_FS_BASE, 0);
-    vmwrite(HOST_SYSENTER_CS, 0);
-    vmwrite(HOST_SYSENTER_ESP, 0);
-    vmwrite(HOST_SYSENTER_EIP, 0);
     vmwrite(HOST_PAT, PAT_RESET);
     vmwrite(HOST_RIP, (u64)vmx_exit_landing);
 }
@@ -249,34 +225,25 @@ static u16 vpid_of(const struct vcpu *vcpu)
     return (vcpu->vm->id * CONFIG_MAX_VCPUS + vcpu->id) % 65535 + 1;
 }
 
-int vmx_vcpu_init(struct vcpu *vcpu)
+void vmx_vcpu_init(struct vcpu *vcpu)
 {
-    struct vmx_vcpu *vmx = calloc(1, sizeof(*vmx));
-    void *vmcs = frame_alloc_page();
+    struct vmx_vcpu *vmx = vmx_vcpu(vcpu), *previous;
 
-    if (!vmx || !vmcs) {
-        free(vmx);
-        if (vmcs)
-            frame_free_page(vmcs);
-        return -ENOMEM;
-    }
-    *(u32 *)vmcs = field_get(BASIC_REVISION, vmx_shared.caps.basic);
-    vmx->vmcs = vmcs;
-    vmx->vmcs_pa = frame_address(vmcs);
+    *(u32 *)vcpu->backend_page = field_get(BASIC_REVISION, vmx_shared.caps.basic);
+    vmx->vmcs_pa = frame_address(vcpu->backend_page);
     vmx->cpu = NO_CPU;
     vmx->vpid = vpid_of(vcpu);
     vmx->eptp = vcpu->vm->npt.root | EPTP_WRITE_BACK | EPTP_4_LEVELS;
     if (backend_features.npt_format.dirty)
         vmx->eptp |= EPTP_ACCESSED_DIRTY;
-    vcpu->backend = vmx;
 
     vmclear(vmx->vmcs_pa);
-    struct vmx_vcpu *previous = vmx_borrow(vmx);
-
+    previous = vmx_borrow(vmx);
+    for (unsigned i = 0; i < ARRAY_SIZE(zero_fields); i++)
+        vmwrite(zero_fields[i], 0);
     controls_init(vcpu);
     host_init();
     vmx_return(vmx, previous);
-    return 0;
 }
 
 void vmx_vcpu_fini(struct vcpu *vcpu)
@@ -284,11 +251,8 @@ void vmx_vcpu_fini(struct vcpu *vcpu)
     struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
 
     assert(this_cpu()->backend_data != vmx);
-    frame_free_page(vmx->vmcs);
     if (vmx->pml)
         frame_free_page(vmx->pml);
-    free(vmx);
-    vcpu->backend = NULL;
 }
 
 struct vmx_vcpu *vmx_borrow(struct vmx_vcpu *vmx)

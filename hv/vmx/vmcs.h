@@ -11,8 +11,6 @@
 
 #define VMCS_CONTROL_FIELDS(X)            \
     X(VIRTUAL_PROCESSOR_ID, 0x0000)       \
-    X(IO_BITMAP_A, 0x2000)                \
-    X(IO_BITMAP_B, 0x2002)                \
     X(MSR_BITMAP, 0x2004)                 \
     X(PML_ADDRESS, 0x200E)                \
     X(TSC_OFFSET, 0x2010)                 \
@@ -142,7 +140,7 @@ enum vmcs_field {
 #define PRIMARY_CR8_LOAD BIT(19)
 #define PRIMARY_CR8_STORE BIT(20)
 #define PRIMARY_NMI_WINDOW BIT(22)
-#define PRIMARY_IO_BITMAPS BIT(25)
+#define PRIMARY_UNCONDITIONAL_IO BIT(24)
 #define PRIMARY_MSR_BITMAPS BIT(28)
 #define PRIMARY_MONITOR BIT(29)
 #define PRIMARY_SECONDARY BIT(31)

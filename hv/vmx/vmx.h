@@ -29,7 +29,7 @@ struct vmx_shared {
     bool has_timer;      /* the preemption timer exists; it stands still outside the guest */
     u64 longest_run;     /* TSC ticks that a guest runs at a time at most, see run.c */
     enum invalidate invept_type, invvpid_type;
-    hpa_t io_bitmap[2], msr_bitmap;
+    hpa_t msr_bitmap;
     u64 cr4_guest_owned;
 };
 
@@ -44,7 +44,6 @@ enum vmx_flush {
 /* The backend's part of one vcpu; vcpu->backend. cpu->backend_data is the one whose VMCS is current on that CPU, or
  * NULL. */
 struct vmx_vcpu {
-    void *vmcs;
     hpa_t vmcs_pa;
     u32 cpu; /* the CPU where the vcpu was resident last, which may still cache its translations. NO_CPU: none yet */
 
@@ -88,7 +87,7 @@ bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *contr
 
 /* setup.c */
 int vmx_init(void);
-int vmx_vcpu_init(struct vcpu *vcpu);
+void vmx_vcpu_init(struct vcpu *vcpu);
 void vmx_vcpu_fini(struct vcpu *vcpu);
 
 /* Write the vcpu's TSC offset and its VM's ratio into the current VMCS. */

@@ -107,15 +107,9 @@ void vm_triple_fault(struct vcpu *vcpu, const char *format, ...)
 
 /* --- The backend: a group that was not asked for is not what it was -------------------------------------------- */
 
-static int vcpu_init(struct vcpu *vcpu)
+static void nothing(struct vcpu *vcpu)
 {
-    vcpu->backend = calloc(1, sizeof(struct vcpu_state));
-    return vcpu->backend ? 0 : -ENOMEM;
-}
-
-static void vcpu_fini(struct vcpu *vcpu)
-{
-    free(vcpu->backend);
+    (void)vcpu;
 }
 
 static void copy_groups(struct vcpu_state *to, const struct vcpu_state *from, unsigned groups)
@@ -146,9 +140,12 @@ static void set(struct vcpu *vcpu, const struct vcpu_state *state, unsigned grou
     copy_groups(vcpu->backend, state, groups);
 }
 
-static const struct backend rig_backend = {
-    .name = "rig", .vcpu_init = vcpu_init, .vcpu_fini = vcpu_fini, .get = get, .set = set
-};
+static const struct backend rig_backend = { .name = "rig",
+                                            .vcpu_size = sizeof(struct vcpu_state),
+                                            .vcpu_init = nothing,
+                                            .vcpu_fini = nothing,
+                                            .get = get,
+                                            .set = set };
 struct backend_features backend_features;
 const struct backend *backend_in_use = &rig_backend;
 

@@ -174,17 +174,6 @@ enum insn_mode fetch_mode(const struct vcpu *vcpu, const struct vcpu_state *stat
     return INSN_64;
 }
 
-/* vcpu_create is not what is tested. */
-struct msr_store *msr_store_create(void)
-{
-    return NULL;
-}
-
-void msr_store_reset(struct msr_store *store)
-{
-    (void)store;
-}
-
 /* --- Guests ---------------------------------------------------------------------------------------------------- */
 
 static struct guest *guest_of(const struct vcpu *vcpu)
