@@ -73,7 +73,7 @@ all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hyperv
 # --- The hypervisor ----------------------------------------------------------------------------------------
 
 # The rooms, lowest first, with the two parts of hv: `tools/check rooms` compares the list with its own.
-HV_DIRS := config host mm net hv hv/vmx hv/svm dev guest/load stream policy dirty migrate control start
+HV_DIRS := config host mm net hv hv/vmx hv/svm dev guest/load stream policy dirty migrate save control start
 CONFIG_SRC := $(wildcard config/*.c)
 HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S))
 HV_SRC_STEMS := $(basename $(HV_SRC))
@@ -155,7 +155,10 @@ $(OBJ)/tools/firmware.bin: tools/firmware.S | $(PACKAGES)
 # The administrator's command-line tool. It shows answers as the serial monitor does, with the same code.
 all: $(BUILD)/tools/godwit
 
-$(BUILD)/tools/godwit: $(wildcard tools/godwit/*.c tools/godwit/*.h) control/text.c control/text.h | $(PACKAGES)
+# It judges images with the hypervisor's own code.
+GODWIT_SRC := control/text.c stream/record.c stream/crc32c.c stream/ram.c stream/ram_digest.c dev/codec.c
+
+$(BUILD)/tools/godwit: $(wildcard tools/godwit/*.c tools/godwit/*.h) $(GODWIT_SRC) $(GODWIT_SRC:.c=.h) | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call say,HOSTCC,$@)
 	$(Q)$(CC) $(CFLAGS_HOST) $(filter %.c,$^) -lcurl -ljansson -o $@

@@ -13,6 +13,7 @@
 #include "control/command.h"
 #include "control/http_parse.h"
 #include "control/http_server.h"
+#include "control/image_api.h"
 #include "control/json.h"
 #include "control/metrics.h"
 #include "control/status.h"
@@ -258,8 +259,12 @@ void api_handle(const struct http_request *request, const char *body, bool last,
     const struct command *command;
     const char *vm;
 
-    if (!authorized(request, response))
+    if (!authorized(request, response) || image_handle(request, response))
         return;
+    if (request->content_length > HTTP_BODY_MAX) {
+        http_refuse(response, 413, "the body is too long, expected at most %d bytes", HTTP_BODY_MAX);
+        return;
+    }
     if (request->nr_segments == 1 && !strcmp(request->segment[0], "metrics")) {
         handle_metrics(request, response);
         return;

@@ -10,6 +10,8 @@
 
 #include "host/bits.h"
 
+#define LENGTH_MAX (1ULL << 60) /* no body is as long */
+
 /* Bytes of the head, still to be read. */
 struct span {
     const char *at;
@@ -226,10 +228,10 @@ static bool parse_length(struct parser *p, struct span value)
     for (size_t i = 0; i < value.len; i++) {
         if (value.at[i] < '0' || value.at[i] > '9')
             return refuse(p, 400, "Content-Length is wrong");
-        length = MIN(10 * length + (u64)(value.at[i] - '0'), (u64)HTTP_BODY_MAX + 1);
+        length = MIN(10 * length + (u64)(value.at[i] - '0'), LENGTH_MAX);
     }
-    p->request->content_length = (u32)length;
-    return length <= HTTP_BODY_MAX || refuse(p, 413, "the body is too long");
+    p->request->content_length = length;
+    return length < LENGTH_MAX || refuse(p, 413, "the body is too long");
 }
 
 static bool parse_authorization(struct parser *p, struct span value)

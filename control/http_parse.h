@@ -11,7 +11,7 @@
 
 #define HTTP_HEAD_MAX 4096  /* bytes of request line and fields; more: 431 */
 #define HTTP_TARGET_MAX 512 /* bytes of the target; more: 414 */
-#define HTTP_BODY_MAX 4096  /* bytes of a body; more: 413 */
+#define HTTP_BODY_MAX 4096  /* bytes of a body, unless it is for a taker (http_server.h) */
 #define HTTP_FIELDS_MAX 64  /* fields; more: 431 */
 #define HTTP_SEGMENTS 6     /* segments of a path; no deeper path exists here */
 #define HTTP_PARAMETERS 8   /* parameters of a query; more: 400 */
@@ -27,7 +27,7 @@ struct http_request {
     enum http_method method;
     bool keep_alive;
     bool expect_continue; /* the client waits for "100 Continue" before it sends its body */
-    u32 content_length;
+    u64 content_length;
     char bearer[HTTP_BEARER]; /* token of "Authorization: Bearer ..."; "": none */
 
     /* The path "/v1/vms/web" is the segments "v1", "vms", "web"; decoded. */

@@ -39,15 +39,20 @@ struct client {
 
     char in[HTTP_HEAD_MAX + HTTP_BODY_MAX];
     size_t in_len;
-    size_t request_len; /* head and body of the request that is being answered */
+    size_t head_len;    /* of the request that is being answered */
+    size_t request_len; /* the same with its body, as far as that is awaited */
     struct http_request request;
     bool continued; /* "100 Continue" has been sent for this request */
 
     struct buffer out; /* head and body of the answer */
     size_t out_sent;
     bool keep_alive; /* the connection stays open after this answer */
+
+    http_taker *taker; /* takes the connection over after this answer; NULL: nobody */
+    void *taker_ctx;
 };
 
+static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 static struct list clients = { &clients, &clients };
 static unsigned nr_clients, nr_waiting;
 static http_handler *answer;
@@ -62,9 +67,20 @@ static void set_deadline(struct client *client, u64 ms)
     client->deadline = clock_ns() + ms * 1000000;
 }
 
+/* Nobody else will have the connection. */
+static void taker_call(struct client *client, struct tcp_stream *stream)
+{
+    http_taker *taker = client->taker;
+
+    client->taker = NULL;
+    if (taker)
+        taker(client->taker_ctx, stream, client->in + client->head_len, client->in_len - client->head_len);
+}
+
 /* Forget the client; its connection is closed by the caller or gone. */
 static void client_free(struct client *client)
 {
+    taker_call(client, NULL);
     nr_waiting -= client->state == CLIENT_WAITING;
     nr_clients--;
     list_del(&client->node);
@@ -97,17 +113,37 @@ void http_refuse(struct http_response *response, int status, const char *format,
     response->body = json.buffer;
 }
 
+void http_put_head(struct buffer *out, const struct http_response *response, u64 len, bool keep_alive)
+{
+    buffer_format(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n", response->status, http_status_text(response->status),
+                  response->type);
+    if (len != ~0ULL)
+        buffer_format(out, "Content-Length: %lu\r\n", (unsigned long)len);
+    buffer_format(out, "Cache-Control: no-store\r\nConnection: %s\r\n%s\r\n", keep_alive ? "keep-alive" : "close",
+                  response->fields);
+}
+
+/* The connection goes to a taker when what the response says is sent. */
+static void hand_over(struct client *client, const struct http_response *response)
+{
+    client->taker = response->taker;
+    client->taker_ctx = response->taker_ctx;
+    if (response->status)
+        http_put_head(&client->out, response, ~0ULL, false);
+    else if (client->request.expect_continue)
+        buffer_put(&client->out, go_on, sizeof(go_on) - 1);
+}
+
 /* Make the answer's bytes, and begin to send. */
 static void respond(struct client *client, struct http_response *response)
 {
     if (response->body.failed)
         http_refuse(response, 503, "no memory for the answer");
     client->out_sent = 0;
-    buffer_format(&client->out,
-                  "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %lu\r\nCache-Control: no-store\r\n"
-                  "Connection: %s\r\n%s\r\n",
-                  response->status, http_status_text(response->status), response->type,
-                  (unsigned long)response->body.len, client->keep_alive ? "keep-alive" : "close", response->fields);
+    if (response->taker)
+        hand_over(client, response);
+    else
+        http_put_head(&client->out, response, response->body.len, client->keep_alive);
     if (client->request.method != HTTP_HEAD && response->body.len)
         buffer_put(&client->out, response->body.text, response->body.len);
     if (client->out.failed)
@@ -181,7 +217,7 @@ static bool begin_to_wait(struct client *client, u32 wait_ms)
 static void client_ask(struct client *client, bool first, bool last)
 {
     struct http_response response = { 0 };
-    const char *body = client->in + client->request_len - client->request.content_length;
+    const char *body = client->in + client->head_len;
 
     answer(&client->request, body, last, &response);
     client->known = response.status != 401;
@@ -208,8 +244,8 @@ static void drop_empty_lines(struct client *client)
 /* Is there a whole request? Then the request is answered, or waits, and true is returned. */
 static bool client_read(struct client *client)
 {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct http_result result;
+    bool large;
 
     drop_empty_lines(client);
     result = http_parse(client->in, client->in_len, &client->request);
@@ -219,8 +255,10 @@ static bool client_read(struct client *client)
     }
     if (!result.head)
         return false;
-    client->keep_alive = client->request.keep_alive;
-    client->request_len = result.head + client->request.content_length;
+    large = client->request.content_length > HTTP_BODY_MAX;
+    client->keep_alive = client->request.keep_alive && !large;
+    client->head_len = result.head;
+    client->request_len = result.head + (large ? 0 : client->request.content_length);
     if (client->in_len < client->request_len) {
         if (client->request.expect_continue && !client->continued)
             tcp_conn_write(client->conn, go_on, sizeof(go_on) - 1);
@@ -261,6 +299,12 @@ static void client_next(struct client *client)
     tcp_conn_receive(client->conn);
 }
 
+static void client_passed(void *ctx, struct tcp_stream *stream)
+{
+    taker_call(ctx, stream);
+    client_free(ctx);
+}
+
 /* Do all that can be done now. The client may be gone afterwards. */
 static void client_step(struct client *client)
 {
@@ -270,6 +314,10 @@ static void client_step(struct client *client)
             break;
         if (client->state == CLIENT_WAITING || !client_send(client))
             break;
+        if (client->taker) { /* the client may be gone */
+            tcp_conn_pass(client->conn, client_passed);
+            return;
+        }
         if (!client->keep_alive) {
             client_close(client);
             return;

@@ -22,6 +22,7 @@
 #include "migrate/halves.h"
 #include "migrate/migration.h"
 #include "migrate/peers.h"
+#include "save/saving.h"
 #include "host/frame.h"
 #include "net/netif.h"
 #include "net/switch.h"
@@ -405,6 +406,7 @@ static void put_logged(struct buffer *out, const struct dirty_counters *count)
 static void put_moves(struct buffer *out)
 {
     struct migration_totals totals = migration_totals();
+    const struct image_counters *images = image_counters();
     const struct claims_counters *claims = claims_counters();
 
     head(out, "godwit_migrations_total", "counter", "Moves that have ended.");
@@ -435,6 +437,10 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_claims_total{direction=\"noise\"} %lu\n", claims->noise);
     head(out, "godwit_migration_noise_total", "counter", "Moves to here refused for an epoch that nobody believes.");
     buffer_format(out, "godwit_migration_noise_total %lu\n", migration_dest()->noise);
+    head(out, "godwit_images_total", "counter", "Images that were saved or restored here, and such that were not.");
+    buffer_format(out, "godwit_images_total{outcome=\"saved\"} %lu\n", images->saved);
+    buffer_format(out, "godwit_images_total{outcome=\"restored\"} %lu\n", images->restored);
+    buffer_format(out, "godwit_images_total{outcome=\"failed\"} %lu\n", images->failed);
     head(out, "godwit_incoming_bytes", "gauge",
          "RAM that is held for guests on their way here, prepared ones included.");
     buffer_format(out, "godwit_incoming_bytes %lu\n", totals.incoming);

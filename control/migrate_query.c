@@ -128,6 +128,8 @@ static void put_warnings(struct json *out, const struct migrate_stats *stats)
 
 static const char *mode_name(const struct migration_request *request)
 {
+    if (request->file.ops)
+        return request->mode == MODE_LIVE ? "save-live" : "save";
     return request->check ? "check" : migrate_mode_name(request->mode);
 }
 
@@ -137,7 +139,7 @@ static void put_move_head(struct json *out, const struct move *move)
     const struct migrate_stats *stats = move_stats(move);
     char peer[TCP_ADDRESS_TEXT];
 
-    tcp_address_text(&move->request.to, peer);
+    move_peer(&move->request, peer);
     json_string(out, "role", "source");
     json_string(out, "vm", move->name);
     json_string(out, "peer", peer);
@@ -318,7 +320,8 @@ bool query_moved_away(const char *name, char to[TCP_ADDRESS_TEXT])
 {
     const struct move *move = newest_move(name);
 
-    if (!move || move->request.check || move_stats(move)->status != MIGRATE_COMPLETED || came_after(name, move->began))
+    if (!move || move->request.check || move->request.file.ops || move_stats(move)->status != MIGRATE_COMPLETED ||
+        came_after(name, move->began))
         return false;
     tcp_address_text(&move->request.to, to);
     return true;

@@ -20,6 +20,7 @@
 
 static struct vm *asked[CONFIG_MAX_VMS]; /* the guests that are asked about; NULL: not this one, or no longer */
 static struct wire_claim questions[CONFIG_MAX_VMS];
+static const struct config_migration *config_peers; /* names them */
 static bool on;
 static bool heeds;    /* is a guest that is not started yet elsewhere, too, if another machine claims it? */
 static unsigned left; /* questions; they count, not the time: a machine that was kept from running has heard nothing */
@@ -28,6 +29,15 @@ static u64 again;     /* host TSC: when the next question is due; behind the las
 _Static_assert(CONFIG_MAX_VMS <= WIRE_QUESTIONS, "a peer is asked about all of them");
 
 static const struct claims_listener claims_listener = { asking_about, asking_heard };
+
+/* Ask the first `count` questions; without any, only name the peers. */
+static void ask(unsigned count)
+{
+    peers_ask(config_peers, questions, count);
+    on = count > 0;
+    left = QUESTIONS;
+    again = rdtsc();
+}
 
 void asking_start(const struct config *config)
 {
@@ -42,11 +52,19 @@ void asking_start(const struct config *config)
         asked[i] = vm;
         questions[count++] = claims_question(vm);
     }
-    peers_ask(&config->migration, questions, count);
+    config_peers = &config->migration;
     heeds = config_asks(config);
-    on = count > 0;
-    left = QUESTIONS;
-    again = rdtsc();
+    ask(count);
+}
+
+bool asking_begin(struct vm *copy)
+{
+    if (on)
+        return false;
+    asked[0] = copy;
+    questions[0] = claims_question(copy);
+    ask(1);
+    return true;
 }
 
 static void start(struct vm *vm)
@@ -59,12 +77,13 @@ static void start(struct vm *vm)
     vm_stop(vm, VM_CRASHED, "%s", reason);
 }
 
-/* Is the guest still to be started? If a command has started or removed it, it is not asked about any more. */
+/* Is the guest still to be started, or on its way here? If a command has started or removed it, it is not asked about
+ * any more. */
 static bool waits(const struct vm *vm)
 {
     list_for_each (node, vm_list())
         if (container_of(node, struct vm, node) == vm)
-            return vm->status == VM_CREATED;
+            return vm->status == VM_CREATED || vm->status == VM_INCOMING;
     return false;
 }
 
@@ -93,7 +112,7 @@ u64 asking_poll(void)
         struct vm *vm = asked[i] && waits(asked[i]) ? asked[i] : NULL;
 
         asked[i] = over ? NULL : vm;
-        if (vm && over)
+        if (vm && over && vm->status == VM_CREATED)
             start(vm);
         else if (vm && due)
             claims_ask(vm);
@@ -122,6 +141,18 @@ static void idle_heard(struct vm *vm, const struct wire_claim *claim, const char
     snprintf(vm->reason, sizeof(vm->reason), "%.31s at %s, epoch %lu", claim->name, where, claim->epoch);
 }
 
+/* The guest that we ask about, or one with its MAC, is elsewhere. Who brought a copy decides what becomes of it. */
+static void found(struct vm *vm, const struct wire_claim *claim, const char *where)
+{
+    const char *how = memcmp(vm->identity.id, claim->vm_id, WIRE_ID) ? "its MAC is that of " : "";
+
+    vm->elsewhere = claim->epoch;
+    if (vm->status == VM_CREATED)
+        vm_stop(vm, VM_OFF, "%s%.31s at %s, epoch %lu", how, claim->name, where, claim->epoch);
+    else
+        snprintf(vm->reason, sizeof(vm->reason), "%s%.31s at %s, epoch %lu", how, claim->name, where, claim->epoch);
+}
+
 void asking_heard(const struct wire_claim *claim, const char *where)
 {
     if (!claim->epoch || claim->epoch > EPOCH_CLAIM)
@@ -132,9 +163,7 @@ void asking_heard(const struct wire_claim *claim, const char *where)
 
         if (at && claims_are_of(claim, vm)) {
             *at = NULL;
-            vm->elsewhere = claim->epoch;
-            vm_stop(vm, VM_OFF, "%s%.31s at %s, epoch %lu", same ? "" : "its MAC is that of ", claim->name, where,
-                    claim->epoch);
+            found(vm, claim, where);
         } else if (same && (vm_ended(vm) || (vm->status == VM_CREATED && heeds))) {
             idle_heard(vm, claim, where);
         }

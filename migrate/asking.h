@@ -20,6 +20,11 @@ struct wire_claim;
 /* Ask about the guests that launch_guests has left to this file. `config` stays valid. Boot, once. */
 void asking_start(const struct config *config);
 
+/* Ask about a copy that has come here otherwise than from its owner, and does not run yet; at the same time all `peers`
+ * are asked. Meanwhile asking_about(copy) is true. If another machine has its VM, or one with its MAC, copy->elsewhere
+ * is that epoch then, and copy->reason says where. False: another question is under way; try again. */
+bool asking_begin(struct vm *copy);
+
 /* Another hypervisor, at the address `where`, owns a VM, holds a copy of it, or has more right to start it than we. A
  * VM that we ask about is elsewhere from now on; so is one that is not started here or has ended, if that hypervisor
  * owns it. */

@@ -204,7 +204,7 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     session->say |= SAY_REFUSED;
     session->refused = (struct wire_refused){ .code = code };
     if (code == WIRE_E_REPLAY)
-        session->refused.epoch = attempt_bar(session->dest, session->fresh.vm_id, session->epoch);
+        session->refused.epoch = dest_known_epoch(session->dest, session->fresh.vm_id, session->epoch);
     snprintf(session->refused.reason, sizeof(session->refused.reason), "%s", reason);
     session_close(session);
     session_detach(session);

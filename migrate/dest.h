@@ -151,6 +151,9 @@ void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host);
 /* How many bytes of RAM are held for such guests now. */
 u64 dest_held(const struct dest *dest);
 
+/* The highest epoch that is remembered as used for a VM and that bars a new attempt under `epoch`; 0: no epoch does. */
+u64 dest_known_epoch(const struct dest *dest, const u8 *vm_id, u64 epoch);
+
 /* The operator does not want this VM, which is on its way here; its source is told so. Returns 0, and the VM is gone;
  * or -ENOENT if the VM is not on its way, or is stranded (see dest_resolve). */
 int dest_cancel(struct dest *dest, const void *vm);

@@ -27,7 +27,7 @@ static bool is_open(const struct incoming *in)
     return counts(in) && !in->settled;
 }
 
-u64 attempt_bar(const struct dest *dest, const u8 *vm_id, u64 epoch)
+u64 dest_known_epoch(const struct dest *dest, const u8 *vm_id, u64 epoch)
 {
     u64 bar = 0;
 
@@ -209,7 +209,7 @@ enum wire_code attempt_admit(struct dest_session *session, const char **reason)
 
     fresh->instead = NULL;
     *reason = "the epoch is not new";
-    if (attempt_bar(dest, fresh->vm_id, fresh->handoff.epoch))
+    if (dest_known_epoch(dest, fresh->vm_id, fresh->handoff.epoch))
         return WIRE_E_REPLAY;
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];

@@ -66,9 +66,6 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
 /* Is this attempt receiving or prepared? */
 bool attempt_under_way(const struct incoming *in);
 
-/* The highest epoch that is remembered as used for a VM and that bars a new attempt under `epoch`; 0: no epoch does. */
-u64 attempt_bar(const struct dest *dest, const u8 *vm_id, u64 epoch);
-
 /* The latest attempt to move a VM here under that epoch; NULL: none is known. */
 struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch);
 

@@ -111,7 +111,7 @@ static void move_count(const struct move *move)
     totals.forwarded += move->stats.forwarded;
     add_postcopy(&totals, &move->stats);
     migrate_logged(&move->stats, 0, move->stats.harvests, &totals.logged);
-    if (move->request.check)
+    if (move->request.check || move->request.file.ops)
         return;
     totals.completed += move->stats.status == MIGRATE_COMPLETED;
     totals.failed += move->stats.status == MIGRATE_FAILED;
@@ -138,13 +138,14 @@ static int refuse(int err, const char *text, const char **reason)
 int migration_start(struct vm *vm, const struct migration_request *request, const char **reason)
 {
     struct migrate_settings engine = move_settings(&settings, request);
+    char text[TCP_ADDRESS_TEXT];
     struct vm_source *from;
     int err;
 
     assert_host_loop();
     if (!netif_port_configured())
         return refuse(-EINVAL, "this machine has no network, expected a [net] section in its configuration", reason);
-    if (netif_port_owns(request->to.bytes, request->to.ip6))
+    if (!request->file.ops && netif_port_owns(request->to.bytes, request->to.ip6))
         return refuse(-EINVAL, "the destination is this machine itself, expected another one's address", reason);
     from = source_make(vm);
     if (!from)
@@ -166,11 +167,9 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     err = source_start(&from->source, &engine);
     if (err)
         return refuse(err, err == -ENOMEM ? "no memory" : err == -EPERM ? "it is not ours to move" : "failed", reason);
+    from->file = request->file;
     from->move = move_begin(from, request);
-
-    char text[TCP_ADDRESS_TEXT];
-
-    tcp_address_text(&request->to, text);
+    move_peer(request, text);
     pr_info("%s: %s to %s, epoch %lu", vm->name, request->check ? "check of a move" : "move", text,
             from->source.stats.epoch);
     return 0;
@@ -473,12 +472,7 @@ static bool source_turn(struct vm_source *from)
 
 /* --- To here, and the host loop -------------------------------------------------------------------------------- */
 
-static u64 reception_now(void)
-{
-    return clock_ns();
-}
-
-static void pass_on(const struct transport *transport, const struct wire_header *header, const char *peer)
+void migration_take(const struct transport *transport, const struct wire_header *header, const char *peer)
 {
     if (dest_accept(&vm_dest, transport, header, peer))
         pr_warn("connection from %s refused: too many", peer);
@@ -486,7 +480,9 @@ static void pass_on(const struct transport *transport, const struct wire_header 
         pr_info("connection from %s", peer);
 }
 
-static const struct reception_ops reception_ops = { .now = reception_now, .answer = claims_answer, .pass_on = pass_on };
+static const struct reception_ops reception_ops = { .now = clock_ns,
+                                                    .answer = claims_answer,
+                                                    .pass_on = migration_take };
 
 static void accepted(struct tcp_stream *stream)
 {

@@ -87,6 +87,9 @@ bool migration_heard(const struct wire_claim *claim);
 bool migration_stranded(const struct vm *vm, u64 *epoch);
 int migration_settle(struct vm *vm, bool adopt);
 
+/* Take a guest that comes over this connection. Contract: dest_accept; a refusal is logged. */
+void migration_take(const struct transport *transport, const struct wire_header *header, const char *peer);
+
 /* migration_move: the moves away from here, the latest first; NULL behind the last. migration_dest: the attempts to
  * come here, in no order. */
 const struct move *migration_move(unsigned index);

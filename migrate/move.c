@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "migrate/move.h"
 
+#include <stdio.h>
+
 #include "config/config.h"
 
 #define FIXED_US 3000 /* the fixed part of the downtime: stop, state, start; on an emulator */
+
+void move_peer(const struct migration_request *request, char text[TCP_ADDRESS_TEXT])
+{
+    if (request->file.ops)
+        snprintf(text, TCP_ADDRESS_TEXT, "image");
+    else
+        tcp_address_text(&request->to, text);
+}
 
 /* At most so many live rounds. */
 static u32 rounds(const struct config_migration *config, enum migrate_mode mode)
@@ -30,5 +40,6 @@ struct migrate_settings move_settings(const struct config_migration *config, con
         .dry_run = request->check,
         .split = request->mode != MODE_LIVE && request->mode != MODE_STOP_COPY,
         .demand = request->mode == MODE_DEMAND,
+        .image = request->file.ops,
     };
 }

@@ -13,8 +13,12 @@ struct migration_request {
     struct tcp_address to;
     bool check; /* pre-flight only */
     enum migrate_mode mode;
-    bool verify; /* compare digests of all memory and state */
+    bool verify;           /* compare digests of all memory and state */
+    struct transport file; /* .ops not NULL: save it there, `to` is unused. The move closes it */
 };
+
+/* Where it goes: an address, or "image". */
+void move_peer(const struct migration_request *request, char text[TCP_ADDRESS_TEXT]);
 
 /* What the engine is to do. Pure. */
 struct migrate_settings move_settings(const struct config_migration *config, const struct migration_request *request);

@@ -290,7 +290,7 @@ static void take_prepared(struct source *s, const struct wire_handoff *message)
         source_fail(s, WIRE_E_DIGEST, "the destination holds other memory or state than was sent");
         return;
     }
-    source_event(s, HANDOFF_PREPARED, message->epoch, outcome_completed);
+    source_event(s, s->settings.image ? HANDOFF_CANCEL : HANDOFF_PREPARED, message->epoch, outcome_completed);
     if (s->handoff.state == SOURCE_IN_DOUBT && s->stage == STAGE_PREPARE)
         source_enter(s, STAGE_COMMIT);
 }

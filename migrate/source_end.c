@@ -139,7 +139,7 @@ void source_end(struct source *s, struct outcome why)
     s->say = last_words(s, why);
     stats->error = why.code;
     snprintf(stats->reason, sizeof(stats->reason), "%s", why.reason);
-    if (gone && !stats->downtime)
+    if ((gone || s->settings.image) && !why.code && !stats->downtime)
         stats->downtime = source_now(s) - s->stopped;
     if (gone || !why.code)
         stats->remaining = 0;

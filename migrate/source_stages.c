@@ -31,9 +31,11 @@ void source_say_header(struct source *s, struct outbox *box, enum wire_kind kind
 
 static bool produce_header(struct source *s)
 {
+    enum wire_kind first = s->settings.image ? WIRE_IMAGE : WIRE_MOVE;
+
     if (s->link == LINK_GREETED)
         return false;
-    source_say_header(s, &s->outbox, source_committed(s) ? WIRE_RESOLVE : WIRE_MOVE);
+    source_say_header(s, &s->outbox, source_committed(s) ? WIRE_RESOLVE : first);
     s->link = LINK_GREETED;
     s->header_said = source_now(s);
     return true;

@@ -196,8 +196,14 @@ static void announce(void *ctx)
 static int connect(void *ctx, struct transport *transport)
 {
     struct vm_source *from = ctx;
-    int err = tcp_transport_dial(&from->to, &from->connecting, transport);
+    int err;
 
+    if (from->file.ops) {
+        *transport = from->file;
+        from->file.ops = NULL;
+        return 0;
+    }
+    err = tcp_transport_dial(&from->to, &from->connecting, transport);
     if (!err)
         tcp_stream_lend(transport->ctx, from->vm);
     return err;
@@ -208,6 +214,9 @@ void vm_source_end(struct vm_source *from)
     if (from->connecting)
         tcp_stream_abort(from->connecting);
     from->connecting = NULL;
+    if (from->file.ops)
+        from->file.ops->close(&from->file);
+    from->file.ops = NULL;
 }
 
 const struct migrate_source_ops vm_source_ops = {

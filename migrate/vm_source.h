@@ -16,6 +16,7 @@ struct vm_source {
     struct source source;
     struct tcp_address to;
     struct tcp_stream *connecting;
+    struct transport file; /* .ops not NULL: the connection, of a VM that is saved, until it is taken */
     struct ram_window window;
     struct forward forward;  /* frames for a guest that is gone */
     enum dirty_producer log; /* at first the one that is wanted, then the one that is used */

@@ -4,6 +4,10 @@
 
 #include <lwip/altcp.h>
 
+#include "host/types.h"
+
+struct tcp_stream;
+
 /* altcp_poll's interval, in the slow timer's 2 * TCP_TMR_INTERVAL: twice a second. */
 #define TCP_PCB_POLL 5
 /* A connection that we have closed is reset after so many polls in which its peer took nothing: 30 s. */
@@ -23,6 +27,11 @@ void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16 ms);
 
 /* Mark a connection of bulk data: a whole window may wait behind a gap (TCP_OOSEQ_BYTES_LIMIT). Host loop. */
 void tcp_pcb_set_stream(struct altcp_pcb *pcb);
+
+/* Make a stream (tcp_stream.h) of a connection that was taken otherwise. `waiting` are bytes that were received and not
+ * taken, `finished`: the peer will send no more; so many bytes are sent and not acknowledged. Returns NULL without
+ * memory: all is as before. Host loop. */
+struct tcp_stream *tcp_stream_adopt(struct altcp_pcb *pcb, struct pbuf *waiting, bool finished, size_t unacknowledged);
 
 /* Free the empty pbufs of the queue that lwIP gives to a receiver, and return the others. A pbuf is empty if the header
  * filled the first fragment of its packet, or if its part of the segment has come before. Host loop. */

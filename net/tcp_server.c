@@ -19,13 +19,15 @@
 struct tcp_conn {
     struct altcp_pcb *pcb;
     const struct tcp_server_ops *ops;
-    void *ctx;            /* NULL: the application has let go of it */
-    struct pbuf *waiting; /* bytes that were received and not taken */
-    bool finished;        /* the peer will send no more */
-    bool doomed;          /* to be aborted */
-    bool offering;        /* received() is running */
-    unsigned inside;      /* callbacks of lwIP that are running */
-    unsigned lingered;    /* polls since the application closed it, or its peer took something */
+    void *ctx;             /* NULL: the application has let go of it */
+    struct pbuf *waiting;  /* bytes that were received and not taken */
+    bool finished;         /* the peer will send no more */
+    bool doomed;           /* to be aborted */
+    bool offering;         /* received() is running */
+    unsigned inside;       /* callbacks of lwIP that are running */
+    unsigned lingered;     /* polls since the application closed it, or its peer took something */
+    size_t unacknowledged; /* bytes that lwIP keeps */
+    void (*passed)(void *ctx, struct tcp_stream *stream); /* of tcp_conn_pass; NULL: it stays */
 };
 
 static void conn_free(struct tcp_conn *conn)
@@ -56,7 +58,7 @@ static void offer(struct tcp_conn *conn)
     if (conn->offering)
         return; /* our caller's caller goes on */
     conn->offering = true;
-    while (conn->waiting && conn->ctx) {
+    while (conn->waiting && conn->ctx && !conn->passed) {
         struct pbuf *p = conn->waiting;
         size_t taken = conn->ops->received(conn->ctx, p->payload, p->len);
 
@@ -89,6 +91,23 @@ static void peer_closed(struct tcp_conn *conn)
         conn->ops->closed(ctx);
 }
 
+/* It becomes a stream. False: it had to be aborted instead. */
+static bool pass(struct tcp_conn *conn)
+{
+    struct tcp_stream *stream = tcp_stream_adopt(conn->pcb, conn->waiting, conn->finished, conn->unacknowledged);
+    void (*passed)(void *ctx, struct tcp_stream *stream) = conn->passed;
+    void *ctx = conn->ctx;
+
+    if (stream) {
+        conn->waiting = NULL;
+        conn_free(conn);
+    } else {
+        conn_end(conn, true);
+    }
+    passed(ctx, stream);
+    return stream;
+}
+
 /* The end of a callback: abort the connection if that was asked for inside, or close it if both sides are done. */
 static err_t leave(struct tcp_conn *conn)
 {
@@ -102,6 +121,8 @@ static err_t leave(struct tcp_conn *conn)
     }
     if (over)
         conn_end(conn, false);
+    else if (conn->ctx && conn->passed && !pass(conn))
+        return ERR_ABRT;
     return ERR_OK;
 }
 
@@ -131,7 +152,7 @@ static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t
         offer(conn);
     else
         discard(conn);
-    if (conn->waiting && conn->waiting->tot_len > WAITING_MAX)
+    if (conn->waiting && conn->waiting->tot_len > WAITING_MAX && !conn->passed)
         conn->doomed = true;
     return callback_end(conn);
 }
@@ -141,7 +162,7 @@ static err_t on_sent(void *arg, struct altcp_pcb *pcb, u16_t len)
     struct tcp_conn *conn = arg;
 
     (void)pcb;
-    (void)len;
+    conn->unacknowledged -= len;
     conn->lingered = 0;
     conn->inside++;
     if (conn->ctx)
@@ -214,6 +235,7 @@ size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)
     if (len == 0 || altcp_write(conn->pcb, data, (u16)len, TCP_WRITE_FLAG_COPY) != ERR_OK)
         return 0;
     altcp_output(conn->pcb);
+    conn->unacknowledged += len;
     return len;
 }
 
@@ -222,6 +244,13 @@ void tcp_conn_receive(struct tcp_conn *conn)
     conn->inside++;
     offer(conn);
     leave(conn);
+}
+
+void tcp_conn_pass(struct tcp_conn *conn, void (*passed)(void *ctx, struct tcp_stream *stream))
+{
+    conn->passed = passed;
+    if (!conn->inside)
+        pass(conn);
 }
 
 void tcp_conn_close(struct tcp_conn *conn)

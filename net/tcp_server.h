@@ -11,6 +11,7 @@
 #include "host/types.h"
 
 struct tcp_conn;
+struct tcp_stream;
 
 struct tcp_server_ops {
     /* A connection has come. Returns the application's context for it, or NULL to refuse it. */
@@ -32,6 +33,11 @@ size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len);
 
 /* Offer the bytes again that received() did not take. */
 void tcp_conn_receive(struct tcp_conn *conn);
+
+/* Make a stream (tcp_stream.h) of the connection, for bulk data: `passed` is called with it, now or when the callback
+ * that is running is over, and `conn` is gone then. Bytes that were not taken wait in the stream. NULL: there was no
+ * memory, and the connection is reset. If the peer has gone before, closed() is called instead. */
+void tcp_conn_pass(struct tcp_conn *conn, void (*passed)(void *ctx, struct tcp_stream *stream));
 
 /* Close the connection once all is sent. Bytes that the peer still sends are thrown away, so that the peer can read our
  * last ones; if it takes none of them for 30 s, the connection is reset. */

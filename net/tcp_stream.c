@@ -116,6 +116,18 @@ static bool finish(struct tcp_stream *stream)
     return true;
 }
 
+/* Bytes have come that wait for the owner. */
+static void append(struct tcp_stream *stream, struct pbuf *p)
+{
+    if (stream->waiting)
+        stream->last->next = p;
+    else
+        stream->waiting = p;
+    while (p->next)
+        p = p->next;
+    stream->last = p;
+}
+
 static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t err)
 {
     struct tcp_stream *stream = arg;
@@ -131,14 +143,7 @@ static err_t on_received(void *arg, struct altcp_pcb *pcb, struct pbuf *p, err_t
         pbufs_free(p, pcb);
         return ERR_OK;
     }
-    p = tcp_pcb_filled(p);
-    if (stream->waiting)
-        stream->last->next = p;
-    else
-        stream->waiting = p;
-    while (p->next)
-        p = p->next;
-    stream->last = p;
+    append(stream, tcp_pcb_filled(p));
     return ERR_OK;
 }
 
@@ -202,6 +207,19 @@ static struct tcp_stream *stream_create(struct altcp_pcb *pcb, int state)
     take_hold(stream);
     tcp_pcb_set_stream(pcb);
     altcp_nagle_disable(pcb);
+    return stream;
+}
+
+struct tcp_stream *tcp_stream_adopt(struct altcp_pcb *pcb, struct pbuf *waiting, bool finished, size_t unacknowledged)
+{
+    struct tcp_stream *stream = stream_create(pcb, 0);
+
+    if (!stream)
+        return NULL;
+    if (waiting)
+        append(stream, waiting);
+    stream->finished = finished;
+    stream->unacknowledged = unacknowledged;
     return stream;
 }
 

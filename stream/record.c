@@ -114,6 +114,26 @@ static void consume(struct outbox *box, size_t n)
     }
 }
 
+size_t outbox_take(struct outbox *box, void *bytes, size_t room)
+{
+    size_t taken = 0;
+
+    while (taken < room && !outbox_empty(box)) {
+        const struct chunk *chunk = &box->chunk[box->next];
+        size_t part = MIN(room - taken, chunk->len);
+
+        memcpy((u8 *)bytes + taken, chunk->bytes, part);
+        taken += part;
+        consume(box, part);
+    }
+    return taken;
+}
+
+u64 record_bytes(const struct wire_record *head)
+{
+    return sizeof(*head) + align_up((u64)head->len - LEN_FIXED, 8);
+}
+
 int outbox_flush(struct outbox *box, struct transport *transport)
 {
     if (box->failed)

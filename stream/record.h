@@ -60,6 +60,12 @@ static inline void outbox_cancel(struct outbox *box)
  * gone. */
 int outbox_flush(struct outbox *box, struct transport *transport);
 
+/* Take what is to be sent, without a transport. Returns how many bytes, at most `room`. */
+size_t outbox_take(struct outbox *box, void *bytes, size_t room);
+
+/* The bytes of the record with this head, in all: a length that isn't judged yet. */
+u64 record_bytes(const struct wire_record *head);
+
 enum inbox_event {
     INBOX_NOTHING, /* no more bytes now */
     INBOX_HEADER,  /* inbox->header */

@@ -55,7 +55,14 @@
  * less than a tenth of a byte each. */
 #define WIRE_KEEPALIVE_LOOKED 1024
 
-enum wire_kind { WIRE_MOVE = 1, WIRE_RESOLVE = 2, WIRE_REPLY = 3, WIRE_ASK = 4, WIRE_SERVE = 5 };
+enum wire_kind {
+    WIRE_MOVE = 1,
+    WIRE_RESOLVE = 2,
+    WIRE_REPLY = 3,
+    WIRE_ASK = 4,
+    WIRE_SERVE = 5,
+    WIRE_IMAGE = 6, /* a file: docs/image.md */
+};
 
 #define WIRE_FEATURE_VERIFY 1ULL
 #define WIRE_FEATURE_POSTCOPY 2ULL
@@ -216,6 +223,12 @@ struct wire_handoff {
     u64 state_digest, memory_digest;
 };
 
+/* END of an image: what was before it, and the digests that a move's PREPARE has. */
+struct wire_image_end {
+    u64 bytes, records;
+    u64 state_digest, memory_digest;
+};
+
 #define WIRE_CLAIM_MAGIC 0x4C43544957444F47ULL /* "GODWITCL" */
 
 /* What a claim says of a VM: its sender owns the VM; its sender is about to start the VM, and a machine that has the VM
@@ -254,3 +267,4 @@ _Static_assert(sizeof(struct wire_refused) == 136, "REFUSED");
 _Static_assert(sizeof(struct wire_round) == 24, "ROUND");
 _Static_assert(sizeof(struct wire_section) == 24, "STATE");
 _Static_assert(sizeof(struct wire_handoff) == 40, "handoff messages");
+_Static_assert(sizeof(struct wire_image_end) == 32, "END of an image");

@@ -2,9 +2,9 @@
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/trace_commands.c host/trace.c */
 /* sources: control/dirty_commands.c */
-/* sources: control/migrate_commands.c control/migrate_query.c migrate/stats.c migrate/handoff.c */
+/* sources: control/migrate_commands.c control/migrate_query.c migrate/move.c migrate/stats.c migrate/handoff.c */
 /* sources: tests/unit/fake_migration.c control/status.c */
-/* sources: control/api.c control/http_server.c control/http_parse.c control/metrics.c */
+/* sources: control/api.c control/image_api.c control/http_server.c control/http_parse.c control/metrics.c */
 /* sources: control/command.c control/host_commands.c control/vm_commands.c control/json.c */
 /* sources: control/buffer.c control/net_commands.c tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
 /* sources: net/mac.c */
@@ -29,6 +29,9 @@
 #include "control/http_server.h"
 #include "host/asm.h"
 #include "net/tcp_server.h"
+#include "net/tcp_stream.h"
+#include "save/restoring.h"
+#include "save/saving.h"
 #include "net/uplink.h"
 #include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_vms.h"
@@ -108,6 +111,26 @@ void tcp_conn_abort(struct tcp_conn *conn)
     conn->fd = -1;
 }
 
+/* A stream is the same connection. */
+void tcp_conn_pass(struct tcp_conn *conn, void (*passed)(void *ctx, struct tcp_stream *stream))
+{
+    void *ctx = conn->ctx;
+
+    conn->ctx = NULL;
+    passed(ctx, (struct tcp_stream *)conn);
+}
+
+long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, bool stable)
+{
+    (void)stable;
+    return (long)tcp_conn_write((struct tcp_conn *)stream, bytes, len);
+}
+
+void tcp_stream_close(struct tcp_stream *stream)
+{
+    tcp_conn_close((struct tcp_conn *)stream);
+}
+
 static void conn_accept(void)
 {
     int fd = accept(listener, NULL, NULL), small = 4096;
@@ -165,6 +188,34 @@ static void serve(void)
             ops->writable(conns[i].ctx);
     }
     http_server_poll();
+}
+
+/* Guests that do not exist are neither saved nor restored. */
+int saving_begin(struct vm *vm, const struct save_request *request, struct tcp_stream *stream, const char **reason)
+{
+    (void)vm;
+    (void)request;
+    (void)stream;
+    *reason = "it does not exist";
+    return -EBUSY;
+}
+
+int restoring_begin(const struct restore_request *request, const struct transport *file,
+                    void (*over)(void *ctx, const struct restored *restored), void *ctx)
+{
+    (void)request;
+    (void)file;
+    (void)over;
+    (void)ctx;
+    return -ENOMEM;
+}
+
+long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len)
+{
+    (void)stream;
+    (void)bytes;
+    (void)len;
+    return -EPIPE;
 }
 
 /* There is a card. */

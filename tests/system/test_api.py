@@ -232,7 +232,9 @@ def test_token(target):
     (b"POST /v1/vms/web/pause HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
     (b"POST /v1/vms/web/pause HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
     (b"POST /v1/vms/web/pause HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 413),
-    (b"POST /v1/vms/web/console HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200000, 413),
+    (b"POST /v1/vms/web/console HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200000, 401),
+    (f"POST /v1/vms/web/console HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 200000\r\n\r\n"
+     .encode() + b"x" * 200000, 413),
     (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 8000 + b"\r\n\r\n", 431),
     (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 100 + b"\r\n", 431),
     (b"x" * 5000, 414),

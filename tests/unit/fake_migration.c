@@ -14,6 +14,7 @@
 #include "migrate/claims.h"
 #include "control/dirty_trace.h"
 #include "migrate/peers.h"
+#include "save/saving.h"
 
 struct fake_migration fake_migration = { .status = MIGRATE_COMPLETED };
 
@@ -23,6 +24,13 @@ static struct dest dest;
 struct config_migration *migration_settings(void)
 {
     return &settings;
+}
+
+struct image_counters *image_counters(void)
+{
+    static struct image_counters counters;
+
+    return &counters;
 }
 
 const struct dest *migration_dest(void)

@@ -8,11 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CONNECT_TIMEOUT 5L
 #define TIMEOUT 45L /* the API lets a request wait for 30 s at most */
 #define BODY_MAX (1 << 20)
 #define URL 1024
+#define NO_EXPECT "Expect:"
+#define SHOWN_BYTES 1000000     /* between two lines of progress */
+#define UPLOAD_BUFFER (1 << 20) /* bytes that are read at once */
 
 static CURL *curl;
 static char base[URL / 2];
@@ -67,7 +71,7 @@ int client_init(const char *host, const char *token)
         snprintf(field, sizeof(field), "Authorization: Bearer %s", token);
         fields = curl_slist_append(fields, field);
     }
-    fields = curl_slist_append(fields, "Expect:"); /* bodies are small: send them at once */
+    fields = curl_slist_append(fields, NO_EXPECT); /* bodies are small: send them at once */
     return 0;
 }
 
@@ -132,11 +136,10 @@ void reply_explain(const struct reply *reply)
     json_decref(json);
 }
 
-struct reply client_try(const char *path, const char *body, size_t len)
+/* Set what all requests have. */
+static void prepare(const char *path, struct reply *reply)
 {
-    struct reply reply = { .status = STATUS_OK };
     char url[URL];
-    CURLcode code;
 
     snprintf(url, sizeof(url), "%s%s", base, path);
     curl_easy_reset(curl);
@@ -148,23 +151,35 @@ struct reply client_try(const char *path, const char *body, size_t len)
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &reply);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &reply);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply);
+}
+
+static void perform(struct reply *reply)
+{
+    CURLcode code = curl_easy_perform(curl);
+
+    if (code != CURLE_OK) {
+        fprintf(stderr, "godwit: %s: %s\n", base, curl_easy_strerror(code));
+        reply->status = STATUS_UNREACHABLE;
+        return;
+    }
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->http);
+    if (reply->http / 100 != 2)
+        reply->status = reply->http == 401 ? STATUS_REFUSED : STATUS_FAILED;
+}
+
+struct reply client_try(const char *path, const char *body, size_t len)
+{
+    struct reply reply = { .status = STATUS_OK };
+
+    prepare(path, &reply);
     if (body) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)len);
     }
-    code = curl_easy_perform(curl);
-    if (code != CURLE_OK) {
-        fprintf(stderr, "godwit: %s: %s\n", base, curl_easy_strerror(code));
-        reply.status = STATUS_UNREACHABLE;
-        return reply;
-    }
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.http);
-    if (reply.http / 100 == 2)
-        return reply;
-    reply.status = reply.http == 401 ? STATUS_REFUSED : STATUS_FAILED;
+    perform(&reply);
     return reply;
 }
 
@@ -174,6 +189,98 @@ struct reply client_request(const char *path, const char *body, size_t len)
 
     if (reply.http && reply.status != STATUS_OK)
         reply_explain(&reply);
+    return reply;
+}
+
+/* --- Bodies of any length ------------------------------------------------------------------------------------------
+ */
+
+/* Where a body goes: to a file, if the answer is not a refusal. */
+struct download {
+    struct reply *reply;
+    FILE *file;
+};
+
+static size_t on_part(char *data, size_t size, size_t count, void *ctx)
+{
+    struct download *download = ctx;
+    long http = 0;
+
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
+    if (http / 100 != 2)
+        return on_body(data, size, count, download->reply);
+    return size * fwrite(data, size, count, download->file);
+}
+
+static int on_progress(void *ctx, curl_off_t all_down, curl_off_t down, curl_off_t all_up, curl_off_t up)
+{
+    static curl_off_t shown;
+    curl_off_t bytes = down + up, all = all_down + all_up, us = 0;
+
+    (void)ctx;
+    if (!isatty(STDERR_FILENO) || bytes - shown < SHOWN_BYTES)
+        return 0;
+    shown = bytes;
+    curl_easy_getinfo(curl, CURLINFO_TOTAL_TIME_T, &us);
+    fprintf(stderr, "\r%lld MB", (long long)bytes / 1000000);
+    if (all > bytes)
+        fprintf(stderr, " of %lld", (long long)all / 1000000);
+    if (us)
+        fprintf(stderr, ", %lld MB/s  ", (long long)(bytes / us));
+    return 0;
+}
+
+/* Send and receive, with progress; a transfer may last as long as it gets on. */
+static struct reply transfer(struct reply *reply)
+{
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 0L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, TIMEOUT);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)CURL_MAX_READ_SIZE);
+    perform(reply);
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K");
+    if (reply->http && reply->status != STATUS_OK)
+        reply_explain(reply);
+    return *reply;
+}
+
+struct reply client_download(const char *path, FILE *file)
+{
+    struct reply reply = { .status = STATUS_OK };
+    struct download download = { &reply, file };
+
+    prepare(path, &reply);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_part);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &download);
+    return transfer(&reply);
+}
+
+/* The hypervisor says whether it wants the body before it is sent. */
+struct reply client_upload(const char *path, FILE *file)
+{
+    struct reply reply = { .status = STATUS_OK };
+    struct curl_slist *with_expect = NULL;
+    off_t size;
+
+    fseeko(file, 0, SEEK_END);
+    size = ftello(file);
+    rewind(file);
+    prepare(path, &reply);
+    for (const struct curl_slist *field = fields; field; field = field->next)
+        if (strcmp(field->data, NO_EXPECT) != 0)
+            with_expect = curl_slist_append(with_expect, field->data);
+    with_expect = curl_slist_append(with_expect, "Expect: 100-continue");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, with_expect);
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_READDATA, file);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
+    curl_easy_setopt(curl, CURLOPT_EXPECT_100_TIMEOUT_MS, TIMEOUT * 1000);
+    transfer(&reply);
+    curl_slist_free_all(with_expect);
     return reply;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* The exit status of the tool; docs/api.md explains it to the administrator. */
 enum status {
@@ -36,6 +37,10 @@ void client_fini(void);
 struct reply client_request(const char *path, const char *body, size_t len);
 /* As client_request, but a refusal of the hypervisor is not explained: reply_explain does that. */
 struct reply client_try(const char *path, const char *body, size_t len);
+/* As client_request, with bodies of any length, and progress on stderr if that is a terminal: the body of the answer
+ * goes to a file, or a file is the body of a POST. */
+struct reply client_download(const char *path, FILE *file);
+struct reply client_upload(const char *path, FILE *file);
 void reply_explain(const struct reply *reply);
 void reply_free(struct reply *reply);
 

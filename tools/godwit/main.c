@@ -12,6 +12,7 @@
 #include "tools/godwit/client.h"
 #include "tools/godwit/console.h"
 #include "tools/godwit/dirty_trace.h"
+#include "tools/godwit/image.h"
 #include "tools/godwit/log.h"
 #include "tools/godwit/migrate.h"
 #include "tools/godwit/show.h"
@@ -28,6 +29,9 @@ enum kind {
     KIND_VM_ASK,   /* GET /v1/vms/VM/NAME */
     KIND_ACT,      /* POST /v1/vms/VM/NAME */
     KIND_MIGRATE,
+    KIND_SAVE,
+    KIND_RESTORE,
+    KIND_IMAGE,
     KIND_CONSOLE,
     KIND_LOG,
     KIND_TRACE,
@@ -61,6 +65,9 @@ static const struct command {
       { "name", "options" } },
     { "forget", KIND_ACT, 1, 1, "VM", "remove one that is new, has ended or is elsewhere", { NULL } },
     { "migrate", KIND_MIGRATE, 2, 9, MIGRATE_USAGE, "move it to the hypervisor at DEST", { NULL } },
+    { "save", KIND_SAVE, 2, 4, SAVE_USAGE, "write it to a file, an image, from which restore makes it run", { NULL } },
+    { "restore", KIND_RESTORE, 1, 5, RESTORE_USAGE, "make the VM of an image run", { NULL } },
+    { "image", KIND_IMAGE, 1, 1, "FILE", "what an image has, and whether it is whole; needs no hypervisor", { NULL } },
     { "migrate_cancel", KIND_ACT, 1, 1, "VM", "break its move off, at either end: it runs on where it was", { NULL } },
     { "migrate-start-postcopy",
       KIND_ACT,
@@ -140,11 +147,12 @@ static const char completion_bash[] =
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
     "    vm|pause|resume|reset|power-button|poweroff|start|forget|"
-    "console|trace|migrate|migrate_cancel|query-migrate|resolve|*-dirty-rate|dirty-trace)\n"
+    "console|trace|migrate|save|migrate_cancel|query-migrate|resolve|*-dirty-rate|dirty-trace)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
     "    log|vms|stats|net|net-test|query-net-test|query-peers|memory|version|metrics) COMPREPLY=() ;;\n"
     "    query-dirty-trace|dirty-trace-stop) COMPREPLY=() ;;\n"
+    "    restore|image) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
     "    *) COMPREPLY=($(compgen -W \"-H -t --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"
@@ -189,6 +197,8 @@ static enum status help(const char *name)
     if (command) {
         describe(stdout, command);
         fputs(command->kind == KIND_MIGRATE       ? MIGRATE_HELP
+              : command->kind == KIND_SAVE        ? SAVE_HELP
+              : command->kind == KIND_RESTORE     ? RESTORE_HELP
               : command->kind == KIND_DIRTY_TRACE ? DIRTY_TRACE_HELP
                                                   : "",
               stdout);
@@ -267,7 +277,7 @@ static enum status run_names(void)
 
 static enum status run_completion(void)
 {
-    char names[512] = "";
+    char names[640] = "";
 
     for (size_t i = 0, at = 0; i < COMMANDS; i++)
         at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", i ? " " : "", commands[i].name);
@@ -284,14 +294,20 @@ static enum status run(const struct command *command, int argc, char **argv, boo
     case KIND_TRACE: return trace_run(argc, argv, as_json);
     case KIND_METRICS: return run_metrics();
     case KIND_MIGRATE: return migrate_run(argc, argv, as_json);
+    case KIND_SAVE: return save_run(argc, argv);
+    case KIND_RESTORE: return restore_run(argc, argv, as_json);
     case KIND_COMPLETION: return run_names();
     default: return run_command(command, argc, argv, as_json);
     }
 }
 
 /* Run a command that needs no hypervisor. False: this is not one. */
-static bool run_local(const struct command *command, char **argv, enum status *status)
+static bool run_local(const struct command *command, char **argv, bool as_json, enum status *status)
 {
+    if (command->kind == KIND_IMAGE) {
+        *status = image_run(argv[0], as_json);
+        return true;
+    }
     if (command->kind == KIND_HELP) {
         *status = help(argv[0]); /* NULL behind the last one */
         return true;
@@ -349,7 +365,7 @@ int main(int argc, char **argv)
                     command->arguments);
         return STATUS_USAGE;
     }
-    if (run_local(command, argv, &status))
+    if (run_local(command, argv, as_json, &status))
         return status;
     if (!host || !*host) {
         fprintf(stderr, "godwit: which hypervisor? Give -H HOST or set GODWIT_HOST\n");

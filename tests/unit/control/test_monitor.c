@@ -3,7 +3,7 @@
 /* sources: control/monitor.c control/command.c control/host_commands.c control/vm_commands.c */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/dirty_commands.c */
-/* sources: control/migrate_commands.c control/migrate_query.c control/net_commands.c migrate/stats.c */
+/* sources: control/migrate_commands.c control/migrate_query.c migrate/move.c control/net_commands.c migrate/stats.c */
 /* sources: control/json.c control/status.c control/buffer.c control/text.c migrate/handoff.c net/mac.c */
 /* sources: tests/unit/stubs.c tests/unit/fake_vms.c tests/unit/fake_migration.c hv/guest_tsc.c */
 /* The serial monitor between keys from the test and a log that it reads: lines, editing, consoles. */

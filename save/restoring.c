@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The destination makes the VM as in a move; meanwhile all other hypervisors are asked who has it. The copy runs when
+ * it is whole and nobody has said that the VM is there.
+ */
+#define LOG_PREFIX "restore"
+#include "save/restoring.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/asm.h"
+#include "host/host_work.h"
+#include "host/list.h"
+#include "host/log.h"
+#include "hv/vm.h"
+#include "migrate/asking.h"
+#include "migrate/claims.h"
+#include "migrate/migration.h"
+#include "save/image_reader.h"
+#include "save/saving.h"
+
+#define PEER "image" /* where the copy comes from, as query-migrate shows it */
+
+struct restoring {
+    struct list node;
+    struct restore_request request;
+    struct image_reader reader;
+    bool accepted; /* the destination has the reader's transport */
+    bool asked;    /* the others are being asked, or have been */
+    void (*over)(void *ctx, const struct restored *restored);
+    void *ctx;
+};
+
+static struct list all = { &all, &all };
+
+/* --- Who it will be ---------------------------------------------------------------------------------------------- */
+
+/* The highest epoch that this machine knows of the VM, that of the image included. */
+static u64 known_epoch(const struct image_reader *reader)
+{
+    const struct wire_header *header = &reader->header;
+    u64 known = MAX(header->epoch, dest_known_epoch(migration_dest(), header->vm_id, header->epoch));
+
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        if (!memcmp(vm->identity.id, header->vm_id, VM_ID))
+            known = MAX(known, MAX(vm->identity.epoch, vm->elsewhere));
+    }
+    return known;
+}
+
+/* The VM comes back under an epoch above all that are known of it, as after an operator's force: two machines that
+ * restore it do not come to the same one. */
+static u64 new_epoch(const struct image_reader *reader)
+{
+    return epoch_forced(known_epoch(reader), EPOCH_FORCE + claims_owner() % EPOCH_FORCE);
+}
+
+static struct image_identity identity_of(const struct restoring *restoring)
+{
+    const struct image_reader *reader = &restoring->reader;
+    const struct wire_reserve *reserve = &reader->reserve;
+    struct image_identity identity = { .epoch = new_epoch(reader) };
+    const char *name = restoring->request.name[0] ? restoring->request.name : reserve->name;
+
+    memcpy(identity.vm_id, reader->header.vm_id, WIRE_ID);
+    memcpy(identity.mac, reserve->mac, WIRE_MAC);
+    memcpy(identity.taken_mac, reserve->taken_mac, WIRE_MAC);
+    snprintf(identity.name, sizeof(identity.name), "%s", name);
+    return identity;
+}
+
+static void begin(struct restoring *restoring)
+{
+    struct image_reader *reader = &restoring->reader;
+    struct image_identity identity = identity_of(restoring);
+    struct transport transport = image_reader_transport(reader);
+
+    if (reader->header.epoch >= EPOCH_MAX) {
+        image_reader_fail(reader, "the epoch of the image is above all that is credible");
+        return;
+    }
+    image_reader_begin(reader, &identity);
+    restoring->accepted = true;
+    migration_take(&transport, NULL, PEER);
+}
+
+/* --- Whether it may run ------------------------------------------------------------------------------------------ */
+
+/* The copy here; NULL: it is gone. */
+static struct vm *copy_of(const struct restoring *restoring)
+{
+    const struct image_identity *identity = &restoring->reader.identity;
+
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (vm->status == VM_INCOMING && vm->identity.epoch == identity->epoch &&
+            !memcmp(vm->identity.id, identity->vm_id, VM_ID))
+            return vm;
+    }
+    return NULL;
+}
+
+/* The rest of the image comes while the others are asked. */
+static void accepted(struct restoring *restoring)
+{
+    struct vm *vm = copy_of(restoring);
+
+    restoring->asked = vm && asking_begin(vm);
+    if (restoring->asked)
+        image_reader_pass(&restoring->reader);
+}
+
+static void decide(struct restoring *restoring)
+{
+    struct image_reader *reader = &restoring->reader;
+    struct vm *vm = copy_of(restoring);
+
+    if (!vm || asking_about(vm))
+        return;
+    if (vm->elsewhere) {
+        image_reader_fail(reader, vm->reason);
+        return;
+    }
+    vm->incoming.paused |= restoring->request.paused;
+    image_reader_commit(reader);
+}
+
+/* --- From its begin to its end -------------------------------------------------------------------------------------
+ */
+
+static void tell(struct restoring *restoring)
+{
+    const struct image_reader *reader = &restoring->reader;
+    struct restored restored = { .done = reader->status == READER_RUNNING, .epoch = reader->identity.epoch };
+
+    memcpy(restored.name, reader->identity.name, WIRE_NAME);
+    memcpy(restored.vm_id, reader->identity.vm_id, WIRE_ID);
+    memcpy(restored.reason, reader->reason, WIRE_REASON);
+    image_counters()->restored += restored.done;
+    image_counters()->failed += !restored.done;
+    if (restored.done)
+        pr_info("%s: restored, epoch %lu", restored.name, restored.epoch);
+    else
+        pr_warn("%s%srefused: %s", restored.name, restored.name[0] ? ": " : "an image is ", restored.reason);
+    restoring->over(restoring->ctx, &restored);
+    restoring->over = NULL;
+}
+
+static void step(struct restoring *restoring)
+{
+    struct image_reader *reader = &restoring->reader;
+
+    image_reader_step(reader);
+    if (reader->status == READER_OPENED)
+        begin(restoring);
+    if (reader->status == READER_ACCEPTED)
+        accepted(restoring);
+    if (reader->status == READER_PREPARED)
+        decide(restoring);
+    if (reader->status >= READER_RUNNING && restoring->over)
+        tell(restoring);
+    if (restoring->over || (restoring->accepted && !reader->hung_up))
+        return;
+    list_del(&restoring->node);
+    image_reader_fini(reader);
+    free(restoring);
+}
+
+static u64 poll(void)
+{
+    list_for_each_safe (node, &all)
+        step(container_of(node, struct restoring, node));
+    return list_empty(&all) ? ~0ULL : rdtsc();
+}
+
+int restoring_begin(const struct restore_request *request, const struct transport *file,
+                    void (*over)(void *ctx, const struct restored *restored), void *ctx)
+{
+    struct restoring *restoring = calloc(1, sizeof(*restoring));
+    static bool polled;
+
+    if (!restoring || image_reader_init(&restoring->reader, file)) {
+        free(restoring);
+        return -ENOMEM;
+    }
+    restoring->request = *request;
+    restoring->over = over;
+    restoring->ctx = ctx;
+    list_add_tail(&all, &restoring->node);
+    if (!polled)
+        host_work_add(poll);
+    polled = true;
+    return 0;
+}

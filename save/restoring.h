@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Restores virtual machines from images, on this machine (docs/image.md). Host loop. */
+#pragma once
+
+#include "stream/transport.h"
+#include "stream/wire.h"
+
+struct restore_request {
+    char name[WIRE_NAME]; /* of the VM; "": as the image says */
+    bool paused;          /* it is paused at first */
+};
+
+/* How a restore has ended. */
+struct restored {
+    bool done; /* the VM is here; else `reason` says why not */
+    char name[WIRE_NAME];
+    u8 vm_id[WIRE_ID];
+    u64 epoch;
+    char reason[WIRE_REASON];
+};
+
+/* Begin to restore from a file, whose receive() returns -EPIPE behind its last byte, and which is only read. `over` is
+ * called once, when the end is known; the file isn't used afterwards. Returns 0, or -ENOMEM. */
+int restoring_begin(const struct restore_request *request, const struct transport *file,
+                    void (*over)(void *ctx, const struct restored *restored), void *ctx);
