@@ -149,6 +149,7 @@ struct config_migration {
     uint32_t max_rounds;
     uint64_t max_bandwidth;   /* bytes a second; 0: no limit */
     uint32_t on_stall;        /* enum config_stall */
+    uint32_t hot_each;        /* 1: hot-pages = each */
     uint32_t postcopy_rounds; /* live rounds of a hybrid move */
     struct config_throttle throttle;
     uint32_t dirty_log;   /* enum config_dirty_log; CONFIG_DIRTY_OFF: the best one that the processor has */

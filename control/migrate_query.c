@@ -83,6 +83,8 @@ static void put_round(struct json *out, const char *key, const struct migrate_st
     json_number(out, "pages", round->pages);
     json_number(out, "zero", round->zero);
     json_number(out, "dirtied", round->dirtied);
+    json_number(out, "left", policy_left(round));
+    json_number(out, "hot", round->hot);
     json_number(out, "bytes", round->bytes);
     json_milli(out, "ms", round->us);
     json_milli(out, "verify-ms", round->digest_us);

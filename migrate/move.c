@@ -38,6 +38,7 @@ struct migrate_settings move_settings(const struct config_migration *config, con
         .fixed_us = FIXED_US,
         .verify = request->verify,
         .dry_run = request->check,
+        .hot_last = !config->hot_each,
         .split = request->mode != MODE_LIVE && request->mode != MODE_STOP_COPY,
         .demand = request->mode == MODE_DEMAND,
         .image = request->file.ops,

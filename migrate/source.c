@@ -137,7 +137,11 @@ static int prepare(struct source *s)
     if (err)
         return err;
     s->bitmap = ram_bitmap(&s->ram);
-    if (!s->bitmap)
+    if (s->settings.hot_last) {
+        s->hot = ram_bitmap(&s->ram);
+        s->written = ram_bitmap(&s->ram);
+    }
+    if (!s->bitmap || (s->settings.hot_last && (!s->hot || !s->written)))
         return -ENOMEM;
     return s->settings.verify ? ram_digest_init(&s->digest, &s->ram) : 0;
 }

@@ -108,6 +108,9 @@ struct source {
     struct ram ram;
     u64 *bitmap;      /* pages that this round still has to send */
     u64 cursor, left; /* next page to look at; bits set in bitmap */
+    u64 *hot;         /* pages that wait for the last round; NULL: none does */
+    u64 *written;     /* with it: those that the last live round has seen written */
+    u64 held;         /* bits set in hot */
     struct source_batch batch;
     struct wire_run run[WIRE_RUNS];
     unsigned runs;

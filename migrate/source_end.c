@@ -40,8 +40,10 @@ void source_release(struct source *s)
     outbox_fini(&s->outbox);
     ram_digest_fini(&s->digest);
     free(s->bitmap);
+    free(s->hot);
+    free(s->written);
     free(s->description);
-    s->bitmap = NULL;
+    s->bitmap = s->hot = s->written = NULL;
     s->description = NULL;
 }
 

@@ -129,6 +129,7 @@ bool source_say_zero(struct source *s, struct outbox *box, struct wire_run *runs
 bool source_ram_produce(struct source *s, bool *done);
 /* Mark all pages to be sent. */
 void source_ram_all(struct source *s);
-/* Do a part of the harvest: the pages written since the last one are marked to be sent. Returns 0: the harvest is
- * complete; -EAGAIN: more is left; or another error of ops->harvest (vm_ops.h). */
+/* Do a part of the harvest: the pages written since the last one are marked to be sent, but for those that wait for the
+ * last round. Returns 0: the harvest is complete; -EAGAIN: more is left; or another error of ops->harvest (vm_ops.h).
+ */
 int source_ram_harvest(struct source *s);

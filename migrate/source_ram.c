@@ -16,6 +16,32 @@ void source_ram_all(struct source *s)
     s->left = s->ram.pages;
 }
 
+/* A harvest after a live round is complete. What the guest has written in this round and in the one before it writes
+ * all the time, and to send it now would be in vain: it waits. What has waited and was not written is sent. */
+static void hold_hot(struct source *s)
+{
+    for (u64 word = 0; word * 64 < s->ram.pages; word++) {
+        u64 written = s->bitmap[word], hot = written & s->written[word];
+
+        s->now.kept += bits_count(s->hot[word] & ~written);
+        s->bitmap[word] = (written | s->hot[word]) & ~hot;
+        s->hot[word] = hot;
+        s->written[word] = written;
+        s->now.hot += bits_count(hot);
+    }
+    s->held = s->now.hot;
+}
+
+/* All that has waited is sent. */
+static void release_hot(struct source *s)
+{
+    for (u64 word = 0; word * 64 < s->ram.pages; word++) {
+        s->bitmap[word] |= s->hot[word];
+        s->hot[word] = s->written[word] = 0;
+    }
+    s->held = 0;
+}
+
 int source_ram_harvest(struct source *s)
 {
     int err = s->ops->harvest(s->vm, s->bitmap);
@@ -23,6 +49,11 @@ int source_ram_harvest(struct source *s)
     if (err)
         return err;
     ram_digest_forget_set(&s->digest, &s->ram, s->bitmap);
+    s->now.dirtied = bitmap_count(s->bitmap, s->ram.pages);
+    if (s->hot && s->stage == STAGE_HARVEST)
+        hold_hot(s);
+    else if (s->hot)
+        release_hot(s);
     s->cursor = 0;
     s->left = bitmap_count(s->bitmap, s->ram.pages);
     return 0;
@@ -100,7 +131,7 @@ static void account(struct source *s, u64 bytes)
         stats->downtime_bytes += bytes;
     else
         stats->precopy_bytes += bytes;
-    stats->remaining = s->left * WIRE_PAGE;
+    stats->remaining = (s->left + s->held) * WIRE_PAGE;
     /* The few pages of the last round say nothing of the link. */
     if (source_row(s)->stands && stats->rounds)
         return;

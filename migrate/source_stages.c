@@ -173,12 +173,11 @@ void source_round_done(struct source *s, const struct wire_round *answer)
 
 static void note_round(struct source *s)
 {
-    s->now.dirtied = s->left;
     s->now.us = MAX((source_now(s) - s->round_began) / 1000, 1);
     source_digest_measure(s, s->dest_digest_us);
     s->stats.round[s->stats.rounds++] = s->now;
     s->stats.dirty_sync_count++;
-    s->stats.remaining = s->left * WIRE_PAGE;
+    s->stats.remaining = (s->left + s->held) * WIRE_PAGE;
 }
 
 /* Ask the policy about the rounds so far. With verification, a live round with digests comes before the guest is

@@ -36,9 +36,10 @@ struct migrate_settings {
     u64 max_bandwidth;             /* bytes/s, in every phase; 0: no limit */
     u64 fixed_us;                  /* a guess of the part of the downtime that is neither memory nor round trips */
     bool verify, dry_run;
-    bool image;  /* save it: what a move would say before COMMIT is an image, and the guest stays */
-    bool split;  /* after its live rounds, hand over before all memory has moved */
-    bool demand; /* then send only pages that are asked for */
+    bool image;    /* save it: what a move would say before COMMIT is an image, and the guest stays */
+    bool split;    /* after its live rounds, hand over before all memory has moved */
+    bool demand;   /* then send only pages that are asked for */
+    bool hot_last; /* pages that two rounds in a row have written wait for the last one */
 };
 
 /* In ns: while a phase goes on, times of the step's clock; in reports, durations. */

@@ -165,7 +165,7 @@ static u64 transfer_us(const struct policy_stats *stats, u64 pages, u64 rate)
 static void predict(const struct policy_stats *stats, struct policy_prediction *p)
 {
     const struct policy_round *last = stats->round + stats->rounds - (stats->rounds ? 1 : 0);
-    u64 remaining = stats->rounds ? last->dirtied : stats->total;
+    u64 remaining = stats->rounds ? policy_left(last) : stats->total;
 
     *p = (struct policy_prediction){ .rate = link_rate(stats), .working_set = stats->total };
     p->downtime_us = add(stats->fixed_us,
@@ -176,19 +176,30 @@ static void predict(const struct policy_stats *stats, struct policy_prediction *
         p->working_set = working_set(stats, last - 1, last);
     p->working_set = MAX(p->working_set, remaining);
     p->dirty_rate = rate_of(last, p->working_set);
-    p->next = policy_dirtied(p->working_set, p->dirty_rate, transfer_us(stats, remaining, p->rate));
+    p->next = policy_dirtied(p->working_set, p->dirty_rate,
+                             transfer_us(stats, remaining - MIN(last->hot, remaining), p->rate));
+    /* Of those held back the guest writes the same part as of all others. */
+    p->next += last->hot - MIN(mul_div(last->hot, p->next, MAX(p->working_set, 1)), last->hot);
+    p->next = MIN(p->next, p->working_set);
     p->converged = fx_mul(p->working_set, fx_converged(fx_ratio(mul_div(p->dirty_rate, stats->page, 1), p->rate)));
 }
 
+/* Is `now` no less than `before`, but for a sixteenth? */
+static bool no_less(u64 now, u64 before)
+{
+    return now >= before - before / 16;
+}
+
 /* Is there no gain? Another round then leaves as much as this one did, by prediction and by what happened in the last
- * two rounds. */
+ * two rounds. A page that is held back for nothing is sent a round later: so the pages that were written count, too. */
 static bool stalled(const struct policy_stats *stats, const struct policy_prediction *p)
 {
     const struct policy_round *last = &stats->round[stats->rounds - 1];
 
     if (stats->rounds < 2 || !last->dirtied)
         return false;
-    return p->next >= last->dirtied - last->dirtied / 16 && last->dirtied >= last[-1].dirtied - last[-1].dirtied / 16;
+    return no_less(p->next, policy_left(last)) && no_less(policy_left(last), policy_left(&last[-1])) &&
+           no_less(last->dirtied, last[-1].dirtied);
 }
 
 /* Is the expected downtime within the limit? If the fixed cost alone is above the limit, it must be so near that cost

@@ -37,6 +37,8 @@ struct policy_settings {
 struct policy_round {
     u64 pages, zero; /* pages sent with contents; pages sent as runs of zeros */
     u64 dirtied;     /* pages that the guest wrote meanwhile */
+    u64 kept;        /* pages that it held back, and that the guest did not write meanwhile: they are left, too */
+    u64 hot;         /* of all that are left, pages that the next round holds back: they wait for the last one */
     u64 bytes, us;   /* bytes on the wire; us from the round's beginning to the destination's ROUND_DONE */
     u64 digest_us;   /* part of us: the time for digests at the end that took longer for them */
 };
@@ -60,7 +62,7 @@ struct policy_prediction {
     u64 rate;        /* R, bytes/s */
     u64 dirty_rate;  /* r, pages/s */
     u64 working_set; /* W, pages; all pages of the guest as long as no bound shows */
-    u64 next;        /* pages that would be left after one more round */
+    u64 next;        /* pages that would be left after one more round, those held back included */
     u64 converged;   /* pages left in the end, however many rounds */
     bool stalled;    /* more rounds bring nothing */
     bool over_limit; /* the verdict is POLICY_STOP or POLICY_ABORT though downtime_us is above the limit */
@@ -75,6 +77,12 @@ u32 policy_throttle_next(const struct policy_throttle *throttle, u32 percent);
 
 /* The arithmetic below, in units of 2^-32; public for tests and for reports. */
 #define FX_ONE (1ULL << 32)
+
+/* Pages that are left to be sent after a round. */
+static inline u64 policy_left(const struct policy_round *round)
+{
+    return round->dirtied + round->kept;
+}
 
 /* exp(-x). */
 u64 fx_exp_neg(u64 x);

@@ -55,7 +55,7 @@ struct options {
     const char *file, *policy;
     double mbit, burst_kb, fixed_ms, rtt_ms, at_s;
     uint64_t used; /* pages with contents at the beginning; 0: all */
-    bool csv;
+    bool csv, hot_each;
     struct policy_settings settings;
 };
 
@@ -180,6 +180,22 @@ static bool guest_runs(const struct trace *trace, struct position *at, double us
     return true;
 }
 
+/* The guest has written *dirty in a round that left *hot behind. Its bytes become the pages that the next round sends,
+ * and *hot those that wait for the last one; *written remembers. Counts into *round. */
+static void hold_hot(u8 *dirty, u8 *hot, u8 *written, uint64_t pages, struct policy_round *round)
+{
+    for (uint64_t i = 0; i < pages; i++) {
+        u8 now = dirty[i];
+
+        round->kept += hot[i] & !now;
+        dirty[i] |= hot[i];
+        hot[i] = now & written[i];
+        written[i] = now;
+        dirty[i] &= !hot[i];
+        round->hot += hot[i];
+    }
+}
+
 static uint64_t count_pages(const u8 *dirty, uint64_t pages)
 {
     uint64_t count = 0;
@@ -197,8 +213,9 @@ struct outcome {
     struct policy_stats stats;
     struct policy_prediction prediction;
     enum policy_verdict verdict;
-    uint64_t left; /* pages for the downtime */
-    double saved;  /* bytes that the link takes at once: what it could have carried in a pause, --burst-kb at most */
+    uint64_t left;     /* pages for the downtime */
+    u8 *hot, *written; /* a byte a page: it waits for the last round; the last round has seen it written. NULL: none */
+    double saved; /* bytes that the link takes at once: what it could have carried in a pause, --burst-kb at most */
 };
 
 /* How long the link takes for so many bytes. */
@@ -226,7 +243,8 @@ static bool live_round(const struct options *o, const struct trace *trace, struc
                        struct outcome *out)
 {
     bool first = !out->stats.rounds;
-    uint64_t pages = first && o->used ? o->used : out->left;
+    struct policy_round *round = &out->round[out->stats.rounds];
+    uint64_t pages = first ? (o->used ? o->used : out->left) : out->left - round[-1].hot;
     double us = send_us(o, out, pages) + o->rtt_ms * 1000;
 
     link_sends(o, out, pages);
@@ -234,14 +252,17 @@ static bool live_round(const struct options *o, const struct trace *trace, struc
     if (!guest_runs(trace, at, us * (100 - out->stats.throttle) / 100, dirty))
         return false;
     out->throttle[out->stats.rounds] = out->stats.throttle;
-    out->left = count_pages(dirty, trace->pages);
-    out->round[out->stats.rounds++] = (struct policy_round){
+    *round = (struct policy_round){
         .pages = pages,
         .zero = first ? trace->pages - pages : 0,
-        .dirtied = out->left,
+        .dirtied = count_pages(dirty, trace->pages),
         .bytes = pages * PAGE_BYTES,
         .us = (u64)us,
     };
+    if (!o->hot_each)
+        hold_hot(dirty, out->hot, out->written, trace->pages, round);
+    out->left = policy_left(round);
+    out->stats.rounds++;
     return true;
 }
 
@@ -250,9 +271,11 @@ static void move(const struct options *o, const struct trace *trace, decide_fn *
     u8 *dirty = malloc(trace->pages);
     struct position at = { 0, 0 };
 
-    if (!dirty)
-        fail("memory", strerror(ENOMEM));
     memset(out, 0, sizeof(*out));
+    out->hot = calloc(trace->pages, 1);
+    out->written = calloc(trace->pages, 1);
+    if (!dirty || !out->hot || !out->written)
+        fail("memory", strerror(ENOMEM));
     out->left = trace->pages;
     out->saved = o->burst_kb * 1024;
     out->stats = (struct policy_stats){
@@ -276,6 +299,8 @@ static void move(const struct options *o, const struct trace *trace, decide_fn *
                                        : "the trace has no end, and is over before the move is");
     }
     free(dirty);
+    free(out->hot);
+    free(out->written);
 }
 
 static void show(const struct options *o, const struct outcome *out)
@@ -284,13 +309,14 @@ static void show(const struct options *o, const struct outcome *out)
     double total = 0, downtime = o->fixed_ms * 1000 + send_us(o, out, out->left);
     uint64_t pages = stopped ? out->left : 0;
 
-    puts(o->csv ? "round,pages,dirtied,bytes,ms,throttle" : "round    pages  dirtied       bytes         ms  throttle");
+    puts(o->csv ? "round,pages,dirtied,left,hot,bytes,ms,throttle"
+                : "round    pages  dirtied     left      hot       bytes         ms  throttle");
     for (unsigned i = 0; i < out->stats.rounds; i++) {
         const struct policy_round *r = &out->round[i];
 
-        printf(o->csv ? "%u,%lu,%lu,%lu,%.1f,%u\n" : "%5u %8lu %8lu %11lu %10.1f %8u%%\n", i + 1,
-               (unsigned long)r->pages, (unsigned long)r->dirtied, (unsigned long)r->bytes, (double)r->us / 1000,
-               out->throttle[i]);
+        printf(o->csv ? "%u,%lu,%lu,%lu,%lu,%lu,%.1f,%u\n" : "%5u %8lu %8lu %8lu %8lu %11lu %10.1f %8u%%\n", i + 1,
+               (unsigned long)r->pages, (unsigned long)r->dirtied, (unsigned long)policy_left(r), (unsigned long)r->hot,
+               (unsigned long)r->bytes, (double)r->us / 1000, out->throttle[i]);
         total += (double)r->us;
         pages += r->pages;
     }
@@ -318,6 +344,7 @@ static const char usage_text[] =
     "  --downtime-limit MS  default 20, as in [migration]; so are the next ones\n"
     "  --max-rounds N       default 20\n"
     "  --on-stall WHAT      stop, abort or throttle; default stop\n"
+    "  --hot-pages WHEN     last or each; default last\n"
     "  --policy FILE.so     decide by its function policy_decide (policy/policy.h), made by\n"
     "                       cc -shared -fPIC -I. -o FILE.so FILE.c\n"
     "  --csv                only the rounds, with commas\n";
@@ -346,6 +373,14 @@ static enum policy_stall parse_stall(const char *text)
     exit(2);
 }
 
+static bool parse_hot_each(const char *text)
+{
+    if (!strcmp(text, "last") || !strcmp(text, "each"))
+        return !strcmp(text, "each");
+    fprintf(stderr, "replay: --hot-pages: '%s' is wrong, expected last or each\n", text);
+    exit(2);
+}
+
 static void set_option(struct options *o, char option, const char *name)
 {
     switch (option) {
@@ -358,6 +393,7 @@ static void set_option(struct options *o, char option, const char *name)
     case 'd': o->settings.downtime_limit = (u32)parse_number(name, optarg, 1); break;
     case 'n': o->settings.max_rounds = (u32)parse_number(name, optarg, 0); break;
     case 's': o->settings.on_stall = parse_stall(optarg); break;
+    case 'k': o->hot_each = parse_hot_each(optarg); break;
     case 'p': o->policy = optarg; break;
     case 'c': o->csv = true; break;
     case 'h': fputs(usage_text, stdout); exit(0);
@@ -372,7 +408,7 @@ static struct options parse(int argc, char **argv)
         { "used", 1, NULL, 'u' },       { "at", 1, NULL, 'a' },       { "downtime-limit", 1, NULL, 'd' },
         { "max-rounds", 1, NULL, 'n' }, { "on-stall", 1, NULL, 's' }, { "policy", 1, NULL, 'p' },
         { "csv", 0, NULL, 'c' },        { "help", 0, NULL, 'h' },     { "burst-kb", 1, NULL, 'b' },
-        { NULL, 0, NULL, 0 },
+        { "hot-pages", 1, NULL, 'k' },  { NULL, 0, NULL, 0 },
     };
     struct options o = { .mbit = 1000,
                          .fixed_ms = 10,

@@ -21,7 +21,7 @@ enum policy_verdict policy_decide(const struct policy_settings *settings, const 
     prediction->rate = last->us ? last->bytes * US_PER_S / last->us : 1;
     prediction->downtime_us = stats->fixed_us;
     if (prediction->rate)
-        prediction->downtime_us += last->dirtied * stats->page * US_PER_S / prediction->rate;
+        prediction->downtime_us += policy_left(last) * stats->page * US_PER_S / prediction->rate;
     if (prediction->downtime_us <= settings->downtime_limit * 1000ULL)
         return POLICY_STOP;
     return stats->rounds < 2 ? POLICY_CONTINUE : POLICY_STOP;

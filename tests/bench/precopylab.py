@@ -35,6 +35,8 @@ class Scale:
     pages: int = 4096     # W: pages that the guest writes, uniformly
     link: int = 2000      # R, pages a second
     tick: int = 5000      # us between the guest's writes
+    pattern: str = "uniform"  # of its writes: that, or hot (nine of ten into a tenth of the pages)
+    hot: str = "last"     # hot-pages
     keep: bool = True     # it makes up for ticks that it took late
     limit: int = 80       # downtime-limit, ms: for each rho of RHOS up to 0.5, far from what a round leaves
     rtt: float = 2        # what is assumed of round trips, ms
@@ -71,7 +73,7 @@ class Scale:
         return round(rho / self.step())
 
     def cmdline(self, rho):
-        return (f"pages={self.pages} rate={self.rate(rho)} tick={self.tick} ticks=0 pattern=uniform fill=1 "
+        return (f"pages={self.pages} rate={self.rate(rho)} tick={self.tick} ticks=0 pattern={self.pattern} fill=1 "
                 f"keep={int(self.keep)} say={US_PER_S // self.tick // 5}")
 
 
@@ -91,7 +93,8 @@ def write_trace(path, scale, rho, seed=1):
     data = [f"godwit-dirty-trace 1 vm=writer pages={total} page={PAGE} every-ms={scale.tick // 1000} "
             f"for-ms={scale.seconds * 1000} producer=dbit\n".encode()]
     for _ in range(scale.seconds * US_PER_S // scale.tick):
-        numbers = {chance.randrange(scale.pages) for _ in range(rate)}
+        few = scale.pages // 10 if scale.pattern == "hot" else scale.pages
+        numbers = {chance.randrange(few if chance.random() < 0.9 else scale.pages) for _ in range(rate)}
         pages = {*range(OWN), *(SET + number for number in numbers), *(EXPECTED + number // 1024 for number in numbers)}
         data.append(b"I" + varint(scale.tick))
         at = 0
@@ -104,11 +107,11 @@ def write_trace(path, scale, rho, seed=1):
 
 def replayed(text):
     """The prediction in what replay prints."""
-    rounds = [{"pages": int(pages), "dirtied": int(dirtied), "ms": float(ms), "throttle": int(throttle)}
-              for pages, dirtied, ms, throttle in
-              re.findall(r"^ +\d+ +(\d+) +(\d+) +\d+ +([\d.]+) +(\d+)%$", text, re.M)]
+    rounds = [{"pages": int(pages), "dirtied": int(dirtied), "left": int(left), "ms": float(ms),
+               "throttle": int(throttle)} for pages, dirtied, left, ms, throttle in
+              re.findall(r"^ +\d+ +(\d+) +(\d+) +(\d+) +\d+ +\d+ +([\d.]+) +(\d+)%$", text, re.M)]
     found = re.search(r"^downtime +([\d.]+) ms", text, re.M)
-    last = rounds[-1]["dirtied"] if found else 0
+    last = rounds[-1]["left"] if found else 0
     return {"rounds": len(rounds), "pages": sum(one["pages"] for one in rounds) + last, "last": last,
             "downtime": float(found[1]) if found else None,
             "total": float(re.search(r"^total-time +([\d.]+) ms", text, re.M)[1]),
@@ -121,7 +124,7 @@ def predict(directory, scale, rho, on_stall):
     write_trace(trace, scale, rho)
     command = [ROOT / "build/tools/replay", trace, "--mbit", scale.bandwidth() * 8 / 1e6, "--burst-kb", scale.burst(),
                "--rtt-ms", scale.rtt, "--fixed-ms", scale.fixed, "--used", scale.used(),
-               "--downtime-limit", scale.limit, "--on-stall", on_stall]
+               "--downtime-limit", scale.limit, "--on-stall", on_stall, "--hot-pages", scale.hot]
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode not in (0, 1) or "total-time" not in done.stdout:
         raise RuntimeError(f"replay: {done.stderr}")

@@ -25,7 +25,7 @@ def boot(site, scale, rho):
     guest = vm(GUEST, "writer.elf", memory=f"{scale.memory()}M", cmdline=scale.cmdline(rho))
     site.boot(guest, mem=scale.memory() + HYPERVISOR_MIB)
     for host in site.hosts:
-        host.set(downtime_limit=scale.limit, max_bandwidth=scale.bandwidth())
+        host.set(downtime_limit=scale.limit, max_bandwidth=scale.bandwidth(), hot_pages=scale.hot)
 
 
 def progress(host):

@@ -172,7 +172,7 @@ def test_replay(tmp_path):
     done = replay(make(tmp_path / "hot", hot), "--mbit", link(1000), "--rtt-ms", 0, "--downtime-limit", 25)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()[1:] if line]
-    assert rows[0] == ["1", "1024", "10", str(1024 * FULL), "1024.0", "0%"]
+    assert rows[0] == ["1", "1024", "10", "10", "0", str(1024 * FULL), "1024.0", "0%"]
     assert "\nstatus             completed\ndowntime           20.0 ms (expected " in done.stdout
     assert f"\ntransferred        {1034 * FULL} bytes\n" in done.stdout
 
@@ -184,15 +184,27 @@ def test_replay(tmp_path):
         assert done.returncode == (stall == "abort")
     done = replay(file, "--mbit", link(1000), "--rtt-ms", 0, "--on-stall", "throttle", "--csv")
     rounds = [list(map(float, line.split(","))) for line in done.stdout.splitlines()[1:]]
-    assert rounds[-1][5] > 0 and rounds[-1][2] < rounds[0][2], "a throttled guest writes less"
+    assert rounds[-1][7] > 0 and rounds[-1][2] < rounds[0][2], "a throttled guest writes less"
     done = replay(file, "--mbit", link(10000), "--rtt-ms", 0, "--used", 100, "--downtime-limit", 12, "--csv")
-    assert done.stdout.splitlines()[1] == f"1,100,10,{100 * FULL},10.0,0"
+    assert done.stdout.splitlines()[1] == f"1,100,10,10,0,{100 * FULL},10.0,0"
     # Of the 1024 pages of the first round 128 are sent at once; in a round trip of 10 ms 10 more are saved up, of which
     # the downtime has the gain.
     done = replay(tmp_path / "hot", "--mbit", link(1000), "--rtt-ms", 10, "--burst-kb", 128 * FULL / 1024,
                   "--downtime-limit", 25)
-    assert done.stdout.splitlines()[1].split() == ["1", "1024", "10", str(1024 * FULL), "906.0", "0%"]
+    assert done.stdout.splitlines()[1].split() == ["1", "1024", "10", "10", "0", str(1024 * FULL), "906.0", "0%"]
     assert "\ndowntime           10.0 ms " in done.stdout, done.stdout
+
+
+def test_hot_pages_are_left(tmp_path):
+    """100 pages are written all the time, and 100 others a second. The third round leaves the hot ones out: it is
+    short, and what else is written meanwhile is little."""
+    file = make(tmp_path / "t", [(10000, [(0, 100), (100 + i % 900, 1)]) for i in range(400)])
+    moves = {}
+    for when in ("last", "each"):
+        done = replay(file, "--mbit", link(1000), "--rtt-ms", 0, "--max-rounds", 3, "--hot-pages", when, "--csv")
+        moves[when] = [tuple(map(int, line.split(",")[1:5])) for line in done.stdout.splitlines()[1:]]
+    assert moves["last"] == [(1024, 202, 202, 0), (202, 120, 120, 100), (20, 102, 102, 100)]
+    assert moves["each"] == [(1024, 202, 202, 0), (202, 120, 120, 0), (120, 112, 112, 0)]
 
 
 def test_policy_of_ones_own(tmp_path):
@@ -236,6 +248,7 @@ def test_score_of_a_policy(tmp_path):
 
 @pytest.mark.parametrize("arguments, status, why", [
     (["{whole}", "--mbit", "0"], 2, "--mbit: '0' is wrong"), (["{whole}", "--on-stall", "wait"], 2, "expected stop"),
+    (["{whole}", "--hot-pages", "never"], 2, "expected last or each"),
     ([], 2, "usage: "), (["{none}"], 1, "No such file"), (["{other}"], 1, "expected a file of godwit dirty-trace"),
     (["{whole}", "--mbit", "1"], 1, "the trace is over before the move is"), (["{whole}", "--at", "9"], 1, "--at"),
     (["{cut}", "--mbit", "1"], 1, "the trace has no end"), (["{inside}", "--mbit", "1"], 1, "the trace has no end"),

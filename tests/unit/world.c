@@ -513,6 +513,7 @@ struct migrate_settings world_settings(void)
     return (struct migrate_settings){
         .policy = { .downtime_limit = 1, .max_rounds = 10 },
         .verify = true,
+        .hot_last = true,
     };
 }
 

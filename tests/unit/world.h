@@ -101,7 +101,7 @@ void world_claim_to_source(struct world *world, u64 epoch, u64 owner, u64 age_ms
 /* A new world in which COMMIT is on its way. */
 void world_to_commit(struct world *world);
 
-/* The default settings of tests: 1 ms downtime-limit, 10 rounds, verify. */
+/* The default settings of tests: 1 ms downtime-limit, 10 rounds, verify, hot pages last. */
 struct migrate_settings world_settings(void);
 
 /* The destination's machine restarts: it forgets everything and its guests are gone. */

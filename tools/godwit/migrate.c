@@ -252,8 +252,8 @@ static void say_on_interrupt(const char *vm)
 
 static void show_round(const char *name, const json_t *round)
 {
-    printf("%5s %8.0f %8.0f %8.0f %10.0f %9.1f\n", name, number(round, "pages"), number(round, "zero"),
-           number(round, "dirtied"), number(round, "bytes"), number(round, "ms"));
+    printf("%5s %8.0f %8.0f %8.0f %8.0f %10.0f %9.1f\n", name, number(round, "pages"), number(round, "zero"),
+           number(round, "dirtied"), number(round, "hot"), number(round, "bytes"), number(round, "ms"));
 }
 
 static void show_rounds(const json_t *move)
@@ -264,7 +264,7 @@ static void show_rounds(const json_t *move)
 
     if (!json_array_size(rounds) && number(stopped, "ms") <= 0)
         return;
-    printf("\nround    pages     zero  dirtied      bytes        ms\n");
+    printf("\nround    pages     zero  dirtied      hot      bytes        ms\n");
     json_array_foreach(rounds, i, round)
     {
         snprintf(name, sizeof(name), "%zu", i + 1);

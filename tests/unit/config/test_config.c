@@ -370,7 +370,7 @@ static void migration(void **state)
                                "cpu-throttle-initial = 1\ncpu-throttle-increment = 99\nmax-cpu-throttle = 98\n"
                                "announce-initial = 1\nannounce-max = 100000\nannounce-rounds = 0\n"
                                "announce-step = 10000\nimages = guests/vmlinuz  2 3 4 5 6 7 8\n"
-                               "incoming-memory = 0\nincoming-memory-per-host = 3G\n";
+                               "hot-pages = each\nincoming-memory = 0\nincoming-memory-per-host = 3G\n";
 
     (void)state;
     assert_true(parse("[net]\n", 6));
@@ -382,7 +382,7 @@ static void migration(void **state)
     assert_string_equal(config.migration.images[0], "");
     assert_int_equal(config.migration.port, CONFIG_MIGRATION_PORT);
     assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_OFF);
-    assert_int_equal(config.migration.on_stall, CONFIG_STALL_STOP);
+    assert_true(config.migration.on_stall == CONFIG_STALL_STOP && !config.migration.hot_each);
     assert_int_equal(config.migration.throttle.initial, 20);
     assert_int_equal(config.migration.throttle.increment, 10);
     assert_int_equal(config.migration.throttle.max, 99);
@@ -396,7 +396,7 @@ static void migration(void **state)
     assert_int_equal(config.migration.dirty_log, CONFIG_DIRTY_PML);
     assert_int_equal(config.migration.dirty_split, CONFIG_DIRTY_EAGER);
     assert_int_equal(config.migration.max_rounds, 64);
-    assert_int_equal(config.migration.on_stall, CONFIG_STALL_THROTTLE);
+    assert_true(config.migration.on_stall == CONFIG_STALL_THROTTLE && config.migration.hot_each);
     assert_int_equal(config.migration.throttle.initial, 1);
     assert_int_equal(config.migration.throttle.increment, 99);
     assert_int_equal(config.migration.throttle.max, 98);

@@ -168,6 +168,29 @@ static void test_limit_out_of_reach(void **state)
     assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_CONTINUE);
 }
 
+/* Pages that wait for the last round are sent in the downtime, but not in another round. A page that is left over from
+ * before is no stall as long as less is written. */
+static void test_hot_pages(void **state)
+{
+    const struct policy_settings settings = { .downtime_limit = 15, .max_rounds = 20, .on_stall = POLICY_STALL_ABORT };
+    struct policy_round round[] = {
+        { .pages = 4000, .dirtied = 2000, .bytes = 4000 * 4096, .us = 400000 },
+        { .pages = 2000, .dirtied = 1000, .hot = 800, .bytes = 2000 * 4096, .us = 200000 },
+    };
+    struct policy_stats stats = { .round = round, .rounds = 2, .total = 65536, .page = 4096, .fixed_us = 1000 };
+    struct policy_prediction p;
+
+    (void)state;
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_CONTINUE);
+    assert_int_equal(p.downtime_us, 101000);
+    assert_in_range(p.next, 800, 900); /* it takes 20 ms to send 200, in which at most 100 are written */
+    round[1] = (struct policy_round){ .pages = 2000, .dirtied = 100, .kept = 1900, .bytes = 2000 * 4096, .us = 200000 };
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_CONTINUE);
+    assert_int_equal(p.downtime_us, 201000);
+    round[1] = (struct policy_round){ .pages = 2000, .dirtied = 2000, .hot = 100, .bytes = 2000 * 4096, .us = 200000 };
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_ABORT);
+}
+
 /* What digests of the last pages take is a part of the downtime; the time in which a live round has digested is none of
  * the link's. */
 static void test_digests_count(void **state)
@@ -326,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_bucket),
         cmocka_unit_test(test_limit_out_of_reach),
+        cmocka_unit_test(test_hot_pages),
         cmocka_unit_test(test_digests_count),
         cmocka_unit_test(test_a_round_with_digests_tells_no_rate),
         cmocka_unit_test(test_dirty_rate),
