@@ -130,8 +130,8 @@ static bool structures_here(struct vm *vm)
     return !missing;
 }
 
-/* Tell the guest that it has stood, and goes on here. If that has to wait for missing pages, all vcpus wait, because
- * each of them may read the clock of another one. No vcpu runs. */
+/* Tell the guest that it has stood, and goes on here. If that has to wait for missing pages, which have been asked for
+ * then, all vcpus wait, because each of them may read the clock of another one. No vcpu runs. */
 static void tell_that_it_stood(struct vm *vm)
 {
     bool here = structures_here(vm);
@@ -139,18 +139,7 @@ static void tell_that_it_stood(struct vm *vm)
     for (u32 i = 0; i < vm->nr_vcpus && here; i++)
         pvclock_stood(vm->vcpu[i]);
     /* Release: who finds that the vcpus need not wait finds the structures written. */
-    __atomic_store_n(&vm->behind, !here, __ATOMIC_RELEASE);
-}
-
-bool platform_catch_up(struct vm *vm)
-{
-    spin_lock(&vm->device_lock);
-    if (vm->behind)
-        tell_that_it_stood(vm);
-    bool done = !vm->behind;
-
-    spin_unlock(&vm->device_lock);
-    return done;
+    __atomic_store_n(&vm->behind, here ? 0 : vm->behind ? vm->behind : clock_ns(), __ATOMIC_RELEASE);
 }
 
 void platform_thaw(struct vm *vm)

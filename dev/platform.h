@@ -46,10 +46,6 @@ void platform_freeze(struct vm *vm);
 void platform_thaw(struct vm *vm);
 void platform_arrive(struct vm *vm, u64 pause_ns);
 
-/* Write what thaw, arrive or a resume could not write into the guest's memory, because pages of it were missing. False:
- * they still are, and have been asked for. On the CPU of a vcpu of the VM; no vcpu has gone on meanwhile. */
-bool platform_catch_up(struct vm *vm);
-
 /*
  * The VM's console. platform_console_read copies at most `room` bytes of the guest's output, beginning with byte number
  * *from (0: its first) and skipping bytes that are no longer kept. It moves *from behind the last copied byte and

@@ -181,12 +181,7 @@ static void goes_on(struct vcpu *vcpu)
     steal_time_goes_on(steal_of(vcpu), &vcpu->vm->mem, now_of(vcpu));
 }
 
-static bool catch_up(struct vcpu *vcpu)
-{
-    return platform_catch_up(vcpu->vm);
-}
-
-static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on, .catch_up = catch_up };
+static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on };
 
 void pvclock_register(void)
 {

@@ -11,11 +11,6 @@
 #include "hv/vm.h"
 #include "mm/guest_missing.h"
 
-void page_wait_note(struct vcpu *vcpu)
-{
-    __atomic_store_n(&vcpu->page_wait.page, this_cpu()->page_asked, __ATOMIC_SEQ_CST);
-}
-
 static unsigned bucket(u64 ns)
 {
     u64 us = ns / 1000;
@@ -29,7 +24,7 @@ void page_wait_begin(struct vcpu *vcpu)
     struct page_waits *waits = &vcpu->vm->page_waits;
     struct page_wait *wait = &vcpu->page_wait;
 
-    page_wait_note(vcpu);
+    __atomic_store_n(&wait->page, this_cpu()->page_asked, __ATOMIC_SEQ_CST);
     vcpu->status = VCPU_WAIT_PAGE;
     spin_lock(&vcpu->vm->lock);
     if (!wait->since) {
@@ -73,6 +68,8 @@ int vm_page_supply(struct vm *vm, u64 page, const void *bytes)
         page_wait_end(vm->vcpu[i]);
         vcpu_wake(vm->vcpu[i]);
     }
+    if (vm->behind)
+        vm_catch_up(vm);
     cpu_kick(0); /* devices that wait try again in the next round */
     return err;
 }

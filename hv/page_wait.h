@@ -15,7 +15,7 @@ struct vm;
 
 /* In struct vcpu. */
 struct page_wait {
-    u64 page;      /* of RAM: when it comes, look at the vcpu again; other CPUs read it */
+    u64 page;      /* of RAM, for which it waits, or has waited last; other CPUs read it */
     u64 since;     /* clock_ns at which the vcpu began to wait; 0: it does not. vm->lock guards this and what follows */
     u64 count, ns; /* waits that are over, and how long they took */
 };
@@ -23,14 +23,13 @@ struct page_wait {
 /* In struct vm; vm->lock guards it. */
 struct page_waits {
     u32 waiting;                    /* vcpus that wait now */
-    u64 since, ns;                  /* when the last vcpu began to wait, too; how long all of them waited together */
+    u64 since, ns;                  /* when the last vcpu began to wait, too; how long all of them waited together, the
+                                       time in which the VM was behind included */
     u64 latency[PAGE_WAIT_BUCKETS]; /* waits of [2^(n-1), 2^n) microseconds; [0]: of less than one; the last: longer */
 };
 
-/* The vcpu needs the page that its CPU has asked for last: wait for it, or just look at the vcpu again when the page
- * comes. Whoever notes a page looks afterwards whether it is still missing. On the vcpu's CPU. */
+/* The vcpu needs the page that its CPU has asked for last: wait for it. On the vcpu's CPU. */
 void page_wait_begin(struct vcpu *vcpu);
-void page_wait_note(struct vcpu *vcpu);
 
 /* If the vcpu waits, it does so no more: its page is here, or it is reset. The status is left to the vcpu's CPU. Any
  * CPU. */

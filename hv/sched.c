@@ -129,8 +129,6 @@ static void check_sleeper(struct vcpu *vcpu, u64 *wake)
             vcpu_runnable(vcpu);
         return;
     }
-    if (!vcpu_caught_up(vcpu))
-        return;
     if (now >= vcpu->interrupts->deadline(vcpu))
         vcpu->interrupts->expire(vcpu, now);
 

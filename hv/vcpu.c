@@ -194,23 +194,10 @@ void vcpu_runnable(struct vcpu *vcpu)
     turns->waits(vcpu);
 }
 
-bool vcpu_caught_up(struct vcpu *vcpu)
-{
-    while (__atomic_load_n(&vcpu->vm->behind, __ATOMIC_ACQUIRE) && !turns->catch_up(vcpu)) {
-        page_wait_note(vcpu);
-        if (guest_mem_missing(&vcpu->vm->mem, vcpu->page_wait.page))
-            return false;
-    }
-    return true;
-}
-
-/* The vcpu's turn has come: let it go on until the turn is over, or wait for a page. */
+/* The vcpu's turn has come: let it go on until the turn is over. */
 static void take_turn(struct vcpu *vcpu, u64 until)
 {
-    if (vcpu_caught_up(vcpu))
-        turns->goes_on(vcpu);
-    else
-        page_wait_begin(vcpu);
+    turns->goes_on(vcpu);
     while (vcpu->status == VCPU_RUNNABLE && vm_runnable(vcpu->vm)) {
         if (vcpu->ask_interrupts) {
             ask_interrupts(vcpu, until);

@@ -86,14 +86,11 @@ struct interrupt_ops {
 
 /*
  * Hooks of dev that are told of a vcpu's turns. waits: the vcpu could run now but waits for its turn (this may be
- * called repeatedly). goes_on: the vcpu is about to be entered; this hook may write guest memory. catch_up, if
- * vm->behind: is that memory, and what the interrupt source uses, here by now? If not, it has been asked for. On the
- * vcpu's CPU.
+ * called repeatedly). goes_on: the vcpu is about to be entered; this hook may write guest memory. On the vcpu's CPU.
  */
 struct turn_ops {
     void (*waits)(struct vcpu *vcpu);
     void (*goes_on)(struct vcpu *vcpu);
-    bool (*catch_up)(struct vcpu *vcpu);
 };
 
 /* Register the hooks. Once, at boot. */
@@ -186,10 +183,6 @@ void vcpu_dump(struct vcpu *vcpu);
 
 /* The vcpu can run now, because its interrupt or its page has come. On the vcpu's CPU. */
 void vcpu_runnable(struct vcpu *vcpu);
-
-/* Is all here that the hypervisor needs for the vcpu's interrupts and turns (struct turn_ops)? If not, the vcpu is
- * looked at again when it comes. On the vcpu's CPU. */
-bool vcpu_caught_up(struct vcpu *vcpu);
 
 /* The number of all exits so far. Any CPU. */
 static inline u64 vcpu_exits(const struct vcpu *vcpu)

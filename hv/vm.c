@@ -222,6 +222,7 @@ static void reset_parts(struct vm *vm)
     }
     spin_unlock(&vm->device_lock);
     each_vcpu(vm, vcpu_restart);
+    vm->behind = 0;
 }
 
 int vm_power_on(struct vm *vm, char *reason, size_t room)
@@ -337,6 +338,19 @@ void vm_release(struct vm *vm)
     __atomic_store_n(&vm->holds, vm->holds - 1, __ATOMIC_RELEASE);
     if (vm->holds == 0)
         each_vcpu(vm, vcpu_wake);
+}
+
+void vm_catch_up(struct vm *vm)
+{
+    u64 since = vm->behind;
+
+    platform->stood(vm);
+    if (vm->behind)
+        return;
+    spin_lock(&vm->lock);
+    vm->page_waits.ns += clock_ns() - since;
+    spin_unlock(&vm->lock);
+    each_vcpu(vm, vcpu_wake);
 }
 
 void vm_throttle(struct vm *vm, u32 percent)

@@ -52,7 +52,8 @@ struct vm {
     struct npt npt;
     u64 memory; /* bytes of RAM that the VM has when it runs */
     struct guest_mem mem;
-    bool behind;                  /* dev's turn_ops.catch_up is to be asked before a vcpu's services; any CPU */
+    u64 behind; /* clock_ns since when the platform has to tell the guest that it stood, into missing pages; 0: it has
+                   not. The host loop writes it */
     struct page_waits page_waits; /* hv/page_wait.h; `lock` guards it */
     bool buried;                  /* the VM does not run, and has no RAM until it is powered on; host loop */
     struct bus pio, mmio;
@@ -183,7 +184,7 @@ static inline bool vm_running(const struct vm *vm)
 static inline bool vm_runnable(const struct vm *vm)
 {
     return vm_running(vm) && __atomic_load_n(&vm->holds, __ATOMIC_ACQUIRE) == 0 &&
-           !__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE);
+           !__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE) && !__atomic_load_n(&vm->behind, __ATOMIC_ACQUIRE);
 }
 
 /* Does this VM run, or can it run without being started anew? Any CPU. */
@@ -224,6 +225,10 @@ static inline struct vm *vm_find(const char *name)
 void vm_hold(struct vm *vm);
 void vm_release(struct vm *vm);
 
+/* A page has come to a VM that is behind: if the platform can tell the guest now that it stood, the VM goes on. Host
+ * loop. */
+void vm_catch_up(struct vm *vm);
+
 /* Enter the VM's vcpus only for 100 - percent of the time (percent is 0 to 99): for a millisecond all of them may run,
  * then none until the period is over (hv/throttle.h). Host loop. */
 void vm_throttle(struct vm *vm, u32 percent);
@@ -252,7 +257,7 @@ void vm_add_device(struct vm *vm, struct device *device);
 struct vm_platform_ops {
     int (*attach)(struct vm *vm);
     void (*detach)(struct vm *vm);
-    void (*stood)(struct vm *vm); /* the VM was paused and is about to go on */
+    void (*stood)(struct vm *vm); /* the VM has stood and is about to go on: tell the guest, or set vm->behind */
     int (*check_unique)(const struct vm *vm, char *reason, size_t room);
 };
 

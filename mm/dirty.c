@@ -9,10 +9,10 @@
 #include "mm/dirty.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/bits.h"
-#include "host/frame.h"
 #include "mm/guest_mem.h"
 
 #define WORD_PAGES 64
@@ -47,26 +47,9 @@ u64 dirty_words(const struct guest_mem *mem)
 
 /* --- The map --- */
 
-static unsigned map_order(u64 pages)
-{
-    unsigned order = 0;
-
-    while (PAGE_SIZE << order < align_up(pages, WORD_PAGES) / 8)
-        order++;
-    return order;
-}
-
-static u64 *map_alloc(u64 pages)
-{
-    hpa_t frames = frame_alloc(map_order(pages));
-
-    return frames == FRAME_NONE ? NULL : memset(frame_window(frames), 0, PAGE_SIZE << map_order(pages));
-}
-
 void dirty_free(struct guest_mem *mem)
 {
-    if (mem->dirty.log)
-        frame_free(frame_address(mem->dirty.log), map_order(mem->dirty.pages));
+    free(mem->dirty.log);
     mem->dirty = (struct dirty_log){ 0 };
 }
 
@@ -74,14 +57,12 @@ static int map_make(struct guest_mem *mem)
 {
     struct dirty_log *dirty = &mem->dirty;
 
-    if (dirty->pages)
-        return 0;
+    if (!dirty->log)
+        dirty->log = calloc(dirty_words(mem), sizeof(u64));
+    if (!dirty->log)
+        return -ENOMEM;
     dirty->pages = mem->size / PAGE_SIZE;
-    dirty->log = map_alloc(dirty->pages);
-    if (dirty->log)
-        return 0;
-    dirty_free(mem);
-    return -ENOMEM;
+    return 0;
 }
 
 /* Returns whether the page was not in the map. */

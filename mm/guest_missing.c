@@ -125,8 +125,7 @@ static void store(struct guest_mem *mem, u64 page, const void *bytes)
 {
     struct guest_missing *map = mem->missing;
 
-    if (bytes)
-        npt_fill(mem->npt, guest_mem_gpa(mem, page), bytes);
+    npt_fill(mem->npt, guest_mem_gpa(mem, page), bytes);
     mem->answered += bitmap_test(map->asked, page);
     unwant(map, page);
     bitmap_clear(map->asked, page);

@@ -6,8 +6,8 @@
  * and whoever brings the page fetches the wish there.
  *
  * A page is missing from guest_mem_expect to guest_mem_supply, and then never again. RAM without missing pages is
- * *whole* and has no map, so that nobody pays for it. The nested entries of missing pages are split to 4 KiB from the
- * beginning, so that nothing can fail later for want of memory.
+ * *whole* and has no map, so that nobody pays for it. A 2 MiB page that is missing as a whole stays one until a
+ * part of it comes; the tables for that are kept from the beginning, so that nothing can fail later for want of memory.
  */
 #pragma once
 

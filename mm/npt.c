@@ -8,10 +8,10 @@
  *   - an entry that stays present is replaced by a compare-and-exchange, retried if an A or D bit came in between;
  *   - a new table is filled before the entry that points to it is written;
  *   - a table that becomes empty is unlinked but not freed, as a processor may have cached the way to it: it waits in
- *     the npt.cut chain for npt_reap().
+ *     the npt.spare chain for npt_reap().
  *
- * The chain runs through entry 0 of each cut table. A page-aligned address has no present bit: to hardware that still
- * finds the table, the entry is absent.
+ * The chain runs through entry 0 of each table. A page-aligned address has no present bit: to hardware that still finds
+ * the table, the entry is absent.
  */
 #include "mm/npt.h"
 
@@ -21,6 +21,8 @@
 #include "host/bits.h"
 #include "host/panic.h"
 #include "mm/npt_entry.h"
+
+#define WITHHELD BIT(11) /* in a large page without rights, where all bits are ours: a table for its parts is kept */
 
 /* Allocate an empty table and count it; NULL if memory is short. */
 static u64 *table_alloc(struct npt *npt)
@@ -72,14 +74,29 @@ static bool table_is_empty(const u64 *table)
     return true;
 }
 
+/* Keep a table that is not in use; take one that was kept. */
+static void spare_put(struct npt *npt, u64 *table)
+{
+    entry_write(&table[0], npt->spare);
+    npt->spare = frame_address(table);
+}
+
+static u64 *spare_take(struct npt *npt)
+{
+    u64 *table = frame_window(npt->spare);
+
+    assert(npt->spare);
+    npt->spare = table[0];
+    return table;
+}
+
 void npt_table_cut(struct npt *npt, u64 *entry, u64 value)
 {
     u64 *table = entry_table(entry_read(entry));
 
     assert_held(&npt->lock);
     entry_write(entry, value);
-    entry_write(&table[0], npt->cut);
-    npt->cut = frame_address(table);
+    spare_put(npt, table);
 }
 
 /* Visit all entries that are not tables in [gpa, end), which lies inside `table`. Stops at the first error. */
@@ -90,8 +107,10 @@ static int range_walk(struct npt_walk *walk, u64 *table, unsigned level, gpa_t g
         int rc = NPT_DESCEND;
 
         next = MIN(align_down(gpa, level_size(level)) + level_size(level), end);
+        walk->gpa = gpa;
+        walk->next = next;
         if (!entry_is_table(walk->npt, entry_read(entry), level))
-            rc = walk->visit(walk, entry, level, gpa, next);
+            rc = walk->visit(walk, entry, level);
         if (rc == NPT_DESCEND) {
             rc = range_walk(walk, entry_table(entry_read(entry)), level - 1, gpa, next);
             if (walk->prune && table_is_empty(entry_table(entry_read(entry))))
@@ -123,21 +142,21 @@ int npt_range_change(struct npt_walk *walk, gpa_t gpa, u64 size)
     return rc;
 }
 
-static bool leaf_fits(const struct npt *npt, unsigned level, gpa_t gpa, gpa_t next, hpa_t frame)
+/* Is all of the visited entry in the range? */
+static bool whole(const struct npt_walk *walk, unsigned level)
 {
-    return level <= (npt->format.has_1g ? 3 : 2) && next - gpa == level_size(level) &&
-           is_aligned(frame, level_size(level));
+    return walk->next - walk->gpa == level_size(level);
 }
 
-static int visit_map(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+static int visit_map(struct npt_walk *walk, u64 *entry, unsigned level)
 {
     struct npt *npt = walk->npt;
-    hpa_t frame = gpa + walk->offset;
+    hpa_t frame = walk->gpa + walk->offset;
     u64 *table;
 
     if (entry_read(entry) != 0)
         return -EEXIST;
-    if (leaf_fits(npt, level, gpa, next, frame)) {
+    if (level <= (npt->format.has_1g ? 3 : 2) && whole(walk, level) && is_aligned(frame, level_size(level))) {
         entry_write(entry, leaf_make(&npt->format, frame, level, walk->prot));
         return 0;
     }
@@ -148,11 +167,11 @@ static int visit_map(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gp
     return NPT_DESCEND;
 }
 
-static int visit_unmap(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+static int visit_unmap(struct npt_walk *walk, u64 *entry, unsigned level)
 {
     if (entry_read(entry) == 0)
         return 0;
-    if (next - gpa != level_size(level))
+    if (!whole(walk, level))
         return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
     entry_write(entry, 0);
     walk->flush = true;
@@ -209,17 +228,60 @@ bool npt_touch(struct npt *npt, gpa_t gpa)
     return untouched;
 }
 
+static u64 untouched(const struct npt *npt, hpa_t frame, unsigned level)
+{
+    return leaf_make(&npt->format, frame, level, NPT_UNTOUCHED);
+}
+
+/* A page of 2 MiB that is withheld as a whole stays one until a part of it comes; a table for that is kept. */
+static int visit_withhold(struct npt_walk *walk, u64 *entry, unsigned level)
+{
+    u64 old = entry_read(entry), *table;
+
+    if (level > 2 || !whole(walk, level))
+        return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
+    if (level == 2 && !(old & WITHHELD)) {
+        table = table_alloc(walk->npt);
+        if (!table)
+            return -ENOMEM;
+        spare_put(walk->npt, table);
+    }
+    entry_write(entry, untouched(walk->npt, old & PTE_ADDR, level) | (level == 2 ? WITHHELD : 0));
+    return 0;
+}
+
+int npt_withhold(struct npt *npt, gpa_t gpa, u64 size)
+{
+    struct npt_walk walk = { .npt = npt, .visit = visit_withhold, .flush = true };
+
+    return npt_range_change(&walk, gpa, size);
+}
+
+/* Split a page of 2 MiB that was withheld as a whole. Hardware finds no rights in its entry, and so changes nothing. */
+static u64 *withheld_split(struct npt *npt, u64 *entry, gpa_t gpa)
+{
+    u64 *table = spare_take(npt);
+
+    assert(entry_read(entry) & WITHHELD);
+    for (unsigned i = 0; i < ENTRIES; i++)
+        table[i] = untouched(npt, (entry_read(entry) & PTE_ADDR) + i * PAGE_SIZE, 1);
+    entry_write(entry, table_entry(npt, table));
+    return &table[gpa / PAGE_SIZE % ENTRIES];
+}
+
 void npt_fill(struct npt *npt, gpa_t gpa, const void *bytes)
 {
     unsigned level;
 
     spin_lock(&npt->lock);
     u64 *entry = npt_entry_find(npt, gpa, &level);
-    hpa_t frame = entry_read(entry) & PTE_ADDR;
 
-    assert(level == 1);
-    memcpy(frame_window(frame), bytes, PAGE_SIZE);
-    entry_write(entry, leaf_make(&npt->format, frame, level, npt->fresh));
+    if (level > 1)
+        entry = withheld_split(npt, entry, gpa);
+    if (bytes) {
+        memcpy(frame_window(entry_read(entry) & PTE_ADDR), bytes, PAGE_SIZE);
+        entry_write(entry, leaf_make(&npt->format, entry_read(entry) & PTE_ADDR, 1, npt->fresh));
+    }
     spin_unlock(&npt->lock);
 }
 
@@ -286,12 +348,8 @@ int npt_init(struct npt *npt, const struct npt_format *format)
 void npt_reap(struct npt *npt)
 {
     spin_lock(&npt->lock);
-    while (npt->cut != 0) {
-        u64 *table = frame_window(npt->cut);
-
-        npt->cut = table[0];
-        table_free(npt, table);
-    }
+    while (npt->spare != 0)
+        table_free(npt, spare_take(npt));
     spin_unlock(&npt->lock);
 }
 

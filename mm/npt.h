@@ -34,9 +34,9 @@ enum npt_prot { NPT_UNTOUCHED = 0, NPT_R = 1, NPT_W = 2, NPT_X = 4, NPT_RWX = 7 
 struct npt {
     struct npt_format format;
     hpa_t root;      /* PML4 frame */
-    u64 tables;      /* frames in use, including the root and cut-off tables */
+    u64 tables;      /* frames in use, including the root and spare tables */
     u64 exec_splits; /* large pages that npt_exec_open has split */
-    hpa_t cut;       /* chain of tables that were cut off; 0: none */
+    hpa_t spare;     /* chain of tables that were cut off, or are kept for npt_fill; 0: none */
     unsigned fresh;  /* enum npt_prot: the rights that npt_touch gives */
     u64 generation;  /* grows when translations must be flushed; each vcpu remembers the one it has flushed */
     struct spinlock lock;
@@ -74,7 +74,7 @@ int npt_map(struct npt *npt, gpa_t gpa, hpa_t frame, u64 size, unsigned prot);
 bool npt_touch(struct npt *npt, gpa_t gpa);
 
 /* The page at gpa, which npt_withhold has made untouched, has got its contents: copy its 4 KiB there, and give it its
- * rights. */
+ * rights. NULL: it stays untouched, by itself. */
 void npt_fill(struct npt *npt, gpa_t gpa, const void *bytes);
 
 /*
@@ -143,6 +143,6 @@ void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size);
  * generation. No vcpu may run. */
 void npt_untouch(struct npt *npt, gpa_t gpa, u64 size);
 
-/* Make all pages of the range untouched, as pages of 4 KiB. Bumps generation. Returns 0, or -ENOMEM: some pages may be
- * untouched then. No vcpu may run. */
+/* Make all pages of the range untouched, so that npt_fill can bring each by itself, and never lacks memory for that
+ * until npt_reap. Bumps generation. Returns 0, or -ENOMEM: some pages may be untouched then. No vcpu may run. */
 int npt_withhold(struct npt *npt, gpa_t gpa, u64 size);

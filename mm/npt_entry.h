@@ -18,9 +18,10 @@
 
 struct npt_walk {
     struct npt *npt;
-    int (*visit)(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next);
-    bool prune; /* cut off tables that are empty afterwards */
-    bool flush; /* a visitor has removed rights */
+    int (*visit)(struct npt_walk *walk, u64 *entry, unsigned level);
+    gpa_t gpa, next; /* the visited entry's part of the range */
+    bool prune;      /* cut off tables that are empty afterwards */
+    bool flush;      /* a visitor has removed rights */
     unsigned prot;
     u64 offset; /* map: frame - gpa, modulo 2^64 */
     enum npt_track track;

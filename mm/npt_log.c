@@ -24,12 +24,10 @@ static u64 written_bits(const struct npt *npt, unsigned level, enum npt_track tr
     return npt->format.dirty | (by_rights ? npt->format.write : 0);
 }
 
-static int visit_arm(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+static int visit_arm(struct npt_walk *walk, u64 *entry, unsigned level)
 {
     u64 old = entry_read(entry), clear = written_bits(walk->npt, level, walk->track);
 
-    (void)gpa;
-    (void)next;
     if (!entry_present(walk->npt, old))
         return 0;
     if (level > 1 && walk->split)
@@ -180,11 +178,9 @@ void npt_log_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_sca
     }
 }
 
-static int visit_disarm(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+static int visit_disarm(struct npt_walk *walk, u64 *entry, unsigned level)
 {
     (void)level;
-    (void)gpa;
-    (void)next;
     if (entry_present(walk->npt, entry_read(entry)))
         __atomic_fetch_or(entry, walk->npt->format.write, __ATOMIC_RELAXED);
     return 0;
@@ -243,12 +239,8 @@ void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size)
     change_and_fold(&(struct npt_walk){ .npt = npt, .visit = visit_disarm, .flush = true }, gpa, size);
 }
 
-static int visit_untouch(struct npt_walk *walk, u64 *entry, unsigned level, gpa_t gpa, gpa_t next)
+static int visit_untouch(struct npt_walk *walk, u64 *entry, unsigned level)
 {
-    (void)gpa;
-    (void)next;
-    if (walk->split && level > 1)
-        return npt_leaf_split(walk->npt, entry, level, 0, 0) ?: NPT_DESCEND;
     if (entry_read(entry) != 0)
         entry_write(entry, leaf_make(&walk->npt->format, entry_read(entry) & PTE_ADDR, level, NPT_UNTOUCHED));
     return 0;
@@ -257,11 +249,4 @@ static int visit_untouch(struct npt_walk *walk, u64 *entry, unsigned level, gpa_
 void npt_untouch(struct npt *npt, gpa_t gpa, u64 size)
 {
     change_and_fold(&(struct npt_walk){ .npt = npt, .visit = visit_untouch, .flush = true }, gpa, size);
-}
-
-int npt_withhold(struct npt *npt, gpa_t gpa, u64 size)
-{
-    struct npt_walk walk = { .npt = npt, .visit = visit_untouch, .flush = true, .split = true };
-
-    return npt_range_change(&walk, gpa, size);
 }

@@ -144,6 +144,14 @@ void vm_first_entry(struct vm *vm)
     vm->first_entry_tsc = loop.now;
 }
 
+void vm_catch_up(struct vm *vm)
+{
+    vm->behind = 0;
+    loop.caught_up++;
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        vcpu_wake(vm->vcpu[i]);
+}
+
 void vm_stop(struct vm *vm, enum vm_status status, const char *format, ...)
 {
     (void)format;
@@ -286,18 +294,7 @@ static void goes_on(struct vcpu *vcpu)
     g->waits_since = 0;
 }
 
-/* What dev has to write for the guest is in one page. */
-static bool catch_up(struct vcpu *vcpu)
-{
-    struct guest *g = guest_of(vcpu);
-
-    g->vm.behind = guest_mem_ask(&g->vm.mem, g->behind, 1) != 0;
-    if (g->vm.behind && g->on_asked)
-        g->on_asked();
-    return !g->vm.behind;
-}
-
-static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on, .catch_up = catch_up };
+static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on };
 
 void run_cpu(u32 index, u64 ns)
 {

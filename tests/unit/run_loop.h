@@ -25,14 +25,12 @@ struct guest {
     bool pending;    /* an interrupt is there to be taken */
     bool called;     /* an NMI, INIT or start-up has come that is not taken */
 
-    u64 ran;                /* in all */
-    u64 interrupted;        /* when it took an interrupt last */
-    u64 left_cpu;           /* when it ran last; 0: it has halted since */
-    u64 longest_wait;       /* between two turns in which it could have run */
-    u64 waits_since;        /* as struct turn_ops says; 0: it does not wait */
-    u64 waited;             /* in all, up to its last turn: steal time */
-    gpa_t behind;           /* what dev has to write for it before its next turn, if vm.behind */
-    void (*on_asked)(void); /* something happens when the page of `behind` has just been asked for */
+    u64 ran;          /* in all */
+    u64 interrupted;  /* when it took an interrupt last */
+    u64 left_cpu;     /* when it ran last; 0: it has halted since */
+    u64 longest_wait; /* between two turns in which it could have run */
+    u64 waits_since;  /* as struct turn_ops says; 0: it does not wait */
+    u64 waited;       /* in all, up to its last turn: steal time */
 };
 
 struct run_loop {
@@ -40,8 +38,9 @@ struct run_loop {
     struct cpu cpu[CPUS];
     u32 nr_cpus;
     u64 now;
-    unsigned sleeps; /* of all CPUs: HLT */
-    unsigned stops;  /* VMs that the scheduler has ended */
+    unsigned sleeps;    /* of all CPUs: HLT */
+    unsigned stops;     /* VMs that the scheduler has ended */
+    unsigned caught_up; /* VMs that were behind and are not any more */
     unsigned kicks[CPUS];
     void (*on_take)(void); /* something happens while a CPU looks for a vcpu to run */
 
