@@ -16,6 +16,7 @@
 #include "control/pager.h"
 #include "control/status.h"
 #include "control/text.h"
+#include "dev/shutdown.h"
 #include "host/context.h"
 #include "host/bits.h"
 #include "host/log.h"
@@ -72,6 +73,15 @@ static const struct command table[] = {
       .states = RUNNING | PAUSED,
       .changes = true,
       .run = command_power_button },
+    { .name = "shutdown",
+      .arg = { ARG_VM_NAME,
+               { .name = "timeout", .type = ARG_NUMBER, .optional = true, .min = 1, .max = SHUTDOWN_MAX_S },
+               { .name = "late", .type = ARG_CHOICE, .optional = true, .choices = shutdown_late } },
+      .help = "ask its guest to end, within TIMEOUT seconds (90); LATE, what if not: leave it, or force a power-off",
+      .states = RUNNING,
+      .changes = true,
+      .deferred = true,
+      .run = command_shutdown },
     { .name = "poweroff",
       .arg = { ARG_VM_NAME },
       .help = "end it at once",
@@ -111,9 +121,9 @@ static const struct command table[] = {
       .run = command_trace },
     { .name = "migrate",
       .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT }, ARG_OPTIONS },
-      .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: live, stop-copy, post-copy, hybrid or "
-              "demand; verify",
-      .states = RUNNING | PAUSED,
+      .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: live, stop-copy, post-copy, hybrid, demand "
+              "or cold; verify, with-images; of cold: stopped, force, timeout=S",
+      .states = RUNNING | PAUSED | CREATED | ENDED,
       .changes = true,
       .deferred = true,
       .run = command_migrate },

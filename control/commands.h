@@ -44,6 +44,7 @@ int command_dirty_trace_stop(struct call *call);
 int command_query_dirty_trace(struct call *call);
 
 /* About virtual machines: vm_commands.c. */
+extern const char *const shutdown_late[];
 int command_console(struct call *call);
 int command_create(struct call *call);
 int command_forget(struct call *call);
@@ -52,6 +53,7 @@ int command_poweroff(struct call *call);
 int command_reset(struct call *call);
 int command_power_button(struct call *call);
 int command_resume(struct call *call);
+int command_shutdown(struct call *call);
 int command_start(struct call *call);
 int command_trace(struct call *call); /* trace_commands.c */
 int command_vm(struct call *call);

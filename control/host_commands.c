@@ -12,6 +12,7 @@
 #include "host/bits.h"
 #include "host/log.h"
 #include "config/version.h"
+#include "guest/load/kept.h"
 #include "hv/vm.h"
 #include "migrate/migration.h"
 #include "host/frame.h"
@@ -66,6 +67,8 @@ int command_memory(struct call *call)
     json_number(out, "incoming_kib", moves.incoming >> 10);
     json_number(out, "incoming_limit_kib", moves.incoming_limit >> 10);
     json_number(out, "incoming_limit_per_host_kib", moves.incoming_limit_per_host >> 10);
+    json_number(out, "images_kept", kept_count());
+    json_number(out, "images_kept_kib", kept_bytes() >> 10);
     json_array(out, "guests");
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);

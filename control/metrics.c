@@ -17,6 +17,7 @@
 #include "host/cpu.h"
 #include "dev/platform.h"
 #include "config/version.h"
+#include "guest/load/kept.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
 #include "migrate/halves.h"
@@ -444,6 +445,8 @@ static void put_moves(struct buffer *out)
     head(out, "godwit_incoming_bytes", "gauge",
          "RAM that is held for guests on their way here, prepared ones included.");
     buffer_format(out, "godwit_incoming_bytes %lu\n", totals.incoming);
+    head(out, "godwit_images_kept_bytes", "gauge", "Memory of files that came with guests which start from them.");
+    buffer_format(out, "godwit_images_kept_bytes %lu\n", kept_bytes());
     head(out, "godwit_incoming_limit_bytes", "gauge", "How much that may be, of all hosts and of one.");
     buffer_format(out, "godwit_incoming_limit_bytes{of=\"all\"} %lu\n", totals.incoming_limit);
     buffer_format(out, "godwit_incoming_limit_bytes{of=\"host\"} %lu\n", totals.incoming_limit_per_host);

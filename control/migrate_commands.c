@@ -10,6 +10,8 @@
 #include "control/commands.h"
 #include "control/json.h"
 #include "control/status.h"
+#include "dev/shutdown.h"
+#include "host/bits.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
 #include "migrate/halves.h"
@@ -32,6 +34,55 @@ static enum migrate_mode parse_mode(const char *word, size_t len)
     return mode;
 }
 
+#define OPTIONS \
+    "live, stop-copy, post-copy, hybrid, demand or cold; verify, with-images; of cold: stopped, force, timeout=S"
+
+/* Read the seconds behind "timeout=". False: they are none. */
+static bool parse_timeout(const char *word, size_t len, u32 *timeout)
+{
+    static const char name[] = "timeout=";
+    u64 value = 0;
+    size_t at = sizeof(name) - 1;
+
+    if (len <= at || strncmp(word, name, at) != 0)
+        return false;
+    for (; at < len && word[at] >= '0' && word[at] <= '9' && value <= SHUTDOWN_MAX_S; at++)
+        value = 10 * value + (u64)(word[at] - '0');
+    *timeout = (u32)value;
+    return at == len && value >= 1 && value <= SHUTDOWN_MAX_S;
+}
+
+/* Read an option that is no mode. False: there is no such option. */
+static bool parse_option(const char *word, size_t len, struct migration_request *request)
+{
+    bool *const flags[] = { &request->verify, &request->images, &request->stopped, &request->force };
+    static const char *const names[] = { "verify", "with-images", "stopped", "force" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (word_is(word, len, names[i]))
+            return *flags[i] = true;
+    return parse_timeout(word, len, &request->timeout);
+}
+
+/* Do the options fit together? */
+static int judge_options(struct call *call, unsigned modes, const struct migration_request *request)
+{
+    bool cold = request->mode == MODE_COLD;
+
+    if (modes & (modes - 1))
+        return call_fail(call, -EINVAL, "options: these modes contradict each other, expected one of them");
+    if (request->verify && request->mode >= MODE_POSTCOPY)
+        return call_fail(call, -EINVAL,
+                         "options: verify compares all memory before the guest is let go, which %s does not, expected "
+                         "one of them",
+                         migrate_mode_name(request->mode));
+    if (!cold && (request->stopped || request->force || request->timeout))
+        return call_fail(call, -EINVAL, "options: stopped, force and timeout are for mode cold");
+    if (cold && request->images)
+        return call_fail(call, -EINVAL, "options: in mode cold the images come in any case");
+    return 0;
+}
+
 /* Read the options of a move, such as "stop-copy,verify". */
 static int parse_options(struct call *call, const char *text, struct migration_request *request)
 {
@@ -41,25 +92,28 @@ static int parse_options(struct call *call, const char *text, struct migration_r
         size_t len = strcspn(text, ",");
         enum migrate_mode mode = parse_mode(text, len);
 
-        if (word_is(text, len, "verify"))
-            request->verify = true;
-        else if (mode == NR_MODES)
-            return call_fail(call, -EINVAL,
-                             "options: '%.*s' is wrong, expected live, stop-copy, post-copy, hybrid or demand, and "
-                             "verify",
-                             (int)(len < 32 ? len : 32), text);
-        else
+        if (mode != NR_MODES)
             modes |= 1u << (request->mode = mode);
+        else if (!parse_option(text, len, request))
+            return call_fail(call, -EINVAL, "options: '%.*s' is wrong, expected " OPTIONS, (int)(len < 32 ? len : 32),
+                             text);
         text += len;
         text += *text == ',';
     }
-    if (modes & (modes - 1))
-        return call_fail(call, -EINVAL, "options: these modes contradict each other, expected one of them");
-    if (request->verify && request->mode >= MODE_POSTCOPY)
-        return call_fail(call, -EINVAL,
-                         "options: verify compares all memory before the guest is let go, which %s does not, expected "
-                         "one of them",
-                         migrate_mode_name(request->mode));
+    return judge_options(call, modes, request);
+}
+
+/* A guest that does not run moves cold only; one that is paused can't shut down. */
+static int judge_status(struct call *call, const struct vm *vm, enum migrate_mode mode)
+{
+    bool lives = vm_running(vm) || vm->status == VM_PAUSED;
+
+    if (mode != MODE_COLD && !lives)
+        return call_fail(call, -EBUSY, "%s: cannot migrate, it is %s, expected running or paused, or the option cold",
+                         vm->name, shown_name(shown_status(vm)));
+    if (mode == MODE_COLD && vm->status == VM_PAUSED)
+        return call_fail(call, -EBUSY, "%s: cannot migrate cold, it is paused and can't shut down, expected running",
+                         vm->name);
     return 0;
 }
 
@@ -70,6 +124,8 @@ static int begin(struct call *call, struct migration_request *request)
     char peer[TCP_ADDRESS_TEXT];
     int err = parse_options(call, options, request);
 
+    if (!err)
+        err = judge_status(call, vm, request->mode);
     if (err)
         return err;
     if (tcp_address_parse(call->arg[1].text, CONFIG_MIGRATION_PORT, &request->to))

@@ -128,6 +128,18 @@ static void put_warnings(struct json *out, const struct migrate_stats *stats)
     json_close(out);
 }
 
+/* Write what has become of the files from which it starts. */
+static void put_files(struct json *out, const struct migrate_stats *stats)
+{
+    if (stats->files == FILES_NONE)
+        return;
+    json_object(out, "images");
+    json_string(out, "status", migrate_files_name(stats->files));
+    json_number(out, "bytes", stats->file_bytes);
+    json_string(out, "reason", stats->files_reason);
+    json_close(out);
+}
+
 static const char *mode_name(const struct migration_request *request)
 {
     if (request->file.ops)
@@ -199,6 +211,7 @@ static void put_move(struct json *out, const struct move *move)
     json_number(out, "wire-bytes", stats->wire_bytes);
     json_number(out, "frames-forwarded", stats->forwarded);
     json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
+    put_files(out, stats);
     put_warnings(out, stats);
     put_missing(out, missing, ms);
     put_ram(out, stats);

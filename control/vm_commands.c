@@ -180,6 +180,22 @@ static void put_dirty_log(struct json *out, const struct dirty_log *log)
     json_close(out);
 }
 
+/* Write what has become of the last wish that it shut down. */
+static void put_shutdown(struct json *out, const struct shutdown *shutdown)
+{
+    bool asked = shutdown->state == SHUTDOWN_ASKED;
+    u64 passed = (asked ? clock_ns() : shutdown->settled) - shutdown->asked;
+
+    if (shutdown->state == SHUTDOWN_NONE)
+        return;
+    json_object(out, "shutdown");
+    json_string(out, "state", shutdown_name(shutdown->state));
+    json_number(out, "timeout", shutdown->timeout);
+    json_bool(out, "force", shutdown->force);
+    json_number(out, "ms", passed / 1000000);
+    json_close(out);
+}
+
 int command_vm(struct call *call)
 {
     const struct vm *vm = call->arg[0].vm;
@@ -192,6 +208,7 @@ int command_vm(struct call *call)
     put_halves(out, vm);
     json_string(out, "image", guest_image_here(&vm->image) ? "here" : "elsewhere");
     json_number(out, "cpu_throttle_percentage", vm->throttle);
+    put_shutdown(out, &platform_of(vm)->shutdown);
     put_tsc(out, &vm->tsc);
     json_number(out, "unlogged_lines", platform_of(vm)->console.log.unshown);
     json_number(out, "port_accesses", vm->pio.accesses);
@@ -250,6 +267,18 @@ int command_power_button(struct call *call)
     acpi_pm_power_button(&platform_of(vm)->pm);
     spin_unlock(&vm->device_lock);
     return acted(call, "press its power button", 0);
+}
+
+enum { LATE_FORCE = 1 };
+const char *const shutdown_late[] = { "leave", [LATE_FORCE] = "force", NULL };
+
+int command_shutdown(struct call *call)
+{
+    u32 timeout = call->arg[1].given ? (u32)call->arg[1].number : SHUTDOWN_S;
+
+    shutdown_ask(call->arg[0].vm, timeout, call->arg[2].given && call->arg[2].number == LATE_FORCE);
+    json_number(call->out, "timeout", timeout);
+    return acted(call, "shut down", 0);
 }
 
 int command_reset(struct call *call)

@@ -14,6 +14,7 @@
 
 #define CONSOLE_PORTS 8
 #define VERSION 2
+#define SCROLLBACK (CONSOLE_RING - 4096) /* bytes that a section of the stream has room for */
 
 /* How many lines the log shows at once: several times the output of a booting Linux. After that it shows one line in
  * this time, about as many as a real port takes. */
@@ -145,6 +146,20 @@ static void console_state(struct device *device, struct codec *c)
         codec_bytes(c, &console->queue[at % CONSOLE_QUEUE], 1);
     if (c->restoring)
         look(console);
+}
+
+void console_scrollback(struct console *console, struct codec *c)
+{
+    u32 kept = (u32)MIN(console->bytes_out, (u64)SCROLLBACK);
+    u64 end = console->bytes_out;
+
+    codec_version(c, 1);
+    codec_u64(c, &end);
+    codec_u32(c, &kept);
+    if (codec_judge(c, kept <= SCROLLBACK && kept <= end, "it keeps more than there was"))
+        console->bytes_out = end;
+    for (u64 at = end - kept; at < end && !c->err; at++)
+        codec_bytes(c, &console->ring[at % CONSOLE_RING], 1);
 }
 
 static const struct device_ops ops = {

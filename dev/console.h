@@ -8,6 +8,7 @@
 #include "hv/bus.h"
 #include "dev/uart16550.h"
 
+struct codec;
 struct vm;
 
 #define CONSOLE_LINE 160     /* longer lines are broken */
@@ -40,6 +41,10 @@ int console_init(struct console *console, struct vm *vm);
  * kept are skipped. Moves *from behind the copied bytes and returns their number. Takes device_lock.
  */
 size_t console_read(struct console *console, u64 *from, char *buffer, size_t len);
+
+/* What is kept of the guest's output, as a section; not all of it where the section can't hold that. With
+ * device_lock held. */
+void console_scrollback(struct console *console, struct codec *c);
 
 /* Put input into the queue. Returns how many bytes were taken, less than len if the guest does not read. Takes
  * device_lock. */

@@ -214,4 +214,5 @@ void platform_devices_init(void)
     host_work_add(timers_poll);
     host_work_add(virtio_rng_poll);
     host_work_add(virtio_net_poll);
+    host_work_add(shutdown_poll);
 }

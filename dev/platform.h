@@ -10,6 +10,7 @@
 #include "dev/pci.h"
 #include "dev/pit.h"
 #include "dev/pvclock.h"
+#include "dev/shutdown.h"
 #include "dev/timer.h"
 #include "dev/verdict.h"
 #include "dev/virtio_net.h"
@@ -29,6 +30,7 @@ struct platform {
     struct pci_bus pci;
     struct virtio_net net;
     struct virtio_rng rng;
+    struct shutdown shutdown; /* host loop */
 };
 
 static inline struct platform *platform_of(const struct vm *vm)

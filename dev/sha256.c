@@ -3,9 +3,7 @@
 
 #include <string.h>
 
-#include "host/panic.h"
-
-#define BLOCK 64
+#include "host/bits.h"
 
 /* FIPS 180-4, 4.2.2: of the cube roots of the first 64 primes. */
 static const u32 round_constant[64] = {
@@ -42,40 +40,67 @@ static void schedule(u32 w[64], const u8 *block)
     }
 }
 
-/* 6.2.2, steps 2 to 4; v holds a to h. */
+/* 6.2.2, steps 2 to 4. In step t, letter number i of a to h is v[(i - t) mod 8], so nothing has to move. */
 static void digest_block(u32 hash[8], const u8 *block)
 {
     u32 w[64], v[8];
 
     schedule(w, block);
     memcpy(v, hash, sizeof(v));
-    for (unsigned i = 0; i < 64; i++) {
-        u32 s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-        u32 t1 = v[7] + s1 + ((v[4] & v[5]) ^ (~v[4] & v[6])) + round_constant[i] + w[i];
-        u32 s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-        u32 t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+#define LETTER(i) v[((i)-t) & 7]
+    for (unsigned t = 0; t < 64; t++) {
+        u32 a = LETTER(0), b = LETTER(1), c = LETTER(2), e = LETTER(4), f = LETTER(5), g = LETTER(6);
+        u32 s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
+        u32 t1 = LETTER(7) + s1 + ((e & f) ^ (~e & g)) + round_constant[t] + w[t];
+        u32 s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
 
-        memmove(v + 1, v, 7 * sizeof(v[0]));
-        v[4] += t1;
-        v[0] = t1 + t2;
+        LETTER(3) += t1;                                     /* the next e */
+        LETTER(7) = t1 + s0 + ((a & b) ^ (a & c) ^ (b & c)); /* the next a */
     }
     for (unsigned i = 0; i < 8; i++)
         hash[i] += v[i];
 }
 
+void sha256_begin(struct sha256 *sha)
+{
+    *sha = (struct sha256){ .hash = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+                                      0x1f83d9ab, 0x5be0cd19 } };
+}
+
+void sha256_add(struct sha256 *sha, const void *bytes, size_t len)
+{
+    const u8 *from = bytes;
+
+    while (len) {
+        size_t at = sha->len % SHA256_BLOCK, part = MIN(len, SHA256_BLOCK - at);
+
+        memcpy(sha->block + at, from, part);
+        sha->len += part;
+        from += part;
+        len -= part;
+        if (at + part == SHA256_BLOCK)
+            digest_block(sha->hash, sha->block);
+    }
+}
+
+void sha256_end(struct sha256 *sha, u8 digest[SHA256_BYTES])
+{
+    u8 padding[SHA256_BLOCK + 8] = { 0x80 }, length[8];
+    u64 bits = sha->len * 8;
+
+    for (unsigned i = 0; i < 8; i++)
+        length[i] = (u8)(bits >> (56 - 8 * i));
+    sha256_add(sha, padding, 1 + (SHA256_BLOCK + 55 - sha->len % SHA256_BLOCK) % SHA256_BLOCK);
+    sha256_add(sha, length, sizeof(length));
+    for (unsigned i = 0; i < SHA256_BYTES; i++)
+        digest[i] = (u8)(sha->hash[i / 4] >> (24 - i % 4 * 8));
+}
+
 void sha256(const void *bytes, size_t len, u8 digest[SHA256_BYTES])
 {
-    u32 hash[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
-    u8 padded[SHA256_MAX + 2 * BLOCK] = { 0 };
-    size_t end = (len + 9 + BLOCK - 1) / BLOCK * BLOCK;
+    struct sha256 sha;
 
-    assert(len <= SHA256_MAX);
-    memcpy(padded, bytes, len);
-    padded[len] = 0x80;
-    for (unsigned i = 0; i < 8; i++)
-        padded[end - 1 - i] = (u8)((u64)len * 8 >> 8 * i);
-    for (size_t at = 0; at < end; at += BLOCK)
-        digest_block(hash, padded + at);
-    for (unsigned i = 0; i < SHA256_BYTES; i++)
-        digest[i] = (u8)(hash[i / 4] >> (24 - i % 4 * 8));
+    sha256_begin(&sha);
+    sha256_add(&sha, bytes, len);
+    sha256_end(&sha, digest);
 }

@@ -46,10 +46,14 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
     u64 arrived = now(dest);
 
     if (actions & ACTION_RUN) {
-        dest->ops->run(in->vm, dest_stood(in, arrived), arrived);
+        if (in->cold)
+            dest->ops->start(in->vm, !in->stopped);
+        else
+            dest->ops->run(in->vm, dest_stood(in, arrived), arrived);
         in->stats.released = now(dest);
         in->stats.run_ns = in->stats.released - arrived;
-        pr_info("migrate: %s, epoch %lu, runs here", in->name, (unsigned long)in->handoff.epoch);
+        pr_info("migrate: %s, epoch %lu, %s here", in->name, (unsigned long)in->handoff.epoch,
+                in->cold && in->stopped ? "is" : "runs");
     }
     if (actions & ACTION_FREE) {
         if (in->vm)
@@ -183,6 +187,7 @@ void session_end(struct dest_session *session)
     lane_detach(session);
     inbox_fini(&session->inbox);
     outbox_fini(&session->outbox);
+    file_receiver_release(&session->files);
     session->used = false;
     receive_release(&session->fresh);
     if (!in)
@@ -321,6 +326,11 @@ static bool say(struct dest_session *session)
     if (session->say & SAY_REFUSED) {
         session->say &= ~SAY_REFUSED;
         outbox_record(&session->outbox, WIRE_REFUSED, &session->refused, sizeof(session->refused));
+        return true;
+    }
+    if (session->say & SAY_FILED) {
+        session->say &= ~SAY_FILED;
+        outbox_record(&session->outbox, WIRE_FILED, &session->filed, sizeof(session->filed));
         return true;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(says); i++) {

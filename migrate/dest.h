@@ -13,6 +13,7 @@
 
 #include "migrate/handoff.h"
 #include "stream/ram_digest.h"
+#include "stream/file_receiver.h"
 #include "stream/record.h"
 #include "migrate/stats.h"
 #include "migrate/vm_ops.h"
@@ -42,9 +43,11 @@ struct incoming {
     char name[WIRE_NAME]; /* "" before RESERVE */
     char peer[DEST_PEER]; /* who wants to move it here */
     u64 owner;            /* the number of its source: struct wire_claim */
+    u64 file_bytes;       /* of the files that it starts from, and that had to come */
     bool dry_run;
-    bool announce; /* announce the guest as soon as RUNNING is said */
-    bool settled;  /* the source knows how the move ended and is not in doubt: it has said so, or the operator has */
+    bool cold, stopped; /* the guest starts anew here; or does not, until somebody says so */
+    bool announce;      /* announce the guest as soon as RUNNING is said */
+    bool settled; /* the source knows how the move ended and is not in doubt: it has said so, or the operator has */
     struct handoff_dest handoff;
     u64 stamp;            /* order of acceptance */
     enum wire_code error; /* why the guest did not come to run here */
@@ -105,8 +108,10 @@ struct dest_session {
         u64 page;                 /* the next page of that run */
         enum session_stage stage; /* to go back to */
     } zero;                       /* of the ZERO record in the inbox: what is still to be cleared */
-    unsigned say;                 /* ACTION_SAY_*, SAY_REFUSED */
+    unsigned say;                 /* ACTION_SAY_*, SAY_REFUSED, SAY_FILED */
     struct wire_refused refused;
+    struct wire_filed filed;
+    struct file_receiver files;
     u64 epoch; /* of its header */
     char peer[DEST_PEER];
     u64 since; /* ns: when it was accepted, its guest last got on, or it began to close: the limit of a stage */

@@ -74,7 +74,7 @@ void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host)
 
 u64 attempt_bytes(const struct incoming *in)
 {
-    return in ? in->ram.pages * WIRE_PAGE : 0;
+    return in ? in->ram.pages * WIRE_PAGE + in->file_bytes : 0;
 }
 
 u64 attempt_held(const struct dest *dest, const char *peer, const struct incoming *instead, bool stranded)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the destination use of each other: dest.c (connections, handoff), dest_stages.c (what a connection
- * takes and does in each stage), dest_attempts.c (which attempts are remembered), dest_receive.c (records become a
- * stopped guest), dest_verify.c (digests), dest_stranded.c (stranded copies), dest_fill.c (pages that are missing). */
+ * takes and does in each stage), dest_files.c (files that a guest starts from), dest_attempts.c (which attempts are
+ * remembered), dest_receive.c (records become a stopped guest), dest_verify.c (digests), dest_stranded.c (stranded
+ * copies), dest_fill.c (pages that are missing). */
 #pragma once
 
 #include "migrate/dest.h"
@@ -9,8 +10,9 @@
 
 #define NS_PER_MS 1000000ULL
 
-/* In `say` of struct dest_session, beside the messages of the handoff: REFUSED. */
+/* In `say` of struct dest_session, beside the messages of the handoff: REFUSED; FILED. */
 #define SAY_REFUSED (1u << 31)
+#define SAY_FILED (1u << 30)
 
 /* What a stage means. */
 struct session_row {
@@ -118,6 +120,14 @@ bool fill_zero(struct dest_session *session, gpa_t gpa);
 /* If no page can be missing any more to this session's guest, others may have its place. */
 void fill_watch(struct dest_session *session);
 bool fill_say(struct dest_session *session);
+
+/* OFFER, FILE or DIGEST has come. */
+void receive_offer(struct dest_session *session);
+void receive_file(struct dest_session *session);
+void receive_digest_of_file(struct dest_session *session);
+
+/* The source has brought something, and this end has done so many pages or sections of work with it. */
+void receive_got_on(struct dest_session *session, u64 work);
 
 /* The function for inbox->place. */
 u8 *receive_place(void *ctx, const struct wire_page *page);

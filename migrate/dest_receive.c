@@ -148,6 +148,8 @@ void receive_reserve(struct dest_session *session)
     memcpy(in->name, in->description->head.name, WIRE_NAME);
     in->dry_run = in->description->head.flags & WIRE_DRY_RUN;
     in->demand = in->description->head.flags & WIRE_DEMAND;
+    in->cold = in->description->head.flags & WIRE_COLD;
+    in->stopped = in->description->head.flags & WIRE_STOPPED;
     in->description->epoch = in->handoff.epoch;
     in->owner = in->description->head.owner;
     session->stage = SESSION_ROOM;
@@ -224,8 +226,10 @@ u8 *receive_place(void *ctx, const struct wire_page *page)
         return NULL;
     if (session_fills(session))
         return session->page;
-    /* Behind MISSING come no more pages before the guest runs. */
-    return session->stage != SESSION_RECEIVE || in->handoff.split ? NULL : session->dest->ops->page(in->vm, page->gpa);
+    /* Behind MISSING come no more pages before the guest runs; to one that starts anew none at all. */
+    return session->stage != SESSION_RECEIVE || in->handoff.split || in->cold
+               ? NULL
+               : session->dest->ops->page(in->vm, page->gpa);
 }
 
 void receive_page(struct dest_session *session)
@@ -366,10 +370,20 @@ void receive_state(struct dest_session *session)
     receive_got_on(session, 1);
     in->found.state_digest = section_digest(in->found.state_digest, &section, c.buf + c.at);
     in->sections[in->stats.sections] = section_digest(0, &section, c.buf + c.at);
-    session->dest->ops->section(in->vm, in->stats.sections++, &section, &c);
+    if (in->cold)
+        session->dest->ops->definition(in->vm, in->stats.sections++, &section, &c);
+    else
+        session->dest->ops->section(in->vm, in->stats.sections++, &section, &c);
     codec_judge(&c, c.at == c.len, "it is longer than expected");
     if (c.err)
         refuse_section(session, &section, &c);
+}
+
+/* Is all of memory here that has to be? A guest that starts anew has none. */
+static bool memory_came(const struct incoming *in)
+{
+    return in->cold ||
+           (bitmap_count(in->seen, in->ram.pages) == in->ram.pages && !bitmap_count(in->suspect, in->ram.pages));
 }
 
 void receive_prepare(struct dest_session *session, const struct wire_handoff *prepare)
@@ -378,7 +392,7 @@ void receive_prepare(struct dest_session *session, const struct wire_handoff *pr
     char reason[WIRE_REASON] = "";
     enum wire_code code;
 
-    if (bitmap_count(in->seen, in->ram.pages) != in->ram.pages || bitmap_count(in->suspect, in->ram.pages)) {
+    if (!memory_came(in)) {
         dest_refuse(session, WIRE_E_DAMAGED, "pages arrived damaged or not at all");
         return;
     }
@@ -386,7 +400,7 @@ void receive_prepare(struct dest_session *session, const struct wire_handoff *pr
         dest_refuse(session, WIRE_E_DIGEST, "state arrived damaged or not at all");
         return;
     }
-    code = session->dest->ops->ready(in->vm, reason);
+    code = (in->cold ? session->dest->ops->defined : session->dest->ops->ready)(in->vm, reason);
     if (code) {
         dest_refuse(session, code, reason);
         return;

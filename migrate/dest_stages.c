@@ -121,6 +121,8 @@ static void take_end(struct dest_session *session)
 
 #define IN(stage) (1u << SESSION_##stage)
 #define ANY (~0u)
+/* Before a guest that starts anew here, or behind any guest. */
+#define FILES (IN(RECEIVE) | IN(HANDOFF) | IN(ASKED) | IN(FILL) | IN(FILLED))
 
 /* What is done with a record, and in which stages it may come. */
 static const struct {
@@ -140,6 +142,9 @@ static const struct {
     { WIRE_QUERY, ANY, take_handoff },
     { WIRE_ABORT, ANY, take_handoff },
     { WIRE_FRAME, ANY, receive_frame },
+    { WIRE_OFFER, FILES, receive_offer },
+    { WIRE_FILE, FILES, receive_file },
+    { WIRE_DIGEST, FILES, receive_digest_of_file },
 };
 
 void session_take(struct dest_session *session)

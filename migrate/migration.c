@@ -162,6 +162,7 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     if (from->move)
         move_end(from);
     from->to = request->to;
+    from->cold = move_cold(request);
     from->log = (enum dirty_producer)settings.dirty_log;
     from->split = (enum dirty_split)settings.dirty_split;
     err = source_start(&from->source, &engine);
@@ -253,8 +254,7 @@ bool migration_holds(const struct vm *vm, u64 *epoch)
     return true;
 }
 
-/* Tell the source of a claim. If the VM stands still because of it, `reason` names the other owner until an operator
- * decides. */
+/* Tell the source of a claim. If the VM stands because of it, `reason` names the other owner until somebody decides. */
 static void source_told(struct vm *vm, struct vm_source *from, const struct wire_claim *claim, u64 age)
 {
     const struct handoff_source *handoff = &from->source.handoff, before = *handoff;
@@ -458,7 +458,7 @@ static bool source_turn(struct vm_source *from)
     bool more;
 
     /* If the guest has ended there is nothing to move. */
-    if (from->vm && !vm_alive(from->vm))
+    if (from->vm && !vm_alive(from->vm) && !from->cold.on)
         source_cancel(&from->source);
     more = source_step(&from->source);
     if (from->gone && from->vm) {

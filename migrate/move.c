@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "config/config.h"
+#include "dev/shutdown.h"
 
 #define FIXED_US 3000 /* the fixed part of the downtime: stop, state, start; on an emulator */
 
@@ -25,6 +26,16 @@ static u32 rounds(const struct config_migration *config, enum migrate_mode mode)
     }
 }
 
+struct vm_cold move_cold(const struct migration_request *request)
+{
+    return (struct vm_cold){
+        .on = request->mode == MODE_COLD,
+        .stopped = request->stopped,
+        .force = request->force,
+        .timeout = request->timeout ? request->timeout : SHUTDOWN_S,
+    };
+}
+
 struct migrate_settings move_settings(const struct config_migration *config, const struct migration_request *request)
 {
     return (struct migrate_settings){
@@ -39,7 +50,10 @@ struct migrate_settings move_settings(const struct config_migration *config, con
         .verify = request->verify,
         .dry_run = request->check,
         .hot_last = !config->hot_each,
-        .split = request->mode != MODE_LIVE && request->mode != MODE_STOP_COPY,
+        .split = request->mode != MODE_LIVE && request->mode != MODE_STOP_COPY && request->mode != MODE_COLD,
+        .cold = request->mode == MODE_COLD,
+        .stopped = request->stopped,
+        .follow = request->images,
         .demand = request->mode == MODE_DEMAND,
         .image = request->file.ops,
     };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "migrate/source.h"
+#include "migrate/vm_cold.h"
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
 
@@ -14,6 +15,9 @@ struct migration_request {
     bool check; /* pre-flight only */
     enum migrate_mode mode;
     bool verify;           /* compare digests of all memory and state */
+    bool images;           /* the files from which it starts follow it */
+    bool stopped, force;   /* cold: it is not started there; it is powered off if it does not shut down */
+    u32 timeout;           /* cold: seconds, in which it shuts down; 0: the default */
     struct transport file; /* .ops not NULL: save it there, `to` is unused. The move closes it */
 };
 
@@ -22,6 +26,9 @@ void move_peer(const struct migration_request *request, char text[TCP_ADDRESS_TE
 
 /* What the engine is to do. Pure. */
 struct migrate_settings move_settings(const struct config_migration *config, const struct migration_request *request);
+
+/* What of it concerns a guest that starts anew at the destination. Pure. */
+struct vm_cold move_cold(const struct migration_request *request);
 
 /* A move of a VM away from here, under way or over. */
 struct move {

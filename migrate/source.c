@@ -107,7 +107,7 @@ static void peer_fails(struct source *s, enum wire_code code, const char *reason
         source_fail(s, code, reason);
 }
 
-static void bad_stream(struct source *s, const char *reason)
+void source_bad_stream(struct source *s, const char *reason)
 {
     peer_fails(s, WIRE_E_STREAM, reason);
 }
@@ -169,7 +169,9 @@ int source_start(struct source *s, const struct migrate_settings *settings)
         return err;
     }
     propose(s);
-    s->stats.total = s->stats.remaining = s->ram.pages * WIRE_PAGE;
+    if (settings->cold || settings->follow)
+        source_files_begin(s);
+    s->stats.total = s->stats.remaining = settings->cold ? 0 : s->ram.pages * WIRE_PAGE;
     s->started = s->next_try = source_now(s);
     bucket_init(&s->bucket, settings->max_bandwidth, BURST, s->started);
     source_enter(s, STAGE_CONNECT);
@@ -213,13 +215,15 @@ static void take_header(struct source *s)
     const struct wire_header *header = &s->inbox.header;
 
     if (header->kind != WIRE_REPLY || header->version_min > WIRE_VERSION || header->version_max < WIRE_VERSION_MIN)
-        bad_stream(s, "the destination speaks another version");
+        source_bad_stream(s, "the destination speaks another version");
     else if (memcmp(header->vm_id, s->vm_id, WIRE_ID) || header->epoch != s->stats.epoch)
-        bad_stream(s, "the destination answers for another VM or epoch");
+        source_bad_stream(s, "the destination answers for another VM or epoch");
     else if (s->settings.verify && !(header->features & WIRE_FEATURE_VERIFY))
-        bad_stream(s, "the destination can't verify");
+        source_bad_stream(s, "the destination can't verify");
     else if (s->handoff.split && !(header->features & WIRE_FEATURE_POSTCOPY))
-        bad_stream(s, "the destination can't take a guest whose memory is to follow (post-copy)");
+        source_bad_stream(s, "the destination can't take a guest whose memory is to follow (post-copy)");
+    else if (s->settings.cold && !(header->features & WIRE_FEATURE_FILES))
+        source_bad_stream(s, "the destination can't take a guest that starts anew there (cold)");
     else if (s->stage == STAGE_GREET)
         source_answered(s);
     s->peer_features = header->features;
@@ -230,12 +234,12 @@ static void take_accepted(struct source *s)
     struct wire_accepted *accepted = &s->stats.accepted;
 
     if (s->stage != STAGE_ACCEPT) {
-        bad_stream(s, "ACCEPTED out of turn");
+        source_bad_stream(s, "ACCEPTED out of turn");
         return;
     }
     if (inbox_body(&s->inbox, accepted, sizeof(*accepted)) || accepted->count > WIRE_WARNINGS) {
         accepted->count = 0;
-        bad_stream(s, "malformed acceptance");
+        source_bad_stream(s, "malformed acceptance");
         return;
     }
     for (u32 i = 0; i < accepted->count; i++) {
@@ -266,7 +270,7 @@ static void take_refused(struct source *s)
     struct wire_refused refused;
 
     if (inbox_body(&s->inbox, &refused, sizeof(refused))) {
-        bad_stream(s, "malformed refusal");
+        source_bad_stream(s, "malformed refusal");
         return;
     }
     refused.reason[sizeof(refused.reason) - 1] = 0;
@@ -282,7 +286,7 @@ static void take_round_done(struct source *s)
 
     if (inbox_body(&s->inbox, &round, sizeof(round)) || (s->stage != STAGE_ROUND_WAIT && s->stage != STAGE_TRIED) ||
         round.number != s->stats.rounds)
-        bad_stream(s, "a round is acknowledged that was not sent");
+        source_bad_stream(s, "a round is acknowledged that was not sent");
     else
         source_round_done(s, &round);
 }
@@ -306,7 +310,7 @@ static void take_handoff(struct source *s, enum handoff_event event)
     struct wire_handoff message;
 
     if (inbox_body(&s->inbox, &message, sizeof(message)))
-        bad_stream(s, "malformed handoff message");
+        source_bad_stream(s, "malformed handoff message");
     else if (event == HANDOFF_PREPARED)
         take_prepared(s, &message);
     else
@@ -332,7 +336,7 @@ static void take_keepalive(struct source *s)
 static void take_missing(struct source *s)
 {
     if (!source_take_missing(s))
-        bad_stream(s, "MISSING out of turn, or of what isn't RAM");
+        source_bad_stream(s, "MISSING out of turn, or of what isn't RAM");
 }
 
 static void take_record(struct source *s)
@@ -350,9 +354,11 @@ static void take_record(struct source *s)
     case WIRE_PULL: source_pull(s); return;
     case WIRE_ABORTED: take_handoff(s, HANDOFF_ABORTED); return;
     case WIRE_UNKNOWN: take_handoff(s, HANDOFF_UNKNOWN); return;
+    case WIRE_NEED: source_take_need(s); return;
+    case WIRE_FILED: source_take_filed(s); return;
     default:
         if (!(s->inbox.type & WIRE_OPTIONAL))
-            bad_stream(s, "unknown record");
+            source_bad_stream(s, "unknown record");
     }
 }
 
@@ -360,7 +366,7 @@ static bool receive(struct source *s)
 {
     bool worked = false;
 
-    for (unsigned i = 0; i < STEP_BUDGET && s->link != LINK_NONE && !source_is_over(s); i++) {
+    for (unsigned i = 0; i < STEP_BUDGET && s->link != LINK_NONE && source_listens(s); i++) {
         u64 before = s->inbox.bytes;
         int event = inbox_next(&s->inbox, &s->transport);
 
@@ -376,7 +382,7 @@ static bool receive(struct source *s)
         else if (event == INBOX_RECORD && !s->inbox.pages)
             take_record(s);
         else if (event == -EPROTO || event >= 0)
-            bad_stream(s, "the destination's stream is damaged");
+            source_bad_stream(s, "the destination's stream is damaged");
         else
             source_link_lost(s, WIRE_E_LINK, BROKEN);
     }
@@ -414,7 +420,7 @@ static void watch(struct source *s)
 
     if (row->limit_ms && time - began > row->limit_ms * NS_PER_MS)
         row->late(s);
-    else if (s->link == LINK_NONE || source_is_over(s))
+    else if (s->link == LINK_NONE || !source_listens(s))
         return;
     else if (is_silent(s, time))
         source_link_lost(s, WIRE_E_TIMEOUT, "the destination is silent");

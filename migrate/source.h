@@ -15,6 +15,7 @@
 
 #include "migrate/handoff.h"
 #include "stream/ram_digest.h"
+#include "stream/file_sender.h"
 #include "stream/record.h"
 #include "migrate/stats.h"
 #include "migrate/vm_ops.h"
@@ -36,6 +37,8 @@ enum stage {
     STAGE_ROUND,        /* a live round */
     STAGE_ROUND_WAIT,   /* waits until the destination has the round */
     STAGE_HARVEST,      /* takes up the pages written meanwhile */
+    STAGE_FILES,        /* cold: sends the files from which the guest starts, as far as they are wanted */
+    STAGE_SHUTDOWN,     /* cold: waits until the guest has shut down */
     STAGE_RESET,        /* the guest was reset just as it was to stop: the same, for another live round */
     STAGE_LANE,         /* split: opens the second connection */
     STAGE_STOP,         /* stops the guest */
@@ -48,6 +51,7 @@ enum stage {
     STAGE_SERVE,      /* split, and the guest runs there: sends the pages that stayed behind */
     STAGE_END_LOG,    /* the outcome is known from here on; the dirty log is ended, whatever the connection does */
     STAGE_FORWARD,    /* the guest runs there: sends on the frames for it that reach this machine */
+    STAGE_FOLLOW,     /* the files from which it starts follow it */
     STAGE_LAST_WORDS, /* says ABORT or END */
     NR_STAGES,
 };
@@ -126,6 +130,8 @@ struct source {
     bool switch_now;            /* the operator wants no further round: migrate-start-postcopy */
     bool was_reset;             /* since the last harvest the guest was reset, which has written all of its RAM */
     struct bucket bucket;
+
+    struct file_sender files;
 
     struct ram_digest digest;    /* verify: of our memory */
     bool digesting;              /* from now on live rounds end with digests */

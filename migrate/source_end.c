@@ -39,6 +39,7 @@ void source_release(struct source *s)
     inbox_fini(&s->inbox);
     outbox_fini(&s->outbox);
     ram_digest_fini(&s->digest);
+    file_sender_fini(&s->files);
     free(s->bitmap);
     free(s->hot);
     free(s->written);
@@ -49,6 +50,9 @@ void source_release(struct source *s)
 
 void source_finish(struct source *s)
 {
+    /* The move may have ended before it was their turn. */
+    if (s->stats.files == FILES_COMING)
+        s->stats.files = FILES_FAILED;
     s->stats.wire_bytes = s->outbox.bytes;
     source_enter(s, STAGE_IDLE);
     log_end(s);

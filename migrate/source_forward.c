@@ -30,6 +30,6 @@ bool source_forward(struct source *s)
         return true;
     if (source_frames_come(s))
         return false;
-    source_enter(s, STAGE_LAST_WORDS);
+    source_follow(s);
     return true;
 }

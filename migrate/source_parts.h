@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the source use of each other: source.c (connection, handoff), source_end.c
  * (outcomes), source_stages.c (what each stage means), source_ram.c (pages), source_digest.c (verification),
- *  source_forward.c (frames), source_serve.c (pages that stay behind). */
+ *  source_forward.c (frames), source_serve.c (pages that stay behind), source_files.c (files, and a guest that starts
+ * anew). */
 #pragma once
 
 #include "migrate/outcome.h"
@@ -40,6 +41,12 @@ static inline bool source_is_over(const struct source *s)
     return s->stage == STAGE_IDLE || s->stage > STAGE_SERVE;
 }
 
+/* Is the destination still heard? Files may follow the guest. */
+static inline bool source_listens(const struct source *s)
+{
+    return !source_is_over(s) || s->stage == STAGE_FOLLOW;
+}
+
 /* Has it said COMMIT, with no end known? It then reconnects for ever. */
 static inline bool source_committed(const struct source *s)
 {
@@ -70,6 +77,9 @@ void source_release(struct source *s);
 /* Close the connection, if there is one. */
 void source_disconnect(struct source *s);
 
+/* The peer breaks the rules of the stream. */
+void source_bad_stream(struct source *s, const char *reason);
+
 /* The connection is lost: a move that has said COMMIT reconnects, any other fails. */
 void source_link_lost(struct source *s, enum wire_code code, const char *reason);
 
@@ -96,6 +106,18 @@ bool source_digest_due(const struct source *s, enum policy_verdict verdict);
 bool source_frame(struct source *s);
 bool source_frames_come(const struct source *s);
 bool source_forward(struct source *s);
+
+/* Files. _begin: what the guest starts from is to be sent. _file: make the next record of that. _need, _filed: NEED, or
+ * FILED, has come. _follow: the outcome is known, and its frames are sent on: let the files follow, if they are to.
+ * _unfollowed: they don't, for the connection has ended. */
+void source_files_begin(struct source *s);
+bool source_say_file(struct source *s);
+void source_take_need(struct source *s);
+void source_take_filed(struct source *s);
+void source_follow(struct source *s);
+void source_unfollowed(struct source *s);
+/* Cold: ask the guest to shut down, and wait for that. */
+bool source_shut_down(struct source *s);
 
 /* May this move be split, as far as is known? */
 bool source_may_split(const struct source *s);

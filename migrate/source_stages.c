@@ -11,7 +11,8 @@
 
 static u64 needs(const struct source *s)
 {
-    return (s->settings.verify ? WIRE_FEATURE_VERIFY : 0) | (s->handoff.split ? WIRE_FEATURE_POSTCOPY : 0);
+    return (s->settings.verify ? WIRE_FEATURE_VERIFY : 0) | (s->handoff.split ? WIRE_FEATURE_POSTCOPY : 0) |
+           (s->settings.cold ? WIRE_FEATURE_FILES : 0);
 }
 
 void source_say_header(struct source *s, struct outbox *box, enum wire_kind kind)
@@ -49,13 +50,19 @@ void source_answered(struct source *s)
     source_enter(s, STAGE_RESERVE);
 }
 
+static u32 reserve_flags(const struct migrate_settings *settings)
+{
+    return (settings->dry_run ? WIRE_DRY_RUN : 0) | (settings->verify ? WIRE_VERIFY : 0) |
+           (settings->cold ? WIRE_COLD : 0) | (settings->stopped ? WIRE_STOPPED : 0) |
+           (settings->follow ? WIRE_FOLLOW : 0) | (settings->demand ? WIRE_DEMAND : 0);
+}
+
 static bool produce_reserve(struct source *s)
 {
     struct migrate_description *d = s->description;
     struct outbox *box = &s->outbox;
 
-    d->head.flags = (s->settings.dry_run ? WIRE_DRY_RUN : 0) | (s->settings.verify ? WIRE_VERIFY : 0) |
-                    (s->settings.demand ? WIRE_DEMAND : 0);
+    d->head.flags = reserve_flags(&s->settings);
     d->head.memory = s->ram.pages * WIRE_PAGE;
     d->head.owner = s->owner;
     outbox_begin(box);
@@ -111,13 +118,25 @@ static void begin_rounds(struct source *s)
         end_setup(s, stop_stage(s));
 }
 
+static bool produce_round_end(struct source *s, struct wire_round round, enum stage next)
+{
+    round.digest = s->digesting;
+    outbox_record(&s->outbox, WIRE_ROUND, &round, sizeof(round));
+    source_enter(s, next);
+    return true;
+}
+
 /* If a move that was cancelled left its log on, that one ends first, a part at a time. */
 static bool produce_log(struct source *s)
 {
     s->work++;
     if (!source_stop_log(s))
         return true;
-    if (s->settings.dry_run) /* only the state is left to be tried */
+    if (s->settings.cold && s->settings.dry_run) /* nothing is left to be tried */
+        return produce_round_end(s, (struct wire_round){ 0 }, STAGE_TRIED);
+    if (s->settings.cold)
+        end_setup(s, STAGE_FILES);
+    else if (s->settings.dry_run) /* only the state is left to be tried */
         end_setup(s, STAGE_TRY_STATE);
     else if (!s->settings.policy.max_rounds && !s->handoff.split)
         end_setup(s, STAGE_STOP);
@@ -221,14 +240,6 @@ static void round_decide(struct source *s)
     case POLICY_THROTTLE: throttle_more(s); /* fallthrough */
     case POLICY_CONTINUE: source_enter(s, STAGE_ROUND);
     }
-}
-
-static bool produce_round_end(struct source *s, struct wire_round round, enum stage next)
-{
-    round.digest = s->digesting;
-    outbox_record(&s->outbox, WIRE_ROUND, &round, sizeof(round));
-    source_enter(s, next);
-    return true;
 }
 
 static bool produce_round(struct source *s)
@@ -362,7 +373,9 @@ static int save_section(struct source *s, struct wire_section *section, struct c
 
     outbox_begin(box);
     *bytes = codec_saver(box->body.buf + sizeof(*section), box->body.len - sizeof(*section));
-    if (source_row(s)->stands)
+    if (s->settings.cold)
+        s->ops->definition(s->vm, s->section, section, bytes);
+    else if (source_row(s)->stands)
         s->ops->section(s->vm, s->section, section, bytes);
     else
         err = try_section(s, section, bytes);
@@ -533,6 +546,8 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_ROUND] = { LIVE, .enter = enter_round, .produce = produce_round },
     [STAGE_ROUND_WAIT] = { LIVE, .waits = true, .produce = source_digest_live },
     [STAGE_HARVEST] = { LIVE, .produce = produce_harvest },
+    [STAGE_FILES] = { LIVE, .waits = true, .produce = source_say_file },
+    [STAGE_SHUTDOWN] = { .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop), .produce = source_shut_down },
     [STAGE_RESET] = { LIVE, .produce = produce_reset },
     [STAGE_LANE] = { LIVE, .produce = source_lane_open, .limit_ms = WIRE_SETUP_MS, .late = late_lane },
     [STAGE_STOP] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop), .produce = produce_stop },
@@ -550,6 +565,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_SERVE] = { .clock = CLOCK(postcopy), .enter = enter_round, .produce = produce_serve, COMMITTED },
     [STAGE_END_LOG] = { .cancel = -ENOENT }, /* looks at no connection */
     [STAGE_FORWARD] = { OVER, .produce = source_forward },
+    [STAGE_FOLLOW] = { .waits = true, .produce = source_say_file, .lost = source_unfollowed, .cancel = -ENOENT },
     [STAGE_LAST_WORDS] = { OVER, .produce = produce_last_words },
 };
 

@@ -48,9 +48,16 @@ void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned t
 
 const char *migrate_mode_name(enum migrate_mode mode)
 {
-    static const char *const names[NR_MODES] = { "live", "stop-copy", "post-copy", "hybrid", "demand" };
+    static const char *const names[NR_MODES] = { "live", "stop-copy", "post-copy", "hybrid", "demand", "cold" };
 
     return names[mode];
+}
+
+const char *migrate_files_name(enum migrate_files files)
+{
+    static const char *const names[] = { "none", "coming", "there", "failed" };
+
+    return names[files];
 }
 
 const char *migrate_status_name(enum migrate_status status)

@@ -28,8 +28,11 @@ enum migrate_status {
 };
 
 /* How memory moves: while the guest runs; while it stands; after it runs there, at once or with some rounds before, or
- * only what is asked for. */
-enum migrate_mode { MODE_LIVE, MODE_STOP_COPY, MODE_POSTCOPY, MODE_HYBRID, MODE_DEMAND, NR_MODES };
+ * only what is asked for; not at all, for the guest starts anew. */
+enum migrate_mode { MODE_LIVE, MODE_STOP_COPY, MODE_POSTCOPY, MODE_HYBRID, MODE_DEMAND, MODE_COLD, NR_MODES };
+
+/* What has become of the files that follow a guest, or come before it (cold). */
+enum migrate_files { FILES_NONE, FILES_COMING, FILES_THERE, FILES_FAILED };
 
 struct migrate_settings {
     struct policy_settings policy; /* downtime-limit, max-rounds, on-stall, cpu-throttle-... */
@@ -40,6 +43,9 @@ struct migrate_settings {
     bool split;    /* after its live rounds, hand over before all memory has moved */
     bool demand;   /* then send only pages that are asked for */
     bool hot_last; /* pages that two rounds in a row have written wait for the last one */
+    bool cold;     /* the guest shuts down, and starts anew there; */
+    bool stopped;  /* or does not, until somebody says so */
+    bool follow;   /* the files from which it starts follow it */
 };
 
 /* In ns: while a phase goes on, times of the step's clock; in reports, durations. */
@@ -86,9 +92,12 @@ struct migrate_stats {
     u64 recoveries;                        /* connections made anew by which post-copy went on */
     struct postcopy_sample progress[POSTCOPY_SAMPLES];
     unsigned samples;
-    u64 downtime_verify_bytes;                 /* RAM that this end has digested while the guest stood */
-    u64 dirty_pages_rate, dirty_sync_count;    /* migrate_dirty_rate; rounds */
-    u64 forwarded;                             /* frames that were sent on after the guest */
+    u64 downtime_verify_bytes;              /* RAM that this end has digested while the guest stood */
+    u64 dirty_pages_rate, dirty_sync_count; /* migrate_dirty_rate; rounds */
+    u64 forwarded;                          /* frames that were sent on after the guest */
+    u64 file_bytes;                         /* of the files from which it starts, that were sent */
+    enum migrate_files files;
+    char files_reason[WIRE_REASON];            /* why they have not come */
     u64 pages_per_second, bytes_per_second;    /* mbps is 8e-6 of the latter */
     struct policy_round round[MIGRATE_ROUNDS]; /* live rounds */
     unsigned rounds;
@@ -115,6 +124,8 @@ void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned t
 
 /* "live", "stop-copy" ... */
 const char *migrate_mode_name(enum migrate_mode mode);
+/* "none", "coming" ... */
+const char *migrate_files_name(enum migrate_files files);
 /* "active", "in-doubt" ... */
 const char *migrate_status_name(enum migrate_status status);
 /* "version", "busy" ... */

@@ -37,19 +37,27 @@ static void describe_macs(const struct virtio_net *net, struct wire_reserve *hea
     }
 }
 
+/* As guest_mem_init lays it out; a VM that has ended has none. */
+static void describe_ram(u64 memory, struct migrate_description *d)
+{
+    u64 low = MIN(memory, GUEST_PCI_HOLE_BASE);
+
+    d->range[d->head.nr_ranges++] = (struct wire_range){ 0, low };
+    if (memory > low)
+        d->range[d->head.nr_ranges++] = (struct wire_range){ GUEST_PCI_HOLE_END, memory - low };
+}
+
 void vm_describe(const struct vm *vm, struct migrate_description *d)
 {
     memcpy(d->head.name, vm->name, sizeof(d->head.name));
-    d->head.memory = vm->mem.size;
+    d->head.memory = vm->memory;
     d->head.nr_vcpus = vm->nr_vcpus;
     d->head.mtu = VIRTIO_NET_MTU;
     d->head.tsc_khz = vm->tsc.khz;
     d->head.kernel = (struct wire_file){ vm->image.kernel.size, vm->image.kernel.digest };
     d->head.initrd = (struct wire_file){ vm->image.initrd.size, vm->image.initrd.digest };
     describe_macs(&platform_of(vm)->net, &d->head);
-    for (unsigned i = 0; i < GUEST_SLOTS; i++)
-        if (vm->mem.slot[i].size)
-            d->range[d->head.nr_ranges++] = (struct wire_range){ vm->mem.slot[i].base, vm->mem.slot[i].size };
+    describe_ram(vm->memory, d);
     d->head.nr_cpuid = cpu_words_make(&vm->identity.cpuid, d->cpuid);
     d->head.nr_devices = vm_devices(vm, d->device);
 }
@@ -172,6 +180,17 @@ static enum wire_code check_devices(const struct migrate_description *d, char re
     return WIRE_E_DEVICE;
 }
 
+/* A guest that starts anew here sees this machine's processor. */
+static enum wire_code check_processor(const struct migrate_description *d, struct cpuid_policy *policy,
+                                      char reason[WIRE_REASON])
+{
+    if (d->head.flags & WIRE_COLD)
+        *policy = *cpuid_host_policy();
+    else if (!cpu_words_take(d->cpuid, d->head.nr_cpuid, cpuid_host_policy(), policy, reason))
+        return WIRE_E_CPU;
+    return WIRE_OK;
+}
+
 static enum wire_code check_shape(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     if (d->head.nr_vcpus > CONFIG_MAX_VCPUS) {
@@ -197,11 +216,11 @@ enum wire_code vm_describe_check(const struct migrate_description *d, struct con
 
     if (!code)
         code = check_shape(d, reason);
-    if (!code && !cpu_words_take(d->cpuid, d->head.nr_cpuid, cpuid_host_policy(), &identity->cpuid, reason))
-        code = WIRE_E_CPU;
+    if (!code)
+        code = check_processor(d, &identity->cpuid, reason);
     if (!code)
         code = check_macs(d->head.mac, d->head.taken_mac, d->instead ? &platform_of(d->instead)->net : NULL, reason);
-    if (!code)
+    if (!code && !(d->head.flags & WIRE_COLD))
         code = check_devices(d, reason);
     if (!code)
         code = check_memory(d, reason);
@@ -239,10 +258,10 @@ void vm_describe_warn(const struct migrate_description *d, struct wire_accepted 
     if (switch_settings()->anti_spoof && d->head.further_macs)
         warn(accepted, "it sends from %u further MACs, which anti-spoof of [net] forbids there", d->head.further_macs);
     image_locate(&image);
-    if (!guest_image_here(&image))
+    if (!guest_image_here(&image) && !(d->head.flags & (WIRE_COLD | WIRE_FOLLOW)))
         warn(accepted, "what it starts from is not among the files there (images of [migration]): no reset");
     vm_tsc_here(&tsc, d->head.tsc_khz);
-    if (guest_tsc_strays(&tsc))
+    if (guest_tsc_strays(&tsc) && !(d->head.flags & WIRE_COLD))
         warn(accepted, "its TSC of %lu kHz would run at %lu: only its paravirtual clock and its timers would be right",
              tsc.khz, guest_tsc_khz_here(&tsc));
 }

@@ -11,6 +11,8 @@
 #include "hv/page_wait.h"
 #include "hv/vm.h"
 #include "stream/ram_window.h"
+#include "guest/load/images.h"
+#include "migrate/vm_cold.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_state.h"
 #include "mm/guest_missing.h"
@@ -53,6 +55,12 @@ static bool room(void *ctx, const struct migrate_description *description)
 }
 
 /* The VM's time stands still and its port is shut until the VM is known to be complete. */
+/* A guest that is to start anew here needs no more than a place. */
+static bool is_cold(const struct migrate_description *description)
+{
+    return description->head.flags & WIRE_COLD;
+}
+
 static enum wire_code create(void *ctx, const struct migrate_description *description, void **handle,
                              char reason[WIRE_REASON])
 {
@@ -69,11 +77,13 @@ static enum wire_code create(void *ctx, const struct migrate_description *descri
         snprintf(reason, WIRE_REASON, "no memory for %lu MiB and %u vcpus", config.memory >> 20, config.vcpus);
         return WIRE_E_MEMORY;
     }
-    platform_freeze(vm);
-    virtio_net_close(&platform_of(vm)->net);
-    if (!vm_state_rehearse(vm, reason)) {
-        vm_destroy(vm);
-        return WIRE_E_INTERNAL;
+    if (!is_cold(description)) {
+        platform_freeze(vm);
+        virtio_net_close(&platform_of(vm)->net);
+        if (!vm_state_rehearse(vm, reason)) {
+            vm_destroy(vm);
+            return WIRE_E_INTERNAL;
+        }
     }
     pr_info("%s: reserved %lu MiB and %u vcpus, epoch %lu", vm->name, config.memory >> 20, config.vcpus,
             identity.epoch);
@@ -146,6 +156,30 @@ static void run(void *handle, u64 paused_ns, u64 arrived)
     tell_of_tsc(vm);
     tell_of_image(vm);
     watcher->arrived(vm);
+}
+
+static void definition(void *handle, unsigned index, struct wire_section *section, struct codec *c)
+{
+    vm_cold_section(handle, index, section, c);
+}
+
+static enum wire_code defined(void *handle, char reason[WIRE_REASON])
+{
+    return vm_cold_defined(handle, reason);
+}
+
+static void start(void *handle, bool on)
+{
+    watcher->arrived(handle);
+    vm_cold_start(handle, on);
+}
+
+static void filed(void *handle)
+{
+    struct vm *vm = handle;
+
+    image_locate(&vm->image);
+    pr_info("%s: what it starts from is here", vm->name);
 }
 
 static void announce(void *handle, u64 epoch)
@@ -228,6 +262,10 @@ const struct migrate_dest_ops vm_dest_ops = {
     .ready = ready,
     .section = section,
     .run = run,
+    .definition = definition,
+    .defined = defined,
+    .start = start,
+    .filed = filed,
     .announce = announce,
     .frame = frame,
     .expect = expect,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dev/codec.h"
+#include "hv/guest_image.h"
 #include "host/types.h"
 #include "stream/ram_digest.h"
 #include "stream/transport.h"
@@ -59,6 +60,14 @@ struct migrate_source_ops {
     void (*resume)(void *vm);
     void (*gate)(void *vm);
     migrate_section_fn *section;
+    /* A guest that starts anew at the destination. shut_down: see to it that it shuts down, and how far that has come:
+     * 0: it has ended, or did not run; -EAGAIN: not yet, the engine calls again; -ETIMEDOUT: not in time, and it runs
+     * on; -ECANCELED: it has started anew instead. A resume starts it again, if it is to run there. definition: as
+     * section, of what the VM is, without its machine's state. */
+    int (*shut_down)(void *vm);
+    migrate_section_fn *definition;
+    /* What it starts from. */
+    const struct guest_image *(*image)(void *vm);
     /* Keep, show and log an epoch: this machine's as owner, or with `peer` the one that the destination has or may
      * have. A line takes time: no guest stands for it, for it has been resumed, or COMMIT has been sent. */
     void (*note_epoch)(void *vm, u64 epoch, bool peer);
@@ -103,6 +112,13 @@ struct migrate_dest_ops {
     migrate_section_fn *section; /* in both directions */
     /* Run the VM and open its port: at the time `arrived` of now(), the guest had stood still for paused_ns. */
     void (*run)(void *vm, u64 paused_ns, u64 arrived);
+    /* A guest that starts anew here. definition: the counterpart of the source's. defined: as ready. start: the VM is
+     * one of this machine now, and is started if `on` says so. */
+    migrate_section_fn *definition;
+    enum wire_code (*defined)(void *vm, char reason[WIRE_REASON]);
+    void (*start)(void *vm, bool on);
+    /* The files from which it starts are here. */
+    void (*filed)(void *vm);
     void (*announce)(void *vm, u64 epoch);
     /* Pages that are at the source alone. expect: these are missing from now on, whatever has come of them before; the
      * VM does not run yet. Returns 0 or -ENOMEM. supply: one has come, with these contents or (NULL) zeros. Returns 0;

@@ -38,7 +38,10 @@ static u64 now(void *ctx)
 
 static int describe(void *ctx, struct migrate_description *description)
 {
-    vm_describe(((struct vm_source *)ctx)->vm, description);
+    struct vm_source *from = ctx;
+
+    from->image = from->vm->image;
+    vm_describe(from->vm, description);
     return 0;
 }
 
@@ -110,12 +113,14 @@ static void resume(void *ctx)
 {
     struct vm_source *from = ctx;
 
-    if (!from->frozen)
-        return;
-    forward_end(&from->forward);
-    from->frozen = false;
-    platform_thaw(from->vm);
-    vm_thaw(from->vm);
+    if (from->frozen) {
+        forward_end(&from->forward);
+        from->frozen = false;
+        platform_thaw(from->vm);
+        vm_thaw(from->vm);
+    }
+    if (from->cold.on)
+        vm_cold_resume(from->vm, &from->cold);
 }
 
 /* A reset that the guest has asked for comes first: that wish is not part of the state that moves. */
@@ -139,6 +144,23 @@ static void gate(void *ctx)
 static void section(void *ctx, unsigned index, struct wire_section *section, struct codec *c)
 {
     vm_state_section(((struct vm_source *)ctx)->vm, index, section, c);
+}
+
+static int shut_down(void *ctx)
+{
+    struct vm_source *from = ctx;
+
+    return vm_cold_shut_down(from->vm, &from->cold);
+}
+
+static void definition(void *ctx, unsigned index, struct wire_section *section, struct codec *c)
+{
+    vm_cold_section(((struct vm_source *)ctx)->vm, index, section, c);
+}
+
+static const struct guest_image *image(void *ctx)
+{
+    return &((struct vm_source *)ctx)->image;
 }
 
 static void note_epoch(void *ctx, u64 epoch, bool peer)
@@ -233,6 +255,9 @@ const struct migrate_source_ops vm_source_ops = {
     .resume = resume,
     .gate = gate,
     .section = section,
+    .shut_down = shut_down,
+    .definition = definition,
+    .image = image,
     .note_epoch = note_epoch,
     .stand = stand,
     .depart = depart,

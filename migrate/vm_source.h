@@ -5,6 +5,7 @@
 #include "host/list.h"
 #include "migrate/forward.h"
 #include "migrate/source.h"
+#include "migrate/vm_cold.h"
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
 #include "stream/ram_window.h"
@@ -21,9 +22,11 @@ struct vm_source {
     struct forward forward;  /* frames for a guest that is gone */
     enum dirty_producer log; /* at first the one that is wanted, then the one that is used */
     enum dirty_split split;
-    bool frozen;       /* the VM stands still for the last part of the move */
-    bool gone;         /* the guest runs elsewhere: destroy the copy here as soon as the last words are said */
-    struct move *move; /* the record of its last move */
+    struct vm_cold cold;
+    struct guest_image image; /* what the VM starts from */
+    bool frozen;              /* the VM stands still for the last part of the move */
+    bool gone;                /* the guest runs elsewhere: destroy the copy here as soon as the last words are said */
+    struct move *move;        /* the record of its last move */
     struct migration_totals *totals;
 };
 

@@ -128,7 +128,7 @@ static void file_state(struct guest_file *file, struct codec *c)
         *file = (struct guest_file){ .size = file->size, .digest = file->digest };
 }
 
-static void own_section(struct vm *vm, struct codec *c)
+void vm_state_own(struct vm *vm, struct codec *c)
 {
     bool paused = vm->status == VM_PAUSED || (vm->status == VM_INCOMING && vm->incoming.paused);
 
@@ -144,6 +144,13 @@ static void own_section(struct vm *vm, struct codec *c)
         return;
     vm->incoming.paused = paused;
     image_locate(&vm->image);
+}
+
+void vm_state_scrollback(struct vm *vm, struct codec *c)
+{
+    spin_lock(&vm->device_lock);
+    console_scrollback(&platform_of(vm)->console, c);
+    spin_unlock(&vm->device_lock);
 }
 
 /* --- Sections: the devices in their order, the vcpus, the VM ------------------------------------------------- */
@@ -236,7 +243,7 @@ void vm_state_section(void *ctx, unsigned index, struct wire_section *section, s
         device->ops->state(device, c);
         spin_unlock(&vm->device_lock);
     } else if (index + 1 == vm_section_count(vm)) {
-        own_section(vm, c);
+        vm_state_own(vm, c);
     } else {
         vcpu_section(vm->vcpu[here.instance], c);
     }

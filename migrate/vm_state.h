@@ -21,6 +21,10 @@ void vm_state_section(void *ctx, unsigned index, struct wire_section *section, s
  */
 bool vm_state_rehearse(struct vm *vm, char reason[WIRE_REASON]);
 
+/* What the VM itself remembers, as a section; and what its console keeps of its guest's output. */
+void vm_state_own(struct vm *vm, struct codec *c);
+void vm_state_scrollback(struct vm *vm, struct codec *c);
+
 /* The number of sections that a VM of this shape has: an incoming VM is complete when as many were restored, in order.
  */
 unsigned vm_section_count(const struct vm *vm);

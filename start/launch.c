@@ -10,6 +10,7 @@
 #include "host/clock.h"
 #include "control/dirty_lab.h"
 #include "guest/load/images.h"
+#include "guest/load/kept.h"
 #include "host/bits.h"
 #include "host/log.h"
 #include "host/machine_end.h"
@@ -98,6 +99,7 @@ void launch_guests(const struct boot_info *boot_info)
             refused++;
     vm_resets();
     host_work_add(vm_resets);
+    host_work_add(kept_poll);
     host_work_add(report_first_entry);
     host_work_add(vm_reap);
     host_work_add(vm_fold);

@@ -28,11 +28,14 @@
 #define WIRE_REASON 120
 #define WIRE_ID 16
 #define WIRE_WARNINGS 4
-#define WIRE_FRAME_MIN 14   /* an Ethernet header */
-#define WIRE_FRAME_MAX 2048 /* bytes of one FRAME */
-#define WIRE_FRAMES 1024    /* FRAMEs of a move */
-#define WIRE_QUESTIONS 8    /* questions on one connection */
-#define WIRE_ANSWERS 2      /* answers to a question: about the guest, and about a guest with its MAC */
+#define WIRE_FRAME_MIN 14    /* an Ethernet header */
+#define WIRE_FRAME_MAX 2048  /* bytes of one FRAME */
+#define WIRE_FRAMES 1024     /* FRAMEs of a move */
+#define WIRE_QUESTIONS 8     /* questions on one connection */
+#define WIRE_FILES 2         /* files from which a guest starts: kernel and initrd */
+#define WIRE_FILE_PART 32768 /* bytes of a file in one FILE, but for the last one */
+#define WIRE_SHA256 32
+#define WIRE_ANSWERS 2 /* answers to a question: about the guest, and about a guest with its MAC */
 
 /* Times of the protocol, in ms. */
 #define WIRE_KEEPALIVE_MS 1000
@@ -66,7 +69,8 @@ enum wire_kind {
 
 #define WIRE_FEATURE_VERIFY 1ULL
 #define WIRE_FEATURE_POSTCOPY 2ULL
-#define WIRE_FEATURES (WIRE_FEATURE_VERIFY | WIRE_FEATURE_POSTCOPY) /* the features that this code has */
+#define WIRE_FEATURE_FILES 4ULL
+#define WIRE_FEATURES (WIRE_FEATURE_VERIFY | WIRE_FEATURE_POSTCOPY | WIRE_FEATURE_FILES) /* that this code has */
 
 #define WIRE_OPTIONAL 0x80000000u /* a bit of a type: a receiver that doesn't know the type skips the record */
 
@@ -93,6 +97,11 @@ enum wire_type {
     WIRE_MISSING,    /* struct wire_run: these pages are at the source alone */
     WIRE_WANT,       /* u64 gpa: something waits for these pages */
     WIRE_COMPLETE,   /* struct wire_handoff: no page is missing any more */
+    WIRE_OFFER = 30, /* struct wire_offer: the files from which the guest starts */
+    WIRE_NEED,       /* struct wire_need: those that are not here */
+    WIRE_FILE,       /* struct wire_part, and bytes of a file */
+    WIRE_DIGEST,     /* struct wire_digest: all of that file has been said */
+    WIRE_FILED,      /* struct wire_filed: all files are here, or why not */
 };
 
 #define WIRE_FRAME (WIRE_OPTIONAL | 24) /* after RUNNING: an Ethernet frame */
@@ -161,6 +170,11 @@ struct wire_file {
     u64 digest;
 };
 
+/* The guest starts anew there, from its files: there is neither memory nor state of processors and devices. */
+#define WIRE_COLD 8u
+#define WIRE_STOPPED 16u /* of such a guest: it is not started there, until somebody says so */
+#define WIRE_FOLLOW 32u  /* the files follow after RUNNING */
+
 /* RESERVE: this, then ranges, then CPUID leaves, then devices. */
 struct wire_reserve {
     char name[WIRE_NAME];
@@ -211,6 +225,31 @@ struct wire_round {
 struct wire_section {
     char name[WIRE_SECTION_NAME];
     u32 instance, len;
+};
+
+struct wire_offer {
+    u32 count, reserved; /* 1, or 2 with an initrd */
+    struct wire_file file[WIRE_FILES];
+};
+
+struct wire_need {
+    u32 files, reserved; /* a bit for each file of OFFER */
+};
+
+/* FILE: this, then the bytes. */
+struct wire_part {
+    u32 index, reserved; /* of the file in OFFER */
+    u64 offset;
+};
+
+struct wire_digest {
+    u32 index, reserved;
+    u8 sha256[WIRE_SHA256];
+};
+
+struct wire_filed {
+    u32 code, reserved; /* enum wire_code */
+    char reason[WIRE_REASON];
 };
 
 #define WIRE_WISH_ABORT 1u
@@ -268,3 +307,8 @@ _Static_assert(sizeof(struct wire_round) == 24, "ROUND");
 _Static_assert(sizeof(struct wire_section) == 24, "STATE");
 _Static_assert(sizeof(struct wire_handoff) == 40, "handoff messages");
 _Static_assert(sizeof(struct wire_image_end) == 32, "END of an image");
+_Static_assert(sizeof(struct wire_offer) == 40, "OFFER");
+_Static_assert(sizeof(struct wire_need) == 8, "NEED");
+_Static_assert(sizeof(struct wire_part) == 16, "FILE");
+_Static_assert(sizeof(struct wire_digest) == 40, "DIGEST");
+_Static_assert(sizeof(struct wire_filed) == 128, "FILED");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/boot_info.h"
+#include "guest/load/kept.h"
 #include "guest/load/load.h"
 #include "host/layout.h"
 
@@ -57,7 +58,7 @@ static const void *by_content(const struct guest_file *file)
         if (found->size == file->size && found->digest == file->digest)
             return phys_to_virt(found->base);
     }
-    return NULL;
+    return file->size ? kept_find(file) : NULL;
 }
 
 void image_locate(struct guest_image *image)

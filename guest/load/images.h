@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The files of the boot volume. From them this machine's own guests start, and guests that have arrived by migration
- * start anew. */
+/* The files of the boot volume, and those that came with guests (kept.h). From them this machine's own guests start,
+ * and guests that have arrived by migration start anew. */
 #pragma once
 
 #include <stdbool.h>

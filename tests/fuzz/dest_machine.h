@@ -8,8 +8,10 @@
 #include <errno.h>
 
 #include "host/log.h"
+#include "guest/load/images.h"
 #include "migrate/dest.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/fake_kept.h"
 
 #define IDS 2
 #define PAGES 4
@@ -143,6 +145,22 @@ static void ops_run(void *vm, u64 paused_ns, u64 arrived)
     guest->running = true;
 }
 
+static void ops_start(void *vm, bool on)
+{
+    (void)on;
+    ops_run(vm, 0, 0);
+}
+
+static void ops_filed(void *vm)
+{
+    REQUIRE(((const struct guest *)vm)->exists);
+}
+
+void image_locate(struct guest_image *image)
+{
+    image->kernel.data = kept_find(&image->kernel);
+}
+
 static void ops_announce(void *vm, u64 epoch)
 {
     const struct guest *guest = vm;
@@ -232,6 +250,10 @@ static const struct migrate_dest_ops ops = {
     .ready = ops_ready,
     .section = ops_section,
     .run = ops_run,
+    .definition = ops_section,
+    .defined = ops_ready,
+    .start = ops_start,
+    .filed = ops_filed,
     .announce = ops_announce,
     .frame = ops_frame,
     .expect = ops_expect,

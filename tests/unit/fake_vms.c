@@ -13,6 +13,7 @@
 #include "host/rtc.h"
 #include "dev/platform.h"
 #include "guest/load/images.h"
+#include "guest/load/kept.h"
 #include "guest/load/create.h"
 #include "host/bits.h"
 #include "host/log.h"
@@ -131,6 +132,26 @@ int vm_poweroff(struct vm *vm)
         return -EINVAL;
     vm->status = VM_OFF;
     return 0;
+}
+
+unsigned kept_count(void)
+{
+    return 2;
+}
+
+u64 kept_bytes(void)
+{
+    return 4 << 20;
+}
+
+void shutdown_ask(struct vm *vm, u32 timeout, bool force)
+{
+    platform_of(vm)->shutdown = (struct shutdown){ .state = SHUTDOWN_ASKED, .timeout = timeout, .force = force };
+}
+
+const char *shutdown_name(enum shutdown_state state)
+{
+    return state == SHUTDOWN_ASKED ? "asked" : "?";
 }
 
 void acpi_pm_power_button(struct acpi_pm *pm)

@@ -120,6 +120,11 @@ void vm_stop(struct vm *vm, enum vm_status status, const char *format, ...)
     (void)status;
     (void)format;
 }
+int vm_poweroff(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
 void port_deliver(struct port *port, const struct frame *frame)
 {
     (void)port;

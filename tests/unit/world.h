@@ -39,6 +39,8 @@ struct fake_vm {
     unsigned saved;           /* sections, in rehearsals, too */
     unsigned first, end;      /* frames by number, of those that world_frame made: kept at the source for the guest */
     u8 given[256];            /* how often it was given each */
+    bool off;                 /* it has shut down, or is not started yet: a guest that starts anew */
+    unsigned filed;           /* how often the files from which it starts have come */
 };
 
 struct world {
@@ -75,6 +77,8 @@ struct world {
     unsigned announced, epochs_noted;
     u64 in_doubt_epoch;
     unsigned noted_standing;       /* epochs that were noted while no copy ran */
+    int shuts_down;                /* the guest: so many steps until it has; below 0: why it does not */
+    bool stays_off;                /* it is not to be started where it is in the end */
     unsigned to_free, freed_parts; /* parts of the memory of guests that have gone from the destination */
 };
 

@@ -16,6 +16,7 @@
 #include "tools/godwit/log.h"
 #include "tools/godwit/migrate.h"
 #include "tools/godwit/show.h"
+#include "tools/godwit/shutdown.h"
 #include "tools/godwit/trace.h"
 
 #define PATH 513    /* a request's target, as long as the API takes it (docs/api.md), and a terminator */
@@ -32,6 +33,7 @@ enum kind {
     KIND_SAVE,
     KIND_RESTORE,
     KIND_IMAGE,
+    KIND_SHUTDOWN,
     KIND_CONSOLE,
     KIND_LOG,
     KIND_TRACE,
@@ -54,6 +56,7 @@ static const struct command {
     { "resume", KIND_ACT, 1, 1, "VM", "go on after a pause", { NULL } },
     { "reset", KIND_ACT, 1, 1, "VM", "start it anew from its kernel", { NULL } },
     { "power-button", KIND_ACT, 1, 1, "VM", "press it: it wakes, or shuts down if it listens", { NULL } },
+    { "shutdown", KIND_SHUTDOWN, 1, 6, SHUTDOWN_USAGE, "ask its guest to end, and wait until it has", { NULL } },
     { "poweroff", KIND_ACT, 1, 1, "VM", "end it at once", { NULL } },
     { "start", KIND_ACT, 1, 3, "VM [KERNEL [INITRD]]", "start one that is new or has ended", { "kernel", "initrd" } },
     { "create",
@@ -64,7 +67,7 @@ static const struct command {
       "make a new one, for start: kernel=FILE,memory=SIZE and more as in [vm], cmdline=... last",
       { "name", "options" } },
     { "forget", KIND_ACT, 1, 1, "VM", "remove one that is new, has ended or is elsewhere", { NULL } },
-    { "migrate", KIND_MIGRATE, 2, 9, MIGRATE_USAGE, "move it to the hypervisor at DEST", { NULL } },
+    { "migrate", KIND_MIGRATE, 2, 12, MIGRATE_USAGE, "move it to the hypervisor at DEST", { NULL } },
     { "save", KIND_SAVE, 2, 4, SAVE_USAGE, "write it to a file, an image, from which restore makes it run", { NULL } },
     { "restore", KIND_RESTORE, 1, 5, RESTORE_USAGE, "make the VM of an image run", { NULL } },
     { "image", KIND_IMAGE, 1, 1, "FILE", "what an image has, and whether it is whole; needs no hypervisor", { NULL } },
@@ -146,7 +149,7 @@ static const char completion_bash[] =
     "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
-    "    vm|pause|resume|reset|power-button|poweroff|start|forget|"
+    "    vm|pause|resume|reset|power-button|shutdown|poweroff|start|forget|"
     "console|trace|migrate|save|migrate_cancel|query-migrate|resolve|*-dirty-rate|dirty-trace)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
@@ -199,6 +202,7 @@ static enum status help(const char *name)
         fputs(command->kind == KIND_MIGRATE       ? MIGRATE_HELP
               : command->kind == KIND_SAVE        ? SAVE_HELP
               : command->kind == KIND_RESTORE     ? RESTORE_HELP
+              : command->kind == KIND_SHUTDOWN    ? SHUTDOWN_HELP
               : command->kind == KIND_DIRTY_TRACE ? DIRTY_TRACE_HELP
                                                   : "",
               stdout);
@@ -296,6 +300,7 @@ static enum status run(const struct command *command, int argc, char **argv, boo
     case KIND_MIGRATE: return migrate_run(argc, argv, as_json);
     case KIND_SAVE: return save_run(argc, argv);
     case KIND_RESTORE: return restore_run(argc, argv, as_json);
+    case KIND_SHUTDOWN: return shutdown_run(argc, argv);
     case KIND_COMPLETION: return run_names();
     default: return run_command(command, argc, argv, as_json);
     }
@@ -353,7 +358,8 @@ int main(int argc, char **argv)
     }
     name = argv[optind++];
     command = command_find(name);
-    if (optind < argc && !strcmp(argv[optind], "--") && command && command->kind != KIND_MIGRATE) /* it has options */
+    if (optind < argc && !strcmp(argv[optind], "--") && command && command->kind != KIND_MIGRATE &&
+        command->kind != KIND_SHUTDOWN) /* these have options */
         optind++;
     argc -= optind;
     argv += optind;

@@ -22,7 +22,8 @@
 
 struct options {
     const char *vm, *dest, *mode;
-    bool check, verify, detach;
+    const char *timeout;
+    bool check, verify, images, stopped, force, detach;
 };
 
 static bool usage(const char *what, const char *word)
@@ -35,7 +36,7 @@ static bool usage(const char *what, const char *word)
 
 static bool is_mode(const char *word)
 {
-    static const char *const modes[] = { "live", "stop-copy", "post-copy", "hybrid", "demand", NULL };
+    static const char *const modes[] = { "live", "stop-copy", "post-copy", "hybrid", "demand", "cold", NULL };
     unsigned i = 0;
 
     while (modes[i] && strcmp(word, modes[i]) != 0)
@@ -58,10 +59,18 @@ static bool parse(int argc, char **argv, struct options *o)
             o->verify = true;
         else if (!strcmp(word, "--detach"))
             o->detach = true;
+        else if (!strcmp(word, "--with-images"))
+            o->images = true;
+        else if (!strcmp(word, "--stopped"))
+            o->stopped = true;
+        else if (!strcmp(word, "--force"))
+            o->force = true;
+        else if (!strcmp(word, "--timeout") && i + 1 < argc)
+            o->timeout = argv[++i];
         else if (!strcmp(word, "--mode") && i + 1 < argc && is_mode(argv[i + 1]))
             o->mode = argv[++i];
         else if (!strcmp(word, "--mode"))
-            return usage("--mode wants live, stop-copy, post-copy, hybrid or demand, not",
+            return usage("--mode wants live, stop-copy, post-copy, hybrid, demand or cold, not",
                          i + 1 < argc ? argv[i + 1] : "nothing");
         else if (word[0] == '-' && !names)
             return usage("unknown option", word);
@@ -116,8 +125,10 @@ static enum status begin(const struct options *o)
     char *vm = client_quote(o->vm), *dest = client_quote(o->dest), path[PATH];
     struct reply reply;
 
-    snprintf(path, sizeof(path), "/v1/vms/%s/%s?dest=%s&options=%s%s", vm, o->check ? "migrate-check" : "migrate", dest,
-             o->mode, o->verify ? ",verify" : "");
+    snprintf(path, sizeof(path), "/v1/vms/%s/%s?dest=%s&options=%s%s%s%s%s%s%s", vm,
+             o->check ? "migrate-check" : "migrate", dest, o->mode, o->verify ? ",verify" : "",
+             o->images ? ",with-images" : "", o->stopped ? ",stopped" : "", o->force ? ",force" : "",
+             o->timeout ? ",timeout%3D" : "", o->timeout ? o->timeout : "");
     free(vm);
     free(dest);
     reply = client_request(path, "", 0);
@@ -149,6 +160,13 @@ static const char *expected(const json_t *move, const json_t *ram, char *buffer,
 static bool is_over(const char *status)
 {
     return !strcmp(status, "completed") || !strcmp(status, "failed") || !strcmp(status, "cancelled");
+}
+
+/* Do the files from which the guest starts still follow it? */
+static bool is_followed(const json_t *move)
+{
+    return !strcmp(text(move, "status"), "completed") &&
+           !strcmp(text(json_object_get(move, "images"), "status"), "coming");
 }
 
 /* Does nobody know when it goes on? */
@@ -214,7 +232,7 @@ static json_t *watch(const char *vm, bool show, enum status *status)
             show_bar(move, ram);
         else if (news)
             show_line(move, ram, last, sizeof(last));
-        if (is_over(text(move, "status")) || doubtful == DOUBT_POLLS)
+        if ((is_over(text(move, "status")) && !is_followed(move)) || doubtful == DOUBT_POLLS)
             break;
         json_decref(move);
         nanosleep(&pause, NULL);
@@ -325,6 +343,18 @@ static void show_ram(const json_t *move)
     show_rounds(move);
 }
 
+/* What has become of the files from which it starts, if they were to move. */
+static void show_images(const json_t *move)
+{
+    const json_t *images = json_object_get(move, "images");
+    const char *status = text(images, "status");
+
+    if (!strcmp(status, "there"))
+        printf("images             are there, %.0f bytes of them had to be sent\n", number(images, "bytes"));
+    else if (!strcmp(status, "failed") && !strcmp(text(move, "status"), "completed"))
+        printf("images             are not there: %s\n", text(images, "reason"));
+}
+
 /* For a move that failed, the table leaves out what it did not reach. */
 static void show_table(const json_t *move)
 {
@@ -340,6 +370,7 @@ static void show_table(const json_t *move)
         printf("cpu-throttle       %.0f %% of the time kept from running\n", number(move, "cpu-throttle-percentage"));
     printf("total-time         %.1f ms\n", number(move, "total-time"));
     show_downtime(move);
+    show_images(move);
     show_ram(move);
 }
 

@@ -145,6 +145,20 @@ static void actions(void **state)
     assert_int_equal(fake_vm(0)->status, VM_PAUSED);
     assert_int_equal(run("power-button web"), 0);
     assert_int_equal(platform_of(fake_vm(0))->pm.status, PM1_POWER_BUTTON);
+    assert_int_equal(run("shutdown db"), -EBUSY);
+    assert_string_equal(call.error, "db: cannot shutdown, it is paused, expected running");
+    assert_int_equal(run("resume web"), 0);
+    assert_int_equal(run("shutdown web 0"), -EINVAL);
+    assert_int_equal(run("shutdown web 5 soon"), -EINVAL);
+    assert_string_equal(call.error, "late: 'soon' is wrong, expected one of leave, force");
+    assert_int_equal(run("shutdown web"), 0);
+    assert_string_equal(out.buffer.text, "{\"timeout\":90,\"name\":\"web\",\"status\":\"running\",\"epoch\":3}");
+    assert_false(platform_of(fake_vm(0))->shutdown.force);
+    assert_int_equal(run("shutdown web 5 force"), 0);
+    assert_int_equal(platform_of(fake_vm(0))->shutdown.timeout, 5);
+    assert_true(platform_of(fake_vm(0))->shutdown.force);
+    assert_int_equal(run("vm web"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"shutdown\":{\"state\":\"asked\",\"timeout\":5,\"force\":true,\"ms\":"));
     assert_int_equal(run("poweroff db"), 0);
     assert_int_equal(fake_vm(1)->status, VM_OFF);
     assert_int_equal(run("poweroff db"), -EBUSY);
@@ -163,6 +177,7 @@ static void commands_make_sense_in_their_states(void **state)
         { "resume web", "a" },
         { "reset web", "ra" },
         { "power-button web", "ra" },
+        { "shutdown web", "r" },
         { "poweroff web", "cra" },
         { "migrate web 10.9.0.4", "ra" },
         { "migrate-check web 10.9.0.4", "ra" },
@@ -300,7 +315,15 @@ static void moves(void **state)
         { "migrate web 10.9", "dest: '10.9' is wrong, expected another machine's address, such as 192.0.2.1, "
                               "192.0.2.1:4900 or [2001:db8::1]:4900" },
         { "migrate web 10.9.0.4 fast",
-          "options: 'fast' is wrong, expected live, stop-copy, post-copy, hybrid or demand, and verify" },
+          "options: 'fast' is wrong, expected live, stop-copy, post-copy, hybrid, demand or cold; verify, "
+          "with-images; of cold: stopped, force, timeout=S" },
+        { "migrate web 10.9.0.4 cold,timeout=0", "options: 'timeout=0' is wrong, expected live, " },
+        { "migrate web 10.9.0.4 cold,timeout=3601", "options: 'timeout=3601' is wrong, expected live, " },
+        { "migrate web 10.9.0.4 cold,timeout=1x", "options: 'timeout=1x' is wrong, expected live, " },
+        { "migrate web 10.9.0.4 live,force", "options: stopped, force and timeout are for mode cold" },
+        { "migrate web 10.9.0.4 cold,with-images", "options: in mode cold the images come in any case" },
+        { "migrate web 10.9.0.4 cold,verify", "options: verify compares all memory before the guest is let go" },
+        { "migrate db 10.9.0.4 cold", "db: cannot migrate cold, it is paused and can't shut down, expected running" },
         { "migrate web 10.9.0.4 verify,hybrid",
           "options: verify compares all memory before the guest is let go, which hybrid does not, expected one" },
         { "pull web", "web: no pages of it are missing" },

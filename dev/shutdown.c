@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "vm"
+#include "dev/shutdown.h"
+
+#include "dev/platform.h"
+#include "host/asm.h"
+#include "host/bits.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "hv/vm.h"
+
+#define NS_PER_S 1000000000ULL
+
+const char *shutdown_name(enum shutdown_state state)
+{
+    static const char *const names[] = {
+        [SHUTDOWN_NONE] = "none",     [SHUTDOWN_ASKED] = "asked", [SHUTDOWN_DONE] = "done",
+        [SHUTDOWN_FORCED] = "forced", [SHUTDOWN_RESET] = "reset", [SHUTDOWN_LATE] = "late",
+    };
+
+    return names[state];
+}
+
+void shutdown_ask(struct vm *vm, u32 timeout, bool force)
+{
+    platform_of(vm)->shutdown = (struct shutdown){
+        .state = SHUTDOWN_ASKED, .force = force, .timeout = timeout, .asked = clock_ns(), .resets = vm->resets
+    };
+    spin_lock(&vm->device_lock);
+    acpi_pm_power_button(&platform_of(vm)->pm);
+    spin_unlock(&vm->device_lock);
+    pr_info("%s: asked to shut down within %u s%s", vm->name, timeout, force ? ", else it is powered off" : "");
+}
+
+static void settle(struct shutdown *shutdown, enum shutdown_state state)
+{
+    shutdown->state = state;
+    shutdown->settled = clock_ns();
+}
+
+/* The time is over. */
+static void expire(struct vm *vm, struct shutdown *shutdown)
+{
+    if (!shutdown->force) {
+        settle(shutdown, SHUTDOWN_LATE);
+        pr_warn("%s: has not shut down within %u s, and runs on", vm->name, shutdown->timeout);
+        return;
+    }
+    settle(shutdown, SHUTDOWN_FORCED);
+    pr_warn("%s: has not shut down within %u s: it is powered off", vm->name, shutdown->timeout);
+    vm_poweroff(vm);
+}
+
+/* Look at a VM that was asked. Returns when to look again: clock_ns, ~0: never. */
+static u64 look(struct vm *vm, struct shutdown *shutdown)
+{
+    u64 now = clock_ns(), ends = shutdown->asked + shutdown->timeout * NS_PER_S, ms = (now - shutdown->asked) / 1000000;
+
+    if (vm_ended(vm)) {
+        settle(shutdown, SHUTDOWN_DONE);
+        pr_info("%s: has shut down after %lu.%lu s", vm->name, ms / 1000, ms / 100 % 10);
+    } else if (vm->resets != shutdown->resets) {
+        settle(shutdown, SHUTDOWN_RESET);
+        pr_warn("%s: was to shut down, and has started anew instead", vm->name);
+    } else if (now >= ends) {
+        expire(vm, shutdown);
+    } else {
+        return ends;
+    }
+    return ~0ULL;
+}
+
+u64 shutdown_poll(void)
+{
+    u64 next = ~0ULL;
+
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+        struct shutdown *shutdown = &platform_of(vm)->shutdown;
+
+        if (shutdown->state == SHUTDOWN_ASKED) {
+            u64 again = look(vm, shutdown);
+
+            next = MIN(next, again);
+        }
+    }
+    return next == ~0ULL ? next : rdtsc() + clock_ns_to_ticks(next - clock_ns());
+}

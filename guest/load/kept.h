@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Files that came from other machines with guests that start from them. They lie in page frames, one piece each. A file
+ * is kept as long as the image of a VM here names it, or somebody holds it; then its frames are free again. Host loop.
+ */
+#pragma once
+
+#include "host/list.h"
+#include "host/types.h"
+
+struct guest_file;
+
+struct kept_file {
+    struct list node;
+    u8 *bytes; /* in the frames' window */
+    u64 size, digest;
+    unsigned holds;
+    bool whole; /* all of it is here, and was judged */
+};
+
+/* Memory for a file that is about to come; the caller holds it. NULL: there is none. size: not 0. */
+struct kept_file *kept_begin(u64 size, u64 digest);
+
+/* All of its bytes are here and are the right ones: from now on it can be found. */
+void kept_found_whole(struct kept_file *file);
+
+/* The file with these contents, for one hold more; NULL: none is kept here. */
+struct kept_file *kept_hold(const void *bytes);
+/* One hold less. A file that is not whole goes with its last one. NULL is nothing to do. */
+void kept_drop(struct kept_file *file);
+
+/* The contents of a file of that size and digest; NULL: it is not kept. */
+const void *kept_find(const struct guest_file *file);
+
+/* How many files are kept, those on their way too, and the bytes of their frames. */
+unsigned kept_count(void);
+u64 kept_bytes(void);
+
+/* Host work: free what nobody needs any more. Returns ~0. */
+u64 kept_poll(void);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The files from which a guest starts: before it, if it starts anew here, or behind it. */
+#include <stdio.h>
+
+#include "host/log.h"
+#include "migrate/dest_parts.h"
+
+/* Does the guest that they are for wait for them, or run here? */
+static bool is_for_guest(const struct incoming *in)
+{
+    if (!in || !in->vm)
+        return false;
+    return in->cold ? in->handoff.state == DEST_RECEIVING : dest_state_runs(in->handoff.state);
+}
+
+/* Say FILED: all files are here, or why they are not. A guest that starts anew does not come without them. */
+static void filed(struct dest_session *session, enum wire_code code, const char *reason)
+{
+    struct incoming *in = session->incoming;
+
+    if (code && (!in || in->handoff.state == DEST_RECEIVING)) {
+        dest_refuse(session, code, reason);
+        return;
+    }
+    session->filed = (struct wire_filed){ .code = code };
+    snprintf(session->filed.reason, sizeof(session->filed.reason), "%s", reason);
+    session->say |= SAY_FILED;
+    if (code)
+        pr_warn("migrate: %s, epoch %lu: the files that it starts from have not come: %s", in->name,
+                (unsigned long)in->handoff.epoch, reason);
+    else
+        session->dest->ops->filed(in->vm);
+}
+
+/* What has come was taken, or was refused with that code; if all files are here, that is said. */
+static void taken(struct dest_session *session, enum wire_code code, const char *reason)
+{
+    if (code || !session->files.need)
+        filed(session, code, reason);
+}
+
+void receive_offer(struct dest_session *session)
+{
+    struct incoming *in = session->incoming;
+    struct dest *dest = session->dest;
+    const char *reason = "the guest that they are for is not there";
+    struct wire_need need = { .files = 0 };
+    enum wire_code code = is_for_guest(in) ? WIRE_OK : WIRE_E_STREAM;
+
+    if (!code)
+        code = file_receiver_offer(&session->files, &session->inbox, in->ram.pages * WIRE_PAGE, &need, &reason);
+    if (!code) {
+        session->since = dest->ops->now(dest->ctx);
+        in->file_bytes = file_receiver_bytes(&session->files);
+    }
+    if (!code && dest->limit && dest_held(dest) > dest->limit) {
+        code = WIRE_E_MEMORY;
+        reason = "with the files that it starts from, guests on their way hold more than incoming-memory";
+    }
+    if (!code)
+        outbox_record(&session->outbox, WIRE_NEED, &need, sizeof(need));
+    taken(session, code, code ? reason : "");
+}
+
+void receive_file(struct dest_session *session)
+{
+    const char *reason = "";
+    u64 pages = session->inbox.len / WIRE_PAGE;
+    enum wire_code code = is_for_guest(session->incoming)
+                              ? file_receiver_part(&session->files, &session->inbox, &reason)
+                              : WIRE_E_CANCEL;
+
+    if (code)
+        taken(session, code, *reason ? reason : "the guest has gone");
+    else
+        receive_got_on(session, pages + 1);
+}
+
+void receive_digest_of_file(struct dest_session *session)
+{
+    const char *reason = "";
+    enum wire_code code = is_for_guest(session->incoming)
+                              ? file_receiver_digest(&session->files, &session->inbox, &reason)
+                              : WIRE_E_CANCEL;
+
+    taken(session, code, code && !*reason ? "the guest has gone" : reason);
+}

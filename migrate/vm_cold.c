@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "migrate"
+#include "migrate/vm_cold.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dev/platform.h"
+#include "guest/load/load.h"
+#include "host/log.h"
+#include "hv/vm.h"
+#include "migrate/vm_state.h"
+
+int vm_cold_shut_down(struct vm *vm, struct vm_cold *cold)
+{
+    if (vm_ended(vm) || vm->status == VM_CREATED)
+        return 0;
+    if (!cold->asked) {
+        shutdown_ask(vm, cold->timeout, cold->force);
+        cold->asked = true;
+    }
+    switch (platform_of(vm)->shutdown.state) {
+    case SHUTDOWN_RESET: return -ECANCELED;
+    case SHUTDOWN_LATE: return -ETIMEDOUT;
+    default: return -EAGAIN;
+    }
+}
+
+void vm_cold_resume(struct vm *vm, struct vm_cold *cold)
+{
+    char reason[WIRE_REASON];
+    bool again = cold->asked && vm_ended(vm) && !cold->stopped;
+
+    cold->asked = false;
+    if (!again)
+        return;
+    if (vm_power_on(vm, reason, sizeof(reason)))
+        pr_err("%s: its move has failed, and it can't be started again: %s", vm->name, reason);
+    else
+        pr_warn("%s: its move has failed: it is started again here", vm->name);
+}
+
+static void (*const sections[])(struct vm *vm, struct codec *c) = { vm_state_own, vm_state_scrollback };
+static const char *const names[] = { "vm", "scrollback" };
+
+void vm_cold_section(struct vm *vm, unsigned index, struct wire_section *section, struct codec *c)
+{
+    const char *name = index < ARRAY_SIZE(names) ? names[index] : "";
+
+    if (!c->restoring) {
+        *section = (struct wire_section){ .instance = 0 };
+        snprintf(section->name, sizeof(section->name), "%s", name);
+    }
+    if (!name[0] || strcmp(section->name, name) != 0 || section->instance) {
+        codec_refuse(c, -ENOENT, "expected %s", name[0] ? name : "no more");
+        return;
+    }
+    sections[index](vm, c);
+    vm->incoming.sections += codec_restored(c);
+}
+
+enum wire_code vm_cold_defined(struct vm *vm, char reason[WIRE_REASON])
+{
+    if (vm->incoming.sections != ARRAY_SIZE(sections))
+        snprintf(reason, WIRE_REASON, "%u sections of its definition came, it has %zu", vm->incoming.sections,
+                 ARRAY_SIZE(sections));
+    else if (!guest_image_here(&vm->image))
+        snprintf(reason, WIRE_REASON, "the files that it starts from have not come");
+    else if (!guest_loader.check(vm, &vm->image, reason, WIRE_REASON))
+        return WIRE_OK;
+    return WIRE_E_STATE;
+}
+
+void vm_cold_start(struct vm *vm, bool on)
+{
+    char reason[WIRE_REASON];
+
+    __atomic_store_n(&vm->status, VM_CREATED, __ATOMIC_RELEASE);
+    if (!on)
+        return;
+    if (vm_power_on(vm, reason, sizeof(reason)))
+        pr_err("%s: it has come, and can't be started: %s", vm->name, reason);
+}

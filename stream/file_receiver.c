@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stream/file_receiver.h"
+
+#include <string.h>
+
+#include "config/digest.h"
+#include "guest/load/images.h"
+#include "guest/load/kept.h"
+#include "host/bits.h"
+#include "hv/guest_image.h"
+#include "stream/record.h"
+
+void file_receiver_release(struct file_receiver *receiver)
+{
+    for (unsigned i = 0; i < WIRE_FILES; i++)
+        kept_drop(receiver->kept[i]);
+    *receiver = (struct file_receiver){ .need = 0 };
+}
+
+u64 file_receiver_bytes(const struct file_receiver *receiver)
+{
+    u64 bytes = 0;
+
+    for (unsigned i = 0; i < WIRE_FILES; i++)
+        bytes += receiver->need & BIT(i) ? receiver->kept[i]->size : 0;
+    return bytes;
+}
+
+static enum wire_code refuse(struct file_receiver *receiver, enum wire_code code, const char *text, const char **reason)
+{
+    file_receiver_release(receiver);
+    *reason = text;
+    return code;
+}
+
+/* One of the files is offered. Returns false if it is not here, and there is no memory for it. */
+static bool take_offer(struct file_receiver *receiver, unsigned index, const struct wire_file *offered)
+{
+    struct guest_image image = { .kernel = { .size = offered->size, .digest = offered->digest } };
+
+    image_locate(&image);
+    if (image.kernel.data) {
+        receiver->kept[index] = kept_hold(image.kernel.data);
+        return true;
+    }
+    receiver->kept[index] = kept_begin(offered->size, offered->digest);
+    if (!receiver->kept[index])
+        return false;
+    receiver->need |= BIT(index);
+    return true;
+}
+
+/* Go on to the next file that is to come. */
+static void next_file(struct file_receiver *receiver)
+{
+    receiver->index = receiver->need ? (unsigned)__builtin_ctz(receiver->need) : WIRE_FILES;
+    receiver->at = receiver->digest = 0;
+    sha256_begin(&receiver->sha);
+}
+
+enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct inbox *box, u64 most,
+                                   struct wire_need *need, const char **reason)
+{
+    struct wire_offer offer;
+    u64 sum = 0;
+
+    if (inbox_body(box, &offer, sizeof(offer)) || offer.count < 1 || offer.count > WIRE_FILES)
+        return refuse(receiver, WIRE_E_STREAM, "malformed OFFER", reason);
+    file_receiver_release(receiver);
+    for (unsigned i = 0; i < offer.count; i++) {
+        if (!offer.file[i].size || offer.file[i].size > most - sum)
+            return refuse(receiver, WIRE_E_MEMORY, "its files do not fit into its memory", reason);
+        sum += offer.file[i].size;
+    }
+    for (unsigned i = 0; i < offer.count; i++)
+        if (!take_offer(receiver, i, &offer.file[i]))
+            return refuse(receiver, WIRE_E_MEMORY, "no memory for the files that it starts from", reason);
+    *need = (struct wire_need){ .files = receiver->need };
+    next_file(receiver);
+    return WIRE_OK;
+}
+
+/* Go on with the digest of a file over these bytes; only the last ones are not a multiple of a word. */
+static u64 go_on(u64 digest, const u8 *bytes, size_t len, bool last)
+{
+    u64 word;
+
+    if (last)
+        return digest_bytes(digest, bytes, len);
+    for (size_t i = 0; i < len; i += sizeof(word)) {
+        memcpy(&word, bytes + i, sizeof(word));
+        digest = digest_word(digest, word);
+    }
+    return digest;
+}
+
+enum wire_code file_receiver_part(struct file_receiver *receiver, const struct inbox *box, const char **reason)
+{
+    struct kept_file *file = receiver->need ? receiver->kept[receiver->index] : NULL;
+    struct wire_part part;
+    size_t len = box->len - sizeof(part);
+    const u8 *bytes = box->body + sizeof(part);
+
+    if (!file || box->len <= sizeof(part) || len > WIRE_FILE_PART)
+        return refuse(receiver, WIRE_E_STREAM, "malformed FILE, or out of turn", reason);
+    memcpy(&part, box->body, sizeof(part));
+    if (part.index != receiver->index || part.offset != receiver->at || len > file->size - receiver->at ||
+        (len < WIRE_FILE_PART && len < file->size - receiver->at))
+        return refuse(receiver, WIRE_E_STREAM, "FILE out of order", reason);
+    memcpy(file->bytes + receiver->at, bytes, len);
+    sha256_add(&receiver->sha, bytes, len);
+    receiver->at += len;
+    receiver->digest = go_on(receiver->digest, bytes, len, receiver->at == file->size);
+    return WIRE_OK;
+}
+
+enum wire_code file_receiver_digest(struct file_receiver *receiver, const struct inbox *box, const char **reason)
+{
+    struct kept_file *file = receiver->need ? receiver->kept[receiver->index] : NULL;
+    struct wire_digest message;
+    u8 found[SHA256_BYTES];
+
+    if (!file || inbox_body(box, &message, sizeof(message)) || message.index != receiver->index ||
+        receiver->at != file->size)
+        return refuse(receiver, WIRE_E_STREAM, "malformed DIGEST, or out of turn", reason);
+    sha256_end(&receiver->sha, found);
+    if (memcmp(found, message.sha256, sizeof(found)) != 0 || receiver->digest != file->digest)
+        return refuse(receiver, WIRE_E_DAMAGED, "a file that it starts from arrived damaged", reason);
+    kept_found_whole(file);
+    receiver->need &= ~BIT(receiver->index);
+    next_file(receiver);
+    return WIRE_OK;
+}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests that shut down and start anew at the destination, which has no file of theirs; and files that follow a guest
+which runs."""
+
+import re
+
+import pytest
+from machine import TIMEOUT, vm
+from migration import LINUX, Site, check, move, says
+
+
+def echo(power):
+    return vm("echo", "echo.elf", memory="8M", cmdline=f"power={power}")
+
+
+@pytest.fixture
+def site(tmp_path):
+    with Site(tmp_path / "site") as site:
+        yield site
+
+
+def started(host, name="echo"):
+    says(host, name, "tick 0")
+
+
+@pytest.mark.parametrize("emus", [("qemu", "qemu"), ("qemu", "bochs"), ("bochs", "qemu")])
+def test_it_starts_there(site, emus):
+    """From AMD-V to VT-x and back, too: it sees the destination's processor. There it can be reset, and move on."""
+    site.a.boot(echo("off"), emu=emus[0])
+    site.b.boot(emu=emus[1])
+    site.a.ready()
+    site.b.ready()
+    says(site.a, "echo", "tick 1")
+    done = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold")
+    assert done.returncode == 0, done
+    assert re.search(r"^images +are there, \d{5,} bytes of them had to be sent$", done.stdout, re.M), done.stdout
+    assert "echo" not in site.a.guests()
+    assert site.b.guests()["echo"] == "running"
+    says(site.b, "echo", "(?s)tick 1.*power button.*tick 0")  # behind what it said before
+    there = site.b.get("/v1/vms/echo")
+    assert there["image"] == "here"
+    assert site.b.get("/v1/memory")["images_kept"] == 1
+    site.b.post("/v1/vms/echo/reset")
+    site.b.wait_for("it is reset", lambda: site.b.get("/v1/vms/echo")["resets"] == there["resets"] + 1)
+    if emus[0] != emus[1]:
+        return
+    back = site.b.godwit("migrate", "echo", site.a.address, "--mode", "cold", "--stopped")
+    assert back.returncode == 0, back
+    assert re.search(r"^images +are there, 0 bytes", back.stdout, re.M), back.stdout
+    assert site.a.guests()["echo"] == "created"
+    assert "echo" not in site.b.guests()
+    site.b.wait_for("its file is gone, too", lambda: site.b.get("/v1/memory")["images_kept"] == 0)
+    site.a.post("/v1/vms/echo/start")
+    site.a.wait_for("it runs", lambda: site.a.guests()["echo"] == "running")
+
+
+def test_it_stays(site):
+    """A guest that does not obey, or starts anew instead, runs on; one that has shut down is started again if the
+    destination refuses it then."""
+    site.a.boot(echo("ignore") + vm("resets", "echo.elf", memory="8M", cmdline="power=reset"))
+    site.b.boot()
+    site.a.ready()
+    site.b.ready()
+    for name in ("echo", "resets"):
+        started(site.a, name)
+    late = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold", "--timeout", "1")
+    assert late.returncode == 1 and "its guest has not shut down in time" in late.stderr, late
+    reset = site.a.godwit("migrate", "resets", site.b.address, "--mode", "cold")
+    assert reset.returncode == 1 and "started anew instead of shutting down" in reset.stderr, reset
+    assert set(site.a.guests().values()) == {"running"} and not site.b.guests()
+    site.b.wait_for("its files are gone", lambda: site.b.get("/v1/memory")["images_kept"] == 0)
+    forced = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold", "--timeout", "1", "--force")
+    assert forced.returncode == 0, forced
+    assert site.b.guests()["echo"] == "running"
+
+
+def test_linux_and_its_files(site):
+    """Live, with its files behind it: a reset there starts it anew. Then cold, by its own shutdown, to a third place
+    that is its first."""
+    site.boot(LINUX)
+    assert check(site.a, site.b, "linux")["warnings"]
+    done = site.a.godwit("migrate", "linux", site.b.address, "--with-images")
+    assert done.returncode == 0, done
+    assert re.search(r"^images +are there, \d{7,} bytes of them had to be sent$", done.stdout, re.M), done.stdout
+    assert site.b.get("/v1/vms/linux")["image"] == "here"
+    ready = site.b.machine.log.count("godwit-guest: ready")
+    site.b.type("linux", "reboot -f")
+    site.b.wait_for("it is up again", lambda: site.b.machine.log.count("godwit-guest: ready") > ready,
+                    TIMEOUT["qemu"])
+    move(site.b, site.a, "linux")
+    site.b.wait_for("its files are gone", lambda: site.b.get("/v1/memory")["images_kept"] == 0)

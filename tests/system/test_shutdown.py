@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`godwit shutdown`: a guest that obeys its power button, one that does not, and one that starts anew instead."""
+
+import pytest
+from machine import vm
+from migration import Site, says
+
+
+def echo(name, power):
+    return vm(name, "echo.elf", memory="8M", cmdline=f"power={power}")
+
+
+@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+def test_each_end(tmp_path, emu):
+    with Site(tmp_path / "site") as site:
+        host = site.a
+        host.boot(echo("obeys", "off") + echo("deaf", "ignore") + echo("resets", "reset"), emu=emu)
+        host.ready()
+        for name in ("obeys", "deaf", "resets"):
+            says(host, name, "tick 0")
+
+        done = host.godwit("shutdown", "obeys")
+        assert done.returncode == 0, done
+        assert done.stdout.startswith("obeys has shut down after ")
+        assert done.stdout.endswith(" s: passed, powered off\n")
+        assert host.refused("/v1/vms/obeys/shutdown") == (
+            409, "obeys: cannot shutdown, it is passed, expected running")
+
+        late = host.godwit("shutdown", "deaf", "--timeout", "1")
+        assert late.returncode == 1
+        assert "deaf has not shut down within 1 s, and runs on" in late.stderr
+        assert host.guests()["deaf"] == "running"
+        forced = host.godwit("shutdown", "deaf", "--timeout", "1", "--force")
+        assert (forced.returncode, forced.stdout) == (0, "deaf had not shut down after 1 s, and was powered off\n")
+        assert host.guests()["deaf"] == "off"
+
+        reset = host.godwit("shutdown", "resets", "--force")
+        assert reset.returncode == 1
+        assert "resets has started anew instead of shutting down, and runs" in reset.stderr
+        assert host.guests()["resets"] == "running"
+        assert host.get("/v1/vms/resets")["shutdown"]["state"] == "reset"

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A VM that is asked to shut down: each end that this can have, with its words for `vm`. */
+/* sources: dev/shutdown.c tests/unit/stubs.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dev/platform.h"
+#include "dev/shutdown.h"
+#include "host/clock.h"
+
+#define SECOND 1000000000ULL
+
+static struct list vms;
+static struct vm vm;
+static struct platform platform;
+static u64 now;
+static unsigned pressed;
+
+struct list *vm_list(void)
+{
+    return &vms;
+}
+
+u64 clock_ns(void)
+{
+    return now;
+}
+
+u64 clock_ns_to_ticks(u64 ns)
+{
+    return ns;
+}
+
+void acpi_pm_power_button(struct acpi_pm *pm)
+{
+    assert_ptr_equal(pm, &platform.pm);
+    pressed++;
+}
+
+int vm_poweroff(struct vm *off)
+{
+    assert_ptr_equal(off, &vm);
+    vm.status = VM_OFF;
+    return 0;
+}
+
+static int setup(void **unused)
+{
+    (void)unused;
+    list_init(&vms);
+    memset(&vm, 0, sizeof(vm));
+    memset(&platform, 0, sizeof(platform));
+    vm.platform = &platform;
+    vm.status = VM_RUNNING;
+    vm.resets = 3;
+    list_add_tail(&vms, &vm.node);
+    now = 77 * SECOND;
+    pressed = 0;
+    return 0;
+}
+
+/* Time passes, and the host loop looks. Returns what is known then. */
+static const char *after(u64 seconds)
+{
+    now += seconds * SECOND;
+    shutdown_poll();
+    return shutdown_name(platform.shutdown.state);
+}
+
+static void test_it_shuts_down(void **unused)
+{
+    (void)unused;
+    assert_string_equal(after(1), "none");
+    shutdown_ask(&vm, 10, true);
+    assert_int_equal(pressed, 1);
+    assert_string_equal(after(4), "asked");
+    assert_int_not_equal(shutdown_poll(), ~0ULL); /* it is looked at when the time is over, whoever wakes the host */
+    vm.status = VM_PASSED;
+    assert_string_equal(after(1), "done");
+    assert_int_equal(platform.shutdown.settled - platform.shutdown.asked, 5 * SECOND);
+    assert_string_equal(after(100), "done");
+    assert_int_equal(shutdown_poll(), ~0ULL);
+    assert_int_equal(vm.status, VM_PASSED);
+}
+
+static void test_it_does_not(void **unused)
+{
+    (void)unused;
+    shutdown_ask(&vm, 10, false);
+    assert_string_equal(after(9), "asked");
+    assert_string_equal(after(1), "late");
+    assert_int_equal(vm.status, VM_RUNNING);
+    assert_string_equal(after(100), "late");
+    shutdown_ask(&vm, 10, true);
+    assert_string_equal(after(9), "asked");
+    assert_int_equal(vm.status, VM_RUNNING);
+    assert_string_equal(after(1), "forced");
+    assert_int_equal(vm.status, VM_OFF);
+    assert_int_equal(pressed, 2);
+}
+
+static void test_it_starts_anew_instead(void **unused)
+{
+    (void)unused;
+    shutdown_ask(&vm, 10, true);
+    vm.resets++;
+    assert_string_equal(after(1), "reset");
+    assert_string_equal(after(100), "reset");
+    assert_int_equal(vm.status, VM_RUNNING); /* force is for a guest that does nothing */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_it_shuts_down, setup),
+        cmocka_unit_test_setup(test_it_does_not, setup),
+        cmocka_unit_test_setup(test_it_starts_anew_instead, setup),
+    };
+
+    return cmocka_run_group_tests_name("shutdown", tests, NULL, NULL);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* guest/load/kept.h over malloc, for programs on this machine. */
+#pragma once
+
+#include "guest/load/kept.h"
+
+/* How many files are kept in whole; how many in part; and how many holds there are. */
+unsigned fake_kept_whole(void);
+unsigned fake_kept_part(void);
+unsigned fake_kept_holds(void);
+
+/* Nothing is kept any more; with `full` there is no memory for another file. */
+void fake_kept_init(bool full);

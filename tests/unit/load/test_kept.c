@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: guest/load/kept.c host/frame.c tests/unit/ram.c tests/unit/stubs.c */
+/* Files that came with guests: their memory is as much as they need, and is free again when nobody needs them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "guest/load/kept.h"
+#include "host/bits.h"
+#include "hv/vm.h"
+#include "tests/unit/ram.h"
+
+static struct list vms;
+static struct vm vm;
+static u64 all;
+
+struct list *vm_list(void)
+{
+    return &vms;
+}
+
+static int setup(void **unused)
+{
+    (void)unused;
+    ram_init_full(MiB(64));
+    all = ram_free();
+    list_init(&vms);
+    memset(&vm, 0, sizeof(vm));
+    list_add_tail(&vms, &vm.node);
+    return 0;
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    assert_int_equal(kept_count(), 0);
+    assert_int_equal(ram_free(), all);
+    ram_fini();
+    return 0;
+}
+
+/* Of each size it is contiguous, and takes its pages and no more. */
+static void test_sizes(void **unused)
+{
+    (void)unused;
+    for (u64 size = 1; size < MiB(20); size += size < 70000 ? 997 : 1234567) {
+        struct kept_file *file = kept_begin(size, 1);
+        u64 pages = (size + PAGE_SIZE - 1) / PAGE_SIZE;
+
+        assert_non_null(file);
+        memset(file->bytes, 0xA5, size);
+        assert_int_equal(all - ram_free(), pages);
+        assert_int_equal(kept_bytes(), pages * PAGE_SIZE);
+        kept_drop(file); /* it is not whole */
+        assert_int_equal(ram_free(), all);
+    }
+    assert_null(kept_begin(MiB(65), 1));
+    assert_null(kept_begin(~0ULL, 1));
+}
+
+static void test_as_long_as_it_is_needed(void **unused)
+{
+    struct kept_file *file = kept_begin(5000, 77);
+    struct guest_file wanted = { .size = 5000, .digest = 77 };
+    const void *bytes = file->bytes;
+
+    (void)unused;
+    assert_null(kept_find(&wanted)); /* it has not come yet */
+    kept_found_whole(file);
+    assert_ptr_equal(kept_find(&wanted), bytes);
+    wanted.digest++;
+    assert_null(kept_find(&wanted));
+    kept_poll();
+    assert_int_equal(kept_count(), 1); /* it is held */
+    assert_ptr_equal(kept_hold(bytes), file);
+    kept_drop(file);
+    vm.image.initrd.data = bytes;
+    kept_drop(file);
+    kept_poll();
+    assert_int_equal(kept_count(), 1); /* a VM starts from it */
+    vm.image.initrd.data = NULL;
+    vm.image.kernel.data = bytes;
+    kept_poll();
+    assert_int_equal(kept_count(), 1);
+    list_del(&vm.node);
+    kept_poll();
+    assert_int_equal(kept_count(), 0);
+    assert_null(kept_hold(bytes));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_as_long_as_it_is_needed, setup, teardown),
+    };
+
+    return cmocka_run_group_tests_name("kept", tests, NULL, NULL);
+}
