@@ -26,7 +26,7 @@ $(if $(Q),$(eval .SILENT:))
 .SUFFIXES:
 .PHONY: all help debug run demo lab unit fuzz model check test \
 	bench lab-downtime lab-dirty lab-precopy lab-modes traces soak proof clean deps size format
-.PHONY: programs unit-programs soak-moves selftests FORCE
+.PHONY: programs unit-programs soak-moves soak-postcopy selftests FORCE
 
 all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
 
@@ -304,6 +304,13 @@ SEED ?=
 
 soak-moves: all linux-guest $(BUILD)/guest/stress.cpio ## move busy guests, with faults, for SECONDS= or MOVES=n
 	@tools/soak-moves --seconds $(SECONDS) --moves $(MOVES) $(if $(SEED),--seed $(SEED))
+
+CUTS ?= 50
+ON ?= qemu
+GUESTS ?= mover,writer,linux
+
+soak-postcopy: all linux-guest ## cut the link of moves by post-copy CUTS=50 times; ON=bochs, GUESTS=
+	@tools/soak-postcopy --cuts $(CUTS) --emu $(ON) --guests $(GUESTS) $(if $(SEED),--seed $(SEED))
 
 selftests: all linux-selftests ## Linux's own tests of x86 in guests, before, in and after moves, on both emulators
 	@tools/selftests

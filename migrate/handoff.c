@@ -94,6 +94,15 @@ static unsigned serving_event(struct handoff_source *source, enum handoff_event 
     }
 }
 
+/* The copy here stands from now on. A destination that prepares, too, is told that the move is over. */
+static unsigned superseded(struct handoff_source *source)
+{
+    unsigned words = source->state == SOURCE_PREPARING ? ACTION_SAY_ABORT : 0;
+
+    source->state = SOURCE_SUPERSEDED;
+    return ACTION_STAND | words;
+}
+
 static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
 {
     switch (event) {
@@ -104,7 +113,8 @@ static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event
         source->lost = false;
         return ACTION_SERVE;
     case HANDOFF_COMPLETE: return source->split ? gone(source) : 0;
-    case HANDOFF_ABORTED: return resume_as(source, source->epoch);
+    case HANDOFF_ABORTED:
+        return source->heard > source->proposed ? superseded(source) : resume_as(source, source->epoch);
     case HANDOFF_PREPARED:
     case HANDOFF_LINK_BACK: return ask_again(source);
     case HANDOFF_LINK_LOST: return ACTION_RECONNECT;
@@ -112,15 +122,6 @@ static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event
     case HANDOFF_UNKNOWN: source->lost = true; return 0;
     default: return forced_event(source, event, epoch);
     }
-}
-
-/* The copy here stands from now on. A destination that prepares, too, is told that the move is over. */
-static unsigned superseded(struct handoff_source *source)
-{
-    unsigned words = source->state == SOURCE_PREPARING ? ACTION_SAY_ABORT : 0;
-
-    source->state = SOURCE_SUPERSEDED;
-    return ACTION_STAND | words;
 }
 
 static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
@@ -131,8 +132,8 @@ static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
 
     if (source->state == SOURCE_GONE || epoch <= known || epoch_is_noise(source->proposed, epoch))
         return 0;
-    /* A source that serves runs nothing, and the copy there judges for itself. */
-    if (source->state == SOURCE_SERVING) {
+    /* A split source that has said COMMIT runs nothing, and the copy there, which needs it, judges for itself. */
+    if (source->state == SOURCE_SERVING || (source->state == SOURCE_IN_DOUBT && source->split)) {
         source->heard = MAX(source->heard, epoch);
         return 0;
     }

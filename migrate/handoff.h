@@ -116,7 +116,7 @@ struct handoff_source {
     enum source_state state;
     u64 epoch;    /* under which this machine owns, or last owned, the VM; SOURCE_GONE: the destination's */
     u64 proposed; /* the highest that this machine has proposed or knows of: never used twice */
-    u64 heard;    /* serving: the highest epoch that another machine has claimed meanwhile */
+    u64 heard;    /* split, and COMMIT said: the highest epoch that another machine has claimed meanwhile */
     bool split;   /* this attempt hands over before all memory has moved */
     bool lost;    /* in doubt or serving, and the destination answered UNKNOWN: needs the operator */
     bool abort;   /* in doubt, and the operator wants the guest back: QUERY is said instead of COMMIT */

@@ -91,6 +91,9 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
 
 void source_link_lost(struct source *s, enum wire_code code, const char *reason)
 {
+    if (source_committed(s) && !s->recovering) /* once, until the destination answers again */
+        pr_warn("migrate: %s, epoch %lu: %s: connects anew", s->description->head.name, (unsigned long)s->stats.epoch,
+                reason);
     source_disconnect(s);
     if (source_row(s)->lost)
         source_row(s)->lost(s);

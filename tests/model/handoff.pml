@@ -10,21 +10,36 @@
  *
  * An attempt may be split (post-copy): the destination runs the guest while pages of it are missing. The source then
  * serves them until it hears COMPLETE. RUNNING of such a destination stands for the list of what it misses, too; PAGE
- * brings one of MISSING.
+ * brings one of MISSING. Which page goes when, by which connection, is pages.pml's.
+ *
+ * A third machine may own the guest meanwhile, under an epoch above all that this attempt has: it has moved on there, or
+ * an operator was wrong.
  *
  * With -DHANDOFF_CLOCK a prepared copy is freed by a time-out: spin must find that the only copy is lost. With
  * -DSETTLE_RUNNING the answer about a guest that runs is settled, too, and given away: spin must find two that run. With
  * -DFREE_AT_RUNNING a source frees the pages that it should serve, with -DCOMPLETE_ONCE a lost COMPLETE is not said
- * again, with -DADOPT_SPLIT an operator may let a copy run whose pages are elsewhere: spin must find each.
- * Several attempts, three machines and boots are owners.pml's.
+ * again, with -DADOPT_SPLIT an operator may let a copy run whose pages are elsewhere, with -DSTAND_SPLIT a split source
+ * stands as others do when it hears of a higher epoch, with -DFORGET_HEARD it does not note that epoch: spin must
+ * find each. Several attempts, three machines and boots are owners.pml's.
  */
 
-mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY, QUERY_ABORT, ABORT, ABORTED, UNKNOWN, PAGE, COMPLETE };
+mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY_ABORT, ABORT, ABORTED, UNKNOWN, PAGE, COMPLETE };
 mtype = { SOURCE_OWNER, SOURCE_PREPARING, SOURCE_IN_DOUBT, SOURCE_SERVING, SOURCE_GONE, SOURCE_SUPERSEDED, DEAD }; /* source */
-mtype = { DEST_RECEIVING, DEST_PREPARED, DEST_INCOMPLETE, DEST_RUNNING, DEST_ABORTED, DEST_SUPERSEDED, LOST }; /* destination */
+mtype = { DEST_RECEIVING, DEST_PREPARED, DEST_INCOMPLETE, DEST_RUNNING, DEST_ABORTED, LOST }; /* destination */
 
+#ifndef LOSSES
 #define LOSSES 3 /* broken links, at most */
+#endif
+#ifndef MISSING
 #define MISSING 2 /* pages that a split attempt leaves at the source */
+#endif
+/* Epochs: the source's before the attempt, the attempt's, the one that force takes, a third machine's, and the one that
+ * force takes above that. */
+#define E_BEFORE 0
+#define E 1
+#define E_FORCED 2
+#define E_THIRD 3
+#define E_ABOVE 4
 
 chan to_dest = [2] of { mtype };
 chan to_source = [2] of { mtype };
@@ -44,7 +59,12 @@ bool dest_crashed = false;
 bool forced = false;
 bool meddles = false; /* the source's operator uses force whatever the other side has */
 bool wrong = false; /* force or adopt was used, though the other side may have it */
-bool beyond = false; /* forced: the source owns an epoch above E */
+byte epoch = E_BEFORE; /* under which the source owns it */
+bool heard = false; /* the split source has heard of the third machine's epoch; */
+bool knew = false;  /* and then its operator used force */
+bool third = false; /* another machine came to own it */
+bool third_runs = false;
+bool dest_stands = false; /* it ran under E, and heard of a higher epoch */
 bool given_up = false; /* the source's operator gave up the copy in doubt */
 bool settled = false; /* the destination's operator let the answer go */
 bool adopted_split = false; /* an operator let a copy run that was not whole */
@@ -52,12 +72,17 @@ bool only_lost = false; /* the only whole copy was freed, and nobody had said so
 byte losses = LOSSES;
 byte crashes = 1;
 
-#define TWO (source_runs && dest_runs)
-#define NONE (!source_runs && !dest_runs)
+#define TWO (source_runs + dest_runs + third_runs > 1)
+#define NONE (!source_runs && !dest_runs && !third_runs)
 /* Stopped for the switch-over (SOURCE_PREPARING) the source resumes by itself; in doubt it has the memory. Of a guest whose
  * answer one operator has settled, the other one may give up the copy. */
 #define EXCUSED (source == SOURCE_PREPARING || source == SOURCE_IN_DOUBT || source_crashed || dest_crashed || \
                  (settled && given_up))
+
+/* The guest may run there while its pages are here. */
+#define SPLIT_AWAY (source == SOURCE_SERVING || (source == SOURCE_IN_DOUBT && split))
+
+#include "beside_c.pml"
 
 /* A message is lost if its channel is full: the other side asks again. */
 inline say(channel, message)
@@ -73,6 +98,13 @@ inline resume()
     source_runs = true
 }
 
+/* The source hears of a higher epoch. */
+inline stand()
+{
+    source = SOURCE_SUPERSEDED;
+    source_runs = false
+}
+
 /* The destination lets the guest run: with pages missing it is incomplete. */
 inline let_run()
 {
@@ -84,16 +116,41 @@ inline let_run()
     fi
 }
 
-/* The source hears that the guest runs there. */
-inline hand_over()
+inline source_prepared()
 {
     if
-#ifndef FREE_AT_RUNNING
-    :: split -> source = SOURCE_SERVING; say(to_dest, PAGE)
-#else
-    :: split -> source = SOURCE_SERVING; source_has_copy = false; say(to_dest, PAGE)
+    :: source == SOURCE_PREPARING -> C_SOURCE_HEARS(PREPARED, ACTION_SAY_COMMIT)
+       source = SOURCE_IN_DOUBT; say(to_dest, COMMIT)
+    :: source == SOURCE_IN_DOUBT && wish -> C_SOURCE_HEARS(PREPARED, ACTION_SAY_QUERY) say(to_dest, QUERY_ABORT)
+    :: source == SOURCE_IN_DOUBT && !wish -> C_SOURCE_HEARS(PREPARED, ACTION_SAY_COMMIT) say(to_dest, COMMIT)
+    :: else -> C_SOURCE_HEARS(PREPARED, 0) skip
+    fi
+}
+
+/* What was heard meanwhile counts now. */
+inline source_aborted()
+{
+    C_SOURCE_HEARS(ABORTED, 0)
+    if
+    :: source == SOURCE_IN_DOUBT && heard -> source = SOURCE_SUPERSEDED
+    :: source == SOURCE_PREPARING || (source == SOURCE_IN_DOUBT && !heard) -> source = SOURCE_OWNER; resume()
+    :: else -> skip
+    fi
+}
+
+inline source_running()
+{
+    C_SOURCE_HEARS(RUNNING, 0)
+    if
+    :: source == SOURCE_IN_DOUBT && split ->
+       source = SOURCE_SERVING;
+#ifdef FREE_AT_RUNNING
+       source_has_copy = false;
 #endif
-    :: !split -> source = SOURCE_GONE; source_has_copy = false
+       say(to_dest, PAGE)
+    :: source == SOURCE_IN_DOUBT && !split -> source = SOURCE_GONE; source_has_copy = false
+    :: source == SOURCE_SERVING -> say(to_dest, PAGE) /* one of those that it misses */
+    :: else -> skip
     fi
 }
 
@@ -102,7 +159,7 @@ inline supply()
 {
     missing--;
     if
-    :: missing == 0 -> dest = DEST_RUNNING; say(to_source, COMPLETE)
+    :: missing == 0 -> C_DEST(WHOLE, ACTION_SAY_COMPLETE) dest = DEST_RUNNING; say(to_source, COMPLETE)
     :: missing > 0 -> say(to_source, RUNNING)
     fi
 }
@@ -115,8 +172,13 @@ inline break_link()
     :: nempty(to_source) -> to_source?_
     :: empty(to_dest) && empty(to_source) -> break
     od;
+    C_SOURCE(LINK_LOST, 0)
     if
     :: source == SOURCE_PREPARING -> source = SOURCE_OWNER; resume()
+    :: else -> skip
+    fi;
+    if
+    :: tried -> C_DEST(LINK_LOST, NOBODY) skip
     :: else -> skip
     fi;
     if
@@ -137,33 +199,53 @@ end:
                 :: split = true; missing = MISSING
                 :: skip
                 fi;
+                C_BEGIN
+                C_SOURCE(READY, ACTION_SAY_PREPARE)
                 say(to_dest, PREPARE) }
-    :: atomic { source == SOURCE_PREPARING -> source = SOURCE_OWNER; resume(); say(to_dest, ABORT) } /* cancel */
+    :: atomic { source == SOURCE_PREPARING -> C_SOURCE(CANCEL, ACTION_SAY_ABORT)
+                source = SOURCE_OWNER; resume(); say(to_dest, ABORT) }
     /* A new connection, when nothing is under way by the old one: ask again. */
     :: atomic { source == SOURCE_IN_DOUBT && empty(to_dest) && empty(to_source) ->
                 if
-                :: wish -> say(to_dest, QUERY_ABORT)
-                :: !wish -> say(to_dest, COMMIT)
+                :: wish -> C_SOURCE(LINK_BACK, ACTION_SAY_QUERY) say(to_dest, QUERY_ABORT)
+                :: !wish -> C_SOURCE(LINK_BACK, ACTION_SAY_COMMIT) say(to_dest, COMMIT)
                 fi }
-    :: atomic { source == SOURCE_SERVING && empty(to_dest) && empty(to_source) -> say(to_dest, COMMIT) }
+    :: atomic { source == SOURCE_SERVING && empty(to_dest) && empty(to_source) ->
+                C_SOURCE(LINK_BACK, ACTION_SAY_COMMIT)
+                say(to_dest, COMMIT) }
     :: atomic { to_source?m ->
                 if
-                :: source == SOURCE_PREPARING && m == PREPARED -> source = SOURCE_IN_DOUBT; say(to_dest, COMMIT)
-                :: source == SOURCE_PREPARING && m == ABORTED -> source = SOURCE_OWNER; resume()
-                :: source == SOURCE_IN_DOUBT && m == RUNNING -> hand_over()
-                :: source == SOURCE_SERVING && m == RUNNING -> say(to_dest, PAGE) /* one of those that it misses */
-                :: (source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) && m == COMPLETE -> source = SOURCE_GONE;
-                   source_has_copy = false
-                :: source == SOURCE_IN_DOUBT && m == ABORTED -> source = SOURCE_OWNER; resume()
-                :: source == SOURCE_IN_DOUBT && m == PREPARED ->
+                :: m == PREPARED -> source_prepared()
+                :: m == ABORTED -> source_aborted()
+                :: m == RUNNING -> source_running()
+                :: m == COMPLETE -> C_SOURCE_HEARS(COMPLETE, 0)
                    if
-                   :: wish -> say(to_dest, QUERY_ABORT)
-                   :: !wish -> say(to_dest, COMMIT)
+                   :: SPLIT_AWAY -> source = SOURCE_GONE; source_has_copy = false
+                   :: else -> skip
                    fi
-                :: else -> skip /* UNKNOWN: stays in doubt, or serves nobody */
-                fi }
+                :: m == UNKNOWN -> C_SOURCE_HEARS(UNKNOWN, 0) skip /* stays in doubt, or serves nobody */
+                fi;
+                m = 0 }
     :: source == SOURCE_GONE || source == DEAD || source == SOURCE_SUPERSEDED -> break
     od
+}
+
+inline dest_receives()
+{
+    if
+    :: m == PREPARE -> C_DEST(READY, ACTION_SAY_PREPARED) dest = DEST_PREPARED; say(to_source, PREPARED)
+    :: m == PREPARE -> C_DEST(CANCEL, ACTION_SAY_ABORTED) dest = DEST_ABORTED; say(to_source, ABORTED) /* refused */
+    :: m != PREPARE -> C_DEST(ABORT, ACTION_SAY_ABORTED) dest = DEST_ABORTED; say(to_source, ABORTED)
+    fi
+}
+
+inline dest_decides()
+{
+    if
+    :: m == COMMIT -> C_DEST(COMMIT, ACTION_SAY_RUNNING) let_run(); say(to_source, RUNNING)
+    :: m == ABORT || m == QUERY_ABORT -> C_DEST(QUERY_ABORT, ACTION_SAY_ABORTED) dest = DEST_ABORTED;
+       say(to_source, ABORTED)
+    fi
 }
 
 active proctype Dest()
@@ -175,30 +257,49 @@ end:
     :: atomic { to_dest?m ->
                 if
                 :: dest == LOST -> say(to_source, UNKNOWN)
-                :: dest == DEST_RECEIVING && m == PREPARE -> dest = DEST_PREPARED; say(to_source, PREPARED)
-                :: dest == DEST_RECEIVING && m == PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED) /* refused */
-                :: dest == DEST_RECEIVING && m != PREPARE -> dest = DEST_ABORTED; say(to_source, ABORTED)
-                :: dest == DEST_PREPARED && m == COMMIT -> let_run(); say(to_source, RUNNING)
+                :: dest == DEST_RECEIVING -> dest_receives()
+                :: dest == DEST_PREPARED -> dest_decides()
                 :: dest == DEST_INCOMPLETE && m == PAGE -> supply()
-                :: dest == DEST_INCOMPLETE && m != PAGE -> say(to_source, RUNNING)
-                :: dest == DEST_PREPARED && (m == ABORT || m == QUERY_ABORT) -> dest = DEST_ABORTED;
-                   say(to_source, ABORTED)
-                :: dest == DEST_PREPARED && (m == QUERY || m == PREPARE) -> say(to_source, PREPARED)
-                #ifdef COMPLETE_ONCE
-                :: dest == DEST_RUNNING || dest == DEST_SUPERSEDED -> say(to_source, RUNNING)
+                :: dest == DEST_INCOMPLETE && m != PAGE -> C_DEST(QUERY, ACTION_SAY_RUNNING) say(to_source, RUNNING)
+                :: dest == DEST_RUNNING && m == PAGE -> skip
+#ifdef COMPLETE_ONCE
+                :: dest == DEST_RUNNING && m != PAGE -> say(to_source, RUNNING)
 #else
-                :: (dest == DEST_RUNNING || dest == DEST_SUPERSEDED) && !missing && split -> say(to_source, COMPLETE)
-                :: (dest == DEST_RUNNING || dest == DEST_SUPERSEDED) && (missing || !split) -> say(to_source, RUNNING)
+                :: dest == DEST_RUNNING && m != PAGE && split ->
+                   C_DEST(QUERY, ACTION_SAY_RUNNING | ACTION_SAY_COMPLETE)
+                   say(to_source, COMPLETE)
+                :: dest == DEST_RUNNING && m != PAGE && !split -> C_DEST(QUERY, ACTION_SAY_RUNNING)
+                   say(to_source, RUNNING)
 #endif
-                :: dest == DEST_ABORTED -> say(to_source, ABORTED)
-                fi }
+                :: dest == DEST_ABORTED -> C_DEST(QUERY, ACTION_SAY_ABORTED) say(to_source, ABORTED)
+                fi;
+                m = 0 }
     /* A claim: its owner runs it again, under its old epoch. What it claims it will not say COMMIT to. */
-    :: atomic { dest == DEST_PREPARED && source == SOURCE_OWNER && tried -> dest = DEST_ABORTED;
-                say(to_source, ABORTED) }
+    :: atomic { dest == DEST_PREPARED && source == SOURCE_OWNER && tried ->
+                C_DEST(OWNER_HEARD, ACTION_SAY_ABORTED)
+                dest = DEST_ABORTED; say(to_source, ABORTED) }
 #ifdef HANDOFF_CLOCK
     :: atomic { dest == DEST_PREPARED -> dest = DEST_ABORTED; only_lost = !source_has_copy; say(to_source, ABORTED) }
 #endif
     od
+}
+
+/* The source runs it under an epoch above all that it knows of. */
+inline force()
+{
+    forced = true;
+    knew = heard;
+    if
+#ifndef FORGET_HEARD
+    :: heard -> epoch = E_ABOVE
+    :: !heard -> epoch = E_FORCED
+#else
+    :: epoch = E_FORCED
+#endif
+    fi;
+    C_SOURCE(FORCE_RESUME, 0)
+    source = SOURCE_OWNER;
+    resume()
 }
 
 /* A wish; and force, when he knows that the other machine has lost its copy, or thinks so wrongly. */
@@ -210,14 +311,16 @@ active proctype Operator()
     fi;
 end:
     do
-    :: atomic { source == SOURCE_IN_DOUBT && !wish -> wish = true; say(to_dest, QUERY_ABORT) }
-    :: atomic { (source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) && dest == LOST -> forced = true;
+    :: atomic { source == SOURCE_IN_DOUBT && !wish -> C_SOURCE(CANCEL, ACTION_SAY_QUERY)
+                wish = true; say(to_dest, QUERY_ABORT) }
+    :: atomic { (source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) && dest == LOST -> wrong = wrong || third;
                 if
-                :: source = SOURCE_OWNER; resume()
-                :: source = SOURCE_GONE; source_has_copy = false; given_up = true
+                :: force()
+                :: C_SOURCE(FORCE_GIVE_UP, 0)
+                   forced = true; source = SOURCE_GONE; source_has_copy = false; given_up = true
                 fi }
-    :: atomic { meddles && (source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) && dest != LOST -> forced = true;
-                wrong = true; beyond = true; source = SOURCE_OWNER; resume() }
+    :: atomic { meddles && (source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) && dest != LOST -> wrong = true;
+                force() }
     :: source == SOURCE_GONE || source == DEAD -> break
     od
 }
@@ -231,31 +334,57 @@ end:
 #ifdef ADOPT_SPLIT
     :: atomic { dest == DEST_PREPARED -> forced = true; adopted_split = split; wrong = wrong || source != DEAD; let_run() }
 #else
-    :: atomic { dest == DEST_PREPARED && !split -> forced = true; wrong = wrong || source != DEAD; let_run() }
+    :: atomic { dest == DEST_PREPARED && !split -> C_DEST(ADOPT, NOBODY)
+                forced = true; wrong = wrong || source != DEAD; let_run() }
 #endif
-    :: atomic { dest == DEST_PREPARED -> dest = DEST_ABORTED; say(to_source, ABORTED) }
+    :: atomic { dest == DEST_PREPARED -> C_DEST(CANCEL, ACTION_SAY_ABORTED)
+                dest = DEST_ABORTED; say(to_source, ABORTED) }
     /* He settles the answer, and its place is given to another attempt. */
-    :: atomic { dest == DEST_ABORTED || dest == DEST_SUPERSEDED -> settled = true; dest = LOST }
+    :: atomic { dest == DEST_ABORTED || dest_stands -> settled = true; dest_stands = false; dest = LOST }
 #ifdef SETTLE_RUNNING
     :: atomic { dest == DEST_RUNNING -> dest = LOST }
 #endif
-    :: dest == LOST || dest == DEST_ABORTED || dest == DEST_RUNNING || dest == DEST_SUPERSEDED ||
-       dest == DEST_INCOMPLETE -> break
+    :: dest == LOST || dest == DEST_ABORTED || dest == DEST_RUNNING || dest == DEST_INCOMPLETE -> break
     od
 }
 
-/* Claims: repeated, so one arrives some time. What is prepared or runs under E hears of the source's epoch beyond; a
- * source that runs under its old one hears of E. */
+/* The guest moves on from the destination, and is forced on there; or an operator lets an old copy run. */
+active proctype Third()
+{
+end:
+    do
+    :: atomic { !third && dest == DEST_RUNNING && dest_runs -> dest_runs = false; third = true; third_runs = true }
+    :: atomic { !third && dest_ran -> wrong = true; third = true; third_runs = true }
+    :: break
+    od
+}
+
+/* Claims: repeated, so one arrives some time. Who owns it under the lower epoch stands, and what is prepared under a
+ * lower one is freed. A split source that has said COMMIT notes the epoch, and its pages go on: the copy there, if it
+ * runs, judges for itself. */
 active proctype Claims()
 {
 end:
     do
-    :: atomic { beyond && source == SOURCE_OWNER && dest == DEST_PREPARED -> dest = DEST_ABORTED }
-    :: atomic { beyond && source == SOURCE_OWNER && (dest == DEST_RUNNING || dest == DEST_INCOMPLETE) ->
-                dest = DEST_SUPERSEDED; dest_runs = false }
-    :: atomic { !beyond && (source == SOURCE_OWNER || source == SOURCE_PREPARING) && dest_runs ->
-                source = SOURCE_SUPERSEDED; source_runs = false }
-    :: source == SOURCE_GONE || source == DEAD || source == SOURCE_SUPERSEDED -> break
+    :: atomic { source == SOURCE_OWNER && epoch > E && dest == DEST_PREPARED -> C_DEST_CLAIM
+                dest = DEST_ABORTED }
+    :: atomic { source == SOURCE_OWNER && epoch > E && dest_runs -> C_DEST_CLAIM
+                dest_stands = true; dest_runs = false }
+    :: atomic { source == SOURCE_OWNER && epoch > E_THIRD && third_runs -> third_runs = false }
+    :: atomic { source == SOURCE_OWNER && epoch < E && dest_runs -> C_SOURCE_CLAIM(E, 0)
+                stand() }
+    :: atomic { source == SOURCE_PREPARING && dest_runs -> C_SOURCE_CLAIM(E, ACTION_SAY_ABORT)
+                stand(); say(to_dest, ABORT) }
+    :: atomic { third_runs && dest_runs -> dest_stands = true; dest_runs = false }
+    :: atomic { third_runs && source == SOURCE_OWNER && epoch < E_THIRD -> C_SOURCE_CLAIM(E_THIRD, 0)
+                stand() }
+    :: atomic { third_runs && SPLIT_AWAY && !heard -> C_SOURCE_CLAIM(E_THIRD, 0) heard = true }
+    :: atomic { third_runs && source == SOURCE_IN_DOUBT && !SPLIT_AWAY -> C_SOURCE_CLAIM(E_THIRD, 0)
+                stand() }
+#ifdef STAND_SPLIT
+    :: atomic { third_runs && (source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) -> C_SOURCE_CLAIM(E_THIRD, 0)
+                stand() }
+#endif
     od
 }
 
@@ -273,21 +402,32 @@ end:
     od
 }
 
+#define NONE_EXCUSED (NONE -> EXCUSED)
+#define DOUBT_KEEPS ((source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) -> source_has_copy)
+#define SERVED (dest == DEST_INCOMPLETE -> ((source_has_copy || source_crashed || forced) && !adopted_split))
+#define WHOLE_FIRST ((source == SOURCE_GONE && !given_up) -> (dest != DEST_INCOMPLETE))
+#define NO_ROLLBACK ((source_runs && dest_ran) -> forced)
+#define FORCED_ABOVE (knew -> source != SOURCE_SUPERSEDED)
+
 ltl never_two { [] (TWO -> wrong) }
 /* Force that was used wrongly makes two for a while, and the later epoch's stays. */
-ltl two_end { [] (TWO -> <> (!TWO && (source_runs || dest_runs || source_crashed || dest_crashed))) }
-ltl never_none { [] (NONE -> EXCUSED) }
+ltl two_end { [] (TWO -> <> (!TWO && (!NONE || source_crashed || dest_crashed))) }
+ltl never_none { [] (NONE_EXCUSED) }
 /* A whole copy that may be the only one is freed by an operator alone. */
 ltl only_copy { [] (!only_lost) }
 /* Doubt keeps the memory: whoever is in doubt, or serves, can still resume. */
-ltl doubt_keeps { [] ((source == SOURCE_IN_DOUBT || source == SOURCE_SERVING) -> source_has_copy) }
+ltl doubt_keeps { [] (DOUBT_KEEPS) }
 /* What runs with pages missing has a source that keeps them, unless that crashed, or an operator took them. */
-ltl served { [] (dest == DEST_INCOMPLETE -> ((source_has_copy || source_crashed || forced) && !adopted_split)) }
+ltl served { [] (SERVED) }
 /* A source frees nothing that is missing, but by an operator's word. */
-ltl whole_first { [] ((source == SOURCE_GONE && !given_up) -> (dest != DEST_INCOMPLETE)) }
-/* And it becomes whole. */
+ltl whole_first { [] (WHOLE_FIRST) }
+/* And it becomes whole, also if it stands because another machine owns it. */
 ltl completes { [] (dest == DEST_INCOMPLETE -> <> (dest != DEST_INCOMPLETE || source_crashed || forced)) }
 /* A guest that ran there is never resumed here, but by force. */
-ltl no_rollback { [] ((source_runs && dest_ran) -> forced) }
+ltl no_rollback { [] (NO_ROLLBACK) }
+/* Force stands above what was heard while the source served. */
+ltl forced_above { [] (FORCED_ABOVE) }
+/* All of these, in one run. */
+ltl all_safe { [] ((TWO -> wrong) && NONE_EXCUSED && !only_lost && DOUBT_KEEPS && SERVED && WHOLE_FIRST && NO_ROLLBACK && FORCED_ABOVE) }
 /* Every attempt ends: with an owner again, given up here, or dead. */
 ltl ends { [] (tried -> <> (source == SOURCE_OWNER || source == SOURCE_GONE || source == SOURCE_SUPERSEDED || source == DEAD)) }

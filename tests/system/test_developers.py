@@ -67,12 +67,12 @@ def test_compilation_database():
 @pytest.mark.skipif(not shutil.which("spin"), reason="no spin here; `make model` installs it")
 def test_model_that_is_changed(tmp_path):
     """A source that says COMMIT and is not in doubt afterwards: spin finds two that run, and the way there is shown."""
-    for name in ("tools/model", "tests/model/handoff.pml"):
-        (tmp_path / name).parent.mkdir(parents=True)
+    for name in ("tools/model", "tests/model/handoff.pml", "tests/model/beside_c.pml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     model = tmp_path / "tests/model/handoff.pml"
     text = model.read_text()
-    model.write_text(text.replace("m == PREPARED -> source = SOURCE_IN_DOUBT; ", "m == PREPARED -> "))
+    model.write_text(text.replace("source = SOURCE_IN_DOUBT; say", "say"))
     assert model.read_text() != text
     done = subprocess.run([tmp_path / "tools/model", "handoff"], stdout=subprocess.PIPE, text=True, timeout=300)
     assert done.returncode == 1 and "never_two: broken" in done.stdout, done.stdout

@@ -2,11 +2,15 @@
 """Guests that run at the destination before their memory is there. The guest mover writes pages all the time and checks
 each that it reads: it says "0 wrong"."""
 
+import random
+
 import pytest
+from cuts import Cuts
 from machine import vm
 from migration import LINUX, Site, alive, beats, says, shell
 from relay import DEST, SOURCE, Relay
 
+SEED = 3
 MOVER = vm("mover", "mover.elf", memory="12M", cmdline="pages=2048 rate=8")
 
 
@@ -87,6 +91,13 @@ def test_link_is_cut(pair):
         done = arrived(source, dest)
         assert done["ram"]["postcopy-recoveries"] >= (record in ("PAGES", "WANT", "COMPLETE")), (record, done)
         relay.close()
+
+
+def test_link_is_cut_at_random(pair):
+    """At records that the seed chooses, those of connections that are made anew, too (tools/soak-postcopy)."""
+    cuts = Cuts(pair, random.Random(SEED))
+    while cuts.total["mover"] < 5:
+        cuts.turn("mover", *pair.ends("mover"), "post-copy", 5 - cuts.total["mover"])
 
 
 def test_linux(tmp_path):

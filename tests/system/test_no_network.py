@@ -26,7 +26,7 @@ def run(environment, *command):
                           stderr=subprocess.STDOUT, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("tool", ["demo", "proof", "selftests", "soak-moves"])
+@pytest.mark.parametrize("tool", ["demo", "proof", "selftests", "soak-moves", "soak-postcopy"])
 def test_tools(lacking, tool):
     if tool == "selftests" and selftests.missing():
         pytest.skip(selftests.missing())

@@ -135,6 +135,32 @@ static void test_superseded(void **state)
     }
 }
 
+/* A split source that has said COMMIT goes on: the copy there may need its pages. What it has heard counts when the
+ * guest is its own again. */
+static void test_split_hears(void **state)
+{
+    static const enum source_state both[] = { SOURCE_IN_DOUBT, SOURCE_SERVING };
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct handoff_source source = in_state(both[i]);
+
+        source.split = true;
+        assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 20), 0);
+        assert_int_equal(source.state, both[i]);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_BACK, 0), ACTION_SAY_COMMIT);
+
+        struct handoff_source aborted = source;
+
+        assert_true(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 1) & ACTION_RESUME);
+        assert_int_equal(source.epoch, 21);
+        if (both[i] == SOURCE_SERVING)
+            continue;
+        assert_int_equal(handoff_source_event(&aborted, HANDOFF_ABORTED, 8), ACTION_STAND);
+        assert_int_equal(aborted.state, SOURCE_SUPERSEDED);
+    }
+}
+
 /* A damaged or forged claim: nobody stands for a number that no owner can have come to, and none locks a VM up. */
 static void test_noise(void **state)
 {
@@ -270,10 +296,10 @@ static void test_dest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_way),      cmocka_unit_test(test_invariants), cmocka_unit_test(test_in_doubt),
-        cmocka_unit_test(test_before_commit), cmocka_unit_test(test_dest),       cmocka_unit_test(test_superseded),
-        cmocka_unit_test(test_far_apart),     cmocka_unit_test(test_noise),      cmocka_unit_test(test_adopt),
-        cmocka_unit_test(test_rival),
+        cmocka_unit_test(test_good_way),      cmocka_unit_test(test_invariants),  cmocka_unit_test(test_in_doubt),
+        cmocka_unit_test(test_before_commit), cmocka_unit_test(test_dest),        cmocka_unit_test(test_superseded),
+        cmocka_unit_test(test_far_apart),     cmocka_unit_test(test_noise),       cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_rival),         cmocka_unit_test(test_split_hears),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
