@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Guests that are saved into files, and restored from them: their memory checks itself."""
 
+import contextlib
 import json
 
 import pytest
 from machine import vm
-from migration import Site, beats
+from migration import SLACK, Site, beats, free_memory
 
 MOVER = vm("mover", "mover.elf", memory="16M", cmdline="pages=512 rate=100 tick=1000")
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """The mover on a; b is empty."""
+    """The mover on a or b, and nowhere else; each test leaves it so."""
     with Site(tmp_path_factory.mktemp("save")) as site:
         site.a.boot(MOVER)
         site.b.boot()
@@ -36,16 +37,100 @@ def leave(host, name="mover"):
     host.wait_for("it can be forgotten", lambda: host.ask("POST", f"/v1/vms/{name}/forget")[0] == 200)
 
 
+@contextlib.contextmanager
+def unchanged(host):
+    """What is tried meanwhile leaves nothing at the host."""
+    guests, free = host.guests(), free_memory(host)
+    yield
+    host.wait_for("nobody is on the way", lambda: host.guests() == guests)
+    host.wait_for("its memory is free", lambda: free_memory(host) > free - SLACK)
+
+
+def image(host, file):
+    return json.loads(done(host.godwit("--json", "image", str(file))))
+
+
 def test_saved_and_restored(pair, tmp_path):
     """Saved, it is paused, and the file is whole. As long as it lives here it is not restored. Then it goes on where it
     was."""
+    file, [host] = tmp_path / "mover.image", pair.where("mover")
+    before = beats(host)
+    assert "is paused" in done(host.godwit("save", "mover", str(file), "--verify"))
+    assert host.guests()["mover"] == "paused"
+    assert [path.name for path in tmp_path.iterdir()] == ["mover.image"]
+    seen = image(host, file)
+    assert (seen["status"], seen["vm"], seen["verified"]) == ("whole", "mover", True)
+    assert seen["bytes"] == file.stat().st_size and seen["normal"] + seen["duplicate"] == seen["memory"] / 4096
+    saved = host.query("mover")
+    assert (saved["mode"], saved["peer"], saved["status"]) == ("save", "image", "completed")
+    refused(host.godwit("restore", str(file)), "is there already, it is paused")
+    leave(host)
+    epoch = int(done(host.godwit("restore", str(file))).split("epoch")[1].split()[0])
+    assert epoch > seen["epoch"] > saved["epoch"] - 1
+    assert beats(host) > before
+    assert host.query("mover")["peer"] == "image"
+
+
+def test_only_where_nobody_has_it(pair, tmp_path):
+    """It was saved live, and runs on: on another machine it is refused, with where it is. When it has ended it comes back
+    there, under another name, and paused until somebody resumes it."""
     file = tmp_path / "mover.image"
-    before = beats(pair.a)
-    print(done(pair.a.godwit("save", "mover", str(file))))
-    assert pair.a.guests()["mover"] == "paused"
-    seen = json.loads(done(pair.a.godwit("--json", "image", str(file))))
-    print(seen)
-    refused(pair.a.godwit("restore", str(file)), "is there already")
-    leave(pair.a)
-    print(done(pair.a.godwit("restore", str(file))))
-    assert beats(pair.a) > before
+    source, dest = pair.ends("mover")
+    before = beats(source)
+    done(source.godwit("save", "mover", str(file), "--live"))
+    assert beats(source) > before
+    saved = source.query("mover")
+    assert (saved["mode"], saved["status"]) == ("save-live", "completed") and saved["rounds"]
+    assert image(source, file)["rounds"] == len(saved["rounds"])
+    with unchanged(dest):
+        refused(dest.godwit("restore", str(file)), f"mover at {source.address}, epoch")
+    after = beats(source)
+    leave(source)
+    done(dest.godwit("restore", str(file), "--name", "other", "--paused"))
+    assert dest.guests() == {"other": "paused"}
+    dest.post("/v1/vms/other/resume")
+    assert before < beats(dest, "other") < after + 20
+    leave(dest, "other")
+    done(source.godwit("restore", str(file)))
+    beats(source)
+
+
+def test_harmed_images_are_refused(pair, tmp_path):
+    """Damaged, cut off, or none: neither runs, and nothing is left. So it is when the connection breaks."""
+    file = tmp_path / "mover.image"
+    source, dest = pair.ends("mover")
+    done(source.godwit("save", "mover", str(file)))
+    whole = bytearray(file.read_bytes())
+    leave(source)
+    with unchanged(dest):
+        for harm, words in ((lambda b: b[:len(b) // 2], "cut off"), (lambda b: b[:-1], "cut off"),
+                            (lambda b: b + b"x", "damaged"), (lambda b: b"\0" * 100000, "none"),
+                            (lambda b: b[:1000000] + bytes([b[1000000] ^ 1]) + b[1000001:], "damaged"),
+                            (lambda b: b"", "cut off")):
+            file.write_bytes(harm(whole))
+            refused(dest.godwit("image", str(file)), "no whole image")
+            refused(dest.godwit("restore", str(file)), words)
+        head = f"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Length: {len(whole)}\r\n\r\n".encode()
+        with pair.net.connect(dest.address, 80) as sock:
+            sock.sendall(head + whole[:-100])
+            dest.wait_for("it is on its way", lambda: dest.guests().get("mover") == "incoming")
+    file.write_bytes(whole)
+    done(dest.godwit("restore", str(file)))
+    beats(dest)
+    assert 'godwit_images_total{outcome="restored"} 2' in dest.get("/metrics").decode()
+
+
+def test_a_client_that_leaves(pair, tmp_path):
+    """The guest goes on, its dirty log is off, and no half of a file has its name."""
+    [host] = pair.where("mover")
+    before = beats(host)
+    host.set(max_bandwidth=1 << 20)
+    for options in ("", "live"):
+        with pair.net.connect(host.address, 80) as sock:
+            sock.sendall(f"GET /v1/vms/mover/image?options={options} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert b"Guest-Memory: 16777216\r\n" in sock.recv(4096)
+        host.wait_status("mover", "failed")
+        assert host.guests()["mover"] == "running" and beats(host) > before
+    host.set(max_bandwidth=0)
+    refused(host.godwit("save", "nobody", str(tmp_path / "file")), "no virtual machine 'nobody'")
+    assert not list(tmp_path.iterdir())
