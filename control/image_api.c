@@ -51,7 +51,7 @@ static bool parse_options(const struct http_request *request, const struct flag 
             i++;
         if (i == count) {
             flags_text(flags, count, all, sizeof(all));
-            http_refuse(response, 400, "options: '%.*s' is wrong, expected of %s", (int)MIN(len, (size_t)32), text,
+            http_refuse(response, 400, "options: '%.*s' is wrong, expected one of %s", (int)MIN(len, (size_t)32), text,
                         all);
             return false;
         }
@@ -225,7 +225,7 @@ static void restore_taken(void *ctx, struct tcp_stream *stream, const char *byte
 static void restore_handle(const struct http_request *request, struct http_response *response)
 {
     struct restore_request wanted = { 0 };
-    const struct flag flags[] = { { "paused", &wanted.paused } };
+    const struct flag flags[] = { { "paused", &wanted.paused }, { "new-identity", &wanted.new_identity } };
     const char *name = http_parameter(request, "name") ?: "";
     struct upload *upload;
 

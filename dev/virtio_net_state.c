@@ -6,6 +6,7 @@
 
 #include "dev/codec.h"
 #include "host/clock.h"
+#include "hv/vm.h"
 #include "net/ethernet.h"
 #include "net/snoop.h"
 
@@ -50,15 +51,27 @@ static void addresses_state(struct port *port, u64 now, struct codec *c)
         port->nr_addresses = count;
 }
 
+/* A clone has another MAC than the guest of which it was made. What its driver, which knows nothing of that yet, sends
+ * from the old one does not leave. */
+static void stay_clone(struct virtio_net *net, const u8 own[MAC_LEN])
+{
+    memcpy(net->mac, own, MAC_LEN);
+    memcpy(net->filter.mac, own, MAC_LEN);
+    memcpy(net->virtio.config, own, MAC_LEN);
+    net->port.check_source = true;
+    net->port.nr_addresses = 0;
+}
+
 /* The MAC that was configured on this host gives way to the MAC of the card that has arrived. */
 void virtio_net_state(struct virtio *virtio, struct codec *c)
 {
     struct virtio_net *net = container_of(virtio, struct virtio_net, virtio);
     struct virtio_net_filter filter = net->filter;
     u64 offloads_off = net->offloads_off, now = net->paused && !c->restoring ? net->stood : clock_ns();
-    u8 mac[MAC_LEN];
+    u8 mac[MAC_LEN], own[MAC_LEN];
 
     memcpy(mac, net->mac, MAC_LEN);
+    memcpy(own, mac, MAC_LEN);
     codec_bytes(c, mac, MAC_LEN);
     codec_bytes(c, filter.mac, MAC_LEN);
     codec_u8(c, &filter.promiscuous);
@@ -75,7 +88,10 @@ void virtio_net_state(struct virtio *virtio, struct codec *c)
         net->offloads_off = offloads_off;
         memcpy(net->mac, mac, MAC_LEN);
         net->stood = now;
-        virtio_net_port_update(net);
     }
     addresses_state(&net->port, now, c);
+    if (c->restoring && net->vm->incoming.clone)
+        stay_clone(net, own);
+    if (codec_restored(c))
+        virtio_net_port_update(net);
 }

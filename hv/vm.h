@@ -63,10 +63,10 @@ struct vm {
     u32 throttle;                  /* percent of the time in which no vcpu is entered; vm_throttle */
     u32 holds;                     /* calls of vm_hold not yet released; no vcpu is entered unless 0 */
     struct {
-        unsigned sections; /* sections of its state that were restored */
-        bool paused;       /* the VM was paused at its source */
-    } incoming;            /* VM_INCOMING */
-    bool arrived;          /* the VM came from another machine */
+        unsigned sections;  /* sections of its state that were restored */
+        bool paused, clone; /* it was paused at its source; it keeps the MAC that it was made with */
+    } incoming;             /* VM_INCOMING */
+    bool arrived;           /* the VM came from another machine */
 
     struct platform *platform; /* the chips of this VM, dev/platform.c */
     struct list devices;       /* all its devices, in the order of save, restore and reset (vm_add_device) */

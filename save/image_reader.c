@@ -166,7 +166,7 @@ static void say_reserve(struct image_reader *r)
     memcpy(reserve.name, r->identity.name, WIRE_NAME);
     memcpy(reserve.mac, r->identity.mac, WIRE_MAC);
     memcpy(reserve.taken_mac, r->identity.taken_mac, WIRE_MAC);
-    reserve.flags &= WIRE_VERIFY;
+    reserve.flags &= r->identity.clone ? 0 : WIRE_VERIFY;
     reserve.owner = 0; /* no machine runs the VM on */
     outbox_begin(&r->to);
     codec_bytes(&r->to.body, &reserve, sizeof(reserve));
@@ -350,12 +350,13 @@ static long back_receive(struct transport *transport, void *bytes, size_t len)
 
 static void take_prepared(struct image_reader *r)
 {
+    u64 memory_digest = r->identity.clone ? 0 : r->end.memory_digest;
     struct wire_handoff message;
 
     if (inbox_body(&r->from, &message, sizeof(message)) || r->status != READER_PASSING)
         return;
     r->status = READER_PREPARED;
-    if (message.state_digest != r->end.state_digest || message.memory_digest != r->end.memory_digest)
+    if (message.state_digest != r->end.state_digest || message.memory_digest != memory_digest)
         fail(r, "memory or state is not what was saved: their digests differ");
 }
 

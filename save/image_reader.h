@@ -28,6 +28,7 @@ struct image_identity {
     u64 epoch;
     char name[WIRE_NAME];
     u8 mac[WIRE_MAC], taken_mac[WIRE_MAC];
+    bool clone; /* not the VM that was saved: its state differs from that by who it is, so digests do not hold */
 };
 
 struct image_reader {

@@ -15,6 +15,7 @@
 #include "host/host_work.h"
 #include "host/list.h"
 #include "host/log.h"
+#include "host/random.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
 #include "migrate/claims.h"
@@ -22,6 +23,9 @@
 #include "save/image_reader.h"
 #include "save/saving.h"
 
+#define LOCAL_MAC                                                                                                  \
+    0x52             /* first byte of a MAC that is administered locally, of one card: as those of guests are made \
+                      */
 #define PEER "image" /* where the copy comes from, as query-migrate shows it */
 
 struct restoring {
@@ -29,7 +33,6 @@ struct restoring {
     struct restore_request request;
     struct image_reader reader;
     bool accepted; /* the destination has the reader's transport */
-    bool asked;    /* the others are being asked, or have been */
     void (*over)(void *ctx, const struct restored *restored);
     void *ctx;
 };
@@ -60,16 +63,35 @@ static u64 new_epoch(const struct image_reader *reader)
     return epoch_forced(known_epoch(reader), EPOCH_FORCE + claims_owner() % EPOCH_FORCE);
 }
 
-static struct image_identity identity_of(const struct restoring *restoring)
+/* A clone has never been anywhere. */
+static struct image_identity clone_identity(void)
 {
-    const struct image_reader *reader = &restoring->reader;
-    const struct wire_reserve *reserve = &reader->reserve;
+    struct image_identity identity = { .epoch = 1, .clone = true };
+
+    random_fill(identity.vm_id, WIRE_ID);
+    random_fill(identity.mac, WIRE_MAC);
+    identity.mac[0] = LOCAL_MAC;
+    memcpy(identity.taken_mac, identity.mac, WIRE_MAC);
+    return identity;
+}
+
+static struct image_identity same_identity(const struct image_reader *reader)
+{
     struct image_identity identity = { .epoch = new_epoch(reader) };
-    const char *name = restoring->request.name[0] ? restoring->request.name : reserve->name;
 
     memcpy(identity.vm_id, reader->header.vm_id, WIRE_ID);
-    memcpy(identity.mac, reserve->mac, WIRE_MAC);
-    memcpy(identity.taken_mac, reserve->taken_mac, WIRE_MAC);
+    memcpy(identity.mac, reader->reserve.mac, WIRE_MAC);
+    memcpy(identity.taken_mac, reader->reserve.taken_mac, WIRE_MAC);
+    return identity;
+}
+
+static struct image_identity identity_of(const struct restoring *restoring)
+{
+    const struct restore_request *request = &restoring->request;
+    const struct image_reader *reader = &restoring->reader;
+    struct image_identity identity = request->new_identity ? clone_identity() : same_identity(reader);
+    const char *name = request->name[0] ? request->name : reader->reserve.name;
+
     snprintf(identity.name, sizeof(identity.name), "%s", name);
     return identity;
 }
@@ -111,9 +133,10 @@ static void accepted(struct restoring *restoring)
 {
     struct vm *vm = copy_of(restoring);
 
-    restoring->asked = vm && asking_begin(vm);
-    if (restoring->asked)
-        image_reader_pass(&restoring->reader);
+    if (!vm || !asking_begin(vm))
+        return;
+    vm->incoming.clone = restoring->request.new_identity;
+    image_reader_pass(&restoring->reader);
 }
 
 static void decide(struct restoring *restoring)

@@ -8,6 +8,7 @@
 struct restore_request {
     char name[WIRE_NAME]; /* of the VM; "": as the image says */
     bool paused;          /* it is paused at first */
+    bool new_identity;    /* it is another VM, a clone, with a MAC of its own */
 };
 
 /* How a restore has ended. */

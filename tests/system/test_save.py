@@ -72,8 +72,8 @@ def test_saved_and_restored(pair, tmp_path):
 
 
 def test_only_where_nobody_has_it(pair, tmp_path):
-    """It was saved live, and runs on: on another machine it is refused, with where it is. When it has ended it comes back
-    there, under another name, and paused until somebody resumes it."""
+    """It was saved live, and runs on: on another machine it is refused, with where it is. When it has ended it comes
+    back there, under another name, and paused until somebody resumes it."""
     file = tmp_path / "mover.image"
     source, dest = pair.ends("mover")
     before = beats(source)
@@ -93,6 +93,23 @@ def test_only_where_nobody_has_it(pair, tmp_path):
     leave(dest, "other")
     done(source.godwit("restore", str(file)))
     beats(source)
+
+
+def test_a_clone(pair, tmp_path):
+    """It is another guest, beside the first one, with a MAC and an identity of its own; and both go on."""
+    file = tmp_path / "mover.image"
+    source, dest = pair.ends("mover")
+    done(source.godwit("save", "mover", str(file), "--live", "--verify"))
+    refused(source.godwit("restore", str(file), "--new-identity"), "is there already")
+    for host in (source, dest):
+        done(host.godwit("restore", str(file), "--new-identity", "--name", "clone"))
+    places = ((source, "mover"), (source, "clone"), (dest, "clone"))
+    ports = [{port["port"]: port["mac"] for port in host.get("/v1/net")["ports"]} for host, _ in places]
+    assert len({port[name] for port, (_, name) in zip(ports, places)}) == 3, ports
+    assert len({host.get(f"/v1/vms/{name}")["vm_id"] for host, name in places}) == 3
+    assert min(beats(source), beats(source, "clone"), beats(dest, "clone")) > 0
+    for host in (source, dest):
+        leave(host, "clone")
 
 
 def test_harmed_images_are_refused(pair, tmp_path):

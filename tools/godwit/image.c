@@ -26,7 +26,7 @@ struct save_options {
 
 struct restore_options {
     const char *file, *name;
-    bool paused;
+    bool paused, new_identity;
 };
 
 static bool usage(const char *text)
@@ -126,6 +126,8 @@ static bool restore_parse(int argc, char **argv, struct restore_options *o)
     for (int i = 0; i < argc; i++) {
         if (!strcmp(argv[i], "--paused"))
             o->paused = true;
+        else if (!strcmp(argv[i], "--new-identity"))
+            o->new_identity = true;
         else if (!strcmp(argv[i], "--name") && i + 1 < argc)
             o->name = argv[++i];
         else if (argv[i][0] == '-' || o->file)
@@ -149,7 +151,8 @@ enum status restore_run(int argc, char **argv, bool as_json)
     if (!file)
         return file_fails("read", o.file);
     name = client_quote(o.name ? o.name : "");
-    snprintf(path, sizeof(path), "/v1/images?name=%s&options=%s", name, o.paused ? "paused" : "");
+    snprintf(path, sizeof(path), "/v1/images?name=%s&options=%s%s%s", name, o.paused ? "paused" : "",
+             o.paused && o.new_identity ? "," : "", o.new_identity ? "new-identity" : "");
     free(name);
     reply = client_upload(path, file);
     fclose(file);
