@@ -30,5 +30,5 @@ struct vm;
 #define LAB_ROUND_COMPARE BIT(8) /* compare all of memory, too */
 #define LAB_STOP 4
 
-/* Give this VM the port, if it is configured so. Before vm_power_on. Host loop. */
+/* Give this VM the port, if it is configured so. Before guest_power_on. Host loop. */
 void dirty_lab_add(struct vm *vm, const struct config_vm *config);

@@ -14,6 +14,7 @@
 #include "dev/platform.h"
 #include "guest/load/images.h"
 #include "guest/load/create.h"
+#include "guest/load/power.h"
 #include "hv/vm.h"
 #include "migrate/halves.h"
 #include "migrate/migration.h"
@@ -322,7 +323,7 @@ int command_start(struct call *call)
         return call_fail(call, -EBUSY, "%s: cannot start yet, its last move is ending, or its dirty log is in use",
                          vm->name);
     vm->image = image;
-    err = vm_power_on(vm, reason, sizeof(reason));
+    err = guest_power_on(vm, reason, sizeof(reason));
     if (err == -ENOENT)
         return call_fail(call, -EBUSY, "%s: cannot start, %s, expected it in images of [migration], or named here",
                          vm->name, reason);

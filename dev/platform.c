@@ -203,7 +203,6 @@ static const struct vm_platform_ops platform_ops = {
     .attach = attach,
     .detach = detach,
     .stood = tell_that_it_stood,
-    .check_unique = platform_check_unique,
 };
 
 void platform_devices_init(void)

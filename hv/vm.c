@@ -26,16 +26,10 @@ static struct list vms = { &vms, &vms };
 static struct list dead = { &dead, &dead }; /* VMs that are destroyed, except for their RAM */
 static u32 next_id = 1;
 static const struct vm_platform_ops *platform;
-static const struct guest_loader *loader;
 
 void vm_set_platform(const struct vm_platform_ops *ops)
 {
     platform = ops;
-}
-
-void vm_set_loader(const struct guest_loader *ops)
-{
-    loader = ops;
 }
 
 struct list *vm_list(void)
@@ -210,9 +204,9 @@ void vm_reset_request(struct vm *vm)
     cpu_kick(0); /* the host loop does the reset */
 }
 
-/* Put devices and vcpus into the state after power-on; no vcpu is in a CPU's queue then. */
-static void reset_parts(struct vm *vm)
+void vm_reset_parts(struct vm *vm)
 {
+    assert_host_loop();
     each_vcpu(vm, sched_remove);
     spin_lock(&vm->device_lock);
     list_for_each (node, &vm->devices) {
@@ -225,85 +219,16 @@ static void reset_parts(struct vm *vm)
     vm->behind = 0;
 }
 
-int vm_power_on(struct vm *vm, char *reason, size_t room)
-{
-    int err = platform->check_unique(vm, reason, room);
-
-    assert_host_loop();
-    if (err)
-        return err;
-    if (!guest_image_here(&vm->image)) {
-        snprintf(reason, room, "what it starts from is not among this machine's files");
-        return -ENOENT;
-    }
-    err = loader->check(vm, &vm->image, reason, room);
-    if (err)
-        return err;
-    if (vm->buried) {
-        guest_mem_fini(&vm->mem); /* the rest of the old RAM */
-        err = guest_mem_init(&vm->mem, &vm->npt, vm->memory);
-        if (err) {
-            snprintf(reason, room, "not enough memory for %lu MiB, %lu MiB are free", vm->memory >> 20,
-                     frame_stats().free >> (20 - PAGE_SHIFT));
-            return err;
-        }
-        vm->buried = false;
-    }
-    reset_parts(vm);
-    vm->starting = true;
-    vm->incoming.paused = false;
-    vm->reason[0] = '\0';
-    __atomic_store_n(&vm->reset_wanted, true, __ATOMIC_RELEASE);
-    __atomic_store_n(&vm->status, VM_RUNNING, __ATOMIC_RELEASE);
-    cpu_kick(0);
-    return 0;
-}
-
 void vm_bury(struct vm *vm)
 {
     assert_host_loop();
     if (vm->buried)
         return;
     /* So that the devices forget where in the RAM their rings were. */
-    reset_parts(vm);
+    vm_reset_parts(vm);
     vm->starting = false;
     vm->buried = true;
     cpu_kick(0); /* the host loop frees it */
-}
-
-/* Loaders rely on zeros in RAM, and no guest may read another guest's data. */
-static void reset(struct vm *vm)
-{
-    char reason[120];
-
-    if (!guest_image_here(&vm->image)) { /* it came from elsewhere */
-        vm_stop(vm, VM_OFF, "reset: what it starts from is not among this machine's files");
-        __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
-        return;
-    }
-    if (!vm->starting) {
-        pr_info("%s: reset", vm->name);
-        vm->resets++;
-    }
-    vm->starting = false;
-    vm->msrs_refused = 0;
-    reset_parts(vm);
-    guest_mem_untouch(&vm->mem);
-    if (loader->load(vm, &vm->image, reason, sizeof(reason)))
-        vm_stop(vm, VM_CRASHED, "reset: %s", reason);
-    __atomic_store_n(&vm->reset_wanted, false, __ATOMIC_RELEASE);
-    each_vcpu(vm, sched_add);
-}
-
-u64 vm_resets(void)
-{
-    list_for_each (node, &vms) {
-        struct vm *vm = container_of(node, struct vm, node);
-
-        if (vm_alive(vm) && vm->holds == 0 && __atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
-            reset(vm);
-    }
-    return ~0ULL;
 }
 
 bool vm_vcpu_busy(const struct vcpu *vcpu)

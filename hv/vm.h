@@ -72,7 +72,7 @@ struct vm {
     struct list devices;       /* all its devices, in the order of save, restore and reset (vm_add_device) */
 
     bool reset_wanted;        /* any CPU sets this; the host loop resets the VM. A start is a reset, too */
-    bool starting;            /* the reset that is wanted is a start by vm_power_on; host loop */
+    bool starting;            /* the reset that is wanted is a start by guest_power_on; host loop */
     struct guest_image image; /* set by guest/load/create.c, or by the VM's source */
     u64 resets;
     u8 on_crash; /* enum config_crash */
@@ -114,16 +114,11 @@ void vm_reap_all(void);
  * loop. */
 void vm_arrive(struct vm *vm);
 
-/*
- * Start a new VM, or one that has ended, from its image: its RAM is new, its devices and vcpus are as after power-on.
- * Returns 0: the VM counts as running, and its vcpus are entered once vm_resets has emptied its RAM and loaded the
- * image. On an error nothing has changed, and `reason` (of `room` bytes) says why in words: -ENOENT: this machine lacks
- * a file of the image; -EBUSY: another VM has its MAC or identity; -ENOMEM; -EINVAL: the image is refused. Host loop.
- */
-int vm_power_on(struct vm *vm, char *reason, size_t room);
+/* Put devices and vcpus into the state after power-on. The vcpus are in no CPU's queue then. Host loop. */
+void vm_reset_parts(struct vm *vm);
 
-/* Give back the RAM of a VM that does not run, for good or until vm_power_on. The rest of the VM can still be queried,
- * but nobody may look at its memory any more. Host loop. */
+/* Give back the RAM of a VM that does not run, for good or until guest_power_on. The rest of the VM can still be
+ * queried, but nobody may look at its memory any more. Host loop. */
 void vm_bury(struct vm *vm);
 
 /* End the VM: its status becomes `status` and its reason the formatted text; none of its vcpus is entered again. If the
@@ -245,22 +240,16 @@ bool vm_vcpu_busy(const struct vcpu *vcpu);
 /* Ask for a machine reset: no vcpu of the VM is entered again before the host loop has reset the VM. Any CPU. */
 void vm_reset_request(struct vm *vm);
 
-/* Host work: reset devices, vcpus, memory and image of the VMs that have asked for a reset or that start. A paused VM
- * stays paused. Returns ~0. */
-u64 vm_resets(void);
-
 /* Add a device to vm->devices. Called while the platform is being attached. */
 void vm_add_device(struct vm *vm, struct device *device);
 
 /* The hooks by which dev attaches devices to a new VM; start/ registers them once at boot. attach returns 0 or -errno,
- * and chooses a MAC for a VM that was given none. check_unique is platform_check_unique. Host loop. */
+ * and chooses a MAC for a VM that was given none. Host loop. */
 struct vm_platform_ops {
     int (*attach)(struct vm *vm);
     void (*detach)(struct vm *vm);
     void (*stood)(struct vm *vm); /* the VM has stood and is about to go on: tell the guest, or set vm->behind */
-    int (*check_unique)(const struct vm *vm, char *reason, size_t room);
 };
 
 /* Once, before the first VM is made. Boot processor. */
 void vm_set_platform(const struct vm_platform_ops *ops);
-void vm_set_loader(const struct guest_loader *ops);

@@ -9,6 +9,7 @@
 #include "host/clock.h"
 #include "host/bits.h"
 #include "host/log.h"
+#include "guest/load/power.h"
 #include "hv/vm.h"
 #include "migrate/claims.h"
 #include "migrate/handoff.h"
@@ -71,7 +72,7 @@ static void start(struct vm *vm)
 {
     char reason[120];
 
-    if (!vm_power_on(vm, reason, sizeof(reason)))
+    if (!guest_power_on(vm, reason, sizeof(reason)))
         return;
     pr_err("%s: %s", vm->name, reason);
     vm_stop(vm, VM_CRASHED, "%s", reason);
@@ -173,7 +174,7 @@ void asking_heard(const struct wire_claim *claim, const char *where)
 int asking_force(struct vm *vm, char *reason, size_t room)
 {
     u64 epoch = epoch_forced(vm->elsewhere, EPOCH_FORCE + claims_owner() % EPOCH_FORCE);
-    int err = vm_power_on(vm, reason, room);
+    int err = guest_power_on(vm, reason, room);
 
     if (err)
         return err;

@@ -8,6 +8,7 @@
 
 #include "dev/platform.h"
 #include "guest/load/load.h"
+#include "guest/load/power.h"
 #include "host/log.h"
 #include "hv/vm.h"
 #include "migrate/vm_state.h"
@@ -35,7 +36,7 @@ void vm_cold_resume(struct vm *vm, struct vm_cold *cold)
     cold->asked = false;
     if (!again)
         return;
-    if (vm_power_on(vm, reason, sizeof(reason)))
+    if (guest_power_on(vm, reason, sizeof(reason)))
         pr_err("%s: its move has failed, and it can't be started again: %s", vm->name, reason);
     else
         pr_warn("%s: its move has failed: it is started again here", vm->name);
@@ -67,7 +68,7 @@ enum wire_code vm_cold_defined(struct vm *vm, char reason[WIRE_REASON])
                  ARRAY_SIZE(sections));
     else if (!guest_image_here(&vm->image))
         snprintf(reason, WIRE_REASON, "the files that it starts from have not come");
-    else if (!guest_loader.check(vm, &vm->image, reason, WIRE_REASON))
+    else if (!guest_load_check(vm, &vm->image, reason, WIRE_REASON))
         return WIRE_OK;
     return WIRE_E_STATE;
 }
@@ -79,6 +80,6 @@ void vm_cold_start(struct vm *vm, bool on)
     __atomic_store_n(&vm->status, VM_CREATED, __ATOMIC_RELEASE);
     if (!on)
         return;
-    if (vm_power_on(vm, reason, sizeof(reason)))
+    if (guest_power_on(vm, reason, sizeof(reason)))
         pr_err("%s: it has come, and can't be started: %s", vm->name, reason);
 }

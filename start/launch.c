@@ -11,6 +11,7 @@
 #include "control/dirty_lab.h"
 #include "guest/load/images.h"
 #include "guest/load/kept.h"
+#include "guest/load/power.h"
 #include "host/bits.h"
 #include "host/log.h"
 #include "host/machine_end.h"
@@ -33,7 +34,7 @@ static bool launch(const struct config_vm *config, bool now)
     char reason[200];
     struct vm *vm = NULL;
 
-    if (guest_create(config, &vm, reason, sizeof(reason)) || (now && vm_power_on(vm, reason, sizeof(reason)))) {
+    if (guest_create(config, &vm, reason, sizeof(reason)) || (now && guest_power_on(vm, reason, sizeof(reason)))) {
         pr_err("%s: %s: %s", config->name, config->kernel, reason);
         if (vm)
             vm_destroy(vm);
@@ -97,8 +98,8 @@ void launch_guests(const struct boot_info *boot_info)
     for (u32 i = 0; i < boot_info->config.nr_vms; i++)
         if (!launch(&boot_info->config.vm[i], starts_now(&boot_info->config, &boot_info->config.vm[i])))
             refused++;
-    vm_resets();
-    host_work_add(vm_resets);
+    guest_resets();
+    host_work_add(guest_resets);
     host_work_add(kept_poll);
     host_work_add(report_first_entry);
     host_work_add(vm_reap);

@@ -3,7 +3,6 @@
  * The composition root: the boot, step by step, and the only file that knows all rooms. docs/boot.md tells the story.
  */
 #include "config/boot_info.h"
-#include "guest/load/load.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
 #include "hv/backend.h"
@@ -105,7 +104,6 @@ static void virtualization_init(void)
         machine_end(END_FAILED);
     host_work_add(net_poll);
     host_work_end_rounds_with(uplink_flush);
-    vm_set_loader(&guest_loader);
     platform_devices_init(); /* guests' devices get their turn after the network: they then see what it has for them */
 }
 

@@ -129,12 +129,12 @@ static int load(struct vm *vm, const struct guest_image *image, bool put, char *
     return err;
 }
 
-static int guest_load_check(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
+int guest_load_check(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
 {
     return load(vm, image, false, reason, size);
 }
 
-static int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
+int guest_load(struct vm *vm, const struct guest_image *image, char *reason, size_t size)
 {
     static u8 tables[ACPI_SIZE]; /* host loop only, whose stack is small */
     int err = load(vm, image, true, reason, size);
@@ -146,5 +146,3 @@ static int guest_load(struct vm *vm, const struct guest_image *image, char *reas
     guest_write(&vm->mem, ACPI_BASE, tables, sizeof(tables));
     return 0;
 }
-
-const struct guest_loader guest_loader = { guest_load, guest_load_check };

@@ -9,6 +9,7 @@
 
 #include "dirty/dirty_rate.h"
 #include "host/bits.h"
+#include "guest/load/power.h"
 #include "hv/vm.h"
 #include "migrate/asking.h"
 #include "migrate/claims.h"
@@ -130,7 +131,7 @@ int migration_settle(struct vm *vm, bool adopt)
 
 int asking_force(struct vm *vm, char *reason, size_t room)
 {
-    return vm_power_on(vm, reason, room);
+    return guest_power_on(vm, reason, room);
 }
 
 bool halves_of(const struct vm *vm, struct halves *halves)

@@ -15,6 +15,7 @@
 #include "guest/load/images.h"
 #include "guest/load/kept.h"
 #include "guest/load/create.h"
+#include "guest/load/power.h"
 #include "host/bits.h"
 #include "host/log.h"
 #include "host/host_work.h"
@@ -159,7 +160,7 @@ void acpi_pm_power_button(struct acpi_pm *pm)
     pm->status |= PM1_POWER_BUTTON;
 }
 
-int vm_power_on(struct vm *vm, char *reason, size_t room)
+int guest_power_on(struct vm *vm, char *reason, size_t room)
 {
     if (!guest_image_here(&vm->image)) {
         snprintf(reason, room, "its files are elsewhere");

@@ -61,7 +61,7 @@ struct list *vm_list(void)
     return &here->vms;
 }
 
-int vm_power_on(struct vm *vm, char *reason, size_t room)
+int guest_power_on(struct vm *vm, char *reason, size_t room)
 {
     (void)reason, (void)room;
     vm->status = VM_RUNNING;
