@@ -3,66 +3,25 @@
 #define LOG_PREFIX "svm"
 #include "hv/svm/svm.h"
 
-#include <stdio.h>
-
 #include "host/log.h"
 
-/* Names of exit codes from VMEXIT_INTR on, and by that of their intercepts. */
-static const char *const code_names[] = { "INTR",        "NMI",        "SMI",
-                                          "INIT",        "VINTR",      "CR0_SEL_WRITE",
-                                          "IDTR_READ",   "GDTR_READ",  "LDTR_READ",
-                                          "TR_READ",     "IDTR_WRITE", "GDTR_WRITE",
-                                          "LDTR_WRITE",  "TR_WRITE",   "RDTSC",
-                                          "RDPMC",       "PUSHF",      "POPF",
-                                          "CPUID",       "RSM",        "IRET",
-                                          "SWINT",       "INVD",       "PAUSE",
-                                          "HLT",         "INVLPG",     "INVLPGA",
-                                          "IOIO",        "MSR",        "TASK_SWITCH",
-                                          "FERR_FREEZE", "SHUTDOWN",   "VMRUN",
-                                          "VMMCALL",     "VMLOAD",     "VMSAVE",
-                                          "STGI",        "CLGI",       "SKINIT",
-                                          "RDTSCP",      "ICEBP",      "WBINVD",
-                                          "MONITOR",     "MWAIT",      "MWAIT_CONDITIONAL",
-                                          "XSETBV",      "RDPRU",      "EFER_WRITE_TRAP" };
+static const struct {
+    enum vmexit code;
+    const char *name;
+} codes[] = {
+#define VMEXIT_NAME(name, code) { code, #name },
+    VMEXITS(VMEXIT_NAME)
+#undef VMEXIT_NAME
+};
 
-/* The name of an exit code, made in `buffer` if it is one of a row. */
-static const char *code_name(u64 code, char *buffer, size_t size)
+static const char *code_name(u64 code)
 {
-    if (code == VMEXIT_NPF)
-        return "NPF";
     if ((u32)code == VMEXIT_INVALID)
         return "INVALID: the guest state is not one that VMRUN accepts";
-    if (code >= VMEXIT_INTR && code - VMEXIT_INTR < ARRAY_SIZE(code_names))
-        return code_names[code - VMEXIT_INTR];
-    if (code < 0x20)
-        snprintf(buffer, size, "CR%u_%s", (unsigned)code % 16, code < 0x10 ? "READ" : "WRITE");
-    else if (code < 0x40)
-        snprintf(buffer, size, "DR%u_%s", (unsigned)code % 16, code < 0x30 ? "READ" : "WRITE");
-    else if (code < 0x60)
-        snprintf(buffer, size, "exception %u", (unsigned)code - VMEXIT_EXCP0);
-    else
-        snprintf(buffer, size, "?");
-    return buffer;
-}
-
-static void dump_intercepts(const struct vmcb_control *control)
-{
-    char line[100] = "";
-    size_t len = 0;
-
-    for (unsigned code = 0; code < INTERCEPT_WORDS * 32; code++) {
-        char buffer[20];
-
-        if (!intercept_get(control, code))
-            continue;
-        len += snprintf(line + len, sizeof(line) - len, " %s", code_name(code, buffer, sizeof(buffer)));
-        if (len > sizeof(line) - sizeof(buffer) - 2) {
-            pr_err("  intercepts%s", line);
-            len = 0;
-        }
-    }
-    if (len)
-        pr_err("  intercepts%s", line);
+    for (unsigned i = 0; i < ARRAY_SIZE(codes); i++)
+        if (codes[i].code == code)
+            return codes[i].name;
+    return code - VMEXIT_EXCP0 < 32 ? "exception" : "?";
 }
 
 static void dump_event(const char *name, u64 word)
@@ -80,13 +39,13 @@ static void dump_event(const char *name, u64 word)
 static void dump_control(const struct svm_vcpu *svm)
 {
     const struct vmcb_control *control = &svm->vmcb->control;
-    char buffer[20];
 
     pr_err("VMCB at %#lx: exit code %#lx (%s), info %#lx %#lx", svm->vmcb_pa, control->exit_code,
-           code_name(control->exit_code, buffer, sizeof(buffer)), control->exit_info_1, control->exit_info_2);
+           code_name(control->exit_code), control->exit_info_1, control->exit_info_2);
     dump_event("being delivered", control->exit_int_info);
     dump_event("injected", control->event_injection);
-    dump_intercepts(control);
+    pr_err("  intercepts %08x %08x %08x %08x %08x", control->intercept[0], control->intercept[1], control->intercept[2],
+           control->intercept[3], control->intercept[4]);
     pr_err("  asid %u of cpu%u generation %lu, tlb control %u, flushes %lu", control->asid, svm->asid_cpu,
            svm->asid_generation, control->tlb_control & 0xFF, svm->flushes);
     pr_err("  ncr3 %#lx iopm %#lx msrpm %#lx tsc offset %#lx next rip %#lx", control->nested_cr3, control->iopm_base_pa,

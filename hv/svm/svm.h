@@ -64,11 +64,6 @@ static inline void intercept_set(struct vmcb_control *control, unsigned exit_cod
         control->intercept[exit_code / 32] &= ~bit;
 }
 
-static inline bool intercept_get(const struct vmcb_control *control, unsigned exit_code)
-{
-    return control->intercept[exit_code / 32] >> exit_code % 32 & 1;
-}
-
 /* setup.c */
 int svm_init(void);
 void svm_vcpu_init(struct vcpu *vcpu);

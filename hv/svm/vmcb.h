@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The virtual machine control block, as APM 2 appendix B "Layout of VMCB" draws it, and the numbers of appendix C "SVM
- * Intercept Exit Codes".
+ * Intercept Exit Codes", from which the dump has its names.
  *
  * The intercept bit of exit code c, for c < 0xC0, is bit c % 32 of intercept[c / 32]: so one number names both.
  */
@@ -10,41 +10,49 @@
 #include "host/bits.h"
 #include "hv/vcpu_state.h"
 
-#define VMEXIT_CR4_READ 0x04
-#define VMEXIT_CR8_READ 0x08
-#define VMEXIT_CR0_WRITE 0x10
-#define VMEXIT_CR4_WRITE 0x14
-#define VMEXIT_CR8_WRITE 0x18
-#define VMEXIT_EXCP0 0x40
-#define VMEXIT_INTR 0x60
-#define VMEXIT_NMI 0x61
-#define VMEXIT_INIT 0x63
-#define VMEXIT_VINTR 0x64
-#define VMEXIT_RDPMC 0x6F
-#define VMEXIT_CPUID 0x72
-#define VMEXIT_RSM 0x73
-#define VMEXIT_IRET 0x74
-#define VMEXIT_INVD 0x76
-#define VMEXIT_HLT 0x78
-#define VMEXIT_INVLPGA 0x7A
-#define VMEXIT_IOIO 0x7B
-#define VMEXIT_MSR 0x7C
-#define VMEXIT_TASK_SWITCH 0x7D
-#define VMEXIT_SHUTDOWN 0x7F
-#define VMEXIT_VMRUN 0x80
-#define VMEXIT_VMMCALL 0x81
-#define VMEXIT_VMLOAD 0x82
-#define VMEXIT_VMSAVE 0x83
-#define VMEXIT_STGI 0x84
-#define VMEXIT_CLGI 0x85
-#define VMEXIT_SKINIT 0x86
-#define VMEXIT_WBINVD 0x89
-#define VMEXIT_MONITOR 0x8A
-#define VMEXIT_MWAIT 0x8B
-#define VMEXIT_MWAIT_CONDITIONAL 0x8C
-#define VMEXIT_XSETBV 0x8D
-#define VMEXIT_RDPRU 0x8E
-#define VMEXIT_NPF 0x400
+#define VMEXITS(X)             \
+    X(CR4_READ, 0x04)          \
+    X(CR8_READ, 0x08)          \
+    X(CR0_WRITE, 0x10)         \
+    X(CR4_WRITE, 0x14)         \
+    X(CR8_WRITE, 0x18)         \
+    X(INTR, 0x60)              \
+    X(NMI, 0x61)               \
+    X(INIT, 0x63)              \
+    X(VINTR, 0x64)             \
+    X(RDPMC, 0x6F)             \
+    X(CPUID, 0x72)             \
+    X(RSM, 0x73)               \
+    X(IRET, 0x74)              \
+    X(INVD, 0x76)              \
+    X(HLT, 0x78)               \
+    X(INVLPGA, 0x7A)           \
+    X(IOIO, 0x7B)              \
+    X(MSR, 0x7C)               \
+    X(TASK_SWITCH, 0x7D)       \
+    X(SHUTDOWN, 0x7F)          \
+    X(VMRUN, 0x80)             \
+    X(VMMCALL, 0x81)           \
+    X(VMLOAD, 0x82)            \
+    X(VMSAVE, 0x83)            \
+    X(STGI, 0x84)              \
+    X(CLGI, 0x85)              \
+    X(SKINIT, 0x86)            \
+    X(WBINVD, 0x89)            \
+    X(MONITOR, 0x8A)           \
+    X(MWAIT, 0x8B)             \
+    X(MWAIT_CONDITIONAL, 0x8C) \
+    X(XSETBV, 0x8D)            \
+    X(RDPRU, 0x8E)             \
+    X(NPF, 0x400)
+
+enum vmexit {
+#define VMEXIT_ENUM(name, code) VMEXIT_##name = code,
+    VMEXITS(VMEXIT_ENUM)
+#undef VMEXIT_ENUM
+};
+
+#define VMEXIT_EXCP0 0x40         /* plus the exception's vector */
 #define VMEXIT_INVALID 0xFFFFFFFF /* low half; the high half is all ones on hardware, 0 on QEMU 7.2 */
 
 #define INTERCEPT_WORDS 6

@@ -76,6 +76,11 @@ u64 clock_ns_to_ticks(u64 ns)
     return ns;
 }
 
+static bool intercept_get(const struct vmcb_control *control, unsigned exit_code)
+{
+    return control->intercept[exit_code / 32] >> exit_code % 32 & 1;
+}
+
 /* The rig's guest, with its state in a VMCB. */
 static int setup(void **state)
 {
