@@ -31,6 +31,7 @@ struct parser {
     struct config_vm *vm; /* the same, if it is a [vm] section, else NULL */
     uint32_t seen;        /* keys this section has set, a bit by index in its table */
     unsigned line;
+    char named[32]; /* see named() */
 };
 
 static bool is_blank(char c)
@@ -96,14 +97,12 @@ static void append(char *buffer, size_t room, struct span s)
     buffer[used] = '\0';
 }
 
-/* Fill the error: the message is the concatenation of the strings that follow, up to a NULL. Returns false. */
-static bool refuse(struct parser *p, struct span key, ...)
+bool config_error_set(struct config_error *error, unsigned line, const char *key, ...)
 {
-    struct config_error *error = p->error;
     va_list parts;
 
-    *error = (struct config_error){ .line = p->line };
-    append(error->key, sizeof(error->key), key);
+    *error = (struct config_error){ .line = line };
+    append(error->key, sizeof(error->key), span_of(key));
     va_start(parts, key);
     for (const char *part = va_arg(parts, const char *); part; part = va_arg(parts, const char *))
         append(error->message, sizeof(error->message), span_of(part));
@@ -111,13 +110,23 @@ static bool refuse(struct parser *p, struct span key, ...)
     return false;
 }
 
+/* Refuse the line that is being parsed. */
+#define refuse(p, ...) config_refuse((p)->error, (p)->line, __VA_ARGS__)
+
+/* A terminated copy of a span that an error names. */
+static const char *named(struct parser *p, struct span s)
+{
+    p->named[0] = '\0';
+    append(p->named, sizeof(p->named), s);
+    return p->named;
+}
+
 static bool refuse_value(struct parser *p, const struct key *key, struct span value)
 {
     char shown[SHOWN + 1] = "";
 
     append(shown, sizeof(shown), value);
-    return refuse(p, span_of(key->name), "\"", shown, value.len > SHOWN ? "...\"" : "\"", " is wrong, expected ",
-                  key->want, NULL);
+    return refuse(p, key->name, "\"", shown, value.len > SHOWN ? "...\"" : "\"", " is wrong, expected ", key->want);
 }
 
 /* A decimal number, with an optional suffix if suffixes are allowed. False if it is none or above the maximum. */
@@ -303,7 +312,7 @@ static bool value_cut(struct parser *p, const struct key *key, struct span s, st
     /* Unquoted, a comment needs a blank before its '#', so that one inside a word is part of the value. */
     while (i < s.len && !(quoted ? s.at[i] == '"' : s.at[i] == '#' && (i == 0 || is_blank(s.at[i - 1])))) {
         if (!is_printable(s.at[i]) && s.at[i] != '\t')
-            return refuse(p, span_of(key->name), "a value holds printable ASCII characters only", NULL);
+            return refuse(p, key->name, "a value holds printable ASCII characters only");
         i++;
     }
     if (!quoted) {
@@ -311,11 +320,11 @@ static bool value_cut(struct parser *p, const struct key *key, struct span s, st
         return true;
     }
     if (i == s.len)
-        return refuse(p, span_of(key->name), "the closing \" is missing", NULL);
+        return refuse(p, key->name, "the closing \" is missing");
     *value = (struct span){ s.at + 1, i - 1 };
     s = span_trim((struct span){ s.at + i + 1, s.len - i - 1 });
     if (s.len > 0 && s.at[0] != '#')
-        return refuse(p, span_of(key->name), "only a # comment may follow the closing \"", NULL);
+        return refuse(p, key->name, "only a # comment may follow the closing \"");
     return true;
 }
 
@@ -323,7 +332,7 @@ static bool key_unknown(struct parser *p, struct span name)
 {
     const struct section *section = p->section;
 
-    refuse(p, name, "unknown key, expected ", NULL);
+    refuse(p, named(p, name), "unknown key, expected ");
     for (size_t i = 0; i < section->count; i++) {
         char *message = p->error->message;
 
@@ -352,13 +361,13 @@ static bool key_parse(struct parser *p, struct span line)
 
     line = span_trim(line);
     if (name.len == 0 || line.len == 0 || line.at[0] != '=')
-        return refuse(p, name, "expected key = value, [vm NAME], [net], [api], [migration] or # comment", NULL);
+        return refuse(p, named(p, name), "expected key = value, [vm NAME], [net], [api], [migration] or # comment");
     i = key_find(p->section, name);
     if (i == p->section->count)
         return key_unknown(p, name);
     if (p->seen & 1u << i)
-        return refuse(p, name, "given twice, expected once",
-                      p->section == &global_section ? " in the file" : " in a section", NULL);
+        return refuse(p, named(p, name), "given twice, expected once",
+                      p->section == &global_section ? " in the file" : " in a section");
     p->seen |= 1u << i;
     return value_cut(p, &table[i], span_trim((struct span){ line.at + 1, line.len - 1 }), &value) &&
            value_set(p, &table[i], value);
@@ -370,7 +379,7 @@ static bool section_end(struct parser *p)
     if (!p->vm || p->vm->kernel[0] != '\0')
         return true;
     p->line = p->vm->line;
-    return refuse(p, span_of("kernel"), "missing in section [vm ", p->vm->name, "], expected kernel = FILE", NULL);
+    return refuse(p, "kernel", "missing in section [vm ", p->vm->name, "], expected kernel = FILE");
 }
 
 static bool vm_begin(struct parser *p, struct span name)
@@ -380,16 +389,16 @@ static bool vm_begin(struct parser *p, struct span name)
 
     for (uint32_t i = 0; i < config->nr_vms; i++)
         if (span_is(name, config->vm[i].name))
-            return refuse(p, name, "a [vm] section of this name exists, names must differ", NULL);
+            return refuse(p, named(p, name), "a [vm] section of this name exists, names must differ");
     if (config->nr_vms == CONFIG_MAX_VMS)
-        return refuse(p, name, "too many [vm] sections, expected at most " TEXT(CONFIG_MAX_VMS), NULL);
+        return refuse(p, named(p, name), "too many [vm] sections, expected at most " TEXT(CONFIG_MAX_VMS));
     p->section = &vm_section;
     p->vm = &config->vm[config->nr_vms++];
     p->target = p->vm;
     *p->vm = (struct config_vm){ .memory = 64ULL << 20, .vcpus = 1, .dirty_check = 20, .line = p->line };
     append(p->vm->name, CONFIG_NAME, name);
     fault = config_name_fault(p->vm->name);
-    return !fault || refuse(p, name, fault, NULL);
+    return !fault || refuse(p, named(p, name), fault);
 }
 
 /* The sections without a name, of which each may occur once. */
@@ -418,7 +427,7 @@ static bool single_begin(struct parser *p, const struct single *single)
     uint32_t *mark = (uint32_t *)(void *)((char *)p->config + single->mark);
 
     if (*mark)
-        return refuse(p, span_of(single->word), "a second [", single->word, "] section, expected one", NULL);
+        return refuse(p, single->word, "a second [", single->word, "] section, expected one");
     *mark = single->value;
     p->section = single->section;
     p->target = (char *)p->config + single->target;
@@ -451,13 +460,12 @@ static bool section_parse(struct parser *p, struct span line)
     if ((!single && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
         line.at[0] != ']')
         return refuse(
-            p, header,
+            p, named(p, header),
             "expected [vm NAME], [net], [api] or [migration], NAME being at most 31 letters, digits, '-', '_' "
-            "and '.'",
-            NULL);
+            "and '.'");
     line = span_trim((struct span){ line.at + 1, line.len - 1 });
     if (line.len > 0 && line.at[0] != '#')
-        return refuse(p, header, "only a # comment may follow the ]", NULL);
+        return refuse(p, named(p, header), "only a # comment may follow the ]");
     if (!section_end(p))
         return false;
     p->seen = 0;
@@ -490,18 +498,6 @@ static bool line_parse(struct parser *p, struct span line)
     return key_parse(p, line);
 }
 
-/* Refuse the configuration if config_check finds a fault in it. */
-static bool whole_check(struct parser *p)
-{
-    struct config_fault fault;
-    const char **part = fault.part;
-
-    if (config_check(p->config, &fault))
-        return true;
-    p->line = fault.line;
-    return refuse(p, span_of(fault.key), part[0], part[1], part[2], part[3], part[4], part[5], NULL);
-}
-
 bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error)
 {
     struct parser p = { .config = config, .error = error, .section = &global_section, .target = config };
@@ -521,7 +517,7 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
         .announce = { .initial = 50, .max = 550, .step = 100, .rounds = 5 },
     };
     if (len > CONFIG_TEXT_MAX)
-        return refuse(&p, span_of(""), "the file is too long, expected at most 64 KiB", NULL);
+        return refuse(&p, "", "the file is too long, expected at most 64 KiB");
     if (len >= 3 && span_is((struct span){ text, 3 }, "\xef\xbb\xbf")) /* a byte order mark */
         rest = (struct span){ text + 3, len - 3 };
     while (rest.len > 0) {
@@ -529,7 +525,7 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
         if (!line_parse(&p, line_take(&rest)))
             return false;
     }
-    return section_end(&p) && whole_check(&p);
+    return section_end(&p) && config_check(config, error);
 }
 static_assert(CONFIG_TEXT_MAX == 64u << 10, "the length message names the limit");
 

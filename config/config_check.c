@@ -47,120 +47,110 @@ static bool bytes_equal(const uint8_t *a, const uint8_t *b, unsigned len)
     return any;
 }
 
-static bool refuse(struct config_fault *fault, const char *key, const char *message)
-{
-    *fault = (struct config_fault){ 0, key, { message } };
-    return false;
-}
-
-static bool refuse_equal(struct config_fault *fault, const char *key, const struct config_vm *vm, const char *owner,
+static bool refuse_equal(struct config_error *error, const char *key, const struct config_vm *vm, const char *owner,
                          const char *name)
 {
-    *fault = (struct config_fault){
-        vm->line, key, { "the one of [vm ", vm->name, "] is that of ", owner, name, "], too, expected another" }
-    };
-    return false;
+    return config_refuse(error, vm->line, key, "the one of [vm ", vm->name, "] is that of ", owner, name,
+                         "], too, expected another");
 }
 
 /* Do all MACs and identities that are given differ? */
-static bool vms_differ(const struct config *config, struct config_fault *fault)
+static bool vms_differ(const struct config *config, struct config_error *error)
 {
     for (uint32_t i = 0; i < config->nr_vms; i++) {
         const struct config_vm *vm = &config->vm[i];
 
         if (bytes_equal(vm->mac, config->net.mac, CONFIG_MAC))
-            return refuse_equal(fault, "mac", vm, "[net", "");
+            return refuse_equal(error, "mac", vm, "[net", "");
         for (uint32_t k = 0; k < i; k++) {
             if (bytes_equal(vm->mac, config->vm[k].mac, CONFIG_MAC))
-                return refuse_equal(fault, "mac", vm, "[vm ", config->vm[k].name);
+                return refuse_equal(error, "mac", vm, "[vm ", config->vm[k].name);
             if (bytes_equal(vm->uuid, config->vm[k].uuid, CONFIG_UUID))
-                return refuse_equal(fault, "uuid", vm, "[vm ", config->vm[k].name);
+                return refuse_equal(error, "uuid", vm, "[vm ", config->vm[k].name);
         }
     }
     return true;
 }
 
-static bool refuse_file(struct config_fault *fault, const char *key, const struct config_vm *vm, const char *what)
+static bool refuse_file(struct config_error *error, const char *key, const struct config_vm *vm, const char *what)
 {
-    *fault = (struct config_fault){ vm->line,
-                                    key,
-                                    { "the file of [vm ", vm->name, "] is ", what, ", too, expected another" } };
-    return false;
+    return config_refuse(error, vm->line, key, "the file of [vm ", vm->name, "] is ", what, ", too, expected another");
 }
 
 /* Has each file one use only? A guest's kernel is not its initrd, and neither of them is the hypervisor. */
-static bool files_differ(const struct config *config, struct config_fault *fault)
+static bool files_differ(const struct config *config, struct config_error *error)
 {
     for (uint32_t i = 0; i < config->nr_vms; i++) {
         const struct config_vm *vm = &config->vm[i];
 
         if (text_equal(vm->initrd, vm->kernel))
-            return refuse_file(fault, "initrd", vm, "its kernel");
+            return refuse_file(error, "initrd", vm, "its kernel");
         if (text_equal(vm->kernel, config->hypervisor))
-            return refuse_file(fault, "kernel", vm, "the hypervisor");
+            return refuse_file(error, "kernel", vm, "the hypervisor");
         if (text_equal(vm->initrd, config->hypervisor))
-            return refuse_file(fault, "initrd", vm, "the hypervisor");
+            return refuse_file(error, "initrd", vm, "the hypervisor");
     }
     return true;
 }
 
 /* Do the ports on which the host listens differ? */
-static bool ports_differ(const struct config *config, struct config_fault *fault)
+static bool ports_differ(const struct config *config, struct config_error *error)
 {
     static const uint32_t test_ports[] = { 7, 9, 19 }; /* net/testd.c */
 
     if (config->api.port && config->api.port == config->migration.port)
-        return refuse(fault, "port", "the one of [api] is that of [migration], too, expected another");
+        return config_refuse(error, 0, "port", "the one of [api] is that of [migration], too, expected another");
     for (unsigned i = 0; i < COUNT(test_ports) && config->net.test_services; i++)
         if (config->api.port == test_ports[i] || config->migration.port == test_ports[i])
-            return refuse(fault, "port",
-                          "7, 9 and 19 are those of test-services, expected another, or "
-                          "test-services = no");
+            return config_refuse(error, 0, "port",
+                                 "7, 9 and 19 are those of test-services, expected another, or "
+                                 "test-services = no");
     return true;
 }
 
-static bool net_right(const struct config *config, struct config_fault *fault)
+static bool net_right(const struct config *config, struct config_error *error)
 {
     if (config->net.gateway.prefix && !config->net.address.prefix)
-        return refuse(fault, "gateway",
-                      "DHCP names the router, expected address = ADDRESS/LENGTH in the [net] section, or no gateway");
+        return config_refuse(
+            error, 0, "gateway",
+            "DHCP names the router, expected address = ADDRESS/LENGTH in the [net] section, or no gateway");
     return true;
 }
 
-static bool api_right(const struct config *config, struct config_fault *fault)
+static bool api_right(const struct config *config, struct config_error *error)
 {
     const struct config_api *api = &config->api;
 
     if (api->port && !config->net.present)
-        return refuse(fault, "api", "it is served over the network, expected a [net] section, too");
+        return config_refuse(error, 0, "api", "it is served over the network, expected a [net] section, too");
     if (api->token[0] && api->access == CONFIG_ACCESS_OPEN)
-        return refuse(fault, "access",
-                      "open would let everybody in without the token, expected access = token, "
-                      "or no token");
+        return config_refuse(error, 0, "access",
+                             "open would let everybody in without the token, expected access = token, "
+                             "or no token");
     return true;
 }
 
-static bool migration_right(const struct config *config, struct config_fault *fault)
+static bool migration_right(const struct config *config, struct config_error *error)
 {
     const struct config_migration *migration = &config->migration;
 
     if (migration->port && !config->net.present)
-        return refuse(fault, "migration", "guests come over the network, expected a [net] section, too");
+        return config_refuse(error, 0, "migration", "guests come over the network, expected a [net] section, too");
     if (migration->incoming_memory && migration->incoming_memory_per_host > migration->incoming_memory)
-        return refuse(fault, "incoming-memory-per-host",
-                      "it is above incoming-memory, which is for all hosts, "
-                      "expected as much at most");
+        return config_refuse(error, 0, "incoming-memory-per-host",
+                             "it is above incoming-memory, which is for all hosts, "
+                             "expected as much at most");
     if (migration->peers[0].port && !config->net.address.prefix)
-        return refuse(fault, "peers",
-                      "they are asked before DHCP has an address, expected address = ADDRESS/LENGTH "
-                      "in the [net] section");
+        return config_refuse(error, 0, "peers",
+                             "they are asked before DHCP has an address, expected address = ADDRESS/LENGTH "
+                             "in the [net] section");
     return true;
 }
 
-bool config_check(const struct config *config, struct config_fault *fault)
+bool config_check(const struct config *config, struct config_error *error)
 {
     if (!config->nr_vms && !config->net.present && !config->api.port && !config->migration.port)
-        return refuse(fault, "vm", "no virtual machine, expected a section [vm NAME], or [net]");
-    return vms_differ(config, fault) && files_differ(config, fault) && net_right(config, fault) &&
-           api_right(config, fault) && migration_right(config, fault) && ports_differ(config, fault);
+        return config_refuse(error, 0, "vm", "no virtual machine, expected a section [vm NAME], or [net]");
+    return vms_differ(config, error) && files_differ(config, error) && net_right(config, error) &&
+           api_right(config, error) && migration_right(config, error) && ports_differ(config, error);
 }

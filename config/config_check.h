@@ -4,13 +4,10 @@
 
 #include "config/config.h"
 
-/* Why a configuration is refused, though each of its keys is right. */
-struct config_fault {
-    unsigned line;       /* of the section concerned; 0: it is about more than one */
-    const char *key;     /* the key or section concerned */
-    const char *part[6]; /* of the message, one behind the other; NULL: no more */
-};
+/* Is a parsed configuration right as a whole? Returns true, or false with *error filled. Callable anywhere. */
+bool config_check(const struct config *config, struct config_error *error);
 
-/* Is a parsed configuration right as a whole? Returns true, or false with *fault filled: its strings are constants or
- * lie in *config. Callable anywhere. */
-bool config_check(const struct config *config, struct config_fault *fault);
+/* Fill *error, whose message is the concatenation of the strings that follow `key`, up to a NULL; what does not print
+ * becomes '?'. Returns false. Callable anywhere. */
+bool config_error_set(struct config_error *error, unsigned line, const char *key, ...);
+#define config_refuse(error, line, ...) config_error_set(error, line, __VA_ARGS__, NULL)
