@@ -20,6 +20,12 @@
 #define PAGE_SIZE KiB(4)
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
+/* What an entry of a page table maps: of level 1 a page, 2: 2 MiB, 3: 1 GiB, 4: 512 GiB. */
+static inline u64 level_size(unsigned level)
+{
+    return PAGE_SIZE << (9 * (level - 1));
+}
+
 /* The field of value under a contiguous mask, shifted down. */
 static inline u64 field_get(u64 mask, u64 value)
 {

@@ -41,11 +41,6 @@ static struct {
     u64 devices; /* bytes of DEVICES_BASE handed out; atomic */
 } map = { .lock = SPINLOCK(LOCK_HOST_MAP) };
 
-static u64 level_size(unsigned level)
-{
-    return PAGE_SIZE << (9 * (level - 1));
-}
-
 static u64 *table_at(hpa_t table)
 {
     return (u64 *)(map.window + table);

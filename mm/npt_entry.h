@@ -42,11 +42,6 @@ int npt_leaf_split(struct npt *npt, u64 *entry, unsigned level, u64 clear, u64 s
 /* Store `value` in entry, which pointed to a table, and put that table into the chain for npt_reap. Under the lock. */
 void npt_table_cut(struct npt *npt, u64 *entry, u64 value);
 
-static inline u64 level_size(unsigned level)
-{
-    return PAGE_SIZE << (9 * (level - 1));
-}
-
 static inline bool entry_present(const struct npt *npt, u64 entry)
 {
     return (entry & npt->format.present) != 0;
