@@ -23,10 +23,8 @@
 #include "save/image_reader.h"
 #include "save/saving.h"
 
-#define LOCAL_MAC                                                                                                  \
-    0x52             /* first byte of a MAC that is administered locally, of one card: as those of guests are made \
-                      */
-#define PEER "image" /* where the copy comes from, as query-migrate shows it */
+#define LOCAL_MAC 0x52 /* first byte of a MAC that is administered locally, as those of guests are */
+#define PEER "image"   /* where the copy comes from, as query-migrate shows it */
 
 struct restoring {
     struct list node;

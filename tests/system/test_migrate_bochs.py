@@ -55,6 +55,20 @@ def test_throttle(bochs):
         beats(dest)
 
 
+def test_saved_and_restored(bochs, tmp_path):
+    """Into a file while it runs, and out of it on the other machine; and the same way back while it stands."""
+    file = str(tmp_path / "mover.image")
+    for options in (["--live"], []):
+        source, dest = bochs.ends("mover")
+        before = beats(source)
+        for host, arguments in ((source, ["save", "mover", file, "--verify", *options]), (dest, ["restore", file])):
+            if host is dest:
+                source.post("/v1/vms/mover/poweroff")
+            result = host.godwit(*arguments)
+            assert result.returncode == 0, result.stderr
+        assert beats(dest) > before
+
+
 def test_reset_where_it_came(bochs):
     """What it starts from is there, too; that it was reset goes home with it, and how to do it again."""
     for resets, (source, dest) in enumerate(((bochs.a, bochs.b), (bochs.b, bochs.a)), 1):

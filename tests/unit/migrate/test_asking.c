@@ -403,6 +403,56 @@ static void test_idle_here_runs_there(void **state)
     assert_string_equal(vm->reason, "web at 10.0.0.9, epoch 1");
 }
 
+/* A machine that a copy has come to, otherwise than from its owner, asks once more, for that copy alone: it is told
+ * where the guest is, and decides itself. Of two that ask at once one has the right to it, of one that nobody has
+ * nothing is said. */
+static void test_a_copy_is_asked_about(void **state)
+{
+    static const struct {
+        enum vm_status there;
+        bool other; /* another guest, with the same MAC */
+        const char *reason;
+    } cases[] = { { VM_RUNNING, false, "web at 10.0.0.1, epoch 1" },
+                  { VM_RUNNING, true, "its MAC is that of web at 10.0.0.1, epoch 1" },
+                  { VM_INCOMING, false, NULL },
+                  { VM_OFF, false, "" } };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct vm *copy = &machines[0].vm;
+
+        here = NULL;
+        memset(machines, 0, sizeof(machines));
+        for (unsigned k = 0; k < 2; k++) {
+            boot(k, k + 1, 0);
+            machines[k].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
+            memset(asked, 0, sizeof(asked));
+            asking_start(&machines[k].config);
+        }
+        machines[1].vm.status = cases[i].there;
+        copy->status = VM_INCOMING;
+        copy->identity.epoch = EPOCH_FORCE;
+        copy->identity.id[0] += cases[i].other;
+        for (unsigned k = 0; k < 2; k++) {
+            enter(k);
+            if (machines[k].vm.status == VM_INCOMING) {
+                assert_true(asking_begin(&machines[k].vm));
+                assert_false(asking_begin(&machines[k].vm)); /* one at a time */
+            }
+        }
+        for (unsigned ms = 0; ms < 600; ms++, now += MS)
+            for (unsigned k = 0; k < 2; k++)
+                turn(k);
+        enter(0);
+        assert_false(asking_about(copy));
+        assert_int_equal(copy->status, VM_INCOMING);
+        if (cases[i].reason)
+            assert_string_equal(copy->reason, cases[i].reason);
+        else
+            assert_int_equal((copy->elsewhere != 0) + (machines[1].vm.elsewhere != 0), 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_deaf_or_lied_to),
         cmocka_unit_test(test_ended_here_runs_there),
         cmocka_unit_test(test_idle_here_runs_there),
+        cmocka_unit_test(test_a_copy_is_asked_about),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
