@@ -264,7 +264,7 @@ static void guest_put(struct vcpu *vcpu)
 static void code_segment_settle(struct svm_vcpu *svm)
 {
     const u16 d = SEG_DB >> 4, both = SEG_L >> 4 | d;
-    struct vmcb_segment *cs = &svm->vmcb->save.cs;
+    struct vmcb_segment *cs = &svm->vmcb->save.seg[SEG_CS];
 
     if ((cs->attr & both) == both && (svm->efer & EFER_LMA))
         cs->attr &= ~d;

@@ -15,15 +15,9 @@
 #include "hv/vm.h"
 #include "mm/guest_walk.h"
 
-/* In the order of enum seg. */
 static struct vmcb_segment *segment_slot(struct vmcb_save *save, unsigned seg)
 {
-    struct vmcb_segment *const slots[NR_SEGS] = {
-        [SEG_ES] = &save->es, [SEG_CS] = &save->cs, [SEG_SS] = &save->ss,     [SEG_DS] = &save->ds,
-        [SEG_FS] = &save->fs, [SEG_GS] = &save->gs, [SEG_LDTR] = &save->ldtr, [SEG_TR] = &save->tr,
-    };
-
-    return slots[seg];
+    return seg == SEG_LDTR ? &save->ldtr : seg == SEG_TR ? &save->tr : &save->seg[seg];
 }
 
 /*

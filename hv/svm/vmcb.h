@@ -134,7 +134,8 @@ struct vmcb_control {
 };
 
 struct vmcb_save {
-    struct vmcb_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+    struct vmcb_segment seg[SEG_GS + 1]; /* ES to GS */
+    struct vmcb_segment gdtr, ldtr, idtr, tr;
     u8 reserved_0a0[0xCB - 0xA0];
     u8 cpl;
     u32 reserved_0cc;

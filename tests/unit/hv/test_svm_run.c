@@ -358,10 +358,10 @@ static void test_cr_moves(void **state)
     leaves.next_rip = RIG_CODE + 4;
     trip(VMEXIT_CR4_WRITE, mov | R9, 0);
     assert_cr(4, true, 0x1122334455667788, 4);
-    vmcb()->save.cs.attr &= ~0x200; /* compatibility mode: 32 bits */
+    vmcb()->save.seg[SEG_CS].attr &= ~0x200; /* compatibility mode: 32 bits */
     trip(VMEXIT_CR0_WRITE, mov | R9, 0);
     assert_cr(0, true, 0x55667788, 4);
-    vmcb()->save.cs.attr |= 0x200;
+    vmcb()->save.seg[SEG_CS].attr |= 0x200;
     trip(VMEXIT_CR8_READ, mov | R9, 0);
     assert_cr(8, false, 0, 4);
     assert_int_equal(rig.vcpu->exit.u.cr.gpr, R9);

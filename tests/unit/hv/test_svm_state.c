@@ -60,13 +60,13 @@ static void fill(void *area, size_t size)
 /* What only hardware writes so: a descriptor's attributes in 12 bits, CPL beside SS, a guest in long mode. */
 static void save_area_make(struct vmcb_save *save)
 {
-    struct vmcb_segment *segment[] = { &save->es, &save->cs, &save->ss,   &save->ds,
-                                       &save->fs, &save->gs, &save->ldtr, &save->tr };
+    struct vmcb_segment *segment[] = { &save->seg[SEG_ES], &save->seg[SEG_CS], &save->seg[SEG_SS], &save->seg[SEG_DS],
+                                       &save->seg[SEG_FS], &save->seg[SEG_GS], &save->ldtr,        &save->tr };
 
     fill(save, sizeof(*save));
     for (unsigned i = 0; i < ARRAY_SIZE(segment); i++)
         segment[i]->attr &= VMCB_ATTR_LOW | VMCB_ATTR_HIGH;
-    save->cpl = field_get(SEG_DPL, save->ss.attr);
+    save->cpl = field_get(SEG_DPL, save->seg[SEG_SS].attr);
     save->efer = EFER_SVME | EFER_LME | EFER_LMA | EFER_SCE;
 }
 
