@@ -202,18 +202,21 @@ void log_break_lock(void)
 
 /* --- Lines -------------------------------------------------------------------------------------------------------- */
 
-/* Until the host loop writes the queue, write it here. Returns whether the caller must wake the host loop: it must if
- * the first waiting line is new. Under the lock. */
-static bool line_queued(bool first)
+/* A line was queued; `first`: none waited before. Until the host loop writes the queue, write it here, else the first
+ * line wakes the host loop. Gives the lock up. */
+static void queued_unlock(bool locked, bool first)
 {
     if (!polled && !held)
         write_all();
-    return first && is_waiting();
+    first &= is_waiting();
+    log_unlock(locked);
+    if (first)
+        cpu_kick(0);
 }
 
 static void line_write(u64 ns, enum log_level level, const char *line, size_t body, size_t len)
 {
-    bool locked = log_lock(), call = false;
+    bool locked = log_lock(), first = !is_waiting();
     struct kept_line *kept = &ring[next_number % LOG_KEPT];
 
     kept->number = next_number++;
@@ -223,17 +226,13 @@ static void line_write(u64 ns, enum log_level level, const char *line, size_t bo
     memcpy(kept->text, line + body, len - body);
     kept->text[len - body] = '\0';
     if (locked) {
-        call = !is_waiting();
         queue_put_host(line, len);
-        call = line_queued(call);
+        queued_unlock(locked, first);
     } else { /* in a panic, nothing is waited for */
         wipe_prompt();
         serial_write(line, len);
         serial_write("\n", 1);
     }
-    log_unlock(locked);
-    if (call)
-        cpu_kick(0);
 }
 
 bool log_guest(const char *name, const char *text)
@@ -246,11 +245,8 @@ bool log_guest(const char *name, const char *text)
     len = line_end(len, snprintf(line + len, sizeof(line) - len, "%s: | %s", name, text));
 
     bool locked = log_lock(), first = !is_waiting(), put = queue_put(line, len, GUESTS_SHARE);
-    bool call = put && line_queued(first);
 
-    log_unlock(locked);
-    if (call)
-        cpu_kick(0);
+    queued_unlock(locked, first && put);
     return put;
 }
 
