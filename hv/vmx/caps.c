@@ -38,7 +38,7 @@ static const struct wish {
     CONTROL(primary, PRIMARY_MSR_BITMAPS, "MSR bitmaps"),
     CONTROL(primary, PRIMARY_MONITOR, "MONITOR exiting"),
     CONTROL(primary, PRIMARY_SECONDARY, "secondary controls"),
-    /* RDTSCP, INVPCID and XSAVES are added for each vcpu by its CPUID (setup.c). */
+    /* RDTSCP is added for each vcpu by its CPUID (setup.c). */
     CONTROL(secondary, SECONDARY_EPT, "EPT"),
     CONTROL(secondary, SECONDARY_UNRESTRICTED_GUEST, "unrestricted guest"),
     CONTROL(secondary, SECONDARY_VPID, NULL),
@@ -56,7 +56,7 @@ static const struct wish {
     FEATURE(ept_vpid, EPT_CAP_WRITE_BACK, "write-back EPT tables"),
     FEATURE(ept_vpid, EPT_CAP_2M, "2 MiB EPT pages"),
     FEATURE(ept_vpid, EPT_CAP_INVEPT, "INVEPT"),
-    FEATURE(ept_vpid, EPT_CAP_INVEPT_CONTEXT | EPT_CAP_INVEPT_GLOBAL, "INVEPT of a context or of all"),
+    FEATURE(ept_vpid, EPT_CAP_INVEPT_CONTEXT, "INVEPT of a context"),
     FEATURE(basic, BASIC_INSTRUCTION_INFO, "information about INS and OUTS"),
 };
 
@@ -121,8 +121,6 @@ static bool granted(const struct vmx_caps *caps)
 
 bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *controls)
 {
-    const u64 invvpid = VPID_CAP_CONTEXT | VPID_CAP_ALL;
-
     *controls = (struct vmx_controls){
         .pin = choose(caps, offsetof(struct vmx_caps, pin)),
         .primary = choose(caps, offsetof(struct vmx_caps, primary)),
@@ -136,7 +134,40 @@ bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *contr
         controls->exit &= ~EXIT_SAVE_TIMER;
     }
     /* VPID without a way to flush one is worse than none. */
-    if (!(caps->ept_vpid & VPID_CAP_INVVPID) || !(caps->ept_vpid & invvpid))
+    if (!(caps->ept_vpid & VPID_CAP_INVVPID) || !(caps->ept_vpid & VPID_CAP_CONTEXT))
         controls->secondary &= ~SECONDARY_VPID;
     return granted(caps);
+}
+
+/* --- Machine Check Error Avoidance on Page Size Change --- */
+
+#define GENUINE_INTEL_EBX 0x756E6547
+#define AFFECTED_FAMILY 6
+
+/* Of that family: Atom and Xeon Phi, whose instruction TLBs are others. */
+static const u8 safe_models[] = {
+    0x37, 0x4A, 0x4D, /* Silvermont */
+    0x4C, 0x5A, 0x75, /* Airmont */
+    0x5C, 0x5F, 0x7A, /* Goldmont, Goldmont Plus */
+    0x86, 0x96, 0x9C, /* Tremont */
+    0x57, 0x85,       /* Knights Landing, Knights Mill */
+};
+
+/* SDM 2A "CPUID", EAX of leaf 1; the extended model counts in family 6. */
+static bool model_is_safe(u32 signature)
+{
+    u8 model = (u8)((signature >> 4 & 0xF) | (signature >> 12 & 0xF0));
+
+    if ((signature >> 8 & 0xF) != AFFECTED_FAMILY)
+        return true;
+    for (unsigned i = 0; i < ARRAY_SIZE(safe_models); i++)
+        if (safe_models[i] == model)
+            return true;
+    return false;
+}
+
+bool multihit_safe(const struct cpuid_regs *leaf0, u32 signature, u64 arch_capabilities)
+{
+    return leaf0->ebx != GENUINE_INTEL_EBX || (arch_capabilities & ARCH_CAPABILITIES_PSCHANGE_MC_NO) ||
+           model_is_safe(signature);
 }

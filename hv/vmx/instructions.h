@@ -79,25 +79,24 @@ static inline void vmptrld(hpa_t vmcs)
         vmx_instruction_failed("VMPTRLD", vmcs);
 }
 
-/* Types of INVEPT and INVVPID. */
-enum invalidate { INVALIDATE_CONTEXT = 1, INVALIDATE_ALL = 2 };
+#define INVALIDATE_CONTEXT 1ULL /* the type of INVEPT and INVVPID */
 
-static inline void invept(enum invalidate type, u64 eptp)
+static inline void invept(u64 eptp)
 {
     const u64 descriptor[2] = { eptp, 0 };
     bool failed;
 
-    __asm__ volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"((u64)type) : "memory");
+    __asm__ volatile("invept %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"(INVALIDATE_CONTEXT) : "memory");
     if (failed)
         vmx_instruction_failed("INVEPT", eptp);
 }
 
-static inline void invvpid(enum invalidate type, u16 vpid)
+static inline void invvpid(u16 vpid)
 {
     const u64 descriptor[2] = { vpid, 0 };
     bool failed;
 
-    __asm__ volatile("invvpid %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"((u64)type) : "memory");
+    __asm__ volatile("invvpid %1, %2" : "=@ccbe"(failed) : "m"(descriptor), "r"(INVALIDATE_CONTEXT) : "memory");
     if (failed)
         vmx_instruction_failed("INVVPID", vpid);
 }

@@ -68,7 +68,7 @@ static void translations_flush(struct vcpu *vcpu, struct vmx_vcpu *vmx)
     u64 generation = __atomic_load_n(&vcpu->vm->npt.generation, __ATOMIC_ACQUIRE);
 
     if ((vmx->flush & FLUSH_EPT) || vcpu->npt_generation != generation) {
-        invept(vmx_shared.invept_type, vmx->eptp);
+        invept(vmx->eptp);
         vmx->ept_flushes++;
         vcpu->npt_flushes += vcpu->npt_generation != generation;
         /* Release: a waiting CPU reads this as "this vcpu uses no old translation any more". */
@@ -76,7 +76,7 @@ static void translations_flush(struct vcpu *vcpu, struct vmx_vcpu *vmx)
     }
     if (vmx->flush & FLUSH_VPID) {
         if (vmx->vpid)
-            invvpid(vmx_shared.invvpid_type, vmx->vpid);
+            invvpid(vmx->vpid);
         vmx->vpid_flushes++;
     }
     vmx->flush = 0;

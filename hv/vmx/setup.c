@@ -15,20 +15,16 @@
 #include "host/clock.h"
 #include "host/cpu.h"
 #include "host/msr_index.h"
+#include "hv/cpuid_features.h"
 #include "hv/cpuid.h"
 #include "host/log.h"
 #include "host/panic.h"
 #include "hv/resident.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
-#include "hv/vmx/multihit.h"
 #include "host/frame.h"
 
-/* CPUID bits that make an instruction need a control. */
-#define CPUID_80000001_EDX_RDTSCP BIT(27)
-#define CPUID_7_EBX_INVPCID BIT(10)
 #define CPUID_7_EDX_ARCH_CAPABILITIES BIT(29)
-#define CPUID_D_1_EAX_XSAVES BIT(3)
 
 /* The guest owns those of these CR4 bits that CPUID offers: changing them needs no check and changes no mode. */
 #define CR4_HARMLESS (CR4_TSD | CR4_DE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
@@ -120,8 +116,6 @@ int vmx_init(void)
     shared->has_timer = shared->controls.pin & PIN_PREEMPTION_TIMER;
     shared->longest_run = clock_ns_to_ticks(LONGEST_RUN_NS);
     shared->timer_rate = field_get(MISC_TIMER_RATE, shared->caps.misc);
-    shared->invept_type = ept_caps & EPT_CAP_INVEPT_CONTEXT ? INVALIDATE_CONTEXT : INVALIDATE_ALL;
-    shared->invvpid_type = ept_caps & VPID_CAP_CONTEXT ? INVALIDATE_CONTEXT : INVALIDATE_ALL;
     shared->cr4_guest_owned = cpuid_cr4_mask(cpuid_host_policy()) & CR4_HARMLESS;
     backend_features = (struct backend_features){
         .npt_format = make_npt_format(ept_caps),
@@ -134,20 +128,6 @@ int vmx_init(void)
     if (backend_features.npt_format.exec_large != EPT_EXEC)
         pr_info("code in pages of 4 KiB only: a change of page size may raise a machine check (CVE-2018-12207)");
     return msr_bitmap_init();
-}
-
-/* Instructions that raise #UD unless a control enables them: enabled if the guest's CPUID shows them. */
-static u32 secondary_controls(const struct vcpu *vcpu)
-{
-    u32 wish = 0;
-
-    if (cpuid_guest(vcpu, 0x80000001, 0).edx & CPUID_80000001_EDX_RDTSCP)
-        wish |= SECONDARY_RDTSCP;
-    if (cpuid_guest(vcpu, 7, 0).ebx & CPUID_7_EBX_INVPCID)
-        wish |= SECONDARY_INVPCID;
-    if (cpuid_guest(vcpu, 0xD, 1).eax & CPUID_D_1_EAX_XSAVES)
-        wish |= SECONDARY_XSAVES;
-    return vmx_shared.controls.secondary | (wish & (vmx_shared.caps.secondary >> 32));
 }
 
 void vmx_tsc_put(const struct vcpu *vcpu)
@@ -172,10 +152,12 @@ static void controls_init(const struct vcpu *vcpu)
 {
     const struct vmx_controls *controls = &vmx_shared.controls;
     const struct vmx_vcpu *vmx = vmx_vcpu(vcpu);
+    bool rdtscp = cpuid_has(&vcpu->vm->identity.cpuid, FEATURE_RDTSCP); /* it raises #UD without the control */
+    u32 may = vmx_shared.caps.secondary >> 32;
 
     vmwrite(PIN_BASED_CONTROLS, controls->pin);
     vmwrite(PRIMARY_CONTROLS, controls->primary);
-    vmwrite(SECONDARY_CONTROLS, secondary_controls(vcpu));
+    vmwrite(SECONDARY_CONTROLS, controls->secondary | (rdtscp ? SECONDARY_RDTSCP & may : 0));
     vmwrite(EXIT_CONTROLS, controls->exit);
     vmwrite(ENTRY_CONTROLS, controls->entry);
     vmwrite(EXCEPTION_BITMAP, EXCEPTIONS);

@@ -6,6 +6,8 @@
 #include "hv/vcpu.h"
 #include "hv/vmx/instructions.h"
 
+struct cpuid_regs;
+
 /*
  * The processor's capability MSRs (SDM 3D appendix A), the TRUE ones if they exist. They are the same on all CPUs:
  * cpu_on refuses a CPU that differs.
@@ -28,7 +30,6 @@ struct vmx_shared {
     unsigned timer_rate; /* the preemption timer counts TSC >> this */
     bool has_timer;      /* the preemption timer exists; it stands still outside the guest */
     u64 longest_run;     /* TSC ticks that a guest runs at a time at most, see run.c */
-    enum invalidate invept_type, invvpid_type;
     hpa_t msr_bitmap;
     u64 cr4_guest_owned;
 };
@@ -84,6 +85,14 @@ void vmx_caps_read(struct vmx_caps *caps);
 
 /* Choose the controls that we use, adjusted to caps. False: a control that we need is missing; the log names it. */
 bool vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *controls);
+
+/*
+ * May large EPT pages be executed on this processor? Decided by CPUID leaf 0, EAX of leaf 1 (`signature`), and
+ * IA32_ARCH_CAPABILITIES (0 if the processor lacks that MSR). Some processors raise a machine check, which ends the
+ * machine, when code is fetched from a page that their instruction TLB holds in two sizes; a guest can cause this
+ * (CVE-2018-12207, Intel's paper "Machine Check Error Avoidance on Page Size Change").
+ */
+bool multihit_safe(const struct cpuid_regs *leaf0, u32 signature, u64 arch_capabilities);
 
 /* setup.c */
 int vmx_init(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: hv/vmx/multihit.c */
+/* sources: hv/vmx/caps.c tests/unit/stubs.c */
 /* On which processors large EPT pages may be executed, by their CPUID as Intel and others have published it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "host/asm.h"
-#include "hv/vmx/multihit.h"
+#include "hv/vmx/vmx.h"
 
 #define PSCHANGE_MC_NO (1 << 6) /* of IA32_ARCH_CAPABILITIES */
 
