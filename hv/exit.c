@@ -157,8 +157,3 @@ const char *exit_name(enum exit_kind kind)
 {
     return kind < NR_EXITS ? exit_handlers[kind].name : "?";
 }
-
-void exit_handle(struct vcpu *vcpu)
-{
-    exit_handlers[vcpu->exit.kind].handle(vcpu);
-}

@@ -69,7 +69,10 @@ struct exit {
 /* The name of a kind, for counters and traces. */
 const char *exit_name(enum exit_kind kind);
 
-/* The table of kinds: names, for the run loop's trace, and what acts on them. */
+/*
+ * The table of kinds: names, for the run loop's trace, and what acts on vcpu->exit. The result is in the vcpu: its RIP
+ * has moved, an event is to be injected, it has halted, or its VM has stopped. On the vcpu's CPU, after backend->run.
+ */
 extern const struct exit_handler {
     const char *name;
     void (*handle)(struct vcpu *vcpu);
@@ -80,9 +83,3 @@ void exit_io(struct vcpu *vcpu);     /* exit_io.c */
 void exit_cr(struct vcpu *vcpu);     /* exit_cr.c */
 void exit_xsetbv(struct vcpu *vcpu); /* exit_cr.c */
 void exit_npf(struct vcpu *vcpu);    /* exit_npf.c */
-
-/*
- * Act on vcpu->exit. The result is in the vcpu: its RIP has moved, an event is to be injected, it has halted, or its VM
- * has stopped. On the vcpu's CPU, after backend->run.
- */
-void exit_handle(struct vcpu *vcpu);

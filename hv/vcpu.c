@@ -166,13 +166,16 @@ static u32 rip_high(const struct vcpu *vcpu)
 /* Enter the guest once, and act on the exit. */
 static void vcpu_step(struct vcpu *vcpu)
 {
+    const struct exit_handler *exit;
+
     assert_no_lock();
     if (vcpu->interrupt_pending || vcpu->nmi_pending)
         inject_interrupts(vcpu);
     backend()->run(vcpu);
+    exit = &exit_handlers[vcpu->exit.kind];
     vcpu->exits[vcpu->exit.kind]++;
-    trace(exit_handlers[vcpu->exit.kind].name, vcpu->trace_id, vcpu->rip);
-    exit_handle(vcpu);
+    trace(exit->name, vcpu->trace_id, vcpu->rip);
+    exit->handle(vcpu);
     if (__builtin_expect(rip_high(vcpu) == 1, 0))
         rip_wrap(vcpu);
 }

@@ -30,7 +30,7 @@ def debugger(directory, script):
 @pytest.mark.skipif(not shutil.which("gdb"), reason="no gdb here; `make gdb` installs it")
 def test_gdb_knows_vms_and_vcpus(tmp_path):
     """hello is stopped at its first output: its VM, its vcpu and its VMCB are shown; a wrong number gets words."""
-    script = ("break exit_handle if vcpu->exit.kind == EXIT_IO\ncontinue\n"
+    script = ("break exit_io\ncontinue\n"
               "vms\nvcpu hello\nvmcb hello\nvcpu hello 1\n")
     with debugger(tmp_path, script) as tool:
         tool.wait("hello has vcpus 0 to 0\n", TIMEOUT["qemu"])

@@ -326,7 +326,7 @@ int guest_exits(const struct exit *exit, bool skips)
     vcpu->event.valid = false;
     vcpu->rip = RIG_CODE;
     vcpu->exit = *exit;
-    exit_handle(vcpu);
+    exit_handlers[vcpu->exit.kind].handle(vcpu);
     assert_int_equal(vcpu->rip, RIG_CODE + (skips ? vcpu->exit.len : 0));
     return vcpu->event.valid ? vcpu->event.vector : NO_FAULT;
 }
@@ -341,7 +341,7 @@ static int instruction(const struct exit *exit)
     vcpu->rip = RIG_CODE;
     vcpu->exit = *exit;
     vcpu->exit.len = LEN;
-    exit_handle(vcpu);
+    exit_handlers[vcpu->exit.kind].handle(vcpu);
     if (!vcpu->event.valid || vcpu->event.vector == VECTOR_DB) {
         assert_int_equal(vcpu->rip, RIG_CODE + LEN);
         return vcpu->event.valid ? vcpu->event.vector : NO_FAULT;

@@ -235,11 +235,6 @@ const struct exit_handler exit_handlers[NR_EXITS] = {
     [EXIT_PREEMPT] = { "preempt", go_on },
 };
 
-void exit_handle(struct vcpu *vcpu)
-{
-    exit_handlers[vcpu->exit.kind].handle(vcpu);
-}
-
 static bool pending(const struct vcpu *vcpu)
 {
     return guest_of(vcpu)->pending;

@@ -144,7 +144,7 @@ static void test_long_string(void **state)
 
         rig.vcpu->exit = rep;
         rig.vcpu->rip = RIG_CODE;
-        exit_handle(rig.vcpu);
+        exit_handlers[rig.vcpu->exit.kind].handle(rig.vcpu);
         assert_int_equal(rig.vcpu->rip, RIG_CODE + (rig.vcpu->regs[RCX] ? 0 : rep.len));
         assert_in_range(rig.accesses - before, 1, 100);
         exits++;

@@ -172,7 +172,7 @@ static void deliver(u8 type)
 {
     rig.vcpu->event = (struct event){ .valid = true, .type = type, .vector = 0x30, .len = 2 };
     rig.vcpu->exit = fault(RIG_HOLE, true, false, false);
-    exit_handle(rig.vcpu);
+    exit_handlers[rig.vcpu->exit.kind].handle(rig.vcpu);
 }
 
 static void test_delivery(void **state)

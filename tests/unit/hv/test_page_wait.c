@@ -107,7 +107,7 @@ static void test_an_event_waits_with_the_vcpu(void **state)
     hide(BUFFER);
     rig.vcpu->exit = exit;
     rig.vcpu->event = (struct event){ .valid = true, .type = EVENT_INTERRUPT, .vector = 0x31 };
-    exit_handle(rig.vcpu);
+    exit_handlers[rig.vcpu->exit.kind].handle(rig.vcpu);
     assert_true(rig.vcpu->event.valid && rig.vcpu->event.vector == 0x31);
     comes(BUFFER);
 }
