@@ -54,6 +54,7 @@ int command_reset(struct call *call);
 int command_power_button(struct call *call);
 int command_resume(struct call *call);
 int command_shutdown(struct call *call);
+int command_suspend(struct call *call);
 int command_start(struct call *call);
 int command_trace(struct call *call); /* trace_commands.c */
 int command_vm(struct call *call);

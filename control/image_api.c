@@ -86,7 +86,8 @@ struct save_call {
 /* May it be saved now? */
 static bool may_save(const char *name, struct http_response *response)
 {
-    static const struct command save = { .name = "save", .states = BIT(VM_RUNNING) | BIT(VM_PAUSED) };
+    static const struct command save = { .name = "save",
+                                         .states = BIT(VM_RUNNING) | BIT(VM_PAUSED) | BIT(SHOWN_SUSPENDED) };
     struct call call = { .command = &save };
     const struct vm *vm = vm_find(name);
 

@@ -109,11 +109,13 @@ static int judge_status(struct call *call, const struct vm *vm, enum migrate_mod
     bool lives = vm_running(vm) || vm->status == VM_PAUSED;
 
     if (mode != MODE_COLD && !lives)
-        return call_fail(call, -EBUSY, "%s: cannot migrate, it is %s, expected running or paused, or the option cold",
+        return call_fail(call, -EBUSY,
+                         "%s: cannot migrate, it is %s, expected running, paused or suspended, or "
+                         "the option cold",
                          vm->name, shown_name(shown_status(vm)));
-    if (mode == MODE_COLD && vm->status == VM_PAUSED)
-        return call_fail(call, -EBUSY, "%s: cannot migrate cold, it is paused and can't shut down, expected running",
-                         vm->name);
+    if (mode == MODE_COLD && lives && shown_status(vm) != VM_RUNNING)
+        return call_fail(call, -EBUSY, "%s: cannot migrate cold, it is %s and can't shut down, expected running",
+                         vm->name, shown_name(shown_status(vm)));
     return 0;
 }
 

@@ -17,12 +17,15 @@ unsigned shown_status(const struct vm *vm)
         return SHOWN_ELSEWHERE;
     if (vm->status == VM_INCOMING)
         return migration_stranded(vm, &epoch) ? SHOWN_PREPARED : VM_INCOMING;
-    return migration_outgoing(vm) ? SHOWN_OUTGOING : vm->status;
+    if (migration_outgoing(vm))
+        return SHOWN_OUTGOING;
+    return vm_running(vm) && vm->asleep ? SHOWN_SUSPENDED : vm->status;
 }
 
 const char *shown_name(unsigned status)
 {
     switch (status) {
+    case SHOWN_SUSPENDED: return "suspended";
     case SHOWN_OUTGOING: return "outgoing";
     case SHOWN_IN_DOUBT: return "in-doubt";
     case SHOWN_SERVING: return "serving";

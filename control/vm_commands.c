@@ -250,8 +250,25 @@ int command_pause(struct call *call)
     return acted(call, "pause", vm_pause(call->arg[0].vm));
 }
 
+static int press(struct call *call, const char *verb, void (*button)(struct acpi_pm *pm))
+{
+    struct vm *vm = call->arg[0].vm;
+
+    spin_lock(&vm->device_lock);
+    button(&platform_of(vm)->pm);
+    spin_unlock(&vm->device_lock);
+    return acted(call, verb, 0);
+}
+
+int command_suspend(struct call *call)
+{
+    return press(call, "suspend", acpi_pm_sleep_button);
+}
+
 int command_resume(struct call *call)
 {
+    if (shown_status(call->arg[0].vm) == SHOWN_SUSPENDED)
+        return press(call, "resume", acpi_pm_power_button);
     return acted(call, "resume", vm_resume(call->arg[0].vm));
 }
 
@@ -262,12 +279,7 @@ int command_poweroff(struct call *call)
 
 int command_power_button(struct call *call)
 {
-    struct vm *vm = call->arg[0].vm;
-
-    spin_lock(&vm->device_lock);
-    acpi_pm_power_button(&platform_of(vm)->pm);
-    spin_unlock(&vm->device_lock);
-    return acted(call, "press its power button", 0);
+    return press(call, "press its power button", acpi_pm_power_button);
 }
 
 enum { LATE_FORCE = 1 };

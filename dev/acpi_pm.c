@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dev/acpi_pm.h"
 
+#include "dev/acpi_sleep.h"
 #include "dev/codec.h"
 #include "dev/irq.h"
 #include "dev/platform.h"
@@ -8,7 +9,7 @@
 #include "host/bits.h"
 #include "hv/vm.h"
 
-#define VERSION 1
+#define VERSION 2 /* has whether the VM sleeps */
 #define NS_PER_SECOND 1000000000ULL
 
 #define EVENT_PORTS 4
@@ -65,11 +66,21 @@ void acpi_pm_settle(struct acpi_pm *pm)
     look(pm, timers_now(&platform_of(pm->vm)->timers));
 }
 
-void acpi_pm_power_button(struct acpi_pm *pm)
+static void press(struct acpi_pm *pm, u16 button)
 {
     assert_held(&pm->vm->device_lock);
-    pm->status |= PM1_POWER_BUTTON;
+    pm->status |= button;
     acpi_pm_settle(pm);
+}
+
+void acpi_pm_power_button(struct acpi_pm *pm)
+{
+    press(pm, PM1_POWER_BUTTON);
+}
+
+void acpi_pm_sleep_button(struct acpi_pm *pm)
+{
+    press(pm, PM1_SLEEP_BUTTON);
 }
 
 /* A guest writes ones to status to clear its bits. It may access both registers byte by byte. */
@@ -94,6 +105,8 @@ static void control_write(struct acpi_pm *pm, u16 value)
         return;
     if (field_get(PM1_SLP_TYP, value) == ACPI_SLP_TYP_S5)
         vm_stop(pm->vm, VM_PASSED, "powered off");
+    else if (field_get(PM1_SLP_TYP, value) == ACPI_SLP_TYP_S3)
+        acpi_sleep(pm->vm);
 }
 
 static void control_io(struct acpi_pm *pm, struct io *io)
@@ -146,6 +159,7 @@ static void acpi_pm_reset(struct device *device)
     struct acpi_pm *pm = (struct acpi_pm *)device;
 
     pm->status = pm->enable = pm->control = 0;
+    __atomic_store_n(&pm->vm->asleep, false, __ATOMIC_RELEASE);
     look(pm, timers_now(&platform_of(pm->vm)->timers));
 }
 
@@ -153,6 +167,7 @@ static void acpi_pm_state(struct device *device, struct codec *c)
 {
     struct acpi_pm *pm = (struct acpi_pm *)device;
     u16 status = pm->status, enable = pm->enable, control = pm->control;
+    bool asleep = pm->vm->asleep;
     u64 seen = pm->seen;
 
     codec_version(c, VERSION);
@@ -160,6 +175,7 @@ static void acpi_pm_state(struct device *device, struct codec *c)
     codec_u16(c, &enable);
     codec_u16(c, &control);
     codec_u64(c, &seen);
+    codec_bool(c, &asleep);
     if (!codec_judge(c, !(status & ~(EVENT_BITS | PM1_WAKE) || enable & ~EVENT_BITS || control & ~PM1_SLP_TYP),
                      "a register has reserved bits"))
         return;
@@ -167,6 +183,7 @@ static void acpi_pm_state(struct device *device, struct codec *c)
     pm->enable = enable;
     pm->control = control;
     pm->seen = seen;
+    pm->vm->asleep = asleep;
     look(pm, timers_now(&platform_of(pm->vm)->timers));
 }
 

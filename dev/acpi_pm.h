@@ -33,8 +33,10 @@ struct acpi_pm {
 /* Create the hardware and add its ports to the bus. Returns 0 or bus_add's error. */
 int acpi_pm_init(struct acpi_pm *pm, struct vm *vm);
 
-/* Somebody presses the power button: a guest that listens will shut down. With device_lock held. */
+/* Somebody presses the power button: a guest that listens will shut down; or the sleep button: it will go to sleep. One
+ * that sleeps wakes. With device_lock held. */
 void acpi_pm_power_button(struct acpi_pm *pm);
+void acpi_pm_sleep_button(struct acpi_pm *pm);
 
 /* Bring the state up to the present time. With device_lock held. */
 void acpi_pm_settle(struct acpi_pm *pm);

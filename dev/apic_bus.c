@@ -41,7 +41,7 @@ static void receive_start(struct apic *apic, u32 start)
     if (start & APIC_INIT)
         receive_init(apic);
     if (start & APIC_STARTUP && (start & APIC_INIT || vcpu->status == VCPU_WAIT_SIPI)) {
-        vcpu_start_real(vcpu, start & 0xFF);
+        vcpu_start_real(vcpu, (start & 0xFF) << PAGE_SHIFT);
         vcpu->status = VCPU_RUNNABLE;
     } else if (start & APIC_INIT) {
         vcpu->status = VCPU_WAIT_SIPI;

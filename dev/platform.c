@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/acpi_sleep.h"
 #include "host/clock.h"
 #include "host/rtc.h"
 #include "host/log.h"
@@ -214,4 +215,5 @@ void platform_devices_init(void)
     host_work_add(virtio_rng_poll);
     host_work_add(virtio_net_poll);
     host_work_add(shutdown_poll);
+    host_work_add(acpi_sleep_poll);
 }

@@ -109,15 +109,15 @@ void vcpu_restart(struct vcpu *vcpu)
     vcpu_reset(vcpu);
 }
 
-void vcpu_start_real(struct vcpu *vcpu, u8 page)
+void vcpu_start_real(struct vcpu *vcpu, u32 address)
 {
     struct vcpu_state state;
 
     backend()->get(vcpu, &state, STATE_SEGMENTS);
-    state.seg[SEG_CS].selector = page << 8;
-    state.seg[SEG_CS].base = page << PAGE_SHIFT;
+    state.seg[SEG_CS].selector = (u16)(address >> 4);
+    state.seg[SEG_CS].base = address & ~15U;
     backend()->set(vcpu, &state, STATE_SEGMENTS);
-    vcpu->rip = 0;
+    vcpu->rip = address & 15;
 }
 
 void vcpu_single_stepped(struct vcpu *vcpu)

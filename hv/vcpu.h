@@ -173,9 +173,9 @@ void vcpu_reset(struct vcpu *vcpu);
 /* A machine reset: put the vcpu into the state after vcpu_create. The vcpu is in no CPU's queue. */
 void vcpu_restart(struct vcpu *vcpu);
 
-/* A start-up IPI: the vcpu starts in real mode at page << 12 (SDM 3A "Multiple-Processor Initialization"). It must be
- * in the reset state. On the vcpu's CPU. */
-void vcpu_start_real(struct vcpu *vcpu, u8 page);
+/* A start-up IPI (SDM 3A "Multiple-Processor Initialization"), or waking up: the vcpu starts in real mode at this
+ * address, below 1 MiB. It must be in the reset state. On the vcpu's CPU, or the vcpu is in no CPU's queue. */
+void vcpu_start_real(struct vcpu *vcpu, u32 address);
 
 /* Log the vcpu, decoded: registers, control structure, last events. On the vcpu's CPU, with the vcpu resident there or
  * nowhere. */

@@ -67,6 +67,7 @@ static u64 facs_add(struct area *area)
     memcpy(facs->signature, "FACS", 4);
     facs->length = sizeof(*facs);
     facs->version = 2;
+    assert(address == ACPI_FACS); /* where dev looks for the waking vector */
     return address;
 }
 
@@ -99,7 +100,7 @@ static u64 fadt_add(struct area *area, u64 dsdt, u64 facs)
     fadt->p_lvl3_lat = ACPI_NO_C3;
     fadt->century = CMOS_CENTURY;
     fadt->iapc_boot_arch = ACPI_LEGACY_DEVICES | ACPI_NO_VGA | ACPI_NO_ASPM;
-    fadt->flags = ACPI_WBINVD | ACPI_PROC_C1 | ACPI_NO_SLEEP_BUTTON | ACPI_NO_RTC_WAKE | ACPI_RESET_REG;
+    fadt->flags = ACPI_WBINVD | ACPI_PROC_C1 | ACPI_NO_RTC_WAKE | ACPI_RESET_REG;
     fadt->reset_reg = io_port(RESET_PORT, 1);
     fadt->reset_value = RESET_VALUE;
     fadt->x_pm1a_evt_blk = io_port(ACPI_PM1A_EVENT_PORT, 4);
@@ -158,8 +159,8 @@ void acpi_build(u8 *bytes, u32 nr_vcpus)
     memset(bytes, 0, ACPI_SIZE);
 
     struct acpi_rsdp *rsdp = area_add(&area, sizeof(*rsdp), 16, &address);
-    u64 dsdt = dsdt_add(&area);
     u64 facs = facs_add(&area);
+    u64 dsdt = dsdt_add(&area);
     u64 fadt = fadt_add(&area, dsdt, facs);
     u64 madt = madt_add(&area, nr_vcpus);
 

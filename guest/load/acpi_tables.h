@@ -2,6 +2,9 @@
 /* What a guest's ACPI tables have beyond those that the host reads (ACPI 6.0 chapter 5). Constants and layouts only. */
 #pragma once
 
+#include <stddef.h>
+
+#include "dev/platform_map.h"
 #include "host/acpi_layout.h"
 #include "host/bits.h"
 
@@ -30,10 +33,9 @@ struct acpi_facs {
 #define ACPI_NO_VGA BIT(2)
 #define ACPI_NO_ASPM BIT(4)
 
-/* flags; bit 4 clear: the power button is in PM1; bit 8 clear: the timer has 24 bits */
+/* flags; bits 4 and 5 clear: the buttons are in PM1; bit 8 clear: the timer has 24 bits */
 #define ACPI_WBINVD BIT(0)
 #define ACPI_PROC_C1 BIT(2)
-#define ACPI_NO_SLEEP_BUTTON BIT(5)
 #define ACPI_NO_RTC_WAKE BIT(6)
 #define ACPI_RESET_REG BIT(10)
 
@@ -77,6 +79,7 @@ struct madt_nmi {
 #define MADT_LEVEL BITS(3, 2)
 
 _Static_assert(sizeof(struct acpi_facs) == 64, "FACS");
+_Static_assert(offsetof(struct acpi_facs, waking_vector) == ACPI_FACS_WAKING_VECTOR, "dev reads it");
 _Static_assert(sizeof(struct acpi_madt) == 44, "MADT");
 _Static_assert(sizeof(struct madt_lapic) == 8, "MADT local APIC");
 _Static_assert(sizeof(struct madt_ioapic) == 12, "MADT I/O APIC");

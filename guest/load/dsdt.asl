@@ -5,7 +5,10 @@
 
 DefinitionBlock ("", "DSDT", 2, "GODWIT", "GODWIT  ", 1)
 {
-    // Soft off: SLP_TYP 5.
+    // Suspend to RAM. There is no S4: the machine has no disk.
+    Name (\_S3, Package () { ACPI_SLP_TYP_S3, ACPI_SLP_TYP_S3, 0, 0 })
+
+    // Soft off.
     Name (\_S5, Package () { ACPI_SLP_TYP_S5, ACPI_SLP_TYP_S5, 0, 0 })
 
     // Which interrupt controller the kernel uses: 0, the 8259 pair, until it says otherwise.

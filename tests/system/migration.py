@@ -225,14 +225,14 @@ def sent_standing(done):
     return (done["stopped-round"]["pages"] + done["stopped-round"]["zero"]) * done["ram"]["page-size"]
 
 
-def move(source, dest, name, *options, to=None, seconds=None):
+def move(source, dest, name, *options, to=None, seconds=None, status=None):
     """Move it, or by way of a relay; returns what the source says in the end. It has arrived, and only there it is."""
     source.begin(name, to or dest, *options)
     done = source.wait_status(name, "completed", seconds=seconds)
     assert done["verify"] == ("verify" in options)
     assert digested(done) == (sent_standing(done) if done["verify"] else 0)
     assert name not in source.guests()
-    assert dest.guests()[name] in ("running", "paused")
+    assert dest.guests()[name] in ([status] if status else ("running", "paused"))
     there = dest.query(name)
     assert there["handoff"] == "running" and there["downtime-verify-bytes"] == digested(done)
     return done

@@ -115,7 +115,7 @@ def test_pause_stops_one_guest(terminal):
     assert " one: |" not in terminal.text.rsplit("vm: one: paused\n", 1)[1]
     terminal.command("resume one", r"^status +running\n")
     terminal.wait(r"one: \| echo: tick \d+\n")
-    terminal.command("resume one", r"^error: one: cannot resume, it is running, expected paused\n")
+    terminal.command("resume one", r"^error: one: cannot resume, it is running, expected paused or suspended\n")
 
 
 def test_reset_starts_anew(terminal):
@@ -169,7 +169,7 @@ def test_poweroff_ends_the_machine(tmp_path, emu):
     with Terminal(tmp_path, emu) as terminal:
         terminal.command("pause two", r"^status +paused\n")
         terminal.command("poweroff one", r"^status +off\n")
-        terminal.command("reset one", r"^error: one: cannot reset, it is off, expected running or paused\n")
+        terminal.command("reset one", r"^error: one: cannot reset, it is off, expected running, paused or suspended\n")
         terminal.command("poweroff two", r"^status +off\n")
         terminal.wait(r"all guests have ended")
         terminal.wait(r"end status=0\n")

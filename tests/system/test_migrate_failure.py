@@ -194,7 +194,7 @@ def test_cancel_in_a_stage(pair, relayed, who, record, stands):
                 status, words = source.refused(f"/v1/vms/mover/{command}")
                 assert status == 409 and f"cannot {command}, it is outgoing, expected " in words
             assert dest.refused("/v1/vms/mover/console", body=b"x") == (
-                409, "mover: cannot type, it is incoming, expected running, paused or outgoing")
+                409, "mover: cannot type, it is incoming, expected running, paused, suspended or outgoing")
         else:
             source.post("/v1/vms/mover/pause")
             source.post("/v1/vms/mover/resume")

@@ -102,7 +102,7 @@ def test_no_end_is_final(refusing):
     running = a.get("/v1/memory")["free_kib"]
     a.post("/v1/vms/taken/poweroff")
     assert a.refused("/v1/vms/taken/migrate", dest=refusing.b.address) == (
-        409, "taken: cannot migrate, it is off, expected running or paused")
+        409, "taken: cannot migrate, it is off, expected running, paused or suspended, or the option cold")
     a.wait_for("its RAM is free", lambda: a.get("/v1/memory")["free_kib"] > running + 8000)
     free, before = a.get("/v1/memory")["free_kib"], ticks()
     assert a.post("/v1/vms/taken/start")["status"] == "running"

@@ -7,15 +7,23 @@ import time
 
 from kernel_log import suspicious
 from machine import SOON, TIMEOUT, vm
-from migration import Site, move, says, shell
+from migration import GUEST, Site, alive, move, says, shell
 
 # Who makes no progress for twice watchdog_thresh is locked up.
 LINUX = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M", vcpus=2,
            cmdline=f"{SOON} quiet ip=none watchdog_thresh=1 softlockup_panic=1")
+NETWORKED = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M", vcpus=2,
+               cmdline=f"{SOON} quiet ip={GUEST}/24 gw=10.9.0.1")
 # It counts ticks of the 8254, 50 in a second.
 TICKS = vm("mover", "mover.elf", memory="8M", cmdline="pages=16 rate=1 tick=20000 timer=8254")
 PAUSE = 5  # s
 HZ = 100   # of /proc/stat
+
+
+def clocks(host):
+    """Seconds since boot, without sleep perhaps, and since 1970, as Linux knows."""
+    up, wall = re.findall(r"^[\d.]+", shell(host, "cat /proc/uptime; date +%s"), re.M)
+    return float(up), float(wall)
 
 
 def stolen(host):
@@ -63,6 +71,38 @@ def test_the_power_button_wakes(tmp_path):
         assert "suspend exit" not in printed and "awake" not in printed
         host.post("/v1/vms/linux/power-button")
         says(host, "linux", "(?s)suspend exit.*awake")
+
+
+def test_suspend_to_ram(tmp_path):
+    """Linux sleeps in S3 and is woken; it is asked to by its sleep button, and moves asleep. Its processors, clock,
+    console and network go on."""
+    with Site(tmp_path / "site") as site:
+        site.boot(NETWORKED, cpus=2)
+        site.a.machine.wait("godwit-guest: ready", TIMEOUT["qemu"])
+        host, other = site.a, site.b
+        assert "s2idle [deep]" in shell(host, "cat /sys/power/mem_sleep")
+        late = host.godwit("suspend", "linux", "--timeout", "1")
+        assert late.returncode == 1 and "linux has not gone to sleep within 1 s" in late.stderr, late
+        assert shell(host, "grep -c '[1-9].* enabled' /sys/firmware/acpi/interrupts/ff_slp_btn").strip() == "1"
+        for _ in range(2):
+            uptime, wall = clocks(host)
+            host.type("linux", "echo mem >/sys/power/state; echo a''wake")
+            host.wait_for("it sleeps", lambda: host.guests()["linux"] == "suspended")
+            assert host.refused("/v1/vms/linux/shutdown") == (
+                409, "linux: cannot shutdown, it is suspended, expected running")
+            time.sleep(1)
+            if other:
+                move(host, other, "linux", "verify", status="suspended")
+                host, other = other, None
+                host.printed("linux")
+            host.post("/v1/vms/linux/resume")
+            says(host, "linux", "awake")
+            assert host.guests()["linux"] == "running"
+            assert "cpu1" in shell(host, "grep cpu1 /proc/stat")
+            later, wall_later = clocks(host)
+            assert wall_later - wall >= 1 and later >= uptime
+            assert alive(site.net)
+        assert not suspicious(shell(host, "dmesg -r | grep '^<[0-3]>'").splitlines())
 
 
 def test_a_pause_is_no_lockup(tmp_path):

@@ -155,6 +155,11 @@ const char *shutdown_name(enum shutdown_state state)
     return state == SHUTDOWN_ASKED ? "asked" : "?";
 }
 
+void acpi_pm_sleep_button(struct acpi_pm *pm)
+{
+    pm->status |= PM1_SLEEP_BUTTON;
+}
+
 void acpi_pm_power_button(struct acpi_pm *pm)
 {
     pm->status |= PM1_POWER_BUTTON;

@@ -12,6 +12,7 @@
 
 #include "host/asm.h"
 #include "host/clock.h"
+#include "hv/sched.h"
 #include "host/host_work.h"
 #include "host/cpu.h"
 #include "host/msr_index.h"
@@ -105,10 +106,26 @@ void vcpu_reset(struct vcpu *vcpu)
 {
     (void)vcpu;
 }
-void vcpu_start_real(struct vcpu *vcpu, u8 page)
+void vcpu_start_real(struct vcpu *vcpu, u32 address)
 {
     (void)vcpu;
-    (void)page;
+    (void)address;
+}
+void vm_hold(struct vm *vm)
+{
+    (void)vm;
+}
+void vm_release(struct vm *vm)
+{
+    (void)vm;
+}
+void vm_reset_parts(struct vm *vm)
+{
+    (void)vm;
+}
+void sched_add(struct vcpu *vcpu)
+{
+    (void)vcpu;
 }
 void vm_reset_request(struct vm *vm)
 {

@@ -34,6 +34,7 @@ enum kind {
     KIND_RESTORE,
     KIND_IMAGE,
     KIND_SHUTDOWN,
+    KIND_SUSPEND,
     KIND_CONSOLE,
     KIND_LOG,
     KIND_TRACE,
@@ -53,10 +54,11 @@ static const struct command {
     { "vms", KIND_HOST, 0, 0, "", "all virtual machines", { NULL } },
     { "vm", KIND_VM, 1, 1, "VM", "one virtual machine in detail", { NULL } },
     { "pause", KIND_ACT, 1, 1, "VM", "stop its processors until resume", { NULL } },
-    { "resume", KIND_ACT, 1, 1, "VM", "go on after a pause", { NULL } },
+    { "resume", KIND_ACT, 1, 1, "VM", "go on after a pause, or wake up", { NULL } },
     { "reset", KIND_ACT, 1, 1, "VM", "start it anew from its kernel", { NULL } },
     { "power-button", KIND_ACT, 1, 1, "VM", "press it: it wakes, or shuts down if it listens", { NULL } },
     { "shutdown", KIND_SHUTDOWN, 1, 6, SHUTDOWN_USAGE, "ask its guest to end, and wait until it has", { NULL } },
+    { "suspend", KIND_SUSPEND, 1, 5, SUSPEND_USAGE, "ask its guest to sleep, and wait until it does", { NULL } },
     { "poweroff", KIND_ACT, 1, 1, "VM", "end it at once", { NULL } },
     { "start", KIND_ACT, 1, 3, "VM [KERNEL [INITRD]]", "start one that is new or has ended", { "kernel", "initrd" } },
     { "create",
@@ -149,7 +151,7 @@ static const char completion_bash[] =
     "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
-    "    vm|pause|resume|reset|power-button|shutdown|poweroff|start|forget|"
+    "    vm|pause|resume|reset|power-button|shutdown|suspend|poweroff|start|forget|"
     "console|trace|migrate|save|migrate_cancel|query-migrate|resolve|*-dirty-rate|dirty-trace)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
@@ -203,6 +205,7 @@ static enum status help(const char *name)
               : command->kind == KIND_SAVE        ? SAVE_HELP
               : command->kind == KIND_RESTORE     ? RESTORE_HELP
               : command->kind == KIND_SHUTDOWN    ? SHUTDOWN_HELP
+              : command->kind == KIND_SUSPEND     ? SUSPEND_HELP
               : command->kind == KIND_DIRTY_TRACE ? DIRTY_TRACE_HELP
                                                   : "",
               stdout);
@@ -301,6 +304,7 @@ static enum status run(const struct command *command, int argc, char **argv, boo
     case KIND_SAVE: return save_run(argc, argv);
     case KIND_RESTORE: return restore_run(argc, argv, as_json);
     case KIND_SHUTDOWN: return shutdown_run(argc, argv);
+    case KIND_SUSPEND: return suspend_run(argc, argv);
     case KIND_COMPLETION: return run_names();
     default: return run_command(command, argc, argv, as_json);
     }
@@ -359,7 +363,7 @@ int main(int argc, char **argv)
     name = argv[optind++];
     command = command_find(name);
     if (optind < argc && !strcmp(argv[optind], "--") && command && command->kind != KIND_MIGRATE &&
-        command->kind != KIND_SHUTDOWN) /* these have options */
+        command->kind != KIND_SHUTDOWN && command->kind != KIND_SUSPEND) /* these have options */
         optind++;
     argc -= optind;
     argv += optind;

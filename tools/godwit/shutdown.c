@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The time runs in the hypervisor, which keeps it if this tool is stopped; the tool asks what has become of the wish.
- */
+/* The time of a shutdown runs in the hypervisor, which keeps it if this tool is stopped; the tool asks what has become
+ * of the wish. The time of a suspension is the tool's own. */
 #include "tools/godwit/shutdown.h"
 
 #include <jansson.h>
@@ -13,16 +13,19 @@
 #define POLL_MS 100
 #define PATH 512
 
+#define SUSPEND_S 30
+
 struct options {
+    const char *command, *usage;
     const char *vm, *timeout;
     bool force, detach;
 };
 
-static bool usage(const char *what, const char *word)
+static bool usage(const struct options *o, const char *what, const char *word)
 {
     if (what)
-        fprintf(stderr, "godwit: shutdown: %s '%s'\n", what, word);
-    fprintf(stderr, "usage: godwit shutdown " SHUTDOWN_USAGE "\n");
+        fprintf(stderr, "godwit: %s: %s '%s'\n", o->command, what, word);
+    fprintf(stderr, "usage: godwit %s %s\n", o->command, o->usage);
     return false;
 }
 
@@ -42,16 +45,16 @@ static bool parse(int argc, char **argv, struct options *o)
         else if (!names && !strcmp(word, "--timeout") && i + 1 < argc)
             o->timeout = argv[++i];
         else if (!names && word[0] == '-')
-            return usage("unknown option, or one without its value:", word);
+            return usage(o, "unknown option, or one without its value:", word);
         else if (!o->vm)
             o->vm = word;
         else
-            return usage("one argument too many:", word);
+            return usage(o, "one argument too many:", word);
     }
-    return o->vm ? true : usage(NULL, NULL);
+    return o->vm ? true : usage(o, NULL, NULL);
 }
 
-static enum status ask(const struct options *o)
+static enum status ask_shutdown(const struct options *o)
 {
     char *vm = client_quote(o->vm), *timeout = client_quote(o->timeout ? o->timeout : ""), path[PATH];
     struct reply reply;
@@ -140,11 +143,79 @@ static enum status watch(const char *name)
 
 enum status shutdown_run(int argc, char **argv)
 {
-    struct options o = { .vm = NULL };
+    struct options o = { .command = "shutdown", .usage = SHUTDOWN_USAGE };
     enum status status;
 
     if (!parse(argc, argv, &o))
         return STATUS_USAGE;
-    status = ask(&o);
+    status = ask_shutdown(&o);
     return status != STATUS_OK || o.detach ? status : watch(o.vm);
+}
+
+/* --- Suspend ---------------------------------------------------------------------------------------------------- */
+
+static enum status ask_suspend(const char *name)
+{
+    char *vm = client_quote(name), path[PATH];
+    struct reply reply;
+
+    snprintf(path, sizeof(path), "/v1/vms/%s/suspend", vm);
+    free(vm);
+    reply = client_request(path, "", 0);
+    reply_free(&reply);
+    return reply.status;
+}
+
+/* Say what is known of it. */
+static enum status say_sleep(const char *name, const char *status, int seconds)
+{
+    if (!strcmp(status, "suspended")) {
+        printf("%s sleeps; godwit resume %s wakes it\n", name, name);
+        return STATUS_OK;
+    }
+    if (!strcmp(status, "running"))
+        fprintf(stderr,
+                "godwit: %s has not gone to sleep within %d s: does something in it listen to its sleep button? (If it "
+                "sleeps by s2idle, that does not show.)\n",
+                name, seconds);
+    else
+        fprintf(stderr, "godwit: %s has not gone to sleep, it is %s\n", name, status);
+    return STATUS_FAILED;
+}
+
+/* Ask until it sleeps, has ended, or the time is over. */
+static enum status watch_sleep(const char *name, int seconds)
+{
+    const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+    time_t ends = time(NULL) + seconds;
+    enum status status;
+    json_t *vm;
+
+    while ((vm = query(name, &status))) {
+        if (strcmp(text(vm, "status"), "running") != 0 || time(NULL) >= ends)
+            break;
+        json_decref(vm);
+        nanosleep(&pause, NULL);
+    }
+    if (!vm)
+        return status;
+    status = say_sleep(name, text(vm, "status"), seconds);
+    json_decref(vm);
+    return status;
+}
+
+enum status suspend_run(int argc, char **argv)
+{
+    struct options o = { .command = "suspend", .usage = SUSPEND_USAGE };
+    enum status status;
+    int seconds;
+
+    if (!parse(argc, argv, &o) || o.force) {
+        if (o.force)
+            usage(&o, "unknown option", "--force");
+        return STATUS_USAGE;
+    }
+    seconds = o.timeout ? atoi(o.timeout) : SUSPEND_S;
+    status = ask_suspend(o.vm);
+    return status != STATUS_OK || o.detach ? status : watch_sleep(o.vm, seconds);
 }

@@ -85,7 +85,7 @@ static void errors(void **state)
         { "log -1", "count: '-1' is wrong, expected a number from 1 to 256", -EINVAL },
         { "log 1 loud", "level: 'loud' is wrong, expected err, warn, info or debug", -EINVAL },
         { "pause db", "db: cannot pause, it is paused, expected running", -EBUSY },
-        { "resume web", "web: cannot resume, it is running, expected paused", -EBUSY },
+        { "resume web", "web: cannot resume, it is running, expected paused or suspended", -EBUSY },
     };
 
     (void)state;
@@ -145,9 +145,19 @@ static void actions(void **state)
     assert_int_equal(fake_vm(0)->status, VM_PAUSED);
     assert_int_equal(run("power-button web"), 0);
     assert_int_equal(platform_of(fake_vm(0))->pm.status, PM1_POWER_BUTTON);
+    assert_int_equal(run("suspend web"), -EBUSY);
     assert_int_equal(run("shutdown db"), -EBUSY);
     assert_string_equal(call.error, "db: cannot shutdown, it is paused, expected running");
     assert_int_equal(run("resume web"), 0);
+    platform_of(fake_vm(0))->pm.status = 0;
+    assert_int_equal(run("suspend web"), 0);
+    assert_int_equal(platform_of(fake_vm(0))->pm.status, PM1_SLEEP_BUTTON);
+    fake_vm(0)->asleep = true;
+    assert_int_equal(run("shutdown web"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot shutdown, it is suspended, expected running");
+    assert_int_equal(run("resume web"), 0);
+    assert_int_equal(platform_of(fake_vm(0))->pm.status, PM1_SLEEP_BUTTON | PM1_POWER_BUTTON);
+    fake_vm(0)->asleep = false;
     assert_int_equal(run("shutdown web 0"), -EINVAL);
     assert_int_equal(run("shutdown web 5 soon"), -EINVAL);
     assert_string_equal(call.error, "late: 'soon' is wrong, expected one of leave, force");
@@ -165,26 +175,27 @@ static void actions(void **state)
 }
 
 /* In which states of its VM each command makes sense, said here once more: c r p f d a o h i (enum vm_status), then g
- * for outgoing, I for in doubt, V for serving and S for superseded. In any other it is refused, and nothing has
- * changed. */
+ * for outgoing, I for in doubt, V for serving, S for superseded and z for suspended. In any other it is refused, and
+ * nothing has changed. */
 static void commands_make_sense_in_their_states(void **state)
 {
-    static const char letters[] = "crpfdaohigIVS";
+    static const char letters[] = "crpfdaohigIVSz";
     static const struct {
         const char *line, *states;
     } commands[] = {
         { "pause web", "r" },
-        { "resume web", "a" },
-        { "reset web", "ra" },
-        { "power-button web", "ra" },
+        { "resume web", "az" },
+        { "reset web", "raz" },
+        { "power-button web", "raz" },
         { "shutdown web", "r" },
-        { "poweroff web", "cra" },
-        { "migrate web 10.9.0.4", "ra" },
-        { "migrate-check web 10.9.0.4", "ra" },
-        { "migrate_cancel web", "raigI" },
+        { "suspend web", "r" },
+        { "poweroff web", "craz" },
+        { "migrate web 10.9.0.4", "raz" },
+        { "migrate-check web 10.9.0.4", "raz" },
+        { "migrate_cancel web", "raigIz" },
         { "resolve web query", "IVS" },
-        { "pull web", "raV" },
-        { "migrate-start-postcopy web", "ra" },
+        { "pull web", "raVz" },
+        { "migrate-start-postcopy web", "raz" },
         { "calc-dirty-rate web", "r" },
         { "dirty-trace web 100 10", "r" },
         { "start web", "cpfdoh" },
@@ -207,6 +218,7 @@ static void commands_make_sense_in_their_states(void **state)
                                        : letters[status] == 'S' ? SOURCE_SUPERSEDED
                                                                 : SOURCE_OWNER;
             fake_vm(0)->status = status <= VM_INCOMING ? (enum vm_status)status : VM_RUNNING;
+            fake_vm(0)->asleep = letters[status] == 'z';
             fake_migration.cancel = 0;
             run(commands[i].line);
             assert_int_equal(sense, !strstr(call.error, ", it is "));
@@ -219,11 +231,12 @@ static void commands_make_sense_in_their_states(void **state)
     fake_migration.contested = SOURCE_OWNER;
     fake_vm(0)->status = VM_INCOMING;
     assert_int_equal(run("reset web"), -EBUSY);
-    assert_string_equal(call.error, "web: cannot reset, it is incoming, expected running or paused");
+    assert_string_equal(call.error, "web: cannot reset, it is incoming, expected running, paused or suspended");
     assert_int_equal(fake_vm(0)->resets, 0);
     assert_int_equal(run("console web"), 0);
     assert_int_equal(command_check(&call, fake_vm(0)), -EBUSY);
-    assert_string_equal(call.error, "web: cannot type, it is incoming, expected running, paused or outgoing");
+    assert_string_equal(call.error,
+                        "web: cannot type, it is incoming, expected running, paused, suspended or outgoing");
     assert_int_equal(command_check(&call, fake_vm(1)), 0);
 }
 

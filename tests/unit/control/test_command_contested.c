@@ -36,8 +36,9 @@ static void contested(void **state)
     assert_true(answered("\"status\":\"in-doubt\""));
     assert_int_equal(run("pause web"), -EBUSY);
     assert_int_equal(run("poweroff web"), -EBUSY);
-    assert_string_equal(call.error,
-                        "web: cannot poweroff, it is in-doubt, expected created, running or paused; see resolve");
+    assert_string_equal(
+        call.error,
+        "web: cannot poweroff, it is in-doubt, expected created, running, paused or suspended; see resolve");
     assert_int_equal(run("resolve web force-resume"), -EINVAL);
     assert_int_equal(run("resolve web force-resume 6"), -EINVAL);
     assert_int_equal(fake_migration.resolved, 0);
@@ -74,7 +75,7 @@ static void contested(void **state)
     fake_migration.contested_epoch = 7;
     fake_migration.contested = SOURCE_SUPERSEDED;
     assert_int_equal(run("resume web"), -EBUSY);
-    assert_string_equal(call.error, "web: cannot resume, it is superseded, expected paused; see resolve");
+    assert_string_equal(call.error, "web: cannot resume, it is superseded, expected paused or suspended; see resolve");
     assert_int_equal(run("resolve web abort"), -EBUSY);
     assert_string_equal(call.error, "web: cannot abort, it is superseded: no move is left to abort, expected "
                                     "force-resume or force-give-up");

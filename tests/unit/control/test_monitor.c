@@ -129,8 +129,9 @@ static void a_console_is_left_when_nobody_may_type(void **state)
     keys("console web\r");
     assert_string_equal(keys("a"), "a");
     fake_vm(0)->status = VM_INCOMING;
-    assert_string_equal(keys("bc"), "\nerror: web: cannot type, it is incoming, expected running, paused or outgoing"
-                                    "\ndisconnected\n\rgodwit> c");
+    assert_string_equal(keys("bc"),
+                        "\nerror: web: cannot type, it is incoming, expected running, paused, suspended or outgoing"
+                        "\ndisconnected\n\rgodwit> c");
     assert_false(held);
     assert_non_null(strstr(keys("\x03"
                                 "console web\r\x1d"),

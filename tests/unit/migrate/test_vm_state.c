@@ -5,7 +5,7 @@
 /* sources: dev/acpi_pm.c dev/apic_bus.c dev/cmos.c dev/console.c dev/i8254.c dev/i8259.c */
 /* sources: dev/ioapic.c dev/irq.c dev/lapic.c dev/lapic_timer.c dev/mc146818.c dev/pci.c */
 /* sources: dev/pci_msix.c dev/pit.c dev/platform.c dev/pv_eoi.c dev/pvclock.c dev/timer.c */
-/* sources: dev/steal_time.c dev/sha256.c dev/shutdown.c */
+/* sources: dev/steal_time.c dev/sha256.c dev/shutdown.c dev/acpi_sleep.c */
 /* sources: dev/uart16550.c dev/verdict.c dev/virtio_net.c dev/virtio_net_ctrl.c dev/virtio_net_tx.c */
 /* sources: dev/virtio_net_state.c net/mac.c net/snoop.c net/announce.c net/offload.c */
 /* sources: dev/virtio_pci.c hv/guest_tsc.c */
