@@ -9,7 +9,6 @@
 
 #define PIN_VECTOR 0x80 /* of I/O APIC pin 0 */
 #define RTC_LINE 8
-#define LONG_US 5000000 /* long for every machine */
 
 /* Interrupts by vector; a handler clears its device before it counts. */
 extern volatile unsigned seen[256];

@@ -10,8 +10,6 @@
 #include "tests/guests/kit/report.h"
 #include "host/bits.h"
 
-#define LONG_US 5000000 /* no machine is that slow; several guests may share one processor */
-
 #define DISARM_US 200000
 
 #define CPUID_X2APIC BIT(21)       /* CPUID.1:ECX */

@@ -15,5 +15,8 @@ u64 clock_lapic_khz(void);
 u64 clock_ticks(u64 us);
 u64 clock_us(u64 ticks);
 
+/* How long to wait for what must come: no machine is that slow, though guests, processors and emulators share one. */
+#define LONG_US 60000000
+
 /* Busy for that long. */
 void clock_spin(u64 us);

@@ -25,8 +25,6 @@
 #include "tests/guests/kit/trap.h"
 #include "host/types.h"
 
-#define LONG_US 5000000 /* no machine is that slow; several processors may share one */
-
 /* Wait for a condition, with a limit; the value is the condition. */
 #define AWAIT(condition)                                                     \
     ({                                                                       \

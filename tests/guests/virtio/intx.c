@@ -10,7 +10,6 @@
 #include "host/bits.h"
 
 #define PIN_INTX 0x90 /* vector by the I/O APIC */
-#define LIMIT_US 1000000
 #define QUIET_US 5000
 #define LEVELS 3 /* a level that is not taken away interrupts again, as often as we let it */
 
@@ -53,13 +52,13 @@ static void ask(void)
     count = isr = 0;
     device->queue[0].desc[head] = (struct desc){ (u64)bytes, sizeof(bytes), DESC_WRITE, 0 };
     queue_offer(device, 0, head);
-    queue_wait(device, 0, LIMIT_US, NULL);
+    queue_wait(device, 0, LONG_US, NULL);
 }
 
 /* Interrupts so far, of `wanted`: any that are too many come meanwhile. */
 static unsigned interrupts(unsigned wanted)
 {
-    u64 end = rdtsc() + clock_ticks(LIMIT_US);
+    u64 end = rdtsc() + clock_ticks(LONG_US);
 
     sti();
     while (count < wanted && rdtsc() < end)

@@ -14,7 +14,6 @@
 #include "tests/guests/virtio/virtio.h"
 
 #define VECTOR 0x60
-#define WAIT_US 5000000
 
 const char guest_name[] = "virtio";
 
@@ -54,10 +53,10 @@ static void test_rng(void)
     virtio_start(&rng, 1, VECTOR);
     rng.queue[0].desc[0] = (struct desc){ (u64)first, sizeof(first), DESC_WRITE, 0 };
     queue_offer(&rng, 0, 0);
-    len[0] = queue_wait(&rng, 0, WAIT_US, NULL);
+    len[0] = queue_wait(&rng, 0, LONG_US, NULL);
     rng.queue[0].desc[1] = (struct desc){ (u64)second, sizeof(second), DESC_WRITE, 0 };
     queue_offer(&rng, 0, 1);
-    len[1] = queue_wait(&rng, 0, WAIT_US, NULL);
+    len[1] = queue_wait(&rng, 0, LONG_US, NULL);
     report("it gives bytes", len[0] > 0 && len[0] <= 64 && len[1] > 0 && len[1] <= 64);
     report("which are not zero and never the same", memcmp(first, second, 64) && memcmp(first, zero, 64));
 }
@@ -87,7 +86,7 @@ static void test_card(void)
     net.queue[NET_TX].avail.used_event = net.queue[NET_TX].seen; /* an interrupt for the next one, please */
     report("a frame is taken", net_send(&net, &frame, 60));
     sti();
-    for (unsigned i = 0; i < WAIT_US / 100 && interrupts == before; i++)
+    for (unsigned i = 0; i < LONG_US / 100 && interrupts == before; i++)
         clock_spin(100);
     cli();
     report("and its interrupt comes", interrupts != before);

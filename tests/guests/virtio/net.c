@@ -8,10 +8,8 @@
 #include "tests/guests/kit/string.h"
 #include "host/bits.h"
 
-#define WAIT_US 5000000
 #define ASK_US 250000 /* between two questions */
 #define ROUNDS 200
-#define PEER_WAIT_US 20000000
 
 /* The first data byte of our own frames. */
 enum { HELLO = 1, ECHO, ANSWER, END };
@@ -48,7 +46,7 @@ bool net_send(struct virtio *dev, const struct net_frame *frame, u32 len)
     dev->queue[NET_TX].desc[1] = (struct desc){ (u64)&tx + 20, 3, DESC_NEXT, 2 };
     dev->queue[NET_TX].desc[2] = (struct desc){ (u64)&tx + 23, HDR_SIZE + len - 23, 0, 0 };
     queue_offer(dev, NET_TX, 0);
-    return queue_wait(dev, NET_TX, WAIT_US, NULL) >= 0;
+    return queue_wait(dev, NET_TX, LONG_US, NULL) >= 0;
 }
 
 u32 net_receive(struct virtio *dev, struct net_frame *frame, u64 us)
@@ -75,7 +73,7 @@ int net_command(struct virtio *dev, u8 class, u8 command, const void *data, u32 
     queue->desc[0] = (struct desc){ (u64)request, 2 + len, DESC_NEXT, 1 };
     queue->desc[1] = (struct desc){ (u64)&answer, 1, DESC_WRITE, 0 };
     queue_offer(dev, NET_CTRL, 0);
-    return queue_wait(dev, NET_CTRL, WAIT_US, NULL) < 0 ? -1 : *(volatile u8 *)&answer;
+    return queue_wait(dev, NET_CTRL, LONG_US, NULL) < 0 ? -1 : *(volatile u8 *)&answer;
 }
 
 static void head_write(struct net_frame *frame, const u8 to[6], u16 type)
@@ -125,7 +123,7 @@ void net_echo_server(struct virtio *dev)
 {
     u32 len, echoed = 0;
 
-    while ((len = net_receive(dev, &in, PEER_WAIT_US)) != 0) {
+    while ((len = net_receive(dev, &in, LONG_US)) != 0) {
         if (!is_type(&in, ETHERTYPE_TEST) || in.data[0] == ANSWER)
             continue;
         if (in.data[0] == END)
@@ -166,7 +164,7 @@ void net_echo_client(struct virtio *dev)
     u64 start;
 
     head_write(&out, everyone, ETHERTYPE_TEST);
-    for (unsigned i = 0; i < PEER_WAIT_US / 100000 && !found; i++)
+    for (unsigned i = 0; i < LONG_US / 100000 && !found; i++)
         found = echo(dev, HELLO, 60, (u8)i, 100000);
     report("a peer answers a broadcast", found);
     if (!found)
@@ -174,7 +172,7 @@ void net_echo_client(struct virtio *dev)
     head_write(&out, in.from, ETHERTYPE_TEST);
     start = rdtsc();
     for (u32 i = 0; i < ROUNDS && good; i++)
-        good = echo(dev, ECHO, MIN(60 + i * 8, FRAME_SIZE), (u8)i, WAIT_US);
+        good = echo(dev, ECHO, MIN(60 + i * 8, FRAME_SIZE), (u8)i, LONG_US);
     report("frames of all sizes come back as they went", good);
     kprintf("%lu us a round trip\n", clock_us(rdtsc() - start) / ROUNDS);
     out.data[0] = END;
