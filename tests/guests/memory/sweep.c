@@ -8,7 +8,7 @@
 #include "host/bits.h"
 
 #define LINE_WORDS 8
-#define FULL_SWEEP MiB(2)
+#define FULL_SWEEP MiB(1)
 
 /* Different for all addresses, and for the two passes. */
 static u64 pattern(u64 address, u64 seed)
