@@ -24,7 +24,8 @@ def config(names):
 @pytest.mark.parametrize("emu, names", [("qemu", list(GUESTS)), ("bochs", ["modes", "irq"])])
 def test_guests_pass_with_missing_pages(tmp_path, monkeypatch, emu, names):
     monkeypatch.setenv("DEBUG", "1")
-    with Terminal(tmp_path, emu, config=config(names), options=("--mem", "512")) as terminal:
+    cpus = 2 if emu == "qemu" else 1
+    with Terminal(tmp_path, emu, cpus, config=config(names), options=("--mem", "512")) as terminal:
         for name in names:
             terminal.command(f"hide {name} {EVERY.get(name, 300)} 50", r"pages +\d+\n")
             terminal.command(f"start {name}", r"^status +running\n")

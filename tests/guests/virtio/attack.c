@@ -11,8 +11,8 @@
 #include "tests/guests/virtio/net.h"
 #include "host/bits.h"
 
-#define LIMIT_US 2000000 /* an emulator's other threads may wait for a processor meanwhile */
-#define STORM 2000
+#define LIMIT_US 10000000 /* an emulator's other threads may wait for a processor meanwhile */
+#define STORM 500
 
 static u8 buffer[4096] __attribute__((aligned(4096)));
 static struct desc table[QUEUE_SIZE];
