@@ -63,9 +63,13 @@ class Host:
                                           f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, lifetime, extra, options,
                                           alone)
 
-    def ready(self):
-        """Its API answers, and it has asked whether its guests are elsewhere."""
+    def answers(self):
+        """Its API is there."""
         self.machine.wait("api: port 80", TIMEOUT[self.emu])
+
+    def ready(self):
+        """Its API is there, and it has asked whether its guests are elsewhere."""
+        self.answers()
         self.wait_for("its guests are started, or elsewhere", lambda: "created" not in self.guests().values())
 
     def request(self, method, path, body=b"", **parameters):

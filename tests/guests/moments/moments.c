@@ -27,7 +27,7 @@
 #define UART_SCR (GODWIT_CONSOLE_PORT + 7)
 #define UART_LSR (GODWIT_CONSOLE_PORT + 5)
 #define VECTOR 0x40
-#define STRING (64 * 1024)
+#define STRING (16 * 1024)
 #define SLEEP_US 1000000
 #define LOADS 20000 /* between two looks for a key */
 #define AREA_MXCSR 24
