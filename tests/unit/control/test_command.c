@@ -365,6 +365,12 @@ static void moves(void **state)
     assert_string_equal(out.buffer.text,
                         "{\"vm\":\"web\",\"peer\":\"10.9.0.4:4900\",\"status\":\"setup\",\"epoch\":2}");
     assert_true(fake_migration.move.request.mode == MODE_STOP_COPY && fake_migration.move.request.verify);
+    fake_migration.moves = 0;
+    assert_int_equal(run("migrate-check web 10.9.0.4 hybrid"), 0);
+    assert_true(fake_migration.move.request.mode == MODE_HYBRID && fake_migration.move.request.check);
+    assert_int_equal(run("migrate-check web 10.9.0.4 fast"), -EINVAL);
+    fake_migration.moves = 0;
+    assert_int_equal(run("migrate web 10.9.0.4 stop-copy,verify"), 0);
     assert_int_equal(run("query-migrate web"), 0);
     assert_true(answered("\"mode\":\"stop-copy\",\"status\":\"completed\""));
     assert_true(answered("\"total-time\":1234.567,\"downtime\":12.345"));

@@ -154,6 +154,50 @@ static void test_bandwidth(void **state)
     end(w);
 }
 
+/* When a page was wanted, those on both sides of it come next: what uses one of them uses others. */
+static void test_neighbours(void **state)
+{
+    struct world *w = begin_slow(true);
+    u8 before[FAKE_PAGES];
+
+    (void)state;
+    w->writes = 0;
+    for (unsigned i = 0; i < 100; i++) /* what it has asked for comes */
+        world_step(w);
+    memcpy(before, w->dest_vm.missing, sizeof(before));
+    w->dest_vm.missing[200] = FAKE_WANTED;
+    while (w->dest_vm.missing[200])
+        world_step(w);
+    assert_int_equal(source_pull(&w->source), 0);
+    for (unsigned supplied = w->dest_vm.supplied; w->dest_vm.supplied < supplied + 40;)
+        world_step(w);
+    for (unsigned page = 0; page < FAKE_PAGES; page++)
+        if (page / 64 != 200 / 64)
+            assert_int_equal(w->dest_vm.missing[page], before[page]);
+    world_run(w, STEPS);
+    assert_smooth(w);
+    end(w);
+}
+
+/* A check of a move by post-copy asks whether the destination knows how, and moves nothing. */
+static void test_check(void **state)
+{
+    struct migrate_settings settings = split_settings(0);
+    struct world *w;
+
+    (void)state;
+    settings.dry_run = true;
+    w = begin(settings);
+    while (w->source.stage < STAGE_RESERVE)
+        world_step(w);
+    assert_int_equal(w->dest.session[0].inbox.header.required, WIRE_FEATURE_POSTCOPY);
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+    assert_int_equal(world_where(w), 1);
+    assert_int_equal(w->pipes, 1);
+    end(w);
+}
+
 /* A destination that notes what is missing says how far it has got. */
 static void test_missing_is_work(void **state)
 {
@@ -172,10 +216,15 @@ static void test_missing_is_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pull_there),        cmocka_unit_test(test_what_is_left),
-        cmocka_unit_test(test_progress),          cmocka_unit_test(test_wish_refused),
-        cmocka_unit_test(test_lane_breaks_early), cmocka_unit_test(test_bandwidth),
+        cmocka_unit_test(test_pull_there),
+        cmocka_unit_test(test_what_is_left),
+        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_wish_refused),
+        cmocka_unit_test(test_lane_breaks_early),
+        cmocka_unit_test(test_bandwidth),
         cmocka_unit_test(test_missing_is_work),
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_check),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
