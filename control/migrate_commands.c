@@ -24,18 +24,18 @@ static bool word_is(const char *word, size_t len, const char *text)
     return strlen(text) == len && !strncmp(word, text, len);
 }
 
-/* The mode of that name; NR_MODES: there is none. */
+/* The mode of that name; more than MODE_AUTO: there is none. */
 static enum migrate_mode parse_mode(const char *word, size_t len)
 {
     enum migrate_mode mode = MODE_LIVE;
 
-    while (mode < NR_MODES && !word_is(word, len, migrate_mode_name(mode)))
+    while (mode <= MODE_AUTO && !word_is(word, len, migrate_mode_name(mode)))
         mode++;
     return mode;
 }
 
 #define OPTIONS \
-    "live, stop-copy, post-copy, hybrid, demand or cold; verify, with-images; of cold: stopped, force, timeout=S"
+    "live, stop-copy, post-copy, hybrid, demand, cold or auto; verify, with-images; of cold: stopped, force, timeout=S"
 
 /* Read the seconds behind "timeout=". False: they are none. */
 static bool parse_timeout(const char *word, size_t len, u32 *timeout)
@@ -71,7 +71,7 @@ static int judge_options(struct call *call, unsigned modes, const struct migrati
 
     if (modes & (modes - 1))
         return call_fail(call, -EINVAL, "options: these modes contradict each other, expected one of them");
-    if (request->verify && request->mode >= MODE_POSTCOPY)
+    if (request->verify && request->mode >= MODE_POSTCOPY && request->mode != MODE_AUTO)
         return call_fail(call, -EINVAL,
                          "options: verify compares all memory before the guest is let go, which %s does not, expected "
                          "one of them",

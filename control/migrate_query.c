@@ -140,6 +140,43 @@ static void put_files(struct json *out, const struct migrate_stats *stats)
     json_close(out);
 }
 
+/* What a check, or a move of mode auto, has measured, and what it says of each mode. */
+static void put_forecast(struct json *out, const struct migrate_stats *stats)
+{
+    const struct predict_known *known = &stats->known;
+
+    json_object(out, "measured");
+    json_number(out, "used-pages", known->used);
+    json_bool(out, "watched", !known->unwatched);
+    json_number(out, "dirty-pages-rate", known->dirty_rate);
+    json_number(out, "working-set", known->working_set);
+    json_number(out, "bytes-per-second", known->rate);
+    json_milli(out, "round-trip", known->rtt_us);
+    json_close(out);
+    json_array(out, "forecast");
+    for (enum migrate_mode mode = 0; mode < NR_FORECASTS; mode++) {
+        const struct forecast *row = &stats->forecast[mode];
+
+        json_object(out, NULL);
+        json_string(out, "mode", migrate_mode_name(mode));
+        json_bool(out, "fails", row->fails);
+        json_bool(out, "within-limit", !row->over_limit);
+        json_milli(out, "total-time", row->total_us == ~0ULL ? 0 : row->total_us);
+        json_milli(out, "downtime", row->downtime_us);
+        json_number(out, "rounds", row->rounds);
+        json_number(out, "bytes", row->bytes);
+        json_number(out, "slowdown", forecast_slowdown(row));
+        json_close(out);
+    }
+    json_close(out);
+}
+
+static void put_choice(struct json *out, const struct migrate_stats *stats)
+{
+    json_string(out, "chosen-mode", migrate_mode_name(stats->chosen));
+    json_string(out, "choice", stats->choice);
+}
+
 static const char *mode_name(const struct migration_request *request)
 {
     if (request->file.ops)
@@ -216,6 +253,10 @@ static void put_move(struct json *out, const struct move *move)
     put_missing(out, missing, ms);
     put_ram(out, stats);
     put_phases(out, &stats->phases);
+    if (stats->known.rate)
+        put_forecast(out, stats);
+    if (stats->choice[0])
+        put_choice(out, stats);
     put_prediction(out, &stats->prediction);
     put_rounds(out, stats);
     put_progress(out, stats);

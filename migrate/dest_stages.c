@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a connection to the destination takes, and does, in each of its stages. The tables are at the end. */
+#include <string.h>
+
 #include "host/bits.h"
 #include "migrate/dest_parts.h"
 
@@ -105,6 +107,16 @@ static void take_round(struct dest_session *session)
     receive_round(session, &round);
 }
 
+/* The source tries how fast the link is. */
+static void take_probe(struct dest_session *session)
+{
+    u64 ask = 0;
+
+    memcpy(&ask, session->inbox.body, MIN(session->inbox.len, sizeof(ask)));
+    if (ask)
+        outbox_record(&session->outbox, WIRE_PROBE, NULL, 0);
+}
+
 /* The contents of its pages follow. */
 static void take_pages(struct dest_session *session)
 {
@@ -134,6 +146,7 @@ static const struct {
     { WIRE_RESERVE, IN(RESERVE), receive_reserve },
     { WIRE_STATE, IN(TRY) | IN(RECEIVE), receive_state },
     { WIRE_ROUND, IN(TRY) | IN(RECEIVE), take_round },
+    { WIRE_PROBE, IN(TRY) | IN(RECEIVE), take_probe },
     { WIRE_PAGES, IN(RECEIVE) | IN(FILL) | IN(LANE) | IN(FILLED), take_pages },
     { WIRE_ZERO, IN(RECEIVE) | IN(FILL) | IN(LANE) | IN(FILLED), receive_zero },
     { WIRE_MISSING, IN(RECEIVE), receive_missing },

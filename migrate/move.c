@@ -20,6 +20,7 @@ void move_peer(const struct migration_request *request, char text[TCP_ADDRESS_TE
 static u32 rounds(const struct config_migration *config, enum migrate_mode mode)
 {
     switch (mode) {
+    case MODE_AUTO:
     case MODE_LIVE: return config->max_rounds;
     case MODE_HYBRID: return config->postcopy_rounds;
     default: return 0; /* MODE_STOP_COPY, and those that send all of memory when the guest runs there */
@@ -38,10 +39,14 @@ struct vm_cold move_cold(const struct migration_request *request)
 
 struct migrate_settings move_settings(const struct config_migration *config, const struct migration_request *request)
 {
+    enum migrate_mode mode = request->check ? MODE_LIVE : request->mode; /* a check has a forecast of all modes */
+
     return (struct migrate_settings){
         .policy = { .downtime_limit = config->downtime_limit,
-                    .max_rounds = rounds(config, request->mode),
-                    .on_stall = request->mode == MODE_HYBRID ? POLICY_STALL_POSTCOPY : config->on_stall,
+                    .max_rounds = rounds(config, mode),
+                    .postcopy_rounds = config->postcopy_rounds,
+                    .hot_last = !config->hot_each,
+                    .on_stall = mode == MODE_HYBRID ? POLICY_STALL_POSTCOPY : config->on_stall,
                     .throttle = { .initial = config->throttle.initial,
                                   .increment = config->throttle.increment,
                                   .max = config->throttle.max } },
@@ -49,8 +54,8 @@ struct migrate_settings move_settings(const struct config_migration *config, con
         .fixed_us = FIXED_US,
         .verify = request->verify,
         .dry_run = request->check,
-        .hot_last = !config->hot_each,
-        .split = request->mode != MODE_LIVE && request->mode != MODE_STOP_COPY && request->mode != MODE_COLD,
+        .choose = request->mode == MODE_AUTO,
+        .split = request->mode >= MODE_POSTCOPY && request->mode <= MODE_DEMAND,
         .cold = request->mode == MODE_COLD,
         .stopped = request->stopped,
         .follow = request->images,

@@ -140,11 +140,11 @@ static int prepare(struct source *s)
     if (err)
         return err;
     s->bitmap = ram_bitmap(&s->ram);
-    if (s->settings.hot_last) {
+    if (s->settings.policy.hot_last) {
         s->hot = ram_bitmap(&s->ram);
         s->written = ram_bitmap(&s->ram);
     }
-    if (!s->bitmap || (s->settings.hot_last && (!s->hot || !s->written)))
+    if (!s->bitmap || (s->settings.policy.hot_last && (!s->hot || !s->written)))
         return -ENOMEM;
     return s->settings.verify ? ram_digest_init(&s->digest, &s->ram) : 0;
 }
@@ -346,6 +346,7 @@ static void take_record(struct source *s)
 {
     switch (s->inbox.type) {
     case WIRE_KEEPALIVE: take_keepalive(s); return;
+    case WIRE_PROBE: source_probe_answered(s); return;
     case WIRE_END: return;
     case WIRE_ACCEPTED: take_accepted(s); return;
     case WIRE_REFUSED: take_refused(s); return;

@@ -31,6 +31,7 @@ enum stage {
     STAGE_RESERVE,      /* says RESERVE */
     STAGE_ACCEPT,       /* waits for ACCEPTED */
     STAGE_START_LOG,    /* ends the log of an earlier move */
+    STAGE_MEASURE,      /* a check, or mode auto: what the guest writes, and what the link carries */
     STAGE_REHEARSE,     /* a live or split move: saves the state of the living guest, for nothing, and starts its log */
     STAGE_TRY_STATE,    /* a check alone: saves and sends the state of the living guest */
     STAGE_TRIED,        /* a check alone: waits until the destination has restored it */
@@ -85,6 +86,15 @@ struct source_lane {
     unsigned nr_missing;
 };
 
+/* What STAGE_MEASURE has seen. */
+struct source_measure {
+    struct policy_round window[2]; /* in which the guest was watched: us, and the pages that it wrote */
+    unsigned windows;              /* that are over */
+    u64 cursor, stride;            /* the next page to look at, one in `stride` */
+    u64 volley, sent, began;       /* bytes to send at once; that are sent; when that began */
+    u64 rate;                      /* bytes/s, of the last volley that was answered; 0: none was */
+};
+
 struct source {
     const struct migrate_source_ops *ops;
     void *vm;
@@ -118,6 +128,7 @@ struct source {
     struct source_batch batch;
     struct wire_run run[WIRE_RUNS];
     unsigned runs;
+    struct source_measure measure;
     struct policy_round now;    /* the round in progress */
     struct source_lane *lane;   /* NULL: the move was not split yet */
     u64 peer_features;          /* of the destination's header */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the source use of each other: source.c (connection, handoff), source_end.c
  * (outcomes), source_stages.c (what each stage means), source_ram.c (pages), source_digest.c (verification),
- *  source_forward.c (frames), source_serve.c (pages that stay behind), source_files.c (files, and a guest that starts
- * anew). */
+ *  source_forward.c (frames), source_serve.c (pages that stay behind), source_measure.c (what is known
+ * before), source_files.c (files, and a guest that starts anew). */
 #pragma once
 
 #include "migrate/outcome.h"
@@ -99,6 +99,13 @@ bool source_digest_part(struct source *s);
 bool source_digest_live(struct source *s);
 void source_digest_measure(struct source *s, u32 dest_us);
 bool source_digest_due(const struct source *s, enum policy_verdict verdict);
+
+/* Measure guest and link. _begin: start to watch the guest. _produce: do a part of it; returns false if there is
+ * nothing to do now. When all is known the forecast is made, and source_measured called. */
+void source_measure_begin(struct source *s);
+bool source_measure_produce(struct source *s);
+void source_probe_answered(struct source *s);
+void source_measured(struct source *s);
 
 /* source_frame: make a FRAME record; returns false if there is no frame now. source_frames_come: may more of them come?
  * The guest has run there for a short time only. source_forward: as source_frame, or go on to the last words if no more

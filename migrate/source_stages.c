@@ -126,6 +126,15 @@ static bool produce_round_end(struct source *s, struct wire_round round, enum st
     return true;
 }
 
+void source_measured(struct source *s)
+{
+    if (s->settings.dry_run) { /* only the state is left to be tried */
+        end_setup(s, STAGE_TRY_STATE);
+        return;
+    }
+    source_enter(s, STAGE_REHEARSE);
+}
+
 /* If a move that was cancelled left its log on, that one ends first, a part at a time. */
 static bool produce_log(struct source *s)
 {
@@ -136,8 +145,8 @@ static bool produce_log(struct source *s)
         return produce_round_end(s, (struct wire_round){ 0 }, STAGE_TRIED);
     if (s->settings.cold)
         end_setup(s, STAGE_FILES);
-    else if (s->settings.dry_run) /* only the state is left to be tried */
-        end_setup(s, STAGE_TRY_STATE);
+    else if (s->settings.dry_run || s->settings.choose)
+        source_enter(s, STAGE_MEASURE);
     else if (!s->settings.policy.max_rounds && !s->handoff.split)
         end_setup(s, STAGE_STOP);
     else
@@ -540,6 +549,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_RESERVE] = { IN_SETUP, .produce = produce_reserve },
     [STAGE_ACCEPT] = { IN_SETUP },
     [STAGE_START_LOG] = { SETUP, .produce = produce_log },
+    [STAGE_MEASURE] = { IN_SETUP, .enter = source_measure_begin, .produce = source_measure_produce },
     [STAGE_REHEARSE] = { SETUP, .produce = produce_rehearsal },
     [STAGE_TRY_STATE] = { TRIAL, .produce = produce_state },
     [STAGE_TRIED] = { TRIAL, .waits = true },

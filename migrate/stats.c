@@ -38,6 +38,27 @@ bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t
     return true;
 }
 
+static unsigned long in_ms(u64 us)
+{
+    return us / 1000;
+}
+
+void migrate_choice(struct migrate_stats *stats, u32 downtime_limit)
+{
+    const struct forecast *row = stats->forecast, *live = &row[MODE_LIVE];
+    const char *mode = migrate_mode_name(stats->chosen);
+
+    if (stats->chosen == MODE_LIVE)
+        snprintf(stats->choice, sizeof(stats->choice), "live: a downtime of %lu ms is expected, %s the limit of %u",
+                 in_ms(live->downtime_us), live->over_limit ? "above" : "within", downtime_limit);
+    else
+        snprintf(stats->choice, sizeof(stats->choice),
+                 "%s: the guest loses %lu ms by hybrid, %lu by post-copy; live %s %lu, above the limit of %u", mode,
+                 in_ms(row[MODE_HYBRID].lost_us), in_ms(row[MODE_POSTCOPY].lost_us),
+                 live->fails ? "fails, after" : "stops it for", in_ms(live->fails ? live->total_us : live->downtime_us),
+                 downtime_limit);
+}
+
 void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned to, struct dirty_counters *sum)
 {
     const u64 *before = (const u64 *)&stats->logged[from], *after = (const u64 *)&stats->logged[to];
@@ -48,7 +69,7 @@ void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned t
 
 const char *migrate_mode_name(enum migrate_mode mode)
 {
-    static const char *const names[NR_MODES] = { "live", "stop-copy", "post-copy", "hybrid", "demand", "cold" };
+    static const char *const names[NR_MODES] = { "live", "stop-copy", "post-copy", "hybrid", "demand", "cold", "auto" };
 
     return names[mode];
 }

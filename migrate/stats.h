@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "host/types.h"
-#include "policy/policy.h"
+#include "policy/predict.h"
 #include "stream/wire.h"
 #include "mm/dirty.h"
 
@@ -27,10 +27,6 @@ enum migrate_status {
     MIGRATE_CANCELLED,
 };
 
-/* How memory moves: while the guest runs; while it stands; after it runs there, at once or with some rounds before, or
- * only what is asked for; not at all, for the guest starts anew. */
-enum migrate_mode { MODE_LIVE, MODE_STOP_COPY, MODE_POSTCOPY, MODE_HYBRID, MODE_DEMAND, MODE_COLD, NR_MODES };
-
 /* What has become of the files that follow a guest, or come before it (cold). */
 enum migrate_files { FILES_NONE, FILES_COMING, FILES_THERE, FILES_FAILED };
 
@@ -39,13 +35,13 @@ struct migrate_settings {
     u64 max_bandwidth;             /* bytes/s, in every phase; 0: no limit */
     u64 fixed_us;                  /* a guess of the part of the downtime that is neither memory nor round trips */
     bool verify, dry_run;
-    bool image;    /* save it: what a move would say before COMMIT is an image, and the guest stays */
-    bool split;    /* after its live rounds, hand over before all memory has moved */
-    bool demand;   /* then send only pages that are asked for */
-    bool hot_last; /* pages that two rounds in a row have written wait for the last one */
-    bool cold;     /* the guest shuts down, and starts anew there; */
-    bool stopped;  /* or does not, until somebody says so */
-    bool follow;   /* the files from which it starts follow it */
+    bool image;   /* save it: what a move would say before COMMIT is an image, and the guest stays */
+    bool split;   /* after its live rounds, hand over before all memory has moved */
+    bool demand;  /* then send only pages that are asked for */
+    bool choose;  /* measure guest and link first, and take the mode that predict_choose says */
+    bool cold;    /* the guest shuts down, and starts anew there; */
+    bool stopped; /* or does not, until somebody says so */
+    bool follow;  /* the files from which it starts follow it */
 };
 
 /* In ns: while a phase goes on, times of the step's clock; in reports, durations. */
@@ -105,15 +101,22 @@ struct migrate_stats {
      * while the guest stands. */
     struct dirty_counters logged[MIGRATE_ROUNDS + 2];
     unsigned harvests;
-    struct policy_round stopped;         /* the pages that were sent while the guest stood */
-    u32 cpu_throttle;                    /* percent, the highest of this move: cpu-throttle-percentage */
-    struct policy_prediction prediction; /* of the last decision */
-    u32 downtime_limit;                  /* ms, at that decision */
+    struct policy_round stopped;            /* the pages that were sent while the guest stood */
+    u32 cpu_throttle;                       /* percent, the highest of this move: cpu-throttle-percentage */
+    struct predict_known known;             /* what a check, or a move of mode auto, has measured; rate 0: nothing */
+    struct forecast forecast[NR_FORECASTS]; /* what it says of each mode */
+    enum migrate_mode chosen;               /* by mode auto */
+    char choice[200];                       /* which, and why; "": none was chosen */
+    struct policy_prediction prediction;    /* of the last decision */
+    u32 downtime_limit;                     /* ms, at that decision */
 };
 
 /* The warning about a move whose guest was stopped though a longer downtime than the limit was expected. Fills text;
  * returns false if there is nothing to warn of. */
 bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t room);
+
+/* A mode was chosen by the forecast: say why. */
+void migrate_choice(struct migrate_stats *stats, u32 downtime_limit);
 
 /* Pages a second that the guest wrote in the last live rounds which together make a tenth of a second: a shorter round
  * tells only of a moment. A page that was written twice in a round counts once. 0 before the first round. */

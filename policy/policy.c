@@ -14,8 +14,8 @@ static u64 fx_mul(u64 a, u64 b)
     return (u64)((unsigned __int128)a * b >> 32);
 }
 
-/* a * b / c, saturating; the quotient is found bit by bit since 128-bit division would need a library. */
-static u64 mul_div(u64 a, u64 b, u64 c)
+/* The quotient is found bit by bit since 128-bit division would need a library. */
+u64 policy_share(u64 a, u64 b, u64 c)
 {
     unsigned __int128 rest = (unsigned __int128)a * b;
     u64 quotient = 0;
@@ -33,7 +33,7 @@ static u64 mul_div(u64 a, u64 b, u64 c)
 /* a / b as a fixed-point number, saturating at FX_MAX. */
 static u64 fx_ratio(u64 a, u64 b)
 {
-    return MIN(mul_div(a, FX_ONE, b), FX_MAX);
+    return MIN(policy_share(a, FX_ONE, b), FX_MAX);
 }
 
 u64 fx_exp_neg(u64 x)
@@ -92,7 +92,7 @@ static u64 saturation_ratio(u64 y, u64 k)
 
 u64 policy_dirtied(u64 set, u64 rate, u64 us)
 {
-    u64 writes = mul_div(rate, us, US_PER_S);
+    u64 writes = policy_share(rate, us, US_PER_S);
 
     return set ? fx_mul(set, saturation(fx_ratio(writes, set), 0)) : 0;
 }
@@ -102,14 +102,14 @@ static u64 rate_of(const struct policy_round *round, u64 set)
 {
     u64 y = bisect(saturation, 0, fx_ratio(round->dirtied, MAX(set, 1)), FX_MAX);
 
-    return mul_div(fx_mul(set, y), US_PER_S, MAX(round->us, 1));
+    return policy_share(fx_mul(set, y), US_PER_S, MAX(round->us, 1));
 }
 
 /*
  * W, from two rounds of different length: the longer round's set of dirty pages lags behind proportion, and by how much
  * tells how near it is to saturation. If it doesn't lag, W is all of the guest.
  */
-static u64 working_set(const struct policy_stats *stats, const struct policy_round *a, const struct policy_round *b)
+static u64 working_set(u64 total, const struct policy_round *a, const struct policy_round *b)
 {
     const struct policy_round *shorter = a->us < b->us ? a : b, *longer = a->us < b->us ? b : a;
     u64 k = fx_ratio(longer->us, MAX(shorter->us, 1));
@@ -117,14 +117,22 @@ static u64 working_set(const struct policy_stats *stats, const struct policy_rou
     u64 y, part;
 
     if (k < FX_ONE + FX_ONE / 8 || !shorter->dirtied)
-        return stats->total;
+        return total;
     if (fx_mul(ratio, k) <= FX_ONE + FX_ONE / 64)
-        return stats->total;
+        return total;
     if (ratio >= FX_ONE)
         return MAX(longer->dirtied, shorter->dirtied);
     y = bisect(saturation_ratio, k, ratio, FX_MAX / 2);
     part = MAX(saturation(MIN(fx_mul(k, y), FX_MAX), 0), 1);
-    return MIN(mul_div(longer->dirtied, FX_ONE, part), stats->total);
+    return MIN(policy_share(longer->dirtied, FX_ONE, part), total);
+}
+
+void policy_measure(const struct policy_round window[2], u64 most, u64 *rate, u64 *set)
+{
+    const struct policy_round *longer = &window[window[1].us > window[0].us];
+
+    *set = MAX(working_set(most, &window[0], &window[1]), MAX(window[0].dirtied, window[1].dirtied));
+    *rate = rate_of(longer, *set);
 }
 
 /*
@@ -139,7 +147,7 @@ static u64 link_rate(const struct policy_stats *stats)
     for (unsigned i = stats->rounds; i-- > 0;) {
         const struct policy_round *round = &stats->round[i];
         u64 us = round->us - MIN(round->digest_us, round->us);
-        u64 rate = MAX(mul_div(round->bytes, US_PER_S, MAX(us, 1)), 1);
+        u64 rate = MAX(policy_share(round->bytes, US_PER_S, MAX(us, 1)), 1);
         bool tells = round->bytes >= RATE_BYTES;
 
         if (tells && !round->digest_us)
@@ -159,7 +167,7 @@ static u64 add(u64 a, u64 b)
 
 static u64 transfer_us(const struct policy_stats *stats, u64 pages, u64 rate)
 {
-    return mul_div(pages * stats->page, US_PER_S, rate);
+    return policy_share(pages * stats->page, US_PER_S, rate);
 }
 
 static void predict(const struct policy_stats *stats, struct policy_prediction *p)
@@ -169,19 +177,19 @@ static void predict(const struct policy_stats *stats, struct policy_prediction *
 
     *p = (struct policy_prediction){ .rate = link_rate(stats), .working_set = stats->total };
     p->downtime_us = add(stats->fixed_us,
-                         add(transfer_us(stats, remaining, p->rate), mul_div(remaining, stats->digest_ns, 1000)));
+                         add(transfer_us(stats, remaining, p->rate), policy_share(remaining, stats->digest_ns, 1000)));
     if (!stats->rounds)
         return;
     if (stats->rounds >= 2)
-        p->working_set = working_set(stats, last - 1, last);
+        p->working_set = working_set(stats->total, last - 1, last);
     p->working_set = MAX(p->working_set, remaining);
     p->dirty_rate = rate_of(last, p->working_set);
     p->next = policy_dirtied(p->working_set, p->dirty_rate,
                              transfer_us(stats, remaining - MIN(last->hot, remaining), p->rate));
     /* Of those held back the guest writes the same part as of all others. */
-    p->next += last->hot - MIN(mul_div(last->hot, p->next, MAX(p->working_set, 1)), last->hot);
+    p->next += last->hot - MIN(policy_share(last->hot, p->next, MAX(p->working_set, 1)), last->hot);
     p->next = MIN(p->next, p->working_set);
-    p->converged = fx_mul(p->working_set, fx_converged(fx_ratio(mul_div(p->dirty_rate, stats->page, 1), p->rate)));
+    p->converged = fx_mul(p->working_set, fx_converged(fx_ratio(policy_share(p->dirty_rate, stats->page, 1), p->rate)));
 }
 
 /* Is `now` no less than `before`, but for a sixteenth? */

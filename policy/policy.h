@@ -27,8 +27,10 @@ struct policy_throttle {
 };
 
 struct policy_settings {
-    u32 downtime_limit; /* ms */
-    u32 max_rounds;     /* at most so many live rounds; 0: plain stop-and-copy */
+    u32 downtime_limit;  /* ms */
+    u32 max_rounds;      /* at most so many live rounds; 0: plain stop-and-copy */
+    u32 postcopy_rounds; /* live rounds of a hybrid move */
+    bool hot_last;       /* pages that two rounds in a row have written wait for the last one */
     enum policy_stall on_stall;
     struct policy_throttle throttle;
 };
@@ -89,6 +91,13 @@ u64 fx_exp_neg(u64 x);
 
 /* The root x > 0 of x = 1 - exp(-rho x); 0 up to rho 1. */
 u64 fx_converged(u64 rho);
+
+/* a * b / c, saturating, and if c is 0. */
+u64 policy_share(u64 a, u64 b, u64 c);
+
+/* r and W, from two windows of different length (us, dirtied) in which the guest was watched. It writes to `most` pages
+ * at most, as far as is known. */
+void policy_measure(const struct policy_round window[2], u64 most, u64 *rate, u64 *set);
 
 /* U(t): pages dirtied after `us` by a guest that writes `rate` pages/s to `set` pages. */
 u64 policy_dirtied(u64 set, u64 rate, u64 us);

@@ -70,7 +70,9 @@ enum wire_kind {
 #define WIRE_FEATURE_VERIFY 1ULL
 #define WIRE_FEATURE_POSTCOPY 2ULL
 #define WIRE_FEATURE_FILES 4ULL
-#define WIRE_FEATURES (WIRE_FEATURE_VERIFY | WIRE_FEATURE_POSTCOPY | WIRE_FEATURE_FILES) /* that this code has */
+#define WIRE_FEATURE_PROBE 8ULL
+/* That this code has. */
+#define WIRE_FEATURES (WIRE_FEATURE_VERIFY | WIRE_FEATURE_POSTCOPY | WIRE_FEATURE_FILES | WIRE_FEATURE_PROBE)
 
 #define WIRE_OPTIONAL 0x80000000u /* a bit of a type: a receiver that doesn't know the type skips the record */
 
@@ -106,6 +108,7 @@ enum wire_type {
 
 #define WIRE_FRAME (WIRE_OPTIONAL | 24) /* after RUNNING: an Ethernet frame */
 #define WIRE_PULL (WIRE_OPTIONAL | 29)  /* empty: send what is missing unasked, too */
+#define WIRE_PROBE (WIRE_OPTIONAL | 35) /* from the source u64, not 0: answer by an empty PROBE; then zeros */
 
 /* Why a move was refused or broken off. */
 enum wire_code {

@@ -149,7 +149,7 @@ def test_interrupted():
 @pytest.mark.parametrize("arguments, words", [
     (["migrate", "web"], "usage: godwit migrate VM DEST"),
     ([*MOVE, "--fast"], "unknown option '--fast'"),
-    ([*MOVE, "--mode", "cold"], "--mode wants live, stop-copy, post-copy, hybrid or demand, not 'cold'"),
+    ([*MOVE, "--mode", "cold"], "--mode wants live, stop-copy, post-copy, hybrid, demand or auto, not 'cold'"),
     ([*MOVE, "--mode"], "not 'nothing'"),
     ([*MOVE, "192.0.2.12"], "one argument too many: '192.0.2.12'"),
 ])

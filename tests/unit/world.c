@@ -519,9 +519,8 @@ void world_run(struct world *w, unsigned steps)
 struct migrate_settings world_settings(void)
 {
     return (struct migrate_settings){
-        .policy = { .downtime_limit = 1, .max_rounds = 10 },
+        .policy = { .downtime_limit = 1, .max_rounds = 10, .postcopy_rounds = 1, .hot_last = true },
         .verify = true,
-        .hot_last = true,
     };
 }
 

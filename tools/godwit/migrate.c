@@ -36,7 +36,7 @@ static bool usage(const char *what, const char *word)
 
 static bool is_mode(const char *word)
 {
-    static const char *const modes[] = { "live", "stop-copy", "post-copy", "hybrid", "demand", "cold", NULL };
+    static const char *const modes[] = { "live", "stop-copy", "post-copy", "hybrid", "demand", "cold", "auto", NULL };
     unsigned i = 0;
 
     while (modes[i] && strcmp(word, modes[i]) != 0)
@@ -70,7 +70,7 @@ static bool parse(int argc, char **argv, struct options *o)
         else if (!strcmp(word, "--mode") && i + 1 < argc && is_mode(argv[i + 1]))
             o->mode = argv[++i];
         else if (!strcmp(word, "--mode"))
-            return usage("--mode wants live, stop-copy, post-copy, hybrid, demand or cold, not",
+            return usage("--mode wants live, stop-copy, post-copy, hybrid, demand, cold or auto, not",
                          i + 1 < argc ? argv[i + 1] : "nothing");
         else if (word[0] == '-' && !names)
             return usage("unknown option", word);
@@ -366,12 +366,45 @@ static void show_table(const json_t *move)
     if (strcmp(text(move, "dirty-log"), "off") != 0)
         printf(", dirty log %s", text(move, "dirty-log"));
     printf("\n");
+    if (*text(move, "choice"))
+        printf("chosen             %s\n", text(move, "choice"));
     if (number(move, "cpu-throttle-percentage") > 0)
         printf("cpu-throttle       %.0f %% of the time kept from running\n", number(move, "cpu-throttle-percentage"));
     printf("total-time         %.1f ms\n", number(move, "total-time"));
     show_downtime(move);
     show_images(move);
     show_ram(move);
+}
+
+/* What each mode would be, as the check says. */
+static void show_forecast(const json_t *move)
+{
+    const json_t *measured = json_object_get(move, "measured"), *row;
+    size_t i;
+
+    if (!measured)
+        return;
+    printf("\nIt has %.0f pages with contents", number(measured, "used-pages"));
+    if (json_is_true(json_object_get(measured, "watched")))
+        printf(", and writes %.0f pages a second to %.0f pages", number(measured, "dirty-pages-rate"),
+               number(measured, "working-set"));
+    else
+        printf("; what it writes is not known, for its dirty log is in use");
+    printf(". The link carries %.1f MB/s, with a round trip of %.2f ms.\n\n",
+           number(measured, "bytes-per-second") / 1e6, number(measured, "round-trip"));
+    printf("%-10s %12s %12s %7s %12s %9s\n", "mode", "total, ms", "downtime, ms", "rounds", "bytes", "slowdown");
+    json_array_foreach(json_object_get(move, "forecast"), i, row)
+    {
+        const char *remark = json_is_true(json_object_get(row, "fails"))           ? "  would fail"
+                             : json_is_false(json_object_get(row, "within-limit")) ? "  above downtime-limit"
+                                                                                   : "";
+        char total[24] = "until pull"; /* demand */
+
+        if (number(row, "total-time") > 0)
+            snprintf(total, sizeof(total), "%.1f", number(row, "total-time"));
+        printf("%-10s %12s %12.1f %7.0f %12.0f %7.0f %%%s\n", text(row, "mode"), total, number(row, "downtime"),
+               number(row, "rounds"), number(row, "bytes"), number(row, "slowdown"), remark);
+    }
 }
 
 /* The outcome of a check: has the destination said no, or nothing? */
@@ -398,6 +431,7 @@ static enum status result(const json_t *move, const struct options *o, bool as_j
     } else if (o->check) {
         printf("%s\n", check_outcome(move));
         show_warnings(move);
+        show_forecast(move);
     } else {
         show_table(move);
     }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
-/* sources: migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
+/* sources: migrate/source_measure.c migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
 /* sources: migrate/source_files.c migrate/dest_files.c stream/file_sender.c stream/file_receiver.c */
 /* sources: dev/sha256.c tests/unit/world_cold.c tests/unit/fake_kept.c */
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
-/* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c net/bucket.c migrate/handoff.c */
+/* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
+/* sources: migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* Whole migrations of a writing guest: it arrives as it was, and whatever breaks, it lives exactly once. */
 #include <errno.h>
@@ -350,9 +351,9 @@ static bool begin_and_step(struct world *w, const struct migrate_settings *setti
 /* Is this stage over within a step, or one of a check, or of a cold move, alone? */
 static bool passes_at_once(enum stage stage)
 {
-    return stage == STAGE_RESERVE || stage == STAGE_START_LOG || stage == STAGE_TRY_STATE || stage == STAGE_TRIED ||
-           stage == STAGE_RESET || stage == STAGE_LANE || stage == STAGE_STATE || stage == STAGE_DIGEST ||
-           stage == STAGE_FILES || stage == STAGE_SHUTDOWN;
+    return stage == STAGE_RESERVE || stage == STAGE_START_LOG || stage == STAGE_MEASURE || stage == STAGE_TRY_STATE ||
+           stage == STAGE_TRIED || stage == STAGE_RESET || stage == STAGE_LANE || stage == STAGE_STATE ||
+           stage == STAGE_DIGEST || stage == STAGE_FILES || stage == STAGE_SHUTDOWN;
 }
 
 /* Reset after n steps, for every n up to the end: it is done and moves with the guest, or is refused, for it stands. */

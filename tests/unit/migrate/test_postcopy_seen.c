@@ -2,10 +2,12 @@
 /* sources: migrate/source_files.c migrate/dest_files.c stream/file_sender.c stream/file_receiver.c */
 /* sources: dev/sha256.c tests/unit/world_cold.c tests/unit/fake_kept.c */
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
-/* sources: migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c tests/unit/postcopy_rig.c */
+/* sources: migrate/source_measure.c migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
+/* sources: tests/unit/postcopy_rig.c */
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
-/* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c net/bucket.c migrate/handoff.c */
+/* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
+/* sources: migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* What is seen of a guest in two halves, what its operator may want, and what its connections may carry. */
 #include <errno.h>

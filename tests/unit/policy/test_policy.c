@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: policy/policy.c net/bucket.c migrate/stats.c */
+/* sources: policy/policy.c policy/predict.c net/bucket.c migrate/stats.c */
 /* The predictor against tables, the verdicts, and the token bucket. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is known before a move: the guest is watched by its dirty log in two windows of different length, which tell how
+ * much it writes and to how many pages; one page in so many is looked at, which tells how many have contents; and
+ * meanwhile zeros are sent, which the destination skips, and which tell what the link carries.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "host/bits.h"
+#include "host/log.h"
+#include "migrate/source_parts.h"
+
+#define WINDOWS ARRAY_SIZE(((struct source_measure *)0)->window)
+#define SAMPLE 4096 /* pages to look at, about */
+#define LOOKS 64    /* in one go */
+#define PROBE_BODY (15 * WIRE_PAGE)
+#define PROBE_MOST MiB(8) /* of the largest volley, about */
+
+static const u32 window_ms[] = { 50, 150 };
+_Static_assert(ARRAY_SIZE(window_ms) == WINDOWS, "a length for each window");
+
+static void begin_window(struct source *s)
+{
+    memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
+    s->round_began = source_now(s);
+}
+
+/* If somebody else has the log the guest is not watched. */
+void source_measure_begin(struct source *s)
+{
+    struct source_measure *m = &s->measure;
+
+    *m = (struct source_measure){ .stride = s->ram.pages / SAMPLE + 1, .volley = sizeof(u64) };
+    s->stats.known = (struct predict_known){ .pages = s->ram.pages, .page = WIRE_PAGE + sizeof(struct wire_page) };
+    s->logging = s->ops->log_start(s->vm) == 0;
+    s->stats.known.unwatched = !s->logging;
+    m->windows = s->logging ? 0 : WINDOWS;
+    begin_window(s);
+}
+
+static void look(struct source *s)
+{
+    struct source_measure *m = &s->measure;
+
+    for (unsigned i = 0; i < LOOKS && m->cursor < s->ram.pages; i++, m->cursor += m->stride) {
+        const void *page = s->ops->page(s->vm, ram_gpa(&s->ram, m->cursor));
+
+        if (page && !page_is_zero(page))
+            s->stats.known.used += MIN(m->stride, s->ram.pages - m->cursor);
+    }
+}
+
+static bool window_over(const struct source *s)
+{
+    unsigned windows = s->measure.windows;
+
+    return windows < WINDOWS && source_now(s) - s->round_began >= window_ms[windows] * NS_PER_MS;
+}
+
+static void end_window(struct source *s)
+{
+    struct source_measure *m = &s->measure;
+    int err = s->ops->harvest(s->vm, s->bitmap);
+
+    if (err && err != -EAGAIN)
+        source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
+    if (err)
+        return;
+    m->window[m->windows++] = (struct policy_round){
+        .us = MAX((source_now(s) - s->round_began) / 1000, 1),
+        .dirtied = bitmap_count(s->bitmap, s->ram.pages),
+    };
+    begin_window(s);
+}
+
+/* Send what is next of the volley, and with the last of it ask for the answer. Returns false if the bandwidth is used
+ * up now. */
+static bool probe(struct source *s)
+{
+    struct source_measure *m = &s->measure;
+    struct codec *body = &s->outbox.body;
+    u64 bytes = MIN(m->volley - m->sent, (u64)PROBE_BODY), ask = m->sent + bytes == m->volley;
+
+    if (!bucket_take(&s->bucket, bytes, source_now(s)))
+        return false;
+    if (!m->sent)
+        m->began = source_now(s);
+    outbox_begin(&s->outbox);
+    codec_bytes(body, &ask, sizeof(ask));
+    memset(body->buf + body->at, 0, bytes - sizeof(ask));
+    body->at += bytes - sizeof(ask);
+    outbox_end(&s->outbox, WIRE_PROBE);
+    m->sent += bytes;
+    return true;
+}
+
+/* All of a volley has arrived. The first one is the smallest there is, and tells the round trip; each other one tells
+ * the rate, and the next, of twice its size, tells more. */
+void source_probe_answered(struct source *s)
+{
+    struct source_measure *m = &s->measure;
+    u64 ns = source_now(s) - m->began;
+
+    if (s->stage != STAGE_MEASURE || !m->sent || m->sent < m->volley)
+        return;
+    if (m->volley < PROBE_BODY)
+        s->stats.rtt = MIN(s->stats.rtt, ns);
+    else
+        m->rate = MAX(policy_share(m->sent, 1000 * NS_PER_MS, MAX(ns - MIN(s->stats.rtt, ns / 2), 1)), 1);
+    m->volley = MAX(2 * m->volley, (u64)PROBE_BODY);
+    m->sent = 0;
+}
+
+/* Is a volley under way, or to be sent? */
+static bool probes(const struct source *s)
+{
+    const struct source_measure *m = &s->measure;
+
+    return (s->peer_features & WIRE_FEATURE_PROBE) &&
+           (m->sent || !m->rate || (m->windows < WINDOWS && m->volley < PROBE_MOST));
+}
+
+/* Take the mode that the forecast is for. */
+static void choose(struct source *s)
+{
+    struct policy_settings *policy = &s->settings.policy;
+    enum migrate_mode mode = predict_choose(s->stats.forecast, source_may_split(s));
+
+    s->stats.chosen = mode;
+    migrate_choice(&s->stats, policy->downtime_limit);
+    if (mode != MODE_LIVE) {
+        policy->max_rounds = mode == MODE_HYBRID ? policy->postcopy_rounds : 0;
+        policy->on_stall = POLICY_STALL_POSTCOPY;
+        s->handoff.split = s->settings.split = true;
+    }
+    pr_info("migrate: %s, epoch %lu: %s", s->description->head.name, (unsigned long)s->stats.epoch, s->stats.choice);
+}
+
+static void finish(struct source *s)
+{
+    struct predict_known *known = &s->stats.known;
+
+    known->rate = s->settings.max_bandwidth ? MIN(s->measure.rate, s->settings.max_bandwidth) : s->measure.rate;
+    known->rtt_us = s->stats.rtt / 1000;
+    known->fixed_us = s->settings.fixed_us;
+    if (!known->unwatched)
+        policy_measure(s->measure.window, known->used, &known->dirty_rate, &known->working_set);
+    if (known->rate)
+        predict_modes(&s->settings.policy, known, s->stats.round, s->stats.forecast); /* no round is made yet */
+    source_ram_all(s);
+    if (s->settings.choose)
+        choose(s);
+    source_measured(s);
+}
+
+bool source_measure_produce(struct source *s)
+{
+    struct source_measure *m = &s->measure;
+
+    s->work++;
+    if (m->cursor < s->ram.pages)
+        look(s);
+    else if (window_over(s))
+        end_window(s);
+    else if (probes(s))
+        return m->sent < m->volley && probe(s);
+    else if (m->windows < WINDOWS)
+        return false;
+    else if (source_stop_log(s))
+        finish(s);
+    return true;
+}
