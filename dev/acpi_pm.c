@@ -7,14 +7,18 @@
 #include "dev/platform.h"
 #include "dev/platform_map.h"
 #include "host/bits.h"
+#include "host/random.h"
 #include "hv/vm.h"
 
-#define VERSION 2 /* has whether the VM sleeps */
+#define VERSION 3 /* version 2 has whether the VM sleeps, version 3 has GPE0 */
 #define NS_PER_SECOND 1000000000ULL
 
 #define EVENT_PORTS 4
 #define CONTROL_PORTS 2
 #define TIMER_PORTS 4
+#define GPE_PORTS 2
+#define GPE_BITS BIT(ACPI_GPE_GENERATION)
+#define GENERATION_BYTES 16
 #define EVENT_BITS (PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_SLEEP_BUTTON | PM1_RTC)
 
 /* RESET_PORT: a reset happens when bit 2 is set after it was clear; bit 1 makes it a hard reset. */
@@ -24,7 +28,7 @@
 #define KEYBOARD_COMMAND_PORT 0x64
 #define KEYBOARD_RESET 0xFE
 
-enum pm_region { REGION_EVENT, REGION_CONTROL, REGION_TIMER, REGION_RESET, REGION_KEYBOARD };
+enum pm_region { REGION_EVENT, REGION_CONTROL, REGION_TIMER, REGION_GPE, REGION_RESET, REGION_KEYBOARD };
 
 static u64 to_ticks(u64 ns)
 {
@@ -51,7 +55,7 @@ static void look(struct acpi_pm *pm, u64 now)
     if (halves != pm->seen)
         pm->status |= PM1_TIMER;
     pm->seen = halves;
-    irq_line(pm->vm, ACPI_SCI, pm->status & pm->enable);
+    irq_line(pm->vm, ACPI_SCI, (pm->status & pm->enable) || (pm->gpe_status & pm->gpe_enable));
     timer_set(&platform_of(pm->vm)->timers, &pm->timer,
               wants_timer && !(pm->status & PM1_TIMER) ? half_period_ns(halves + 1) : TIMER_NEVER);
 }
@@ -81,6 +85,33 @@ void acpi_pm_power_button(struct acpi_pm *pm)
 void acpi_pm_sleep_button(struct acpi_pm *pm)
 {
     press(pm, PM1_SLEEP_BUTTON);
+}
+
+void acpi_pm_new_generation(struct acpi_pm *pm)
+{
+    u8 id[GENERATION_BYTES];
+
+    assert_held(&pm->vm->device_lock);
+    random_fill(id, sizeof(id));
+    if (guest_write(&pm->vm->mem, GENERATION_BASE, id, sizeof(id)))
+        return; /* a guest with less RAM has not been told of it */
+    pm->gpe_status |= BIT(ACPI_GPE_GENERATION);
+    acpi_pm_settle(pm);
+}
+
+/* As PM1's, with one byte each. */
+static void gpe_io(struct acpi_pm *pm, struct io *io)
+{
+    u64 value = (u64)pm->gpe_enable << 8 | pm->gpe_status, mask = size_mask(io->size) << (8 * io->off);
+
+    if (!io->write) {
+        io->val = value >> (8 * io->off);
+        return;
+    }
+    u64 written = io->val << (8 * io->off) & mask;
+
+    pm->gpe_status &= ~written;
+    pm->gpe_enable = ((pm->gpe_enable & ~(mask >> 8)) | written >> 8) & GPE_BITS;
 }
 
 /* A guest writes ones to status to clear its bits. It may access both registers byte by byte. */
@@ -141,6 +172,10 @@ static void acpi_pm_io(struct device *device, unsigned region, struct io *io)
         if (!io->write)
             io->val = (to_ticks(now) & BITS(ACPI_PM_TIMER_BITS - 1, 0)) >> (8 * io->off);
         break;
+    case REGION_GPE:
+        gpe_io(pm, io);
+        look(pm, now);
+        break;
     case REGION_RESET:
         if (io->write)
             reset_write(pm, io->val, RESET_CPU);
@@ -160,6 +195,7 @@ static void acpi_pm_reset(struct device *device)
 
     pm->status = pm->enable = pm->control = 0;
     __atomic_store_n(&pm->vm->asleep, false, __ATOMIC_RELEASE);
+    pm->gpe_status = pm->gpe_enable = 0;
     look(pm, timers_now(&platform_of(pm->vm)->timers));
 }
 
@@ -168,6 +204,7 @@ static void acpi_pm_state(struct device *device, struct codec *c)
     struct acpi_pm *pm = (struct acpi_pm *)device;
     u16 status = pm->status, enable = pm->enable, control = pm->control;
     bool asleep = pm->vm->asleep;
+    u8 gpe_status = pm->gpe_status, gpe_enable = pm->gpe_enable;
     u64 seen = pm->seen;
 
     codec_version(c, VERSION);
@@ -176,9 +213,15 @@ static void acpi_pm_state(struct device *device, struct codec *c)
     codec_u16(c, &control);
     codec_u64(c, &seen);
     codec_bool(c, &asleep);
-    if (!codec_judge(c, !(status & ~(EVENT_BITS | PM1_WAKE) || enable & ~EVENT_BITS || control & ~PM1_SLP_TYP),
+    codec_u8(c, &gpe_status);
+    codec_u8(c, &gpe_enable);
+    if (!codec_judge(c,
+                     !(status & ~(EVENT_BITS | PM1_WAKE) || enable & ~EVENT_BITS || control & ~PM1_SLP_TYP ||
+                       (gpe_status | gpe_enable) & ~GPE_BITS),
                      "a register has reserved bits"))
         return;
+    pm->gpe_status = gpe_status;
+    pm->gpe_enable = gpe_enable;
     pm->status = status;
     pm->enable = enable;
     pm->control = control;
@@ -203,6 +246,7 @@ int acpi_pm_init(struct acpi_pm *pm, struct vm *vm)
         [REGION_EVENT] = { ACPI_PM1A_EVENT_PORT, EVENT_PORTS },
         [REGION_CONTROL] = { ACPI_PM1A_CONTROL_PORT, CONTROL_PORTS },
         [REGION_TIMER] = { ACPI_PM_TIMER_PORT, TIMER_PORTS },
+        [REGION_GPE] = { ACPI_GPE0_PORT, GPE_PORTS },
         [REGION_RESET] = { RESET_PORT, 1 },
         [REGION_KEYBOARD] = { KEYBOARD_COMMAND_PORT, 1 },
     };

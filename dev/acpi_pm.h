@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fixed ACPI hardware (ACPI specification "ACPI Hardware Specification"): PM1a events and control, the PM timer, the
- * reset register, and the keyboard controller's reset command. Their ports are in dev/platform_map.h. There is no
- * legacy mode, so SCI_EN is always set.
+ * general-purpose events of GPE0, the reset register, and the keyboard controller's reset command. Their ports are in
+ * dev/platform_map.h. There is no legacy mode, so SCI_EN is always set.
  */
 #pragma once
 
@@ -27,6 +27,7 @@ struct acpi_pm {
     struct vm *vm;
     struct timer timer; /* for the next change of the PM timer's uppermost bit, if the guest wants an interrupt */
     u16 status, enable, control;
+    u8 gpe_status, gpe_enable;
     u64 seen; /* half periods of the PM timer that have reached status */
 };
 
@@ -37,6 +38,10 @@ int acpi_pm_init(struct acpi_pm *pm, struct vm *vm);
  * that sleeps wakes. With device_lock held. */
 void acpi_pm_power_button(struct acpi_pm *pm);
 void acpi_pm_sleep_button(struct acpi_pm *pm);
+
+/* The guest was restored from an image, and may have gone on from there before: give it another generation ID
+ * (Microsoft, "Virtual Machine Generation ID"), and tell it. With device_lock held. */
+void acpi_pm_new_generation(struct acpi_pm *pm);
 
 /* Bring the state up to the present time. With device_lock held. */
 void acpi_pm_settle(struct acpi_pm *pm);

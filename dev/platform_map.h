@@ -17,12 +17,18 @@
 #define ACPI_PM1A_CONTROL_PORT 0x604
 #define ACPI_PM_TIMER_PORT 0x608
 #define ACPI_PM_TIMER_BITS 24 /* so without TMR_VAL_EXT */
+#define ACPI_GPE0_PORT 0x60C  /* status, then enable: 2 bytes */
+#define ACPI_GPE_GENERATION 0 /* the only event: the generation ID has changed */
 #define ACPI_SLP_TYP_S3 3     /* DSDT \_S3_: what to write into SLP_TYP to sleep */
 #define ACPI_SLP_TYP_S5 5     /* DSDT \_S5_: to power off */
 
 /* The FACS, and in it the address at which a guest that wakes goes on. */
 #define ACPI_FACS 0xE0040
 #define ACPI_FACS_WAKING_VECTOR 12
+
+/* VM generation ID: 16 bytes of the guest's RAM behind its tables, which the memory map reserves. 0 until it is
+ * restored from an image. */
+#define GENERATION_BASE 0xE2000
 
 /* FADT reset register: an I/O port, one byte. */
 #define RESET_PORT 0xCF9

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/platform.h"
 #include "host/asm.h"
 #include "host/host_work.h"
 #include "host/list.h"
@@ -137,6 +138,14 @@ static void accepted(struct restoring *restoring)
     image_reader_pass(&restoring->reader);
 }
 
+/* The guest is told that it was restored, for it may have gone on from that moment before, or elsewhere. */
+static void renew(struct vm *vm)
+{
+    spin_lock(&vm->device_lock);
+    acpi_pm_new_generation(&platform_of(vm)->pm);
+    spin_unlock(&vm->device_lock);
+}
+
 static void decide(struct restoring *restoring)
 {
     struct image_reader *reader = &restoring->reader;
@@ -149,6 +158,7 @@ static void decide(struct restoring *restoring)
         return;
     }
     vm->incoming.paused |= restoring->request.paused;
+    renew(vm);
     image_reader_commit(reader);
 }
 

@@ -93,6 +93,8 @@ static u64 fadt_add(struct area *area, u64 dsdt, u64 facs)
     fadt->pm1a_evt_blk = ACPI_PM1A_EVENT_PORT;
     fadt->pm1a_cnt_blk = ACPI_PM1A_CONTROL_PORT;
     fadt->pm_tmr_blk = ACPI_PM_TIMER_PORT;
+    fadt->gpe0_blk = ACPI_GPE0_PORT;
+    fadt->gpe0_blk_len = 2;
     fadt->pm1_evt_len = 4;
     fadt->pm1_cnt_len = 2;
     fadt->pm_tmr_len = 4;
@@ -107,6 +109,8 @@ static u64 fadt_add(struct area *area, u64 dsdt, u64 facs)
     fadt->x_pm1a_evt_blk.access = ACPI_ACCESS_WORD; /* two registers of 16 bits */
     fadt->x_pm1a_cnt_blk = io_port(ACPI_PM1A_CONTROL_PORT, 2);
     fadt->x_pm_tmr_blk = io_port(ACPI_PM_TIMER_PORT, 4);
+    fadt->x_gpe0_blk = io_port(ACPI_GPE0_PORT, 2);
+    fadt->x_gpe0_blk.access = 1; /* two registers of a byte */
     fadt->minor_version = 1;
     header_fill(&fadt->header, "FACP", sizeof(*fadt), 5);
     return address;

@@ -19,8 +19,26 @@ DefinitionBlock ("", "DSDT", 2, "GODWIT", "GODWIT  ", 1)
         PICM = Arg0
     }
 
+    // The generation ID has changed: ACPI_GPE_GENERATION.
+    Scope (\_GPE)
+    {
+        Method (_E00, 0, NotSerialized)
+        {
+            Notify (\_SB.VGEN, 0x80)
+        }
+    }
+
     Scope (\_SB)
     {
+        // Tells a guest that it was restored from an image, and where its new generation ID is.
+        Device (VGEN)
+        {
+            Name (_HID, "GDWT0001")
+            Name (_CID, "VMGENCTR")
+            Name (_DDN, "VM_Gen_Counter")
+            Name (ADDR, Package () { GENERATION_BASE, 0 })
+        }
+
         // The PCI host bridge: one bus, windows for I/O and for 32-bit memory.
         Device (PCI0)
         {

@@ -27,6 +27,7 @@
 #include "host/asm.h"
 #include "host/clock.h"
 #include "host/msr_index.h"
+#include "dev/platform_map.h"
 #include "dev/pv_eoi.h"
 #include "dev/pvclock.h"
 #include "host/bits.h"
@@ -276,6 +277,61 @@ static void test_init_forgets_where(void **unused)
     assert_int_equal(value, 0);
 }
 
+/* --- Restored from an image -------------------------------------------------------------------------------------- */
+
+/* A guest that wants the event gets the SCI, until it clears the event; one that moves takes the event with it. */
+static void test_generation(void **unused)
+{
+    struct acpi_pm *pm, *moved;
+    u8 none[16] = { 0 }, first[16], second[16];
+
+    (void)unused;
+    machines_make();
+    pm = &platform_of(&rig.old.vm)->pm;
+    moved = &platform_of(&rig.new.vm)->pm;
+    pio_write(ACPI_GPE0_PORT + 1, 0xFF);
+    assert_int_equal(pio_read(ACPI_GPE0_PORT + 1), BIT(ACPI_GPE_GENERATION));
+    assert_int_equal(pio_read(ACPI_GPE0_PORT), 0);
+    spin_lock(&rig.old.vm.device_lock);
+    acpi_pm_new_generation(pm);
+    guest_read(&rig.old.vm.mem, GENERATION_BASE, first, sizeof(first));
+    acpi_pm_new_generation(pm);
+    guest_read(&rig.old.vm.mem, GENERATION_BASE, second, sizeof(second));
+    spin_unlock(&rig.old.vm.device_lock);
+    assert_memory_not_equal(first, none, sizeof(first));
+    assert_memory_not_equal(first, second, sizeof(first));
+    assert_int_equal(pio_read(ACPI_GPE0_PORT), BIT(ACPI_GPE_GENERATION));
+    assert_true(platform_of(&rig.old.vm)->irq.ioapic.chip.lines & BIT(ACPI_SCI));
+    assert_null(move(&pm->device, &moved->device));
+    assert_int_equal(moved->gpe_status, BIT(ACPI_GPE_GENERATION));
+    pio_write(ACPI_GPE0_PORT, BIT(ACPI_GPE_GENERATION));
+    assert_int_equal(pio_read(ACPI_GPE0_PORT), 0);
+    assert_false(platform_of(&rig.old.vm)->irq.ioapic.chip.lines & BIT(ACPI_SCI));
+}
+
+/* What was saved has another MAC, which its driver uses on; the clone's port lets out its own only. */
+static void test_clone(void **unused)
+{
+    struct virtio_net *saved, *clone;
+    u8 own[MAC_LEN];
+
+    (void)unused;
+    machines_make();
+    saved = &platform_of(&rig.old.vm)->net;
+    clone = &platform_of(&rig.new.vm)->net;
+    memcpy(own, clone->mac, MAC_LEN);
+    saved->mac[5] ^= 1;
+    saved->filter.mac[5] ^= 1;
+    rig.new.vm.incoming.clone = true;
+    move(&platform_of(&rig.old.vm)->pci.device, &platform_of(&rig.new.vm)->pci.device);
+    assert_memory_equal(clone->mac, own, MAC_LEN);
+    assert_memory_equal(clone->port.mac, own, MAC_LEN);
+    assert_memory_equal(clone->virtio.config, own, MAC_LEN);
+    assert_true(clone->port.check_source);
+    assert_int_equal(clone->port.nr_addresses, 0);
+    assert_false(saved->port.check_source);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +341,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_structures_in_missing_pages, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_clocks_stay_together, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_init_forgets_where, platform_rig_setup, platform_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_generation, platform_rig_setup, platform_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_clone, platform_rig_setup, platform_rig_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
