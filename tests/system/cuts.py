@@ -159,10 +159,10 @@ def boot(site, names, emu, lifetime):
         host.boot(what, emu=emu, mem=mem, cpus=2 if "linux" in names else 1, lifetime=lifetime)
     for host in site.hosts:
         host.ready()
-    if "mover" in names:
-        says(site.a, "mover", r"beat \d+ at \d+ ms, \d{5} writes")
     if "linux" in names:
         site.a.machine.wait("godwit-guest: ready", LONGEST)
+    if "mover" in names:
+        says(site.a, "mover", r"beat \d+ at \d+ ms, \d{4,} writes")
 
 
 def run(directory, args):

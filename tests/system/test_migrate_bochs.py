@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Moves on VT-x, by each way to log writes, and what two makers' processors say of each other."""
 
+import contextlib
+
 import pytest
 from machine import TIMEOUT, vm
-from migration import LINUX, Site, alive, beats, move, says
+from migration import LINUX, PATIENCE, Site, alive, beats, move, says
+from relay import DEST, SOURCE, Relay
 from serving import serves
 
 MOVER = vm("mover", "mover.elf", memory="6M", cmdline="rate=2 pages=128")
@@ -42,6 +45,20 @@ def test_each_log(bochs, log):
 def test_stop_and_copy(bochs):
     for source, dest in ((bochs.a, bochs.b), (bochs.b, bochs.a)):
         assert move(source, dest, "mover", "verify", "stop-copy")["rounds"] == []
+        beats(dest)
+
+
+def test_post_copy(bochs):
+    """There and back; the link breaks when it wants a page, or its pages come, and all of them are there in the end."""
+    for source, dest, who, record in ((bochs.a, bochs.b, DEST, "WANT"), (bochs.b, bochs.a, SOURCE, "PAGES")):
+        with contextlib.closing(Relay(bochs.net, dest.address)) as relay:
+            relay.stop_at(who, record, relay.cut)
+            source.begin("mover", relay, "post-copy")
+            relay.reached(PATIENCE["bochs"])
+            relay.reopen()
+            done = source.wait_status("mover", "completed")
+        assert done["ram"]["postcopy-recoveries"] == 1 and done["ram"]["postcopy-requests"] > 0, done
+        assert dest.query("mover")["postcopy-missing"] == 0 and "mover" not in source.guests()
         beats(dest)
 
 
