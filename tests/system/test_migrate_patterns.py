@@ -12,7 +12,7 @@ WRITES = {"qemu": "rate=4 tick=2000", "bochs": "rate=1 tick=5000"}  # in Bochs t
 @pytest.mark.parametrize("emu", ["qemu", "bochs"])
 def test_patterns(tmp_path, emu):
     """Nothing that a guest writes is missed, whatever its way: each finds all of it where it ends."""
-    guests = "".join(vm(name, "writer.elf", memory="4M", cmdline=f"pages=200 {WRITES[emu]} ticks=0 pattern={name}")
+    guests = "".join(vm(name, "writer.elf", memory="6M", cmdline=f"pages=200 {WRITES[emu]} ticks=0 pattern={name}")
                      for name in PATTERNS)
     with Site(tmp_path) as site:
         site.a.boot(guests, emu=emu, mem=256)
