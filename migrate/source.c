@@ -204,7 +204,7 @@ static bool transmit(struct source *s)
         if (outbox_empty(&s->outbox))
             return true;
         s->last_said = source_now(s);
-        s->stats.wire_bytes = s->outbox.bytes;
+        source_count_bytes(s);
         /* Digests beside a running guest are done so, too, though each piece says KEEPALIVE: the guest and others want
          * the processor. */
         if (s->stage == STAGE_ROUND_WAIT || s->stage == STAGE_HARVEST)

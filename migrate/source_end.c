@@ -53,7 +53,7 @@ void source_finish(struct source *s)
     /* The move may have ended before it was their turn. */
     if (s->stats.files == FILES_COMING)
         s->stats.files = FILES_FAILED;
-    s->stats.wire_bytes = s->outbox.bytes;
+    source_count_bytes(s);
     source_enter(s, STAGE_IDLE);
     log_end(s);
     source_release(s);

@@ -55,6 +55,12 @@ static inline bool source_committed(const struct source *s)
 
 u64 source_now(const struct source *s);
 
+/* Count what was sent, by both connections. */
+static inline void source_count_bytes(struct source *s)
+{
+    s->stats.wire_bytes = s->outbox.bytes + (s->lane ? s->lane->outbox.bytes : 0);
+}
+
 /* Enter a stage. */
 void source_enter(struct source *s, enum stage stage);
 

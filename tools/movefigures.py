@@ -112,7 +112,7 @@ def phase_strip(axis, timeline, say):
                       label=f"{name} {say(end - begin)}")
             if (right - left) / (high - low) > 0.011 * len(name):
                 axis.text((left + right) / 2, 0, name, ha="center", va="center", fontsize=10,
-                          color="white" if name in ("stop", "announce") else INK)
+                          color="white" if name in ("stop", "announce", "postcopy") else INK)
     axis.set(yticks=[], ylim=(-0.5, 1.7))
     axis.grid(False)
     axis.spines[["left", "bottom"]].set_visible(False)
@@ -162,7 +162,7 @@ def in_time(timeline, window, name, say, height, downtime=None):
         strip.tick_params(bottom=True, labelbottom=True)
     last.set_xlabel("ms since the move was asked for")
     if strip.has_data():
-        strip.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncol=4, frameon=False, handlelength=1.2)
+        strip.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncol=5, frameon=False, handlelength=1.2)
     return svg(made, name)
 
 
