@@ -26,7 +26,7 @@ $(if $(Q),$(eval .SILENT:))
 .SUFFIXES:
 .PHONY: all help debug run demo lab unit fuzz model check test \
 	bench lab-downtime lab-dirty lab-precopy lab-modes traces soak proof clean deps size format
-.PHONY: programs unit-programs soak-moves soak-postcopy selftests FORCE
+.PHONY: programs unit-programs soak-moves soak-postcopy soak-images selftests FORCE
 
 all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
 
@@ -311,6 +311,11 @@ GUESTS ?= mover,writer,linux
 
 soak-postcopy: all linux-guest ## cut the link of moves by post-copy CUTS=50 times; ON=bochs, GUESTS=
 	@tools/soak-postcopy --cuts $(CUTS) --emu $(ON) --guests $(GUESTS) $(if $(SEED),--seed $(SEED))
+
+ROUNDS ?= 100
+
+soak-images: all ## save guests and restore them ROUNDS=100 times, some with a fault; SEED=n repeats a run
+	@tools/soak-images --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 selftests: all linux-selftests ## Linux's own tests of x86 in guests, before, in and after moves, on both emulators
 	@tools/selftests

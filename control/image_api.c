@@ -209,17 +209,21 @@ static void restore_taken(void *ctx, struct tcp_stream *stream, const char *byte
     struct upload *upload = ctx;
     struct transport file = { .ops = &ops, .ctx = upload };
     struct http_response response = { 0 };
+    int err;
 
     upload->stream = stream;
     upload->early_len = MIN(len, sizeof(upload->early));
-    if (stream)
-        memcpy(upload->early, bytes, upload->early_len);
-    if (stream && !restoring_begin(&upload->request, &file, restore_over, upload))
+    if (!stream) {
+        free(upload);
         return;
-    if (stream) {
-        http_refuse(&response, 503, "no memory");
-        answer(stream, &response);
     }
+    memcpy(upload->early, bytes, upload->early_len);
+    err = restoring_begin(&upload->request, &file, restore_over, upload);
+    if (!err)
+        return;
+    http_refuse(&response, 503, err == -EBUSY ? "too many images come already, at most %d may" : "no memory",
+                RESTORING_MAX);
+    answer(stream, &response);
     free(upload);
 }
 

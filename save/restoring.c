@@ -13,6 +13,7 @@
 
 #include "dev/platform.h"
 #include "host/asm.h"
+#include "host/clock.h"
 #include "host/host_work.h"
 #include "host/list.h"
 #include "host/log.h"
@@ -32,11 +33,13 @@ struct restoring {
     struct restore_request request;
     struct image_reader reader;
     bool accepted; /* the destination has the reader's transport */
+    u64 began;     /* ns */
     void (*over)(void *ctx, const struct restored *restored);
     void *ctx;
 };
 
 static struct list all = { &all, &all };
+static unsigned count;
 
 /* --- Who it will be ---------------------------------------------------------------------------------------------- */
 
@@ -188,6 +191,8 @@ static void step(struct restoring *restoring)
     struct image_reader *reader = &restoring->reader;
 
     image_reader_step(reader);
+    if (reader->status == READER_OPENING && clock_ns() - restoring->began > RESTORING_OPEN_MS * 1000000ULL)
+        image_reader_fail(reader, "nothing of the image has come in time");
     if (reader->status == READER_OPENED)
         begin(restoring);
     if (reader->status == READER_ACCEPTED)
@@ -198,6 +203,7 @@ static void step(struct restoring *restoring)
         tell(restoring);
     if (restoring->over || (restoring->accepted && !reader->hung_up))
         return;
+    count--;
     list_del(&restoring->node);
     image_reader_fini(reader);
     free(restoring);
@@ -213,17 +219,22 @@ static u64 poll(void)
 int restoring_begin(const struct restore_request *request, const struct transport *file,
                     void (*over)(void *ctx, const struct restored *restored), void *ctx)
 {
-    struct restoring *restoring = calloc(1, sizeof(*restoring));
+    struct restoring *restoring;
     static bool polled;
 
+    if (count == RESTORING_MAX)
+        return -EBUSY;
+    restoring = calloc(1, sizeof(*restoring));
     if (!restoring || image_reader_init(&restoring->reader, file)) {
         free(restoring);
         return -ENOMEM;
     }
     restoring->request = *request;
+    restoring->began = clock_ns();
     restoring->over = over;
     restoring->ctx = ctx;
     list_add_tail(&all, &restoring->node);
+    count++;
     if (!polled)
         host_work_add(poll);
     polled = true;

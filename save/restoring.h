@@ -20,7 +20,11 @@ struct restored {
     char reason[WIRE_REASON];
 };
 
+#define RESTORING_MAX 4         /* at a time, as many as moves to here */
+#define RESTORING_OPEN_MS 10000 /* for the guest's description to come; then the destination's limits hold */
+
 /* Begin to restore from a file, whose receive() returns -EPIPE behind its last byte, and which is only read. `over` is
- * called once, when the end is known; the file isn't used afterwards. Returns 0, or -ENOMEM. */
+ * called once, when the end is known; the file isn't used afterwards. Returns 0, -EBUSY (too many are under way) or
+ * -ENOMEM. */
 int restoring_begin(const struct restore_request *request, const struct transport *file,
                     void (*over)(void *ctx, const struct restored *restored), void *ctx);

@@ -240,6 +240,11 @@ def test_peers(tmp_path):
         assert answer["found"] == f"runs mover, epoch {epoch}" and answer["answer-time"] > 0
         assert site.a.metric('godwit_peers{status="answered"}') == 1
         assert site.b.metric("godwit_peer_questions_total") > questions
+        file = str(tmp_path / "mover.image")
+        assert site.b.godwit("save", "--live", "mover", file).returncode == 0
+        refused = site.a.godwit("restore", file)
+        assert refused.returncode == 1 and f"mover at {site.b.address}, epoch {epoch}" in refused.stderr, refused
+        assert site.where("mover") == [site.b]
 
 
 def test_partition(tmp_path):

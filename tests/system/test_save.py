@@ -63,9 +63,11 @@ def image(host, file):
 
 
 def test_saved_and_restored(pair, tmp_path):
-    """Saved, it is paused, and the file is whole. As long as it lives here it is not restored. Then it goes on where it
-    was."""
+    """Saved, it is paused, and goes on when it is resumed; the file is whole. As long as it lives here it is not
+    restored. Then it goes on where it was."""
     file, [host] = tmp_path / "mover.image", pair.where("mover")
+    done(host.godwit("save", "mover", str(file)))
+    host.post("/v1/vms/mover/resume")
     before = beats(host)
     assert "is paused" in done(host.godwit("save", "mover", str(file), "--verify"))
     assert host.guests()["mover"] == "paused"
@@ -143,10 +145,18 @@ def test_harmed_images_are_refused(pair, tmp_path):
         with pair.net.connect(dest.address, 80) as sock:
             sock.sendall(head + whole[:-100])
             dest.wait_for("it is on its way", lambda: dest.guests().get("mover") == "incoming")
+        silent = [pair.net.connect(dest.address, 80) for _ in range(4)]
+        for sock in silent:
+            sock.sendall(head)
+        dest.wait_for("four are waited for", lambda: "too many" in dest.godwit("restore", str(file)).stderr)
+        for sock in silent:
+            sock.close()
     file.write_bytes(whole)
+    dest.wait_for("nobody is waited for", lambda: "too many" not in dest.godwit("restore", "/dev/null").stderr)
+    restored = dest.metric('godwit_images_total{outcome="restored"}')
     done(dest.godwit("restore", str(file)))
     beats(dest)
-    assert 'godwit_images_total{outcome="restored"} 2' in dest.get("/metrics").decode()
+    assert dest.metric('godwit_images_total{outcome="restored"}') == restored + 1
 
 
 def test_a_client_that_leaves(pair, tmp_path):
