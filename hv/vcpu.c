@@ -16,7 +16,6 @@
 #include "hv/resident.h"
 #include "hv/vm.h"
 #include "host/frame.h"
-#include "mm/guest_missing.h"
 
 #include "host/msr_index.h"
 
