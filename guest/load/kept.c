@@ -112,13 +112,13 @@ void kept_drop(struct kept_file *file)
         file_free(file);
 }
 
-const void *kept_find(const struct guest_file *wanted)
+const void *kept_find(const struct guest_file *file)
 {
     list_for_each (node, &files) {
-        const struct kept_file *file = file_at(node);
+        const struct kept_file *kept = file_at(node);
 
-        if (file->whole && file->size == wanted->size && file->digest == wanted->digest)
-            return file->bytes;
+        if (kept->whole && kept->size == file->size && kept->digest == file->digest)
+            return kept->bytes;
     }
     return NULL;
 }
