@@ -53,7 +53,13 @@ enum config_dirty_log {
 };
 
 /* In the order of policy/policy.h. */
-enum config_stall { CONFIG_STALL_STOP, CONFIG_STALL_ABORT, CONFIG_STALL_THROTTLE, CONFIG_STALL_POSTCOPY };
+enum config_stall {
+    CONFIG_STALL_STOP,
+    CONFIG_STALL_ABORT,
+    CONFIG_STALL_THROTTLE,
+    CONFIG_STALL_POSTCOPY,
+    CONFIG_STALL_WRITERS
+};
 
 /* Is a guest started when the machine boots? ASK: unless another machine has it. Without [net] or [migration] nobody
  * can be asked, and ASK means YES. */

@@ -329,7 +329,8 @@ int command_resolve(struct call *call)
 _Static_assert(MIGRATE_ROUNDS == 64, "the most that config/config_keys.c allows for max-rounds");
 _Static_assert((int)CONFIG_STALL_STOP == (int)POLICY_STALL_STOP && (int)CONFIG_STALL_ABORT == (int)POLICY_STALL_ABORT &&
                    (int)CONFIG_STALL_THROTTLE == (int)POLICY_STALL_THROTTLE &&
-                   (int)CONFIG_STALL_POSTCOPY == (int)POLICY_STALL_POSTCOPY,
+                   (int)CONFIG_STALL_POSTCOPY == (int)POLICY_STALL_POSTCOPY &&
+                   (int)CONFIG_STALL_WRITERS == (int)POLICY_STALL_WRITERS,
                "settings go to the policy as they are");
 _Static_assert((int)CONFIG_DIRTY_OFF == (int)DIRTY_OFF && (int)CONFIG_DIRTY_PML == (int)DIRTY_PML &&
                    (int)CONFIG_DIRTY_EAGER == (int)DIRTY_SPLIT_EAGER,

@@ -87,6 +87,8 @@ static void put_round(struct json *out, const char *key, const struct migrate_st
     json_number(out, "hot", round->hot);
     json_number(out, "bytes", round->bytes);
     json_milli(out, "ms", round->us);
+    json_number(out, "throttle", round->throttle);
+    json_number(out, "write-limit", round->write_limit);
     json_milli(out, "verify-ms", round->digest_us);
     put_logged(out, stats, harvest);
     json_close(out);
@@ -248,6 +250,7 @@ static void put_move(struct json *out, const struct move *move)
     json_number(out, "wire-bytes", stats->wire_bytes);
     json_number(out, "frames-forwarded", stats->forwarded);
     json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
+    json_number(out, "write-limit", stats->write_limit);
     put_files(out, stats);
     put_warnings(out, stats);
     put_missing(out, missing, ms);

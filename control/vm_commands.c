@@ -104,6 +104,7 @@ static const char *vcpu_status_name(enum vcpu_status status)
     case VCPU_HALTED: return "halted";
     case VCPU_WAIT_SIPI: return "waits for start-up";
     case VCPU_WAIT_PAGE: return "waits for a page";
+    case VCPU_WAIT_WRITE: return "waits to write";
     }
     return "unknown";
 }
@@ -209,6 +210,7 @@ int command_vm(struct call *call)
     put_halves(out, vm);
     json_string(out, "image", guest_image_here(&vm->image) ? "here" : "elsewhere");
     json_number(out, "cpu_throttle_percentage", vm->throttle);
+    json_number(out, "write_limit", vm->write_limit);
     put_shutdown(out, &platform_of(vm)->shutdown);
     put_tsc(out, &vm->tsc);
     json_number(out, "unlogged_lines", platform_of(vm)->console.log.unshown);

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "host/asm.h"
 #include "hv/backend.h"
 #include "hv/fetch.h"
 #include "hv/inject.h"
@@ -16,6 +17,7 @@
 #include "hv/vm.h"
 #include "mm/guest_missing.h"
 
+#define WRITE_CREDIT 16 /* new pages that a throttled vcpu writes to after a rest without a wait */
 #define STALE_FAULTS_MAX \
     16 /* in a row at one page of RAM: more is a bug of ours, and ends the VM instead of spinning */
 
@@ -85,6 +87,27 @@ static u32 stale_repeats(struct vcpu *vcpu, gpa_t gpa)
     return ++vcpu->npf_repeats;
 }
 
+/*
+ * The vcpu's write to RAM has faulted. If the dirty log caused the fault the vcpu may write now; or it waits, if
+ * writers are throttled: each new page costs it vm->write_price ticks, but for a few after a rest. It waits before the
+ * page is opened: a harvest in between would close the page again, and the wait would be in vain. Returns false if the
+ * fault has another cause.
+ */
+static bool log_fault(struct vcpu *vcpu, gpa_t gpa)
+{
+    u64 price = __atomic_load_n(&vcpu->vm->write_price, __ATOMIC_ACQUIRE), now = price ? rdtsc() : 0;
+
+    if (!price)
+        return dirty_write_fault(&vcpu->vm->mem, gpa);
+    if (now < vcpu->write_at)
+        vcpu->status = VCPU_WAIT_WRITE;
+    else if (dirty_write_fault(&vcpu->vm->mem, gpa))
+        vcpu->write_at = MAX(vcpu->write_at, now - MIN(now, WRITE_CREDIT * price)) + price;
+    else
+        return false;
+    return true;
+}
+
 static void ram_fault(struct vcpu *vcpu, gpa_t gpa)
 {
     const struct exit *exit = &vcpu->exit;
@@ -93,7 +116,7 @@ static void ram_fault(struct vcpu *vcpu, gpa_t gpa)
 
     if (opened < 0)
         vm_crash(vcpu, "no memory to split the large page at gpa %#lx, whose code it executes", gpa);
-    else if (opened || (exit->u.npf.write && dirty_write_fault(mem, gpa)))
+    else if (opened || (exit->u.npf.write && log_fault(vcpu, gpa)))
         vcpu->npf_repeats = 0;
     else if (guest_mem_ask(mem, gpa, 1))
         page_wait_begin(vcpu);

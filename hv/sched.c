@@ -119,7 +119,7 @@ static bool halted_for_good(const struct vm *vm)
 }
 
 /* Bring a sleeping vcpu's timers up to date, and wake it if it has a reason. Lowers *wake to the time at which it must
- * be checked again. A vcpu without its page has no other reason. */
+ * be checked again. A vcpu that waits for its page, or to write, has no other reason. */
 static void check_sleeper(struct vcpu *vcpu, u64 *wake)
 {
     u64 now = rdtsc();
@@ -127,6 +127,13 @@ static void check_sleeper(struct vcpu *vcpu, u64 *wake)
     if (vcpu->status == VCPU_WAIT_PAGE) {
         if (!__atomic_load_n(&vcpu->page_wait.since, __ATOMIC_ACQUIRE))
             vcpu_runnable(vcpu);
+        return;
+    }
+    if (vcpu->status == VCPU_WAIT_WRITE) {
+        if (now >= vcpu->write_at || !__atomic_load_n(&vcpu->vm->write_price, __ATOMIC_ACQUIRE))
+            vcpu_runnable(vcpu);
+        else
+            *wake = MIN(*wake, vcpu->write_at);
         return;
     }
     if (now >= vcpu->interrupts->deadline(vcpu))

@@ -231,7 +231,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
     __atomic_store_n(&this_cpu()->running, vcpu, __ATOMIC_SEQ_CST);
     if (vm_runnable(vcpu->vm))
         take_turn(vcpu, until);
-    if (vcpu->status == VCPU_RUNNABLE)
+    if (vcpu->status == VCPU_RUNNABLE || vcpu->status == VCPU_WAIT_WRITE)
         turns->waits(vcpu);
     vcpu->guest_ticks += rdtsc() - start;
     __atomic_store_n(&this_cpu()->running, NULL, __ATOMIC_RELEASE);

@@ -18,9 +18,10 @@ struct vm;
 
 enum vcpu_status {
     VCPU_RUNNABLE,
-    VCPU_HALTED,    /* after HLT, until an interrupt or NMI comes */
-    VCPU_WAIT_SIPI, /* after INIT, until a start-up IPI comes */
-    VCPU_WAIT_PAGE, /* until a missing page of RAM comes (hv/page_wait.h) */
+    VCPU_HALTED,     /* after HLT, until an interrupt or NMI comes */
+    VCPU_WAIT_SIPI,  /* after INIT, until a start-up IPI comes */
+    VCPU_WAIT_PAGE,  /* until a missing page of RAM comes (hv/page_wait.h) */
+    VCPU_WAIT_WRITE, /* until it may write to a page that the dirty log does not know of (vm_throttle) */
 };
 
 /* Types of an event, in the encoding that VT-x and AMD-V share for 0, 2, 3, 4 (SDM 3C "Event Injection"). */
@@ -146,6 +147,7 @@ struct vcpu {
     u64 npf_page;    /* the page of RAM that faulted last without a reason */
     u32 npf_repeats; /* how often it has faulted in a row */
     struct page_wait page_wait;
+    u64 write_at; /* host TSC: from then on it may write to another new page, if writers are throttled */
 };
 
 /* Debug images assert what the comments below and in hv/backend.h demand of callers: "on the vcpu's CPU"; and "on the

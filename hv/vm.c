@@ -278,8 +278,12 @@ void vm_catch_up(struct vm *vm)
     each_vcpu(vm, vcpu_wake);
 }
 
-void vm_throttle(struct vm *vm, u32 percent)
+void vm_throttle(struct vm *vm, u32 percent, u64 write_limit)
 {
+    u64 price = write_limit ? clock_ns_to_ticks(1000000000ULL * vm->nr_vcpus / write_limit) : 0;
+
+    vm->write_limit = write_limit;
+    __atomic_store_n(&vm->write_price, price, __ATOMIC_RELEASE);
     __atomic_store_n(&vm->throttle, percent, __ATOMIC_RELEASE);
     for (u32 i = 0; i < vm->nr_vcpus; i++)
         cpu_kick(vm->vcpu[i]->cpu); /* it may be in a long run or a long sleep */

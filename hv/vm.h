@@ -61,6 +61,8 @@ struct vm {
     struct dirty_rate *dirty_rate; /* its last measurement, dirty/dirty_rate.c; NULL: none */
     u32 msrs_refused;              /* accesses to MSRs since the last start, up to what the log shows; any CPU */
     u32 throttle;                  /* percent of the time in which no vcpu is entered; vm_throttle */
+    u64 write_limit;               /* new pages a second that its vcpus may write to; 0: any; vm_throttle */
+    u64 write_price;               /* ticks that each of them costs a vcpu, by its part of the limit; 0: none */
     u32 holds;                     /* calls of vm_hold not yet released; no vcpu is entered unless 0 */
     struct {
         unsigned sections;  /* sections of its state that were restored */
@@ -227,8 +229,10 @@ void vm_release(struct vm *vm);
 void vm_catch_up(struct vm *vm);
 
 /* Enter the VM's vcpus only for 100 - percent of the time (percent is 0 to 99): for a millisecond all of them may run,
- * then none until the period is over (hv/throttle.h). Host loop. */
-void vm_throttle(struct vm *vm, u32 percent);
+ * then none until the period is over (hv/throttle.h). And let them write to so many new pages a second, each vcpu to
+ * its part of them (0: any number): pages that a dirty log by write protection does not know of. Who writes to more
+ * waits, who reads does not. Host loop. */
+void vm_throttle(struct vm *vm, u32 percent, u64 write_limit);
 
 /* Like vm_hold and vm_release, but the vcpus also leave their CPUs: the registers that a CPU keeps between two entries
  * are back in memory. So all state of the vcpus can be read and written. Host loop. */

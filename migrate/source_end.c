@@ -102,8 +102,8 @@ static void settle_guest(struct source *s)
         let_go(s);
         return;
     }
-    if (s->stats.cpu_throttle)
-        s->ops->throttle(s->vm, 0);
+    if (s->stats.cpu_throttle || s->stats.write_limit)
+        s->ops->throttle(s->vm, 0, 0);
     source_lane_close(s); /* no page is served from now on */
     if (s->handoff.state == SOURCE_SUPERSEDED)
         s->ops->stand(s->vm);

@@ -178,10 +178,16 @@ static void enter_round(struct source *s)
     s->round_began = s->stage_began;
 }
 
+/* The guest is slowed, or slowed more, for another round. */
 static void throttle_more(struct source *s)
 {
-    s->stats.cpu_throttle = policy_throttle_next(&s->settings.policy.throttle, s->stats.cpu_throttle);
-    s->ops->throttle(s->vm, s->stats.cpu_throttle);
+    struct migrate_stats *stats = &s->stats;
+
+    policy_throttle(&s->settings.policy, stats->prediction.rate / WIRE_PAGE, &stats->cpu_throttle, &stats->write_limit);
+    if (s->ops->throttle(s->vm, stats->cpu_throttle, stats->write_limit))
+        source_fail(s, WIRE_E_INTERNAL, "its dirty log can't tell who writes");
+    else
+        source_enter(s, STAGE_ROUND);
 }
 
 void source_round_done(struct source *s, const struct wire_round *answer)
@@ -202,6 +208,8 @@ void source_round_done(struct source *s, const struct wire_round *answer)
 static void note_round(struct source *s)
 {
     s->now.us = MAX((source_now(s) - s->round_began) / 1000, 1);
+    s->now.throttle = s->stats.cpu_throttle;
+    s->now.write_limit = s->stats.write_limit;
     source_digest_measure(s, s->dest_digest_us);
     s->stats.round[s->stats.rounds++] = s->now;
     s->stats.dirty_sync_count++;
@@ -218,6 +226,7 @@ static enum policy_verdict ask_policy(struct source *s)
 
     seen.rounds = stats->rounds;
     seen.throttle = stats->cpu_throttle;
+    seen.write_limit = stats->write_limit;
     seen.digest_ns = s->page_ns;
     seen.fixed_us = s->settings.fixed_us + 2 * stats->rtt / 1000;
     verdict = policy_decide(&s->settings.policy, &seen, &stats->prediction);
@@ -246,7 +255,7 @@ static void round_decide(struct source *s)
     case POLICY_ABORT: source_fail(s, WIRE_E_CONVERGE, "the guest writes faster than the link carries"); return;
     case POLICY_SPLIT: s->handoff.split = true; /* fallthrough */
     case POLICY_STOP: source_enter(s, stop_stage(s)); return;
-    case POLICY_THROTTLE: throttle_more(s); /* fallthrough */
+    case POLICY_THROTTLE: throttle_more(s); return;
     case POLICY_CONTINUE: source_enter(s, STAGE_ROUND);
     }
 }

@@ -34,7 +34,7 @@ bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t
              "stay%s",
              stats->prediction.stalled ? "more rounds bring nothing" : "max-rounds is reached",
              (unsigned long)(stats->prediction.downtime_us / 1000), stats->downtime_limit,
-             stats->cpu_throttle ? "" : ", throttle slows it first");
+             stats->cpu_throttle || stats->write_limit ? "" : ", throttle slows it first");
     return true;
 }
 

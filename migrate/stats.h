@@ -102,6 +102,7 @@ struct migrate_stats {
     struct dirty_counters logged[MIGRATE_ROUNDS + 2];
     unsigned harvests;
     struct policy_round stopped;            /* the pages that were sent while the guest stood */
+    u64 write_limit;                        /* new pages a second that the guest may write to in the end; 0: any */
     u32 cpu_throttle;                       /* percent, the highest of this move: cpu-throttle-percentage */
     struct predict_known known;             /* what a check, or a move of mode auto, has measured; rate 0: nothing */
     struct forecast forecast[NR_FORECASTS]; /* what it says of each mode */

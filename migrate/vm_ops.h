@@ -50,8 +50,10 @@ struct migrate_source_ops {
     int (*harvest)(void *vm, u64 *bitmap);
     /* What the dirty log has counted since the VM was made. */
     const struct dirty_counters *(*log_counters)(void *vm);
-    /* Keep the vcpus from running for so many percent of the time, 0 to 99, until the next call. */
-    void (*throttle)(void *vm, u32 percent);
+    /* Until the next call keep the vcpus from running for so many percent of the time, 0 to 99, and let them write to
+     * at most so many new pages a second (0: any). Returns 0, or -errno: the dirty log can't tell writers, or is lost.
+     */
+    int (*throttle)(void *vm, u32 percent, u64 write_limit);
     /* pause: stop all vcpus outside the guest and quiesce the devices. Returns 0; -EAGAIN: not yet, since the guest is
      * being reset, or about to be: the engine calls again; or -errno. resume undoes that, even before pause has
      * returned 0, and opens the port: the guest gets the frames that came meanwhile. Of a guest that was not paused it

@@ -92,13 +92,25 @@ static const struct dirty_counters *log_counters(void *ctx)
     return &((struct vm_source *)ctx)->vm->mem.dirty.count;
 }
 
-static void throttle(void *ctx, u32 percent)
+/* Only a log by faults tells who writes when it happens: D bits and PML tell it afterwards. */
+static int throttle(void *ctx, u32 percent, u64 write_limit)
 {
-    struct vm *vm = ((struct vm_source *)ctx)->vm;
+    struct vm_source *from = ctx;
+    struct vm *vm = from->vm;
+    int err = 0;
 
-    vm_throttle(vm, percent);
+    if (write_limit && vm->mem.dirty.producer != DIRTY_WRITE_PROTECT) {
+        err = vm_dirty_change(vm, DIRTY_WRITE_PROTECT, DIRTY_SPLIT_LAZY);
+        from->move->log = DIRTY_WRITE_PROTECT;
+    }
+    if (err)
+        return err;
+    vm_throttle(vm, percent, write_limit);
     if (percent)
         pr_info("%s: it writes faster than the link carries: kept from running %u %% of the time", vm->name, percent);
+    if (write_limit)
+        pr_info("%s: it writes faster than the link carries: held to %lu new pages a second", vm->name, write_limit);
+    return 0;
 }
 
 static void freeze(struct vm_source *from)

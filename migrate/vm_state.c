@@ -74,7 +74,7 @@ static void image_take(struct vcpu *vcpu, const struct vcpu_limits *limits, stru
     memset(image, 0, sizeof(*image));
     backend()->get(vcpu, &image->state, STATE_ALL);
     image_copy(false, vcpu, image);
-    image->status = vcpu->status == VCPU_WAIT_PAGE ? VCPU_RUNNABLE : vcpu->status; /* it asks again */
+    image->status = vcpu->status >= VCPU_WAIT_PAGE ? VCPU_RUNNABLE : vcpu->status; /* it asks again */
     image->tsc = vcpu_tsc(vcpu, timers_tsc(&platform_of(vcpu->vm)->timers));
     image->tsc_khz = vcpu->vm->tsc.khz;
     image->msrs = limits->msrs;

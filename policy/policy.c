@@ -7,6 +7,7 @@
 #define FX_MAX (40 * FX_ONE) /* exp of its negative is 0 here */
 #define RATE_BYTES KiB(256)  /* a round of fewer bytes tells of round trips, not of the link */
 #define RATE_UNKNOWN MiB(10) /* bytes/s, before any round */
+#define WRITERS_LEAST 64     /* writes are limited to this part of what the link carries at least */
 #define US_PER_S 1000000ULL
 
 static u64 fx_mul(u64 a, u64 b)
@@ -227,6 +228,23 @@ u32 policy_throttle_next(const struct policy_throttle *throttle, u32 percent)
     return MIN(percent ? percent + throttle->increment : throttle->initial, throttle->max);
 }
 
+void policy_throttle(const struct policy_settings *settings, u64 link, u32 *percent, u64 *write_limit)
+{
+    if (settings->on_stall == POLICY_STALL_WRITERS)
+        *write_limit = MAX((*write_limit ? *write_limit : link) / 2, 1);
+    else
+        *percent = policy_throttle_next(&settings->throttle, *percent);
+}
+
+/* Can the guest be slowed any further? */
+static bool may_throttle(const struct policy_settings *settings, const struct policy_stats *stats,
+                         const struct policy_prediction *p)
+{
+    if (settings->on_stall == POLICY_STALL_WRITERS)
+        return !stats->write_limit || stats->write_limit > p->rate / stats->page / WRITERS_LEAST;
+    return settings->on_stall == POLICY_STALL_THROTTLE && stats->throttle < settings->throttle.max;
+}
+
 /* The move does not converge, and is not to be throttled any further. */
 static enum policy_verdict stall(const struct policy_settings *settings, struct policy_prediction *prediction)
 {
@@ -251,7 +269,7 @@ enum policy_verdict policy_decide(const struct policy_settings *settings, const 
         return stall(settings, prediction);
     if (!prediction->stalled)
         return POLICY_CONTINUE;
-    if (settings->on_stall == POLICY_STALL_THROTTLE && stats->throttle < settings->throttle.max)
+    if (may_throttle(settings, stats, prediction))
         return POLICY_THROTTLE;
     return stall(settings, prediction);
 }

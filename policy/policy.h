@@ -19,6 +19,7 @@ enum policy_stall {
     POLICY_STALL_THROTTLE, /* keep the guest from running for a growing part of the time; stop it if the most is not
                               enough */
     POLICY_STALL_POSTCOPY, /* hand it over, with the rest of its memory behind it */
+    POLICY_STALL_WRITERS,  /* let it write to ever fewer new pages a second; stop it if that is not enough */
 };
 
 /* Percent of the time that the guest does not run: at the first stall, added at each further one, and at most. */
@@ -42,21 +43,24 @@ struct policy_round {
     u64 kept;        /* pages that it held back, and that the guest did not write meanwhile: they are left, too */
     u64 hot;         /* of all that are left, pages that the next round holds back: they wait for the last one */
     u64 bytes, us;   /* bytes on the wire; us from the round's beginning to the destination's ROUND_DONE */
+    u32 throttle;    /* percent, in force meanwhile */
+    u64 write_limit; /* new pages a second that the guest might write to meanwhile; 0: any */
     u64 digest_us;   /* part of us: the time for digests at the end that took longer for them */
 };
 
 struct policy_stats {
     const struct policy_round *round; /* oldest first */
     unsigned rounds;
-    u64 total;     /* pages of the guest */
-    u32 page;      /* bytes of one, without its head on the wire */
-    u64 digest_ns; /* ns that both ends together take for the digests of a page while the guest stands; 0: no
-                      verification */
-    u64 fixed_us;  /* the part of the downtime that doesn't depend on memory: stop, state, two round trips, resume */
-    u32 throttle;  /* percent, at present */
+    u64 total;       /* pages of the guest */
+    u32 page;        /* bytes of one, without its head on the wire */
+    u64 digest_ns;   /* ns that both ends together take for the digests of a page while the guest stands; 0: no
+                        verification */
+    u64 fixed_us;    /* the part of the downtime that doesn't depend on memory: stop, state, two round trips, resume */
+    u32 throttle;    /* percent, at present */
+    u64 write_limit; /* new pages a second, at present; 0: any */
 };
 
-/* POLICY_THROTTLE: go on with live rounds, the guest throttled by policy_throttle_next. */
+/* POLICY_THROTTLE: go on with live rounds, the guest throttled as policy_throttle says. */
 enum policy_verdict { POLICY_CONTINUE, POLICY_STOP, POLICY_ABORT, POLICY_THROTTLE, POLICY_SPLIT };
 
 struct policy_prediction {
@@ -76,6 +80,10 @@ enum policy_verdict policy_decide(const struct policy_settings *settings, const 
 
 /* The throttle that follows `percent`; 0: there was no throttle yet. */
 u32 policy_throttle_next(const struct policy_throttle *throttle, u32 percent);
+
+/* After POLICY_THROTTLE: the throttle that follows. Writes are limited to half of the pages that the link carries a
+ * second (`link`), so that each round leaves half of what the round before left, then to half as many each time. */
+void policy_throttle(const struct policy_settings *settings, u64 link, u32 *percent, u64 *write_limit);
 
 /* The arithmetic below, in units of 2^-32; public for tests and for reports. */
 #define FX_ONE (1ULL << 32)

@@ -22,16 +22,21 @@ static u64 fixed_us(const struct predict_known *known)
     return known->fixed_us + 2 * known->rtt_us;
 }
 
-/* Play one live round, of a guest that runs for `percent` of the time. *held pages have waited; counts. */
-static void play_round(const struct policy_settings *settings, const struct predict_known *known, u32 percent,
-                       struct policy_round *now, const struct policy_round *before)
+/* Play one live round, of a guest that is throttled as `stats` says. `before`: the one before it; NULL: none. */
+static void play_round(const struct policy_settings *settings, const struct predict_known *known,
+                       const struct policy_stats *stats, struct policy_round *now, const struct policy_round *before)
 {
+    u64 writes = known->dirty_rate * (100 - stats->throttle) / 100;
     u64 pages = before ? policy_left(before) - before->hot : known->used, held = before ? before->hot : 0;
     u64 set = MAX(known->working_set, 1);
 
     *now = (struct policy_round){ .pages = pages, .bytes = pages * known->page };
     now->us = send_us(known, pages) + known->rtt_us + 1;
-    now->dirtied = policy_dirtied(known->working_set, known->dirty_rate * percent / 100, now->us);
+    now->throttle = stats->throttle;
+    now->write_limit = stats->write_limit;
+    now->dirtied = policy_dirtied(known->working_set, writes, now->us);
+    if (stats->write_limit)
+        now->dirtied = MIN(now->dirtied, policy_share(stats->write_limit, now->us, US_PER_S));
     if (!settings->hot_last || !before)
         return;
     /* Each page of the set is as likely written as any other, in this round as in the one before. */
@@ -39,12 +44,17 @@ static void play_round(const struct policy_settings *settings, const struct pred
     now->kept = held - MIN(policy_share(held, now->dirtied, set), held);
 }
 
-static void count_round(struct forecast *row, const struct policy_round *round, u32 throttle)
+/* A guest whose writes are limited loses the time for the others. */
+static void count_round(struct forecast *row, const struct predict_known *known, const struct policy_round *round)
 {
+    u64 writes = known->dirty_rate, limit = round->write_limit ? MIN(round->write_limit, writes) : writes;
+
     row->rounds++;
     row->bytes += round->bytes;
     row->total_us += round->us;
-    row->lost_us += round->us * throttle / 100 + round->dirtied * WRITE_NS / 1000;
+    row->lost_us += round->us * round->throttle / 100 + round->dirtied * WRITE_NS / 1000;
+    if (limit < writes)
+        row->lost_us += policy_share(round->us, writes - limit, writes);
 }
 
 /* The guest stands for so long, and `pages` are sent meanwhile. */
@@ -91,11 +101,12 @@ static void predict_demand(const struct predict_known *known, struct forecast *r
 static void predict_hybrid(const struct policy_settings *settings, const struct predict_known *known,
                            struct policy_round *room, struct forecast *row)
 {
+    const struct policy_stats unthrottled = { .round = NULL };
     u64 left = known->used;
 
     for (u32 i = 0; i < settings->postcopy_rounds; i++) {
-        play_round(settings, known, 100, &room[i], i ? &room[i - 1] : NULL);
-        count_round(row, &room[i], 0);
+        play_round(settings, known, &unthrottled, &room[i], i ? &room[i - 1] : NULL);
+        count_round(row, known, &room[i]);
         left = policy_left(&room[i]);
     }
     count_stop(row, known, fixed_us(known), 0);
@@ -115,9 +126,10 @@ static void predict_live(const struct policy_settings *settings, const struct pr
         struct policy_round *now = &room[stats.rounds];
 
         if (verdict == POLICY_THROTTLE)
-            stats.throttle = policy_throttle_next(&settings->throttle, stats.throttle);
-        play_round(settings, known, 100 - stats.throttle, now, stats.rounds++ ? now - 1 : NULL);
-        count_round(row, now, stats.throttle);
+            policy_throttle(settings, p.rate / known->page, &stats.throttle, &stats.write_limit);
+        play_round(settings, known, &stats, now, stats.rounds ? now - 1 : NULL);
+        stats.rounds++;
+        count_round(row, known, now);
         left = policy_left(now);
         verdict = policy_decide(settings, &stats, &p);
     }

@@ -159,3 +159,23 @@ def test_it_is_throttled(writing):
     assert dest.get("/v1/vms/lossy")["cpu_throttle_percentage"] == 0
     writes_as_before(dest)
     beats(dest, "lossy")
+
+
+def test_writers_are_throttled(writing):
+    """At rho 3 by on-stall = throttle-writers: it is held to fewer new pages a second, by faults whatever the log was
+    before, and runs all the time. The rounds say so; afterwards it writes as before."""
+    source, dest = writing.ends("lossy")
+    free = writes_a_second(source, "lossy")
+    source.set(max_bandwidth=round(free * PAGE / 3), on_stall="throttle-writers")
+    done = move(source, dest, "lossy", "verify", seconds=SLOW)
+    source.set(on_stall="stop")
+    left, limits = dirtied(done), [row["write-limit"] for row in done["rounds"]]
+    assert done["dirty-log"] == "write-protect" and done["cpu-throttle-percentage"] == 0, done
+    assert limits[0] == 0 and limits[-1] == done["write-limit"] > 0 and limits == sorted(limits, key=bool), limits
+    assert max(left) > PAGES / 4 and left[-1] < PAGES / 8, left
+    for row in done["rounds"]:
+        if row["write-limit"]:
+            assert row["dirtied"] <= row["write-limit"] * row["ms"] / 1000 * 1.2 + 64, row
+    assert dest.get("/v1/vms/lossy")["write_limit"] == 0
+    assert writes_a_second(dest, "lossy") > 0.4 * free
+    beats(dest, "lossy")

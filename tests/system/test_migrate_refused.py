@@ -133,7 +133,7 @@ def test_wrong_settings(refusing):
     for name, value, words in (("max-rounds", "0", "expected a number from 1 to"),
                                ("dirty-log", "x", "expected auto, write-protect, dbit or pml"),
                                ("downtime-limit", "-1", "expected milliseconds"), ("port", "1", "unknown key"),
-                               ("on-stall", "", "expected stop, abort, throttle or postcopy")):
+                               ("on-stall", "", "expected stop, abort, throttle, throttle-writers or postcopy")):
         status, text = refusing.a.refused("/v1/migrate-set-parameters", parameter=name, value=value)
         assert status == 400 and words in text
     status, text = refusing.a.refused("/v1/migrate-set-parameters", parameter="speed", value=1)

@@ -55,6 +55,8 @@ static void guest_run(struct fake_vm *vm)
             vm->missing[page] = MAX(vm->missing[page], (u8)FAKE_WANTED);
             return;
         }
+        if (!fake_may_write(vm, page))
+            return;
         memcpy(vm->memory + page * PAGE_SIZE + next_random(w) % 4000, &vm->counter, sizeof(vm->counter));
         if (page + 1 == w->forgets)
             continue;
@@ -148,11 +150,6 @@ static int harvest(void *ctx, u64 *bitmap)
 static const struct dirty_counters *log_counters(void *vm)
 {
     return &((struct fake_vm *)vm)->logged;
-}
-
-static void throttle(void *vm, u32 percent)
-{
-    ((struct fake_vm *)vm)->throttle = percent;
 }
 
 /* A reset that was asked for comes first. */
@@ -396,7 +393,7 @@ static const struct migrate_source_ops source_ops = {
     .log_stop = log_stop,
     .harvest = harvest,
     .log_counters = log_counters,
-    .throttle = throttle,
+    .throttle = fake_throttle,
     .pause = pause_vm,
     .resume = resume_vm,
     .gate = gate,

@@ -28,7 +28,8 @@ struct fake_vm {
     u64 counter;       /* its only register */
     bool reset_wanted; /* and comes before anything else */
     u64 resets;
-    u32 throttle; /* percent of the steps in which it does not run */
+    u32 throttle;                      /* percent of the steps in which it does not run */
+    u64 write_limit, written, limited; /* new pages a second (0: any); that it wrote to since this time */
     u64 steps;
     u64 paused_ns, ran_at;
     u8 missing[FAKE_PAGES]; /* enum fake_missing, of each page */

@@ -128,3 +128,24 @@ void fake_ask_again(void *ctx)
         if (vm->missing[i] == FAKE_FETCHED)
             vm->missing[i] = FAKE_WANTED;
 }
+
+int fake_throttle(void *ctx, u32 percent, u64 write_limit)
+{
+    struct fake_vm *vm = ctx;
+
+    vm->throttle = percent;
+    vm->write_limit = write_limit;
+    vm->written = 0;
+    vm->limited = vm->world->now;
+    return vm->logging || !write_limit ? 0 : -EINVAL;
+}
+
+bool fake_may_write(struct fake_vm *vm, u64 page)
+{
+    if (!vm->write_limit || vm->dirty[page / 64] & BIT(page % 64))
+        return true;
+    if (vm->written >= (vm->world->now - vm->limited) * vm->write_limit / 1000000000)
+        return false;
+    vm->written++;
+    return true;
+}

@@ -20,3 +20,7 @@ u64 fake_missing(void *vm);
 bool fake_is_missing(void *vm, gpa_t gpa);
 bool fake_wanted(void *vm, gpa_t *gpa);
 void fake_ask_again(void *vm);
+
+/* Throttle the guest (struct migrate_source_ops). May it write to this page now? A new one must be within the limit. */
+int fake_throttle(void *ctx, u32 percent, u64 write_limit);
+bool fake_may_write(struct fake_vm *vm, u64 page);

@@ -270,8 +270,13 @@ static void say_on_interrupt(const char *vm)
 
 static void show_round(const char *name, const json_t *round)
 {
-    printf("%5s %8.0f %8.0f %8.0f %8.0f %10.0f %9.1f\n", name, number(round, "pages"), number(round, "zero"),
+    printf("%5s %8.0f %8.0f %8.0f %8.0f %10.0f %9.1f", name, number(round, "pages"), number(round, "zero"),
            number(round, "dirtied"), number(round, "hot"), number(round, "bytes"), number(round, "ms"));
+    if (number(round, "throttle") > 0)
+        printf("  %.0f %% kept from running", number(round, "throttle"));
+    if (number(round, "write-limit") > 0)
+        printf("  held to %.0f new pages/s", number(round, "write-limit"));
+    printf("\n");
 }
 
 static void show_rounds(const json_t *move)

@@ -348,7 +348,7 @@ static const struct {
     { "[vm a]\nkernel = k\ndirty-log = loud\n", 3, "dirty-log", "off, write-protect, dbit, pml, each or guest" },
     { "[net]\n[migration]\ndirty-log = off\n", 3, "dirty-log", "auto, write-protect, dbit or pml" },
     { "[net]\n[migration]\nmax-rounds = 65\n", 3, "max-rounds", "a number from 1 to 64" },
-    { "[net]\n[migration]\non-stall = wait\n", 3, "on-stall", "stop, abort, throttle or postcopy" },
+    { "[net]\n[migration]\non-stall = wait\n", 3, "on-stall", "stop, abort, throttle, throttle-writers or postcopy" },
     { "[net]\n[migration]\nmax-cpu-throttle = 100\n", 3, "max-cpu-throttle", "percent from 1 to 99" },
     { "[net]\n[migration]\ncpu-throttle-initial = 0\n", 3, "cpu-throttle-initial", "percent from 1 to 99" },
     { "[net]\n[migration]\nannounce-initial = 0\n", 3, "announce-initial", "milliseconds from 1 to 100000" },

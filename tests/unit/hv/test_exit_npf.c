@@ -236,6 +236,43 @@ static void test_logged_write(void **state)
     free(found);
 }
 
+static bool is_writable(u64 page)
+{
+    struct npt_leaf leaf;
+
+    assert_true(npt_lookup(&rig.vm.npt, page * PAGE_SIZE, &leaf));
+    return leaf.prot & NPT_W;
+}
+
+/* Where writers are throttled a vcpu writes to some new pages after a rest, and then waits before the next one is
+ * opened; it writes at once when its time has come, or when the limit is lifted. */
+static void test_writers_wait(void **state)
+{
+    u64 page = 16;
+
+    (void)state;
+    assert_int_equal(dirty_start(&rig.vm.mem, DIRTY_WRITE_PROTECT, DIRTY_SPLIT_LAZY), 0);
+    rig.vm.write_price = 1ULL << 32;
+    for (; rig.vcpu->status == VCPU_RUNNABLE && page < 100; page++) {
+        const struct exit write = fault(page * PAGE_SIZE, true, false, false);
+
+        assert_int_equal(guest_exits(&write, false), NO_FAULT);
+        assert_int_equal(is_writable(page), rig.vcpu->status == VCPU_RUNNABLE);
+    }
+    assert_in_range(page, 16 + 10, 16 + 20);
+    for (unsigned lifted = 0; lifted < 2; lifted++, page++) {
+        const struct exit write = fault(page * PAGE_SIZE, true, false, false);
+
+        rig.vcpu->status = VCPU_RUNNABLE;
+        rig.vm.write_price = lifted ? 0 : 1ULL << 32;
+        rig.vcpu->write_at = lifted ? ~0ULL : 0;
+        assert_int_equal(guest_exits(&write, false), NO_FAULT);
+        assert_true(is_writable(page) && rig.vcpu->status == VCPU_RUNNABLE);
+    }
+    assert_lives();
+    dirty_stop(&rig.vm.mem);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, guest_rig_setup, guest_rig_teardown)
 
 int main(void)
@@ -252,6 +289,7 @@ int main(void)
         TEST(test_delivery),
         TEST(test_stale),
         TEST(test_logged_write),
+        TEST(test_writers_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

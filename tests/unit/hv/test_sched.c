@@ -343,6 +343,30 @@ static void test_throttle_is_steal_time(void **state)
     assert_in_range(loop.guest[0].waited + loop.guest[0].ran, 499 * MS, 500 * MS);
 }
 
+/* A writer that is throttled waits until its time has come, or the limit is lifted, and another guest, which only
+ * reads, has its CPU meanwhile: all of it. The wait is steal time. */
+static void test_throttled_writer(void **state)
+{
+    struct guest *writer = &loop.guest[0], *reader = &loop.guest[1];
+
+    (void)state;
+    machine(2, 2);
+    writer->vm.write_price = MS;
+    writer->vcpu.status = VCPU_WAIT_WRITE;
+    writer->vcpu.write_at = loop.now + 50 * MS;
+    run_cpu(1, 50 * MS);
+    assert_int_equal(writer->ran, 0);
+    assert_true(reader->ran >= 50 * MS - SLICE);
+    run_cpu(1, 50 * MS);
+    assert_percent(writer->ran, 50 * MS, 50);
+    writer->vcpu.status = VCPU_WAIT_WRITE;
+    writer->vcpu.write_at = loop.now + 1000 * MS;
+    writer->vm.write_price = 0;
+    writer->ran = 0;
+    run_cpu(1, 50 * MS);
+    assert_percent(writer->ran, 50 * MS, 50);
+}
+
 /* A vcpu whose HLT an interrupt or its timer ends while the throttle keeps it out waits from then on, not before. */
 static void test_woken_while_throttled(void **state)
 {
@@ -512,6 +536,7 @@ int main(void)
         cmocka_unit_test_setup(test_hold_ends_a_turn, run_loop_setup),
         cmocka_unit_test_setup(test_throttle, run_loop_setup),
         cmocka_unit_test_setup(test_throttle_is_steal_time, run_loop_setup),
+        cmocka_unit_test_setup(test_throttled_writer, run_loop_setup),
         cmocka_unit_test_setup(test_woken_while_throttled, run_loop_setup),
         cmocka_unit_test_setup(test_halted_for_good, run_loop_setup),
         cmocka_unit_test_setup(test_spread, run_loop_setup),

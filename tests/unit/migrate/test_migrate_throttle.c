@@ -71,6 +71,25 @@ static void test_it_gains(void **state)
     assert_in_range(world.source.stats.cpu_throttle, 50, 99);
 }
 
+/* If only writers are held up, the guest runs all the time, and each round shows what it might write. */
+static void test_writers_wait(void **state)
+{
+    struct migrate_settings settings = throttling(20, 10, 99);
+    u64 stopped;
+
+    (void)state;
+    settings.policy.on_stall = POLICY_STALL_STOP;
+    stopped = moved(&settings);
+    settings.policy.on_stall = POLICY_STALL_WRITERS;
+    assert_true(moved(&settings) < stopped / 3);
+    assert_int_equal(world.source.stats.cpu_throttle, 0);
+    assert_true(world.source.stats.write_limit > 0);
+    assert_int_equal(world.source.stats.round[0].write_limit, 0);
+    assert_int_equal(world.source.stats.round[world.source.stats.rounds - 1].write_limit,
+                     world.source.stats.write_limit);
+    assert_int_equal(world.dest_vm.write_limit, 0);
+}
+
 /* Where even the most brings no gain it is stopped all the same. */
 static void test_the_most_is_not_enough(void **state)
 {
@@ -99,12 +118,30 @@ static void test_cancel_gives_its_time_back(void **state)
     world_fini(&world);
 }
 
+static void test_cancel_lets_them_write(void **state)
+{
+    struct migrate_settings settings = throttling(20, 10, 99);
+
+    (void)state;
+    settings.policy.on_stall = POLICY_STALL_WRITERS;
+    begin(&settings);
+    for (unsigned i = 0; i < STEPS && !world.source_vm.write_limit; i++)
+        world_step(&world);
+    assert_true(world.source_vm.write_limit > 0);
+    assert_int_equal(source_cancel(&world.source), 0);
+    assert_int_equal(world.source_vm.write_limit, 0);
+    world_run(&world, STEPS);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_it_gains),
+        cmocka_unit_test(test_writers_wait),
         cmocka_unit_test(test_the_most_is_not_enough),
         cmocka_unit_test(test_cancel_gives_its_time_back),
+        cmocka_unit_test(test_cancel_lets_them_write),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,6 +143,28 @@ static void test_throttle(void **state)
     assert_int_equal(policy_throttle_next(&settings.throttle, 0), 5);
 }
 
+/* Writers are held to half of what the link carries, then to half as much, down to about a 64th; then it stops. */
+static void test_writers(void **state)
+{
+    struct policy_settings settings = { .max_rounds = 9, .on_stall = POLICY_STALL_WRITERS };
+    const struct policy_round same = { .pages = 1000, .bytes = 4096000, .us = 100000, .dirtied = 1000 };
+    const struct policy_round round[] = { same, same };
+    struct policy_stats stats = { .round = round, .rounds = 2, .total = 1 << 20, .page = 4096 };
+    struct policy_prediction p;
+    unsigned times = 0;
+
+    (void)state;
+    for (; policy_decide(&settings, &stats, &p) == POLICY_THROTTLE; times++) {
+        assert_int_equal(p.rate / 4096, 10000);
+        policy_throttle(&settings, 10000, &stats.throttle, &stats.write_limit);
+        assert_int_equal(stats.write_limit, 5000 >> times);
+    }
+    assert_int_equal(times, 6);
+    assert_int_equal(stats.throttle, 0);
+    assert_int_equal(policy_decide(&settings, &stats, &p), POLICY_STOP);
+    assert_true(p.over_limit);
+}
+
 static void test_max_rounds(void **state)
 {
     struct policy_settings settings = { .downtime_limit = 0, .max_rounds = 4, .on_stall = POLICY_STALL_ABORT };
@@ -344,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_converged),
         cmocka_unit_test(test_dirtied),
         cmocka_unit_test(test_throttle),
+        cmocka_unit_test(test_writers),
         cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_max_rounds),
         cmocka_unit_test(test_extremes),
