@@ -75,10 +75,8 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
     s->unnoted |= (actions & ACTION_NOTE) != 0;
     if (actions & ACTION_GATE)
         s->ops->gate(s->vm);
-    if (actions & ACTION_RECONNECT) {
+    if (actions & ACTION_RECONNECT)
         source_disconnect(s);
-        s->next_try = source_now(s);
-    }
     if (actions & ACTION_SERVE)
         source_serve(s);
     if (actions & (ACTION_STAND | ACTION_RESUME | ACTION_FREE))
@@ -450,8 +448,9 @@ static bool open_link(struct source *s)
     err = s->ops->connect(s->vm, &s->transport);
     if (err == -EAGAIN)
         return false;
+    s->next_try = source_now(s) +
+                  WIRE_RETRY_MS * NS_PER_MS; /* a connection that held for so long is made anew at once */
     if (err) {
-        s->next_try = source_now(s) + WIRE_RETRY_MS * NS_PER_MS;
         if (!doubt)
             source_row(s)->late(s);
         return false;

@@ -526,7 +526,6 @@ static bool produce_doubt(struct source *s)
 static void reconnect(struct source *s)
 {
     source_event(s, HANDOFF_LINK_LOST, 0, outcome_completed);
-    s->next_try = source_now(s) + WIRE_RETRY_MS * NS_PER_MS;
 }
 
 static bool produce_serve(struct source *s)

@@ -66,7 +66,7 @@ struct postcopy_sample {
     u64 ns, pages, requests; /* pages: of the whole move, zero ones, too */
 };
 
-#define POSTCOPY_SAMPLES 64
+#define POSTCOPY_SAMPLES 32
 
 struct migrate_stats {
     enum migrate_status status;

@@ -367,6 +367,7 @@ static void test_dest_crash(void **state)
             world_step(w);
         assert_int_equal(w->source.handoff.state, SOURCE_SERVING);
         assert_true(w->source.handoff.lost);
+        assert_int_equal(w->source.stats.recoveries, 0); /* it has only knocked */
         assert_int_equal(source_resolve(&w->source, way), 0);
         assert_int_equal(w->source_vm.exists, way == RESOLUTION_FORCE_RESUME);
         assert_int_equal(w->source_vm.counter, counter);

@@ -200,6 +200,29 @@ static void test_check(void **state)
     end(w);
 }
 
+/* A connection that breaks is made anew at once; but one that has not held for a second, a second after it was made. */
+static void test_back_at_once(void **state)
+{
+    struct world *w = begin_slow(true);
+
+    (void)state;
+    for (unsigned i = 0; i < 2 * WIRE_RETRY_MS; i++)
+        world_step(w);
+    for (unsigned cuts = 0; cuts < 2; cuts++) {
+        u64 broke = w->now;
+
+        for (unsigned i = 0; i < w->pipes; i++)
+            w->pipe[i].broken = true;
+        while (w->source.stats.recoveries == cuts)
+            world_step(w);
+        assert_int_equal(w->now - broke > WIRE_RETRY_MS * 1000000ULL / 2, cuts == 1);
+    }
+    assert_int_equal(source_pull(&w->source), 0);
+    world_run(w, STEPS);
+    assert_arrived(w);
+    end(w);
+}
+
 /* A destination that notes what is missing says how far it has got. */
 static void test_missing_is_work(void **state)
 {
@@ -218,15 +241,11 @@ static void test_missing_is_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pull_there),
-        cmocka_unit_test(test_what_is_left),
-        cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_wish_refused),
-        cmocka_unit_test(test_lane_breaks_early),
-        cmocka_unit_test(test_bandwidth),
-        cmocka_unit_test(test_missing_is_work),
-        cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_pull_there),        cmocka_unit_test(test_what_is_left),
+        cmocka_unit_test(test_progress),          cmocka_unit_test(test_wish_refused),
+        cmocka_unit_test(test_lane_breaks_early), cmocka_unit_test(test_bandwidth),
+        cmocka_unit_test(test_missing_is_work),   cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_back_at_once),      cmocka_unit_test(test_check),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
