@@ -14,6 +14,7 @@
 
 #include "host/bits.h"
 #include "mm/guest_mem.h"
+#include "mm/guest_missing.h"
 
 #define WORD_PAGES 64
 #define CHUNK 1024 /* pages that a harvest does between two checks of its cost */
@@ -183,6 +184,7 @@ bool dirty_fold_part(struct guest_mem *mem, u64 pages)
         return false;
     mem->folded = 0;
     mem->split = false;
+    guest_mem_forget_missing(mem);
     return true;
 }
 

@@ -31,8 +31,8 @@ struct guest_mem {
                  */
     bool split; /* pages have been missing, and large pages have not come back since; host loop */
 
-    struct guest_missing *missing; /* NULL: the RAM is whole (mm/guest_missing.h) */
-    struct spinlock missing_lock;  /* guards the map and what is below */
+    struct guest_missing *missing; /* set as long as `split` is (mm/guest_missing.h) */
+    struct spinlock missing_lock;  /* guards what was asked for, and `requests` */
     u64 missing_pages;             /* bits in the map */
     u64 requests, answered;        /* missing pages that somebody has asked for; those of them that have come */
 };
@@ -40,7 +40,7 @@ struct guest_mem {
 /* Is all of the RAM here? Any CPU. */
 static inline bool guest_mem_whole(const struct guest_mem *mem)
 {
-    return __atomic_load_n(&mem->missing, __ATOMIC_ACQUIRE) == NULL;
+    return __atomic_load_n(&mem->missing_pages, __ATOMIC_ACQUIRE) == 0;
 }
 
 /*

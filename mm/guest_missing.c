@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The map of missing pages. While vcpus run, everybody uses it under mem->missing_lock, so that it can be freed with
- * the last page; only the host loop, which alone makes and frees it, may look at mem->missing without the lock.
+ * The map of missing pages. Only the host loop makes and frees it, while no vcpu runs, and only it changes which pages
+ * are missing; so everybody looks without a lock whether a page is, as each access of the hypervisor's does. What was
+ * asked for is under mem->missing_lock.
  */
 #include "mm/guest_missing.h"
 
@@ -33,10 +34,13 @@ static struct guest_missing *map_make(struct guest_mem *mem)
     return map;
 }
 
-static bool is_missing(const struct guest_mem *mem, u64 page)
+/* Sequentially consistent: a vcpu notes its page and then looks here, vm_page_supply changes this and then looks who
+ * has noted the page. */
+bool guest_mem_missing(struct guest_mem *mem, u64 page)
 {
     assert(page < mem->size / PAGE_SIZE);
-    return mem->missing && bitmap_test(mem->missing->missing, page);
+    return !guest_mem_whole(mem) &&
+           __atomic_load_n(&mem->missing->missing[page / WORD_PAGES], __ATOMIC_SEQ_CST) >> (page % WORD_PAGES) & 1;
 }
 
 static void expect(struct guest_mem *mem, u64 first, u64 pages)
@@ -71,35 +75,29 @@ int guest_mem_expect(struct guest_mem *mem, gpa_t gpa, u64 pages)
     return err;
 }
 
-bool guest_mem_missing(struct guest_mem *mem, u64 page)
-{
-    if (guest_mem_whole(mem))
-        return false;
-    spin_lock(&mem->missing_lock);
-    bool missing = is_missing(mem, page);
-
-    spin_unlock(&mem->missing_lock);
-    return missing;
-}
-
 static void unwant(struct guest_missing *map, u64 page)
 {
     map->wishes -= bitmap_test(map->wanted, page);
     bitmap_clear(map->wanted, page);
 }
 
-static void ask_for(struct guest_mem *mem, u64 page)
+/* Ask for a page that was missing a moment ago. Returns whether it is. */
+static bool ask_for(struct guest_mem *mem, u64 page)
 {
     struct guest_missing *map = mem->missing;
 
-    this_cpu()->page_asked = page;
-    if (bitmap_test(map->asked, page))
-        return;
-    bitmap_set(map->asked, page);
-    bitmap_set(map->wanted, page);
-    if (map->wishes++ == 0)
-        cpu_kick(0); /* its loop fetches the page, maybe in the next round only */
-    mem->requests++;
+    spin_lock(&mem->missing_lock);
+    bool missing = guest_mem_missing(mem, page);
+
+    if (missing && !bitmap_test(map->asked, page)) {
+        bitmap_set(map->asked, page);
+        bitmap_set(map->wanted, page);
+        if (map->wishes++ == 0)
+            cpu_kick(0); /* its loop fetches the page, maybe in the next round only */
+        mem->requests++;
+    }
+    spin_unlock(&mem->missing_lock);
+    return missing;
 }
 
 int guest_mem_ask_missing(struct guest_mem *mem, gpa_t gpa, u64 len)
@@ -108,48 +106,39 @@ int guest_mem_ask_missing(struct guest_mem *mem, gpa_t gpa, u64 len)
 
     if (len == 0 || !guest_mem_valid(mem, gpa, len))
         return 0;
-    spin_lock(&mem->missing_lock);
     for (u64 page = guest_mem_page(mem, gpa), end = guest_mem_page(mem, gpa + len - 1) + 1; page < end; page++) {
-        if (!is_missing(mem, page))
+        if (!guest_mem_missing(mem, page) || !ask_for(mem, page))
             continue;
-        ask_for(mem, page);
+        this_cpu()->page_asked = page;
         answer = -EAGAIN;
     }
-    spin_unlock(&mem->missing_lock);
     return answer;
 }
 
 /* The page has its contents and rights before its bit goes: who finds the bit clear and the page without rights may
  * take it for untouched, and zero it. */
-static void store(struct guest_mem *mem, u64 page, const void *bytes)
+int guest_mem_supply(struct guest_mem *mem, u64 page, const void *bytes)
 {
     struct guest_missing *map = mem->missing;
 
+    if (!guest_mem_missing(mem, page))
+        return -EEXIST;
     npt_fill(mem->npt, guest_mem_gpa(mem, page), bytes);
+    spin_lock(&mem->missing_lock);
     mem->answered += bitmap_test(map->asked, page);
     unwant(map, page);
     bitmap_clear(map->asked, page);
-    bitmap_clear(map->missing, page);
-    if (--mem->missing_pages == 0)
-        guest_mem_forget_missing(mem);
-}
-
-int guest_mem_supply(struct guest_mem *mem, u64 page, const void *bytes)
-{
-    spin_lock(&mem->missing_lock);
-    bool missing = is_missing(mem, page);
-
-    if (missing)
-        store(mem, page, bytes);
+    __atomic_and_fetch(&map->missing[page / WORD_PAGES], ~BIT(page % WORD_PAGES), __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&mem->missing_pages, 1, __ATOMIC_SEQ_CST);
     spin_unlock(&mem->missing_lock);
-    return missing ? 0 : -EEXIST;
+    return 0;
 }
 
 bool guest_mem_wanted(struct guest_mem *mem, u64 *page)
 {
     struct guest_missing *map = mem->missing;
 
-    if (!map)
+    if (!map || !__atomic_load_n(&map->wishes, __ATOMIC_RELAXED))
         return false;
     spin_lock(&mem->missing_lock);
     bool found = map->wishes != 0;
@@ -184,7 +173,7 @@ void guest_mem_forget_missing(struct guest_mem *mem)
 {
     struct guest_missing *map = mem->missing;
 
-    __atomic_store_n(&mem->missing, NULL, __ATOMIC_RELEASE);
+    mem->missing = NULL;
     mem->missing_pages = 0;
     free(map);
 }

@@ -6,8 +6,9 @@
  * and whoever brings the page fetches the wish there.
  *
  * A page is missing from guest_mem_expect to guest_mem_supply, and then never again. RAM without missing pages is
- * *whole* and has no map, so that nobody pays for it. A 2 MiB page that is missing as a whole stays one until a
- * part of it comes; the tables for that are kept from the beginning, so that nothing can fail later for want of memory.
+ * *whole*; its map goes when its large pages have come back (dirty_fold_part), so that nobody pays for it. A 2 MiB page
+ * that is missing as a whole stays one until a part of it comes; the tables for that are kept from the beginning, so
+ * that nothing can fail later for want of memory.
  */
 #pragma once
 
@@ -39,7 +40,7 @@ static inline int guest_mem_ask(struct guest_mem *mem, gpa_t gpa, u64 len)
 /*
  * A page has come: store its 4 KiB (NULL: zeros) and let everybody use it. With the last one the RAM is whole. Returns
  * 0; or -EEXIST if the page is not missing, with nothing done. Who waits for it is not woken (vm_page_supply does
- * that).
+ * that). Host loop.
  */
 int guest_mem_supply(struct guest_mem *mem, u64 page, const void *bytes);
 
@@ -50,5 +51,5 @@ bool guest_mem_wanted(struct guest_mem *mem, u64 *page);
  * once more. Host loop. */
 void guest_mem_ask_again(struct guest_mem *mem);
 
-/* Nobody waits for the missing pages any more: the RAM is about to be untouched or freed. No vcpu runs. */
+/* Free the map: no page is missing any more, or the RAM is about to be untouched or freed. No vcpu runs. */
 void guest_mem_forget_missing(struct guest_mem *mem);

@@ -278,10 +278,14 @@ void npt_fill(struct npt *npt, gpa_t gpa, const void *bytes)
 
     if (level > 1)
         entry = withheld_split(npt, entry, gpa);
-    if (bytes) {
-        memcpy(frame_window(entry_read(entry) & PTE_ADDR), bytes, PAGE_SIZE);
-        entry_write(entry, leaf_make(&npt->format, entry_read(entry) & PTE_ADDR, 1, npt->fresh));
-    }
+    hpa_t frame = entry_read(entry) & PTE_ADDR;
+
+    spin_unlock(&npt->lock);
+    if (!bytes)
+        return;
+    memcpy(frame_window(frame), bytes, PAGE_SIZE); /* while it is missing, nobody comes by */
+    spin_lock(&npt->lock);
+    entry_write(entry, leaf_make(&npt->format, frame, 1, npt->fresh));
     spin_unlock(&npt->lock);
 }
 

@@ -366,6 +366,18 @@ static void test_a_wish_is_told(void **format)
     assert_int_equal(kicks, 2);
 }
 
+/* Who looks whether a page is missing waits for nobody. */
+static void test_a_look_takes_no_lock(void **format)
+{
+    start(format);
+    assert_int_equal(guest_mem_expect(&mem, PAGE_SIZE, 2), 0);
+    spin_lock(&mem.missing_lock);
+    assert_false(guest_mem_missing(&mem, 0) || !guest_mem_missing(&mem, 1) || guest_mem_whole(&mem));
+    assert_int_equal(guest_mem_ask(&mem, 0, PAGE_SIZE), 0);
+    assert_nothing_wanted();
+    spin_unlock(&mem.missing_lock);
+}
+
 /* RAM that was split for missing pages gets its large pages back once it is whole, and not for a log in between. */
 static void test_large_pages_come_back(void **format)
 {
@@ -380,8 +392,9 @@ static void test_large_pages_come_back(void **format)
     assert_false(dirty_fold_part(&mem, 512));
     assert_int_equal(leaf_at(0).page_size, MiB(2));
     assert_int_equal(leaf_at(MiB(2)).page_size, PAGE_SIZE);
+    assert_non_null(mem.missing);
     assert_true(dirty_fold_part(&mem, ~0ULL));
-    assert_false(mem.split);
+    assert_false(mem.split || mem.missing);
     assert_int_equal(leaf_at(MiB(2)).page_size, MiB(2));
     assert_int_equal(leaf_at(MiB(2)).prot, NPT_RWX);
     for (u64 page = 0; page < MiB(4) / PAGE_SIZE; page++)
@@ -420,6 +433,7 @@ int main(void)
         IN_BOTH(test_large_pages_are_split_late),
         IN_BOTH(test_wishes_are_repeated_after_a_lost_link),
         IN_BOTH(test_a_reset_makes_the_ram_whole),
+        IN_BOTH(test_a_look_takes_no_lock),
         IN_BOTH(test_what_is_refused),
         IN_BOTH(test_without_memory_for_tables),
         IN_BOTH(test_walks_meet_missing_tables),
