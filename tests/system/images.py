@@ -14,6 +14,7 @@ from migration import SLACK, Site, beats, free_memory
 
 MOVER = vm("mover", "mover.elf", memory="16M", cmdline="pages=512 rate=100 tick=1000")
 SLOWER = vm("slower", "mover.elf", memory="24M", cmdline="pages=3000 rate=4 tick=1000")
+STATE = 4000  # bytes at the end of an image that are no pages
 FAULTS = {"none": 6, "cut off": 1, "damaged": 1, "client leaves": 1, "still runs": 1}
 
 
@@ -35,10 +36,10 @@ class Rounds:
         result = host.godwit(*arguments, str(self.file))
         assert result.returncode == (words is not None) and (words or "") in result.stderr, (arguments, result)
 
-    def harm(self, fault):
-        """Change the file so; returns what it was."""
+    def harm(self, fault, live):
+        """Change the file so; returns what it was. Of a live save, a page that comes again later may well be damaged."""
         whole = self.file.read_bytes()
-        at = self.chance.randrange(len(whole))
+        at = len(whole) - 1 - self.chance.randrange(STATE if live else len(whole))
         harmed = whole[:at] if fault == "cut off" else whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1:]
         self.file.write_bytes(harmed)
         return whole
@@ -69,7 +70,7 @@ class Rounds:
             self.run(dest, "restore", words="there already" if dest is source else f"at {source.address}")
         leave(source, name)
         if fault in ("cut off", "damaged"):
-            whole = self.harm(fault)
+            whole = self.harm(fault, live)
             self.run(dest, "image", words="no whole image")
             self.run(dest, "restore", words="cannot restore")
             self.file.write_bytes(whole)

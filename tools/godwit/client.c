@@ -111,6 +111,7 @@ static size_t on_field(char *data, size_t size, size_t count, void *ctx)
     const char *guest = field_value(data, size * count, "Console-Guest: ");
     const char *from = field_value(data, size * count, "Trace-Offset: ");
     const char *ended = field_value(data, size * count, "Trace-Ended: ");
+    const char *memory = field_value(data, size * count, "Guest-Memory: ");
     struct reply *reply = ctx;
 
     if (next)
@@ -119,6 +120,8 @@ static size_t on_field(char *data, size_t size, size_t count, void *ctx)
         reply->from = strtoul(from, NULL, 10);
     if (ended)
         reply->ended = *ended == '1';
+    if (memory)
+        reply->memory = strtoul(memory, NULL, 10);
     if (guest)
         snprintf(reply->guest, sizeof(reply->guest), "%.*s", (int)strcspn(guest, "\r\n"), guest);
     return size * count;
@@ -215,16 +218,16 @@ static size_t on_part(char *data, size_t size, size_t count, void *ctx)
 static int on_progress(void *ctx, curl_off_t all_down, curl_off_t down, curl_off_t all_up, curl_off_t up)
 {
     static curl_off_t shown;
-    curl_off_t bytes = down + up, all = all_down + all_up, us = 0;
+    const struct reply *reply = ctx;
+    curl_off_t bytes = down + up, all = all_down + all_up + (curl_off_t)reply->memory, us = 0;
 
-    (void)ctx;
     if (!isatty(STDERR_FILENO) || bytes - shown < SHOWN_BYTES)
         return 0;
     shown = bytes;
     curl_easy_getinfo(curl, CURLINFO_TOTAL_TIME_T, &us);
     fprintf(stderr, "\r%lld MB", (long long)bytes / 1000000);
     if (all > bytes)
-        fprintf(stderr, " of %lld", (long long)all / 1000000);
+        fprintf(stderr, " of %s%lld", reply->memory ? "about " : "", (long long)all / 1000000);
     if (us)
         fprintf(stderr, ", %lld MB/s  ", (long long)(bytes / us));
     return 0;
@@ -238,6 +241,7 @@ static struct reply transfer(struct reply *reply)
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, reply);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)CURL_MAX_READ_SIZE);
     perform(reply);
     if (isatty(STDERR_FILENO))

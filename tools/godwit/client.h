@@ -23,10 +23,11 @@ struct reply {
     long http;          /* status code; 0: no answer */
     char *body;         /* ends with NUL; reply_free frees it */
     size_t len;
-    unsigned long next; /* of the header "Console-Next" */
-    char guest[16];     /* of the header "Console-Guest"; "": none */
-    unsigned long from; /* of the header "Trace-Offset" */
-    bool ended;         /* of the header "Trace-Ended" */
+    unsigned long next;   /* of the header "Console-Next" */
+    char guest[16];       /* of the header "Console-Guest"; "": none */
+    unsigned long from;   /* of the header "Trace-Offset" */
+    bool ended;           /* of the header "Trace-Ended" */
+    unsigned long memory; /* bytes, of the header "Guest-Memory" */
 };
 
 /* Say where requests go, and with which token (NULL: none). Returns 0, or -1 with the reason on stderr. Once. */
