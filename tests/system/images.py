@@ -37,7 +37,7 @@ class Rounds:
         assert result.returncode == (words is not None) and (words or "") in result.stderr, (arguments, result)
 
     def harm(self, fault, live):
-        """Change the file so; returns what it was. Of a live save, a page that comes again later may well be damaged."""
+        """Change the file so; returns what it was. Of a live save, a page that comes again may well be damaged."""
         whole = self.file.read_bytes()
         at = len(whole) - 1 - self.chance.randrange(STATE if live else len(whole))
         harmed = whole[:at] if fault == "cut off" else whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1:]
