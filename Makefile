@@ -129,7 +129,7 @@ TOOLS := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/*.c))
 all: $(TOOLS)
 
 $(BUILD)/tools/cfgcheck: $(CONFIG_SRC)
-$(BUILD)/tools/replay: policy/policy.c policy/policy.h stream/wire.h
+$(BUILD)/tools/replay: policy/policy.c policy/predict.c policy/policy.h policy/predict.h stream/wire.h
 
 $(BUILD)/tools/%: tools/%.c | $(PACKAGES)
 	@mkdir -p $(@D)

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "host/bits.h"
-#include "policy/policy.h"
+#include "policy/predict.h"
 #include "stream/wire.h"
 
 #define ROUNDS_MAX 1000
@@ -55,7 +55,7 @@ struct options {
     const char *file, *policy;
     double mbit, burst_kb, fixed_ms, rtt_ms, at_s;
     uint64_t used; /* pages with contents at the beginning; 0: all */
-    bool csv, hot_each;
+    bool csv, predict;
     struct policy_settings settings;
 };
 
@@ -259,7 +259,7 @@ static bool live_round(const struct options *o, const struct trace *trace, struc
         .bytes = pages * PAGE_BYTES,
         .us = (u64)us,
     };
-    if (!o->hot_each)
+    if (o->settings.hot_last)
         hold_hot(dirty, out->hot, out->written, trace->pages, round);
     out->left = policy_left(round);
     out->stats.rounds++;
@@ -331,6 +331,60 @@ static void show(const struct options *o, const struct outcome *out)
     printf("transferred        %lu bytes\n", (unsigned long)(pages * PAGE_BYTES));
 }
 
+/* --- Before the move --- */
+
+/* The guest is watched as a check does it (migrate/source_measure.c): what it writes in 50 ms, and in 150 ms after. */
+static struct predict_known watch(const struct options *o, const struct trace *trace)
+{
+    struct policy_round window[2] = { { .us = 50000 }, { .us = 150000 } };
+    struct position at = { 0, 0 };
+    u8 *dirty = calloc(trace->pages, 1);
+    struct predict_known known = { .pages = trace->pages,
+                                   .used = o->used ? o->used : trace->pages,
+                                   .rate = (u64)(o->mbit * BITS_PER_MBIT / 8),
+                                   .rtt_us = (u64)(o->rtt_ms * 1000),
+                                   .fixed_us = (u64)(o->fixed_ms * 1000),
+                                   .page = PAGE_BYTES };
+
+    if (!dirty)
+        fail("memory", strerror(ENOMEM));
+    if (!guest_runs(trace, &at, o->at_s * US_PER_S, dirty))
+        fail(o->file, "the trace is over before --at");
+    for (unsigned i = 0; i < ARRAY_SIZE(window); i++) {
+        memset(dirty, 0, trace->pages);
+        if (!guest_runs(trace, &at, (double)window[i].us, dirty))
+            fail(o->file, "the trace is over before the guest was watched for 0.2 s");
+        window[i].dirtied = count_pages(dirty, trace->pages);
+    }
+    free(dirty);
+    policy_measure(window, known.used, &known.dirty_rate, &known.working_set);
+    return known;
+}
+
+static int predict(const struct options *o, const struct trace *trace)
+{
+    static const char *const names[] = { "live", "stop-copy", "post-copy", "hybrid", "demand" };
+    static struct policy_round room[ROUNDS_MAX];
+    struct forecast row[NR_FORECASTS];
+    struct predict_known known = watch(o, trace);
+    struct policy_settings settings = o->settings;
+
+    settings.max_rounds = MIN(settings.max_rounds, (u32)ROUNDS_MAX);
+    predict_modes(&settings, &known, room, row);
+    printf("dirty-pages-rate   %lu\nworking-set        %lu pages\n\n", (unsigned long)known.dirty_rate,
+           (unsigned long)known.working_set);
+    puts("mode         total, ms  downtime, ms  rounds        bytes  slowdown");
+    for (unsigned i = 0; i < NR_FORECASTS; i++)
+        printf("%-10s %11.1f %13.1f %7u %12lu %8lu%%%s\n", names[i],
+               row[i].total_us == ~0ULL ? 0 : (double)row[i].total_us / 1000, (double)row[i].downtime_us / 1000,
+               row[i].rounds, (unsigned long)row[i].bytes, (unsigned long)forecast_slowdown(&row[i]),
+               row[i].fails        ? "  would fail"
+               : row[i].over_limit ? "  above downtime-limit"
+                                   : "");
+    printf("\nchosen             %s\n", names[predict_choose(row, true)]);
+    return 0;
+}
+
 /* --- The command line --- */
 
 static const char usage_text[] =
@@ -347,6 +401,7 @@ static const char usage_text[] =
     "  --hot-pages WHEN     last or each; default last\n"
     "  --policy FILE.so     decide by its function policy_decide (policy/policy.h), made by\n"
     "                       cc -shared -fPIC -I. -o FILE.so FILE.c\n"
+    "  --predict            look at the first 0.2 s only, and say what each mode would be (policy/predict.h)\n"
     "  --csv                only the rounds, with commas\n";
 
 static double parse_number(const char *name, const char *text, double least)
@@ -373,10 +428,10 @@ static enum policy_stall parse_stall(const char *text)
     exit(2);
 }
 
-static bool parse_hot_each(const char *text)
+static bool parse_hot_last(const char *text)
 {
     if (!strcmp(text, "last") || !strcmp(text, "each"))
-        return !strcmp(text, "each");
+        return !strcmp(text, "last");
     fprintf(stderr, "replay: --hot-pages: '%s' is wrong, expected last or each\n", text);
     exit(2);
 }
@@ -393,7 +448,8 @@ static void set_option(struct options *o, char option, const char *name)
     case 'd': o->settings.downtime_limit = (u32)parse_number(name, optarg, 1); break;
     case 'n': o->settings.max_rounds = (u32)parse_number(name, optarg, 0); break;
     case 's': o->settings.on_stall = parse_stall(optarg); break;
-    case 'k': o->hot_each = parse_hot_each(optarg); break;
+    case 'k': o->settings.hot_last = parse_hot_last(optarg); break;
+    case 'e': o->predict = true; break;
     case 'p': o->policy = optarg; break;
     case 'c': o->csv = true; break;
     case 'h': fputs(usage_text, stdout); exit(0);
@@ -408,13 +464,15 @@ static struct options parse(int argc, char **argv)
         { "used", 1, NULL, 'u' },       { "at", 1, NULL, 'a' },       { "downtime-limit", 1, NULL, 'd' },
         { "max-rounds", 1, NULL, 'n' }, { "on-stall", 1, NULL, 's' }, { "policy", 1, NULL, 'p' },
         { "csv", 0, NULL, 'c' },        { "help", 0, NULL, 'h' },     { "burst-kb", 1, NULL, 'b' },
-        { "hot-pages", 1, NULL, 'k' },  { NULL, 0, NULL, 0 },
+        { "hot-pages", 1, NULL, 'k' },  { "predict", 0, NULL, 'e' },  { NULL, 0, NULL, 0 },
     };
     struct options o = { .mbit = 1000,
                          .fixed_ms = 10,
                          .rtt_ms = 1,
                          .settings = { .downtime_limit = 20,
                                        .max_rounds = 20,
+                                       .postcopy_rounds = 1,
+                                       .hot_last = true,
                                        .throttle = { .initial = 20, .increment = 10, .max = 99 } } };
     int option, index = 0;
 
@@ -445,6 +503,8 @@ int main(int argc, char **argv)
 
     if (o.used > trace.pages)
         fail("--used", "the guest has fewer pages");
+    if (o.predict)
+        return predict(&o, &trace);
     move(&o, &trace, decide, &outcome);
     show(&o, &outcome);
     return outcome.verdict == POLICY_STOP ? 0 : 1;

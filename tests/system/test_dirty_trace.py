@@ -2,6 +2,7 @@
 """Which pages a guest writes, interval by interval: the trace of a guest, the tool that reads it, and moves that are
 made on it without a machine."""
 
+import random
 import re
 import signal
 import subprocess
@@ -205,6 +206,25 @@ def test_hot_pages_are_left(tmp_path):
         moves[when] = [tuple(map(int, line.split(",")[1:5])) for line in done.stdout.splitlines()[1:]]
     assert moves["last"] == [(1024, 202, 202, 0), (202, 120, 120, 100), (20, 102, 102, 100)]
     assert moves["each"] == [(1024, 202, 202, 0), (202, 120, 120, 0), (120, 112, 112, 0)]
+
+
+def test_replay_predicts(tmp_path):
+    """Of a guest that writes uniformly: what is said after 0.2 s of its trace is what the replayed move then is."""
+    chance = random.Random(1)
+    pages = [sorted({chance.randrange(1000) for _ in range(10)}) for _ in range(3000)]
+    file = make(tmp_path / "t", [(5000, [(page, 1) for page in now]) for now in pages])
+    options = ["--mbit", link(1000), "--rtt-ms", 0, "--fixed-ms", 10, "--on-stall", "stop"]
+    said = replay(file, *options, "--predict")
+    assert said.returncode == 0, said.stderr
+    rate, set_ = (int(line.split()[1]) for line in said.stdout.splitlines()[:2])
+    assert 1700 < rate < 2300 and 700 < set_ <= 1024, said.stdout
+    rows = {line.split()[0]: line.split() for line in said.stdout.splitlines()[4:9]}
+    made = replay(file, *options).stdout
+    downtime = float(re.search(r"^downtime +([\d.]+)", made, re.M)[1])
+    assert float(rows["live"][2]) == pytest.approx(downtime, rel=0.15), (said.stdout, made)
+    assert rows["stop-copy"][1:4] == [f"{1024 / 1000 * 1000 + 10:.1f}"] * 2 + ["0"], rows
+    assert "chosen             hybrid" in said.stdout or "chosen             post-copy" in said.stdout
+    assert "the trace is over" in replay(make(tmp_path / "short", [(10000, [])]), "--predict").stderr
 
 
 def test_policy_of_ones_own(tmp_path):
