@@ -285,7 +285,7 @@ static void put_incoming_head(struct json *out, const struct incoming *in)
     json_string(out, "role", "destination");
     json_string(out, "vm", in->name);
     json_string(out, "peer", in->peer);
-    json_string(out, "mode", in->dry_run ? "check" : "move");
+    json_string(out, "mode", in->dry_run ? "check" : in->cold ? "cold" : "move");
     json_string(out, "status", incoming_status(in));
     json_number(out, "epoch", in->handoff.epoch);
     put_ms(out, "age", clock_ns() - in->stats.began);

@@ -10,7 +10,9 @@
 #include "control/commands.h"
 #include "control/json.h"
 #include "control/status.h"
+#include "host/bits.h"
 #include "host/clock.h"
+#include "host/rtc.h"
 #include "dev/platform.h"
 #include "guest/load/images.h"
 #include "guest/load/create.h"
@@ -18,6 +20,7 @@
 #include "hv/vm.h"
 #include "migrate/halves.h"
 #include "migrate/migration.h"
+#include "stream/vm_history.h"
 
 #define COMMAND_REASON 200 /* characters of the reason why something fails */
 
@@ -198,6 +201,28 @@ static void put_shutdown(struct json *out, const struct shutdown *shutdown)
     json_close(out);
 }
 
+/* Write the last moves by which it came where it was then, the oldest first. */
+static void put_history(struct json *out, const struct vm_history *history)
+{
+    u32 kept = history ? MIN(history->moves, (u32)HISTORY_MOVES) : 0;
+
+    json_array(out, "history");
+    for (u32 i = history ? history->moves - kept : 0; kept--; i++) {
+        const struct history_move *move = &history->move[i % HISTORY_MOVES];
+        char when[RTC_TEXT];
+
+        rtc_text(move->at - (rtc_now_ns() - clock_ns()), when);
+        json_object(out, NULL);
+        json_string(out, "at", when);
+        json_string(out, "from", move->from);
+        json_number(out, "epoch", move->epoch);
+        json_string(out, "mode", history_mode_name(move->mode));
+        json_milli(out, "stood_ms", move->stood / 1000);
+        json_close(out);
+    }
+    json_close(out);
+}
+
 int command_vm(struct call *call)
 {
     const struct vm *vm = call->arg[0].vm;
@@ -230,6 +255,7 @@ int command_vm(struct call *call)
     put_dirty_log(out, &vm->mem.dirty);
     put_vcpus(out, vm);
     put_exits(out, vm);
+    put_history(out, vm->history);
     return 0;
 }
 

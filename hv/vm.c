@@ -168,6 +168,7 @@ static bool reap(u64 mappings)
         npt_fini(&vm->npt);
         list_del(&vm->node);
         free(vm->dirty_rate);
+        free(vm->history);
         free(vm);
     }
     return true;

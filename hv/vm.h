@@ -59,6 +59,7 @@ struct vm {
     struct bus pio, mmio;
 
     struct dirty_rate *dirty_rate; /* its last measurement, dirty/dirty_rate.c; NULL: none */
+    struct vm_history *history;    /* where it has been, stream/vm_history.c; NULL: nowhere else */
     u32 msrs_refused;              /* accesses to MSRs since the last start, up to what the log shows; any CPU */
     u32 throttle;                  /* percent of the time in which no vcpu is entered; vm_throttle */
     u64 write_limit;               /* new pages a second that its vcpus may write to; 0: any; vm_throttle */

@@ -40,6 +40,12 @@ static int parse_reserve(const struct inbox *box, struct migrate_description *d)
     return c.err || c.at != c.len ? -EINVAL : 0;
 }
 
+/* A guest that starts anew has no memory that could be compared, or be missing. */
+static bool flags_fit(u32 flags)
+{
+    return !(flags & WIRE_COLD) || !(flags & (WIRE_VERIFY | WIRE_DEMAND));
+}
+
 /* Allocate what the description asks for. Returns WIRE_OK or the code. */
 static enum wire_code reserve(struct dest *dest, struct incoming *in, char reason[WIRE_REASON])
 {
@@ -138,7 +144,7 @@ void receive_reserve(struct dest_session *session)
         dest_refuse(session, WIRE_E_MEMORY, "no memory for the description");
         return;
     }
-    if (parse_reserve(&session->inbox, in->description) ||
+    if (parse_reserve(&session->inbox, in->description) || !flags_fit(in->description->head.flags) ||
         ram_init(&in->ram, in->description->range, in->description->head.nr_ranges) ||
         in->description->head.memory != in->ram.pages * WIRE_PAGE) {
         dest_refuse(session, WIRE_E_STREAM, "malformed description");

@@ -12,6 +12,7 @@
 #include "host/clock.h"
 #include "host/context.h"
 #include "host/log.h"
+#include "host/rtc.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
 #include "migrate/announcer.h"
@@ -20,6 +21,7 @@
 #include "stream/reception.h"
 #include "stream/tcp_transport.h"
 #include "migrate/vm_dest.h"
+#include "stream/vm_history.h"
 #include "migrate/vm_report.h"
 #include "migrate/vm_source.h"
 #include "host/frame.h"
@@ -547,11 +549,23 @@ static void returns(const struct vm *vm)
     }
 }
 
+static void note_arrival(struct vm *vm, const struct incoming *in, u64 stood)
+{
+    struct history_move move = { .epoch = in->handoff.epoch, .at = rtc_now_ns(), .stood = stood };
+
+    move.mode = in->cold ? HISTORY_COLD : in->handoff.split ? HISTORY_SPLIT : HISTORY_WHOLE;
+    snprintf(move.from, sizeof(move.from), "%s", in->peer);
+    vm_history_add(vm, &move);
+}
+
 /* Ended VMs of the same name or identity are forgotten. */
-static void arrived(const struct vm *vm)
+static void arrived(struct vm *vm, u64 stood)
 {
     make_way(vm);
     totals.arrived++;
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
+        if (vm_dest.incoming[i].used && vm_dest.incoming[i].vm == vm)
+            note_arrival(vm, &vm_dest.incoming[i], stood);
 }
 
 static const struct vm_dest_watcher watcher = { returns, arrived };

@@ -155,7 +155,7 @@ static void run(void *handle, u64 paused_ns, u64 arrived)
     vm_arrive(vm);
     tell_of_tsc(vm);
     tell_of_image(vm);
-    watcher->arrived(vm);
+    watcher->arrived(vm, paused_ns);
 }
 
 static void definition(void *handle, unsigned index, struct wire_section *section, struct codec *c)
@@ -168,9 +168,9 @@ static enum wire_code defined(void *handle, char reason[WIRE_REASON])
     return vm_cold_defined(handle, reason);
 }
 
-static void start(void *handle, bool on)
+static void start(void *handle, bool on, u64 down_ns)
 {
-    watcher->arrived(handle);
+    watcher->arrived(handle, down_ns);
     vm_cold_start(handle, on);
 }
 

@@ -9,7 +9,8 @@ struct vm;
 /* What migration.c is told of a guest that comes here. */
 struct vm_dest_watcher {
     void (*returns)(const struct vm *vm); /* the guest is about to live here, maybe again */
-    void (*arrived)(const struct vm *vm); /* the guest runs here now */
+    /* The guest is here now, and has stood for so many ns. */
+    void (*arrived)(struct vm *vm, u64 stood);
 };
 
 /* Say who is told of guests that come. Boot, once. */

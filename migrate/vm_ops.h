@@ -115,10 +115,10 @@ struct migrate_dest_ops {
     /* Run the VM and open its port: at the time `arrived` of now(), the guest had stood still for paused_ns. */
     void (*run)(void *vm, u64 paused_ns, u64 arrived);
     /* A guest that starts anew here. definition: the counterpart of the source's. defined: as ready. start: the VM is
-     * one of this machine now, and is started if `on` says so. */
+     * one of this machine now, and is started if `on` says so; its guest has been down for down_ns. */
     migrate_section_fn *definition;
     enum wire_code (*defined)(void *vm, char reason[WIRE_REASON]);
-    void (*start)(void *vm, bool on);
+    void (*start)(void *vm, bool on, u64 down_ns);
     /* The files from which it starts are here. */
     void (*filed)(void *vm);
     void (*announce)(void *vm, u64 epoch);

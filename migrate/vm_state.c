@@ -13,11 +13,12 @@
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "migrate/vcpu_image.h"
+#include "stream/vm_history.h"
 #include "mm/guest_walk.h"
 
 #define SECTION_VCPU "vcpu"
 #define SECTION_VM "vm"
-#define VM_VERSION 3 /* version 3 has what a triple fault does */
+#define VM_VERSION 4 /* version 4 has where the VM has been */
 #define XSAVE_AVX 2  /* the component's number */
 
 _Static_assert(VCPU_IMAGE_XSAVE == PAGE_SIZE, "vcpu->fpu is a page");
@@ -139,6 +140,7 @@ void vm_state_own(struct vm *vm, struct codec *c)
     file_state(&vm->image.kernel, c);
     file_state(&vm->image.initrd, c);
     codec_bytes(c, vm->image.cmdline, sizeof(vm->image.cmdline));
+    vm_history_state(vm, c);
     codec_judge(c, vm->on_crash < NR_CONFIG_CRASH, "on-crash has no such value");
     if (!codec_judge(c, memchr(vm->image.cmdline, '\0', sizeof(vm->image.cmdline)), "the command line has no end"))
         return;

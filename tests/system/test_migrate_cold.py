@@ -39,6 +39,8 @@ def test_it_starts_there(site, emus):
     says(site.b, "echo", "(?s)tick 1.*power button.*tick 0")  # behind what it said before
     there = site.b.get("/v1/vms/echo")
     assert there["image"] == "here"
+    [came] = there["history"]
+    assert came["from"].startswith(site.a.address) and came["mode"] == "cold" and came["stood_ms"] > 0
     assert site.b.get("/v1/memory")["images_kept"] == 1
     site.b.post("/v1/vms/echo/reset")
     site.b.wait_for("it is reset", lambda: site.b.get("/v1/vms/echo")["resets"] == there["resets"] + 1)
@@ -48,10 +50,30 @@ def test_it_starts_there(site, emus):
     assert back.returncode == 0, back
     assert re.search(r"^images +are there, 0 bytes", back.stdout, re.M), back.stdout
     assert site.a.guests()["echo"] == "created"
+    assert [move["from"].partition(":")[0] for move in site.a.get("/v1/vms/echo")["history"]] == [
+        site.a.address, site.b.address]
     assert "echo" not in site.b.guests()
     site.b.wait_for("its file is gone, too", lambda: site.b.get("/v1/memory")["images_kept"] == 0)
     site.a.post("/v1/vms/echo/start")
     site.a.wait_for("it runs", lambda: site.a.guests()["echo"] == "running")
+
+
+def test_one_that_has_ended_moves_and_starts(site):
+    """With nothing to shut down. A name that is taken there is refused before anything is asked of a guest."""
+    site.a.boot(echo("off"))
+    site.b.boot(vm("echo", "hello.elf", memory="8M", autostart="no"))
+    site.a.ready()
+    site.b.machine.wait("api: port 80", TIMEOUT["qemu"])
+    started(site.a)
+    taken = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold")
+    assert taken.returncode == 1 and "another VM, named echo, is there already, it is created" in taken.stderr, taken
+    assert site.a.guests()["echo"] == "running"
+    site.b.post("/v1/vms/echo/forget")
+    site.a.post("/v1/vms/echo/poweroff")
+    done = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold")
+    assert done.returncode == 0, done
+    assert "echo" not in site.a.guests()
+    started(site.b)
 
 
 def test_it_stays(site):

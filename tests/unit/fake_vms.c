@@ -20,6 +20,7 @@
 #include "host/log.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
+#include "stream/vm_history.h"
 #include "host/frame.h"
 #include "net/net_test.h"
 #include "net/netif.h"
@@ -153,6 +154,16 @@ void shutdown_ask(struct vm *vm, u32 timeout, bool force)
 const char *shutdown_name(enum shutdown_state state)
 {
     return state == SHUTDOWN_ASKED ? "asked" : "?";
+}
+
+const char *history_mode_name(u8 mode)
+{
+    return mode == HISTORY_COLD ? "cold" : "?";
+}
+
+u64 rtc_now_ns(void)
+{
+    return clock_ns();
 }
 
 void acpi_pm_sleep_button(struct acpi_pm *pm)

@@ -106,7 +106,7 @@ enum wire_code fake_defined(void *vm, char reason[WIRE_REASON])
     return ((struct fake_vm *)vm)->restored == 1 ? WIRE_OK : WIRE_E_STATE;
 }
 
-void fake_start(void *ctx, bool on)
+void fake_start(void *ctx, bool on, u64 down_ns)
 {
     struct fake_vm *vm = ctx;
 
@@ -115,6 +115,7 @@ void fake_start(void *ctx, bool on)
     assert_files_are_here();
     vm->running = on;
     vm->off = !on;
+    vm->paused_ns = down_ns;
 }
 
 void fake_filed(void *vm)

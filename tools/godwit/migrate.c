@@ -138,6 +138,12 @@ static enum status begin(const struct options *o)
 
 /* --- Progress --------------------------------------------------------------------------------------------------- */
 
+/* Does its guest start anew at the destination? */
+static bool is_cold(const json_t *move)
+{
+    return !strcmp(text(move, "mode"), "cold");
+}
+
 /* The expected downtime, in words. The first round shows how fast the guest writes: before its end there is no
  * expectation. While the guest is throttled, the expectation is the one under the throttle. Of a guest that has been
  * handed over before its memory (post-copy) there is none either; in mode demand nothing comes until somebody asks. */
@@ -146,6 +152,8 @@ static const char *expected(const json_t *move, const json_t *ram, char *buffer,
     double throttle = number(move, "cpu-throttle-percentage");
     int length;
 
+    if (is_cold(move))
+        return "";
     if (!strncmp(text(move, "status"), "postcopy-", strlen("postcopy-")))
         return strcmp(text(move, "mode"), "demand") ? "the guest runs there"
                                                     : "the guest runs there; 'godwit pull' sends the rest";
@@ -178,7 +186,11 @@ static bool is_doubtful(const char *status)
 /* Fill buffer with the stage: "active, round 3", rounds counted from 1; "device". */
 static void stage(const json_t *move, const json_t *ram, char *buffer, size_t room)
 {
-    if (!strcmp(text(move, "status"), "active"))
+    if (is_cold(move) && !strcmp(text(move, "status"), "active"))
+        snprintf(buffer, room, "its files");
+    else if (is_cold(move) && !strcmp(text(move, "status"), "pre-switchover"))
+        snprintf(buffer, room, "shutting down");
+    else if (!strcmp(text(move, "status"), "active"))
         snprintf(buffer, room, "active, round %.0f", number(ram, "dirty-sync-count") + 1);
     else
         snprintf(buffer, room, "%s", text(move, "status"));
@@ -201,6 +213,7 @@ static void show_bar(const json_t *move, const json_t *ram)
 static void show_line(const json_t *move, const json_t *ram, char *last, size_t room)
 {
     char line[128], downtime[96], rate[32] = "";
+    const char *words = expected(move, ram, downtime, sizeof(downtime));
 
     stage(move, ram, line, sizeof(line));
     if (!strcmp(line, last) || is_over(text(move, "status")))
@@ -208,8 +221,8 @@ static void show_line(const json_t *move, const json_t *ram, char *last, size_t 
     snprintf(last, room, "%s", line);
     if (number(ram, "mbps") > 0) /* known from the first pages on */
         snprintf(rate, sizeof(rate), " at %.0f Mbit/s", number(ram, "mbps"));
-    fprintf(stderr, "%s: %.1f MiB left%s, %s\n", line, number(ram, "remaining") / (1 << 20), rate,
-            expected(move, ram, downtime, sizeof(downtime)));
+    fprintf(stderr, "%s: %.1f MiB left%s%s%s\n", line, number(ram, "remaining") / (1 << 20), rate, *words ? ", " : "",
+            words);
 }
 
 /* Ask until the move is over, or has been in doubt for long. Returns the last answer, or NULL. show: print the

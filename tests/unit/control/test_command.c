@@ -25,6 +25,7 @@
 #include "host/cpu.h"
 #include "hv/vm.h"
 #include "tests/unit/command_rig.h"
+#include "stream/vm_history.h"
 #include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_vms.h"
 
@@ -139,7 +140,13 @@ static void trace_errors(void **state)
 
 static void actions(void **state)
 {
+    struct vm_history history = { .moves = HISTORY_MOVES + 1 };
+
     (void)state;
+    for (unsigned i = 1; i < HISTORY_MOVES; i++)
+        history.move[i] = (struct history_move){ .mode = HISTORY_COLD, .from = "10.9.0.7:4900" };
+    history.move[0] =
+        (struct history_move){ .mode = HISTORY_COLD, .from = "10.9.0.9:4900", .epoch = 7, .stood = 4000000 };
     assert_int_equal(run("  pause\t web  "), 0);
     assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"paused\",\"epoch\":3}");
     assert_int_equal(fake_vm(0)->status, VM_PAUSED);
@@ -158,6 +165,11 @@ static void actions(void **state)
     assert_int_equal(run("resume web"), 0);
     assert_int_equal(platform_of(fake_vm(0))->pm.status, PM1_SLEEP_BUTTON | PM1_POWER_BUTTON);
     fake_vm(0)->asleep = false;
+    fake_vm(0)->history = &history;
+    assert_int_equal(run("vm web"), 0);
+    assert_non_null(
+        strstr(out.buffer.text, "\"from\":\"10.9.0.9:4900\",\"epoch\":7,\"mode\":\"cold\",\"stood_ms\":4.000"));
+    fake_vm(0)->history = NULL;
     assert_int_equal(run("shutdown web 0"), -EINVAL);
     assert_int_equal(run("shutdown web 5 soon"), -EINVAL);
     assert_string_equal(call.error, "late: 'soon' is wrong, expected one of leave, force");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A whole VM as sections: what one machine saves, another one becomes; a section out of its place, of another version
  * or cut short is refused in words that name it. */
-/* sources: migrate/vm_state.c migrate/vcpu_image.c migrate/vcpu_image_check.c hv/cpuid.c hv/cpuid_policy.c */
+/* sources: migrate/vm_state.c stream/vm_history.c migrate/vcpu_image.c migrate/vcpu_image_check.c hv/cpuid.c */
+/* sources: hv/cpuid_policy.c */
 /* sources: dev/acpi_pm.c dev/apic_bus.c dev/cmos.c dev/console.c dev/i8254.c dev/i8259.c */
 /* sources: dev/ioapic.c dev/irq.c dev/lapic.c dev/lapic_timer.c dev/mc146818.c dev/pci.c */
 /* sources: dev/pci_msix.c dev/pit.c dev/platform.c dev/pv_eoi.c dev/pvclock.c dev/timer.c */
@@ -28,6 +29,7 @@
 #include "host/asm.h"
 #include "hv/backend.h"
 #include "hv/cpuid_features.h"
+#include "stream/vm_history.h"
 #include "migrate/vm_state.h"
 #include "tests/unit/platform_rig.h"
 #include "tests/unit/vcpu_images.h"
@@ -132,6 +134,9 @@ static void vcpus_make(struct machine *machine)
     }
 }
 
+/* The move by which the old one came where it is. */
+static const struct history_move came = { .mode = HISTORY_COLD, .from = "10.9.0.9:4900", .epoch = 9 };
+
 static int setup(void **state)
 {
     static struct vcpu_image image;
@@ -153,6 +158,7 @@ static int setup(void **state)
     rig.old.vm.resets = 3;
     rig.old.vm.on_crash = CONFIG_CRASH_STOP;
     strcpy(rig.old.vm.image.cmdline, "quiet");
+    vm_history_add(&rig.old.vm, &came);
     rig.old.vm.image.kernel = (struct guest_file){ .data = "here", .size = 4, .digest = 44 };
     located = NULL;
     takes_msrs = true;
@@ -164,6 +170,7 @@ static int teardown(void **state)
     struct machine *machines[] = { &rig.old, &rig.new };
 
     for (unsigned i = 0; i < 2; i++) {
+        free(machines[i]->vm.history);
         for (unsigned v = 0; v < VCPUS; v++) {
             free(machines[i]->vcpu[v].fpu);
             free(machines[i]->vcpu[v].backend);
@@ -399,9 +406,17 @@ static void test_own_section(void **state)
     assert_int_equal(restore(&rig.new.vm, vm, &other, other.len), -EINVAL);
     assert_string_equal(why, "on-crash has no such value");
     other = sections[vm];
-    memset(other.bytes + other.len - CONFIG_CMDLINE, 'x', CONFIG_CMDLINE);
+    memset(other.bytes + 2 + 1 + 8 + 1 + 4 * 8, 'x', CONFIG_CMDLINE);
     assert_int_equal(restore(&rig.new.vm, vm, &other, other.len), -EINVAL);
     assert_string_equal(why, "the command line has no end");
+    other = sections[vm];
+    other.bytes[other.len - sizeof(((struct history_move *)0)->from) - 1] = NR_HISTORY_MODES;
+    assert_int_equal(restore(&rig.new.vm, vm, &other, other.len), -EINVAL);
+    assert_string_equal(why, "a move that is none in its history");
+    assert_int_equal(restore(&rig.new.vm, vm, &sections[vm], sections[vm].len), 0);
+    assert_int_equal(rig.new.vm.history->moves, 1);
+    assert_memory_equal(&rig.new.vm.history->move[0], &rig.old.vm.history->move[0], sizeof(struct history_move));
+    assert_string_equal(rig.new.vm.history->move[0].from, "10.9.0.9:4900");
 }
 
 /* A value of an MSR that could not have been written here; a state that no processor of this policy has. */
