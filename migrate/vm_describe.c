@@ -12,7 +12,7 @@
 #include "host/bits.h"
 #include "host/panic.h"
 #include "hv/vm.h"
-#include "migrate/cpu_words.h"
+#include "stream/cpu_words.h"
 #include "migrate/vm_state.h"
 #include "host/frame.h"
 #include "net/ethernet.h"

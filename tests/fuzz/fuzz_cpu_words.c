@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/cpu_words.c hv/cpuid_policy.c */
+/* sources: stream/cpu_words.c hv/cpuid_policy.c */
 /*
  * libFuzzer entry for what a peer says that its guest was shown of its processor: words as they are, or changes to
  * those of a policy. What is taken the host has, and says the same words again; what is refused is refused in words.
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "migrate/cpu_words.h"
+#include "stream/cpu_words.h"
 
 #define CHANGES 12
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/cpu_words.c hv/cpuid_policy.c */
+/* sources: stream/cpu_words.c hv/cpuid_policy.c */
 /* What a guest was shown of its processor: it is kept, or refused by the name of what is missing. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "hv/cpuid_features.h"
-#include "migrate/cpu_words.h"
+#include "stream/cpu_words.h"
 
 static struct cpuid_policy shown, host, taken;
 static struct wire_cpuid words[WIRE_CPUID];

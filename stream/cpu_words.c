@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/cpu_words.h"
+#include "stream/cpu_words.h"
 
 #include <stdio.h>
 #include <string.h>
