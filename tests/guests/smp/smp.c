@@ -107,6 +107,15 @@ static void test_x2apic(void)
     test_all(true);
 }
 
+static u64 number_of(const char *digits)
+{
+    u64 number = 0;
+
+    for (; *digits >= '0' && *digits <= '9'; digits++)
+        number = number * 10 + (u64)(*digits - '0');
+    return number;
+}
+
 void guest_main(void)
 {
     char how[16];
@@ -127,6 +136,10 @@ void guest_main(void)
     if (boot_option("halt", how, sizeof(how)))
         all_halt(!strcmp(how, "unstarted"));
     sti();
+    if (boot_option("pair", how, sizeof(how))) {
+        pair(number_of(how));
+        return;
+    }
     test_start();
     test_all(false);
     report_prefix("x2apic");

@@ -110,4 +110,7 @@ void test_init(void);
 /* All processors halt with interrupts off, or this one alone, the others never having been started. */
 _Noreturn void all_halt(bool unstarted);
 
+/* pair.c */
+void pair(u64 rate);
+
 #endif
