@@ -229,7 +229,7 @@ bool source_lane_step(struct source *s)
         source_link_lost(s, WIRE_E_LINK, BROKEN);
     else if (done < 0)
         source_lane_close(s);
-    return done;
+    return done || (owes(s) && outbox_empty(&s->lane->outbox)); /* the bandwidth allows it in a moment */
 }
 
 /* --- The guest stands: what stays behind -------------------------------------------------------------------------- */
