@@ -434,13 +434,22 @@ static bool session_turn(struct dest_session *session)
     return n;
 }
 
-bool dest_step(struct dest *dest)
+/* Take the turns of lanes, or of all other connections. */
+static bool take_turns(struct dest *dest, bool lanes)
 {
     bool worked = false;
 
     for (unsigned i = 0; i < DEST_SESSIONS; i++)
-        if (dest->session[i].used)
+        if (dest->session[i].used && (dest->session[i].stage == SESSION_LANE) == lanes)
             worked |= session_turn(&dest->session[i]);
+    return worked;
+}
+
+bool dest_step(struct dest *dest)
+{
+    bool worked = take_turns(dest, true); /* somebody waits for what these bring */
+
+    worked |= take_turns(dest, false);
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
 
