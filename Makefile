@@ -51,7 +51,7 @@ HV_INCLUDE = -I. -nostdinc -isystem $(NEWLIB)/include -isystem $(GCC_INCLUDE)
 
 CFLAGS_HV = -std=gnu11 -O2 -g $(CODEGEN) $(WARNINGS) $(HV_INCLUDE)
 
-# What finds our own mistakes is for tests, not for users: docs/debug.md. With -O2 it takes half as long again to compile.
+# What finds our own mistakes is for tests, not for users: docs/debug.md. -O2 would take half as long again to compile.
 NETS := -fstack-protector-strong -mstack-protector-guard=global -fsanitize=undefined -fno-sanitize=return
 HEAP_NET := -Wl,--wrap=_malloc_r -Wl,--wrap=_free_r
 CFLAGS_DEBUG = $(CFLAGS_HV:-O2=-O1) -DGODWIT_DEBUG -DGODWIT_NETS -Wno-maybe-uninitialized $(NETS)
