@@ -130,15 +130,15 @@ static const struct command table[] = {
       .run = command_trace },
     { .name = "migrate",
       .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT }, ARG_OPTIONS },
-      .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: live, stop-copy, post-copy, hybrid, demand "
-              "or cold; verify, with-images; of cold: stopped, force, timeout=S",
+      .help = "move it to another hypervisor, at ADDRESS[:PORT]; options: live, stop-copy, post-copy, hybrid, demand, "
+              "cold or auto; verify, with-images; of cold: stopped, force, timeout=S",
       .states = HERE | CREATED | ENDED,
       .changes = true,
       .deferred = true,
       .run = command_migrate },
     { .name = "migrate-check",
       .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT }, ARG_OPTIONS },
-      .help = "ask a hypervisor whether it would take it so; query-migrate has the answer",
+      .help = "ask a hypervisor whether it would take it so, and how; query-migrate has the answer",
       .states = HERE,
       .changes = true,
       .deferred = true,

@@ -36,7 +36,7 @@ class Scale:
     link: int = 2000      # R, pages a second
     tick: int = 5000      # us between the guest's writes
     pattern: str = "uniform"  # of its writes: that, or hot (nine of ten into a tenth of the pages)
-    hot: str = "last"     # hot-pages
+    hot: str = "each"     # hot-pages
     keep: bool = True     # it makes up for ticks that it took late
     limit: int = 80       # downtime-limit, ms: for each rho of RHOS up to 0.5, far from what a round leaves
     rtt: float = 2        # what is assumed of round trips, ms

@@ -149,7 +149,8 @@ def test_interrupted():
 @pytest.mark.parametrize("arguments, words", [
     (["migrate", "web"], "usage: godwit migrate VM DEST"),
     ([*MOVE, "--fast"], "unknown option '--fast'"),
-    ([*MOVE, "--mode", "cold"], "--mode wants live, stop-copy, post-copy, hybrid, demand or auto, not 'cold'"),
+    ([*MOVE, "--mode", "warm"],
+     "--mode wants live, stop-copy, post-copy, hybrid, demand, cold or auto, not 'warm'"),
     ([*MOVE, "--mode"], "not 'nothing'"),
     ([*MOVE, "192.0.2.12"], "one argument too many: '192.0.2.12'"),
 ])
