@@ -81,7 +81,7 @@ bool source_end_log(struct source *s)
 /* Does nothing that was said, or is half said, lie in the guest's RAM any more? */
 static bool is_said(struct source *s)
 {
-    return outbox_empty(&s->outbox) && s->transport.ops->drained(&s->transport);
+    return outbox_empty(&s->outbox) && !s->transport.ops->unacknowledged(&s->transport);
 }
 
 /* A destination that has not acknowledged all bytes would get what is in the guest's RAM after that is freed. One that

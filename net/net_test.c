@@ -67,7 +67,7 @@ static u64 net_test_poll(void)
     }
     if (state && state != -EAGAIN)
         end(error_text(state));
-    else if (test.sent == test.size && tcp_stream_drained(stream))
+    else if (test.sent == test.size && !tcp_stream_unacknowledged(stream))
         end(NULL);
     else if (clock_ns() - heard > SILENCE_NS)
         end(test.began ? "the peer takes nothing" : "no answer");

@@ -90,12 +90,6 @@ static void reset(struct tcp_stream *stream)
     altcp_abort(pcb);
 }
 
-/* Has the peer acknowledged all bytes that were sent? */
-static bool is_drained(const struct tcp_stream *stream)
-{
-    return stream->unacknowledged == 0;
-}
-
 /* End a lingering stream that has sent all and whose peer has closed: lwIP goes on alone with the end of the
  * connection. Before that the peer may still be sending, and a reset would make it lose our last words. Our FIN may
  * still be unacknowledged, and we can't wait for that: lwIP tells nobody, goes to TIME_WAIT, and frees the pcb later.
@@ -104,7 +98,7 @@ static bool finish(struct tcp_stream *stream)
 {
     struct altcp_pcb *pcb = stream->pcb;
 
-    if (!stream->finished || !is_drained(stream))
+    if (!stream->finished || stream->unacknowledged)
         return false;
     let_go(stream);
     if (altcp_close(pcb) != ERR_OK) { /* no memory: with the next poll */
@@ -332,9 +326,9 @@ void tcp_stream_push_all(void)
     }
 }
 
-bool tcp_stream_drained(const struct tcp_stream *stream)
+size_t tcp_stream_unacknowledged(const struct tcp_stream *stream)
 {
-    return stream->pcb && is_drained(stream);
+    return stream->unacknowledged;
 }
 
 long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len)

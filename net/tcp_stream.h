@@ -35,8 +35,8 @@ int tcp_stream_state(const struct tcp_stream *stream);
 long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, bool stable);
 void tcp_stream_push_all(void);
 
-/* Has the peer acknowledged all that was sent? False if the connection is gone. */
-bool tcp_stream_drained(const struct tcp_stream *stream);
+/* How many of the bytes that were sent has the peer not acknowledged? The number stays if the connection is gone. */
+size_t tcp_stream_unacknowledged(const struct tcp_stream *stream);
 
 /* Take up to len bytes. Returns how many, more than 0; -EAGAIN: none now; -EPIPE: the peer has closed, and all bytes
  * have been taken; another -errno: the connection is gone. */

@@ -402,10 +402,10 @@ void image_reader_step(struct image_reader *r)
         fail(r, "it came too slowly, or was given up here");
 }
 
-static bool drained(const struct transport *transport)
+static u64 unacknowledged(const struct transport *transport)
 {
     (void)transport;
-    return true;
+    return 0;
 }
 
 static void close(struct transport *transport)
@@ -415,7 +415,9 @@ static void close(struct transport *transport)
 
 struct transport image_reader_transport(struct image_reader *r)
 {
-    static const struct transport_ops ops = { .send = send, .receive = receive, .drained = drained, .close = close };
+    static const struct transport_ops ops = {
+        .send = send, .receive = receive, .unacknowledged = unacknowledged, .close = close
+    };
 
     return (struct transport){ .ops = &ops, .ctx = r };
 }

@@ -60,14 +60,14 @@ static void passed(struct image_writer *w)
     w->round_done |= w->type == WIRE_ROUND;
 }
 
-/* These are said to a destination, and are no part of an image. */
+/* What is said to a destination, and is no part of an image; nothing follows END, which PREPARE becomes. */
 static bool keep_back(struct image_writer *w, const struct chunk *chunk)
 {
     if (w->type == WIRE_PREPARE) {
         memcpy(&w->prepare, (const u8 *)chunk->bytes + sizeof(struct wire_record), sizeof(w->prepare));
         w->closing = true;
     }
-    return w->type == WIRE_PREPARE || w->type == WIRE_ABORT || w->type == WIRE_END;
+    return w->closing || w->whole || w->type == WIRE_ABORT || w->type == WIRE_END;
 }
 
 /* A header or a record begins. Returns whether it goes to the file. */
@@ -132,6 +132,11 @@ static long send(struct transport *transport, const struct chunk *chunks, unsign
 
 /* --- What the source is told ------------------------------------------------------------------------------------- */
 
+static u64 on_the_way(const struct image_writer *w)
+{
+    return w->file.ops->unacknowledged(&w->file);
+}
+
 /* What was sent without a copy, and is changed later, would be damaged if TCP sent it again when the guest is gone on
  * and no later round corrects it. So a round is over when the other end has it, and the rest goes by copies. */
 static void answer_round(struct image_writer *w)
@@ -155,7 +160,7 @@ static int write_end(struct image_writer *w)
     err = outbox_flush(&w->last, &w->file);
     if (err)
         return err;
-    return w->live || w->file.ops->drained(&w->file) ? 0 : -EAGAIN;
+    return w->live || !on_the_way(w) ? 0 : -EAGAIN;
 }
 
 /* Answer PREPARE when the image is whole. Returns 0, or the file's error. */
@@ -172,10 +177,11 @@ static int answer_prepare(struct image_writer *w)
     return 0;
 }
 
-/* A client that takes no more for too long is one that has done nothing: what it has taken is its work. */
+/* A client that takes no more for too long is one that has done nothing: what the other end has of the image is its
+ * work. What is on the way may be of HTTP's answer, and of END. */
 static void keepalive(struct image_writer *w)
 {
-    u64 work = w->bytes;
+    u64 work = w->bytes - MIN(w->bytes, on_the_way(w));
 
     if (w->greeted && w->ops->now(w->ctx) - w->last_said > WIRE_KEEPALIVE_MS * NS_PER_MS)
         outbox_record(&w->words, WIRE_KEEPALIVE, &work, sizeof(work));
@@ -190,7 +196,7 @@ static int next_words(struct image_writer *w)
 
     if (!err && w->closing)
         err = answer_prepare(w);
-    else if (!err && w->round_done && w->file.ops->drained(&w->file))
+    else if (!err && w->round_done && !on_the_way(w))
         answer_round(w);
     if (!err && outbox_empty(&w->words))
         keepalive(w);
@@ -209,11 +215,9 @@ static long receive(struct transport *transport, void *bytes, size_t len)
     return (long)taken;
 }
 
-static bool drained(const struct transport *transport)
+static u64 unacknowledged(const struct transport *transport)
 {
-    const struct image_writer *w = transport->ctx;
-
-    return w->file.ops->drained(&w->file);
+    return on_the_way(transport->ctx);
 }
 
 static void close(struct transport *transport)
@@ -226,7 +230,9 @@ static void close(struct transport *transport)
 
 struct transport image_writer_transport(struct image_writer *w)
 {
-    static const struct transport_ops ops = { .send = send, .receive = receive, .drained = drained, .close = close };
+    static const struct transport_ops ops = {
+        .send = send, .receive = receive, .unacknowledged = unacknowledged, .close = close
+    };
 
     return (struct transport){ .ops = &ops, .ctx = w };
 }

@@ -30,9 +30,9 @@ static long receive(struct transport *transport, void *bytes, size_t len)
     return tcp_stream_receive(transport->ctx, bytes, len);
 }
 
-static bool drained(const struct transport *transport)
+static u64 unacknowledged(const struct transport *transport)
 {
-    return tcp_stream_drained(transport->ctx);
+    return tcp_stream_unacknowledged(transport->ctx);
 }
 
 static void close(struct transport *transport)
@@ -40,7 +40,9 @@ static void close(struct transport *transport)
     tcp_stream_close(transport->ctx);
 }
 
-static const struct transport_ops ops = { .send = send, .receive = receive, .drained = drained, .close = close };
+static const struct transport_ops ops = {
+    .send = send, .receive = receive, .unacknowledged = unacknowledged, .close = close
+};
 
 struct transport tcp_transport(struct tcp_stream *stream)
 {

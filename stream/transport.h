@@ -26,9 +26,9 @@ struct transport_ops {
     /* Put up to len received bytes there, in order. Returns how many, more than 0; -EAGAIN: none have come; or another
      * -errno: the connection is gone (-EPIPE: the peer has closed it, and everything before that has been received). */
     long (*receive)(struct transport *transport, void *bytes, size_t len);
-    /* Has the peer's end acknowledged all that was sent? Until then stable memory may be read. Only the source calls
-     * it. False if the connection is gone. */
-    bool (*drained)(const struct transport *transport);
+    /* How many of the bytes that were sent has the peer's end not acknowledged? As long as there are some, stable
+     * memory may be read. Only the source calls it. The number stays if the connection is gone. */
+    u64 (*unacknowledged)(const struct transport *transport);
     /* End the connection, and free it: bytes that send() has accepted are still delivered if the peer lives. The
      * transport must not be used afterwards. */
     void (*close)(struct transport *transport);

@@ -144,11 +144,12 @@ static long pipe_receive(struct transport *transport, void *bytes, size_t len)
     return (long)n;
 }
 
-static bool pipe_drained(const struct transport *transport)
+/* Where nothing is heard of the other end, or it is gone, something is always on its way. */
+static u64 pipe_unacknowledged(const struct transport *transport)
 {
     const struct end *end = transport->ctx;
 
-    return !end->pipe->silent && !end->pipe->broken && !end->pipe->way[end->number].used;
+    return end->pipe->way[end->number].used + (end->pipe->silent || end->pipe->broken);
 }
 
 static void pipe_close(struct transport *transport)
@@ -162,7 +163,7 @@ static void pipe_close(struct transport *transport)
 struct transport pipe_end(struct pipe *pipe, int end)
 {
     static const struct transport_ops ops = {
-        .send = pipe_send, .receive = pipe_receive, .drained = pipe_drained, .close = pipe_close
+        .send = pipe_send, .receive = pipe_receive, .unacknowledged = pipe_unacknowledged, .close = pipe_close
     };
     struct end *ctx = malloc(sizeof(*ctx));
 
