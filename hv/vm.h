@@ -68,6 +68,7 @@ struct vm {
     struct {
         unsigned sections;  /* sections of its state that were restored */
         bool paused, clone; /* it was paused at its source; it keeps the MAC that it was made with */
+        bool asked;         /* it did not come from its owner: others are asked who has it */
     } incoming;             /* VM_INCOMING */
     bool arrived;           /* the VM came from another machine */
 

@@ -62,6 +62,7 @@ bool asking_begin(struct vm *copy)
 {
     if (on)
         return false;
+    copy->incoming.asked = true;
     asked[0] = copy;
     questions[0] = claims_question(copy);
     ask(1);
@@ -161,9 +162,11 @@ void asking_heard(const struct wire_claim *claim, const char *where)
     list_for_each (node, vm_list()) {
         struct vm *vm = container_of(node, struct vm, node), **at = place(vm);
         bool same = !memcmp(vm->identity.id, claim->vm_id, WIRE_ID);
+        bool copy = vm->status == VM_INCOMING && vm->incoming.asked;
 
-        if (at && claims_are_of(claim, vm)) {
-            *at = NULL;
+        if ((at || copy) && claims_are_of(claim, vm)) {
+            if (at)
+                *at = NULL;
             found(vm, claim, where);
         } else if (same && (vm_ended(vm) || (vm->status == VM_CREATED && heeds))) {
             idle_heard(vm, claim, where);

@@ -22,7 +22,8 @@ void asking_start(const struct config *config);
 
 /* Ask about a copy that has come here otherwise than from its owner, and does not run yet; at the same time all `peers`
  * are asked. Meanwhile asking_about(copy) is true. If another machine has its VM, or one with its MAC, copy->elsewhere
- * is that epoch then, and copy->reason says where. False: another question is under way; try again. */
+ * is that epoch then, and copy->reason says where; so it is if that is heard later, before the copy runs. False:
+ * another question is under way; try again. */
 bool asking_begin(struct vm *copy);
 
 /* Another hypervisor, at the address `where`, owns a VM, holds a copy of it, or has more right to start it than we. A

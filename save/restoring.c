@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The destination makes the VM as in a move; meanwhile all other hypervisors are asked who has it. The copy runs when
- * it is whole and nobody has said that the VM is there.
+ * The destination makes the VM as in a move; meanwhile all other hypervisors are asked who has it, so that it is
+ * refused early, and again when the copy is whole, for much may have happened since. The copy runs when nobody has said
+ * that the VM is there. While it is asked about the second time, it is prepared, and this machine says so: of two
+ * machines that restore one guest, at least one hears the other.
  */
 #define LOG_PREFIX "restore"
 #include "save/restoring.h"
@@ -33,6 +35,7 @@ struct restoring {
     struct restore_request request;
     struct image_reader reader;
     bool accepted; /* the destination has the reader's transport */
+    bool asked;    /* who has the guest, since the copy is whole */
     u64 began;     /* ns */
     void (*over)(void *ctx, const struct restored *restored);
     void *ctx;
@@ -149,20 +152,33 @@ static void renew(struct vm *vm)
     spin_unlock(&vm->device_lock);
 }
 
-static void decide(struct restoring *restoring)
+/* The copy is whole. */
+static void decide(struct restoring *restoring, struct vm *vm)
+{
+    if (!restoring->asked) {
+        restoring->asked = asking_begin(vm);
+        return;
+    }
+    if (asking_about(vm))
+        return;
+    vm->incoming.asked = false;
+    vm->incoming.paused |= restoring->request.paused;
+    renew(vm);
+    image_reader_commit(&restoring->reader);
+}
+
+/* A copy whose guest turns out to be elsewhere is given up at once. */
+static void heed(struct restoring *restoring)
 {
     struct image_reader *reader = &restoring->reader;
     struct vm *vm = copy_of(restoring);
 
-    if (!vm || asking_about(vm))
+    if (!vm)
         return;
-    if (vm->elsewhere) {
+    if (vm->elsewhere)
         image_reader_fail(reader, vm->reason);
-        return;
-    }
-    vm->incoming.paused |= restoring->request.paused;
-    renew(vm);
-    image_reader_commit(reader);
+    else if (reader->status == READER_PREPARED)
+        decide(restoring, vm);
 }
 
 /* --- From its begin to its end -------------------------------------------------------------------------------------
@@ -197,8 +213,8 @@ static void step(struct restoring *restoring)
         begin(restoring);
     if (reader->status == READER_ACCEPTED)
         accepted(restoring);
-    if (reader->status == READER_PREPARED)
-        decide(restoring);
+    if (reader->status == READER_PASSING || reader->status == READER_PREPARED)
+        heed(restoring);
     if (reader->status >= READER_RUNNING && restoring->over)
         tell(restoring);
     if (restoring->over || (restoring->accepted && !reader->hung_up))

@@ -453,6 +453,41 @@ static void test_a_copy_is_asked_about(void **state)
     }
 }
 
+/* A copy is not let run if its owner is heard before that, though that did not answer in time. */
+static void test_an_owner_that_is_heard_late(void **state)
+{
+    struct vm *copy = &machines[0].vm;
+    struct wire_claim claim;
+
+    (void)state;
+    here = NULL;
+    memset(machines, 0, sizeof(machines));
+    boot(0, 1, 0);
+    machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
+    memset(asked, 0, sizeof(asked));
+    asking_start(&machines[0].config);
+    copy->status = VM_INCOMING;
+    enter(0);
+    claim = claims_question(copy);
+    claim.kind = WIRE_CLAIM_OWNS;
+    claim.owner = 99;
+    claim.epoch = 1;
+    claim_seal(&claim);
+    copy->identity.epoch = EPOCH_FORCE;
+    assert_true(asking_begin(copy));
+    for (unsigned ms = 0; ms < 600; ms++, now += MS)
+        turn(0);
+    enter(0);
+    assert_false(asking_about(copy));
+    assert_int_equal(copy->elsewhere, 0);
+    hear((const u8 *)&claim, sizeof(claim));
+    assert_int_equal(copy->elsewhere, 1);
+    copy->elsewhere = 0;
+    copy->status = VM_RUNNING;
+    hear((const u8 *)&claim, sizeof(claim));
+    assert_int_equal(copy->elsewhere, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_ended_here_runs_there),
         cmocka_unit_test(test_idle_here_runs_there),
         cmocka_unit_test(test_a_copy_is_asked_about),
+        cmocka_unit_test(test_an_owner_that_is_heard_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
