@@ -6,7 +6,7 @@ import re
 
 import pytest
 from machine import TIMEOUT, vm
-from migration import LINUX, Site, check, move, says
+from migration import LINUX, Site, check, says, shell
 
 
 def echo(power):
@@ -97,9 +97,9 @@ def test_it_stays(site):
 
 
 def test_linux_and_its_files(site):
-    """Live, with its files behind it: a reset there starts it anew. Then cold, by its own shutdown, to a third place
-    that is its first."""
-    site.boot(LINUX)
+    """Live, with its files behind it: a reset there starts it anew. Then back, cold, by its own shutdown."""
+    site.boot(LINUX.replace("quiet", "quiet run=buttons"))
+    site.a.machine.wait("godwit-guest: ready", TIMEOUT["qemu"])
     assert check(site.a, site.b, "linux")["warnings"]
     done = site.a.godwit("migrate", "linux", site.b.address, "--with-images")
     assert done.returncode == 0, done
@@ -109,5 +109,9 @@ def test_linux_and_its_files(site):
     site.b.type("linux", "reboot -f")
     site.b.wait_for("it is up again", lambda: site.b.machine.log.count("godwit-guest: ready") > ready,
                     TIMEOUT["qemu"])
-    move(site.b, site.a, "linux")
+    ready = site.a.machine.log.count("godwit-guest: ready")
+    back = site.b.godwit("migrate", "linux", site.a.address, "--mode", "cold")
+    assert back.returncode == 0, back
+    site.a.wait_for("it is up", lambda: site.a.machine.log.count("godwit-guest: ready") > ready, TIMEOUT["qemu"])
+    assert "run=buttons" in shell(site.a, "cat /proc/cmdline")
     site.b.wait_for("its files are gone", lambda: site.b.get("/v1/memory")["images_kept"] == 0)
