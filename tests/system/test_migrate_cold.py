@@ -7,6 +7,7 @@ import re
 import pytest
 from machine import TIMEOUT, vm
 from migration import LINUX, Site, check, says, shell
+from relay import SOURCE, Relay
 
 
 def echo(power):
@@ -74,6 +75,33 @@ def test_one_that_has_ended_moves_and_starts(site):
     assert done.returncode == 0, done
     assert "echo" not in site.a.guests()
     started(site.b)
+
+
+def test_the_link_breaks(site):
+    """When it has shut down, before COMMIT: it is started again where it was, and nothing is left of it there. With
+    COMMIT on its way: in doubt, until the link is back; then it starts there."""
+    site.boot(echo("off"))
+    started(site.a)
+    relay = Relay(site.net, site.b.address)
+    relay.stop_at(SOURCE, "STATE", relay.cut)
+    site.a.begin("echo", relay, "cold")
+    relay.reached()
+    assert site.a.wait_status("echo", "failed")["reason"] == "the connection broke"
+    says(site.a, "echo", "(?s)power button.*tick 0")
+    assert site.a.guests()["echo"] == "running"
+    site.b.wait_for("nothing is left of it", lambda: not site.b.guests() and
+                    site.b.get("/v1/memory")["images_kept"] == 0)
+    relay.reopen()
+    relay.stop_at(SOURCE, "COMMIT", relay.cut)
+    site.a.begin("echo", relay, "cold")
+    relay.reached()
+    site.a.wait_status("echo", "in-doubt")
+    assert site.a.guests()["echo"] == "in-doubt"
+    relay.reopen()
+    site.a.wait_status("echo", "completed")
+    says(site.b, "echo", "(?s)power button.*tick 0")
+    assert "echo" not in site.a.guests()
+    relay.close()
 
 
 def test_it_stays(site):
