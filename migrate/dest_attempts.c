@@ -183,10 +183,11 @@ unsigned dest_settle(struct dest *dest, const u8 *vm_id)
 /* --- New ones ------------------------------------------------------------------------------------------------- */
 
 /* `in`, another attempt of the same VM, is under way: may `fresh` take its place? A check frees no copy that may be
- * needed. */
+ * needed. Images have no owner, who would have given the first one up. */
 static bool replaces(const struct incoming *in, const struct incoming *fresh)
 {
-    return in->owner == fresh->owner && fresh->handoff.epoch > in->handoff.epoch && (in->session || !fresh->dry_run);
+    return in->owner == fresh->owner && (in->owner || !in->session) && fresh->handoff.epoch > in->handoff.epoch &&
+           (in->session || !fresh->dry_run);
 }
 
 /* The VM's owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. The ABORT of an

@@ -107,7 +107,7 @@ static void begin(struct restoring *restoring)
     struct image_identity identity = identity_of(restoring);
     struct transport transport = image_reader_transport(reader);
 
-    if (reader->header.epoch >= EPOCH_MAX) {
+    if (!restoring->request.new_identity && reader->header.epoch > EPOCH_MAX - EPOCH_STEP) {
         image_reader_fail(reader, "the epoch of the image is above all that is credible");
         return;
     }

@@ -5,9 +5,8 @@
 /* sources: dev/sha256.c tests/unit/world_cold.c tests/unit/fake_kept.c */
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
-/* sources: tests/unit/peers.c */
+/* sources: tests/unit/peers.c migrate/handoff.c */
 /* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
-/* sources: migrate/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* What peers of a destination can hold, and for how long: places, memory, and what is remembered. */
 #include <errno.h>
@@ -24,14 +23,15 @@
 #include "host/bits.h"
 #include "tests/unit/peers.h"
 
-/* Two moves of a VM at once, of two owners: the second is refused, the first goes on. */
-static void test_two_at_once(void **state)
+/* Two moves of a VM at once, of two owners or from two images: the second is refused, the first goes on. */
+static u64 an_owner = WORLD_OWNER, no_owner;
+
+static void test_two_at_once(void **owner)
 {
     struct peer *first = reserved();
     struct line second;
 
-    (void)state;
-    first->w.dest.incoming[0].owner = WORLD_OWNER;
+    first->w.dest.incoming[0].owner = *(u64 *)*owner;
     line_open(&second, &first->w.dest);
     line_reserve(&second, &first->w, 0, 9, 0);
     pump(first);
@@ -42,8 +42,7 @@ static void test_two_at_once(void **state)
     peer_free(first);
 }
 
-/* Nobody can be in doubt about a guest that is not prepared: whoever says that he is takes its connection from nobody.
- */
+/* Nobody is in doubt yet about a guest that is not prepared: who says that he is takes its connection from nobody. */
 static void test_not_in_doubt_yet(void **state)
 {
     struct peer *peer = reserved();
@@ -577,7 +576,8 @@ static void test_oldest_idle_gives_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test_prestate(test_two_at_once, &an_owner),
+        cmocka_unit_test_prestate(test_two_at_once, &no_owner),
         cmocka_unit_test(test_not_in_doubt_yet),
         cmocka_unit_test(test_nothing_is_promised_before_it_is_accepted),
         cmocka_unit_test(test_cancelled_and_begun_again),

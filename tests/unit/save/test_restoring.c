@@ -17,6 +17,7 @@
 #include "host/random.h"
 #include "migrate/asking.h"
 #include "migrate/claims.h"
+#include "migrate/handoff.h"
 #include "migrate/migration.h"
 #include "save/image_reader.h"
 #include "save/restoring.h"
@@ -160,19 +161,26 @@ static void over(void *ctx, const struct restored *restored)
     rig.restored = *restored;
 }
 
-static int begin(void **state)
+/* The image's header and description are there. */
+static void open_image(u64 epoch, bool clone)
 {
-    const struct restore_request request = { .name = "web" };
+    const struct restore_request request = { .name = "web", .new_identity = clone };
     const struct transport file = { .ctx = NULL };
     u64 (*poll)(void) = rig.poll;
 
-    (void)state;
     memset(&rig, 0, sizeof(rig));
     list_init(&rig.vms);
     rig.poll = poll; /* told once */
     assert_int_equal(restoring_begin(&request, &file, over, NULL), 0);
+    rig.reader->header.epoch = epoch;
     rig.reader->status = READER_OPENED;
     rig.poll();
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    open_image(7, false);
     assert_int_equal(rig.reader->status, READER_RESERVING);
     rig.vm.platform = &rig.platform;
     rig.vm.status = VM_INCOMING;
@@ -254,6 +262,21 @@ static void test_elsewhere_when_it_is_whole(void **state)
     given_up(READER_PREPARED);
 }
 
+/* No image brings a guest to where neither a move nor force leads out; a clone begins anew. */
+static void test_an_epoch_that_is_not_credible(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        bool taken = i != 1;
+
+        open_image(EPOCH_MAX - EPOCH_STEP + (i > 0), i == 2);
+        assert_int_equal(rig.over, !taken);
+        if (taken)
+            assert_int_equal(rig.reader->identity.epoch, i ? 1 : EPOCH_MAX - EPOCH_STEP + EPOCH_FORCE + 5);
+        end(NULL);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -263,6 +286,7 @@ int main(void)
         TEST(test_the_first_question_is_not_enough),
         TEST(test_elsewhere_before_it_is_whole),
         TEST(test_elsewhere_when_it_is_whole),
+        cmocka_unit_test(test_an_epoch_that_is_not_credible),
     };
 
     return cmocka_run_group_tests_name("restoring", tests, NULL, NULL);
