@@ -43,6 +43,7 @@ static void wake(struct vm *vm)
 {
     struct acpi_pm *pm = &platform_of(vm)->pm;
     u16 buttons = pm->status & (PM1_POWER_BUTTON | PM1_SLEEP_BUTTON);
+    u8 events = pm->gpe_status;
     u32 vector = 0;
     int err;
 
@@ -52,6 +53,7 @@ static void wake(struct vm *vm)
         restart_at(vm, vector);
         spin_lock(&vm->device_lock);
         pm->status |= buttons | PM1_WAKE;
+        pm->gpe_status |= events; /* it may have been restored from an image while it slept */
         spin_unlock(&vm->device_lock);
         pr_info("%s: wakes", vm->name);
     } else if (err != -EAGAIN) {

@@ -58,7 +58,7 @@ void vm_reset_parts(struct vm *who)
 {
     assert_int_equal(who->holds, 1);
     restarts++;
-    platform.pm.status = 0;
+    platform.pm.status = platform.pm.gpe_status = 0;
     vm.asleep = false;
 }
 
@@ -111,6 +111,7 @@ static void test_a_button_wakes_it(void **unused)
     acpi_sleep_poll();
     assert_int_equal(restarts, 0);
     platform.pm.status |= PM1_SLEEP_BUTTON;
+    platform.pm.gpe_status = 1 << ACPI_GPE_GENERATION;
     memory = -EAGAIN; /* its page is at the source of its move */
     acpi_sleep_poll();
     assert_true(restarts == 0 && !stopped && !vm.holds);
@@ -122,6 +123,7 @@ static void test_a_button_wakes_it(void **unused)
     acpi_sleep_poll();
     assert_int_equal(restarted, 0x9A0C7);
     assert_int_equal(platform.pm.status, PM1_SLEEP_BUTTON | PM1_WAKE);
+    assert_int_equal(platform.pm.gpe_status, 1 << ACPI_GPE_GENERATION);
     acpi_sleep_poll();
     assert_int_equal(restarts, 1);
     assert_int_equal(vm.holds, 0);
