@@ -105,6 +105,7 @@ struct virtio_net {
     struct vm *vm;
     u8 mac[MAC_LEN]; /* the card's own; port.mac is the one that the driver has taken */
     struct virtio_net_filter filter;
+    bool clone;       /* of another guest: its port lets out the card's own MAC only, wherever it moves */
     bool keeps;       /* RAM is missing: the port may have to keep frames, so the switch finishes them */
     u64 offloads_off; /* those of VIRTIO_NET_GUEST_OFFLOADS that the driver has turned off for now */
     struct virtio_net_tx tx;

@@ -58,7 +58,7 @@ static void stay_clone(struct virtio_net *net, const u8 own[MAC_LEN])
     memcpy(net->mac, own, MAC_LEN);
     memcpy(net->filter.mac, own, MAC_LEN);
     memcpy(net->virtio.config, own, MAC_LEN);
-    net->port.check_source = true;
+    net->clone = true;
     net->port.nr_addresses = 0;
 }
 
@@ -69,6 +69,7 @@ void virtio_net_state(struct virtio *virtio, struct codec *c)
     struct virtio_net_filter filter = net->filter;
     u64 offloads_off = net->offloads_off, now = net->paused && !c->restoring ? net->stood : clock_ns();
     u8 mac[MAC_LEN], own[MAC_LEN];
+    bool clone = net->clone;
 
     memcpy(mac, net->mac, MAC_LEN);
     memcpy(own, mac, MAC_LEN);
@@ -82,16 +83,19 @@ void virtio_net_state(struct virtio *virtio, struct codec *c)
     for (u32 i = 0; i < filter.count && !c->err; i++)
         codec_bytes(c, filter.address[i], MAC_LEN);
     codec_u64(c, &offloads_off);
+    codec_bool(c, &clone);
     codec_judge(c, !(offloads_off & ~VIRTIO_NET_GUEST_OFFLOADS), "offloads that are not offered here");
     if (codec_judge(c, mac_is_card(mac) && mac_is_card(filter.mac), "the MAC is not a card's")) {
         net->filter = filter;
         net->offloads_off = offloads_off;
+        net->clone = clone;
         memcpy(net->mac, mac, MAC_LEN);
         net->stood = now;
     }
     addresses_state(&net->port, now, c);
     if (c->restoring && net->vm->incoming.clone)
         stay_clone(net, own);
+    net->port.check_source |= net->clone;
     if (codec_restored(c))
         virtio_net_port_update(net);
 }

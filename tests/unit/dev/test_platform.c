@@ -330,6 +330,10 @@ static void test_clone(void **unused)
     assert_true(clone->port.check_source);
     assert_int_equal(clone->port.nr_addresses, 0);
     assert_false(saved->port.check_source);
+    /* It stays one when it moves on. */
+    move(&platform_of(&rig.new.vm)->pci.device, &platform_of(&rig.old.vm)->pci.device);
+    assert_memory_equal(saved->mac, own, MAC_LEN);
+    assert_true(saved->port.check_source);
 }
 
 int main(void)
