@@ -185,6 +185,7 @@ static void restore_over(void *ctx, const struct restored *restored)
 {
     struct upload *upload = ctx;
     struct http_response response = { .status = 200, .type = "application/json" };
+    const struct vm *vm = vm_find(restored->name);
     struct json json;
 
     if (restored->done) {
@@ -193,7 +194,7 @@ static void restore_over(void *ctx, const struct restored *restored)
         json_string(&json, "vm", restored->name);
         json_uuid(&json, "vm_id", restored->vm_id);
         json_number(&json, "epoch", restored->epoch);
-        json_string(&json, "status", upload->request.paused ? "paused" : "restored");
+        json_string(&json, "status", vm ? shown_name(shown_status(vm)) : "gone");
         json_close(&json);
         response.body = json.buffer;
     } else {

@@ -27,8 +27,9 @@
 #include "save/image_reader.h"
 #include "save/saving.h"
 
-#define LOCAL_MAC 0x52 /* first byte of a MAC that is administered locally, as those of guests are */
-#define PEER "image"   /* where the copy comes from, as query-migrate shows it */
+#define LOCAL_MAC 0x52      /* first byte of a MAC that is administered locally, as those of guests are */
+#define PEER "image"        /* where the copy comes from, as query-migrate shows it */
+#define POLL_NS 10000000ULL /* frames wake the host loop; this is for time-outs, and for what the destination says */
 
 struct restoring {
     struct list node;
@@ -229,7 +230,7 @@ static u64 poll(void)
 {
     list_for_each_safe (node, &all)
         step(container_of(node, struct restoring, node));
-    return list_empty(&all) ? ~0ULL : rdtsc();
+    return list_empty(&all) ? ~0ULL : rdtsc() + clock_ns_to_ticks(POLL_NS);
 }
 
 int restoring_begin(const struct restore_request *request, const struct transport *file,

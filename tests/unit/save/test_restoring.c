@@ -141,6 +141,11 @@ u64 clock_ns(void)
     return 0;
 }
 
+u64 clock_ns_to_ticks(u64 ns)
+{
+    return ns;
+}
+
 void random_fill(u8 *bytes, u32 len)
 {
     memset(bytes, 1, len);
