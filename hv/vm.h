@@ -75,8 +75,13 @@ struct vm {
     struct platform *platform; /* the chips of this VM, dev/platform.c */
     struct list devices;       /* all its devices, in the order of save, restore and reset (vm_add_device) */
 
-    bool reset_wanted;        /* any CPU sets this; the host loop resets the VM. A start is a reset, too */
-    bool asleep;              /* its guest sleeps in ACPI's state S3 (dev/acpi_sleep.h); any CPU */
+    union {
+        struct {
+            bool reset_wanted; /* any CPU sets this; the host loop resets the VM. A start is a reset, too */
+            bool asleep;       /* its guest sleeps in ACPI's state S3 (dev/acpi_sleep.h); any CPU */
+        };
+        u16 reset_or_asleep; /* both, for who asks at each exit */
+    };
     bool starting;            /* the reset that is wanted is a start by guest_power_on; host loop */
     struct guest_image image; /* set by guest/load/create.c, or by the VM's source */
     u64 resets;
@@ -183,9 +188,8 @@ static inline bool vm_running(const struct vm *vm)
 /* May its vcpus be entered? Yes if the VM is running, awake, not held, and not about to be reset. Any CPU. */
 static inline bool vm_runnable(const struct vm *vm)
 {
-    return vm_running(vm) && !__atomic_load_n(&vm->asleep, __ATOMIC_ACQUIRE) &&
-           __atomic_load_n(&vm->holds, __ATOMIC_ACQUIRE) == 0 &&
-           !__atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE) && !__atomic_load_n(&vm->behind, __ATOMIC_ACQUIRE);
+    return vm_running(vm) && __atomic_load_n(&vm->holds, __ATOMIC_ACQUIRE) == 0 &&
+           !__atomic_load_n(&vm->reset_or_asleep, __ATOMIC_ACQUIRE) && !__atomic_load_n(&vm->behind, __ATOMIC_ACQUIRE);
 }
 
 /* Does this VM run, or can it run without being started anew? Any CPU. */

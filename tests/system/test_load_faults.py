@@ -119,7 +119,7 @@ def test_one_vm_ends(tmp_path, model, names):
         assert sorted(a.guests().values()) == ["crashed"] * len(places) + ["running"]
 
 
-@pytest.mark.parametrize("function, name", [("vmx_enter", "VM entry"), ("vmx_restore", "WRMSR"),
+@pytest.mark.parametrize("function, name", [("vmx_enter", "VM entry"), ("vmx_syscall_put", "WRMSR"),
                                             ("vmx_restore", "MOV to DR6")])
 def test_vtx(tmp_path, function, name):
     """In Bochs the program on the disk is changed."""

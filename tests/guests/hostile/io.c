@@ -32,6 +32,7 @@ static const struct {
     { ACPI_PM1A_EVENT_PORT, ACPI_PM1A_EVENT_PORT + 3 },
     { ACPI_PM1A_CONTROL_PORT, ACPI_PM1A_CONTROL_PORT + 1 },
     { ACPI_PM_TIMER_PORT, ACPI_PM_TIMER_PORT + 3 },
+    { ACPI_GPE0_PORT, ACPI_GPE0_PORT + 1 },
     { RESET_PORT & ~7, RESET_PORT | 7 }, /* and PCI's configuration */
 };
 
