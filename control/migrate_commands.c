@@ -113,6 +113,9 @@ static int judge_status(struct call *call, const struct vm *vm, enum migrate_mod
                          "%s: cannot migrate, it is %s, expected running, paused or suspended, or "
                          "the option cold",
                          vm->name, shown_name(shown_status(vm)));
+    if (asking_about(vm))
+        return call_fail(call, -EBUSY, "%s: cannot migrate yet, other hypervisors are being asked who has it",
+                         vm->name);
     if (mode == MODE_COLD && lives && shown_status(vm) != VM_RUNNING)
         return call_fail(call, -EBUSY, "%s: cannot migrate cold, it is %s and can't shut down, expected running",
                          vm->name, shown_name(shown_status(vm)));

@@ -129,6 +129,11 @@ int migration_settle(struct vm *vm, bool adopt)
     return fake_migration.resolve;
 }
 
+bool asking_about(const struct vm *vm)
+{
+    return fake_migration.asking && !strcmp(vm->name, "web");
+}
+
 int asking_force(struct vm *vm, char *reason, size_t room)
 {
     return guest_power_on(vm, reason, room);

@@ -369,6 +369,13 @@ static void moves(void **state)
         assert_int_not_equal(run(wrong[i].line), 0);
         assert_memory_equal(call.error, wrong[i].error, strlen(wrong[i].error));
     }
+    fake_vm(0)->status = VM_CREATED; /* it is started as soon as nobody else has it: it can't leave meanwhile */
+    fake_migration.asking = true;
+    assert_int_equal(run("migrate web 10.9.0.4 cold"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot migrate yet, other hypervisors are being asked who has it");
+    fake_migration.asking = false;
+    assert_int_equal(run("migrate web 10.9.0.4 cold"), 0);
+    fake_vm(0)->status = VM_RUNNING;
     assert_int_equal(run("migrate-set-parameters speed 1"), -EINVAL);
     assert_non_null(strstr(call.error, "announce-rounds or announce-step"));
     fake_migration.moves = 0;
