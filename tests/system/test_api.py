@@ -190,6 +190,7 @@ def test_waiting_ends_without_news(target):
     ("POST", "/v1/vms", 405, "GET"),
     ("DELETE", "/v1/vms/web", 405, "GET"),
     ("POST", "/metrics", 405, "GET"),
+    ("GET", "/v1/vms/web/image?options=live,fast", 400, "options: 'fast' is wrong, expected one of live, verify"),
     ("GET", "/v1/log?count=0", 400, "from 1 to 256"),
     ("GET", "/v1/log?count=2&level=loud", 400, "expected err, warn"),
     ("GET", "/v1/log?cuont=2", 400, "expected those of: log [COUNT] [LEVEL] [SINCE]"),
@@ -234,8 +235,7 @@ def test_token(target):
     (b"POST /v1/vms/web/pause HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
     (b"POST /v1/vms/web/pause HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 413),
     (b"POST /v1/vms/web/console HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200000, 401),
-    (f"POST /v1/vms/web/console HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 200000\r\n\r\n"
-     .encode() + b"x" * 200000, 413),
+    (f"POST /v1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 999999\r\n\r\n".encode(), 413),
     (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 8000 + b"\r\n\r\n", 431),
     (b"GET /v1/vms HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 100 + b"\r\n", 431),
     (b"x" * 5000, 414),

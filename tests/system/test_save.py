@@ -3,10 +3,12 @@
 
 import contextlib
 import json
+import os
+import subprocess
 
 import pytest
 from machine import TIMEOUT, vm
-from migration import LINUX, SLACK, Ping, Site, alive, beats, free_memory, shell
+from migration import GODWIT, LINUX, SLACK, Ping, Site, alive, beats, free_memory, shell
 
 MOVER = vm("mover", "mover.elf", memory="16M", cmdline="pages=512 rate=100 tick=1000")
 
@@ -170,6 +172,11 @@ def test_a_client_that_leaves(pair, tmp_path):
             assert b"Guest-Memory: 16777216\r\n" in sock.recv(4096)
         host.wait_status("mover", "failed")
         assert host.guests()["mover"] == "running" and beats(host) > before
+    tool = subprocess.Popen([*pair.net.enter, GODWIT, "save", "mover", str(tmp_path / "file")], stderr=subprocess.PIPE,
+                            env=dict(os.environ, GODWIT_HOST=host.address), text=True)
+    host.wait_for("its memory goes", lambda: host.query("mover")["status"] == "pre-switchover")
+    host.post("/v1/vms/mover/migrate_cancel")
+    assert "the image is not whole" in tool.communicate(timeout=60)[1] and tool.returncode == 1
     host.set(max_bandwidth=0)
     refused(host.godwit("save", "nobody", str(tmp_path / "file")), "no virtual machine 'nobody'")
     assert not list(tmp_path.iterdir())

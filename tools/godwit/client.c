@@ -246,7 +246,9 @@ static struct reply transfer(struct reply *reply)
     perform(reply);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
-    if (reply->http && reply->status != STATUS_OK)
+    if (reply->status == STATUS_UNREACHABLE) /* if there was an answer, it was broken off */
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->http);
+    else if (reply->http && reply->status != STATUS_OK)
         reply_explain(reply);
     return *reply;
 }

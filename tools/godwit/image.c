@@ -82,15 +82,14 @@ static enum status save_to(const struct save_options *o, FILE *file)
     free(vm);
     reply = client_download(path, file);
     reply_free(&reply);
-    if (reply.status != STATUS_OK)
+    if (reply.status != STATUS_OK && reply.http != 200)
         return reply.status;
-    if (fflush(file) || fstat(fileno(file), &stat))
+    if (reply.status == STATUS_OK && (fflush(file) || fstat(fileno(file), &stat)))
         return file_fails("write", o->file);
-    if (!has_end(file, stat.st_size)) {
-        fprintf(stderr, "godwit: the hypervisor broke it off; godwit query-migrate %s tells why\n", o->vm);
-        return STATUS_FAILED;
-    }
-    return STATUS_OK;
+    if (reply.status == STATUS_OK && has_end(file, stat.st_size))
+        return STATUS_OK;
+    fprintf(stderr, "godwit: the image is not whole; godwit query-migrate %s tells why\n", o->vm);
+    return STATUS_FAILED;
 }
 
 enum status save_run(int argc, char **argv)
