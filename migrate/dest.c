@@ -157,9 +157,14 @@ int dest_accept(struct dest *dest, const struct transport *transport, const stru
 
 void session_detach(struct dest_session *session)
 {
-    if (session->incoming)
-        session->incoming->session = NULL;
+    struct incoming *in = session->incoming;
+
+    file_receiver_release(&session->files);
     session->incoming = NULL;
+    if (!in)
+        return;
+    in->session = NULL;
+    in->file_bytes = attempt_under_way(in) ? in->file_bytes : 0;
 }
 
 /* The connection of an attempt ends for this reason; a copy that is prepared, or runs here, stays. */
@@ -187,7 +192,6 @@ void session_end(struct dest_session *session)
     lane_detach(session);
     inbox_fini(&session->inbox);
     outbox_fini(&session->outbox);
-    file_receiver_release(&session->files);
     session->used = false;
     receive_release(&session->fresh);
     if (!in)

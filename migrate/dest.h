@@ -149,11 +149,11 @@ int dest_accept(struct dest *dest, const struct transport *transport, const stru
 /* Do all that can be done now without waiting. Returns true if more can be done at once. */
 bool dest_step(struct dest *dest);
 
-/* How many bytes of RAM may be held for guests that are being received or prepared: in all, and for guests from one
- * host. 0: no limit. */
+/* How many bytes of RAM may be held for guests that are being received or prepared, and for files that are on their
+ * way: in all, and for guests from one host. 0: no limit. */
 void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host);
 
-/* How many bytes of RAM are held for such guests now. */
+/* How many bytes of RAM are held for these now. */
 u64 dest_held(const struct dest *dest);
 
 /* The highest epoch that is remembered as used for a VM and that bars a new attempt under `epoch`; 0: no epoch does. */

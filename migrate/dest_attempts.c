@@ -84,9 +84,12 @@ u64 attempt_held(const struct dest *dest, const char *peer, const struct incomin
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         const struct incoming *in = &dest->incoming[i];
 
-        if (in != instead && attempt_under_way(in) && in->vm && (!stranded || !in->session) &&
-            (!peer || same_host(in->peer, peer)))
+        if (in == instead || !in->used || (stranded && in->session) || (peer && !same_host(in->peer, peer)))
+            continue;
+        if (attempt_under_way(in) && in->vm)
             bytes += attempt_bytes(in);
+        else if (in->session)
+            bytes += in->file_bytes;
     }
     return bytes;
 }

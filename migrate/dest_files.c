@@ -2,6 +2,7 @@
 /* The files from which a guest starts: before it, if it starts anew here, or behind it. */
 #include <stdio.h>
 
+#include "host/bits.h"
 #include "host/log.h"
 #include "migrate/dest_parts.h"
 
@@ -30,6 +31,10 @@ static void filed(struct dest_session *session, enum wire_code code, const char 
                 (unsigned long)in->handoff.epoch, reason);
     else
         session->dest->ops->filed(in->vm);
+    if (in->handoff.state == DEST_RECEIVING) /* its definition, which names them, is still to come */
+        return;
+    file_receiver_release(&session->files);
+    in->file_bytes = 0;
 }
 
 /* What has come was taken, or was refused with that code; if all files are here, that is said. */
@@ -39,26 +44,31 @@ static void taken(struct dest_session *session, enum wire_code code, const char 
         filed(session, code, reason);
 }
 
+/* How much more may be held for the files of this attempt: of all hosts, and of its own. */
+static u64 room(const struct dest *dest, const struct incoming *in)
+{
+    u64 all = dest->limit ? dest->limit : ~0ULL, own = dest->limit_per_host ? dest->limit_per_host : ~0ULL;
+
+    return MIN(all - MIN(all, dest_held(dest)), own - MIN(own, attempt_held(dest, in->peer, NULL, false)));
+}
+
 void receive_offer(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
-    struct dest *dest = session->dest;
     const char *reason = "the guest that they are for is not there";
     struct wire_need need = { .files = 0 };
-    enum wire_code code = is_for_guest(in) ? WIRE_OK : WIRE_E_STREAM;
+    enum wire_code code = WIRE_E_STREAM;
 
-    if (!code)
-        code = file_receiver_offer(&session->files, &session->inbox, in->ram.pages * WIRE_PAGE, &need, &reason);
+    if (is_for_guest(in)) {
+        in->file_bytes = 0;
+        code = file_receiver_offer(&session->files, &session->inbox, in->ram.pages * WIRE_PAGE, room(session->dest, in),
+                                   &need, &reason);
+    }
     if (!code) {
-        session->since = dest->ops->now(dest->ctx);
+        session->since = session->dest->ops->now(session->dest->ctx);
         in->file_bytes = file_receiver_bytes(&session->files);
-    }
-    if (!code && dest->limit && dest_held(dest) > dest->limit) {
-        code = WIRE_E_MEMORY;
-        reason = "with the files that it starts from, guests on their way hold more than incoming-memory";
-    }
-    if (!code)
         outbox_record(&session->outbox, WIRE_NEED, &need, sizeof(need));
+    }
     taken(session, code, code ? reason : "");
 }
 

@@ -82,8 +82,8 @@ void attempt_replace(struct dest *dest, struct incoming *in);
 void attempt_keep(struct dest_session *session);
 
 /* attempt_bytes: the bytes of RAM of an attempt, 0 for NULL. attempt_held: the bytes that are held for guests which
- * come from the host of `peer`, "ADDRESS:PORT", or from all hosts (NULL); the attempt `instead` is not counted. With
- * `stranded`, only copies without a session count. */
+ * come from the host of `peer`, "ADDRESS:PORT", or from all hosts (NULL), and for the files that come behind guests
+ * which run; the attempt `instead` is not counted. With `stranded`, only copies without a session count. */
 u64 attempt_bytes(const struct incoming *in);
 u64 attempt_held(const struct dest *dest, const char *peer, const struct incoming *instead, bool stranded);
 
@@ -126,13 +126,11 @@ void receive_offer(struct dest_session *session);
 void receive_file(struct dest_session *session);
 void receive_digest_of_file(struct dest_session *session);
 
-/* The source has brought something, and this end has done so many pages or sections of work with it. */
-void receive_got_on(struct dest_session *session, u64 work);
-
 /* The function for inbox->place. */
 u8 *receive_place(void *ctx, const struct wire_page *page);
 
-/* The source has brought something, and this end has done so many pages, sections or runs of work with it. */
+/* The source has brought something, and this end has done so many pages, sections, parts of files or runs of work with
+ * it. */
 void receive_got_on(struct dest_session *session, u64 work);
 
 /* In SESSION_CLEAR: go on with the ZERO record. */

@@ -33,21 +33,14 @@ static enum wire_code refuse(struct file_receiver *receiver, enum wire_code code
     return code;
 }
 
-/* One of the files is offered. Returns false if it is not here, and there is no memory for it. */
-static bool take_offer(struct file_receiver *receiver, unsigned index, const struct wire_file *offered)
+/* Is the file that is offered here already? */
+static bool is_here(struct file_receiver *receiver, unsigned index, const struct wire_file *offered)
 {
     struct guest_image image = { .kernel = { .size = offered->size, .digest = offered->digest } };
 
     image_locate(&image);
-    if (image.kernel.data) {
-        receiver->kept[index] = kept_hold(image.kernel.data);
-        return true;
-    }
-    receiver->kept[index] = kept_begin(offered->size, offered->digest);
-    if (!receiver->kept[index])
-        return false;
-    receiver->need |= BIT(index);
-    return true;
+    receiver->kept[index] = kept_hold(image.kernel.data);
+    return image.kernel.data;
 }
 
 /* Go on to the next file that is to come. */
@@ -58,11 +51,11 @@ static void next_file(struct file_receiver *receiver)
     sha256_begin(&receiver->sha);
 }
 
-enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct inbox *box, u64 most,
+enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct inbox *box, u64 most, u64 room,
                                    struct wire_need *need, const char **reason)
 {
     struct wire_offer offer;
-    u64 sum = 0;
+    u64 sum = 0, missing = 0;
 
     if (inbox_body(box, &offer, sizeof(offer)) || offer.count < 1 || offer.count > WIRE_FILES)
         return refuse(receiver, WIRE_E_STREAM, "malformed OFFER", reason);
@@ -71,10 +64,23 @@ enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct 
         if (!offer.file[i].size || offer.file[i].size > most - sum)
             return refuse(receiver, WIRE_E_MEMORY, "its files do not fit into its memory", reason);
         sum += offer.file[i].size;
+        if (is_here(receiver, i, &offer.file[i]))
+            continue;
+        missing += offer.file[i].size;
+        receiver->need |= BIT(i);
     }
-    for (unsigned i = 0; i < offer.count; i++)
-        if (!take_offer(receiver, i, &offer.file[i]))
+    if (missing > room)
+        return refuse(receiver, WIRE_E_MEMORY,
+                      "with these files, what comes would hold more than incoming-memory, or "
+                      "incoming-memory-per-host",
+                      reason);
+    for (unsigned i = 0; i < offer.count; i++) {
+        if (!(receiver->need & BIT(i)))
+            continue;
+        receiver->kept[i] = kept_begin(offer.file[i].size, offer.file[i].digest);
+        if (!receiver->kept[i])
             return refuse(receiver, WIRE_E_MEMORY, "no memory for the files that it starts from", reason);
+    }
     *need = (struct wire_need){ .files = receiver->need };
     next_file(receiver);
     return WIRE_OK;

@@ -21,11 +21,11 @@ struct file_receiver {
 };
 
 /*
- * The body of an OFFER is in the inbox. The guest has `most` bytes of RAM, into which its files must fit, and there
- * must be memory for those that are not here. Returns WIRE_OK, with *need to be said; or the code, with *reason: then
- * all is released.
+ * The body of an OFFER is in the inbox. The guest has `most` bytes of RAM, into which its files must fit; those that
+ * are not here may take `room` bytes, and there must be memory for them: that is judged before any is taken. Returns
+ * WIRE_OK, with *need to be said; or the code, with *reason: then all is released.
  */
-enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct inbox *box, u64 most,
+enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct inbox *box, u64 most, u64 room,
                                    struct wire_need *need, const char **reason);
 
 /* The same of a FILE, and of a DIGEST. */

@@ -295,6 +295,29 @@ static void test_they_follow_a_split_guest(void **unused)
     assert_int_equal(world_where(w), 2);
 }
 
+/* Files behind a guest that runs count for the limits of memory, which are looked at before any is taken. */
+static void test_what_follows_is_limited(void **unused)
+{
+    struct migrate_settings settings = with_images();
+    const u64 files = FAKE_KERNEL + FAKE_INITRD;
+
+    for (unsigned limits = 0; limits < 3; limits++) {
+        assert_int_equal(source_start(&w->source, &settings), 0);
+        while (!w->dest_vm.running)
+            world_step(w);
+        dest_limit(&w->dest, limits == 0 ? files - 1 : files, limits == 1 ? files - 1 : files);
+        world_files(0, limits < 2); /* a file that is not taken needs no memory */
+        world_run(w, STEPS);
+        assert_int_equal(world_where(w), 2);
+        assert_int_equal(w->source.stats.files, limits < 2 ? FILES_FAILED : FILES_THERE);
+        assert_true(limits == 2 || strstr(w->source.stats.files_reason, "incoming-memory"));
+        assert_int_equal(fake_kept_whole() + fake_kept_part(), limits < 2 ? 0 : 2);
+        assert_int_equal(dest_held(&w->dest), 0);
+        teardown(unused);
+        setup(unused);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_files_that_follow_are_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory_for_what_follows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_they_follow_a_split_guest, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_follows_is_limited, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
