@@ -109,7 +109,7 @@ struct virtio_net {
     bool keeps;       /* RAM is missing: the port may have to keep frames, so the switch finishes them */
     u64 offloads_off; /* those of VIRTIO_NET_GUEST_OFFLOADS that the driver has turned off for now */
     struct virtio_net_tx tx;
-    bool lifeless; /* its VM has ended, or was not started yet, so the port is closed */
+    bool lifeless; /* its VM has ended, or was not started yet here, so the port is closed */
     bool paused;   /* no frame moves: the VM is being handed over */
     u64 stood;     /* clock_ns at which it was paused; ages of the addresses behind the port are counted to there */
     u32 pending;   /* queues with something to do, a bit each; set by anyone, taken by the host loop */

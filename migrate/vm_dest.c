@@ -54,13 +54,14 @@ static bool room(void *ctx, const struct migrate_description *description)
     return vm_describe_fits(description) || vm_reap() == ~0ULL;
 }
 
-/* The VM's time stands still and its port is shut until the VM is known to be complete. */
 /* A guest that is to start anew here needs no more than a place. */
 static bool is_cold(const struct migrate_description *description)
 {
     return description->head.flags & WIRE_COLD;
 }
 
+/* The VM's time stands still and its port is shut until the VM is known to be complete; the port of one that starts
+ * anew, until it is started (dev/virtio_net.c). */
 static enum wire_code create(void *ctx, const struct migrate_description *description, void **handle,
                              char reason[WIRE_REASON])
 {

@@ -204,7 +204,7 @@ static void commands_make_sense_in_their_states(void **state)
         { "poweroff web", "craz" },
         { "migrate web 10.9.0.4", "raz" },
         { "migrate-check web 10.9.0.4", "raz" },
-        { "migrate_cancel web", "raigIz" },
+        { "migrate_cancel web", "crpfdaohigIz" },
         { "resolve web query", "IVS" },
         { "pull web", "raVz" },
         { "migrate-start-postcopy web", "raz" },
