@@ -518,8 +518,10 @@ static u64 migration_poll(void)
         struct vm_source *from = container_of(node, struct vm_source, node);
 
         /* A move that has just ended, by a command perhaps, is still to be cleared away. */
-        if (!source_active(&from->source) && !from->move && !from->gone)
+        if (!source_active(&from->source) && !from->move && !from->gone) {
+            vm_source_idle(from);
             continue;
+        }
         busy = true;
         more |= source_turn(from);
     }

@@ -19,7 +19,7 @@ int vm_cold_shut_down(struct vm *vm, struct vm_cold *cold)
         return 0;
     if (!cold->asked) {
         shutdown_ask(vm, cold->timeout, cold->force);
-        cold->asked = true;
+        cold->asked = platform_of(vm)->shutdown.asked;
     }
     switch (platform_of(vm)->shutdown.state) {
     case SHUTDOWN_RESET: return -ECANCELED;
@@ -28,18 +28,32 @@ int vm_cold_shut_down(struct vm *vm, struct vm_cold *cold)
     }
 }
 
-void vm_cold_resume(struct vm *vm, struct vm_cold *cold)
+void vm_cold_poll(struct vm *vm, struct vm_cold *cold)
 {
+    const struct shutdown *shutdown = &platform_of(vm)->shutdown;
+    bool same = shutdown->asked == cold->asked, forced = shutdown->state == SHUTDOWN_FORCED;
     char reason[WIRE_REASON];
-    bool again = cold->asked && vm_ended(vm) && !cold->stopped;
 
-    cold->asked = false;
-    if (!again)
+    if (!cold->again || (!vm_ended(vm) && same && shutdown->state == SHUTDOWN_ASKED))
+        return;
+    cold->again = false;
+    if (!vm_ended(vm) || !same || (vm->status == VM_OFF && !forced))
         return;
     if (guest_power_on(vm, reason, sizeof(reason)))
         pr_err("%s: its move has failed, and it can't be started again: %s", vm->name, reason);
     else
         pr_warn("%s: its move has failed: it is started again here", vm->name);
+}
+
+void vm_cold_resume(struct vm *vm, struct vm_cold *cold)
+{
+    struct shutdown *shutdown = &platform_of(vm)->shutdown;
+
+    if (!cold->asked || shutdown->asked != cold->asked)
+        return;
+    shutdown->force = false;
+    cold->again = !cold->stopped;
+    vm_cold_poll(vm, cold);
 }
 
 static void (*const sections[])(struct vm *vm, struct codec *c) = { vm_state_own, vm_state_scrollback };

@@ -135,6 +135,12 @@ static void resume(void *ctx)
         vm_cold_resume(from->vm, &from->cold);
 }
 
+void vm_source_idle(struct vm_source *from)
+{
+    if (from->source.handoff.state == SOURCE_OWNER)
+        vm_cold_poll(from->vm, &from->cold);
+}
+
 /* A reset that the guest has asked for comes first: that wish is not part of the state that moves. */
 static int pause(void *ctx)
 {

@@ -37,5 +37,8 @@ struct vm_source *vm_source_find(const struct vm *vm);
 /* The ops of migrate/source.h; their `vm` is a struct vm_source. */
 extern const struct migrate_source_ops vm_source_ops;
 
+/* No move of the VM, which is here, is under way: do what the last one has left to be done. */
+void vm_source_idle(struct vm_source *from);
+
 /* Abort the connection that the last attempt was still opening, if there is one. */
 void vm_source_end(struct vm_source *from);
