@@ -258,8 +258,8 @@ static void interrupt(struct virtio_net *net)
     spin_unlock(&net->vm->device_lock);
 }
 
-/* A guest that has ended, was not started yet, or comes to start anew lives nowhere, or elsewhere: the switch is to look
- * for its addresses on the wire. A card that a move has paused is left to the move. */
+/* A guest that has ended, was not started yet, or comes to start anew lives nowhere, or elsewhere: the switch is to
+ * look for its addresses on the wire. A card that a move has paused is left to the move. */
 static void follow_life(struct virtio_net *net)
 {
     bool lifeless = vm_ended(net->vm) || net->vm->status == VM_CREATED || net->vm->status == VM_INCOMING;

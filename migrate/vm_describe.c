@@ -13,7 +13,6 @@
 #include "host/panic.h"
 #include "hv/vm.h"
 #include "stream/cpu_words.h"
-#include "migrate/migration.h"
 #include "migrate/vm_state.h"
 #include "host/frame.h"
 #include "net/ethernet.h"
@@ -63,8 +62,7 @@ void vm_describe(const struct vm *vm, struct migrate_description *d)
     d->head.nr_devices = vm_devices(vm, d->device);
 }
 
-/* Neither a VM of this name nor this VM itself may be here already; a VM that has ended needs neither, unless it is on
- * its way from here: its destination may start it. */
+/* Neither a VM of this name nor this VM itself may be here already; a VM that has ended needs neither. */
 static enum wire_code check_name(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     const char *fault = config_name_fault(d->head.name);
@@ -77,7 +75,7 @@ static enum wire_code check_name(const struct migrate_description *d, char reaso
         const struct vm *vm = container_of(node, struct vm, node);
         bool same = !memcmp(vm->identity.id, d->vm_id, VM_ID);
 
-        if (vm == d->instead || (vm_ended(vm) && !migration_active(vm)) || (!same && strcmp(vm->name, d->head.name) != 0))
+        if (vm == d->instead || vm_ended(vm) || (!same && strcmp(vm->name, d->head.name) != 0))
             continue;
         snprintf(reason, WIRE_REASON, "%s, named %s, is there already, it is %s", same ? "this VM" : "another VM",
                  vm->name, vm_status_name(vm->status));

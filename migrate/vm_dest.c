@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "host/clock.h"
 #include "dev/platform.h"
@@ -14,6 +15,7 @@
 #include "guest/load/images.h"
 #include "migrate/vm_cold.h"
 #include "migrate/vm_describe.h"
+#include "migrate/vm_source.h"
 #include "migrate/vm_state.h"
 #include "mm/guest_missing.h"
 #include "net/heard.h"
@@ -35,12 +37,36 @@ void vm_dest_watch(const struct vm_dest_watcher *migration)
     watcher = migration;
 }
 
+/* Is a VM of that name, or this one, on its way from here? Though it has ended, its destination may start it. */
+static bool is_leaving(const struct migrate_description *d)
+{
+    list_for_each (node, &vm_sources) {
+        const struct vm_source *from = container_of(node, struct vm_source, node);
+
+        if (from->vm && source_active(&from->source) &&
+            (!memcmp(from->vm->identity.id, d->vm_id, VM_ID) || !strcmp(from->vm->name, d->head.name)))
+            return true;
+    }
+    return false;
+}
+
+static enum wire_code judge(const struct migrate_description *d, struct config_vm *config, struct vm_identity *identity,
+                            char reason[WIRE_REASON])
+{
+    enum wire_code code = vm_describe_check(d, config, identity, reason);
+
+    if (code || !is_leaving(d))
+        return code;
+    snprintf(reason, WIRE_REASON, "%s is on its way from there, or in doubt", d->head.name);
+    return WIRE_E_NAME;
+}
+
 static enum wire_code check(void *ctx, const struct migrate_description *description, struct wire_accepted *accepted,
                             char reason[WIRE_REASON])
 {
     struct vm_identity identity;
     struct config_vm config;
-    enum wire_code code = vm_describe_check(description, &config, &identity, reason);
+    enum wire_code code = judge(description, &config, &identity, reason);
 
     (void)ctx;
     if (!code)
@@ -67,7 +93,7 @@ static enum wire_code create(void *ctx, const struct migrate_description *descri
 {
     struct vm_identity identity;
     struct config_vm config;
-    enum wire_code code = vm_describe_check(description, &config, &identity, reason);
+    enum wire_code code = judge(description, &config, &identity, reason);
     struct vm *vm;
 
     (void)ctx;

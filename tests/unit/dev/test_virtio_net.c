@@ -433,7 +433,9 @@ static void test_who_has_a_mac(void **unused)
  * elsewhere; one that arrives live has its port when it is told to. */
 static void test_the_port_of_who_has_ended_is_closed(void **unused)
 {
-    static const enum vm_status ends[] = { VM_PASSED, VM_FAILED, VM_CRASHED, VM_OFF, VM_HALTED, VM_CREATED, VM_INCOMING };
+    static const enum vm_status ends[] = {
+        VM_PASSED, VM_FAILED, VM_CRASHED, VM_OFF, VM_HALTED, VM_CREATED, VM_INCOMING
+    };
 
     (void)unused;
     net_start(BASE);
