@@ -75,8 +75,7 @@ static void answer(struct tcp_stream *stream, struct http_response *response)
     tcp_stream_close(stream);
 }
 
-/* --- GET /v1/vms/VM/image ------------------------------------------------------------------------------------------
- */
+/* --- GET /v1/vms/VM/image --------------------------------------------------------------------------------------- */
 
 struct save_call {
     char vm[CONFIG_NAME];
@@ -150,8 +149,7 @@ static void save_handle(const struct http_request *request, struct http_response
     response->taker_ctx = call;
 }
 
-/* --- POST /v1/images -----------------------------------------------------------------------------------------------
- */
+/* --- POST /v1/images -------------------------------------------------------------------------------------------- */
 
 /* An image that comes as the body of a request. */
 struct upload {

@@ -56,8 +56,7 @@ static struct {
     netif_peers_fn *peers; /* NULL: nobody wants to hear them */
 } own;
 
-/* --- From the switch -----------------------------------------------------------------------------------------------
- */
+/* --- From the switch -------------------------------------------------------------------------------------------- */
 
 static bool queue_add(const struct frame *frame)
 {
@@ -93,8 +92,7 @@ static bool own_deliver(struct port *port, const struct frame *frame)
     return offload_finish(frame, segment_add, &all) && all;
 }
 
-/* --- Between hypervisors ------------------------------------------------------------------------------------------
- */
+/* --- Between hypervisors ---------------------------------------------------------------------------------------- */
 
 void netif_peers_hear(netif_peers_fn *hear)
 {
@@ -164,8 +162,7 @@ bool netif_port_poll(void)
     return own.count > 0;
 }
 
-/* --- To the switch -------------------------------------------------------------------------------------------------
- */
+/* --- To the switch ---------------------------------------------------------------------------------------------- */
 
 /* lwIP leaves TCP's checksum to us. We leave it, and the cutting of long segments, to the port where the frame goes:
  * the frame's offload fields only say what is to be done. */
@@ -237,8 +234,7 @@ static err_t link_output(struct netif *netif, struct pbuf *pbuf)
     return ERR_OK;
 }
 
-/* --- Addresses -----------------------------------------------------------------------------------------------------
- */
+/* --- Addresses -------------------------------------------------------------------------------------------------- */
 
 static void status_changed(struct netif *netif)
 {

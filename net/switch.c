@@ -90,8 +90,7 @@ void switch_inherit(struct port *from, struct port *to)
             sw.table[i / WAYS][i % WAYS].port = to;
 }
 
-/* --- The address table: sets of WAYS entries, the one silent longest gives way -------------------------------------
- */
+/* --- The address table: sets of WAYS entries, the one silent longest gives way ---------------------------------- */
 
 static struct address *address_set(const u8 *mac)
 {
@@ -169,8 +168,7 @@ struct port *switch_lookup(const u8 *mac)
     return owner(mac);
 }
 
-/* --- Sending -------------------------------------------------------------------------------------------------------
- */
+/* --- Sending ---------------------------------------------------------------------------------------------------- */
 
 bool port_give(struct port *port, const struct frame *frame)
 {
@@ -284,8 +282,7 @@ bool switch_congested(unsigned spare)
     return false;
 }
 
-/* --- Judging -------------------------------------------------------------------------------------------------------
- */
+/* --- Judging ---------------------------------------------------------------------------------------------------- */
 
 /* A token bucket for a tenth of a second's frames. Its state is the time at which it was empty. */
 static bool storm_pass(struct port *from, s64 now)

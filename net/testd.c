@@ -101,8 +101,7 @@ static void on_error(void *arg, err_t error)
     session_end(arg);
 }
 
-/* --- discard -------------------------------------------------------------------------------------------------------
- */
+/* --- discard ---------------------------------------------------------------------------------------------------- */
 
 static void discard_report(struct session *session)
 {
@@ -132,8 +131,7 @@ static err_t discard_received(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf,
     return ERR_OK;
 }
 
-/* --- echo ----------------------------------------------------------------------------------------------------------
- */
+/* --- echo ------------------------------------------------------------------------------------------------------- */
 
 /* Send back as much as the send buffer takes. The peer's window opens only as far: a slow reader stops its own sender.
  */
@@ -181,8 +179,7 @@ static err_t echo_received(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, er
     return ERR_OK;
 }
 
-/* --- source --------------------------------------------------------------------------------------------------------
- */
+/* --- source ----------------------------------------------------------------------------------------------------- */
 
 static void source_push(struct session *session, struct tcp_pcb *pcb)
 {
@@ -218,8 +215,7 @@ static err_t source_received(void *arg, struct tcp_pcb *pcb, struct pbuf *pbuf, 
     return ERR_OK;
 }
 
-/* --- All -----------------------------------------------------------------------------------------------------------
- */
+/* --- All -------------------------------------------------------------------------------------------------------- */
 
 static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
 {

@@ -155,8 +155,7 @@ static bool queue_used(const struct queue *q)
     return some;
 }
 
-/* --- Receiving -----------------------------------------------------------------------------------------------------
- */
+/* --- Receiving -------------------------------------------------------------------------------------------------- */
 
 /* Append the next used buffer, from `skip` on, to the frame. False if the device named an impossible buffer. */
 static bool rx_take(struct virtio_uplink *v, struct frame *frame, u32 skip, u16 *id)
@@ -231,8 +230,7 @@ static bool virtio_silence(struct uplink *uplink)
     return true;
 }
 
-/* --- Sending -------------------------------------------------------------------------------------------------------
- */
+/* --- Sending ---------------------------------------------------------------------------------------------------- */
 
 /* The device finishes frames in the order in which they were sent, and frames use descriptors in the same order. */
 static u32 tx_room(struct virtio_uplink *v)
@@ -295,8 +293,7 @@ static void virtio_flush(struct uplink *uplink)
     queue_notify(&((struct virtio_uplink *)uplink)->tx, TX);
 }
 
-/* --- Start ---------------------------------------------------------------------------------------------------------
- */
+/* --- Start ------------------------------------------------------------------------------------------------------ */
 
 static u8 common_read8(struct virtio_uplink *v, u32 offset)
 {

@@ -23,8 +23,7 @@
 #define SAY_ABORT 16u
 #define SAY_END 32u
 
-/* --- The file ------------------------------------------------------------------------------------------------------
- */
+/* --- The file --------------------------------------------------------------------------------------------------- */
 
 /* The inbox reads on from the head that was looked at. */
 static long inbox_receive(struct transport *transport, void *bytes, size_t len)
@@ -125,8 +124,7 @@ static void open(struct image_reader *r)
     }
 }
 
-/* --- To the destination --------------------------------------------------------------------------------------------
- */
+/* --- To the destination ----------------------------------------------------------------------------------------- */
 
 void image_reader_begin(struct image_reader *r, const struct image_identity *identity)
 {

@@ -182,8 +182,7 @@ static void heed(struct restoring *restoring)
         decide(restoring, vm);
 }
 
-/* --- From its begin to its end -------------------------------------------------------------------------------------
- */
+/* --- From its begin to its end ---------------------------------------------------------------------------------- */
 
 static void tell(struct restoring *restoring)
 {

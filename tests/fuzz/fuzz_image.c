@@ -28,8 +28,7 @@ static struct file {
 static struct outbox out;
 static u64 records, state_digest;
 
-/* --- Writing -------------------------------------------------------------------------------------------------------
- */
+/* --- Writing ---------------------------------------------------------------------------------------------------- */
 
 static void put(const void *bytes, size_t len)
 {
@@ -168,8 +167,7 @@ static void harm(struct fuzz *fuzz)
         file.len = at;
 }
 
-/* --- Reading -------------------------------------------------------------------------------------------------------
- */
+/* --- Reading ---------------------------------------------------------------------------------------------------- */
 
 static long file_receive(struct transport *transport, void *bytes, size_t len)
 {

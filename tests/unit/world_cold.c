@@ -58,8 +58,7 @@ void world_files(u32 has_now, bool full)
     has = has_now;
 }
 
-/* --- The guest -----------------------------------------------------------------------------------------------------
- */
+/* --- The guest -------------------------------------------------------------------------------------------------- */
 
 /* What is kept is what was sent. */
 static void assert_files_are_here(void)

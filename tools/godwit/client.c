@@ -195,8 +195,7 @@ struct reply client_request(const char *path, const char *body, size_t len)
     return reply;
 }
 
-/* --- Bodies of any length ------------------------------------------------------------------------------------------
- */
+/* --- Bodies of any length --------------------------------------------------------------------------------------- */
 
 /* Where a body goes: to a file, if the answer is not a refusal. */
 struct download {

@@ -41,8 +41,7 @@ static enum status file_fails(const char *what, const char *path)
     return STATUS_FAILED;
 }
 
-/* --- save ----------------------------------------------------------------------------------------------------------
- */
+/* --- save ------------------------------------------------------------------------------------------------------- */
 
 static bool save_parse(int argc, char **argv, struct save_options *o)
 {
@@ -117,8 +116,7 @@ enum status save_run(int argc, char **argv)
     return status;
 }
 
-/* --- restore -------------------------------------------------------------------------------------------------------
- */
+/* --- restore ---------------------------------------------------------------------------------------------------- */
 
 static bool restore_parse(int argc, char **argv, struct restore_options *o)
 {
@@ -161,8 +159,7 @@ enum status restore_run(int argc, char **argv, bool as_json)
     return reply.status;
 }
 
-/* --- image ---------------------------------------------------------------------------------------------------------
- */
+/* --- image ------------------------------------------------------------------------------------------------------ */
 
 static long file_receive(struct transport *transport, void *bytes, size_t len)
 {

@@ -29,8 +29,7 @@
 
 #define SERVER_PORT 80
 
-/* --- The server: it has a connection at a time to look at ----------------------------------------------------------
- */
+/* --- The server: it has a connection at a time to look at ------------------------------------------------------- */
 
 static struct tcp_conn *conn;
 static unsigned nr_received, nr_closed;

@@ -128,8 +128,7 @@ static const struct transport_ops written = { .send = file_send,
                                               .unacknowledged = on_the_way };
 static const struct transport_ops read_back = { .receive = file_receive };
 
-/* --- Saving --------------------------------------------------------------------------------------------------------
- */
+/* --- Saving ----------------------------------------------------------------------------------------------------- */
 
 static struct saving {
     struct world w;
@@ -223,8 +222,7 @@ static void save_fini(void)
     free(saving.file.bytes);
 }
 
-/* --- Restoring -----------------------------------------------------------------------------------------------------
- */
+/* --- Restoring -------------------------------------------------------------------------------------------------- */
 
 struct restoring {
     struct world w;
@@ -305,8 +303,7 @@ static bool is_whole(struct file *file)
     return whole;
 }
 
-/* --- Tests ---------------------------------------------------------------------------------------------------------
- */
+/* --- Tests ------------------------------------------------------------------------------------------------------ */
 
 /* The guest goes on while the end of a live image may still be sent again. */
 static void test_there_and_back(void **state)

@@ -156,8 +156,7 @@ void host_work_add(u64 (*fn)(void))
     rig.poll = fn;
 }
 
-/* --- A restore, up to where its copy takes the rest of the image ---------------------------------------------------
- */
+/* --- A restore, up to where its copy takes the rest of the image ------------------------------------------------ */
 
 static void over(void *ctx, const struct restored *restored)
 {
