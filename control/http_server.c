@@ -130,7 +130,7 @@ static void hand_over(struct client *client, const struct http_response *respons
     client->taker_ctx = response->taker_ctx;
     if (response->status)
         http_put_head(&client->out, response, ~0ULL, false);
-    else if (client->request.expect_continue)
+    else if (client->request.expect_continue && !client->continued)
         buffer_put(&client->out, go_on, sizeof(go_on) - 1);
 }
 

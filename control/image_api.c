@@ -97,29 +97,34 @@ static bool may_save(const char *name, struct http_response *response)
     return !response->status;
 }
 
+/* Begin to send the image behind the head of the answer, or refuse. */
+static void save_begin(const struct save_call *call, struct tcp_stream *stream, struct http_response *response)
+{
+    struct http_response head = { .status = 200, .type = TYPE };
+    struct vm *vm = vm_find(call->vm);
+    struct buffer out = { 0 };
+    const char *reason;
+
+    snprintf(head.fields, sizeof(head.fields), "Guest-Memory: %lu\r\n", (unsigned long)vm->mem.size);
+    http_put_head(&out, &head, ~0ULL, false);
+    if (out.failed)
+        http_refuse(response, 503, "no memory");
+    else if (saving_begin(vm, &call->request, stream, &reason))
+        http_refuse(response, 409, "%s: cannot save, %s", vm->name, reason);
+    else
+        tcp_stream_send(stream, out.text, out.len, false); /* all is taken: the image comes later */
+    buffer_fini(&out);
+}
+
 static void save_taken(void *ctx, struct tcp_stream *stream, const char *bytes, size_t len)
 {
     struct save_call *call = ctx;
     struct http_response response = { 0 };
-    const char *reason;
 
     (void)bytes;
     (void)len;
-    if (stream && may_save(call->vm, &response)) {
-        struct vm *vm = vm_find(call->vm);
-        struct buffer out = { 0 };
-
-        if (saving_begin(vm, &call->request, stream, &reason)) {
-            http_refuse(&response, 409, "%s: cannot save, %s", vm->name, reason);
-        } else {
-            struct http_response head = { .status = 200, .type = TYPE };
-
-            snprintf(head.fields, sizeof(head.fields), "Guest-Memory: %lu\r\n", (unsigned long)vm->mem.size);
-            http_put_head(&out, &head, ~0ULL, false);
-            tcp_stream_send(stream, out.text, out.len, false);
-            buffer_fini(&out);
-        }
-    }
+    if (stream && may_save(call->vm, &response))
+        save_begin(call, stream, &response);
     if (stream && response.status)
         answer(stream, &response);
     free(call);

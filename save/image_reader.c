@@ -397,7 +397,8 @@ void image_reader_step(struct image_reader *r)
         if (event == INBOX_RECORD)
             take_record(r);
     if (r->hung_up)
-        fail(r, "it came too slowly, or was given up here");
+        fail(r, r->status == READER_RESERVING ? "too many guests come already, or no memory got free in time"
+                                              : "it came too slowly, or was given up here");
 }
 
 static u64 unacknowledged(const struct transport *transport)

@@ -95,6 +95,7 @@ enum status save_run(int argc, char **argv)
 {
     struct save_options o = { 0 };
     enum status status;
+    bool began;
     char *part;
     FILE *file;
 
@@ -104,6 +105,7 @@ enum status save_run(int argc, char **argv)
         return STATUS_FAILED;
     file = fopen(part, "w+b");
     status = file ? save_to(&o, file) : file_fails("write", part);
+    began = file && ftello(file) > 0;
     if (file && fclose(file) && status == STATUS_OK)
         status = file_fails("write", part);
     if (status == STATUS_OK && rename(part, o.file))
@@ -112,6 +114,8 @@ enum status save_run(int argc, char **argv)
         printf("%s is saved in %s%s\n", o.vm, o.file, o.live ? "" : ", and is paused");
     else if (file)
         unlink(part);
+    if (status != STATUS_OK && began && !o.live)
+        fprintf(stderr, "godwit: if %s is paused now, godwit resume %s lets it go on\n", o.vm, o.vm);
     free(part);
     return status;
 }
@@ -145,7 +149,7 @@ enum status restore_run(int argc, char **argv, bool as_json)
     if (!restore_parse(argc, argv, &o))
         return STATUS_USAGE;
     file = fopen(o.file, "rb");
-    if (!file)
+    if (!file || fseeko(file, 0, SEEK_END)) /* its size is said first, so it is no pipe */
         return file_fails("read", o.file);
     name = client_quote(o.name ? o.name : "");
     snprintf(path, sizeof(path), "/v1/images?name=%s&options=%s%s%s", name, o.paused ? "paused" : "",

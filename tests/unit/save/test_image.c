@@ -471,6 +471,28 @@ static void test_given_up(void **state)
     save_fini();
 }
 
+/* The destination has no place for it, and hangs up without a word. */
+static void test_no_place(void **state)
+{
+    struct restoring *r = malloc(sizeof(*r));
+    const struct image_identity who = { .epoch = EPOCH, .name = "guest" };
+    struct transport transport;
+
+    (void)state;
+    save(false, false);
+    restore_begin(r, &saving.file);
+    while (r->reader.status != READER_OPENED)
+        image_reader_step(&r->reader);
+    image_reader_begin(&r->reader, &who);
+    transport = image_reader_transport(&r->reader);
+    transport.ops->close(&transport);
+    image_reader_step(&r->reader);
+    assert_int_equal(r->reader.status, READER_FAILED);
+    assert_non_null(strstr(r->reader.reason, "too many"));
+    restore_fini(r);
+    save_fini();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_no_place),
     };
 
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);
