@@ -202,9 +202,11 @@ static void tell(struct restoring *restoring)
     restoring->over = NULL;
 }
 
-static void step(struct restoring *restoring)
+/* Returns whether it got on. */
+static bool step(struct restoring *restoring)
 {
     struct image_reader *reader = &restoring->reader;
+    enum image_reader_status before = reader->status;
 
     image_reader_step(reader);
     if (reader->status == READER_OPENING && clock_ns() - restoring->began > RESTORING_OPEN_MS * 1000000ULL)
@@ -218,18 +220,23 @@ static void step(struct restoring *restoring)
     if (reader->status >= READER_RUNNING && restoring->over)
         tell(restoring);
     if (restoring->over || (restoring->accepted && !reader->hung_up))
-        return;
+        return reader->status != before;
     count--;
     list_del(&restoring->node);
     image_reader_fini(reader);
     free(restoring);
+    return true;
 }
 
 static u64 poll(void)
 {
+    bool more = false;
+
     list_for_each_safe (node, &all)
-        step(container_of(node, struct restoring, node));
-    return list_empty(&all) ? ~0ULL : rdtsc() + clock_ns_to_ticks(POLL_NS);
+        more |= step(container_of(node, struct restoring, node));
+    if (list_empty(&all))
+        return ~0ULL;
+    return more ? rdtsc() : rdtsc() + clock_ns_to_ticks(POLL_NS);
 }
 
 int restoring_begin(const struct restore_request *request, const struct transport *file,
