@@ -60,9 +60,11 @@ void receive_offer(struct dest_session *session)
     enum wire_code code = WIRE_E_STREAM;
 
     if (is_for_guest(in)) {
+        struct file_terms terms = { .vm_id = in->vm_id, .ram = in->ram.pages * WIRE_PAGE };
+
         in->file_bytes = 0;
-        code = file_receiver_offer(&session->files, &session->inbox, in->ram.pages * WIRE_PAGE, room(session->dest, in),
-                                   &need, &reason);
+        terms.room = room(session->dest, in);
+        code = file_receiver_offer(&session->files, &session->inbox, &terms, &need, &reason);
     }
     if (!code) {
         session->since = session->dest->ops->now(session->dest->ctx);

@@ -257,7 +257,7 @@ void vm_describe_warn(const struct migrate_description *d, struct wire_accepted 
 
     if (switch_settings()->anti_spoof && d->head.further_macs)
         warn(accepted, "it sends from %u further MACs, which anti-spoof of [net] forbids there", d->head.further_macs);
-    image_locate(&image);
+    image_locate(&image, d->vm_id);
     if (!guest_image_here(&image) && !(d->head.flags & (WIRE_COLD | WIRE_FOLLOW)))
         warn(accepted, "what it starts from is not among the files there (images of [migration]): no reset");
     vm_tsc_here(&tsc, d->head.tsc_khz);

@@ -205,7 +205,7 @@ static void filed(void *handle)
 {
     struct vm *vm = handle;
 
-    image_locate(&vm->image);
+    image_locate(&vm->image, vm->identity.id);
     pr_info("%s: what it starts from is here", vm->name);
 }
 

@@ -145,7 +145,7 @@ void vm_state_own(struct vm *vm, struct codec *c)
     if (!codec_judge(c, memchr(vm->image.cmdline, '\0', sizeof(vm->image.cmdline)), "the command line has no end"))
         return;
     vm->incoming.paused = paused;
-    image_locate(&vm->image);
+    image_locate(&vm->image, vm->identity.id);
 }
 
 void vm_state_scrollback(struct vm *vm, struct codec *c)

@@ -34,11 +34,11 @@ static enum wire_code refuse(struct file_receiver *receiver, enum wire_code code
 }
 
 /* Is the file that is offered here already? */
-static bool is_here(struct file_receiver *receiver, unsigned index, const struct wire_file *offered)
+static bool is_here(struct file_receiver *receiver, unsigned index, const struct wire_file *offered, const u8 *vm_id)
 {
     struct guest_image image = { .kernel = { .size = offered->size, .digest = offered->digest } };
 
-    image_locate(&image);
+    image_locate(&image, vm_id);
     receiver->kept[index] = kept_hold(image.kernel.data);
     return image.kernel.data;
 }
@@ -51,8 +51,8 @@ static void next_file(struct file_receiver *receiver)
     sha256_begin(&receiver->sha);
 }
 
-enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct inbox *box, u64 most, u64 room,
-                                   struct wire_need *need, const char **reason)
+enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct inbox *box,
+                                   const struct file_terms *terms, struct wire_need *need, const char **reason)
 {
     struct wire_offer offer;
     u64 sum = 0, missing = 0;
@@ -61,15 +61,15 @@ enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct 
         return refuse(receiver, WIRE_E_STREAM, "malformed OFFER", reason);
     file_receiver_release(receiver);
     for (unsigned i = 0; i < offer.count; i++) {
-        if (!offer.file[i].size || offer.file[i].size > most - sum)
+        if (!offer.file[i].size || offer.file[i].size > terms->ram - sum)
             return refuse(receiver, WIRE_E_MEMORY, "its files do not fit into its memory", reason);
         sum += offer.file[i].size;
-        if (is_here(receiver, i, &offer.file[i]))
+        if (is_here(receiver, i, &offer.file[i], terms->vm_id))
             continue;
         missing += offer.file[i].size;
         receiver->need |= BIT(i);
     }
-    if (missing > room)
+    if (missing > terms->room)
         return refuse(receiver, WIRE_E_MEMORY,
                       "with these files, what comes would hold more than incoming-memory, or "
                       "incoming-memory-per-host",
@@ -77,7 +77,7 @@ enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct 
     for (unsigned i = 0; i < offer.count; i++) {
         if (!(receiver->need & BIT(i)))
             continue;
-        receiver->kept[i] = kept_begin(offer.file[i].size, offer.file[i].digest);
+        receiver->kept[i] = kept_begin(offer.file[i].size, offer.file[i].digest, terms->vm_id);
         if (!receiver->kept[i])
             return refuse(receiver, WIRE_E_MEMORY, "no memory for the files that it starts from", reason);
     }

@@ -20,13 +20,20 @@ struct file_receiver {
     struct sha256 sha;
 };
 
+/* For the files of which VM, the bytes of its RAM, into which they must fit, and how much may be held for those that
+ * are not here. */
+struct file_terms {
+    const u8 *vm_id;
+    u64 ram, room;
+};
+
 /*
- * The body of an OFFER is in the inbox. The guest has `most` bytes of RAM, into which its files must fit; those that
- * are not here may take `room` bytes, and there must be memory for them: that is judged before any is taken. Returns
- * WIRE_OK, with *need to be said; or the code, with *reason: then all is released.
+ * The body of an OFFER is in the inbox. There must be memory for the files that are not here, within the terms: those
+ * are judged before any is taken. Returns WIRE_OK, with *need to be said; or the code, with *reason: then all is
+ * released.
  */
-enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct inbox *box, u64 most, u64 room,
-                                   struct wire_need *need, const char **reason);
+enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct inbox *box,
+                                   const struct file_terms *terms, struct wire_need *need, const char **reason);
 
 /* The same of a FILE, and of a DIGEST. */
 enum wire_code file_receiver_part(struct file_receiver *receiver, const struct inbox *box, const char **reason);

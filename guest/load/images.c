@@ -50,7 +50,7 @@ bool image_of(const struct config_vm *config, struct guest_image *image, char *r
            (!config->initrd[0] || image_file(config->initrd, &image->initrd, reason, room));
 }
 
-static const void *by_content(const struct guest_file *file)
+static const void *by_content(const struct guest_file *file, const u8 *vm_id)
 {
     for (u32 i = 0; i < given->nr_files && file->size; i++) {
         const struct boot_info_file *found = &given->file[i];
@@ -58,11 +58,11 @@ static const void *by_content(const struct guest_file *file)
         if (found->size == file->size && found->digest == file->digest)
             return phys_to_virt(found->base);
     }
-    return file->size ? kept_find(file) : NULL;
+    return file->size ? kept_find(file, vm_id) : NULL;
 }
 
-void image_locate(struct guest_image *image)
+void image_locate(struct guest_image *image, const u8 *vm_id)
 {
-    image->kernel.data = by_content(&image->kernel);
-    image->initrd.data = by_content(&image->initrd);
+    image->kernel.data = by_content(&image->kernel, vm_id);
+    image->initrd.data = by_content(&image->initrd, vm_id);
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "host/types.h"
+
 struct config_vm;
 struct guest_file;
 struct guest_image;
@@ -21,6 +23,6 @@ bool image_of(const struct config_vm *config, struct guest_image *image, char *r
 /* The file of that path. False, with the reason in words: the loader has not handed it over. */
 bool image_file(const char *path, struct guest_file *file, char *reason, size_t room);
 
-/* Find the contents of image's files, which are known by size and digest, among this machine's files. A file that is
- * not here gets NULL. */
-void image_locate(struct guest_image *image);
+/* Find the contents of image's files, which are known by size and digest, among the files of the boot volume, and those
+ * that came with the VM of that id. A file that is not here gets NULL. */
+void image_locate(struct guest_image *image, const u8 *vm_id);

@@ -3,6 +3,7 @@
 #include "guest/load/kept.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/bits.h"
 #include "host/frame.h"
@@ -60,7 +61,7 @@ static u8 *bytes_alloc(u64 size)
     return frame_window(base);
 }
 
-struct kept_file *kept_begin(u64 size, u64 digest)
+struct kept_file *kept_begin(u64 size, u64 digest, const u8 vm_id[CONFIG_UUID])
 {
     struct kept_file *file = calloc(1, sizeof(*file));
 
@@ -72,6 +73,7 @@ struct kept_file *kept_begin(u64 size, u64 digest)
     }
     file->size = size;
     file->digest = digest;
+    memcpy(file->vm_id, vm_id, sizeof(file->vm_id));
     file->holds = 1;
     list_add_tail(&files, &file->node);
     return file;
@@ -112,12 +114,13 @@ void kept_drop(struct kept_file *file)
         file_free(file);
 }
 
-const void *kept_find(const struct guest_file *file)
+const void *kept_find(const struct guest_file *file, const u8 vm_id[CONFIG_UUID])
 {
     list_for_each (node, &files) {
         const struct kept_file *kept = file_at(node);
 
-        if (kept->whole && kept->size == file->size && kept->digest == file->digest)
+        if (kept->whole && kept->size == file->size && kept->digest == file->digest &&
+            !memcmp(kept->vm_id, vm_id, sizeof(kept->vm_id)))
             return kept->bytes;
     }
     return NULL;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Files that came from other machines with guests that start from them. They lie in page frames, one piece each. A file
- * is kept as long as the image of a VM here names it, or somebody holds it; then its frames are free again. Host loop.
+ * is kept as long as the image of a VM here names it, or somebody holds it; then its frames are free again. It is found
+ * for the VM alone with which it came: whoever brings a guest can make a file of any size and digest (config/digest.h).
+ * Host loop.
  */
 #pragma once
 
+#include "config/config.h"
 #include "host/list.h"
 #include "host/types.h"
 
@@ -14,12 +17,13 @@ struct kept_file {
     struct list node;
     u8 *bytes; /* in the frames' window */
     u64 size, digest;
+    u8 vm_id[CONFIG_UUID];
     unsigned holds;
     bool whole; /* all of it is here, and was judged */
 };
 
-/* Memory for a file that is about to come; the caller holds it. NULL: there is none. size: not 0. */
-struct kept_file *kept_begin(u64 size, u64 digest);
+/* Memory for a file that is about to come with that VM; the caller holds it. NULL: there is none. size: not 0. */
+struct kept_file *kept_begin(u64 size, u64 digest, const u8 vm_id[CONFIG_UUID]);
 
 /* All of its bytes are here and are the right ones: from now on it can be found. */
 void kept_found_whole(struct kept_file *file);
@@ -29,8 +33,8 @@ struct kept_file *kept_hold(const void *bytes);
 /* One hold less. A file that is not whole goes with its last one. NULL is nothing to do. */
 void kept_drop(struct kept_file *file);
 
-/* The contents of a file of that size and digest; NULL: it is not kept. */
-const void *kept_find(const struct guest_file *file);
+/* The contents of a file of that size and digest that came with that VM; NULL: it is not kept. */
+const void *kept_find(const struct guest_file *file, const u8 vm_id[CONFIG_UUID]);
 
 /* How many files are kept, those on their way too, and the bytes of their frames. */
 unsigned kept_count(void);

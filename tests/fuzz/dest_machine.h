@@ -156,9 +156,9 @@ static void ops_filed(void *vm)
     REQUIRE(((const struct guest *)vm)->exists);
 }
 
-void image_locate(struct guest_image *image)
+void image_locate(struct guest_image *image, const u8 *vm_id)
 {
-    image->kernel.data = kept_find(&image->kernel);
+    image->kernel.data = kept_find(&image->kernel, vm_id);
 }
 
 static void ops_announce(void *vm, u64 epoch)

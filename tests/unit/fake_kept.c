@@ -2,19 +2,21 @@
 #include "tests/unit/fake_kept.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "hv/guest_image.h"
 
 static struct list kept = { &kept, &kept };
 static bool full;
 
-struct kept_file *kept_begin(u64 size, u64 digest)
+struct kept_file *kept_begin(u64 size, u64 digest, const u8 vm_id[CONFIG_UUID])
 {
     struct kept_file *file = full ? NULL : calloc(1, sizeof(*file));
 
     if (!file)
         return NULL;
     *file = (struct kept_file){ .bytes = malloc(size), .size = size, .digest = digest, .holds = 1 };
+    memcpy(file->vm_id, vm_id, sizeof(file->vm_id));
     list_add_tail(&kept, &file->node);
     return file;
 }
@@ -57,10 +59,11 @@ void kept_drop(struct kept_file *file)
         file_free(file);
 }
 
-const void *kept_find(const struct guest_file *wanted)
+const void *kept_find(const struct guest_file *wanted, const u8 vm_id[CONFIG_UUID])
 {
     list_for_each (node, &kept)
-        if (file_at(node)->whole && file_at(node)->size == wanted->size && file_at(node)->digest == wanted->digest)
+        if (file_at(node)->whole && file_at(node)->size == wanted->size && file_at(node)->digest == wanted->digest &&
+            !memcmp(file_at(node)->vm_id, vm_id, CONFIG_UUID))
             return file_at(node)->bytes;
     return NULL;
 }

@@ -39,17 +39,17 @@ const struct guest_image *fake_image(void *vm)
 }
 
 /* A file of the destination's own, or one that came. */
-static const void *locate(const struct guest_file *wanted, const u8 *own, size_t len, bool here)
+static const void *locate(const struct guest_file *wanted, const u8 *own, size_t len, bool here, const u8 *vm_id)
 {
-    return here && wanted->size == len && wanted->digest == digest_bytes(0, own, len) ? own : kept_find(wanted);
+    return here && wanted->size == len && wanted->digest == digest_bytes(0, own, len) ? own : kept_find(wanted, vm_id);
 }
 
 /* Only the kernel is looked for. */
-void image_locate(struct guest_image *image)
+void image_locate(struct guest_image *image, const u8 *vm_id)
 {
-    const void *found = locate(&image->kernel, kernel, sizeof(kernel), has & 1);
+    const void *found = locate(&image->kernel, kernel, sizeof(kernel), has & 1, vm_id);
 
-    image->kernel.data = found ? found : locate(&image->kernel, initrd, sizeof(initrd), has & 2);
+    image->kernel.data = found ? found : locate(&image->kernel, initrd, sizeof(initrd), has & 2, vm_id);
 }
 
 void world_files(u32 has_now, bool full)
@@ -65,8 +65,8 @@ static void assert_files_are_here(void)
 {
     struct guest_image image = *fake_image(NULL), second = { .kernel = image.initrd };
 
-    image_locate(&image);
-    image_locate(&second);
+    image_locate(&image, world_id);
+    image_locate(&second, world_id);
     assert_memory_equal(image.kernel.data, kernel, sizeof(kernel));
     assert_memory_equal(second.kernel.data, initrd, sizeof(initrd));
 }

@@ -17,6 +17,7 @@
 static struct list vms;
 static struct vm vm;
 static u64 all;
+static const u8 id[CONFIG_UUID] = { 1 };
 
 struct list *vm_list(void)
 {
@@ -48,7 +49,7 @@ static void test_sizes(void **unused)
 {
     (void)unused;
     for (u64 size = 1; size < MiB(20); size += size < 70000 ? 997 : 1234567) {
-        struct kept_file *file = kept_begin(size, 1);
+        struct kept_file *file = kept_begin(size, 1, id);
         u64 pages = (size + PAGE_SIZE - 1) / PAGE_SIZE;
 
         assert_non_null(file);
@@ -58,22 +59,22 @@ static void test_sizes(void **unused)
         kept_drop(file); /* it is not whole */
         assert_int_equal(ram_free(), all);
     }
-    assert_null(kept_begin(MiB(65), 1));
-    assert_null(kept_begin(~0ULL, 1));
+    assert_null(kept_begin(MiB(65), 1, id));
+    assert_null(kept_begin(~0ULL, 1, id));
 }
 
 static void test_as_long_as_it_is_needed(void **unused)
 {
-    struct kept_file *file = kept_begin(5000, 77);
+    struct kept_file *file = kept_begin(5000, 77, id);
     struct guest_file wanted = { .size = 5000, .digest = 77 };
     const void *bytes = file->bytes;
 
     (void)unused;
-    assert_null(kept_find(&wanted)); /* it has not come yet */
+    assert_null(kept_find(&wanted, id)); /* it has not come yet */
     kept_found_whole(file);
-    assert_ptr_equal(kept_find(&wanted), bytes);
+    assert_ptr_equal(kept_find(&wanted, id), bytes);
     wanted.digest++;
-    assert_null(kept_find(&wanted));
+    assert_null(kept_find(&wanted, id));
     kept_poll();
     assert_int_equal(kept_count(), 1); /* it is held */
     assert_ptr_equal(kept_hold(bytes), file);
@@ -92,11 +93,30 @@ static void test_as_long_as_it_is_needed(void **unused)
     assert_null(kept_hold(bytes));
 }
 
+/* Of one size and one digest may be files of other contents: none of them gets to another VM than its own. */
+static void test_of_no_other_vm(void **unused)
+{
+    static const u8 other[CONFIG_UUID] = { 2 };
+    struct kept_file *hers = kept_begin(5000, 77, other), *his = kept_begin(5000, 77, id);
+    const struct guest_file wanted = { .size = 5000, .digest = 77 };
+
+    (void)unused;
+    kept_found_whole(hers);
+    assert_null(kept_find(&wanted, id));
+    kept_found_whole(his);
+    assert_ptr_equal(kept_find(&wanted, id), his->bytes);
+    assert_ptr_equal(kept_find(&wanted, other), hers->bytes);
+    kept_drop(hers);
+    kept_drop(his);
+    kept_poll();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_as_long_as_it_is_needed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_of_no_other_vm, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("kept", tests, NULL, NULL);

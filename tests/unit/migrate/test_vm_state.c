@@ -67,8 +67,9 @@ int msr_stored_set(struct vcpu *vcpu, u32 msr, u64 value)
     return 0;
 }
 
-void image_locate(struct guest_image *image)
+void image_locate(struct guest_image *image, const u8 *vm_id)
 {
+    (void)vm_id;
     located = image;
 }
 
