@@ -22,7 +22,7 @@ import zlib
 from fcntl import ioctl
 from typing import NamedTuple
 
-from machine import LIFETIME, ROOT, SOON, TIMEOUT, vm
+from machine import LIFETIME, PROGRAM, ROOT, SOON, TIMEOUT, vm
 from network import CLIENT4, Network, checksum
 
 GUEST = "10.9.0.3"
@@ -31,7 +31,7 @@ LINUX = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M",
            cmdline=f"{SOON} quiet ip={GUEST}/24 gw=10.9.0.1")
 OVER = {"completed", "failed", "cancelled"}
 # Seconds of real time for what takes one or two when nobody else uses the machine.
-PATIENCE = {"qemu": 60, "bochs": 240}
+PATIENCE = {"qemu": 180, "bochs": 400}
 # KiB that a hypervisor's own heap may grow by, once, to hold a TCP window (2 MiB). The mover's RAM would be 8192.
 SLACK = 4096
 
@@ -139,7 +139,7 @@ class Host:
     def begin(self, name, to, *options):
         return self.post(f"/v1/vms/{name}/migrate", dest=to.address, options=",".join(options) or "live")
 
-    def godwit(self, *arguments, timeout=120):
+    def godwit(self, *arguments, timeout=PROGRAM):
         environment = dict(os.environ, GODWIT_HOST=self.address)
         return subprocess.run([*self.site.net.enter, GODWIT, *arguments], stdout=subprocess.PIPE, env=environment,
                               stderr=subprocess.PIPE, text=True, timeout=timeout, stdin=subprocess.DEVNULL)

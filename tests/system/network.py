@@ -187,7 +187,7 @@ class Network:
     def connect(self, address, port, own_port=0):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         sock = self.socket(family)
-        sock.settimeout(60)
+        sock.settimeout(PROGRAM)
         if own_port:
             sock.bind(("", own_port))
         sock.connect((address, port))

@@ -113,7 +113,7 @@ class Strike:
         assert len(there) < 2, "two copies run"
         return there[0] if there else None
 
-    def wait(self, what, condition, seconds=60):
+    def wait(self, what, condition, seconds=180):
         """As Host.wait_for, and never two run."""
         def looked():
             self.running()

@@ -74,7 +74,7 @@ class Relay:
         self.left, self.behind = nth, behind
         self.point, self.action = (who, record), action
 
-    def reached(self, seconds=60):
+    def reached(self, seconds=180):
         assert self.at_point.wait(seconds), f"{self.point} was not said: {self.said}"
 
     def cut(self):

@@ -16,7 +16,7 @@ import subprocess
 import time
 
 import pytest
-from machine import LIFETIME, ROOT, TIMEOUT, run_to_end, started, vm
+from machine import LIFETIME, PROGRAM, ROOT, TIMEOUT, run_to_end, started, vm
 from network import Network
 
 TOKEN = "correct-horse-battery"
@@ -91,7 +91,7 @@ def host_target():
         port = int(program.stdout.readline())
         yield Target(lambda own=0: socket.create_connection(("127.0.0.1", port), source_address=("", own)),
                      f"127.0.0.1:{port}")
-        _, errors = program.communicate("", timeout=60)
+        _, errors = program.communicate("", timeout=PROGRAM)
         assert program.returncode == 0 and "Sanitizer" not in errors, errors
 
 
@@ -150,7 +150,7 @@ def test_pause_and_resume(target):
 def test_reset_is_accepted(target):
     resets = target.json("/v1/vms/web")["resets"]
     assert target.ask("POST", "/v1/vms/web/reset")[0] == 202
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PROGRAM
     while target.json("/v1/vms/web")["resets"] == resets:
         assert time.monotonic() < deadline
     assert status_of(target, "web") == "running"
@@ -375,7 +375,7 @@ def test_connection_limit(target):
         clients(target, stack, 8, WAIT)
         clients(target, stack, 8, keep_alive("/v1/version") + b"GET", b"}")
         assert target.ask("GET", "/v1/version")[0] == 503
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PROGRAM
     while target.ask("GET", "/v1/version")[0] == 503:
         assert time.monotonic() < deadline
 
@@ -400,7 +400,7 @@ def test_client_that_goes_away(target):
             with target.connect() as sock:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset, not FIN
                 sock.sendall(data)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PROGRAM
     while target.ask("GET", "/v1/version")[0] == 503:
         assert time.monotonic() < deadline
 
@@ -531,11 +531,11 @@ def test_godwit_console_on_a_terminal(target):
                  stderr=subprocess.PIPE, env=environment) as tool:
         assert tool.stderr.readline() == b"connected; Ctrl-] leaves\n"
         os.write(ours, b"+\x1d#")  # what no other test types
-        tool.communicate(timeout=30)
+        tool.communicate(timeout=PROGRAM)
         assert tool.returncode == 0
     os.close(ours)
     os.close(theirs)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PROGRAM
     while b"+" not in (shown := target.ask("GET", "/v1/vms/web/console")[2]):
         assert time.monotonic() < deadline, shown
     assert b"#" not in shown
@@ -571,18 +571,18 @@ def test_godwit_console_takes_long_input(target):
                  stderr=subprocess.PIPE, text=True, env=environment) as tool:
         tool.stdin.write("." * 4999 + "%")  # more than waits for a guest
         tool.stdin.close()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PROGRAM
         while target.ask("POST", "/v1/vms/web/console", b".")[0] != 503:
             assert time.monotonic() < deadline
         assert target.ask("POST", "/v1/vms/web/resume")[0] == 200
         assert tool.wait(120) == 0, tool.stderr.read()
-    seen, end, deadline = b"", 0, time.monotonic() + 60
+    seen, end, deadline = b"", 0, time.monotonic() + PROGRAM
     while b"key %" not in seen:
         assert time.monotonic() < deadline
         _, header, body = target.ask("GET", f"/v1/vms/web/console?offset={end}&wait=5")
         end, seen = int(header["Console-Next"]), seen[-8:] + body
         if b"key ." in body:  # it goes on, as fast as it can
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PROGRAM
 
 
 def test_poweroff(target):

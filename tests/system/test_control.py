@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from machine import LIFETIME, ROOT, RUN, TIMEOUT, run_name, vm
+from machine import LIFETIME, PROGRAM, ROOT, RUN, TIMEOUT, run_name, vm
 
 GUESTS = vm("one", "echo.elf", memory="16M") + vm("two", "echo.elf", memory="16M")
 
@@ -33,7 +33,7 @@ class Terminal:
     def __exit__(self, *_):
         if self.run.poll() is None:
             self.run.terminate()
-        self.run.communicate(timeout=30)
+        self.run.communicate(timeout=PROGRAM)
 
     def read(self, timeout):
         if not select.select([self.run.stdout], [], [], timeout)[0]:
@@ -173,7 +173,7 @@ def test_poweroff_ends_the_machine(tmp_path, emu):
         terminal.command("poweroff two", r"^status +off\n")
         terminal.wait(r"all guests have ended")
         terminal.wait(r"end status=0\n")
-        assert terminal.run.wait(30) == 0
+        assert terminal.run.wait(PROGRAM) == 0
 
 
 def quiet_while(terminal, command):

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from machine import ROOT, run_to_end
+from machine import PROGRAM, ROOT, run_to_end
 from test_control import Terminal
 
 ASSERTION = r".*assertion failed: "
@@ -38,7 +38,7 @@ def test_mistake_is_caught(tmp_path, monkeypatch, kind, panic, where):
         terminal.command(f"mistake {kind}", rf"panic: {panic}.*\n")
         terminal.wait(rf"called from:\n(.*\n)*.* {where}\+0x\w+\n")
         terminal.wait(r"end status=3\n")
-        assert terminal.run.wait(30) == 3
+        assert terminal.run.wait(PROGRAM) == 3
 
 
 def test_release_image_has_none_of_it():

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 import test_api
-from machine import ROOT, run_to_end, started, tool, vm
+from machine import PROGRAM, ROOT, run_to_end, started, tool, vm
 from migration import Site, beats
 
 REPLAY = ROOT / "build/tools/replay"
@@ -73,7 +73,7 @@ def test_trace_of_a_guest(site, tmp_path):
         # The guest draws its pages at random: after so many, however long that takes, hardly one is left.
         site.a.wait_for("it has written", lambda: site.a.get("/v1/query-dirty-trace").get("pages", 0) > 12 * PAGES)
         traced.send_signal(signal.SIGTERM)
-        assert traced.wait(60) == 0
+        assert traced.wait(PROGRAM) == 0
         assert traced.stdout.read() == f"{file.stat().st_size} bytes in {file}\n"
     trace = READER.read(file)
     assert trace.end == "stopped" and trace.head["vm"] == "mover" and trace.pages == 3072
@@ -112,7 +112,7 @@ def test_one_user_of_the_log(site, tmp_path):
         status, error = site.a.refused("/v1/vms/mover/migrate", dest=site.b.address)
         assert status == 409 and "dirty-trace" in error, error
         assert site.a.godwit("dirty-trace-stop").returncode == 0
-        assert traced.wait(60) == 0
+        assert traced.wait(PROGRAM) == 0
     assert READER.read(tmp_path / "long").end == "stopped"
     assert site.a.godwit("dirty-trace-stop").stderr == "godwit: no virtual machine is being traced\n"
 

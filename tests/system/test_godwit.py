@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from machine import ROOT, run_to_end, started
+from machine import PROGRAM, ROOT, run_to_end, started
 
 GODWIT = ROOT / "build/tools/godwit"
 
@@ -70,7 +70,7 @@ def test_console_of_a_guest_that_stands(state, words):
         with started([GODWIT, "-H", f"127.0.0.1:{server.server_port}", "console", "web"], text=True,
                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tool:
             said = tool.stderr.readline() if words else ""
-            output, more = tool.communicate("", timeout=30)
+            output, more = tool.communicate("", timeout=PROGRAM)
         server.shutdown()
     assert (tool.returncode, output, said + more) == (0, "", words)
 

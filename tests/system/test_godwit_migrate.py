@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from machine import ROOT, started
+from machine import PROGRAM, ROOT, started
 
 GODWIT = ROOT / "build/tools/godwit"
 MOVE = ["migrate", "web", "192.0.2.11"]
@@ -29,7 +29,7 @@ class Host:
         return self
 
     def __exit__(self, *_):
-        _, errors = self.program.communicate("", timeout=30)
+        _, errors = self.program.communicate("", timeout=PROGRAM)
         assert self.program.returncode == 0 and "Sanitizer" not in errors, errors
 
     def begin(self, *arguments, stderr=subprocess.PIPE):
@@ -38,7 +38,7 @@ class Host:
     def run(self, *arguments):
         """(exit status, standard output, standard error) of a call that ends by itself."""
         with self.begin(*arguments) as tool:
-            out, errors = tool.communicate(timeout=30)
+            out, errors = tool.communicate(timeout=PROGRAM)
         return tool.returncode, out, errors
 
 
@@ -59,7 +59,7 @@ def test_cancelled_on_a_terminal():
         assert host.run("migrate_cancel", "web")[0] == 0
         text = read_until(ours, r"\r\x1b\[Kgodwit: web: cancelled\r\n")
         assert re.search(r"\r\x1b\[Kcancelled +\[", text)
-        out, _ = tool.communicate(timeout=30)
+        out, _ = tool.communicate(timeout=PROGRAM)
         assert tool.returncode == 5
         assert re.search(r"^status +cancelled\nreason +cancelled \(cancel\)\n", out)
     os.close(ours)
@@ -71,7 +71,7 @@ def test_cancelled_without_a_terminal():
         assert tool.stderr.readline() == "active, round 3: 48.0 MiB left at 8 Mbit/s, expected downtime 15 ms\n"
         time.sleep(0.5)
         assert host.run("migrate_cancel", "web")[0] == 0
-        _, errors = tool.communicate(timeout=30)
+        _, errors = tool.communicate(timeout=PROGRAM)
         assert tool.returncode == 5
         assert errors == "godwit: web: cancelled\n"
 
@@ -94,7 +94,7 @@ def test_in_doubt():
     with Host("in-doubt") as host, host.begin(*MOVE) as tool:
         assert tool.stderr.readline().startswith("in-doubt: 48.0 MiB left")
         assert time.monotonic() - began > 2.5
-        out, errors = tool.communicate(timeout=30)
+        out, errors = tool.communicate(timeout=PROGRAM)
     assert tool.returncode == 6 and "web is in doubt under epoch 2" in errors
     assert re.search("^status +in-doubt\n", out)
 
@@ -140,7 +140,7 @@ def test_interrupted():
     with Host("active") as host, host.begin(*MOVE) as tool:
         tool.stderr.readline()
         tool.send_signal(signal.SIGINT)
-        _, errors = tool.communicate(timeout=30)
+        _, errors = tool.communicate(timeout=PROGRAM)
         assert tool.returncode == 130
         assert "interrupted; the move of web goes on: godwit query-migrate web" in errors
         assert re.search(r"^status +active$", host.run("query-migrate", "web")[1], re.M)

@@ -6,7 +6,7 @@ import re
 import socket
 
 import pytest
-from machine import RUN, TIMEOUT, boot, run_name, vm
+from machine import PROGRAM, RUN, TIMEOUT, boot, run_name, vm
 from network import Machine
 
 LOOP = vm("spin", "hostile.elf", cmdline="attack=loop", memory="32M")
@@ -91,7 +91,7 @@ def test_alarm_is_a_panic(tmp_path, cpus):
         event = r"vm\d+/\d+ (?!turn)[a-z-]+ [0-9a-f]+"
         machine.wait(rf"last events of cpu{cpus - 1}:\n(.*\n)*.* {event}\n", TIMEOUT["qemu"])
         machine.wait(r"end status=3\n", TIMEOUT["qemu"])
-        assert machine.process.wait(30) == 3
+        assert machine.process.wait(PROGRAM) == 3
 
 
 @pytest.mark.parametrize("emu", ["qemu", "bochs"])

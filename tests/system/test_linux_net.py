@@ -23,12 +23,12 @@ def linux(name, cmdline, **keys):
 def drops_in_its_driver(net, machine):
     """The guest's driver runs an XDP program, for which it gives up its offloads, and takes them up again."""
     shell(net, "linux", "xdp &")
-    machine.wait(r"linux: \| xdp: ICMP is dropped in the driver of eth0", 60)
+    machine.wait(r"linux: \| xdp: ICMP is dropped in the driver of eth0", TIMEOUT["qemu"])
     assert "0 packets received" in net.run("busybox", "ping", "-c", 3, "-W", 1, GUEST).stdout
     send(net, GUEST, BULK["qemu"])
     receive(net, GUEST, BULK["qemu"])
     shell(net, "linux", "killall xdp; wait; expr 6 '*' 8000")
-    machine.wait(r"linux: \| 48000", 60)
+    machine.wait(r"linux: \| 48000", TIMEOUT["qemu"])
     ping(net, GUEST)
     send(net, GUEST, BULK["qemu"])
     assert not suspicious(guest_lines(machine.log, "linux"))
@@ -78,14 +78,14 @@ def test_one_guest_ends_and_the_other_goes_on(net, tmp_path):
             assert time.monotonic() < deadline, "no address by DHCP"
     ping(net, GUEST)
     shell(net, "dies", f"wget -q -O - http://{GUEST}/ | grep -c Godwit; ping -c 1 -q {CLIENT4} | grep received")
-    machine.wait(r"dies: \| 2\n(.|\n)*dies: \| 1 packets transmitted, 1 packets received", 60)
+    machine.wait(r"dies: \| 2\n(.|\n)*dies: \| 1 packets transmitted, 1 packets received", TIMEOUT["qemu"])
     with net.connect(GUEST, 19) as sock:
         stream = Stream(sock)
         stream.start()
         while stream.size < 1 << 20 and not stream.error:
             time.sleep(0.05)
         shell(net, "dies", "echo c >/proc/sysrq-trigger")
-        machine.wait(r"vm: dies: crashed: triple fault", 60)
+        machine.wait(r"vm: dies: crashed: triple fault", TIMEOUT["qemu"])
         before = stream.size
         while stream.size < before + (8 << 20) and not stream.error:
             time.sleep(0.05)

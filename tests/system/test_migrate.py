@@ -344,9 +344,9 @@ def test_it_ends_well_somewhere_else(movers):
     source, dest = movers.ends("mover")
     move(source, dest, "mover")
     dest.type("mover", "q")
-    dest.machine.wait("mover: PASS every page holds what was written to it", 60)
-    dest.machine.wait("mover: PASS registers stay", 60)
-    dest.machine.wait(r"mover: PASS\s", 60)
+    dest.machine.wait("mover: PASS every page holds what was written to it", TIMEOUT["qemu"])
+    dest.machine.wait("mover: PASS registers stay", TIMEOUT["qemu"])
+    dest.machine.wait(r"mover: PASS\s", TIMEOUT["qemu"])
 
 
 def test_linux_with_two_processors_writes(tmp_path):

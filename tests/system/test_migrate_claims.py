@@ -3,7 +3,6 @@
 nothing is lost before an operator says which (docs/claims.md)."""
 
 import contextlib
-import re
 import socket
 import struct
 
@@ -221,7 +220,7 @@ def test_peers(tmp_path):
     with Site(tmp_path) as site:
         site.route()
         site.boot(MOVER, mem=256, peers=peers)
-        site.a.machine.wait("10.10.0.9:4900 has not answered", 10)
+        site.a.machine.wait("10.10.0.9:4900 has not answered", TIMEOUT["qemu"])
         vm_id = site.a.get("/v1/vms/mover")["vm_id"]
         move(site.a, site.b, "mover", "verify")
         epoch = site.b.get("/v1/vms/mover")["epoch"]
@@ -233,7 +232,7 @@ def test_peers(tmp_path):
         assert there["vm_id"] == vm_id == site.b.get("/v1/vms/mover")["vm_id"]
         assert there["status"] == "elsewhere" and there["reason"] == f"mover at {site.b.address}, epoch {epoch}"
         assert site.where("mover") == [site.b]
-        site.a.machine.wait("10.10.0.9:4900 has not answered", 10)
+        site.a.machine.wait("10.10.0.9:4900 has not answered", TIMEOUT["qemu"])
         asked = {row["peer"]: row for row in site.a.get("/v1/query-peers")["peers"]}
         assert [row["status"] for row in asked.values()] == ["this", "answered", "silent"]
         answer = asked["10.10.0.4:4900"]

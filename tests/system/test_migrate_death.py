@@ -2,7 +2,7 @@
 """A machine dies while the guest of a move stands: the guest is at the other one, or an operator gives it to that."""
 
 import pytest
-from machine import vm
+from machine import TIMEOUT, vm
 from migration import Site, beats, only_at
 from relay import SOURCE, Relay
 
@@ -73,7 +73,7 @@ def test_source_dies_before_commit(site):
     assert site.b.guests() == {"mover": "prepared"} and site.where("mover") == []
     done = site.b.godwit("resolve", "mover", "adopt", str(epoch))
     assert done.returncode == 0, done.stderr
-    site.b.machine.wait(rf"mover, epoch {epoch}, is adopted", 10)
+    site.b.machine.wait(rf"mover, epoch {epoch}, is adopted", TIMEOUT["qemu"])
     assert only_at(site, site.b) > number
     assert site.b.query("mover")["handoff"] == "running"
     relay.close()

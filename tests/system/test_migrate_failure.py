@@ -4,7 +4,7 @@
 import time
 
 import pytest
-from machine import vm
+from machine import TIMEOUT, vm
 from migration import LINUX, SLACK, Asker, Ping, Site, alive, beats, free_memory, move, only_at, says
 from points import BEFORE, Point, strike
 from relay import DEST, FORWARD, SOURCE, Relay
@@ -139,7 +139,7 @@ def test_silence_after_commit(pair, relayed):
     in_doubt(source, relay, SOURCE, "COMMIT", relay.hold)
     assert pair.where("mover") == []
     relay.reopen()
-    source.wait_status("mover", "completed", seconds=90)
+    source.wait_status("mover", "completed")
     only_at(pair, dest)
 
 
@@ -332,7 +332,7 @@ def test_reset_and_poweroff_during_a_move(site):
     site.a.wait_for("some beats", lambda: beats(site.a) > 20)
     begin_slowly(site.a, site.b)
     site.a.post("/v1/vms/mover/reset")
-    site.a.machine.wait("mover: reset", 30)
+    site.a.machine.wait("mover: reset", TIMEOUT["qemu"])
     site.a.wait_for("it is moving still", lambda: site.a.query("mover")["status"] == "active")
     site.a.set(max_bandwidth=QUICK)
     site.a.wait_status("mover", "completed")
@@ -428,7 +428,7 @@ def test_link_dies_in_precopy(linux):
     assert alive(linux.net)
     source.set(max_bandwidth=QUICK)
     dest.link("up")
-    dest.wait_for("the copy is freed", lambda: not dest.guests(), 15)
+    dest.wait_for("the copy is freed", lambda: not dest.guests())
     move(source, dest, "linux", "verify")
     assert alive(linux.net)
 
@@ -505,7 +505,7 @@ def test_source_dies_in_precopy(linux):
     source, _ = linux_in_precopy(linux)
     assert dest.guests() == {"linux": "incoming"}
     source.machine.kill()
-    dest.wait_for("the copy is freed", lambda: not dest.guests(), 15)
+    dest.wait_for("the copy is freed", lambda: not dest.guests())
     dest.wait_for("its memory is freed", lambda: free_memory(dest) >= free - SLACK)
     assert not alive(linux.net, count=1, patience=3)
 
@@ -535,7 +535,7 @@ def test_destination_dies_after_commit(site):
     done = site.a.godwit("resolve", "mover", "force-resume", str(epoch))
     assert done.returncode == 0, done.stderr
     site.a.wait_for("it runs", lambda: site.a.guests()["mover"] == "running")
-    site.a.machine.wait(rf"epoch {epoch} resolved by force: resume here", 10)
+    site.a.machine.wait(rf"epoch {epoch} resolved by force: resume here", TIMEOUT["qemu"])
     first = int(says(site.a, "mover", r"beat (\d+) at .*\n").group(1))
     assert first <= number  # from before the move: what the other copy did is lost
     only_at(site, site.a)

@@ -156,7 +156,7 @@ def port(recorded):
     site, _ = recorded
     free = site.b.get("/v1/memory")["free_kib"]
     yield site.b
-    site.b.wait_for("no guest is left", lambda: not site.b.guests(), 45)
+    site.b.wait_for("no guest is left", lambda: not site.b.guests())
     site.b.wait_for("no memory is left over", lambda: site.b.get("/v1/memory")["free_kib"] >= free - SLACK)
     move(site.a, site.b, "mover", "verify")
     move(site.b, site.a, "mover", "verify")
@@ -273,7 +273,7 @@ def test_truncation(recorded, port):
         assert "RUNNING" not in [name for name, _ in said or []]
         if place == sum(len(data) for _, data in kept):
             break
-        port.wait_for("it is given up", lambda: not port.guests(), 15)
+        port.wait_for("it is given up", lambda: not port.guests())
     # All of it came: it is prepared, and gives up when told, once and for good.
     assert port.guests() == {"mover": "prepared"}
     epoch = epoch_of(kept)
@@ -303,7 +303,7 @@ def test_flipped_bits(recorded, port):
         stranger.sock.shutdown(1)
         refused = stranger.refusal()
         assert refused is None or refused[0] in ("stream", "version", "feature", "name", 8, 9, 10, 11, 12), refused
-        port.wait_for(f"bit {bit} of {kind}: not taken", lambda: not port.guests(), 15)
+        port.wait_for(f"bit {bit} of {kind}: not taken", lambda: not port.guests())
 
 
 def test_guests_that_came_and_ended(recorded, port):

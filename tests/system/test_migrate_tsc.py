@@ -40,7 +40,7 @@ def test_other_frequency(tmp_path, model, warnings, said, rate):
         before = writes_a_second(site.a)
         clocks = [warning for warning in move(site.a, site.b, "mover", "verify")["warnings"] if "TSC" in warning]
         assert len(clocks) == warnings
-        site.b.machine.wait(said, 60)
+        site.b.machine.wait(said, TIMEOUT["bochs"])
         assert writes_a_second(site.b) == pytest.approx(rate * before, rel=0.1)
         move(site.b, site.a, "mover", "verify")
         assert writes_a_second(site.a) == pytest.approx(before, rel=0.1)

@@ -60,7 +60,7 @@ def claim_address(net, machine):
         sock.bind(("br0", 0x0806))
         sock.send(b"\xff" * 6 + other + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) +
                   other + ours + bytes(6) + ours)
-        machine.wait(f"{other.hex(':')} says to have our address, too", 60)
+        machine.wait(f"{other.hex(':')} says to have our address, too", TIMEOUT["qemu"])
         while True:
             frame = sock.recv(2048)
             if frame[22:32] == mac + ours and frame[38:42] == ours:  # an announcement
@@ -157,7 +157,7 @@ def echo(net, size, address=OURS4):
 
 
 # Bytes: some seconds' worth each.
-BULK = {("qemu", "e1000"): 64 << 20, ("qemu", "virtio"): 128 << 20, ("bochs", "e1000"): 2 << 20}
+BULK = {("qemu", "e1000"): 32 << 20, ("qemu", "virtio"): 64 << 20, ("bochs", "e1000"): 2 << 20}
 
 
 @pytest.mark.parametrize("emu, model", CARDS)
@@ -204,13 +204,13 @@ def test_answers_beside_a_busy_guest(net, tmp_path, cpus):
     """A guest that never halts, on the host loop's processor or on another one."""
     config = STATIC + vm("busy", "hostile.elf", cmdline="attack=loop")
     machine = up(net, tmp_path, "qemu", "e1000", config, cpus=cpus)
-    machine.wait("busy: first entry", 60)
+    machine.wait("busy: first entry", TIMEOUT["qemu"])
     ping(net, OURS4, count=10)
-    discard(net, machine, 4 << 20, 60)
+    discard(net, machine, 4 << 20, TIMEOUT["qemu"])
 
 
 def test_no_card(net, tmp_path):
     """A card of the wrong kind is left alone, and said to be missing."""
     machine = net.boot(tmp_path, STATIC + "uplink = virtio\n", "qemu", "e1000")
-    machine.wait("net: no network card", 60)
-    machine.wait(f"net: up {OURS4} .* uplink none", 60)
+    machine.wait("net: no network card", TIMEOUT["qemu"])
+    machine.wait(f"net: up {OURS4} .* uplink none", TIMEOUT["qemu"])

@@ -68,8 +68,9 @@ static void check_owed(u8 vector)
     u64 start = rdtsc(), end = start + clock_ticks(LONG_US);
 
     clock_spin(OWED_US);
+    u64 owed = ticks_since(start);
     sti();
-    while (seen[vector] < ticks_since(start) && rdtsc() < end)
+    while (seen[vector] < owed && rdtsc() < end)
         pause();
     cli();
     report("ticks that could not be taken follow", rdtsc() < end);
