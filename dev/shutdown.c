@@ -51,10 +51,11 @@ static void expire(struct vm *vm, struct shutdown *shutdown)
     vm_poweroff(vm);
 }
 
-/* Look at a VM that was asked. Returns when to look again: clock_ns, ~0: never. */
-static u64 look(struct vm *vm, struct shutdown *shutdown)
+/* Look at a VM that was asked. Returns when to look again: clock_ns, ~0: never. One that is held, for a move perhaps,
+ * is not ours to end, so its time is over when it is let go. */
+static u64 look(struct vm *vm, struct shutdown *shutdown, u64 now)
 {
-    u64 now = clock_ns(), ends = shutdown->asked + shutdown->timeout * NS_PER_S, ms = (now - shutdown->asked) / 1000000;
+    u64 ends = shutdown->asked + shutdown->timeout * NS_PER_S, ms = (now - shutdown->asked) / 1000000;
 
     if (vm_ended(vm)) {
         settle(shutdown, SHUTDOWN_DONE);
@@ -62,27 +63,29 @@ static u64 look(struct vm *vm, struct shutdown *shutdown)
     } else if (vm->resets != shutdown->resets) {
         settle(shutdown, SHUTDOWN_RESET);
         pr_warn("%s: was to shut down, and has started anew instead", vm->name);
-    } else if (now >= ends) {
-        expire(vm, shutdown);
-    } else {
+    } else if (now < ends) {
         return ends;
+    } else if (vm->holds) {
+        return now + NS_PER_S;
+    } else {
+        expire(vm, shutdown);
     }
     return ~0ULL;
 }
 
 u64 shutdown_poll(void)
 {
-    u64 next = ~0ULL;
+    u64 next = ~0ULL, now = clock_ns();
 
     list_for_each (node, vm_list()) {
         struct vm *vm = container_of(node, struct vm, node);
         struct shutdown *shutdown = &platform_of(vm)->shutdown;
 
         if (shutdown->state == SHUTDOWN_ASKED) {
-            u64 again = look(vm, shutdown);
+            u64 again = look(vm, shutdown, now);
 
             next = MIN(next, again);
         }
     }
-    return next == ~0ULL ? next : rdtsc() + clock_ns_to_ticks(next - clock_ns());
+    return next == ~0ULL ? next : rdtsc() + clock_ns_to_ticks(next - now);
 }

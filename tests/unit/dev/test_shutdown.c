@@ -11,6 +11,7 @@
 
 #include "dev/platform.h"
 #include "dev/shutdown.h"
+#include "host/asm.h"
 #include "host/clock.h"
 
 #define SECOND 1000000000ULL
@@ -18,7 +19,7 @@
 static struct list vms;
 static struct vm vm;
 static struct platform platform;
-static u64 now;
+static u64 now, step; /* it is so much later each time that somebody looks */
 static unsigned pressed;
 
 struct list *vm_list(void)
@@ -28,7 +29,7 @@ struct list *vm_list(void)
 
 u64 clock_ns(void)
 {
-    return now;
+    return now += step;
 }
 
 u64 clock_ns_to_ticks(u64 ns)
@@ -61,6 +62,7 @@ static int setup(void **unused)
     list_add_tail(&vms, &vm.node);
     now = 77 * SECOND;
     pressed = 0;
+    step = 0;
     return 0;
 }
 
@@ -114,12 +116,35 @@ static void test_it_starts_anew_instead(void **unused)
     assert_int_equal(vm.status, VM_RUNNING); /* force is for a guest that does nothing */
 }
 
+/* A move holds it, and may have ended with another owner: it is not powered off before it is let go. */
+static void test_it_is_held(void **unused)
+{
+    (void)unused;
+    shutdown_ask(&vm, 10, true);
+    vm.holds = 1;
+    assert_string_equal(after(11), "asked");
+    assert_string_equal(after(1000), "asked");
+    assert_int_equal(vm.status, VM_RUNNING);
+    vm.holds = 0;
+    assert_string_equal(after(0), "forced");
+}
+
+/* However late it is when the host loop is told when to look again, that is soon. */
+static void test_the_time_ends_meanwhile(void **unused)
+{
+    (void)unused;
+    shutdown_ask(&vm, 10, false);
+    now += 8 * SECOND + SECOND / 2;
+    step = SECOND;
+    assert_true(shutdown_poll() < rdtsc() + 10 * SECOND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_it_shuts_down, setup),
-        cmocka_unit_test_setup(test_it_does_not, setup),
-        cmocka_unit_test_setup(test_it_starts_anew_instead, setup),
+        cmocka_unit_test_setup(test_it_shuts_down, setup),           cmocka_unit_test_setup(test_it_does_not, setup),
+        cmocka_unit_test_setup(test_it_starts_anew_instead, setup),  cmocka_unit_test_setup(test_it_is_held, setup),
+        cmocka_unit_test_setup(test_the_time_ends_meanwhile, setup),
     };
 
     return cmocka_run_group_tests_name("shutdown", tests, NULL, NULL);
