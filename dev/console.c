@@ -82,6 +82,7 @@ size_t console_read(struct console *console, u64 *from, char *buffer, size_t len
         *from = console->bytes_out;
     if (console->bytes_out - *from > CONSOLE_RING)
         *from = console->bytes_out - CONSOLE_RING;
+    *from = MAX(*from, console->first);
     while (count < len && *from < console->bytes_out)
         buffer[count++] = console->ring[(*from)++ % CONSOLE_RING];
     spin_unlock(&console->vm->device_lock);
@@ -150,7 +151,7 @@ static void console_state(struct device *device, struct codec *c)
 
 void console_scrollback(struct console *console, struct codec *c)
 {
-    u32 kept = (u32)MIN(console->bytes_out, (u64)SCROLLBACK);
+    u32 kept = (u32)MIN(console->bytes_out - console->first, (u64)SCROLLBACK);
     u64 end = console->bytes_out;
 
     codec_version(c, 1);
@@ -158,6 +159,8 @@ void console_scrollback(struct console *console, struct codec *c)
     codec_u32(c, &kept);
     if (codec_judge(c, kept <= SCROLLBACK && kept <= end, "it keeps more than there was"))
         console->bytes_out = end;
+    if (c->restoring)
+        console->first = console->bytes_out - MIN(kept, console->bytes_out);
     for (u64 at = end - kept; at < end && !c->err; at++)
         codec_bytes(c, &console->ring[at % CONSOLE_RING], 1);
 }

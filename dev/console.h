@@ -23,6 +23,7 @@ struct console {
     char line[CONSOLE_LINE];
     unsigned len;
     u64 bytes_out;    /* bytes of output since the start; also the place of the next byte in the ring */
+    u64 first;        /* the number of the first byte that is known here, if the guest has come from elsewhere */
     u64 typed, taken; /* bytes of input since the start: from the operator, and to the guest */
     u64 dropped;      /* bytes of input that found the queue full */
     struct {

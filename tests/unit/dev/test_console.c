@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "dev/codec.h"
 #include "dev/console.h"
 #include "dev/irq.h"
 #include "host/clock.h"
@@ -123,12 +124,42 @@ static void test_no_room(void **state)
     assert_int_equal(console.log.unshown, 2);
 }
 
+/* What is kept of it goes along, and a reader at the other end begins with that. */
+static void test_scrollback(void **state)
+{
+    static u8 section[CONSOLE_RING];
+    static char text[CONSOLE_RING];
+    struct codec c = codec_saver(section, sizeof(section));
+    u64 from = 0;
+    size_t len;
+
+    (void)state;
+    for (unsigned i = 0; i < 2 * CONSOLE_RING / 4; i++)
+        print("abc\n");
+    console_scrollback(&console, &c);
+    assert_int_equal(c.err, 0);
+    len = console_read(&console, &from, text, sizeof(text));
+    assert_int_equal(len, CONSOLE_RING); /* here nothing of it is lost */
+    memset(&console, 0, sizeof(console));
+    assert_int_equal(console_init(&console, &vm), 0);
+    c = codec_restorer(section, c.at);
+    console_scrollback(&console, &c);
+    assert_int_equal(c.err, 0);
+    from = 0;
+    len = console_read(&console, &from, text, sizeof(text));
+    assert_in_range(len, CONSOLE_RING / 2, CONSOLE_RING - 1);
+    assert_int_equal(from, 2 * CONSOLE_RING);
+    assert_memory_equal(text, "abc\n", 4);
+    assert_null(memchr(text, '\0', len));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_lines, setup),
         cmocka_unit_test_setup(test_rate, setup),
         cmocka_unit_test_setup(test_no_room, setup),
+        cmocka_unit_test_setup(test_scrollback, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
