@@ -70,7 +70,8 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
         in->session->say |= actions & SAYS;
     if (actions & ACTION_NOTE)
         dest->ops->note_epoch(dest->ctx, in->vm_id, in->handoff.epoch, dest_state_runs(in->handoff.state));
-    in->announce |= (actions & ACTION_ANNOUNCE) != 0;
+    if (!in->cold || !in->stopped) /* else it lives nowhere yet */
+        in->announce |= (actions & ACTION_ANNOUNCE) != 0;
 }
 
 void dest_event(struct dest *dest, struct incoming *in, enum handoff_event event, u64 epoch, struct outcome why)

@@ -14,6 +14,7 @@
 #define PATH 512
 
 #define SUSPEND_S 30
+#define SUSPEND_MAX_S 3600
 
 struct options {
     const char *command, *usage;
@@ -208,14 +209,19 @@ enum status suspend_run(int argc, char **argv)
 {
     struct options o = { .command = "suspend", .usage = SUSPEND_USAGE };
     enum status status;
-    int seconds;
+    char *end = "";
+    long seconds;
 
     if (!parse(argc, argv, &o) || o.force) {
         if (o.force)
             usage(&o, "unknown option", "--force");
         return STATUS_USAGE;
     }
-    seconds = o.timeout ? atoi(o.timeout) : SUSPEND_S;
+    seconds = o.timeout ? strtol(o.timeout, &end, 10) : SUSPEND_S;
+    if (seconds < 1 || seconds > SUSPEND_MAX_S || *end) {
+        usage(&o, "--timeout: expected 1 to 3600 seconds, not", o.timeout);
+        return STATUS_USAGE;
+    }
     status = ask_suspend(o.vm);
     return status != STATUS_OK || o.detach ? status : watch_sleep(o.vm, seconds);
 }

@@ -99,6 +99,7 @@ static void test_it_is_not_started(void **unused)
     assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
     assert_false(w->source_vm.exists);
     assert_true(w->dest_vm.exists && w->dest_vm.off && !w->dest_vm.running);
+    assert_int_equal(w->announced, 0);
 }
 
 static void test_only_what_is_not_there_crosses(void **unused)
