@@ -14,6 +14,8 @@ static bool is_for_guest(const struct incoming *in)
     return in->cold ? in->handoff.state == DEST_RECEIVING : dest_state_runs(in->handoff.state);
 }
 
+static const char not_for_it[] = "no guest that its files are for waits for them, or runs, there";
+
 /* Say FILED: all files are here, or why they are not. A guest that starts anew does not come without them. */
 static void filed(struct dest_session *session, enum wire_code code, const char *reason)
 {
@@ -41,7 +43,7 @@ static void filed(struct dest_session *session, enum wire_code code, const char 
 static void taken(struct dest_session *session, enum wire_code code, const char *reason)
 {
     if (code || !session->files.need)
-        filed(session, code, reason);
+        filed(session, code, code ? reason : "");
 }
 
 /* How much more may be held for the files of this attempt: of all hosts, and of its own. */
@@ -55,7 +57,7 @@ static u64 room(const struct dest *dest, const struct incoming *in)
 void receive_offer(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
-    const char *reason = "the guest that they are for is not there";
+    const char *reason = not_for_it;
     struct wire_need need = { .files = 0 };
     enum wire_code code = WIRE_E_STREAM;
 
@@ -71,29 +73,29 @@ void receive_offer(struct dest_session *session)
         in->file_bytes = file_receiver_bytes(&session->files);
         outbox_record(&session->outbox, WIRE_NEED, &need, sizeof(need));
     }
-    taken(session, code, code ? reason : "");
+    taken(session, code, reason);
 }
 
 void receive_file(struct dest_session *session)
 {
-    const char *reason = "";
+    const char *reason = not_for_it;
     u64 pages = session->inbox.len / WIRE_PAGE;
     enum wire_code code = is_for_guest(session->incoming)
                               ? file_receiver_part(&session->files, &session->inbox, &reason)
-                              : WIRE_E_CANCEL;
+                              : WIRE_E_STREAM;
 
     if (code)
-        taken(session, code, *reason ? reason : "the guest has gone");
+        taken(session, code, reason);
     else
         receive_got_on(session, pages + 1);
 }
 
 void receive_digest_of_file(struct dest_session *session)
 {
-    const char *reason = "";
+    const char *reason = not_for_it;
     enum wire_code code = is_for_guest(session->incoming)
                               ? file_receiver_digest(&session->files, &session->inbox, &reason)
-                              : WIRE_E_CANCEL;
+                              : WIRE_E_STREAM;
 
-    taken(session, code, code && !*reason ? "the guest has gone" : reason);
+    taken(session, code, reason);
 }
