@@ -7,6 +7,7 @@ import statistics
 
 PAGE = 4096
 MODES = ("live", "stop-copy", "post-copy", "hybrid", "demand")
+COLD = "cold"         # of a guest that shuts down when it is asked to
 SPLIT = ("post-copy", "hybrid", "demand")  # the guest runs at the destination before its memory is there
 RHOS = (0, 0.5, 1.2, 2)
 IDLE, BUSY = 0, 2     # rho of what the goals compare
@@ -46,6 +47,10 @@ def row_of(away, there, lost):
             "rounds": len(away["rounds"]), "round_trip": away["round-trip"], "lost": lost, "slowdown": lost / total,
             "blocktime": there.get("postcopy-blocktime"), "latency": latency, **waits,
             "mean": sum(blocked) / waits["faults"] if waits["faults"] else None, "phases": away["phases"]}
+
+
+# Of a move that failed nothing else is known.
+FAILED = {**dict.fromkeys(FIGURES), "status": "failed", "latency": [], **waits_of([]), "mean": None}
 
 
 def rejected(row):
@@ -113,13 +118,13 @@ def goals(made, rates):
     return sorted(worst.values(), key=lambda one: list(GOALS).index(one["what"]))
 
 
-ORDER = (("downtime", ("live", "stop-copy", "cold")), ("total", ("cold", "stop-copy", "live")))
-
-
 def order(made):
-    """The notes' order, shortest first: downtime live, warm, cold; total time cold, warm, live. Warm is stop-copy."""
+    """The notes' order, shortest first: downtime live, warm, cold; total time cold, warm, live. Warm is stop-copy. The
+    downtime is what is seen from outside, where somebody looks: a cold guest still has to boot when it is started."""
     for guest, rho in dict.fromkeys((guest, rho) for guest, rho, _ in made):
-        for name, modes in ORDER:
+        seen = any(cell["blackout"] for (who, _, _), cell in made.items() if who == guest)
+        for name, modes in (("blackout" if seen else "downtime", ("live", "stop-copy", COLD)),
+                            ("total", (COLD, "stop-copy", "live"))):
             known = {mode: made[guest, rho, mode][name] for mode in modes
                      if made.get((guest, rho, mode), {}).get(name) is not None}
             if len(known) > 1:

@@ -148,8 +148,10 @@ def asked(source):
     return answer, (before + time.monotonic()) / 2 - answer["age"] / 1000
 
 
-def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL, around=AROUND):
-    """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too."""
+def observed_move(site, source, dest, mode="live", show=False, compute=False, interval=INTERVAL, around=AROUND,
+                  arrived=None):
+    """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too. The
+    probe goes on until arrived() returns."""
     command = [*site.net.enter, GODWIT, "-H", source.address, "migrate", "linux", dest.address, "--mode", mode]
     probe = Probe(site.net.socket)
     probe.start(GUEST, interval)
@@ -159,6 +161,8 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
             done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
                                   stdout=None if show else subprocess.PIPE, stderr=None if show else subprocess.STDOUT)
         end = time.monotonic()
+        if arrived and done.returncode == 0:
+            arrived()
         time.sleep(around)
     finally:
         samples = probe.stop()
