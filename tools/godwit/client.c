@@ -3,7 +3,6 @@
 #include "tools/godwit/client.h"
 
 #include <curl/curl.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #define TIMEOUT 45L /* the API lets a request wait for 30 s at most */
 #define BODY_MAX (1 << 20)
 #define URL 1024
+#define PATH 512
 #define NO_EXPECT "Expect:"
 #define SHOWN_BYTES 1000000     /* between two lines of progress */
 #define UPLOAD_BUFFER (1 << 20) /* bytes that are read at once */
@@ -193,6 +193,27 @@ struct reply client_request(const char *path, const char *body, size_t len)
     if (reply.http && reply.status != STATUS_OK)
         reply_explain(&reply);
     return reply;
+}
+
+json_t *client_ask(const char *path, const char *name, enum status *status)
+{
+    char *quoted = client_quote(name), whole[PATH];
+    struct reply reply;
+    json_t *json = NULL;
+
+    snprintf(whole, sizeof(whole), "%s%s", path, quoted);
+    free(quoted);
+    reply = client_request(whole, NULL, 0);
+    *status = reply.status;
+    if (reply.status == STATUS_OK) {
+        json = json_loads(reply.body ? reply.body : "", 0, NULL);
+        if (!json) {
+            fprintf(stderr, "godwit: the answer is not JSON\n");
+            *status = STATUS_FAILED;
+        }
+    }
+    reply_free(&reply);
+    return json;
 }
 
 /* --- Bodies of any length --------------------------------------------------------------------------------------- */

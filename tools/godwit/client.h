@@ -2,6 +2,7 @@
 /* Requests to a hypervisor's HTTP API. */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -36,6 +37,9 @@ void client_fini(void);
 
 /* Send a request and wait for the reply. body NULL: a GET; else a POST of len bytes. */
 struct reply client_request(const char *path, const char *body, size_t len);
+/* What GET of `path`, with the quoted name behind it, answers. The caller frees it by json_decref. NULL: no answer
+ * came, or none of JSON; *status says so, and the reason is printed. */
+json_t *client_ask(const char *path, const char *name, enum status *status);
 /* As client_request, but a refusal of the hypervisor is not explained: reply_explain does that. */
 struct reply client_try(const char *path, const char *body, size_t len);
 /* As client_request, with bodies of any length, and progress on stderr if that is a terminal: the body of the answer

@@ -98,28 +98,6 @@ static double number(const json_t *object, const char *key)
     return json_number_value(json_object_get(object, key));
 }
 
-/* The state of the VM's last move. NULL: no answer came, and the reason is printed. */
-static json_t *query(const char *vm, enum status *status)
-{
-    char *name = client_quote(vm), path[PATH];
-    struct reply reply;
-    json_t *json = NULL;
-
-    snprintf(path, sizeof(path), "/v1/query-migrate?name=%s", name);
-    free(name);
-    reply = client_request(path, NULL, 0);
-    *status = reply.status;
-    if (reply.status == STATUS_OK) {
-        json = json_loads(reply.body ? reply.body : "", 0, NULL);
-        if (!json) {
-            fprintf(stderr, "godwit: the answer is not JSON\n");
-            *status = STATUS_FAILED;
-        }
-    }
-    reply_free(&reply);
-    return json;
-}
-
 static enum status begin(const struct options *o)
 {
     char *vm = client_quote(o->vm), *dest = client_quote(o->dest), path[PATH];
@@ -235,7 +213,7 @@ static json_t *watch(const char *vm, bool show, enum status *status)
     unsigned doubtful = 0;
     json_t *move;
 
-    while ((move = query(vm, status))) {
+    while ((move = client_ask("/v1/query-migrate?name=", vm, status))) {
         const json_t *ram = json_object_get(move, "ram");
         bool news;
 

@@ -69,25 +69,6 @@ static enum status ask_shutdown(const struct options *o)
     return reply.status;
 }
 
-/* What the hypervisor says of the VM; NULL: no answer came, and the reason is printed. */
-static json_t *query(const char *name, enum status *status)
-{
-    char *vm = client_quote(name), path[PATH];
-    struct reply reply;
-    json_t *json = NULL;
-
-    snprintf(path, sizeof(path), "/v1/vms/%s", vm);
-    free(vm);
-    reply = client_request(path, NULL, 0);
-    *status = reply.status;
-    if (reply.status == STATUS_OK) {
-        json = json_loads(reply.body ? reply.body : "", 0, NULL);
-        *status = json ? STATUS_OK : STATUS_FAILED;
-    }
-    reply_free(&reply);
-    return json;
-}
-
 static const char *text(const json_t *object, const char *key)
 {
     const char *value = json_string_value(json_object_get(object, key));
@@ -129,7 +110,7 @@ static enum status watch(const char *name)
     enum status status;
     json_t *vm;
 
-    while ((vm = query(name, &status))) {
+    while ((vm = client_ask("/v1/vms/", name, &status))) {
         if (strcmp(text(json_object_get(vm, "shutdown"), "state"), "asked") != 0)
             break;
         json_decref(vm);
@@ -192,7 +173,7 @@ static enum status watch_sleep(const char *name, int seconds)
     enum status status;
     json_t *vm;
 
-    while ((vm = query(name, &status))) {
+    while ((vm = client_ask("/v1/vms/", name, &status))) {
         if (strcmp(text(vm, "status"), "running") != 0 || time(NULL) >= ends)
             break;
         json_decref(vm);
