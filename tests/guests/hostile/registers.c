@@ -5,6 +5,7 @@
 #include "tests/guests/kit/cpu.h"
 #include "tests/guests/kit/modes.h"
 #include "tests/guests/kit/report.h"
+#include "tests/guests/kit/string.h"
 #include "host/bits.h"
 
 static void set_cr0(u64 value)
@@ -107,6 +108,17 @@ static __attribute__((noinline)) void breakpoint_here(void)
 #define DR7_FIXED 0x400
 #define DR7_L0 0x1 /* breakpoint 0: execution, as type and length are 0 */
 
+/* In QEMU 7.2 not if this vcpu may leave its CPU for another meanwhile (docs/svm.md); the command line knows. */
+static bool breakpoints_are_kept(void)
+{
+    char word[8];
+    bool lost = boot_option("breakpoints", word, sizeof(word)) && strcmp(word, "lost") == 0;
+
+    if (lost)
+        report_skip("a breakpoint hits over exits", "the emulator loses it with the CPU");
+    return !lost;
+}
+
 void attack_debug_registers(void)
 {
     u64 value;
@@ -124,7 +136,8 @@ void attack_debug_registers(void)
     breakpoint_here();
     set_dr7(DR7_FIXED);
     trap_handle(X86_DB, NULL);
-    report_equal("a breakpoint hits over exits", hits, 2);
+    if (breakpoints_are_kept())
+        report_equal("a breakpoint hits over exits", hits, 2);
     asm volatile("mov %%dr0, %0" : "=r"(value));
     report_equal("DR0 stays over exits", value, (u64)breakpoint_here);
 }
