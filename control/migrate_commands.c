@@ -13,7 +13,7 @@
 #include "dev/shutdown.h"
 #include "host/bits.h"
 #include "hv/vm.h"
-#include "migrate/asking.h"
+#include "owners/asking.h"
 #include "migrate/halves.h"
 #include "migrate/migration.h"
 

@@ -10,7 +10,7 @@
 #include "host/clock.h"
 #include "hv/vm.h"
 #include "migrate/migration.h"
-#include "migrate/peers.h"
+#include "owners/peers.h"
 
 #define PAGE_BYTES 4096
 

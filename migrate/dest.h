@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "migrate/handoff.h"
+#include "owners/handoff.h"
 #include "stream/ram_digest.h"
 #include "stream/file_receiver.h"
 #include "stream/record.h"

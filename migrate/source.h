@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "migrate/handoff.h"
+#include "owners/handoff.h"
 #include "stream/ram_digest.h"
 #include "stream/file_sender.h"
 #include "stream/record.h"

@@ -19,7 +19,7 @@
 #include "migrate/vm_state.h"
 #include "mm/guest_missing.h"
 #include "net/heard.h"
-#include "migrate/announcer.h"
+#include "owners/announcer.h"
 
 static u64 now(void *ctx)
 {

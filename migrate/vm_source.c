@@ -13,7 +13,7 @@
 #include "stream/tcp_transport.h"
 #include "migrate/vm_describe.h"
 #include "migrate/vm_state.h"
-#include "migrate/announcer.h"
+#include "owners/announcer.h"
 #include "migrate/move.h"
 #include "migrate/totals.h"
 

@@ -23,7 +23,7 @@
 static unsigned refused; /* guests of the configuration that never started */
 static u64 handover_tsc; /* when the firmware was left; 0: the first entry has been reported */
 
-/* Is this guest started now? If other machines must be asked about it first, migrate/asking.c starts it. */
+/* Is this guest started now? If other machines must be asked about it first, owners/asking.c starts it. */
 static bool starts_now(const struct config *config, const struct config_vm *vm)
 {
     return vm->autostart == CONFIG_AUTOSTART_YES || (vm->autostart == CONFIG_AUTOSTART_ASK && !config_asks(config));

@@ -26,7 +26,7 @@
 #include "hv/sched.h"
 #include "start/start.h"
 #include "config/version.h"
-#include "migrate/asking.h"
+#include "owners/asking.h"
 #include "migrate/migration.h"
 #include "host/frame.h"
 #include "host/host_map.h"

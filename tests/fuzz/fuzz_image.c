@@ -4,7 +4,7 @@
 /* sources: migrate/dest_stranded.c migrate/dest_files.c stream/file_receiver.c dev/sha256.c */
 /* sources: tests/unit/fake_kept.c */
 /* sources: migrate/dest_attempts.c migrate/dest_stages.c migrate/dest_fill.c migrate/stats.c stream/ram_digest.c */
-/* sources: stream/record.c stream/crc32c.c stream/ram.c migrate/handoff.c dev/codec.c */
+/* sources: stream/record.c stream/crc32c.c stream/ram.c owners/handoff.c dev/codec.c */
 /*
  * libFuzzer entry for files that are said to be images: well-formed records of every type in any order, beside bytes of
  * the fuzzer's choice, cut off or damaged anywhere, which come in pieces. A guest runs only if the image is one that

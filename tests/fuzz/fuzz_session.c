@@ -3,7 +3,7 @@
 /* sources: migrate/dest_stranded.c migrate/dest_files.c stream/file_receiver.c dev/sha256.c */
 /* sources: tests/unit/fake_kept.c */
 /* sources: migrate/dest_attempts.c migrate/dest_stages.c migrate/dest_fill.c migrate/stats.c stream/ram_digest.c */
-/* sources: stream/record.c stream/crc32c.c stream/ram.c migrate/handoff.c dev/codec.c */
+/* sources: stream/record.c stream/crc32c.c stream/ram.c owners/handoff.c dev/codec.c */
 /*
  * libFuzzer entry for peers that speak the protocol: several connections of several hosts to one destination, on which
  * well-formed records of every type come in any order, beside operators' commands, claims, and time that passes. After

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Beside the model of handoff.pml run the state machines of migrate/handoff.c, in all that the model can come to. Each
+ * Beside the model of handoff.pml run the state machines of owners/handoff.c, in all that the model can come to. Each
  * event of the model is told to them, and they must come to the same state, say the same and let the same copy run. With
  * -DIN_C; without it these macros are nothing.
  */
 #ifdef IN_C
 c_decl {
-\#include "migrate/handoff.h"
+\#include "owners/handoff.h"
 }
 
 c_state "struct handoff_source c_source" "Global"

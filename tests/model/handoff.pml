@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The handoff of docs/migration-stream.md, state for state as migrate/handoff.c has it: one source, one destination,
+ * The handoff of docs/migration-stream.md, state for state as owners/handoff.c has it: one source, one destination,
  * and * channels that lose messages, while either machine may crash and restart. One attempt at epoch E; retries of COMMIT
  * and QUERY come by new connections, so a channel is emptied when the link breaks.
  *

@@ -18,7 +18,7 @@
  *   OWN_EPOCH      an owner claims its own epoch only, also to who can't believe so high a one
  *
  * Not here: two machines that have the guest in their configurations and ask at the same moment. The one of the lower
- * owner number starts it (migrate/asking.c). That one of two owners judges whose copy is the younger is one step here.
+ * owner number starts it (owners/asking.c). That one of two owners judges whose copy is the younger is one step here.
  */
 
 #ifndef LOSSES
@@ -43,7 +43,7 @@
 
 /* Messages of the handoff. */
 mtype = { PREPARE, PREPARED, COMMIT, RUNNING, QUERY_ABORT, ABORT, ABORTED, UNKNOWN };
-/* What a machine has of the guest: enum source_state and enum dest_state of migrate/handoff.h. */
+/* What a machine has of the guest: enum source_state and enum dest_state of owners/handoff.h. */
 mtype = { NOTHING, DOWN, ELSEWHERE, SOURCE_OWNER, SOURCE_PREPARING, SOURCE_IN_DOUBT, SOURCE_SUPERSEDED };
 mtype = { DEST_RECEIVING, DEST_PREPARED, DEST_RUNNING, DEST_ABORTED };
 

@@ -11,10 +11,10 @@
 #include "host/bits.h"
 #include "guest/load/power.h"
 #include "hv/vm.h"
-#include "migrate/asking.h"
-#include "migrate/claims.h"
+#include "owners/asking.h"
+#include "owners/claims.h"
 #include "control/dirty_trace.h"
-#include "migrate/peers.h"
+#include "owners/peers.h"
 #include "save/saving.h"
 
 struct fake_migration fake_migration = { .status = MIGRATE_COMPLETED };

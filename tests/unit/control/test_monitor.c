@@ -4,7 +4,7 @@
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/dirty_commands.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/move.c control/net_commands.c migrate/stats.c */
-/* sources: control/json.c control/status.c control/buffer.c control/text.c migrate/handoff.c net/mac.c */
+/* sources: control/json.c control/status.c control/buffer.c control/text.c owners/handoff.c net/mac.c */
 /* sources: tests/unit/stubs.c tests/unit/fake_vms.c tests/unit/fake_migration.c hv/guest_tsc.c */
 /* The serial monitor between keys from the test and a log that it reads: lines, editing, consoles. */
 #include <setjmp.h>

@@ -6,7 +6,7 @@
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
-/* sources: migrate/handoff.c */
+/* sources: owners/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* Who says nothing is dead, and who only says that he lives is of no use; who works and has a slow clock is neither. */
 #include <setjmp.h>

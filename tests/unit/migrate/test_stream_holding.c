@@ -5,7 +5,7 @@
 /* sources: dev/sha256.c tests/unit/world_cold.c tests/unit/fake_kept.c */
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
-/* sources: tests/unit/peers.c migrate/handoff.c */
+/* sources: tests/unit/peers.c owners/handoff.c */
 /* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* What peers of a destination can hold, and for how long: places, memory, and what is remembered. */

@@ -7,7 +7,7 @@
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: tests/unit/peers.c */
 /* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
-/* sources: migrate/handoff.c */
+/* sources: owners/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* What comes to the migration port and is not what it should be: refused, and nothing of it stays. */
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define LOG_PREFIX "claims"
-#include "migrate/claims.h"
+#include "owners/claims.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "dev/platform.h"
 #include "host/log.h"
 #include "hv/vm.h"
-#include "migrate/handoff.h"
+#include "owners/handoff.h"
 #include "stream/record.h"
 #include "net/netif.h"
 

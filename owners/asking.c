@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define LOG_PREFIX "asking"
-#include "migrate/asking.h"
+#include "owners/asking.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +11,9 @@
 #include "host/log.h"
 #include "guest/load/power.h"
 #include "hv/vm.h"
-#include "migrate/claims.h"
-#include "migrate/handoff.h"
-#include "migrate/peers.h"
+#include "owners/claims.h"
+#include "owners/handoff.h"
+#include "owners/peers.h"
 #include "stream/wire.h"
 
 #define QUESTIONS 4 /* one may be lost */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/handoff.h"
+#include "owners/handoff.h"
 
 #include "host/bits.h"
 

@@ -15,9 +15,9 @@ static u64 now; /* ns, and ticks of the TSC */
 
 /* Both are built into this test, so that each of the two machines has variables of its own: enter(). */
 #define rdtsc() now
-#include "migrate/asking.c"
+#include "owners/asking.c"
 #undef LOG_PREFIX
-#include "migrate/claims.c"
+#include "owners/claims.c"
 
 #define MS 1000000ULL
 

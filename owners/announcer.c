@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define LOG_PREFIX "migrate"
-#include "migrate/announcer.h"
+#include "owners/announcer.h"
 
 #include <stdlib.h>
 
@@ -10,7 +10,7 @@
 #include "host/bits.h"
 #include "host/log.h"
 #include "hv/vm.h"
-#include "migrate/claims.h"
+#include "owners/claims.h"
 #include "net/announce.h"
 
 struct announcer {

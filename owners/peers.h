@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "migrate/peer_query.h"
+#include "owners/peer_query.h"
 #include "net/tcp_address.h"
 
 struct config_migration;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define LOG_PREFIX "peers"
-#include "migrate/peers.h"
+#include "owners/peers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "config/config.h"
 #include "host/clock.h"
 #include "host/log.h"
-#include "migrate/claims.h"
+#include "owners/claims.h"
 #include "stream/tcp_transport.h"
 #include "net/netif.h"
 #include "net/tcp_stream.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: stream/reception.c migrate/peer_query.c stream/record.c stream/crc32c.c dev/codec.c */
+/* sources: stream/reception.c owners/peer_query.c stream/record.c stream/crc32c.c dev/codec.c */
 /* sources: tests/unit/pipe.c tests/unit/stubs.c */
 /* Questions over connections: one hypervisor asks several, and whoever reaches the port of one is received. */
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "host/bits.h"
-#include "migrate/peer_query.h"
+#include "owners/peer_query.h"
 #include "stream/reception.h"
 #include "tests/unit/pipe.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/peer_query.h"
+#include "owners/peer_query.h"
 
 #include <errno.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/handoff.c */
+/* sources: owners/handoff.c */
 /* The handoff's state machines, transition by transition; tests/model checks what they do together. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "host/bits.h"
-#include "migrate/handoff.h"
+#include "owners/handoff.h"
 
 static struct handoff_source in_state(enum source_state state)
 {
