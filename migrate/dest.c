@@ -278,18 +278,13 @@ static void attach(struct dest_session *session, const struct wire_header *heade
 static void take_header(struct dest_session *session)
 {
     const struct wire_header *header = &session->inbox.header;
-    struct wire_header reply = {
-        .version_min = WIRE_VERSION_MIN,
-        .version_max = WIRE_VERSION,
-        .kind = WIRE_REPLY,
-        .features = WIRE_FEATURES,
-        .epoch = header->epoch,
+    const struct greeting reply = {
+        .kind = WIRE_REPLY, .vm_id = header->vm_id, .epoch = header->epoch, .features = WIRE_FEATURES
     };
     enum wire_code code = WIRE_OK;
     const char *reason;
 
-    memcpy(reply.vm_id, header->vm_id, WIRE_ID);
-    outbox_header(&session->outbox, &reply);
+    outbox_greet(&session->outbox, &reply);
     session->epoch = header->epoch;
     if (header->version_min > WIRE_VERSION || header->version_max < WIRE_VERSION_MIN)
         dest_refuse(session, WIRE_E_VERSION, "no common version of the stream");

@@ -17,17 +17,11 @@ static u64 needs(const struct source *s)
 
 void source_say_header(struct source *s, struct outbox *box, enum wire_kind kind)
 {
-    struct wire_header header = {
-        .version_min = WIRE_VERSION_MIN,
-        .version_max = WIRE_VERSION,
-        .kind = kind,
-        .features = WIRE_FEATURES,
-        .required = needs(s),
-        .epoch = s->handoff.proposed,
+    const struct greeting greeting = {
+        .kind = kind, .vm_id = s->vm_id, .epoch = s->handoff.proposed, .features = WIRE_FEATURES, .required = needs(s)
     };
 
-    memcpy(header.vm_id, s->vm_id, WIRE_ID);
-    outbox_header(box, &header);
+    outbox_greet(box, &greeting);
 }
 
 static bool produce_header(struct source *s)

@@ -31,8 +31,6 @@ static void fail(struct peer_query *query)
 
 static void greet(struct peer_query *query)
 {
-    struct wire_header header = { .version_min = WIRE_VERSION_MIN, .version_max = WIRE_VERSION, .kind = WIRE_ASK };
-
     query->connected = true;
     query->said = 0;
     query->outbox = (struct outbox){ .buf = NULL };
@@ -40,7 +38,7 @@ static void greet(struct peer_query *query)
         outbox_init(&query->outbox, sizeof(struct wire_claim)))
         fail(query);
     else
-        outbox_header(&query->outbox, &header);
+        outbox_greet(&query->outbox, &(struct greeting){ .kind = WIRE_ASK });
 }
 
 static bool dial(struct peer_query *query)

@@ -146,14 +146,11 @@ void image_reader_commit(struct image_reader *r)
 
 static void say_header(struct image_reader *r)
 {
-    struct wire_header header = { .version_min = WIRE_VERSION_MIN,
-                                  .version_max = WIRE_VERSION,
-                                  .kind = WIRE_MOVE,
-                                  .features = WIRE_FEATURE_VERIFY,
-                                  .epoch = r->identity.epoch };
+    const struct greeting greeting = {
+        .kind = WIRE_MOVE, .vm_id = r->identity.vm_id, .epoch = r->identity.epoch, .features = WIRE_FEATURE_VERIFY
+    };
 
-    memcpy(header.vm_id, r->identity.vm_id, WIRE_ID);
-    outbox_header(&r->to, &header);
+    outbox_greet(&r->to, &greeting);
 }
 
 /* As the image has it, but for who the VM is. */

@@ -34,14 +34,11 @@ void image_writer_fini(struct image_writer *w)
 
 static void answer_header(struct image_writer *w)
 {
-    struct wire_header reply = { .version_min = WIRE_VERSION_MIN,
-                                 .version_max = WIRE_VERSION,
-                                 .kind = WIRE_REPLY,
-                                 .features = WIRE_FEATURE_VERIFY,
-                                 .epoch = w->epoch };
+    const struct greeting reply = {
+        .kind = WIRE_REPLY, .vm_id = w->vm_id, .epoch = w->epoch, .features = WIRE_FEATURE_VERIFY
+    };
 
-    memcpy(reply.vm_id, w->vm_id, WIRE_ID);
-    outbox_header(&w->words, &reply);
+    outbox_greet(&w->words, &reply);
     w->greeted = true;
 }
 

@@ -61,7 +61,6 @@ int reception_accept(struct reception *reception, const struct transport *transp
 static void take_header(struct reception *reception, struct visitor *visitor)
 {
     const struct wire_header *header = &visitor->inbox.header;
-    struct wire_header reply = { .version_min = WIRE_VERSION_MIN, .version_max = WIRE_VERSION, .kind = WIRE_REPLY };
 
     if (header->kind != WIRE_ASK) {
         reception->ops->pass_on(&visitor->transport, header, visitor->peer);
@@ -70,7 +69,7 @@ static void take_header(struct reception *reception, struct visitor *visitor)
     }
     visitor->greeted = true;
     visitor->leaving = header->version_min > WIRE_VERSION || header->version_max < WIRE_VERSION_MIN;
-    outbox_header(&visitor->outbox, &reply);
+    outbox_greet(&visitor->outbox, &(struct greeting){ .kind = WIRE_REPLY });
 }
 
 static void take_question(struct reception *reception, struct visitor *visitor)

@@ -53,6 +53,20 @@ void outbox_header(struct outbox *box, struct wire_header *header)
     box->next = 0;
 }
 
+void outbox_greet(struct outbox *box, const struct greeting *greeting)
+{
+    struct wire_header header = { .version_min = WIRE_VERSION_MIN,
+                                  .version_max = WIRE_VERSION,
+                                  .kind = greeting->kind,
+                                  .features = greeting->features,
+                                  .required = greeting->required,
+                                  .epoch = greeting->epoch };
+
+    if (greeting->vm_id)
+        memcpy(header.vm_id, greeting->vm_id, WIRE_ID);
+    outbox_header(box, &header);
+}
+
 void outbox_begin(struct outbox *box)
 {
     box->body = codec_saver(box->buf + sizeof(struct wire_record), box->room);

@@ -40,8 +40,19 @@ static inline bool outbox_empty(const struct outbox *box)
     return box->next == box->chunks;
 }
 
-/* Put the header, before any record. Fills in its CRC. */
+/* Put this header, before any record. Fills in its magic number and its CRC. */
 void outbox_header(struct outbox *box, struct wire_header *header);
+
+/* What a header says beside the versions that we speak. */
+struct greeting {
+    enum wire_kind kind;
+    const u8 *vm_id; /* NULL: it is about no VM */
+    u64 epoch;
+    u64 features, required; /* WIRE_FEATURE_* */
+};
+
+/* Put a header that says so. */
+void outbox_greet(struct outbox *box, const struct greeting *greeting);
 
 /* Make a record: outbox_begin, codec_bytes into box->body, outbox_page for each page (after all of these), outbox_end.
  * outbox_record does all of it for a body that is ready. */
