@@ -105,3 +105,27 @@ def test_a_trace_that_cannot_be_taken(tmp_path):
         server.shutdown()
     assert done.returncode == 1 and "there are too many connections" in done.stdout, done.stdout
     assert server.asked[-1] == "/v1/dirty-trace-stop"
+
+
+class Odd(Busy):
+    """Something at that address that is no hypervisor."""
+
+    def do_GET(self):
+        self.answer(200, b"<html>It works!</html>")
+
+    do_POST = do_GET
+
+
+@pytest.mark.parametrize("arguments", [
+    ["vms"], ["log"], ["log", "--follow"], ["completion", "names"], ["trace", "web"],
+    ["trace", "web", "--chrome", "file"],
+    ["dirty-trace", "web", "-o", "file"], ["shutdown", "web"], ["migrate", "web", "192.0.2.1"], ["pause", "web"],
+], ids=" ".join)
+def test_an_answer_that_is_not_json(tmp_path, arguments):
+    """Each command says so, once, and fails."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = run_to_end([GODWIT, "-H", f"127.0.0.1:{server.server_port}", *arguments], cwd=tmp_path,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        server.shutdown()
+    assert (done.returncode, done.stdout) == (1, "godwit: the answer is not JSON\n"), done

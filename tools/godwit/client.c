@@ -127,9 +127,14 @@ static size_t on_field(char *data, size_t size, size_t count, void *ctx)
     return size * count;
 }
 
+static json_t *parsed(const struct reply *reply)
+{
+    return json_loads(reply->body ? reply->body : "", 0, NULL);
+}
+
 void reply_explain(const struct reply *reply)
 {
-    json_t *json = json_loads(reply->body ? reply->body : "", 0, NULL);
+    json_t *json = parsed(reply);
     const char *error = json_string_value(json_object_get(json, "error"));
 
     if (error)
@@ -137,6 +142,17 @@ void reply_explain(const struct reply *reply)
     else
         fprintf(stderr, "godwit: the answer is status %ld\n", reply->http);
     json_decref(json);
+}
+
+json_t *reply_json(struct reply *reply)
+{
+    json_t *json = reply->status == STATUS_OK ? parsed(reply) : NULL;
+
+    if (reply->status != STATUS_OK || json)
+        return json;
+    fprintf(stderr, "godwit: the answer is not JSON\n");
+    reply->status = STATUS_FAILED;
+    return NULL;
 }
 
 /* Set what all requests have. */
@@ -199,19 +215,13 @@ json_t *client_ask(const char *path, const char *name, enum status *status)
 {
     char *quoted = client_quote(name), whole[PATH];
     struct reply reply;
-    json_t *json = NULL;
+    json_t *json;
 
     snprintf(whole, sizeof(whole), "%s%s", path, quoted);
     free(quoted);
     reply = client_request(whole, NULL, 0);
+    json = reply_json(&reply);
     *status = reply.status;
-    if (reply.status == STATUS_OK) {
-        json = json_loads(reply.body ? reply.body : "", 0, NULL);
-        if (!json) {
-            fprintf(stderr, "godwit: the answer is not JSON\n");
-            *status = STATUS_FAILED;
-        }
-    }
     reply_free(&reply);
     return json;
 }

@@ -37,8 +37,8 @@ void client_fini(void);
 
 /* Send a request and wait for the reply. body NULL: a GET; else a POST of len bytes. */
 struct reply client_request(const char *path, const char *body, size_t len);
-/* What GET of `path`, with the quoted name behind it, answers. The caller frees it by json_decref. NULL: no answer
- * came, or none of JSON; *status says so, and the reason is printed. */
+/* What GET of `path` answers, with the quoted name behind it ("": none): as reply_json, with the status in *status. If
+ * it is not STATUS_OK the reason is printed. */
 json_t *client_ask(const char *path, const char *name, enum status *status);
 /* As client_request, but a refusal of the hypervisor is not explained: reply_explain does that. */
 struct reply client_try(const char *path, const char *body, size_t len);
@@ -47,6 +47,9 @@ struct reply client_try(const char *path, const char *body, size_t len);
 struct reply client_download(const char *path, FILE *file);
 struct reply client_upload(const char *path, FILE *file);
 void reply_explain(const struct reply *reply);
+/* What a reply says that is STATUS_OK. The caller frees it by json_decref. NULL: it is not STATUS_OK; or it was, but is
+ * none of JSON: then the reason is printed, and it is STATUS_FAILED from now on. */
+json_t *reply_json(struct reply *reply);
 void reply_free(struct reply *reply);
 
 /* From now on ask the hypervisor at this address, IPv4 or IPv6 without brackets, with the same port and token as

@@ -85,7 +85,7 @@ static void moved_to(const char *vm, char *address, size_t room)
     snprintf(path, sizeof(path), "/v1/query-migrate?name=%s", quoted);
     free(quoted);
     reply = client_try(path, NULL, 0);
-    move = json_loads(reply.body ? reply.body : "", 0, NULL);
+    move = reply_json(&reply);
     peer = json_string_value(json_object_get(move, "peer"));
     address[0] = '\0';
     if (peer && *peer == '[')
@@ -162,7 +162,7 @@ static bool may_pass(const struct session *s, const struct reply *reply)
 static enum status offer(struct session *s)
 {
     struct reply reply = client_try(s->path, s->waiting, s->len);
-    json_t *json = json_loads(reply.body ? reply.body : "", 0, NULL);
+    json_t *json = reply_json(&reply);
     size_t taken = (size_t)json_integer_value(json_object_get(json, "written"));
     enum status status = reply.status;
 

@@ -65,7 +65,7 @@ static enum status begin(const struct options *o, long long *number)
     free(every);
     free(length);
     reply = client_request(path, "", 0);
-    json = json_loads(reply.body ? reply.body : "", 0, NULL);
+    json = reply_json(&reply);
     *number = json_integer_value(json_object_get(json, "number"));
     json_decref(json);
     reply_free(&reply);

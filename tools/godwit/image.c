@@ -215,7 +215,7 @@ enum status image_run(const char *path, bool as_json)
     static const struct transport_ops ops = { .receive = file_receive };
     struct image_check *check = calloc(1, sizeof(*check));
     struct transport transport = { .ops = &ops, .ctx = fopen(path, "rb") };
-    struct reply reply = { .status = STATUS_FAILED };
+    struct reply reply = { .status = STATUS_OK };
     bool whole;
 
     if (!check || !transport.ctx) {
@@ -228,10 +228,11 @@ enum status image_run(const char *path, bool as_json)
     fclose(transport.ctx);
     reply.body = json_dumps(json, JSON_COMPACT);
     json_decref(json);
-    if (reply.body && !show(&reply, as_json) && whole)
-        reply.status = STATUS_OK;
-    if (!whole)
+    reply.status = show(&reply, as_json);
+    if (!whole) {
+        reply.status = STATUS_FAILED;
         fprintf(stderr, "godwit: %s is no whole image: %s\n", path, check->reason);
+    }
     reply_free(&reply);
     free(check);
     return reply.status;

@@ -24,23 +24,17 @@ static void print_line(json_t *line, bool as_json)
 /* Ask once and print the lines that come. *next: the number of the line to ask for next. */
 static enum status fetch(const char *path, bool as_json, json_int_t *next)
 {
-    struct reply reply = client_request(path, NULL, 0);
-    json_t *json = json_loads(reply.body ? reply.body : "", 0, NULL), *line;
+    enum status status;
+    json_t *json = client_ask(path, "", &status), *line;
     json_int_t lost = json_integer_value(json_object_get(json, "lost"));
-    enum status status = reply.status;
     size_t i;
 
-    if (status == STATUS_OK && !json) {
-        fprintf(stderr, "godwit: the answer is not JSON\n");
-        status = STATUS_FAILED;
-    }
     if (lost)
         fprintf(stderr, "godwit: %lld lines were lost\n", (long long)lost);
     json_array_foreach(json_object_get(json, "lines"), i, line) print_line(line, as_json);
     fflush(stdout);
     *next = json_integer_value(json_object_get(json, "next"));
     json_decref(json);
-    reply_free(&reply);
     return status;
 }
 

@@ -271,15 +271,14 @@ static enum status run_metrics(void)
 /* The names of the VMs, for the completion script. */
 static enum status run_names(void)
 {
-    struct reply reply = client_request("/v1/vms", NULL, 0);
-    json_t *json = json_loads(reply.body ? reply.body : "", 0, NULL), *vm;
+    enum status status;
+    json_t *json = client_ask("/v1/vms", "", &status), *vm;
     size_t i;
 
     json_array_foreach(json_object_get(json, "vms"), i, vm)
         printf("%s\n", json_string_value(json_object_get(vm, "name")));
     json_decref(json);
-    reply_free(&reply);
-    return reply.status;
+    return status;
 }
 
 static enum status run_completion(void)

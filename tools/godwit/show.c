@@ -12,18 +12,16 @@ static void put(void *ctx, const char *bytes, size_t len)
     fwrite(bytes, 1, len, ctx);
 }
 
-enum status show(const struct reply *reply, bool as_json)
+enum status show(struct reply *reply, bool as_json)
 {
-    json_t *json = json_loads(reply->body ? reply->body : "", 0, NULL);
+    json_t *json = reply_json(reply);
     /* The JSON is written anew, because text_render trusts its input. */
     char *text = json_dumps(json, as_json ? JSON_INDENT(2) | JSON_REAL_PRECISION(12)
                                           : JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12));
 
     json_decref(json);
-    if (!text) {
-        fprintf(stderr, "godwit: the answer is not JSON\n");
-        return STATUS_FAILED;
-    }
+    if (!text)
+        return reply->status;
     if (as_json)
         printf("%s\n", text);
     else

@@ -6,5 +6,5 @@
 
 #include "tools/godwit/client.h"
 
-/* Print the answer as text, or as JSON. It may not be JSON at all: then STATUS_FAILED, with the reason on stderr. */
-enum status show(const struct reply *reply, bool as_json);
+/* Print the answer as text, or as JSON. If it is none of JSON: as reply_json. */
+enum status show(struct reply *reply, bool as_json);

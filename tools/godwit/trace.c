@@ -101,11 +101,14 @@ static json_t *chrome(const char *vm, json_t *answer)
     return json_pack("{s:o, s:s}", "traceEvents", events, "displayTimeUnit", "ns");
 }
 
-static enum status write_chrome(const struct options *o, const struct reply *reply)
+static enum status write_chrome(const struct options *o, struct reply *reply)
 {
-    json_t *answer = json_loads(reply->body ? reply->body : "", 0, NULL), *file = chrome(o->vm, answer);
+    json_t *answer = reply_json(reply), *file;
     enum status status = STATUS_OK;
 
+    if (!answer)
+        return reply->status;
+    file = chrome(o->vm, answer);
     if (!json_is_array(json_object_get(answer, "events"))) {
         fprintf(stderr, "godwit: the answer is not a trace\n");
         status = STATUS_FAILED;
