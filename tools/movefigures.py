@@ -194,13 +194,18 @@ def bars(axis, title, names, series, log):
     axis.grid(False, axis="x")
 
 
+def has_hot(live):
+    """Did a round leave pages for the last one?"""
+    return any(item.get("hot") for item in live)
+
+
 def rounds(live, stopped, name):
     """live: the rounds while the guest ran; stopped: what was sent while it stood, or {}."""
     all_rounds = live + [stopped] * bool(stopped)
     names = [str(number) for number in range(1, len(live) + 1)] + ["stop"] * bool(stopped)
-    column = {key: [item.get(key) for item in all_rounds] for key in ("pages", "zero", "dirtied", "bytes")}
+    column = {key: [item.get(key) for item in all_rounds] for key in ("pages", "zero", "dirtied", "hot", "bytes")}
     kinds = [(BLUE, "pages", "sent with content"), (SKY, "zero", "sent as zeros"),
-             (RED, "dirtied", "dirtied meanwhile")]
+             (RED, "dirtied", "dirtied meanwhile"), *[(ORANGE, "hot", "hot, and waiting")] * has_hot(live)]
     made, axes = plt.subplots(1, 3, figsize=(WIDTH, 4), gridspec_kw={
         "width_ratios": (2, 1, 1), "left": 0.05, "right": 0.99, "bottom": 0.13, "top": 0.92, "wspace": 0.18})
     bars(axes[0], "pages (log)", names, [(colour, words, column[key]) for colour, key, words in kinds], True)

@@ -106,6 +106,22 @@ def test_numbers_can_be_copied(tmp_path):
         assert said in drawn, said
 
 
+def test_hot_pages(tmp_path):
+    """Those that wait for the last round have a bar and a column, if there are any; the round that sends them none."""
+    data = move()
+    for item, hot in zip(data["rounds"], (0, 61, 7)):
+        item["hot"] = hot
+    page = ET.fromstring(report(tmp_path, data)[2])
+    lines = ["|".join(cell.text for cell in row) for row in page.findall(".//tr")]
+    assert "2|802|40|97|61|3,312,345|58.0|1,672" in lines and "stop|31|0|0|–|128,456|6.40|–" in lines
+    drawn = [" ".join(text.itertext()) for text in page.findall(".//figure/svg//text")]
+    assert "hot, and waiting" in drawn and "61" in drawn
+    assert "they wait for the last one" in visible(ET.tostring(page, encoding="unicode"))
+    for item in data["rounds"]:
+        item["hot"] = 0
+    assert "hot" not in report(tmp_path, data)[2].lower()
+
+
 def test_post_copy(tmp_path):
     """The hand-over, what followed and what was asked for, and how long the guest waited; the pause ends before it."""
     page = ET.fromstring(report(tmp_path, postcopy())[2])
