@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: control/dirty_trace.c tests/unit/stubs.c */
+/* sources: control/dirty_trace.c tests/unit/one_vm.c tests/unit/stubs.c */
 /* The stream of a dirty trace: what a guest writes in each interval, whatever the reader does. The guest's log is a map
  * of this program; an interval is over when the test says so. */
 #include <errno.h>
@@ -16,14 +16,12 @@
 #include "host/bits.h"
 #include "host/clock.h"
 #include "host/host_work.h"
-#include "hv/vm.h"
 #include "control/dirty_trace.h"
+#include "tests/unit/one_vm.h"
 
 #define PAGES (1 << 20)
 #define INTERVALS 8
 
-static struct vm vm;
-static struct list vms;
 static u64 (*work)(void);
 static u64 written[PAGES / 64]; /* by the guest, since the last harvest */
 static bool over;               /* the interval */
@@ -41,11 +39,6 @@ static struct {
 } read_;
 
 /* --- What dirty_trace.c needs --- */
-
-struct list *vm_list(void)
-{
-    return &vms;
-}
 
 void host_work_add(u64 (*fn)(void))
 {
@@ -106,21 +99,14 @@ bool vm_dirty_stop_part(struct vm *of)
 
 /* --- Helpers --- */
 
-static void list_make(struct list *list)
-{
-    list->next = list->prev = list;
-}
-
 static int setup(void **state)
 {
     (void)state;
-    memset(&vm, 0, sizeof(vm));
+    one_vm_make();
     strcpy(vm.name, "web");
     vm.id++;
     vm.mem.size = PAGES * PAGE_SIZE;
     vm.npt.format.dirty = 1;
-    list_make(&vms);
-    list_add_tail(&vms, &vm.node);
     memset(written, 0, sizeof(written));
     over = true;
     impatient = false;
@@ -316,7 +302,7 @@ static void it_ends_with_its_log(void **state)
     decode();
     assert_int_equal(read_.intervals, 1);
     assert_string_equal(read_.reason, "its log was ended");
-    list_add_tail(&vms, &vm.node);
+    list_add_tail(vm_list(), &vm.node);
 }
 
 /* The log is given back although a whole interval waits for somebody to take it; what was made can still be taken. */

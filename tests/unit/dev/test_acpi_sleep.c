@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A VM that sleeps in S3: only a button wakes it, at the address that its guest has left. */
-/* sources: dev/acpi_sleep.c tests/unit/stubs.c */
+/* sources: dev/acpi_sleep.c tests/unit/one_vm.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,22 +11,14 @@
 #include <cmocka.h>
 
 #include "dev/acpi_sleep.h"
-#include "dev/platform.h"
-#include "hv/sched.h"
 #include "dev/platform_map.h"
+#include "hv/sched.h"
+#include "tests/unit/one_vm.h"
 
-static struct list vms;
-static struct vm vm;
 static struct vcpu vcpu;
-static struct platform platform;
 static u32 vector, restarted;
 static unsigned woken, stopped, restarts;
 static int memory;
-
-struct list *vm_list(void)
-{
-    return &vms;
-}
 
 void vcpu_wake(struct vcpu *who)
 {
@@ -85,14 +77,9 @@ void vm_stop(struct vm *who, enum vm_status status, const char *format, ...)
 static int setup(void **unused)
 {
     (void)unused;
-    list_init(&vms);
-    memset(&vm, 0, sizeof(vm));
-    memset(&platform, 0, sizeof(platform));
-    vm.platform = &platform;
-    vm.status = VM_RUNNING;
+    one_vm_make();
     vm.nr_vcpus = 1;
     vm.vcpu[0] = &vcpu;
-    list_add_tail(&vms, &vm.node);
     vector = 0x9A0C7;
     woken = stopped = restarts = restarted = 0;
     memory = 0;

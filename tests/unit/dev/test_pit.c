@@ -3,7 +3,7 @@
  * Ticks of the 8254 that a guest could not take: they are owed, they follow, there is a bound, and they move. The test
  * turns the clock and is the processor that takes the interrupts.
  */
-/* sources: dev/pit.c dev/i8254.c dev/timer.c hv/bus.c dev/codec.c tests/unit/stubs.c */
+/* sources: dev/pit.c dev/i8254.c dev/timer.c hv/bus.c dev/codec.c tests/unit/one_vm.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,16 +17,13 @@
 #include "host/clock.h"
 #include "host/smp.h"
 #include "dev/irq.h"
-#include "dev/platform.h"
 #include "host/bits.h"
 #include "dev/codec.h"
+#include "tests/unit/one_vm.h"
 
 #define MS 1000000ULL          /* of VM time; the TSC counts it, too */
 #define COUNT (I8254_HZ / 250) /* 4 ms, as Linux has it */
 
-static struct vm vm;
-static struct platform platform;
-static struct list vms;
 static u64 tsc;
 static unsigned taken;     /* interrupts */
 static unsigned looks;     /* whether one still waits */
@@ -46,11 +43,6 @@ u64 clock_tsc_khz(void)
 u64 clock_ns_to_ticks(u64 ns)
 {
     return ns;
-}
-
-struct list *vm_list(void)
-{
-    return &vms;
 }
 
 void vm_add_device(struct vm *to, struct device *device)
@@ -131,15 +123,10 @@ static void periodic(u16 count)
 static int setup(void **state)
 {
     (void)state;
-    memset(&vm, 0, sizeof(vm));
-    memset(&platform, 0, sizeof(platform));
-    vm.platform = &platform;
-    vm.status = VM_RUNNING;
+    one_vm_make();
     tsc = vm.created_tsc = 5000;
     vm.tsc.host_khz = clock_tsc_khz();
     line = request = takes = false;
-    list_init(&vms);
-    list_add_tail(&vms, &vm.node);
     timers_init(&platform.timers, &vm);
     return pit_init(&platform.pit, &vm);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A VM that is asked to shut down: each end that this can have, with its words for `vm`. */
-/* sources: dev/shutdown.c tests/unit/stubs.c */
+/* sources: dev/shutdown.c tests/unit/one_vm.c tests/unit/stubs.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,23 +9,15 @@
 
 #include <cmocka.h>
 
-#include "dev/platform.h"
 #include "dev/shutdown.h"
 #include "host/asm.h"
 #include "host/clock.h"
+#include "tests/unit/one_vm.h"
 
 #define SECOND 1000000000ULL
 
-static struct list vms;
-static struct vm vm;
-static struct platform platform;
 static u64 now, step; /* it is so much later each time that somebody looks */
 static unsigned pressed;
-
-struct list *vm_list(void)
-{
-    return &vms;
-}
 
 u64 clock_ns(void)
 {
@@ -53,13 +45,8 @@ int vm_poweroff(struct vm *off)
 static int setup(void **unused)
 {
     (void)unused;
-    list_init(&vms);
-    memset(&vm, 0, sizeof(vm));
-    memset(&platform, 0, sizeof(platform));
-    vm.platform = &platform;
-    vm.status = VM_RUNNING;
+    one_vm_make();
     vm.resets = 3;
-    list_add_tail(&vms, &vm.node);
     now = 77 * SECOND;
     pressed = 0;
     step = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: guest/load/kept.c host/frame.c tests/unit/ram.c tests/unit/stubs.c */
+/* sources: guest/load/kept.c host/frame.c tests/unit/one_vm.c tests/unit/ram.c tests/unit/stubs.c */
 /* Files that came with guests: their memory is as much as they need, and is free again when nobody needs them. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,27 +11,18 @@
 
 #include "guest/load/kept.h"
 #include "host/bits.h"
-#include "hv/vm.h"
+#include "tests/unit/one_vm.h"
 #include "tests/unit/ram.h"
 
-static struct list vms;
-static struct vm vm;
 static u64 all;
 static const u8 id[CONFIG_UUID] = { 1 };
-
-struct list *vm_list(void)
-{
-    return &vms;
-}
 
 static int setup(void **unused)
 {
     (void)unused;
     ram_init_full(MiB(64));
     all = ram_free();
-    list_init(&vms);
-    memset(&vm, 0, sizeof(vm));
-    list_add_tail(&vms, &vm.node);
+    one_vm_make();
     return 0;
 }
 
