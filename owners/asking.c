@@ -19,7 +19,7 @@
 #define QUESTIONS 4 /* one may be lost */
 #define AGAIN_MS (ASKING_MS / QUESTIONS)
 
-static struct vm *asked[CONFIG_MAX_VMS]; /* the guests that are asked about; NULL: not this one, or no longer */
+static u32 asked[CONFIG_MAX_VMS]; /* the ids of the guests that are asked about; 0: not this one, or no longer */
 static struct wire_claim questions[CONFIG_MAX_VMS];
 static const struct config_migration *config_peers; /* names them */
 static bool on;
@@ -50,7 +50,7 @@ void asking_start(const struct config *config)
 
         if (!vm || vm->status != VM_CREATED)
             continue;
-        asked[i] = vm;
+        asked[i] = vm->id;
         questions[count++] = claims_question(vm);
     }
     config_peers = &config->migration;
@@ -63,7 +63,7 @@ bool asking_begin(struct vm *copy)
     if (on)
         return false;
     copy->incoming.asked = true;
-    asked[0] = copy;
+    asked[0] = copy->id;
     questions[0] = claims_question(copy);
     ask(1);
     return true;
@@ -79,21 +79,30 @@ static void start(struct vm *vm)
     vm_stop(vm, VM_CRASHED, "%s", reason);
 }
 
-/* Is the guest still to be started, or on its way here? If a command has started or removed it, it is not asked about
- * any more. */
+/* Is the guest still to be started, or on its way here? If a command has started it, it is not asked about any more. */
 static bool waits(const struct vm *vm)
 {
-    list_for_each (node, vm_list())
-        if (container_of(node, struct vm, node) == vm)
-            return vm->status == VM_CREATED || vm->status == VM_INCOMING;
-    return false;
+    return vm->status == VM_CREATED || vm->status == VM_INCOMING;
 }
 
-/* The VM's place among the guests that are asked about; NULL: the VM is not one of them, or no longer. */
-static struct vm **place(const struct vm *vm)
+/* The guest in a place among those that are asked about; NULL: there is none, or no longer: it may have been removed.
+ */
+static struct vm *asked_at(unsigned index)
+{
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (vm->id == asked[index])
+            return waits(vm) ? vm : NULL;
+    }
+    return NULL;
+}
+
+/* The VM's place; NULL: it is none of these guests, or no longer. */
+static u32 *place(const struct vm *vm)
 {
     for (unsigned i = 0; i < CONFIG_MAX_VMS; i++)
-        if (vm == asked[i])
+        if (vm->id == asked[i])
             return waits(vm) ? &asked[i] : NULL;
     return NULL;
 }
@@ -111,9 +120,9 @@ u64 asking_poll(void)
         return ~0ULL;
     more = peers_step(); /* first, so that an answer that came in time is heard in time */
     for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
-        struct vm *vm = asked[i] && waits(asked[i]) ? asked[i] : NULL;
+        struct vm *vm = asked_at(i);
 
-        asked[i] = over ? NULL : vm;
+        asked[i] = over || !vm ? 0 : vm->id;
         if (vm && over && vm->status == VM_CREATED)
             start(vm);
         else if (vm && due)
@@ -160,13 +169,14 @@ void asking_heard(const struct wire_claim *claim, const char *where)
     if (!claim->epoch || claim->epoch > EPOCH_CLAIM)
         return; /* noise */
     list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node), **at = place(vm);
+        struct vm *vm = container_of(node, struct vm, node);
+        u32 *at = place(vm);
         bool same = !memcmp(vm->identity.id, claim->vm_id, WIRE_ID);
         bool copy = vm->status == VM_INCOMING && vm->incoming.asked;
 
         if ((at || copy) && claims_are_of(claim, vm)) {
             if (at)
-                *at = NULL;
+                *at = 0;
             found(vm, claim, where);
         } else if (same && (vm_ended(vm) || (vm->status == VM_CREATED && heeds))) {
             idle_heard(vm, claim, where);

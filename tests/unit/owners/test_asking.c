@@ -32,7 +32,7 @@ struct machine {
     unsigned nr_heard;
     bool deaf;
     /* Of asking.c and claims.c. */
-    struct vm *asked[CONFIG_MAX_VMS];
+    u32 asked[CONFIG_MAX_VMS];
     struct wire_claim questions[CONFIG_MAX_VMS];
     bool on, all;
     unsigned left;
@@ -157,6 +157,7 @@ static void boot(unsigned index, u64 draws, u8 mac)
     m->config.net.present = m->config.migration.port = m->config.nr_vms = 1;
     strcpy(m->config.vm[0].name, "web");
     strcpy(m->vm.name, "web");
+    m->vm.id = 1;
     m->vm.identity = (struct vm_identity){ .id = "web's identity", .epoch = 1 };
     m->vm.platform = &m->platform;
     m->vm.created_tsc = now;
@@ -488,6 +489,37 @@ static void test_an_owner_that_is_heard_late(void **state)
     assert_int_equal(copy->elsewhere, 0);
 }
 
+/* A copy that is gone while it is asked about: the VM that lies in its place is another one, of which the answer says
+ * nothing. */
+static void test_a_copy_that_is_gone(void **state)
+{
+    struct vm *vm = &machines[0].vm;
+    struct wire_claim claim;
+
+    (void)state;
+    here = NULL;
+    memset(machines, 0, sizeof(machines));
+    boot(0, 1, 0);
+    machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
+    memset(asked, 0, sizeof(asked));
+    asking_start(&machines[0].config);
+    vm->status = VM_INCOMING;
+    assert_true(asking_begin(vm));
+    claim = claims_question(vm);
+    claim.kind = WIRE_CLAIM_HOLDS;
+    claim.owner = 99;
+    claim_seal(&claim);
+    vm->id++;
+    vm->incoming.asked = false; /* it comes by a move */
+    assert_false(asking_about(vm));
+    hear((const u8 *)&claim, sizeof(claim));
+    assert_int_equal(vm->elsewhere, 0);
+    for (unsigned ms = 0; ms < 600; ms++, now += MS)
+        turn(0);
+    enter(0);
+    assert_true(asking_begin(vm)); /* that is over, too */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_idle_here_runs_there),
         cmocka_unit_test(test_a_copy_is_asked_about),
         cmocka_unit_test(test_an_owner_that_is_heard_late),
+        cmocka_unit_test(test_a_copy_that_is_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
