@@ -15,6 +15,7 @@
 #include "control/status.h"
 #include "host/bits.h"
 #include "hv/vm.h"
+#include "net/mac.h"
 #include "net/tcp_stream.h"
 #include "save/restoring.h"
 #include "save/saving.h"
@@ -189,6 +190,7 @@ static void restore_over(void *ctx, const struct restored *restored)
     struct upload *upload = ctx;
     struct http_response response = { .status = 200, .type = "application/json" };
     const struct vm *vm = vm_find(restored->name);
+    char note[200];
     struct json json;
 
     if (restored->done) {
@@ -198,6 +200,10 @@ static void restore_over(void *ctx, const struct restored *restored)
         json_uuid(&json, "vm_id", restored->vm_id);
         json_number(&json, "epoch", restored->epoch);
         json_string(&json, "status", vm ? shown_name(shown_status(vm)) : "gone");
+        json_string(&json, "mac", mac_text(restored->mac).text);
+        restored_note(restored, note, sizeof(note));
+        if (note[0])
+            json_string(&json, "note", note);
         json_close(&json);
         response.body = json.buffer;
     } else {

@@ -24,6 +24,7 @@
 #include "owners/asking.h"
 #include "owners/claims.h"
 #include "migrate/migration.h"
+#include "net/mac.h"
 #include "save/image_reader.h"
 #include "save/saving.h"
 
@@ -184,13 +185,27 @@ static void heed(struct restoring *restoring)
 
 /* --- From its begin to its end ---------------------------------------------------------------------------------- */
 
+void restored_note(const struct restored *restored, char *text, size_t room)
+{
+    text[0] = '\0';
+    if (restored->clone)
+        snprintf(text, room,
+                 "its driver has the old MAC still, from which nothing leaves: in Linux, first give it "
+                 "another IP address, then `ip link set eth0 address %s`",
+                 mac_text(restored->mac).text);
+}
+
 static void tell(struct restoring *restoring)
 {
     const struct image_reader *reader = &restoring->reader;
-    struct restored restored = { .done = reader->status == READER_RUNNING, .epoch = reader->identity.epoch };
+    struct restored restored = { .done = reader->status == READER_RUNNING,
+                                 .epoch = reader->identity.epoch,
+                                 .clone = restoring->request.new_identity };
+    char note[200];
 
     memcpy(restored.name, reader->identity.name, WIRE_NAME);
     memcpy(restored.vm_id, reader->identity.vm_id, WIRE_ID);
+    memcpy(restored.mac, reader->identity.mac, WIRE_MAC);
     memcpy(restored.reason, reader->reason, WIRE_REASON);
     image_counters()->restored += restored.done;
     image_counters()->failed += !restored.done;
@@ -198,6 +213,9 @@ static void tell(struct restoring *restoring)
         pr_info("%s: restored, epoch %lu", restored.name, restored.epoch);
     else
         pr_warn("%s%srefused: %s", restored.name, restored.name[0] ? ": " : "an image is ", restored.reason);
+    restored_note(&restored, note, sizeof(note));
+    if (restored.done && note[0])
+        pr_warn("%s: %s", restored.name, note);
     restoring->over(restoring->ctx, &restored);
     restoring->over = NULL;
 }

@@ -17,8 +17,13 @@ struct restored {
     char name[WIRE_NAME];
     u8 vm_id[WIRE_ID];
     u64 epoch;
+    u8 mac[WIRE_MAC]; /* of its card */
+    bool clone;       /* its guest's driver has read another one there */
     char reason[WIRE_REASON];
 };
+
+/* What an operator has to do in the guest before that has a network: "" if it is no clone. */
+void restored_note(const struct restored *restored, char *text, size_t room);
 
 #define RESTORING_MAX 4         /* at a time, as many as moves to here */
 #define RESTORING_OPEN_MS 10000 /* for the guest's description to come; then the destination's limits hold */

@@ -200,6 +200,12 @@ int saving_begin(struct vm *vm, const struct save_request *request, struct tcp_s
     return -EBUSY;
 }
 
+void restored_note(const struct restored *restored, char *text, size_t room)
+{
+    (void)restored, (void)room;
+    text[0] = '\0';
+}
+
 int restoring_begin(const struct restore_request *request, const struct transport *file,
                     void (*over)(void *ctx, const struct restored *restored), void *ctx)
 {

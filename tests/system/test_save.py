@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -184,7 +185,8 @@ def test_a_client_that_leaves(pair, tmp_path):
 
 def test_linux_is_told(linux, tmp_path):
     """While it answers, it is saved, and a clone comes to run elsewhere: it is told by its generation ID, whose event
-    it takes, and what it sends from the first one's MAC disturbs nobody. Restored itself, it is told, too."""
+    it takes, and what it sends from the first one's MAC disturbs nobody. With what restore says to do in it, it has a
+    network. Restored itself, it is told, too."""
     file = tmp_path / "linux.image"
     ident = "dd if=/dev/mem bs=16 skip=57856 count=1 2>/dev/null | hexdump -v -e '1/1 \"%02x\"'"  # at 0xE2000
     told = "cut -c1-9 /sys/firmware/acpi/interrupts/gpe00 | tr -d ' '"
@@ -193,10 +195,14 @@ def test_linux_is_told(linux, tmp_path):
     ping = Ping(linux.net)
     ping.start()
     done(host.godwit("save", "linux", str(file), "--live"))
-    done(dest.godwit("restore", str(file), "--new-identity"))
+    said = done(dest.godwit("restore", str(file), "--new-identity"))
     clone = shell(dest, ident)
     assert clone != "00" * 16 and int(shell(dest, told)) == 1
     assert "100% packet loss" in shell(dest, "ping -c 1 -W 1 10.9.0.1")
+    shell(dest, "ip addr flush dev eth0; ip addr add 10.9.0.77/24 dev eth0")
+    assert "100% packet loss" in shell(dest, "ping -c 1 -W 1 10.9.0.1")
+    shell(dest, re.search("`(ip link set eth0 address [0-9a-f:]{17})`", said)[1])
+    assert " 0% packet loss" in shell(dest, "ping -c 1 -W 5 10.9.0.1")
     leave(dest, "linux")
     ping.stop()
     assert not ping.doubles and shell(host, ident) == "00" * 16 and shell(host, told).strip() == "0"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: save/restoring.c tests/unit/stubs.c */
+/* sources: save/restoring.c net/mac.c tests/unit/stubs.c */
 /* Whether a copy from an image may run is decided when it is whole: who has the guest is asked again then. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +19,7 @@
 #include "owners/claims.h"
 #include "owners/handoff.h"
 #include "migrate/migration.h"
+#include "net/mac.h"
 #include "save/image_reader.h"
 #include "save/restoring.h"
 #include "save/saving.h"
@@ -266,6 +267,25 @@ static void test_elsewhere_when_it_is_whole(void **state)
     given_up(READER_PREPARED);
 }
 
+/* Whoever restores a clone is told how its guest comes to its own MAC. */
+static void test_what_a_clone_needs(void **state)
+{
+    char note[200], command[80];
+    u8 mac[WIRE_MAC];
+
+    (void)state;
+    for (unsigned clone = 0; clone < 2; clone++) {
+        open_image(7, clone);
+        memcpy(mac, rig.reader->identity.mac, WIRE_MAC);
+        end(NULL);
+        assert_true(rig.restored.done);
+        restored_note(&rig.restored, note, sizeof(note));
+        assert_int_equal(note[0] != '\0', clone);
+    }
+    snprintf(command, sizeof(command), "`ip link set eth0 address %s`", mac_text(mac).text);
+    assert_non_null(strstr(note, command));
+}
+
 /* No image brings a guest to where neither a move nor force leads out; a clone begins anew. */
 static void test_an_epoch_that_is_not_credible(void **state)
 {
@@ -290,6 +310,7 @@ int main(void)
         TEST(test_the_first_question_is_not_enough),
         TEST(test_elsewhere_before_it_is_whole),
         TEST(test_elsewhere_when_it_is_whole),
+        cmocka_unit_test(test_what_a_clone_needs),
         cmocka_unit_test(test_an_epoch_that_is_not_credible),
     };
 
