@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The code looks at the bytes through spans, which never reach beyond the given bytes. The first thing that is wrong is
- * reported, and nothing behind it is read.
- */
+/* The first thing that is wrong is reported, and nothing behind it is read. */
 #include "control/http_parse.h"
 
 #include <string.h>
 #include <strings.h>
 
 #include "host/bits.h"
-
-#define LENGTH_MAX (1ULL << 60) /* no body is as long */
-
-/* Bytes of the head, still to be read. */
-struct span {
-    const char *at;
-    size_t len;
-};
+#include "net/http_head.h"
 
 struct parser {
     struct http_request *request;
@@ -33,60 +23,8 @@ static bool refuse(struct parser *p, int status, const char *reason)
     return false;
 }
 
-static bool span_is(struct span s, const char *text)
-{
-    return s.len == strlen(text) && !memcmp(s.at, text, s.len);
-}
-
-static bool span_is_nocase(struct span s, const char *text)
-{
-    return s.len == strlen(text) && !strncasecmp(s.at, text, s.len);
-}
-
-/* Cut off the part of *s before the first `c`; *s keeps the part behind it. Without a `c`, all of *s is cut off. */
-static struct span cut(struct span *s, char c)
-{
-    const char *found = s->len ? memchr(s->at, c, s->len) : NULL;
-    struct span first = { s->at, found ? (size_t)(found - s->at) : s->len };
-    size_t used = first.len + (found != NULL);
-
-    s->at += used;
-    s->len -= used;
-    return first;
-}
-
-static struct span trim(struct span s)
-{
-    for (; s.len && (*s.at == ' ' || *s.at == '\t'); s.len--)
-        s.at++;
-    while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
-/* RFC 9110 "Tokens". */
-static bool is_token(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-
-        if (!alnum && (c == '\0' || !strchr("!#$%&'*+-.^_`|~", c)))
-            return false;
-    }
-    return s.len > 0;
-}
-
-static bool is_printable(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((u8)s.at[i] < ' ' ? s.at[i] != '\t' : s.at[i] == 0x7F)
-            return false;
-    return true;
-}
-
 /* RFC 3986 "Authority" without user information: a host, perhaps with a port. */
-static bool is_authority(struct span s)
+static bool is_authority(struct http_span s)
 {
     for (size_t i = 0; i < s.len; i++) {
         char c = s.at[i];
@@ -108,7 +46,7 @@ static int hex_digit(char c)
 
 /* Append s, with its percent signs decoded, and a terminator at request->text[*at]. NULL: s is malformed. There is
  * always room, because decoding only shrinks s. */
-static const char *decode(struct parser *p, struct span s, size_t *at)
+static const char *decode(struct parser *p, struct http_span s, size_t *at)
 {
     char *start = &p->request->text[*at];
 
@@ -132,10 +70,10 @@ static const char *decode(struct parser *p, struct span s, size_t *at)
     return start;
 }
 
-static bool parse_query(struct parser *p, struct span query, size_t *at)
+static bool parse_query(struct parser *p, struct http_span query, size_t *at)
 {
     while (query.len) {
-        struct span value = cut(&query, '&'), name = cut(&value, '=');
+        struct http_span value = http_cut(&query, '&'), name = http_cut(&value, '=');
         struct http_parameter *parameter = &p->request->parameter[p->request->nr_parameters];
 
         if (!name.len)
@@ -155,10 +93,10 @@ static bool parse_query(struct parser *p, struct span query, size_t *at)
 
 /* RFC 9112 "absolute-form": reduce "http://HOST/PATH?QUERY" to what is behind the host. We are no proxy: all hosts are
  * ourselves. */
-static bool cut_authority(struct parser *p, struct span *target)
+static bool cut_authority(struct parser *p, struct http_span *target)
 {
     static const char scheme[] = "http://";
-    struct span authority = { target->at + sizeof(scheme) - 1, 0 };
+    struct http_span authority = { target->at + sizeof(scheme) - 1, 0 };
 
     if (target->len < sizeof(scheme) || strncasecmp(target->at, scheme, sizeof(scheme) - 1) != 0)
         return true;
@@ -170,10 +108,10 @@ static bool cut_authority(struct parser *p, struct span *target)
     return (authority.len && is_authority(authority)) || refuse(p, 400, "the target names no host behind http://");
 }
 
-static bool parse_target(struct parser *p, struct span target)
+static bool parse_target(struct parser *p, struct http_span target)
 {
     struct http_request *request = p->request;
-    struct span path;
+    struct http_span path;
     size_t at = 0;
 
     if (target.len > HTTP_TARGET_MAX)
@@ -185,9 +123,9 @@ static bool parse_target(struct parser *p, struct span target)
     for (size_t i = 0; i < target.len; i++)
         if ((u8)target.at[i] <= ' ' || (u8)target.at[i] >= 0x7F)
             return refuse(p, 400, "the target holds what is no URL character");
-    path = cut(&target, '?');
+    path = http_cut(&target, '?');
     while (path.len) {
-        struct span segment = cut(&path, '/');
+        struct http_span segment = http_cut(&path, '/');
 
         if (!segment.len)
             continue;
@@ -201,45 +139,37 @@ static bool parse_target(struct parser *p, struct span target)
     return parse_query(p, target, &at);
 }
 
-static bool parse_request_line(struct parser *p, struct span line)
+static bool parse_request_line(struct parser *p, struct http_span line)
 {
-    struct span method = cut(&line, ' '), target = cut(&line, ' ');
+    struct http_span method = http_cut(&line, ' '), target = http_cut(&line, ' ');
 
-    if (!is_token(method))
+    if (!http_is_token(method))
         return refuse(p, 400, "not a request line");
-    p->request->method = span_is(method, "GET")    ? HTTP_GET
-                         : span_is(method, "HEAD") ? HTTP_HEAD
-                         : span_is(method, "POST") ? HTTP_POST
+    p->request->method = http_is(method, "GET")    ? HTTP_GET
+                         : http_is(method, "HEAD") ? HTTP_HEAD
+                         : http_is(method, "POST") ? HTTP_POST
                                                    : HTTP_OTHER;
-    if (span_is(line, "HTTP/1.1"))
+    if (http_is(line, "HTTP/1.1"))
         p->request->keep_alive = p->needs_host = true;
-    else if (!span_is(line, "HTTP/1.0"))
+    else if (!http_is(line, "HTTP/1.0"))
         return refuse(p, line.len > 5 && !memcmp(line.at, "HTTP/", 5) ? 505 : 400, "expected HTTP/1.1");
     return parse_target(p, target);
 }
 
-static bool parse_length(struct parser *p, struct span value)
+static bool parse_length(struct parser *p, struct http_span value)
 {
-    u64 length = 0;
-
-    if (p->has_length || !value.len)
+    if (p->has_length || !http_length(value, &p->request->content_length))
         return refuse(p, 400, "Content-Length is wrong");
     p->has_length = true;
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.at[i] < '0' || value.at[i] > '9')
-            return refuse(p, 400, "Content-Length is wrong");
-        length = MIN(10 * length + (u64)(value.at[i] - '0'), LENGTH_MAX);
-    }
-    p->request->content_length = length;
-    return length < LENGTH_MAX || refuse(p, 413, "the body is too long");
+    return p->request->content_length < HTTP_LENGTH_MAX || refuse(p, 413, "the body is too long");
 }
 
-static bool parse_authorization(struct parser *p, struct span value)
+static bool parse_authorization(struct parser *p, struct http_span value)
 {
-    struct span scheme = cut(&value, ' ');
+    struct http_span scheme = http_cut(&value, ' ');
 
-    value = trim(value);
-    if (!span_is_nocase(scheme, "Bearer"))
+    value = http_trim(value);
+    if (!http_is_nocase(scheme, "Bearer"))
         return true;
     if (value.len >= HTTP_BEARER || p->request->bearer[0])
         return refuse(p, 400, "Authorization is wrong");
@@ -248,34 +178,23 @@ static bool parse_authorization(struct parser *p, struct span value)
     return true;
 }
 
-static void parse_connection(struct parser *p, struct span value)
+static bool parse_field(struct parser *p, struct http_span line)
 {
-    while (value.len) {
-        struct span option = trim(cut(&value, ','));
+    struct http_span name, value;
 
-        if (span_is_nocase(option, "close"))
-            p->request->keep_alive = false;
-    }
-}
-
-static bool parse_field(struct parser *p, struct span line)
-{
-    struct span name = cut(&line, ':'), value = trim(line);
-
-    /* A blank before the colon, or a folded line, is how requests are smuggled: RFC 9112 "Field Syntax". */
-    if (!is_token(name) || line.at == name.at + name.len || !is_printable(value))
+    if (!http_field(line, &name, &value))
         return refuse(p, 400, "not a header field");
-    if (span_is_nocase(name, "Content-Length"))
+    if (http_is_nocase(name, "Content-Length"))
         return parse_length(p, value);
-    if (span_is_nocase(name, "Authorization"))
+    if (http_is_nocase(name, "Authorization"))
         return parse_authorization(p, value);
-    if (span_is_nocase(name, "Transfer-Encoding"))
+    if (http_is_nocase(name, "Transfer-Encoding"))
         return refuse(p, 411, "Transfer-Encoding is not supported, expected Content-Length");
-    if (span_is_nocase(name, "Connection"))
-        parse_connection(p, value);
-    if (span_is_nocase(name, "Expect"))
-        p->request->expect_continue = span_is_nocase(value, "100-continue");
-    if (span_is_nocase(name, "Host")) {
+    if (http_is_nocase(name, "Connection") && http_has_option(value, "close"))
+        p->request->keep_alive = false;
+    if (http_is_nocase(name, "Expect"))
+        p->request->expect_continue = http_is_nocase(value, "100-continue");
+    if (http_is_nocase(name, "Host")) {
         if (p->has_host || !is_authority(value))
             return refuse(p, 400, p->has_host ? "Host is given twice" : "Host is wrong");
         p->has_host = true;
@@ -283,39 +202,13 @@ static bool parse_field(struct parser *p, struct span line)
     return true;
 }
 
-/* The length of the head with its empty line; 0: the head is not complete. A bare LF ends a line, too. */
-static size_t head_length(const char *buf, size_t len)
-{
-    size_t line = 0; /* bytes of the current line, CR not counted */
-
-    for (size_t i = 0; i < len; i++) {
-        if (buf[i] == '\n' && line == 0 && i > 1)
-            return i + 1;
-        if (buf[i] == '\n')
-            line = 0;
-        else if (buf[i] != '\r' || i + 1 == len || buf[i + 1] != '\n')
-            line++;
-    }
-    return 0;
-}
-
-/* The next line of *head, without its end. */
-static struct span cut_line(struct span *head)
-{
-    struct span line = cut(head, '\n');
-
-    if (line.len && line.at[line.len - 1] == '\r')
-        line.len--;
-    return line;
-}
-
-static bool parse_head(struct parser *p, struct span head)
+static bool parse_head(struct parser *p, struct http_span head)
 {
     unsigned fields = 0;
 
-    if (!parse_request_line(p, cut_line(&head)))
+    if (!parse_request_line(p, http_line(&head)))
         return false;
-    for (struct span line = cut_line(&head); line.len; line = cut_line(&head)) {
+    for (struct http_span line = http_line(&head); line.len; line = http_line(&head)) {
         if (fields++ == HTTP_FIELDS_MAX)
             return refuse(p, 431, "too many header fields");
         if (!parse_field(p, line))
@@ -343,10 +236,10 @@ struct http_result http_parse(const char *buf, size_t len, struct http_request *
     const char *line_end;
 
     *request = (struct http_request){ 0 };
-    head = head_length(buf, seen);
+    head = http_head_length(buf, seen);
     if (head) {
         p.result.head = head;
-        parse_head(&p, (struct span){ buf, head });
+        parse_head(&p, (struct http_span){ buf, head });
         return p.result;
     }
     line_end = seen ? memchr(buf, '\n', seen) : NULL;

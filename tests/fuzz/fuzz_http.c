@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: control/http_parse.c */
+/* sources: control/http_parse.c net/http_head.c */
 /*
  * libFuzzer entry for the request parser: any bytes give a complete request, a refusal or a wish for more; more bytes
  * behind a complete head change nothing.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: control/http_parse.c */
+/* sources: control/http_parse.c net/http_head.c */
 /* Requests: what is taken from a good one, how each bad one is refused, and that pieces and followers change nothing.
  */
 #include <setjmp.h>
