@@ -17,6 +17,7 @@
 
 /* Characters of a wrong value that message() shows at most. */
 #define SHOWN 32
+#define SINGLES "[net], [api], [migration], [witness]" /* sections, as messages name them */
 
 struct span {
     const char *at;
@@ -121,14 +122,6 @@ static const char *named(struct parser *p, struct span s)
     return p->named;
 }
 
-static bool refuse_value(struct parser *p, const struct key *key, struct span value)
-{
-    char shown[SHOWN + 1] = "";
-
-    append(shown, sizeof(shown), value);
-    return refuse(p, key->name, "\"", shown, value.len > SHOWN ? "...\"" : "\"", " is wrong, expected ", key->want);
-}
-
 /* A decimal number, with an optional suffix if suffixes are allowed. False if it is none or above the maximum. */
 static bool number_parse(struct span s, bool suffixes, uint64_t max, uint64_t *number)
 {
@@ -190,11 +183,48 @@ static bool uuid_set(uint8_t uuid[CONFIG_UUID], struct span value)
 }
 
 /* An address, perhaps with a port. It is not a group's, not one of loopback and not in 0.0.0.0/8. */
-static bool server_set(struct config_server4 *server, struct span value, uint32_t port)
+static bool server4_set(struct config_server *server, struct span value, uint32_t port)
 {
     server->port = port;
     return netaddr_port(value.at, &value.len, &server->port) && netaddr_ip4(value.at, value.len, server->bytes) &&
            server->bytes[0] != 0 && server->bytes[0] != 127 && server->bytes[0] < 224;
+}
+
+/* The same of IPv6, as in a URL: "[fd09::2]" or "[fd09::2]:80". */
+static bool server6_set(struct config_server *server, struct span value, uint32_t port)
+{
+    struct span address = { value.at + 1, 0 }, rest;
+
+    while (address.len + 1 < value.len && address.at[address.len] != ']')
+        address.len++;
+    if (address.len + 1 >= value.len)
+        return false;
+    rest = (struct span){ address.at + address.len + 1, value.len - address.len - 2 };
+    server->ip6 = 1;
+    server->port = port;
+    return netaddr_port(rest.at, &rest.len, &server->port) && rest.len == 0 &&
+           netaddr_ip6(address.at, address.len, server->bytes) && server->bytes[0] != 0xFF &&
+           (server->bytes[0] | server->bytes[1]) != 0;
+}
+
+/* The setters of list_set. */
+static bool image_set(void *item, struct span path)
+{
+    append(item, CONFIG_PATH, path);
+    return path_valid(path) && path.len < CONFIG_PATH;
+}
+
+static bool peer_set(void *item, struct span address)
+{
+    return server4_set(item, address, CONFIG_MIGRATION_PORT);
+}
+
+static bool url_set(void *item, struct span url)
+{
+    struct span scheme = { url.at, 7 }, server = { url.at + 7, url.len - 7 };
+
+    return url.len > scheme.len && span_is(scheme, "http://") &&
+           (*server.at == '[' ? server6_set : server4_set)(item, server, CONFIG_WITNESS_PORT);
 }
 
 static bool is_not_blank(char c)
@@ -202,78 +232,38 @@ static bool is_not_blank(char c)
     return !is_blank(c);
 }
 
-static bool images_set(char images[CONFIG_IMAGES][CONFIG_PATH], struct span value)
+/* Words with blanks between them, no two the same: at most `max` items of `size` bytes, which are zero now. */
+static bool list_set(char *list, unsigned max, size_t size, bool (*set)(void *item, struct span word),
+                     struct span value)
 {
-    for (unsigned i = 0; i < CONFIG_IMAGES && value.len > 0; i++) {
-        struct span path = span_take(&value, is_not_blank);
+    char *item = list;
 
-        if (!path_valid(path) || path.len >= CONFIG_PATH)
+    for (; item < list + max * size && value.len > 0; item += size) {
+        if (!set(item, span_take(&value, is_not_blank)))
             return false;
-        images[i][0] = '\0';
-        append(images[i], CONFIG_PATH, path);
-        value = span_trim(value);
-    }
-    return images[0][0] != '\0' && value.len == 0;
-}
-
-static bool server_equal(const struct config_server4 *a, const struct config_server4 *b)
-{
-    for (unsigned i = 0; i < sizeof(a->bytes); i++)
-        if (a->bytes[i] != b->bytes[i])
-            return false;
-    return a->port == b->port;
-}
-
-static bool peers_set(struct config_server4 peers[CONFIG_PEERS], struct span value)
-{
-    for (unsigned i = 0; i < CONFIG_PEERS && value.len > 0; i++) {
-        if (!server_set(&peers[i], span_take(&value, is_not_blank), CONFIG_MIGRATION_PORT))
-            return false;
-        for (unsigned k = 0; k < i; k++)
-            if (server_equal(&peers[k], &peers[i]))
+        for (const char *other = list; other < item; other += size)
+            if (config_bytes_equal(other, item, size))
                 return false;
         value = span_trim(value);
     }
-    return peers[0].port != 0 && value.len == 0;
+    return item > list && value.len == 0;
 }
 
-/* Set a field that is more than a text or a number. */
-static bool struct_set(enum value_kind kind, void *field, struct span value)
+/* Set the key's field. False: the value is not what the key wants. */
+static bool field_set(const struct key *key, void *field, struct span value)
 {
-    struct config_address4 *address4 = field;
-    struct config_address6 *address6 = field;
-
-    switch (kind) {
-    case VALUE_DHCP_OR_NETWORK4:
-        return span_is(value, "dhcp") || (netaddr_prefix(value.at, &value.len, 32, &address4->prefix) &&
-                                          netaddr_ip4(value.at, value.len, address4->bytes));
-    case VALUE_ADDRESS4: address4->prefix = 32; return netaddr_ip4(value.at, value.len, address4->bytes);
-    case VALUE_NETWORK6:
-        return netaddr_prefix(value.at, &value.len, 128, &address6->prefix) &&
-               netaddr_ip6(value.at, value.len, address6->bytes);
-    case VALUE_SERVER4: return server_set(field, value, CONFIG_SYSLOG_PORT);
-    case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
-    case VALUE_UUID: return uuid_set(field, value);
-    case VALUE_IMAGES: return images_set(field, value);
-    case VALUE_PEERS: return peers_set(field, value);
-    default: return false;
-    }
-}
-
-static bool value_set(struct parser *p, const struct key *key, struct span value)
-{
-    char *field = (char *)p->target + key->offset;
+    struct config_address *address = field;
     uint64_t number;
 
     switch (key->kind) {
     case VALUE_PATH:
         if (!path_valid(value))
-            break;
+            return false;
         /* fallthrough */
     case VALUE_TEXT:
         if (value.len >= key->room || value.len < key->min)
-            break;
-        field[0] = '\0';
+            return false;
+        *(char *)field = '\0';
         append(field, key->room, value);
         return true;
     case VALUE_SIZE:
@@ -281,26 +271,44 @@ static bool value_set(struct parser *p, const struct key *key, struct span value
         if (!number_parse(value, true, key->max, &number) ||
             (number < key->min && (number || key->kind == VALUE_SIZE)) ||
             (key->kind == VALUE_SIZE && number % 4096 != 0))
-            break;
-        *(uint64_t *)(void *)field = number;
+            return false;
+        *(uint64_t *)field = number;
         return true;
     case VALUE_NUMBER:
         if (!number_parse(value, false, key->max, &number) || number < key->min)
-            break;
-        *(uint32_t *)(void *)field = (uint32_t)number;
+            return false;
+        *(uint32_t *)field = (uint32_t)number;
         return true;
     case VALUE_CHOICE:
-        for (uint32_t i = 0; key->choices[i]; i++)
-            if (span_is(value, key->choices[i])) {
-                *(uint32_t *)(void *)field = i;
-                return true;
-            }
-        break;
-    default:
-        if (struct_set(key->kind, field, value))
-            return true;
+        for (number = 0; key->choices[number] && !span_is(value, key->choices[number]);)
+            number++;
+        if (key->choices[number])
+            *(uint32_t *)field = (uint32_t)number;
+        return key->choices[number];
+    case VALUE_DHCP_OR_NETWORK4:
+        return span_is(value, "dhcp") || (netaddr_prefix(value.at, &value.len, 32, &address->prefix) &&
+                                          netaddr_ip4(value.at, value.len, address->bytes));
+    case VALUE_ADDRESS4: address->prefix = 32; return netaddr_ip4(value.at, value.len, address->bytes);
+    case VALUE_NETWORK6:
+        return netaddr_prefix(value.at, &value.len, 128, &address->prefix) &&
+               netaddr_ip6(value.at, value.len, address->bytes);
+    case VALUE_SERVER4: return server4_set(field, value, CONFIG_SYSLOG_PORT);
+    case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
+    case VALUE_UUID: return uuid_set(field, value);
+    case VALUE_IMAGES: return list_set(field, CONFIG_IMAGES, CONFIG_PATH, image_set, value);
+    case VALUE_PEERS: return list_set(field, CONFIG_PEERS, sizeof(struct config_server), peer_set, value);
+    case VALUE_URLS: return list_set(field, CONFIG_WITNESSES, sizeof(struct config_server), url_set, value);
     }
-    return refuse_value(p, key, value);
+    return false;
+}
+
+static bool value_set(struct parser *p, const struct key *key, struct span value)
+{
+    char shown[SHOWN + 1] = "";
+
+    append(shown, sizeof(shown), value);
+    return field_set(key, (char *)p->target + key->offset, value) ||
+           refuse(p, key->name, "\"", shown, value.len > SHOWN ? "...\"" : "\"", " is wrong, expected ", key->want);
 }
 
 /* Reduce s, what follows "key =", to the value: without quotes, comment and surrounding blanks. */
@@ -361,7 +369,7 @@ static bool key_parse(struct parser *p, struct span line)
 
     line = span_trim(line);
     if (name.len == 0 || line.len == 0 || line.at[0] != '=')
-        return refuse(p, named(p, name), "expected key = value, [vm NAME], [net], [api], [migration] or # comment");
+        return refuse(p, named(p, name), "expected key = value, [vm NAME], " SINGLES " or # comment");
     i = key_find(p->section, name);
     if (i == p->section->count)
         return key_unknown(p, name);
@@ -401,75 +409,45 @@ static bool vm_begin(struct parser *p, struct span name)
     return !fault || refuse(p, named(p, name), fault);
 }
 
-/* The sections without a name, of which each may occur once. */
-static const struct single {
-    const char *word;
-    const struct section *section;
-    size_t target, mark; /* in struct config: what the section fills, and a number in it that is not 0 if it is there */
-    uint32_t value;      /* which the mark has until a key sets it */
-} singles[] = {
-    { "net", &net_section, offsetof(struct config, net), offsetof(struct config, net.present), 1 },
-    { "api", &api_section, offsetof(struct config, api), offsetof(struct config, api.port), CONFIG_API_PORT },
-    { "migration", &migration_section, offsetof(struct config, migration), offsetof(struct config, migration.port),
-      CONFIG_MIGRATION_PORT },
-};
-
-static const struct single *single_find(struct span word)
-{
-    for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++)
-        if (span_is(word, singles[i].word))
-            return &singles[i];
-    return NULL;
-}
-
-static bool single_begin(struct parser *p, const struct single *single)
+static bool single_begin(struct parser *p, const struct section *single)
 {
     uint32_t *mark = (uint32_t *)(void *)((char *)p->config + single->mark);
 
     if (*mark)
         return refuse(p, single->word, "a second [", single->word, "] section, expected one");
     *mark = single->value;
-    p->section = single->section;
+    p->section = single;
     p->target = (char *)p->config + single->target;
     p->vm = NULL;
     return true;
 }
 
-/* A section header up to its ']', or all of it if there is none: what a message calls it. */
-static struct span header_of(struct span line)
-{
-    for (size_t i = 0; i < line.len; i++)
-        if (line.at[i] == ']')
-            return (struct span){ line.at, i + 1 };
-    return line;
-}
-
 /* A section header: "[vm NAME]", "[net]", "[api]" ..., then perhaps a comment. */
 static bool section_parse(struct parser *p, struct span line)
 {
-    const struct span header = header_of(line);
-    const struct single *single;
-    struct span word, name;
+    const struct section *single = single_sections;
+    struct span header = { line.at, 0 }, word, name; /* header: up to its ']', as a message shows it */
 
+    while (header.len < line.len && line.at[header.len++] != ']')
+        continue;
     line = span_trim((struct span){ line.at + 1, line.len - 1 });
     word = span_take(&line, is_name);
     line = span_trim(line);
     name = span_take(&line, is_name);
     line = span_trim(line);
-    single = name.len == 0 ? single_find(word) : NULL;
-    if ((!single && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
+    while (single->word && (name.len > 0 || !span_is(word, single->word)))
+        single++;
+    if ((!single->word && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
         line.at[0] != ']')
-        return refuse(
-            p, named(p, header),
-            "expected [vm NAME], [net], [api] or [migration], NAME being at most 31 letters, digits, '-', '_' "
-            "and '.'");
+        return refuse(p, named(p, header),
+                      "expected [vm NAME], " SINGLES ", NAME being at most 31 letters, digits, '-', '_' and '.'");
     line = span_trim((struct span){ line.at + 1, line.len - 1 });
     if (line.len > 0 && line.at[0] != '#')
         return refuse(p, named(p, header), "only a # comment may follow the ]");
     if (!section_end(p))
         return false;
     p->seen = 0;
-    return single ? single_begin(p, single) : vm_begin(p, name);
+    return single->word ? single_begin(p, single) : vm_begin(p, name);
 }
 static_assert(CONFIG_NAME == 32, "the section message names the limit");
 
@@ -489,15 +467,6 @@ static struct span line_take(struct span *text)
     return span_trim(line);
 }
 
-static bool line_parse(struct parser *p, struct span line)
-{
-    if (line.len == 0 || line.at[0] == '#')
-        return true;
-    if (line.at[0] == '[')
-        return section_parse(p, line);
-    return key_parse(p, line);
-}
-
 bool config_parse(const char *text, size_t len, struct config *config, struct config_error *error)
 {
     struct parser p = { .config = config, .error = error, .section = &global_section, .target = config };
@@ -508,6 +477,7 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
         .log = CONFIG_LOG_INFO,
         .exit = CONFIG_EXIT_AUTO,
         .net.storm_limit = CONFIG_STORM_LIMIT,
+        .witness.timeout = CONFIG_WITNESS_TIMEOUT,
     };
     config->migration = (struct config_migration){
         .downtime_limit = CONFIG_DOWNTIME_LIMIT,
@@ -521,8 +491,10 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
     if (len >= 3 && span_is((struct span){ text, 3 }, "\xef\xbb\xbf")) /* a byte order mark */
         rest = (struct span){ text + 3, len - 3 };
     while (rest.len > 0) {
+        const struct span line = line_take(&rest);
+
         p.line++;
-        if (!line_parse(&p, line_take(&rest)))
+        if (line.len > 0 && *line.at != '#' && !(*line.at == '[' ? section_parse : key_parse)(&p, line))
             return false;
     }
     return section_end(&p) && config_check(config, error);

@@ -27,8 +27,11 @@
 #define CONFIG_MIGRATION_PORT 4900
 #define CONFIG_DOWNTIME_LIMIT 20 /* ms */
 #define CONFIG_MAX_ROUNDS 20
-#define CONFIG_IMAGES 8 /* kernels and initrds of guests that may arrive by migration */
-#define CONFIG_PEERS 8  /* hypervisors that are asked which of them has a guest */
+#define CONFIG_IMAGES 8            /* kernels and initrds of guests that may arrive by migration */
+#define CONFIG_PEERS 8             /* hypervisors that are asked which of them has a guest */
+#define CONFIG_WITNESSES 5         /* members of the witness */
+#define CONFIG_WITNESS_PORT 2379   /* etcd's */
+#define CONFIG_WITNESS_TIMEOUT 300 /* ms */
 #define CONFIG_MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* that a configuration names; 1: the hypervisor */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
@@ -105,34 +108,30 @@ struct config_api {
 enum config_uplink { CONFIG_UPLINK_AUTO, CONFIG_UPLINK_E1000, CONFIG_UPLINK_VIRTIO, CONFIG_UPLINK_NONE };
 
 /* An address and the length of its network's prefix; prefix 0: none. */
-struct config_address4 {
-    uint8_t bytes[4];
+struct config_address {
+    uint8_t bytes[16]; /* IPv4: the first four */
     uint32_t prefix;
 };
 
 /* A server: an address and a port; port 0: none. */
-struct config_server4 {
-    uint8_t bytes[4];
+struct config_server {
+    uint8_t bytes[16]; /* IPv4: the first four */
+    uint32_t ip6;      /* 1: an IPv6 address; only a witness may have one */
     uint32_t port;
-};
-
-struct config_address6 {
-    uint8_t bytes[16];
-    uint32_t prefix;
 };
 
 /* The [net] section: the hypervisor's own place on the network. */
 struct config_net {
-    uint32_t present;               /* 0: there is no such section, and no card is touched */
-    struct config_address4 address; /* prefix 0: by DHCP */
-    struct config_address4 gateway; /* prefix 32 if given */
-    struct config_address6 address6;
-    uint32_t uplink;              /* enum config_uplink */
-    uint8_t mac[6];               /* of the hypervisor's interface; zero: made from the uplink's */
-    uint32_t storm_limit;         /* broadcast and multicast frames a second from each port; 0: no limit */
-    uint32_t anti_spoof;          /* 1: guests send from their own MAC only */
-    uint32_t test_services;       /* 1: discard, echo and source on TCP ports 9, 7 and 19 */
-    struct config_server4 syslog; /* where the log is sent to, by UDP */
+    uint32_t present;              /* 0: there is no such section, and no card is touched */
+    struct config_address address; /* prefix 0: by DHCP */
+    struct config_address gateway; /* prefix 32 if given */
+    struct config_address address6;
+    uint32_t uplink;             /* enum config_uplink */
+    uint8_t mac[6];              /* of the hypervisor's interface; zero: made from the uplink's */
+    uint32_t storm_limit;        /* broadcast and multicast frames a second from each port; 0: no limit */
+    uint32_t anti_spoof;         /* 1: guests send from their own MAC only */
+    uint32_t test_services;      /* 1: discard, echo and source on TCP ports 9, 7 and 19 */
+    struct config_server syslog; /* where the log is sent to, by UDP */
 };
 
 struct config_throttle {
@@ -149,9 +148,9 @@ struct config_migration {
     uint32_t port;                           /* TCP; 0: there is no such section, and no port is open for moves */
     char images[CONFIG_IMAGES][CONFIG_PATH]; /* files on the boot volume; "": no more */
     uint64_t incoming_memory; /* bytes that may be held for arriving guests; 0: the default of migration_init */
-    uint64_t incoming_memory_per_host;         /* the same, for the guests of one host */
-    uint32_t downtime_limit;                   /* ms */
-    struct config_server4 peers[CONFIG_PEERS]; /* in the order of the file; port 0: no more */
+    uint64_t incoming_memory_per_host;        /* the same, for the guests of one host */
+    uint32_t downtime_limit;                  /* ms */
+    struct config_server peers[CONFIG_PEERS]; /* in the order of the file; port 0: no more */
     uint32_t max_rounds;
     uint64_t max_bandwidth;   /* bytes a second; 0: no limit */
     uint32_t on_stall;        /* enum config_stall */
@@ -163,6 +162,13 @@ struct config_migration {
     struct config_announce announce;
 };
 
+/* The [witness] section: the etcd that says who may run a guest. */
+struct config_witness {
+    uint32_t present;
+    uint32_t timeout;                           /* ms for a member to answer */
+    struct config_server url[CONFIG_WITNESSES]; /* in the order of the file; port 0: no more */
+};
+
 struct config {
     char hypervisor[CONFIG_PATH]; /* the ELF file to enter */
     uint32_t log;                 /* enum config_log */
@@ -171,6 +177,7 @@ struct config {
     struct config_api api;
     struct config_net net;
     struct config_migration migration;
+    struct config_witness witness;
     uint32_t nr_vms;
     struct config_vm vm[CONFIG_MAX_VMS];
 };

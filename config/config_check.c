@@ -34,12 +34,12 @@ const char *config_name_fault(const char *name)
     return NULL;
 }
 
-/* Are both given (all zero means: not given), and equal? */
-static bool bytes_equal(const uint8_t *a, const uint8_t *b, unsigned len)
+bool config_bytes_equal(const void *one, const void *other, size_t len)
 {
+    const uint8_t *a = one, *b = other;
     uint8_t any = 0;
 
-    for (unsigned i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++) {
         if (a[i] != b[i])
             return false;
         any |= a[i];
@@ -60,12 +60,12 @@ static bool vms_differ(const struct config *config, struct config_error *error)
     for (uint32_t i = 0; i < config->nr_vms; i++) {
         const struct config_vm *vm = &config->vm[i];
 
-        if (bytes_equal(vm->mac, config->net.mac, CONFIG_MAC))
+        if (config_bytes_equal(vm->mac, config->net.mac, CONFIG_MAC))
             return refuse_equal(error, "mac", vm, "[net", "");
         for (uint32_t k = 0; k < i; k++) {
-            if (bytes_equal(vm->mac, config->vm[k].mac, CONFIG_MAC))
+            if (config_bytes_equal(vm->mac, config->vm[k].mac, CONFIG_MAC))
                 return refuse_equal(error, "mac", vm, "[vm ", config->vm[k].name);
-            if (bytes_equal(vm->uuid, config->vm[k].uuid, CONFIG_UUID))
+            if (config_bytes_equal(vm->uuid, config->vm[k].uuid, CONFIG_UUID))
                 return refuse_equal(error, "uuid", vm, "[vm ", config->vm[k].name);
         }
     }
@@ -147,10 +147,20 @@ static bool migration_right(const struct config *config, struct config_error *er
     return true;
 }
 
+static bool witness_right(const struct config *config, struct config_error *error)
+{
+    if (config->witness.present && !config->witness.url[0].port)
+        return config_refuse(error, 0, "url", "missing in section [witness], expected url = http://ADDRESS:PORT");
+    if (config->witness.present && !config->net.present)
+        return config_refuse(error, 0, "witness", "it is asked over the network, expected a [net] section, too");
+    return true;
+}
+
 bool config_check(const struct config *config, struct config_error *error)
 {
     if (!config->nr_vms && !config->net.present && !config->api.port && !config->migration.port)
         return config_refuse(error, 0, "vm", "no virtual machine, expected a section [vm NAME], or [net]");
     return vms_differ(config, error) && files_differ(config, error) && net_right(config, error) &&
-           api_right(config, error) && migration_right(config, error) && ports_differ(config, error);
+           api_right(config, error) && migration_right(config, error) && witness_right(config, error) &&
+           ports_differ(config, error);
 }

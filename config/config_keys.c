@@ -82,12 +82,13 @@ static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry nam
 
 #define START_KEYS 5 /* the first keys of [migration]: they can't be changed while the hypervisor runs */
 
-#define WANT_IMAGES "1 to 8 paths of files on the boot volume, each at most 63 characters, with blanks between them"
+#define WANT_IMAGES \
+    "1 to 8 paths of files on the boot volume, each at most 63 characters, with blanks between them, no two the same"
 static_assert(CONFIG_IMAGES == 8 && CONFIG_PATH == 64, "WANT_IMAGES names the limits");
 #define WANT_HELD "bytes, 0 (most of what is free at the start) or 1M to 1024G, such as 4G"
-#define WANT_PEERS \
-    "1 to 8 IPv4 addresses, no two the same, such as 192.0.2.11 or 192.0.2.12:4900, with blanks between them"
-static_assert(CONFIG_PEERS == 8, "WANT_PEERS names the limit");
+#define WANT_PEERS                                                                     \
+    "1 to " TEXT(CONFIG_PEERS) " IPv4 addresses, no two the same, such as 192.0.2.11 " \
+                               "or 192.0.2.12:4900, with blanks between them"
 
 static const struct key migration_keys[] = {
     NUMBER("port", "a number from 1 to 65535", IN_MIGRATION(port), 1, 65535),
@@ -117,12 +118,34 @@ static const struct key migration_keys[] = {
     NUMBER("announce-step", "milliseconds from 0 to 10000", IN_MIGRATION(announce.step), 0, 10000),
 };
 
-const struct section global_section = { " before the first section", global_keys, COUNT(global_keys) };
-const struct section net_section = { " in the [net] section", net_keys, COUNT(net_keys) };
-const struct section api_section = { " in the [api] section", api_keys, COUNT(api_keys) };
-const struct section migration_section = { " in the [migration] section", migration_keys, COUNT(migration_keys) };
-const struct section move_section = { "", migration_keys + START_KEYS, COUNT(migration_keys) - START_KEYS };
-const struct section vm_section = { " in a [vm] section", vm_keys, COUNT(vm_keys) };
+#define WANT_URLS                                                                                                    \
+    "1 to " TEXT(CONFIG_WITNESSES) " URLs of one etcd's members, no two the same, such as http://192.0.2.9:2379 or " \
+                                   "http://[2001:db8::9]:2379, with blanks between them"
+
+static const struct key witness_keys[] = {
+    KEY("url", WANT_URLS, VALUE_URLS, offsetof(struct config_witness, url)),
+    NUMBER("timeout", "milliseconds from 50 to 10000", offsetof(struct config_witness, timeout), 50, 10000),
+};
+
+#define KEYS(its_place, table) .place = its_place, .keys = table, .count = COUNT(table)
+#define SINGLE(its_word, table, fills, marks, marked)                                                              \
+    {                                                                                                              \
+        .word = its_word, KEYS(" in the [" its_word "] section", table), .target = offsetof(struct config, fills), \
+        .mark = offsetof(struct config, marks), .value = marked                                                    \
+    }
+
+const struct section global_section = { KEYS(" before the first section", global_keys) };
+const struct section vm_section = { KEYS(" in a [vm] section", vm_keys) };
+const struct section move_section = { .place = "",
+                                      .keys = migration_keys + START_KEYS,
+                                      .count = COUNT(migration_keys) - START_KEYS };
+const struct section single_sections[] = {
+    SINGLE("net", net_keys, net, net.present, 1),
+    SINGLE("api", api_keys, api, api.port, CONFIG_API_PORT),
+    SINGLE("migration", migration_keys, migration, migration.port, CONFIG_MIGRATION_PORT),
+    SINGLE("witness", witness_keys, witness, witness.present, 1),
+    { .word = NULL },
+};
 static_assert(COUNT(global_keys) <= 32 && COUNT(vm_keys) <= 32 && COUNT(net_keys) <= 32 && COUNT(api_keys) <= 32 &&
                   COUNT(migration_keys) <= 32,
               "a bit a key in the parser");

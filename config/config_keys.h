@@ -12,14 +12,15 @@ enum value_kind {
     VALUE_PATH,
     VALUE_IMAGES, /* paths with blanks between them, at most CONFIG_IMAGES */
     VALUE_PEERS,  /* addresses with blanks between them, at most CONFIG_PEERS */
+    VALUE_URLS,   /* http://ADDRESS:PORT, with blanks between them, at most CONFIG_WITNESSES */
     VALUE_SIZE,   /* a multiple of 4 KiB */
     VALUE_BYTES,  /* any number, with or without K, M or G; 0 is below any min, and allowed */
     VALUE_NUMBER,
     VALUE_CHOICE,
-    VALUE_DHCP_OR_NETWORK4, /* struct config_address4 */
+    VALUE_DHCP_OR_NETWORK4, /* struct config_address */
     VALUE_ADDRESS4,         /* the same, without "/LEN" */
-    VALUE_NETWORK6,         /* struct config_address6 */
-    VALUE_SERVER4,          /* struct config_server4 */
+    VALUE_NETWORK6,         /* struct config_address */
+    VALUE_SERVER4,          /* struct config_server, IPv4 */
     VALUE_MAC,
     VALUE_UUID,
 };
@@ -34,14 +35,23 @@ struct key {
     const char *choices[8]; /* VALUE_CHOICE: the index is the value; ends with NULL */
 };
 
-/* The keys of one section, and the name that messages give to the section. */
+/* A kind of section. */
 struct section {
-    const char *place;
+    const char *word;  /* "net" of [net] */
+    const char *place; /* the name that messages give to the section */
     const struct key *keys;
     size_t count; /* at most 32: the parser has one bit for each key */
+
+    /* Of a section that may occur once, in struct config: what it fills, and a number in it that is not 0 if the
+     * section is there: `value`, until a key sets it. */
+    size_t target, mark;
+    uint32_t value;
 };
 
-extern const struct section global_section, net_section, api_section, migration_section, vm_section;
+extern const struct section global_section, vm_section;
+
+/* Those that may occur once; the last one has no word. */
+extern const struct section single_sections[];
 
 /* Those keys of [migration] that may be changed while the hypervisor runs. */
 extern const struct section move_section;

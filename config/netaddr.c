@@ -21,38 +21,32 @@ static bool number(const char *text, size_t len, size_t *at, unsigned base, unsi
     return *at > start && *value <= max;
 }
 
-bool netaddr_ip4(const char *text, size_t len, uint8_t address[4])
+/* Read `count` bytes with `separator` between them. */
+static bool bytes(const char *text, size_t len, unsigned base, unsigned digits, char separator, uint8_t *byte,
+                  unsigned count)
 {
+    uint32_t value;
     size_t at = 0;
 
-    for (unsigned i = 0; i < 4; i++) {
-        uint32_t value;
-
-        if (i > 0 && (at == len || text[at++] != '.'))
+    for (unsigned i = 0; i < count; i++) {
+        if (i > 0 && (at == len || text[at++] != separator))
             return false;
-        if (!number(text, len, &at, 10, 3, 255, &value))
+        if (!number(text, len, &at, base, digits, 255, &value))
             return false;
-        address[i] = (uint8_t)value;
+        byte[i] = (uint8_t)value;
     }
     return at == len;
 }
 
+bool netaddr_ip4(const char *text, size_t len, uint8_t address[4])
+{
+    return bytes(text, len, 10, 3, '.', address, 4);
+}
+
 bool netaddr_mac(const char *text, size_t len, uint8_t mac[6])
 {
-    size_t at = 0;
-    uint8_t any = 0;
-
-    for (unsigned i = 0; i < 6; i++) {
-        uint32_t value;
-
-        if (i > 0 && (at == len || text[at++] != ':'))
-            return false;
-        if (!number(text, len, &at, 16, 2, 255, &value))
-            return false;
-        mac[i] = (uint8_t)value;
-        any |= mac[i];
-    }
-    return at == len && any && !(mac[0] & 1);
+    return bytes(text, len, 16, 2, ':', mac, 6) && (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]) &&
+           !(mac[0] & 1);
 }
 
 /* Read groups up to the end of the text or to a "::". Returns how many there were, or -1. */
@@ -105,34 +99,28 @@ bool netaddr_ip6(const char *text, size_t len, uint8_t address[16])
     return at == len;
 }
 
+/* Cut the number behind the last `mark` off the end. Returns 1; 0: there is no mark; -1: the number is wrong. */
+static int cut(const char *text, size_t *len, char mark, unsigned digits, uint32_t max, uint32_t *value)
+{
+    size_t start = *len, at;
+
+    while (start > 0 && text[start - 1] != mark)
+        start--;
+    at = start;
+    if (start == 0)
+        return 0;
+    if (!number(text, *len, &at, 10, digits, max, value) || at != *len || *value == 0)
+        return -1;
+    *len = start - 1;
+    return 1;
+}
+
 bool netaddr_port(const char *text, size_t *len, uint32_t *port)
 {
-    size_t colon = 0, at;
-
-    while (colon < *len && text[colon] != ':')
-        colon++;
-    if (colon == *len)
-        return true;
-    at = colon + 1;
-    if (!number(text, *len, &at, 10, 5, 65535, port) || at != *len || *port == 0)
-        return false;
-    *len = colon;
-    return true;
+    return cut(text, len, ':', 5, 65535, port) >= 0;
 }
 
 bool netaddr_prefix(const char *text, size_t *len, uint32_t max, uint32_t *prefix)
 {
-    size_t slash = *len;
-
-    while (slash > 0 && text[slash - 1] != '/')
-        slash--;
-    if (slash == 0)
-        return false;
-
-    size_t at = slash;
-
-    if (!number(text, *len, &at, 10, 3, max, prefix) || at != *len || *prefix == 0)
-        return false;
-    *len = slash - 1;
-    return true;
+    return cut(text, len, '/', 3, max, prefix) > 0;
 }

@@ -24,7 +24,7 @@
 #define LOOK_NS 250000000ULL /* between two looks for a new line or a route; new lines often wake us earlier */
 
 static struct {
-    struct config_server4 server;
+    struct config_server server;
     u64 next;    /* the number of the line to send next */
     u64 free_ns; /* when the lines that were sent would be through at the rate that is allowed */
     u64 sent, lost;
@@ -111,7 +111,7 @@ static u64 work(void)
     return rdtsc();
 }
 
-void syslog_start(const struct config_server4 *server)
+void syslog_start(const struct config_server *server)
 {
     const u8 *a = server->bytes;
 

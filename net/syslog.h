@@ -9,13 +9,13 @@
 
 #include "host/types.h"
 
-struct config_server4;
+struct config_server;
 struct kept_line;
 
 #define SYSLOG_MESSAGE 480 /* bytes at most; below what every receiver takes (RFC 5424, 6.1) */
 
 /* Begin, if a server is configured (its port is not 0). Once, after net_init. */
-void syslog_start(const struct config_server4 *server);
+void syslog_start(const struct config_server *server);
 
 /* The line as a message into `out`, from a host of this IPv4 address (network byte order). Returns its length. */
 size_t syslog_message(const struct kept_line *line, u32 ip4, char out[SYSLOG_MESSAGE]);

@@ -19,7 +19,7 @@ static ip_addr_t to;
 static u16 port;
 static u64 ask; /* when ARP may be asked again */
 
-bool udp_sender_open(const struct config_server4 *server)
+bool udp_sender_open(const struct config_server *server)
 {
     pcb = udp_new();
     if (!pcb)

@@ -4,10 +4,10 @@
 
 #include "host/types.h"
 
-struct config_server4;
+struct config_server;
 
 /* Set the server. Once, after net_init. False: no memory. */
-bool udp_sender_open(const struct config_server4 *server);
+bool udp_sender_open(const struct config_server *server);
 
 /* Can a datagram be sent now? There must be an address of our own and a route, and ARP must know the next hop's MAC,
  * because lwIP keeps only one packet while it asks for one. If the MAC is not known, ARP asks, once a second. */

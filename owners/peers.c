@@ -55,7 +55,7 @@ void peers_ask(const struct config_migration *config, const struct wire_claim *q
     u32 own = netif_port_ip4();
 
     for (count = 0; count < CONFIG_PEERS && config->peers[count].port; count++) {
-        const struct config_server4 *from = &config->peers[count];
+        const struct config_server *from = &config->peers[count];
         struct peer *peer = &peers[count];
 
         *peer = (struct peer){ .address = { .port = (u16)from->port }, .began = clock_ns() };

@@ -38,6 +38,10 @@ static const char *const words[] = {
     "syslog = ",
     "images = ",
     "peers = ",
+    "[witness]\n",
+    "url = ",
+    "http://",
+    "[fd09::9]:2379",
     "downtime-limit = ",
     "max-rounds = ",
     "max-bandwidth = ",
@@ -121,7 +125,10 @@ static void check(const struct config *config)
     for (unsigned i = 0; i < CONFIG_IMAGES; i++)
         REQUIRE_TEXT(config->migration.images[i]);
     for (unsigned i = 0; i < CONFIG_PEERS; i++)
-        REQUIRE(config->migration.peers[i].port <= 65535);
+        REQUIRE(config->migration.peers[i].port <= 65535 && !config->migration.peers[i].ip6);
+    for (unsigned i = 0; i < CONFIG_WITNESSES; i++)
+        REQUIRE(config->witness.url[i].port <= 65535);
+    REQUIRE(!config->witness.present == !config->witness.url[0].port);
     for (unsigned i = 0; i < config->nr_vms; i++)
         check_vm(config, i);
 }

@@ -20,7 +20,7 @@
 #include "net/syslog.h"
 #include "net/udp_sender.h"
 
-static const struct config_server4 server = { .bytes = { 192, 0, 2, 9 }, .port = 514 };
+static const struct config_server server = { .bytes = { 192, 0, 2, 9 }, .port = 514 };
 static u64 (*poll)(void);
 static u64 now, lines, kept; /* of the log: how many there were, how many of the last ones are there */
 static bool ready;
@@ -73,7 +73,7 @@ u32 netif_port_ip4(void)
     return 0x0A02000AU; /* 10.0.2.10 */
 }
 
-bool udp_sender_open(const struct config_server4 *to)
+bool udp_sender_open(const struct config_server *to)
 {
     assert_memory_equal(to, &server, sizeof(server));
     return true;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The section [witness] of godwit.cfg. */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/config.h"
+
+static struct config config;
+static struct config_error error;
+
+/* In a heap block of exactly its length, for the sanitizer. */
+static bool parse(const char *text, size_t len)
+{
+    char *copy = malloc(len);
+    bool ok;
+
+    assert_non_null(copy);
+    memcpy(copy, text, len);
+    ok = config_parse(copy, len, &config, &error);
+    free(copy);
+    return ok;
+}
+
+static void members(void **state)
+{
+    static const char text[] = "[net]\n[witness]\nurl = http://192.0.2.9 http://[2001:db8::9]:80  http://[fd09::9] "
+                               "http://192.0.2.9:1 http://192.0.2.9:65535\n[vm a]\nkernel = k\n";
+    static const char slow[] = "[net]\n[witness]\nurl = http://192.0.2.9\ntimeout = 10000\n", without[] = "[net]\n";
+    static const uint8_t first[] = { 192, 0, 2, 9 };
+    static const uint8_t second[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 9 };
+    const struct config_server *url = config.witness.url;
+
+    (void)state;
+    assert_true(parse(text, strlen(text)));
+    assert_true(config.witness.present && !url[0].ip6 && url[1].ip6 && url[2].ip6);
+    assert_memory_equal(url[0].bytes, first, sizeof(first));
+    assert_memory_equal(url[1].bytes, second, sizeof(second));
+    assert_int_equal(url[0].port, CONFIG_WITNESS_PORT);
+    assert_int_equal(url[1].port, 80);
+    assert_int_equal(url[2].port, CONFIG_WITNESS_PORT);
+    assert_int_equal(url[CONFIG_WITNESSES - 1].port, 65535);
+    assert_int_equal(config.witness.timeout, 300);
+    assert_true(parse(slow, strlen(slow)));
+    assert_int_equal(config.witness.timeout, 10000);
+    assert_true(parse(without, strlen(without)));
+    assert_false(config.witness.present);
+}
+
+static void refusals(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned line;
+        const char *key, *says;
+    } refused[] = {
+        { "[net]\n[witness]\n", 0, "url", "missing in section [witness], expected url = http://ADDRESS:PORT" },
+        { "[vm a]\nkernel = k\n[witness]\nurl = http://192.0.2.9\n", 0, "witness", "expected a [net] section" },
+        { "[net]\n[witness]\n[witness]\n", 3, "witness", "a second [witness] section" },
+        { "[net]\n[witness]\nurl =\n", 3, "url", "1 to 5 URLs of one etcd's members" },
+        { "[net]\n[witness]\nurl = 192.0.2.9:2379\n", 3, "url", "such as http://192.0.2.9:2379" },
+        { "[net]\n[witness]\nurl = https://192.0.2.9:2379\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://witness:2379\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://192.0.2.9:2379/\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://127.0.0.1:2379\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://[fd09::9]2379\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://[fd09::9\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://[]:2379\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://[::1]\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://[ff02::1]\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = http://192.0.2.9 http://192.0.2.9:2379\n", 3, "url", "no two the same" },
+        { "[net]\n[witness]\nurl = http://192.0.2.9\ntimeout = 49\n", 4, "timeout", "milliseconds from 50 to 10000" },
+        { "[net]\n[witness]\nurl = http://1.0.0.1 http://1.0.0.2 http://1.0.0.3 "
+          "http://1.0.0.4 http://1.0.0.5 http://1.0.0.6\n",
+          3, "url", "1 to 5 URLs" },
+        { "[net]\n[witness]\nkey = x\n", 3, "key", "unknown key, expected url or timeout in the [witness] section" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (parse(refused[i].text, strlen(refused[i].text)))
+            fail_msg("accepted: %s", refused[i].text);
+        assert_int_equal(error.line, refused[i].line);
+        assert_string_equal(error.key, refused[i].key);
+        if (!strstr(error.message, refused[i].says))
+            fail_msg("\"%s\" does not say \"%s\"", error.message, refused[i].says);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members),
+        cmocka_unit_test(refusals),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
