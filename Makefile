@@ -100,6 +100,10 @@ $(1)/obj/%.o: %.S $(1)/obj/flags | $$(LIBC)
 # Only net/ sees lwIP.
 $(1)/obj/net/%.o: CFLAGS_DIR = $$(LWIP_INCLUDE)
 
+# Only owners/etcd.c sees jsmn.
+$(1)/obj/owners/etcd.o: CFLAGS_DIR = $$(JSMN_INCLUDE)
+$(1)/obj/owners/etcd.o: | $$(JSMN)
+
 $(1)/godwit.debug: $$(HV_SRC_STEMS:%=$(1)/obj/%.o) $$(LIBLWIP) $$(LIBC) linker/godwit.lds
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(LDFLAGS_HV) $(3) -Wl,-Map,$(1)/godwit.map $$(filter %.o %.a,$$^) -o $$@
@@ -259,7 +263,7 @@ demo: all linux-guest $(PLOTS) ## move a Linux guest live to another hypervisor 
 lab: all linux-guest ## two hypervisors, a Linux guest, a writer, and a shell on their network, until the shell ends
 	@tools/lab
 
-programs: $(UNIT) $(HOST) $(FUZZ) debug # the tests' programs, built and not run
+programs: $(UNIT) $(HOST) $(FUZZ) $(ETCD) debug # the tests' programs, built and not run
 
 format: ## format all C code as make check wants it
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
@@ -270,7 +274,7 @@ check: all ## check format, lint, headers, dependency rules, registers used, siz
 # A part of the names of the tests that run; empty: all.
 T ?=
 
-test: $(PLOTS) ## build all, then unit tests, fuzzers, checks and system tests on both emulators; T=NAME: tests so named
+test: $(PLOTS) $(ETCD) ## build all, then unit tests, fuzzers, checks and system tests on both; T=NAME: tests so named
 	+@MAKE='$(MAKE)' T='$(T)' tools/test
 
 bench: all linux-guest ## measure the machine, Linux in it and in plain QEMU, moves beside those of KVM; half an hour

@@ -21,6 +21,7 @@
 #include "host/bits.h"
 #include "host/log.h"
 #include "hv/vm.h"
+#include "owners/witness_test.h"
 
 #define ARG_VM_NAME                  \
     {                                \
@@ -178,6 +179,15 @@ static const struct command table[] = {
     { .name = "query-peers",
       .help = "the other hypervisors that the configuration names, and what they answered at the boot",
       .run = command_query_peers },
+    { .name = "witness",
+      .help = "the members of the witness, what it holds for the guests here, and what witness-test has found",
+      .run = command_witness },
+    { .name = "witness-test",
+      .arg = { { .name = "swaps", .type = ARG_NUMBER, .optional = true, .min = 1, .max = WITNESS_TEST_MAX } },
+      .help = "measure how long a swap at the witness takes, by so many of a key of this machine; 20 unless told",
+      .changes = true,
+      .deferred = true,
+      .run = command_witness_test },
     { .name = "resolve",
       .arg = { ARG_VM_NAME,
                { .name = "action", .type = ARG_CHOICE, .choices = resolve_actions },

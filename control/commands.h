@@ -20,6 +20,10 @@ int command_net(struct call *call);
 int command_net_test(struct call *call);
 int command_query_net_test(struct call *call);
 
+/* About the witness: witness_commands.c. */
+int command_witness(struct call *call);
+int command_witness_test(struct call *call);
+
 /* About moves: migrate_commands.c, migrate_query.c. */
 extern const char *const resolve_actions[];
 int command_migrate(struct call *call);

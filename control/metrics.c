@@ -23,6 +23,7 @@
 #include "migrate/halves.h"
 #include "migrate/migration.h"
 #include "owners/peers.h"
+#include "owners/witness.h"
 #include "save/saving.h"
 #include "host/frame.h"
 #include "net/netif.h"
@@ -467,6 +468,33 @@ static void put_peers(struct buffer *out)
     buffer_format(out, "godwit_peer_questions_total %lu\n", migration_totals().questions);
 }
 
+static void put_witness(struct buffer *out)
+{
+    const struct witness_counters *counters = witness_counters();
+    const struct witness_member *member;
+
+    if (!witness_configured())
+        return;
+    head(out, "godwit_witness_up", "gauge", "1 for a member of the witness that answered the last question to it.");
+    for (unsigned i = 0; (member = witness_member(i)); i++)
+        buffer_format(out, "godwit_witness_up{member=\"%s\"} %d\n", member->url, member->answering);
+    head(out, "godwit_witness_answer_seconds", "gauge", "How long a member's last answer took.");
+    for (unsigned i = 0; (member = witness_member(i)); i++)
+        put_seconds(out, "godwit_witness_answer_seconds", "member", member->url, member->ns);
+    head(out, "godwit_witness_asked_total", "counter", "Questions to a member, by whether it answered.");
+    for (unsigned i = 0; (member = witness_member(i)); i++) {
+        buffer_format(out, "godwit_witness_asked_total{member=\"%s\",outcome=\"answered\"} %lu\n", member->url,
+                      member->answered);
+        buffer_format(out, "godwit_witness_asked_total{member=\"%s\",outcome=\"failed\"} %lu\n", member->url,
+                      member->failed);
+    }
+    head(out, "godwit_witness_questions_total", "counter", "Questions to the witness, by their results.");
+    buffer_format(out, "godwit_witness_questions_total{result=\"read\"} %lu\n", counters->read);
+    buffer_format(out, "godwit_witness_questions_total{result=\"swapped\"} %lu\n", counters->swapped);
+    buffer_format(out, "godwit_witness_questions_total{result=\"different\"} %lu\n", counters->different);
+    buffer_format(out, "godwit_witness_questions_total{result=\"unreachable\"} %lu\n", counters->unreachable);
+}
+
 void metrics_write(struct buffer *out)
 {
     put_host(out);
@@ -482,4 +510,5 @@ void metrics_write(struct buffer *out)
     put_ports(out);
     put_moves(out);
     put_peers(out);
+    put_witness(out);
 }

@@ -27,6 +27,8 @@
 #include "start/start.h"
 #include "config/version.h"
 #include "owners/asking.h"
+#include "owners/witness.h"
+#include "owners/witness_watch.h"
 #include "migrate/migration.h"
 #include "host/frame.h"
 #include "host/host_map.h"
@@ -123,6 +125,8 @@ static void boot(void)
     report_machine();
     report_phases();
     migration_init(&boot_info.config.migration);
+    witness_start(&boot_info.config.witness);
+    witness_watch_start();
     api_init(&boot_info.config.api);
     host_work_add(log_poll);
     monitor_init();

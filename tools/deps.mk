@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# What we use and do not write: Debian packages, newlib, lwIP, a Linux kernel for guests.
+# What we use and do not write: Debian packages, newlib, lwIP, jsmn, a Linux kernel for guests.
 #
 # Part of the Makefile. All of it lands in build/deps and stays there across `make clean`. Nothing is vendored: newlib's
 # source is a binary package, lwIP's is a source package whose signature apt checks. Both are compiled with the
@@ -124,6 +124,28 @@ $(LWIP_UNIT): $(LWIP_UNIT_OBJ)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
+
+# --- jsmn --------------------------------------------------------------------------------------------------
+#
+# A parser of JSON, all of it in one header of a binary package. A copy, because the hypervisor's compiler sees no other
+# header of the build machine.
+
+JSMN := $(DEPS)/jsmn/jsmn.h
+JSMN_INCLUDE := -isystem $(DEPS)/jsmn
+
+$(JSMN): | $(PACKAGES)
+	@mkdir -p $(@D)
+	$(Q)cp /usr/include/jsmn.h $@
+
+# --- etcd, for system tests --------------------------------------------------------------------------------
+
+# Unpacked and never installed: an installed one would start.
+ETCD := $(DEPS)/etcd/usr/bin/etcd
+
+$(ETCD): | tools/fetch $(PACKAGES)
+	$(call say,FETCH,etcd-server)
+	$(Q)tools/fetch package etcd-server $(DEPS)/etcd
+	@touch $@
 
 # --- Linux, for guests -------------------------------------------------------------------------------------
 

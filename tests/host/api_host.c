@@ -7,7 +7,7 @@
 /* sources: control/api.c control/image_api.c control/http_server.c control/http_parse.c control/metrics.c */
 /* sources: control/command.c control/host_commands.c control/vm_commands.c control/json.c */
 /* sources: control/buffer.c control/net_commands.c tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
-/* sources: net/mac.c net/http_head.c */
+/* sources: net/mac.c net/http_head.c tests/unit/fake_witness.c control/witness_commands.c */
 /*
  * The HTTP API as a program of this machine: api_host TOKEN (or "open") [STATUS]. It serves two guests that do not
  * exist on a free port of 127.0.0.1, which it prints, with net/tcp_server.h over sockets. Moves have the STATUS at

@@ -99,6 +99,14 @@ static const struct command {
       { "parameter", "value" } },
     { "query-migrate-parameters", KIND_HOST, 0, 0, "", "the settings of moves", { NULL } },
     { "query-peers", KIND_HOST, 0, 0, "", "the hypervisors that peers names, and what they answered", { NULL } },
+    { "witness", KIND_HOST, 0, 0, "", "the witness: its members, what it holds for the guests, its test", { NULL } },
+    { "witness-test",
+      KIND_HOST_ACT,
+      0,
+      1,
+      "[SWAPS]",
+      "measure how long a swap at the witness takes; witness shows it",
+      { "swaps" } },
     { "resolve",
       KIND_ACT,
       2,
@@ -156,6 +164,7 @@ static const char completion_bash[] =
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
     "    log|vms|stats|net|net-test|query-net-test|query-peers|memory|version|metrics) COMPREPLY=() ;;\n"
+    "    witness|witness-test) COMPREPLY=() ;;\n"
     "    query-dirty-trace|dirty-trace-stop) COMPREPLY=() ;;\n"
     "    restore|image) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"

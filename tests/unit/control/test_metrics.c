@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: control/metrics.c control/status.c control/buffer.c migrate/stats.c tests/unit/fake_migration.c */
-/* sources: tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
+/* sources: tests/unit/stubs.c tests/unit/fake_vms.c tests/unit/fake_witness.c hv/guest_tsc.c */
 /* The metrics: their text's form, and what they say of VMs, of dirty logs and of the switch. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -112,6 +112,11 @@ static void counters(void **state)
     assert_true(says("godwit_migration_dirty_harvested_pages_total 44"));
     assert_true(says("godwit_migration_dirty_scanned_entries_total 512"));
     assert_true(says("godwit_migration_dirty_harvest_seconds_total 1.500000001"));
+    assert_true(says("godwit_witness_up{member=\"http://192.0.2.9:2379\"} 1"));
+    assert_true(says("godwit_witness_up{member=\"http://[fd09::9]:2379\"} 0"));
+    assert_true(says("godwit_witness_answer_seconds{member=\"http://192.0.2.9:2379\"} 0.001500000"));
+    assert_true(says("godwit_witness_asked_total{member=\"http://192.0.2.9:2379\",outcome=\"failed\"} 1"));
+    assert_true(says("godwit_witness_questions_total{result=\"unreachable\"} 3"));
     assert_true(says("godwit_peers{status=\"silent\"} 1"));
     assert_true(says("godwit_peer_questions_total 14"));
     assert_true(says("godwit_port_copied_bytes_total{port=\"uplink\"} 500"));

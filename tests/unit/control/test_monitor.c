@@ -6,6 +6,7 @@
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/move.c control/net_commands.c migrate/stats.c */
 /* sources: control/json.c control/status.c control/buffer.c control/text.c owners/handoff.c net/mac.c */
 /* sources: tests/unit/stubs.c tests/unit/fake_vms.c tests/unit/fake_migration.c hv/guest_tsc.c */
+/* sources: tests/unit/fake_witness.c control/witness_commands.c */
 /* The serial monitor between keys from the test and a log that it reads: lines, editing, consoles. */
 #include <setjmp.h>
 #include <stdarg.h>
