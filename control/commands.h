@@ -26,11 +26,13 @@ int command_witness_test(struct call *call);
 
 /* About moves: migrate_commands.c, migrate_query.c. */
 extern const char *const resolve_actions[];
+extern const char *const files_actions[];
 int command_migrate(struct call *call);
 int command_migrate_check(struct call *call);
 int command_migrate_cancel(struct call *call);
 int command_migrate_start_postcopy(struct call *call);
 int command_pull(struct call *call);
+int command_migrate_files(struct call *call);
 int command_migrate_settle(struct call *call);
 int command_query_migrate(struct call *call);
 /* Did the last move of that name take it away from here? Then `to` says where. */

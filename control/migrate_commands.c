@@ -16,6 +16,7 @@
 #include "owners/asking.h"
 #include "migrate/halves.h"
 #include "migrate/migration.h"
+#include "migrate/vm_files.h"
 
 /* --- Moves --------------------------------------------------------------------------------------------------- */
 
@@ -146,7 +147,7 @@ static int begin(struct call *call, struct migration_request *request)
     json_string(call->out, "vm", vm->name);
     json_string(call->out, "peer", peer);
     json_string(call->out, "status", "setup");
-    json_number(call->out, "epoch", move_stats(migration_move(0))->epoch);
+    json_number(call->out, "epoch", move_stats(moves_get(0))->epoch);
     return 0;
 }
 
@@ -204,6 +205,31 @@ int command_pull(struct call *call)
 int command_migrate_settle(struct call *call)
 {
     json_number(call->out, "settled", migration_settle_ended());
+    return 0;
+}
+
+enum { FILES_STOP = 1 };
+const char *const files_actions[] = { "send", [FILES_STOP] = "stop", NULL };
+
+int command_migrate_files(struct call *call)
+{
+    bool stop = call->arg[1].given && call->arg[1].number == FILES_STOP;
+    struct move *move = moves_find(call->arg[0].text);
+    char peer[TCP_ADDRESS_TEXT];
+    const char *reason = "";
+    int err;
+
+    if (!move)
+        return call_fail(call, -ENOENT, "no move of a virtual machine '%.32s' from here is known", call->arg[0].text);
+    if (stop && vm_files_stop(move))
+        return call_fail(call, -EBUSY, "%s: no files are following it", move->name);
+    err = stop ? 0 : vm_files_send(move, &reason);
+    if (err)
+        return call_fail(call, err, "%s: cannot send its files after it, %s", move->name, reason);
+    move_peer(&move->request, peer);
+    json_string(call->out, "vm", move->name);
+    json_string(call->out, "peer", peer);
+    json_string(call->out, "images", migrate_files_name(move_stats(move)->files));
     return 0;
 }
 

@@ -352,16 +352,6 @@ static const struct incoming *newest_incoming(const char *name)
     return newest;
 }
 
-static const struct move *newest_move(const char *name)
-{
-    const struct move *move;
-
-    for (unsigned i = 0; (move = migration_move(i)); i++)
-        if (!strcmp(move->name, name))
-            return move;
-    return NULL;
-}
-
 /* Has a guest of that name come to run here after that time? A check of a move here, or an attempt that failed, says
  * nothing of where the guest is. */
 static bool came_after(const char *name, u64 time)
@@ -377,7 +367,7 @@ static bool came_after(const char *name, u64 time)
 
 bool query_moved_away(const char *name, char to[TCP_ADDRESS_TEXT])
 {
-    const struct move *move = newest_move(name);
+    const struct move *move = moves_find(name);
 
     if (!move || move->request.check || move->request.file.ops || move_stats(move)->status != MIGRATE_COMPLETED ||
         came_after(name, move->began))
@@ -391,7 +381,7 @@ bool query_moved_away(const char *name, char to[TCP_ADDRESS_TEXT])
 static int query_one(struct call *call, const char *name)
 {
     const struct incoming *in = newest_incoming(name);
-    const struct move *move = newest_move(name);
+    const struct move *move = moves_find(name);
 
     if (move && (!in || move->began > in->stats.began))
         put_move(call->out, move);
@@ -410,7 +400,7 @@ int command_query_migrate(struct call *call)
     if (call->arg[0].given)
         return query_one(call, call->arg[0].text);
     json_array(out, "moves");
-    for (unsigned i = 0; (move = migration_move(i)); i++) {
+    for (unsigned i = 0; (move = moves_get(i)); i++) {
         json_object(out, NULL);
         put_move_head(out, move);
         json_close(out);

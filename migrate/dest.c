@@ -49,7 +49,7 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
         if (in->cold)
             dest->ops->start(in->vm, !in->stopped, dest_stood(in, arrived));
         else
-            dest->ops->run(in->vm, dest_stood(in, arrived), arrived);
+            dest->ops->run(in->vm, dest_stood(in, arrived), arrived, in->follows);
         in->stats.released = now(dest);
         in->stats.run_ns = in->stats.released - arrived;
         pr_info("migrate: %s, epoch %lu, %s here", in->name, (unsigned long)in->handoff.epoch,
@@ -169,7 +169,7 @@ void session_detach(struct dest_session *session)
 }
 
 /* The connection of an attempt ends for this reason; a copy that is prepared, or runs here, stays. */
-static void log_left(const struct incoming *in, const char *reason)
+static void log_left(const struct dest *dest, const struct incoming *in, const char *reason)
 {
     unsigned long epoch = in->handoff.epoch;
 
@@ -181,6 +181,10 @@ static void log_left(const struct incoming *in, const char *reason)
                 in->name, epoch, reason);
     else if (in->handoff.state == DEST_RUNNING && !in->settled)
         pr_warn("migrate: %s, epoch %lu, runs here, and its source has not said END: %s", in->name, epoch, reason);
+    if (dest_state_runs(in->handoff.state) && in->follows && !dest->ops->files_here(in->vm))
+        pr_warn("migrate: %s, epoch %lu, runs here without the files that it starts from: a reset ends it until they "
+                "have come, see migrate-files at its source",
+                in->name, epoch);
 }
 
 void session_end(struct dest_session *session)
@@ -198,7 +202,7 @@ void session_end(struct dest_session *session)
     if (!in)
         return;
     /* A copy that was still being received is given up; a prepared copy waits for another connection. */
-    log_left(in, ended.reason);
+    log_left(session->dest, in, ended.reason);
     dest_event(session->dest, in, HANDOFF_LINK_LOST, 0, ended);
 }
 
@@ -208,7 +212,7 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
     const char *name = in ? in->name : session->fresh.name;
 
     if (in)
-        log_left(in, reason);
+        log_left(session->dest, in, reason);
     if (!in || in->handoff.state == DEST_RECEIVING)
         pr_warn("migrate: %s%srefused: %s", name, name[0] ? " is " : "", reason);
     session->say |= SAY_REFUSED;

@@ -47,6 +47,7 @@ struct incoming {
     bool dry_run;
     bool cold, stopped; /* the guest starts anew here; or does not, until somebody says so */
     bool announce;      /* announce the guest as soon as RUNNING is said */
+    bool follows;       /* the files from which it starts are to follow it, and have not come yet */
     bool settled; /* the source knows how the move ended and is not in doubt: it has said so, or the operator has */
     struct handoff_dest handoff;
     u64 stamp;            /* order of acceptance */
@@ -112,7 +113,8 @@ struct dest_session {
     struct wire_refused refused;
     struct wire_filed filed;
     struct file_receiver files;
-    u64 epoch; /* of its header */
+    bool files_over; /* FILED is said: what of these files is still under way is passed over */
+    u64 epoch;       /* of its header */
     char peer[DEST_PEER];
     u64 since; /* ns: when it was accepted, its guest last got on, or it began to close: the limit of a stage */
     u64 last_said, last_heard, last_whole; /* ns; last_whole: when no record was half received */

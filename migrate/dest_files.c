@@ -11,7 +11,7 @@ static bool is_for_guest(const struct incoming *in)
 {
     if (!in || !in->vm)
         return false;
-    return in->cold ? in->handoff.state == DEST_RECEIVING : dest_state_runs(in->handoff.state);
+    return dest_state_runs(in->handoff.state) || (in->cold && in->handoff.state == DEST_RECEIVING);
 }
 
 static const char not_for_it[] = "no guest that its files are for waits for them, or runs, there";
@@ -21,27 +21,32 @@ static void filed(struct dest_session *session, enum wire_code code, const char 
 {
     struct incoming *in = session->incoming;
 
-    if (code && (!in || in->handoff.state == DEST_RECEIVING)) {
+    if (code && in && in->handoff.state == DEST_RECEIVING) {
         dest_refuse(session, code, reason);
         return;
     }
     session->filed = (struct wire_filed){ .code = code };
     snprintf(session->filed.reason, sizeof(session->filed.reason), "%s", reason);
     session->say |= SAY_FILED;
-    if (code)
-        pr_warn("migrate: %s, epoch %lu: the files that it starts from have not come: %s", in->name,
-                (unsigned long)in->handoff.epoch, reason);
-    else
-        session->dest->ops->filed(in->vm);
-    if (in->handoff.state == DEST_RECEIVING) /* its definition, which names them, is still to come */
+    session->files_over = true;
+    if (!in || in->handoff.state == DEST_RECEIVING) /* then its definition, which names them, is still to come */
         return;
-    file_receiver_release(&session->files);
+    if (code && in->vm)
+        pr_warn("migrate: %s, epoch %lu: the files that it starts from have not come, and a reset ends it: %s",
+                in->name, (unsigned long)in->handoff.epoch, reason);
+    in->follows &= code != WIRE_OK;
     in->file_bytes = 0;
+    file_receiver_release(&session->files);
 }
 
-/* What has come was taken, or was refused with that code; if all files are here, that is said. */
+/* What has come was taken, or was refused with that code; if all files are here, that is said. A guest that runs gets
+ * each as soon as it is whole: then it stays, even if the others don't come. */
 static void taken(struct dest_session *session, enum wire_code code, const char *reason)
 {
+    struct incoming *in = session->incoming;
+
+    if (!code && in->handoff.state != DEST_RECEIVING)
+        session->dest->ops->files_here(in->vm);
     if (code || !session->files.need)
         filed(session, code, code ? reason : "");
 }
@@ -65,6 +70,7 @@ void receive_offer(struct dest_session *session)
         struct file_terms terms = { .vm_id = in->vm_id, .ram = in->ram.pages * WIRE_PAGE };
 
         in->file_bytes = 0;
+        session->files_over = false;
         terms.room = room(session->dest, in);
         code = file_receiver_offer(&session->files, &session->inbox, &terms, &need, &reason);
     }
@@ -80,10 +86,12 @@ void receive_file(struct dest_session *session)
 {
     const char *reason = not_for_it;
     u64 pages = session->inbox.len / WIRE_PAGE;
-    enum wire_code code = is_for_guest(session->incoming)
-                              ? file_receiver_part(&session->files, &session->inbox, &reason)
-                              : WIRE_E_STREAM;
+    enum wire_code code;
 
+    if (session->files_over)
+        return;
+    code = is_for_guest(session->incoming) ? file_receiver_part(&session->files, &session->inbox, &reason)
+                                           : WIRE_E_STREAM;
     if (code)
         taken(session, code, reason);
     else
@@ -93,9 +101,11 @@ void receive_file(struct dest_session *session)
 void receive_digest_of_file(struct dest_session *session)
 {
     const char *reason = not_for_it;
-    enum wire_code code = is_for_guest(session->incoming)
-                              ? file_receiver_digest(&session->files, &session->inbox, &reason)
-                              : WIRE_E_STREAM;
+    enum wire_code code;
 
+    if (session->files_over)
+        return;
+    code = is_for_guest(session->incoming) ? file_receiver_digest(&session->files, &session->inbox, &reason)
+                                           : WIRE_E_STREAM;
     taken(session, code, reason);
 }

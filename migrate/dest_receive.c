@@ -156,6 +156,7 @@ void receive_reserve(struct dest_session *session)
     in->demand = in->description->head.flags & WIRE_DEMAND;
     in->cold = in->description->head.flags & WIRE_COLD;
     in->stopped = in->description->head.flags & WIRE_STOPPED;
+    in->follows = in->description->head.flags & WIRE_FOLLOW;
     in->description->epoch = in->handoff.epoch;
     in->owner = in->description->head.owner;
     session->stage = SESSION_ROOM;

@@ -18,6 +18,7 @@
 #include "owners/announcer.h"
 #include "owners/asking.h"
 #include "owners/claims.h"
+#include "migrate/moves.h"
 #include "stream/reception.h"
 #include "stream/tcp_transport.h"
 #include "migrate/vm_dest.h"
@@ -33,7 +34,6 @@
 
 static struct config_migration settings;
 static struct reception reception;
-static struct move moves[MIGRATION_MOVES], *latest[MIGRATION_MOVES]; /* the latest first; without a name: unused */
 static struct migration_totals totals;
 
 struct config_migration *migration_settings(void)
@@ -44,16 +44,6 @@ struct config_migration *migration_settings(void)
 const struct dest *migration_dest(void)
 {
     return &vm_dest;
-}
-
-const struct move *migration_move(unsigned index)
-{
-    return index < MIGRATION_MOVES && latest[index]->name[0] ? latest[index] : NULL;
-}
-
-const struct migrate_stats *move_stats(const struct move *move)
-{
-    return move->live ? &move->live->stats : &move->stats;
 }
 
 /* --- Away from here ----------------------------------------------------------------------------------------- */
@@ -72,32 +62,6 @@ static struct vm_source *source_make(struct vm *vm)
     source_init(&from->source, &vm_source_ops, from, vm->identity.id, vm->identity.epoch, claims_owner());
     list_add_tail(&vm_sources, &from->node);
     return from;
-}
-
-/* The index in `latest` of a place that a new move may take: an unused one, or the oldest that is over. -1: all moves
- * are under way. */
-static int move_place(void)
-{
-    int at = MIGRATION_MOVES - 1;
-
-    while (at >= 0 && latest[at]->live)
-        at--;
-    return at;
-}
-
-/* Give a new move its place. The caller knows that there is a place. */
-static struct move *move_begin(const struct vm_source *from, const struct migration_request *request)
-{
-    int at = move_place();
-    struct move *move = latest[at];
-
-    for (; at > 0; at--)
-        latest[at] = latest[at - 1];
-    latest[0] = move;
-    *move = (struct move){ .request = *request, .live = &from->source, .began = clock_ns() };
-    memcpy(move->name, from->vm->name, sizeof(move->name));
-    memcpy(move->vm_id, from->vm->identity.id, sizeof(move->vm_id));
-    return move;
 }
 
 static void add_postcopy(struct migration_totals *to, const struct migrate_stats *stats)
@@ -120,13 +84,18 @@ static void move_count(const struct move *move)
     totals.cancelled += move->stats.status == MIGRATE_CANCELLED;
 }
 
-/* A move is over. */
+/* A move is over. Files that are sent after one that was over before add to what was sent in it. */
 static void move_end(struct vm_source *from)
 {
+    u64 before = from->move->stats.wire_bytes;
+
     vm_source_end(from);
     from->move->stats = from->source.stats;
     from->move->live = NULL;
-    move_count(from->move);
+    if (from->again)
+        totals.wire_bytes += from->move->stats.wire_bytes - before;
+    else
+        move_count(from->move);
     from->move = NULL;
 }
 
@@ -157,7 +126,7 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     if (vm->mem.dirty.producer != DIRTY_OFF && !from->source.logging && !request->check)
         return refuse(-EBUSY, "its dirty log is in use, by calc-dirty-rate, dirty-trace or the dirty-log of its [vm]",
                       reason);
-    if (!from->move && move_place() < 0)
+    if (!from->move && moves_full())
         return refuse(-EBUSY, "too many moves are under way", reason);
     if (!source_settle(&from->source))
         return refuse(-EBUSY, "a move is under way, or in doubt: see query-migrate", reason);
@@ -171,7 +140,7 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     if (err)
         return refuse(err, err == -ENOMEM ? "no memory" : err == -EPERM ? "it is not ours to move" : "failed", reason);
     from->file = request->file;
-    from->move = move_begin(from, request);
+    from->move = moves_begin(from, request);
     move_peer(request, text);
     pr_info("%s: %s to %s, epoch %lu", vm->name, request->check ? "check of a move" : "move", text,
             from->source.stats.epoch);
@@ -463,6 +432,8 @@ static bool source_turn(struct vm_source *from)
     if (from->vm && !vm_alive(from->vm) && !from->cold.on)
         source_cancel(&from->source);
     more = source_step(&from->source);
+    if (from->source.stage == STAGE_FOLLOW) /* which may take long, and no frames are sent on any more */
+        forward_end(&from->forward);
     if (from->gone && from->vm) {
         pr_info("%s: gone to epoch %lu", from->vm->name, from->source.handoff.epoch);
         destroy(from->vm);
@@ -584,8 +555,7 @@ void migration_init(const struct config_migration *config)
     dest_limit(&vm_dest, config->incoming_memory ? config->incoming_memory : free - free / 16,
                config->incoming_memory_per_host ? config->incoming_memory_per_host : free - free / 8);
     reception_init(&reception, &reception_ops);
-    for (unsigned i = 0; i < MIGRATION_MOVES; i++)
-        latest[i] = &moves[i];
+    moves_init();
     host_work_add(migration_poll);
     claims_init(config->port != 0, &claims_ops);
     if (!config->port)

@@ -8,6 +8,7 @@
 #include "migrate/dest.h"
 #include "migrate/source.h"
 #include "migrate/move.h"
+#include "migrate/moves.h"
 #include "migrate/totals.h"
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
@@ -15,7 +16,6 @@
 struct config_migration;
 struct vm;
 
-#define MIGRATION_MOVES 16 /* moves of VMs that left or tried to: so many are remembered */
 #define MIGRATION_ENDED 16 /* guests that came here and have ended, kept at most */
 
 struct migration_totals migration_totals(void);
@@ -90,8 +90,5 @@ int migration_settle(struct vm *vm, bool adopt);
 /* Take a guest that comes over this connection. Contract: dest_accept; a refusal is logged. */
 void migration_take(const struct transport *transport, const struct wire_header *header, const char *peer);
 
-/* migration_move: the moves away from here, the latest first; NULL behind the last. migration_dest: the attempts to
- * come here, in no order. */
-const struct move *migration_move(unsigned index);
-const struct migrate_stats *move_stats(const struct move *move);
+/* The attempts to come here, in no order. */
 const struct dest *migration_dest(void);

@@ -2,6 +2,7 @@
 /* A move away from here: what it is asked to be, and what became of it. */
 #pragma once
 
+#include "hv/guest_image.h"
 #include "migrate/source.h"
 #include "migrate/vm_cold.h"
 #include "mm/dirty.h"
@@ -38,5 +39,6 @@ struct move {
     enum dirty_producer log;   /* the dirty log that it used; DIRTY_OFF: none yet */
     const struct source *live; /* its statistics while it is under way; NULL: it is over, see `stats` */
     struct migrate_stats stats;
-    u64 began; /* clock_ns */
+    struct guest_image image; /* what its guest starts from; where its files lie may have changed */
+    u64 began;                /* clock_ns */
 };

@@ -12,7 +12,6 @@
 #include "migrate/source_parts.h"
 
 #define STEP_BUDGET 4 /* records in one step: others want the host loop, too */
-#define BURST (2 * WIRE_BATCH * (WIRE_PAGE + sizeof(struct wire_page)))
 #define BROKEN "the connection broke"
 #define SAYS (ACTION_SAY_PREPARE | ACTION_SAY_COMMIT | ACTION_SAY_QUERY | ACTION_SAY_ABORT)
 
@@ -435,14 +434,14 @@ static void watch(struct source *s)
     }
 }
 
-/* There is no connection, in CONNECT or in doubt: open one, if it is time for that. Returns true if there is one now.
- */
+/* There is no connection, in CONNECT, in doubt or for files: open one, if it is time for that. Returns true if there is
+ * one now. */
 static bool open_link(struct source *s)
 {
     bool doubt = source_committed(s);
     int err;
 
-    assert(doubt || s->stage == STAGE_CONNECT);
+    assert(doubt || s->stage == STAGE_CONNECT || s->stage == STAGE_FOLLOW);
     if (source_now(s) < s->next_try)
         return false;
     err = s->ops->connect(s->vm, &s->transport);
@@ -463,7 +462,7 @@ static bool open_link(struct source *s)
         source_serve_again(s);
     if (doubt)
         source_event(s, HANDOFF_LINK_BACK, 0, outcome_completed);
-    else
+    else if (s->stage == STAGE_CONNECT)
         source_enter(s, STAGE_GREET);
     return true;
 }

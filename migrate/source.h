@@ -143,6 +143,9 @@ struct source {
     struct bucket bucket;
 
     struct file_sender files;
+    u64 files_left; /* bytes of files that were needed when the destination said so last; ~0: it has not */
+    u64 cut_since;  /* ns: the connection has ended since no file more has become whole; 0: it has not */
+    bool reported;  /* the outcome is logged */
 
     struct ram_digest digest;    /* verify: of our memory */
     bool digesting;              /* from now on live rounds end with digests */
@@ -191,6 +194,14 @@ int source_start_postcopy(struct source *source);
 
 /* From now on send what is missing unasked, too. Returns 0, or -ENOENT if no pages are served. */
 int source_pull(struct source *source);
+
+/* A move is over whose guest runs at the destination under stats->epoch, and which was `name` here: send the files that
+ * it starts from after it, as far as they are not there. The source was made by source_init for this alone; its
+ * ops->now and ->connect are called, and ->image once. The statistics go on from those of the move. Returns 0 or
+ * -ENOMEM. */
+int source_send_files(struct source *source, const char *name, const struct migrate_stats *stats, u64 max_bandwidth);
+/* The operator wants no more files to be sent after the guest. Returns 0, or -ENOENT: none are. */
+int source_stop_files(struct source *source);
 
 /* How many bytes of a guest that runs at the destination are here alone, as far as this end knows, and in how many ms
  * they will be there, or LEFT_UNKNOWN, LEFT_UNASKED. Only while pages are served. */

@@ -16,11 +16,14 @@ void source_disconnect(struct source *s)
 }
 
 /* Log all stages at the end: a line in the middle of them would prolong them. */
-static void log_end(const struct source *s)
+void source_report(struct source *s)
 {
     const struct migrate_phases *phases = &s->stats.phases;
     char warning[200];
 
+    if (s->reported)
+        return;
+    s->reported = true;
     if (migrate_stall_warning(&s->stats, warning, sizeof(warning)))
         pr_warn("migrate: %s, epoch %lu: %s", s->description->head.name, (unsigned long)s->stats.epoch, warning);
     pr_info("migrate: %s, epoch %lu, %s after %lu ms: setup %lu, pre-copy %lu, stop %lu, final RAM %lu, state %lu, "
@@ -55,7 +58,7 @@ void source_finish(struct source *s)
         s->stats.files = FILES_FAILED;
     source_count_bytes(s);
     source_enter(s, STAGE_IDLE);
-    log_end(s);
+    source_report(s);
     source_release(s);
 }
 
@@ -152,7 +155,7 @@ void source_end(struct source *s, struct outcome why)
     source_enter(s, gone ? STAGE_FORWARD : s->logging ? STAGE_END_LOG : STAGE_LAST_WORDS);
     stats->total_time = s->stage_began - s->started;
     if (s->link == LINK_NONE && s->stage != STAGE_END_LOG)
-        source_finish(s);
+        source_cut_off(s);
 }
 
 void source_fail(struct source *s, enum wire_code code, const char *reason)

@@ -3,6 +3,7 @@
  * to follow. And the shutdown of a guest that starts anew there. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "host/log.h"
 #include "migrate/source_parts.h"
@@ -10,6 +11,7 @@
 void source_files_begin(struct source *s)
 {
     file_sender_init(&s->files, s->ops->image(s->vm));
+    s->files_left = ~0ULL;
     s->stats.files = FILES_COMING;
 }
 
@@ -32,12 +34,31 @@ static void files_end(struct source *s, enum wire_code code, const char *reason)
     if (code)
         pr_warn("migrate: %s, epoch %lu: the files that it starts from are not there: %s", s->description->head.name,
                 (unsigned long)s->stats.epoch, s->stats.files_reason);
-    if (s->stage == STAGE_FOLLOW)
-        source_enter(s, STAGE_LAST_WORDS);
-    else if (code)
-        source_fail(s, code, s->stats.files_reason);
     else
+        pr_info("migrate: %s, epoch %lu: the files that it starts from are there, %lu bytes were sent",
+                s->description->head.name, (unsigned long)s->stats.epoch, (unsigned long)s->stats.file_bytes);
+    if (s->stage == STAGE_FOLLOW) {
+        s->say = SAY_END;
+        source_enter(s, STAGE_LAST_WORDS);
+    } else if (code) {
+        source_fail(s, code, s->stats.files_reason);
+    } else {
         source_enter(s, STAGE_SHUTDOWN);
+    }
+}
+
+/* The destination has said what it needs. If that is less than before, the files get on, however often the connection
+ * has ended. */
+static void needed(struct source *s)
+{
+    u64 left = file_sender_needed(&s->files);
+
+    if (left < s->files_left)
+        s->cut_since = 0;
+    s->files_left = left;
+    s->stats.files_reason[0] = '\0';
+    if (s->settings.cold)
+        s->stats.total = s->stats.remaining = left;
 }
 
 static bool is_turn(const struct source *s)
@@ -57,8 +78,8 @@ void source_take_need(struct source *s)
     reason = file_sender_take(&s->files, &need);
     if (reason)
         files_end(s, WIRE_E_STATE, reason);
-    else if (s->settings.cold)
-        s->stats.total = s->stats.remaining = file_sender_needed(&s->files);
+    else
+        needed(s);
 }
 
 void source_take_filed(struct source *s)
@@ -76,15 +97,73 @@ void source_take_filed(struct source *s)
 
 void source_follow(struct source *s)
 {
-    source_enter(s, s->settings.follow ? STAGE_FOLLOW : STAGE_LAST_WORDS);
-    if (s->settings.follow && !(s->peer_features & WIRE_FEATURE_FILES))
+    bool follow = s->settings.follow && !s->stats.error;
+
+    source_report(s);
+    source_enter(s, follow ? STAGE_FOLLOW : STAGE_LAST_WORDS);
+    if (follow && !(s->peer_features & WIRE_FEATURE_FILES))
         files_end(s, WIRE_E_FEATURE, "the destination does not know how to take them");
+}
+
+void source_cut_off(struct source *s)
+{
+    source_disconnect(s);
+    if (s->stage == STAGE_FORWARD)
+        source_follow(s);
+    if (s->stage == STAGE_FOLLOW)
+        source_unfollowed(s);
+    else
+        source_finish(s);
 }
 
 void source_unfollowed(struct source *s)
 {
-    files_end(s, WIRE_E_LINK, "the connection has ended");
+    static const char reason[] = "the connection has ended";
+    u64 time = source_now(s);
+
+    if (!s->cut_since) {
+        s->cut_since = time;
+        snprintf(s->stats.files_reason, sizeof(s->stats.files_reason), "%s", reason);
+        pr_warn("migrate: %s, epoch %lu: %s before its files were there: connects anew", s->description->head.name,
+                (unsigned long)s->stats.epoch, reason);
+    }
+    file_sender_again(&s->files);
+    if (time - s->cut_since <= WIRE_FOLLOW_MS * NS_PER_MS)
+        return;
+    files_end(s, WIRE_E_LINK, reason);
     source_finish(s);
+}
+
+int source_send_files(struct source *s, const char *name, const struct migrate_stats *stats, u64 max_bandwidth)
+{
+    s->description = calloc(1, sizeof(*s->description));
+    if (!s->description || inbox_init(&s->inbox, WIRE_BODY_MAX, NULL, NULL) || outbox_init(&s->outbox, WIRE_BODY_MAX)) {
+        source_release(s);
+        return -ENOMEM;
+    }
+    snprintf(s->description->head.name, WIRE_NAME, "%s", name);
+    s->handoff.state = SOURCE_GONE;
+    s->handoff.proposed = stats->epoch;
+    s->settings = (struct migrate_settings){ .follow = true, .max_bandwidth = max_bandwidth };
+    s->stats = *stats;
+    s->outbox.bytes = stats->wire_bytes;
+    s->peer_features = WIRE_FEATURE_FILES; /* as far as is known: its header will say */
+    s->reported = true;
+    s->next_try = source_now(s);
+    bucket_init(&s->bucket, max_bandwidth, BURST, s->next_try);
+    source_files_begin(s);
+    source_enter(s, STAGE_FOLLOW);
+    return 0;
+}
+
+int source_stop_files(struct source *s)
+{
+    if (s->stage != STAGE_FOLLOW)
+        return -ENOENT;
+    files_end(s, WIRE_E_CANCEL, "the operator has stopped them");
+    if (s->link == LINK_NONE)
+        source_finish(s);
+    return 0;
 }
 
 bool source_shut_down(struct source *s)

@@ -9,6 +9,7 @@
 #include "migrate/source.h"
 
 #define NS_PER_MS 1000000ULL
+#define BURST (2 * WIRE_BATCH * (WIRE_PAGE + sizeof(struct wire_page))) /* bytes, of what max_bandwidth limits */
 
 /* In `say` of struct source, beside the messages of the handoff: END. */
 #define SAY_END (1u << 31)
@@ -76,6 +77,8 @@ void source_end(struct source *s, struct outcome why);
 bool source_stop_log(struct source *s);
 /* In STAGE_END_LOG, or without a move: do that, whatever the connection does. Returns whether more is to be done. */
 bool source_end_log(struct source *s);
+/* Log the outcome, once: not while the guest stands, and before files follow it, which may take long. */
+void source_report(struct source *s);
 /* All is said: release all that the move had, and be idle. */
 void source_finish(struct source *s);
 /* Close the connection and free what source_start has got. */
@@ -122,12 +125,14 @@ bool source_forward(struct source *s);
 
 /* Files. _begin: what the guest starts from is to be sent. _file: make the next record of that. _need, _filed: NEED, or
  * FILED, has come. _follow: the outcome is known, and its frames are sent on: let the files follow, if they are to.
- * _unfollowed: they don't, for the connection has ended. */
+ * _cut_off: the same, without a connection. _unfollowed: the connection has ended before all of them have followed, or
+ * can't be made again: try it again, if there is time left. */
 void source_files_begin(struct source *s);
 bool source_say_file(struct source *s);
 void source_take_need(struct source *s);
 void source_take_filed(struct source *s);
 void source_follow(struct source *s);
+void source_cut_off(struct source *s);
 void source_unfollowed(struct source *s);
 /* Cold: ask the guest to shut down, and wait for that. */
 bool source_shut_down(struct source *s);

@@ -30,7 +30,7 @@ static bool produce_header(struct source *s)
 
     if (s->link == LINK_GREETED)
         return false;
-    source_say_header(s, &s->outbox, source_committed(s) ? WIRE_RESOLVE : first);
+    source_say_header(s, &s->outbox, s->stage == STAGE_GREET ? first : WIRE_RESOLVE);
     s->link = LINK_GREETED;
     s->header_said = source_now(s);
     return true;
@@ -527,6 +527,11 @@ static bool produce_serve(struct source *s)
     return produce_doubt(s) || source_serve_produce(s);
 }
 
+static bool produce_follow(struct source *s)
+{
+    return produce_header(s) || source_say_file(s);
+}
+
 static bool produce_last_words(struct source *s)
 {
     if (produce_say(s))
@@ -542,7 +547,7 @@ static bool produce_last_words(struct source *s)
 #define LIVE .status = MIGRATE_ACTIVE, .clock = CLOCK(precopy)
 #define STOPPED .stands = true
 #define COMMITTED .lost = reconnect, .cancel = -EBUSY
-#define OVER .limit_ms = WIRE_KEEPALIVE_MS, .late = source_finish, .lost = source_finish, .cancel = -ENOENT
+#define OVER .limit_ms = WIRE_KEEPALIVE_MS, .cancel = -ENOENT
 
 static const struct stage_row stages[NR_STAGES] = {
     [STAGE_IDLE] = { .cancel = -ENOENT },
@@ -576,9 +581,13 @@ static const struct stage_row stages[NR_STAGES] = {
                        .produce = produce_doubt, COMMITTED },
     [STAGE_SERVE] = { .clock = CLOCK(postcopy), .enter = enter_round, .produce = produce_serve, COMMITTED },
     [STAGE_END_LOG] = { .cancel = -ENOENT }, /* looks at no connection */
-    [STAGE_FORWARD] = { OVER, .produce = source_forward },
-    [STAGE_FOLLOW] = { .waits = true, .produce = source_say_file, .lost = source_unfollowed, .cancel = -ENOENT },
-    [STAGE_LAST_WORDS] = { OVER, .produce = produce_last_words },
+    [STAGE_FORWARD] = { OVER, .late = source_cut_off, .lost = source_cut_off, .produce = source_forward },
+    [STAGE_FOLLOW] = { .waits = true,
+                       .produce = produce_follow,
+                       .late = source_unfollowed,
+                       .lost = source_unfollowed,
+                       .cancel = -ENOENT },
+    [STAGE_LAST_WORDS] = { OVER, .late = source_finish, .lost = source_finish, .produce = produce_last_words },
 };
 
 const struct stage_row *source_row(const struct source *s)

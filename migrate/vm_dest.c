@@ -174,14 +174,15 @@ static void tell_of_image(const struct vm *vm)
                 vm->name);
 }
 
-static void run(void *handle, u64 paused_ns, u64 arrived)
+static void run(void *handle, u64 paused_ns, u64 arrived, bool files_follow)
 {
     struct vm *vm = handle;
 
     platform_arrive(vm, paused_ns + (clock_ns() - arrived));
     vm_arrive(vm);
     tell_of_tsc(vm);
-    tell_of_image(vm);
+    if (!files_follow)
+        tell_of_image(vm);
     watcher->arrived(vm, paused_ns);
 }
 
@@ -201,12 +202,15 @@ static void start(void *handle, bool on, u64 down_ns)
     vm_cold_start(handle, on);
 }
 
-static void filed(void *handle)
+static bool files_here(void *handle)
 {
     struct vm *vm = handle;
+    bool before = guest_image_here(&vm->image);
 
     image_locate(&vm->image, vm->identity.id);
-    pr_info("%s: what it starts from is here", vm->name);
+    if (guest_image_here(&vm->image) && !before)
+        pr_info("%s: what it starts from is here", vm->name);
+    return guest_image_here(&vm->image);
 }
 
 static void announce(void *handle, u64 epoch)
@@ -292,7 +296,7 @@ const struct migrate_dest_ops vm_dest_ops = {
     .definition = definition,
     .defined = defined,
     .start = start,
-    .filed = filed,
+    .files_here = files_here,
     .announce = announce,
     .frame = frame,
     .expect = expect,

@@ -112,15 +112,16 @@ struct migrate_dest_ops {
     /* Does the VM have everything that it needs to run? Returns WIRE_OK, or the code with the reason. */
     enum wire_code (*ready)(void *vm, char reason[WIRE_REASON]);
     migrate_section_fn *section; /* in both directions */
-    /* Run the VM and open its port: at the time `arrived` of now(), the guest had stood still for paused_ns. */
-    void (*run)(void *vm, u64 paused_ns, u64 arrived);
+    /* Run the VM and open its port: at the time `arrived` of now(), the guest had stood still for paused_ns. Are the
+     * files from which it starts to follow it? */
+    void (*run)(void *vm, u64 paused_ns, u64 arrived, bool files_follow);
     /* A guest that starts anew here. definition: the counterpart of the source's. defined: as ready. start: the VM is
      * one of this machine now, and is started if `on` says so; its guest has been down for down_ns. */
     migrate_section_fn *definition;
     enum wire_code (*defined)(void *vm, char reason[WIRE_REASON]);
     void (*start)(void *vm, bool on, u64 down_ns);
-    /* The files from which it starts are here. */
-    void (*filed)(void *vm);
+    /* Take up what has come of the files from which it starts. Are all of them here? */
+    bool (*files_here)(void *vm);
     void (*announce)(void *vm, u64 epoch);
     /* Pages that are at the source alone. expect: these are missing from now on, whatever has come of them before; the
      * VM does not run yet. Returns 0 or -ENOMEM. supply: one has come, with these contents or (NULL) zeros. Returns 0;

@@ -26,6 +26,7 @@ struct vm_source {
     struct guest_image image; /* what the VM starts from */
     bool frozen;              /* the VM stands still for the last part of the move */
     bool gone;                /* the guest runs elsewhere: destroy the copy here as soon as the last words are said */
+    bool again;               /* it only sends files, of a guest that has left before */
     struct move *move;        /* the record of its last move */
     struct migration_totals *totals;
 };

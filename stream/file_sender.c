@@ -14,6 +14,12 @@ void file_sender_init(struct file_sender *sender, const struct guest_image *imag
         sender->held[i] = kept_hold(sender->file[i].data);
 }
 
+void file_sender_again(struct file_sender *sender)
+{
+    sender->asked = sender->answered = false;
+    sender->at = 0;
+}
+
 void file_sender_fini(struct file_sender *sender)
 {
     for (unsigned i = 0; i < sender->count; i++)

@@ -26,6 +26,8 @@ struct file_sender {
 
 /* Begin with what this image starts from, and see to it that it stays. */
 void file_sender_init(struct file_sender *sender, const struct guest_image *image);
+/* Another connection is to be made: what is needed is asked, and sent, anew. */
+void file_sender_again(struct file_sender *sender);
 /* Let go of it. */
 void file_sender_fini(struct file_sender *sender);
 

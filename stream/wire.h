@@ -44,8 +44,9 @@
 #define WIRE_PROGRESS_MS 10000 /* a peer that has something to do must get on within this time */
 #define WIRE_RETRY_MS 1000
 #define WIRE_CLAIM_MS 1000
-#define WIRE_FORWARD_MS 250 /* for so long after RUNNING, frames that reach the source are sent on */
-#define WIRE_HEARD_MS 2000  /* a claim of the owner that is heard so long after PREPARED was also said after it */
+#define WIRE_FORWARD_MS 250  /* for so long after RUNNING, frames that reach the source are sent on */
+#define WIRE_FOLLOW_MS 60000 /* a source whose files are cut off gives up if none becomes whole within this time */
+#define WIRE_HEARD_MS 2000   /* a claim of the owner that is heard so long after PREPARED was also said after it */
 
 /* After so many pages of work an end says KEEPALIVE, whatever its clock says: in an emulator, the clock of a machine
  * that works hard is behind the clock of its peer, which waits. */

@@ -135,12 +135,12 @@ static void ops_section(void *vm, unsigned index, struct wire_section *section, 
     guest->ready |= codec_restored(c);
 }
 
-static void ops_run(void *vm, u64 paused_ns, u64 arrived)
+static void ops_run(void *vm, u64 paused_ns, u64 arrived, bool files_follow)
 {
     struct guest *guest = vm;
     const struct said *attempt = of(guest->id, guest->epoch);
 
-    (void)paused_ns, (void)arrived;
+    (void)paused_ns, (void)arrived, (void)files_follow;
     REQUIRE(guest->exists && guest->ready && !guest->running && attempt->run && !attempt->aborted);
     guest->running = true;
 }
@@ -148,12 +148,13 @@ static void ops_run(void *vm, u64 paused_ns, u64 arrived)
 static void ops_start(void *vm, bool on, u64 down_ns)
 {
     (void)on, (void)down_ns;
-    ops_run(vm, 0, 0);
+    ops_run(vm, 0, 0, false);
 }
 
-static void ops_filed(void *vm)
+static bool ops_files_here(void *vm)
 {
     REQUIRE(((const struct guest *)vm)->exists);
+    return false;
 }
 
 void image_locate(struct guest_image *image, const u8 *vm_id)
@@ -253,7 +254,7 @@ static const struct migrate_dest_ops ops = {
     .definition = ops_section,
     .defined = ops_ready,
     .start = ops_start,
-    .filed = ops_filed,
+    .files_here = ops_files_here,
     .announce = ops_announce,
     .frame = ops_frame,
     .expect = ops_expect,

@@ -23,7 +23,8 @@ PORT = 4900
 HEADER, HEAD = 64, 16
 TYPES = {"END": 1, "KEEPALIVE": 2, "RESERVE": 3, "ACCEPTED": 4, "REFUSED": 5, "PAGES": 6, "ZERO": 7, "ROUND": 8,
          "ROUND_DONE": 9, "STATE": 10, "PREPARE": 16, "PREPARED": 17, "COMMIT": 18, "RUNNING": 19, "QUERY": 20,
-         "ABORT": 21, "ABORTED": 22, "UNKNOWN": 23, "MISSING": 26, "WANT": 27, "COMPLETE": 28, "FRAME": 0x80000018}
+         "ABORT": 21, "ABORTED": 22, "UNKNOWN": 23, "MISSING": 26, "WANT": 27, "COMPLETE": 28, "OFFER": 30, "NEED": 31,
+         "FILE": 32, "DIGEST": 33, "FILED": 34, "FRAME": 0x80000018}
 NAMES = {number: name for name, number in TYPES.items()}
 FORWARD, DROP = True, False
 

@@ -124,6 +124,56 @@ def test_it_stays(site):
     assert site.b.guests()["echo"] == "running"
 
 
+def resets_there(host):
+    before = host.get("/v1/vms/echo")["resets"]
+    host.post("/v1/vms/echo/reset")
+    host.wait_for("it is reset", lambda: host.get("/v1/vms/echo")["resets"] == before + 1)
+
+
+def images(host, status):
+    host.wait_for(f"its files are {status}", lambda: host.query("echo")["images"]["status"] == status)
+    return host.query("echo")["images"]
+
+
+def test_files_are_cut_off(site):
+    """They come as soon as there is a connection again. The destination does not warn before that of what is not so."""
+    site.boot(echo("off"))
+    started(site.a)
+    relay = Relay(site.net, site.b.address)
+    relay.stop_at(SOURCE, "DIGEST", relay.cut)
+    site.a.begin("echo", relay, "live,with-images")
+    relay.reached()
+    site.b.machine.wait("runs here without the files that it starts from", TIMEOUT["qemu"])
+    assert "a reset will power it off" not in site.b.machine.log
+    site.a.wait_status("echo", "completed")
+    assert images(site.a, "coming")["reason"] == "the connection has ended"
+    assert site.b.get("/v1/vms/echo")["image"] == "elsewhere"
+    relay.reopen()
+    assert images(site.a, "there")["reason"] == ""
+    assert site.b.get("/v1/vms/echo")["image"] == "here"
+    resets_there(site.b)
+    relay.close()
+
+
+def test_files_are_sent_later(site):
+    """After a move without them, by one command, as long as the guest is there; the end of that is told."""
+    site.boot(echo("off"))
+    started(site.a)
+    assert site.a.refused("/v1/migrate-files", name="echo")[0] == 404
+    assert site.a.godwit("migrate", "echo", site.b.address).returncode == 0
+    site.b.machine.wait("a reset will power it off", TIMEOUT["qemu"])
+    assert site.b.get("/v1/vms/echo")["image"] == "elsewhere"
+    assert site.a.godwit("migrate-files", "echo").returncode == 0
+    assert images(site.a, "there")["bytes"] > 10000
+    assert site.b.get("/v1/vms/echo")["image"] == "here"
+    assert site.a.refused("/v1/migrate-files", name="echo", action="stop") == (409, "echo: no files are following it")
+    resets_there(site.b)
+    site.b.post("/v1/vms/echo/poweroff")
+    site.b.wait_for("it is off", lambda: site.b.guests()["echo"] == "off")
+    site.a.post("/v1/migrate-files", name="echo")
+    assert "no guest that its files are for" in images(site.a, "failed")["reason"]
+
+
 def test_linux_and_its_files(site):
     """Live, with its files behind it: a reset there starts it anew. Then back, cold, by its own shutdown."""
     site.boot(LINUX.replace("quiet", "quiet run=buttons"))

@@ -11,6 +11,7 @@
 #include "host/bits.h"
 #include "guest/load/power.h"
 #include "hv/vm.h"
+#include "migrate/vm_files.h"
 #include "owners/asking.h"
 #include "owners/claims.h"
 #include "control/dirty_trace.h"
@@ -221,9 +222,33 @@ bool migration_outgoing(const struct vm *vm)
     return fake_migration.outgoing;
 }
 
-const struct move *migration_move(unsigned index)
+struct move *moves_get(unsigned index)
 {
     return index < fake_migration.moves ? &fake_migration.move : NULL;
+}
+
+struct move *moves_find(const char *name)
+{
+    struct move *move = moves_get(0);
+
+    return move && !strcmp(move->name, name) ? move : NULL;
+}
+
+int vm_files_send(struct move *move, const char **reason)
+{
+    *reason = "its last move has not brought it anywhere";
+    if (move->stats.status != MIGRATE_COMPLETED)
+        return -EBUSY;
+    move->stats.files = FILES_COMING;
+    return 0;
+}
+
+int vm_files_stop(const struct move *move)
+{
+    bool come = move->stats.files == FILES_COMING;
+
+    fake_migration.move.stats.files = FILES_FAILED;
+    return come ? 0 : -ENOENT;
 }
 
 const struct migrate_stats *move_stats(const struct move *move)

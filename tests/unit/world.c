@@ -345,9 +345,11 @@ static enum wire_code ready(void *vm, char reason[WIRE_REASON])
     return ((struct fake_vm *)vm)->restored == 2 ? WIRE_OK : WIRE_E_STATE;
 }
 
-static void run(void *ctx, u64 paused_ns, u64 arrived)
+static void run(void *ctx, u64 paused_ns, u64 arrived, bool files_follow)
 {
     struct fake_vm *vm = ctx;
+
+    assert_int_equal(files_follow, vm->world->source.settings.follow);
 
     assert_true(vm->exists && !vm->running && vm->restored == 2 && arrived <= dest_now(vm->world));
     /* The source's copy is the judge: it stands still until it is freed. */
@@ -423,7 +425,7 @@ static const struct migrate_dest_ops dest_ops = {
     .definition = fake_definition,
     .defined = fake_defined,
     .start = fake_start,
-    .filed = fake_filed,
+    .files_here = fake_files_here,
     .announce = announce,
     .frame = take_frame,
     .expect = fake_expect,

@@ -41,7 +41,7 @@ struct fake_vm {
     unsigned first, end;      /* frames by number, of those that world_frame made: kept at the source for the guest */
     u8 given[256];            /* how often it was given each */
     bool off;                 /* it has shut down, or is not started yet: a guest that starts anew */
-    unsigned filed;           /* how often the files from which it starts have come */
+    bool filed;               /* the files from which it starts have come */
 };
 
 struct world {

@@ -58,6 +58,11 @@ void world_files(u32 has_now, bool full)
     has = has_now;
 }
 
+void world_damage(void)
+{
+    kernel[FAKE_KERNEL - 1] ^= 1;
+}
+
 /* --- The guest -------------------------------------------------------------------------------------------------- */
 
 /* What is kept is what was sent. */
@@ -117,8 +122,15 @@ void fake_start(void *ctx, bool on, u64 down_ns)
     vm->paused_ns = down_ns;
 }
 
-void fake_filed(void *vm)
+bool fake_files_here(void *ctx)
 {
-    assert_files_are_here();
-    ((struct fake_vm *)vm)->filed++;
+    struct guest_image image = *fake_image(NULL), second = { .kernel = image.initrd };
+    struct fake_vm *vm = ctx;
+
+    image_locate(&image, world_id);
+    image_locate(&second, world_id);
+    vm->filed = image.kernel.data && second.kernel.data;
+    if (vm->filed)
+        assert_files_are_here();
+    return vm->filed;
 }

@@ -15,8 +15,11 @@ const struct guest_image *fake_image(void *vm);
 void fake_definition(void *vm, unsigned index, struct wire_section *section, struct codec *c);
 enum wire_code fake_defined(void *vm, char reason[WIRE_REASON]);
 void fake_start(void *vm, bool on, u64 down_ns);
-void fake_filed(void *vm);
+bool fake_files_here(void *vm);
 
 /* No file is kept. What the destination's machine has from its start: a bit for the kernel, one for the initrd; with
  * `full` it has no memory for more. */
 void world_files(u32 has, bool full);
+
+/* The last byte of the source's kernel changes; once more, and it is as it was. */
+void world_damage(void);

@@ -348,7 +348,7 @@ static void show_images(const json_t *move)
     if (!strcmp(status, "there"))
         printf("images             are there, %.0f bytes of them had to be sent\n", number(images, "bytes"));
     else if (!strcmp(status, "failed") && !strcmp(text(move, "status"), "completed"))
-        printf("images             are not there: %s\n", text(images, "reason"));
+        printf("images             are not there: %s; see godwit migrate-files\n", text(images, "reason"));
 }
 
 /* For a move that failed, the table leaves out what it did not reach. */

@@ -127,12 +127,32 @@ static void two_halves(void **state)
     assert_string_equal(call.error, "web: no pages of it are missing");
 }
 
+static void files_are_sent_after_it(void **state)
+{
+    (void)state;
+    fake_migration.contested = SOURCE_OWNER;
+    fake_migration.moves = 0;
+    assert_int_equal(run("migrate-files web"), -ENOENT);
+    assert_string_equal(call.error, "no move of a virtual machine 'web' from here is known");
+    assert_int_equal(run("migrate web 10.9.0.4"), 0);
+    assert_int_equal(run("migrate-files web stop"), -EBUSY);
+    assert_string_equal(call.error, "web: no files are following it");
+    assert_int_equal(run("migrate-files web"), 0);
+    assert_true(answered("{\"vm\":\"web\",\"peer\":\"10.9.0.4:4900\",\"images\":\"coming\"}"));
+    assert_int_equal(run("migrate-files web stop"), 0);
+    assert_int_equal(run("migrate-files web later"), -EINVAL);
+    fake_migration.move.stats.status = MIGRATE_FAILED;
+    assert_int_equal(run("migrate-files web send"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot send its files after it, its last move has not brought it anywhere");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(contested, command_setup, command_teardown),
         cmocka_unit_test_setup_teardown(missing_pages, command_setup, command_teardown),
         cmocka_unit_test_setup_teardown(two_halves, command_setup, command_teardown),
+        cmocka_unit_test_setup_teardown(files_are_sent_after_it, command_setup, command_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

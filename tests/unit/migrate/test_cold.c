@@ -6,7 +6,7 @@
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
-/* sources: owners/handoff.c */
+/* sources: owners/handoff.c tests/unit/peers.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* Guests that start anew at the destination, and files that follow a guest: they are there, or it stays; whatever
  * breaks, it lives exactly once, and no file is used that is not what was sent. */
@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/fake_kept.h"
+#include "tests/unit/peers.h"
 #include "tests/unit/world.h"
 #include "tests/unit/world_cold.h"
 
@@ -66,6 +67,15 @@ static void move(struct migrate_settings settings)
     world_run(w, STEPS);
 }
 
+/* As the machine does it when an operator asks for it later. */
+static void send_files_again(void)
+{
+    struct migrate_stats stats = w->source.stats;
+
+    source_init(&w->source, w->source.ops, &w->source_vm, world_id, 0, WORLD_OWNER);
+    assert_int_equal(source_send_files(&w->source, "guest", &stats, 0), 0);
+}
+
 /* It runs here and is not there, and why. */
 static void assert_stayed(enum wire_code code)
 {
@@ -87,6 +97,17 @@ static void test_it_starts_there(void **unused)
     assert_int_equal(w->source.stats.file_bytes, FAKE_KERNEL + FAKE_INITRD);
     assert_int_equal(w->source.stats.files, FILES_THERE);
     assert_int_equal(w->dest.incoming[0].stats.pages + w->dest.incoming[0].stats.zero, 0);
+}
+
+/* An operator who asks for that once more does no harm. */
+static void test_its_files_are_there_already(void **unused)
+{
+    (void)unused;
+    move(cold());
+    send_files_again();
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.files, FILES_THERE);
+    assert_int_equal(w->source.stats.file_bytes, 0);
 }
 
 static void test_it_is_not_started(void **unused)
@@ -250,28 +271,167 @@ static void test_files_follow(void **unused)
     assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
     assert_int_equal(w->source.stats.files, FILES_THERE);
     assert_int_equal(world_where(w), 2);
-    assert_int_equal(w->dest_vm.filed, 1);
+    assert_true(w->dest_vm.filed);
     assert_int_equal(fake_kept_whole(), 2);
     assert_true(w->dest.incoming[0].settled);
 }
 
-/* What breaks behind RUNNING costs the files at most. */
+/* Whatever breaks behind RUNNING, either way, they come all the same; one that came whole does so once. */
 static void test_files_that_follow_are_cut(void **unused)
 {
-    unsigned came = 0, lost = 0;
+    unsigned again = 0;
     u64 total[2];
 
     measure(with_images(), total);
-    for (u64 n = total[0] - FAKE_KERNEL - FAKE_INITRD - 5000; n<total[0]; n += n + 700> total[0] ? 5 : 997) {
+    for (unsigned way = 0; way < 2; way++)
+        for (u64 n = total[way] - (way ? 400 : FAKE_KERNEL + FAKE_INITRD + 5000); n < total[way];
+             n += way || n + 700 > total[way] ? 5 : 997) {
+            teardown(unused);
+            setup(unused);
+            cut_at(with_images(), way, n);
+            assert_int_equal(w->source.stats.status, world_where(w) == 2 ? MIGRATE_COMPLETED : MIGRATE_FAILED);
+            assert_int_equal(w->source.stats.files, world_where(w) == 2 ? FILES_THERE : FILES_FAILED);
+            assert_int_equal(w->dest_vm.filed, world_where(w) == 2);
+            assert_in_range(w->source.stats.file_bytes, 0, 2 * FAKE_KERNEL + FAKE_INITRD);
+            again += w->source.stats.file_bytes > FAKE_KERNEL + FAKE_INITRD;
+        }
+    assert_true(again);
+}
+
+/* The guest runs there, and a part of its kernel has come. */
+static void files_come(void)
+{
+    struct migrate_settings settings = with_images();
+
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    while (w->source.stats.file_bytes < FAKE_KERNEL / 2)
+        world_step(w);
+    assert_int_equal(world_where(w), 2);
+}
+
+static void cut_all(void)
+{
+    for (unsigned i = 0; i < w->pipes; i++)
+        w->pipe[i].broken = true;
+}
+
+/* The source gives up after a while; what has come by then stays, and the operator can have the rest sent. */
+static void test_the_link_stays_down(void **unused)
+{
+    u64 cut;
+
+    (void)unused;
+    files_come();
+    cut_all();
+    w->link_down = true;
+    cut = w->now;
+    while (source_active(&w->source)) {
+        assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
+        assert_int_equal(w->source.stats.files, FILES_COMING);
+        world_step(w);
+    }
+    assert_in_range(w->now - cut, 60000000000, 62000000000);
+    assert_int_equal(w->source.stats.files, FILES_FAILED);
+    assert_string_equal(w->source.stats.files_reason, "the connection has ended");
+    assert_false(w->dest_vm.filed);
+    assert_int_equal(dest_held(&w->dest), 0);
+    w->link_down = false;
+    send_files_again();
+    assert_int_equal(w->source.stats.files, FILES_COMING);
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.files, FILES_THERE);
+    assert_true(w->dest_vm.filed && w->dest.incoming[0].settled);
+    assert_int_equal(w->source.stats.file_bytes, FAKE_KERNEL + FAKE_INITRD);
+    send_files_again(); /* nothing is missing any more */
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.files, FILES_THERE);
+    assert_int_equal(w->source.stats.file_bytes, 0);
+}
+
+/* A link that is up again and again, but never for as long as a file takes, is given up, too. */
+static void test_the_link_comes_and_goes(void **unused)
+{
+    u64 cut;
+
+    (void)unused;
+    files_come();
+    cut_all();
+    cut = w->now;
+    while (source_active(&w->source)) {
+        u64 bytes = w->source.stats.file_bytes;
+
+        w->link_down = w->pipes == WORLD_PIPES;
+        world_step(w);
+        if (w->source.stats.file_bytes > bytes)
+            cut_all();
+    }
+    assert_int_equal(w->source.stats.files, FILES_FAILED);
+    assert_in_range(w->now - cut, 60000000000, 62000000000);
+}
+
+/* Files that a move did not bring can be sent after it; not to a destination that does not have the guest any more. */
+static void test_files_are_sent_later(void **unused)
+{
+    struct migrate_settings settings = with_images();
+
+    (void)unused;
+    settings.follow = false;
+    move(settings);
+    assert_int_equal(w->source.stats.files, FILES_NONE);
+    send_files_again();
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.files, FILES_THERE);
+    assert_true(w->dest_vm.filed);
+    w->dest_vm.running = false;
+    dest_forget(&w->dest, &w->dest_vm);
+    send_files_again();
+    w->dest_vm.off = true;
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.files, FILES_FAILED);
+    assert_string_equal(w->source.stats.files_reason, "no guest that its files are for waits for them, or runs, there");
+    world_crash_dest(w);
+    send_files_again();
+    world_run(w, STEPS);
+    assert_string_equal(w->source.stats.files_reason, "no guest that its files are for waits for them, or runs, there");
+}
+
+static void test_the_operator_stops_them(void **unused)
+{
+    (void)unused;
+    for (unsigned down = 0; down < 2; down++) {
+        files_come();
+        w->link_down = down;
+        if (down)
+            cut_all();
+        world_step(w);
+        assert_int_equal(source_stop_files(&w->source), 0);
+        world_run(w, STEPS);
+        assert_int_equal(source_stop_files(&w->source), -ENOENT);
+        assert_int_equal(w->source.stats.files, FILES_FAILED);
+        assert_string_equal(w->source.stats.files_reason, "the operator has stopped them");
+        assert_int_equal(world_where(w), 2);
+        assert_int_equal(dest_held(&w->dest), 0);
         teardown(unused);
         setup(unused);
-        cut_at(with_images(), 0, n);
-        assert_true(world_where(w) == 1 || w->source.stats.files == (w->dest_vm.filed ? FILES_THERE : FILES_FAILED) ||
-                    w->dest_vm.filed); /* that they have come may not have been heard */
-        came += w->dest_vm.filed;
-        lost += world_where(w) == 2 && !w->dest_vm.filed;
     }
-    assert_true(came && lost);
+}
+
+/* A file that is damaged is no use, and is not tried again; that is said once, though more of it is under way. */
+static void test_what_follows_is_damaged(void **unused)
+{
+    (void)unused;
+    files_come();
+    world_damage();
+    world_run(w, STEPS);
+    world_damage();
+    assert_int_equal(w->source.stats.files, FILES_FAILED);
+    assert_string_equal(w->source.stats.files_reason, "a file that it starts from arrived damaged");
+    assert_int_equal(w->pipes, 1);
+    assert_int_equal(world_where(w), 2);
+    assert_true(w->dest.incoming[0].settled && !w->dest_vm.filed);
+    send_files_again();
+    world_run(w, STEPS);
+    assert_true(w->dest_vm.filed);
 }
 
 static void test_no_memory_for_what_follows(void **unused)
@@ -292,7 +452,7 @@ static void test_they_follow_a_split_guest(void **unused)
     (void)unused;
     move(settings);
     assert_int_equal(w->source.stats.files, FILES_THERE);
-    assert_int_equal(w->dest_vm.filed, 1);
+    assert_true(w->dest_vm.filed);
     assert_int_equal(world_where(w), 2);
 }
 
@@ -319,10 +479,52 @@ static void test_what_follows_is_limited(void **unused)
     }
 }
 
+/* What the destination answers to a record; 0: nothing. */
+static u32 answer(struct line *line, u32 type, const void *body, size_t len)
+{
+    line->heard = 0;
+    line_say(line, type, body, len);
+    for (unsigned i = 0; i < 5; i++)
+        dest_step(&w->dest);
+    line_hear(line);
+    return line->heard;
+}
+
+/* The first of two files is damaged, and the second one is under way already: one answer tells of it, until another
+ * OFFER. */
+static void test_filed_is_said_once(void **unused)
+{
+    const struct wire_offer offer = { .count = 2, .file = { { 96, 1 }, { 200, 2 } } };
+    struct {
+        struct wire_part head;
+        u8 bytes[96];
+    } part = { .head = { .index = 0 } };
+    struct wire_digest digest = { .index = 0 };
+    struct migrate_settings settings = with_images();
+    struct line line;
+
+    (void)unused;
+    settings.follow = false;
+    move(settings);
+    line_open(&line, &w->dest);
+    line_header(&line, WIRE_RESOLVE, 0, w->source.stats.epoch);
+    for (unsigned i = 0; i < 2; i++) {
+        part.head.index = digest.index = 0;
+        assert_int_equal(answer(&line, WIRE_OFFER, &offer, sizeof(offer)), WIRE_NEED);
+        assert_int_equal(answer(&line, WIRE_FILE, &part, sizeof(part)), 0);
+        assert_int_equal(answer(&line, WIRE_DIGEST, &digest, sizeof(digest)), WIRE_FILED);
+        part.head.index = digest.index = 1;
+        assert_int_equal(answer(&line, WIRE_FILE, &part, sizeof(part)), 0);
+        assert_int_equal(answer(&line, WIRE_DIGEST, &digest, sizeof(digest)), 0);
+    }
+    line_leave(&line, &w->dest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_it_starts_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_its_files_are_there_already, setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_is_not_started, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_what_is_not_there_crosses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_guest_does_not_shut_down, setup, teardown),
@@ -333,6 +535,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flip_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_follow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_that_follow_are_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_link_stays_down, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_link_comes_and_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_are_sent_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_operator_stops_them, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_follows_is_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_filed_is_said_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory_for_what_follows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_they_follow_a_split_guest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_follows_is_limited, setup, teardown),

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "migrate"
+#include "migrate/vm_files.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "config/config.h"
+#include "guest/load/images.h"
+#include "host/log.h"
+#include "migrate/migration.h"
+#include "migrate/moves.h"
+#include "migrate/vm_source.h"
+#include "owners/claims.h"
+
+/* Why its files can't be sent now; NULL: they can. */
+static const char *misfit(const struct move *move)
+{
+    if (move->live)
+        return "its move is not over: see query-migrate";
+    if (move->request.check || move->request.file.ops || move->stats.status != MIGRATE_COMPLETED)
+        return "its last move has not brought it anywhere";
+    return NULL;
+}
+
+/* As a source whose guest is gone, and has its copy here freed. */
+int vm_files_send(struct move *move, const char **reason)
+{
+    struct vm_source *from;
+
+    *reason = misfit(move);
+    if (*reason)
+        return -EBUSY;
+    *reason = "no memory";
+    from = calloc(1, sizeof(*from));
+    if (!from)
+        return -ENOMEM;
+    from->gone = from->again = true;
+    from->to = move->request.to;
+    from->image = move->image;
+    image_locate(&from->image, move->vm_id);
+    source_init(&from->source, &vm_source_ops, from, move->vm_id, move->stats.epoch, claims_owner());
+    if (source_send_files(&from->source, move->name, &move->stats, migration_settings()->max_bandwidth)) {
+        free(from);
+        return -ENOMEM;
+    }
+    from->move = move;
+    move->live = &from->source;
+    list_add_tail(&vm_sources, &from->node);
+    pr_info("%s: what it starts from follows it, under epoch %lu", move->name, move->stats.epoch);
+    return 0;
+}
+
+int vm_files_stop(const struct move *move)
+{
+    list_for_each (node, &vm_sources) {
+        struct vm_source *from = container_of(node, struct vm_source, node);
+
+        if (from->move == move)
+            return source_stop_files(&from->source);
+    }
+    return -ENOENT;
+}
