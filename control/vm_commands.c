@@ -234,6 +234,8 @@ int command_vm(struct call *call)
     json_number(out, "resets", vm->resets);
     put_halves(out, vm);
     json_string(out, "image", guest_image_here(&vm->image) ? "here" : "elsewhere");
+    json_string(out, "cmdline", vm->image.cmdline);
+    json_string(out, "on_crash", vm->on_crash == CONFIG_CRASH_STOP ? "stop" : "reset");
     json_number(out, "cpu_throttle_percentage", vm->throttle);
     json_number(out, "write_limit", vm->write_limit);
     put_shutdown(out, &platform_of(vm)->shutdown);

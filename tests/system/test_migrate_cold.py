@@ -77,6 +77,54 @@ def test_one_that_has_ended_moves_and_starts(site):
     started(site.b)
 
 
+def definition(host):
+    """What `vm` and `net` show of the keys of its [vm]."""
+    [mac] = [port["mac"] for port in host.get("/v1/net")["ports"] if port["port"] == "echo"]
+    shown = host.get("/v1/vms/echo")
+    return mac, {key: shown[key] for key in ("name", "vm_id", "memory_mib", "vcpus", "cmdline", "on_crash", "image")}
+
+
+@pytest.mark.parametrize("keys", [
+    {}, {"on-crash": "stop", "mac": "52:54:00:12:34:56", "uuid": "0123456789abcdef0123456789abcdef", "vcpus": "2",
+         "initrd": "hello.elf", "autostart": "no"},
+], ids=["default", "all"])
+def test_its_definition_moves(site, keys):
+    """Whatever of it can mean something there; and back, where it is as it was."""
+    site.a.boot(vm("echo", "echo.elf", memory="12M", cmdline="power=off a=b", **keys))
+    site.b.boot()
+    site.a.machine.wait("api: port 80", TIMEOUT["qemu"])
+    site.b.ready()
+    if "autostart" not in keys:
+        started(site.a)
+    before = definition(site.a)
+    for source, dest in ((site.a, site.b), (site.b, site.a)):
+        done = source.godwit("migrate", "echo", dest.address, "--mode", "cold")
+        assert done.returncode == 0, done
+        assert definition(dest) == before
+        started(dest)
+
+
+def test_its_name_is_taken_until_it_is_gone(site):
+    """It has ended, and nobody knows yet whether it lives at its destination: no other guest of its name comes."""
+    site.third()
+    site.boot(echo("off"))
+    site.c.boot(echo("off"))
+    site.c.ready()
+    started(site.a)
+    relay = Relay(site.net, site.b.address)
+    relay.stop_at(SOURCE, "COMMIT", relay.cut)
+    site.a.begin("echo", relay, "cold")
+    relay.reached()
+    site.a.wait_status("echo", "in-doubt")
+    refused = site.c.godwit("migrate", "echo", site.a.address)
+    assert refused.returncode == 1 and "echo is on its way from there, or in doubt" in refused.stderr, refused
+    assert site.c.guests()["echo"] == "running" and site.a.guests()["echo"] == "in-doubt"
+    relay.reopen()
+    site.a.wait_status("echo", "completed")
+    assert site.c.godwit("migrate", "echo", site.a.address).returncode == 0
+    relay.close()
+
+
 def test_the_link_breaks(site):
     """When it has shut down, before COMMIT: it is started again where it was, and nothing is left of it there. With
     COMMIT on its way: in doubt, until the link is back; then it starts there."""
