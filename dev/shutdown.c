@@ -21,14 +21,20 @@ const char *shutdown_name(enum shutdown_state state)
     return names[state];
 }
 
+static void press(struct vm *vm, u64 now)
+{
+    spin_lock(&vm->device_lock);
+    acpi_pm_power_button(&platform_of(vm)->pm);
+    spin_unlock(&vm->device_lock);
+    platform_of(vm)->shutdown.again = now + SHUTDOWN_AGAIN_S * NS_PER_S;
+}
+
 void shutdown_ask(struct vm *vm, u32 timeout, bool force)
 {
     platform_of(vm)->shutdown = (struct shutdown){
         .state = SHUTDOWN_ASKED, .force = force, .timeout = timeout, .asked = clock_ns(), .resets = vm->resets
     };
-    spin_lock(&vm->device_lock);
-    acpi_pm_power_button(&platform_of(vm)->pm);
-    spin_unlock(&vm->device_lock);
+    press(vm, platform_of(vm)->shutdown.asked);
     pr_info("%s: asked to shut down within %u s%s", vm->name, timeout, force ? ", else it is powered off" : "");
 }
 
@@ -51,6 +57,15 @@ static void expire(struct vm *vm, struct shutdown *shutdown)
     vm_poweroff(vm);
 }
 
+/* The time runs. A guest whose power button puts it to sleep would be woken by another press, and what is pressed while
+ * a move holds it may be lost. */
+static u64 remind(struct vm *vm, const struct shutdown *shutdown, u64 ends, u64 now)
+{
+    if (now >= shutdown->again && !vm->holds && !__atomic_load_n(&vm->asleep, __ATOMIC_RELAXED))
+        press(vm, now);
+    return MIN(ends, MAX(shutdown->again, now + NS_PER_S));
+}
+
 /* Look at a VM that was asked. Returns when to look again: clock_ns, ~0: never. One that is held, for a move perhaps,
  * is not ours to end, so its time is over when it is let go. */
 static u64 look(struct vm *vm, struct shutdown *shutdown, u64 now)
@@ -64,7 +79,7 @@ static u64 look(struct vm *vm, struct shutdown *shutdown, u64 now)
         settle(shutdown, SHUTDOWN_RESET);
         pr_warn("%s: was to shut down, and has started anew instead", vm->name);
     } else if (now < ends) {
-        return ends;
+        return remind(vm, shutdown, ends, now);
     } else if (vm->holds) {
         return now + NS_PER_S;
     } else {

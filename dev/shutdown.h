@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A VM is asked to shut down: somebody presses its power button, and what the guest makes of that is watched for a
- * time. Host loop.
+ * time. The button is pressed again from time to time: a guest whose system is still coming up does not hear it. Host
+ * loop.
  */
 #pragma once
 
@@ -11,6 +12,7 @@ struct vm;
 
 #define SHUTDOWN_S 90 /* how long a guest may take, unless somebody says otherwise; as long as systemd waits */
 #define SHUTDOWN_MAX_S 3600
+#define SHUTDOWN_AGAIN_S 10 /* between two presses */
 
 /* What has become of it. */
 enum shutdown_state {
@@ -28,6 +30,7 @@ struct shutdown {
     bool force;         /* power it off when the time is over */
     u32 timeout;        /* seconds */
     u64 asked, settled; /* clock_ns; settled: when the state became another one than SHUTDOWN_ASKED */
+    u64 again;          /* clock_ns: when the button is pressed again */
     u64 resets;         /* of the VM until it was asked */
 };
 

@@ -2,8 +2,8 @@
 """`godwit shutdown`: a guest that obeys its power button, one that does not, and one that starts anew instead."""
 
 import pytest
-from machine import vm
-from migration import Site, says
+from machine import TIMEOUT, vm
+from migration import LINUX, Site, says
 
 
 def echo(name, power):
@@ -39,3 +39,16 @@ def test_each_end(tmp_path, emu):
         assert "resets has started anew instead of shutting down, and runs" in reset.stderr
         assert host.guests()["resets"] == "running"
         assert host.get("/v1/vms/resets")["shutdown"]["state"] == "reset"
+
+
+def test_one_that_still_starts(tmp_path):
+    """Its kernel does not know its power button yet when that is pressed first; it obeys all the same."""
+    with Site(tmp_path / "site") as site:
+        site.a.boot(LINUX.replace("quiet", "quiet run=buttons"))
+        site.a.ready()
+        site.a.wait_for("it runs", lambda: site.a.guests()["linux"] == "running")
+        site.a.post("/v1/vms/linux/shutdown", timeout=900)
+        assert "godwit-guest: ready" not in site.a.machine.log
+        site.a.machine.wait("godwit-guest: ready", TIMEOUT["qemu"])
+        site.a.wait_for("it has shut down", lambda: site.a.get("/v1/vms/linux")["shutdown"]["state"] == "done",
+                        TIMEOUT["qemu"])

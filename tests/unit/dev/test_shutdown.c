@@ -103,6 +103,35 @@ static void test_it_starts_anew_instead(void **unused)
     assert_int_equal(vm.status, VM_RUNNING); /* force is for a guest that does nothing */
 }
 
+/* One that does not hear it yet is told again; not while it sleeps, for that would wake it, or while a move holds it.
+ */
+static void test_it_is_told_again(void **unused)
+{
+    (void)unused;
+    shutdown_ask(&vm, 90, false);
+    after(9);
+    assert_int_equal(pressed, 1);
+    assert_true(shutdown_poll() <= rdtsc() + SECOND);
+    after(1);
+    assert_int_equal(pressed, 2);
+    vm.asleep = true;
+    after(12);
+    vm.asleep = false;
+    vm.holds = 1;
+    after(1);
+    assert_int_equal(pressed, 2);
+    vm.holds = 0;
+    after(1);
+    assert_int_equal(pressed, 3);
+    after(9);
+    assert_int_equal(pressed, 3);
+    after(1);
+    assert_int_equal(pressed, 4);
+    vm.status = VM_PASSED;
+    assert_string_equal(after(30), "done");
+    assert_int_equal(pressed, 4);
+}
+
 /* A move holds it, and may have ended with another owner: it is not powered off before it is let go. */
 static void test_it_is_held(void **unused)
 {
@@ -129,8 +158,11 @@ static void test_the_time_ends_meanwhile(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_it_shuts_down, setup),           cmocka_unit_test_setup(test_it_does_not, setup),
-        cmocka_unit_test_setup(test_it_starts_anew_instead, setup),  cmocka_unit_test_setup(test_it_is_held, setup),
+        cmocka_unit_test_setup(test_it_shuts_down, setup),
+        cmocka_unit_test_setup(test_it_does_not, setup),
+        cmocka_unit_test_setup(test_it_starts_anew_instead, setup),
+        cmocka_unit_test_setup(test_it_is_held, setup),
+        cmocka_unit_test_setup(test_it_is_told_again, setup),
         cmocka_unit_test_setup(test_the_time_ends_meanwhile, setup),
     };
 
