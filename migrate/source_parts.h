@@ -10,6 +10,7 @@
 
 #define NS_PER_MS 1000000ULL
 #define BURST (2 * WIRE_BATCH * (WIRE_PAGE + sizeof(struct wire_page))) /* bytes, of what max_bandwidth limits */
+#define PUSH_BATCH (WIRE_BATCH / 4) /* pages of a record that nobody has asked for: who asks waits for it */
 
 /* In `say` of struct source, beside the messages of the handoff: END. */
 #define SAY_END (1u << 31)

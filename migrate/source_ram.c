@@ -87,7 +87,7 @@ static u64 take(struct source *s, u64 pages)
 static unsigned batch_room(const struct source *s)
 {
     u64 second = s->settings.max_bandwidth / WIRE_PAGE;
-    unsigned most = s->stage == STAGE_SERVE ? WIRE_BATCH / 4 : WIRE_BATCH; /* what is wanted shall not wait for long */
+    unsigned most = s->stage == STAGE_SERVE ? PUSH_BATCH : WIRE_BATCH;
 
     return s->settings.max_bandwidth ? (unsigned)MIN(MAX(second, 1), most) : most;
 }

@@ -20,6 +20,7 @@
 #define AHEAD_LEAST 32
 #define AHEAD_MOST 128
 #define NEIGHBOURS 64 /* pages, on both sides of one that is wanted, that are sent next; then what is behind them */
+#define SPARE 4       /* pages of the bandwidth that a push leaves for what is wanted next */
 #define BROKEN "the second connection broke"
 
 bool source_may_split(const struct source *s)
@@ -445,6 +446,9 @@ static bool push(struct source *s)
         return false;
     if (s->runs) /* a page that is kept for a fuller record might be wanted */
         return source_say_zero(s, &s->outbox, s->run, &s->runs);
+    /* Nobody else gets what is gathered: until all of it can go, it had better be there for who wants it. */
+    if (!bucket_holds(&s->bucket, (PUSH_BATCH + SPARE) * (WIRE_PAGE + sizeof(struct wire_page)), source_now(s)))
+        return false;
     return (s->left || s->batch.pages) && source_ram_produce(s, &done) && !done;
 }
 

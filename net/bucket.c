@@ -47,14 +47,18 @@ void bucket_set_rate(struct bucket *bucket, u64 rate, u64 now)
     bucket->filled = now;
 }
 
-bool bucket_take(struct bucket *bucket, u64 bytes, u64 now)
+bool bucket_holds(struct bucket *bucket, u64 bytes, u64 now)
 {
     if (unlimited(bucket))
         return true;
     fill(bucket, now);
-    bytes = MIN(bytes, bucket->burst);
-    if (bucket->tokens < bytes)
+    return bucket->tokens >= MIN(bytes, bucket->burst);
+}
+
+bool bucket_take(struct bucket *bucket, u64 bytes, u64 now)
+{
+    if (!bucket_holds(bucket, bytes, now))
         return false;
-    bucket->tokens -= bytes;
+    bucket->tokens -= unlimited(bucket) ? 0 : MIN(bytes, bucket->burst);
     return true;
 }

@@ -17,5 +17,6 @@ void bucket_init(struct bucket *bucket, u64 rate, u64 burst, u64 now);
 /* Use another rate from now on. */
 void bucket_set_rate(struct bucket *bucket, u64 rate, u64 now);
 
-/* May `bytes` (at most burst) be sent now? If so they are taken. */
+/* May `bytes` (at most burst) be sent now? _take: if so they are taken. */
+bool bucket_holds(struct bucket *bucket, u64 bytes, u64 now);
 bool bucket_take(struct bucket *bucket, u64 bytes, u64 now);

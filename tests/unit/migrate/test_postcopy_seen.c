@@ -54,6 +54,36 @@ static void test_pull_there(void **state)
     }
 }
 
+/* What the guest waits for comes next, though the push is about to send it, too: each page in a turn of its own. */
+static void test_wanted_comes_first(void **state)
+{
+    struct world *w = begin_slow(false);
+    u64 turn = WIRE_PAGE * 1000000000ULL / 400000;
+    unsigned page, waits = 0;
+
+    (void)state;
+    w->writes = 0;
+    for (unsigned i = 0; i < 40; i++) /* what it wanted itself comes */
+        world_step(w);
+    for (page = 0; w->dest_vm.nr_missing > 100; waits++) {
+        u64 wanted;
+
+        for (unsigned i = 0; i < 5 + waits % 40; i++)
+            world_step(w);
+        while (!w->dest_vm.missing[page])
+            page++;
+        w->dest_vm.missing[page] = FAKE_WANTED;
+        wanted = w->now;
+        while (w->dest_vm.missing[page])
+            world_step(w);
+        assert_in_range(w->now - wanted, 0, 2 * turn);
+    }
+    assert_true(waits > 20);
+    world_run(w, STEPS);
+    assert_smooth(w);
+    end(w);
+}
+
 /* While its memory comes, either end says how much is missing, and for how long. */
 static void test_what_is_left(void **state)
 {
@@ -244,11 +274,12 @@ static void test_missing_is_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pull_there),        cmocka_unit_test(test_what_is_left),
-        cmocka_unit_test(test_progress),          cmocka_unit_test(test_wish_refused),
-        cmocka_unit_test(test_lane_breaks_early), cmocka_unit_test(test_bandwidth),
-        cmocka_unit_test(test_missing_is_work),   cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_back_at_once),      cmocka_unit_test(test_check),
+        cmocka_unit_test(test_pull_there),         cmocka_unit_test(test_what_is_left),
+        cmocka_unit_test(test_progress),           cmocka_unit_test(test_wish_refused),
+        cmocka_unit_test(test_lane_breaks_early),  cmocka_unit_test(test_bandwidth),
+        cmocka_unit_test(test_missing_is_work),    cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_back_at_once),       cmocka_unit_test(test_check),
+        cmocka_unit_test(test_wanted_comes_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
