@@ -22,6 +22,7 @@
 #include "owners/claims.h"
 #include "migrate/halves.h"
 #include "migrate/migration.h"
+#include "migrate/vm_report.h"
 #include "owners/peers.h"
 #include "owners/witness.h"
 #include "save/saving.h"
@@ -69,15 +70,6 @@ struct vm_metric {
     u64 (*value)(const struct vm *vm);
     bool ns; /* the value is in nanoseconds and shown in seconds */
 };
-
-static u64 sum_ran(const struct vm *vm)
-{
-    u64 ticks = 0;
-
-    for (u32 i = 0; i < vm->nr_vcpus; i++)
-        ticks += vm->vcpu[i]->guest_ticks;
-    return clock_ticks_to_ns(ticks);
-}
 
 static u64 sum_interrupts(const struct vm *vm)
 {
@@ -169,7 +161,7 @@ static u64 postcopy_blocktime(const struct vm *vm)
 }
 
 static const struct vm_metric vm_metrics[] = {
-    { "godwit_vm_cpu_seconds_total", "counter", "Time that a VM's processors had, exits included.", sum_ran, true },
+    { "godwit_vm_cpu_seconds_total", "counter", "Time that a VM's processors had, exits included.", vm_ran, true },
     { "godwit_vm_interrupts_injected_total", "counter", "Interrupts injected.", sum_interrupts, false },
     { "godwit_vm_console_bytes_total", "counter", "Bytes that a guest has sent to its console.", console_bytes, false },
     { "godwit_vm_unlogged_lines_total", "counter", "Lines of a guest that were too many for the log.", unlogged_lines,

@@ -152,6 +152,7 @@ static void put_forecast(struct json *out, const struct migrate_stats *stats)
     json_bool(out, "watched", !known->unwatched);
     json_number(out, "dirty-pages-rate", known->dirty_rate);
     json_number(out, "working-set", known->working_set);
+    json_number(out, "busy", known->busy / 10000);
     json_number(out, "bytes-per-second", known->rate);
     json_milli(out, "round-trip", known->rtt_us);
     json_close(out);
@@ -168,6 +169,7 @@ static void put_forecast(struct json *out, const struct migrate_stats *stats)
         json_number(out, "rounds", row->rounds);
         json_number(out, "bytes", row->bytes);
         json_number(out, "slowdown", forecast_slowdown(row));
+        json_number(out, "waits", row->waits);
         json_close(out);
     }
     json_close(out);

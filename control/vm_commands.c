@@ -20,6 +20,7 @@
 #include "hv/vm.h"
 #include "migrate/halves.h"
 #include "migrate/migration.h"
+#include "migrate/vm_report.h"
 #include "stream/vm_history.h"
 
 #define COMMAND_REASON 200 /* characters of the reason why something fails */
@@ -72,18 +73,16 @@ static void put_halves(struct json *out, const struct vm *vm)
 /* Write what both the list and the details show. */
 static void put_summary(struct json *out, const struct vm *vm)
 {
-    u64 ticks = 0, exits = 0;
+    u64 exits = 0;
 
-    for (u32 i = 0; i < vm->nr_vcpus; i++) {
-        ticks += vm->vcpu[i]->guest_ticks;
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
         exits += vcpu_exits(vm->vcpu[i]);
-    }
     json_string(out, "name", vm->name);
     json_string(out, "status", status_name(vm));
     json_number(out, "epoch", vm->identity.epoch);
     json_number(out, "vcpus", vm->nr_vcpus);
     json_number(out, "memory_mib", vm->memory >> 20);
-    json_number(out, "ran_ms", milliseconds(ticks));
+    json_number(out, "ran_ms", vm_ran(vm) / 1000000);
     json_number(out, "exits", exits);
     put_reason(out, vm);
 }

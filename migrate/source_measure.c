@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is known before a move: the guest is watched by its dirty log in two windows of different length, which tell how
- * much it writes and to how many pages; one page in so many is looked at, which tells how many have contents; and
- * meanwhile zeros are sent, which the destination skips, and which tell what the link carries.
+ * What is known before a move: the guest is watched by its dirty log in two windows, which tell how much it writes, and
+ * by what it writes in both of them to how many pages; for how long its processors run meanwhile tells whether it
+ * sleeps; one page in so many is looked at, which tells how many have contents; and zeros are sent, which the
+ * destination skips, and which tell what the link carries.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,31 +13,27 @@
 #include "migrate/source_parts.h"
 
 #define WINDOWS ARRAY_SIZE(((struct source_measure *)0)->window)
+#define WINDOW_MS 100
 #define SAMPLE 4096 /* pages to look at, about */
 #define LOOKS 64    /* in one go */
 #define PROBE_BODY (15 * WIRE_PAGE)
 #define PROBE_MOST MiB(8) /* of the largest volley, about */
-
-static const u32 window_ms[] = { 50, 150 };
-_Static_assert(ARRAY_SIZE(window_ms) == WINDOWS, "a length for each window");
-
-static void begin_window(struct source *s)
-{
-    memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
-    s->round_began = source_now(s);
-}
 
 /* If somebody else has the log the guest is not watched. */
 void source_measure_begin(struct source *s)
 {
     struct source_measure *m = &s->measure;
 
-    *m = (struct source_measure){ .stride = s->ram.pages / SAMPLE + 1, .volley = sizeof(u64) };
+    *m = (struct source_measure){
+        .since = source_now(s), .ran = s->ops->ran(s->vm), .stride = s->ram.pages / SAMPLE + 1, .volley = sizeof(u64)
+    };
     s->stats.known = (struct predict_known){ .pages = s->ram.pages, .page = WIRE_PAGE + sizeof(struct wire_page) };
     s->logging = s->ops->log_start(s->vm) == 0;
     s->stats.known.unwatched = !s->logging;
     m->windows = s->logging ? 0 : WINDOWS;
-    begin_window(s);
+    m->harvested = s->ops->log_counters(s->vm)->harvested;
+    memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
+    s->round_began = source_now(s);
 }
 
 static void look(struct source *s)
@@ -53,13 +50,13 @@ static void look(struct source *s)
 
 static bool window_over(const struct source *s)
 {
-    unsigned windows = s->measure.windows;
-
-    return windows < WINDOWS && source_now(s) - s->round_began >= window_ms[windows] * NS_PER_MS;
+    return s->measure.windows < WINDOWS && source_now(s) - s->round_began >= WINDOW_MS * NS_PER_MS;
 }
 
+/* The bitmap has what was written in any window. */
 static void end_window(struct source *s)
 {
+    u64 before = s->measure.harvested;
     struct source_measure *m = &s->measure;
     int err = s->ops->harvest(s->vm, s->bitmap);
 
@@ -67,11 +64,12 @@ static void end_window(struct source *s)
         source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
     if (err)
         return;
+    m->harvested = s->ops->log_counters(s->vm)->harvested;
     m->window[m->windows++] = (struct policy_round){
         .us = MAX((source_now(s) - s->round_began) / 1000, 1),
-        .dirtied = bitmap_count(s->bitmap, s->ram.pages),
+        .dirtied = m->harvested - before,
     };
-    begin_window(s);
+    s->round_began = source_now(s);
 }
 
 /* Send what is next of the volley, and with the last of it ask for the answer. Returns false if the bandwidth is used
@@ -139,13 +137,18 @@ static void choose(struct source *s)
 
 static void finish(struct source *s)
 {
+    const struct source_measure *m = &s->measure;
     struct predict_known *known = &s->stats.known;
+    u64 bandwidth = s->settings.max_bandwidth ? s->settings.max_bandwidth : ~0ULL;
 
-    known->rate = s->settings.max_bandwidth ? MIN(s->measure.rate, s->settings.max_bandwidth) : s->measure.rate;
+    known->busy = MIN(policy_share(s->ops->ran(s->vm) - m->ran, 1000000, MAX(source_now(s) - m->since, 1)), 1000000);
+    known->paced = m->rate >= bandwidth - bandwidth / 8;
+    known->rate = MIN(m->rate, bandwidth);
     known->rtt_us = s->stats.rtt / 1000;
     known->fixed_us = s->settings.fixed_us;
     if (!known->unwatched)
-        policy_measure(s->measure.window, known->used, &known->dirty_rate, &known->working_set);
+        policy_measure(m->window, m->window[0].dirtied + m->window[1].dirtied - bitmap_count(s->bitmap, s->ram.pages),
+                       known->used, &known->dirty_rate, &known->working_set);
     if (known->rate)
         predict_modes(&s->settings.policy, known, s->stats.round, s->stats.forecast); /* no round is made yet */
     source_ram_all(s);

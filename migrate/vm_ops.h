@@ -48,6 +48,8 @@ struct migrate_source_ops {
     int (*log_start)(void *vm);
     bool (*log_stop)(void *vm);
     int (*harvest)(void *vm, u64 *bitmap);
+    /* ns for which its vcpus have run so far, all together. */
+    u64 (*ran)(void *vm);
     /* What the dirty log has counted since the VM was made. */
     const struct dirty_counters *(*log_counters)(void *vm);
     /* Until the next call keep the vcpus from running for so many percent of the time, 0 to 99, and let them write to

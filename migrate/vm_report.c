@@ -23,17 +23,25 @@ static void report_exits(const struct vm *vm)
     pr_info("%s: exits:%s", vm->name, at ? line : " none");
 }
 
+u64 vm_ran(const struct vm *vm)
+{
+    u64 ticks = 0;
+
+    for (u32 i = 0; i < vm->nr_vcpus; i++)
+        ticks += vm->vcpu[i]->guest_ticks;
+    return clock_ticks_to_ns(ticks);
+}
+
 void vm_report(const struct vm *vm)
 {
-    u64 ticks = 0, slices = 0, interrupts = 0;
+    u64 slices = 0, interrupts = 0;
 
     for (u32 i = 0; i < vm->nr_vcpus; i++) {
-        ticks += vm->vcpu[i]->guest_ticks;
         slices += vm->vcpu[i]->slices;
         interrupts += vm->vcpu[i]->interrupts_injected;
     }
     pr_info("%s: %s: %s; ran %lu ms in %lu slices, took %lu interrupts", vm->name, vm_status_name(vm->status),
-            vm->reason, clock_ticks_to_ns(ticks) / 1000000, slices, interrupts);
+            vm->reason, vm_ran(vm) / 1000000, slices, interrupts);
     pr_info(
         "%s: memory %lu MiB as %lu x 4 KiB, %lu x 2 MiB, %lu x 1 GiB, %lu split for code; %lu frames of nested tables",
         vm->name, vm->mem.size >> 20, vm->mem.pages_4k, vm->mem.pages_2m, vm->mem.pages_1g, vm->npt.exec_splits,

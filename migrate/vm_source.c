@@ -12,6 +12,7 @@
 #include "hv/vm.h"
 #include "stream/tcp_transport.h"
 #include "migrate/vm_describe.h"
+#include "migrate/vm_report.h"
 #include "migrate/vm_state.h"
 #include "owners/announcer.h"
 #include "migrate/move.h"
@@ -85,6 +86,11 @@ static int harvest(void *ctx, u64 *bitmap)
     while (!vm_harvest_ready(vm)) /* as long as a kick takes to other CPUs */
         cpu_relax();
     return 0;
+}
+
+static u64 ran(void *ctx)
+{
+    return vm_ran(((struct vm_source *)ctx)->vm);
 }
 
 static const struct dirty_counters *log_counters(void *ctx)
@@ -267,6 +273,7 @@ const struct migrate_source_ops vm_source_ops = {
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
+    .ran = ran,
     .log_counters = log_counters,
     .throttle = throttle,
     .pause = pause,

@@ -128,12 +128,17 @@ static u64 working_set(u64 total, const struct policy_round *a, const struct pol
     return MIN(policy_share(longer->dirtied, FX_ONE, part), total);
 }
 
-void policy_measure(const struct policy_round window[2], u64 most, u64 *rate, u64 *set)
+/*
+ * W as one counts the fish of a pond: of those that the first window has marked, the second one finds again the part
+ * that it finds of all (Chapman's estimator, which is defined without any in both, too).
+ */
+void policy_measure(const struct policy_round window[2], u64 both, u64 most, u64 *rate, u64 *set)
 {
-    const struct policy_round *longer = &window[window[1].us > window[0].us];
+    const struct policy_round *a = &window[0], *b = &window[1];
+    const struct policy_round all = { .us = a->us + b->us, .dirtied = a->dirtied + b->dirtied - both };
 
-    *set = MAX(working_set(most, &window[0], &window[1]), MAX(window[0].dirtied, window[1].dirtied));
-    *rate = rate_of(longer, *set);
+    *set = MAX(MIN(policy_share(a->dirtied + 1, b->dirtied + 1, both + 1) - 1, most), all.dirtied);
+    *rate = rate_of(&all, *set);
 }
 
 /*

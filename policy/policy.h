@@ -103,9 +103,9 @@ u64 fx_converged(u64 rho);
 /* a * b / c, saturating, and if c is 0. */
 u64 policy_share(u64 a, u64 b, u64 c);
 
-/* r and W, from two windows of different length (us, dirtied) in which the guest was watched. It writes to `most` pages
- * at most, as far as is known. */
-void policy_measure(const struct policy_round window[2], u64 most, u64 *rate, u64 *set);
+/* r and W, from two windows (us, dirtied) in which the guest was watched, and from how many pages it wrote in both of
+ * them. It writes to `most` pages at most, as far as is known. */
+void policy_measure(const struct policy_round window[2], u64 both, u64 most, u64 *rate, u64 *set);
 
 /* U(t): pages dirtied after `us` by a guest that writes `rate` pages/s to `set` pages. */
 u64 policy_dirtied(u64 set, u64 rate, u64 us);

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is not modelled: pages of zeros, which cost next to nothing; reads, which a guest in two halves waits for, too;
- * and what the guest would have slept through. So of a guest that reads a lot the time that it loses in post-copy is
- * too low, and of one that sleeps a lot too high.
+ * A guest in two halves. It works for `busy` of each second, writes r pages, and sleeps for the rest. Of the pages that
+ * it writes the part f is missing; each of these it waits for, L long. So what it does in a second takes busy + r f L.
+ * Up to a second nothing is lost, for it sleeps less; beyond that it gets on at the pace 1 / (busy + r f L). The push
+ * goes on behind the last page that was wanted, and what a guest writes lies together: so each page that comes is taken
+ * for one of these, and f falls by the link's rate until none of them is missing.
+ *
+ * What is not modelled: pages of zeros, which cost next to nothing; what the guest only reads, which it waits for, too,
+ * and which nobody sees before; and that a processor's caches and translations are cold there.
  */
 #include "policy/predict.h"
 
@@ -11,6 +16,8 @@
 #define US_PER_S 1000000ULL
 #define WRITE_NS 1000 /* of the guest's time for the first write to a page in a round: a fault or its like */
 #define AHEAD 16      /* pages that are on the way before one that is asked for: half of what may be (source_serve.c) */
+#define STEPS 64      /* of the time in which pages come */
+#define PARTS 1024    /* of a page */
 
 static u64 send_us(const struct predict_known *known, u64 pages)
 {
@@ -66,15 +73,38 @@ static void count_stop(struct forecast *row, const struct predict_known *known, 
     row->bytes += pages * known->page;
 }
 
-/* The guest runs there, and misses so many pages: half of those that it touches until all have come it waits for. */
-static void count_missing(struct forecast *row, const struct predict_known *known, u64 missing)
+/* How long a page takes from the access that waits for it. */
+static u64 wait_us(const struct predict_known *known)
 {
-    u64 us = send_us(known, missing), latency = known->rtt_us + send_us(known, AHEAD);
-    u64 touched = MIN(policy_dirtied(known->working_set, known->dirty_rate, us), missing);
+    return known->rtt_us + (known->paced ? 0 : send_us(known, AHEAD));
+}
 
-    row->total_us += us;
-    row->bytes += missing * known->page;
-    row->lost_us += MIN(touched / 2 * latency, us);
+/* A guest that misses `missing` of the pages that it writes runs for `us`. Returns how many of them it waits for. Both
+ * are in parts of a page. */
+static u64 run_in_halves(struct forecast *row, const struct predict_known *known, u64 missing, u64 us)
+{
+    u64 wants = policy_share(known->dirty_rate, missing, MAX(known->working_set, 1)); /* parts a second */
+    u64 waiting = MIN(policy_share(wants, wait_us(known), PARTS), 1ULL << 40);
+    u64 takes = MAX(known->busy + waiting, US_PER_S);
+
+    row->lost_us += policy_share(us, takes - US_PER_S, takes);
+    return MIN(policy_share(policy_share(wants, us, US_PER_S), US_PER_S, takes), missing);
+}
+
+/* The guest runs there, and misses so many pages, of which it writes to `missing`, until all have come. */
+static void count_missing(struct forecast *row, const struct predict_known *known, u64 pages, u64 missing)
+{
+    u64 us = send_us(known, missing), waits = 0;
+
+    row->missing = pages;
+    for (unsigned i = 0; i < STEPS; i++) {
+        u64 left = policy_share(missing * PARTS, 2 * (STEPS - i) - 1, 2 * STEPS);
+
+        waits += run_in_halves(row, known, left, us / STEPS);
+    }
+    row->waits = waits / PARTS;
+    row->total_us += send_us(known, pages);
+    row->bytes += pages * known->page;
 }
 
 static void predict_stop_copy(const struct predict_known *known, struct forecast *row)
@@ -85,17 +115,20 @@ static void predict_stop_copy(const struct predict_known *known, struct forecast
 static void predict_postcopy(const struct predict_known *known, struct forecast *row)
 {
     count_stop(row, known, fixed_us(known), 0);
-    count_missing(row, known, known->used);
+    count_missing(row, known, known->used, MIN(known->working_set, known->used));
 }
 
-/* A page that is asked for comes alone. Lost is what the guest waits for until it has all that it writes. */
+/* What is asked for comes, and nothing else. */
 static void predict_demand(const struct predict_known *known, struct forecast *row)
 {
-    u64 touched = MIN(known->working_set, known->used);
+    u64 touched = MIN(known->working_set, known->used), missing = touched * PARTS;
 
     count_stop(row, known, fixed_us(known), touched);
-    row->lost_us += touched * (known->rtt_us + send_us(known, 1));
+    for (unsigned i = 0; i < STEPS; i++)
+        missing -= run_in_halves(row, known, missing, DEMAND_US / STEPS);
+    row->waits = touched - missing / PARTS;
     row->total_us = ~0ULL;
+    row->missing = known->used;
 }
 
 static void predict_hybrid(const struct policy_settings *settings, const struct predict_known *known,
@@ -110,7 +143,7 @@ static void predict_hybrid(const struct policy_settings *settings, const struct 
         left = policy_left(&room[i]);
     }
     count_stop(row, known, fixed_us(known), 0);
-    count_missing(row, known, left);
+    count_missing(row, known, left, left);
 }
 
 static void predict_live(const struct policy_settings *settings, const struct predict_known *known,
@@ -138,7 +171,7 @@ static void predict_live(const struct policy_settings *settings, const struct pr
         count_stop(row, known, p.downtime_us, left);
     } else if (verdict == POLICY_SPLIT) {
         count_stop(row, known, fixed_us(known), 0);
-        count_missing(row, known, left);
+        count_missing(row, known, left, left);
     }
 }
 
@@ -158,9 +191,10 @@ void predict_modes(const struct policy_settings *settings, const struct predict_
 
 enum migrate_mode predict_choose(const struct forecast row[NR_FORECASTS], bool may_split)
 {
-    const struct forecast *live = &row[MODE_LIVE];
+    const struct forecast *live = &row[MODE_LIVE], *hybrid = &row[MODE_HYBRID], *postcopy = &row[MODE_POSTCOPY];
+    u64 slack = hybrid->missing <= postcopy->missing / 2 ? postcopy->lost_us / 8 : 0;
 
     if (!may_split || (!live->fails && !live->over_limit))
         return MODE_LIVE;
-    return row[MODE_HYBRID].lost_us < row[MODE_POSTCOPY].lost_us ? MODE_HYBRID : MODE_POSTCOPY;
+    return hybrid->lost_us < postcopy->lost_us + slack ? MODE_HYBRID : MODE_POSTCOPY;
 }

@@ -23,6 +23,7 @@ enum migrate_mode {
 };
 
 #define NR_FORECASTS (MODE_DEMAND + 1) /* the modes by which memory moves */
+#define DEMAND_US 3000000ULL           /* the time after the hand-over for which a forecast of demand looks */
 
 /* What is known of a guest that is to move, and of the way. */
 struct predict_known {
@@ -30,14 +31,18 @@ struct predict_known {
     u64 dirty_rate, working_set; /* r, pages/s; W, pages */
     u64 rate, rtt_us;            /* R, bytes/s; the round trip */
     u64 fixed_us;                /* the part of the downtime that is neither memory nor round trips */
+    u64 busy;                    /* of a million us, those in which a processor of it runs: what is left, it sleeps */
     u32 page;                    /* bytes of a page on the wire */
     bool unwatched;              /* nobody could watch the guest: r and W are taken for 0 */
+    bool paced;                  /* it is max-bandwidth that holds R down: no page waits behind others on the way */
 };
 
 struct forecast {
     u64 total_us;    /* until the guest is whole there, setup apart; ~0: not before somebody asks for all (demand) */
     u64 downtime_us; /* for which the guest stands */
-    u64 lost_us;     /* of the guest's own time until then, the downtime included */
+    u64 lost_us;     /* of the guest's own time until then, the downtime included; demand: in DEMAND_US */
+    u64 missing;     /* pages that are not there when the guest is handed over */
+    u64 waits;       /* for those of them that it writes */
     u64 bytes;       /* of pages, on the wire; demand: those that the guest asks for */
     u32 rounds;      /* live ones */
     bool fails;      /* on-stall = abort would end it */
@@ -52,7 +57,7 @@ void predict_modes(const struct policy_settings *settings, const struct predict_
 /* The part of its own time that the guest loses meanwhile, in percent, rounded up. */
 static inline u64 forecast_slowdown(const struct forecast *row)
 {
-    u64 us = row->total_us == ~0ULL ? row->lost_us : row->total_us;
+    u64 us = row->total_us == ~0ULL ? row->downtime_us + DEMAND_US : row->total_us;
 
     return us ? MIN((row->lost_us * 100 + us - 1) / us, 100) : 0;
 }
@@ -60,7 +65,8 @@ static inline u64 forecast_slowdown(const struct forecast *row)
 /*
  * The mode to choose: live, if it keeps the downtime limit, or if nothing else is possible (a move that verifies, a
  * destination that does not know post-copy); else of post-copy and hybrid the one in which the guest loses less of its
- * time. Stop-and-copy is never better than a live move, which stops early where that is enough; demand is for an
+ * time. But nobody sees what it reads: if hybrid loses about as little, and leaves at most half as much behind, it is
+ * hybrid. Stop-and-copy is never better than a live move, which stops early where that is enough; demand is for an
  * operator to choose.
  */
 enum migrate_mode predict_choose(const struct forecast row[NR_FORECASTS], bool may_split);

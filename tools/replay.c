@@ -333,17 +333,19 @@ static void show(const struct options *o, const struct outcome *out)
 
 /* --- Before the move --- */
 
-/* The guest is watched as a check does it (migrate/source_measure.c): what it writes in 50 ms, and in 150 ms after. */
+/* The guest is watched as a check does it (migrate/source_measure.c): what it writes in 100 ms, and in 100 ms after. */
 static struct predict_known watch(const struct options *o, const struct trace *trace)
 {
-    struct policy_round window[2] = { { .us = 50000 }, { .us = 150000 } };
+    struct policy_round window[2] = { { .us = 100000 }, { .us = 100000 } };
     struct position at = { 0, 0 };
-    u8 *dirty = calloc(trace->pages, 1);
+    u8 *dirty = calloc(trace->pages, 3), *of[2] = { dirty + trace->pages, dirty + 2 * trace->pages };
+    u64 both = 0;
     struct predict_known known = { .pages = trace->pages,
                                    .used = o->used ? o->used : trace->pages,
                                    .rate = (u64)(o->mbit * BITS_PER_MBIT / 8),
                                    .rtt_us = (u64)(o->rtt_ms * 1000),
                                    .fixed_us = (u64)(o->fixed_ms * 1000),
+                                   .busy = (u64)US_PER_S,
                                    .page = PAGE_BYTES };
 
     if (!dirty)
@@ -351,13 +353,14 @@ static struct predict_known watch(const struct options *o, const struct trace *t
     if (!guest_runs(trace, &at, o->at_s * US_PER_S, dirty))
         fail(o->file, "the trace is over before --at");
     for (unsigned i = 0; i < ARRAY_SIZE(window); i++) {
-        memset(dirty, 0, trace->pages);
-        if (!guest_runs(trace, &at, (double)window[i].us, dirty))
+        if (!guest_runs(trace, &at, (double)window[i].us, of[i]))
             fail(o->file, "the trace is over before the guest was watched for 0.2 s");
-        window[i].dirtied = count_pages(dirty, trace->pages);
+        window[i].dirtied = count_pages(of[i], trace->pages);
     }
+    for (u64 page = 0; page < trace->pages; page++)
+        both += of[0][page] && of[1][page];
     free(dirty);
-    policy_measure(window, known.used, &known.dirty_rate, &known.working_set);
+    policy_measure(window, both, known.used, &known.dirty_rate, &known.working_set);
     return known;
 }
 

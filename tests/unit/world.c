@@ -394,6 +394,7 @@ static const struct migrate_source_ops source_ops = {
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
+    .ran = fake_ran,
     .log_counters = log_counters,
     .throttle = fake_throttle,
     .pause = pause_vm,
@@ -468,6 +469,7 @@ void world_fini(struct world *w)
 void world_tick(struct world *w)
 {
     w->now += STEP_NS;
+    w->ran_ns += STEP_NS / 100 * w->busy;
     for (unsigned i = 0; i < w->pipes; i++)
         w->pipe[i].now = w->now;
 }

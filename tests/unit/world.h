@@ -65,6 +65,8 @@ struct world {
     unsigned overlooked; /* this page (1-based) is taken for untouched once */
     unsigned writes;     /* pages that the guest writes a step */
     unsigned working_set;
+    unsigned busy; /* percent of the time in which its processors run */
+    u64 ran_ns;    /* for which they have */
     u64 random;
     int no_memory; /* what describing the guest returns: 0 or -errno */
     enum wire_code refuse_check, refuse_create;

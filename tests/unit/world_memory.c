@@ -129,6 +129,11 @@ void fake_ask_again(void *ctx)
             vm->missing[i] = FAKE_WANTED;
 }
 
+u64 fake_ran(void *ctx)
+{
+    return ((struct fake_vm *)ctx)->world->ran_ns;
+}
+
 int fake_throttle(void *ctx, u32 percent, u64 write_limit)
 {
     struct fake_vm *vm = ctx;

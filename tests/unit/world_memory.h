@@ -21,6 +21,8 @@ bool fake_is_missing(void *vm, gpa_t gpa);
 bool fake_wanted(void *vm, gpa_t *gpa);
 void fake_ask_again(void *vm);
 
-/* Throttle the guest (struct migrate_source_ops). May it write to this page now? A new one must be within the limit. */
+/* For how long it has run. Throttle it (struct migrate_source_ops). May it write to this page now? A new one must be
+ * within the limit. */
+u64 fake_ran(void *ctx);
 int fake_throttle(void *ctx, u32 percent, u64 write_limit);
 bool fake_may_write(struct fake_vm *vm, u64 page);

@@ -386,8 +386,9 @@ static void show_forecast(const json_t *move)
                number(measured, "working-set"));
     else
         printf("; what it writes is not known, for its dirty log is in use");
-    printf(". The link carries %.1f MB/s, with a round trip of %.2f ms.\n\n",
-           number(measured, "bytes-per-second") / 1e6, number(measured, "round-trip"));
+    printf(". Its processors run for %.0f %% of the time.\n", number(measured, "busy"));
+    printf("The link carries %.1f MB/s, with a round trip of %.2f ms.\n\n", number(measured, "bytes-per-second") / 1e6,
+           number(measured, "round-trip"));
     printf("%-10s %12s %12s %7s %12s %9s\n", "mode", "total, ms", "downtime, ms", "rounds", "bytes", "slowdown");
     json_array_foreach(json_object_get(move, "forecast"), i, row)
     {

@@ -41,6 +41,7 @@ static void begin(const struct migrate_settings *settings, unsigned writes)
     world_init(&world);
     world.writes = 20;
     world.working_set = BUSY_PAGES;
+    world.busy = 30;
     for (unsigned i = 0; i < 100; i++)
         world_step(&world);
     world.writes = writes;
@@ -85,6 +86,8 @@ static void test_a_busy_guest_is_handed_over(void **state)
     assert_in_range(stats->known.working_set, BUSY_PAGES * 8 / 10, BUSY_PAGES * 12 / 10);
     assert_in_range(stats->known.dirty_rate, 2500, 6000); /* 4 in each ms */
     assert_in_range(stats->known.rate, 2000000, settings.max_bandwidth);
+    assert_true(stats->known.paced);
+    assert_in_range(stats->known.busy, 280000, 320000);
     row = &stats->forecast[stats->chosen];
     assert_in_range(stats->transferred, row->bytes * 9 / 10, row->bytes * 11 / 10);
     assert_true(stats->forecast[MODE_LIVE].over_limit && !row->over_limit);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -30,6 +31,7 @@ static struct predict_known guest(u64 rho_milli)
         .rate = (u64)LINK * PAGE,
         .rtt_us = 1000,
         .fixed_us = 3000,
+        .busy = 1000000,
         .page = PAGE,
     };
 }
@@ -114,21 +116,102 @@ static void test_on_stall(void **state)
     assert_true(row[MODE_LIVE].rounds > 8 && row[MODE_LIVE].lost_us > row[MODE_LIVE].total_us / 5);
 }
 
-/* r and W, of a guest that writes uniformly, from two windows. */
-static void test_measure(void **state)
+/* Moves that were made (docs/lab-modes.md, "What a quiet machine says"): a guest that works for 8 % of the time writes
+ * to 4101 pages, over a link of 2000 pages a second. Medians of waits and of the percent of its time that it lost. */
+static void test_measured_moves(void **state)
 {
-    struct policy_round window[2] = { { .us = 50000 }, { .us = 150000 } };
-    u64 rate, set;
+    static const struct {
+        u64 rate;
+        enum migrate_mode mode;
+        u64 waits, slowdown;
+    } move[] = {
+        { 0, MODE_POSTCOPY, 4, 1 },        { 0, MODE_HYBRID, 1, 0 },          { 1000, MODE_POSTCOPY, 939, 4 },
+        { 1000, MODE_HYBRID, 143, 1 },     { 2400, MODE_POSTCOPY, 1987, 12 }, { 2400, MODE_HYBRID, 1055, 3 },
+        { 4000, MODE_POSTCOPY, 1834, 40 }, { 4000, MODE_HYBRID, 1714, 15 },   { 2400, MODE_DEMAND, 3406, 2 },
+        { 4000, MODE_DEMAND, 3691, 24 },
+    };
 
     (void)state;
+    for (unsigned i = 0; i < sizeof(move) / sizeof(move[0]); i++) {
+        const struct predict_known known = {
+            .pages = 6144,
+            .used = 4122,
+            .dirty_rate = move[i].rate,
+            .working_set = 4101,
+            .rate = 2000 * PAGE,
+            .rtt_us = 700,
+            .fixed_us = 3000,
+            .busy = 80000,
+            .page = PAGE,
+            .paced = true,
+        };
+        const struct forecast *said = &row[move[i].mode];
+
+        predict_modes(&settings, &known, room, row);
+        assert_in_range(said->waits + 5, move[i].waits * 3 / 4, move[i].waits * 4 / 3 + 5);
+        assert_in_range(forecast_slowdown(said) + 12, move[i].slowdown, move[i].slowdown + 24);
+    }
+}
+
+/* What a guest would have slept it may wait instead; and on a link without a limit it waits for more. */
+static void test_what_a_wait_costs(void **state)
+{
+    struct predict_known known = guest(500);
+
+    (void)state;
+    predict(500);
+    assert_in_range(forecast_slowdown(&row[MODE_POSTCOPY]), 30, 70); /* it never sleeps */
+    known.busy = 100000;
+    known.paced = true;
+    predict_modes(&settings, &known, room, row);
+    assert_in_range(forecast_slowdown(&row[MODE_POSTCOPY]), 20, 50); /* r L is 5 */
+    known.dirty_rate = 800;
+    predict_modes(&settings, &known, room, row);
+    assert_in_range(row[MODE_POSTCOPY].lost_us, 0, 2 * row[MODE_POSTCOPY].downtime_us);
+    assert_true(row[MODE_POSTCOPY].waits > 100);
+}
+
+/* Watch a guest that writes `rate` pages a second to `pages` pages for twice 100 ms. */
+static void watch(u64 pages, u64 rate, u64 *found_rate, u64 *found_set)
+{
+    static u8 written[8192];
+    static u64 random = 1;
+    struct policy_round window[2] = { { .us = 100000 }, { .us = 100000 } };
+    u64 both = 0;
+
+    memset(written, 0, sizeof(written));
     for (unsigned i = 0; i < 2; i++)
-        window[i].dirtied = policy_dirtied(8000, 40000, window[i].us);
-    policy_measure(window, 65536, &rate, &set);
-    assert_in_range(set, 7600, 8400);
+        for (u64 n = 0; n < rate / 10; n++) {
+            u8 *page;
+
+            random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+            page = &written[(random >> 33) % pages];
+            window[i].dirtied += !(*page & 1U << i);
+            both += i && *page == 1;
+            *page |= 1U << i;
+        }
+    policy_measure(window, both, 65536, found_rate, found_set);
+}
+
+/* r and W, of guests that write uniformly: the more often they come back to a page, the better is W known. */
+static void test_measure(void **state)
+{
+    u64 rate, set, sum = 0;
+
+    (void)state;
+    watch(8000, 40000, &rate, &set);
+    assert_in_range(set, 7500, 8500);
     assert_in_range(rate, 38000, 42000);
-    for (unsigned i = 0; i < 2; i++)
-        window[i].dirtied = 0;
-    policy_measure(window, 65536, &rate, &set);
+    for (unsigned i = 0; i < 100; i++) { /* some 14 pages in both windows */
+        watch(4096, 2400, &rate, &set);
+        assert_in_range(set, 1600, 16000);
+        assert_in_range(rate, 2200, 2600);
+        sum += set;
+    }
+    assert_in_range(sum / 100, 3700, 4500);
+    watch(100, 4000, &rate, &set);
+    assert_in_range(set, 98, 100);
+    watch(1, 0, &rate, &set);
     assert_int_equal(rate, 0);
 }
 
@@ -164,6 +247,8 @@ int main(void)
         cmocka_unit_test(test_the_more_it_writes),
         cmocka_unit_test(test_hybrid_where_a_round_helps),
         cmocka_unit_test(test_on_stall),
+        cmocka_unit_test(test_measured_moves),
+        cmocka_unit_test(test_what_a_wait_costs),
         cmocka_unit_test(test_measure),
         cmocka_unit_test(test_extremes),
     };
