@@ -15,8 +15,11 @@ CALM = 0.9            # a guest that did less than this part of its work before 
 GOALS = {"downtime": 1.3, "blackout": 1.3, "bytes": 1.02, "fault p50": 2, "fault p99": 5, "total time": 1.15}
 FIGURES = ("total", "downtime", "blackout", "pages", "zero", "transferred", "wire_bytes", "lost", "slowdown",
            "blocktime", "round_trip", "rounds")
-COLUMNS = ("guest", "rho", "mode", "number", "status", *FIGURES, "faults", "p50", "p99", "mean", "calm", "load",
-           "rejected")
+FORECAST = {"total": "total-time", "downtime": "downtime", "transferred": "bytes", "slowdown": "slowdown",
+            "faults": "waits"}  # what a check says before the move of what is measured then
+PREDICTED = tuple(f"predicted_{name}" for name in FORECAST)
+COLUMNS = ("guest", "rho", "mode", "number", "status", *FIGURES, "faults", "p50", "p99", "mean", *PREDICTED, "calm",
+           "load", "rejected")
 
 
 # --- A move ---
@@ -49,6 +52,17 @@ def row_of(away, there, lost):
             "mean": sum(blocked) / waits["faults"] if waits["faults"] else None, "phases": away["phases"]}
 
 
+def predicted(check, mode):
+    """What a check has said of a move by that mode, by the names and in the units of a row; and what it measured. Of a
+    guest that shuts down nothing is forecast."""
+    said = next((row for row in check["forecast"] if row["mode"] == mode), {})
+    row = {f"predicted_{name}": said.get(called) for name, called in FORECAST.items()}
+    if said:
+        row["predicted_slowdown"] /= 100
+        row["predicted_total"] = said["total-time"] or None  # by demand it depends on who pulls
+    return {**row, "measured": check["measured"]}
+
+
 # Of a move that failed nothing else is known.
 FAILED = {**dict.fromkeys(FIGURES), "status": "failed", "latency": [], **waits_of([]), "mean": None}
 
@@ -78,7 +92,8 @@ def cells(rows):
         good = [row for row in same if not row["rejected"]]
         latency = [sum(counts) for counts in zip(*(row["latency"] for row in good))]
         made[key] = {"moves": len(good), "rejected": len(same) - len(good),
-                     **{name: median(good, name) for name in FIGURES}, **waits_of(latency), "latency": latency}
+                     **{name: median(good, name) for name in (*FIGURES, *PREDICTED)}, **waits_of(latency),
+                     "faults_each": median(good, "faults"), "latency": latency}
     return made
 
 
@@ -144,6 +159,24 @@ def words(cell):
     """A cell's figures, in the order of TABLE."""
     scaled = {**cell, "transferred": cell["transferred"] and cell["transferred"] / 1e6}
     return ["–" if scaled[name] is None else format(scaled[name], form) for name, _, form in TABLE]
+
+
+COMPARED = (("total", "total, ms", ".0f"), ("downtime", "downtime, ms", ".1f"), ("transferred", "MB", ".1f"),
+            ("slowdown", "slowdown", ".0%"), ("faults", "waits", ".0f"))
+
+
+def compared(cell):
+    """A cell's medians beside those of what was said before, "said / was", in the order of COMPARED."""
+    pairs = {name: [cell.get(f"predicted_{name}"), cell["faults_each" if name == "faults" else name]]
+             for name, _, _ in COMPARED}
+    pairs["transferred"] = [value and value / 1e6 for value in pairs["transferred"]]
+    return [" / ".join("–" if value is None else format(value, form) for value in pairs[name])
+            for name, _, form in COMPARED]
+
+
+def forecast(made):
+    """The cells of whose moves something was said before."""
+    return {key: cell for key, cell in made.items() if cell["predicted_downtime"] is not None}
 
 
 def judged(one):

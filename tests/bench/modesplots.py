@@ -90,6 +90,13 @@ def section(main, report, record, guest):
                  [[f"{rho:g}", mode, *lab.words(cell)] for (who, rho, mode), cell in made.items() if who == guest], 2)
 
 
+def forecasts(main, report, made):
+    if made:
+        report.element(main, "h2", "Said before / measured")
+        report.table(main, ["guest", "rho", "mode", *(head for _, head, _ in lab.COMPARED)],
+                     [[guest, f"{rho:g}", mode, *lab.compared(cell)] for (guest, rho, mode), cell in made.items()], 3)
+
+
 def draw(record, output):
     """Returns the page's name."""
     report = tool("report")
@@ -99,6 +106,7 @@ def draw(record, output):
     goals_of(main, report, record)
     for guest in dict.fromkeys(row["guest"] for row in record["rows"]):
         section(main, report, record, guest)
+    forecasts(main, report, lab.forecast(lab.cells(record["rows"])))
     report.element(main, "h2", "How to repeat it")
     report.table(main, ["what", "value"], [[name, str(value)] for name, value in record["header"].items()], 2)
     (output / "modes.html").write_text(report.document("Godwit: all modes", main), encoding="utf-8")

@@ -28,6 +28,7 @@ def row(mode, rho=0, **values):
             "downtime": 20, "blackout": None, "pages": 1000, "zero": 0, "transferred": 1000 * 4112, "wire_bytes": 5e6,
             "lost": 60, "slowdown": 0.1, "blocktime": 40, "round_trip": 1.5, "rounds": 0, "latency": [0] * 12 + [98, 2],
             **values}
+    made |= {"faults": sum(made["latency"])}
     return {**made, "rejected": lab.rejected(made)}
 
 
@@ -44,6 +45,9 @@ def test_a_run_has_every_row(tmp_path):
     for mode, made in rows.items():
         assert made["status"] == "completed" and (made["faults"] > 0) == (mode in lab.SPLIT), made
         assert made["lost"] >= made["downtime"] / 2, made
+        assert made["predicted_transferred"] > 0 and made["predicted_downtime"] > 0 and made["measured"]["watched"]
+        assert made["measured"]["dirty-pages-rate"] > 0, made
+        assert (made["predicted_faults"] > 0) == (mode in lab.SPLIT), made
     sent = {mode: made["pages"] + made["zero"] for mode, made in rows.items()}
     assert sent["post-copy"] == sent["stop-copy"] < sent["live"]
     assert rows["post-copy"]["downtime"] < rows["stop-copy"]["downtime"] < rows["stop-copy"]["total"]
@@ -73,6 +77,20 @@ def test_moves_of_a_cell_are_one():
     assert (cell["moves"], cell["rejected"], cell["downtime"], cell["faults"]) == (3, 1, 30, 300)
     assert cell["p50"] == pytest.approx(3.093, abs=0.001) and cell["p99"] == pytest.approx(6.144)
     assert made["writer", 0, "live"]["moves"] == 0 and made["writer", 0, "live"]["total"] is None
+
+
+def test_what_was_said_stands_beside_it():
+    """By the names and in the units of what is measured; not of a mode without a forecast, or of what is not said."""
+    check = {"measured": {"busy": 20}, "forecast": [
+        {"mode": "post-copy", "total-time": 590.0, "downtime": 16.0, "bytes": 4000000, "slowdown": 12, "waits": 90},
+        {"mode": "demand", "total-time": 0, "downtime": 16.0, "bytes": 4000000, "slowdown": 12, "waits": 90}]}
+    rows = [row(mode, **lab.predicted(check, mode)) for mode in ("post-copy", "demand", "cold")]
+    made = lab.forecast(lab.cells(rows))
+    assert [mode for _, _, mode in made] == ["post-copy", "demand"]
+    assert lab.compared(made["writer", 0, "post-copy"]) == [
+        "590 / 600", "16.0 / 20.0", "4.0 / 4.1", "12% / 10%", "90 / 100"]
+    assert lab.compared(made["writer", 0, "demand"])[0] == "– / 600"
+    assert not lab.forecast(lab.cells([row("post-copy")]))
 
 
 def test_goals_take_the_worst_rho():
