@@ -88,13 +88,13 @@ struct source_lane {
 
 /* What STAGE_MEASURE has seen. */
 struct source_measure {
-    struct policy_round window[2]; /* in which the guest was watched: us, and the pages that it wrote */
-    unsigned windows;              /* that are over */
-    u64 harvested;                 /* pages of the log that all windows so far have brought, and who watched before */
-    u64 since, ran;                /* ns: when all this began; for how long the guest's vcpus had run by then */
-    u64 cursor, stride;            /* the next page to look at, one in `stride` */
-    u64 volley, sent, began;       /* bytes to send at once; that are sent; when that began */
-    u64 rate;                      /* bytes/s, of the last volley that was answered; 0: none was */
+    u64 *seen;               /* maps of the pages that were written in one window, in two, in three at least */
+    unsigned windows;        /* that are over */
+    u64 watched;             /* ns of these */
+    u64 since, ran;          /* ns: when all this began; for how long the guest's vcpus had run by then */
+    u64 cursor, stride;      /* the next page to look at, one in `stride` */
+    u64 volley, sent, began; /* bytes to send at once; that are sent; when that began */
+    u64 rate;                /* bytes/s, of the last volley that was answered; 0: none was */
 };
 
 struct source {

@@ -46,8 +46,9 @@ void source_release(struct source *s)
     free(s->bitmap);
     free(s->hot);
     free(s->written);
+    free(s->measure.seen);
     free(s->description);
-    s->bitmap = s->hot = s->written = NULL;
+    s->bitmap = s->hot = s->written = s->measure.seen = NULL;
     s->description = NULL;
 }
 

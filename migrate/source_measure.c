@@ -1,25 +1,32 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is known before a move: the guest is watched by its dirty log in two windows, which tell how much it writes, and
- * by what it writes in both of them to how many pages; for how long its processors run meanwhile tells whether it
- * sleeps; one page in so many is looked at, which tells how many have contents; and zeros are sent, which the
- * destination skips, and which tell what the link carries.
+ * What is known before a move: the guest is watched by its dirty log in four windows, which tell how much it writes,
+ * and by what it writes in more of them than one to how many pages; for how long its processors run meanwhile tells
+ * whether it sleeps; one page in so many is looked at, which tells how many have contents; and zeros are sent, which
+ * the destination skips, and which tell what the link carries.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/bits.h"
 #include "host/log.h"
 #include "migrate/source_parts.h"
 
-#define WINDOWS ARRAY_SIZE(((struct source_measure *)0)->window)
-#define WINDOW_MS 100
+#define WINDOWS 4
+#define WINDOW_MS 50
+#define SEEN 3      /* maps of pages: written in one window, in two, in three, or in more than these */
 #define SAMPLE 4096 /* pages to look at, about */
 #define LOOKS 64    /* in one go */
 #define PROBE_BODY (15 * WIRE_PAGE)
 #define PROBE_MOST MiB(8) /* of the largest volley, about */
 
-/* If somebody else has the log the guest is not watched. */
+static u64 words(const struct source *s)
+{
+    return (s->ram.pages + 63) / 64;
+}
+
+/* If somebody else has the log, or there is no memory, the guest is not watched. */
 void source_measure_begin(struct source *s)
 {
     struct source_measure *m = &s->measure;
@@ -28,11 +35,11 @@ void source_measure_begin(struct source *s)
         .since = source_now(s), .ran = s->ops->ran(s->vm), .stride = s->ram.pages / SAMPLE + 1, .volley = sizeof(u64)
     };
     s->stats.known = (struct predict_known){ .pages = s->ram.pages, .page = WIRE_PAGE + sizeof(struct wire_page) };
-    s->logging = s->ops->log_start(s->vm) == 0;
+    m->seen = calloc(SEEN * words(s), sizeof(u64));
+    s->logging = m->seen && s->ops->log_start(s->vm) == 0;
     s->stats.known.unwatched = !s->logging;
     m->windows = s->logging ? 0 : WINDOWS;
-    m->harvested = s->ops->log_counters(s->vm)->harvested;
-    memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
+    memset(s->bitmap, 0, words(s) * sizeof(u64));
     s->round_began = source_now(s);
 }
 
@@ -53,23 +60,48 @@ static bool window_over(const struct source *s)
     return s->measure.windows < WINDOWS && source_now(s) - s->round_began >= WINDOW_MS * NS_PER_MS;
 }
 
-/* The bitmap has what was written in any window. */
+/* The pages of the bitmap were written in one window more. */
+static void note_window(struct source *s)
+{
+    u64 n = words(s), *once = s->measure.seen, *twice = once + n, *more = twice + n;
+
+    for (u64 i = 0; i < n; i++) {
+        more[i] |= twice[i] & s->bitmap[i];
+        twice[i] |= once[i] & s->bitmap[i];
+        once[i] |= s->bitmap[i];
+        s->bitmap[i] = 0;
+    }
+}
+
 static void end_window(struct source *s)
 {
-    u64 before = s->measure.harvested;
-    struct source_measure *m = &s->measure;
     int err = s->ops->harvest(s->vm, s->bitmap);
 
     if (err && err != -EAGAIN)
         source_fail(s, WIRE_E_INTERNAL, "the dirty log failed");
     if (err)
         return;
-    m->harvested = s->ops->log_counters(s->vm)->harvested;
-    m->window[m->windows++] = (struct policy_round){
-        .us = MAX((source_now(s) - s->round_began) / 1000, 1),
-        .dirtied = m->harvested - before,
-    };
+    note_window(s);
+    s->measure.windows++;
+    s->measure.watched += source_now(s) - s->round_began;
     s->round_began = source_now(s);
+}
+
+/* What was seen in all windows. */
+static struct policy_watch seen(const struct source *s)
+{
+    const struct source_measure *m = &s->measure;
+    u64 pages[SEEN];
+
+    for (unsigned i = 0; i < SEEN; i++)
+        pages[i] = bitmap_count(m->seen + i * words(s), s->ram.pages);
+    return (struct policy_watch){
+        .us = MAX(m->watched / 1000, 1),
+        .windows = WINDOWS,
+        .pages = pages[0],
+        .once = pages[0] - pages[1],
+        .twice = pages[1] - pages[2],
+    };
 }
 
 /* Send what is next of the volley, and with the last of it ask for the answer. Returns false if the bandwidth is used
@@ -146,9 +178,11 @@ static void finish(struct source *s)
     known->rate = MIN(m->rate, bandwidth);
     known->rtt_us = s->stats.rtt / 1000;
     known->fixed_us = s->settings.fixed_us;
-    if (!known->unwatched)
-        policy_measure(m->window, m->window[0].dirtied + m->window[1].dirtied - bitmap_count(s->bitmap, s->ram.pages),
-                       known->used, &known->dirty_rate, &known->working_set);
+    if (!known->unwatched) {
+        const struct policy_watch watch = seen(s);
+
+        policy_measure(&watch, known->used, &known->dirty_rate, &known->working_set);
+    }
     if (known->rate)
         predict_modes(&s->settings.policy, known, s->stats.round, s->stats.forecast); /* no round is made yet */
     source_ram_all(s);

@@ -129,15 +129,18 @@ static u64 working_set(u64 total, const struct policy_round *a, const struct pol
 }
 
 /*
- * W as one counts the fish of a pond: of those that the first window has marked, the second one finds again the part
- * that it finds of all (Chapman's estimator, which is defined without any in both, too).
+ * W as one counts the animals of a wood that step into few traps: how many were never seen follows from those that were
+ * seen once and twice (Chao's estimator, in the form that is defined without any seen twice). Pages that are written
+ * all the time, stacks and counters, are in more windows than two, and are not taken for a sign of a small set.
  */
-void policy_measure(const struct policy_round window[2], u64 both, u64 most, u64 *rate, u64 *set)
+void policy_measure(const struct policy_watch *seen, u64 most, u64 *rate, u64 *set)
 {
-    const struct policy_round *a = &window[0], *b = &window[1];
-    const struct policy_round all = { .us = a->us + b->us, .dirtied = a->dirtied + b->dirtied - both };
+    const struct policy_round all = { .us = seen->us, .dirtied = seen->pages };
+    u64 unseen = seen->once ? policy_share((seen->windows - 1) * seen->once, seen->once - 1,
+                                           2 * seen->windows * (seen->twice + 1))
+                            : 0;
 
-    *set = MAX(MIN(policy_share(a->dirtied + 1, b->dirtied + 1, both + 1) - 1, most), all.dirtied);
+    *set = MAX(MIN(seen->pages + unseen, most), seen->pages);
     *rate = rate_of(&all, *set);
 }
 

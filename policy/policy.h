@@ -103,9 +103,15 @@ u64 fx_converged(u64 rho);
 /* a * b / c, saturating, and if c is 0. */
 u64 policy_share(u64 a, u64 b, u64 c);
 
-/* r and W, from two windows (us, dirtied) in which the guest was watched, and from how many pages it wrote in both of
- * them. It writes to `most` pages at most, as far as is known. */
-void policy_measure(const struct policy_round window[2], u64 both, u64 most, u64 *rate, u64 *set);
+/* A guest was watched in some windows of one length. */
+struct policy_watch {
+    u64 us;                 /* all windows together */
+    unsigned windows;       /* 3 or more */
+    u64 pages, once, twice; /* that it wrote; of these, in just one window; in just two */
+};
+
+/* r and W, from that. The guest writes to `most` pages at most, as far as is known. */
+void policy_measure(const struct policy_watch *seen, u64 most, u64 *rate, u64 *set);
 
 /* U(t): pages dirtied after `us` by a guest that writes `rate` pages/s to `set` pages. */
 u64 policy_dirtied(u64 set, u64 rate, u64 us);

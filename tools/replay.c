@@ -333,13 +333,12 @@ static void show(const struct options *o, const struct outcome *out)
 
 /* --- Before the move --- */
 
-/* The guest is watched as a check does it (migrate/source_measure.c): what it writes in 100 ms, and in 100 ms after. */
+/* The guest is watched as a check does it (migrate/source_measure.c): what it writes in each of four times 50 ms. */
 static struct predict_known watch(const struct options *o, const struct trace *trace)
 {
-    struct policy_round window[2] = { { .us = 100000 }, { .us = 100000 } };
+    struct policy_watch seen = { .us = 200000, .windows = 4 };
     struct position at = { 0, 0 };
-    u8 *dirty = calloc(trace->pages, 3), *of[2] = { dirty + trace->pages, dirty + 2 * trace->pages };
-    u64 both = 0;
+    u8 *dirty = calloc(trace->pages, 1), *times = calloc(trace->pages, 1);
     struct predict_known known = { .pages = trace->pages,
                                    .used = o->used ? o->used : trace->pages,
                                    .rate = (u64)(o->mbit * BITS_PER_MBIT / 8),
@@ -348,19 +347,25 @@ static struct predict_known watch(const struct options *o, const struct trace *t
                                    .busy = (u64)US_PER_S,
                                    .page = PAGE_BYTES };
 
-    if (!dirty)
+    if (!dirty || !times)
         fail("memory", strerror(ENOMEM));
     if (!guest_runs(trace, &at, o->at_s * US_PER_S, dirty))
         fail(o->file, "the trace is over before --at");
-    for (unsigned i = 0; i < ARRAY_SIZE(window); i++) {
-        if (!guest_runs(trace, &at, (double)window[i].us, of[i]))
+    for (unsigned i = 0; i < seen.windows; i++) {
+        memset(dirty, 0, trace->pages);
+        if (!guest_runs(trace, &at, (double)seen.us / seen.windows, dirty))
             fail(o->file, "the trace is over before the guest was watched for 0.2 s");
-        window[i].dirtied = count_pages(of[i], trace->pages);
+        for (u64 page = 0; page < trace->pages; page++)
+            times[page] += dirty[page] != 0;
     }
-    for (u64 page = 0; page < trace->pages; page++)
-        both += of[0][page] && of[1][page];
+    for (u64 page = 0; page < trace->pages; page++) {
+        seen.pages += times[page] > 0;
+        seen.once += times[page] == 1;
+        seen.twice += times[page] == 2;
+    }
     free(dirty);
-    policy_measure(window, both, known.used, &known.dirty_rate, &known.working_set);
+    free(times);
+    policy_measure(&seen, known.used, &known.dirty_rate, &known.working_set);
     return known;
 }
 
