@@ -61,8 +61,10 @@ static void expire(struct vm *vm, struct shutdown *shutdown)
  * a move holds it may be lost. */
 static u64 remind(struct vm *vm, const struct shutdown *shutdown, u64 ends, u64 now)
 {
-    if (now >= shutdown->again && !vm->holds && !__atomic_load_n(&vm->asleep, __ATOMIC_RELAXED))
+    if (now >= shutdown->again && !vm->holds && !__atomic_load_n(&vm->asleep, __ATOMIC_RELAXED)) {
         press(vm, now);
+        pr_info("%s: runs on: its power button is pressed again", vm->name);
+    }
     return MIN(ends, MAX(shutdown->again, now + NS_PER_S));
 }
 
