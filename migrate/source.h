@@ -94,7 +94,7 @@ struct source_measure {
     u64 since, ran;          /* ns: when all this began; for how long the guest's vcpus had run by then */
     u64 cursor, stride;      /* the next page to look at, one in `stride` */
     u64 volley, sent, began; /* bytes to send at once; that are sent; when that began */
-    u64 rate;                /* bytes/s, of the last volley that was answered; 0: none was */
+    u64 rate; /* bytes/s, of the best large volley that was answered, else of the last one; 0: none was */
 };
 
 struct source {

@@ -19,7 +19,8 @@
 #define SAMPLE 4096 /* pages to look at, about */
 #define LOOKS 64    /* in one go */
 #define PROBE_BODY (15 * WIRE_PAGE)
-#define PROBE_MOST MiB(8) /* of the largest volley, about */
+#define PROBE_LARGE (4 * PROBE_BODY) /* of a volley that is more than a burst */
+#define PROBE_MOST MiB(8)            /* of the largest volley, about */
 
 static u64 words(const struct source *s)
 {
@@ -126,18 +127,20 @@ static bool probe(struct source *s)
 }
 
 /* All of a volley has arrived. The first one is the smallest there is, and tells the round trip; each other one tells
- * the rate, and the next, of twice its size, tells more. */
+ * the rate, and the next, of twice its size, tells more. Of the large ones the best counts: a machine that was busy
+ * meanwhile says nothing of the link. */
 void source_probe_answered(struct source *s)
 {
     struct source_measure *m = &s->measure;
-    u64 ns = source_now(s) - m->began;
+    u64 ns = source_now(s) - m->began, rate;
 
     if (s->stage != STAGE_MEASURE || !m->sent || m->sent < m->volley)
         return;
+    rate = MAX(policy_share(m->sent, 1000 * NS_PER_MS, MAX(ns - MIN(s->stats.rtt, ns / 2), 1)), 1);
     if (m->volley < PROBE_BODY)
         s->stats.rtt = MIN(s->stats.rtt, ns);
     else
-        m->rate = MAX(policy_share(m->sent, 1000 * NS_PER_MS, MAX(ns - MIN(s->stats.rtt, ns / 2), 1)), 1);
+        m->rate = m->volley < PROBE_LARGE ? rate : MAX(m->rate, rate);
     m->volley = MAX(2 * m->volley, (u64)PROBE_BODY);
     m->sent = 0;
 }
@@ -174,7 +177,7 @@ static void finish(struct source *s)
     u64 bandwidth = s->settings.max_bandwidth ? s->settings.max_bandwidth : ~0ULL;
 
     known->busy = MIN(policy_share(s->ops->ran(s->vm) - m->ran, 1000000, MAX(source_now(s) - m->since, 1)), 1000000);
-    known->paced = m->rate >= bandwidth - bandwidth / 8;
+    known->paced = m->rate >= bandwidth;
     known->rate = MIN(m->rate, bandwidth);
     known->rtt_us = s->stats.rtt / 1000;
     known->fixed_us = s->settings.fixed_us;
