@@ -23,6 +23,7 @@ from probe import Probe, blackout_ms, gaps, longest_ms, lost  # noqa: E402
 
 INTERVAL = 0.002  # s between probes, if nothing else is said
 AROUND = 0.5      # s of probing before a move is asked for, and after it is done
+SHUTDOWN = 600    # s for the guest, if it is to: an emulator that gets little of its processors takes 20 s and more
 DEMAND = 3        # s after which the rest follows a guest that was moved by mode demand
 CLOCK_SLACK = 0.02  # s by which the guest's clock may differ from what it was before the move
 CLOCK_ASKS = 5    # how often that clock is asked for; the quickest answer is the most exact
@@ -153,6 +154,7 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
     """Move the Linux guest by the godwit tool; its output is shown, or kept. `compute`: ask the guest's loop, too. The
     probe goes on until arrived() returns."""
     command = [*site.net.enter, GODWIT, "-H", source.address, "migrate", "linux", dest.address, "--mode", mode]
+    command += ["--timeout", SHUTDOWN] * (mode == "cold")
     probe = Probe(site.net.socket)
     probe.start(GUEST, interval)
     try:

@@ -236,7 +236,8 @@ def test_linux_and_its_files(site):
     site.b.wait_for("it is up again", lambda: site.b.machine.log.count("godwit-guest: ready") > ready,
                     TIMEOUT["qemu"])
     ready = site.a.machine.log.count("godwit-guest: ready")
-    back = site.b.godwit("migrate", "linux", site.a.address, "--mode", "cold")
+    back = site.b.godwit("migrate", "linux", site.a.address, "--mode", "cold", "--timeout", str(TIMEOUT["qemu"]),
+                         timeout=2 * TIMEOUT["qemu"])
     assert back.returncode == 0, back
     site.a.wait_for("it is up", lambda: site.a.machine.log.count("godwit-guest: ready") > ready, TIMEOUT["qemu"])
     assert "run=buttons" in shell(site.a, "cat /proc/cmdline")
