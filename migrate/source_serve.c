@@ -449,7 +449,8 @@ static bool push(struct source *s)
     /* Nobody else gets what is gathered: until all of it can go, it had better be there for who wants it. */
     if (!bucket_holds(&s->bucket, (PUSH_BATCH + SPARE) * (WIRE_PAGE + sizeof(struct wire_page)), source_now(s)))
         return false;
-    return (s->left || s->batch.pages) && source_ram_produce(s, &done) && !done;
+    /* If it has come to the end of memory, it goes on at the beginning, and at once. */
+    return (s->left || s->batch.pages) && source_ram_produce(s, &done) && (!done || s->left);
 }
 
 bool source_serve_produce(struct source *s)
