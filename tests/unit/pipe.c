@@ -170,3 +170,8 @@ struct transport pipe_end(struct pipe *pipe, int end)
     *ctx = (struct end){ .pipe = pipe, .number = end };
     return (struct transport){ .ops = &ops, .ctx = ctx };
 }
+
+struct pipe *pipe_of(const struct transport *transport)
+{
+    return ((const struct end *)transport->ctx)->pipe;
+}

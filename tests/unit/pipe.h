@@ -41,3 +41,6 @@ void pipe_arrives(struct pipe_direction *way, u64 due);
 
 /* The transport of end 0 (source) or 1 (destination). */
 struct transport pipe_end(struct pipe *pipe, int end);
+
+/* Of which pipe is this an end? */
+struct pipe *pipe_of(const struct transport *transport);
