@@ -18,6 +18,7 @@
 #include "net/heard.h"
 #include "net/hold.h"
 #include "net/netif.h"
+#include "net/output.h"
 
 #define CLASS_ETHERNET 0x020000
 #define QUEUE_SIZE 256
@@ -222,7 +223,7 @@ static bool serve(struct virtio_net *net, u64 now)
 {
     u32 more = 0;
 
-    if (now >= net->tx.look)
+    if (now >= net->tx.look || (net->tx.waits && port_output_room(&net->port)))
         __atomic_fetch_or(&net->pending, BIT(VIRTIO_NET_TX), __ATOMIC_RELAXED);
     if (net->paused || !(__atomic_load_n(&net->pending, __ATOMIC_RELAXED) || became_whole(net)))
         return false;
@@ -259,12 +260,13 @@ static void interrupt(struct virtio_net *net)
 }
 
 /* A guest that has ended, was not started yet, or comes to start anew lives nowhere, or elsewhere: the switch is to
- * look for its addresses on the wire. A card that a move has paused is left to the move. */
+ * look for its addresses on the wire. A card that a move has paused is left to the move; and the last words of a guest
+ * that are held (net/output.h) go first, or are dropped. */
 static void follow_life(struct virtio_net *net)
 {
     bool lifeless = vm_ended(net->vm) || net->vm->status == VM_CREATED || net->vm->status == VM_INCOMING;
 
-    if (lifeless == net->lifeless || net->paused)
+    if (lifeless == net->lifeless || net->paused || (lifeless && net->port.output))
         return;
     net->lifeless = net->port.closed = lifeless;
 }
@@ -274,8 +276,12 @@ u64 virtio_net_poll(void)
     u64 now = rdtsc(), next = VIRTIO_NET_NEVER;
     bool more = false;
 
-    list_for_each (node, &devices)
-        more |= serve(container_of(node, struct virtio_net, node), now);
+    list_for_each (node, &devices) {
+        struct virtio_net *net = container_of(node, struct virtio_net, node);
+
+        more |= port_output_poll(&net->port);
+        more |= serve(net, now);
+    }
     now = rdtsc();
     list_for_each (node, &devices) {
         struct virtio_net *net = container_of(node, struct virtio_net, node);
@@ -373,6 +379,7 @@ const char *virtio_net_owner(const u8 mac[MAC_LEN], const struct virtio_net *but
 
 void virtio_net_fini(struct virtio_net *net)
 {
+    port_output_drop(&net->port);
     switch_remove(&net->port);
     list_del(&net->node);
 }

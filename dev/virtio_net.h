@@ -92,10 +92,11 @@ struct virtio_net_filter {
 
 /* The state of transmission (virtio_net_tx.c). Times are of the host's TSC; host loop. */
 struct virtio_net_tx {
-    u64 look;  /* when to look at the ring without a doorbell; VIRTIO_NET_NEVER: the driver rings */
-    u64 tell;  /* when to interrupt for sent frames; VIRTIO_NET_NEVER: there are none */
-    u64 bytes; /* sent since we last found the ring empty */
-    u32 looks; /* that found the ring empty, since the last time that many bytes had been sent */
+    u64 look;   /* when to look at the ring without a doorbell; VIRTIO_NET_NEVER: the driver rings */
+    u64 tell;   /* when to interrupt for sent frames; VIRTIO_NET_NEVER: there are none */
+    u64 bytes;  /* sent since we last found the ring empty */
+    u32 looks;  /* that found the ring empty, since the last time that many bytes had been sent */
+    bool waits; /* until there is room for frames that are held (net/output.h) */
 };
 
 struct virtio_net {

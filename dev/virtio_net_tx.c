@@ -8,6 +8,7 @@
 #include "host/bits.h"
 #include "hv/vm.h"
 #include "net/ethernet.h"
+#include "net/output.h"
 
 /* Bytes of a frame that are copied, so that the switch judges and forwards the same headers. */
 #define HEADER_COPY 256
@@ -120,7 +121,7 @@ static bool frame_make(struct virtio_net *net)
     return true;
 }
 
-/* Give the switch the next frame. False: there is none, or the device has been reset meanwhile. */
+/* Send the next frame. False: there is none, or the device has been reset meanwhile. */
 static bool transmit_one(struct virtio_net *net)
 {
     struct virtqueue *vq = queue(net);
@@ -136,7 +137,7 @@ static bool transmit_one(struct virtio_net *net)
         net->malformed++;
     } else {
         spin_unlock(&net->vm->device_lock);
-        switch_input(&net->port, &sending.frame);
+        port_output(&net->port, &sending.frame);
         spin_lock(&net->vm->device_lock);
         if (epoch != net->virtio.epoch)
             return false;
@@ -146,10 +147,11 @@ static bool transmit_one(struct virtio_net *net)
     return true;
 }
 
-/* Has this turn sent enough, or is there no room on the wire? Frames that wait are safe in the guest's ring. */
-static bool pauses(unsigned sent)
+/* Has this turn sent enough, or is there no room for more, on the wire or among the frames that are held? Frames that
+ * wait are safe in the guest's ring. */
+static bool pauses(const struct virtio_net *net, unsigned sent)
 {
-    return sent == BUDGET || switch_congested(0);
+    return sent == BUDGET || switch_congested(0) || !port_output_room(&net->port);
 }
 
 /*
@@ -186,17 +188,20 @@ bool virtio_net_transmit(struct virtio_net *net)
     assert_held(&net->vm->device_lock);
     virtqueue_notify_off(vq);
     do {
-        while (!pauses(sent) && transmit_one(net))
+        while (!pauses(net, sent) && transmit_one(net))
             sent++;
-        more = pauses(sent) || drained(net);
-    } while (more && !pauses(sent) && virtio_live(&net->virtio, VIRTIO_NET_TX));
+        more = pauses(net, sent) || drained(net);
+    } while (more && !pauses(net, sent) && virtio_live(&net->virtio, VIRTIO_NET_TX));
     virtqueue_publish(vq);
     if (sent)
         net->tx.tell = rdtsc() + clock_ns_to_ticks(TELL_NS);
     if ((u16)(vq->used_idx - vq->signalled) >= TELL_FRAMES)
         tell(net);
     virtio_check(&net->virtio, VIRTIO_NET_TX);
-    return more && virtio_live(&net->virtio, VIRTIO_NET_TX);
+    net->tx.waits = !port_output_room(&net->port);
+    if (net->tx.waits)
+        net->tx.look = VIRTIO_NET_NEVER;
+    return more && !net->tx.waits && virtio_live(&net->virtio, VIRTIO_NET_TX);
 }
 
 void virtio_net_tell(struct virtio_net *net, u64 now)

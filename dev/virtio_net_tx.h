@@ -4,7 +4,7 @@
 
 #include "dev/virtio_net.h"
 
-/* Give the switch the frames that wait in the ring. True if there are more. device_lock held. */
+/* Send the frames that wait in the ring. True if there are more that can go now. device_lock held. */
 bool virtio_net_transmit(struct virtio_net *net);
 
 /* Interrupt for the sent frames, if it is time (`now` is of the host's TSC) and the driver wants that. */

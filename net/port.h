@@ -87,8 +87,9 @@ struct port {
     bool holding; /* net/hold.h */
     struct held *held;
     u32 nr_held, held_bytes;
-    struct heard *heard; /* net/heard.h */
-    s64 storm_ns;        /* the token bucket: when it was last empty, in the time of clock_ns */
+    struct heard *heard;   /* net/heard.h */
+    struct output *output; /* net/output.h */
+    s64 storm_ns;          /* the token bucket: when it was last empty, in the time of clock_ns */
 };
 
 /*

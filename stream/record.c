@@ -352,6 +352,21 @@ int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len)
     return claim->crc == crc32c(0, claim, offsetof(struct wire_claim, crc)) ? 0 : -EPROTO;
 }
 
+void beat_seal(struct wire_beat *beat)
+{
+    beat->magic = WIRE_BEAT_MAGIC;
+    beat->crc = crc32c(0, beat, offsetof(struct wire_beat, crc));
+}
+
+int beat_read(struct wire_beat *beat, const u8 *bytes, size_t len)
+{
+    if (len != sizeof(*beat))
+        return -EPROTO;
+    memcpy(beat, bytes, sizeof(*beat));
+    return beat->magic == WIRE_BEAT_MAGIC && beat->crc == crc32c(0, beat, offsetof(struct wire_beat, crc)) ? 0
+                                                                                                           : -EPROTO;
+}
+
 bool claim_judges(const struct wire_claim *claim, u64 owner)
 {
     return claim->owner < owner;

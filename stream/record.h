@@ -133,6 +133,10 @@ static inline bool inbox_whole(const struct inbox *box)
 void claim_seal(struct wire_claim *claim);
 int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len);
 
+/* The same for a beat. */
+void beat_seal(struct wire_beat *beat);
+int beat_read(struct wire_beat *beat, const u8 *bytes, size_t len);
+
 /* Two machines own a VM under one epoch: is the one that claims the judge of both, rather than `owner`? The machine
  * with the lower number is the judge. */
 bool claim_judges(const struct wire_claim *claim, u64 owner);

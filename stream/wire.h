@@ -72,8 +72,10 @@ enum wire_kind {
 #define WIRE_FEATURE_POSTCOPY 2ULL
 #define WIRE_FEATURE_FILES 4ULL
 #define WIRE_FEATURE_PROBE 8ULL
+#define WIRE_FEATURE_PROTECT 16ULL
 /* That this code has. */
-#define WIRE_FEATURES (WIRE_FEATURE_VERIFY | WIRE_FEATURE_POSTCOPY | WIRE_FEATURE_FILES | WIRE_FEATURE_PROBE)
+#define WIRE_FEATURES \
+    (WIRE_FEATURE_VERIFY | WIRE_FEATURE_POSTCOPY | WIRE_FEATURE_FILES | WIRE_FEATURE_PROBE | WIRE_FEATURE_PROTECT)
 
 #define WIRE_OPTIONAL 0x80000000u /* a bit of a type: a receiver that doesn't know the type skips the record */
 
@@ -96,15 +98,19 @@ enum wire_type {
     WIRE_ABORT,
     WIRE_ABORTED,
     WIRE_UNKNOWN,
-    WIRE_CLAIM = 25, /* a question, or an answer: struct wire_claim */
-    WIRE_MISSING,    /* struct wire_run: these pages are at the source alone */
-    WIRE_WANT,       /* u64 gpa: something waits for these pages */
-    WIRE_COMPLETE,   /* struct wire_handoff: no page is missing any more */
-    WIRE_OFFER = 30, /* struct wire_offer: the files from which the guest starts */
-    WIRE_NEED,       /* struct wire_need: those that are not here */
-    WIRE_FILE,       /* struct wire_part, and bytes of a file */
-    WIRE_DIGEST,     /* struct wire_digest: all of that file has been said */
-    WIRE_FILED,      /* struct wire_filed: all files are here, or why not */
+    WIRE_CLAIM = 25,   /* a question, or an answer: struct wire_claim */
+    WIRE_MISSING,      /* struct wire_run: these pages are at the source alone */
+    WIRE_WANT,         /* u64 gpa: something waits for these pages */
+    WIRE_COMPLETE,     /* struct wire_handoff: no page is missing any more */
+    WIRE_OFFER = 30,   /* struct wire_offer: the files from which the guest starts */
+    WIRE_NEED,         /* struct wire_need: those that are not here */
+    WIRE_FILE,         /* struct wire_part, and bytes of a file */
+    WIRE_DIGEST,       /* struct wire_digest: all of that file has been said */
+    WIRE_FILED,        /* struct wire_filed: all files are here, or why not */
+    WIRE_PROTECT = 36, /* struct wire_protect: the copy is to be kept up to date */
+    WIRE_PROTECTING,   /* struct wire_protecting: it will be */
+    WIRE_CHECKPOINT,   /* struct wire_checkpoint: all of a checkpoint has been said */
+    WIRE_CHECKPOINTED, /* struct wire_checkpointed: it is in the copy */
 };
 
 #define WIRE_FRAME (WIRE_OPTIONAL | 24) /* after RUNNING: an Ethernet frame */
@@ -178,6 +184,8 @@ struct wire_file {
 #define WIRE_COLD 8u
 #define WIRE_STOPPED 16u /* of such a guest: it is not started there, until somebody says so */
 #define WIRE_FOLLOW 32u  /* the files follow after RUNNING */
+/* The copy is kept up to date by checkpoints until COMMIT or ABORT (docs/failover-protocol.md). */
+#define WIRE_GUARDED 64u
 
 /* RESERVE: this, then ranges, then CPUID leaves, then devices. */
 struct wire_reserve {
@@ -256,6 +264,32 @@ struct wire_filed {
     char reason[WIRE_REASON];
 };
 
+struct wire_protect {
+    u32 interval_ms; /* between checkpoints */
+    u32 limit_ms;    /* of silence, after which the other machine may be dead */
+    u32 room_pages;  /* that a checkpoint may have */
+    u32 reserved;
+};
+
+struct wire_protecting {
+    u64 owner;      /* the destination's number: struct wire_claim */
+    u32 room_pages; /* that a checkpoint may have there: the lesser number counts */
+    u32 reserved;
+};
+
+struct wire_checkpoint {
+    u64 epoch, number;
+    u64 paused_ns; /* as in PREPARE */
+    u64 state_digest;
+    u64 pages, zero_pages; /* that were said */
+};
+
+struct wire_checkpointed {
+    u64 epoch, number;
+    u32 us; /* that the destination took to put it into the copy */
+    u32 reserved;
+};
+
 #define WIRE_WISH_ABORT 1u
 
 struct wire_handoff {
@@ -295,6 +329,22 @@ struct wire_claim {
     u32 crc; /* of all bytes before it */
 };
 
+#define WIRE_BEAT_MAGIC 0x4248544957444F47ULL /* "GODWITHB" */
+
+/* A datagram between the two machines of a protected guest, from port 4900 to port 4900: its sender keeps the agreement
+ * of this epoch (docs/failover-protocol.md, "Heartbeats"). */
+struct wire_beat {
+    u64 magic;
+    u8 vm_id[WIRE_ID];
+    u64 epoch;
+    u64 owner;      /* the sender: struct wire_claim */
+    u64 seq;        /* grows from beat to beat: an old one does not count */
+    u64 checkpoint; /* the last one that was taken, or acknowledged */
+    u32 reserved;
+    u32 crc; /* of all bytes before it */
+};
+
+_Static_assert(sizeof(struct wire_beat) == 64, "beat");
 _Static_assert(sizeof(struct wire_claim) == 112, "claim");
 _Static_assert(sizeof(struct wire_header) == 64, "header");
 _Static_assert(sizeof(struct wire_record) == 16, "record head");
@@ -316,3 +366,7 @@ _Static_assert(sizeof(struct wire_need) == 8, "NEED");
 _Static_assert(sizeof(struct wire_part) == 16, "FILE");
 _Static_assert(sizeof(struct wire_digest) == 40, "DIGEST");
 _Static_assert(sizeof(struct wire_filed) == 128, "FILED");
+_Static_assert(sizeof(struct wire_protect) == 16, "PROTECT");
+_Static_assert(sizeof(struct wire_protecting) == 16, "PROTECTING");
+_Static_assert(sizeof(struct wire_checkpoint) == 48, "CHECKPOINT");
+_Static_assert(sizeof(struct wire_checkpointed) == 24, "CHECKPOINTED");

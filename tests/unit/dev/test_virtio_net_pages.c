@@ -2,7 +2,7 @@
 /* The network card when pages of the guest are missing: what comes for the guest, and its commands. */
 /* sources: dev/virtio_net.c dev/virtio_net_ctrl.c dev/virtio_net_state.c net/mac.c */
 /* sources: dev/virtio_net_tx.c dev/virtio_pci.c net/snoop.c net/announce.c net/offload.c */
-/* sources: dev/virtqueue.c dev/pci.c net/hold.c net/heard.c net/ethernet.c net/headers.c net/csum.c */
+/* sources: dev/virtqueue.c dev/pci.c net/hold.c net/output.c net/heard.c net/ethernet.c net/headers.c net/csum.c */
 /* sources: dev/pci_msix.c hv/bus.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
 /* sources: mm/guest_missing.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/net_rig.c tests/unit/stubs.c */

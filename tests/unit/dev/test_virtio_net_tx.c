@@ -2,7 +2,7 @@
 /* Frames from the guest: what is one, and when driver and device tell each other. */
 /* sources: dev/virtio_net.c dev/virtio_net_ctrl.c dev/virtio_net_state.c net/mac.c */
 /* sources: dev/virtio_net_tx.c dev/virtio_pci.c net/snoop.c net/announce.c net/offload.c */
-/* sources: dev/virtqueue.c dev/pci.c net/hold.c net/heard.c net/ethernet.c net/headers.c net/csum.c */
+/* sources: dev/virtqueue.c dev/pci.c net/hold.c net/output.c net/heard.c net/ethernet.c net/headers.c net/csum.c */
 /* sources: dev/pci_msix.c hv/bus.c dev/codec.c mm/guest_mem.c mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c */
 /* sources: mm/guest_missing.c */
 /* sources: tests/unit/ram.c tests/unit/virtio_rig.c tests/unit/net_rig.c tests/unit/stubs.c */
@@ -17,6 +17,7 @@
 #include "dev/irq.h"
 #include "host/bits.h"
 #include "mm/guest_missing.h"
+#include "net/output.h"
 #include "tests/unit/net_rig.h"
 
 static void test_a_frame_is_sent(void **unused)
@@ -44,6 +45,66 @@ static void test_a_frame_waits_for_the_wire(void **unused)
     virtio_net_poll();
     assert_int_equal(rig.inputs, 1);
     assert_int_equal(rig_used_idx(VIRTIO_NET_TX), 1);
+}
+
+/* The frames of a protected guest are held; when there is no room for more, they stay in the ring, and nobody looks at
+ * them in vain. */
+static void test_frames_wait_for_room(void **unused)
+{
+    struct virtio_net_hdr large = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                    .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+                                    .hdr_len = 54,
+                                    .gso_size = 1448,
+                                    .csum_start = 34,
+                                    .csum_offset = 16 };
+    unsigned sent = 0;
+
+    (void)unused;
+    net_start(BASE | VIRTIO_NET_F_CSUM | VIRTIO_NET_F_HOST_TSO4);
+    rig.cpus = 2;
+    rig.ticks_per_ns = 1000000;
+    assert_int_equal(port_output_hold(&net.port), 0);
+    for (; port_output_room(&net.port); sent++) {
+        net_send(&large, 60000);
+        assert_int_equal(rig_used_idx(VIRTIO_NET_TX), sent + 1);
+    }
+    port_output_mark(&net.port, 1);
+    net_send(&large, 50000);
+    net_send(&large, 40000);
+    assert_int_equal(rig.inputs, 0);
+    assert_int_equal(rig_used_idx(VIRTIO_NET_TX), sent);
+    assert_int_equal(net.tx.look, VIRTIO_NET_NEVER);
+
+    port_output_release(&net.port, 1);
+    for (unsigned i = 0; i < 3; i++)
+        virtio_net_poll();
+    assert_int_equal(rig.inputs, sent);
+    assert_int_equal(rig.input_len, 60000);
+    assert_int_equal(rig.offload.gso_size, 1448);
+    assert_int_equal(rig_used_idx(VIRTIO_NET_TX), sent + 2);
+    port_output_end(&net.port);
+    virtio_net_poll();
+    assert_int_equal(rig.inputs, sent + 2);
+    assert_int_equal(rig.input_len, 40000);
+    net_send(&large, 30000);
+    assert_int_equal(rig.inputs, sent + 3);
+    assert_int_equal(net.malformed, 0);
+}
+
+/* The port of a guest that has ended stays open for its last words. */
+static void test_last_words(void **unused)
+{
+    (void)unused;
+    net_start(BASE);
+    assert_int_equal(port_output_hold(&net.port), 0);
+    net_send(&(struct virtio_net_hdr){ 0 }, 60);
+    rig.vm.status = VM_OFF;
+    virtio_net_poll();
+    assert_false(net.port.closed);
+    port_output_end(&net.port);
+    virtio_net_poll();
+    assert_int_equal(rig.inputs, 1);
+    assert_true(net.port.closed);
 }
 
 /* Sent once, when all of it is here. */
@@ -225,6 +286,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_a_frame_is_sent),
         TEST(test_a_frame_waits_for_the_wire),
+        TEST(test_frames_wait_for_room),
+        TEST(test_last_words),
         TEST(test_a_frame_waits_for_missing_pages),
         TEST(test_the_driver_need_not_ring),
         TEST(test_the_driver_is_told_late),

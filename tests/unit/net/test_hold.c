@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: net/switch.c net/hold.c net/heard.c migrate/forward.c net/snoop.c net/announce.c net/offload.c */
+/* sources: net/switch.c net/hold.c net/heard.c net/forward.c net/snoop.c net/announce.c net/offload.c */
 /* sources: net/mac.c tests/unit/stubs.c */
 /* sources: net/ethernet.c net/headers.c net/csum.c */
 /* Frames for a guest that stands still for a move, or has left: each is given to it, where it then is, once. */
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "host/clock.h"
-#include "migrate/forward.h"
+#include "net/forward.h"
 #include "net/ethernet.h"
 #include "net/heard.h"
 #include "net/hold.h"
