@@ -54,8 +54,10 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
         in->stats.run_ns = in->stats.released - arrived;
         pr_info("migrate: %s, epoch %lu, %s here", in->name, (unsigned long)in->handoff.epoch,
                 in->cold && in->stopped ? "is" : "runs");
+        protect_over(dest, in);
     }
     if (actions & ACTION_FREE) {
+        protect_over(dest, in);
         if (in->vm)
             dest->ops->free(in->vm);
         in->vm = NULL;
@@ -75,6 +77,12 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
 }
 
 void dest_event(struct dest *dest, struct incoming *in, enum handoff_event event, u64 epoch, struct outcome why)
+{
+    if (!protect_judges(dest, in, event, epoch))
+        dest_decide(dest, in, event, epoch, why);
+}
+
+void dest_decide(struct dest *dest, struct incoming *in, enum handoff_event event, u64 epoch, struct outcome why)
 {
     bool under_way = attempt_under_way(in);
     unsigned actions = handoff_dest_event(&in->handoff, event, epoch);
@@ -166,6 +174,7 @@ void session_detach(struct dest_session *session)
         return;
     in->session = NULL;
     in->file_bytes = attempt_under_way(in) ? in->file_bytes : 0;
+    protect_detach(session->dest, in);
 }
 
 /* The connection of an attempt ends for this reason; a copy that is prepared, or runs here, stays. */
@@ -337,6 +346,11 @@ static bool say(struct dest_session *session)
         outbox_record(&session->outbox, WIRE_FILED, &session->filed, sizeof(session->filed));
         return true;
     }
+    if (session->say & SAY_CHECKPOINTED) {
+        session->say &= ~SAY_CHECKPOINTED;
+        protect_say(session);
+        return true;
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(says); i++) {
         if (!(session->say & says[i].action))
             continue;
@@ -474,7 +488,7 @@ void dest_fini(struct dest *dest)
             session_end(&dest->session[i]);
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
         if (attempt_under_way(&dest->incoming[i]))
-            dest_event(dest, &dest->incoming[i], HANDOFF_CANCEL, 0, why);
+            dest_decide(dest, &dest->incoming[i], HANDOFF_CANCEL, 0, why);
 }
 
 int dest_cancel(struct dest *dest, const void *vm)

@@ -43,6 +43,7 @@ struct incoming {
     char name[WIRE_NAME]; /* "" before RESERVE */
     char peer[DEST_PEER]; /* who wants to move it here */
     u64 owner;            /* the number of its source: struct wire_claim */
+    u64 beside;           /* bytes that are held beside its RAM, for a checkpoint */
     u64 file_bytes;       /* of the files that it starts from, and that had to come */
     bool dry_run;
     bool cold, stopped; /* the guest starts anew here; or does not, until somebody says so */
@@ -54,11 +55,12 @@ struct incoming {
     enum wire_code error; /* why the guest did not come to run here */
     char reason[WIRE_REASON];
     struct dest_session *session;
-    struct dest_session *lane; /* split: the second connection; NULL: none */
-    bool demand;               /* split: the source sends only what is asked for, as far as we know */
-    bool pull;                 /* the operator wants all of it */
-    struct migrate_pace pace;  /* split: of the pages that have come since it runs here */
-    struct incoming *instead;  /* before this one is accepted: the earlier attempt that it will make void; NULL: none */
+    struct dest_protect *protect; /* it is to be kept up to date by checkpoints (dest_protect.c); NULL: no */
+    struct dest_session *lane;    /* split: the second connection; NULL: none */
+    bool demand;                  /* split: the source sends only what is asked for, as far as we know */
+    bool pull;                    /* the operator wants all of it */
+    struct migrate_pace pace;     /* split: of the pages that have come since it runs here */
+    struct incoming *instead; /* before this one is accepted: the earlier attempt that it will make void; NULL: none */
     struct dest_stats stats;
 
     /* Only while it is received. */
@@ -88,6 +90,8 @@ enum session_stage {
     SESSION_CLEAR,   /* clears the pages of a ZERO record */
     SESSION_DIGEST,  /* digests memory, before it answers ROUND */
     SESSION_VERIFY,  /* PREPARE has come: digests memory, and compares */
+    SESSION_PROTECT, /* the same, and the copy is kept up to date: takes checkpoints, and keeps them apart */
+    SESSION_PUT,     /* puts a checkpoint into the copy */
     SESSION_HANDOFF, /* the copy is complete: what is said is for the handoff */
     SESSION_ASKED,   /* the same, of a source in doubt that has connected anew; or a check is over */
     SESSION_FILL,    /* split, and the guest runs here: takes the pages that are missing */
@@ -192,6 +196,11 @@ int dest_pull(struct dest *dest, const void *vm);
  */
 const struct incoming *dest_stranded(const struct dest *dest, const void *vm);
 int dest_resolve(struct dest *dest, void *vm, bool adopt);
+
+/* Of the copy `vm`, which is kept up to date: do what is ordered (protect.h). Returns 0, or -ENOENT if it is none, or
+ * not prepared. dest_protect_info: how it stands; false: it is none. */
+int dest_protect(struct dest *dest, const void *vm, enum protect_order order);
+bool dest_protect_info(const struct dest *dest, const void *vm, struct protect_info *info);
 
 /* The operator's word: no source will ask any more how its move to here has ended; of this VM, or of any (NULL). That
  * answer is still given, but its place may go to a new move. It does not count for a move that is under way, for a

@@ -74,7 +74,13 @@ void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host)
 
 u64 attempt_bytes(const struct incoming *in)
 {
-    return in ? in->ram.pages * WIRE_PAGE + in->file_bytes : 0;
+    return in ? in->ram.pages * WIRE_PAGE + in->file_bytes + in->beside : 0;
+}
+
+/* May it be freed for another one? Who decides about a copy that is kept up to date does not ask for its memory. */
+static bool gives_way(const struct incoming *in)
+{
+    return !in->session && !in->protect;
 }
 
 u64 attempt_held(const struct dest *dest, const char *peer, const struct incoming *instead, bool stranded)
@@ -84,7 +90,7 @@ u64 attempt_held(const struct dest *dest, const char *peer, const struct incomin
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         const struct incoming *in = &dest->incoming[i];
 
-        if (in == instead || !in->used || (stranded && in->session) || (peer && !same_host(in->peer, peer)))
+        if (in == instead || !in->used || (stranded && !gives_way(in)) || (peer && !same_host(in->peer, peer)))
             continue;
         if (attempt_under_way(in) && in->vm)
             bytes += attempt_bytes(in);
@@ -106,7 +112,7 @@ struct incoming *attempt_stranded(struct dest *dest, const char *peer, const str
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
 
-        if (in != instead && attempt_under_way(in) && !in->session && (!peer || same_host(in->peer, peer)) &&
+        if (in != instead && attempt_under_way(in) && gives_way(in) && (!peer || same_host(in->peer, peer)) &&
             (!oldest || in->stamp < oldest->stamp))
             oldest = in;
     }
@@ -203,7 +209,8 @@ void attempt_replace(struct dest *dest, struct incoming *in)
     in->description->instead = NULL;
     if (!old)
         return;
-    dest_event(dest, old, HANDOFF_CANCEL, 0, (struct outcome){ WIRE_E_CANCEL, "its source has begun another attempt" });
+    dest_decide(dest, old, HANDOFF_CANCEL, 0,
+                (struct outcome){ WIRE_E_CANCEL, "its source has begun another attempt" });
 }
 
 enum wire_code attempt_admit(struct dest_session *session, const char **reason)
@@ -221,7 +228,9 @@ enum wire_code attempt_admit(struct dest_session *session, const char **reason)
         if (!same_vm(in, fresh->vm_id) || !attempt_under_way(in))
             continue;
         *reason = in->session ? "this VM is moving already" : "a prepared copy of this VM is kept there: see resolve";
-        if (!replaces(in, fresh))
+        if (protect_closed(in))
+            *reason = "the copy there is about to run, if it may";
+        if (!replaces(in, fresh) || protect_closed(in))
             return WIRE_E_BUSY;
         fresh->instead = in;
     }

@@ -36,7 +36,7 @@ void receive_missing(struct dest_session *session)
     gpa_t end = 0;
 
     in->handoff.split = true;
-    if (in->cold || in->description->head.flags & WIRE_VERIFY || box->len % sizeof(run) ||
+    if (in->cold || in->description->head.flags & (WIRE_VERIFY | WIRE_GUARDED) || box->len % sizeof(run) ||
         box->len > WIRE_RUNS * sizeof(run)) {
         dest_refuse(session, WIRE_E_STREAM, "malformed MISSING, or MISSING in a move that has none");
         return;

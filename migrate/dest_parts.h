@@ -2,7 +2,7 @@
 /* What the parts of the destination use of each other: dest.c (connections, handoff), dest_stages.c (what a connection
  * takes and does in each stage), dest_files.c (files that a guest starts from), dest_attempts.c (which attempts are
  * remembered), dest_receive.c (records become a stopped guest), dest_verify.c (digests), dest_stranded.c (stranded
- * copies), dest_fill.c (pages that are missing). */
+ * copies), dest_fill.c (pages that are missing), dest_protect.c (checkpoints). */
 #pragma once
 
 #include "migrate/dest.h"
@@ -13,6 +13,7 @@
 /* In `say` of struct dest_session, beside the messages of the handoff: REFUSED; FILED. */
 #define SAY_REFUSED (1u << 31)
 #define SAY_FILED (1u << 30)
+#define SAY_CHECKPOINTED (1u << 29)
 
 /* What a stage means. */
 struct session_row {
@@ -56,6 +57,9 @@ void session_detach(struct dest_session *session);
 /* Tell the handoff of an event, and carry out what it decides. If the guest will not come to run here because of it,
  * `why` says so to the operator. */
 void dest_event(struct dest *dest, struct incoming *in, enum handoff_event event, u64 epoch, struct outcome why);
+
+/* The same, and nobody is asked: a copy that is kept up to date is judged by others (protect_judges). */
+void dest_decide(struct dest *dest, struct incoming *in, enum handoff_event event, u64 epoch, struct outcome why);
 
 /* How long the guest has stood at the time `now`: until PREPARE was said, by the source's clock; since PREPARE came, by
  * ours. */
@@ -120,6 +124,29 @@ bool fill_zero(struct dest_session *session, gpa_t gpa);
 /* If no page can be missing any more to this session's guest, others may have its place. */
 void fill_watch(struct dest_session *session);
 bool fill_say(struct dest_session *session);
+
+/* A copy that is kept up to date. protect_wanted: PROTECT has come. protect_keep: a section of its first state has.
+ * protect_begin: it is prepared. protect_place: contract as inbox->place. protect_page, _zero, _state, _checkpoint: one
+ * has come. protect_put: SESSION_PUT. protect_say: make CHECKPOINTED. protect_detach: the connection has ended.
+ * protect_judges: tell those who decide about the copy of this event; returns whether it is theirs. protect_heard: its
+ * source claims the VM. protect_closed: is its owner's next attempt to be refused? protect_room: the pages that a
+ * checkpoint may have of such a RAM. protect_over: the copy runs, or is about to be freed. */
+void protect_wanted(struct dest_session *session);
+void protect_keep(struct dest_session *session);
+void protect_begin(struct dest_session *session);
+u8 *protect_place(struct dest_session *session, gpa_t gpa);
+void protect_page(struct dest_session *session);
+void protect_zero(struct dest_session *session);
+void protect_state(struct dest_session *session);
+void protect_checkpoint(struct dest_session *session);
+void protect_put(struct dest_session *session);
+void protect_say(struct dest_session *session);
+void protect_detach(struct dest *dest, struct incoming *in);
+bool protect_judges(struct dest *dest, struct incoming *in, enum handoff_event event, u64 epoch);
+void protect_heard(struct dest *dest, struct incoming *in);
+bool protect_closed(const struct incoming *in);
+u64 protect_room(const struct ram *ram);
+void protect_over(struct dest *dest, struct incoming *in);
 
 /* OFFER, FILE or DIGEST has come. */
 void receive_offer(struct dest_session *session);

@@ -43,7 +43,7 @@ static int parse_reserve(const struct inbox *box, struct migrate_description *d)
 /* A guest that starts anew has no memory that could be compared, or be missing. */
 static bool flags_fit(u32 flags)
 {
-    return !(flags & WIRE_COLD) || !(flags & (WIRE_VERIFY | WIRE_DEMAND));
+    return !(flags & WIRE_COLD) || !(flags & (WIRE_VERIFY | WIRE_DEMAND | WIRE_GUARDED));
 }
 
 /* Allocate what the description asks for. Returns WIRE_OK or the code. */
@@ -70,16 +70,15 @@ static enum wire_code reserve(struct dest *dest, struct incoming *in, char reaso
 static enum wire_code check_limit(const struct dest *dest, const struct incoming *in, const char *peer, bool alone,
                                   char reason[WIRE_REASON])
 {
-    const struct migrate_description *d = in->description;
     u64 limit = peer ? dest->limit_per_host : dest->limit, held = attempt_held(dest, peer, in->instead, false);
     const char *end = peer ? strrchr(peer, ':') : NULL;
 
     held -= alone ? attempt_held(dest, peer, in->instead, true) : 0;
-    if (!limit || held + d->head.memory <= limit)
+    if (!limit || held + attempt_bytes(in) <= limit)
         return WIRE_OK;
     snprintf(reason, WIRE_REASON, "guests from %.*s hold %lu MiB of at most %lu, it needs %lu: see %s",
              end ? (int)(end - peer) : 10, peer ? peer : "all hosts", (unsigned long)(held >> 20),
-             (unsigned long)(limit >> 20), (unsigned long)(d->head.memory >> 20),
+             (unsigned long)(limit >> 20), (unsigned long)(attempt_bytes(in) >> 20),
              peer ? "incoming-memory-per-host" : "incoming-memory");
     return WIRE_E_MEMORY;
 }
@@ -157,6 +156,7 @@ void receive_reserve(struct dest_session *session)
     in->cold = in->description->head.flags & WIRE_COLD;
     in->stopped = in->description->head.flags & WIRE_STOPPED;
     in->follows = in->description->head.flags & WIRE_FOLLOW;
+    in->beside = in->description->head.flags & WIRE_GUARDED ? protect_room(&in->ram) * WIRE_PAGE : 0;
     in->description->epoch = in->handoff.epoch;
     in->owner = in->description->head.owner;
     session->stage = SESSION_ROOM;
@@ -233,6 +233,8 @@ u8 *receive_place(void *ctx, const struct wire_page *page)
         return NULL;
     if (session_fills(session))
         return session->page;
+    if (session->stage == SESSION_PROTECT)
+        return protect_place(session, page->gpa);
     /* Behind MISSING come no more pages before the guest runs; to one that starts anew none at all. */
     return session->stage != SESSION_RECEIVE || in->handoff.split || in->cold
                ? NULL
@@ -248,6 +250,10 @@ void receive_page(struct dest_session *session)
     receive_got_on(session, 1);
     if (session_fills(session)) {
         fill_page(session);
+        return;
+    }
+    if (session->stage == SESSION_PROTECT) {
+        protect_page(session);
         return;
     }
     bitmap_set(in->seen, index);
@@ -327,6 +333,10 @@ void receive_zero(struct dest_session *session)
     const struct inbox *box = &session->inbox;
     u64 count = box->len / sizeof(struct wire_run), end = 0;
 
+    if (session->stage == SESSION_PROTECT) {
+        protect_zero(session);
+        return;
+    }
     if (box->len % sizeof(struct wire_run) || count > WIRE_RUNS) {
         dest_refuse(session, WIRE_E_STREAM, "malformed ZERO");
         return;
@@ -364,6 +374,10 @@ void receive_state(struct dest_session *session)
     struct codec c = codec_restorer(box->body, box->len);
     struct wire_section section;
 
+    if (session->stage == SESSION_PROTECT) {
+        protect_state(session);
+        return;
+    }
     codec_bytes(&c, &section, sizeof(section));
     if (!in->vm) { /* a check, and the section can't be tried: there is no VM */
         receive_got_on(session, 1);
@@ -384,6 +398,8 @@ void receive_state(struct dest_session *session)
     codec_judge(&c, c.at == c.len, "it is longer than expected");
     if (c.err)
         refuse_section(session, &section, &c);
+    else
+        protect_keep(session);
 }
 
 /* Is all of memory here that has to be? A guest that starts anew has none. */
@@ -403,6 +419,10 @@ void receive_prepare(struct dest_session *session, const struct wire_handoff *pr
         dest_refuse(session, WIRE_E_DAMAGED, "pages arrived damaged or not at all");
         return;
     }
+    if (!in->protect && in->description->head.flags & WIRE_GUARDED) {
+        dest_refuse(session, WIRE_E_STREAM, "a copy that is to be kept up to date, without PROTECT");
+        return;
+    }
     if (in->found.state_digest != prepare->state_digest) {
         dest_refuse(session, WIRE_E_DIGEST, "state arrived damaged or not at all");
         return;
@@ -412,6 +432,8 @@ void receive_prepare(struct dest_session *session, const struct wire_handoff *pr
         dest_refuse(session, code, reason);
         return;
     }
+    if (!in->cold && !in->protect) /* that one's port stays shut until the guest runs here */
+        session->dest->ops->open(in->vm);
     in->prepare = *prepare;
     in->digested = (struct digest_work){ 0 };
     in->stats.closed = session->dest->ops->now(session->dest->ctx);

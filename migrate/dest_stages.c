@@ -144,11 +144,13 @@ static const struct {
     { WIRE_KEEPALIVE, ANY, take_keepalive },
     { WIRE_END, ANY, take_end },
     { WIRE_RESERVE, IN(RESERVE), receive_reserve },
-    { WIRE_STATE, IN(TRY) | IN(RECEIVE), receive_state },
+    { WIRE_STATE, IN(TRY) | IN(RECEIVE) | IN(PROTECT), receive_state },
+    { WIRE_PROTECT, IN(RECEIVE), protect_wanted },
+    { WIRE_CHECKPOINT, IN(PROTECT), protect_checkpoint },
     { WIRE_ROUND, IN(TRY) | IN(RECEIVE), take_round },
     { WIRE_PROBE, IN(TRY) | IN(RECEIVE), take_probe },
-    { WIRE_PAGES, IN(RECEIVE) | IN(FILL) | IN(LANE) | IN(FILLED), take_pages },
-    { WIRE_ZERO, IN(RECEIVE) | IN(FILL) | IN(LANE) | IN(FILLED), receive_zero },
+    { WIRE_PAGES, IN(RECEIVE) | IN(PROTECT) | IN(FILL) | IN(LANE) | IN(FILLED), take_pages },
+    { WIRE_ZERO, IN(RECEIVE) | IN(PROTECT) | IN(FILL) | IN(LANE) | IN(FILLED), receive_zero },
     { WIRE_MISSING, IN(RECEIVE), receive_missing },
     { WIRE_PREPARE, IN(RECEIVE) | IN(HANDOFF) | IN(ASKED), take_handoff },
     { WIRE_COMMIT, ANY, take_handoff },
@@ -201,6 +203,9 @@ static const struct session_row stages[NR_SESSION_STAGES] = {
     [SESSION_VERIFY] = { RECEIVING, .work = receive_verify },
     /* COMMIT and END come at once. A copy outlives its connection, and its source may ask by another one. */
     [SESSION_HANDOFF] = { .move = true, .limit_ms = WIRE_PROGRESS_MS, .late = session_end },
+    /* As long as it takes: the source says KEEPALIVE. Its place is no move's: that may be needed to lead out of it. */
+    [SESSION_PROTECT] = { .move = false },
+    [SESSION_PUT] = { .work = protect_put },
     [SESSION_ASKED] = { IDLE },
     /* As long as it takes: the source says KEEPALIVE. */
     [SESSION_FILL] = { .move = true },

@@ -55,6 +55,8 @@ int dest_resolve(struct dest *dest, void *vm, bool adopted)
         return -EBUSY;
     if (adopted)
         adopt(dest, in);
+    else if (in->protect)
+        dest_event(dest, in, HANDOFF_CANCEL, 0, outcome_completed);
     else
         strand_end(dest, in, HANDOFF_CANCEL, WIRE_E_CANCEL, "the operator has given it up");
     dest_settle(dest, in->vm_id);
@@ -82,7 +84,9 @@ void dest_heard(struct dest *dest, const struct wire_claim *claim)
 
         if (!in->used || memcmp(in->vm_id, claim->vm_id, WIRE_ID) != 0)
             continue;
-        if (owner_is_back(dest, in, claim))
+        if (owner_is_back(dest, in, claim) && in->protect)
+            protect_heard(dest, in);
+        else if (owner_is_back(dest, in, claim))
             strand_end(dest, in, HANDOFF_OWNER_HEARD, WIRE_E_LINK, "its source runs it again");
         else
             dest_event(dest, in, HANDOFF_HIGHER_EPOCH, claim->epoch, higher);

@@ -49,6 +49,8 @@ static void prepared(struct dest_session *session)
     receive_release(in);
     session->stage = SESSION_HANDOFF;
     dest_event(dest, in, HANDOFF_READY, 0, outcome_completed);
+    if (in->protect)
+        protect_begin(session);
 }
 
 /* No page is stale any more: are this memory and this state the same as the source's? */

@@ -22,8 +22,8 @@
 #include "stream/reception.h"
 #include "stream/tcp_transport.h"
 #include "migrate/vm_dest.h"
+#include "migrate/vm_ended.h"
 #include "stream/vm_history.h"
-#include "migrate/vm_report.h"
 #include "migrate/vm_source.h"
 #include "host/frame.h"
 #include "mm/guest_missing.h"
@@ -208,7 +208,7 @@ bool migration_owns(const struct vm *vm)
 {
     const struct vm_source *from = vm_source_find(vm);
 
-    return (vm_running(vm) || vm->status == VM_PAUSED) && (!from || from->source.handoff.state == SOURCE_OWNER);
+    return (vm_running(vm) || vm->status == VM_PAUSED) && (!from || source_owns(&from->source.handoff));
 }
 
 bool migration_holds(const struct vm *vm, u64 *epoch)
@@ -216,7 +216,7 @@ bool migration_holds(const struct vm *vm, u64 *epoch)
     const struct vm_source *from = vm_source_find(vm);
     const struct incoming *in = dest_prepared(&vm_dest, vm);
 
-    if (from && source_state_holds(from->source.handoff.state))
+    if (from && source_holds(&from->source.handoff))
         *epoch = from->source.handoff.proposed;
     else if (in && !in->handoff.split) /* else the source has a part of it */
         *epoch = in->handoff.epoch;
@@ -293,106 +293,6 @@ int migration_settle(struct vm *vm, bool adopt)
     return dest_resolve(&vm_dest, vm, adopt);
 }
 
-/* The struct vm_source of a guest that runs elsewhere outlives the copy here: frames that come for the guest are still
- * sent on. */
-static void destroy(struct vm *vm)
-{
-    struct vm_source *from = vm_source_find(vm);
-
-    if (from && from->gone) {
-        from->vm = NULL;
-    } else if (from) {
-        list_del(&from->node);
-        free(from);
-    }
-    tcp_stream_abort_lingering(vm); /* TCP may still refer to its memory */
-    dest_forget(&vm_dest, vm);
-    announcer_stop(vm);
-    vm_destroy(vm);
-}
-
-bool migration_done_with(const struct vm *vm)
-{
-    const struct vm_source *from = vm_source_find(vm);
-
-    return (!from || (!source_active(&from->source) && !from->move)) && vm->mem.dirty.producer == DIRTY_OFF;
-}
-
-static int forget(struct vm *vm)
-{
-    if (!migration_done_with(vm))
-        return -EBUSY;
-    pr_info("%s: forgotten", vm->name);
-    destroy(vm);
-    return 0;
-}
-
-int migration_forget(struct vm *vm)
-{
-    struct vm_identity identity = vm->identity;
-    int err = forget(vm);
-
-    if (!err)
-        dest_settle(&vm_dest, identity.id);
-    return err;
-}
-
-unsigned migration_settle_ended(void)
-{
-    unsigned settled = dest_settle(&vm_dest, NULL);
-
-    pr_info("%u moves to here that have ended are settled by the operator", settled);
-    return settled;
-}
-
-static void make_way(const struct vm *vm)
-{
-    list_for_each_safe (node, vm_list()) {
-        struct vm *other = container_of(node, struct vm, node);
-
-        if (other != vm && vm_ended(other) &&
-            (!strcmp(other->name, vm->name) || !memcmp(other->identity.id, vm->identity.id, VM_ID)))
-            forget(other);
-    }
-}
-
-/* If there are too many guests that came here and have ended, forget the oldest: any machine that reaches the port may
- * have sent them. */
-static void forget_oldest(void)
-{
-    struct vm *oldest = NULL;
-    unsigned count = 0;
-
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
-        if (!vm->arrived || !vm->buried)
-            continue;
-        count++;
-        if (!oldest || vm->id < oldest->id)
-            oldest = vm;
-    }
-    if (count > MIGRATION_ENDED)
-        forget(oldest);
-}
-
-/* A VM that has ended keeps nothing that others could use: neither RAM nor a place among the guests that came here. */
-static void bury_ended(void)
-{
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
-        if (!vm_ended(vm) || vm->buried || !migration_done_with(vm))
-            continue;
-        tcp_stream_abort_lingering(vm); /* TCP may still refer to its memory */
-        announcer_stop(vm);
-        dest_forget(&vm_dest, vm);
-        vm_report(vm);
-        vm_bury(vm);
-    }
-    forget_oldest();
-}
-
 struct migration_totals migration_totals(void)
 {
     struct migration_totals now = totals;
@@ -429,14 +329,14 @@ static bool source_turn(struct vm_source *from)
     bool more;
 
     /* If the guest has ended there is nothing to move. */
-    if (from->vm && !vm_alive(from->vm) && !from->cold.on)
-        source_cancel(&from->source);
+    if (from->vm && !vm_alive(from->vm) && !from->cold.on && source_cancel(&from->source) == -EBUSY)
+        source_protect_ended(&from->source);
     more = source_step(&from->source);
     if (from->source.stage == STAGE_FOLLOW) /* which may take long, and no frames are sent on any more */
         forward_end(&from->forward);
     if (from->gone && from->vm) {
         pr_info("%s: gone to epoch %lu", from->vm->name, from->source.handoff.epoch);
-        destroy(from->vm);
+        vm_ended_destroy(from->vm);
     }
     if (!source_active(&from->source))
         source_clear(from);
@@ -480,6 +380,16 @@ static bool dest_busy(void)
     return false;
 }
 
+/* When, by the TSC, has it something to do though nothing happens? */
+static u64 source_due(const struct vm_source *from)
+{
+    u64 due, now = clock_ns();
+
+    if (!source_protect_due(&from->source, &due))
+        return ~0ULL;
+    return rdtsc() + clock_ns_to_ticks(MAX(due, now) - now);
+}
+
 static u64 migration_poll(void)
 {
     u64 next = MIN(MIN(announcer_poll(), claims_poll()), asking_poll());
@@ -495,6 +405,7 @@ static u64 migration_poll(void)
         }
         busy = true;
         more |= source_turn(from);
+        next = MIN(next, source_due(from));
     }
     if (reception_busy(&reception)) {
         busy = true;
@@ -504,7 +415,7 @@ static u64 migration_poll(void)
         busy = true;
         more |= dest_step(&vm_dest);
     }
-    bury_ended();
+    vm_ended_bury();
     tcp_stream_push_all();
     if (more)
         return rdtsc();
@@ -534,7 +445,7 @@ static void note_arrival(struct vm *vm, const struct incoming *in, u64 stood)
 /* Ended VMs of the same name or identity are forgotten. */
 static void arrived(struct vm *vm, u64 stood)
 {
-    make_way(vm);
+    vm_ended_make_way(vm);
     totals.arrived++;
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
         if (vm_dest.incoming[i].used && vm_dest.incoming[i].vm == vm)

@@ -10,13 +10,13 @@
 #include "migrate/move.h"
 #include "migrate/moves.h"
 #include "migrate/totals.h"
+#include "migrate/vm_ended.h"
+#include "migrate/vm_protect.h"
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
 
 struct config_migration;
 struct vm;
-
-#define MIGRATION_ENDED 16 /* guests that came here and have ended, kept at most */
 
 struct migration_totals migration_totals(void);
 
@@ -57,16 +57,6 @@ bool migration_outgoing(const struct vm *vm);
 
 /* In doubt, or serving: has the destination answered that it knows of no such move? Then only force is left. */
 bool migration_unknown(const struct vm *vm);
-
-/* For a VM that does not run: is its memory of no more use to the end of a move and to a dirty log? */
-bool migration_done_with(const struct vm *vm);
-
-/* The operator wants a VM removed that was never started, or has ended: nothing is left of it, and how it came here is
- * settled (dest_settle). Returns 0, or -EBUSY if it is not migration_done_with. */
-int migration_forget(struct vm *vm);
-
-/* Contract: dest_settle, for all VMs. */
-unsigned migration_settle_ended(void);
 
 /* Does this machine own the VM, running or paused? Not if the VM is contested, about to leave, or still on its way
  * here. */

@@ -18,6 +18,9 @@ struct migration_request {
     bool verify;           /* compare digests of all memory and state */
     bool images;           /* the files from which it starts follow it */
     bool stopped, force;   /* cold: it is not started there; it is powered off if it does not shut down */
+    bool protect;          /* its copy there is kept up to date, and not let run (migrate/protect.h) */
+    u32 interval, limit;   /* protect: ms between checkpoints, of silence */
+    u64 above;             /* protect: its epoch is to be above this one */
     u32 timeout;           /* cold: seconds, in which it shuts down; 0: the default */
     struct transport file; /* .ops not NULL: save it there, `to` is unused. The move closes it */
 };

@@ -78,6 +78,8 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
         source_disconnect(s);
     if (actions & ACTION_SERVE)
         source_serve(s);
+    if (actions & ACTION_GO_ON)
+        source_protected(s);
     if (actions & (ACTION_STAND | ACTION_RESUME | ACTION_FREE))
         source_end(s, why);
     if (s->unnoted && s->handoff.state != SOURCE_IN_DOUBT)
@@ -88,7 +90,7 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
 
 void source_link_lost(struct source *s, enum wire_code code, const char *reason)
 {
-    if (source_committed(s) && !s->recovering) /* once, until the destination answers again */
+    if (source_reconnects(s) && !s->recovering) /* once, until the destination answers again */
         pr_warn("migrate: %s, epoch %lu: %s: connects anew", s->description->head.name, (unsigned long)s->stats.epoch,
                 reason);
     source_disconnect(s);
@@ -143,13 +145,15 @@ static int prepare(struct source *s)
     }
     if (!s->bitmap || (s->settings.policy.hot_last && (!s->hot || !s->written)))
         return -ENOMEM;
-    return s->settings.verify ? ram_digest_init(&s->digest, &s->ram) : 0;
+    err = s->settings.verify ? ram_digest_init(&s->digest, &s->ram) : 0;
+    return !err && s->settings.protect ? source_protect_init(s) : err;
 }
 
 static void propose(struct source *s)
 {
     s->stats.epoch = handoff_propose(&s->handoff);
     s->handoff.split = s->settings.split || s->switch_now;
+    s->handoff.protect = s->settings.protect;
 }
 
 int source_start(struct source *s, const struct migrate_settings *settings)
@@ -168,6 +172,7 @@ int source_start(struct source *s, const struct migrate_settings *settings)
         source_release(s);
         return err;
     }
+    handoff_remembered(&s->handoff, settings->above);
     propose(s);
     if (settings->cold || settings->follow)
         source_files_begin(s);
@@ -222,6 +227,8 @@ static void take_header(struct source *s)
         source_bad_stream(s, "the destination can't verify");
     else if (s->handoff.split && !(header->features & WIRE_FEATURE_POSTCOPY))
         source_bad_stream(s, "the destination can't take a guest whose memory is to follow (post-copy)");
+    else if (s->settings.protect && !(header->features & WIRE_FEATURE_PROTECT))
+        source_bad_stream(s, "the destination can't keep a copy up to date (protect)");
     else if (s->settings.cold && !(header->features & WIRE_FEATURE_FILES))
         source_bad_stream(s, "the destination can't take a guest that starts anew there (cold)");
     else if (s->stage == STAGE_GREET)
@@ -303,10 +310,18 @@ static void take_prepared(struct source *s, const struct wire_handoff *message)
         source_enter(s, STAGE_COMMIT);
 }
 
+static void tell_handoff(struct source *s, enum handoff_event event, u64 epoch)
+{
+    const struct outcome aborted = { s->handoff.abort ? WIRE_E_CANCEL : WIRE_E_TIMEOUT,
+                                     "the destination gave up before COMMIT" };
+
+    if (epoch == s->stats.epoch)
+        source_protect_answered(s, event);
+    source_event(s, event, epoch, event == HANDOFF_ABORTED ? aborted : outcome_completed);
+}
+
 static void take_handoff(struct source *s, enum handoff_event event)
 {
-    struct outcome aborted = { s->handoff.abort ? WIRE_E_CANCEL : WIRE_E_TIMEOUT,
-                               "the destination gave up before COMMIT" };
     struct wire_handoff message;
 
     if (inbox_body(&s->inbox, &message, sizeof(message)))
@@ -314,7 +329,7 @@ static void take_handoff(struct source *s, enum handoff_event event)
     else if (event == HANDOFF_PREPARED)
         take_prepared(s, &message);
     else
-        source_event(s, event, message.epoch, event == HANDOFF_ABORTED ? aborted : outcome_completed);
+        tell_handoff(s, event, message.epoch);
     if (event == HANDOFF_RUNNING && s->stage == STAGE_SERVE)
         source_served(s);
 }
@@ -348,6 +363,8 @@ static void take_record(struct source *s)
     case WIRE_ACCEPTED: take_accepted(s); return;
     case WIRE_REFUSED: take_refused(s); return;
     case WIRE_ROUND_DONE: take_round_done(s); return;
+    case WIRE_PROTECTING: source_take_protecting(s); return;
+    case WIRE_CHECKPOINTED: source_take_checkpointed(s); return;
     case WIRE_PREPARED: take_handoff(s, HANDOFF_PREPARED); return;
     case WIRE_RUNNING: take_handoff(s, HANDOFF_RUNNING); return;
     case WIRE_COMPLETE: take_handoff(s, HANDOFF_COMPLETE); return;
@@ -438,7 +455,7 @@ static void watch(struct source *s)
  * one now. */
 static bool open_link(struct source *s)
 {
-    bool doubt = source_committed(s);
+    bool doubt = source_reconnects(s);
     int err;
 
     assert(doubt || s->stage == STAGE_CONNECT || s->stage == STAGE_FOLLOW);
@@ -516,8 +533,10 @@ int source_resolve(struct source *s, enum resolution resolution)
     u64 epoch = s->handoff.proposed;
     struct outcome why = { WIRE_E_CANCEL, resume ? "taken back by force" : "given up by force" };
 
-    if (!source_committed(s) && s->handoff.state != SOURCE_SUPERSEDED)
+    if (!source_reconnects(s) && s->handoff.state != SOURCE_SUPERSEDED)
         return -ENOENT;
+    if (s->stage == STAGE_PARTING && resolution == RESOLUTION_FORCE_GIVE_UP)
+        return -EBUSY;
     source_event(s, events[resolution], EPOCH_FORCE + s->owner % EPOCH_FORCE, why);
     if (resolution != RESOLUTION_ABORT)
         pr_warn("migrate: epoch %lu resolved by force: %s", (unsigned long)epoch,

@@ -17,6 +17,7 @@
 #include "stream/ram_digest.h"
 #include "stream/file_sender.h"
 #include "stream/record.h"
+#include "migrate/protect.h"
 #include "migrate/stats.h"
 #include "migrate/vm_ops.h"
 #include "net/bucket.h"
@@ -30,6 +31,7 @@ enum stage {
     STAGE_GREET,        /* says its header, and waits for the answer */
     STAGE_RESERVE,      /* says RESERVE */
     STAGE_ACCEPT,       /* waits for ACCEPTED */
+    STAGE_PROTECTING,   /* protect: says PROTECT, and waits for PROTECTING */
     STAGE_START_LOG,    /* ends the log of an earlier move */
     STAGE_MEASURE,      /* a check, or mode auto: what the guest writes, and what the link carries */
     STAGE_REHEARSE,     /* a live or split move: saves the state of the living guest, for nothing, and starts its log */
@@ -46,14 +48,18 @@ enum stage {
     STAGE_LAST_HARVEST, /* takes up the pages written since the last harvest */
     STAGE_FINAL_RAM,    /* sends the rest of memory; split: says which pages stay behind */
     STAGE_STATE,
-    STAGE_DIGEST,     /* verify: digests of memory */
-    STAGE_PREPARE,    /* says PREPARE, and waits for PREPARED */
-    STAGE_COMMIT,     /* says COMMIT: in doubt until the destination answers */
-    STAGE_SERVE,      /* split, and the guest runs there: sends the pages that stayed behind */
-    STAGE_END_LOG,    /* the outcome is known from here on; the dirty log is ended, whatever the connection does */
-    STAGE_FORWARD,    /* the guest runs there: sends on the frames for it that reach this machine */
-    STAGE_FOLLOW,     /* the files from which it starts follow it */
-    STAGE_LAST_WORDS, /* says ABORT or END */
+    STAGE_DIGEST,      /* verify: digests of memory */
+    STAGE_PREPARE,     /* says PREPARE, and waits for PREPARED */
+    STAGE_PROTECTED,   /* protect: the guest runs; waits until it is time for a checkpoint, and takes it */
+    STAGE_CHECKPOINT,  /* says the checkpoint that was taken */
+    STAGE_ACKNOWLEDGE, /* waits for CHECKPOINTED */
+    STAGE_PARTING,     /* says QUERY, and waits for what others decide */
+    STAGE_COMMIT,      /* says COMMIT: in doubt until the destination answers */
+    STAGE_SERVE,       /* split, and the guest runs there: sends the pages that stayed behind */
+    STAGE_END_LOG,     /* the outcome is known from here on; the dirty log is ended, whatever the connection does */
+    STAGE_FORWARD,     /* the guest runs there: sends on the frames for it that reach this machine */
+    STAGE_FOLLOW,      /* the files from which it starts follow it */
+    STAGE_LAST_WORDS,  /* says ABORT or END */
     NR_STAGES,
 };
 
@@ -144,6 +150,7 @@ struct source {
     bool was_reset;             /* since the last harvest the guest was reset, which has written all of its RAM */
     struct bucket bucket;
 
+    struct source_protect *protect; /* NULL: the move is an ordinary one */
     struct file_sender files;
     u64 files_left; /* bytes of files that were needed when the destination said so last; ~0: it has not */
     u64 cut_since;  /* ns: the connection has ended since no file more has become whole; 0: it has not */
@@ -213,8 +220,18 @@ u64 source_missing(const struct source *source, u64 *ms);
  * in doubt, superseded or serving: the operator decides by force. */
 enum resolution { RESOLUTION_ABORT, RESOLUTION_FORCE_RESUME, RESOLUTION_FORCE_GIVE_UP };
 
-/* Returns 0, or -ENOENT if the VM is neither in doubt nor superseded, nor serves pages. */
+/* Returns 0; -ENOENT if the VM is neither in doubt nor superseded, nor serves pages, nor was protected; or -EBUSY: it
+ * was, runs here, and is not given up so. */
 int source_resolve(struct source *source, enum resolution resolution);
+
+/* Of a protected guest. source_protect: do what is ordered (protect.h); `epoch`: of PROTECT_STAND. Returns 0; -ENOENT:
+ * no copy of it is prepared elsewhere; -EBUSY: it is too late or too early for that; or an error of ops->pause.
+ * source_protect_info: how it stands; false: no such move is on. source_protect_ended: the guest has ended.
+ * source_protect_due: is nothing to be done before *due (ns)? */
+int source_protect(struct source *source, enum protect_order order, u64 epoch);
+bool source_protect_info(const struct source *source, struct protect_info *info);
+void source_protect_ended(struct source *source);
+bool source_protect_due(const struct source *source, u64 *due);
 
 /* Another machine claims this VM. Our copy has been here for age_ms. If the claimed epoch is higher than any that is
  * known here, or if it is equal to ours and the claimed copy is to stay (claim_prevails), our copy stands still, and

@@ -42,6 +42,7 @@ void source_release(struct source *s)
     inbox_fini(&s->inbox);
     outbox_fini(&s->outbox);
     ram_digest_fini(&s->digest);
+    source_protect_fini(s);
     file_sender_fini(&s->files);
     free(s->bitmap);
     free(s->hot);
@@ -88,6 +89,11 @@ static bool is_said(struct source *s)
     return outbox_empty(&s->outbox) && !s->transport.ops->unacknowledged(&s->transport);
 }
 
+bool source_lends(struct source *s)
+{
+    return s->protect && s->link != LINK_NONE && !is_said(s);
+}
+
 /* A destination that has not acknowledged all bytes would get what is in the guest's RAM after that is freed. One that
  * was not greeted yet takes no frames. */
 static void let_go(struct source *s)
@@ -121,7 +127,7 @@ static unsigned last_words(const struct source *s, struct outcome why)
 {
     if (s->link != LINK_GREETED)
         return 0;
-    if (!why.code || (source_committed(s) && s->handoff.state != SOURCE_SUPERSEDED))
+    if (!why.code || (source_committed(s) && s->handoff.state != SOURCE_SUPERSEDED && !(s->say & ACTION_SAY_ABORT)))
         return SAY_END;
     return s->stage < STAGE_PREPARE ? ACTION_SAY_ABORT : s->say & ACTION_SAY_ABORT;
 }
@@ -138,7 +144,7 @@ static void cut_short(struct source *s)
 void source_end(struct source *s, struct outcome why)
 {
     struct migrate_stats *stats = &s->stats;
-    bool gone = s->handoff.state == SOURCE_GONE;
+    bool gone = s->handoff.state == SOURCE_GONE, guarded = s->protect;
 
     settle_guest(s);
     if (source_is_over(s)) {
@@ -157,6 +163,8 @@ void source_end(struct source *s, struct outcome why)
     stats->total_time = s->stage_began - s->started;
     if (s->link == LINK_NONE && s->stage != STAGE_END_LOG)
         source_cut_off(s);
+    if (guarded)
+        s->ops->protect(s->vm, PROTECT_OVER, why.code);
 }
 
 void source_fail(struct source *s, enum wire_code code, const char *reason)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the source use of each other: source.c (connection, handoff), source_end.c
- * (outcomes), source_stages.c (what each stage means), source_ram.c (pages), source_digest.c (verification),
- *  source_forward.c (frames), source_serve.c (pages that stay behind), source_measure.c (what is known
- * before), source_files.c (files, and a guest that starts anew). */
+ * (outcomes), source_words.c (messages), source_stages.c (what each stage means), source_ram.c (pages), source_digest.c
+ * (verification), source_forward.c (frames), source_serve.c (pages that stay behind), source_measure.c (what is known
+ * before), source_files.c (files, and a guest that starts anew), source_protect.c (checkpoints). */
 #pragma once
 
 #include "migrate/outcome.h"
@@ -55,6 +55,12 @@ static inline bool source_committed(const struct source *s)
     return s->stage == STAGE_COMMIT || s->stage == STAGE_SERVE;
 }
 
+/* Does it connect anew, for ever, when its connection has ended? */
+static inline bool source_reconnects(const struct source *s)
+{
+    return source_committed(s) || s->stage == STAGE_PARTING;
+}
+
 u64 source_now(const struct source *s);
 
 /* Count what was sent, by both connections. */
@@ -84,6 +90,8 @@ void source_report(struct source *s);
 void source_finish(struct source *s);
 /* Close the connection and free what source_start has got. */
 void source_release(struct source *s);
+/* Does the connection refer to memory that goes with the move? The guest's own RAM does not. */
+bool source_lends(struct source *s);
 /* Close the connection, if there is one. */
 void source_disconnect(struct source *s);
 
@@ -99,6 +107,12 @@ void source_accepted(struct source *s);
 void source_round_done(struct source *s, const struct wire_round *answer);
 /* Say the header of a connection. Say KEEPALIVE: this end lives, and has got so far. */
 void source_say_header(struct source *s, struct outbox *box, enum wire_kind kind);
+/* Say the header of the first connection, if it is not said yet; the next message that waits to be said (s->say);
+ * either; or the last words, after which the move is over. Returns false if there is nothing to say now. */
+bool source_greet(struct source *s);
+bool source_say(struct source *s);
+bool source_say_doubt(struct source *s);
+bool source_say_last_words(struct source *s);
 void source_say_keepalive(struct source *s, struct outbox *box);
 
 /* Verification. _part: digest some of the pages that are stale; returns true when none is left. _live: the same while
@@ -159,6 +173,23 @@ void source_serve_again(struct source *s);
 void source_serve_note(struct source *s);
 bool source_take_missing(struct source *s);
 enum migrate_status source_serve_status(const struct source *s);
+
+/* A protected guest. _init, _fini: all that it needs; the former returns 0 or -ENOMEM. _ask: say PROTECT; returns false
+ * if that is done. _stopped: the guest stands for its first copy; contract: PROTECT_STOPPED. source_protected: that
+ * copy is prepared, so the guest runs on. source_checkpoint: take one, if it is time for that. source_say_checkpoint:
+ * make the next record of it. _lost: the connection has ended. _answered: ABORTED or UNKNOWN has come. _take_: these
+ * records have come. */
+int source_protect_init(struct source *s);
+void source_protect_fini(struct source *s);
+bool source_protect_ask(struct source *s);
+int source_protect_stopped(struct source *s);
+void source_protected(struct source *s);
+bool source_checkpoint(struct source *s);
+bool source_say_checkpoint(struct source *s);
+void source_protect_lost(struct source *s);
+void source_protect_answered(struct source *s, enum handoff_event event);
+void source_take_protecting(struct source *s);
+void source_take_checkpointed(struct source *s);
 
 /* Make a PAGES record of the first pages of a batch, or a ZERO record of the first runs that are ascending, take these
  * out, and count what is sent. Returns false if the bandwidth does not allow that yet. */

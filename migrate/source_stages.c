@@ -12,7 +12,7 @@
 static u64 needs(const struct source *s)
 {
     return (s->settings.verify ? WIRE_FEATURE_VERIFY : 0) | (s->handoff.split ? WIRE_FEATURE_POSTCOPY : 0) |
-           (s->settings.cold ? WIRE_FEATURE_FILES : 0);
+           (s->settings.cold ? WIRE_FEATURE_FILES : 0) | (s->settings.protect ? WIRE_FEATURE_PROTECT : 0);
 }
 
 void source_say_header(struct source *s, struct outbox *box, enum wire_kind kind)
@@ -24,7 +24,7 @@ void source_say_header(struct source *s, struct outbox *box, enum wire_kind kind
     outbox_greet(box, &greeting);
 }
 
-static bool produce_header(struct source *s)
+bool source_greet(struct source *s)
 {
     enum wire_kind first = s->settings.image ? WIRE_IMAGE : WIRE_MOVE;
 
@@ -48,7 +48,8 @@ static u32 reserve_flags(const struct migrate_settings *settings)
 {
     return (settings->dry_run ? WIRE_DRY_RUN : 0) | (settings->verify ? WIRE_VERIFY : 0) |
            (settings->cold ? WIRE_COLD : 0) | (settings->stopped ? WIRE_STOPPED : 0) |
-           (settings->follow ? WIRE_FOLLOW : 0) | (settings->demand ? WIRE_DEMAND : 0);
+           (settings->follow ? WIRE_FOLLOW : 0) | (settings->demand ? WIRE_DEMAND : 0) |
+           (settings->protect ? WIRE_GUARDED : 0);
 }
 
 static bool produce_reserve(struct source *s)
@@ -84,7 +85,7 @@ static void end_setup(struct source *s, enum stage next)
 void source_accepted(struct source *s)
 {
     source_ram_all(s);
-    source_enter(s, STAGE_START_LOG);
+    source_enter(s, s->protect ? STAGE_PROTECTING : STAGE_START_LOG);
 }
 
 static void start_log(struct source *s)
@@ -302,10 +303,16 @@ static bool not_yet(struct source *s)
     return false;
 }
 
-/* The guest stands. What a reset has written is for a live round, if one is left. */
+/* What a reset has written is for a live round, if one is left. */
+static bool goes_back(const struct source *s)
+{
+    return s->was_reset && s->stats.rounds < s->settings.policy.max_rounds;
+}
+
+/* The guest stands. */
 static void stopped(struct source *s)
 {
-    if (s->was_reset && s->stats.rounds < s->settings.policy.max_rounds) {
+    if (goes_back(s)) {
         s->ops->resume(s->vm);
         source_enter(s, STAGE_RESET);
     } else {
@@ -323,8 +330,14 @@ static bool produce_stop(struct source *s)
         s->was_reset = true;
         return not_yet(s);
     }
+    if (!err && !goes_back(s))
+        err = source_protect_stopped(s);
+    if (err == -EAGAIN) {
+        s->ops->resume(s->vm);
+        return not_yet(s);
+    }
     if (err)
-        source_fail(s, WIRE_E_INTERNAL, "the guest does not stop");
+        source_fail(s, WIRE_E_INTERNAL, err == -ENOMEM ? "no memory to hold what it sends" : "the guest does not stop");
     else
         stopped(s);
     return !err;
@@ -465,57 +478,7 @@ static bool produce_digest(struct source *s)
     return true;
 }
 
-/* --- Words ----------------------------------------------------------------------------------------------------- */
-
-/*
- * How long the guest has stood: with PREPARE, by now; with other messages, when they are heard, half a round trip
- * later. The destination takes the larger of what PREPARE and COMMIT make. If both included a guess of a way that takes
- * now more time, now less, each move would set the guest's clocks forward by the difference.
- */
-static u64 paused_for(const struct source *s, u32 type)
-{
-    u64 way = type == WIRE_PREPARE ? 0 : s->stats.rtt / 2;
-
-    return s->stopped ? source_now(s) - s->stopped + way : 0;
-}
-
-/* Make one of the messages that wait. */
-static bool produce_say(struct source *s)
-{
-    static const struct {
-        unsigned action;
-        u32 type;
-    } says[] = {
-        { ACTION_SAY_PREPARE, WIRE_PREPARE },
-        { ACTION_SAY_COMMIT, WIRE_COMMIT },
-        { ACTION_SAY_QUERY, WIRE_QUERY },
-        { ACTION_SAY_ABORT, WIRE_ABORT },
-        { SAY_END, WIRE_END },
-    };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(says); i++) {
-        struct wire_handoff message = {
-            .epoch = s->stats.epoch,
-            .code = s->stats.error,
-            .wish = says[i].type == WIRE_QUERY ? WIRE_WISH_ABORT : 0,
-            .paused_ns = paused_for(s, says[i].type),
-            .state_digest = s->state_digest,
-            .memory_digest = s->digest.sum,
-        };
-
-        if (!(s->say & says[i].action))
-            continue;
-        s->say &= ~says[i].action;
-        outbox_record(&s->outbox, says[i].type, &message, says[i].type == WIRE_END ? 0 : sizeof(message));
-        return true;
-    }
-    return false;
-}
-
-static bool produce_doubt(struct source *s)
-{
-    return produce_header(s) || produce_say(s);
-}
+/* --- The table ---------------------------------------------------------------------------------------------- */
 
 static void reconnect(struct source *s)
 {
@@ -524,20 +487,12 @@ static void reconnect(struct source *s)
 
 static bool produce_serve(struct source *s)
 {
-    return produce_doubt(s) || source_serve_produce(s);
+    return source_say_doubt(s) || source_serve_produce(s);
 }
 
 static bool produce_follow(struct source *s)
 {
-    return produce_header(s) || source_say_file(s);
-}
-
-static bool produce_last_words(struct source *s)
-{
-    if (produce_say(s))
-        return true;
-    source_finish(s);
-    return false;
+    return source_greet(s) || source_say_file(s);
 }
 
 #define CLOCK(phase) offsetof(struct migrate_phases, phase)
@@ -546,15 +501,17 @@ static bool produce_last_words(struct source *s)
 #define TRIAL .status = MIGRATE_SETUP, .clock = CLOCK(device_state)
 #define LIVE .status = MIGRATE_ACTIVE, .clock = CLOCK(precopy)
 #define STOPPED .stands = true
+#define PROTECTED .status = MIGRATE_PROTECTED, .clock = CLOCK(protect), .lost = source_protect_lost, .cancel = -EBUSY
 #define COMMITTED .lost = reconnect, .cancel = -EBUSY
 #define OVER .limit_ms = WIRE_KEEPALIVE_MS, .cancel = -ENOENT
 
 static const struct stage_row stages[NR_STAGES] = {
     [STAGE_IDLE] = { .cancel = -ENOENT },
     [STAGE_CONNECT] = { SETUP, .limit_ms = WIRE_SETUP_MS, .late = late_connect },
-    [STAGE_GREET] = { IN_SETUP, .produce = produce_header },
+    [STAGE_GREET] = { IN_SETUP, .produce = source_greet },
     [STAGE_RESERVE] = { IN_SETUP, .produce = produce_reserve },
     [STAGE_ACCEPT] = { IN_SETUP },
+    [STAGE_PROTECTING] = { IN_SETUP, .produce = source_protect_ask },
     [STAGE_START_LOG] = { SETUP, .produce = produce_log },
     [STAGE_MEASURE] = { IN_SETUP, .enter = source_measure_begin, .produce = source_measure_produce },
     [STAGE_REHEARSE] = { SETUP, .produce = produce_rehearsal },
@@ -576,9 +533,17 @@ static const struct stage_row stages[NR_STAGES] = {
                       .produce = produce_state },
     [STAGE_DIGEST] = { STOPPED, .status = MIGRATE_DEVICE, .clock = CLOCK(device_state), .produce = produce_digest },
     [STAGE_PREPARE] = { STOPPED, .waits = true, .status = MIGRATE_DEVICE, .clock = CLOCK(device_state),
-                        .produce = produce_say },
+                        .produce = source_say },
+    [STAGE_PROTECTED] = { PROTECTED, .produce = source_checkpoint },
+    [STAGE_CHECKPOINT] = { PROTECTED, .enter = enter_round, .produce = source_say_checkpoint },
+    [STAGE_ACKNOWLEDGE] = { PROTECTED, .waits = true },
+    [STAGE_PARTING] = { .status = MIGRATE_IN_DOUBT,
+                        .clock = CLOCK(protect),
+                        .produce = source_say_doubt,
+                        .lost = reconnect,
+                        .cancel = -EBUSY },
     [STAGE_COMMIT] = { STOPPED, .waits = true, .status = MIGRATE_IN_DOUBT, .clock = CLOCK(commit),
-                       .produce = produce_doubt, COMMITTED },
+                       .produce = source_say_doubt, COMMITTED },
     [STAGE_SERVE] = { .clock = CLOCK(postcopy), .enter = enter_round, .produce = produce_serve, COMMITTED },
     [STAGE_END_LOG] = { .cancel = -ENOENT }, /* looks at no connection */
     [STAGE_FORWARD] = { OVER, .late = source_cut_off, .lost = source_cut_off, .produce = source_forward },
@@ -587,7 +552,7 @@ static const struct stage_row stages[NR_STAGES] = {
                        .late = source_unfollowed,
                        .lost = source_unfollowed,
                        .cancel = -ENOENT },
-    [STAGE_LAST_WORDS] = { OVER, .late = source_finish, .lost = source_finish, .produce = produce_last_words },
+    [STAGE_LAST_WORDS] = { OVER, .late = source_finish, .lost = source_finish, .produce = source_say_last_words },
 };
 
 const struct stage_row *source_row(const struct source *s)

@@ -90,6 +90,7 @@ const char *migrate_status_name(enum migrate_status status)
         [MIGRATE_PRE_SWITCHOVER] = "pre-switchover",
         [MIGRATE_DEVICE] = "device",
         [MIGRATE_IN_DOUBT] = "in-doubt",
+        [MIGRATE_PROTECTED] = "protected",
         [MIGRATE_POSTCOPY_ACTIVE] = "postcopy-active",
         [MIGRATE_POSTCOPY_PAUSED] = "postcopy-paused",
         [MIGRATE_POSTCOPY_RECOVER] = "postcopy-recover",

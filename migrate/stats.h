@@ -18,6 +18,7 @@ enum migrate_status {
     MIGRATE_PRE_SWITCHOVER,   /* stopping the guest, final RAM */
     MIGRATE_DEVICE,           /* state, PREPARE */
     MIGRATE_IN_DOUBT,         /* COMMIT said, no answer yet. QEMU has no such status */
+    MIGRATE_PROTECTED,        /* its copy there is kept up to date. Neither has QEMU such a one */
     MIGRATE_POSTCOPY_ACTIVE,  /* it runs there, and its missing pages are sent */
     MIGRATE_POSTCOPY_PAUSED,  /* the same without a connection */
     MIGRATE_POSTCOPY_RECOVER, /* connected anew: the destination says what it misses */
@@ -35,18 +36,21 @@ struct migrate_settings {
     u64 max_bandwidth;             /* bytes/s, in every phase; 0: no limit */
     u64 fixed_us;                  /* a guess of the part of the downtime that is neither memory nor round trips */
     bool verify, dry_run;
-    bool image;   /* save it: what a move would say before COMMIT is an image, and the guest stays */
-    bool split;   /* after its live rounds, hand over before all memory has moved */
-    bool demand;  /* then send only pages that are asked for */
-    bool choose;  /* measure guest and link first, and take the mode that predict_choose says */
-    bool cold;    /* the guest shuts down, and starts anew there; */
-    bool stopped; /* or does not, until somebody says so */
-    bool follow;  /* the files from which it starts follow it */
+    bool image;          /* save it: what a move would say before COMMIT is an image, and the guest stays */
+    bool split;          /* after its live rounds, hand over before all memory has moved */
+    bool demand;         /* then send only pages that are asked for */
+    bool choose;         /* measure guest and link first, and take the mode that predict_choose says */
+    bool cold;           /* the guest shuts down, and starts anew there; */
+    bool stopped;        /* or does not, until somebody says so */
+    bool follow;         /* the files from which it starts follow it */
+    bool protect;        /* the copy there is not let run, but kept up to date by checkpoints */
+    u64 above;           /* protect: the epoch of the attempt is to be above this one, if that is credible */
+    u32 interval, limit; /* protect: ms between them; ms of silence after which a machine may be dead */
 };
 
 /* In ns: while a phase goes on, times of the step's clock; in reports, durations. */
 struct migrate_phases {
-    u64 setup, precopy, stop, final_ram, device_state, commit, postcopy; /* source */
+    u64 setup, precopy, stop, final_ram, device_state, commit, postcopy, protect; /* source */
 };
 
 /* How fast missing pages come: from a time on (ns), at which so many had come. */

@@ -20,6 +20,7 @@
 #include "mm/guest_missing.h"
 #include "net/heard.h"
 #include "owners/announcer.h"
+#include "owners/claims.h"
 
 static u64 now(void *ctx)
 {
@@ -50,6 +51,20 @@ static bool is_leaving(const struct migrate_description *d)
     return false;
 }
 
+/* A copy of it that stands here may have to give way: who decides is told, and the source tries again. */
+static void tell_superseded(const struct migrate_description *d)
+{
+    list_for_each (node, &vm_sources) {
+        const struct vm_source *from = container_of(node, struct vm_source, node);
+
+        if (from->vm && from->source.handoff.state == SOURCE_SUPERSEDED &&
+            !memcmp(from->vm->identity.id, d->vm_id, VM_ID)) {
+            protect_tell_dest(from->vm, PROTECT_RESERVED, d->epoch);
+            return;
+        }
+    }
+}
+
 static enum wire_code judge(const struct migrate_description *d, struct config_vm *config, struct vm_identity *identity,
                             char reason[WIRE_REASON])
 {
@@ -69,6 +84,8 @@ static enum wire_code check(void *ctx, const struct migrate_description *descrip
     enum wire_code code = judge(description, &config, &identity, reason);
 
     (void)ctx;
+    if (code && description->head.flags & WIRE_GUARDED)
+        tell_superseded(description);
     if (!code)
         vm_describe_warn(description, accepted);
     return code;
@@ -132,26 +149,28 @@ static void section(void *handle, unsigned index, struct wire_section *section, 
 {
     vm_state_section(handle, index, section, c);
     if (codec_restored(c))
-        ((struct vm *)handle)->incoming.sections++;
+        ((struct vm *)handle)->incoming.sections = index + 1;
 }
 
-/* The guest stands still at the source by now: frames for it that come here are kept for it. */
 static enum wire_code ready(void *handle, char reason[WIRE_REASON])
 {
     struct vm *vm = handle;
-    enum wire_code code;
 
     if (vm->incoming.sections != vm_section_count(vm)) {
         snprintf(reason, WIRE_REASON, "%u sections of state came, it has %u", vm->incoming.sections,
                  vm_section_count(vm));
         return WIRE_E_STATE;
     }
-    code = vm_describe_recheck(vm, reason);
-    if (code)
-        return code;
+    return vm_describe_recheck(vm, reason);
+}
+
+/* The guest stands still at the source by now: frames for it that come here are kept for it. */
+static void open(void *handle)
+{
+    struct vm *vm = handle;
+
     watcher->returns(vm);
     virtio_net_open(&platform_of(vm)->net);
-    return WIRE_OK;
 }
 
 /* See docs/migration.md "What moves with it". */
@@ -266,6 +285,17 @@ static bool frame(void *handle, const void *bytes, size_t len)
     return port_deliver_late(&platform_of(handle)->net.port, bytes, (u32)len);
 }
 
+static void protect(void *handle, enum protect_event event, u64 number)
+{
+    protect_tell_dest(handle, event, number);
+}
+
+static u64 owner(void *ctx)
+{
+    (void)ctx;
+    return claims_owner();
+}
+
 static void note_epoch(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running)
 {
     (void)ctx;
@@ -291,6 +321,7 @@ const struct migrate_dest_ops vm_dest_ops = {
     .page = page,
     .look = look,
     .ready = ready,
+    .open = open,
     .section = section,
     .run = run,
     .definition = definition,
@@ -305,6 +336,8 @@ const struct migrate_dest_ops vm_dest_ops = {
     .is_missing = is_missing,
     .wanted = wanted,
     .ask_again = ask_again,
+    .protect = protect,
+    .owner = owner,
     .note_epoch = note_epoch,
     .free = release,
 };

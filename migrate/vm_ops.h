@@ -9,9 +9,11 @@
 #include "hv/guest_image.h"
 #include "host/types.h"
 #include "stream/ram_digest.h"
+#include "stream/sections.h"
 #include "stream/transport.h"
 #include "stream/wire.h"
 #include "mm/dirty.h"
+#include "migrate/protect.h"
 
 /* What the source says of a VM and the destination judges: the record RESERVE, unpacked. */
 struct migrate_description {
@@ -24,11 +26,6 @@ struct migrate_description {
     struct wire_cpuid cpuid[WIRE_CPUID];
     struct wire_device device[WIRE_DEVICES];
 };
-
-/* Section `index` of a stopped VM. Saving: fill in its name and instance, and write its bytes; -ENOENT behind the last
- * section. The same state gives the same bytes. Restoring: `section` must have its name and instance, else -ENOENT;
- * -ENOTSUP: unknown version; -EINVAL: values refused. The codec has the error, with words. */
-typedef void migrate_section_fn(void *vm, unsigned index, struct wire_section *section, struct codec *c);
 
 struct migrate_source_ops {
     /* Nanoseconds, monotonic. */
@@ -63,13 +60,13 @@ struct migrate_source_ops {
     int (*pause)(void *vm);
     void (*resume)(void *vm);
     void (*gate)(void *vm);
-    migrate_section_fn *section;
+    section_fn *section;
     /* A guest that starts anew at the destination. shut_down: see to it that it shuts down, and how far that has come:
      * 0: it has ended, or did not run; -EAGAIN: not yet, the engine calls again; -ETIMEDOUT: not in time, and it runs
      * on; -ECANCELED: it has started anew instead. A resume starts it again, if it is to run there. definition: as
      * section, of what the VM is, without its machine's state. */
     int (*shut_down)(void *vm);
-    migrate_section_fn *definition;
+    section_fn *definition;
     /* What it starts from. */
     const struct guest_image *(*image)(void *vm);
     /* Keep, show and log an epoch: this machine's as owner, or with `peer` the one that the destination has or may
@@ -89,6 +86,10 @@ struct migrate_source_ops {
     size_t (*frame)(void *vm, void *bytes, size_t room);
     /* The guest was taken back by force: tell the network that it is here. */
     void (*announce)(void *vm);
+    /* Of memory that was lent to connections which are closed now, nothing is read any more. */
+    void (*reclaim)(void *vm);
+    /* Of a protected guest: this has happened. Contract: enum protect_event. */
+    int (*protect)(void *vm, enum protect_event event, u64 number);
     /* Open a connection to the destination. Returns 0 and *transport; -EAGAIN: not yet, the engine calls again; or
      * -errno. */
     int (*connect)(void *vm, struct transport *transport);
@@ -111,15 +112,17 @@ struct migrate_dest_ops {
     /* The page at gpa, which is in the description's ranges; look: for reading, NULL if it is untouched. */
     u8 *(*page)(void *vm, gpa_t gpa);
     ram_page_fn *look;
-    /* Does the VM have everything that it needs to run? Returns WIRE_OK, or the code with the reason. */
+    /* Does the VM have everything that it needs to run? Returns WIRE_OK, or the code with the reason. open: if so, its
+     * port takes frames, and they are kept for the guest. */
     enum wire_code (*ready)(void *vm, char reason[WIRE_REASON]);
-    migrate_section_fn *section; /* in both directions */
+    void (*open)(void *vm);
+    section_fn *section; /* in both directions */
     /* Run the VM and open its port: at the time `arrived` of now(), the guest had stood still for paused_ns. Are the
      * files from which it starts to follow it? */
     void (*run)(void *vm, u64 paused_ns, u64 arrived, bool files_follow);
     /* A guest that starts anew here. definition: the counterpart of the source's. defined: as ready. start: the VM is
      * one of this machine now, and is started if `on` says so; its guest has been down for down_ns. */
-    migrate_section_fn *definition;
+    section_fn *definition;
     enum wire_code (*defined)(void *vm, char reason[WIRE_REASON]);
     void (*start)(void *vm, bool on, u64 down_ns);
     /* Take up what has come of the files from which it starts. Are all of them here? */
@@ -139,6 +142,9 @@ struct migrate_dest_ops {
     /* The guest runs here: give it an Ethernet frame that reached its source meanwhile. Returns whether the guest's
      * card has taken the frame. */
     bool (*frame)(void *vm, const void *bytes, size_t len);
+    /* A copy that is kept up to date: this has happened. Contract: enum protect_event. owner: this machine's number. */
+    void (*protect)(void *vm, enum protect_event event, u64 number);
+    u64 (*owner)(void *ctx);
     /* Log the outcome of an attempt: the copy here runs, or never will. */
     void (*note_epoch)(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool running);
     void (*free)(void *vm);

@@ -12,7 +12,7 @@
 #include "hv/vm.h"
 #include "stream/tcp_transport.h"
 #include "migrate/vm_describe.h"
-#include "migrate/vm_report.h"
+#include "guest/load/vm_report.h"
 #include "migrate/vm_state.h"
 #include "owners/announcer.h"
 #include "migrate/move.h"
@@ -239,6 +239,16 @@ static void announce(void *ctx)
     announcer_start(((struct vm_source *)ctx)->vm);
 }
 
+static void reclaim(void *ctx)
+{
+    tcp_stream_abort_lingering(((struct vm_source *)ctx)->vm);
+}
+
+static int protect(void *ctx, enum protect_event event, u64 number)
+{
+    return protect_tell_source(((struct vm_source *)ctx)->vm, event, number);
+}
+
 static int connect(void *ctx, struct transport *transport)
 {
     struct vm_source *from = ctx;
@@ -290,4 +300,6 @@ const struct migrate_source_ops vm_source_ops = {
     .frame = frame,
     .announce = announce,
     .connect = connect,
+    .reclaim = reclaim,
+    .protect = protect,
 };

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "host/list.h"
-#include "migrate/forward.h"
+#include "net/forward.h"
 #include "migrate/source.h"
 #include "migrate/vm_cold.h"
 #include "mm/dirty.h"

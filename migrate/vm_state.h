@@ -11,7 +11,7 @@
 
 struct vm;
 
-/* Save or restore the section of that index. Contract: migrate_section_fn (migrate/vm_ops.h). */
+/* Save or restore the section of that index. Contract: section_fn (stream/sections.h). */
 void vm_state_section(void *ctx, unsigned index, struct wire_section *section, struct codec *c);
 
 /*

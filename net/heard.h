@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The frames that a port has been given since its guest is about to live here, as digests of the last HEARD_FRAMES. The
- * guest's old host sends on the frames that reached it meanwhile (migrate/forward.h). A frame for a group, or one that
+ * guest's old host sends on the frames that reached it meanwhile (net/forward.h). A frame for a group, or one that
  * a switch has flooded, reaches both hosts: the guest shall have it once. Host loop only.
  */
 #pragma once

@@ -2,7 +2,7 @@
 /*
  * Frames for a port whose guest stands for the moment of a move, or whose receive buffers are in missing pages. They
  * are kept in order, up to HOLD_FRAMES and HOLD_BYTES, and delivered when the guest goes on. The host that the guest
- * has left keeps the frames that still come there, and sends them on (migrate/forward.h). While a port keeps frames,
+ * has left keeps the frames that still come there, and sends them on (net/forward.h). While a port keeps frames,
  * the switch finishes their offloads first. Host loop only.
  */
 #pragma once

@@ -10,7 +10,7 @@ void handoff_source_init(struct handoff_source *source, u64 epoch)
 
 u64 handoff_propose(struct handoff_source *source)
 {
-    source->lost = source->abort = source->split = false; /* of an attempt before this one */
+    source->lost = source->abort = source->split = source->protect = false; /* of an attempt before this one */
     return ++source->proposed;
 }
 
@@ -35,13 +35,21 @@ static unsigned owner_event(struct handoff_source *source, enum handoff_event ev
     return ACTION_SAY_PREPARE;
 }
 
+static unsigned commit(struct handoff_source *source)
+{
+    source->state = SOURCE_IN_DOUBT;
+    source->lost = source->abort = false;
+    return ACTION_NOTE | ACTION_GATE | ACTION_SAY_COMMIT;
+}
+
 static unsigned preparing_event(struct handoff_source *source, enum handoff_event event)
 {
     switch (event) {
     case HANDOFF_PREPARED:
-        source->state = SOURCE_IN_DOUBT;
-        source->lost = source->abort = false;
-        return ACTION_NOTE | ACTION_GATE | ACTION_SAY_COMMIT;
+        if (!source->protect)
+            return commit(source);
+        source->state = SOURCE_PROTECTED;
+        return ACTION_GO_ON;
     case HANDOFF_CANCEL:
     case HANDOFF_LINK_LOST:
     case HANDOFF_ABORTED:
@@ -94,6 +102,12 @@ static unsigned serving_event(struct handoff_source *source, enum handoff_event 
     }
 }
 
+/* Others have decided that the copy there will never run. */
+static unsigned alone(struct handoff_source *source)
+{
+    return source->protect ? resume_as(source, source->epoch) | ACTION_SAY_ABORT : 0;
+}
+
 /* The copy here stands from now on. A destination that prepares, too, is told that the move is over. */
 static unsigned superseded(struct handoff_source *source)
 {
@@ -106,7 +120,10 @@ static unsigned superseded(struct handoff_source *source)
 static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
 {
     switch (event) {
+    case HANDOFF_ALONE: return alone(source);
     case HANDOFF_RUNNING:
+        if (source->protect && source->abort) /* it was let run from the last checkpoint, and not by COMMIT */
+            return superseded(source);
         if (!source->split)
             return gone(source);
         source->state = SOURCE_SERVING;
@@ -121,6 +138,20 @@ static unsigned in_doubt_event(struct handoff_source *source, enum handoff_event
     case HANDOFF_CANCEL: source->abort = true; return ACTION_SAY_QUERY; /* the operator wants the guest back */
     case HANDOFF_UNKNOWN: source->lost = true; return 0;
     default: return forced_event(source, event, epoch);
+    }
+}
+
+static unsigned protected_event(struct handoff_source *source, enum handoff_event event, u64 epoch)
+{
+    switch (event) {
+    case HANDOFF_READY: return source->abort ? 0 : commit(source);
+    case HANDOFF_CANCEL:
+    case HANDOFF_LINK_BACK: source->abort = true; return ACTION_SAY_QUERY;
+    case HANDOFF_LINK_LOST: source->abort = true; return ACTION_RECONNECT;
+    case HANDOFF_ALONE: return alone(source);
+    case HANDOFF_RUNNING: return superseded(source);
+    case HANDOFF_UNKNOWN: source->lost = true; return 0; /* it may have asked the others before it forgot */
+    default: return event == HANDOFF_FORCE_RESUME ? forced_event(source, event, epoch) : 0;
     }
 }
 
@@ -144,7 +175,9 @@ static unsigned higher_epoch(struct handoff_source *source, u64 epoch)
 /* An equal epoch is no news to a source that has proposed it itself. */
 static unsigned rival(struct handoff_source *source, u64 epoch)
 {
-    if (source->state > SOURCE_PREPARING || epoch != source->epoch)
+    if (!source_owns(source) && source->state != SOURCE_PREPARING)
+        return 0;
+    if (epoch != source->epoch)
         return 0;
     return superseded(source);
 }
@@ -163,6 +196,7 @@ unsigned handoff_source_event(struct handoff_source *source, enum handoff_event 
     case SOURCE_IN_DOUBT: return in_doubt_event(source, event, epoch);
     case SOURCE_SERVING: return serving_event(source, event, epoch);
     case SOURCE_SUPERSEDED: return forced_event(source, event, epoch);
+    case SOURCE_PROTECTED: return protected_event(source, event, epoch);
     case SOURCE_GONE: return 0;
     }
     return 0;

@@ -8,7 +8,9 @@
  * destination runs the guest only on COMMIT, or by an operator's adopt, and never after it has been in ABORTED. If two
  * copies run because force was used wrongly, the copy of the lower epoch stands still as soon as it hears of the other
  * one. An attempt may be split: the destination runs the guest while pages of it are missing there; the source then
- * frees them on COMPLETE, or by an operator's force, and no operator adopts such a copy.
+ * frees them on COMPLETE, or by an operator's force, and no operator adopts such a copy. An attempt may protect: its
+ * source runs the guest on while the copy is prepared, and whether that copy may run, others decide (protect/guard.h):
+ * until they have said HANDOFF_ALONE, or the source COMMIT, it may.
  */
 #pragma once
 
@@ -70,6 +72,7 @@ enum handoff_event {
     HANDOFF_RIVAL,         /* source: another machine says so under our epoch, and its copy is to stay */
     HANDOFF_WHOLE,         /* destination: the last missing page is here */
     HANDOFF_OWNER_HEARD,   /* destination: the source says that it owns this VM, under its old epoch */
+    HANDOFF_ALONE,         /* source, protected: the copy there will never run, so the guest is this machine's alone */
     NR_HANDOFF_EVENTS,
 };
 
@@ -94,6 +97,7 @@ enum handoff_action {
     ACTION_STAND = 1 << 14,     /* source: stop the guest, shut its port, and keep it */
     ACTION_SERVE = 1 << 15,     /* source: the guest runs there, and its pages are here: send them */
     ACTION_SAY_COMPLETE = 1 << 16,
+    ACTION_GO_ON = 1 << 17, /* source: the guest runs on here, and its copy there is kept up to date */
 };
 
 enum source_state {
@@ -103,6 +107,7 @@ enum source_state {
     SOURCE_SERVING,    /* split: it runs elsewhere, and pages of it are here alone */
     SOURCE_SUPERSEDED, /* another machine owns it: our copy stands still until an operator decides */
     SOURCE_GONE,       /* it runs elsewhere */
+    SOURCE_PROTECTED,  /* it runs here, and a copy of it is prepared elsewhere, which another rule may let run */
 };
 
 /* Does a source in this state have a copy that it does not run, and that may be the only one? Callable anywhere. */
@@ -119,8 +124,22 @@ struct handoff_source {
     u64 heard;    /* split, and COMMIT said: the highest epoch that another machine has claimed meanwhile */
     bool split;   /* this attempt hands over before all memory has moved */
     bool lost;    /* in doubt or serving, and the destination answered UNKNOWN: needs the operator */
-    bool abort;   /* in doubt, and the operator wants the guest back: QUERY is said instead of COMMIT */
+    bool abort;   /* in doubt, and the operator wants the guest back: QUERY is said instead of COMMIT. Protected: the
+                   * copy there is given up, if it has not been let run */
+    bool protect; /* this attempt's copy is to be kept up to date, and not to be run yet */
 };
+
+/* Does this source own its VM, as far as it knows? Callable anywhere. */
+static inline bool source_owns(const struct handoff_source *source)
+{
+    return source->state == SOURCE_OWNER || (source->state == SOURCE_PROTECTED && !source->abort);
+}
+
+/* Does it have a copy that may be the only one, though another machine may run the VM? Callable anywhere. */
+static inline bool source_holds(const struct handoff_source *source)
+{
+    return source_state_holds(source->state) || (source->state == SOURCE_PROTECTED && source->abort);
+}
 
 enum dest_state {
     DEST_RECEIVING,

@@ -233,6 +233,30 @@ static void ops_note_epoch(void *ctx, const u8 vm_id[WIRE_ID], u64 epoch, bool r
     (void)ctx, (void)vm_id, (void)epoch, (void)running;
 }
 
+static void ops_open(void *vm)
+{
+    REQUIRE(((const struct guest *)vm)->exists);
+}
+
+/* Who decides about copies that are kept up to date; NULL: nobody. */
+static void (*decide)(struct guest *guest, enum protect_event event);
+
+static void ops_protect(void *vm, enum protect_event event, u64 number)
+{
+    struct guest *guest = vm;
+
+    (void)number;
+    REQUIRE(guest->exists);
+    if (decide)
+        decide(guest, event);
+}
+
+static u64 ops_owner(void *ctx)
+{
+    (void)ctx;
+    return 9;
+}
+
 static void ops_free(void *vm)
 {
     struct guest *guest = vm;
@@ -249,6 +273,7 @@ static const struct migrate_dest_ops ops = {
     .page = ops_page,
     .look = ops_look,
     .ready = ops_ready,
+    .open = ops_open,
     .section = ops_section,
     .run = ops_run,
     .definition = ops_section,
@@ -263,6 +288,8 @@ static const struct migrate_dest_ops ops = {
     .is_missing = ops_is_missing,
     .wanted = ops_wanted,
     .ask_again = ops_ask_again,
+    .protect = ops_protect,
+    .owner = ops_owner,
     .note_epoch = ops_note_epoch,
     .free = ops_free,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: save/image_reader.c tools/godwit/image_check.c */
+/* sources: migrate/dest_protect.c stream/stash.c stream/sections.c tests/unit/fake_frames.c */
 /* sources: migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c migrate/dest_forward.c */
 /* sources: migrate/dest_stranded.c migrate/dest_files.c stream/file_receiver.c dev/sha256.c */
 /* sources: tests/unit/fake_kept.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c migrate/dest_forward.c */
+/* sources: migrate/dest_protect.c stream/stash.c stream/sections.c tests/unit/fake_frames.c */
 /* sources: migrate/dest_stranded.c migrate/dest_files.c stream/file_receiver.c dev/sha256.c */
 /* sources: tests/unit/fake_kept.c */
 /* sources: migrate/dest_attempts.c migrate/dest_stages.c migrate/dest_fill.c migrate/stats.c stream/ram_digest.c */
@@ -224,6 +225,21 @@ static void say_state(struct line *line, u32 instance, u64 value)
     say(line, WIRE_STATE, &body, sizeof(body));
 }
 
+/* PROTECT, or that a checkpoint has come whole: with what was said since the last one of these. */
+static void say_protect(struct line *line, u64 epoch, unsigned what)
+{
+    struct wire_protect wish = { .interval_ms = 25, .limit_ms = 300, .room_pages = what };
+    struct wire_checkpoint checkpoint = {
+        .epoch = epoch, .number = what >> 4, .state_digest = line->digest, .pages = what & 1, .zero_pages = what & 4
+    };
+
+    if (what & 2)
+        say(line, WIRE_PROTECT, &wish, sizeof(wish));
+    else
+        say(line, WIRE_CHECKPOINT, &checkpoint, sizeof(checkpoint));
+    line->digest = what & 2 ? line->digest : 0;
+}
+
 static void say_handoff(struct line *line, u32 type, u64 epoch, u32 wish, u64 memory_digest)
 {
     struct wire_handoff message = {
@@ -268,14 +284,27 @@ static void say_file(struct line *line, unsigned what)
         say(line, WIRE_DIGEST, &digest, sizeof(digest));
 }
 
-/* A whole guest of zeros, up to one of its stages; split: its pages stay behind. */
-static void say_story(struct line *line, u8 id, u64 epoch, u64 owner, unsigned stages, bool split)
+/* A checkpoint of no page, or one. */
+static void say_checkpoint(struct line *line, u64 epoch, unsigned number, bool page)
+{
+    line->digest = 0;
+    if (page)
+        say_page(line, 0, 0);
+    say_state(line, 0, 8);
+    say_protect(line, epoch, number << 4 | page);
+    settle();
+}
+
+/* A whole guest of zeros, up to one of its stages; split: its pages stay behind; guarded: it is kept up to date. */
+static void say_story(struct line *line, u8 id, u64 epoch, u64 owner, unsigned stages, bool split, bool guarded)
 {
     struct wire_run run = { 0, PAGES };
 
     say_header(line, WIRE_MOVE, id, epoch);
     if (stages > 0)
-        say_reserve(line, 0, owner, SIZE);
+        say_reserve(line, guarded ? WIRE_GUARDED : 0, owner, SIZE);
+    if (stages > 0 && guarded)
+        say_protect(line, epoch, 2);
     if (stages > 1)
         say(line, split ? WIRE_MISSING : WIRE_ZERO, &run, sizeof(run));
     if (stages > 2)
@@ -283,8 +312,36 @@ static void say_story(struct line *line, u8 id, u64 epoch, u64 owner, unsigned s
     if (stages > 3)
         say_handoff(line, WIRE_PREPARE, epoch, 0, 0);
     settle();
+    for (unsigned i = 1; guarded && i < stages; i++)
+        say_checkpoint(line, epoch, i, i & 1);
     if (stages > 4)
         say_handoff(line, WIRE_COMMIT, epoch, 0, 0);
+}
+
+/* --- Copies that are kept up to date ---------------------------------------------------------------------------- */
+
+/* As without a witness: they obey their source and the operator. */
+static void obey(struct guest *guest, enum protect_event event)
+{
+    if (event == PROTECT_CHECKPOINTED)
+        dest_protect(&dest, guest, PROTECT_SAY);
+    else if (event == PROTECT_COMMIT)
+        dest_protect(&dest, guest, PROTECT_ADOPT);
+    else if (event == PROTECT_ABORT || event == PROTECT_OWNER_HEARD || event == PROTECT_HIGHER_EPOCH)
+        dest_protect(&dest, guest, PROTECT_FREE);
+}
+
+/* They decide by themselves. */
+static void surprise(struct guest *guest, unsigned what)
+{
+    static const enum protect_order orders[] = { PROTECT_SAY, PROTECT_CLOSE, PROTECT_ADOPT, PROTECT_STILL };
+    struct protect_info info;
+
+    if (!dest_protect_info(&dest, guest, &info))
+        return;
+    if (orders[what % 4] == PROTECT_ADOPT)
+        of(guest->id, guest->epoch)->run = true;
+    REQUIRE(info.epoch == guest->epoch && dest_protect(&dest, guest, orders[what % 4]) == 0);
 }
 
 /* --- What happens --------------------------------------------------------------------------------------------- */
@@ -299,6 +356,8 @@ static void operate(struct fuzz *fuzz)
     u8 what = fuzz_u8(fuzz);
     struct guest *guest = &guests[what % GUESTS];
 
+    if (what & 16)
+        surprise(guest, what >> 5);
     switch (what >> 2 & 3) {
     case 0: dest_cancel(&dest, guest); return;
     case 1: dest_resolve(&dest, guest, false); return;
@@ -334,7 +393,7 @@ static void talk(struct fuzz *fuzz, struct line *line, unsigned what)
 
     switch (what) {
     case 0: say_header(line, fuzz_u8(fuzz) % 6, fuzz_u8(fuzz) % IDS, fuzz_epoch(fuzz)); return;
-    case 1: say_reserve(line, fuzz_u8(fuzz) & 63, fuzz_u8(fuzz) % 4, SIZE + (fuzz_u8(fuzz) % 8 == 7)); return;
+    case 1: say_reserve(line, fuzz_u8(fuzz) & 127, fuzz_u8(fuzz) % 4, SIZE + (fuzz_u8(fuzz) % 8 == 7)); return;
     case 2: say_page(line, fuzz_u8(fuzz) % 5 * (u64)WIRE_PAGE, fuzz_u8(fuzz) % 4 == 3); return;
     case 3:
         run.gpa = fuzz_u8(fuzz) % 5 * (u64)WIRE_PAGE;
@@ -346,6 +405,10 @@ static void talk(struct fuzz *fuzz, struct line *line, unsigned what)
         number = fuzz_u8(fuzz);
         round.number = (u32)number;
         round.digest = number & 1;
+        if (number & 128) {
+            say_protect(line, line->epoch, number & 127);
+            return;
+        }
         say(line, WIRE_ROUND, &round, sizeof(round));
         return;
     case 6: say_handoff(line, types[fuzz_u8(fuzz) % 4], line->epoch, 0, 0); return;
@@ -372,7 +435,7 @@ static void talk(struct fuzz *fuzz, struct line *line, unsigned what)
     default:
         number = fuzz_u8(fuzz);
         say_story(line, number % IDS, epochs[number / 2 % ARRAY_SIZE(epochs)], number & 1, fuzz_u8(fuzz) % 6,
-                  number & 64);
+                  number & 64, number & 128);
     }
 }
 
@@ -425,7 +488,7 @@ static void a_good_move_works(u8 id)
     REQUIRE(dest_held(&dest) == 0);
     for (unsigned tries = 0; tries < 5; tries++) {
         line_open(&lines[0]);
-        say_story(&lines[0], id, epoch, 1, 5, false);
+        say_story(&lines[0], id, epoch, 1, 5, false, false);
         settle();
         if (lines[0].heard != WIRE_REFUSED || lines[0].refused.code != WIRE_E_REPLAY)
             break;
@@ -447,6 +510,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     memset(said, 0, sizeof(said));
     now = SECOND;
     dest_init(&dest, &ops, NULL);
+    decide = obey;
     limit = limits & 1 ? 2 * SIZE : 0;
     dest_limit(&dest, limit, limits & 2 ? SIZE : 0);
     for (unsigned i = 0; i < LINES; i++) {

@@ -19,7 +19,7 @@ static void *window;
 static u8 *state;
 static hpa_t size;
 
-void ram_init(hpa_t top)
+void ram_init_empty(hpa_t top)
 {
     window = mmap(NULL, top, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert(window != MAP_FAILED);
@@ -31,7 +31,7 @@ void ram_init(hpa_t top)
 
 void ram_init_full(hpa_t top)
 {
-    ram_init(top);
+    ram_init_empty(top);
     frame_add(0, top);
 }
 

@@ -6,7 +6,7 @@
 
 /* A fresh frame allocator over `top` bytes of address space, with no frame added yet. Pages cost memory when touched
  * only. */
-void ram_init(hpa_t top);
+void ram_init_empty(hpa_t top);
 
 /* The same, with all frames added. */
 void ram_init_full(hpa_t top);

@@ -74,6 +74,9 @@ struct world {
     struct wire_accepted accepted; /* the destination's warnings */
     bool refuse_restore;           /* the destination refuses a section of state */
     bool restores_wrong;           /* the destination's vcpu is not what came */
+    unsigned refuse_in;            /* the destination refuses the section which it restores in so many; 0: none */
+    struct world_protect *protect; /* world_protect.h; NULL: its guest is not protected */
+    bool source_down;              /* the source's machine is */
     unsigned forgets;              /* this page (1-based) is written without being logged */
     int no_map;                    /* what noting missing pages returns */
     bool taken;                    /* an operator has taken the pages that are missing */

@@ -52,7 +52,7 @@ static void test_add_takes_any_range(void **unused)
     struct frame_stats stats;
 
     (void)unused;
-    ram_init(MiB(16));
+    ram_init_empty(MiB(16));
     frame_add(MiB(1) + KiB(4), MiB(9) + KiB(20));
     frame_add(MiB(12), KiB(4));
     stats = frame_stats();
@@ -76,7 +76,7 @@ static void test_add_takes_any_range(void **unused)
 static void test_big_memory_is_added_at_once(void **unused)
 {
     (void)unused;
-    ram_init(GiB(64));
+    ram_init_empty(GiB(64));
     frame_add(MiB(1), GiB(64) - MiB(1));
     for (unsigned i = 0; i < 63; i++)
         assert_true(is_aligned(frame_alloc(FRAME_ORDER_1G), GiB(1)));
@@ -98,7 +98,7 @@ static void test_a_block_is_freed_in_pieces(void **unused)
 static void test_what_is_free_longest_is_taken_first(void **unused)
 {
     (void)unused;
-    ram_init(MiB(4));
+    ram_init_empty(MiB(4));
     frame_add(0, MiB(2));
     frame_add(MiB(2), KiB(4)); /* no block of theirs is joined with another */
     frame_add(MiB(2) + KiB(8), KiB(4));

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
-/* sources: migrate/source_measure.c migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
-/* sources: migrate/source_files.c migrate/dest_files.c stream/file_sender.c stream/file_receiver.c */
-/* sources: dev/sha256.c tests/unit/world_cold.c tests/unit/fake_kept.c */
+/* sources: migrate/source_words.c migrate/source_protect.c migrate/dest_protect.c stream/stash.c stream/sections.c */
+/* sources: tests/unit/world_protect.c tests/unit/fake_frames.c migrate/source_measure.c migrate/source_serve.c */
+/* sources: migrate/dest_fill.c tests/unit/world_memory.c migrate/source_files.c migrate/dest_files.c */
+/* sources: stream/file_sender.c stream/file_receiver.c dev/sha256.c tests/unit/world_cold.c tests/unit/fake_kept.c */
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
-/* sources: tests/unit/peers.c owners/handoff.c */
-/* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
-/* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* sources: tests/unit/peers.c owners/handoff.c stream/record.c stream/crc32c.c stream/ram.c policy/policy.c */
+/* sources: policy/predict.c net/bucket.c migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c */
+/* sources: tests/unit/stubs.c */
 /* What peers of a destination can hold, and for how long: places, memory, and what is remembered. */
 #include <errno.h>
 #include <setjmp.h>
@@ -428,8 +429,7 @@ static void test_cancelled_at_the_destination(void **state)
     free(w);
 }
 
-/* The memory of guests that have gone is freed a part in each step, for others want the host loop, too: RESERVE waits.
- */
+/* The memory of guests that have gone is freed a part in each step, as others want the host loop: RESERVE waits. */
 static void test_reserve_waits_for_memory(void **state)
 {
     struct reserve_body body = good_reserve();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A whole VM as sections: what one machine saves, another one becomes; a section out of its place, of another version
  * or cut short is refused in words that name it. */
+/* sources: net/output.c */
 /* sources: migrate/vm_state.c stream/vm_history.c migrate/vcpu_image.c migrate/vcpu_image_check.c hv/cpuid.c */
 /* sources: hv/cpuid_policy.c */
 /* sources: dev/acpi_pm.c dev/apic_bus.c dev/cmos.c dev/console.c dev/i8254.c dev/i8259.c */
@@ -263,6 +264,38 @@ static void test_the_whole_vm_arrives(void **state)
     assert_false(rig.new.vm.incoming.paused);
 }
 
+static void assert_saves(struct vm *vm, const struct saved *as, unsigned count)
+{
+    assert_int_equal(save_all(vm, again), count);
+    for (unsigned i = 0; i < count; i++) {
+        if (as[i].len != again[i].len || memcmp(as[i].bytes, again[i].bytes, as[i].len) != 0)
+            fail_msg("%s %u is not as it was restored", as[i].head.name, as[i].head.instance);
+    }
+}
+
+/* A copy becomes one state after the other, whatever it was before: each checkpoint of a protected guest, and once more
+ * the one before if a checkpoint is refused in the middle. */
+static void test_one_state_after_the_other(void **state)
+{
+    static struct saved fresh[SECTIONS_MAX];
+    unsigned count = save_all(&rig.old.vm, sections);
+
+    (void)state;
+    assert_int_equal(save_all(&rig.new.vm, fresh), count);
+    for (unsigned bad = 0; bad < count; bad++) {
+        restore_all(&rig.new.vm, sections, count);
+        assert_saves(&rig.new.vm, sections, count);
+        rig.tsc += 1000000;
+        restore_all(&rig.new.vm, fresh, bad);
+        if (fresh[bad].len)
+            assert_int_not_equal(restore(&rig.new.vm, bad, &fresh[bad], fresh[bad].len - 1), 0);
+        restore_all(&rig.new.vm, sections, count);
+        assert_saves(&rig.new.vm, sections, count);
+        restore_all(&rig.new.vm, fresh, count);
+        assert_saves(&rig.new.vm, fresh, count);
+    }
+}
+
 /* A guest's counter goes on from where it stood, whatever the counter of the machine. */
 static void test_the_counter_goes_on(void **state)
 {
@@ -460,6 +493,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_the_whole_vm_arrives),
+        TEST(test_one_state_after_the_other),
         TEST(test_the_counter_goes_on),
         TEST(test_paused),
         TEST(test_order),

@@ -51,7 +51,7 @@ static u64 page_size_at(gpa_t gpa)
  */
 static void fragment(u64 size)
 {
-    ram_init(size);
+    ram_init_empty(size);
     for (hpa_t frame = 0; frame < size; frame += 2 * PAGE_SIZE)
         frame_add(frame, PAGE_SIZE);
     assert_int_equal(npt_init(&npt, &format_amd), 0);
@@ -62,7 +62,7 @@ static void test_ram_is_in_large_pages_and_reads_as_zeros(void **unused)
     static char page[PAGE_SIZE], zero[PAGE_SIZE];
 
     (void)unused;
-    ram_init(MiB(32));
+    ram_init_empty(MiB(32));
     memset(frame_window(0), 0x55, MiB(32));
     frame_add(0, MiB(32));
     assert_int_equal(npt_init(&npt, &format_ept), 0);
@@ -253,7 +253,7 @@ static void test_pci_hole_stays_empty(void **unused)
     u64 value = 0;
 
     (void)unused;
-    ram_init(GiB(5));
+    ram_init_empty(GiB(5));
     alias_blocks(GiB(1), 4);
     frame_add(0, MiB(1));
     frame_add(GiB(1), GiB(4));
@@ -362,7 +362,7 @@ static void test_touch_needs_no_memory(void **unused)
     u64 value = 1, frames = 0;
 
     (void)unused;
-    ram_init(GiB(2));
+    ram_init_empty(GiB(2));
     alias_blocks(GiB(1), 1);
     frame_add(0, KiB(16));
     frame_add(GiB(1), GiB(1));

@@ -38,7 +38,7 @@ static u8 page_of[256][PAGE_SIZE]; /* pages full of one byte */
 /* The frames hold what was in them before, as on a machine. */
 static void start(void **format)
 {
-    ram_init(MiB(16));
+    ram_init_empty(MiB(16));
     memset(frame_window(0), 0x55, MiB(16));
     frame_add(0, MiB(16));
     assert_int_equal(npt_init(&npt, *format), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "migrate/forward.h"
+#include "net/forward.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define LOG_PREFIX "vm"
-#include "migrate/vm_report.h"
+#include "guest/load/vm_report.h"
 
 #include <stdio.h>
 

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: migrate/source_words.c migrate/source_protect.c migrate/dest_protect.c stream/stash.c */
+/* sources: stream/sections.c tests/unit/world_protect.c tests/unit/fake_frames.c */
+/* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
+/* sources: migrate/source_measure.c migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
+/* sources: migrate/source_files.c migrate/dest_files.c stream/file_sender.c stream/file_receiver.c */
+/* sources: dev/sha256.c tests/unit/world_cold.c tests/unit/fake_kept.c */
+/* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
+/* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
+/* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
+/* sources: owners/handoff.c */
+/* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* A guest whose copy is kept up to date. Whenever that copy is let run, world.c compares it with what the guest was at
+ * the last checkpoint that was whole there. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host/bits.h"
+#include "migrate/source_parts.h"
+#include "tests/unit/world_protect.h"
+
+static struct world w;
+static struct world_protect p;
+
+/* A world whose guest is protected, and has been for that many checkpoints. */
+static void begin(u64 checkpoints)
+{
+    struct migrate_settings settings = protect_settings();
+
+    world_protect_init(&w, &p);
+    assert_int_equal(source_start(&w.source, &settings), 0);
+    world_checkpoints(&w, checkpoints);
+}
+
+static void steps(unsigned n)
+{
+    while (n--)
+        world_step(&w);
+}
+
+/* The source is dead, and those who decide let the copy run. */
+static void fail_over(void)
+{
+    world_kill_source(&w);
+    steps(3);
+    assert_int_equal(p.dest[PROTECT_LINK_LOST], 1);
+    assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_CLOSE), 0);
+    assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
+    assert_int_equal(world_where(&w), 2);
+    assert_int_equal(p.dest[PROTECT_OVER], 1);
+    assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), -ENOENT);
+    steps(5);
+    assert_int_equal(w.announced, 1);
+    assert_true(w.dest_vm.gate_open);
+}
+
+/* The guest runs, and its copy follows: at most one checkpoint behind what was taken. */
+static void test_checkpoints(void **state)
+{
+    struct protect_info here, there;
+    u64 began, counter;
+
+    (void)state;
+    begin(1);
+    began = w.now;
+    counter = w.source_vm.counter;
+    world_checkpoints(&w, 41);
+    assert_in_range((w.now - began) / 1000000, 40 * 25 - 3, 40 * 25 + 3);
+    assert_in_range(w.source_vm.counter - counter, 40 * 25 * 9 / 10, 40 * 25 + 3);
+    assert_int_equal(w.source.handoff.state, SOURCE_PROTECTED);
+    assert_int_equal(w.source.stats.status, MIGRATE_PROTECTED);
+    assert_true(source_protect_info(&w.source, &here) && here.source && here.linked);
+    assert_true(dest_protect_info(&w.dest, &w.dest_vm, &there) && !there.source && there.linked);
+    assert_int_equal(here.number, 41);
+    assert_int_equal(there.number, 41);
+    assert_int_equal(here.epoch, there.epoch);
+    assert_int_equal(there.other, WORLD_OWNER);
+    assert_int_equal(here.other, 2000);
+    assert_int_equal(there.interval_ms, 25);
+    assert_int_equal(there.limit_ms, 300);
+    assert_int_equal(here.room_pages, FAKE_PAGES / 4);
+    assert_int_equal(here.pages + here.zero_pages, there.pages + there.zero_pages);
+    assert_in_range(here.pages, 50, 3 * 25 + 3);
+    assert_true(source_owns(&w.source.handoff));
+    assert_false(w.dest_vm.gate_open);
+    fail_over();
+    assert_int_equal(p.whole, 41);
+    world_protect_fini(&w);
+}
+
+/* How many bytes the source has sent. */
+static u64 sent(void)
+{
+    return w.pipe[0].way[0].total;
+}
+
+/* The connection breaks anywhere in a checkpoint: the copy is the one before, or, if all had come, this one. */
+static void test_cut(void **state)
+{
+    u64 from, to, wholes = 0, cuts = 0;
+
+    (void)state;
+    begin(5);
+    from = sent();
+    world_checkpoints(&w, 6);
+    to = sent();
+    world_protect_fini(&w);
+    assert_true(to - from > 20 * PAGE_SIZE);
+    for (u64 cut = from + 1; cut < to + 8; cut += cut < to - 700 ? 331 : 4, cuts++) {
+        struct migrate_settings settings = protect_settings();
+
+        world_protect_init(&w, &p);
+        w.cut[0] = cut;
+        assert_int_equal(source_start(&w.source, &settings), 0);
+        for (unsigned i = 0; i < 2000 && !p.source[PROTECT_LINK_LOST]; i++)
+            world_step(&w);
+        assert_int_equal(p.source[PROTECT_LINK_LOST], 1);
+        assert_int_equal(world_where(&w), 1);
+        assert_false(source_owns(&w.source.handoff));
+        assert_true(source_holds(&w.source.handoff));
+        assert_in_range(p.whole, 5, 6);
+        wholes += p.whole == 6;
+        fail_over();
+        world_protect_fini(&w);
+    }
+    assert_true(wholes > 0 && wholes < cuts);
+}
+
+/* A byte is damaged anywhere in a checkpoint. */
+static void test_damaged(void **state)
+{
+    u64 from, to;
+
+    (void)state;
+    begin(5);
+    from = sent();
+    world_checkpoints(&w, 6);
+    to = sent();
+    world_protect_fini(&w);
+    for (u64 flip = from; flip < to; flip += 977) {
+        struct migrate_settings settings = protect_settings();
+
+        world_protect_init(&w, &p);
+        p.waits = true;
+        w.flip[0] = flip;
+        assert_int_equal(source_start(&w.source, &settings), 0);
+        world_checkpoints(&w, 5);
+        steps(100);
+        assert_int_equal(p.source[PROTECT_LINK_LOST], 1);
+        assert_int_equal(p.whole, 5);
+        w.source_down = true; /* it has asked by another connection meanwhile */
+        w.source_vm.running = false;
+        assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
+        assert_int_equal(world_where(&w), 2);
+        world_protect_fini(&w);
+    }
+}
+
+/* A section is refused: the copy is the checkpoint before, though a part of its state was restored already. */
+static void test_refused(void **state)
+{
+    (void)state;
+    for (unsigned section = 1; section <= 2; section++) {
+        begin(5);
+        p.waits = true;
+        w.refuse_in = section;
+        steps(60);
+        assert_int_equal(p.whole, 5);
+        assert_int_equal(p.source[PROTECT_LINK_LOST], 1);
+        w.source_down = true;
+        w.source_vm.running = false;
+        assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
+        assert_int_equal(world_where(&w), 2);
+        world_protect_fini(&w);
+    }
+}
+
+/* Neither end has decided anything, and the guest runs at the source: it is that one's when the copy is given up. */
+static void assert_alone(enum wire_code code)
+{
+    for (unsigned i = 0; i < 4000 && source_active(&w.source); i++)
+        world_step(&w);
+    steps(20);
+    assert_int_equal(w.source.stage, STAGE_IDLE);
+    assert_int_equal(w.source.handoff.state, SOURCE_OWNER);
+    assert_int_equal(w.source.handoff.epoch, 7);
+    assert_int_equal(p.source[PROTECT_OVER], 1);
+    assert_int_equal(p.code, code);
+    assert_int_equal(world_where(&w), 1);
+    assert_false(w.source_vm.logging);
+    assert_false(w.dest_vm.exists);
+    assert_int_equal(p.dest[PROTECT_OVER], 1);
+}
+
+/* The link was gone for a while: the source asks, and goes on when the copy is freed. */
+static void test_link_lost(void **state)
+{
+    (void)state;
+    begin(5);
+    for (unsigned i = 0; i < w.pipes; i++)
+        w.pipe[i].broken = true;
+    w.link_down = true;
+    steps(3000);
+    assert_int_equal(p.source[PROTECT_LINK_LOST], 1);
+    assert_int_equal(w.source.stage, STAGE_PARTING);
+    assert_true(w.source_vm.running && w.dest_vm.exists);
+    w.link_down = false;
+    assert_alone(WIRE_E_LINK);
+    assert_int_equal(p.source[PROTECT_ABORTED], 1);
+    world_protect_fini(&w);
+}
+
+/* A witness says so, and the link stays gone. The copy learns it by the claims of its owner. */
+static void test_alone(void **state)
+{
+    (void)state;
+    begin(90); /* the copy was prepared long ago */
+    w.link_down = true;
+    w.pipe[0].broken = true;
+    steps(100);
+    assert_int_equal(source_protect(&w.source, PROTECT_ALONE, 0), 0);
+    steps(100);
+    assert_true(source_owns(&w.source.handoff) && w.dest_vm.exists);
+    world_claim(&w, 7, WORLD_OWNER); /* may have been said before */
+    assert_int_equal(p.dest[PROTECT_OWNER_HEARD], 0);
+    steps(2500);
+    world_claim(&w, 7, WORLD_OWNER);
+    assert_int_equal(p.dest[PROTECT_OWNER_HEARD], 1);
+    assert_alone(WIRE_E_LINK);
+    world_protect_fini(&w);
+}
+
+/* Ended while all is well: unprotect. */
+static void test_part(void **state)
+{
+    (void)state;
+    for (unsigned delay = 0; delay < 30; delay++) {
+        begin(3);
+        steps(delay);
+        assert_int_equal(source_protect(&w.source, PROTECT_PART, 0), 0);
+        assert_false(source_owns(&w.source.handoff));
+        assert_alone(WIRE_E_CANCEL);
+        assert_int_equal(w.source.stats.status, MIGRATE_CANCELLED);
+        world_protect_fini(&w);
+    }
+}
+
+/* Nobody answers: the guest can be made to stand, and goes on. */
+static void test_pause(void **state)
+{
+    (void)state;
+    begin(3);
+    assert_int_equal(source_protect(&w.source, PROTECT_PAUSE, 0), -EBUSY);
+    p.waits = true;
+    source_protect(&w.source, PROTECT_PART, 0);
+    steps(20);
+    assert_int_equal(world_where(&w), 1);
+    assert_int_equal(source_protect(&w.source, PROTECT_PAUSE, 0), 0);
+    assert_int_equal(source_protect(&w.source, PROTECT_PAUSE, 0), 0);
+    steps(20);
+    assert_int_equal(world_where(&w), 0);
+    p.waits = false;
+    source_protect(&w.source, PROTECT_PART, 0); /* asked again */
+    assert_alone(WIRE_E_CANCEL);
+    world_protect_fini(&w);
+}
+
+/* The copy runs, because someone has decided so: the source's stands, and is kept. */
+static void test_superseded(void **state)
+{
+    (void)state;
+    for (unsigned way = 0; way < 3; way++) {
+        begin(3);
+        p.waits = true;
+        w.link_down = true;
+        w.pipe[0].broken = true;
+        steps(10);
+        w.source_vm.running = false; /* for a moment, as far as the destination knows */
+        assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
+        if (way == 0) /* the witness says so */
+            assert_int_equal(source_protect(&w.source, PROTECT_STAND, 8), 0);
+        else if (way == 1) /* it claims the guest */
+            world_claim_to_source(&w, 8, 2000, WORLD_AGE_MS);
+        w.link_down = false;
+        for (unsigned i = 0; i < 3000 && w.source.handoff.state != SOURCE_SUPERSEDED; i++)
+            world_step(&w);
+        assert_int_equal(w.source.handoff.state, SOURCE_SUPERSEDED);
+        assert_int_equal(p.source[PROTECT_OVER], 1);
+        assert_int_equal(world_where(&w), 2);
+        assert_true(w.source_vm.exists && !w.source_vm.gate_open);
+        steps(1500);
+        world_protect_fini(&w);
+    }
+}
+
+/* Planned: it stands for its last checkpoint, goes on there, and is gone here. */
+static void test_planned(void **state)
+{
+    (void)state;
+    for (unsigned delay = 0; delay < 30; delay++) {
+        begin(3);
+        steps(delay);
+        assert_int_equal(source_protect(&w.source, PROTECT_HAND, 0), -EBUSY);
+        assert_int_equal(source_protect(&w.source, PROTECT_FINISH, 0), 0);
+        for (unsigned i = 0; i < 200 && source_active(&w.source); i++)
+            world_step(&w);
+        assert_int_equal(p.source[PROTECT_LAST], 1);
+        assert_int_equal(w.source.handoff.state, SOURCE_GONE);
+        assert_int_equal(world_where(&w), 2);
+        assert_false(w.source_vm.exists);
+        assert_int_equal(w.source.stats.status, MIGRATE_COMPLETED);
+        assert_int_equal(p.whole, p.taken);
+        assert_true(w.dest.incoming[0].settled);
+        assert_in_range(w.dest_vm.paused_ns, 1000000, 20000000);
+        world_protect_fini(&w);
+    }
+}
+
+/* Planned, and the destination dies before it says RUNNING: whoever knows that it never will lets the guest go on. */
+static void test_planned_lost(void **state)
+{
+    (void)state;
+    begin(3);
+    p.waits = true;
+    source_protect(&w.source, PROTECT_FINISH, 0);
+    while (!p.source[PROTECT_LAST])
+        world_step(&w);
+    world_crash_dest(&w);
+    w.dest_down = true;
+    assert_int_equal(source_protect(&w.source, PROTECT_HAND, 0), 0);
+    steps(500);
+    assert_int_equal(w.source.handoff.state, SOURCE_IN_DOUBT);
+    assert_int_equal(world_where(&w), 0);
+    assert_int_equal(source_protect(&w.source, PROTECT_PART, 0), 0);
+    steps(500);
+    assert_int_equal(source_protect(&w.source, PROTECT_ALONE, 0), 0);
+    steps(50);
+    assert_int_equal(w.source.handoff.state, SOURCE_OWNER);
+    assert_int_equal(world_where(&w), 1);
+    assert_true(w.source_vm.gate_open);
+    world_protect_fini(&w);
+}
+
+/* It writes more than there is room for. The checkpoint before stays whole until the source has asked. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    begin(5);
+    w.writes = 300;
+    w.working_set = 400;
+    for (unsigned i = 0; i < 100 && !p.source[PROTECT_NO_ROOM]; i++)
+        world_step(&w);
+    assert_int_equal(p.source[PROTECT_NO_ROOM], 1);
+    assert_alone(WIRE_E_MEMORY);
+    world_protect_fini(&w);
+}
+
+/* A reset writes all of its memory, but with zeros for the most part. */
+static void test_reset(void **state)
+{
+    (void)state;
+    begin(5);
+    assert_true(world_reset(&w));
+    steps(100);
+    assert_int_equal(w.source_vm.resets, 1);
+    assert_in_range(p.whole, 8, 10);
+    fail_over();
+    assert_int_equal(w.dest_vm.resets, 1);
+    world_protect_fini(&w);
+}
+
+static void test_ended(void **state)
+{
+    (void)state;
+    begin(5);
+    w.source_vm.off = w.stays_off = true;
+    source_protect_ended(&w.source);
+    source_protect_ended(&w.source);
+    assert_int_equal(p.source[PROTECT_ENDED], 1);
+    steps(50);
+    assert_int_equal(w.source.stage, STAGE_IDLE);
+    assert_false(w.dest_vm.exists);
+    world_protect_fini(&w);
+}
+
+/* Behind CLOSE nothing is taken or acknowledged, and the owner's next attempt has to wait. */
+static void test_closed(void **state)
+{
+    const struct migrate_settings again = protect_settings();
+    unsigned acknowledged;
+
+    (void)state;
+    begin(5);
+    p.waits = true;
+    dest_protect(&w.dest, &w.dest_vm, PROTECT_CLOSE);
+    acknowledged = p.source[PROTECT_CHECKPOINTED];
+    dest_protect(&w.dest, &w.dest_vm, PROTECT_SAY);
+    steps(100);
+    assert_int_equal(p.whole, 5);
+    assert_int_equal(p.source[PROTECT_CHECKPOINTED], acknowledged);
+    w.link_down = true;
+    w.pipe[0].broken = true;
+    steps(2);
+    source_protect(&w.source, PROTECT_ALONE, 0);
+    for (unsigned i = 0; i < 100 && source_active(&w.source); i++)
+        world_step(&w);
+    w.link_down = false;
+    assert_int_equal(source_start(&w.source, &again), 0);
+    world_run(&w, 1000);
+    assert_int_equal(w.source.stats.error, WIRE_E_BUSY);
+    assert_true(w.dest_vm.exists);
+    world_protect_fini(&w);
+}
+
+/* The owner's next attempt makes the copy of an earlier one void, unless that is closed. */
+static void test_again(void **state)
+{
+    const struct migrate_settings again = protect_settings();
+
+    (void)state;
+    begin(5);
+    w.link_down = true;
+    w.pipe[0].broken = true;
+    steps(2);
+    source_protect(&w.source, PROTECT_ALONE, 0);
+    for (unsigned i = 0; i < 100 && source_active(&w.source); i++)
+        world_step(&w);
+    assert_true(w.dest_vm.exists);
+    w.link_down = false;
+    assert_int_equal(source_start(&w.source, &again), 0);
+    p.taken = p.acknowledged = p.whole = 0;
+    world_checkpoints(&w, 5);
+    assert_int_equal(p.dest[PROTECT_OVER], 1);
+    assert_int_equal(p.dest[PROTECT_STANDBY], 2);
+    assert_int_equal(w.source.stats.epoch, 9);
+    world_protect_fini(&w);
+}
+
+/* Steps until the destination is about to put a checkpoint into the copy. */
+static void step_to_put(void)
+{
+    w.look_ns = 300000; /* so a turn is over behind each record */
+    for (unsigned i = 0; w.dest.session[0].stage != SESSION_PUT; i++) {
+        assert_true(i < 20000);
+        world_step(&w);
+    }
+}
+
+/* A checkpoint that was whole counts, though it is not in the copy yet when the connection ends, or the copy is let
+ * run. */
+static void test_whole_counts(void **state)
+{
+    u64 whole;
+
+    (void)state;
+    begin(5);
+    step_to_put();
+    whole = p.whole;
+    world_kill_source(&w);
+    assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
+    assert_int_equal(p.whole, whole + 1);
+    assert_int_equal(world_where(&w), 2);
+    world_protect_fini(&w);
+
+    begin(5);
+    step_to_put();
+    whole = p.whole;
+    w.pipe[0].broken = true; /* only the source sees it; it asks by another connection */
+    for (unsigned i = 0; i < 8 && !p.source[PROTECT_LINK_LOST]; i++) {
+        world_tick(&w);
+        source_step(&w.source);
+    }
+    assert_int_equal(w.dest.session[0].stage, SESSION_PUT);
+    p.waits = true;
+    steps(3000);
+    assert_int_equal(p.whole, whole + 1);
+    w.source_down = true;
+    w.source_vm.running = false;
+    assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
+    world_protect_fini(&w);
+}
+
+/* The port can be told to hold what it sends only later. */
+static void test_stopped_later(void **state)
+{
+    struct migrate_settings settings = protect_settings();
+
+    (void)state;
+    world_protect_init(&w, &p);
+    p.later = 5;
+    assert_int_equal(source_start(&w.source, &settings), 0);
+    world_checkpoints(&w, 3);
+    assert_int_equal(p.source[PROTECT_STOPPED], 6);
+    assert_int_equal(p.source[PROTECT_PREPARED], 1);
+    fail_over();
+    world_protect_fini(&w);
+}
+
+/* A guest that would stand for long gets longer intervals. */
+static void test_adapts(void **state)
+{
+    u64 began;
+
+    (void)state;
+    begin(5);
+    w.page_ns[0] = 1000000; /* each page takes 1 ms */
+    w.working_set = 30;
+    world_checkpoints(&w, p.acknowledged + 2);
+    began = w.now;
+    for (u64 counter = w.source_vm.counter, until = p.acknowledged + 10; p.acknowledged < until; world_step(&w))
+        if (p.acknowledged + 1 == until)
+            assert_true((w.source_vm.counter - counter) * 1000000 * 5 >= (w.now - began) * 3);
+    world_protect_fini(&w);
+}
+
+/* In setup it fails as any move. */
+static void test_setup_fails(void **state)
+{
+    struct migrate_settings settings = protect_settings();
+
+    (void)state;
+    world_protect_init(&w, &p);
+    w.refuse_create = WIRE_E_MEMORY;
+    assert_int_equal(source_start(&w.source, &settings), 0);
+    world_run(&w, 1000);
+    assert_int_equal(w.source.stats.status, MIGRATE_FAILED);
+    assert_int_equal(p.source[PROTECT_OVER], 1);
+    assert_int_equal(p.code, WIRE_E_MEMORY);
+    assert_int_equal(p.dest[PROTECT_OVER], 0);
+    assert_int_equal(world_where(&w), 1);
+    world_protect_fini(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_checkpoints), cmocka_unit_test(test_cut),          cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_link_lost),    cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_part),        cmocka_unit_test(test_pause),        cmocka_unit_test(test_superseded),
+        cmocka_unit_test(test_planned),     cmocka_unit_test(test_planned_lost), cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_ended),       cmocka_unit_test(test_closed),       cmocka_unit_test(test_stopped_later),
+        cmocka_unit_test(test_again),       cmocka_unit_test(test_whole_counts), cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_adapts),      cmocka_unit_test(test_setup_fails),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
