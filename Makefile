@@ -73,7 +73,8 @@ all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hyperv
 # --- The hypervisor ----------------------------------------------------------------------------------------
 
 # The rooms, lowest first, with the two parts of hv: `tools/check rooms` compares the list with its own.
-HV_DIRS := config host mm net hv hv/vmx hv/svm dev guest/load stream policy dirty owners migrate save control start
+HV_DIRS := config host mm net hv hv/vmx hv/svm dev guest/load stream policy dirty owners migrate protect save control \
+	start
 CONFIG_SRC := $(wildcard config/*.c)
 HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S))
 HV_SRC_STEMS := $(basename $(HV_SRC))

@@ -296,7 +296,7 @@ static bool field_set(const struct key *key, void *field, struct span value)
     case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
     case VALUE_UUID: return uuid_set(field, value);
     case VALUE_IMAGES: return list_set(field, CONFIG_IMAGES, CONFIG_PATH, image_set, value);
-    case VALUE_PEERS: return list_set(field, CONFIG_PEERS, sizeof(struct config_server), peer_set, value);
+    case VALUE_PEERS: return list_set(field, (unsigned)key->room, sizeof(struct config_server), peer_set, value);
     case VALUE_URLS: return list_set(field, CONFIG_WITNESSES, sizeof(struct config_server), url_set, value);
     }
     return false;
@@ -483,6 +483,7 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
         .downtime_limit = CONFIG_DOWNTIME_LIMIT,
         .max_rounds = CONFIG_MAX_ROUNDS,
         .postcopy_rounds = 1,
+        .heartbeat_limit = 300,
         .throttle = { .initial = 20, .increment = 10, .max = 99 },
         .announce = { .initial = 50, .max = 550, .step = 100, .rounds = 5 },
     };

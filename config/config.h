@@ -29,6 +29,7 @@
 #define CONFIG_MAX_ROUNDS 20
 #define CONFIG_IMAGES 8            /* kernels and initrds of guests that may arrive by migration */
 #define CONFIG_PEERS 8             /* hypervisors that are asked which of them has a guest */
+#define CONFIG_PROTECT 2           /* machines between which a guest is protected */
 #define CONFIG_WITNESSES 5         /* members of the witness */
 #define CONFIG_WITNESS_PORT 2379   /* etcd's */
 #define CONFIG_WITNESS_TIMEOUT 300 /* ms */
@@ -73,6 +74,13 @@ enum config_crash { CONFIG_CRASH_RESET, CONFIG_CRASH_STOP, NR_CONFIG_CRASH };
 
 enum config_dirty_split { CONFIG_DIRTY_LAZY, CONFIG_DIRTY_EAGER };
 
+/* A server: an address and a port; port 0: none. */
+struct config_server {
+    uint8_t bytes[16]; /* IPv4: the first four */
+    uint32_t ip6;      /* 1: an IPv6 address; only a witness may have one */
+    uint32_t port;
+};
+
 /* One [vm NAME] section. */
 struct config_vm {
     char name[CONFIG_NAME];
@@ -89,7 +97,9 @@ struct config_vm {
     uint32_t dirty_split;      /* enum config_dirty_split */
     uint32_t dirty_check;      /* ms between rounds of the check */
     uint32_t dirty_drop;       /* one of so many pages is withheld from the check; 0: none is */
-    uint32_t line;             /* of the section header, for messages about the whole section */
+    struct config_server protect[CONFIG_PROTECT]; /* in the order of the file; port 0: no more */
+    uint32_t protect_interval;                    /* ms; 0: the default */
+    uint32_t line;                                /* of the section header, for messages about the whole section */
 };
 
 /* Who may use the HTTP API without a token. */
@@ -111,13 +121,6 @@ enum config_uplink { CONFIG_UPLINK_AUTO, CONFIG_UPLINK_E1000, CONFIG_UPLINK_VIRT
 struct config_address {
     uint8_t bytes[16]; /* IPv4: the first four */
     uint32_t prefix;
-};
-
-/* A server: an address and a port; port 0: none. */
-struct config_server {
-    uint8_t bytes[16]; /* IPv4: the first four */
-    uint32_t ip6;      /* 1: an IPv6 address; only a witness may have one */
-    uint32_t port;
 };
 
 /* The [net] section: the hypervisor's own place on the network. */
@@ -157,8 +160,9 @@ struct config_migration {
     uint32_t hot_each;        /* 1: hot-pages = each */
     uint32_t postcopy_rounds; /* live rounds of a hybrid move */
     struct config_throttle throttle;
-    uint32_t dirty_log;   /* enum config_dirty_log; CONFIG_DIRTY_OFF: the best one that the processor has */
-    uint32_t dirty_split; /* enum config_dirty_split */
+    uint32_t heartbeat_limit; /* ms */
+    uint32_t dirty_log;       /* enum config_dirty_log; CONFIG_DIRTY_OFF: the best one that the processor has */
+    uint32_t dirty_split;     /* enum config_dirty_split */
     struct config_announce announce;
 };
 
@@ -192,7 +196,7 @@ static inline bool config_asks(const struct config *config)
 struct config_error {
     unsigned line;     /* 1-based; 0 if it is about the whole file */
     char key[32];      /* the key or section concerned, "" if none */
-    char message[352]; /* what is wrong and what would be right */
+    char message[384]; /* what is wrong and what would be right */
 };
 
 /*

@@ -8,6 +8,8 @@
 #define WANT_PATH "the path of a file on the boot volume, such as guests/hello.elf, at most 63 characters"
 static_assert(CONFIG_PATH == 64, "WANT_PATH names the limit");
 #define WANT_MAC "an address of one card, such as 52:54:00:12:34:56"
+#define WANT_PEERS(most) \
+    "1 to " TEXT(most) " IPv4 addresses, no two the same, with blanks between them, such as 192.0.2.11 192.0.2.12:4900"
 #define WANT_UUID \
     "32 hexadecimal digits, not all 0, with or without dashes, such as 1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 static_assert(CONFIG_CMDLINE == 512, "the cmdline entry names the limit");
@@ -55,6 +57,8 @@ static const struct key vm_keys[] = {
     CHOICE("dirty-split", "lazy or eager",
            IN_VM(dirty_split), [CONFIG_DIRTY_LAZY] = "lazy", [CONFIG_DIRTY_EAGER] = "eager"),
     NUMBER("dirty-check", "milliseconds from 1 to 60000", IN_VM(dirty_check), 1, 60000),
+    KEY("protect", WANT_PEERS(CONFIG_PROTECT), VALUE_PEERS, IN_VM(protect), .room = CONFIG_PROTECT),
+    NUMBER("protect-interval", "milliseconds from 5 to 1000", IN_VM(protect_interval), 5, 1000),
     NUMBER("dirty-drop", "a number from 0 (none) to 1000000", IN_VM(dirty_drop), 0, 1000000),
 };
 
@@ -86,9 +90,6 @@ static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry nam
     "1 to 8 paths of files on the boot volume, each at most 63 characters, with blanks between them, no two the same"
 static_assert(CONFIG_IMAGES == 8 && CONFIG_PATH == 64, "WANT_IMAGES names the limits");
 #define WANT_HELD "bytes, 0 (most of what is free at the start) or 1M to 1024G, such as 4G"
-#define WANT_PEERS                                                                     \
-    "1 to " TEXT(CONFIG_PEERS) " IPv4 addresses, no two the same, such as 192.0.2.11 " \
-                               "or 192.0.2.12:4900, with blanks between them"
 
 static const struct key migration_keys[] = {
     NUMBER("port", "a number from 1 to 65535", IN_MIGRATION(port), 1, 65535),
@@ -96,7 +97,7 @@ static const struct key migration_keys[] = {
     KEY("incoming-memory", WANT_HELD, VALUE_BYTES, IN_MIGRATION(incoming_memory), .min = 1 << 20, .max = 1ULL << 40),
     KEY("incoming-memory-per-host", WANT_HELD, VALUE_BYTES, IN_MIGRATION(incoming_memory_per_host), .min = 1 << 20,
         .max = 1ULL << 40),
-    KEY("peers", WANT_PEERS, VALUE_PEERS, IN_MIGRATION(peers)),
+    KEY("peers", WANT_PEERS(CONFIG_PEERS), VALUE_PEERS, IN_MIGRATION(peers), .room = CONFIG_PEERS),
     NUMBER("downtime-limit", "milliseconds from 1 to 60000", IN_MIGRATION(downtime_limit), 1, 60000),
     KEY("max-bandwidth", "bytes a second, 0 (any) or 4K to 64G, such as 100M", VALUE_BYTES, IN_MIGRATION(max_bandwidth),
         .min = 4096, .max = 64ULL << 30),
@@ -106,6 +107,7 @@ static const struct key migration_keys[] = {
            [CONFIG_STALL_POSTCOPY] = "postcopy", [CONFIG_STALL_WRITERS] = "throttle-writers"),
     CHOICE("hot-pages", "last or each", IN_MIGRATION(hot_each), "last", "each"),
     NUMBER("postcopy-rounds", "a number from 1 to 64", IN_MIGRATION(postcopy_rounds), 1, 64),
+    NUMBER("heartbeat-limit", "milliseconds from 100 to 60000", IN_MIGRATION(heartbeat_limit), 100, 60000),
     NUMBER("cpu-throttle-initial", "percent from 1 to 99", IN_MIGRATION(throttle.initial), 1, 99),
     NUMBER("cpu-throttle-increment", "percent from 1 to 99", IN_MIGRATION(throttle.increment), 1, 99),
     NUMBER("max-cpu-throttle", "percent from 1 to 99", IN_MIGRATION(throttle.max), 1, 99),

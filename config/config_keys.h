@@ -11,7 +11,7 @@ enum value_kind {
     VALUE_TEXT,
     VALUE_PATH,
     VALUE_IMAGES, /* paths with blanks between them, at most CONFIG_IMAGES */
-    VALUE_PEERS,  /* addresses with blanks between them, at most CONFIG_PEERS */
+    VALUE_PEERS,  /* addresses with blanks between them, at most `room` */
     VALUE_URLS,   /* http://ADDRESS:PORT, with blanks between them, at most CONFIG_WITNESSES */
     VALUE_SIZE,   /* a multiple of 4 KiB */
     VALUE_BYTES,  /* any number, with or without K, M or G; 0 is below any min, and allowed */
@@ -30,7 +30,7 @@ struct key {
     const char *want; /* completes "expected ..." */
     enum value_kind kind;
     size_t offset;          /* in what the section fills: struct config, config_net or config_vm */
-    size_t room;            /* VALUE_TEXT, VALUE_PATH: bytes, the terminator included */
+    size_t room;            /* VALUE_TEXT, VALUE_PATH: bytes, the terminator included; VALUE_PEERS */
     uint64_t min, max;      /* VALUE_SIZE, VALUE_BYTES, VALUE_NUMBER; min of VALUE_TEXT: characters */
     const char *choices[8]; /* VALUE_CHOICE: the index is the value; ends with NULL */
 };

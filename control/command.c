@@ -22,6 +22,7 @@
 #include "host/log.h"
 #include "hv/vm.h"
 #include "owners/witness_test.h"
+#include "protect/protection.h"
 
 #define ARG_VM_NAME                  \
     {                                \
@@ -187,6 +188,33 @@ static const struct command table[] = {
     { .name = "query-peers",
       .help = "the other hypervisors that the configuration names, and what they answered at the boot",
       .run = command_query_peers },
+    { .name = "protect",
+      .arg = { ARG_VM_NAME,
+               { .name = "peer", .type = ARG_TEXT },
+               { .name = "interval",
+                 .type = ARG_NUMBER,
+                 .optional = true,
+                 .min = PROTECTION_INTERVAL_MIN,
+                 .max = PROTECTION_INTERVAL_MAX } },
+      .help =
+          "keep a copy of it up to date at ADDRESS[:PORT], every so many ms: it goes on there when this machine dies",
+      .states = HERE,
+      .changes = true,
+      .run = command_protect },
+    { .name = "unprotect",
+      .arg = { ARG_VM_NAME, { .name = "force", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
+      .help = "end that; with the epoch that is suspended: I know that the other machine does not run it",
+      .changes = true,
+      .run = command_unprotect },
+    { .name = "failover",
+      .arg = { ARG_VM_NAME, { .name = "force", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
+      .help = "let it go on at the other machine now; there, with its epoch: I know that this machine is dead",
+      .changes = true,
+      .run = command_failover },
+    { .name = "query-protect",
+      .arg = { { .name = "name", .type = ARG_TEXT, .optional = true } },
+      .help = "which guests are protected, and where; checkpoints, the deed, and failovers to here",
+      .run = command_query_protect },
     { .name = "witness",
       .help = "the members of the witness, what it holds for the guests here, and what witness-test has found",
       .run = command_witness },

@@ -24,6 +24,12 @@ int command_query_net_test(struct call *call);
 int command_witness(struct call *call);
 int command_witness_test(struct call *call);
 
+/* About protection: protect_commands.c. */
+int command_protect(struct call *call);
+int command_unprotect(struct call *call);
+int command_failover(struct call *call);
+int command_query_protect(struct call *call);
+
 /* About moves: migrate_commands.c, migrate_query.c. */
 extern const char *const resolve_actions[];
 extern const char *const files_actions[];

@@ -22,7 +22,11 @@
 #include "owners/claims.h"
 #include "migrate/halves.h"
 #include "migrate/migration.h"
-#include "migrate/vm_report.h"
+#include "guest/load/vm_report.h"
+#include "migrate/vm_protect.h"
+#include "net/output.h"
+#include "protect/failovers.h"
+#include "protect/protection.h"
 #include "owners/peers.h"
 #include "owners/witness.h"
 #include "save/saving.h"
@@ -487,6 +491,44 @@ static void put_witness(struct buffer *out)
     buffer_format(out, "godwit_witness_questions_total{result=\"unreachable\"} %lu\n", counters->unreachable);
 }
 
+/* Of each guest that is protected, or is to be. */
+static void put_protected(struct buffer *out)
+{
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+        enum protection_state state = protection_state(vm);
+        struct port_output_stats held;
+        struct protect_info info;
+
+        if (state == PROTECTION_NONE)
+            continue;
+        port_output_stats(&platform_of(vm)->net.port, &held);
+        buffer_format(out, "godwit_vm_protection{vm=\"%s\",state=\"%s\"} 1\n", vm->name, protection_state_name(state));
+        buffer_format(out, "godwit_vm_output_held_bytes{vm=\"%s\"} %lu\n", vm->name, held.bytes);
+        if (!migration_protect_info(vm, &info))
+            continue;
+        buffer_format(out, "godwit_vm_checkpoints{vm=\"%s\"} %lu\n", vm->name, info.number);
+        put_seconds(out, "godwit_vm_checkpoint_pause_seconds", "vm", vm->name, info.pause);
+    }
+}
+
+static void put_protection(struct buffer *out)
+{
+    const struct heartbeat_counters *beats = heartbeat_counters();
+
+    head(out, "godwit_vm_protection", "gauge", "1 for the state of a guest that is protected, or is to be.");
+    head(out, "godwit_vm_output_held_bytes", "gauge", "What such a guest has sent, and is held.");
+    head(out, "godwit_vm_checkpoints", "gauge", "Checkpoints since its first copy was whole.");
+    head(out, "godwit_vm_checkpoint_pause_seconds", "gauge", "How long it stood for the last one.");
+    put_protected(out);
+    head(out, "godwit_failovers_total", "counter", "Protected guests that went on here.");
+    buffer_format(out, "godwit_failovers_total %lu\n", failovers_count());
+    head(out, "godwit_heartbeats_total", "counter", "Heartbeats of protected guests; strange ones are of none here.");
+    buffer_format(out, "godwit_heartbeats_total{direction=\"said\"} %lu\n", beats->said);
+    buffer_format(out, "godwit_heartbeats_total{direction=\"heard\"} %lu\n", beats->heard);
+    buffer_format(out, "godwit_heartbeats_total{direction=\"strange\"} %lu\n", beats->strange);
+}
+
 void metrics_write(struct buffer *out)
 {
     put_host(out);
@@ -503,4 +545,5 @@ void metrics_write(struct buffer *out)
     put_moves(out);
     put_peers(out);
     put_witness(out);
+    put_protection(out);
 }

@@ -17,6 +17,7 @@
 #include "migrate/halves.h"
 #include "migrate/migration.h"
 #include "migrate/vm_files.h"
+#include "protect/protection.h"
 
 /* --- Moves --------------------------------------------------------------------------------------------------- */
 
@@ -255,6 +256,8 @@ static const char *resolve_misfit(u64 action, const struct vm *vm, unsigned stat
         return "no move is left to abort";
     if (action == RESOLVE_ADOPT && status != SHOWN_PREPARED)
         return "only a prepared copy, which came from elsewhere, can be adopted";
+    if (action == RESOLVE_ADOPT && protection_of(vm) && protection_is_secondary(protection_of(vm)))
+        return "it is the copy of a protected guest, which failover with its epoch lets run";
     if (action == RESOLVE_ADOPT && is_split(vm))
         return "pages of it are at its source alone (post-copy)";
     if (action == RESOLVE_FORCE_GIVE_UP && status == SHOWN_ELSEWHERE)
@@ -271,7 +274,10 @@ static const char *resolve_choices(const struct vm *vm, unsigned status)
     case SHOWN_IN_DOUBT: return "abort, force-resume or force-give-up";
     case SHOWN_SERVING:
     case SHOWN_SUPERSEDED: return "force-resume or force-give-up";
-    case SHOWN_PREPARED: return is_split(vm) ? "force-give-up" : "adopt or force-give-up";
+    case SHOWN_PREPARED:
+        if (protection_of(vm) && protection_is_secondary(protection_of(vm)))
+            return "force-give-up, or the command failover";
+        return is_split(vm) ? "force-give-up" : "adopt or force-give-up";
     default: return "force-resume, or the command forget";
     }
 }

@@ -20,7 +20,8 @@
 #include "hv/vm.h"
 #include "migrate/halves.h"
 #include "migrate/migration.h"
-#include "migrate/vm_report.h"
+#include "guest/load/vm_report.h"
+#include "protect/protection.h"
 #include "stream/vm_history.h"
 
 #define COMMAND_REASON 200 /* characters of the reason why something fails */
@@ -42,6 +43,11 @@ static void put_reason(struct json *out, const struct vm *vm)
     char left[40] = "";
     u64 tenths;
 
+    if (!vm->reason[0] && protection_state(vm) != PROTECTION_NONE) {
+        json_format(out, "reason", "%s, %s", protection_state_name(protection_state(vm)),
+                    protection_is_secondary(protection_of(vm)) ? "this is its copy" : "see query-protect");
+        return;
+    }
     if (vm->reason[0] || !halves_of(vm, &halves)) {
         json_string(out, "reason", vm->reason);
         return;

@@ -23,6 +23,7 @@ static u32 asked[CONFIG_MAX_VMS]; /* the ids of the guests that are asked about;
 static struct wire_claim questions[CONFIG_MAX_VMS];
 static const struct config_migration *config_peers; /* names them */
 static bool on;
+static const struct asking_judge *judge; /* NULL: there is none */
 static bool heeds;    /* is a guest that is not started yet elsewhere, too, if another machine claims it? */
 static unsigned left; /* questions; they count, not the time: a machine that was kept from running has heard nothing */
 static u64 again;     /* host TSC: when the next question is due; behind the last one, when asking is over */
@@ -38,6 +39,11 @@ static void ask(unsigned count)
     on = count > 0;
     left = QUESTIONS;
     again = rdtsc();
+}
+
+void asking_judged_by(const struct asking_judge *of_guests)
+{
+    judge = of_guests;
 }
 
 void asking_start(const struct config *config)
@@ -109,7 +115,7 @@ static u32 *place(const struct vm *vm)
 
 bool asking_about(const struct vm *vm)
 {
-    return place(vm);
+    return place(vm) || (judge && judge->starts(vm));
 }
 
 u64 asking_poll(void)
@@ -123,7 +129,7 @@ u64 asking_poll(void)
         struct vm *vm = asked_at(i);
 
         asked[i] = over || !vm ? 0 : vm->id;
-        if (vm && over && vm->status == VM_CREATED)
+        if (vm && over && vm->status == VM_CREATED && (!judge || judge->may_start(vm)))
             start(vm);
         else if (vm && due)
             claims_ask(vm);

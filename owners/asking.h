@@ -31,7 +31,15 @@ bool asking_begin(struct vm *copy);
  * owns it. */
 void asking_heard(const struct wire_claim *claim, const char *where);
 
-/* Do we still ask who has this VM? */
+/* Who judges whether a guest that nobody has claimed is started. may_start: now; false: he starts it when it may be.
+ * starts: may it have been decided already that it is started here? */
+struct asking_judge {
+    bool (*may_start)(struct vm *vm);
+    bool (*starts)(const struct vm *vm);
+};
+void asking_judged_by(const struct asking_judge *of_guests);
+
+/* Do we still ask who has this VM, or does its judge? */
 bool asking_about(const struct vm *vm);
 
 /* Part of host work. Returns the host TSC at which to call it next, ~0 if it need not be called again. */

@@ -30,6 +30,7 @@
 #include "owners/witness.h"
 #include "owners/witness_watch.h"
 #include "migrate/migration.h"
+#include "protect/protection.h"
 #include "host/frame.h"
 #include "host/host_map.h"
 #include "host/layout.h"
@@ -132,6 +133,7 @@ static void boot(void)
     monitor_init();
     launch_guests(&boot_info);
     asking_start(&boot_info.config);
+    protection_init(&boot_info.config);
     sched_loop();
 }
 

@@ -106,6 +106,34 @@ static const struct command {
       { "parameter", "value" } },
     { "query-migrate-parameters", KIND_HOST, 0, 0, "", "the settings of moves", { NULL } },
     { "query-peers", KIND_HOST, 0, 0, "", "the hypervisors that peers names, and what they answered", { NULL } },
+    { "protect",
+      KIND_ACT,
+      2,
+      3,
+      "VM PEER [--interval MS]",
+      "keep a copy of it up to date at PEER, where it goes on when its machine dies",
+      { "peer", "interval" } },
+    { "unprotect",
+      KIND_ACT,
+      1,
+      2,
+      "VM [--force EPOCH]",
+      "end its protection; force: I know that the other machine does not run it",
+      { "force" } },
+    { "failover",
+      KIND_ACT,
+      1,
+      2,
+      "VM [--force EPOCH]",
+      "let it go on at the other machine now; force, there: I know that its machine is dead",
+      { "force" } },
+    { "query-protect",
+      KIND_HOST,
+      0,
+      1,
+      "[VM]",
+      "which guests are protected, and where; failovers to here",
+      { "name" } },
     { "witness", KIND_HOST, 0, 0, "", "the witness: its members, what it holds for the guests, its test", { NULL } },
     { "witness-test",
       KIND_HOST_ACT,
@@ -229,6 +257,23 @@ static enum status help(const char *name)
         usage(stdout);
     }
     return STATUS_OK;
+}
+
+/* Leave out words such as --interval in front of the argument of that name. Returns how many are left. */
+static int drop_names(const struct command *command, int argc, char **argv)
+{
+    int left = 0;
+
+    for (int i = 0; i < argc; i++) {
+        bool names = false;
+
+        for (int n = 0; n < ARGUMENTS && command->parameter[n]; n++)
+            names |= i + 1 < argc && !strncmp(argv[i], "--", 2) && !strcmp(argv[i] + 2, command->parameter[n]);
+        if (!names)
+            argv[left++] = argv[i];
+    }
+    argv[left] = NULL;
+    return left;
 }
 
 /* The path of a request; the name of a VM and further arguments are quoted. False: it is longer than a request may be.
@@ -382,6 +427,8 @@ int main(int argc, char **argv)
         optind++;
     argc -= optind;
     argv += optind;
+    if (command && command->kind == KIND_ACT)
+        argc = drop_names(command, argc, argv);
     if (!command || argc < command->min || argc > command->max) {
         if (!command)
             fprintf(stderr, "godwit: no command '%s', see godwit help\n", name);

@@ -224,7 +224,7 @@ static const struct {
     { "log = info\nkernel = a\n", 2, "kernel", "unknown key, expected hypervisor, log, exit or cpus before the first" },
     { "[vm a]\nmem = 1M\n", 2, "mem",
       "expected kernel, initrd, cmdline, memory, vcpus, mac, uuid, autostart, on-crash, dirty-log, dirty-split, "
-      "dirty-check or dirty-drop in a [vm] section" },
+      "dirty-check, protect, protect-interval or dirty-drop in a [vm] section" },
     { "log = loud\n[vm a]\nkernel=k\n", 1, "log", "\"loud\" is wrong, expected err, warn, info or debug" },
     { "log = inf\n", 1, "log", "expected err" },
     { "log =\n", 1, "log", "\"\" is wrong" },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/vm_report.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: tests/unit/fake_protection.c control/protect_commands.c */
+/* sources: guest/load/vm_report.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/trace_commands.c host/trace.c */
 /* sources: control/dirty_commands.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/move.c migrate/stats.c owners/handoff.c */

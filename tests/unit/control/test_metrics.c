@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/vm_report.c */
+/* sources: tests/unit/fake_protection.c */
+/* sources: guest/load/vm_report.c */
 /* sources: control/metrics.c control/status.c control/buffer.c migrate/stats.c tests/unit/fake_migration.c */
 /* sources: tests/unit/stubs.c tests/unit/fake_vms.c tests/unit/fake_witness.c hv/guest_tsc.c */
 /* The metrics: their text's form, and what they say of VMs, of dirty logs and of the switch. */

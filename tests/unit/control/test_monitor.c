@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/vm_report.c control/trace_commands.c host/trace.c */
+/* sources: tests/unit/fake_protection.c control/protect_commands.c */
+/* sources: guest/load/vm_report.c control/trace_commands.c host/trace.c */
 /* sources: control/monitor.c control/command.c control/host_commands.c control/vm_commands.c */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/dirty_commands.c */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "protect/heartbeat.h"
+
+#include <string.h>
+
+#include "host/bits.h"
+#include "host/clock.h"
+#include "net/udp_port.h"
+#include "stream/record.h"
+
+static struct list all = { &all, &all };
+static struct heartbeat_counters counters;
+
+const struct heartbeat_counters *heartbeat_counters(void)
+{
+    return &counters;
+}
+
+u64 heartbeat_age(const struct heartbeat *heartbeat)
+{
+    return clock_ns() - heartbeat->heard;
+}
+
+/* Before anything that has come counts. */
+static void look(struct heartbeat *heartbeat)
+{
+    u64 now = clock_ns();
+
+    if (now - heartbeat->looked > heartbeat->limit || now - heartbeat->heard > heartbeat->patience)
+        heartbeat->silent = true;
+    heartbeat->looked = now;
+}
+
+void heartbeat_note(struct heartbeat *heartbeat)
+{
+    look(heartbeat);
+    heartbeat->heard = heartbeat->looked;
+}
+
+static struct heartbeat *find(const struct wire_beat *beat)
+{
+    list_for_each (node, &all) {
+        struct heartbeat *heartbeat = container_of(node, struct heartbeat, node);
+
+        if (!memcmp(heartbeat->vm_id, beat->vm_id, WIRE_ID) && heartbeat->epoch == beat->epoch &&
+            heartbeat->other == beat->owner)
+            return heartbeat;
+    }
+    return NULL;
+}
+
+static void hear(const struct tcp_address *from, const u8 *bytes, size_t len)
+{
+    struct wire_beat beat;
+    struct heartbeat *heartbeat = beat_read(&beat, bytes, len) ? NULL : find(&beat);
+
+    (void)from;
+    counters.heard += heartbeat != NULL;
+    counters.strange += !heartbeat;
+    if (!heartbeat || beat.seq <= heartbeat->heard_seq)
+        return;
+    heartbeat->heard_seq = beat.seq;
+    heartbeat->checkpoint = beat.checkpoint;
+    heartbeat_note(heartbeat);
+}
+
+bool heartbeat_open(u16 port)
+{
+    return udp_port_open(port, hear);
+}
+
+void heartbeat_begin(struct heartbeat *heartbeat)
+{
+    heartbeat->looked = heartbeat->heard = clock_ns();
+    heartbeat->silent = false;
+    heartbeat->seq = heartbeat->heard_seq = heartbeat->said = heartbeat->checkpoint = 0;
+    list_add_tail(&all, &heartbeat->node);
+}
+
+void heartbeat_end(struct heartbeat *heartbeat)
+{
+    list_del(&heartbeat->node);
+}
+
+static void say(struct heartbeat *heartbeat, u64 checkpoint)
+{
+    struct wire_beat beat = {
+        .epoch = heartbeat->epoch, .owner = heartbeat->me, .seq = ++heartbeat->seq, .checkpoint = checkpoint
+    };
+
+    memcpy(beat.vm_id, heartbeat->vm_id, sizeof(beat.vm_id));
+    beat_seal(&beat);
+    counters.said += udp_port_say(&heartbeat->to, &beat, sizeof(beat));
+}
+
+u64 heartbeat_poll(struct heartbeat *heartbeat, bool says, u64 checkpoint)
+{
+    u64 now = clock_ns(), pause = heartbeat->limit / HEARTBEATS;
+
+    look(heartbeat);
+    if (says && now - heartbeat->said >= pause) {
+        say(heartbeat, checkpoint);
+        heartbeat->said = now;
+    }
+    return MIN(says ? heartbeat->said + pause : ~0ULL, heartbeat->heard + heartbeat->patience + 1);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "protect/protected.h"
+
+#include <stdlib.h>
+
+struct list protections = { &protections, &protections };
+
+struct protection *protection_of(const struct vm *vm)
+{
+    list_for_each (node, &protections) {
+        struct protection *p = container_of(node, struct protection, node);
+
+        if (!memcmp(p->vm_id, vm->identity.id, VM_ID))
+            return p;
+    }
+    return NULL;
+}
+
+struct protection *protection_make(const struct vm *vm)
+{
+    struct protection *p = protection_of(vm);
+
+    if (p)
+        return p;
+    p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    memcpy(p->vm_id, vm->identity.id, sizeof(p->vm_id));
+    notary_init(&p->notary, p->vm_id);
+    list_add_tail(&protections, &p->node);
+    return p;
+}
+
+void protection_free(struct protection *p)
+{
+    notary_fini(&p->notary);
+    list_del(&p->node);
+    free(p);
+}
+
+bool protection_is_secondary(const struct protection *p)
+{
+    return p->guarded && (p->guard.state == GUARD_STANDBY || p->guard.state == GUARD_ASKING);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Of a guest that this machine runs, and that is not guarded, the deed is kept true: it names this machine alone, under
+ * the guest's epoch or the last one under which it was protected. Only then protection is tried. */
+#define LOG_PREFIX "protect"
+#include "protect/protection.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "host/asm.h"
+#include "host/bits.h"
+#include "host/clock.h"
+#include "host/host_work.h"
+#include "host/log.h"
+#include "migrate/migration.h"
+#include "migrate/vm_protect.h"
+#include "net/netif.h"
+#include "protect/guarding.h"
+#include "protect/starting.h"
+
+#define SECOND_NS 1000000000ULL
+
+static bool on; /* this machine can protect guests, and take copies of such */
+
+/* The guest; NULL: it is gone. Beside a copy that comes may be one that has ended here, or was never started. */
+static struct vm *vm_of(const struct protection *p)
+{
+    struct vm *ended = NULL;
+
+    list_for_each (node, vm_list()) {
+        struct vm *vm = container_of(node, struct vm, node);
+
+        if (memcmp(p->vm_id, vm->identity.id, VM_ID) != 0)
+            continue;
+        if (!vm_ended(vm))
+            return vm;
+        ended = vm;
+    }
+    return ended;
+}
+
+/* --- What is wanted ----------------------------------------------------------------------------------------------- */
+
+static int refuse(int err, const char *text, const char **reason)
+{
+    *reason = text;
+    return err;
+}
+
+static bool same_machine(const struct tcp_address *a, const struct tcp_address *b)
+{
+    return a->port == b->port && !memcmp(a->bytes, b->bytes, 4);
+}
+
+int protection_want(struct vm *vm, const struct tcp_address *peer, u32 interval, const char **reason)
+{
+    struct protection *p = protection_make(vm);
+
+    if (!on)
+        return refuse(-EINVAL, "this machine takes no guests, expected [net] and [migration] in its configuration",
+                      reason);
+    if (!p)
+        return refuse(-ENOMEM, "no memory", reason);
+    if (netif_port_owns(peer->bytes, false))
+        return refuse(-EINVAL, "the other machine is this one itself, expected another one's address", reason);
+    if (p->guarded || (p->wanted && !same_machine(&p->peer, peer)))
+        return refuse(-EBUSY, "it is protected already: see query-protect and unprotect", reason);
+    if (migration_active(vm))
+        return refuse(-EBUSY, "a move of it is under way, or in doubt: see query-migrate", reason);
+    p->wanted = true;
+    p->peer = *peer;
+    p->interval = interval ? interval : PROTECTION_INTERVAL;
+    p->next_try = 0;
+    p->reason[0] = '\0';
+    return 0;
+}
+
+int protection_end(struct vm *vm)
+{
+    struct protection *p = protection_of(vm);
+
+    if (!p || !p->wanted)
+        return -ENOENT;
+    p->wanted = false;
+    if (p->guarded)
+        guarding_event(p, vm, GUARD_LEAVE, 0);
+    else if (migration_active(vm))
+        migration_cancel(vm);
+    return 0;
+}
+
+int protection_failover(struct vm *vm)
+{
+    const struct protection *p = protection_of(vm);
+
+    return p && p->guarded && p->guard.state == GUARD_PROTECTED ? migration_protect(vm, PROTECT_FINISH, 0) : -EBUSY;
+}
+
+int protection_force(struct vm *vm)
+{
+    struct protection *p = protection_of(vm);
+    enum guard_state before;
+
+    if (!p || !p->guarded)
+        return -ENOENT;
+    before = p->guard.state;
+    guarding_event(p, vm, GUARD_FORCE, 0);
+    return p->guard.state == before ? -EBUSY : 0;
+}
+
+/* --- What is shown ------------------------------------------------------------------------------------------------ */
+
+enum protection_state protection_state(const struct vm *vm)
+{
+    const struct protection *p = protection_of(vm);
+
+    if (!p || vm_ended(vm) || (!p->guarded && !p->wanted))
+        return PROTECTION_NONE;
+    if (!p->guarded && !migration_owns(vm))
+        return PROTECTION_NONE;
+    if (!p->guarded)
+        return migration_active(vm) ? PROTECTION_SYNCING : PROTECTION_DEGRADED;
+    switch (p->guard.state) {
+    case GUARD_ALONE:
+    case GUARD_JOINING: return PROTECTION_SYNCING;
+    case GUARD_PROTECTED:
+    case GUARD_STANDBY: return PROTECTION_PROTECTED;
+    case GUARD_PARTING:
+    case GUARD_HANDED:
+    case GUARD_ASKING: return PROTECTION_SUSPENDED;
+    default: return PROTECTION_NONE;
+    }
+}
+
+const char *protection_state_name(enum protection_state state)
+{
+    static const char *const names[] = { "unprotected", "syncing", "protected", "degraded", "suspended" };
+
+    return names[state];
+}
+
+/* --- The host loop ------------------------------------------------------------------------------------------------ */
+
+/* The deed that a guest which runs here alone should have; false: it has that, or there is no witness. */
+static bool deed_due(const struct protection *p, const struct vm *vm, const struct deed_host *me, struct deed *due)
+{
+    const struct deed *deed = &p->notary.deed;
+
+    *due = (struct deed){ .present = true, .owner = *me };
+    due->epoch = MAX(MAX(vm->identity.epoch, deed->epoch), p->guard.epoch);
+    return witness_configured() && !(p->notary.known && deed_equal(deed, due));
+}
+
+/* Another machine owns it, by the deed. An operator's force and a higher epoch overrule that. */
+static bool is_anothers(const struct protection *p, const struct vm *vm, const struct deed_host *me)
+{
+    const struct deed *deed = &p->notary.deed;
+
+    return p->notary.known && !p->forced && deed->present && deed->owner.owner != me->owner &&
+           deed->epoch >= vm->identity.epoch;
+}
+
+/* See to it that the deed names this machine alone. Returns true when it does. */
+static bool follow(struct protection *p, struct vm *vm)
+{
+    struct deed_host me;
+    struct deed due;
+
+    if (!guarding_me(&me)) {
+        snprintf(p->reason, sizeof(p->reason), "this machine has no IPv4 address yet");
+        return false;
+    }
+    notary_step(&p->notary);
+    if (!deed_due(p, vm, &me, &due)) {
+        p->forced = false;
+        return true;
+    }
+    if (p->notary.fault[0])
+        snprintf(p->reason, sizeof(p->reason), "%s", p->notary.fault);
+    if (notary_busy(&p->notary))
+        return false;
+    if (is_anothers(p, vm, &me)) {
+        snprintf(p->reason, sizeof(p->reason), "by the witness another machine owns it: \"%.140s\"", p->notary.text);
+        notary_read(&p->notary, clock_ns() + SECOND_NS);
+    } else {
+        notary_swap(&p->notary, &due);
+    }
+    return false;
+}
+
+/* Begin to make a copy. */
+static void try_to_protect(struct protection *p, struct vm *vm)
+{
+    struct migration_request request = { .to = p->peer,
+                                         .mode = MODE_LIVE,
+                                         .protect = true,
+                                         .interval = p->interval,
+                                         .above = p->notary.known ? p->notary.deed.epoch : 0,
+                                         .limit = migration_settings()->heartbeat_limit };
+    const char *reason = "";
+
+    p->next_try = clock_ns() + SECOND_NS;
+    if (migration_start(vm, &request, &reason))
+        snprintf(p->reason, sizeof(p->reason), "%s", reason);
+}
+
+/* Returns the time of clock_ns at which to call again. */
+static u64 turn(struct protection *p, struct vm *vm)
+{
+    if (p->guarded) {
+        if (notary_step(&p->notary))
+            guarding_deed(p, vm);
+        return p->guarded ? MIN(guarding_poll(p, vm), notary_next(&p->notary)) : 0;
+    }
+    if (!migration_owns(vm) || migration_active(vm)) {
+        notary_step(&p->notary);
+        return notary_next(&p->notary);
+    }
+    p->lost = false;
+    if (!follow(p, vm))
+        return MIN(notary_next(&p->notary), clock_ns() + SECOND_NS);
+    if (p->wanted && clock_ns() >= p->next_try)
+        try_to_protect(p, vm);
+    return p->wanted ? p->next_try : ~0ULL;
+}
+
+/* Host work. */
+static u64 protection_poll(void)
+{
+    u64 next = starting_poll(), now;
+
+    if (witness_configured())
+        list_for_each (node, vm_list())
+            protection_make(container_of(node, struct vm, node));
+    list_for_each_safe (node, &protections) {
+        struct protection *p = container_of(node, struct protection, node);
+        struct vm *vm = vm_of(p);
+
+        if (vm) {
+            next = MIN(next, turn(p, vm));
+        } else {
+            guarding_end(p);
+            protection_free(p);
+        }
+    }
+    now = clock_ns();
+    return next == ~0ULL ? next : rdtsc() + clock_ns_to_ticks(next - MIN(next, now));
+}
+
+/* The first machine of the list that is not this one. */
+static void want_as_configured(const struct config_vm *config)
+{
+    struct vm *vm = vm_find(config->name);
+    const char *reason = "";
+
+    for (unsigned i = 0; vm && i < CONFIG_PROTECT && config->protect[i].port; i++) {
+        struct tcp_address peer = { .port = (u16)config->protect[i].port };
+
+        memcpy(peer.bytes, config->protect[i].bytes, 4);
+        if (netif_port_owns(peer.bytes, false))
+            continue;
+        if (protection_want(vm, &peer, config->protect_interval, &reason))
+            pr_err("%s: cannot protect it, %s", vm->name, reason);
+        return;
+    }
+}
+
+void protection_init(const struct config *config)
+{
+    if (!config->net.present || !config->migration.port)
+        return;
+    if (!heartbeat_open((u16)config->migration.port))
+        pr_err("no memory for heartbeats: no guest can be protected");
+    on = true;
+    guarding_start();
+    starting_init();
+    for (u32 i = 0; i < config->nr_vms; i++)
+        want_as_configured(&config->vm[i]);
+    host_work_add(protection_poll);
+}

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: protect/protection.c protect/protected.c protect/guarding.c protect/guard.c protect/deed.c */
+/* sources: protect/notary.c protect/failovers.c protect/heartbeat.c stream/record.c stream/crc32c.c dev/codec.c */
+/* sources: config/netaddr.c tests/unit/one_vm.c tests/unit/protect_rig.c tests/unit/stubs.c */
+/* The driver of protection, of one guest: the ends of the stream, the witness, the network and the clock do as the test
+ * says. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host/bits.h"
+#include "protect/failovers.h"
+#include "protect/protection.h"
+#include "tests/unit/protect_rig.h"
+
+static struct protection *p;
+
+/* So many ms pass, in steps of 10. */
+static void pass(unsigned ms)
+{
+    for (unsigned i = 0; i < ms; i += 10, rig.now += 10 * MS) {
+        if (!rig.silent)
+            rig_beat();
+        rig.poll();
+    }
+}
+
+static bool was_ordered(enum protect_order order)
+{
+    bool was = rig.ordered & BIT(order);
+
+    rig.ordered &= ~BIT(order);
+    return was;
+}
+
+static void reset(bool with_witness)
+{
+    static u8 id;
+
+    one_vm_make();
+    memset(vm.identity.id, ++id, VM_ID);
+    snprintf(vm.name, sizeof(vm.name), "web");
+    vm.identity.epoch = 7;
+    rig.witness = false;
+    rig.poll(); /* forgets the guest before */
+    rig.witness = rig.reachable = with_witness;
+    rig.late = rig.silent = rig.has_end = rig.active = rig.holds = false;
+    rig.deed[0] = '\0';
+    rig.ordered = rig.starts = rig.swaps = rig.beats = rig.dropped = 0;
+    rig.held = 0;
+}
+
+/* A guest that is protected here. */
+static void protect(void)
+{
+    const char *reason = "";
+
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+    pass(50);
+    p = protection_of(&vm);
+    assert_int_equal(rig.starts, 1);
+    assert_int_equal(protection_state(&vm), PROTECTION_SYNCING);
+    assert_int_equal(rig.watcher->source(&vm, PROTECT_STOPPED, E), 0);
+    assert_true(rig.holds);
+    rig.watcher->source(&vm, PROTECT_PREPARED, E);
+    pass(20);
+    assert_int_equal(protection_state(&vm), PROTECTION_PROTECTED);
+}
+
+static void checkpoint(u64 number)
+{
+    rig.info.taken = number;
+    rig.watcher->source(&vm, PROTECT_TAKEN, number);
+    rig.info.number = number;
+    rig.watcher->source(&vm, PROTECT_CHECKPOINTED, number);
+}
+
+/* A copy that is prepared here. */
+static void stand_by(void)
+{
+    vm.status = VM_INCOMING;
+    rig.has_end = true;
+    rig.info = (struct protect_info){
+        .epoch = E, .other = OTHER, .limit_ms = 300, .interval_ms = 40, .linked = true, .peer = "192.0.2.11"
+    };
+    rig.watcher->dest(&vm, PROTECT_STANDBY, E);
+    p = protection_of(&vm);
+    assert_true(protection_is_secondary(p));
+    snprintf(rig.deed, sizeof(rig.deed), "1 owner " OTHER_TEXT " secondary " ME_TEXT " epoch 8");
+}
+
+static void test_checkpoints(void **state)
+{
+    (void)state;
+    reset(false);
+    protect();
+    checkpoint(1);
+    checkpoint(2);
+    assert_int_equal(rig.released, 2);
+    rig.beats = 0;
+    for (u64 n = 3; n < 33; n++) {
+        checkpoint(n);
+        pass(100);
+    }
+    assert_int_equal(rig.beats, 60); /* one every 50 ms */
+    assert_int_equal(protection_state(&vm), PROTECTION_PROTECTED);
+}
+
+/* Without a witness the primary goes on when the secondary is silent, and tries again each second. */
+static void test_no_witness(void **state)
+{
+    (void)state;
+    reset(false);
+    protect();
+    rig.silent = true;
+    pass(200);
+    assert_true(rig.holds);
+    pass(20);
+    assert_false(rig.holds);
+    assert_true(was_ordered(PROTECT_ALONE));
+    assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
+    pass(900);
+    assert_int_equal(rig.starts, 1);
+    pass(200);
+    assert_int_equal(rig.starts, 2);
+}
+
+/* The deed follows the guest, names the secondary, and is asked before the guest speaks freely again. */
+static void test_parts(void **state)
+{
+    (void)state;
+    reset(true);
+    protect();
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary " OTHER_TEXT " epoch 8");
+    rig.silent = true;
+    rig.reachable = false;
+    pass(250);
+    assert_true(was_ordered(PROTECT_PART));
+    assert_true(rig.holds);
+    assert_int_equal(protection_state(&vm), PROTECTION_SUSPENDED);
+    rig.beats = 0;
+    pass(1900);
+    assert_int_equal(rig.beats, 0);
+    assert_false(was_ordered(PROTECT_PAUSE));
+    pass(200);
+    assert_true(was_ordered(PROTECT_PAUSE));
+    assert_true(rig.holds);
+    rig.reachable = true;
+    pass(150);
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
+    assert_true(was_ordered(PROTECT_ALONE));
+    assert_false(rig.holds);
+    assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
+}
+
+/* The secondary was quicker: nothing that is held leaves any more. */
+static void test_loses(void **state)
+{
+    (void)state;
+    reset(true);
+    protect();
+    snprintf(rig.deed, sizeof(rig.deed), "1 owner " OTHER_TEXT " secondary none epoch 8");
+    rig.silent = true;
+    pass(250);
+    assert_true(was_ordered(PROTECT_PART));
+    assert_int_equal(rig.dropped, 1);
+    assert_false(was_ordered(PROTECT_ALONE));
+    assert_int_equal(p->guard.state, GUARD_LOST);
+    assert_false(p->wanted);
+    pass(3000);
+    assert_int_equal(rig.starts, 1);
+    /* The copy stays until a newer one is to come from the owner of the deed, which is read for that. */
+    rig.watcher->dest(&vm, PROTECT_RESERVED, E);
+    pass(10);
+    rig.watcher->dest(&vm, PROTECT_RESERVED, E);
+    assert_int_equal(rig.given_up, 0);
+    rig.watcher->dest(&vm, PROTECT_RESERVED, E + 1);
+    assert_int_equal(rig.given_up, 0);
+    pass(10);
+    rig.watcher->dest(&vm, PROTECT_RESERVED, E + 1);
+    assert_int_equal(rig.given_up, 1);
+}
+
+/* A machine that was away for 5 s lets nothing go before it has asked. */
+static void test_away(void **state)
+{
+    (void)state;
+    reset(true);
+    protect();
+    checkpoint(1);
+    rig.info.taken = 2;
+    rig.watcher->source(&vm, PROTECT_TAKEN, 2);
+    snprintf(rig.deed, sizeof(rig.deed), "1 owner " OTHER_TEXT " secondary none epoch 8");
+    rig.now += 5000 * MS;
+    rig_beat();
+    rig.watcher->source(&vm, PROTECT_CHECKPOINTED, 2);
+    assert_int_equal(rig.released, 1);
+    pass(50);
+    assert_int_equal(rig.dropped, 1);
+    assert_int_equal(p->guard.state, GUARD_LOST);
+}
+
+/* The witness is lost after the guest has stood for its copy: it does not wait for ever. */
+static void test_join_fails(void **state)
+{
+    const char *reason = "";
+
+    (void)state;
+    reset(true);
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+    pass(50);
+    p = protection_of(&vm);
+    rig.reachable = false;
+    rig.late = true;
+    assert_int_equal(rig.watcher->source(&vm, PROTECT_STOPPED, E), 0);
+    rig.watcher->source(&vm, PROTECT_PREPARED, E);
+    pass(2100);
+    assert_int_equal(p->guard.state, GUARD_PARTING); /* the swap may be done, and it is */
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary " OTHER_TEXT " epoch 8");
+    assert_true(rig.holds);
+    rig.watcher->source(&vm, PROTECT_ABORTED, E);
+    assert_false(rig.holds);
+    assert_int_equal(p->guard.state, GUARD_ALONE);
+    rig.late = false;
+    rig.reachable = true;
+    pass(200);
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
+}
+
+static void test_takes_over(void **state)
+{
+    const struct failover *failover;
+
+    (void)state;
+    reset(true);
+    stand_by();
+    rig.info.number = 41;
+    rig.watcher->dest(&vm, PROTECT_CHECKPOINTED, 41);
+    assert_true(was_ordered(PROTECT_SAY));
+    pass(100);
+    rig.silent = true;
+    pass(300);
+    assert_false(was_ordered(PROTECT_CLOSE));
+    pass(20);
+    assert_true(was_ordered(PROTECT_CLOSE));
+    assert_true(was_ordered(PROTECT_ADOPT));
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
+    failover = failovers_get(0);
+    assert_int_equal(failover->checkpoint, 41);
+    assert_int_equal(failover->cause, FAILOVER_SILENCE);
+    assert_true(failover->noticed - failover->heard > 300 * MS && failover->running >= failover->won);
+    /* It is to be protected where it came from. */
+    assert_true(p->wanted);
+    assert_int_equal(p->interval, 40);
+    pass(1100);
+    assert_int_equal(rig.starts, 1);
+}
+
+/* A swap that may be done is never taken back: ABORT is answered by PREPARED, and the same swap asked again. */
+static void test_asks_on(void **state)
+{
+    (void)state;
+    reset(true);
+    stand_by();
+    rig.late = true;
+    rig.silent = true;
+    pass(330);
+    assert_true(was_ordered(PROTECT_CLOSE));
+    pass(50);
+    rig.watcher->dest(&vm, PROTECT_ABORT, 1);
+    assert_true(was_ordered(PROTECT_STILL));
+    assert_false(was_ordered(PROTECT_ADOPT));
+    rig.reachable = rig.late = false;
+    pass(1000);
+    assert_true(rig.swaps > 5);
+    rig.reachable = true;
+    pass(150);
+    assert_true(was_ordered(PROTECT_ADOPT));
+}
+
+/* The primary has gone on alone: the copy is freed. */
+static void test_gives_way(void **state)
+{
+    (void)state;
+    reset(true);
+    stand_by();
+    snprintf(rig.deed, sizeof(rig.deed), "1 owner " OTHER_TEXT " secondary none epoch 8");
+    rig.silent = true;
+    pass(400);
+    assert_true(was_ordered(PROTECT_FREE));
+    assert_true(failovers_get(0)->lost);
+    assert_false(p->guarded);
+}
+
+/* Without a witness nothing starts by itself; by an operator's word it does. */
+static void test_force(void **state)
+{
+    (void)state;
+    reset(false);
+    assert_int_equal(protection_force(&vm), -ENOENT);
+    stand_by();
+    rig.silent = true;
+    pass(5000);
+    assert_false(was_ordered(PROTECT_ADOPT));
+    assert_int_equal(protection_force(&vm), 0);
+    assert_true(was_ordered(PROTECT_ADOPT));
+    assert_int_equal(failovers_get(0)->cause, FAILOVER_FORCED);
+}
+
+/* With one, it is told as soon as it answers. */
+static void test_forced_deed(void **state)
+{
+    (void)state;
+    reset(true);
+    stand_by();
+    rig.reachable = false;
+    rig.silent = true;
+    pass(1000);
+    assert_int_equal(protection_force(&vm), 0);
+    assert_true(was_ordered(PROTECT_ADOPT));
+    pass(1000);
+    rig.reachable = true;
+    pass(1200);
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
+}
+
+/* Planned: COMMIT is said when all that was held has gone. */
+static void test_planned(void **state)
+{
+    (void)state;
+    reset(true);
+    assert_int_equal(protection_failover(&vm), -EBUSY);
+    protect();
+    assert_int_equal(protection_failover(&vm), 0);
+    assert_true(was_ordered(PROTECT_FINISH));
+    rig.watcher->source(&vm, PROTECT_TAKEN, 1);
+    rig.held = 3;
+    rig.watcher->source(&vm, PROTECT_LAST, 1);
+    assert_int_equal(rig.released, 1);
+    pass(50);
+    assert_false(was_ordered(PROTECT_HAND));
+    rig.held = 0;
+    pass(10);
+    assert_true(was_ordered(PROTECT_HAND));
+    rig.beats = 0;
+    pass(60);
+    assert_int_equal(rig.beats, 0);
+    vm.status = VM_PAUSED; /* it runs there */
+    rig.watcher->source(&vm, PROTECT_OVER, WIRE_OK);
+    assert_int_equal(p->guard.state, GUARD_GONE);
+}
+
+static void test_end(void **state)
+{
+    (void)state;
+    reset(true);
+    assert_int_equal(protection_end(&vm), -ENOENT);
+    protect();
+    assert_int_equal(protection_end(&vm), 0);
+    pass(20);
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
+    assert_int_equal(protection_state(&vm), PROTECTION_NONE);
+    assert_false(rig.holds);
+    pass(3000);
+    assert_int_equal(rig.starts, 1);
+}
+
+/* What is under the guest's key is no deed, or another machine's. */
+static void test_deed_is_anothers(void **state)
+{
+    static const char *const deeds[] = { "mine", "1 owner " OTHER_TEXT " secondary none epoch 9" };
+    const char *reason = "";
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(deeds); i++) {
+        reset(true);
+        snprintf(rig.deed, sizeof(rig.deed), "%s", deeds[i]);
+        assert_int_equal(protection_want(&vm, &peer, 0, &reason), 0);
+        pass(3000);
+        assert_int_equal(rig.starts, 0);
+        assert_string_equal(rig.deed, deeds[i]);
+        p = protection_of(&vm);
+        assert_non_null(strstr(p->reason, deeds[i]));
+        assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
+        snprintf(rig.deed, sizeof(rig.deed),
+                 "1 owner " OTHER_TEXT " secondary none epoch 6"); /* it has moved here since */
+        pass(1200);
+        assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 7");
+        assert_int_equal(rig.starts, 1);
+    }
+}
+
+/* As the configuration says: at the machine of the two that is not this one. */
+static int begin(void **state)
+{
+    static struct config config = {
+        .net = { .present = 1 },
+        .migration = { .port = 4900 },
+        .nr_vms = 1,
+        .vm = { { .name = "web", .protect = { { { 192, 0, 2, 10 }, 0, 4900 }, { { 192, 0, 2, 11 }, 0, 4900 } } } }
+    };
+
+    (void)state;
+    one_vm_make();
+    memset(vm.identity.id, 0xFF, VM_ID);
+    snprintf(vm.name, sizeof(vm.name), "web");
+    protection_init(&config);
+    p = protection_of(&vm);
+    return p && p->wanted && p->peer.bytes[3] == 11 && p->interval == PROTECTION_INTERVAL ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_checkpoints), cmocka_unit_test(test_no_witness),
+        cmocka_unit_test(test_parts),       cmocka_unit_test(test_loses),
+        cmocka_unit_test(test_away),        cmocka_unit_test(test_join_fails),
+        cmocka_unit_test(test_takes_over),  cmocka_unit_test(test_asks_on),
+        cmocka_unit_test(test_gives_way),   cmocka_unit_test(test_force),
+        cmocka_unit_test(test_forced_deed), cmocka_unit_test(test_planned),
+        cmocka_unit_test(test_end),         cmocka_unit_test(test_deed_is_anothers),
+    };
+
+    return cmocka_run_group_tests(tests, begin, NULL);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What protect/ has around it, as a test says: the ends of the stream, the witness, the network, the output of the only
+ * VM, and the clock. */
+#pragma once
+
+#include "migrate/migration.h"
+#include "migrate/vm_protect.h"
+#include "owners/witness.h"
+#include "tests/unit/one_vm.h"
+
+#define MS 1000000ULL
+#define ME 0xA
+#define OTHER 0xB
+#define E 8
+#define ME_TEXT "192.0.2.10:4900 000000000000000a"
+#define OTHER_TEXT "192.0.2.11:4900 000000000000000b"
+
+struct protect_rig {
+    u64 now;           /* ns */
+    u64 (*poll)(void); /* the host work */
+    bool silent;       /* the other machine */
+    unsigned beats;    /* that were said to it */
+
+    bool holds;
+    u64 marked, released, held; /* held: frames that have not gone yet */
+    unsigned dropped;           /* how often they were */
+
+    const struct protect_watcher *watcher;
+    struct protect_info info;
+    bool has_end, active;
+    unsigned ordered, starts; /* orders since they were asked for, a bit each; attempts that were begun */
+    struct move move;
+    unsigned given_up;
+
+    bool witness, reachable;
+    char deed[ETCD_VALUE]; /* "": none */
+    unsigned swaps;        /* that were asked for */
+    bool late;             /* a swap is done, and its answer does not come */
+};
+
+extern struct protect_rig rig;
+extern const struct tcp_address peer; /* the other machine */
+
+/* The other machine says a beat, under the epoch E. */
+void rig_beat(void);
