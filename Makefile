@@ -24,7 +24,7 @@ $(if $(Q),$(eval .SILENT:))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help debug run demo lab unit fuzz model check test \
+.PHONY: all help debug run demo demo-failover lab unit fuzz model check test \
 	bench lab-downtime lab-dirty lab-precopy lab-modes traces soak proof clean deps size format
 .PHONY: programs unit-programs soak-moves soak-postcopy soak-images selftests FORCE
 
@@ -260,6 +260,9 @@ run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors, 
 
 demo: all linux-guest $(PLOTS) ## move a Linux guest live to another hypervisor and back, while a client talks to it
 	@tools/demo
+
+demo-failover: all linux-guest $(PLOTS) $(ETCD) ## kill the machine of a protected Linux guest, there and back
+	@tools/demo-failover
 
 lab: all linux-guest ## two hypervisors, a Linux guest, a writer, and a shell on their network, until the shell ends
 	@tools/lab

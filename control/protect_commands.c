@@ -128,6 +128,7 @@ static void put_failover(struct json *out, const struct failover *failover)
     put_ms_after(out, "asked-ms", failover->asked, failover->heard);
     put_ms_after(out, "won-ms", failover->won, failover->heard);
     put_ms_after(out, "running-ms", failover->running, failover->heard);
+    put_ms_after(out, "age-ms", clock_ns(), failover->heard);
     json_close(out);
 }
 

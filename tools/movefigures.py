@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The drawings of tools/report: a move in time, its switch-over, its rounds. Each is an SVG element whose numbers are
-text."""
+"""The drawings of tools/report: a move in time, its switch-over, its rounds, a failover in time. Each is an SVG
+element whose numbers are text."""
 
 import math
 
@@ -9,7 +9,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from pictures import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SKY, SOFT, YELLOW, plt, svg
 
 COLOURS = {"setup": GREY, "precopy": SKY, "stop": RED, "final-ram": ORANGE, "device-state": YELLOW, "commit": PINK,
-           "postcopy": SOFT, "resume": GREEN, "announce": BLUE}
+           "postcopy": SOFT, "resume": GREEN, "announce": BLUE,
+           "silence": GREY, "witness": ORANGE, "go-on": GREEN, "answer": BLUE}
 BEFORE_PAUSE = ("setup", "precopy")
 STANDING = ("stop", "final-ram", "device-state", "commit")  # what `downtime` counts
 WIDTH = 12  # inches
@@ -39,11 +40,7 @@ class Timeline:
 
     def __init__(self, move):
         probe = move.get("probe", {})
-        samples = sorted(probe.get("samples", []), key=lambda item: item[0])
-        zero = probe.get("migrate-start", probe.get("start", samples[0][0] if samples else 0))
-        sent = [((at - zero) * 1000, rtt) for at, rtt in samples]
-        self.probed, self.lost = bool(sent), [at for at, rtt in sent if rtt is None]
-        self.answers = sorted((at + rtt, rtt) for at, rtt in sent if rtt is not None)  # by when they arrived
+        zero = self.see(probe, "migrate-start")
         phases = {name: length for name, length in move.get("phases", {}).items() if length or name != "postcopy"}
         self.phases, now, self.handed = [], 0, 0
         for name, length in ((name, phases[name]) for name in COLOURS if name in phases):
@@ -55,11 +52,20 @@ class Timeline:
         self.end = now
         if "migrate-end" in probe:
             self.end = max(now, (probe["migrate-end"] - zero) * 1000)
+
+    def see(self, probe, start):
+        """Take in what the probe saw, in ms since its member `start`; returns that, in s."""
+        samples = sorted(probe.get("samples", []), key=lambda item: item[0])
+        zero = probe.get(start, probe.get("start", samples[0][0] if samples else 0))
+        sent = [((at - zero) * 1000, rtt) for at, rtt in samples]
         self.interval = probe.get("interval", 0)
+        self.probed, self.lost = bool(sent), [at for at, rtt in sent if rtt is None]
+        self.answers = sorted((at + rtt, rtt) for at, rtt in sent if rtt is not None)  # by when they arrived
         times = [arrived for arrived, _ in self.answers]
-        # The two neighbours that are furthest apart, the later one since the move was asked for.
+        # The two neighbours that are furthest apart, the later one since the beginning.
         gaps = [(after - before, before, after) for before, after in zip(times, times[1:]) if after > 0]
         self.blackout = max(gaps)[1:] if gaps else None
+        return zero
 
     def silence(self):
         """How long no answer came, less the interval that passes between two answers anyway."""
@@ -91,6 +97,28 @@ class Timeline:
         return (low, high) if low < high and (self.phases or self.probed) else None
 
 
+class Outage(Timeline):
+    """A failover on one axis: ms since the kill. Its phases end at what the survivor, and at last the probe, tell."""
+
+    def __init__(self, record):
+        self.see(record.get("probe", {}), "kill")
+        ends = record.get("timeline", {})
+        self.phases, now = [], 0
+        for name in ("silence", "witness", "go-on", "answer"):
+            if name in ends:
+                self.phases.append((name, now, max(now, ends[name])))
+                now = max(now, ends[name])
+        self.end = now
+
+    def window(self):
+        """From before the last answer of the machine that died."""
+        if not (self.phases or self.probed):
+            return None
+        edges = [0, self.end, *(self.blackout or ())]
+        margin = max((max(edges) - min(edges)) * 0.15, 50.0)
+        return min(edges) - margin, max(edges) + margin
+
+
 def length_arrow(axis, span, height, words, colour):
     """A double arrow over a span of time, with what it is and how long above it."""
     low, high = axis.get_xlim()
@@ -112,7 +140,7 @@ def phase_strip(axis, timeline, say):
                       label=f"{name} {say(end - begin)}")
             if (right - left) / (high - low) > 0.011 * len(name):
                 axis.text((left + right) / 2, 0, name, ha="center", va="center", fontsize=10,
-                          color="white" if name in ("stop", "announce", "postcopy") else INK)
+                          color="white" if name in ("stop", "announce", "postcopy", "answer") else INK)
     axis.set(yticks=[], ylim=(-0.5, 1.7))
     axis.grid(False)
     axis.spines[["left", "bottom"]].set_visible(False)
@@ -144,7 +172,7 @@ def latency(axis, timeline, say):
         axis.legend(loc="upper right", ncol=2, frameon=False, bbox_to_anchor=(1, 1.16))
 
 
-def in_time(timeline, window, name, say, height, downtime=None):
+def in_time(timeline, window, name, say, height, downtime=None, since="the move was asked for"):
     """Phases above, latency below, on one axis; `downtime` ms are marked."""
     rows, height = (2, height) if timeline.probed else (1, 2.2)
     made, axes = plt.subplots(rows, 1, figsize=(WIDTH, height), sharex=True, squeeze=False, gridspec_kw={
@@ -160,7 +188,7 @@ def in_time(timeline, window, name, say, height, downtime=None):
         latency(last, timeline, say)
     else:
         strip.tick_params(bottom=True, labelbottom=True)
-    last.set_xlabel("ms since the move was asked for")
+    last.set_xlabel(f"ms since {since}")
     if strip.has_data():
         strip.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncol=5, frameon=False, handlelength=1.2)
     return svg(made, name)

@@ -53,6 +53,20 @@ def need_release():
         sys.exit(2)
 
 
+def say(text):
+    """A step of a demonstration."""
+    print(f"\n--- {text}", flush=True)
+
+
+def show(site, *command):
+    """Run a command at the client's end and show it; it must succeed."""
+    print("$ " + " ".join(map(str, command)).replace(str(GODWIT), "godwit"), flush=True)
+    done = site.net.run(*command)
+    print(done.stdout, end="", flush=True)
+    if done.returncode:
+        sys.exit(f"{Path(sys.argv[0]).name}: {command[0]} ended with status {done.returncode}")
+
+
 def two_hypervisors(directory):
     """A site without machines, to be entered, which raises network.Unavailable."""
     return Site(Path(directory) / "site")

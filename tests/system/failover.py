@@ -26,6 +26,7 @@ class Client:
 
     def __init__(self, net):
         self.ping = Ping(net)
+        self.checked = []  # in the end, how much each carried
         self.streams = [Upload(net, 0.02, 4096), Download(net, 0.02, 8192), Typist(net)]
 
     def __enter__(self):
@@ -47,8 +48,7 @@ class Client:
     def __exit__(self, kind, *_):
         self.ping.stop()
         if kind is None:
-            for stream in self.streams:
-                stream.check()
+            self.checked = [stream.check() for stream in self.streams]
             assert self.ping.doubles == []
 
 
@@ -56,10 +56,10 @@ class Pair:
     """Hosts a, with a Linux guest, and b, which begins empty. A machine that many use may keep an emulator waiting for
     longer than the limit of a real one: so `limit`, in ms, is."""
 
-    def __init__(self, directory, same="", limit=1500):
-        """same: sections that both have, in place of those."""
-        self.site, self.directory, self.same = Site(directory / "site"), directory, same
-        self.keys = {"heartbeat-limit": limit}
+    def __init__(self, directory, same="", limit=1500, guest=LINUX, **machine):
+        """same: sections that both have, in place of those; guest: another section of a's; machine: as of Host.boot."""
+        self.site, self.directory, self.same, self.guest = Site(directory / "site"), directory, same, guest
+        self.keys = {"heartbeat-limit": limit, **machine}
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -70,7 +70,7 @@ class Pair:
             if self.same:
                 self.boot_again(self.a, self.b)
             else:
-                self.site.boot(LINUX + self.config, b=self.config, **self.keys)
+                self.site.boot(self.guest + self.config, b=self.config, **self.keys)
             self.context = stack.pop_all()
         return self
 
@@ -118,13 +118,17 @@ class Pair:
             return row["status"] == "elsewhere" and re.match(reason, row["reason"])
         host.wait_for(reason, is_so)
 
-    def deed(self):
-        """(owner's address, secondary's or "none", epoch)"""
+    def text(self):
+        """The deed, as the witness has it."""
         member = self.etcd.members[0]
         keys = {row["key"] for host in self.site.hosts if host.machine.process.poll() is None
                 for row in host.get("/v1/witness")["guests"] if row["name"] == "linux"}
-        text = member.get(keys.pop())
-        found = re.fullmatch(r"1 owner ([\d.]+):4900 \w+ secondary (?:([\d.]+):4900 \w+|(none)) epoch (\d+)", text)
+        return member.get(keys.pop())
+
+    def deed(self):
+        """(owner's address, secondary's or "none", epoch)"""
+        found = re.fullmatch(r"1 owner ([\d.]+):4900 \w+ secondary (?:([\d.]+):4900 \w+|(none)) epoch (\d+)",
+                             self.text())
         return found[1], found[2] or found[3], int(found[4])
 
     def failover(self, host):

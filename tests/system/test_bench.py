@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from machine import ROOT
 
-BENCHMARKS = ["boot", "downtime-ram", "goodput", "lab-dirty", "lab-downtime", "lab-modes", "lab-precopy", "linux",
-              "peer", "verify"]
+BENCHMARKS = ["boot", "downtime-ram", "failover", "goodput", "lab-dirty", "lab-downtime", "lab-modes", "lab-precopy",
+              "linux", "peer", "verify"]
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

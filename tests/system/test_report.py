@@ -58,6 +58,16 @@ def postcopy():
     return data
 
 
+def failovers():
+    """A run of two failovers."""
+    seen = probe(100.4, 101.0, (100.4, 101.0))
+    record = {"vm": "linux", "from": "10.9.0.2", "to": "10.9.0.4", "outage-ms": 612.3, "cause": "silence", "epoch": 2,
+              "checkpoint": 77, "survivors": 1, "checkpoints-per-second": 38.5, "pause-ms": 1.93, "lost": 60,
+              "timeline": {"silence": 285.1, "witness": 301.5, "go-on": 302.2, "answer": 612.3},
+              "probe": {"interval": 2.0, "start": 100.0, "kill": 100.4, "samples": seen["samples"]}}
+    return {"outage_ms": 612.3, "failovers": [record, {"outage-ms": 598.0}]}
+
+
 def run():
     moves = [move(), move("10.9.0.4", "10.9.0.2")]
     return {**{name: value for name, value in moves[-1].items()}, "moves": moves}
@@ -92,6 +102,23 @@ def test_page(tmp_path):
     figures = ET.fromstring(page).findall(".//figure/svg")
     assert len(figures) == 2 * 3  # rounds, whole move, switch-over
     HTMLParser().feed(page)
+
+
+def test_failover(tmp_path):
+    """What ended when, on the probe's axis; a record that tells nothing else has its outage."""
+    page = ET.fromstring(report(tmp_path, failovers())[2])
+    words, lines = " ".join(page.itertext()), ["|".join(cell.text for cell in row) for row in page.findall(".//tr")]
+    for said in ("linux: 10.9.0.2 → 10.9.0.4", "612 ms", "598 ms", "38.5", "1.93 ms"):
+        assert said in words, said
+    assert "the witness says that it may go on|302" in lines and "its first answer arrives|612" in lines
+    [figure] = page.findall(".//figure/svg")
+    drawn = [" ".join(text.itertext()) for text in figure.iter() if text.tag.endswith("text")]
+    for said in ("silence 285 ms", "answer 310 ms", "ms since the machine was killed"):
+        assert said in drawn, said
+    for bad, name in (({"failovers": [{}]}, "failovers[0].outage-ms: missing"),
+                      ({"failovers": [{"outage-ms": -1}]}, "failovers[0].outage-ms: not a number")):
+        status, errors, _ = report(tmp_path, bad)
+        assert status == 2 and name in errors
 
 
 def test_numbers_can_be_copied(tmp_path):
