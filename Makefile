@@ -25,7 +25,7 @@ $(if $(Q),$(eval .SILENT:))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help debug run demo demo-failover lab unit fuzz model check test \
-	bench lab-downtime lab-dirty lab-precopy lab-modes traces soak proof clean deps size format
+	bench lab-downtime lab-dirty lab-precopy lab-modes traces soak proof proof-failover clean deps size format
 .PHONY: programs unit-programs soak-moves soak-postcopy soak-images selftests FORCE
 
 all: $(BUILD)/godwit.elf $(if $(filter-out 0,$(DEBUG)),debug)
@@ -332,6 +332,11 @@ PROOF ?= --jobs 2
 
 proof: all ## at each record of a move, on both sides: machines die, the link is cut, bytes change; half an hour
 	@tools/proof $(PROOF)
+
+POINTS ?=
+
+proof-failover: all linux-guest $(ETCD) ## make machines, witness and links fail in each phase of a protection
+	@tools/proof-failover $(POINTS)
 
 deps: $(PACKAGES) $(LIBC) $(LIBLWIP) ## install missing packages, fetch and build the libraries
 

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What may fail of two machines, their witness and the links between the three, in which phase of a protection, and who
+must run the guest in the end.
+
+    done = fail(pair, FailPoint("in a checkpoint", "primary killed"))
+
+A client outside uses the guest all the time, and compares each byte (failover.Client). In the end one machine runs it,
+one of those that docs/failover.md allows; its streams have gone on, and it is protected again. What is not so is an
+AssertionError.
+"""
+
+import contextlib
+import select
+import socket
+import time
+from typing import NamedTuple
+
+from failover import Client, Ear
+from migration import OVER
+
+STANDS = 5         # s
+QUIET = 0.004      # s without a frame to the other machine: no checkpoint is on its way
+FULL = 1000        # bytes of a frame of pages
+BURST = 64 << 10   # so many bytes in such frames, and a checkpoint is on its way
+COPIED = 512 << 10  # so many, and the first copy is
+SLOW = 4 << 20     # bytes a second of the first copy, so that it lasts
+NOBODY = "nobody"
+WAITING = ("joining", "taking over", "handing over")  # for the witness
+
+
+class FailPoint(NamedTuple):
+    phase: str
+    fault: str
+
+    def __str__(self):
+        return f"{self.phase}: {self.fault}"
+
+
+class Done(NamedTuple):
+    who: str       # runs it: primary, secondary or nobody
+    outage: float  # s, the longest without an answer to an echo request
+    epoch: int     # of the deed in the end
+
+
+def every_point():
+    for phase in PHASES:
+        yield from (FailPoint(phase, fault) for fault in FAULTS if phase != "taking over" or fault in AT_TAKEOVER)
+
+
+class Failure:
+    """One point's story."""
+
+    def __init__(self, pair, client, point):
+        self.pair, self.client, self.point, self.net = pair, client, point, pair.net
+        self.witness = pair.etcd.members[0]
+        self.primary, self.secondary = pair.owner()
+        self.dead, self.away, self.began = [], [], time.monotonic()  # away: they can't be asked
+
+    # --- Phases: each returns when the guest is in it ---
+
+    def protect(self):
+        done = self.primary.godwit("protect", "linux", self.secondary.address)
+        assert done.returncode == 0, done.stderr
+
+    def unprotect(self):
+        if self.pair.shown(self.primary)["state"] != "unprotected":
+            done = self.primary.godwit("unprotect", "linux")
+            assert done.returncode == 0, done.stderr
+        self.pair.wait(self.primary, "unprotected")
+        self.primary.wait_for("its copy is gone", lambda: "linux" not in self.secondary.guests())
+        self.primary.wait_for("its move is over", self.moved)
+
+    def moved(self):
+        """There is none, or it has ended."""
+        status, answer = self.primary.ask("GET", "/v1/query-migrate", name="linux")
+        return status != 200 or answer["status"] in OVER
+
+    def first_copy(self):
+        self.unprotect()
+        self.primary.set(max_bandwidth=SLOW)
+        self.protect()
+        self.frames(lambda row, _: row >= COPIED, lasting=True)
+
+    def joining(self):
+        """The copy is prepared, and the witness, which stands, does not say that it knows."""
+        self.first_copy()
+        self.witness.stand()
+        self.primary.set(max_bandwidth=0)
+        self.primary.wait_for("it is prepared", lambda: self.pair.shown(self.secondary)["state"] == "protected")
+
+    def protected(self):
+        if self.pair.shown(self.primary)["state"] == "unprotected":
+            self.protect()
+        self.pair.wait(self.primary, "protected")
+        self.pair.wait(self.secondary, "protected")
+
+    def between(self):
+        self.protected()
+        self.frames(lambda row, quiet: quiet and row >= BURST)
+
+    def amid(self):
+        self.protected()
+        self.frames(lambda row, quiet: not quiet and row >= BURST)
+
+    def taking_over(self):
+        """The primary is dead, and the witness, which stands, does not say that the secondary has won."""
+        self.protected()
+        self.witness.stand()
+        self.kill(self.primary)
+        self.pair.wait(self.secondary, "suspended")
+
+    def handing_over(self):
+        """Planned: the guest stands, and the witness, which stands, does not say that the secondary may go on."""
+        self.protected()
+        self.witness.stand()
+        done = self.primary.godwit("failover", "linux")
+        assert done.returncode == 0, done.stderr
+        self.pair.wait(self.secondary, "suspended")
+
+    def again(self):
+        """The other machine has just died, and the guest is protected anew."""
+        self.protected()
+        self.primary.machine.kill()
+        self.pair.runs_at(self.secondary)
+        self.pair.boot_again(self.primary)
+        self.primary, self.secondary = self.secondary, self.primary
+        self.protected()
+
+    def frames(self, there, lasting=False):
+        """Look at what the primary says to the secondary, until there(bytes of pages in a row, is it silent now). A row
+        ends with silence, if it is not `lasting`."""
+        to = bytes.fromhex(f"540000000{self.secondary.name}")  # the end of its MAC
+        row, quiet, deadline = 0, False, time.monotonic() + 60
+        with contextlib.closing(self.net.socket(socket.AF_PACKET, socket.SOCK_RAW)) as sock:
+            sock.bind((self.primary.tap, 3))
+            while not there(row, quiet):
+                assert time.monotonic() < deadline, f"{row} bytes of pages are sent in a row"
+                if not select.select([sock], [], [], QUIET)[0]:
+                    quiet = True
+                    continue
+                frame = sock.recv(1 << 17)
+                if frame[1:6] == to and len(frame) >= FULL:
+                    row = len(frame) + (row if lasting or not quiet else 0)
+                    quiet = False
+
+    # --- Faults: what happens, and returns when it has had its effect ---
+
+    def kill(self, host):
+        host.machine.kill()
+        self.dead.append(host)
+
+    def kill_primary(self):
+        if self.primary not in self.dead:
+            self.kill(self.primary)
+
+    def kill_secondary(self):
+        self.kill(self.secondary)
+
+    def kill_witness(self):
+        self.witness.stop()
+        self.witness_is_back()
+        if self.point.phase not in WAITING:
+            self.client.goes_on()
+
+    def part(self):
+        self.pair.part()
+        self.effect()
+        self.pair.part(False)
+
+    def unplug(self, host):
+        self.away.append(host)
+        host.link("down")
+        self.effect()
+        host.link("up")
+        self.away.remove(host)
+
+    def deafen(self, host):
+        """What the witness says does not reach the host."""
+        rule = f"from {self.witness.address} to {host.address} blackhole"
+        self.net.ip(f"rule add {rule}")
+        if self.point.phase in WAITING:
+            self.witness_is_back()
+            named = f"{'secondary' if self.point.phase == 'joining' else 'owner'} {self.secondary.address}:"
+            self.look("the witness has done what it was asked for", lambda: named in (self.pair.text() or ""))
+        else:
+            self.client.goes_on()
+        self.net.ip(f"rule delete {rule}")
+
+    def stand(self, host):
+        """None of the guest's frames appear out of it if it has lost meanwhile, neither then nor when it goes on."""
+        mac = next(port["mac"] for port in host.get("/v1/net")["ports"] if port["port"] == "linux")
+        self.away.append(host)
+        self.pair.stand(host)
+        with contextlib.closing(Ear(self.net, host.tap, mac)) as ear:
+            self.effect()
+            assert ear.heard(STANDS) == 0
+            self.pair.stand(host, False)
+            self.away.remove(host)
+            if self.expected() == {"secondary"} and host is self.primary:
+                self.pair.wait(self.secondary, "protected")
+                assert ear.heard() == 0
+
+    def witness_is_back(self):
+        """If it stands since the phase, or has died."""
+        if not self.witness.context:
+            self.witness.start(self.pair.etcd.cluster)
+        self.witness.go_on()
+
+    def effect(self):
+        """The machines that can be asked have noticed it, or have decided."""
+        def noticed():
+            shown = {host: self.pair.shown(host)["state"] for host in self.pair.site.hosts
+                     if host not in self.dead + self.away}
+            return self.running() is self.secondary or shown.get(self.primary) in ("degraded", "suspended") or (
+                self.primary not in shown and "linux" not in self.secondary.guests())
+        if self.point.phase not in WAITING:
+            self.look("it has been noticed", noticed)
+
+    # --- The end ---
+
+    def running(self):
+        """Who runs it, of those that can be asked. Never two: one that is suspended holds what its copy sends."""
+        there = [host for host in self.pair.site.hosts if host not in self.dead + self.away
+                 and host.guests().get("linux") in ("running", "paused")
+                 and self.pair.shown(host)["state"] != "suspended"]
+        assert len(there) < 2, "two copies speak"
+        return there[0] if there else None
+
+    def look(self, what, condition):
+        """Wait for it, and never two run."""
+        host = next(host for host in self.pair.site.hosts if host not in self.dead + self.away)
+        return host.wait_for(what, lambda: (self.running(), condition())[1])
+
+    def expected(self):
+        """Who may run it in the end."""
+        phase, fault = self.point
+        loses = fault in ("primary killed", "primary's cable out and in", "primary stands for 5 s")
+        if phase == "first copy":
+            return {NOBODY} if fault == "primary killed" else {"primary"}
+        if phase == "joining":  # the witness may have been told, or not
+            return {"secondary", NOBODY} if fault == "primary killed" else {"primary", "secondary"}
+        if phase == "handing over":
+            return {"primary killed": {"secondary"}, "secondary killed": {"primary", NOBODY}}.get(
+                fault, {"primary", "secondary"})
+        return {"secondary"} if loses or phase == "taking over" else {"primary"}
+
+    def who(self):
+        """Where it runs, or NOBODY when the secondary has freed its copy, or leaves it to an operator."""
+        names = {self.primary: "primary", self.secondary: "secondary"}
+
+        def known():
+            host = self.running()
+            if host or NOBODY not in self.expected():
+                return names.get(host)
+            copy = self.secondary.guests().get("linux")
+            return NOBODY if copy is None or copy == "prepared" and self.given_up() else None
+        return self.look("it is known who runs it", known)
+
+    def given_up(self):
+        """The secondary knows by the deed that it may not go on by itself."""
+        return self.pair.shown(self.secondary)["state"] != "protected" and "secondary none" in self.pair.text()
+
+    def tell(self):
+        PHASES[self.point.phase](self)
+        FAULTS[self.point.fault](self)
+        self.witness_is_back()
+        who = self.who()
+        assert who in self.expected(), f"{who} runs it, expected {' or '.join(sorted(self.expected()))}"
+        if who == NOBODY:
+            self.client.streams.clear()  # the guest is gone, and so is what they would be compared with
+            return Done(who, 0, 0)
+        runs = self.primary if who == "primary" else self.secondary
+        self.client.goes_on()
+        if self.dead:
+            self.pair.boot_again(*self.dead)
+            self.dead.clear()
+        runs.set(max_bandwidth=0)
+        self.pair.wait(runs, "protected")
+        self.client.goes_on()
+        assert self.running() is runs
+        named = (runs.address, self.pair.other(runs).address)
+        self.look("the witness says so, too", lambda: self.pair.deed()[:2] == named)
+        return Done(who, self.client.ping.blackout(), self.pair.deed()[2])
+
+
+PHASES = {
+    "first copy": Failure.first_copy,
+    "joining": Failure.joining,
+    "between checkpoints": Failure.between,
+    "in a checkpoint": Failure.amid,
+    "taking over": Failure.taking_over,
+    "handing over": Failure.handing_over,
+    "again": Failure.again,
+}
+FAULTS = {
+    "primary killed": Failure.kill_primary,
+    "secondary killed": Failure.kill_secondary,
+    "witness killed": Failure.kill_witness,
+    "link between cut and healed": Failure.part,
+    "primary's cable out and in": lambda self: self.unplug(self.primary),
+    "secondary's cable out and in": lambda self: self.unplug(self.secondary),
+    "primary does not hear the witness": lambda self: self.deafen(self.primary),
+    "secondary does not hear the witness": lambda self: self.deafen(self.secondary),
+    "primary stands for 5 s": lambda self: self.stand(self.primary),
+    "secondary stands for 5 s": lambda self: self.stand(self.secondary),
+}
+# There the primary is dead already, and who else dies ends the guest.
+AT_TAKEOVER = ("primary killed", "witness killed", "secondary's cable out and in",
+               "secondary does not hear the witness", "secondary stands for 5 s")
+
+
+def fail(pair, point):
+    """Returns Done; raises AssertionError where an outcome is wrong. After NOBODY the pair is of no use any more."""
+    with Client(pair.net) as client:
+        return Failure(pair, client, point).tell()
