@@ -105,6 +105,12 @@ static void let_go(struct source *s)
     s->logging = false; /* it goes with the guest */
 }
 
+void source_unthrottle(struct source *s)
+{
+    if (s->stats.cpu_throttle || s->stats.write_limit)
+        s->ops->throttle(s->vm, 0, 0);
+}
+
 /* The guest goes where the handoff says, and has its processors to itself again. */
 static void settle_guest(struct source *s)
 {
@@ -112,8 +118,7 @@ static void settle_guest(struct source *s)
         let_go(s);
         return;
     }
-    if (s->stats.cpu_throttle || s->stats.write_limit)
-        s->ops->throttle(s->vm, 0, 0);
+    source_unthrottle(s);
     source_lane_close(s); /* no page is served from now on */
     if (s->handoff.state == SOURCE_SUPERSEDED)
         s->ops->stand(s->vm);

@@ -90,6 +90,8 @@ void source_report(struct source *s);
 void source_finish(struct source *s);
 /* Close the connection and free what source_start has got. */
 void source_release(struct source *s);
+/* The guest has its processors to itself again. */
+void source_unthrottle(struct source *s);
 /* Does the connection refer to memory that goes with the move? The guest's own RAM does not. */
 bool source_lends(struct source *s);
 /* Close the connection, if there is one. */

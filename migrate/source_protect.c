@@ -306,6 +306,7 @@ void source_protected(struct source *s)
 {
     struct source_protect *p = s->protect;
 
+    source_unthrottle(s);
     s->ops->resume(s->vm);
     s->stats.downtime = source_now(s) - s->stopped;
     p->due = source_now(s) + s->settings.interval * NS_PER_MS;

@@ -520,6 +520,31 @@ static void test_adapts(void **state)
     world_protect_fini(&w);
 }
 
+/* The link is slow: the guest is throttled for the first copy, and no more behind it; and that is never split. */
+static void test_throttled(void **state)
+{
+    struct migrate_settings settings = protect_settings();
+
+    (void)state;
+    world_protect_init(&w, &p);
+    w.working_set = 100;
+    settings.max_bandwidth = 3000000;
+    settings.policy.on_stall = POLICY_STALL_THROTTLE;
+    settings.policy.throttle.initial = 20;
+    settings.policy.throttle.increment = 10;
+    settings.policy.throttle.max = 99;
+    assert_int_equal(source_start(&w.source, &settings), 0);
+    for (unsigned i = 0; i < 20000 && !w.source_vm.throttle; i++)
+        world_step(&w);
+    assert_true(w.source_vm.throttle > 0);
+    assert_int_equal(source_start_postcopy(&w.source), -ENOTSUP);
+    source_limit(&w.source, 1000, 0);
+    world_checkpoints(&w, 3);
+    assert_int_equal(w.source_vm.throttle, 0);
+    fail_over();
+    world_protect_fini(&w);
+}
+
 /* In setup it fails as any move. */
 static void test_setup_fails(void **state)
 {
@@ -547,7 +572,7 @@ int main(void)
         cmocka_unit_test(test_planned),     cmocka_unit_test(test_planned_lost), cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_ended),       cmocka_unit_test(test_closed),       cmocka_unit_test(test_stopped_later),
         cmocka_unit_test(test_again),       cmocka_unit_test(test_whole_counts), cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_adapts),      cmocka_unit_test(test_setup_fails),
+        cmocka_unit_test(test_adapts),      cmocka_unit_test(test_setup_fails),  cmocka_unit_test(test_throttled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
