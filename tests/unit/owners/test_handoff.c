@@ -43,6 +43,93 @@ static void test_good_way(void **state)
     assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 8), 0);
 }
 
+static struct handoff_source protecting(void)
+{
+    struct handoff_source source = in_state(SOURCE_PREPARING);
+
+    source.protect = true;
+    assert_int_equal(handoff_source_event(&source, HANDOFF_PREPARED, 8), ACTION_GO_ON);
+    assert_true(source_owns(&source) && !source_holds(&source));
+    return source;
+}
+
+/* The guest runs on beside its copy. That the copy asks again, or answers, changes nothing. */
+static void test_protected(void **state)
+{
+    struct handoff_source source = protecting();
+
+    (void)state;
+    assert_int_equal(handoff_source_event(&source, HANDOFF_PREPARED, 8), 0);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_ABORTED, 8), 0); /* others say what that means */
+    assert_int_equal(handoff_source_event(&source, HANDOFF_FORCE_GIVE_UP, 9), 0);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_READY, 0), ACTION_NOTE | ACTION_GATE | ACTION_SAY_COMMIT);
+    assert_int_equal(source.state, SOURCE_IN_DOUBT);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), ACTION_FREE);
+    assert_int_equal(source.epoch, 8);
+}
+
+/* It has parted: it asks whether the copy runs, and nothing but others' word, or force, makes it the owner again. */
+static void test_parted(void **state)
+{
+    const enum handoff_event ways[] = { HANDOFF_CANCEL, HANDOFF_LINK_LOST };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+        struct handoff_source source = protecting();
+
+        assert_int_equal(handoff_source_event(&source, ways[i], 0), i ? ACTION_RECONNECT : ACTION_SAY_QUERY);
+        assert_true(!source_owns(&source) && source_holds(&source));
+        assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_LOST, 0), ACTION_RECONNECT);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_LINK_BACK, 0), ACTION_SAY_QUERY);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_READY, 0), 0); /* too late for a handoff */
+        assert_int_equal(handoff_source_event(&source, HANDOFF_PREPARED, 8), 0);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_UNKNOWN, 8), 0);
+        assert_true(source.lost);
+        assert_int_equal(source.state, SOURCE_PROTECTED);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_ALONE, 0),
+                         ACTION_RESUME | ACTION_NOTE | ACTION_SAY_ABORT);
+        assert_int_equal(source.epoch, 7);
+        assert_int_equal(handoff_propose(&source), 9);
+        assert_false(source.protect);
+        assert_int_equal(handoff_source_event(&source, HANDOFF_ALONE, 0), 0);
+    }
+}
+
+/* The copy runs, or somebody's. */
+static void test_protected_lost(void **state)
+{
+    struct handoff_source source = protecting();
+
+    (void)state;
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 7), 0);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_HIGHER_EPOCH, 8), ACTION_STAND);
+    source = protecting();
+    handoff_source_event(&source, HANDOFF_CANCEL, 0);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), ACTION_STAND);
+    assert_int_equal(source.state, SOURCE_SUPERSEDED);
+    source = protecting(); /* after COMMIT it has parted, so what runs there may be of before COMMIT */
+    handoff_source_event(&source, HANDOFF_READY, 0);
+    handoff_source_event(&source, HANDOFF_CANCEL, 0);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_RUNNING, 8), ACTION_STAND);
+    source = protecting();
+    handoff_source_event(&source, HANDOFF_READY, 0);
+    assert_int_equal(handoff_source_event(&source, HANDOFF_ALONE, 0), ACTION_RESUME | ACTION_NOTE | ACTION_SAY_ABORT);
+    source = protecting();
+    assert_int_equal(handoff_source_event(&source, HANDOFF_FORCE_RESUME, 100),
+                     ACTION_RESUME | ACTION_NOTE | ACTION_ANNOUNCE);
+    assert_int_equal(source.epoch, 108);
+}
+
+/* No order makes an ordinary move's source forget that it is in doubt. */
+static void test_alone_is_for_protected_ones(void **state)
+{
+    struct handoff_source source = in_state(SOURCE_IN_DOUBT);
+
+    (void)state;
+    assert_int_equal(handoff_source_event(&source, HANDOFF_ALONE, 0), 0);
+    assert_int_equal(source.state, SOURCE_IN_DOUBT);
+}
+
 /* Whatever happens in whatever order to either machine: the rules of the header. */
 static void test_invariants(void **state)
 {
@@ -296,10 +383,21 @@ static void test_dest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_way),      cmocka_unit_test(test_invariants),  cmocka_unit_test(test_in_doubt),
-        cmocka_unit_test(test_before_commit), cmocka_unit_test(test_dest),        cmocka_unit_test(test_superseded),
-        cmocka_unit_test(test_far_apart),     cmocka_unit_test(test_noise),       cmocka_unit_test(test_adopt),
-        cmocka_unit_test(test_rival),         cmocka_unit_test(test_split_hears),
+        cmocka_unit_test(test_good_way),
+        cmocka_unit_test(test_protected),
+        cmocka_unit_test(test_parted),
+        cmocka_unit_test(test_protected_lost),
+        cmocka_unit_test(test_alone_is_for_protected_ones),
+        cmocka_unit_test(test_invariants),
+        cmocka_unit_test(test_in_doubt),
+        cmocka_unit_test(test_before_commit),
+        cmocka_unit_test(test_dest),
+        cmocka_unit_test(test_superseded),
+        cmocka_unit_test(test_far_apart),
+        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_rival),
+        cmocka_unit_test(test_split_hears),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
