@@ -53,7 +53,9 @@ static void put_reason(struct json *out, const struct vm *vm)
         return;
     }
     tenths = halves.missing * 10 >> 20;
-    if (halves.ms_left == LEFT_UNASKED)
+    if (halves.lost)
+        snprintf(left, sizeof(left), ", which knows it no more: see resolve");
+    else if (halves.ms_left == LEFT_UNASKED)
         snprintf(left, sizeof(left), ", the rest when pulled");
     else if (halves.ms_left != LEFT_UNKNOWN)
         snprintf(left, sizeof(left), ", %lu ms left", halves.ms_left);
@@ -336,7 +338,7 @@ int command_reset(struct call *call)
     if (!guest_image_here(&vm->image))
         return call_fail(call, -EBUSY,
                          "%s: cannot reset, what it starts from is not among this machine's files, expected it in "
-                         "images of [migration]",
+                         "images of [migration], or sent by migrate-files of the machine that it has left",
                          vm->name);
     vm_reset_request(vm);
     return acted(call, "reset", 0);

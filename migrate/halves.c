@@ -14,12 +14,12 @@ bool halves_of(const struct vm *vm, struct halves *halves)
     const struct incoming *in = dest_incomplete(&vm_dest, vm);
     bool serving = from && from->source.handoff.state == SOURCE_SERVING;
 
+    halves->here = !serving;
+    halves->lost = serving && from->source.handoff.lost;
     if (serving) {
-        halves->here = false;
         halves->missing = source_missing(&from->source, &halves->ms_left);
         tcp_address_text(&from->to, halves->peer);
     } else if (in) {
-        halves->here = true;
         halves->missing = dest_missing(&vm_dest, in, &halves->ms_left);
         memcpy(halves->peer, in->peer, sizeof(halves->peer));
     }

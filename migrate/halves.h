@@ -12,6 +12,7 @@ struct vm;
 struct halves {
     bool here;            /* it runs here; else its memory is here */
     char peer[DEST_PEER]; /* the other end: ADDRESS:PORT */
+    bool lost;            /* the other end is where it ran, and has answered that it knows of no such guest */
     u64 missing;          /* bytes */
     u64 ms_left;          /* until none is missing, or LEFT_UNKNOWN, LEFT_UNASKED (migrate/stats.h) */
 };

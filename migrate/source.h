@@ -142,6 +142,7 @@ struct source {
     u64 peer_features;          /* of the destination's header */
     bool recovering;            /* connected anew; the destination has not answered yet */
     bool listens;               /* connected anew; the destination has not said yet all that it misses */
+    u64 missed;                 /* pages that were missing when the connection broke */
     u64 served;                 /* pages sent since RUNNING was heard on this connection; peer_work: those taken */
     struct migrate_pace pace;   /* of post-copy, of the pages that were sent */
     u64 next_sample, sample_ns; /* ns: when stats.progress gets its next sample, and how long after the last one */

@@ -166,6 +166,7 @@ void source_end(struct source *s, struct outcome why)
         stats->remaining = 0;
     source_enter(s, gone ? STAGE_FORWARD : s->logging ? STAGE_END_LOG : STAGE_LAST_WORDS);
     stats->total_time = s->stage_began - s->started;
+    source_count_bytes(s);
     if (s->link == LINK_NONE && s->stage != STAGE_END_LOG)
         source_cut_off(s);
     if (guarded)

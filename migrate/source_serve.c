@@ -333,7 +333,9 @@ static u64 run_pages(const struct wire_run *runs, unsigned count)
 /* Those that were sent are not there before the destination says so. */
 u64 source_missing(const struct source *s, u64 *ms)
 {
-    u64 pages = s->left + s->batch.pages + run_pages(s->run, s->runs) + s->served - MIN(s->served, s->peer_work);
+    u64 pages = s->listens
+                    ? s->missed
+                    : s->left + s->batch.pages + run_pages(s->run, s->runs) + s->served - MIN(s->served, s->peer_work);
 
     if (s->lane)
         pages += s->lane->batch.pages + s->lane->runs;
@@ -408,6 +410,7 @@ enum migrate_status source_serve_status(const struct source *s)
 /* What was given to a connection that broke may not have come: the destination says what it misses. */
 void source_serve_again(struct source *s)
 {
+    s->missed = source_missing(s, &(u64){ 0 }) / WIRE_PAGE;
     memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
     s->left = s->batch.pages = s->runs = 0;
     s->cursor = s->served = 0;

@@ -119,6 +119,9 @@ static void two_halves(void **state)
     assert_true(answered("1.1 MiB missing, at this end for 10.9.0.4:4900\""));
     assert_int_equal(run("vm web"), 0);
     assert_true(answered("\"missing\":1228800}"));
+    halves->lost = true;
+    assert_int_equal(run("vms"), 0);
+    assert_true(answered("1.1 MiB missing, at this end for 10.9.0.4:4900, which knows it no more: see resolve\""));
     halves->missing = 0;
     assert_int_equal(run("vms"), 0);
     assert_false(answered("missing"));
