@@ -72,11 +72,16 @@ def test_saved_and_restored(pair, tmp_path):
     done(host.godwit("save", "mover", str(file)))
     host.post("/v1/vms/mover/resume")
     before = beats(host)
+    for command in (("save", "mover"), ("restore",), ("image",)):
+        refused(host.godwit(*command, str(tmp_path)), f"{tmp_path}: Is a directory")
+    assert host.guests()["mover"] == "running"
     assert "is paused" in done(host.godwit("save", "mover", str(file), "--verify"))
     assert host.guests()["mover"] == "paused"
     assert [path.name for path in tmp_path.iterdir()] == ["mover.image"]
     seen = image(host, file)
     assert (seen["status"], seen["vm"], seen["verified"]) == ("whole", "mover", True)
+    assert seen["vm_id"] == host.get("/v1/vms/mover")["vm_id"]
+    assert seen["mac"] in [port["mac"] for port in host.get("/v1/net")["ports"] if port["port"] == "mover"]
     assert seen["bytes"] == file.stat().st_size and seen["normal"] + seen["duplicate"] == seen["memory"] / 4096
     saved = host.query("mover")
     assert (saved["mode"], saved["peer"], saved["status"]) == ("save", "image", "completed")

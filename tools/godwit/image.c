@@ -29,8 +29,12 @@ struct restore_options {
     bool paused, new_identity;
 };
 
-static bool usage(const char *text)
+/* `wrong`: the word that is; NULL: one is missing. */
+static bool usage(const char *text, const char *wrong)
 {
+    if (wrong)
+        fprintf(stderr, "godwit: %s '%s'\n",
+                *wrong == '-' ? "unknown option, or one without its value:" : "one argument too many:", wrong);
     fprintf(stderr, "usage: godwit %s\n", text);
     return false;
 }
@@ -39,6 +43,20 @@ static enum status file_fails(const char *what, const char *path)
 {
     fprintf(stderr, "godwit: cannot %s %s: %s\n", what, path, strerror(errno));
     return STATUS_FAILED;
+}
+
+/* Open an image to read it. A directory can be opened, too, and has no bytes. */
+static FILE *open_image(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    struct stat stat;
+
+    if (file && !fstat(fileno(file), &stat) && S_ISDIR(stat.st_mode)) {
+        fclose(file);
+        errno = EISDIR;
+        return NULL;
+    }
+    return file;
 }
 
 /* --- save ------------------------------------------------------------------------------------------------------- */
@@ -51,11 +69,11 @@ static bool save_parse(int argc, char **argv, struct save_options *o)
         else if (!strcmp(argv[i], "--verify"))
             o->verify = true;
         else if (argv[i][0] == '-' || o->file)
-            return usage("save " SAVE_USAGE);
+            return usage("save " SAVE_USAGE, argv[i]);
         else
             *(o->vm ? &o->file : &o->vm) = argv[i];
     }
-    return o->file ? true : usage("save " SAVE_USAGE);
+    return o->file ? true : usage("save " SAVE_USAGE, NULL);
 }
 
 /* Does the file end as an image does? A transfer that the hypervisor breaks off can look like one that has ended. */
@@ -95,12 +113,17 @@ enum status save_run(int argc, char **argv)
 {
     struct save_options o = { 0 };
     enum status status;
+    struct stat there;
     bool began;
     char *part;
     FILE *file;
 
     if (!save_parse(argc, argv, &o))
         return STATUS_USAGE;
+    if (!stat(o.file, &there) && S_ISDIR(there.st_mode)) { /* the guest would be paused for nothing */
+        errno = EISDIR;
+        return file_fails("write", o.file);
+    }
     if (asprintf(&part, "%s" PART, o.file) < 0)
         return STATUS_FAILED;
     file = fopen(part, "w+b");
@@ -132,11 +155,11 @@ static bool restore_parse(int argc, char **argv, struct restore_options *o)
         else if (!strcmp(argv[i], "--name") && i + 1 < argc)
             o->name = argv[++i];
         else if (argv[i][0] == '-' || o->file)
-            return usage("restore " RESTORE_USAGE);
+            return usage("restore " RESTORE_USAGE, argv[i]);
         else
             o->file = argv[i];
     }
-    return o->file ? true : usage("restore " RESTORE_USAGE);
+    return o->file ? true : usage("restore " RESTORE_USAGE, NULL);
 }
 
 enum status restore_run(int argc, char **argv, bool as_json)
@@ -148,7 +171,7 @@ enum status restore_run(int argc, char **argv, bool as_json)
 
     if (!restore_parse(argc, argv, &o))
         return STATUS_USAGE;
-    file = fopen(o.file, "rb");
+    file = open_image(o.file);
     if (!file || fseeko(file, 0, SEEK_END)) /* its size is said first, so it is no pipe */
         return file_fails("read", o.file);
     name = client_quote(o.name ? o.name : "");
@@ -172,12 +195,16 @@ static long file_receive(struct transport *transport, void *bytes, size_t len)
     return got ? (long)got : ferror((FILE *)transport->ctx) ? -EIO : -EPIPE;
 }
 
-static json_t *text(const u8 *bytes, size_t len, const char *format)
+/* As the hypervisor shows an identity and a MAC: with `mark` before each byte of which `before` has the bit. */
+static json_t *text(const u8 *bytes, size_t len, char mark, unsigned before)
 {
     char out[64] = "";
 
-    for (size_t i = 0, at = 0; i < len; i++)
-        at += (size_t)snprintf(out + at, sizeof(out) - at, format, bytes[i]);
+    for (size_t i = 0, at = 0; i < len; i++) {
+        if (before >> i & 1)
+            out[at++] = mark;
+        at += (size_t)snprintf(out + at, sizeof(out) - at, "%02x", bytes[i]);
+    }
     return json_string(out);
 }
 
@@ -190,9 +217,9 @@ static json_t *describe(const struct image_check *check, bool whole)
     json_object_set_new(json, "status", json_string(whole ? "whole" : "damaged"));
     json_object_set_new(json, "reason", json_string(check->reason));
     json_object_set_new(json, "vm", json_string(memchr(reserve->name, 0, WIRE_NAME) ? reserve->name : ""));
-    json_object_set_new(json, "vm_id", text(check->header.vm_id, WIRE_ID, "%02x"));
+    json_object_set_new(json, "vm_id", text(check->header.vm_id, WIRE_ID, '-', 0x550));
     json_object_set_new(json, "epoch", json_integer((json_int_t)check->header.epoch));
-    json_object_set_new(json, "mac", text(reserve->mac, WIRE_MAC, "%02x"));
+    json_object_set_new(json, "mac", text(reserve->mac, WIRE_MAC, ':', 0x3e));
     json_object_set_new(json, "memory", json_integer((json_int_t)reserve->memory));
     json_object_set_new(json, "vcpus", json_integer(reserve->nr_vcpus));
     json_object_set_new(json, "bytes", json_integer((json_int_t)check->bytes));
@@ -214,7 +241,7 @@ enum status image_run(const char *path, bool as_json)
 {
     static const struct transport_ops ops = { .receive = file_receive };
     struct image_check *check = calloc(1, sizeof(*check));
-    struct transport transport = { .ops = &ops, .ctx = fopen(path, "rb") };
+    struct transport transport = { .ops = &ops, .ctx = open_image(path) };
     struct reply reply = { .status = STATUS_OK };
     bool whole;
 

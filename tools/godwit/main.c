@@ -194,7 +194,7 @@ static const char completion_bash[] =
     "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
-    "    vm|pause|resume|reset|power-button|shutdown|suspend|poweroff|start|forget|"
+    "    vm|pause|resume|reset|power-button|shutdown|suspend|poweroff|start|forget|pull|migrate-start-postcopy|"
     "console|trace|migrate|save|migrate_cancel|query-migrate|resolve|*-dirty-rate|dirty-trace)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"

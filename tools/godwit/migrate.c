@@ -73,7 +73,7 @@ static bool parse(int argc, char **argv, struct options *o)
             return usage("--mode wants live, stop-copy, post-copy, hybrid, demand, cold or auto, not",
                          i + 1 < argc ? argv[i + 1] : "nothing");
         else if (word[0] == '-' && !names)
-            return usage("unknown option", word);
+            return usage("unknown option, or one without its value:", word);
         else if (!o->vm)
             o->vm = word;
         else if (!o->dest)
@@ -296,6 +296,8 @@ static void show_phases(const json_t *move)
     printf("phases (ms)        ");
     json_object_foreach(phases, key, value)
     {
+        if (!strcmp(key, "postcopy") && json_number_value(value) <= 0)
+            continue;
         printf("%s%s %.1f", comma, key, json_number_value(value));
         comma = ", ";
     }

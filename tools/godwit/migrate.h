@@ -14,7 +14,8 @@
     "      --mode MODE       live, the default: copy it while it runs; stop-copy: stop it first, then copy it;\n"  \
     "                        post-copy: let it run there at once, its memory follows; hybrid: copy it, then so;\n" \
     "                        demand: only what it touches follows, until godwit pull VM;\n"                        \
-    "                        cold: shut it down, and start it anew there, with its files\n"                        \
+    "                        cold: shut it down, and start it anew there, with its files;\n"                       \
+    "                        auto: live, post-copy or hybrid, as --check would advise\n"                           \
     "      --verify          compare digests of memory and state before it is let go there\n"                      \
     "      --with-images     the files that it starts from follow it, so that it can be reset there\n"             \
     "      --stopped         cold: do not start it there\n"                                                        \
