@@ -85,12 +85,15 @@ static void file_fails(struct image_reader *r, int err)
 
 static void take_header(struct image_reader *r)
 {
+    char version[WIRE_REASON];
+
     r->header = r->inbox.header;
     r->bytes = sizeof(r->header);
+    snprintf(version, sizeof(version), "the image has version %u, expected %u", r->header.version_min, WIRE_VERSION);
     if (r->header.kind != WIRE_IMAGE)
         fail(r, "this is no image");
     else if (r->header.version_min > WIRE_VERSION || r->header.version_max < WIRE_VERSION_MIN)
-        fail(r, "the image is of another version");
+        fail(r, version);
     else if (r->header.required & ~WIRE_FEATURE_VERIFY)
         fail(r, "the image needs a feature that is unknown here");
 }

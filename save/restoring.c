@@ -174,11 +174,13 @@ static void heed(struct restoring *restoring)
 {
     struct image_reader *reader = &restoring->reader;
     struct vm *vm = copy_of(restoring);
+    char reason[WIRE_REASON];
 
     if (!vm)
         return;
+    snprintf(reason, sizeof(reason), "%.80s; end it there, or use new-identity", vm->reason);
     if (vm->elsewhere)
-        image_reader_fail(reader, vm->reason);
+        image_reader_fail(reader, reason);
     else if (reader->status == READER_PREPARED)
         decide(restoring, vm);
 }

@@ -26,6 +26,7 @@
 #include "host/bits.h"
 #include "save/image_reader.h"
 #include "save/image_writer.h"
+#include "stream/crc32c.h"
 #include "tests/unit/world.h"
 #include "tests/unit/world_memory.h"
 #include "tools/godwit/image_check.h"
@@ -449,6 +450,27 @@ static void test_foreign(void **state)
     save_fini();
 }
 
+/* Of another version, and else as it must be: refused with both versions. */
+static void test_another_version(void **state)
+{
+    struct restoring *r = malloc(sizeof(*r));
+    struct wire_header header;
+
+    (void)state;
+    save(false, false);
+    memcpy(&header, saving.file.bytes, sizeof(header));
+    header.version_min = header.version_max = WIRE_VERSION + 1;
+    header.crc = crc32c(0, &header, offsetof(struct wire_header, crc));
+    memcpy(saving.file.bytes, &header, sizeof(header));
+    assert_false(is_whole(&saving.file));
+    restore_begin(r, &saving.file);
+    for (unsigned i = 0; i < STEPS && r->reader.status != READER_FAILED; i++)
+        image_reader_step(&r->reader);
+    assert_string_equal(r->reader.reason, "the image has version 2, expected 1");
+    restore_fini(r);
+    save_fini();
+}
+
 /* Who decides finds that the guest is elsewhere. */
 static void test_given_up(void **state)
 {
@@ -505,6 +527,7 @@ int main(void)
         cmocka_unit_test(test_cut_off),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_another_version),
         cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_no_place),
     };

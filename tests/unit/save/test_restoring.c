@@ -251,7 +251,7 @@ static void given_up(enum image_reader_status status)
     strcpy(rig.vm.reason, "web at 10.0.0.9, epoch 7");
     rig.poll();
     assert_true(rig.over && !rig.restored.done);
-    assert_string_equal(rig.restored.reason, "web at 10.0.0.9, epoch 7");
+    assert_string_equal(rig.restored.reason, "web at 10.0.0.9, epoch 7; end it there, or use new-identity");
 }
 
 /* Whenever it is heard that the guest is elsewhere. */
