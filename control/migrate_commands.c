@@ -15,6 +15,7 @@
 #include "hv/vm.h"
 #include "owners/asking.h"
 #include "migrate/halves.h"
+#include "mm/guest_missing.h"
 #include "migrate/migration.h"
 #include "migrate/vm_files.h"
 #include "protect/protection.h"
@@ -36,8 +37,9 @@ static enum migrate_mode parse_mode(const char *word, size_t len)
     return mode;
 }
 
-#define OPTIONS \
-    "live, stop-copy, post-copy, hybrid, demand, cold or auto; verify, with-images; of cold: stopped, force, timeout=S"
+#define OPTIONS                                                                                                \
+    "live, stop-copy, post-copy, hybrid, demand, cold or auto; verify, with-images; of cold: stopped, force, " \
+    "timeout=S (1 to 3600)"
 
 /* Read the seconds behind "timeout=". False: they are none. */
 static bool parse_timeout(const char *word, size_t len, u32 *timeout)
@@ -76,7 +78,7 @@ static int judge_options(struct call *call, unsigned modes, const struct migrati
     if (request->verify && request->mode >= MODE_POSTCOPY && request->mode != MODE_AUTO)
         return call_fail(call, -EINVAL,
                          "options: verify compares all memory before the guest is let go, which %s does not, expected "
-                         "one of them",
+                         "one of the two",
                          migrate_mode_name(request->mode));
     if (!cold && (request->stopped || request->force || request->timeout))
         return call_fail(call, -EINVAL, "options: stopped, force and timeout are for mode cold");
@@ -170,7 +172,10 @@ int command_migrate_cancel(struct call *call)
     json_string(call->out, "status", "cancelling");
     switch (migration_cancel(vm)) { /* an incoming VM is gone then */
     case 0: return 0;
-    case -ENOENT: return call_fail(call, -EBUSY, "%s: no move is under way", vm->name);
+    case -ENOENT:
+        return call_fail(call, -EBUSY, "%s: no move is under way%s", vm->name,
+                         guest_mem_missing_count(&vm->mem) ? " that could be cancelled: it runs here, and pages follow"
+                                                           : "");
     default:
         return call_fail(call, -EBUSY, "%s: too late to cancel, the destination was told to run it; see resolve",
                          vm->name);

@@ -122,7 +122,7 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);
     if (guest_mem_missing_count(&vm->mem))
-        return refuse(-EBUSY, "pages of it are missing here: see query-migrate", reason);
+        return refuse(-EBUSY, "pages of it are missing here until its move is complete: see vms, and pull", reason);
     if (vm->mem.dirty.producer != DIRTY_OFF && !from->source.logging && !request->check)
         return refuse(-EBUSY, "its dirty log is in use, by calc-dirty-rate, dirty-trace or the dirty-log of its [vm]",
                       reason);

@@ -342,7 +342,7 @@ static void moves(void **state)
                               "192.0.2.1:4900 or [2001:db8::1]:4900" },
         { "migrate web 10.9.0.4 fast",
           "options: 'fast' is wrong, expected live, stop-copy, post-copy, hybrid, demand, cold or auto; verify, "
-          "with-images; of cold: stopped, force, timeout=S" },
+          "with-images; of cold: stopped, force, timeout=S (1 to 3600)" },
         { "migrate web 10.9.0.4 cold,timeout=0", "options: 'timeout=0' is wrong, expected live, " },
         { "migrate web 10.9.0.4 cold,timeout=3601", "options: 'timeout=3601' is wrong, expected live, " },
         { "migrate web 10.9.0.4 cold,timeout=1x", "options: 'timeout=1x' is wrong, expected live, " },
