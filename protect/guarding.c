@@ -20,7 +20,8 @@
 #include "protect/failovers.h"
 
 #define SECOND_NS 1000000000ULL
-#define WAIT_NS (2 * SECOND_NS) /* for an answer that decides, before the guest is made to stand */
+#define WAIT_NS (2 * SECOND_NS)   /* for an answer that decides, before the guest is made to stand */
+#define AGAIN_NS (SECOND_NS / 10) /* until that is tried again which could not be done */
 #define MS 1000000ULL
 
 static const char *const states[] = { "alone", "joining", "protected", "parting", "handed",
@@ -88,10 +89,9 @@ static void carry_out(struct protection *p, struct vm *vm, unsigned actions, u64
         unsigned action;
         enum protect_order order;
     } orders[] = {
-        { GUARD_DO_CLOSE, PROTECT_CLOSE },        { GUARD_DO_SAY_QUERY, PROTECT_PART },
-        { GUARD_DO_PAUSE, PROTECT_PAUSE },        { GUARD_DO_SAY_CHECKPOINTED, PROTECT_SAY },
-        { GUARD_DO_SAY_PREPARED, PROTECT_STILL }, { GUARD_DO_ADOPT, PROTECT_ADOPT },
-        { GUARD_DO_FREE, PROTECT_FREE },
+        { GUARD_DO_CLOSE, PROTECT_CLOSE },          { GUARD_DO_SAY_QUERY, PROTECT_PART },
+        { GUARD_DO_SAY_CHECKPOINTED, PROTECT_SAY }, { GUARD_DO_SAY_PREPARED, PROTECT_STILL },
+        { GUARD_DO_ADOPT, PROTECT_ADOPT },          { GUARD_DO_FREE, PROTECT_FREE },
     };
     u64 epoch = MAX(p->guard.epoch, p->notary.known ? p->notary.deed.epoch : 0);
 
@@ -108,10 +108,11 @@ static void carry_out(struct protection *p, struct vm *vm, unsigned actions, u64
     if (actions & GUARD_DO_READ)
         notary_read(&p->notary, clock_ns() + SECOND_NS);
     p->hand |= actions & GUARD_DO_SAY_COMMIT;
-    p->paused |= actions & GUARD_DO_PAUSE;
     for (unsigned i = 0; i < ARRAY_SIZE(orders); i++)
         if (actions & orders[i].action)
             migration_protect(vm, orders[i].order, 0);
+    if (actions & GUARD_DO_PAUSE) /* a guest that is just being reset can't be stopped yet: see_late() tries again */
+        p->paused = !migration_protect(vm, PROTECT_PAUSE, 0);
     if (actions & GUARD_DO_RUN)
         go_on_alone(p, vm);
 }
@@ -154,10 +155,11 @@ static void note_failover(struct protection *p, const struct vm *vm, enum guard_
 
 /* --- Events ------------------------------------------------------------------------------------------------------- */
 
-/* Before anything else is judged: a swap that has left this machine may be done. */
+/* Before anything else is judged: a swap that has left this machine may be done. It leaves within the call that asks,
+ * long before the next turn of the host loop. */
 static void see_sent(struct protection *p)
 {
-    if (!p->notary.sent || p->guard.asked)
+    if (p->guard.asked || !notary_sent(&p->notary))
         return;
     guard_event(&p->guard, GUARD_SENT, NULL);
     if (p->failover)
@@ -425,7 +427,7 @@ static u64 see_late(struct protection *p, struct vm *vm)
         return ~0ULL;
     if (clock_ns() - p->since > limit)
         guarding_event(p, vm, late, 0);
-    return p->since + limit + 1;
+    return MAX(p->since + limit + 1, clock_ns() + AGAIN_NS);
 }
 
 /* The last frames have gone: the secondary may be told. */

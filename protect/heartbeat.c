@@ -102,5 +102,6 @@ u64 heartbeat_poll(struct heartbeat *heartbeat, bool says, u64 checkpoint)
         say(heartbeat, checkpoint);
         heartbeat->said = now;
     }
-    return MIN(says ? heartbeat->said + pause : ~0ULL, heartbeat->heard + heartbeat->patience + 1);
+    return MIN(says ? heartbeat->said + pause : ~0ULL,
+               heartbeat->silent ? ~0ULL : heartbeat->heard + heartbeat->patience + 1);
 }

@@ -16,6 +16,12 @@ void notary_init(struct notary *notary, const u8 id[VM_ID])
     witness_key(id, notary->key);
 }
 
+bool notary_sent(struct notary *notary)
+{
+    notary->sent |= notary->asked && witness_outcome(notary->request)->sent;
+    return notary->sent;
+}
+
 /* Ask, unless it is too early. */
 static void ask(struct notary *notary)
 {
@@ -41,8 +47,9 @@ static void ask(struct notary *notary)
 
 static void begin(struct notary *notary, u64 when)
 {
+    notary_sent(notary); /* of the question that is given up */
     notary->again = when ? when : 1;
-    notary->asked = notary->sent = false;
+    notary->asked = false;
     notary->fault[0] = '\0';
     ask(notary);
 }
@@ -116,7 +123,7 @@ bool notary_step(struct notary *notary)
     if (!notary->asked)
         return false;
     outcome = witness_outcome(notary->request);
-    notary->sent |= outcome->sent;
+    notary_sent(notary);
     if (outcome->result == WITNESS_ASKED)
         return false;
     notary->asked = false;

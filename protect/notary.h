@@ -12,7 +12,7 @@ struct notary {
     bool asked; /* a question is under way */
     bool swaps; /* it is, or is to become, a swap for `wanted` */
     bool known; /* `deed` and `text` are what the witness has said last */
-    bool sent;  /* a byte of the last swap has left this machine: it may be done at any time */
+    bool sent;  /* notary_sent() was true since notary_stop */
     struct deed deed, wanted;
     char text[ETCD_VALUE];
     u64 again;                  /* ns: not before; a question that nobody has answered is asked again */
@@ -35,6 +35,10 @@ void notary_fini(struct notary *notary);
 
 /* Do what can be done now. Returns true if an answer has come: `deed` is what the witness has now. */
 bool notary_step(struct notary *notary);
+
+/* Has a byte of a swap left this machine since notary_stop? Then that swap may be done at any time. True as soon as it
+ * is so, and before any answer. */
+bool notary_sent(struct notary *notary);
 
 /* Is a question under way, or to be asked again? */
 static inline bool notary_busy(const struct notary *notary)

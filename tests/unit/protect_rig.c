@@ -146,6 +146,8 @@ int migration_protect(struct vm *copy, enum protect_order order, u64 epoch)
     (void)epoch;
     if (!rig.has_end)
         return -ENOENT;
+    if (order == PROTECT_PAUSE && rig.resets)
+        return -EAGAIN;
     rig.ordered |= BIT(order);
     if (order == PROTECT_ALONE || order == PROTECT_STAND) {
         rig.has_end = rig.active = false;
@@ -239,7 +241,9 @@ void starting_init(void)
 
 /* --- The witness -------------------------------------------------------------------------------------------------- */
 
-static struct witness_outcome outcome;
+/* What leaves this machine leaves at once, and is done; the answer comes later. */
+static struct witness_outcome outcome, result;
+static u64 asked_ns;
 
 bool witness_configured(void)
 {
@@ -261,18 +265,20 @@ void witness_key(const u8 id[VM_ID], char key[ETCD_KEY])
     snprintf(key, ETCD_KEY, "godwit/vm/%02x", id[0]);
 }
 
-static void answer(enum witness_result result)
+static void answer(enum witness_result what)
 {
-    outcome.result = result;
-    outcome.present = rig.deed[0];
-    snprintf(outcome.value, ETCD_VALUE, "%s", rig.deed);
+    result = outcome;
+    result.result = what;
+    result.present = rig.deed[0];
+    snprintf(result.value, ETCD_VALUE, "%s", rig.deed);
+    asked_ns = rig.now;
 }
 
 void witness_read(struct witness_request *request, const char *key)
 {
     (void)request;
     (void)key;
-    outcome = (struct witness_outcome){ .reason = "nobody answers" };
+    outcome = (struct witness_outcome){ .result = WITNESS_ASKED, .reason = "nobody answers" };
     answer(rig.reachable ? WITNESS_READ : WITNESS_UNREACHABLE);
 }
 
@@ -283,7 +289,8 @@ void witness_swap(struct witness_request *request, const char *key, const char *
     (void)request;
     (void)key;
     rig.swaps++;
-    outcome = (struct witness_outcome){ .reason = "nobody answers", .sent = rig.reachable || rig.late };
+    outcome = (struct witness_outcome){ .result = WITNESS_ASKED, .reason = "nobody answers" };
+    outcome.sent = rig.reachable || rig.late;
     if ((rig.reachable || rig.late) && right)
         snprintf(rig.deed, sizeof(rig.deed), "%s", value);
     answer(!rig.reachable || rig.late          ? WITNESS_UNREACHABLE
@@ -294,5 +301,5 @@ void witness_swap(struct witness_request *request, const char *key, const char *
 const struct witness_outcome *witness_outcome(const struct witness_request *request)
 {
     (void)request;
-    return &outcome;
+    return rig.now == asked_ns ? &outcome : &result;
 }

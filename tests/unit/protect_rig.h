@@ -31,6 +31,7 @@ struct protect_rig {
     unsigned ordered, starts; /* orders since they were asked for, a bit each; attempts that were begun */
     struct move move;
     unsigned given_up;
+    bool resets; /* the guest is just being reset, so it can't be stopped */
 
     bool witness, reachable;
     char deed[ETCD_VALUE]; /* "": none */

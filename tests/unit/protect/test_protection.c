@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "host/asm.h"
 #include "host/bits.h"
 #include "protect/failovers.h"
 #include "protect/protection.h"
@@ -50,7 +51,7 @@ static void reset(bool with_witness)
     rig.witness = false;
     rig.poll(); /* forgets the guest before */
     rig.witness = rig.reachable = with_witness;
-    rig.late = rig.silent = rig.has_end = rig.active = rig.holds = false;
+    rig.late = rig.resets = rig.silent = rig.has_end = rig.active = rig.holds = false;
     rig.deed[0] = '\0';
     rig.ordered = rig.starts = rig.swaps = rig.beats = rig.dropped = 0;
     rig.held = 0;
@@ -167,7 +168,7 @@ static void test_loses(void **state)
     protect();
     snprintf(rig.deed, sizeof(rig.deed), "1 owner " OTHER_TEXT " secondary none epoch 8");
     rig.silent = true;
-    pass(250);
+    pass(270);
     assert_true(was_ordered(PROTECT_PART));
     assert_int_equal(rig.dropped, 1);
     assert_false(was_ordered(PROTECT_ALONE));
@@ -177,12 +178,12 @@ static void test_loses(void **state)
     assert_int_equal(rig.starts, 1);
     /* The copy stays until a newer one is to come from the owner of the deed, which is read for that. */
     rig.watcher->dest(&vm, PROTECT_RESERVED, E);
-    pass(10);
+    pass(20);
     rig.watcher->dest(&vm, PROTECT_RESERVED, E);
     assert_int_equal(rig.given_up, 0);
     rig.watcher->dest(&vm, PROTECT_RESERVED, E + 1);
     assert_int_equal(rig.given_up, 0);
-    pass(10);
+    pass(20);
     rig.watcher->dest(&vm, PROTECT_RESERVED, E + 1);
     assert_int_equal(rig.given_up, 1);
 }
@@ -233,6 +234,75 @@ static void test_join_fails(void **state)
     assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
 }
 
+/* The guest has stood for its first copy, which is prepared. */
+static void join(void)
+{
+    const char *reason = "";
+
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+    pass(50);
+    p = protection_of(&vm);
+    assert_int_equal(rig.watcher->source(&vm, PROTECT_STOPPED, E), 0);
+    rig.watcher->source(&vm, PROTECT_PREPARED, E);
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary " OTHER_TEXT " epoch 8");
+}
+
+/* A swap leaves within the call that asks. What comes next is judged by that, before the host loop has turned. */
+static void test_sent_at_once(void **state)
+{
+    (void)state;
+    reset(true);
+    join();
+    rig.watcher->source(&vm, PROTECT_LINK_LOST, 0);
+    assert_int_equal(p->guard.state, GUARD_PARTING);
+    assert_true(rig.holds);
+    reset(true);
+    stand_by();
+    rig.watcher->dest(&vm, PROTECT_COMMIT, 0); /* reads the deed */
+    pass(20);
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
+    rig.watcher->dest(&vm, PROTECT_ABORT, 1);
+    assert_false(was_ordered(PROTECT_FREE));
+    assert_true(was_ordered(PROTECT_STILL));
+}
+
+/* A guest that is just being reset can't be made to stand: that is tried again. */
+static void test_pause_again(void **state)
+{
+    (void)state;
+    reset(true);
+    protect();
+    rig.silent = rig.resets = true;
+    rig.reachable = false;
+    pass(2400);
+    assert_false(p->paused);
+    rig.resets = false;
+    pass(150);
+    assert_true(was_ordered(PROTECT_PAUSE));
+    assert_true(p->paused);
+}
+
+/* The host loop sleeps while nothing is to be done, though what has come too late changes nothing. */
+static void test_sleeps(void **state)
+{
+    u64 before;
+
+    (void)state;
+    reset(false);
+    stand_by();
+    rig.silent = true;
+    rig.info.linked = false;
+    pass(1000);
+    assert_true(rig.poll() == ~0ULL);
+    reset(false);
+    protect();
+    checkpoint(1);
+    rig.watcher->source(&vm, PROTECT_LAST, 1);
+    pass(1000);
+    before = rdtsc();
+    assert_true(rig.poll() > before + 50 * MS);
+}
+
 static void test_takes_over(void **state)
 {
     const struct failover *failover;
@@ -247,7 +317,7 @@ static void test_takes_over(void **state)
     rig.silent = true;
     pass(300);
     assert_false(was_ordered(PROTECT_CLOSE));
-    pass(20);
+    pass(40);
     assert_true(was_ordered(PROTECT_CLOSE));
     assert_true(was_ordered(PROTECT_ADOPT));
     assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
@@ -418,13 +488,15 @@ static int begin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_checkpoints), cmocka_unit_test(test_no_witness),
-        cmocka_unit_test(test_parts),       cmocka_unit_test(test_loses),
-        cmocka_unit_test(test_away),        cmocka_unit_test(test_join_fails),
-        cmocka_unit_test(test_takes_over),  cmocka_unit_test(test_asks_on),
-        cmocka_unit_test(test_gives_way),   cmocka_unit_test(test_force),
-        cmocka_unit_test(test_forced_deed), cmocka_unit_test(test_planned),
-        cmocka_unit_test(test_end),         cmocka_unit_test(test_deed_is_anothers),
+        cmocka_unit_test(test_checkpoints),  cmocka_unit_test(test_no_witness),
+        cmocka_unit_test(test_parts),        cmocka_unit_test(test_loses),
+        cmocka_unit_test(test_away),         cmocka_unit_test(test_join_fails),
+        cmocka_unit_test(test_takes_over),   cmocka_unit_test(test_asks_on),
+        cmocka_unit_test(test_gives_way),    cmocka_unit_test(test_force),
+        cmocka_unit_test(test_forced_deed),  cmocka_unit_test(test_planned),
+        cmocka_unit_test(test_end),          cmocka_unit_test(test_deed_is_anothers),
+        cmocka_unit_test(test_sent_at_once), cmocka_unit_test(test_pause_again),
+        cmocka_unit_test(test_sleeps),
     };
 
     return cmocka_run_group_tests(tests, begin, NULL);
