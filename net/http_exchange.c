@@ -31,17 +31,12 @@ static const char *words(long err)
     }
 }
 
-static bool same_server(const struct tcp_address *a, const struct tcp_address *b)
-{
-    return a->ip6 == b->ip6 && a->port == b->port && !memcmp(a->bytes, b->bytes, a->ip6 ? 16 : 4);
-}
-
 /* Is the connection to this server, and as quiet as it must be between an answer and the next request? */
 static bool is_usable(struct http_exchange *exchange, const struct tcp_address *server)
 {
     char byte;
 
-    return exchange->stream && same_server(&exchange->server, server) && !tcp_stream_state(exchange->stream) &&
+    return exchange->stream && tcp_address_equal(&exchange->server, server) && !tcp_stream_state(exchange->stream) &&
            tcp_stream_receive(exchange->stream, &byte, 1) == -EAGAIN;
 }
 

@@ -2,6 +2,8 @@
 /* The address of a TCP connection's other end, and how people write it. */
 #pragma once
 
+#include <string.h>
+
 #include "host/types.h"
 
 /* An address of either kind, in network byte order. */
@@ -10,6 +12,11 @@ struct tcp_address {
     u8 bytes[16]; /* IPv4: the first four */
     u16 port;
 };
+
+static inline bool tcp_address_equal(const struct tcp_address *a, const struct tcp_address *b)
+{
+    return a->ip6 == b->ip6 && a->port == b->port && !memcmp(a->bytes, b->bytes, a->ip6 ? 16 : 4);
+}
 
 /* "10.9.0.2", "fd09::2" or "[fd09::2]:4900", the port added unless it is 0. */
 #define TCP_ADDRESS_TEXT 56

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/netaddr.h"
+#include "owners/handoff.h"
 
 bool deed_equal(const struct deed *a, const struct deed *b)
 {
@@ -72,7 +73,7 @@ bool deed_parse(const char *text, struct deed *deed)
         (take_word(&at, "none") || take_host(&at, &deed->secondary)) && take_word(&at, "epoch")) {
         deed->epoch = strtoul(at, NULL, 10);
         deed_text(deed, again);
-        if (deed->epoch && !strcmp(text, again))
+        if (deed->epoch && deed->epoch <= EPOCH_MAX && !strcmp(text, again))
             return true;
     }
     *deed = (struct deed){ .present = false };

@@ -33,5 +33,6 @@ bool deed_equal(const struct deed *a, const struct deed *b);
 /* Write its text; "" if it is not present. */
 void deed_text(const struct deed *deed, char text[DEED_MAX]);
 
-/* Read a text. False: it is no deed, exactly as deed_text writes it. */
+/* Read a text. False: it is no deed, exactly as deed_text writes it, or of an epoch
+ * above EPOCH_MAX. */
 bool deed_parse(const char *text, struct deed *deed);

@@ -277,7 +277,7 @@ static void source_over(struct protection *p, struct vm *vm)
 {
     u64 epoch;
 
-    p->next_try = clock_ns() + SECOND_NS;
+    p->next_try = clock_ns() + MAX(p->delay, SECOND_NS);
     if (!p->guarded) {
         note_reason(p, vm);
         return;

@@ -17,7 +17,8 @@ struct protection {
     bool wanted;                    /* by an operator, or by the machine that it came from */
     struct tcp_address peer;        /* at that machine */
     u32 interval;                   /* ms */
-    u64 next_try;                   /* ns: when protection is tried again */
+    u64 next_try;                   /* ns: when protection is tried again; 0: at once */
+    u64 delay;                      /* ns: after the last try; 0: that succeeded, or there was none */
     char reason[PROTECTION_REASON]; /* why it is not protected */
 
     bool guarded; /* there are two copies, or may be: the guard decides */

@@ -22,7 +22,10 @@
 
 #define SECOND_NS 1000000000ULL
 
-static bool on; /* this machine can protect guests, and take copies of such */
+#define DELAY_MAX_NS (10 * SECOND_NS)
+
+/* Why this machine can neither protect guests nor take copies of such; NULL: it can. */
+static const char *off = "this machine takes no guests, expected [net] and [migration] in its configuration";
 
 /* The guest; NULL: it is gone. Beside a copy that comes may be one that has ended here, or was never started. */
 static struct vm *vm_of(const struct protection *p)
@@ -49,30 +52,32 @@ static int refuse(int err, const char *text, const char **reason)
     return err;
 }
 
-static bool same_machine(const struct tcp_address *a, const struct tcp_address *b)
+/* Is it copied to be protected? Another move of it is an operator's. */
+static bool is_copied(const struct vm *vm)
 {
-    return a->port == b->port && !memcmp(a->bytes, b->bytes, 4);
+    const struct move *move = migration_active(vm) ? moves_find(vm->name) : NULL;
+
+    return move && move->request.protect;
 }
 
 int protection_want(struct vm *vm, const struct tcp_address *peer, u32 interval, const char **reason)
 {
     struct protection *p = protection_make(vm);
 
-    if (!on)
-        return refuse(-EINVAL, "this machine takes no guests, expected [net] and [migration] in its configuration",
-                      reason);
+    if (off)
+        return refuse(-EINVAL, off, reason);
     if (!p)
         return refuse(-ENOMEM, "no memory", reason);
     if (netif_port_owns(peer->bytes, false))
         return refuse(-EINVAL, "the other machine is this one itself, expected another one's address", reason);
-    if (p->guarded || (p->wanted && !same_machine(&p->peer, peer)))
+    if (p->wanted ? p->guarded || !tcp_address_equal(&p->peer, peer) : protection_is_secondary(p))
         return refuse(-EBUSY, "it is protected already: see query-protect and unprotect", reason);
-    if (migration_active(vm))
+    if (migration_active(vm) && !is_copied(vm)) /* the end of a copy that was not wanted any more is awaited */
         return refuse(-EBUSY, "a move of it is under way, or in doubt: see query-migrate", reason);
     p->wanted = true;
     p->peer = *peer;
     p->interval = interval ? interval : PROTECTION_INTERVAL;
-    p->next_try = 0;
+    p->next_try = p->delay = 0;
     p->reason[0] = '\0';
     return 0;
 }
@@ -86,7 +91,7 @@ int protection_end(struct vm *vm)
     p->wanted = false;
     if (p->guarded)
         guarding_event(p, vm, GUARD_LEAVE, 0);
-    else if (migration_active(vm))
+    else if (is_copied(vm))
         migration_cancel(vm);
     return 0;
 }
@@ -120,8 +125,8 @@ enum protection_state protection_state(const struct vm *vm)
         return PROTECTION_NONE;
     if (!p->guarded && !migration_owns(vm))
         return PROTECTION_NONE;
-    if (!p->guarded)
-        return migration_active(vm) ? PROTECTION_SYNCING : PROTECTION_DEGRADED;
+    if (!p->guarded) /* is it copied, or about to be? */
+        return is_copied(vm) || (!p->next_try && !p->reason[0]) ? PROTECTION_SYNCING : PROTECTION_DEGRADED;
     switch (p->guard.state) {
     case GUARD_ALONE:
     case GUARD_JOINING: return PROTECTION_SYNCING;
@@ -162,6 +167,21 @@ static bool is_anothers(const struct protection *p, const struct vm *vm, const s
            deed->epoch >= vm->identity.epoch;
 }
 
+/* An earlier owner's copy runs here, which does not know that it has lost: it stands from now on, as if that machine
+ * had said so itself. That machine is no earlier boot of this one, whose memory is lost. */
+static void stand(const struct protection *p, struct vm *vm, const struct deed_host *me)
+{
+    const struct deed *deed = &p->notary.deed;
+    struct wire_claim claim = { .kind = WIRE_CLAIM_OWNS, .epoch = deed->epoch, .owner = deed->owner.owner };
+
+    if (!memcmp(deed->owner.ip4, me->ip4, sizeof(me->ip4)))
+        return;
+    memcpy(claim.vm_id, p->vm_id, sizeof(claim.vm_id));
+    memcpy(claim.ip4, deed->owner.ip4, sizeof(claim.ip4));
+    snprintf(claim.name, sizeof(claim.name), "%s", vm->name);
+    migration_heard(&claim);
+}
+
 /* See to it that the deed names this machine alone. Returns true when it does. */
 static bool follow(struct protection *p, struct vm *vm)
 {
@@ -183,6 +203,7 @@ static bool follow(struct protection *p, struct vm *vm)
         return false;
     if (is_anothers(p, vm, &me)) {
         snprintf(p->reason, sizeof(p->reason), "by the witness another machine owns it: \"%.140s\"", p->notary.text);
+        stand(p, vm, &me);
         notary_read(&p->notary, clock_ns() + SECOND_NS);
     } else {
         notary_swap(&p->notary, &due);
@@ -201,7 +222,8 @@ static void try_to_protect(struct protection *p, struct vm *vm)
                                          .limit = migration_settings()->heartbeat_limit };
     const char *reason = "";
 
-    p->next_try = clock_ns() + SECOND_NS;
+    p->delay = MIN(MAX(2 * p->delay, SECOND_NS), DELAY_MAX_NS);
+    p->next_try = clock_ns() + p->delay;
     if (migration_start(vm, &request, &reason))
         snprintf(p->reason, sizeof(p->reason), "%s", reason);
 }
@@ -210,6 +232,8 @@ static void try_to_protect(struct protection *p, struct vm *vm)
 static u64 turn(struct protection *p, struct vm *vm)
 {
     if (p->guarded) {
+        if (p->prepared)
+            p->delay = 0;
         if (notary_step(&p->notary))
             guarding_deed(p, vm);
         return p->guarded ? MIN(guarding_poll(p, vm), notary_next(&p->notary)) : 0;
@@ -271,9 +295,7 @@ void protection_init(const struct config *config)
 {
     if (!config->net.present || !config->migration.port)
         return;
-    if (!heartbeat_open((u16)config->migration.port))
-        pr_err("no memory for heartbeats: no guest can be protected");
-    on = true;
+    off = heartbeat_open((u16)config->migration.port) ? NULL : "this machine has had no memory for heartbeats";
     guarding_start();
     starting_init();
     for (u32 i = 0; i < config->nr_vms; i++)

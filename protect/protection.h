@@ -2,7 +2,7 @@
 /*
  * The protection of guests (docs/failover.md): what an operator wants, and the guard (guard.h) of each protected guest
  * with its time-outs, its heartbeats, the witness, the held output and the end of the stream here. Protection that was
- * lost is tried again every second. Host loop.
+ * lost is tried again after a second; if that fails, after two, four, eight, and at last every ten. Host loop.
  */
 #pragma once
 
@@ -27,8 +27,9 @@ void protection_init(const struct config *config);
 
 /*
  * Protect a guest that this machine runs at the one at `peer`, with so many ms between checkpoints. It is tried at
- * once, and every second until it succeeds. Returns 0; or, with a constant text in *reason: -EINVAL (the other machine
- * is this one, or this one has no address), -EBUSY (it is protected at another machine, or it moves), -ENOMEM.
+ * once, and again until it succeeds; if the end of a copy before is still under way, that is awaited. Returns 0; or,
+ * with a constant text in *reason: -EINVAL (the other machine is this one, or this one can protect none), -EBUSY (it is
+ * protected at another machine, or it moves), -ENOMEM.
  */
 int protection_want(struct vm *vm, const struct tcp_address *peer, u32 interval, const char **reason);
 

@@ -14,6 +14,7 @@
 #include "net/tcp_stream.h"
 #include "owners/asking.h"
 #include "owners/claims.h"
+#include "owners/handoff.h"
 #include "owners/peer_query.h"
 #include "protect/guarding.h"
 #include "protect/notary.h"
@@ -181,8 +182,9 @@ static void step(struct starting *starting, struct vm *vm)
 {
     const struct protection *copy = protection_of(vm); /* of the same guest, and it may have come meanwhile */
     struct notary *notary = &starting->notary;
-    struct deed wanted = { .present = true, .epoch = MAX(notary->deed.epoch + 1, vm->identity.epoch) };
+    struct deed wanted = { .present = true };
 
+    wanted.epoch = MIN(MAX(notary->deed.epoch + 1, vm->identity.epoch), EPOCH_MAX);
     if (copy && copy->guarded)
         return;
     if (starting->asking && all_answered(starting, vm) && guarding_me(&wanted.owner)) {

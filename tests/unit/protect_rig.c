@@ -175,6 +175,11 @@ int migration_start(struct vm *guest, const struct migration_request *request, c
     (void)reason;
     assert_true(request->protect && request->mode == MODE_LIVE && request->to.bytes[3] == 11);
     rig.starts++;
+    rig.move.request = *request;
+    if (rig.refuses) {
+        rig.watcher->source(guest, PROTECT_OVER, WIRE_E_LINK);
+        return 0;
+    }
     rig.active = rig.has_end = true;
     rig.info = (struct protect_info){ .source = true, .epoch = E, .other = OTHER, .limit_ms = 300, .linked = true };
     return 0;
@@ -184,6 +189,7 @@ int migration_cancel(struct vm *guest)
 {
     (void)guest;
     rig.active = rig.has_end = false;
+    rig.cancelled = true;
     return 0;
 }
 
@@ -192,6 +198,15 @@ int migration_resolve(struct vm *guest, enum resolution resolution)
     (void)guest;
     rig.given_up += resolution == RESOLUTION_FORCE_GIVE_UP;
     return 0;
+}
+
+bool migration_heard(const struct wire_claim *claim)
+{
+    assert_memory_equal(claim->vm_id, vm.identity.id, WIRE_ID);
+    assert_int_equal(claim->owner, OTHER);
+    assert_true(claim->kind == WIRE_CLAIM_OWNS && claim->ip4[3] == 11);
+    rig.claimed = claim->epoch;
+    return true;
 }
 
 bool migration_active(const struct vm *guest)

@@ -30,6 +30,9 @@ struct protect_rig {
     bool has_end, active;
     unsigned ordered, starts; /* orders since they were asked for, a bit each; attempts that were begun */
     struct move move;
+    bool cancelled;
+    bool refuses; /* the other machine: each attempt fails at once */
+    u64 claimed;  /* the epoch of the last claim of another machine */
     unsigned given_up;
     bool resets; /* the guest is just being reset, so it can't be stopped */
 

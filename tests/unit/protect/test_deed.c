@@ -10,10 +10,11 @@
 #include <cmocka.h>
 
 #include "host/bits.h"
+#include "owners/handoff.h"
 #include "protect/deed.h"
 
 #define PAIR "1 owner 192.0.2.10:4900 3f2a9c0011223344 secondary 192.0.2.11:4901 77aa00000000beef epoch 7"
-#define ALONE "1 owner 192.0.2.10:4900 0000000000000001 secondary none epoch 18446744073709551615"
+#define ALONE "1 owner 192.0.2.10:4900 0000000000000001 secondary none epoch 72057594037927936"
 
 static void test_text(void **state)
 {
@@ -33,7 +34,7 @@ static void test_text(void **state)
     assert_int_equal(deed.secondary.port, 4901);
     assert_true(deed_parse(ALONE, &deed));
     assert_int_equal(deed.secondary.owner, 0);
-    assert_true(deed.epoch == UINT64_MAX);
+    assert_true(deed.epoch == EPOCH_MAX);
     deed_text(&deed, text);
     assert_string_equal(text, ALONE);
     deed_text(&none, text);
@@ -45,7 +46,7 @@ static void test_text(void **state)
 static void test_longest(void **state)
 {
     const struct deed_host host = { UINT64_MAX, { 255, 255, 255, 255 }, 65535 };
-    const struct deed longest = { true, host, host, UINT64_MAX };
+    const struct deed longest = { true, host, host, EPOCH_MAX };
     struct deed deed;
     char text[DEED_MAX];
 
@@ -71,6 +72,8 @@ static void test_no_deeds(void **state)
         "1 owner 192.0.2.10:4900 3f2a9c0011223344 secondary none epoch 0",
         "1 owner 192.0.2.10:4900 3f2a9c0011223344 secondary none epoch 07",
         "1 owner 192.0.2.10:4900 3f2a9c0011223344 secondary none epoch -7",
+        "1 owner 192.0.2.10:4900 3f2a9c0011223344 secondary none epoch 72057594037927937", /* EPOCH_MAX + 1 */
+        "1 owner 192.0.2.10:4900 3f2a9c0011223344 secondary none epoch 18446744073709551615",
         "1 owner 192.0.2.10:4900 3f2a9c0011223344 secondary none epoch 7 ",
         "1 owner 192.0.2.10:4900 3f2a9c0011223344 secondary none  epoch 7",
         "1 owner 192.0.2.10:4900 3f2a9c0011223344 secondary none",

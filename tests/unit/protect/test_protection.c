@@ -54,7 +54,9 @@ static void reset(bool with_witness)
     rig.late = rig.resets = rig.silent = rig.has_end = rig.active = rig.holds = false;
     rig.deed[0] = '\0';
     rig.ordered = rig.starts = rig.swaps = rig.beats = rig.dropped = 0;
-    rig.held = 0;
+    rig.held = rig.claimed = 0;
+    rig.refuses = rig.cancelled = false;
+    rig.move.request.protect = false;
 }
 
 /* A guest that is protected here. */
@@ -457,6 +459,7 @@ static void test_deed_is_anothers(void **state)
         assert_string_equal(rig.deed, deeds[i]);
         p = protection_of(&vm);
         assert_non_null(strstr(p->reason, deeds[i]));
+        assert_int_equal(rig.claimed, i ? 9 : 0); /* it stands, as if that machine had claimed it */
         assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
         snprintf(rig.deed, sizeof(rig.deed),
                  "1 owner " OTHER_TEXT " secondary none epoch 6"); /* it has moved here since */
@@ -464,6 +467,87 @@ static void test_deed_is_anothers(void **state)
         assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 7");
         assert_int_equal(rig.starts, 1);
     }
+}
+
+/* An earlier boot of this machine, whose memory is lost, does not make the guest stand. */
+static void test_deed_of_an_earlier_boot(void **state)
+{
+    (void)state;
+    reset(true);
+    snprintf(rig.deed, sizeof(rig.deed), "1 owner 192.0.2.10:4900 00000000000000ee secondary none epoch 9");
+    pass(3000);
+    assert_int_equal(rig.claimed, 0);
+}
+
+/* The other machine takes no copy: it is tried more and more rarely, and at once when it is asked for again. */
+static void test_backs_off(void **state)
+{
+    const char *reason = "";
+
+    (void)state;
+    reset(false);
+    rig.refuses = true;
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+    assert_int_equal(protection_state(&vm), PROTECTION_SYNCING); /* it is about to be */
+    pass(7050);                                                  /* at 0, 1, 3 and 7 s */
+    assert_int_equal(rig.starts, 4);
+    assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
+    pass(40000); /* at 15, 25, 35 and 45 s */
+    assert_int_equal(rig.starts, 8);
+    rig.refuses = false;
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+    pass(50);
+    assert_int_equal(rig.starts, 9);
+}
+
+/* An operator's own move is not protection: it is not shown as such, nothing begins beside it, and `unprotect` leaves
+ * it alone. */
+static void test_beside_a_move(void **state)
+{
+    const char *reason = "";
+
+    (void)state;
+    reset(false);
+    rig.refuses = true;
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+    pass(50);
+    rig.active = true;
+    rig.move.request.protect = false;
+    assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), -EBUSY);
+    assert_int_equal(protection_end(&vm), 0);
+    assert_false(rig.cancelled);
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), -EBUSY);
+    rig.active = false;
+    /* Of an attempt that protects it is the other way round. */
+    rig.refuses = false;
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+    pass(50);
+    assert_int_equal(protection_end(&vm), 0);
+    assert_true(rig.cancelled);
+}
+
+/* `protect` right behind `unprotect`: the end of the copy before is awaited. */
+static void test_again_at_once(void **state)
+{
+    const char *reason = "";
+
+    (void)state;
+    reset(true);
+    protect();
+    rig.reachable = false;
+    assert_int_equal(protection_end(&vm), 0);
+    assert_int_equal(p->guard.state, GUARD_PARTING);
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+    pass(500);
+    assert_int_equal(rig.starts, 1);
+    rig.reachable = true;
+    pass(1500);
+    assert_int_equal(rig.starts, 2);
+    /* A copy of another machine's guest is not for this machine to protect. */
+    reset(true);
+    stand_by();
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), -EBUSY);
 }
 
 /* As the configuration says: at the machine of the two that is not this one. */
@@ -488,15 +572,27 @@ static int begin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_checkpoints),  cmocka_unit_test(test_no_witness),
-        cmocka_unit_test(test_parts),        cmocka_unit_test(test_loses),
-        cmocka_unit_test(test_away),         cmocka_unit_test(test_join_fails),
-        cmocka_unit_test(test_takes_over),   cmocka_unit_test(test_asks_on),
-        cmocka_unit_test(test_gives_way),    cmocka_unit_test(test_force),
-        cmocka_unit_test(test_forced_deed),  cmocka_unit_test(test_planned),
-        cmocka_unit_test(test_end),          cmocka_unit_test(test_deed_is_anothers),
-        cmocka_unit_test(test_sent_at_once), cmocka_unit_test(test_pause_again),
+        cmocka_unit_test(test_checkpoints),
+        cmocka_unit_test(test_no_witness),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_loses),
+        cmocka_unit_test(test_away),
+        cmocka_unit_test(test_join_fails),
+        cmocka_unit_test(test_takes_over),
+        cmocka_unit_test(test_asks_on),
+        cmocka_unit_test(test_gives_way),
+        cmocka_unit_test(test_force),
+        cmocka_unit_test(test_forced_deed),
+        cmocka_unit_test(test_planned),
+        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_deed_is_anothers),
+        cmocka_unit_test(test_sent_at_once),
+        cmocka_unit_test(test_pause_again),
         cmocka_unit_test(test_sleeps),
+        cmocka_unit_test(test_backs_off),
+        cmocka_unit_test(test_deed_of_an_earlier_boot),
+        cmocka_unit_test(test_beside_a_move),
+        cmocka_unit_test(test_again_at_once),
     };
 
     return cmocka_run_group_tests(tests, begin, NULL);
