@@ -282,7 +282,7 @@ static int take_body(struct inbox *box, struct transport *transport)
         return -EPROTO;
     box->seq++;
     box->type = head.type;
-    box->pages_done = 0;
+    box->pages_placed = box->pages_done = 0;
     if (box->pages) {
         memcpy(&count, box->body, sizeof(count));
         if (count.count != box->pages)
@@ -296,12 +296,13 @@ static int take_page(struct inbox *box, struct transport *transport)
 {
     int err;
 
-    if (!box->have) {
+    if (box->pages_placed == box->pages_done) {
         memcpy(&box->page, box->body + sizeof(struct wire_pages) + box->pages_done * sizeof(box->page),
                sizeof(box->page));
         box->target = box->place && box->page.len == WIRE_PAGE ? box->place(box->ctx, &box->page) : NULL;
         if (!box->target)
             return -EPROTO;
+        box->pages_placed++;
     }
     err = fill(box, transport, box->target, WIRE_PAGE);
     if (err)

@@ -97,12 +97,12 @@ struct inbox {
     const u8 *body; /* valid until the next call */
     size_t len;
 
-    u32 pages, pages_done; /* of a PAGES record */
+    u32 pages, pages_placed, pages_done; /* of a PAGES record: in all, with a target, whole */
     struct wire_page page;
     u8 *target;
 
     /* Returns where the contents of a page go: WIRE_PAGE bytes; or NULL: there is no such page, and the stream is
-     * broken. */
+     * broken. Called once for each page. */
     u8 *(*place)(void *ctx, const struct wire_page *page);
     void *ctx;
 };
