@@ -77,11 +77,11 @@ static void say_all_state(struct peer *p, u64 counter)
     say_state(p, "chip", 0);
 }
 
-static void say_page(struct peer *p, u64 gpa, u8 byte)
+static void put_page(struct peer *p, u64 gpa, u8 byte)
 {
+    static u8 contents[WIRE_PAGE];
     struct wire_pages count = { .count = 1 };
     struct wire_page page = { .gpa = gpa, .len = WIRE_PAGE };
-    u8 contents[WIRE_PAGE];
 
     memset(contents, byte, sizeof(contents));
     page.crc = crc32c(0, contents, WIRE_PAGE);
@@ -90,6 +90,11 @@ static void say_page(struct peer *p, u64 gpa, u8 byte)
     codec_bytes(&p->out.body, &page, sizeof(page));
     outbox_page(&p->out, contents);
     outbox_end(&p->out, WIRE_PAGES);
+}
+
+static void say_page(struct peer *p, u64 gpa, u8 byte)
+{
+    put_page(p, gpa, byte);
     pump(p);
 }
 
@@ -141,6 +146,30 @@ static void test_good(void **state)
     say_checkpoint(p, (struct wire_checkpoint){ 8, 1, 0, digest, 2, 0 });
     assert_int_equal(p->heard[p->records - 1], WIRE_CHECKPOINTED);
     unchanged(p, 2);
+}
+
+/* The bytes of a record may stop anywhere, also just before the contents of a page. */
+static void test_in_pieces(void **state)
+{
+    const u64 bytes = sizeof(struct wire_record) + sizeof(struct wire_pages) + sizeof(struct wire_page) + WIRE_PAGE;
+    u8 whole[2 * WIRE_PAGE];
+
+    (void)state;
+    for (u64 first = 1; first < bytes; first += first < 64 ? 1 : 500) {
+        struct peer *p = protecting();
+        struct chunk chunk = { whole, first, false };
+
+        put_page(p, 0, 2);
+        assert_int_equal(outbox_take(&p->out, whole, sizeof(whole)), bytes);
+        p->transport.ops->send(&p->transport, &chunk, 1);
+        pump(p);
+        chunk = (struct chunk){ whole + first, bytes - first, false };
+        p->transport.ops->send(&p->transport, &chunk, 1);
+        say_all_state(p, 2);
+        say_checkpoint(p, (struct wire_checkpoint){ 8, 1, 0, digest, 1, 0 });
+        assert_int_equal(p->heard[p->records - 1], WIRE_CHECKPOINTED);
+        unchanged(p, 2);
+    }
 }
 
 /* What CHECKPOINT says must be what has come. */
@@ -258,7 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),        cmocka_unit_test(test_counts), cmocka_unit_test(test_contents),
-        cmocka_unit_test(test_out_of_turn), cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_out_of_turn), cmocka_unit_test(test_limit),  cmocka_unit_test(test_in_pieces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
