@@ -12,7 +12,7 @@
 #include "guest/load/images.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
-#include "migrate/vcpu_image.h"
+#include "stream/vcpu_image.h"
 #include "stream/vm_history.h"
 #include "mm/guest_walk.h"
 

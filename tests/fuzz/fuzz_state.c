@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/vcpu_image.c migrate/vcpu_image_check.c dev/codec.c */
+/* sources: stream/vcpu_image.c stream/vcpu_image_check.c dev/codec.c */
 /*
  * libFuzzer entry for a vcpu's state as a peer says it: the bytes as they are, or changes to those of a vcpu in real or
  * long mode. What is taken says the same bytes again; what is refused is refused in words.
@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#include "migrate/vcpu_image.h"
+#include "stream/vcpu_image.h"
 #include "tests/unit/vcpu_images.h"
 
 #define ROOM KiB(8)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "host/bits.h"
-#include "migrate/vcpu_image.h"
+#include "stream/vcpu_image.h"
 
 static const u32 stored[] = { 0x2FF, 0x3B };
 static const struct vcpu_limits limits = {

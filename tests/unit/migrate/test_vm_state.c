@@ -2,7 +2,7 @@
 /* A whole VM as sections: what one machine saves, another one becomes; a section out of its place, of another version
  * or cut short is refused in words that name it. */
 /* sources: net/output.c */
-/* sources: migrate/vm_state.c stream/vm_history.c migrate/vcpu_image.c migrate/vcpu_image_check.c hv/cpuid.c */
+/* sources: migrate/vm_state.c stream/vm_history.c stream/vcpu_image.c stream/vcpu_image_check.c hv/cpuid.c */
 /* sources: hv/cpuid_policy.c */
 /* sources: dev/acpi_pm.c dev/apic_bus.c dev/cmos.c dev/console.c dev/i8254.c dev/i8259.c */
 /* sources: dev/ioapic.c dev/irq.c dev/lapic.c dev/lapic_timer.c dev/mc146818.c dev/pci.c */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The fields of the section in their order. */
-#include "migrate/vcpu_image.h"
+#include "stream/vcpu_image.h"
 
 #include <string.h>
 

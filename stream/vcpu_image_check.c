@@ -7,7 +7,7 @@
 #include "hv/cpuid.h"
 #include "hv/guest_tsc.h"
 #include "host/bits.h"
-#include "migrate/vcpu_image.h"
+#include "stream/vcpu_image.h"
 #include "mm/guest_walk.h"
 
 #define CR0_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: migrate/vcpu_image.c migrate/vcpu_image_check.c dev/codec.c */
+/* sources: stream/vcpu_image.c stream/vcpu_image_check.c dev/codec.c */
 /* A vcpu's state: what is saved is restored, in every mode; what no processor holds is refused by name. */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "host/bits.h"
-#include "migrate/vcpu_image.h"
+#include "stream/vcpu_image.h"
 #include "tests/unit/vcpu_images.h"
 
 static size_t encode(struct vcpu_image *image, u8 *buf, size_t cap)
