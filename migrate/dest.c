@@ -280,6 +280,9 @@ static void attach(struct dest_session *session, const struct wire_header *heade
     session->stage = SESSION_ASKED;
     if (!in || in->handoff.state == DEST_RECEIVING) /* no source can be in doubt about a copy that was not prepared */
         return;
+    if (in->protect &&
+        !same_host(in->peer, session->peer)) /* it is here for long: others know id and epoch by claims */
+        return;
     if (in->session) {
         session_close(in->session);
         session_detach(in->session);

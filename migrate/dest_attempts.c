@@ -57,8 +57,7 @@ struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch)
 
 /* --- Places --------------------------------------------------------------------------------------------------- */
 
-/* Are two peers, "ADDRESS:PORT", the same host? */
-static bool same_host(const char *a, const char *b)
+bool same_host(const char *a, const char *b)
 {
     const char *end_a = strrchr(a, ':'), *end_b = strrchr(b, ':');
     size_t len_a = end_a ? (size_t)(end_a - a) : strlen(a), len_b = end_b ? (size_t)(end_b - b) : strlen(b);
@@ -192,11 +191,12 @@ unsigned dest_settle(struct dest *dest, const u8 *vm_id)
 /* --- New ones ------------------------------------------------------------------------------------------------- */
 
 /* `in`, another attempt of the same VM, is under way: may `fresh` take its place? A check frees no copy that may be
- * needed. Images have no owner, who would have given the first one up. */
+ * needed. Images have no owner, who would have given the first one up. Anybody hears the owner's number and epoch in
+ * its claims; the copy of a guest that is protected is here for so long that its owner must also come from its host. */
 static bool replaces(const struct incoming *in, const struct incoming *fresh)
 {
     return in->owner == fresh->owner && (in->owner || !in->session) && fresh->handoff.epoch > in->handoff.epoch &&
-           (in->session || !fresh->dry_run);
+           (in->session || !fresh->dry_run) && (!in->protect || same_host(in->peer, fresh->peer));
 }
 
 /* The VM's owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. The ABORT of an

@@ -75,6 +75,9 @@ bool attempt_under_way(const struct incoming *in);
 /* The latest attempt to move a VM here under that epoch; NULL: none is known. */
 struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch);
 
+/* Are two peers, "ADDRESS:PORT", the same host? */
+bool same_host(const char *a, const char *b);
+
 /* May session->fresh, whose RESERVE has come, be remembered? Returns WIRE_OK, with the attempt that fresh would make
  * void in fresh.instead; or the code, with *reason. */
 enum wire_code attempt_admit(struct dest_session *session, const char **reason);

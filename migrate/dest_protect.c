@@ -76,6 +76,13 @@ static void release(struct incoming *in)
     in->protect = NULL;
 }
 
+/* Within what an operator can set. */
+static bool is_credible(const struct wire_protect *wish)
+{
+    return wish->interval_ms >= WIRE_INTERVAL_MIN_MS && wish->interval_ms <= WIRE_INTERVAL_MAX_MS &&
+           wish->limit_ms >= WIRE_LIMIT_MIN_MS && wish->limit_ms <= WIRE_LIMIT_MAX_MS && wish->room_pages;
+}
+
 void protect_wanted(struct dest_session *session)
 {
     struct incoming *in = session->incoming;
@@ -83,8 +90,10 @@ void protect_wanted(struct dest_session *session)
     struct wire_protect wish;
 
     if (!(in->description->head.flags & WIRE_GUARDED) || in->protect || in->cold ||
-        inbox_body(&session->inbox, &wish, sizeof(wish)) || !wish.room_pages) {
-        dest_refuse(session, WIRE_E_STREAM, "PROTECT out of turn, or malformed");
+        inbox_body(&session->inbox, &wish, sizeof(wish)) || !is_credible(&wish)) {
+        dest_refuse(session, WIRE_E_STREAM,
+                    "PROTECT out of turn, or what it wishes is not from 5 to 1000 ms, 100 to "
+                    "60000 ms, and a page or more");
         return;
     }
     if (reserve(in, &wish)) {

@@ -84,8 +84,9 @@ void source_take_protecting(struct source *s)
 {
     struct wire_protecting answer;
 
-    if (s->stage != STAGE_PROTECTING || inbox_body(&s->inbox, &answer, sizeof(answer)) || !answer.room_pages) {
-        source_bad_stream(s, "PROTECTING out of turn, or malformed");
+    if (s->stage != STAGE_PROTECTING || inbox_body(&s->inbox, &answer, sizeof(answer)) || !answer.room_pages ||
+        !answer.owner || answer.owner == s->owner) {
+        source_bad_stream(s, "PROTECTING out of turn, malformed, or not another machine's");
         return;
     }
     s->protect->other = answer.owner;

@@ -48,11 +48,17 @@ void stash_clear(struct stash *stash)
     stash->put.entry = stash->put.pages = 0;
 }
 
+/* Would it have more pages than there are, one of them twice? Whoever puts them would never come to an end. */
+static bool too_many(const struct stash *stash, u64 pages)
+{
+    return pages > stash->ram->pages - stash->pages - stash->zero_pages;
+}
+
 u8 *stash_page(struct stash *stash, gpa_t gpa)
 {
     u8 *bytes;
 
-    if (stash->entries == stash->room)
+    if (stash->entries == stash->room || too_many(stash, 1))
         return NULL;
     bytes = stash->block[stash->pages / BLOCK_PAGES] + stash->pages % BLOCK_PAGES * PAGE_SIZE;
     stash->pages++;
@@ -71,6 +77,8 @@ static bool continues(const struct stash *stash, gpa_t gpa, u64 pages)
 
 bool stash_zeros(struct stash *stash, gpa_t gpa, u64 pages)
 {
+    if (too_many(stash, pages))
+        return false;
     if (continues(stash, gpa, pages)) {
         stash->entry[stash->entries - 1].pages += pages;
     } else if (stash->entries == stash->room) {

@@ -5,8 +5,8 @@
  * copy of the guest until the checkpoint is whole, and then puts them in.
  *
  * A stash is a list of pages and of runs of zero pages, in the order in which they came; of a page that came twice the
- * later contents count. All of its memory is allocated at the beginning, so it never fails in the middle of a
- * checkpoint except by being full. Host loop.
+ * later contents count. It has at most as many pages as the RAM has. All of its memory is allocated at the beginning,
+ * so it never fails in the middle of a checkpoint except by being full. Host loop.
  */
 #pragma once
 

@@ -264,6 +264,12 @@ struct wire_filed {
     char reason[WIRE_REASON];
 };
 
+/* What an operator can set (config/config_keys.c). */
+#define WIRE_INTERVAL_MIN_MS 5
+#define WIRE_INTERVAL_MAX_MS 1000
+#define WIRE_LIMIT_MIN_MS 100
+#define WIRE_LIMIT_MAX_MS 60000
+
 struct wire_protect {
     u32 interval_ms; /* between checkpoints */
     u32 limit_ms;    /* of silence, after which the other machine may be dead */

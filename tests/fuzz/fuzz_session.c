@@ -341,6 +341,7 @@ static void surprise(struct guest *guest, unsigned what)
         return;
     if (orders[what % 4] == PROTECT_ADOPT)
         of(guest->id, guest->epoch)->run = true;
+    REQUIRE(info.pages + info.zero_pages <= PAGES);
     REQUIRE(info.epoch == guest->epoch && dest_protect(&dest, guest, orders[what % 4]) == 0);
 }
 

@@ -19,6 +19,7 @@ void world_protect_init(struct world *w, struct world_protect *protect)
     world_init(w);
     memset(protect, 0, sizeof(*protect));
     w->protect = protect;
+    protect->owner = OWNER_THERE;
     w->writes = 3;
     w->working_set = 300; /* so that what was written twice would be too much for a checkpoint */
     for (unsigned i = 0; i < SNAPSHOTS; i++)
@@ -153,8 +154,9 @@ void fake_open(void *ctx)
 
 u64 fake_owner(void *ctx)
 {
-    (void)ctx;
-    return OWNER_THERE;
+    const struct world *w = ctx;
+
+    return w->protect ? w->protect->owner : OWNER_THERE;
 }
 
 bool fake_refuses(struct fake_vm *vm)

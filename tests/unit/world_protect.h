@@ -15,6 +15,7 @@ struct world_protect {
     u64 code;                       /* of the source's PROTECT_OVER */
     unsigned later;                 /* the guest is not to be stopped yet, so often */
     bool waits;                     /* nothing is decided by itself */
+    u64 owner;                      /* that the destination calls itself */
     struct snapshot {
         u64 number, counter;
         u8 *memory;

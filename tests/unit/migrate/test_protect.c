@@ -564,6 +564,25 @@ static void test_setup_fails(void **state)
     world_protect_fini(&w);
 }
 
+/* A destination that calls itself nobody, or by the source's own number: no deed could name it. */
+static void test_nobody(void **state)
+{
+    const u64 wrong[] = { 0, WORLD_OWNER };
+    struct migrate_settings settings = protect_settings();
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+        world_protect_init(&w, &p);
+        p.owner = wrong[i];
+        assert_int_equal(source_start(&w.source, &settings), 0);
+        world_run(&w, 1000);
+        assert_int_equal(w.source.stats.status, MIGRATE_FAILED);
+        assert_int_equal(p.code, WIRE_E_STREAM);
+        assert_int_equal(world_where(&w), 1);
+        world_protect_fini(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -574,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_ended),       cmocka_unit_test(test_closed),       cmocka_unit_test(test_stopped_later),
         cmocka_unit_test(test_again),       cmocka_unit_test(test_whole_counts), cmocka_unit_test(test_reset),
         cmocka_unit_test(test_adapts),      cmocka_unit_test(test_setup_fails),  cmocka_unit_test(test_throttled),
+        cmocka_unit_test(test_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

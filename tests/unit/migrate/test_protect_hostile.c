@@ -27,6 +27,7 @@
 #include "tests/unit/world_protect.h"
 
 #define ROOM 3
+#define OWNER 77 /* the source's number */
 
 static struct world_protect seen;
 static u64 digest;
@@ -40,6 +41,7 @@ static struct peer *guarded(u32 flags)
     memset(&seen, 0, sizeof(seen));
     p->w.protect = &seen;
     body.head.flags = flags;
+    body.head.owner = OWNER;
     say_header(p, good_header(8));
     say(p, WIRE_RESERVE, &body, sizeof(body));
     return p;
@@ -50,6 +52,31 @@ static void say_protect(struct peer *p, u32 room)
     struct wire_protect wish = { .interval_ms = 25, .limit_ms = 300, .room_pages = room };
 
     say(p, WIRE_PROTECT, &wish, sizeof(wish));
+}
+
+/* Intervals and limits that no operator can set. */
+static void test_wishes(void **state)
+{
+    static const struct wire_protect wrong[] = {
+        { 0, 300, ROOM, 0 }, { 4, 300, ROOM, 0 }, { 1001, 300, ROOM, 0 }, { ~0U, 300, ROOM, 0 },
+        { 25, 0, ROOM, 0 },  { 25, 99, ROOM, 0 }, { 25, 60001, ROOM, 0 }, { 25, 300, 0, 0 },
+    };
+    static const struct wire_protect right[] = { { 5, 100, 1, 0 }, { 1000, 60000, ~0U, 0 } };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+        struct peer *p = guarded(WIRE_GUARDED);
+
+        say(p, WIRE_PROTECT, &wrong[i], sizeof(wrong[i]));
+        refused_with(p, WIRE_E_STREAM);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(right); i++) {
+        struct peer *p = guarded(WIRE_GUARDED);
+
+        say(p, WIRE_PROTECT, &right[i], sizeof(right[i]));
+        assert_int_equal(p->heard[p->records - 1], WIRE_PROTECTING);
+        peer_free(p);
+    }
 }
 
 static void say_state(struct peer *p, const char *name, u64 value)
@@ -263,6 +290,59 @@ static void test_out_of_turn(void **state)
     refused_with(p, WIRE_E_STREAM);
 }
 
+/* All of RAM, and once more: entries are few, but who puts so many pages does nothing else for long. */
+static void test_more_pages_than_there_are(void **state)
+{
+    const struct wire_run low[] = { { 0, FAKE_LOW } }, high[] = { { MiB(4), FAKE_PAGES - FAKE_LOW } };
+    struct peer *p = protecting();
+
+    (void)state;
+    say(p, WIRE_ZERO, low, sizeof(low));
+    say(p, WIRE_ZERO, high, sizeof(high));
+    assert_false(p->gone);
+    say(p, WIRE_ZERO, low, sizeof(low));
+    assert_int_equal(p->refused.code, WIRE_E_MEMORY);
+    unchanged(p, 1);
+    p = protecting();
+    say(p, WIRE_ZERO, low, sizeof(low));
+    say(p, WIRE_ZERO, high, sizeof(high));
+    say_page(p, 0, 5);
+    assert_true(p->gone && p->refused.code);
+    unchanged(p, 1);
+}
+
+/* Others hear the guest's id, epoch and owner in its claims. Their word does nothing to the copy. */
+static void test_strangers(void **state)
+{
+    static const u32 words[] = { WIRE_COMMIT, WIRE_QUERY, WIRE_ABORT };
+    struct wire_handoff word = { .epoch = 8, .wish = 1 };
+    struct reserve_body again = good_reserve();
+    struct peer *p = protecting();
+    static struct line line;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
+        line_open_from(&line, &p->w.dest, "stranger:99");
+        line_header(&line, WIRE_RESOLVE, 0, 8);
+        line_say(&line, words[i], &word, sizeof(word));
+        pump(p);
+        line_hear(&line);
+        line_leave(&line, &p->w.dest);
+    }
+    line_open_from(&line, &p->w.dest, "stranger:99");
+    again.head.flags = WIRE_GUARDED;
+    again.head.owner = OWNER;
+    line_header(&line, WIRE_MOVE, 0, 9);
+    line_say(&line, WIRE_RESERVE, &again, sizeof(again));
+    pump(p);
+    line_hear(&line);
+    assert_int_equal(line.refused.code, WIRE_E_BUSY);
+    line_leave(&line, &p->w.dest);
+    assert_false(p->gone);
+    assert_int_equal(seen.dest[PROTECT_COMMIT] + seen.dest[PROTECT_ABORT] + seen.dest[PROTECT_LINK_LOST], 0);
+    unchanged(p, 1);
+}
+
 /* What is held for a checkpoint counts, too. */
 static void test_limit(void **state)
 {
@@ -286,8 +366,15 @@ static void test_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),        cmocka_unit_test(test_counts), cmocka_unit_test(test_contents),
-        cmocka_unit_test(test_out_of_turn), cmocka_unit_test(test_limit),  cmocka_unit_test(test_in_pieces),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_contents),
+        cmocka_unit_test(test_out_of_turn),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_wishes),
+        cmocka_unit_test(test_more_pages_than_there_are),
+        cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_in_pieces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
