@@ -20,6 +20,7 @@
 #include "hv/vm.h"
 #include "migrate/halves.h"
 #include "migrate/migration.h"
+#include "owners/asking.h"
 #include "guest/load/vm_report.h"
 #include "protect/protection.h"
 #include "stream/vm_history.h"
@@ -372,6 +373,8 @@ int command_start(struct call *call)
         return call_fail(call, -EBUSY, "%s: cannot start yet, its last move is ending, or its dirty log is in use",
                          vm->name);
     vm->image = image;
+    if (!asking_may_start(vm))
+        return acted(call, "start", 0);
     err = guest_power_on(vm, reason, sizeof(reason));
     if (err == -ENOENT)
         return call_fail(call, -EBUSY, "%s: cannot start, %s, expected it in images of [migration], or named here",

@@ -46,13 +46,24 @@ void asking_judged_by(const struct asking_judge *of_guests)
     judge = of_guests;
 }
 
+bool asking_may_start(struct vm *vm)
+{
+    return !judge || judge->may_start(vm);
+}
+
+bool asking_needed(const struct config *config, const struct config_vm *vm)
+{
+    return config_asks(config) && (vm->autostart == CONFIG_AUTOSTART_ASK ||
+                                   (vm->autostart == CONFIG_AUTOSTART_YES && config->witness.present));
+}
+
 void asking_start(const struct config *config)
 {
     unsigned count = 0;
 
     claims_listen(&claims_listener);
-    for (u32 i = 0; i < config->nr_vms && config_asks(config); i++) {
-        struct vm *vm = config->vm[i].autostart == CONFIG_AUTOSTART_ASK ? vm_find(config->vm[i].name) : NULL;
+    for (u32 i = 0; i < config->nr_vms; i++) {
+        struct vm *vm = asking_needed(config, &config->vm[i]) ? vm_find(config->vm[i].name) : NULL;
 
         if (!vm || vm->status != VM_CREATED)
             continue;
@@ -129,7 +140,7 @@ u64 asking_poll(void)
         struct vm *vm = asked_at(i);
 
         asked[i] = over || !vm ? 0 : vm->id;
-        if (vm && over && vm->status == VM_CREATED && (!judge || judge->may_start(vm)))
+        if (vm && over && vm->status == VM_CREATED && asking_may_start(vm))
             start(vm);
         else if (vm && due)
             claims_ask(vm);

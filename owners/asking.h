@@ -12,10 +12,15 @@
 #include "host/types.h"
 
 struct config;
+struct config_vm;
 struct vm;
 struct wire_claim;
 
 #define ASKING_MS 400
+
+/* Is this guest of the configuration started at boot only when others have been asked who has it? With a witness, which
+ * knows of copies that no machine names any more, `autostart = yes` asks, too. */
+bool asking_needed(const struct config *config, const struct config_vm *vm);
 
 /* Ask about the guests that launch_guests has left to this file. `config` stays valid. Boot, once. */
 void asking_start(const struct config *config);
@@ -38,6 +43,10 @@ struct asking_judge {
     bool (*starts)(const struct vm *vm);
 };
 void asking_judged_by(const struct asking_judge *of_guests);
+
+/* May a guest that does not run be started now, by a command? False: its judge starts it when it may be; it is
+ * elsewhere until then, and its reason says why. */
+bool asking_may_start(struct vm *vm);
 
 /* Do we still ask who has this VM, or does its judge? */
 bool asking_about(const struct vm *vm);

@@ -227,7 +227,9 @@ static bool may_start(struct vm *vm)
     while (starting < all + CONFIG_MAX_VMS - 1 && starting->id)
         starting++;
     starting->id = vm->id;
-    vm_stop(vm, VM_OFF, "the witness is asked whether it may start");
+    if (!vm_ended(vm))
+        vm_stop(vm, VM_OFF, "not started");
+    because(vm, "the witness is asked whether it may start");
     vm->elsewhere = MAX(vm->identity.epoch, 1);
     notary_init(&starting->notary, vm->identity.id);
     notary_read(&starting->notary, 0);

@@ -17,6 +17,7 @@
 #include "host/machine_end.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
+#include "owners/asking.h"
 
 #define LINGER_NS 100000000ULL
 
@@ -26,7 +27,7 @@ static u64 handover_tsc; /* when the firmware was left; 0: the first entry has b
 /* Is this guest started now? If other machines must be asked about it first, owners/asking.c starts it. */
 static bool starts_now(const struct config *config, const struct config_vm *vm)
 {
-    return vm->autostart == CONFIG_AUTOSTART_YES || (vm->autostart == CONFIG_AUTOSTART_ASK && !config_asks(config));
+    return vm->autostart != CONFIG_AUTOSTART_NO && !asking_needed(config, vm);
 }
 
 static bool launch(const struct config_vm *config, bool now)

@@ -135,6 +135,15 @@ bool asking_about(const struct vm *vm)
     return fake_migration.asking && !strcmp(vm->name, "web");
 }
 
+bool asking_may_start(struct vm *vm)
+{
+    if (fake_migration.judged) {
+        vm->status = VM_OFF;
+        vm->elsewhere = 1;
+    }
+    return !fake_migration.judged;
+}
+
 int asking_force(struct vm *vm, char *reason, size_t room)
 {
     return guest_power_on(vm, reason, room);

@@ -12,6 +12,7 @@ struct fake_migration {
     int cancel;                  /* what migration_cancel returns */
     enum source_state contested; /* what migration_contested says; SOURCE_OWNER: nothing */
     bool outgoing, busy;         /* busy: a move of one that has ended is ending */
+    bool judged;                 /* a witness is asked before a guest is started */
     bool asking;                 /* others are asked who has web */
     u64 contested_epoch;
     u64 stranded_epoch; /* of the copy that has come and is prepared; 0: none */

@@ -285,6 +285,11 @@ static void lives(void **state)
     assert_string_equal(call.error, "db: a VM of that name is here already, it is paused");
     assert_int_equal(run("create web kernel=kernel,memory=16M,cmdline=a=1,b"), 0);
     assert_string_equal(out.buffer.text, "{\"name\":\"web\",\"status\":\"created\",\"epoch\":3}");
+    fake_migration.judged = true; /* by the witness: it says later whether the guest may start */
+    assert_int_equal(run("start web"), 0);
+    assert_non_null(strstr(out.buffer.text, "\"status\":\"elsewhere\""));
+    fake_migration.judged = false;
+    vm_find("web")->elsewhere = 0;
     assert_int_equal(run("start web"), 0);
     assert_int_equal(run("create more kernel=kernel\n[net]\naddress=dhcp"), -EINVAL);
 }

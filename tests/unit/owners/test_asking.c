@@ -272,6 +272,51 @@ static void test_who_is_not_asked_about(void **state)
     }
 }
 
+static unsigned judged;
+
+static bool refuses(struct vm *vm)
+{
+    judged++;
+    vm_stop(vm, VM_OFF, "it asks the witness");
+    return false;
+}
+
+static bool starts(const struct vm *vm)
+{
+    (void)vm;
+    return false;
+}
+
+/* Where there is a witness, it judges each start: also by `autostart = yes`, and by a command. */
+static void test_the_witness_judges(void **state)
+{
+    static const struct asking_judge witness = { refuses, starts };
+    struct machine *machine = &machines[0];
+
+    (void)state;
+    here = NULL;
+    memset(machines, 0, sizeof(machines));
+    boot(0, 5, 0);
+    memset(asked, 0, sizeof(asked));
+    machine->config.vm[0].autostart = CONFIG_AUTOSTART_YES;
+    assert_false(asking_needed(&machine->config, &machine->config.vm[0]));
+    machine->config.witness.present = 1;
+    assert_true(asking_needed(&machine->config, &machine->config.vm[0]));
+    machine->config.vm[0].autostart = CONFIG_AUTOSTART_NO;
+    assert_false(asking_needed(&machine->config, &machine->config.vm[0]));
+    machine->config.vm[0].autostart = CONFIG_AUTOSTART_YES;
+    assert_true(asking_may_start(&machine->vm));
+    asking_judged_by(&witness);
+    asking_start(&machine->config);
+    assert_true(asking_about(&machine->vm));
+    while (asking_poll() != ~0ULL)
+        now += 10000000;
+    assert_int_equal(judged, 1);
+    assert_int_equal(machine->vm.status, VM_OFF);
+    assert_false(asking_may_start(&machine->vm));
+    asking_judged_by(NULL);
+}
+
 /* To who claims the guest under an epoch so low that ours is noise to him, we say one that he believes; to all others
  * ours. */
 static void test_said_to_be_believed(void **state)
@@ -527,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_asking_is_short),
         cmocka_unit_test(test_a_machine_that_stood_still),
         cmocka_unit_test(test_who_is_not_asked_about),
+        cmocka_unit_test(test_the_witness_judges),
         cmocka_unit_test(test_said_to_be_believed),
         cmocka_unit_test(test_owners_differ),
         cmocka_unit_test(test_deaf_or_lied_to),
