@@ -4,20 +4,40 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "guest/load/images.h"
 #include "host/log.h"
+#include "hv/vm.h"
 #include "migrate/migration.h"
 #include "migrate/moves.h"
 #include "migrate/vm_source.h"
 #include "owners/claims.h"
 
+/* Is the VM on this machine, where its files are of use to nobody else? */
+static bool is_here(const struct move *move)
+{
+    list_for_each (node, vm_list()) {
+        const struct vm *vm = container_of(node, struct vm, node);
+
+        if (!memcmp(vm->identity.id, move->vm_id, VM_ID) && vm_alive(vm))
+            return true;
+    }
+    return false;
+}
+
 /* Why its files can't be sent now; NULL: they can. */
 static const char *misfit(const struct move *move)
 {
+    if (move->live && move->live->stage == STAGE_FOLLOW)
+        return "they follow it already: see query-migrate";
+    if (move->live && move->live->stage > STAGE_SERVE)
+        return "the end of its move is just being said, expected it a second later";
     if (move->live)
         return "its move is not over: see query-migrate";
+    if (is_here(move))
+        return "it is on this machine";
     if (move->request.check || move->request.file.ops || move->stats.status != MIGRATE_COMPLETED)
         return "its last move has not brought it anywhere";
     return NULL;

@@ -220,6 +220,9 @@ def test_files_are_sent_later(site):
     site.b.wait_for("it is off", lambda: site.b.guests()["echo"] == "off")
     site.a.post("/v1/migrate-files", name="echo")
     assert "no guest that its files are for" in images(site.a, "failed")["reason"]
+    site.b.post("/v1/vms/echo/start")
+    assert site.b.godwit("migrate", "echo", site.a.address).returncode == 0
+    assert site.a.refused("/v1/migrate-files", name="echo")[1].endswith("it is on this machine")
 
 
 def test_linux_and_its_files(site):
