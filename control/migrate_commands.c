@@ -229,13 +229,13 @@ int command_migrate_files(struct call *call)
         return call_fail(call, -ENOENT, "no move of a virtual machine '%.32s' from here is known", call->arg[0].text);
     if (stop && vm_files_stop(move))
         return call_fail(call, -EBUSY, "%s: no files are following it", move->name);
-    err = stop ? 0 : vm_files_send(move, &reason);
+    err = stop ? 0 : vm_files_send(move, migration_settings()->max_bandwidth, &reason);
     if (err)
         return call_fail(call, err, "%s: cannot send its files after it, %s", move->name, reason);
     move_peer(&move->request, peer);
     json_string(call->out, "vm", move->name);
     json_string(call->out, "peer", peer);
-    json_string(call->out, "images", migrate_files_name(move_stats(move)->files));
+    json_string(call->out, "images", migrate_files_name(move_files(move)));
     return 0;
 }
 

@@ -131,12 +131,14 @@ static void put_warnings(struct json *out, const struct migrate_stats *stats)
 }
 
 /* Write what has become of the files from which it starts. */
-static void put_files(struct json *out, const struct migrate_stats *stats)
+static void put_files(struct json *out, const struct move *move)
 {
-    if (stats->files == FILES_NONE)
+    const struct migrate_stats *stats = move_stats(move);
+
+    if (move_files(move) == FILES_NONE)
         return;
     json_object(out, "images");
-    json_string(out, "status", migrate_files_name(stats->files));
+    json_string(out, "status", migrate_files_name(move_files(move)));
     json_number(out, "bytes", stats->file_bytes);
     json_string(out, "reason", stats->files_reason);
     json_close(out);
@@ -253,7 +255,7 @@ static void put_move(struct json *out, const struct move *move)
     json_number(out, "frames-forwarded", stats->forwarded);
     json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
     json_number(out, "write-limit", stats->write_limit);
-    put_files(out, stats);
+    put_files(out, move);
     put_warnings(out, stats);
     put_missing(out, missing, ms);
     put_ram(out, stats);

@@ -23,6 +23,7 @@
 #include "stream/tcp_transport.h"
 #include "migrate/vm_dest.h"
 #include "migrate/vm_ended.h"
+#include "migrate/vm_files.h"
 #include "stream/vm_history.h"
 #include "migrate/vm_source.h"
 #include "host/frame.h"
@@ -314,13 +315,17 @@ struct migration_totals migration_totals(void)
 /* No move of this VM is under way any more. */
 static void source_clear(struct vm_source *from)
 {
-    if (from->move)
+    struct move *move = from->move;
+
+    if (move)
         move_end(from);
     if (!from->gone)
         return;
     forward_end(&from->forward);
     list_del(&from->node);
     free(from);
+    if (move)
+        vm_files_due(move, settings.max_bandwidth);
 }
 
 /* Do the source's next step. Returns true if more can be done at once. */

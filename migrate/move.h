@@ -43,5 +43,6 @@ struct move {
     const struct source *live; /* its statistics while it is under way; NULL: it is over, see `stats` */
     struct migrate_stats stats;
     struct guest_image image; /* what its guest starts from; where its files lie may have changed */
+    bool files_wanted;        /* they follow it when the end of the move is said: vm_files_send */
     u64 began;                /* clock_ns */
 };

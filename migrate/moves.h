@@ -23,3 +23,9 @@ struct move *moves_find(const char *name);
 
 /* What it does, or did. */
 const struct migrate_stats *move_stats(const struct move *move);
+
+/* What has become of the files from which its guest starts: those that are wanted come. */
+static inline enum migrate_files move_files(const struct move *move)
+{
+    return move->files_wanted ? FILES_COMING : move_stats(move)->files;
+}

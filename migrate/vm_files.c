@@ -10,7 +10,6 @@
 #include "guest/load/images.h"
 #include "host/log.h"
 #include "hv/vm.h"
-#include "migrate/migration.h"
 #include "migrate/moves.h"
 #include "migrate/vm_source.h"
 #include "owners/claims.h"
@@ -27,13 +26,17 @@ static bool is_here(const struct move *move)
     return false;
 }
 
+/* Does the guest run there, while the end of its move is still to be said, or its files follow? */
+static bool is_left(const struct move *move)
+{
+    return move->live && move->live->handoff.state == SOURCE_GONE;
+}
+
 /* Why its files can't be sent now; NULL: they can. */
 static const char *misfit(const struct move *move)
 {
-    if (move->live && move->live->stage == STAGE_FOLLOW)
+    if (is_left(move))
         return "they follow it already: see query-migrate";
-    if (move->live && move->live->stage > STAGE_SERVE)
-        return "the end of its move is just being said, expected it a second later";
     if (move->live)
         return "its move is not over: see query-migrate";
     if (is_here(move))
@@ -44,10 +47,14 @@ static const char *misfit(const struct move *move)
 }
 
 /* As a source whose guest is gone, and has its copy here freed. */
-int vm_files_send(struct move *move, const char **reason)
+int vm_files_send(struct move *move, u64 max_bandwidth, const char **reason)
 {
     struct vm_source *from;
 
+    if (is_left(move) && !move->live->settings.follow) {
+        move->files_wanted = true;
+        return 0;
+    }
     *reason = misfit(move);
     if (*reason)
         return -EBUSY;
@@ -60,7 +67,7 @@ int vm_files_send(struct move *move, const char **reason)
     from->image = move->image;
     image_locate(&from->image, move->vm_id);
     source_init(&from->source, &vm_source_ops, from, move->vm_id, move->stats.epoch, claims_owner());
-    if (source_send_files(&from->source, move->name, &move->stats, migration_settings()->max_bandwidth)) {
+    if (source_send_files(&from->source, move->name, &move->stats, max_bandwidth)) {
         free(from);
         return -ENOMEM;
     }
@@ -71,8 +78,21 @@ int vm_files_send(struct move *move, const char **reason)
     return 0;
 }
 
-int vm_files_stop(const struct move *move)
+void vm_files_due(struct move *move, u64 max_bandwidth)
 {
+    const char *reason;
+
+    if (move->files_wanted && vm_files_send(move, max_bandwidth, &reason))
+        pr_warn("%s: cannot send its files after it, %s", move->name, reason);
+    move->files_wanted = false;
+}
+
+int vm_files_stop(struct move *move)
+{
+    if (move->files_wanted) {
+        move->files_wanted = false;
+        return 0;
+    }
     list_for_each (node, &vm_sources) {
         struct vm_source *from = container_of(node, struct vm_source, node);
 

@@ -243,8 +243,9 @@ struct move *moves_find(const char *name)
     return move && !strcmp(move->name, name) ? move : NULL;
 }
 
-int vm_files_send(struct move *move, const char **reason)
+int vm_files_send(struct move *move, u64 max_bandwidth, const char **reason)
 {
+    (void)max_bandwidth;
     *reason = "its last move has not brought it anywhere";
     if (move->stats.status != MIGRATE_COMPLETED)
         return -EBUSY;
@@ -252,7 +253,7 @@ int vm_files_send(struct move *move, const char **reason)
     return 0;
 }
 
-int vm_files_stop(const struct move *move)
+int vm_files_stop(struct move *move)
 {
     bool come = move->stats.files == FILES_COMING;
 
