@@ -377,6 +377,8 @@ static bool key_parse(struct parser *p, struct span line)
         return refuse(p, named(p, name), "given twice, expected once",
                       p->section == &global_section ? " in the file" : " in a section");
     p->seen |= 1u << i;
+    if (table[i].offset == offsetof(struct config_vm, protect) && p->vm)
+        p->vm->protect_line = p->line;
     return value_cut(p, &table[i], span_trim((struct span){ line.at + 1, line.len - 1 }), &value) &&
            value_set(p, &table[i], value);
 }

@@ -99,6 +99,7 @@ struct config_vm {
     uint32_t dirty_drop;       /* one of so many pages is withheld from the check; 0: none is */
     struct config_server protect[CONFIG_PROTECT]; /* in the order of the file; port 0: no more */
     uint32_t protect_interval;                    /* ms; 0: the default */
+    uint32_t protect_line;                        /* of the key protect */
     uint32_t line;                                /* of the section header, for messages about the whole section */
 };
 

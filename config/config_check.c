@@ -103,52 +103,31 @@ static bool ports_differ(const struct config *config, struct config_error *error
     for (unsigned i = 0; i < COUNT(test_ports) && config->net.test_services; i++)
         if (config->api.port == test_ports[i] || config->migration.port == test_ports[i])
             return config_refuse(error, 0, "port",
-                                 "7, 9 and 19 are those of test-services, expected another, or "
-                                 "test-services = no");
+                                 "7, 9 and 19 are those of test-services, expected another, or test-services = no");
     return true;
 }
 
-static bool net_right(const struct config *config, struct config_error *error)
-{
-    if (config->net.gateway.prefix && !config->net.address.prefix)
-        return config_refuse(
-            error, 0, "gateway",
-            "DHCP names the router, expected address = ADDRESS/LENGTH in the [net] section, or no gateway");
-    return true;
-}
-
-static bool api_right(const struct config *config, struct config_error *error)
-{
-    const struct config_api *api = &config->api;
-
-    if (api->port && !config->net.present)
-        return config_refuse(error, 0, "api", "it is served over the network, expected a [net] section, too");
-    if (api->token[0] && api->access == CONFIG_ACCESS_OPEN)
-        return config_refuse(error, 0, "access",
-                             "open would let everybody in without the token, expected access = token, "
-                             "or no token");
-    return true;
-}
-
-static bool migration_right(const struct config *config, struct config_error *error)
+/* Do the sections about the network agree with each other? */
+static bool sections_agree(const struct config *config, struct config_error *error)
 {
     const struct config_migration *migration = &config->migration;
 
+    if (config->net.gateway.prefix && !config->net.address.prefix)
+        return config_refuse(error, 0, "gateway",
+                             "DHCP names the router, expected address = ADDRESS/LENGTH in [net], or no gateway");
+    if (config->api.port && !config->net.present)
+        return config_refuse(error, 0, "api", "it is served over the network, expected a [net] section, too");
+    if (config->api.token[0] && config->api.access == CONFIG_ACCESS_OPEN)
+        return config_refuse(error, 0, "access",
+                             "open would let everybody in without the token, expected access = token, or no token");
     if (migration->port && !config->net.present)
         return config_refuse(error, 0, "migration", "guests come over the network, expected a [net] section, too");
     if (migration->incoming_memory && migration->incoming_memory_per_host > migration->incoming_memory)
         return config_refuse(error, 0, "incoming-memory-per-host",
-                             "it is above incoming-memory, which is for all hosts, "
-                             "expected as much at most");
+                             "it is above incoming-memory, which is for all hosts, expected as much at most");
     if (migration->peers[0].port && !config->net.address.prefix)
         return config_refuse(error, 0, "peers",
-                             "they are asked before DHCP has an address, expected address = ADDRESS/LENGTH "
-                             "in the [net] section");
-    return true;
-}
-
-static bool witness_right(const struct config *config, struct config_error *error)
-{
+                             "they are asked before DHCP has an address, expected address = ADDRESS/LENGTH in [net]");
     if (config->witness.present && !config->witness.url[0].port)
         return config_refuse(error, 0, "url", "missing in section [witness], expected url = http://ADDRESS:PORT");
     if (config->witness.present && !config->net.present)
@@ -156,11 +135,27 @@ static bool witness_right(const struct config *config, struct config_error *erro
     return true;
 }
 
+/* Has each guest that is to be protected what that takes (docs/failover.md, "Configuration")? */
+static bool protect_right(const struct config *config, struct config_error *error)
+{
+    for (const struct config_vm *vm = config->vm; vm < config->vm + config->nr_vms; vm++) {
+        bool yes = vm->autostart == CONFIG_AUTOSTART_YES, mac = config_bytes_equal(vm->mac, vm->mac, CONFIG_MAC);
+        const char *want = !config->migration.port       ? "its copies go by [migration], expected such a section, too"
+                           : !config->net.address.prefix ? "expected address = ADDRESS/LENGTH in [net]"
+                           : !mac ? "its identity must be the same at both machines, expected a mac, too"
+                           : yes  ? "autostart = yes would start it beside its copy, expected ask or no"
+                                  : NULL;
+
+        if (vm->protect[0].port && want)
+            return config_refuse(error, vm->protect_line, "protect", want);
+    }
+    return true;
+}
+
 bool config_check(const struct config *config, struct config_error *error)
 {
     if (!config->nr_vms && !config->net.present && !config->api.port && !config->migration.port)
         return config_refuse(error, 0, "vm", "no virtual machine, expected a section [vm NAME], or [net]");
-    return vms_differ(config, error) && files_differ(config, error) && net_right(config, error) &&
-           api_right(config, error) && migration_right(config, error) && witness_right(config, error) &&
-           ports_differ(config, error);
+    return vms_differ(config, error) && files_differ(config, error) && sections_agree(config, error) &&
+           ports_differ(config, error) && protect_right(config, error);
 }

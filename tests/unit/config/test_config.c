@@ -337,7 +337,7 @@ static const struct {
     { "[net]\naddress=192.0.2.1/24\n[migration]\npeers = 192.0.2.2 192.0.2.2:4900\n", 4, "peers", "no two the same" },
     { "[net]\n[migration]\npeers = 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.8 1.1.1.9\n", 3,
       "peers", "1 to 8" },
-    { "[net]\n[migration]\npeers = 192.0.2.2\n", 0, "peers", "expected address = ADDRESS/LENGTH in the [net]" },
+    { "[net]\n[migration]\npeers = 192.0.2.2\n", 0, "peers", "expected address = ADDRESS/LENGTH in [net]" },
     { "[net]\n[migration]\nimages = 1 2 3 4 5 6 7 8 9\n", 3, "images", "1 to 8 paths" },
     { "[net]\n[migration]\ndowntime-limit = 0\n", 3, "downtime-limit", "milliseconds from 1 to 60000" },
     { "[net]\n[migration]\nmax-bandwidth = 65G\n", 3, "max-bandwidth", "such as 100M" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The section [witness] of godwit.cfg. */
+/* The section [witness] of godwit.cfg, and what it takes to protect a guest. */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,6 +81,15 @@ static void refusals(void **state)
           "http://1.0.0.4 http://1.0.0.5 http://1.0.0.6\n",
           3, "url", "1 to 5 URLs" },
         { "[net]\n[witness]\nkey = x\n", 3, "key", "unknown key, expected url or timeout in the [witness] section" },
+        { "[net]\naddress=192.0.2.1/24\n[vm a]\nkernel = k\nmac = 52:54:00:12:34:56\nprotect = 192.0.2.2\n", 6,
+          "protect", "expected such a section, too" },
+        { "[net]\n[migration]\n[vm a]\nkernel = k\nprotect = 192.0.2.2\nmac = 52:54:00:12:34:56\n", 5, "protect",
+          "expected address = ADDRESS/LENGTH in [net]" },
+        { "[net]\naddress=192.0.2.1/24\n[migration]\n[vm a]\nkernel = k\nprotect = 192.0.2.2\n[vm b]\nkernel=k\n", 6,
+          "protect", "expected a mac, too" },
+        { "[net]\naddress=192.0.2.1/24\n[migration]\n[vm a]\nkernel=k\nmac = 52:54:00:12:34:56\nprotect = 192.0.2.2\n"
+          "autostart = yes\n",
+          7, "protect", "expected ask or no" },
     };
 
     (void)state;
