@@ -4,8 +4,8 @@
  * that comes later finds another value than the expected one.
  *
  * All members must belong to one etcd: of two etcds each would have a winner. So an answer counts only if no other
- * member has said that it belongs to another cluster. If an etcd was made anew, this holds again as soon as each member
- * has answered once.
+ * member has said that it belongs to another cluster, in the last minute. If an etcd was made anew, this holds again as
+ * soon as each member has answered once, or was silent for so long.
  */
 #define LOG_PREFIX "witness"
 #include "owners/witness.h"
@@ -23,6 +23,8 @@
 #include "host/panic.h"
 #include "net/tcp_stream.h"
 #include "net/http_exchange.h"
+
+#define FORGET_NS 60000000000ULL /* what a member said before counts no longer */
 
 struct witness_request {
     struct list node;
@@ -134,12 +136,16 @@ static void member_answered(const struct witness_request *request)
         own.preferred = request->member;
 }
 
-/* Do all members that have answered say that they belong to this cluster? */
+/* Do all members say that they belong to this cluster? One that does not answer any more is not asked for ever. */
 static bool one_cluster(u64 cluster)
 {
-    for (unsigned i = 0; i < own.count; i++)
-        if (own.member[i].cluster && own.member[i].cluster != cluster)
+    for (unsigned i = 0; i < own.count; i++) {
+        const struct witness_member *member = &own.member[i];
+        bool lost = !member->answering && clock_ns() - member->named > FORGET_NS;
+
+        if (member->cluster && member->cluster != cluster && !lost)
             return false;
+    }
     return true;
 }
 
@@ -147,13 +153,16 @@ static void take_answer(struct witness_request *request)
 {
     const struct http_exchange *exchange = &request->exchange;
     struct witness_outcome *outcome = &request->outcome;
+    struct witness_member *member = &own.member[request->member];
     struct etcd_answer answer;
     bool done;
 
     etcd_answer(&request->question, exchange->answer.status, exchange->bytes + exchange->answer.head,
                 exchange->answer.body, &answer);
-    if (answer.cluster)
-        own.member[request->member].cluster = answer.cluster;
+    if (answer.cluster) {
+        member->cluster = answer.cluster;
+        member->named = clock_ns();
+    }
     if (!answer.fault[0] && !one_cluster(answer.cluster))
         snprintf(answer.fault, sizeof(answer.fault), "another member belongs to another cluster than its %lx",
                  answer.cluster);

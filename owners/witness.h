@@ -51,6 +51,7 @@ struct witness_member {
     u64 answered, failed;
     u64 ns;         /* how long its last answer took */
     u64 cluster;    /* whose member it says it is; 0: it has not answered */
+    u64 named;      /* clock_ns: when it said so last */
     char fault[96]; /* why its last question failed; "": it did not */
 };
 

@@ -153,6 +153,36 @@ static void two_clusters(void **state)
     assert_int_equal(read_key(), WITNESS_READ);
 }
 
+/* A member that is lost for good, of an etcd that was made anew, keeps nobody waiting for longer than a minute; one
+ * that answers does. */
+static void a_lost_member(void **state)
+{
+    (void)state;
+    rig.server[0].cluster = rig.server[1].cluster = 5;
+    for (u64 end = rig.now + 120000000000ULL; rig.now < end; rig.now += 1000000000)
+        assert_int_equal(read_key(), WITNESS_UNREACHABLE);
+    rig.server[2].conduct = VANISHED;
+    for (u64 end = rig.now + 59000000000ULL; rig.now < end; rig.now += 1000000000)
+        assert_int_equal(read_key(), WITNESS_UNREACHABLE);
+    rig.now += 2000000000;
+    assert_int_equal(read_key(), WITNESS_READ);
+    /* If it comes back as it was, there are two etcds again. */
+    rig.server[2].conduct = ANSWERS;
+    assert_int_equal(read_at(2), WITNESS_UNREACHABLE);
+    assert_int_equal(read_key(), WITNESS_UNREACHABLE);
+}
+
+/* A machine that stood for long itself still knows what those have said whom it has not asked since. */
+static void a_machine_that_stood(void **state)
+{
+    (void)state;
+    rig.now += 300000000000ULL;
+    rig.server[2].cluster = 5;
+    assert_int_equal(read_at(2), WITNESS_UNREACHABLE);
+    rig.server[2].cluster = rig.server[0].cluster;
+    assert_int_equal(read_key(), WITNESS_READ);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -161,6 +191,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(strange_swaps, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(the_server_closes, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(two_clusters, witness_setup, witness_teardown),
+        cmocka_unit_test_setup_teardown(a_lost_member, witness_setup, witness_teardown),
+        cmocka_unit_test_setup_teardown(a_machine_that_stood, witness_setup, witness_teardown),
     };
 
     return cmocka_run_group_tests(tests, witness_group_setup, NULL);
