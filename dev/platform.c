@@ -143,12 +143,15 @@ static void tell_that_it_stood(struct vm *vm)
     __atomic_store_n(&vm->behind, here ? 0 : vm->behind ? vm->behind : clock_ns(), __ATOMIC_RELEASE);
 }
 
+/* After a checkpoint, of which there are many in a second, its watchdogs go on. */
 void platform_thaw(struct vm *vm)
 {
     struct platform *platform = platform_of(vm);
+    bool stood = rdtsc() - platform->timers.frozen > clock_ns_to_ticks(STOOD_NS);
 
     timers_thaw(&platform->timers);
-    tell_that_it_stood(vm);
+    if (stood || !structures_here(vm))
+        tell_that_it_stood(vm);
     virtio_net_resume(&platform->net);
 }
 

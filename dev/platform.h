@@ -17,6 +17,8 @@
 #include "dev/virtio_rng.h"
 #include "hv/vm.h"
 
+#define STOOD_NS 100000000ULL /* far below the seconds after which a guest's watchdogs report */
+
 struct platform {
     struct timers timers;
     struct apic_bus apics;
@@ -40,9 +42,9 @@ static inline struct platform *platform_of(const struct vm *vm)
 
 /*
  * freeze: the VM stands (vm_freeze) so that it can be saved; its time and network card stop. thaw: the VM goes on here,
- * and the time has passed for it. arrive: the VM goes on here for the first time, after its guest has stood for
- * pause_ns; the vcpus' TSC offsets are those of the moment in which it was frozen, and arrive moves them and everything
- * that counts by them. Host loop.
+ * and the time has passed for it; it is told that it stood if that was for more than STOOD_NS. arrive: the VM goes on
+ * here for the first time, after its guest has stood for pause_ns; the vcpus' TSC offsets are those of the moment in
+ * which it was frozen, and arrive moves them and everything that counts by them. Host loop.
  */
 void platform_freeze(struct vm *vm);
 void platform_thaw(struct vm *vm);

@@ -177,11 +177,11 @@ static void test_it_is_told_that_it_stood(void **unused)
 
     rig.turns->waits(vcpu);
     platform_freeze(&rig.new.vm);
-    rig.tsc += clock_ns_to_ticks(1000);
+    rig.tsc += clock_ns_to_ticks(STOOD_NS + 1000);
     platform_thaw(&rig.new.vm);
     rig.turns->goes_on(vcpu);
     assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
-    assert_in_range(stolen(), 5996, 6004);
+    assert_in_range(stolen(), STOOD_NS + 5996, STOOD_NS + 6004);
 
     clock_flags_clear();
     rig.turns->waits(vcpu);
@@ -190,7 +190,23 @@ static void test_it_is_told_that_it_stood(void **unused)
     platform_arrive(&rig.new.vm, 2000);
     rig.turns->goes_on(vcpu);
     assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
-    assert_in_range(stolen(), 7994, 8006);
+    assert_in_range(stolen(), STOOD_NS + 7994, STOOD_NS + 8006);
+}
+
+/* By checkpoints its watchdogs are not begun anew: a guest that hangs while it is protected shall be reported. */
+static void test_checkpoints_are_no_pauses(void **unused)
+{
+    (void)unused;
+    machine_init(&rig.old);
+    machine_init(&rig.new);
+    assert_int_equal(rig.pv_msrs->write(&rig.new.vcpu[1], MSR_KVM_SYSTEM_TIME, CLOCK | 1), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        platform_freeze(&rig.new.vm);
+        rig.tsc += clock_ns_to_ticks(STOOD_NS / 20);
+        platform_thaw(&rig.new.vm);
+        rig.tsc += clock_ns_to_ticks(25000000);
+        assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE);
+    }
 }
 
 /* A guest arrives, and its structures are in missing pages: all vcpus wait for all of them, because the programs of one
@@ -343,6 +359,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_every_device_moves, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_other_frequency, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_it_is_told_that_it_stood, platform_rig_setup, platform_rig_teardown),
+        cmocka_unit_test_setup_teardown(test_checkpoints_are_no_pauses, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_structures_in_missing_pages, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_clocks_stay_together, platform_rig_setup, platform_rig_teardown),
         cmocka_unit_test_setup_teardown(test_init_forgets_where, platform_rig_setup, platform_rig_teardown),
