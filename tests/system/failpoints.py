@@ -180,8 +180,7 @@ class Failure:
         self.net.ip(f"rule add {rule}")
         if self.point.phase in WAITING:
             self.witness_is_back()
-            named = f"{'secondary' if self.point.phase == 'joining' else 'owner'} {self.secondary.address}:"
-            self.look("the witness has done what it was asked for", lambda: named in (self.pair.text() or ""))
+            self.witness.get("any")  # it answers again
         else:
             self.client.goes_on()
         self.net.ip(f"rule delete {rule}")
@@ -245,13 +244,16 @@ class Failure:
         return {"secondary"} if loses or phase == "taking over" else {"primary"}
 
     def who(self):
-        """Where it runs, or NOBODY when the secondary has freed its copy, or leaves it to an operator."""
+        """Where it runs; or NOBODY, when the secondary has freed its copy or leaves it to an operator, or has died when
+        it had won."""
         names = {self.primary: "primary", self.secondary: "secondary"}
 
         def known():
             host = self.running()
             if host or NOBODY not in self.expected():
                 return names.get(host)
+            if self.secondary in self.dead:
+                return NOBODY if self.primary.guests().get("linux") == "superseded" else None
             copy = self.secondary.guests().get("linux")
             return NOBODY if copy is None or copy == "prepared" and self.given_up() else None
         return self.look("it is known who runs it", known)
