@@ -47,6 +47,7 @@ int command_protect(struct call *call)
 static int force(struct call *call, struct vm *vm, u64 epoch)
 {
     const struct protection *p = protection_of(vm);
+    const char *reason = "";
 
     if (!p || !p->guarded)
         return call_fail(call, -EBUSY, "%s: there is nothing to force, it is %s", vm->name,
@@ -56,9 +57,8 @@ static int force(struct call *call, struct vm *vm, u64 epoch)
                          "%s: force is for who knows that the other machine does not run it, and never undone: repeat "
                          "the epoch, %lu, to confirm",
                          vm->name, (unsigned long)p->guard.epoch);
-    if (protection_force(vm))
-        return call_fail(call, -EBUSY, "%s: there is nothing to force, this machine knows that it may run it",
-                         vm->name);
+    if (protection_force(vm, &reason))
+        return call_fail(call, -EBUSY, "%s: there is nothing to force, %s", vm->name, reason);
     json_string(call->out, "vm", call->arg[0].vm->name);
     return 0;
 }
@@ -67,17 +67,22 @@ int command_unprotect(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
     const struct protection *p = protection_of(vm);
+    int err;
 
     if (p && protection_is_secondary(p))
         return call_fail(call, -EBUSY,
                          "%s: this machine has its copy, expected unprotect at the one that runs it; see resolve",
                          vm->name);
     if (call->arg[1].given && p && p->guarded) {
-        protection_end(vm);
-        return force(call, vm, call->arg[1].number);
+        err = force(call, vm, call->arg[1].number);
+        if (!err)
+            protection_end(vm);
+        return err;
     }
-    if (protection_end(vm))
-        return call_fail(call, -EBUSY, "%s: it is not protected", vm->name);
+    err = protection_end(vm);
+    if (err)
+        return call_fail(call, -EBUSY, "%s: it is %s", vm->name,
+                         err == -ENOENT ? "not protected" : "just handed to the other machine, expected it there soon");
     put_state(call->out, vm);
     return 0;
 }

@@ -374,6 +374,8 @@ static bool listen(struct dest_session *session)
 
     if (session->inbox.bytes != before)
         session->last_heard = now(session->dest);
+    if (session->inbox.bytes != before && session->incoming)
+        session->incoming->heard = session->last_heard;
     /* As long as bytes flow, the inbox is hardly ever seen between two records. */
     if (event > INBOX_NOTHING)
         session->last_whole = session->last_heard;

@@ -49,12 +49,14 @@ struct incoming {
     bool cold, stopped; /* the guest starts anew here; or does not, until somebody says so */
     bool announce;      /* announce the guest as soon as RUNNING is said */
     bool follows;       /* the files from which it starts are to follow it, and have not come yet */
+    bool forgotten;     /* it was given up, and nothing is to be said of it: no connection finds it again */
     bool settled; /* the source knows how the move ended and is not in doubt: it has said so, or the operator has */
     struct handoff_dest handoff;
     u64 stamp;            /* order of acceptance */
     enum wire_code error; /* why the guest did not come to run here */
     char reason[WIRE_REASON];
     struct dest_session *session;
+    u64 heard;                    /* ns: when anything has last come from its source */
     struct dest_protect *protect; /* it is to be kept up to date by checkpoints (dest_protect.c); NULL: no */
     struct dest_session *lane;    /* split: the second connection; NULL: none */
     bool demand;                  /* split: the source sends only what is asked for, as far as we know */

@@ -49,7 +49,8 @@ struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch)
     for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
         struct incoming *in = &dest->incoming[i];
 
-        if (same_vm(in, vm_id) && in->handoff.epoch == epoch && (!newest || in->stamp > newest->stamp))
+        if (same_vm(in, vm_id) && !in->forgotten && in->handoff.epoch == epoch &&
+            (!newest || in->stamp > newest->stamp))
             newest = in;
     }
     return newest;

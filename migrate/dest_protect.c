@@ -345,6 +345,7 @@ static void let_run(struct dest *dest, struct incoming *in)
 int dest_protect(struct dest *dest, const void *vm, enum protect_order order)
 {
     static const struct outcome freed = { WIRE_E_CANCEL, "its source goes on without this copy" };
+    static const struct outcome given_up = { WIRE_E_CANCEL, "given up by an operator" };
     struct incoming *in = find(dest, vm);
 
     if (!in)
@@ -364,6 +365,14 @@ int dest_protect(struct dest *dest, const void *vm, enum protect_order order)
         in->settled = true; /* it is told, or knows */
         dest_decide(dest, in, HANDOFF_CANCEL, 0, freed);
         return 0;
+    case PROTECT_FORGET:
+        in->settled = in->forgotten = true;
+        if (in->session) {
+            session_close(in->session);
+            session_detach(in->session);
+        }
+        dest_decide(dest, in, HANDOFF_CANCEL, 0, given_up);
+        return 0;
     default: return -ENOENT;
     }
 }
@@ -382,7 +391,7 @@ bool dest_protect_info(const struct dest *dest, const void *vm, struct protect_i
         .peer = in->peer,
         .interval_ms = p->wish.interval_ms,
         .limit_ms = p->wish.limit_ms,
-        .heard = in->session ? in->session->last_heard : p->lost,
+        .heard = in->heard,
         .number = p->number,
         .pages = p->pages,
         .zero_pages = p->zero_pages,

@@ -44,11 +44,12 @@ enum protect_order {
     PROTECT_PAUSE,  /* behind PROTECT_PART: the guest stands until it is known who has it */
     PROTECT_STAND,  /* another machine has it: the copy here stands, superseded */
     /* Destination. */
-    PROTECT_SAY,   /* say CHECKPOINTED of the last checkpoint that is whole */
-    PROTECT_CLOSE, /* take no more checkpoints, and no other attempt of the owner */
-    PROTECT_ADOPT, /* the guest runs here from now on, from the last checkpoint that is whole */
-    PROTECT_FREE,  /* the copy will never run: it is freed, and its source told */
-    PROTECT_STILL, /* say PREPARED: it may yet be let run */
+    PROTECT_SAY,    /* say CHECKPOINTED of the last checkpoint that is whole */
+    PROTECT_CLOSE,  /* take no more checkpoints, and no other attempt of the owner */
+    PROTECT_ADOPT,  /* the guest runs here from now on, from the last checkpoint that is whole */
+    PROTECT_FREE,   /* the copy will never run: it is freed, and its source told */
+    PROTECT_FORGET, /* it is freed, and its source told nothing but UNKNOWN: it may yet count as the owner's */
+    PROTECT_STILL,  /* say PREPARED: it may yet be let run */
 };
 
 struct vm;

@@ -7,7 +7,8 @@
  * Frames are held as the guest's driver has given them, with the work that they want of their card, and reach the
  * switch in the order in which they were sent. They are copied into a buffer of OUTPUT_BYTES. While there is no room
  * for the longest frame the guest's ring waits; nothing is ever dropped for want of room. Frames for the guest, and
- * what the hypervisor says in its name (net/announce.h), are not held. Host loop.
+ * what the hypervisor says in its name (net/announce.h), are not held: protect/guarding.c ends that when another
+ * machine may speak for the guest. Host loop.
  */
 #pragma once
 

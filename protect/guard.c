@@ -78,6 +78,7 @@ static const struct row {
     { GUARD_HANDED, GUARD_LINK_LOST, WITNESS, GUARD_PARTING, PART },
     { GUARD_HANDED, GUARD_WAITED, WITNESS, GUARD_PARTING, PART },
 
+    /* The driver leaves LOST, TAKEN and GONE to the ends of the stream: these rows say what is right there. */
     { GUARD_LOST, GUARD_FORCE, ALWAYS, GUARD_ALONE, GUARD_DO_RUN },
 
     { GUARD_STANDBY, GUARD_CHECKPOINT, ALWAYS, GUARD_STANDBY, GUARD_DO_SAY_CHECKPOINTED },

@@ -16,6 +16,7 @@
 #include "migrate/vm_protect.h"
 #include "net/netif.h"
 #include "net/output.h"
+#include "owners/announcer.h"
 #include "owners/claims.h"
 #include "protect/failovers.h"
 
@@ -77,9 +78,9 @@ static void ask(struct protection *p)
 static void go_on_alone(struct protection *p, struct vm *vm)
 {
     p->paused = false;
-    if (p->forced)
-        migration_resolve(vm, RESOLUTION_FORCE_RESUME);
-    else if (migration_protect(vm, PROTECT_ALONE, 0))
+    if (p->forced && !migration_resolve(vm, RESOLUTION_FORCE_RESUME))
+        return;
+    if (migration_protect(vm, PROTECT_ALONE, 0)) /* nothing is in doubt: COMMIT was not said yet */
         migration_cancel(vm);
 }
 
@@ -91,7 +92,7 @@ static void carry_out(struct protection *p, struct vm *vm, unsigned actions, u64
     } orders[] = {
         { GUARD_DO_CLOSE, PROTECT_CLOSE },          { GUARD_DO_SAY_QUERY, PROTECT_PART },
         { GUARD_DO_SAY_CHECKPOINTED, PROTECT_SAY }, { GUARD_DO_SAY_PREPARED, PROTECT_STILL },
-        { GUARD_DO_ADOPT, PROTECT_ADOPT },          { GUARD_DO_FREE, PROTECT_FREE },
+        { GUARD_DO_ADOPT, PROTECT_ADOPT },
     };
     u64 epoch = MAX(p->guard.epoch, p->notary.known ? p->notary.deed.epoch : 0);
 
@@ -111,6 +112,8 @@ static void carry_out(struct protection *p, struct vm *vm, unsigned actions, u64
     for (unsigned i = 0; i < ARRAY_SIZE(orders); i++)
         if (actions & orders[i].action)
             migration_protect(vm, orders[i].order, 0);
+    if (actions & GUARD_DO_FREE) /* if a takeover may be done, nobody is told that it is not */
+        migration_protect(vm, actions & GUARD_DO_SAY_ABORTED ? PROTECT_FREE : PROTECT_FORGET, 0);
     if (actions & GUARD_DO_PAUSE) /* a guest that is just being reset can't be stopped yet: see_late() tries again */
         p->paused = !migration_protect(vm, PROTECT_PAUSE, 0);
     if (actions & GUARD_DO_RUN)
@@ -129,28 +132,35 @@ static enum failover_cause cause_of(enum guard_event event)
     }
 }
 
+/* The one to here that is under way; NULL: none, or so many others have come since that its place is another's. */
+static struct failover *failover_of(const struct protection *p)
+{
+    return p->failover && !memcmp(p->failover->vm_id, p->vm_id, VM_ID) ? p->failover : NULL;
+}
+
 /* The secondary has left STANDBY, or ASKING. */
 static void note_failover(struct protection *p, const struct vm *vm, enum guard_event event, enum guard_state before)
 {
+    struct failover *failover = failover_of(p);
     struct protect_info info;
 
-    if (p->guard.state == GUARD_GONE && p->failover)
-        p->failover->lost = true;
+    if (p->guard.state == GUARD_GONE && failover)
+        failover->lost = true;
     if (p->guard.state == GUARD_GONE)
         p->failover = NULL;
     if (p->guard.state != GUARD_ASKING && p->guard.state != GUARD_TAKEN)
         return;
     if (before == GUARD_STANDBY) {
-        p->failover = failovers_add(vm);
-        p->failover->epoch = p->guard.epoch;
-        p->failover->cause = cause_of(event);
-        p->failover->heard = p->heartbeat.heard;
-        p->failover->noticed = clock_ns();
+        p->failover = failover = failovers_add(vm);
+        failover->epoch = p->guard.epoch;
+        failover->cause = cause_of(event);
+        failover->heard = p->heartbeat.heard;
+        failover->noticed = clock_ns();
         if (migration_protect_info(vm, &info))
-            p->failover->checkpoint = info.number;
+            failover->checkpoint = info.number;
     }
-    if (p->guard.state == GUARD_TAKEN)
-        p->failover->won = clock_ns();
+    if (p->guard.state == GUARD_TAKEN && failover)
+        failover->won = clock_ns();
 }
 
 /* --- Events ------------------------------------------------------------------------------------------------------- */
@@ -162,7 +172,7 @@ static void see_sent(struct protection *p)
     if (p->guard.asked || !notary_sent(&p->notary))
         return;
     guard_event(&p->guard, GUARD_SENT, NULL);
-    if (p->failover)
+    if (failover_of(p))
         p->failover->asked = clock_ns();
 }
 
@@ -183,6 +193,8 @@ static void event_with(struct protection *p, struct vm *vm, enum guard_event eve
         if (event != GUARD_DEED)
             snprintf(p->reason, sizeof(p->reason), "%s", events[event]);
         p->forced = event == GUARD_FORCE;
+        if (p->guard.state == GUARD_PARTING || p->guard.state == GUARD_HANDED) /* it is not held */
+            announcer_stop(vm);
     }
     carry_out(p, vm, actions, number);
 }
@@ -256,7 +268,7 @@ static void source_prepared(struct protection *p, struct vm *vm)
 
 static void checkpointed(struct protection *p, struct vm *vm, u64 number)
 {
-    heartbeat_note(&p->heartbeat);
+    heartbeat_note(&p->heartbeat, clock_ns());
     if (p->heartbeat.silent)
         return; /* this machine was away: its frames would be too late */
     if (p->guard.state == GUARD_PROTECTED)
@@ -349,7 +361,7 @@ static void dest_over(struct protection *p, struct vm *vm, u64 code)
         pr_info("%s: the copy of epoch %lu is void", vm->name, p->guard.epoch);
     if (!code) {
         failovers_won();
-        if (p->failover)
+        if (failover_of(p))
             p->failover->running = clock_ns();
         p->wanted = true;
         snprintf(p->reason, sizeof(p->reason), "it has just gone on here");
@@ -385,10 +397,7 @@ static void dest_reports(struct vm *vm, enum protect_event event, u64 number)
     if (!p || !p->guarded || event == PROTECT_STANDBY)
         return;
     switch (event) {
-    case PROTECT_CHECKPOINTED:
-        heartbeat_note(&p->heartbeat);
-        guarding_event(p, vm, GUARD_CHECKPOINT, number);
-        break;
+    case PROTECT_CHECKPOINTED: guarding_event(p, vm, GUARD_CHECKPOINT, number); break;
     case PROTECT_COMMIT: guarding_event(p, vm, GUARD_COMMIT, 0); break;
     case PROTECT_ABORT:
         guarding_event(p, vm, number == 0 ? GUARD_ABORT : number == 1 ? GUARD_QUERY : GUARD_GIVE_UP, 0);
@@ -423,7 +432,7 @@ static u64 see_late(struct protection *p, struct vm *vm)
     case GUARD_HANDED: late = GUARD_WAITED; break;
     default: return ~0ULL;
     }
-    if (p->paused || !p->prepared || p->hand)
+    if (p->paused || !p->prepared)
         return ~0ULL;
     if (clock_ns() - p->since > limit)
         guarding_event(p, vm, late, 0);
@@ -451,7 +460,7 @@ u64 guarding_poll(struct protection *p, struct vm *vm)
     migration_protect_info(vm, &info);
     if (p->beating) {
         if (info.heard > p->heartbeat.heard)
-            heartbeat_note(&p->heartbeat);
+            heartbeat_note(&p->heartbeat, info.heard);
         next = heartbeat_poll(&p->heartbeat, guard_keeps(&p->guard) && info.linked, info.number);
         if (p->heartbeat.silent)
             guarding_event(p, vm, GUARD_SILENT, 0);

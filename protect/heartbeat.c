@@ -31,10 +31,10 @@ static void look(struct heartbeat *heartbeat)
     heartbeat->looked = now;
 }
 
-void heartbeat_note(struct heartbeat *heartbeat)
+void heartbeat_note(struct heartbeat *heartbeat, u64 when)
 {
     look(heartbeat);
-    heartbeat->heard = heartbeat->looked;
+    heartbeat->heard = MAX(heartbeat->heard, when);
 }
 
 static struct heartbeat *find(const struct wire_beat *beat)
@@ -61,7 +61,7 @@ static void hear(const struct tcp_address *from, const u8 *bytes, size_t len)
         return;
     heartbeat->heard_seq = beat.seq;
     heartbeat->checkpoint = beat.checkpoint;
-    heartbeat_note(heartbeat);
+    heartbeat_note(heartbeat, clock_ns());
 }
 
 bool heartbeat_open(u16 port)

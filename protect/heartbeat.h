@@ -36,8 +36,8 @@ bool heartbeat_open(u16 port);
 void heartbeat_begin(struct heartbeat *heartbeat);
 void heartbeat_end(struct heartbeat *heartbeat);
 
-/* Something of the other machine has come over a connection: that counts like a beat. */
-void heartbeat_note(struct heartbeat *heartbeat);
+/* Something of the other machine has come over a connection at this time of clock_ns: that counts like a beat. */
+void heartbeat_note(struct heartbeat *heartbeat, u64 when);
 
 /* Say a beat if `says`, and one is due: it names the checkpoint. Returns the time of clock_ns by which it wants to be
  * called again. */

@@ -29,7 +29,7 @@ struct protection {
     struct heartbeat heartbeat;
     bool hand;                 /* COMMIT is to be said as soon as all that was held has gone */
     bool paused;               /* it was made to stand because nobody knows whose it is */
-    struct failover *failover; /* the one to here that is under way; NULL: none */
+    struct failover *failover; /* the one to here that is under way, as long as its place is this guest's; NULL: none */
 
     bool lost; /* the copy here is superseded: another machine has the guest, by its deed or by what it has said */
     struct notary notary;

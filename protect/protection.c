@@ -88,6 +88,8 @@ int protection_end(struct vm *vm)
 
     if (!p || !p->wanted)
         return -ENOENT;
+    if (p->guarded && p->guard.state == GUARD_HANDED)
+        return -EBUSY;
     p->wanted = false;
     if (p->guarded)
         guarding_event(p, vm, GUARD_LEAVE, 0);
@@ -103,16 +105,22 @@ int protection_failover(struct vm *vm)
     return p && p->guarded && p->guard.state == GUARD_PROTECTED ? migration_protect(vm, PROTECT_FINISH, 0) : -EBUSY;
 }
 
-int protection_force(struct vm *vm)
+int protection_force(struct vm *vm, const char **reason)
 {
     struct protection *p = protection_of(vm);
+    struct protect_info info = { .linked = false };
     enum guard_state before;
 
     if (!p || !p->guarded)
         return -ENOENT;
     before = p->guard.state;
+    migration_protect_info(vm, &info);
+    if (before == GUARD_STANDBY && info.linked && !p->heartbeat.silent)
+        return refuse(-EBUSY, "its primary is heard, and runs it: expected failover there, without force", reason);
+    if (before == GUARD_PROTECTED || before == GUARD_JOINING)
+        return refuse(-EBUSY, "its secondary is heard: expected unprotect without force", reason);
     guarding_event(p, vm, GUARD_FORCE, 0);
-    return p->guard.state == before ? -EBUSY : 0;
+    return p->guard.state == before ? refuse(-EBUSY, "this machine knows that it may run it", reason) : 0;
 }
 
 /* --- What is shown ------------------------------------------------------------------------------------------------ */

@@ -33,15 +33,16 @@ void protection_init(const struct config *config);
  */
 int protection_want(struct vm *vm, const struct tcp_address *peer, u32 interval, const char **reason);
 
-/* It is not to be protected any more. Returns 0, or -ENOENT: it was not to be. */
+/* It is not to be protected any more. Returns 0; -ENOENT: it was not to be; -EBUSY: it is just being handed over. */
 int protection_end(struct vm *vm);
 
 /* The secondary is to run it now. Returns 0, or -EBUSY: it is not protected. */
 int protection_failover(struct vm *vm);
 
 /* An operator knows that the other copy does not run and never will: at the primary the guest goes on alone; at the
- * secondary it is let run. Returns 0; -ENOENT: this guest has no guard; -EBUSY: its guard knows who has it. */
-int protection_force(struct vm *vm);
+ * secondary it is let run. Returns 0; -ENOENT: this guest has no guard; or, with a constant text in *reason, -EBUSY:
+ * its guard knows who has it, or the primary is heard. */
+int protection_force(struct vm *vm, const char **reason);
 
 enum protection_state protection_state(const struct vm *vm);
 const char *protection_state_name(enum protection_state state);

@@ -10,6 +10,7 @@
 #include "host/bits.h"
 #include "host/clock.h"
 #include "host/log.h"
+#include "host/panic.h"
 #include "guest/load/power.h"
 #include "net/tcp_stream.h"
 #include "owners/asking.h"
@@ -94,6 +95,7 @@ static void again(struct starting *starting)
     }
     starting->count = 0;
     starting->asking = false;
+    notary_stop(&starting->notary); /* no swap is in doubt */
     notary_read(&starting->notary, clock_ns() + AGAIN_NS);
 }
 
@@ -220,12 +222,15 @@ u64 starting_poll(void)
 /* Contract: struct asking_judge. */
 static bool may_start(struct vm *vm)
 {
-    struct starting *starting = all;
+    struct starting *starting = NULL;
 
     if (!witness_configured())
         return true;
-    while (starting < all + CONFIG_MAX_VMS - 1 && starting->id)
-        starting++;
+    for (unsigned i = 0; i < CONFIG_MAX_VMS && !starting; i++)
+        if (!all[i].id || all[i].id == vm->id)
+            starting = &all[i];
+    assert(starting); /* only guests of the configuration start by themselves */
+    forget(starting);
     starting->id = vm->id;
     if (!vm_ended(vm))
         vm_stop(vm, VM_OFF, "not started");
@@ -240,7 +245,7 @@ static bool may_start(struct vm *vm)
 static bool starts(const struct vm *vm)
 {
     for (unsigned i = 0; i < CONFIG_MAX_VMS; i++)
-        if (all[i].id == vm->id && all[i].notary.swaps && all[i].notary.sent)
+        if (all[i].id == vm->id && all[i].notary.swaps && notary_sent(&all[i].notary))
             return true;
     return false;
 }

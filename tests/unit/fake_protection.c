@@ -58,8 +58,9 @@ int protection_failover(struct vm *vm)
     return fake_protection.failover;
 }
 
-int protection_force(struct vm *vm)
+int protection_force(struct vm *vm, const char **reason)
 {
+    *reason = "its secondary is heard";
     (void)vm;
     fake_protection.forced++;
     return fake_protection.force;

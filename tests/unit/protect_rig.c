@@ -17,6 +17,7 @@
 #include "net/netif.h"
 #include "net/output.h"
 #include "net/udp_port.h"
+#include "owners/announcer.h"
 #include "owners/claims.h"
 #include "owners/witness_watch.h"
 #include "protect/starting.h"
@@ -90,6 +91,12 @@ void rig_beat(void)
     hears(&peer, (const u8 *)&said, sizeof(said));
 }
 
+void announcer_stop(const struct vm *guest)
+{
+    (void)guest;
+    rig.announces = false;
+}
+
 /* --- Output ------------------------------------------------------------------------------------------------------- */
 
 int port_output_hold(struct port *port)
@@ -153,7 +160,7 @@ int migration_protect(struct vm *copy, enum protect_order order, u64 epoch)
         rig.has_end = rig.active = false;
         vm.status = order == PROTECT_STAND ? VM_PAUSED : VM_RUNNING;
         rig.watcher->source(copy, PROTECT_OVER, WIRE_E_LINK);
-    } else if (order == PROTECT_ADOPT || order == PROTECT_FREE) {
+    } else if (order == PROTECT_ADOPT || order == PROTECT_FREE || order == PROTECT_FORGET) {
         rig.has_end = false;
         vm.status = VM_RUNNING;
         vm.identity.epoch = E;
@@ -197,7 +204,7 @@ int migration_resolve(struct vm *guest, enum resolution resolution)
 {
     (void)guest;
     rig.given_up += resolution == RESOLUTION_FORCE_GIVE_UP;
-    return 0;
+    return rig.doubt ? 0 : -ENOENT;
 }
 
 bool migration_heard(const struct wire_claim *claim)

@@ -34,7 +34,9 @@ struct protect_rig {
     bool refuses; /* the other machine: each attempt fails at once */
     u64 claimed;  /* the epoch of the last claim of another machine */
     unsigned given_up;
-    bool resets; /* the guest is just being reset, so it can't be stopped */
+    bool doubt;     /* COMMIT has been said, so there is something to resolve */
+    bool announces; /* it says in the guest's name where it is */
+    bool resets;    /* the guest is just being reset, so it can't be stopped */
 
     bool witness, reachable;
     char deed[ETCD_VALUE]; /* "": none */

@@ -84,7 +84,9 @@ static void forces(void **state)
     assert_int_equal(fake_protection.forced, 2);
     fake_protection.force = -EBUSY;
     assert_int_equal(run("unprotect web 7"), -EBUSY);
-    assert_non_null(strstr(call.error, "this machine knows that it may run it"));
+    assert_string_equal(call.error, "web: there is nothing to force, its secondary is heard");
+    assert_int_equal(run("unprotect web 8"), -EINVAL);
+    assert_int_equal(fake_protection.ended, 1); /* what is refused changes nothing */
     fake_protection.failover = 0;
     assert_int_equal(run("failover web"), 0);
 }

@@ -88,7 +88,7 @@ static void test_says(void **state)
     heartbeat_begin(&heartbeat);
     for (unsigned ms = 0; ms < 600; ms += 10, now_ns += 10 * MS) {
         said_len = 0;
-        heartbeat_note(&heartbeat);
+        heartbeat_note(&heartbeat, now_ns);
         heartbeat_poll(&heartbeat, ms < 300, 9);
         count += said_len != 0;
     }
@@ -120,6 +120,24 @@ static void test_silence(void **state)
     beat = beat_of(2, 7, 2);
     hear(&beat);
     assert_true(heartbeat.silent); /* it is final */
+    heartbeat_end(&heartbeat);
+}
+
+/* What has come over the connection counts from when it came, not from when it is looked at. */
+static void test_noted_late(void **state)
+{
+    struct heartbeat heartbeat = begin();
+
+    (void)state;
+    heartbeat_begin(&heartbeat);
+    now_ns += 150 * MS;
+    heartbeat_note(&heartbeat, now_ns - 100 * MS);
+    assert_int_equal(heartbeat_age(&heartbeat), 100 * MS);
+    heartbeat_note(&heartbeat, now_ns - 120 * MS);
+    assert_int_equal(heartbeat_age(&heartbeat), 100 * MS);
+    now_ns += 100 * MS + 1;
+    heartbeat_poll(&heartbeat, false, 0);
+    assert_true(heartbeat.silent);
     heartbeat_end(&heartbeat);
 }
 
@@ -170,10 +188,8 @@ static void test_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_says),
-        cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_strange),
-        cmocka_unit_test(test_away),
+        cmocka_unit_test(test_says),    cmocka_unit_test(test_silence), cmocka_unit_test(test_noted_late),
+        cmocka_unit_test(test_strange), cmocka_unit_test(test_away),
     };
 
     return cmocka_run_group_tests(tests, open_port, NULL);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: migrate/source_words.c migrate/source_protect.c migrate/dest_protect.c stream/stash.c */
+/* sources: stream/sections.c tests/unit/world_protect.c tests/unit/fake_frames.c */
+/* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c migrate/dest_stages.c */
+/* sources: migrate/source_measure.c migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
+/* sources: migrate/source_files.c migrate/dest_files.c stream/file_sender.c stream/file_receiver.c */
+/* sources: dev/sha256.c tests/unit/world_cold.c tests/unit/fake_kept.c */
+/* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
+/* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
+/* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
+/* sources: owners/handoff.c */
+/* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* A copy of which nothing may be said any more, and what counts as a word of its source. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "migrate/source_parts.h"
+#include "tests/unit/world_protect.h"
+
+static struct world w;
+static struct world_protect p;
+
+/* A world whose guest is protected, and has been for that many checkpoints. */
+static void begin(u64 checkpoints)
+{
+    struct migrate_settings settings = protect_settings();
+
+    world_protect_init(&w, &p);
+    assert_int_equal(source_start(&w.source, &settings), 0);
+    world_checkpoints(&w, checkpoints);
+}
+
+static void steps(unsigned n)
+{
+    while (n--)
+        world_step(&w);
+}
+
+/* What counts as heard is what has come: not the end of a connection, nor the work for what has come before. */
+static void test_heard(void **state)
+{
+    struct protect_info info;
+    u64 heard;
+
+    (void)state;
+    begin(5);
+    assert_true(dest_protect_info(&w.dest, &w.dest_vm, &info) && info.linked);
+    heard = info.heard;
+    assert_true(heard && heard <= w.now);
+    world_kill_source(&w);
+    w.now += 100000000; /* it is noticed later */
+    steps(3);
+    assert_true(dest_protect_info(&w.dest, &w.dest_vm, &info) && !info.linked);
+    assert_int_equal(info.heard, heard);
+    world_protect_fini(&w);
+}
+
+/* The copy is given up although it may be the owner's: its source hears UNKNOWN, whenever it asks. */
+static void test_forgotten(void **state)
+{
+    (void)state;
+    for (unsigned linked = 0; linked < 2; linked++) {
+        begin(5);
+        p.waits = true;
+        w.link_down = !linked;
+        w.pipe[0].broken = !linked;
+        steps(100);
+        assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_FORGET), 0);
+        assert_false(w.dest_vm.exists);
+        assert_int_equal(p.dest[PROTECT_OVER], 1);
+        w.link_down = false;
+        source_protect(&w.source, PROTECT_PART, 0);
+        steps(3000);
+        assert_int_equal(p.source[PROTECT_ABORTED], 0);
+        assert_true(p.source[PROTECT_UNKNOWN] > 0);
+        assert_int_equal(w.source.stage, STAGE_PARTING);
+        source_protect(&w.source, PROTECT_ALONE, 0);
+        steps(20);
+        assert_int_equal(world_where(&w), 1);
+        world_protect_fini(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_heard),
+        cmocka_unit_test(test_forgotten),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
