@@ -328,8 +328,18 @@ static void source_clear(struct vm_source *from)
         vm_files_due(move, settings.max_bandwidth);
 }
 
-/* Do the source's next step. Returns true if more can be done at once. */
-static bool source_turn(struct vm_source *from)
+/* When, by the TSC, has it something to do though nothing happens? */
+static u64 source_due(const struct vm_source *from)
+{
+    u64 due, now = clock_ns();
+
+    if (!source_protect_due(&from->source, &due))
+        return ~0ULL;
+    return rdtsc() + clock_ns_to_ticks(MAX(due, now) - now);
+}
+
+/* Do the source's next step. Returns true if more can be done at once; `next` comes down to when it is due. */
+static bool source_turn(struct vm_source *from, u64 *next)
 {
     bool more;
 
@@ -343,8 +353,10 @@ static bool source_turn(struct vm_source *from)
         pr_info("%s: gone to epoch %lu", from->vm->name, from->source.handoff.epoch);
         vm_ended_destroy(from->vm);
     }
-    if (!source_active(&from->source))
-        source_clear(from);
+    if (source_active(&from->source))
+        *next = MIN(*next, source_due(from));
+    else
+        source_clear(from); /* which may free it */
     return more;
 }
 
@@ -385,16 +397,6 @@ static bool dest_busy(void)
     return false;
 }
 
-/* When, by the TSC, has it something to do though nothing happens? */
-static u64 source_due(const struct vm_source *from)
-{
-    u64 due, now = clock_ns();
-
-    if (!source_protect_due(&from->source, &due))
-        return ~0ULL;
-    return rdtsc() + clock_ns_to_ticks(MAX(due, now) - now);
-}
-
 static u64 migration_poll(void)
 {
     u64 next = MIN(MIN(announcer_poll(), claims_poll()), asking_poll());
@@ -409,8 +411,7 @@ static u64 migration_poll(void)
             continue;
         }
         busy = true;
-        more |= source_turn(from);
-        next = MIN(next, source_due(from));
+        more |= source_turn(from, &next);
     }
     if (reception_busy(&reception)) {
         busy = true;

@@ -148,7 +148,7 @@ def test_interrupted():
 
 @pytest.mark.parametrize("arguments, words", [
     (["migrate", "web"], "usage: godwit migrate VM DEST"),
-    ([*MOVE, "--fast"], "unknown option '--fast'"),
+    ([*MOVE, "--fast"], "unknown option, or one without its value: '--fast'"),
     ([*MOVE, "--mode", "warm"],
      "--mode wants live, stop-copy, post-copy, hybrid, demand, cold or auto, not 'warm'"),
     ([*MOVE, "--mode"], "not 'nothing'"),

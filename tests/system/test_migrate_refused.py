@@ -42,7 +42,7 @@ def test_unknown_vm_and_options(refusing):
     assert refusing.a.godwit("migrate", "nobody", refusing.b.address).returncode == 1
     status, text = refusing.a.refused("/v1/vms/mover/migrate", dest=refusing.b.address, options="live,quickly")
     assert (status, text) == (400, "options: 'quickly' is wrong, expected live, stop-copy, post-copy, hybrid, demand, "
-                                   "cold or auto; verify, with-images; of cold: stopped, force, timeout=S")
+                                   "cold or auto; verify, with-images; of cold: stopped, force, timeout=S (1 to 3600)")
     assert refusing.a.godwit("migrate", "mover", "--mode", "quick", "x").returncode == 2
     assert refusing.a.ask("GET", "/v1/query-migrate", name="nobody")[0] == 404
 

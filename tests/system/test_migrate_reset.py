@@ -48,7 +48,7 @@ def test_linux_is_powered_off_where_they_are_not(site):
     assert site.b.get("/v1/vms/linux")["image"] == "elsewhere"
     assert site.b.refused("/v1/vms/linux/reset") == (
         409, "linux: cannot reset, what it starts from is not among this machine's files, expected it in images of "
-             "[migration]")
+             "[migration], or sent by migrate-files of the machine that it has left")
     move(site.b, site.a, "linux")
     assert site.a.get("/v1/vms/linux")["image"] == "here"
     move(site.a, site.b, "linux")
