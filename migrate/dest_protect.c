@@ -137,18 +137,12 @@ void protect_page(struct dest_session *session)
 
 void protect_zero(struct dest_session *session)
 {
-    struct incoming *in = session->incoming;
     const struct inbox *box = &session->inbox;
     struct wire_run run;
-    gpa_t end = 0;
 
     for (size_t at = 0; at < box->len; at += sizeof(run)) {
-        memcpy(&run, box->body + at, MIN(sizeof(run), box->len - at));
-        if (box->len % sizeof(run) || !ram_take_run(&in->ram, &run, &end)) {
-            dest_refuse(session, WIRE_E_STREAM, "ZERO of what isn't RAM, or malformed");
-            return;
-        }
-        if (!stash_zeros(&in->protect->stash, run.gpa, run.pages)) {
+        memcpy(&run, box->body + at, sizeof(run));
+        if (!stash_zeros(&session->incoming->protect->stash, run.gpa, run.pages)) {
             dest_refuse(session, WIRE_E_MEMORY, "a checkpoint has more pages than there is room for");
             return;
         }

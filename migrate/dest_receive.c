@@ -333,10 +333,6 @@ void receive_zero(struct dest_session *session)
     const struct inbox *box = &session->inbox;
     u64 count = box->len / sizeof(struct wire_run), end = 0;
 
-    if (session->stage == SESSION_PROTECT) {
-        protect_zero(session);
-        return;
-    }
     if (box->len % sizeof(struct wire_run) || count > WIRE_RUNS) {
         dest_refuse(session, WIRE_E_STREAM, "malformed ZERO");
         return;
@@ -349,6 +345,10 @@ void receive_zero(struct dest_session *session)
             dest_refuse(session, WIRE_E_STREAM, "ZERO of what isn't RAM");
             return;
         }
+    }
+    if (session->stage == SESSION_PROTECT) {
+        protect_zero(session);
+        return;
     }
     receive_got_on(session, !session_fills(session));
     session->zero.run = 0;

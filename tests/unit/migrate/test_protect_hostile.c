@@ -290,10 +290,12 @@ static void test_out_of_turn(void **state)
     refused_with(p, WIRE_E_STREAM);
 }
 
-/* All of RAM, and once more: entries are few, but who puts so many pages does nothing else for long. */
+/* All of RAM, and once more: entries are few, but who puts so many pages does nothing else for long. A record is judged
+ * before any of it is taken. */
 static void test_more_pages_than_there_are(void **state)
 {
     const struct wire_run low[] = { { 0, FAKE_LOW } }, high[] = { { MiB(4), FAKE_PAGES - FAKE_LOW } };
+    const struct wire_run wrong[] = { { 0, FAKE_LOW }, { 0, 1 } };
     struct peer *p = protecting();
 
     (void)state;
@@ -308,6 +310,12 @@ static void test_more_pages_than_there_are(void **state)
     say(p, WIRE_ZERO, high, sizeof(high));
     say_page(p, 0, 5);
     assert_true(p->gone && p->refused.code);
+    unchanged(p, 1);
+    p = protecting();
+    say(p, WIRE_ZERO, low, sizeof(low));
+    say(p, WIRE_ZERO, high, sizeof(high));
+    say(p, WIRE_ZERO, wrong, sizeof(wrong));
+    assert_int_equal(p->refused.code, WIRE_E_STREAM);
     unchanged(p, 1);
 }
 
