@@ -70,6 +70,21 @@ void world_kill_source(struct world *w)
         w->pipe[i].closed[0] = true;
 }
 
+void world_protect_begin(struct world *w, struct world_protect *protect, u64 checkpoints)
+{
+    struct migrate_settings settings = protect_settings();
+
+    world_protect_init(w, protect);
+    assert_int_equal(source_start(&w->source, &settings), 0);
+    world_checkpoints(w, checkpoints);
+}
+
+void world_steps(struct world *w, unsigned n)
+{
+    while (n--)
+        world_step(w);
+}
+
 static struct snapshot *snapshot(const struct world_protect *protect, u64 number)
 {
     return (struct snapshot *)&protect->snapshot[number % SNAPSHOTS];

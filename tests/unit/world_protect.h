@@ -33,6 +33,11 @@ struct migrate_settings protect_settings(void);
 /* Steps until that many checkpoints are acknowledged. */
 void world_checkpoints(struct world *w, u64 number);
 
+/* A world whose guest is protected, and has been for that many checkpoints. */
+void world_protect_begin(struct world *w, struct world_protect *protect, u64 checkpoints);
+
+void world_steps(struct world *w, unsigned n);
+
 /* The source's machine is switched off. */
 void world_kill_source(struct world *w);
 

@@ -29,34 +29,18 @@
 static struct world w;
 static struct world_protect p;
 
-/* A world whose guest is protected, and has been for that many checkpoints. */
-static void begin(u64 checkpoints)
-{
-    struct migrate_settings settings = protect_settings();
-
-    world_protect_init(&w, &p);
-    assert_int_equal(source_start(&w.source, &settings), 0);
-    world_checkpoints(&w, checkpoints);
-}
-
-static void steps(unsigned n)
-{
-    while (n--)
-        world_step(&w);
-}
-
 /* The source is dead, and those who decide let the copy run. */
 static void fail_over(void)
 {
     world_kill_source(&w);
-    steps(3);
+    world_steps(&w, 3);
     assert_int_equal(p.dest[PROTECT_LINK_LOST], 1);
     assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_CLOSE), 0);
     assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
     assert_int_equal(world_where(&w), 2);
     assert_int_equal(p.dest[PROTECT_OVER], 1);
     assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), -ENOENT);
-    steps(5);
+    world_steps(&w, 5);
     assert_int_equal(w.announced, 1);
     assert_true(w.dest_vm.gate_open);
 }
@@ -68,7 +52,7 @@ static void test_checkpoints(void **state)
     u64 began, counter;
 
     (void)state;
-    begin(1);
+    world_protect_begin(&w, &p, 1);
     w.page_ns[0] = 10000; /* what it takes to copy aside is not added to each interval */
     began = w.now;
     counter = w.source_vm.counter;
@@ -108,7 +92,7 @@ static void test_cut(void **state)
     u64 from, to, wholes = 0, cuts = 0;
 
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     from = sent();
     world_checkpoints(&w, 6);
     to = sent();
@@ -140,7 +124,7 @@ static void test_damaged(void **state)
     u64 from, to;
 
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     from = sent();
     world_checkpoints(&w, 6);
     to = sent();
@@ -153,7 +137,7 @@ static void test_damaged(void **state)
         w.flip[0] = flip;
         assert_int_equal(source_start(&w.source, &settings), 0);
         world_checkpoints(&w, 5);
-        steps(100);
+        world_steps(&w, 100);
         assert_int_equal(p.source[PROTECT_LINK_LOST], 1);
         assert_int_equal(p.whole, 5);
         w.source_down = true; /* it has asked by another connection meanwhile */
@@ -169,10 +153,10 @@ static void test_refused(void **state)
 {
     (void)state;
     for (unsigned section = 1; section <= 2; section++) {
-        begin(5);
+        world_protect_begin(&w, &p, 5);
         p.waits = true;
         w.refuse_in = section;
-        steps(60);
+        world_steps(&w, 60);
         assert_int_equal(p.whole, 5);
         assert_int_equal(p.source[PROTECT_LINK_LOST], 1);
         w.source_down = true;
@@ -188,7 +172,7 @@ static void assert_alone(enum wire_code code)
 {
     for (unsigned i = 0; i < 4000 && source_active(&w.source); i++)
         world_step(&w);
-    steps(20);
+    world_steps(&w, 20);
     assert_int_equal(w.source.stage, STAGE_IDLE);
     assert_int_equal(w.source.handoff.state, SOURCE_OWNER);
     assert_int_equal(w.source.handoff.epoch, 7);
@@ -204,11 +188,11 @@ static void assert_alone(enum wire_code code)
 static void test_link_lost(void **state)
 {
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     for (unsigned i = 0; i < w.pipes; i++)
         w.pipe[i].broken = true;
     w.link_down = true;
-    steps(3000);
+    world_steps(&w, 3000);
     assert_int_equal(p.source[PROTECT_LINK_LOST], 1);
     assert_int_equal(w.source.stage, STAGE_PARTING);
     assert_true(w.source_vm.running && w.dest_vm.exists);
@@ -222,16 +206,16 @@ static void test_link_lost(void **state)
 static void test_alone(void **state)
 {
     (void)state;
-    begin(90); /* the copy was prepared long ago */
+    world_protect_begin(&w, &p, 90); /* the copy was prepared long ago */
     w.link_down = true;
     w.pipe[0].broken = true;
-    steps(100);
+    world_steps(&w, 100);
     assert_int_equal(source_protect(&w.source, PROTECT_ALONE, 0), 0);
-    steps(100);
+    world_steps(&w, 100);
     assert_true(source_owns(&w.source.handoff) && w.dest_vm.exists);
     world_claim(&w, 7, WORLD_OWNER); /* may have been said before */
     assert_int_equal(p.dest[PROTECT_OWNER_HEARD], 0);
-    steps(2500);
+    world_steps(&w, 2500);
     world_claim(&w, 7, WORLD_OWNER);
     assert_int_equal(p.dest[PROTECT_OWNER_HEARD], 1);
     assert_alone(WIRE_E_LINK);
@@ -243,8 +227,8 @@ static void test_part(void **state)
 {
     (void)state;
     for (unsigned delay = 0; delay < 30; delay++) {
-        begin(3);
-        steps(delay);
+        world_protect_begin(&w, &p, 3);
+        world_steps(&w, delay);
         assert_int_equal(source_protect(&w.source, PROTECT_PART, 0), 0);
         assert_false(source_owns(&w.source.handoff));
         assert_alone(WIRE_E_CANCEL);
@@ -257,15 +241,15 @@ static void test_part(void **state)
 static void test_pause(void **state)
 {
     (void)state;
-    begin(3);
+    world_protect_begin(&w, &p, 3);
     assert_int_equal(source_protect(&w.source, PROTECT_PAUSE, 0), -EBUSY);
     p.waits = true;
     source_protect(&w.source, PROTECT_PART, 0);
-    steps(20);
+    world_steps(&w, 20);
     assert_int_equal(world_where(&w), 1);
     assert_int_equal(source_protect(&w.source, PROTECT_PAUSE, 0), 0);
     assert_int_equal(source_protect(&w.source, PROTECT_PAUSE, 0), 0);
-    steps(20);
+    world_steps(&w, 20);
     assert_int_equal(world_where(&w), 0);
     p.waits = false;
     source_protect(&w.source, PROTECT_PART, 0); /* asked again */
@@ -278,11 +262,11 @@ static void test_superseded(void **state)
 {
     (void)state;
     for (unsigned way = 0; way < 3; way++) {
-        begin(3);
+        world_protect_begin(&w, &p, 3);
         p.waits = true;
         w.link_down = true;
         w.pipe[0].broken = true;
-        steps(10);
+        world_steps(&w, 10);
         w.source_vm.running = false; /* for a moment, as far as the destination knows */
         assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
         if (way == 0) /* the witness says so */
@@ -296,7 +280,7 @@ static void test_superseded(void **state)
         assert_int_equal(p.source[PROTECT_OVER], 1);
         assert_int_equal(world_where(&w), 2);
         assert_true(w.source_vm.exists && !w.source_vm.gate_open);
-        steps(1500);
+        world_steps(&w, 1500);
         world_protect_fini(&w);
     }
 }
@@ -306,8 +290,8 @@ static void test_planned(void **state)
 {
     (void)state;
     for (unsigned delay = 0; delay < 30; delay++) {
-        begin(3);
-        steps(delay);
+        world_protect_begin(&w, &p, 3);
+        world_steps(&w, delay);
         assert_int_equal(source_protect(&w.source, PROTECT_HAND, 0), -EBUSY);
         assert_int_equal(source_protect(&w.source, PROTECT_FINISH, 0), 0);
         for (unsigned i = 0; i < 200 && source_active(&w.source); i++)
@@ -328,7 +312,7 @@ static void test_planned(void **state)
 static void test_planned_lost(void **state)
 {
     (void)state;
-    begin(3);
+    world_protect_begin(&w, &p, 3);
     p.waits = true;
     source_protect(&w.source, PROTECT_FINISH, 0);
     while (!p.source[PROTECT_LAST])
@@ -336,13 +320,13 @@ static void test_planned_lost(void **state)
     world_crash_dest(&w);
     w.dest_down = true;
     assert_int_equal(source_protect(&w.source, PROTECT_HAND, 0), 0);
-    steps(500);
+    world_steps(&w, 500);
     assert_int_equal(w.source.handoff.state, SOURCE_IN_DOUBT);
     assert_int_equal(world_where(&w), 0);
     assert_int_equal(source_protect(&w.source, PROTECT_PART, 0), 0);
-    steps(500);
+    world_steps(&w, 500);
     assert_int_equal(source_protect(&w.source, PROTECT_ALONE, 0), 0);
-    steps(50);
+    world_steps(&w, 50);
     assert_int_equal(w.source.handoff.state, SOURCE_OWNER);
     assert_int_equal(world_where(&w), 1);
     assert_true(w.source_vm.gate_open);
@@ -353,7 +337,7 @@ static void test_planned_lost(void **state)
 static void test_no_room(void **state)
 {
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     w.writes = 300;
     w.working_set = 400;
     for (unsigned i = 0; i < 100 && !p.source[PROTECT_NO_ROOM]; i++)
@@ -367,9 +351,9 @@ static void test_no_room(void **state)
 static void test_reset(void **state)
 {
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     assert_true(world_reset(&w));
-    steps(100);
+    world_steps(&w, 100);
     assert_int_equal(w.source_vm.resets, 1);
     assert_in_range(p.whole, 8, 10);
     fail_over();
@@ -380,12 +364,12 @@ static void test_reset(void **state)
 static void test_ended(void **state)
 {
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     w.source_vm.off = w.stays_off = true;
     source_protect_ended(&w.source);
     source_protect_ended(&w.source);
     assert_int_equal(p.source[PROTECT_ENDED], 1);
-    steps(50);
+    world_steps(&w, 50);
     assert_int_equal(w.source.stage, STAGE_IDLE);
     assert_false(w.dest_vm.exists);
     world_protect_fini(&w);
@@ -398,17 +382,17 @@ static void test_closed(void **state)
     unsigned acknowledged;
 
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     p.waits = true;
     dest_protect(&w.dest, &w.dest_vm, PROTECT_CLOSE);
     acknowledged = p.source[PROTECT_CHECKPOINTED];
     dest_protect(&w.dest, &w.dest_vm, PROTECT_SAY);
-    steps(100);
+    world_steps(&w, 100);
     assert_int_equal(p.whole, 5);
     assert_int_equal(p.source[PROTECT_CHECKPOINTED], acknowledged);
     w.link_down = true;
     w.pipe[0].broken = true;
-    steps(2);
+    world_steps(&w, 2);
     source_protect(&w.source, PROTECT_ALONE, 0);
     for (unsigned i = 0; i < 100 && source_active(&w.source); i++)
         world_step(&w);
@@ -426,10 +410,10 @@ static void test_again(void **state)
     const struct migrate_settings again = protect_settings();
 
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     w.link_down = true;
     w.pipe[0].broken = true;
-    steps(2);
+    world_steps(&w, 2);
     source_protect(&w.source, PROTECT_ALONE, 0);
     for (unsigned i = 0; i < 100 && source_active(&w.source); i++)
         world_step(&w);
@@ -461,7 +445,7 @@ static void test_whole_counts(void **state)
     u64 whole;
 
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     step_to_put();
     whole = p.whole;
     world_kill_source(&w);
@@ -470,7 +454,7 @@ static void test_whole_counts(void **state)
     assert_int_equal(world_where(&w), 2);
     world_protect_fini(&w);
 
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     step_to_put();
     whole = p.whole;
     w.pipe[0].broken = true; /* only the source sees it; it asks by another connection */
@@ -480,7 +464,7 @@ static void test_whole_counts(void **state)
     }
     assert_int_equal(w.dest.session[0].stage, SESSION_PUT);
     p.waits = true;
-    steps(3000);
+    world_steps(&w, 3000);
     assert_int_equal(p.whole, whole + 1);
     w.source_down = true;
     w.source_vm.running = false;
@@ -510,7 +494,7 @@ static void test_adapts(void **state)
     u64 began;
 
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     w.page_ns[0] = 1000000; /* each page takes 1 ms */
     w.working_set = 30;
     world_checkpoints(&w, p.acknowledged + 2);

@@ -24,22 +24,6 @@
 static struct world w;
 static struct world_protect p;
 
-/* A world whose guest is protected, and has been for that many checkpoints. */
-static void begin(u64 checkpoints)
-{
-    struct migrate_settings settings = protect_settings();
-
-    world_protect_init(&w, &p);
-    assert_int_equal(source_start(&w.source, &settings), 0);
-    world_checkpoints(&w, checkpoints);
-}
-
-static void steps(unsigned n)
-{
-    while (n--)
-        world_step(&w);
-}
-
 /* What counts as heard is what has come: not the end of a connection, nor the work for what has come before. */
 static void test_heard(void **state)
 {
@@ -47,13 +31,13 @@ static void test_heard(void **state)
     u64 heard;
 
     (void)state;
-    begin(5);
+    world_protect_begin(&w, &p, 5);
     assert_true(dest_protect_info(&w.dest, &w.dest_vm, &info) && info.linked);
     heard = info.heard;
     assert_true(heard && heard <= w.now);
     world_kill_source(&w);
     w.now += 100000000; /* it is noticed later */
-    steps(3);
+    world_steps(&w, 3);
     assert_true(dest_protect_info(&w.dest, &w.dest_vm, &info) && !info.linked);
     assert_int_equal(info.heard, heard);
     world_protect_fini(&w);
@@ -64,22 +48,22 @@ static void test_forgotten(void **state)
 {
     (void)state;
     for (unsigned linked = 0; linked < 2; linked++) {
-        begin(5);
+        world_protect_begin(&w, &p, 5);
         p.waits = true;
         w.link_down = !linked;
         w.pipe[0].broken = !linked;
-        steps(100);
+        world_steps(&w, 100);
         assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_FORGET), 0);
         assert_false(w.dest_vm.exists);
         assert_int_equal(p.dest[PROTECT_OVER], 1);
         w.link_down = false;
         source_protect(&w.source, PROTECT_PART, 0);
-        steps(3000);
+        world_steps(&w, 3000);
         assert_int_equal(p.source[PROTECT_ABORTED], 0);
         assert_true(p.source[PROTECT_UNKNOWN] > 0);
         assert_int_equal(w.source.stage, STAGE_PARTING);
         source_protect(&w.source, PROTECT_ALONE, 0);
-        steps(20);
+        world_steps(&w, 20);
         assert_int_equal(world_where(&w), 1);
         world_protect_fini(&w);
     }
