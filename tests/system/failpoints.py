@@ -54,7 +54,7 @@ class Failure:
         self.pair, self.client, self.point, self.net = pair, client, point, pair.net
         self.witness = pair.etcd.members[0]
         self.primary, self.secondary = pair.owner()
-        self.dead, self.away, self.began = [], [], time.monotonic()  # away: they can't be asked
+        self.dead, self.away = [], []  # away: they can't be asked
 
     # --- Phases: each returns when the guest is in it ---
 
@@ -263,6 +263,7 @@ class Failure:
         return self.pair.shown(self.secondary)["state"] != "protected" and "secondary none" in self.pair.text()
 
     def tell(self):
+        self.client.goes_on()  # else the outage could begin before anything is under way
         PHASES[self.point.phase](self)
         FAULTS[self.point.fault](self)
         self.witness_is_back()
