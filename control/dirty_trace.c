@@ -169,18 +169,18 @@ static void harvest(struct vm *vm)
     put_interval(now);
     making.begun = now;
     making.last = now >= making.end;
-    making.due = MIN(now + clock_ns_to_ticks(current.every_ms * 1000000ULL), making.end);
+    making.due = MIN(now + clock_ns_to_ticks(current.every_ms * NS_PER_MS), making.end);
 }
 
 /* There is no room. If nobody seems to take any more, forget what the stream has no room for. */
 static u64 blocked(u64 now)
 {
-    if (now - making.asked >= clock_ns_to_ticks(DIRTY_TRACE_PATIENCE_MS * 1000000ULL)) {
+    if (now - making.asked >= clock_ns_to_ticks(DIRTY_TRACE_PATIENCE_MS * NS_PER_MS)) {
         set_reason("nobody took it");
         making.writing = false;
         making.last = making.cut = true;
     }
-    return now + clock_ns_to_ticks(BLOCKED_MS * 1000000ULL);
+    return now + clock_ns_to_ticks(BLOCKED_MS * NS_PER_MS);
 }
 
 /* The guest has ended: so does the interval, as the last one. */
@@ -263,8 +263,8 @@ int dirty_trace_start(struct vm *vm, u32 every_ms, u32 for_ms)
     making.vm = vm->id;
     making.writing = making.last = making.cut = false;
     making.begun = making.asked = rdtsc();
-    making.end = making.begun + clock_ns_to_ticks(for_ms * 1000000ULL);
-    making.due = MIN(making.begun + clock_ns_to_ticks(every_ms * 1000000ULL), making.end);
+    making.end = making.begun + clock_ns_to_ticks(for_ms * NS_PER_MS);
+    making.due = MIN(making.begun + clock_ns_to_ticks(every_ms * NS_PER_MS), making.end);
     put_head(vm);
     return 0;
 }

@@ -183,7 +183,7 @@ static bool is_idle(const struct client *client)
  * other from waiting at all. */
 static bool has_waited(const struct client *client)
 {
-    return client->state == CLIENT_WAITING && clock_ns() - client->since >= HTTP_WAITED_MS * 1000000ULL;
+    return client->state == CLIENT_WAITING && clock_ns() - client->since >= HTTP_WAITED_MS * NS_PER_MS;
 }
 
 static struct client *find_oldest(gives_way *suits)

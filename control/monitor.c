@@ -21,7 +21,7 @@
 
 #define PROMPT "godwit> "
 #define CONSOLE_NS 20000000ULL /* between two looks for output of the guest whose console is shown */
-#define POLL_NS 1000000ULL     /* between two looks for input, where the port can't interrupt */
+#define POLL_NS NS_PER_MS      /* between two looks for input, where the port can't interrupt */
 #define CTRL_C 0x03
 #define CTRL_U 0x15
 #define BACKSPACE 0x08

@@ -7,11 +7,11 @@
 #include "dev/platform.h"
 #include "dev/platform_map.h"
 #include "host/bits.h"
+#include "host/clock.h"
 #include "host/random.h"
 #include "hv/vm.h"
 
 #define VERSION 3 /* version 2 has whether the VM sleeps, version 3 has GPE0 */
-#define NS_PER_SECOND 1000000000ULL
 
 #define EVENT_PORTS 4
 #define CONTROL_PORTS 2
@@ -32,7 +32,7 @@ enum pm_region { REGION_EVENT, REGION_CONTROL, REGION_TIMER, REGION_GPE, REGION_
 
 static u64 to_ticks(u64 ns)
 {
-    return scale(ns, ACPI_PM_TIMER_HZ, NS_PER_SECOND);
+    return scale(ns, ACPI_PM_TIMER_HZ, NS_PER_S);
 }
 
 /* Changes of the counter's uppermost bit since the VM's start. */
@@ -43,7 +43,7 @@ static u64 half_periods(u64 now)
 
 static u64 half_period_ns(u64 number)
 {
-    return scale_up(number << (ACPI_PM_TIMER_BITS - 1), NS_PER_SECOND, ACPI_PM_TIMER_HZ);
+    return scale_up(number << (ACPI_PM_TIMER_BITS - 1), NS_PER_S, ACPI_PM_TIMER_HZ);
 }
 
 /* Note new events, set the line and the timer. After each change, and before the guest reads status. */

@@ -11,8 +11,8 @@
 
 #include "dev/lapic.h"
 #include "host/bits.h"
+#include "host/clock.h"
 
-#define NS_PER_MS 1000000ULL
 #define LONGEST_NS (BITS(31, 0) << 7)
 
 /* A periodic timer that is faster than this would leave its guest no time to run. */

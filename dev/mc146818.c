@@ -5,13 +5,13 @@
 #include "dev/codec.h"
 #include "dev/platform_map.h"
 #include "host/bits.h"
+#include "host/clock.h"
 
 #define VERSION 1
 
-#define NS_PER_SECOND 1000000000ULL
 #define CRYSTAL_HZ 32768ULL
 #define UPDATE_NS 244000ULL /* UIP comes so long before the update */
-#define HALF_SECOND (NS_PER_SECOND / 2)
+#define HALF_SECOND (NS_PER_S / 2)
 #define HOUR_PM 0x80
 #define ENABLES (RTC_B_PIE | RTC_B_AIE | RTC_B_UIE)
 #define DEFAULT_RATE 6 /* 1024 Hz, as firmware leaves it */
@@ -34,7 +34,7 @@ static u64 periodic_ns(const struct mc146818 *rtc)
     if (rate == 0)
         return 0;
     /* The two fastest rates do not exist with this crystal. */
-    return (NS_PER_SECOND << ((rate <= 2 ? rate + 7 : rate) - 1)) / CRYSTAL_HZ;
+    return (NS_PER_S << ((rate <= 2 ? rate + 7 : rate) - 1)) / CRYSTAL_HZ;
 }
 
 /* --- Formats --- */
@@ -67,7 +67,7 @@ static u8 decode_hour(const struct mc146818 *rtc, u8 value)
 
 static struct date date_now(const struct mc146818 *rtc, u64 now)
 {
-    return is_stopped(rtc) ? rtc->stopped : calendar_date(wall(rtc, now) / NS_PER_SECOND);
+    return is_stopped(rtc) ? rtc->stopped : calendar_date(wall(rtc, now) / NS_PER_S);
 }
 
 static bool is_date(u8 index)
@@ -111,7 +111,7 @@ static void change_date(const struct mc146818 *rtc, struct date *date, u8 index,
 /* Let the clock run from `date` on, whose second began `ns` ago. */
 static void start(struct mc146818 *rtc, const struct date *date, u64 ns, u64 now)
 {
-    rtc->base = (s64)(calendar_seconds(date) * NS_PER_SECOND + ns - now);
+    rtc->base = (s64)(calendar_seconds(date) * NS_PER_S + ns - now);
     rtc->updated = now;
 }
 
@@ -123,7 +123,7 @@ static void write_date(struct mc146818 *rtc, u8 index, u8 value, u64 now)
     if (is_stopped(rtc))
         rtc->stopped = date;
     else
-        start(rtc, &date, wall(rtc, now) % NS_PER_SECOND, now);
+        start(rtc, &date, wall(rtc, now) % NS_PER_S, now);
 }
 
 /* Registers A and B, either of which may stop the clock or let it go. */
@@ -132,7 +132,7 @@ static void write_control(struct mc146818 *rtc, u8 index, u8 value, u64 now)
     bool was_stopped = is_stopped(rtc);
     bool was_reset = (rtc->cmos[RTC_A] & RTC_A_DIVIDER) >= RTC_A_DIVIDER_RESET;
     struct date date = date_now(rtc, now);
-    u64 ns = wall(rtc, now) % NS_PER_SECOND;
+    u64 ns = wall(rtc, now) % NS_PER_S;
 
     mc146818_update(rtc, now);
     rtc->cmos[index] = index == RTC_A ? value & ~RTC_A_UIP : value;
@@ -189,9 +189,9 @@ void mc146818_update(struct mc146818 *rtc, u64 now)
         return;
     if (period && from / period != to / period)
         flags |= RTC_C_PF;
-    if (!(rtc->cmos[RTC_B] & RTC_B_SET) && from / NS_PER_SECOND != to / NS_PER_SECOND) {
+    if (!(rtc->cmos[RTC_B] & RTC_B_SET) && from / NS_PER_S != to / NS_PER_S) {
         flags |= RTC_C_UF;
-        if (next_alarm(rtc, from / NS_PER_SECOND) <= to / NS_PER_SECOND)
+        if (next_alarm(rtc, from / NS_PER_S) <= to / NS_PER_S)
             flags |= RTC_C_AF;
     }
     rtc->cmos[RTC_C] = flags;
@@ -212,12 +212,12 @@ u64 mc146818_deadline(const struct mc146818 *rtc)
     if (enabled & RTC_B_PIE && period)
         next = (from / period + 1) * period;
     if (enabled & RTC_B_UIE && !is_stopped(rtc))
-        next = MIN(next, (from / NS_PER_SECOND + 1) * NS_PER_SECOND);
+        next = MIN(next, (from / NS_PER_S + 1) * NS_PER_S);
     if (enabled & RTC_B_AIE && !is_stopped(rtc)) {
-        u64 second = next_alarm(rtc, from / NS_PER_SECOND);
+        u64 second = next_alarm(rtc, from / NS_PER_S);
 
         if (second != ~0ULL)
-            next = MIN(next, second * NS_PER_SECOND);
+            next = MIN(next, second * NS_PER_S);
     }
     return next == ~0ULL ? MC146818_NEVER : next - (u64)rtc->base;
 }
@@ -234,8 +234,7 @@ u8 mc146818_read(struct mc146818 *rtc, u8 index, u64 now)
     switch (index) {
     case RTC_A:
         value = rtc->cmos[RTC_A];
-        return !is_stopped(rtc) && wall(rtc, now) % NS_PER_SECOND >= NS_PER_SECOND - UPDATE_NS ? value | RTC_A_UIP
-                                                                                               : value;
+        return !is_stopped(rtc) && wall(rtc, now) % NS_PER_S >= NS_PER_S - UPDATE_NS ? value | RTC_A_UIP : value;
     case RTC_C:
         value = rtc->cmos[RTC_C] | (mc146818_irq(rtc) ? RTC_C_IRQF : 0);
         rtc->cmos[RTC_C] = 0;

@@ -6,6 +6,7 @@
 #include "dev/platform.h"
 #include "dev/platform_map.h"
 #include "host/bits.h"
+#include "host/clock.h"
 #include "hv/vm.h"
 
 #define PIT_PORT 0x40
@@ -13,7 +14,6 @@
 #define PORT_61 0x61
 #define COMMAND_CHANNEL 0xC0
 #define COMMAND_ACCESS 0x30
-#define NS_PER_SECOND 1000000000ULL
 
 /* A counter that is faster than this would leave its guest, and the host, no time for anything else. */
 #define SHORTEST_PERIOD_NS 100000ULL
@@ -29,13 +29,13 @@ enum pit_region { REGION_COUNTERS, REGION_61 };
 
 static u64 to_ticks(u64 ns)
 {
-    return scale(ns, I8254_HZ, NS_PER_SECOND);
+    return scale(ns, I8254_HZ, NS_PER_S);
 }
 
 /* Rounded up: at the resulting time the tick has come. */
 static u64 to_ns(u64 ticks)
 {
-    return scale_up(ticks, NS_PER_SECOND, I8254_HZ);
+    return scale_up(ticks, NS_PER_S, I8254_HZ);
 }
 
 static void block(struct pit *pit, bool blocked)

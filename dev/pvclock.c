@@ -8,12 +8,12 @@
 #include "host/rtc.h"
 #include "dev/platform.h"
 #include "host/bits.h"
+#include "host/clock.h"
 #include "hv/msr.h"
 #include "hv/vm.h"
 #include "mm/guest_missing.h"
 
 #define VERSION 2 /* 2: with steal time and the date */
-#define NS_PER_SECOND 1000000000ULL
 
 #define SYSTEM_TIME_ENABLE BIT(0)
 #define SYSTEM_TIME_RESERVED BIT(1)
@@ -79,8 +79,8 @@ void pvclock_stood(struct vcpu *vcpu)
 static int write_wall_clock(struct pvclock *pvclock, gpa_t gpa)
 {
     struct pvclock_wall wall = {
-        .sec = (u32)(pvclock->start / NS_PER_SECOND),
-        .nsec = (u32)(pvclock->start % NS_PER_SECOND),
+        .sec = (u32)(pvclock->start / NS_PER_S),
+        .nsec = (u32)(pvclock->start % NS_PER_S),
     };
     struct guest_mem *mem = &pvclock->vm->mem;
     u32 version;

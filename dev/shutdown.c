@@ -9,8 +9,6 @@
 #include "host/log.h"
 #include "hv/vm.h"
 
-#define NS_PER_S 1000000000ULL
-
 const char *shutdown_name(enum shutdown_state state)
 {
     static const char *const names[] = {

@@ -9,7 +9,6 @@
 #include "host/bits.h"
 #include "hv/vm.h"
 
-#define NS_PER_MS 1000000ULL
 #define VERSION 1
 
 /* The factor lies between a half and one, so that it is as exact as 32 bits can be. */

@@ -10,8 +10,6 @@
 #include "net/ethernet.h"
 #include "net/snoop.h"
 
-#define NS_PER_MS 1000000ULL
-
 static void address_state(struct port_address *address, u64 now, struct codec *c)
 {
     u32 age_ms = (u32)((now - address->seen) / NS_PER_MS);

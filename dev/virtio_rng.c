@@ -13,7 +13,6 @@
 
 #define CLASS_OTHER 0xFF0000
 #define QUEUE_SIZE 64
-#define NS_PER_S 1000000000ULL
 
 static struct list devices = { &devices, &devices };
 

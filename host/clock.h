@@ -9,6 +9,9 @@
 
 struct boot_info;
 
+#define NS_PER_MS 1000000ULL
+#define NS_PER_S 1000000000ULL
+
 /*
  * Calibrate the TSC and the LAPIC timer; takes 60 ms, or longer if disturbed. Panics if no counter counts. Boot
  * processor, after apic_init, on our own page tables.

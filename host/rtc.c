@@ -23,7 +23,6 @@
 #define STATUS_B_BINARY 0x04
 #define HOUR_PM 0x80
 
-#define NS_PER_SECOND 1000000000ULL
 #define READINGS_MAX 100
 #define UPDATE_POLLS_MAX 100000 /* of all readings: many times what an update can take */
 
@@ -95,7 +94,7 @@ void rtc_init(void)
         pr_warn("the CMOS clock holds no date: the time begins with 2000");
         date = (struct date){ .year = 2000, .month = 1, .day = 1 };
     }
-    boot_ns = calendar_seconds(&date) * NS_PER_SECOND - clock_ns();
+    boot_ns = calendar_seconds(&date) * NS_PER_S - clock_ns();
 }
 
 u64 rtc_now_ns(void)

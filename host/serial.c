@@ -40,8 +40,7 @@
 
 /* Polls until a transmitter counts as stuck; a character takes 87 us, a poll of a real port 1 us. */
 #define PATIENCE 100000
-#define RECEIVE_EVERY 512      /* polls: the receiver does not get full meanwhile */
-#define STUCK_NS 1000000000ULL /* after this time a transmitter that takes no byte counts as stuck */
+#define RECEIVE_EVERY 512 /* polls: the receiver does not get full meanwhile */
 
 static bool has_uart, has_debug_port;
 static bool stuck; /* the transmitter was, when it was last tried: it is not waited for again until it moves */
@@ -160,7 +159,7 @@ size_t serial_offer(const char *text, size_t len)
         } else if (!busy_since) {
             busy_since = clock_ns();
             return 0;
-        } else if (clock_ns() - busy_since < STUCK_NS) {
+        } else if (clock_ns() - busy_since < NS_PER_S) { /* else it counts as stuck */
             return 0;
         }
     }

@@ -281,7 +281,7 @@ void vm_catch_up(struct vm *vm)
 
 void vm_throttle(struct vm *vm, u32 percent, u64 write_limit)
 {
-    u64 price = write_limit ? clock_ns_to_ticks(1000000000ULL * vm->nr_vcpus / write_limit) : 0;
+    u64 price = write_limit ? clock_ns_to_ticks(NS_PER_S * vm->nr_vcpus / write_limit) : 0;
 
     vm->write_limit = write_limit;
     __atomic_store_n(&vm->write_price, price, __ATOMIC_RELEASE);

@@ -5,10 +5,9 @@
  * copies), dest_fill.c (pages that are missing), dest_protect.c (checkpoints). */
 #pragma once
 
+#include "host/clock.h"
 #include "migrate/dest.h"
 #include "migrate/outcome.h"
-
-#define NS_PER_MS 1000000ULL
 
 /* In `say` of struct dest_session, beside the messages of the handoff: REFUSED; FILED. */
 #define SAY_REFUSED (1u << 31)

@@ -5,10 +5,10 @@
  * before), source_files.c (files, and a guest that starts anew), source_protect.c (checkpoints). */
 #pragma once
 
+#include "host/clock.h"
 #include "migrate/outcome.h"
 #include "migrate/source.h"
 
-#define NS_PER_MS 1000000ULL
 #define BURST (2 * WIRE_BATCH * (WIRE_PAGE + sizeof(struct wire_page))) /* bytes, of what max_bandwidth limits */
 #define PUSH_BATCH (WIRE_BATCH / 4) /* pages of a record that nobody has asked for: who asks waits for it */
 

@@ -2,8 +2,8 @@
 #include "net/bucket.h"
 
 #include "host/bits.h"
+#include "host/clock.h"
 
-#define NS_PER_S 1000000000ULL
 #define RATE_MAX GiB(16) /* beyond it there is no limit; below it, a second's worth times a second fits 64 bits */
 
 void bucket_init(struct bucket *bucket, u64 rate, u64 burst, u64 now)

@@ -6,10 +6,11 @@
  */
 #pragma once
 
+#include "host/clock.h"
 #include "net/port.h"
 
 #define HEARD_FRAMES 1024
-#define HEARD_NS 1000000000ULL /* how long frames may come late, from the moment in which the guest goes on */
+#define HEARD_NS NS_PER_S /* how long frames may come late, from the moment in which the guest goes on */
 
 /* Begin to note the frames that the port is given. Without memory for that, no late frame is accepted. */
 void heard_begin(struct port *port);

@@ -6,6 +6,7 @@
 #define LOG_PREFIX "net"
 #include "net/switch.h"
 
+#include "host/bits.h"
 #include "host/clock.h"
 #include "host/context.h"
 #include "host/log.h"
@@ -19,7 +20,6 @@
 
 #define WAYS 4
 #define SETS (SWITCH_ADDRESSES / WAYS)
-#define NS_PER_S 1000000000LL
 #define CONFLICT_PAUSE_NS (10 * NS_PER_S) /* between two warnings of MACs that two machines have */
 
 struct address {
@@ -290,7 +290,7 @@ static bool storm_pass(struct port *from, s64 now)
     if (!sw.settings.storm_limit)
         return true;
 
-    s64 token = NS_PER_S / sw.settings.storm_limit, room = token > NS_PER_S / 10 ? token : NS_PER_S / 10;
+    s64 token = (s64)(NS_PER_S / sw.settings.storm_limit), room = MAX(token, (s64)(NS_PER_S / 10));
 
     if (from->storm_ns < now - room)
         from->storm_ns = now - room;

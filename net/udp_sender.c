@@ -11,8 +11,8 @@
 #include "host/clock.h"
 #include "net/switch.h"
 
-#define SPARE_FRAMES 8       /* room on the card that is left to others */
-#define ASK_NS 1000000000ULL /* between two questions of ARP */
+#define SPARE_FRAMES 8  /* room on the card that is left to others */
+#define ASK_NS NS_PER_S /* between two questions of ARP */
 
 static struct udp_pcb *pcb;
 static ip_addr_t to;

@@ -42,7 +42,7 @@ static bool do_round(struct announcer *announcer)
     claims_say(announcer->vm);
     if (announcer->round++ == 0)
         pr_info("%s: announced by %u frames", announcer->vm->name, frames);
-    announcer->next = rdtsc() + clock_ns_to_ticks(ms * 1000000ULL);
+    announcer->next = rdtsc() + clock_ns_to_ticks(ms * NS_PER_MS);
     return announcer->round < own->rounds;
 }
 

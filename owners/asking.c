@@ -147,7 +147,7 @@ u64 asking_poll(void)
     }
     if (due && left) {
         left--;
-        again = rdtsc() + clock_ns_to_ticks(AGAIN_MS * 1000000ULL);
+        again = rdtsc() + clock_ns_to_ticks(AGAIN_MS * NS_PER_MS);
     }
     if (!over)
         return more ? rdtsc() : again;

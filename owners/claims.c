@@ -200,7 +200,7 @@ u64 claims_poll(void)
     if (rdtsc() >= next) {
         list_for_each (node, vm_list())
             claims_say(container_of(node, struct vm, node));
-        next = rdtsc() + clock_ns_to_ticks(WIRE_CLAIM_MS * 1000000ULL);
+        next = rdtsc() + clock_ns_to_ticks(WIRE_CLAIM_MS * NS_PER_MS);
     }
     return next;
 }

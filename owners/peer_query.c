@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "host/clock.h"
+
 #define STEP_BUDGET 32 /* records in one step */
 
 void peer_query_start(struct peer_query *query, const struct peer_query_ops *ops, void *ctx,
@@ -26,7 +28,7 @@ static void hang_up(struct peer_query *query)
 static void fail(struct peer_query *query)
 {
     hang_up(query);
-    query->again = query->ops->now(query->ctx) + PEER_AGAIN_MS * 1000000ULL;
+    query->again = query->ops->now(query->ctx) + PEER_AGAIN_MS * NS_PER_MS;
 }
 
 static void greet(struct peer_query *query)

@@ -24,7 +24,7 @@
 #include "net/tcp_stream.h"
 #include "net/http_exchange.h"
 
-#define FORGET_NS 60000000000ULL /* what a member said before counts no longer */
+#define FORGET_NS (60 * NS_PER_S) /* what a member said before counts no longer */
 
 struct witness_request {
     struct list node;
@@ -189,7 +189,7 @@ static bool step(struct witness_request *request)
         take_answer(request);
     } else if (progress == HTTP_FAILED) {
         member_failed(request, exchange->fault);
-    } else if (clock_ns() - request->asked >= own.timeout * 1000000ULL) {
+    } else if (clock_ns() - request->asked >= own.timeout * NS_PER_MS) {
         snprintf(late, sizeof(late), "no %s within %u ms", exchange->sent ? "answer" : "connection", own.timeout);
         http_exchange_abort(exchange);
         member_failed(request, late);
@@ -210,7 +210,7 @@ static u64 witness_poll(void)
         while (request->outcome.result == WITNESS_ASKED && step(request))
             continue;
         if (request->outcome.result == WITNESS_ASKED)
-            wake = MIN(wake, request->asked + own.timeout * 1000000ULL);
+            wake = MIN(wake, request->asked + own.timeout * NS_PER_MS);
     }
     tcp_stream_push_all();
     if (own.news) { /* who has asked may have had its turn in this round already */

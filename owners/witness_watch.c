@@ -13,7 +13,7 @@
 #include "host/list.h"
 #include "owners/witness.h"
 
-#define PAUSE_NS 2000000000ULL
+#define PAUSE_NS (2 * NS_PER_S)
 #define RECORDS (2 * CONFIG_MAX_VMS) /* guests of the configuration, and such that came */
 #define PREFIX "godwit/vm/"
 

@@ -20,10 +20,8 @@
 #include "owners/claims.h"
 #include "protect/failovers.h"
 
-#define SECOND_NS 1000000000ULL
-#define WAIT_NS (2 * SECOND_NS)   /* for an answer that decides, before the guest is made to stand */
-#define AGAIN_NS (SECOND_NS / 10) /* until that is tried again which could not be done */
-#define MS 1000000ULL
+#define WAIT_NS (2 * NS_PER_S)   /* for an answer that decides, before the guest is made to stand */
+#define AGAIN_NS (NS_PER_S / 10) /* until that is tried again which could not be done */
 
 static const char *const states[] = { "alone", "joining", "protected", "parting", "handed",
                                       "lost",  "standby", "asking",    "taken",   "gone" };
@@ -107,7 +105,7 @@ static void carry_out(struct protection *p, struct vm *vm, unsigned actions, u64
     if (actions & GUARD_DO_ASK)
         ask(p);
     if (actions & GUARD_DO_READ)
-        notary_read(&p->notary, clock_ns() + SECOND_NS);
+        notary_read(&p->notary, clock_ns() + NS_PER_S);
     p->hand |= actions & GUARD_DO_SAY_COMMIT;
     for (unsigned i = 0; i < ARRAY_SIZE(orders); i++)
         if (actions & orders[i].action)
@@ -223,7 +221,7 @@ static void begin(struct protection *p, enum guard_state state, const struct pro
     memcpy(other.ip4, address->bytes, sizeof(other.ip4));
     guard_init(&p->guard, state, witness_configured(), info->epoch, &me, &other);
     p->heartbeat = (struct heartbeat){ .to = *address, .epoch = info->epoch, .me = me.owner, .other = info->other };
-    p->heartbeat.limit = info->limit_ms * MS;
+    p->heartbeat.limit = info->limit_ms * NS_PER_MS;
     p->heartbeat.patience = state == GUARD_STANDBY ? p->heartbeat.limit : p->heartbeat.limit * 2 / 3;
     memcpy(p->heartbeat.vm_id, p->vm_id, sizeof(p->heartbeat.vm_id));
     p->guarded = true;
@@ -243,7 +241,7 @@ void guarding_end(struct protection *p)
     if (p->beating)
         heartbeat_end(&p->heartbeat);
     p->beating = p->guarded = p->notary.known = false;
-    p->next_try = clock_ns() + SECOND_NS;
+    p->next_try = clock_ns() + NS_PER_S;
 }
 
 static int stopped(struct protection *p, struct vm *vm)
@@ -289,7 +287,7 @@ static void source_over(struct protection *p, struct vm *vm)
 {
     u64 epoch;
 
-    p->next_try = clock_ns() + MAX(p->delay, SECOND_NS);
+    p->next_try = clock_ns() + MAX(p->delay, NS_PER_S);
     if (!p->guarded) {
         note_reason(p, vm);
         return;

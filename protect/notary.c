@@ -7,8 +7,8 @@
 #include "host/clock.h"
 #include "owners/witness_watch.h"
 
-#define AGAIN_NS 100000000ULL /* between two questions that nobody answers */
-#define ODD_NS 1000000000ULL  /* after an answer that is no deed */
+#define AGAIN_NS (NS_PER_S / 10) /* between two questions that nobody answers */
+#define ODD_NS NS_PER_S          /* after an answer that is no deed */
 
 void notary_init(struct notary *notary, const u8 id[VM_ID])
 {

@@ -20,9 +20,7 @@
 #include "protect/guarding.h"
 #include "protect/starting.h"
 
-#define SECOND_NS 1000000000ULL
-
-#define DELAY_MAX_NS (10 * SECOND_NS)
+#define DELAY_MAX_NS (10 * NS_PER_S)
 
 /* Why this machine can neither protect guests nor take copies of such; NULL: it can. */
 static const char *off = "this machine takes no guests, expected [net] and [migration] in its configuration";
@@ -212,7 +210,7 @@ static bool follow(struct protection *p, struct vm *vm)
     if (is_anothers(p, vm, &me)) {
         snprintf(p->reason, sizeof(p->reason), "by the witness another machine owns it: \"%.140s\"", p->notary.text);
         stand(p, vm, &me);
-        notary_read(&p->notary, clock_ns() + SECOND_NS);
+        notary_read(&p->notary, clock_ns() + NS_PER_S);
     } else {
         notary_swap(&p->notary, &due);
     }
@@ -230,7 +228,7 @@ static void try_to_protect(struct protection *p, struct vm *vm)
                                          .limit = migration_settings()->heartbeat_limit };
     const char *reason = "";
 
-    p->delay = MIN(MAX(2 * p->delay, SECOND_NS), DELAY_MAX_NS);
+    p->delay = MIN(MAX(2 * p->delay, NS_PER_S), DELAY_MAX_NS);
     p->next_try = clock_ns() + p->delay;
     if (migration_start(vm, &request, &reason))
         snprintf(p->reason, sizeof(p->reason), "%s", reason);
@@ -252,7 +250,7 @@ static u64 turn(struct protection *p, struct vm *vm)
     }
     p->lost = false;
     if (!follow(p, vm))
-        return MIN(notary_next(&p->notary), clock_ns() + SECOND_NS);
+        return MIN(notary_next(&p->notary), clock_ns() + NS_PER_S);
     if (p->wanted && clock_ns() >= p->next_try)
         try_to_protect(p, vm);
     return p->wanted ? p->next_try : ~0ULL;

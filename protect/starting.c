@@ -21,9 +21,9 @@
 #include "protect/notary.h"
 #include "stream/tcp_transport.h"
 
-#define AGAIN_NS 1000000000ULL
-#define ANSWER_NS 1000000000ULL /* for a machine to answer */
-#define ASKED 2                 /* machines that a deed names */
+#define AGAIN_NS NS_PER_S
+#define ANSWER_NS NS_PER_S /* for a machine to answer */
+#define ASKED 2            /* machines that a deed names */
 
 /* A machine that the deed names. */
 struct named {

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "host/bits.h"
+#include "host/clock.h"
 #include "host/panic.h"
 
-#define NS_PER_MS 1000000ULL
 #define WORDS_ROOM 512 /* bytes of the longest body: ACCEPTED */
 
 int image_writer_init(struct image_writer *w, const struct image_writer_ops *ops, void *ctx,

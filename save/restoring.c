@@ -229,7 +229,7 @@ static bool step(struct restoring *restoring)
     enum image_reader_status before = reader->status;
 
     image_reader_step(reader);
-    if (reader->status == READER_OPENING && clock_ns() - restoring->began > RESTORING_OPEN_MS * 1000000ULL)
+    if (reader->status == READER_OPENING && clock_ns() - restoring->began > RESTORING_OPEN_MS * NS_PER_MS)
         image_reader_fail(reader, "nothing of the image has come in time");
     if (reader->status == READER_OPENED)
         begin(restoring);

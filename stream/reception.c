@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "host/bits.h"
+#include "host/clock.h"
 
 #define STEP_BUDGET 32 /* records of a connection in one step */
-#define PATIENCE_NS (WIRE_DEAD_MS * 1000000ULL)
+#define PATIENCE_NS (WIRE_DEAD_MS * NS_PER_MS)
 
 void reception_init(struct reception *reception, const struct reception_ops *ops)
 {
