@@ -130,8 +130,8 @@ static bool sections_agree(const struct config *config, struct config_error *err
                              "they are asked before DHCP has an address, expected address = ADDRESS/LENGTH in [net]");
     if (config->witness.present && !config->witness.url[0].port)
         return config_refuse(error, 0, "url", "missing in section [witness], expected url = http://ADDRESS:PORT");
-    if (config->witness.present && !config->net.present)
-        return config_refuse(error, 0, "witness", "it is asked over the network, expected a [net] section, too");
+    if (config->witness.present && !config->net.address.prefix)
+        return config_refuse(error, 0, "witness", "it goes by addresses, expected address = ADDRESS/LENGTH in [net]");
     return true;
 }
 

@@ -373,7 +373,7 @@ int command_start(struct call *call)
         return call_fail(call, -EBUSY, "%s: cannot start yet, its last move is ending, or its dirty log is in use",
                          vm->name);
     vm->image = image;
-    if (!asking_may_start(vm))
+    if (!asking_may_start(vm, false))
         return acted(call, "start", 0);
     err = guest_power_on(vm, reason, sizeof(reason));
     if (err == -ENOENT)

@@ -47,7 +47,7 @@ static void apply(struct dest *dest, struct incoming *in, unsigned actions)
 
     if (actions & ACTION_RUN) {
         if (in->cold)
-            dest->ops->start(in->vm, !in->stopped, dest_stood(in, arrived));
+            in->stopped = !dest->ops->start(in->vm, !in->stopped, dest_stood(in, arrived));
         else
             dest->ops->run(in->vm, dest_stood(in, arrived), arrived, in->follows);
         in->stats.released = now(dest);

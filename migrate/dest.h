@@ -46,7 +46,7 @@ struct incoming {
     u64 beside;           /* bytes that are held beside its RAM, for a checkpoint */
     u64 file_bytes;       /* of the files that it starts from, and that had to come */
     bool dry_run;
-    bool cold, stopped; /* the guest starts anew here; or does not, until somebody says so */
+    bool cold, stopped; /* the guest starts anew here; or does not, or not yet */
     bool announce;      /* announce the guest as soon as RUNNING is said */
     bool follows;       /* the files from which it starts are to follow it, and have not come yet */
     bool forgotten;     /* it was given up, and nothing is to be said of it: no connection finds it again */

@@ -12,6 +12,7 @@
 #include "host/log.h"
 #include "hv/vm.h"
 #include "migrate/vm_state.h"
+#include "owners/asking.h"
 
 int vm_cold_shut_down(struct vm *vm, struct vm_cold *cold)
 {
@@ -87,13 +88,15 @@ enum wire_code vm_cold_defined(struct vm *vm, char reason[WIRE_REASON])
     return WIRE_E_STATE;
 }
 
-void vm_cold_start(struct vm *vm, bool on)
+bool vm_cold_start(struct vm *vm, bool on)
 {
     char reason[WIRE_REASON];
 
     __atomic_store_n(&vm->status, VM_CREATED, __ATOMIC_RELEASE);
-    if (!on)
-        return;
-    if (guest_power_on(vm, reason, sizeof(reason)))
-        pr_err("%s: it has come, and can't be started: %s", vm->name, reason);
+    if (!on || !asking_may_start(vm, true))
+        return false;
+    if (!guest_power_on(vm, reason, sizeof(reason)))
+        return true;
+    pr_err("%s: it has come, and can't be started: %s", vm->name, reason);
+    return false;
 }

@@ -27,4 +27,4 @@ void vm_cold_poll(struct vm *vm, struct vm_cold *cold);
 
 void vm_cold_section(struct vm *vm, unsigned index, struct wire_section *section, struct codec *c);
 enum wire_code vm_cold_defined(struct vm *vm, char reason[WIRE_REASON]);
-void vm_cold_start(struct vm *vm, bool on);
+bool vm_cold_start(struct vm *vm, bool on);

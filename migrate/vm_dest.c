@@ -215,10 +215,10 @@ static enum wire_code defined(void *handle, char reason[WIRE_REASON])
     return vm_cold_defined(handle, reason);
 }
 
-static void start(void *handle, bool on, u64 down_ns)
+static bool start(void *handle, bool on, u64 down_ns)
 {
     watcher->arrived(handle, down_ns);
-    vm_cold_start(handle, on);
+    return vm_cold_start(handle, on);
 }
 
 static bool files_here(void *handle)

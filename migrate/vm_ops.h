@@ -121,10 +121,11 @@ struct migrate_dest_ops {
      * files from which it starts to follow it? */
     void (*run)(void *vm, u64 paused_ns, u64 arrived, bool files_follow);
     /* A guest that starts anew here. definition: the counterpart of the source's. defined: as ready. start: the VM is
-     * one of this machine now, and is started if `on` says so; its guest has been down for down_ns. */
+     * one of this machine now, and is started if `on` says so, now or when it may be; its guest has been down for
+     * down_ns. Returns whether it runs. */
     section_fn *definition;
     enum wire_code (*defined)(void *vm, char reason[WIRE_REASON]);
-    void (*start)(void *vm, bool on, u64 down_ns);
+    bool (*start)(void *vm, bool on, u64 down_ns);
     /* Take up what has come of the files from which it starts. Are all of them here? */
     bool (*files_here)(void *vm);
     void (*announce)(void *vm, u64 epoch);

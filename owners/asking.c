@@ -46,9 +46,9 @@ void asking_judged_by(const struct asking_judge *of_guests)
     judge = of_guests;
 }
 
-bool asking_may_start(struct vm *vm)
+bool asking_may_start(struct vm *vm, bool came)
 {
-    return !judge || judge->may_start(vm);
+    return !judge || judge->may_start(vm, came);
 }
 
 bool asking_needed(const struct config *config, const struct config_vm *vm)
@@ -140,7 +140,7 @@ u64 asking_poll(void)
         struct vm *vm = asked_at(i);
 
         asked[i] = over || !vm ? 0 : vm->id;
-        if (vm && over && vm->status == VM_CREATED && asking_may_start(vm))
+        if (vm && over && vm->status == VM_CREATED && asking_may_start(vm, false))
             start(vm);
         else if (vm && due)
             claims_ask(vm);

@@ -37,16 +37,18 @@ bool asking_begin(struct vm *copy);
 void asking_heard(const struct wire_claim *claim, const char *where);
 
 /* Who judges whether a guest that nobody has claimed is started. may_start: now; false: he starts it when it may be.
- * starts: may it have been decided already that it is started here? */
+ * `came`: a move has just made it this machine's, under its epoch. starts: may it have been decided already that it is
+ * started here? */
 struct asking_judge {
-    bool (*may_start)(struct vm *vm);
+    bool (*may_start)(struct vm *vm, bool came);
     bool (*starts)(const struct vm *vm);
 };
 void asking_judged_by(const struct asking_judge *of_guests);
 
-/* May a guest that does not run be started now, by a command? False: its judge starts it when it may be; it is
- * elsewhere until then, and its reason says why. */
-bool asking_may_start(struct vm *vm);
+/* May a guest that does not run be started now, by a command or (`came`) because a move has just made it this
+ * machine's, under its epoch? False: its judge starts it when it may be; it is elsewhere until then, and its reason
+ * says why. */
+bool asking_may_start(struct vm *vm, bool came);
 
 /* Do we still ask who has this VM, or does its judge? */
 bool asking_about(const struct vm *vm);

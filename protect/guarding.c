@@ -57,6 +57,13 @@ bool guarding_me(struct deed_host *me)
     return ip4;
 }
 
+bool guarding_is_here(const struct deed_host *host)
+{
+    struct deed_host me;
+
+    return guarding_me(&me) && !memcmp(host->ip4, me.ip4, sizeof(me.ip4));
+}
+
 static struct port *port_of(const struct vm *vm)
 {
     return &platform_of(vm)->net.port;

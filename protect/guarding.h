@@ -21,3 +21,7 @@ void guarding_end(struct protection *p);
 
 /* This machine, as deeds name it; false: it has no address yet. */
 bool guarding_me(struct deed_host *me);
+
+/* Is it this machine, or was it: an earlier boot, of which nothing is left? A machine keeps its address as long as it
+ * runs, and no two have the same, so who had this machine's does not run any more. */
+bool guarding_is_here(const struct deed_host *host);

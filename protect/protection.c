@@ -175,12 +175,12 @@ static bool is_anothers(const struct protection *p, const struct vm *vm, const s
 
 /* An earlier owner's copy runs here, which does not know that it has lost: it stands from now on, as if that machine
  * had said so itself. That machine is no earlier boot of this one, whose memory is lost. */
-static void stand(const struct protection *p, struct vm *vm, const struct deed_host *me)
+static void stand(const struct protection *p, struct vm *vm)
 {
     const struct deed *deed = &p->notary.deed;
     struct wire_claim claim = { .kind = WIRE_CLAIM_OWNS, .epoch = deed->epoch, .owner = deed->owner.owner };
 
-    if (!memcmp(deed->owner.ip4, me->ip4, sizeof(me->ip4)))
+    if (guarding_is_here(&deed->owner))
         return;
     memcpy(claim.vm_id, p->vm_id, sizeof(claim.vm_id));
     memcpy(claim.ip4, deed->owner.ip4, sizeof(claim.ip4));
@@ -209,7 +209,7 @@ static bool follow(struct protection *p, struct vm *vm)
         return false;
     if (is_anothers(p, vm, &me)) {
         snprintf(p->reason, sizeof(p->reason), "by the witness another machine owns it: \"%.140s\"", p->notary.text);
-        stand(p, vm, &me);
+        stand(p, vm);
         notary_read(&p->notary, clock_ns() + NS_PER_S);
     } else {
         notary_swap(&p->notary, &due);

@@ -5,12 +5,12 @@
 #include "protect/starting.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/bits.h"
 #include "host/clock.h"
 #include "host/log.h"
-#include "host/panic.h"
 #include "guest/load/power.h"
 #include "net/tcp_stream.h"
 #include "owners/asking.h"
@@ -33,15 +33,20 @@ struct named {
     bool claims; /* it has said that it has the guest */
 };
 
-static struct starting {
-    u32 id; /* of the VM; 0: this place is free */
+/* A guest that waits. */
+struct starting {
+    struct list node;
+    u32 id;    /* of the VM */
+    bool came; /* a move has made it this machine's, under its epoch */
     struct notary notary;
     struct wire_claim question;
     struct named named[ASKED];
     unsigned count;
     bool asking; /* the machines are asked */
     u64 since;   /* ns */
-} all[CONFIG_MAX_VMS];
+};
+
+static struct list all = { &all, &all };
 
 static u64 now(void *ctx)
 {
@@ -103,22 +108,21 @@ static void forget(struct starting *starting)
 {
     again(starting);
     notary_fini(&starting->notary);
-    starting->id = 0;
+    list_del(&starting->node);
+    free(starting);
 }
 
 static void because(struct vm *vm, const char *text)
 {
-    snprintf(vm->reason, sizeof(vm->reason), "%s", text);
+    snprintf(vm->reason, sizeof(vm->reason), "%.*s", (int)sizeof(vm->reason) - 1, text);
 }
 
-/* Ask a machine of the deed, unless it is this one: its memory is another since then. */
+/* Ask a machine of the deed, unless it is this one, or an earlier boot of it. */
 static void ask(struct starting *starting, const struct deed_host *host)
 {
     struct named *named = &starting->named[starting->count];
-    struct deed_host me;
 
-    guarding_me(&me);
-    if (!host->owner || (!memcmp(me.ip4, host->ip4, sizeof(me.ip4)) && me.port == host->port))
+    if (!host->owner || guarding_is_here(host))
         return;
     *named = (struct named){ .address.port = host->port };
     memcpy(named->address.bytes, host->ip4, sizeof(host->ip4));
@@ -126,7 +130,8 @@ static void ask(struct starting *starting, const struct deed_host *host)
     starting->count++;
 }
 
-/* The witness has answered. Is the deed this machine's, by the swap? Else ask those that it names. */
+/* The witness has answered. Is the deed this machine's, by the swap? Else ask those that it names, but not about a
+ * guest that has come by a move since: they have given it away. */
 static bool take_deed(struct starting *starting, const struct vm *vm)
 {
     const struct notary *notary = &starting->notary;
@@ -140,6 +145,8 @@ static bool take_deed(struct starting *starting, const struct vm *vm)
     starting->question = claims_question(vm);
     starting->asking = true;
     starting->since = clock_ns();
+    if (starting->came && notary->deed.epoch < vm->identity.epoch)
+        return false;
     ask(starting, &notary->deed.owner);
     ask(starting, &notary->deed.secondary);
     return false;
@@ -168,19 +175,19 @@ static bool all_answered(struct starting *starting, struct vm *vm)
     return answered;
 }
 
-static void start(struct starting *starting, struct vm *vm)
+static void start(const struct starting *starting, struct vm *vm)
 {
     char reason[sizeof(vm->reason)] = "";
 
     vm->identity.epoch = starting->notary.deed.epoch;
     vm->elsewhere = 0;
-    forget(starting);
     if (guest_power_on(vm, reason, sizeof(reason)))
         pr_err("%s: %s", vm->name, reason);
     because(vm, reason);
 }
 
-static void step(struct starting *starting, struct vm *vm)
+/* Do what can be done now. Returns true if the guest was started. */
+static bool step(struct starting *starting, struct vm *vm)
 {
     const struct protection *copy = protection_of(vm); /* of the same guest, and it may have come meanwhile */
     struct notary *notary = &starting->notary;
@@ -188,54 +195,69 @@ static void step(struct starting *starting, struct vm *vm)
 
     wanted.epoch = MIN(MAX(notary->deed.epoch + 1, vm->identity.epoch), EPOCH_MAX);
     if (copy && copy->guarded)
-        return;
+        return false;
     if (starting->asking && all_answered(starting, vm) && guarding_me(&wanted.owner)) {
         starting->asking = false;
         notary_swap(notary, &wanted);
     }
-    if (notary_step(notary) && take_deed(starting, vm))
+    if (notary_step(notary) && take_deed(starting, vm)) {
         start(starting, vm);
-    else if (notary->fault[0])
+        return true;
+    }
+    if (notary->fault[0])
         because(vm, notary->fault);
+    return false;
 }
 
 u64 starting_poll(void)
 {
     u64 next = ~0ULL;
 
-    for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
-        struct starting *starting = &all[i];
-        struct vm *vm = starting->id ? waiting(starting) : NULL;
+    list_for_each_safe (node, &all) {
+        struct starting *starting = container_of(node, struct starting, node);
+        struct vm *vm = waiting(starting);
 
-        if (vm)
-            step(starting, vm);
-        else if (starting->id)
+        if (!vm || step(starting, vm))
             forget(starting);
-        if (starting->asking)
+        else if (starting->asking)
             next = MIN(next, clock_ns() + PEER_AGAIN_MS * 100000ULL);
-        else if (starting->id)
+        else
             next = MIN(next, notary_next(&starting->notary));
     }
     return next;
 }
 
-/* Contract: struct asking_judge. */
-static bool may_start(struct vm *vm)
+/* The VM's; NULL: it does not wait. */
+static struct starting *starting_of(const struct vm *vm)
 {
-    struct starting *starting = NULL;
+    list_for_each (node, &all) {
+        struct starting *starting = container_of(node, struct starting, node);
+
+        if (starting->id == vm->id)
+            return starting;
+    }
+    return NULL;
+}
+
+/* Contract: struct asking_judge. */
+static bool may_start(struct vm *vm, bool came)
+{
+    struct starting *starting = starting_of(vm);
 
     if (!witness_configured())
         return true;
-    for (unsigned i = 0; i < CONFIG_MAX_VMS && !starting; i++)
-        if (!all[i].id || all[i].id == vm->id)
-            starting = &all[i];
-    assert(starting); /* only guests of the configuration start by themselves */
-    forget(starting);
-    starting->id = vm->id;
+    if (starting)
+        forget(starting);
     if (!vm_ended(vm))
         vm_stop(vm, VM_OFF, "not started");
-    because(vm, "the witness is asked whether it may start");
     vm->elsewhere = MAX(vm->identity.epoch, 1);
+    starting = calloc(1, sizeof(*starting));
+    because(vm, starting ? "the witness is asked whether it may start" : "no memory to ask the witness");
+    if (!starting)
+        return false;
+    starting->id = vm->id;
+    starting->came = came;
+    list_add_tail(&all, &starting->node);
     notary_init(&starting->notary, vm->identity.id);
     notary_read(&starting->notary, 0);
     return false;
@@ -244,10 +266,9 @@ static bool may_start(struct vm *vm)
 /* Contract: struct asking_judge. A swap that has left this machine may be done. */
 static bool starts(const struct vm *vm)
 {
-    for (unsigned i = 0; i < CONFIG_MAX_VMS; i++)
-        if (all[i].id == vm->id && all[i].notary.swaps && notary_sent(&all[i].notary))
-            return true;
-    return false;
+    struct starting *starting = starting_of(vm);
+
+    return starting && starting->notary.swaps && notary_sent(&starting->notary);
 }
 
 void starting_init(void)

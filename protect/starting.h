@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guests of the configuration that this machine would start, where there is a witness: each is started only if the
- * guest's deed says that it may be (docs/failover-protocol.md, "Boot"). Until then it is `elsewhere`, `reason` says
- * why, and it is asked again every second. Host loop.
+ * Guests that this machine would start, where there is a witness: those of its configuration, by a command, and those
+ * that have come to start anew here. Each is started only if its deed says that it may be (docs/failover-protocol.md,
+ * "Boot"). Until then it is `elsewhere`, `reason` says why, and it is asked again every second. Host loop.
  */
 #pragma once
 

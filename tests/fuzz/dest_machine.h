@@ -145,10 +145,11 @@ static void ops_run(void *vm, u64 paused_ns, u64 arrived, bool files_follow)
     guest->running = true;
 }
 
-static void ops_start(void *vm, bool on, u64 down_ns)
+static bool ops_start(void *vm, bool on, u64 down_ns)
 {
-    (void)on, (void)down_ns;
+    (void)down_ns;
     ops_run(vm, 0, 0, false);
+    return on;
 }
 
 static bool ops_files_here(void *vm)

@@ -135,8 +135,9 @@ bool asking_about(const struct vm *vm)
     return fake_migration.asking && !strcmp(vm->name, "web");
 }
 
-bool asking_may_start(struct vm *vm)
+bool asking_may_start(struct vm *vm, bool came)
 {
+    (void)came;
     if (fake_migration.judged) {
         vm->status = VM_OFF;
         vm->elsewhere = 1;

@@ -20,7 +20,6 @@
 #include "owners/announcer.h"
 #include "owners/claims.h"
 #include "owners/witness_watch.h"
-#include "protect/starting.h"
 #include "stream/record.h"
 
 struct protect_rig rig = { .now = 1000 * MS };
@@ -249,16 +248,6 @@ struct config_migration *migration_settings(void)
     static struct config_migration settings = { .port = 4900, .heartbeat_limit = 300 };
 
     return &settings;
-}
-
-/* Guests that wait are not these tests' matter. */
-u64 starting_poll(void)
-{
-    return ~0ULL;
-}
-
-void starting_init(void)
-{
 }
 
 /* --- The witness -------------------------------------------------------------------------------------------------- */

@@ -110,16 +110,17 @@ enum wire_code fake_defined(void *vm, char reason[WIRE_REASON])
     return ((struct fake_vm *)vm)->restored == 1 ? WIRE_OK : WIRE_E_STATE;
 }
 
-void fake_start(void *ctx, bool on, u64 down_ns)
+bool fake_start(void *ctx, bool on, u64 down_ns)
 {
     struct fake_vm *vm = ctx;
 
     assert_true(vm->exists && !vm->running && !vm->world->source_vm.running);
     assert_int_equal(vm->resets, vm->world->source_vm.resets);
     assert_files_are_here();
-    vm->running = on;
-    vm->off = !on;
+    vm->running = on && !vm->world->stays_off;
+    vm->off = !vm->running;
     vm->paused_ns = down_ns;
+    return vm->running;
 }
 
 bool fake_files_here(void *ctx)

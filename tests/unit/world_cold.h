@@ -14,7 +14,7 @@ int fake_shut_down(void *vm);
 const struct guest_image *fake_image(void *vm);
 void fake_definition(void *vm, unsigned index, struct wire_section *section, struct codec *c);
 enum wire_code fake_defined(void *vm, char reason[WIRE_REASON]);
-void fake_start(void *vm, bool on, u64 down_ns);
+bool fake_start(void *vm, bool on, u64 down_ns);
 bool fake_files_here(void *vm);
 
 /* No file is kept. What the destination's machine has from its start: a bit for the kernel, one for the initrd; with

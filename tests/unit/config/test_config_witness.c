@@ -30,9 +30,11 @@ static bool parse(const char *text, size_t len)
 
 static void members(void **state)
 {
-    static const char text[] = "[net]\n[witness]\nurl = http://192.0.2.9 http://[2001:db8::9]:80  http://[fd09::9] "
-                               "http://192.0.2.9:1 http://192.0.2.9:65535\n[vm a]\nkernel = k\n";
-    static const char slow[] = "[net]\n[witness]\nurl = http://192.0.2.9\ntimeout = 10000\n", without[] = "[net]\n";
+    static const char text[] =
+        "[net]\naddress = 192.0.2.1/24\n[witness]\nurl = http://192.0.2.9 http://[2001:db8::9]:80  http://[fd09::9] "
+        "http://192.0.2.9:1 http://192.0.2.9:65535\n[vm a]\nkernel = k\n";
+    static const char slow[] = "[net]\naddress = 192.0.2.1/24\n[witness]\nurl = http://192.0.2.9\ntimeout = 10000\n";
+    static const char without[] = "[net]\n";
     static const uint8_t first[] = { 192, 0, 2, 9 };
     static const uint8_t second[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 9 };
     const struct config_server *url = config.witness.url;
@@ -61,7 +63,9 @@ static void refusals(void **state)
         const char *key, *says;
     } refused[] = {
         { "[net]\n[witness]\n", 0, "url", "missing in section [witness], expected url = http://ADDRESS:PORT" },
-        { "[vm a]\nkernel = k\n[witness]\nurl = http://192.0.2.9\n", 0, "witness", "expected a [net] section" },
+        { "[vm a]\nkernel = k\n[witness]\nurl = http://192.0.2.9\n", 0, "witness",
+          "expected address = ADDRESS/LENGTH in [net]" },
+        { "[net]\naddress = dhcp\n[witness]\nurl = http://192.0.2.9\n", 0, "witness", "it goes by addresses" },
         { "[net]\n[witness]\n[witness]\n", 3, "witness", "a second [witness] section" },
         { "[net]\n[witness]\nurl =\n", 3, "url", "1 to 5 URLs of one etcd's members" },
         { "[net]\n[witness]\nurl = 192.0.2.9:2379\n", 3, "url", "such as http://192.0.2.9:2379" },

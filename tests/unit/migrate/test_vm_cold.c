@@ -17,10 +17,12 @@
 #include "hv/guest_image.h"
 #include "migrate/vm_cold.h"
 #include "migrate/vm_state.h"
+#include "owners/asking.h"
 
 static struct vm vm;
 static struct platform platform;
 static unsigned starts;
+static bool judged; /* somebody else decides when a guest that has come may start */
 static u64 now;
 
 void shutdown_ask(struct vm *asked, u32 timeout, bool force)
@@ -38,6 +40,12 @@ int guest_power_on(struct vm *on, char *reason, size_t room)
     vm.status = VM_RUNNING;
     starts++;
     return 0;
+}
+
+bool asking_may_start(struct vm *asked, bool came)
+{
+    assert_true(asked == &vm && came && vm.status == VM_CREATED);
+    return !judged;
 }
 
 int guest_load_check(struct vm *checked, const struct guest_image *image, char *reason, size_t room)
@@ -133,12 +141,29 @@ static void test_it_has_not_ended_in_time(void **unused)
     assert_int_equal(starts, 0);
 }
 
+/* Whoever judges starts is asked before it begins, unless it is not to. */
+static void test_it_has_come(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < 4; i++) {
+        bool on = i & 1;
+
+        judged = i & 2;
+        vm = (struct vm){ .status = VM_INCOMING, .platform = &platform };
+        starts = 0;
+        assert_int_equal(vm_cold_start(&vm, on), on && !judged);
+        assert_int_equal(starts, on && !judged);
+        assert_int_equal(vm.status, starts ? VM_RUNNING : VM_CREATED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_it_starts_again),
         cmocka_unit_test(test_the_operator_has_said_otherwise),
         cmocka_unit_test(test_it_has_not_ended_in_time),
+        cmocka_unit_test(test_it_has_come),
     };
 
     return cmocka_run_group_tests_name("vm_cold", tests, NULL, NULL);

@@ -274,8 +274,9 @@ static void test_who_is_not_asked_about(void **state)
 
 static unsigned judged;
 
-static bool refuses(struct vm *vm)
+static bool refuses(struct vm *vm, bool came)
 {
+    assert_false(came);
     judged++;
     vm_stop(vm, VM_OFF, "it asks the witness");
     return false;
@@ -305,7 +306,7 @@ static void test_the_witness_judges(void **state)
     machine->config.vm[0].autostart = CONFIG_AUTOSTART_NO;
     assert_false(asking_needed(&machine->config, &machine->config.vm[0]));
     machine->config.vm[0].autostart = CONFIG_AUTOSTART_YES;
-    assert_true(asking_may_start(&machine->vm));
+    assert_true(asking_may_start(&machine->vm, false));
     asking_judged_by(&witness);
     asking_start(&machine->config);
     assert_true(asking_about(&machine->vm));
@@ -313,7 +314,7 @@ static void test_the_witness_judges(void **state)
         now += 10000000;
     assert_int_equal(judged, 1);
     assert_int_equal(machine->vm.status, VM_OFF);
-    assert_false(asking_may_start(&machine->vm));
+    assert_false(asking_may_start(&machine->vm, false));
     asking_judged_by(NULL);
 }
 
