@@ -14,7 +14,6 @@ static bool parse_status(struct http_answer *answer, struct http_span line)
     if (status.len != 3 || !http_length(status, &number) || number < 100)
         return false;
     answer->status = (int)number;
-    answer->close = http_is(version, "HTTP/1.0");
     return true;
 }
 
@@ -28,8 +27,6 @@ static const char *parse_field(struct http_answer *answer, struct http_span line
         return "the answer has a field that is none of HTTP";
     if (http_is_nocase(name, "Transfer-Encoding"))
         return "the answer comes in pieces (Transfer-Encoding), expected Content-Length";
-    if (http_is_nocase(name, "Connection") && http_has_option(value, "close"))
-        answer->close = true;
     if (!http_is_nocase(name, "Content-Length"))
         return NULL;
     if (*has_length || !http_length(value, &length))

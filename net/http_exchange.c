@@ -31,15 +31,6 @@ static const char *words(long err)
     }
 }
 
-/* Is the connection to this server, and as quiet as it must be between an answer and the next request? */
-static bool is_usable(struct http_exchange *exchange, const struct tcp_address *server)
-{
-    char byte;
-
-    return exchange->stream && tcp_address_equal(&exchange->server, server) && !tcp_stream_state(exchange->stream) &&
-           tcp_stream_receive(exchange->stream, &byte, 1) == -EAGAIN;
-}
-
 void http_exchange_begin(struct http_exchange *exchange, const struct tcp_address *server, const char *request,
                          size_t len)
 {
@@ -49,10 +40,7 @@ void http_exchange_begin(struct http_exchange *exchange, const struct tcp_addres
     exchange->len = len;
     exchange->sent = exchange->got = 0;
     exchange->fault = NULL;
-    if (is_usable(exchange, server))
-        return;
     http_exchange_abort(exchange);
-    exchange->server = *server;
     err = tcp_stream_connect(server, &exchange->stream);
     if (err) {
         exchange->stream = NULL;
@@ -86,10 +74,8 @@ static enum http_progress judge(struct http_exchange *exchange)
         return HTTP_WAITS;
     if (exchange->got > answer->head + answer->body || exchange->sent < exchange->len)
         return fail(exchange, "says more than it was asked");
-    if (answer->close) {
-        tcp_stream_close(exchange->stream);
-        exchange->stream = NULL;
-    }
+    tcp_stream_close(exchange->stream);
+    exchange->stream = NULL;
     return HTTP_ANSWERED;
 }
 

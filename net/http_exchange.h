@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One request to an HTTP server and its answer, after the other, over a connection that is kept open between them. It
- * has no clock: its owner ends what takes too long. Host loop.
+ * A request to an HTTP server and its answer, over a connection of their own: one that was kept from an earlier request
+ * may have ended without a word, which shows only when no answer comes. It has no clock: its owner ends what takes too
+ * long. Host loop.
  */
 #pragma once
 
@@ -12,7 +13,6 @@ struct tcp_stream;
 
 struct http_exchange {
     struct tcp_stream *stream;   /* NULL: there is no connection */
-    struct tcp_address server;   /* of the connection */
     const char *request;         /* its owner's, until it is over */
     size_t len, sent;            /* of the request: bytes, and those that the connection has taken */
     char bytes[HTTP_ANSWER_MAX]; /* of the answer */
@@ -23,14 +23,13 @@ struct http_exchange {
 
 enum http_progress { HTTP_WAITS, HTTP_ANSWERED, HTTP_FAILED };
 
-/* Begin to send request[0..len) to the server: over the connection to it if there is one, else over a new one. */
+/* Begin to send request[0..len) to the server. What was begun before is over. */
 void http_exchange_begin(struct http_exchange *exchange, const struct tcp_address *server, const char *request,
                          size_t len);
 
 /*
- * Do all that can be done now without waiting. HTTP_ANSWERED: `answer` and the bytes behind its head are the server's;
- * the connection stays unless the server wants to close it. HTTP_FAILED: `fault` says why; there is no connection then.
- * If a byte was sent, it is not known whether the server has done what it was asked.
+ * Do all that can be done now without waiting. HTTP_ANSWERED: `answer` and the bytes behind its head are the server's.
+ * HTTP_FAILED: `fault` says why. If a byte was sent, it is not known whether the server has done what it was asked.
  */
 enum http_progress http_exchange_step(struct http_exchange *exchange);
 

@@ -8,7 +8,7 @@
  * same; so a swap may be done later than anybody waits for it, but never twice, as long as **no value comes twice under
  * a key**: whoever makes values puts a number into them that only grows.
  *
- * Nothing here waits. Each request has its own connection, so none waits for another. Host loop.
+ * Nothing here waits. Each question has its own connection, so none waits for another. Host loop.
  */
 #pragma once
 

@@ -22,6 +22,7 @@ struct tcp_stream {
     struct server *server;
     char request[4096], answer[8192];
     size_t asked, len, at;
+    unsigned starts;
     bool closed;
 };
 
@@ -54,7 +55,7 @@ int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream)
     (*stream)->server = &rig.server[to->bytes[3] - 1];
     (*stream)->server->connections++;
     rig.streams++;
-    rig.newest_closed = &(*stream)->closed;
+    (*stream)->starts = (*stream)->server->starts;
     return 0;
 }
 
@@ -177,6 +178,8 @@ long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, b
     assert_true(stream->asked + len < sizeof(stream->request));
     if (stream->closed)
         return -ECONNRESET;
+    if (stream->starts != stream->server->starts)
+        return (long)len;
     memcpy(stream->request + stream->asked, bytes, len);
     stream->asked += len;
     end = strstr(stream->request, "\r\n\r\n");

@@ -21,7 +21,8 @@ struct server {
     enum conduct conduct;
     const char *text;
     u64 cluster;
-    size_t piece; /* bytes that come at once; 0: all */
+    size_t piece;    /* bytes that come at once; 0: all */
+    unsigned starts; /* of its machine: it knows nothing of connections from before */
     unsigned connections, requests;
 };
 
@@ -33,10 +34,9 @@ struct witness_rig {
     char held[400];
 
     struct witness_request *request;
-    u64 now;             /* ns */
-    unsigned streams;    /* open connections */
-    bool *newest_closed; /* of the connection that was made last: its server has closed it */
-    u64 (*poll)(void);   /* the witness's host work */
+    u64 now;           /* ns */
+    unsigned streams;  /* open connections */
+    u64 (*poll)(void); /* the witness's host work */
 };
 
 extern struct witness_rig rig;

@@ -125,18 +125,6 @@ static void strange_swaps(void **state)
     }
 }
 
-/* The connection is not kept if the server does not want to. */
-static void the_server_closes(void **state)
-{
-    (void)state;
-    rig.server[0].conduct = SAYS;
-    rig.server[0].text = answer(OK "Connection: close\r\n", "{" ID "}");
-    for (unsigned i = 1; i <= 3; i++) {
-        assert_int_equal(read_key(), WITNESS_READ);
-        assert_int_equal(rig.server[0].connections, i);
-    }
-}
-
 /* Of two etcds each would have a winner, so none counts; until all members say that they belong to one. */
 static void two_clusters(void **state)
 {
@@ -189,7 +177,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(strange_heads, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(strange_bodies, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(strange_swaps, witness_setup, witness_teardown),
-        cmocka_unit_test_setup_teardown(the_server_closes, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(two_clusters, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_lost_member, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_machine_that_stood, witness_setup, witness_teardown),
