@@ -19,6 +19,8 @@ import time
 from etcd import Etcd
 from migration import LINUX, Download, Ping, Site, Typist, Upload
 
+RELEASED = 64  # frames at most that a round of the host loop lets go
+
 
 class Client:
     """Streams of bytes to and from the guest, lines that it sends back, and echo requests. In the end no byte was lost,

@@ -15,7 +15,7 @@ import socket
 import time
 from typing import NamedTuple
 
-from failover import Client, Ear
+from failover import RELEASED, Client, Ear
 from migration import OVER
 
 STANDS = 5         # s
@@ -186,7 +186,8 @@ class Failure:
         self.net.ip(f"rule delete {rule}")
 
     def stand(self, host):
-        """None of the guest's frames appear out of it if it has lost meanwhile, neither then nor when it goes on."""
+        """None of the guest's frames appear out of it if it has lost meanwhile, neither then nor when it goes on; but
+        those that it had let go before, and that its emulated card had not sent yet."""
         mac = next(port["mac"] for port in host.get("/v1/net")["ports"] if port["port"] == "linux")
         self.away.append(host)
         self.pair.stand(host)
@@ -196,6 +197,7 @@ class Failure:
             self.pair.stand(host, False)
             self.away.remove(host)
             if self.expected() == {"secondary"} and host is self.primary:
+                assert ear.heard(0.2) <= RELEASED
                 self.pair.wait(self.secondary, "protected")
                 assert ear.heard() == 0
 

@@ -2,11 +2,10 @@
 """A protected guest outlives its machine: what fails, one thing at a time, and what an outside client sees of it."""
 
 import pytest
-from failover import Client, Ear, Pair
+from failover import RELEASED, Client, Ear, Pair
 from migration import LINUX
 
 SOON = 20  # seconds of blackout, on a machine that many use, for a limit of 1.5: `Pair`
-RELEASED = 64  # frames at most that a round of the host loop lets go
 
 
 @pytest.fixture
