@@ -52,6 +52,14 @@ class Client:
         if kind is None:
             self.checked = [stream.check() for stream in self.streams]
             assert self.ping.doubles == []
+        else:
+            self.give_up()
+
+    def give_up(self):
+        """There is nothing more to be compared: the guest is gone, or something else is wrong."""
+        for stream in self.streams:
+            stream.give_up()
+        self.streams.clear()
 
 
 class Pair:

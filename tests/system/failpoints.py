@@ -272,7 +272,7 @@ class Failure:
         who = self.who()
         assert who in self.expected(), f"{who} runs it, expected {' or '.join(sorted(self.expected()))}"
         if who == NOBODY:
-            self.client.streams.clear()  # the guest is gone, and so is what they would be compared with
+            self.client.give_up()
             return Done(who, 0, 0)
         runs = self.primary if who == "primary" else self.secondary
         self.client.goes_on()

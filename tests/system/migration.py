@@ -473,18 +473,39 @@ class Sniffer:
         self.socket.close()
 
 
-class Upload(threading.Thread):
+class Stream(threading.Thread):
+    """A TCP connection to a port of the guest, in use until it is over."""
+
+    def __init__(self, net, port):
+        super().__init__(daemon=True)
+        self.sock, self.over = net.connect(GUEST, port), threading.Event()
+
+    def run(self):
+        try:
+            self.use()
+        except OSError:
+            if not self.over.is_set():
+                raise
+
+    def give_up(self):
+        """The guest is gone, or a test has failed: nobody wants to know what becomes of it."""
+        self.over.set()
+        with contextlib.suppress(OSError):  # it has ended
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.join()
+        self.sock.close()
+
+
+class Upload(Stream):
     """A TCP stream to the guest's discard, which in the end tells how much came and its CRC. Without a pause it is as
     fast as the guest takes it."""
 
     def __init__(self, net, pause=0.01, block=16384):
-        super().__init__(daemon=True)
-        self.sock, self.pause = net.connect(GUEST, 9), pause
-        self.block = os.urandom(block)
+        super().__init__(net, 9)
+        self.pause, self.block = pause, os.urandom(block)
         self.size = self.crc = 0
-        self.over = threading.Event()
 
-    def run(self):
+    def use(self):
         while not self.over.wait(self.pause):
             block = self.block[self.size % 251:]  # other contents each time
             self.sock.sendall(block)
@@ -510,19 +531,18 @@ class Upload(threading.Thread):
         return self.size
 
 
-class Download(threading.Thread):
+class Download(Stream):
     """A TCP stream from the guest, of a known pattern, until it is stopped or checked. Without a pause it is as fast as
     the guest sends it."""
 
     GOLDEN = 0x9E3779B97F4A7C15
 
     def __init__(self, net, pause=0, block=1 << 20):
-        super().__init__(daemon=True)
-        self.sock, self.pause, self.block = net.connect(GUEST, 19), pause, block
+        super().__init__(net, 19)
+        self.pause, self.block = pause, block
         self.crc = self.got = 0
-        self.over = threading.Event()
 
-    def run(self):
+    def use(self):
         self.sock.sendall(b"%d\n" % (1 << 62))
         while not self.over.wait(self.pause) and (data := self.sock.recv(self.block)):
             self.got += len(data)
@@ -546,16 +566,14 @@ class Download(threading.Thread):
         return self.got
 
 
-class Typist(threading.Thread):
+class Typist(Stream):
     """A few bytes at a time to the guest's echo, as a person at a shell does: each answer is waited for."""
 
     def __init__(self, net):
-        super().__init__(daemon=True)
-        self.sock = net.connect(GUEST, 7)
+        super().__init__(net, 7)
         self.lines, self.error = 0, None
-        self.over = threading.Event()
 
-    def run(self):
+    def use(self):
         try:
             while not self.over.wait(0.02):
                 line = b"line %d\n" % self.lines
