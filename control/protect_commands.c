@@ -46,17 +46,17 @@ int command_protect(struct call *call)
 /* An operator decides what the other machine does: the epoch must be the one that is shown. */
 static int force(struct call *call, struct vm *vm, u64 epoch)
 {
-    const struct protection *p = protection_of(vm);
+    u64 known = protection_force_epoch(vm);
     const char *reason = "";
 
-    if (!p || !p->guarded)
+    if (!known)
         return call_fail(call, -EBUSY, "%s: there is nothing to force, it is %s", vm->name,
                          protection_state_name(protection_state(vm)));
-    if (epoch != p->guard.epoch)
+    if (epoch != known)
         return call_fail(call, -EINVAL,
                          "%s: force is for who knows that the other machine does not run it, and never undone: repeat "
                          "the epoch, %lu, to confirm",
-                         vm->name, (unsigned long)p->guard.epoch);
+                         vm->name, (unsigned long)known);
     if (protection_force(vm, &reason))
         return call_fail(call, -EBUSY, "%s: there is nothing to force, %s", vm->name, reason);
     json_string(call->out, "vm", call->arg[0].vm->name);
@@ -67,19 +67,22 @@ int command_unprotect(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
     const struct protection *p = protection_of(vm);
+    u64 epoch;
     int err;
 
     if (p && protection_is_secondary(p))
         return call_fail(call, -EBUSY,
                          "%s: this machine has its copy, expected unprotect at the one that runs it; see resolve",
                          vm->name);
-    if (call->arg[1].given && p && p->guarded) {
+    if (call->arg[1].given && protection_force_epoch(vm)) {
         err = force(call, vm, call->arg[1].number);
         if (!err)
             protection_end(vm);
         return err;
     }
     err = protection_end(vm);
+    if (err == -ENOENT && migration_contested(vm, &epoch) == SOURCE_SUPERSEDED)
+        return call_fail(call, -EBUSY, "%s: it is superseded, expected resolve", vm->name);
     if (err)
         return call_fail(call, -EBUSY, "%s: it is %s", vm->name,
                          err == -ENOENT ? "not protected" : "just handed to the other machine, expected it there soon");
@@ -203,6 +206,7 @@ static void put_protection(struct json *out, const struct vm *vm)
         json_string(out, "role", protection_is_secondary(p) ? "secondary" : "primary");
         json_string(out, "peer", peer);
         json_string(out, "reason", state == PROTECTION_DEGRADED ? p->reason : "");
+        json_number(out, "tries", p->tries);
     }
     if (p && p->guarded)
         put_guard(out, p);

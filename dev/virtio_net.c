@@ -266,7 +266,7 @@ static void follow_life(struct virtio_net *net)
 {
     bool lifeless = vm_ended(net->vm) || net->vm->status == VM_CREATED || net->vm->status == VM_INCOMING;
 
-    if (lifeless == net->lifeless || net->paused || (lifeless && net->port.output))
+    if (lifeless == net->lifeless || net->paused || (lifeless && port_output_holds(&net->port)))
         return;
     net->lifeless = net->port.closed = lifeless;
 }
@@ -379,7 +379,7 @@ const char *virtio_net_owner(const u8 mac[MAC_LEN], const struct virtio_net *but
 
 void virtio_net_fini(struct virtio_net *net)
 {
-    port_output_drop(&net->port);
+    port_output_fini(&net->port);
     switch_remove(&net->port);
     list_del(&net->node);
 }

@@ -143,8 +143,9 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     from->file = request->file;
     from->move = moves_begin(from, request);
     move_peer(request, text);
-    pr_info("%s: %s to %s, epoch %lu", vm->name, request->check ? "check of a move" : "move", text,
-            from->source.stats.epoch);
+    if (!request->quiet)
+        pr_info("%s: %s to %s, epoch %lu", vm->name, request->check ? "check of a move" : "move", text,
+                from->source.stats.epoch);
     return 0;
 }
 

@@ -60,6 +60,7 @@ struct migrate_settings move_settings(const struct config_migration *config, con
         .stopped = request->stopped,
         .follow = request->images,
         .demand = request->mode == MODE_DEMAND,
+        .quiet = request->quiet,
         .protect = request->protect,
         .interval = request->interval,
         .limit = request->limit,

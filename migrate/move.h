@@ -18,6 +18,7 @@ struct migration_request {
     bool verify;           /* compare digests of all memory and state */
     bool images;           /* the files from which it starts follow it */
     bool stopped, force;   /* cold: it is not started there; it is powered off if it does not shut down */
+    bool quiet;            /* it is as one before: that it begins and fails is not logged */
     bool protect;          /* its copy there is kept up to date, and not let run (migrate/protect.h) */
     u32 interval, limit;   /* protect: ms between checkpoints, of silence */
     u64 above;             /* protect: its epoch is to be above this one */

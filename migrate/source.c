@@ -251,8 +251,9 @@ static void take_accepted(struct source *s)
     }
     for (u32 i = 0; i < accepted->count; i++) {
         accepted->warning[i][WIRE_REASON - 1] = 0;
-        pr_warn("migrate: %s, epoch %lu, at the destination: %s", s->description->head.name,
-                (unsigned long)s->stats.epoch, accepted->warning[i]);
+        if (!s->settings.quiet)
+            pr_warn("migrate: %s, epoch %lu, at the destination: %s", s->description->head.name,
+                    (unsigned long)s->stats.epoch, accepted->warning[i]);
     }
     source_accepted(s);
 }

@@ -24,6 +24,8 @@ void source_report(struct source *s)
     if (s->reported)
         return;
     s->reported = true;
+    if (s->settings.quiet && s->stats.error)
+        return;
     if (migrate_stall_warning(&s->stats, warning, sizeof(warning)))
         pr_warn("migrate: %s, epoch %lu: %s", s->description->head.name, (unsigned long)s->stats.epoch, warning);
     pr_info("migrate: %s, epoch %lu, %s after %lu ms: setup %lu, pre-copy %lu, stop %lu, final RAM %lu, state %lu, "

@@ -44,6 +44,7 @@ struct migrate_settings {
     bool stopped;        /* or does not, until somebody says so */
     bool follow;         /* the files from which it starts follow it */
     bool protect;        /* the copy there is not let run, but kept up to date by checkpoints */
+    bool quiet;          /* that it fails is not logged */
     u64 above;           /* protect: the epoch of the attempt is to be above this one, if that is credible */
     u32 interval, limit; /* protect: ms between them; ms of silence after which a machine may be dead */
 };

@@ -29,7 +29,7 @@ struct sent {
 };
 
 struct output {
-    u8 *buffer;
+    u8 *buffer;           /* NULL: nothing is held, or is to be */
     u32 head, tail;       /* offsets of the first frame, and behind the last one */
     u32 wrap;             /* where the frames before the buffer's end end, if others follow at its beginning */
     u64 marked, released; /* the last checkpoint that was marked; that has arrived */
@@ -54,30 +54,35 @@ static u32 place(const struct output *output, u32 len)
     return need <= output->head ? 0 : OUTPUT_BYTES;
 }
 
-static void free_all(struct port *port)
+bool port_output_holds(const struct port *port)
 {
-    frame_free(frame_address(port->output->buffer), ORDER);
-    free(port->output);
-    port->output = NULL;
+    return port->output && port->output->buffer;
+}
+
+/* Hold nothing any more. */
+static void stop(struct output *output)
+{
+    struct port_output_stats stats = output->stats;
+
+    frame_free(frame_address(output->buffer), ORDER);
+    stats.frames = stats.bytes = 0;
+    *output = (struct output){ .wrap = NO_WRAP, .stats = stats };
 }
 
 int port_output_hold(struct port *port)
 {
-    struct output *output;
     hpa_t buffer;
 
-    assert(!port->output || port->output->ending);
-    if (port->output)
+    assert(!port_output_holds(port) || port->output->ending);
+    if (port_output_holds(port))
         return -EAGAIN;
-    output = calloc(1, sizeof(*output));
-    buffer = output ? frame_alloc(ORDER) : FRAME_NONE;
-    if (buffer == FRAME_NONE) {
-        free(output);
+    if (!port->output)
+        port->output = calloc(1, sizeof(*port->output));
+    buffer = port->output ? frame_alloc(ORDER) : FRAME_NONE;
+    if (buffer == FRAME_NONE)
         return -ENOMEM;
-    }
-    output->buffer = frame_window(buffer);
-    output->wrap = NO_WRAP;
-    port->output = output;
+    port->output->buffer = frame_window(buffer);
+    port->output->wrap = NO_WRAP;
     return 0;
 }
 
@@ -95,27 +100,36 @@ void port_output_release(struct port *port, u64 checkpoint)
 
 void port_output_end(struct port *port)
 {
-    if (port->output)
+    if (port_output_holds(port))
         port->output->ending = true;
 }
 
 void port_output_drop(struct port *port)
 {
-    if (port->output)
-        free_all(port);
+    if (!port_output_holds(port))
+        return;
+    port->output->stats.dropped += port->output->stats.frames;
+    stop(port->output);
+}
+
+void port_output_fini(struct port *port)
+{
+    port_output_drop(port);
+    free(port->output);
+    port->output = NULL;
 }
 
 bool port_output_stats(const struct port *port, struct port_output_stats *stats)
 {
     *stats = port->output ? port->output->stats : (struct port_output_stats){ 0 };
-    return port->output;
+    return port_output_holds(port);
 }
 
 /* --- Frames ------------------------------------------------------------------------------------------------------- */
 
 bool port_output_room(const struct port *port)
 {
-    return !port->output || place(port->output, FRAME_MAX) != OUTPUT_BYTES;
+    return !port_output_holds(port) || place(port->output, FRAME_MAX) != OUTPUT_BYTES;
 }
 
 static void hold(struct port *port, const struct frame *frame)
@@ -144,7 +158,7 @@ static void hold(struct port *port, const struct frame *frame)
 
 void port_output(struct port *port, const struct frame *frame)
 {
-    if (port->output)
+    if (port_output_holds(port))
         hold(port, frame);
     else
         switch_input(port, frame);
@@ -184,7 +198,7 @@ bool port_output_poll(struct port *port)
     struct output *output = port->output;
     struct sent *sent;
 
-    if (!output || port->closed)
+    if (!port_output_holds(port) || port->closed)
         return false;
     for (unsigned i = 0; (sent = first(output)); i++) {
         struct frame frame = frame_of(sent + 1, sent->len);
@@ -197,6 +211,6 @@ bool port_output_poll(struct port *port)
         switch_input(port, &frame);
     }
     if (output->ending)
-        free_all(port);
+        stop(output);
     return false;
 }

@@ -16,13 +16,14 @@
 
 #define OUTPUT_BYTES (4u << 20)
 
+/* Of a port, from its first frame that was held on: what is counted is kept when nothing is held any more. */
 struct port_output_stats {
     u64 frames, bytes;       /* held now */
     u64 most_bytes;          /* held at one time, at most */
     u64 passed, passed_wait; /* frames that were held and went to the switch; ns for which they were held, in all */
     u64 longest_wait;        /* ns for which one of them was held, at most */
     u64 full;                /* how often there was no room left, so that the ring had to wait */
-    u64 dropped;             /* by port_output_drop */
+    u64 dropped;             /* frames, by port_output_drop */
 };
 
 /* --- For the engine that makes checkpoints --- */
@@ -44,10 +45,16 @@ void port_output_release(struct port *port, u64 checkpoint);
 /* Let all frames go, and hold no more. */
 void port_output_end(struct port *port);
 
-/* Drop all frames that are held, and hold no more: another copy of the guest runs, or the guest is gone. */
+/* Drop all frames that are held, and hold no more: another copy of the guest runs. */
 void port_output_drop(struct port *port);
 
-/* Returns false, with *stats all zero, if the port holds nothing and is not to. */
+/* The port is gone: as port_output_drop, and nothing is counted any more. */
+void port_output_fini(struct port *port);
+
+/* Are frames held, or to be? */
+bool port_output_holds(const struct port *port);
+
+/* Returns port_output_holds(port). */
 bool port_output_stats(const struct port *port, struct port_output_stats *stats);
 
 /* --- For the port's owner --- */

@@ -40,8 +40,12 @@ void claims_listen(const struct claims_listener *asking);
 /* The number that names this machine in claims: random, drawn at its boot. */
 u64 claims_owner(void);
 
-/* How long this VM has been on this machine. */
+/* How long this VM has been on this machine; WIRE_AGE_DEED: the witness names this machine as its owner. */
 u64 claims_age_ms(const struct vm *vm);
+
+/* Who knows of which VMs the witness names this machine as the owner, under the VM's epoch or a later one. Boot, once.
+ */
+void claims_deeded_by(bool (*names_us)(const struct vm *vm));
 
 /* Say that this VM is ours, if it is. claims_say_to answers a machine that has claimed the VM under the epoch `heard`,
  * which is ours or a lower one, with an epoch that the other machine can believe (epoch_to_say); `rival` is the owner

@@ -193,8 +193,9 @@ static void event_with(struct protection *p, struct vm *vm, enum guard_event eve
         p->hand = false;
         notary_stop(&p->notary);
         note_failover(p, vm, event, before);
-        pr_info("%s: epoch %lu, %s, was %s: %s", vm->name, p->guard.epoch, states[p->guard.state], states[before],
-                events[event]);
+        if (p->prepared || p->tries <= 1) /* else it is one more try to make a copy */
+            pr_info("%s: epoch %lu, %s, was %s: %s", vm->name, p->guard.epoch, states[p->guard.state], states[before],
+                    events[event]);
         if (event != GUARD_DEED)
             snprintf(p->reason, sizeof(p->reason), "%s", events[event]);
         p->forced = event == GUARD_FORCE;
@@ -281,13 +282,13 @@ static void checkpointed(struct protection *p, struct vm *vm, u64 number)
     guarding_event(p, vm, GUARD_CHECKPOINTED, number);
 }
 
-/* Why the attempt has ended, for who looks. */
-static void note_reason(struct protection *p, const struct vm *vm)
+/* The attempt has ended before there was a copy. */
+static void note_failure(struct protection *p, const struct vm *vm)
 {
     const struct move *move = moves_find(vm->name);
 
     if (move)
-        snprintf(p->reason, sizeof(p->reason), "%s", move_stats(move)->reason);
+        protection_failed(p, vm, move_stats(move)->reason);
 }
 
 static void source_over(struct protection *p, struct vm *vm)
@@ -296,7 +297,7 @@ static void source_over(struct protection *p, struct vm *vm)
 
     p->next_try = clock_ns() + MAX(p->delay, NS_PER_S);
     if (!p->guarded) {
-        note_reason(p, vm);
+        note_failure(p, vm);
         return;
     }
     if (migration_contested(vm, &epoch) == SOURCE_SUPERSEDED)
@@ -308,6 +309,8 @@ static void source_over(struct protection *p, struct vm *vm)
     p->lost = p->guard.state == GUARD_LOST;
     if (p->lost || p->guard.state == GUARD_GONE)
         p->wanted = false; /* who has it now protects it */
+    if (!p->prepared && p->guard.state == GUARD_ALONE)
+        note_failure(p, vm);
     if (p->guard.state != GUARD_PARTING)
         guarding_end(p);
 }
@@ -355,6 +358,7 @@ static void standby(struct vm *vm)
     p->peer = peer;
     p->interval = info.interval_ms;
     p->wanted = p->lost = false;
+    p->tries = 0;
     begin(p, GUARD_STANDBY, &info, &peer);
     start_beating(p);
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "protect"
 #include "protect/protected.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "host/log.h"
 
 struct list protections = { &protections, &protections };
 
@@ -29,6 +34,15 @@ struct protection *protection_make(const struct vm *vm)
     notary_init(&p->notary, p->vm_id);
     list_add_tail(&protections, &p->node);
     return p;
+}
+
+void protection_failed(struct protection *p, const struct vm *vm, const char *reason)
+{
+    snprintf(p->reason, sizeof(p->reason), "%s", reason);
+    if (p->tries > 1 && !strcmp(p->failed, p->reason))
+        return;
+    memcpy(p->failed, p->reason, sizeof(p->failed));
+    pr_warn("%s: not protected, try %lu: %s", vm->name, p->tries, reason);
 }
 
 void protection_free(struct protection *p)

@@ -19,7 +19,9 @@ struct protection {
     u32 interval;                   /* ms */
     u64 next_try;                   /* ns: when protection is tried again; 0: at once */
     u64 delay;                      /* ns: after the last try; 0: that succeeded, or there was none */
+    u64 tries;                      /* since it was protected, or was to be */
     char reason[PROTECTION_REASON]; /* why it is not protected */
+    char failed[PROTECTION_REASON]; /* why the last try has failed that was logged */
 
     bool guarded; /* there are two copies, or may be: the guard decides */
     struct guard guard;
@@ -44,6 +46,9 @@ struct protection *protection_of(const struct vm *vm);
 
 /* The guest's, made if there is none; NULL: no memory. */
 struct protection *protection_make(const struct vm *vm);
+
+/* A try to protect it has failed. That is its reason now; logged is the first of several with one reason. */
+void protection_failed(struct protection *p, const struct vm *vm, const char *reason);
 
 /* Its heartbeat has ended: nothing is known of the guest any more. */
 void protection_free(struct protection *p);

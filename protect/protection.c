@@ -17,6 +17,7 @@
 #include "migrate/migration.h"
 #include "migrate/vm_protect.h"
 #include "net/netif.h"
+#include "owners/claims.h"
 #include "protect/guarding.h"
 #include "protect/starting.h"
 
@@ -75,7 +76,7 @@ int protection_want(struct vm *vm, const struct tcp_address *peer, u32 interval,
     p->wanted = true;
     p->peer = *peer;
     p->interval = interval ? interval : PROTECTION_INTERVAL;
-    p->next_try = p->delay = 0;
+    p->next_try = p->delay = p->tries = 0;
     p->reason[0] = '\0';
     return 0;
 }
@@ -103,20 +104,47 @@ int protection_failover(struct vm *vm)
     return p && p->guarded && p->guard.state == GUARD_PROTECTED ? migration_protect(vm, PROTECT_FINISH, 0) : -EBUSY;
 }
 
+/* Another machine owns it, by the deed. An operator's force and a higher epoch overrule that. So does this machine if
+ * it was itself, in an earlier boot, whose memory is lost; but a secondary of that time may go on with the guest. */
+static bool is_anothers(const struct protection *p, const struct vm *vm)
+{
+    const struct deed *deed = &p->notary.deed;
+
+    if (!p->notary.known || p->forced || !deed->present || deed->owner.owner == claims_owner() ||
+        deed->epoch < vm->identity.epoch)
+        return false;
+    return deed->secondary.owner || !guarding_is_here(&deed->owner);
+}
+
+u64 protection_force_epoch(const struct vm *vm)
+{
+    const struct protection *p = protection_of(vm);
+
+    if (!p || (!p->guarded && (!migration_owns(vm) || !is_anothers(p, vm))))
+        return 0;
+    return p->guarded ? p->guard.epoch : p->notary.deed.epoch;
+}
+
 int protection_force(struct vm *vm, const char **reason)
 {
     struct protection *p = protection_of(vm);
     struct protect_info info = { .linked = false };
     enum guard_state before;
 
-    if (!p || !p->guarded)
+    if (!protection_force_epoch(vm))
         return -ENOENT;
+    if (!p->guarded) {
+        p->forced = true;
+        notary_read(&p->notary, 0);
+        return 0;
+    }
     before = p->guard.state;
     migration_protect_info(vm, &info);
     if (before == GUARD_STANDBY && info.linked && !p->heartbeat.silent)
         return refuse(-EBUSY, "its primary is heard, and runs it: expected failover there, without force", reason);
     if (before == GUARD_PROTECTED || before == GUARD_JOINING)
-        return refuse(-EBUSY, "its secondary is heard: expected unprotect without force", reason);
+        return refuse(-EBUSY, "its secondary is heard: expected unprotect without force, and force behind that",
+                      reason);
     guarding_event(p, vm, GUARD_FORCE, 0);
     return p->guard.state == before ? refuse(-EBUSY, "this machine knows that it may run it", reason) : 0;
 }
@@ -164,17 +192,8 @@ static bool deed_due(const struct protection *p, const struct vm *vm, const stru
     return witness_configured() && !(p->notary.known && deed_equal(deed, due));
 }
 
-/* Another machine owns it, by the deed. An operator's force and a higher epoch overrule that. */
-static bool is_anothers(const struct protection *p, const struct vm *vm, const struct deed_host *me)
-{
-    const struct deed *deed = &p->notary.deed;
-
-    return p->notary.known && !p->forced && deed->present && deed->owner.owner != me->owner &&
-           deed->epoch >= vm->identity.epoch;
-}
-
 /* An earlier owner's copy runs here, which does not know that it has lost: it stands from now on, as if that machine
- * had said so itself. That machine is no earlier boot of this one, whose memory is lost. */
+ * had said so itself. */
 static void stand(const struct protection *p, struct vm *vm)
 {
     const struct deed *deed = &p->notary.deed;
@@ -182,6 +201,8 @@ static void stand(const struct protection *p, struct vm *vm)
 
     if (guarding_is_here(&deed->owner))
         return;
+    claim.age_ms = WIRE_AGE_DEED; /* it prevails, whichever of the two is the judge */
+    claim.rival = claims_owner();
     memcpy(claim.vm_id, p->vm_id, sizeof(claim.vm_id));
     memcpy(claim.ip4, deed->owner.ip4, sizeof(claim.ip4));
     snprintf(claim.name, sizeof(claim.name), "%s", vm->name);
@@ -207,7 +228,7 @@ static bool follow(struct protection *p, struct vm *vm)
         snprintf(p->reason, sizeof(p->reason), "%s", p->notary.fault);
     if (notary_busy(&p->notary))
         return false;
-    if (is_anothers(p, vm, &me)) {
+    if (is_anothers(p, vm)) {
         snprintf(p->reason, sizeof(p->reason), "by the witness another machine owns it: \"%.140s\"", p->notary.text);
         stand(p, vm);
         notary_read(&p->notary, clock_ns() + NS_PER_S);
@@ -224,14 +245,16 @@ static void try_to_protect(struct protection *p, struct vm *vm)
                                          .mode = MODE_LIVE,
                                          .protect = true,
                                          .interval = p->interval,
+                                         .quiet = p->tries > 0,
                                          .above = p->notary.known ? p->notary.deed.epoch : 0,
                                          .limit = migration_settings()->heartbeat_limit };
     const char *reason = "";
 
+    p->tries++;
     p->delay = MIN(MAX(2 * p->delay, NS_PER_S), DELAY_MAX_NS);
     p->next_try = clock_ns() + p->delay;
     if (migration_start(vm, &request, &reason))
-        snprintf(p->reason, sizeof(p->reason), "%s", reason);
+        protection_failed(p, vm, reason);
 }
 
 /* Returns the time of clock_ns at which to call again. */
@@ -239,7 +262,7 @@ static u64 turn(struct protection *p, struct vm *vm)
 {
     if (p->guarded) {
         if (p->prepared)
-            p->delay = 0;
+            p->delay = p->tries = 0;
         if (notary_step(&p->notary))
             guarding_deed(p, vm);
         return p->guarded ? MIN(guarding_poll(p, vm), notary_next(&p->notary)) : 0;
@@ -297,6 +320,15 @@ static void want_as_configured(const struct config_vm *config)
     }
 }
 
+/* Contract: claims_deeded_by. */
+static bool is_deeded(const struct vm *vm)
+{
+    const struct protection *p = protection_of(vm);
+
+    return p && p->notary.known && p->notary.deed.owner.owner == claims_owner() &&
+           p->notary.deed.epoch >= vm->identity.epoch;
+}
+
 void protection_init(const struct config *config)
 {
     if (!config->net.present || !config->migration.port)
@@ -304,6 +336,7 @@ void protection_init(const struct config *config)
     off = heartbeat_open((u16)config->migration.port) ? NULL : "this machine has had no memory for heartbeats";
     guarding_start();
     starting_init();
+    claims_deeded_by(is_deeded);
     for (u32 i = 0; i < config->nr_vms; i++)
         want_as_configured(&config->vm[i]);
     host_work_add(protection_poll);

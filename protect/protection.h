@@ -39,9 +39,13 @@ int protection_end(struct vm *vm);
 /* The secondary is to run it now. Returns 0, or -EBUSY: it is not protected. */
 int protection_failover(struct vm *vm);
 
+/* The epoch that an operator who forces has to repeat: of the guard, or of the deed by which another machine owns the
+ * guest that runs here unguarded. 0: there is nothing to force. */
+u64 protection_force_epoch(const struct vm *vm);
+
 /* An operator knows that the other copy does not run and never will: at the primary the guest goes on alone; at the
- * secondary it is let run. Returns 0; -ENOENT: this guest has no guard; or, with a constant text in *reason, -EBUSY:
- * its guard knows who has it, or the primary is heard. */
+ * secondary it is let run; of an unguarded guest the deed will name this machine. Returns 0; -ENOENT: there is nothing
+ * to force; or, with a constant text in *reason, -EBUSY: its guard knows who has it, or the primary is heard. */
 int protection_force(struct vm *vm, const char **reason);
 
 enum protection_state protection_state(const struct vm *vm);

@@ -335,6 +335,9 @@ struct wire_claim {
     u32 crc; /* of all bytes before it */
 };
 
+/* age_ms where the witness names the sender as the owner: older than any copy is. */
+#define WIRE_AGE_DEED (1ULL << 62)
+
 #define WIRE_BEAT_MAGIC 0x4248544957444F47ULL /* "GODWITHB" */
 
 /* A datagram between the two machines of a protected guest, from port 4900 to port 4900: its sender keeps the agreement

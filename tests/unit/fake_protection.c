@@ -58,6 +58,13 @@ int protection_failover(struct vm *vm)
     return fake_protection.failover;
 }
 
+u64 protection_force_epoch(const struct vm *vm)
+{
+    const struct protection *p = protection_of(vm);
+
+    return p && p->guarded ? p->guard.epoch : fake_protection.deed_epoch;
+}
+
 int protection_force(struct vm *vm, const char **reason)
 {
     *reason = "its secondary is heard";

@@ -12,6 +12,7 @@ struct fake_protection {
     struct protect_info info;
     bool linked; /* there is an end of the stream, with `info` */
     int want, failover, force;
+    u64 deed_epoch; /* by which another machine owns it; 0: none does */
     unsigned ended, forced;
 };
 

@@ -73,6 +73,11 @@ u64 claims_owner(void)
     return ME;
 }
 
+void claims_deeded_by(bool (*names_us)(const struct vm *vm))
+{
+    rig.deeded = names_us;
+}
+
 int tcp_address_parse(const char *text, u16 port, struct tcp_address *address)
 {
     *address = peer;
@@ -181,6 +186,7 @@ int migration_start(struct vm *guest, const struct migration_request *request, c
     (void)reason;
     assert_true(request->protect && request->mode == MODE_LIVE && request->to.bytes[3] == 11);
     rig.starts++;
+    rig.quiet = request->quiet;
     rig.move.request = *request;
     if (rig.refuses) {
         rig.watcher->source(guest, PROTECT_OVER, WIRE_E_LINK);
@@ -211,6 +217,7 @@ bool migration_heard(const struct wire_claim *claim)
     assert_memory_equal(claim->vm_id, vm.identity.id, WIRE_ID);
     assert_int_equal(claim->owner, OTHER);
     assert_true(claim->kind == WIRE_CLAIM_OWNS && claim->ip4[3] == 11);
+    assert_true(claim->age_ms == WIRE_AGE_DEED && claim->rival == ME); /* so it prevails, whoever judges */
     rig.claimed = claim->epoch;
     return true;
 }

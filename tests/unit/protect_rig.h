@@ -31,8 +31,10 @@ struct protect_rig {
     unsigned ordered, starts; /* orders since they were asked for, a bit each; attempts that were begun */
     struct move move;
     bool cancelled;
-    bool refuses; /* the other machine: each attempt fails at once */
-    u64 claimed;  /* the epoch of the last claim of another machine */
+    bool refuses;                        /* the other machine: each attempt fails at once */
+    u64 claimed;                         /* the epoch of the last claim of another machine */
+    bool quiet;                          /* the last attempt: that it begins and fails is not logged */
+    bool (*deeded)(const struct vm *vm); /* of claims_deeded_by */
     unsigned given_up;
     bool doubt;     /* COMMIT has been said, so there is something to resolve */
     bool announces; /* it says in the guest's name where it is */

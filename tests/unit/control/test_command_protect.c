@@ -89,6 +89,14 @@ static void forces(void **state)
     assert_int_equal(fake_protection.ended, 1); /* what is refused changes nothing */
     fake_protection.failover = 0;
     assert_int_equal(run("failover web"), 0);
+    /* By its deed another machine owns the guest, which runs here unguarded. */
+    fake_protection.protection.guarded = false;
+    fake_protection.force = 0;
+    fake_protection.deed_epoch = 9;
+    assert_int_equal(run("unprotect web 7"), -EINVAL);
+    assert_non_null(strstr(call.error, "repeat the epoch, 9, to confirm"));
+    assert_int_equal(run("unprotect web 9"), 0);
+    assert_int_equal(fake_protection.forced, 4);
 }
 
 static void shows(void **state)
@@ -107,7 +115,7 @@ static void shows(void **state)
     fake_protection.info =
         (struct protect_info){ .interval_ms = 25, .number = 99, .put = 21000, .pages = 44, .room_pages = 8192 };
     shown = "{\"protection\":[{\"vm\":\"web\",\"state\":\"protected\",\"role\":\"secondary\","
-            "\"peer\":\"192.0.2.10:4900\",\"reason\":\"\",\"epoch\":7,\"heard-ms\":17,\"interval\":25,"
+            "\"peer\":\"192.0.2.10:4900\",\"reason\":\"\",\"tries\":0,\"epoch\":7,\"heard-ms\":17,\"interval\":25,"
             "\"checkpoints\":99,\"put-us\":21,\"pages\":44,\"room-pages\":8192,\"held-bytes\":1514,"
             "\"held-most-bytes\":3000,\"output-waits-us\":20000,\"deed\":\"1 owner ...\","
             "\"failovers\":[{\"epoch\":6,\"cause\":\"silence\",\"outcome\":\"it went on here\","
@@ -124,8 +132,9 @@ static void shows(void **state)
     assert_true(answered("{\"vm\":\"db\",\"state\":\"unprotected\",\"failovers\":[]}"));
     fake_protection.state = PROTECTION_DEGRADED;
     strcpy(p->reason, "the other machine is silent");
+    p->tries = 12;
     assert_int_equal(run("query-protect web"), 0);
-    assert_true(answered("\"reason\":\"the other machine is silent\""));
+    assert_true(answered("\"reason\":\"the other machine is silent\",\"tries\":12"));
     assert_int_equal(run("query-protect nobody"), -ENOENT);
     assert_int_equal(run("vms"), 0);
     assert_true(answered("\"reason\":\"degraded, see query-protect\""));

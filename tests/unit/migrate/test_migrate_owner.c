@@ -444,6 +444,20 @@ static void two_meet(u64 apart, bool low_is_elder, u64 delay)
         assert_int_equal(high_goes_on, !low_is_elder);
 }
 
+/* The witness names one of them, and only that one knows it: it goes on, whoever judges. */
+static void test_rivals_and_a_deed(void **state)
+{
+    struct wire_claim low = { .owner = 4, .age_ms = 9000 }, high = { .owner = 5, .age_ms = WIRE_AGE_DEED };
+
+    (void)state;
+    assert_true(claim_prevails(&high, low.owner, low.age_ms));
+    low.age_ms = WIRE_AGE_DEED;
+    high.age_ms = 90000;
+    assert_false(claim_prevails(&high, low.owner, low.age_ms));
+    low.rival = high.owner;
+    assert_true(claim_prevails(&low, high.owner, high.age_ms));
+}
+
 static void test_rivals(void **state)
 {
     struct world *w = malloc(sizeof(*w));
@@ -504,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_given_up_anywhere),
         cmocka_unit_test(test_claimed_while_it_moves),
         cmocka_unit_test(test_rivals),
+        cmocka_unit_test(test_rivals_and_a_deed),
         cmocka_unit_test(test_claims),
     };
 

@@ -11,6 +11,7 @@
 /* sources: owners/handoff.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* A copy of which nothing may be said any more, and what counts as a word of its source. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,11 +70,51 @@ static void test_forgotten(void **state)
     }
 }
 
+/* Planned, and the source parts before it has said COMMIT, because its last frames do not leave: the guest stands, and
+ * what it was is in both copies. It goes on where those who decide let it, and the other copy is kept until they say.
+ */
+static void test_parts_before_commit(void **state)
+{
+    enum { LET_GO_ON, GIVEN_UP_THERE, TAKEN_THERE, WAYS };
+
+    (void)state;
+    for (unsigned way = 0; way < WAYS; way++) {
+        world_protect_begin(&w, &p, 3);
+        p.waits = true;
+        assert_int_equal(source_protect(&w.source, PROTECT_FINISH, 0), 0);
+        while (!p.source[PROTECT_LAST])
+            world_step(&w);
+        assert_int_equal(source_protect(&w.source, PROTECT_PART, 0), 0);
+        assert_int_equal(source_protect(&w.source, PROTECT_HAND, 0), -EBUSY);
+        assert_int_equal(source_protect(&w.source, PROTECT_PAUSE, 0), 0);
+        world_steps(&w, 200);
+        assert_int_equal(w.source.stage, STAGE_PARTING);
+        assert_int_equal(world_where(&w), 0);
+        assert_int_equal(p.whole, p.taken);
+        assert_true(p.dest[PROTECT_ABORT] > 0 && !p.dest[PROTECT_COMMIT]);
+        if (way == LET_GO_ON) {
+            assert_int_equal(source_protect(&w.source, PROTECT_ALONE, 0), 0);
+        } else if (way == GIVEN_UP_THERE) {
+            assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_FREE), 0);
+            p.waits = false;
+        } else {
+            assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_CLOSE), 0);
+            assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
+        }
+        world_steps(&w, 1500);
+        assert_int_equal(world_where(&w), way == TAKEN_THERE ? 2 : 1);
+        assert_int_equal(w.source.handoff.state, way == TAKEN_THERE ? SOURCE_SUPERSEDED : SOURCE_OWNER);
+        assert_true(w.source_vm.exists && w.source_vm.gate_open == (way != TAKEN_THERE));
+        world_protect_fini(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heard),
         cmocka_unit_test(test_forgotten),
+        cmocka_unit_test(test_parts_before_commit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,7 +107,7 @@ static int start(void **state)
 static int end(void **state)
 {
     (void)state;
-    port_output_drop(&guest);
+    port_output_fini(&guest);
     assert_int_equal(ram_free(), free_before);
     while (switch_ports())
         switch_remove(switch_ports());
@@ -361,6 +361,8 @@ static void what_is_dropped_never_leaves(void **state)
     assert_int_equal(out.frames, 1);
     assert_int_equal(ram_free(), free_before);
     assert_false(port_output_stats(&guest, &stats));
+    assert_int_equal(stats.frames + stats.bytes, 0);
+    assert_int_equal(stats.dropped, 1);
 }
 
 static void waits_are_counted(void **state)
@@ -385,6 +387,21 @@ static void waits_are_counted(void **state)
     assert_int_equal(stats.passed, 2);
     assert_int_equal(stats.passed_wait, 2000);
     assert_int_equal(stats.longest_wait, 1500);
+    /* What was counted stays the guest's, through each end. */
+    port_output_end(&guest);
+    rounds();
+    assert_false(port_output_stats(&guest, &stats));
+    assert_int_equal(stats.passed, 2);
+    assert_int_equal(port_output_hold(&guest), 0);
+    send(client, 3, 60);
+    port_output_end(&guest);
+    rounds();
+    port_output_stats(&guest, &stats);
+    assert_int_equal(stats.passed, 3);
+    assert_int_equal(stats.most_bytes, 160);
+    port_output_fini(&guest);
+    port_output_stats(&guest, &stats);
+    assert_int_equal(stats.passed + stats.most_bytes, 0);
 }
 
 static void no_memory(void **state)

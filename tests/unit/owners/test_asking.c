@@ -345,6 +345,12 @@ static void test_said_to_be_believed(void **state)
     assert_int_equal(other->nr_heard, 5);
     assert_int_equal(other->heard[3].epoch, EPOCH_CLAIM);
     assert_int_equal(other->heard[4].epoch, EPOCH_CLAIM);
+    /* The machine that the guest's deed names is the eldest. */
+    claims_deeded_by(owns);
+    claims_say(vm);
+    assert_int_equal(other->heard[4].age_ms, 0);
+    assert_int_equal(other->heard[5].age_ms, WIRE_AGE_DEED);
+    claims_deeded_by(NULL);
 }
 
 /* Emulators draw equal random numbers: by their cards two machines are two owners all the same. */

@@ -18,6 +18,7 @@
 #include "host/bits.h"
 #include "protect/protection.h"
 #include "tests/unit/protect_tests.h"
+#include "tests/unit/stubs.h"
 
 static void test_checkpoints(void **state)
 {
@@ -285,7 +286,9 @@ static void test_end(void **state)
 /* What is under the guest's key is no deed, or another machine's. */
 static void test_deed_is_anothers(void **state)
 {
-    static const char *const deeds[] = { "mine", "1 owner " OTHER_TEXT " secondary none epoch 9" };
+    static const char *const deeds[] = { "mine", "1 owner " OTHER_TEXT " secondary none epoch 9",
+                                         "1 owner " OTHER_TEXT " secondary none epoch 7" };
+    static const u64 claimed[] = { 0, 9, 7 }; /* it stands, as if that machine had claimed it */
     const char *reason = "";
 
     (void)state;
@@ -298,24 +301,59 @@ static void test_deed_is_anothers(void **state)
         assert_string_equal(rig.deed, deeds[i]);
         p = protection_of(&vm);
         assert_non_null(strstr(p->reason, deeds[i]));
-        assert_int_equal(rig.claimed, i ? 9 : 0); /* it stands, as if that machine had claimed it */
+        assert_int_equal(rig.claimed, claimed[i]);
+        assert_false(rig.deeded(&vm));
         assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
         snprintf(rig.deed, sizeof(rig.deed),
                  "1 owner " OTHER_TEXT " secondary none epoch 6"); /* it has moved here since */
         pass(1200);
         assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 7");
+        assert_true(rig.deeded(&vm));
         assert_int_equal(rig.starts, 1);
     }
 }
 
-/* An earlier boot of this machine, whose memory is lost, does not make the guest stand. */
+/* An earlier boot of this machine, whose memory is lost, does not make the guest stand, and its deed is taken; but not
+ * if its secondary may go on with the guest: that is for an operator to say. */
 static void test_deed_of_an_earlier_boot(void **state)
 {
+    const char *reason = "";
+
     (void)state;
     reset(true);
     snprintf(rig.deed, sizeof(rig.deed), "1 owner 192.0.2.10:4900 00000000000000ee secondary none epoch 9");
+    pass(50);
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 9");
+    reset(true);
+    snprintf(rig.deed, sizeof(rig.deed), "1 owner 192.0.2.10:4900 00000000000000ee secondary " OTHER_TEXT " epoch 9");
     pass(3000);
     assert_int_equal(rig.claimed, 0);
+    assert_int_equal(rig.swaps, 0);
+    assert_int_equal(protection_force_epoch(&vm), 9);
+    assert_int_equal(protection_force(&vm, &reason), 0);
+    pass(50);
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 9");
+    assert_int_equal(protection_force_epoch(&vm), 0);
+    assert_int_equal(protection_force(&vm, &reason), -ENOENT);
+}
+
+/* The deed names another machine, and the guest runs here all the same, since nobody believes such an epoch: an
+ * operator's force overrules the deed. Of a guest that stands, `resolve` is asked. */
+static void test_force_overrules_a_deed(void **state)
+{
+    const char *reason = "";
+
+    (void)state;
+    reset(true);
+    snprintf(rig.deed, sizeof(rig.deed), "1 owner " OTHER_TEXT " secondary none epoch 72057594037927936");
+    pass(3000);
+    assert_int_equal(protection_force_epoch(&vm), 1ULL << 56);
+    vm.status = VM_PAUSED;
+    assert_int_equal(protection_force_epoch(&vm), 0);
+    vm.status = VM_RUNNING;
+    assert_int_equal(protection_force(&vm, &reason), 0);
+    pass(50);
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 72057594037927936");
 }
 
 /* The other machine takes no copy: it is tried more and more rarely, and at once when it is asked for again. */
@@ -323,20 +361,36 @@ static void test_backs_off(void **state)
 {
     const char *reason = "";
 
+    unsigned lines = stub_log_lines;
+
     (void)state;
     reset(false);
     rig.refuses = true;
+    snprintf(rig.move.stats.reason, sizeof(rig.move.stats.reason), "no room");
     assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
     assert_int_equal(protection_state(&vm), PROTECTION_SYNCING); /* it is about to be */
-    pass(7050);                                                  /* at 0, 1, 3 and 7 s */
+    pass(50);
+    assert_false(rig.quiet);
+    assert_int_equal(stub_log_lines, lines + 1);
+    pass(7000); /* at 0, 1, 3 and 7 s */
     assert_int_equal(rig.starts, 4);
     assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
     pass(40000); /* at 15, 25, 35 and 45 s */
     assert_int_equal(rig.starts, 8);
+    assert_int_equal(protection_of(&vm)->tries, 8);
+    /* Only the first one is logged, and each with another reason. */
+    assert_true(rig.quiet);
+    assert_int_equal(stub_log_lines, lines + 1);
+    snprintf(rig.move.stats.reason, sizeof(rig.move.stats.reason), "no name");
+    pass(20000);
+    assert_int_equal(rig.starts, 10);
+    assert_int_equal(stub_log_lines, lines + 2);
+    assert_string_equal(protection_of(&vm)->reason, "no name");
     rig.refuses = false;
     assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
     pass(50);
-    assert_int_equal(rig.starts, 9);
+    assert_int_equal(rig.starts, 11);
+    assert_false(rig.quiet);
 }
 
 /* An operator's own move is not protection: it is not shown as such, nothing begins beside it, and `unprotect` leaves
@@ -383,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_end),
         cmocka_unit_test(test_deed_is_anothers),
         cmocka_unit_test(test_deed_of_an_earlier_boot),
+        cmocka_unit_test(test_force_overrules_a_deed),
         cmocka_unit_test(test_backs_off),
         cmocka_unit_test(test_beside_a_move),
     };
