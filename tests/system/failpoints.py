@@ -70,10 +70,13 @@ class Failure:
         self.primary.wait_for("its copy is gone", lambda: "linux" not in self.secondary.guests())
         self.primary.wait_for("its move is over", self.moved)
 
-    def moved(self):
-        """There is none, or it has ended."""
+    def move(self):
+        """The last one from the primary, {}: none."""
         status, answer = self.primary.ask("GET", "/v1/query-migrate", name="linux")
-        return status != 200 or answer["status"] in OVER
+        return answer if status == 200 else {}
+
+    def moved(self):
+        return self.move().get("status") in {None, *OVER}
 
     def first_copy(self):
         self.unprotect()
@@ -208,12 +211,16 @@ class Failure:
         self.witness.go_on()
 
     def effect(self):
-        """The machines that can be asked have noticed it, or have decided."""
+        """The machines that can be asked have noticed it, or have decided. A primary that has may try again already."""
+        attempt = None if self.primary in self.dead + self.away else self.move().get("epoch")
+
         def noticed():
             shown = {host: self.pair.shown(host)["state"] for host in self.pair.site.hosts
                      if host not in self.dead + self.away}
-            return self.running() is self.secondary or shown.get(self.primary) in ("degraded", "suspended") or (
-                self.primary not in shown and "linux" not in self.secondary.guests())
+            if self.primary not in shown:
+                return self.running() is self.secondary or "linux" not in self.secondary.guests()
+            return self.running() is self.secondary or shown[self.primary] in ("degraded", "suspended") or (
+                self.move().get("epoch") != attempt)
         if self.point.phase not in WAITING:
             self.look("it has been noticed", noticed)
 
