@@ -200,6 +200,20 @@ static bool replaces(const struct incoming *in, const struct incoming *fresh)
            (in->session || !fresh->dry_run) && (!in->protect || same_host(in->peer, fresh->peer));
 }
 
+static const struct outcome begun_again = { WIRE_E_CANCEL, "its source has begun another attempt" };
+
+/* Who asks a witness for a guest may have to wait for long, and may not have sent a swap yet. */
+void attempt_contest(struct dest *dest, const struct incoming *fresh)
+{
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        struct incoming *in = &dest->incoming[i];
+
+        if (same_vm(in, fresh->vm_id) && attempt_under_way(in) && protect_closed(in) && replaces(in, fresh) &&
+            !fresh->dry_run)
+            dest_event(dest, in, HANDOFF_ABORT, in->handoff.epoch, begun_again);
+    }
+}
+
 /* The VM's owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. The ABORT of an
  * attempt that was cancelled may still be on its way, behind pages. */
 void attempt_replace(struct dest *dest, struct incoming *in)
@@ -210,8 +224,7 @@ void attempt_replace(struct dest *dest, struct incoming *in)
     in->description->instead = NULL;
     if (!old)
         return;
-    dest_decide(dest, old, HANDOFF_CANCEL, 0,
-                (struct outcome){ WIRE_E_CANCEL, "its source has begun another attempt" });
+    dest_decide(dest, old, HANDOFF_CANCEL, 0, begun_again);
 }
 
 enum wire_code attempt_admit(struct dest_session *session, const char **reason)

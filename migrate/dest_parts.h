@@ -77,6 +77,9 @@ struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch);
 /* Are two peers, "ADDRESS:PORT", the same host? */
 bool same_host(const char *a, const char *b);
 
+/* The RESERVE of `fresh` has come: if its owner's earlier attempt is closed (protect_closed), that counts as ABORT. */
+void attempt_contest(struct dest *dest, const struct incoming *fresh);
+
 /* May session->fresh, whose RESERVE has come, be remembered? Returns WIRE_OK, with the attempt that fresh would make
  * void in fresh.instead; or the code, with *reason. */
 enum wire_code attempt_admit(struct dest_session *session, const char **reason);
@@ -130,10 +133,10 @@ bool fill_say(struct dest_session *session);
 /* A copy that is kept up to date. protect_wanted: PROTECT has come. protect_keep: a section of its first state has.
  * protect_begin: it is prepared. protect_place: contract as inbox->place. protect_page, _state, _checkpoint: one has
  * come. protect_zero: ZERO has, and is well-formed. protect_put: SESSION_PUT. protect_say: make CHECKPOINTED.
- * protect_detach: the connection has ended. protect_judges: tell those who decide about the copy of this event; returns
- * whether it is theirs. protect_heard: its source claims the VM. protect_closed: is its owner's next attempt to be
- * refused? protect_room: the pages that a checkpoint may have of such a RAM. protect_over: the copy runs, or is about
- * to be freed. */
+ * protect_detach: the connection has ended. protect_judges: tell those who decide about the copy of this event;
+ * returns whether it is theirs. protect_heard: its source claims the VM. protect_closed: may it be let run at any
+ * time, so that its owner's next attempt is to be refused? protect_room: the pages that a checkpoint may have of such
+ * a RAM. protect_over: the copy runs, or is about to be freed. */
 void protect_wanted(struct dest_session *session);
 void protect_keep(struct dest_session *session);
 void protect_begin(struct dest_session *session);

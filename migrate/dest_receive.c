@@ -159,6 +159,7 @@ void receive_reserve(struct dest_session *session)
     in->beside = in->description->head.flags & WIRE_GUARDED ? protect_room(&in->ram) * WIRE_PAGE : 0;
     in->description->epoch = in->handoff.epoch;
     in->owner = in->description->head.owner;
+    attempt_contest(session->dest, in);
     session->stage = SESSION_ROOM;
 }
 

@@ -375,7 +375,8 @@ static void test_ended(void **state)
     world_protect_fini(&w);
 }
 
-/* Behind CLOSE nothing is taken or acknowledged, and the owner's next attempt has to wait. */
+/* Behind CLOSE nothing is taken or acknowledged, and the owner's next attempt counts as ABORT: it has to wait, unless
+ * those who decide free the copy. */
 static void test_closed(void **state)
 {
     const struct migrate_settings again = protect_settings();
@@ -401,6 +402,13 @@ static void test_closed(void **state)
     world_run(&w, 1000);
     assert_int_equal(w.source.stats.error, WIRE_E_BUSY);
     assert_true(w.dest_vm.exists);
+    assert_int_equal(p.dest[PROTECT_ABORT], 1);
+    p.waits = false;
+    p.taken = p.acknowledged = p.whole = 0;
+    assert_int_equal(source_start(&w.source, &again), 0);
+    world_checkpoints(&w, 5);
+    assert_int_equal(p.dest[PROTECT_OVER], 1);
+    assert_int_equal(p.dest[PROTECT_STANDBY], 2);
     world_protect_fini(&w);
 }
 
