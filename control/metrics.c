@@ -154,6 +154,13 @@ static u64 postcopy_missing(const struct vm *vm)
     return halves_of(vm, &halves) ? halves.missing : 0;
 }
 
+static u64 postcopy_paused(const struct vm *vm)
+{
+    struct halves halves;
+
+    return halves_of(vm, &halves) && halves.status == MIGRATE_POSTCOPY_PAUSED;
+}
+
 static u64 postcopy_requests(const struct vm *vm)
 {
     return vm->mem.requests;
@@ -186,6 +193,8 @@ static const struct vm_metric vm_metrics[] = {
       net_malformed, false },
     { "godwit_vm_postcopy_missing_bytes", "gauge", "Bytes that are at its source alone: shown at either end.",
       postcopy_missing, false },
+    { "godwit_vm_postcopy_paused", "gauge", "1: they do not come, for the other end is not there.", postcopy_paused,
+      false },
     { "godwit_vm_postcopy_requests_total", "counter", "Missing pages that somebody here has asked for.",
       postcopy_requests, false },
     { "godwit_vm_postcopy_blocktime_seconds_total", "counter", "Time for which all of its vcpus waited for pages.",

@@ -277,7 +277,7 @@ static const char *incoming_status(const struct incoming *in)
     switch (in->handoff.state) {
     case DEST_RECEIVING: return "active";
     case DEST_PREPARED: return "device";
-    case DEST_INCOMPLETE: return in->session ? "postcopy-active" : "postcopy-paused";
+    case DEST_INCOMPLETE: return migrate_status_name(dest_fill_status(in));
     case DEST_RUNNING:
     case DEST_GONE: return "completed";
     default: return in->error == WIRE_E_CANCEL ? "cancelled" : "failed";

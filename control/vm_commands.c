@@ -56,12 +56,14 @@ static void put_reason(struct json *out, const struct vm *vm)
     tenths = halves.missing * 10 >> 20;
     if (halves.lost)
         snprintf(left, sizeof(left), ", which knows it no more: see resolve");
+    else if (halves.status == MIGRATE_POSTCOPY_PAUSED)
+        snprintf(left, sizeof(left), ", not heard for %lu s", halves.silent_ms / 1000);
     else if (halves.ms_left == LEFT_UNASKED)
         snprintf(left, sizeof(left), ", the rest when pulled");
     else if (halves.ms_left != LEFT_UNKNOWN)
         snprintf(left, sizeof(left), ", %lu ms left", halves.ms_left);
-    json_format(out, "reason", "%lu.%lu MiB missing, at %s%s%s", tenths / 10, tenths % 10,
-                halves.here ? halves.peer : "this end for ", halves.here ? "" : halves.peer, left);
+    json_format(out, "reason", "%s: %lu.%lu MiB missing, at %s%s%s", migrate_status_name(halves.status), tenths / 10,
+                tenths % 10, halves.here ? halves.peer : "this end for ", halves.here ? "" : halves.peer, left);
 }
 
 /* The same for programs. */
@@ -72,7 +74,9 @@ static void put_halves(struct json *out, const struct vm *vm)
     if (!halves_of(vm, &halves))
         return;
     json_object(out, "postcopy");
+    json_string(out, "status", migrate_status_name(halves.status));
     json_string(out, "peer", halves.peer);
+    json_number(out, "silent_ms", halves.silent_ms);
     json_number(out, "missing", halves.missing);
     if (halves.ms_left < LEFT_UNASKED)
         json_number(out, "left_ms", halves.ms_left);
@@ -94,6 +98,7 @@ static void put_summary(struct json *out, const struct vm *vm)
     json_number(out, "ran_ms", vm_ran(vm) / 1000000);
     json_number(out, "exits", exits);
     put_reason(out, vm);
+    put_halves(out, vm);
 }
 
 int command_vms(struct call *call)
@@ -240,7 +245,6 @@ int command_vm(struct call *call)
     json_number(out, "id", vm->id);
     json_uuid(out, "vm_id", vm->identity.id);
     json_number(out, "resets", vm->resets);
-    put_halves(out, vm);
     json_string(out, "image", guest_image_here(&vm->image) ? "here" : "elsewhere");
     json_string(out, "cmdline", vm->image.cmdline);
     json_string(out, "on_crash", vm->on_crash == CONFIG_CRASH_STOP ? "stop" : "reset");

@@ -187,6 +187,10 @@ const struct incoming *dest_incomplete(const struct dest *dest, const void *vm);
 /* How many bytes of such a guest are missing, and in how many ms they will be here, or LEFT_UNKNOWN, LEFT_UNASKED. */
 u64 dest_missing(const struct dest *dest, const struct incoming *in, u64 *ms);
 
+/* Of such a guest: does its memory come (MIGRATE_POSTCOPY_ACTIVE), is its source just told what is missing (_RECOVER),
+ * or is there no connection (_PAUSED)? */
+enum migrate_status dest_fill_status(const struct incoming *in);
+
 /* Ask the source of such a guest to send all that is missing. Returns 0, or -ENOENT if nothing of `vm` is missing. */
 int dest_pull(struct dest *dest, const void *vm);
 

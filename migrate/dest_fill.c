@@ -289,6 +289,14 @@ u64 dest_missing(const struct dest *dest, const struct incoming *in, u64 *ms)
     return pages * WIRE_PAGE;
 }
 
+enum migrate_status dest_fill_status(const struct incoming *in)
+{
+    if (!in->session)
+        return MIGRATE_POSTCOPY_PAUSED;
+    return session_fills(in->session) && in->session->list == LIST_OVER ? MIGRATE_POSTCOPY_ACTIVE
+                                                                        : MIGRATE_POSTCOPY_RECOVER;
+}
+
 int dest_pull(struct dest *dest, const void *vm)
 {
     const struct incoming *in = dest_incomplete(dest, vm);

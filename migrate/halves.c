@@ -4,9 +4,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/clock.h"
 #include "hv/vm.h"
 #include "migrate/vm_dest.h"
 #include "migrate/vm_source.h"
+
+static u64 ms_since(u64 time)
+{
+    return (clock_ns() - time) / 1000000;
+}
 
 bool halves_of(const struct vm *vm, struct halves *halves)
 {
@@ -14,12 +20,15 @@ bool halves_of(const struct vm *vm, struct halves *halves)
     const struct incoming *in = dest_incomplete(&vm_dest, vm);
     bool serving = from && from->source.handoff.state == SOURCE_SERVING;
 
-    halves->here = !serving;
-    halves->lost = serving && from->source.handoff.lost;
+    *halves = (struct halves){ .here = !serving, .lost = serving && from->source.handoff.lost };
     if (serving) {
+        halves->status = from->source.stats.status;
+        halves->silent_ms = ms_since(from->source.last_heard);
         halves->missing = source_missing(&from->source, &halves->ms_left);
         tcp_address_text(&from->to, halves->peer);
     } else if (in) {
+        halves->status = dest_fill_status(in);
+        halves->silent_ms = ms_since(in->heard);
         halves->missing = dest_missing(&vm_dest, in, &halves->ms_left);
         memcpy(halves->peer, in->peer, sizeof(halves->peer));
     }

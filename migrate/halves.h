@@ -12,9 +12,12 @@ struct vm;
 struct halves {
     bool here;            /* it runs here; else its memory is here */
     char peer[DEST_PEER]; /* the other end: ADDRESS:PORT */
-    bool lost;            /* the other end is where it ran, and has answered that it knows of no such guest */
-    u64 missing;          /* bytes */
-    u64 ms_left;          /* until none is missing, or LEFT_UNKNOWN, LEFT_UNASKED (migrate/stats.h) */
+    /* MIGRATE_POSTCOPY_ACTIVE, _PAUSED (there is no connection), or _RECOVER (what is missing is just being said). */
+    enum migrate_status status;
+    u64 silent_ms; /* since anything has last come from the other end */
+    bool lost;     /* the other end is where it ran, and has answered that it knows of no such guest */
+    u64 missing;   /* bytes */
+    u64 ms_left;   /* until none is missing, or LEFT_UNKNOWN, LEFT_UNASKED (migrate/stats.h) */
 };
 
 /* Is this VM in two halves, of which one is here? */

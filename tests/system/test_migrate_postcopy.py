@@ -2,7 +2,9 @@
 """Guests that run at the destination before their memory is there. The guest mover writes pages all the time and checks
 each that it reads: it says "0 wrong". Linux: test_migrate.py."""
 
+import functools
 import random
+import re
 
 import pytest
 from cuts import Cuts
@@ -33,6 +35,21 @@ def arrived(source, dest):
     return done
 
 
+def listed(host):
+    """What vms says of it there."""
+    row, = [row for row in host.get("/v1/vms")["vms"] if row["name"] == "mover"]
+    return row
+
+
+def nothing_comes(host):
+    """It says of its half that it is alone, how much is missing, and for how long it has been so."""
+    row = listed(host)
+    said = re.fullmatch(r"postcopy-paused: \S+ MiB missing, at .*, not heard for (\d+) s", row["reason"])
+    return (said and row["postcopy"]["status"] == "postcopy-paused"
+            and row["postcopy"]["silent_ms"] // 1000 == int(said[1])
+            and host.metric('godwit_vm_postcopy_paused{vm="mover"}') == 1)
+
+
 @pytest.mark.parametrize("mode", ["post-copy", "hybrid"])
 def test_modes(pair, mode):
     """All of its memory follows, each page once; and it was handed over with most of it behind."""
@@ -55,10 +72,10 @@ def test_demand(pair):
     source.wait_status("mover", "postcopy-active")
     assert source.guests()["mover"] == "serving"
     beats(dest)
-    row, = [row for row in dest.get("/v1/vms")["vms"] if row["name"] == "mover"]
-    assert row["status"] == "running" and " MiB missing, at " in row["reason"], row
+    row = listed(dest)
+    assert row["status"] == "running" and re.match(r"postcopy-active: \S+ MiB missing, at ", row["reason"]), row
     assert row["reason"].endswith(", the rest when pulled"), row
-    row, = [row for row in source.get("/v1/vms")["vms"] if row["name"] == "mover"]
+    row = listed(source)
     assert row["status"] == "serving" and f" MiB missing, at this end for {dest.address}:4900" in row["reason"], row
     assert source.get("/v1/vms/mover")["postcopy"]["missing"] == source.query("mover")["postcopy-missing"]
     told = dict(line.rsplit(" ", 1) for line in dest.get("/metrics").decode().splitlines() if line[0] != "#")
@@ -79,7 +96,7 @@ def test_demand(pair):
 
 def test_link_is_cut(pair):
     """Before each kind of record that a serving source or an incomplete destination says; then the link is there again,
-    and all of the memory comes."""
+    and all of the memory comes. Meanwhile both ends say so."""
     for who, record, nth in ((SOURCE, "COMMIT", 1), (DEST, "RUNNING", 1), (SOURCE, "PAGES", 20), (DEST, "WANT", 2),
                              (DEST, "COMPLETE", 1)):
         source, dest = pair.ends("mover")
@@ -87,6 +104,8 @@ def test_link_is_cut(pair):
         relay.stop_at(who, record, relay.cut, nth=nth)
         source.begin("mover", relay, "post-copy")
         relay.reached()
+        for host in (source, dest) if record in ("PAGES", "WANT") else ():
+            host.wait_for("it says that nothing comes", functools.partial(nothing_comes, host))
         relay.reopen()
         done = arrived(source, dest)
         assert done["ram"]["postcopy-recoveries"] >= (record in ("PAGES", "WANT", "COMPLETE")), (record, done)

@@ -163,6 +163,12 @@ u64 dest_missing(const struct dest *of, const struct incoming *in, u64 *ms)
     return 300 * WIRE_PAGE;
 }
 
+enum migrate_status dest_fill_status(const struct incoming *in)
+{
+    (void)in;
+    return MIGRATE_POSTCOPY_RECOVER;
+}
+
 const struct incoming *dest_stranded(const struct dest *of, const void *vm)
 {
     static struct incoming in;

@@ -104,19 +104,31 @@ static void two_halves(void **state)
     struct halves *halves = &fake_migration.halves;
 
     (void)state;
-    *halves = (struct halves){ .here = true, .peer = "10.9.0.4:4900", .missing = 300 * 4096, .ms_left = 250 };
+    *halves = (struct halves){ .here = true,
+                               .peer = "10.9.0.4:4900",
+                               .status = MIGRATE_POSTCOPY_ACTIVE,
+                               .silent_ms = 12345,
+                               .missing = 300 * 4096,
+                               .ms_left = 250 };
     assert_int_equal(run("vms"), 0);
-    assert_true(answered("\"reason\":\"1.1 MiB missing, at 10.9.0.4:4900, 250 ms left\""));
+    assert_true(answered("\"reason\":\"postcopy-active: 1.1 MiB missing, at 10.9.0.4:4900, 250 ms left\","
+                         "\"postcopy\":{\"status\":\"postcopy-active\",\"peer\":\"10.9.0.4:4900\","
+                         "\"silent_ms\":12345,\"missing\":1228800,\"left_ms\":250}"));
     assert_int_equal(run("vm web"), 0);
-    assert_true(answered("\"postcopy\":{\"peer\":\"10.9.0.4:4900\",\"missing\":1228800,\"left_ms\":250}"));
+    assert_true(answered("\"missing\":1228800,\"left_ms\":250}"));
     assert_int_equal(run("pull web"), 0);
     halves->ms_left = LEFT_UNASKED;
     assert_int_equal(run("vms"), 0);
     assert_true(answered("1.1 MiB missing, at 10.9.0.4:4900, the rest when pulled\""));
+    halves->status = MIGRATE_POSTCOPY_PAUSED;
+    halves->ms_left = LEFT_UNKNOWN;
+    assert_int_equal(run("vms"), 0);
+    assert_true(answered("\"postcopy-paused: 1.1 MiB missing, at 10.9.0.4:4900, not heard for 12 s\""));
+    halves->status = MIGRATE_POSTCOPY_RECOVER;
     halves->here = false;
     halves->ms_left = LEFT_UNKNOWN;
     assert_int_equal(run("vms"), 0);
-    assert_true(answered("1.1 MiB missing, at this end for 10.9.0.4:4900\""));
+    assert_true(answered("\"postcopy-recover: 1.1 MiB missing, at this end for 10.9.0.4:4900\""));
     assert_int_equal(run("vm web"), 0);
     assert_true(answered("\"missing\":1228800}"));
     halves->lost = true;

@@ -133,7 +133,7 @@ static void post_copy(void **state)
     vm->page_waits = (struct page_waits){ .ns = 1500000, .latency = { [0] = 1, [5] = 2, [PAGE_WAIT_BUCKETS - 1] = 4 } };
     vm->vcpu[0]->page_wait.ns = 2500000;
     vm->mem.requests = 9;
-    fake_migration.halves = (struct halves){ .missing = 8192 };
+    fake_migration.halves = (struct halves){ .missing = 8192, .status = MIGRATE_POSTCOPY_ACTIVE };
     assert_true(says("# TYPE godwit_vm_postcopy_latency_seconds histogram"));
     assert_true(says("godwit_vm_postcopy_latency_seconds_bucket{vm=\"web\",le=\"0.000001\"} 1"));
     assert_true(says("godwit_vm_postcopy_latency_seconds_bucket{vm=\"web\",le=\"0.000016\"} 1"));
@@ -147,6 +147,10 @@ static void post_copy(void **state)
     assert_true(says("godwit_vm_postcopy_requests_total{vm=\"web\"} 9"));
     assert_true(says("godwit_vm_postcopy_missing_bytes{vm=\"web\"} 8192"));
     assert_true(says("godwit_vm_postcopy_missing_bytes{vm=\"db\"} 0"));
+    assert_true(says("godwit_vm_postcopy_paused{vm=\"web\"} 0"));
+    fake_migration.halves.status = MIGRATE_POSTCOPY_PAUSED;
+    assert_true(says("godwit_vm_postcopy_paused{vm=\"web\"} 1"));
+    assert_true(says("godwit_vm_postcopy_paused{vm=\"db\"} 0"));
     fake_migration.halves.missing = 0;
 }
 

@@ -238,8 +238,18 @@ static void test_check(void **state)
     end(w);
 }
 
+/* Note in *seen, bits of enum migrate_status, what the destination says of its guest. Returns the last of these. */
+static enum migrate_status look_there(struct world *w, unsigned *seen)
+{
+    enum migrate_status status = dest_fill_status(dest_incomplete(&w->dest, &w->dest_vm));
+
+    *seen |= 1u << status;
+    return status;
+}
+
 /* A connection that breaks is made anew at once; but one that has not held for a second, a second after it was made.
- * Until the destination has said what it misses, that is what it was. */
+ * Until the destination has said what it misses, that is what it was. Meanwhile the destination says that nothing
+ * comes, and then that it is about to. */
 static void test_back_at_once(void **state)
 {
     struct world *w = begin_slow(true);
@@ -250,13 +260,21 @@ static void test_back_at_once(void **state)
         world_step(w);
     for (unsigned cuts = 0; cuts < 2; cuts++) {
         u64 broke = w->now;
+        unsigned seen = 0;
 
+        w->cap = 512; /* of the next connections: the destination cannot say at once what it misses */
+        assert_int_equal(look_there(w, &seen), MIGRATE_POSTCOPY_ACTIVE);
         for (unsigned i = 0; i < w->pipes; i++)
             w->pipe[i].broken = true;
         while (w->source.stats.recoveries == cuts) {
             world_step(w);
             assert_true(source_missing(&w->source, &ms) >= w->dest_vm.nr_missing * PAGE_SIZE);
+            look_there(w, &seen);
         }
+        while (look_there(w, &seen) != MIGRATE_POSTCOPY_ACTIVE)
+            world_step(w);
+        assert_int_equal(seen, 1u << MIGRATE_POSTCOPY_ACTIVE | 1u << MIGRATE_POSTCOPY_PAUSED |
+                                   1u << MIGRATE_POSTCOPY_RECOVER);
         assert_int_equal(w->now - broke > WIRE_RETRY_MS * 1000000ULL / 2, cuts == 1);
     }
     assert_int_equal(source_pull(&w->source), 0);
