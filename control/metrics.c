@@ -409,6 +409,18 @@ static void put_logged(struct buffer *out, const struct dirty_counters *count)
                   count->harvest_ns % 1000000000);
 }
 
+static void put_modes(struct buffer *out, const struct migration_totals *totals)
+{
+    head(out, "godwit_migrations_mode_total", "counter", "Moves that have completed, by the mode that was asked for.");
+    for (enum migrate_mode mode = 0; mode < NR_MODES; mode++)
+        buffer_format(out, "godwit_migrations_mode_total{role=\"source\",mode=\"%s\"} %lu\n", migrate_mode_name(mode),
+                      totals->left_by[mode]);
+    for (u8 said = 0; said < WIRE_MODES; said++)
+        if (said <= NR_MODES || said == WIRE_MODE_IMAGE)
+            buffer_format(out, "godwit_migrations_mode_total{role=\"destination\",mode=\"%s\"} %lu\n",
+                          migrate_said_mode_name(said), totals->arrived_by[said]);
+}
+
 /* Write the moves, by the end at which this machine was and by how they ended; moves under way stand apart. */
 static void put_moves(struct buffer *out)
 {
@@ -421,6 +433,7 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_migrations_total{role=\"source\",status=\"failed\"} %lu\n", totals.failed);
     buffer_format(out, "godwit_migrations_total{role=\"source\",status=\"cancelled\"} %lu\n", totals.cancelled);
     buffer_format(out, "godwit_migrations_total{role=\"destination\",status=\"completed\"} %lu\n", totals.arrived);
+    put_modes(out, &totals);
     head(out, "godwit_migrations_active", "gauge", "Moves away from here that are under way or in doubt.");
     buffer_format(out, "godwit_migrations_active %lu\n", totals.active);
     head(out, "godwit_migration_wire_bytes_total", "counter", "Bytes sent by moves that have ended.");

@@ -289,7 +289,7 @@ static void put_incoming_head(struct json *out, const struct incoming *in)
     json_string(out, "role", "destination");
     json_string(out, "vm", in->name);
     json_string(out, "peer", in->peer);
-    json_string(out, "mode", in->dry_run ? "check" : in->cold ? "cold" : "move");
+    json_string(out, "mode", in->dry_run ? "check" : migrate_said_mode_name(in->mode));
     json_string(out, "status", incoming_status(in));
     json_number(out, "epoch", in->handoff.epoch);
     put_ms(out, "age", clock_ns() - in->stats.began);
@@ -316,6 +316,14 @@ static void put_waits(struct json *out, const struct vm *vm)
     json_close(out);
 }
 
+/* Of a whole copy: which of the modes that mode auto chooses has it been? */
+static enum migrate_mode mode_seen(const struct incoming *in)
+{
+    if (!in->handoff.split)
+        return MODE_LIVE;
+    return in->stats.rounds ? MODE_HYBRID : MODE_POSTCOPY;
+}
+
 static void put_incoming(struct json *out, const struct incoming *in)
 {
     bool incomplete = in->handoff.state == DEST_INCOMPLETE;
@@ -323,6 +331,8 @@ static void put_incoming(struct json *out, const struct incoming *in)
 
     put_incoming_head(out, in);
     json_uuid(out, "vm_id", in->vm_id);
+    if (in->mode == MODE_AUTO + 1 && in->stats.prepared)
+        json_string(out, "chosen-mode", migrate_mode_name(mode_seen(in)));
     json_string(out, "handoff", dest_state_name(in->handoff.state));
     json_number(out, "normal", in->stats.pages);
     json_number(out, "duplicate", in->stats.zero);

@@ -196,9 +196,18 @@ static void log_left(const struct dest *dest, const struct incoming *in, const c
                 in->name, epoch);
 }
 
+struct outcome session_why(const struct dest_session *session, struct outcome otherwise)
+{
+    const struct transport *transport = &session->transport;
+    const char *words = NULL;
+    enum wire_code code = transport->ops->why ? transport->ops->why(transport, &words) : WIRE_OK;
+
+    return code ? (struct outcome){ code, words } : otherwise;
+}
+
 void session_end(struct dest_session *session)
 {
-    const struct outcome ended = { WIRE_E_LINK, "the connection ended" };
+    const struct outcome ended = session_why(session, (struct outcome){ WIRE_E_LINK, "the connection ended" });
     struct incoming *in = session->incoming;
 
     session->transport.ops->close(&session->transport);

@@ -24,7 +24,7 @@
 #define DEST_ATTEMPTS 64 /* moves that are remembered, under way or over */
 
 struct dest_stats {
-    u64 pages, zero, sections;                       /* received */
+    u64 pages, zero, sections, rounds;               /* received */
     u64 suspects;                                    /* pages whose CRC didn't match when they came */
     u64 began, reserved, closed, prepared, released; /* ns: when each happened; closed: PREPARE came */
     u64 run_ns;                                      /* from COMMIT's arrival to the guest being let go */
@@ -46,6 +46,7 @@ struct incoming {
     u64 beside;           /* bytes that are held beside its RAM, for a checkpoint */
     u64 file_bytes;       /* of the files that it starts from, and that had to come */
     bool dry_run;
+    u8 mode;            /* migrate_said_mode */
     bool cold, stopped; /* the guest starts anew here; or does not, or not yet */
     bool announce;      /* announce the guest as soon as RUNNING is said */
     bool follows;       /* the files from which it starts are to follow it, and have not come yet */

@@ -47,6 +47,9 @@ void session_take(struct dest_session *session);
 /* End the connection when all is said; nothing more is taken from it. */
 void session_close(struct dest_session *session);
 
+/* Why the peer has broken it off: as its transport says, or `otherwise`. */
+struct outcome session_why(const struct dest_session *session, struct outcome otherwise);
+
 /* End the connection at once. The attempt that was receiving on it is given up. */
 void session_end(struct dest_session *session);
 

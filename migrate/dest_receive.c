@@ -151,6 +151,7 @@ void receive_reserve(struct dest_session *session)
     }
     memcpy(in->description->vm_id, in->vm_id, WIRE_ID);
     memcpy(in->name, in->description->head.name, WIRE_NAME);
+    in->mode = migrate_said_mode(in->description->head.flags);
     in->dry_run = in->description->head.flags & WIRE_DRY_RUN;
     in->demand = in->description->head.flags & WIRE_DEMAND;
     in->cold = in->description->head.flags & WIRE_COLD;

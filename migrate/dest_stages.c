@@ -65,7 +65,7 @@ static void take_handoff(struct dest_session *session)
     if (event == HANDOFF_COMMIT && in->handoff.state == DEST_PREPARED)
         commit_came(in, message.paused_ns, now(session));
     in->settled |= event == HANDOFF_ABORT; /* never said after COMMIT */
-    dest_event(session->dest, in, event, message.epoch, why_ended(event, message.code));
+    dest_event(session->dest, in, event, message.epoch, session_why(session, why_ended(event, message.code)));
     if (session->incoming)
         fill_begin(session);
 }
@@ -104,6 +104,8 @@ static void take_round(struct dest_session *session)
     session->since = now(session);
     if (session->stage == SESSION_TRY)
         end_check(session);
+    else
+        session->incoming->stats.rounds++;
     receive_round(session, &round);
 }
 

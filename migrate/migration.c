@@ -81,6 +81,7 @@ static void move_count(const struct move *move)
     if (move->request.check || move->request.file.ops)
         return;
     totals.completed += move->stats.status == MIGRATE_COMPLETED;
+    totals.left_by[move->request.mode] += move->stats.status == MIGRATE_COMPLETED;
     totals.failed += move->stats.status == MIGRATE_FAILED;
     totals.cancelled += move->stats.status == MIGRATE_CANCELLED;
 }
@@ -447,6 +448,7 @@ static void note_arrival(struct vm *vm, const struct incoming *in, u64 stood)
     move.mode = in->cold ? HISTORY_COLD : in->handoff.split ? HISTORY_SPLIT : HISTORY_WHOLE;
     snprintf(move.from, sizeof(move.from), "%s", in->peer);
     vm_history_add(vm, &move);
+    totals.arrived_by[in->mode]++;
 }
 
 /* Ended VMs of the same name or identity are forgotten. */

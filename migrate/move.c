@@ -52,6 +52,7 @@ struct migrate_settings move_settings(const struct config_migration *config, con
                                   .max = config->throttle.max } },
         .max_bandwidth = config->max_bandwidth,
         .fixed_us = FIXED_US,
+        .mode = request->mode,
         .verify = request->verify,
         .dry_run = request->check,
         .choose = request->mode == MODE_AUTO,

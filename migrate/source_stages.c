@@ -49,7 +49,7 @@ static u32 reserve_flags(const struct migrate_settings *settings)
     return (settings->dry_run ? WIRE_DRY_RUN : 0) | (settings->verify ? WIRE_VERIFY : 0) |
            (settings->cold ? WIRE_COLD : 0) | (settings->stopped ? WIRE_STOPPED : 0) |
            (settings->follow ? WIRE_FOLLOW : 0) | (settings->demand ? WIRE_DEMAND : 0) |
-           (settings->protect ? WIRE_GUARDED : 0);
+           (settings->protect ? WIRE_GUARDED : 0) | (u32)field_set(WIRE_MODE, 0, settings->mode + 1);
 }
 
 static bool produce_reserve(struct source *s)

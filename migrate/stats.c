@@ -74,6 +74,24 @@ const char *migrate_mode_name(enum migrate_mode mode)
     return names[mode];
 }
 
+_Static_assert(MODE_STOP_COPY == 1 && MODE_POSTCOPY == 2 && MODE_HYBRID == 3 && MODE_DEMAND == 4 && MODE_COLD == 5 &&
+                   MODE_AUTO == 6 && NR_MODES < WIRE_MODE_IMAGE,
+               "they are on the wire");
+
+u8 migrate_said_mode(u32 flags)
+{
+    u8 said = (u8)field_get(WIRE_MODE, flags);
+
+    return said <= NR_MODES || said == WIRE_MODE_IMAGE ? said : WIRE_MODE_UNSAID;
+}
+
+const char *migrate_said_mode_name(u8 said)
+{
+    if (said == WIRE_MODE_IMAGE)
+        return "restore";
+    return said ? migrate_mode_name(said - 1) : "unknown";
+}
+
 const char *migrate_files_name(enum migrate_files files)
 {
     static const char *const names[] = { "none", "coming", "there", "failed" };

@@ -35,6 +35,7 @@ struct migrate_settings {
     struct policy_settings policy; /* downtime-limit, max-rounds, on-stall, cpu-throttle-... */
     u64 max_bandwidth;             /* bytes/s, in every phase; 0: no limit */
     u64 fixed_us;                  /* a guess of the part of the downtime that is neither memory nor round trips */
+    enum migrate_mode mode;        /* for the destination's people */
     bool verify, dry_run;
     bool image;          /* save it: what a move would say before COMMIT is an image, and the guest stays */
     bool split;          /* after its live rounds, hand over before all memory has moved */
@@ -133,6 +134,9 @@ void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned t
 
 /* "live", "stop-copy" ... */
 const char *migrate_mode_name(enum migrate_mode mode);
+/* The same of WIRE_MODE, as a peer says it; or "restore", "unknown". migrate_said_mode: what is kept of that field. */
+const char *migrate_said_mode_name(u8 said);
+u8 migrate_said_mode(u32 flags);
 /* "none", "coming" ... */
 const char *migrate_files_name(enum migrate_files files);
 /* "active", "in-doubt" ... */

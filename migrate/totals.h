@@ -4,10 +4,13 @@
 
 #include "host/types.h"
 #include "mm/dirty.h"
+#include "policy/predict.h"
+#include "stream/wire.h"
 
 struct migration_totals {
     u64 completed, failed, cancelled, active; /* moves away from here; checks don't count */
     u64 arrived;
+    u64 left_by[NR_MODES], arrived_by[WIRE_MODES]; /* of those that completed: enum migrate_mode; migrate_said_mode */
     u64 superseded; /* copies here that had to stand still because another machine owns the guest */
     u64 wire_bytes; /* bytes sent by moves that have ended */
     /* Of all moves, those under way, too: */

@@ -38,17 +38,32 @@ void vm_dest_watch(const struct vm_dest_watcher *migration)
     watcher = migration;
 }
 
-/* Is a VM of that name, or this one, on its way from here? Though it has ended, its destination may start it. */
-static bool is_leaving(const struct migrate_description *d)
+/* A VM of that name, or this one, that is on its way from here. Though it has ended, its destination may start it.
+ * NULL: there is none. */
+static const struct vm_source *leaving(const struct migrate_description *d)
 {
     list_for_each (node, &vm_sources) {
         const struct vm_source *from = container_of(node, struct vm_source, node);
 
         if (from->vm && source_active(&from->source) &&
             (!memcmp(from->vm->identity.id, d->vm_id, VM_ID) || !strcmp(from->vm->name, d->head.name)))
-            return true;
+            return from;
     }
-    return false;
+    return NULL;
+}
+
+/* What is here is no guest that runs: what is it, and what would be right? */
+static void say_leaving(const struct vm_source *from, const struct migrate_description *d, char reason[WIRE_REASON])
+{
+    bool same = !memcmp(from->vm->identity.id, d->vm_id, VM_ID);
+    char to[TCP_ADDRESS_TEXT];
+
+    tcp_address_text(&from->to, to);
+    if (from->source.handoff.state == SOURCE_SERVING)
+        snprintf(reason, WIRE_REASON, "it runs at %s, on memory that is here: end it, or use %s", to,
+                 same ? "new-identity" : "another name");
+    else
+        snprintf(reason, WIRE_REASON, "%s is on its way from there, or in doubt", from->vm->name);
 }
 
 /* A copy of it that stands here may have to give way: who decides is told, and the source tries again. */
@@ -69,10 +84,13 @@ static enum wire_code judge(const struct migrate_description *d, struct config_v
                             char reason[WIRE_REASON])
 {
     enum wire_code code = vm_describe_check(d, config, identity, reason);
+    const struct vm_source *from = leaving(d);
+    bool departed = from &&
+                    (from->source.handoff.state == SOURCE_SERVING || from->source.handoff.state == SOURCE_IN_DOUBT);
 
-    if (code || !is_leaving(d))
+    if (!from || (code && (code != WIRE_E_NAME || !departed)))
         return code;
-    snprintf(reason, WIRE_REASON, "%s is on its way from there, or in doubt", d->head.name);
+    say_leaving(from, d, reason);
     return WIRE_E_NAME;
 }
 

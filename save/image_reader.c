@@ -63,24 +63,28 @@ void image_reader_fini(struct image_reader *r)
     outbox_fini(&r->to);
 }
 
-static void fail(struct image_reader *r, const char *reason)
+static void fail(struct image_reader *r, enum wire_code error, const char *reason)
 {
     if (r->status >= READER_RUNNING)
         return;
     r->say = r->status == READER_PREPARED ? SAY_ABORT : 0;
     r->status = READER_FAILED;
+    r->error = error;
     snprintf(r->reason, sizeof(r->reason), "%s", reason);
 }
 
-void image_reader_fail(struct image_reader *r, const char *reason)
+void image_reader_fail(struct image_reader *r, enum wire_code error, const char *reason)
 {
     if (r->status != READER_COMMITTED)
-        fail(r, reason);
+        fail(r, error, reason);
 }
 
 static void file_fails(struct image_reader *r, int err)
 {
-    fail(r, err == -EPROTO ? BROKEN : CUT_OFF);
+    if (err == -EPROTO)
+        fail(r, WIRE_E_STREAM, BROKEN);
+    else
+        fail(r, WIRE_E_LINK, CUT_OFF);
 }
 
 static void take_header(struct image_reader *r)
@@ -91,17 +95,17 @@ static void take_header(struct image_reader *r)
     r->bytes = sizeof(r->header);
     snprintf(version, sizeof(version), "the image has version %u, expected %u", r->header.version_min, WIRE_VERSION);
     if (r->header.kind != WIRE_IMAGE)
-        fail(r, "this is no image");
+        fail(r, WIRE_E_STREAM, "this is no image");
     else if (r->header.version_min > WIRE_VERSION || r->header.version_max < WIRE_VERSION_MIN)
-        fail(r, version);
+        fail(r, WIRE_E_VERSION, version);
     else if (r->header.required & ~WIRE_FEATURE_VERIFY)
-        fail(r, "the image needs a feature that is unknown here");
+        fail(r, WIRE_E_FEATURE, "the image needs a feature that is unknown here");
 }
 
 static void take_reserve(struct image_reader *r)
 {
     if (r->inbox.type != WIRE_RESERVE || r->inbox.len < sizeof(r->reserve)) {
-        fail(r, BROKEN);
+        fail(r, WIRE_E_STREAM, BROKEN);
         return;
     }
     memcpy(&r->reserve, r->inbox.body, sizeof(r->reserve));
@@ -165,6 +169,7 @@ static void say_reserve(struct image_reader *r)
     memcpy(reserve.mac, r->identity.mac, WIRE_MAC);
     memcpy(reserve.taken_mac, r->identity.taken_mac, WIRE_MAC);
     reserve.flags &= r->identity.clone ? 0 : WIRE_VERIFY;
+    reserve.flags |= (u32)field_set(WIRE_MODE, 0, WIRE_MODE_IMAGE);
     reserve.owner = 0; /* no machine runs the VM on */
     outbox_begin(&r->to);
     codec_bytes(&r->to.body, &reserve, sizeof(reserve));
@@ -310,11 +315,12 @@ static long receive(struct transport *transport, void *bytes, size_t len)
     if (r->status != READER_PASSING)
         return -EAGAIN;
     got = next_bytes(r, bytes, len);
-    if (got < 0 && got != -EAGAIN)
-        file_fails(r, (int)got);
-    else if (!got)
+    if (!got)
         return receive(transport, bytes, len); /* PREPARE is to be said */
-    return got;
+    if (got > 0 || got == -EAGAIN)
+        return got;
+    file_fails(r, (int)got);
+    return -EPIPE;
 }
 
 /* --- From the destination -------------------------------------------------------------------------------------- */
@@ -355,7 +361,7 @@ static void take_prepared(struct image_reader *r)
         return;
     r->status = READER_PREPARED;
     if (message.state_digest != r->end.state_digest || message.memory_digest != memory_digest)
-        fail(r, "memory or state is not what was saved: their digests differ");
+        fail(r, WIRE_E_DIGEST, "memory or state is not what was saved: their digests differ");
 }
 
 static void take_refused(struct image_reader *r)
@@ -365,7 +371,7 @@ static void take_refused(struct image_reader *r)
     if (inbox_body(&r->from, &refused, sizeof(refused)))
         return;
     refused.reason[WIRE_REASON - 1] = 0;
-    fail(r, refused.reason);
+    fail(r, refused.code, refused.reason);
 }
 
 static void take_record(struct image_reader *r)
@@ -381,7 +387,7 @@ static void take_record(struct image_reader *r)
         r->status = READER_RUNNING;
         r->say = SAY_END;
         return;
-    case WIRE_ABORTED: fail(r, "it was given up"); return;
+    case WIRE_ABORTED: fail(r, WIRE_E_CANCEL, "it was given up"); return;
     default: return;
     }
 }
@@ -397,8 +403,9 @@ void image_reader_step(struct image_reader *r)
         if (event == INBOX_RECORD)
             take_record(r);
     if (r->hung_up)
-        fail(r, r->status == READER_RESERVING ? "too many guests come already, or no memory got free in time"
-                                              : "it came too slowly, or was given up here");
+        fail(r, WIRE_E_LINK,
+             r->status == READER_RESERVING ? "too many guests come already, or no memory got free in time"
+                                           : "it came too slowly, or was given up here");
 }
 
 static u64 unacknowledged(const struct transport *transport)
@@ -412,10 +419,18 @@ static void close(struct transport *transport)
     ((struct image_reader *)transport->ctx)->hung_up = true;
 }
 
+static enum wire_code why(const struct transport *transport, const char **words)
+{
+    const struct image_reader *r = transport->ctx;
+
+    *words = r->reason;
+    return r->error;
+}
+
 struct transport image_reader_transport(struct image_reader *r)
 {
     static const struct transport_ops ops = {
-        .send = send, .receive = receive, .unacknowledged = unacknowledged, .close = close
+        .send = send, .receive = receive, .unacknowledged = unacknowledged, .close = close, .why = why
     };
 
     return (struct transport){ .ops = &ops, .ctx = r };

@@ -34,6 +34,7 @@ struct image_identity {
 struct image_reader {
     enum image_reader_status status;
     struct transport file; /* only read */
+    enum wire_code error;  /* why it failed: as a code, and in words */
     char reason[WIRE_REASON];
     bool hung_up; /* the destination is done with it */
 
@@ -77,4 +78,4 @@ void image_reader_pass(struct image_reader *reader);
 void image_reader_commit(struct image_reader *reader);
 
 /* The VM is not to run: give the copy up, for this reason, unless COMMIT was said. */
-void image_reader_fail(struct image_reader *reader, const char *reason);
+void image_reader_fail(struct image_reader *reader, enum wire_code error, const char *reason);

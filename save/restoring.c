@@ -110,7 +110,7 @@ static void begin(struct restoring *restoring)
     struct transport transport = image_reader_transport(reader);
 
     if (!restoring->request.new_identity && reader->header.epoch > EPOCH_MAX - EPOCH_STEP) {
-        image_reader_fail(reader, "the epoch of the image is above all that is credible");
+        image_reader_fail(reader, WIRE_E_REPLAY, "the epoch of the image is above all that is credible");
         return;
     }
     image_reader_begin(reader, &identity);
@@ -180,7 +180,7 @@ static void heed(struct restoring *restoring)
         return;
     snprintf(reason, sizeof(reason), "%.80s; end it there, or use new-identity", vm->reason);
     if (vm->elsewhere)
-        image_reader_fail(reader, reason);
+        image_reader_fail(reader, WIRE_E_NAME, reason);
     else if (reader->status == READER_PREPARED)
         decide(restoring, vm);
 }
@@ -230,7 +230,7 @@ static bool step(struct restoring *restoring)
 
     image_reader_step(reader);
     if (reader->status == READER_OPENING && clock_ns() - restoring->began > RESTORING_OPEN_MS * NS_PER_MS)
-        image_reader_fail(reader, "nothing of the image has come in time");
+        image_reader_fail(reader, WIRE_E_TIMEOUT, "nothing of the image has come in time");
     if (reader->status == READER_OPENED)
         begin(restoring);
     if (reader->status == READER_ACCEPTED)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a migration needs of a connection: four functions that never block. The hypervisor implements them over TCP, the
- * tests over a pipe in memory.
+ * What a migration needs of a connection: a few functions that never block. The hypervisor implements them over TCP,
+ * the tests over a pipe in memory.
  */
 #pragma once
 
-#include "host/types.h"
+#include "stream/wire.h"
 
 /* Some bytes to send. */
 struct chunk {
@@ -32,4 +32,7 @@ struct transport_ops {
     /* End the connection, and free it: bytes that send() has accepted are still delivered if the peer lives. The
      * transport must not be used afterwards. */
     void (*close)(struct transport *transport);
+    /* Its peer is no machine, and can say why it has ended or breaks off: the code, and words that outlive the
+     * connection; WIRE_OK: nothing more than that. NULL: it never can. */
+    enum wire_code (*why)(const struct transport *transport, const char **words);
 };

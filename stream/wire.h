@@ -186,6 +186,11 @@ struct wire_file {
 #define WIRE_FOLLOW 32u  /* the files follow after RUNNING */
 /* The copy is kept up to date by checkpoints until COMMIT or ABORT (docs/failover-protocol.md). */
 #define WIRE_GUARDED 64u
+/* A field of flags, for people: by which mode it moves, 1 + enum migrate_mode (policy/predict.h), or as said here. */
+#define WIRE_MODE (15u << 8)
+#define WIRE_MODE_UNSAID 0
+#define WIRE_MODE_IMAGE 15 /* it comes from an image */
+#define WIRE_MODES 16
 
 /* RESERVE: this, then ranges, then CPUID leaves, then devices. */
 struct wire_reserve {

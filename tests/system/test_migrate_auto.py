@@ -60,7 +60,9 @@ def test_auto(pair, bandwidth, modes):
         host.set(max_bandwidth=bandwidth, downtime_limit=LIMIT)
     source.begin("mover", dest, "auto")
     done = source.wait_status("mover", "completed", seconds=120)
-    assert done["mode"] == "auto" and done["chosen-mode"] in modes, done
+    there = dest.query("mover")
+    assert done["mode"] == there["mode"] == "auto" and done["chosen-mode"] in modes, done
+    assert there["chosen-mode"] == done["chosen-mode"], there
     assert done["choice"].startswith(done["chosen-mode"] + ": ") and f" the limit of {LIMIT}" in done["choice"]
     assert f"epoch {done['epoch']}: {done['choice']}" in source.machine.log
     said = forecast(done)[done["chosen-mode"]]

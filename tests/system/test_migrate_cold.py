@@ -41,6 +41,7 @@ def test_it_starts_there(site, emus):
     there = site.b.get("/v1/vms/echo")
     assert there["image"] == "here"
     [came] = there["history"]
+    assert site.b.query("echo")["mode"] == "cold"
     assert came["from"].startswith(site.a.address) and came["mode"] == "cold" and came["stood_ms"] > 0
     assert site.b.get("/v1/memory")["images_kept"] == 1
     site.b.post("/v1/vms/echo/reset")

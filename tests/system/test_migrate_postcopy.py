@@ -56,7 +56,7 @@ def test_modes(pair, mode):
     source, dest = pair.ends("mover")
     source.begin("mover", dest, mode)
     done = arrived(source, dest)
-    assert done["mode"] == mode and len(done["rounds"]) == (1 if mode == "hybrid" else 0)
+    assert done["mode"] == dest.query("mover")["mode"] == mode and len(done["rounds"]) == (1 if mode == "hybrid" else 0)
     assert done["ram"]["postcopy-recoveries"] == 0, done
     assert done["ram"]["postcopy-bytes"] > 0
     if mode == "post-copy":

@@ -90,7 +90,8 @@ def test_saved_and_restored(pair, tmp_path):
     epoch = int(done(host.godwit("restore", str(file))).split("epoch")[1].split()[0])
     assert epoch > seen["epoch"] > saved["epoch"] - 1
     assert beats(host) > before
-    assert host.query("mover")["peer"] == "image"
+    assert (host.query("mover")["mode"], host.query("mover")["peer"]) == ("restore", "image")
+    assert host.metric('godwit_migrations_mode_total{role="destination",mode="restore"}') == 1
 
 
 def test_only_where_nobody_has_it(pair, tmp_path):
@@ -106,6 +107,9 @@ def test_only_where_nobody_has_it(pair, tmp_path):
     assert image(source, file)["rounds"] == len(saved["rounds"])
     with unchanged(dest):
         refused(dest.godwit("restore", str(file)), f"mover at {source.address}, epoch")
+    listed = dest.query("mover")
+    assert (listed["mode"], listed["status"], listed["error"]) == ("restore", "failed", "name"), listed
+    assert listed["reason"].startswith(f"mover at {source.address}, epoch"), listed
     after = beats(source)
     leave(source)
     done(dest.godwit("restore", str(file), "--name", "other", "--paused"))
@@ -115,6 +119,22 @@ def test_only_where_nobody_has_it(pair, tmp_path):
     leave(dest, "other")
     done(source.godwit("restore", str(file)))
     beats(source)
+
+
+def test_its_memory_is_taken(pair, tmp_path):
+    """It has been handed over by post-copy, and its memory is still here: it is not restored beside that, and the
+    refusal says what it is and what would be right."""
+    file = tmp_path / "mover.image"
+    source, dest = pair.ends("mover")
+    done(source.godwit("save", "mover", str(file), "--live"))
+    source.begin("mover", dest, "demand")
+    source.wait_status("mover", "postcopy-active")
+    right = f"it runs at {dest.address}:4900, on memory that is here: end it, or use "
+    refused(source.godwit("restore", str(file)), right + "new-identity")
+    refused(source.godwit("restore", str(file), "--new-identity"), right + "another name")
+    source.post("/v1/vms/mover/pull")
+    source.wait_status("mover", "completed")
+    beats(dest)
 
 
 def test_a_clone(pair, tmp_path):

@@ -306,6 +306,8 @@ struct migration_totals migration_totals(void)
 {
     return (struct migration_totals){
         .completed = 3,
+        .left_by = { [MODE_HYBRID] = 3 },
+        .arrived_by = { [1 + MODE_DEMAND] = 4, [WIRE_MODE_IMAGE] = 5 },
         .superseded = 2,
         .wire_bytes = 1000,
         .forwarded = 12,

@@ -106,6 +106,10 @@ static void counters(void **state)
     assert_true(says("godwit_net_conflicts_total{of=\"address\"} 6"));
     assert_true(says("godwit_port_held_frames_total{port=\"uplink\"} 4"));
     assert_true(says("godwit_port_late_frames_total{port=\"uplink\"} 0"));
+    assert_true(says("godwit_migrations_mode_total{role=\"source\",mode=\"hybrid\"} 3"));
+    assert_true(says("godwit_migrations_mode_total{role=\"destination\",mode=\"demand\"} 4"));
+    assert_true(says("godwit_migrations_mode_total{role=\"destination\",mode=\"restore\"} 5"));
+    assert_true(says("godwit_migrations_mode_total{role=\"destination\",mode=\"unknown\"} 0"));
     assert_true(says("godwit_migration_forwarded_frames_total 12"));
     assert_true(says("godwit_migration_postcopy_requests_total 15"));
     assert_true(says("godwit_migration_postcopy_recoveries_total 16"));

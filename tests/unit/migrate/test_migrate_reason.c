@@ -155,6 +155,28 @@ static void test_broken_check(void **state)
     world_fini(&world);
 }
 
+/* By which mode it moves: as the source was asked. What no source says is not taken for one. */
+static void test_mode(void **state)
+{
+    static const char *const names[] = { "live", "stop-copy", "post-copy", "hybrid", "demand", "cold", "auto" };
+
+    (void)state;
+    for (unsigned mode = 0; mode < NR_MODES; mode++) {
+        struct migrate_settings settings = world_settings();
+
+        settings.mode = mode;
+        world_init(&world);
+        assert_int_equal(source_start(&world.source, &settings), 0);
+        world_run(&world, STEPS);
+        assert_string_equal(migrate_said_mode_name(in->mode), names[mode]);
+        assert_int_equal(in->stats.rounds, world.source.stats.rounds);
+        world_fini(&world);
+    }
+    assert_string_equal(migrate_said_mode_name(migrate_said_mode(WIRE_MODE)), "restore");
+    assert_string_equal(migrate_said_mode_name(migrate_said_mode(~WIRE_MODE)), "unknown");
+    assert_string_equal(migrate_said_mode_name(migrate_said_mode((NR_MODES + 1) << 8)), "unknown");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_higher_epoch),
         cmocka_unit_test(test_commit_too_early),
         cmocka_unit_test(test_broken_check),
+        cmocka_unit_test(test_mode),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,6 +273,18 @@ static void restore_fini(struct restoring *r)
     free(r);
 }
 
+/* Why it was refused is also what the destination remembers of the attempt, if it got that far. */
+static void listed(const struct restoring *r)
+{
+    const struct incoming *in = &r->w.dest.incoming[0];
+
+    if (!in->used || r->reader.status != READER_FAILED)
+        return;
+    assert_int_equal(in->handoff.state, DEST_ABORTED);
+    assert_int_equal(in->error, r->reader.error);
+    assert_string_equal(in->reason, r->reader.reason);
+}
+
 /* Returns whether the guest runs; if not, nothing is left of it. */
 static bool restore(struct file *file)
 {
@@ -290,6 +302,7 @@ static bool restore(struct file *file)
     assert_int_equal(runs, r->w.dest_vm.running);
     assert_int_equal(runs, r->w.dest_vm.exists);
     assert_true(runs || r->reader.reason[0]);
+    listed(r);
     restore_fini(r);
     return runs;
 }
@@ -486,11 +499,12 @@ static void test_given_up(void **state)
             restore_step(r);
     }
     assert_true(r->w.dest_vm.exists && !r->w.dest_vm.running);
-    image_reader_fail(&r->reader, "it is elsewhere");
+    image_reader_fail(&r->reader, WIRE_E_NAME, "it is elsewhere");
     for (i = 0; i < STEPS && !r->reader.hung_up; i++)
         restore_step(r);
     assert_false(r->w.dest_vm.exists);
     assert_string_equal(r->reader.reason, "it is elsewhere");
+    listed(r);
     restore_fini(r);
     save_fini();
 }

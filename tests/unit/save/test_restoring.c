@@ -78,10 +78,11 @@ void image_reader_commit(struct image_reader *reader)
     reader->status = READER_COMMITTED;
 }
 
-void image_reader_fail(struct image_reader *reader, const char *reason)
+void image_reader_fail(struct image_reader *reader, enum wire_code error, const char *reason)
 {
     snprintf(reader->reason, sizeof(reader->reason), "%s", reason);
     reader->status = READER_FAILED;
+    reader->error = error;
     reader->hung_up = true;
 }
 
