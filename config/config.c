@@ -442,7 +442,7 @@ static bool section_parse(struct parser *p, struct span line)
     if ((!single->word && (!span_is(word, "vm") || name.len == 0 || name.len >= CONFIG_NAME)) || line.len == 0 ||
         line.at[0] != ']')
         return refuse(p, named(p, header),
-                      "expected [vm NAME], " SINGLES ", NAME being at most 31 letters, digits, '-', '_' and '.'");
+                      "expected [vm NAME], " SINGLES ", NAME being at most 31 ASCII letters, digits, '-', '_' and '.'");
     line = span_trim((struct span){ line.at + 1, line.len - 1 });
     if (line.len > 0 && line.at[0] != '#')
         return refuse(p, named(p, header), "only a # comment may follow the ]");

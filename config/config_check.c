@@ -24,10 +24,10 @@ const char *config_name_fault(const char *name)
 
     /* So that no tool takes a name for an option or for a directory. */
     if (!is_alnum(*name))
-        return "a name begins with a letter or a digit";
+        return "a name begins with an ASCII letter or a digit";
     for (const char *c = name; *c; c++)
         if (!is_alnum(*c) && *c != '-' && *c != '_' && *c != '.')
-            return "a name holds letters, digits, '-', '_' and '.' only";
+            return "a name holds ASCII letters, digits, '-', '_' and '.' only";
     for (unsigned i = 0; i < COUNT(ports); i++)
         if (text_equal(name, ports[i]))
             return "a port of the switch has this name, expected another one than uplink and godwit";

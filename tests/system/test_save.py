@@ -87,6 +87,7 @@ def test_saved_and_restored(pair, tmp_path):
     assert (saved["mode"], saved["peer"], saved["status"]) == ("save", "image", "completed")
     refused(host.godwit("restore", str(file)), "is there already, it is paused")
     leave(host)
+    refused(host.godwit("restore", str(file), "--name", "gästé"), "a name holds ASCII letters, digits")
     epoch = int(done(host.godwit("restore", str(file))).split("epoch")[1].split()[0])
     assert epoch > seen["epoch"] > saved["epoch"] - 1
     assert beats(host) > before
