@@ -69,14 +69,14 @@ class Pair:
     def __init__(self, directory, same="", limit=1500, guest=LINUX, **machine):
         """same: sections that both have, in place of those; guest: another section of a's; machine: as of Host.boot."""
         self.site, self.directory, self.same, self.guest = Site(directory / "site"), directory, same, guest
-        self.keys = {"heartbeat-limit": limit, **machine}
+        self.limit, self.keys = limit, {"heartbeat-limit": limit, **machine}
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.site)
             self.net, self.a, self.b = self.site.net, self.site.a, self.site.b
             self.etcd = stack.enter_context(Etcd(self.net, self.directory / "etcd"))
-            self.config = self.same + self.etcd.config(timeout=1000)
+            self.config = self.same + self.etcd.config(timeout=self.limit * 2 // 3)
             if self.same:
                 self.boot_again(self.a, self.b)
             else:
