@@ -19,25 +19,28 @@ def pair(tmp_path):
         yield the_pair
 
 
-def test_primary_dies_twice(pair):
-    """It goes on at the other machine, is protected anew when the first one is back, and goes back to it."""
-    pair.protect()
+def test_primary_dies_twice(tmp_path):
+    """It goes on at the other machine, is protected anew when the first one is back, and goes back to it. It has two
+    processors."""
     rows = []
-    with Client(pair.net) as client:
-        for dying, other in ((pair.a, pair.b), (pair.b, pair.a)):
-            client.goes_on()
-            dying.machine.kill()
-            pair.runs_at(other)
-            client.goes_on()
-            rows.append(row := pair.failover(other))
-            assert row["cause"] == "silence" and row["outcome"] == "it went on here"
-            assert row["silent-ms"] > 1500 and row["silent-ms"] <= row["asked-ms"] <= row["won-ms"] <= row["running-ms"]
-            assert pair.deed() == (other.address, "none", row["epoch"])
-            pair.boot_again(dying)
-            pair.wait(other, "protected")
-            owner, secondary, epoch = pair.deed()
-            assert (owner, secondary) == (other.address, dying.address) and epoch > row["epoch"]
-    assert client.ping.blackout() < soon(pair, *rows)
+    with Pair(tmp_path, guest=f"{LINUX}vcpus = 2\n", cpus=2) as pair:
+        pair.protect()
+        with Client(pair.net) as client:
+            for dying, other in ((pair.a, pair.b), (pair.b, pair.a)):
+                client.goes_on()
+                dying.machine.kill()
+                pair.runs_at(other)
+                client.goes_on()
+                rows.append(row := pair.failover(other))
+                assert row["cause"] == "silence" and row["outcome"] == "it went on here"
+                times = [row[name] for name in ("silent-ms", "asked-ms", "won-ms", "running-ms")]
+                assert times[0] > 1500 and times == sorted(times)
+                assert pair.deed() == (other.address, "none", row["epoch"])
+                pair.boot_again(dying)
+                pair.wait(other, "protected")
+                owner, secondary, epoch = pair.deed()
+                assert (owner, secondary) == (other.address, dying.address) and epoch > row["epoch"]
+        assert client.ping.blackout() < soon(pair, *rows)
 
 
 def test_secondary_dies(pair):
@@ -159,18 +162,27 @@ def test_two_at_once(pair):
 
 
 def test_force(pair):
-    """The primary and the witness have died. An operator says that the guest is to go on."""
+    """The primary and the witness have died. An operator says that the guest is to go on: it was paused, and so it is
+    there, until it is resumed."""
     pair.protect()
     with Client(pair.net) as client:
         client.goes_on()
+        pair.a.post("/v1/vms/linux/pause")
+        taken = pair.shown(pair.a)["checkpoints"]
+        pair.a.wait_for("that is in its copy", lambda: pair.shown(pair.b)["checkpoints"] > taken + 1)
+        assert pair.shown(pair.a)["state"] == "protected"
         pair.etcd.members[0].stand()
         pair.a.machine.kill()
         epoch = pair.wait(pair.b, "suspended")["epoch"]
         done = pair.b.godwit("failover", "linux", "--force", str(epoch + 1))
         assert done.returncode != 0 and f"repeat the epoch, {epoch}, to confirm" in done.stderr
-        assert pair.b.guests()["linux"] != "running"
+        pair.b.wait_for("its connection has ended", lambda: pair.b.guests()["linux"] == "prepared")
+        status, text = pair.b.refused("/v1/vms/linux/resolve", action="adopt", epoch=epoch)
+        assert status == 409 and "which failover with its epoch lets run" in text
         done = pair.b.godwit("failover", "linux", "--force", str(epoch))
         assert done.returncode == 0, done.stderr
+        pair.b.wait_for("it is there, paused", lambda: pair.b.guests()["linux"] == "paused")
+        pair.b.post("/v1/vms/linux/resume")
         pair.runs_at(pair.b)
         client.goes_on()
         pair.etcd.members[0].go_on()

@@ -156,6 +156,41 @@ def test_servers_that_are_no_etcd(site, tmp_path):
         listener.close()
 
 
+def test_starts_ask_it(site, tmp_path):
+    """By `autostart = yes`, by the command, and when it has come to start anew, a guest starts when its deed allows it,
+    and not before."""
+    guests = "".join(vm(name, "echo.elf", memory="8M", cmdline="power=off", autostart=name) for name in ("yes", "no"))
+
+    with Etcd(site.net, tmp_path / "etcd") as etcd:
+        one = etcd.members[0]
+
+        def waits(host, *names):
+            host.wait_for("they wait", lambda: {name: "elsewhere" for name in names}.items() <= host.guests().items())
+            rows = [row for row in host.get("/v1/vms")["vms"] if row["name"] in names]
+            assert all(one.url in row["reason"] or "the witness is asked" in row["reason"] for row in rows), rows
+
+        def runs(host, *names):
+            host.wait_for("they run", lambda: {name: "running" for name in names}.items() <= host.guests().items())
+            for row in host.get("/v1/witness")["guests"]:
+                if row["name"] in names:
+                    assert one.get(row["key"]).startswith(f"1 owner {host.address}:4900 ")
+        one.stand()
+        site.a.boot(guests + etcd.config())
+        site.b.boot(etcd.config())
+        site.a.answers()
+        site.b.answers()
+        site.a.post("/v1/vms/no/start")
+        waits(site.a, "yes", "no")
+        one.go_on()
+        runs(site.a, "yes", "no")
+        one.stand()
+        moved = site.a.godwit("migrate", "yes", site.b.address, "--mode", "cold")
+        assert moved.returncode == 0, moved
+        waits(site.b, "yes")
+        one.go_on()
+        runs(site.b, "yes")
+
+
 def test_without_a_witness(site):
     site.a.boot()
     site.a.ready()
