@@ -486,11 +486,26 @@ bool dest_step(struct dest *dest)
         struct incoming *in = &dest->incoming[i];
 
         fill_end(dest, in); /* a guest that has reset itself misses nothing */
+        worked |= protect_put(dest, in);
         /* The sessions have had their steps, so RUNNING is said. */
         if (in->announce)
             announce(dest, in);
     }
     return worked;
+}
+
+bool dest_busy(const struct dest *dest)
+{
+    for (unsigned i = 0; i < DEST_SESSIONS; i++)
+        if (dest->session[i].used)
+            return true;
+    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
+        const struct incoming *in = &dest->incoming[i];
+
+        if (in->used && (in->handoff.state == DEST_RECEIVING || in->announce || protect_putting(in)))
+            return true;
+    }
+    return false;
 }
 
 void dest_fini(struct dest *dest)

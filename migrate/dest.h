@@ -94,7 +94,7 @@ enum session_stage {
     SESSION_DIGEST,  /* digests memory, before it answers ROUND */
     SESSION_VERIFY,  /* PREPARE has come: digests memory, and compares */
     SESSION_PROTECT, /* the same, and the copy is kept up to date: takes checkpoints, and keeps them apart */
-    SESSION_PUT,     /* puts a checkpoint into the copy */
+    SESSION_PUT,     /* takes nothing while a checkpoint is put into the copy */
     SESSION_HANDOFF, /* the copy is complete: what is said is for the handoff */
     SESSION_ASKED,   /* the same, of a source in doubt that has connected anew; or a check is over */
     SESSION_FILL,    /* split, and the guest runs here: takes the pages that are missing */
@@ -155,8 +155,11 @@ void dest_fini(struct dest *dest);
 int dest_accept(struct dest *dest, const struct transport *transport, const struct wire_header *header,
                 const char *peer);
 
-/* Do all that can be done now without waiting. Returns true if more can be done at once. */
+/* Do a part of all that can be done now without waiting. Returns true if more can be done at once. */
 bool dest_step(struct dest *dest);
+
+/* Is there something to do, now or when something comes? Else dest_step need not be called. */
+bool dest_busy(const struct dest *dest);
 
 /* How many bytes of RAM may be held for guests that are being received or prepared, and for files that are on their
  * way: in all, and for guests from one host. 0: no limit. */

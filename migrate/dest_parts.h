@@ -135,11 +135,12 @@ bool fill_say(struct dest_session *session);
 
 /* A copy that is kept up to date. protect_wanted: PROTECT has come. protect_keep: a section of its first state has.
  * protect_begin: it is prepared. protect_place: contract as inbox->place. protect_page, _state, _checkpoint: one has
- * come. protect_zero: ZERO has, and is well-formed. protect_put: SESSION_PUT. protect_say: make CHECKPOINTED.
- * protect_detach: the connection has ended. protect_judges: tell those who decide about the copy of this event;
- * returns whether it is theirs. protect_heard: its source claims the VM. protect_closed: may it be let run at any
- * time, so that its owner's next attempt is to be refused? protect_room: the pages that a checkpoint may have of such
- * a RAM. protect_over: the copy runs, or is about to be freed. */
+ * come. protect_zero: ZERO has, and is well-formed. protect_putting: is the copy between two checkpoints? protect_put:
+ * do a part of what leads out of that; returns false if there is none. protect_say: make CHECKPOINTED. protect_detach:
+ * the connection has ended. protect_judges: tell those who decide about the copy of this event; returns whether it is
+ * theirs. protect_heard: its source claims the VM. protect_closed: may it be let run at any time, so that its owner's
+ * next attempt is to be refused? protect_room: the pages that a checkpoint may have of such a RAM. protect_over: the
+ * copy runs, or is about to be freed. */
 void protect_wanted(struct dest_session *session);
 void protect_keep(struct dest_session *session);
 void protect_begin(struct dest_session *session);
@@ -148,7 +149,8 @@ void protect_page(struct dest_session *session);
 void protect_zero(struct dest_session *session);
 void protect_state(struct dest_session *session);
 void protect_checkpoint(struct dest_session *session);
-void protect_put(struct dest_session *session);
+bool protect_putting(const struct incoming *in);
+bool protect_put(struct dest *dest, struct incoming *in);
 void protect_say(struct dest_session *session);
 void protect_detach(struct dest *dest, struct incoming *in);
 bool protect_judges(struct dest *dest, struct incoming *in, enum handoff_event event, u64 epoch);

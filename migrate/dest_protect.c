@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A prepared copy that is kept up to date. A checkpoint is kept apart until all of it has come. Then its state is
- * restored, which can be refused, and its pages are written, which can't fail: so the copy always is one whole
- * checkpoint. What becomes of the copy is not decided here: see migrate/protect.h.
+ * restored, which can be refused, and its pages are written, which can't fail. That goes on in parts, because others
+ * want the host loop, heartbeats above all: meanwhile the copy is between two checkpoints, whatever becomes of the
+ * connection, and is not let run before it is one whole checkpoint. What becomes of the copy is not decided here: see
+ * migrate/protect.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,9 +17,10 @@
 #include "stream/stash.h"
 #include "migrate/dest_parts.h"
 
-#define ROOM_SHIFT 2  /* there is room for a quarter of the guest's pages */
-#define PUT_PAGES 256 /* in one go */
-#define GIVEN_UP 2    /* with PROTECT_ABORT */
+#define ROOM_SHIFT 2     /* there is room for a quarter of the guest's pages */
+#define PUT_NS NS_PER_MS /* in one go, */
+#define PUT_PAGES 4      /* and so many between two looks at the clock: each may be the first of its 2 MiB */
+#define GIVEN_UP 2       /* with PROTECT_ABORT */
 
 struct dest_protect {
     struct wire_protect wish;
@@ -29,6 +32,7 @@ struct dest_protect {
     u64 lost;                     /* ns: when the last connection ended */
     bool putting;                 /* the copy is between two checkpoints */
     bool closed;                  /* no more are taken */
+    bool adopted;                 /* it is to be let run, as soon as it is not between two checkpoints */
 };
 
 static u64 now(const struct dest *dest)
@@ -221,37 +225,61 @@ void protect_checkpoint(struct dest_session *session)
 
 /* --- And is put into the copy ----------------------------------------------------------------------------------- */
 
-/* Put some of its pages there. True: all are. */
-static bool put_part(struct dest *dest, struct incoming *in, u64 pages)
+static bool put_part(struct dest *dest, struct incoming *in)
 {
     struct stash_memory memory = memory_of(dest, in);
+    u64 ends = now(dest) + PUT_NS;
+    bool all;
+
+    do
+        all = stash_put_part(&in->protect->stash, &memory, PUT_PAGES);
+    while (!all && now(dest) < ends);
+    return all;
+}
+
+/* What the connection still brings is of no use; it may be in the middle of a page. */
+static void let_run(struct dest *dest, struct incoming *in)
+{
+    struct dest_session *session = in->session;
+
+    if (session && session->stage == SESSION_PROTECT && !inbox_whole(&session->inbox)) {
+        session_close(session);
+    } else if (session && session->stage == SESSION_PROTECT) {
+        session->stage = SESSION_HANDOFF;
+        session->since = now(dest);
+    }
+    dest_decide(dest, in, HANDOFF_ADOPT, 0, outcome_completed);
+}
+
+/* The checkpoint is in the copy. */
+static void end_put(struct dest *dest, struct incoming *in)
+{
     struct dest_protect *p = in->protect;
 
-    if (!stash_put_part(&p->stash, &memory, pages))
-        return false;
     p->putting = false;
     p->pages = p->stash.pages;
     p->zero_pages = p->stash.zero_pages;
     p->put_ns = now(dest) - in->stats.closed;
     forget(p);
+    if (in->session && in->session->stage == SESSION_PUT)
+        in->session->stage = SESSION_PROTECT;
+    report(dest, in, PROTECT_CHECKPOINTED, p->number);
+    if (in->protect && in->protect->adopted) /* it may be freed by what was ordered now */
+        let_run(dest, in);
+}
+
+bool protect_putting(const struct incoming *in)
+{
+    return in->used && in->protect && in->protect->putting;
+}
+
+bool protect_put(struct dest *dest, struct incoming *in)
+{
+    if (!protect_putting(in))
+        return false;
+    if (put_part(dest, in))
+        end_put(dest, in);
     return true;
-}
-
-/* The copy is about to run, or has lost its connection: then it is not between two checkpoints. */
-static void put_all(struct dest *dest, struct incoming *in)
-{
-    if (in->protect->putting && put_part(dest, in, ~0ULL))
-        report(dest, in, PROTECT_CHECKPOINTED, in->protect->number);
-}
-
-void protect_put(struct dest_session *session)
-{
-    struct incoming *in = session->incoming;
-
-    if (!put_part(session->dest, in, PUT_PAGES))
-        return;
-    session->stage = SESSION_PROTECT;
-    report(session->dest, in, PROTECT_CHECKPOINTED, in->protect->number);
 }
 
 void protect_say(struct dest_session *session)
@@ -272,7 +300,6 @@ void protect_detach(struct dest *dest, struct incoming *in)
 
     if (!p || in->handoff.state != DEST_PREPARED)
         return;
-    put_all(dest, in); /* what is not whole is of no use: no connection but this one brings more of it */
     p->lost = now(dest);
     report(dest, in, PROTECT_LINK_LOST, p->number);
 }
@@ -321,19 +348,12 @@ static struct incoming *find(const struct dest *dest, const void *vm)
     return in && in->protect ? (struct incoming *)in : NULL;
 }
 
-/* What the connection still brings is of no use; it may be in the middle of a page. */
-static void let_run(struct dest *dest, struct incoming *in)
+/* Contract: PROTECT_ADOPT. */
+static void adopt(struct dest *dest, struct incoming *in)
 {
-    struct dest_session *session = in->session;
-
-    put_all(dest, in);
-    if (session && session->stage == SESSION_PROTECT && !inbox_whole(&session->inbox)) {
-        session_close(session);
-    } else if (session && (session->stage == SESSION_PROTECT || session->stage == SESSION_PUT)) {
-        session->stage = SESSION_HANDOFF;
-        session->since = now(dest);
-    }
-    dest_decide(dest, in, HANDOFF_ADOPT, 0, outcome_completed);
+    in->protect->closed = in->protect->adopted = true;
+    if (!in->protect->putting)
+        let_run(dest, in);
 }
 
 int dest_protect(struct dest *dest, const void *vm, enum protect_order order)
@@ -354,7 +374,7 @@ int dest_protect(struct dest *dest, const void *vm, enum protect_order order)
             in->session->say |= ACTION_SAY_PREPARED;
         return 0;
     case PROTECT_CLOSE: in->protect->closed = true; return 0;
-    case PROTECT_ADOPT: let_run(dest, in); return 0;
+    case PROTECT_ADOPT: adopt(dest, in); return 0;
     case PROTECT_FREE:
         in->settled = true; /* it is told, or knows */
         dest_decide(dest, in, HANDOFF_CANCEL, 0, freed);

@@ -189,6 +189,12 @@ static void late_source(struct dest_session *session)
     dest_refuse(session, WIRE_E_TIMEOUT, "nothing of the guest has come for 10 s");
 }
 
+/* Others put the checkpoint into the copy, as they do when the connection has ended: dest_step(). */
+static void wait_for_copy(struct dest_session *session)
+{
+    (void)session;
+}
+
 /* Setup, and the end of a move in doubt, take only a few records: a peer that has no more than a connection has no
  * right to its place. */
 #define IDLE .idle = true, .limit_ms = WIRE_SETUP_MS, .late = session_end
@@ -207,7 +213,7 @@ static const struct session_row stages[NR_SESSION_STAGES] = {
     [SESSION_HANDOFF] = { .move = true, .limit_ms = WIRE_PROGRESS_MS, .late = session_end },
     /* As long as it takes: the source says KEEPALIVE. Its place is no move's: that may be needed to lead out of it. */
     [SESSION_PROTECT] = { .move = false },
-    [SESSION_PUT] = { .work = protect_put },
+    [SESSION_PUT] = { .work = wait_for_copy },
     [SESSION_ASKED] = { IDLE },
     /* As long as it takes: the source says KEEPALIVE. */
     [SESSION_FILL] = { .move = true },

@@ -53,7 +53,9 @@ int dest_resolve(struct dest *dest, void *vm, bool adopted)
         return -ENOENT;
     if (adopted && in->handoff.split)
         return -EBUSY;
-    if (adopted)
+    if (adopted && in->protect)
+        dest_protect(dest, vm, PROTECT_ADOPT);
+    else if (adopted)
         adopt(dest, in);
     else if (in->protect)
         dest_event(dest, in, HANDOFF_CANCEL, 0, outcome_completed);

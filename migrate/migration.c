@@ -197,7 +197,7 @@ bool migration_outgoing(const struct vm *vm)
 {
     const struct vm_source *from = vm_source_find(vm);
 
-    return from && from->frozen;
+    return from && from->frozen && from->source.stage != STAGE_TAKE;
 }
 
 bool migration_unknown(const struct vm *vm)
@@ -387,18 +387,6 @@ static void accepted(struct tcp_stream *stream)
     reception_accept(&reception, &transport, text);
 }
 
-static bool dest_busy(void)
-{
-    for (unsigned i = 0; i < DEST_SESSIONS; i++)
-        if (vm_dest.session[i].used)
-            return true;
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (vm_dest.incoming[i].used &&
-            (vm_dest.incoming[i].handoff.state == DEST_RECEIVING || vm_dest.incoming[i].announce))
-            return true;
-    return false;
-}
-
 static u64 migration_poll(void)
 {
     u64 next = MIN(MIN(announcer_poll(), claims_poll()), asking_poll());
@@ -419,7 +407,7 @@ static u64 migration_poll(void)
         busy = true;
         more |= reception_step(&reception);
     }
-    if (dest_busy()) {
+    if (dest_busy(&vm_dest)) {
         busy = true;
         more |= dest_step(&vm_dest);
     }

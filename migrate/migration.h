@@ -52,7 +52,7 @@ bool migration_active(const struct vm *vm);
 enum source_state migration_contested(const struct vm *vm, u64 *epoch);
 
 /* Does this VM stand still here because its move away is at its end, or over? What a command changed in the VM now
- * would not move with it. */
+ * would not move with it. Not while it stands for a checkpoint: that goes with the next one. */
 bool migration_outgoing(const struct vm *vm);
 
 /* In doubt, or serving: has the destination answered that it knows of no such move? Then only force is left. */

@@ -46,7 +46,7 @@ enum protect_order {
     /* Destination. */
     PROTECT_SAY,    /* say CHECKPOINTED of the last checkpoint that is whole */
     PROTECT_CLOSE,  /* take no more checkpoints, and no other attempt of the owner */
-    PROTECT_ADOPT,  /* the guest runs here from now on, from the last checkpoint that is whole */
+    PROTECT_ADOPT,  /* let the guest run here, from the last checkpoint that is whole, as soon as that is in the copy */
     PROTECT_FREE,   /* the copy will never run: it is freed, and its source told */
     PROTECT_FORGET, /* it is freed, and its source told nothing but UNKNOWN: it may yet count as the owner's */
     PROTECT_STILL,  /* say PREPARED: it may yet be let run */

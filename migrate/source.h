@@ -50,8 +50,9 @@ enum stage {
     STAGE_STATE,
     STAGE_DIGEST,      /* verify: digests of memory */
     STAGE_PREPARE,     /* says PREPARE, and waits for PREPARED */
-    STAGE_PROTECTED,   /* protect: the guest runs; waits until it is time for a checkpoint, and takes it */
-    STAGE_CHECKPOINT,  /* says the checkpoint that was taken */
+    STAGE_PROTECTED,   /* protect: the guest runs; waits until it is time for a checkpoint */
+    STAGE_TAKE,        /* the guest stands, and its checkpoint is taken */
+    STAGE_CHECKPOINT,  /* the guest runs; says the checkpoint that was taken */
     STAGE_ACKNOWLEDGE, /* waits for CHECKPOINTED */
     STAGE_PARTING,     /* says QUERY, and waits for what others decide */
     STAGE_COMMIT,      /* says COMMIT: in doubt until the destination answers */

@@ -178,15 +178,16 @@ enum migrate_status source_serve_status(const struct source *s);
 
 /* A protected guest. _init, _fini: all that it needs; the former returns 0 or -ENOMEM. _ask: say PROTECT; returns false
  * if that is done. _stopped: the guest stands for its first copy; contract: PROTECT_STOPPED. source_protected: that
- * copy is prepared, so the guest runs on. source_checkpoint: take one, if it is time for that. source_say_checkpoint:
- * make the next record of it. _lost: the connection has ended. _answered: ABORTED or UNKNOWN has come. _take_: these
- * records have come. */
+ * copy is prepared, so the guest runs on. source_checkpoint: begin to take one, if it is time for that. source_take: do
+ * a part of that. source_say_checkpoint: make the next record of it. _lost: the connection has ended. _answered:
+ * ABORTED or UNKNOWN has come. _take_: these records have come. */
 int source_protect_init(struct source *s);
 void source_protect_fini(struct source *s);
 bool source_protect_ask(struct source *s);
 int source_protect_stopped(struct source *s);
 void source_protected(struct source *s);
 bool source_checkpoint(struct source *s);
+bool source_take(struct source *s);
 bool source_say_checkpoint(struct source *s);
 void source_protect_lost(struct source *s);
 void source_protect_answered(struct source *s, enum handoff_event event);

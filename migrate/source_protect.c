@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The source of a protected guest. The move has come to PREPARED, and goes no further: the guest runs on, and once in
- * an interval it stands for as long as it takes to copy aside what it has written, and its state. That is sent while
- * the guest runs on, and is one checkpoint. What ends this is not decided here: see migrate/protect.h.
+ * an interval it stands for as long as it takes to copy aside what it has written, and its state. That goes on in
+ * parts, because others want the host loop, heartbeats above all: it is one checkpoint nevertheless, because the guest
+ * stands all the time. That is sent while the guest runs on. What ends this is not decided here: see migrate/protect.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,9 +15,10 @@
 #include "stream/stash.h"
 #include "migrate/source_parts.h"
 
-#define ROOM_SHIFT 2   /* a checkpoint may have a quarter of the guest's pages */
-#define STAND_FACTOR 5 /* the guest stands for a fifth of the time at most */
-#define MOST ~0ULL
+#define ROOM_SHIFT 2      /* a checkpoint may have a quarter of the guest's pages */
+#define STAND_FACTOR 5    /* the guest stands for a fifth of the time at most */
+#define TAKE_NS NS_PER_MS /* in one go, */
+#define TAKE_PAGES 16     /* and so many between two looks at the clock */
 
 struct source_protect {
     struct stash stash;
@@ -29,6 +31,8 @@ struct source_protect {
     u64 pause, pause_max;    /* ns */
     u64 put;                 /* ns, at the destination */
     u64 pages, zero_pages, total_pages;
+    bool harvested;     /* the bitmap has all that belongs to the one that is being taken, */
+    u64 page;           /* and these are copied aside: those below this number */
     u64 entry;          /* what of it has been said: entries of the stash, */
     size_t section;     /* bytes of the sections */
     bool asked;         /* PROTECT is said */
@@ -109,16 +113,11 @@ static void part(struct source *s, enum handoff_event event, struct outcome why)
     if (!p->parted)
         p->why = why;
     p->parted = true;
+    if (s->stage == STAGE_TAKE) /* of no use any more */
+        s->ops->resume(s->vm);
     if (s->stage != STAGE_COMMIT && s->stage != STAGE_PARTING)
         source_enter(s, STAGE_PARTING);
     source_event(s, event, 0, why);
-}
-
-/* It stands no longer, after a checkpoint that could not be taken. */
-static void go_on(struct source *s)
-{
-    if (!s->protect->stands)
-        s->ops->resume(s->vm);
 }
 
 static void part_and_say(struct source *s, enum protect_event event, enum wire_code code, const char *reason)
@@ -159,34 +158,39 @@ static void note_pause(struct source *s)
     p->due = MAX(MAX(p->due + interval, time), s->stopped + STAND_FACTOR * p->pause);
 }
 
-/* The guest stands: copy aside what it has written. Returns 0; -ENOSPC: that is too much; or another -errno. */
+/* The guest stands: note some of what it has written, or copy some of that aside. Returns 0: all is; -EAGAIN: more is
+ * left; -ENOSPC: it is too much; or another -errno. */
 static int take_memory(struct source *s)
 {
     struct source_protect *p = s->protect;
+    u64 next;
     int err;
 
-    memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
-    do
+    if (!p->harvested) {
         err = s->ops->harvest(s->vm, s->bitmap);
-    while (err == -EAGAIN);
-    if (err)
-        return err;
-    stash_clear(&p->stash);
-    return stash_take(&p->stash, &p->memory, s->bitmap, 0, MOST) == s->ram.pages && p->stash.entries <= p->room
-               ? 0
-               : -ENOSPC;
+        p->harvested = !err;
+        return err ? err : -EAGAIN;
+    }
+    next = stash_take(&p->stash, &p->memory, s->bitmap, p->page, TAKE_PAGES);
+    if (next == p->page || p->stash.entries > p->room)
+        return -ENOSPC;
+    p->page = next;
+    return next < s->ram.pages ? -EAGAIN : 0;
 }
 
-static int take(struct source *s)
+/* Contract: take_memory; and then all of its state. */
+static int take_part(struct source *s)
 {
-    struct source_protect *p = s->protect;
     char reason[WIRE_REASON];
     int err = take_memory(s);
 
-    if (!err)
-        err = sections_save(&p->sections, s->ops->section, s->vm, reason);
-    if (err)
-        return err;
+    return err ? err : sections_save(&s->protect->sections, s->ops->section, s->vm, reason);
+}
+
+static void taken(struct source *s)
+{
+    struct source_protect *p = s->protect;
+
     report(s, PROTECT_TAKEN, ++p->taken);
     p->entry = 0;
     p->section = 0;
@@ -194,7 +198,33 @@ static int take(struct source *s)
     p->zero_pages = p->stash.zero_pages;
     p->total_pages += p->pages;
     p->stands = p->last;
-    return 0;
+    if (!p->stands)
+        s->ops->resume(s->vm);
+    note_pause(s);
+    source_enter(s, STAGE_CHECKPOINT);
+}
+
+static void not_taken(struct source *s, int err)
+{
+    if (err == -ENOSPC)
+        part_and_say(s, PROTECT_NO_ROOM, WIRE_E_MEMORY, "it has written more than a checkpoint may have");
+    else
+        part_and_say(s, PROTECT_NO_ROOM, WIRE_E_INTERNAL, "a checkpoint can't be taken");
+}
+
+bool source_take(struct source *s)
+{
+    u64 ends = source_now(s) + TAKE_NS;
+    int err;
+
+    do
+        err = take_part(s);
+    while (err == -EAGAIN && source_now(s) < ends);
+    if (!err)
+        taken(s);
+    else if (err != -EAGAIN)
+        not_taken(s, err);
+    return true;
 }
 
 bool source_protect_due(const struct source *s, u64 *due)
@@ -208,6 +238,7 @@ bool source_protect_due(const struct source *s, u64 *due)
 
 bool source_checkpoint(struct source *s)
 {
+    struct source_protect *p = s->protect;
     u64 due;
     int err;
 
@@ -217,16 +248,15 @@ bool source_checkpoint(struct source *s)
     err = s->ops->pause(s->vm);
     if (err == -EAGAIN) /* it is being reset */
         return false;
-    if (!err)
-        err = take(s);
-    go_on(s);
-    note_pause(s);
-    if (err == -ENOSPC)
-        part_and_say(s, PROTECT_NO_ROOM, WIRE_E_MEMORY, "it has written more than a checkpoint may have");
-    else if (err)
-        part_and_say(s, PROTECT_NO_ROOM, WIRE_E_INTERNAL, "a checkpoint can't be taken");
+    memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
+    stash_clear(&p->stash);
+    p->harvested = false;
+    p->page = 0;
+    source_enter(s, STAGE_TAKE);
+    if (err)
+        not_taken(s, err);
     else
-        source_enter(s, STAGE_CHECKPOINT);
+        source_take(s);
     return true;
 }
 

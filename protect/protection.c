@@ -169,6 +169,7 @@ enum protection_state protection_state(const struct vm *vm)
     case GUARD_PARTING:
     case GUARD_HANDED:
     case GUARD_ASKING: return PROTECTION_SUSPENDED;
+    case GUARD_TAKEN: return PROTECTION_DEGRADED; /* it is about to run here */
     default: return PROTECTION_NONE;
     }
 }

@@ -164,6 +164,8 @@ int migration_protect(struct vm *copy, enum protect_order order, u64 epoch)
         rig.has_end = rig.active = false;
         vm.status = order == PROTECT_STAND ? VM_PAUSED : VM_RUNNING;
         rig.watcher->source(copy, PROTECT_OVER, WIRE_E_LINK);
+    } else if (order == PROTECT_ADOPT && rig.puts) {
+        return 0;
     } else if (order == PROTECT_ADOPT || order == PROTECT_FREE || order == PROTECT_FORGET) {
         rig.has_end = false;
         vm.status = VM_RUNNING;

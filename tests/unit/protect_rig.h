@@ -32,6 +32,7 @@ struct protect_rig {
     struct move move;
     bool cancelled;
     bool refuses;                        /* the other machine: each attempt fails at once */
+    bool puts;                           /* a checkpoint is just put into the copy: it can't be let run at once */
     u64 claimed;                         /* the epoch of the last claim of another machine */
     bool quiet;                          /* the last attempt: that it begins and fails is not logged */
     bool (*deeded)(const struct vm *vm); /* of claims_deeded_by */

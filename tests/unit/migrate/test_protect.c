@@ -436,50 +436,6 @@ static void test_again(void **state)
     world_protect_fini(&w);
 }
 
-/* Steps until the destination is about to put a checkpoint into the copy. */
-static void step_to_put(void)
-{
-    w.look_ns = 300000; /* so a turn is over behind each record */
-    for (unsigned i = 0; w.dest.session[0].stage != SESSION_PUT; i++) {
-        assert_true(i < 20000);
-        world_step(&w);
-    }
-}
-
-/* A checkpoint that was whole counts, though it is not in the copy yet when the connection ends, or the copy is let
- * run. */
-static void test_whole_counts(void **state)
-{
-    u64 whole;
-
-    (void)state;
-    world_protect_begin(&w, &p, 5);
-    step_to_put();
-    whole = p.whole;
-    world_kill_source(&w);
-    assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
-    assert_int_equal(p.whole, whole + 1);
-    assert_int_equal(world_where(&w), 2);
-    world_protect_fini(&w);
-
-    world_protect_begin(&w, &p, 5);
-    step_to_put();
-    whole = p.whole;
-    w.pipe[0].broken = true; /* only the source sees it; it asks by another connection */
-    for (unsigned i = 0; i < 8 && !p.source[PROTECT_LINK_LOST]; i++) {
-        world_tick(&w);
-        source_step(&w.source);
-    }
-    assert_int_equal(w.dest.session[0].stage, SESSION_PUT);
-    p.waits = true;
-    world_steps(&w, 3000);
-    assert_int_equal(p.whole, whole + 1);
-    w.source_down = true;
-    w.source_vm.running = false;
-    assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
-    world_protect_fini(&w);
-}
-
 /* The port can be told to hold what it sends only later. */
 static void test_stopped_later(void **state)
 {
@@ -583,9 +539,8 @@ int main(void)
         cmocka_unit_test(test_part),        cmocka_unit_test(test_pause),        cmocka_unit_test(test_superseded),
         cmocka_unit_test(test_planned),     cmocka_unit_test(test_planned_lost), cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_ended),       cmocka_unit_test(test_closed),       cmocka_unit_test(test_stopped_later),
-        cmocka_unit_test(test_again),       cmocka_unit_test(test_whole_counts), cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_adapts),      cmocka_unit_test(test_setup_fails),  cmocka_unit_test(test_throttled),
-        cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_again),       cmocka_unit_test(test_reset),        cmocka_unit_test(test_adapts),
+        cmocka_unit_test(test_setup_fails), cmocka_unit_test(test_throttled),    cmocka_unit_test(test_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

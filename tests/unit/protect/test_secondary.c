@@ -127,6 +127,40 @@ static void test_takes_over(void **state)
     assert_int_equal(rig.starts, 1);
 }
 
+/* It has won, and a large checkpoint is still put into the copy: nothing changes that any more. */
+static void test_runs_later(void **state)
+{
+    const char *reason;
+
+    (void)state;
+    reset(true);
+    stand_by();
+    rig.puts = rig.silent = true;
+    pass(350);
+    assert_true(was_ordered(PROTECT_ADOPT));
+    assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
+    rig.watcher->dest(&vm, PROTECT_CHECKPOINTED, 1);
+    rig.watcher->dest(&vm, PROTECT_LINK_LOST, 1);
+    rig.watcher->dest(&vm, PROTECT_ABORT, 0);
+    rig.watcher->dest(&vm, PROTECT_ABORT, 1);
+    rig.watcher->dest(&vm, PROTECT_ABORT, 2);
+    rig.watcher->dest(&vm, PROTECT_HIGHER_EPOCH, E + 1);
+    assert_int_equal(protection_force(&vm, &reason), -EBUSY);
+    rig.beats = 0;
+    rig.ordered = 0;
+    pass(1000);
+    assert_int_equal(rig.ordered | rig.beats, 0);
+    assert_int_equal(p->guard.state, GUARD_TAKEN);
+    rig.has_end = false;
+    vm.status = VM_RUNNING;
+    vm.identity.epoch = E;
+    rig.watcher->dest(&vm, PROTECT_OVER, WIRE_OK);
+    assert_true(p->wanted && !p->guarded);
+    assert_true(failovers_get(0)->running > failovers_get(0)->won);
+    pass(1100);
+    assert_int_equal(rig.starts, 1);
+}
+
 /* A swap that may be done is never taken back: ABORT is answered by PREPARED, and the same swap asked again. */
 static void test_asks_on(void **state)
 {
@@ -261,10 +295,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sent_at_once),   cmocka_unit_test(test_force_of_healthy),
         cmocka_unit_test(test_many_failovers), cmocka_unit_test(test_sleeps),
-        cmocka_unit_test(test_takes_over),     cmocka_unit_test(test_asks_on),
-        cmocka_unit_test(test_given_up),       cmocka_unit_test(test_not_heard),
-        cmocka_unit_test(test_gives_way),      cmocka_unit_test(test_force),
-        cmocka_unit_test(test_forced_deed),    cmocka_unit_test(test_again_at_once),
+        cmocka_unit_test(test_takes_over),     cmocka_unit_test(test_runs_later),
+        cmocka_unit_test(test_asks_on),        cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_not_heard),      cmocka_unit_test(test_gives_way),
+        cmocka_unit_test(test_force),          cmocka_unit_test(test_forced_deed),
+        cmocka_unit_test(test_again_at_once),
     };
 
     return cmocka_run_group_tests(tests, protect_begin, NULL);
