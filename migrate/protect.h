@@ -11,10 +11,9 @@
 /* What an end reports, with a number. An order may be given in the middle of a report. */
 enum protect_event {
     /* Source, where the guest runs. */
-    PROTECT_STOPPED,  /* the guest stands for the copy of this epoch, E. Answer 0; -EAGAIN: it is let run for a moment,
-                       * and stopped again; or another -errno: the move fails */
-    PROTECT_PREPARED, /* that copy is prepared, and the guest runs on */
-    PROTECT_TAKEN,    /* the guest stands, and its checkpoint of this number was taken */
+    PROTECT_STOPPED,      /* the guest stands for the copy of this epoch, E. Answer 0, or -errno: the move fails */
+    PROTECT_PREPARED,     /* that copy is prepared, and the guest runs on */
+    PROTECT_TAKEN,        /* the guest stands, and its checkpoint of this number was taken */
     PROTECT_CHECKPOINTED, /* checkpoint number n is acknowledged. Destination: it is whole, and in the copy */
     PROTECT_LAST,         /* the last one, number n, is acknowledged, and the guest stands: PROTECT_FINISH is done */
     PROTECT_NO_ROOM,      /* the guest has written more than a checkpoint may have; no more are taken */

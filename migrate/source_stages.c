@@ -332,12 +332,8 @@ static bool produce_stop(struct source *s)
     }
     if (!err && !goes_back(s))
         err = source_protect_stopped(s);
-    if (err == -EAGAIN) {
-        s->ops->resume(s->vm);
-        return not_yet(s);
-    }
     if (err)
-        source_fail(s, WIRE_E_INTERNAL, err == -ENOMEM ? "no memory to hold what it sends" : "the guest does not stop");
+        source_fail(s, WIRE_E_INTERNAL, "the guest does not stop");
     else
         stopped(s);
     return !err;

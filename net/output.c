@@ -29,11 +29,11 @@ struct sent {
 };
 
 struct output {
-    u8 *buffer;           /* NULL: nothing is held, or is to be */
+    u8 *buffer;           /* NULL: nothing is held, or is to be, and nothing is reserved for that */
     u32 head, tail;       /* offsets of the first frame, and behind the last one */
     u32 wrap;             /* where the frames before the buffer's end end, if others follow at its beginning */
     u64 marked, released; /* the last checkpoint that was marked; that has arrived */
-    bool ending;
+    bool holds, ending;
     struct port_output_stats stats;
 };
 
@@ -56,6 +56,11 @@ static u32 place(const struct output *output, u32 len)
 
 bool port_output_holds(const struct port *port)
 {
+    return port->output && port->output->holds;
+}
+
+static bool is_reserved(const struct port *port)
+{
     return port->output && port->output->buffer;
 }
 
@@ -69,12 +74,12 @@ static void stop(struct output *output)
     *output = (struct output){ .wrap = NO_WRAP, .stats = stats };
 }
 
-int port_output_hold(struct port *port)
+int port_output_reserve(struct port *port)
 {
     hpa_t buffer;
 
-    assert(!port_output_holds(port) || port->output->ending);
-    if (port_output_holds(port))
+    assert(!is_reserved(port) || port->output->ending);
+    if (is_reserved(port))
         return -EAGAIN;
     if (!port->output)
         port->output = calloc(1, sizeof(*port->output));
@@ -84,6 +89,12 @@ int port_output_hold(struct port *port)
     port->output->buffer = frame_window(buffer);
     port->output->wrap = NO_WRAP;
     return 0;
+}
+
+void port_output_hold(struct port *port)
+{
+    assert(is_reserved(port) && !port->output->holds);
+    port->output->holds = true;
 }
 
 void port_output_mark(struct port *port, u64 checkpoint)
@@ -106,7 +117,7 @@ void port_output_end(struct port *port)
 
 void port_output_drop(struct port *port)
 {
-    if (!port_output_holds(port))
+    if (!is_reserved(port))
         return;
     port->output->stats.dropped += port->output->stats.frames;
     stop(port->output);

@@ -28,11 +28,12 @@ struct port_output_stats {
 
 /* --- For the engine that makes checkpoints --- */
 
-/*
- * Hold what the port's owner sends from now on. Checkpoints are numbered from 1 again. Returns 0; -ENOMEM; or -EAGAIN:
- * what was held before port_output_end has not gone yet: call again in a later round.
- */
-int port_output_hold(struct port *port);
+/* Get the memory that is needed to hold frames; none are held yet. Returns 0; -ENOMEM; or -EAGAIN: what was held before
+ * port_output_end has not gone yet: call again in a later round. */
+int port_output_reserve(struct port *port);
+
+/* Hold what the port's owner sends from now on. The memory is reserved. Checkpoints are numbered from 1 again. */
+void port_output_hold(struct port *port);
 
 /* Frames that were sent until now, and belong to no checkpoint yet, belong to this one. The guest stands, and its state
  * is as in the checkpoint. Numbers ascend. */
@@ -45,7 +46,8 @@ void port_output_release(struct port *port, u64 checkpoint);
 /* Let all frames go, and hold no more. */
 void port_output_end(struct port *port);
 
-/* Drop all frames that are held, and hold no more: another copy of the guest runs. */
+/* Drop all frames that are held, and hold no more: another copy of the guest runs. What is only reserved is given back,
+ * too. */
 void port_output_drop(struct port *port);
 
 /* The port is gone: as port_output_drop, and nothing is counted any more. */

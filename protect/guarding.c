@@ -255,10 +255,10 @@ void guarding_end(struct protection *p)
 static int stopped(struct protection *p, struct vm *vm)
 {
     struct protect_info info;
-    int err = port_output_hold(port_of(vm));
 
-    if (err || !migration_protect_info(vm, &info))
-        return err ? err : -EINVAL;
+    if (!migration_protect_info(vm, &info))
+        return -EINVAL;
+    port_output_hold(port_of(vm));
     begin(p, GUARD_ALONE, &info, &p->peer);
     guarding_event(p, vm, GUARD_STOPPED, 0);
     return 0;
@@ -297,6 +297,7 @@ static void source_over(struct protection *p, struct vm *vm)
 
     p->next_try = clock_ns() + MAX(p->delay, NS_PER_S);
     if (!p->guarded) {
+        port_output_drop(port_of(vm)); /* it never came to hold */
         note_failure(p, vm);
         return;
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "dev/platform.h"
 #include "host/asm.h"
 #include "host/bits.h"
 #include "host/clock.h"
@@ -17,6 +18,7 @@
 #include "migrate/migration.h"
 #include "migrate/vm_protect.h"
 #include "net/netif.h"
+#include "net/output.h"
 #include "owners/claims.h"
 #include "protect/guarding.h"
 #include "protect/starting.h"
@@ -239,7 +241,8 @@ static bool follow(struct protection *p, struct vm *vm)
     return false;
 }
 
-/* Begin to make a copy. */
+/* Begin to make a copy. The memory to hold what the guest sends is needed only when the copy is whole, but a copy for
+ * which there is none would be in vain. It is given back in guarding.c. */
 static void try_to_protect(struct protection *p, struct vm *vm)
 {
     struct migration_request request = { .to = p->peer,
@@ -249,13 +252,21 @@ static void try_to_protect(struct protection *p, struct vm *vm)
                                          .quiet = p->tries > 0,
                                          .above = p->notary.known ? p->notary.deed.epoch : 0,
                                          .limit = migration_settings()->heartbeat_limit };
+    struct port *port = &platform_of(vm)->net.port;
     const char *reason = "";
+    int err = port_output_reserve(port);
 
     p->tries++;
     p->delay = MIN(MAX(2 * p->delay, NS_PER_S), DELAY_MAX_NS);
     p->next_try = clock_ns() + p->delay;
-    if (migration_start(vm, &request, &reason))
+    if (err == -EAGAIN) {
+        protection_failed(p, vm, "what was held of it before has not gone yet");
+    } else if (err) {
+        protection_failed(p, vm, "no memory to hold what it sends");
+    } else if (migration_start(vm, &request, &reason)) {
+        port_output_drop(port);
         protection_failed(p, vm, reason);
+    }
 }
 
 /* Returns the time of clock_ns at which to call again. */

@@ -103,12 +103,20 @@ void announcer_stop(const struct vm *guest)
 
 /* --- Output ------------------------------------------------------------------------------------------------------- */
 
-int port_output_hold(struct port *port)
+int port_output_reserve(struct port *port)
 {
     (void)port;
+    assert_false(rig.reserved || rig.holds);
+    rig.reserved = !rig.no_room;
+    return rig.no_room;
+}
+
+void port_output_hold(struct port *port)
+{
+    (void)port;
+    assert_true(rig.reserved);
     rig.holds = true;
     rig.marked = rig.released = 0;
-    return 0;
 }
 
 void port_output_mark(struct port *port, u64 checkpoint)
@@ -127,14 +135,14 @@ void port_output_release(struct port *port, u64 checkpoint)
 void port_output_end(struct port *port)
 {
     (void)port;
-    rig.holds = false;
+    rig.holds = rig.reserved = false;
 }
 
 void port_output_drop(struct port *port)
 {
     (void)port;
     rig.dropped += rig.holds;
-    rig.holds = false;
+    rig.holds = rig.reserved = false;
 }
 
 bool port_output_stats(const struct port *port, struct port_output_stats *stats)
@@ -187,9 +195,12 @@ int migration_start(struct vm *guest, const struct migration_request *request, c
     (void)guest;
     (void)reason;
     assert_true(request->protect && request->mode == MODE_LIVE && request->to.bytes[3] == 11);
+    assert_true(rig.reserved && !rig.holds);
     rig.starts++;
     rig.quiet = request->quiet;
     rig.move.request = *request;
+    if (rig.unable)
+        return -EBUSY;
     if (rig.refuses) {
         rig.watcher->source(guest, PROTECT_OVER, WIRE_E_LINK);
         return 0;
@@ -201,9 +212,9 @@ int migration_start(struct vm *guest, const struct migration_request *request, c
 
 int migration_cancel(struct vm *guest)
 {
-    (void)guest;
     rig.active = rig.has_end = false;
     rig.cancelled = true;
+    rig.watcher->source(guest, PROTECT_OVER, WIRE_E_CANCEL);
     return 0;
 }
 

@@ -21,7 +21,8 @@ struct protect_rig {
     bool silent;       /* the other machine */
     unsigned beats;    /* that were said to it */
 
-    bool holds;
+    bool holds, reserved;
+    int no_room;                /* what reserving the memory to hold frames returns */
     u64 marked, released, held; /* held: frames that have not gone yet */
     unsigned dropped;           /* how often they were */
 
@@ -32,6 +33,7 @@ struct protect_rig {
     struct move move;
     bool cancelled;
     bool refuses;                        /* the other machine: each attempt fails at once */
+    bool unable;                         /* this machine: no attempt can be begun */
     bool puts;                           /* a checkpoint is just put into the copy: it can't be let run at once */
     u64 claimed;                         /* the epoch of the last claim of another machine */
     bool quiet;                          /* the last attempt: that it begins and fails is not logged */

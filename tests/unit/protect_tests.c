@@ -60,7 +60,8 @@ void reset(bool with_witness)
     rig.deed[0] = '\0';
     rig.ordered = rig.starts = rig.swaps = rig.beats = rig.dropped = 0;
     rig.held = rig.claimed = 0;
-    rig.refuses = rig.cancelled = rig.puts = false;
+    rig.refuses = rig.cancelled = rig.puts = rig.reserved = rig.unable = false;
+    rig.no_room = 0;
     rig.move.request.protect = false;
 }
 

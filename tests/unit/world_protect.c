@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/world_protect.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -116,8 +117,8 @@ int fake_protect_source(void *ctx, enum protect_event event, u64 number)
     struct world_protect *protect = vm->world->protect;
 
     protect->source[event]++;
-    if (event == PROTECT_STOPPED && protect->later && protect->later--)
-        return -11; /* EAGAIN */
+    if (event == PROTECT_STOPPED && protect->unguarded)
+        return -EINVAL;
     if (event == PROTECT_STOPPED)
         remember(vm, 0);
     if (event == PROTECT_TAKEN) {

@@ -13,7 +13,7 @@ struct world_protect {
     unsigned source[PROTECT_EVENTS], dest[PROTECT_EVENTS]; /* how often each was reported */
     u64 taken, acknowledged, whole; /* numbers of checkpoints: at the source, there, at the destination */
     u64 code;                       /* of the source's PROTECT_OVER */
-    unsigned later;                 /* the guest is not to be stopped yet, so often */
+    bool unguarded;                 /* nobody decides about it, so it is not to stand for its first copy */
     bool waits;                     /* nothing is decided by itself */
     u64 owner;                      /* that the destination calls itself */
     struct snapshot {

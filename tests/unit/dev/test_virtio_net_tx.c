@@ -63,7 +63,8 @@ static void test_frames_wait_for_room(void **unused)
     net_start(BASE | VIRTIO_NET_F_CSUM | VIRTIO_NET_F_HOST_TSO4);
     rig.cpus = 2;
     rig.ticks_per_ns = 1000000;
-    assert_int_equal(port_output_hold(&net.port), 0);
+    assert_int_equal(port_output_reserve(&net.port), 0);
+    port_output_hold(&net.port);
     for (; port_output_room(&net.port); sent++) {
         net_send(&large, 60000);
         assert_int_equal(rig_used_idx(VIRTIO_NET_TX), sent + 1);
@@ -96,7 +97,8 @@ static void test_last_words(void **unused)
 {
     (void)unused;
     net_start(BASE);
-    assert_int_equal(port_output_hold(&net.port), 0);
+    assert_int_equal(port_output_reserve(&net.port), 0);
+    port_output_hold(&net.port);
     net_send(&(struct virtio_net_hdr){ 0 }, 60);
     rig.vm.status = VM_OFF;
     virtio_net_poll();

@@ -436,19 +436,21 @@ static void test_again(void **state)
     world_protect_fini(&w);
 }
 
-/* The port can be told to hold what it sends only later. */
-static void test_stopped_later(void **state)
+/* Those who decide can't: the move fails, and the guest goes on. */
+static void test_unguarded(void **state)
 {
     struct migrate_settings settings = protect_settings();
 
     (void)state;
     world_protect_init(&w, &p);
-    p.later = 5;
+    p.unguarded = true;
     assert_int_equal(source_start(&w.source, &settings), 0);
-    world_checkpoints(&w, 3);
-    assert_int_equal(p.source[PROTECT_STOPPED], 6);
-    assert_int_equal(p.source[PROTECT_PREPARED], 1);
-    fail_over();
+    world_run(&w, 2000);
+    assert_int_equal(p.source[PROTECT_STOPPED], 1);
+    assert_int_equal(p.source[PROTECT_OVER], 1);
+    assert_int_equal(p.code, WIRE_E_INTERNAL);
+    assert_int_equal(world_where(&w), 1);
+    assert_false(w.dest_vm.exists);
     world_protect_fini(&w);
 }
 
@@ -538,7 +540,7 @@ int main(void)
         cmocka_unit_test(test_refused),     cmocka_unit_test(test_link_lost),    cmocka_unit_test(test_alone),
         cmocka_unit_test(test_part),        cmocka_unit_test(test_pause),        cmocka_unit_test(test_superseded),
         cmocka_unit_test(test_planned),     cmocka_unit_test(test_planned_lost), cmocka_unit_test(test_no_room),
-        cmocka_unit_test(test_ended),       cmocka_unit_test(test_closed),       cmocka_unit_test(test_stopped_later),
+        cmocka_unit_test(test_ended),       cmocka_unit_test(test_closed),       cmocka_unit_test(test_unguarded),
         cmocka_unit_test(test_again),       cmocka_unit_test(test_reset),        cmocka_unit_test(test_adapts),
         cmocka_unit_test(test_setup_fails), cmocka_unit_test(test_throttled),    cmocka_unit_test(test_nobody),
     };

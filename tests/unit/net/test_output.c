@@ -86,6 +86,12 @@ static void client_speaks(void)
     in = (struct came){ 0 };
 }
 
+static void hold_frames(void)
+{
+    assert_int_equal(port_output_reserve(&guest), 0);
+    port_output_hold(&guest);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -100,7 +106,7 @@ static int start(void **state)
     uplink.congested = uplink_congested;
     client_speaks();
     free_before = ram_free();
-    assert_int_equal(port_output_hold(&guest), 0);
+    hold_frames();
     return 0;
 }
 
@@ -236,7 +242,7 @@ static void offloads_are_kept(void **state)
         uplink.offload_csum = uplink.offload_tso = can;
         out = (struct came){ 0 };
         if (can)
-            assert_int_equal(port_output_hold(&guest), 0);
+            hold_frames();
         send_tcp(60000);
         send_tcp(100);
         memset(bytes, 0xEE, sizeof(bytes)); /* the guest has its buffers back */
@@ -319,7 +325,7 @@ static void the_end_lets_all_go(void **state)
     port_output_end(&guest);
     assert_true(port_output_poll(&guest));
     send(client, 3, 60);
-    assert_int_equal(port_output_hold(&guest), -EAGAIN);
+    assert_int_equal(port_output_reserve(&guest), -EAGAIN);
     assert_int_equal(out.frames, 0);
     congested = false;
     rounds();
@@ -330,7 +336,7 @@ static void the_end_lets_all_go(void **state)
     assert_int_equal(mark_of(&out), 4);
     port_output_end(&guest); /* once more */
     assert_false(port_output_poll(&guest));
-    assert_int_equal(port_output_hold(&guest), 0);
+    hold_frames();
     send(client, 5, 60);
     port_output_mark(&guest, 1); /* numbers begin again */
     rounds();
@@ -365,6 +371,26 @@ static void what_is_dropped_never_leaves(void **state)
     assert_int_equal(stats.dropped, 1);
 }
 
+/* Frames pass, until they are to be held; and what is not needed after all is given back. */
+static void reserved_is_not_held(void **state)
+{
+    struct port_output_stats stats;
+
+    (void)state;
+    port_output_drop(&guest);
+    assert_int_equal(port_output_reserve(&guest), 0);
+    assert_int_equal(free_before - ram_free(), OUTPUT_BYTES / PAGE_SIZE);
+    assert_true(port_output_room(&guest));
+    assert_false(port_output_holds(&guest) || port_output_stats(&guest, &stats));
+    send(client, 1, 60);
+    assert_int_equal(out.frames, 1);
+    port_output_drop(&guest);
+    assert_int_equal(ram_free(), free_before);
+    hold_frames();
+    send(client, 2, 60);
+    assert_int_equal(out.frames, 1);
+}
+
 static void waits_are_counted(void **state)
 {
     struct port_output_stats stats;
@@ -392,7 +418,7 @@ static void waits_are_counted(void **state)
     rounds();
     assert_false(port_output_stats(&guest, &stats));
     assert_int_equal(stats.passed, 2);
-    assert_int_equal(port_output_hold(&guest), 0);
+    hold_frames();
     send(client, 3, 60);
     port_output_end(&guest);
     rounds();
@@ -410,7 +436,7 @@ static void no_memory(void **state)
     port_output_drop(&guest);
     while (frame_alloc(10) != FRAME_NONE)
         ;
-    assert_int_equal(port_output_hold(&guest), -ENOMEM);
+    assert_int_equal(port_output_reserve(&guest), -ENOMEM);
     send(client, 1, 60);
     assert_int_equal(out.frames, 1);
     free_before = ram_free();
@@ -428,6 +454,7 @@ int main(void)
         output_test(room_comes_again),
         output_test(the_end_lets_all_go),
         output_test(what_is_dropped_never_leaves),
+        output_test(reserved_is_not_held),
         output_test(waits_are_counted),
         output_test(no_memory),
     };

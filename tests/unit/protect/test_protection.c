@@ -131,6 +131,42 @@ static void test_away(void **state)
     assert_int_equal(p->guard.state, GUARD_LOST);
 }
 
+/* Without the memory to hold what the guest sends nothing is copied. Whatever ends an attempt gives it back. */
+static void test_no_memory(void **state)
+{
+    const char *reason = "";
+
+    (void)state;
+    reset(false);
+    rig.no_room = -ENOMEM;
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+    pass(50);
+    p = protection_of(&vm);
+    assert_int_equal(rig.starts, 0);
+    assert_string_equal(p->reason, "no memory to hold what it sends");
+    assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
+    rig.no_room = -EAGAIN;
+    pass(1000);
+    assert_string_equal(p->reason, "what was held of it before has not gone yet");
+    rig.no_room = 0;
+    rig.unable = true;
+    pass(2000);
+    assert_int_equal(rig.starts, 1);
+    assert_false(rig.reserved);
+    rig.unable = false;
+    rig.refuses = true;
+    pass(4000);
+    assert_int_equal(rig.starts, 2);
+    assert_false(rig.reserved);
+    rig.refuses = false;
+    pass(8000);
+    assert_int_equal(rig.starts, 3);
+    assert_true(rig.reserved);
+    assert_int_equal(protection_end(&vm), 0);
+    assert_true(rig.cancelled);
+    assert_false(rig.reserved);
+}
+
 /* The witness is lost after the guest has stood for its copy: it does not wait for ever. */
 static void test_join_fails(void **state)
 {
@@ -428,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_loses),
         cmocka_unit_test(test_away),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_join_fails),
         cmocka_unit_test(test_sent_at_once),
         cmocka_unit_test(test_pause_again),
