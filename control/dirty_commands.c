@@ -6,6 +6,7 @@
 #include "control/commands.h"
 #include "control/json.h"
 #include "dirty/dirty_rate.h"
+#include "dirty/vm_dirty.h"
 #include "hv/vm.h"
 #include "control/dirty_trace.h"
 #include "migrate/migration.h"

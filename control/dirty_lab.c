@@ -129,7 +129,7 @@ static int log_stop(void)
     u64 start = rdtsc();
 
     if (lab.on)
-        dirty_stop(&lab.copy.vm->mem);
+        dirty_stop_part(&lab.copy.vm->mem, ~0ULL);
     start = rdtsc() - start;
     if (lab.on)
         vm_dirty_stop(lab.copy.vm);

@@ -7,6 +7,7 @@
 #include "control/command.h"
 #include "control/commands.h"
 #include "control/json.h"
+#include "dirty/vm_dirty.h"
 #include "host/clock.h"
 #include "hv/vm.h"
 #include "migrate/migration.h"

@@ -10,6 +10,7 @@
 #include "control/commands.h"
 #include "control/json.h"
 #include "control/status.h"
+#include "dirty/vm_dirty.h"
 #include "host/bits.h"
 #include "host/clock.h"
 #include "host/rtc.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dirty/vm_dirty.h"
 #include "host/bits.h"
 #include "host/frame.h"
 #include "host/log.h"

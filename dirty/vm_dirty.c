@@ -14,6 +14,19 @@
 /* Work of a millisecond or less: pages (64 page tables if all are split) to stop, table entries to harvest. */
 #define STOP_SLICE (64 * 512)
 #define HARVEST_SLICE (64 * 512)
+#define USED_SLICE (16 * 512) /* pages, most of which may have to be split */
+
+const char *dirty_producer_name(enum dirty_producer producer)
+{
+    static const char *const names[] = {
+        [DIRTY_OFF] = "off",
+        [DIRTY_WRITE_PROTECT] = "write-protect",
+        [DIRTY_DBIT] = "dbit",
+        [DIRTY_PML] = "pml",
+    };
+
+    return names[producer];
+}
 
 /* PML is turned on before D bits are cleared for it, and turned off if another producer is in use. */
 int vm_dirty_change_held(struct vm *vm, enum dirty_producer producer, enum dirty_split split)
@@ -113,6 +126,23 @@ bool vm_harvest_part(struct vm *vm, u64 *to_send)
         if (vm_vcpu_busy(vm->vcpu[i]))
             cpu_kick(vm->vcpu[i]->cpu);
     return true;
+}
+
+int vm_used_part(struct vm *vm, u64 *page, u64 *used)
+{
+    u64 pages = vm->mem.size / PAGE_SIZE, end = MIN(*page + USED_SLICE, pages);
+    int err = vm->npt.format.accessed ? 0 : -ENOTSUP;
+
+    for (u64 step; *page < end && !err; *page += step) {
+        gpa_t gpa = guest_mem_gpa(&vm->mem, *page);
+
+        step = MIN(end - *page, slots_rest(vm->mem.slot, gpa) / PAGE_SIZE);
+        err = npt_log_used(&vm->npt, gpa, step * PAGE_SIZE, used, *page);
+    }
+    if (!err && *page < pages)
+        return -EAGAIN;
+    *page = 0;
+    return err;
 }
 
 bool vm_harvest_ready(struct vm *vm)

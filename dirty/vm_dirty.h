@@ -17,6 +17,8 @@
 
 struct vm;
 
+const char *dirty_producer_name(enum dirty_producer producer);
+
 /*
  * Start logging. Holds the VM meanwhile: with a lazy split for a kick and a few microseconds, with an eager split for
  * about a millisecond for each GiB. Returns 0, -EBUSY (the log has one user, and is in use; or pages of the guest are
@@ -50,6 +52,13 @@ bool vm_harvest_part(struct vm *vm, u64 *to_send);
 /* May the harvested pages be read? If so, they contain all writes from before the harvest; the next harvest finds the
  * pages that are written later. */
 bool vm_harvest_ready(struct vm *vm);
+
+/* Which pages does the guest use? Do one slice of a look at all of them, which begins at page number *page, 0 at first,
+ * and sets the bits (of `used`, dirty_words long; NULL: of nothing) of those whose A bit was set since the look before.
+ * Large pages in use are split: the first look tells nothing of their parts. Vcpus that do not leave the guest between
+ * two looks may use pages without being seen. Returns 0: the look is over; -EAGAIN: it goes on; -ENOTSUP: this
+ * processor has no A bits; or -ENOMEM. */
+int vm_used_part(struct vm *vm, u64 *page, u64 *used);
 
 /* Do a whole harvest at once and wait until it is ready, for a caller that may keep the host loop waiting. */
 void vm_harvest(struct vm *vm, u64 *to_send);

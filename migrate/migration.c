@@ -335,7 +335,7 @@ static u64 source_due(const struct vm_source *from)
 {
     u64 due, now = clock_ns();
 
-    if (!source_protect_due(&from->source, &due))
+    if (!source_protect_due(&from->source, &due) && !source_watch_due(&from->source, &due))
         return ~0ULL;
     return rdtsc() + clock_ns_to_ticks(MAX(due, now) - now);
 }

@@ -43,6 +43,7 @@ enum stage {
     STAGE_FILES,        /* cold: sends the files from which the guest starts, as far as they are wanted */
     STAGE_SHUTDOWN,     /* cold: waits until the guest has shut down */
     STAGE_RESET,        /* the guest was reset just as it was to stop: the same, for another live round */
+    STAGE_WATCH,        /* split: sees which pages the guest uses */
     STAGE_LANE,         /* split: opens the second connection */
     STAGE_STOP,         /* stops the guest */
     STAGE_LAST_HARVEST, /* takes up the pages written since the last harvest */
@@ -137,6 +138,10 @@ struct source {
     struct source_batch batch;
     struct wire_run run[WIRE_RUNS];
     unsigned runs;
+    u64 *used;      /* split: pages that the guest used before it stopped, to be pushed first; NULL: not known */
+    unsigned looks; /* at A bits, that are over */
+    u64 looked;     /* ns: when the last one was */
+    u64 near_end;   /* up to this page are the neighbours of the last one that was wanted */
     struct source_measure measure;
     struct policy_round now;    /* the round in progress */
     struct source_lane *lane;   /* NULL: the move was not split yet */
@@ -234,6 +239,9 @@ int source_protect(struct source *source, enum protect_order order, u64 epoch);
 bool source_protect_info(const struct source *source, struct protect_info *info);
 void source_protect_ended(struct source *source);
 bool source_protect_due(const struct source *source, u64 *due);
+
+/* The same of a split move that waits to see what its guest uses; false: it does not. */
+bool source_watch_due(const struct source *source, u64 *due);
 
 /* Another machine claims this VM. Our copy has been here for age_ms. If the claimed epoch is higher than any that is
  * known here, or if it is equal to ours and the claimed copy is to stay (claim_prevails), our copy stands still, and

@@ -50,6 +50,7 @@ void source_release(struct source *s)
     free(s->hot);
     free(s->written);
     free(s->measure.seen);
+    source_watch_fini(s);
     free(s->description);
     s->bitmap = s->hot = s->written = s->measure.seen = NULL;
     s->description = NULL;

@@ -154,6 +154,14 @@ void source_unfollowed(struct source *s);
 /* Cold: ask the guest to shut down, and wait for that. */
 bool source_shut_down(struct source *s);
 
+/* What a guest uses (source_used.c). _watch_begin, _watch: STAGE_WATCH; the latter returns false if there is nothing to
+ * do now. _watch_fini: forget what was seen. _used_next: the page to look at next, of those in s->bitmap; s->ram.pages:
+ * none from the cursor on. */
+void source_watch_begin(struct source *s);
+bool source_watch(struct source *s);
+void source_watch_fini(struct source *s);
+u64 source_used_next(struct source *s);
+
 /* May this move be split, as far as is known? */
 bool source_may_split(const struct source *s);
 /* A split move. _lane_open: open the second connection, and go on to STAGE_STOP; returns false if there is nothing to

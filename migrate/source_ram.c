@@ -99,7 +99,7 @@ static void gather(struct source *s)
     unsigned room = batch_room(s);
 
     for (unsigned looked = 0; looked < SCAN_BUDGET && batch->pages < room && s->runs < WIRE_RUNS; looked++) {
-        u64 index = bitmap_next(s->bitmap, s->ram.pages, s->cursor), pages;
+        u64 index = source_used_next(s), pages;
         const void *page;
         gpa_t gpa;
 

@@ -2,8 +2,9 @@
 /*
  * A split move: the guest is handed over before all of its memory has moved. While it stands, the destination is told
  * which pages stay behind. When it runs there, these are sent: the ones that something waits for by a connection of
- * their own, the *lane*, and the others by the first one, beginning with the neighbours of the last that was wanted. A
- * bit of s->bitmap is a page that stays behind and was not given to either connection yet.
+ * their own, the *lane*, and the others by the first one: the neighbours of the last that was wanted, then what the
+ * guest used before it stopped (source_used.c), then the rest. A bit of s->bitmap is a page that stays behind and was
+ * not given to either connection yet.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
  * for a guest that wants nothing; each page that is wanted brings it down, each answer doubles it. */
 #define AHEAD_LEAST 32
 #define AHEAD_MOST 128
-#define NEIGHBOURS 64 /* pages, on both sides of one that is wanted, that are sent next; then what is behind them */
+#define NEIGHBOURS 64 /* pages, on both sides of one that is wanted, that are sent next */
 #define SPARE 4       /* pages of the bandwidth that a push leaves for what is wanted next */
 #define BROKEN "the second connection broke"
 
@@ -118,6 +119,7 @@ static void want(struct source *s, u64 index)
     bitmap_clear(s->bitmap, index);
     s->left--;
     s->cursor = align_down(index, NEIGHBOURS); /* what is near it will be wanted next */
+    s->near_end = s->cursor + NEIGHBOURS;
     page = s->ops->page(s->vm, gpa);
     if (!page || page_is_zero(page)) {
         lane->run[lane->runs++] = (struct wire_run){ .gpa = gpa, .pages = 1 };

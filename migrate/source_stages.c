@@ -73,7 +73,7 @@ static bool produce_reserve(struct source *s)
 /* How the guest's stop begins. */
 static enum stage stop_stage(const struct source *s)
 {
-    return s->handoff.split ? STAGE_LANE : STAGE_STOP;
+    return s->handoff.split ? STAGE_WATCH : STAGE_STOP;
 }
 
 static void end_setup(struct source *s, enum stage next)
@@ -88,7 +88,9 @@ void source_accepted(struct source *s)
     source_enter(s, s->protect ? STAGE_PROTECTING : STAGE_START_LOG);
 }
 
-static void start_log(struct source *s)
+/* A move by post-copy has no rounds. Its log is on for a moment all the same: the end of a log brings back the large
+ * pages that are split to see what the guest uses. */
+static void begin_rounds(struct source *s)
 {
     int err;
 
@@ -101,16 +103,7 @@ static void start_log(struct source *s)
     }
     s->logging = true;
     s->digesting = source_digest_due(s, POLICY_CONTINUE);
-    end_setup(s, STAGE_ROUND);
-}
-
-/* A move by post-copy has none. */
-static void begin_rounds(struct source *s)
-{
-    if (s->settings.policy.max_rounds)
-        start_log(s);
-    else
-        end_setup(s, stop_stage(s));
+    end_setup(s, s->settings.policy.max_rounds ? STAGE_ROUND : stop_stage(s));
 }
 
 static bool produce_round_end(struct source *s, struct wire_round round, enum stage next)
@@ -264,7 +257,7 @@ static bool produce_round(struct source *s)
     if (!source_ram_produce(s, &done))
         return false;
     if (done && s->switch_now)
-        source_enter(s, STAGE_LANE);
+        source_enter(s, STAGE_WATCH);
     else if (done)
         produce_round_end(s, (struct wire_round){ s->stats.rounds, .pages = s->now.pages, .zero = s->now.zero },
                           STAGE_ROUND_WAIT);
@@ -519,6 +512,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_FILES] = { LIVE, .waits = true, .produce = source_say_file },
     [STAGE_SHUTDOWN] = { .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop), .produce = source_shut_down },
     [STAGE_RESET] = { LIVE, .produce = produce_reset },
+    [STAGE_WATCH] = { LIVE, .enter = source_watch_begin, .produce = source_watch },
     [STAGE_LANE] = { LIVE, .produce = source_lane_open, .limit_ms = WIRE_SETUP_MS, .late = late_lane },
     [STAGE_STOP] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop), .produce = produce_stop },
     [STAGE_LAST_HARVEST] = { STOPPED, .status = MIGRATE_PRE_SWITCHOVER, .clock = CLOCK(stop),

@@ -45,6 +45,10 @@ struct migrate_source_ops {
     int (*log_start)(void *vm);
     bool (*log_stop)(void *vm);
     int (*harvest)(void *vm, u64 *bitmap);
+    /* Look which pages the guest uses: set the bits of those that it has used since the look before (NULL: only look),
+     * while it runs and is logged. Does a part of that and returns -EAGAIN, and the engine calls again, until it
+     * returns 0; or another -errno: nothing tells. */
+    int (*used)(void *vm, u64 *bitmap);
     /* ns for which its vcpus have run so far, all together. */
     u64 (*ran)(void *vm);
     /* What the dirty log has counted since the VM was made. */

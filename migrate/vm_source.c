@@ -68,6 +68,7 @@ static int log_start(void *ctx)
     if (from->log == DIRTY_OFF)
         from->log = vm_dirty_best(from->vm);
     from->move->log = from->log;
+    from->used_page = 0;
     return vm_dirty_start(from->vm, from->log, from->split);
 }
 
@@ -86,6 +87,13 @@ static int harvest(void *ctx, u64 *bitmap)
     while (!vm_harvest_ready(vm)) /* as long as a kick takes to other CPUs */
         cpu_relax();
     return 0;
+}
+
+static int used(void *ctx, u64 *bitmap)
+{
+    struct vm_source *from = ctx;
+
+    return vm_used_part(from->vm, &from->used_page, bitmap);
 }
 
 static u64 ran(void *ctx)
@@ -283,6 +291,7 @@ const struct migrate_source_ops vm_source_ops = {
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
+    .used = used,
     .ran = ran,
     .log_counters = log_counters,
     .throttle = throttle,

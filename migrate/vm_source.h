@@ -19,6 +19,7 @@ struct vm_source {
     struct tcp_stream *connecting;
     struct transport file; /* .ops not NULL: the connection, of a VM that is saved, until it is taken */
     struct ram_window window;
+    u64 used_page;           /* where a look at what the guest uses goes on */
     struct forward forward;  /* frames for a guest that is gone */
     enum dirty_producer log; /* at first the one that is wanted, then the one that is used */
     enum dirty_split split;

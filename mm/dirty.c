@@ -29,18 +29,6 @@ static enum npt_track track(const struct dirty_log *dirty)
     return dirty->producer == DIRTY_WRITE_PROTECT ? NPT_TRACK_RIGHTS : NPT_TRACK_DIRTY;
 }
 
-const char *dirty_producer_name(enum dirty_producer producer)
-{
-    static const char *const names[] = {
-        [DIRTY_OFF] = "off",
-        [DIRTY_WRITE_PROTECT] = "write-protect",
-        [DIRTY_DBIT] = "dbit",
-        [DIRTY_PML] = "pml",
-    };
-
-    return names[producer];
-}
-
 u64 dirty_words(const struct guest_mem *mem)
 {
     return align_up(mem->size / PAGE_SIZE, WORD_PAGES) / WORD_PAGES;
@@ -169,7 +157,7 @@ int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_
         scan(mem, 0, mem->dirty.pages, &retire);
     rc = arm(mem, producer, split);
     if (rc != 0)
-        dirty_stop(mem);
+        dirty_stop_part(mem, ~0ULL);
     return rc;
 }
 
@@ -200,11 +188,6 @@ bool dirty_stop_part(struct guest_mem *mem, u64 pages)
     dirty->taken = 0;
     memset(dirty->log, 0, dirty_words(mem) * sizeof(u64));
     return true;
-}
-
-void dirty_stop(struct guest_mem *mem)
-{
-    dirty_stop_part(mem, ~0ULL);
 }
 
 /* --- Rounds --- */

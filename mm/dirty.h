@@ -42,8 +42,6 @@ struct dirty_log {
     struct dirty_counters count;
 };
 
-const char *dirty_producer_name(enum dirty_producer producer);
-
 /* How many 64-bit words a map of all RAM has. */
 u64 dirty_words(const struct guest_mem *mem);
 
@@ -55,11 +53,8 @@ u64 dirty_words(const struct guest_mem *mem);
  */
 int dirty_start(struct guest_mem *mem, enum dirty_producer producer, enum dirty_split split);
 
-/* End the log: large pages come back where memory is contiguous, and the log is forgotten. No vcpu runs. */
-void dirty_stop(struct guest_mem *mem);
-
-/* End the log in parts: this call does up to `pages` pages, a multiple of 512. Returns true when the log is off. Vcpus
- * may run between the parts; the log may note what they write, or not. */
+/* Do a part of the log's end, `pages` pages, a multiple of 512 (~0: all): large pages come back. Returns true when the
+ * log is off, and forgotten. Vcpus run only between the parts; the log may note what they write then, or not. */
 bool dirty_stop_part(struct guest_mem *mem, u64 pages);
 
 /* Bring the large pages back, as the end of a log does, for RAM that is split without one (guest_mem.split). True: it

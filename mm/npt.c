@@ -331,8 +331,6 @@ bool npt_lookup(struct npt *npt, gpa_t gpa, struct npt_leaf *leaf)
         .frame = entry & PTE_ADDR,
         .page_size = level_size(level),
         .prot = leaf_prot(format, entry, level),
-        .accessed = (entry & format->accessed) != 0,
-        .dirty = (entry & format->dirty) != 0,
     };
     return true;
 }

@@ -47,7 +47,6 @@ struct npt_leaf {
     hpa_t frame;   /* host physical of the page's first byte */
     u64 page_size; /* 4 KiB, 2 MiB or 1 GiB */
     unsigned prot; /* enum npt_prot; X of a large page may have to be opened first (npt_exec_open) */
-    bool accessed, dirty;
 };
 
 /* Make empty tables. Returns 0 or -ENOMEM. */
@@ -126,12 +125,14 @@ struct npt_scan {
     bool changed; /* the caller must call npt_retire before the next scan */
 };
 
-/*
- * Clear the D bits of 4 KiB pages in the range, and set the bit of each page in `map`; bit 0 of the map is the page at
+/* Clear the D bits of 4 KiB pages in the range, and set the bit of each page in `map`; bit 0 of the map is the page at
  * gpa, a multiple of 2 MiB. Page tables that hardware has not walked since the last scan are skipped. Adds to *scan.
- * Holds the lock for at most 1 GiB at a time.
- */
+ * Holds the lock for at most 1 GiB at a time. */
 void npt_log_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_scan *scan);
+
+/* Clear the A bits of 4 KiB pages, and set the bit of each page where it was set in `used` (NULL: nowhere); the bit of
+ * gpa is `page`. Split large pages whose A bit is set. Bumps generation if it found any. Returns 0 or -ENOMEM. */
+int npt_log_used(struct npt *npt, gpa_t gpa, u64 size, u64 *used, u64 page);
 
 /*
  * End the tracking: give all pages of the range the write right, and replace every table that a large page can stand

@@ -23,7 +23,8 @@ struct npt_walk {
     bool prune;      /* cut off tables that are empty afterwards */
     bool flush;      /* a visitor has removed rights */
     unsigned prot;
-    u64 offset; /* map: frame - gpa, modulo 2^64 */
+    u64 offset; /* map: frame - gpa; used: offset in RAM - gpa; modulo 2^64 */
+    u64 *used;
     enum npt_track track;
     bool split;
 };

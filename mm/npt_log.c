@@ -178,6 +178,27 @@ void npt_log_scan(struct npt *npt, gpa_t gpa, u64 size, u64 *map, struct npt_sca
     }
 }
 
+static int visit_used(struct npt_walk *walk, u64 *entry, unsigned level)
+{
+    u64 accessed = walk->npt->format.accessed;
+
+    if (!entry_present(walk->npt, entry_read(entry)) || !entry_clear(entry, accessed))
+        return 0;
+    walk->flush = true;
+    if (level > 1) /* 4 KiB pages begin as not used */
+        return npt_leaf_split(walk->npt, entry, level, 0, level > 2 ? accessed : 0) ?: NPT_DESCEND;
+    if (walk->used)
+        bitmap_set(walk->used, (walk->gpa + walk->offset) / PAGE_SIZE);
+    return 0;
+}
+
+int npt_log_used(struct npt *npt, gpa_t gpa, u64 size, u64 *used, u64 page)
+{
+    struct npt_walk walk = { .npt = npt, .visit = visit_used, .used = used, .offset = page * PAGE_SIZE - gpa };
+
+    return npt_range_change(&walk, gpa, size);
+}
+
 static int visit_disarm(struct npt_walk *walk, u64 *entry, unsigned level)
 {
     (void)level;

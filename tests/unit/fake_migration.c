@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dirty/dirty_rate.h"
+#include "dirty/vm_dirty.h"
 #include "host/bits.h"
 #include "guest/load/power.h"
 #include "hv/vm.h"

@@ -62,6 +62,7 @@ static void guest_run(struct fake_vm *vm)
             continue;
         vm->logged.by_dbit += vm->logging && !(vm->dirty[page / 64] & BIT(page % 64));
         vm->dirty[page / 64] |= BIT(page % 64);
+        vm->used[page / 64] |= BIT(page % 64);
     }
 }
 
@@ -145,11 +146,6 @@ static int harvest(void *ctx, u64 *bitmap)
     vm->dirty[vm->taken] = 0;
     vm->taken = (vm->taken + 1) % ARRAY_SIZE(vm->dirty);
     return vm->taken ? -EAGAIN : 0;
-}
-
-static const struct dirty_counters *log_counters(void *vm)
-{
-    return &((struct fake_vm *)vm)->logged;
 }
 
 /* A reset that was asked for comes first. */
@@ -389,8 +385,9 @@ static const struct migrate_source_ops source_ops = {
     .log_start = log_start,
     .log_stop = log_stop,
     .harvest = harvest,
+    .used = fake_used,
     .ran = fake_ran,
-    .log_counters = log_counters,
+    .log_counters = fake_log_counters,
     .throttle = fake_throttle,
     .pause = pause_vm,
     .resume = resume_vm,

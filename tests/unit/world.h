@@ -24,6 +24,9 @@ struct fake_vm {
     u8 *memory; /* FAKE_PAGES pages */
     u64 dirty[(FAKE_PAGES + 63) / 64];
     struct dirty_counters logged;
+    u64 used[(FAKE_PAGES + 63) / 64]; /* its A bits */
+    unsigned looks;                   /* parts of looks at these */
+    bool no_a_bits;
     unsigned taken;    /* words of it, by a harvest */
     u64 counter;       /* its only register */
     bool reset_wanted; /* and comes before anything else */

@@ -129,6 +129,27 @@ void fake_ask_again(void *ctx)
             vm->missing[i] = FAKE_WANTED;
 }
 
+const struct dirty_counters *fake_log_counters(void *vm)
+{
+    return &((struct fake_vm *)vm)->logged;
+}
+
+/* In two parts. Pages are used by writes, and by tests. */
+int fake_used(void *ctx, u64 *bitmap)
+{
+    struct fake_vm *vm = ctx;
+
+    assert_true(vm->exists && vm->running && vm->logging);
+    if (vm->no_a_bits)
+        return -ENOTSUP;
+    if (vm->looks++ % 2 == 0)
+        return -EAGAIN;
+    for (unsigned i = 0; bitmap && i < ARRAY_SIZE(vm->used); i++)
+        bitmap[i] |= vm->used[i];
+    memset(vm->used, 0, sizeof(vm->used));
+    return 0;
+}
+
 u64 fake_ran(void *ctx)
 {
     return ((struct fake_vm *)ctx)->world->ran_ns;

@@ -26,3 +26,7 @@ void fake_ask_again(void *vm);
 u64 fake_ran(void *ctx);
 int fake_throttle(void *ctx, u32 percent, u64 write_limit);
 bool fake_may_write(struct fake_vm *vm, u64 page);
+
+/* Contracts: struct migrate_source_ops. */
+int fake_used(void *ctx, u64 *bitmap);
+const struct dirty_counters *fake_log_counters(void *vm);

@@ -232,7 +232,7 @@ static void test_logged_write(void **state)
         assert_true(found[0] & BIT(5));
     }
     assert_lives();
-    dirty_stop(mem);
+    dirty_stop_part(mem, ~0ULL);
     free(found);
 }
 
@@ -270,7 +270,7 @@ static void test_writers_wait(void **state)
         assert_true(is_writable(page) && rig.vcpu->status == VCPU_RUNNABLE);
     }
     assert_lives();
-    dirty_stop(&rig.vm.mem);
+    dirty_stop_part(&rig.vm.mem, ~0ULL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, guest_rig_setup, guest_rig_teardown)

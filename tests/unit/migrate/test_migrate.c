@@ -2,13 +2,13 @@
 /* sources: migrate/source.c migrate/source_end.c migrate/source_stages.c migrate/source_ram.c */
 /* sources: migrate/dest_stages.c migrate/source_words.c migrate/source_protect.c migrate/dest_protect.c */
 /* sources: stream/stash.c stream/sections.c tests/unit/world_protect.c tests/unit/fake_frames.c */
-/* sources: migrate/source_measure.c migrate/source_serve.c migrate/dest_fill.c tests/unit/world_memory.c */
+/* sources: migrate/source_measure.c migrate/source_serve.c migrate/source_used.c migrate/dest_fill.c */
 /* sources: migrate/source_files.c migrate/dest_files.c stream/file_sender.c stream/file_receiver.c dev/sha256.c */
 /* sources: tests/unit/world_cold.c tests/unit/fake_kept.c migrate/source_digest.c stream/ram_digest.c */
 /* sources: migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c migrate/source_forward.c */
 /* sources: migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c stream/record.c stream/crc32c.c */
 /* sources: stream/ram.c policy/policy.c policy/predict.c net/bucket.c owners/handoff.c migrate/stats.c */
-/* sources: dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
+/* sources: dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c tests/unit/world_memory.c */
 /* Whole migrations of a writing guest: it arrives as it was, and whatever breaks, it lives exactly once. */
 #include <errno.h>
 #include <setjmp.h>
@@ -353,9 +353,9 @@ static bool begin_and_step(struct world *w, const struct migrate_settings *setti
 static bool passes_at_once(enum stage stage)
 {
     return stage == STAGE_RESERVE || stage == STAGE_START_LOG || stage == STAGE_MEASURE || stage == STAGE_TRY_STATE ||
-           stage == STAGE_TRIED || stage == STAGE_RESET || stage == STAGE_LANE || stage == STAGE_STATE ||
-           stage == STAGE_DIGEST || stage == STAGE_FILES || stage == STAGE_SHUTDOWN || stage == STAGE_PROTECTING ||
-           (stage >= STAGE_PROTECTED && stage <= STAGE_PARTING);
+           stage == STAGE_TRIED || stage == STAGE_RESET || stage == STAGE_WATCH || stage == STAGE_LANE ||
+           stage == STAGE_STATE || stage == STAGE_DIGEST || stage == STAGE_FILES || stage == STAGE_SHUTDOWN ||
+           stage == STAGE_PROTECTING || (stage >= STAGE_PROTECTED && stage <= STAGE_PARTING);
 }
 
 /* Reset after n steps, for every n up to the end: it is done and moves with the guest, or is refused, for it stands. */

@@ -8,7 +8,7 @@
 /* sources: migrate/source_digest.c stream/ram_digest.c migrate/dest.c migrate/dest_receive.c migrate/dest_verify.c */
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: stream/record.c stream/crc32c.c stream/ram.c policy/policy.c policy/predict.c net/bucket.c */
-/* sources: owners/handoff.c */
+/* sources: owners/handoff.c migrate/source_used.c */
 /* sources: migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c tests/unit/stubs.c */
 /* A large checkpoint is taken, and put into the copy, in parts; and anything may happen in between. Whenever the copy
  * is let run, world.c compares it with what the guest was at the last checkpoint that was whole there. */

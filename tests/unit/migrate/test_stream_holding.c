@@ -8,7 +8,7 @@
 /* sources: migrate/source_forward.c migrate/dest_forward.c migrate/dest_stranded.c migrate/dest_attempts.c */
 /* sources: tests/unit/peers.c owners/handoff.c stream/record.c stream/crc32c.c stream/ram.c policy/policy.c */
 /* sources: policy/predict.c net/bucket.c migrate/stats.c dev/codec.c tests/unit/world.c tests/unit/pipe.c */
-/* sources: tests/unit/stubs.c */
+/* sources: tests/unit/stubs.c migrate/source_used.c */
 /* What peers of a destination can hold, and for how long: places, memory, and what is remembered. */
 #include <errno.h>
 #include <setjmp.h>

@@ -330,7 +330,7 @@ static void test_large_pages_come_back(void **state)
     log_start(variant->producer, variant->split);
     some_writes(500);
     assert_true(npt_lookup(&npt, 0, &leaf) && leaf.page_size == PAGE_SIZE);
-    dirty_stop(&mem);
+    dirty_stop_part(&mem, ~0ULL);
     cpu_flush();
     assert_int_equal(npt.tables, tables);
     for (gpa_t gpa = 0; gpa < RAM; gpa += leaf.page_size) {
@@ -447,7 +447,7 @@ static void test_no_memory_for_tables(void **state)
         n++;
     live_rounds(10);
     final_round();
-    dirty_stop(&mem);
+    dirty_stop_part(&mem, ~0ULL);
     assert_int_equal(dirty_start(&mem, variant->producer, DIRTY_SPLIT_EAGER), -ENOMEM);
     assert_int_equal(mem.dirty.producer, DIRTY_OFF);
     while (n > 0)

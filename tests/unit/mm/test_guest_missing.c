@@ -411,7 +411,7 @@ static void test_a_log_begins_meanwhile(void **format)
         assert_int_equal(guest_mem_supply(&mem, page, page_of[2]), 0);
     assert_false(dirty_fold_part(&mem, 512));
     assert_int_equal(dirty_start(&mem, DIRTY_WRITE_PROTECT, DIRTY_SPLIT_EAGER), 0);
-    dirty_stop(&mem);
+    dirty_stop_part(&mem, ~0ULL);
     for (gpa_t gpa = 0; gpa < MiB(4); gpa += MiB(2)) {
         assert_int_equal(leaf_at(gpa).page_size, MiB(2));
         assert_int_equal(leaf_at(gpa).prot, NPT_RWX);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "host/frame.h"
+#include "mm/npt_entry.h"
 #include "tests/unit/npt_formats.h"
 #include "tests/unit/ram.h"
 
@@ -140,6 +141,14 @@ static void test_nothing_is_mapped_twice(void **format)
     assert_int_equal(lookup(MiB(3)).frame, MiB(2));
 }
 
+/* The A and D bits of the page at gpa. */
+static u64 hardware_bits(gpa_t gpa)
+{
+    unsigned level;
+
+    return entry_read(npt_entry_find(&npt, gpa, &level)) & (npt.format.accessed | npt.format.dirty);
+}
+
 static void test_split_keeps_translation_rights_and_bits(void **format)
 {
     hpa_t address;
@@ -155,7 +164,7 @@ static void test_split_keeps_translation_rights_and_bits(void **format)
         assert_int_equal(leaf.page_size, size);
         assert_int_equal(leaf.frame, align_down(beside + GiB(2), size));
         assert_int_equal(leaf.prot, NPT_R | NPT_W);
-        assert_true(leaf.accessed && leaf.dirty);
+        assert_int_equal(hardware_bits(beside), npt.format.accessed | npt.format.dirty);
     }
 }
 
@@ -175,6 +184,49 @@ static void test_generation_counts_lost_rights_only(void **format)
     before = npt.generation;
     assert_int_equal(npt_unmap(&npt, MiB(2), KiB(4)), 0);
     assert_true(npt.generation > before);
+}
+
+/* The first look tells nothing of the parts of a large page, the second one all. D bits and rights stay. */
+static void test_which_pages_are_used(void **format)
+{
+    u64 used[2 * 512 / 64] = { 0 }, tables;
+    hpa_t address;
+
+    start(format, MiB(1));
+    assert_int_equal(npt_map(&npt, GiB(1), GiB(3), MiB(6), NPT_R | NPT_W), 0);
+    tables = npt.tables;
+    assert_non_null(hardware_walk(GiB(1) + MiB(3), NPT_R | NPT_W, &address));
+    assert_int_equal(npt_log_used(&npt, GiB(1), MiB(6), NULL, 0), 0);
+    assert_int_equal(npt.tables, tables + 1); /* none for what is not used */
+    assert_int_equal(npt.generation, 1);
+    for (unsigned page = 512; page < 1024; page += 511)
+        assert_non_null(hardware_walk(GiB(1) + page * PAGE_SIZE, page % 2 ? NPT_R : NPT_R | NPT_W, &address));
+    for (unsigned look = 1; look <= 2; look++) {
+        assert_int_equal(npt_log_used(&npt, GiB(1) + MiB(2), MiB(4), used, 0), 0);
+        assert_int_equal(npt.generation, 2); /* the second look finds none */
+        for (unsigned i = 0; i < ARRAY_SIZE(used); i++)
+            assert_int_equal(used[i], i == 0 ? BIT(0) : i == 7 ? BIT(63) : 0);
+    }
+    assert_int_equal(hardware_bits(GiB(1) + MiB(2)), npt.format.dirty);
+    assert_int_equal(lookup(GiB(1) + MiB(2)).prot, NPT_R | NPT_W);
+}
+
+/* A page of 1 GiB is split as far as it must be. */
+static void test_which_of_a_gib_are_used(void **format)
+{
+    u64 *used = calloc(GiB(1) / PAGE_SIZE / 64, sizeof(u64));
+    hpa_t address;
+
+    start(format, MiB(8));
+    assert_int_equal(npt_map(&npt, GiB(1), GiB(3), GiB(1), NPT_R | NPT_W), 0);
+    assert_non_null(hardware_walk(GiB(1), NPT_R, &address));
+    assert_int_equal(npt_log_used(&npt, GiB(1), GiB(1), used, 0), 0);
+    assert_int_equal(lookup(GiB(1) + MiB(7)).page_size, PAGE_SIZE);
+    assert_non_null(hardware_walk(GiB(1) + MiB(7), NPT_R, &address));
+    assert_int_equal(npt_log_used(&npt, GiB(1), GiB(1), used, 0), 0);
+    for (unsigned i = 0; i < GiB(1) / PAGE_SIZE / 64; i++)
+        assert_int_equal(used[i], i == MiB(7) / PAGE_SIZE / 64 ? BIT(MiB(7) / PAGE_SIZE % 64) : 0);
+    free(used);
 }
 
 static void test_cut_tables_look_absent_and_come_back(void **format)
@@ -330,7 +382,7 @@ static void test_code_in_small_pages_only(void **unused)
     assert_non_null(hardware_walk(MiB(5), NPT_RWX, &address));
     assert_int_equal(address, GiB(4) + MiB(5));
     assert_int_equal(lookup(MiB(5)).page_size, KiB(4));
-    assert_true(lookup(MiB(5)).dirty);
+    assert_true(hardware_bits(MiB(5)) & npt.format.dirty);
     assert_int_equal(npt_exec_open(&npt, MiB(5)), 0);
 
     assert_int_equal(lookup(MiB(6)).page_size, MiB(2));
@@ -390,6 +442,8 @@ int main(void)
         TEST(test_nothing_is_mapped_twice),
         TEST(test_split_keeps_translation_rights_and_bits),
         TEST(test_generation_counts_lost_rights_only),
+        TEST(test_which_pages_are_used),
+        TEST(test_which_of_a_gib_are_used),
         TEST(test_cut_tables_look_absent_and_come_back),
         TEST(test_memory_runs_out),
         TEST(test_random_changes_against_a_model),
