@@ -73,22 +73,22 @@ all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hyperv
 # --- The hypervisor ----------------------------------------------------------------------------------------
 
 # The rooms, lowest first, with the two parts of hv: `tools/check rooms` compares the list with its own.
-HV_DIRS := config host mm net hv hv/vmx hv/svm dev guest/load stream policy dirty owners migrate protect save control \
-	start
+HV_DIRS := config host mm tls net hv hv/vmx hv/svm dev guest/load stream policy dirty owners migrate protect save \
+	control start
 CONFIG_SRC := $(wildcard config/*.c)
 HV_SRC := $(wildcard $(HV_DIRS:%=%/*.c) $(HV_DIRS:%=%/*.S))
 HV_SRC_STEMS := $(basename $(HV_SRC))
 HV_OBJ := $(HV_SRC_STEMS:%=$(OBJ)/%.o)
 
 # An image and its objects: directory, name of the variable with its flags, further flags of the linker. Each has a
-# directory of its own, so that no debug image is ever taken for a release one. lwIP and newlib are the same in both.
+# directory of its own, so that no debug image is ever taken for a release one. The libraries are the same in both.
 define image-rules
 # What the objects were compiled with: a change of flags rebuilds them.
 $(1)/obj/flags: FORCE | $$(PACKAGES)
 	@mkdir -p $$(@D)
 	@echo '$$(CC) $$($(2))' | cmp -s - $$@ || echo '$$(CC) $$($(2))' >$$@
 
-$(1)/obj/%.o: %.c $(1)/obj/flags | $$(LIBC) $$(LWIP_READY)
+$(1)/obj/%.o: %.c $(1)/obj/flags | $$(LIBC) $$(LWIP_READY) $$(MBEDTLS_READY)
 	@mkdir -p $$(@D)
 	$$(call say,CC,$$<)
 	$$(Q)$$(CC) $$($(2)) $$(CFLAGS_DIR) -MMD -MP -c $$< -o $$@
@@ -101,11 +101,14 @@ $(1)/obj/%.o: %.S $(1)/obj/flags | $$(LIBC)
 # Only net/ sees lwIP.
 $(1)/obj/net/%.o: CFLAGS_DIR = $$(LWIP_INCLUDE)
 
+# Only tls/ sees mbedTLS.
+$(1)/obj/tls/%.o: CFLAGS_DIR = $$(MBEDTLS_INCLUDE)
+
 # Only owners/etcd.c sees jsmn.
 $(1)/obj/owners/etcd.o: CFLAGS_DIR = $$(JSMN_INCLUDE)
 $(1)/obj/owners/etcd.o: | $$(JSMN)
 
-$(1)/godwit.debug: $$(HV_SRC_STEMS:%=$(1)/obj/%.o) $$(LIBLWIP) $$(LIBC) linker/godwit.lds
+$(1)/godwit.debug: $$(HV_SRC_STEMS:%=$(1)/obj/%.o) $$(LIBLWIP) $$(LIBMBEDTLS) $$(LIBC) linker/godwit.lds
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(LDFLAGS_HV) $(3) -Wl,-Map,$(1)/godwit.map $$(filter %.o %.a,$$^) -o $$@
 
@@ -197,10 +200,16 @@ $(BUILD)/unit/$(basename $(notdir $(1))): $(call unit-objects,$(1))
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call unit-rule,$(t))))
 
+# What only tls/ sees.
+TLS_UNIT := $(BUILD)/unit/test_handshake $(BUILD)/unit/test_keyring $(BUILD)/unit/test_seal
+$(TLS_UNIT): $(MBEDTLS_UNIT)
+$(TLS_UNIT) $(BUILD)/unit/obj/tls/%.o: CFLAGS_UNIT += $(MBEDTLS_INCLUDE)
+
 # What only net/ sees.
-TCP_UNIT := $(BUILD)/unit/test_tcp $(BUILD)/unit/test_tcp_stream
-$(TCP_UNIT): $(LWIP_UNIT)
-$(TCP_UNIT) $(BUILD)/unit/obj/net/tcp_%.o $(BUILD)/unit/obj/tests/unit/tcp_rig.o: CFLAGS_UNIT += $(LWIP_INCLUDE)
+TCP_UNIT := $(BUILD)/unit/test_tcp $(BUILD)/unit/test_tcp_stream $(BUILD)/unit/test_tls_pcb
+$(TCP_UNIT): $(LWIP_UNIT) $(MBEDTLS_UNIT)
+$(TCP_UNIT) $(BUILD)/unit/obj/net/tcp_%.o $(BUILD)/unit/obj/net/tls_%.o $(BUILD)/unit/obj/tests/unit/tcp_rig.o: \
+	CFLAGS_UNIT += $(LWIP_INCLUDE)
 
 unit-programs: $(UNIT)
 
@@ -338,7 +347,7 @@ POINTS ?=
 proof-failover: all linux-guest $(ETCD) ## make machines, witness and links fail in each phase of a protection
 	@tools/proof-failover $(POINTS)
 
-deps: $(PACKAGES) $(LIBC) $(LIBLWIP) ## install missing packages, fetch and build the libraries
+deps: $(PACKAGES) $(LIBC) $(LIBLWIP) $(LIBMBEDTLS) ## install missing packages, fetch and build the libraries
 
 clean: ## remove what was built; fetched packages and libraries stay (rm -r build removes all)
 	$(Q)find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true

@@ -17,7 +17,7 @@
 
 /* Characters of a wrong value that message() shows at most. */
 #define SHOWN 32
-#define SINGLES "[net], [api], [migration], [witness]" /* sections, as messages name them */
+#define SINGLES "[net], [api], [migration], [witness], [keys]" /* sections, as messages name them */
 
 struct span {
     const char *at;

@@ -33,7 +33,9 @@
 #define CONFIG_WITNESSES 5         /* members of the witness */
 #define CONFIG_WITNESS_PORT 2379   /* etcd's */
 #define CONFIG_WITNESS_TIMEOUT 300 /* ms */
-#define CONFIG_MAX_FILES (1 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* that a configuration names; 1: the hypervisor */
+#define CONFIG_MAX_FILES                                                                         \
+    (2 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* that it names; 2: the hypervisor and the keyring \
+                                              */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
 
@@ -174,6 +176,13 @@ struct config_witness {
     struct config_server url[CONFIG_WITNESSES]; /* in the order of the file; port 0: no more */
 };
 
+/* The [keys] section: how this hypervisor and others know each other. */
+struct config_keys {
+    uint32_t present;
+    char name[CONFIG_NAME];    /* its own */
+    char keyring[CONFIG_PATH]; /* the file with the keys, on the boot volume */
+};
+
 struct config {
     char hypervisor[CONFIG_PATH]; /* the ELF file to enter */
     uint32_t log;                 /* enum config_log */
@@ -183,6 +192,7 @@ struct config {
     struct config_net net;
     struct config_migration migration;
     struct config_witness witness;
+    struct config_keys keys;
     uint32_t nr_vms;
     struct config_vm vm[CONFIG_MAX_VMS];
 };

@@ -132,6 +132,8 @@ static bool sections_agree(const struct config *config, struct config_error *err
         return config_refuse(error, 0, "url", "missing in section [witness], expected url = http://ADDRESS:PORT");
     if (config->witness.present && !config->net.address.prefix)
         return config_refuse(error, 0, "witness", "it goes by addresses, expected address = ADDRESS/LENGTH in [net]");
+    if (config->keys.present && (!config->keys.keyring[0] || config_name_fault(config->keys.name)))
+        return config_refuse(error, 0, "keys", "expected name = NAME and keyring = FILE in this section");
     return true;
 }
 

@@ -7,6 +7,7 @@
 
 #define WANT_PATH "the path of a file on the boot volume, such as guests/hello.elf, at most 63 characters"
 static_assert(CONFIG_PATH == 64, "WANT_PATH names the limit");
+#define WANT_NAME "a name of at most 31 letters, digits, '-', '_' and '.'"
 #define WANT_MAC "an address of one card, such as 52:54:00:12:34:56"
 #define WANT_PEERS(most) \
     "1 to " TEXT(most) " IPv4 addresses, no two the same, with blanks between them, such as 192.0.2.11 192.0.2.12:4900"
@@ -129,6 +130,11 @@ static const struct key witness_keys[] = {
     NUMBER("timeout", "milliseconds from 50 to 10000", offsetof(struct config_witness, timeout), 50, 10000),
 };
 
+static const struct key keys_keys[] = {
+    KEY("name", WANT_NAME, VALUE_TEXT, offsetof(struct config_keys, name), .room = CONFIG_NAME),
+    PATH("keyring", offsetof(struct config_keys, keyring)),
+};
+
 #define KEYS(its_place, table) .place = its_place, .keys = table, .count = COUNT(table)
 #define SINGLE(its_word, table, fills, marks, marked)                                                              \
     {                                                                                                              \
@@ -146,6 +152,7 @@ const struct section single_sections[] = {
     SINGLE("api", api_keys, api, api.port, CONFIG_API_PORT),
     SINGLE("migration", migration_keys, migration, migration.port, CONFIG_MIGRATION_PORT),
     SINGLE("witness", witness_keys, witness, witness.present, 1),
+    SINGLE("keys", keys_keys, keys, keys.present, 1),
     { .word = NULL },
 };
 static_assert(COUNT(global_keys) <= 32 && COUNT(vm_keys) <= 32 && COUNT(net_keys) <= 32 && COUNT(api_keys) <= 32 &&

@@ -8,7 +8,7 @@
 #include "dev/platform_map.h"
 #include "host/bits.h"
 #include "host/clock.h"
-#include "host/random.h"
+#include "tls/random.h"
 #include "hv/vm.h"
 
 #define VERSION 3 /* version 2 has whether the VM sleeps, version 3 has GPE0 */

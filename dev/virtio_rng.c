@@ -6,7 +6,7 @@
 #include "dev/codec.h"
 #include "host/asm.h"
 #include "host/clock.h"
-#include "host/random.h"
+#include "tls/random.h"
 #include "host/smp.h"
 #include "host/bits.h"
 #include "hv/vm.h"

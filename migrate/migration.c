@@ -384,6 +384,8 @@ static void accepted(struct tcp_stream *stream)
 
     if (tcp_stream_peer(stream, &peer))
         tcp_address_text(&peer, text);
+    if (tcp_stream_peer_name(stream))
+        pr_info("%s is %s", text, tcp_stream_peer_name(stream));
     reception_accept(&reception, &transport, text);
 }
 
@@ -469,7 +471,7 @@ void migration_init(const struct config_migration *config)
     if (!config->port)
         return;
 
-    int err = tcp_stream_listen((u16)config->port, accepted);
+    int err = tcp_stream_listen((u16)config->port, tcp_transport_trust(), accepted);
 
     if (err)
         pr_err("cannot listen on port %u: error %d", config->port, err);

@@ -468,7 +468,9 @@ static bool open_link(struct source *s)
     s->next_try = source_now(s) +
                   WIRE_RETRY_MS * NS_PER_MS; /* a connection that held for so long is made anew at once */
     if (err) {
-        if (!doubt)
+        if (!doubt && err == -EACCES)
+            source_fail(s, WIRE_E_LINK, "the destination has no key in common with this host");
+        else if (!doubt)
             source_row(s)->late(s);
         return false;
     }

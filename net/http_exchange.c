@@ -41,7 +41,7 @@ void http_exchange_begin(struct http_exchange *exchange, const struct tcp_addres
     exchange->sent = exchange->got = 0;
     exchange->fault = NULL;
     http_exchange_abort(exchange);
-    err = tcp_stream_connect(server, &exchange->stream);
+    err = tcp_stream_connect(server, TCP_ANYBODY, &exchange->stream);
     if (err) {
         exchange->stream = NULL;
         exchange->fault = words(err);

@@ -82,7 +82,7 @@ int net_test_start(const struct tcp_address *to, u64 size)
 
     if (test.status == NET_TEST_ACTIVE)
         return -EBUSY;
-    err = tcp_stream_connect(to, &stream);
+    err = tcp_stream_connect(to, TCP_ANYBODY, &stream);
     if (err)
         return err;
     test = (struct net_test){ .status = NET_TEST_ACTIVE, .to = *to, .size = size };

@@ -14,7 +14,7 @@
 
 #include "config/config.h"
 #include "host/clock.h"
-#include "host/random.h"
+#include "tls/random.h"
 #include "host/log.h"
 #include "net/netif.h"
 #include "net/switch.h"

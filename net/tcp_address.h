@@ -13,6 +13,12 @@ struct tcp_address {
     u16 port;
 };
 
+/* Who may be at the other end of a connection. */
+enum tcp_trust {
+    TCP_ANYBODY, /* neither end knows the other, and all is in the clear */
+    TCP_PEERS,   /* hypervisors that have our key (tls/keyring.h): nobody can read or change what they say */
+};
+
 static inline bool tcp_address_equal(const struct tcp_address *a, const struct tcp_address *b)
 {
     return a->ip6 == b->ip6 && a->port == b->port && !memcmp(a->bytes, b->bytes, a->ip6 ? 16 : 4);

@@ -13,7 +13,7 @@
 #include <lwip/tcp.h>
 
 #include "host/clock.h"
-#include "host/random.h"
+#include "tls/random.h"
 #include "net/siphash.h"
 
 #define ISN_TICK_NS 4000  /* RFC 6528: one more each 4 us, so that a new connection's are above an old one's */

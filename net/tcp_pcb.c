@@ -6,7 +6,9 @@
 #include <lwip/altcp_tcp.h>
 #include <lwip/priv/tcp_priv.h>
 
-int tcp_pcb_listen(u16 port, void *arg, altcp_accept_fn accept)
+#include "net/tls_pcb.h"
+
+int tcp_pcb_listen(u16 port, enum tcp_trust trust, void *arg, altcp_accept_fn accept)
 {
     struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
 
@@ -23,7 +25,18 @@ int tcp_pcb_listen(u16 port, void *arg, altcp_accept_fn accept)
     }
     altcp_arg(listener, arg);
     altcp_accept(listener, accept);
-    return 0;
+    return trust == TCP_PEERS ? tls_pcb_listen(listener, arg, accept) : 0;
+}
+
+struct altcp_pcb *tcp_pcb_new(u8 ip_type, enum tcp_trust trust)
+{
+    struct altcp_pcb *tcp = altcp_tcp_new_ip_type(ip_type), *pcb = tcp;
+
+    if (tcp && trust == TCP_PEERS)
+        pcb = tls_pcb_new(tcp);
+    if (tcp && !pcb)
+        altcp_abort(tcp);
+    return pcb;
 }
 
 static struct tcp_pcb *innermost(struct altcp_pcb *pcb)

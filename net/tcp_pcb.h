@@ -5,6 +5,7 @@
 #include <lwip/altcp.h>
 
 #include "host/types.h"
+#include "net/tcp_address.h"
 
 struct tcp_stream;
 
@@ -17,9 +18,12 @@ struct tcp_stream;
 #define TCP_PCB_RTO_SYN 1000
 #define TCP_PCB_RTO_DATA 300
 
-/* Listen on a port of all addresses; `accept` is called with `arg` for each connection. Returns 0, -EADDRINUSE or
- * -ENOMEM. Host loop. */
-int tcp_pcb_listen(u16 port, void *arg, altcp_accept_fn accept);
+/* Listen on a port of all addresses; `accept` is called with `arg` for each connection of somebody who is trusted.
+ * Returns 0, -EADDRINUSE or -ENOMEM. Host loop. */
+int tcp_pcb_listen(u16 port, enum tcp_trust trust, void *arg, altcp_accept_fn accept);
+
+/* A pcb that is to connect. NULL: no memory. Host loop. */
+struct altcp_pcb *tcp_pcb_new(u8 ip_type, enum tcp_trust trust);
 
 /* Set how long the pcb waits for an acknowledgement, in ms, until a round trip has been measured. lwIP begins with 3 s,
  * whatever its tick is, and takes a dozen round trips to forget that. Host loop. */

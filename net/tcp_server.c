@@ -220,7 +220,7 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 
 int tcp_server_start(u16 port, const struct tcp_server_ops *ops)
 {
-    return tcp_pcb_listen(port, (void *)ops, on_accept);
+    return tcp_pcb_listen(port, TCP_ANYBODY, (void *)ops, on_accept);
 }
 
 size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)

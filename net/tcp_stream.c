@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tcp_stream.h over lwIP's altcp, so that a connection of TLS would look the same from here.
+ * tcp_stream.h over lwIP's altcp: a connection of TLS looks the same from here.
  *
  * A stream is its owner's until it is closed. Then it lingers: it is ours until lwIP is through with it. Received bytes
  * wait in lwIP's own buffers, and the window stays closed by as much.
@@ -12,13 +12,13 @@
 #include <string.h>
 
 #include <lwip/altcp.h>
-#include <lwip/altcp_tcp.h>
 #include <lwip/netif.h>
 
 #include "host/copy.h"
 #include "host/list.h"
 #include "net/tcp_address_lwip.h"
 #include "net/tcp_pcb.h"
+#include "net/tls_pcb.h"
 
 #define ROOM_AGAIN (TCP_SND_BUF / 8) /* bytes that must be free before a full buffer counts as having room again */
 #define WRITE_MAX 0x8000             /* bytes in one call: altcp_write counts in 16 bits */
@@ -173,7 +173,10 @@ static void on_error(void *arg, err_t err)
     struct tcp_stream *stream = arg;
 
     stream->pcb = NULL;
-    stream->state = stream->state == -EAGAIN ? -ECONNREFUSED : err == ERR_RST ? -ECONNRESET : -ECONNABORTED;
+    if (err == TLS_PCB_KEYS_DIFFER)
+        stream->state = -EACCES;
+    else
+        stream->state = stream->state == -EAGAIN ? -ECONNREFUSED : err == ERR_RST ? -ECONNRESET : -ECONNABORTED;
     if (is_lingering(stream))
         stream_free(stream);
 }
@@ -229,9 +232,9 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
     return ERR_OK;
 }
 
-int tcp_stream_listen(u16 port, void (*accepted)(struct tcp_stream *stream))
+int tcp_stream_listen(u16 port, enum tcp_trust trust, void (*accepted)(struct tcp_stream *stream))
 {
-    return tcp_pcb_listen(port, (void *)accepted, on_accept);
+    return tcp_pcb_listen(port, trust, (void *)accepted, on_accept);
 }
 
 static err_t on_connected(void *arg, struct altcp_pcb *pcb, err_t err)
@@ -242,10 +245,10 @@ static err_t on_connected(void *arg, struct altcp_pcb *pcb, err_t err)
     return ERR_OK;
 }
 
-int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream)
+int tcp_stream_connect(const struct tcp_address *to, enum tcp_trust trust, struct tcp_stream **stream)
 {
     ip_addr_t ip = tcp_address_lwip(to);
-    struct altcp_pcb *pcb = altcp_tcp_new_ip_type(ip.type);
+    struct altcp_pcb *pcb = tcp_pcb_new(ip.type, trust);
     err_t err;
 
     /* A link-local address belongs to a link, and we have only one. */
@@ -363,6 +366,11 @@ bool tcp_stream_peer(const struct tcp_stream *stream, struct tcp_address *peer)
     else
         memcpy(peer->bytes, &ip.u_addr, peer->ip6 ? 16 : 4);
     return true;
+}
+
+const char *tcp_stream_peer_name(const struct tcp_stream *stream)
+{
+    return stream->pcb ? tls_pcb_peer(stream->pcb) : NULL;
 }
 
 void tcp_stream_close(struct tcp_stream *stream)

@@ -12,18 +12,19 @@
 struct tcp_stream;
 
 /*
- * Take connections to a port of all addresses: `accepted` is given each stream and owns it from then on. Returns 0,
- * -EADDRINUSE or -ENOMEM.
+ * Take connections to a port of all addresses: `accepted` is given each stream, of TCP_PEERS once the peer has proved
+ * its key, and owns it from then on. Returns 0, -EADDRINUSE or -ENOMEM.
  */
-int tcp_stream_listen(u16 port, void (*accepted)(struct tcp_stream *stream));
+int tcp_stream_listen(u16 port, enum tcp_trust trust, void (*accepted)(struct tcp_stream *stream));
 
 /* Begin to connect. Returns 0 and *stream, which takes bytes once it is connected; -EHOSTUNREACH: no route; -ENOMEM. */
-int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream);
+int tcp_stream_connect(const struct tcp_address *to, enum tcp_trust trust, struct tcp_stream **stream);
 
 /* The stable memory that the stream will send belongs to `lender`, anything that tells owners of memory apart. */
 void tcp_stream_lend(struct tcp_stream *stream, const void *lender);
 
-/* Is the stream connected? 0: yes; -EAGAIN: not yet; another -errno: it failed, or has ended. */
+/* Is the stream connected? 0: yes; -EAGAIN: not yet; -EACCES: the peer has no key in common with us; another -errno:
+ * it failed, or has ended. */
 int tcp_stream_state(const struct tcp_stream *stream);
 
 /*
@@ -44,6 +45,9 @@ long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len);
 
 /* The address of the other end. False: the connection is gone. */
 bool tcp_stream_peer(const struct tcp_stream *stream, struct tcp_address *peer);
+
+/* The name of a peer that has connected to us, which its key allows; NULL: it could be anybody. */
+const char *tcp_stream_peer_name(const struct tcp_stream *stream);
 
 /* The owner is done with the stream: after either call `stream` is gone. close still sends the bytes that were taken,
  * and then closes; a stream that is not connected yet it resets. abort resets at once. */

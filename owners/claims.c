@@ -7,7 +7,7 @@
 
 #include "host/asm.h"
 #include "host/clock.h"
-#include "host/random.h"
+#include "tls/random.h"
 #include "dev/platform.h"
 #include "host/log.h"
 #include "hv/vm.h"

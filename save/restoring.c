@@ -19,7 +19,7 @@
 #include "host/host_work.h"
 #include "host/list.h"
 #include "host/log.h"
-#include "host/random.h"
+#include "tls/random.h"
 #include "hv/vm.h"
 #include "owners/asking.h"
 #include "owners/claims.h"

@@ -17,6 +17,7 @@
 #include "host/traps.h"
 #include "hv/cpuid.h"
 #include "dev/platform.h"
+#include "start/keys.h"
 #include "start/launch.h"
 #include "host/log.h"
 #include "host/panic.h"
@@ -121,6 +122,7 @@ static void boot(void)
     net_init();
     virtualization_init();
     net_start(&boot_info.config.net);
+    keys_read(&boot_info);
     smp_start(boot_info.apic_id, boot_info.nr_cpus, boot_info.config.cpus, boot_info.trampoline, cpu_entry);
     host_map_reclaim_loader(&boot_info);
     report_machine();

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "net/tcp_stream.h"
+#include "tls/keyring.h"
 
 static long send(struct transport *transport, const struct chunk *chunks, unsigned count)
 {
@@ -49,9 +50,14 @@ struct transport tcp_transport(struct tcp_stream *stream)
     return (struct transport){ .ops = &ops, .ctx = stream };
 }
 
+enum tcp_trust tcp_transport_trust(void)
+{
+    return keyring_present() ? TCP_PEERS : TCP_ANYBODY;
+}
+
 int tcp_transport_dial(const struct tcp_address *to, struct tcp_stream **connecting, struct transport *transport)
 {
-    int err = *connecting ? 0 : tcp_stream_connect(to, connecting);
+    int err = *connecting ? 0 : tcp_stream_connect(to, tcp_transport_trust(), connecting);
 
     if (err) {
         *connecting = NULL;

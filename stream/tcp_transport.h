@@ -2,13 +2,16 @@
 /* A migration's transport over a TCP stream of net/. Host loop. */
 #pragma once
 
+#include "net/tcp_address.h"
 #include "stream/transport.h"
 
-struct tcp_address;
 struct tcp_stream;
 
 /* The stream belongs to the transport from now on. */
 struct transport tcp_transport(struct tcp_stream *stream);
+
+/* How hypervisors know each other: by their keys if this one has a keyring, and not at all without one. */
+enum tcp_trust tcp_transport_trust(void);
 
 /* Open a connection. Returns 0 and *transport; -EAGAIN: not yet, call again; or another -errno. *connecting, NULL at
  * first, is the stream until then; a caller that gives up aborts that stream. */

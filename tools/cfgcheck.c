@@ -50,6 +50,7 @@ static void files_print(const struct config *config)
     }
     for (unsigned i = 0; i < CONFIG_IMAGES; i++)
         file_print(config->migration.images[i], printed, &count);
+    file_print(config->keys.keyring, printed, &count);
 }
 
 static void memory_print(const struct config *config)

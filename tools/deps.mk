@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# What we use and do not write: Debian packages, newlib, lwIP, jsmn, a Linux kernel for guests.
+# What we use and do not write: Debian packages, newlib, lwIP, mbedTLS, jsmn, a Linux kernel for guests.
 #
 # Part of the Makefile. All of it lands in build/deps and stays there across `make clean`. Nothing is vendored: newlib's
-# source is a binary package, lwIP's is a source package whose signature apt checks. Both are compiled with the
-# hypervisor's own code generation flags.
+# source is a binary package, lwIP's and mbedTLS's are source packages whose signature apt checks. They are compiled
+# with the hypervisor's own code generation flags.
 
 PACKAGES := $(DEPS)/packages.stamp
 
@@ -121,6 +121,50 @@ $(LWIP_UNIT_OBJ): $(BUILD)/unit/lwip/%.o: $(LWIP_READY) net/lwipopts.h net/tcp_h
 	$(Q)$(CC) $(filter-out $(WARNINGS),$(CFLAGS_UNIT)) $(LWIP_INCLUDE) -c $(LWIP)/src/$*.c -o $@
 
 $(LWIP_UNIT): $(LWIP_UNIT_OBJ)
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+# --- mbedTLS -----------------------------------------------------------------------------------------------
+
+MBEDTLS_VERSION := 2.28.3-1
+MBEDTLS := $(DEPS)/mbedtls
+LIBMBEDTLS := $(OBJ)/mbedtls/libmbedtls.a
+MBEDTLS_READY := $(MBEDTLS)/$(MBEDTLS_VERSION).stamp
+MBEDTLS_CONFIG := tls/mbedtls_config.h
+MBEDTLS_INCLUDE := -DMBEDTLS_CONFIG_FILE='"$(MBEDTLS_CONFIG)"' -isystem $(MBEDTLS)/include
+
+# What is not needed is empty by the configuration, or is left out by the linker.
+MBEDTLS_C := bignum chacha20 chachapoly cipher cipher_wrap constant_time ecdh ecp ecp_curves entropy hmac_drbg md \
+	platform_util poly1305 sha256 ssl_ciphersuites ssl_cli ssl_msg ssl_srv ssl_tls
+MBEDTLS_OBJ := $(MBEDTLS_C:%=$(OBJ)/mbedtls/%.o)
+
+$(MBEDTLS_READY): | tools/fetch $(PACKAGES)
+	$(call say,FETCH,mbedtls $(MBEDTLS_VERSION))
+	@rm -rf $(MBEDTLS)
+	$(Q)tools/fetch source mbedtls $(MBEDTLS_VERSION) $(MBEDTLS)
+	@touch $@
+
+$(MBEDTLS_OBJ): $(OBJ)/mbedtls/%.o: $(MBEDTLS_READY) $(OBJ)/flags $(MBEDTLS_CONFIG) | $(LIBC)
+	@mkdir -p $(@D)
+	$(call say,CC,mbedtls $*)
+	$(Q)$(CC) $(filter-out $(WARNINGS),$(CFLAGS_HV)) -Wall -Werror $(MBEDTLS_INCLUDE) -c $(MBEDTLS)/library/$*.c -o $@
+
+$(LIBMBEDTLS): $(MBEDTLS_OBJ)
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+# The same for a unit test.
+MBEDTLS_UNIT := $(BUILD)/unit/libmbedtls.a
+MBEDTLS_UNIT_OBJ := $(MBEDTLS_C:%=$(BUILD)/unit/mbedtls/%.o)
+
+$(MBEDTLS_UNIT_OBJ): $(BUILD)/unit/mbedtls/%.o: $(MBEDTLS_READY) $(MBEDTLS_CONFIG)
+	@mkdir -p $(@D)
+	$(call say,UNITCC,mbedtls $*)
+	$(Q)$(CC) $(filter-out $(WARNINGS),$(CFLAGS_UNIT)) $(MBEDTLS_INCLUDE) -c $(MBEDTLS)/library/$*.c -o $@
+
+$(MBEDTLS_UNIT): $(MBEDTLS_UNIT_OBJ)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import select
+import shutil
 import socket
 import struct
 import subprocess
@@ -47,10 +48,10 @@ class Host:
         self.read_to = {}  # numbers of the next byte of guests' consoles
 
     def boot(self, guests="", emu="qemu", cpus=1, mem=384, model=None, services=False, extra=(),
-             options=(), alone=False, lifetime=LIFETIME, net="", **keys):
+             options=(), alone=False, lifetime=LIFETIME, net="", keyring=None, **keys):
         """Start it, with TCP test services or without; model is of its card, extra are further arguments of QEMU,
-        options such of tools/run, alone as in Network.boot, lifetime in s, net further lines of [net], keys those of
-        [migration]."""
+        options such of tools/run, alone as in Network.boot, lifetime in s, net further lines of [net], keyring a file,
+        keys those of [migration]."""
         config = f"[net]\naddress = {self.address}/24\ntest-services = {'yes' if services else 'no'}\n"
         config += f"gateway = {self.gateway}\n" if self.gateway else ""
         config += f"{net}[api]\naccess = open\n[migration]\n"
@@ -58,6 +59,9 @@ class Host:
         base = self.site.directory
         directory = base.with_name(f"{base.name}-{self.name}{self.boots}")
         directory.mkdir()
+        if keyring:
+            shutil.copy(keyring, directory / "keyring")
+            config += f"[keys]\nname = host-{self.name}\nkeyring = keyring\n"
         self.boots, self.emu, self.read_to = self.boots + 1, emu, {}
         model = model or ("virtio" if emu == "qemu" else "e1000")
         self.machine = self.site.net.boot(directory, config + guests, emu, model,

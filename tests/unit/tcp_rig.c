@@ -16,7 +16,7 @@
 #include <lwip/sys.h>
 
 #include "host/clock.h"
-#include "host/random.h"
+#include "tls/random.h"
 #include "net/tcp_hooks.h"
 #include "net/tcp_stream.h"
 
@@ -44,6 +44,13 @@ void random_fill(u8 *bytes, u32 len)
         tcp_rig.chance = tcp_rig.chance * 1664525 + 1013904223;
         *bytes++ = (u8)(tcp_rig.chance >> 24);
     }
+}
+
+int random_for_mbedtls(void *unused, unsigned char *bytes, size_t len)
+{
+    (void)unused;
+    random_fill(bytes, (u32)len);
+    return 0;
 }
 
 static err_t link_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
@@ -125,7 +132,7 @@ int tcp_rig_init(void)
     netif_add(tcp_rig.link, &address, &mask, IP4_ADDR_ANY4, NULL, link_init, ip4_input);
     netif_set_default(tcp_rig.link);
     netif_set_up(tcp_rig.link);
-    return tcp_stream_listen(STREAM_PORT, accepted);
+    return tcp_stream_listen(STREAM_PORT, TCP_ANYBODY, accepted);
 }
 
 unsigned tcp_rig_length(const struct tcp_pcb *list)

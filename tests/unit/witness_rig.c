@@ -48,8 +48,9 @@ void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_T
     snprintf(text, TCP_ADDRESS_TEXT, "192.0.2.%u:%u", address->bytes[3], address->port);
 }
 
-int tcp_stream_connect(const struct tcp_address *to, struct tcp_stream **stream)
+int tcp_stream_connect(const struct tcp_address *to, enum tcp_trust trust, struct tcp_stream **stream)
 {
+    assert_int_equal(trust, TCP_ANYBODY);
     *stream = calloc(1, sizeof(**stream));
     assert_non_null(*stream);
     (*stream)->server = &rig.server[to->bytes[3] - 1];

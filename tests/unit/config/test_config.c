@@ -267,7 +267,7 @@ static const struct {
     { "[vm g\xc3\xa4st\xc3\xa9]\n", 1, "[vm g??st??]", "ASCII letters, digits" }, /* a name of UTF-8 */
     { "[vm a123456789012345678901234567890x]\n", 1, "[vm a12345678901234567890123456", "at most 31" },
     { "[vm a] x\n", 1, "[vm a]", "only a # comment" },
-    { "kernel\n", 1, "kernel", "expected key = value, [vm NAME], [net], [api], [migration], [witness] or # comment" },
+    { "kernel\n", 1, "kernel", "expected key = value, [vm NAME], [net], [api], [migration], [witness], [keys] or #" },
     { "= 1\n", 1, "", "expected key = value" },
     { "log info\n", 1, "log", "expected key = value" },
     { "\xff\xfe#\n", 1, "", "expected key = value" },
@@ -357,7 +357,7 @@ static const struct {
     { "[net]\n[migration]\nrounds = 1\n", 3, "rounds", "announce-rounds or announce-step in the [migration] section" },
     { "[net]\n[migration]\n[migration]\n", 3, "migration", "a second [migration] section" },
     { "[migration]\n[vm a]\nkernel = k\n", 0, "migration", "expected a [net] section" },
-    { "[net x]\n", 1, "[net x]", "expected [vm NAME], [net], [api], [migration], [witness]" },
+    { "[net x]\n", 1, "[net x]", "expected [vm NAME], [net], [api], [migration], [witness], [keys]" },
     { "[net]\n[migration]\nimages = a b a\n", 3, "images", "no two the same" },
     { "log = infoinfoinfoinfoinfoinfoinfoinfoinfoinfoinfo\n", 1, "log", "...\" is wrong, expected err" },
 };

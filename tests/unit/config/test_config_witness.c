@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The section [witness] of godwit.cfg, and what it takes to protect a guest. */
+/* The sections [witness] and [keys] of godwit.cfg, and what it takes to protect a guest. */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,6 +85,10 @@ static void refusals(void **state)
           "http://1.0.0.4 http://1.0.0.5 http://1.0.0.6\n",
           3, "url", "1 to 5 URLs" },
         { "[net]\n[witness]\nkey = x\n", 3, "key", "unknown key, expected url or timeout in the [witness] section" },
+        { "[net]\n[keys]\nname = a\n", 0, "keys", "keyring = FILE" },
+        { "[net]\n[keys]\nkeyring = k\n", 0, "keys", "name = NAME" },
+        { "[net]\n[keys]\nname = -a\nkeyring = k\n", 0, "keys", "name = NAME" },
+        { "[net]\n[keys]\n[keys]\n", 3, "keys", "a second [keys] section" },
         { "[net]\naddress=192.0.2.1/24\n[vm a]\nkernel = k\nmac = 52:54:00:12:34:56\nprotect = 192.0.2.2\n", 6,
           "protect", "expected such a section, too" },
         { "[net]\n[migration]\n[vm a]\nkernel = k\nprotect = 192.0.2.2\nmac = 52:54:00:12:34:56\n", 5, "protect",

@@ -10,7 +10,7 @@
 /* sources: dev/virtio_pci.c hv/guest_tsc.c */
 /* sources: dev/virtio_rng.c dev/virtqueue.c hv/bus.c host/calendar.c dev/codec.c mm/guest_mem.c mm/guest_missing.c */
 /* sources: mm/dirty.c mm/npt.c mm/npt_log.c host/frame.c net/hold.c net/heard.c net/ethernet.c net/csum.c */
-/* sources: host/random.c */
+/* sources: tests/unit/fake_random.c */
 /* sources: net/headers.c tests/unit/platform_rig.c tests/unit/ram.c tests/unit/stubs.c */
 #include <setjmp.h>
 #include <stdarg.h>

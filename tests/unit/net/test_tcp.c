@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Our TCP, lwIP with net/tcp_hooks.c, on a link of its own: clients are segments made by hand. */
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_server.c net/tcp_stream.c net/tcp_address.c */
+/* sources: net/tls_pcb.c net/tls_in.c net/tls_out.c tls/handshake.c tls/seal.c tls/keyring.c */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: net/csum.c tests/unit/tcp_rig.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
@@ -20,7 +22,7 @@
 #include <lwip/sys.h>
 
 #include "host/clock.h"
-#include "host/random.h"
+#include "tls/random.h"
 #include "net/siphash.h"
 #include "net/tcp_hooks.h"
 #include "net/tcp_server.h"

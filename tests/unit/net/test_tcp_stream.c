@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A stream as its owner sees it (net/tcp_stream.h): lwIP is real, the other end is made by hand. */
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_stream.c net/tcp_address.c net/csum.c */
+/* sources: net/tls_pcb.c net/tls_in.c net/tls_out.c tls/handshake.c tls/seal.c tls/keyring.c */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: tests/unit/tcp_rig.c tests/unit/stubs.c */
 #include <errno.h>
 #include <setjmp.h>
@@ -36,7 +38,7 @@ static struct tcp_stream *connecting(void)
 {
     struct tcp_stream *stream;
 
-    assert_int_equal(tcp_stream_connect(&peer, &stream), 0);
+    assert_int_equal(tcp_stream_connect(&peer, TCP_ANYBODY, &stream), 0);
     assert_int_equal(tcp_rig.sent.flags, TCP_SYN);
     assert_int_equal(tcp_rig.sent.to, PEER_PORT);
     assert_int_equal(tcp_stream_state(stream), -EAGAIN);
@@ -90,7 +92,7 @@ static void test_no_route(void **state)
 
     (void)state;
     netif_set_default(NULL);
-    assert_int_equal(tcp_stream_connect(&elsewhere, &stream), -EHOSTUNREACH);
+    assert_int_equal(tcp_stream_connect(&elsewhere, TCP_ANYBODY, &stream), -EHOSTUNREACH);
     netif_set_default(tcp_rig.link);
     assert_int_equal(tcp_rig_length(tcp_active_pcbs) + tcp_rig_length(tcp_bound_pcbs), 0);
 }

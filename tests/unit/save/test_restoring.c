@@ -14,7 +14,7 @@
 #include "hv/vm.h"
 #include "host/clock.h"
 #include "host/host_work.h"
-#include "host/random.h"
+#include "tls/random.h"
 #include "owners/asking.h"
 #include "owners/claims.h"
 #include "owners/handoff.h"

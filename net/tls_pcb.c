@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The handshake, and then records: tls_out.c sends them, tls_in.c opens them. Records that are under way outlive their
+ * owner: a pcb that was closed stays until they have arrived.
+ *
+ * What the owner does in a call of ours may end the connection. So each callback of lwIP's ends with leave(), which
+ * frees what has ended meanwhile, and tells lwIP if the pcb below is no more.
+ */
+#include "net/tls_pcb.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lwip/altcp_tcp.h>
+#include <lwip/priv/altcp_priv.h>
+
+#include "host/list.h"
+#include "host/log.h"
+#include "net/tcp_pcb.h"
+#include "net/tls_in.h"
+#include "net/tls_out.h"
+#include "tls/handshake.h"
+
+#define HANDSHAKES_MAX 8      /* of clients at a time; the oldest gives way */
+#define HANDSHAKE_POLLS 10    /* 5 s */
+#define HANDSHAKE_BYTES 16384 /* that may wait until they are looked at: more is no handshake */
+#define CLOSE_NOTIFY 0        /* RFC 5246, 7.2 */
+
+struct tls_acceptor {
+    void *arg;
+    altcp_accept_fn accept;
+};
+
+struct tls_pcb {
+    struct altcp_pcb *outer; /* NULL: the owner has closed it, or knows that it is gone */
+    struct altcp_pcb *inner; /* NULL: gone */
+    unsigned inside;         /* callbacks of lwIP's that run */
+    err_t over;              /* what the callback that runs must return */
+
+    struct handshake *handshake;         /* NULL: not begun, or over */
+    const struct tls_acceptor *acceptor; /* of a server */
+    struct list node;                    /* of the servers' handshakes */
+    unsigned polls;                      /* of the handshake; or since the owner has closed it */
+    bool ready;                          /* the keys are agreed */
+    char peer[KEYRING_NAME];
+
+    struct tls_out out;
+    struct tls_in in;
+    bool finished; /* the peer has said close_notify */
+};
+
+static struct list handshakes = { &handshakes, &handshakes };
+static const struct altcp_functions functions;
+
+/* --- The end --------------------------------------------------------------------------------------------------- */
+
+static void enter(struct tls_pcb *tls)
+{
+    tls->inside++;
+}
+
+/* The end of each callback, and of each call of the owner's that may end the connection. */
+static err_t leave(struct tls_pcb *tls)
+{
+    err_t over = tls->over;
+
+    if (--tls->inside == 0 && !tls->inner)
+        free(tls);
+    return over;
+}
+
+/* The pcb below is no more; leave() frees the rest. */
+static void end(struct tls_pcb *tls, err_t over)
+{
+    tls->inner = NULL;
+    tls->over = over;
+    tls->ready = false;
+    if (tls->handshake)
+        handshake_free(tls->handshake);
+    tls->handshake = NULL;
+    if (tls->outer)
+        altcp_free(tls->outer);
+    tls->outer = NULL;
+    list_del(&tls->node);
+    tls_out_fini(&tls->out);
+    tls_in_fini(&tls->in);
+}
+
+static void detach(struct altcp_pcb *inner)
+{
+    altcp_arg(inner, NULL);
+    altcp_recv(inner, NULL);
+    altcp_sent(inner, NULL);
+    altcp_err(inner, NULL);
+    altcp_poll(inner, NULL, 0);
+}
+
+static void reset(struct tls_pcb *tls)
+{
+    detach(tls->inner);
+    altcp_abort(tls->inner);
+    end(tls, ERR_ABRT);
+}
+
+/* lwIP goes on alone with the connection's end. With bytes left unread it would reset it rather than close. */
+static void let_go(struct tls_pcb *tls)
+{
+    for (size_t left = tls->in.have; left > 0; left -= LWIP_MIN(left, UINT16_MAX))
+        altcp_recved(tls->inner, (u16_t)LWIP_MIN(left, UINT16_MAX));
+    detach(tls->inner);
+    if (altcp_close(tls->inner) == ERR_OK) {
+        end(tls, ERR_OK);
+        return;
+    }
+    altcp_abort(tls->inner);
+    end(tls, ERR_ABRT);
+}
+
+static void tell_error(struct tls_pcb *tls, err_t err)
+{
+    if (tls->outer && tls->outer->err)
+        tls->outer->err(tls->outer->arg, err);
+}
+
+static void warn(const struct tls_pcb *tls, const char *what)
+{
+    char text[IPADDR_STRLEN_MAX] = "?";
+    ip_addr_t ip;
+    u16_t port;
+
+    if (altcp_get_tcp_addrinfo(tls->inner, 0, &ip, &port) == ERR_OK)
+        ipaddr_ntoa_r(&ip, text, sizeof(text));
+    pr_warn("tls: %s: %s", text, what);
+}
+
+/* The handshake has come to nothing. The alert that says so still leaves. */
+static void refuse(struct tls_pcb *tls, int err)
+{
+    warn(tls, err == -EACCES      ? "has no key in common with us"
+              : err == -ETIMEDOUT ? "does not complete its handshake"
+              : err == -EPROTO    ? "speaks no TLS that is taken here"
+                                  : "the connection ended in its handshake");
+    tell_error(tls, err == -EACCES ? TLS_PCB_KEYS_DIFFER : ERR_ABRT);
+    altcp_output(tls->inner);
+    let_go(tls);
+}
+
+/* Somebody else speaks, or the peer was cut off. */
+static void break_off(struct tls_pcb *tls, const char *why)
+{
+    warn(tls, why);
+    tell_error(tls, ERR_RST);
+    reset(tls);
+}
+
+/* --- Records ---------------------------------------------------------------------------------------------------- */
+
+static void take_alert(struct tls_pcb *tls, const struct tls_opened *opened)
+{
+    u8 alert[2];
+    bool closes = opened->len == sizeof(alert) && pbuf_copy_partial(opened->data, alert, sizeof(alert), 0) &&
+                  alert[1] == CLOSE_NOTIFY;
+
+    altcp_recved(tls->inner, (u16_t)opened->len);
+    if (opened->data)
+        pbuf_free(opened->data);
+    if (!closes) {
+        break_off(tls, "the peer has ended the connection by an alert");
+        return;
+    }
+    if (tls->finished)
+        return;
+    tls->finished = true;
+    if (tls->outer && tls->outer->recv)
+        tls->outer->recv(tls->outer->arg, tls->outer, NULL, ERR_OK);
+}
+
+static void take_data(struct tls_pcb *tls, const struct tls_opened *opened)
+{
+    if (!opened->data)
+        return;
+    if (!tls->finished && tls->outer && tls->outer->recv) {
+        tls->outer->recv(tls->outer->arg, tls->outer, opened->data, ERR_OK);
+        return;
+    }
+    altcp_recved(tls->inner, (u16_t)opened->len);
+    pbuf_free(opened->data);
+}
+
+static void receive(struct tls_pcb *tls)
+{
+    struct tls_opened opened;
+
+    while (tls->inner) {
+        int err = tls_in_next(&tls->in, &opened);
+
+        if (err == -EAGAIN)
+            return;
+        if (err) {
+            break_off(tls, err == -ENOMEM ? "no memory" : "what came is not what the peer has sent");
+            return;
+        }
+        altcp_recved(tls->inner, SEAL_HEADER + SEAL_TAG);
+        if (opened.type == SEAL_ALERT)
+            take_alert(tls, &opened);
+        else
+            take_data(tls, &opened);
+    }
+}
+
+/* --- The handshake ---------------------------------------------------------------------------------------------- */
+
+static long hello_send(void *ctx, const void *bytes, size_t len)
+{
+    struct tls_pcb *tls = ctx;
+
+    len = LWIP_MIN(len, UINT16_MAX);
+    if (altcp_write(tls->inner, bytes, (u16_t)len, TCP_WRITE_FLAG_COPY) != ERR_OK)
+        return -EAGAIN;
+    tls->out.hello += len;
+    return (long)len;
+}
+
+static long hello_receive(void *ctx, void *bytes, size_t len)
+{
+    struct tls_pcb *tls = ctx;
+
+    len = tls_in_take(&tls->in, bytes, LWIP_MIN(len, UINT16_MAX));
+    altcp_recved(tls->inner, (u16_t)len);
+    return len ? (long)len : -EAGAIN;
+}
+
+static const struct handshake_ops hello_ops = { hello_send, hello_receive };
+
+/* Both ends have the key: the owner hears of the connection, and then what has come with it. */
+static void complete(struct tls_pcb *tls)
+{
+    struct altcp_pcb *outer = tls->outer;
+    struct handshake_result result;
+    err_t err;
+
+    handshake_take(tls->handshake, &result);
+    handshake_free(tls->handshake);
+    tls->handshake = NULL;
+    list_del(&tls->node);
+    tls->out.seal = result.out;
+    tls->in.seal = result.in;
+    memcpy(tls->peer, result.peer, sizeof(tls->peer));
+    seal_wipe(&result.out);
+    seal_wipe(&result.in);
+    tls->ready = true;
+    altcp_output(tls->inner);
+    if (tls->acceptor)
+        err = tls->acceptor->accept(tls->acceptor->arg, outer, ERR_OK);
+    else
+        err = outer->connected(outer->arg, outer, ERR_OK);
+    if (err != ERR_OK && tls->inner)
+        reset(tls);
+    receive(tls);
+}
+
+static void shake(struct tls_pcb *tls)
+{
+    int err = handshake_step(tls->handshake);
+
+    if (!err)
+        complete(tls);
+    else if (err == -EAGAIN)
+        altcp_output(tls->inner);
+    else
+        refuse(tls, err);
+}
+
+/* --- What lwIP says of the connection below --------------------------------------------------------------------- */
+
+/* The peer sends nothing more. */
+static void cut_off(struct tls_pcb *tls)
+{
+    if (tls->handshake)
+        refuse(tls, -ECONNRESET);
+    else if (tls->outer && !tls->finished)
+        break_off(tls, "the connection was cut off");
+}
+
+static err_t on_received(void *arg, struct altcp_pcb *inner, struct pbuf *p, err_t err)
+{
+    struct tls_pcb *tls = arg;
+
+    (void)inner;
+    (void)err;
+    enter(tls);
+    if (p)
+        tls_in_append(&tls->in, tcp_pcb_filled(p));
+    if (!p)
+        cut_off(tls);
+    else if (tls->handshake && tls->in.have > HANDSHAKE_BYTES)
+        refuse(tls, -EPROTO);
+    else if (tls->handshake)
+        shake(tls);
+    else
+        receive(tls);
+    return leave(tls);
+}
+
+/* The owner hears of bytes that have arrived, in numbers that he can count. */
+static void tell_sent(struct tls_pcb *tls, size_t plain)
+{
+    while (plain > 0 && tls->outer && tls->outer->sent) {
+        u16_t part = (u16_t)LWIP_MIN(plain, UINT16_MAX);
+
+        plain -= part;
+        tls->outer->sent(tls->outer->arg, tls->outer, part);
+    }
+}
+
+static err_t on_sent(void *arg, struct altcp_pcb *inner, u16_t len)
+{
+    struct tls_pcb *tls = arg;
+    size_t plain = tls_out_acknowledged(&tls->out, len);
+
+    (void)inner;
+    enter(tls);
+    if (tls->handshake) {
+        shake(tls);
+        return leave(tls);
+    }
+    tls_out_flush(&tls->out);
+    if (!tls->outer && tls_out_is_over(&tls->out))
+        let_go(tls);
+    tell_sent(tls, plain);
+    return leave(tls);
+}
+
+/* Twice a second. */
+static err_t on_poll(void *arg, struct altcp_pcb *inner)
+{
+    struct tls_pcb *tls = arg;
+
+    (void)inner;
+    enter(tls);
+    if (tls->handshake) {
+        if (++tls->polls < HANDSHAKE_POLLS)
+            shake(tls);
+        else
+            refuse(tls, -ETIMEDOUT);
+        return leave(tls);
+    }
+    tls_out_flush(&tls->out);
+    if (tls->outer && tls->outer->poll)
+        tls->outer->poll(tls->outer->arg, tls->outer);
+    else if (!tls->outer && tls_out_is_over(&tls->out))
+        let_go(tls);
+    else if (!tls->outer && ++tls->polls >= TCP_PCB_LINGER)
+        reset(tls);
+    return leave(tls);
+}
+
+static void on_error(void *arg, err_t err)
+{
+    struct tls_pcb *tls = arg;
+
+    enter(tls);
+    tell_error(tls, err);
+    end(tls, ERR_OK);
+    leave(tls);
+}
+
+static void attach(struct tls_pcb *tls)
+{
+    altcp_arg(tls->inner, tls);
+    altcp_recv(tls->inner, on_received);
+    altcp_sent(tls->inner, on_sent);
+    altcp_err(tls->inner, on_error);
+    altcp_poll(tls->inner, on_poll, TCP_PCB_POLL);
+}
+
+static err_t on_connected(void *arg, struct altcp_pcb *inner, err_t err)
+{
+    struct tls_pcb *tls = arg;
+
+    (void)err;
+    enter(tls);
+    tcp_pcb_set_rto(inner, TCP_PCB_RTO_DATA);
+    tls->handshake = handshake_begin(false, &hello_ops, tls);
+    if (tls->handshake)
+        shake(tls);
+    else
+        refuse(tls, -ENOMEM);
+    return leave(tls);
+}
+
+/* --- The layer -------------------------------------------------------------------------------------------------- */
+
+static struct tls_pcb *tls_new(struct altcp_pcb *inner)
+{
+    struct tls_pcb *tls = calloc(1, sizeof(*tls));
+    struct altcp_pcb *outer = tls ? altcp_alloc() : NULL;
+
+    if (!outer) {
+        free(tls);
+        return NULL;
+    }
+    list_init(&tls->node);
+    tls_out_init(&tls->out, inner);
+    tls->outer = outer;
+    tls->inner = inner;
+    outer->fns = &functions;
+    outer->inner_conn = inner;
+    outer->state = tls;
+    attach(tls);
+    return tls;
+}
+
+struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner)
+{
+    struct tls_pcb *tls = tls_new(inner);
+
+    return tls ? tls->outer : NULL;
+}
+
+/* There is room for so many handshakes only: the oldest one gives way. */
+static void make_way(void)
+{
+    struct tls_pcb *oldest = container_of(handshakes.next, struct tls_pcb, node);
+    unsigned count = 0;
+
+    list_for_each (node, &handshakes)
+        count++;
+    if (count < HANDSHAKES_MAX)
+        return;
+    enter(oldest);
+    reset(oldest);
+    leave(oldest);
+}
+
+static err_t on_accept(void *arg, struct altcp_pcb *inner, err_t err)
+{
+    struct tls_pcb *tls = err == ERR_OK && inner ? tls_new(inner) : NULL;
+
+    if (!tls)
+        return ERR_MEM; /* lwIP resets it */
+    tls->acceptor = arg;
+    tls->handshake = handshake_begin(true, &hello_ops, tls);
+    if (!tls->handshake) {
+        detach(inner);
+        enter(tls);
+        end(tls, ERR_MEM);
+        return leave(tls);
+    }
+    make_way();
+    list_add_tail(&handshakes, &tls->node);
+    altcp_nagle_disable(inner);
+    tcp_pcb_set_rto(inner, TCP_PCB_RTO_DATA);
+    return ERR_OK;
+}
+
+int tls_pcb_listen(struct altcp_pcb *listener, void *arg, altcp_accept_fn accept)
+{
+    struct tls_acceptor *acceptor = malloc(sizeof(*acceptor));
+
+    if (!acceptor)
+        return -ENOMEM;
+    *acceptor = (struct tls_acceptor){ arg, accept };
+    altcp_arg(listener, acceptor);
+    altcp_accept(listener, on_accept);
+    return 0;
+}
+
+const char *tls_pcb_peer(const struct altcp_pcb *pcb)
+{
+    return pcb->fns == &functions ? ((const struct tls_pcb *)pcb->state)->peer : NULL;
+}
+
+static void tls_set_poll(struct altcp_pcb *outer, u8_t interval)
+{
+    altcp_poll(outer->inner_conn, on_poll, interval);
+}
+
+static err_t tls_connect(struct altcp_pcb *outer, const ip_addr_t *ip, u16_t port, altcp_connected_fn connected)
+{
+    outer->connected = connected;
+    return altcp_connect(outer->inner_conn, ip, port, on_connected);
+}
+
+static err_t tls_write(struct altcp_pcb *outer, const void *bytes, u16_t len, u8_t flags)
+{
+    struct tls_pcb *tls = outer->state;
+
+    (void)flags;
+    if (!tls->ready || tls->out.said_close)
+        return ERR_CONN;
+    return tls_out_add(&tls->out, bytes, len) ? ERR_OK : ERR_MEM;
+}
+
+static err_t tls_output(struct altcp_pcb *outer)
+{
+    struct tls_pcb *tls = outer->state;
+
+    tls_out_push(&tls->out);
+    return altcp_output(tls->inner);
+}
+
+/* Both callers end their own direction only. */
+static err_t tls_shutdown(struct altcp_pcb *outer, int receives, int sends)
+{
+    struct tls_pcb *tls = outer->state;
+
+    (void)receives;
+    (void)sends;
+    tls_out_end(&tls->out);
+    altcp_output(tls->inner);
+    return ERR_OK;
+}
+
+static void tls_abort(struct altcp_pcb *outer)
+{
+    struct tls_pcb *tls = outer->state;
+
+    enter(tls);
+    reset(tls);
+    leave(tls);
+}
+
+static err_t tls_close(struct altcp_pcb *outer)
+{
+    struct tls_pcb *tls = outer->state;
+
+    enter(tls);
+    if (tls->ready) {
+        tls_shutdown(outer, 0, 1);
+        altcp_free(outer);
+        tls->outer = NULL;
+        tls->polls = 0;
+        attach(tls); /* the owner may have stopped the polls */
+    }
+    if (!tls->ready || tls_out_is_over(&tls->out))
+        let_go(tls);
+    leave(tls);
+    return ERR_OK;
+}
+
+static const struct altcp_functions functions = {
+    .set_poll = tls_set_poll,
+    .recved = altcp_default_recved,
+    .connect = tls_connect,
+    .abort = tls_abort,
+    .close = tls_close,
+    .shutdown = tls_shutdown,
+    .write = tls_write,
+    .output = tls_output,
+    .sndbuf = altcp_default_sndbuf,
+    .sndqueuelen = altcp_default_sndqueuelen,
+    .nagle_disable = altcp_default_nagle_disable,
+    .addrinfo = altcp_default_get_tcp_addrinfo,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * TLS as a layer of lwIP's altcp: a pcb that looks like a TCP connection to its owner, over the TCP connection's own
+ * pcb. Both ends prove that they have a key of the keyring (tls/keyring.h) before the owner hears of the connection: a
+ * client's `connected` and a server's `accept` are called after the handshake. Inside net/ only. Host loop.
+ *
+ * The owner's bytes are encrypted from where they are, and never looked at again: `stable` memory is the owner's again
+ * as soon as it has been written. Without a close_notify the end of a connection is an error: ERR_RST.
+ */
+#pragma once
+
+#include <lwip/altcp.h>
+
+#include "host/types.h"
+
+/* What the owner's `err` hears if the two ends have no key in common. */
+#define TLS_PCB_KEYS_DIFFER ERR_VAL
+
+/* The layer over a new pcb, which is to connect. NULL: no memory; `inner` stays the caller's. */
+struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner);
+
+/* The connections of `listener` get the layer: `accept` is called with `arg` and the new pcb. Returns 0 or -ENOMEM. */
+int tls_pcb_listen(struct altcp_pcb *listener, void *arg, altcp_accept_fn accept);
+
+/* The name that a client has said, and that its key allows; "": we are the client; NULL: the pcb has no such layer. */
+const char *tls_pcb_peer(const struct altcp_pcb *pcb);

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Hypervisors that know each other by keys (docs/keys.md): who has one moves guests, and nobody else; and nobody reads
+what passes between them.
+"""
+
+import contextlib
+import re
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+from machine import PROGRAM, ROOT, vm
+from migration import Site, beats, move
+from test_migrate_port import header, new_id
+
+MKKEYS = ROOT / "tools/mkkeys"
+PORT = 4900
+SUITE = "ECDHE-PSK-CHACHA20-POLY1305"
+MOVER = vm("mover", "mover.elf", memory="16M", cmdline="pages=2000")
+# Of a move in the clear: of its header, the guest's name, and what stands in the guest's memory.
+SECRETS = [b"GODWITMG", b"mover", b"strayed"]
+
+
+def mkkeys(command, keyring):
+    return subprocess.run([MKKEYS, command, keyring], stderr=subprocess.PIPE, text=True, timeout=PROGRAM)
+
+
+@pytest.fixture
+def keyring(tmp_path):
+    assert mkkeys("new", tmp_path / "keyring").returncode == 0
+    return tmp_path / "keyring"
+
+
+class Tap:
+    """All that passes to and from the migration port of a host, while the context lasts."""
+
+    def __init__(self, net, host):
+        self.socket = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 26)
+        self.socket.settimeout(0.2)
+        self.socket.bind((host.tap, 3))
+        self.bytes, self.found, self.over = 0, set(), False
+        self.thread = threading.Thread(target=self.listen)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        self.thread.join()
+        self.socket.close()
+
+    def listen(self):
+        while True:
+            try:
+                frame = self.socket.recv(1 << 16)
+            except TimeoutError:
+                if self.over:
+                    return
+                continue
+            if frame[12:14] == b"\x08\x00" and frame[23] == 6 and PORT in struct.unpack_from("!HH", frame, 34):
+                self.bytes += len(frame)
+                self.found |= {secret for secret in SECRETS if secret in frame}
+
+
+def test_a_move(tmp_path, keyring):
+    """There and back; whoever is on the wire sees none of it. The same eye sees all of a move without keys."""
+    with Site(tmp_path / "site") as site:
+        site.boot(MOVER, keyring=keyring)
+        with Tap(site.net, site.b) as tap:
+            move(site.a, site.b, "mover", "verify")
+        assert tap.bytes > 500000 and tap.found == set()
+        assert re.search(r"10\.9\.0\.2:\d+ is host-a", site.b.machine.log)
+        move(site.b, site.a, "mover", "post-copy")
+        beats(site.a)
+
+
+def test_no_key(tmp_path, keyring):
+    """The eye of the test above; and a hypervisor without keys neither takes guests of one with keys, nor brings it
+    one."""
+    with Site(tmp_path / "site") as site:
+        site.boot(MOVER)
+        with Tap(site.net, site.b) as tap:
+            move(site.a, site.b, "mover")
+        assert tap.found == set(SECRETS)
+        site.a.machine.stop()
+        site.a.boot(keyring=keyring)
+        site.a.ready()
+        site.b.begin("mover", site.a)
+        assert site.b.wait_status("mover", "failed")["error"]
+        site.a.machine.wait("speaks no TLS that is taken here", PROGRAM)
+        beats(site.b)
+
+
+def test_another_key(tmp_path, keyring):
+    """A guest does not go to a host that has another key, and stays as it is. When the keys of the two are changed one
+    by one, there is no moment at which they don't know each other."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(keyring.read_bytes())
+    with Site(tmp_path / "site") as site:
+        assert mkkeys("new", new).returncode == 0
+        site.a.boot(MOVER, keyring=keyring)
+        site.b.boot(keyring=new)
+        site.a.ready()
+        site.b.ready()
+        site.a.begin("mover", site.b)
+        assert "no key in common" in site.a.wait_status("mover", "failed")["reason"]
+        site.b.machine.wait("10.9.0.2: has no key in common with us", PROGRAM)
+        beats(site.a)
+        site.b.machine.stop()
+        both = tmp_path / "both"
+        both.write_text(new.read_text() + old.read_text())
+        site.b.boot(keyring=both)
+        site.b.ready()
+        move(site.a, site.b, "mover")
+        beats(site.b)
+
+
+def s_client(site, host, identity, key, *arguments, say=b""):
+    """What OpenSSL's client hears."""
+    command = ["openssl", "s_client", "-connect", f"{host.address}:{PORT}", "-tls1_2", "-cipher", SUITE, "-psk",
+               key, "-psk_identity", identity, "-quiet", *arguments]
+    done = subprocess.run([*site.net.enter, *command], input=say, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=PROGRAM)
+    return done.stdout, done.stderr.decode()
+
+
+def identity_of(keyring, name):
+    """As docs/keys.md says: the name, and which key."""
+    key = bytes.fromhex(keyring.read_text().split()[1])
+    script = ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", f"hexkey:{key.hex()}"]
+    done = subprocess.run(script, input=b"godwit key id", stdout=subprocess.PIPE, check=True)
+    return f"{name}#{done.stdout.split()[-1][:8].decode()}", key.hex()
+
+
+def test_openssl(tmp_path, keyring):
+    """Another implementation is understood if it has the key, speaks this suite, and nothing else."""
+    with Site(tmp_path / "site") as site:
+        site.a.boot(keyring=keyring)
+        site.a.ready()
+        identity, key = identity_of(keyring, "tester")
+        said, words = s_client(site, site.a, identity, key, say=header(new_id(), versions=(77, 78)))
+        assert said.startswith(b"GODWITMG"), words
+        assert " is tester" in site.a.machine.log
+        for wrong in ((identity, key[:-1] + ("0" if key[-1] != "0" else "1")), ("tester#00000000", key),
+                      ("tester", key)):
+            said, words = s_client(site, site.a, *wrong, say=header(new_id()))
+            assert said == b"" and "alert" in words, (wrong, said, words)
+        for other in (("-cipher", "ECDHE-PSK-AES256-CBC-SHA384:PSK-AES128-GCM-SHA256:DHE-PSK-CHACHA20-POLY1305"),
+                      ("-no_tls1_2", "-tls1_3"), ("-no_tls1_2", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"),
+                      ("-groups", "P-256")):
+            said, words = s_client(site, site.a, identity, key, *other, say=header(new_id()))
+            assert said == b"" and "GODWITMG" not in words, (other, said, words)
+
+
+def test_keyrings(tmp_path, keyring):
+    """mkkeys: nobody else may read what it makes, and it destroys nothing."""
+    first = keyring.read_text()
+    assert keyring.stat().st_mode & 0o777 == 0o600
+    assert mkkeys("new", keyring).returncode == 2
+    assert mkkeys("drop", keyring).returncode == 2
+    assert keyring.read_text() == first
+    assert mkkeys("add", keyring).returncode == 0
+    assert len(keyring.read_text().split()) == 4 and keyring.read_text().startswith(first)
+    assert mkkeys("add", keyring).returncode == 2
+    assert mkkeys("swap", keyring).returncode == 0
+    assert keyring.read_text().endswith(first)
+    assert mkkeys("drop", keyring).returncode == 0
+    assert len(keyring.read_text().split()) == 2 and keyring.read_text() != first
+
+
+def test_a_wrong_keyring(tmp_path, keyring):
+    """A machine that was told to use keys does not go on without."""
+    keyring.write_text("group 0815\n")
+    with Site(tmp_path / "site") as site, contextlib.suppress(AssertionError):
+        site.a.boot(keyring=keyring)
+        site.a.machine.wait("end status=1", 240)
+        assert "keys: keyring:1: not a key, expected 64 hexadecimal digits" in site.a.machine.log
+        return
+    raise AssertionError(site.a.machine.log[-2000:])

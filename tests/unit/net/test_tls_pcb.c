@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Streams over TLS (net/tls_pcb.h), from one end to the other: lwIP is real, both ends are here, and what goes between
+ * them passes through the test. They share the keyring. */
+/* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_stream.c net/tcp_address.c net/csum.c */
+/* sources: net/tls_pcb.c net/tls_in.c net/tls_out.c tls/handshake.c tls/seal.c tls/keyring.c */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: tests/unit/tcp_rig.c tests/unit/stubs.c */
+#include "tls/keyring.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <lwip/altcp_tcp.h>
+#include <lwip/ip4.h>
+#include <lwip/netif.h>
+#include <lwip/priv/tcp_priv.h>
+
+#include "net/tcp_pcb.h"
+#include "net/tcp_stream.h"
+#include "tests/unit/tcp_rig.h"
+
+#define PORT 4950
+#define BULK 300000
+#define MARK "a word that nobody may read on the way"
+#define KEY_A "group 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define KEY_B "group f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+static const struct tcp_address here = { .bytes = { 127, 0, 0, 1 }, .port = PORT };
+static struct tcp_stream *client, *server;
+static u8 bulk[BULK], arrived[BULK];
+
+/* The way. */
+static struct {
+    bool seen;        /* the mark has passed */
+    size_t corrupt;   /* packets with more than so many bytes have one of them changed; 0: none */
+    unsigned changed; /* packets */
+} way;
+
+static struct netif *loop(void)
+{
+    struct netif *netif = netif_list;
+
+    while (netif->name[0] != 'l')
+        netif = netif->next;
+    return netif;
+}
+
+/* One packet goes its way. False: there is none. */
+static bool pass(void)
+{
+    struct netif *netif = loop();
+    struct pbuf *p = netif->loop_first;
+    u8 *bytes = p ? p->payload : NULL;
+
+    if (!p)
+        return false;
+    assert_int_equal(p->len, p->tot_len);
+    netif->loop_first = p->next;
+    if (!p->next)
+        netif->loop_last = NULL;
+    p->next = NULL;
+    netif->loop_cnt_current--;
+    way.seen |= memmem(bytes, p->len, MARK, strlen(MARK)) != NULL;
+    if (way.corrupt && p->len > way.corrupt) {
+        bytes[p->len - 20] ^= 1;
+        way.changed++;
+    }
+    assert_int_equal(ip4_input(p, netif), ERR_OK);
+    return true;
+}
+
+static void accepted(struct tcp_stream *stream)
+{
+    server = stream;
+}
+
+static int group_setup(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < BULK; i++)
+        bulk[i] = (u8)(i * 13 + (i >> 8));
+    for (size_t i = 0; i + 4096 < BULK; i += 4096)
+        memcpy(bulk + i, MARK, strlen(MARK));
+    if (tcp_rig_init())
+        return -1;
+    NETIF_SET_CHECKSUM_CTRL(loop(), NETIF_CHECKSUM_DISABLE_ALL);
+    return tcp_stream_listen(PORT, TCP_PEERS, accepted);
+}
+
+static void ring(const char *text)
+{
+    struct keyring_fault fault;
+
+    assert_int_equal(keyring_read(text, strlen(text), "alpha", &fault), 0);
+}
+
+/* Let this many ticks of TCP's fast timer pass. */
+static void turns(unsigned count)
+{
+    while (count-- > 0) {
+        do
+            tcp_stream_push_all();
+        while (pass());
+        tcp_rig.now += TCP_TMR_INTERVAL * 1000000ULL;
+        tcp_tmr();
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    client = server = NULL;
+    memset(&way, 0, sizeof(way));
+    ring(KEY_A);
+    return 0;
+}
+
+/* Each test frees its streams; then no pcb, half of one or record is left (address sanitizer sees the latter). */
+static int teardown(void **state)
+{
+    if (client)
+        tcp_stream_abort(client);
+    if (server)
+        tcp_stream_abort(server);
+    turns(4);
+    return tcp_rig_clear(state);
+}
+
+static void dial(enum tcp_trust trust)
+{
+    assert_int_equal(tcp_stream_connect(&here, trust, &client), 0);
+    turns(2);
+}
+
+/* Move bytes as fast as they go. */
+static void carry(struct tcp_stream *from, struct tcp_stream *to, bool stable)
+{
+    size_t sent = 0, got = 0;
+
+    memset(arrived, 0, sizeof(arrived));
+    for (unsigned i = 0; got < BULK; i++) {
+        size_t part = i % 3 ? 4096 : 16;
+        long done = 0;
+
+        assert_true(i < 100000);
+        if (sent < BULK)
+            done = tcp_stream_send(from, bulk + sent, part < BULK - sent ? part : BULK - sent, stable);
+        assert_true(done >= 0 || done == -EAGAIN);
+        sent += done > 0 ? (size_t)done : 0;
+        if (i % 7 == 0)
+            turns(1);
+        while ((done = tcp_stream_receive(to, arrived + got, BULK - got)) > 0)
+            got += (size_t)done;
+    }
+    assert_memory_equal(arrived, bulk, BULK);
+    turns(4);
+    assert_int_equal(tcp_stream_unacknowledged(from), 0);
+}
+
+static void test_exchange(void **state)
+{
+    (void)state;
+    dial(TCP_PEERS);
+    assert_int_equal(tcp_stream_state(client), 0);
+    assert_non_null(server);
+    assert_string_equal(tcp_stream_peer_name(server), "alpha");
+    carry(client, server, true);
+    carry(server, client, false);
+    assert_false(way.seen);
+}
+
+/* What the test's eye would see without TLS. */
+static void test_the_mark_is_seen_in_the_clear(void **state)
+{
+    (void)state;
+    dial(TCP_ANYBODY);
+    tcp_stream_send(client, bulk, 4096, false);
+    turns(1);
+    assert_true(way.seen);
+    assert_null(server);
+}
+
+/* A close comes behind all bytes, and all is freed when both have closed. */
+static void test_close(void **state)
+{
+    u8 bytes[100];
+
+    (void)state;
+    dial(TCP_PEERS);
+    assert_int_equal(tcp_stream_send(client, bulk, 50, false), 50);
+    tcp_stream_close(client);
+    client = NULL;
+    turns(4);
+    assert_int_equal(tcp_stream_receive(server, bytes, sizeof(bytes)), 50);
+    assert_int_equal(tcp_stream_receive(server, bytes, sizeof(bytes)), -EPIPE);
+    tcp_stream_close(server);
+    server = NULL;
+    turns(8);
+    assert_int_equal(tcp_rig_length(tcp_active_pcbs), 0);
+}
+
+static void test_keys_differ(void **state)
+{
+    (void)state;
+    assert_int_equal(tcp_stream_connect(&here, TCP_PEERS, &client), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(pass()); /* TCP has connected them, and the client has begun */
+    ring(KEY_B);
+    turns(4);
+    assert_int_equal(tcp_stream_state(client), -EACCES);
+    assert_null(server);
+}
+
+/* A peer that speaks no TLS, whatever it says, is never heard; and one that says nothing is not waited for. */
+static void test_plain_client(void **state)
+{
+    (void)state;
+    dial(TCP_ANYBODY);
+    tcp_stream_send(client, "GODWITMG", 8, false);
+    turns(4);
+    assert_null(server);
+    assert_int_equal(tcp_stream_receive(client, arrived, 1), -EPIPE);
+}
+
+static void test_silent_client(void **state)
+{
+    (void)state;
+    dial(TCP_ANYBODY);
+    turns(5000 / TCP_TMR_INTERVAL + 20);
+    assert_null(server);
+    assert_int_not_equal(tcp_stream_receive(client, arrived, 1), -EAGAIN);
+}
+
+/* One byte is changed on the way: the connection ends, and none of the record is believed. */
+static void test_changed_on_the_way(void **state)
+{
+    (void)state;
+    dial(TCP_PEERS);
+    way.corrupt = 1000;
+    assert_int_equal(tcp_stream_send(client, bulk, 8192, true), 8192);
+    turns(4);
+    assert_true(way.changed > 0);
+    assert_int_equal(tcp_stream_receive(server, arrived, 1), -ECONNRESET);
+    assert_int_equal(tcp_stream_state(client), -ECONNRESET);
+}
+
+static struct tcp_pcb *pcb_to(u16_t port)
+{
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
+        if (pcb->remote_port == port)
+            return pcb;
+    return NULL;
+}
+
+/* Somebody ends the TCP connection in the client's name: that is not the end of what the client had to say. */
+static void test_cut_off(void **state)
+{
+    (void)state;
+    dial(TCP_PEERS);
+    tcp_stream_send(client, bulk, 100, false);
+    turns(1);
+    tcp_shutdown(pcb_to(PORT), 0, 1);
+    turns(4);
+    assert_int_equal(tcp_stream_receive(server, arrived, sizeof(arrived)), 100);
+    assert_int_equal(tcp_stream_receive(server, arrived, 1), -ECONNRESET);
+}
+
+/* Nine that begin a handshake: the first gives way, and a tenth that has the key is served. */
+static void test_flood(void **state)
+{
+    struct tcp_stream *flood[9];
+
+    (void)state;
+    for (unsigned i = 0; i < 9; i++) {
+        dial(TCP_ANYBODY);
+        flood[i] = client;
+    }
+    assert_int_equal(tcp_stream_state(flood[0]), -ECONNRESET);
+    for (unsigned i = 1; i < 9; i++)
+        assert_int_equal(tcp_stream_state(flood[i]), 0);
+    dial(TCP_PEERS);
+    assert_int_equal(tcp_stream_state(client), 0);
+    assert_non_null(server);
+    for (unsigned i = 0; i < 9; i++)
+        tcp_stream_abort(flood[i]);
+}
+
+/* A connection that is closed at once, and one that is aborted inside of lwIP's callback of its arrival. */
+static void abort_at_once(struct tcp_stream *stream)
+{
+    tcp_stream_abort(stream);
+}
+
+static void test_aborted_at_once(void **state)
+{
+    const struct tcp_address there = { .bytes = { 127, 0, 0, 1 }, .port = PORT + 1 };
+
+    (void)state;
+    assert_int_equal(tcp_stream_listen(PORT + 1, TCP_PEERS, abort_at_once), 0);
+    assert_int_equal(tcp_stream_connect(&there, TCP_PEERS, &client), 0);
+    turns(4);
+    assert_int_equal(tcp_stream_state(client), -ECONNREFUSED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_exchange, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_mark_is_seen_in_the_clear, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_close, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_keys_differ, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_plain_client, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_silent_client, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_changed_on_the_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_aborted_at_once, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, group_setup, NULL);
+}

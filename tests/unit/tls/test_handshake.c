@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Two ends in one process, with a pipe in memory between them. They share the keyring, which the test changes. */
+/* sources: tls/handshake.c tls/keyring.c tls/seal.c tls/random.c tests/unit/stubs.c */
+/* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+#include "tls/handshake.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define KEY_A "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define KEY_B "f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+struct pipe {
+    u8 bytes[8192];
+    size_t len, taken;
+};
+
+/* An end sends into `out` and receives from `in`. */
+struct end {
+    struct pipe *out, *in;
+    struct handshake *handshake;
+    int err;
+};
+
+static struct pipe there, back;
+static struct end client = { .out = &there, .in = &back }, server = { .out = &back, .in = &there };
+
+static long put(void *ctx, const void *bytes, size_t len)
+{
+    struct pipe *out = ((struct end *)ctx)->out;
+
+    assert_true(out->len + len <= sizeof(out->bytes));
+    memcpy(out->bytes + out->len, bytes, len);
+    out->len += len;
+    return (long)len;
+}
+
+/* A byte at a time: each step must bear it. */
+static long get(void *ctx, void *bytes, size_t len)
+{
+    struct pipe *in = ((struct end *)ctx)->in;
+
+    (void)len;
+    if (in->taken == in->len)
+        return -EAGAIN;
+    *(u8 *)bytes = in->bytes[in->taken++];
+    return 1;
+}
+
+static const struct handshake_ops ops = { put, get };
+
+static void ring(const char *text)
+{
+    struct keyring_fault fault;
+
+    assert_int_equal(keyring_read(text, strlen(text), "alpha", &fault), 0);
+}
+
+static void begin(struct end *end, bool is_server)
+{
+    end->handshake = handshake_begin(is_server, &ops, end);
+    assert_non_null(end->handshake);
+    end->err = -EAGAIN;
+}
+
+static void step(struct end *end)
+{
+    if (end->err == -EAGAIN)
+        end->err = handshake_step(end->handshake);
+}
+
+/* Both go on until nothing moves. */
+static void run(void)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        step(&client);
+        step(&server);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&there, 0, sizeof(there));
+    memset(&back, 0, sizeof(back));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    handshake_free(client.handshake);
+    handshake_free(server.handshake);
+    return 0;
+}
+
+static size_t sealed(struct seal *seal, u8 *record, const void *bytes, size_t len)
+{
+    seal_begin(seal);
+    seal_add(seal, record + SEAL_HEADER, bytes, len);
+    return seal_end(seal, SEAL_DATA, record, len);
+}
+
+static void agree(void **state)
+{
+    struct handshake_result at_client, at_server;
+    u8 record[SEAL_HEADER + 5 + SEAL_TAG];
+
+    (void)state;
+    ring("group " KEY_A "\n");
+    begin(&client, false);
+    begin(&server, true);
+    run();
+    assert_int_equal(client.err, 0);
+    assert_int_equal(server.err, 0);
+    assert_int_equal(there.taken, there.len);
+    assert_int_equal(back.taken, back.len);
+    handshake_take(client.handshake, &at_client);
+    handshake_take(server.handshake, &at_server);
+    assert_string_equal(at_server.peer, "alpha");
+    assert_string_equal(at_client.peer, "");
+
+    assert_int_equal(sealed(&at_client.out, record, "hello", 5), sizeof(record));
+    assert_int_equal(seal_length(record), 5 + SEAL_TAG);
+    unseal_begin(&at_server.in, record);
+    unseal_hash(&at_server.in, record + SEAL_HEADER, 5);
+    assert_int_equal(unseal_end(&at_server.in, record + SEAL_HEADER + 5), 0);
+    unseal_decrypt(&at_server.in, record + SEAL_HEADER, 5);
+    assert_memory_equal(record + SEAL_HEADER, "hello", 5);
+}
+
+/* The client has the key of the identity's name, but not its bytes: a wrong key with the same short hash can't be made
+ * here, so the keyring changes under the server once the client has spoken. */
+static void wrong_key(void **state)
+{
+    (void)state;
+    ring("group " KEY_A);
+    begin(&client, false);
+    begin(&server, true);
+    ring("group " KEY_B);
+    run();
+    assert_int_equal(server.err, -EACCES);
+    assert_int_equal(client.err, -EACCES);
+}
+
+/* While keys are changed, a server takes both. */
+static void second_key(void **state)
+{
+    (void)state;
+    ring("group " KEY_B);
+    begin(&client, false);
+    begin(&server, true);
+    ring("# new\ngroup " KEY_A "\n\n# old\ngroup " KEY_B "\n");
+    run();
+    assert_int_equal(server.err, 0);
+    assert_int_equal(client.err, 0);
+}
+
+/* A peer that speaks the stream without TLS. */
+static void plain(void **state)
+{
+    (void)state;
+    ring("group " KEY_A);
+    begin(&client, false);
+    begin(&server, true);
+    put(&client, "GODWITMG\1\0\1\0", 12);
+    step(&server);
+    assert_int_equal(server.err, -EPROTO);
+}
+
+/* Somebody between them changes a byte, any one of the handshake's: they never agree, and nothing else happens. */
+static void changed(void **state)
+{
+    size_t total = 0;
+
+    (void)state;
+    ring("group " KEY_A);
+    for (size_t at = 0; !total || at < total; at += 7) {
+        setup(state);
+        begin(&client, false);
+        begin(&server, true);
+        for (unsigned i = 0; i < 20; i++) {
+            size_t before = there.len;
+
+            step(&client);
+            if (total && at >= before && at < there.len)
+                there.bytes[at] ^= 0x40;
+            step(&server);
+        }
+        if (total)
+            assert_false(!client.err && !server.err);
+        else
+            total = there.len;
+        teardown(state);
+    }
+    begin(&client, false);
+    begin(&server, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(agree, setup, teardown),
+        cmocka_unit_test_setup_teardown(wrong_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(second_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(plain, setup, teardown),
+        cmocka_unit_test_setup_teardown(changed, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

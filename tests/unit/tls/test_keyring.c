@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: tls/keyring.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: tests/unit/stubs.c */
+#include "tls/keyring.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define A "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define B "f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+static struct keyring_fault fault;
+
+static int reads(const char *text)
+{
+    /* Not one byte beyond the text is looked at: address sanitizer watches. */
+    size_t len = strlen(text);
+    char *copy = malloc(len ? len : 1);
+    int err;
+
+    memcpy(copy, text, len);
+    err = keyring_read(copy, len, "alpha", &fault);
+    free(copy);
+    return err;
+}
+
+static const u8 *find(const char *identity, char name[KEYRING_NAME])
+{
+    return keyring_find((const u8 *)identity, strlen(identity), name);
+}
+
+static void test_one_key(void **state)
+{
+    char identity[KEYRING_IDENTITY], name[KEYRING_NAME];
+    const u8 *key;
+
+    (void)state;
+    assert_int_equal(reads("# made today\n\ngroup " A "\n"), 0);
+    assert_true(keyring_present());
+    keyring_offer(identity, &key);
+    assert_memory_equal(identity, "alpha#", 6);
+    assert_int_equal(strlen(identity), 14);
+    for (unsigned i = 0; i < KEYRING_KEY; i++)
+        assert_int_equal(key[i], i);
+    assert_ptr_equal(find(identity, name), key);
+    assert_string_equal(name, "alpha");
+    assert_null(strstr(A, identity + 6)); /* the id is none of the key's bytes */
+}
+
+/* The first is offered; identities of both are known. */
+static void test_two_keys(void **state)
+{
+    char old[KEYRING_IDENTITY], new[KEYRING_IDENTITY], name[KEYRING_NAME];
+    const u8 *key;
+
+    (void)state;
+    assert_int_equal(reads("group " B), 0);
+    keyring_offer(old, &key);
+    assert_int_equal(reads("group " A "\ngroup " B), 0);
+    keyring_offer(new, &key);
+    assert_int_equal(key[0], 0);
+    assert_string_not_equal(old, new);
+    assert_int_equal(find(old, name)[0], 0xf0);
+    assert_int_equal(find(new, name)[0], 0);
+}
+
+static void test_identities(void **state)
+{
+    static const char *const forms[] = { "%s",      "#%s",       "-x#%s",     "a b#%s",
+                                         "alpha%s", "alpha##%s", "alpha#%s0", "0123456789012345678901234567890x#%s" };
+    char identity[KEYRING_IDENTITY], name[KEYRING_NAME], text[80];
+    const u8 *key;
+
+    (void)state;
+    assert_int_equal(reads("group " A), 0);
+    keyring_offer(identity, &key);
+    for (unsigned i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        snprintf(text, sizeof(text), forms[i], identity + 6);
+        assert_null(find(text, name));
+    }
+    assert_null(find("", name));
+    assert_null(find("alpha#00000000", name));
+    snprintf(text, sizeof(text), "0123456789012345678901234567890#%s", identity + 6);
+    assert_ptr_equal(find(text, name), key);
+    memcpy(text, identity, sizeof(identity));
+    text[2] = '\0';
+    assert_null(keyring_find((const u8 *)text, 14, name));
+}
+
+static void test_faults(void **state)
+{
+    static const struct {
+        const char *text, *words;
+        unsigned line;
+    } wrong[] = {
+        { "", "no key, expected group and a key", 0 },
+        { "# nothing\n", "no key, expected group and a key", 0 },
+        { "group " A "\nGroup " B, "expected group and a key", 2 },
+        { "group", "expected group and a key", 1 },
+        { "group ", "not a key, expected 64 hexadecimal digits", 1 },
+        { "\ngroup " A "0", "not a key, expected 64 hexadecimal digits", 2 },
+        { "group " A "\r\n", "not a key, expected 64 hexadecimal digits", 1 },
+        { "group g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+          "not a key, expected 64 hexadecimal digits", 1 },
+        { "group " A "\ngroup " A, "the same key again", 2 },
+        { "group " A "\ngroup " B "\n#\ngroup " A, "too many keys, expected one or two", 4 },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(reads(wrong[i].text), -EINVAL);
+        assert_string_equal(fault.words, wrong[i].words);
+        assert_int_equal(fault.line, wrong[i].line);
+        assert_false(keyring_present());
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_key),
+        cmocka_unit_test(test_two_keys),
+        cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_faults),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

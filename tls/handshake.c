@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tls/handshake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mbedtls/platform_util.h>
+#include <mbedtls/ssl.h>
+
+#include "host/panic.h"
+#include "tls/random.h"
+
+/* The Finished of each side is its record 0 under the new keys. */
+#define FIRST_SEQ 1
+
+struct handshake {
+    mbedtls_ssl_config config; /* of its own: a keyring may change under others */
+    mbedtls_ssl_context ssl;
+    const struct handshake_ops *ops;
+    void *ctx;
+    bool server;
+    int err; /* of the ops; 0: none */
+    bool refused;
+    u8 keys[2 * (SEAL_KEY + SEAL_IV)]; /* of the client and of the server, then their IVs */
+    char peer[KEYRING_NAME];
+};
+
+static const int suites[] = { MBEDTLS_TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, 0 };
+static const mbedtls_ecp_group_id curves[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_NONE };
+
+static int export_keys(void *ctx, const unsigned char *master, const unsigned char *block, size_t mac_len,
+                       size_t key_len, size_t iv_len)
+{
+    struct handshake *handshake = ctx;
+
+    (void)master;
+    assert(mac_len == 0 && key_len == SEAL_KEY && iv_len == SEAL_IV);
+    memcpy(handshake->keys, block, sizeof(handshake->keys));
+    return 0;
+}
+
+/* A client says who it is, and which key it has. */
+static int find_key(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *identity, size_t len)
+{
+    struct handshake *handshake = ctx;
+    const u8 *key = keyring_find(identity, len, handshake->peer);
+
+    handshake->refused = !key;
+    return key ? mbedtls_ssl_set_hs_psk(ssl, key, KEYRING_KEY) : -1;
+}
+
+/* Say as a client who we are, and which key we have. */
+static int offer(mbedtls_ssl_config *config)
+{
+    char identity[KEYRING_IDENTITY];
+    const u8 *key;
+
+    keyring_offer(identity, &key);
+    return mbedtls_ssl_conf_psk(config, key, KEYRING_KEY, (const u8 *)identity, strlen(identity));
+}
+
+static int configure(struct handshake *handshake)
+{
+    mbedtls_ssl_config *config = &handshake->config;
+
+    mbedtls_ssl_conf_endpoint(config, handshake->server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT);
+    mbedtls_ssl_conf_transport(config, MBEDTLS_SSL_TRANSPORT_STREAM);
+    mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+    mbedtls_ssl_conf_max_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+    mbedtls_ssl_conf_ciphersuites(config, suites);
+    mbedtls_ssl_conf_curves(config, curves);
+    mbedtls_ssl_conf_extended_master_secret(config, MBEDTLS_SSL_EXTENDED_MS_ENABLED);
+    mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
+    mbedtls_ssl_conf_export_keys_cb(config, export_keys, handshake);
+    if (!handshake->server)
+        return offer(config);
+    mbedtls_ssl_conf_psk_cb(config, find_key, handshake);
+    return 0;
+}
+
+/* What an op returned, as mbedTLS wants to hear it. */
+static int told(struct handshake *handshake, long done, int again)
+{
+    if (done > 0)
+        return (int)done;
+    if (done == -EAGAIN)
+        return again;
+    handshake->err = (int)done;
+    return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+}
+
+static int send(void *ctx, const unsigned char *bytes, size_t len)
+{
+    struct handshake *handshake = ctx;
+
+    return told(handshake, handshake->ops->send(handshake->ctx, bytes, len), MBEDTLS_ERR_SSL_WANT_WRITE);
+}
+
+static int receive(void *ctx, unsigned char *bytes, size_t len)
+{
+    struct handshake *handshake = ctx;
+
+    return told(handshake, handshake->ops->receive(handshake->ctx, bytes, len), MBEDTLS_ERR_SSL_WANT_READ);
+}
+
+struct handshake *handshake_begin(bool server, const struct handshake_ops *ops, void *ctx)
+{
+    struct handshake *handshake = calloc(1, sizeof(*handshake));
+
+    if (!handshake)
+        return NULL;
+    handshake->ops = ops;
+    handshake->ctx = ctx;
+    handshake->server = server;
+    mbedtls_ssl_config_init(&handshake->config);
+    mbedtls_ssl_init(&handshake->ssl);
+    if (configure(handshake) || mbedtls_ssl_setup(&handshake->ssl, &handshake->config)) {
+        handshake_free(handshake);
+        return NULL;
+    }
+    mbedtls_ssl_set_bio(&handshake->ssl, handshake, send, receive, NULL);
+    return handshake;
+}
+
+/* An alert of the peer, or a record of it that is not under our key: it has another key. Before keys matter both mean
+ * that the peer wants something else. */
+static bool keys_differ(const struct handshake *handshake, int err)
+{
+    return handshake->refused || (handshake->ssl.state >= MBEDTLS_SSL_CLIENT_CHANGE_CIPHER_SPEC &&
+                                  (err == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE || err == MBEDTLS_ERR_SSL_INVALID_MAC));
+}
+
+int handshake_step(struct handshake *handshake)
+{
+    int err = mbedtls_ssl_handshake(&handshake->ssl);
+
+    if (!err)
+        return 0;
+    if (err == MBEDTLS_ERR_SSL_WANT_READ || err == MBEDTLS_ERR_SSL_WANT_WRITE)
+        return -EAGAIN;
+    if (handshake->err)
+        return handshake->err;
+    if (err == MBEDTLS_ERR_SSL_ALLOC_FAILED)
+        return -ENOMEM;
+    return keys_differ(handshake, err) ? -EACCES : -EPROTO;
+}
+
+void handshake_take(struct handshake *handshake, struct handshake_result *result)
+{
+    const u8 *key[2] = { handshake->keys, handshake->keys + SEAL_KEY };
+    const u8 *iv[2] = { handshake->keys + 2 * SEAL_KEY, handshake->keys + 2 * SEAL_KEY + SEAL_IV };
+    bool server = handshake->server;
+
+    seal_init(&result->out, key[server], iv[server], FIRST_SEQ);
+    seal_init(&result->in, key[!server], iv[!server], FIRST_SEQ);
+    memcpy(result->peer, handshake->peer, sizeof(result->peer));
+}
+
+void handshake_free(struct handshake *handshake)
+{
+    mbedtls_ssl_free(&handshake->ssl);
+    mbedtls_ssl_config_free(&handshake->config);
+    mbedtls_platform_zeroize(handshake, sizeof(*handshake));
+    free(handshake);
+}

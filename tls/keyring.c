@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An identity is NAME#ID. The ID is the beginning of a hash of the key: it tells which of two keys is meant, and
+ * nothing about either. So it is compared like any text; secrets are compared by the handshake alone.
+ */
+#include "tls/keyring.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <mbedtls/md.h>
+#include <mbedtls/platform_util.h>
+
+#include "config/config.h"
+#include "host/bits.h"
+#include "host/panic.h"
+
+#define KEYS 2
+#define ID 4 /* bytes of the hash */
+
+static struct group_key {
+    u8 key[KEYRING_KEY];
+    char id[2 * ID + 1];
+} keys[KEYS];
+static unsigned count;
+static char our_name[KEYRING_NAME];
+
+bool keyring_present(void)
+{
+    return count > 0;
+}
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+static bool hex(const char *text, size_t len, u8 key[KEYRING_KEY])
+{
+    if (len != 2 * KEYRING_KEY)
+        return false;
+    for (unsigned i = 0; i < KEYRING_KEY; i++) {
+        int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        key[i] = (u8)(high << 4 | low);
+    }
+    return true;
+}
+
+static void name_key(struct group_key *key)
+{
+    static const char use[] = "godwit key id";
+    u8 hash[MBEDTLS_MD_MAX_SIZE];
+    int err = mbedtls_md_hmac(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), key->key, KEYRING_KEY, (const u8 *)use,
+                              sizeof(use) - 1, hash);
+
+    assert(!err);
+    snprintf(key->id, sizeof(key->id), "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
+}
+
+/* A line, without its end. Returns NULL, or what is wrong. */
+static const char *take_line(const char *line, size_t len)
+{
+    static const char word[] = "group ";
+    const size_t before = sizeof(word) - 1;
+
+    if (len == 0 || *line == '#')
+        return NULL;
+    if (len < before || memcmp(line, word, before))
+        return "expected group and a key";
+    if (count == KEYS)
+        return "too many keys, expected one or two";
+    if (!hex(line + before, len - before, keys[count].key))
+        return "not a key, expected 64 hexadecimal digits";
+    name_key(&keys[count]);
+    if (count == 1 && !memcmp(keys[0].key, keys[1].key, KEYRING_KEY))
+        return "the same key again";
+    count++;
+    return NULL;
+}
+
+static int refuse(struct keyring_fault *fault, unsigned line, const char *words)
+{
+    mbedtls_platform_zeroize(keys, sizeof(keys));
+    count = 0;
+    *fault = (struct keyring_fault){ line, words };
+    return -EINVAL;
+}
+
+int keyring_read(const char *text, size_t len, const char *name, struct keyring_fault *fault)
+{
+    unsigned number = 0;
+
+    count = 0;
+    snprintf(our_name, sizeof(our_name), "%s", name);
+    while (len > 0) {
+        const char *end = memchr(text, '\n', len), *wrong;
+        size_t line = end ? (size_t)(end - text) : len;
+
+        number++;
+        wrong = take_line(text, line);
+        if (wrong)
+            return refuse(fault, number, wrong);
+        text += line + (end != NULL);
+        len -= line + (end != NULL);
+    }
+    return count ? 0 : refuse(fault, 0, "no key, expected group and a key");
+}
+
+void keyring_offer(char identity[KEYRING_IDENTITY], const u8 **key)
+{
+    snprintf(identity, KEYRING_IDENTITY, "%s#%s", our_name, keys[0].id);
+    *key = keys[0].key;
+}
+
+const u8 *keyring_find(const u8 *identity, size_t len, char name[KEYRING_NAME])
+{
+    const size_t behind = 1 + 2 * ID;
+    size_t before;
+
+    if (len <= behind || len - behind >= KEYRING_NAME || identity[len - behind] != '#')
+        return NULL;
+    before = len - behind;
+    memcpy(name, identity, before);
+    name[before] = '\0';
+    if (memchr(identity, '\0', len) || config_name_fault(name))
+        return NULL;
+    for (unsigned i = 0; i < count; i++)
+        if (!memcmp(identity + before + 1, keys[i].id, 2 * ID))
+            return keys[i].key;
+    return NULL;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The keyring of keys: the secrets by which hypervisors know each other, from a file of the boot volume (docs/keys.md).
+ * Its lines are
+ *
+ *     group KEY       KEY being 64 hexadecimal digits
+ *
+ * once or twice: the first key is offered, both are accepted. Lines that are empty or begin with # say nothing. Host
+ * loop.
+ */
+#pragma once
+
+#include "host/types.h"
+
+#define KEYRING_NAME 32 /* of a hypervisor, with the terminator */
+#define KEYRING_KEY 32
+#define KEYRING_IDENTITY (KEYRING_NAME + 9) /* "name#0123abcd" */
+
+struct keyring_fault {
+    unsigned line; /* 1-based; 0: it is about the whole file */
+    const char *words;
+};
+
+/* Read the file. `name` is this hypervisor's. Returns 0, or -EINVAL with the fault: then there is no keyring. Boot. */
+int keyring_read(const char *text, size_t len, const char *name, struct keyring_fault *fault);
+
+/* Has a keyring been read? */
+bool keyring_present(void);
+
+/* What we say as a client: our identity, which names the key, and the key. */
+void keyring_offer(char identity[KEYRING_IDENTITY], const u8 **key);
+
+/* A client says this identity. Returns its key and its name; NULL: we have no such key, or it says no name. */
+const u8 *keyring_find(const u8 *identity, size_t len, char name[KEYRING_NAME]);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What mbedTLS has: the handshake of one suite, ECDHE-PSK with ChaCha20-Poly1305 in TLS 1.2, and random numbers.
+ * mbedTLS includes this file by its name. No files, no clock, no renegotiation, no tickets, no compression. Its calloc,
+ * free and snprintf are newlib's.
+ */
+#pragma once
+
+#define MBEDTLS_HAVE_ASM         /* multiplication of 64 x 64 bits: general registers only */
+#define MBEDTLS_NO_UDBL_DIVISION /* division of 128 bits would need gcc's library */
+
+/* Random numbers: random.c has the sources. */
+#define MBEDTLS_ENTROPY_C
+#define MBEDTLS_ENTROPY_FORCE_SHA256
+#define MBEDTLS_NO_PLATFORM_ENTROPY
+#define MBEDTLS_HMAC_DRBG_C
+
+/* The suite. */
+#define MBEDTLS_BIGNUM_C
+#define MBEDTLS_ECP_C
+#define MBEDTLS_ECP_DP_CURVE25519_ENABLED
+#define MBEDTLS_ECDH_C
+#define MBEDTLS_SHA256_C
+#define MBEDTLS_MD_C
+#define MBEDTLS_CIPHER_C
+#define MBEDTLS_CHACHA20_C
+#define MBEDTLS_POLY1305_C
+#define MBEDTLS_CHACHAPOLY_C
+
+/* The handshake. Our own records (seal.h) come after it, so its buffers hold flights of handshakes only. */
+#define MBEDTLS_SSL_TLS_C
+#define MBEDTLS_SSL_CLI_C
+#define MBEDTLS_SSL_SRV_C
+#define MBEDTLS_SSL_PROTO_TLS1_2
+#define MBEDTLS_KEY_EXCHANGE_ECDHE_PSK_ENABLED
+#define MBEDTLS_SSL_ALL_ALERT_MESSAGES /* so that a peer with another key hears so */
+#define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
+#define MBEDTLS_SSL_EXPORT_KEYS
+#define MBEDTLS_SSL_IN_CONTENT_LEN 4096
+#define MBEDTLS_SSL_OUT_CONTENT_LEN 4096
+
+#include <mbedtls/check_config.h>
