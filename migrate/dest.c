@@ -224,6 +224,21 @@ void session_end(struct dest_session *session)
     dest_event(session->dest, in, HANDOFF_LINK_LOST, 0, ended);
 }
 
+/* A guest that is to be protected here is brought again and again: is this another one than the last that was refused,
+ * or refused for another reason? */
+static bool is_news(struct dest_session *session, const char *name, enum wire_code code, const char *reason)
+{
+    char text[sizeof(session->dest->refused)], *last = session->dest->refused;
+
+    if (!(session->inbox.header.required & WIRE_FEATURE_PROTECT))
+        return true;
+    snprintf(text, sizeof(text), "%u %s %s", code, name, reason);
+    if (!strcmp(text, last))
+        return false;
+    memcpy(last, text, sizeof(text));
+    return true;
+}
+
 void dest_refuse(struct dest_session *session, enum wire_code code, const char *reason)
 {
     struct incoming *in = session->incoming;
@@ -231,7 +246,7 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
 
     if (in)
         log_left(session->dest, in, reason);
-    if (!in || in->handoff.state == DEST_RECEIVING)
+    if ((!in || in->handoff.state == DEST_RECEIVING) && is_news(session, name, code, reason))
         pr_warn("migrate: %s%srefused: %s", name, name[0] ? " is " : "", reason);
     session->say |= SAY_REFUSED;
     session->refused = (struct wire_refused){ .code = code };

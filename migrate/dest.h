@@ -141,8 +141,9 @@ struct dest {
     struct dest_session session[DEST_SESSIONS];
     struct incoming incoming[DEST_ATTEMPTS];
     u64 stamps;
-    u64 limit, limit_per_host; /* bytes that incoming guests may hold (dest_limit) */
-    u64 noise;                 /* headers with an epoch that nobody believes (epoch_is_noise) */
+    u64 limit, limit_per_host;                 /* bytes that incoming guests may hold (dest_limit) */
+    char refused[WIRE_NAME + WIRE_REASON + 4]; /* the last guest that was to be protected here, and why it was not */
+    u64 noise;                                 /* headers with an epoch that nobody believes (epoch_is_noise) */
 };
 
 void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx);

@@ -120,6 +120,7 @@ void protect_keep(struct dest_session *session)
 void protect_begin(struct dest_session *session)
 {
     session->stage = SESSION_PROTECT;
+    session->dest->refused[0] = '\0';
     report(session->dest, session->incoming, PROTECT_STANDBY, session->incoming->handoff.epoch);
 }
 

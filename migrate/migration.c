@@ -368,7 +368,7 @@ void migration_take(const struct transport *transport, const struct wire_header 
 {
     if (dest_accept(&vm_dest, transport, header, peer))
         pr_warn("connection from %s refused: too many", peer);
-    else
+    else if (!header || !(header->required & WIRE_FEATURE_PROTECT)) /* such a guest is brought again and again */
         pr_info("connection from %s", peer);
 }
 

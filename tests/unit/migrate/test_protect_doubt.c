@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "migrate/source_parts.h"
+#include "tests/unit/stubs.h"
 #include "tests/unit/world_protect.h"
 
 static struct world w;
@@ -109,12 +110,40 @@ static void test_parts_before_commit(void **state)
     }
 }
 
+/* A guest that is to be protected is brought again and again: what is refused alike is logged once, but of other moves
+ * each time. */
+static void test_refusals_are_logged_once(void **state)
+{
+    static const enum wire_code codes[] = { WIRE_E_NAME,   WIRE_E_NAME, WIRE_E_MEMORY,
+                                            WIRE_E_MEMORY, WIRE_E_NAME, WIRE_E_NAME };
+    static const unsigned lines[] = { 1, 1, 2, 2, 3, 4 };
+    struct migrate_settings settings = protect_settings();
+    unsigned before;
+
+    (void)state;
+    settings.quiet = true;
+    world_protect_init(&w, &p);
+    before = stub_log_lines;
+    for (unsigned i = 0; i < 6; i++) {
+        settings.protect = i < 5;
+        w.refuse_check = codes[i];
+        assert_int_equal(source_start(&w.source, &settings), 0);
+        for (unsigned steps = 0; steps < 2000 && source_active(&w.source); steps++)
+            world_step(&w);
+        assert_int_equal(w.source.stats.error, codes[i]);
+        assert_int_equal(stub_log_lines, before + lines[i]);
+    }
+    w.refuse_check = WIRE_OK;
+    world_protect_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heard),
         cmocka_unit_test(test_forgotten),
         cmocka_unit_test(test_parts_before_commit),
+        cmocka_unit_test(test_refusals_are_logged_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
