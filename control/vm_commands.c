@@ -42,7 +42,7 @@ static const char *status_name(const struct vm *vm)
 static void put_reason(struct json *out, const struct vm *vm)
 {
     struct halves halves;
-    char left[40] = "";
+    char left[96] = "";
     u64 tenths;
 
     if (!vm->reason[0] && protection_state(vm) != PROTECTION_NONE) {
@@ -58,7 +58,8 @@ static void put_reason(struct json *out, const struct vm *vm)
     if (halves.lost)
         snprintf(left, sizeof(left), ", which knows it no more: see resolve");
     else if (halves.status == MIGRATE_POSTCOPY_PAUSED)
-        snprintf(left, sizeof(left), ", not heard for %lu s", halves.silent_ms / 1000);
+        snprintf(left, sizeof(left), ", not heard for %lu s: if it is lost%s", halves.silent_ms / 1000,
+                 halves.here ? " so are they, see reset and poweroff" : ", see resolve");
     else if (halves.ms_left == LEFT_UNASKED)
         snprintf(left, sizeof(left), ", the rest when pulled");
     else if (halves.ms_left != LEFT_UNKNOWN)

@@ -11,7 +11,7 @@
 
 static u64 ms_since(u64 time)
 {
-    return (clock_ns() - time) / 1000000;
+    return (clock_ns() - time) / NS_PER_MS;
 }
 
 bool halves_of(const struct vm *vm, struct halves *halves)

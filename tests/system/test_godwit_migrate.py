@@ -99,6 +99,14 @@ def test_in_doubt():
     assert re.search("^status +in-doubt\n", out)
 
 
+def test_its_memory_does_not_come():
+    """How much of it is missing at the destination is said, not how much was not sent yet."""
+    with Host("postcopy-paused") as host:
+        code, _, errors = host.run(*MOVE)
+    assert code == 6 and re.search(r"^godwit: web runs at the destination, which misses 0\.0 MiB of its memory and does "
+                                   "not answer", errors, re.M), errors
+
+
 def test_rounds_are_counted_from_one():
     """And what was sent while the guest stood has its line behind them."""
     with Host("completed") as host:

@@ -44,7 +44,7 @@ def listed(host):
 def nothing_comes(host):
     """It says of its half that it is alone, how much is missing, and for how long it has been so."""
     row = listed(host)
-    said = re.fullmatch(r"postcopy-paused: \S+ MiB missing, at .*, not heard for (\d+) s", row["reason"])
+    said = re.fullmatch(r"postcopy-paused: \S+ MiB missing, at .*, not heard for (\d+) s: if .*", row["reason"])
     return (said and row["postcopy"]["status"] == "postcopy-paused"
             and row["postcopy"]["silent_ms"] // 1000 == int(said[1])
             and host.metric('godwit_vm_postcopy_paused{vm="mover"}') == 1)

@@ -41,6 +41,16 @@ const struct dest *migration_dest(void)
     return &dest;
 }
 
+/* The guest of this move runs at its destination, on memory that is here. */
+static const struct source *serve(const struct move *move)
+{
+    static struct source source;
+
+    source.handoff.state = SOURCE_SERVING;
+    source.stats = move->stats;
+    return &source;
+}
+
 int migration_start(struct vm *vm, const struct migration_request *request, const char **reason)
 {
     struct move *move = &fake_migration.move;
@@ -81,6 +91,8 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
         move->stats.normal = move->stats.downtime = move->stats.rounds = 0;
         move->log = DIRTY_OFF;
     }
+    if (fake_migration.status >= MIGRATE_POSTCOPY_ACTIVE && fake_migration.status <= MIGRATE_POSTCOPY_RECOVER)
+        move->live = serve(move);
     return 0;
 }
 

@@ -447,7 +447,7 @@ static enum status result(const json_t *move, const struct options *o, bool as_j
         fprintf(stderr,
                 "godwit: %s runs at the destination, which misses %.1f MiB of its memory and does not answer.\n"
                 "It is tried again every second; see godwit resolve %s query\n",
-                o->vm, number(json_object_get(move, "ram"), "remaining") / (1 << 20), o->vm);
+                o->vm, number(move, "postcopy-missing") / (1 << 20), o->vm);
         return STATUS_IN_DOUBT;
     }
     fprintf(stderr, "godwit: %s: %s\n", o->vm, text(move, "reason"));

@@ -123,7 +123,11 @@ static void two_halves(void **state)
     halves->status = MIGRATE_POSTCOPY_PAUSED;
     halves->ms_left = LEFT_UNKNOWN;
     assert_int_equal(run("vms"), 0);
-    assert_true(answered("\"postcopy-paused: 1.1 MiB missing, at 10.9.0.4:4900, not heard for 12 s\""));
+    assert_true(answered("\"postcopy-paused: 1.1 MiB missing, at 10.9.0.4:4900, not heard for 12 s: if it is lost "
+                         "so are they, see reset and poweroff\""));
+    halves->here = false;
+    assert_int_equal(run("vms"), 0);
+    assert_true(answered("this end for 10.9.0.4:4900, not heard for 12 s: if it is lost, see resolve\""));
     halves->status = MIGRATE_POSTCOPY_RECOVER;
     halves->here = false;
     halves->ms_left = LEFT_UNKNOWN;
