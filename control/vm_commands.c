@@ -38,34 +38,39 @@ static const char *status_name(const struct vm *vm)
     return shown_name(shown_status(vm));
 }
 
+/* What is missing of it, whether that comes, and how long it will take. */
+static void put_risk(struct json *out, const struct halves *halves)
+{
+    char left[96] = "";
+    u64 tenths = halves->missing * 10 >> 20;
+
+    if (halves->lost)
+        snprintf(left, sizeof(left), ", which knows it no more: see resolve");
+    else if (halves->status == MIGRATE_POSTCOPY_PAUSED)
+        snprintf(left, sizeof(left), ", not heard for %lu s: if it is lost%s", halves->silent_ms / 1000,
+                 halves->here ? " so are they, see reset and poweroff" : ", see resolve");
+    else if (halves->ms_left == LEFT_UNASKED)
+        snprintf(left, sizeof(left), ", the rest when pulled");
+    else if (halves->ms_left != LEFT_UNKNOWN)
+        snprintf(left, sizeof(left), ", %lu ms left", halves->ms_left);
+    json_format(out, "reason", "%s: %lu.%lu MiB missing, at %s%s%s", migrate_status_name(halves->status), tenths / 10,
+                tenths % 10, halves->here ? halves->peer : "this end for ", halves->here ? "" : halves->peer, left);
+}
+
 /* A guest in two halves is at risk: everybody who looks at it is told, at either end. */
 static void put_reason(struct json *out, const struct vm *vm)
 {
     struct halves halves;
-    char left[96] = "";
-    u64 tenths;
 
-    if (!vm->reason[0] && protection_state(vm) != PROTECTION_NONE) {
+    if (vm->reason[0])
+        json_string(out, "reason", vm->reason);
+    else if (halves_of(vm, &halves))
+        put_risk(out, &halves);
+    else if (protection_state(vm) != PROTECTION_NONE)
         json_format(out, "reason", "%s, %s", protection_state_name(protection_state(vm)),
                     protection_is_secondary(protection_of(vm)) ? "this is its copy" : "see query-protect");
-        return;
-    }
-    if (vm->reason[0] || !halves_of(vm, &halves)) {
-        json_string(out, "reason", vm->reason);
-        return;
-    }
-    tenths = halves.missing * 10 >> 20;
-    if (halves.lost)
-        snprintf(left, sizeof(left), ", which knows it no more: see resolve");
-    else if (halves.status == MIGRATE_POSTCOPY_PAUSED)
-        snprintf(left, sizeof(left), ", not heard for %lu s: if it is lost%s", halves.silent_ms / 1000,
-                 halves.here ? " so are they, see reset and poweroff" : ", see resolve");
-    else if (halves.ms_left == LEFT_UNASKED)
-        snprintf(left, sizeof(left), ", the rest when pulled");
-    else if (halves.ms_left != LEFT_UNKNOWN)
-        snprintf(left, sizeof(left), ", %lu ms left", halves.ms_left);
-    json_format(out, "reason", "%s: %lu.%lu MiB missing, at %s%s%s", migrate_status_name(halves.status), tenths / 10,
-                tenths % 10, halves.here ? halves.peer : "this end for ", halves.here ? "" : halves.peer, left);
+    else
+        json_string(out, "reason", "");
 }
 
 /* The same for programs. */

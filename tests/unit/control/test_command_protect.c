@@ -21,6 +21,7 @@
 
 #include "hv/vm.h"
 #include "tests/unit/command_rig.h"
+#include "tests/unit/fake_migration.h"
 #include "tests/unit/fake_protection.h"
 #include "tests/unit/fake_vms.h"
 
@@ -138,6 +139,10 @@ static void shows(void **state)
     assert_int_equal(run("query-protect nobody"), -ENOENT);
     assert_int_equal(run("vms"), 0);
     assert_true(answered("\"reason\":\"degraded, see query-protect\""));
+    fake_migration.halves = (struct halves){ .missing = 8192, .status = MIGRATE_POSTCOPY_ACTIVE };
+    assert_int_equal(run("vms"), 0);
+    assert_true(answered("\"reason\":\"postcopy-active: 0.0 MiB missing")); /* it is at more risk by that */
+    fake_migration.halves.missing = 0;
 }
 
 int main(void)
