@@ -18,6 +18,7 @@
 #include "net/output.h"
 #include "owners/announcer.h"
 #include "owners/claims.h"
+#include "owners/handoff.h"
 #include "protect/failovers.h"
 
 #define WAIT_NS (2 * NS_PER_S)   /* for an answer that decides, before the guest is made to stand */
@@ -364,12 +365,23 @@ static void standby(struct vm *vm)
     start_beating(p);
 }
 
+/* Force takes an epoch above all that are known here: so whoever else runs it stands, by claims and by the deed alike.
+ */
+static void take_forced_epoch(const struct protection *p, struct vm *vm)
+{
+    u64 known = MAX(p->guard.epoch, p->notary.known ? p->notary.deed.epoch : 0);
+
+    vm->identity.epoch = epoch_forced(known, EPOCH_FORCE + claims_owner() % EPOCH_FORCE);
+}
+
 /* The guest runs here now: it is to be protected where it came from. */
 static void dest_over(struct protection *p, struct vm *vm, u64 code)
 {
     if (code && p->guard.state != GUARD_GONE)
         pr_info("%s: the copy of epoch %lu is void", vm->name, p->guard.epoch);
     if (!code) {
+        if (p->forced)
+            take_forced_epoch(p, vm);
         failovers_won();
         if (failover_of(p))
             p->failover->running = clock_ns();

@@ -246,6 +246,7 @@ static void test_force(void **state)
     assert_int_equal(protection_force(&vm, &reason), 0);
     assert_true(was_ordered(PROTECT_ADOPT));
     assert_int_equal(failovers_get(0)->cause, FAILOVER_FORCED);
+    assert_int_equal(vm.identity.epoch, E + EPOCH_FORCE + ME); /* above all that the other machine may have come to */
 }
 
 /* With one, it is told as soon as it answers. */
@@ -264,7 +265,8 @@ static void test_forced_deed(void **state)
     pass(1000);
     rig.reachable = true;
     pass(1200);
-    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
+    assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 65554");
+    assert_int_equal(vm.identity.epoch, 65554);
 }
 
 /* `protect` right behind `unprotect`: the end of the copy before is awaited. */
