@@ -40,7 +40,7 @@ def test_serves(net, tmp_path):
                        mem=512)
     serves(net, machine, "qemu", 1)
     drops_in_its_driver(net, machine)
-    shell(net, "linux", "poweroff -f")
+    shell(net, "linux", "leave poweroff")
     machine.wait(r"vm: linux: passed: powered off", TIMEOUT["qemu"])
 
 

@@ -115,7 +115,7 @@ def test_linux_serves_and_moves(tmp_path):
         site.b.ready()
         move(site.a, site.b, "linux", "verify")
         assert alive(site.net)
-        site.b.type("linux", "poweroff -f")
+        site.b.type("linux", "leave poweroff")
         site.b.machine.wait("vm: linux: passed: powered off", TIMEOUT["bochs"])
 
 

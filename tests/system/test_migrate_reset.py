@@ -16,7 +16,7 @@ def site(tmp_path):
 
 
 def reboot(host):
-    host.type("linux", "reboot -f")
+    host.type("linux", "leave reboot")
 
 
 def test_linux_reboots_where_its_files_are(site):
