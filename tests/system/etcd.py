@@ -21,8 +21,8 @@ PORT = 2379
 
 
 class Member:
-    def __init__(self, net, directory, number):
-        self.net, self.directory, self.name = net, directory, f"member{number}"
+    def __init__(self, net, directory, number, lifetime):
+        self.net, self.directory, self.name, self.lifetime = net, directory, f"member{number}", lifetime
         self.address, self.address6 = f"10.9.0.{90 + number}", f"fd09::{90 + number}"
         self.url = f"http://{self.address}:{PORT}"
         self.peer = f"http://{self.address}:{PORT + 1}"
@@ -38,7 +38,7 @@ class Member:
              "--listen-client-urls", f"{self.url},http://[{self.address6}]:{PORT}", "--advertise-client-urls", self.url,
              "--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer,
              "--initial-cluster", cluster, "--heartbeat-interval", "200", "--election-timeout", "2000"],
-            LIFETIME, stdout=log, stderr=subprocess.STDOUT))
+            self.lifetime, stdout=log, stderr=subprocess.STDOUT))
 
     def stop(self):
         if self.context:
@@ -74,11 +74,11 @@ class Member:
 
 
 class Etcd:
-    def __init__(self, net, directory, members=1):
+    def __init__(self, net, directory, members=1, lifetime=LIFETIME):
         if not PROGRAM.exists():
             pytest.skip(f"no etcd: make {PROGRAM.relative_to(ROOT)} fetches it")
         directory.mkdir()
-        self.members = [Member(net, directory, number) for number in range(members)]
+        self.members = [Member(net, directory, number, lifetime) for number in range(members)]
         self.cluster = ",".join(f"{member.name}={member.peer}" for member in self.members)
 
     def __enter__(self):

@@ -17,6 +17,7 @@ import socket
 import time
 
 from etcd import Etcd
+from machine import LIFETIME
 from migration import LINUX, Download, Ping, Site, Typist, Upload
 
 RELEASED = 64  # frames at most that a round of the host loop lets go
@@ -66,16 +67,18 @@ class Pair:
     """Hosts a, with a Linux guest, and b, which begins empty. A machine that many use may keep an emulator waiting for
     longer than the limit of a real one: so `limit`, in ms, is."""
 
-    def __init__(self, directory, same="", limit=1500, guest=LINUX, **machine):
-        """same: sections that both have, in place of those; guest: another section of a's; machine: as of Host.boot."""
+    def __init__(self, directory, same="", limit=1500, guest=LINUX, lifetime=LIFETIME, **machine):
+        """same: sections that both have, in place of those; guest: another section of a's; lifetime and machine: as of
+        Host.boot."""
         self.site, self.directory, self.same, self.guest = Site(directory / "site"), directory, same, guest
-        self.limit, self.keys = limit, {"heartbeat-limit": limit, **machine}
+        self.limit, self.lifetime = limit, lifetime
+        self.keys = {"heartbeat-limit": limit, "lifetime": lifetime, **machine}
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.site)
             self.net, self.a, self.b = self.site.net, self.site.a, self.site.b
-            self.etcd = stack.enter_context(Etcd(self.net, self.directory / "etcd"))
+            self.etcd = stack.enter_context(Etcd(self.net, self.directory / "etcd", lifetime=self.lifetime))
             self.config = self.same + self.etcd.config(timeout=self.limit * 2 // 3)
             if self.same:
                 self.boot_again(self.a, self.b)
