@@ -317,8 +317,8 @@ void source_take_checkpointed(struct source *s)
     struct source_protect *p = s->protect;
     struct wire_checkpointed answer;
 
-    if (!p || inbox_body(&s->inbox, &answer, sizeof(answer)) || answer.epoch != s->stats.epoch ||
-        answer.number > p->taken || answer.number < p->acknowledged ||
+    if (!p || s->stage < STAGE_PROTECTED || source_is_over(s) || inbox_body(&s->inbox, &answer, sizeof(answer)) ||
+        answer.epoch != s->stats.epoch || answer.number > p->taken || answer.number < p->acknowledged ||
         (answer.number == p->taken && s->stage == STAGE_CHECKPOINT)) {
         source_bad_stream(s, "a checkpoint is acknowledged that was not sent");
         return;

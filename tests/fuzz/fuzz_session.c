@@ -334,15 +334,16 @@ static void obey(struct guest *guest, enum protect_event event)
 /* They decide by themselves. */
 static void surprise(struct guest *guest, unsigned what)
 {
-    static const enum protect_order orders[] = { PROTECT_SAY, PROTECT_CLOSE, PROTECT_ADOPT, PROTECT_STILL };
+    static const enum protect_order orders[] = { PROTECT_SAY, PROTECT_CLOSE, PROTECT_ADOPT, PROTECT_STILL,
+                                                 PROTECT_FORGET };
     struct protect_info info;
 
     if (!dest_protect_info(&dest, guest, &info))
         return;
-    if (orders[what % 4] == PROTECT_ADOPT)
+    if (orders[what % ARRAY_SIZE(orders)] == PROTECT_ADOPT)
         of(guest->id, guest->epoch)->run = true;
     REQUIRE(info.pages + info.zero_pages <= PAGES);
-    REQUIRE(info.epoch == guest->epoch && dest_protect(&dest, guest, orders[what % 4]) == 0);
+    REQUIRE(info.epoch == guest->epoch && dest_protect(&dest, guest, orders[what % ARRAY_SIZE(orders)]) == 0);
 }
 
 /* --- What happens --------------------------------------------------------------------------------------------- */

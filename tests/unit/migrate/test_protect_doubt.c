@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "migrate/dest_parts.h"
 #include "migrate/source_parts.h"
 #include "tests/unit/stubs.h"
 #include "tests/unit/world_protect.h"
@@ -137,11 +138,40 @@ static void test_refusals_are_logged_once(void **state)
     world_protect_fini(&w);
 }
 
+/* A destination that says CHECKPOINTED before the first copy is prepared. */
+static void test_too_early(void **state)
+{
+    struct migrate_settings settings = protect_settings();
+    unsigned seen = 0;
+
+    (void)state;
+    for (unsigned stage = STAGE_START_LOG; stage < STAGE_PROTECTED; stage++) {
+        world_protect_init(&w, &p);
+        w.cap = 3000; /* so that each stage is seen between two steps */
+        assert_int_equal(source_start(&w.source, &settings), 0);
+        for (unsigned i = 0; w.source.stage != stage && w.source.stage != STAGE_PROTECTED; i++) {
+            assert_true(i < 20000);
+            world_step(&w);
+        }
+        if (w.source.stage == stage) {
+            w.dest.session[0].say |= SAY_CHECKPOINTED;
+            seen++;
+            world_run(&w, 20000);
+            assert_int_equal(p.code, WIRE_E_STREAM);
+            assert_int_equal(p.source[PROTECT_CHECKPOINTED], 0);
+            assert_int_equal(world_where(&w), 1);
+        }
+        world_protect_fini(&w);
+    }
+    assert_true(seen >= 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heard),
         cmocka_unit_test(test_forgotten),
+        cmocka_unit_test(test_too_early),
         cmocka_unit_test(test_parts_before_commit),
         cmocka_unit_test(test_refusals_are_logged_once),
     };
