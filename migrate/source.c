@@ -502,6 +502,8 @@ bool source_step(struct source *s)
     } else {
         worked = source_lane_step(s);
         worked |= receive(s);
+        if (s->stage == STAGE_TAKE) /* how long the guest stands is not for the connection to say */
+            worked |= source_take(s);
         worked |= transmit(s);
     }
     if (source_active(s))

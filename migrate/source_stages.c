@@ -525,7 +525,7 @@ static const struct stage_row stages[NR_STAGES] = {
     [STAGE_PREPARE] = { STOPPED, .waits = true, .status = MIGRATE_DEVICE, .clock = CLOCK(device_state),
                         .produce = source_say },
     [STAGE_PROTECTED] = { PROTECTED, .produce = source_checkpoint },
-    [STAGE_TAKE] = { PROTECTED, STOPPED, .produce = source_take },
+    [STAGE_TAKE] = { PROTECTED, STOPPED },
     [STAGE_CHECKPOINT] = { PROTECTED, .enter = enter_round, .produce = source_say_checkpoint },
     [STAGE_ACKNOWLEDGE] = { PROTECTED, .waits = true },
     [STAGE_PARTING] = { .status = MIGRATE_IN_DOUBT,

@@ -109,6 +109,19 @@ static void test_taken_in_parts(void **state)
     world_protect_fini(&w);
 }
 
+/* Not even KEEPALIVE can be sent, because the network has no memory: the guest does not stand for that. */
+static void test_taken_without_network(void **state)
+{
+    (void)state;
+    step_to_take();
+    source_say_keepalive(&w.source, &w.source.outbox);
+    w.pipe[0].way[0].cap = 0;
+    turns(taking);
+    assert_true(w.source_vm.running);
+    assert_int_equal(p.taken, 8);
+    world_protect_fini(&w);
+}
+
 /* Whatever ends it while the guest stands lets the guest go on, or stand for good. */
 static void test_ends_while_taken(void **state)
 {
@@ -320,11 +333,17 @@ static void test_closed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_taken_in_parts),  cmocka_unit_test(test_ends_while_taken),
-        cmocka_unit_test(test_too_much),        cmocka_unit_test(test_last_while_taken),
-        cmocka_unit_test(test_put_in_parts),    cmocka_unit_test(test_runs_when_whole),
-        cmocka_unit_test(test_connection_ends), cmocka_unit_test(test_freed),
-        cmocka_unit_test(test_planned),         cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_taken_in_parts),
+        cmocka_unit_test(test_ends_while_taken),
+        cmocka_unit_test(test_taken_without_network),
+        cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_last_while_taken),
+        cmocka_unit_test(test_put_in_parts),
+        cmocka_unit_test(test_runs_when_whole),
+        cmocka_unit_test(test_connection_ends),
+        cmocka_unit_test(test_freed),
+        cmocka_unit_test(test_planned),
+        cmocka_unit_test(test_closed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
