@@ -132,7 +132,7 @@ static void ask(struct starting *starting, const struct deed_host *host)
 
 /* The witness has answered. Is the deed this machine's, by the swap? Else ask those that it names, but not about a
  * guest that has come by a move since: they have given it away. */
-static bool take_deed(struct starting *starting, const struct vm *vm)
+static bool take_deed(struct starting *starting, struct vm *vm)
 {
     const struct notary *notary = &starting->notary;
 
@@ -142,6 +142,7 @@ static bool take_deed(struct starting *starting, const struct vm *vm)
         again(starting);
         return false;
     }
+    vm->elsewhere = MAX(vm->elsewhere, notary->deed.epoch); /* force goes above that */
     starting->question = claims_question(vm);
     starting->asking = true;
     starting->since = clock_ns();
