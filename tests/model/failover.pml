@@ -371,11 +371,12 @@ end:
 #endif
 /* One failure is endured, and where an operator has decided the guest goes on. */
 #define MUST_SPEAK (!MORE_THAN_ONE || decided)
-/* In the end the deed names who speaks. Without a witness no copy is kept that its owner's claims have made void. */
+/* In the end the deed names who speaks, and who has asked knows that. Without a witness no copy is kept that its owner's
+ * claims have made void. */
 #ifdef NO_WITNESS
 #define DISAGREES(h) (guard[h] == GUARD_STANDBY && pair[h] == ME(OTHER(h)) && OPEN(OTHER(h)))
 #else
-#define DISAGREES(h) (OPEN(h) && OWNER(deed) != ME(h))
+#define DISAGREES(h) (OPEN(h) && (OWNER(deed) != ME(h) || guard[OTHER(h)] == GUARD_ASKING))
 #endif
 #define WILL_SPEAK (SPEAKS(0) || SPEAKS(1) || (!MUST_SPEAK && (WAITS(0) || WAITS(1))))
 active proctype Quiet()
