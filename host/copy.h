@@ -11,9 +11,10 @@
 /*
  * Copy len bytes between two areas that don't overlap. Unlike newlib's memcpy this uses no REP MOVSB at the ends of
  * unaligned data; network frames and their headers are never aligned. To start a REP MOVSB costs a processor tens of
- * cycles, and an emulator runs one round for each byte.
+ * cycles, and an emulator runs one round for each byte. The function lies in one page: QEMU links no two pieces of code
+ * of which one crosses into another page, and in a loop it then searches for the next turn each time.
  */
-static inline void bulk_copy(void *to, const void *from, size_t len)
+static __attribute__((noinline, unused, aligned(512))) void bulk_copy(void *to, const void *from, size_t len)
 {
     u8 *d = to;
     const u8 *s = from;
