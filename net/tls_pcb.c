@@ -151,7 +151,10 @@ static void break_off(struct tls_pcb *tls, const char *why)
 {
     warn(tls, why);
     tell_error(tls, ERR_RST);
-    reset(tls);
+    if (tls_out_is_over(&tls->out))
+        let_go(tls); /* it may be in TIME_WAIT, where an abort would leave the altcp_pcb behind */
+    else
+        reset(tls);
 }
 
 /* --- Records ---------------------------------------------------------------------------------------------------- */

@@ -270,6 +270,20 @@ static void test_cut_off(void **state)
     assert_int_equal(tcp_stream_receive(server, arrived, 1), -ECONNRESET);
 }
 
+/* The same when we have ended our direction, and TCP is through with both. */
+static void test_cut_off_behind_our_end(void **state)
+{
+    (void)state;
+    dial(TCP_PEERS);
+    tcp_stream_close(server);
+    server = NULL;
+    turns(2);
+    tcp_shutdown(pcb_to(PORT), 0, 1);
+    turns(4);
+    assert_int_equal(tcp_rig_length(tcp_tw_pcbs), 1);
+    assert_int_equal(tcp_rig_length(tcp_active_pcbs), 0);
+}
+
 /* Nine that begin a handshake: the first gives way, and a tenth that has the key is served. */
 static void test_flood(void **state)
 {
@@ -318,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_silent_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changed_on_the_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cut_off_behind_our_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(test_aborted_at_once, setup, teardown),
     };
