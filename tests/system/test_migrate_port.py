@@ -234,7 +234,7 @@ def reserve(kept, name):
 
 def test_wrong_name(recorded, port):
     """A name that a tool would take for something else is no better for coming from a peer."""
-    for name, words in ((b"..", "begins with"), (b"-x", "begins with"), (b"a b", "holds letters"),
+    for name, words in ((b"..", "begins with"), (b"-x", "begins with"), (b"a b", "holds ASCII letters"),
                         (b"uplink", "a port of the switch"), (b"godwit", "a port of the switch")):
         stranger = Stranger(port)
         stranger.say(*reserve(recorded[1], name))

@@ -2,6 +2,7 @@
 """What a newcomer meets: `make run` gives a machine what its configuration needs, and says what it lacks."""
 
 import contextlib
+import mmap
 import os
 import shutil
 import socket
@@ -51,6 +52,25 @@ def test_memory_of_a_machine_before(tmp_path, monkeypatch):
     assert take_over(64) is None
     for file in (small, full):
         os.close(file)
+
+
+def test_variables_of_a_machine_before(tmp_path, monkeypatch):
+    """The firmware finds nothing of the variables that the machine before it had: it would believe their heads,
+    whatever another machine has written behind them meanwhile."""
+    work_space = bytes.fromhex("2b29589e687c7d49a0ce6500fd9f1b95")  # EFI_FAULT_TOLERANT_WORKING_BLOCK_HEADER
+    file = os.memfd_create("ram")
+    os.truncate(file, 256 << 20)
+    monkeypatch.setenv("RAM_POOL", f"/proc/{os.getpid()}/fd/{file}")
+    guest = vm("hello", "hello.elf", memory="64M")
+    assert boot(tmp_path, guest, "qemu", mem=256).status == 0
+    with mmap.mmap(file, 0) as ram:
+        head = ram.rfind(work_space)
+        assert head > 240 << 20
+        ram[head + 0x20] = 0xFC  # a write that has begun
+        ram[head + 0x38:head + 0x48] = b'{"setup":87.747,'  # parts of it, of this length
+    done = boot(tmp_path, guest, "qemu", mem=256)
+    assert done.status == 0, done.log
+    os.close(file)
 
 
 def test_network_without_rights(tmp_path):
