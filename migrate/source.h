@@ -138,10 +138,11 @@ struct source {
     struct source_batch batch;
     struct wire_run run[WIRE_RUNS];
     unsigned runs;
-    u64 *used;      /* split: pages that the guest used before it stopped, to be pushed first; NULL: not known */
-    unsigned looks; /* at A bits, that are over */
-    u64 looked;     /* ns: when the last one was */
-    u64 near_end;   /* up to this page are the neighbours of the last one that was wanted */
+    u64 *used;       /* split: pages that the guest used before it stopped, to be pushed first; NULL: not known */
+    u64 used_cursor; /* the next of these to look at */
+    unsigned looks;  /* at A bits, that are over */
+    u64 looked;      /* ns: when the last one was */
+    u64 near_end;    /* up to this page are the neighbours of the last one that was wanted */
     struct source_measure measure;
     struct policy_round now;    /* the round in progress */
     struct source_lane *lane;   /* NULL: the move was not split yet */

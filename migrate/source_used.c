@@ -18,6 +18,7 @@ void source_watch_begin(struct source *s)
     if (!s->used && !s->settings.demand)
         s->used = ram_bitmap(&s->ram);
     s->looks = s->used ? 0 : LOOKS;
+    s->used_cursor = 0;
 }
 
 bool source_watch_due(const struct source *s, u64 *due)
@@ -69,11 +70,9 @@ u64 source_used_next(struct source *s)
     if (!s->used || index < s->near_end)
         return index;
     s->near_end = 0;
-    for (u64 used; (used = bitmap_next(s->used, pages, 0)) < pages;) {
-        bitmap_clear(s->used, used);
-        if (bitmap_test(s->bitmap, used))
-            return used;
-    }
+    while ((s->used_cursor = bitmap_next(s->used, pages, s->used_cursor)) < pages)
+        if (bitmap_test(s->bitmap, s->used_cursor++))
+            return s->used_cursor - 1;
     source_watch_fini(s); /* all of these are sent: it goes on by addresses */
     return index;
 }
