@@ -451,7 +451,7 @@ static void session_watch(struct dest_session *session)
         return;
     }
     /* A record that never ends is as bad as silence: its length was damaged. */
-    if (time - MIN(session->last_heard, session->last_whole) > WIRE_DEAD_MS * NS_PER_MS) {
+    if (time - MIN(session->last_heard, session->last_whole) > protect_patience(session)) {
         session_end(session);
         return;
     }

@@ -134,16 +134,18 @@ void fill_watch(struct dest_session *session);
 bool fill_say(struct dest_session *session);
 
 /* A copy that is kept up to date. protect_wanted: PROTECT has come. protect_keep: a section of its first state has.
- * protect_begin: it is prepared. protect_place: contract as inbox->place. protect_page, _state, _checkpoint: one has
- * come. protect_zero: ZERO has, and is well-formed. protect_putting: is the copy between two checkpoints? protect_put:
- * do a part of what leads out of that; returns false if there is none. protect_say: make CHECKPOINTED. protect_detach:
- * the connection has ended. protect_judges: tell those who decide about the copy of this event; returns whether it is
- * theirs. protect_heard: its source claims the VM. protect_closed: may it be let run at any time, so that its owner's
- * next attempt is to be refused? protect_room: the pages that a checkpoint may have of such a RAM. protect_over: the
- * copy runs, or is about to be freed. */
+ * protect_begin: it is prepared. protect_patience: ns of silence after which the session's peer is dead.
+ * protect_place: contract as inbox->place. protect_page, _state, _checkpoint: one has come. protect_zero: ZERO has, and
+ * is well-formed. protect_putting: is the copy between two checkpoints? protect_put: do a part of what leads out of
+ * that; returns false if there is none. protect_say: make CHECKPOINTED. protect_detach: the connection has ended.
+ * protect_judges: tell those who decide about the copy of this event; returns whether it is theirs. protect_heard: its
+ * source claims the VM. protect_closed: may it be let run at any time, so that its owner's next attempt is to be
+ * refused? protect_room: the pages that a checkpoint may have of such a RAM. protect_over: the copy runs, or is about
+ * to be freed. */
 void protect_wanted(struct dest_session *session);
 void protect_keep(struct dest_session *session);
 void protect_begin(struct dest_session *session);
+u64 protect_patience(const struct dest_session *session);
 u8 *protect_place(struct dest_session *session, gpa_t gpa);
 void protect_page(struct dest_session *session);
 void protect_zero(struct dest_session *session);

@@ -124,6 +124,14 @@ void protect_begin(struct dest_session *session)
     report(session->dest, session->incoming, PROTECT_STANDBY, session->incoming->handoff.epoch);
 }
 
+u64 protect_patience(const struct dest_session *session)
+{
+    const struct incoming *in = session->incoming;
+    bool follows = session->stage == SESSION_PROTECT || session->stage == SESSION_PUT;
+
+    return MAX(WIRE_DEAD_MS, follows && in && in->protect ? in->protect->wish.limit_ms : 0) * NS_PER_MS;
+}
+
 /* --- A checkpoint comes ----------------------------------------------------------------------------------------- */
 
 u8 *protect_place(struct dest_session *session, gpa_t gpa)

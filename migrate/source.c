@@ -414,12 +414,19 @@ void source_say_keepalive(struct source *s, struct outbox *box)
     s->said_work = s->work;
 }
 
+/* ns: at least `ms`. The machine that has a protected guest's copy may be silent, or get on with nothing, for as long
+ * as the operator says. */
+static u64 patience(const struct source *s, u32 ms)
+{
+    return MAX(ms, source_row(s)->status == MIGRATE_PROTECTED ? s->settings.limit : 0) * NS_PER_MS;
+}
+
 /* Has the peer said nothing for too long? A record that never ends is as bad as silence: its length was damaged. */
 static bool is_silent(struct source *s, u64 time)
 {
     if (inbox_whole(&s->inbox))
         s->last_whole = time;
-    return time - MIN(s->last_heard, s->last_whole) > WIRE_DEAD_MS * NS_PER_MS;
+    return time - MIN(s->last_heard, s->last_whole) > patience(s, WIRE_DEAD_MS);
 }
 
 /* Does the destination leave what is sent lying, or its answer out, for too long? To say that it lives is not enough: a
@@ -428,7 +435,7 @@ static bool is_stuck(struct source *s, u64 time)
 {
     if (outbox_empty(&s->outbox) && !source_row(s)->waits)
         s->got_on = time;
-    return time - s->got_on > WIRE_PROGRESS_MS * NS_PER_MS;
+    return time - s->got_on > patience(s, WIRE_PROGRESS_MS);
 }
 
 /* Time-outs and keepalive. */

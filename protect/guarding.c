@@ -21,7 +21,7 @@
 #include "owners/handoff.h"
 #include "protect/failovers.h"
 
-#define WAIT_NS (2 * NS_PER_S)   /* for an answer that decides, before the guest is made to stand */
+#define WAIT_NS (2 * NS_PER_S)   /* for what decides; or the limit, where that is longer */
 #define AGAIN_NS (NS_PER_S / 10) /* until that is tried again which could not be done */
 
 static const char *const states[] = { "alone", "joining", "protected", "parting", "handed",
@@ -444,14 +444,14 @@ void guarding_start(void)
 static u64 see_late(struct protection *p, struct vm *vm)
 {
     const struct guard *guard = &p->guard;
-    u64 limit = guard->state == GUARD_HANDED ? p->heartbeat.limit : WAIT_NS;
-    enum guard_event late;
+    u64 limit = MAX(WAIT_NS, p->heartbeat.limit);
+    enum guard_event late = GUARD_WAITED;
 
     switch (guard->state) {
     case GUARD_JOINING: late = GUARD_LEAVE; break;
     case GUARD_PROTECTED: late = GUARD_STALLED; break;
-    case GUARD_PARTING:
-    case GUARD_HANDED: late = GUARD_WAITED; break;
+    case GUARD_PARTING: limit = WAIT_NS; break; /* the other machine is not awaited any more */
+    case GUARD_HANDED: limit = p->heartbeat.limit; break;
     default: return ~0ULL;
     }
     if (p->paused || !p->prepared)

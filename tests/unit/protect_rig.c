@@ -206,7 +206,8 @@ int migration_start(struct vm *guest, const struct migration_request *request, c
         return 0;
     }
     rig.active = rig.has_end = true;
-    rig.info = (struct protect_info){ .source = true, .epoch = E, .other = OTHER, .limit_ms = 300, .linked = true };
+    rig.info = (struct protect_info){ .source = true, .epoch = E, .other = OTHER, .linked = true };
+    rig.info.limit_ms = rig.limit_ms;
     return 0;
 }
 

@@ -28,6 +28,7 @@ struct protect_rig {
 
     const struct protect_watcher *watcher;
     struct protect_info info;
+    u32 limit_ms; /* of the next attempt: heartbeat-limit */
     bool has_end, active;
     unsigned ordered, starts; /* orders since they were asked for, a bit each; attempts that were begun */
     struct move move;

@@ -62,6 +62,7 @@ void reset(bool with_witness)
     rig.held = rig.claimed = 0;
     rig.refuses = rig.cancelled = rig.puts = rig.reserved = rig.unable = false;
     rig.no_room = 0;
+    rig.limit_ms = 300;
     rig.move.request.protect = false;
 }
 

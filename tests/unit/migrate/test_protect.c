@@ -45,6 +45,33 @@ static void fail_over(void)
     assert_true(w.dest_vm.gate_open);
 }
 
+/* Each machine may be silent for as long as an operator says, and the connection holds; no longer. */
+static void test_silent(void **state)
+{
+    struct migrate_settings settings = protect_settings();
+
+    (void)state;
+    settings.limit = 20000;
+    for (unsigned way = 0; way < 2; way++) {
+        bool *down = way ? &w.source_down : &w.dest_down;
+
+        world_protect_init(&w, &p);
+        assert_int_equal(source_start(&w.source, &settings), 0);
+        world_checkpoints(&w, 3);
+        w.writes = 0; /* else it is too much for the checkpoint that follows */
+        *down = true;
+        world_steps(&w, 19000);
+        *down = false;
+        world_checkpoints(&w, p.acknowledged + 10);
+        assert_int_equal(p.source[PROTECT_LINK_LOST] + p.dest[PROTECT_LINK_LOST], 0);
+        *down = true;
+        world_steps(&w, 21000);
+        assert_int_equal(p.source[PROTECT_LINK_LOST] + p.dest[PROTECT_LINK_LOST], 1);
+        *down = false;
+        world_protect_fini(&w);
+    }
+}
+
 /* The guest runs, and its copy follows: at most one checkpoint behind what was taken. */
 static void test_checkpoints(void **state)
 {
@@ -543,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_ended),       cmocka_unit_test(test_closed),       cmocka_unit_test(test_unguarded),
         cmocka_unit_test(test_again),       cmocka_unit_test(test_reset),        cmocka_unit_test(test_adapts),
         cmocka_unit_test(test_setup_fails), cmocka_unit_test(test_throttled),    cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_silent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

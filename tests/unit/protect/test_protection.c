@@ -37,6 +37,27 @@ static void test_checkpoints(void **state)
     assert_int_equal(protection_state(&vm), PROTECTION_PROTECTED);
 }
 
+/* The secondary beats, but acknowledges nothing: the primary waits for it as long as an operator's limit, at least. */
+static void test_stalled(void **state)
+{
+    static const struct {
+        u32 limit, waits; /* ms */
+    } rows[] = { { 100, 2000 }, { 2000, 2000 }, { 20000, 20000 }, { 60000, 60000 } };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        reset(true);
+        rig.limit_ms = rows[i].limit;
+        protect();
+        checkpoint(1);
+        pass(rows[i].waits);
+        assert_int_equal(p->guard.state, GUARD_PROTECTED);
+        pass(200);
+        assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary none epoch 8");
+        assert_false(rig.holds);
+    }
+}
+
 /* Without a witness the primary goes on when the secondary is silent, and tries again each second. */
 static void test_no_witness(void **state)
 {
@@ -174,6 +195,7 @@ static void test_join_fails(void **state)
 
     (void)state;
     reset(true);
+    rig.limit_ms = 5000;
     assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
     pass(50);
     p = protection_of(&vm);
@@ -181,7 +203,9 @@ static void test_join_fails(void **state)
     rig.late = true;
     assert_int_equal(rig.watcher->source(&vm, PROTECT_STOPPED, E), 0);
     rig.watcher->source(&vm, PROTECT_PREPARED, E);
-    pass(2100);
+    pass(4900);
+    assert_int_equal(p->guard.state, GUARD_JOINING);
+    pass(200);
     assert_int_equal(p->guard.state, GUARD_PARTING); /* the swap may be done, and it is */
     assert_string_equal(rig.deed, "1 owner " ME_TEXT " secondary " OTHER_TEXT " epoch 8");
     assert_true(rig.holds);
@@ -460,6 +484,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_checkpoints),
+        cmocka_unit_test(test_stalled),
         cmocka_unit_test(test_no_witness),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_loses),
