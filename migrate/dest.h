@@ -203,7 +203,8 @@ int dest_pull(struct dest *dest, const void *vm);
  * A prepared copy is stranded when its connection has ended. It may be the only copy, so it is kept until the source or
  * an operator says what became of the guest. dest_stranded: the attempt that brought `vm`, if that is stranded, else
  * NULL. dest_resolve: the operator decides. With `adopt` the guest runs here from now on, else this copy is given up.
- * Returns 0; -ENOENT if the copy is not stranded; or -EBUSY: it is not to be adopted, for pages of it are missing.
+ * Returns 0; -ENOENT if the copy is not stranded; or -EBUSY: it is not to be adopted, for pages of it are missing, or
+ * not to be given up, for those who decide about a copy that was kept up to date let it run.
  */
 const struct incoming *dest_stranded(const struct dest *dest, const void *vm);
 int dest_resolve(struct dest *dest, void *vm, bool adopt);

@@ -57,12 +57,12 @@ int dest_resolve(struct dest *dest, void *vm, bool adopted)
         dest_protect(dest, vm, PROTECT_ADOPT);
     else if (adopted)
         adopt(dest, in);
-    else if (in->protect)
+    else if (in->protect) /* by its guard, which may have decided already that it runs here */
         dest_event(dest, in, HANDOFF_CANCEL, 0, outcome_completed);
     else
         strand_end(dest, in, HANDOFF_CANCEL, WIRE_E_CANCEL, "the operator has given it up");
     dest_settle(dest, in->vm_id);
-    return 0;
+    return !adopted && prepared(in) ? -EBUSY : 0;
 }
 
 void dest_free_stranded(struct dest *dest, struct incoming *in)

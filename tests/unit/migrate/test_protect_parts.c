@@ -217,6 +217,8 @@ static void test_runs_when_whole(void **state)
             assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_CLOSE), 0);
         assert_int_equal(dest_protect(&w.dest, &w.dest_vm, PROTECT_ADOPT), 0);
         assert_true(protect_closed(&w.dest.incoming[0])); /* no other attempt takes its place any more */
+        p.waits = true;                                   /* its guard has decided: an operator comes too late */
+        assert_int_equal(dest_resolve(&w.dest, &w.dest_vm, false), way & 2 ? -EBUSY : -ENOENT);
         while (world_where(&w) != 2) {
             assert_true(w.dest_vm.exists && dest_busy(&w.dest));
             assert_int_equal(p.dest[PROTECT_OVER], 0);
