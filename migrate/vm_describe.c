@@ -19,6 +19,7 @@
 #include "net/mac.h"
 #include "net/snoop.h"
 #include "net/switch.h"
+#include "owners/asking.h"
 
 _Static_assert(WIRE_NAME == CONFIG_NAME && WIRE_ID == VM_ID && WIRE_MAC == CONFIG_MAC, "copied as they are");
 
@@ -62,7 +63,8 @@ void vm_describe(const struct vm *vm, struct migrate_description *d)
     d->head.nr_devices = vm_devices(vm, d->device);
 }
 
-/* Neither a VM of this name nor this VM itself may be here already; a VM that has ended needs neither. */
+/* Neither a VM of this name nor this VM itself may be here already; a VM that has ended needs neither. One that waits
+ * to be started needs its name. */
 static enum wire_code check_name(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     const char *fault = config_name_fault(d->head.name);
@@ -74,8 +76,9 @@ static enum wire_code check_name(const struct migrate_description *d, char reaso
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
         bool same = !memcmp(vm->identity.id, d->vm_id, VM_ID);
+        bool needed = !vm_ended(vm) || (!same && asking_waits(vm));
 
-        if (vm == d->instead || vm_ended(vm) || (!same && strcmp(vm->name, d->head.name) != 0))
+        if (vm == d->instead || !needed || (!same && strcmp(vm->name, d->head.name) != 0))
             continue;
         snprintf(reason, WIRE_REASON, "%s, named %s, is there already, it is %s", same ? "this VM" : "another VM",
                  vm->name, vm_status_name(vm->status));

@@ -12,6 +12,7 @@
 #include "guest/load/vm_report.h"
 #include "migrate/vm_source.h"
 #include "owners/announcer.h"
+#include "owners/asking.h"
 
 /* The struct vm_source of a guest that runs elsewhere outlives the copy here: frames that come for the guest are still
  * sent on. */
@@ -77,7 +78,7 @@ void vm_ended_make_way(const struct vm *vm)
 }
 
 /* If there are too many guests that came here and have ended, forget the oldest: any machine that reaches the port may
- * have sent them. */
+ * have sent them. Those that came to start anew and wait for their deed have not ended. */
 static void forget_oldest(void)
 {
     struct vm *oldest = NULL;
@@ -86,7 +87,7 @@ static void forget_oldest(void)
     list_for_each (node, vm_list()) {
         struct vm *vm = container_of(node, struct vm, node);
 
-        if (!vm->arrived || !vm->buried)
+        if (!vm->arrived || !vm->buried || asking_waits(vm))
             continue;
         count++;
         if (!oldest || vm->id < oldest->id)

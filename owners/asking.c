@@ -51,6 +51,11 @@ bool asking_may_start(struct vm *vm, bool came)
     return !judge || judge->may_start(vm, came);
 }
 
+bool asking_waits(const struct vm *vm)
+{
+    return judge && judge->waits(vm);
+}
+
 bool asking_needed(const struct config *config, const struct config_vm *vm)
 {
     return config_asks(config) && (vm->autostart == CONFIG_AUTOSTART_ASK ||

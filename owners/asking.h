@@ -38,10 +38,11 @@ void asking_heard(const struct wire_claim *claim, const char *where);
 
 /* Who judges whether a guest that nobody has claimed is started. may_start: now; false: he starts it when it may be.
  * `came`: a move has just made it this machine's, under its epoch. starts: may it have been decided already that it is
- * started here? */
+ * started here? waits: is it still to be judged? */
 struct asking_judge {
     bool (*may_start)(struct vm *vm, bool came);
     bool (*starts)(const struct vm *vm);
+    bool (*waits)(const struct vm *vm);
 };
 void asking_judged_by(const struct asking_judge *of_guests);
 
@@ -49,6 +50,9 @@ void asking_judged_by(const struct asking_judge *of_guests);
  * machine's, under its epoch? False: its judge starts it when it may be; it is elsewhere until then, and its reason
  * says why. */
 bool asking_may_start(struct vm *vm, bool came);
+
+/* Does a guest that does not run wait for its judge? It has not ended: it may be nowhere else. */
+bool asking_waits(const struct vm *vm);
 
 /* Do we still ask who has this VM, or does its judge? */
 bool asking_about(const struct vm *vm);

@@ -264,6 +264,12 @@ static bool may_start(struct vm *vm, bool came)
     return false;
 }
 
+/* Contract: struct asking_judge. */
+static bool waits(const struct vm *vm)
+{
+    return starting_of(vm);
+}
+
 /* Contract: struct asking_judge. A swap that has left this machine may be done. */
 static bool starts(const struct vm *vm)
 {
@@ -274,7 +280,7 @@ static bool starts(const struct vm *vm)
 
 void starting_init(void)
 {
-    static const struct asking_judge judge = { may_start, starts };
+    static const struct asking_judge judge = { may_start, starts, waits };
 
     asking_judged_by(&judge);
 }

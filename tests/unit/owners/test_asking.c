@@ -288,10 +288,15 @@ static bool starts(const struct vm *vm)
     return false;
 }
 
+static bool awaits(const struct vm *vm)
+{
+    return vm->status == VM_OFF;
+}
+
 /* Where there is a witness, it judges each start: also by `autostart = yes`, and by a command. */
 static void test_the_witness_judges(void **state)
 {
-    static const struct asking_judge witness = { refuses, starts };
+    static const struct asking_judge witness = { refuses, starts, awaits };
     struct machine *machine = &machines[0];
 
     (void)state;
@@ -314,6 +319,7 @@ static void test_the_witness_judges(void **state)
         now += 10000000;
     assert_int_equal(judged, 1);
     assert_int_equal(machine->vm.status, VM_OFF);
+    assert_true(asking_waits(&machine->vm));
     assert_false(asking_may_start(&machine->vm, false));
     asking_judged_by(NULL);
 }

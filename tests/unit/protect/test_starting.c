@@ -135,7 +135,7 @@ static void wants_to_start(enum vm_status status, u64 epoch, const char *deed, b
     memset(hosts, 0, sizeof(hosts));
     hosts[11].up = hosts[12].up = true;
     assert_false(judge->may_start(&vm, came));
-    assert_true(vm_ended(&vm) && vm.elsewhere);
+    assert_true(vm_ended(&vm) && vm.elsewhere && judge->waits(&vm));
 }
 
 static void pass(unsigned ms)
@@ -154,6 +154,7 @@ static void assert_started(u64 epoch)
     assert_int_equal(powered, 1);
     assert_int_equal(vm.identity.epoch, epoch);
     assert_int_equal(vm.elsewhere, 0);
+    assert_false(judge->waits(&vm));
     pass(2000);
     assert_int_equal(powered, 1);
     assert_int_equal(rig.swaps, swaps);
