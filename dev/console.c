@@ -13,7 +13,7 @@
 #include "hv/vm.h"
 
 #define CONSOLE_PORTS 8
-#define VERSION 2
+#define VERSION 3
 #define SCROLLBACK (CONSOLE_RING - 4096) /* bytes that a section of the stream has room for */
 
 /* How many lines the log shows at once: several times the output of a booting Linux. After that it shows one line in
@@ -130,7 +130,8 @@ static void console_reset(struct device *device)
     look(console);
 }
 
-/* The chip and the input that waits for it. The ring stays with the host: it keeps what the guest did here. */
+/* The chip, the input that waits for it, and how many bytes the guest has sent, so that a reader's numbers hold at each
+ * host. The ring stays with the host: it keeps what the guest did here. */
 static void console_state(struct device *device, struct codec *c)
 {
     struct console *console = (struct console *)device;
@@ -145,8 +146,11 @@ static void console_state(struct device *device, struct codec *c)
     }
     for (u64 at = console->taken; at < console->typed; at++)
         codec_bytes(c, &console->queue[at % CONSOLE_QUEUE], 1);
-    if (c->restoring)
-        look(console);
+    codec_u64(c, &console->bytes_out);
+    if (!c->restoring)
+        return;
+    console->first = console->bytes_out;
+    look(console);
 }
 
 void console_scrollback(struct console *console, struct codec *c)

@@ -153,6 +153,32 @@ static void test_scrollback(void **state)
     assert_null(memchr(text, '\0', len));
 }
 
+/* A byte has one number wherever it is read: a reader who knows what was said before a move gets what comes after it,
+ * and nothing of the console that a host keeps of an earlier stay. */
+static void test_numbers_go_along(void **state)
+{
+    static u8 section[256];
+    static char text[64];
+    struct codec c = codec_saver(section, sizeof(section));
+    u64 known = 0, from = 0;
+
+    (void)state;
+    print("there\n");
+    console_read(&console, &known, text, sizeof(text));
+    console.device.ops->state(&console.device, &c);
+    assert_int_equal(c.err, 0);
+    memset(&console, 0, sizeof(console));
+    assert_int_equal(console_init(&console, &vm), 0);
+    c = codec_restorer(section, c.at);
+    console.device.ops->state(&console.device, &c);
+    assert_int_equal(c.err, 0);
+    assert_int_equal(console_read(&console, &from, text, sizeof(text)), 0);
+    assert_int_equal(from, known);
+    print("here, and more than was said there\n");
+    assert_int_equal(console_read(&console, &known, text, 4), 4);
+    assert_memory_equal(text, "here", 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +186,7 @@ int main(void)
         cmocka_unit_test_setup(test_rate, setup),
         cmocka_unit_test_setup(test_no_room, setup),
         cmocka_unit_test_setup(test_scrollback, setup),
+        cmocka_unit_test_setup(test_numbers_go_along, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
