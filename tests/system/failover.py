@@ -2,25 +2,34 @@
 """A guest protected between two hypervisors with an etcd as the witness, and a client outside that uses it.
 
     with Pair(directory) as pair:
-        pair.protect()
+        pair.protect(limit=SHORT)
         with Client(pair.net):
-            pair.a.machine.kill()
-            pair.runs_at(pair.b)
+            with pair.struck() as (primary, secondary):
+                primary.machine.kill()
+            pair.runs_at(secondary)
+
+A machine that many use may keep an emulator waiting for seconds, which the other machine takes for silence. Where none
+is wanted, the limit is QUIET. Where one is, struck() sees to it that the guest had two copies when it began.
 """
 
 import contextlib
+import ctypes
 import os
 import re
 import select
 import signal
 import socket
+import struct
 import time
 
 from etcd import Etcd
 from machine import LIFETIME
-from migration import LINUX, Download, Ping, Site, Typist, Upload
+from migration import LINUX, OVER, Download, Ping, Site, Typist, Upload
 
 RELEASED = 64  # frames at most that a round of the host loop lets go
+QUIET = 60000  # ms, the highest heartbeat-limit: longer than any emulator waits for a processor
+SHORT = 2000   # ms, where silence is wanted: such as streams of TCP have made up for by their next try
+WITNESS_TIMEOUT = 3000  # ms at most
 
 
 class Client:
@@ -64,14 +73,13 @@ class Client:
 
 
 class Pair:
-    """Hosts a, with a Linux guest, and b, which begins empty. A machine that many use may keep an emulator waiting for
-    longer than the limit of a real one: so `limit`, in ms, is."""
+    """Hosts a, with a Linux guest, and b, which begins empty."""
 
-    def __init__(self, directory, same="", limit=1500, guest=LINUX, lifetime=LIFETIME, **machine):
-        """same: sections that both have, in place of those; guest: another section of a's; lifetime and machine: as of
-        Host.boot."""
+    def __init__(self, directory, same="", limit=QUIET, guest=LINUX, lifetime=LIFETIME, **machine):
+        """same: sections that both have, in place of those; limit: heartbeat-limit of both when they boot; guest:
+        another section of a's; lifetime and machine: as of Host.boot."""
         self.site, self.directory, self.same, self.guest = Site(directory / "site"), directory, same, guest
-        self.limit, self.lifetime = limit, lifetime
+        self.limit, self.lifetime, self.key, self.standing = limit, lifetime, None, set()
         self.keys = {"heartbeat-limit": limit, "lifetime": lifetime, **machine}
 
     def __enter__(self):
@@ -79,7 +87,7 @@ class Pair:
             stack.enter_context(self.site)
             self.net, self.a, self.b = self.site.net, self.site.a, self.site.b
             self.etcd = stack.enter_context(Etcd(self.net, self.directory / "etcd", lifetime=self.lifetime))
-            self.config = self.same + self.etcd.config(timeout=self.limit * 2 // 3)
+            self.config = self.same + self.etcd.config(timeout=min(self.limit * 2 // 3, WITNESS_TIMEOUT))
             if self.same:
                 self.boot_again(self.a, self.b)
             else:
@@ -90,16 +98,71 @@ class Pair:
     def __exit__(self, *error):
         self.context.__exit__(*error)
 
-    def protect(self, *options):
-        done = self.a.godwit("protect", "linux", self.b.address, *options)
+    def set_limit(self, limit):
+        """Of protections that begin from now on."""
+        for host in self.site.hosts:
+            if host.machine.process.poll() is None:
+                host.set(heartbeat_limit=limit)
+
+    def unprotect(self):
+        """Returns (where it runs, the other host), which has no copy."""
+        owner, other = self.owner()
+        if self.shown(owner)["state"] != "unprotected":
+            done = owner.godwit("unprotect", "linux")
+            assert done.returncode == 0, done.stderr
+        self.wait(owner, "unprotected")
+        owner.wait_for("its copy is gone", lambda: "linux" not in other.guests())
+        owner.wait_for("its move is over", lambda: self.move(owner).get("status") in {None, *OVER})
+        return owner, other
+
+    def move(self, host):
+        """The last one from there, {}: none."""
+        status, answer = host.ask("GET", "/v1/query-migrate", name="linux")
+        return answer if status == 200 else {}
+
+    def protect(self, *options, limit=QUIET):
+        """Anew, by this limit. Returns (primary, secondary)."""
+        self.set_limit(limit)
+        owner, other = self.unprotect()
+        done = owner.godwit("protect", "linux", other.address, *options)
         assert done.returncode == 0, done.stderr
-        self.wait(self.a, "protected")
-        self.wait(self.b, "protected")
+        return self.protected()
+
+    def protected(self):
+        """(primary, secondary), as soon as both say that it has two copies."""
+        def roles():
+            shown = {host: self.shown(host) for host in self.site.hosts}
+            if any(row["state"] != "protected" for row in shown.values()):
+                return None
+            return sorted(self.site.hosts, key=lambda host: shown[host]["role"])
+        return self.a.wait_for("it is protected", roles)
+
+    @contextlib.contextmanager
+    def struck(self, moment=lambda *_: None):
+        """For what is to happen at one moment, at which the guest has two copies and the witness knows it: both
+        machines stand meanwhile. One that had waited for a processor just before could have given the other up. Gives
+        (primary, secondary), with which moment is called to wait for it."""
+        while True:
+            primary, secondary = self.protected()
+            before = self.deed()
+            moment(primary, secondary)
+            self.signal(signal.SIGSTOP)
+            if before[:2] == (primary.address, secondary.address) and self.deed() == before:
+                break
+            self.signal(signal.SIGCONT)
+        yield primary, secondary
+        self.signal(signal.SIGCONT)
+
+    def signal(self, number):
+        """To the machines that have not died, and were not made to stand for longer."""
+        for host in self.site.hosts:
+            if host not in self.standing and host.machine.process.poll() is None:
+                os.kill(host.machine.emulator(), number)
 
     def shown(self, host):
-        """What query-protect says of the guest; {}: nothing."""
-        rows = host.get("/v1/query-protect")["protection"]
-        return next((row for row in rows if row["vm"] == "linux"), {"state": "unprotected"})
+        """What query-protect says of the guest. Beside a copy may be one that has ended there, or was never started."""
+        rows = [row for row in host.get("/v1/query-protect")["protection"] if row["vm"] == "linux"]
+        return max(rows, key=lambda row: row["state"] != "unprotected", default={"state": "unprotected"})
 
     def wait(self, host, state):
         return host.wait_for(f"it is {state}", lambda: (shown := self.shown(host))["state"] == state and shown)
@@ -113,6 +176,11 @@ class Pair:
 
     def other(self, host):
         return self.b if host is self.a else self.a
+
+    def mac(self):
+        """The guest's, wherever it is."""
+        hosts = [host for host in self.site.hosts if host not in self.standing and host.machine.process.poll() is None]
+        return next(port["mac"] for host in hosts for port in host.get("/v1/net")["ports"] if port["port"] == "linux")
 
     def owner(self):
         """The host that runs it, of both, and the other one."""
@@ -132,11 +200,11 @@ class Pair:
         host.wait_for(reason, is_so)
 
     def text(self):
-        """The deed, as the witness has it."""
-        member = self.etcd.members[0]
-        keys = {row["key"] for host in self.site.hosts if host.machine.process.poll() is None
-                for row in host.get("/v1/witness")["guests"] if row["name"] == "linux"}
-        return member.get(keys.pop())
+        """The deed, as the witness has it. Under which key, only the machines know."""
+        if not self.key:
+            [self.key] = {row["key"] for host in self.site.hosts if host.machine.process.poll() is None
+                          for row in host.get("/v1/witness")["guests"] if row["name"] == "linux"}
+        return self.etcd.members[0].get(self.key)
 
     def deed(self):
         """(owner's address, secondary's or "none", epoch)"""
@@ -148,9 +216,14 @@ class Pair:
         """The last one to that host."""
         return self.shown(host)["failovers"][0]
 
-    def stand(self, host, on=True):
-        """The whole emulated machine stands still, or goes on."""
-        os.kill(host.machine.emulator(), signal.SIGSTOP if on else signal.SIGCONT)
+    def stand(self, host):
+        """The whole emulated machine stands still."""
+        self.standing.add(host)
+        os.kill(host.machine.emulator(), signal.SIGSTOP)
+
+    def go_on(self, host):
+        self.standing.discard(host)
+        os.kill(host.machine.emulator(), signal.SIGCONT)
 
     def part(self, on=True):
         """Neither host reaches the other; both reach the rest."""
@@ -162,18 +235,25 @@ class Pair:
 class Ear:
     """Frames that come out of a host with the guest's MAC, from now on."""
 
-    OUTGOING = 4
+    OUTGOING, ATTACH_FILTER = 4, 26  # PACKET_OUTGOING: to the machine; SO_ATTACH_FILTER
 
     def __init__(self, net, tap, mac):
-        self.socket, self.mac = net.socket(socket.AF_PACKET, socket.SOCK_RAW), bytes.fromhex(mac.replace(":", ""))
+        """The kernel throws all others away, of which there are more than a socket holds."""
+        mac = bytes.fromhex(mac.replace(":", ""))
+        steps = [(0x20, 0, 0, 6), (0x15, 0, 3, int.from_bytes(mac[:4])), (0x28, 0, 0, 10),
+                 (0x15, 0, 1, int.from_bytes(mac[4:])), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0)]
+        program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+        self.socket = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.socket.setsockopt(socket.SOL_SOCKET, self.ATTACH_FILTER,
+                               struct.pack("HP", len(steps), ctypes.addressof(program)))
         self.socket.bind((tap, 3))
 
     def heard(self, seconds=0):
-        """How many."""
+        """How many since it was asked last."""
         count, deadline = 0, time.monotonic() + seconds
         while select.select([self.socket], [], [], max(0, deadline - time.monotonic()))[0]:
-            frame, (_, _, kind, *_) = self.socket.recvfrom(2048)
-            count += kind != self.OUTGOING and frame[6:12] == self.mac
+            _, (_, _, kind, *_) = self.socket.recvfrom(2048)
+            count += kind != self.OUTGOING
         return count
 
     def close(self):
