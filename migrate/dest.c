@@ -497,9 +497,7 @@ bool dest_step(struct dest *dest)
     bool worked = take_turns(dest, true); /* somebody waits for what these bring */
 
     worked |= take_turns(dest, false);
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         fill_end(dest, in); /* a guest that has reset itself misses nothing */
         worked |= protect_put(dest, in);
         /* The sessions have had their steps, so RUNNING is said. */
@@ -514,9 +512,7 @@ bool dest_busy(const struct dest *dest)
     for (unsigned i = 0; i < DEST_SESSIONS; i++)
         if (dest->session[i].used)
             return true;
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        const struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (in->used && (in->handoff.state == DEST_RECEIVING || in->announce || protect_putting(in)))
             return true;
     }
@@ -530,16 +526,14 @@ void dest_fini(struct dest *dest)
     for (unsigned i = 0; i < DEST_SESSIONS; i++)
         if (dest->session[i].used)
             session_end(&dest->session[i]);
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (attempt_under_way(&dest->incoming[i]))
-            dest_decide(dest, &dest->incoming[i], HANDOFF_CANCEL, 0, why);
+    each_attempt (in, dest)
+        if (attempt_under_way(in))
+            dest_decide(dest, in, HANDOFF_CANCEL, 0, why);
 }
 
 int dest_cancel(struct dest *dest, const void *vm)
 {
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (!attempt_under_way(in) || in->vm != vm || !in->session)
             continue;
         if (in->handoff.state == DEST_RECEIVING)
@@ -553,9 +547,7 @@ int dest_cancel(struct dest *dest, const void *vm)
 
 void dest_forget(struct dest *dest, void *vm)
 {
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (!in->used || in->vm != vm || !dest_state_runs(in->handoff.state))
             continue;
         if (in->handoff.state == DEST_INCOMPLETE && in->session) /* nothing is missing to a guest that has ended */

@@ -146,6 +146,10 @@ struct dest {
     u64 noise;                                 /* headers with an epoch that nobody believes (epoch_is_noise) */
 };
 
+/* Of each attempt of a destination, remembered or not: `in` points to it, and is const if *dest is. */
+#define each_attempt(in, dest) \
+    for (typeof(&(dest)->incoming[0]) in = (dest)->incoming; in < (dest)->incoming + DEST_ATTEMPTS; in++)
+
 void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx);
 
 /* Close all connections and free all copies that don't run. */

@@ -31,9 +31,7 @@ u64 dest_known_epoch(const struct dest *dest, const u8 *vm_id, u64 epoch)
 {
     u64 bar = 0;
 
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        const struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         /* Any machine that reaches the port can have brought a guest under any epoch: an epoch that is noise, as seen
          * from here, does not keep the owner out. */
         if (same_vm(in, vm_id) && counts(in) && in->handoff.epoch >= epoch && !epoch_is_far(epoch, in->handoff.epoch))
@@ -46,9 +44,7 @@ struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch)
 {
     struct incoming *newest = NULL;
 
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (same_vm(in, vm_id) && !in->forgotten && in->handoff.epoch == epoch &&
             (!newest || in->stamp > newest->stamp))
             newest = in;
@@ -87,9 +83,7 @@ u64 attempt_held(const struct dest *dest, const char *peer, const struct incomin
 {
     u64 bytes = 0;
 
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        const struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (in == instead || !in->used || (stranded && !gives_way(in)) || (peer && !same_host(in->peer, peer)))
             continue;
         if (attempt_under_way(in) && in->vm)
@@ -109,9 +103,7 @@ struct incoming *attempt_stranded(struct dest *dest, const char *peer, const str
 {
     struct incoming *oldest = NULL;
 
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (in != instead && attempt_under_way(in) && gives_way(in) && (!peer || same_host(in->peer, peer)) &&
             (!oldest || in->stamp < oldest->stamp))
             oldest = in;
@@ -141,8 +133,8 @@ static unsigned open_of_host(const struct dest *dest, const struct incoming *in)
 {
     unsigned count = 0;
 
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        count += is_open(&dest->incoming[i]) && same_host(dest->incoming[i].peer, in->peer);
+    each_attempt (other, dest)
+        count += is_open(other) && same_host(other->peer, in->peer);
     return count;
 }
 
@@ -205,9 +197,7 @@ static const struct outcome begun_again = { WIRE_E_CANCEL, "its source has begun
 /* Who asks a witness for a guest may have to wait for long, and may not have sent a swap yet. */
 void attempt_contest(struct dest *dest, const struct incoming *fresh)
 {
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (same_vm(in, fresh->vm_id) && attempt_under_way(in) && protect_closed(in) && replaces(in, fresh) &&
             !fresh->dry_run)
             dest_event(dest, in, HANDOFF_ABORT, in->handoff.epoch, begun_again);
@@ -236,9 +226,7 @@ enum wire_code attempt_admit(struct dest_session *session, const char **reason)
     *reason = "the epoch is not new";
     if (dest_known_epoch(dest, fresh->vm_id, fresh->handoff.epoch))
         return WIRE_E_REPLAY;
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (!same_vm(in, fresh->vm_id) || !attempt_under_way(in))
             continue;
         *reason = in->session ? "this VM is moving already" : "a prepared copy of this VM is kept there: see resolve";

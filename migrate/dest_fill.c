@@ -270,9 +270,7 @@ bool fill_say(struct dest_session *session)
 
 const struct incoming *dest_incomplete(const struct dest *dest, const void *vm)
 {
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        const struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (in->used && in->vm == vm && in->handoff.state == DEST_INCOMPLETE)
             return in;
     }

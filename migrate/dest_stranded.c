@@ -25,9 +25,9 @@ static void strand_end(struct dest *dest, struct incoming *in, enum handoff_even
 
 const struct incoming *dest_prepared(const struct dest *dest, const void *vm)
 {
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (prepared(&dest->incoming[i]) && dest->incoming[i].vm == vm)
-            return &dest->incoming[i];
+    each_attempt (in, dest)
+        if (prepared(in) && in->vm == vm)
+            return in;
     return NULL;
 }
 
@@ -81,9 +81,7 @@ void dest_heard(struct dest *dest, const struct wire_claim *claim)
 {
     const struct outcome higher = { WIRE_E_REPLAY, "another machine owns it under a higher epoch" };
 
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
-
+    each_attempt (in, dest) {
         if (!in->used || memcmp(in->vm_id, claim->vm_id, WIRE_ID) != 0)
             continue;
         if (owner_is_back(dest, in, claim) && in->protect)

@@ -446,9 +446,9 @@ static void arrived(struct vm *vm, u64 stood)
 {
     vm_ended_make_way(vm);
     totals.arrived++;
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++)
-        if (vm_dest.incoming[i].used && vm_dest.incoming[i].vm == vm)
-            note_arrival(vm, &vm_dest.incoming[i], stood);
+    each_attempt (in, &vm_dest)
+        if (in->used && in->vm == vm)
+            note_arrival(vm, in, stood);
 }
 
 static const struct vm_dest_watcher watcher = { returns, arrived };
