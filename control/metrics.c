@@ -455,6 +455,9 @@ static void put_moves(struct buffer *out)
     buffer_format(out, "godwit_claims_total{direction=\"heard\"} %lu\n", claims->heard);
     buffer_format(out, "godwit_claims_total{direction=\"malformed\"} %lu\n", claims->malformed);
     buffer_format(out, "godwit_claims_total{direction=\"noise\"} %lu\n", claims->noise);
+    for (enum proof_verdict verdict = PROOF_GIVEN + 1; verdict < NR_PROOF_VERDICTS; verdict++)
+        buffer_format(out, "godwit_claims_total{direction=\"%s\"} %lu\n", proof_verdict_name(verdict),
+                      claims->judged[verdict]);
     head(out, "godwit_migration_noise_total", "counter", "Moves to here refused for an epoch that nobody believes.");
     buffer_format(out, "godwit_migration_noise_total %lu\n", migration_dest()->noise);
     head(out, "godwit_images_total", "counter", "Images that were saved or restored here, and such that were not.");
@@ -549,6 +552,8 @@ static void put_protection(struct buffer *out)
     buffer_format(out, "godwit_heartbeats_total{direction=\"said\"} %lu\n", beats->said);
     buffer_format(out, "godwit_heartbeats_total{direction=\"heard\"} %lu\n", beats->heard);
     buffer_format(out, "godwit_heartbeats_total{direction=\"strange\"} %lu\n", beats->strange);
+    buffer_format(out, "godwit_heartbeats_total{direction=\"old\"} %lu\n", beats->old);
+    buffer_format(out, "godwit_heartbeats_total{direction=\"forged\"} %lu\n", beats->forged);
 }
 
 void metrics_write(struct buffer *out)

@@ -7,6 +7,7 @@
 
 #include "host/asm.h"
 #include "host/clock.h"
+#include "tls/keyring.h"
 #include "tls/random.h"
 #include "dev/platform.h"
 #include "host/log.h"
@@ -44,24 +45,46 @@ u64 claims_age_ms(const struct vm *vm)
     return clock_ticks_to_ns(rdtsc() - vm->created_tsc) / 1000000;
 }
 
-static struct wire_claim claim_of(const struct vm *vm, enum wire_claim_kind kind, u64 epoch, u64 rival)
+/* A claim about no VM yet, not sealed. */
+static struct wire_claim claim_begin(enum wire_claim_kind kind)
 {
-    struct wire_claim claim = { .kind = (u16)kind, .epoch = MIN(epoch, EPOCH_CLAIM), .owner = owner, .rival = rival };
+    struct wire_claim claim = { .kind = (u16)kind, .owner = owner };
     u32 ip4 = netif_port_ip4();
 
+    memcpy(claim.ip4, &ip4, sizeof(claim.ip4));
+    return claim;
+}
+
+static struct wire_claim claim_of(const struct vm *vm, enum wire_claim_kind kind, u64 epoch, u64 rival)
+{
+    struct wire_claim claim = claim_begin(kind);
+
+    claim.epoch = MIN(epoch, EPOCH_CLAIM);
+    claim.rival = rival;
     claim.age_ms = claims_age_ms(vm);
     memcpy(claim.vm_id, vm->identity.id, sizeof(claim.vm_id));
     memcpy(claim.name, vm->name, sizeof(claim.name));
     memcpy(claim.mac, platform_of(vm)->net.port.mac, sizeof(claim.mac));
-    memcpy(claim.ip4, &ip4, sizeof(claim.ip4));
     claim_seal(&claim);
     return claim;
 }
 
 static void say(const struct wire_claim *claim)
 {
-    netif_peers_say(claim, sizeof(*claim));
+    struct wire_proven_claim said = { .claim = *claim };
+
+    if (keyring_present())
+        proof_make(&said);
+    netif_peers_say(&said, keyring_present() ? sizeof(said) : sizeof(said.claim));
     counters.said++;
+}
+
+static void greet(enum wire_claim_kind kind)
+{
+    struct wire_claim claim = claim_begin(kind);
+
+    claim_seal(&claim);
+    say(&claim);
 }
 
 void claims_say_to(const struct vm *vm, u64 heard, u64 rival)
@@ -128,14 +151,13 @@ static struct where {
     return where;
 }
 
-unsigned claims_answer(const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS])
+/* Contract: claims_answer. A question that is not `proven` is answered, and changes nothing here. */
+static unsigned answer_all(const struct wire_claim *question, bool proven, struct wire_claim answers[WIRE_ANSWERS])
 {
     unsigned count = 0;
 
-    if (question->owner == owner)
-        return 0;
-    counters.heard++;
-    if (question->owner < owner) /* of two machines that ask, the lower number has the right to start it */
+    counters.heard += proven;
+    if (proven && question->owner < owner) /* of two machines that ask, the lower number has the right to start it */
         listener->heard(question, claim_where(question).text);
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
@@ -144,6 +166,17 @@ unsigned claims_answer(const struct wire_claim *question, struct wire_claim answ
             count += answer(vm, &answers[count]);
     }
     return count;
+}
+
+unsigned claims_answer(const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS])
+{
+    return question->owner == owner ? 0 : answer_all(question, true, answers);
+}
+
+/* Is the line about so many of the same kind to be logged? If there are twice as many as at the last line. */
+static bool tells(u64 count)
+{
+    return !(count & (count - 1));
 }
 
 void claims_take(const struct wire_claim *claim, const char *where)
@@ -155,28 +188,54 @@ void claims_take(const struct wire_claim *claim, const char *where)
         listener->heard(claim, where);
     if (claim->kind != WIRE_CLAIM_OWNS || ops->heard(claim))
         return;
-    counters.noise++;
-    if (!(counters.noise & (counters.noise - 1))) /* log the next line when there are twice as many */
+    if (tells(++counters.noise))
         pr_warn("%lu claims with epochs that nobody believes, the last of epoch %lu", counters.noise, claim->epoch);
+}
+
+/* Weigh a frame with this claim, where there are keys; and ask its sender for proof, if there is need for it. */
+static enum proof_verdict weigh(const struct wire_claim *claim, const u8 *bytes, size_t len)
+{
+    enum proof_verdict verdict = proof_judge(bytes, len);
+    u64 count = ++counters.judged[verdict];
+
+    if (verdict > PROOF_UNPROVEN && tells(count))
+        pr_warn("%lu claims on the link that do not count: %s", count, proof_verdict_name(verdict));
+    if (verdict <= PROOF_UNPROVEN && claim->kind <= WIRE_CLAIM_HOLDS && proof_greets(claim->owner))
+        greet(WIRE_CLAIM_GREETS);
+    return verdict;
+}
+
+static void say_answers(const struct wire_claim *claim, bool proven)
+{
+    struct wire_claim answers[WIRE_ANSWERS];
+    unsigned count = answer_all(claim, proven, answers);
+
+    for (unsigned i = 0; i < count; i++)
+        say(&answers[i]);
 }
 
 /* A frame with a claim has come on the link. */
 static void hear(const u8 *bytes, size_t len)
 {
-    struct wire_claim claim, answers[WIRE_ANSWERS];
-    unsigned count;
+    enum proof_verdict verdict = PROOF_GIVEN;
+    struct wire_claim claim;
 
-    if (claim_read(&claim, bytes, len)) {
+    if (claim_read(&claim, bytes, len) || (claim.kind > WIRE_CLAIM_HOLDS && !keyring_present())) {
         counters.malformed++;
         return;
     }
-    if (claim.kind != WIRE_CLAIM_ASKS) {
-        claims_take(&claim, claim_where(&claim).text);
+    if (claim.owner == owner)
+        return; /* our own claim, come back by a loop in the network */
+    if (keyring_present())
+        verdict = weigh(&claim, bytes, len);
+    if (verdict > PROOF_UNPROVEN)
         return;
-    }
-    count = claims_answer(&claim, answers);
-    for (unsigned i = 0; i < count; i++)
-        say(&answers[i]);
+    if (claim.kind == WIRE_CLAIM_GREETS)
+        greet(WIRE_CLAIM_GREETED);
+    else if (claim.kind == WIRE_CLAIM_ASKS)
+        say_answers(&claim, verdict == PROOF_GIVEN);
+    else if (verdict == PROOF_GIVEN && claim.kind <= WIRE_CLAIM_HOLDS)
+        claims_take(&claim, claim_where(&claim).text);
 }
 
 void claims_init(bool of_all, const struct claims_ops *migration)

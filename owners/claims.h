@@ -7,15 +7,15 @@
  */
 #pragma once
 
-#include "host/types.h"
-#include "stream/wire.h"
+#include "owners/proof.h"
 
 struct vm;
 
 struct claims_counters {
     u64 said, heard;
-    u64 malformed; /* frames that were no claims of ours */
-    u64 noise;     /* of those heard: claims with an epoch that nobody believes (handoff.h) */
+    u64 malformed;                 /* frames that were no claims of ours */
+    u64 noise;                     /* of those heard: claims with an epoch that nobody believes (handoff.h) */
+    u64 judged[NR_PROOF_VERDICTS]; /* frames, where there are keys */
 };
 
 /* What claims.c needs of migration.h: the functions migration_owns, migration_holds and migration_heard, with their

@@ -7,6 +7,7 @@
 #include "host/clock.h"
 #include "net/udp_port.h"
 #include "stream/record.h"
+#include "tls/keyring.h"
 
 static struct list all = { &all, &all };
 static struct heartbeat_counters counters;
@@ -49,16 +50,39 @@ static struct heartbeat *find(const struct wire_beat *beat)
     return NULL;
 }
 
+/* Has a machine with our key said this beat? That it was not said before, its number says: of one agreement no number
+ * comes twice, and no machine has two agreements of one epoch in its life. */
+static bool genuine(const u8 *bytes, size_t len)
+{
+    struct wire_tagged_beat tagged;
+
+    if (!keyring_present())
+        return len == sizeof(tagged.beat);
+    if (len != sizeof(tagged))
+        return false;
+    memcpy(&tagged, bytes, sizeof(tagged));
+    return keyring_tagged(&tagged.beat, sizeof(tagged.beat), tagged.tag);
+}
+
 static void hear(const struct tcp_address *from, const u8 *bytes, size_t len)
 {
     struct wire_beat beat;
     struct heartbeat *heartbeat = beat_read(&beat, bytes, len) ? NULL : find(&beat);
 
     (void)from;
-    counters.heard += heartbeat != NULL;
-    counters.strange += !heartbeat;
-    if (!heartbeat || beat.seq <= heartbeat->heard_seq)
+    if (!heartbeat) {
+        counters.strange++;
         return;
+    }
+    if (beat.seq <= heartbeat->heard_seq) {
+        counters.old++;
+        return;
+    }
+    if (!genuine(bytes, len)) {
+        counters.forged++;
+        return;
+    }
+    counters.heard++;
     heartbeat->heard_seq = beat.seq;
     heartbeat->checkpoint = beat.checkpoint;
     heartbeat_note(heartbeat, clock_ns());
@@ -84,13 +108,18 @@ void heartbeat_end(struct heartbeat *heartbeat)
 
 static void say(struct heartbeat *heartbeat, u64 checkpoint)
 {
-    struct wire_beat beat = {
-        .epoch = heartbeat->epoch, .owner = heartbeat->me, .seq = ++heartbeat->seq, .checkpoint = checkpoint
+    struct wire_tagged_beat tagged = {
+        .beat = { .epoch = heartbeat->epoch, .owner = heartbeat->me, .seq = ++heartbeat->seq, .checkpoint = checkpoint }
     };
+    size_t len = sizeof(tagged.beat);
 
-    memcpy(beat.vm_id, heartbeat->vm_id, sizeof(beat.vm_id));
-    beat_seal(&beat);
-    counters.said += udp_port_say(&heartbeat->to, &beat, sizeof(beat));
+    memcpy(tagged.beat.vm_id, heartbeat->vm_id, sizeof(tagged.beat.vm_id));
+    beat_seal(&tagged.beat);
+    if (keyring_present()) {
+        keyring_tag(&tagged.beat, sizeof(tagged.beat), tagged.tag);
+        len = sizeof(tagged);
+    }
+    counters.said += udp_port_say(&heartbeat->to, &tagged, len);
 }
 
 u64 heartbeat_poll(struct heartbeat *heartbeat, bool says, u64 checkpoint)

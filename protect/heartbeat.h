@@ -50,5 +50,7 @@ u64 heartbeat_age(const struct heartbeat *heartbeat);
 struct heartbeat_counters {
     u64 said, heard;
     u64 strange; /* datagrams that were no beats of another machine about a guest here */
+    u64 old;     /* such beats, not above the last one */
+    u64 forged;  /* with keys: such beats that no machine with the key has said */
 };
 const struct heartbeat_counters *heartbeat_counters(void);

@@ -361,7 +361,7 @@ void beat_seal(struct wire_beat *beat)
 
 int beat_read(struct wire_beat *beat, const u8 *bytes, size_t len)
 {
-    if (len != sizeof(*beat))
+    if (len < sizeof(*beat))
         return -EPROTO;
     memcpy(beat, bytes, sizeof(*beat));
     return beat->magic == WIRE_BEAT_MAGIC && beat->crc == crc32c(0, beat, offsetof(struct wire_beat, crc)) ? 0

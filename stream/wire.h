@@ -35,6 +35,7 @@
 #define WIRE_FILES 2         /* files from which a guest starts: kernel and initrd */
 #define WIRE_FILE_PART 32768 /* bytes of a file in one FILE, but for the last one */
 #define WIRE_SHA256 32
+#define WIRE_TAG 16    /* HMAC-SHA256, cut (tls/keyring.h) */
 #define WIRE_ANSWERS 2 /* answers to a question: about the guest, and about a guest with its MAC */
 
 /* Times of the protocol, in ms. */
@@ -320,8 +321,15 @@ struct wire_image_end {
 #define WIRE_CLAIM_MAGIC 0x4C43544957444F47ULL /* "GODWITCL" */
 
 /* What a claim says of a VM: its sender owns the VM; its sender is about to start the VM, and a machine that has the VM
- * shall say so; its sender keeps a copy that may be the only one. */
-enum wire_claim_kind { WIRE_CLAIM_OWNS = 1, WIRE_CLAIM_ASKS, WIRE_CLAIM_HOLDS };
+ * shall say so; its sender keeps a copy that may be the only one. The others are about no VM, and only where there are
+ * keys: whoever hears GREETS shall prove by GREETED that it lives. */
+enum wire_claim_kind {
+    WIRE_CLAIM_OWNS = 1,
+    WIRE_CLAIM_ASKS,
+    WIRE_CLAIM_HOLDS,
+    WIRE_CLAIM_GREETS,
+    WIRE_CLAIM_GREETED,
+};
 
 /* Sent in a frame of its own to all hypervisors of the link, or as the body of CLAIM. */
 struct wire_claim {
@@ -338,6 +346,15 @@ struct wire_claim {
     u32 version; /* WIRE_VERSION */
     u32 reserved;
     u32 crc; /* of all bytes before it */
+};
+
+/* A claim on the link, with keys (docs/claims.md "With keys"). */
+struct wire_proven_claim {
+    struct wire_claim claim;
+    u64 count;        /* grows from frame to frame of this sender */
+    u64 nonce;        /* the sender's latest: a machine that echoes it lives */
+    u64 echo;         /* the nonce that the sender has heard last; 0: none */
+    u8 tag[WIRE_TAG]; /* of all bytes before it */
 };
 
 /* age_ms where the witness names the sender as the owner: older than any copy is. */
@@ -358,8 +375,16 @@ struct wire_beat {
     u32 crc; /* of all bytes before it */
 };
 
+/* With keys. */
+struct wire_tagged_beat {
+    struct wire_beat beat;
+    u8 tag[WIRE_TAG]; /* of the beat */
+};
+
 _Static_assert(sizeof(struct wire_beat) == 64, "beat");
+_Static_assert(sizeof(struct wire_tagged_beat) == 80, "beat with keys");
 _Static_assert(sizeof(struct wire_claim) == 112, "claim");
+_Static_assert(sizeof(struct wire_proven_claim) == 152, "claim with keys");
 _Static_assert(sizeof(struct wire_header) == 64, "header");
 _Static_assert(sizeof(struct wire_record) == 16, "record head");
 _Static_assert(sizeof(struct wire_pages) == 8, "PAGES");

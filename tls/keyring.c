@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An identity is NAME#ID. The ID is the beginning of a hash of the key: it tells which of two keys is meant, and
- * nothing about either. So it is compared like any text; secrets are compared by the handshake alone.
+ * nothing about either. So it is compared like any text; tags are compared in constant time, and keys by the handshake.
+ * Tags are made under a key of their own, which the group's key gives, but which does not give that one away.
  */
 #include "tls/keyring.h"
 
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <mbedtls/constant_time.h>
 #include <mbedtls/md.h>
 #include <mbedtls/platform_util.h>
 
@@ -22,6 +24,7 @@
 static struct group_key {
     u8 key[KEYRING_KEY];
     char id[2 * ID + 1];
+    mbedtls_md_context_t tags; /* HMAC under the key of tags: nothing is allocated when a tag is made */
 } keys[KEYS];
 static unsigned count;
 static char our_name[KEYRING_NAME];
@@ -54,15 +57,32 @@ static bool hex(const char *text, size_t len, u8 key[KEYRING_KEY])
     return true;
 }
 
-static void name_key(struct group_key *key)
+static const mbedtls_md_info_t *sha256(void)
 {
-    static const char use[] = "godwit key id";
-    u8 hash[MBEDTLS_MD_MAX_SIZE];
-    int err = mbedtls_md_hmac(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), key->key, KEYRING_KEY, (const u8 *)use,
-                              sizeof(use) - 1, hash);
+    return mbedtls_md_info_from_type(MBEDTLS_MD_SHA256);
+}
+
+/* What the key gives for a use of it. */
+static void derive(const struct group_key *key, const char *use, u8 hash[MBEDTLS_MD_MAX_SIZE])
+{
+    int err = mbedtls_md_hmac(sha256(), key->key, KEYRING_KEY, (const u8 *)use, strlen(use), hash);
 
     assert(!err);
+}
+
+static void prepare(struct group_key *key)
+{
+    u8 hash[MBEDTLS_MD_MAX_SIZE];
+    int err;
+
+    derive(key, "godwit key id", hash);
     snprintf(key->id, sizeof(key->id), "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
+    derive(key, "godwit frames", hash);
+    err = mbedtls_md_setup(&key->tags, sha256(), 1);
+    assert(!err);
+    err = mbedtls_md_hmac_starts(&key->tags, hash, KEYRING_KEY);
+    assert(!err);
+    mbedtls_platform_zeroize(hash, sizeof(hash));
 }
 
 /* A line, without its end. Returns NULL, or what is wrong. */
@@ -79,17 +99,23 @@ static const char *take_line(const char *line, size_t len)
         return "too many keys, expected one or two";
     if (!hex(line + before, len - before, keys[count].key))
         return "not a key, expected 64 hexadecimal digits";
-    name_key(&keys[count]);
     if (count == 1 && !memcmp(keys[0].key, keys[1].key, KEYRING_KEY))
         return "the same key again";
-    count++;
+    prepare(&keys[count++]);
     return NULL;
+}
+
+static void forget(void)
+{
+    for (unsigned i = 0; i < KEYS; i++)
+        mbedtls_md_free(&keys[i].tags);
+    mbedtls_platform_zeroize(keys, sizeof(keys));
+    count = 0;
 }
 
 static int refuse(struct keyring_fault *fault, unsigned line, const char *words)
 {
-    mbedtls_platform_zeroize(keys, sizeof(keys));
-    count = 0;
+    forget();
     *fault = (struct keyring_fault){ line, words };
     return -EINVAL;
 }
@@ -98,7 +124,7 @@ int keyring_read(const char *text, size_t len, const char *name, struct keyring_
 {
     unsigned number = 0;
 
-    count = 0;
+    forget();
     snprintf(our_name, sizeof(our_name), "%s", name);
     while (len > 0) {
         const char *end = memchr(text, '\n', len), *wrong;
@@ -136,4 +162,33 @@ const u8 *keyring_find(const u8 *identity, size_t len, char name[KEYRING_NAME])
         if (!memcmp(identity + before + 1, keys[i].id, 2 * ID))
             return keys[i].key;
     return NULL;
+}
+
+static void tag_under(struct group_key *key, const void *bytes, size_t len, u8 hash[MBEDTLS_MD_MAX_SIZE])
+{
+    int err = mbedtls_md_hmac_reset(&key->tags);
+
+    err = err ? err : mbedtls_md_hmac_update(&key->tags, bytes, len);
+    err = err ? err : mbedtls_md_hmac_finish(&key->tags, hash);
+    assert(!err);
+}
+
+void keyring_tag(const void *bytes, size_t len, u8 tag[KEYRING_TAG])
+{
+    u8 hash[MBEDTLS_MD_MAX_SIZE];
+
+    tag_under(&keys[0], bytes, len, hash);
+    memcpy(tag, hash, KEYRING_TAG);
+}
+
+bool keyring_tagged(const void *bytes, size_t len, const u8 tag[KEYRING_TAG])
+{
+    u8 hash[MBEDTLS_MD_MAX_SIZE];
+
+    for (unsigned i = 0; i < count; i++) {
+        tag_under(&keys[i], bytes, len, hash);
+        if (!mbedtls_ct_memcmp(hash, tag, KEYRING_TAG))
+            return true;
+    }
+    return false;
 }

@@ -14,6 +14,7 @@
 
 #define KEYRING_NAME 32 /* of a hypervisor, with the terminator */
 #define KEYRING_KEY 32
+#define KEYRING_TAG 16
 #define KEYRING_IDENTITY (KEYRING_NAME + 9) /* "name#0123abcd" */
 
 struct keyring_fault {
@@ -32,3 +33,9 @@ void keyring_offer(char identity[KEYRING_IDENTITY], const u8 **key);
 
 /* A client says this identity. Returns its key and its name; NULL: we have no such key, or it says no name. */
 const u8 *keyring_find(const u8 *identity, size_t len, char name[KEYRING_NAME]);
+
+/* What is said in single frames and datagrams is followed by a tag: HMAC-SHA256, cut to 128 bits, under a key that the
+ * first key gives. keyring_tagged: is it the tag of a member of the group, by the first key or the second? A tag does
+ * not say when it was made. There is a keyring. */
+void keyring_tag(const void *bytes, size_t len, u8 tag[KEYRING_TAG]);
+bool keyring_tagged(const void *bytes, size_t len, const u8 tag[KEYRING_TAG]);

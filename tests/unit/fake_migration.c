@@ -310,9 +310,16 @@ const char *peer_status_name(enum peer_status status)
 
 const struct claims_counters *claims_counters(void)
 {
-    static const struct claims_counters counters = { .said = 4, .heard = 5, .malformed = 6 };
+    static const struct claims_counters counters = { .said = 4, .heard = 5, .malformed = 6, .judged = { 7, 8, 9 } };
 
     return &counters;
+}
+
+const char *proof_verdict_name(enum proof_verdict verdict)
+{
+    static const char *const names[] = { "given", "unproven", "crowded", "forged", "replayed" };
+
+    return names[verdict];
 }
 
 struct migration_totals migration_totals(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: stream/record.c stream/crc32c.c dev/codec.c tests/unit/stubs.c */
+/* sources: stream/record.c stream/crc32c.c dev/codec.c net/bucket.c tests/unit/fake_keys.c tests/unit/stubs.c */
 /* Two machines on a link, each with the same guest in its configuration: who starts it, and what they say of it. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,13 +11,17 @@
 
 #include "host/asm.h"
 
+/* All are built into this test, so that each of the two machines has variables of its own: enter(). */
+#include "owners/proof.c"
+
 static u64 now; /* ns, and ticks of the TSC */
 
-/* Both are built into this test, so that each of the two machines has variables of its own: enter(). */
 #define rdtsc() now
 #include "owners/asking.c"
 #undef LOG_PREFIX
 #include "owners/claims.c"
+
+#include "tests/unit/fake_keys.h"
 
 #define MS 1000000ULL
 
@@ -28,7 +32,7 @@ struct machine {
     struct platform platform;
     u8 mac[CONFIG_MAC];
     u64 draws; /* what its random numbers are */
-    struct wire_claim heard[64];
+    struct wire_proven_claim heard[64];
     unsigned nr_heard;
     bool deaf;
     /* Of asking.c and claims.c. */
@@ -37,6 +41,7 @@ struct machine {
     bool on, all;
     unsigned left;
     u64 again, owner;
+    typeof(proofs) proofs;
 };
 
 static struct machine machines[2], *here;
@@ -48,12 +53,14 @@ static void enter(unsigned index)
         memcpy(here->questions, questions, sizeof(questions));
         here->on = on, here->all = all;
         here->left = left, here->again = again, here->owner = owner;
+        here->proofs = proofs;
     }
     here = &machines[index];
     memcpy(asked, here->asked, sizeof(asked));
     memcpy(questions, here->questions, sizeof(questions));
     on = here->on, all = here->all;
     left = here->left, again = here->again, owner = here->owner;
+    proofs = here->proofs;
 }
 
 struct list *vm_list(void)
@@ -88,9 +95,15 @@ u64 clock_ticks_to_ns(u64 ticks)
     return ticks;
 }
 
+u64 clock_ns(void)
+{
+    return now;
+}
+
 void random_fill(u8 *bytes, u32 len)
 {
     memcpy(bytes, &here->draws, len);
+    here->draws += 1000; /* nonces differ */
 }
 
 const u8 *netif_port_mac(void)
@@ -112,7 +125,7 @@ void netif_peers_say(const void *bytes, size_t len)
 {
     struct machine *other = &machines[here == &machines[0]];
 
-    assert_int_equal(len, sizeof(struct wire_claim));
+    assert_int_equal(len, fake_keys ? sizeof(struct wire_proven_claim) : sizeof(struct wire_claim));
     if (!other->deaf)
         memcpy(&other->heard[other->nr_heard++ % 64], bytes, len);
 }
@@ -164,11 +177,29 @@ static void boot(unsigned index, u64 draws, u8 mac)
     list_init(&m->vms);
     list_add_tail(&m->vms, &m->vm.node);
     m->draws = draws;
-    m->mac[0] = 2;
+    m->mac[0] = 0x40;
     m->mac[5] = mac;
     enter(index);
     claims_init(true, &fake_migration);
     asking_start(&m->config);
+}
+
+/* The only machine so far. */
+static void boot_first(unsigned index, u64 draws)
+{
+    here = NULL;
+    memset(machines, 0, sizeof(machines));
+    boot(index, draws, 0);
+}
+
+/* A machine that does not want to start its guest; machine 0 comes first. */
+static void boot_idle(unsigned index, u64 draws)
+{
+    here = index ? here : NULL;
+    boot(index, draws, 0);
+    machines[index].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
+    memset(asked, 0, sizeof(asked));
+    asking_start(&machines[index].config);
 }
 
 static void turn(unsigned index)
@@ -183,15 +214,16 @@ static void turn(unsigned index)
     m->nr_heard = 0;
 }
 
-/* However far apart they boot, and whoever has the lower number: exactly one starts it, the other says where it is. */
+/* However far apart they boot, and whoever has the lower number: exactly one starts it, the other says where it is.
+ * With keys, too, though none of the two believes the other one until it has proved that it lives. */
 static void test_exactly_one_starts(void **state)
 {
     (void)state;
+    now += NS_PER_S;
     for (unsigned apart = 0; apart < 450; apart += 7)
-        for (u64 first = 1; first <= 3; first += 2) {
-            here = NULL;
-            memset(machines, 0, sizeof(machines));
-            boot(0, first, 0);
+        for (u64 first = 1; first <= 4; first++) {
+            fake_keys = first <= 2;
+            boot_first(0, first % 2 ? 1 : 3);
             for (unsigned ms = 0; ms < 1000; ms++, now += MS) {
                 if (ms == apart)
                     boot(1, 2, 0);
@@ -219,9 +251,7 @@ static void test_asking_is_short(void **state)
     u64 booted = now, said = claims_counters()->said;
 
     (void)state;
-    here = NULL;
-    memset(machines, 0, sizeof(machines));
-    boot(0, 5, 0);
+    boot_first(0, 5);
     for (; machines[0].vm.status == VM_CREATED; now += MS)
         turn(0);
     assert_int_equal(machines[0].vm.status, VM_RUNNING);
@@ -236,9 +266,7 @@ static void test_a_machine_that_stood_still(void **state)
     (void)state;
     for (unsigned at = 0; at < 400; at += 7)
         for (unsigned both = 0; both < 2; both++) {
-            here = NULL;
-            memset(machines, 0, sizeof(machines));
-            boot(1, 2, 0);
+            boot_first(1, 2);
             machines[1].vm.status = VM_RUNNING;
             boot(0, 1, 0);
             for (unsigned ms = 0; ms < 2000; ms++, now += MS) {
@@ -259,9 +287,7 @@ static void test_who_is_not_asked_about(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        here = NULL;
-        memset(machines, 0, sizeof(machines));
-        boot(0, 5, 0);
+        boot_first(0, 5);
         assert_true(asking_about(&machines[0].vm));
         memset(asked, 0, sizeof(asked));
         machines[0].config.migration.port = i;
@@ -300,9 +326,7 @@ static void test_the_witness_judges(void **state)
     struct machine *machine = &machines[0];
 
     (void)state;
-    here = NULL;
-    memset(machines, 0, sizeof(machines));
-    boot(0, 5, 0);
+    boot_first(0, 5);
     memset(asked, 0, sizeof(asked));
     machine->config.vm[0].autostart = CONFIG_AUTOSTART_YES;
     assert_false(asking_needed(&machine->config, &machine->config.vm[0]));
@@ -332,30 +356,28 @@ static void test_said_to_be_believed(void **state)
     struct vm *vm = &machines[0].vm;
 
     (void)state;
-    here = NULL;
-    memset(machines, 0, sizeof(machines));
-    boot(0, 5, 0);
+    boot_first(0, 5);
     vm->status = VM_RUNNING;
     vm->identity.epoch = 3 * EPOCH_STEP;
     claims_say(vm);
     claims_say_to(vm, 7, 0);
     claims_say_to(vm, 2 * EPOCH_STEP, 0);
-    assert_int_equal(other->heard[0].epoch, 3 * EPOCH_STEP);
-    assert_int_equal(other->heard[1].epoch, 7 + EPOCH_STEP);
-    assert_int_equal(other->heard[2].epoch, 3 * EPOCH_STEP);
+    assert_int_equal(other->heard[0].claim.epoch, 3 * EPOCH_STEP);
+    assert_int_equal(other->heard[1].claim.epoch, 7 + EPOCH_STEP);
+    assert_int_equal(other->heard[2].claim.epoch, 3 * EPOCH_STEP);
     /* Beyond what any claim says, but by force: nobody is answered who may be there, too. */
     vm->identity.epoch = EPOCH_CLAIM + EPOCH_FORCE;
     claims_say(vm);
     claims_say_to(vm, EPOCH_CLAIM, 0);
     claims_say_to(vm, EPOCH_CLAIM - 1, 0);
     assert_int_equal(other->nr_heard, 5);
-    assert_int_equal(other->heard[3].epoch, EPOCH_CLAIM);
-    assert_int_equal(other->heard[4].epoch, EPOCH_CLAIM);
+    assert_int_equal(other->heard[3].claim.epoch, EPOCH_CLAIM);
+    assert_int_equal(other->heard[4].claim.epoch, EPOCH_CLAIM);
     /* The machine that the guest's deed names is the eldest. */
     claims_deeded_by(owns);
     claims_say(vm);
-    assert_int_equal(other->heard[4].age_ms, 0);
-    assert_int_equal(other->heard[5].age_ms, WIRE_AGE_DEED);
+    assert_int_equal(other->heard[4].claim.age_ms, 0);
+    assert_int_equal(other->heard[5].claim.age_ms, WIRE_AGE_DEED);
     claims_deeded_by(NULL);
 }
 
@@ -380,8 +402,7 @@ static void test_deaf_or_lied_to(void **state)
     struct wire_claim lie = { .kind = WIRE_CLAIM_OWNS, .owner = 1, .name = "web", .epoch = EPOCH_CLAIM + 1 };
 
     (void)state;
-    here = NULL;
-    boot(0, 5, 0);
+    boot_first(0, 5);
     boot(1, 6, 0);
     memcpy(lie.vm_id, machines[0].vm.identity.id, WIRE_ID);
     claim_seal(&lie);
@@ -405,8 +426,7 @@ static void test_ended_here_runs_there(void **state)
     struct vm *vm = &machines[0].vm;
 
     (void)state;
-    here = NULL;
-    boot(0, 5, 0);
+    boot_first(0, 5);
     memcpy(claim.vm_id, vm->identity.id, WIRE_ID);
     vm->status = VM_PASSED;
     strcpy(vm->reason, "verdict 0");
@@ -437,8 +457,7 @@ static void test_idle_here_runs_there(void **state)
 
     (void)state;
     for (unsigned alone = 0; alone < 2; alone++) {
-        here = NULL;
-        boot(0, 5, 0);
+        boot_first(0, 5);
         machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
         machines[0].config.migration.port = !alone; /* which would end with its last guest */
         memset(asked, 0, sizeof(asked));
@@ -453,11 +472,7 @@ static void test_idle_here_runs_there(void **state)
         assert_int_equal(vm->status, alone ? VM_CREATED : VM_OFF);
         assert_int_equal(vm->elsewhere, !alone);
     }
-    here = NULL;
-    boot(0, 5, 0);
-    machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
-    memset(asked, 0, sizeof(asked));
-    asking_start(&machines[0].config);
+    boot_idle(0, 5);
     hear((const u8 *)&claim, sizeof(claim));
     assert_string_equal(vm->reason, "web at 10.0.0.9, epoch 1");
 }
@@ -480,13 +495,8 @@ static void test_a_copy_is_asked_about(void **state)
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         struct vm *copy = &machines[0].vm;
 
-        here = NULL;
-        memset(machines, 0, sizeof(machines));
         for (unsigned k = 0; k < 2; k++) {
-            boot(k, k + 1, 0);
-            machines[k].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
-            memset(asked, 0, sizeof(asked));
-            asking_start(&machines[k].config);
+            boot_idle(k, k + 1);
         }
         machines[1].vm.status = cases[i].there;
         copy->status = VM_INCOMING;
@@ -519,12 +529,7 @@ static void test_an_owner_that_is_heard_late(void **state)
     struct wire_claim claim;
 
     (void)state;
-    here = NULL;
-    memset(machines, 0, sizeof(machines));
-    boot(0, 1, 0);
-    machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
-    memset(asked, 0, sizeof(asked));
-    asking_start(&machines[0].config);
+    boot_idle(0, 1);
     copy->status = VM_INCOMING;
     enter(0);
     claim = claims_question(copy);
@@ -555,12 +560,7 @@ static void test_a_copy_that_is_gone(void **state)
     struct wire_claim claim;
 
     (void)state;
-    here = NULL;
-    memset(machines, 0, sizeof(machines));
-    boot(0, 1, 0);
-    machines[0].config.vm[0].autostart = CONFIG_AUTOSTART_NO;
-    memset(asked, 0, sizeof(asked));
-    asking_start(&machines[0].config);
+    boot_idle(0, 1);
     vm->status = VM_INCOMING;
     assert_true(asking_begin(vm));
     claim = claims_question(vm);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: protect/heartbeat.c stream/record.c stream/crc32c.c dev/codec.c tests/unit/stubs.c */
+/* sources: tests/unit/fake_keys.c */
 /* Two machines' heartbeats of one guest, over a network and with a clock that do as the test says. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,8 @@
 #include "net/udp_port.h"
 #include "protect/heartbeat.h"
 #include "stream/record.h"
+#include "tests/unit/fake_keys.h"
+#include "tls/keyring.h"
 
 #define MS 1000000ULL
 #define LIMIT 300
@@ -165,6 +168,51 @@ static void test_strange(void **state)
     hear(&first); /* nobody listens any more */
 }
 
+/* With keys a beat counts only with its tag; without, only if it has none. Nobody keeps a machine alive by beats that
+ * he has made, or heard before. */
+static void test_keys(void **state)
+{
+    struct heartbeat heartbeat = begin();
+    struct wire_tagged_beat tagged = { .beat = beat_of(2, 7, 1) };
+    u64 forged = heartbeat_counters()->forged, old = heartbeat_counters()->old;
+    unsigned bits = 8 * sizeof(tagged.tag);
+
+    (void)state;
+    heartbeat.patience = 1000 * LIMIT * MS;
+    fake_keys = true;
+    heartbeat_begin(&heartbeat);
+    now_ns += 100 * MS;
+    keyring_tag(&tagged.beat, sizeof(tagged.beat), tagged.tag);
+    hear(&tagged.beat);
+    for (unsigned bit = 0; bit < bits; bit++) {
+        tagged.tag[bit / 8] ^= (u8)(1 << bit % 8);
+        hears(&peer, (const u8 *)&tagged, sizeof(tagged));
+        tagged.tag[bit / 8] ^= (u8)(1 << bit % 8);
+    }
+    tagged.beat.checkpoint++;
+    beat_seal(&tagged.beat);
+    hears(&peer, (const u8 *)&tagged, sizeof(tagged));
+    assert_int_equal(heartbeat_counters()->forged - forged, bits + 2);
+    assert_int_equal(heartbeat_age(&heartbeat), 100 * MS);
+    keyring_tag(&tagged.beat, sizeof(tagged.beat), tagged.tag);
+    hears(&peer, (const u8 *)&tagged, sizeof(tagged));
+    assert_int_equal(heartbeat_age(&heartbeat), 0);
+    now_ns += 100 * MS;
+    hears(&peer, (const u8 *)&tagged, sizeof(tagged));
+    assert_int_equal(heartbeat_age(&heartbeat), 100 * MS);
+    assert_int_equal(heartbeat_counters()->old - old, 1);
+    heartbeat_note(&heartbeat, now_ns);
+    heartbeat_poll(&heartbeat, true, 9);
+    assert_int_equal(said_len, sizeof(tagged));
+    memcpy(&tagged, said, sizeof(tagged));
+    assert_true(keyring_tagged(&tagged.beat, sizeof(tagged.beat), tagged.tag));
+    fake_keys = false;
+    tagged.beat = beat_of(2, 7, 2);
+    hears(&peer, (const u8 *)&tagged, sizeof(tagged));
+    assert_int_equal(heartbeat_counters()->forged - forged, bits + 3);
+    heartbeat_end(&heartbeat);
+}
+
 /* Who was away for longer than the limit, and comes back, takes the other one for silent before a beat that has come
  * meanwhile counts. */
 static void test_away(void **state)
@@ -189,7 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_says),    cmocka_unit_test(test_silence), cmocka_unit_test(test_noted_late),
-        cmocka_unit_test(test_strange), cmocka_unit_test(test_away),
+        cmocka_unit_test(test_strange), cmocka_unit_test(test_keys),    cmocka_unit_test(test_away),
     };
 
     return cmocka_run_group_tests(tests, open_port, NULL);

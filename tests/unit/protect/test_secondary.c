@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: tests/unit/fake_keys.c */
 /* sources: protect/protection.c protect/protected.c protect/guarding.c protect/guard.c protect/deed.c */
 /* sources: protect/notary.c protect/failovers.c protect/heartbeat.c stream/record.c stream/crc32c.c dev/codec.c */
 /* sources: config/netaddr.c tests/unit/one_vm.c tests/unit/protect_rig.c tests/unit/protect_tests.c */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: tests/unit/fake_keys.c */
 /* sources: protect/starting.c protect/protected.c protect/guarding.c protect/guard.c protect/deed.c protect/notary.c */
 /* sources: protect/failovers.c protect/heartbeat.c stream/record.c stream/crc32c.c dev/codec.c config/netaddr.c */
 /* sources: tests/unit/one_vm.c tests/unit/protect_rig.c tests/unit/stubs.c */

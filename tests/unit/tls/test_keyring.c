@@ -70,6 +70,38 @@ static void test_two_keys(void **state)
     assert_int_equal(find(new, name)[0], 0);
 }
 
+/* Tags are what docs/claims.md says: these are made by another implementation. The first key makes them, both are
+ * taken, and what they are of can't be changed. */
+static void test_tags(void **state)
+{
+    static const u8 by_a[KEYRING_TAG] = { 0x3b, 0xa6, 0x2e, 0xac, 0x5b, 0x44, 0xd0, 0x93,
+                                          0xe8, 0x17, 0xb8, 0x0a, 0x48, 0xb4, 0x0a, 0xc3 };
+    static const u8 by_b[KEYRING_TAG] = { 0x82, 0x93, 0x98, 0x54, 0xac, 0x4a, 0x7f, 0xe5,
+                                          0xfd, 0x30, 0x22, 0x91, 0xfb, 0xdf, 0x1c, 0xf7 };
+    char said[] = "a beat, or a claim";
+    size_t len = strlen(said);
+    u8 tag[KEYRING_TAG];
+
+    (void)state;
+    assert_int_equal(reads("group " A "\ngroup " B), 0);
+    keyring_tag(said, len, tag);
+    assert_memory_equal(tag, by_a, sizeof(tag));
+    assert_true(keyring_tagged(said, len, by_a));
+    assert_true(keyring_tagged(said, len, by_b));
+    assert_false(keyring_tagged(said, len - 1, by_a));
+    for (unsigned bit = 0; bit < 8 * sizeof(tag); bit++) {
+        tag[bit / 8] ^= (u8)(1 << bit % 8);
+        assert_false(keyring_tagged(said, len, tag));
+        tag[bit / 8] ^= (u8)(1 << bit % 8);
+    }
+    said[0] = 'A';
+    assert_false(keyring_tagged(said, len, by_a));
+    assert_int_equal(reads("group " B), 0);
+    keyring_tag("a beat, or a claim", len, tag);
+    assert_memory_equal(tag, by_b, sizeof(tag));
+    assert_false(keyring_tagged("a beat, or a claim", len, by_a));
+}
+
 static void test_identities(void **state)
 {
     static const char *const forms[] = { "%s",      "#%s",       "-x#%s",     "a b#%s",
@@ -124,10 +156,8 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_key),
-        cmocka_unit_test(test_two_keys),
-        cmocka_unit_test(test_identities),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_one_key),    cmocka_unit_test(test_two_keys), cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_identities), cmocka_unit_test(test_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A keyring without cryptography: a test says whether there is one. Its tags depend on each bit of what they are of. */
+#pragma once
+
+#include "host/types.h"
+
+extern bool fake_keys;
