@@ -8,9 +8,18 @@
 
 #include "net/tls_pcb.h"
 
+static tcp_accept_fn accept_of_altcp;
+
+/* Without memory for a connection lwIP says so by a pcb of NULL, which its own altcp would take for a connection. */
+static err_t on_accept(void *listener, struct tcp_pcb *pcb, err_t err)
+{
+    return pcb ? accept_of_altcp(listener, pcb, err) : ERR_MEM;
+}
+
 int tcp_pcb_listen(u16 port, enum tcp_trust trust, void *arg, altcp_accept_fn accept)
 {
     struct altcp_pcb *pcb = altcp_tcp_new_ip_type(IPADDR_TYPE_ANY), *listener;
+    struct tcp_pcb_listen *tcp;
 
     if (!pcb)
         return -ENOMEM;
@@ -25,6 +34,9 @@ int tcp_pcb_listen(u16 port, enum tcp_trust trust, void *arg, altcp_accept_fn ac
     }
     altcp_arg(listener, arg);
     altcp_accept(listener, accept);
+    tcp = listener->state;
+    accept_of_altcp = tcp->accept;
+    tcp->accept = on_accept;
     return trust == TCP_PEERS ? tls_pcb_listen(listener, arg, accept) : 0;
 }
 

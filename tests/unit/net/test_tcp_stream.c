@@ -236,6 +236,23 @@ static void test_reset(void **state)
     tcp_stream_close(tcp_rig.stream);
 }
 
+/* lwIP has no memory for a connection that comes, and tells the listener so. */
+static void test_no_memory(void **state)
+{
+    struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs;
+
+    (void)state;
+    while (listener && listener->local_port != STREAM_PORT)
+        listener = listener->next;
+    assert_non_null(listener);
+    tcp_rig.stream = NULL;
+    assert_int_equal(listener->accept(listener->callback_arg, NULL, ERR_MEM), ERR_MEM);
+    assert_null(tcp_rig.stream);
+    handshake(6007, STREAM_PORT, 1000);
+    assert_non_null(tcp_rig.stream);
+    tcp_stream_abort(tcp_rig.stream);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, tcp_rig_clear)
 
 int main(void)
@@ -251,6 +268,7 @@ int main(void)
         TEST(test_bytes_and_the_end),
         TEST(test_window),
         TEST(test_reset),
+        TEST(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, group_setup, NULL);
