@@ -6,10 +6,13 @@
 
 #include "host/bits.h"
 
+#define ROOM_MIN 512 /* bytes in a record that may yet grow */
+
 static const u8 close_notify[] = { 1, 0 }; /* RFC 5246, 7.2: a warning */
 
 struct tls_record {
     struct list node;
+    size_t room;  /* for bytes that are added */
     size_t plain; /* bytes that were added */
     size_t len;   /* of the sealed record */
     size_t left;  /* of these, not acknowledged */
@@ -36,19 +39,56 @@ void tls_out_fini(struct tls_out *out)
     seal_wipe(&out->seal);
 }
 
+/* How many bytes a record shall have room for, of which len are to be added now: as many as the last one had, so that a
+ * stream of pages gets whole records at once, and a few words take little. */
+static size_t room_for(const struct tls_out *out, size_t len)
+{
+    return MIN(MAX(len, MAX(out->usual, (size_t)ROOM_MIN)), (size_t)SEAL_MAX);
+}
+
+/* Give a record, or a new one (NULL), so much room. NULL: there is no memory, and all is as before. */
+static struct tls_record *record_size(struct tls_record *record, size_t room)
+{
+    struct tls_record *sized = realloc(record, sizeof(*record) + SEAL_HEADER + room + SEAL_TAG);
+
+    if (sized && !record)
+        memset(sized, 0, sizeof(*sized));
+    if (sized)
+        sized->room = room;
+    return sized;
+}
+
+/* Let the open record, which is the last one, have room for len more bytes, or as many as a record may have. */
+static bool grow(struct tls_out *out, size_t len)
+{
+    struct tls_record *record = out->open, *sized;
+
+    if (len <= record->room - record->plain || record->room == SEAL_MAX)
+        return true;
+    list_del(&record->node);
+    sized = record_size(record, MIN(MAX(record->plain + len, 2 * record->room), (size_t)SEAL_MAX));
+    out->open = sized ? sized : record;
+    list_add_tail(&out->records, &out->open->node);
+    return sized;
+}
+
 /* See to it that so many more bytes have room. False: there is no memory, but none is lost. */
 static bool provide(struct tls_out *out, size_t len)
 {
-    size_t room = out->open ? SEAL_MAX - out->open->plain : 0;
+    size_t room = 0;
 
+    if (out->open && !grow(out, len))
+        return false;
+    if (out->open)
+        room = out->open->room - out->open->plain;
     list_for_each (node, &out->spare)
-        room += SEAL_MAX;
-    for (; room < len; room += SEAL_MAX) {
-        struct tls_record *record = malloc(sizeof(*record) + SEAL_ROOM);
+        room += container_of(node, struct tls_record, node)->room;
+    while (room < len) {
+        struct tls_record *record = record_size(NULL, room_for(out, len - room));
 
         if (!record)
             return false;
-        memset(record, 0, sizeof(*record));
+        room += record->room;
         list_add_tail(&out->spare, &record->node);
     }
     return true;
@@ -70,7 +110,7 @@ static size_t record_add(struct tls_out *out, const u8 *bytes, size_t len)
 {
     struct tls_record *record = out->open;
 
-    len = MIN(len, SEAL_MAX - record->plain);
+    len = MIN(len, record->room - record->plain);
     seal_add(&out->seal, record->bytes + SEAL_HEADER + record->plain, bytes, len);
     record->plain += len;
     return len;
@@ -82,9 +122,10 @@ static struct tls_record *record_seal(struct tls_out *out, enum seal_type type)
     struct tls_record *record = out->open, *fitting;
 
     out->open = NULL;
+    out->usual = record->plain;
     record->len = record->left = seal_end(&out->seal, type, record->bytes, record->plain);
     list_del(&record->node);
-    fitting = realloc(record, sizeof(*record) + record->len);
+    fitting = record_size(record, record->plain);
     record = fitting ? fitting : record;
     list_add_tail(&out->records, &record->node);
     return record;
@@ -122,7 +163,7 @@ bool tls_out_add(struct tls_out *out, const void *from, size_t len)
         part = record_add(out, bytes, len);
         bytes += part;
         len -= part;
-        if (out->open->plain == SEAL_MAX)
+        if (out->open->plain == SEAL_MAX || len > 0)
             record_seal(out, SEAL_DATA);
     }
     tls_out_flush(out);

@@ -19,6 +19,7 @@ struct tls_out {
     struct list spare;       /* empty records */
     struct list records;     /* the last one may be open */
     struct tls_record *open; /* or NULL */
+    size_t usual;            /* bytes of the record that was sealed last */
     size_t hello;            /* bytes that went before the first record, and are not acknowledged */
     bool said_close;         /* close_notify is the last record */
     bool shut;               /* lwIP knows that nothing follows */

@@ -11,7 +11,6 @@
 #define SEAL_HEADER 5
 #define SEAL_TAG 16
 #define SEAL_MAX 16384 /* bytes in a record */
-#define SEAL_ROOM (SEAL_HEADER + SEAL_MAX + SEAL_TAG)
 #define SEAL_KEY 32
 #define SEAL_IV 12
 

@@ -120,6 +120,8 @@ static int setup(void **state)
     return 0;
 }
 
+size_t __sanitizer_get_current_allocated_bytes(void); /* of address sanitizer's */
+
 /* Each test frees its streams; then no pcb, half of one or record is left (address sanitizer sees the latter). */
 static int teardown(void **state)
 {
@@ -202,6 +204,23 @@ static void test_close(void **state)
     server = NULL;
     turns(8);
     assert_int_equal(tcp_rig_length(tcp_active_pcbs), 0);
+}
+
+/* A few words take little memory until they leave, and so does the end. */
+static void test_small_records(void **state)
+{
+    size_t before;
+
+    (void)state;
+    dial(TCP_PEERS);
+    before = __sanitizer_get_current_allocated_bytes();
+    assert_int_equal(tcp_stream_send(client, bulk, 20, false), 20);
+    assert_true(__sanitizer_get_current_allocated_bytes() - before < 2048);
+    turns(4);
+    before = __sanitizer_get_current_allocated_bytes();
+    tcp_stream_close(client);
+    client = NULL;
+    assert_true(__sanitizer_get_current_allocated_bytes() - before < 2048);
 }
 
 static void test_keys_differ(void **state)
@@ -327,6 +346,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_exchange, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_mark_is_seen_in_the_clear, setup, teardown),
         cmocka_unit_test_setup_teardown(test_close, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_small_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys_differ, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plain_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_silent_client, setup, teardown),

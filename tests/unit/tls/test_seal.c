@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 static const u8 key[SEAL_KEY] = { 1, 2, 3 }, iv[SEAL_IV] = { 4, 5, 6 };
-static u8 plain[SEAL_MAX], record[SEAL_ROOM];
+static u8 plain[SEAL_MAX], record[SEAL_HEADER + SEAL_MAX + SEAL_TAG];
 
 static int setup(void **state)
 {
