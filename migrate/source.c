@@ -400,6 +400,8 @@ static bool receive(struct source *s)
             take_header(s);
         else if (event == INBOX_RECORD && !s->inbox.pages)
             take_record(s);
+        else if (event == -EPROTO && inbox_heard_tls(&s->inbox))
+            source_bad_stream(s, "the destination has keys, and this host has none: both need [keys], or neither");
         else if (event == -EPROTO || event >= 0)
             source_bad_stream(s, "the destination's stream is damaged");
         else
@@ -459,6 +461,17 @@ static void watch(struct source *s)
     }
 }
 
+/* Why the destination and this host don't know each other, in words; NULL: that is not what is wrong. */
+static const char *stranger(int err)
+{
+    switch (err) {
+    case -EACCES: return "the destination has no key in common with this host";
+    case -EPERM: return "the destination is not the host that has this address, or it has this host's name";
+    case -ENOPROTOOPT: return "the destination has no keys, and this host has: both need [keys], or neither";
+    default: return NULL;
+    }
+}
+
 /* There is no connection, in CONNECT, in doubt or for files: open one, if it is time for that. Returns true if there is
  * one now. */
 static bool open_link(struct source *s)
@@ -475,8 +488,8 @@ static bool open_link(struct source *s)
     s->next_try = source_now(s) +
                   WIRE_RETRY_MS * NS_PER_MS; /* a connection that held for so long is made anew at once */
     if (err) {
-        if (!doubt && err == -EACCES)
-            source_fail(s, WIRE_E_LINK, "the destination has no key in common with this host");
+        if (!doubt && stranger(err))
+            source_fail(s, WIRE_E_LINK, stranger(err));
         else if (!doubt)
             source_row(s)->late(s);
         return false;

@@ -2,6 +2,7 @@
 #include "net/tcp_pcb.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <lwip/altcp_tcp.h>
 #include <lwip/priv/tcp_priv.h>
@@ -68,6 +69,20 @@ void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16 ms)
     struct tcp_pcb *tcp = innermost(pcb);
 
     tcp->rto = tcp->sv = (s16_t)(ms / TCP_SLOW_INTERVAL);
+}
+
+bool tcp_pcb_address(struct altcp_pcb *pcb, bool own, struct tcp_address *address)
+{
+    ip_addr_t ip;
+
+    if (altcp_get_tcp_addrinfo(pcb, own, &ip, &address->port) != ERR_OK)
+        return false;
+    address->ip6 = IP_IS_V6(&ip) && !ip6_addr_isipv4mappedipv6(ip_2_ip6(&ip));
+    if (IP_IS_V6(&ip) && !address->ip6)
+        memcpy(address->bytes, &ip_2_ip6(&ip)->addr[3], 4);
+    else
+        memcpy(address->bytes, &ip.u_addr, address->ip6 ? 16 : 4);
+    return true;
 }
 
 struct pbuf *tcp_pcb_filled(struct pbuf *p)

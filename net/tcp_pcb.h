@@ -32,6 +32,9 @@ void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16 ms);
 /* Mark a connection of bulk data: a whole window may wait behind a gap (TCP_OOSEQ_BYTES_LIMIT). Host loop. */
 void tcp_pcb_set_stream(struct altcp_pcb *pcb);
 
+/* The address of a connection's own end, or of the other one. False: the connection is gone. Host loop. */
+bool tcp_pcb_address(struct altcp_pcb *pcb, bool own, struct tcp_address *address);
+
 /* Make a stream (tcp_stream.h) of a connection that was taken otherwise. `waiting` are bytes that were received and not
  * taken, `finished`: the peer will send no more; so many bytes are sent and not acknowledged. Returns NULL without
  * memory: all is as before. Host loop. */

@@ -14,8 +14,10 @@
 #include <lwip/altcp.h>
 #include <lwip/netif.h>
 
+#include "host/clock.h"
 #include "host/copy.h"
 #include "host/list.h"
+#include "net/callers.h"
 #include "net/tcp_address_lwip.h"
 #include "net/tcp_pcb.h"
 #include "net/tls_pcb.h"
@@ -167,16 +169,24 @@ static err_t on_poll(void *arg, struct altcp_pcb *pcb)
     return ERR_ABRT;
 }
 
+/* What an error of lwIP's or of TLS means for a stream. */
+static int state_after(int state, err_t err)
+{
+    switch (err) {
+    case TLS_PCB_KEYS_DIFFER: return -EACCES;
+    case TLS_PCB_NOT_MEANT: return -EPERM;
+    case TLS_PCB_NO_KEYS: return -ENOPROTOOPT;
+    default: return state == -EAGAIN ? -ECONNREFUSED : err == ERR_RST ? -ECONNRESET : -ECONNABORTED;
+    }
+}
+
 /* The pcb is no more. */
 static void on_error(void *arg, err_t err)
 {
     struct tcp_stream *stream = arg;
 
     stream->pcb = NULL;
-    if (err == TLS_PCB_KEYS_DIFFER)
-        stream->state = -EACCES;
-    else
-        stream->state = stream->state == -EAGAIN ? -ECONNREFUSED : err == ERR_RST ? -ECONNRESET : -ECONNABORTED;
+    stream->state = state_after(stream->state, err);
     if (is_lingering(stream))
         stream_free(stream);
 }
@@ -235,6 +245,11 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
 int tcp_stream_listen(u16 port, enum tcp_trust trust, void (*accepted)(struct tcp_stream *stream))
 {
     return tcp_pcb_listen(port, trust, (void *)accepted, on_accept);
+}
+
+void tcp_stream_expect(const struct tcp_address *host)
+{
+    caller_know(host, true, clock_ns());
 }
 
 static err_t on_connected(void *arg, struct altcp_pcb *pcb, err_t err)
@@ -356,16 +371,7 @@ long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len)
 
 bool tcp_stream_peer(const struct tcp_stream *stream, struct tcp_address *peer)
 {
-    ip_addr_t ip;
-
-    if (!stream->pcb || altcp_get_tcp_addrinfo(stream->pcb, 0, &ip, &peer->port) != ERR_OK)
-        return false;
-    peer->ip6 = IP_IS_V6(&ip) && !ip6_addr_isipv4mappedipv6(ip_2_ip6(&ip));
-    if (IP_IS_V6(&ip) && !peer->ip6)
-        memcpy(peer->bytes, &ip_2_ip6(&ip)->addr[3], 4);
-    else
-        memcpy(peer->bytes, &ip.u_addr, peer->ip6 ? 16 : 4);
-    return true;
+    return stream->pcb && tcp_pcb_address(stream->pcb, false, peer);
 }
 
 const char *tcp_stream_peer_name(const struct tcp_stream *stream)

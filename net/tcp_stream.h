@@ -17,14 +17,18 @@ struct tcp_stream;
  */
 int tcp_stream_listen(u16 port, enum tcp_trust trust, void (*accepted)(struct tcp_stream *stream));
 
+/* This host is one of ours: strangers do not keep it from connecting to us. */
+void tcp_stream_expect(const struct tcp_address *host);
+
 /* Begin to connect. Returns 0 and *stream, which takes bytes once it is connected; -EHOSTUNREACH: no route; -ENOMEM. */
 int tcp_stream_connect(const struct tcp_address *to, enum tcp_trust trust, struct tcp_stream **stream);
 
 /* The stable memory that the stream will send belongs to `lender`, anything that tells owners of memory apart. */
 void tcp_stream_lend(struct tcp_stream *stream, const void *lender);
 
-/* Is the stream connected? 0: yes; -EAGAIN: not yet; -EACCES: the peer has no key in common with us; another -errno:
- * it failed, or has ended. */
+/* Is the stream connected? 0: yes; -EAGAIN: not yet; -EACCES: the peer has no key in common with us; -EPERM: it is not
+ * the host that has this address, or it has our name; -ENOPROTOOPT: it has no keys; another -errno: it failed, or has
+ * ended. */
 int tcp_stream_state(const struct tcp_stream *stream);
 
 /*

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/bits.h"
+#include "net/tls_counters.h"
 
 #define ROOM_MIN 512 /* bytes in a record that may yet grow */
 
@@ -124,6 +125,7 @@ static struct tls_record *record_seal(struct tls_out *out, enum seal_type type)
     out->open = NULL;
     out->usual = record->plain;
     record->len = record->left = seal_end(&out->seal, type, record->bytes, record->plain);
+    tls_counters.sent += record->len;
     list_del(&record->node);
     fitting = record_size(record, record->plain);
     record = fitting ? fitting : record;

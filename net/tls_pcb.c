@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The handshake, and then records: tls_out.c sends them, tls_in.c opens them. Records that are under way outlive their
- * owner: a pcb that was closed stays until they have arrived.
+ * First comes the handshake (tls_hello.c), and then records: tls_out.c sends them, tls_in.c opens them. Records that
+ * are under way outlive their owner: a pcb that was closed stays until they have arrived.
  *
- * What the owner does in a call of ours may end the connection. So each callback of lwIP's ends with leave(), which
+ * What the owner does in a call of ours may end the connection. So each callback of lwIP's ends with tls_leave(), which
  * frees what has ended meanwhile, and tells lwIP if the pcb below is no more.
  */
 #include "net/tls_pcb.h"
@@ -15,53 +15,25 @@
 #include <lwip/altcp_tcp.h>
 #include <lwip/priv/altcp_priv.h>
 
-#include "host/list.h"
-#include "host/log.h"
+#include "host/clock.h"
 #include "net/tcp_pcb.h"
-#include "net/tls_in.h"
-#include "net/tls_out.h"
-#include "tls/handshake.h"
+#include "net/tls_parts.h"
 
-#define HANDSHAKES_MAX 8      /* of clients at a time; the oldest gives way */
 #define HANDSHAKE_POLLS 10    /* 5 s */
 #define HANDSHAKE_BYTES 16384 /* that may wait until they are looked at: more is no handshake */
 #define CLOSE_NOTIFY 0        /* RFC 5246, 7.2 */
 
-struct tls_acceptor {
-    void *arg;
-    altcp_accept_fn accept;
-};
-
-struct tls_pcb {
-    struct altcp_pcb *outer; /* NULL: the owner has closed it, or knows that it is gone */
-    struct altcp_pcb *inner; /* NULL: gone */
-    unsigned inside;         /* callbacks of lwIP's that run */
-    err_t over;              /* what the callback that runs must return */
-
-    struct handshake *handshake;         /* NULL: not begun, or over */
-    const struct tls_acceptor *acceptor; /* of a server */
-    struct list node;                    /* of the servers' handshakes */
-    unsigned polls;                      /* of the handshake; or since the owner has closed it */
-    bool ready;                          /* the keys are agreed */
-    char peer[KEYRING_NAME];
-
-    struct tls_out out;
-    struct tls_in in;
-    bool finished; /* the peer has said close_notify */
-};
-
-static struct list handshakes = { &handshakes, &handshakes };
 static const struct altcp_functions functions;
 
 /* --- The end --------------------------------------------------------------------------------------------------- */
 
-static void enter(struct tls_pcb *tls)
+void tls_enter(struct tls_pcb *tls)
 {
     tls->inside++;
 }
 
 /* The end of each callback, and of each call of the owner's that may end the connection. */
-static err_t leave(struct tls_pcb *tls)
+err_t tls_leave(struct tls_pcb *tls)
 {
     err_t over = tls->over;
 
@@ -70,19 +42,16 @@ static err_t leave(struct tls_pcb *tls)
     return over;
 }
 
-/* The pcb below is no more; leave() frees the rest. */
-static void end(struct tls_pcb *tls, err_t over)
+/* The pcb below is no more; tls_leave() frees the rest. */
+void tls_end(struct tls_pcb *tls, err_t over)
 {
     tls->inner = NULL;
     tls->over = over;
     tls->ready = false;
-    if (tls->handshake)
-        handshake_free(tls->handshake);
-    tls->handshake = NULL;
     if (tls->outer)
         altcp_free(tls->outer);
     tls->outer = NULL;
-    list_del(&tls->node);
+    tls_hello_end(tls);
     tls_out_fini(&tls->out);
     tls_in_fini(&tls->in);
 }
@@ -96,65 +65,50 @@ static void detach(struct altcp_pcb *inner)
     altcp_poll(inner, NULL, 0);
 }
 
-static void reset(struct tls_pcb *tls)
+void tls_reset(struct tls_pcb *tls)
 {
     detach(tls->inner);
     altcp_abort(tls->inner);
-    end(tls, ERR_ABRT);
+    tls_end(tls, ERR_ABRT);
 }
 
 /* lwIP goes on alone with the connection's end. With bytes left unread it would reset it rather than close. */
-static void let_go(struct tls_pcb *tls)
+void tls_let_go(struct tls_pcb *tls)
 {
     for (size_t left = tls->in.have; left > 0; left -= LWIP_MIN(left, UINT16_MAX))
         altcp_recved(tls->inner, (u16_t)LWIP_MIN(left, UINT16_MAX));
     detach(tls->inner);
     if (altcp_close(tls->inner) == ERR_OK) {
-        end(tls, ERR_OK);
+        tls_end(tls, ERR_OK);
         return;
     }
     altcp_abort(tls->inner);
-    end(tls, ERR_ABRT);
+    tls_end(tls, ERR_ABRT);
 }
 
-static void tell_error(struct tls_pcb *tls, err_t err)
+void tls_tell_error(struct tls_pcb *tls, err_t err)
 {
     if (tls->outer && tls->outer->err)
         tls->outer->err(tls->outer->arg, err);
 }
 
-static void warn(const struct tls_pcb *tls, const char *what)
+void tls_fault(const struct tls_pcb *tls, enum tls_fault fault)
 {
-    char text[IPADDR_STRLEN_MAX] = "?";
-    ip_addr_t ip;
-    u16_t port;
+    struct tcp_address peer = { .ip6 = false };
 
-    if (altcp_get_tcp_addrinfo(tls->inner, 0, &ip, &port) == ERR_OK)
-        ipaddr_ntoa_r(&ip, text, sizeof(text));
-    pr_warn("tls: %s: %s", text, what);
-}
-
-/* The handshake has come to nothing. The alert that says so still leaves. */
-static void refuse(struct tls_pcb *tls, int err)
-{
-    warn(tls, err == -EACCES      ? "has no key in common with us"
-              : err == -ETIMEDOUT ? "does not complete its handshake"
-              : err == -EPROTO    ? "speaks no TLS that is taken here"
-                                  : "the connection ended in its handshake");
-    tell_error(tls, err == -EACCES ? TLS_PCB_KEYS_DIFFER : ERR_ABRT);
-    altcp_output(tls->inner);
-    let_go(tls);
+    tcp_pcb_address(tls->inner, false, &peer);
+    tls_report(&peer, fault, clock_ns());
 }
 
 /* Somebody else speaks, or the peer was cut off. */
-static void break_off(struct tls_pcb *tls, const char *why)
+static void break_off(struct tls_pcb *tls, enum tls_fault why)
 {
-    warn(tls, why);
-    tell_error(tls, ERR_RST);
+    tls_fault(tls, why);
+    tls_tell_error(tls, ERR_RST);
     if (tls_out_is_over(&tls->out))
-        let_go(tls); /* it may be in TIME_WAIT, where an abort would leave the altcp_pcb behind */
+        tls_let_go(tls); /* it may be in TIME_WAIT, where an abort would leave the altcp_pcb behind */
     else
-        reset(tls);
+        tls_reset(tls);
 }
 
 /* --- Records ---------------------------------------------------------------------------------------------------- */
@@ -169,7 +123,7 @@ static void take_alert(struct tls_pcb *tls, const struct tls_opened *opened)
     if (opened->data)
         pbuf_free(opened->data);
     if (!closes) {
-        break_off(tls, "the peer has ended the connection by an alert");
+        break_off(tls, TLS_ALERT);
         return;
     }
     if (tls->finished)
@@ -191,7 +145,7 @@ static void take_data(struct tls_pcb *tls, const struct tls_opened *opened)
     pbuf_free(opened->data);
 }
 
-static void receive(struct tls_pcb *tls)
+void tls_receive(struct tls_pcb *tls)
 {
     struct tls_opened opened;
 
@@ -201,7 +155,7 @@ static void receive(struct tls_pcb *tls)
         if (err == -EAGAIN)
             return;
         if (err) {
-            break_off(tls, err == -ENOMEM ? "no memory" : "what came is not what the peer has sent");
+            break_off(tls, err == -ENOMEM ? TLS_NO_MEMORY : TLS_CHANGED);
             return;
         }
         altcp_recved(tls->inner, SEAL_HEADER + SEAL_TAG);
@@ -212,78 +166,15 @@ static void receive(struct tls_pcb *tls)
     }
 }
 
-/* --- The handshake ---------------------------------------------------------------------------------------------- */
-
-static long hello_send(void *ctx, const void *bytes, size_t len)
-{
-    struct tls_pcb *tls = ctx;
-
-    len = LWIP_MIN(len, UINT16_MAX);
-    if (altcp_write(tls->inner, bytes, (u16_t)len, TCP_WRITE_FLAG_COPY) != ERR_OK)
-        return -EAGAIN;
-    tls->out.hello += len;
-    return (long)len;
-}
-
-static long hello_receive(void *ctx, void *bytes, size_t len)
-{
-    struct tls_pcb *tls = ctx;
-
-    len = tls_in_take(&tls->in, bytes, LWIP_MIN(len, UINT16_MAX));
-    altcp_recved(tls->inner, (u16_t)len);
-    return len ? (long)len : -EAGAIN;
-}
-
-static const struct handshake_ops hello_ops = { hello_send, hello_receive };
-
-/* Both ends have the key: the owner hears of the connection, and then what has come with it. */
-static void complete(struct tls_pcb *tls)
-{
-    struct altcp_pcb *outer = tls->outer;
-    struct handshake_result result;
-    err_t err;
-
-    handshake_take(tls->handshake, &result);
-    handshake_free(tls->handshake);
-    tls->handshake = NULL;
-    list_del(&tls->node);
-    tls->out.seal = result.out;
-    tls->in.seal = result.in;
-    memcpy(tls->peer, result.peer, sizeof(tls->peer));
-    seal_wipe(&result.out);
-    seal_wipe(&result.in);
-    tls->ready = true;
-    altcp_output(tls->inner);
-    if (tls->acceptor)
-        err = tls->acceptor->accept(tls->acceptor->arg, outer, ERR_OK);
-    else
-        err = outer->connected(outer->arg, outer, ERR_OK);
-    if (err != ERR_OK && tls->inner)
-        reset(tls);
-    receive(tls);
-}
-
-static void shake(struct tls_pcb *tls)
-{
-    int err = handshake_step(tls->handshake);
-
-    if (!err)
-        complete(tls);
-    else if (err == -EAGAIN)
-        altcp_output(tls->inner);
-    else
-        refuse(tls, err);
-}
-
 /* --- What lwIP says of the connection below --------------------------------------------------------------------- */
 
 /* The peer sends nothing more. */
 static void cut_off(struct tls_pcb *tls)
 {
     if (tls->handshake)
-        refuse(tls, -ECONNRESET);
+        tls_hello_refuse(tls, -ECONNRESET);
     else if (tls->outer && !tls->finished)
-        break_off(tls, "the connection was cut off");
+        break_off(tls, TLS_CUT_OFF);
 }
 
 static err_t on_received(void *arg, struct altcp_pcb *inner, struct pbuf *p, err_t err)
@@ -292,18 +183,18 @@ static err_t on_received(void *arg, struct altcp_pcb *inner, struct pbuf *p, err
 
     (void)inner;
     (void)err;
-    enter(tls);
+    tls_enter(tls);
     if (p)
         tls_in_append(&tls->in, tcp_pcb_filled(p));
     if (!p)
         cut_off(tls);
     else if (tls->handshake && tls->in.have > HANDSHAKE_BYTES)
-        refuse(tls, -EPROTO);
+        tls_hello_refuse(tls, -EPROTO);
     else if (tls->handshake)
-        shake(tls);
+        tls_hello_go_on(tls);
     else
-        receive(tls);
-    return leave(tls);
+        tls_receive(tls);
+    return tls_leave(tls);
 }
 
 /* The owner hears of bytes that have arrived, in numbers that he can count. */
@@ -323,16 +214,16 @@ static err_t on_sent(void *arg, struct altcp_pcb *inner, u16_t len)
     size_t plain = tls_out_acknowledged(&tls->out, len);
 
     (void)inner;
-    enter(tls);
+    tls_enter(tls);
     if (tls->handshake) {
-        shake(tls);
-        return leave(tls);
+        tls_hello_go_on(tls);
+        return tls_leave(tls);
     }
     tls_out_flush(&tls->out);
     if (!tls->outer && tls_out_is_over(&tls->out))
-        let_go(tls);
+        tls_let_go(tls);
     tell_sent(tls, plain);
-    return leave(tls);
+    return tls_leave(tls);
 }
 
 /* Twice a second. */
@@ -341,32 +232,32 @@ static err_t on_poll(void *arg, struct altcp_pcb *inner)
     struct tls_pcb *tls = arg;
 
     (void)inner;
-    enter(tls);
+    tls_enter(tls);
     if (tls->handshake) {
         if (++tls->polls < HANDSHAKE_POLLS)
-            shake(tls);
+            tls_hello_go_on(tls);
         else
-            refuse(tls, -ETIMEDOUT);
-        return leave(tls);
+            tls_hello_refuse(tls, -ETIMEDOUT);
+        return tls_leave(tls);
     }
     tls_out_flush(&tls->out);
     if (tls->outer && tls->outer->poll)
         tls->outer->poll(tls->outer->arg, tls->outer);
     else if (!tls->outer && tls_out_is_over(&tls->out))
-        let_go(tls);
+        tls_let_go(tls);
     else if (!tls->outer && ++tls->polls >= TCP_PCB_LINGER)
-        reset(tls);
-    return leave(tls);
+        tls_reset(tls);
+    return tls_leave(tls);
 }
 
 static void on_error(void *arg, err_t err)
 {
     struct tls_pcb *tls = arg;
 
-    enter(tls);
-    tell_error(tls, err);
-    end(tls, ERR_OK);
-    leave(tls);
+    tls_enter(tls);
+    tls_tell_error(tls, err);
+    tls_end(tls, ERR_OK);
+    tls_leave(tls);
 }
 
 static void attach(struct tls_pcb *tls)
@@ -383,14 +274,13 @@ static err_t on_connected(void *arg, struct altcp_pcb *inner, err_t err)
     struct tls_pcb *tls = arg;
 
     (void)err;
-    enter(tls);
+    tls_enter(tls);
     tcp_pcb_set_rto(inner, TCP_PCB_RTO_DATA);
-    tls->handshake = handshake_begin(false, &hello_ops, tls);
-    if (tls->handshake)
-        shake(tls);
+    if (tls_hello_begin(tls, false))
+        tls_hello_go_on(tls);
     else
-        refuse(tls, -ENOMEM);
-    return leave(tls);
+        tls_hello_refuse(tls, -ENOMEM);
+    return tls_leave(tls);
 }
 
 /* --- The layer -------------------------------------------------------------------------------------------------- */
@@ -422,37 +312,20 @@ struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner)
     return tls ? tls->outer : NULL;
 }
 
-/* There is room for so many handshakes only: the oldest one gives way. */
-static void make_way(void)
-{
-    struct tls_pcb *oldest = container_of(handshakes.next, struct tls_pcb, node);
-    unsigned count = 0;
-
-    list_for_each (node, &handshakes)
-        count++;
-    if (count < HANDSHAKES_MAX)
-        return;
-    enter(oldest);
-    reset(oldest);
-    leave(oldest);
-}
-
 static err_t on_accept(void *arg, struct altcp_pcb *inner, err_t err)
 {
-    struct tls_pcb *tls = err == ERR_OK && inner ? tls_new(inner) : NULL;
+    struct tls_pcb *tls = err == ERR_OK ? tls_new(inner) : NULL;
 
     if (!tls)
         return ERR_MEM; /* lwIP resets it */
     tls->acceptor = arg;
-    tls->handshake = handshake_begin(true, &hello_ops, tls);
-    if (!tls->handshake) {
+    if (!tls_hello_begin(tls, true)) {
         detach(inner);
-        enter(tls);
-        end(tls, ERR_MEM);
-        return leave(tls);
+        tls_enter(tls);
+        tls_end(tls, ERR_MEM);
+        return tls_leave(tls);
     }
-    make_way();
-    list_add_tail(&handshakes, &tls->node);
+    tls_hello_take_place(tls);
     altcp_nagle_disable(inner);
     tcp_pcb_set_rto(inner, TCP_PCB_RTO_DATA);
     return ERR_OK;
@@ -520,16 +393,16 @@ static void tls_abort(struct altcp_pcb *outer)
 {
     struct tls_pcb *tls = outer->state;
 
-    enter(tls);
-    reset(tls);
-    leave(tls);
+    tls_enter(tls);
+    tls_reset(tls);
+    tls_leave(tls);
 }
 
 static err_t tls_close(struct altcp_pcb *outer)
 {
     struct tls_pcb *tls = outer->state;
 
-    enter(tls);
+    tls_enter(tls);
     if (tls->ready) {
         tls_shutdown(outer, 0, 1);
         altcp_free(outer);
@@ -538,8 +411,8 @@ static err_t tls_close(struct altcp_pcb *outer)
         attach(tls); /* the owner may have stopped the polls */
     }
     if (!tls->ready || tls_out_is_over(&tls->out))
-        let_go(tls);
-    leave(tls);
+        tls_let_go(tls);
+    tls_leave(tls);
     return ERR_OK;
 }
 

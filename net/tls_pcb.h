@@ -13,8 +13,11 @@
 
 #include "host/types.h"
 
-/* What the owner's `err` hears if the two ends have no key in common. */
+/* What the owner's `err` hears if the two ends have no key in common; if the peer says that it is another host than we
+ * mean, or has our name; if the peer has no keys. */
 #define TLS_PCB_KEYS_DIFFER ERR_VAL
+#define TLS_PCB_NOT_MEANT ERR_ARG
+#define TLS_PCB_NO_KEYS ERR_USE
 
 /* The layer over a new pcb, which is to connect. NULL: no memory; `inner` stays the caller's. */
 struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner);

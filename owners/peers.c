@@ -60,6 +60,7 @@ void peers_ask(const struct config_migration *config, const struct wire_claim *q
 
         *peer = (struct peer){ .address = { .port = (u16)from->port }, .began = clock_ns() };
         memcpy(peer->address.bytes, from->bytes, sizeof(from->bytes));
+        tcp_stream_expect(&peer->address);
         peer->own = !memcmp(from->bytes, &own, sizeof(own)) && from->port == config->port;
         if (!peer->own && nr_questions)
             peer_query_start(&peer->query, &ops, peer, questions, nr_questions);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "migrate"
 #include "stream/reception.h"
 
 #include <errno.h>
@@ -7,9 +8,11 @@
 
 #include "host/bits.h"
 #include "host/clock.h"
+#include "host/log.h"
 
 #define STEP_BUDGET 32 /* records of a connection in one step */
 #define PATIENCE_NS (WIRE_DEAD_MS * NS_PER_MS)
+#define WARN_PAUSE_NS (10 * NS_PER_S) /* between two warnings of visitors that have keys */
 
 void reception_init(struct reception *reception, const struct reception_ops *ops)
 {
@@ -102,6 +105,22 @@ static void take_record(struct reception *reception, struct visitor *visitor)
     }
 }
 
+/* What came is no stream, or the peer is gone. A wrong header gets no answer, but a hypervisor that has keys is told by
+ * ours that this one has none. */
+static void take_nothing(struct reception *reception, struct visitor *visitor, int result)
+{
+    if (result != -EPROTO || visitor->greeted || !inbox_heard_tls(&visitor->inbox)) {
+        leave(visitor);
+        return;
+    }
+    if (reception->ops->now() >= reception->next_warning) {
+        reception->next_warning = reception->ops->now() + WARN_PAUSE_NS;
+        pr_warn("%s has keys, and this host has none: both need [keys], or neither", visitor->peer);
+    }
+    visitor->leaving = true;
+    outbox_greet(&visitor->outbox, &(struct greeting){ .kind = WIRE_REPLY });
+}
+
 /* Do one thing for a visitor: say, or take what has come. False if there is nothing to do now. */
 static bool visitor_step(struct reception *reception, struct visitor *visitor)
 {
@@ -122,7 +141,7 @@ static bool visitor_step(struct reception *reception, struct visitor *visitor)
     case INBOX_NOTHING: return false;
     case INBOX_HEADER: take_header(reception, visitor); return true;
     case INBOX_RECORD: take_record(reception, visitor); return true;
-    default: leave(visitor); return true; /* the stream is broken, or the peer gone: a wrong header gets no answer */
+    default: take_nothing(reception, visitor, result); return true;
     }
 }
 

@@ -38,7 +38,8 @@ struct visitor {
 struct reception {
     const struct reception_ops *ops;
     struct visitor visitor[RECEPTION_PLACES];
-    u64 questions; /* so many were answered, ever */
+    u64 questions;    /* so many were answered, ever */
+    u64 next_warning; /* ns: not before */
 };
 
 /* Begin without visitors. `ops` stays valid. */

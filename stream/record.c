@@ -213,12 +213,18 @@ static void go_to(struct inbox *box, int at)
     box->have = 0;
 }
 
+/* A record of its handshake, or an alert, which is shorter than our header (RFC 5246, 6.2.1). */
+bool inbox_heard_tls(const struct inbox *box)
+{
+    return box->at == INBOX_AT_HEADER && box->have > 1 && (box->buf[0] == 21 || box->buf[0] == 22) && box->buf[1] == 3;
+}
+
 static int take_header(struct inbox *box, struct transport *transport)
 {
     int err = fill(box, transport, box->buf, sizeof(box->header));
 
     if (err)
-        return err;
+        return inbox_heard_tls(box) ? -EPROTO : err;
     memcpy(&box->header, box->buf, sizeof(box->header));
     if (box->header.magic != WIRE_MAGIC ||
         box->header.crc != crc32c(0, &box->header, offsetof(struct wire_header, crc)))

@@ -146,5 +146,8 @@ bool claim_judges(const struct wire_claim *claim, u64 owner);
  * two copies would run on. */
 bool claim_prevails(const struct wire_claim *claim, u64 owner, u64 age_ms);
 
+/* After inbox_next has failed with -EPROTO: does the peer speak TLS, instead of this stream? */
+bool inbox_heard_tls(const struct inbox *box);
+
 /* Copy out the record's body, which must have exactly this size. Returns 0 or -EPROTO. */
 int inbox_body(const struct inbox *box, void *body, size_t len);

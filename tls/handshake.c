@@ -2,17 +2,22 @@
 #include "tls/handshake.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <mbedtls/platform_util.h>
 #include <mbedtls/ssl.h>
 
+#include "host/bits.h"
 #include "host/panic.h"
 #include "tls/random.h"
 
 /* The Finished of each side is its record 0 under the new keys. */
 #define FIRST_SEQ 1
+
+/* So the stream of a hypervisor without keys begins (stream/wire.h); as long as the head of a record. */
+static const u8 plain[] = { 'G', 'O', 'D', 'W', 'I' };
 
 struct handshake {
     mbedtls_ssl_config config; /* of its own: a keyring may change under others */
@@ -20,8 +25,11 @@ struct handshake {
     const struct handshake_ops *ops;
     void *ctx;
     bool server;
-    int err; /* of the ops; 0: none */
-    bool refused;
+    int err;     /* of the ops; 0: none */
+    int refused; /* of keyring_find; 0: not */
+    char host[KEYRING_HOST];
+    u8 first[sizeof(plain)];           /* bytes of the peer's */
+    size_t heard;                      /* so many of them */
     u8 keys[2 * (SEAL_KEY + SEAL_IV)]; /* of the client and of the server, then their IVs */
     char peer[KEYRING_NAME];
 };
@@ -40,24 +48,29 @@ static int export_keys(void *ctx, const unsigned char *master, const unsigned ch
     return 0;
 }
 
-/* A client says who it is, and which key it has. */
+/* A client says who it is, whom it wants to reach, and which key it has. */
 static int find_key(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *identity, size_t len)
 {
     struct handshake *handshake = ctx;
-    const u8 *key = keyring_find(identity, len, handshake->peer);
+    const u8 *key;
 
-    handshake->refused = !key;
-    return key ? mbedtls_ssl_set_hs_psk(ssl, key, KEYRING_KEY) : -1;
+    handshake->refused = keyring_find(handshake->host, identity, len, handshake->peer, &key);
+    if (!handshake->refused)
+        return mbedtls_ssl_set_hs_psk(ssl, key, KEYRING_KEY);
+    /* Behind this alert comes mbedTLS's own, that the identity is unknown; a client heeds the first one. */
+    if (handshake->refused != -EACCES)
+        mbedtls_ssl_send_alert_message(ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED);
+    return -1;
 }
 
-/* Say as a client who we are, and which key we have. */
-static int offer(mbedtls_ssl_config *config)
+/* Say as a client who we are, whom we want to reach, and which key we have. */
+static int offer(struct handshake *handshake)
 {
     char identity[KEYRING_IDENTITY];
     const u8 *key;
 
-    keyring_offer(identity, &key);
-    return mbedtls_ssl_conf_psk(config, key, KEYRING_KEY, (const u8 *)identity, strlen(identity));
+    keyring_offer(handshake->host, identity, &key);
+    return mbedtls_ssl_conf_psk(&handshake->config, key, KEYRING_KEY, (const u8 *)identity, strlen(identity));
 }
 
 static int configure(struct handshake *handshake)
@@ -74,7 +87,7 @@ static int configure(struct handshake *handshake)
     mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
     mbedtls_ssl_conf_export_keys_cb(config, export_keys, handshake);
     if (!handshake->server)
-        return offer(config);
+        return offer(handshake);
     mbedtls_ssl_conf_psk_cb(config, find_key, handshake);
     return 0;
 }
@@ -100,11 +113,18 @@ static int send(void *ctx, const unsigned char *bytes, size_t len)
 static int receive(void *ctx, unsigned char *bytes, size_t len)
 {
     struct handshake *handshake = ctx;
+    long got = handshake->ops->receive(handshake->ctx, bytes, len);
 
-    return told(handshake, handshake->ops->receive(handshake->ctx, bytes, len), MBEDTLS_ERR_SSL_WANT_READ);
+    if (got > 0 && handshake->heard < sizeof(handshake->first)) {
+        size_t part = MIN((size_t)got, sizeof(handshake->first) - handshake->heard);
+
+        memcpy(handshake->first + handshake->heard, bytes, part);
+        handshake->heard += part;
+    }
+    return told(handshake, got, MBEDTLS_ERR_SSL_WANT_READ);
 }
 
-struct handshake *handshake_begin(bool server, const struct handshake_ops *ops, void *ctx)
+struct handshake *handshake_begin(bool server, const char *host, const struct handshake_ops *ops, void *ctx)
 {
     struct handshake *handshake = calloc(1, sizeof(*handshake));
 
@@ -113,6 +133,7 @@ struct handshake *handshake_begin(bool server, const struct handshake_ops *ops, 
     handshake->ops = ops;
     handshake->ctx = ctx;
     handshake->server = server;
+    snprintf(handshake->host, sizeof(handshake->host), "%s", host);
     mbedtls_ssl_config_init(&handshake->config);
     mbedtls_ssl_init(&handshake->ssl);
     if (configure(handshake) || mbedtls_ssl_setup(&handshake->ssl, &handshake->config)) {
@@ -123,12 +144,21 @@ struct handshake *handshake_begin(bool server, const struct handshake_ops *ops, 
     return handshake;
 }
 
-/* An alert of the peer, or a record of it that is not under our key: it has another key. Before keys matter both mean
- * that the peer wants something else. */
-static bool keys_differ(const struct handshake *handshake, int err)
+/* Why mbedTLS has given up with this error. An alert of the peer, or a record of it that is not under our key, means
+ * that it has another key; before keys matter both mean that the peer wants something else. */
+static int reason(const struct handshake *handshake, int err)
 {
-    return handshake->refused || (handshake->ssl.state >= MBEDTLS_SSL_CLIENT_CHANGE_CIPHER_SPEC &&
-                                  (err == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE || err == MBEDTLS_ERR_SSL_INVALID_MAC));
+    bool alert = err == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE;
+
+    if (handshake->refused)
+        return handshake->refused;
+    if (handshake->heard == sizeof(plain) && !memcmp(handshake->first, plain, sizeof(plain)))
+        return -ENOPROTOOPT;
+    if (alert && handshake->ssl.in_msg[1] == MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED)
+        return -EPERM;
+    if (handshake->ssl.state >= MBEDTLS_SSL_CLIENT_CHANGE_CIPHER_SPEC && (alert || err == MBEDTLS_ERR_SSL_INVALID_MAC))
+        return -EACCES;
+    return -EPROTO;
 }
 
 int handshake_step(struct handshake *handshake)
@@ -143,7 +173,7 @@ int handshake_step(struct handshake *handshake)
         return handshake->err;
     if (err == MBEDTLS_ERR_SSL_ALLOC_FAILED)
         return -ENOMEM;
-    return keys_differ(handshake, err) ? -EACCES : -EPROTO;
+    return reason(handshake, err);
 }
 
 void handshake_take(struct handshake *handshake, struct handshake_result *result)

@@ -24,11 +24,16 @@ struct handshake_result {
     char peer[KEYRING_NAME]; /* of a client: the name that it said; else "" */
 };
 
-/* Begin as the server, or as the client, which speaks first. NULL: no memory. There is a keyring. */
-struct handshake *handshake_begin(bool server, const struct handshake_ops *ops, void *ctx);
+/* Begin as the server, or as the client, which speaks first. `host` is the server's address in words, as the server
+ * itself knows it, or as the client reaches it: they must be the same. NULL: no memory. There is a keyring. */
+struct handshake *handshake_begin(bool server, const char *host, const struct handshake_ops *ops, void *ctx);
 
-/* Do all that can be done now. Returns 0: all is agreed; -EAGAIN: bytes must come or go before; -EACCES: the two have
- * no key in common; -EPROTO: the peer speaks something else; -ENOMEM; or what the ops returned. */
+/*
+ * Do all that can be done now. Returns 0: all is agreed; -EAGAIN: bytes must come or go before; or what ended it:
+ * -EACCES: the two have no key in common; -ENOPROTOOPT: the peer is a hypervisor without keys; -EPROTO: it speaks
+ * something else; -ENOMEM; or what the ops returned. Of a server: -EPERM: the client meant another host, -ELOOP: it has
+ * our name. Of a client: -EPERM: the server has said one of these two.
+ */
 int handshake_step(struct handshake *handshake);
 
 /* After 0, once: what was agreed. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An identity is NAME#ID. The ID is the beginning of a hash of the key: it tells which of two keys is meant, and
- * nothing about either. So it is compared like any text; tags are compared in constant time, and keys by the handshake.
- * Tags are made under a key of their own, which the group's key gives, but which does not give that one away.
+ * An identity is NAME>HOST#ID. The ID is the beginning of a hash of the key: it tells which of two keys is meant, and
+ * nothing about either. So it is compared like any text; tags are compared in constant time, and keys by the handshake
+ * alone, which both ends complete only if they have heard the same identity. Tags are made under a key of their own,
+ * which the group's key gives, but which does not give that one away.
  */
 #include "tls/keyring.h"
 
@@ -57,6 +58,13 @@ static bool hex(const char *text, size_t len, u8 key[KEYRING_KEY])
     return true;
 }
 
+static bool is_zero(const u8 key[KEYRING_KEY])
+{
+    static const u8 zeros[KEYRING_KEY];
+
+    return !memcmp(key, zeros, KEYRING_KEY);
+}
+
 static const mbedtls_md_info_t *sha256(void)
 {
     return mbedtls_md_info_from_type(MBEDTLS_MD_SHA256);
@@ -99,8 +107,10 @@ static const char *take_line(const char *line, size_t len)
         return "too many keys, expected one or two";
     if (!hex(line + before, len - before, keys[count].key))
         return "not a key, expected 64 hexadecimal digits";
+    if (is_zero(keys[count].key))
+        return "a key of zeros, which anybody can guess, expected one that mkkeys has made";
     if (count == 1 && !memcmp(keys[0].key, keys[1].key, KEYRING_KEY))
-        return "the same key again";
+        return "the same key again, expected another one";
     prepare(&keys[count++]);
     return NULL;
 }
@@ -140,28 +150,50 @@ int keyring_read(const char *text, size_t len, const char *name, struct keyring_
     return count ? 0 : refuse(fault, 0, "no key, expected group and a key");
 }
 
-void keyring_offer(char identity[KEYRING_IDENTITY], const u8 **key)
+void keyring_offer(const char *host, char identity[KEYRING_IDENTITY], const u8 **key)
 {
-    snprintf(identity, KEYRING_IDENTITY, "%s#%s", our_name, keys[0].id);
+    snprintf(identity, KEYRING_IDENTITY, "%s>%s#%s", our_name, host, keys[0].id);
     *key = keys[0].key;
 }
 
-const u8 *keyring_find(const u8 *identity, size_t len, char name[KEYRING_NAME])
+/* The identity's parts, each a string of its own in `text`. False: it has other ones. */
+static bool split(const u8 *identity, size_t len, char text[KEYRING_IDENTITY], const char **host, const char **id)
 {
-    const size_t behind = 1 + 2 * ID;
-    size_t before;
+    char *to, *hash;
 
-    if (len <= behind || len - behind >= KEYRING_NAME || identity[len - behind] != '#')
-        return NULL;
-    before = len - behind;
-    memcpy(name, identity, before);
-    name[before] = '\0';
-    if (memchr(identity, '\0', len) || config_name_fault(name))
-        return NULL;
+    if (len >= KEYRING_IDENTITY || memchr(identity, '\0', len))
+        return false;
+    memcpy(text, identity, len);
+    text[len] = '\0';
+    to = strchr(text, '>');
+    hash = to ? strchr(to, '#') : NULL;
+    if (!hash)
+        return false;
+    *to = *hash = '\0';
+    *host = to + 1;
+    *id = hash + 1;
+    return true;
+}
+
+int keyring_find(const char *host, const u8 *identity, size_t len, char name[KEYRING_NAME], const u8 **key)
+{
+    char text[KEYRING_IDENTITY];
+    const char *meant, *id;
+
+    if (!split(identity, len, text, &meant, &id) || strlen(text) >= KEYRING_NAME || config_name_fault(text))
+        return -EACCES;
+    *key = NULL;
     for (unsigned i = 0; i < count; i++)
-        if (!memcmp(identity + before + 1, keys[i].id, 2 * ID))
-            return keys[i].key;
-    return NULL;
+        if (!strcmp(id, keys[i].id))
+            *key = keys[i].key;
+    if (!*key)
+        return -EACCES;
+    if (strcmp(meant, host) != 0)
+        return -EPERM;
+    if (!strcmp(text, our_name))
+        return -ELOOP;
+    memcpy(name, text, strlen(text) + 1);
+    return 0;
 }
 
 static void tag_under(struct group_key *key, const void *bytes, size_t len, u8 hash[MBEDTLS_MD_MAX_SIZE])

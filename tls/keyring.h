@@ -13,9 +13,10 @@
 #include "host/types.h"
 
 #define KEYRING_NAME 32 /* of a hypervisor, with the terminator */
+#define KEYRING_HOST 48 /* an address in words, without a port; with the terminator */
 #define KEYRING_KEY 32
 #define KEYRING_TAG 16
-#define KEYRING_IDENTITY (KEYRING_NAME + 9) /* "name#0123abcd" */
+#define KEYRING_IDENTITY (KEYRING_NAME + KEYRING_HOST + 9) /* "name>192.0.2.1#0123abcd" */
 
 struct keyring_fault {
     unsigned line; /* 1-based; 0: it is about the whole file */
@@ -28,11 +29,14 @@ int keyring_read(const char *text, size_t len, const char *name, struct keyring_
 /* Has a keyring been read? */
 bool keyring_present(void);
 
-/* What we say as a client: our identity, which names the key, and the key. */
-void keyring_offer(char identity[KEYRING_IDENTITY], const u8 **key);
+/* What we say as a client that connects to this host: our identity, which names us, the host and the key; and the key.
+ */
+void keyring_offer(const char *host, char identity[KEYRING_IDENTITY], const u8 **key);
 
-/* A client says this identity. Returns its key and its name; NULL: we have no such key, or it says no name. */
-const u8 *keyring_find(const u8 *identity, size_t len, char name[KEYRING_NAME]);
+/* A client has connected to this host, which is we, and says this identity. Returns 0, with the client's name and the
+ * key; -EACCES: we have no such key, or it says no name; -EPERM: it is meant for another host; -ELOOP: it has our name.
+ */
+int keyring_find(const char *host, const u8 *identity, size_t len, char name[KEYRING_NAME], const u8 **key);
 
 /* What is said in single frames and datagrams is followed by a tag: HMAC-SHA256, cut to 128 bits, under a key that the
  * first key gives. keyring_tagged: is it the tag of a member of the group, by the first key or the second? A tag does

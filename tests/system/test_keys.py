@@ -80,19 +80,23 @@ def test_a_move(tmp_path, keyring):
 
 def test_no_key(tmp_path, keyring):
     """The eye of the test above; and a hypervisor without keys neither takes guests of one with keys, nor brings it
-    one."""
+    one. Whichever of them begins, both say what is wrong."""
     with Site(tmp_path / "site") as site:
         site.boot(MOVER)
         with Tap(site.net, site.b) as tap:
             move(site.a, site.b, "mover")
         assert tap.found == set(SECRETS)
         site.a.machine.stop()
-        site.a.boot(keyring=keyring)
+        site.a.boot(vm("stayer", "mover.elf", memory="16M", cmdline="pages=2000"), keyring=keyring)
         site.a.ready()
         site.b.begin("mover", site.a)
-        assert site.b.wait_status("mover", "failed")["error"]
-        site.a.machine.wait("speaks no TLS that is taken here", PROGRAM)
+        assert "the destination has keys, and this host has none" in site.b.wait_status("mover", "failed")["reason"]
+        site.a.machine.wait("10.9.0.4: has no keys, and this host has", PROGRAM)
         beats(site.b)
+        site.a.begin("stayer", site.b)
+        assert "the destination has no keys, and this host has" in site.a.wait_status("stayer", "failed")["reason"]
+        site.b.machine.wait("10.9.0.2:[0-9]+ has keys, and this host has none", PROGRAM)
+        beats(site.a, "stayer")
 
 
 def test_another_key(tmp_path, keyring):
@@ -128,12 +132,12 @@ def s_client(site, host, identity, key, *arguments, say=b""):
     return done.stdout, done.stderr.decode()
 
 
-def identity_of(keyring, name):
-    """As docs/keys.md says: the name, and which key."""
+def identity_of(keyring, name, host):
+    """As docs/keys.md says: the name, for which host it is, and which key."""
     key = bytes.fromhex(keyring.read_text().split()[1])
     script = ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", f"hexkey:{key.hex()}"]
     done = subprocess.run(script, input=b"godwit key id", stdout=subprocess.PIPE, check=True)
-    return f"{name}#{done.stdout.split()[-1][:8].decode()}", key.hex()
+    return f"{name}>{host.address}#{done.stdout.split()[-1][:8].decode()}", key.hex()
 
 
 def test_openssl(tmp_path, keyring):
@@ -141,14 +145,18 @@ def test_openssl(tmp_path, keyring):
     with Site(tmp_path / "site") as site:
         site.a.boot(keyring=keyring)
         site.a.ready()
-        identity, key = identity_of(keyring, "tester")
+        identity, key = identity_of(keyring, "tester", site.a)
         said, words = s_client(site, site.a, identity, key, say=header(new_id(), versions=(77, 78)))
         assert said.startswith(b"GODWITMG"), words
         assert " is tester" in site.a.machine.log
-        for wrong in ((identity, key[:-1] + ("0" if key[-1] != "0" else "1")), ("tester#00000000", key),
-                      ("tester", key)):
+        for wrong in ((identity, key[:-1] + ("0" if key[-1] != "0" else "1")),
+                      (f"tester>{site.a.address}#00000000", key), ("tester", key),
+                      (identity.replace(site.a.address, site.b.address), key),
+                      (identity.replace("tester", "host-a"), key)):
             said, words = s_client(site, site.a, *wrong, say=header(new_id()))
             assert said == b"" and "alert" in words, (wrong, said, words)
+        assert "wants to reach another host than this one" in site.a.machine.log
+        assert "has our name" in site.a.machine.log
         for other in (("-cipher", "ECDHE-PSK-AES256-CBC-SHA384:PSK-AES128-GCM-SHA256:DHE-PSK-CHACHA20-POLY1305"),
                       ("-no_tls1_2", "-tls1_3"), ("-no_tls1_2", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"),
                       ("-groups", "P-256")):
@@ -170,6 +178,21 @@ def test_keyrings(tmp_path, keyring):
     assert keyring.read_text().endswith(first)
     assert mkkeys("drop", keyring).returncode == 0
     assert len(keyring.read_text().split()) == 2 and keyring.read_text() != first
+
+
+def test_keyrings_that_are_refused(tmp_path):
+    """What no hypervisor would take, mkkeys does not either, and leaves it as it is."""
+    key, other = "00" * 31 + "01", "00" * 31 + "02"
+    for text, words in (("group " + "0" * 64 + "\n", "a key of zeros"), (f"group {key}\ngroup {key}\n", "same key twice"),
+                        ("group 0815\n", "64 hexadecimal digits"), (f"key {key}\n", "64 hexadecimal digits"),
+                        (f"group {key}\ngroup {other}\ngroup {key}\n", "does not fit 3 key(s)")):
+        keyring = tmp_path / "keyring"
+        keyring.write_text(text)
+        for command in ("add", "swap", "drop"):
+            done = mkkeys(command, keyring)
+            assert done.returncode == 2 and words in done.stderr, (text, command, done.stderr)
+            assert keyring.read_text() == text
+    assert "no such file" in mkkeys("add", tmp_path / "other").stderr
 
 
 def test_a_wrong_keyring(tmp_path, keyring):

@@ -2,6 +2,7 @@
 /* Streams over TLS (net/tls_pcb.h), from one end to the other: lwIP is real, both ends are here, and what goes between
  * them passes through the test. They share the keyring. */
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_stream.c net/tcp_address.c net/csum.c */
+/* sources: net/tls_hello.c net/callers.c net/tls_report.c net/tls_counters.c net/bucket.c */
 /* sources: net/tls_pcb.c net/tls_in.c net/tls_out.c tls/handshake.c tls/seal.c tls/keyring.c */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: tests/unit/tcp_rig.c tests/unit/stubs.c */
@@ -19,9 +20,12 @@
 #include <lwip/ip4.h>
 #include <lwip/netif.h>
 #include <lwip/priv/tcp_priv.h>
+#include <lwip/timeouts.h>
 
 #include "net/tcp_pcb.h"
 #include "net/tcp_stream.h"
+#include "net/tls_counters.h"
+#include "tests/unit/stubs.h"
 #include "tests/unit/tcp_rig.h"
 
 #define PORT 4950
@@ -39,7 +43,34 @@ static struct {
     bool seen;        /* the mark has passed */
     size_t corrupt;   /* packets with more than so many bytes have one of them changed; 0: none */
     unsigned changed; /* packets */
+    bool relayed;     /* what is for 127.0.0.1 and PORT goes to 10.9.0.2, and answers look as if they came from there */
+    u8 from;          /* what is for PORT comes from 127.0.0.x, and answers go back all the same; 0: as it is */
 } way;
+
+static void masquerade(u8 *packet)
+{
+    u16_t from, to;
+
+    memcpy(&from, packet + 20, sizeof(from));
+    memcpy(&to, packet + 22, sizeof(to));
+    if (to == lwip_htons(PORT) && way.from)
+        packet[15] = way.from;
+    if (from == lwip_htons(PORT))
+        packet[19] = 1;
+}
+
+static void relay(u8 *packet)
+{
+    static const u8 meant[] = { 127, 0, 0, 1 }, other[] = { 10, 9, 0, 2 };
+    u16_t from, to;
+
+    memcpy(&from, packet + 20, sizeof(from));
+    memcpy(&to, packet + 22, sizeof(to));
+    if (to == lwip_htons(PORT))
+        memcpy(packet + 16, other, sizeof(other));
+    if (from == lwip_htons(PORT))
+        memcpy(packet + 12, meant, sizeof(meant));
+}
 
 static struct netif *loop(void)
 {
@@ -70,6 +101,10 @@ static bool pass(void)
         bytes[p->len - 20] ^= 1;
         way.changed++;
     }
+    if (way.relayed)
+        relay(bytes);
+    else
+        masquerade(bytes);
     assert_int_equal(ip4_input(p, netif), ERR_OK);
     return true;
 }
@@ -92,11 +127,12 @@ static int group_setup(void **state)
     return tcp_stream_listen(PORT, TCP_PEERS, accepted);
 }
 
-static void ring(const char *text)
+/* From now on the keyring is this, of a host of this name. */
+static void ring_of(const char *name, const char *text)
 {
     struct keyring_fault fault;
 
-    assert_int_equal(keyring_read(text, strlen(text), "alpha", &fault), 0);
+    assert_int_equal(keyring_read(text, strlen(text), name, &fault), 0);
 }
 
 /* Let this many ticks of TCP's fast timer pass. */
@@ -107,7 +143,7 @@ static void turns(unsigned count)
             tcp_stream_push_all();
         while (pass());
         tcp_rig.now += TCP_TMR_INTERVAL * 1000000ULL;
-        tcp_tmr();
+        sys_check_timeouts();
     }
 }
 
@@ -116,7 +152,6 @@ static int setup(void **state)
     (void)state;
     client = server = NULL;
     memset(&way, 0, sizeof(way));
-    ring(KEY_A);
     return 0;
 }
 
@@ -133,10 +168,21 @@ static int teardown(void **state)
     return tcp_rig_clear(state);
 }
 
+/* Alpha connects to beta, which has these keys. */
+static void dial_to(const struct tcp_address *to, enum tcp_trust trust, const char *keys)
+{
+    turns(1); /* of what was before nothing is under way */
+    ring_of("alpha", KEY_A);
+    assert_int_equal(tcp_stream_connect(to, trust, &client), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(pass()); /* TCP has connected them, and the client has begun */
+    ring_of("beta", keys);
+    turns(2);
+}
+
 static void dial(enum tcp_trust trust)
 {
-    assert_int_equal(tcp_stream_connect(&here, trust, &client), 0);
-    turns(2);
+    dial_to(&here, trust, KEY_A);
 }
 
 /* Move bytes as fast as they go. */
@@ -226,12 +272,29 @@ static void test_small_records(void **state)
 static void test_keys_differ(void **state)
 {
     (void)state;
-    assert_int_equal(tcp_stream_connect(&here, TCP_PEERS, &client), 0);
-    for (unsigned i = 0; i < 2; i++)
-        assert_true(pass()); /* TCP has connected them, and the client has begun */
-    ring(KEY_B);
-    turns(4);
+    dial_to(&here, TCP_PEERS, KEY_B);
     assert_int_equal(tcp_stream_state(client), -EACCES);
+    assert_null(server);
+}
+
+/* Somebody on the way gives the connection to another host of the group: to both ends that is none. */
+static void test_relayed(void **state)
+{
+    (void)state;
+    way.relayed = true;
+    dial(TCP_PEERS);
+    assert_int_equal(tcp_stream_state(client), -EPERM);
+    assert_null(server);
+}
+
+/* ... or back to the one that connects. */
+static void test_reflected(void **state)
+{
+    (void)state;
+    ring_of("alpha", KEY_A);
+    assert_int_equal(tcp_stream_connect(&here, TCP_PEERS, &client), 0);
+    turns(4);
+    assert_int_equal(tcp_stream_state(client), -EPERM);
     assert_null(server);
 }
 
@@ -240,9 +303,24 @@ static void test_plain_client(void **state)
 {
     (void)state;
     dial(TCP_ANYBODY);
+    tcp_stream_send(client, "GET / HTTP/1.0\r\n", 16, false);
+    turns(4);
+    assert_null(server);
+    assert_int_equal(tcp_stream_receive(client, arrived, 1), -EPIPE);
+}
+
+/* A hypervisor that has no keys hears an alert. */
+static void test_no_keys(void **state)
+{
+    static const u8 alert[] = { 21, 3, 3, 0, 2, 2, 40 };
+
+    (void)state;
+    dial(TCP_ANYBODY);
     tcp_stream_send(client, "GODWITMG", 8, false);
     turns(4);
     assert_null(server);
+    assert_int_equal(tcp_stream_receive(client, arrived, sizeof(arrived)), sizeof(alert));
+    assert_memory_equal(arrived, alert, sizeof(alert));
     assert_int_equal(tcp_stream_receive(client, arrived, 1), -EPIPE);
 }
 
@@ -303,29 +381,67 @@ static void test_cut_off_behind_our_end(void **state)
     assert_int_equal(tcp_rig_length(tcp_active_pcbs), 0);
 }
 
-/* Nine that begin a handshake: the first gives way, and a tenth that has the key is served. */
+/* Sixteen strangers of two addresses have all places of strangers. One of a third address that has the key is served,
+ * and one of theirs gives way; a host that has proved its key before takes none of their places. */
 static void test_flood(void **state)
 {
-    struct tcp_stream *flood[9];
+    struct tcp_stream *flood[16];
+    unsigned gone = 0;
 
     (void)state;
-    for (unsigned i = 0; i < 9; i++) {
+    dial(TCP_PEERS);
+    tcp_stream_abort(client);
+    tcp_stream_abort(server);
+    server = NULL;
+    for (unsigned i = 0; i < 16; i++) {
+        way.from = i < 8 ? 9 : 10;
         dial(TCP_ANYBODY);
         flood[i] = client;
     }
-    assert_int_equal(tcp_stream_state(flood[0]), -ECONNRESET);
-    for (unsigned i = 1; i < 9; i++)
+    way.from = 0;
+    dial(TCP_PEERS);
+    assert_int_equal(tcp_stream_state(client), 0);
+    for (unsigned i = 0; i < 16; i++)
         assert_int_equal(tcp_stream_state(flood[i]), 0);
+    tcp_stream_abort(client);
+    tcp_stream_abort(server);
+    server = NULL;
+    way.from = 11;
     dial(TCP_PEERS);
     assert_int_equal(tcp_stream_state(client), 0);
     assert_non_null(server);
-    for (unsigned i = 0; i < 9; i++)
+    for (unsigned i = 0; i < 16; i++) {
+        gone += tcp_stream_state(flood[i]) != 0;
         tcp_stream_abort(flood[i]);
+    }
+    assert_int_equal(gone, 1);
+}
+
+/* Of many strangers the log says something, and counts the others. */
+static void test_log(void **state)
+{
+    unsigned lines = stub_log_lines, foreign = tls_counters.fault[TLS_FOREIGN];
+
+    (void)state;
+    turns(100000 / TCP_TMR_INTERVAL);
+    for (unsigned i = 0; i < 40; i++) {
+        way.from = (u8)(20 + i);
+        dial(TCP_ANYBODY);
+        tcp_stream_send(client, "GET / HTTP/1.0\r\n", 16, false);
+        turns(1);
+        tcp_stream_abort(client);
+    }
+    client = NULL;
+    assert_int_equal(tls_counters.fault[TLS_FOREIGN], foreign + 40);
+    assert_in_range(stub_log_lines, lines + 1, lines + 11);
 }
 
 /* A connection that is closed at once, and one that is aborted inside of lwIP's callback of its arrival. */
+static unsigned aborted;
+
 static void abort_at_once(struct tcp_stream *stream)
 {
+    aborted++;
     tcp_stream_abort(stream);
 }
 
@@ -335,8 +451,8 @@ static void test_aborted_at_once(void **state)
 
     (void)state;
     assert_int_equal(tcp_stream_listen(PORT + 1, TCP_PEERS, abort_at_once), 0);
-    assert_int_equal(tcp_stream_connect(&there, TCP_PEERS, &client), 0);
-    turns(4);
+    dial_to(&there, TCP_PEERS, KEY_A);
+    assert_int_equal(aborted, 1);
     assert_int_equal(tcp_stream_state(client), -ECONNREFUSED);
 }
 
@@ -348,12 +464,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_close, setup, teardown),
         cmocka_unit_test_setup_teardown(test_small_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys_differ, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_relayed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reflected, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plain_client, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_silent_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changed_on_the_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_off_behind_our_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_aborted_at_once, setup, teardown),
     };
 

@@ -16,6 +16,7 @@
 #include "owners/peer_query.h"
 #include "stream/reception.h"
 #include "tests/unit/pipe.h"
+#include "tests/unit/stubs.h"
 
 #define PIPES 32
 #define MS 1000000ULL
@@ -190,6 +191,29 @@ static void test_again(void **state)
     peer_query_end(&query);
     assert_int_equal(query.status, PEER_SILENT);
     assert_false(peer_query_step(&query));
+}
+
+/* A hypervisor that has keys says so in the words of TLS, and hears ours; the log is told, and not each time. */
+static void test_has_keys(void **state)
+{
+    static const u8 hello[100] = { 22, 3, 1, 0, 95, 1 };
+    const struct chunk chunk = { .bytes = hello, .len = sizeof(hello) };
+    unsigned lines = stub_log_lines;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct transport visitor = dial(4000);
+        struct wire_header header;
+
+        assert_int_equal(visitor.ops->send(&visitor, &chunk, 1), sizeof(hello));
+        for (unsigned step = 0; step < 4; step++)
+            reception_step(&reception);
+        assert_int_equal(visitor.ops->receive(&visitor, &header, sizeof(header)), sizeof(header));
+        assert_int_equal(header.magic, WIRE_MAGIC);
+        assert_int_equal(stub_log_lines, lines + 1);
+        assert_false(reception_busy(&reception));
+        visitor.ops->close(&visitor);
+    }
 }
 
 /* The other side of a question, made by hand. */
@@ -399,6 +423,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_has_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_peer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_moves_go_on, setup, teardown),

@@ -20,9 +20,10 @@ struct pipe {
     size_t len, taken;
 };
 
-/* An end sends into `out` and receives from `in`. */
+/* An end sends into `out` and receives from `in`. To the client, or to itself, the server's address is `host`. */
 struct end {
     struct pipe *out, *in;
+    const char *host;
     struct handshake *handshake;
     int err;
 };
@@ -54,18 +55,28 @@ static long get(void *ctx, void *bytes, size_t len)
 
 static const struct handshake_ops ops = { put, get };
 
-static void ring(const char *text)
+/* From now on the keyring is this, of a host of this name. */
+static void ring_of(const char *name, const char *text)
 {
     struct keyring_fault fault;
 
-    assert_int_equal(keyring_read(text, strlen(text), "alpha", &fault), 0);
+    assert_int_equal(keyring_read(text, strlen(text), name, &fault), 0);
 }
 
 static void begin(struct end *end, bool is_server)
 {
-    end->handshake = handshake_begin(is_server, &ops, end);
+    end->handshake = handshake_begin(is_server, end->host, &ops, end);
     assert_non_null(end->handshake);
     end->err = -EAGAIN;
+}
+
+/* The client, alpha, has this keyring, and the server, beta, that. */
+static void begin_both(const char *text, const char *servers)
+{
+    ring_of("alpha", text);
+    begin(&client, false);
+    begin(&server, true);
+    ring_of("beta", servers);
 }
 
 static void step(struct end *end)
@@ -88,6 +99,7 @@ static int setup(void **state)
     (void)state;
     memset(&there, 0, sizeof(there));
     memset(&back, 0, sizeof(back));
+    client.host = server.host = "192.0.2.10";
     return 0;
 }
 
@@ -112,9 +124,7 @@ static void agree(void **state)
     u8 record[SEAL_HEADER + 5 + SEAL_TAG];
 
     (void)state;
-    ring("group " KEY_A "\n");
-    begin(&client, false);
-    begin(&server, true);
+    begin_both("group " KEY_A "\n", "group " KEY_A "\n");
     run();
     assert_int_equal(client.err, 0);
     assert_int_equal(server.err, 0);
@@ -139,10 +149,7 @@ static void agree(void **state)
 static void wrong_key(void **state)
 {
     (void)state;
-    ring("group " KEY_A);
-    begin(&client, false);
-    begin(&server, true);
-    ring("group " KEY_B);
+    begin_both("group " KEY_A, "group " KEY_B);
     run();
     assert_int_equal(server.err, -EACCES);
     assert_int_equal(client.err, -EACCES);
@@ -152,23 +159,52 @@ static void wrong_key(void **state)
 static void second_key(void **state)
 {
     (void)state;
-    ring("group " KEY_B);
-    begin(&client, false);
-    begin(&server, true);
-    ring("# new\ngroup " KEY_A "\n\n# old\ngroup " KEY_B "\n");
+    begin_both("group " KEY_B, "# new\ngroup " KEY_A "\n\n# old\ngroup " KEY_B "\n");
     run();
     assert_int_equal(server.err, 0);
     assert_int_equal(client.err, 0);
 }
 
-/* A peer that speaks the stream without TLS. */
+/* Somebody on the way gives what is said to one host to another. */
+static void relayed(void **state)
+{
+    (void)state;
+    server.host = "192.0.2.11";
+    begin_both("group " KEY_A, "group " KEY_A);
+    run();
+    assert_int_equal(server.err, -EPERM);
+    assert_int_equal(client.err, -EPERM);
+}
+
+/* ... or to the one that has said it, even if it has gone by that address. */
+static void reflected(void **state)
+{
+    (void)state;
+    begin_both("group " KEY_A, "group " KEY_A);
+    ring_of("alpha", "group " KEY_A);
+    run();
+    assert_int_equal(server.err, -ELOOP);
+    assert_int_equal(client.err, -EPERM);
+}
+
+/* A peer that speaks the stream without TLS; and one that speaks something else. */
 static void plain(void **state)
 {
     (void)state;
-    ring("group " KEY_A);
-    begin(&client, false);
-    begin(&server, true);
+    begin_both("group " KEY_A, "group " KEY_A);
     put(&client, "GODWITMG\1\0\1\0", 12);
+    put(&server, "GODWITMG\1\0\1\0", 12);
+    step(&server);
+    assert_int_equal(server.err, -ENOPROTOOPT);
+    step(&client);
+    assert_int_equal(client.err, -ENOPROTOOPT);
+}
+
+static void stranger(void **state)
+{
+    (void)state;
+    begin_both("group " KEY_A, "group " KEY_A);
+    put(&client, "GET / HTTP/1.0\r\n\r\n", 18);
     step(&server);
     assert_int_equal(server.err, -EPROTO);
 }
@@ -179,11 +215,9 @@ static void changed(void **state)
     size_t total = 0;
 
     (void)state;
-    ring("group " KEY_A);
     for (size_t at = 0; !total || at < total; at += 7) {
         setup(state);
-        begin(&client, false);
-        begin(&server, true);
+        begin_both("group " KEY_A, "group " KEY_A);
         for (unsigned i = 0; i < 20; i++) {
             size_t before = there.len;
 
@@ -208,7 +242,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(agree, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_key, setup, teardown),
         cmocka_unit_test_setup_teardown(second_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(relayed, setup, teardown),
+        cmocka_unit_test_setup_teardown(reflected, setup, teardown),
         cmocka_unit_test_setup_teardown(plain, setup, teardown),
+        cmocka_unit_test_setup_teardown(stranger, setup, teardown),
         cmocka_unit_test_setup_teardown(changed, setup, teardown),
     };
 

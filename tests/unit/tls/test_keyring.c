@@ -30,44 +30,54 @@ static int reads(const char *text)
     return err;
 }
 
-static const u8 *find(const char *identity, char name[KEYRING_NAME])
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+#define HERE "192.0.2.10"
+
+/* Another one says this to us, whose name is alpha. */
+static int find(const char *identity, char name[KEYRING_NAME], const u8 **key)
 {
-    return keyring_find((const u8 *)identity, strlen(identity), name);
+    return keyring_find(HERE, (const u8 *)identity, strlen(identity), name, key);
 }
 
 static void test_one_key(void **state)
 {
-    char identity[KEYRING_IDENTITY], name[KEYRING_NAME];
-    const u8 *key;
+    char identity[KEYRING_IDENTITY], text[KEYRING_IDENTITY], name[KEYRING_NAME];
+    const u8 *key, *found;
 
     (void)state;
     assert_int_equal(reads("# made today\n\ngroup " A "\n"), 0);
     assert_true(keyring_present());
-    keyring_offer(identity, &key);
-    assert_memory_equal(identity, "alpha#", 6);
-    assert_int_equal(strlen(identity), 14);
+    keyring_offer(HERE, identity, &key);
+    assert_memory_equal(identity, "alpha>" HERE "#", 17);
+    assert_int_equal(strlen(identity), 25);
     for (unsigned i = 0; i < KEYRING_KEY; i++)
         assert_int_equal(key[i], i);
-    assert_ptr_equal(find(identity, name), key);
-    assert_string_equal(name, "alpha");
-    assert_null(strstr(A, identity + 6)); /* the id is none of the key's bytes */
+    assert_null(strstr(A, identity + 17)); /* the id is none of the key's bytes */
+    snprintf(text, sizeof(text), "beta>" HERE "#%s", identity + 17);
+    assert_int_equal(find(text, name, &found), 0);
+    assert_ptr_equal(found, key);
+    assert_string_equal(name, "beta");
 }
 
 /* The first is offered; identities of both are known. */
 static void test_two_keys(void **state)
 {
-    char old[KEYRING_IDENTITY], new[KEYRING_IDENTITY], name[KEYRING_NAME];
+    char identity[KEYRING_IDENTITY], old[KEYRING_IDENTITY + 1], new[KEYRING_IDENTITY + 1], name[KEYRING_NAME];
     const u8 *key;
 
     (void)state;
     assert_int_equal(reads("group " B), 0);
-    keyring_offer(old, &key);
+    keyring_offer(HERE, identity, &key);
+    snprintf(old, sizeof(old), "b%s", identity);
     assert_int_equal(reads("group " A "\ngroup " B), 0);
-    keyring_offer(new, &key);
+    keyring_offer(HERE, identity, &key);
+    snprintf(new, sizeof(new), "b%s", identity);
     assert_int_equal(key[0], 0);
     assert_string_not_equal(old, new);
-    assert_int_equal(find(old, name)[0], 0xf0);
-    assert_int_equal(find(new, name)[0], 0);
+    assert_int_equal(find(old, name, &key), 0);
+    assert_int_equal(key[0], 0xf0);
+    assert_int_equal(find(new, name, &key), 0);
+    assert_int_equal(key[0], 0);
 }
 
 /* Tags are what docs/claims.md says: these are made by another implementation. The first key makes them, both are
@@ -102,27 +112,61 @@ static void test_tags(void **state)
     assert_false(keyring_tagged("a beat, or a claim", len, by_a));
 }
 
-static void test_identities(void **state)
+/* What is said to one host is worth nothing at another, nor at the one that has said it. */
+static void test_whom_it_is_for(void **state)
 {
-    static const char *const forms[] = { "%s",      "#%s",       "-x#%s",     "a b#%s",
-                                         "alpha%s", "alpha##%s", "alpha#%s0", "0123456789012345678901234567890x#%s" };
-    char identity[KEYRING_IDENTITY], name[KEYRING_NAME], text[80];
+    char identity[KEYRING_IDENTITY], text[KEYRING_IDENTITY], name[KEYRING_NAME];
+    const char *id = identity + 17;
     const u8 *key;
 
     (void)state;
     assert_int_equal(reads("group " A), 0);
-    keyring_offer(identity, &key);
+    keyring_offer(HERE, identity, &key);
+    assert_int_equal(find(identity, name, &key), -ELOOP);
+    snprintf(text, sizeof(text), "beta>192.0.2.11#%s", id);
+    assert_int_equal(find(text, name, &key), -EPERM);
+    snprintf(text, sizeof(text), "beta>192.0.2.1#%s", id);
+    assert_int_equal(find(text, name, &key), -EPERM);
+    snprintf(text, sizeof(text), "beta>#%s", id);
+    assert_int_equal(find(text, name, &key), -EPERM);
+    snprintf(text, sizeof(text), "alpha>192.0.2.11#%s", id);
+    assert_int_equal(find(text, name, &key), -EPERM);
+}
+
+static void test_identities(void **state)
+{
+    static const char *const forms[] = { "%s",
+                                         "#%s",
+                                         ">" HERE "#%s",
+                                         "beta" HERE "#%s",
+                                         "-x>" HERE "#%s",
+                                         "a b>" HERE "#%s",
+                                         "beta>" HERE "%s",
+                                         "beta>" HERE "##%s",
+                                         "beta>" HERE "#%s0",
+                                         "beta#%s",
+                                         "0123456789012345678901234567890x>" HERE "#%s" };
+    char identity[KEYRING_IDENTITY], name[KEYRING_NAME], text[2 * KEYRING_IDENTITY];
+    const u8 *key, *found;
+    size_t len;
+
+    (void)state;
+    assert_int_equal(reads("group " A), 0);
+    keyring_offer(HERE, identity, &key);
     for (unsigned i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        snprintf(text, sizeof(text), forms[i], identity + 6);
-        assert_null(find(text, name));
+        snprintf(text, sizeof(text), forms[i], identity + 17);
+        assert_int_equal(find(text, name, &found), -EACCES);
     }
-    assert_null(find("", name));
-    assert_null(find("alpha#00000000", name));
-    snprintf(text, sizeof(text), "0123456789012345678901234567890#%s", identity + 6);
-    assert_ptr_equal(find(text, name), key);
-    memcpy(text, identity, sizeof(identity));
+    assert_int_equal(find("", name, &found), -EACCES);
+    assert_int_equal(find("beta>" HERE "#00000000", name, &found), -EACCES);
+    snprintf(text, sizeof(text), "beta>%0*d#%s", KEYRING_IDENTITY, 0, identity + 17);
+    assert_int_equal(find(text, name, &found), -EACCES);
+    snprintf(text, sizeof(text), "0123456789012345678901234567890>" HERE "#%s", identity + 17);
+    assert_int_equal(find(text, name, &found), 0);
+    assert_ptr_equal(found, key);
+    len = strlen(text);
     text[2] = '\0';
-    assert_null(keyring_find((const u8 *)text, 14, name));
+    assert_int_equal(keyring_find(HERE, (const u8 *)text, len, name, &found), -EACCES);
 }
 
 static void test_faults(void **state)
@@ -140,7 +184,10 @@ static void test_faults(void **state)
         { "group " A "\r\n", "not a key, expected 64 hexadecimal digits", 1 },
         { "group g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
           "not a key, expected 64 hexadecimal digits", 1 },
-        { "group " A "\ngroup " A, "the same key again", 2 },
+        { "group " A "\ngroup " A, "the same key again, expected another one", 2 },
+        { "group " ZEROS, "a key of zeros, which anybody can guess, expected one that mkkeys has made", 1 },
+        { "group " A "\ngroup " ZEROS, "a key of zeros, which anybody can guess, expected one that mkkeys has made",
+          2 },
         { "group " A "\ngroup " B "\n#\ngroup " A, "too many keys, expected one or two", 4 },
     };
 
@@ -156,8 +203,8 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_key),    cmocka_unit_test(test_two_keys), cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_identities), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_one_key),        cmocka_unit_test(test_two_keys),   cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_whom_it_is_for), cmocka_unit_test(test_identities), cmocka_unit_test(test_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
