@@ -13,6 +13,7 @@
 #include "hv/backend.h"
 #include "control/buffer.h"
 #include "control/status.h"
+#include "control/tls_view.h"
 #include "host/clock.h"
 #include "host/cpu.h"
 #include "dev/platform.h"
@@ -569,6 +570,7 @@ void metrics_write(struct buffer *out)
     put_switch(out);
     put_syslog(out);
     put_ports(out);
+    tls_view_metrics(out);
     put_moves(out);
     put_peers(out);
     put_witness(out);

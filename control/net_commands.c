@@ -5,6 +5,7 @@
 #include "control/command.h"
 #include "control/commands.h"
 #include "control/json.h"
+#include "control/tls_view.h"
 #include "host/bits.h"
 #include "net/mac.h"
 #include "net/net_test.h"
@@ -68,6 +69,7 @@ int command_net(struct call *call)
     json_number(out, "mac_conflicts", counters->mac_conflicts);
     json_number(out, "address_conflicts", netif_port_conflicts());
     put_syslog(out);
+    tls_view_json(out);
     json_array(out, "ports");
     for (const struct port *port = switch_ports(); port; port = port->next)
         put_port(out, port);

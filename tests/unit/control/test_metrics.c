@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: control/tls_view.c net/tls_counters.c control/json.c */
 /* sources: tests/unit/fake_protection.c */
 /* sources: guest/load/vm_report.c */
 /* sources: control/metrics.c control/status.c control/buffer.c migrate/stats.c tests/unit/fake_migration.c */
