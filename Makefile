@@ -246,6 +246,13 @@ $(BUILD)/fuzz/$(1): $(call fuzz-objects,tests/fuzz/$(1).c)
 endef
 $(foreach f,$(notdir $(FUZZ)),$(eval $(call fuzz-rule,$(f))))
 
+# What only tls/ and net/ see; the libraries are those of the unit tests.
+$(BUILD)/fuzz/fuzz_keyring $(BUILD)/fuzz/fuzz_tls_in: $(MBEDTLS_UNIT)
+$(BUILD)/fuzz/fuzz_tls_in: $(LWIP_UNIT)
+$(BUILD)/fuzz/obj/tls/%.o: CFLAGS_FUZZ += $(MBEDTLS_INCLUDE)
+$(BUILD)/fuzz/obj/net/tcp_%.o $(BUILD)/fuzz/obj/net/tls_%.o $(BUILD)/fuzz/obj/tests/fuzz/fuzz_tls_in.o: \
+	CFLAGS_FUZZ += $(LWIP_INCLUDE)
+
 fuzz: $(FUZZ) ## run every fuzzer for FUZZ_RUNS inputs
 	@for f in $(FUZZ); do echo "  FUZZ    $$f"; $$f -runs=$(FUZZ_RUNS) -seed=1 -verbosity=0 || exit 1; done
 
