@@ -3,8 +3,10 @@
 what passes between them.
 """
 
+import collections
 import contextlib
 import re
+import selectors
 import socket
 import struct
 import subprocess
@@ -164,6 +166,77 @@ def test_openssl(tmp_path, keyring):
             assert said == b"" and "GODWITMG" not in words, (other, said, words)
 
 
+# A client's first words, which are right, and make a server multiply on its curve: ECDHE-PSK-CHACHA20-POLY1305, x25519.
+HELLO = bytes.fromhex("1603010042" "0100003e" "0303" + "17" * 32 + "00" "0002ccac" "0100"
+                      "0013" "000a0004" "0002001d" "000b0002" "0100" "ff010001" "00")
+
+
+class Flood:
+    """While the context lasts, strangers of four addresses connect to a host's port, begin a handshake and say no more:
+    as many as the host answers, and 40 at a time. (Of half-open connections a host has room for 64 from anybody.)"""
+
+    ADDRESSES = [f"10.9.0.{last}" for last in range(101, 105)]
+
+    def __init__(self, net, host):
+        self.net, self.to, self.over, self.begun = net, (host.address, PORT), threading.Event(), 0
+        self.selector = selectors.DefaultSelector()
+        self.sockets = collections.deque()
+        self.thread = threading.Thread(target=self.run)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+        for sock in self.sockets:
+            sock.close()
+        self.selector.close()
+
+    def connect(self):
+        sock = self.net.socket()
+        sock.setblocking(False)
+        sock.bind((self.ADDRESSES[self.begun % len(self.ADDRESSES)], 0))
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(self.to)
+        self.selector.register(sock, selectors.EVENT_WRITE)
+        self.sockets.append(sock)
+        self.begun += 1
+
+    def run(self):
+        while not self.over.is_set():
+            while len(self.sockets) < 40:
+                self.connect()
+            for key, _ in self.selector.select(0.1):
+                self.selector.unregister(key.fileobj)
+                with contextlib.suppress(OSError):
+                    key.fileobj.send(HELLO)
+            while len(self.sockets) > 30:
+                sock = self.sockets.popleft()
+                with contextlib.suppress(KeyError):
+                    self.selector.unregister(sock)
+                sock.close()
+
+
+def test_flood(tmp_path, keyring):
+    """While strangers begin handshakes as fast as they can, a guest is moved between hosts that know each other, there
+    and back, and the log stays readable."""
+    with Site(tmp_path / "site") as site:
+        site.boot(MOVER, keyring=keyring, peers="10.9.0.2 10.9.0.4")
+        site.net.ip(*(f"address add {address}/24 dev br0" for address in Flood.ADDRESSES))
+        with Flood(site.net, site.a) as first, Flood(site.net, site.b) as second:
+            site.a.wait_for("the flood", lambda: site.a.metric('godwit_tls_faults_total{reason="gave-way"}') > 100)
+            site.b.wait_for("the flood", lambda: site.b.metric('godwit_tls_faults_total{reason="gave-way"}') > 100)
+            for _ in range(2):
+                move(site.a, site.b, "mover")
+                move(site.b, site.a, "mover", "post-copy")
+        assert min(first.begun, second.begun) > 200
+        assert site.a.metric('godwit_tls_faults_total{reason="key"}') == 0
+        assert site.a.machine.log.count("tls: ") < 30
+        beats(site.a)
+
+
 def test_keyrings(tmp_path, keyring):
     """mkkeys: nobody else may read what it makes, and it destroys nothing."""
     first = keyring.read_text()
@@ -183,7 +256,8 @@ def test_keyrings(tmp_path, keyring):
 def test_keyrings_that_are_refused(tmp_path):
     """What no hypervisor would take, mkkeys does not either, and leaves it as it is."""
     key, other = "00" * 31 + "01", "00" * 31 + "02"
-    for text, words in (("group " + "0" * 64 + "\n", "a key of zeros"), (f"group {key}\ngroup {key}\n", "same key twice"),
+    for text, words in (("group " + "0" * 64 + "\n", "a key of zeros"),
+                        (f"group {key}\ngroup {key}\n", "same key twice"),
                         ("group 0815\n", "64 hexadecimal digits"), (f"key {key}\n", "64 hexadecimal digits"),
                         (f"group {key}\ngroup {other}\ngroup {key}\n", "does not fit 3 key(s)")):
         keyring = tmp_path / "keyring"
