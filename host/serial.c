@@ -3,8 +3,9 @@
  * COM1, a 16550 (PC16550D data sheet), and the emulators' debug port.
  *
  * Output is polled: the transmitter holds 16 bytes, so it is filled by 16 whenever it has run empty. The receiver holds
- * no more, 1.4 ms of a fast typist's or a pipe's work, so it is emptied into `input` by its interrupt, and by whoever
- * waits for the transmitter.
+ * no more, 1.4 ms of a fast typist's or a pipe's work, so it is emptied into `input` by its interrupt, by whoever waits
+ * for the transmitter, and now and then by the reader: the host loop reads in each of its rounds, and a port answers no
+ * faster than such a round takes.
  */
 #include "host/serial.h"
 
@@ -35,6 +36,7 @@
 #define DIVISOR_115200 1
 #define COM1_PIN 4 /* of the I/O APIC */
 #define INPUT_SIZE 1024
+#define LOOK_NS 500000 /* a third of the time in which a receiver that nobody empties gets full */
 
 #define DEBUG_PORT 0xE9 /* reads as its own number where an emulator has it */
 
@@ -49,6 +51,7 @@ static struct {
     bool busy; /* a CPU is emptying the receiver; others then leave it alone */
     u8 byte[INPUT_SIZE];
     unsigned read, written; /* bytes ever; the reader writes `read`, the busy CPU `written` */
+    u64 look_at;            /* when the reader asks the receiver again: in between, bytes interrupt */
 } input;
 
 /* Take the bytes that the receiver has, but not without limit: a chip that has gone, or that a service processor feeds,
@@ -188,8 +191,12 @@ bool serial_interrupt_on(void)
 
 int serial_read(void)
 {
-    if (has_uart)
+    u64 now = clock_ns();
+
+    if (has_uart && now >= input.look_at) {
         receive();
+        input.look_at = now + LOOK_NS;
+    }
     if (__atomic_load_n(&input.written, __ATOMIC_ACQUIRE) == input.read)
         return -1;
     u8 byte = input.byte[input.read % INPUT_SIZE];

@@ -118,6 +118,25 @@ static void test_bytes_are_sent(void **state)
     assert_string_equal(port.debug, TEXT);
 }
 
+/* The host loop reads in each of its rounds: the port, which is slow, is not asked in each. */
+static void test_reader_spares_the_port(void **state)
+{
+    (void)state;
+    start(LSR_DONE, false);
+    port.ns = NS_PER_S;
+    assert_int_equal(serial_read(), -1);
+    port.accesses = 0;
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(serial_read(), -1);
+    assert_int_equal(port.accesses, 0);
+    port.status |= LSR_DATA;
+    port.ns += NS_PER_MS;
+    assert_int_equal(serial_read(), 0);
+    port.status = LSR_DONE;
+    while (serial_read() >= 0) /* for the next test */
+        continue;
+}
+
 /* A transmitter that never gets empty costs the first line a moment, and later ones nothing, until it moves again. */
 static void test_stuck_transmitter(void **state)
 {
@@ -172,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_bytes_are_sent, setup),
+        cmocka_unit_test_setup(test_reader_spares_the_port, setup),
         cmocka_unit_test_setup(test_stuck_transmitter, setup),
         cmocka_unit_test_setup(test_stuck_and_flooded, setup),
         cmocka_unit_test_setup(test_offers_do_not_wait, setup),
