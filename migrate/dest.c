@@ -11,6 +11,7 @@
 
 #define STEP_BUDGET 64  /* pages or records of a connection in one turn */
 #define STEP_NS 1000000 /* ns after which a turn ends: a page may be the first that is used of its 2 MiB */
+#define WAIT_NS 100000  /* the same while somebody waits for a page, which may come by another connection */
 #define SAYS (ACTION_SAY_PREPARED | ACTION_SAY_RUNNING | ACTION_SAY_COMPLETE | ACTION_SAY_ABORTED)
 
 void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx)
@@ -466,11 +467,12 @@ static void session_watch(struct dest_session *session)
  * Returns whether something was done. */
 static bool session_turn(struct dest_session *session)
 {
-    u64 ends = now(session->dest) + STEP_NS;
+    u64 began = now(session->dest);
     bool works = false;
     unsigned n = 0;
 
-    while (n < STEP_BUDGET && session->used && !works && now(session->dest) < ends) {
+    while (n < STEP_BUDGET && session->used && !works &&
+           now(session->dest) - began < (session_waits(session) ? WAIT_NS : STEP_NS)) {
         works = session_row(session)->work;
         if (!session_step(session))
             break;

@@ -39,6 +39,13 @@ static inline bool session_fills(const struct dest_session *session)
     return stage == SESSION_FILL || stage == SESSION_LANE || stage == SESSION_FILLED;
 }
 
+/* Does its guest wait for a page, which may come by the lane? */
+static inline bool session_waits(const struct dest_session *session)
+{
+    return session->stage == SESSION_FILL && session->incoming->handoff.state == DEST_INCOMPLETE &&
+           session->dest->ops->waits(session->incoming->vm);
+}
+
 const struct session_row *session_row(const struct dest_session *session);
 
 /* A record has come. */

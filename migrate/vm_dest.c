@@ -298,6 +298,13 @@ static void ask_again(void *handle)
     guest_mem_ask_again(&((struct vm *)handle)->mem);
 }
 
+static bool waits(void *handle)
+{
+    const struct guest_mem *mem = &((struct vm *)handle)->mem;
+
+    return __atomic_load_n(&mem->requests, __ATOMIC_RELAXED) != mem->answered;
+}
+
 static bool frame(void *handle, const void *bytes, size_t len)
 {
     return port_deliver_late(&platform_of(handle)->net.port, bytes, (u32)len);
@@ -354,6 +361,7 @@ const struct migrate_dest_ops vm_dest_ops = {
     .is_missing = is_missing,
     .wanted = wanted,
     .ask_again = ask_again,
+    .waits = waits,
     .protect = protect,
     .owner = owner,
     .note_epoch = note_epoch,

@@ -137,13 +137,14 @@ struct migrate_dest_ops {
      * VM does not run yet. Returns 0 or -ENOMEM. supply: one has come, with these contents or (NULL) zeros. Returns 0;
      * -EEXIST: it was here; or -ENOMEM. missing: how many there are. is_missing: is this page, which is RAM? wanted:
      * take out the next page that something waits for; returns whether there is one. ask_again: what was taken out and
-     * is still missing will be returned once more. */
+     * is still missing will be returned once more. waits: does something wait for a page, taken out or not? */
     int (*expect)(void *vm, gpa_t gpa, u64 pages);
     int (*supply)(void *vm, gpa_t gpa, const void *bytes);
     u64 (*missing)(void *vm);
     bool (*is_missing)(void *vm, gpa_t gpa);
     bool (*wanted)(void *vm, gpa_t *gpa);
     void (*ask_again)(void *vm);
+    bool (*waits)(void *vm);
     /* The guest runs here: give it an Ethernet frame that reached its source meanwhile. Returns whether the guest's
      * card has taken the frame. */
     bool (*frame)(void *vm, const void *bytes, size_t len);

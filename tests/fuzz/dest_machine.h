@@ -221,6 +221,14 @@ static void ops_ask_again(void *vm)
     ((struct guest *)vm)->asked = false;
 }
 
+static bool ops_waits(void *vm)
+{
+    const struct guest *guest = vm;
+
+    REQUIRE(guest->exists && guest->running);
+    return guest->missing && guest->asked;
+}
+
 static bool ops_frame(void *vm, const void *bytes, size_t len)
 {
     const struct guest *guest = vm;
@@ -289,6 +297,7 @@ static const struct migrate_dest_ops ops = {
     .is_missing = ops_is_missing,
     .wanted = ops_wanted,
     .ask_again = ops_ask_again,
+    .waits = ops_waits,
     .protect = ops_protect,
     .owner = ops_owner,
     .note_epoch = ops_note_epoch,

@@ -430,6 +430,7 @@ static const struct migrate_dest_ops dest_ops = {
     .is_missing = fake_is_missing,
     .wanted = fake_wanted,
     .ask_again = fake_ask_again,
+    .waits = fake_waits,
     .protect = fake_protect_dest,
     .owner = fake_owner,
     .note_epoch = note_epoch_dest,

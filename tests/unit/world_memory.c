@@ -129,6 +129,16 @@ void fake_ask_again(void *ctx)
             vm->missing[i] = FAKE_WANTED;
 }
 
+bool fake_waits(void *ctx)
+{
+    const struct fake_vm *vm = ctx;
+
+    for (unsigned i = 0; i < FAKE_PAGES; i++)
+        if (vm->missing[i] == FAKE_WANTED || vm->missing[i] == FAKE_FETCHED)
+            return true;
+    return false;
+}
+
 const struct dirty_counters *fake_log_counters(void *vm)
 {
     return &((struct fake_vm *)vm)->logged;

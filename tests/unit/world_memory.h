@@ -20,6 +20,7 @@ u64 fake_missing(void *vm);
 bool fake_is_missing(void *vm, gpa_t gpa);
 bool fake_wanted(void *vm, gpa_t *gpa);
 void fake_ask_again(void *vm);
+bool fake_waits(void *vm);
 
 /* For how long it has run. Throttle it (struct migrate_source_ops). May it write to this page now? A new one must be
  * within the limit. */

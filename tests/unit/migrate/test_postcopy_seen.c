@@ -194,6 +194,44 @@ static void test_bandwidth(void **state)
     end(w);
 }
 
+/* How long the destination's turns are while pages come that nobody has asked for. */
+static u64 turn_ns(struct world *w)
+{
+    u64 began;
+
+    w->look_ns = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        world_tick(w);
+        source_step(&w->source);
+    }
+    w->look_ns = 20000;
+    began = w->now;
+    dest_step(&w->dest);
+    return w->now - began;
+}
+
+/* While something waits, the destination does not look away for long from what brings its page. */
+static void test_turns_are_short_for_who_waits(void **state)
+{
+    struct world *w = begin(split_settings(0));
+    u64 nobody;
+
+    (void)state;
+    memset(w->source_vm.memory, 7, FAKE_PAGES * PAGE_SIZE);
+    w->writes = 0;
+    w->cap = 200000;
+    while (w->source.stage != STAGE_SERVE)
+        world_step(w);
+    nobody = turn_ns(w);
+    assert_int_equal(w->dest_vm.missing[FAKE_PAGES - 1], FAKE_MISSING);
+    w->dest_vm.missing[FAKE_PAGES - 1] = FAKE_WANTED; /* it is not among those that come now */
+    assert_in_range(turn_ns(w), 0, nobody / 2);
+    w->look_ns = 0;
+    world_run(w, STEPS);
+    assert_smooth(w);
+    end(w);
+}
+
 /* When a page was wanted, those on both sides of it come next: what uses one of them uses others. */
 static void test_neighbours(void **state)
 {
@@ -306,7 +344,7 @@ int main(void)
         cmocka_unit_test(test_lane_breaks_early),  cmocka_unit_test(test_bandwidth),
         cmocka_unit_test(test_missing_is_work),    cmocka_unit_test(test_neighbours),
         cmocka_unit_test(test_back_at_once),       cmocka_unit_test(test_check),
-        cmocka_unit_test(test_wanted_comes_first),
+        cmocka_unit_test(test_wanted_comes_first), cmocka_unit_test(test_turns_are_short_for_who_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
