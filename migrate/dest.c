@@ -515,7 +515,9 @@ bool dest_busy(const struct dest *dest)
         if (dest->session[i].used)
             return true;
     each_attempt (in, dest) {
-        if (in->used && (in->handoff.state == DEST_RECEIVING || in->announce || protect_putting(in)))
+        /* An incomplete guest may start anew, without a connection, too: it misses nothing then. */
+        if (in->used && (in->handoff.state == DEST_RECEIVING || in->handoff.state == DEST_INCOMPLETE || in->announce ||
+                         protect_putting(in)))
             return true;
     }
     return false;

@@ -295,10 +295,10 @@ static void say_missing(struct source *s)
 
 bool source_say_missing(struct source *s, bool *done)
 {
-    bool at_end;
-
     scan(s);
-    at_end = s->cursor == s->ram.pages;
+
+    bool at_end = s->cursor == s->ram.pages;
+
     *done = false;
     if (s->runs == WIRE_RUNS || (at_end && s->runs)) {
         return source_say_zero(s, &s->outbox, s->run, &s->runs);

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A machine dies while the guest of a move stands: the guest is at the other one, or an operator gives it to that."""
 
+import functools
+import re
+
 import pytest
 from machine import TIMEOUT, vm
-from migration import Site, beats, only_at
+from migration import SLACK, Site, beats, free_memory, only_at, says
 from relay import SOURCE, Relay
 
 MOVER = vm("mover", "mover.elf", memory="8M")
+BOTH = "".join(vm(name, "mover.elf", memory="12M", cmdline="pages=2048 rate=8") for name in ("mover", "other"))
 
 
 @pytest.fixture
@@ -77,3 +81,39 @@ def test_source_dies_before_commit(site):
     assert only_at(site, site.b) > number
     assert site.b.query("mover")["handoff"] == "running"
     relay.close()
+
+
+def is_missed(host, name):
+    """What is said of a guest whose pages are lost with its source, as soon as that is silent."""
+    there = host.query(name)
+    if there["status"] != "postcopy-paused":
+        return False
+    row, = [row for row in host.get("/v1/vms")["vms"] if row["name"] == name]
+    assert row["status"] == "running" and re.fullmatch(
+        r"postcopy-paused: \S+ MiB missing, at 10\.9\.0\.2:\d+, not heard for \d+ s: if it is lost so are they, "
+        "see reset and poweroff", row["reason"]), row
+    assert there["handoff"] == "incomplete" and there["postcopy-missing"] > 0, there
+    status, text = host.refused(f"/v1/vms/{name}/resolve", action="force-resume", epoch=there["epoch"])
+    assert status == 409 and "cannot resolve, it is running" in text, text
+    return True
+
+
+def test_source_dies_in_postcopy(site):
+    """What is missing is lost. The destination keeps what has come, and says so: `reset` leads out, and `poweroff`."""
+    site.boot(BOTH, mem=256, images="mover.elf")
+    free = free_memory(site.b)
+    for name in ("mover", "other"):
+        says(site.a, name, r"beat \d+ at \d+ ms, \d{4,} writes")
+        site.a.begin(name, site.b, "demand")
+        site.a.wait_status(name, "postcopy-active")
+    site.a.machine.kill()
+    for name in ("mover", "other"):
+        site.b.wait_for("its source is missed", functools.partial(is_missed, site.b, name))
+    site.b.post("/v1/vms/mover/reset")
+    site.b.post("/v1/vms/other/poweroff")
+    site.b.wait_for("it misses nothing", lambda: site.b.query("mover")["handoff"] == "running")
+    site.b.wait_for("it is off", lambda: site.b.guests()["other"] == "off")
+    assert {row["name"]: (row["status"], row["reason"][:9]) for row in site.b.get("/v1/vms")["vms"]} == {
+        "mover": ("running", ""), "other": ("off", "powered o")}
+    beats(site.b)
+    site.b.wait_for("memory of the other is free", lambda: free_memory(site.b) > free - (12 << 10) - SLACK)
