@@ -86,6 +86,9 @@ class Pair:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.site)
             self.net, self.a, self.b = self.site.net, self.site.a, self.site.b
+            # Its clients try again each second (where the kernel, as of Linux 6.15, lets them), and not after ever
+            # longer times: else tests would wait for as long again as the guest was silent.
+            self.net.run("sysctl", "-w", "net.ipv4.tcp_rto_max_ms=1000")
             self.etcd = stack.enter_context(Etcd(self.net, self.directory / "etcd", lifetime=self.lifetime))
             self.config = self.same + self.etcd.config(timeout=min(self.limit * 2 // 3, WITNESS_TIMEOUT))
             if self.same:

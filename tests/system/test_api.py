@@ -302,7 +302,7 @@ def test_slow_client_is_timed_out(target):
         sock.sendall(b"GET /v1/vms HTTP/1.1\r\nHost:")
         assert target.ask("GET", "/v1/vms")[0] == 200
         assert split(read_all(sock))[0] == 408
-        assert 9 < time.monotonic() - started < 30
+        assert 9 < time.monotonic() - started < 60
 
 
 def keep_alive(path):
@@ -388,7 +388,7 @@ def test_waiter_limit(target):
         statuses = [target.ask("GET", "/v1/vms/db/console?offset=99999999&wait=1")[0]]
         assert statuses[0] == 429 or time.monotonic() - began > 1
         while statuses[-1] != 200:
-            assert time.monotonic() < began + 20
+            assert time.monotonic() < began + PROGRAM
             statuses.append(target.ask("GET", "/v1/vms/db/console?offset=99999999&wait=1")[0])
         assert split(waiting[0].recv(4096))[0] == 200
         assert target.ask("GET", "/v1/version")[0] == 200
