@@ -40,22 +40,18 @@ def test_fatal_attacks(tmp_path, emu, attacks):
 
 
 @pytest.mark.parametrize("emu", ["qemu", "bochs"])
-def test_triple_fault_is_a_reset(tmp_path, emu):
-    """As on a PC; but not for ever, where nothing but the next triple fault comes of it."""
-    done = boot(tmp_path, vm("triple", "hostile.elf", cmdline="attack=triple", memory="32M"), emu)
-    assert len(re.findall(r" triple: triple fault: a reset", done.log)) == 3
-    assert len(re.findall(r" triple: reset\n", done.log)) == 3
-    assert done.end_of("triple") == ("crashed", "triple fault")
-
-
-@pytest.mark.parametrize("emu", ["qemu", "bochs"])
-def test_endless_loop_is_preempted(tmp_path, emu):
-    """A guest that never exits by itself, interrupts off or not, takes its share of the only processor and no more."""
+def test_endless_loop_and_triple_faults(tmp_path, emu):
+    """A guest that never exits by itself, interrupts off or not, takes its share of the only processor and no more. A
+    triple fault is a reset, as on a PC; but not for ever, where nothing but the next triple fault comes of it."""
     config = vm("spin", "hostile.elf", cmdline="attack=loop", memory="32M") + vm("irq", "irq.elf") + \
-        vm("triple", "hostile.elf", cmdline="attack=triple", memory="32M", on_crash="stop")
-    done = boot(tmp_path, config, emu, 1, 768, stop_when=["irq", "triple"])
+        vm("triple", "hostile.elf", cmdline="attack=triple", memory="32M", on_crash="stop") + \
+        vm("resets", "hostile.elf", cmdline="attack=triple", memory="32M")
+    done = boot(tmp_path, config, emu, 1, 768, stop_when=["irq", "triple", "resets"])
     assert done.end_of("irq") == ("passed", "verdict 0")
-    assert done.end_of("triple")[0] == "crashed"
+    assert done.end_of("triple")[0] == "crashed" and " triple: reset\n" not in done.log
+    assert len(re.findall(r" resets: triple fault: a reset", done.log)) == 3
+    assert len(re.findall(r" resets: reset\n", done.log)) == 3
+    assert done.end_of("resets") == ("crashed", "triple fault")
     assert done.end_of("spin")[0] is None
 
 
