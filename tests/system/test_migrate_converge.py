@@ -17,7 +17,7 @@ FEWER = 512   # that the other guest does: its first rounds are long, for the li
 OF_FEWER = 6  # rho of that guest: also above 1 while an emulator is let run for a third of the time
 # One makes up for ticks that it took late, so that it writes as much in a second on a busy machine; the other does not,
 # so that it writes less when it is throttled.
-GUESTS = {"mover": (PAGES, "12M", "timer=8254"), "lossy": (FEWER, "8M", "timer=periodic")}
+GUESTS = {"mover": (PAGES, "12M", "tick=10000 timer=8254"), "lossy": (FEWER, "8M", "tick=4000 timer=periodic")}
 BEAT = r"beat \d+ at (\d+) ms, (\d+) writes, 0 wrong, 0 backwards, 0 strayed\n"
 LIMIT = 150   # ms of downtime: some 200 pages at rho 0.5, and a thirtieth of what is left at rho 2
 # An emulator that waits for a processor may spoil a short round or two of a move that converges: each such stall costs
@@ -32,7 +32,7 @@ BURST = 128 * (PAGE + 16)  # bytes that a source sends at once (migrate/source.c
 def writing(tmp_path_factory):
     """The guests on one of two hypervisors; they have written most of their pages."""
     with Site(tmp_path_factory.mktemp("writing")) as site:
-        site.boot("".join(vm(name, "mover.elf", memory=memory, cmdline=f"pages={pages} rate=8 tick=10000 {timer}")
+        site.boot("".join(vm(name, "mover.elf", memory=memory, cmdline=f"pages={pages} rate=8 {timer}")
                           for name, (pages, memory, timer) in GUESTS.items()), mem=256)
         for name, (pages, *_) in GUESTS.items():
             site.a.wait_for("its pages are written", lambda name=name, pages=pages: seen(site.a, name)[1] > 3 * pages)
