@@ -3,6 +3,7 @@
 
 import faulthandler
 import os
+import re
 import signal
 from collections import Counter
 
@@ -11,6 +12,9 @@ from network import Network, Unavailable
 
 
 LONGEST = 1500  # s, more than any program of a test may take: a test that takes longer waits for what never comes
+# What takes half a minute or more: machines of which one test after the other asks something, or that only wait.
+FIRST = re.compile("::test_linux_serves_and_moves|test_failover.py|test_migrate_converge.py|::test_idle_guest_sleeps|"
+                   "test_migrate_failure.py|::test_three_members")
 AGAIN = 10  # s
 
 
@@ -61,8 +65,8 @@ def shared_machines(item):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection_modifyitems(config, items):
     """Tests that share machines go to one worker together, and every other test goes by itself. What takes long begins
-    first, so that in the end no worker waits for another: what runs in Bochs, where a boot takes several times as long,
-    then the groups, then the single tests."""
+    first, so that in the end no worker waits for another: what is known to, what runs in Bochs, where a boot takes
+    several times as long, then the groups, then the single tests."""
     if not config.getoption("loadgroup", False):  # of pytest-xdist; without it the order of the files is right
         yield
         return
@@ -76,5 +80,5 @@ def pytest_collection_modifyitems(config, items):
     def rank(item):
         mark = item.get_closest_marker("xdist_group")
         group = mark.args[0] if mark else ""
-        return "bochs" not in item.nodeid, -sizes[group], group
+        return not FIRST.search(item.nodeid), "bochs" not in item.nodeid, -sizes[group], group
     items.sort(key=rank)
