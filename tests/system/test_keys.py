@@ -172,10 +172,11 @@ HELLO = bytes.fromhex("1603010042" "0100003e" "0303" + "17" * 32 + "00" "0002cca
 
 
 class Flood:
-    """While the context lasts, strangers of four addresses connect to a host's port, begin a handshake and say no more:
-    as many as the host answers, and 40 at a time. (Of half-open connections a host has room for 64 from anybody.)"""
+    """While the context lasts, strangers of two addresses connect to a host's port, begin a handshake and say no more:
+    as many as the host answers, and 20 at a time, which is more than their places. (An emulator that gets a tenth of a
+    processor takes a second for so many; in five its peer would give it up.)"""
 
-    ADDRESSES = [f"10.9.0.{last}" for last in range(101, 105)]
+    ADDRESSES = ["10.9.0.101", "10.9.0.102"]
 
     def __init__(self, net, host):
         self.net, self.to, self.over, self.begun = net, (host.address, PORT), threading.Event(), 0
@@ -206,13 +207,13 @@ class Flood:
 
     def run(self):
         while not self.over.is_set():
-            while len(self.sockets) < 40:
+            while len(self.sockets) < 20:
                 self.connect()
             for key, _ in self.selector.select(0.1):
                 self.selector.unregister(key.fileobj)
                 with contextlib.suppress(OSError):
                     key.fileobj.send(HELLO)
-            while len(self.sockets) > 30:
+            while len(self.sockets) > 15:
                 sock = self.sockets.popleft()
                 with contextlib.suppress(KeyError):
                     self.selector.unregister(sock)
