@@ -33,9 +33,7 @@
 #define CONFIG_WITNESSES 5         /* members of the witness */
 #define CONFIG_WITNESS_PORT 2379   /* etcd's */
 #define CONFIG_WITNESS_TIMEOUT 300 /* ms */
-#define CONFIG_MAX_FILES                                                                         \
-    (2 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* that it names; 2: the hypervisor and the keyring \
-                                              */
+#define CONFIG_MAX_FILES (2 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* with the hypervisor and the keyring */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
 

@@ -12,6 +12,11 @@ struct list {
 
 #define list_for_each(node, head) for (struct list *node = (head)->next; (node) != (head); (node) = (node)->next)
 
+/* The same of what the nodes are in, as their member `node`: `item` points to a `type`. */
+#define list_each(type, item, head)                                                  \
+    for (type *item = container_of((head)->next, type, node); &item->node != (head); \
+         item = container_of(item->node.next, type, node))
+
 /* As list_for_each; the body may remove `node`. */
 #define list_for_each_safe(node, head)                                                \
     for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \

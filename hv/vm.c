@@ -148,9 +148,7 @@ static bool free_ram(struct vm *vm, u64 mappings)
 /* The first VM whose RAM is to be freed; NULL: no such VM. */
 static struct vm *first_to_free(void)
 {
-    list_for_each (node, &vms) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, &vms) {
         if (vm->buried && vm->mem.size)
             return vm;
     }
@@ -210,9 +208,7 @@ void vm_reset_parts(struct vm *vm)
     assert_host_loop();
     each_vcpu(vm, sched_remove);
     spin_lock(&vm->device_lock);
-    list_for_each (node, &vm->devices) {
-        struct device *device = container_of(node, struct device, node);
-
+    list_each (struct device, device, &vm->devices) {
         device->ops->reset(device);
     }
     spin_unlock(&vm->device_lock);

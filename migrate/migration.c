@@ -273,9 +273,7 @@ bool migration_heard(const struct wire_claim *claim)
     if (claim->epoch > EPOCH_CLAIM)
         return false;
     dest_heard(&vm_dest, claim);
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (!memcmp(vm->identity.id, claim->vm_id, WIRE_ID))
             credible &= vm_heard(vm, claim);
     }
@@ -301,9 +299,7 @@ struct migration_totals migration_totals(void)
     struct migration_totals now = totals;
 
     now.questions = reception.questions;
-    list_for_each (node, &vm_sources) {
-        const struct vm_source *from = container_of(node, struct vm_source, node);
-
+    list_each (const struct vm_source, from, &vm_sources) {
         now.active += source_active(&from->source);
         if (from->move)
             add_postcopy(&now, &from->source.stats);
@@ -423,9 +419,7 @@ static u64 migration_poll(void)
 /* If the VM has just left, frames for it are no longer sent on. */
 static void returns(const struct vm *vm)
 {
-    list_for_each (node, &vm_sources) {
-        struct vm_source *from = container_of(node, struct vm_source, node);
-
+    list_each (struct vm_source, from, &vm_sources) {
         if (from->gone && !memcmp(from->source.vm_id, vm->identity.id, VM_ID))
             forward_end(&from->forward);
     }

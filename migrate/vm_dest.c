@@ -42,9 +42,7 @@ void vm_dest_watch(const struct vm_dest_watcher *migration)
  * NULL: there is none. */
 static const struct vm_source *leaving(const struct migrate_description *d)
 {
-    list_for_each (node, &vm_sources) {
-        const struct vm_source *from = container_of(node, struct vm_source, node);
-
+    list_each (const struct vm_source, from, &vm_sources) {
         if (from->vm && source_active(&from->source) &&
             (!memcmp(from->vm->identity.id, d->vm_id, VM_ID) || !strcmp(from->vm->name, d->head.name)))
             return from;
@@ -69,9 +67,7 @@ static void say_leaving(const struct vm_source *from, const struct migrate_descr
 /* A copy of it that stands here may have to give way: who decides is told, and the source tries again. */
 static void tell_superseded(const struct migrate_description *d)
 {
-    list_for_each (node, &vm_sources) {
-        const struct vm_source *from = container_of(node, struct vm_source, node);
-
+    list_each (const struct vm_source, from, &vm_sources) {
         if (from->vm && from->source.handoff.state == SOURCE_SUPERSEDED &&
             !memcmp(from->vm->identity.id, d->vm_id, VM_ID)) {
             protect_tell_dest(from->vm, PROTECT_RESERVED, d->epoch);

@@ -84,9 +84,7 @@ static void forget_oldest(void)
     struct vm *oldest = NULL;
     unsigned count = 0;
 
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (!vm->arrived || !vm->buried || asking_waits(vm))
             continue;
         count++;
@@ -99,9 +97,7 @@ static void forget_oldest(void)
 
 void vm_ended_bury(void)
 {
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (!vm_ended(vm) || vm->buried || !migration_done_with(vm))
             continue;
         tcp_stream_abort_lingering(vm); /* TCP may still refer to its memory */

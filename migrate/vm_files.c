@@ -17,9 +17,7 @@
 /* Is the VM on this machine, where its files are of use to nobody else? */
 static bool is_here(const struct move *move)
 {
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (const struct vm, vm, vm_list()) {
         if (!memcmp(vm->identity.id, move->vm_id, VM_ID) && vm_alive(vm))
             return true;
     }
@@ -93,9 +91,7 @@ int vm_files_stop(struct move *move)
         move->files_wanted = false;
         return 0;
     }
-    list_for_each (node, &vm_sources) {
-        struct vm_source *from = container_of(node, struct vm_source, node);
-
+    list_each (struct vm_source, from, &vm_sources) {
         if (from->move == move)
             return source_stop_files(&from->source);
     }

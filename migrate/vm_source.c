@@ -22,9 +22,7 @@ struct list vm_sources = { &vm_sources, &vm_sources };
 
 struct vm_source *vm_source_find(const struct vm *vm)
 {
-    list_for_each (node, &vm_sources) {
-        struct vm_source *from = container_of(node, struct vm_source, node);
-
+    list_each (struct vm_source, from, &vm_sources) {
         if (from->vm == vm)
             return from;
     }

@@ -162,9 +162,7 @@ static u32 instance_of(const struct vm *vm, const struct device *device)
 {
     u32 instance = 0;
 
-    list_for_each (node, &vm->devices) {
-        const struct device *other = container_of(node, struct device, node);
-
+    list_each (const struct device, other, &vm->devices) {
         if (other == device)
             break;
         instance += !strcmp(other->ops->name, device->ops->name);
