@@ -120,7 +120,6 @@ void resident_clear(void)
     if (!vcpu)
         return;
     backend()->save(vcpu);
-    cpu->resident = NULL;
     fpu_save(vcpu);
     vcpu->dr[0] = read_dr0();
     vcpu->dr[1] = read_dr1();
@@ -128,4 +127,5 @@ void resident_clear(void)
     vcpu->dr[3] = read_dr3();
     if (has_tsc_aux)
         vcpu->tsc_aux = rdmsr(MSR_TSC_AUX);
+    __atomic_store_n(&cpu->resident, NULL, __ATOMIC_RELEASE); /* sched_remove: all of it can be read */
 }

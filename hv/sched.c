@@ -65,8 +65,8 @@ void sched_remove(struct vcpu *vcpu)
             resident_clear();
         return;
     }
-    /* The CPU itself puts down a vcpu that is no longer in its queue. */
-    while (__atomic_load_n(&cpu->resident, __ATOMIC_ACQUIRE) == vcpu) {
+    /* Its CPU can't pick it any more, and puts it down as soon as its turn is over. */
+    while (vm_vcpu_busy(vcpu) || __atomic_load_n(&cpu->resident, __ATOMIC_ACQUIRE) == vcpu) {
         cpu_kick(cpu->index);
         cpu_relax();
     }
@@ -184,6 +184,7 @@ static struct vcpu *sched_pick(struct cpu *cpu, u64 *wake, bool *others)
         }
         picked = vcpu;
     }
+    cpu->running = picked; /* under the lock: who takes it out of the queue behind this waits for it */
     spin_unlock(&lock);
     return picked;
 }

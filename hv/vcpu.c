@@ -219,8 +219,6 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
     u64 start = rdtsc();
 
     assert_here(vcpu);
-    if (!resident_set(vcpu))
-        return;
     vcpu->slices++;
     vcpu->ask_interrupts = true; /* an interrupt may have come while the vcpu did not run */
     trace("turn", vcpu->trace_id, vcpu->rip);
@@ -229,7 +227,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
     /* Must be visible before we check whether the vcpu may run and what to flush. The caller of vm_vcpu_busy changes
      * these first and then looks at `running`. */
     __atomic_store_n(&this_cpu()->running, vcpu, __ATOMIC_SEQ_CST);
-    if (vm_runnable(vcpu->vm))
+    if (vm_runnable(vcpu->vm) && resident_set(vcpu))
         take_turn(vcpu, until);
     if (vcpu->status == VCPU_RUNNABLE || vcpu->status == VCPU_WAIT_WRITE)
         turns->waits(vcpu);

@@ -289,8 +289,8 @@ void vm_throttle(struct vm *vm, u32 percent, u64 write_limit)
 void vm_freeze(struct vm *vm)
 {
     assert_host_loop();
-    vm_hold(vm);
-    each_vcpu(vm, sched_remove);
+    __atomic_store_n(&vm->holds, vm->holds + 1, __ATOMIC_RELEASE);
+    each_vcpu(vm, sched_remove); /* which waits for each, once */
 }
 
 void vm_thaw(struct vm *vm)

@@ -118,12 +118,20 @@ void cpu_kick(u32 index)
 
     loop.kicks[index]++;
     cpu->kicked = true;
+    if (cpu != this_cpu() && cpu->running && list_empty(&cpu->running->run_node))
+        cpu->running = NULL;
     if (cpu != this_cpu() && cpu->resident && list_empty(&cpu->resident->run_node))
         cpu->resident = NULL;
 }
 
+bool vm_vcpu_busy(const struct vcpu *vcpu)
+{
+    return loop.cpu[vcpu->cpu].running == vcpu;
+}
+
 bool resident_set(struct vcpu *vcpu)
 {
+    assert_ptr_equal(this_cpu()->running, vcpu); /* whoever takes it off its CPU knows that it is about to be there */
     assert_true(!this_cpu()->resident || this_cpu()->resident == vcpu || !list_empty(&this_cpu()->resident->run_node));
     this_cpu()->resident = vcpu;
     return true;
