@@ -55,7 +55,9 @@ class Failure:
         self.primary, self.secondary = pair.owner()
         self.dead, self.away = [], []  # away: they can't be asked
         # Where nothing is to happen to the guest no silence is wanted: it would wait for the witness.
-        self.limit = QUIET if "witness" in point.fault and point.phase not in WAITING else limit
+        self.silence, self.limit = limit, limit
+        if "witness" in point.fault and point.phase not in WAITING:
+            self.limit = QUIET
 
     # --- Phases: each returns when the guest is in it ---
 
@@ -101,7 +103,7 @@ class Failure:
 
     def again(self):
         """The other machine has just died, and the guest is protected anew."""
-        self.protected()
+        self.pair.protect(limit=self.silence)
         with self.pair.struck() as (dead, owner):
             dead.machine.kill()
         self.pair.runs_at(owner)
