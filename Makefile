@@ -169,7 +169,7 @@ GODWIT_SRC := control/text.c stream/record.c stream/crc32c.c stream/ram.c stream
 $(BUILD)/tools/godwit: $(wildcard tools/godwit/*.c tools/godwit/*.h) $(GODWIT_SRC) $(GODWIT_SRC:.c=.h) | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call say,HOSTCC,$@)
-	$(Q)$(CC) $(CFLAGS_HOST) $(filter %.c,$^) -lcurl -ljansson -o $@
+	$(Q)$(CC) $(CFLAGS_HOST) $(filter %.c,$^) -lcurl -lcrypto -ljansson -o $@
 
 # --- Unit tests: one program per tests/unit/ROOM/test_*.c; its "sources:" and "libs:" lines name what it links ----
 

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* libcurl speaks HTTP. One handle serves all requests, so they share a connection. */
+/*
+ * libcurl speaks HTTP. One handle serves all requests, so they share a connection.
+ *
+ * By HTTPS a hypervisor is who it should be if its certificate is of the CA that was given, or else if its public key
+ * is the one that was remembered for it (pins.h). Nothing is sent before that, the token least of all.
+ */
 #include "tools/godwit/client.h"
 
 #include <curl/curl.h>
@@ -8,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tools/godwit/pins.h"
 
 #define CONNECT_TIMEOUT 5L
 #define TIMEOUT 45L /* the API lets a request wait for 30 s at most */
@@ -21,6 +28,9 @@
 static CURL *curl;
 static char base[URL / 2];
 static struct curl_slist *fields;
+static const char *ca_file; /* NULL: none was given */
+static char pin[PIN];       /* of the hypervisor's public key, without a CA */
+static char reason[CURL_ERROR_SIZE];
 
 /* Is this an IPv6 address without brackets, and so without a port? Nothing else has two colons. */
 static bool is_bare_ip6(const char *host)
@@ -30,11 +40,13 @@ static bool is_bare_ip6(const char *host)
     return host[0] != '[' && colon && strchr(colon + 1, ':');
 }
 
-static int base_make(const char *host)
+static int base_make(const char *host, bool insecure)
 {
+    const char *scheme = insecure ? "http" : "https";
+
     if (strstr(host, "://"))
         return snprintf(base, sizeof(base), "%s", host);
-    return snprintf(base, sizeof(base), is_bare_ip6(host) ? "http://[%s]" : "http://%s", host);
+    return snprintf(base, sizeof(base), is_bare_ip6(host) ? "%s://[%s]" : "%s://%s", scheme, host);
 }
 
 /* Does libcurl take the address? It would say so only when it is asked to connect, and not what is wrong. */
@@ -47,32 +59,154 @@ static bool base_right(void)
     return right;
 }
 
-int client_init(const char *host, const char *token)
+static bool is_https(void)
+{
+    return !strncmp(base, "https:", strlen("https:"));
+}
+
+/* The host that requests go to, with its port: "192.0.2.10:443", "[fd09::2]:443". */
+static void host_name(char name[URL])
+{
+    CURLU *url = curl_url();
+    char *host = NULL, *port = NULL;
+
+    name[0] = '\0';
+    if (url && !curl_url_set(url, CURLUPART_URL, base, 0) && !curl_url_get(url, CURLUPART_HOST, &host, 0) &&
+        !curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
+        snprintf(name, URL, "%s:%s", host, port);
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(url);
+}
+
+/* Say why there was no answer, and what to do. */
+static void explain_failure(CURLcode code)
+{
+    const char *words = reason[0] ? reason : curl_easy_strerror(code);
+    char host[URL];
+
+    host_name(host);
+    if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
+        fprintf(stderr,
+                "godwit: %s: ITS KEY HAS CHANGED: either it has a new one, or somebody else answers in its place. "
+                "Nothing was sent. If you know that it has a new one, remove its line from %s\n",
+                base, pins_file());
+    else if (code == CURLE_PEER_FAILED_VERIFICATION)
+        fprintf(stderr, "godwit: %s: %s; expected a certificate of the CA in %s for this name, and one that is valid\n",
+                base, words, ca_file);
+    else if (code == CURLE_SSL_CACERT_BADFILE)
+        fprintf(stderr, "godwit: %s: it has no certificate, expected that of a CA, in PEM\n", ca_file);
+    else if (is_https() && (code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR))
+        fprintf(stderr, "godwit: %s: %s; one without a certificate is asked with --insecure\n", base, words);
+    else
+        fprintf(stderr, "godwit: %s: %s\n", base, words);
+}
+
+/* What each connection has. */
+static void prepare_connection(CURL *handle)
+{
+    curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(handle, CURLOPT_NOPROXY, "*"); /* no proxy, whatever http_proxy says: one would see the token */
+    curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
+    curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, reason);
+    reason[0] = '\0';
+}
+
+/* Look at the key of the hypervisor, and say nothing to it. */
+static enum status key_look(char key[PIN])
+{
+    CURL *handle = curl_easy_init();
+    struct curl_certinfo *info = NULL;
+    CURLcode code;
+
+    key[0] = '\0';
+    prepare_connection(handle);
+    curl_easy_setopt(handle, CURLOPT_URL, base);
+    curl_easy_setopt(handle, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(handle, CURLOPT_CERTINFO, 1L);
+    curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
+    code = curl_easy_perform(handle);
+    if (code == CURLE_OK)
+        curl_easy_getinfo(handle, CURLINFO_CERTINFO, &info);
+    else
+        explain_failure(code);
+    for (const struct curl_slist *line = info && info->num_of_certs ? info->certinfo[0] : NULL; line; line = line->next)
+        if (!strncmp(line->data, "Cert:", strlen("Cert:")) && pin_of_certificate(line->data + strlen("Cert:"), key))
+            break;
+    curl_easy_cleanup(handle);
+    if (code == CURLE_OK && !key[0])
+        fprintf(stderr, "godwit: %s: it shows no certificate\n", base);
+    return key[0] ? STATUS_OK : STATUS_UNREACHABLE;
+}
+
+/* Ask the person whether this is the key of the hypervisor, and remember it. */
+static enum status key_accept(const char *host)
+{
+    enum status status = key_look(pin);
+    char answer[16];
+
+    if (status != STATUS_OK)
+        return status;
+    if (!isatty(STDIN_FILENO)) {
+        fprintf(stderr,
+                "godwit: %s: its key is not known, and there is no terminal to ask: %s. Give --cacert FILE, or run a "
+                "command on a terminal first\n",
+                base, pin);
+        return STATUS_UNREACHABLE;
+    }
+    fprintf(stderr, "The key of %s is not known. It is\n    %s\nIs that right (yes/no)? ", host, pin);
+    if (!fgets(answer, sizeof(answer), stdin) || strcmp(answer, "yes\n") != 0) {
+        fprintf(stderr, "godwit: nothing was sent\n");
+        return STATUS_UNREACHABLE;
+    }
+    return pins_add(host, pin) ? STATUS_OK : STATUS_FAILED;
+}
+
+/* See to it that we know by what the hypervisor is told from others. */
+static enum status key_find(bool ask)
+{
+    char host[URL];
+
+    if (!is_https() || ca_file)
+        return STATUS_OK;
+    host_name(host);
+    if (pins_find(host, pin))
+        return STATUS_OK;
+    if (ask)
+        return key_accept(host);
+    fprintf(stderr, "godwit: %s: its key is not known; run a command with -H %s first\n", base, host);
+    return STATUS_UNREACHABLE;
+}
+
+enum status client_init(const char *host, bool insecure, const char *token, const char *cacert)
 {
     char field[512];
-    int len = base_make(host);
+    int len = base_make(host, insecure);
 
     if (len < 0 || (size_t)len >= sizeof(base)) {
         fprintf(stderr, "godwit: the host's name is too long\n");
-        return -1;
+        return STATUS_USAGE;
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
     if (!base_right()) {
         fprintf(stderr, "godwit: host '%s' is wrong, expected HOST, HOST:PORT, an IPv6 address or [ADDRESS]:PORT\n",
                 host);
-        return -1;
+        return STATUS_USAGE;
     }
     curl = curl_easy_init();
     if (!curl) {
         fprintf(stderr, "godwit: libcurl does not start\n");
-        return -1;
+        return STATUS_USAGE;
     }
     if (token) {
         snprintf(field, sizeof(field), "Authorization: Bearer %s", token);
         fields = curl_slist_append(fields, field);
     }
     fields = curl_slist_append(fields, NO_EXPECT); /* bodies are small: send them at once */
-    return 0;
+    ca_file = cacert;
+    return key_find(true);
 }
 
 void client_fini(void)
@@ -162,13 +296,18 @@ static void prepare(const char *path, struct reply *reply)
 
     snprintf(url, sizeof(url), "%s%s", base, path);
     curl_easy_reset(curl);
+    prepare_connection(curl);
     curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* no proxy, whatever http_proxy says: a proxy would see the token */
+    if (ca_file) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* that one and no other */
+    } else if (is_https()) {
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L); /* the key is all that is asked for */
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+        curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, pin);
+    }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_field);
@@ -180,7 +319,7 @@ static void perform(struct reply *reply)
     CURLcode code = curl_easy_perform(curl);
 
     if (code != CURLE_OK) {
-        fprintf(stderr, "godwit: %s: %s\n", base, curl_easy_strerror(code));
+        explain_failure(code);
         reply->status = STATUS_UNREACHABLE;
         return;
     }
@@ -328,7 +467,7 @@ int client_go(const char *address)
     int len = old ? snprintf(host, room, strchr(address, ':') ? "[%s]%s" : "%s%s", address, old) : -1;
 
     free(old);
-    return len < 0 || (size_t)len >= room ? -1 : 0;
+    return len < 0 || (size_t)len >= room || key_find(false) != STATUS_OK ? -1 : 0;
 }
 
 void reply_free(struct reply *reply)

@@ -12,7 +12,7 @@ enum status {
     STATUS_OK = 0,
     STATUS_FAILED = 1, /* the hypervisor refused or failed to do it */
     STATUS_USAGE = 2,
-    STATUS_UNREACHABLE = 3,   /* no answer */
+    STATUS_UNREACHABLE = 3,   /* no answer of the hypervisor that was meant */
     STATUS_REFUSED = 4,       /* no token, or a wrong one */
     STATUS_CANCELLED = 5,     /* a move was broken off; the guest runs where it was */
     STATUS_IN_DOUBT = 6,      /* a move's destination was told to run the guest and does not answer */
@@ -31,8 +31,10 @@ struct reply {
     unsigned long memory; /* bytes, of the header "Guest-Memory" */
 };
 
-/* Say where requests go, and with which token (NULL: none). Returns 0, or -1 with the reason on stderr. Once. */
-int client_init(const char *host, const char *token);
+/* Say where requests go, whether in the clear, with which token (NULL: none), and which CA has made the hypervisor's
+ * certificate (a file; NULL: its key is known, or the person is asked). Returns STATUS_OK, or another with the reason
+ * on stderr. Once. */
+enum status client_init(const char *host, bool insecure, const char *token, const char *cacert);
 void client_fini(void);
 
 /* Send a request and wait for the reply. body NULL: a GET; else a POST of len bytes. */
@@ -53,7 +55,7 @@ json_t *reply_json(struct reply *reply);
 void reply_free(struct reply *reply);
 
 /* From now on ask the hypervisor at this address, IPv4 or IPv6 without brackets, with the same port and token as
- * before. Returns 0, or -1: the address is too long. */
+ * before. Returns 0, or -1: the address is too long, or the hypervisor's key is not known. */
 int client_go(const char *address);
 
 /* Quote text for a path or a query. The caller frees the result with free(). */

@@ -194,6 +194,7 @@ static const char completion_bash[] =
     "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
     "    case $previous in\n"
     "    -H|-t) COMPREPLY=() ;;\n"
+    "    --cacert) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
     "    vm|pause|resume|reset|power-button|shutdown|suspend|poweroff|start|forget|pull|migrate-start-postcopy|"
     "console|trace|migrate|save|migrate_cancel|query-migrate|resolve|*-dirty-rate|dirty-trace)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
@@ -203,7 +204,7 @@ static const char completion_bash[] =
     "    query-dirty-trace|dirty-trace-stop) COMPREPLY=() ;;\n"
     "    restore|image) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
-    "    *) COMPREPLY=($(compgen -W \"-H -t --json %s\" -- \"$word\")) ;;\n"
+    "    *) COMPREPLY=($(compgen -W \"-H -t --cacert --insecure --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"
     "}\n"
     "complete -F _godwit godwit\n";
@@ -216,10 +217,14 @@ static void describe(FILE *out, const struct command *command)
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: godwit [-H HOST[:PORT]] [-t TOKEN] [--json] COMMAND [ARGUMENT...]\n\n"
-                 "  -H HOST   the hypervisor's address, with a port an IPv6 one in brackets; default $GODWIT_HOST\n"
-                 "  -t TOKEN  of its configuration; default $GODWIT_TOKEN, which no list of processes shows\n"
-                 "  --json    answers as the hypervisor gives them\n\n");
+    fprintf(out,
+            "usage: godwit [-H HOST[:PORT]] [-t TOKEN] [--cacert FILE|--insecure] [--json] COMMAND [ARGUMENT...]\n\n"
+            "  -H HOST        the hypervisor's address, with a port an IPv6 one in brackets; default $GODWIT_HOST\n"
+            "  -t TOKEN       of its configuration; default $GODWIT_TOKEN, which no list of processes shows\n"
+            "  --cacert FILE  the CA of its certificate; default $GODWIT_CACERT; without one you are asked whether "
+            "you know its key\n"
+            "  --insecure     in the clear, as a hypervisor without a certificate speaks; or $GODWIT_INSECURE=1\n"
+            "  --json         answers as the hypervisor gives them\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         describe(out, &commands[i]);
     fprintf(out,
@@ -395,14 +400,15 @@ static bool run_local(const struct command *command, char **argv, bool as_json, 
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = { { "json", no_argument, NULL, 'j' },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { "version", no_argument, NULL, 'V' },
-                                             { NULL, 0, NULL, 0 } };
-    const char *host = getenv("GODWIT_HOST"), *token = getenv("GODWIT_TOKEN");
+    static const struct option options[] = {
+        { "json", no_argument, NULL, 'j' },     { "cacert", required_argument, NULL, 'c' },
+        { "insecure", no_argument, NULL, 'i' }, { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },  { NULL, 0, NULL, 0 }
+    };
+    const char *host = getenv("GODWIT_HOST"), *token = getenv("GODWIT_TOKEN"), *cacert = getenv("GODWIT_CACERT");
     const struct command *command;
     const char *name;
-    bool as_json = false;
+    bool as_json = false, insecure = !strcmp(getenv("GODWIT_INSECURE") ?: "", "1");
     enum status status;
     int option;
 
@@ -411,6 +417,8 @@ int main(int argc, char **argv)
         case 'H': host = optarg; break;
         case 't': token = optarg; break;
         case 'j': as_json = true; break;
+        case 'c': cacert = optarg; break;
+        case 'i': insecure = true; break;
         case 'h': usage(stdout); return STATUS_OK;
         case 'V': printf("godwit %s\n", GODWIT_VERSION); return STATUS_OK;
         default: fprintf(stderr, "godwit: see godwit help\n"); return STATUS_USAGE;
@@ -443,9 +451,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "godwit: which hypervisor? Give -H HOST or set GODWIT_HOST\n");
         return STATUS_USAGE;
     }
-    if (client_init(host, token))
-        return STATUS_USAGE;
-    status = run(command, argc, argv, as_json);
+    status = client_init(host, insecure, token, cacert && *cacert ? cacert : NULL);
+    if (status == STATUS_OK)
+        status = run(command, argc, argv, as_json);
     client_fini();
     return status;
 }

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Certificates, as an administrator makes them with tools/mkkeys, and clients that look at them."""
+
+import ssl
+import subprocess
+
+from machine import PROGRAM, ROOT
+
+MKKEYS = ROOT / "tools/mkkeys"
+
+
+class Authority:
+    """A CA, whose files are in that directory."""
+
+    def __init__(self, directory, name="ca"):
+        self.stem = directory / name
+        self.file = directory / f"{name}.pem"
+        subprocess.run([MKKEYS, "ca", self.stem], check=True, timeout=PROGRAM)
+
+    def certify(self, name, *names):
+        """Make a file with a certificate for these names and addresses, and its key; returns it."""
+        path = self.file.with_name(name)
+        subprocess.run([MKKEYS, "certificate", self.stem, path, *names], check=True, timeout=PROGRAM)
+        return path
+
+    def client(self, sock, host):
+        """The socket as one of TLS, to a host whose certificate this CA has made for that name."""
+        try:
+            return ssl.create_default_context(cafile=self.file).wrap_socket(sock, server_hostname=host)
+        except BaseException:
+            sock.close()
+            raise
