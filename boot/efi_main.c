@@ -92,13 +92,15 @@ static EFI_STATUS vm_load(struct loader *loader, const struct config_vm *vm)
     return file_load(loader, vm->initrd, where);
 }
 
-/* The keyring is the last of the files, in memory that is wiped and given back when the hypervisor has read it. */
-static EFI_STATUS keyring_load(struct loader *loader, const char *path)
+/* A file with secrets, unless the path is empty: behind the others, in memory that is wiped and given back when the
+ * hypervisor has read it. */
+static EFI_STATUS secret_load(struct loader *loader, const char *path, const CHAR16 *where)
 {
     struct boot_info *boot_info = loader->boot_info;
 
-    return file_read(loader->root, path, MEM_LOADER, CONFIG_FILE_L L": [keys] keyring",
-                     &boot_info->file[boot_info->nr_files++]);
+    if (path[0] == '\0')
+        return EFI_SUCCESS;
+    return file_read(loader->root, path, MEM_LOADER, where, &boot_info->file[boot_info->nr_files++]);
 }
 
 static EFI_STATUS files_load(struct loader *loader)
@@ -110,8 +112,10 @@ static EFI_STATUS files_load(struct loader *loader)
         status = vm_load(loader, &config->vm[i]);
     for (uint32_t i = 0; !EFI_ERROR(status) && i < CONFIG_IMAGES && config->migration.images[i][0]; i++)
         status = file_load(loader, config->migration.images[i], CONFIG_FILE_L L": [migration] images");
-    if (!EFI_ERROR(status) && config->keys.present)
-        status = keyring_load(loader, config->keys.keyring);
+    if (!EFI_ERROR(status))
+        status = secret_load(loader, config->keys.keyring, CONFIG_FILE_L L": [keys] keyring");
+    if (!EFI_ERROR(status))
+        status = secret_load(loader, config->api.certificate, CONFIG_FILE_L L": [api] certificate");
     return status;
 }
 

@@ -500,6 +500,8 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
         if (line.len > 0 && *line.at != '#' && !(*line.at == '[' ? section_parse : key_parse)(&p, line))
             return false;
     }
+    if (config->api.port > UINT16_MAX)
+        config->api.port = config->api.certificate[0] ? CONFIG_API_PORT_TLS : CONFIG_API_PORT;
     return section_end(&p) && config_check(config, error);
 }
 static_assert(CONFIG_TEXT_MAX == 64u << 10, "the length message names the limit");

@@ -80,6 +80,7 @@ static const struct key net_keys[] = {
 
 static const struct key api_keys[] = {
     KEY("token", "8 to 127 characters", VALUE_TEXT, IN_API(token), .room = CONFIG_TOKEN, .min = CONFIG_TOKEN_MIN),
+    PATH("certificate", IN_API(certificate)),
     CHOICE("access", "token or open", IN_API(access), [CONFIG_ACCESS_TOKEN] = "token", [CONFIG_ACCESS_OPEN] = "open"),
     NUMBER("port", "a number from 1 to 65535", IN_API(port), 1, 65535),
 };
@@ -149,7 +150,7 @@ const struct section move_section = { .place = "",
                                       .count = COUNT(migration_keys) - START_KEYS };
 const struct section single_sections[] = {
     SINGLE("net", net_keys, net, net.present, 1),
-    SINGLE("api", api_keys, api, api.port, CONFIG_API_PORT),
+    SINGLE("api", api_keys, api, api.port, UINT32_MAX), /* unless it is said: config_parse */
     SINGLE("migration", migration_keys, migration, migration.port, CONFIG_MIGRATION_PORT),
     SINGLE("witness", witness_keys, witness, witness.present, 1),
     SINGLE("keys", keys_keys, keys, keys.present, 1),

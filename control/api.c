@@ -292,12 +292,13 @@ void api_init(const struct config_api *config)
         pr_info("off: set token=... or access=open in [api]");
         return;
     }
-    err = http_server_start((u16)config->port, api_handle);
+    err = http_server_start((u16)config->port, config->certificate[0] ? TCP_CLIENTS : TCP_ANYBODY, api_handle);
     if (err) {
         pr_err("cannot listen on port %u: error %d", config->port, err);
         return;
     }
     host_work_add(http_server_poll);
-    pr_info("port %u, %s%s", config->port, config->access == CONFIG_ACCESS_OPEN ? "open to everybody" : "by token",
+    pr_info("port %u%s, %s%s", config->port, config->certificate[0] ? " by HTTPS" : "",
+            config->access == CONFIG_ACCESS_OPEN ? "open to everybody" : "by token",
             uplink_mac() ? "" : "; but there is no network card");
 }

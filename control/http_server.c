@@ -400,10 +400,10 @@ static const struct tcp_server_ops server_ops = {
     .closed = client_closed,
 };
 
-int http_server_start(u16 port, http_handler *handler)
+int http_server_start(u16 port, enum tcp_trust trust, http_handler *handler)
 {
     answer = handler;
-    return tcp_server_start(port, &server_ops);
+    return tcp_server_start(port, trust, &server_ops);
 }
 
 /* The client's deadline has passed. The client may be gone afterwards. */

@@ -8,6 +8,7 @@
 
 #include "control/buffer.h"
 #include "host/types.h"
+#include "net/tcp_address.h"
 
 struct http_request;
 struct tcp_stream;
@@ -40,8 +41,9 @@ struct http_response {
 typedef void http_handler(const struct http_request *request, const char *body, bool last,
                           struct http_response *response);
 
-/* Listen. Returns 0 or tcp_server_start's error. Call it once; it adds nothing to the host loop. */
-int http_server_start(u16 port, http_handler *handler);
+/* Listen, for TCP_ANYBODY or, by HTTPS, TCP_CLIENTS. Returns 0 or tcp_server_start's error. Call it once; it adds
+ * nothing to the host loop. */
+int http_server_start(u16 port, enum tcp_trust trust, http_handler *handler);
 
 /* Part of host work: time-outs and requests that wait. Returns the host TSC of the next call. */
 u64 http_server_poll(void);

@@ -16,6 +16,7 @@ struct tcp_address {
 /* Who may be at the other end of a connection. */
 enum tcp_trust {
     TCP_ANYBODY, /* neither end knows the other, and all is in the clear */
+    TCP_CLIENTS, /* anybody, to whom we show our certificate (tls/certificate.h): nobody else can read what is said */
     TCP_PEERS,   /* hypervisors that have our key (tls/keyring.h): nobody can read or change what they say */
 };
 

@@ -38,7 +38,7 @@ int tcp_pcb_listen(u16 port, enum tcp_trust trust, void *arg, altcp_accept_fn ac
     tcp = listener->state;
     accept_of_altcp = tcp->accept;
     tcp->accept = on_accept;
-    return trust == TCP_PEERS ? tls_pcb_listen(listener, arg, accept) : 0;
+    return trust == TCP_ANYBODY ? 0 : tls_pcb_listen(listener, trust, arg, accept);
 }
 
 struct altcp_pcb *tcp_pcb_new(u8 ip_type, enum tcp_trust trust)

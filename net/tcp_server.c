@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tcp_server.h over lwIP's altcp: a connection of TLS would look the same from here.
+ * tcp_server.h over lwIP's altcp: a connection of TLS looks the same from here.
  *
  * A connection's struct lives until its pcb is gone. lwIP must be told by ERR_ABRT when a pcb is aborted inside one of
  * its callbacks, so an abort asked for in there is carried out at the callback's end.
@@ -218,9 +218,9 @@ static err_t on_accept(void *arg, struct altcp_pcb *pcb, err_t err)
     return ERR_OK;
 }
 
-int tcp_server_start(u16 port, const struct tcp_server_ops *ops)
+int tcp_server_start(u16 port, enum tcp_trust trust, const struct tcp_server_ops *ops)
 {
-    return tcp_pcb_listen(port, TCP_ANYBODY, (void *)ops, on_accept);
+    return tcp_pcb_listen(port, trust, (void *)ops, on_accept);
 }
 
 size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)

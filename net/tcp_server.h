@@ -9,6 +9,7 @@
 #pragma once
 
 #include "host/types.h"
+#include "net/tcp_address.h"
 
 struct tcp_conn;
 struct tcp_stream;
@@ -25,8 +26,9 @@ struct tcp_server_ops {
     void (*closed)(void *ctx);
 };
 
-/* Listen on a port of all addresses. Returns 0, -EADDRINUSE or -ENOMEM. `ops` stays valid. */
-int tcp_server_start(u16 port, const struct tcp_server_ops *ops);
+/* Listen on a port of all addresses, for TCP_ANYBODY or TCP_CLIENTS. Returns 0, -EADDRINUSE or -ENOMEM. `ops` stays
+ * valid. */
+int tcp_server_start(u16 port, enum tcp_trust trust, const struct tcp_server_ops *ops);
 
 /* Send: copy as many bytes as there is room for. Returns how many. */
 size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len);

@@ -96,12 +96,16 @@ bool tls_hello_begin(struct tls_pcb *tls, bool server)
     tcp_pcb_address(tls->inner, server, &host);
     host.port = 0;
     tcp_address_text(&host, text);
-    tls->handshake = handshake_begin(server, text, &hello_ops, tls);
+    tls->handshake = handshake_begin(!server                ? HANDSHAKE_TO_PEER
+                                     : tls_is_stranger(tls) ? HANDSHAKE_OF_STRANGER
+                                                            : HANDSHAKE_OF_PEER,
+                                     text, &hello_ops, tls);
     tls_counters.active += tls->handshake != NULL;
     return tls->handshake;
 }
 
-/* Both ends have the key: the owner hears of the connection, and then what has come with it. */
+/* Both ends have the key, or a stranger has seen our certificate: the owner hears of the connection, and then what has
+ * come with it. */
 static void complete(struct tls_pcb *tls)
 {
     struct altcp_pcb *outer = tls->outer;
@@ -111,9 +115,11 @@ static void complete(struct tls_pcb *tls)
 
     handshake_take(tls->handshake, &result);
     tls_hello_end(tls);
-    tls_counters.completed++;
-    if (tcp_pcb_address(tls->inner, false, &peer))
-        caller_know(&peer, false, clock_ns());
+    if (!tls_is_stranger(tls)) {
+        tls_counters.completed++;
+        if (tcp_pcb_address(tls->inner, false, &peer))
+            caller_know(&peer, false, clock_ns());
+    }
     tls->out.seal = result.out;
     tls->in.seal = result.in;
     memcpy(tls->peer, result.peer, sizeof(tls->peer));

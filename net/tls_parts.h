@@ -12,6 +12,7 @@
 struct caller;
 
 struct tls_acceptor {
+    enum tcp_trust trust;
     void *arg;
     altcp_accept_fn accept;
 };
@@ -36,6 +37,12 @@ struct tls_pcb {
     bool finished; /* the peer has said close_notify */
 };
 
+/* Is this a client of TCP_CLIENTS, whom a certificate is shown, and who shows none? */
+static inline bool tls_is_stranger(const struct tls_pcb *tls)
+{
+    return tls->acceptor && tls->acceptor->trust == TCP_CLIENTS;
+}
+
 /* tls_pcb.c. Whoever may end the connection is between enter and leave, which then frees it, and returns what a
  * callback of lwIP's has to return. */
 void tls_enter(struct tls_pcb *tls);
@@ -47,7 +54,7 @@ void tls_end(struct tls_pcb *tls, err_t over);
 void tls_reset(struct tls_pcb *tls);
 void tls_let_go(struct tls_pcb *tls);
 
-/* The owner hears of an error; the counters and the log do. */
+/* The owner hears of an error; the counters and the log do, unless it is a stranger's. */
 void tls_tell_error(struct tls_pcb *tls, err_t err);
 void tls_fault(const struct tls_pcb *tls, enum tls_fault fault);
 

@@ -92,10 +92,14 @@ void tls_tell_error(struct tls_pcb *tls, err_t err)
         tls->outer->err(tls->outer->arg, err);
 }
 
+/* A client of the API may be anybody who looks for open ports, and many a program cuts its connections off: that is no
+ * fault. */
 void tls_fault(const struct tls_pcb *tls, enum tls_fault fault)
 {
     struct tcp_address peer = { .ip6 = false };
 
+    if (tls_is_stranger(tls))
+        return;
     tcp_pcb_address(tls->inner, false, &peer);
     tls_report(&peer, fault, clock_ns());
 }
@@ -331,13 +335,13 @@ static err_t on_accept(void *arg, struct altcp_pcb *inner, err_t err)
     return ERR_OK;
 }
 
-int tls_pcb_listen(struct altcp_pcb *listener, void *arg, altcp_accept_fn accept)
+int tls_pcb_listen(struct altcp_pcb *listener, enum tcp_trust trust, void *arg, altcp_accept_fn accept)
 {
     struct tls_acceptor *acceptor = malloc(sizeof(*acceptor));
 
     if (!acceptor)
         return -ENOMEM;
-    *acceptor = (struct tls_acceptor){ arg, accept };
+    *acceptor = (struct tls_acceptor){ trust, arg, accept };
     altcp_arg(listener, acceptor);
     altcp_accept(listener, on_accept);
     return 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * TLS as a layer of lwIP's altcp: a pcb that looks like a TCP connection to its owner, over the TCP connection's own
- * pcb. Both ends prove that they have a key of the keyring (tls/keyring.h) before the owner hears of the connection: a
- * client's `connected` and a server's `accept` are called after the handshake. Inside net/ only. Host loop.
+ * pcb. Both ends prove that they have a key of the keyring (tls/keyring.h), or to TCP_CLIENTS we prove who we are,
+ * before the owner hears of the connection: a client's `connected` and a server's `accept` are called after the
+ * handshake. Inside net/ only. Host loop.
  *
  * The owner's bytes are encrypted from where they are, and never looked at again: `stable` memory is the owner's again
  * as soon as it has been written. Without a close_notify the end of a connection is an error: ERR_RST.
@@ -12,6 +13,7 @@
 #include <lwip/altcp.h>
 
 #include "host/types.h"
+#include "net/tcp_address.h"
 
 /* What the owner's `err` hears if the two ends have no key in common; if the peer says that it is another host than we
  * mean, or has our name; if the peer has no keys. */
@@ -22,8 +24,9 @@
 /* The layer over a new pcb, which is to connect. NULL: no memory; `inner` stays the caller's. */
 struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner);
 
-/* The connections of `listener` get the layer: `accept` is called with `arg` and the new pcb. Returns 0 or -ENOMEM. */
-int tls_pcb_listen(struct altcp_pcb *listener, void *arg, altcp_accept_fn accept);
+/* The connections of `listener`, of TCP_PEERS or TCP_CLIENTS, get the layer: `accept` is called with `arg` and the new
+ * pcb. Returns 0 or -ENOMEM. */
+int tls_pcb_listen(struct altcp_pcb *listener, enum tcp_trust trust, void *arg, altcp_accept_fn accept);
 
 /* The name that a client has said, and that its key allows; "": we are the client; NULL: the pcb has no such layer. */
 const char *tls_pcb_peer(const struct altcp_pcb *pcb);

@@ -8,27 +8,52 @@
 #include "host/layout.h"
 #include "host/log.h"
 #include "host/machine_end.h"
+#include "tls/certificate.h"
 #include "tls/keyring.h"
 #include "tls/random.h"
 
-void keys_read(struct boot_info *boot_info)
+static bool read_certificate(const char *text, size_t len, const struct config *config)
 {
-    const struct config_keys *keys = &boot_info->config.keys;
-    const struct boot_info_file *file;
-    struct keyring_fault fault;
-    int err;
+    const char *wrong = certificate_read(text, len);
 
-    if (!keys->present)
-        return;
-    file = &boot_info->file[--boot_info->nr_files]; /* the loader has put it there */
-    err = keyring_read(phys_to_virt(file->base), file->size, keys->name, &fault);
-    memset(phys_to_virt(file->base), 0, file->size);
+    if (wrong)
+        pr_err("%s: %s", config->api.certificate, wrong);
+    return !wrong;
+}
+
+static bool read_keyring(const char *text, size_t len, const struct config *config)
+{
+    const struct config_keys *keys = &config->keys;
+    struct keyring_fault fault;
+    int err = keyring_read(text, len, keys->name, &fault);
+
     if (err)
         pr_err("%s:%u: %s", keys->keyring, fault.line, fault.words);
-    else if (!random_is_strong())
-        pr_err("they need random numbers, and this processor has neither RDSEED nor RDRAND");
     else
         pr_info("%s is known by a key", keys->name);
-    if (err || !random_is_strong())
+    return !err;
+}
+
+/* Read the last file of the loader's list, wipe it, and forget it. A machine that was told to use keys does not go on
+ * without them. */
+static void read_last(struct boot_info *boot_info, bool (*read)(const char *text, size_t len, const struct config *))
+{
+    const struct boot_info_file *file = &boot_info->file[--boot_info->nr_files];
+    bool right = read(phys_to_virt(file->base), file->size, &boot_info->config);
+
+    memset(phys_to_virt(file->base), 0, file->size);
+    if (right && !random_is_strong())
+        pr_err("they need random numbers, and this processor has neither RDSEED nor RDRAND");
+    if (!right || !random_is_strong())
         machine_end(END_FAILED);
+}
+
+void keys_read(struct boot_info *boot_info)
+{
+    const struct config *config = &boot_info->config;
+
+    if (config->api.certificate[0])
+        read_last(boot_info, read_certificate);
+    if (config->keys.present)
+        read_last(boot_info, read_keyring);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The keys of this hypervisor, from the file that [keys] of the configuration names. */
+/* The files with secrets that the configuration names: the keyring of [keys], and the certificate of [api] with its
+ * key.
+ */
 #pragma once
 
 struct boot_info;
 
-/* Read the file, wipe it out of memory, and forget that it was there. A machine that was told to use keys does not go
- * on without them: it ends. Boot, once, before the
- * loader's memory is taken over. */
+/* Read these files, wipe them out of memory, and forget that they were there. A machine that was told to use keys does
+ * not go on without them: it ends. Boot, once, before the loader's memory is taken over. */
 void keys_read(struct boot_info *boot_info);

@@ -11,6 +11,7 @@
 
 #include "host/bits.h"
 #include "host/panic.h"
+#include "tls/certificate.h"
 #include "tls/random.h"
 
 /* The Finished of each side is its record 0 under the new keys. */
@@ -24,7 +25,7 @@ struct handshake {
     mbedtls_ssl_context ssl;
     const struct handshake_ops *ops;
     void *ctx;
-    bool server;
+    enum handshake_role role;
     int err;     /* of the ops; 0: none */
     int refused; /* of keyring_find; 0: not */
     char host[KEYRING_HOST];
@@ -34,8 +35,18 @@ struct handshake {
     char peer[KEYRING_NAME];
 };
 
-static const int suites[] = { MBEDTLS_TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, 0 };
-static const mbedtls_ecp_group_id curves[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_NONE };
+/* Among hypervisors one curve is enough. Not all programs have it. */
+static const int peer_suites[] = { MBEDTLS_TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, 0 };
+static const mbedtls_ecp_group_id peer_curves[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_NONE };
+static const int stranger_suites[] = { MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
+static const mbedtls_ecp_group_id stranger_curves[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1,
+                                                        MBEDTLS_ECP_DP_NONE };
+static const int hashes[] = { MBEDTLS_MD_SHA256, MBEDTLS_MD_NONE };
+
+static bool is_server(const struct handshake *handshake)
+{
+    return handshake->role != HANDSHAKE_TO_PEER;
+}
 
 static int export_keys(void *ctx, const unsigned char *master, const unsigned char *block, size_t mac_len,
                        size_t key_len, size_t iv_len)
@@ -76,17 +87,21 @@ static int offer(struct handshake *handshake)
 static int configure(struct handshake *handshake)
 {
     mbedtls_ssl_config *config = &handshake->config;
+    bool stranger = handshake->role == HANDSHAKE_OF_STRANGER;
 
-    mbedtls_ssl_conf_endpoint(config, handshake->server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT);
+    mbedtls_ssl_conf_endpoint(config, is_server(handshake) ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT);
     mbedtls_ssl_conf_transport(config, MBEDTLS_SSL_TRANSPORT_STREAM);
     mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
     mbedtls_ssl_conf_max_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
-    mbedtls_ssl_conf_ciphersuites(config, suites);
-    mbedtls_ssl_conf_curves(config, curves);
+    mbedtls_ssl_conf_ciphersuites(config, stranger ? stranger_suites : peer_suites);
+    mbedtls_ssl_conf_curves(config, stranger ? stranger_curves : peer_curves);
+    mbedtls_ssl_conf_sig_hashes(config, hashes);
     mbedtls_ssl_conf_extended_master_secret(config, MBEDTLS_SSL_EXTENDED_MS_ENABLED);
     mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
     mbedtls_ssl_conf_export_keys_cb(config, export_keys, handshake);
-    if (!handshake->server)
+    if (stranger)
+        return certificate_show(config);
+    if (!is_server(handshake))
         return offer(handshake);
     mbedtls_ssl_conf_psk_cb(config, find_key, handshake);
     return 0;
@@ -124,7 +139,8 @@ static int receive(void *ctx, unsigned char *bytes, size_t len)
     return told(handshake, got, MBEDTLS_ERR_SSL_WANT_READ);
 }
 
-struct handshake *handshake_begin(bool server, const char *host, const struct handshake_ops *ops, void *ctx)
+struct handshake *handshake_begin(enum handshake_role role, const char *host, const struct handshake_ops *ops,
+                                  void *ctx)
 {
     struct handshake *handshake = calloc(1, sizeof(*handshake));
 
@@ -132,7 +148,7 @@ struct handshake *handshake_begin(bool server, const char *host, const struct ha
         return NULL;
     handshake->ops = ops;
     handshake->ctx = ctx;
-    handshake->server = server;
+    handshake->role = role;
     snprintf(handshake->host, sizeof(handshake->host), "%s", host);
     mbedtls_ssl_config_init(&handshake->config);
     mbedtls_ssl_init(&handshake->ssl);
@@ -180,7 +196,7 @@ void handshake_take(struct handshake *handshake, struct handshake_result *result
 {
     const u8 *key[2] = { handshake->keys, handshake->keys + SEAL_KEY };
     const u8 *iv[2] = { handshake->keys + 2 * SEAL_KEY, handshake->keys + 2 * SEAL_KEY + SEAL_IV };
-    bool server = handshake->server;
+    bool server = is_server(handshake);
 
     seal_init(&result->out, key[server], iv[server], FIRST_SEQ);
     seal_init(&result->in, key[!server], iv[!server], FIRST_SEQ);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The handshake of TLS 1.2 between two hypervisors that have a common key (keyring.h): ECDHE-PSK, so that who learns
- * the key later can't read what was said before. mbedTLS does it; then its context goes, and seals (seal.h) are what is
- * left of a connection. Nothing blocks. Host loop.
+ * The handshake of TLS 1.2: between two hypervisors that have a common key (keyring.h), or with a client to which we
+ * show our certificate (certificate.h). Both are ECDHE, so that who learns a key later can't read what was said before.
+ * mbedTLS does it; then its context goes, and seals (seal.h) are what is left of a connection. Nothing blocks. Host
+ * loop.
  */
 #pragma once
 
@@ -10,6 +11,13 @@
 #include "tls/seal.h"
 
 struct handshake;
+
+/* Which of the two ends is this, and who is at the other one? */
+enum handshake_role {
+    HANDSHAKE_TO_PEER,     /* a client, of a hypervisor that has our key; it speaks first */
+    HANDSHAKE_OF_PEER,     /* a server, of such a hypervisor */
+    HANDSHAKE_OF_STRANGER, /* a server, of anybody: we show our certificate */
+};
 
 /* How bytes go and come. Each takes or gives some, and returns how many, more than 0; -EAGAIN: none now; or another
  * -errno: the connection is gone. Not one byte is read beyond the handshake. */
@@ -21,12 +29,13 @@ struct handshake_ops {
 /* What is agreed. */
 struct handshake_result {
     struct seal out, in;     /* for what we send, and receive */
-    char peer[KEYRING_NAME]; /* of a client: the name that it said; else "" */
+    char peer[KEYRING_NAME]; /* of a peer that is the client: the name that it said; else "" */
 };
 
-/* Begin as the server, or as the client, which speaks first. `host` is the server's address in words, as the server
- * itself knows it, or as the client reaches it: they must be the same. NULL: no memory. There is a keyring. */
-struct handshake *handshake_begin(bool server, const char *host, const struct handshake_ops *ops, void *ctx);
+/* Begin. `host` is the server's address in words, as the server itself knows it, or as the client reaches it: peers
+ * must mean the same. NULL: no memory. There is a keyring, or for strangers a certificate. */
+struct handshake *handshake_begin(enum handshake_role role, const char *host, const struct handshake_ops *ops,
+                                  void *ctx);
 
 /*
  * Do all that can be done now. Returns 0: all is agreed; -EAGAIN: bytes must come or go before; or what ended it:

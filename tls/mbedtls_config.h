@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What mbedTLS has: the handshake of one suite, ECDHE-PSK with ChaCha20-Poly1305 in TLS 1.2, and random numbers.
+ * What mbedTLS has: the handshakes of two suites with ChaCha20-Poly1305 in TLS 1.2, ECDHE-PSK between hypervisors and
+ * ECDHE-ECDSA for clients of the API, and random numbers.
  * mbedTLS includes this file by its name. No files, no clock, no renegotiation, no tickets, no compression. Its calloc,
  * free and snprintf are newlib's.
  */
@@ -15,7 +16,7 @@
 #define MBEDTLS_NO_PLATFORM_ENTROPY
 #define MBEDTLS_HMAC_DRBG_C
 
-/* The suite. */
+/* The suites. */
 #define MBEDTLS_BIGNUM_C
 #define MBEDTLS_ECP_C
 #define MBEDTLS_ECP_DP_CURVE25519_ENABLED
@@ -27,12 +28,27 @@
 #define MBEDTLS_POLY1305_C
 #define MBEDTLS_CHACHAPOLY_C
 
+/* Our certificate and its key. mbedTLS wants its parser of certificates, but none is ever parsed: clients show none. */
+#define MBEDTLS_ECP_DP_SECP256R1_ENABLED
+#define MBEDTLS_ECDSA_C
+#define MBEDTLS_ECDSA_DETERMINISTIC
+#define MBEDTLS_ASN1_PARSE_C
+#define MBEDTLS_ASN1_WRITE_C
+#define MBEDTLS_OID_C
+#define MBEDTLS_BASE64_C
+#define MBEDTLS_PEM_PARSE_C
+#define MBEDTLS_PK_C
+#define MBEDTLS_PK_PARSE_C
+#define MBEDTLS_X509_USE_C
+#define MBEDTLS_X509_CRT_PARSE_C
+
 /* The handshake. Our own records (seal.h) come after it, so its buffers hold flights of handshakes only. */
 #define MBEDTLS_SSL_TLS_C
 #define MBEDTLS_SSL_CLI_C
 #define MBEDTLS_SSL_SRV_C
 #define MBEDTLS_SSL_PROTO_TLS1_2
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_PSK_ENABLED
+#define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
 #define MBEDTLS_SSL_ALL_ALERT_MESSAGES /* so that a peer with another key hears so */
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
 #define MBEDTLS_SSL_EXPORT_KEYS

@@ -51,6 +51,7 @@ static void files_print(const struct config *config)
     for (unsigned i = 0; i < CONFIG_IMAGES; i++)
         file_print(config->migration.images[i], printed, &count);
     file_print(config->keys.keyring, printed, &count);
+    file_print(config->api.certificate, printed, &count);
 }
 
 static void memory_print(const struct config *config)

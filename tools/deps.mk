@@ -135,8 +135,9 @@ MBEDTLS_CONFIG := tls/mbedtls_config.h
 MBEDTLS_INCLUDE := -DMBEDTLS_CONFIG_FILE='"$(MBEDTLS_CONFIG)"' -isystem $(MBEDTLS)/include
 
 # What is not needed is empty by the configuration, or is left out by the linker.
-MBEDTLS_C := bignum chacha20 chachapoly cipher cipher_wrap constant_time ecdh ecp ecp_curves entropy hmac_drbg md \
-	platform_util poly1305 sha256 ssl_ciphersuites ssl_cli ssl_msg ssl_srv ssl_tls
+MBEDTLS_C := asn1parse asn1write base64 bignum chacha20 chachapoly cipher cipher_wrap constant_time ecdh ecdsa ecp \
+	ecp_curves entropy hmac_drbg md oid pem pk pk_wrap pkparse platform_util poly1305 sha256 ssl_ciphersuites \
+	ssl_cli ssl_msg ssl_srv ssl_tls x509 x509_crt
 MBEDTLS_OBJ := $(MBEDTLS_C:%=$(OBJ)/mbedtls/%.o)
 
 $(MBEDTLS_READY): | tools/fetch $(PACKAGES)

@@ -26,6 +26,7 @@ static const char *const words[] = {
     "dirty-check = ",
     "dirty-drop = ",
     "token = ",
+    "certificate = ",
     "access = ",
     "port = ",
     "address = ",
@@ -118,6 +119,7 @@ static void check(const struct config *config)
 {
     REQUIRE_TEXT(config->hypervisor);
     REQUIRE_TEXT(config->api.token);
+    REQUIRE_TEXT(config->api.certificate);
     REQUIRE(config->nr_vms <= CONFIG_MAX_VMS);
     REQUIRE(config->net.address.prefix <= 32 && config->net.address6.prefix <= 128 && !(config->net.mac[0] & 1));
     REQUIRE(config->api.port <= 65535 && config->migration.port <= 65535);

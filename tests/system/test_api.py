@@ -2,7 +2,7 @@
 """The HTTP API and the godwit tool: every call, every error, and clients that mean no good.
 
 Each test runs twice: against the API's code as a program of this machine, under the sanitizers and with two guests that
-do not exist; and against the hypervisor in QEMU, over a network, with two guests that do.
+do not exist; and against the hypervisor in QEMU, by HTTPS, with two guests that do.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import subprocess
 import time
 
 import pytest
+from https import Authority
 from machine import LIFETIME, PROGRAM, ROOT, TIMEOUT, run_to_end, started, vm
 from network import Network
 
@@ -26,26 +27,26 @@ CONFIG = f"""[net]
 address = {ADDRESS}/24
 [api]
 token = {TOKEN}
+certificate = api.pem
 """ + vm("web", "echo.elf", memory="16M") + vm("db", "echo.elf", memory="16M")
 
 
 class Target:
     """An API with the guests web, which runs, and db, which is paused."""
 
-    def __init__(self, connect, host, enter=(), machine=None):  # connect(OWN_PORT=0) makes a connection
-        self.connect, self.host, self.enter, self.machine = connect, host, list(enter), machine
+    def __init__(self, connect, enter=(), machine=None, **environment):  # connect(OWN_PORT=0) makes a connection
+        self.connect, self.enter, self.machine = connect, list(enter), machine
+        self.environment = dict(os.environ, **environment, GODWIT_TOKEN=TOKEN)  # of the godwit tool
 
     def godwit(self, *arguments, token=TOKEN, typed=None):
-        environment = dict(os.environ, GODWIT_HOST=self.host)
-        environment.pop("GODWIT_TOKEN", None)
-        if token:
-            environment["GODWIT_TOKEN"] = token
+        environment = dict(self.environment, GODWIT_TOKEN=token or "")
+        if token is None:
+            environment.pop("GODWIT_TOKEN")
         return subprocess.run([*self.enter, GODWIT, *arguments], input=typed, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, env=environment, timeout=60)
 
     def spawn(self, *arguments):
-        environment = dict(os.environ, GODWIT_HOST=self.host, GODWIT_TOKEN=TOKEN)
-        return started([*self.enter, GODWIT, *arguments], stdout=subprocess.PIPE, text=True, env=environment)
+        return started([*self.enter, GODWIT, *arguments], stdout=subprocess.PIPE, text=True, env=self.environment)
 
     def raw(self, data, patience=60):
         """Send bytes, close our side, read all that comes."""
@@ -90,17 +91,20 @@ def host_target():
                  stderr=subprocess.PIPE, text=True) as program:
         port = int(program.stdout.readline())
         yield Target(lambda own=0: socket.create_connection(("127.0.0.1", port), source_address=("", own)),
-                     f"127.0.0.1:{port}")
+                     GODWIT_HOST=f"127.0.0.1:{port}")
         _, errors = program.communicate("", timeout=PROGRAM)
         assert program.returncode == 0 and "Sanitizer" not in errors, errors
 
 
 def qemu_target(directory):
     with Network() as net:
+        ca = Authority(directory)
+        ca.certify("api.pem", ADDRESS)
         machine = net.boot(directory, CONFIG, "qemu", cpus=2)
-        machine.wait(r"api: port 80, by token", TIMEOUT["qemu"])
+        machine.wait(r"api: port 443 by HTTPS, by token", TIMEOUT["qemu"])
         machine.wait(r"db: \| echo: tick", TIMEOUT["qemu"])
-        target = Target(lambda own=0: net.connect(ADDRESS, 80, own), ADDRESS, net.enter, machine)
+        target = Target(lambda own=0: ca.client(net.connect(ADDRESS, 443, own), ADDRESS), net.enter, machine,
+                        GODWIT_HOST=ADDRESS, GODWIT_CACERT=str(ca.file), GODWIT_INSECURE="0")
         assert target.ask("POST", "/v1/vms/db/pause")[0] == 200
         yield target
         assert target.json("/v1/version")["name"] == "Godwit"  # nothing that was done to it has hurt it
@@ -495,8 +499,8 @@ def test_godwit_uses_no_proxy(target, monkeypatch):
     """Whatever the environment names as one would be shown the token."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(0.1)
-        for name in ("http_proxy", "all_proxy", "ALL_PROXY"):
-            monkeypatch.setenv(name, "http://127.0.0.1:%d" % proxy.getsockname()[1])
+        for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setitem(target.environment, name, "http://127.0.0.1:%d" % proxy.getsockname()[1])
         assert target.godwit("vms").returncode == 0
         with pytest.raises(TimeoutError):
             proxy.accept()
@@ -525,10 +529,10 @@ def test_godwit_console(target):
 
 def test_godwit_console_on_a_terminal(target):
     """Keys before Ctrl-] go to the guest; that one leaves, and what follows it goes nowhere."""
+    before = target.ask("GET", "/v1/vms/web/console?offset=99999999")[1]["Console-Next"]
     ours, theirs = os.openpty()
-    environment = dict(os.environ, GODWIT_HOST=target.host, GODWIT_TOKEN=TOKEN)
     with started([*target.enter, GODWIT, "console", "web"], stdin=theirs, stdout=subprocess.PIPE,
-                 stderr=subprocess.PIPE, env=environment) as tool:
+                 stderr=subprocess.PIPE, env=target.environment) as tool:
         assert tool.stderr.readline() == b"connected; Ctrl-] leaves\n"
         os.write(ours, b"+\x1d#")  # what no other test types
         tool.communicate(timeout=PROGRAM)
@@ -536,7 +540,7 @@ def test_godwit_console_on_a_terminal(target):
     os.close(ours)
     os.close(theirs)
     deadline = time.monotonic() + PROGRAM
-    while b"+" not in (shown := target.ask("GET", "/v1/vms/web/console")[2]):
+    while b"+" not in (shown := target.ask("GET", f"/v1/vms/web/console?offset={before}")[2]):
         assert time.monotonic() < deadline, shown
     assert b"#" not in shown
 
@@ -566,9 +570,8 @@ def test_godwit_console_takes_long_input(target):
         assert done.returncode == 0 and long in done.stdout, done.stderr
         return
     assert target.ask("POST", "/v1/vms/web/pause")[0] == 200
-    environment = dict(os.environ, GODWIT_HOST=target.host, GODWIT_TOKEN=TOKEN)
     with started([*target.enter, GODWIT, "console", "web"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                 stderr=subprocess.PIPE, text=True, env=environment) as tool:
+                 stderr=subprocess.PIPE, text=True, env=target.environment) as tool:
         tool.stdin.write("." * 4999 + "%")  # more than waits for a guest
         tool.stdin.close()
         deadline = time.monotonic() + PROGRAM

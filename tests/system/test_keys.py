@@ -36,13 +36,14 @@ def keyring(tmp_path):
 
 
 class Tap:
-    """All that passes to and from the migration port of a host, while the context lasts."""
+    """All that passes to and from a port of a host, while the context lasts."""
 
-    def __init__(self, net, host):
+    def __init__(self, net, tap, port, secrets):
+        self.port, self.secrets = port, secrets
         self.socket = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 26)
         self.socket.settimeout(0.2)
-        self.socket.bind((host.tap, 3))
+        self.socket.bind((tap, 3))
         self.bytes, self.found, self.over = 0, set(), False
         self.thread = threading.Thread(target=self.listen)
 
@@ -63,16 +64,16 @@ class Tap:
                 if self.over:
                     return
                 continue
-            if frame[12:14] == b"\x08\x00" and frame[23] == 6 and PORT in struct.unpack_from("!HH", frame, 34):
+            if frame[12:14] == b"\x08\x00" and frame[23] == 6 and self.port in struct.unpack_from("!HH", frame, 34):
                 self.bytes += len(frame)
-                self.found |= {secret for secret in SECRETS if secret in frame}
+                self.found |= {secret for secret in self.secrets if secret in frame}
 
 
 def test_a_move(tmp_path, keyring):
     """There and back; whoever is on the wire sees none of it. The same eye sees all of a move without keys."""
     with Site(tmp_path / "site") as site:
         site.boot(MOVER, keyring=keyring)
-        with Tap(site.net, site.b) as tap:
+        with Tap(site.net, site.b.tap, PORT, SECRETS) as tap:
             move(site.a, site.b, "mover", "verify")
         assert tap.bytes > 500000 and tap.found == set()
         assert re.search(r"10\.9\.0\.2:\d+ is host-a", site.b.machine.log)
@@ -85,7 +86,7 @@ def test_no_key(tmp_path, keyring):
     one. Whichever of them begins, both say what is wrong."""
     with Site(tmp_path / "site") as site:
         site.boot(MOVER)
-        with Tap(site.net, site.b) as tap:
+        with Tap(site.net, site.b.tap, PORT, SECRETS) as tap:
             move(site.a, site.b, "mover")
         assert tap.found == set(SECRETS)
         site.a.machine.stop()

@@ -564,6 +564,12 @@ static void api(void **state)
     assert_true(parse_api("access = open"));
     assert_int_equal(config.api.access, CONFIG_ACCESS_OPEN);
     assert_int_equal(config.api.port, 80);
+    assert_string_equal(config.api.certificate, "");
+    assert_true(parse_api("access = open\ncertificate = keys/api.pem"));
+    assert_string_equal(config.api.certificate, "keys/api.pem");
+    assert_int_equal(config.api.port, 443);
+    assert_true(parse_api("port = 80\ncertificate = api.pem"));
+    assert_int_equal(config.api.port, 80);
     assert_false(parse_api("token = short"));
     assert_non_null(strstr(error.message, "8 to 127 characters"));
     memset(token + 8, 'x', 128);

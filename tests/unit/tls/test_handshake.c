@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Two ends in one process, with a pipe in memory between them. They share the keyring, which the test changes. */
-/* sources: tls/handshake.c tls/keyring.c tls/seal.c tls/random.c tests/unit/stubs.c */
+/* Two ends in one process, with a pipe in memory between them. They share the keyring, which the test changes. A client
+ * of the API is mbedTLS's own. */
+/* sources: tls/certificate.c tls/handshake.c tls/keyring.c tls/seal.c tls/random.c tests/unit/stubs.c */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 #include "tls/handshake.h"
 
@@ -11,6 +12,11 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <mbedtls/ssl.h>
+
+#include "tests/unit/tls/pem.h"
+#include "tls/certificate.h"
+#include "tls/random.h"
 
 #define KEY_A "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define KEY_B "f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
@@ -65,7 +71,7 @@ static void ring_of(const char *name, const char *text)
 
 static void begin(struct end *end, bool is_server)
 {
-    end->handshake = handshake_begin(is_server, end->host, &ops, end);
+    end->handshake = handshake_begin(is_server ? HANDSHAKE_OF_PEER : HANDSHAKE_TO_PEER, end->host, &ops, end);
     assert_non_null(end->handshake);
     end->err = -EAGAIN;
 }
@@ -236,6 +242,130 @@ static void changed(void **state)
     begin(&server, true);
 }
 
+/* --- A client of the API ---------------------------------------------------------------------------------------- */
+
+static struct {
+    mbedtls_ssl_config config;
+    mbedtls_ssl_context ssl;
+} visitor;
+
+static int visitor_send(void *ctx, const unsigned char *bytes, size_t len)
+{
+    return (int)put(ctx, bytes, len);
+}
+
+static int visitor_receive(void *ctx, unsigned char *bytes, size_t len)
+{
+    long got = get(ctx, bytes, len);
+
+    return got == -EAGAIN ? MBEDTLS_ERR_SSL_WANT_READ : (int)got;
+}
+
+static void visitor_begin(const int *suites)
+{
+    static const int hashes[] = { MBEDTLS_MD_SHA256, MBEDTLS_MD_NONE };
+    static const mbedtls_ecp_group_id curves[] = { MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_NONE };
+
+    mbedtls_ssl_config_init(&visitor.config);
+    mbedtls_ssl_init(&visitor.ssl);
+    mbedtls_ssl_conf_endpoint(&visitor.config, MBEDTLS_SSL_IS_CLIENT);
+    mbedtls_ssl_conf_min_version(&visitor.config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+    mbedtls_ssl_conf_max_version(&visitor.config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+    mbedtls_ssl_conf_ciphersuites(&visitor.config, suites);
+    mbedtls_ssl_conf_sig_hashes(&visitor.config, hashes);
+    mbedtls_ssl_conf_curves(&visitor.config, curves);
+    mbedtls_ssl_conf_authmode(&visitor.config, MBEDTLS_SSL_VERIFY_NONE);
+    mbedtls_ssl_conf_rng(&visitor.config, random_for_mbedtls, NULL);
+    assert_int_equal(mbedtls_ssl_conf_psk(&visitor.config, (const u8 *)"0123456789abcdef", 16, (const u8 *)"x", 1), 0);
+    assert_int_equal(mbedtls_ssl_setup(&visitor.ssl, &visitor.config), 0);
+    mbedtls_ssl_set_bio(&visitor.ssl, &client, visitor_send, visitor_receive, NULL);
+    server.handshake = handshake_begin(HANDSHAKE_OF_STRANGER, "192.0.2.1", &ops, &server);
+    assert_non_null(server.handshake);
+    server.err = -EAGAIN;
+}
+
+static int visitor_setup(void **state)
+{
+    static const char text[] = PEM_CERTIFICATE PEM_KEY;
+
+    assert_null(certificate_read(text, strlen(text)));
+    return setup(state);
+}
+
+static int visitor_teardown(void **state)
+{
+    (void)state;
+    mbedtls_ssl_free(&visitor.ssl);
+    mbedtls_ssl_config_free(&visitor.config);
+    handshake_free(server.handshake);
+    certificate_read("", 0);
+    return 0;
+}
+
+/* Returns what mbedTLS returned last. */
+static int visitor_run(void)
+{
+    int err = MBEDTLS_ERR_SSL_WANT_READ;
+
+    for (unsigned i = 0; i < 20; i++) {
+        if (err == MBEDTLS_ERR_SSL_WANT_READ)
+            err = mbedtls_ssl_handshake(&visitor.ssl);
+        step(&server);
+    }
+    return err;
+}
+
+/* After the handshake, what one end seals the other one opens. */
+static void visitors(void **state)
+{
+    static const int suites[] = { MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
+    struct handshake_result result;
+    u8 *record = back.bytes, said[5];
+    size_t len;
+
+    (void)state;
+    visitor_begin(suites);
+    assert_int_equal(visitor_run(), 0);
+    assert_int_equal(server.err, 0);
+    handshake_take(server.handshake, &result);
+    assert_string_equal(result.peer, "");
+
+    back.taken = 0;
+    back.len = sealed(&result.out, record, "hello", 5);
+    assert_int_equal(mbedtls_ssl_read(&visitor.ssl, said, sizeof(said)), 5);
+    assert_memory_equal(said, "hello", 5);
+
+    len = there.len;
+    assert_int_equal(mbedtls_ssl_write(&visitor.ssl, (const u8 *)"world", 5), 5);
+    record = there.bytes + len;
+    assert_int_equal(there.len - len, SEAL_HEADER + 5 + SEAL_TAG);
+    unseal_begin(&result.in, record);
+    unseal_hash(&result.in, record + SEAL_HEADER, 5);
+    assert_int_equal(unseal_end(&result.in, record + SEAL_HEADER + 5), 0);
+    unseal_decrypt(&result.in, record + SEAL_HEADER, 5);
+    assert_memory_equal(record + SEAL_HEADER, "world", 5);
+}
+
+/* Where certificates are shown, there is nothing for who has a key but no eyes for those; and the reverse. */
+static void visitors_and_peers_differ(void **state)
+{
+    static const int peers[] = { MBEDTLS_TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, 0 };
+    static const int visitors[] = { MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
+
+    visitor_begin(peers);
+    assert_int_not_equal(visitor_run(), 0);
+    assert_int_equal(server.err, -EPROTO);
+    visitor_teardown(state);
+
+    visitor_setup(state);
+    ring_of("alpha", "group " KEY_A);
+    visitor_begin(visitors);
+    handshake_free(server.handshake);
+    begin(&server, true);
+    assert_int_not_equal(visitor_run(), 0);
+    assert_int_equal(server.err, -EPROTO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +377,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(plain, setup, teardown),
         cmocka_unit_test_setup_teardown(stranger, setup, teardown),
         cmocka_unit_test_setup_teardown(changed, setup, teardown),
+        cmocka_unit_test_setup_teardown(visitors, visitor_setup, visitor_teardown),
+        cmocka_unit_test_setup_teardown(visitors_and_peers_differ, visitor_setup, visitor_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""HTTPS (docs/api.md): who knows the CA knows the hypervisor, and nobody reads what the two say. test_api.py asks by it
+all that the API can do.
+"""
+
+import contextlib
+import re
+import socket
+import ssl
+import subprocess
+
+import pytest
+from https import Authority
+from machine import PROGRAM, ROOT, TIMEOUT, run_to_end, vm
+from network import Network
+from test_keys import Tap
+
+GODWIT = ROOT / "build/tools/godwit"
+ADDRESS, PORT = "10.9.0.2", 443
+TOKEN = "correct-horse-battery"
+CONFIG = f"[net]\naddress = {ADDRESS}/24\n[api]\ntoken = {TOKEN}\ncertificate = api.pem\n"
+REQUEST = f"GET /v1/version HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+SUITE = "ECDHE-ECDSA-CHACHA20-POLY1305"
+
+
+class Secure:
+    """A hypervisor with a certificate, and the CA that has made it."""
+
+    def __init__(self, net, directory):
+        self.net, self.ca, self.other = net, Authority(directory), Authority(directory, "other")
+        self.ca.certify("api.pem", ADDRESS, "alpha")
+        self.machine = net.boot(directory, CONFIG + vm("mover", "mover.elf", memory="16M"), "qemu")
+        self.machine.wait("api: port 443 by HTTPS, by token", TIMEOUT["qemu"])
+
+    def ask(self, ca=None, name=ADDRESS):
+        with (ca or self.ca).client(self.net.connect(ADDRESS, PORT), name) as sock:
+            sock.sendall(REQUEST)
+            return sock.recv(4096)
+
+    def s_client(self, *arguments, say=b"Q\n"):
+        """What OpenSSL's client says about the connection."""
+        command = [*self.net.enter, "openssl", "s_client", "-connect", f"{ADDRESS}:{PORT}", *arguments]
+        return run_to_end(command, input=say, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode("latin-1")
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    with Network() as net:
+        yield Secure(net, tmp_path_factory.mktemp("https"))
+
+
+def test_who_knows_the_ca(host):
+    """The certificate is for the hypervisor's names, and of its CA. Others are not taken for it."""
+    assert host.ask().startswith(b"HTTP/1.1 200")
+    assert host.ask(name="alpha").startswith(b"HTTP/1.1 200")
+    with pytest.raises(ssl.SSLCertVerificationError, match="IP address mismatch"):
+        host.ask(name="10.9.0.3")
+    with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer"):
+        host.ask(host.other)
+    assert "tls:" not in host.machine.log  # strangers fill no log
+
+
+def test_only_what_is_listed(host):
+    """One version, one suite, two curves."""
+    said = host.s_client("-CAfile", host.ca.file)
+    assert f"Cipher is {SUITE}" in said and "Verify return code: 0 (ok)" in said and "TLSv1.2" in said, said
+    for more in ("-groups", "P-256"), ("-groups", "X25519:P-256"), ("-cipher", f"AES128-SHA:{SUITE}"):
+        assert f"Cipher is {SUITE}" in host.s_client(*more), more
+    listed = run_to_end(["openssl", "ciphers", f"ALL:COMPLEMENTOFALL:!{SUITE}:@SECLEVEL=0"], stdout=subprocess.PIPE,
+                        text=True).stdout.strip()
+    assert "ECDHE-ECDSA-AES128-GCM-SHA256" in listed and "PSK-CHACHA20-POLY1305" in listed
+    for other in (("-no_tls1_2",), ("-tls1_1", "-cipher", "ALL:@SECLEVEL=0"), ("-tls1", "-cipher", "ALL:@SECLEVEL=0"),
+                  ("-tls1_2", "-cipher", f"{listed}:@SECLEVEL=0"), ("-groups", "P-384"), ("-groups", "X448"),
+                  ("-tls1_2", "-sigalgs", "ECDSA+SHA384")):
+        assert "Cipher is (NONE)" in host.s_client(*other), other
+
+
+def test_nothing_afterwards(host):
+    """No session is taken up again, and nobody begins a second handshake in a connection."""
+    said = host.s_client("-tls1_2", "-reconnect")
+    assert "Reused" not in said and said.count("New, TLSv1.2") >= 2, said
+    assert "Secure Renegotiation IS supported" in said and "Compression: NONE" in said and "No ALPN" in said, said
+    said = host.s_client("-tls1_2", say=b"R\n" + REQUEST)
+    assert "RENEGOTIATING" in said and "HTTP/1.1 200" not in said, said
+
+
+def test_nothing_in_the_clear(host):
+    """Whoever is on the wire sees no token and no answer. The same eye sees those of a client that forgot TLS."""
+    secrets = [TOKEN.encode(), b"HTTP/1.1", b"Godwit"]
+    with Tap(host.net, "tap0", PORT, secrets) as tap:
+        for _ in range(3):
+            assert b"Godwit" in host.ask()
+    assert tap.bytes > 3000 and tap.found == set()
+    with Tap(host.net, "tap0", PORT, secrets) as tap, host.net.connect(ADDRESS, PORT) as sock:
+        sock.sendall(REQUEST)
+        assert b"HTTP" not in sock.recv(4096)
+    assert tap.found == {TOKEN.encode(), b"HTTP/1.1"}
+
+
+HELLO = bytes.fromhex("16030100c8010000c40303")  # the beginning of one
+
+
+@pytest.mark.parametrize("says", [b"", HELLO, b"\x16\x03\x01\xff\xff" + bytes(20000), b"\x80" * 100, REQUEST],
+                         ids=["silent", "half", "large", "noise", "plain"])
+def test_strangers_keep_nobody_out(host, says):
+    """However many connect and come no further, another one is served, each time."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):
+            sock = stack.enter_context(host.net.connect(ADDRESS, PORT))
+            with contextlib.suppress(OSError):
+                sock.sendall(says)
+        for _ in range(5):
+            assert host.ask().startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_that_is_cut_off(host):
+    """A request whose connection ends without TLS's own end is not carried out if it is not whole; and the end of a
+    connection is no news."""
+    sock = host.ca.client(host.net.connect(ADDRESS, PORT), ADDRESS)
+    sock.sendall(f"POST /v1/vms/mover/pause HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n".encode())
+    with socket.socket(fileno=sock.detach()) as bare:  # no close_notify
+        bare.shutdown(socket.SHUT_WR)
+        assert bare.recv(100) == b"" or True
+    assert b"200" in host.ask()
+    assert "mover: paused" not in host.machine.log and "tls:" not in host.machine.log
+
+
+def test_the_tool(host, tmp_path, monkeypatch):
+    """It asks the right hypervisor only; an image of all of a guest's memory comes and goes."""
+    def godwit(*arguments, ca=host.ca):
+        command = [*host.net.enter, GODWIT, "-H", ADDRESS, "-t", TOKEN, "--cacert", ca.file, *arguments]
+        return run_to_end(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    monkeypatch.delenv("GODWIT_INSECURE")
+    done = godwit("vms", ca=host.other)
+    assert done.returncode == 3 and "unable to get local issuer certificate; expected a certificate of the CA in " in \
+        done.stderr, done
+    image = tmp_path / "image"
+    for command in ["vms"], ["save", "mover", image], ["forget", "mover"], ["restore", image]:
+        done = godwit(*command)
+        assert done.returncode == 0, (command, done)
+    assert re.search("^mover +running", godwit("vms").stdout, re.M)
+
+
+@pytest.mark.parametrize("parts, words", [
+    (("mine", "theirs"), "the first certificate is not that of the private key"),
+    (("mine",), "no private key, expected one for ECDSA over P-256"),
+], ids=["foreign", "keyless"])
+def test_a_wrong_file(tmp_path, parts, words):
+    """A machine that was told to use a certificate does not go on without."""
+    ca = Authority(tmp_path)
+    mine, theirs = (ca.certify(name, "alpha").read_text() for name in ("mine", "theirs"))
+    text = mine[:mine.index("-----BEGIN PRIVATE")] + (theirs[theirs.index("-----BEGIN PRIVATE"):] if parts[1:] else "")
+    (tmp_path / "api.pem").write_text(text)
+    with Network() as net:
+        machine = net.boot(tmp_path, CONFIG, "qemu")
+        machine.wait(f"keys: api.pem: {words}", TIMEOUT["qemu"])
+        machine.wait("end status=1", PROGRAM)
+        assert "PRIVATE KEY" not in machine.log

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: tls/certificate.c tls/random.c tests/unit/stubs.c */
+#include "tls/certificate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/tls/pem.h"
+
+/* Of its exact size, for the sanitizer. */
+static const char *read_text(const char *text)
+{
+    size_t len = strlen(text);
+    char *copy = malloc(len ? len : 1);
+    const char *wrong;
+
+    memcpy(copy, text, len);
+    wrong = certificate_read(copy, len);
+    free(copy);
+    return wrong;
+}
+
+/* The order of the two does not matter, nor what stands around them; those between it and the CA follow it. */
+static void test_right(void **state)
+{
+    (void)state;
+    assert_null(read_text(PEM_CERTIFICATE PEM_KEY));
+    assert_null(read_text(PEM_KEY PEM_CERTIFICATE));
+    assert_null(read_text("alpha, of 2026\n" PEM_CERTIFICATE PEM_OTHER_CERTIFICATE PEM_KEY "\n# the end"));
+}
+
+static void test_wrong(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(read_text(""), "no certificate"));
+    assert_non_null(strstr(read_text(PEM_KEY), "no certificate"));
+    assert_non_null(strstr(read_text(PEM_CERTIFICATE), "no private key"));
+    assert_non_null(strstr(read_text(PEM_CERTIFICATE "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n"
+                                                     "-----END ENCRYPTED PRIVATE KEY-----\n"),
+                           "no private key"));
+    assert_non_null(strstr(read_text(PEM_OTHER_CERTIFICATE PEM_KEY), "not that of the private key"));
+    assert_non_null(strstr(read_text(PEM_OTHER_CERTIFICATE PEM_CERTIFICATE PEM_KEY), "not that of the private key"));
+    assert_non_null(
+        strstr(read_text("-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n" PEM_KEY), "is damaged"));
+    assert_non_null(strstr(read_text(PEM_CERTIFICATE "-----BEGIN CERTIFICATE-----\nAAAA\n" PEM_KEY), "is damaged"));
+}
+
+/* What would not fit a message of the handshake is refused at once, and not with each client. */
+static void test_too_long(void **state)
+{
+    char text[sizeof(PEM_KEY) + 16 * sizeof(PEM_CERTIFICATE)] = PEM_KEY;
+
+    (void)state;
+    for (unsigned i = 0; i < 8; i++)
+        strcat(text, PEM_CERTIFICATE);
+    assert_null(read_text(text));
+    strcat(text, PEM_CERTIFICATE);
+    assert_non_null(strstr(read_text(text), "too long"));
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    certificate_read("", 0); /* frees what was read */
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_right, teardown),
+        cmocka_unit_test_teardown(test_wrong, teardown),
+        cmocka_unit_test_teardown(test_too_long, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

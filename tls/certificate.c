@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mbedTLS's parser of certificates would refuse those that an RSA key has signed, for it has no RSA here. Nothing in
+ * them matters to us but whether they are of our key. So they are only taken out of their base64.
+ */
+#include "tls/certificate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <mbedtls/pem.h>
+#include <mbedtls/platform_util.h>
+#include <mbedtls/ssl.h>
+
+#define BEGIN "-----BEGIN CERTIFICATE-----"
+#define END "-----END CERTIFICATE-----"
+/* A message of certificates has 3 bytes before each of them and 7 before all. It must fit the handshake's buffer. */
+#define ROOM (MBEDTLS_SSL_OUT_CONTENT_LEN - 7)
+#define POINT 65 /* bytes of a public key over P-256, not compressed */
+
+static mbedtls_pk_context key;
+static mbedtls_x509_crt *chain; /* only `raw`, `next` and, of the first one, `pk` are used */
+
+static void chain_free(void)
+{
+    while (chain) {
+        mbedtls_x509_crt *next = chain->next;
+
+        free(chain->raw.p);
+        free(chain);
+        chain = next;
+    }
+}
+
+/* Append a certificate, whose bytes are pem->buf. False: no memory. */
+static bool chain_append(mbedtls_pem_context *pem)
+{
+    mbedtls_x509_crt *certificate = calloc(1, sizeof(*certificate)), **link = &chain;
+
+    if (!certificate)
+        return false;
+    certificate->raw.p = pem->buf;
+    certificate->raw.len = pem->buflen;
+    pem->buf = NULL;
+    while (*link)
+        link = &(*link)->next;
+    *link = certificate;
+    return true;
+}
+
+static const char *read_chain(const char *text)
+{
+    size_t room = ROOM, used;
+
+    for (;; text += used) {
+        mbedtls_pem_context pem;
+        int err;
+        bool fits;
+
+        mbedtls_pem_init(&pem);
+        err = mbedtls_pem_read_buffer(&pem, BEGIN, END, (const u8 *)text, NULL, 0, &used);
+        if (err == MBEDTLS_ERR_PEM_NO_HEADER_FOOTER_PRESENT && !strstr(text, BEGIN))
+            return chain ? NULL : "no certificate, expected " BEGIN " and what follows it, in PEM";
+        if (err)
+            return "a certificate is damaged, expected base64 between " BEGIN " and " END;
+        fits = pem.buflen + 3 <= room;
+        room -= fits ? pem.buflen + 3 : 0;
+        fits = fits && chain_append(&pem);
+        mbedtls_pem_free(&pem);
+        if (!fits)
+            return "the certificates are too long, expected at most 4 KB, without the CA's own";
+    }
+}
+
+static const char *read_key(const char *text, size_t len)
+{
+    if (mbedtls_pk_parse_key(&key, (const u8 *)text, len + 1, NULL, 0) ||
+        mbedtls_pk_get_type(&key) != MBEDTLS_PK_ECKEY || mbedtls_pk_ec(key)->grp.id != MBEDTLS_ECP_DP_SECP256R1)
+        return "no private key, expected one for ECDSA over P-256, in PEM and not encrypted";
+    return NULL;
+}
+
+/* Our public key is somewhere in the certificate if that is one of it. */
+static bool is_of_key(const mbedtls_x509_crt *certificate)
+{
+    const mbedtls_ecp_keypair *pair = mbedtls_pk_ec(key);
+    u8 point[POINT];
+    size_t len;
+
+    if (mbedtls_ecp_point_write_binary(&pair->grp, &pair->Q, MBEDTLS_ECP_PF_UNCOMPRESSED, &len, point, sizeof(point)))
+        return false;
+    for (size_t at = 0; at + len <= certificate->raw.len; at++)
+        if (!memcmp(certificate->raw.p + at, point, len))
+            return true;
+    return false;
+}
+
+static const char *read_text(const char *text, size_t len)
+{
+    const char *wrong = read_chain(text);
+
+    if (!wrong)
+        wrong = read_key(text, len);
+    if (wrong)
+        return wrong;
+    if (!is_of_key(chain))
+        return "the first certificate is not that of the private key";
+    chain->pk = key;
+    return NULL;
+}
+
+const char *certificate_read(const char *text, size_t len)
+{
+    char *copy = malloc(len + 1); /* mbedTLS wants it to end with NUL */
+    const char *wrong;
+
+    chain_free();
+    mbedtls_pk_free(&key);
+    if (!copy)
+        return "no memory to read it";
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    wrong = read_text(copy, len);
+    mbedtls_platform_zeroize(copy, len);
+    free(copy);
+    if (wrong) {
+        chain_free();
+        mbedtls_pk_free(&key);
+    }
+    return wrong;
+}
+
+int certificate_show(struct mbedtls_ssl_config *config)
+{
+    return mbedtls_ssl_conf_own_cert(config, chain, &key);
+}
