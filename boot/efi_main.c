@@ -116,6 +116,8 @@ static EFI_STATUS files_load(struct loader *loader)
         status = secret_load(loader, config->keys.keyring, CONFIG_FILE_L L": [keys] keyring");
     if (!EFI_ERROR(status))
         status = secret_load(loader, config->api.certificate, CONFIG_FILE_L L": [api] certificate");
+    if (!EFI_ERROR(status))
+        status = secret_load(loader, config->api.tokens, CONFIG_FILE_L L": [api] tokens");
     return status;
 }
 

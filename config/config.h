@@ -19,8 +19,6 @@
 #define CONFIG_UUID 16
 #define CONFIG_PATH 64
 #define CONFIG_CMDLINE 512
-#define CONFIG_TOKEN 128
-#define CONFIG_TOKEN_MIN 8       /* characters of a token that may protect the API */
 #define CONFIG_API_PORT 80       /* default of port in [api] ... */
 #define CONFIG_API_PORT_TLS 443  /* ... with a certificate */
 #define CONFIG_STORM_LIMIT 10000 /* default of storm-limit */
@@ -34,7 +32,7 @@
 #define CONFIG_WITNESSES 5         /* members of the witness */
 #define CONFIG_WITNESS_PORT 2379   /* etcd's */
 #define CONFIG_WITNESS_TIMEOUT 300 /* ms */
-#define CONFIG_MAX_FILES (3 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* with hypervisor, keyring, certificate */
+#define CONFIG_MAX_FILES (4 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* with hypervisor, keyring, certificate, tokens */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
 
@@ -110,9 +108,9 @@ enum config_access {
     CONFIG_ACCESS_OPEN,  /* everybody */
 };
 
-/* The [api] section. Without a token and without `access = open` there is no API. */
+/* The [api] section. Without tokens and without `access = open` there is no API. */
 struct config_api {
-    char token[CONFIG_TOKEN];      /* "" if none */
+    char tokens[CONFIG_PATH];      /* the file with their hashes; "" if none */
     char certificate[CONFIG_PATH]; /* the file with it and its private key; "": the API is in the clear */
     uint32_t access;               /* enum config_access */
     uint32_t port;                 /* TCP */

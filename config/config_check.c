@@ -117,9 +117,9 @@ static bool sections_agree(const struct config *config, struct config_error *err
                              "DHCP names the router, expected address = ADDRESS/LENGTH in [net], or no gateway");
     if (config->api.port && !config->net.present)
         return config_refuse(error, 0, "api", "it is served over the network, expected a [net] section, too");
-    if (config->api.token[0] && config->api.access == CONFIG_ACCESS_OPEN)
+    if (config->api.tokens[0] && config->api.access == CONFIG_ACCESS_OPEN)
         return config_refuse(error, 0, "access",
-                             "open would let everybody in without the token, expected access = token, or no token");
+                             "open would let everybody in without a token, expected access = token, or no tokens");
     if (migration->port && !config->net.present)
         return config_refuse(error, 0, "migration", "guests come over the network, expected a [net] section, too");
     if (migration->incoming_memory && migration->incoming_memory_per_host > migration->incoming_memory)

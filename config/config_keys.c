@@ -79,12 +79,11 @@ static const struct key net_keys[] = {
 };
 
 static const struct key api_keys[] = {
-    KEY("token", "8 to 127 characters", VALUE_TEXT, IN_API(token), .room = CONFIG_TOKEN, .min = CONFIG_TOKEN_MIN),
+    PATH("tokens", IN_API(tokens)),
     PATH("certificate", IN_API(certificate)),
     CHOICE("access", "token or open", IN_API(access), [CONFIG_ACCESS_TOKEN] = "token", [CONFIG_ACCESS_OPEN] = "open"),
     NUMBER("port", "a number from 1 to 65535", IN_API(port), 1, 65535),
 };
-static_assert(CONFIG_TOKEN == 128 && CONFIG_TOKEN_MIN == 8, "the token entry names the limits");
 
 #define START_KEYS 5 /* the first keys of [migration]: they can't be changed while the hypervisor runs */
 

@@ -30,12 +30,14 @@
 #define WAIT_MAX_S 30
 
 static const struct config_api *settings;
+static const struct token everybody = { .name = "everybody", .role = TOKEN_ADMIN }; /* where the access is open */
 
 static int status_of(int err)
 {
     switch (err) {
     case 0: return 200;
     case -EINVAL: return 400;
+    case -EPERM: return 403;
     case -ENOENT: return 404;
     case -EBUSY: return 409;
     case -ENOTSUP: return 501;
@@ -92,9 +94,9 @@ static bool query_number(const struct http_request *request, const char *name, u
     return false;
 }
 
-/* Run a command. If `vm` is not NULL it is the first argument; the others come from the query. */
-static void run_command(const struct http_request *request, const struct command *command, const char *vm, bool last,
-                        struct http_response *response)
+/* Run a command for somebody. If `vm` is not NULL it is the first argument; the others come from the query. */
+static void run_command(const struct http_request *request, const struct command *command, const char *vm,
+                        const struct token *token, bool last, struct http_response *response)
 {
     const char *words[COMMAND_ARGS] = { vm };
     unsigned count = 0;
@@ -110,7 +112,7 @@ static void run_command(const struct http_request *request, const struct command
     while (count < COMMAND_ARGS && command->arg[count].type != ARG_NONE)
         count++;
     json_init(&out);
-    err = command_run(&call, command, words, count, &out);
+    err = command_run(&call, command, token->role, words, count, &out);
     if (err) {
         json_fini(&out);
         http_refuse(response, status_of(err), "%s", call.error);
@@ -121,6 +123,8 @@ static void run_command(const struct http_request *request, const struct command
         response->wait_ms = (u32)MIN(wait, (u64)WAIT_MAX_S) * 1000;
         return;
     }
+    if (command->changes && token != &everybody)
+        pr_info("%s: %s%s%s", token->name, command->name, vm ? " " : "", vm ?: "");
     response->status = command->deferred ? 202 : 200;
     response->type = "application/json";
     response->body = out.buffer;
@@ -244,23 +248,40 @@ static const struct command *route(const struct http_request *request, const cha
     return command && (command->arg[0].type == ARG_VM) == about_vm ? command : NULL;
 }
 
-static bool authorized(const struct http_request *request, struct http_response *response)
+/* Who sends this request? NULL: nobody knows, and it is refused. */
+static const struct token *sender(const struct http_request *request, struct http_response *response)
 {
-    if (settings->access == CONFIG_ACCESS_OPEN ||
-        (settings->token[0] && http_secret_equal(request->bearer, settings->token)))
+    const struct token *token = settings->access == CONFIG_ACCESS_OPEN ? &everybody : tokens_find(request->bearer);
+
+    if (!token) {
+        snprintf(response->fields, sizeof(response->fields), "WWW-Authenticate: Bearer\r\n");
+        http_refuse(response, 401, "expected the header Authorization: Bearer TOKEN with a token of this hypervisor");
+    }
+    return token;
+}
+
+/* What is no command: to look is enough for GET, but an image has all of a guest's memory. */
+static bool may(const struct http_request *request, const struct token *token, struct http_response *response)
+{
+    if (token->role >= TOKEN_OPERATE || (request->method != HTTP_POST && !image_is_meant(request)))
         return true;
-    snprintf(response->fields, sizeof(response->fields), "WWW-Authenticate: Bearer\r\n");
-    http_refuse(response, 401, "expected the header Authorization: Bearer TOKEN with the token of the configuration");
+    http_refuse(response, 403, "that takes a token of the role operate, and this one is of the role %s",
+                token_role_name(token->role));
     return false;
 }
 
 void api_handle(const struct http_request *request, const char *body, bool last, struct http_response *response)
 {
+    const struct token *token = sender(request, response);
     const struct command *command;
     const char *vm;
 
-    if (!authorized(request, response) || image_handle(request, response))
+    if (!token || !may(request, token, response))
         return;
+    if (image_is_meant(request)) {
+        image_handle(request, response);
+        return;
+    }
     if (request->content_length > HTTP_BODY_MAX) {
         http_refuse(response, 413, "the body is too long, expected at most %d bytes", HTTP_BODY_MAX);
         return;
@@ -280,7 +301,7 @@ void api_handle(const struct http_request *request, const char *body, bool last,
     else if (command->attach)
         handle_console(request, command, body, last, response);
     else
-        run_command(request, command, vm, last, response);
+        run_command(request, command, vm, token, last, response);
 }
 
 void api_init(const struct config_api *config)
@@ -288,8 +309,8 @@ void api_init(const struct config_api *config)
     int err;
 
     settings = config;
-    if (!config->token[0] && config->access != CONFIG_ACCESS_OPEN) {
-        pr_info("off: set token=... or access=open in [api]");
+    if (!config->tokens[0] && config->access != CONFIG_ACCESS_OPEN) {
+        pr_info("off: set tokens=FILE or access=open in [api]");
         return;
     }
     err = http_server_start((u16)config->port, config->certificate[0] ? TCP_CLIENTS : TCP_ANYBODY, api_handle);

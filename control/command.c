@@ -45,6 +45,12 @@
         .name = "options", .type = ARG_TEXT, .optional = true \
     }
 
+/* Who names a guest's epoch answers for it that the guest does not run elsewhere. */
+#define ARG_EPOCH(its_name)                                                                                 \
+    {                                                                                                       \
+        .name = its_name, .type = ARG_NUMBER, .optional = true, .forces = true, .min = 1, .max = ~0ULL / 20 \
+    }
+
 static const struct command table[] = {
     { .name = "help",
       .arg = { { .name = "command", .type = ARG_COMMAND, .optional = true } },
@@ -202,12 +208,12 @@ static const struct command table[] = {
       .changes = true,
       .run = command_protect },
     { .name = "unprotect",
-      .arg = { ARG_VM_NAME, { .name = "force", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
+      .arg = { ARG_VM_NAME, ARG_EPOCH("force") },
       .help = "end that; with the epoch that is suspended: I know that the other machine does not run it",
       .changes = true,
       .run = command_unprotect },
     { .name = "failover",
-      .arg = { ARG_VM_NAME, { .name = "force", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
+      .arg = { ARG_VM_NAME, ARG_EPOCH("force") },
       .help = "let it go on at the other machine now; there, with its epoch: I know that this machine is dead",
       .changes = true,
       .run = command_failover },
@@ -225,9 +231,7 @@ static const struct command table[] = {
       .deferred = true,
       .run = command_witness_test },
     { .name = "resolve",
-      .arg = { ARG_VM_NAME,
-               { .name = "action", .type = ARG_CHOICE, .choices = resolve_actions },
-               { .name = "epoch", .type = ARG_NUMBER, .optional = true, .min = 1, .max = ~0ULL / 20 } },
+      .arg = { ARG_VM_NAME, { .name = "action", .type = ARG_CHOICE, .choices = resolve_actions }, ARG_EPOCH("epoch") },
       .help = "in doubt, serving, superseded, prepared or elsewhere: query it, abort it if the destination still can, "
               "adopt what is prepared, or force an end under its EPOCH",
       .states = CONTESTED,
@@ -443,8 +447,23 @@ int command_check(struct call *call, const struct vm *vm)
                      CONTESTED & BIT(status) ? "; see resolve" : "");
 }
 
-int command_run(struct call *call, const struct command *command, const char *const *words, unsigned count,
-                struct json *out)
+/* Is the role enough for the call, whose arguments are there? */
+static int judge_role(struct call *call, enum token_role role)
+{
+    const struct command *command = call->command;
+    enum token_role needed = command->changes || command->attach ? TOKEN_OPERATE : TOKEN_READ;
+
+    for (unsigned i = 0; i < arg_count(command); i++)
+        if (call->arg[i].given && command->arg[i].forces)
+            needed = TOKEN_ADMIN;
+    if (role >= needed)
+        return 0;
+    return call_fail(call, -EPERM, "%s%s takes a token of the role %s, and this one is of the role %s", command->name,
+                     needed == TOKEN_ADMIN ? " under an epoch" : "", token_role_name(needed), token_role_name(role));
+}
+
+int command_run(struct call *call, const struct command *command, enum token_role role, const char *const *words,
+                unsigned count, struct json *out)
 {
     char usage[80];
     int err;
@@ -466,7 +485,9 @@ int command_run(struct call *call, const struct command *command, const char *co
         if (err)
             return err;
     }
-    err = call->arg[0].vm && !command->attach ? command_check(call, call->arg[0].vm) : 0;
+    err = judge_role(call, role);
+    if (!err && call->arg[0].vm && !command->attach)
+        err = command_check(call, call->arg[0].vm);
     if (err)
         return err;
     json_object(out, NULL);
@@ -501,7 +522,7 @@ static unsigned split(char *line, const char **words, unsigned max)
     return count;
 }
 
-int command_line(struct call *call, char *line, struct json *out)
+int command_line(struct call *call, enum token_role role, char *line, struct json *out)
 {
     const char *words[COMMAND_WORDS + 1]; /* one word more than any command takes, so that it can be refused by name */
     unsigned count = split(line, words, COMMAND_WORDS + 1);
@@ -511,5 +532,5 @@ int command_line(struct call *call, char *line, struct json *out)
         *call = (struct call){ .out = out };
         return call_fail(call, -ENOENT, "no command '%.32s', see help", count ? words[0] : "");
     }
-    return command_run(call, command, words + 1, count - 1, out);
+    return command_run(call, command, role, words + 1, count - 1, out);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "host/types.h"
+#include "tls/tokens.h"
 
 #define COMMAND_ARGS 3
 #define COMMAND_LINE 256 /* bytes of a line of the monitor */
@@ -31,6 +32,7 @@ struct command_arg {
     const char *name; /* also the name of the API's query parameter */
     enum arg_type type;
     bool optional;
+    bool forces; /* who gives it knows what no hypervisor can know: that takes the role admin */
     u64 min, max;
     const char *const *choices; /* ends with NULL */
 };
@@ -57,7 +59,7 @@ struct command {
     struct command_arg arg[COMMAND_ARGS]; /* the arguments that must be given come first */
     const char *help;
     u32 states;    /* states of a VM in which the command makes sense: bits, by shown_status(); 0: all */
-    bool changes;  /* it changes something: POST in the API */
+    bool changes;  /* it changes something: POST in the API; that takes the role operate */
     bool attach;   /* after it, the monitor connects the person to the VM's console */
     bool deferred; /* it is only begun when the handler returns: 202 in the API */
     bool waits;    /* an answer without news can be put off: `wait` in the API */
@@ -71,15 +73,16 @@ const struct command *command_table(size_t *count);
 const struct command *command_find(const char *name);
 
 /*
- * Run a command with `count` words as its arguments; a NULL word stands for an optional argument left out. Writes one
- * object to out. Returns 0; or, with call->error filled, -EINVAL (arguments), -ENOENT (no such VM), -EBUSY (not in its
- * present state), or another -errno (the command was tried and failed).
+ * Run a command for somebody who has this role, with `count` words as its arguments; a NULL word stands for an optional
+ * argument left out. Writes one object to out. Returns 0; or, with call->error filled, -EINVAL (arguments), -ENOENT (no
+ * such VM), -EPERM (it takes another role), -EBUSY (not in its present state), or another -errno (the command was tried
+ * and failed).
  */
-int command_run(struct call *call, const struct command *command, const char *const *words, unsigned count,
-                struct json *out);
+int command_run(struct call *call, const struct command *command, enum token_role role, const char *const *words,
+                unsigned count, struct json *out);
 
 /* As command_run, with a line that is cut into words. Returns -ENOENT also for an unknown command. */
-int command_line(struct call *call, char *line, struct json *out);
+int command_line(struct call *call, enum token_role role, char *line, struct json *out);
 
 /* Does call->command make sense for this VM in its present state? Returns 0, or -EBUSY with call->error filled.
  * command_run checks this for all commands but `console`: to show a console always makes sense, and the code that types

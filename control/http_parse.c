@@ -258,17 +258,6 @@ const char *http_parameter(const struct http_request *request, const char *name)
     return NULL;
 }
 
-bool http_secret_equal(const char *given, const char *secret)
-{
-    size_t given_len = strlen(given), secret_len = strlen(secret);
-    /* Volatile: the compiler must not stop at the first difference either. */
-    volatile u8 difference = given_len != secret_len;
-
-    for (size_t i = 0; i < secret_len; i++)
-        difference |= (u8)(secret[i] ^ given[given_len ? i % given_len : 0]);
-    return !difference;
-}
-
 const char *http_status_text(int status)
 {
     static const struct {
@@ -280,6 +269,7 @@ const char *http_status_text(int status)
         { 202, "Accepted" },
         { 400, "Bad Request" },
         { 401, "Unauthorized" },
+        { 403, "Forbidden" },
         { 404, "Not Found" },
         { 405, "Method Not Allowed" },
         { 408, "Request Timeout" },

@@ -54,8 +54,5 @@ struct http_result http_parse(const char *buf, size_t len, struct http_request *
 /* The value of a query parameter, or NULL. */
 const char *http_parameter(const struct http_request *request, const char *name);
 
-/* Is the secret right? The time that this takes doesn't tell where the two differ. */
-bool http_secret_equal(const char *given, const char *secret);
-
 /* The words for a status code: "Not Found" ... */
 const char *http_status_text(int status);

@@ -267,16 +267,26 @@ static void restore_handle(const struct http_request *request, struct http_respo
     response->taker_ctx = upload;
 }
 
-bool image_handle(const struct http_request *request, struct http_response *response)
+static bool is_save(const struct http_request *request)
 {
-    bool below = request->nr_segments > 1 && !strcmp(request->segment[0], "v1");
+    return request->nr_segments == 4 && !strcmp(request->segment[0], "v1") && !strcmp(request->segment[1], "vms") &&
+           !strcmp(request->segment[3], "image");
+}
 
-    if (below && request->nr_segments == 4 && !strcmp(request->segment[1], "vms") &&
-        !strcmp(request->segment[3], "image"))
+static bool is_restore(const struct http_request *request)
+{
+    return request->nr_segments == 2 && !strcmp(request->segment[0], "v1") && !strcmp(request->segment[1], "images");
+}
+
+bool image_is_meant(const struct http_request *request)
+{
+    return is_save(request) || is_restore(request);
+}
+
+void image_handle(const struct http_request *request, struct http_response *response)
+{
+    if (is_save(request))
         save_handle(request, response);
-    else if (below && request->nr_segments == 2 && !strcmp(request->segment[1], "images"))
-        restore_handle(request, response);
     else
-        return false;
-    return true;
+        restore_handle(request, response);
 }

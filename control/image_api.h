@@ -7,5 +7,8 @@
 struct http_request;
 struct http_response;
 
-/* Answer a request for one of these paths, which is authorized. False: it is another path. */
-bool image_handle(const struct http_request *request, struct http_response *response);
+/* Is one of these paths meant? */
+bool image_is_meant(const struct http_request *request);
+
+/* Answer such a request, whose sender may make it. */
+void image_handle(const struct http_request *request, struct http_response *response);

@@ -109,7 +109,7 @@ static void run_line(void)
     say("\n");
     if (monitor.line[strspn(monitor.line, " \t")] != '\0') {
         json_init(&out);
-        err = command_line(&call, monitor.line, &out);
+        err = command_line(&call, TOKEN_ADMIN, monitor.line, &out);
         if (err) {
             say("error: ");
             say(call.error);

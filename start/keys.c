@@ -11,6 +11,7 @@
 #include "tls/certificate.h"
 #include "tls/keyring.h"
 #include "tls/random.h"
+#include "tls/tokens.h"
 
 static bool read_certificate(const char *text, size_t len, const struct config *config)
 {
@@ -34,6 +35,16 @@ static bool read_keyring(const char *text, size_t len, const struct config *conf
     return !err;
 }
 
+static bool read_tokens(const char *text, size_t len, const struct config *config)
+{
+    unsigned line;
+    const char *wrong = tokens_read(text, len, &line);
+
+    if (wrong)
+        pr_err("%s:%u: %s", config->api.tokens, line, wrong);
+    return !wrong;
+}
+
 /* Read the last file of the loader's list, wipe it, and forget it. A machine that was told to use keys does not go on
  * without them. */
 static void read_last(struct boot_info *boot_info, bool (*read)(const char *text, size_t len, const struct config *))
@@ -42,9 +53,7 @@ static void read_last(struct boot_info *boot_info, bool (*read)(const char *text
     bool right = read(phys_to_virt(file->base), file->size, &boot_info->config);
 
     memset(phys_to_virt(file->base), 0, file->size);
-    if (right && !random_is_strong())
-        pr_err("they need random numbers, and this processor has neither RDSEED nor RDRAND");
-    if (!right || !random_is_strong())
+    if (!right)
         machine_end(END_FAILED);
 }
 
@@ -52,8 +61,14 @@ void keys_read(struct boot_info *boot_info)
 {
     const struct config *config = &boot_info->config;
 
+    if (config->api.tokens[0])
+        read_last(boot_info, read_tokens);
     if (config->api.certificate[0])
         read_last(boot_info, read_certificate);
     if (config->keys.present)
         read_last(boot_info, read_keyring);
+    if ((config->api.certificate[0] || config->keys.present) && !random_is_strong()) {
+        pr_err("they need random numbers, and this processor has neither RDSEED nor RDRAND");
+        machine_end(END_FAILED);
+    }
 }

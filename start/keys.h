@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The files with secrets that the configuration names: the keyring of [keys], and the certificate of [api] with its
- * key.
- */
+/* The files with secrets that the configuration names: the keyring of [keys]; of [api] the certificate with its key,
+ * and the tokens. */
 #pragma once
 
 struct boot_info;

@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "host/bits.h"
 #include "host/panic.h"
+#include "tls/hex.h"
 
 #define KEYS 2
 #define ID 4 /* bytes of the hash */
@@ -33,29 +34,6 @@ static char our_name[KEYRING_NAME];
 bool keyring_present(void)
 {
     return count > 0;
-}
-
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
-
-static bool hex(const char *text, size_t len, u8 key[KEYRING_KEY])
-{
-    if (len != 2 * KEYRING_KEY)
-        return false;
-    for (unsigned i = 0; i < KEYRING_KEY; i++) {
-        int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        key[i] = (u8)(high << 4 | low);
-    }
-    return true;
 }
 
 static bool is_zero(const u8 key[KEYRING_KEY])
@@ -105,7 +83,7 @@ static const char *take_line(const char *line, size_t len)
         return "expected group and a key";
     if (count == KEYS)
         return "too many keys, expected one or two";
-    if (!hex(line + before, len - before, keys[count].key))
+    if (!hex_read(line + before, len - before, keys[count].key, KEYRING_KEY))
         return "not a key, expected 64 hexadecimal digits";
     if (is_zero(keys[count].key))
         return "a key of zeros, which anybody can guess, expected one that mkkeys has made";

@@ -52,6 +52,7 @@ static void files_print(const struct config *config)
         file_print(config->migration.images[i], printed, &count);
     file_print(config->keys.keyring, printed, &count);
     file_print(config->api.certificate, printed, &count);
+    file_print(config->api.tokens, printed, &count);
 }
 
 static void memory_print(const struct config *config)

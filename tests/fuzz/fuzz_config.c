@@ -25,7 +25,7 @@ static const char *const words[] = {
     "dirty-split = ",
     "dirty-check = ",
     "dirty-drop = ",
-    "token = ",
+    "tokens = ",
     "certificate = ",
     "access = ",
     "port = ",
@@ -118,7 +118,7 @@ static void check_vm(const struct config *config, unsigned index)
 static void check(const struct config *config)
 {
     REQUIRE_TEXT(config->hypervisor);
-    REQUIRE_TEXT(config->api.token);
+    REQUIRE_TEXT(config->api.tokens);
     REQUIRE_TEXT(config->api.certificate);
     REQUIRE(config->nr_vms <= CONFIG_MAX_VMS);
     REQUIRE(config->net.address.prefix <= 32 && config->net.address6.prefix <= 128 && !(config->net.mac[0] & 1));

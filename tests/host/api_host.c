@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: control/tls_view.c net/tls_counters.c */
+/* sources: tests/unit/fake_tokens.c control/tls_view.c net/tls_counters.c */
 /* sources: tests/unit/fake_protection.c control/protect_commands.c */
 /* sources: guest/load/vm_report.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/trace_commands.c host/trace.c */
@@ -11,7 +11,8 @@
 /* sources: control/buffer.c control/net_commands.c tests/unit/stubs.c tests/unit/fake_vms.c hv/guest_tsc.c */
 /* sources: net/mac.c net/http_head.c tests/unit/fake_witness.c control/witness_commands.c */
 /*
- * The HTTP API as a program of this machine: api_host TOKEN (or "open") [STATUS]. It serves two guests that do not
+ * The HTTP API as a program of this machine: api_host TOKEN (or "open") [STATUS]. The token is an admin's; those of the
+ * other roles are "read-TOKEN" and "operate-TOKEN". It serves two guests that do not
  * exist on a free port of 127.0.0.1, which it prints, with net/tcp_server.h over sockets. Moves have the STATUS at
  * once, as query-migrate shows it; "completed" unless told. Ends when its standard input does.
  */
@@ -36,6 +37,7 @@
 #include "save/saving.h"
 #include "net/uplink.h"
 #include "tests/unit/fake_migration.h"
+#include "tests/unit/fake_tokens.h"
 #include "tests/unit/fake_vms.h"
 
 #define CONNS 64
@@ -253,7 +255,7 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "open"))
         config.access = CONFIG_ACCESS_OPEN;
     else
-        snprintf(config.token, sizeof(config.token), "%s", argv[1]);
+        fake_secret = argv[1], strcpy(config.tokens, "tokens");
     for (unsigned i = 0; i < CONNS; i++)
         conns[i].fd = -1;
     fake_vms_init();

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Certificates, as an administrator makes them with tools/mkkeys, and clients that look at them."""
+"""Certificates and tokens, as an administrator makes them with tools/mkkeys, and clients that look at them."""
 
+import hashlib
 import ssl
 import subprocess
 
@@ -30,3 +31,18 @@ class Authority:
         except BaseException:
             sock.close()
             raise
+
+
+def tokens(path, secret):
+    """Make a file of tokens: prometheus has "read-SECRET", bob "operate-SECRET" and alice "SECRET"."""
+    people = [("prometheus", "read", "read-"), ("bob", "operate", "operate-"), ("alice", "admin", "")]
+    path.write_text("".join(f"{name} {role} {hashlib.sha256(f'{prefix}{secret}'.encode()).hexdigest()}\n"
+                            for name, role, prefix in people))
+
+
+def secured(directory, secret, *names):
+    """Make api.pem and tokens there, for a hypervisor of these names; returns the CA."""
+    ca = Authority(directory)
+    ca.certify("api.pem", *names)
+    tokens(directory / "tokens", secret)
+    return ca

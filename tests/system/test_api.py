@@ -16,7 +16,7 @@ import subprocess
 import time
 
 import pytest
-from https import Authority
+from https import secured
 from machine import LIFETIME, PROGRAM, ROOT, TIMEOUT, run_to_end, started, vm
 from network import Network
 
@@ -26,7 +26,7 @@ GODWIT = ROOT / "build/tools/godwit"
 CONFIG = f"""[net]
 address = {ADDRESS}/24
 [api]
-token = {TOKEN}
+tokens = tokens
 certificate = api.pem
 """ + vm("web", "echo.elf", memory="16M") + vm("db", "echo.elf", memory="16M")
 
@@ -40,8 +40,6 @@ class Target:
 
     def godwit(self, *arguments, token=TOKEN, typed=None):
         environment = dict(self.environment, GODWIT_TOKEN=token or "")
-        if token is None:
-            environment.pop("GODWIT_TOKEN")
         return subprocess.run([*self.enter, GODWIT, *arguments], input=typed, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, env=environment, timeout=60)
 
@@ -98,8 +96,7 @@ def host_target():
 
 def qemu_target(directory):
     with Network() as net:
-        ca = Authority(directory)
-        ca.certify("api.pem", ADDRESS)
+        ca = secured(directory, TOKEN, ADDRESS)
         machine = net.boot(directory, CONFIG, "qemu", cpus=2)
         machine.wait(r"api: port 443 by HTTPS, by token", TIMEOUT["qemu"])
         machine.wait(r"db: \| echo: tick", TIMEOUT["qemu"])

@@ -7,11 +7,13 @@
 
 struct call call;
 struct json out;
+enum token_role role;
 
 int command_setup(void **state)
 {
     (void)state;
     fake_vms_init();
+    role = TOKEN_ADMIN;
     json_init(&out);
     return 0;
 }
@@ -29,7 +31,7 @@ int run(const char *line)
 
     json_fini(&out);
     strcpy(words, line);
-    return command_line(&call, words, &out);
+    return command_line(&call, role, words, &out);
 }
 
 bool answered(const char *text)

@@ -9,6 +9,9 @@
 extern struct call call;
 extern struct json out;
 
+/* Of whoever gives the lines; an admin, unless a test says otherwise. */
+extern enum token_role role;
+
 /* For each test: cmocka's setup and teardown. */
 int command_setup(void **state);
 int command_teardown(void **state);

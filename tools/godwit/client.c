@@ -325,7 +325,7 @@ static void perform(struct reply *reply)
     }
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->http);
     if (reply->http / 100 != 2)
-        reply->status = reply->http == 401 ? STATUS_REFUSED : STATUS_FAILED;
+        reply->status = reply->http == 401 || reply->http == 403 ? STATUS_REFUSED : STATUS_FAILED;
 }
 
 struct reply client_try(const char *path, const char *body, size_t len)

@@ -13,7 +13,7 @@ enum status {
     STATUS_FAILED = 1, /* the hypervisor refused or failed to do it */
     STATUS_USAGE = 2,
     STATUS_UNREACHABLE = 3,   /* no answer of the hypervisor that was meant */
-    STATUS_REFUSED = 4,       /* no token, or a wrong one */
+    STATUS_REFUSED = 4,       /* no token, a wrong one, or one that is not good for it */
     STATUS_CANCELLED = 5,     /* a move was broken off; the guest runs where it was */
     STATUS_IN_DOUBT = 6,      /* a move's destination was told to run the guest and does not answer */
     STATUS_INTERRUPTED = 130, /* ended by Ctrl-C; a move goes on */

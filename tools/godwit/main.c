@@ -229,7 +229,7 @@ static void usage(FILE *out)
         describe(out, &commands[i]);
     fprintf(out,
             "\nExit status: 0 done, 1 the hypervisor refused or failed, 2 wrong usage, 3 no answer, 4 the token is "
-            "missing or wrong,\n5 the move was cancelled, 6 it is in doubt, 130 Ctrl-C: a move goes on.\n");
+            "missing, wrong or not enough,\n5 the move was cancelled, 6 it is in doubt, 130 Ctrl-C: a move goes on.\n");
 }
 
 static const struct command *command_find(const char *name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: control/tls_view.c net/tls_counters.c */
+/* sources: tests/unit/fake_tokens.c control/tls_view.c net/tls_counters.c */
 /* sources: tests/unit/fake_protection.c control/protect_commands.c */
 /* sources: guest/load/vm_report.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/trace_commands.c host/trace.c */
@@ -146,12 +146,39 @@ static void shows(void **state)
     fake_migration.halves.missing = 0;
 }
 
+/* Whoever may only look changes nothing, and who steers guests answers for no epoch. */
+static void roles(void **state)
+{
+    (void)state;
+    role = TOKEN_READ;
+    assert_int_equal(run("vms"), 0);
+    assert_int_equal(run("pause web"), -EPERM);
+    assert_string_equal(call.error, "pause takes a token of the role operate, and this one is of the role read");
+    assert_int_equal(run("console web"), -EPERM);
+    assert_int_equal(run("resolve web query"), -EPERM);
+    role = TOKEN_OPERATE;
+    assert_int_equal(run("pause web"), 0);
+    assert_int_equal(run("resume web"), 0);
+    assert_int_equal(run("console web"), 0);
+    assert_int_not_equal(run("failover web"), -EPERM);
+    assert_int_equal(run("failover web 7"), -EPERM);
+    assert_string_equal(call.error,
+                        "failover under an epoch takes a token of the role admin, and this one is of the role operate");
+    assert_int_equal(run("unprotect web 7"), -EPERM);
+    assert_int_not_equal(run("resolve web query"), -EPERM);
+    assert_int_equal(run("resolve web force-resume 7"), -EPERM);
+    role = TOKEN_ADMIN;
+    assert_int_not_equal(run("failover web 7"), -EPERM);
+    assert_int_not_equal(run("resolve web force-resume 7"), -EPERM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(protects, setup, command_teardown),
         cmocka_unit_test_setup_teardown(forces, setup, command_teardown),
         cmocka_unit_test_setup_teardown(shows, setup, command_teardown),
+        cmocka_unit_test_setup_teardown(roles, setup, command_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

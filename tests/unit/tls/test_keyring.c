@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: tls/keyring.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: tls/keyring.c tls/hex.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: tests/unit/stubs.c */
 #include "tls/keyring.h"
 

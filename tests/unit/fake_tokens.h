@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Tokens that a test knows (tls/tokens.h): prometheus has "read-SECRET", bob "operate-SECRET" and alice "SECRET". */
+#pragma once
+
+#include "tls/tokens.h"
+
+extern const char *fake_secret;
