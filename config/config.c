@@ -478,6 +478,7 @@ bool config_parse(const char *text, size_t len, struct config *config, struct co
         .hypervisor = "godwit.elf",
         .log = CONFIG_LOG_INFO,
         .exit = CONFIG_EXIT_AUTO,
+        .monitor = CONFIG_ACCESS_OPEN,
         .net.storm_limit = CONFIG_STORM_LIMIT,
         .witness.timeout = CONFIG_WITNESS_TIMEOUT,
     };

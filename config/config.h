@@ -102,7 +102,7 @@ struct config_vm {
     uint32_t line;                                /* of the section header, for messages about the whole section */
 };
 
-/* Who may use the HTTP API without a token. */
+/* Who may use the HTTP API, or the serial monitor, without a token. */
 enum config_access {
     CONFIG_ACCESS_TOKEN, /* nobody */
     CONFIG_ACCESS_OPEN,  /* everybody */
@@ -186,6 +186,7 @@ struct config {
     uint32_t log;                 /* enum config_log */
     uint32_t exit;                /* enum config_exit */
     uint32_t cpus;                /* processors to use at most; 0: all */
+    uint32_t monitor;             /* enum config_access */
     struct config_api api;
     struct config_net net;
     struct config_migration migration;

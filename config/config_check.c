@@ -120,6 +120,9 @@ static bool sections_agree(const struct config *config, struct config_error *err
     if (config->api.tokens[0] && config->api.access == CONFIG_ACCESS_OPEN)
         return config_refuse(error, 0, "access",
                              "open would let everybody in without a token, expected access = token, or no tokens");
+    if (config->monitor == CONFIG_ACCESS_TOKEN && !config->api.tokens[0])
+        return config_refuse(error, 0, "monitor",
+                             "there is no token, expected tokens = FILE in [api], or monitor = open");
     if (migration->port && !config->net.present)
         return config_refuse(error, 0, "migration", "guests come over the network, expected a [net] section, too");
     if (migration->incoming_memory && migration->incoming_memory_per_host > migration->incoming_memory)

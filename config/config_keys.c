@@ -37,6 +37,8 @@ static const struct key global_keys[] = {
            [CONFIG_LOG_WARN] = "warn", [CONFIG_LOG_INFO] = "info", [CONFIG_LOG_DEBUG] = "debug"),
     CHOICE("exit", "auto or halt", offsetof(struct config, exit), "auto", "halt"),
     NUMBER("cpus", "a number from 0 (all) to 64", offsetof(struct config, cpus), 0, 64),
+    CHOICE("monitor", "open or token",
+           offsetof(struct config, monitor), [CONFIG_ACCESS_TOKEN] = "token", [CONFIG_ACCESS_OPEN] = "open"),
 };
 
 static const struct key vm_keys[] = {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A key goes to the line that is edited, or to the guest whose console is shown. All output goes through the log
- * (log_raw), which keeps the prompt below its own lines.
+ * (log_raw), which keeps the prompt below its own lines. Without a token, where one is asked for, the line is one, and
+ * is not shown.
  */
 #define LOG_PREFIX "monitor"
 #include "control/monitor.h"
@@ -20,9 +21,12 @@
 #include "hv/vm.h"
 
 #define PROMPT "godwit> "
+#define TOKEN_PROMPT "token: "
+#define DEAF_NS NS_PER_S       /* after a wrong token nobody is heard for so long */
 #define CONSOLE_NS 20000000ULL /* between two looks for output of the guest whose console is shown */
 #define POLL_NS NS_PER_MS      /* between two looks for input, where the port can't interrupt */
 #define CTRL_C 0x03
+#define CTRL_D 0x04
 #define CTRL_U 0x15
 #define BACKSPACE 0x08
 #define DELETE 0x7F
@@ -36,6 +40,10 @@ static struct {
     u32 console;       /* id of the VM to whose console we are attached, and which may leave any time; 0: to none */
     u64 offset;        /* bytes of the console's output shown so far */
     bool polls;        /* the port can't interrupt */
+    bool by_token;     /* the person is asked for one */
+    bool locked;       /* and has not given it */
+    u64 deaf_until;    /* ns: what is typed before is thrown away */
+    enum token_role role;
 } monitor;
 
 struct output {
@@ -64,8 +72,9 @@ static void put(void *ctx, const char *bytes, size_t len)
 
 static void show_prompt(void)
 {
-    say("\r" PROMPT);
-    log_raw(monitor.line, monitor.len);
+    say(monitor.locked ? "\r" TOKEN_PROMPT : "\r" PROMPT);
+    if (!monitor.locked)
+        log_raw(monitor.line, monitor.len);
     log_prompt(true);
 }
 
@@ -97,6 +106,22 @@ static void detach(void)
     show_prompt();
 }
 
+/* The line was typed for a token. */
+static void try_token(void)
+{
+    const struct token *token = tokens_find(monitor.line);
+
+    memset(monitor.line, 0, sizeof(monitor.line));
+    monitor.locked = !token;
+    if (!token) {
+        monitor.deaf_until = clock_ns() + DEAF_NS;
+        say("error: that is no token of this hypervisor\n");
+        return;
+    }
+    monitor.role = token->role;
+    pr_info("%s, %s; Ctrl-D leaves", token->name, token_role_name(token->role));
+}
+
 static void run_line(void)
 {
     struct call call;
@@ -107,9 +132,11 @@ static void run_line(void)
     monitor.len = 0;
     log_prompt(false);
     say("\n");
-    if (monitor.line[strspn(monitor.line, " \t")] != '\0') {
+    if (monitor.locked) {
+        try_token();
+    } else if (monitor.line[strspn(monitor.line, " \t")] != '\0') {
         json_init(&out);
-        err = command_line(&call, TOKEN_ADMIN, monitor.line, &out);
+        err = command_line(&call, monitor.role, monitor.line, &out);
         if (err) {
             say("error: ");
             say(call.error);
@@ -130,7 +157,8 @@ static void rub_out(void)
     if (monitor.len == 0)
         return;
     monitor.len--;
-    say("\b \b");
+    if (!monitor.locked)
+        say("\b \b");
 }
 
 static void type(char c)
@@ -140,7 +168,17 @@ static void type(char c)
         return;
     }
     monitor.line[monitor.len++] = c;
-    log_raw(&c, 1);
+    if (!monitor.locked)
+        log_raw(&c, 1);
+}
+
+/* The next one is asked for a token again. */
+static void lock(void)
+{
+    monitor.len = 0;
+    monitor.locked = monitor.by_token;
+    say("\n");
+    show_prompt();
 }
 
 static void key(char c)
@@ -164,6 +202,7 @@ static void key(char c)
         say("^C\n");
         show_prompt();
         break;
+    case CTRL_D: lock(); break;
     default: type(c); break;
     }
 }
@@ -202,6 +241,8 @@ static void keys(int byte)
 {
     log_hold(true);
     for (; byte >= 0; byte = serial_read()) {
+        if (clock_ns() < monitor.deaf_until)
+            continue;
         if (monitor.console) {
             console_key(console_vm(), (char)byte);
             continue;
@@ -234,8 +275,10 @@ static u64 monitor_poll(void)
     return monitor.console ? rdtsc() + clock_ns_to_ticks(CONSOLE_NS) : ~0ULL;
 }
 
-void monitor_init(void)
+void monitor_init(bool by_token)
 {
+    monitor.by_token = monitor.locked = by_token;
+    monitor.role = TOKEN_ADMIN;
     monitor.polls = !serial_interrupt_on();
     host_work_add(monitor_poll);
     pr_info("press Enter for a prompt");

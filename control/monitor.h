@@ -7,5 +7,7 @@
  */
 #pragma once
 
-/* Begin to listen. Once, at boot; adds host work. */
-void monitor_init(void);
+#include "host/types.h"
+
+/* Begin to listen: to everybody, or to nobody before he has typed a token. Once, at boot; adds host work. */
+void monitor_init(bool by_token);

@@ -132,7 +132,7 @@ static void boot(void)
     witness_watch_start();
     api_init(&boot_info.config.api);
     host_work_add(log_poll);
-    monitor_init();
+    monitor_init(boot_info.config.monitor == CONFIG_ACCESS_TOKEN);
     launch_guests(&boot_info);
     asking_start(&boot_info.config);
     protection_init(&boot_info.config);

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import pytest
+from https import tokens
 from machine import LIFETIME, PROGRAM, ROOT, RUN, TIMEOUT, run_name, vm
 
 GUESTS = vm("one", "echo.elf", memory="16M") + vm("two", "echo.elf", memory="16M")
@@ -174,6 +175,24 @@ def test_poweroff_ends_the_machine(tmp_path, emu):
         terminal.wait(r"all guests have ended")
         terminal.wait(r"end status=0\n")
         assert terminal.run.wait(PROGRAM) == 0
+
+
+def test_a_token(tmp_path):
+    """Where the monitor asks for one, it is not shown, and says what the person may do."""
+    tokens(tmp_path / "tokens", "secret")
+    config = f"monitor = token\n[net]\naddress = 10.9.0.2/24\n[api]\ntokens = tokens\n{GUESTS}"
+    with Terminal(tmp_path, "qemu", config=config) as terminal:
+        terminal.type("vms\r")
+        terminal.wait(r"^error: that is no token of this hypervisor\n")
+        terminal.wait(r"token: $")
+        time.sleep(1.5)  # nobody is heard meanwhile
+        terminal.type("operate-secret\r")
+        terminal.wait(r"monitor: bob, operate; Ctrl-D leaves\n")
+        terminal.command("pause one", r"^status +paused\n")
+        terminal.command("failover one 7", r"^error: failover under an epoch takes a token of the role admin")
+        terminal.type("\x04")
+        terminal.wait(r"token: $")
+        assert "secret" not in terminal.text
 
 
 def quiet_while(terminal, command):

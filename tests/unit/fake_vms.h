@@ -10,6 +10,9 @@
 struct vm;
 
 void fake_vms_init(void);
+/* So much time has passed beside that of this machine. */
+extern u64 fake_passed_ns;
+
 struct vm *fake_vm(unsigned index);
 
 /* The host work that was added last. */

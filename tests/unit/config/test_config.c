@@ -101,6 +101,7 @@ static void defaults(void **state)
     assert_string_equal(config.hypervisor, "godwit.elf");
     assert_int_equal(config.log, CONFIG_LOG_INFO);
     assert_int_equal(config.exit, CONFIG_EXIT_AUTO);
+    assert_int_equal(config.monitor, CONFIG_ACCESS_OPEN);
     assert_int_equal(config.cpus, 0);
     assert_string_equal(config.vm[0].kernel, "k");
 }
@@ -221,7 +222,7 @@ static const struct {
 } refused[] = {
     { "", 0, "vm", "expected a section [vm NAME]" },
     { "# nothing\n", 0, "vm", "no virtual machine" },
-    { "log = info\nkernel = a\n", 2, "kernel", "unknown key, expected hypervisor, log, exit or cpus before the first" },
+    { "log = info\nkernel = a\n", 2, "kernel", "expected hypervisor, log, exit, cpus or monitor before the first" },
     { "[vm a]\nmem = 1M\n", 2, "mem",
       "expected kernel, initrd, cmdline, memory, vcpus, mac, uuid, autostart, on-crash, dirty-log, dirty-split, "
       "dirty-check, protect, protect-interval or dirty-drop in a [vm] section" },
@@ -308,6 +309,7 @@ static const struct {
     { "[vm a]\nkernel=k\n[api]\naccess=open\n", 0, "api", "expected a [net] section" },
     { "[vm a]\nkernel=k\n[api]\ntokens=t\n", 0, "api", "expected a [net] section" },
     { "[vm a]\nkernel=k\n[api]\n", 0, "api", "expected a [net] section" },
+    { "monitor=token\n[net]\n[api]\naccess=open\n", 0, "monitor", "expected tokens = FILE in [api]" },
     { "[net]\n[api]\ntokens=t\naccess=open\n", 0, "access", "expected access = token, or no tokens" },
     { "[net]\n[api]\nport=4900\n[migration]\n", 0, "port", "the one of [api] is that of [migration], too" },
     { "[net]\ntest-services=yes\n[api]\nport=19\n", 0, "port", "those of test-services" },
@@ -445,6 +447,7 @@ static void neighbours_of_refusals(void **state)
     static const char *const texts[] = {
         "[vm a-b_c.9]\nkernel=k\n[vm uplink2]\nkernel=k\n[vm 0]\nkernel=k\n",
         "[net]\n[api]\naccess=open\nport=7\n[migration]\n",
+        "monitor=token\n[net]\n[api]\ntokens=t\n",
         "[net]\ntest-services=yes\n[api]\ntokens=t\naccess=token\n[migration]\n",
         "[net]\n[migration]\nincoming-memory = 1G\nincoming-memory-per-host = 1G\n",
         "[net]\n[migration]\nincoming-memory-per-host = 1G\n",
@@ -556,18 +559,14 @@ static void api(void **state)
     assert_true(parse("[vm a]\nkernel = k\n", 18));
     assert_string_equal(config.api.tokens, "");
     assert_int_equal(config.api.access, CONFIG_ACCESS_TOKEN);
-    assert_true(parse_api("tokens = keys/tokens\nport = 8080"));
+    assert_true(parse_api("tokens = keys/tokens\ncertificate = api.pem\nport = 8080"));
     assert_string_equal(config.api.tokens, "keys/tokens");
     assert_int_equal(config.api.port, 8080);
     assert_true(parse_api("access = open"));
     assert_int_equal(config.api.access, CONFIG_ACCESS_OPEN);
     assert_int_equal(config.api.port, 80);
-    assert_string_equal(config.api.certificate, "");
     assert_true(parse_api("access = open\ncertificate = keys/api.pem"));
-    assert_string_equal(config.api.certificate, "keys/api.pem");
     assert_int_equal(config.api.port, 443);
-    assert_true(parse_api("port = 80\ncertificate = api.pem"));
-    assert_int_equal(config.api.port, 80);
     assert_false(parse_api("tokens = ../tokens"));
     assert_false(parse_api("access = maybe"));
     assert_false(parse_api("port = 0"));

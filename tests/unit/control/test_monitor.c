@@ -22,6 +22,7 @@
 #include "host/serial.h"
 #include "host/log.h"
 #include "hv/vm.h"
+#include "tests/unit/fake_tokens.h"
 #include "tests/unit/fake_vms.h"
 
 static const char *typed = "";
@@ -80,7 +81,7 @@ static int setup(void **state)
 {
     (void)state;
     fake_vms_init();
-    monitor_init();
+    monitor_init(false);
     keys("\x03");
     return 0;
 }
@@ -141,6 +142,32 @@ static void a_console_is_left_when_nobody_may_type(void **state)
                            "connected to web")); /* to read it is fine */
 }
 
+/* Nobody is heard before he has typed a token, which is not shown; then he may do what its role allows, until he
+ * leaves.
+ */
+static void a_token_is_asked_for(void **state)
+{
+    (void)state;
+    fake_secret = "secret";
+    monitor_init(true);
+    assert_string_equal(keys("vms"), "");
+    assert_non_null(strstr(keys("\r"), "\nerror: that is no token of this hypervisor\n\rtoken: "));
+    assert_null(strstr(shown, "web"));
+    assert_string_equal(keys("operate-secret\r"), ""); /* nobody hears it */
+    fake_passed_ns += 1000000000;
+    assert_string_equal(keys("opp\berate-secr"), "");
+    assert_string_equal(keys("et\r"), "\n\rgodwit> ");
+    assert_non_null(strstr(keys("pause web\r"), "\nname    web\nstatus  paused\n"));
+    assert_non_null(strstr(keys("resume web\r"), "status  running"));
+    assert_non_null(strstr(keys("failover web 7\r"), "takes a token of the role admin"));
+    assert_string_equal(keys("vms\x04"), "vms\n\rtoken: ");
+    assert_string_equal(keys("read-secret\r"), "\n\rgodwit> ");
+    assert_non_null(strstr(keys("pause web\r"), "takes a token of the role operate"));
+    assert_non_null(strstr(keys("vms\r"), "web   running"));
+    monitor_init(false);
+    assert_string_equal(keys("\x04"), "\n\rgodwit> ");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -148,6 +175,7 @@ int main(void)
         cmocka_unit_test_setup(a_console_is_shown_until_its_key, setup),
         cmocka_unit_test_setup(a_console_is_left_when_nobody_may_type, setup),
         cmocka_unit_test_setup(a_console_ends_with_its_vm, setup),
+        cmocka_unit_test_setup(a_token_is_asked_for, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
