@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "control/attempts.h"
 #include "control/command.h"
 #include "control/http_parse.h"
 #include "control/http_server.h"
@@ -19,10 +20,12 @@
 #include "control/status.h"
 #include "dev/platform.h"
 #include "host/bits.h"
+#include "host/clock.h"
 #include "host/log.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
 #include "control/dirty_trace.h"
+#include "net/callers.h"
 #include "net/uplink.h"
 
 #define CONSOLE_CHUNK 16384 /* bytes of one answer */
@@ -248,16 +251,37 @@ static const struct command *route(const struct http_request *request, const cha
     return command && (command->arg[0].type == ARG_VM) == about_vm ? command : NULL;
 }
 
-/* Who sends this request? NULL: nobody knows, and it is refused. */
+/* Refuse a request because nobody knows who sends it. Returns NULL. */
+static const struct token *refuse_stranger(struct http_response *response, int status, const char *field,
+                                           const char *words)
+{
+    response->stranger = true;
+    snprintf(response->fields, sizeof(response->fields), "%s\r\n", field);
+    http_refuse(response, status, "%s", words);
+    return NULL;
+}
+
+/* Who sends this request? NULL: nobody knows, and it is refused. To look for a token is no attempt if there is none. A
+ * client that has shown one may have more handshakes than others. */
 static const struct token *sender(const struct http_request *request, struct http_response *response)
 {
-    const struct token *token = settings->access == CONFIG_ACCESS_OPEN ? &everybody : tokens_find(request->bearer);
+    const struct token *token;
 
-    if (!token) {
-        snprintf(response->fields, sizeof(response->fields), "WWW-Authenticate: Bearer\r\n");
-        http_refuse(response, 401, "expected the header Authorization: Bearer TOKEN with a token of this hypervisor");
+    if (settings->access == CONFIG_ACCESS_OPEN)
+        return &everybody;
+    if (request->bearer[0] && !request->known && !attempts_may(&request->from, clock_ns()))
+        return refuse_stranger(response, 429, "Retry-After: 1",
+                               "too many wrong tokens have come from this address, try again in a second");
+    token = tokens_find(request->bearer);
+    if (token) {
+        if (!request->known)
+            caller_know(&request->from, false, clock_ns());
+        return token;
     }
-    return token;
+    if (request->bearer[0])
+        attempts_count(&request->from, clock_ns());
+    return refuse_stranger(response, 401, "WWW-Authenticate: Bearer",
+                           "expected the header Authorization: Bearer TOKEN with a token of this hypervisor");
 }
 
 /* What is no command: to look is enough for GET, but an image has all of a guest's memory. */

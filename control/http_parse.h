@@ -8,6 +8,7 @@
 #pragma once
 
 #include "host/types.h"
+#include "net/tcp_address.h"
 
 #define HTTP_HEAD_MAX 4096  /* bytes of request line and fields; more: 431 */
 #define HTTP_TARGET_MAX 512 /* bytes of the target; more: 414 */
@@ -24,6 +25,8 @@ struct http_parameter {
 };
 
 struct http_request {
+    struct tcp_address from; /* set by the server, as the next one is */
+    bool known;              /* an earlier request of this connection was a known client's */
     enum http_method method;
     bool keep_alive;
     bool expect_continue; /* the client waits for "100 Continue" before it sends its body */

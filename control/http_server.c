@@ -219,8 +219,10 @@ static void client_ask(struct client *client, bool first, bool last)
     struct http_response response = { 0 };
     const char *body = client->in + client->head_len;
 
+    client->request.known = client->known;
+    tcp_conn_peer(client->conn, &client->request.from);
     answer(&client->request, body, last, &response);
-    client->known = response.status != 401;
+    client->known = !response.stranger;
     client->keep_alive &= client->known;
     if (!response.wait_ms) {
         nr_waiting -= !first;

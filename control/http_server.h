@@ -29,6 +29,7 @@ struct http_response {
     int status;       /* with a taker: 0: nothing is said; else the taker sends the body */
     const char *type; /* of the content */
     char fields[160]; /* further header fields; each ends with CRLF */
+    bool stranger;    /* nobody knows who the client is: the connection ends */
     struct buffer body;
     http_taker *taker; /* not NULL: it has the connection from now on. Called once */
     void *taker_ctx;
@@ -36,8 +37,8 @@ struct http_response {
 };
 
 /* Answer a request: fill *response, which is zeroed. A body longer than HTTP_BODY_MAX is not awaited: it is
- * for a taker, or refused. `last`: do not set wait_ms any more. A client is accepted if its
- * request gets any status but 401: the limit for strangers then no longer counts for it. 401 ends the connection. */
+ * for a taker, or refused. `last`: do not set wait_ms any more. A client is known from its first request
+ * on that is no stranger's: the limit for strangers then no longer counts for it. */
 typedef void http_handler(const struct http_request *request, const char *body, bool last,
                           struct http_response *response);
 

@@ -223,6 +223,11 @@ int tcp_server_start(u16 port, enum tcp_trust trust, const struct tcp_server_ops
     return tcp_pcb_listen(port, trust, (void *)ops, on_accept);
 }
 
+bool tcp_conn_peer(const struct tcp_conn *conn, struct tcp_address *peer)
+{
+    return tcp_pcb_address(conn->pcb, false, peer);
+}
+
 size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)
 {
     size_t room = altcp_sndbuf(conn->pcb);

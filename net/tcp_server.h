@@ -30,6 +30,9 @@ struct tcp_server_ops {
  * valid. */
 int tcp_server_start(u16 port, enum tcp_trust trust, const struct tcp_server_ops *ops);
 
+/* The address of the other end. False: the connection is gone. */
+bool tcp_conn_peer(const struct tcp_conn *conn, struct tcp_address *peer);
+
 /* Send: copy as many bytes as there is room for. Returns how many. */
 size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: tests/unit/fake_tokens.c control/tls_view.c net/tls_counters.c */
+/* sources: control/attempts.c net/bucket.c net/callers.c */
 /* sources: tests/unit/fake_protection.c control/protect_commands.c */
 /* sources: guest/load/vm_report.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/trace_commands.c host/trace.c */
@@ -69,6 +70,13 @@ int tcp_server_start(uint16_t port, enum tcp_trust trust, const struct tcp_serve
     printf("%u\n", ntohs(address.sin_port));
     fflush(stdout);
     return 0;
+}
+
+bool tcp_conn_peer(const struct tcp_conn *conn, struct tcp_address *peer)
+{
+    (void)conn;
+    *peer = (struct tcp_address){ .bytes = { 127, 0, 0, 1 } };
+    return true;
 }
 
 size_t tcp_conn_write(struct tcp_conn *conn, const void *data, size_t len)

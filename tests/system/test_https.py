@@ -28,7 +28,8 @@ class Secure:
 
     def __init__(self, net, directory):
         self.net, self.ca, self.other = net, secured(directory, TOKEN, ADDRESS, "alpha"), Authority(directory, "other")
-        self.machine = net.boot(directory, CONFIG + vm("mover", "mover.elf", memory="16M"), "qemu")
+        guest = vm("mover", "mover.elf", memory="16M") + "[migration]\n"  # the machine does not end with its last guest
+        self.machine = net.boot(directory, CONFIG + guest, "qemu")
         self.machine.wait("api: port 443 by HTTPS, by token", TIMEOUT["qemu"])
 
     def ask(self, ca=None, name=ADDRESS):
@@ -145,8 +146,7 @@ def test_the_tool(host, tmp_path, monkeypatch):
     assert done.returncode == 3 and "unable to get local issuer certificate; expected a certificate of the CA in " in \
         done.stderr, done
     image = tmp_path / "image"
-    for command in (["vms"], ["save", "mover", image], ["poweroff", "mover"], ["forget", "mover"], ["restore", image],
-                    ["resume", "mover"]):
+    for command in ["vms"], ["save", "mover", image], ["poweroff", "mover"], ["forget", "mover"], ["restore", image]:
         done = godwit(*command)
         assert done.returncode == 0, (command, done)
     assert re.search("^mover +running", godwit("vms").stdout, re.M)
