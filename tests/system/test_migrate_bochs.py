@@ -104,13 +104,14 @@ def test_reset_where_it_came(bochs):
 
 def test_linux_serves_and_moves(tmp_path):
     """Debian's kernel with two processors serves clients on a VT-x machine, goes to another one with all of memory and
-    state compared, and powers off there. It clears what it frees: less is to be sent. The machines lag behind the clock
-    while they are busy: of more time the guest would spend more on its ticks."""
+    state compared, and powers off there. It clears what it frees: less is to be sent. The machines are held to the
+    clock, though it takes twice as long: of two that are not, one that is busy lags so far behind another that waits
+    that it is given up for its silence."""
     guest = LINUX.replace("memory = 128M", "memory = 96M\nvcpus = 2").replace("quiet", "init_on_free=1")
     with Site(tmp_path) as site:
-        site.a.boot(guest, emu="bochs", mem=256, alone=True)
+        site.a.boot(guest, emu="bochs", mem=256)
         site.a.ready()
-        site.b.boot(emu="bochs", mem=256, alone=True)
+        site.b.boot(emu="bochs", mem=256)
         serves(site.net, site.a.machine, "bochs", 2)
         site.b.ready()
         move(site.a, site.b, "linux", "verify")

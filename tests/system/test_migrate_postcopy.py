@@ -90,7 +90,7 @@ def test_demand(pair):
     dest.post("/v1/vms/mover/pull")
     done = arrived(source, dest)
     samples = done["postcopy-progress"]
-    assert samples[0]["requests"] == 0 < samples[-1]["requests"], samples
+    assert samples[0]["requests"] < samples[-1]["requests"], samples
     for name in ("ms", "pages", "requests"):
         assert sorted(sample[name] for sample in samples) == [sample[name] for sample in samples]
 
