@@ -145,16 +145,18 @@ class Pair:
         """For what is to happen at one moment, at which the guest has two copies and the witness knows it: both
         machines stand meanwhile. One that had waited for a processor just before could have given the other up. Gives
         (primary, secondary), with which moment is called to wait for it."""
-        while True:
-            primary, secondary = self.protected()
-            before = self.deed()
-            moment(primary, secondary)
-            self.signal(signal.SIGSTOP)
-            if before[:2] == (primary.address, secondary.address) and self.deed() == before:
-                break
+        try:
+            while True:
+                primary, secondary = self.protected()
+                before = self.deed()
+                moment(primary, secondary)
+                self.signal(signal.SIGSTOP)
+                if before[:2] == (primary.address, secondary.address) and self.deed() == before:
+                    break
+                self.signal(signal.SIGCONT)
+            yield primary, secondary
+        finally:
             self.signal(signal.SIGCONT)
-        yield primary, secondary
-        self.signal(signal.SIGCONT)
 
     def signal(self, number):
         """To the machines that have not died, and were not made to stand for longer."""
