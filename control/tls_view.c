@@ -18,6 +18,9 @@ void tls_view_metrics(struct buffer *out)
     buffer_format(out, "godwit_tls_handshakes_total %lu\n", counters->completed);
     head(out, "godwit_tls_handshakes_active", "gauge", "Handshakes that go on.");
     buffer_format(out, "godwit_tls_handshakes_active %u\n", counters->active);
+    head(out, "godwit_tls_handshake_seconds_total", "counter", "Processor time of handshakes, of failed ones, too.");
+    buffer_format(out, "godwit_tls_handshake_seconds_total %lu.%09lu\n", counters->worked / 1000000000,
+                  counters->worked % 1000000000);
     head(out, "godwit_tls_faults_total", "counter", "Handshakes that came to nothing, and connections that broke.");
     for (unsigned fault = 0; fault < NR_TLS_FAULTS; fault++)
         buffer_format(out, "godwit_tls_faults_total{reason=\"%s\"} %lu\n", tls_fault_name((enum tls_fault)fault),
@@ -34,6 +37,7 @@ void tls_view_json(struct json *out)
     json_object(out, "tls");
     json_number(out, "handshakes", counters->completed);
     json_number(out, "active", counters->active);
+    json_number(out, "handshake_us", counters->worked / 1000);
     json_number(out, "sent_bytes", counters->sent);
     json_number(out, "received_bytes", counters->received);
     json_object(out, "faults");

@@ -24,6 +24,7 @@ enum tls_fault {
 
 struct tls_counters {
     u64 completed; /* handshakes */
+    u64 worked;    /* ns of processor time for all of them, the others included */
     u64 fault[NR_TLS_FAULTS];
     u64 sent, received; /* bytes of records */
     u32 active;         /* handshakes that go on */

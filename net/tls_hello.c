@@ -138,11 +138,13 @@ static void complete(struct tls_pcb *tls)
 
 static void shake(struct tls_pcb *tls)
 {
-    u64 began = clock_ns();
+    u64 began = clock_ns(), now;
     int err = handshake_step(tls->handshake);
 
+    now = clock_ns();
+    tls_counters.worked += now - began;
     if (tls->caller)
-        caller_worked(tls->caller, clock_ns() - began, clock_ns());
+        caller_worked(tls->caller, now - began, now);
     if (!err)
         complete(tls);
     else if (err == -EAGAIN)
