@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <mbedtls/chacha20.h>
 #include <mbedtls/constant_time.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/poly1305.h>
@@ -19,13 +18,7 @@
 #define MAC_BLOCK 16
 #define VERSION 0x0303 /* TLS 1.2 */
 
-static_assert(sizeof(mbedtls_chacha20_context) <= sizeof(((struct seal *)0)->cipher), "it fits");
 static_assert(sizeof(mbedtls_poly1305_context) <= sizeof(((struct seal *)0)->mac), "it fits");
-
-static mbedtls_chacha20_context *cipher_of(struct seal *seal)
-{
-    return (mbedtls_chacha20_context *)seal->cipher;
-}
 
 static mbedtls_poly1305_context *mac_of(struct seal *seal)
 {
@@ -44,7 +37,6 @@ void seal_init(struct seal *seal, const u8 key[SEAL_KEY], const u8 iv[SEAL_IV], 
     memcpy(seal->key, key, SEAL_KEY);
     memcpy(seal->iv, iv, SEAL_IV);
     seal->seq = seq;
-    mbedtls_chacha20_init(cipher_of(seal));
     mbedtls_poly1305_init(mac_of(seal));
 }
 
@@ -62,11 +54,10 @@ static void start(struct seal *seal)
     put_be(counter, seal->seq, sizeof(counter));
     for (unsigned i = 0; i < sizeof(counter); i++)
         nonce[SEAL_IV - sizeof(counter) + i] ^= counter[i];
-    mbedtls_chacha20_setkey(cipher_of(seal), seal->key);
-    mbedtls_chacha20_starts(cipher_of(seal), nonce, 0);
-    mbedtls_chacha20_update(cipher_of(seal), sizeof(key), key, key);
+    chacha20_begin(&seal->cipher, seal->key, nonce, 0);
+    chacha20_crypt(&seal->cipher, key, key, sizeof(key));
     mbedtls_poly1305_starts(mac_of(seal), key);
-    mbedtls_chacha20_starts(cipher_of(seal), nonce, 1);
+    chacha20_begin(&seal->cipher, seal->key, nonce, 1);
     mbedtls_platform_zeroize(key, sizeof(key));
 }
 
@@ -108,7 +99,7 @@ void seal_begin(struct seal *seal)
 
 void seal_add(struct seal *seal, u8 *to, const void *bytes, size_t len)
 {
-    mbedtls_chacha20_update(cipher_of(seal), len, bytes, to);
+    chacha20_crypt(&seal->cipher, to, bytes, len);
 }
 
 size_t seal_end(struct seal *seal, enum seal_type type, u8 *record, size_t len)
@@ -159,5 +150,5 @@ int unseal_end(struct seal *seal, const u8 tag[SEAL_TAG])
 
 void unseal_decrypt(struct seal *seal, u8 *bytes, size_t len)
 {
-    mbedtls_chacha20_update(cipher_of(seal), len, bytes, bytes);
+    chacha20_crypt(&seal->cipher, bytes, bytes, len);
 }

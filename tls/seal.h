@@ -6,13 +6,13 @@
  */
 #pragma once
 
-#include "host/types.h"
+#include "tls/chacha20.h"
 
 #define SEAL_HEADER 5
 #define SEAL_TAG 16
 #define SEAL_MAX 16384 /* bytes in a record */
-#define SEAL_KEY 32
-#define SEAL_IV 12
+#define SEAL_KEY CHACHA20_KEY
+#define SEAL_IV CHACHA20_NONCE
 
 /* What is in a record. */
 enum seal_type { SEAL_ALERT = 21, SEAL_DATA = 23 };
@@ -20,10 +20,10 @@ enum seal_type { SEAL_ALERT = 21, SEAL_DATA = 23 };
 struct seal {
     u8 key[SEAL_KEY];
     u8 iv[SEAL_IV];
-    u64 seq;        /* of the record that is made or opened */
-    size_t len;     /* bytes in the record that is opened */
-    u64 cipher[17]; /* mbedTLS's contexts */
-    u64 mac[10];
+    u64 seq;    /* of the record that is made or opened */
+    size_t len; /* bytes in the record that is opened */
+    struct chacha20 cipher;
+    u64 mac[10]; /* mbedTLS's context */
 };
 
 /* Records from number seq on. */

@@ -6,10 +6,8 @@
 
 #define MEMORY_BYTES (FAKE_PAGES * PAGE_SIZE)
 
-/* New memory: of zeros, or with any contents. */
+/* New memory, of zeros. */
 u8 *fake_memory(void);
-u8 *fake_memory_any(void);
-void fake_memory_free(u8 *memory);
 
 /* The number of a page, and its bytes. */
 u64 fake_index(gpa_t gpa);

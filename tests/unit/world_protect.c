@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -23,7 +24,7 @@ void world_protect_init(struct world *w, struct world_protect *protect)
     w->writes = 3;
     w->working_set = 300; /* so that what was written twice would be too much for a checkpoint */
     for (unsigned i = 0; i < SNAPSHOTS; i++)
-        protect->snapshot[i].memory = fake_memory_any();
+        protect->snapshot[i].memory = malloc(MEMORY_BYTES);
 }
 
 void world_protect_fini(struct world *w)
@@ -39,7 +40,7 @@ void world_protect_fini(struct world *w)
     protect->waits = true;
     world_fini(w);
     for (unsigned i = 0; i < SNAPSHOTS; i++)
-        fake_memory_free(protect->snapshot[i].memory);
+        free(protect->snapshot[i].memory);
 }
 
 struct migrate_settings protect_settings(void)

@@ -2,6 +2,7 @@
 /* Two ends in one process, with a pipe in memory between them. They share the keyring, which the test changes. A client
  * of the API is mbedTLS's own. */
 /* sources: tls/certificate.c tls/handshake.c tls/keyring.c tls/hex.c tls/seal.c tls/random.c tests/unit/stubs.c */
+/* sources: tls/chacha20.c */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 #include "tls/handshake.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: tls/seal.c */
+/* sources: tls/seal.c tls/chacha20.c */
 #include "tls/seal.h"
 
 #include <errno.h>
