@@ -2,7 +2,7 @@
 """The HTTP API and the godwit tool: every call, every error, and clients that mean no good.
 
 Each test runs twice: against the API's code as a program of this machine, under the sanitizers and with two guests that
-do not exist; and against the hypervisor in QEMU, by HTTPS, with two guests that do.
+do not exist; and against the hypervisor in QEMU, over a network, with two guests that do.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import subprocess
 import time
 
 import pytest
-from https import secured
+from https import tokens
 from machine import LIFETIME, PROGRAM, ROOT, TIMEOUT, run_to_end, started, vm
 from network import Network
 
@@ -27,7 +27,6 @@ CONFIG = f"""[net]
 address = {ADDRESS}/24
 [api]
 tokens = tokens
-certificate = api.pem
 """ + vm("web", "echo.elf", memory="16M") + vm("db", "echo.elf", memory="16M")
 
 
@@ -94,14 +93,14 @@ def host_target():
         assert program.returncode == 0 and "Sanitizer" not in errors, errors
 
 
-def qemu_target(directory):
+def qemu_target(directory, connect=Network.connect, port=80, config=CONFIG, **environment):
+    tokens(directory / "tokens", TOKEN)
     with Network() as net:
-        ca = secured(directory, TOKEN, ADDRESS)
-        machine = net.boot(directory, CONFIG, "qemu", cpus=2)
-        machine.wait(r"api: port 443 by HTTPS, by token", TIMEOUT["qemu"])
+        machine = net.boot(directory, config, "qemu", cpus=2)
+        machine.wait(rf"api: port {port}( by HTTPS)?, by token", TIMEOUT["qemu"])
         machine.wait(r"db: \| echo: tick", TIMEOUT["qemu"])
-        target = Target(lambda own=0: ca.client(net.connect(ADDRESS, 443, own), ADDRESS), net.enter, machine,
-                        GODWIT_HOST=ADDRESS, GODWIT_CACERT=str(ca.file), GODWIT_INSECURE="0")
+        target = Target(lambda own=0: connect(net, ADDRESS, port, own), net.enter, machine, GODWIT_HOST=ADDRESS,
+                        **environment)
         assert target.ask("POST", "/v1/vms/db/pause")[0] == 200
         yield target
         assert target.json("/v1/version")["name"] == "Godwit"  # nothing that was done to it has hurt it

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""HTTPS (docs/api.md): who knows the CA knows the hypervisor, and nobody reads what the two say. test_api.py asks by it
-all that the API can do.
+"""HTTPS (docs/api.md): who knows the CA knows the hypervisor, and nobody reads what the two say. test_api_https.py asks
+by it what the API can do.
 """
 
 import contextlib
