@@ -43,11 +43,17 @@ static bool role_read(const char *word, size_t len, enum token_role *role)
     return false;
 }
 
+static void hash_of(const char *secret, u8 hash[TOKEN_HASH])
+{
+    mbedtls_sha256_ret((const u8 *)secret, strlen(secret), hash, 0);
+}
+
 /* A line, without its end. Returns NULL, or what is wrong. */
 static const char *take_line(const char *line, size_t len)
 {
     struct token *token = &tokens[count];
     const char *word;
+    u8 nothing[TOKEN_HASH];
     size_t cut;
 
     if (len == 0 || *line == '#')
@@ -66,6 +72,9 @@ static const char *take_line(const char *line, size_t len)
         return "not a role, expected read, operate or admin behind the name";
     if (!hex_read(line, len, token->hash, TOKEN_HASH))
         return "not a hash, expected the SHA-256 of a token in 64 hexadecimal digits behind the role";
+    hash_of("", nothing);
+    if (!memcmp(token->hash, nothing, TOKEN_HASH))
+        return "the hash of an empty token, which everybody has, expected that of one that mkkeys has made";
     for (const struct token *other = tokens; other < token; other++)
         if (!strcmp(other->name, token->name) || !memcmp(other->hash, token->hash, TOKEN_HASH))
             return "the same name or token again";
@@ -102,7 +111,7 @@ const struct token *tokens_find(const char *secret)
     const struct token *found = NULL;
     u8 hash[TOKEN_HASH];
 
-    mbedtls_sha256_ret((const u8 *)secret, strlen(secret), hash, 0);
+    hash_of(secret, hash);
     for (unsigned i = 0; i < count; i++)
         if (!mbedtls_ct_memcmp(tokens[i].hash, hash, TOKEN_HASH))
             found = &tokens[i];

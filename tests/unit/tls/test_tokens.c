@@ -10,8 +10,9 @@
 
 #include <cmocka.h>
 
-/* FIPS 180-2 has the first of these hashes, of "abc"; the other is of nothing. */
+/* FIPS 180-2 has the first of these hashes, of "abc"; the others are of "a" and of nothing. */
 #define HASH_ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define HASH_A "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
 #define HASH_EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define HASH_0 "0000000000000000000000000000000000000000000000000000000000000000"
 
@@ -34,11 +35,12 @@ static void roles(void **state)
 {
     (void)state;
     assert_null(read_text("# people\nalice admin " HASH_0 "\n\nbob.2 operate " HASH_ABC
-                          "\n# programs\nprometheus read " HASH_EMPTY));
+                          "\n# programs\nprometheus read " HASH_A));
     assert_string_equal(tokens_find("abc")->name, "bob.2");
     assert_int_equal(tokens_find("abc")->role, TOKEN_OPERATE);
-    assert_string_equal(tokens_find("")->name, "prometheus");
-    assert_int_equal(tokens_find("")->role, TOKEN_READ);
+    assert_string_equal(tokens_find("a")->name, "prometheus");
+    assert_int_equal(tokens_find("a")->role, TOKEN_READ);
+    assert_null(tokens_find(""));
     assert_null(tokens_find("ab"));
     assert_null(tokens_find("abcd"));
     assert_null(tokens_find(HASH_ABC));
@@ -64,6 +66,7 @@ static void wrong(void **state)
         { "alice admin " HASH_ABC " ", 1, "not a hash" },
         { "alice admin " HASH_ABC "\r\n", 1, "not a hash" },
         { "alice admin secret", 1, "not a hash" },
+        { "alice admin " HASH_EMPTY, 1, "an empty token" },
         { " admin " HASH_ABC, 1, "not a name" },
         { "a\033[2J admin " HASH_ABC, 1, "not a name" },
         { "a123456789012345678901234567890x admin " HASH_ABC, 1, "too long" },
