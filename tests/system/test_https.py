@@ -4,6 +4,7 @@ by it what the API can do.
 """
 
 import contextlib
+import hashlib
 import re
 import socket
 import ssl
@@ -203,12 +204,34 @@ def test_roles(host, method, path, read, operate, admin):
     assert TOKEN not in host.machine.log
 
 
+def token_maker(file):
+    """mkkeys token, for that file."""
+    def mkkeys(*arguments):
+        return run_to_end([MKKEYS, "token", file, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True)
+    return mkkeys
+
+
+def test_mkkeys_makes_no_wrong_file_of_tokens(tmp_path):
+    """Whoever has edited the file gets one that a hypervisor takes, or an error."""
+    file = tmp_path / "tokens"
+    mkkeys = token_maker(file)
+    line = f"a.b read {hashlib.sha256(b'x').hexdigest()}"
+    file.write_text(f"# people\n{line}")  # an editor that does not end the last line
+    for name in "axb", "admin":
+        assert mkkeys(name, "read").returncode == 0, name
+    assert re.fullmatch(rf"# people\n{line}\naxb read [0-9a-f]{{64}}\nadmin read [0-9a-f]{{64}}\n", file.read_text())
+    for name in "uplink", "godwit":
+        assert mkkeys(name, "read").returncode == 2, name
+    file.write_text("# people\n" + "".join(f"n{i} read {i:064x}\n" for i in range(31)))
+    assert mkkeys("eve", "read").returncode == 0
+    done = mkkeys("mallory", "read")
+    assert done.returncode == 2 and "32 tokens" in done.stderr, done
+
+
 def test_tokens_of_mkkeys(tmp_path):
     """What mkkeys prints is a token, of which the file has the hash only; a name has one token."""
-    def mkkeys(*arguments):
-        return run_to_end([MKKEYS, "token", tmp_path / "tokens", *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True)
-
+    mkkeys = token_maker(tmp_path / "tokens")
     alice, eve = mkkeys("alice", "admin").stdout.strip(), mkkeys("eve", "read").stdout.strip()
     text = (tmp_path / "tokens").read_text()
     assert len(alice) == len(eve) == 40 and alice != eve and alice not in text
