@@ -156,6 +156,11 @@ def test_insecure(ca, tool):
         threading.Thread(target=plain.serve_forever, daemon=True).start()
         done = tool(plain)
         assert done.returncode == 3 and "one without a certificate is asked with --insecure" in done.stderr, done
+        done = tool(plain, "-H", f"http://127.0.0.1:{plain.server_port}")
+        assert done.returncode == 2 and "is in the clear" in done.stderr, done
+        tool.environment["GODWIT_INSECURE"] = "1"
+        assert tool(plain, "--cacert", ca.file).returncode == 3
         assert plain.asked == []
+        assert tool(server, "--cacert", ca.file).returncode == 0
         assert tool(plain, "--insecure").returncode == 0 and len(plain.asked) == 1
         plain.shutdown()

@@ -61,7 +61,7 @@ static bool base_right(void)
 
 static bool is_https(void)
 {
-    return !strncmp(base, "https:", strlen("https:"));
+    return !strncasecmp(base, "https:", strlen("https:"));
 }
 
 /* The host that requests go to, with its port: "192.0.2.10:443", "[fd09::2]:443". */
@@ -193,6 +193,10 @@ enum status client_init(const char *host, bool insecure, const char *token, cons
     if (!base_right()) {
         fprintf(stderr, "godwit: host '%s' is wrong, expected HOST, HOST:PORT, an IPv6 address or [ADDRESS]:PORT\n",
                 host);
+        return STATUS_USAGE;
+    }
+    if (!is_https() && !insecure) {
+        fprintf(stderr, "godwit: host '%s' is in the clear, expected https://, or --insecure with it\n", host);
         return STATUS_USAGE;
     }
     curl = curl_easy_init();

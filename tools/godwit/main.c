@@ -417,7 +417,7 @@ int main(int argc, char **argv)
         case 'H': host = optarg; break;
         case 't': token = optarg; break;
         case 'j': as_json = true; break;
-        case 'c': cacert = optarg; break;
+        case 'c': cacert = optarg, insecure = false; break; /* whatever the environment says */
         case 'i': insecure = true; break;
         case 'h': usage(stdout); return STATUS_OK;
         case 'V': printf("godwit %s\n", GODWIT_VERSION); return STATUS_OK;
