@@ -97,6 +97,13 @@ static bool query_number(const struct http_request *request, const char *name, u
     return false;
 }
 
+/* The log has who did it. */
+static void note(const struct token *token, const char *what, const char *vm)
+{
+    if (token != &everybody)
+        pr_info("%s: %s%s%s", token->name, what, vm ? " " : "", vm ?: "");
+}
+
 /* Run a command for somebody. If `vm` is not NULL it is the first argument; the others come from the query. */
 static void run_command(const struct http_request *request, const struct command *command, const char *vm,
                         const struct token *token, bool last, struct http_response *response)
@@ -126,8 +133,8 @@ static void run_command(const struct http_request *request, const struct command
         response->wait_ms = (u32)MIN(wait, (u64)WAIT_MAX_S) * 1000;
         return;
     }
-    if (command->changes && token != &everybody)
-        pr_info("%s: %s%s%s", token->name, command->name, vm ? " " : "", vm ?: "");
+    if (command->changes)
+        note(token, command->name, vm);
     response->status = command->deferred ? 202 : 200;
     response->type = "application/json";
     response->body = out.buffer;
@@ -304,6 +311,10 @@ void api_handle(const struct http_request *request, const char *body, bool last,
         return;
     if (image_is_meant(request)) {
         image_handle(request, response);
+        if (response->taker && request->method == HTTP_POST)
+            note(token, "restore", NULL);
+        else if (response->taker)
+            note(token, "save", request->segment[2]);
         return;
     }
     if (request->content_length > HTTP_BODY_MAX) {

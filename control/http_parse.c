@@ -91,21 +91,24 @@ static bool parse_query(struct parser *p, struct http_span query, size_t *at)
     return true;
 }
 
-/* RFC 9112 "absolute-form": reduce "http://HOST/PATH?QUERY" to what is behind the host. We are no proxy: all hosts are
- * ourselves. */
+/* RFC 9112 "absolute-form": reduce "http://HOST/PATH?QUERY", or "https://...", to what is behind the host. We are no
+ * proxy: all hosts are ourselves. */
 static bool cut_authority(struct parser *p, struct http_span *target)
 {
-    static const char scheme[] = "http://";
-    struct http_span authority = { target->at + sizeof(scheme) - 1, 0 };
+    static const char *const schemes[] = { "http://", "https://" };
+    struct http_span authority = { NULL, 0 };
 
-    if (target->len < sizeof(scheme) || strncasecmp(target->at, scheme, sizeof(scheme) - 1) != 0)
+    for (unsigned i = 0; i < ARRAY_SIZE(schemes); i++)
+        if (target->len > strlen(schemes[i]) && !strncasecmp(target->at, schemes[i], strlen(schemes[i])))
+            authority.at = target->at + strlen(schemes[i]);
+    if (!authority.at)
         return true;
-    target->len -= sizeof(scheme) - 1;
+    target->len -= (size_t)(authority.at - target->at);
     while (authority.len < target->len && !strchr("/?", authority.at[authority.len]))
         authority.len++;
     target->at = authority.at + authority.len;
     target->len -= authority.len;
-    return (authority.len && is_authority(authority)) || refuse(p, 400, "the target names no host behind http://");
+    return (authority.len && is_authority(authority)) || refuse(p, 400, "the target names no host behind its ://");
 }
 
 static bool parse_target(struct parser *p, struct http_span target)
@@ -119,7 +122,7 @@ static bool parse_target(struct parser *p, struct http_span target)
     if (!target.len || (*target.at != '/' && !cut_authority(p, &target)))
         return refuse(p, 400, "the target is empty");
     if (target.len && *target.at != '/' && *target.at != '?')
-        return refuse(p, 400, "the target does not begin with / or http://");
+        return refuse(p, 400, "the target does not begin with /, http:// or https://");
     for (size_t i = 0; i < target.len; i++)
         if ((u8)target.at[i] <= ' ' || (u8)target.at[i] >= 0x7F)
             return refuse(p, 400, "the target holds what is no URL character");

@@ -151,6 +151,8 @@ def test_the_tool(host, tmp_path, monkeypatch):
         done = godwit(*command)
         assert done.returncode == 0, (command, done)
     assert re.search("^mover +running", godwit("vms").stdout, re.M)
+    host.machine.wait("api: alice: save mover", PROGRAM)
+    host.machine.wait("api: alice: restore", PROGRAM)
 
 
 @pytest.mark.parametrize("parts, words", [

@@ -102,6 +102,8 @@ static void absolute_targets(void **state)
     assert_int_equal(parse_text("GET http://x?a=c HTTP/1.1\r\nHost: x\r\n\r\n").status, 0);
     assert_string_equal(http_parameter(&request, "a"), "c");
     assert_int_equal(parse_text("GET http://x/v1 HTTP/1.0\r\n\r\n").status, 0);
+    assert_int_equal(parse_text("GET https://x/v1/vms HTTP/1.1\r\nHost: x\r\n\r\n").status, 0);
+    assert_string_equal(request.segment[1], "vms");
 }
 
 static void empty_lines(void **state)
