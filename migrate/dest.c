@@ -300,13 +300,10 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
 
 static void attach(struct dest_session *session, const struct wire_header *header)
 {
-    struct incoming *in = attempt_find(session->dest, header->vm_id, header->epoch);
+    struct incoming *in = attempt_of(session, header);
 
     session->stage = SESSION_ASKED;
     if (!in || in->handoff.state == DEST_RECEIVING) /* no source can be in doubt about a copy that was not prepared */
-        return;
-    if (in->protect &&
-        !same_host(in->peer, session->peer)) /* it is here for long: others know id and epoch by claims */
         return;
     if (in->session) {
         session_close(in->session);

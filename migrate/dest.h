@@ -20,7 +20,7 @@
 
 #define DEST_SESSIONS 10 /* connections at a time */
 #define DEST_MOVES 4     /* connections of moves: the others are left for sources that ask how a move has ended */
-#define DEST_PEER 64     /* text of an address */
+#define DEST_PEER 96     /* text of an address, with its peer's name */
 #define DEST_ATTEMPTS 64 /* moves that are remembered, under way or over */
 
 struct dest_stats {

@@ -40,20 +40,6 @@ u64 dest_known_epoch(const struct dest *dest, const u8 *vm_id, u64 epoch)
     return bar;
 }
 
-struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch)
-{
-    struct incoming *newest = NULL;
-
-    each_attempt (in, dest) {
-        if (same_vm(in, vm_id) && !in->forgotten && in->handoff.epoch == epoch &&
-            (!newest || in->stamp > newest->stamp))
-            newest = in;
-    }
-    return newest;
-}
-
-/* --- Places --------------------------------------------------------------------------------------------------- */
-
 bool same_host(const char *a, const char *b)
 {
     const char *end_a = strrchr(a, ':'), *end_b = strrchr(b, ':');
@@ -61,6 +47,26 @@ bool same_host(const char *a, const char *b)
 
     return len_a == len_b && !strncmp(a, b, len_a);
 }
+
+/* May a connection from `peer` be about this attempt? Others know its id, epoch and owner by claims. So of a copy that
+ * is here for long, and, where peers are named, of any, it must come from the same one. */
+static bool concerns(const struct incoming *in, const char *peer)
+{
+    return (!in->protect && !strchr(in->peer, '@')) || same_host(in->peer, peer);
+}
+
+struct incoming *attempt_of(const struct dest_session *session, const struct wire_header *header)
+{
+    struct incoming *newest = NULL;
+
+    each_attempt (in, session->dest)
+        if (same_vm(in, header->vm_id) && !in->forgotten && in->handoff.epoch == header->epoch &&
+            (!newest || in->stamp > newest->stamp))
+            newest = in;
+    return newest && concerns(newest, session->peer) ? newest : NULL;
+}
+
+/* --- Places --------------------------------------------------------------------------------------------------- */
 
 void dest_limit(struct dest *dest, u64 bytes, u64 bytes_per_host)
 {
@@ -103,11 +109,10 @@ struct incoming *attempt_stranded(struct dest *dest, const char *peer, const str
 {
     struct incoming *oldest = NULL;
 
-    each_attempt (in, dest) {
+    each_attempt (in, dest)
         if (in != instead && attempt_under_way(in) && gives_way(in) && (!peer || same_host(in->peer, peer)) &&
             (!oldest || in->stamp < oldest->stamp))
             oldest = in;
-    }
     return oldest;
 }
 
@@ -169,8 +174,7 @@ unsigned dest_settle(struct dest *dest, const u8 *vm_id)
 {
     unsigned settled = 0;
 
-    for (unsigned i = 0; i < DEST_ATTEMPTS; i++) {
-        struct incoming *in = &dest->incoming[i];
+    each_attempt (in, dest) {
         bool here = attempt_under_way(in) || dest_state_runs(in->handoff.state);
 
         if (!is_open(in) || here || (vm_id && !same_vm(in, vm_id)))
@@ -184,12 +188,11 @@ unsigned dest_settle(struct dest *dest, const u8 *vm_id)
 /* --- New ones ------------------------------------------------------------------------------------------------- */
 
 /* `in`, another attempt of the same VM, is under way: may `fresh` take its place? A check frees no copy that may be
- * needed. Images have no owner, who would have given the first one up. Anybody hears the owner's number and epoch in
- * its claims; the copy of a guest that is protected is here for so long that its owner must also come from its host. */
+ * needed. Images have no owner, who would have given the first one up. */
 static bool replaces(const struct incoming *in, const struct incoming *fresh)
 {
     return in->owner == fresh->owner && (in->owner || !in->session) && fresh->handoff.epoch > in->handoff.epoch &&
-           (in->session || !fresh->dry_run) && (!in->protect || same_host(in->peer, fresh->peer));
+           (in->session || !fresh->dry_run) && concerns(in, fresh->peer);
 }
 
 static const struct outcome begun_again = { WIRE_E_CANCEL, "its source has begun another attempt" };
@@ -197,11 +200,10 @@ static const struct outcome begun_again = { WIRE_E_CANCEL, "its source has begun
 /* Who asks a witness for a guest may have to wait for long, and may not have sent a swap yet. */
 void attempt_contest(struct dest *dest, const struct incoming *fresh)
 {
-    each_attempt (in, dest) {
+    each_attempt (in, dest)
         if (same_vm(in, fresh->vm_id) && attempt_under_way(in) && protect_closed(in) && replaces(in, fresh) &&
             !fresh->dry_run)
             dest_event(dest, in, HANDOFF_ABORT, in->handoff.epoch, begun_again);
-    }
 }
 
 /* The VM's owner tries again, so it has not said COMMIT: what an earlier attempt left behind is void. The ABORT of an

@@ -67,7 +67,7 @@ static bool may_miss(const struct incoming *in)
 
 void lane_attach(struct dest_session *session, const struct wire_header *header)
 {
-    struct incoming *in = attempt_find(session->dest, header->vm_id, header->epoch);
+    struct incoming *in = attempt_of(session, header);
 
     if (!may_miss(in)) {
         dest_refuse(session, WIRE_E_STREAM, "no guest of this move is on its way there");
@@ -270,10 +270,9 @@ bool fill_say(struct dest_session *session)
 
 const struct incoming *dest_incomplete(const struct dest *dest, const void *vm)
 {
-    each_attempt (in, dest) {
+    each_attempt (in, dest)
         if (in->used && in->vm == vm && in->handoff.state == DEST_INCOMPLETE)
             return in;
-    }
     return NULL;
 }
 

@@ -81,10 +81,11 @@ void dest_refuse(struct dest_session *session, enum wire_code code, const char *
 /* Is this attempt receiving or prepared? */
 bool attempt_under_way(const struct incoming *in);
 
-/* The latest attempt to move a VM here under that epoch; NULL: none is known. */
-struct incoming *attempt_find(struct dest *dest, const u8 *vm_id, u64 epoch);
+/* The latest attempt to move a VM here that this header of a connection names; NULL: none is known that its peer may be
+ * about. */
+struct incoming *attempt_of(const struct dest_session *session, const struct wire_header *header);
 
-/* Are two peers, "ADDRESS:PORT", the same host? */
+/* Are two peers, "ADDRESS:PORT" or "NAME@ADDRESS:PORT", the same host? */
 bool same_host(const char *a, const char *b);
 
 /* The RESERVE of `fresh` has come: if its owner's earlier attempt is closed (protect_closed), that counts as ABORT. */

@@ -89,6 +89,11 @@ static enum wire_code check(struct dest *dest, struct incoming *in, bool alone, 
 {
     enum wire_code code;
 
+    in->description->from = in->peer;
+    in->description->moves = 1;
+    each_attempt (other, dest)
+        in->description->moves += other != in->instead && attempt_under_way(other) && same_host(other->peer, in->peer);
+    in->description->held = attempt_bytes(in) + attempt_held(dest, in->peer, in->instead, false);
     in->description->spare = attempt_bytes(in->instead) + (alone ? attempt_held(dest, NULL, in->instead, true) : 0);
     code = dest->ops->check(dest->ctx, in->description, accepted, reason);
     in->description->spare = 0;

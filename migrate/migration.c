@@ -375,14 +375,10 @@ static const struct reception_ops reception_ops = { .now = clock_ns,
 static void accepted(struct tcp_stream *stream)
 {
     struct transport transport = tcp_transport(stream);
-    struct tcp_address peer;
-    char text[TCP_ADDRESS_TEXT] = "?";
+    char peer[RECEPTION_PEER];
 
-    if (tcp_stream_peer(stream, &peer))
-        tcp_address_text(&peer, text);
-    if (tcp_stream_peer_name(stream))
-        pr_info("%s is %s", text, tcp_stream_peer_name(stream));
-    reception_accept(&reception, &transport, text);
+    tcp_transport_peer(stream, peer, sizeof(peer));
+    reception_accept(&reception, &transport, peer);
 }
 
 static u64 migration_poll(void)

@@ -130,7 +130,7 @@ const char *wire_code_name(enum wire_code code)
         [WIRE_E_DEVICE] = "device", [WIRE_E_STATE] = "state",       [WIRE_E_DAMAGED] = "damaged",
         [WIRE_E_DIGEST] = "digest", [WIRE_E_CANCEL] = "cancel",     [WIRE_E_TIMEOUT] = "timeout",
         [WIRE_E_LINK] = "link",     [WIRE_E_CONVERGE] = "converge", [WIRE_E_INTERNAL] = "internal",
-        [WIRE_E_MAC] = "mac",
+        [WIRE_E_MAC] = "mac",       [WIRE_E_RIGHTS] = "rights",
     };
 
     /* The code may come from a peer. */

@@ -21,6 +21,7 @@
 #include "net/heard.h"
 #include "owners/announcer.h"
 #include "owners/claims.h"
+#include "tls/rights.h"
 
 static u64 now(void *ctx)
 {
@@ -95,9 +96,12 @@ static enum wire_code check(void *ctx, const struct migrate_description *descrip
 {
     struct vm_identity identity;
     struct config_vm config;
-    enum wire_code code = judge(description, &config, &identity, reason);
+    enum wire_code code;
 
     (void)ctx;
+    if (!rights_judge(description->from, description->head.name, description->held, description->moves, reason))
+        return WIRE_E_RIGHTS;
+    code = judge(description, &config, &identity, reason);
     if (code && description->head.flags & WIRE_GUARDED)
         tell_superseded(description);
     if (!code)

@@ -21,6 +21,9 @@ struct migrate_description {
     u64 epoch;           /* of this attempt */
     u64 spare;           /* destination: bytes of memory that would be freed for it */
     const void *instead; /* destination: the handle of the copy that would be freed, NULL: none */
+    const char *from;    /* destination: whose it is, "ADDRESS:PORT" or "NAME@ADDRESS:PORT" */
+    unsigned moves;      /* destination: guests from there that would be on their way here, with this one */
+    u64 held;            /* destination: bytes that these would hold */
     struct wire_reserve head;
     struct wire_range range[WIRE_RANGES];
     struct wire_cpuid cpuid[WIRE_CPUID];

@@ -349,8 +349,10 @@ static void standby(struct vm *vm)
     struct protection *p = protection_make(vm);
     struct tcp_address peer;
     struct protect_info info;
+    bool known = p && migration_protect_info(vm, &info);
+    const char *address = known ? strchr(info.peer, '@') : NULL; /* behind the peer's name, if it has one */
 
-    if (!p || !migration_protect_info(vm, &info) || tcp_address_parse(info.peer, 0, &peer)) {
+    if (!known || tcp_address_parse(address ? address + 1 : info.peer, 0, &peer)) {
         migration_protect(vm, PROTECT_FREE, 0);
         return;
     }

@@ -12,7 +12,7 @@
 #include "stream/wire.h"
 
 #define RECEPTION_PLACES 8
-#define RECEPTION_PEER 64 /* text of an address */
+#define RECEPTION_PEER 96 /* text of an address, with its peer's name */
 
 struct reception_ops {
     /* Nanoseconds, monotonic. */

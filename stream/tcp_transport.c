@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#define LOG_PREFIX "migrate"
 #include "stream/tcp_transport.h"
 
 #include <errno.h>
+#include <stdio.h>
 
+#include "host/log.h"
 #include "net/tcp_stream.h"
 #include "tls/keyring.h"
+#include "tls/rights.h"
 
 static long send(struct transport *transport, const struct chunk *chunks, unsigned count)
 {
@@ -72,4 +76,18 @@ int tcp_transport_dial(const struct tcp_address *to, struct tcp_stream **connect
         *transport = tcp_transport(*connecting);
     *connecting = NULL;
     return err;
+}
+
+void tcp_transport_peer(const struct tcp_stream *stream, char *text, size_t room)
+{
+    const char *name = tcp_stream_peer_name(stream);
+    bool proved = name && rights_get(0); /* by a key of its own: by the group's everybody can say any name */
+    char address[TCP_ADDRESS_TEXT] = "?";
+    struct tcp_address peer;
+
+    if (tcp_stream_peer(stream, &peer))
+        tcp_address_text(&peer, address);
+    if (name)
+        pr_info("%s is %s", address, name);
+    snprintf(text, room, "%s%s%s", proved ? name : "", proved ? "@" : "", address);
 }

@@ -16,3 +16,7 @@ enum tcp_trust tcp_transport_trust(void);
 /* Open a connection. Returns 0 and *transport; -EAGAIN: not yet, call again; or another -errno. *connecting, NULL at
  * first, is the stream until then; a caller that gives up aborts that stream. */
 int tcp_transport_dial(const struct tcp_address *to, struct tcp_stream **connecting, struct transport *transport);
+
+/* Who has opened this connection, as ADDRESS:PORT, or NAME@ADDRESS:PORT if it is a peer with a key of its own. The log
+ * says so, too, if it has any key. */
+void tcp_transport_peer(const struct tcp_stream *stream, char *text, size_t room);

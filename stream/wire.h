@@ -139,6 +139,7 @@ enum wire_code {
     WIRE_E_CONVERGE, /* the policy gave up */
     WIRE_E_INTERNAL, /* the VM failed underneath */
     WIRE_E_MAC,      /* another VM here has its MAC, or it may not send from it */
+    WIRE_E_RIGHTS,   /* its source may not bring it here */
 };
 
 struct wire_header {

@@ -19,15 +19,18 @@
 #include "host/bits.h"
 #include "host/panic.h"
 #include "tls/hex.h"
+#include "tls/rights.h"
 
-#define KEYS 2
-#define ID 4 /* bytes of the hash */
+#define KEYS 2   /* of the group, and of each peer */
+#define ID 4     /* bytes of the hash */
+#define LINE 320 /* with the terminator */
 
-static struct group_key {
+static struct secret {
+    const struct rights *peer; /* whose key this is, beside our own; NULL: the group's */
     u8 key[KEYRING_KEY];
     char id[2 * ID + 1];
     mbedtls_md_context_t tags; /* HMAC under the key of tags: nothing is allocated when a tag is made */
-} keys[KEYS];
+} keys[KEYS * (1 + RIGHTS_PEERS)];
 static unsigned count;
 static char our_name[KEYRING_NAME];
 
@@ -49,14 +52,14 @@ static const mbedtls_md_info_t *sha256(void)
 }
 
 /* What the key gives for a use of it. */
-static void derive(const struct group_key *key, const char *use, u8 hash[MBEDTLS_MD_MAX_SIZE])
+static void derive(const struct secret *key, const char *use, u8 hash[MBEDTLS_MD_MAX_SIZE])
 {
     int err = mbedtls_md_hmac(sha256(), key->key, KEYRING_KEY, (const u8 *)use, strlen(use), hash);
 
     assert(!err);
 }
 
-static void prepare(struct group_key *key)
+static void prepare(struct secret *key)
 {
     u8 hash[MBEDTLS_MD_MAX_SIZE];
     int err;
@@ -71,34 +74,76 @@ static void prepare(struct group_key *key)
     mbedtls_platform_zeroize(hash, sizeof(hash));
 }
 
-/* A line, without its end. Returns NULL, or what is wrong. */
-static const char *take_line(const char *line, size_t len)
+/* The key that is offered to this peer, or (NULL) of the group. NULL: there is none. */
+static struct secret *first_of(const struct rights *peer)
 {
-    static const char word[] = "group ";
-    const size_t before = sizeof(word) - 1;
+    for (unsigned i = 0; i < count; i++)
+        if (keys[i].peer == peer)
+            return &keys[i];
+    return NULL;
+}
 
-    if (len == 0 || *line == '#')
-        return NULL;
-    if (len < before || memcmp(line, word, before))
-        return "expected group and a key";
-    if (count == KEYS)
+/* A key of this peer's, or (NULL) of the group. Returns NULL, or what is wrong. */
+static const char *take_key(const struct rights *peer, const char *text)
+{
+    struct secret *key = &keys[count];
+    unsigned others = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        others += keys[i].peer == peer;
+    if (others == KEYS)
         return "too many keys, expected one or two";
-    if (!hex_read(line + before, len - before, keys[count].key, KEYRING_KEY))
+    if (!hex_read(text, strlen(text), key->key, KEYRING_KEY))
         return "not a key, expected 64 hexadecimal digits";
-    if (is_zero(keys[count].key))
+    if (is_zero(key->key))
         return "a key of zeros, which anybody can guess, expected one that mkkeys has made";
-    if (count == 1 && !memcmp(keys[0].key, keys[1].key, KEYRING_KEY))
-        return "the same key again, expected another one";
-    prepare(&keys[count++]);
+    for (unsigned i = 0; i < count; i++)
+        if (!memcmp(keys[i].key, key->key, KEYRING_KEY))
+            return "the same key again, expected another one";
+    key->peer = peer;
+    prepare(key);
+    count++;
+    return NULL;
+}
+
+/* A line, without its end. Returns NULL, or what is wrong. */
+static const char *take_line(char *line)
+{
+    const struct rights *peer = NULL;
+    char *rest = line, *word = strsep(&rest, " ");
+
+    if (!*line || *line == '#')
+        return NULL;
+    for (unsigned i = 0; rights_get(i); i++)
+        peer = rights_get(i);
+    if (!strcmp(word, "group"))
+        return take_key(NULL, rest ? rest : "");
+    if (!strcmp(word, "key") && peer)
+        return take_key(peer, rest ? rest : "");
+    return rights_line(word, rest);
+}
+
+/* What must be in a keyring. Returns NULL, or what is wrong. */
+static const char *missing(void)
+{
+    if (!first_of(NULL))
+        return "no key of the group, expected group and a key";
+    for (unsigned i = 0; rights_get(i); i++) {
+        if (!first_of(rights_get(i)))
+            return "a peer without a key, expected key and 64 hexadecimal digits behind each peer";
+        if (!strcmp(rights_get(i)->name, our_name))
+            return "a peer has this hypervisor's own name";
+    }
     return NULL;
 }
 
 static void forget(void)
 {
-    for (unsigned i = 0; i < KEYS; i++)
+    for (unsigned i = 0; i < count; i++)
         mbedtls_md_free(&keys[i].tags);
     mbedtls_platform_zeroize(keys, sizeof(keys));
     count = 0;
+    rights_forget();
 }
 
 static int refuse(struct keyring_fault *fault, unsigned line, const char *words)
@@ -110,28 +155,40 @@ static int refuse(struct keyring_fault *fault, unsigned line, const char *words)
 
 int keyring_read(const char *text, size_t len, const char *name, struct keyring_fault *fault)
 {
+    const char *wrong = NULL;
     unsigned number = 0;
+    char line[LINE];
 
     forget();
     snprintf(our_name, sizeof(our_name), "%s", name);
-    while (len > 0) {
-        const char *end = memchr(text, '\n', len), *wrong;
-        size_t line = end ? (size_t)(end - text) : len;
+    while (len > 0 && !wrong) {
+        const char *end = memchr(text, '\n', len);
+        size_t taken = end ? (size_t)(end - text) : len;
 
         number++;
-        wrong = take_line(text, line);
-        if (wrong)
-            return refuse(fault, number, wrong);
-        text += line + (end != NULL);
-        len -= line + (end != NULL);
+        if (taken < sizeof(line) && !memchr(text, '\0', taken)) {
+            memcpy(line, text, taken);
+            line[taken] = '\0';
+            wrong = take_line(line);
+        } else {
+            wrong = "not a line of a keyring, expected at most 319 characters";
+        }
+        text += taken + (end != NULL);
+        len -= taken + (end != NULL);
     }
-    return count ? 0 : refuse(fault, 0, "no key, expected group and a key");
+    mbedtls_platform_zeroize(line, sizeof(line));
+    if (wrong)
+        return refuse(fault, number, wrong);
+    wrong = missing();
+    return wrong ? refuse(fault, 0, wrong) : 0;
 }
 
 void keyring_offer(const char *host, char identity[KEYRING_IDENTITY], const u8 **key)
 {
-    snprintf(identity, KEYRING_IDENTITY, "%s>%s#%s", our_name, host, keys[0].id);
-    *key = keys[0].key;
+    const struct secret *first = first_of(rights_of_host(host));
+
+    snprintf(identity, KEYRING_IDENTITY, "%s>%s#%s", our_name, host, first->id);
+    *key = first->key;
 }
 
 /* The identity's parts, each a string of its own in `text`. False: it has other ones. */
@@ -156,13 +213,15 @@ static bool split(const u8 *identity, size_t len, char text[KEYRING_IDENTITY], c
 int keyring_find(const char *host, const u8 *identity, size_t len, char name[KEYRING_NAME], const u8 **key)
 {
     char text[KEYRING_IDENTITY];
+    const struct rights *peer;
     const char *meant, *id;
 
     if (!split(identity, len, text, &meant, &id) || strlen(text) >= KEYRING_NAME || config_name_fault(text))
         return -EACCES;
     *key = NULL;
-    for (unsigned i = 0; i < count; i++)
-        if (!strcmp(id, keys[i].id))
+    peer = rights_of_name(text, strlen(text));
+    for (unsigned i = 0; i < count && (peer || !rights_get(0)); i++)
+        if (keys[i].peer == peer && !strcmp(id, keys[i].id))
             *key = keys[i].key;
     if (!*key)
         return -EACCES;
@@ -174,7 +233,7 @@ int keyring_find(const char *host, const u8 *identity, size_t len, char name[KEY
     return 0;
 }
 
-static void tag_under(struct group_key *key, const void *bytes, size_t len, u8 hash[MBEDTLS_MD_MAX_SIZE])
+static void tag_under(struct secret *key, const void *bytes, size_t len, u8 hash[MBEDTLS_MD_MAX_SIZE])
 {
     int err = mbedtls_md_hmac_reset(&key->tags);
 
@@ -187,7 +246,7 @@ void keyring_tag(const void *bytes, size_t len, u8 tag[KEYRING_TAG])
 {
     u8 hash[MBEDTLS_MD_MAX_SIZE];
 
-    tag_under(&keys[0], bytes, len, hash);
+    tag_under(first_of(NULL), bytes, len, hash);
     memcpy(tag, hash, KEYRING_TAG);
 }
 
@@ -196,6 +255,8 @@ bool keyring_tagged(const void *bytes, size_t len, const u8 tag[KEYRING_TAG])
     u8 hash[MBEDTLS_MD_MAX_SIZE];
 
     for (unsigned i = 0; i < count; i++) {
+        if (keys[i].peer)
+            continue;
         tag_under(&keys[i], bytes, len, hash);
         if (!mbedtls_ct_memcmp(hash, tag, KEYRING_TAG))
             return true;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: tls/keyring.c tls/hex.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: tls/hex.c tls/rights.c */
+/* sources: tls/keyring.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: tests/unit/stubs.c */
 /* libs: -lcmocka */
 /*
  * libFuzzer entry for a keyring, and for what clients say who they are. The input is a keyring's text, or makes one of
- * lines that mean something; behind it comes an identity. A keyring is taken with one or two keys, or refused with a
- * line and words. An identity names a host and a key that are ours, or it is refused.
+ * lines that mean something; behind it comes an identity. A keyring is taken with one or two keys of the group, and as
+ * many of each peer, or refused with a line and words. An identity names a host and a key that are ours, or it is
+ * refused.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -14,19 +16,28 @@
 
 #include "config/config.h"
 #include "tls/keyring.h"
+#include "tls/rights.h"
 
 #define HOST "192.0.2.10"
-#define TEXT_MAX 600
+#define TEXT_MAX 800
 
 static size_t line(struct fuzz *fuzz, char *to)
 {
-    static const char *const lines[] = { "\n", "# a word\n", "group \n", "Group 00\n" };
+    static const char *const lines[] = { "\n",
+                                         "# a word\n",
+                                         "group \n",
+                                         "Group 00\n",
+                                         "peer beta 192.0.2.10\n",
+                                         "peer gamma 192.0.2.11\n",
+                                         "allow web* db\n",
+                                         "memory 8G\n",
+                                         "moves 2\n" };
     u8 kind = fuzz_u8(fuzz);
     size_t len = 0;
 
     if (kind < 64)
         return (size_t)sprintf(to, "%s", lines[kind % ARRAY_SIZE(lines)]);
-    len += (size_t)sprintf(to, "group ");
+    len += (size_t)sprintf(to, kind & 16 ? "group " : "key ");
     for (unsigned i = 0; i < KEYRING_KEY; i++) /* often the same key, or one of zeros */
         len += (size_t)sprintf(to + len, kind & 1 ? "%02x" : "%02X", kind & 2 ? kind & 4 : fuzz_u8(fuzz));
     len += (size_t)sprintf(to + len, kind & 8 ? "%c\n" : "\n", kind);
@@ -43,7 +54,7 @@ static size_t text_of(struct fuzz *fuzz, char text[TEXT_MAX])
         fuzz_bytes(fuzz, text, len);
         return len;
     }
-    for (unsigned i = 0; i < kind % 5U; i++)
+    for (unsigned i = 0; i < kind % 9U; i++)
         len += line(fuzz, text + len);
     return len - (kind & 64 && len);
 }
@@ -57,21 +68,34 @@ static void check_refusal(const struct keyring_fault *fault, const char *text, s
     REQUIRE(fault->words && *fault->words && fault->line <= lines && !keyring_present());
 }
 
-/* What we say is understood by the others of the group. */
-static void check_keyring(void)
+/* What a host says is understood: of `name`, by the key that we offer to it. */
+static void check_host(const char *name, const char *host)
 {
-    char ours[KEYRING_IDENTITY], theirs[KEYRING_IDENTITY + 1], name[KEYRING_NAME];
+    char ours[KEYRING_IDENTITY], theirs[2 * KEYRING_IDENTITY], heard[KEYRING_NAME];
     static const u8 zeros[KEYRING_KEY];
     const u8 *key, *found;
 
-    REQUIRE(keyring_present());
-    keyring_offer(HOST, ours, &key);
+    keyring_offer(host, ours, &key);
     REQUIRE(memcmp(key, zeros, KEYRING_KEY) != 0);
-    REQUIRE(keyring_find(HOST, (const u8 *)ours, strlen(ours), name, &found) == -ELOOP);
-    snprintf(theirs, sizeof(theirs), "o%s", ours);
-    REQUIRE(!keyring_find(HOST, (const u8 *)theirs, strlen(theirs), name, &found));
-    REQUIRE(found == key && !strcmp(name, "ours"));
-    REQUIRE(keyring_find("192.0.2.1", (const u8 *)theirs, strlen(theirs), name, &found) == -EPERM);
+    snprintf(theirs, sizeof(theirs), "%s>%s%s", name, HOST, strchr(ours, '#'));
+    REQUIRE(!keyring_find(HOST, (const u8 *)theirs, strlen(theirs), heard, &found));
+    REQUIRE(found == key && !strcmp(heard, name));
+    REQUIRE(keyring_find("192.0.2.1", (const u8 *)theirs, strlen(theirs), heard, &found) == -EPERM);
+}
+
+/* What we say is understood by the others of the group; where there are peers, what they say alone. */
+static void check_keyring(void)
+{
+    char ours[KEYRING_IDENTITY], name[KEYRING_NAME];
+    const u8 *key, *found;
+
+    REQUIRE(keyring_present());
+    for (unsigned i = 0; rights_get(i); i++)
+        check_host(rights_get(i)->name, rights_get(i)->host);
+    keyring_offer(HOST, ours, &key);
+    REQUIRE(keyring_find(HOST, (const u8 *)ours, strlen(ours), name, &found) == (rights_get(0) ? -EACCES : -ELOOP));
+    if (!rights_get(0))
+        check_host("ours", HOST);
 }
 
 /* Words of the input, put between what is right, or not. */

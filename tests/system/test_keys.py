@@ -25,8 +25,8 @@ MOVER = vm("mover", "mover.elf", memory="16M", cmdline="pages=2000")
 SECRETS = [b"GODWITMG", b"mover", b"strayed"]
 
 
-def mkkeys(command, keyring):
-    return subprocess.run([MKKEYS, command, keyring], stderr=subprocess.PIPE, text=True, timeout=PROGRAM)
+def mkkeys(command, *words):
+    return subprocess.run([MKKEYS, command, *words], stderr=subprocess.PIPE, text=True, timeout=PROGRAM)
 
 
 @pytest.fixture
@@ -135,9 +135,9 @@ def s_client(site, host, identity, key, *arguments, say=b""):
     return done.stdout, done.stderr.decode()
 
 
-def identity_of(keyring, name, host):
-    """As docs/keys.md says: the name, for which host it is, and which key."""
-    key = bytes.fromhex(keyring.read_text().split()[1])
+def identity_of(keyring, name, host, word="group"):
+    """As docs/keys.md says: the name, for which host it is, and which key, the first one of a line with that word."""
+    key = bytes.fromhex(re.search(rf"^{word} (\w+)$", keyring.read_text(), re.M).group(1))
     script = ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", f"hexkey:{key.hex()}"]
     done = subprocess.run(script, input=b"godwit key id", stdout=subprocess.PIPE, check=True)
     return f"{name}>{host.address}#{done.stdout.split()[-1][:8].decode()}", key.hex()
@@ -260,7 +260,7 @@ def test_keyrings_that_are_refused(tmp_path):
     key, other = "00" * 31 + "01", "00" * 31 + "02"
     for text, words in (("group " + "0" * 64 + "\n", "a key of zeros"),
                         (f"group {key}\ngroup {key}\n", "same key twice"),
-                        ("group 0815\n", "64 hexadecimal digits"), (f"key {key}\n", "64 hexadecimal digits"),
+                        ("group 0815\n", "64 hexadecimal digits"), (f"key {key}\n", "no key of the group"),
                         (f"group {key}\ngroup {other}\ngroup {key}\n", "does not fit 3 key(s)")):
         keyring = tmp_path / "keyring"
         keyring.write_text(text)

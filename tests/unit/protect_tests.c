@@ -94,11 +94,13 @@ void checkpoint(u64 number)
 /* A copy that is prepared here. */
 void stand_by(void)
 {
+    static bool named; /* every second primary is known by a key of its own */
+
+    named = !named;
     vm.status = VM_INCOMING;
     rig.has_end = true;
-    rig.info = (struct protect_info){
-        .epoch = E, .other = OTHER, .limit_ms = 300, .interval_ms = 40, .linked = true, .peer = "192.0.2.11"
-    };
+    rig.info = (struct protect_info){ .epoch = E, .other = OTHER, .limit_ms = 300, .interval_ms = 40, .linked = true };
+    rig.info.peer = named ? "beta@192.0.2.11" : "192.0.2.11";
     rig.watcher->dest(&vm, PROTECT_STANDBY, E);
     p = protection_of(&vm);
     assert_true(protection_is_secondary(p));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Streams over TLS (net/tls_pcb.h), from one end to the other: lwIP is real, both ends are here, and what goes between
  * them passes through the test. They share the keyring. */
+/* sources: tls/rights.c */
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_stream.c net/tcp_address.c net/csum.c */
 /* sources: net/tls_hello.c net/callers.c net/tls_report.c net/tls_counters.c net/bucket.c */
 /* sources: net/tls_pcb.c net/tls_in.c net/tls_out.c tls/certificate.c tls/handshake.c tls/seal.c */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Two ends in one process, with a pipe in memory between them. They share the keyring, which the test changes. A client
  * of the API is mbedTLS's own. */
+/* sources: tls/rights.c */
 /* sources: tls/certificate.c tls/handshake.c tls/keyring.c tls/hex.c tls/seal.c tls/random.c tests/unit/stubs.c */
 /* sources: tls/chacha20.c */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */

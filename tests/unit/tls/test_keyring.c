@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: tls/keyring.c tls/hex.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: tls/hex.c tls/rights.c */
+/* sources: tls/keyring.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: tests/unit/stubs.c */
 #include "tls/keyring.h"
 
@@ -169,22 +170,71 @@ static void test_identities(void **state)
     assert_int_equal(keyring_find(HERE, (const u8 *)text, len, name, &found), -EACCES);
 }
 
+#define C "c00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define D "d00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+/* Who has a key of his own is known by that one alone, and to a keyring with such peers nobody else is known. */
+static void test_peers(void **state)
+{
+    static const char *const keys[] = { A, B, C, D }, *const names[] = { "beta", "gamma", "delta" };
+    char ids[4][KEYRING_IDENTITY], identity[2 * KEYRING_IDENTITY], name[KEYRING_NAME];
+    const u8 *key;
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(identity, sizeof(identity), "group %s", keys[i]);
+        assert_int_equal(reads(identity), 0);
+        keyring_offer(HERE, ids[i], &key);
+    }
+    assert_int_equal(reads("group " A "\npeer beta 192.0.2.11\nkey " B "\nkey " C "\nallow web*\n"
+                           "peer gamma 192.0.2.12\nkey " D "\n"),
+                     0);
+    keyring_offer("192.0.2.13", identity, &key);
+    assert_int_equal(key[0], 0);
+    keyring_offer("192.0.2.11", identity, &key);
+    assert_memory_equal(identity, "alpha>192.0.2.11#", 17);
+    assert_int_equal(key[0], 0xf0);
+    keyring_offer("192.0.2.12", identity, &key);
+    assert_int_equal(key[0], 0xd0);
+    for (unsigned peer = 0; peer < 3; peer++)
+        for (unsigned i = 0; i < 4; i++) {
+            bool own = peer == 0 ? i == 1 || i == 2 : peer == 1 && i == 3;
+
+            snprintf(identity, sizeof(identity), "%s%.80s", names[peer], ids[i] + strlen("alpha"));
+            assert_int_equal(find(identity, name, &key), own ? 0 : -EACCES);
+            if (own)
+                assert_int_equal(key[0], i == 1 ? 0xf0 : i == 2 ? 0xc0 : 0xd0);
+        }
+    assert_int_equal(reads("group " A), 0); /* they are forgotten */
+    snprintf(identity, sizeof(identity), "delta%.80s", ids[0] + strlen("alpha"));
+    assert_int_equal(find(identity, name, &key), 0);
+}
+
 static void test_faults(void **state)
 {
     static const struct {
         const char *text, *words;
         unsigned line;
     } wrong[] = {
-        { "", "no key, expected group and a key", 0 },
-        { "# nothing\n", "no key, expected group and a key", 0 },
-        { "group " A "\nGroup " B, "expected group and a key", 2 },
-        { "group", "expected group and a key", 1 },
+        { "", "no key of the group, expected group and a key", 0 },
+        { "# nothing\n", "no key of the group, expected group and a key", 0 },
+        { "group " A "\nGroup " B, "expected group and a key, or peer NAME ADDRESS", 2 },
+        { "group", "not a key, expected 64 hexadecimal digits", 1 },
         { "group ", "not a key, expected 64 hexadecimal digits", 1 },
         { "\ngroup " A "0", "not a key, expected 64 hexadecimal digits", 2 },
         { "group " A "\r\n", "not a key, expected 64 hexadecimal digits", 1 },
         { "group g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
           "not a key, expected 64 hexadecimal digits", 1 },
         { "group " A "\ngroup " A, "the same key again, expected another one", 2 },
+        { "group " A "\npeer beta 192.0.2.11\nkey " A, "the same key again, expected another one", 3 },
+        { "group " A "\npeer beta 192.0.2.11\nkey " B "\nkey " C "\nkey " D, "too many keys, expected one or two", 5 },
+        { "group " A "\npeer beta 192.0.2.11\npeer gamma 192.0.2.12\nkey " B,
+          "a peer without a key, expected key and 64 hexadecimal digits behind each peer", 0 },
+        { "peer beta 192.0.2.11\nkey " B, "no key of the group, expected group and a key", 0 },
+        { "group " A "\npeer alpha 192.0.2.11\nkey " B, "a peer has this hypervisor's own name", 0 },
+        { "group " A "\nkey " B, "expected group and a key, or peer NAME ADDRESS", 2 },
+        { "group " A "\npeer beta 192.0.2.11\nallow -",
+          "expected allow and 1 to 8 names of guests, such as allow db1 web*", 3 },
         { "group " ZEROS, "a key of zeros, which anybody can guess, expected one that mkkeys has made", 1 },
         { "group " A "\ngroup " ZEROS, "a key of zeros, which anybody can guess, expected one that mkkeys has made",
           2 },
@@ -204,7 +254,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_key),        cmocka_unit_test(test_two_keys),   cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_whom_it_is_for), cmocka_unit_test(test_identities), cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_whom_it_is_for), cmocka_unit_test(test_identities), cmocka_unit_test(test_peers),
+        cmocka_unit_test(test_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

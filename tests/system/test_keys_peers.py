@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Hypervisors that know each other by a key of their own (docs/keys.md "Peers"): who has another one is let in as
+nobody, and who is let in does what the keyring allows.
+"""
+
+import re
+
+import pytest
+from machine import PROGRAM, vm
+from migration import Site, beats, move
+from test_keys import identity_of, mkkeys, s_client
+from test_migrate_port import header, new_id
+
+A, B, C = "10.9.0.2", "10.9.0.4", "10.9.0.5"
+
+
+def guest(name, memory="8M"):
+    return vm(name, "mover.elf", memory=memory)
+
+
+@pytest.fixture
+def keyrings(tmp_path):
+    """Of a and b, which are peers, and of c, which has the group's key."""
+    a, b, c = (tmp_path / name for name in "abc")
+    assert mkkeys("new", a).returncode == 0
+    for other in (b, c):
+        other.write_bytes(a.read_bytes())
+    assert mkkeys("pair", a, "host-a", A, b, "host-b", B).returncode == 0
+    return a, b, c
+
+
+def allow(keyring, *lines):
+    """What the last peer of that keyring may do."""
+    with keyring.open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def refused(source, dest, name):
+    """Why it does not move; it goes on where it is."""
+    source.begin(name, dest)
+    answer = source.wait_status(name, "failed")
+    beats(source, name)
+    assert name not in dest.guests()
+    return answer["reason"]
+
+
+def test_rights(tmp_path, keyrings):
+    """Of the guests of one host the other takes those that it may bring, and those alone; in the other direction all.
+    Both sides say whose they are."""
+    a, b, _ = keyrings
+    allow(b, "allow web* mover", "memory 20M")
+    with Site(tmp_path / "site") as site:
+        site.a.boot(guest("mover") + guest("db") + guest("web-1", "32M"), keyring=a)
+        site.b.boot(keyring=b)
+        site.a.ready()
+        site.b.ready()
+        assert "host-a may not bring a guest of this name here: see allow" in refused(site.a, site.b, "db")
+        assert "guests from host-a would hold 32 MiB, and may hold 20: see memory" in refused(site.a, site.b, "web-1")
+        site.a.post("/v1/vms/db/migrate-check", dest=B)
+        assert "see allow" in site.a.wait_status("db", "failed")["reason"]
+        move(site.a, site.b, "mover", "post-copy")
+        assert re.fullmatch(rf"host-a@{A}:\d+", site.b.query("mover")["peer"])
+        assert re.search(rf"connection from host-a@{A}:\d+", site.b.machine.log)
+        move(site.b, site.a, "mover")
+        beats(site.a)
+
+
+def test_who_is_let_in(tmp_path, keyrings):
+    """A peer, by its own key. Whoever has the group's is none, whatever name it says."""
+    a, b, c = keyrings
+    with Site(tmp_path / "site") as site:
+        site.third()
+        site.b.boot(keyring=b)
+        site.c.boot(guest("mover"), keyring=c)
+        site.b.ready()
+        site.c.ready()
+        assert "no key in common" in refused(site.c, site.b, "mover")
+        site.b.machine.wait(f"{C}: has no key in common with us", PROGRAM)
+        for word, taken in (("key", True), ("group", False)):
+            identity, key = identity_of(a, "host-a", site.b, word)
+            said, words = s_client(site, site.b, identity, key, say=header(new_id(), versions=(77, 78)))
+            assert said.startswith(b"GODWITMG") == taken, (word, words)
+        identity, key = identity_of(a, "host-x", site.b, "key")
+        said, _ = s_client(site, site.b, identity, key, say=header(new_id()))
+        assert said == b""
+
+
+def test_moves_at_a_time(tmp_path, keyrings):
+    """The second guest is refused as long as the first one is on its way."""
+    a, b, _ = keyrings
+    allow(b, "moves 1")
+    with Site(tmp_path / "site") as site:
+        site.a.boot(guest("mover", "64M") + guest("other"), keyring=a)
+        site.b.boot(keyring=b)
+        site.a.ready()
+        site.b.ready()
+        site.a.set(max_bandwidth="4K")
+        site.a.begin("mover", site.b)
+        site.b.wait_for("it is on its way", lambda: "mover" in site.b.guests())
+        assert "host-a may have 1 guests on their way here at a time: see moves" in refused(site.a, site.b, "other")
+        site.a.post("/v1/vms/mover/migrate-cancel")
+        site.a.wait_status("mover", "cancelled")
+        site.a.set(max_bandwidth="0")
+        move(site.a, site.b, "other")
+
+
+def test_a_keyring_that_is_wrong(tmp_path, keyrings):
+    """A hypervisor that is to know peers does not go on without them."""
+    _, b, _ = keyrings
+    allow(b, "moves many")
+    with Site(tmp_path / "site") as site:
+        site.b.boot(keyring=b)
+        site.b.machine.wait("end status=1", 240)
+        assert "keys: keyring:4: expected moves and a number, such as moves 2" in site.b.machine.log

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sources: tls/rights.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
+/* sources: tests/unit/stubs.c */
+/* What the keyring says of peers, and what that lets them do. */
+#include "tls/rights.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host/bits.h"
+
+#define BETA "beta@192.0.2.11:50000"
+
+/* Lines with \n between them. Returns what is wrong with the first wrong one, or NULL. */
+static const char *reads(const char *lines)
+{
+    char *copy = strdup(lines), *rest = copy, *line;
+    const char *wrong = NULL;
+
+    rights_forget();
+    while (!wrong && (line = strsep(&rest, "\n"))) {
+        char *word = strsep(&line, " ");
+
+        wrong = rights_line(word, line);
+    }
+    free(copy);
+    return wrong;
+}
+
+static bool may(const char *peer, const char *guest, u64 bytes, unsigned moves)
+{
+    char words[RIGHTS_WORDS] = "";
+    bool right = rights_judge(peer, guest, bytes, moves, words);
+
+    assert_int_equal(right, !words[0]);
+    return right;
+}
+
+static void test_what_they_may(void **state)
+{
+    (void)state;
+    assert_null(reads("peer beta 192.0.2.11\nallow db1 web*\nmemory 2G\nmoves 2\npeer gamma 192.0.2.12\nmoves 1\n"
+                      "peer delta 192.0.2.13\nmemory 64M\npeer epsilon 192.0.2.14\nallow *"));
+    assert_true(may(BETA, "db1", GiB(2), 2));
+    assert_true(may(BETA, "web", 0, 1));
+    assert_true(may(BETA, "web-3", 0, 1));
+    assert_false(may(BETA, "db", 0, 1));
+    assert_false(may(BETA, "db12", 0, 1));
+    assert_false(may(BETA, "xweb", 0, 1));
+    assert_false(may(BETA, "db1", GiB(2) + 1, 1));
+    assert_false(may(BETA, "db1", 0, 3));
+    assert_true(may("gamma@192.0.2.12:1", "db", GiB(900), 1));
+    assert_false(may("gamma@192.0.2.12:1", "db", 0, 2));
+    assert_true(may("delta@192.0.2.13:1", "db", 64 << 20, 100));
+    assert_false(may("delta@192.0.2.13:1", "db", (64 << 20) + 1, 1));
+    assert_true(may("epsilon@192.0.2.14:1", "anything", 0, 1));
+    assert_true(may("192.0.2.11:50000", "anything", GiB(900), 100)); /* known by the group's key */
+}
+
+static void test_who_they_are(void **state)
+{
+    (void)state;
+    assert_null(reads("peer beta 192.0.2.11\npeer gamma 192.0.2.12"));
+    assert_ptr_equal(rights_of_name("beta", 4), rights_get(0));
+    assert_ptr_equal(rights_of_host("192.0.2.12"), rights_get(1));
+    assert_null(rights_of_name("bet", 3));
+    assert_null(rights_of_name("betas", 5));
+    assert_null(rights_of_host("192.0.2.1"));
+    assert_null(rights_get(2));
+    rights_forget();
+    assert_null(rights_get(0));
+    assert_null(rights_of_name("beta", 4));
+}
+
+#define PEER "peer beta 192.0.2.11\n"
+
+static void test_faults(void **state)
+{
+    static const char *const wrong[] = {
+        "peer",
+        "peer beta",
+        "peer beta 192.0.2",
+        "peer beta 192.0.2.11:4900",
+        "peer beta 192.0.2.11 x",
+        "peer -beta 192.0.2.11",
+        "peer group*  192.0.2.11",
+        "peer 01234567890123456789012345678901 192.0.2.11",
+        "allow web",
+        "memory 1G",
+        "moves 1",
+        "nonsense",
+        PEER "nonsense 5",
+        PEER "allow",
+        PEER "allow web**",
+        PEER "allow *web",
+        PEER "allow web/",
+        PEER "allow 01234567890123456789012345678901",
+        PEER "allow a\nallow b",
+        PEER "allow a b c d e f g h i",
+        PEER "memory",
+        PEER "memory 1",
+        PEER "memory 1K",
+        PEER "memory 1GG",
+        PEER "memory 0M",
+        PEER "memory -1G",
+        PEER "memory 1G 1G",
+        PEER "memory 1G\nmemory 1G",
+        PEER "memory G",
+        PEER "memory 99999999G",
+        PEER "moves",
+        PEER "moves 0",
+        PEER "moves 1M",
+        PEER "moves two",
+        PEER "moves 1\nmoves 2",
+        PEER "peer beta 192.0.2.12",
+        PEER "peer gamma 192.0.2.11",
+        PEER "peer gamma 192.0.2.011",
+    };
+    char lines[400] = "";
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        const char *words = reads(wrong[i]);
+
+        if (!words)
+            fail_msg("taken: %s", wrong[i]);
+    }
+    for (unsigned i = 0; i < RIGHTS_PEERS; i++)
+        snprintf(lines + strlen(lines), sizeof(lines) - strlen(lines), "%speer p%u 192.0.2.%u", i ? "\n" : "", i,
+                 i + 1);
+    assert_null(reads(lines));
+    strcat(lines, "\npeer more 192.0.2.100");
+    assert_string_equal(reads(lines), "too many peers, expected at most 8");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_they_may),
+        cmocka_unit_test(test_who_they_are),
+        cmocka_unit_test(test_faults),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a hypervisor that is known by a key of its own may do here, as the keyring says it behind `peer` (docs/keys.md
+ * "Peers"). Host loop.
+ */
+#pragma once
+
+#include "host/types.h"
+
+#define RIGHTS_PEERS 8
+#define RIGHTS_GUESTS 8
+#define RIGHTS_NAME 32 /* of a hypervisor or a guest, with the terminator */
+#define RIGHTS_HOST 16 /* an IPv4 address in words */
+#define RIGHTS_WORDS 120
+
+struct rights {
+    char name[RIGHTS_NAME];
+    char host[RIGHTS_HOST];                  /* where it is reached */
+    char guests[RIGHTS_GUESTS][RIGHTS_NAME]; /* it may bring those of these names, or that begin so (`web*`); "": no
+                                              * more. None at all: any guest */
+    u64 memory; /* bytes that guests from it may hold here while they come; 0: as much as from any host */
+    u64 moves;  /* guests from it that may be on their way here at a time; 0: any number */
+};
+
+/* Forget all peers. */
+void rights_forget(void);
+
+/* A line of the keyring: `peer NAME ADDRESS` begins with a peer; `allow`, `memory` and `moves`, with these `words`, are
+ * about the last one. Returns NULL, or what is wrong. */
+const char *rights_line(const char *word, char *words);
+
+/* The peers, in the order of the file; NULL behind the last. */
+const struct rights *rights_get(unsigned index);
+
+/* A peer by its name, of `len` characters, or by its address; NULL: there is none. */
+const struct rights *rights_of_name(const char *name, size_t len);
+const struct rights *rights_of_host(const char *host);
+
+/* May NAME@ADDRESS:PORT bring a guest of this name, with which guests from it would hold so many bytes, and be so many?
+ * Returns true, or false with `words` filled. Whoever has no such name may. */
+bool rights_judge(const char *peer, const char *guest, u64 bytes, unsigned moves, char words[RIGHTS_WORDS]);
