@@ -15,6 +15,7 @@
 #define CONSOLE_PORTS 8
 #define VERSION 3
 #define SCROLLBACK (CONSOLE_RING - 4096) /* bytes that a section of the stream has room for */
+#define BYTES_MAX (1ULL << 62)           /* that a guest has sent, as a peer says: so many more never come */
 
 /* How many lines the log shows at once: several times the output of a booting Linux. After that it shows one line in
  * this time, about as many as a real port takes. */
@@ -147,6 +148,7 @@ static void console_state(struct device *device, struct codec *c)
     for (u64 at = console->taken; at < console->typed; at++)
         codec_bytes(c, &console->queue[at % CONSOLE_QUEUE], 1);
     codec_u64(c, &console->bytes_out);
+    codec_judge(c, console->bytes_out <= BYTES_MAX, "its guest has sent more bytes than can be");
     if (!c->restoring)
         return;
     console->first = console->bytes_out;
@@ -161,7 +163,8 @@ void console_scrollback(struct console *console, struct codec *c)
     codec_version(c, 1);
     codec_u64(c, &end);
     codec_u32(c, &kept);
-    if (codec_judge(c, kept <= SCROLLBACK && kept <= end, "it keeps more than there was"))
+    if (codec_judge(c, kept <= SCROLLBACK && kept <= end, "it keeps more than there was") &&
+        codec_judge(c, end <= BYTES_MAX, "its guest has sent more bytes than can be"))
         console->bytes_out = end;
     if (c->restoring)
         console->first = console->bytes_out - MIN(kept, console->bytes_out);

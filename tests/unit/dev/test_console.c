@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: dev/console.c dev/uart16550.c dev/codec.c */
 /* A guest prints by its serial port; the log is one that counts. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,6 +125,16 @@ static void test_no_room(void **state)
     assert_int_equal(console.log.unshown, 2);
 }
 
+static void state_of(struct codec *c)
+{
+    console.device.ops->state(&console.device, c);
+}
+
+static void scrollback_of(struct codec *c)
+{
+    console_scrollback(&console, c);
+}
+
 /* What is kept of it goes along, and a reader at the other end begins with that. */
 static void test_scrollback(void **state)
 {
@@ -179,6 +190,26 @@ static void test_numbers_go_along(void **state)
     assert_memory_equal(text, "here", 4);
 }
 
+/* A peer may say any number of bytes. The console's numbers never begin again, or its readers would see nothing more.
+ */
+static void test_no_number_is_too_high(void **state)
+{
+    static u8 section[256];
+    void (*const parts[])(struct codec *) = { state_of, scrollback_of };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        struct codec c = codec_saver(section, sizeof(section));
+
+        console.bytes_out = console.first = ~0ULL;
+        parts[i](&c);
+        assert_int_equal(c.err, 0);
+        c = codec_restorer(section, c.at);
+        parts[i](&c);
+        assert_int_equal(c.err, -EINVAL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup(test_no_room, setup),
         cmocka_unit_test_setup(test_scrollback, setup),
         cmocka_unit_test_setup(test_numbers_go_along, setup),
+        cmocka_unit_test_setup(test_no_number_is_too_high, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
