@@ -151,15 +151,15 @@ def test_openssl(tmp_path, keyring):
         identity, key = identity_of(keyring, "tester", site.a)
         said, words = s_client(site, site.a, identity, key, say=header(new_id(), versions=(77, 78)))
         assert said.startswith(b"GODWITMG"), words
-        assert " is tester" in site.a.machine.log
+        site.a.machine.wait(" is tester", PROGRAM)
         for wrong in ((identity, key[:-1] + ("0" if key[-1] != "0" else "1")),
                       (f"tester>{site.a.address}#00000000", key), ("tester", key),
                       (identity.replace(site.a.address, site.b.address), key),
                       (identity.replace("tester", "host-a"), key)):
             said, words = s_client(site, site.a, *wrong, say=header(new_id()))
             assert said == b"" and "alert" in words, (wrong, said, words)
-        assert "wants to reach another host than this one" in site.a.machine.log
-        assert "has our name" in site.a.machine.log
+        site.a.machine.wait("wants to reach another host than this one", PROGRAM)
+        site.a.machine.wait("has our name", PROGRAM)
         for other in (("-cipher", "ECDHE-PSK-AES256-CBC-SHA384:PSK-AES128-GCM-SHA256:DHE-PSK-CHACHA20-POLY1305"),
                       ("-no_tls1_2", "-tls1_3"), ("-no_tls1_2", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"),
                       ("-groups", "P-256")):
