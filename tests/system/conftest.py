@@ -2,6 +2,7 @@
 """What tests of several files are given, and in which order parallel workers take them."""
 
 import faulthandler
+import itertools
 import os
 import re
 import signal
@@ -65,8 +66,9 @@ def shared_machines(item):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_collection_modifyitems(config, items):
     """Tests that share machines go to one worker together, and every other test goes by itself. What takes long begins
-    first, so that in the end no worker waits for another: what is known to, what runs in Bochs, where a boot takes
-    several times as long, then the groups, then the single tests."""
+    first, so that in the end no worker waits for another: what is known to, then the groups, then the single tests. Of
+    what runs in Bochs, where a boot takes several times as long, every second one is: of more such machines at a time
+    each would get so little of a processor that its peer gives it up."""
     if not config.getoption("loadgroup", False):  # of pytest-xdist; without it the order of the files is right
         yield
         return
@@ -77,8 +79,17 @@ def pytest_collection_modifyitems(config, items):
             sizes[group] += 1
     yield
 
-    def rank(item):
+    def group_of(item):
         mark = item.get_closest_marker("xdist_group")
-        group = mark.args[0] if mark else ""
-        return not FIRST.search(item.nodeid), "bochs" not in item.nodeid, -sizes[group], group
+        return mark.args[0] if mark else ""
+
+    def rank(item):
+        return not FIRST.search(item.nodeid), -sizes[group_of(item)], group_of(item)
+
     items.sort(key=rank)
+    scopes = {True: [], False: []}
+    for _, scope in itertools.groupby(items, lambda item: group_of(item) or item.nodeid):
+        tests = list(scope)
+        scopes["bochs" in tests[0].nodeid].append(tests)
+    by_turns = itertools.zip_longest(scopes[True], scopes[False], fillvalue=[])
+    items[:] = [item for pair in by_turns for tests in pair for item in tests]
