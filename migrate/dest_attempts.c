@@ -40,12 +40,17 @@ u64 dest_known_epoch(const struct dest *dest, const u8 *vm_id, u64 epoch)
     return bar;
 }
 
+/* How long that part of a peer's text is that says which host it is: its name, which is proved, or its address. */
+static size_t host_len(const char *peer)
+{
+    const char *end = strchr(peer, '@') ?: strrchr(peer, ':');
+
+    return end ? (size_t)(end - peer) : strlen(peer);
+}
+
 bool same_host(const char *a, const char *b)
 {
-    const char *end_a = strrchr(a, ':'), *end_b = strrchr(b, ':');
-    size_t len_a = end_a ? (size_t)(end_a - a) : strlen(a), len_b = end_b ? (size_t)(end_b - b) : strlen(b);
-
-    return len_a == len_b && !strncmp(a, b, len_a);
+    return host_len(a) == host_len(b) && !strchr(a, '@') == !strchr(b, '@') && !strncmp(a, b, host_len(a));
 }
 
 /* May a connection from `peer` be about this attempt? Others know its id, epoch and owner by claims. So of a copy that

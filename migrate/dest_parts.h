@@ -85,7 +85,7 @@ bool attempt_under_way(const struct incoming *in);
  * about. */
 struct incoming *attempt_of(const struct dest_session *session, const struct wire_header *header);
 
-/* Are two peers, "ADDRESS:PORT" or "NAME@ADDRESS:PORT", the same host? */
+/* Are two peers, "ADDRESS:PORT" or "NAME@ADDRESS:PORT", the same host? One with a name may have several addresses. */
 bool same_host(const char *a, const char *b);
 
 /* The RESERVE of `fresh` has come: if its owner's earlier attempt is closed (protect_closed), that counts as ABORT. */
