@@ -195,11 +195,11 @@ class Failure:
     def stand(self, role):
         """None of the guest's frames appear out of it if it has lost meanwhile, neither then nor when it goes on; but
         those that it had let go before, and that its emulated card had not sent yet."""
+        mac = self.pair.mac()  # it may be the last machine that can be asked
         with self.at_once():
             host = getattr(self, role)
             self.away.append(host)
             self.pair.stand(host)
-        mac = self.pair.mac()
         with contextlib.closing(Ear(self.net, host.tap, mac)) as ear:
             self.effect()
             assert ear.heard(STANDS * self.limit / 1000) == 0
