@@ -88,7 +88,7 @@ class Pair:
             self.net, self.a, self.b = self.site.net, self.site.a, self.site.b
             # Its clients try again each second (where the kernel, as of Linux 6.15, lets them), and not after ever
             # longer times: else tests would wait for as long again as the guest was silent.
-            self.net.run("sysctl", "-w", "net.ipv4.tcp_rto_max_ms=1000")
+            self.net.run("sysctl", "-w", "net.ipv4.tcp_rto_max_ms=1000", "net.ipv4.tcp_retries2=255")
             self.etcd = stack.enter_context(Etcd(self.net, self.directory / "etcd", lifetime=self.lifetime))
             self.config = self.same + self.etcd.config(timeout=min(self.limit * 2 // 3, WITNESS_TIMEOUT))
             if self.same:
