@@ -321,6 +321,18 @@ end:
     od
 }
 
+#ifdef OLD_ANSWERS
+/* Answers of the witness. However old one is, a newer one comes some time: so they are a process of their own. */
+active proctype Answers()
+{
+end:
+    do
+    :: atomic { READS(0) && seen[0] != deed -> seen[0] = deed }
+    :: atomic { READS(1) && seen[1] != deed -> seen[1] = deed }
+    od
+}
+#endif
+
 #define COVERED(h) (guard[h] == GUARD_PROTECTED || guard[h] == GUARD_HANDED)
 inline crash(h)
 {

@@ -362,9 +362,6 @@ end:
     :: atomic { guard[_pid] == DOWN && boots_left > 0 && !boots[_pid] -> boot_alone(_pid) }
 #else
     /* What they ask of the witness. */
-#ifdef OLD_ANSWERS
-    :: atomic { READS(_pid) && seen[_pid] != deed -> seen[_pid] = deed }
-#endif
     :: ask_primary(_pid)
 #ifndef NO_FOLLOW
     :: follow(_pid)
