@@ -17,9 +17,9 @@
 
 /* Memory of guests that have gone, for those that come: tests make thousands of worlds, and a page that the build
  * machine's kernel has to give costs more than what a test does with it. Nobody may touch it meanwhile. */
-static u8 *spare[4];
+static u8 *spare[8];
 
-u8 *fake_memory(void)
+u8 *fake_memory_any(void)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(spare); i++) {
         u8 *memory = spare[i];
@@ -28,16 +28,18 @@ u8 *fake_memory(void)
             continue;
         spare[i] = NULL;
         ASAN_UNPOISON_MEMORY_REGION(memory, MEMORY_BYTES);
-        return memset(memory, 0, MEMORY_BYTES);
+        return memory;
     }
-    return calloc(1, MEMORY_BYTES);
+    return malloc(MEMORY_BYTES);
 }
 
-void fake_vm_free(struct fake_vm *vm)
+u8 *fake_memory(void)
 {
-    u8 *memory = vm->memory;
+    return memset(fake_memory_any(), 0, MEMORY_BYTES);
+}
 
-    vm->memory = NULL;
+void fake_memory_free(u8 *memory)
+{
     for (unsigned i = 0; memory && i < ARRAY_SIZE(spare); i++) {
         if (spare[i])
             continue;
@@ -46,6 +48,12 @@ void fake_vm_free(struct fake_vm *vm)
         return;
     }
     free(memory);
+}
+
+void fake_vm_free(struct fake_vm *vm)
+{
+    fake_memory_free(vm->memory);
+    vm->memory = NULL;
 }
 
 u64 fake_index(gpa_t gpa)

@@ -6,8 +6,10 @@
 
 #define MEMORY_BYTES (FAKE_PAGES * PAGE_SIZE)
 
-/* New memory, of zeros. */
+/* New memory: of zeros, or with any contents. */
 u8 *fake_memory(void);
+u8 *fake_memory_any(void);
+void fake_memory_free(u8 *memory);
 
 /* The number of a page, and its bytes. */
 u64 fake_index(gpa_t gpa);

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -24,7 +23,7 @@ void world_protect_init(struct world *w, struct world_protect *protect)
     w->writes = 3;
     w->working_set = 300; /* so that what was written twice would be too much for a checkpoint */
     for (unsigned i = 0; i < SNAPSHOTS; i++)
-        protect->snapshot[i].memory = malloc(MEMORY_BYTES);
+        protect->snapshot[i].memory = fake_memory_any();
 }
 
 void world_protect_fini(struct world *w)
@@ -40,7 +39,7 @@ void world_protect_fini(struct world *w)
     protect->waits = true;
     world_fini(w);
     for (unsigned i = 0; i < SNAPSHOTS; i++)
-        free(protect->snapshot[i].memory);
+        fake_memory_free(protect->snapshot[i].memory);
 }
 
 struct migrate_settings protect_settings(void)
