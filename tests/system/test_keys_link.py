@@ -9,7 +9,7 @@ import struct
 import threading
 
 import pytest
-from failover import Pair
+from failover import SHORT, Pair
 from machine import PROGRAM, vm
 from migration import Site, beats, move
 from test_keys import mkkeys
@@ -151,10 +151,11 @@ class Forger:
 def test_forged_beats(tmp_path, keyring):
     """The primary is dead, and somebody goes on to say its heartbeats: the secondary takes over all the same."""
     with Pair(tmp_path, guest=vm("linux", "mover.elf", memory="8M"), keyring=keyring) as pair:
-        pair.protect()
-        with Forger(pair, pair.a, pair.b):
-            pair.a.machine.kill()
-            pair.runs_at(pair.b)
-        assert pair.failover(pair.b)["cause"] == "silence"
+        pair.protect(limit=SHORT)
+        with contextlib.ExitStack() as forgers:
+            with pair.struck(lambda *roles: forgers.enter_context(Forger(pair, *roles))) as (dead, other):
+                dead.machine.kill()
+            pair.runs_at(other)
+        assert pair.failover(other)["cause"] == "silence"
         for word in ("old", "forged"):
-            assert pair.b.metric(f'godwit_heartbeats_total{{direction="{word}"}}') > 10
+            assert other.metric(f'godwit_heartbeats_total{{direction="{word}"}}') > 10

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`godwit shutdown`: a guest that obeys its power button, one that does not, and one that starts anew instead."""
 
+import re
+
 import pytest
 from machine import TIMEOUT, vm
 from migration import LINUX, Site, says
@@ -31,7 +33,8 @@ def test_each_end(tmp_path, emu):
         assert "deaf has not shut down within 1 s, and runs on" in late.stderr
         assert host.guests()["deaf"] == "running"
         forced = host.godwit("shutdown", "deaf", "--timeout", "1", "--force")
-        assert (forced.returncode, forced.stdout) == (0, "deaf had not shut down after 1 s, and was powered off\n")
+        assert forced.returncode == 0
+        assert re.fullmatch(r"deaf had not shut down after \d+ s, and was powered off\n", forced.stdout), forced
         assert host.guests()["deaf"] == "off"
 
         reset = host.godwit("shutdown", "resets", "--force")
