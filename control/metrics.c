@@ -36,12 +36,6 @@
 #include "net/switch.h"
 #include "net/syslog.h"
 
-/* Write the head of a metric: its help and its type. */
-static void head(struct buffer *out, const char *name, const char *type, const char *help)
-{
-    buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 /* Write a sample in seconds, without floating point. */
 static void put_seconds(struct buffer *out, const char *name, const char *label, const char *value, u64 ns)
 {
@@ -53,14 +47,14 @@ static void put_host(struct buffer *out)
 {
     struct frame_stats memory = frame_stats();
 
-    head(out, "godwit_build_info", "gauge", "What runs here; always 1.");
+    metric_head(out, "godwit_build_info", "gauge", "What runs here; always 1.");
     buffer_format(out, "godwit_build_info{version=\"%s\",backend=\"%s\"} 1\n", GODWIT_VERSION, backend()->name);
-    head(out, "godwit_uptime_seconds", "gauge", "Time since the hypervisor has started.");
+    metric_head(out, "godwit_uptime_seconds", "gauge", "Time since the hypervisor has started.");
     buffer_format(out, "godwit_uptime_seconds %lu\n", (unsigned long)(clock_ns() / 1000000000));
-    head(out, "godwit_memory_bytes", "gauge", "Memory of the host by state.");
+    metric_head(out, "godwit_memory_bytes", "gauge", "Memory of the host by state.");
     buffer_format(out, "godwit_memory_bytes{state=\"free\"} %lu\n", (unsigned long)memory.free * 4096);
     buffer_format(out, "godwit_memory_bytes{state=\"used\"} %lu\n", (unsigned long)(memory.total - memory.free) * 4096);
-    head(out, "godwit_cpu_idle_seconds_total", "counter", "Time that a physical processor was halted.");
+    metric_head(out, "godwit_cpu_idle_seconds_total", "counter", "Time that a physical processor was halted.");
     for (u32 i = 0; i < cpu_count(); i++) {
         char index[12];
 
@@ -205,7 +199,7 @@ static const struct vm_metric vm_metrics[] = {
 
 static void put_vm_metric(struct buffer *out, const struct vm_metric *metric)
 {
-    head(out, metric->name, metric->type, metric->help);
+    metric_head(out, metric->name, metric->type, metric->help);
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
         u64 value = metric->value(vm);
@@ -219,7 +213,8 @@ static void put_vm_metric(struct buffer *out, const struct vm_metric *metric)
 
 static void put_vcpu_blocktime(struct buffer *out)
 {
-    head(out, "godwit_vcpu_postcopy_blocktime_seconds_total", "counter", "Time for which a vcpu waited for pages.");
+    metric_head(out, "godwit_vcpu_postcopy_blocktime_seconds_total", "counter",
+                "Time for which a vcpu waited for pages.");
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
 
@@ -254,7 +249,7 @@ static void put_latency(struct buffer *out, const struct vm *vm)
 
 static void put_latencies(struct buffer *out)
 {
-    head(out, LATENCY, "histogram", "Times for which vcpus waited for missing pages.");
+    metric_head(out, LATENCY, "histogram", "Times for which vcpus waited for missing pages.");
     list_for_each (node, vm_list())
         put_latency(out, container_of(node, struct vm, node));
 }
@@ -283,7 +278,7 @@ static void put_dirty(struct buffer *out)
 {
     for (size_t i = 0; i < sizeof(dirty_metrics) / sizeof(dirty_metrics[0]); i++) {
         if (dirty_metrics[i].help)
-            head(out, dirty_metrics[i].name, "counter", dirty_metrics[i].help);
+            metric_head(out, dirty_metrics[i].name, "counter", dirty_metrics[i].help);
         list_for_each (node, vm_list()) {
             const struct vm *vm = container_of(node, struct vm, node);
             const char *count = (const char *)&vm->mem.dirty.count + dirty_metrics[i].offset;
@@ -297,7 +292,7 @@ static void put_dirty(struct buffer *out)
 /* Write a sample for each status, 1 for the present one and 0 for the others, so that an alert rule can ask for any. */
 static void put_status(struct buffer *out)
 {
-    head(out, "godwit_vm_status", "gauge", "1 for the status that a VM has, 0 for the others.");
+    metric_head(out, "godwit_vm_status", "gauge", "1 for the status that a VM has, 0 for the others.");
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
         unsigned now = shown_status(vm);
@@ -310,7 +305,7 @@ static void put_status(struct buffer *out)
 
 static void put_exits(struct buffer *out)
 {
-    head(out, "godwit_vm_exits_total", "counter", "Exits from a guest by reason.");
+    metric_head(out, "godwit_vm_exits_total", "counter", "Exits from a guest by reason.");
     list_for_each (node, vm_list()) {
         const struct vm *vm = container_of(node, struct vm, node);
 
@@ -332,12 +327,13 @@ static void put_switch(struct buffer *out)
         { "spoof", counters->spoof_dropped },     { "malformed", counters->malformed },
     };
 
-    head(out, "godwit_switch_frames_total", "counter", "Frames that came to the switch, by what it did with them.");
+    metric_head(out, "godwit_switch_frames_total", "counter",
+                "Frames that came to the switch, by what it did with them.");
     for (size_t i = 0; i < sizeof(decisions) / sizeof(decisions[0]); i++)
         buffer_format(out, "godwit_switch_frames_total{decision=\"%s\"} %lu\n", decisions[i].name,
                       (unsigned long)decisions[i].frames);
-    head(out, "godwit_net_conflicts_total", "counter",
-         "Frames in which somebody else has a MAC or an address of ours.");
+    metric_head(out, "godwit_net_conflicts_total", "counter",
+                "Frames in which somebody else has a MAC or an address of ours.");
     buffer_format(out, "godwit_net_conflicts_total{of=\"mac\"} %lu\ngodwit_net_conflicts_total{of=\"address\"} %lu\n",
                   (unsigned long)counters->mac_conflicts, (unsigned long)netif_port_conflicts());
 }
@@ -348,11 +344,11 @@ static void put_syslog(struct buffer *out)
 
     if (!syslog_status(&status))
         return;
-    head(out, "godwit_syslog_lines_total", "counter",
-         "Lines of the log that were given to the network, or overwritten before they could be.");
+    metric_head(out, "godwit_syslog_lines_total", "counter",
+                "Lines of the log that were given to the network, or overwritten before they could be.");
     buffer_format(out, "godwit_syslog_lines_total{outcome=\"sent\"} %lu\n", (unsigned long)status.sent);
     buffer_format(out, "godwit_syslog_lines_total{outcome=\"lost\"} %lu\n", (unsigned long)status.lost);
-    head(out, "godwit_syslog_waiting_lines", "gauge", "Lines of the log that have not been sent yet.");
+    metric_head(out, "godwit_syslog_waiting_lines", "gauge", "Lines of the log that have not been sent yet.");
     buffer_format(out, "godwit_syslog_waiting_lines %lu\n", (unsigned long)status.waiting);
 }
 
@@ -385,7 +381,7 @@ static const struct {
 static void put_ports(struct buffer *out)
 {
     for (size_t i = 0; i < sizeof(port_metrics) / sizeof(port_metrics[0]); i++) {
-        head(out, port_metrics[i].name, "counter", port_metrics[i].help);
+        metric_head(out, port_metrics[i].name, "counter", port_metrics[i].help);
         for (const struct port *port = switch_ports(); port; port = port->next)
             buffer_format(out, "%s{port=\"%s\"} %lu\n", port_metrics[i].name, port->name,
                           (unsigned long)*(const u64 *)((const char *)&port->counters + port_metrics[i].offset));
@@ -395,24 +391,27 @@ static void put_ports(struct buffer *out)
 /* Write what dirty logs counted in moves: their VMs, and the counters of these, may have left. */
 static void put_logged(struct buffer *out, const struct dirty_counters *count)
 {
-    head(out, "godwit_migration_dirty_pages_total", "counter",
-         "Pages reported to the dirty logs of moves that have ended, by who noticed.");
+    metric_head(out, "godwit_migration_dirty_pages_total", "counter",
+                "Pages reported to the dirty logs of moves that have ended, by who noticed.");
     buffer_format(out, "godwit_migration_dirty_pages_total{producer=\"fault\"} %lu\n", count->by_fault);
     buffer_format(out, "godwit_migration_dirty_pages_total{producer=\"dbit\"} %lu\n", count->by_dbit);
     buffer_format(out, "godwit_migration_dirty_pages_total{producer=\"pml\"} %lu\n", count->by_pml);
     buffer_format(out, "godwit_migration_dirty_pages_total{producer=\"hypervisor\"} %lu\n", count->by_hypervisor);
-    head(out, "godwit_migration_dirty_harvested_pages_total", "counter", "Pages found in these logs.");
+    metric_head(out, "godwit_migration_dirty_harvested_pages_total", "counter", "Pages found in these logs.");
     buffer_format(out, "godwit_migration_dirty_harvested_pages_total %lu\n", count->harvested);
-    head(out, "godwit_migration_dirty_scanned_entries_total", "counter", "Entries searched for D bits in these moves.");
+    metric_head(out, "godwit_migration_dirty_scanned_entries_total", "counter",
+                "Entries searched for D bits in these moves.");
     buffer_format(out, "godwit_migration_dirty_scanned_entries_total %lu\n", count->scanned_entries);
-    head(out, "godwit_migration_dirty_harvest_seconds_total", "counter", "Time that these moves' harvests took.");
+    metric_head(out, "godwit_migration_dirty_harvest_seconds_total", "counter",
+                "Time that these moves' harvests took.");
     buffer_format(out, "godwit_migration_dirty_harvest_seconds_total %lu.%09lu\n", count->harvest_ns / 1000000000,
                   count->harvest_ns % 1000000000);
 }
 
 static void put_modes(struct buffer *out, const struct migration_totals *totals)
 {
-    head(out, "godwit_migrations_mode_total", "counter", "Moves that have completed, by the mode that was asked for.");
+    metric_head(out, "godwit_migrations_mode_total", "counter",
+                "Moves that have completed, by the mode that was asked for.");
     for (enum migrate_mode mode = 0; mode < NR_MODES; mode++)
         buffer_format(out, "godwit_migrations_mode_total{role=\"source\",mode=\"%s\"} %lu\n", migrate_mode_name(mode),
                       totals->left_by[mode]);
@@ -429,29 +428,32 @@ static void put_moves(struct buffer *out)
     const struct image_counters *images = image_counters();
     const struct claims_counters *claims = claims_counters();
 
-    head(out, "godwit_migrations_total", "counter", "Moves that have ended.");
+    metric_head(out, "godwit_migrations_total", "counter", "Moves that have ended.");
     buffer_format(out, "godwit_migrations_total{role=\"source\",status=\"completed\"} %lu\n", totals.completed);
     buffer_format(out, "godwit_migrations_total{role=\"source\",status=\"failed\"} %lu\n", totals.failed);
     buffer_format(out, "godwit_migrations_total{role=\"source\",status=\"cancelled\"} %lu\n", totals.cancelled);
     buffer_format(out, "godwit_migrations_total{role=\"destination\",status=\"completed\"} %lu\n", totals.arrived);
     put_modes(out, &totals);
-    head(out, "godwit_migrations_active", "gauge", "Moves away from here that are under way or in doubt.");
+    metric_head(out, "godwit_migrations_active", "gauge", "Moves away from here that are under way or in doubt.");
     buffer_format(out, "godwit_migrations_active %lu\n", totals.active);
-    head(out, "godwit_migration_wire_bytes_total", "counter", "Bytes sent by moves that have ended.");
+    metric_head(out, "godwit_migration_wire_bytes_total", "counter", "Bytes sent by moves that have ended.");
     buffer_format(out, "godwit_migration_wire_bytes_total %lu\n", totals.wire_bytes);
-    head(out, "godwit_migration_forwarded_frames_total", "counter", "Frames sent on after guests that have left.");
+    metric_head(out, "godwit_migration_forwarded_frames_total", "counter",
+                "Frames sent on after guests that have left.");
     buffer_format(out, "godwit_migration_forwarded_frames_total %lu\n", totals.forwarded);
-    head(out, "godwit_migration_postcopy_bytes_total", "counter", "Bytes sent of guests that ran elsewhere already.");
+    metric_head(out, "godwit_migration_postcopy_bytes_total", "counter",
+                "Bytes sent of guests that ran elsewhere already.");
     buffer_format(out, "godwit_migration_postcopy_bytes_total %lu\n", totals.postcopy_bytes);
-    head(out, "godwit_migration_postcopy_requests_total", "counter", "Pages that destinations have asked for.");
+    metric_head(out, "godwit_migration_postcopy_requests_total", "counter", "Pages that destinations have asked for.");
     buffer_format(out, "godwit_migration_postcopy_requests_total %lu\n", totals.postcopy_requests);
-    head(out, "godwit_migration_postcopy_recoveries_total", "counter",
-         "Connections made anew by which post-copy went on.");
+    metric_head(out, "godwit_migration_postcopy_recoveries_total", "counter",
+                "Connections made anew by which post-copy went on.");
     buffer_format(out, "godwit_migration_postcopy_recoveries_total %lu\n", totals.recoveries);
     put_logged(out, &totals.logged);
-    head(out, "godwit_vms_superseded_total", "counter", "Guests that stood here because another machine owns them.");
+    metric_head(out, "godwit_vms_superseded_total", "counter",
+                "Guests that stood here because another machine owns them.");
     buffer_format(out, "godwit_vms_superseded_total %lu\n", totals.superseded);
-    head(out, "godwit_claims_total", "counter", "Claims of guests between hypervisors.");
+    metric_head(out, "godwit_claims_total", "counter", "Claims of guests between hypervisors.");
     buffer_format(out, "godwit_claims_total{direction=\"said\"} %lu\n", claims->said);
     buffer_format(out, "godwit_claims_total{direction=\"heard\"} %lu\n", claims->heard);
     buffer_format(out, "godwit_claims_total{direction=\"malformed\"} %lu\n", claims->malformed);
@@ -459,18 +461,21 @@ static void put_moves(struct buffer *out)
     for (enum proof_verdict verdict = PROOF_GIVEN + 1; verdict < NR_PROOF_VERDICTS; verdict++)
         buffer_format(out, "godwit_claims_total{direction=\"%s\"} %lu\n", proof_verdict_name(verdict),
                       claims->judged[verdict]);
-    head(out, "godwit_migration_noise_total", "counter", "Moves to here refused for an epoch that nobody believes.");
+    metric_head(out, "godwit_migration_noise_total", "counter",
+                "Moves to here refused for an epoch that nobody believes.");
     buffer_format(out, "godwit_migration_noise_total %lu\n", migration_dest()->noise);
-    head(out, "godwit_images_total", "counter", "Images that were saved or restored here, and such that were not.");
+    metric_head(out, "godwit_images_total", "counter",
+                "Images that were saved or restored here, and such that were not.");
     buffer_format(out, "godwit_images_total{outcome=\"saved\"} %lu\n", images->saved);
     buffer_format(out, "godwit_images_total{outcome=\"restored\"} %lu\n", images->restored);
     buffer_format(out, "godwit_images_total{outcome=\"failed\"} %lu\n", images->failed);
-    head(out, "godwit_incoming_bytes", "gauge",
-         "RAM that is held for guests on their way here, prepared ones included.");
+    metric_head(out, "godwit_incoming_bytes", "gauge",
+                "RAM that is held for guests on their way here, prepared ones included.");
     buffer_format(out, "godwit_incoming_bytes %lu\n", totals.incoming);
-    head(out, "godwit_images_kept_bytes", "gauge", "Memory of files that came with guests which start from them.");
+    metric_head(out, "godwit_images_kept_bytes", "gauge",
+                "Memory of files that came with guests which start from them.");
     buffer_format(out, "godwit_images_kept_bytes %lu\n", kept_bytes());
-    head(out, "godwit_incoming_limit_bytes", "gauge", "How much that may be, of all hosts and of one.");
+    metric_head(out, "godwit_incoming_limit_bytes", "gauge", "How much that may be, of all hosts and of one.");
     buffer_format(out, "godwit_incoming_limit_bytes{of=\"all\"} %lu\n", totals.incoming_limit);
     buffer_format(out, "godwit_incoming_limit_bytes{of=\"host\"} %lu\n", totals.incoming_limit_per_host);
 }
@@ -482,11 +487,13 @@ static void put_peers(struct buffer *out)
 
     for (unsigned i = 0; (peer = peers_get(i)); i++)
         count[peer->query.status]++;
-    head(out, "godwit_peers", "gauge", "Hypervisors that the configuration names, by how they answered at the boot.");
+    metric_head(out, "godwit_peers", "gauge",
+                "Hypervisors that the configuration names, by how they answered at the boot.");
     for (unsigned status = 0; status < NR_PEER_STATUS; status++)
         buffer_format(out, "godwit_peers{status=\"%s\"} %u\n", peer_status_name((enum peer_status)status),
                       count[status]);
-    head(out, "godwit_peer_questions_total", "counter", "Questions that came over connections and were answered.");
+    metric_head(out, "godwit_peer_questions_total", "counter",
+                "Questions that came over connections and were answered.");
     buffer_format(out, "godwit_peer_questions_total %lu\n", migration_totals().questions);
 }
 
@@ -497,20 +504,21 @@ static void put_witness(struct buffer *out)
 
     if (!witness_configured())
         return;
-    head(out, "godwit_witness_up", "gauge", "1 for a member of the witness that answered the last question to it.");
+    metric_head(out, "godwit_witness_up", "gauge",
+                "1 for a member of the witness that answered the last question to it.");
     for (unsigned i = 0; (member = witness_member(i)); i++)
         buffer_format(out, "godwit_witness_up{member=\"%s\"} %d\n", member->url, member->answering);
-    head(out, "godwit_witness_answer_seconds", "gauge", "How long a member's last answer took.");
+    metric_head(out, "godwit_witness_answer_seconds", "gauge", "How long a member's last answer took.");
     for (unsigned i = 0; (member = witness_member(i)); i++)
         put_seconds(out, "godwit_witness_answer_seconds", "member", member->url, member->ns);
-    head(out, "godwit_witness_asked_total", "counter", "Questions to a member, by whether it answered.");
+    metric_head(out, "godwit_witness_asked_total", "counter", "Questions to a member, by whether it answered.");
     for (unsigned i = 0; (member = witness_member(i)); i++) {
         buffer_format(out, "godwit_witness_asked_total{member=\"%s\",outcome=\"answered\"} %lu\n", member->url,
                       member->answered);
         buffer_format(out, "godwit_witness_asked_total{member=\"%s\",outcome=\"failed\"} %lu\n", member->url,
                       member->failed);
     }
-    head(out, "godwit_witness_questions_total", "counter", "Questions to the witness, by their results.");
+    metric_head(out, "godwit_witness_questions_total", "counter", "Questions to the witness, by their results.");
     buffer_format(out, "godwit_witness_questions_total{result=\"read\"} %lu\n", counters->read);
     buffer_format(out, "godwit_witness_questions_total{result=\"swapped\"} %lu\n", counters->swapped);
     buffer_format(out, "godwit_witness_questions_total{result=\"different\"} %lu\n", counters->different);
@@ -542,14 +550,15 @@ static void put_protection(struct buffer *out)
 {
     const struct heartbeat_counters *beats = heartbeat_counters();
 
-    head(out, "godwit_vm_protection", "gauge", "1 for the state of a guest that is protected, or is to be.");
-    head(out, "godwit_vm_output_held_bytes", "gauge", "What such a guest has sent, and is held.");
-    head(out, "godwit_vm_checkpoints", "gauge", "Checkpoints since its first copy was whole.");
-    head(out, "godwit_vm_checkpoint_pause_seconds", "gauge", "How long it stood for the last one.");
+    metric_head(out, "godwit_vm_protection", "gauge", "1 for the state of a guest that is protected, or is to be.");
+    metric_head(out, "godwit_vm_output_held_bytes", "gauge", "What such a guest has sent, and is held.");
+    metric_head(out, "godwit_vm_checkpoints", "gauge", "Checkpoints since its first copy was whole.");
+    metric_head(out, "godwit_vm_checkpoint_pause_seconds", "gauge", "How long it stood for the last one.");
     put_protected(out);
-    head(out, "godwit_failovers_total", "counter", "Protected guests that went on here.");
+    metric_head(out, "godwit_failovers_total", "counter", "Protected guests that went on here.");
     buffer_format(out, "godwit_failovers_total %lu\n", failovers_count());
-    head(out, "godwit_heartbeats_total", "counter", "Heartbeats of protected guests; strange ones are of none here.");
+    metric_head(out, "godwit_heartbeats_total", "counter",
+                "Heartbeats of protected guests; strange ones are of none here.");
     buffer_format(out, "godwit_heartbeats_total{direction=\"said\"} %lu\n", beats->said);
     buffer_format(out, "godwit_heartbeats_total{direction=\"heard\"} %lu\n", beats->heard);
     buffer_format(out, "godwit_heartbeats_total{direction=\"strange\"} %lu\n", beats->strange);

@@ -3,29 +3,28 @@
 
 #include "control/buffer.h"
 #include "control/json.h"
+#include "control/metrics.h"
 #include "net/tls_counters.h"
-
-static void head(struct buffer *out, const char *name, const char *kind, const char *help)
-{
-    buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
-}
 
 void tls_view_metrics(struct buffer *out)
 {
     const struct tls_counters *counters = &tls_counters;
 
-    head(out, "godwit_tls_handshakes_total", "counter", "Handshakes by which two hypervisors have known each other.");
+    metric_head(out, "godwit_tls_handshakes_total", "counter",
+                "Handshakes by which two hypervisors have known each other.");
     buffer_format(out, "godwit_tls_handshakes_total %lu\n", counters->completed);
-    head(out, "godwit_tls_handshakes_active", "gauge", "Handshakes that go on.");
+    metric_head(out, "godwit_tls_handshakes_active", "gauge", "Handshakes that go on.");
     buffer_format(out, "godwit_tls_handshakes_active %u\n", counters->active);
-    head(out, "godwit_tls_handshake_seconds_total", "counter", "Processor time of handshakes, of failed ones, too.");
+    metric_head(out, "godwit_tls_handshake_seconds_total", "counter",
+                "Processor time of handshakes, of failed ones, too.");
     buffer_format(out, "godwit_tls_handshake_seconds_total %lu.%09lu\n", counters->worked / 1000000000,
                   counters->worked % 1000000000);
-    head(out, "godwit_tls_faults_total", "counter", "Handshakes that came to nothing, and connections that broke.");
+    metric_head(out, "godwit_tls_faults_total", "counter",
+                "Handshakes that came to nothing, and connections that broke.");
     for (unsigned fault = 0; fault < NR_TLS_FAULTS; fault++)
         buffer_format(out, "godwit_tls_faults_total{reason=\"%s\"} %lu\n", tls_fault_name((enum tls_fault)fault),
                       counters->fault[fault]);
-    head(out, "godwit_tls_bytes_total", "counter", "Bytes of records of such connections.");
+    metric_head(out, "godwit_tls_bytes_total", "counter", "Bytes of records of such connections.");
     buffer_format(out, "godwit_tls_bytes_total{direction=\"sent\"} %lu\n", counters->sent);
     buffer_format(out, "godwit_tls_bytes_total{direction=\"received\"} %lu\n", counters->received);
 }
