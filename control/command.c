@@ -351,10 +351,9 @@ static int parse_vm(struct call *call, struct arg_value *value, const char *word
     value->vm = vm_find(word);
     if (value->vm)
         return 0;
-    list_for_each (node, vm_list())
+    list_each (const struct vm, vm, vm_list())
         if (at < sizeof(names))
-            at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "",
-                                   container_of(node, struct vm, node)->name);
+            at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", vm->name);
     return call_fail(call, -ENOENT, "no virtual machine '%.32s', %s%s%sthere %s %s", word,
                      moved ? "it has moved to " : "", peer, moved ? "; " : "", at ? "are:" : "is", at ? names : "none");
 }

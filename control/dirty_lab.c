@@ -179,8 +179,8 @@ static int carry_out(u32 command)
 
 static bool vm_is_here(void)
 {
-    list_for_each (node, vm_list())
-        if (container_of(node, struct vm, node) == lab.copy.vm)
+    list_each (const struct vm, vm, vm_list())
+        if (vm == lab.copy.vm)
             return true;
     return false;
 }

@@ -134,9 +134,7 @@ static void put_slice(void)
 
 static struct vm *traced(void)
 {
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (vm->id == making.vm)
             return vm->mem.dirty.producer == DIRTY_OFF ? NULL : vm;
     }

@@ -70,9 +70,7 @@ int command_memory(struct call *call)
     json_number(out, "images_kept", kept_count());
     json_number(out, "images_kept_kib", kept_bytes() >> 10);
     json_array(out, "guests");
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (const struct vm, vm, vm_list()) {
         json_object(out, NULL);
         json_string(out, "name", vm->name);
         json_number(out, "memory_kib", vm->mem.size >> 10);
@@ -102,9 +100,7 @@ static void put_processors(struct json *out)
 static void put_exits(struct json *out)
 {
     json_array(out, "exits");
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (const struct vm, vm, vm_list()) {
         for (unsigned kind = 0; kind < NR_EXITS; kind++) {
             u64 count = vm_exits(vm, kind);
 

@@ -57,11 +57,6 @@ static struct list clients = { &clients, &clients };
 static unsigned nr_clients, nr_waiting;
 static http_handler *answer;
 
-static struct client *client_of(struct list *node)
-{
-    return container_of(node, struct client, node);
-}
-
 static void set_deadline(struct client *client, u64 ms)
 {
     client->deadline = clock_ns() + ms * 1000000;
@@ -190,9 +185,9 @@ static struct client *find_oldest(gives_way *suits)
 {
     struct client *oldest = NULL;
 
-    list_for_each (node, &clients)
-        if (suits(client_of(node)) && (!oldest || client_of(node)->since < oldest->since))
-            oldest = client_of(node);
+    list_each (struct client, client, &clients)
+        if (suits(client) && (!oldest || client->since < oldest->since))
+            oldest = client;
     return oldest;
 }
 
@@ -342,8 +337,8 @@ static bool make_room(void)
 {
     unsigned strangers = 0;
 
-    list_for_each (node, &clients)
-        strangers += is_stranger(client_of(node));
+    list_each (const struct client, client, &clients)
+        strangers += is_stranger(client);
     if (strangers >= HTTP_STRANGERS)
         let_one_go(is_stranger);
     if (nr_clients >= HTTP_CLIENTS)
@@ -429,9 +424,7 @@ u64 http_server_poll(void)
 {
     u64 now = clock_ns();
 
-    list_for_each_safe (node, &clients) {
-        struct client *client = client_of(node);
-
+    list_each_safe (struct client, client, &clients) {
         if (now >= client->deadline) {
             client_late(client);
         } else if (client->state == CLIENT_WAITING) {

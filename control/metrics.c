@@ -200,8 +200,7 @@ static const struct vm_metric vm_metrics[] = {
 static void put_vm_metric(struct buffer *out, const struct vm_metric *metric)
 {
     metric_head(out, metric->name, metric->type, metric->help);
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
+    list_each (const struct vm, vm, vm_list()) {
         u64 value = metric->value(vm);
 
         if (metric->ns)
@@ -215,9 +214,7 @@ static void put_vcpu_blocktime(struct buffer *out)
 {
     metric_head(out, "godwit_vcpu_postcopy_blocktime_seconds_total", "counter",
                 "Time for which a vcpu waited for pages.");
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (const struct vm, vm, vm_list()) {
         for (u32 i = 0; i < vm->nr_vcpus; i++) {
             char labels[CONFIG_NAME + 24];
 
@@ -250,8 +247,8 @@ static void put_latency(struct buffer *out, const struct vm *vm)
 static void put_latencies(struct buffer *out)
 {
     metric_head(out, LATENCY, "histogram", "Times for which vcpus waited for missing pages.");
-    list_for_each (node, vm_list())
-        put_latency(out, container_of(node, struct vm, node));
+    list_each (const struct vm, vm, vm_list())
+        put_latency(out, vm);
 }
 
 #define DIRTY(member) offsetof(struct dirty_counters, member)
@@ -279,8 +276,7 @@ static void put_dirty(struct buffer *out)
     for (size_t i = 0; i < sizeof(dirty_metrics) / sizeof(dirty_metrics[0]); i++) {
         if (dirty_metrics[i].help)
             metric_head(out, dirty_metrics[i].name, "counter", dirty_metrics[i].help);
-        list_for_each (node, vm_list()) {
-            const struct vm *vm = container_of(node, struct vm, node);
+        list_each (const struct vm, vm, vm_list()) {
             const char *count = (const char *)&vm->mem.dirty.count + dirty_metrics[i].offset;
 
             buffer_format(out, "%s{vm=\"%s\"%s} %lu\n", dirty_metrics[i].name, vm->name, dirty_metrics[i].labels,
@@ -293,8 +289,7 @@ static void put_dirty(struct buffer *out)
 static void put_status(struct buffer *out)
 {
     metric_head(out, "godwit_vm_status", "gauge", "1 for the status that a VM has, 0 for the others.");
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
+    list_each (const struct vm, vm, vm_list()) {
         unsigned now = shown_status(vm);
 
         for (unsigned status = 0; status < NR_SHOWN; status++)
@@ -306,9 +301,7 @@ static void put_status(struct buffer *out)
 static void put_exits(struct buffer *out)
 {
     metric_head(out, "godwit_vm_exits_total", "counter", "Exits from a guest by reason.");
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (const struct vm, vm, vm_list()) {
         for (unsigned kind = 0; kind < NR_EXITS; kind++)
             buffer_format(out, "godwit_vm_exits_total{vm=\"%s\",reason=\"%s\"} %lu\n", vm->name,
                           exit_name((enum exit_kind)kind), (unsigned long)vm_exits(vm, kind));
@@ -528,8 +521,7 @@ static void put_witness(struct buffer *out)
 /* Of each guest that is protected, or is to be. */
 static void put_protected(struct buffer *out)
 {
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
+    list_each (const struct vm, vm, vm_list()) {
         enum protection_state state = protection_state(vm);
         struct port_output_stats held;
         struct protect_info info;

@@ -154,8 +154,8 @@ static void read_resident_vcpus(void)
     struct vcpu_state state;
 
     for (unsigned look = 0; look < 100000; look++)
-        list_for_each (node, vm_list())
-            backend()->get(container_of(node, struct vm, node)->vcpu[0], &state, STATE_ALL);
+        list_each (const struct vm, vm, vm_list())
+            backend()->get(vm->vcpu[0], &state, STATE_ALL);
 }
 
 static void resident_elsewhere(void)

@@ -90,9 +90,7 @@ static void attach(struct vm *vm)
 /* The VM whose console is shown; NULL: it has moved away. */
 static struct vm *console_vm(void)
 {
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (vm->id == monitor.console)
             return vm;
     }

@@ -148,9 +148,9 @@ static bool somebody_waits(const struct vm *vm)
 /* The VM whose pages are hidden; NULL: it is gone. */
 static struct vm *hidden_vm(void)
 {
-    list_for_each (node, vm_list())
-        if (container_of(node, struct vm, node)->id == pager.id)
-            return container_of(node, struct vm, node);
+    list_each (struct vm, vm, vm_list())
+        if (vm->id == pager.id)
+            return vm;
     return NULL;
 }
 

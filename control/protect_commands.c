@@ -227,9 +227,7 @@ int command_query_protect(struct call *call)
     if (name && !vm_find(name))
         return call_fail(call, -ENOENT, "no virtual machine '%.32s'", name);
     json_array(call->out, "protection");
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (const struct vm, vm, vm_list()) {
         if (!name || !strcmp(vm->name, name))
             put_protection(call->out, vm);
     }

@@ -111,9 +111,9 @@ static void put_summary(struct json *out, const struct vm *vm)
 int command_vms(struct call *call)
 {
     json_array(call->out, "vms");
-    list_for_each (node, vm_list()) {
+    list_each (const struct vm, vm, vm_list()) {
         json_object(call->out, NULL);
-        put_summary(call->out, container_of(node, struct vm, node));
+        put_summary(call->out, vm);
         json_close(call->out);
     }
     json_close(call->out);

@@ -80,8 +80,8 @@ int command_witness(struct call *call)
         put_member(out, member);
     json_close(out);
     json_array(out, "guests");
-    list_for_each (node, vm_list())
-        put_guest(out, container_of(node, struct vm, node));
+    list_each (const struct vm, vm, vm_list())
+        put_guest(out, vm);
     json_close(out);
     json_number(out, "read", counters->read);
     json_number(out, "swapped", counters->swapped);

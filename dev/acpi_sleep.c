@@ -64,9 +64,7 @@ static void wake(struct vm *vm)
 
 u64 acpi_sleep_poll(void)
 {
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (vm_running(vm) && vm->asleep && vm->holds == 0 &&
             platform_of(vm)->pm.status & (PM1_POWER_BUTTON | PM1_SLEEP_BUTTON))
             wake(vm);

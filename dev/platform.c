@@ -182,9 +182,7 @@ int platform_check_unique(const struct vm *vm, char *reason, size_t room)
                  vm->mac[1], vm->mac[2], vm->mac[3], vm->mac[4], vm->mac[5], owner);
         return -EBUSY;
     }
-    list_for_each (node, vm_list()) {
-        const struct vm *other = container_of(node, struct vm, node);
-
+    list_each (const struct vm, other, vm_list()) {
         if (other != vm && !vm_ended(other) && !memcmp(other->identity.id, vm->identity.id, VM_ID)) {
             snprintf(reason, room, "its identity (uuid) is the one of %s here, too", other->name);
             return -EBUSY;

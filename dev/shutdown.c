@@ -92,8 +92,7 @@ u64 shutdown_poll(void)
 {
     u64 next = ~0ULL, now = clock_ns();
 
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
+    list_each (struct vm, vm, vm_list()) {
         struct shutdown *shutdown = &platform_of(vm)->shutdown;
 
         if (shutdown->state == SHUTDOWN_ASKED) {

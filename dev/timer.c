@@ -73,9 +73,7 @@ static struct timer *earliest(const struct timers *timers)
 {
     struct timer *best = NULL;
 
-    list_for_each (node, &timers->armed) {
-        struct timer *timer = container_of(node, struct timer, node);
-
+    list_each (struct timer, timer, &timers->armed) {
         if (!best || timer->deadline < best->deadline)
             best = timer;
     }
@@ -120,11 +118,11 @@ static void run_due(struct timers *timers)
     timers->polling = true;
     u64 now = timers_now(timers);
 
-    list_for_each_safe (node, &timers->armed) {
-        if (container_of(node, struct timer, node)->deadline > now)
+    list_each_safe (struct timer, timer, &timers->armed) {
+        if (timer->deadline > now)
             continue;
-        list_del(node);
-        list_add_tail(&due, node);
+        list_del(&timer->node);
+        list_add_tail(&due, &timer->node);
     }
     while (!list_empty(&due)) {
         struct timer *timer = container_of(due.next, struct timer, node);
@@ -151,8 +149,7 @@ u64 timers_poll(void)
 {
     u64 wake = TIMER_NEVER;
 
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
+    list_each (struct vm, vm, vm_list()) {
         struct timers *timers = &platform_of(vm)->timers;
 
         if (!vm_runnable(vm))

@@ -276,16 +276,12 @@ u64 virtio_net_poll(void)
     u64 now = rdtsc(), next = VIRTIO_NET_NEVER;
     bool more = false;
 
-    list_for_each (node, &devices) {
-        struct virtio_net *net = container_of(node, struct virtio_net, node);
-
+    list_each (struct virtio_net, net, &devices) {
         more |= port_output_poll(&net->port);
         more |= serve(net, now);
     }
     now = rdtsc();
-    list_for_each (node, &devices) {
-        struct virtio_net *net = container_of(node, struct virtio_net, node);
-
+    list_each (struct virtio_net, net, &devices) {
         follow_life(net);
         interrupt(net);
         virtio_net_tell(net, now);
@@ -368,9 +364,7 @@ void virtio_net_init(struct virtio_net *net, struct vm *vm, struct pci_bus *bus,
 
 const char *virtio_net_owner(const u8 mac[MAC_LEN], const struct virtio_net *but)
 {
-    list_for_each (node, &devices) {
-        const struct virtio_net *net = container_of(node, struct virtio_net, node);
-
+    list_each (const struct virtio_net, net, &devices) {
         if (net != but && !vm_ended(net->vm) && (mac_equal(net->mac, mac) || mac_equal(net->port.mac, mac)))
             return net->port.name;
     }

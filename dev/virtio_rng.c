@@ -80,8 +80,8 @@ u64 virtio_rng_poll(void)
 {
     u64 wake = ~0ULL;
 
-    list_for_each (node, &devices) {
-        u64 again = serve(container_of(node, struct virtio_rng, node));
+    list_each (struct virtio_rng, rng, &devices) {
+        u64 again = serve(rng);
 
         wake = MIN(wake, again);
     }

@@ -34,9 +34,7 @@ static u64 watch(void)
 {
     u64 now = rdtsc(), next = ~0ULL;
 
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (dirty_rate_of(vm)->status != DIRTY_RATE_MEASURING)
             continue;
         if (now >= vm->dirty_rate->until)

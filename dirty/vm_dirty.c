@@ -93,9 +93,7 @@ static bool is_to_fold(const struct vm *vm)
 
 u64 vm_fold(void)
 {
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (!is_to_fold(vm))
             continue;
         vm_hold(vm);

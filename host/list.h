@@ -10,17 +10,16 @@ struct list {
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-#define list_for_each(node, head) for (struct list *node = (head)->next; (node) != (head); (node) = (node)->next)
-
-/* The same of what the nodes are in, as their member `node`: `item` points to a `type`. */
+/* Walk the list: `item` points to a `type`, whose member `node` is in it. */
 #define list_each(type, item, head)                                                  \
     for (type *item = container_of((head)->next, type, node); &item->node != (head); \
          item = container_of(item->node.next, type, node))
 
-/* As list_for_each; the body may remove `node`. */
-#define list_for_each_safe(node, head)                                                \
-    for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \
-         node = node##_next, node##_next = node->next)
+/* As list_each; the body may remove `item`. */
+#define list_each_safe(type, item, head)                                \
+    for (type *item = container_of((head)->next, type, node),           \
+              *item##_next = container_of(item->node.next, type, node); \
+         &item->node != (head); item = item##_next, item##_next = container_of(item->node.next, type, node))
 
 static inline void list_init(struct list *head)
 {

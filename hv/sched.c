@@ -32,7 +32,7 @@ static u32 queue_length(const struct cpu *cpu)
 {
     u32 length = 0;
 
-    list_for_each (node, &cpu->run_queue)
+    list_each (const struct vcpu, vcpu, &cpu->run_queue)
         length++;
     return length;
 }
@@ -47,7 +47,7 @@ void sched_add(struct vcpu *vcpu)
         if (queue_length(cpu_at(i)) < queue_length(cpu_at(best)))
             best = i;
     vcpu->cpu = best;
-    list_add_tail(&cpu_at(best)->run_queue, &vcpu->run_node);
+    list_add_tail(&cpu_at(best)->run_queue, &vcpu->node);
     spin_unlock(&lock);
     cpu_kick(best);
 }
@@ -58,7 +58,7 @@ void sched_remove(struct vcpu *vcpu)
 
     assert_host_loop();
     spin_lock(&lock);
-    list_del(&vcpu->run_node);
+    list_del(&vcpu->node);
     spin_unlock(&lock);
     if (cpu == this_cpu()) {
         if (cpu->resident == vcpu)
@@ -173,9 +173,7 @@ static struct vcpu *sched_pick(struct cpu *cpu, u64 *wake, bool *others)
 
     *others = false;
     spin_lock(&lock);
-    list_for_each (node, &cpu->run_queue) {
-        struct vcpu *vcpu = container_of(node, struct vcpu, run_node);
-
+    list_each (struct vcpu, vcpu, &cpu->run_queue) {
         if (!vcpu_ready(vcpu, wake))
             continue;
         if (picked) {
@@ -194,9 +192,9 @@ static void sched_rotate(struct cpu *cpu, struct vcpu *vcpu)
 {
     cpu->slice_end = 0;
     spin_lock(&lock);
-    if (!list_empty(&vcpu->run_node)) {
-        list_del(&vcpu->run_node);
-        list_add_tail(&cpu->run_queue, &vcpu->run_node);
+    if (!list_empty(&vcpu->node)) {
+        list_del(&vcpu->node);
+        list_add_tail(&cpu->run_queue, &vcpu->node);
     }
     spin_unlock(&lock);
 }
@@ -227,7 +225,7 @@ static void drop_departed(struct cpu *cpu)
     if (!vcpu)
         return;
     spin_lock(&lock);
-    bool departed = list_empty(&vcpu->run_node);
+    bool departed = list_empty(&vcpu->node);
     spin_unlock(&lock);
     if (departed)
         resident_clear();

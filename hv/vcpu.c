@@ -56,7 +56,7 @@ struct vcpu *vcpu_create(struct vm *vm, u32 id)
     vcpu->id = id;
     vcpu->trace_id = vm->id << 8 | id;
     vcpu->tsc_offset = -vm->created_tsc;
-    list_init(&vcpu->run_node);
+    list_init(&vcpu->node);
     vcpu->fpu = frame_alloc_page();
     vcpu->backend_page = frame_alloc_page();
     vcpu->backend = calloc(1, backend()->vcpu_size);

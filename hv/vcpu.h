@@ -119,10 +119,10 @@ struct vcpu {
     enum vcpu_status status; /* any CPU reads it; a sleeper is woken under the lock of the run queues */
 
     /* Scheduling (sched.c). */
-    struct list run_node;
-    u32 cpu;         /* index of the physical CPU that it is pinned to */
-    u64 slices;      /* times scheduled */
-    u64 guest_ticks; /* TSC ticks in the guest and in handling its exits */
+    struct list node; /* in the run queue of its CPU */
+    u32 cpu;          /* index of the physical CPU that it is pinned to */
+    u64 slices;       /* times scheduled */
+    u64 guest_ticks;  /* TSC ticks in the guest and in handling its exits */
 
     /* Guest-owned registers that the hypervisor does not use. While the vcpu is resident, the CPU holds them, else
      * these fields do (resident.c). */

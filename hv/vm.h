@@ -212,9 +212,7 @@ static inline struct vm *vm_find(const char *name)
     struct vm *ended = NULL;
 
     assert_host_loop();
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (!strcmp(vm->name, name) && !vm_ended(vm))
             return vm;
         if (!strcmp(vm->name, name))

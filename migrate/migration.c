@@ -152,9 +152,8 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
 
 void migration_limits_changed(void)
 {
-    list_for_each (node, &vm_sources)
-        source_limit(&container_of(node, struct vm_source, node)->source, settings.downtime_limit,
-                     settings.max_bandwidth);
+    list_each (struct vm_source, from, &vm_sources)
+        source_limit(&from->source, settings.downtime_limit, settings.max_bandwidth);
 }
 
 int migration_cancel(struct vm *vm)
@@ -386,9 +385,7 @@ static u64 migration_poll(void)
     u64 next = MIN(MIN(announcer_poll(), claims_poll()), asking_poll());
     bool more = false, busy = false;
 
-    list_for_each_safe (node, &vm_sources) {
-        struct vm_source *from = container_of(node, struct vm_source, node);
-
+    list_each_safe (struct vm_source, from, &vm_sources) {
         /* A move that has just ended, by a command perhaps, is still to be cleared away. */
         if (!source_active(&from->source) && !from->move && !from->gone) {
             vm_source_idle(from);

@@ -73,8 +73,7 @@ static enum wire_code check_name(const struct migrate_description *d, char reaso
         snprintf(reason, WIRE_REASON, "%s", fault);
         return WIRE_E_NAME;
     }
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
+    list_each (const struct vm, vm, vm_list()) {
         bool same = !memcmp(vm->identity.id, d->vm_id, VM_ID);
         bool needed = !vm_ended(vm) || (!same && asking_waits(vm));
 

@@ -68,9 +68,7 @@ unsigned migration_settle_ended(void)
 
 void vm_ended_make_way(const struct vm *vm)
 {
-    list_for_each_safe (node, vm_list()) {
-        struct vm *other = container_of(node, struct vm, node);
-
+    list_each_safe (struct vm, other, vm_list()) {
         if (other != vm && vm_ended(other) &&
             (!strcmp(other->name, vm->name) || !memcmp(other->identity.id, vm->identity.id, VM_ID)))
             forget(other);

@@ -172,9 +172,9 @@ static u32 instance_of(const struct vm *vm, const struct device *device)
 
 static struct device *device_at(const struct vm *vm, unsigned index)
 {
-    list_for_each (node, &vm->devices)
+    list_each (struct device, device, &vm->devices)
         if (index-- == 0)
-            return container_of(node, struct device, node);
+            return device;
     return NULL;
 }
 
@@ -182,7 +182,7 @@ static unsigned device_count(const struct vm *vm)
 {
     unsigned count = 0;
 
-    list_for_each (node, &vm->devices)
+    list_each (const struct device, device, &vm->devices)
         count++;
     return count;
 }
@@ -196,8 +196,7 @@ unsigned vm_devices(const struct vm *vm, struct wire_device device[WIRE_DEVICES]
 {
     unsigned count = 0;
 
-    list_for_each (node, &vm->devices) {
-        const struct device *from = container_of(node, struct device, node);
+    list_each (const struct device, from, &vm->devices) {
         struct wire_device *to = &device[count];
 
         if (count++ == WIRE_DEVICES)

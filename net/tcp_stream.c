@@ -333,7 +333,7 @@ long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, b
 
 void tcp_stream_push_all(void)
 {
-    list_for_each_safe (node, &unpushed) {
+    for (struct list *node = unpushed.next, *next = node->next; node != &unpushed; node = next, next = node->next) {
         struct tcp_stream *stream = container_of(node, struct tcp_stream, unpushed);
 
         if (!stream->state)
@@ -405,9 +405,7 @@ void tcp_stream_abort(struct tcp_stream *stream)
 
 void tcp_stream_abort_lingering(const void *lender)
 {
-    list_for_each_safe (node, &lingering) {
-        struct tcp_stream *stream = container_of(node, struct tcp_stream, node);
-
+    list_each_safe (struct tcp_stream, stream, &lingering) {
         if (stream->lender == lender && stream->lent)
             tcp_stream_abort(stream);
     }

@@ -162,9 +162,7 @@ static struct tls_pcb *whose_turn(bool *more)
     u64 now = clock_ns();
     unsigned due = 0;
 
-    list_for_each (node, &handshakes) {
-        struct tls_pcb *tls = container_of(node, struct tls_pcb, node);
-
+    list_each (struct tls_pcb, tls, &handshakes) {
         due += tls->due;
         if (tls->due && caller_may_work(tls->caller, now) && (!first || caller_is_before(tls->caller, first->caller)))
             first = tls;
@@ -218,9 +216,7 @@ void tls_hello_take_place(struct tls_pcb *tls)
     tls->caller = caller_enter(&peer, clock_ns());
     crowding = caller_crowding(tls->caller);
     list_add_tail(&handshakes, &tls->node);
-    list_for_each_safe (node, &handshakes) {
-        struct tls_pcb *oldest = container_of(node, struct tls_pcb, node);
-
+    list_each_safe (struct tls_pcb, oldest, &handshakes) {
         if (oldest->caller != crowding)
             continue;
         tls_enter(oldest);

@@ -30,10 +30,10 @@ void tls_out_init(struct tls_out *out, struct altcp_pcb *inner)
 
 void tls_out_fini(struct tls_out *out)
 {
-    list_for_each_safe (node, &out->spare)
-        free(container_of(node, struct tls_record, node));
-    list_for_each_safe (node, &out->records)
-        free(container_of(node, struct tls_record, node));
+    list_each_safe (struct tls_record, record, &out->spare)
+        free(record);
+    list_each_safe (struct tls_record, record, &out->records)
+        free(record);
     list_init(&out->spare);
     list_init(&out->records);
     out->open = NULL;
@@ -82,8 +82,8 @@ static bool provide(struct tls_out *out, size_t len)
         return false;
     if (out->open)
         room = out->open->room - out->open->plain;
-    list_for_each (node, &out->spare)
-        room += container_of(node, struct tls_record, node)->room;
+    list_each (const struct tls_record, record, &out->spare)
+        room += record->room;
     while (room < len) {
         struct tls_record *record = record_size(NULL, room_for(out, len - room));
 
@@ -135,9 +135,7 @@ static struct tls_record *record_seal(struct tls_out *out, enum seal_type type)
 
 bool tls_out_flush(struct tls_out *out)
 {
-    list_for_each (node, &out->records) {
-        struct tls_record *record = container_of(node, struct tls_record, node);
-
+    list_each (struct tls_record, record, &out->records) {
         if (record == out->open)
             break;
         if (record->written)
@@ -197,16 +195,14 @@ size_t tls_out_acknowledged(struct tls_out *out, size_t len)
 
     out->hello -= part;
     len -= part;
-    list_for_each_safe (node, &out->records) {
-        struct tls_record *record = container_of(node, struct tls_record, node);
-
+    list_each_safe (struct tls_record, record, &out->records) {
         part = MIN(len, record->left);
         record->left -= part;
         len -= part;
         if (record->left || record == out->open)
             break;
         plain += record->plain;
-        list_del(node);
+        list_del(&record->node);
         free(record);
     }
     return plain;

@@ -68,9 +68,7 @@ void announcer_start(struct vm *vm)
 
 void announcer_stop(const struct vm *vm)
 {
-    list_for_each_safe (node, &announcers) {
-        struct announcer *announcer = container_of(node, struct announcer, node);
-
+    list_each_safe (struct announcer, announcer, &announcers) {
         if (announcer->vm == vm)
             announcer_free(announcer);
     }
@@ -80,9 +78,7 @@ u64 announcer_poll(void)
 {
     u64 next = ~0ULL;
 
-    list_for_each_safe (node, &announcers) {
-        struct announcer *announcer = container_of(node, struct announcer, node);
-
+    list_each_safe (struct announcer, announcer, &announcers) {
         if (rdtsc() >= announcer->next && !do_round(announcer))
             announcer_free(announcer);
         else

@@ -111,9 +111,7 @@ static bool waits(const struct vm *vm)
  */
 static struct vm *asked_at(unsigned index)
 {
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (vm->id == asked[index])
             return waits(vm) ? vm : NULL;
     }
@@ -190,8 +188,7 @@ void asking_heard(const struct wire_claim *claim, const char *where)
 {
     if (!claim->epoch || claim->epoch > EPOCH_CLAIM)
         return; /* noise */
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
+    list_each (struct vm, vm, vm_list()) {
         u32 *at = place(vm);
         bool same = !memcmp(vm->identity.id, claim->vm_id, WIRE_ID);
         bool copy = vm->status == VM_INCOMING && vm->incoming.asked;

@@ -159,9 +159,7 @@ static unsigned answer_all(const struct wire_claim *question, bool proven, struc
     counters.heard += proven;
     if (proven && question->owner < owner) /* of two machines that ask, the lower number has the right to start it */
         listener->heard(question, claim_where(question).text);
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (const struct vm, vm, vm_list()) {
         if (count < WIRE_ANSWERS && claims_are_of(question, vm))
             count += answer(vm, &answers[count]);
     }
@@ -260,13 +258,13 @@ u64 claims_poll(void)
     static u64 next; /* host TSC */
     bool any = false;
 
-    list_for_each (node, vm_list())
-        any |= all || container_of(node, struct vm, node)->identity.epoch > 1;
+    list_each (const struct vm, vm, vm_list())
+        any |= all || vm->identity.epoch > 1;
     if (!any)
         return ~0ULL;
     if (rdtsc() >= next) {
-        list_for_each (node, vm_list())
-            claims_say(container_of(node, struct vm, node));
+        list_each (struct vm, vm, vm_list())
+            claims_say(vm);
         next = rdtsc() + clock_ns_to_ticks(WIRE_CLAIM_MS * NS_PER_MS);
     }
     return next;

@@ -204,9 +204,7 @@ static u64 witness_poll(void)
 {
     u64 wake = ~0ULL;
 
-    list_for_each_safe (node, &own.requests) {
-        struct witness_request *request = container_of(node, struct witness_request, node);
-
+    list_each_safe (struct witness_request, request, &own.requests) {
         while (request->outcome.result == WITNESS_ASKED && step(request))
             continue;
         if (request->outcome.result == WITNESS_ASKED)

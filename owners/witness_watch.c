@@ -72,9 +72,9 @@ static void note(const u8 id[VM_ID], const struct witness_outcome *outcome)
 /* The guest at that place of the list; NULL behind the last. */
 static const struct vm *guest_at(unsigned turn)
 {
-    list_for_each (node, vm_list())
+    list_each (const struct vm, vm, vm_list())
         if (turn-- == 0)
-            return container_of(node, struct vm, node);
+            return vm;
     return NULL;
 }
 

@@ -40,9 +40,7 @@ void heartbeat_note(struct heartbeat *heartbeat, u64 when)
 
 static struct heartbeat *find(const struct wire_beat *beat)
 {
-    list_for_each (node, &all) {
-        struct heartbeat *heartbeat = container_of(node, struct heartbeat, node);
-
+    list_each (struct heartbeat, heartbeat, &all) {
         if (!memcmp(heartbeat->vm_id, beat->vm_id, WIRE_ID) && heartbeat->epoch == beat->epoch &&
             heartbeat->other == beat->owner)
             return heartbeat;

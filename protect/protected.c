@@ -12,9 +12,7 @@ struct list protections = { &protections, &protections };
 
 struct protection *protection_of(const struct vm *vm)
 {
-    list_for_each (node, &protections) {
-        struct protection *p = container_of(node, struct protection, node);
-
+    list_each (struct protection, p, &protections) {
         if (!memcmp(p->vm_id, vm->identity.id, VM_ID))
             return p;
     }

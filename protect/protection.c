@@ -33,9 +33,7 @@ static struct vm *vm_of(const struct protection *p)
 {
     struct vm *ended = NULL;
 
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (memcmp(p->vm_id, vm->identity.id, VM_ID) != 0)
             continue;
         if (!vm_ended(vm))
@@ -297,10 +295,9 @@ static u64 protection_poll(void)
     u64 next = starting_poll(), now;
 
     if (witness_configured())
-        list_for_each (node, vm_list())
-            protection_make(container_of(node, struct vm, node));
-    list_for_each_safe (node, &protections) {
-        struct protection *p = container_of(node, struct protection, node);
+        list_each (struct vm, vm, vm_list())
+            protection_make(vm);
+    list_each_safe (struct protection, p, &protections) {
         struct vm *vm = vm_of(p);
 
         if (vm) {

@@ -78,9 +78,7 @@ static const struct peer_query_ops ops = { .now = now, .connect = connect, .hear
 /* The guest, if it still waits; NULL: an operator has decided, or it has come from elsewhere. */
 static struct vm *waiting(const struct starting *starting)
 {
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (vm->id == starting->id)
             return vm_ended(vm) && vm->elsewhere ? vm : NULL;
     }
@@ -214,8 +212,7 @@ u64 starting_poll(void)
 {
     u64 next = ~0ULL;
 
-    list_for_each_safe (node, &all) {
-        struct starting *starting = container_of(node, struct starting, node);
+    list_each_safe (struct starting, starting, &all) {
         struct vm *vm = waiting(starting);
 
         if (!vm || step(starting, vm))
@@ -231,9 +228,7 @@ u64 starting_poll(void)
 /* The VM's; NULL: it does not wait. */
 static struct starting *starting_of(const struct vm *vm)
 {
-    list_for_each (node, &all) {
-        struct starting *starting = container_of(node, struct starting, node);
-
+    list_each (struct starting, starting, &all) {
         if (starting->id == vm->id)
             return starting;
     }

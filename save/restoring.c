@@ -54,9 +54,7 @@ static u64 known_epoch(const struct image_reader *reader)
     const struct wire_header *header = &reader->header;
     u64 known = MAX(header->epoch, dest_known_epoch(migration_dest(), header->vm_id, header->epoch));
 
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (const struct vm, vm, vm_list()) {
         if (!memcmp(vm->identity.id, header->vm_id, VM_ID))
             known = MAX(known, MAX(vm->identity.epoch, vm->elsewhere));
     }
@@ -125,9 +123,7 @@ static struct vm *copy_of(const struct restoring *restoring)
 {
     const struct image_identity *identity = &restoring->reader.identity;
 
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (vm->status == VM_INCOMING && vm->identity.epoch == identity->epoch &&
             !memcmp(vm->identity.id, identity->vm_id, VM_ID))
             return vm;
@@ -252,8 +248,8 @@ static u64 poll(void)
 {
     bool more = false;
 
-    list_for_each_safe (node, &all)
-        more |= step(container_of(node, struct restoring, node));
+    list_each_safe (struct restoring, restoring, &all)
+        more |= step(restoring);
     if (list_empty(&all))
         return ~0ULL;
     return more ? rdtsc() : rdtsc() + clock_ns_to_ticks(POLL_NS);

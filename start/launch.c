@@ -50,9 +50,7 @@ static bool launch(const struct config_vm *config, bool now)
  * line. Once: the time from the firmware to the first guest instruction. */
 static u64 report_first_entry(void)
 {
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (vm->first_entry_logged || !vm->first_entry_tsc)
             continue;
         vm->first_entry_logged = true;
@@ -75,9 +73,7 @@ static u64 watch(void)
     static u64 end_tsc;
     unsigned passed = 0, failed = refused, crashed = 0;
 
-    list_for_each (node, vm_list()) {
-        const struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (const struct vm, vm, vm_list()) {
         if (vm_alive(vm))
             return ~0ULL;
         passed += vm->status == VM_PASSED;

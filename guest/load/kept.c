@@ -14,11 +14,6 @@
 
 static struct list files = { &files, &files };
 
-static struct kept_file *file_at(struct list *node)
-{
-    return container_of(node, struct kept_file, node);
-}
-
 static u64 frames_of(u64 size)
 {
     return (size >> PAGE_SHIFT) + (size % PAGE_SIZE != 0);
@@ -94,9 +89,7 @@ void kept_found_whole(struct kept_file *file)
 
 struct kept_file *kept_hold(const void *bytes)
 {
-    list_for_each (node, &files) {
-        struct kept_file *file = file_at(node);
-
+    list_each (struct kept_file, file, &files) {
         if (file->bytes != bytes)
             continue;
         file->holds++;
@@ -116,9 +109,7 @@ void kept_drop(struct kept_file *file)
 
 const void *kept_find(const struct guest_file *file, const u8 vm_id[CONFIG_UUID])
 {
-    list_for_each (node, &files) {
-        const struct kept_file *kept = file_at(node);
-
+    list_each (const struct kept_file, kept, &files) {
         if (kept->whole && kept->size == file->size && kept->digest == file->digest &&
             !memcmp(kept->vm_id, vm_id, sizeof(kept->vm_id)))
             return kept->bytes;
@@ -130,7 +121,7 @@ unsigned kept_count(void)
 {
     unsigned count = 0;
 
-    list_for_each (node, &files)
+    list_each (const struct kept_file, file, &files)
         count++;
     return count;
 }
@@ -139,16 +130,16 @@ u64 kept_bytes(void)
 {
     u64 bytes = 0;
 
-    list_for_each (node, &files)
-        bytes += frames_of(file_at(node)->size) << PAGE_SHIFT;
+    list_each (const struct kept_file, file, &files)
+        bytes += frames_of(file->size) << PAGE_SHIFT;
     return bytes;
 }
 
 /* Does a VM start from it? */
 static bool is_named(const struct kept_file *file)
 {
-    list_for_each (node, vm_list()) {
-        const struct guest_image *image = &container_of(node, struct vm, node)->image;
+    list_each (const struct vm, vm, vm_list()) {
+        const struct guest_image *image = &vm->image;
 
         if (image->kernel.data == file->bytes || image->initrd.data == file->bytes)
             return true;
@@ -158,9 +149,7 @@ static bool is_named(const struct kept_file *file)
 
 u64 kept_poll(void)
 {
-    list_for_each_safe (node, &files) {
-        struct kept_file *file = file_at(node);
-
+    list_each_safe (struct kept_file, file, &files) {
         if (file->holds || is_named(file))
             continue;
         pr_info("a file of %lu KiB is not needed any more", (file->size + 1023) >> 10);

@@ -82,9 +82,7 @@ static void reset(struct vm *vm)
 
 u64 guest_resets(void)
 {
-    list_for_each (node, vm_list()) {
-        struct vm *vm = container_of(node, struct vm, node);
-
+    list_each (struct vm, vm, vm_list()) {
         if (vm_alive(vm) && vm->holds == 0 && __atomic_load_n(&vm->reset_wanted, __ATOMIC_ACQUIRE))
             reset(vm);
     }

@@ -26,18 +26,13 @@ void kept_found_whole(struct kept_file *file)
     file->whole = true;
 }
 
-static struct kept_file *file_at(struct list *node)
-{
-    return container_of(node, struct kept_file, node);
-}
-
 struct kept_file *kept_hold(const void *bytes)
 {
-    list_for_each (node, &kept) {
-        if (file_at(node)->bytes != bytes)
+    list_each (struct kept_file, file, &kept) {
+        if (file->bytes != bytes)
             continue;
-        file_at(node)->holds++;
-        return file_at(node);
+        file->holds++;
+        return file;
     }
     return NULL;
 }
@@ -61,17 +56,17 @@ void kept_drop(struct kept_file *file)
 
 const void *kept_find(const struct guest_file *wanted, const u8 vm_id[CONFIG_UUID])
 {
-    list_for_each (node, &kept)
-        if (file_at(node)->whole && file_at(node)->size == wanted->size && file_at(node)->digest == wanted->digest &&
-            !memcmp(file_at(node)->vm_id, vm_id, CONFIG_UUID))
-            return file_at(node)->bytes;
+    list_each (struct kept_file, file, &kept)
+        if (file->whole && file->size == wanted->size && file->digest == wanted->digest &&
+            !memcmp(file->vm_id, vm_id, CONFIG_UUID))
+            return file->bytes;
     return NULL;
 }
 
 void fake_kept_init(bool full_now)
 {
-    list_for_each_safe (node, &kept)
-        file_free(file_at(node));
+    list_each_safe (struct kept_file, file, &kept)
+        file_free(file);
     full = full_now;
 }
 
@@ -79,8 +74,8 @@ static unsigned count(bool whole)
 {
     unsigned files = 0;
 
-    list_for_each (node, &kept)
-        files += file_at(node)->whole == whole;
+    list_each (struct kept_file, file, &kept)
+        files += file->whole == whole;
     return files;
 }
 
@@ -98,7 +93,7 @@ unsigned fake_kept_holds(void)
 {
     unsigned holds = 0;
 
-    list_for_each (node, &kept)
-        holds += file_at(node)->holds;
+    list_each (struct kept_file, file, &kept)
+        holds += file->holds;
     return holds;
 }

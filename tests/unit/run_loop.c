@@ -118,9 +118,9 @@ void cpu_kick(u32 index)
 
     loop.kicks[index]++;
     cpu->kicked = true;
-    if (cpu != this_cpu() && cpu->running && list_empty(&cpu->running->run_node))
+    if (cpu != this_cpu() && cpu->running && list_empty(&cpu->running->node))
         cpu->running = NULL;
-    if (cpu != this_cpu() && cpu->resident && list_empty(&cpu->resident->run_node))
+    if (cpu != this_cpu() && cpu->resident && list_empty(&cpu->resident->node))
         cpu->resident = NULL;
 }
 
@@ -132,7 +132,7 @@ bool vm_vcpu_busy(const struct vcpu *vcpu)
 bool resident_set(struct vcpu *vcpu)
 {
     assert_ptr_equal(this_cpu()->running, vcpu); /* whoever takes it off its CPU knows that it is about to be there */
-    assert_true(!this_cpu()->resident || this_cpu()->resident == vcpu || !list_empty(&this_cpu()->resident->run_node));
+    assert_true(!this_cpu()->resident || this_cpu()->resident == vcpu || !list_empty(&this_cpu()->resident->node));
     this_cpu()->resident = vcpu;
     return true;
 }
@@ -312,7 +312,7 @@ void machine(u32 cpus, unsigned guests)
 {
     loop.nr_cpus = cpus;
     for (unsigned i = 0; i < guests; i++) {
-        list_init(&loop.guest[i].vcpu.run_node);
+        list_init(&loop.guest[i].vcpu.node);
         sched_add(&loop.guest[i].vcpu);
     }
 }

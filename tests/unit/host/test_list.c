@@ -15,21 +15,16 @@ struct item {
     struct list node;
 };
 
-static struct item *item_of(struct list *node)
-{
-    return container_of(node, struct item, node);
-}
-
 /* The list holds exactly these values, read in both directions. */
 static void check(struct list *head, const int *values, int count)
 {
     int i = 0;
 
-    list_for_each (node, head)
-        assert_int_equal(item_of(node)->value, values[i++]);
+    list_each (const struct item, item, head)
+        assert_int_equal(item->value, values[i++]);
     assert_int_equal(i, count);
     for (struct list *node = head->prev; node != head; node = node->prev)
-        assert_int_equal(item_of(node)->value, values[--i]);
+        assert_int_equal(container_of(node, struct item, node)->value, values[--i]);
     assert_int_equal(i, 0);
 }
 
@@ -69,10 +64,10 @@ static void test_remove(void **state)
         item[i].value = i;
         list_add_tail(&head, &item[i].node);
     }
-    list_for_each_safe (node, &head) {
-        if (item_of(node)->value % 2 == 0) {
-            list_del(node);
-            list_add(&other, node);
+    list_each_safe (struct item, even, &head) {
+        if (even->value % 2 == 0) {
+            list_del(&even->node);
+            list_add(&other, &even->node);
         }
     }
     check(&head, (int[]){ 1, 3 }, 2);

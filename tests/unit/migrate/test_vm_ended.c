@@ -98,8 +98,8 @@ static void test_oldest_is_forgotten(void **state)
     (void)state;
     come(0);
     assert_int_equal(left, MIGRATION_ENDED);
-    list_for_each (node, &vms)
-        assert_true(container_of(node, struct vm, node)->id > GUESTS - MIGRATION_ENDED);
+    list_each (const struct vm, vm, &vms)
+        assert_true(vm->id > GUESTS - MIGRATION_ENDED);
 }
 
 /* However many they are, and whatever comes after them. Who is started, and ends then, is one of those that have. */
