@@ -55,7 +55,9 @@ def checkpoints(pair, seconds):
             pauses.append(last[1]["pause-us"] / 1000)
             time.sleep(min(0.05, seconds / 20))
         else:
-            return owner, other, (last[1]["checkpoints"] - first[1]["checkpoints"]) / (last[0] - first[0]), pauses
+            # As many intervals as checkpoints that were seen, and one, of which each end of the time has a part.
+            counted = last[1]["checkpoints"] - first[1]["checkpoints"] + 1
+            return owner, other, counted / (last[0] - first[0]), pauses
     raise AssertionError(f"it was not protected for {seconds} s at a time within {CALM} s: is the machine too busy?")
 
 
