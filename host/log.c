@@ -20,7 +20,6 @@
 #define WIPE "\r\x1b[K" /* to the row's start, and erase it */
 #define QUEUE 0x20000   /* bytes; a power of two */
 #define GUESTS_SHARE (QUEUE / 4 * 3)
-#define PIECES 16        /* an emulator's port takes so many in a turn of the host loop; a real one takes one */
 #define PIECE_NS 1400000 /* time that a port takes for one piece */
 
 /* Guards the serial port's output and all below but threshold. */
@@ -162,12 +161,18 @@ static void finish_line(void)
         write_line();
 }
 
+/* Is there something that the host loop may write now? */
+static bool is_due(void)
+{
+    return is_waiting() && !(held && is_between_lines());
+}
+
 u64 log_poll(void)
 {
-    bool locked = log_lock(), busy = false;
+    bool locked = log_lock(), busy = false, more;
 
     polled = true;
-    for (unsigned n = 0; n < PIECES && !busy && is_waiting() && !(held && is_between_lines()); n++) {
+    if (is_due()) {
         const char *bytes;
         size_t len = next_bytes(&bytes), taken;
 
@@ -176,9 +181,7 @@ u64 log_poll(void)
         queue.taken += taken;
         busy = taken == 0;
     }
-
-    bool more = is_waiting() && !(held && is_between_lines());
-
+    more = is_due();
     log_unlock(locked);
     return !more ? ~0ULL : busy ? rdtsc() + clock_ns_to_ticks(PIECE_NS) : rdtsc();
 }

@@ -41,8 +41,8 @@ struct kept_line {
  * for it. Any context. */
 bool log_guest(const char *name, const char *text);
 
-/* Host work: write as much as the port takes at once. From the first call on, no caller of log_line waits for the port.
- */
+/* Host work: write one piece, as much as the port takes at once. From the first call on, no caller of log_line
+ * waits for the port. */
 u64 log_poll(void);
 
 /* The machine is about to end: write all waiting lines now, and from now on each line at once. */

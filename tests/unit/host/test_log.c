@@ -115,6 +115,8 @@ static void test_nobody_waits_for_the_port(void **state)
     assert_int_equal(kicks, 1); /* the host loop is called once */
     room = 20;
     assert_int_not_equal(log_poll(), ~0ULL);
+    assert_int_equal(port_len, 16); /* a move that waits for its turn waits for one piece only */
+    assert_int_not_equal(log_poll(), ~0ULL);
     assert_int_equal(port_len, 20);
     drain();
     assert_port(LINE("one") LINE("two"));
