@@ -16,7 +16,7 @@
 #include "config/config.h"
 
 #define BOOT_INFO_MAGIC 0x4656494c57445747ULL /* "GWDWLIVF" */
-#define BOOT_INFO_VERSION 6
+#define BOOT_INFO_VERSION 7
 #define BOOT_INFO_MAX_MEM 256
 #define BOOT_INFO_MAX_CPUS 64
 

@@ -162,10 +162,12 @@ static bool path_valid(struct span s)
     return true;
 }
 
-/* 32 hexadecimal digits; dashes between pairs are skipped. All zero is refused: it means that no UUID was given. */
-static bool uuid_set(uint8_t uuid[CONFIG_UUID], struct span value)
+/* Two hexadecimal digits a byte; dashes between pairs are skipped. All zero is refused: it means that nothing was
+ * given. */
+static bool hex_set(uint8_t *bytes, size_t count, struct span value)
 {
-    unsigned digits = 0, any = 0;
+    size_t digits = 0;
+    unsigned any = 0;
 
     for (size_t i = 0; i < value.len; i++) {
         char c = value.at[i], low = c | 0x20;
@@ -173,13 +175,13 @@ static bool uuid_set(uint8_t uuid[CONFIG_UUID], struct span value)
 
         if (c == '-' && digits % 2 == 0 && digits > 0)
             continue;
-        if (digits == 2 * CONFIG_UUID || !((c >= '0' && c <= '9') || (low >= 'a' && low <= 'f')))
+        if (digits == 2 * count || !((c >= '0' && c <= '9') || (low >= 'a' && low <= 'f')))
             return false;
-        uuid[digits / 2] = (uint8_t)(digits % 2 ? uuid[digits / 2] | digit : digit << 4);
+        bytes[digits / 2] = (uint8_t)(digits % 2 ? bytes[digits / 2] | digit : digit << 4);
         any |= digit;
         digits++;
     }
-    return digits == 2 * CONFIG_UUID && any;
+    return digits == 2 * count && any;
 }
 
 /* An address, perhaps with a port. It is not a group's, not one of loopback and not in 0.0.0.0/8. */
@@ -294,7 +296,7 @@ static bool field_set(const struct key *key, void *field, struct span value)
                netaddr_ip6(value.at, value.len, address->bytes);
     case VALUE_SERVER4: return server4_set(field, value, CONFIG_SYSLOG_PORT);
     case VALUE_MAC: return netaddr_mac(value.at, value.len, field);
-    case VALUE_UUID: return uuid_set(field, value);
+    case VALUE_HEX: return hex_set(field, key->room, value);
     case VALUE_IMAGES: return list_set(field, CONFIG_IMAGES, CONFIG_PATH, image_set, value);
     case VALUE_PEERS: return list_set(field, (unsigned)key->room, sizeof(struct config_server), peer_set, value);
     case VALUE_URLS: return list_set(field, CONFIG_WITNESSES, sizeof(struct config_server), url_set, value);

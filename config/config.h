@@ -17,6 +17,7 @@
 #define CONFIG_NAME 32
 #define CONFIG_MAC 6
 #define CONFIG_UUID 16
+#define CONFIG_SHA256 32
 #define CONFIG_PATH 64
 #define CONFIG_CMDLINE 512
 #define CONFIG_API_PORT 80       /* default of port in [api] ... */
@@ -83,8 +84,9 @@ struct config_server {
 /* One [vm NAME] section. */
 struct config_vm {
     char name[CONFIG_NAME];
-    char kernel[CONFIG_PATH]; /* file on the boot volume */
-    char initrd[CONFIG_PATH]; /* "" if none */
+    char kernel[CONFIG_PATH];         /* file on the boot volume */
+    char initrd[CONFIG_PATH];         /* "" if none */
+    uint8_t sha256[2][CONFIG_SHA256]; /* that kernel and initrd must have; all zero: any */
     char cmdline[CONFIG_CMDLINE];
     uint64_t memory; /* bytes, a multiple of 4 KiB */
     uint32_t vcpus;

@@ -13,6 +13,7 @@ static_assert(CONFIG_PATH == 64, "WANT_PATH names the limit");
     "1 to " TEXT(most) " IPv4 addresses, no two the same, with blanks between them, such as 192.0.2.11 192.0.2.12:4900"
 #define WANT_UUID \
     "32 hexadecimal digits, not all 0, with or without dashes, such as 1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+#define WANT_SHA256 "64 hexadecimal digits, as sha256sum prints them"
 static_assert(CONFIG_CMDLINE == 512, "the cmdline entry names the limit");
 static_assert(CONFIG_MEMORY_MIN == 1 << 20 && CONFIG_MEMORY_MAX == 64ULL << 30, "the memory entry names the limits");
 
@@ -44,12 +45,14 @@ static const struct key global_keys[] = {
 static const struct key vm_keys[] = {
     PATH("kernel", IN_VM(kernel)),
     PATH("initrd", IN_VM(initrd)),
+    KEY("kernel-sha256", WANT_SHA256, VALUE_HEX, IN_VM(sha256[0]), .room = CONFIG_SHA256),
+    KEY("initrd-sha256", WANT_SHA256, VALUE_HEX, IN_VM(sha256[1]), .room = CONFIG_SHA256),
     KEY("cmdline", "at most 511 characters", VALUE_TEXT, IN_VM(cmdline), .room = CONFIG_CMDLINE),
     KEY("memory", "a size from 1M to 64G, a multiple of 4K, such as 256M", VALUE_SIZE, IN_VM(memory),
         .min = CONFIG_MEMORY_MIN, .max = CONFIG_MEMORY_MAX),
     NUMBER("vcpus", "a number from 1 to " TEXT(CONFIG_MAX_VCPUS), IN_VM(vcpus), 1, CONFIG_MAX_VCPUS),
     KEY("mac", WANT_MAC, VALUE_MAC, IN_VM(mac)),
-    KEY("uuid", WANT_UUID, VALUE_UUID, IN_VM(uuid)),
+    KEY("uuid", WANT_UUID, VALUE_HEX, IN_VM(uuid), .room = CONFIG_UUID),
     CHOICE(
         "autostart", "ask, yes or no",
         IN_VM(autostart), [CONFIG_AUTOSTART_ASK] = "ask", [CONFIG_AUTOSTART_YES] = "yes", [CONFIG_AUTOSTART_NO] = "no"),

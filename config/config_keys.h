@@ -22,7 +22,7 @@ enum value_kind {
     VALUE_NETWORK6,         /* struct config_address */
     VALUE_SERVER4,          /* struct config_server, IPv4 */
     VALUE_MAC,
-    VALUE_UUID,
+    VALUE_HEX, /* `room` bytes, not all 0 */
 };
 
 struct key {
@@ -30,7 +30,7 @@ struct key {
     const char *want; /* completes "expected ..." */
     enum value_kind kind;
     size_t offset;          /* in what the section fills: struct config, config_net or config_vm */
-    size_t room;            /* VALUE_TEXT, VALUE_PATH: bytes, the terminator included; VALUE_PEERS */
+    size_t room;            /* VALUE_TEXT, VALUE_PATH: bytes, the terminator included; VALUE_PEERS, VALUE_HEX */
     uint64_t min, max;      /* VALUE_SIZE, VALUE_BYTES, VALUE_NUMBER; min of VALUE_TEXT: characters */
     const char *choices[8]; /* VALUE_CHOICE: the index is the value; ends with NULL */
 };

@@ -17,6 +17,7 @@ struct guest_file {
 struct guest_image {
     struct guest_file kernel, initrd; /* initrd.size 0: none */
     char cmdline[CONFIG_CMDLINE];
+    u8 sha256[2][CONFIG_SHA256]; /* that kernel and initrd must have to be started here; zero: any. It does not move */
 };
 
 /* Does this machine have the image's files? */

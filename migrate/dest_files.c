@@ -67,7 +67,7 @@ void receive_offer(struct dest_session *session)
     enum wire_code code = WIRE_E_STREAM;
 
     if (is_for_guest(in)) {
-        struct file_terms terms = { .vm_id = in->vm_id, .ram = in->ram.pages * WIRE_PAGE };
+        struct file_terms terms = { .vm_id = in->vm_id, .guest = in->name, .ram = in->ram.pages * WIRE_PAGE };
 
         in->file_bytes = 0;
         session->files_over = false;

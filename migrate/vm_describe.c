@@ -8,6 +8,7 @@
 
 #include "host/clock.h"
 #include "dev/platform.h"
+#include "guest/load/digests.h"
 #include "guest/load/images.h"
 #include "host/bits.h"
 #include "host/panic.h"
@@ -211,21 +212,27 @@ static enum wire_code check_shape(const struct migrate_description *d, char reas
     return WIRE_OK;
 }
 
+static struct guest_file file_of(struct wire_file file)
+{
+    return (struct guest_file){ .size = file.size, .digest = file.digest };
+}
+
 enum wire_code vm_describe_check(const struct migrate_description *d, struct config_vm *config,
                                  struct vm_identity *identity, char reason[WIRE_REASON])
 {
+    struct guest_image image = { .kernel = file_of(d->head.kernel), .initrd = file_of(d->head.initrd) };
     enum wire_code code = check_name(d, reason);
 
-    if (!code)
-        code = check_shape(d, reason);
-    if (!code)
-        code = check_processor(d, &identity->cpuid, reason);
+    code = code ? code : check_shape(d, reason);
+    code = code ? code : check_processor(d, &identity->cpuid, reason);
     if (!code)
         code = check_macs(d->head.mac, d->head.taken_mac, d->instead ? &platform_of(d->instead)->net : NULL, reason);
     if (!code && !(d->head.flags & WIRE_COLD))
         code = check_devices(d, reason);
-    if (!code)
-        code = check_memory(d, reason);
+    code = code ? code : check_memory(d, reason);
+    if (!code && (d->head.flags & (WIRE_COLD | WIRE_FOLLOW)) &&
+        !digests_may_fit(d->head.name, &image, reason, WIRE_REASON))
+        code = WIRE_E_RIGHTS;
     memcpy(identity->id, d->vm_id, VM_ID);
     identity->epoch = d->epoch;
     *config = (struct config_vm){ .memory = d->head.memory, .vcpus = d->head.nr_vcpus };
@@ -253,8 +260,7 @@ static void warn(struct wire_accepted *accepted, const char *format, ...)
 
 void vm_describe_warn(const struct migrate_description *d, struct wire_accepted *accepted)
 {
-    struct guest_image image = { .kernel = { .size = d->head.kernel.size, .digest = d->head.kernel.digest },
-                                 .initrd = { .size = d->head.initrd.size, .digest = d->head.initrd.digest } };
+    struct guest_image image = { .kernel = file_of(d->head.kernel), .initrd = file_of(d->head.initrd) };
     struct guest_tsc tsc;
 
     if (switch_settings()->anti_spoof && d->head.further_macs)

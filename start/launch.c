@@ -21,7 +21,7 @@
 
 #define LINGER_NS 100000000ULL
 
-static unsigned refused; /* guests of the configuration that never started */
+static unsigned refused; /* guests of the configuration for which there is not even a VM */
 static u64 handover_tsc; /* when the firmware was left; 0: the first entry has been reported */
 
 /* Is this guest started now? If other machines must be asked about it first, owners/asking.c starts it. */
@@ -30,6 +30,8 @@ static bool starts_now(const struct config *config, const struct config_vm *vm)
     return vm->autostart != CONFIG_AUTOSTART_NO && !asking_needed(config, vm);
 }
 
+/* Make the guest's VM, and start it if that is to be now. A VM that can't be started stays, to say why. False: there is
+ * no VM. */
 static bool launch(const struct config_vm *config, bool now)
 {
     char reason[200];
@@ -38,8 +40,8 @@ static bool launch(const struct config_vm *config, bool now)
     if (guest_create(config, &vm, reason, sizeof(reason)) || (now && guest_power_on(vm, reason, sizeof(reason)))) {
         pr_err("%s: %s: %s", config->name, config->kernel, reason);
         if (vm)
-            vm_destroy(vm);
-        return false;
+            vm_stop(vm, VM_CRASHED, "%s", reason);
+        return vm;
     }
     dirty_check_add(vm, config);
     dirty_lab_add(vm, config);

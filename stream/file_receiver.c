@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "stream/file_receiver.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "config/digest.h"
+#include "guest/load/digests.h"
 #include "guest/load/images.h"
 #include "guest/load/kept.h"
 #include "host/bits.h"
@@ -33,14 +35,37 @@ static enum wire_code refuse(struct file_receiver *receiver, enum wire_code code
     return code;
 }
 
-/* Is the file that is offered here already? */
-static bool is_here(struct file_receiver *receiver, unsigned index, const struct wire_file *offered, const u8 *vm_id)
+/* The file that is offered, if it is here already; else NULL. */
+static const void *find(struct file_receiver *receiver, unsigned index, const struct wire_file *offered,
+                        const u8 *vm_id)
 {
     struct guest_image image = { .kernel = { .size = offered->size, .digest = offered->digest } };
 
     image_locate(&image, vm_id);
     receiver->kept[index] = kept_hold(image.kernel.data);
     return image.kernel.data;
+}
+
+/* May the guest have this SHA-256 for that file, NULL: no such file? */
+static enum wire_code judge(struct file_receiver *receiver, unsigned index, const u8 *sha256, const char **reason)
+{
+    static char words[WIRE_REASON];
+
+    if (digest_fits(receiver->guest, index, sha256, words, sizeof(words)))
+        return WIRE_OK;
+    return refuse(receiver, WIRE_E_RIGHTS, words, reason);
+}
+
+/* The same of the files that are not to come, which are here, or which the guest does not have. */
+static enum wire_code judge_here(struct file_receiver *receiver, const void *const here[WIRE_FILES],
+                                 const char **reason)
+{
+    enum wire_code code = WIRE_OK;
+
+    for (unsigned i = 0; i < WIRE_FILES && !code; i++)
+        if (!(receiver->need & BIT(i)))
+            code = judge(receiver, i, digest_of(here[i]), reason);
+    return code;
 }
 
 /* Go on to the next file that is to come. */
@@ -55,20 +80,27 @@ enum wire_code file_receiver_offer(struct file_receiver *receiver, const struct 
                                    const struct file_terms *terms, struct wire_need *need, const char **reason)
 {
     struct wire_offer offer;
+    const void *here[WIRE_FILES] = { NULL };
     u64 sum = 0, missing = 0;
+    enum wire_code code;
 
     if (inbox_body(box, &offer, sizeof(offer)) || offer.count < 1 || offer.count > WIRE_FILES)
         return refuse(receiver, WIRE_E_STREAM, "malformed OFFER", reason);
     file_receiver_release(receiver);
+    snprintf(receiver->guest, sizeof(receiver->guest), "%s", terms->guest);
     for (unsigned i = 0; i < offer.count; i++) {
         if (!offer.file[i].size || offer.file[i].size > terms->ram - sum)
             return refuse(receiver, WIRE_E_MEMORY, "its files do not fit into its memory", reason);
         sum += offer.file[i].size;
-        if (is_here(receiver, i, &offer.file[i], terms->vm_id))
+        here[i] = find(receiver, i, &offer.file[i], terms->vm_id);
+        if (here[i])
             continue;
         missing += offer.file[i].size;
         receiver->need |= BIT(i);
     }
+    code = judge_here(receiver, here, reason);
+    if (code)
+        return code;
     if (missing > terms->room)
         return refuse(receiver, WIRE_E_MEMORY,
                       "with these files, what comes would hold more than incoming-memory, or "
@@ -125,6 +157,7 @@ enum wire_code file_receiver_digest(struct file_receiver *receiver, const struct
     struct kept_file *file = receiver->need ? receiver->kept[receiver->index] : NULL;
     struct wire_digest message;
     u8 found[SHA256_BYTES];
+    enum wire_code code;
 
     if (!file || inbox_body(box, &message, sizeof(message)) || message.index != receiver->index ||
         receiver->at != file->size)
@@ -132,7 +165,10 @@ enum wire_code file_receiver_digest(struct file_receiver *receiver, const struct
     sha256_end(&receiver->sha, found);
     if (memcmp(found, message.sha256, sizeof(found)) != 0 || receiver->digest != file->digest)
         return refuse(receiver, WIRE_E_DAMAGED, "a file that it starts from arrived damaged", reason);
-    kept_found_whole(file);
+    code = judge(receiver, receiver->index, found, reason);
+    if (code)
+        return code;
+    kept_found_whole(file, found);
     receiver->need &= ~BIT(receiver->index);
     next_file(receiver);
     return WIRE_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The files from which a guest starts, on their way in: what OFFER, FILE and DIGEST make of them
  * (docs/migration-stream.md "Files"). Nothing is believed: a file is used only if its length, its SHA-256 and its
- * digest are right. Host loop. */
+ * digest are right, and the SHA-256 is one that the guest may have here (guest/load/digests.h). Host loop. */
 #pragma once
 
 #include "dev/sha256.h"
@@ -12,6 +12,7 @@ struct kept_file;
 
 /* Zero: nothing was offered. */
 struct file_receiver {
+    char guest[WIRE_NAME];              /* whose files they are */
     struct kept_file *kept[WIRE_FILES]; /* those that come, and those that were kept here already */
     u32 need;                           /* those that have not come yet */
     unsigned index;                     /* the file that comes */
@@ -20,10 +21,11 @@ struct file_receiver {
     struct sha256 sha;
 };
 
-/* For the files of which VM, the bytes of its RAM, into which they must fit, and how much may be held for those that
- * are not here. */
+/* The files are those of which VM, by its id and name, the bytes of its RAM, into which they must fit, and how much may
+ * be held for those that are not here. */
 struct file_terms {
     const u8 *vm_id;
+    const char *guest;
     u64 ram, room;
 };
 

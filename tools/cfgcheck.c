@@ -4,6 +4,7 @@
  *
  * cfgcheck FILE          says nothing if it is right, else FILE:LINE: KEY: MESSAGE on standard error and status 1
  * cfgcheck --files FILE  also lists the files it names, the hypervisor first, each once
+ * cfgcheck --digests FILE also lists the SHA-256 that it names, each with the file's path
  * cfgcheck --memory FILE also says how many bytes of RAM its guests have together
  */
 #include <errno.h>
@@ -55,6 +56,35 @@ static void files_print(const struct config *config)
     file_print(config->api.tokens, printed, &count);
 }
 
+static bool digest_print(const struct config_vm *vm, unsigned index)
+{
+    const char *path = index ? vm->initrd : vm->kernel;
+    uint8_t any = 0;
+
+    for (unsigned i = 0; i < CONFIG_SHA256; i++)
+        any |= vm->sha256[index][i];
+    if (!any)
+        return true;
+    if (path[0] == '\0') {
+        fprintf(stderr, "initrd-sha256: [vm %s] has no initrd, expected both or neither\n", vm->name);
+        return false;
+    }
+    for (unsigned i = 0; i < CONFIG_SHA256; i++)
+        printf("%02x", vm->sha256[index][i]);
+    printf(" %s\n", path);
+    return true;
+}
+
+static bool digests_print(const struct config *config)
+{
+    bool right = true;
+
+    for (uint32_t i = 0; i < config->nr_vms; i++)
+        for (unsigned file = 0; file < 2; file++)
+            right = digest_print(&config->vm[i], file) && right;
+    return right;
+}
+
 static void memory_print(const struct config *config)
 {
     uint64_t bytes = 0;
@@ -70,12 +100,13 @@ int main(int argc, char *argv[])
     static struct config config;
     struct config_error error;
     bool files = argc == 3 && strcmp(argv[1], "--files") == 0;
+    bool digests = argc == 3 && strcmp(argv[1], "--digests") == 0;
     bool memory = argc == 3 && strcmp(argv[1], "--memory") == 0;
     const char *path = argv[argc - 1];
     size_t len = 0;
 
-    if (!files && !memory && (argc != 2 || argv[1][0] == '-')) {
-        fprintf(stderr, "usage: cfgcheck [--files|--memory] FILE\n");
+    if (!files && !digests && !memory && (argc != 2 || argv[1][0] == '-')) {
+        fprintf(stderr, "usage: cfgcheck [--files|--digests|--memory] FILE\n");
         return 2;
     }
     if (!text_read(path, text, sizeof(text), &len)) {
@@ -93,5 +124,5 @@ int main(int argc, char *argv[])
         files_print(&config);
     if (memory)
         memory_print(&config);
-    return 0;
+    return !digests || digests_print(&config) ? 0 : 1;
 }

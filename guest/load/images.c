@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/boot_info.h"
+#include "guest/load/digests.h"
 #include "guest/load/kept.h"
 #include "guest/load/load.h"
 #include "host/layout.h"
@@ -14,6 +15,7 @@ static const struct boot_info *given;
 void images_init(const struct boot_info *boot_info)
 {
     given = boot_info;
+    digests_init(boot_info);
 }
 
 /* The files from which a guest can start; the first of all files is the hypervisor itself. */
@@ -46,6 +48,7 @@ bool image_of(const struct config_vm *config, struct guest_image *image, char *r
 {
     *image = (struct guest_image){ .cmdline = "" };
     memcpy(image->cmdline, config->cmdline, sizeof(image->cmdline));
+    memcpy(image->sha256, config->sha256, sizeof(image->sha256));
     return image_file(config->kernel, &image->kernel, reason, room) &&
            (!config->initrd[0] || image_file(config->initrd, &image->initrd, reason, room));
 }

@@ -81,21 +81,29 @@ static void file_free(struct kept_file *file)
     free(file);
 }
 
-void kept_found_whole(struct kept_file *file)
+void kept_found_whole(struct kept_file *file, const u8 sha256[CONFIG_SHA256])
 {
     file->whole = true;
+    memcpy(file->sha256, sha256, sizeof(file->sha256));
     pr_info("a file of %lu KiB is kept for the guests that start from it", (file->size + 1023) >> 10);
+}
+
+struct kept_file *kept_at(const void *bytes)
+{
+    list_each (struct kept_file, file, &files) {
+        if (file->bytes == bytes)
+            return file;
+    }
+    return NULL;
 }
 
 struct kept_file *kept_hold(const void *bytes)
 {
-    list_each (struct kept_file, file, &files) {
-        if (file->bytes != bytes)
-            continue;
+    struct kept_file *file = kept_at(bytes);
+
+    if (file)
         file->holds++;
-        return file;
-    }
-    return NULL;
+    return file;
 }
 
 void kept_drop(struct kept_file *file)

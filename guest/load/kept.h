@@ -19,16 +19,20 @@ struct kept_file {
     u64 size, digest;
     u8 vm_id[CONFIG_UUID];
     unsigned holds;
-    bool whole; /* all of it is here, and was judged */
+    bool whole;               /* all of it is here, and was judged ... */
+    u8 sha256[CONFIG_SHA256]; /* ... and has this SHA-256 */
 };
 
 /* Memory for a file that is about to come with that VM; the caller holds it. NULL: there is none. size: not 0. */
 struct kept_file *kept_begin(u64 size, u64 digest, const u8 vm_id[CONFIG_UUID]);
 
-/* All of its bytes are here and are the right ones: from now on it can be found. */
-void kept_found_whole(struct kept_file *file);
+/* All of its bytes are here, are the right ones and have this SHA-256: from now on it can be found. */
+void kept_found_whole(struct kept_file *file, const u8 sha256[CONFIG_SHA256]);
 
-/* The file with these contents, for one hold more; NULL: none is kept here. */
+/* The file with these contents; NULL: none is kept here. */
+struct kept_file *kept_at(const void *bytes);
+
+/* The same, for one hold more. */
 struct kept_file *kept_hold(const void *bytes);
 /* One hold less. A file that is not whole goes with its last one. NULL is nothing to do. */
 void kept_drop(struct kept_file *file);

@@ -11,6 +11,7 @@
 
 #include "guest/load/acpi.h"
 #include "guest/load/bzimage.h"
+#include "guest/load/digests.h"
 #include "guest/load/guest_elf.h"
 #include "guest/load/format.h"
 #include "guest/load/map.h"
@@ -116,6 +117,9 @@ static int load(struct vm *vm, const struct guest_image *image, bool put, char *
     const char *not_a_kernel = format_complaint(image->kernel.data, image->kernel.size);
     struct guest_map map;
     int err = -EINVAL;
+
+    if (!digests_fit(vm->name, image, reason, size))
+        return err;
 
     map_make(&map, vm);
     if (vm->memory < LEGACY_END)

@@ -2,6 +2,8 @@
 """The disk that mkimage makes, and what the firmware's console says if something is wrong with it."""
 
 
+import hashlib
+
 import pytest
 from machine import IMAGES, ROOT, boot, run_to_end, vm
 
@@ -11,11 +13,11 @@ HELLO = ROOT / "build/guest/hello.elf"
 HYPERVISOR = (IMAGES / "godwit.elf").read_bytes()
 
 
-def make_disk(directory, config, kernel):
+def make_disk(directory, config, *kernels):
     """A disk that boots, made as docs/config.md tells."""
     path, disk = directory / "good.cfg", directory / "disk.img"
     path.write_text(config)
-    run_to_end([ROOT / "tools/mkimage", "-o", disk, "-c", path, kernel], check=True)
+    run_to_end([ROOT / "tools/mkimage", "-o", disk, "-c", path, *kernels], check=True)
     return disk
 
 
@@ -69,6 +71,25 @@ def test_broken_disk_is_explained(tmp_path, name, content, says):
     done = boot(tmp_path, None, "qemu", image=disk)
     assert says in done.log, done.log[-2000:]
     assert done.status == 2, done.errors
+
+
+@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+def test_files_have_the_sha256_that_is_named(tmp_path, emu):
+    """A guest whose kernel is another is not started, and says why; the others are."""
+    (tmp_path / "other.elf").write_bytes(HELLO.read_bytes())
+    digest = hashlib.sha256(HELLO.read_bytes()).hexdigest()
+    config = vm("good", "hello.elf", kernel_sha256=digest) + vm("bad", "other.elf", kernel_sha256=digest.upper())
+    disk = make_disk(tmp_path, config, HELLO, tmp_path / "other.elf")
+    changed = HELLO.read_bytes() + b"x"
+    replace(disk, "other.elf", changed)
+    found = hashlib.sha256(changed).hexdigest()
+    done = boot(tmp_path, None, emu, image=disk)
+    assert done.end_of("good") == ("passed", "verdict 0")
+    assert done.end_of("bad") == (
+        "crashed", f"its kernel has the SHA-256 {found[:16]}..., expected {digest[:16]}... (kernel-sha256)")
+    assert f"bad: the SHA-256 of its kernel is {found}, expected {digest}" in done.log
+    assert not done.guest_lines("bad")
+    assert done.status == 1, done.errors
 
 
 def test_file_too_large_for_the_machine(tmp_path):

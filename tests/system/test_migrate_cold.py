@@ -2,10 +2,11 @@
 """Guests that shut down and start anew at the destination, which has no file of theirs; and files that follow a guest
 which runs."""
 
+import hashlib
 import re
 
 import pytest
-from machine import TIMEOUT, vm
+from machine import ROOT, TIMEOUT, vm
 from migration import LINUX, Site, check, says, shell
 from relay import SOURCE, Relay
 
@@ -224,6 +225,39 @@ def test_files_are_sent_later(site):
     site.b.post("/v1/vms/echo/start")
     assert site.b.godwit("migrate", "echo", site.a.address).returncode == 0
     assert site.a.refused("/v1/migrate-files", name="echo")[1].endswith("it is on this machine")
+
+
+def sha256(name):
+    return hashlib.sha256((ROOT / "build/guest" / name).read_bytes()).hexdigest()
+
+
+def test_only_with_the_files_that_are_named_there(site):
+    """Where the configuration names the SHA-256 of a guest's kernel, it doesn't come with another one, and a VM that is
+    made there does not start from another."""
+    hello, mine = sha256("hello.elf"), sha256("echo.elf")
+    site.a.boot(echo("off") + vm("mine", "echo.elf", memory="8M", cmdline="power=off"))
+    site.b.boot(vm("echo", "hello.elf", memory="8M", autostart="no", kernel_sha256=hello) +
+                vm("mine", "echo.elf", memory="8M", autostart="no", kernel_sha256=mine))
+    site.a.ready()
+    site.b.answers()
+    for name in ("echo", "mine"):
+        site.b.post(f"/v1/vms/{name}/forget")
+        started(site.a, name)
+    reason = f"its kernel is not the one of the SHA-256 {hello[:16]}... there (kernel-sha256)"
+    for options in (("--mode", "cold"), ("--with-images",)):
+        said = site.b.machine.log.count(reason)
+        refused = site.a.godwit("migrate", "echo", site.b.address, *options)
+        assert refused.returncode == 1 and reason in refused.stderr, refused
+        assert site.a.guests()["echo"] == "running" and "echo" not in site.b.guests()
+        assert site.b.machine.log.count(reason) == said + 1
+    done = site.a.godwit("migrate", "mine", site.b.address, "--with-images")
+    assert done.returncode == 0, done
+    assert site.b.get("/v1/vms/mine")["image"] == "here"
+    site.b.post("/v1/create", name="new", options=f"kernel=hello.elf,kernel-sha256={mine}")
+    status, words = site.b.refused("/v1/vms/new/start")
+    assert words == (f"new: cannot start, its kernel has the SHA-256 {hello[:16]}..., expected {mine[:16]}... "
+                     "(kernel-sha256)"), status
+    assert site.b.guests()["new"] == "created"
 
 
 def test_linux_and_its_files(site):

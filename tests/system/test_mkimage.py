@@ -37,6 +37,9 @@ def test_files_land_where_they_are_named(tmp_path):
     (ONE, ["x/k", "y/godwit.cfg"], "godwit.cfg is where mkimage puts a file of its own: rename yours"),
     ("[vm a]\nkernel = Godwit.cfg\n", ["Godwit.cfg"], "Godwit.cfg is where mkimage puts a file of its own"),
     ("[vm a]\nkernel = efi/boot/bootx64.efi\n", ["bootx64.efi"], "efi/boot/bootx64.efi is where mkimage puts"),
+    (ONE + f"kernel-sha256 = {'0' * 63}1\n", ["x/k"], "mkimage: guests/k has the SHA-256 "),
+    (ONE + f"kernel-sha256 = {'0' * 63}1\n", ["x/k"], f"but mine.cfg names {'0' * 63}1 for it"),
+    (ONE + f"initrd-sha256 = {'0' * 63}1\n", ["x/k"], "initrd-sha256: [vm a] has no initrd, expected both or neither"),
     (ONE, ["other"], "mine.cfg names guests/k, but no FILE given is called k"),
 ], ids=str)
 def test_what_could_be_two_files_is_refused(tmp_path, config, files, words):

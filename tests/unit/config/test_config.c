@@ -21,18 +21,15 @@ static struct config_error error;
 
 static const char good[] = "# two guests\n"
                            "hypervisor = boot/godwit.elf   # relative to the volume\n"
-                           "log=debug\n"
-                           "exit = halt\n"
-                           "cpus = 2\n"
-                           "\n"
+                           "log=debug\nexit = halt\ncpus = 2\n\n"
                            "[vm first]\n"
                            "kernel = \"guests/my kernel\"\n"
                            "initrd = initrd.img\n"
                            "cmdline = console=ttyS0 root=LABEL=a#b quiet # the console\n"
-                           "memory = 1G\n"
-                           "vcpus = 8\n"
+                           "memory = 1G\nvcpus = 8\n"
                            "mac = 52:54:00:Ab:cD:0f\n"
                            "uuid = 1b4e28ba-2FA1-11d2-883f-0016d3cca427\n"
+                           "initrd-sha256 = 000102030405060708090a0b0c0d0e0f101112131415161718191A1b1c1d1e1f\n"
                            "autostart = no\n"
                            "[ vm second-2.x ] # all defaults\n"
                            "\tkernel\t=\thello.elf\t\n"
@@ -74,6 +71,8 @@ static void check_good(void)
     assert_memory_equal(config.vm[0].uuid, "\x1b\x4e\x28\xba\x2f\xa1\x11\xd2\x88\x3f\x00\x16\xd3\xcc\xa4\x27",
                         CONFIG_UUID);
     assert_memory_equal(config.vm[1].uuid, ((uint8_t[CONFIG_UUID]){ 0 }), CONFIG_UUID);
+    for (uint8_t i = 0; i < CONFIG_SHA256; i++)
+        assert_true(config.vm[0].sha256[1][i] == i && !config.vm[0].sha256[0][i] && !config.vm[1].sha256[1][i]);
     assert_int_equal(config.vm[0].autostart, CONFIG_AUTOSTART_NO);
     assert_int_equal(config.vm[1].autostart, CONFIG_AUTOSTART_ASK);
     assert_memory_equal(config.vm[1].mac, ((uint8_t[CONFIG_MAC]){ 0 }), CONFIG_MAC);
@@ -224,8 +223,8 @@ static const struct {
     { "# nothing\n", 0, "vm", "no virtual machine" },
     { "log = info\nkernel = a\n", 2, "kernel", "expected hypervisor, log, exit, cpus or monitor before the first" },
     { "[vm a]\nmem = 1M\n", 2, "mem",
-      "expected kernel, initrd, cmdline, memory, vcpus, mac, uuid, autostart, on-crash, dirty-log, dirty-split, "
-      "dirty-check, protect, protect-interval or dirty-drop in a [vm] section" },
+      "expected kernel, initrd, kernel-sha256, initrd-sha256, cmdline, memory, vcpus, mac, uuid, autostart, on-crash, "
+      "dirty-log, dirty-split, dirty-check, protect, protect-interval or dirty-drop in a [vm] section" },
     { "log = loud\n[vm a]\nkernel=k\n", 1, "log", "\"loud\" is wrong, expected err, warn, info or debug" },
     { "log = inf\n", 1, "log", "expected err" },
     { "log =\n", 1, "log", "\"\" is wrong" },
@@ -249,6 +248,7 @@ static const struct {
     { "[vm a]\nkernel=k\nuuid=1b4e28ba2fa111d2883f0016d3cca4270\n", 3, "uuid", "is wrong" },
     { "[vm a]\nkernel=k\nuuid=1b4e28ba2fa111d2883f0016d3cca42g\n", 3, "uuid", "is wrong" },
     { "[vm a]\nkernel=k\nuuid=00000000-0000-0000-0000-000000000000\n", 3, "uuid", "digits, not all 0," },
+    { "[vm a]\nkernel=k\nkernel-sha256=12\n", 3, "kernel-sha256", "expected 64 hexadecimal digits, as sha256sum" },
     { "[vm a]\nkernel=k\nautostart=maybe\n", 3, "autostart", "ask, yes or no" },
     { "[vm a]\nkernel=k\nmac=52:54:00:12:34\n", 3, "mac", "an address of one card, such as" },
     { "[vm a]\nkernel=k\nmac=52:54:00:12:34:5g\n", 3, "mac", "an address of one card" },

@@ -15,7 +15,7 @@
 #include "tests/unit/ram.h"
 
 static u64 all;
-static const u8 id[CONFIG_UUID] = { 1 };
+static const u8 id[CONFIG_UUID] = { 1 }, sha256[CONFIG_SHA256] = { 2 };
 
 static int setup(void **unused)
 {
@@ -62,8 +62,10 @@ static void test_as_long_as_it_is_needed(void **unused)
 
     (void)unused;
     assert_null(kept_find(&wanted, id)); /* it has not come yet */
-    kept_found_whole(file);
+    kept_found_whole(file, sha256);
     assert_ptr_equal(kept_find(&wanted, id), bytes);
+    assert_ptr_equal(kept_at(bytes), file);
+    assert_memory_equal(file->sha256, sha256, sizeof(sha256));
     wanted.digest++;
     assert_null(kept_find(&wanted, id));
     kept_poll();
@@ -92,9 +94,9 @@ static void test_of_no_other_vm(void **unused)
     const struct guest_file wanted = { .size = 5000, .digest = 77 };
 
     (void)unused;
-    kept_found_whole(hers);
+    kept_found_whole(hers, sha256);
     assert_null(kept_find(&wanted, id));
-    kept_found_whole(his);
+    kept_found_whole(his, sha256);
     assert_ptr_equal(kept_find(&wanted, id), his->bytes);
     assert_ptr_equal(kept_find(&wanted, other), hers->bytes);
     kept_drop(hers);

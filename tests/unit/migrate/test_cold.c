@@ -22,6 +22,8 @@
 
 #include <cmocka.h>
 
+#include "dev/sha256.h"
+#include "hv/guest_image.h"
 #include "tests/unit/fake_kept.h"
 #include "tests/unit/peers.h"
 #include "tests/unit/world.h"
@@ -185,6 +187,44 @@ static void test_refusals(void **unused)
     move(cold());
     assert_int_equal(world_where(w), 2);
     assert_int_equal(dest_held(&w->dest), 0);
+}
+
+/* A guest that would start from what it may not start from there stays, and nothing is asked of it. */
+static void test_files_of_another_sha256(void **unused)
+{
+    static const u8 other[CONFIG_SHA256] = { 1 };
+
+    for (unsigned i = 0; i < 2; i++) {
+        fake_kept_expect(i, other);
+        move(cold());
+        assert_stayed(WIRE_E_RIGHTS);
+        assert_false(w->source_vm.off);
+        assert_string_equal(w->source.stats.reason, i ? "file 1 has another SHA-256" : "file 0 has another SHA-256");
+        assert_int_equal(fake_kept_whole(), i);
+        teardown(unused);
+        setup(unused);
+    }
+}
+
+/* One that is here already, too; and one that may come does. */
+static void test_files_of_that_sha256(void **unused)
+{
+    static const u8 other[CONFIG_SHA256] = { 1 };
+    const struct guest_image *image = fake_image(NULL);
+    u8 right[CONFIG_SHA256];
+
+    (void)unused;
+    sha256(image->kernel.data, image->kernel.size, right);
+    fake_kept_expect(0, right);
+    move(with_images());
+    assert_int_equal(w->source.stats.files, FILES_THERE);
+    assert_int_equal(fake_kept_whole(), 2);
+    fake_kept_expect(0, other);
+    send_files_again();
+    world_run(w, STEPS);
+    assert_int_equal(w->source.stats.files, FILES_FAILED);
+    assert_string_equal(w->source.stats.files_reason, "file 0 has another SHA-256");
+    assert_int_equal(world_where(w), 2);
 }
 
 static void test_a_check_moves_nothing(void **unused)
@@ -537,6 +577,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_only_what_is_not_there_crosses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_guest_does_not_shut_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_of_another_sha256, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_of_that_sha256, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_check_moves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_anywhere, setup, teardown),
