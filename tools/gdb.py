@@ -21,6 +21,8 @@ def entries(head, type_name, field):
 
 
 def vms():
+    if not gdb.selected_thread():
+        raise gdb.GdbError("the machine has ended; its log is build/run/NAME/serial.log, NAME being gdb unless told")
     return list(entries(gdb.parse_and_eval("'hv/vm.c'::vms"), "struct vm", "node"))
 
 
@@ -85,11 +87,11 @@ class Vmcb(gdb.Command):
         super().__init__("vmcb", gdb.COMMAND_DATA)
 
     def invoke(self, arguments, from_tty):
+        vcpu = named_vcpu(arguments)
         if not int(gdb.parse_and_eval("svm_shared.nr_asids")):
             raise gdb.GdbError("this processor has VT-x: a VMCS lies inside of it; the dump of a VM that has crashed, "
                                "in the log, prints it")
-        backend = named_vcpu(arguments)["backend"].cast(gdb.lookup_type("struct svm_vcpu").pointer())
-        show("", backend["vmcb"].dereference())
+        show("", vcpu["backend"].cast(gdb.lookup_type("struct svm_vcpu").pointer())["vmcb"].dereference())
 
 
 def show(name, value):
