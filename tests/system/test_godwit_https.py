@@ -4,6 +4,7 @@
 import base64
 import http.server
 import os
+import socket
 import ssl
 import subprocess
 import threading
@@ -155,6 +156,9 @@ def test_insecure(ca, tool):
         plain.asked = []
         threading.Thread(target=plain.serve_forever, daemon=True).start()
         done = tool(plain)
+        assert done.returncode == 3 and "one without a certificate is asked with --insecure" in done.stderr, done
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # as our API, which waits for the request's end
+            done = tool(plain, "-H", f"127.0.0.1:{silent.getsockname()[1]}")
         assert done.returncode == 3 and "one without a certificate is asked with --insecure" in done.stderr, done
         done = tool(plain, "-H", f"http://127.0.0.1:{plain.server_port}")
         assert done.returncode == 2 and "is in the clear" in done.stderr, done

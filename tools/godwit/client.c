@@ -130,8 +130,8 @@ static enum status key_look(char key[PIN])
     code = curl_easy_perform(handle);
     if (code == CURLE_OK)
         curl_easy_getinfo(handle, CURLINFO_CERTINFO, &info);
-    else
-        explain_failure(code);
+    else /* an HTTP server waits in silence for the rest of a request: no sign of TLS either */
+        explain_failure(code == CURLE_OPERATION_TIMEDOUT ? CURLE_SSL_CONNECT_ERROR : code);
     for (const struct curl_slist *line = info && info->num_of_certs ? info->certinfo[0] : NULL; line; line = line->next)
         if (!strncmp(line->data, "Cert:", strlen("Cert:")) && pin_of_certificate(line->data + strlen("Cert:"), key))
             break;
