@@ -45,7 +45,10 @@
 #define CPUID_1_ECX_TSC_DEADLINE BIT(24)
 
 #define ICR_PATIENCE_US 1000
-#define LATE_NS 2000000 /* an interrupt that has not come by then is lost */
+#define ROUND_US 10000   /* time for which the timer is compared with the TSC */
+#define ROUNDS 50        /* at most, as the timer only wakes us: */
+#define GOOD_ENOUGH 1000 /* stop when the error is below 1000 ppm */
+#define LATE_NS 2000000  /* an interrupt that has not come by then is lost */
 
 /* Values of struct cpu's timer_deadline. */
 #define TIMER_NOT_SET_UP 0
@@ -203,19 +206,39 @@ bool apic_timer_lost(void)
     return true;
 }
 
-void apic_timer_set_hz(u64 hz)
+/* How much the APIC timer counts in some TSC ticks; their number may be wrong by *error. */
+static u64 calibration_round(u64 *ticks, u64 *error)
 {
-    apic.timer_hz = hz;
+    u64 start[2], end[2];
+    u32 count;
+
+    start[0] = rdtsc();
+    apic_write(APIC_TIMER_INITIAL, 0xFFFFFFFF);
+    start[1] = rdtsc();
+    clock_delay_us(ROUND_US);
+    end[0] = rdtsc();
+    count = 0xFFFFFFFF - apic_read(APIC_TIMER_CURRENT);
+    end[1] = rdtsc();
+    *ticks = (end[1] + end[0] - start[1] - start[0]) / 2;
+    *error = end[1] - end[0] + start[1] - start[0];
+    return count;
 }
 
-void apic_timer_start_raw(void)
+/* Calibrate the APIC timer by the round that was disturbed least. */
+void apic_timer_calibrate(void)
 {
+    u64 ticks = 0, error = ~0ULL, count = 0;
+
     this_cpu()->timer_deadline = TIMER_NOT_SET_UP;
     apic_write(APIC_LVT_TIMER, LVT_MASKED | IRQ_TIMER);
-    apic_write(APIC_TIMER_INITIAL, 0xFFFFFFFF);
-}
+    for (int i = 0; i < ROUNDS && (i == 0 || error > ticks / GOOD_ENOUGH); i++) {
+        u64 now_ticks, now_error, now_count = calibration_round(&now_ticks, &now_error);
 
-u32 apic_timer_read_raw(void)
-{
-    return apic_read(APIC_TIMER_CURRENT);
+        if (now_error >= error)
+            continue;
+        count = now_count;
+        ticks = now_ticks;
+        error = now_error;
+    }
+    apic.timer_hz = count * clock_tsc_khz() / ticks * 1000;
 }

@@ -47,9 +47,6 @@ void apic_timer_fired(void);
  */
 bool apic_timer_lost(void);
 
-/* Set how many ticks a second the LAPIC timer counts at divide by 1. clock_init measures this and calls here. */
-void apic_timer_set_hz(u64 hz);
-
-/* Raw access for calibration: let the masked timer count down from 0xFFFFFFFF; and read its count. */
-void apic_timer_start_raw(void);
-u32 apic_timer_read_raw(void);
+/* Measure by the TSC how many ticks a second the timer counts, for all CPUs. Boot processor, once the TSC's own
+ * frequency is known: clock_init calls this. */
+void apic_timer_calibrate(void);

@@ -105,27 +105,30 @@ static u64 prot_flags(unsigned prot)
            (prot & HOST_UNCACHED ? PTE_PCD | PTE_PWT : 0);
 }
 
-static int map_range(u64 address, hpa_t frame, u64 size, unsigned prot)
+int host_map(u64 address, hpa_t frame, u64 size, unsigned prot)
 {
+    int rc = 0;
+
     assert(is_aligned(address | frame | size, PAGE_SIZE));
+    spin_lock(&map.lock);
     for (u64 step; size != 0; address += step, frame += step, size -= step) {
         unsigned level = leaf_level(address, frame, size);
         u64 *entry = entry_find(address, level);
 
-        if (!entry)
-            return -ENOMEM;
-        if (*entry & PTE_P)
-            return -EEXIST;
+        rc = !entry ? -ENOMEM : *entry & PTE_P ? -EEXIST : 0;
+        if (rc)
+            break;
         *entry = frame | prot_flags(prot) | (level > 1 ? PTE_PS : 0);
         step = level_size(level);
     }
-    return 0;
+    spin_unlock(&map.lock);
+    return rc;
 }
 
 /* At boot nothing is mapped yet, and the pool itself panics if it is empty: any error is our mistake. */
 static void map_boot(u64 address, hpa_t frame, u64 size, unsigned prot)
 {
-    int rc = map_range(address, frame, size, prot);
+    int rc = host_map(address, frame, size, prot);
 
     assert(rc == 0);
 }
@@ -244,23 +247,13 @@ void host_map_init(const struct boot_info *boot_info)
     map_image(boot_info);
     map_switch();
 
-    frame_init(phys_to_virt(state), top, phys_to_virt(0));
+    frame_init((u8 *)table_at(state), top, table_at(0));
     frames_add(boot_info, MEM_USABLE);
 }
 
 hpa_t host_map_root(void)
 {
     return map.root;
-}
-
-int host_map_page(u64 address, hpa_t frame, unsigned prot)
-{
-    int rc;
-
-    spin_lock(&map.lock);
-    rc = map_range(address, frame, PAGE_SIZE, prot);
-    spin_unlock(&map.lock);
-    return rc;
 }
 
 void host_unmap_page(u64 address)
@@ -285,7 +278,7 @@ bool host_map_new_page(u64 address)
 
     if (!page)
         return false;
-    if (host_map_page(address, frame_address(page), HOST_W) == 0)
+    if (host_map(address, frame_address(page), PAGE_SIZE, HOST_W) == 0)
         return true;
     frame_free_page(page);
     return false;
@@ -306,11 +299,8 @@ void *host_map_device(hpa_t base, u64 size)
 {
     u64 offset = base & ~PAGE_MASK, pages = align_up(offset + size, PAGE_SIZE);
     u64 address = DEVICES_BASE + __atomic_fetch_add(&map.devices, pages, __ATOMIC_RELAXED);
-    int rc;
+    int rc = host_map(address, base - offset, pages, HOST_W | HOST_UNCACHED);
 
-    spin_lock(&map.lock);
-    rc = map_range(address, base - offset, pages, HOST_W | HOST_UNCACHED);
-    spin_unlock(&map.lock);
     return rc == 0 ? (void *)(address + offset) : NULL;
 }
 

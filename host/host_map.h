@@ -16,7 +16,7 @@ enum host_prot {
 
 /*
  * Set up the frame allocator from the memory map, build our tables and switch to them. Afterwards the loader's identity
- * map is gone: reach physical memory by phys_to_virt. Panics if the memory map is unusable. Boot processor, on the
+ * map is gone: reach physical memory by frame_window. Panics if the memory map is unusable. Boot processor, on the
  * loader's page tables.
  */
 void host_map_init(const struct boot_info *boot_info);
@@ -24,14 +24,15 @@ void host_map_init(const struct boot_info *boot_info);
 /* The page-table root, which the other CPUs load when they start. */
 hpa_t host_map_root(void);
 
-/* Map one 4 KiB page. Returns 0, -EEXIST if address is mapped, or -ENOMEM. Boot or host loop; takes the map's lock. */
-int host_map_page(u64 address, hpa_t frame, unsigned prot);
+/* Map [address, address+size) to the host range at `frame`, all multiples of 4 KiB. Returns 0, -EEXIST if a part is
+ * mapped already, or -ENOMEM. Boot or host loop; takes the map's lock. */
+int host_map(u64 address, hpa_t frame, u64 size, unsigned prot);
 
 /* Map a new, zeroed page of RAM, writable. False: memory is short. Takes the map's lock. */
 bool host_map_new_page(u64 address);
 
 /*
- * Remove a page that host_map_page has mapped, and flush its translation on this CPU; the frame belongs to the caller.
+ * Remove a 4 KiB page that host_map has mapped, and flush its translation on this CPU; the frame belongs to the caller.
  * Another CPU may go on using a translation that it has cached, so the caller must not use the frame for anything else.
  */
 void host_unmap_page(u64 address);

@@ -22,15 +22,3 @@
 
 #define STACK_SIZE KiB(16) /* of a CPU's run loop */
 #define IST_STACK_SIZE KiB(8)
-
-/* The address of RAM in the direct map; valid once host_map_init has run. */
-static inline void *phys_to_virt(hpa_t address)
-{
-    return (void *)(DIRECT_MAP_BASE + address);
-}
-
-/* For direct-map addresses only. */
-static inline hpa_t virt_to_phys(const void *address)
-{
-    return (u64)address - DIRECT_MAP_BASE;
-}

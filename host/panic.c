@@ -74,12 +74,6 @@ static void print_chain(u64 rbp)
     }
 }
 
-void backtrace(u64 rip, u64 rbp)
-{
-    print_address(rip, 1);
-    print_chain(rbp);
-}
-
 static void print_registers(const struct trap_frame *f)
 {
     pr_err("rip %04lx:%016lx rflags %08lx rsp %04lx:%016lx", f->cs, f->rip, f->rflags, f->ss, f->rsp);
@@ -150,7 +144,8 @@ void panic(const char *format, ...)
     pr_err("rip %016lx rsp %016lx rbp %016lx rflags %08lx", rip, (u64)(frame + 1), frame->rbp, read_rflags());
     print_control_registers();
     pr_err("called from:");
-    backtrace(rip, frame->rbp);
+    print_address(rip, 1);
+    print_chain(frame->rbp);
     panic_finish();
 }
 

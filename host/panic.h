@@ -20,9 +20,6 @@ void panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2
 void panic_trap(const struct trap_frame *frame, const char *format, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
 
-/* Log the call chain that starts at frame pointer rbp with return address rip, one symbol+offset a line. */
-void backtrace(u64 rip, u64 rbp);
-
 #define assert(condition)                                                         \
     do {                                                                          \
         if (__builtin_expect(!(condition), 0))                                    \

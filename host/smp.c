@@ -18,7 +18,8 @@
 #include "host/log.h"
 #include "host/panic.h"
 #include "host/host_map.h"
-#include "host/layout.h"
+#include "host/bits.h"
+#include "host/frame.h"
 
 /* The 10 ms of SDM 3A "MP Initialization Protocol" are for processors older than virtualization. */
 #define INIT_DELAY_US 100
@@ -66,7 +67,7 @@ static u32 trampoline_address(u64 page, const char *place)
 
 static struct trampoline_params *trampoline_params(u64 page)
 {
-    return (struct trampoline_params *)((char *)phys_to_virt(page) + TRAMPOLINE_PARAMS);
+    return (struct trampoline_params *)((char *)frame_window(page) + TRAMPOLINE_PARAMS);
 }
 
 /*
@@ -77,7 +78,7 @@ static int trampoline_init(u64 page)
 {
     assert(is_aligned(page, PAGE_SIZE) && page < MiB(1) && host_map_root() < GiB(4));
     assert(trampoline_end - trampoline_start <= TRAMPOLINE_PARAMS);
-    memcpy(phys_to_virt(page), trampoline_start, (size_t)(trampoline_end - trampoline_start));
+    memcpy(frame_window(page), trampoline_start, (size_t)(trampoline_end - trampoline_start));
     *trampoline_params(page) = (struct trampoline_params){
         .cr3 = (u32)host_map_root(),
         .far32 = trampoline_address(page, trampoline_32),
@@ -88,7 +89,7 @@ static int trampoline_init(u64 page)
         .gdt_base = trampoline_address(page, trampoline_gdt),
         .entry = (u64)cpu_start,
     };
-    return host_map_page(page, page, HOST_X);
+    return host_map(page, page, PAGE_SIZE, HOST_X);
 }
 
 static bool wait_online(const struct cpu *cpu, u32 us)

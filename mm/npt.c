@@ -74,6 +74,25 @@ static bool table_is_empty(const u64 *table)
     return true;
 }
 
+/* The entry of a large page that means the same as this table of `level`; its A and D combine those of all parts.
+ * Returns 0 if no large page can stand for the table. */
+static u64 table_as_leaf(const struct npt *npt, const u64 *table, unsigned level)
+{
+    const struct npt_format *format = &npt->format;
+    u64 hardware = format->accessed | format->dirty, first = table[0] & ~hardware, seen = 0;
+
+    if (!entry_is_leaf(npt, first, level) || !is_aligned(first & PTE_ADDR, level_size(level + 1)))
+        return 0;
+    if (level + 1 > (format->has_1g ? 3 : 2))
+        return 0;
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if ((table[i] & ~hardware) != first + i * level_size(level))
+            return 0;
+        seen |= table[i] & hardware;
+    }
+    return leaf_make(format, first & PTE_ADDR, level + 1, leaf_prot(format, first, level)) | seen;
+}
+
 /* Keep a table that is not in use; take one that was kept. */
 static void spare_put(struct npt *npt, u64 *table)
 {
@@ -90,13 +109,23 @@ static u64 *spare_take(struct npt *npt)
     return table;
 }
 
-void npt_table_cut(struct npt *npt, u64 *entry, u64 value)
+/* Store `value` in entry, which pointed to a table, and put that table into the chain for npt_reap. */
+static void table_cut(struct npt *npt, u64 *entry, u64 value)
 {
     u64 *table = entry_table(entry_read(entry));
 
-    assert_held(&npt->lock);
     entry_write(entry, value);
     spare_put(npt, table);
+}
+
+/* The walk has changed the table in this entry: does it need the table any more? */
+static void table_settle(const struct npt_walk *walk, u64 *entry, unsigned level)
+{
+    const u64 *table = entry_table(entry_read(entry));
+    u64 leaf = walk->fold ? table_as_leaf(walk->npt, table, level - 1) : 0;
+
+    if (leaf || (walk->prune && table_is_empty(table)))
+        table_cut(walk->npt, entry, leaf);
 }
 
 /* Visit all entries that are not tables in [gpa, end), which lies inside `table`. Stops at the first error. */
@@ -113,8 +142,7 @@ static int range_walk(struct npt_walk *walk, u64 *table, unsigned level, gpa_t g
             rc = walk->visit(walk, entry, level);
         if (rc == NPT_DESCEND) {
             rc = range_walk(walk, entry_table(entry_read(entry)), level - 1, gpa, next);
-            if (walk->prune && table_is_empty(entry_table(entry_read(entry))))
-                npt_table_cut(walk->npt, entry, 0);
+            table_settle(walk, entry, level);
         }
         if (rc != 0)
             return rc;
@@ -248,6 +276,20 @@ static int visit_withhold(struct npt_walk *walk, u64 *entry, unsigned level)
     }
     entry_write(entry, untouched(walk->npt, old & PTE_ADDR, level) | (level == 2 ? WITHHELD : 0));
     return 0;
+}
+
+static int visit_untouch(struct npt_walk *walk, u64 *entry, unsigned level)
+{
+    if (entry_read(entry) != 0)
+        entry_write(entry, untouched(walk->npt, entry_read(entry) & PTE_ADDR, level));
+    return 0;
+}
+
+void npt_untouch(struct npt *npt, gpa_t gpa, u64 size)
+{
+    struct npt_walk walk = { .npt = npt, .visit = visit_untouch, .fold = true, .flush = true };
+
+    npt_range_change(&walk, gpa, size);
 }
 
 int npt_withhold(struct npt *npt, gpa_t gpa, u64 size)

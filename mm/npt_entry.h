@@ -21,6 +21,7 @@ struct npt_walk {
     int (*visit)(struct npt_walk *walk, u64 *entry, unsigned level);
     gpa_t gpa, next; /* the visited entry's part of the range */
     bool prune;      /* cut off tables that are empty afterwards */
+    bool fold;       /* put a large page in the place of each table that means the same as one afterwards */
     bool flush;      /* a visitor has removed rights */
     unsigned prot;
     u64 offset; /* map: frame - gpa; used: offset in RAM - gpa; modulo 2^64 */
@@ -39,9 +40,6 @@ u64 *npt_entry_find(const struct npt *npt, gpa_t gpa, unsigned *level);
 /* Replace a leaf of level 2 or 3 by a table of the next smaller size. Its entries inherit the leaf's bits, except those
  * that `clear` and `set` change. Returns 0 or -ENOMEM. Under the lock. */
 int npt_leaf_split(struct npt *npt, u64 *entry, unsigned level, u64 clear, u64 set);
-
-/* Store `value` in entry, which pointed to a table, and put that table into the chain for npt_reap. Under the lock. */
-void npt_table_cut(struct npt *npt, u64 *entry, u64 value);
 
 static inline bool entry_present(const struct npt *npt, u64 entry)
 {

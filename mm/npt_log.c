@@ -207,67 +207,10 @@ static int visit_disarm(struct npt_walk *walk, u64 *entry, unsigned level)
     return 0;
 }
 
-/* The entry of a large page that means the same as this table of `level`; its A and D combine those of all parts.
- * Returns 0 if no large page can stand for the table. */
-static u64 table_as_leaf(const struct npt *npt, const u64 *table, unsigned level)
-{
-    const struct npt_format *format = &npt->format;
-    u64 hardware = format->accessed | format->dirty, first = table[0] & ~hardware, seen = 0;
-
-    if (!entry_is_leaf(npt, first, level) || !is_aligned(first & PTE_ADDR, level_size(level + 1)))
-        return 0;
-    if (level + 1 > (format->has_1g ? 3 : 2))
-        return 0;
-    for (unsigned i = 0; i < ENTRIES; i++) {
-        if ((table[i] & ~hardware) != first + i * level_size(level))
-            return 0;
-        seen |= table[i] & hardware;
-    }
-    return leaf_make(format, first & PTE_ADDR, level + 1, leaf_prot(format, first, level)) | seen;
-}
-
-/* In the range [gpa, end), fold the tables below the entries first, then the entries themselves. */
-static void table_fold(struct npt *npt, u64 *table, unsigned level, gpa_t gpa, gpa_t end)
-{
-    for (gpa_t next; gpa < end; gpa = next) {
-        u64 *entry = &table[gpa / level_size(level) % ENTRIES], leaf;
-
-        next = MIN(align_down(gpa, level_size(level)) + level_size(level), end);
-        if (!entry_is_table(npt, entry_read(entry), level))
-            continue;
-        if (level > 2) /* a page table has no tables below it */
-            table_fold(npt, entry_table(entry_read(entry)), level - 1, gpa, next);
-        leaf = table_as_leaf(npt, entry_table(entry_read(entry)), level - 1);
-        if (leaf)
-            npt_table_cut(npt, entry, leaf);
-    }
-}
-
-/* Make the walk's change, and fold what is one large page then. */
-static void change_and_fold(struct npt_walk *walk, gpa_t gpa, u64 size)
-{
-    struct npt *npt = walk->npt;
-
-    npt_range_change(walk, gpa, size);
-    spin_lock(&npt->lock);
-    table_fold(npt, frame_window(npt->root), LEVELS, gpa, gpa + size);
-    spin_unlock(&npt->lock);
-}
-
 void npt_log_disarm(struct npt *npt, gpa_t gpa, u64 size)
 {
+    struct npt_walk walk = { .npt = npt, .visit = visit_disarm, .fold = true, .flush = true };
+
     npt->fresh = NPT_RWX;
-    change_and_fold(&(struct npt_walk){ .npt = npt, .visit = visit_disarm, .flush = true }, gpa, size);
-}
-
-static int visit_untouch(struct npt_walk *walk, u64 *entry, unsigned level)
-{
-    if (entry_read(entry) != 0)
-        entry_write(entry, leaf_make(&walk->npt->format, entry_read(entry) & PTE_ADDR, level, NPT_UNTOUCHED));
-    return 0;
-}
-
-void npt_untouch(struct npt *npt, gpa_t gpa, u64 size)
-{
-    change_and_fold(&(struct npt_walk){ .npt = npt, .visit = visit_untouch, .flush = true }, gpa, size);
+    npt_range_change(&walk, gpa, size);
 }

@@ -18,7 +18,6 @@
 #include "host/log.h"
 #include "host/frame.h"
 #include "host/host_map.h"
-#include "host/layout.h"
 #include "net/csum.h"
 #include "net/ethernet.h"
 #include "net/offload.h"
@@ -245,7 +244,7 @@ static u32 tx_data(struct e1000 *e, const struct frame *frame, u32 command, u8 o
         frame_read(frame, done, buffer, have);
         memset(buffer + have, 0, piece - have);
         e->tx[last] = (struct tx_descriptor){
-            .address = virt_to_phys(buffer),
+            .address = frame_address(buffer),
             .command = piece | command | (done + piece == len ? TX_EOP : 0),
             .options = options,
         };
@@ -402,7 +401,7 @@ static void address_set(struct e1000 *e)
 
 static void ring_set(struct e1000 *e, u32 base_low, const volatile void *ring, u32 bytes)
 {
-    hpa_t base = virt_to_phys((const void *)ring);
+    hpa_t base = frame_address((const void *)ring);
 
     reg_write(e, base_low, (u32)base);
     reg_write(e, base_low + E1000_RDBAH - E1000_RDBAL, (u32)(base >> 32));
@@ -414,7 +413,7 @@ static void ring_set(struct e1000 *e, u32 base_low, const volatile void *ring, u
 static void card_start(struct e1000 *e)
 {
     for (u32 i = 0; i < NR_RX; i++)
-        e->rx[i] = (struct rx_descriptor){ .address = virt_to_phys(rx_buffer(e, i)) };
+        e->rx[i] = (struct rx_descriptor){ .address = frame_address(rx_buffer(e, i)) };
     ring_set(e, E1000_RDBAL, e->rx, NR_RX * sizeof(*e->rx));
     ring_set(e, E1000_TDBAL, e->tx, NR_TX * sizeof(*e->tx));
     reg_write(e, E1000_RDTR, 0);
@@ -430,7 +429,7 @@ static void *dma_alloc(unsigned order)
 {
     hpa_t frame = frame_alloc(order);
 
-    return frame == FRAME_NONE ? NULL : memset(phys_to_virt(frame), 0, PAGE_SIZE << order);
+    return frame == FRAME_NONE ? NULL : memset(frame_window(frame), 0, PAGE_SIZE << order);
 }
 
 static int memory_get(struct e1000 *e)

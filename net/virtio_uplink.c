@@ -17,7 +17,6 @@
 #include "host/log.h"
 #include "host/frame.h"
 #include "host/host_map.h"
-#include "host/layout.h"
 #include "net/ethernet.h"
 #include "net/pci_host.h"
 #include "net/uplink.h"
@@ -415,12 +414,12 @@ static void *dma_alloc(unsigned order)
 {
     hpa_t frame = frame_alloc(order);
 
-    return frame == FRAME_NONE ? NULL : memset(phys_to_virt(frame), 0, PAGE_SIZE << order);
+    return frame == FRAME_NONE ? NULL : memset(frame_window(frame), 0, PAGE_SIZE << order);
 }
 
 static hpa_t dma_address(const volatile void *memory)
 {
-    return virt_to_phys((const void *)memory);
+    return frame_address((const void *)memory);
 }
 
 /* Descriptor i always means buffer i; only lengths and flags change, and only those of sent frames. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "config/boot_info.h"
-#include "host/layout.h"
+#include "host/frame.h"
 #include "host/log.h"
 #include "host/machine_end.h"
 #include "tls/certificate.h"
@@ -50,9 +50,9 @@ static bool read_tokens(const char *text, size_t len, const struct config *confi
 static void read_last(struct boot_info *boot_info, bool (*read)(const char *text, size_t len, const struct config *))
 {
     const struct boot_info_file *file = &boot_info->file[--boot_info->nr_files];
-    bool right = read(phys_to_virt(file->base), file->size, &boot_info->config);
+    bool right = read(frame_window(file->base), file->size, &boot_info->config);
 
-    memset(phys_to_virt(file->base), 0, file->size);
+    memset(frame_window(file->base), 0, file->size);
     if (!right)
         machine_end(END_FAILED);
 }

@@ -34,7 +34,6 @@
 #include "protect/protection.h"
 #include "host/frame.h"
 #include "host/host_map.h"
-#include "host/layout.h"
 #include "net/stack.h"
 #include "net/uplink.h"
 
@@ -114,7 +113,7 @@ static void virtualization_init(void)
 /* The boot on cpu 0's own stack, with our own page tables. */
 static void boot(void)
 {
-    symbols_init(phys_to_virt(boot_info.file[0].base), boot_info.file[0].size);
+    symbols_init(frame_window(boot_info.file[0].base), boot_info.file[0].size);
     apic_init();
     smp_park();
     clock_init(&boot_info);

@@ -8,7 +8,7 @@
 #include "guest/load/digests.h"
 #include "guest/load/kept.h"
 #include "guest/load/load.h"
-#include "host/layout.h"
+#include "host/frame.h"
 
 static const struct boot_info *given;
 
@@ -36,7 +36,7 @@ bool image_file(const char *path, struct guest_file *file, char *reason, size_t 
 
         if (strcmp(found->path, path) != 0)
             continue;
-        *file = (struct guest_file){ phys_to_virt(found->base), found->size, found->digest };
+        *file = (struct guest_file){ frame_window(found->base), found->size, found->digest };
         return true;
     }
     list_files(files, sizeof(files));
@@ -59,7 +59,7 @@ static const void *by_content(const struct guest_file *file, const u8 *vm_id)
         const struct boot_info_file *found = &given->file[i];
 
         if (found->size == file->size && found->digest == file->digest)
-            return phys_to_virt(found->base);
+            return frame_window(found->base);
     }
     return file->size ? kept_find(file, vm_id) : NULL;
 }
