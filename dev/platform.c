@@ -205,13 +205,17 @@ static const struct vm_platform_ops platform_ops = {
     .attach = attach,
     .detach = detach,
     .stood = tell_that_it_stood,
+    .waits = pvclock_waits,
+    .goes_on = pvclock_goes_on,
+    .read_msr = pvclock_read_msr,
+    .write_msr = pvclock_write_msr,
+    .tsc_changed = pvclock_update,
 };
 
 void platform_devices_init(void)
 {
     rtc_init();
-    pvclock_register();
-    vm_set_platform(&platform_ops);
+    vm_platform = &platform_ops;
     host_work_add(timers_poll);
     host_work_add(virtio_rng_poll);
     host_work_add(virtio_net_poll);

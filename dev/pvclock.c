@@ -136,7 +136,7 @@ int pvclock_ask(struct vcpu *vcpu)
     return steal_time_ask(steal_of(vcpu), mem) ?: clock;
 }
 
-static int pvclock_read_msr(struct vcpu *vcpu, u32 msr, u64 *value)
+int pvclock_read_msr(struct vcpu *vcpu, u32 msr, u64 *value)
 {
     switch (msr) {
     case MSR_KVM_WALL_CLOCK:
@@ -148,7 +148,7 @@ static int pvclock_read_msr(struct vcpu *vcpu, u32 msr, u64 *value)
     }
 }
 
-static int pvclock_write_msr(struct vcpu *vcpu, u32 msr, u64 value)
+int pvclock_write_msr(struct vcpu *vcpu, u32 msr, u64 value)
 {
     switch (msr) {
     case MSR_KVM_WALL_CLOCK:
@@ -160,33 +160,19 @@ static int pvclock_write_msr(struct vcpu *vcpu, u32 msr, u64 value)
     }
 }
 
-static const struct msr_hook hook = {
-    .read = pvclock_read_msr,
-    .write = pvclock_write_msr,
-    .tsc_changed = pvclock_update,
-};
-
 static u64 now_of(const struct vcpu *vcpu)
 {
     return timers_now(&platform_of(vcpu->vm)->timers);
 }
 
-static void waits(struct vcpu *vcpu)
+void pvclock_waits(struct vcpu *vcpu)
 {
     steal_time_waits(steal_of(vcpu), now_of(vcpu));
 }
 
-static void goes_on(struct vcpu *vcpu)
+void pvclock_goes_on(struct vcpu *vcpu)
 {
     steal_time_goes_on(steal_of(vcpu), &vcpu->vm->mem, now_of(vcpu));
-}
-
-static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on };
-
-void pvclock_register(void)
-{
-    msr_set_hook(&hook);
-    vcpu_set_turn_ops(&turns);
 }
 
 void pvclock_receive_init(struct vcpu *vcpu)

@@ -58,11 +58,14 @@ struct pvclock {
     struct steal_time steal[CONFIG_MAX_VCPUS];
 };
 
-/* Create the clock of a VM. pvclock_register makes its MSRs known. */
+/* Create the clock of a VM. */
 void pvclock_init(struct pvclock *pvclock, struct vm *vm);
 
-/* Register with hv/msr.c for the MSRs of all VMs, and with hv/vcpu.c for the turns of their vcpus. Once, at boot. */
-void pvclock_register(void);
+/* Of struct vm_platform_ops: its MSRs, and the turns of a vcpu, which its steal time tells. */
+int pvclock_read_msr(struct vcpu *vcpu, u32 msr, u64 *value);
+int pvclock_write_msr(struct vcpu *vcpu, u32 msr, u64 value);
+void pvclock_waits(struct vcpu *vcpu);
+void pvclock_goes_on(struct vcpu *vcpu);
 
 /* Write vcpu's structure again: its TSC offset or VM time has changed. On the vcpu's CPU, or while it is not running.
  */

@@ -51,13 +51,6 @@ const u32 *msr_passthrough(unsigned *count)
     return passthrough;
 }
 
-static const struct msr_hook *added;
-
-void msr_set_hook(const struct msr_hook *hook)
-{
-    added = hook;
-}
-
 /* Memory types of PAT and MTRR entries: UC, WC, WT, WP, WB, and in PAT UC-. */
 static bool memory_type_legal(u8 type, bool pat)
 {
@@ -165,7 +158,7 @@ static int write_tsc_adjust(struct vcpu *vcpu, u64 value)
     vcpu->tsc_offset += value - *adjustment;
     *adjustment = value;
     vcpu->interrupts->tsc_changed(vcpu);
-    added->tsc_changed(vcpu);
+    vm_platform->tsc_changed(vcpu);
     return 0;
 }
 
@@ -204,7 +197,7 @@ int msr_read(struct vcpu *vcpu, u32 msr, u64 *value)
     }
     store = stored_value(vcpu, msr);
     if (!store)
-        return added->read(vcpu, msr, value) ? -EINVAL : 0;
+        return vm_platform->read_msr(vcpu, msr, value) ? -EINVAL : 0;
     *value = *store;
     return 0;
 }
@@ -232,6 +225,6 @@ int msr_write(struct vcpu *vcpu, u32 msr, u64 value)
     }
     if (stored_value(vcpu, msr))
         return stored_set(vcpu, msr, value, false);
-    err = added->write(vcpu, msr, value);
+    err = vm_platform->write_msr(vcpu, msr, value);
     return err == -ENOENT ? -EINVAL : err;
 }

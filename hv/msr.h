@@ -17,20 +17,6 @@ const u32 *msr_passthrough(unsigned *count);
 int msr_read(struct vcpu *vcpu, u32 msr, u64 *value);
 int msr_write(struct vcpu *vcpu, u32 msr, u64 value);
 
-/*
- * MSRs that dev adds (the paravirtual clock). read and write return as above, or -ENOENT (the MSR is not dev's).
- * tsc_changed is called when the guest has written its time-stamp counter: vcpu->tsc_offset is new. All on the vcpu's
- * CPU.
- */
-struct msr_hook {
-    int (*read)(struct vcpu *vcpu, u32 msr, u64 *value);
-    int (*write)(struct vcpu *vcpu, u32 msr, u64 value);
-    void (*tsc_changed)(struct vcpu *vcpu);
-};
-
-/* Register the hook. Once, at boot. */
-void msr_set_hook(const struct msr_hook *hook);
-
 /* For carrying a vcpu to another host: the list of stored MSRs, the value of one, and setting one. Setting returns 0,
  * or -EINVAL if it is no stored MSR or no guest of this version or an earlier one could have written the value. */
 const u32 *msr_stored_list(unsigned *count);

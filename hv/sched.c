@@ -151,7 +151,7 @@ static void check_sleeper(struct vcpu *vcpu, u64 *wake)
 }
 
 /* Can the vcpu run now? Lowers *wake to the time at which it must be asked again. A sleeper is woken also while it is
- * not let in: from then on it waits for its turn (struct turn_ops). */
+ * not let in: from then on it waits for its turn (struct vm_platform_ops). */
 static bool vcpu_ready(struct vcpu *vcpu, u64 *wake)
 {
     u64 closed_until;

@@ -39,13 +39,6 @@ static const struct vcpu_state reset_state = {
     .dr7 = DR7_RESET,
 };
 
-static const struct turn_ops *turns;
-
-void vcpu_set_turn_ops(const struct turn_ops *ops)
-{
-    turns = ops;
-}
-
 struct vcpu *vcpu_create(struct vm *vm, u32 id)
 {
     struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
@@ -193,13 +186,13 @@ static bool turn_over(struct vcpu *vcpu, u64 until)
 void vcpu_runnable(struct vcpu *vcpu)
 {
     vcpu->status = VCPU_RUNNABLE;
-    turns->waits(vcpu);
+    vm_platform->waits(vcpu);
 }
 
 /* The vcpu's turn has come: let it go on until the turn is over. */
 static void take_turn(struct vcpu *vcpu, u64 until)
 {
-    turns->goes_on(vcpu);
+    vm_platform->goes_on(vcpu);
     while (vcpu->status == VCPU_RUNNABLE && vm_runnable(vcpu->vm)) {
         if (vcpu->ask_interrupts) {
             ask_interrupts(vcpu, until);
@@ -230,7 +223,7 @@ void vcpu_run(struct vcpu *vcpu, u64 until)
     if (vm_runnable(vcpu->vm) && resident_set(vcpu))
         take_turn(vcpu, until);
     if (vcpu->status == VCPU_RUNNABLE || vcpu->status == VCPU_WAIT_WRITE)
-        turns->waits(vcpu);
+        vm_platform->waits(vcpu);
     vcpu->guest_ticks += rdtsc() - start;
     __atomic_store_n(&this_cpu()->running, NULL, __ATOMIC_RELEASE);
 }

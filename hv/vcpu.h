@@ -85,18 +85,6 @@ struct interrupt_ops {
     void (*tsc_changed)(struct vcpu *vcpu); /* the guest has written its TSC: tsc_offset is new */
 };
 
-/*
- * Hooks of dev that are told of a vcpu's turns. waits: the vcpu could run now but waits for its turn (this may be
- * called repeatedly). goes_on: the vcpu is about to be entered; this hook may write guest memory. On the vcpu's CPU.
- */
-struct turn_ops {
-    void (*waits)(struct vcpu *vcpu);
-    void (*goes_on)(struct vcpu *vcpu);
-};
-
-/* Register the hooks. Once, at boot. */
-void vcpu_set_turn_ops(const struct turn_ops *ops);
-
 struct vcpu {
     /* Current between runs; entry.S of both backends knows the offset of regs (0). */
     u64 regs[NR_GPRS];

@@ -25,12 +25,7 @@
 static struct list vms = { &vms, &vms };
 static struct list dead = { &dead, &dead }; /* VMs that are destroyed, except for their RAM */
 static u32 next_id = 1;
-static const struct vm_platform_ops *platform;
-
-void vm_set_platform(const struct vm_platform_ops *ops)
-{
-    platform = ops;
-}
+const struct vm_platform_ops *vm_platform;
 
 struct list *vm_list(void)
 {
@@ -109,7 +104,7 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
     if (npt_init(&vm->npt, &backend_features.npt_format))
         goto no_memory;
     err = guest_mem_init(&vm->mem, &vm->npt, config->memory);
-    if (err || create_vcpus(vm, config->vcpus) || platform->attach(vm)) {
+    if (err || create_vcpus(vm, config->vcpus) || vm_platform->attach(vm)) {
         vm_destroy(vm);
         vm = NULL;
         goto no_memory;
@@ -128,7 +123,7 @@ void vm_destroy(struct vm *vm)
     assert_host_loop();
     each_vcpu(vm, sched_remove);
     list_del(&vm->node);
-    platform->detach(vm);
+    vm_platform->detach(vm);
     each_vcpu(vm, vcpu_destroy);
     vm->buried = false; /* all of the VM goes, not only its RAM */
     list_add_tail(&dead, &vm->node);
@@ -266,7 +261,7 @@ void vm_catch_up(struct vm *vm)
 {
     u64 since = vm->behind;
 
-    platform->stood(vm);
+    vm_platform->stood(vm);
     if (vm->behind)
         return;
     spin_lock(&vm->lock);
@@ -358,7 +353,7 @@ int vm_pause(struct vm *vm)
 int vm_resume(struct vm *vm)
 {
     if (vm->status == VM_PAUSED)
-        platform->stood(vm);
+        vm_platform->stood(vm);
     if (!status_change(vm, VM_PAUSED, VM_RUNNING))
         return -EINVAL;
     pr_info("%s: resumed", vm->name);

@@ -253,13 +253,25 @@ void vm_reset_request(struct vm *vm);
 /* Add a device to vm->devices. Called while the platform is being attached. */
 void vm_add_device(struct vm *vm, struct device *device);
 
-/* The hooks by which dev attaches devices to a new VM; start/ registers them once at boot. attach returns 0 or -errno,
- * and chooses a MAC for a VM that was given none. Host loop. */
+/*
+ * What dev does for a VM, beside the interrupt source of each vcpu. attach returns 0 or -errno, and chooses a MAC for a
+ * VM that was given none. stood: the VM has stood and is about to go on: tell the guest, or set vm->behind. Host loop.
+ *
+ * On the vcpu's CPU. waits: the vcpu could run now but waits for its turn (this may be called repeatedly). goes_on: the
+ * vcpu is about to be entered; this may write guest memory. MSRs that dev adds (the paravirtual clock) are read and
+ * written as by msr_read and msr_write, or -ENOENT is returned: it is not dev's. tsc_changed: the guest has written its
+ * time-stamp counter, so vcpu->tsc_offset is new.
+ */
 struct vm_platform_ops {
     int (*attach)(struct vm *vm);
     void (*detach)(struct vm *vm);
-    void (*stood)(struct vm *vm); /* the VM has stood and is about to go on: tell the guest, or set vm->behind */
+    void (*stood)(struct vm *vm);
+    void (*waits)(struct vcpu *vcpu);
+    void (*goes_on)(struct vcpu *vcpu);
+    int (*read_msr)(struct vcpu *vcpu, u32 msr, u64 *value);
+    int (*write_msr)(struct vcpu *vcpu, u32 msr, u64 value);
+    void (*tsc_changed)(struct vcpu *vcpu);
 };
 
-/* Once, before the first VM is made. Boot processor. */
-void vm_set_platform(const struct vm_platform_ops *ops);
+/* Set at boot, before the first VM is made. */
+extern const struct vm_platform_ops *vm_platform;

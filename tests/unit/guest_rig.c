@@ -194,9 +194,10 @@ static void tsc_changed_for_the_clock(struct vcpu *vcpu)
 static const struct interrupt_ops interrupts = {
     .get_cr8 = get_cr8, .set_cr8 = set_cr8, .read_msr = no_msr, .write_msr = no_msr_write, .tsc_changed = tsc_changed
 };
-static const struct msr_hook no_more_msrs = { .read = no_msr,
-                                              .write = no_msr_write,
-                                              .tsc_changed = tsc_changed_for_the_clock };
+static const struct vm_platform_ops no_more_msrs = { .read_msr = no_msr,
+                                                     .write_msr = no_msr_write,
+                                                     .tsc_changed = tsc_changed_for_the_clock };
+const struct vm_platform_ops *vm_platform;
 
 static void device_io(struct device *device, unsigned region, struct io *io)
 {
@@ -292,7 +293,7 @@ int guest_rig_setup(void **unused)
     vm->status = VM_RUNNING;
     vm->identity.cpuid = guest_rig_policy(NULL);
     guest_tsc_init(&vm->tsc, TSC_KHZ, TSC_KHZ, false);
-    msr_set_hook(&no_more_msrs);
+    vm_platform = &no_more_msrs;
     assert_int_equal(bus_add(&vm->pio, RIG_PORT, 16, &device, 0), 0);
     assert_int_equal(bus_add(&vm->mmio, RIG_MMIO, PAGE_SIZE, &device, 1), 0);
     vm->nr_vcpus = 1;

@@ -35,20 +35,7 @@ struct platform_rig rig = { .tsc = 1ULL << 40 };
 
 /* --- The ground that devices stand on ---------------------------------------------------------------------- */
 
-void vm_set_platform(const struct vm_platform_ops *ops)
-{
-    rig.platform = ops;
-}
-
-void msr_set_hook(const struct msr_hook *hook)
-{
-    rig.pv_msrs = hook;
-}
-
-void vcpu_set_turn_ops(const struct turn_ops *ops)
-{
-    rig.turns = ops;
-}
+const struct vm_platform_ops *vm_platform;
 
 void vm_add_device(struct vm *vm, struct device *device)
 {
@@ -210,12 +197,12 @@ void machine_init(struct machine *machine)
         machine->vcpu[i].vm = vm;
         machine->vcpu[i].id = i;
     }
-    assert_int_equal(rig.platform->attach(vm), 0);
+    assert_int_equal(vm_platform->attach(vm), 0);
 }
 
 static void machine_fini(struct machine *machine)
 {
-    rig.platform->detach(&machine->vm);
+    vm_platform->detach(&machine->vm);
     guest_mem_fini(&machine->vm.mem);
     npt_fini(&machine->vm.npt);
 }
@@ -303,10 +290,10 @@ static void use_clocks(void)
     pio_write(0x70, 0x50);
     pio_write(0x71, 0xA5);
     pio(ACPI_PM1A_EVENT_PORT + 2, 2, true, 0x0101); /* PM timer and power button may interrupt */
-    assert_int_equal(rig.pv_msrs->write(&rig.old.vcpu[1], MSR_KVM_SYSTEM_TIME, 0x3000 | 1), 0);
-    assert_int_equal(rig.pv_msrs->write(&rig.old.vcpu[0], 0x4B564D00, 0x3100), 0);
-    assert_int_equal(rig.pv_msrs->write(&rig.old.vcpu[1], MSR_KVM_STEAL_TIME, 0x3200 | 1), 0);
-    rig.turns->waits(&rig.old.vcpu[1]);
+    assert_int_equal(vm_platform->write_msr(&rig.old.vcpu[1], MSR_KVM_SYSTEM_TIME, 0x3000 | 1), 0);
+    assert_int_equal(vm_platform->write_msr(&rig.old.vcpu[0], 0x4B564D00, 0x3100), 0);
+    assert_int_equal(vm_platform->write_msr(&rig.old.vcpu[1], MSR_KVM_STEAL_TIME, 0x3200 | 1), 0);
+    vm_platform->waits(&rig.old.vcpu[1]);
 }
 
 static void use_console(void)

@@ -20,9 +20,6 @@ struct machine {
 
 struct platform_rig {
     struct machine old, new;
-    const struct vm_platform_ops *platform; /* what devices have registered */
-    const struct msr_hook *pv_msrs;
-    const struct turn_ops *turns;
     u64 tsc; /* what the clocks read */
 };
 

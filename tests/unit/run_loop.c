@@ -297,7 +297,8 @@ static void goes_on(struct vcpu *vcpu)
     g->waits_since = 0;
 }
 
-static const struct turn_ops turns = { .waits = waits, .goes_on = goes_on };
+static const struct vm_platform_ops platform = { .waits = waits, .goes_on = goes_on };
+const struct vm_platform_ops *vm_platform = &platform;
 
 void run_cpu(u32 index, u64 ns)
 {
@@ -334,7 +335,6 @@ int run_loop_setup(void **state)
         g->vcpu = (struct vcpu){ .vm = &g->vm, .rflags = RFLAGS_FIXED1 | RFLAGS_IF, .interrupts = &interrupts };
         g->deadline = NEVER;
     }
-    vcpu_set_turn_ops(&turns);
     processor.sleeps = sleep_until_interrupt;
     processor_run_as(&loop.cpu[0]);
     return 0;

@@ -29,7 +29,7 @@ struct guest {
     u64 interrupted;  /* when it took an interrupt last */
     u64 left_cpu;     /* when it ran last; 0: it has halted since */
     u64 longest_wait; /* between two turns in which it could have run */
-    u64 waits_since;  /* as struct turn_ops says; 0: it does not wait */
+    u64 waits_since;  /* as struct vm_platform_ops says; 0: it does not wait */
     u64 waited;       /* in all, up to its last turn: steal time */
 };
 

@@ -85,7 +85,7 @@ static struct arrival arrive(u64 khz, bool can_scale)
     ops->write_msr(vcpu, MSR_X2APIC_FIRST + (LAPIC_SVR >> 4), 0x1FF);
     ops->write_msr(vcpu, MSR_X2APIC_FIRST + (LAPIC_LVT_TIMER >> 4), 0x400EC);
     before = vcpu_tsc(vcpu, rdtsc());
-    rig.pv_msrs->write(vcpu, MSR_KVM_SYSTEM_TIME, 0x3000 | 1);
+    vm_platform->write_msr(vcpu, MSR_KVM_SYSTEM_TIME, 0x3000 | 1);
     ops->write_msr(vcpu, MSR_TSC_DEADLINE, before + PAUSE_MS * guest_tsc_khz_here(&rig.new.vm.tsc) + SLEEP_MS * khz);
     rig.tsc += 77777777; /* on its way */
     platform_arrive(&rig.new.vm, PAUSE_MS * 1000000ULL);
@@ -158,37 +158,37 @@ static void test_it_is_told_that_it_stood(void **unused)
     (void)unused;
     machine_init(&rig.old);
     machine_init(&rig.new);
-    assert_int_equal(rig.pv_msrs->write(vcpu, MSR_KVM_SYSTEM_TIME, CLOCK | 1), 0);
-    assert_int_equal(rig.pv_msrs->write(vcpu, MSR_KVM_STEAL_TIME, STEAL | 1), 0);
+    assert_int_equal(vm_platform->write_msr(vcpu, MSR_KVM_SYSTEM_TIME, CLOCK | 1), 0);
+    assert_int_equal(vm_platform->write_msr(vcpu, MSR_KVM_STEAL_TIME, STEAL | 1), 0);
     assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE);
 
     rig.tsc += clock_ns_to_ticks(1000);
-    rig.turns->waits(vcpu);
+    vm_platform->waits(vcpu);
     rig.tsc += clock_ns_to_ticks(5000);
-    rig.platform->stood(&rig.new.vm);
-    rig.turns->goes_on(vcpu);
+    vm_platform->stood(&rig.new.vm);
+    vm_platform->goes_on(vcpu);
     assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
-    rig.pv_msrs->tsc_changed(vcpu);
+    vm_platform->tsc_changed(vcpu);
     assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
     clock_flags_clear();
-    rig.pv_msrs->tsc_changed(vcpu);
+    vm_platform->tsc_changed(vcpu);
     assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE);
     assert_in_range(stolen(), 4998, 5002);
 
-    rig.turns->waits(vcpu);
+    vm_platform->waits(vcpu);
     platform_freeze(&rig.new.vm);
     rig.tsc += clock_ns_to_ticks(STOOD_NS + 1000);
     platform_thaw(&rig.new.vm);
-    rig.turns->goes_on(vcpu);
+    vm_platform->goes_on(vcpu);
     assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
     assert_in_range(stolen(), STOOD_NS + 5996, STOOD_NS + 6004);
 
     clock_flags_clear();
-    rig.turns->waits(vcpu);
+    vm_platform->waits(vcpu);
     platform_freeze(&rig.new.vm);
     rig.tsc += 77777777; /* on its way: the machine's own time says nothing */
     platform_arrive(&rig.new.vm, 2000);
-    rig.turns->goes_on(vcpu);
+    vm_platform->goes_on(vcpu);
     assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
     assert_in_range(stolen(), STOOD_NS + 7994, STOOD_NS + 8006);
 }
@@ -199,7 +199,7 @@ static void test_checkpoints_are_no_pauses(void **unused)
     (void)unused;
     machine_init(&rig.old);
     machine_init(&rig.new);
-    assert_int_equal(rig.pv_msrs->write(&rig.new.vcpu[1], MSR_KVM_SYSTEM_TIME, CLOCK | 1), 0);
+    assert_int_equal(vm_platform->write_msr(&rig.new.vcpu[1], MSR_KVM_SYSTEM_TIME, CLOCK | 1), 0);
     for (unsigned i = 0; i < 50; i++) {
         platform_freeze(&rig.new.vm);
         rig.tsc += clock_ns_to_ticks(STOOD_NS / 20);
@@ -221,7 +221,7 @@ static void test_structures_in_missing_pages(void **unused)
     (void)unused;
     machine_init(&rig.old);
     machine_init(&rig.new);
-    assert_int_equal(rig.pv_msrs->write(&vcpu[1], MSR_KVM_SYSTEM_TIME, CLOCK | 1), 0);
+    assert_int_equal(vm_platform->write_msr(&vcpu[1], MSR_KVM_SYSTEM_TIME, CLOCK | 1), 0);
     platform_freeze(&rig.new.vm);
     assert_int_equal(guest_read(mem, 0x3000, page, PAGE_SIZE), 0);
     assert_int_equal(guest_mem_expect(mem, 0x3000, 1), 0);
@@ -231,23 +231,23 @@ static void test_structures_in_missing_pages(void **unused)
     assert_true(guest_mem_wanted(mem, &wanted));
     assert_int_equal(wanted, 3);
     behind = rig.new.vm.behind;
-    rig.platform->stood(&rig.new.vm);
+    vm_platform->stood(&rig.new.vm);
     assert_int_equal(rig.new.vm.behind, behind); /* since it arrived */
     assert_int_equal(guest_mem_supply(mem, 3, page), 0);
-    rig.platform->stood(&rig.new.vm);
+    vm_platform->stood(&rig.new.vm);
     assert_int_equal(rig.new.vm.behind, 0);
     assert_int_equal(clock_flags(), PVCLOCK_TSC_STABLE | PVCLOCK_GUEST_STOPPED);
 
-    assert_int_equal(rig.pv_msrs->write(&vcpu[0], MSR_KVM_SYSTEM_TIME, 0x5000 | 1), -EAGAIN);
-    assert_int_equal(rig.pv_msrs->write(&vcpu[0], MSR_KVM_STEAL_TIME, 0x5040 | 1), -EAGAIN);
-    assert_int_equal(rig.pv_msrs->write(&vcpu[0], MSR_KVM_WALL_CLOCK, 0x5100), -EAGAIN);
+    assert_int_equal(vm_platform->write_msr(&vcpu[0], MSR_KVM_SYSTEM_TIME, 0x5000 | 1), -EAGAIN);
+    assert_int_equal(vm_platform->write_msr(&vcpu[0], MSR_KVM_STEAL_TIME, 0x5040 | 1), -EAGAIN);
+    assert_int_equal(vm_platform->write_msr(&vcpu[0], MSR_KVM_WALL_CLOCK, 0x5100), -EAGAIN);
     assert_int_equal(vcpu[0].interrupts->write_msr(&vcpu[0], MSR_KVM_PV_EOI_EN, 0x5200 | 1), -EAGAIN);
-    assert_int_equal(rig.pv_msrs->read(&vcpu[0], MSR_KVM_SYSTEM_TIME, &value) | (int)value, 0);
-    assert_int_equal(rig.pv_msrs->read(&vcpu[0], MSR_KVM_STEAL_TIME, &value) | (int)value, 0);
-    assert_int_equal(rig.pv_msrs->read(&vcpu[0], MSR_KVM_WALL_CLOCK, &value) | (int)value, 0);
+    assert_int_equal(vm_platform->read_msr(&vcpu[0], MSR_KVM_SYSTEM_TIME, &value) | (int)value, 0);
+    assert_int_equal(vm_platform->read_msr(&vcpu[0], MSR_KVM_STEAL_TIME, &value) | (int)value, 0);
+    assert_int_equal(vm_platform->read_msr(&vcpu[0], MSR_KVM_WALL_CLOCK, &value) | (int)value, 0);
     assert_int_equal(vcpu[0].interrupts->read_msr(&vcpu[0], MSR_KVM_PV_EOI_EN, &value) | (int)value, 0);
     assert_int_equal(guest_mem_supply(mem, 5, NULL), 0);
-    assert_int_equal(rig.pv_msrs->write(&vcpu[0], MSR_KVM_SYSTEM_TIME, 0x5000 | 1), 0);
+    assert_int_equal(vm_platform->write_msr(&vcpu[0], MSR_KVM_SYSTEM_TIME, 0x5000 | 1), 0);
     assert_int_equal(vcpu[0].interrupts->write_msr(&vcpu[0], MSR_KVM_PV_EOI_EN, 0x5200 | 1), 0);
 }
 
@@ -265,12 +265,12 @@ static void test_clocks_stay_together(void **unused)
     machine_init(&rig.new);
     platform_of(&rig.old.vm)->pvclock.start = 1234567890123456789ULL;
     assert_null(move(&platform_of(&rig.old.vm)->pvclock.device, &platform_of(&rig.new.vm)->pvclock.device));
-    assert_int_equal(rig.pv_msrs->write(vcpu, MSR_KVM_WALL_CLOCK, 0x3100), 0);
+    assert_int_equal(vm_platform->write_msr(vcpu, MSR_KVM_WALL_CLOCK, 0x3100), 0);
     guest_read(&rig.new.vm.mem, 0x3100, &wall, sizeof(wall));
     assert_int_equal(wall.sec, 1234567890);
     assert_int_equal(wall.nsec, 123456789);
 
-    rig.pv_msrs->write(vcpu, MSR_KVM_SYSTEM_TIME, CLOCK | 1);
+    vm_platform->write_msr(vcpu, MSR_KVM_SYSTEM_TIME, CLOCK | 1);
     platform_freeze(&rig.new.vm);
     guest_tsc_init(&rig.new.vm.tsc, TSC_KHZ + TSC_KHZ / 10000, TSC_KHZ, true);
     platform_arrive(&rig.new.vm, 1000000);
@@ -288,9 +288,9 @@ static void test_init_forgets_where(void **unused)
     (void)unused;
     machines_make();
     pvclock_receive_init(&rig.old.vcpu[1]);
-    assert_int_equal(rig.pv_msrs->read(&rig.old.vcpu[1], MSR_KVM_STEAL_TIME, &value), 0);
+    assert_int_equal(vm_platform->read_msr(&rig.old.vcpu[1], MSR_KVM_STEAL_TIME, &value), 0);
     assert_int_equal(value, 0);
-    assert_int_equal(rig.pv_msrs->read(&rig.old.vcpu[1], MSR_KVM_SYSTEM_TIME, &value), 0);
+    assert_int_equal(vm_platform->read_msr(&rig.old.vcpu[1], MSR_KVM_SYSTEM_TIME, &value), 0);
     assert_int_equal(value, 0);
 }
 

@@ -240,11 +240,11 @@ static int write_to_buffer(struct vcpu *vcpu, u32 msr, u64 value)
 /* An MSR of dev that names a structure in the guest's memory. */
 static void test_msr_with_memory_behind(void **state)
 {
-    static const struct msr_hook hook = { .write = write_to_buffer };
+    static const struct vm_platform_ops platform = { .write_msr = write_to_buffer };
     const struct exit exit = { .kind = EXIT_WRMSR, .len = 2 };
 
     (void)state;
-    msr_set_hook(&hook);
+    vm_platform = &platform;
     hide(BUFFER);
     rig.vcpu->regs[RCX] = 0x4B564D01;
     rig.vcpu->regs[RAX] = 77;
