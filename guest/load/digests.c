@@ -8,7 +8,8 @@
 #include "config/boot_info.h"
 #include "dev/sha256.h"
 #include "guest/load/kept.h"
-#include "host/layout.h"
+#include "host/bits.h"
+#include "host/frame.h"
 #include "host/log.h"
 #include "hv/guest_image.h"
 
@@ -41,7 +42,7 @@ static const u8 *of_volume(u32 i)
     const struct boot_info_file *file = &given->file[i];
 
     if (!volume[i].known)
-        sha256(phys_to_virt(file->base), file->size, volume[i].sha256);
+        sha256(frame_window(file->base), file->size, volume[i].sha256);
     volume[i].known = true;
     return volume[i].sha256;
 }
@@ -81,7 +82,7 @@ const u8 *digest_of(const void *data)
     if (kept)
         return kept->sha256;
     for (u32 i = 0; i < given->nr_files; i++)
-        if (phys_to_virt(given->file[i].base) == data)
+        if (frame_window(given->file[i].base) == data)
             return of_volume(i);
     return NULL;
 }

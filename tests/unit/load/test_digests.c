@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which files a guest may start from, by their SHA-256: those of the boot volume, and those that came with it. */
-/* sources: guest/load/digests.c dev/sha256.c tests/unit/stubs.c */
+/* sources: guest/load/digests.c dev/sha256.c tests/unit/fake_frames.c tests/unit/stubs.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "dev/sha256.h"
 #include "guest/load/digests.h"
 #include "guest/load/kept.h"
-#include "host/layout.h"
+#include "host/frame.h"
 #include "hv/guest_image.h"
 
 enum { HYPERVISOR, KERNEL, INITRD };
@@ -38,7 +38,7 @@ static int setup(void **unused)
     (void)unused;
     boot_info.nr_files = 3;
     for (unsigned i = 0; i < 3; i++)
-        boot_info.file[i] = (struct boot_info_file){ .base = virt_to_phys(contents[i]),
+        boot_info.file[i] = (struct boot_info_file){ .base = frame_address(contents[i]),
                                                      .size = strlen(contents[i]),
                                                      .digest = 100 + i };
     strcpy(boot_info.file[KERNEL].path, "k");
