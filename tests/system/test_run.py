@@ -90,6 +90,12 @@ def test_network_without_rights(tmp_path):
             machine.stop()
 
 
+def test_macs_of_two_machines():
+    """Machines on two taps, which one bridge may join, have two MACs, each the same at every boot."""
+    macs = [tool("run").Card(tap).mac for tap in ("tap0", "tap1", "tap0:52:54:00:12:34:56", "tap0::virtio")]
+    assert macs[0] == macs[3] and len(set(macs)) == 3 and macs[2] == "52:54:00:12:34:56"
+
+
 def test_directory_of_another_run(tmp_path):
     """A second run under one name is refused while the first is there, and is not afterwards."""
     config = tmp_path / "godwit.cfg"
