@@ -2,15 +2,15 @@
 """The comparison of moves without its machines: in what order they are made, pairs, ratios, intervals and goals.
 tests/bench/peer makes the moves; docs/peer.md defines the words.
 
-A move is the object of a run's JSON, with the members `who`, `load`, `memory`, `cpus`, `mode` (its case), `pair` and
-`side` (0: the Godwit that is measured, 1: what it is compared with). One that failed has "failed" with the reason.
+A move is the object of a run's JSON, with the members `who`, `load`, `memory`, `cpus`, `mode`, `tls` (its case), `pair`
+and `side` (0: the Godwit that is measured, 1: what it is compared with). One that failed has "failed" with the reason.
 """
 
 import random
 import statistics
 from dataclasses import dataclass
 
-CASE = ("load", "memory", "cpus", "mode")
+CASE = ("load", "memory", "cpus", "mode", "tls")
 COLUMNS = (*CASE, "against", "what", "unit", "pairs", "failed", "godwit", "peer", "ratio", "low", "high", "least",
            "most", "goal", "met")
 UNITS = {"total-time": "ms", "downtime": "ms", "blackout": "ms", "client-gap": "ms", "gap-beyond": "ms",
@@ -36,6 +36,7 @@ GOALS = {
     "post-copy": {"blackout": Goal("ratio", 0.1)},
     "post-copy-preempt": {"blackout": Goal("ratio", 0.1)},
 }
+GOALS_TLS = {"live": {"total-time": Goal("ratio", 0.125), "blackout": Goal("ratio", 0.2)}}
 
 
 def plan(cases, pairs):
@@ -80,9 +81,14 @@ def compared(values):
     return row
 
 
+def goal_of(row):
+    """What is to be reached, or None."""
+    return (GOALS_TLS if row["tls"] else GOALS).get(row["mode"], {}).get(row["what"])
+
+
 def met(row, pace):
     """Is the row's goal met? None: it has none, or cannot be judged."""
-    goal = GOALS[row["mode"]].get(row["what"])
+    goal = goal_of(row)
     if not goal or row["against"] == "godwit" or row[goal.of] is None or (pace is not None and pace < PACE):
         return None
     return row[goal.of] <= goal.most
@@ -101,7 +107,7 @@ def rows_of_case(case, moves, unit):
             rows.append({**head, "what": what, "unit": unit if what == "work" else UNITS[what], **compared(values)})
     pace = next((row["godwit"] for row in rows if row["what"] == "pace"), None)
     for row in rows:
-        goal = GOALS[row["mode"]].get(row["what"])
+        goal = goal_of(row)
         row |= {"goal": goal and str(goal), "met": met(row, pace)}
     return rows
 
@@ -128,8 +134,8 @@ def lines(rows):
     for row in rows:
         if (case := [row[name] for name in CASE]) != told:
             told = case
-            yield (f"\n{row['load']}, {row['memory']} MiB, {row['cpus']} processors, {row['mode']}: "
-                   f"{row['pairs']} pairs"
+            yield (f"\n{row['load']}, {row['memory']} MiB, {row['cpus']} processors, {row['mode']}"
+                   f"{' by TLS' if row['tls'] else ''}: {row['pairs']} pairs"
                    f"{', %d failed' % row['failed'] if row['failed'] else ''}")
             other = "godwit too" if row["against"] == "godwit" else "peer"
             yield (f"{'median':<22}{'godwit':>12}{other:>12}{'ratio':>8}  {'95 % interval':<16}{'all pairs':<16}goal")

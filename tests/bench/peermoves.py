@@ -46,6 +46,7 @@ class Case(NamedTuple):
     memory: int  # MiB, of the guest
     cpus: int    # of each machine; the guest has one
     mode: str    # of CAPABILITIES
+    tls: bool    # both sides encrypt
 
 
 class Qmp:
@@ -113,11 +114,20 @@ def wait_idle(machines):
             raise RuntimeError(f"the machines do not come to rest: {used} processors")
 
 
-def listen(source, destination, mode):
+def encrypt(source, destination):
+    """Both ends have the key of their archive (mkpeer)."""
+    for machine, endpoint in ((source, "client"), (destination, "server")):
+        machine("object-add", **{"qom-type": "tls-creds-psk", "id": "tls", "dir": "/psk", "endpoint": endpoint})
+        machine("migrate-set-parameters", **{"tls-creds": "tls"})
+
+
+def listen(source, destination, case):
     """Both ends know what they may do, and the destination waits for the guest."""
-    wanted = CAPABILITIES[mode]
+    wanted = CAPABILITIES[case.mode]
     for machine, names in ((source, wanted), (destination, (*wanted, "postcopy-blocktime") if wanted else ())):
         machine("migrate-set-capabilities", capabilities=[{"capability": name, "state": True} for name in names])
+    if case.tls:
+        encrypt(source, destination)
     source("migrate-set-parameters", **{"max-bandwidth": NO_LIMIT, "max-postcopy-bandwidth": NO_LIMIT})
     destination("migrate-incoming", uri="tcp:0.0.0.0:4444")
 
@@ -203,7 +213,7 @@ def peer_move(case):
         try:
             machines[0].wait(load.begun(), BOOT_TIMEOUT)
             source, destination = Qmp(net, SOURCE), Qmp(net, DESTINATION)
-            listen(source, destination, case.mode)
+            listen(source, destination, case)
             wait_idle(machines[1:] if load.run else machines)
             with load.outside(net, load) as done:
                 figures, probe = probed_move(net, machines, source, case.mode)
@@ -220,7 +230,11 @@ def godwit_move(case):
     """The same by Godwit."""
     load = LOADS[case.load]
     with tempfile.TemporaryDirectory() as directory, two_hypervisors(directory) as site:
-        site.boot(linux(case.memory, load.words(), load.archive), mem=case.memory + BESIDE, cpus=case.cpus)
+        keyring = Path(directory) / "keyring" if case.tls else None
+        if keyring:
+            subprocess.run([ROOT / "tools/mkkeys", "new", keyring], check=True)
+        site.boot(linux(case.memory, load.words(), load.archive), mem=case.memory + BESIDE, cpus=case.cpus,
+                  keyring=keyring)
         site.a.machine.wait(load.begun(), BOOT_TIMEOUT)
         machines = [site.a.machine, site.b.machine]
         time.sleep(QUIET_SECONDS)  # as long as the peer's machines must have been quiet

@@ -20,9 +20,10 @@ import peerlab as lab  # noqa: E402
 UNITS = {"idle": "", "client": "answers/s", "writer-500": "pages/s"}
 
 
-def move(side, pair, total, who=None, load="idle", memory=256, mode="live", **more):
+def move(side, pair, total, who=None, load="idle", memory=256, mode="live", tls=False, **more):
     return {"who": who or ("godwit", "peer")[side], "vm": "linux", "status": "completed", "load": load,
-            "memory": memory, "cpus": 2, "mode": mode, "side": side, "pair": pair, "total-time": total, **more}
+            "memory": memory, "cpus": 2, "mode": mode, "tls": tls,
+            "side": side, "pair": pair, "total-time": total, **more}
 
 
 def pair(number, ours, theirs, who=None, **more):
@@ -94,6 +95,15 @@ def test_waits_for_pages_are_compared(mode):
     wait, blackout = made["idle", 256, "wait"], made["idle", 256, "blackout"]
     assert (wait["godwit"], wait["unit"], wait["goal"]) == (7, "ms", None)
     assert (blackout["goal"], blackout["met"], made["idle", 256, "total-time"]["goal"]) == ("ratio <= 0.1", False, None)
+
+
+def test_goals_by_tls_are_others():
+    made = rows(*pair(0, 140, 1000, blackout=150, downtime=90))
+    other = rows(*pair(0, 140, 1000, blackout=150, downtime=90, tls=True))
+    assert [made["idle", 256, what]["met"] for what in ("total-time", "blackout", "downtime")] == [True, False, False]
+    assert [other["idle", 256, what]["met"] for what in ("total-time", "blackout", "downtime")] == [False, False, None]
+    assert other["idle", 256, "total-time"]["goal"] == "ratio <= 0.125"
+    assert "live by TLS: 1 pairs" in "\n".join(lab.lines(other.values()))
 
 
 def test_control_shows_the_noise_and_meets_no_goal():
