@@ -104,14 +104,15 @@ static void note(const struct token *token, const char *what, const char *vm)
         pr_info("%s: %s%s%s", token->name, what, vm ? " " : "", vm ?: "");
 }
 
-/* Run a command for somebody. If `vm` is not NULL it is the first argument; the others come from the query. */
+/* Run a command for somebody. If `vm` is not NULL it is the first argument; the others come from the query. A body that
+ * came in the clear is no file of secrets. */
 static void run_command(const struct http_request *request, const struct command *command, const char *vm,
-                        const struct token *token, bool last, struct http_response *response)
+                        const char *body, const struct token *token, bool last, struct http_response *response)
 {
     const char *words[COMMAND_ARGS] = { vm };
     unsigned count = 0;
     u64 wait;
-    struct call call;
+    struct call call = { .file = settings->certificate[0] ? body : NULL, .file_len = request->content_length };
     struct json out;
     int err;
 
@@ -336,7 +337,7 @@ void api_handle(const struct http_request *request, const char *body, bool last,
     else if (command->attach)
         handle_console(request, command, body, last, response);
     else
-        run_command(request, command, vm, token, last, response);
+        run_command(request, command, vm, body, token, last, response);
 }
 
 void api_init(const struct config_api *config)

@@ -292,6 +292,14 @@ static const struct command table[] = {
       .changes = true,
       .run = command_mistake },
 #endif
+    { .name = "query-keys",
+      .help = "by which keys this hypervisor and others know each other, by their IDs: whose, and which is offered",
+      .run = command_query_keys },
+    { .name = "keys-set",
+      .help = "use another keyring from now on, until the next boot: godwit keys-set FILE",
+      .changes = true,
+      .secret = true,
+      .run = command_keys_set },
     { .name = "version", .help = "version, backend, time since boot", .run = command_version },
 };
 
@@ -450,15 +458,20 @@ int command_check(struct call *call, const struct vm *vm)
 static int judge_role(struct call *call, enum token_role role)
 {
     const struct command *command = call->command;
-    enum token_role needed = command->changes || command->attach ? TOKEN_OPERATE : TOKEN_READ;
+    enum token_role needed = command->secret                       ? TOKEN_ADMIN
+                             : command->changes || command->attach ? TOKEN_OPERATE
+                                                                   : TOKEN_READ;
+    bool forced = false;
 
     for (unsigned i = 0; i < arg_count(command); i++)
         if (call->arg[i].given && command->arg[i].forces)
-            needed = TOKEN_ADMIN;
+            forced = true;
+    if (forced)
+        needed = TOKEN_ADMIN;
     if (role >= needed)
         return 0;
     return call_fail(call, -EPERM, "%s%s takes a token of the role %s, and this one is of the role %s", command->name,
-                     needed == TOKEN_ADMIN ? " under an epoch" : "", token_role_name(needed), token_role_name(role));
+                     forced ? " under an epoch" : "", token_role_name(needed), token_role_name(role));
 }
 
 int command_run(struct call *call, const struct command *command, enum token_role role, const char *const *words,
@@ -468,7 +481,7 @@ int command_run(struct call *call, const struct command *command, enum token_rol
     int err;
 
     assert_host_loop();
-    *call = (struct call){ .command = command, .out = out };
+    *call = (struct call){ .command = command, .file = call->file, .file_len = call->file_len, .out = out };
     command_usage(command, usage, sizeof(usage));
     if (count > arg_count(command))
         return call_fail(call, -EINVAL, "'%.32s' is one argument too many, expected: %s", words[arg_count(command)],
@@ -485,6 +498,10 @@ int command_run(struct call *call, const struct command *command, enum token_rol
             return err;
     }
     err = judge_role(call, role);
+    if (!err && command->secret && !call->file)
+        err = call_fail(call, -EPERM,
+                        "%s takes its file by HTTPS alone, from godwit: give this hypervisor a certificate",
+                        command->name);
     if (!err && call->arg[0].vm && !command->attach)
         err = command_check(call, call->arg[0].vm);
     if (err)

@@ -49,6 +49,8 @@ struct arg_value {
 struct call {
     const struct command *command;
     struct arg_value arg[COMMAND_ARGS];
+    const char *file; /* of a command that takes one, file_len bytes: what came with the call; NULL: nothing can */
+    size_t file_len;
     struct json *out; /* the handler writes the members of one object */
     bool no_news;     /* of a command that waits: the answer says nothing new */
     char error[360];  /* if it failed: what was wrong and what would be right */
@@ -62,6 +64,7 @@ struct command {
     bool changes;  /* it changes something: POST in the API; that takes the role operate */
     bool attach;   /* after it, the monitor connects the person to the VM's console */
     bool deferred; /* it is only begun when the handler returns: 202 in the API */
+    bool secret;   /* it takes a file of secrets: the body of a POST, by HTTPS alone; that takes the role admin */
     bool waits;    /* an answer without news can be put off: `wait` in the API */
     int (*run)(struct call *call); /* 0, or call_fail's error */
 };
@@ -73,10 +76,10 @@ const struct command *command_table(size_t *count);
 const struct command *command_find(const char *name);
 
 /*
- * Run a command for somebody who has this role, with `count` words as its arguments; a NULL word stands for an optional
- * argument left out. Writes one object to out. Returns 0; or, with call->error filled, -EINVAL (arguments), -ENOENT (no
- * such VM), -EPERM (it takes another role), -EBUSY (not in its present state), or another -errno (the command was tried
- * and failed).
+ * Run a command for somebody who has this role, with the file that *call has, and `count` words as its arguments; a
+ * NULL word stands for an optional argument left out. Writes one object to out. Returns 0; or, with call->error filled,
+ * -EINVAL (arguments), -ENOENT (no such VM), -EPERM (it takes another role), -EBUSY (not in its present state), or
+ * another -errno (the command was tried and failed).
  */
 int command_run(struct call *call, const struct command *command, enum token_role role, const char *const *words,
                 unsigned count, struct json *out);

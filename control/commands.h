@@ -20,6 +20,10 @@ int command_net(struct call *call);
 int command_net_test(struct call *call);
 int command_query_net_test(struct call *call);
 
+/* About keys: key_commands.c. */
+int command_query_keys(struct call *call);
+int command_keys_set(struct call *call);
+
 /* About the witness: witness_commands.c. */
 int command_witness(struct call *call);
 int command_witness_test(struct call *call);

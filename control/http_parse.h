@@ -12,7 +12,7 @@
 
 #define HTTP_HEAD_MAX 4096  /* bytes of request line and fields; more: 431 */
 #define HTTP_TARGET_MAX 512 /* bytes of the target; more: 414 */
-#define HTTP_BODY_MAX 4096  /* bytes of a body, unless it is for a taker (http_server.h) */
+#define HTTP_BODY_MAX 8192  /* bytes of a body, unless it is for a taker (http_server.h) */
 #define HTTP_FIELDS_MAX 64  /* fields; more: 431 */
 #define HTTP_SEGMENTS 6     /* segments of a path; no deeper path exists here */
 #define HTTP_PARAMETERS 8   /* parameters of a query; more: 400 */

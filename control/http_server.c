@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Each client is a state machine (enum client_state), stepped by bytes that arrive, by room to send and by the clock.
- * The client may be freed in a step: the caller of client_step must not touch it afterwards.
+ * The client may be freed in a step: the caller of client_step must not touch it afterwards. A request may have a token
+ * or keys: it is wiped when it is answered.
  */
 #define LOG_PREFIX "http"
 #include "control/http_server.h"
@@ -18,6 +19,7 @@
 #include "host/bits.h"
 #include "host/list.h"
 #include "net/tcp_server.h"
+#include "tls/wipe.h"
 
 #define REFUSED_CLIENTS 8 /* so many connections beyond HTTP_CLIENTS are told that; still more are reset */
 #define POLL_NS 20000000ULL
@@ -80,6 +82,7 @@ static void client_free(struct client *client)
     nr_clients--;
     list_del(&client->node);
     buffer_fini(&client->out);
+    wipe(client, sizeof(*client));
     free(client);
 }
 
@@ -287,6 +290,8 @@ static void client_next(struct client *client)
     buffer_fini(&client->out);
     client->in_len -= client->request_len;
     memmove(client->in, client->in + client->request_len, client->in_len);
+    wipe(client->in + client->in_len, client->request_len);
+    wipe(&client->request, sizeof(client->request));
     client->request_len = 0;
     client->continued = false;
     client->state = CLIENT_READING;

@@ -122,7 +122,7 @@ static void try_token(void)
 
 static void run_line(void)
 {
-    struct call call;
+    struct call call = { .file = NULL };
     struct json out;
     int err;
 

@@ -13,6 +13,7 @@
 
 #include "host/context.h"
 #include "net/tcp_pcb.h"
+#include "tls/wipe.h"
 
 #define WAITING_MAX 32768 /* bytes that an application may leave waiting; a peer that sends more is reset */
 
@@ -30,10 +31,19 @@ struct tcp_conn {
     void (*passed)(void *ctx, struct tcp_stream *stream); /* of tcp_conn_pass; NULL: it stays */
 };
 
-static void conn_free(struct tcp_conn *conn)
+/* Throw away what waits. It may be a token, or keys. */
+static void waste(struct tcp_conn *conn)
 {
+    for (struct pbuf *p = conn->waiting; p; p = p->next)
+        wipe(p->payload, p->len);
     if (conn->waiting)
         pbuf_free(conn->waiting);
+    conn->waiting = NULL;
+}
+
+static void conn_free(struct tcp_conn *conn)
+{
+    waste(conn);
     free(conn);
 }
 
@@ -65,6 +75,7 @@ static void offer(struct tcp_conn *conn)
         /* The application took nothing; or it closed the connection, and all bytes were thrown away. */
         if (!taken || !conn->waiting)
             break;
+        wipe(p->payload, taken); /* it may be a token, or keys */
         altcp_recved(conn->pcb, (u16)taken);
         conn->waiting = pbuf_free_header(p, (u16)taken);
     }
@@ -73,12 +84,9 @@ static void offer(struct tcp_conn *conn)
 
 static void discard(struct tcp_conn *conn)
 {
-    if (!conn->waiting)
-        return;
     for (struct pbuf *p = conn->waiting; p; p = p->next)
         altcp_recved(conn->pcb, p->len);
-    pbuf_free(conn->waiting);
-    conn->waiting = NULL;
+    waste(conn);
 }
 
 /* The peer sends no more, and the application has taken all bytes. */

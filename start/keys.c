@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/boot_info.h"
+#include "host/clock.h"
 #include "host/frame.h"
 #include "host/log.h"
 #include "host/machine_end.h"
@@ -26,7 +27,7 @@ static bool read_keyring(const char *text, size_t len, const struct config *conf
 {
     const struct config_keys *keys = &config->keys;
     struct keyring_fault fault;
-    int err = keyring_read(text, len, keys->name, &fault);
+    int err = keyring_read(text, len, keys->name, clock_ns(), &fault);
 
     if (err)
         pr_err("%s:%u: %s", keys->keyring, fault.line, fault.words);

@@ -9,8 +9,9 @@
 #include <string.h>
 
 #include <mbedtls/pem.h>
-#include <mbedtls/platform_util.h>
 #include <mbedtls/ssl.h>
+
+#include "tls/wipe.h"
 
 #define BEGIN "-----BEGIN CERTIFICATE-----"
 #define END "-----END CERTIFICATE-----"
@@ -121,7 +122,7 @@ const char *certificate_read(const char *text, size_t len)
     memcpy(copy, text, len);
     copy[len] = '\0';
     wrong = read_text(copy, len);
-    mbedtls_platform_zeroize(copy, len);
+    wipe(copy, len);
     free(copy);
     if (wrong) {
         chain_free();

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <mbedtls/platform_util.h>
 #include <mbedtls/ssl.h>
 
 #include "host/bits.h"
 #include "host/panic.h"
 #include "tls/certificate.h"
 #include "tls/random.h"
+#include "tls/wipe.h"
 
 /* The Finished of each side is its record 0 under the new keys. */
 #define FIRST_SEQ 1
@@ -207,6 +207,6 @@ void handshake_free(struct handshake *handshake)
 {
     mbedtls_ssl_free(&handshake->ssl);
     mbedtls_ssl_config_free(&handshake->config);
-    mbedtls_platform_zeroize(handshake, sizeof(*handshake));
+    wipe(handshake, sizeof(*handshake));
     free(handshake);
 }

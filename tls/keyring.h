@@ -5,8 +5,8 @@
  *
  *     group KEY       KEY being 64 hexadecimal digits
  *
- * once or twice: the first key is offered, both are accepted. Lines that are empty or begin with # say nothing. Host
- * loop.
+ * once or twice: the first key is offered, both are accepted; and those of rights.h, with one or two `key KEY` behind
+ * each peer. Lines that are empty or begin with # say nothing. Host loop.
  */
 #pragma once
 
@@ -23,11 +23,27 @@ struct keyring_fault {
     const char *words;
 };
 
-/* Read the file. `name` is this hypervisor's. Returns 0, or -EINVAL with the fault: then there is no keyring. Boot. */
-int keyring_read(const char *text, size_t len, const char *name, struct keyring_fault *fault);
+/* Read the file, in place of what was read before. `name` is this hypervisor's, `now` the time by clock_ns. Returns 0;
+ * or with the fault -EINVAL or -ENOMEM: then all is as before. Connections and handshakes that have a key already go
+ * on. */
+int keyring_read(const char *text, size_t len, const char *name, u64 now, struct keyring_fault *fault);
 
 /* Has a keyring been read? */
 bool keyring_present(void);
+
+/* This hypervisor's name; "": there is no keyring. */
+const char *keyring_name(void);
+
+/* What anybody may know of a key. */
+struct keyring_key {
+    const char *peer, *host; /* whose it is; NULL: the group's */
+    const char *id;          /* as it is in identities */
+    bool offered;            /* else it is only taken */
+    u64 since;               /* by clock_ns: when that became so */
+};
+
+/* The key of this index, in the order of the file, until the keyring is read anew. False: there is none. */
+bool keyring_show(unsigned index, struct keyring_key *shown);
 
 /* What we say as a client that connects to this host: our identity, which names us, the host and the key; and the key.
  */

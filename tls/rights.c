@@ -9,34 +9,43 @@
 #include "config/netaddr.h"
 #include "host/bits.h"
 
-static struct rights peers[RIGHTS_PEERS];
-static unsigned count;
+static const struct rights_table nobody;
+static const struct rights_table *ours = &nobody;
 
-void rights_forget(void)
+void rights_use(const struct rights_table *table)
 {
-    memset(peers, 0, sizeof(peers));
-    count = 0;
+    ours = table;
+}
+
+static const struct rights *find_name(const struct rights_table *table, const char *name, size_t len)
+{
+    for (unsigned i = 0; i < table->count; i++)
+        if (strlen(table->peer[i].name) == len && !memcmp(table->peer[i].name, name, len))
+            return &table->peer[i];
+    return NULL;
+}
+
+static const struct rights *find_host(const struct rights_table *table, const char *host)
+{
+    for (unsigned i = 0; i < table->count; i++)
+        if (!strcmp(table->peer[i].host, host))
+            return &table->peer[i];
+    return NULL;
 }
 
 const struct rights *rights_get(unsigned index)
 {
-    return index < count ? &peers[index] : NULL;
+    return index < ours->count ? &ours->peer[index] : NULL;
 }
 
 const struct rights *rights_of_name(const char *name, size_t len)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (strlen(peers[i].name) == len && !memcmp(peers[i].name, name, len))
-            return &peers[i];
-    return NULL;
+    return find_name(ours, name, len);
 }
 
 const struct rights *rights_of_host(const char *host)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (!strcmp(peers[i].host, host))
-            return &peers[i];
-    return NULL;
+    return find_host(ours, host);
 }
 
 /* --- The keyring's lines ---------------------------------------------------------------------------------------- */
@@ -52,23 +61,23 @@ static char *next_word(char **words)
     return word;
 }
 
-static const char *take_peer(char *words)
+static const char *take_peer(struct rights_table *table, char *words)
 {
     char *name = next_word(&words), *host = next_word(&words);
-    struct rights *peer = &peers[count];
+    struct rights *peer = &table->peer[table->count];
     u8 address[4];
 
     if (!host || next_word(&words) || config_name_fault(name) || strlen(name) >= RIGHTS_NAME ||
         !netaddr_ip4(host, strlen(host), address))
         return "expected peer NAME ADDRESS, such as peer beta 192.0.2.11";
-    if (count == RIGHTS_PEERS)
+    if (table->count == RIGHTS_PEERS)
         return "too many peers, expected at most 8";
     *peer = (struct rights){ 0 };
     snprintf(peer->host, sizeof(peer->host), "%u.%u.%u.%u", address[0], address[1], address[2], address[3]);
-    if (rights_of_name(name, strlen(name)) || rights_of_host(peer->host))
+    if (find_name(table, name, strlen(name)) || find_host(table, peer->host))
         return "another peer has this name or address";
     snprintf(peer->name, sizeof(peer->name), "%s", name);
-    count++;
+    table->count++;
     return NULL;
 }
 _Static_assert(RIGHTS_PEERS == 8 && RIGHTS_GUESTS == 8, "the messages name the limits");
@@ -113,12 +122,12 @@ static u64 take_number(u64 given, char *words, const char *units)
     return number << (unit ? *unit == 'G' ? 30 : 20 : 0);
 }
 
-const char *rights_line(const char *word, char *words)
+const char *rights_line(struct rights_table *table, const char *word, char *words)
 {
-    struct rights *peer = count ? &peers[count - 1] : NULL;
+    struct rights *peer = table->count ? &table->peer[table->count - 1] : NULL;
 
     if (!strcmp(word, "peer"))
-        return take_peer(words);
+        return take_peer(table, words);
     if (!peer)
         return "expected group and a key, or peer NAME ADDRESS";
     if (!strcmp(word, "allow"))

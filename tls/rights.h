@@ -22,12 +22,17 @@ struct rights {
     u64 moves;  /* guests from it that may be on their way here at a time; 0: any number */
 };
 
-/* Forget all peers. */
-void rights_forget(void);
+struct rights_table {
+    struct rights peer[RIGHTS_PEERS]; /* in the order of the file */
+    unsigned count;
+};
 
-/* A line of the keyring: `peer NAME ADDRESS` begins with a peer; `allow`, `memory` and `moves`, with these `words`, are
- * about the last one. Returns NULL, or what is wrong. */
-const char *rights_line(const char *word, char *words);
+/* A line of the keyring, for a table that begins as zeros: `peer NAME ADDRESS` begins with a peer; `allow`, `memory`
+ * and `moves`, with these `words`, are about the last one. Returns NULL, or what is wrong. */
+const char *rights_line(struct rights_table *table, const char *word, char *words);
+
+/* From now on this table counts, which stays the caller's. Until then there are no peers. */
+void rights_use(const struct rights_table *table);
 
 /* The peers, in the order of the file; NULL behind the last. */
 const struct rights *rights_get(unsigned index);

@@ -11,8 +11,9 @@
 #include <string.h>
 
 #include <mbedtls/constant_time.h>
-#include <mbedtls/platform_util.h>
 #include <mbedtls/poly1305.h>
+
+#include "tls/wipe.h"
 
 #define AAD 13 /* sequence number, type, version, length */
 #define MAC_BLOCK 16
@@ -42,7 +43,7 @@ void seal_init(struct seal *seal, const u8 key[SEAL_KEY], const u8 iv[SEAL_IV], 
 
 void seal_wipe(struct seal *seal)
 {
-    mbedtls_platform_zeroize(seal, sizeof(*seal));
+    wipe(seal, sizeof(*seal));
 }
 
 /* The keystream of this record from its second block on, and the MAC's key, which is the first one (RFC 8439, 2.6). */
@@ -58,7 +59,7 @@ static void start(struct seal *seal)
     chacha20_crypt(&seal->cipher, key, key, sizeof(key));
     mbedtls_poly1305_starts(mac_of(seal), key);
     chacha20_begin(&seal->cipher, seal->key, nonce, 1);
-    mbedtls_platform_zeroize(key, sizeof(key));
+    wipe(key, sizeof(key));
 }
 
 static void pad(struct seal *seal, size_t len)

@@ -6,8 +6,8 @@
 /*
  * libFuzzer entry for a keyring, and for what clients say who they are. The input is a keyring's text, or makes one of
  * lines that mean something; behind it comes an identity. A keyring is taken with one or two keys of the group, and as
- * many of each peer, or refused with a line and words. An identity names a host and a key that are ours, or it is
- * refused.
+ * many of each peer, or refused with a line and words, and then the one before it is there as it was. An identity names
+ * a host and a key that are ours, or it is refused.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -20,6 +20,7 @@
 
 #define HOST "192.0.2.10"
 #define TEXT_MAX 800
+#define FORMER "former" /* name of the hypervisor while it has the keyring before the input's */
 
 static size_t line(struct fuzz *fuzz, char *to)
 {
@@ -59,13 +60,17 @@ static size_t text_of(struct fuzz *fuzz, char text[TEXT_MAX])
     return len - (kind & 64 && len);
 }
 
+/* Nothing has changed. */
 static void check_refusal(const struct keyring_fault *fault, const char *text, size_t len)
 {
+    struct keyring_key key;
     unsigned lines = 1;
 
     for (size_t i = 0; i < len; i++)
         lines += text[i] == '\n';
-    REQUIRE(fault->words && *fault->words && fault->line <= lines && !keyring_present());
+    REQUIRE(fault->words && *fault->words && fault->line <= lines);
+    REQUIRE(keyring_show(0, &key) && !key.peer && key.offered && key.since == 1 && !keyring_show(1, &key));
+    REQUIRE(!rights_get(0) && !strcmp(keyring_name(), FORMER));
 }
 
 /* What a host says is understood: of `name`, by the key that we offer to it. */
@@ -126,6 +131,8 @@ static void check_identity(struct fuzz *fuzz)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     struct fuzz fuzz = { data, size };
+    static const char first[] = "group 1111111111111111111111111111111111111111111111111111111111111111";
+    static const char former[] = "group 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     char text[TEXT_MAX], *copy;
     struct keyring_fault fault = { 0, NULL };
     size_t len = text_of(&fuzz, text);
@@ -134,7 +141,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     copy = malloc(len ? len : 1);
     REQUIRE(copy);
     memcpy(copy, text, len);
-    err = keyring_read(copy, len, "urs", &fault);
+    REQUIRE(!keyring_read(first, strlen(first), FORMER, 0, &fault));
+    REQUIRE(!keyring_read(former, strlen(former), FORMER, 1, &fault));
+    err = keyring_read(copy, len, "urs", 2, &fault);
     if (err) {
         check_refusal(&fault, copy, len);
     } else {

@@ -1,15 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/fake_keys.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "tls/keyring.h"
 
 bool fake_keys;
+bool fake_keys_new;
 
 bool keyring_present(void)
 {
     return fake_keys;
+}
+
+const char *keyring_name(void)
+{
+    return fake_keys ? "alpha" : "";
+}
+
+bool keyring_show(unsigned index, struct keyring_key *shown)
+{
+    static const struct keyring_key keys[] = {
+        { .id = "01234567", .offered = true, .since = 1 },
+        { .id = "89abcdef", .since = 1 },
+        { .peer = "beta", .host = "192.0.2.11", .id = "00112233", .offered = true, .since = 1 },
+    };
+
+    if (fake_keys && index < 3)
+        *shown = keys[fake_keys_new && index < 2 ? !index : index];
+    return fake_keys && index < 3;
+}
+
+int keyring_read(const char *text, size_t len, const char *name, u64 now, struct keyring_fault *fault)
+{
+    fake_keys_new = len == strlen("right") && !memcmp(text, "right", len) && !strcmp(name, "alpha");
+    (void)now;
+    *fault = (struct keyring_fault){ 3, "not a key" };
+    return fake_keys_new ? 0 : -EINVAL;
 }
 
 void keyring_tag(const void *bytes, size_t len, u8 tag[KEYRING_TAG])

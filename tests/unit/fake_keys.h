@@ -5,3 +5,6 @@
 #include "host/types.h"
 
 extern bool fake_keys;
+
+/* The file "right" was read last, and no other one. */
+extern bool fake_keys_new;

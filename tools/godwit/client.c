@@ -59,7 +59,7 @@ static bool base_right(void)
     return right;
 }
 
-static bool is_https(void)
+bool client_is_secret(void)
 {
     return !strncasecmp(base, "https:", strlen("https:"));
 }
@@ -96,7 +96,7 @@ static void explain_failure(CURLcode code)
                 base, words, ca_file);
     else if (code == CURLE_SSL_CACERT_BADFILE)
         fprintf(stderr, "godwit: %s: it has no certificate, expected that of a CA, in PEM\n", ca_file);
-    else if (is_https() && (code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR))
+    else if (client_is_secret() && (code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR))
         fprintf(stderr, "godwit: %s: %s; one without a certificate is asked with --insecure\n", base, words);
     else
         fprintf(stderr, "godwit: %s: %s\n", base, words);
@@ -169,7 +169,7 @@ static enum status key_find(bool ask)
 {
     char host[URL];
 
-    if (!is_https() || ca_file)
+    if (!client_is_secret() || ca_file)
         return STATUS_OK;
     host_name(host);
     if (pins_find(host, pin))
@@ -195,7 +195,7 @@ enum status client_init(const char *host, bool insecure, const char *token, cons
                 host);
         return STATUS_USAGE;
     }
-    if (!is_https() && !insecure) {
+    if (!client_is_secret() && !insecure) {
         fprintf(stderr, "godwit: host '%s' is in the clear, expected https://, or --insecure with it\n", host);
         return STATUS_USAGE;
     }
@@ -305,7 +305,7 @@ static void prepare(const char *path, struct reply *reply)
     if (ca_file) {
         curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file);
         curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* that one and no other */
-    } else if (is_https()) {
+    } else if (client_is_secret()) {
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L); /* the key is all that is asked for */
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
         curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, pin);

@@ -37,6 +37,9 @@ struct reply {
 enum status client_init(const char *host, bool insecure, const char *token, const char *cacert);
 void client_fini(void);
 
+/* Does nobody else hear what is sent? */
+bool client_is_secret(void);
+
 /* Send a request and wait for the reply. body NULL: a GET; else a POST of len bytes. */
 struct reply client_request(const char *path, const char *body, size_t len);
 /* What GET of `path` answers, with the quoted name behind it ("": none): as reply_json, with the status in *status. If

@@ -15,6 +15,7 @@
 #include "tools/godwit/image.h"
 #include "tools/godwit/log.h"
 #include "tools/godwit/migrate.h"
+#include "tools/godwit/secrets.h"
 #include "tools/godwit/show.h"
 #include "tools/godwit/shutdown.h"
 #include "tools/godwit/trace.h"
@@ -39,6 +40,7 @@ enum kind {
     KIND_LOG,
     KIND_TRACE,
     KIND_DIRTY_TRACE,
+    KIND_SECRETS, /* POST /v1/NAME, a file is the body */
     KIND_METRICS,
     KIND_COMPLETION,
     KIND_HELP,
@@ -180,6 +182,8 @@ static const struct command {
     { "query-net-test", KIND_HOST, 0, 0, "", "what net-test has found", { NULL } },
     { "memory", KIND_HOST, 0, 0, "", "memory of the host and of its guests", { NULL } },
     { "log", KIND_LOG, 0, 3, LOG_USAGE, "the last lines of the log; --follow: and all that come", { NULL } },
+    { "query-keys", KIND_HOST, 0, 0, "", "by which keys it and others know each other, by their IDs", { NULL } },
+    { "keys-set", KIND_SECRETS, 1, 1, "FILE", "use this keyring from now on, until the next boot", { NULL } },
     { "version", KIND_HOST, 0, 0, "", "version, backend, time since boot", { NULL } },
     { "metrics", KIND_METRICS, 0, 0, "", "all counters, in Prometheus' text format", { NULL } },
     { "completion", KIND_COMPLETION, 1, 1, "bash", "print a script that completes commands and names", { NULL } },
@@ -199,10 +203,11 @@ static const char completion_bash[] =
     "console|trace|migrate|save|migrate_cancel|query-migrate|resolve|*-dirty-rate|dirty-trace)\n"
     "        local names=$(\"${COMP_WORDS[@]:0:COMP_CWORD-1}\" completion names 2>/dev/null)\n"
     "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\")) ;;\n"
-    "    log|vms|stats|net|net-test|query-net-test|query-peers|memory|version|metrics) COMPREPLY=() ;;\n"
+    "    log|vms|stats|net|net-test|query-net-test|query-peers|memory|version|metrics|query-keys) "
+    "COMPREPLY=() ;;\n"
     "    witness|witness-test) COMPREPLY=() ;;\n"
     "    query-dirty-trace|dirty-trace-stop) COMPREPLY=() ;;\n"
-    "    restore|image) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
+    "    restore|image|keys-set) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
     "    *) COMPREPLY=($(compgen -W \"-H -t --cacert --insecure --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"
@@ -349,7 +354,7 @@ static enum status run_names(void)
 
 static enum status run_completion(void)
 {
-    char names[640] = "";
+    char names[1024] = "";
 
     for (size_t i = 0, at = 0; i < COMMANDS; i++)
         at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", i ? " " : "", commands[i].name);
@@ -364,6 +369,7 @@ static enum status run(const struct command *command, int argc, char **argv, boo
     case KIND_LOG: return log_run(argc, argv, as_json);
     case KIND_DIRTY_TRACE: return dirty_trace_run(argc, argv);
     case KIND_TRACE: return trace_run(argc, argv, as_json);
+    case KIND_SECRETS: return secrets_run(command->name, argv[0], as_json);
     case KIND_METRICS: return run_metrics();
     case KIND_MIGRATE: return migrate_run(argc, argv, as_json);
     case KIND_SAVE: return save_run(argc, argv);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: tests/unit/fake_tokens.c control/tls_view.c net/tls_counters.c */
+/* sources: tests/unit/fake_keys.c control/key_commands.c */
 /* sources: tests/unit/fake_protection.c control/protect_commands.c */
 /* sources: guest/load/vm_report.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/trace_commands.c host/trace.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: tests/unit/fake_tokens.c control/tls_view.c net/tls_counters.c */
+/* sources: tests/unit/fake_keys.c control/key_commands.c */
 /* sources: tests/unit/fake_protection.c control/protect_commands.c */
 /* sources: guest/load/vm_report.c control/trace_commands.c host/trace.c */
 /* sources: control/monitor.c control/command.c control/host_commands.c control/vm_commands.c */

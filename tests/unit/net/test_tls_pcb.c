@@ -134,7 +134,7 @@ static void ring_of(const char *name, const char *text)
 {
     struct keyring_fault fault;
 
-    assert_int_equal(keyring_read(text, strlen(text), name, &fault), 0);
+    assert_int_equal(keyring_read(text, strlen(text), name, 0, &fault), 0);
 }
 
 /* Let this many ticks of TCP's fast timer pass. */

@@ -68,7 +68,7 @@ static void ring_of(const char *name, const char *text)
 {
     struct keyring_fault fault;
 
-    assert_int_equal(keyring_read(text, strlen(text), name, &fault), 0);
+    assert_int_equal(keyring_read(text, strlen(text), name, 0, &fault), 0);
 }
 
 static void begin(struct end *end, bool is_server)

@@ -13,10 +13,13 @@
 
 #include <cmocka.h>
 
+#include "tls/rights.h"
+
 #define A "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define B "f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
 static struct keyring_fault fault;
+static u64 now; /* when keyrings are read */
 
 static int reads(const char *text)
 {
@@ -26,7 +29,7 @@ static int reads(const char *text)
     int err;
 
     memcpy(copy, text, len);
-    err = keyring_read(copy, len, "alpha", &fault);
+    err = keyring_read(copy, len, "alpha", now, &fault);
     free(copy);
     return err;
 }
@@ -241,13 +244,72 @@ static void test_faults(void **state)
         { "group " A "\ngroup " B "\n#\ngroup " A, "too many keys, expected one or two", 4 },
     };
 
+    char identity[KEYRING_IDENTITY], before[KEYRING_IDENTITY];
+    const u8 *key, *same;
+
     (void)state;
+    assert_int_equal(reads("group " C "\npeer delta 192.0.2.14\nkey " D), 0);
+    keyring_offer(HERE, before, &key);
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_int_equal(reads(wrong[i].text), -EINVAL);
         assert_string_equal(fault.words, wrong[i].words);
         assert_int_equal(fault.line, wrong[i].line);
-        assert_false(keyring_present());
+        keyring_offer(HERE, identity, &same);
+        assert_string_equal(identity, before); /* the old one is there, with its peer */
+        assert_ptr_equal(same, key);
+        assert_string_equal(rights_get(0)->name, "delta");
+        assert_null(rights_get(1));
     }
+}
+
+static void shows(unsigned index, const char *peer, bool offered, u64 since)
+{
+    struct keyring_key key;
+
+    assert_true(keyring_show(index, &key));
+    assert_int_equal(strlen(key.id), 8);
+    assert_int_equal(key.offered, offered);
+    assert_int_equal(key.since, since);
+    if (!peer)
+        assert_null(key.peer);
+    else
+        assert_string_equal(key.peer, peer);
+}
+
+/* What anybody may know, while keys are changed: which there are, and since when each is offered or taken. */
+static void test_change(void **state)
+{
+    struct keyring_key key, other;
+
+    (void)state;
+    now = 1;
+    assert_int_equal(reads("group " D), 0);
+    now = 10;
+    assert_int_equal(reads("group " A "\npeer beta 192.0.2.11\nkey " C), 0);
+    shows(0, NULL, true, 10);
+    shows(1, "beta", true, 10);
+    assert_false(keyring_show(2, &key));
+    now = 20;
+    assert_int_equal(reads("group " A "\ngroup " B "\npeer beta 192.0.2.11\nkey " C), 0);
+    shows(0, NULL, true, 10);
+    shows(1, NULL, false, 20);
+    shows(2, "beta", true, 10);
+    now = 30;
+    assert_int_equal(reads("group " B "\ngroup " A "\npeer gamma 192.0.2.12\nkey " C), 0);
+    shows(0, NULL, true, 30);
+    shows(1, NULL, false, 30);
+    assert_true(keyring_show(0, &key) && keyring_show(1, &other));
+    assert_string_not_equal(key.id, other.id);
+    assert_true(keyring_show(2, &key));
+    assert_string_equal(key.host, "192.0.2.12");
+    assert_string_equal(keyring_name(), "alpha");
+    now = 40;
+    assert_int_equal(keyring_read("group " B, strlen("group " B), keyring_name(), now, &fault), 0);
+    shows(0, NULL, true, 30);
+    assert_false(keyring_show(1, &key));
+    assert_string_equal(keyring_name(), "alpha");
+    assert_null(rights_get(0));
+    now = 0;
 }
 
 int main(void)
@@ -255,7 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_key),        cmocka_unit_test(test_two_keys),   cmocka_unit_test(test_tags),
         cmocka_unit_test(test_whom_it_is_for), cmocka_unit_test(test_identities), cmocka_unit_test(test_peers),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_faults),         cmocka_unit_test(test_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,17 +16,20 @@
 
 #define BETA "beta@192.0.2.11:50000"
 
+static struct rights_table table;
+
 /* Lines with \n between them. Returns what is wrong with the first wrong one, or NULL. */
 static const char *reads(const char *lines)
 {
     char *copy = strdup(lines), *rest = copy, *line;
     const char *wrong = NULL;
 
-    rights_forget();
+    table = (struct rights_table){ 0 };
+    rights_use(&table);
     while (!wrong && (line = strsep(&rest, "\n"))) {
         char *word = strsep(&line, " ");
 
-        wrong = rights_line(word, line);
+        wrong = rights_line(&table, word, line);
     }
     free(copy);
     return wrong;
@@ -72,7 +75,7 @@ static void test_who_they_are(void **state)
     assert_null(rights_of_name("betas", 5));
     assert_null(rights_of_host("192.0.2.1"));
     assert_null(rights_get(2));
-    rights_forget();
+    rights_use(&(struct rights_table){ 0 });
     assert_null(rights_get(0));
     assert_null(rights_of_name("beta", 4));
 }

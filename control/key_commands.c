@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands about keys: what anybody may know of them, and files that take the place of those that the boot has read. */
+#define LOG_PREFIX "keys"
+#include <errno.h>
+#include <stdio.h>
+
+#include "control/command.h"
+#include "control/commands.h"
+#include "control/json.h"
+#include "host/clock.h"
+#include "host/log.h"
+#include "host/rtc.h"
+#include "tls/keyring.h"
+
+#define OF (2 * KEYRING_NAME + KEYRING_HOST)
+
+static void put_key(struct json *out, const struct keyring_key *key)
+{
+    char of[OF] = "group", since[RTC_TEXT];
+
+    if (key->peer)
+        snprintf(of, sizeof(of), "%s@%s", key->peer, key->host);
+    rtc_text(key->since, since);
+    json_object(out, NULL);
+    json_string(out, "of", of);
+    json_string(out, "id", key->id);
+    json_string(out, "use", key->offered ? "offered" : "accepted");
+    json_string(out, "since", since);
+    json_close(out);
+}
+
+int command_query_keys(struct call *call)
+{
+    struct keyring_key key;
+
+    json_string(call->out, "name", keyring_name());
+    json_array(call->out, "keys");
+    for (unsigned i = 0; keyring_show(i, &key); i++)
+        put_key(call->out, &key);
+    json_close(call->out);
+    return 0;
+}
+
+/* Log and tell that a file has taken the place of the one before. */
+static void put_note(struct json *out, const char *what)
+{
+    pr_info("a new file of %s is in use, until the next boot", what);
+    json_string(out, "note", "until the next boot, which needs the same file on the boot volume");
+}
+
+/* The file was not taken. */
+static int refuse(struct call *call, int err, unsigned line, const char *words)
+{
+    char where[24] = "";
+
+    if (line)
+        snprintf(where, sizeof(where), "line %u: ", line);
+    return call_fail(call, err, "%s%s; the file before it stays in use", where, words);
+}
+
+int command_keys_set(struct call *call)
+{
+    struct keyring_fault fault;
+    int err;
+
+    if (!keyring_present())
+        return call_fail(call, -EBUSY, "this hypervisor was booted without the section [keys], which says its name");
+    err = keyring_read(call->file, call->file_len, keyring_name(), clock_ns(), &fault);
+    if (err)
+        return refuse(call, err, fault.line, fault.words);
+    put_note(call->out, "keys");
+    return command_query_keys(call);
+}
