@@ -68,7 +68,7 @@ include tools/deps.mk
 -include tests/guests/rules.mk
 include tools/dev.mk
 
-all: $(BUILD)/godwit.elf $(BUILD)/boot/BOOTX64.EFI $(GUEST_ELFS) ## build hypervisor, loader, test guests and tools
+all: $(BUILD)/godwit.elf $(LOADER)/BOOTX64.EFI $(GUEST_ELFS) ## build hypervisor, loader, test guests and tools
 
 # --- The hypervisor ----------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@
 #include "boot/machine.h"
 #include "boot/pages.h"
 #include "boot/paging.h"
+#include "boot/signature.h"
 #include "config/digest.h"
 #include "config/version.h"
 
@@ -50,6 +51,8 @@ static EFI_STATUS config_load(struct loader *loader)
     struct config_error error;
     EFI_STATUS status = file_read(loader->root, CONFIG_FILE, MEM_LOADER, L"configuration", &text);
 
+    if (!EFI_ERROR(status))
+        status = signature_check(loader->root, &text, L"configuration");
     if (EFI_ERROR(status))
         return status;
     if (config_parse((const char *)text.base, text.size, &loader->boot_info->config, &error))
@@ -96,11 +99,14 @@ static EFI_STATUS vm_load(struct loader *loader, const struct config_vm *vm)
  * hypervisor has read it. */
 static EFI_STATUS secret_load(struct loader *loader, const char *path, const CHAR16 *where)
 {
-    struct boot_info *boot_info = loader->boot_info;
+    struct boot_info_file *file = &loader->boot_info->file[loader->boot_info->nr_files];
+    EFI_STATUS status;
 
     if (path[0] == '\0')
         return EFI_SUCCESS;
-    return file_read(loader->root, path, MEM_LOADER, where, &boot_info->file[boot_info->nr_files++]);
+    loader->boot_info->nr_files++;
+    status = file_read(loader->root, path, MEM_LOADER, where, file);
+    return EFI_ERROR(status) ? status : signature_check(loader->root, file, where);
 }
 
 static EFI_STATUS files_load(struct loader *loader)
@@ -108,6 +114,8 @@ static EFI_STATUS files_load(struct loader *loader)
     const struct config *config = &loader->boot_info->config;
     EFI_STATUS status = file_load(loader, config->hypervisor, CONFIG_FILE_L L": hypervisor");
 
+    if (!EFI_ERROR(status))
+        status = signature_check(loader->root, &loader->boot_info->file[0], CONFIG_FILE_L L": hypervisor");
     for (uint32_t i = 0; !EFI_ERROR(status) && i < config->nr_vms; i++)
         status = vm_load(loader, &config->vm[i]);
     for (uint32_t i = 0; !EFI_ERROR(status) && i < CONFIG_IMAGES && config->migration.images[i][0]; i++)

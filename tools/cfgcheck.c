@@ -4,6 +4,7 @@
  *
  * cfgcheck FILE          says nothing if it is right, else FILE:LINE: KEY: MESSAGE on standard error and status 1
  * cfgcheck --files FILE  also lists the files it names, the hypervisor first, each once
+ * cfgcheck --signed FILE also lists those of them that the hypervisor reads for itself, the hypervisor first
  * cfgcheck --digests FILE also lists the SHA-256 that it names, each with the file's path
  * cfgcheck --memory FILE also says how many bytes of RAM its guests have together
  */
@@ -37,6 +38,18 @@ static void file_print(const char *path, const char *printed[], unsigned *count)
             return;
     printed[(*count)++] = path;
     puts(path);
+}
+
+/* Those that a loader with a key wants signed; guests' files have digests instead. */
+static void signed_print(const struct config *config)
+{
+    const char *printed[CONFIG_MAX_FILES];
+    unsigned count = 0;
+
+    file_print(config->hypervisor, printed, &count);
+    file_print(config->keys.keyring, printed, &count);
+    file_print(config->api.certificate, printed, &count);
+    file_print(config->api.tokens, printed, &count);
 }
 
 static void files_print(const struct config *config)
@@ -100,13 +113,14 @@ int main(int argc, char *argv[])
     static struct config config;
     struct config_error error;
     bool files = argc == 3 && strcmp(argv[1], "--files") == 0;
+    bool only_signed = argc == 3 && strcmp(argv[1], "--signed") == 0;
     bool digests = argc == 3 && strcmp(argv[1], "--digests") == 0;
     bool memory = argc == 3 && strcmp(argv[1], "--memory") == 0;
     const char *path = argv[argc - 1];
     size_t len = 0;
 
-    if (!files && !digests && !memory && (argc != 2 || argv[1][0] == '-')) {
-        fprintf(stderr, "usage: cfgcheck [--files|--digests|--memory] FILE\n");
+    if (!files && !only_signed && !digests && !memory && (argc != 2 || argv[1][0] == '-')) {
+        fprintf(stderr, "usage: cfgcheck [--files|--signed|--digests|--memory] FILE\n");
         return 2;
     }
     if (!text_read(path, text, sizeof(text), &len)) {
@@ -122,6 +136,8 @@ int main(int argc, char *argv[])
     }
     if (files)
         files_print(&config);
+    if (only_signed)
+        signed_print(&config);
     if (memory)
         memory_print(&config);
     return !digests || digests_print(&config) ? 0 : 1;

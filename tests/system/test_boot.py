@@ -5,28 +5,13 @@
 import hashlib
 
 import pytest
-from machine import IMAGES, ROOT, boot, run_to_end, vm
+from disks import make_disk, replace
+from machine import IMAGES, ROOT, boot, vm
 
 CONFIG = vm("hello", "guests/hello.elf")
 OVMF = "/usr/share/ovmf/OVMF.fd"
 HELLO = ROOT / "build/guest/hello.elf"
 HYPERVISOR = (IMAGES / "godwit.elf").read_bytes()
-
-
-def make_disk(directory, config, *kernels):
-    """A disk that boots, made as docs/config.md tells."""
-    path, disk = directory / "good.cfg", directory / "disk.img"
-    path.write_text(config)
-    run_to_end([ROOT / "tools/mkimage", "-o", disk, "-c", path, *kernels], check=True)
-    return disk
-
-
-def replace(disk, name, content):
-    """Write, or with None remove, a file of the disk."""
-    if content is None:
-        run_to_end(["mdel", "-i", disk, f"::{name}"], check=True)
-    else:
-        run_to_end(["mcopy", "-o", "-i", disk, "-", f"::{name}"], input=content, check=True)
 
 
 def test_disk_boots(tmp_path):

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A loader that was built with a key takes only files that are signed by it; and firmware with Secure Boot takes only a
+loader that is signed."""
+
+import pytest
+from disks import make_disk, replace
+from machine import IMAGES, ROOT, boot, run_to_end, vm
+
+HELLO = ROOT / "build/guest/hello.elf"
+HYPERVISOR = (IMAGES / "godwit.elf").read_bytes()
+NONE = "this loader takes signed files only, expected it signed: tools/mkimage --sign KEY"
+OTHER = " is not its signature by this loader's key, expected it signed: tools/mkimage --sign KEY"
+ALL = vm("hello", "hello.elf") + ("[net]\nuplink = none\n[api]\ntokens = tokens\ncertificate = certificate\n"
+                                  "[keys]\nname = a\nkeyring = keyring\n")
+
+
+def new_key(path):
+    run_to_end(["openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", path], check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory):
+    """(private key, loader that was built with it)."""
+    directory = tmp_path_factory.mktemp("signer")
+    key = new_key(directory / "key.pem")
+    loader = directory / "BOOTX64.EFI"
+    run_to_end(["make", "-s", f"SIGN_KEY={key}", f"LOADER={directory}", loader], cwd=ROOT, check=True)
+    return key, loader
+
+
+@pytest.mark.parametrize("emu", ["qemu", "bochs"])
+def test_what_is_signed_boots(tmp_path, signer, emu):
+    key, loader = signer
+    disk = make_disk(tmp_path, vm("hello", "hello.elf"), HELLO, options=["--sign", key, "--loader", loader])
+    done = boot(tmp_path, None, emu, image=disk)
+    assert done.end_of("hello") == ("passed", "verdict 0"), done.log[-2000:]
+    assert done.status == 0, done.errors
+
+
+# (file that is removed or changed, what the console says)
+BROKEN = [
+    ("godwit.cfg.sig", None, "configuration: godwit.cfg: " + NONE),
+    ("godwit.cfg", ALL.encode() + b"#", "configuration: godwit.cfg: godwit.cfg.sig" + OTHER),
+    ("godwit.elf.sig", None, "godwit.cfg: hypervisor: godwit.elf: " + NONE),
+    ("godwit.elf", HYPERVISOR[:-1] + bytes([HYPERVISOR[-1] ^ 1]), "godwit.elf.sig" + OTHER),
+    ("godwit.elf.sig", b"\x30\x06\x02\x01\x00\x02\x01\x00", "godwit.elf.sig" + OTHER),
+    ("godwit.elf.sig", b"x" * 100_000, "godwit.elf.sig" + OTHER),
+    ("keyring", b"group " + b"1" * 64 + b"\n", "godwit.cfg: [keys] keyring: keyring: keyring.sig" + OTHER),
+    ("certificate.sig", None, "godwit.cfg: [api] certificate: certificate: " + NONE),
+    ("tokens", b"x", "godwit.cfg: [api] tokens: tokens: tokens.sig" + OTHER),
+]
+
+
+@pytest.mark.parametrize("name, content, says", BROKEN, ids=range(len(BROKEN)))
+def test_what_is_not_signed_is_refused(tmp_path, signer, name, content, says):
+    key, loader = signer
+    secrets = [tmp_path / secret for secret in ("keyring", "certificate", "tokens")]
+    for secret in secrets:
+        secret.write_text("secret\n")
+    disk = make_disk(tmp_path, ALL, HELLO, *secrets, options=["--sign", key, "--loader", loader])
+    replace(disk, name, content)
+    done = boot(tmp_path, None, "qemu", image=disk)
+    assert says in done.log and "[Security Policy Violation]" in done.log, done.log[-2000:]
+    assert "entering" not in done.log and done.status == 2, done.errors
+
+
+def test_another_key_is_refused(tmp_path, signer):
+    other = new_key(tmp_path / "other.pem")
+    disk = make_disk(tmp_path, vm("hello", "hello.elf"), HELLO, options=["--sign", other, "--loader", signer[1]])
+    done = boot(tmp_path, None, "qemu", image=disk)
+    assert "godwit.cfg.sig" + OTHER in done.log
+    assert done.status == 2, done.errors
+
+
+def test_a_key_that_no_loader_takes_is_refused(tmp_path):
+    run_to_end(["openssl", "ecparam", "-genkey", "-name", "secp384r1", "-noout", "-out", tmp_path / "k"], check=True)
+    done = run_to_end([ROOT / "tools/loader-key", tmp_path / "k"], capture_output=True, text=True)
+    assert done.returncode == 1 and "expected a key of the curve P-256" in done.stderr and not done.stdout, done
