@@ -300,6 +300,11 @@ static const struct command table[] = {
       .changes = true,
       .secret = true,
       .run = command_keys_set },
+    { .name = "tokens-set",
+      .help = "use another file of tokens from now on, until the next boot: godwit tokens-set FILE",
+      .changes = true,
+      .secret = true,
+      .run = command_tokens_set },
     { .name = "version", .help = "version, backend, time since boot", .run = command_version },
 };
 

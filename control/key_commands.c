@@ -11,6 +11,7 @@
 #include "host/log.h"
 #include "host/rtc.h"
 #include "tls/keyring.h"
+#include "tls/tokens.h"
 
 #define OF (2 * KEYRING_NAME + KEYRING_HOST)
 
@@ -70,4 +71,18 @@ int command_keys_set(struct call *call)
         return refuse(call, err, fault.line, fault.words);
     put_note(call->out, "keys");
     return command_query_keys(call);
+}
+
+int command_tokens_set(struct call *call)
+{
+    unsigned line;
+    const char *wrong;
+
+    if (!tokens_present())
+        return call_fail(call, -EBUSY, "this hypervisor was booted without tokens, expected tokens in [api]");
+    wrong = tokens_read(call->file, call->file_len, TOKEN_ADMIN, &line);
+    if (wrong)
+        return refuse(call, -EINVAL, line, wrong);
+    put_note(call->out, "tokens");
+    return 0;
 }

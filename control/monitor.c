@@ -19,12 +19,14 @@
 #include "host/log.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
+#include "tls/wipe.h"
 
 #define PROMPT "godwit> "
 #define TOKEN_PROMPT "token: "
-#define DEAF_NS NS_PER_S       /* after a wrong token nobody is heard for so long */
-#define CONSOLE_NS 20000000ULL /* between two looks for output of the guest whose console is shown */
-#define POLL_NS NS_PER_MS      /* between two looks for input, where the port can't interrupt */
+#define IDLE_NS (600 * NS_PER_S) /* without a key: then the next one is asked for a token */
+#define DEAF_NS NS_PER_S         /* after a wrong token nobody is heard for so long */
+#define CONSOLE_NS 20000000ULL   /* between two looks for output of the guest whose console is shown */
+#define POLL_NS NS_PER_MS        /* between two looks for input, where the port can't interrupt */
 #define CTRL_C 0x03
 #define CTRL_D 0x04
 #define CTRL_U 0x15
@@ -35,15 +37,16 @@
 static struct {
     char line[COMMAND_LINE];
     size_t len;
-    bool awake;        /* there is a prompt; false before the first key */
-    bool skip_newline; /* the last byte was CR: an LF right after it means nothing */
-    u32 console;       /* id of the VM to whose console we are attached, and which may leave any time; 0: to none */
-    u64 offset;        /* bytes of the console's output shown so far */
-    bool polls;        /* the port can't interrupt */
-    bool by_token;     /* the person is asked for one */
-    bool locked;       /* and has not given it */
-    u64 deaf_until;    /* ns: what is typed before is thrown away */
-    enum token_role role;
+    bool awake;         /* there is a prompt; false before the first key */
+    bool skip_newline;  /* the last byte was CR: an LF right after it means nothing */
+    u32 console;        /* id of the VM to whose console we are attached, and which may leave any time; 0: to none */
+    u64 offset;         /* bytes of the console's output shown so far */
+    bool polls;         /* the port can't interrupt */
+    bool by_token;      /* the person is asked for one */
+    bool locked;        /* and has not given it */
+    u64 deaf_until;     /* ns: what is typed before is thrown away */
+    u64 heard;          /* ns: when the last key was typed */
+    struct token token; /* that was given, or what stands for it where none is asked for */
 } monitor;
 
 struct output {
@@ -109,14 +112,14 @@ static void try_token(void)
 {
     const struct token *token = tokens_find(monitor.line);
 
-    memset(monitor.line, 0, sizeof(monitor.line));
+    wipe(monitor.line, sizeof(monitor.line));
     monitor.locked = !token;
     if (!token) {
         monitor.deaf_until = clock_ns() + DEAF_NS;
         say("error: that is no token of this hypervisor\n");
         return;
     }
-    monitor.role = token->role;
+    monitor.token = *token;
     pr_info("%s, %s; Ctrl-D leaves", token->name, token_role_name(token->role));
 }
 
@@ -134,7 +137,7 @@ static void run_line(void)
         try_token();
     } else if (monitor.line[strspn(monitor.line, " \t")] != '\0') {
         json_init(&out);
-        err = command_line(&call, monitor.role, monitor.line, &out);
+        err = command_line(&call, monitor.token.role, monitor.line, &out);
         if (err) {
             say("error: ");
             say(call.error);
@@ -154,7 +157,7 @@ static void rub_out(void)
 {
     if (monitor.len == 0)
         return;
-    monitor.len--;
+    monitor.line[--monitor.len] = '\0';
     if (!monitor.locked)
         say("\b \b");
 }
@@ -170,10 +173,17 @@ static void type(char c)
         log_raw(&c, 1);
 }
 
+/* It may be the beginning of a token. */
+static void forget_line(void)
+{
+    wipe(monitor.line, sizeof(monitor.line));
+    monitor.len = 0;
+}
+
 /* The next one is asked for a token again. */
 static void lock(void)
 {
-    monitor.len = 0;
+    forget_line();
     monitor.locked = monitor.by_token;
     say("\n");
     show_prompt();
@@ -196,7 +206,7 @@ static void key(char c)
             rub_out();
         break;
     case CTRL_C:
-        monitor.len = 0;
+        forget_line();
         say("^C\n");
         show_prompt();
         break;
@@ -233,11 +243,39 @@ static void console_show(struct vm *vm)
     } while (len == sizeof(bytes));
 }
 
+/* Has the person gone without a word, or does the token count no more? */
+static bool abandoned(void)
+{
+    return monitor.by_token && !monitor.locked &&
+           (clock_ns() - monitor.heard >= IDLE_NS || !tokens_have(&monitor.token));
+}
+
+static void log_out(void)
+{
+    pr_info("%s is logged out", monitor.token.name);
+    if (monitor.console)
+        say("\ndisconnected");
+    monitor.console = 0;
+    lock();
+    log_hold(false);
+}
+
+/* Host TSC of the next look for what no key tells. */
+static u64 next_look(void)
+{
+    if (monitor.polls || monitor.console)
+        return rdtsc() + clock_ns_to_ticks(monitor.polls ? POLL_NS : CONSOLE_NS);
+    if (!monitor.by_token || monitor.locked)
+        return ~0ULL;
+    return rdtsc() + clock_ns_to_ticks(monitor.heard + IDLE_NS - clock_ns());
+}
+
 /* Act on a typed byte. The log is held back, so that its lines don't fall into ours; while a console is shown it stays
  * held. */
 static void keys(int byte)
 {
     log_hold(true);
+    monitor.heard = clock_ns();
     for (; byte >= 0; byte = serial_read()) {
         if (clock_ns() < monitor.deaf_until)
             continue;
@@ -257,6 +295,8 @@ static u64 monitor_poll(void)
 {
     int byte = serial_read();
 
+    if (abandoned())
+        log_out();
     if (monitor.console && !console_vm()) {
         say("\nit is not here any more");
         detach();
@@ -268,15 +308,13 @@ static u64 monitor_poll(void)
         console_show(console_vm());
     else if (monitor.awake && !log_prompt_shown() && log_quiet())
         show_prompt();
-    if (monitor.polls)
-        return rdtsc() + clock_ns_to_ticks(POLL_NS);
-    return monitor.console ? rdtsc() + clock_ns_to_ticks(CONSOLE_NS) : ~0ULL;
+    return next_look();
 }
 
 void monitor_init(bool by_token)
 {
     monitor.by_token = monitor.locked = by_token;
-    monitor.role = TOKEN_ADMIN;
+    monitor.token.role = TOKEN_ADMIN;
     monitor.polls = !serial_interrupt_on();
     host_work_add(monitor_poll);
     pr_info("press Enter for a prompt");

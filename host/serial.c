@@ -201,6 +201,7 @@ int serial_read(void)
         return -1;
     u8 byte = input.byte[input.read % INPUT_SIZE];
 
+    input.byte[input.read % INPUT_SIZE] = 0;                         /* it may be of a token */
     __atomic_store_n(&input.read, input.read + 1, __ATOMIC_RELEASE); /* after the byte is out */
     return byte;
 }

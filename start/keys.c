@@ -39,7 +39,7 @@ static bool read_keyring(const char *text, size_t len, const struct config *conf
 static bool read_tokens(const char *text, size_t len, const struct config *config)
 {
     unsigned line;
-    const char *wrong = tokens_read(text, len, &line);
+    const char *wrong = tokens_read(text, len, TOKEN_READ, &line);
 
     if (wrong)
         pr_err("%s:%u: %s", config->api.tokens, line, wrong);

@@ -13,8 +13,12 @@
 
 static const char *const role_names[] = { [TOKEN_READ] = "read", [TOKEN_OPERATE] = "operate", [TOKEN_ADMIN] = "admin" };
 
-static struct token tokens[TOKENS_MAX];
-static unsigned count;
+struct token_list {
+    struct token token[TOKENS_MAX];
+    unsigned count;
+};
+
+static struct token_list lists[2], *ours = lists; /* the other one was before it */
 
 const char *token_role_name(enum token_role role)
 {
@@ -49,16 +53,16 @@ static void hash_of(const char *secret, u8 hash[TOKEN_HASH])
 }
 
 /* A line, without its end. Returns NULL, or what is wrong. */
-static const char *take_line(const char *line, size_t len)
+static const char *take_line(struct token_list *list, const char *line, size_t len)
 {
-    struct token *token = &tokens[count];
+    struct token *token = &list->token[list->count];
     const char *word;
     u8 nothing[TOKEN_HASH];
     size_t cut;
 
     if (len == 0 || *line == '#')
         return NULL;
-    if (count == TOKENS_MAX)
+    if (list->count == TOKENS_MAX)
         return "too many tokens, expected at most 32";
     cut = word_cut(&line, &len, &word);
     if (cut >= TOKEN_NAME)
@@ -75,35 +79,51 @@ static const char *take_line(const char *line, size_t len)
     hash_of("", nothing);
     if (!memcmp(token->hash, nothing, TOKEN_HASH))
         return "the hash of an empty token, which everybody has, expected that of one that mkkeys has made";
-    for (const struct token *other = tokens; other < token; other++)
+    for (const struct token *other = list->token; other < token; other++)
         if (!strcmp(other->name, token->name) || !memcmp(other->hash, token->hash, TOKEN_HASH))
             return "the same name or token again";
-    count++;
+    list->count++;
     return NULL;
 }
 static_assert(TOKENS_MAX == 32 && TOKEN_NAME == 32, "the messages name the limits");
 
-const char *tokens_read(const char *text, size_t len, unsigned *line)
+static bool has_role(const struct token_list *list, enum token_role role)
 {
+    for (unsigned i = 0; i < list->count; i++)
+        if (list->token[i].role >= role)
+            return true;
+    return false;
+}
+
+const char *tokens_read(const char *text, size_t len, enum token_role highest, unsigned *line)
+{
+    struct token_list *list = &lists[ours == lists];
     const char *wrong = NULL;
 
-    count = 0;
+    list->count = 0;
     for (*line = 1; len > 0 && !wrong; ++*line) {
         const char *end = memchr(text, '\n', len);
         size_t cut = end ? (size_t)(end - text) : len;
 
-        wrong = take_line(text, cut);
+        wrong = take_line(list, text, cut);
         text += cut + (end != NULL);
         len -= cut + (end != NULL);
     }
     --*line;
-    if (!wrong && count == 0) {
-        *line = 0;
-        wrong = "no token, expected a name, a role and a hash";
-    }
     if (wrong)
-        count = 0;
-    return wrong;
+        return wrong;
+    *line = 0;
+    if (!list->count)
+        return "no token, expected a name, a role and a hash";
+    if (!has_role(list, highest))
+        return "no admin, expected one, who can change them again";
+    ours = list;
+    return NULL;
+}
+
+bool tokens_present(void)
+{
+    return ours->count > 0;
 }
 
 const struct token *tokens_find(const char *secret)
@@ -112,8 +132,17 @@ const struct token *tokens_find(const char *secret)
     u8 hash[TOKEN_HASH];
 
     hash_of(secret, hash);
-    for (unsigned i = 0; i < count; i++)
-        if (!mbedtls_ct_memcmp(tokens[i].hash, hash, TOKEN_HASH))
-            found = &tokens[i];
+    for (unsigned i = 0; i < ours->count; i++)
+        if (!mbedtls_ct_memcmp(ours->token[i].hash, hash, TOKEN_HASH))
+            found = &ours->token[i];
+    return found;
+}
+
+bool tokens_have(const struct token *token)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < ours->count; i++)
+        found |= !mbedtls_ct_memcmp(ours->token[i].hash, token->hash, TOKEN_HASH) && ours->token[i].role == token->role;
     return found;
 }

@@ -29,11 +29,19 @@ struct token {
     u8 hash[TOKEN_HASH];
 };
 
-/* Read the file. Returns NULL; or what is wrong, in that line, 0: in the whole file; then there are no tokens. Boot. */
-const char *tokens_read(const char *text, size_t len, unsigned *line);
+/* Read the file, in place of the one before. Somebody in it must have the role `highest`, or one above it. Returns
+ * NULL; or what is wrong, in that line, 0: in the whole file; then all is as before. */
+const char *tokens_read(const char *text, size_t len, enum token_role highest, unsigned *line);
 
-/* Whose token is this text? NULL: nobody's. The time that this takes tells nothing about the tokens. */
+/* Have any been read? */
+bool tokens_present(void);
+
+/* Whose token is this text? NULL: nobody's. The time that this takes tells nothing about the tokens. The answer stays
+ * until tokens are read twice. */
 const struct token *tokens_find(const char *secret);
+
+/* Is this one, a copy of what was found, still a token of that role? */
+bool tokens_have(const struct token *token);
 
 /* "read", "operate" or "admin". */
 const char *token_role_name(enum token_role role);

@@ -46,6 +46,7 @@ static size_t text_of(struct fuzz *fuzz, char text[TEXT_MAX])
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     struct fuzz fuzz = { data, size };
+    static const char former[] = "former read 1111111111111111111111111111111111111111111111111111111111111111";
     char text[TEXT_MAX], *copy;
     size_t len = text_of(&fuzz, text);
     const struct token *token;
@@ -55,7 +56,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     copy = malloc(len ? len : 1); /* of exactly its size, for the sanitizer */
     REQUIRE(copy);
     memcpy(copy, text, len);
-    wrong = tokens_read(copy, len, &said);
+    REQUIRE(!tokens_read(former, strlen(former), TOKEN_READ, &said));
+    wrong = tokens_read(copy, len, TOKEN_READ, &said);
     for (size_t i = 0; i < len; i++)
         lines += copy[i] == '\n';
     free(copy);

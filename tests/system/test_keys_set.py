@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Keys that are changed while hypervisors run (docs/keys.md "The keyring"), by the commands that the page tells."""
+"""Keys that are changed while hypervisors run (docs/keys.md "The keyring"), by the commands that the page tells; and
+tokens (docs/api.md)."""
 
 import contextlib
 import json
@@ -13,6 +14,7 @@ from etcd import Etcd
 from https import secured, tokens
 from machine import PROGRAM, ROOT, TIMEOUT, run_to_end, vm
 from network import Network
+from test_control import GUESTS, Terminal
 from test_keys import mkkeys
 
 GODWIT = ROOT / "build/tools/godwit"
@@ -192,13 +194,39 @@ def test_what_is_refused(host, tmp_path, monkeypatch):
     assert "no such file" in host.godwit("keys-set", tmp_path / "none").stderr.lower()
 
 
-def memory(host, path):
-    """What the machine has in its memory."""
+def test_a_token_is_taken_away(host, tmp_path):
+    """From one request to the next, on a connection that goes on, too. A file is taken that an admin can change again,
+    and no other one."""
+    people, fewer = host.directory / "tokens", tmp_path / "fewer"
+    names = {line.split()[0]: line for line in people.read_text().splitlines()}
+    request = f"GET /v1/version HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer operate-{TOKEN}\r\n\r\n".encode()
+    with host.ca.client(host.net.connect(host.address, 443), host.address) as bob:
+        bob.sendall(request)
+        assert b" 200 " in bob.recv(4096).split(b"\r\n")[0]
+        for lines, words in ((names["bob"], "no admin"), ("eve admin 0815", "line 1: not a hash")):
+            fewer.write_text(f"{lines}\n")
+            done = host.godwit("tokens-set", fewer)
+            assert done.returncode == 1 and words in done.stderr, done
+        bob.sendall(request)
+        assert b" 200 " in bob.recv(4096).split(b"\r\n")[0]
+        fewer.write_text("".join(f"{line}\n" for name, line in names.items() if name != "bob"))
+        assert host.godwit("tokens-set", fewer, token=f"operate-{TOKEN}").returncode == 4
+        host.does("tokens-set", fewer)
+        bob.sendall(request)
+        assert b" 401 " in bob.recv(4096).split(b"\r\n")[0]
+    assert host.godwit("vms", token=f"operate-{TOKEN}").returncode == 4
+    assert host.godwit("vms", token=f"read-{TOKEN}").returncode == 0
+    host.does("tokens-set", people)
+    assert host.godwit("vms", token=f"operate-{TOKEN}").returncode == 0
+
+
+def memory(monitor, path, mib):
+    """What a machine with so much memory has in it, by QEMU's monitor at that path."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(PROGRAM)
-        sock.connect(str(host.monitor))
+        sock.connect(str(monitor))
         replies = sock.makefile()
-        for command, arguments in (("qmp_capabilities", {}), ("pmemsave", {"val": 0, "size": 384 << 20,
+        for command, arguments in (("qmp_capabilities", {}), ("pmemsave", {"val": 0, "size": mib << 20,
                                                                            "filename": str(path)})):
             sock.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
             while "return" not in (reply := json.loads(replies.readline())):
@@ -216,7 +244,26 @@ def test_what_stays_in_memory(host, tmp_path):
         keys.append(bytes.fromhex(file.read_text().split()[1]))
         host.does("keys-set", file)
     assert host.godwit("vms", token="no-such-token-" + TOKEN).returncode == 4
-    found = memory(host, tmp_path / "memory")
+    found = memory(host.monitor, tmp_path / "memory", 384)
     assert found.count(keys[1]) > 0  # it is the machine's memory that we see
     lines = [file.read_text().split()[1][:24].encode() for file in files]
     assert [found.count(secret) for secret in (keys[0], *lines, TOKEN.encode())] == [0, 0, 0, 0]
+
+
+def test_what_was_typed(tmp_path):
+    """A token that is typed at the serial monitor is nowhere when it has been looked at, nor is one that was given
+    up."""
+    tokens(tmp_path / "tokens", TOKEN)
+    config = f"monitor = token\n[net]\naddress = {A}/24\n[api]\ntokens = tokens\n{GUESTS}"
+    monitor = tmp_path / "qmp"
+    with Terminal(tmp_path, "qemu", config=config, options=("--mem", 256),
+                  extra=("-qmp", f"unix:{monitor},server=on,wait=off")) as terminal:
+        terminal.type("\x03")
+        terminal.wait(r"token: $")
+        terminal.type("half-of-a-token\x03")
+        terminal.wait(r"token: $")
+        terminal.type(f"{TOKEN}\r")
+        terminal.wait(r"monitor: alice, admin; Ctrl-D leaves\n")
+        found = memory(monitor, tmp_path / "memory", 256)
+        assert found.count(b"Ctrl-D leaves") > 0
+        assert [found.count(secret) for secret in (TOKEN.encode(), b"half-of-a-token")] == [0, 0]

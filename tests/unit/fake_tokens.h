@@ -5,3 +5,6 @@
 #include "tls/tokens.h"
 
 extern const char *fake_secret;
+
+/* The file "right" was read last, after which alice is the only one. */
+extern bool fake_tokens_new;

@@ -184,6 +184,7 @@ static const struct command {
     { "log", KIND_LOG, 0, 3, LOG_USAGE, "the last lines of the log; --follow: and all that come", { NULL } },
     { "query-keys", KIND_HOST, 0, 0, "", "by which keys it and others know each other, by their IDs", { NULL } },
     { "keys-set", KIND_SECRETS, 1, 1, "FILE", "use this keyring from now on, until the next boot", { NULL } },
+    { "tokens-set", KIND_SECRETS, 1, 1, "FILE", "use these tokens from now on, until the next boot", { NULL } },
     { "version", KIND_HOST, 0, 0, "", "version, backend, time since boot", { NULL } },
     { "metrics", KIND_METRICS, 0, 0, "", "all counters, in Prometheus' text format", { NULL } },
     { "completion", KIND_COMPLETION, 1, 1, "bash", "print a script that completes commands and names", { NULL } },
@@ -207,7 +208,7 @@ static const char completion_bash[] =
     "COMPREPLY=() ;;\n"
     "    witness|witness-test) COMPREPLY=() ;;\n"
     "    query-dirty-trace|dirty-trace-stop) COMPREPLY=() ;;\n"
-    "    restore|image|keys-set) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
+    "    restore|image|keys-set|tokens-set) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
     "    *) COMPREPLY=($(compgen -W \"-H -t --cacert --insecure --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"

@@ -22,6 +22,7 @@
 
 #include "tests/unit/command_rig.h"
 #include "tests/unit/fake_keys.h"
+#include "tests/unit/fake_tokens.h"
 
 #define SINCE "\"since\":\"2026-11-28T20:33:18.000000Z\"}"
 
@@ -76,6 +77,21 @@ static void keys_are_set(void **state)
     assert_non_null(strstr(call.error, "without the section [keys]"));
 }
 
+static void tokens_are_set(void **state)
+{
+    (void)state;
+    assert_int_equal(run_with("tokens-set", "right"), -EBUSY);
+    assert_non_null(strstr(call.error, "without tokens"));
+    fake_secret = "secret";
+    assert_int_equal(run_with("tokens-set", "wrong"), -EINVAL);
+    assert_string_equal(call.error, "line 3: not a hash; the file before it stays in use");
+    assert_false(fake_tokens_new);
+    assert_int_equal(run_with("tokens-set", "right"), 0);
+    assert_true(fake_tokens_new && answered("{\"note\":\"until the next boot, "));
+    fake_tokens_new = false;
+    fake_secret = "";
+}
+
 /* An admin alone, and nothing that has come in the clear, such as by the serial monitor. */
 static void secrets_are_secret(void **state)
 {
@@ -94,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(keys_are_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_are_set, setup, teardown),
+        cmocka_unit_test_setup_teardown(tokens_are_set, setup, teardown),
         cmocka_unit_test_setup_teardown(secrets_are_secret, setup, teardown),
     };
 

@@ -169,6 +169,41 @@ static void a_token_is_asked_for(void **state)
     assert_string_equal(keys("\x04"), "\n\rgodwit> ");
 }
 
+/* Who leaves without a word is logged out after ten minutes, also from a console; and at once when the token is one no
+ * more. What is typed then is no command. */
+static void who_is_gone_is_logged_out(void **state)
+{
+    (void)state;
+    fake_secret = "secret";
+    monitor_init(true);
+    keys("\x03operate-secret\r");
+    fake_passed_ns += 599000000000;
+    assert_string_equal(keys(""), "");
+    assert_string_equal(keys("v"), "v");
+    fake_passed_ns += 599000000000;
+    assert_string_equal(keys("m"), "m");
+    fake_passed_ns += 601000000000;
+    assert_string_equal(keys(""), "\n\rtoken: ");
+    assert_null(strstr(keys("vms\r"), "web"));
+    fake_passed_ns += 1000000000;
+    keys("operate-secret\rconsole web\r");
+    assert_string_equal(keys("a"), "a");
+    fake_passed_ns += 601000000000;
+    assert_string_equal(keys(""), "\ndisconnected\n\rtoken: ");
+    assert_false(held);
+    keys("operate-secret\rconsole web\r");
+    assert_string_equal(keys("a"), "a");
+    fake_tokens_new = true;
+    assert_string_equal(keys("b"), "\ndisconnected\n\rtoken: ");
+    keys("\x03"
+         "secret\r");
+    assert_non_null(strstr(keys("vms\r"), "web   running"));
+    fake_tokens_new = false;
+    monitor_init(false);
+    fake_passed_ns += 601000000000;
+    assert_string_equal(keys(""), "");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -177,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup(a_console_is_left_when_nobody_may_type, setup),
         cmocka_unit_test_setup(a_console_ends_with_its_vm, setup),
         cmocka_unit_test_setup(a_token_is_asked_for, setup),
+        cmocka_unit_test_setup(who_is_gone_is_logged_out, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

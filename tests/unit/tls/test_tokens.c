@@ -26,7 +26,7 @@ static const char *read_text(const char *text)
     const char *wrong;
 
     memcpy(copy, text, len);
-    wrong = tokens_read(copy, len, &line);
+    wrong = tokens_read(copy, len, TOKEN_READ, &line);
     free(copy);
     return wrong;
 }
@@ -74,15 +74,40 @@ static void wrong(void **state)
         { "alice admin " HASH_ABC "\nbob read " HASH_ABC "\n# more", 2, "again" },
     };
 
+    struct token before;
+
     (void)state;
+    assert_null(read_text("eve operate " HASH_A));
+    before = *tokens_find("a");
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *words = read_text(cases[i].text);
 
         assert_non_null(words);
         assert_non_null(strstr(words, cases[i].words));
         assert_int_equal(line, cases[i].line);
-        assert_null(tokens_find("abc")); /* none of a wrong file */
+        assert_null(tokens_find("abc")); /* none of a wrong file, and those of the one before */
+        assert_true(tokens_have(&before) && tokens_present());
     }
+}
+
+/* Another file takes the place of the first: who is not in it any more is nobody, and who has another role, too. */
+static void another_file(void **state)
+{
+    struct token eve, bob;
+
+    (void)state;
+    assert_null(read_text("eve operate " HASH_A "\nbob read " HASH_ABC));
+    eve = *tokens_find("a");
+    bob = *tokens_find("abc");
+    assert_true(tokens_have(&eve) && tokens_have(&bob));
+    assert_non_null(strstr(tokens_read("eve operate " HASH_A, 76, TOKEN_ADMIN, &line), "no admin"));
+    assert_int_equal(line, 0);
+    assert_true(tokens_have(&eve) && tokens_have(&bob));
+    assert_null(tokens_read("bob admin " HASH_ABC, 74, TOKEN_ADMIN, &line));
+    assert_false(tokens_have(&eve));
+    assert_false(tokens_have(&bob));
+    assert_null(tokens_find("a"));
+    assert_int_equal(tokens_find("abc")->role, TOKEN_ADMIN);
 }
 
 static void many(void **state)
@@ -104,6 +129,7 @@ int main(void)
         cmocka_unit_test(roles),
         cmocka_unit_test(wrong),
         cmocka_unit_test(many),
+        cmocka_unit_test(another_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
