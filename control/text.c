@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define COLUMNS 16 /* columns of a table; further ones are not shown */
+#define COLUMNS 16 /* columns of a table; rows with more are shown one below the other */
 #define DEPTH 8    /* nested levels that are shown */
 #define GAP 2      /* blanks between columns */
 
@@ -120,6 +120,26 @@ static const char *member_value(const char *p)
     return *end == ':' ? end + 1 : end;
 }
 
+static unsigned scalars(const char *object)
+{
+    unsigned count = 0;
+
+    for (const char *m = first(object); m; m = next(value_end(member_value(m))))
+        count += is_scalar(member_value(m));
+    return count;
+}
+
+/* Have all rows as many scalars, and a table as many columns? */
+static bool is_table(const char *rows)
+{
+    unsigned columns = scalars(first(rows));
+
+    for (const char *row = first(rows); row; row = next(value_end(row)))
+        if (scalars(row) != columns)
+            return false;
+    return columns <= COLUMNS;
+}
+
 struct table {
     size_t width[COLUMNS];
     unsigned columns;
@@ -139,7 +159,7 @@ static void table_measure(struct table *table, const char *rows)
     for (const char *row = first(rows); row; row = next(value_end(row))) {
         unsigned column = 0;
 
-        for (const char *m = first(row); m && column < COLUMNS; m = next(value_end(member_value(m)))) {
+        for (const char *m = first(row); m; m = next(value_end(member_value(m)))) {
             if (!is_scalar(member_value(m)))
                 continue;
             widen(table, column, scalar(NULL, m));
@@ -154,7 +174,7 @@ static void table_line(const struct output *out, const struct table *table, cons
     unsigned column = 0;
 
     put_blanks(out, indent);
-    for (const char *m = first(row); m && column < table->columns; m = next(value_end(member_value(m)))) {
+    for (const char *m = first(row); m; m = next(value_end(member_value(m)))) {
         const char *value = member_value(m), *shown = head ? m : value;
         size_t blanks;
 
@@ -181,12 +201,27 @@ static void show_table(const struct output *out, const char *rows, unsigned inde
         table_line(out, &table, row, false, indent);
 }
 
-static void show_array(const struct output *out, const char *p, unsigned indent)
+static void show_object(const struct output *out, const char *p, unsigned indent, unsigned depth);
+
+/* With an empty line between two. */
+static void show_rows(const struct output *out, const char *rows, unsigned indent, unsigned depth)
+{
+    for (const char *row = first(rows); row; row = next(value_end(row))) {
+        if (row != first(rows))
+            put_line_end(out);
+        show_object(out, row, indent, depth + 1);
+    }
+}
+
+static void show_array(const struct output *out, const char *p, unsigned indent, unsigned depth)
 {
     const char *element = first(p);
 
     if (element && *element == '{') {
-        show_table(out, p, indent);
+        if (is_table(p))
+            show_table(out, p, indent);
+        else
+            show_rows(out, p, indent, depth);
         return;
     }
     for (; element; element = next(value_end(element))) {
@@ -197,8 +232,6 @@ static void show_array(const struct output *out, const char *p, unsigned indent)
         put_line_end(out);
     }
 }
-
-static void show_object(const struct output *out, const char *p, unsigned indent, unsigned depth);
 
 /* Show a container with its key as a heading; one that stands alone at the top needs no heading. */
 static void show_container(const struct output *out, const char *key, const char *value, unsigned indent,
@@ -214,7 +247,7 @@ static void show_container(const struct output *out, const char *key, const char
     scalar(out, key);
     out->put(out->ctx, ":\n", 2);
     if (*value == '[')
-        show_array(out, value, indent + GAP);
+        show_array(out, value, indent + GAP, depth + 1);
     else
         show_object(out, value, indent + GAP, depth + 1);
 }
@@ -248,7 +281,7 @@ void text_render(const char *json, void (*put)(void *ctx, const char *bytes, siz
     const char *only;
 
     if (*json == '[') {
-        show_array(&out, json, 0);
+        show_array(&out, json, 0, 0);
         return;
     }
     if (*json != '{') {
@@ -259,7 +292,7 @@ void text_render(const char *json, void (*put)(void *ctx, const char *bytes, siz
     /* A single table or list is shown without its heading. */
     only = first(json);
     if (only && *member_value(only) == '[' && first(member_value(only)) && !next(value_end(member_value(only))))
-        show_array(&out, member_value(only), 0);
+        show_array(&out, member_value(only), 0, 0);
     else
         show_object(&out, json, 0, 0);
 }

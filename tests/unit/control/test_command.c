@@ -21,7 +21,6 @@
 
 #include <cmocka.h>
 
-#include "control/text.h"
 #include "dev/platform.h"
 #include "host/cpu.h"
 #include "hv/vm.h"
@@ -542,38 +541,6 @@ static void json_has_a_limit(void **state)
     assert_true(out.buffer.failed);
 }
 
-static char shown[2048];
-
-static void put(void *ctx, const char *bytes, size_t len)
-{
-    (void)ctx;
-    assert_true(strlen(shown) + len < sizeof(shown));
-    strncat(shown, bytes, len);
-}
-
-static void text(void **state)
-{
-    static const struct {
-        const char *json, *text;
-    } pairs[] = {
-        { "{\"a\":1,\"long\":\"x \\\"y\\\" \\u0007\"}", "a     1\nlong  x \"y\" .\n" },
-        { "{\"rows\":[{\"name\":\"a\",\"n\":5},{\"name\":\"long\",\"n\":1234}]}",
-          "name     n\na        5\nlong  1234\n" },
-        { "{\"a\":1,\"rows\":[{\"k\":\"}],\"}],\"o\":{\"x\":true}}", "a  1\nrows:\n  k\n  }],\no:\n  x  true\n" },
-        { "{\"lines\":[\"one\",\"two\"]}", "one\ntwo\n" },
-        { "{\"rows\":[]}", "rows: none\n" },
-        { "{}", "" },
-        { "7", "7\n" },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        shown[0] = '\0';
-        text_render(pairs[i].json, put, NULL);
-        assert_string_equal(shown, pairs[i].text);
-    }
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -593,7 +560,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(log_goes_on_since, command_setup, command_teardown),
         cmocka_unit_test_setup_teardown(json_escapes, command_setup, command_teardown),
         cmocka_unit_test_setup_teardown(json_has_a_limit, command_setup, command_teardown),
-        cmocka_unit_test(text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
