@@ -167,7 +167,10 @@ int command_migrate_check(struct call *call)
 int command_migrate_cancel(struct call *call)
 {
     struct vm *vm = call->arg[0].vm;
+    const struct protection *p = protection_of(vm);
 
+    if (p && p->guarded)
+        return call_fail(call, -EBUSY, "%s: it is protected, expected unprotect at the machine that runs it", vm->name);
     json_string(call->out, "vm", vm->name);
     json_string(call->out, "status", "cancelling");
     switch (migration_cancel(vm)) { /* an incoming VM is gone then */
@@ -244,6 +247,14 @@ int command_migrate_files(struct call *call)
 enum { RESOLVE_QUERY, RESOLVE_ABORT, RESOLVE_ADOPT, RESOLVE_FORCE_RESUME, RESOLVE_FORCE_GIVE_UP };
 const char *const resolve_actions[] = { "query", "abort", "adopt", "force-resume", "force-give-up", NULL };
 
+/* Is it the copy of a protected guest? */
+static bool is_copy(const struct vm *vm)
+{
+    const struct protection *p = protection_of(vm);
+
+    return p && protection_is_secondary(p);
+}
+
 /* Has a part of this prepared copy stayed at its source? */
 static bool is_split(const struct vm *vm)
 {
@@ -261,7 +272,7 @@ static const char *resolve_misfit(u64 action, const struct vm *vm, unsigned stat
         return "no move is left to abort";
     if (action == RESOLVE_ADOPT && status != SHOWN_PREPARED)
         return "only a prepared copy, which came from elsewhere, can be adopted";
-    if (action == RESOLVE_ADOPT && protection_of(vm) && protection_is_secondary(protection_of(vm)))
+    if (action == RESOLVE_ADOPT && is_copy(vm))
         return "it is the copy of a protected guest, which failover with its epoch lets run";
     if (action == RESOLVE_ADOPT && is_split(vm))
         return "pages of it are at its source alone (post-copy)";
@@ -280,7 +291,7 @@ static const char *resolve_choices(const struct vm *vm, unsigned status)
     case SHOWN_SERVING:
     case SHOWN_SUPERSEDED: return "force-resume or force-give-up";
     case SHOWN_PREPARED:
-        if (protection_of(vm) && protection_is_secondary(protection_of(vm)))
+        if (is_copy(vm))
             return "force-give-up, or the command failover";
         return is_split(vm) ? "force-give-up" : "adopt or force-give-up";
     default: return "force-resume, or the command forget";
@@ -324,7 +335,9 @@ static void put_other_side(struct json *out, const struct vm *vm, unsigned statu
         json_string(out, "owner", vm->reason);
     if (status == SHOWN_PREPARED)
         json_string(out, "source",
-                    is_split(vm)
+                    is_copy(vm) ? "is silent, and no witness has said who has it: failover by force only if it does "
+                                  "not run there, and never will"
+                    : is_split(vm)
                         ? "has not said COMMIT, and has pages that are not here: the guest can't run here "
                           "without it"
                         : "has not said COMMIT: adopt the guest only if it does not run there, and never will");

@@ -131,7 +131,8 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     if (!from->move && moves_full())
         return refuse(-EBUSY, "too many moves are under way", reason);
     if (!source_settle(&from->source))
-        return refuse(-EBUSY, "a move is under way, or in doubt: see query-migrate", reason);
+        return refuse(-EBUSY, "a move is under way or in doubt, or it is protected: see query-migrate, query-protect",
+                      reason);
     if (from->move)
         move_end(from);
     from->to = request->to;

@@ -313,7 +313,8 @@ def test_two_moves_at_once(pair, relayed):
     source, dest, _ = relayed
     begin_slowly(source, dest)
     assert source.refused("/v1/vms/mover/migrate", dest=dest.address) == (
-        409, "mover: cannot move, a move is under way, or in doubt: see query-migrate")
+        409, "mover: cannot move, a move is under way or in doubt, or it is protected: "
+        "see query-migrate, query-protect")
     source.post("/v1/vms/mover/migrate_cancel")
     source.wait_status("mover", "cancelled")
     only_at(pair, source)

@@ -147,6 +147,18 @@ static void shows(void **state)
     fake_migration.halves.missing = 0;
 }
 
+/* The commands of moves say which are those of a protected guest. */
+static void refers(void **state)
+{
+    (void)state;
+    as_secondary();
+    fake_vm(0)->status = VM_INCOMING;
+    assert_int_equal(run("migrate_cancel web"), -EBUSY);
+    assert_string_equal(call.error, "web: it is protected, expected unprotect at the machine that runs it");
+    fake_protection.protection.guarded = false;
+    assert_int_not_equal(run("migrate_cancel web"), -EBUSY);
+}
+
 /* Whoever may only look changes nothing, and who steers guests answers for no epoch. */
 static void roles(void **state)
 {
@@ -179,6 +191,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(protects, setup, command_teardown),
         cmocka_unit_test_setup_teardown(forces, setup, command_teardown),
         cmocka_unit_test_setup_teardown(shows, setup, command_teardown),
+        cmocka_unit_test_setup_teardown(refers, setup, command_teardown),
         cmocka_unit_test_setup_teardown(roles, setup, command_teardown),
     };
 
