@@ -14,7 +14,8 @@ enum fact {
     MINE = 1 << 4,    /* its owner is this machine, or there is none, and its epoch is not above ours */
     OTHERS = 1 << 5,  /* its owner is another machine */
     PAIR = 1 << 6,    /* it names the other machine as owner and this one as secondary, under our epoch */
-    NOT_YET = 1 << 7, /* there is no deed, or it is the primary's of an earlier epoch: its join may be on its way */
+    NOT_YET = 1 << 7, /* there is no deed, or it is one of the two's of an earlier epoch: the join may be on its way, or
+                       * the witness has forgotten it */
 };
 
 #define ALONE_AGAIN (GUARD_DO_OPEN | GUARD_DO_RUN | GUARD_DO_SAY_ABORT)
@@ -130,14 +131,16 @@ static unsigned facts_of(const struct guard *guard, const struct deed *deed)
     unsigned facts = (guard->witness ? WITNESS : NO_WITNESS) | (guard->asked ? 0 : UNASKED);
     struct deed wanted = guard_wanted(guard);
     struct deed pair = { .present = true, .owner = guard->other, .secondary = guard->me, .epoch = guard->epoch };
+    bool third;
 
     if (!deed)
         return facts;
+    third = deed->owner.owner != guard->me.owner && deed->owner.owner != guard->other.owner;
     if (deed_equal(deed, &wanted))
         facts |= DONE;
     if (deed_equal(deed, &pair))
         facts |= PAIR;
-    if (!deed->present || (deed->owner.owner == guard->other.owner && deed->epoch < guard->epoch))
+    if (!deed->present || (!third && deed->epoch < guard->epoch))
         facts |= NOT_YET;
     if (!deed->present || (deed->owner.owner == guard->me.owner && deed->epoch <= guard->epoch))
         facts |= MINE;

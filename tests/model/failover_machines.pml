@@ -156,7 +156,7 @@ inline ask(h)
 }
 
 #define EXPECTED(h) DEED(epoch[h], pair[h], ME(h))
-#define NOT_YET(h) (OWNER(SEEN(h)) == pair[h] && EPOCH(SEEN(h)) < epoch[h])
+#define NOT_YET(h) ((OWNER(SEEN(h)) == pair[h] || OWNER(SEEN(h)) == ME(h)) && EPOCH(SEEN(h)) < epoch[h])
 #define HAS_LOST(h) (SEEN(h) != want[h] && SEEN(h) != EXPECTED(h) && !NOT_YET(h))
 
 inline ask_secondary(h)

@@ -177,6 +177,8 @@ static void test_deeds(void **state)
         { GUARD_ASKING, deed_of(a, none, E - 1), GUARD_ASKING, GUARD_DO_READ },
         { GUARD_ASKING, deed_of(a, c, E - 1), GUARD_ASKING, GUARD_DO_READ },
         { GUARD_ASKING, { .present = false }, GUARD_ASKING, GUARD_DO_READ },
+        { GUARD_ASKING, deed_of(b, none, E - 1), GUARD_ASKING, GUARD_DO_READ }, /* from before a: it was restored */
+        { GUARD_ASKING, deed_of(b, a, E - 1), GUARD_ASKING, GUARD_DO_READ },
         { GUARD_ASKING, deed_of(a, none, E), GUARD_GONE, GIVE_WAY },
         { GUARD_ASKING, deed_of(a, c, E), GUARD_GONE, GIVE_WAY },
         { GUARD_ASKING, deed_of(a, b, E + 1), GUARD_GONE, GIVE_WAY },
