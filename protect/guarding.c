@@ -90,6 +90,18 @@ static void go_on_alone(struct protection *p, struct vm *vm)
         migration_cancel(vm);
 }
 
+/* The guest stands for another machine's: whose, is its reason, with the epoch that `resolve` asks for. */
+static void name_owner(const struct protection *p, struct vm *vm, u64 epoch)
+{
+    const struct deed *deed = &p->notary.deed;
+    bool named = p->notary.known && deed->present && deed->owner.owner != p->guard.me.owner;
+    const u8 *a = named ? deed->owner.ip4 : p->guard.other.ip4;
+
+    if (!vm->reason[0])
+        snprintf(vm->reason, sizeof(vm->reason), "%s at %u.%u.%u.%u, epoch %lu", vm->name, a[0], a[1], a[2], a[3],
+                 epoch);
+}
+
 static void carry_out(struct protection *p, struct vm *vm, unsigned actions, u64 number)
 {
     static const struct {
@@ -102,8 +114,10 @@ static void carry_out(struct protection *p, struct vm *vm, unsigned actions, u64
     };
     u64 epoch = MAX(p->guard.epoch, p->notary.known ? p->notary.deed.epoch : 0);
 
-    if (actions & GUARD_DO_STAND)
+    if (actions & GUARD_DO_STAND) {
+        name_owner(p, vm, epoch);
         migration_protect(vm, PROTECT_STAND, epoch);
+    }
     if (actions & GUARD_DO_DROP)
         port_output_drop(port_of(vm));
     if (actions & GUARD_DO_RELEASE)
@@ -197,7 +211,7 @@ static void event_with(struct protection *p, struct vm *vm, enum guard_event eve
         if (p->prepared || p->tries <= 1) /* else it is one more try to make a copy */
             pr_info("%s: epoch %lu, %s, was %s: %s", vm->name, p->guard.epoch, states[p->guard.state], states[before],
                     events[event]);
-        if (event != GUARD_DEED)
+        if (event != GUARD_DEED && before != GUARD_PARTING) /* it says why it was parted from */
             snprintf(p->reason, sizeof(p->reason), "%s", events[event]);
         p->forced = event == GUARD_FORCE;
         if (p->guard.state == GUARD_PARTING || p->guard.state == GUARD_HANDED) /* it is not held */
@@ -273,7 +287,7 @@ static void source_prepared(struct protection *p, struct vm *vm)
     guarding_event(p, vm, GUARD_PREPARED, 0);
 }
 
-static void checkpointed(struct protection *p, struct vm *vm, u64 number)
+static void checkpointed(struct protection *p, struct vm *vm, bool last, u64 number)
 {
     heartbeat_note(&p->heartbeat, clock_ns());
     if (p->heartbeat.silent)
@@ -281,6 +295,8 @@ static void checkpointed(struct protection *p, struct vm *vm, u64 number)
     if (p->guard.state == GUARD_PROTECTED)
         p->since = clock_ns();
     guarding_event(p, vm, GUARD_CHECKPOINTED, number);
+    if (last)
+        guarding_event(p, vm, GUARD_LAST, number);
 }
 
 /* The attempt has ended before there was a copy. */
@@ -328,13 +344,14 @@ static int source_reports(struct vm *vm, enum protect_event event, u64 number)
     case PROTECT_STOPPED: return stopped(p, vm);
     case PROTECT_PREPARED: source_prepared(p, vm); break;
     case PROTECT_TAKEN: port_output_mark(port_of(vm), number); break;
-    case PROTECT_CHECKPOINTED: checkpointed(p, vm, number); break;
-    case PROTECT_LAST:
-        port_output_release(port_of(vm), number);
-        guarding_event(p, vm, GUARD_LAST, number);
-        break;
+    case PROTECT_CHECKPOINTED:
+    case PROTECT_LAST: checkpointed(p, vm, event == PROTECT_LAST, number); break;
     case PROTECT_NO_ROOM:
-    case PROTECT_ENDED: guarding_event(p, vm, GUARD_LEAVE, 0); break;
+    case PROTECT_ENDED:
+        guarding_event(p, vm, GUARD_LEAVE, 0);
+        if (event == PROTECT_NO_ROOM)
+            snprintf(p->reason, sizeof(p->reason), "it has written more than a checkpoint may have");
+        break;
     case PROTECT_LINK_LOST: guarding_event(p, vm, GUARD_LINK_LOST, 0); break;
     case PROTECT_ABORTED: guarding_event(p, vm, GUARD_ABORTED, 0); break;
     case PROTECT_OVER: source_over(p, vm); break;
@@ -358,10 +375,11 @@ static void standby(struct vm *vm)
     }
     if (p->guarded)
         guarding_end(p);
+    p->notary.known = false; /* a swap is of a deed that was read since there are two copies */
     peer.port = (u16)migration_settings()->port;
     p->peer = peer;
     p->interval = info.interval_ms;
-    p->wanted = p->lost = false;
+    p->lost = false;
     p->tries = 0;
     begin(p, GUARD_STANDBY, &info, &peer);
     start_beating(p);

@@ -119,6 +119,7 @@ static void test_loses(void **state)
     assert_int_equal(rig.dropped, 1);
     assert_false(was_ordered(PROTECT_ALONE));
     assert_int_equal(p->guard.state, GUARD_LOST);
+    assert_string_equal(vm.reason, "web at 192.0.2.11, epoch 8");
     assert_false(p->wanted);
     pass(3000);
     assert_int_equal(rig.starts, 1);
@@ -134,23 +135,47 @@ static void test_loses(void **state)
     assert_int_equal(rig.given_up, 1);
 }
 
-/* A machine that was away for 5 s lets nothing go before it has asked. */
+/* A machine that was away for 5 s lets nothing go before it has asked, be it of the last checkpoint of all. */
 static void test_away(void **state)
 {
     (void)state;
-    reset(true);
-    protect();
-    checkpoint(1);
-    rig.info.taken = 2;
-    rig.watcher->source(&vm, PROTECT_TAKEN, 2);
-    snprintf(rig.deed, sizeof(rig.deed), "1 owner " OTHER_TEXT " secondary none epoch 8");
-    rig.now += 5000 * MS;
-    rig_beat();
-    rig.watcher->source(&vm, PROTECT_CHECKPOINTED, 2);
-    assert_int_equal(rig.released, 1);
-    pass(50);
-    assert_int_equal(rig.dropped, 1);
-    assert_int_equal(p->guard.state, GUARD_LOST);
+    for (unsigned last = 0; last < 2; last++) {
+        reset(true);
+        protect();
+        checkpoint(1);
+        rig.info.taken = 2;
+        rig.watcher->source(&vm, PROTECT_TAKEN, 2);
+        snprintf(rig.deed, sizeof(rig.deed), "1 owner " OTHER_TEXT " secondary none epoch 8");
+        rig.now += 5000 * MS;
+        rig_beat();
+        rig.watcher->source(&vm, last ? PROTECT_LAST : PROTECT_CHECKPOINTED, 2);
+        assert_int_equal(rig.released, 1);
+        pass(50);
+        assert_int_equal(rig.dropped, 1);
+        assert_int_equal(p->guard.state, GUARD_LOST);
+    }
+}
+
+/* Why it was parted from is shown, and not what came of it. */
+static void test_reason(void **state)
+{
+    static const struct {
+        enum protect_event event;
+        const char *reason;
+    } rows[] = { { PROTECT_LINK_LOST, "the connection has ended" },
+                 { PROTECT_NO_ROOM, "it has written more than a checkpoint may have" } };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        reset(true);
+        protect();
+        rig.reachable = false;
+        rig.watcher->source(&vm, rows[i].event, 1);
+        pass(50);
+        rig.watcher->source(&vm, PROTECT_ABORTED, 0);
+        assert_int_equal(protection_state(&vm), PROTECTION_DEGRADED);
+        assert_string_equal(p->reason, rows[i].reason);
+    }
 }
 
 /* Without the memory to hold what the guest sends nothing is copied. Whatever ends an attempt gives it back. */
@@ -490,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_loses),
         cmocka_unit_test(test_away),
+        cmocka_unit_test(test_reason),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_join_fails),
         cmocka_unit_test(test_sent_at_once),

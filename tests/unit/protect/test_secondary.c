@@ -232,6 +232,62 @@ static void test_gives_way(void **state)
     assert_false(p->guarded);
 }
 
+/* The witness is restored from a snapshot of when the guest ran here: that takes no copy away. */
+static void test_restored_witness(void **state)
+{
+    (void)state;
+    reset(true);
+    stand_by();
+    snprintf(rig.deed, sizeof(rig.deed), "1 owner " ME_TEXT " secondary none epoch 3");
+    rig.silent = true;
+    pass(3000);
+    assert_false(was_ordered(PROTECT_FREE) || was_ordered(PROTECT_ADOPT));
+    assert_int_equal(protection_state(&vm), PROTECTION_SUSPENDED);
+}
+
+/* What was read before there were two copies is no deed to swap, though it says the same as the deed: P may be alone.
+ */
+static void test_read_anew(void **state)
+{
+    static const char alone[] = "1 owner " OTHER_TEXT " secondary none epoch 7";
+
+    (void)state;
+    reset(true);
+    p = protection_of(&vm);
+    snprintf(rig.deed, sizeof(rig.deed), "%s", alone);
+    pass(50);
+    vm.status = VM_OFF; /* it was made to stand, and an operator has ended it */
+    pass(50);
+    stand_by();
+    assert_int_equal(rig.swaps, 0);
+    snprintf(rig.deed, sizeof(rig.deed), "%s", alone);
+    rig.silent = true;
+    pass(3000);
+    assert_int_equal(p->guard.state, GUARD_ASKING);
+    assert_string_equal(rig.deed, alone);
+}
+
+/* The copy goes, and later the guest is started anew here: it is protected, as the configuration says. */
+static void test_still_wanted(void **state)
+{
+    const char *reason = "";
+
+    (void)state;
+    for (unsigned configured = 0; configured < 2; configured++) {
+        reset(true);
+        if (configured)
+            assert_int_equal(protection_want(&vm, &peer, 25, &reason), 0);
+        stand_by();
+        rig.watcher->dest(&vm, PROTECT_ABORT, 0);
+        assert_true(was_ordered(PROTECT_FREE));
+        assert_int_equal(protection_state(&vm), configured ? PROTECTION_DEGRADED : PROTECTION_NONE);
+        snprintf(rig.deed, sizeof(rig.deed), "1 owner " ME_TEXT " secondary none epoch 9");
+        vm.identity.epoch = 9;
+        pass(1200);
+        assert_int_equal(rig.starts, configured);
+    }
+}
+
 /* Without a witness nothing starts by itself; by an operator's word it does. */
 static void test_force(void **state)
 {
@@ -296,12 +352,22 @@ static void test_again_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sent_at_once),   cmocka_unit_test(test_force_of_healthy),
-        cmocka_unit_test(test_many_failovers), cmocka_unit_test(test_sleeps),
-        cmocka_unit_test(test_takes_over),     cmocka_unit_test(test_runs_later),
-        cmocka_unit_test(test_asks_on),        cmocka_unit_test(test_given_up),
-        cmocka_unit_test(test_not_heard),      cmocka_unit_test(test_gives_way),
-        cmocka_unit_test(test_force),          cmocka_unit_test(test_forced_deed),
+        cmocka_unit_test(test_sent_at_once),
+        cmocka_unit_test(test_force_of_healthy),
+        cmocka_unit_test(test_many_failovers),
+        cmocka_unit_test(test_sleeps),
+        cmocka_unit_test(test_takes_over),
+        cmocka_unit_test(test_runs_later),
+        cmocka_unit_test(test_asks_on),
+        cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_not_heard),
+        cmocka_unit_test(test_gives_way),
+        cmocka_unit_test(test_restored_witness),
+        cmocka_unit_test(test_read_anew),
+        cmocka_unit_test(test_still_wanted),
+
+        cmocka_unit_test(test_force),
+        cmocka_unit_test(test_forced_deed),
         cmocka_unit_test(test_again_at_once),
     };
 
