@@ -123,10 +123,22 @@ static size_t seal_all(struct fuzz *fuzz, u8 *stream, unsigned count)
     return at;
 }
 
-/* Somebody changes a byte, or leaves a record out, or repeats one. Returns how many records are good before that. */
+/* A record comes before the one that it follows. */
+static void swap(u8 *stream, const struct record *first, const struct record *second)
+{
+    static u8 copy[SEAL_HEADER + RECORD_MAX + SEAL_TAG];
+    size_t size = first->end - first->at;
+
+    memcpy(copy, stream + first->at, size);
+    memmove(stream + first->at, stream + second->at, second->end - second->at);
+    memcpy(stream + second->end - size, copy, size);
+}
+
+/* Somebody changes a byte, or leaves a record out, swaps two or repeats one. Returns how many records are good before
+ * that. */
 static unsigned meddle(struct fuzz *fuzz, u8 *stream, size_t *len, unsigned count)
 {
-    u8 how = fuzz_u8(fuzz) % 4, which = fuzz_u8(fuzz);
+    u8 how = fuzz_u8(fuzz) % 5, which = fuzz_u8(fuzz);
     const struct record *r = &record[count ? which % count : 0];
     size_t size = r->end - r->at, at;
 
@@ -142,6 +154,12 @@ static unsigned meddle(struct fuzz *fuzz, u8 *stream, size_t *len, unsigned coun
     if (how == 2) {
         memmove(stream + r->at, stream + r->end, *len - r->end);
         *len -= size;
+        return (unsigned)(r - record);
+    }
+    if (how == 3) {
+        if (r + 1 == &record[count])
+            return count;
+        swap(stream, r, r + 1);
         return (unsigned)(r - record);
     }
     memmove(stream + r->end, stream + r->at, *len - r->at);

@@ -8,6 +8,12 @@ import subprocess
 from machine import PROGRAM, ROOT
 
 MKKEYS = ROOT / "tools/mkkeys"
+NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
+
+
+def openssl(*arguments, **more):
+    return subprocess.run(["openssl", *arguments], check=True, timeout=PROGRAM, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, **more).stdout
 
 
 class Authority:
@@ -24,10 +30,22 @@ class Authority:
         subprocess.run([MKKEYS, "certificate", self.stem, path, *names], check=True, timeout=PROGRAM)
         return path
 
-    def client(self, sock, host):
-        """The socket as one of TLS, to a host whose certificate this CA has made for that name."""
+    def expired(self, certificate):
+        """Make a file with that certificate as it was for yesterday, and its key; returns it."""
+        path = certificate.with_name(f"expired-{certificate.name}")
+        request = openssl("x509", "-in", certificate, "-x509toreq", "-signkey", certificate, "-copy_extensions", "copy")
+        old = openssl("x509", "-req", "-CA", self.file, "-CAkey", self.stem.with_suffix(".key"), "-days", "-1",
+                      "-copy_extensions", "copy", input=request)
+        path.write_bytes(old + openssl("pkey", "-in", certificate))
+        return path
+
+    def client(self, sock, host, at_any_time=False):
+        """The socket as one of TLS, to a host whose certificate this CA has made for that name; at any time: it may
+        have expired."""
+        context = ssl.create_default_context(cafile=self.file)
+        context.verify_flags |= NO_CHECK_TIME if at_any_time else 0
         try:
-            return ssl.create_default_context(cafile=self.file).wrap_socket(sock, server_hostname=host)
+            return context.wrap_socket(sock, server_hostname=host)
         except BaseException:
             sock.close()
             raise

@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 import pytest
-from https import Authority
+from https import Authority, openssl
 from machine import PROGRAM, ROOT, run_to_end, started
 
 GODWIT = ROOT / "build/tools/godwit"
@@ -71,20 +71,6 @@ def tool(tmp_path):
     return run
 
 
-def openssl(*arguments, **more):
-    return subprocess.run(["openssl", *arguments], check=True, timeout=PROGRAM, stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, **more).stdout
-
-
-def expired(ca):
-    """The right certificate as it was for yesterday."""
-    right, path = ca.file.with_name("right"), ca.file.with_name("expired")
-    request = openssl("x509", "-in", right, "-x509toreq", "-signkey", right, "-copy_extensions", "copy")
-    path.write_bytes(openssl("x509", "-req", "-CA", ca.file, "-CAkey", ca.stem.with_suffix(".key"), "-days", "-1",
-                             "-copy_extensions", "copy", input=request) + right.read_bytes())
-    return path
-
-
 def test_of_the_ca(ca, tool):
     with Server(ca.file.with_name("right")) as server:
         done = tool(server, "--cacert", ca.file)
@@ -98,9 +84,11 @@ def test_of_the_ca(ca, tool):
 ])
 def test_not_of_the_ca(ca, tool, tmp_path, which, words):
     """A certificate for another name, of another time or another CA."""
-    file, certificate = ca.file, expired(ca) if which == "expired" else ca.file.with_name("right")
+    file, certificate = ca.file, ca.file.with_name("right")
     if which == "other":
         file = Authority(tmp_path).file
+    elif which == "expired":
+        certificate = ca.expired(certificate)
     elif which == "none":
         file = ca.stem.with_suffix(".key")
     elif which == "elsewhere":

@@ -96,11 +96,11 @@ def test_nothing_afterwards(host):
 def test_nothing_in_the_clear(host):
     """Whoever is on the wire sees no token and no answer. The same eye sees those of a client that forgot TLS."""
     secrets = [TOKEN.encode(), b"HTTP/1.1", b"uptime"]
-    with Tap(host.net, "tap0", PORT, secrets) as tap:
+    with Tap(host.net, "tap0", secrets, PORT) as tap:
         for _ in range(3):
             assert b"uptime" in host.ask()
     assert tap.bytes > 3000 and tap.found == set()
-    with Tap(host.net, "tap0", PORT, secrets) as tap, host.net.connect(ADDRESS, PORT) as sock:
+    with Tap(host.net, "tap0", secrets, PORT) as tap, host.net.connect(ADDRESS, PORT) as sock:
         sock.sendall(REQUEST)
         assert b"HTTP" not in sock.recv(4096)
     assert tap.found == {TOKEN.encode(), b"HTTP/1.1"}

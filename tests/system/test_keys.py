@@ -5,6 +5,7 @@ what passes between them.
 
 import collections
 import contextlib
+import itertools
 import re
 import selectors
 import socket
@@ -21,8 +22,7 @@ MKKEYS = ROOT / "tools/mkkeys"
 PORT = 4900
 SUITE = "ECDHE-PSK-CHACHA20-POLY1305"
 MOVER = vm("mover", "mover.elf", memory="16M", cmdline="pages=2000")
-# Of a move in the clear: of its header, the guest's name, and what stands in the guest's memory.
-SECRETS = [b"GODWITMG", b"mover", b"strayed"]
+GOLDEN = 0x9E3779B97F4A7C15
 
 
 def mkkeys(command, *words):
@@ -35,11 +35,28 @@ def keyring(tmp_path):
     return tmp_path / "keyring"
 
 
-class Tap:
-    """All that passes to and from a port of a host, while the context lasts."""
+def holds_a_page(frame):
+    """Is a part of a page in it that the guest mover has written, whatever it has written last? Of two words that
+    follow each other the second is the first plus a constant (word_of in its source), and no page begins or ends within
+    three frames."""
+    for at in range(0, len(frame) - 32, 500):
+        for begin in range(at, at + 8):
+            words = struct.unpack_from("<3Q", frame, begin)
+            if any((second - first) % (1 << 64) == GOLDEN for first, second in itertools.pairwise(words)):
+                return True
+    return False
 
-    def __init__(self, net, tap, port, secrets):
-        self.port, self.secrets = port, secrets
+
+# Of a move in the clear: of its header, the guest's name, and what stands in the guest's memory.
+SECRETS = [b"GODWITMG", b"mover", b"strayed", holds_a_page]
+
+
+class Tap:
+    """All that passes to and from a host while the context lasts, or to and from these ports of TCP. A secret is a
+    number of bytes, or a function that looks for it in a frame."""
+
+    def __init__(self, net, tap, secrets, *ports):
+        self.ports, self.secrets = set(ports), secrets
         self.socket = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 26)
         self.socket.settimeout(0.2)
@@ -64,16 +81,21 @@ class Tap:
                 if self.over:
                     return
                 continue
-            if frame[12:14] == b"\x08\x00" and frame[23] == 6 and self.port in struct.unpack_from("!HH", frame, 34):
+            if not self.ports or self.is_of_ports(frame):
                 self.bytes += len(frame)
-                self.found |= {secret for secret in self.secrets if secret in frame}
+                self.found |= {secret for secret in self.secrets
+                               if (secret(frame) if callable(secret) else secret in frame)}
+
+    def is_of_ports(self, frame):
+        return (frame[12:14] == b"\x08\x00" and frame[23] == 6 and
+                not self.ports.isdisjoint(struct.unpack_from("!HH", frame, 34)))
 
 
 def test_a_move(tmp_path, keyring):
     """There and back; whoever is on the wire sees none of it. The same eye sees all of a move without keys."""
     with Site(tmp_path / "site") as site:
         site.boot(MOVER, keyring=keyring)
-        with Tap(site.net, site.b.tap, PORT, SECRETS) as tap:
+        with Tap(site.net, site.b.tap, SECRETS, PORT) as tap:
             move(site.a, site.b, "mover", "verify")
         assert tap.bytes > 500000 and tap.found == set()
         assert re.search(r"10\.9\.0\.2:\d+ is host-a", site.b.machine.log)
@@ -85,10 +107,15 @@ def test_no_key(tmp_path, keyring):
     """The eye of the test above; and a hypervisor without keys neither takes guests of one with keys, nor brings it
     one. Whichever of them begins, both say what is wrong."""
     with Site(tmp_path / "site") as site:
-        site.boot(MOVER)
-        with Tap(site.net, site.b.tap, PORT, SECRETS) as tap:
+        site.boot(MOVER, **{"heartbeat-limit": 60000})
+        with Tap(site.net, site.b.tap, SECRETS, PORT) as tap:
             move(site.a, site.b, "mover")
         assert tap.found == set(SECRETS)
+        protect(site.b, site.a, "mover")
+        with Tap(site.net, site.b.tap, SECRETS, PORT) as tap:
+            checkpoints(site.b, "mover")
+            site.b.post("/v1/vms/mover/unprotect")
+        assert holds_a_page in tap.found
         site.a.machine.stop()
         site.a.boot(vm("stayer", "mover.elf", memory="16M", cmdline="pages=2000"), keyring=keyring)
         site.a.ready()
@@ -124,6 +151,22 @@ def test_another_key(tmp_path, keyring):
         site.b.ready()
         move(site.a, site.b, "mover")
         beats(site.b)
+
+
+def protect(host, other, name):
+    """From now on the guest has a copy there."""
+    host.post(f"/v1/vms/{name}/protect", peer=other.address)
+    host.wait_for("it is protected", lambda: protection(host, name)["state"] == "protected")
+
+
+def protection(host, name):
+    return next(row for row in host.get("/v1/query-protect")["protection"] if row["vm"] == name)
+
+
+def checkpoints(host, name):
+    """Some more of them are taken."""
+    first = protection(host, name)["checkpoints"]
+    host.wait_for("checkpoints", lambda: protection(host, name)["checkpoints"] > first + 5)
 
 
 def s_client(site, host, identity, key, *arguments, say=b""):

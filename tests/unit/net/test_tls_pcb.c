@@ -24,6 +24,7 @@
 #include <lwip/priv/tcp_priv.h>
 #include <lwip/timeouts.h>
 
+#include "host/bits.h"
 #include "net/tcp_pcb.h"
 #include "net/tcp_stream.h"
 #include "net/tls_counters.h"
@@ -32,6 +33,7 @@
 
 #define PORT 4950
 #define BULK 300000
+#define IDLE 64
 #define MARK "a word that nobody may read on the way"
 #define KEY_A "group 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define KEY_B "group f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
@@ -137,13 +139,19 @@ static void ring_of(const char *name, const char *text)
     assert_int_equal(keyring_read(text, strlen(text), name, 0, &fault), 0);
 }
 
+/* Let all that can be said now be said. */
+static void settle(void)
+{
+    do
+        tcp_stream_push_all();
+    while (pass());
+}
+
 /* Let this many ticks of TCP's fast timer pass. */
 static void turns(unsigned count)
 {
     while (count-- > 0) {
-        do
-            tcp_stream_push_all();
-        while (pass());
+        settle();
         tcp_rig.now += TCP_TMR_INTERVAL * 1000000ULL;
         sys_check_timeouts();
     }
@@ -174,6 +182,7 @@ static int teardown(void **state)
 static void dial_to(const struct tcp_address *to, enum tcp_trust trust, const char *keys)
 {
     turns(1); /* of what was before nothing is under way */
+    settle();
     ring_of("alpha", KEY_A);
     assert_int_equal(tcp_stream_connect(to, trust, &client), 0);
     for (unsigned i = 0; i < 2; i++)
@@ -269,6 +278,29 @@ static void test_small_records(void **state)
     tcp_stream_close(client);
     client = NULL;
     assert_true(__sanitizer_get_current_allocated_bytes() - before < 2048);
+}
+
+/* Connections that say nothing are cheap: both ends of each are here. */
+static void test_idle(void **state)
+{
+    struct tcp_stream *streams[2 * IDLE];
+    size_t before;
+
+    (void)state;
+    turns(20);
+    before = __sanitizer_get_current_allocated_bytes();
+    for (unsigned i = 0; i < IDLE; i++) {
+        dial(TCP_PEERS);
+        assert_non_null(server);
+        streams[2 * i] = client;
+        streams[2 * i + 1] = server;
+        client = server = NULL;
+    }
+    turns(20);
+    before = __sanitizer_get_current_allocated_bytes() - before;
+    assert_in_range(before / ARRAY_SIZE(streams), 500, 2048);
+    for (unsigned i = 0; i < ARRAY_SIZE(streams); i++)
+        tcp_stream_abort(streams[i]);
 }
 
 static void test_keys_differ(void **state)
@@ -465,6 +497,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_mark_is_seen_in_the_clear, setup, teardown),
         cmocka_unit_test_setup_teardown(test_close, setup, teardown),
         cmocka_unit_test_setup_teardown(test_small_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys_differ, setup, teardown),
         cmocka_unit_test_setup_teardown(test_relayed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reflected, setup, teardown),
