@@ -7,7 +7,8 @@
 #include "net/port.h"
 
 #define ETH_HEADER 14
-#define ETH_TYPE 12 /* offset */
+#define ETH_SOURCE 6 /* offsets */
+#define ETH_TYPE 12
 #define ETH_TYPE_IP4 0x0800
 #define ETH_TYPE_ARP 0x0806
 #define ETH_TYPE_RARP 0x8035

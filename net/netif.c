@@ -120,7 +120,7 @@ static bool peers_heard(const struct queued *queued)
     if (queued->pbuf->len < ETH_MIN || queued->type != ETH_TYPE_PEERS)
         return false;
     if (own.peers)
-        own.peers(bytes + ETH_HEADER, queued->pbuf->len - ETH_HEADER);
+        own.peers(bytes + ETH_SOURCE, bytes + ETH_HEADER, queued->pbuf->len - ETH_HEADER);
     return true;
 }
 

@@ -20,12 +20,12 @@ bool netif_port_poll(void);
 
 /*
  * Messages between the hypervisors of a link, without IP addresses: one says bytes in a broadcast frame of
- * ETH_TYPE_PEERS, and all others hear them. Guests can neither hear nor say such frames. `hear` gets the bytes, perhaps
- * with zeros behind them. Say nothing from within a port's deliver(). Without [net] nothing is said. Lost frames are
- * not said again.
+ * ETH_TYPE_PEERS, and all others hear them. Guests can neither hear nor say such frames. `hear` gets the MAC from which
+ * they came, and the bytes, perhaps with zeros behind them. Say nothing from within a port's deliver(). Without [net]
+ * nothing is said. Lost frames are not said again.
  */
-#define NETIF_PEERS_MAX 256 /* bytes that may be said */
-typedef void netif_peers_fn(const u8 *bytes, size_t len);
+#define NETIF_PEERS_MAX 704 /* bytes that may be said */
+typedef void netif_peers_fn(const u8 *mac, const u8 *bytes, size_t len);
 
 void netif_peers_hear(netif_peers_fn *hear);
 void netif_peers_say(const void *bytes, size_t len);

@@ -19,6 +19,7 @@
 static struct claims_counters counters;
 static u64 owner; /* this machine's number: random, and made of its card's MAC, too, as emulators draw equal numbers */
 static bool all;  /* also claim VMs that never moved */
+static u64 claims_due; /* host TSC: when all are claimed again */
 static const struct claims_ops *ops;
 static const struct claims_listener *listener;
 static bool (*deeded)(const struct vm *vm); /* NULL: there is no witness */
@@ -73,15 +74,13 @@ static void say(const struct wire_claim *claim)
 {
     struct wire_proven_claim said = { .claim = *claim };
 
-    if (keyring_present())
-        proof_make(&said);
-    netif_peers_say(&said, keyring_present() ? sizeof(said) : sizeof(said.claim));
+    netif_peers_say(&said, keyring_present() ? proof_make(&said) : sizeof(said.claim));
     counters.said++;
 }
 
-static void greet(enum wire_claim_kind kind)
+static void greet(void)
 {
-    struct wire_claim claim = claim_begin(kind);
+    struct wire_claim claim = claim_begin(WIRE_CLAIM_GREETS);
 
     claim_seal(&claim);
     say(&claim);
@@ -190,16 +189,16 @@ void claims_take(const struct wire_claim *claim, const char *where)
         pr_warn("%lu claims with epochs that nobody believes, the last of epoch %lu", counters.noise, claim->epoch);
 }
 
-/* Weigh a frame with this claim, where there are keys; and ask its sender for proof, if there is need for it. */
-static enum proof_verdict weigh(const struct wire_claim *claim, const u8 *bytes, size_t len)
+/* Weigh a frame with this claim, where there are keys; and say our number if its sender has not echoed it. */
+static enum proof_verdict weigh(const struct wire_claim *claim, const u8 *mac, const u8 *bytes, size_t len)
 {
-    enum proof_verdict verdict = proof_judge(bytes, len);
+    enum proof_verdict verdict = proof_judge(mac, bytes, len);
     u64 count = ++counters.judged[verdict];
 
     if (verdict > PROOF_UNPROVEN && tells(count))
         pr_warn("%lu claims on the link that do not count: %s", count, proof_verdict_name(verdict));
-    if (verdict <= PROOF_UNPROVEN && claim->kind <= WIRE_CLAIM_HOLDS && proof_greets(claim->owner))
-        greet(WIRE_CLAIM_GREETS);
+    if (verdict == PROOF_UNPROVEN && claim->kind <= WIRE_CLAIM_HOLDS && proof_greets())
+        greet();
     return verdict;
 }
 
@@ -213,7 +212,7 @@ static void say_answers(const struct wire_claim *claim, bool proven)
 }
 
 /* A frame with a claim has come on the link. */
-static void hear(const u8 *bytes, size_t len)
+static void hear(const u8 *mac, const u8 *bytes, size_t len)
 {
     enum proof_verdict verdict = PROOF_GIVEN;
     struct wire_claim claim;
@@ -225,12 +224,10 @@ static void hear(const u8 *bytes, size_t len)
     if (claim.owner == owner)
         return; /* our own claim, come back by a loop in the network */
     if (keyring_present())
-        verdict = weigh(&claim, bytes, len);
+        verdict = weigh(&claim, mac, bytes, len);
     if (verdict > PROOF_UNPROVEN)
         return;
-    if (claim.kind == WIRE_CLAIM_GREETS)
-        greet(WIRE_CLAIM_GREETED);
-    else if (claim.kind == WIRE_CLAIM_ASKS)
+    if (claim.kind == WIRE_CLAIM_ASKS)
         say_answers(&claim, verdict == PROOF_GIVEN);
     else if (verdict == PROOF_GIVEN && claim.kind <= WIRE_CLAIM_HOLDS)
         claims_take(&claim, claim_where(&claim).text);
@@ -253,19 +250,38 @@ void claims_listen(const struct claims_listener *asking)
     listener = asking;
 }
 
-u64 claims_poll(void)
+/* Say the claims of all VMs when it is time. Returns the host TSC of the next time, ~0 if there is none. */
+static u64 claim_all(void)
 {
-    static u64 next; /* host TSC */
     bool any = false;
 
     list_each (const struct vm, vm, vm_list())
         any |= all || vm->identity.epoch > 1;
     if (!any)
         return ~0ULL;
-    if (rdtsc() >= next) {
+    if (rdtsc() >= claims_due) {
         list_each (struct vm, vm, vm_list())
             claims_say(vm);
-        next = rdtsc() + clock_ns_to_ticks(WIRE_CLAIM_MS * NS_PER_MS);
+        claims_due = rdtsc() + clock_ns_to_ticks(WIRE_CLAIM_MS * NS_PER_MS);
     }
-    return next;
+    return claims_due;
+}
+
+/* The same of a greeting: with keys no machine is silent for long. */
+static u64 greet_all(void)
+{
+    u64 time = clock_ns();
+
+    if (!keyring_present())
+        return ~0ULL;
+    if (time >= proof_silent_until())
+        greet();
+    return rdtsc() + clock_ns_to_ticks(proof_silent_until() - time);
+}
+
+u64 claims_poll(void)
+{
+    u64 claims = claim_all(), greeting = greet_all();
+
+    return MIN(claims, greeting);
 }

@@ -6,33 +6,45 @@
 #include "host/bits.h"
 #include "host/clock.h"
 #include "net/bucket.h"
+#include "net/headers.h"
 #include "tls/keyring.h"
 #include "tls/random.h"
 
-#define LIMIT_NS (2000 * NS_PER_MS) /* so long a proof counts */
-#define AGING_NS (1000 * NS_PER_MS) /* after which a new one is asked for */
-#define NONCE_NS (500 * NS_PER_MS)  /* between two nonces */
-#define GREET_NS (100 * NS_PER_MS)  /* between two greetings */
-#define SENDERS 64                  /* beyond that the one with the oldest proof is forgotten, and greeted again */
+#define LIMIT_NS (2000 * NS_PER_MS) /* so long a proof counts, and so long a number is echoed */
+#define NONCE_NS (500 * NS_PER_MS)  /* between two numbers, and the longest time in which nothing is said */
+#define GREET_NS (100 * NS_PER_MS)  /* between two frames, if the later one greets */
+#define NONCES (LIMIT_NS / NONCE_NS)
+#define SENDERS WIRE_ECHOES
 
 _Static_assert(WIRE_TAG == KEYRING_TAG, "tag");
 _Static_assert(LIMIT_NS <= WIRE_HEARD_MS * NS_PER_MS, "no claim from before PREPARED counts as heard after it");
 
-/* A machine that has proved that it lives. */
+/* A machine that has said a frame with a right tag, at some time. */
 struct sender {
     u64 number; /* its owner number; 0: none */
-    u64 count;  /* of the last frame that was believed */
-    u64 proved; /* ns: all frames with higher counts were said after this time */
+    u64 count;  /* of its latest frame, by its own count; */
+    u64 nonce;  /* the number in that frame; */
+    u64 heard;  /* and when that came, ns */
+    u64 proved; /* ns: frames with higher counts than the one that proved it were said after this time; 0: it has never
+                 * proved itself */
+    u8 mac[MAC_LEN]; /* from which that frame came */
+    struct bucket frames;
 };
 
 static struct {
     struct sender senders[SENDERS];
-    u64 count;                       /* of the last frame that was said */
-    u64 nonce[2], drawn[2];          /* the latest one is the first; ns: when they were drawn */
-    u64 heard;                       /* the nonce to echo */
-    u64 greeted;                     /* ns */
-    struct bucket frames, strangers; /* tokens are frames */
+    u64 count;                              /* of the last frame that was said, */
+    u64 said;                               /* and when, ns */
+    u64 nonce[NONCES], drawn[NONCES];       /* the latest one is the first; ns: when they were drawn */
+    struct bucket echoing, rest, strangers; /* tokens are frames */
 } proofs;
+
+/* --- Whom we have heard ----------------------------------------------------------------------------------------- */
+
+static bool is_proven(const struct sender *sender, u64 now)
+{
+    return sender->proved && now - sender->proved <= LIMIT_NS;
+}
 
 static struct sender *find(u64 number)
 {
@@ -42,48 +54,91 @@ static struct sender *find(u64 number)
     return NULL;
 }
 
-static struct sender *find_or_make(u64 number)
+/* Who is worth least gives way to a newcomer: whoever has proved nothing lately is worth less than all that have. */
+static u64 worth(const struct sender *sender, u64 now)
 {
-    struct sender *sender = find(number), *oldest = &proofs.senders[0];
+    return is_proven(sender, now) ? now + sender->proved : sender->heard;
+}
+
+static struct sender *find_or_make(u64 number, u64 now)
+{
+    struct sender *sender = find(number), *least = &proofs.senders[0];
 
     if (sender)
         return sender;
     for (unsigned i = 1; i < SENDERS; i++)
-        if (proofs.senders[i].proved < oldest->proved)
-            oldest = &proofs.senders[i];
-    *oldest = (struct sender){ .number = number };
-    return oldest;
+        if (worth(&proofs.senders[i], now) < worth(least, now))
+            least = &proofs.senders[i];
+    *least = (struct sender){ .number = number };
+    return least;
 }
 
+/* --- What is said ----------------------------------------------------------------------------------------------- */
+
+/* All that are not LIMIT_NS old are kept. */
 static void draw_nonce(u64 now)
 {
     if (proofs.nonce[0] && now - proofs.drawn[0] < NONCE_NS)
         return;
-    proofs.nonce[1] = proofs.nonce[0];
-    proofs.drawn[1] = proofs.drawn[0];
+    memmove(&proofs.nonce[1], &proofs.nonce[0], (NONCES - 1) * sizeof(proofs.nonce[0]));
+    memmove(&proofs.drawn[1], &proofs.drawn[0], (NONCES - 1) * sizeof(proofs.drawn[0]));
     random_fill((u8 *)&proofs.nonce[0], sizeof(proofs.nonce[0]));
     proofs.nonce[0] |= 1; /* never 0 */
     proofs.drawn[0] = now;
 }
 
-void proof_make(struct wire_proven_claim *said)
+/* The bytes of which the tag is made; it is behind them. */
+static size_t tagged_bytes(const struct wire_proven_claim *frame)
 {
-    draw_nonce(clock_ns());
-    said->count = ++proofs.count;
-    said->nonce = proofs.nonce[0];
-    said->echo = proofs.heard;
-    keyring_tag(said, offsetof(struct wire_proven_claim, tag), said->tag);
+    return offsetof(struct wire_proven_claim, echo) + frame->echoes * sizeof(frame->echo[0]);
 }
 
-/* The sender has echoed this: note what it proves. */
-static void take_echo(const struct wire_proven_claim *frame)
+size_t proof_make(struct wire_proven_claim *said)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(proofs.nonce); i++)
-        if (frame->echo && frame->echo == proofs.nonce[i]) {
-            struct sender *sender = find_or_make(frame->claim.owner);
+    u64 now = clock_ns();
 
-            sender->proved = MAX(sender->proved, proofs.drawn[i]);
-        }
+    draw_nonce(now);
+    said->count = ++proofs.count;
+    said->nonce = proofs.nonce[0];
+    said->echoes = 0;
+    for (unsigned i = 0; i < SENDERS; i++)
+        if (proofs.senders[i].heard && now - proofs.senders[i].heard <= LIMIT_NS)
+            said->echo[said->echoes++] = proofs.senders[i].nonce;
+    keyring_tag(said, tagged_bytes(said), (u8 *)&said->echo[said->echoes]);
+    proofs.said = now;
+    return tagged_bytes(said) + WIRE_TAG;
+}
+
+bool proof_greets(void)
+{
+    return !proofs.said || clock_ns() - proofs.said >= GREET_NS;
+}
+
+u64 proof_silent_until(void)
+{
+    return proofs.said ? proofs.said + NONCE_NS : clock_ns();
+}
+
+/* --- What is heard ---------------------------------------------------------------------------------------------- */
+
+static bool take_frame(struct wire_proven_claim *frame, const u8 *bytes, size_t len)
+{
+    if (len < offsetof(struct wire_proven_claim, echo))
+        return false;
+    memcpy(frame, bytes, MIN(len, sizeof(*frame)));
+    return frame->echoes <= WIRE_ECHOES && len >= tagged_bytes(frame) + WIRE_TAG;
+}
+
+/* When (ns) the latest number of ours was drawn that this frame echoes; 0: it echoes none. */
+static u64 echoed(const struct wire_proven_claim *frame)
+{
+    u64 latest = 0;
+
+    for (unsigned i = 0; i < frame->echoes; i++)
+        for (unsigned n = 0; n < NONCES; n++)
+            if (proofs.nonce[n] && frame->echo[i] == proofs.nonce[n])
+                latest = MAX(latest, proofs.drawn[n]);
+    return latest;
 }
 
 static bool fits(struct bucket *bucket, u64 rate, u64 now)
@@ -93,46 +148,51 @@ static bool fits(struct bucket *bucket, u64 rate, u64 now)
     return bucket_take(bucket, 1, now);
 }
 
-static bool answered(const struct wire_claim *claim)
+/* Has the share from which this frame is looked at room for it? What chooses the share is not proven, but a flood that
+ * knows less takes nothing from what others say. */
+static bool is_looked_at(struct sender *sender, const u8 *mac, const struct wire_proven_claim *frame, u64 now)
 {
-    return claim->kind == WIRE_CLAIM_ASKS || claim->kind == WIRE_CLAIM_GREETS;
+    if (sender && is_proven(sender, now) && !memcmp(sender->mac, mac, MAC_LEN))
+        return fits(&sender->frames, PROOF_SHARE, now);
+    return echoed(frame) ? fits(&proofs.echoing, PROOF_ECHOING, now) : fits(&proofs.rest, PROOF_REST, now);
 }
 
-enum proof_verdict proof_judge(const u8 *bytes, size_t len)
+/* The tag is right: note what the frame says of its sender. */
+static struct sender *note(const u8 *mac, const struct wire_proven_claim *frame, u64 now)
+{
+    struct sender *sender = find_or_make(frame->claim.owner, now);
+    u64 since = echoed(frame);
+
+    sender->count = frame->count;
+    sender->nonce = frame->nonce;
+    sender->heard = now;
+    if (since > sender->proved) {
+        sender->proved = since;
+        memcpy(sender->mac, mac, MAC_LEN);
+    }
+    return sender;
+}
+
+enum proof_verdict proof_judge(const u8 *mac, const u8 *bytes, size_t len)
 {
     struct wire_proven_claim frame;
     struct sender *sender;
     u64 now = clock_ns();
 
-    if (!fits(&proofs.frames, PROOF_RATE, now))
-        return PROOF_CROWDED;
-    if (len < sizeof(frame))
-        return PROOF_FORGED;
-    memcpy(&frame, bytes, sizeof(frame));
-    if (!keyring_tagged(&frame, offsetof(struct wire_proven_claim, tag), frame.tag))
+    if (!take_frame(&frame, bytes, len))
         return PROOF_FORGED;
     sender = find(frame.claim.owner);
     if (sender && frame.count <= sender->count)
         return PROOF_REPLAYED;
-    take_echo(&frame);
-    sender = find(frame.claim.owner);
-    proofs.heard = frame.nonce;
-    if (sender && now - sender->proved <= LIMIT_NS) {
-        sender->count = frame.count;
+    if (!is_looked_at(sender, mac, &frame, now))
+        return PROOF_CROWDED;
+    if (!keyring_tagged(&frame, tagged_bytes(&frame), (const u8 *)&frame.echo[frame.echoes]))
+        return PROOF_FORGED;
+    if (is_proven(note(mac, &frame, now), now))
         return PROOF_GIVEN;
-    }
-    return !answered(&frame.claim) || fits(&proofs.strangers, PROOF_STRANGERS, now) ? PROOF_UNPROVEN : PROOF_CROWDED;
-}
-
-bool proof_greets(u64 number)
-{
-    const struct sender *sender = find(number);
-    u64 now = clock_ns();
-
-    if ((sender && now - sender->proved < AGING_NS) || (proofs.greeted && now - proofs.greeted < GREET_NS))
-        return false;
-    proofs.greeted = now;
-    return true;
+    if (frame.claim.kind == WIRE_CLAIM_ASKS && !fits(&proofs.strangers, PROOF_STRANGERS, now))
+        return PROOF_CROWDED;
+    return PROOF_UNPROVEN;
 }
 
 const char *proof_verdict_name(enum proof_verdict verdict)

@@ -322,14 +322,13 @@ struct wire_image_end {
 #define WIRE_CLAIM_MAGIC 0x4C43544957444F47ULL /* "GODWITCL" */
 
 /* What a claim says of a VM: its sender owns the VM; its sender is about to start the VM, and a machine that has the VM
- * shall say so; its sender keeps a copy that may be the only one. The others are about no VM, and only where there are
- * keys: whoever hears GREETS shall prove by GREETED that it lives. */
+ * shall say so; its sender keeps a copy that may be the only one. GREETS is about no VM, and only where there are keys:
+ * it says the sender's nonce and echoes, as all frames do. */
 enum wire_claim_kind {
     WIRE_CLAIM_OWNS = 1,
     WIRE_CLAIM_ASKS,
     WIRE_CLAIM_HOLDS,
     WIRE_CLAIM_GREETS,
-    WIRE_CLAIM_GREETED,
 };
 
 /* Sent in a frame of its own to all hypervisors of the link, or as the body of CLAIM. */
@@ -349,13 +348,16 @@ struct wire_claim {
     u32 crc; /* of all bytes before it */
 };
 
-/* A claim on the link, with keys (docs/claims.md "With keys"). */
+#define WIRE_ECHOES 64
+
+/* A claim on the link, with keys (docs/claims.md "With keys"). As much of it is said as has a meaning. */
 struct wire_proven_claim {
     struct wire_claim claim;
-    u64 count;        /* grows from frame to frame of this sender */
-    u64 nonce;        /* the sender's latest: a machine that echoes it lives */
-    u64 echo;         /* the nonce that the sender has heard last; 0: none */
-    u8 tag[WIRE_TAG]; /* of all bytes before it */
+    u64 count;                                      /* grows from frame to frame of this sender */
+    u64 nonce;                                      /* the sender's latest: a machine that echoes it lives */
+    u64 echoes;                                     /* how many follow */
+    u64 echo[WIRE_ECHOES + WIRE_TAG / sizeof(u64)]; /* the latest nonces of the machines that the sender has heard
+                                                     * lately; behind the last one, the tag of all bytes before it */
 };
 
 /* age_ms where the witness names the sender as the owner: older than any copy is. */
@@ -385,7 +387,7 @@ struct wire_tagged_beat {
 _Static_assert(sizeof(struct wire_beat) == 64, "beat");
 _Static_assert(sizeof(struct wire_tagged_beat) == 80, "beat with keys");
 _Static_assert(sizeof(struct wire_claim) == 112, "claim");
-_Static_assert(sizeof(struct wire_proven_claim) == 152, "claim with keys");
+_Static_assert(sizeof(struct wire_proven_claim) == 664, "claim with keys");
 _Static_assert(sizeof(struct wire_header) == 64, "header");
 _Static_assert(sizeof(struct wire_record) == 16, "record head");
 _Static_assert(sizeof(struct wire_pages) == 8, "PAGES");
