@@ -118,8 +118,8 @@ int migration_start(struct vm *vm, const struct migration_request *request, cons
     assert_host_loop();
     if (!netif_port_configured())
         return refuse(-EINVAL, "this machine has no network, expected a [net] section in its configuration", reason);
-    if (!request->file.ops && netif_port_owns(request->to.bytes, request->to.ip6))
-        return refuse(-EINVAL, "the destination is this machine itself, expected another one's address", reason);
+    if (!request->file.ops && !tcp_transport_may(&request->to, reason))
+        return -EINVAL;
     from = source_make(vm);
     if (!from)
         return refuse(-ENOMEM, "no memory", reason);

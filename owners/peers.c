@@ -50,6 +50,17 @@ static void heard(void *ctx, const struct wire_claim *claim)
 
 static const struct peer_query_ops ops = { .now = now, .connect = connect, .heard = heard };
 
+/* May we ask it? If not the log says why. */
+static bool may_ask(const struct peer *peer)
+{
+    const char *why;
+    bool may = tcp_transport_may(&peer->address, &why);
+
+    if (!may)
+        pr_warn("%s: a guest that it may have is started here all the same", why);
+    return may;
+}
+
 void peers_ask(const struct config_migration *config, const struct wire_claim *questions, unsigned nr_questions)
 {
     u32 own = netif_port_ip4();
@@ -62,7 +73,7 @@ void peers_ask(const struct config_migration *config, const struct wire_claim *q
         memcpy(peer->address.bytes, from->bytes, sizeof(from->bytes));
         tcp_stream_expect(&peer->address);
         peer->own = !memcmp(from->bytes, &own, sizeof(own)) && from->port == config->port;
-        if (!peer->own && nr_questions)
+        if (!peer->own && nr_questions && may_ask(peer))
             peer_query_start(&peer->query, &ops, peer, questions, nr_questions);
     }
 }

@@ -22,6 +22,7 @@
 #include "owners/claims.h"
 #include "protect/guarding.h"
 #include "protect/starting.h"
+#include "stream/tcp_transport.h"
 
 #define DELAY_MAX_NS (10 * NS_PER_S)
 
@@ -69,6 +70,8 @@ int protection_want(struct vm *vm, const struct tcp_address *peer, u32 interval,
         return refuse(-ENOMEM, "no memory", reason);
     if (netif_port_owns(peer->bytes, false))
         return refuse(-EINVAL, "the other machine is this one itself, expected another one's address", reason);
+    if (!tcp_transport_may(peer, reason))
+        return -EINVAL;
     if (p->wanted ? p->guarded || !tcp_address_equal(&p->peer, peer) : protection_is_secondary(p))
         return refuse(-EBUSY, "it is protected already: see query-protect and unprotect", reason);
     if (migration_active(vm) && !is_copied(vm)) /* the end of a copy that was not wanted any more is awaited */

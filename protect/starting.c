@@ -155,6 +155,7 @@ static bool take_deed(struct starting *starting, struct vm *vm)
 static bool all_answered(struct starting *starting, struct vm *vm)
 {
     bool answered = true, late = clock_ns() - starting->since > ANSWER_NS;
+    const char *why;
     char where[TCP_ADDRESS_TEXT];
 
     for (unsigned i = 0; i < starting->count; i++) {
@@ -167,7 +168,9 @@ static bool all_answered(struct starting *starting, struct vm *vm)
             continue;
         tcp_address_text(&named->address, where);
         snprintf(vm->reason, sizeof(vm->reason), "%s, which the witness names, %s", where,
-                 named->claims ? "has it, or a copy of it" : "does not answer");
+                 named->claims                              ? "has it, or a copy of it"
+                 : tcp_transport_may(&named->address, &why) ? "does not answer"
+                                                            : "is no peer in this host's keyring");
         again(starting);
         return false;
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "host/log.h"
+#include "net/netif.h"
 #include "net/tcp_stream.h"
 #include "tls/keyring.h"
 #include "tls/rights.h"
@@ -59,9 +60,32 @@ enum tcp_trust tcp_transport_trust(void)
     return keyring_present() ? TCP_PEERS : TCP_ANYBODY;
 }
 
+bool tcp_transport_may(const struct tcp_address *to, const char **why)
+{
+    static char words[RIGHTS_WORDS];
+    struct tcp_address host = *to;
+    char text[TCP_ADDRESS_TEXT];
+
+    host.port = 0;
+    tcp_address_text(&host, text);
+    if (netif_port_owns(to->bytes, to->ip6)) {
+        *why = "the destination is this machine itself, expected another one's address";
+        return false;
+    }
+    *why = words;
+    return rights_reach(text, words);
+}
+
+static int begin(const struct tcp_address *to, struct tcp_stream **connecting)
+{
+    const char *why;
+
+    return tcp_transport_may(to, &why) ? tcp_stream_connect(to, tcp_transport_trust(), connecting) : -EADDRNOTAVAIL;
+}
+
 int tcp_transport_dial(const struct tcp_address *to, struct tcp_stream **connecting, struct transport *transport)
 {
-    int err = *connecting ? 0 : tcp_stream_connect(to, tcp_transport_trust(), connecting);
+    int err = *connecting ? 0 : begin(to, connecting);
 
     if (err) {
         *connecting = NULL;

@@ -48,6 +48,13 @@ const struct rights *rights_of_host(const char *host)
     return find_host(ours, host);
 }
 
+const struct rights *rights_of_peer(const char *peer)
+{
+    const char *end = strchr(peer, '@');
+
+    return end ? rights_of_name(peer, (size_t)(end - peer)) : NULL;
+}
+
 /* --- The keyring's lines ---------------------------------------------------------------------------------------- */
 
 /* The next word, terminated; *words is what follows it. NULL: there is none. */
@@ -152,22 +159,32 @@ static bool names(const char *pattern, const char *guest)
     return len && pattern[len - 1] == '*' ? !strncmp(pattern, guest, len - 1) : !strcmp(pattern, guest);
 }
 
-static bool may_bring(const struct rights *peer, const char *guest)
+bool rights_allow(const struct rights *peer, const char *guest)
 {
-    for (unsigned i = 0; i < RIGHTS_GUESTS && peer->guests[i][0]; i++)
+    for (unsigned i = 0; peer && i < RIGHTS_GUESTS && peer->guests[i][0]; i++)
         if (names(peer->guests[i], guest))
             return true;
-    return !peer->guests[0][0];
+    return !peer || !peer->guests[0][0];
+}
+
+bool rights_reach(const char *host, char words[RIGHTS_WORDS])
+{
+    bool ip6 = strchr(host, ':');
+
+    if (!ours->count || rights_of_host(host))
+        return true;
+    snprintf(words, RIGHTS_WORDS, "%s is no peer of this host, expected peer NAME %s in its keyring", host,
+             ip6 ? "and an IPv4 address" : host);
+    return false;
 }
 
 bool rights_judge(const char *peer, const char *guest, u64 bytes, unsigned moves, char words[RIGHTS_WORDS])
 {
-    const char *end = strchr(peer, '@');
-    const struct rights *rights = end ? rights_of_name(peer, (size_t)(end - peer)) : NULL;
+    const struct rights *rights = rights_of_peer(peer);
 
     if (!rights)
         return true;
-    if (!may_bring(rights, guest))
+    if (!rights_allow(rights, guest))
         snprintf(words, RIGHTS_WORDS, "%s may not bring a guest of this name here: see allow", rights->name);
     else if (rights->moves && moves > rights->moves)
         snprintf(words, RIGHTS_WORDS, "%s may have %lu guests on their way here at a time: see moves", rights->name,

@@ -41,6 +41,16 @@ const struct rights *rights_get(unsigned index);
 const struct rights *rights_of_name(const char *name, size_t len);
 const struct rights *rights_of_host(const char *host);
 
+/* The peer that NAME@ADDRESS:PORT is; NULL: it says no such name. */
+const struct rights *rights_of_peer(const char *peer);
+
+/* May this hypervisor open a connection to a host: where there are peers, to their addresses alone? Returns true, or
+ * false with `words` filled. */
+bool rights_reach(const char *host, char words[RIGHTS_WORDS]);
+
+/* Does the peer's `allow` cover a guest of this name? NULL: whoever is no peer has no such bounds. */
+bool rights_allow(const struct rights *peer, const char *guest);
+
 /* May NAME@ADDRESS:PORT bring a guest of this name, with which guests from it would hold so many bytes, and be so many?
  * Returns true, or false with `words` filled. Whoever has no such name may. */
 bool rights_judge(const char *peer, const char *guest, u64 bytes, unsigned moves, char words[RIGHTS_WORDS]);

@@ -85,6 +85,26 @@ def test_who_is_let_in(tmp_path, keyrings):
         assert said == b""
 
 
+def test_whom_we_reach(tmp_path, keyrings):
+    """Nobody but its peers, whatever an operator or the configuration says: an address of another host is refused at
+    once, by name, and that host hears nothing."""
+    a, _, c = keyrings
+    with Site(tmp_path / "site") as site:
+        site.third()
+        site.c.boot(keyring=c)
+        site.c.ready()
+        site.a.boot(guest("mover"), keyring=a, peers=C)
+        site.a.ready()
+        words = f"{C} is no peer of this host, expected peer NAME {C} in its keyring"
+        site.a.machine.wait(f"peers: {words}: a guest that it may have is started here all the same", PROGRAM)
+        for path, asked in (("migrate", {"dest": C, "options": "live"}), ("migrate", {"dest": C, "options": "cold"}),
+                            ("migrate-check", {"dest": C}), ("protect", {"peer": C})):
+            status, error = site.a.refused(f"/v1/vms/mover/{path}", **asked)
+            assert status == 409 and words in error, (path, status, error)
+        beats(site.a)
+        assert f"{A}:" not in site.c.machine.log
+
+
 def test_moves_at_a_time(tmp_path, keyrings):
     """The second guest is refused as long as the first one is on its way."""
     a, b, _ = keyrings

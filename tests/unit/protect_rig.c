@@ -21,6 +21,7 @@
 #include "owners/claims.h"
 #include "owners/witness_watch.h"
 #include "stream/record.h"
+#include "stream/tcp_transport.h"
 
 struct protect_rig rig = { .now = 1000 * MS };
 const struct tcp_address peer = { .bytes = { 192, 0, 2, 11 }, .port = 4900 };
@@ -61,6 +62,13 @@ bool udp_port_say(const struct tcp_address *to, const void *bytes, size_t len)
 bool netif_port_owns(const u8 *address, bool ip6)
 {
     return !ip6 && address[3] == 10;
+}
+
+bool tcp_transport_may(const struct tcp_address *to, const char **why)
+{
+    (void)to;
+    *why = "it is no peer";
+    return !rig.stranger;
 }
 
 u32 netif_port_ip4(void)

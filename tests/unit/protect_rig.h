@@ -34,6 +34,7 @@ struct protect_rig {
     struct move move;
     bool cancelled;
     bool refuses;                        /* the other machine: each attempt fails at once */
+    bool stranger;                       /* it is no peer in the keyring */
     bool unable;                         /* this machine: no attempt can be begun */
     bool puts;                           /* a checkpoint is just put into the copy: it can't be let run at once */
     u64 claimed;                         /* the epoch of the last claim of another machine */

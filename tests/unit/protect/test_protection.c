@@ -506,6 +506,21 @@ static void test_beside_a_move(void **state)
     assert_true(rig.cancelled);
 }
 
+/* A machine to which no connection may be opened is none that protects. */
+static void test_a_stranger(void **state)
+{
+    const char *reason = "";
+
+    (void)state;
+    reset(false);
+    rig.stranger = true;
+    assert_int_equal(protection_want(&vm, &peer, 25, &reason), -EINVAL);
+    assert_string_equal(reason, "it is no peer");
+    assert_int_equal(protection_state(&vm), PROTECTION_NONE);
+    rig.stranger = false;
+    protect();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -529,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_force_overrules_a_deed),
         cmocka_unit_test(test_backs_off),
         cmocka_unit_test(test_beside_a_move),
+        cmocka_unit_test(test_a_stranger),
     };
 
     return cmocka_run_group_tests(tests, protect_begin, NULL);

@@ -196,6 +196,10 @@ static void test_named_machines(void **state)
     hosts[12].up = false;
     pass(1500);
     assert_string_equal(vm.reason, "192.0.2.12:4900, which the witness names, does not answer");
+    rig.stranger = true;
+    pass(2000);
+    assert_string_equal(vm.reason, "192.0.2.12:4900, which the witness names, is no peer in this host's keyring");
+    rig.stranger = false;
     assert_int_equal(vm.elsewhere, 4); /* force takes an epoch above that */
     hosts[12].up = hosts[11].claims = true;
     pass(3000);

@@ -65,6 +65,45 @@ static void test_what_they_may(void **state)
     assert_true(may("192.0.2.11:50000", "anything", GiB(900), 100)); /* known by the group's key */
 }
 
+static bool reaches(const char *host, const char *why)
+{
+    char words[RIGHTS_WORDS] = "";
+    bool right = rights_reach(host, words);
+
+    assert_string_equal(words, right ? "" : why);
+    return right;
+}
+
+/* Where there are peers this hypervisor connects to them alone. */
+static void test_whom_we_reach(void **state)
+{
+    (void)state;
+    table = (struct rights_table){ 0 };
+    rights_use(&table);
+    assert_true(reaches("192.0.2.11", NULL));
+    assert_null(reads("peer beta 192.0.2.11\npeer gamma 192.0.2.12"));
+    assert_true(reaches("192.0.2.11", NULL));
+    assert_true(reaches("192.0.2.12", NULL));
+    assert_false(
+        reaches("192.0.2.1", "192.0.2.1 is no peer of this host, expected peer NAME 192.0.2.1 in its keyring"));
+    assert_false(
+        reaches("fd09::2", "fd09::2 is no peer of this host, expected peer NAME and an IPv4 address in its keyring"));
+}
+
+static void test_whose_guests(void **state)
+{
+    (void)state;
+    assert_null(reads("peer beta 192.0.2.11\nallow db1 web*\npeer gamma 192.0.2.12"));
+    assert_ptr_equal(rights_of_peer(BETA), rights_get(0));
+    assert_null(rights_of_peer("192.0.2.11:50000"));
+    assert_null(rights_of_peer("delta@192.0.2.11:50000"));
+    assert_true(rights_allow(rights_get(0), "db1"));
+    assert_true(rights_allow(rights_get(0), "web-3"));
+    assert_false(rights_allow(rights_get(0), "db"));
+    assert_true(rights_allow(rights_get(1), "db"));
+    assert_true(rights_allow(NULL, "db"));
+}
+
 static void test_who_they_are(void **state)
 {
     (void)state;
@@ -144,9 +183,8 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_they_may),
-        cmocka_unit_test(test_who_they_are),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_what_they_may), cmocka_unit_test(test_whom_we_reach), cmocka_unit_test(test_whose_guests),
+        cmocka_unit_test(test_who_they_are),  cmocka_unit_test(test_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
