@@ -2,6 +2,8 @@
 """A loader that was built with a key takes only files that are signed by it; and firmware with Secure Boot takes only a
 loader that is signed."""
 
+import shutil
+
 import pytest
 from disks import make_disk, replace
 from machine import IMAGES, ROOT, boot, run_to_end, vm
@@ -77,3 +79,50 @@ def test_a_key_that_no_loader_takes_is_refused(tmp_path):
     run_to_end(["openssl", "ecparam", "-genkey", "-name", "secp384r1", "-noout", "-out", tmp_path / "k"], check=True)
     done = run_to_end([ROOT / "tools/loader-key", tmp_path / "k"], capture_output=True, text=True)
     assert done.returncode == 1 and "expected a key of the curve P-256" in done.stderr and not done.stdout, done
+
+
+def new_owner(directory, name):
+    """(key, certificate, list with that certificate as the firmware wants it) of somebody who signs loaders."""
+    key, certificate, listed = (directory / f"{name}.{kind}" for kind in ("key", "pem", "esl"))
+    run_to_end(["openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}/", "-keyout",
+                key, "-out", certificate], check=True)
+    run_to_end(["cert-to-efi-sig-list", certificate, listed], check=True)
+    return key, certificate, listed
+
+
+def sign(owner, loader, signed):
+    run_to_end(["sbsign", "--key", owner[0], "--cert", owner[1], "--output", signed, loader], check=True)
+    return signed
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory):
+    """Who owns the machine, and the variables of its firmware, as docs/secure-boot.md makes them."""
+    directory = tmp_path_factory.mktemp("owner")
+    owner = new_owner(directory, "owner")
+    variables = shutil.copyfile("/usr/share/OVMF/OVMF_VARS_4M.fd", directory / "variables.fd")
+    for name in ("PK", "KEK", "db"):
+        run_to_end(["flash-var", variables, name, owner[2]], check=True)
+    return owner, variables
+
+
+def boot_secure(directory, variables, loader, key):
+    disk = make_disk(directory, vm("hello", "hello.elf"), HELLO, options=["--sign", key, "--loader", loader])
+    return boot(directory, None, "qemu", image=disk, options=["--secure-boot", variables])
+
+
+def test_secure_boot(tmp_path, signer, owner):
+    """The whole chain: the firmware judges the loader, the loader the hypervisor."""
+    done = boot_secure(tmp_path, owner[1], sign(owner[0], signer[1], tmp_path / "signed.efi"), signer[0])
+    assert done.end_of("hello") == ("passed", "verdict 0"), done.log[-2000:]
+    assert done.status == 0, done.errors
+
+
+@pytest.mark.parametrize("by", ["nobody", "another"])
+def test_secure_boot_refuses(tmp_path, signer, owner, by):
+    loader = signer[1]
+    if by == "another":
+        loader = sign(new_owner(tmp_path, by), loader, tmp_path / "signed.efi")
+    done = boot_secure(tmp_path, owner[1], loader, signer[0])
+    assert "BdsDxe: failed to load Boot" in done.log and "Access Denied" in done.log, done.log[-2000:]
+    assert "Godwit" not in done.log and done.status == 2, done.errors
