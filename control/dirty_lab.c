@@ -98,7 +98,7 @@ static void report(u64 harvest)
     line_add(&line, "regions", end->scanned_regions - begin->scanned_regions);
     line_add(&line, "entries", end->scanned_entries - begin->scanned_entries);
     for (unsigned kind = 0; kind < NR_EXITS; kind++)
-        line_add(&line, exit_name(kind), lab.end.exits[kind] - lab.begin.exits[kind]);
+        line_add(&line, exit_handlers[kind].name, lab.end.exits[kind] - lab.begin.exits[kind]);
     pr_info("lab: round%s", line.text);
     lab.flushes = lab.end.flushes;
 }

@@ -19,7 +19,6 @@
 #include "hv/vm.h"
 
 #define SLICE 4096         /* words of the map: less than a millisecond */
-#define WORD_PAGES 64      /* pages in a word of the map */
 #define VARINT 10          /* bytes of a number of 64 bits, at most */
 #define WORD_BYTES 1024    /* more than the runs of a word take: 32 of them, two numbers each, and their end */
 #define BLOCKED_MS 1       /* until we look again whether there is room */

@@ -108,7 +108,7 @@ static void put_exits(struct json *out)
                 continue;
             json_object(out, NULL);
             json_string(out, "name", vm->name);
-            json_string(out, "reason", exit_name((enum exit_kind)kind));
+            json_string(out, "reason", exit_handlers[kind].name);
             json_number(out, "count", count);
             json_close(out);
         }

@@ -304,7 +304,7 @@ static void put_exits(struct buffer *out)
     list_each (const struct vm, vm, vm_list()) {
         for (unsigned kind = 0; kind < NR_EXITS; kind++)
             buffer_format(out, "godwit_vm_exits_total{vm=\"%s\",reason=\"%s\"} %lu\n", vm->name,
-                          exit_name((enum exit_kind)kind), (unsigned long)vm_exits(vm, kind));
+                          exit_handlers[kind].name, (unsigned long)vm_exits(vm, kind));
     }
 }
 

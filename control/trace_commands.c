@@ -57,7 +57,7 @@ static bool list_has(const char *list, const char *name)
 static bool kind_known(const char *word, size_t len)
 {
     for (unsigned kind = 0; kind < NR_EXITS; kind++) {
-        const char *name = exit_name((enum exit_kind)kind);
+        const char *name = exit_handlers[kind].name;
 
         if (strlen(name) == len && !strncmp(name, word, len))
             return true;
@@ -70,7 +70,7 @@ static int refuse_kind(struct call *call, const char *word, size_t len)
     char all[280] = TURN;
 
     for (unsigned kind = 0; kind < NR_EXITS; kind++)
-        snprintf(all + strlen(all), sizeof(all) - strlen(all), ", %s", exit_name((enum exit_kind)kind));
+        snprintf(all + strlen(all), sizeof(all) - strlen(all), ", %s", exit_handlers[kind].name);
     return call_fail(call, -EINVAL, "kinds: '%.*s' is wrong, expected all, %s", (int)MIN(len, (size_t)32), word, all);
 }
 

@@ -159,7 +159,7 @@ static void put_exits(struct json *out, const struct vm *vm)
         u64 count = vm_exits(vm, kind);
 
         if (count)
-            json_number(out, exit_name((enum exit_kind)kind), count);
+            json_number(out, exit_handlers[kind].name, count);
     }
     json_close(out);
 }

@@ -125,12 +125,7 @@ void apic_init(void)
     apic_write(APIC_TPR, 0);
     apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
     apic_write(APIC_TIMER_INITIAL, 0);
-    this_cpu()->apic_id = apic_id();
-}
-
-u32 apic_id(void)
-{
-    return apic.x2apic ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
+    this_cpu()->apic_id = apic.x2apic ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
 }
 
 /* x2APIC takes a command at once; xAPIC reports when it has taken it. */

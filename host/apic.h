@@ -13,9 +13,6 @@
  */
 void apic_init(void);
 
-/* This CPU's APIC id. After apic_init. */
-u32 apic_id(void);
-
 /* Interprocessor interrupts, as the interrupt command register names them. */
 enum ipi {
     IPI_FIXED = 0 << 8, /* plus a vector */

@@ -51,11 +51,6 @@ static struct list *block_node(u64 index)
     return frame_window(index << PAGE_SHIFT);
 }
 
-static u64 node_index(const struct list *node)
-{
-    return frame_address(node) >> PAGE_SHIFT;
-}
-
 static bool block_is_free(u64 index, unsigned order)
 {
     return index < pool.frames && (pool.state[index] & ~(STATE_JUNK | STATE_FULL)) == (STATE_FREE | order);
@@ -183,7 +178,7 @@ static u64 block_take(unsigned order)
     if (have > FRAME_MAX_ORDER)
         return ~0ULL;
 
-    index = node_index(pool.free[have].next);
+    index = frame_address(pool.free[have].next) >> PAGE_SHIFT;
     block_unlink(index);
     while (have-- > order)
         block_link(index + BIT(have), have);

@@ -88,14 +88,6 @@ static void print_control_registers(void)
     pr_err("cr0 %08lx cr2 %016lx cr3 %lx cr4 %06lx", read_cr0(), read_cr2(), read_cr3(), read_cr4());
 }
 
-static void print_traces(void)
-{
-    for (u32 i = 0; i < cpu_count(); i++) {
-        pr_err("last events of cpu%u:", i);
-        trace_dump(&cpu_at(i)->trace, TRACE_TAIL);
-    }
-}
-
 /* The message comes first: it is out even if the rest fails. */
 static void panic_begin(const char *format, va_list args)
 {
@@ -128,7 +120,10 @@ static void print_trap_chain(const struct trap_frame *f)
 
 static void __attribute__((noreturn)) panic_finish(void)
 {
-    print_traces();
+    for (u32 i = 0; i < cpu_count(); i++) {
+        pr_err("last events of cpu%u:", i);
+        trace_dump(&cpu_at(i)->trace, TRACE_TAIL);
+    }
     machine_end(END_PANIC);
 }
 

@@ -23,6 +23,7 @@
 
 #define NR_VECTORS 256
 #define FIRST_IRQ 0x20
+#define NEVER_EXPECTED (BIT(VECTOR_NMI) | BIT(VECTOR_DF) | BIT(VECTOR_MC))
 #define GATE_INTERRUPT 0x8E /* present, DPL 0, 64-bit interrupt gate */
 
 _Static_assert(TRAP_ERROR_CODES == VECTORS_WITH_ERROR_CODE, "trap_entry.S pushes a 0 where the CPU pushes nothing");
@@ -125,13 +126,6 @@ static void __attribute__((noreturn)) trap_panic(const struct trap_frame *frame)
     panic_trap(frame, "%s (vector %lu), error %lx", name, frame->vector, frame->error);
 }
 
-/* An NMI is another CPU's panic, or the machine's alarm: then ours. */
-static void nmi_handle(const struct trap_frame *frame)
-{
-    smp_stop_if_asked();
-    trap_panic(frame);
-}
-
 static u64 fixup_address(const s32 *distance)
 {
     return (u64)distance + (u64)(s64)*distance;
@@ -147,12 +141,6 @@ static bool fixup_apply(struct trap_frame *frame)
             return true;
         }
     return false;
-}
-
-static void exception_handle(struct trap_frame *frame)
-{
-    if (frame->vector == VECTOR_DF || frame->vector == VECTOR_MC || !fixup_apply(frame))
-        trap_panic(frame);
 }
 
 static void irq_handle_by(void (*handler)(void))
@@ -179,12 +167,14 @@ static void irq_handle(u8 vector)
 
 void trap_handle(struct trap_frame *frame)
 {
-    if (frame->vector >= FIRST_IRQ)
+    if (frame->vector >= FIRST_IRQ) {
         irq_handle((u8)frame->vector);
-    else if (frame->vector == VECTOR_NMI)
-        nmi_handle(frame);
-    else
-        exception_handle(frame);
+        return;
+    }
+    if (frame->vector == VECTOR_NMI) /* another CPU's panic, or the machine's alarm: then ours */
+        smp_stop_if_asked();
+    if ((BIT(frame->vector) & NEVER_EXPECTED) || !fixup_apply(frame))
+        trap_panic(frame);
 }
 
 void irq_register(u8 vector, void (*handler)(void))

@@ -152,8 +152,3 @@ const struct exit_handler exit_handlers[NR_EXITS] = {
     [EXIT_ENTRY_FAULT] = { "entry-fault", exit_entry_fault },
     [EXIT_UNKNOWN] = { "unknown", exit_unknown },
 };
-
-const char *exit_name(enum exit_kind kind)
-{
-    return kind < NR_EXITS ? exit_handlers[kind].name : "?";
-}

@@ -66,11 +66,8 @@ struct exit {
     } u;
 };
 
-/* The name of a kind, for counters and traces. */
-const char *exit_name(enum exit_kind kind);
-
 /*
- * The table of kinds: names, for the run loop's trace, and what acts on vcpu->exit. The result is in the vcpu: its RIP
+ * The table of kinds: names, for counters and traces, and what acts on vcpu->exit. The result is in the vcpu: its RIP
  * has moved, an event is to be injected, it has halted, or its VM has stopped. On the vcpu's CPU, after backend->run.
  */
 extern const struct exit_handler {

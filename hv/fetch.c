@@ -43,10 +43,12 @@ struct walk_context fetch_walk_context(const struct vcpu *vcpu, const struct vcp
 
 int fetch_walk_failed(struct vcpu *vcpu, int err, gva_t gva, u32 error)
 {
-    if (err == -EAGAIN)
+    if (err == -EAGAIN) {
         page_wait_begin(vcpu);
-    else
-        inject_page_fault(vcpu, gva, error);
+    } else {
+        vcpu->cr2 = gva;
+        inject_exception(vcpu, VECTOR_PF, error);
+    }
     return -EFAULT;
 }
 

@@ -53,12 +53,6 @@ void inject_gp(struct vcpu *vcpu)
     inject_exception(vcpu, VECTOR_GP, 0);
 }
 
-void inject_page_fault(struct vcpu *vcpu, u64 address, u32 error)
-{
-    vcpu->cr2 = address;
-    inject_exception(vcpu, VECTOR_PF, error);
-}
-
 void inject_interrupts(struct vcpu *vcpu)
 {
     int vector;

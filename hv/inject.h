@@ -14,7 +14,6 @@ struct vcpu;
  */
 void inject_exception(struct vcpu *vcpu, u8 vector, u32 error);
 void inject_gp(struct vcpu *vcpu);
-void inject_page_fault(struct vcpu *vcpu, u64 address, u32 error);
 
 /* Called before an entry: inject the pending NMI, or else the pending interrupt, if no other event is to be delivered
  * and the guest can take it. If an interrupt stays pending, ask for the window. */

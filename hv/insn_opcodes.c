@@ -10,15 +10,11 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
-static const struct opcode group1_full[8] = {
-    {INSN_ADD, RM, IMM}, {INSN_OR, RM, IMM},  {INSN_ADC, RM, IMM}, {INSN_SBB, RM, IMM},
-    {INSN_AND, RM, IMM}, {INSN_SUB, RM, IMM}, {INSN_XOR, RM, IMM}, {INSN_CMP, RM, IMM},
-};
+#define GROUP1(imm)                                                                             \
+    {INSN_ADD, RM, imm}, {INSN_OR, RM, imm}, {INSN_ADC, RM, imm}, {INSN_SBB, RM, imm},          \
+    {INSN_AND, RM, imm}, {INSN_SUB, RM, imm}, {INSN_XOR, RM, imm}, {INSN_CMP, RM, imm}
 
-static const struct opcode group1_imm8[8] = {
-    {INSN_ADD, RM, IMM8}, {INSN_OR, RM, IMM8},  {INSN_ADC, RM, IMM8}, {INSN_SBB, RM, IMM8},
-    {INSN_AND, RM, IMM8}, {INSN_SUB, RM, IMM8}, {INSN_XOR, RM, IMM8}, {INSN_CMP, RM, IMM8},
-};
+static const struct opcode group1_full[8] = {GROUP1(IMM)}, group1_imm8[8] = {GROUP1(IMM8)};
 
 static const struct opcode group3[8] = {
     {INSN_TEST, RM, IMM}, {INSN_TEST, RM, IMM}, {INSN_NOT, RM}, {INSN_NEG, RM},

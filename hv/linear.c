@@ -9,6 +9,8 @@
 #include "hv/vm.h"
 #include "mm/guest_missing.h"
 
+#define CANONICAL_BYTES 6 /* of an address; the upper bits repeat the highest of these */
+
 /* An operand as at most two physical pieces. */
 struct pieces {
     unsigned count;
@@ -23,11 +25,6 @@ struct linear linear_init(struct vcpu *vcpu, const struct vcpu_state *state)
         .walk = fetch_walk_context(vcpu, state),
         .long_mode = fetch_mode(vcpu, state) == INSN_64,
     };
-}
-
-static bool canonical(gva_t gva)
-{
-    return (u64)((s64)(gva << 16) >> 16) == gva;
 }
 
 /* Translate all of the operand, and see that it is here, before any of it is touched: so a fault leaves nothing half
@@ -47,7 +44,7 @@ static int translate(const struct linear *linear, gva_t gva, unsigned size, enum
         u32 error = 0;
         int err;
 
-        if (linear->long_mode && !canonical(address)) {
+        if (linear->long_mode && sign_extend(address, CANONICAL_BYTES) != address) {
             inject_gp(linear->vcpu);
             return -EFAULT;
         }

@@ -62,7 +62,8 @@ void vcpu_dump(struct vcpu *vcpu)
 
     backend()->get(vcpu, &state, STATE_ALL);
     pr_err("%s/%u: exit %s, %s mode, rip %#lx rflags %#lx cr2 %#lx shadow %u", vcpu->vm->name, vcpu->id,
-           exit_name(vcpu->exit.kind), mode_name(vcpu, &state), vcpu->rip, vcpu->rflags, vcpu->cr2, vcpu->shadow);
+           exit_handlers[vcpu->exit.kind].name, mode_name(vcpu, &state), vcpu->rip, vcpu->rflags, vcpu->cr2,
+           vcpu->shadow);
     dump_registers(vcpu);
     dump_state(&state);
     backend()->dump(vcpu);

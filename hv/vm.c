@@ -60,14 +60,6 @@ static int create_vcpus(struct vm *vm, u32 count)
     return 0;
 }
 
-/* If no uuid is configured, the VM's platform makes its id from the VM's name and the MAC of its card. */
-static void identity_make(struct vm_identity *identity, const u8 uuid[CONFIG_UUID])
-{
-    memcpy(identity->id, uuid, VM_ID);
-    identity->epoch = 1;
-    identity->cpuid = *cpuid_host_policy();
-}
-
 void vm_tsc_here(struct guest_tsc *tsc, u64 khz)
 {
     guest_tsc_init(tsc, khz, clock_tsc_khz(), backend_features.scales_tsc);
@@ -95,7 +87,10 @@ struct vm *vm_create(const struct config_vm *config, const struct vm_identity *i
         vm->status = VM_INCOMING;
         vm->arrived = true;
     } else {
-        identity_make(&vm->identity, config->uuid);
+        /* If no uuid is configured, the VM's platform makes its id from the VM's name and the MAC of its card. */
+        memcpy(vm->identity.id, config->uuid, VM_ID);
+        vm->identity.epoch = 1;
+        vm->identity.cpuid = *cpuid_host_policy();
     }
     vm->device_lock = SPINLOCK(LOCK_DEVICES);
     vm->lock = SPINLOCK(LOCK_VM);

@@ -16,7 +16,6 @@
 #include "mm/guest_mem.h"
 #include "mm/guest_missing.h"
 
-#define WORD_PAGES 64
 #define CHUNK 1024 /* pages that a harvest does between two checks of its cost */
 
 static void count(u64 *counter, u64 n)

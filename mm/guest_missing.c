@@ -14,8 +14,6 @@
 #include "host/panic.h"
 #include "host/smp.h"
 
-#define WORD_PAGES 64
-
 struct guest_missing {
     u64 wishes;          /* bits in `wanted` */
     u64 *asked, *wanted; /* by page: somebody has asked; the wish waits to be fetched. Subsets of `missing` */

@@ -13,6 +13,8 @@
 #include "host/lock.h"
 #include "host/types.h"
 
+#define WORD_PAGES 64 /* pages in a word of a map of RAM */
+
 /* The two formats as masks over a 64-bit entry. The address field is PTE_ADDR in both. */
 struct npt_format {
     const char *name;

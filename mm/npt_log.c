@@ -14,7 +14,6 @@
 #include "mm/npt_entry.h"
 
 #define AGAIN BIT(11)
-#define WORD_PAGES 64
 
 /* The bits of a page that was written, or that the guest may write without our notice. */
 static u64 written_bits(const struct npt *npt, unsigned level, enum npt_track track)

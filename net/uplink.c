@@ -5,7 +5,6 @@
 #include "net/uplink.h"
 
 #include "config/config.h"
-#include "host/apic.h"
 #include "host/cpu.h"
 #include "host/host_ioapic.h"
 #include "host/traps.h"
@@ -73,7 +72,7 @@ struct uplink *uplink_start(u32 wanted)
     }
     for (unsigned i = 0; i < ARRAY_SIZE(pins); i++)
         if (pins[i] < nr_pins)
-            host_ioapic_route(pins[i], IRQ_UPLINK, apic_id());
+            host_ioapic_route(pins[i], IRQ_UPLINK, this_cpu()->apic_id);
     uplink->port.peers = true;
     switch_add(&uplink->port);
     uplink->poll_wanted = true; /* the first poll turns interrupts on */

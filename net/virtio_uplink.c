@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host/apic.h"
+#include "host/cpu.h"
 #include "host/clock.h"
 #include "host/traps.h"
 #include "host/bits.h"
@@ -372,7 +372,7 @@ static int msix_set(const struct pci_host_function *f)
     if (!entry)
         return -ENODEV;
     pci_write(f, cap, (pci_read(f, cap) | MSIX_ENABLE) & ~(u32)MSIX_MASK_ALL);
-    entry[0] = MSI_ADDRESS | apic_id() << 12;
+    entry[0] = MSI_ADDRESS | this_cpu()->apic_id << 12;
     entry[1] = 0;
     entry[2] = IRQ_UPLINK;
     entry[3] = 0; /* not masked */

@@ -18,7 +18,7 @@ static void report_exits(const struct vm *vm)
         u64 count = vm_exits(vm, kind);
 
         if (count && at < sizeof(line))
-            at += snprintf(line + at, sizeof(line) - at, " %s %lu", exit_name(kind), count);
+            at += snprintf(line + at, sizeof(line) - at, " %s %lu", exit_handlers[kind].name, count);
     }
     pr_info("%s: exits:%s", vm->name, at ? line : " none");
 }

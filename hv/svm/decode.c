@@ -127,10 +127,9 @@ static void decode_io(struct vcpu *vcpu)
 
 static void decode_msr(struct vcpu *vcpu)
 {
-    if (svm_vcpu(vcpu)->vmcb->control.exit_info_1)
-        set_instruction_exit(vcpu, EXIT_WRMSR, INSN_WRMSR);
-    else
-        set_instruction_exit(vcpu, EXIT_RDMSR, INSN_RDMSR);
+    bool write = svm_vcpu(vcpu)->vmcb->control.exit_info_1;
+
+    set_instruction_exit(vcpu, write ? EXIT_WRMSR : EXIT_RDMSR, write ? INSN_WRMSR : INSN_RDMSR);
 }
 
 /* The 16-bit source of LMSW. False: a fault was injected. */
@@ -256,10 +255,8 @@ static void decode_invalid(struct vcpu *vcpu)
 static void decode_exception(struct vcpu *vcpu, u8 vector)
 {
     set_exit(vcpu, EXIT_REENTER);
-    if (vector == VECTOR_DB)
-        inject_exception(vcpu, VECTOR_DB, 0);
-    else if (vector == VECTOR_AC)
-        inject_exception(vcpu, VECTOR_AC, 0);
+    if (vector == VECTOR_DB || vector == VECTOR_AC)
+        inject_exception(vcpu, vector, 0);
     else if (vector == VECTOR_MC)
         panic("machine check while a guest ran");
     else

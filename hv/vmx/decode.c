@@ -35,13 +35,16 @@ static void set_raw_exit(struct vcpu *vcpu, enum exit_kind kind, u64 code)
 }
 
 /* If an event was being delivered when the exit came, take it, to deliver it again. Only exits whose handlers call this
- * can come during a delivery. */
-static void event_take_back(struct vcpu *vcpu)
+ * can come during a delivery. Without one: the IRET that had `unblocked` NMIs, and faulted, will be executed again, and
+ * must find them blocked. */
+static void event_take_back(struct vcpu *vcpu, bool unblocked)
 {
     u32 info = vmread(IDT_VECTORING_INFO);
 
-    if (!(info & INTERRUPTION_VALID))
+    if (!(info & INTERRUPTION_VALID)) {
+        vcpu->nmi_blocked |= unblocked;
         return;
+    }
     vcpu->event = (struct event){
         .valid = true,
         .type = field_get(INTERRUPTION_TYPE, info),
@@ -84,10 +87,7 @@ static void guest_exception(struct vcpu *vcpu, u32 info)
     u8 vector = field_get(INTERRUPTION_VECTOR, info);
 
     set_exit(vcpu, EXIT_REENTER);
-    event_take_back(vcpu);
-    /* The IRET that faulted will be executed again, and must find NMIs blocked. */
-    if ((info & INTERRUPTION_NMI_UNBLOCKED) && !vcpu->event.valid)
-        vcpu->nmi_blocked = true;
+    event_take_back(vcpu, info & INTERRUPTION_NMI_UNBLOCKED);
     if (vector == VECTOR_MC)
         panic("machine check while a guest ran");
     else if (field_get(INTERRUPTION_TYPE, info) == EVENT_PRIVILEGED_EXCEPTION)
@@ -162,22 +162,18 @@ static __attribute__((noinline)) void decode_ept_violation(struct vcpu *vcpu)
     u64 qualification = vmread(EXIT_QUALIFICATION);
 
     set_exit(vcpu, EXIT_NPF);
-    event_take_back(vcpu);
+    event_take_back(vcpu, qualification & QUALIFICATION_EPT_NMI_UNBLOCKED);
     vcpu->exit.u.npf.gpa = vmread(GUEST_PHYSICAL_ADDRESS);
     vcpu->exit.u.npf.write = qualification & QUALIFICATION_EPT_WRITE;
     vcpu->exit.u.npf.fetch = qualification & QUALIFICATION_EPT_FETCH;
     vcpu->exit.u.npf.walk = (qualification & QUALIFICATION_EPT_LINEAR) && !(qualification & QUALIFICATION_EPT_FINAL);
-    if ((qualification & QUALIFICATION_EPT_NMI_UNBLOCKED) && !vcpu->event.valid)
-        vcpu->nmi_blocked = true;
 }
 
 /* The buffer is empty already (vmx_run). Like a violation it may come in the middle of a delivery or an IRET. */
 static __attribute__((noinline)) void decode_pml_full(struct vcpu *vcpu)
 {
     set_exit(vcpu, EXIT_LOG_FULL);
-    event_take_back(vcpu);
-    if ((vmread(EXIT_QUALIFICATION) & QUALIFICATION_EPT_NMI_UNBLOCKED) && !vcpu->event.valid)
-        vcpu->nmi_blocked = true;
+    event_take_back(vcpu, vmread(EXIT_QUALIFICATION) & QUALIFICATION_EPT_NMI_UNBLOCKED);
 }
 
 /* Bochs 2.7 exits before it has looked at the privilege level. */
@@ -201,7 +197,7 @@ static __attribute__((noinline)) void decode_rare(struct vcpu *vcpu, u64 reason)
     case VMX_EXIT_TRIPLE_FAULT: set_exit(vcpu, EXIT_TRIPLE_FAULT); break;
     case VMX_EXIT_TASK_SWITCH:
         set_exit(vcpu, EXIT_TASK_SWITCH);
-        event_take_back(vcpu);
+        event_take_back(vcpu, false);
         break;
     case VMX_EXIT_INTERRUPT_WINDOW:
     case VMX_EXIT_NMI_WINDOW: set_exit(vcpu, EXIT_WINDOW); break;

@@ -39,15 +39,7 @@ static inline bool vmread_try(enum vmcs_field field, u64 *value)
 
 static inline void vmwrite(enum vmcs_field field, u64 value)
 {
-    __asm__ goto("vmwrite %0, %1\n\tjbe %l[failed]" : : "r"(value), "r"((u64)field) : "cc" : failed);
-    return;
-failed:
-    vmx_instruction_failed("VMWRITE", field);
-}
-
-static inline void vmwrite_from(enum vmcs_field field, const u64 *value)
-{
-    __asm__ goto("vmwrite %0, %1\n\tjbe %l[failed]" : : "m"(*value), "r"((u64)field) : "cc" : failed);
+    __asm__ goto("vmwrite %0, %1\n\tjbe %l[failed]" : : "rm"(value), "r"((u64)field) : "cc" : failed);
     return;
 failed:
     vmx_instruction_failed("VMWRITE", field);

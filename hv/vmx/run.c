@@ -153,9 +153,9 @@ static __attribute__((noinline)) void unusual_put(struct vcpu *vcpu, struct vmx_
 
 static void guest_put(struct vcpu *vcpu, struct vmx_vcpu *vmx)
 {
-    vmwrite_from(GUEST_RIP, &vcpu->rip);
-    vmwrite_from(GUEST_RSP, &vcpu->regs[RSP]);
-    vmwrite_from(GUEST_RFLAGS, &vcpu->rflags);
+    vmwrite(GUEST_RIP, vcpu->rip);
+    vmwrite(GUEST_RSP, vcpu->regs[RSP]);
+    vmwrite(GUEST_RFLAGS, vcpu->rflags);
     if (vcpu->tsc_offset != vmx->tsc_offset)
         vmx_tsc_put(vcpu);
     if (vmx->unsettled || vcpu->shadow || vcpu->nmi_blocked || vcpu->nmi_pending || vcpu->want_window ||
