@@ -21,11 +21,6 @@ void dest_init(struct dest *dest, const struct migrate_dest_ops *ops, void *ctx)
     dest->ctx = ctx;
 }
 
-static u64 now(const struct dest *dest)
-{
-    return dest->ops->now(dest->ctx);
-}
-
 /* --- What the handoff decides --------------------------------------------------------------------------------- */
 
 void session_close(struct dest_session *session)
@@ -33,7 +28,7 @@ void session_close(struct dest_session *session)
     if (session->stage == SESSION_CLOSE)
         return;
     session->stage = SESSION_CLOSE;
-    session->since = session->last_heard = session->last_whole = now(session->dest);
+    session->since = session->last_heard = session->last_whole = dest_now(session->dest);
 }
 
 u64 dest_stood(const struct incoming *in, u64 now)
@@ -44,17 +39,16 @@ u64 dest_stood(const struct incoming *in, u64 now)
 /* Carry out what the handoff decided: enum handoff_action. */
 static void apply(struct dest *dest, struct incoming *in, unsigned actions)
 {
-    u64 arrived = now(dest);
+    u64 arrived = dest_now(dest);
 
     if (actions & ACTION_RUN) {
         if (in->cold)
             in->stopped = !dest->ops->start(in->vm, !in->stopped, dest_stood(in, arrived));
         else
             dest->ops->run(in->vm, dest_stood(in, arrived), arrived, in->follows);
-        in->stats.released = now(dest);
+        in->stats.released = dest_now(dest);
         in->stats.run_ns = in->stats.released - arrived;
-        pr_info("migrate: %s, epoch %lu, %s here", in->name, (unsigned long)in->handoff.epoch,
-                in->cold && in->stopped ? "is" : "runs");
+        dest_log(pr_info, in, ", %s here", in->cold && in->stopped ? "is" : "runs");
         protect_over(dest, in);
     }
     if (actions & ACTION_FREE) {
@@ -101,7 +95,7 @@ static void announce(struct dest *dest, struct incoming *in)
     if (!dest_state_runs(in->handoff.state))
         return;
     dest->ops->announce(in->vm, in->handoff.epoch);
-    in->stats.announce_ns = now(dest) - in->stats.released;
+    in->stats.announce_ns = dest_now(dest) - in->stats.released;
 }
 
 /* --- Connections ---------------------------------------------------------------------------------------------- */
@@ -161,7 +155,7 @@ int dest_accept(struct dest *dest, const struct transport *transport, const stru
     session->dest = dest;
     session->transport = *transport;
     snprintf(session->peer, sizeof(session->peer), "%s", peer);
-    session->since = session->last_said = session->last_heard = session->last_whole = now(dest);
+    session->since = session->last_said = session->last_heard = session->last_whole = dest_now(dest);
     return 0;
 }
 
@@ -181,20 +175,16 @@ void session_detach(struct dest_session *session)
 /* The connection of an attempt ends for this reason; a copy that is prepared, or runs here, stays. */
 static void log_left(const struct dest *dest, const struct incoming *in, const char *reason)
 {
-    unsigned long epoch = in->handoff.epoch;
-
     if (in->handoff.state == DEST_PREPARED)
-        pr_warn("migrate: %s, epoch %lu, is prepared, and waits for COMMIT or for `resolve`: %s", in->name, epoch,
-                reason);
+        dest_log(pr_warn, in, ", is prepared, and waits for COMMIT or for `resolve`: %s", reason);
     else if (in->handoff.state == DEST_INCOMPLETE)
-        pr_warn("migrate: %s, epoch %lu, runs here, and pages of it are missing: its source will connect anew: %s",
-                in->name, epoch, reason);
+        dest_log(pr_warn, in, ", runs here, and pages of it are missing: its source will connect anew: %s", reason);
     else if (in->handoff.state == DEST_RUNNING && !in->settled)
-        pr_warn("migrate: %s, epoch %lu, runs here, and its source has not said END: %s", in->name, epoch, reason);
+        dest_log(pr_warn, in, ", runs here, and its source has not said END: %s", reason);
     if (dest_state_runs(in->handoff.state) && in->follows && !dest->ops->files_here(in->vm))
-        pr_warn("migrate: %s, epoch %lu, runs here without the files that it starts from: a reset ends it until they "
-                "have come, see migrate-files at its source",
-                in->name, epoch);
+        dest_log(pr_warn, in,
+                 ", runs here without the files that it starts from: a reset ends it until they "
+                 "have come, see migrate-files at its source");
 }
 
 struct outcome session_why(const struct dest_session *session, struct outcome otherwise)
@@ -290,7 +280,7 @@ static enum wire_code begin(struct dest_session *session, const struct wire_head
             return WIRE_E_BUSY;
         dest_refuse(idle, WIRE_E_BUSY, *reason);
     }
-    in->stats.began = now(dest);
+    in->stats.began = dest_now(dest);
     memcpy(in->vm_id, header->vm_id, WIRE_ID);
     memcpy(in->peer, session->peer, DEST_PEER);
     handoff_dest_init(&in->handoff, header->epoch);
@@ -395,7 +385,7 @@ static bool listen(struct dest_session *session)
     int event = inbox_next(&session->inbox, &session->transport);
 
     if (session->inbox.bytes != before)
-        session->last_heard = now(session->dest);
+        session->last_heard = dest_now(session->dest);
     if (session->inbox.bytes != before && session->incoming)
         session->incoming->heard = session->last_heard;
     /* As long as bytes flow, the inbox is hardly ever seen between two records. */
@@ -422,14 +412,14 @@ static bool session_step(struct dest_session *session)
         session->mute = true;
     }
     if (say(session) || fill_say(session)) {
-        session->last_said = now(session->dest);
+        session->last_said = dest_now(session->dest);
         return true;
     }
     if (!session_row(session)->work)
         return listen(session);
     session_row(session)->work(session);
     if (session->stage != SESSION_CLOSE) /* meanwhile the source could not be heard */
-        session->since = session->last_heard = session->last_whole = now(session->dest);
+        session->since = session->last_heard = session->last_whole = dest_now(session->dest);
     return true;
 }
 
@@ -441,7 +431,7 @@ static void session_watch(struct dest_session *session)
 
     fill_watch(session);
     row = session_row(session);
-    time = now(session->dest);
+    time = dest_now(session->dest);
     if (inbox_whole(&session->inbox))
         session->last_whole = time;
     if (row->limit_ms && time - session->since > row->limit_ms * NS_PER_MS) {
@@ -464,12 +454,12 @@ static void session_watch(struct dest_session *session)
  * Returns whether something was done. */
 static bool session_turn(struct dest_session *session)
 {
-    u64 began = now(session->dest);
+    u64 began = dest_now(session->dest);
     bool works = false;
     unsigned n = 0;
 
     while (n < STEP_BUDGET && session->used && !works &&
-           now(session->dest) - began < (session_waits(session) ? WAIT_NS : STEP_NS)) {
+           dest_now(session->dest) - began < (session_waits(session) ? WAIT_NS : STEP_NS)) {
         works = session_row(session)->work;
         if (!session_step(session))
             break;

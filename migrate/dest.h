@@ -186,12 +186,10 @@ void dest_forget(struct dest *dest, void *vm);
 /* Another machine claims a VM: free our copy if its epoch is lower, and a stranded copy if its own source claims it. */
 void dest_heard(struct dest *dest, const struct wire_claim *claim);
 
-/* The attempt that brought `vm`, if its copy is prepared, whether or not the connection still stands: the copy may be
- * the only one, and its source may be dead. Else NULL. */
-const struct incoming *dest_prepared(const struct dest *dest, const void *vm);
-
-/* The attempt that brought `vm`, if that runs here with pages missing. Else NULL. */
-const struct incoming *dest_incomplete(const struct dest *dest, const void *vm);
+/* The attempt that brought `vm`, if it is in this state; else NULL. DEST_PREPARED: whether or not the connection still
+ * stands; the copy may be the only one, and its source may be dead. DEST_INCOMPLETE: it runs here, with pages missing.
+ */
+const struct incoming *dest_find(const struct dest *dest, const void *vm, enum dest_state state);
 
 /* How many bytes of such a guest are missing, and in how many ms they will be here, or LEFT_UNKNOWN, LEFT_UNASKED. */
 u64 dest_missing(const struct dest *dest, const struct incoming *in, u64 *ms);

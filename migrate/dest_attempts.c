@@ -15,6 +15,14 @@ bool attempt_under_way(const struct incoming *in)
     return in->used && (in->handoff.state == DEST_RECEIVING || in->handoff.state == DEST_PREPARED);
 }
 
+const struct incoming *dest_find(const struct dest *dest, const void *vm, enum dest_state state)
+{
+    each_attempt (in, dest)
+        if (in->used && in->vm == vm && in->handoff.state == state)
+            return in;
+    return NULL;
+}
+
 /* Does the attempt's epoch count as used? Before PREPARED is said it does not: no source can have said COMMIT. */
 static bool counts(const struct incoming *in)
 {

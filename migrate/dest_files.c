@@ -32,8 +32,7 @@ static void filed(struct dest_session *session, enum wire_code code, const char 
     if (!in || in->handoff.state == DEST_RECEIVING) /* then its definition, which names them, is still to come */
         return;
     if (code && in->vm)
-        pr_warn("migrate: %s, epoch %lu: the files that it starts from have not come, and a reset ends it: %s",
-                in->name, (unsigned long)in->handoff.epoch, reason);
+        dest_log(pr_warn, in, ": the files that it starts from have not come, and a reset ends it: %s", reason);
     in->follows &= code != WIRE_OK;
     in->file_bytes = 0;
     file_receiver_release(&session->files);
@@ -75,7 +74,7 @@ void receive_offer(struct dest_session *session)
         code = file_receiver_offer(&session->files, &session->inbox, &terms, &need, &reason);
     }
     if (!code) {
-        session->since = session->dest->ops->now(session->dest->ctx);
+        session->since = dest_now(session->dest);
         in->file_bytes = file_receiver_bytes(&session->files);
         outbox_record(&session->outbox, WIRE_NEED, &need, sizeof(need));
     }

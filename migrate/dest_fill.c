@@ -98,13 +98,13 @@ void fill_end(struct dest *dest, struct incoming *in)
 {
     if (!in->used || in->handoff.state != DEST_INCOMPLETE || dest->ops->missing(in->vm))
         return;
-    pr_info("migrate: %s, epoch %lu, is whole", in->name, (unsigned long)in->handoff.epoch);
+    dest_log(pr_info, in, ", is whole");
     dest_event(dest, in, HANDOFF_WHOLE, 0, outcome_completed);
 }
 
 static void measure_pace(struct dest *dest, struct incoming *in)
 {
-    in->pace = (struct migrate_pace){ dest->ops->now(dest->ctx), in->stats.filled };
+    in->pace = (struct migrate_pace){ dest_now(dest), in->stats.filled };
 }
 
 void fill_begin(struct dest_session *session)
@@ -165,7 +165,7 @@ void fill_watch(struct dest_session *session)
     if ((session->stage != SESSION_FILL && session->stage != SESSION_LANE) || may_miss(session_attempt(session)))
         return;
     session->stage = SESSION_FILLED;
-    session->since = session->dest->ops->now(session->dest->ctx);
+    session->since = dest_now(session->dest);
 }
 
 /* --- What is said of it ------------------------------------------------------------------------------------------- */
@@ -268,21 +268,13 @@ bool fill_say(struct dest_session *session)
 
 /* --- For people --------------------------------------------------------------------------------------------------- */
 
-const struct incoming *dest_incomplete(const struct dest *dest, const void *vm)
-{
-    each_attempt (in, dest)
-        if (in->used && in->vm == vm && in->handoff.state == DEST_INCOMPLETE)
-            return in;
-    return NULL;
-}
-
 u64 dest_missing(const struct dest *dest, const struct incoming *in, u64 *ms)
 {
     u64 pages = dest->ops->missing(in->vm);
 
     *ms = !in->session ? LEFT_UNKNOWN
           : in->demand ? LEFT_UNASKED
-                       : migrate_pace_left(&in->pace, dest->ops->now(dest->ctx), in->stats.filled, pages);
+                       : migrate_pace_left(&in->pace, dest_now(dest), in->stats.filled, pages);
     return pages * WIRE_PAGE;
 }
 
@@ -296,7 +288,7 @@ enum migrate_status dest_fill_status(const struct incoming *in)
 
 int dest_pull(struct dest *dest, const void *vm)
 {
-    const struct incoming *in = dest_incomplete(dest, vm);
+    const struct incoming *in = dest_find(dest, vm, DEST_INCOMPLETE);
 
     if (!in)
         return -ENOENT;

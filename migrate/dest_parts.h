@@ -25,6 +25,15 @@ struct session_row {
     void (*late)(struct dest_session *session);
 };
 
+static inline u64 dest_now(const struct dest *dest)
+{
+    return dest->ops->now(dest->ctx);
+}
+
+/* Log a line about an attempt, by pr_info or pr_warn. */
+#define dest_log(log, in, format, ...) \
+    log("migrate: %s, epoch %lu" format, (in)->name, (in)->handoff.epoch, ##__VA_ARGS__)
+
 /* The attempt that the session is for, as its first connection or as its lane; NULL: none. */
 static inline struct incoming *session_attempt(struct dest_session *session)
 {

@@ -35,11 +35,6 @@ struct dest_protect {
     bool adopted;                 /* it is to be let run, as soon as it is not between two checkpoints */
 };
 
-static u64 now(const struct dest *dest)
-{
-    return dest->ops->now(dest->ctx);
-}
-
 static struct stash_memory memory_of(const struct dest *dest, const struct incoming *in)
 {
     return (struct stash_memory){ .vm = in->vm, .page = dest->ops->look, .place = dest->ops->page };
@@ -226,7 +221,7 @@ void protect_checkpoint(struct dest_session *session)
     }
     receive_got_on(session, 1);
     in->prepare.paused_ns = checkpoint.paused_ns;
-    in->stats.closed = now(session->dest);
+    in->stats.closed = dest_now(session->dest);
     p->number = checkpoint.number;
     p->putting = true;
     session->stage = SESSION_PUT;
@@ -237,12 +232,12 @@ void protect_checkpoint(struct dest_session *session)
 static bool put_part(struct dest *dest, struct incoming *in)
 {
     struct stash_memory memory = memory_of(dest, in);
-    u64 ends = now(dest) + PUT_NS;
+    u64 ends = dest_now(dest) + PUT_NS;
     bool all;
 
     do
         all = stash_put_part(&in->protect->stash, &memory, PUT_PAGES);
-    while (!all && now(dest) < ends);
+    while (!all && dest_now(dest) < ends);
     return all;
 }
 
@@ -255,7 +250,7 @@ static void let_run(struct dest *dest, struct incoming *in)
         session_close(session);
     } else if (session && session->stage == SESSION_PROTECT) {
         session->stage = SESSION_HANDOFF;
-        session->since = now(dest);
+        session->since = dest_now(dest);
     }
     dest_decide(dest, in, HANDOFF_ADOPT, 0, outcome_completed);
 }
@@ -268,7 +263,7 @@ static void end_put(struct dest *dest, struct incoming *in)
     p->putting = false;
     p->pages = p->stash.pages;
     p->zero_pages = p->stash.zero_pages;
-    p->put_ns = now(dest) - in->stats.closed;
+    p->put_ns = dest_now(dest) - in->stats.closed;
     forget(p);
     if (in->session && in->session->stage == SESSION_PUT)
         in->session->stage = SESSION_PROTECT;
@@ -309,7 +304,7 @@ void protect_detach(struct dest *dest, struct incoming *in)
 
     if (!p || in->handoff.state != DEST_PREPARED)
         return;
-    p->lost = now(dest);
+    p->lost = dest_now(dest);
     report(dest, in, PROTECT_LINK_LOST, p->number);
 }
 
@@ -334,7 +329,7 @@ bool protect_judges(struct dest *dest, struct incoming *in, enum handoff_event e
 
 void protect_heard(struct dest *dest, struct incoming *in)
 {
-    if (!in->session && now(dest) - in->protect->lost > WIRE_HEARD_MS * NS_PER_MS)
+    if (!in->session && dest_now(dest) - in->protect->lost > WIRE_HEARD_MS * NS_PER_MS)
         report(dest, in, PROTECT_OWNER_HEARD, in->protect->number);
 }
 
@@ -352,7 +347,7 @@ void protect_over(struct dest *dest, struct incoming *in)
 
 static struct incoming *find(const struct dest *dest, const void *vm)
 {
-    const struct incoming *in = dest_prepared(dest, vm);
+    const struct incoming *in = dest_find(dest, vm, DEST_PREPARED);
 
     return in && in->protect ? (struct incoming *)in : NULL;
 }

@@ -77,8 +77,7 @@ static enum wire_code check_limit(const struct dest *dest, const struct incoming
     if (!limit || held + attempt_bytes(in) <= limit)
         return WIRE_OK;
     snprintf(reason, WIRE_REASON, "guests from %.*s hold %lu MiB of at most %lu, it needs %lu: see %s",
-             end ? (int)(end - peer) : 10, peer ? peer : "all hosts", (unsigned long)(held >> 20),
-             (unsigned long)(limit >> 20), (unsigned long)(attempt_bytes(in) >> 20),
+             end ? (int)(end - peer) : 10, peer ? peer : "all hosts", held >> 20, limit >> 20, attempt_bytes(in) >> 20,
              peer ? "incoming-memory-per-host" : "incoming-memory");
     return WIRE_E_MEMORY;
 }
@@ -205,7 +204,7 @@ void receive_room(struct dest_session *session)
         dest_refuse(session, code, reason);
         return;
     }
-    in->stats.reserved = session->since = dest->ops->now(dest->ctx);
+    in->stats.reserved = session->since = dest_now(dest);
     session->stage = in->dry_run ? SESSION_TRY : SESSION_RECEIVE;
     attempt_keep(session);
     outbox_record(&session->outbox, WIRE_ACCEPTED, &accepted, sizeof(accepted));
@@ -443,6 +442,6 @@ void receive_prepare(struct dest_session *session, const struct wire_handoff *pr
         session->dest->ops->open(in->vm);
     in->prepare = *prepare;
     in->digested = (struct digest_work){ 0 };
-    in->stats.closed = session->dest->ops->now(session->dest->ctx);
+    in->stats.closed = dest_now(session->dest);
     session->stage = SESSION_VERIFY;
 }

@@ -5,11 +5,6 @@
 #include "host/bits.h"
 #include "migrate/dest_parts.h"
 
-static u64 now(const struct dest_session *session)
-{
-    return session->dest->ops->now(session->dest->ctx);
-}
-
 /* --- Records ------------------------------------------------------------------------------------------------------ */
 
 /* COMMIT says how long the guest has stood, too, and includes a guess of its own way here. If COMMIT was late the guess
@@ -63,7 +58,7 @@ static void take_handoff(struct dest_session *session)
         return;
     }
     if (event == HANDOFF_COMMIT && in->handoff.state == DEST_PREPARED)
-        commit_came(in, message.paused_ns, now(session));
+        commit_came(in, message.paused_ns, dest_now(session->dest));
     in->settled |= event == HANDOFF_ABORT; /* never said after COMMIT */
     dest_event(session->dest, in, event, message.epoch, session_why(session, why_ended(event, message.code)));
     if (session->incoming)
@@ -80,7 +75,7 @@ static void take_keepalive(struct dest_session *session)
         work <= in->peer_work)
         return;
     in->peer_work = work;
-    session->since = now(session);
+    session->since = dest_now(session->dest);
 }
 
 /* The guest of this check would be taken: nothing is held for it any more when that is said. */
@@ -101,7 +96,7 @@ static void take_round(struct dest_session *session)
         dest_refuse(session, WIRE_E_STREAM, "malformed ROUND");
         return;
     }
-    session->since = now(session);
+    session->since = dest_now(session->dest);
     if (session->stage == SESSION_TRY)
         end_check(session);
     else
@@ -119,8 +114,7 @@ static void take_probe(struct dest_session *session)
         outbox_record(&session->outbox, WIRE_PROBE, NULL, 0);
 }
 
-/* The contents of its pages follow. */
-static void take_pages(struct dest_session *session)
+static void nothing(struct dest_session *session)
 {
     (void)session;
 }
@@ -151,7 +145,7 @@ static const struct {
     { WIRE_CHECKPOINT, IN(PROTECT), protect_checkpoint },
     { WIRE_ROUND, IN(TRY) | IN(RECEIVE), take_round },
     { WIRE_PROBE, IN(TRY) | IN(RECEIVE), take_probe },
-    { WIRE_PAGES, IN(RECEIVE) | IN(PROTECT) | IN(FILL) | IN(LANE) | IN(FILLED), take_pages },
+    { WIRE_PAGES, IN(RECEIVE) | IN(PROTECT) | IN(FILL) | IN(LANE) | IN(FILLED), nothing }, /* their contents follow */
     { WIRE_ZERO, IN(RECEIVE) | IN(PROTECT) | IN(FILL) | IN(LANE) | IN(FILLED), receive_zero },
     { WIRE_MISSING, IN(RECEIVE), receive_missing },
     { WIRE_PREPARE, IN(RECEIVE) | IN(HANDOFF) | IN(ASKED), take_handoff },
@@ -189,12 +183,6 @@ static void late_source(struct dest_session *session)
     dest_refuse(session, WIRE_E_TIMEOUT, "nothing of the guest has come for 10 s");
 }
 
-/* Others put the checkpoint into the copy, as they do when the connection has ended: dest_step(). */
-static void wait_for_copy(struct dest_session *session)
-{
-    (void)session;
-}
-
 /* Setup, and the end of a move in doubt, take only a few records: a peer that has no more than a connection has no
  * right to its place. */
 #define IDLE .idle = true, .limit_ms = WIRE_SETUP_MS, .late = session_end
@@ -213,7 +201,8 @@ static const struct session_row stages[NR_SESSION_STAGES] = {
     [SESSION_HANDOFF] = { .move = true, .limit_ms = WIRE_PROGRESS_MS, .late = session_end },
     /* As long as it takes: the source says KEEPALIVE. Its place is no move's: that may be needed to lead out of it. */
     [SESSION_PROTECT] = { .move = false },
-    [SESSION_PUT] = { .work = wait_for_copy },
+    /* Others put the checkpoint into the copy, as they do when the connection has ended: dest_step(). */
+    [SESSION_PUT] = { .work = nothing },
     [SESSION_ASKED] = { IDLE },
     /* As long as it takes: the source says KEEPALIVE. */
     [SESSION_FILL] = { .move = true },

@@ -19,21 +19,13 @@ static bool stranded(const struct incoming *in)
 static void strand_end(struct dest *dest, struct incoming *in, enum handoff_event event, enum wire_code code,
                        const char *reason)
 {
-    pr_warn("migrate: %s, epoch %lu, is freed: %s", in->name, (unsigned long)in->handoff.epoch, reason);
+    dest_log(pr_warn, in, ", is freed: %s", reason);
     dest_event(dest, in, event, 0, (struct outcome){ code, reason });
-}
-
-const struct incoming *dest_prepared(const struct dest *dest, const void *vm)
-{
-    each_attempt (in, dest)
-        if (prepared(in) && in->vm == vm)
-            return in;
-    return NULL;
 }
 
 const struct incoming *dest_stranded(const struct dest *dest, const void *vm)
 {
-    const struct incoming *in = dest_prepared(dest, vm);
+    const struct incoming *in = dest_find(dest, vm, DEST_PREPARED);
 
     return in && stranded(in) ? in : NULL;
 }
@@ -41,8 +33,7 @@ const struct incoming *dest_stranded(const struct dest *dest, const void *vm)
 static void adopt(struct dest *dest, struct incoming *in)
 {
     dest_event(dest, in, HANDOFF_ADOPT, 0, outcome_completed);
-    pr_warn("migrate: %s, epoch %lu, is adopted: it runs here by the operator's word", in->name,
-            (unsigned long)in->handoff.epoch);
+    dest_log(pr_warn, in, ", is adopted: it runs here by the operator's word");
 }
 
 int dest_resolve(struct dest *dest, void *vm, bool adopted)
@@ -74,7 +65,7 @@ void dest_free_stranded(struct dest *dest, struct incoming *in)
 static bool owner_is_back(const struct dest *dest, const struct incoming *in, const struct wire_claim *claim)
 {
     return stranded(in) && claim->owner == in->owner && claim->epoch < in->handoff.epoch &&
-           dest->ops->now(dest->ctx) - in->stats.prepared > WIRE_HEARD_MS * NS_PER_MS;
+           dest_now(dest) - in->stats.prepared > WIRE_HEARD_MS * NS_PER_MS;
 }
 
 void dest_heard(struct dest *dest, const struct wire_claim *claim)

@@ -45,7 +45,7 @@ static void prepared(struct dest_session *session)
     struct dest *dest = session->dest;
 
     in->found.epoch = in->handoff.epoch;
-    in->stats.prepared = dest->ops->now(dest->ctx);
+    in->stats.prepared = dest_now(dest);
     receive_release(in);
     session->stage = SESSION_HANDOFF;
     dest_event(dest, in, HANDOFF_READY, 0, outcome_completed);
@@ -66,7 +66,7 @@ static void compare(struct dest_session *session)
         dest_refuse(session, WIRE_E_DIGEST, reason);
         return;
     }
-    in->stats.verify_ns = ops->now(session->dest->ctx) - in->stats.closed;
+    in->stats.verify_ns = dest_now(session->dest) - in->stats.closed;
     prepared(session);
 }
 
@@ -101,12 +101,11 @@ static const void *received_page(void *ctx, gpa_t gpa)
 /* Digest some of the stale pages. True: no page is stale any more. */
 static bool digest_part(struct dest_session *session)
 {
-    const struct migrate_dest_ops *ops = session->dest->ops;
     struct incoming *in = session->incoming;
-    u64 began = ops->now(session->dest->ctx), before = in->digested.pages;
+    u64 began = dest_now(session->dest), before = in->digested.pages;
     bool done = ram_digest_part(&in->digest, &in->ram, received_page, session, &in->digested);
 
-    in->digested.ns += ops->now(session->dest->ctx) - began;
+    in->digested.ns += dest_now(session->dest) - began;
     in->work += in->digested.pages - before;
     return done;
 }

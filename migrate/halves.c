@@ -17,7 +17,7 @@ static u64 ms_since(u64 time)
 bool halves_of(const struct vm *vm, struct halves *halves)
 {
     const struct vm_source *from = vm_source_find(vm);
-    const struct incoming *in = dest_incomplete(&vm_dest, vm);
+    const struct incoming *in = dest_find(&vm_dest, vm, DEST_INCOMPLETE);
     bool serving = from && from->source.handoff.state == SOURCE_SERVING;
 
     *halves = (struct halves){ .here = !serving, .lost = serving && from->source.handoff.lost };

@@ -217,7 +217,7 @@ bool migration_owns(const struct vm *vm)
 bool migration_holds(const struct vm *vm, u64 *epoch)
 {
     const struct vm_source *from = vm_source_find(vm);
-    const struct incoming *in = dest_prepared(&vm_dest, vm);
+    const struct incoming *in = dest_find(&vm_dest, vm, DEST_PREPARED);
 
     if (from && source_holds(&from->source.handoff))
         *epoch = from->source.handoff.proposed;

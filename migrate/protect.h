@@ -64,7 +64,7 @@ void migration_protect_watch(const struct protect_watcher *driver);
 
 /* Tell it. For the two ends of real VMs (vm_source.c, vm_dest.c). Contract: struct protect_watcher. */
 int protect_tell_source(struct vm *vm, enum protect_event event, u64 number);
-void protect_tell_dest(struct vm *vm, enum protect_event event, u64 number);
+void protect_tell_dest(void *vm, enum protect_event event, u64 number);
 
 /* How an end stands. Times in ns. */
 struct protect_info {

@@ -2,7 +2,6 @@
 #include "migrate/source.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,8 +90,7 @@ void source_event(struct source *s, enum handoff_event event, u64 epoch, struct 
 void source_link_lost(struct source *s, enum wire_code code, const char *reason)
 {
     if (source_reconnects(s) && !s->recovering) /* once, until the destination answers again */
-        pr_warn("migrate: %s, epoch %lu: %s: connects anew", s->description->head.name, (unsigned long)s->stats.epoch,
-                reason);
+        source_log(pr_warn, s, ": %s: connects anew", reason);
     source_disconnect(s);
     if (source_row(s)->lost)
         source_row(s)->lost(s);
@@ -252,8 +250,7 @@ static void take_accepted(struct source *s)
     for (u32 i = 0; i < accepted->count; i++) {
         accepted->warning[i][WIRE_REASON - 1] = 0;
         if (!s->settings.quiet)
-            pr_warn("migrate: %s, epoch %lu, at the destination: %s", s->description->head.name,
-                    (unsigned long)s->stats.epoch, accepted->warning[i]);
+            source_log(pr_warn, s, ", at the destination: %s", accepted->warning[i]);
     }
     source_accepted(s);
 }
@@ -348,13 +345,6 @@ static void take_keepalive(struct source *s)
         source_serve_answered(s);
 }
 
-/* The destination says after RUNNING what it still misses. */
-static void take_missing(struct source *s)
-{
-    if (!source_take_missing(s))
-        source_bad_stream(s, "MISSING out of turn, or of what isn't RAM");
-}
-
 static void take_record(struct source *s)
 {
     switch (s->inbox.type) {
@@ -369,7 +359,10 @@ static void take_record(struct source *s)
     case WIRE_PREPARED: take_handoff(s, HANDOFF_PREPARED); return;
     case WIRE_RUNNING: take_handoff(s, HANDOFF_RUNNING); return;
     case WIRE_COMPLETE: take_handoff(s, HANDOFF_COMPLETE); return;
-    case WIRE_MISSING: take_missing(s); return;
+    case WIRE_MISSING:
+        if (!source_take_missing(s))
+            source_bad_stream(s, "MISSING out of turn, or of what isn't RAM");
+        return;
     case WIRE_PULL: source_pull(s); return;
     case WIRE_ABORTED: take_handoff(s, HANDOFF_ABORTED); return;
     case WIRE_UNKNOWN: take_handoff(s, HANDOFF_UNKNOWN); return;
@@ -564,8 +557,7 @@ int source_resolve(struct source *s, enum resolution resolution)
         return -EBUSY;
     source_event(s, events[resolution], EPOCH_FORCE + s->owner % EPOCH_FORCE, why);
     if (resolution != RESOLUTION_ABORT)
-        pr_warn("migrate: epoch %lu resolved by force: %s", (unsigned long)epoch,
-                resume ? "resume here" : "give up here");
+        pr_warn("migrate: epoch %lu resolved by force: %s", epoch, resume ? "resume here" : "give up here");
     return 0;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How a move ends: with one outcome, in one place, which releases all that the move had. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,14 +26,13 @@ void source_report(struct source *s)
     if (s->settings.quiet && s->stats.error)
         return;
     if (migrate_stall_warning(&s->stats, warning, sizeof(warning)))
-        pr_warn("migrate: %s, epoch %lu: %s", s->description->head.name, (unsigned long)s->stats.epoch, warning);
-    pr_info("migrate: %s, epoch %lu, %s after %lu ms: setup %lu, pre-copy %lu, stop %lu, final RAM %lu, state %lu, "
-            "commitment %lu, post-copy %lu us",
-            s->description->head.name, (unsigned long)s->stats.epoch, migrate_status_name(s->stats.status),
-            (unsigned long)(s->stats.total_time / NS_PER_MS), (unsigned long)phases->setup / 1000,
-            (unsigned long)phases->precopy / 1000, (unsigned long)phases->stop / 1000,
-            (unsigned long)phases->final_ram / 1000, (unsigned long)phases->device_state / 1000,
-            (unsigned long)phases->commit / 1000, (unsigned long)phases->postcopy / 1000);
+        source_log(pr_warn, s, ": %s", warning);
+    source_log(pr_info, s,
+               ", %s after %lu ms: setup %lu, pre-copy %lu, stop %lu, final RAM %lu, state %lu, "
+               "commitment %lu, post-copy %lu us",
+               migrate_status_name(s->stats.status), (unsigned long)(s->stats.total_time / NS_PER_MS),
+               phases->setup / 1000, phases->precopy / 1000, phases->stop / 1000, phases->final_ram / 1000,
+               phases->device_state / 1000, phases->commit / 1000, phases->postcopy / 1000);
 }
 
 void source_release(struct source *s)

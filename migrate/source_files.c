@@ -32,11 +32,9 @@ static void files_end(struct source *s, enum wire_code code, const char *reason)
     s->stats.files = code ? FILES_FAILED : FILES_THERE;
     snprintf(s->stats.files_reason, sizeof(s->stats.files_reason), "%s", reason);
     if (code)
-        pr_warn("migrate: %s, epoch %lu: the files that it starts from are not there: %s", s->description->head.name,
-                (unsigned long)s->stats.epoch, s->stats.files_reason);
+        source_log(pr_warn, s, ": the files that it starts from are not there: %s", s->stats.files_reason);
     else
-        pr_info("migrate: %s, epoch %lu: the files that it starts from are there, %lu bytes were sent",
-                s->description->head.name, (unsigned long)s->stats.epoch, (unsigned long)s->stats.file_bytes);
+        source_log(pr_info, s, ": the files that it starts from are there, %lu bytes were sent", s->stats.file_bytes);
     if (s->stage == STAGE_FOLLOW) {
         s->say = SAY_END;
         source_enter(s, STAGE_LAST_WORDS);
@@ -124,8 +122,7 @@ void source_unfollowed(struct source *s)
     if (!s->cut_since) {
         s->cut_since = time;
         snprintf(s->stats.files_reason, sizeof(s->stats.files_reason), "%s", reason);
-        pr_warn("migrate: %s, epoch %lu: %s before its files were there: connects anew", s->description->head.name,
-                (unsigned long)s->stats.epoch, reason);
+        source_log(pr_warn, s, ": %s before its files were there: connects anew", reason);
     }
     file_sender_again(&s->files);
     if (time - s->cut_since <= WIRE_FOLLOW_MS * NS_PER_MS)

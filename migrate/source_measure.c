@@ -22,11 +22,6 @@
 #define PROBE_LARGE (4 * PROBE_BODY) /* of a volley that is more than a burst */
 #define PROBE_MOST MiB(8)            /* of the largest volley, about */
 
-static u64 words(const struct source *s)
-{
-    return (s->ram.pages + 63) / 64;
-}
-
 /* If somebody else has the log, or there is no memory, the guest is not watched. */
 void source_measure_begin(struct source *s)
 {
@@ -36,11 +31,11 @@ void source_measure_begin(struct source *s)
         .since = source_now(s), .ran = s->ops->ran(s->vm), .stride = s->ram.pages / SAMPLE + 1, .volley = sizeof(u64)
     };
     s->stats.known = (struct predict_known){ .pages = s->ram.pages, .page = WIRE_PAGE + sizeof(struct wire_page) };
-    m->seen = calloc(SEEN * words(s), sizeof(u64));
+    m->seen = calloc(SEEN * ram_words(&s->ram), sizeof(u64));
     s->logging = m->seen && s->ops->log_start(s->vm) == 0;
     s->stats.known.unwatched = !s->logging;
     m->windows = s->logging ? 0 : WINDOWS;
-    memset(s->bitmap, 0, words(s) * sizeof(u64));
+    memset(s->bitmap, 0, ram_words(&s->ram) * sizeof(u64));
     s->round_began = source_now(s);
 }
 
@@ -64,7 +59,7 @@ static bool window_over(const struct source *s)
 /* The pages of the bitmap were written in one window more. */
 static void note_window(struct source *s)
 {
-    u64 n = words(s), *once = s->measure.seen, *twice = once + n, *more = twice + n;
+    u64 n = ram_words(&s->ram), *once = s->measure.seen, *twice = once + n, *more = twice + n;
 
     for (u64 i = 0; i < n; i++) {
         more[i] |= twice[i] & s->bitmap[i];
@@ -95,7 +90,7 @@ static struct policy_watch seen(const struct source *s)
     u64 pages[SEEN];
 
     for (unsigned i = 0; i < SEEN; i++)
-        pages[i] = bitmap_count(m->seen + i * words(s), s->ram.pages);
+        pages[i] = bitmap_count(m->seen + i * ram_words(&s->ram), s->ram.pages);
     return (struct policy_watch){
         .us = MAX(m->watched / 1000, 1),
         .windows = WINDOWS,
@@ -167,7 +162,7 @@ static void choose(struct source *s)
         policy->on_stall = POLICY_STALL_POSTCOPY;
         s->handoff.split = s->settings.split = true;
     }
-    pr_info("migrate: %s, epoch %lu: %s", s->description->head.name, (unsigned long)s->stats.epoch, s->stats.choice);
+    source_log(pr_info, s, ": %s", s->stats.choice);
 }
 
 static void finish(struct source *s)

@@ -63,6 +63,10 @@ static inline bool source_reconnects(const struct source *s)
 
 u64 source_now(const struct source *s);
 
+/* Log a line about the move, by pr_info or pr_warn. */
+#define source_log(log, s, format, ...) \
+    log("migrate: %s, epoch %lu" format, (s)->description->head.name, (s)->stats.epoch, ##__VA_ARGS__)
+
 /* Count what was sent, by both connections. */
 static inline void source_count_bytes(struct source *s)
 {
@@ -206,6 +210,9 @@ void source_take_checkpointed(struct source *s);
  * out, and count what is sent. Returns false if the bandwidth does not allow that yet. */
 bool source_say_pages(struct source *s, struct outbox *box, struct source_batch *batch);
 bool source_say_zero(struct source *s, struct outbox *box, struct wire_run *runs, unsigned *count);
+
+/* Add the pages at gpa to the last of these runs, or begin another one. */
+void source_add_run(const struct source *s, struct wire_run *runs, unsigned *count, gpa_t gpa, u64 pages);
 
 /* Make the next PAGES or ZERO record of the round. Returns true if it did something; *done if nothing is left of the
  * round. */

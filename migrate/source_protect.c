@@ -122,8 +122,7 @@ static void part(struct source *s, enum handoff_event event, struct outcome why)
 
 static void part_and_say(struct source *s, enum protect_event event, enum wire_code code, const char *reason)
 {
-    pr_warn("migrate: %s, epoch %lu, is not protected any more: %s", s->description->head.name,
-            (unsigned long)s->stats.epoch, reason);
+    source_log(pr_warn, s, ", is not protected any more: %s", reason);
     part(s, HANDOFF_CANCEL, (struct outcome){ code, reason });
     report(s, event, s->protect->acknowledged);
 }
@@ -248,7 +247,7 @@ bool source_checkpoint(struct source *s)
     err = s->ops->pause(s->vm);
     if (err == -EAGAIN) /* it is being reset */
         return false;
-    memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
+    memset(s->bitmap, 0, ram_words(&s->ram) * sizeof(u64));
     stash_clear(&p->stash);
     p->harvested = false;
     p->page = 0;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sends the memory of a round: the pages of the bitmap become PAGES and ZERO records. */
-#include <errno.h>
 #include <string.h>
 
 #include "host/bits.h"
@@ -59,15 +58,15 @@ int source_ram_harvest(struct source *s)
     return 0;
 }
 
-static void add_zeros(struct source *s, gpa_t gpa, u64 pages)
+void source_add_run(const struct source *s, struct wire_run *runs, unsigned *count, gpa_t gpa, u64 pages)
 {
-    struct wire_run *last = s->runs ? &s->run[s->runs - 1] : NULL;
+    struct wire_run *last = *count ? &runs[*count - 1] : NULL;
 
     /* Runs don't cross from one range into the next, which may follow without a gap. */
     if (last && last->gpa + last->pages * WIRE_PAGE == gpa && ram_contains(&s->ram, last->gpa, last->pages + pages))
         last->pages += pages;
     else
-        s->run[s->runs++] = (struct wire_run){ .gpa = gpa, .pages = pages };
+        runs[(*count)++] = (struct wire_run){ .gpa = gpa, .pages = pages };
 }
 
 /* Take the page at the cursor, which the round has, and up to pages - 1 that follow it, out of the round. Returns how
@@ -110,7 +109,7 @@ static void gather(struct source *s)
         page = s->ops->page(s->vm, gpa);
         pages = take(s, page ? 1 : s->ops->alike(s->vm, gpa) / WIRE_PAGE);
         if (!page || page_is_zero(page)) {
-            add_zeros(s, gpa, pages);
+            source_add_run(s, s->run, &s->runs, gpa, pages);
             continue;
         }
         batch->gpa[batch->pages] = gpa;

@@ -237,26 +237,12 @@ bool source_lane_step(struct source *s)
 
 /* --- The guest stands: what stays behind -------------------------------------------------------------------------- */
 
-static bool grows(const struct source *s, const struct wire_run *run, gpa_t gpa, u64 pages)
-{
-    return run->gpa + run->pages * WIRE_PAGE == gpa && ram_contains(&s->ram, run->gpa, run->pages + pages);
-}
-
-/* Count the pages at gpa to the last run, or begin another one. */
-static void add(const struct source *s, struct wire_run *runs, unsigned *count, gpa_t gpa, u64 pages)
-{
-    if (*count && grows(s, &runs[*count - 1], gpa, pages))
-        runs[*count - 1].pages += pages;
-    else
-        runs[(*count)++] = (struct wire_run){ .gpa = gpa, .pages = pages };
-}
-
 /* The pages at gpa, which nobody has used, are zeros. */
 static void add_untouched(struct source *s, gpa_t gpa, u64 pages)
 {
     bitmap_clear_run(s->bitmap, s->cursor, pages);
     s->left -= pages;
-    add(s, s->run, &s->runs, gpa, pages);
+    source_add_run(s, s->run, &s->runs, gpa, pages);
 }
 
 /* Look at stretches of the bitmap: what nobody has used is zeros, the rest stays behind. The guest stands meanwhile, so
@@ -278,7 +264,7 @@ static void scan(struct source *s)
         pages = bitmap_run(s->bitmap, s->ram.pages, s->cursor, s->ops->alike(s->vm, gpa) / WIRE_PAGE);
         s->work += pages;
         if (page)
-            add(s, lane->missing, &lane->nr_missing, gpa, pages);
+            source_add_run(s, lane->missing, &lane->nr_missing, gpa, pages);
         else
             add_untouched(s, gpa, pages);
         s->cursor += pages;
@@ -413,7 +399,7 @@ enum migrate_status source_serve_status(const struct source *s)
 void source_serve_again(struct source *s)
 {
     s->missed = source_missing(s, &(u64){ 0 }) / WIRE_PAGE;
-    memset(s->bitmap, 0, (s->ram.pages + 63) / 64 * sizeof(u64));
+    memset(s->bitmap, 0, ram_words(&s->ram) * sizeof(u64));
     s->left = s->batch.pages = s->runs = 0;
     s->cursor = s->served = 0;
     s->recovering = s->listens = true;

@@ -220,7 +220,7 @@ static enum policy_verdict ask_policy(struct source *s)
     verdict = policy_decide(&s->settings.policy, &seen, &stats->prediction);
     stats->downtime_limit = s->settings.policy.downtime_limit;
     stats->expected_downtime = MIN(stats->prediction.downtime_us, ~0ULL / 1000) * 1000;
-    stats->dirty_pages_rate = migrate_dirty_rate(stats->round, stats->rounds);
+    stats->dirty_pages_rate = policy_dirty_rate(stats->round, stats->rounds);
     stats->bytes_per_second = stats->prediction.rate;
     stats->pages_per_second = stats->prediction.rate / WIRE_PAGE;
     if (s->switch_now)

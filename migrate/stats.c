@@ -5,19 +5,6 @@
 
 #include "host/bits.h"
 
-#define RATE_US 100000
-
-u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds)
-{
-    u64 dirtied = 0, us = 0;
-
-    while (rounds-- > 0 && us < RATE_US) {
-        dirtied += round[rounds].dirtied;
-        us += round[rounds].us;
-    }
-    return us ? dirtied * 1000000 / us : 0;
-}
-
 u64 migrate_pace_left(const struct migrate_pace *pace, u64 now, u64 came, u64 missing)
 {
     u64 pages = came - pace->pages;
@@ -33,7 +20,7 @@ bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t
              "%s: stopped with %lu ms of downtime expected, above the limit of %u; on-stall = abort lets it "
              "stay%s",
              stats->prediction.stalled ? "more rounds bring nothing" : "max-rounds is reached",
-             (unsigned long)(stats->prediction.downtime_us / 1000), stats->downtime_limit,
+             stats->prediction.downtime_us / 1000, stats->downtime_limit,
              stats->cpu_throttle || stats->write_limit ? "" : ", throttle slows it first");
     return true;
 }
@@ -119,20 +106,4 @@ const char *migrate_status_name(enum migrate_status status)
     };
 
     return names[status];
-}
-
-const char *wire_code_name(enum wire_code code)
-{
-    static const char *const names[] = {
-        [WIRE_OK] = "ok",           [WIRE_E_VERSION] = "version",   [WIRE_E_FEATURE] = "feature",
-        [WIRE_E_STREAM] = "stream", [WIRE_E_MEMORY] = "memory",     [WIRE_E_NAME] = "name",
-        [WIRE_E_BUSY] = "busy",     [WIRE_E_REPLAY] = "replay",     [WIRE_E_CPU] = "cpu",
-        [WIRE_E_DEVICE] = "device", [WIRE_E_STATE] = "state",       [WIRE_E_DAMAGED] = "damaged",
-        [WIRE_E_DIGEST] = "digest", [WIRE_E_CANCEL] = "cancel",     [WIRE_E_TIMEOUT] = "timeout",
-        [WIRE_E_LINK] = "link",     [WIRE_E_CONVERGE] = "converge", [WIRE_E_INTERNAL] = "internal",
-        [WIRE_E_MAC] = "mac",       [WIRE_E_RIGHTS] = "rights",
-    };
-
-    /* The code may come from a peer. */
-    return code < ARRAY_SIZE(names) ? names[code] : "unknown";
 }

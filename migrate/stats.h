@@ -95,7 +95,7 @@ struct migrate_stats {
     struct postcopy_sample progress[POSTCOPY_SAMPLES];
     unsigned samples;
     u64 downtime_verify_bytes;              /* RAM that this end has digested while the guest stood */
-    u64 dirty_pages_rate, dirty_sync_count; /* migrate_dirty_rate; rounds */
+    u64 dirty_pages_rate, dirty_sync_count; /* policy_dirty_rate; rounds */
     u64 forwarded;                          /* frames that were sent on after the guest */
     u64 file_bytes;                         /* of the files from which it starts, that were sent */
     enum migrate_files files;
@@ -125,10 +125,6 @@ bool migrate_stall_warning(const struct migrate_stats *stats, char *text, size_t
 /* A mode was chosen by the forecast: say why. */
 void migrate_choice(struct migrate_stats *stats, u32 downtime_limit);
 
-/* Pages a second that the guest wrote in the last live rounds which together make a tenth of a second: a shorter round
- * tells only of a moment. A page that was written twice in a round counts once. 0 before the first round. */
-u64 migrate_dirty_rate(const struct policy_round *round, unsigned rounds);
-
 /* Add what the log has counted from harvest number `from` to harvest number `to`; 0: its start. */
 void migrate_logged(const struct migrate_stats *stats, unsigned from, unsigned to, struct dirty_counters *sum);
 
@@ -141,5 +137,3 @@ u8 migrate_said_mode(u32 flags);
 const char *migrate_files_name(enum migrate_files files);
 /* "active", "in-doubt" ... */
 const char *migrate_status_name(enum migrate_status status);
-/* "version", "busy" ... */
-const char *wire_code_name(enum wire_code code);

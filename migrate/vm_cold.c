@@ -60,8 +60,9 @@ void vm_cold_resume(struct vm *vm, struct vm_cold *cold)
 static void (*const sections[])(struct vm *vm, struct codec *c) = { vm_state_own, vm_state_scrollback };
 static const char *const names[] = { "vm", "scrollback" };
 
-void vm_cold_section(struct vm *vm, unsigned index, struct wire_section *section, struct codec *c)
+void vm_cold_section(void *ctx, unsigned index, struct wire_section *section, struct codec *c)
 {
+    struct vm *vm = ctx;
     const char *name = index < ARRAY_SIZE(names) ? names[index] : "";
 
     if (!c->restoring) {
@@ -76,8 +77,10 @@ void vm_cold_section(struct vm *vm, unsigned index, struct wire_section *section
     vm->incoming.sections += codec_restored(c);
 }
 
-enum wire_code vm_cold_defined(struct vm *vm, char reason[WIRE_REASON])
+enum wire_code vm_cold_defined(void *ctx, char reason[WIRE_REASON])
 {
+    struct vm *vm = ctx;
+
     if (vm->incoming.sections != ARRAY_SIZE(sections))
         snprintf(reason, WIRE_REASON, "%u sections of its definition came, it has %zu", vm->incoming.sections,
                  ARRAY_SIZE(sections));

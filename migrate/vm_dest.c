@@ -2,7 +2,6 @@
 #define LOG_PREFIX "migrate"
 #include "migrate/vm_dest.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -115,12 +114,6 @@ static bool room(void *ctx, const struct migrate_description *description)
     return vm_describe_fits(description) || vm_reap() == ~0ULL;
 }
 
-/* A guest that is to start anew here needs no more than a place. */
-static bool is_cold(const struct migrate_description *description)
-{
-    return description->head.flags & WIRE_COLD;
-}
-
 /* The VM's time stands still and its port is shut until the VM is known to be complete; the port of one that starts
  * anew, until it is started (dev/virtio_net.c). */
 static enum wire_code create(void *ctx, const struct migrate_description *description, void **handle,
@@ -139,7 +132,7 @@ static enum wire_code create(void *ctx, const struct migrate_description *descri
         snprintf(reason, WIRE_REASON, "no memory for %lu MiB and %u vcpus", config.memory >> 20, config.vcpus);
         return WIRE_E_MEMORY;
     }
-    if (!is_cold(description)) {
+    if (!(description->head.flags & WIRE_COLD)) { /* who starts anew here needs no more than a place */
         platform_freeze(vm);
         virtio_net_close(&platform_of(vm)->net);
         if (!vm_state_rehearse(vm, reason)) {
@@ -223,16 +216,6 @@ static void run(void *handle, u64 paused_ns, u64 arrived, bool files_follow)
     watcher->arrived(vm, paused_ns);
 }
 
-static void definition(void *handle, unsigned index, struct wire_section *section, struct codec *c)
-{
-    vm_cold_section(handle, index, section, c);
-}
-
-static enum wire_code defined(void *handle, char reason[WIRE_REASON])
-{
-    return vm_cold_defined(handle, reason);
-}
-
 static bool start(void *handle, bool on, u64 down_ns)
 {
     watcher->arrived(handle, down_ns);
@@ -310,11 +293,6 @@ static bool frame(void *handle, const void *bytes, size_t len)
     return port_deliver_late(&platform_of(handle)->net.port, bytes, (u32)len);
 }
 
-static void protect(void *handle, enum protect_event event, u64 number)
-{
-    protect_tell_dest(handle, event, number);
-}
-
 static u64 owner(void *ctx)
 {
     (void)ctx;
@@ -349,8 +327,8 @@ const struct migrate_dest_ops vm_dest_ops = {
     .open = open,
     .section = section,
     .run = run,
-    .definition = definition,
-    .defined = defined,
+    .definition = vm_cold_section,
+    .defined = vm_cold_defined,
     .start = start,
     .files_here = files_here,
     .announce = announce,
@@ -362,7 +340,7 @@ const struct migrate_dest_ops vm_dest_ops = {
     .wanted = wanted,
     .ask_again = ask_again,
     .waits = waits,
-    .protect = protect,
+    .protect = protect_tell_dest,
     .owner = owner,
     .note_epoch = note_epoch,
     .free = release,

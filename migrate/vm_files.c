@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "guest/load/images.h"
 #include "host/log.h"
 #include "hv/vm.h"
-#include "migrate/moves.h"
+#include "migrate/move.h"
 #include "migrate/vm_source.h"
 #include "owners/claims.h"
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "hv/backend.h"
-#include "host/clock.h"
 #include "dev/platform.h"
 #include "guest/load/images.h"
 #include "hv/msr.h"

@@ -6,6 +6,7 @@
 #define FX_LN2 2977044472ULL /* ln 2 */
 #define FX_MAX (40 * FX_ONE) /* exp of its negative is 0 here */
 #define RATE_BYTES KiB(256)  /* a round of fewer bytes tells of round trips, not of the link */
+#define RATE_US 100000       /* a shorter time tells only of a moment */
 #define RATE_UNKNOWN MiB(10) /* bytes/s, before any round */
 #define WRITERS_LEAST 64     /* writes are limited to this part of what the link carries at least */
 #define US_PER_S 1000000ULL
@@ -280,4 +281,15 @@ enum policy_verdict policy_decide(const struct policy_settings *settings, const 
     if (may_throttle(settings, stats, prediction))
         return POLICY_THROTTLE;
     return stall(settings, prediction);
+}
+
+u64 policy_dirty_rate(const struct policy_round *round, unsigned rounds)
+{
+    u64 dirtied = 0, us = 0;
+
+    while (rounds-- > 0 && us < RATE_US) {
+        dirtied += round[rounds].dirtied;
+        us += round[rounds].us;
+    }
+    return us ? dirtied * 1000000 / us : 0;
 }

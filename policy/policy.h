@@ -115,3 +115,7 @@ void policy_measure(const struct policy_watch *seen, u64 most, u64 *rate, u64 *s
 
 /* U(t): pages dirtied after `us` by a guest that writes `rate` pages/s to `set` pages. */
 u64 policy_dirtied(u64 set, u64 rate, u64 us);
+
+/* Pages a second that the guest wrote in the last live rounds which together make a tenth of a second: a shorter round
+ * tells only of a moment. A page that was written twice in a round counts once. 0 before the first round. */
+u64 policy_dirty_rate(const struct policy_round *round, unsigned rounds);

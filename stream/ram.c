@@ -55,7 +55,7 @@ bool ram_take_run(const struct ram *ram, const struct wire_run *run, gpa_t *end)
 
 u64 *ram_bitmap(const struct ram *ram)
 {
-    return calloc((ram->pages + 63) / 64, sizeof(u64));
+    return calloc(ram_words(ram), sizeof(u64));
 }
 
 u64 bitmap_count(const u64 *bitmap, u64 bits)

@@ -34,6 +34,11 @@ bool ram_take_run(const struct ram *ram, const struct wire_run *run, gpa_t *end)
 
 /* A bitmap with a bit for each page, all clear; the caller frees it with free(). NULL if there is no memory. */
 u64 *ram_bitmap(const struct ram *ram);
+/* Its length, in words of 64 bits. */
+static inline u64 ram_words(const struct ram *ram)
+{
+    return (ram->pages + 63) / 64;
+}
 u64 bitmap_count(const u64 *bitmap, u64 bits);
 /* Set, or clear, so many bits from `from` on. */
 void bitmap_set_run(u64 *bitmap, u64 from, u64 bits);

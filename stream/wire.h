@@ -142,6 +142,9 @@ enum wire_code {
     WIRE_E_RIGHTS,   /* its source may not bring it here */
 };
 
+/* "version", "busy" ...; "unknown" for a code that a peer may have said, and that is none. */
+const char *wire_code_name(enum wire_code code);
+
 struct wire_header {
     u64 magic;
     u16 version_min, version_max;

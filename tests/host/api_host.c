@@ -7,6 +7,7 @@
 /* sources: control/trace_commands.c host/trace.c */
 /* sources: control/dirty_commands.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/move.c migrate/stats.c owners/handoff.c */
+/* sources: stream/wire.c */
 /* sources: tests/unit/fake_migration.c control/status.c */
 /* sources: control/api.c control/image_api.c control/http_server.c control/http_parse.c control/metrics.c */
 /* sources: control/command.c control/host_commands.c control/vm_commands.c control/json.c */

@@ -3,6 +3,7 @@
 /* sources: guest/load/vm_report.c config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/trace_commands.c host/trace.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/move.c migrate/stats.c owners/handoff.c */
+/* sources: stream/wire.c */
 /* sources: tests/unit/fake_tokens.c tests/unit/fake_migration.c tests/unit/fake_witness.c control/witness_commands.c */
 /* sources: tests/unit/fake_keys.c control/key_commands.c control/dirty_commands.c */
 /* sources: control/command.c control/host_commands.c control/vm_commands.c control/net_commands.c */

@@ -6,6 +6,7 @@
 /* sources: control/trace_commands.c host/trace.c */
 /* sources: control/dirty_commands.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/move.c migrate/stats.c owners/handoff.c */
+/* sources: stream/wire.c */
 /* sources: tests/unit/fake_migration.c tests/unit/fake_witness.c control/witness_commands.c */
 /* sources: control/command.c control/host_commands.c control/vm_commands.c control/net_commands.c */
 /* sources: control/json.c control/status.c control/buffer.c control/text.c tests/unit/stubs.c */

@@ -7,6 +7,7 @@
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: control/dirty_commands.c */
 /* sources: control/migrate_commands.c control/migrate_query.c migrate/move.c control/net_commands.c migrate/stats.c */
+/* sources: stream/wire.c */
 /* sources: control/json.c control/status.c control/buffer.c control/text.c owners/handoff.c net/mac.c */
 /* sources: tests/unit/stubs.c tests/unit/fake_vms.c tests/unit/fake_migration.c hv/guest_tsc.c */
 /* sources: tests/unit/fake_witness.c control/witness_commands.c */

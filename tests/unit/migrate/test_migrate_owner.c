@@ -114,20 +114,20 @@ static void test_held_copies(void **state)
     world_init(w);
     assert_int_equal(source_start(&w->source, &settings), 0);
     while (w->source.handoff.state == SOURCE_OWNER) {
-        assert_null(dest_prepared(&w->dest, &w->dest_vm));
+        assert_null(dest_find(&w->dest, &w->dest_vm, DEST_PREPARED));
         assert_false(source_state_holds(w->source.handoff.state));
         world_step(w);
     }
     while (w->source.handoff.state == SOURCE_PREPARING) {
         assert_true(source_state_holds(w->source.handoff.state));
         assert_null(dest_stranded(&w->dest, &w->dest_vm));
-        held |= dest_prepared(&w->dest, &w->dest_vm) != NULL;
+        held |= dest_find(&w->dest, &w->dest_vm, DEST_PREPARED) != NULL;
         world_step(w);
     }
     assert_true(held);
     assert_true(source_state_holds(w->source.handoff.state));
     world_run(w, STEPS);
-    assert_null(dest_prepared(&w->dest, &w->dest_vm));
+    assert_null(dest_find(&w->dest, &w->dest_vm, DEST_PREPARED));
     assert_false(source_state_holds(w->source.handoff.state));
     world_fini(w);
     free(w);

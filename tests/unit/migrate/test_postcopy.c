@@ -78,7 +78,7 @@ static void test_demand(void **state)
     assert_int_equal(w->dest_vm.supplied, w->source.stats.postcopy_requests);
     assert_true(w->dest_vm.supplied > 0 && w->dest_vm.supplied <= 20);
     assert_true(w->dest_vm.counter > 1000);
-    assert_int_equal(dest_missing(&w->dest, dest_incomplete(&w->dest, &w->dest_vm), &ms),
+    assert_int_equal(dest_missing(&w->dest, dest_find(&w->dest, &w->dest_vm, DEST_INCOMPLETE), &ms),
                      w->dest_vm.nr_missing * PAGE_SIZE);
     assert_int_equal(ms, LEFT_UNASKED);
     assert_int_equal(source_missing(&w->source, &ms), w->dest_vm.nr_missing * PAGE_SIZE);

@@ -98,7 +98,7 @@ static void test_what_is_left(void **state)
         world_step(w);
     begun = w->now;
     here = source_missing(&w->source, &ms[0]);
-    there = dest_missing(&w->dest, dest_incomplete(&w->dest, &w->dest_vm), &ms[1]);
+    there = dest_missing(&w->dest, dest_find(&w->dest, &w->dest_vm, DEST_INCOMPLETE), &ms[1]);
     assert_int_equal(there, w->dest_vm.nr_missing * PAGE_SIZE);
     assert_true(here >= there && here <= there + WIRE_BATCH * PAGE_SIZE); /* what is on its way */
     while (w->source.stats.status != MIGRATE_COMPLETED)
@@ -279,7 +279,7 @@ static void test_check(void **state)
 /* Note in *seen, bits of enum migrate_status, what the destination says of its guest. Returns the last of these. */
 static enum migrate_status look_there(struct world *w, unsigned *seen)
 {
-    enum migrate_status status = dest_fill_status(dest_incomplete(&w->dest, &w->dest_vm));
+    enum migrate_status status = dest_fill_status(dest_find(&w->dest, &w->dest_vm, DEST_INCOMPLETE));
 
     *seen |= 1u << status;
     return status;

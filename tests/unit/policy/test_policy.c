@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: policy/policy.c policy/predict.c net/bucket.c migrate/stats.c */
+/* sources: policy/policy.c policy/predict.c net/bucket.c */
 /* The predictor against tables, the verdicts, and the token bucket. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -353,10 +353,10 @@ static void test_dirty_rate(void **state)
     };
 
     (void)state;
-    assert_int_equal(migrate_dirty_rate(round, 0), 0);
-    assert_int_equal(migrate_dirty_rate(round, 1), 450);
-    assert_int_equal(migrate_dirty_rate(round, 3), 909);
-    assert_int_equal(migrate_dirty_rate(round, 4), 1739);
+    assert_int_equal(policy_dirty_rate(round, 0), 0);
+    assert_int_equal(policy_dirty_rate(round, 1), 450);
+    assert_int_equal(policy_dirty_rate(round, 3), 909);
+    assert_int_equal(policy_dirty_rate(round, 4), 1739);
 }
 
 int main(void)
