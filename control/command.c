@@ -305,6 +305,11 @@ static const struct command table[] = {
       .changes = true,
       .secret = true,
       .run = command_tokens_set },
+    { .name = "certificate-set",
+      .help = "show another certificate from now on, until the next boot: godwit certificate-set FILE",
+      .changes = true,
+      .secret = true,
+      .run = command_certificate_set },
     { .name = "version", .help = "version, backend, time since boot", .run = command_version },
 };
 

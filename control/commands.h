@@ -24,6 +24,7 @@ int command_query_net_test(struct call *call);
 int command_query_keys(struct call *call);
 int command_keys_set(struct call *call);
 int command_tokens_set(struct call *call);
+int command_certificate_set(struct call *call);
 
 /* About the witness: witness_commands.c. */
 int command_witness(struct call *call);

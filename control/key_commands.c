@@ -10,6 +10,7 @@
 #include "host/clock.h"
 #include "host/log.h"
 #include "host/rtc.h"
+#include "tls/certificate.h"
 #include "tls/keyring.h"
 #include "tls/tokens.h"
 
@@ -45,7 +46,7 @@ int command_query_keys(struct call *call)
 /* Log and tell that a file has taken the place of the one before. */
 static void put_note(struct json *out, const char *what)
 {
-    pr_info("a new file of %s is in use, until the next boot", what);
+    pr_info("other %s from now on, until the next boot", what);
     json_string(out, "note", "until the next boot, which needs the same file on the boot volume");
 }
 
@@ -84,5 +85,15 @@ int command_tokens_set(struct call *call)
     if (wrong)
         return refuse(call, -EINVAL, line, wrong);
     put_note(call->out, "tokens");
+    return 0;
+}
+
+int command_certificate_set(struct call *call)
+{
+    const char *wrong = certificate_read(call->file, call->file_len);
+
+    if (wrong)
+        return refuse(call, -EINVAL, 0, wrong);
+    put_note(call->out, "certificates");
     return 0;
 }

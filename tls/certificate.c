@@ -19,24 +19,33 @@
 #define ROOM (MBEDTLS_SSL_OUT_CONTENT_LEN - 7)
 #define POINT 65 /* bytes of a public key over P-256, not compressed */
 
-static mbedtls_pk_context key;
-static mbedtls_x509_crt *chain; /* only `raw`, `next` and, of the first one, `pk` are used */
+struct certificate {
+    mbedtls_pk_context key;
+    mbedtls_x509_crt *chain; /* only `raw`, `next` and, of the first one, `pk` are used */
+    unsigned users;          /* servers that show it, and one more as long as it is ours */
+};
 
-static void chain_free(void)
+static struct certificate *ours;
+
+void certificate_release(struct certificate *shown)
 {
-    while (chain) {
-        mbedtls_x509_crt *next = chain->next;
+    if (!shown || --shown->users > 0)
+        return;
+    while (shown->chain) {
+        mbedtls_x509_crt *next = shown->chain->next;
 
-        free(chain->raw.p);
-        free(chain);
-        chain = next;
+        free(shown->chain->raw.p);
+        free(shown->chain);
+        shown->chain = next;
     }
+    mbedtls_pk_free(&shown->key);
+    free(shown);
 }
 
 /* Append a certificate, whose bytes are pem->buf. False: no memory. */
-static bool chain_append(mbedtls_pem_context *pem)
+static bool chain_append(mbedtls_x509_crt **link, mbedtls_pem_context *pem)
 {
-    mbedtls_x509_crt *certificate = calloc(1, sizeof(*certificate)), **link = &chain;
+    mbedtls_x509_crt *certificate = calloc(1, sizeof(*certificate));
 
     if (!certificate)
         return false;
@@ -49,7 +58,7 @@ static bool chain_append(mbedtls_pem_context *pem)
     return true;
 }
 
-static const char *read_chain(const char *text)
+static const char *read_chain(mbedtls_x509_crt **chain, const char *text)
 {
     size_t room = ROOM, used;
 
@@ -61,30 +70,30 @@ static const char *read_chain(const char *text)
         mbedtls_pem_init(&pem);
         err = mbedtls_pem_read_buffer(&pem, BEGIN, END, (const u8 *)text, NULL, 0, &used);
         if (err == MBEDTLS_ERR_PEM_NO_HEADER_FOOTER_PRESENT && !strstr(text, BEGIN))
-            return chain ? NULL : "no certificate, expected " BEGIN " and what follows it, in PEM";
+            return *chain ? NULL : "no certificate, expected " BEGIN " and what follows it, in PEM";
         if (err)
             return "a certificate is damaged, expected base64 between " BEGIN " and " END;
         fits = pem.buflen + 3 <= room;
         room -= fits ? pem.buflen + 3 : 0;
-        fits = fits && chain_append(&pem);
+        fits = fits && chain_append(chain, &pem);
         mbedtls_pem_free(&pem);
         if (!fits)
             return "the certificates are too long, expected at most 4 KB, without the CA's own";
     }
 }
 
-static const char *read_key(const char *text, size_t len)
+static const char *read_key(mbedtls_pk_context *key, const char *text, size_t len)
 {
-    if (mbedtls_pk_parse_key(&key, (const u8 *)text, len + 1, NULL, 0) ||
-        mbedtls_pk_get_type(&key) != MBEDTLS_PK_ECKEY || mbedtls_pk_ec(key)->grp.id != MBEDTLS_ECP_DP_SECP256R1)
+    if (mbedtls_pk_parse_key(key, (const u8 *)text, len + 1, NULL, 0) || mbedtls_pk_get_type(key) != MBEDTLS_PK_ECKEY ||
+        mbedtls_pk_ec(*key)->grp.id != MBEDTLS_ECP_DP_SECP256R1)
         return "no private key, expected one for ECDSA over P-256, in PEM and not encrypted";
     return NULL;
 }
 
 /* Our public key is somewhere in the certificate if that is one of it. */
-static bool is_of_key(const mbedtls_x509_crt *certificate)
+static bool is_of_key(const mbedtls_x509_crt *certificate, const mbedtls_pk_context *key)
 {
-    const mbedtls_ecp_keypair *pair = mbedtls_pk_ec(key);
+    const mbedtls_ecp_keypair *pair = mbedtls_pk_ec(*key);
     u8 point[POINT];
     size_t len;
 
@@ -96,42 +105,44 @@ static bool is_of_key(const mbedtls_x509_crt *certificate)
     return false;
 }
 
-static const char *read_text(const char *text, size_t len)
+static const char *read_text(struct certificate *certificate, const char *text, size_t len)
 {
-    const char *wrong = read_chain(text);
+    const char *wrong = read_chain(&certificate->chain, text);
 
     if (!wrong)
-        wrong = read_key(text, len);
+        wrong = read_key(&certificate->key, text, len);
     if (wrong)
         return wrong;
-    if (!is_of_key(chain))
+    if (!is_of_key(certificate->chain, &certificate->key))
         return "the first certificate is not that of the private key";
-    chain->pk = key;
+    certificate->chain->pk = certificate->key;
     return NULL;
 }
 
 const char *certificate_read(const char *text, size_t len)
 {
+    struct certificate *certificate = calloc(1, sizeof(*certificate));
     char *copy = malloc(len + 1); /* mbedTLS wants it to end with NUL */
-    const char *wrong;
+    const char *wrong = "no memory to read it";
 
-    chain_free();
-    mbedtls_pk_free(&key);
-    if (!copy)
-        return "no memory to read it";
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    wrong = read_text(copy, len);
-    wipe(copy, len);
-    free(copy);
-    if (wrong) {
-        chain_free();
-        mbedtls_pk_free(&key);
+    if (certificate)
+        certificate->users = 1;
+    if (certificate && copy) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+        wrong = read_text(certificate, copy, len);
+        wipe(copy, len);
     }
+    free(copy);
+    certificate_release(wrong ? certificate : ours);
+    if (!wrong)
+        ours = certificate;
     return wrong;
 }
 
-int certificate_show(struct mbedtls_ssl_config *config)
+int certificate_show(struct mbedtls_ssl_config *config, struct certificate **shown)
 {
-    return mbedtls_ssl_conf_own_cert(config, chain, &key);
+    ours->users++;
+    *shown = ours;
+    return mbedtls_ssl_conf_own_cert(config, ours->chain, &ours->key);
 }

@@ -21,13 +21,14 @@
 static const u8 plain[] = { 'G', 'O', 'D', 'W', 'I' };
 
 struct handshake {
-    mbedtls_ssl_config config; /* of its own: a keyring may change under others */
+    mbedtls_ssl_config config; /* of its own: keyring and certificate may change under others */
     mbedtls_ssl_context ssl;
     const struct handshake_ops *ops;
     void *ctx;
     enum handshake_role role;
-    int err;     /* of the ops; 0: none */
-    int refused; /* of keyring_find; 0: not */
+    int err;                   /* of the ops; 0: none */
+    int refused;               /* of keyring_find; 0: not */
+    struct certificate *shown; /* NULL: none */
     char host[KEYRING_HOST];
     u8 first[sizeof(plain)];           /* bytes of the peer's */
     size_t heard;                      /* so many of them */
@@ -100,7 +101,7 @@ static int configure(struct handshake *handshake)
     mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
     mbedtls_ssl_conf_export_keys_cb(config, export_keys, handshake);
     if (stranger)
-        return certificate_show(config);
+        return certificate_show(config, &handshake->shown);
     if (!is_server(handshake))
         return offer(handshake);
     mbedtls_ssl_conf_psk_cb(config, find_key, handshake);
@@ -207,6 +208,7 @@ void handshake_free(struct handshake *handshake)
 {
     mbedtls_ssl_free(&handshake->ssl);
     mbedtls_ssl_config_free(&handshake->config);
+    certificate_release(handshake->shown);
     wipe(handshake, sizeof(*handshake));
     free(handshake);
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Keys that are changed while hypervisors run (docs/keys.md "The keyring"), by the commands that the page tells; and
-tokens (docs/api.md)."""
+tokens and certificates (docs/api.md)."""
 
 import contextlib
 import json
@@ -127,7 +127,7 @@ def test_rotation(tmp_path, keyring):
             for word in "forged", "replayed":
                 assert host.counts(f'godwit_claims_total{{direction="{word}"}}') == 0
             assert host.counts('godwit_heartbeats_total{direction="forged"}') == 0
-            assert host.machine.log.count("keys: a new file of keys is in use") == 3
+            assert host.machine.log.count("keys: other keys from now on") == 3
             assert "suspended" not in host.machine.log and TOKEN not in host.machine.log
             for line in keyring.read_text().split()[1:] + host.keyring.read_text().split()[1:]:
                 assert line not in host.machine.log
@@ -218,6 +218,21 @@ def test_a_token_is_taken_away(host, tmp_path):
     assert host.godwit("vms", token=f"read-{TOKEN}").returncode == 0
     host.does("tokens-set", people)
     assert host.godwit("vms", token=f"operate-{TOKEN}").returncode == 0
+
+
+def test_another_certificate(host):
+    """The next connection sees it; a wrong file changes nothing."""
+    def shown():
+        with host.ca.client(host.net.connect(host.address, 443), host.address) as sock:
+            return sock.getpeercert()["serialNumber"]
+    before, other = shown(), host.ca.certify("other.pem", host.address, "alpha")
+    done = host.godwit("certificate-set", host.ca.file)
+    assert done.returncode == 1 and "no private key" in done.stderr and shown() == before, done
+    host.does("certificate-set", other)
+    assert shown() != before
+    host.does("certificate-set", host.directory / "api.pem")
+    assert shown() == before
+    assert "PRIVATE KEY" not in host.machine.log
 
 
 def memory(monitor, path, mib):

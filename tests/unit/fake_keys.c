@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tls/certificate.h"
 #include "tls/keyring.h"
 
 bool fake_keys;
@@ -56,4 +57,9 @@ bool keyring_tagged(const void *bytes, size_t len, const u8 tag[KEYRING_TAG])
 
     keyring_tag(bytes, len, right);
     return !memcmp(right, tag, sizeof(right));
+}
+
+const char *certificate_read(const char *text, size_t len)
+{
+    return len == strlen("right") && !memcmp(text, "right", len) ? NULL : "no certificate";
 }

@@ -185,6 +185,7 @@ static const struct command {
     { "query-keys", KIND_HOST, 0, 0, "", "by which keys it and others know each other, by their IDs", { NULL } },
     { "keys-set", KIND_SECRETS, 1, 1, "FILE", "use this keyring from now on, until the next boot", { NULL } },
     { "tokens-set", KIND_SECRETS, 1, 1, "FILE", "use these tokens from now on, until the next boot", { NULL } },
+    { "certificate-set", KIND_SECRETS, 1, 1, "FILE", "show this one from now on, until the next boot", { NULL } },
     { "version", KIND_HOST, 0, 0, "", "version, backend, time since boot", { NULL } },
     { "metrics", KIND_METRICS, 0, 0, "", "all counters, in Prometheus' text format", { NULL } },
     { "completion", KIND_COMPLETION, 1, 1, "bash", "print a script that completes commands and names", { NULL } },
@@ -208,7 +209,7 @@ static const char completion_bash[] =
     "COMPREPLY=() ;;\n"
     "    witness|witness-test) COMPREPLY=() ;;\n"
     "    query-dirty-trace|dirty-trace-stop) COMPREPLY=() ;;\n"
-    "    restore|image|keys-set|tokens-set) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
+    "    restore|image|*-set) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
     "    *) COMPREPLY=($(compgen -W \"-H -t --cacert --insecure --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"

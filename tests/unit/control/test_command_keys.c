@@ -78,6 +78,15 @@ static void keys_are_set(void **state)
     assert_non_null(strstr(call.error, "without the section [keys]"));
 }
 
+static void a_certificate_is_set(void **state)
+{
+    (void)state;
+    assert_int_equal(run_with("certificate-set", "wrong"), -EINVAL);
+    assert_string_equal(call.error, "no certificate; the file before it stays in use");
+    assert_int_equal(run_with("certificate-set", "right"), 0);
+    assert_true(answered("{\"note\":\"until the next boot, "));
+}
+
 static void tokens_are_set(void **state)
 {
     (void)state;
@@ -111,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(keys_are_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_are_set, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_certificate_is_set, setup, teardown),
         cmocka_unit_test_setup_teardown(tokens_are_set, setup, teardown),
         cmocka_unit_test_setup_teardown(secrets_are_secret, setup, teardown),
     };

@@ -62,19 +62,12 @@ static void test_too_long(void **state)
     assert_non_null(strstr(read_text(text), "too long"));
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    certificate_read("", 0); /* frees what was read */
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_right, teardown),
-        cmocka_unit_test_teardown(test_wrong, teardown),
-        cmocka_unit_test_teardown(test_too_long, teardown),
+        cmocka_unit_test(test_right),
+        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_too_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

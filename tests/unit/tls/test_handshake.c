@@ -300,7 +300,6 @@ static int visitor_teardown(void **state)
     mbedtls_ssl_free(&visitor.ssl);
     mbedtls_ssl_config_free(&visitor.config);
     handshake_free(server.handshake);
-    certificate_read("", 0);
     return 0;
 }
 
@@ -348,6 +347,21 @@ static void visitors(void **state)
     assert_memory_equal(record + SEAL_HEADER, "world", 5);
 }
 
+/* A handshake that has begun ends with the certificate with which it began, whatever is read meanwhile. */
+static void the_certificate_changes(void **state)
+{
+    static const int suites[] = { MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
+    static const char text[] = PEM_CERTIFICATE PEM_KEY;
+
+    (void)state;
+    visitor_begin(suites);
+    assert_null(certificate_read(text, strlen(text)));
+    assert_null(certificate_read(text, strlen(text)));
+    assert_non_null(certificate_read(PEM_OTHER_CERTIFICATE, strlen(PEM_OTHER_CERTIFICATE)));
+    assert_int_equal(visitor_run(), 0);
+    assert_int_equal(server.err, 0);
+}
+
 /* Where certificates are shown, there is nothing for who has a key but no eyes for those; and the reverse. */
 static void visitors_and_peers_differ(void **state)
 {
@@ -380,6 +394,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stranger, setup, teardown),
         cmocka_unit_test_setup_teardown(changed, setup, teardown),
         cmocka_unit_test_setup_teardown(visitors, visitor_setup, visitor_teardown),
+        cmocka_unit_test_setup_teardown(the_certificate_changes, visitor_setup, visitor_teardown),
         cmocka_unit_test_setup_teardown(visitors_and_peers_differ, visitor_setup, visitor_teardown),
     };
 
