@@ -199,16 +199,17 @@ static void handle_console(const struct http_request *request, const struct comm
         console_get(request, vm, last, response);
 }
 
-/* Answer with the bytes of the dirty trace from number `offset` on; those before it are forgotten. With `wait`, an
- * answer without bytes is put off as long as more can come. */
+/* Answer with the bytes of the dirty trace from number `offset` on; after a POST those before it are forgotten. With
+ * `wait`, an answer without bytes is put off as long as more can come. */
 static void handle_trace(const struct http_request *request, bool last, struct http_response *response)
 {
     static char chunk[TRACE_CHUNK];
     const struct dirty_trace *trace = dirty_trace_query();
+    bool takes = request->method == HTTP_POST;
     u64 offset, wait, number;
     size_t len;
 
-    if (!method_is(request, HTTP_GET, response) || !query_number(request, "offset", 0, &offset, response) ||
+    if ((!takes && !method_is(request, HTTP_GET, response)) || !query_number(request, "offset", 0, &offset, response) ||
         !query_number(request, "wait", 0, &wait, response) ||
         !query_number(request, "number", trace->number, &number, response))
         return;
@@ -222,7 +223,9 @@ static void handle_trace(const struct http_request *request, bool last, struct h
                     (unsigned long)trace->put);
         return;
     }
-    len = dirty_trace_take(&offset, chunk, sizeof(chunk));
+    if (takes)
+        dirty_trace_take(offset);
+    len = dirty_trace_read(&offset, chunk, sizeof(chunk));
     if (!len && trace->status == DIRTY_TRACE_TRACING && wait && !last) {
         response->wait_ms = (u32)MIN(wait, (u64)WAIT_MAX_S) * 1000;
         return;

@@ -37,7 +37,7 @@ static struct {
     bool writing;        /* the map is being written to the stream */
     bool last;           /* no interval comes after this one */
     bool cut;            /* the stream ends without its end: nobody takes it */
-    u64 asked;           /* host TSC at which somebody has last taken some, or tried to */
+    u64 asked;           /* host TSC of the last dirty_trace_take */
     u64 run, done;       /* pages, counted from the first: the open run's begin; all before `done` is in the stream */
     bool open;           /* a run has begun and may go on in the next word */
     char *ring;          /* byte number n of the stream is ring[n % DIRTY_TRACE_KEPT] */
@@ -280,16 +280,19 @@ const struct dirty_trace *dirty_trace_query(void)
     return &current;
 }
 
-size_t dirty_trace_take(u64 *offset, char *bytes, size_t room)
+void dirty_trace_take(u64 offset)
+{
+    making.asked = rdtsc();
+    current.taken = MAX(current.taken, MIN(offset, current.put));
+}
+
+size_t dirty_trace_read(u64 *offset, char *bytes, size_t room)
 {
     size_t count;
 
-    making.asked = rdtsc();
-    if (*offset > current.taken)
-        current.taken = MIN(*offset, current.put);
-    *offset = current.taken;
-    count = (size_t)MIN(current.put - current.taken, (u64)room);
+    *offset = MIN(MAX(*offset, current.taken), current.put);
+    count = (size_t)MIN(current.put - *offset, (u64)room);
     for (size_t i = 0; i < count; i++)
-        bytes[i] = making.ring[(current.taken + i) % DIRTY_TRACE_KEPT];
+        bytes[i] = making.ring[(*offset + i) % DIRTY_TRACE_KEPT];
     return count;
 }

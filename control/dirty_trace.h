@@ -43,9 +43,9 @@ int dirty_trace_stop(void);
 /* The trace that is under way, else the last one. */
 const struct dirty_trace *dirty_trace_query(void);
 
-/*
- * Copy up to `room` bytes of the stream to `bytes`, from byte number *offset on; what stands before *offset is
- * forgotten. If bytes from there on are forgotten already, *offset becomes the number of the first that is not. Returns
- * how many bytes were copied.
- */
-size_t dirty_trace_take(u64 *offset, char *bytes, size_t room);
+/* Somebody has the bytes before number `offset`, and wants those that follow: the former are forgotten. */
+void dirty_trace_take(u64 offset);
+
+/* Copy up to `room` bytes of the stream to `bytes`, from byte number *offset on. If bytes from there on are forgotten
+ * already, *offset becomes the number of the first that is not. Returns how many bytes were copied. Nothing changes. */
+size_t dirty_trace_read(u64 *offset, char *bytes, size_t room);

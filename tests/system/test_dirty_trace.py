@@ -127,6 +127,11 @@ def test_usage(tmp_path):
         assert target.json("/v1/query-dirty-trace")["reason"] == "stopped"
         done = target.godwit("dirty-trace", "web", "--every", "0", "-o", tmp_path / "x")
         assert done.returncode == 1 and "every: '0' is wrong" in done.stderr, done.stderr
+        assert target.ask("POST", "/v1/vms/web/dirty-trace?every=10&for=10")[0] == 202
+        for method, taken in (("GET", 0), ("POST", 20)):  # to look takes nothing
+            assert target.ask(method, "/v1/dirty-trace-data?offset=20")[0] == 200
+            assert target.json("/v1/query-dirty-trace")["taken"] == taken
+        assert target.ask("POST", "/v1/dirty-trace-stop")[0] == 200
         done = target.godwit("dirty-trace", "web", "-o", tmp_path / "x")
         assert done.returncode == 0, done.stderr
         assert [interval.runs for interval in READER.read(tmp_path / "x").intervals] == [[(3, 2), (37, 8)]]

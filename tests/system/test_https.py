@@ -180,6 +180,7 @@ def test_a_wrong_file(tmp_path, parts, words):
     ("GET", "/metrics", 200, 200, 200),
     ("GET", "/v1/vms/mover/console", 200, 200, 200),
     ("GET", "/v1/dirty-trace-data", 200, 200, 200),
+    ("POST", "/v1/dirty-trace-data", 403, 200, 200),
     ("GET", "/v1/nonsense", 404, 404, 404),
     ("POST", "/v1/vms/mover/power-button", 403, 200, 200),
     ("POST", "/v1/vms/mover/console", 403, 200, 200),

@@ -390,12 +390,16 @@ const struct dirty_trace *dirty_trace_query(void)
     return &dirty_trace;
 }
 
-size_t dirty_trace_take(u64 *offset, char *bytes, size_t room)
+void dirty_trace_take(u64 offset)
+{
+    dirty_trace.taken = offset;
+}
+
+size_t dirty_trace_read(u64 *offset, char *bytes, size_t room)
 {
     size_t len = MIN(room, MIN((size_t)10, (size_t)(dirty_trace.put - MIN(*offset, dirty_trace.put))));
 
     memcpy(bytes, stream + MIN(*offset, dirty_trace.put), len);
-    dirty_trace.taken = *offset;
     if (*offset + len == dirty_trace.put)
         dirty_trace.status = DIRTY_TRACE_ENDED;
     return len;

@@ -88,7 +88,7 @@ static struct reply ask(long long number, unsigned long offset)
 
     snprintf(path, PATH, "/v1/dirty-trace-data?number=%lld&offset=%lu&wait=%d", number, offset, WAIT_S);
     for (unsigned tries = 0;; tries++) {
-        struct reply reply = client_try(path, NULL, 0);
+        struct reply reply = client_try(path, "", 0);
 
         if ((reply.http != 429 && reply.http != 503) || tries == RETRIES) {
             if (reply.http && reply.status != STATUS_OK)
