@@ -281,7 +281,7 @@ demo-failover: all linux-guest $(PLOTS) $(ETCD) ## kill the machine of a protect
 	@tools/demo-failover
 
 lab: all linux-guest ## two hypervisors, a Linux guest, a writer, and a shell on their network, until the shell ends
-	@tools/lab
+	@tools/lab $(if $(filter bochs,$(EMU)),--emu bochs)
 
 programs: $(UNIT) $(HOST) $(FUZZ) $(ETCD) debug # the tests' programs, built and not run
 

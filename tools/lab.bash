@@ -15,9 +15,11 @@ lab-set() {
     done
 }
 
-# What to type: each line that is indented is a command, and what it does.
+# What to type: each line that is indented is a command, and what it does. In Bochs there is no guest linux.
 lab-help() {
-    cat <<'END'
+    local absent=nothing
+    [ "$EMU" = bochs ] && absent=linux
+    grep -v " $absent" <<'END'
 godwit asks a ($GODWIT_HOST), and godwit -H $B asks b. Files go to build/lab. Try
 
     godwit vms                                      # the VMs of a
