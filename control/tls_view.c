@@ -24,6 +24,9 @@ void tls_view_metrics(struct buffer *out)
     for (unsigned fault = 0; fault < NR_TLS_FAULTS; fault++)
         buffer_format(out, "godwit_tls_faults_total{reason=\"%s\"} %lu\n", tls_fault_name((enum tls_fault)fault),
                       counters->fault[fault]);
+    metric_head(out, "godwit_tls_client_faults_total", "counter",
+                "Handshakes of the API's clients that came to nothing, and connections that broke.");
+    buffer_format(out, "godwit_tls_client_faults_total %lu\n", counters->clients_failed);
     metric_head(out, "godwit_tls_bytes_total", "counter", "Bytes of records of such connections.");
     buffer_format(out, "godwit_tls_bytes_total{direction=\"sent\"} %lu\n", counters->sent);
     buffer_format(out, "godwit_tls_bytes_total{direction=\"received\"} %lu\n", counters->received);
@@ -37,6 +40,7 @@ void tls_view_json(struct json *out)
     json_number(out, "handshakes", counters->completed);
     json_number(out, "active", counters->active);
     json_number(out, "handshake_us", counters->worked / 1000);
+    json_number(out, "client_faults", counters->clients_failed);
     json_number(out, "sent_bytes", counters->sent);
     json_number(out, "received_bytes", counters->received);
     json_object(out, "faults");

@@ -26,6 +26,7 @@ struct tls_counters {
     u64 completed; /* handshakes */
     u64 worked;    /* ns of processor time for all of them, the others included */
     u64 fault[NR_TLS_FAULTS];
+    u64 clients_failed; /* handshakes of the API's clients that came to nothing, and connections that broke */
     u64 sent, received; /* bytes of records */
     u32 active;         /* handshakes that go on */
 };

@@ -54,7 +54,7 @@ void tls_end(struct tls_pcb *tls, err_t over);
 void tls_reset(struct tls_pcb *tls);
 void tls_let_go(struct tls_pcb *tls);
 
-/* The owner hears of an error; the counters and the log do, unless it is a stranger's. */
+/* The owner hears of an error; the counters do, and the log, unless it is a stranger's. */
 void tls_tell_error(struct tls_pcb *tls, err_t err);
 void tls_fault(const struct tls_pcb *tls, enum tls_fault fault);
 

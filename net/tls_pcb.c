@@ -92,14 +92,16 @@ void tls_tell_error(struct tls_pcb *tls, err_t err)
         tls->outer->err(tls->outer->arg, err);
 }
 
-/* A client of the API may be anybody who looks for open ports, and many a program cuts its connections off: that is no
- * fault. */
+/* A client of the API may be anybody who looks for open ports: the log has nothing of them. Many a program cuts its
+ * connections off, which is no fault. */
 void tls_fault(const struct tls_pcb *tls, enum tls_fault fault)
 {
     struct tcp_address peer = { .ip6 = false };
 
-    if (tls_is_stranger(tls))
+    if (tls_is_stranger(tls)) {
+        tls_counters.clients_failed += fault != TLS_CUT_OFF;
         return;
+    }
     tcp_pcb_address(tls->inner, false, &peer);
     tls_report(&peer, fault, clock_ns());
 }
@@ -254,11 +256,16 @@ static err_t on_poll(void *arg, struct altcp_pcb *inner)
     return tls_leave(tls);
 }
 
+/* The connection below is no more, and nothing tells its address: a handshake that ends so is counted, not logged. */
 static void on_error(void *arg, err_t err)
 {
     struct tls_pcb *tls = arg;
 
     tls_enter(tls);
+    if (tls->handshake && tls_is_stranger(tls))
+        tls_counters.clients_failed++;
+    else if (tls->handshake)
+        tls_counters.fault[TLS_ENDED]++;
     tls_tell_error(tls, err);
     tls_end(tls, ERR_OK);
     tls_leave(tls);

@@ -307,25 +307,32 @@ def test_only_what_is_listed(site, port, suite, groups):
 
 # --- Somebody between ---------------------------------------------------------------------------------------------
 
-def test_handshakes_that_are_cut_short(site):
+@pytest.mark.parametrize("port", [PORT, API])
+def test_handshakes_that_are_cut_short(site, port):
     """Whatever of a client's first words comes, and whatever comes behind them in the place of what should: nothing is
     let in, each is counted, and nothing of it is left."""
     whole = hello()
-    behind = [b"\x14\3\3\0\1\1",             # ChangeCipherSpec, before there are keys
-              b"\x16\3\3\0\4\x14\0\0\0",     # Finished, without keys
-              b"\x16\3\3\0\4\x10\0\0\0",     # ClientKeyExchange without an identity
-              b"\x16\3\3\0\x08\x10\0\0\4\xff\xff00",  # ... with one that is longer than the message
-              b"\x17\3\3\0\x20" + bytes(32),  # data
-              b"\x15\3\3\0\2\2\x28",         # an alert
-              whole]                         # the same again
-    cases = [whole[:at] for at in (0, 1, 4, 5, 6, 11, 43, 46, 60, len(whole) - 1)] + [whole + words for words in behind]
-    before, active = site.a.faults(), site.a.get("/v1/net")["tls"]["active"]
-    for words in cases:
-        with site.net.connect(site.a.address, PORT) as sock, contextlib.suppress(ConnectionError):
+    behind = [b"\x14\3\3\0\1\1",                   # ChangeCipherSpec, before there are keys
+              b"\x16\3\3\0\4\x14\0\0\0",           # Finished, without keys
+              b"\x16\3\3\0\4\x10\0\0\0",           # ClientKeyExchange without anything in it
+              b"\x16\3\3\0\x08\x10\0\0\4\xff\xff00",  # ... with more than the message holds
+              b"\x17\3\3\0\x20" + bytes(32),         # data
+              b"\x15\3\3\0\2\2\x28",                 # an alert
+              whole]                                   # the same again
+    ends = [lambda sock: sock.shutdown(socket.SHUT_WR),
+            lambda sock: sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)) or sock.close()]
+    cases = [(whole[:at], end) for at in (0, 1, 4, 5, 6, 11, 43, 46, 60, len(whole) - 1) for end in ends]
+    cases += [(whole + words, ends[0]) for words in behind]
+
+    def faults():
+        return site.a.faults() if port == PORT else site.a.get("/v1/net")["tls"]["client_faults"]
+    before, active = faults(), site.a.get("/v1/net")["tls"]["active"]
+    for words, end in cases:
+        with site.net.connect(site.a.address, port) as sock, contextlib.suppress(OSError):
             sock.sendall(words)
-            sock.shutdown(socket.SHUT_WR)
+            end(sock)
             assert all(kind in (ALERT, HANDSHAKE) for kind, _ in records(sock))
-    site.a.wait_for("they are counted", lambda: site.a.faults() == before + len(cases))
+    site.a.wait_for("they are counted", lambda: faults() == before + len(cases))
     assert site.a.get("/v1/net")["tls"]["active"] == active
 
 
