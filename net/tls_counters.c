@@ -3,6 +3,11 @@
 
 struct tls_counters tls_counters;
 
+const char *tls_side_name(enum tls_side side)
+{
+    return side == TLS_WITH_PEERS ? "peers" : "clients";
+}
+
 const char *tls_fault_name(enum tls_fault fault)
 {
     static const char *const names[NR_TLS_FAULTS] = {

@@ -4,6 +4,9 @@
 
 #include "host/types.h"
 
+/* With whom, in the order of the answer of `net`. */
+enum tls_side { TLS_WITH_PEERS, TLS_WITH_CLIENTS, NR_TLS_SIDES };
+
 /* Why a handshake came to nothing, or a connection of two that know each other was broken. */
 enum tls_fault {
     TLS_KEYS_DIFFER,
@@ -23,15 +26,20 @@ enum tls_fault {
 };
 
 struct tls_counters {
-    u64 completed; /* handshakes */
-    u64 worked;    /* ns of processor time for all of them, the others included */
-    u64 fault[NR_TLS_FAULTS];
-    u64 clients_failed; /* handshakes of the API's clients that came to nothing, and connections that broke */
-    u64 sent, received; /* bytes of records */
-    u32 active;         /* handshakes that go on */
+    struct tls_with {
+        u64 completed;      /* handshakes */
+        u64 worked;         /* ns of processor time for all of them, the others included */
+        u64 sent, received; /* bytes of records */
+        u32 active;         /* handshakes that go on */
+    } with[NR_TLS_SIDES];
+    u64 fault[NR_TLS_FAULTS]; /* with peers */
+    u64 clients_failed;       /* handshakes of the API's clients that came to nothing, and connections that broke */
 };
 
 extern struct tls_counters tls_counters;
+
+/* "peers" or "clients". */
+const char *tls_side_name(enum tls_side side);
 
 /* "key", "host" ... */
 const char *tls_fault_name(enum tls_fault fault);

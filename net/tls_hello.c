@@ -26,7 +26,7 @@ void tls_hello_end(struct tls_pcb *tls)
 {
     if (tls->handshake) {
         handshake_free(tls->handshake);
-        tls_counters.active--;
+        tls_with(tls)->active--;
     }
     tls->handshake = NULL;
     if (tls->caller)
@@ -100,7 +100,7 @@ bool tls_hello_begin(struct tls_pcb *tls, bool server)
                                      : tls_is_stranger(tls) ? HANDSHAKE_OF_STRANGER
                                                             : HANDSHAKE_OF_PEER,
                                      text, &hello_ops, tls);
-    tls_counters.active += tls->handshake != NULL;
+    tls_with(tls)->active += tls->handshake != NULL;
     return tls->handshake;
 }
 
@@ -115,11 +115,9 @@ static void complete(struct tls_pcb *tls)
 
     handshake_take(tls->handshake, &result);
     tls_hello_end(tls);
-    if (!tls_is_stranger(tls)) {
-        tls_counters.completed++;
-        if (tcp_pcb_address(tls->inner, false, &peer))
-            caller_know(&peer, false, clock_ns());
-    }
+    tls_with(tls)->completed++;
+    if (!tls_is_stranger(tls) && tcp_pcb_address(tls->inner, false, &peer))
+        caller_know(&peer, false, clock_ns());
     tls->out.seal = result.out;
     tls->in.seal = result.in;
     memcpy(tls->peer, result.peer, sizeof(tls->peer));
@@ -142,7 +140,7 @@ static void shake(struct tls_pcb *tls)
     int err = handshake_step(tls->handshake);
 
     now = clock_ns();
-    tls_counters.worked += now - began;
+    tls_with(tls)->worked += now - began;
     if (tls->caller)
         caller_worked(tls->caller, now - began, now);
     if (!err)

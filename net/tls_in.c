@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "host/bits.h"
-#include "net/tls_counters.h"
 
 void tls_in_fini(struct tls_in *in)
 {
@@ -149,7 +148,6 @@ int tls_in_next(struct tls_in *in, struct tls_opened *opened)
         pbuf_free(record);
         return -EBADMSG;
     }
-    tls_counters.received += SEAL_HEADER + (size_t)len + SEAL_TAG;
     *opened = (struct tls_opened){ header[0], trim(record, (size_t)len), (size_t)len };
     return 0;
 }

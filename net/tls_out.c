@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "host/bits.h"
-#include "net/tls_counters.h"
 
 #define ROOM_MIN 512 /* bytes in a record that may yet grow */
 
@@ -21,8 +20,9 @@ struct tls_record {
     u8 bytes[];
 };
 
-void tls_out_init(struct tls_out *out, struct altcp_pcb *inner)
+void tls_out_init(struct tls_out *out, struct altcp_pcb *inner, u64 *sent)
 {
+    out->sent = sent;
     out->inner = inner;
     list_init(&out->spare);
     list_init(&out->records);
@@ -125,7 +125,7 @@ static struct tls_record *record_seal(struct tls_out *out, enum seal_type type)
     out->open = NULL;
     out->usual = record->plain;
     record->len = record->left = seal_end(&out->seal, type, record->bytes, record->plain);
-    tls_counters.sent += record->len;
+    *out->sent += record->len;
     list_del(&record->node);
     fitting = record_size(record, record->plain);
     record = fitting ? fitting : record;

@@ -15,6 +15,7 @@ struct tls_record;
 
 struct tls_out {
     struct altcp_pcb *inner; /* to which the records go */
+    u64 *sent;               /* counts bytes of records */
     struct seal seal;
     struct list spare;       /* empty records */
     struct list records;     /* the last one may be open */
@@ -25,7 +26,7 @@ struct tls_out {
     bool shut;               /* lwIP knows that nothing follows */
 };
 
-void tls_out_init(struct tls_out *out, struct altcp_pcb *inner);
+void tls_out_init(struct tls_out *out, struct altcp_pcb *inner, u64 *sent);
 void tls_out_fini(struct tls_out *out);
 
 /* Encrypt all of these bytes, if there is room for them. False: nothing was done. */

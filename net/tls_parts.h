@@ -43,6 +43,12 @@ static inline bool tls_is_stranger(const struct tls_pcb *tls)
     return tls->acceptor && tls->acceptor->trust == TCP_CLIENTS;
 }
 
+/* What is counted of connections like this. */
+static inline struct tls_with *tls_with(const struct tls_pcb *tls)
+{
+    return &tls_counters.with[tls_is_stranger(tls) ? TLS_WITH_CLIENTS : TLS_WITH_PEERS];
+}
+
 /* tls_pcb.c. Whoever may end the connection is between enter and leave, which then frees it, and returns what a
  * callback of lwIP's has to return. */
 void tls_enter(struct tls_pcb *tls);

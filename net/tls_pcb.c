@@ -164,6 +164,7 @@ void tls_receive(struct tls_pcb *tls)
             break_off(tls, err == -ENOMEM ? TLS_NO_MEMORY : TLS_CHANGED);
             return;
         }
+        tls_with(tls)->received += SEAL_HEADER + opened.len + SEAL_TAG;
         altcp_recved(tls->inner, SEAL_HEADER + SEAL_TAG);
         if (opened.type == SEAL_ALERT)
             take_alert(tls, &opened);
@@ -296,7 +297,7 @@ static err_t on_connected(void *arg, struct altcp_pcb *inner, err_t err)
 
 /* --- The layer -------------------------------------------------------------------------------------------------- */
 
-static struct tls_pcb *tls_new(struct altcp_pcb *inner)
+static struct tls_pcb *tls_new(struct altcp_pcb *inner, const struct tls_acceptor *acceptor)
 {
     struct tls_pcb *tls = calloc(1, sizeof(*tls));
     struct altcp_pcb *outer = tls ? altcp_alloc() : NULL;
@@ -306,7 +307,8 @@ static struct tls_pcb *tls_new(struct altcp_pcb *inner)
         return NULL;
     }
     list_init(&tls->node);
-    tls_out_init(&tls->out, inner);
+    tls->acceptor = acceptor;
+    tls_out_init(&tls->out, inner, &tls_with(tls)->sent);
     tls->outer = outer;
     tls->inner = inner;
     outer->fns = &functions;
@@ -318,18 +320,17 @@ static struct tls_pcb *tls_new(struct altcp_pcb *inner)
 
 struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner)
 {
-    struct tls_pcb *tls = tls_new(inner);
+    struct tls_pcb *tls = tls_new(inner, NULL);
 
     return tls ? tls->outer : NULL;
 }
 
 static err_t on_accept(void *arg, struct altcp_pcb *inner, err_t err)
 {
-    struct tls_pcb *tls = err == ERR_OK ? tls_new(inner) : NULL;
+    struct tls_pcb *tls = err == ERR_OK ? tls_new(inner, arg) : NULL;
 
     if (!tls)
         return ERR_MEM; /* lwIP resets it */
-    tls->acceptor = arg;
     if (!tls_hello_begin(tls, true)) {
         detach(inner);
         tls_enter(tls);

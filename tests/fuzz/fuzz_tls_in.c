@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: net/tls_in.c net/tls_counters.c net/tcp_hooks.c net/siphash.c net/csum.c tls/seal.c tls/chacha20.c */
+/* sources: net/tls_in.c net/tcp_hooks.c net/siphash.c net/csum.c tls/seal.c tls/chacha20.c */
 /* sources: tests/unit/stubs.c */
 /* libs: -lcmocka */
 /*

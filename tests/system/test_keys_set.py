@@ -235,6 +235,15 @@ def test_another_certificate(host):
     assert "PRIVATE KEY" not in host.machine.log
 
 
+def test_what_is_counted(host):
+    """Connections of clients apart from those of hypervisors, of which there are none."""
+    before = host.counts('godwit_tls_handshakes_total{with="clients"}')
+    peers, clients = host.asks("net")["tls"]["connections"]
+    assert (peers["with"], clients["with"]) == ("peers", "clients") and clients["handshakes"] > before > 0
+    assert clients["sent_bytes"] > 0 and clients["received_bytes"] > 0 and clients["handshake_us"] > 0
+    assert {peers[key] for key in peers if key != "with"} == {0}
+
+
 def memory(monitor, path, mib):
     """What a machine with so much memory has in it, by QEMU's monitor at that path."""
     with socket.socket(socket.AF_UNIX) as sock:
