@@ -63,25 +63,32 @@ void vm_describe(const struct vm *vm, struct migrate_description *d)
     d->head.nr_devices = vm_devices(vm, d->device);
 }
 
+static enum wire_code refuse(char reason[WIRE_REASON], enum wire_code code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(reason, WIRE_REASON, format, args);
+    va_end(args);
+    return code;
+}
+
 /* Neither a VM of this name nor this VM itself may be here already; a VM that has ended needs neither. One that waits
  * to be started needs its name. */
 static enum wire_code check_name(const struct migrate_description *d, char reason[WIRE_REASON])
 {
     const char *fault = config_name_fault(d->head.name);
 
-    if (fault) {
-        snprintf(reason, WIRE_REASON, "%s", fault);
-        return WIRE_E_NAME;
-    }
+    if (fault)
+        return refuse(reason, WIRE_E_NAME, "%s", fault);
     list_each (const struct vm, vm, vm_list()) {
         bool same = !memcmp(vm->identity.id, d->vm_id, VM_ID);
         bool needed = !vm_ended(vm) || (!same && asking_waits(vm));
 
         if (vm == d->instead || !needed || (!same && strcmp(vm->name, d->head.name) != 0))
             continue;
-        snprintf(reason, WIRE_REASON, "%s, named %s, is there already, it is %s", same ? "this VM" : "another VM",
-                 vm->name, vm_status_name(vm->status));
-        return WIRE_E_NAME;
+        return refuse(reason, WIRE_E_NAME, "%s, named %s, is there already, it is %s", same ? "this VM" : "another VM",
+                      vm->name, vm_status_name(vm->status));
     }
     return WIRE_OK;
 }
@@ -125,14 +132,12 @@ static enum wire_code check_memory(const struct migrate_description *d, char rea
     u64 free = (frame_stats().free << PAGE_SHIFT) + d->spare, need = needed_bytes(d);
 
     if (d->head.memory > CONFIG_MEMORY_MAX || range[0].gpa != 0 || range[0].bytes != low ||
-        d->head.nr_ranges != (high ? 2u : 1u) || (high && range[1].gpa != GUEST_PCI_HOLE_END)) {
-        snprintf(reason, WIRE_REASON, "RAM of %lu MiB lies otherwise than guests' does there", d->head.memory >> 20);
-        return WIRE_E_MEMORY;
-    }
+        d->head.nr_ranges != (high ? 2u : 1u) || (high && range[1].gpa != GUEST_PCI_HOLE_END))
+        return refuse(reason, WIRE_E_MEMORY, "RAM of %lu MiB lies otherwise than guests' does there",
+                      d->head.memory >> 20);
     if (need <= free)
         return WIRE_OK;
-    snprintf(reason, WIRE_REASON, "it needs %lu MiB of memory, %lu MiB are free", need >> 20, free >> 20);
-    return WIRE_E_MEMORY;
+    return refuse(reason, WIRE_E_MEMORY, "it needs %lu MiB of memory, %lu MiB are free", need >> 20, free >> 20);
 }
 
 /* The devices that every VM has here, taken once from a VM of the smallest size that is made and destroyed again.
@@ -160,10 +165,8 @@ static enum wire_code check_devices(const struct migrate_description *d, char re
     struct wire_device here[WIRE_DEVICES];
     unsigned count = devices_here(here);
 
-    if (!count) {
-        snprintf(reason, WIRE_REASON, "no memory to look what devices a VM has there");
-        return WIRE_E_MEMORY;
-    }
+    if (!count)
+        return refuse(reason, WIRE_E_MEMORY, "no memory to look what devices a VM has there");
     for (u32 i = 0; i < d->head.nr_devices; i++) {
         const struct wire_device *device = &d->device[i];
         unsigned k = 0;
@@ -172,14 +175,12 @@ static enum wire_code check_devices(const struct migrate_description *d, char re
             k++;
         if (k < count && here[k].version == device->version)
             continue;
-        snprintf(reason, WIRE_REASON, "its device %s %u has version %u, there it %s", device->name, device->instance,
-                 device->version, k < count ? "has another" : "is unknown");
-        return WIRE_E_DEVICE;
+        return refuse(reason, WIRE_E_DEVICE, "its device %s %u has version %u, there it %s", device->name,
+                      device->instance, device->version, k < count ? "has another" : "is unknown");
     }
     if (d->head.nr_devices == count)
         return WIRE_OK;
-    snprintf(reason, WIRE_REASON, "it has %u devices, there a VM has %u", d->head.nr_devices, count);
-    return WIRE_E_DEVICE;
+    return refuse(reason, WIRE_E_DEVICE, "it has %u devices, there a VM has %u", d->head.nr_devices, count);
 }
 
 /* A guest that starts anew here sees this machine's processor. */
@@ -195,19 +196,14 @@ static enum wire_code check_processor(const struct migrate_description *d, struc
 
 static enum wire_code check_shape(const struct migrate_description *d, char reason[WIRE_REASON])
 {
-    if (d->head.nr_vcpus > CONFIG_MAX_VCPUS) {
-        snprintf(reason, WIRE_REASON, "it has %u vcpus, there a VM may have %u", d->head.nr_vcpus, CONFIG_MAX_VCPUS);
-        return WIRE_E_CPU;
-    }
-    if (!guest_tsc_is_khz(d->head.tsc_khz)) {
-        snprintf(reason, WIRE_REASON, "its TSC of %lu kHz is none, expected %u to %u", d->head.tsc_khz,
-                 GUEST_TSC_KHZ_MIN, GUEST_TSC_KHZ_MAX);
-        return WIRE_E_CPU;
-    }
-    if (d->head.mtu > VIRTIO_NET_MTU) {
-        snprintf(reason, WIRE_REASON, "its network's MTU is %u, there it is %u", d->head.mtu, VIRTIO_NET_MTU);
-        return WIRE_E_DEVICE;
-    }
+    if (d->head.nr_vcpus > CONFIG_MAX_VCPUS)
+        return refuse(reason, WIRE_E_CPU, "it has %u vcpus, there a VM may have %u", d->head.nr_vcpus,
+                      CONFIG_MAX_VCPUS);
+    if (!guest_tsc_is_khz(d->head.tsc_khz))
+        return refuse(reason, WIRE_E_CPU, "its TSC of %lu kHz is none, expected %u to %u", d->head.tsc_khz,
+                      GUEST_TSC_KHZ_MIN, GUEST_TSC_KHZ_MAX);
+    if (d->head.mtu > VIRTIO_NET_MTU)
+        return refuse(reason, WIRE_E_DEVICE, "its network's MTU is %u, there it is %u", d->head.mtu, VIRTIO_NET_MTU);
     return WIRE_OK;
 }
 
@@ -260,6 +256,7 @@ static void warn(struct wire_accepted *accepted, const char *format, ...)
 void vm_describe_warn(const struct migrate_description *d, struct wire_accepted *accepted)
 {
     struct guest_image image = { .kernel = file_of(d->head.kernel), .initrd = file_of(d->head.initrd) };
+    char reason[WIRE_REASON];
     struct guest_tsc tsc;
 
     if (switch_settings()->anti_spoof && d->head.further_macs)
@@ -267,6 +264,8 @@ void vm_describe_warn(const struct migrate_description *d, struct wire_accepted 
     image_locate(&image, d->vm_id);
     if (!guest_image_here(&image) && !(d->head.flags & (WIRE_COLD | WIRE_FOLLOW)))
         warn(accepted, "what it starts from is not among the files there (images of [migration]): no reset");
+    else if (!digests_may_fit(d->head.name, &image, reason, sizeof(reason)))
+        warn(accepted, "%s: no reset", reason);
     vm_tsc_here(&tsc, d->head.tsc_khz);
     if (guest_tsc_strays(&tsc) && !(d->head.flags & WIRE_COLD))
         warn(accepted, "its TSC of %lu kHz would run at %lu: only its paravirtual clock and its timers would be right",

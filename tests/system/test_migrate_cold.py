@@ -253,6 +253,11 @@ def test_only_with_the_files_that_are_named_there(site):
     done = site.a.godwit("migrate", "mine", site.b.address, "--with-images")
     assert done.returncode == 0, done
     assert site.b.get("/v1/vms/mine")["image"] == "here"
+    assert check(site.a, site.b, "echo")["warnings"] == [f"{reason}: no reset"]
+    assert site.a.godwit("migrate", "echo", site.b.address).returncode == 0
+    site.b.post("/v1/vms/echo/reset")
+    site.b.wait_for("it has ended", lambda: site.b.guests()["echo"] == "crashed")
+    assert site.b.get("/v1/vms/echo")["reason"].startswith(f"reset: its kernel has the SHA-256 {mine[:16]}...")
     site.b.post("/v1/create", name="new", options=f"kernel=hello.elf,kernel-sha256={mine}")
     status, words = site.b.refused("/v1/vms/new/start")
     assert words == (f"new: cannot start, its kernel has the SHA-256 {hello[:16]}..., expected {mine[:16]}... "
