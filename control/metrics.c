@@ -24,7 +24,6 @@
 #include "migrate/halves.h"
 #include "migrate/migration.h"
 #include "guest/load/vm_report.h"
-#include "migrate/vm_protect.h"
 #include "net/output.h"
 #include "protect/failovers.h"
 #include "protect/protection.h"

@@ -12,7 +12,6 @@
 #include "host/clock.h"
 #include "hv/vm.h"
 #include "migrate/migration.h"
-#include "migrate/vm_protect.h"
 #include "net/output.h"
 #include "protect/failovers.h"
 #include "protect/protection.h"

@@ -164,21 +164,17 @@ static void timer_arm_count(u64 deadline)
     apic_write(APIC_TIMER_INITIAL, (u32)count);
 }
 
-static void timer_mode_set(void)
-{
-    apic_write(APIC_LVT_TIMER, IRQ_TIMER | (apic.tsc_deadline ? LVT_TSC_DEADLINE : 0));
-    /* Orders the memory-mapped LVT write before the MSR (SDM 3A "TSC-Deadline Mode"). */
-    __asm__ volatile("mfence" : : : "memory");
-}
-
 void apic_timer_arm(u64 deadline)
 {
     struct cpu *cpu = this_cpu();
 
     if (cpu->timer_deadline == deadline)
         return;
-    if (cpu->timer_deadline == TIMER_NOT_SET_UP)
-        timer_mode_set();
+    if (cpu->timer_deadline == TIMER_NOT_SET_UP) {
+        apic_write(APIC_LVT_TIMER, IRQ_TIMER | (apic.tsc_deadline ? LVT_TSC_DEADLINE : 0));
+        /* Orders the memory-mapped LVT write before the MSR (SDM 3A "TSC-Deadline Mode"). */
+        __asm__ volatile("mfence" : : : "memory");
+    }
     cpu->timer_deadline = MAX(deadline, 1ULL);
     if (apic.tsc_deadline)
         wrmsr(MSR_TSC_DEADLINE, deadline == TIMER_OFF ? 0 : MAX(deadline, 1ULL));

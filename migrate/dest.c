@@ -340,39 +340,30 @@ static void broken(struct dest_session *session, int err)
 /* Say what waits to be said, when nothing else is being sent. True if there was something. */
 static bool say(struct dest_session *session)
 {
-    static const struct {
-        unsigned action;
+    const struct wire_handoff plain = { .epoch = session->epoch };
+    const struct {
+        unsigned what;
         u32 type;
+        const void *body;
+        size_t len;
     } says[] = {
-        { ACTION_SAY_PREPARED, WIRE_PREPARED },
-        { ACTION_SAY_RUNNING, WIRE_RUNNING },
-        { ACTION_SAY_COMPLETE, WIRE_COMPLETE },
-        { ACTION_SAY_ABORTED, WIRE_ABORTED },
+        { SAY_REFUSED, WIRE_REFUSED, &session->refused, sizeof(session->refused) },
+        { SAY_FILED, WIRE_FILED, &session->filed, sizeof(session->filed) },
+        { SAY_CHECKPOINTED, WIRE_CHECKPOINTED, NULL, 0 }, /* its body is made by protect_say() */
+        { ACTION_SAY_PREPARED, WIRE_PREPARED, session->incoming ? &session->incoming->found : &plain, sizeof(plain) },
+        { ACTION_SAY_RUNNING, WIRE_RUNNING, &plain, sizeof(plain) },
+        { ACTION_SAY_COMPLETE, WIRE_COMPLETE, &plain, sizeof(plain) },
+        { ACTION_SAY_ABORTED, WIRE_ABORTED, &plain, sizeof(plain) },
     };
-    struct wire_handoff message = { .epoch = session->epoch };
 
-    if (session->say & SAY_REFUSED) {
-        session->say &= ~SAY_REFUSED;
-        outbox_record(&session->outbox, WIRE_REFUSED, &session->refused, sizeof(session->refused));
-        return true;
-    }
-    if (session->say & SAY_FILED) {
-        session->say &= ~SAY_FILED;
-        outbox_record(&session->outbox, WIRE_FILED, &session->filed, sizeof(session->filed));
-        return true;
-    }
-    if (session->say & SAY_CHECKPOINTED) {
-        session->say &= ~SAY_CHECKPOINTED;
-        protect_say(session);
-        return true;
-    }
     for (unsigned i = 0; i < ARRAY_SIZE(says); i++) {
-        if (!(session->say & says[i].action))
+        if (!(session->say & says[i].what))
             continue;
-        session->say &= ~says[i].action;
-        if (session->incoming && says[i].type == WIRE_PREPARED)
-            message = session->incoming->found;
-        outbox_record(&session->outbox, says[i].type, &message, sizeof(message));
+        session->say &= ~says[i].what;
+        if (says[i].what == SAY_CHECKPOINTED)
+            protect_say(session);
+        else
+            outbox_record(&session->outbox, says[i].type, says[i].body, says[i].len);
         return true;
     }
     return false;

@@ -294,6 +294,20 @@ int migration_settle(struct vm *vm, bool adopt)
     return dest_resolve(&vm_dest, vm, adopt);
 }
 
+int migration_protect(struct vm *vm, enum protect_order order, u64 epoch)
+{
+    struct vm_source *from = vm_source_find(vm);
+
+    return from ? source_protect(&from->source, order, epoch) : dest_protect(&vm_dest, vm, order);
+}
+
+bool migration_protect_info(const struct vm *vm, struct protect_info *info)
+{
+    const struct vm_source *from = vm_source_find(vm);
+
+    return from ? source_protect_info(&from->source, info) : dest_protect_info(&vm_dest, vm, info);
+}
+
 struct migration_totals migration_totals(void)
 {
     struct migration_totals now = totals;

@@ -11,7 +11,6 @@
 #include "migrate/moves.h"
 #include "migrate/totals.h"
 #include "migrate/vm_ended.h"
-#include "migrate/vm_protect.h"
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
 
@@ -76,6 +75,13 @@ bool migration_heard(const struct wire_claim *claim);
  * migration_settle: the operator decides about it; contract: dest_resolve. */
 bool migration_stranded(const struct vm *vm, u64 *epoch);
 int migration_settle(struct vm *vm, bool adopt);
+
+/* Of a guest that is protected (protect.h): do what is ordered to the end that this VM is. `epoch`: of PROTECT_STAND.
+ * Returns 0; -ENOENT: it is no such end, or not so far; -EBUSY: it is too early or too late for that; or -EAGAIN: the
+ * guest does not stand yet, as it is being reset. migration_protect_info: how the end stands; false: this VM is none.
+ */
+int migration_protect(struct vm *vm, enum protect_order order, u64 epoch);
+bool migration_protect_info(const struct vm *vm, struct protect_info *info);
 
 /* Take a guest that comes over this connection. Contract: dest_accept; a refusal is logged. */
 void migration_take(const struct transport *transport, const struct wire_header *header, const char *peer);

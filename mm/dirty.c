@@ -45,8 +45,7 @@ static int map_make(struct guest_mem *mem)
 {
     struct dirty_log *dirty = &mem->dirty;
 
-    if (!dirty->log)
-        dirty->log = calloc(dirty_words(mem), sizeof(u64));
+    dirty->log = dirty->log ?: calloc(dirty_words(mem), sizeof(u64));
     if (!dirty->log)
         return -ENOMEM;
     dirty->pages = mem->size / PAGE_SIZE;

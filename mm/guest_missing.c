@@ -61,8 +61,7 @@ int guest_mem_expect(struct guest_mem *mem, gpa_t gpa, u64 pages)
         !is_aligned(gpa, PAGE_SIZE))
         return -EINVAL;
     assert(mem->dirty.producer == DIRTY_OFF);
-    if (!mem->missing)
-        mem->missing = map_make(mem);
+    mem->missing = mem->missing ?: map_make(mem);
     if (!mem->missing)
         return -ENOMEM;
     mem->split = true;

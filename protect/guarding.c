@@ -13,7 +13,6 @@
 #include "host/clock.h"
 #include "host/log.h"
 #include "migrate/migration.h"
-#include "migrate/vm_protect.h"
 #include "net/netif.h"
 #include "net/output.h"
 #include "owners/announcer.h"

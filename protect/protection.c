@@ -16,7 +16,6 @@
 #include "host/host_work.h"
 #include "host/log.h"
 #include "migrate/migration.h"
-#include "migrate/vm_protect.h"
 #include "net/netif.h"
 #include "net/output.h"
 #include "owners/claims.h"

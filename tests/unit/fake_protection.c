@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "migrate/vm_protect.h"
+#include "migrate/migration.h"
 #include "net/output.h"
 #include "protect/failovers.h"
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include "migrate/migration.h"
-#include "migrate/vm_protect.h"
 #include "owners/witness.h"
 #include "tests/unit/one_vm.h"
 
