@@ -385,17 +385,6 @@ static void stand(struct source *s, u64 epoch)
     source_event(s, HANDOFF_HIGHER_EPOCH, epoch, why);
 }
 
-/* Orders that no checkpoint has to wait for, and that are given in any stage. */
-static void decide(struct source *s, enum protect_order order, u64 epoch)
-{
-    if (order == PROTECT_PART)
-        part(s, HANDOFF_CANCEL, ended_here);
-    else if (order == PROTECT_ALONE)
-        source_event(s, HANDOFF_ALONE, 0, s->protect->parted ? s->protect->why : ended_here);
-    else
-        stand(s, epoch);
-}
-
 int source_protect(struct source *s, enum protect_order order, u64 epoch)
 {
     struct source_protect *p = s->protect;
@@ -403,9 +392,9 @@ int source_protect(struct source *s, enum protect_order order, u64 epoch)
     if (!p || source_is_over(s) || s->stage < STAGE_PROTECTED)
         return -ENOENT;
     switch (order) {
-    case PROTECT_PART:
-    case PROTECT_ALONE:
-    case PROTECT_STAND: decide(s, order, epoch); return 0;
+    case PROTECT_PART: part(s, HANDOFF_CANCEL, ended_here); return 0;
+    case PROTECT_ALONE: source_event(s, HANDOFF_ALONE, 0, p->parted ? p->why : ended_here); return 0;
+    case PROTECT_STAND: stand(s, epoch); return 0;
     case PROTECT_FINISH: p->last = !p->parted; return p->last ? 0 : -EBUSY;
     case PROTECT_HAND: return hand_over(s);
     case PROTECT_PAUSE: return p->parted ? stand_still(s) : -EBUSY;

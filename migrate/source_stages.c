@@ -57,7 +57,7 @@ static bool produce_reserve(struct source *s)
     struct migrate_description *d = s->description;
     struct outbox *box = &s->outbox;
 
-    d->head.flags = reserve_flags(&s->settings);
+    d->head.flags |= reserve_flags(&s->settings);
     d->head.memory = s->ram.pages * WIRE_PAGE;
     d->head.owner = s->owner;
     outbox_begin(box);

@@ -20,6 +20,7 @@
 #include "net/snoop.h"
 #include "net/switch.h"
 #include "owners/asking.h"
+#include "owners/witness.h"
 
 _Static_assert(WIRE_NAME == CONFIG_NAME && WIRE_ID == VM_ID && WIRE_MAC == CONFIG_MAC, "copied as they are");
 
@@ -53,6 +54,7 @@ void vm_describe(const struct vm *vm, struct migrate_description *d)
     memcpy(d->head.name, vm->name, sizeof(d->head.name));
     d->head.memory = vm->memory;
     d->head.nr_vcpus = vm->nr_vcpus;
+    d->head.flags = witness_configured() ? WIRE_WITNESS : 0;
     d->head.mtu = VIRTIO_NET_MTU;
     d->head.tsc_khz = vm->tsc.khz;
     d->head.kernel = (struct wire_file){ vm->image.kernel.size, vm->image.kernel.digest };

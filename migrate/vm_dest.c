@@ -20,6 +20,7 @@
 #include "net/heard.h"
 #include "owners/announcer.h"
 #include "owners/claims.h"
+#include "owners/witness.h"
 #include "tls/rights.h"
 
 static u64 now(void *ctx)
@@ -93,15 +94,20 @@ static enum wire_code judge(const struct migrate_description *d, struct config_v
 static enum wire_code check(void *ctx, const struct migrate_description *description, struct wire_accepted *accepted,
                             char reason[WIRE_REASON])
 {
+    bool guarded = description->head.flags & WIRE_GUARDED, asks = description->head.flags & WIRE_WITNESS;
     struct vm_identity identity;
     struct config_vm config;
     enum wire_code code;
 
     (void)ctx;
+    if (guarded && asks != witness_configured()) {
+        snprintf(reason, WIRE_REASON, "only one of the two machines has a witness, expected [witness] at both");
+        return WIRE_E_FEATURE;
+    }
     if (!rights_judge(description->from, description->head.name, description->held, description->moves, reason))
         return WIRE_E_RIGHTS;
     code = judge(description, &config, &identity, reason);
-    if (code && description->head.flags & WIRE_GUARDED)
+    if (code && guarded)
         tell_superseded(description);
     if (!code)
         vm_describe_warn(description, accepted);

@@ -191,6 +191,7 @@ struct wire_file {
 #define WIRE_FOLLOW 32u  /* the files follow after RUNNING */
 /* The copy is kept up to date by checkpoints until COMMIT or ABORT (docs/failover-protocol.md). */
 #define WIRE_GUARDED 64u
+#define WIRE_WITNESS 128u /* the source's machine asks a witness who may run a guest */
 /* A field of flags, for people: by which mode it moves, 1 + enum migrate_mode (policy/predict.h), or as said here. */
 #define WIRE_MODE (15u << 8)
 #define WIRE_MODE_UNSAID 0

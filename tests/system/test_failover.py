@@ -228,6 +228,20 @@ def test_unprotect(pair):
     assert done.returncode != 0 and "it is not protected" in done.stderr
 
 
+def test_witness_at_one_only(pair):
+    """No guest is protected between a machine that asks a witness and one that does not."""
+    owner, other = pair.protect()
+    other.machine.kill()
+    other.boot(**pair.keys)
+    other.ready()
+    refused = "only one of the two machines has a witness, expected [witness] at both"
+    owner.wait_for("it is refused", lambda: pair.shown(owner).get("reason") == refused)
+    assert pair.wait(owner, "degraded")["tries"]
+    other.machine.kill()
+    pair.boot_again(other)
+    assert pair.protected() == [owner, other]
+
+
 # Some of the points that `make proof-failover` goes through.
 @pytest.mark.parametrize("phase, fault", [("in a checkpoint", "primary killed"), ("taking over", "witness killed"),
                                           ("first copy", "secondary killed")])
