@@ -25,6 +25,6 @@ int vm_cold_shut_down(struct vm *vm, struct vm_cold *cold);
 void vm_cold_resume(struct vm *vm, struct vm_cold *cold);
 void vm_cold_poll(struct vm *vm, struct vm_cold *cold);
 
-void vm_cold_section(void *vm, unsigned index, struct wire_section *section, struct codec *c);
-enum wire_code vm_cold_defined(void *vm, char reason[WIRE_REASON]);
+void vm_cold_section(void *ctx, unsigned index, struct wire_section *section, struct codec *c);
+enum wire_code vm_cold_defined(void *ctx, char reason[WIRE_REASON]);
 bool vm_cold_start(struct vm *vm, bool on);
