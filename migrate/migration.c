@@ -15,6 +15,7 @@
 #include "host/rtc.h"
 #include "host/host_work.h"
 #include "hv/vm.h"
+#include "owners/allowed.h"
 #include "owners/announcer.h"
 #include "owners/asking.h"
 #include "owners/claims.h"
@@ -382,9 +383,7 @@ void migration_take(const struct transport *transport, const struct wire_header 
         pr_info("connection from %s", peer);
 }
 
-static const struct reception_ops reception_ops = { .now = clock_ns,
-                                                    .answer = claims_answer,
-                                                    .pass_on = migration_take };
+static const struct reception_ops visits = { .now = clock_ns, .answer = allowed_answer, .pass_on = migration_take };
 
 static void accepted(struct tcp_stream *stream)
 {
@@ -466,7 +465,7 @@ void migration_init(const struct config_migration *config)
     dest_init(&vm_dest, &vm_dest_ops, NULL);
     dest_limit(&vm_dest, config->incoming_memory ? config->incoming_memory : free - free / 16,
                config->incoming_memory_per_host ? config->incoming_memory_per_host : free - free / 8);
-    reception_init(&reception, &reception_ops);
+    reception_init(&reception, &visits);
     moves_init();
     host_work_add(migration_poll);
     claims_init(config->port != 0, &claims_ops);

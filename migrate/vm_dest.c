@@ -18,10 +18,10 @@
 #include "migrate/vm_state.h"
 #include "mm/guest_missing.h"
 #include "net/heard.h"
+#include "owners/allowed.h"
 #include "owners/announcer.h"
 #include "owners/claims.h"
 #include "owners/witness.h"
-#include "tls/rights.h"
 
 static u64 now(void *ctx)
 {
@@ -91,10 +91,10 @@ static enum wire_code judge(const struct migrate_description *d, struct config_v
     return WIRE_E_NAME;
 }
 
-static enum wire_code check(void *ctx, const struct migrate_description *description, struct wire_accepted *accepted,
+static enum wire_code check(void *ctx, const struct migrate_description *d, struct wire_accepted *accepted,
                             char reason[WIRE_REASON])
 {
-    bool guarded = description->head.flags & WIRE_GUARDED, asks = description->head.flags & WIRE_WITNESS;
+    bool guarded = d->head.flags & WIRE_GUARDED, asks = d->head.flags & WIRE_WITNESS;
     struct vm_identity identity;
     struct config_vm config;
     enum wire_code code;
@@ -104,13 +104,13 @@ static enum wire_code check(void *ctx, const struct migrate_description *descrip
         snprintf(reason, WIRE_REASON, "only one of the two machines has a witness, expected [witness] at both");
         return WIRE_E_FEATURE;
     }
-    if (!rights_judge(description->from, description->head.name, description->held, description->moves, reason))
+    if (!allowed_guest(d->from, d->vm_id, d->head.name, d->held, d->moves, reason))
         return WIRE_E_RIGHTS;
-    code = judge(description, &config, &identity, reason);
+    code = judge(d, &config, &identity, reason);
     if (code && guarded)
-        tell_superseded(description);
+        tell_superseded(d);
     if (!code)
-        vm_describe_warn(description, accepted);
+        vm_describe_warn(d, accepted);
     return code;
 }
 

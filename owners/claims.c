@@ -150,24 +150,20 @@ static struct where {
     return where;
 }
 
-/* Contract: claims_answer. A question that is not `proven` is answered, and changes nothing here. */
-static unsigned answer_all(const struct wire_claim *question, bool proven, struct wire_claim answers[WIRE_ANSWERS])
+unsigned claims_answer(const struct wire_claim *question, bool heeded, struct wire_claim answers[WIRE_ANSWERS])
 {
     unsigned count = 0;
 
-    counters.heard += proven;
-    if (proven && question->owner < owner) /* of two machines that ask, the lower number has the right to start it */
+    if (question->owner == owner)
+        return 0;
+    counters.heard += heeded;
+    if (heeded && question->owner < owner) /* of two machines that ask, the lower number has the right to start it */
         listener->heard(question, claim_where(question).text);
     list_each (const struct vm, vm, vm_list()) {
         if (count < WIRE_ANSWERS && claims_are_of(question, vm))
             count += answer(vm, &answers[count]);
     }
     return count;
-}
-
-unsigned claims_answer(const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS])
-{
-    return question->owner == owner ? 0 : answer_all(question, true, answers);
 }
 
 /* Is the line about so many of the same kind to be logged? If there are twice as many as at the last line. */
@@ -205,7 +201,7 @@ static enum proof_verdict weigh(const struct wire_claim *claim, const u8 *mac, c
 static void say_answers(const struct wire_claim *claim, bool proven)
 {
     struct wire_claim answers[WIRE_ANSWERS];
-    unsigned count = answer_all(claim, proven, answers);
+    unsigned count = claims_answer(claim, proven, answers);
 
     for (unsigned i = 0; i < count; i++)
         say(&answers[i]);

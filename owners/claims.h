@@ -61,11 +61,12 @@ struct wire_claim claims_question(const struct vm *vm);
 /* Is this claim about that VM, or about a VM with the same MAC? */
 bool claims_are_of(const struct wire_claim *claim, const struct vm *vm);
 
-/* Another hypervisor asks: fill in what we have to answer. Returns the number of answers. If we ask about the same
- * guest and the other's number is lower than ours, we leave the guest to it. */
-unsigned claims_answer(const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS]);
+/* Another hypervisor asks: fill in what we have to answer. Returns the number of answers. If the question is `heeded`,
+ * we ask about the same guest, and the other's number is lower than ours, we leave the guest to it; else it changes
+ * nothing here. Over a connection: allowed_answer. */
+unsigned claims_answer(const struct wire_claim *question, bool heeded, struct wire_claim answers[WIRE_ANSWERS]);
 
-/* Another hypervisor, at the address `where`, has said this claim, on the link or over a connection: act on it. */
+/* Another hypervisor, at the address `where`, has said this claim: act on it. Over a connection: allowed_take. */
 void claims_take(const struct wire_claim *claim, const char *where);
 
 /* Part of host work: say the claims that are due. Returns the host TSC of the next time, ~0 if there is none. */

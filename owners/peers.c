@@ -8,7 +8,7 @@
 #include "config/config.h"
 #include "host/clock.h"
 #include "host/log.h"
-#include "owners/claims.h"
+#include "owners/allowed.h"
 #include "stream/tcp_transport.h"
 #include "net/netif.h"
 #include "net/tcp_stream.h"
@@ -45,7 +45,7 @@ static void heard(void *ctx, const struct wire_claim *claim)
     host.port = 0;
     tcp_address_text(&host, where);
     snprintf(peer->found, sizeof(peer->found), "%s %s, epoch %lu", says[claim->kind], claim->name, claim->epoch);
-    claims_take(claim, where);
+    allowed_take(claim, where);
 }
 
 static const struct peer_query_ops ops = { .now = now, .connect = connect, .heard = heard };

@@ -13,6 +13,7 @@
 #include "host/log.h"
 #include "guest/load/power.h"
 #include "net/tcp_stream.h"
+#include "owners/allowed.h"
 #include "owners/asking.h"
 #include "owners/claims.h"
 #include "owners/handoff.h"
@@ -70,7 +71,7 @@ static void heard(void *ctx, const struct wire_claim *claim)
     host.port = 0;
     tcp_address_text(&host, where);
     named->claims = true;
-    claims_take(claim, where);
+    allowed_take(claim, where);
 }
 
 static const struct peer_query_ops ops = { .now = now, .connect = connect, .heard = heard };

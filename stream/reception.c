@@ -85,7 +85,7 @@ static void take_question(struct reception *reception, struct visitor *visitor)
         leave(visitor);
         return;
     }
-    visitor->answers = reception->ops->answer(&question, visitor->answer);
+    visitor->answers = reception->ops->answer(visitor->peer, &question, visitor->answer);
     visitor->said = 0;
     reception->questions++;
 }

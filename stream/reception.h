@@ -18,7 +18,7 @@ struct reception_ops {
     /* Nanoseconds, monotonic. */
     u64 (*now)(void);
     /* Fill in the answers to a question. Returns how many there are. */
-    unsigned (*answer)(const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS]);
+    unsigned (*answer)(const char *peer, const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS]);
     /* This visitor has come with a guest, or with the end of a move: the transport is yours. */
     void (*pass_on)(const struct transport *transport, const struct wire_header *header, const char *peer);
 };

@@ -12,10 +12,11 @@ from test_keys import identity_of, mkkeys, s_client
 from test_migrate_port import header, new_id
 
 A, B, C = "10.9.0.2", "10.9.0.4", "10.9.0.5"
+UUID = "0123456789abcdef0123456789abcdef"
 
 
-def guest(name, memory="8M"):
-    return vm(name, "mover.elf", memory=memory)
+def guest(name, memory="8M", **keys):
+    return vm(name, "mover.elf", memory=memory, **keys)
 
 
 @pytest.fixture
@@ -103,6 +104,27 @@ def test_whom_we_reach(tmp_path, keyrings):
             assert status == 409 and words in error, (path, status, error)
         beats(site.a)
         assert f"{A}:" not in site.c.machine.log
+
+
+def test_another_name(tmp_path, keyrings):
+    """A peer that may bring web* brings no other guest by calling it so, when that runs and when it has ended. No
+    claims pass between the two: the group's key would do for those."""
+    a, _, b = keyrings
+    a.write_bytes(b.read_bytes())
+    assert mkkeys("pair", a, "host-a", A, b, "host-b", "10.10.0.4").returncode == 0
+    allow(b, "allow web*")
+    words = "it is db here, which host-a may not bring: see allow"
+    with Site(tmp_path / "site") as site:
+        site.route()
+        site.a.boot(guest("web-1", uuid=UUID), keyring=a)
+        site.b.boot(guest("db", uuid=UUID), keyring=b)
+        site.a.ready()
+        site.b.ready()
+        assert words in refused(site.a, site.b, "web-1")
+        beats(site.b, "db")
+        site.b.post("/v1/vms/db/poweroff")
+        site.b.wait_for("it has ended", lambda: site.b.guests()["db"] == "off")
+        assert words in refused(site.a, site.b, "web-1")
 
 
 def test_moves_at_a_time(tmp_path, keyrings):

@@ -51,8 +51,9 @@ static u64 reception_now(void)
     return now;
 }
 
-static unsigned answer(const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS])
+static unsigned answer(const char *peer, const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS])
 {
+    assert_string_equal(peer, "peer");
     assert_int_equal(question->kind, WIRE_CLAIM_ASKS);
     asked++;
     memcpy(answers, says, sizeof(says));

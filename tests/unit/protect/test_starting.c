@@ -17,6 +17,7 @@
 #include "guest/load/power.h"
 #include "host/bits.h"
 #include "net/tcp_stream.h"
+#include "owners/allowed.h"
 #include "owners/asking.h"
 #include "owners/claims.h"
 #include "owners/peer_query.h"
@@ -64,7 +65,7 @@ struct wire_claim claims_question(const struct vm *about)
     return (struct wire_claim){ .kind = WIRE_CLAIM_ASKS, .epoch = about->identity.epoch };
 }
 
-void claims_take(const struct wire_claim *claim, const char *where)
+void allowed_take(const struct wire_claim *claim, const char *where)
 {
     (void)claim;
     assert_non_null(strstr(where, "192.0.2."));
