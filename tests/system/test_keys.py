@@ -215,6 +215,19 @@ HELLO = bytes.fromhex("1603010042" "0100003e" "0303" + "17" * 32 + "00" "0002cca
                       "0013" "000a0004" "0002001d" "000b0002" "0100" "ff010001" "00")
 
 
+def test_a_message_in_pieces(tmp_path, keyring):
+    """A message of a handshake has to be in one record: then it is answered, else refused."""
+    pieces = b"".join(HELLO[:3] + struct.pack("!H", len(part)) + part for part in (HELLO[5:25], HELLO[25:]))
+    with Site(tmp_path / "site") as site:
+        site.a.boot(keyring=keyring)
+        site.a.ready()
+        for words, kinds in ((HELLO, (b"\x16",)), (pieces, (b"\x15", b""))):
+            with site.net.connect(site.a.address, PORT) as sock:
+                sock.sendall(words)
+                assert sock.recv(1) in kinds
+        site.a.machine.wait("speaks no TLS that is taken here", PROGRAM)
+
+
 class Flood:
     """While the context lasts, strangers of two addresses connect to a host's port, begin a handshake and say no more:
     as many as the host answers, and 20 at a time, which is more than their places. (An emulator that gets a tenth of a
