@@ -80,10 +80,10 @@ class Busy(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.server.asked.append(self.path)
-        self.answer(200, b'{"number":7}')
-
-    def do_GET(self):
-        self.answer(503, b'{"error":"there are too many connections"}')
+        if self.path.startswith("/v1/dirty-trace-data"):
+            self.answer(503, b'{"error":"there are too many connections"}')
+        else:
+            self.answer(200, b'{"number":7}')
 
     def answer(self, status, body):
         self.send_response(status)
@@ -105,6 +105,21 @@ def test_a_trace_that_cannot_be_taken(tmp_path):
         server.shutdown()
     assert done.returncode == 1 and "there are too many connections" in done.stdout, done.stdout
     assert server.asked[-1] == "/v1/dirty-trace-stop"
+
+
+@pytest.mark.parametrize("token, words", [
+    ("x" * 256, "it has 256 characters, expected at most 255"), ("x" * 5000, "it has 5000 characters"),
+    ("x\r\nHost: y", "a blank or an odd character"), ("x y", "a blank or an odd character"),
+], ids=["long", "very-long", "lines", "blank"])
+def test_a_token_that_is_none(token, words):
+    """It is refused before anything is sent, and not cut."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        server.asked = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = run_to_end([GODWIT, "-H", f"127.0.0.1:{server.server_port}", "-t", token, "pause", "web"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        server.shutdown()
+    assert done.returncode == 2 and words in done.stdout and "Host" not in done.stdout and server.asked == [], done
 
 
 class Odd(Busy):

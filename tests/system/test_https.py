@@ -249,3 +249,37 @@ def test_tokens_of_mkkeys(tmp_path):
             with net.connect(ADDRESS, 80) as sock:
                 sock.sendall(REQUEST.replace(TOKEN.encode(), token.encode()))
                 assert sock.recv(4096).startswith(b"HTTP/1.1 " + status), token
+
+
+def test_what_mkkeys_can_not_do(tmp_path):
+    """It says why, in its own words, and leaves nothing behind."""
+    def mkkeys(*arguments, **options):
+        return run_to_end([MKKEYS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    keyring, tool, bad = tmp_path / "keyring", tmp_path / "bin", tmp_path / "bad"
+    assert mkkeys("new", keyring).returncode == 0
+    tool.mkdir()
+    for name in "bash", "env", "mktemp", "rm", "dirname":
+        (tool / name).symlink_to(f"/usr/bin/{name}")
+    bad.with_suffix(".pem").write_text("no certificate")
+    bad.with_suffix(".key").write_text("no key")
+    before = sorted(tmp_path.iterdir())
+    for arguments, words in (
+            (("new", keyring), "it is there already"),
+            (("new", tmp_path / "none/keyring"), "there is no directory"), (("new", tool), "it is there already"),
+            (("token", tool, "alice", "admin"), "it is a directory"),
+            (("add", tmp_path / "other"), "there is no such file; mkkeys new makes one"),
+            (("certificate", tmp_path / "ca", tmp_path / "api.pem", "alpha"), "mkkeys ca"),
+            (("certificate", bad, tmp_path / "api.pem", "alpha"), "bad.key: openssl says: ")):
+        done = mkkeys(*arguments)
+        assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1, (arguments, done)
+    two = tmp_path / "bin/two"
+    assert mkkeys("new", two).returncode == mkkeys("add", two).returncode == 0
+    for command, other in ("add", two), ("swap", keyring):  # what fits one of them alone is done to none
+        text = keyring.read_text(), two.read_text()
+        done = mkkeys(command, *((keyring, two) if other is two else (two, keyring)))
+        assert done.returncode == 2 and f"{other}: {command} does not fit" in done.stderr, done
+        assert (keyring.read_text(), two.read_text()) == text
+    assert sorted(tool.iterdir())[-1] == two and two.stat().st_mode & 0o777 == 0o600
+    done = mkkeys("new", tmp_path / "new", env={"PATH": str(tool)})
+    assert done.returncode == 2 and "expected Debian's package openssl" in done.stderr, done
+    assert sorted(tmp_path.iterdir()) == before

@@ -20,6 +20,7 @@
 #define TIMEOUT 45L /* the API lets a request wait for 30 s at most */
 #define BODY_MAX (1 << 20)
 #define URL 1024
+#define TOKEN_MAX 255 /* characters that a hypervisor takes */
 #define PATH 512
 #define NO_EXPECT "Expect:"
 #define SHOWN_BYTES 1000000     /* between two lines of progress */
@@ -180,11 +181,28 @@ static enum status key_find(bool ask)
     return STATUS_UNREACHABLE;
 }
 
+/* Can it be the token of anybody? */
+static bool token_right(const char *token)
+{
+    size_t len = strlen(token);
+
+    if (len > TOKEN_MAX)
+        fprintf(stderr, "godwit: the token is too long: it has %zu characters, expected at most %d\n", len, TOKEN_MAX);
+    for (const char *c = token; *c && len <= TOKEN_MAX; c++)
+        if (*c <= ' ' || *c >= 0x7F) {
+            fprintf(stderr, "godwit: the token has a blank or an odd character, expected one that mkkeys has made\n");
+            return false;
+        }
+    return len <= TOKEN_MAX;
+}
+
 enum status client_init(const char *host, bool insecure, const char *token, const char *cacert)
 {
     char field[512];
     int len = base_make(host, insecure);
 
+    if (token && !token_right(token))
+        return STATUS_USAGE;
     if (len < 0 || (size_t)len >= sizeof(base)) {
         fprintf(stderr, "godwit: the host's name is too long\n");
         return STATUS_USAGE;
