@@ -204,7 +204,7 @@ static void put_protection(struct json *out, const struct vm *vm)
         tcp_address_text(&p->peer, peer);
         json_string(out, "role", protection_is_secondary(p) ? "secondary" : "primary");
         json_string(out, "peer", peer);
-        json_string(out, "reason", state == PROTECTION_DEGRADED ? p->reason : "");
+        json_string(out, "reason", state == PROTECTION_DEGRADED || state == PROTECTION_SUSPENDED ? p->reason : "");
         json_number(out, "tries", p->tries);
     }
     if (p && p->guarded)

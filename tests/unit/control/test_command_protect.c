@@ -134,11 +134,15 @@ static void shows(void **state)
     assert_true(answered("\"role\":\"primary\""));
     assert_true(answered("\"effective-interval\":30.000"));
     assert_true(answered("{\"vm\":\"db\",\"state\":\"unprotected\",\"failovers\":[]}"));
-    fake_protection.state = PROTECTION_DEGRADED;
     strcpy(p->reason, "the other machine is silent");
     p->tries = 12;
-    assert_int_equal(run("query-protect web"), 0);
-    assert_true(answered("\"reason\":\"the other machine is silent\",\"tries\":12"));
+    for (unsigned i = PROTECTION_PROTECTED; i <= PROTECTION_SUSPENDED; i++) {
+        fake_protection.state = i;
+        assert_int_equal(run("query-protect web"), 0);
+        assert_int_equal(answered("\"reason\":\"the other machine is silent\",\"tries\":12"),
+                         i != PROTECTION_PROTECTED);
+    }
+    fake_protection.state = PROTECTION_DEGRADED;
     assert_int_equal(run("query-protect nobody"), -ENOENT);
     assert_int_equal(run("vms"), 0);
     assert_true(answered("\"reason\":\"degraded, see query-protect\""));
