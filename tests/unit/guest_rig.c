@@ -189,6 +189,7 @@ static void tsc_changed(struct vcpu *vcpu)
 static void tsc_changed_for_the_clock(struct vcpu *vcpu)
 {
     (void)vcpu;
+    rig.clock_changes++;
 }
 
 static const struct interrupt_ops interrupts = {

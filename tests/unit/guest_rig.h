@@ -34,7 +34,8 @@ struct guest_rig {
     void (*on_access)(void); /* NULL, or called at each access */
 
     u8 cr8;
-    unsigned tsc_changes; /* how often the local APIC was told that the TSC has changed */
+    unsigned tsc_changes;   /* how often the local APIC was told that the TSC has changed; */
+    unsigned clock_changes; /* and the paravirtual clock */
 };
 
 extern struct guest_rig rig;

@@ -356,6 +356,7 @@ static void test_tsc(void **state)
     assert_int_equal(guest_wrmsr(MSR_TSC_ADJUST, 0), NO_FAULT);
     assert_tsc(start + 500, 0);
     assert_int_equal(rig.tsc_changes, 4);
+    assert_int_equal(rig.clock_changes, 4);
 }
 
 /* SDM 4: the upper half of TSC_AUX is reserved. */
