@@ -17,8 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/system"), str(ROOT / "tests/bench")]
 
+from api import GODWIT  # noqa: E402
 from machine import vm  # noqa: E402
-from migration import GODWIT, GUEST, Site, breaks  # noqa: E402
+from migration import GUEST, Site, breaks  # noqa: E402
 from probe import Probe, blackout_ms, gaps, longest_ms, lost  # noqa: E402
 
 INTERVAL = 0.002  # s between probes, if nothing else is said
@@ -61,15 +62,20 @@ def say(text):
 def show(site, *command):
     """Run a command at the client's end and show it; it must succeed."""
     print("$ " + " ".join(map(str, command)).replace(str(GODWIT), "godwit"), flush=True)
-    done = site.net.run(*command)
+    done = site.net.run(*command, env=site.a.environment())
     print(done.stdout, end="", flush=True)
     if done.returncode:
         sys.exit(f"{Path(sys.argv[0]).name}: {command[0]} ended with status {done.returncode}")
 
 
-def two_hypervisors(directory):
+def insecure_option(parser):
+    """For a benchmark whose machines are as users have them, unless it is told otherwise."""
+    parser.add_argument("--insecure", action="store_true", help="moves and the API in the clear, without keys")
+
+
+def two_hypervisors(directory, secure=True):
     """A site without machines, to be entered, which raises network.Unavailable."""
-    return Site(Path(directory) / "site")
+    return Site(Path(directory) / "site", secure)
 
 
 def boot(site, guests, **options):
@@ -175,7 +181,8 @@ def observed_move(site, source, dest, mode="live", show=False, compute=False, in
         time.sleep(around)  # the length of what is measured before
         with pull_later(source, "linux", mode):
             done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
-                                  stdout=None if show else subprocess.PIPE, stderr=None if show else subprocess.STDOUT)
+                                  env=source.environment(), stdout=None if show else subprocess.PIPE,
+                                  stderr=None if show else subprocess.STDOUT)
         end = time.monotonic()
         if arrived and done.returncode == 0:
             arrived()

@@ -175,7 +175,7 @@ def run(directory, args):
     print(f"soak-postcopy: seed {args.seed}, {args.emu}", flush=True)
     directory.parent.mkdir()
     rng, begun, names = random.Random(args.seed), time.monotonic(), args.guests.split(",")
-    with Site(directory) as site:
+    with Site(directory, secure=args.emu == "qemu") as site:
         boot(site, names, args.emu, lifetime=1200 + args.cuts * 60)
         cuts = Cuts(site, rng)
         print(LINE.format(*HEADS), flush=True)

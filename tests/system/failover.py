@@ -75,10 +75,10 @@ class Client:
 class Pair:
     """Hosts a, with a Linux guest, and b, which begins empty."""
 
-    def __init__(self, directory, same="", limit=QUIET, guest=LINUX, lifetime=LIFETIME, **machine):
+    def __init__(self, directory, same="", limit=QUIET, guest=LINUX, lifetime=LIFETIME, secure=True, **machine):
         """same: sections that both have, in place of those; limit: heartbeat-limit of both when they boot; guest:
-        another section of a's; lifetime and machine: as of Host.boot."""
-        self.site, self.directory, self.same, self.guest = Site(directory / "site"), directory, same, guest
+        another section of a's; secure: as of Site; lifetime and machine: as of Host.boot."""
+        self.site, self.directory, self.same, self.guest = Site(directory / "site", secure), directory, same, guest
         self.limit, self.lifetime, self.key, self.standing = limit, lifetime, None, set()
         self.keys = {"heartbeat-limit": limit, "lifetime": lifetime, **machine}
 

@@ -64,3 +64,17 @@ def secured(directory, secret, *names):
     ca.certify("api.pem", *names)
     tokens(directory / "tokens", secret)
     return ca
+
+
+class Secrets:
+    """All that the hypervisors of these addresses need, in a directory of its own; and the token of an administrator.
+    They share a certificate here, which a real one does not."""
+
+    def __init__(self, directory, *addresses):
+        directory.mkdir()
+        self.keyring, self.tokens = directory / "keyring", directory / "tokens"
+        self.ca = Authority(directory)
+        self.certificate = self.ca.certify("api.pem", *addresses)
+        subprocess.run([MKKEYS, "new", self.keyring], check=True, timeout=PROGRAM)
+        self.token = subprocess.run([MKKEYS, "token", self.tokens, "tester", "admin"], check=True, timeout=PROGRAM,
+                                    stdout=subprocess.PIPE, text=True).stdout.strip()

@@ -46,8 +46,8 @@ class Rounds:
 
     def client_leaves(self, host, name):
         host.set(max_bandwidth=1 << 20)
-        with self.site.net.connect(host.address, 80) as sock:
-            sock.sendall(f"GET /v1/vms/{name}/image?options=live HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        with host.connect() as sock:
+            sock.sendall(host.head("GET", f"/v1/vms/{name}/image?options=live"))
             assert b"200 OK" in sock.recv(4096)
         host.wait_status(name, "failed")
         host.set(max_bandwidth=0)

@@ -9,14 +9,12 @@
 
 import contextlib
 import ctypes
-import json
 import os
 import re
 import select
 import shutil
 import socket
 import struct
-import subprocess
 import termios
 import threading
 import time
@@ -24,95 +22,73 @@ import zlib
 from fcntl import ioctl
 from typing import NamedTuple
 
-from machine import LIFETIME, PROGRAM, ROOT, SOON, TIMEOUT, vm
+from api import PATIENCE, Api
+from https import Secrets
+from machine import LIFETIME, SOON, TIMEOUT, vm
 from network import CLIENT4, Network, checksum
 
 GUEST = "10.9.0.3"
-GODWIT = ROOT / "build/tools/godwit"
+ADDRESSES = {"a": "10.9.0.2", "b": "10.9.0.4", "c": "10.9.0.5", "b routed": "10.10.0.4"}
 LINUX = vm("linux", "vmlinuz", initrd="initramfs.cpio", memory="128M",
            cmdline=f"{SOON} quiet ip={GUEST}/24 gw=10.9.0.1")
 OVER = {"completed", "failed", "cancelled"}
-# Seconds of real time for what takes one or two when nobody else uses the machine.
-PATIENCE = {"qemu": 180, "bochs": 400}
+OF_SITE = object()  # the keyring that the network has
 # KiB that a hypervisor's own heap may grow by, once, to hold a TCP window (2 MiB). The mover's RAM would be 8192.
 SLACK = 4096
 
 
-class Host:
+class Host(Api):
     """A hypervisor of the pair."""
 
-    def __init__(self, site, name, address, tap):
-        self.site, self.name, self.address, self.tap = site, name, address, tap
+    def __init__(self, site, name, tap):
+        super().__init__()
+        self.site, self.net, self.name, self.address, self.tap = site, site.net, name, ADDRESSES[name], tap
         self.gateway = ""
-        self.machine, self.emu, self.boots = None, None, 0
+        self.machine, self.emu, self.boots, self.directory = None, None, 0, None  # the last: of the last boot
         self.read_to = {}  # numbers of the next byte of guests' consoles
 
     def boot(self, guests="", emu="qemu", cpus=1, mem=384, model=None, services=False, extra=(),
-             options=(), alone=False, lifetime=LIFETIME, net="", keyring=None, **keys):
+             options=(), alone=False, lifetime=LIFETIME, net="", keyring=OF_SITE, **keys):
         """Start it, with TCP test services or without; model is of its card, extra are further arguments of QEMU,
         options such of tools/run, alone as in Network.boot, lifetime in s, net further lines of [net], keyring a file,
-        keys those of [migration]."""
+        or None: in the clear, keys those of [migration]."""
+        self.forget()
+        self.boots, self.emu, self.read_to, secrets = self.boots + 1, emu, {}, self.site.secrets
+        self.ca, self.token = (secrets.ca, secrets.token) if self.site.secure else (None, None)
         config = f"[net]\naddress = {self.address}/24\ntest-services = {'yes' if services else 'no'}\n"
         config += f"gateway = {self.gateway}\n" if self.gateway else ""
-        config += f"{net}[api]\naccess = open\n[migration]\n"
-        config += "".join(f"{key} = {value}\n" for key, value in keys.items())
-        base = self.site.directory
-        directory = base.with_name(f"{base.name}-{self.name}{self.boots}")
-        directory.mkdir()
-        if keyring:
-            shutil.copy(keyring, directory / "keyring")
-            config += f"[keys]\nname = host-{self.name}\nkeyring = keyring\n"
-        self.boots, self.emu, self.read_to = self.boots + 1, emu, {}
+        config += net + self.sections(self.net.keyring if keyring is OF_SITE else keyring, keys)
         model = model or ("virtio" if emu == "qemu" else "e1000")
-        self.machine = self.site.net.boot(directory, config + guests, emu, model,
-                                          f"52:54:00:00:00:0{self.name}", self.tap, cpus, mem, lifetime, extra, options,
-                                          alone)
+        self.machine = self.net.boot(self.directory, config + guests, emu, model, f"52:54:00:00:00:0{self.name}",
+                                     self.tap, cpus, mem, lifetime, extra, options, alone)
+
+    def sections(self, keyring, keys):
+        """What the configuration says of API, moves and keys; its files are in a directory that is made here."""
+        base, secrets = self.site.directory, self.site.secrets
+        self.directory = base.with_name(f"{base.name}-{self.name}{self.boots}")
+        self.directory.mkdir()
+        api, files = "access = open\n", {}
+        if self.ca:
+            api, files = "certificate = api.pem\ntokens = tokens\n", {"api.pem": secrets.certificate,
+                                                                      "tokens": secrets.tokens}
+        migration = "".join(f"{key} = {value}\n" for key, value in keys.items())
+        if keyring:
+            files["keyring"] = keyring
+            migration += f"[keys]\nname = host-{self.name}\nkeyring = keyring\n"
+        for name, file in files.items():
+            shutil.copy(file, self.directory / name)
+        return f"[api]\n{api}[migration]\n{migration}"
 
     def answers(self):
-        """Its API is there."""
-        self.machine.wait("api: port 80", TIMEOUT[self.emu])
+        """Its API is there, and knows us: a stranger's handshake may get too little time of an emulator that waits for
+        a processor."""
+        self.machine.wait("api: port ", TIMEOUT[self.emu])
+        self.wait_for("it knows us", self.knows_us)
 
     def ready(self):
         """Its API is there, and it has asked whether its guests are elsewhere."""
         self.answers()
         self.wait_for("its guests are started, or elsewhere", lambda: "created" not in self.guests().values())
-
-    def request(self, method, path, body=b"", **parameters):
-        """(head, body) of the answer to a request."""
-        query = "&".join(f"{key}={value}" for key, value in parameters.items())
-        length = f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
-        head = f"{method} {path}{'?' + query if query else ''} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}\r\n"
-        with self.site.net.connect(self.address, 80) as sock:
-            sock.settimeout(PATIENCE[self.emu])
-            sock.sendall(head.encode() + body)
-            answer = b"".join(iter(lambda: sock.recv(65536), b""))
-        head, _, body = answer.partition(b"\r\n\r\n")
-        return head.decode(), body
-
-    def ask(self, method, path, body=b"", **parameters):
-        """(status, body) of a request; a body of JSON is parsed."""
-        head, body = self.request(method, path, body, **parameters)
-        return int(head.split()[1]), json.loads(body) if "application/json" in head else body
-
-    def get(self, path, **parameters):
-        status, body = self.ask("GET", path, **parameters)
-        assert status == 200, (path, status, body)
-        return body
-
-    def post(self, path, **parameters):
-        status, body = self.ask("POST", path, **parameters)
-        assert status in (200, 202), (path, status, body)
-        return body
-
-    def refused(self, path, **parameters):
-        """The words of a POST that must fail, with its status."""
-        status, body = self.ask("POST", path, **parameters)
-        return status, body["error"]
-
-    def set(self, **parameters):
-        """Settings of moves, by their names with _ for -."""
-        for key, value in parameters.items():
-            self.post("/v1/migrate-set-parameters", parameter=key.replace("_", "-"), value=value)
 
     def guests(self):
         """Status by name."""
@@ -137,25 +113,16 @@ class Host:
             return answer if answer["status"] in statuses else None
         return self.wait_for(f"{name} {' or '.join(statuses)}", there, seconds)
 
-    def metric(self, name):
-        """A number that /metrics shows."""
-        return int(re.search(rf"^{re.escape(name)} (\d+)$", self.get("/metrics").decode(), re.M).group(1))
-
     def begin(self, name, to, *options):
         return self.post(f"/v1/vms/{name}/migrate", dest=to.address, options=",".join(options) or "live")
-
-    def godwit(self, *arguments, timeout=PROGRAM):
-        environment = dict(os.environ, GODWIT_HOST=self.address)
-        return subprocess.run([*self.site.net.enter, GODWIT, *arguments], stdout=subprocess.PIPE, env=environment,
-                              stderr=subprocess.PIPE, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
     def printed(self, name):
         """What a guest has printed since the last call, as far as it is kept."""
         text = b""
         while True:
-            head, body = self.request("GET", f"/v1/vms/{name}/console", offset=self.read_to.get(name, 0))
-            assert "200" in head, head
-            self.read_to[name] = int(re.search(r"Console-Next: (\d+)", head).group(1))
+            status, header, body = self.request("GET", f"/v1/vms/{name}/console", offset=self.read_to.get(name, 0))
+            assert status == 200, body
+            self.read_to[name] = int(header["Console-Next"])
             text += body
             if not body:
                 return text.decode("latin-1").replace("\r", "")
@@ -171,22 +138,25 @@ class Host:
 
 
 class Site:
-    """Hosts a and b on one bridge, in a network of their own, and c where three are wanted. Raises Unavailable where
-    that can't be made."""
+    """Hosts a and b on one bridge, in a network of their own, and c where three are wanted. They have a key in common,
+    and certificates, unless the site is not to be secure. It is not in Bochs, where a handshake takes 35 million
+    instructions: while other tests run no peer waits for that. Raises Unavailable where a network can't be made."""
 
-    def __init__(self, directory):
-        self.directory, self.net = directory, Network()
+    def __init__(self, directory, secure=True):
+        self.directory, self.net, self.secure = directory, Network(), secure
 
     def __enter__(self):
         self.net.__enter__()
+        self.secrets = Secrets(self.directory.with_name(f"{self.directory.name}-secrets"), *ADDRESSES.values())
+        self.net.keyring = self.secrets.keyring if self.secure else None
         second = self.net.tap()
-        self.a = Host(self, "a", "10.9.0.2", "tap0")
-        self.b = Host(self, "b", "10.9.0.4", second)
+        self.a = Host(self, "a", "tap0")
+        self.b = Host(self, "b", second)
         self.hosts = [self.a, self.b]
         return self
 
     def third(self):
-        self.c = Host(self, "c", "10.9.0.5", self.net.tap())
+        self.c = Host(self, "c", self.net.tap())
         self.hosts.append(self.c)
 
     def route(self):
@@ -196,12 +166,14 @@ class Site:
                     f"link set {self.b.tap} master br1")
         forward = self.net.run("sysctl", "-w", "net.ipv4.ip_forward=1")
         assert forward.returncode == 0, forward.stdout
-        self.a.gateway, self.b.gateway, self.b.address = CLIENT4, "10.10.0.1", "10.10.0.4"
+        self.a.gateway, self.b.gateway, self.b.address = CLIENT4, "10.10.0.1", ADDRESSES["b routed"]
         for host, bridge in ((self.a, "br0"), (self.b, "br1")):
             mac = f"52:54:00:00:00:0{host.name}"
             self.net.ip(f"neighbour replace {host.address} lladdr {mac} dev {bridge} nud permanent")
 
     def __exit__(self, *_):
+        for host in self.hosts:
+            host.forget()
         self.net.__exit__()
 
     def boot(self, guests, b="", **options):

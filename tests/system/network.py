@@ -103,6 +103,7 @@ class Network:
         self.control.settimeout(PROGRAM)
         self.asking = threading.Lock()
         self.machines, self.taps = [], 0
+        self.keyring = None  # of its hypervisors, if they have keys
         # It ends, and the namespace with it, when our end of the socket is closed, however we end.
         self.keeper = subprocess.Popen([*unshare, sys.executable, __file__, str(theirs.fileno())],
                                        pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)

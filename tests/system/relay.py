@@ -8,7 +8,7 @@
     relay.reopen()
 
 Losing the connection before a given record is what no kill from outside could time. He can also keep what the source
-said, for the tests that say it again.
+said, for the tests that say it again. Where the hypervisors have keys he has the group's, and each end's TLS ends here.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import socket
 import struct
 import threading
 
+import psk
 from network import CLIENT4
 
 SOURCE, DEST = "source", "destination"  # who says it
@@ -65,6 +66,7 @@ class Relay:
         self.said, self.passed = {SOURCE: [], DEST: []}, {SOURCE: [], DEST: []}
         self.kept = None  # of the connection that began last: the header and records of the source
         self.sockets = []
+        self.key = psk.key_of(net.keyring)
         threading.Thread(target=self.accept, daemon=True).start()
 
     def stop_at(self, who, record, action, nth=1, behind=False):
@@ -127,20 +129,28 @@ class Relay:
                 source, _ = self.listener.accept()
             except OSError:
                 return
+            threading.Thread(target=self.serve, args=(source,), daemon=True).start()
+
+    def serve(self, source):
+        """A connection of the source, which gets one of its own to the destination."""
+        try:
             if not self.open:
+                raise ConnectionError
+            source = psk.accept(source, self.key)
+            dest = psk.connect(self.net.connect(self.to, self.port), self.key, psk.name(source), self.to)
+        except OSError:
+            source.close()
+            return
+        dest.settimeout(None)
+        with self.lock:
+            if not self.open:  # no more
                 source.close()
-                continue
-            try:
-                dest = self.net.connect(self.to, self.port)
-            except OSError:
-                source.close()
-                continue
-            dest.settimeout(None)
-            with self.lock:
-                self.sockets += [source, dest]
-            self.kept = []
-            for who, ours, theirs in ((SOURCE, source, dest), (DEST, dest, source)):
-                threading.Thread(target=self.pump, args=(who, ours, theirs, self.kept), daemon=True).start()
+                dest.close()
+                return
+            self.sockets += [source, dest]
+        self.kept = []
+        for who, ours, theirs in ((SOURCE, source, dest), (DEST, dest, source)):
+            threading.Thread(target=self.pump, args=(who, ours, theirs, self.kept), daemon=True).start()
 
     def is_point(self, who, name):
         if self.point != (who, name):
@@ -185,6 +195,7 @@ class Relay:
                 if not self.open and not self.held.is_set():
                     self.close_all()
                 record = read_record(ours)
+            psk.end(theirs)
         except OSError:
             pass  # cut
         if self.held.is_set():

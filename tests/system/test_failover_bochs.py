@@ -11,7 +11,8 @@ MOVER = vm("linux", "mover.elf", memory="6M", cmdline="rate=2 pages=128")  # by 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    with Pair(tmp_path_factory.mktemp("pair"), guest=MOVER, emu="bochs", mem=192, images="mover.elf") as the_pair:
+    with Pair(tmp_path_factory.mktemp("pair"), guest=MOVER, emu="bochs", mem=192, images="mover.elf",
+              secure=False) as the_pair:
         yield the_pair
 
 

@@ -30,26 +30,13 @@ MOVER = vm("mover", "mover.elf", memory="16M", cmdline="pages=2000")
 WELCOME = b"GODWITMG"
 
 
-class Api(http.client.HTTPConnection):
-    """Of a host's, by HTTPS. It may have a certificate that has expired."""
-
-    def __init__(self, host):
-        super().__init__(host.address)
-        self.hypervisor = host
-
-    def connect(self):
-        host = self.hypervisor
-        self.sock = host.ca.client(host.site.net.connect(host.address, API), host.address, at_any_time=True)
-
-
 class Secured(Host):
-    """One that has a keyring, tokens and a certificate."""
-    api = None
+    """One that has a keyring, tokens and a certificate of its own."""
 
     def start(self, ca, certificate, keyring, guests=""):
         directory = self.site.directory / self.name
         directory.mkdir()
-        self.ca, self.emu = ca, "qemu"
+        self.ca, self.token, self.emu = ca, TOKEN, "qemu"
         shutil.copy(certificate, directory / "api.pem")
         shutil.copy(keyring, directory / "keyring")
         tokens(directory / "tokens", TOKEN)
@@ -58,28 +45,9 @@ class Secured(Host):
         self.machine = self.site.net.boot(directory, config + guests, "qemu", "virtio",
                                           f"52:54:00:00:00:0{self.name}", self.tap)
 
-    def answers(self):
-        self.machine.wait("api: port 443 by HTTPS, by token", TIMEOUT["qemu"])
-        self.wait_for("it knows us", self.knows_us)
-
-    def knows_us(self):
-        """If an emulator stands still in the middle of a stranger's handshake, that counts as its work, of which
-        strangers have little."""
-        with contextlib.suppress(OSError):
-            return self.get("/v1/version")
-
-    def request(self, method, path, body=b"", **parameters):
-        """By one connection for all, until the host finds that it was idle for too long."""
-        query = "&".join(f"{key}={value}" for key, value in parameters.items())
-        words = method, f"{path}?{query}" if query else path, body, {"Authorization": f"Bearer {TOKEN}"}
-        self.api = self.api or Api(self)
-        try:
-            self.api.request(*words)
-            answer = self.api.getresponse()
-        except http.client.RemoteDisconnected:
-            self.api.request(*words)
-            answer = self.api.getresponse()
-        return f"HTTP/1.1 {answer.status}\n{answer.headers}", answer.read()
+    def connect(self):
+        """Its certificate may have expired."""
+        return self.ca.client(self.net.connect(self.address, API), self.address, at_any_time=True)
 
     def faults(self, *reasons):
         """How many handshakes and connections of hypervisors came to nothing, for these reasons or for any."""
@@ -95,7 +63,7 @@ def site(tmp_path_factory):
     assert mkkeys("new", keyring).returncode == 0
     right = ca.certify("right.pem", "10.9.0.2", "10.9.0.4")
     with Site(directory) as site:
-        site.a, site.b = site.hosts = [Secured(site, host.name, host.address, host.tap) for host in site.hosts]
+        site.a, site.b = site.hosts = [Secured(site, host.name, host.tap) for host in site.hosts]
         site.ca, site.key, site.wrong_ca = ca, keyring, Authority(directory, "wrong")
         site.a.start(ca, right, keyring, MOVER)
         site.b.start(ca, ca.expired(right), keyring)
@@ -148,8 +116,9 @@ def test_idle_connections_are_cheap(site):
                SUITE, "-psk", key, "-psk_identity", identity]
     with contextlib.ExitStack() as stack:
         def ask():
-            stack.enter_context(contextlib.closing(api := Api(site.a)))
-            api.request("GET", "/v1/version", headers={"Authorization": f"Bearer {TOKEN}"})
+            api = http.client.HTTPConnection(site.a.address)
+            api.sock = stack.enter_context(site.a.connect())
+            api.request("GET", "/v1/version", headers=site.a.fields())
             assert b"uptime" in api.getresponse().read()
 
         def connect():

@@ -4,14 +4,14 @@
 import contextlib
 import datetime
 import json
-import os
 import re
 import subprocess
 import time
 
 import pytest
+from api import GODWIT
 from machine import SOON, TIMEOUT, started, vm
-from migration import (GODWIT, GUEST, LINUX, Download, Ping, Site, Sniffer, Typist, Upload, alive, beats, breaks, check,
+from migration import (GUEST, LINUX, Download, Ping, Site, Sniffer, Typist, Upload, alive, beats, breaks, check,
                        move, shell)
 from relay import FORWARD, SOURCE, Relay
 from serving import GUEST6, NO_TENTATIVE
@@ -133,11 +133,10 @@ def test_console(linux, tmp_path):
     source, dest = linux.ends("linux")
     assert shell(source, "word=godwit; echo $word") == "godwit\n"
     source.type("linux", "read line")
-    environment = dict(os.environ, GODWIT_HOST=source.address)
     shown = tmp_path / "shown"
     command = [*linux.net.enter, GODWIT, "console", "linux"]
     with shown.open("wb") as out, started(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE, text=True,
-                                          env=environment) as tool:
+                                          env=source.environment()) as tool:
         source.wait_for("the tool is connected", lambda: shown.stat().st_size)
         move(source, dest, "linux", "verify")
         assert tool.stderr.readline() == f"godwit: linux has moved to {dest.address}\n"

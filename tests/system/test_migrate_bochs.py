@@ -16,7 +16,7 @@ MOVER = vm("mover", "mover.elf", memory="6M", cmdline="rate=2 pages=128")
 def bochs(tmp_path_factory):
     """mover on one of two hypervisors in Bochs. Each has one processor: of two, even idle ones take all the time of the
     emulator's (test_dirty.py and test_guests.py have two)."""
-    with Site(tmp_path_factory.mktemp("bochs")) as site:
+    with Site(tmp_path_factory.mktemp("bochs"), secure=False) as site:
         site.a.boot(MOVER, emu="bochs", mem=192)
         site.b.boot(emu="bochs", mem=192, images="mover.elf")
         site.a.ready()
@@ -108,7 +108,7 @@ def test_linux_serves_and_moves(tmp_path):
     clock, though it takes twice as long: of two that are not, one that is busy lags so far behind another that waits
     that it is given up for its silence."""
     guest = LINUX.replace("memory = 128M", "memory = 96M\nvcpus = 2").replace("quiet", "init_on_free=1")
-    with Site(tmp_path) as site:
+    with Site(tmp_path, secure=False) as site:
         site.a.boot(guest, emu="bochs", mem=256)
         site.a.ready()
         site.b.boot(emu="bochs", mem=256)
@@ -122,7 +122,7 @@ def test_linux_serves_and_moves(tmp_path):
 
 def test_other_maker(tmp_path):
     """A guest that was shown an AMD processor is not taken by Intel's, and the other way round: both are named."""
-    with Site(tmp_path) as site:
+    with Site(tmp_path, secure=False) as site:
         site.a.boot(MOVER)
         site.b.boot(MOVER.replace("[vm mover]", "[vm other]"), emu="bochs", mem=192, alone=True)
         site.a.ready()

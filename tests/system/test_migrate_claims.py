@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two copies run, because force was used wrongly. As soon as they hear of each other one of them stands still, and
-nothing is lost before an operator says which (docs/claims.md)."""
+nothing is lost before an operator says which (docs/claims.md). Where the test itself claims, there are no keys."""
 
 import contextlib
 import socket
@@ -32,7 +32,7 @@ def left_in_doubt(site):
 def doubt(tmp_path_factory):
     """(site, epoch): mover runs on b under that epoch, and a, which sent it, has not heard so. For tests that leave it
     so, and the one that ends it."""
-    with Site(tmp_path_factory.mktemp("doubt")) as site:
+    with Site(tmp_path_factory.mktemp("doubt"), secure=False) as site:
         site.boot(MOVER, mem=256)
         with left_in_doubt(site) as epoch:
             yield site, epoch
@@ -110,7 +110,7 @@ def who_has(site, vm_id):
 def test_asking_is_short(tmp_path):
     """The guest is asked about, and started, in time. By Bochs's clock, which counts instructions: no other load of
     this machine is in it."""
-    with Site(tmp_path) as site:
+    with Site(tmp_path, secure=False) as site:
         site.a.boot(MOVER, emu="bochs", mem=192)
         started = site.a.machine.wait(r"mover: first entry (\d+) us after creation", TIMEOUT["bochs"])
         assert 400_000 < int(started.group(1)) < 600_000
@@ -186,7 +186,7 @@ def move_and_ask(site, vm_id):
 def test_reboot(tmp_path):
     """A guest moves, and the machine that it left is started anew, with the guest in its configuration: it does not run
     twice, it can come home, and an operator may start it all the same."""
-    with Site(tmp_path) as site:
+    with Site(tmp_path, secure=False) as site:
         site.boot(MOVER, mem=256)
         vm_id = site.a.get("/v1/vms/mover")["vm_id"]
         assert move_and_ask(site, vm_id) == {site.a.address: HOLDS, site.b.address: HOLDS}
@@ -249,7 +249,7 @@ def test_peers(tmp_path):
 def test_partition(tmp_path):
     """Neither hears the other while both run it; with the cable they do. So they do after a forged claim, as high as is
     believed, that one of them alone has heard: what force comes to there is noise for the other."""
-    with Site(tmp_path) as site:
+    with Site(tmp_path, secure=False) as site:
         site.boot(MOVER, mem=256)
         for beyond in (0, 2**32):
             with left_in_doubt(site) as epoch:

@@ -16,9 +16,15 @@ def echo(power):
 
 
 @pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "site") as site:
+def site(tmp_path, emus):
+    with Site(tmp_path / "site", secure="bochs" not in emus) as site:
         yield site
+
+
+@pytest.fixture
+def emus():
+    """Of a and b, unless a test is for others, too."""
+    return "qemu", "qemu"
 
 
 def started(host, name="echo"):
@@ -66,7 +72,7 @@ def test_one_that_has_ended_moves_and_starts(site):
     site.a.boot(echo("off"))
     site.b.boot(vm("echo", "hello.elf", memory="8M", autostart="no"))
     site.a.ready()
-    site.b.machine.wait("api: port 80", TIMEOUT["qemu"])
+    site.b.answers()
     started(site.a)
     taken = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold")
     assert taken.returncode == 1 and "another VM, named echo, is there already, it is created" in taken.stderr, taken
@@ -94,7 +100,7 @@ def test_its_definition_moves(site, keys):
     """Whatever of it can mean something there; and back, where it is as it was."""
     site.a.boot(vm("echo", "echo.elf", memory="12M", cmdline="power=off a=b", **keys))
     site.b.boot()
-    site.a.machine.wait("api: port 80", TIMEOUT["qemu"])
+    site.a.answers()
     site.b.ready()
     if "autostart" not in keys:
         started(site.a)

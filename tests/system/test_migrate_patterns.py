@@ -14,7 +14,7 @@ def test_patterns(tmp_path, emu):
     """Nothing that a guest writes is missed, whatever its way: each finds all of it where it ends."""
     guests = "".join(vm(name, "writer.elf", memory="6M", cmdline=f"pages=200 {WRITES[emu]} ticks=0 pattern={name}")
                      for name in PATTERNS)
-    with Site(tmp_path) as site:
+    with Site(tmp_path, secure=emu == "qemu") as site:
         site.a.boot(guests, emu=emu, mem=256)
         site.b.boot(emu=emu, mem=256)
         site.a.ready()

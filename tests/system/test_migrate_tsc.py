@@ -32,7 +32,7 @@ def writes_a_second(host):
 ], ids=["scaled", "unscaled"])
 def test_other_frequency(tmp_path, model, warnings, said, rate):
     guest = vm("mover", "mover.elf", memory="8M", cmdline="pages=16 rate=1 tick=5000 timer=deadline")
-    with Site(tmp_path / "site") as site:
+    with Site(tmp_path / "site", secure=False) as site:
         for host, guests in ((site.a, guest), (site.b, "")):
             host.boot(guests, emu="bochs", mem=192, options=("--model", model, "--ips", FREQUENCY[host.name]))
         site.a.ready()

@@ -3,13 +3,13 @@
 
 import contextlib
 import json
-import os
 import re
 import subprocess
 
 import pytest
+from api import GODWIT
 from machine import TIMEOUT, vm
-from migration import GODWIT, LINUX, SLACK, Ping, Site, alive, beats, free_memory, says, shell
+from migration import LINUX, SLACK, Ping, Site, alive, beats, free_memory, says, shell
 
 MOVER = vm("mover", "mover.elf", memory="16M", cmdline="pages=512 rate=100 tick=1000")
 
@@ -172,11 +172,11 @@ def test_harmed_images_are_refused(pair, tmp_path):
             file.write_bytes(harm(whole))
             refused(dest.godwit("image", str(file)), "no whole image")
             refused(dest.godwit("restore", str(file)), words)
-        head = f"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Length: {len(whole)}\r\n\r\n".encode()
-        with pair.net.connect(dest.address, 80) as sock:
+        head = dest.head("POST", "/v1/images", len(whole))
+        with dest.connect() as sock:
             sock.sendall(head + whole[:-100])
             dest.wait_for("it is on its way", lambda: dest.guests().get("mover") == "incoming")
-        silent = [pair.net.connect(dest.address, 80) for _ in range(4)]
+        silent = [dest.connect() for _ in range(4)]
         for sock in silent:
             sock.sendall(head)
         dest.wait_for("four are waited for", lambda: "too many" in dest.godwit("restore", str(file)).stderr)
@@ -196,13 +196,13 @@ def test_a_client_that_leaves(pair, tmp_path):
     before = beats(host)
     host.set(max_bandwidth=1 << 20)
     for options in ("", "live"):
-        with pair.net.connect(host.address, 80) as sock:
-            sock.sendall(f"GET /v1/vms/mover/image?options={options} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        with host.connect() as sock:
+            sock.sendall(host.head("GET", f"/v1/vms/mover/image?options={options}"))
             assert b"Guest-Memory: 16777216\r\n" in sock.recv(4096)
         host.wait_status("mover", "failed")
         assert host.guests()["mover"] == "running" and beats(host) > before
     tool = subprocess.Popen([*pair.net.enter, GODWIT, "save", "mover", str(tmp_path / "file")], stderr=subprocess.PIPE,
-                            env=dict(os.environ, GODWIT_HOST=host.address), text=True)
+                            env=host.environment(), text=True)
     host.wait_for("its memory goes", lambda: host.query("mover")["status"] == "pre-switchover")
     host.post("/v1/vms/mover/migrate_cancel")
     assert "the image is not whole" in tool.communicate(timeout=60)[1] and tool.returncode == 1

@@ -14,9 +14,15 @@ GUEST = vm("web", "mover.elf", memory="8M")
 
 
 @pytest.fixture
-def site(tmp_path):
-    with Site(tmp_path / "site") as the_site:
+def site(tmp_path, emu):
+    with Site(tmp_path / "site", secure=emu == "qemu") as the_site:
         yield the_site
+
+
+@pytest.fixture
+def emu():
+    """Unless a test is for others, too."""
+    return "qemu"
 
 
 def member(host: Host, number=0):
