@@ -116,6 +116,7 @@ struct config_api {
     char certificate[CONFIG_PATH]; /* the file with it and its private key; "": the API is in the clear */
     uint32_t access;               /* enum config_access */
     uint32_t port;                 /* TCP */
+    uint32_t insecure;             /* 1: it has no certificate, or is open, and that is meant */
 };
 
 enum config_uplink { CONFIG_UPLINK_AUTO, CONFIG_UPLINK_E1000, CONFIG_UPLINK_VIRTIO, CONFIG_UPLINK_NONE };
@@ -152,6 +153,7 @@ struct config_announce {
 /* The [migration] section: may guests arrive here, and how do guests move unless a command says otherwise? */
 struct config_migration {
     uint32_t port;                           /* TCP; 0: there is no such section, and no port is open for moves */
+    uint32_t insecure;                       /* 1: there are no keys, and that is meant */
     char images[CONFIG_IMAGES][CONFIG_PATH]; /* files on the boot volume; "": no more */
     uint64_t incoming_memory; /* bytes that may be held for arriving guests; 0: the default of migration_init */
     uint64_t incoming_memory_per_host;        /* the same, for the guests of one host */
@@ -172,6 +174,7 @@ struct config_migration {
 /* The [witness] section: the etcd that says who may run a guest. */
 struct config_witness {
     uint32_t present;
+    uint32_t insecure;                          /* 1: it is asked in the clear, and that is meant */
     uint32_t timeout;                           /* ms for a member to answer */
     struct config_server url[CONFIG_WITNESSES]; /* in the order of the file; port 0: no more */
 };

@@ -157,10 +157,45 @@ static bool protect_right(const struct config *config, struct config_error *erro
     return true;
 }
 
+/* Does each section that leaves something in the clear, and no other, say that this is meant? */
+static bool insecure_said(const struct config *config, struct config_error *error)
+{
+    const struct config_api *api = &config->api;
+    const struct {
+        const char *name;
+        uint32_t present, insecure;
+        const char *fault; /* what is in the clear, and what would change that; NULL: nothing is */
+    } sections[] = {
+        { "migration", config->migration.port, config->migration.insecure,
+          config->keys.present ? NULL
+                               : "anybody could bring guests here, and read those that leave, expected a section "
+                                 "[keys], for which tools/mkkeys new makes a keyring (docs/keys.md)" },
+        { "api", api->port, api->insecure,
+          !api->certificate[0] ? "tokens and answers could be read on the way, expected certificate = FILE, which "
+                                 "tools/mkkeys certificate makes (docs/api.md)"
+          : api->access == CONFIG_ACCESS_OPEN ? "access = open lets anybody in, expected tokens = FILE in its place, "
+                                                "to which tools/mkkeys token adds one (docs/api.md)"
+                                              : NULL },
+        { "witness", config->witness.present, config->witness.insecure,
+          "it is asked by HTTP, whoever is on the way could answer, and there is no HTTPS to it yet (docs/witness.md), "
+          "expected no such section" },
+    };
+
+    for (unsigned i = 0; i < COUNT(sections); i++) {
+        const char *name = sections[i].name, *fault = sections[i].fault;
+
+        if (sections[i].present && fault && !sections[i].insecure)
+            return config_refuse(error, 0, name, fault, ", or insecure = yes in [", name, "]");
+        if (sections[i].insecure && !fault)
+            return config_refuse(error, 0, "insecure", "nothing in [", name, "] is, expected insecure = no there");
+    }
+    return true;
+}
+
 bool config_check(const struct config *config, struct config_error *error)
 {
     if (!config->nr_vms && !config->net.present && !config->api.port && !config->migration.port)
         return config_refuse(error, 0, "vm", "no virtual machine, expected a section [vm NAME], or [net]");
     return vms_differ(config, error) && files_differ(config, error) && sections_agree(config, error) &&
-           ports_differ(config, error) && protect_right(config, error);
+           ports_differ(config, error) && protect_right(config, error) && insecure_said(config, error);
 }

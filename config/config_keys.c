@@ -88,9 +88,10 @@ static const struct key api_keys[] = {
     PATH("certificate", IN_API(certificate)),
     CHOICE("access", "token or open", IN_API(access), [CONFIG_ACCESS_TOKEN] = "token", [CONFIG_ACCESS_OPEN] = "open"),
     NUMBER("port", "a number from 1 to 65535", IN_API(port), 1, 65535),
+    CHOICE("insecure", "yes or no", IN_API(insecure), "no", "yes"),
 };
 
-#define START_KEYS 5 /* the first keys of [migration]: they can't be changed while the hypervisor runs */
+#define START_KEYS 6 /* the first keys of [migration]: they can't be changed while the hypervisor runs */
 
 #define WANT_IMAGES \
     "1 to 8 paths of files on the boot volume, each at most 63 characters, with blanks between them, no two the same"
@@ -99,6 +100,7 @@ static_assert(CONFIG_IMAGES == 8 && CONFIG_PATH == 64, "WANT_IMAGES names the li
 
 static const struct key migration_keys[] = {
     NUMBER("port", "a number from 1 to 65535", IN_MIGRATION(port), 1, 65535),
+    CHOICE("insecure", "yes or no", IN_MIGRATION(insecure), "no", "yes"),
     KEY("images", WANT_IMAGES, VALUE_IMAGES, IN_MIGRATION(images)),
     KEY("incoming-memory", WANT_HELD, VALUE_BYTES, IN_MIGRATION(incoming_memory), .min = 1 << 20, .max = 1ULL << 40),
     KEY("incoming-memory-per-host", WANT_HELD, VALUE_BYTES, IN_MIGRATION(incoming_memory_per_host), .min = 1 << 20,
@@ -133,6 +135,7 @@ static const struct key migration_keys[] = {
 static const struct key witness_keys[] = {
     KEY("url", WANT_URLS, VALUE_URLS, offsetof(struct config_witness, url)),
     NUMBER("timeout", "milliseconds from 50 to 10000", offsetof(struct config_witness, timeout), 50, 10000),
+    CHOICE("insecure", "yes or no", offsetof(struct config_witness, insecure), "no", "yes"),
 };
 
 static const struct key keys_keys[] = {

@@ -58,10 +58,24 @@ static void read_last(struct boot_info *boot_info, bool (*read)(const char *text
         machine_end(END_FAILED);
 }
 
+/* What the configuration leaves in the clear, and says so. */
+static void warn_insecure(const struct config *config)
+{
+    if (config->migration.insecure)
+        pr_warn("[migration] is insecure, as it says: anybody can bring guests here, and read those that leave");
+    if (config->api.insecure)
+        pr_warn("[api] is insecure, as it says: %s", config->api.access == CONFIG_ACCESS_OPEN
+                                                         ? "anybody can steer guests"
+                                                         : "tokens and answers can be read on the way");
+    if (config->witness.insecure)
+        pr_warn("[witness] is insecure, as it says: whoever is on the way can answer in its place");
+}
+
 void keys_read(struct boot_info *boot_info)
 {
     const struct config *config = &boot_info->config;
 
+    warn_insecure(config);
     if (config->api.tokens[0])
         read_last(boot_info, read_tokens);
     if (config->api.certificate[0])

@@ -92,4 +92,5 @@ class Etcd:
 
     def config(self, *urls, timeout=5000):
         """A section [witness]; `urls` beside those of the members."""
-        return f"[witness]\nurl = {' '.join([*(member.url for member in self.members), *urls])}\ntimeout = {timeout}\n"
+        urls = " ".join([*(member.url for member in self.members), *urls])
+        return f"[witness]\nurl = {urls}\ntimeout = {timeout}\ninsecure = yes\n"

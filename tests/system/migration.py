@@ -67,7 +67,7 @@ class Host(Api):
         base, secrets = self.site.directory, self.site.secrets
         self.directory = base.with_name(f"{base.name}-{self.name}{self.boots}")
         self.directory.mkdir()
-        api, files = "access = open\n", {}
+        api, files = "access = open\ninsecure = yes\n", {}
         if self.ca:
             api, files = "certificate = api.pem\ntokens = tokens\n", {"api.pem": secrets.certificate,
                                                                       "tokens": secrets.tokens}
@@ -75,6 +75,8 @@ class Host(Api):
         if keyring:
             files["keyring"] = keyring
             migration += f"[keys]\nname = host-{self.name}\nkeyring = keyring\n"
+        else:
+            migration += "insecure = yes\n"
         for name, file in files.items():
             shutil.copy(file, self.directory / name)
         return f"[api]\n{api}[migration]\n{migration}"

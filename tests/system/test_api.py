@@ -27,6 +27,7 @@ CONFIG = f"""[net]
 address = {ADDRESS}/24
 [api]
 tokens = tokens
+insecure = yes
 """ + vm("web", "echo.elf", memory="16M") + vm("db", "echo.elf", memory="16M")
 
 

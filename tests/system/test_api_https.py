@@ -19,7 +19,7 @@ from test_api import (  # noqa: F401
 def target(tmp_path_factory):
     directory = tmp_path_factory.mktemp("api-https")
     ca = secured(directory, test_api.TOKEN, test_api.ADDRESS)
-    config = test_api.CONFIG.replace("[api]\n", "[api]\ncertificate = api.pem\n")
+    config = test_api.CONFIG.replace("insecure = yes\n", "certificate = api.pem\n")
 
     def connect(*to):
         return ca.client(Network.connect(*to), test_api.ADDRESS)

@@ -39,6 +39,12 @@ BROKEN = [
     ("godwit.cfg", None, "configuration: godwit.cfg: cannot open"),
     ("godwit.cfg", CONFIG.encode() + b"memroy = 1M\n", "godwit.cfg:4: memroy: unknown key, expected kernel, "),
     ("godwit.cfg", b"log = info\n", "godwit.cfg: vm: no virtual machine, expected a section [vm NAME]"),
+    ("godwit.cfg", CONFIG.encode() + b"[net]\n[migration]\n",
+     "godwit.cfg: migration: anybody could bring guests here, and read those that leave, expected a section [keys], "
+     "for which tools/mkkeys new makes a keyring (docs/keys.md), or insecure = yes in [migration]"),
+    ("godwit.cfg", CONFIG.encode() + b"[net]\n[api]\ntokens = tokens\n",
+     "godwit.cfg: api: tokens and answers could be read on the way, expected certificate = FILE, which tools/mkkeys "
+     "certificate makes (docs/api.md), or insecure = yes in [api]"),
     ("godwit.elf", None, "godwit.cfg: hypervisor: godwit.elf: cannot open"),
     ("godwit.elf", b"#!/bin/sh\n" * 100, "godwit.elf: not a 64-bit little-endian ELF file"),
     ("godwit.elf", HYPERVISOR[:100_000], "godwit.elf: an ELF segment lies outside of the file, is it cut off?"),

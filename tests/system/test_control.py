@@ -180,7 +180,7 @@ def test_poweroff_ends_the_machine(tmp_path, emu):
 def test_a_token(tmp_path):
     """Where the monitor asks for one, it is not shown, and says what the person may do."""
     tokens(tmp_path / "tokens", "secret")
-    config = f"monitor = token\n[net]\naddress = 10.9.0.2/24\n[api]\ntokens = tokens\n{GUESTS}"
+    config = f"monitor = token\n[net]\naddress = 10.9.0.2/24\n[api]\ntokens = tokens\ninsecure = yes\n{GUESTS}"
     with Terminal(tmp_path, "qemu", config=config) as terminal:
         terminal.type("vms\r")
         terminal.wait(r"^error: that is no token of this hypervisor\n")

@@ -29,7 +29,8 @@ class Secure:
 
     def __init__(self, net, directory):
         self.net, self.ca, self.other = net, secured(directory, TOKEN, ADDRESS, "alpha"), Authority(directory, "other")
-        guest = vm("mover", "mover.elf", memory="16M") + "[migration]\n"  # the machine does not end with its last guest
+        guest = vm("mover", "mover.elf", memory="16M")
+        guest += "[migration]\ninsecure = yes\n"  # the machine does not end with its last guest
         self.machine = net.boot(directory, CONFIG + guest, "qemu")
         self.machine.wait("api: port 443 by HTTPS, by token", TIMEOUT["qemu"])
 
@@ -243,7 +244,7 @@ def test_tokens_of_mkkeys(tmp_path):
         assert mkkeys(*wrong).returncode == 2, wrong
     assert (tmp_path / "tokens").read_text() == text
     with Network() as net:
-        machine = net.boot(tmp_path, CONFIG.replace("certificate = api.pem\n", ""), "qemu")
+        machine = net.boot(tmp_path, CONFIG.replace("certificate = api.pem\n", "insecure = yes\n"), "qemu")
         machine.wait("api: port 80, by token", TIMEOUT["qemu"])
         for token, status in ((alice, b"200"), (eve, b"200"), (alice[:-1], b"401"), ("", b"401")):
             with net.connect(ADDRESS, 80) as sock:

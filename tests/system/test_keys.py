@@ -128,9 +128,11 @@ def test_no_key(tmp_path, keyring):
             checkpoints(site.b, "mover")
             site.b.post("/v1/vms/mover/unprotect")
         assert holds_a_page in tap.found
+        assert re.findall(r"warn  keys: (\S+) is insecure, as it says", site.a.machine.log) == ["[migration]"]
         site.a.machine.stop()
         site.a.boot(vm("stayer", "mover.elf", memory="16M", cmdline="pages=2000"), keyring=keyring)
         site.a.ready()
+        assert "is insecure" not in site.a.machine.log
         site.b.begin("mover", site.a)
         assert "the destination has keys, and this host has none" in site.b.wait_status("mover", "failed")["reason"]
         site.a.machine.wait("10.9.0.4: has no keys, and this host has", PROGRAM)

@@ -278,7 +278,7 @@ def test_what_was_typed(tmp_path):
     """A token that is typed at the serial monitor is nowhere when it has been looked at, nor is one that was given
     up."""
     tokens(tmp_path / "tokens", TOKEN)
-    config = f"monitor = token\n[net]\naddress = {A}/24\n[api]\ntokens = tokens\n{GUESTS}"
+    config = f"monitor = token\n[net]\naddress = {A}/24\n[api]\ntokens = tokens\ninsecure = yes\n{GUESTS}"
     monitor = tmp_path / "qmp"
     with Terminal(tmp_path, "qemu", config=config, options=("--mem", 256),
                   extra=("-qmp", f"unix:{monitor},server=on,wait=off")) as terminal:

@@ -11,7 +11,7 @@ from network import CLIENT4
 from serving import BULK, GUEST, HOST, READY, pattern, ping, receive, send, serves, shell
 
 LEASED = "10.9.0.50"
-BASE = f"[net]\naddress = {HOST}/24\n[api]\naccess = open\n"
+BASE = f"[net]\naddress = {HOST}/24\n[api]\naccess = open\ninsecure = yes\n"
 GODWIT = ROOT / "build/tools/godwit"
 STUMBLE = 15  # s: an emulator may wait for a processor, and TCP for 0.2, 0.4, 0.8 and 1.6 s before it sends again
 

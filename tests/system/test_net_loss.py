@@ -13,7 +13,7 @@ from network import checksum
 pytestmark = pytest.mark.alone  # lwIP counts its waits in ticks of 50 ms, of which a machine that is late loses some
 
 OURS, PEER = "10.9.0.2", "10.9.0.77"
-CONFIG = f"[net]\naddress = {OURS}/24\n[api]\naccess = open\n"
+CONFIG = f"[net]\naddress = {OURS}/24\n[api]\naccess = open\ninsecure = yes\n"
 ETH_IP4, ETH_ARP = 0x0800, 0x0806
 SO_TIMESTAMPNS = 35
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16

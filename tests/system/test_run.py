@@ -27,11 +27,12 @@ def free_port():
 def test_memory_follows_the_configuration(tmp_path):
     """Guests of more than the usual 512 MiB run without a word about memory. And who is served without a network card
     is told that nobody will come."""
-    config = "[net]\n[api]\naccess = open\n" + vm("one", "hello.elf", memory="512M") + \
+    config = "[net]\n[api]\naccess = open\ninsecure = yes\n" + vm("one", "hello.elf", memory="512M") + \
         vm("two", "hello.elf", memory="256M")
     done = boot(tmp_path, config, "qemu", mem=None)
     assert done.status == 0, done.errors
     assert "api: port 80, open to everybody; but there is no network card" in done.log
+    assert "warn  keys: [api] is insecure, as it says: anybody can steer guests\n" in done.log
 
 
 def test_memory_of_a_machine_before(tmp_path, monkeypatch):
@@ -75,7 +76,7 @@ def test_variables_of_a_machine_before(tmp_path, monkeypatch):
 
 def test_network_without_rights(tmp_path):
     """NET=user: QEMU's own network gives the hypervisor an address, and a port of this machine leads to its API."""
-    (tmp_path / "godwit.cfg").write_text("[net]\n[api]\naccess = open\n")
+    (tmp_path / "godwit.cfg").write_text("[net]\n[api]\naccess = open\ninsecure = yes\n")
     with free_port() as port:
         machine = Machine([str(RUN), "--emu", "qemu", "--net", f"user:{port}-80", "--name", run_name(tmp_path),
                            "--timeout", str(TIMEOUT["qemu"]), str(tmp_path / "godwit.cfg")])

@@ -366,13 +366,13 @@ static const struct {
 
 static void migration(void **state)
 {
-    static const char plain[] = "[net]\n[migration]\n";
+    static const char plain[] = "[net]\n[migration]\ninsecure = yes\n";
     static const char full[] = "[net]\n[migration]\nport = 5000\ndowntime-limit = 300\nmax-bandwidth = 100M\n"
                                "dirty-log = pml\ndirty-split = eager\nmax-rounds = 64\non-stall = throttle\n"
                                "cpu-throttle-initial = 1\ncpu-throttle-increment = 99\nmax-cpu-throttle = 98\n"
                                "announce-initial = 1\nannounce-max = 100000\nannounce-rounds = 0\n"
                                "announce-step = 10000\nimages = guests/vmlinuz  2 3 4 5 6 7 8\n"
-                               "hot-pages = each\nincoming-memory = 0\nincoming-memory-per-host = 3G\n";
+                               "hot-pages = each\nincoming-memory = 0\nincoming-memory-per-host = 3G\ninsecure=yes\n";
 
     (void)state;
     assert_true(parse("[net]\n", 6));
@@ -412,9 +412,9 @@ static void migration(void **state)
 
 static void peers(void **state)
 {
-    static const char some[] = "[net]\naddress = 192.0.2.1/24\n[migration]\npeers = 192.0.2.2  198.51.100.3:5000\n";
+    static const char some[] = "[net]\naddress=1.1.1.9/8\n[migration]\ninsecure=yes\npeers=1.1.1.1  198.51.100.3:5000";
     static const char all[] = "[net]\naddress = 192.0.2.1/24\n[migration]\npeers = 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 "
-                              "1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.7:65535\n";
+                              "1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.7:65535\ninsecure = yes\n";
     static const uint8_t second[] = { 198, 51, 100, 3 };
     const struct config_server *peer = config.migration.peers;
 
@@ -446,11 +446,11 @@ static void neighbours_of_refusals(void **state)
 {
     static const char *const texts[] = {
         "[vm a-b_c.9]\nkernel=k\n[vm uplink2]\nkernel=k\n[vm 0]\nkernel=k\n",
-        "[net]\n[api]\naccess=open\nport=7\n[migration]\n",
-        "monitor=token\n[net]\n[api]\ntokens=t\n",
-        "[net]\ntest-services=yes\n[api]\ntokens=t\naccess=token\n[migration]\n",
-        "[net]\n[migration]\nincoming-memory = 1G\nincoming-memory-per-host = 1G\n",
-        "[net]\n[migration]\nincoming-memory-per-host = 1G\n",
+        "[net]\n[api]\naccess=open\nport=7\ninsecure=yes\n[migration]\ninsecure=yes\n",
+        "monitor=token\n[net]\n[api]\ntokens=t\ncertificate=c\n",
+        "[net]\ntest-services=yes\n[api]\ntokens=t\naccess=token\ninsecure=yes\n[migration]\ninsecure=yes\n",
+        "[net]\n[migration]\nincoming-memory = 1G\nincoming-memory-per-host = 1G\ninsecure = yes\n",
+        "[net]\n[migration]\nincoming-memory-per-host = 1G\ninsecure = yes\n",
         "[vm a]\nkernel=k\ninitrd=i\n[vm b]\nkernel=k\ninitrd=i\n",
     };
 
@@ -562,10 +562,10 @@ static void api(void **state)
     assert_true(parse_api("tokens = keys/tokens\ncertificate = api.pem\nport = 8080"));
     assert_string_equal(config.api.tokens, "keys/tokens");
     assert_int_equal(config.api.port, 8080);
-    assert_true(parse_api("access = open"));
+    assert_true(parse_api("access = open\ninsecure = yes"));
     assert_int_equal(config.api.access, CONFIG_ACCESS_OPEN);
     assert_int_equal(config.api.port, 80);
-    assert_true(parse_api("access = open\ncertificate = keys/api.pem"));
+    assert_true(parse_api("access = open\ncertificate = keys/api.pem\ninsecure = yes"));
     assert_int_equal(config.api.port, 443);
     assert_false(parse_api("tokens = ../tokens"));
     assert_false(parse_api("access = maybe"));

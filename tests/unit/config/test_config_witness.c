@@ -32,8 +32,9 @@ static void members(void **state)
 {
     static const char text[] =
         "[net]\naddress = 192.0.2.1/24\n[witness]\nurl = http://192.0.2.9 http://[2001:db8::9]:80  http://[fd09::9] "
-        "http://192.0.2.9:1 http://192.0.2.9:65535\n[vm a]\nkernel = k\n";
-    static const char slow[] = "[net]\naddress = 192.0.2.1/24\n[witness]\nurl = http://192.0.2.9\ntimeout = 10000\n";
+        "http://192.0.2.9:1 http://192.0.2.9:65535\ninsecure = yes\n[vm a]\nkernel = k\n";
+    static const char slow[] = "[net]\naddress = 192.0.2.1/24\n[witness]\nurl = http://192.0.2.9\ntimeout = 10000\n"
+                               "insecure = yes\n";
     static const char without[] = "[net]\n";
     static const uint8_t first[] = { 192, 0, 2, 9 };
     static const uint8_t second[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 9 };
@@ -84,7 +85,7 @@ static void refusals(void **state)
         { "[net]\n[witness]\nurl = http://1.0.0.1 http://1.0.0.2 http://1.0.0.3 "
           "http://1.0.0.4 http://1.0.0.5 http://1.0.0.6\n",
           3, "url", "1 to 5 URLs" },
-        { "[net]\n[witness]\nkey = x\n", 3, "key", "unknown key, expected url or timeout in the [witness] section" },
+        { "[net]\n[witness]\nkey = x\n", 3, "key", "expected url, timeout or insecure in the [witness] section" },
         { "[net]\n[keys]\nname = a\n", 0, "keys", "keyring = FILE" },
         { "[net]\n[keys]\nkeyring = k\n", 0, "keys", "name = NAME" },
         { "[net]\n[keys]\nname = -a\nkeyring = k\n", 0, "keys", "name = NAME" },
