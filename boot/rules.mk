@@ -18,9 +18,8 @@ LOADER ?= $(BUILD)/boot
 EFI_SRC := $(sort $(wildcard boot/*.c config/*.c))
 EFI_OBJ := $(EFI_SRC:%.c=$(BUILD)/boot/efi/%.o)
 
-# mbedTLS judges signatures by the quick reduction of P-256, and, because the loader knows no secret, without random
-# numbers against those who would measure one.
-EFI_MBEDTLS_HOW := -DMBEDTLS_ECP_NIST_OPTIM -DMBEDTLS_ECP_NO_INTERNAL_RNG
+# mbedTLS judges signatures without random numbers against those who would measure a secret: the loader knows none.
+EFI_MBEDTLS_HOW := -DMBEDTLS_ECP_NO_INTERNAL_RNG
 
 # Copies are REP: gnu-efi's functions go byte by byte, which takes an emulator longer than to read the guests' files.
 # GNU_EFI_USE_MS_ABI lets the compiler call firmware functions through their prototypes; gnu-efi's ASCII strings are
