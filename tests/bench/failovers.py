@@ -24,11 +24,11 @@ SETTLED = 0.2     # s between two looks at both machines, which both must call i
 TIMES = {"silence": "silent-ms", "witness": "won-ms", "go-on": "running-ms"}  # and at which time of the history it ends
 
 
-def protected_pair(directory, words=f"run={CLOCK}", mib=256, limit=LIMIT, archive="initramfs.cpio", mem=768, cpus=2,
-                   secure=True):
-    """To be entered; raises network.Unavailable. Machine a has Linux, which is not protected yet."""
-    return Pair(Path(directory), limit=limit, guest=linux(mib, words, archive), mem=mem, cpus=cpus,
-                images=f"vmlinuz {archive}", secure=secure)
+def protected_pair(directory, words=f"run={CLOCK}", mib=256, archive="initramfs.cpio", **machine):
+    """To be entered; raises network.Unavailable. Machine a has Linux, which is not protected yet. machine: as of Pair,
+    such as limit, lifetime in s, and secure."""
+    machine = {"limit": LIMIT, "mem": 768, "cpus": 2, **machine}
+    return Pair(Path(directory), guest=linux(mib, words, archive), images=f"vmlinuz {archive}", **machine)
 
 
 def protected(pair):
