@@ -247,10 +247,11 @@ endef
 $(foreach f,$(notdir $(FUZZ)),$(eval $(call fuzz-rule,$(f))))
 
 # What only tls/ and net/ see; the libraries are those of the unit tests.
-$(BUILD)/fuzz/fuzz_keyring $(BUILD)/fuzz/fuzz_tokens $(BUILD)/fuzz/fuzz_tls_in: $(MBEDTLS_UNIT)
-$(BUILD)/fuzz/fuzz_tls_in: $(LWIP_UNIT)
+$(addprefix $(BUILD)/fuzz/fuzz_,keyring tokens tls_in tls_pcb): $(MBEDTLS_UNIT)
+$(addprefix $(BUILD)/fuzz/fuzz_,tls_in tls_pcb): $(LWIP_UNIT)
 $(BUILD)/fuzz/obj/tls/%.o: CFLAGS_FUZZ += $(MBEDTLS_INCLUDE)
-$(BUILD)/fuzz/obj/net/tcp_%.o $(BUILD)/fuzz/obj/net/tls_%.o $(BUILD)/fuzz/obj/tests/fuzz/fuzz_tls_in.o: \
+$(BUILD)/fuzz/obj/net/tcp_%.o $(BUILD)/fuzz/obj/net/tls_%.o $(BUILD)/fuzz/obj/tests/fuzz/fuzz_tls_%.o \
+	$(BUILD)/fuzz/obj/tests/unit/tcp_rig.o: \
 	CFLAGS_FUZZ += $(LWIP_INCLUDE)
 
 fuzz: $(FUZZ) ## run every fuzzer for FUZZ_RUNS inputs
