@@ -278,10 +278,10 @@ run: all ## boot CONFIG=file in EMU=qemu|bochs|kvm|auto with CPUS=n processors, 
 demo: all linux-guest $(PLOTS) ## move a Linux guest live to another hypervisor and back, while a client talks to it
 	@tools/demo
 
-demo-failover: all linux-guest $(PLOTS) $(ETCD) ## kill the machine of a protected Linux guest, there and back
+demo-failover: all linux-guest $(PLOTS) $(ETCD) ## kill the machine of a protected Linux guest, twice
 	@tools/demo-failover
 
-lab: all linux-guest ## two hypervisors, a Linux guest, a writer, and a shell on their network, until the shell ends
+lab: all linux-guest ## two hypervisors, guests, and a shell on their network, until it ends; EMU=bochs: with VT-x
 	@tools/lab $(if $(filter bochs,$(EMU)),--emu bochs)
 
 programs: $(UNIT) $(HOST) $(FUZZ) $(ETCD) debug # the tests' programs, built and not run
