@@ -3,6 +3,10 @@
  * A table of addresses, in which the one that was seen longest ago gives way. Time is shared out by a debt: work of t
  * may put off the next work by a multiple of t, but what was not used in the last seconds is credit. A bucket
  * (net/bucket.h) would have to know what a piece of work costs before it is done.
+ *
+ * Time is the clock's: where Godwit runs under a hypervisor or in an emulator, a piece of work may seem to take seconds
+ * because the processor was somewhere else. So no piece takes more than half of the credit, and a caller who comes when
+ * nobody has come for a while can always have three.
  */
 #include "net/callers.h"
 
@@ -157,5 +161,6 @@ void caller_worked(struct caller *caller, u64 ns, u64 now)
     s64 *until = &paid[caller->known];
 
     caller->turn = ++turns;
+    ns = MIN(ns, has->credit / 2);
     *until = MAX(*until, (s64)now - (s64)(has->credit * has->share)) + (s64)(ns * has->share);
 }

@@ -185,6 +185,24 @@ static void test_time(void **state)
     caller_leave(known);
 }
 
+/* The processor was away for long in the middle of a step: a stranger's handshake, which has three, is completed. */
+static void test_processor_away(void **state)
+{
+    struct caller *stranger = enter(0, 1);
+
+    (void)state;
+    now += 10 * NS_PER_S;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(caller_may_work(stranger, now));
+        now += 3 * NS_PER_S / 1000;
+        caller_worked(stranger, 3 * NS_PER_S, now);
+    }
+    assert_false(caller_may_work(stranger, now));
+    now += 5 * NS_PER_S / 2;
+    assert_true(caller_may_work(stranger, now));
+    caller_leave(stranger);
+}
+
 /* Addresses have turns, one after the other, however many places each has. */
 static void test_turns(void **state)
 {
@@ -205,9 +223,11 @@ static void test_turns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_address), cmocka_unit_test(test_most),       cmocka_unit_test(test_many_addresses),
-        cmocka_unit_test(test_known),       cmocka_unit_test(test_named_stay), cmocka_unit_test(test_ip6),
-        cmocka_unit_test(test_time),        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_one_address),    cmocka_unit_test(test_most),
+        cmocka_unit_test(test_many_addresses), cmocka_unit_test(test_known),
+        cmocka_unit_test(test_named_stay),     cmocka_unit_test(test_ip6),
+        cmocka_unit_test(test_time),           cmocka_unit_test(test_processor_away),
+        cmocka_unit_test(test_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
