@@ -145,7 +145,7 @@ class Site:
     instructions: while other tests run no peer waits for that. Raises Unavailable where a network can't be made."""
 
     def __init__(self, directory, secure=True):
-        self.directory, self.net, self.secure = directory, Network(), secure
+        self.directory, self.net, self.secure, self.hosts = directory, Network(), secure, []
 
     def __enter__(self):
         self.net.__enter__()

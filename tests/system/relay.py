@@ -195,7 +195,8 @@ class Relay:
                 if not self.open and not self.held.is_set():
                     self.close_all()
                 record = read_record(ours)
-            psk.end(theirs)
+            if not self.held.is_set():
+                psk.end(theirs)
         except OSError:
             pass  # cut
         if self.held.is_set():

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 import test_api
+from api import GODWIT
 from machine import PROGRAM, ROOT, run_to_end, started, tool, vm
 from migration import Site, beats
 
@@ -62,8 +63,8 @@ def site(tmp_path_factory):
 
 
 def tracing(site, file, *options):
-    return started([*site.net.enter, ROOT / "build/tools/godwit", "-H", site.a.address, "dirty-trace", "mover",
-                    *options, "-o", file], stdout=subprocess.PIPE, text=True)
+    return started([*site.net.enter, GODWIT, "dirty-trace", "mover", *options, "-o", file],
+                   env=site.a.environment(), stdout=subprocess.PIPE, text=True)
 
 
 def test_trace_of_a_guest(site, tmp_path):

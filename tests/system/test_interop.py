@@ -217,7 +217,7 @@ def test_other_servers_of_hypervisors(site, tmp_path, server):
                           "--priority", "NORMAL:-VERS-ALL:+VERS-TLS1.2:+ECDHE-PSK"]}[server]
     with started([*site.net.enter, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                  stderr=subprocess.STDOUT) as program:
-        read_until(program, {"openssl": b"ACCEPT", "gnutls": b"listening"}[server])
+        read_until(program, {"openssl": b"ACCEPT", "gnutls": b"port 4900...done"}[server])
         site.a.post("/v1/vms/mover/migrate", dest=CLIENT4)
         if server == "openssl":
             said = read_until(program, WELCOME)
