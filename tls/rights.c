@@ -12,6 +12,10 @@
 static const struct rights_table nobody;
 static const struct rights_table *ours = &nobody;
 
+/* A connection may outlive its peer's place in the keyring, and its peer's rights are not to grow by that. No guest has
+ * such a name. */
+static const struct rights gone = { .name = "who is no peer any more", .guests = { "?" } };
+
 void rights_use(const struct rights_table *table)
 {
     ours = table;
@@ -51,8 +55,9 @@ const struct rights *rights_of_host(const char *host)
 const struct rights *rights_of_peer(const char *peer)
 {
     const char *end = strchr(peer, '@');
+    const struct rights *rights = end ? rights_of_name(peer, (size_t)(end - peer)) : NULL;
 
-    return end ? rights_of_name(peer, (size_t)(end - peer)) : NULL;
+    return rights || !ours->count || !strchr(peer, ':') ? rights : &gone;
 }
 
 /* --- The keyring's lines ---------------------------------------------------------------------------------------- */

@@ -41,7 +41,9 @@ const struct rights *rights_get(unsigned index);
 const struct rights *rights_of_name(const char *name, size_t len);
 const struct rights *rights_of_host(const char *host);
 
-/* The peer that NAME@ADDRESS:PORT is; NULL: it says no such name. */
+/* The rights of NAME@ADDRESS:PORT, or of ADDRESS:PORT, which has proved no name. NULL: there are no peers, or this is
+ * no address, but an image, and there are no bounds. Where there are peers, whoever is none has a connection from
+ * before the keyring said so, and may bring nothing by it. */
 const struct rights *rights_of_peer(const char *peer);
 
 /* May this hypervisor open a connection to a host: where there are peers, to their addresses alone? Returns true, or
@@ -52,5 +54,5 @@ bool rights_reach(const char *host, char words[RIGHTS_WORDS]);
 bool rights_allow(const struct rights *peer, const char *guest);
 
 /* May NAME@ADDRESS:PORT bring a guest of this name, with which guests from it would hold so many bytes, and be so many?
- * Returns true, or false with `words` filled. Whoever has no such name may. */
+ * Returns true, or false with `words` filled. Where there are no peers anybody may. */
 bool rights_judge(const char *peer, const char *guest, u64 bytes, unsigned moves, char words[RIGHTS_WORDS]);

@@ -17,6 +17,7 @@
 
 #define BETA "beta@192.0.2.11:50000"
 #define GAMMA "gamma@192.0.2.12:50000"
+#define GONE "delta@192.0.2.13:50000"
 #define ANYBODY "192.0.2.13:50000"
 
 static struct rights_table table;
@@ -92,6 +93,9 @@ static void test_what_it_brings(void **state)
     db.status = VM_OFF;
     assert_false(may(BETA, "web-2", "the id of db", words));
     assert_true(may(GAMMA, "web-2", "the id of db", words));
+    assert_false(may(GONE, "web-2", "a new id", words));
+    assert_false(may(ANYBODY, "web-2", "a new id", words));
+    table.count = 0;
     assert_true(may(ANYBODY, "web-2", "the id of db", words));
 }
 
@@ -133,9 +137,13 @@ static void test_what_it_asks(void **state)
     assert_int_equal(heeded, 0);
     allowed_answer(BETA, &of_web, answers);
     allowed_answer(GAMMA, &of_db, answers);
+    assert_int_equal(heeded, 2);
+    allowed_answer(GONE, &of_db, answers);
+    assert_int_equal(heeded, 2);
+    table.count = 0;
     allowed_answer(ANYBODY, &of_db, answers);
     assert_int_equal(heeded, 3);
-    assert_int_equal(answered, 5);
+    assert_int_equal(answered, 6);
 }
 
 int main(void)
