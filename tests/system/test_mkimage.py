@@ -29,6 +29,15 @@ def test_files_land_where_they_are_named(tmp_path):
         assert shown.stdout == text
 
 
+def test_secrets_stay_their_owners(tmp_path):
+    """There may be a keyring on the image. One that is replaced does not keep its mode."""
+    (tmp_path / "disk.img").write_text("")
+    (tmp_path / "disk.img").chmod(0o644)
+    image, done = mkimage(tmp_path, ONE, ["k"])
+    assert done.returncode == 0, done.stdout
+    assert image.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("config, files, words", [
     (ONE, ["x/k", "y/k"], "the FILEs x/k and y/k have the same last part"),
     (ONE, ["x/k", "y/K"], "the FILEs x/k and y/K have the same last part"),
