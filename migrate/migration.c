@@ -468,6 +468,7 @@ void migration_init(const struct config_migration *config)
     reception_init(&reception, &visits);
     moves_init();
     host_work_add(migration_poll);
+    tcp_transport_insecure(config->insecure);
     claims_init(config->port != 0, &claims_ops);
     if (!config->port)
         return;

@@ -11,6 +11,8 @@
 #include "tls/keyring.h"
 #include "tls/rights.h"
 
+static bool insecure; /* in the clear, and that is meant */
+
 static long send(struct transport *transport, const struct chunk *chunks, unsigned count)
 {
     long total = 0;
@@ -60,6 +62,11 @@ enum tcp_trust tcp_transport_trust(void)
     return keyring_present() ? TCP_PEERS : TCP_ANYBODY;
 }
 
+void tcp_transport_insecure(bool meant)
+{
+    insecure = meant;
+}
+
 bool tcp_transport_may(const struct tcp_address *to, const char **why)
 {
     static char words[RIGHTS_WORDS];
@@ -70,6 +77,10 @@ bool tcp_transport_may(const struct tcp_address *to, const char **why)
     tcp_address_text(&host, text);
     if (netif_port_owns(to->bytes, to->ip6)) {
         *why = "the destination is this machine itself, expected another one's address";
+        return false;
+    }
+    if (!keyring_present() && !insecure) {
+        *why = "it would be in the clear, expected a section [keys], or insecure = yes in [migration]";
         return false;
     }
     *why = words;

@@ -13,8 +13,12 @@ struct transport tcp_transport(struct tcp_stream *stream);
 /* How hypervisors know each other: by their keys if this one has a keyring, and not at all without one. */
 enum tcp_trust tcp_transport_trust(void);
 
-/* May a connection to this address be opened: is it another machine's, and, where the keyring names peers, that of one?
- * Returns true, or false with *why, in words that hold until the next call. */
+/* Does the configuration say that connections may be in the clear (`insecure` of [migration])? Boot. */
+void tcp_transport_insecure(bool meant);
+
+/* May a connection to this address be opened: is it another machine's, by keys, unless it is meant that there are none,
+ * and, where the keyring names peers, that of one? Returns true, or false with *why, in words that hold until the next
+ * call. */
 bool tcp_transport_may(const struct tcp_address *to, const char **why);
 
 /* Open a connection. Returns 0 and *transport; -EAGAIN: not yet, call again; -EADDRNOTAVAIL: there may be none

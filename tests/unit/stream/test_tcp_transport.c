@@ -16,6 +16,7 @@
 
 #include "net/netif.h"
 #include "net/tcp_stream.h"
+#include "tests/unit/fake_keys.h"
 #include "tls/rights.h"
 
 static unsigned opened;
@@ -117,6 +118,7 @@ static void test_to_whom(void **state)
     char line[] = "beta 192.0.2.11";
 
     (void)state;
+    fake_keys = true;
     rights_use(&table);
     assert_true(tries(other, NULL));
     assert_true(tries(ip6, NULL));
@@ -127,10 +129,25 @@ static void test_to_whom(void **state)
     assert_false(tries(ip6, "fd09::2 is no peer of this host, expected peer NAME and an IPv4 address in its keyring"));
 }
 
+/* Without keys nothing leaves, unless that is meant, also from a machine that takes nothing in. */
+static void test_in_the_clear(void **state)
+{
+    static const struct tcp_address other = { .bytes = { 192, 0, 2, 12 } };
+    static const struct rights_table table;
+
+    (void)state;
+    fake_keys = false;
+    rights_use(&table);
+    assert_false(tries(other, "it would be in the clear, expected a section [keys], or insecure = yes in [migration]"));
+    tcp_transport_insecure(true);
+    assert_true(tries(other, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_to_whom),
+        cmocka_unit_test(test_in_the_clear),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
