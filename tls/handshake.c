@@ -12,6 +12,7 @@
 #include "host/panic.h"
 #include "tls/certificate.h"
 #include "tls/random.h"
+#include "tls/rights.h"
 #include "tls/wipe.h"
 
 /* The Finished of each side is its record 0 under the new keys. */
@@ -75,12 +76,15 @@ static int find_key(void *ctx, mbedtls_ssl_context *ssl, const unsigned char *id
     return -1;
 }
 
-/* Say as a client who we are, whom we want to reach, and which key we have. */
+/* Say as a client who we are, whom we want to reach, and which key we have. While the connection was opened the host
+ * may have become none of our peers: it is not offered the group's key instead. */
 static int offer(struct handshake *handshake)
 {
-    char identity[KEYRING_IDENTITY];
+    char identity[KEYRING_IDENTITY], words[RIGHTS_WORDS];
     const u8 *key;
 
+    if (!rights_reach(handshake->host, words))
+        return MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY;
     keyring_offer(handshake->host, identity, &key);
     return mbedtls_ssl_conf_psk(&handshake->config, key, KEYRING_KEY, (const u8 *)identity, strlen(identity));
 }

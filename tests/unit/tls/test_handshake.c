@@ -382,6 +382,18 @@ static void visitors_and_peers_differ(void **state)
     assert_int_equal(server.err, -EPROTO);
 }
 
+/* Where there are peers a host that is none is offered nothing, though a connection to it was opened when it was one.
+ */
+static void no_peer(void **state)
+{
+    (void)state;
+    ring_of("alpha", "group " KEY_A "\npeer beta 192.0.2.11\nkey " KEY_B "\n");
+    assert_null(handshake_begin(HANDSHAKE_TO_PEER, "192.0.2.10", &ops, &client));
+    client.host = server.host = "192.0.2.11";
+    begin(&client, false);
+    begin(&server, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(relayed, setup, teardown),
         cmocka_unit_test_setup_teardown(reflected, setup, teardown),
         cmocka_unit_test_setup_teardown(plain, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_peer, setup, teardown),
         cmocka_unit_test_setup_teardown(stranger, setup, teardown),
         cmocka_unit_test_setup_teardown(changed, setup, teardown),
         cmocka_unit_test_setup_teardown(visitors, visitor_setup, visitor_teardown),
