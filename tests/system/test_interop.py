@@ -15,15 +15,15 @@ import subprocess
 import threading
 
 import pytest
+from api import GODWIT
 from hello import (ALERT, DATA, ECDSA_SHA256, HANDSHAKE, MORE, P256, TLS1_2, X25519, accept_hello, answer, hello,
                    numbers, read_offer, records, taken)
 from https import Authority, tokens
-from machine import PROGRAM, ROOT, run_to_end, started, vm
+from machine import PROGRAM, run_to_end, started, vm
 from migration import CLIENT4, Host, Site, beats, move
 from test_keys import PORT, SUITE, Tap, checkpoints, holds_a_page, identity_of, mkkeys, protect
 from test_migrate_port import header, new_id
 
-GODWIT = ROOT / "build/tools/godwit"
 API = 443
 TOKEN = "correct-horse-battery"
 MOVER = vm("mover", "mover.elf", memory="16M", cmdline="pages=2000")

@@ -10,14 +10,14 @@ import subprocess
 import time
 
 import pytest
+from api import GODWIT
 from etcd import Etcd
 from https import secured, tokens
-from machine import PROGRAM, ROOT, TIMEOUT, run_to_end, vm
+from machine import PROGRAM, TIMEOUT, run_to_end, vm
 from network import Network
 from test_control import GUESTS, Terminal
 from test_keys import mkkeys
 
-GODWIT = ROOT / "build/tools/godwit"
 TOKEN = "correct-horse-battery"
 A, B = "10.9.0.2", "10.9.0.4"
 
