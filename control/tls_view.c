@@ -1,33 +1,53 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/tls_view.h"
 
+#include <stddef.h>
+
 #include "control/buffer.h"
 #include "control/json.h"
 #include "control/metrics.h"
+#include "host/bits.h"
 #include "net/tls_counters.h"
 
-static void put_handshakes(struct buffer *out)
+#define WITH(member) offsetof(struct tls_with, member)
+
+/* Values of each side. One without help is a further sample of the metric before it. */
+static const struct {
+    const char *name, *labels, *type, *help;
+    size_t offset; /* in struct tls_with */
+    bool ns;       /* the value is in nanoseconds and shown in seconds */
+} side_metrics[] = {
+    { "godwit_tls_handshakes_total", "", "counter",
+      "Handshakes by which two hypervisors have known each other, or a client of the API has known this one.",
+      WITH(completed), false },
+    { "godwit_tls_handshakes_active", "", "gauge", "Handshakes that go on.", WITH(active), false },
+    { "godwit_tls_handshake_seconds_total", "", "counter", "Processor time of handshakes, of failed ones, too.",
+      WITH(worked), true },
+    { "godwit_tls_bytes_total", ",direction=\"sent\"", "counter", "Bytes of records.", WITH(sent), false },
+    { "godwit_tls_bytes_total", ",direction=\"received\"", NULL, NULL, WITH(received), false },
+};
+
+static void put_sides(struct buffer *out)
 {
-    metric_head(
-        out, "godwit_tls_handshakes_total", "counter",
-        "Handshakes by which two hypervisors have known each other, or a client of the API has known this one.");
-    for (enum tls_side side = 0; side < NR_TLS_SIDES; side++)
-        buffer_format(out, "godwit_tls_handshakes_total{with=\"%s\"} %lu\n", tls_side_name(side),
-                      tls_counters.with[side].completed);
-    metric_head(out, "godwit_tls_handshakes_active", "gauge", "Handshakes that go on.");
-    for (enum tls_side side = 0; side < NR_TLS_SIDES; side++)
-        buffer_format(out, "godwit_tls_handshakes_active{with=\"%s\"} %u\n", tls_side_name(side),
-                      tls_counters.with[side].active);
-    metric_head(out, "godwit_tls_handshake_seconds_total", "counter",
-                "Processor time of handshakes, of failed ones, too.");
-    for (enum tls_side side = 0; side < NR_TLS_SIDES; side++)
-        buffer_format(out, "godwit_tls_handshake_seconds_total{with=\"%s\"} %lu.%09lu\n", tls_side_name(side),
-                      tls_counters.with[side].worked / 1000000000, tls_counters.with[side].worked % 1000000000);
+    for (size_t i = 0; i < ARRAY_SIZE(side_metrics); i++) {
+        if (side_metrics[i].help)
+            metric_head(out, side_metrics[i].name, side_metrics[i].type, side_metrics[i].help);
+        for (enum tls_side side = 0; side < NR_TLS_SIDES; side++) {
+            const char *at = (const char *)&tls_counters.with[side] + side_metrics[i].offset;
+            u64 value = *(const u64 *)(const void *)at;
+
+            buffer_format(out, "%s{with=\"%s\"%s} ", side_metrics[i].name, tls_side_name(side), side_metrics[i].labels);
+            if (side_metrics[i].ns)
+                buffer_format(out, "%lu.%09lu\n", value / 1000000000, value % 1000000000);
+            else
+                buffer_format(out, "%lu\n", value);
+        }
+    }
 }
 
 void tls_view_metrics(struct buffer *out)
 {
-    put_handshakes(out);
+    put_sides(out);
     metric_head(out, "godwit_tls_faults_total", "counter",
                 "Handshakes with peers that came to nothing, and connections that broke.");
     for (enum tls_fault fault = 0; fault < NR_TLS_FAULTS; fault++)
@@ -36,14 +56,6 @@ void tls_view_metrics(struct buffer *out)
     metric_head(out, "godwit_tls_client_faults_total", "counter",
                 "Handshakes of the API's clients that came to nothing, and connections that broke.");
     buffer_format(out, "godwit_tls_client_faults_total %lu\n", tls_counters.clients_failed);
-    metric_head(out, "godwit_tls_bytes_total", "counter", "Bytes of records.");
-    for (enum tls_side side = 0; side < NR_TLS_SIDES; side++) {
-        const struct tls_with *with = &tls_counters.with[side];
-        const char *name = tls_side_name(side);
-
-        buffer_format(out, "godwit_tls_bytes_total{with=\"%s\",direction=\"sent\"} %lu\n", name, with->sent);
-        buffer_format(out, "godwit_tls_bytes_total{with=\"%s\",direction=\"received\"} %lu\n", name, with->received);
-    }
 }
 
 static void put_with(struct json *out, enum tls_side side)

@@ -5,7 +5,9 @@ struct tls_counters tls_counters;
 
 const char *tls_side_name(enum tls_side side)
 {
-    return side == TLS_WITH_PEERS ? "peers" : "clients";
+    static const char *const names[NR_TLS_SIDES] = { [TLS_WITH_PEERS] = "peers", [TLS_WITH_CLIENTS] = "clients" };
+
+    return names[side];
 }
 
 const char *tls_fault_name(enum tls_fault fault)

@@ -30,7 +30,7 @@ struct tls_counters {
         u64 completed;      /* handshakes */
         u64 worked;         /* ns of processor time for all of them, the others included */
         u64 sent, received; /* bytes of records */
-        u32 active;         /* handshakes that go on */
+        u64 active;         /* handshakes that go on */
     } with[NR_TLS_SIDES];
     u64 fault[NR_TLS_FAULTS]; /* with peers */
     u64 clients_failed;       /* handshakes of the API's clients that came to nothing, and connections that broke */
@@ -38,7 +38,7 @@ struct tls_counters {
 
 extern struct tls_counters tls_counters;
 
-/* "peers" or "clients". */
+/* "peers" ... */
 const char *tls_side_name(enum tls_side side);
 
 /* "key", "host" ... */

@@ -105,12 +105,14 @@ static void counters(void **state)
     assert_true(says("godwit_vm_net_announces_total{vm=\"web\"} 9"));
     assert_true(says("godwit_switch_frames_total{decision=\"unforwarded\"} 2"));
     tls_counters = (struct tls_counters){ .with[TLS_WITH_PEERS] = { .completed = 3, .worked = 1002003004 },
-                                          .with[TLS_WITH_CLIENTS] = { .completed = 7, .received = 5 },
+                                          .with[TLS_WITH_CLIENTS] = { .completed = 7, .active = 2, .received = 5 },
                                           .fault[TLS_NO_KEYS] = 4 };
     assert_true(says("godwit_tls_handshakes_total{with=\"peers\"} 3"));
     assert_true(says("godwit_tls_handshakes_total{with=\"clients\"} 7"));
+    assert_true(says("godwit_tls_handshakes_active{with=\"clients\"} 2"));
     assert_true(says("godwit_tls_handshake_seconds_total{with=\"peers\"} 1.002003004"));
     assert_true(says("godwit_tls_faults_total{reason=\"no-keys\"} 4"));
+    assert_true(says("godwit_tls_bytes_total{with=\"clients\",direction=\"sent\"} 0"));
     assert_true(says("godwit_tls_bytes_total{with=\"clients\",direction=\"received\"} 5"));
     assert_true(says("godwit_net_conflicts_total{of=\"mac\"} 5"));
     assert_true(says("godwit_net_conflicts_total{of=\"address\"} 6"));
