@@ -9,21 +9,14 @@
 #include "hv/vm.h"
 #include "owners/claims.h"
 
-/* A guest here with this vm_id that the peer may not bring; NULL: there is none. */
-static const struct vm *other_of(const struct rights *peer, const u8 vm_id[WIRE_ID])
+/* A guest here that has this vm_id, or that the claim (NULL: there is none) is about, and that the peer may not bring;
+ * NULL: there is none. */
+static const struct vm *other_of(const struct rights *peer, const u8 vm_id[WIRE_ID], const struct wire_claim *claim)
 {
     list_each (const struct vm, vm, vm_list()) {
-        if (!memcmp(vm->identity.id, vm_id, WIRE_ID) && !rights_allow(peer, vm->name))
-            return vm;
-    }
-    return NULL;
-}
+        bool meant = !memcmp(vm->identity.id, vm_id, WIRE_ID) || (claim && claims_are_of(claim, vm));
 
-/* A guest here that a claim is about and that the peer may not bring; NULL: there is none. */
-static const struct vm *other_claimed(const struct rights *peer, const struct wire_claim *claim)
-{
-    list_each (const struct vm, vm, vm_list()) {
-        if (claims_are_of(claim, vm) && !rights_allow(peer, vm->name))
+        if (meant && !rights_allow(peer, vm->name))
             return vm;
     }
     return NULL;
@@ -33,7 +26,7 @@ bool allowed_guest(const char *peer, const u8 vm_id[WIRE_ID], const char *name, 
                    char words[RIGHTS_WORDS])
 {
     const struct rights *rights = rights_of_peer(peer);
-    const struct vm *other = other_of(rights, vm_id);
+    const struct vm *other = other_of(rights, vm_id, NULL);
 
     if (other)
         snprintf(words, RIGHTS_WORDS, "it is %s here, which %s may not bring: see allow", other->name, rights->name);
@@ -42,12 +35,14 @@ bool allowed_guest(const char *peer, const u8 vm_id[WIRE_ID], const char *name, 
 
 unsigned allowed_answer(const char *peer, const struct wire_claim *question, struct wire_claim answers[WIRE_ANSWERS])
 {
-    return claims_answer(question, !other_claimed(rights_of_peer(peer), question), answers);
+    const struct vm *other = other_of(rights_of_peer(peer), question->vm_id, question);
+
+    return claims_answer(question, !other, answers);
 }
 
 void allowed_take(const struct wire_claim *claim, const char *where)
 {
-    const struct vm *other = other_claimed(rights_of_host(where), claim);
+    const struct vm *other = other_of(rights_of_host(where), claim->vm_id, claim);
 
     if (other)
         pr_warn("%s says that it has %s, which it may not bring here: see allow", where, other->name);

@@ -125,10 +125,10 @@ bool digests_fit(const char *guest, const struct guest_image *image, char *reaso
     const struct guest_file *file[] = { &image->kernel, &image->initrd };
 
     for (unsigned i = 0; i < ARRAY_SIZE(file); i++) {
-        const u8 *own = is_named(image->sha256[i]) ? image->sha256[i] : NULL;
-        const u8 *found = own || named(guest, i) ? digest_of(file[i]->data) : NULL;
+        const u8 *own = is_named(image->sha256[i]) ? image->sha256[i] : NULL, *ours = named(guest, i);
+        const u8 *found = own || ours ? digest_of(file[i]->data) : NULL;
 
-        if (!fits(guest, i, found, own, reason, room) || !digest_fits(guest, i, found, reason, room))
+        if (!fits(guest, i, found, own, reason, room) || !fits(guest, i, found, ours, reason, room))
             return false;
     }
     return true;
