@@ -16,13 +16,13 @@ import subprocess
 import time
 
 import pytest
+from api import GODWIT
 from https import tokens
 from machine import LIFETIME, PROGRAM, ROOT, TIMEOUT, run_to_end, started, vm
 from network import Network
 
 TOKEN = "correct-horse-battery"
 ADDRESS = "10.9.0.2"
-GODWIT = ROOT / "build/tools/godwit"
 CONFIG = f"""[net]
 address = {ADDRESS}/24
 [api]

@@ -6,9 +6,8 @@ import subprocess
 import threading
 
 import pytest
-from machine import PROGRAM, ROOT, run_to_end, started
-
-GODWIT = ROOT / "build/tools/godwit"
+from api import GODWIT
+from machine import PROGRAM, run_to_end, started
 
 
 @pytest.mark.parametrize("arguments, status, words", [

@@ -10,10 +10,9 @@ import subprocess
 import threading
 
 import pytest
+from api import GODWIT
 from https import Authority, openssl
-from machine import PROGRAM, ROOT, run_to_end, started
-
-GODWIT = ROOT / "build/tools/godwit"
+from machine import PROGRAM, run_to_end, started
 
 
 class Hypervisor(http.server.BaseHTTPRequestHandler):

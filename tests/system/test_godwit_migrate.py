@@ -9,9 +9,9 @@ import subprocess
 import time
 
 import pytest
+from api import GODWIT
 from machine import PROGRAM, ROOT, started
 
-GODWIT = ROOT / "build/tools/godwit"
 MOVE = ["migrate", "web", "192.0.2.11"]
 BAR = (r"\r\x1b\[Kactive, round 3 +\[#{6}\.{18}\] +48\.0 MiB left +8\.0 Mbit/s +expected downtime 15 ms")
 

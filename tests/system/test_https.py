@@ -11,12 +11,12 @@ import ssl
 import subprocess
 
 import pytest
+from api import GODWIT
 from https import MKKEYS, Authority, secured, tokens
-from machine import PROGRAM, ROOT, TIMEOUT, run_to_end, vm
+from machine import PROGRAM, TIMEOUT, run_to_end, vm
 from network import Network
 from test_keys import Tap
 
-GODWIT = ROOT / "build/tools/godwit"
 ADDRESS, PORT = "10.9.0.2", 443
 TOKEN = "correct-horse-battery"
 CONFIG = f"[net]\naddress = {ADDRESS}/24\n[api]\ntokens = tokens\ncertificate = api.pem\n"

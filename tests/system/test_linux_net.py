@@ -5,14 +5,14 @@ import json
 import threading
 import time
 
+from api import GODWIT
 from kernel_log import suspicious
-from machine import PROGRAM, ROOT, SOON, TIMEOUT, guest_lines, vm
+from machine import PROGRAM, SOON, TIMEOUT, guest_lines, vm
 from network import CLIENT4
 from serving import BULK, GUEST, HOST, READY, pattern, ping, receive, send, serves, shell
 
 LEASED = "10.9.0.50"
 BASE = f"[net]\naddress = {HOST}/24\n[api]\naccess = open\ninsecure = yes\n"
-GODWIT = ROOT / "build/tools/godwit"
 STUMBLE = 15  # s: an emulator may wait for a processor, and TCP for 0.2, 0.4, 0.8 and 1.6 s before it sends again
 
 
