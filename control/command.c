@@ -147,7 +147,7 @@ static const struct command table[] = {
     { .name = "migrate-check",
       .arg = { ARG_VM_NAME, { .name = "dest", .type = ARG_TEXT }, ARG_OPTIONS },
       .help = "ask a hypervisor whether it would take it so, and how; query-migrate has the answer",
-      .states = HERE,
+      .states = HERE | CREATED | ENDED,
       .changes = true,
       .deferred = true,
       .run = command_migrate_check },

@@ -68,7 +68,8 @@ def test_it_starts_there(site, emus):
 
 
 def test_one_that_has_ended_moves_and_starts(site):
-    """With nothing to shut down. A name that is taken there is refused before anything is asked of a guest."""
+    """With nothing to shut down. A name that is taken there is refused before anything is asked of a guest, and a check
+    says so; of one that has ended, too."""
     site.a.boot(echo("off"))
     site.b.boot(vm("echo", "hello.elf", memory="8M", autostart="no"))
     site.a.ready()
@@ -77,8 +78,13 @@ def test_one_that_has_ended_moves_and_starts(site):
     taken = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold")
     assert taken.returncode == 1 and "another VM, named echo, is there already, it is created" in taken.stderr, taken
     assert site.a.guests()["echo"] == "running"
-    site.b.post("/v1/vms/echo/forget")
     site.a.post("/v1/vms/echo/poweroff")
+    again = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold", "--check")
+    assert again.returncode == 1 and "another VM, named echo" in again.stderr, again
+    site.b.post("/v1/vms/echo/forget")
+    taken = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold", "--check")
+    assert taken.returncode == 0 and "it would be taken" in taken.stdout, taken
+    assert site.a.guests()["echo"] == "off" and "echo" not in site.b.guests()
     done = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold")
     assert done.returncode == 0, done
     assert "echo" not in site.a.guests()

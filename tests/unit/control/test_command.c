@@ -380,6 +380,9 @@ static void moves(void **state)
     assert_int_equal(run("migrate web 10.9.0.4 cold"), -EBUSY);
     assert_string_equal(call.error, "web: cannot migrate yet, other hypervisors are being asked who has it");
     fake_migration.asking = false;
+    assert_int_equal(run("migrate-check web 10.9.0.4"), -EBUSY);
+    assert_int_equal(run("migrate-check web 10.9.0.4 cold"), 0);
+    fake_migration.moves = 0;
     assert_int_equal(run("migrate web 10.9.0.4 cold"), 0);
     fake_vm(0)->status = VM_RUNNING;
     assert_int_equal(run("migrate-set-parameters speed 1"), -EINVAL);
