@@ -147,8 +147,8 @@ def row_of(scale, rho, predicted, answer, before, after):
     bytes_, ms = sum(one["bytes"] for one in rounds), sum(one["ms"] for one in rounds)
     row = {"rho": rho, "status": answer["status"],
            "D": scale.rate(rho) * US_PER_S / scale.tick, "D_seen": ticks * scale.rate(rho) / us * US_PER_S,
-           "pace": ticks * scale.tick / us, "R": scale.link, "R_seen": bytes_ / (PAGE + ENTRY) / ms * 1000}
-    row["rho_seen"] = row["D_seen"] / row["R_seen"]
+           "pace": ticks * scale.tick / us, "R": scale.link, "R_seen": bytes_ / (PAGE + ENTRY) / ms * 1000 if ms else 0}
+    row["rho_seen"] = row["D_seen"] / row["R_seen"] if row["R_seen"] else None
     measured = {"pages": sum(one["pages"] for one in rounds) + stopped["pages"], "rounds": len(rounds),
                 "last": stopped["pages"], "downtime": answer["downtime"] or None, "total": answer["total-time"],
                 "throttle": answer["cpu-throttle-percentage"]}
@@ -172,6 +172,8 @@ def rejected(row):
     """Why the move tells nothing about the prediction: its guest or its link was not as asked for. "" if it does."""
     if not row["throttle"] and abs(row["pace"] - 1) > SLACK:
         return f"the guest made {row['pace']:.0%} of its ticks"
+    if not row["R_seen"]:
+        return "no round tells what the link carries"
     if abs(row["R_seen"] / row["R"] - 1) > SLACK:
         return f"the link carried {row['R_seen'] / row['R']:.0%} of its rate"
     return ""

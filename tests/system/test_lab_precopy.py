@@ -111,6 +111,14 @@ def test_a_run_that_was_disturbed_is_rejected():
     assert lab.goals([{**row(), "rejected": "x"}]) == []
 
 
+@pytest.mark.parametrize("rounds", [[], [{"pages": 1, "dirtied": 0, "bytes": 4112, "ms": 0.0}],
+                                    [{"pages": 0, "dirtied": 0, "bytes": 0, "ms": 2.0}]])
+def test_a_move_without_a_round_that_tells_the_rate_is_rejected(rounds):
+    """On a machine that others keep busy a move may fail before its first round, or that takes no time."""
+    made = lab.row_of(SCALE, 0.5, PREDICTED, {**ANSWER, "rounds": rounds}, (0, 0), (500, 2_500_000))
+    assert made["rejected"] == "no round tells what the link carries" and made["rho_seen"] is None
+
+
 def test_goals_take_the_worst_rho_of_medians():
     rows = [row(pages=pages) for pages in (4059, 4059, 8118)] + [row(rho=2, pages=4510), row(first=False, pages=4059)]
     judged = {(goal["moves"], goal["what"]): goal for goal in lab.goals(rows)}
