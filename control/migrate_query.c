@@ -238,6 +238,14 @@ static void put_progress(struct json *out, const struct migrate_stats *stats)
     json_close(out);
 }
 
+static void put_connections(struct json *out, const struct move *move)
+{
+    json_array(out, "connections");
+    for (unsigned i = 0; i < move->connections; i++)
+        put_ms(out, NULL, move->connected[i]);
+    json_close(out);
+}
+
 static void put_move(struct json *out, const struct move *move)
 {
     const struct migrate_stats *stats = move_stats(move);
@@ -256,6 +264,7 @@ static void put_move(struct json *out, const struct move *move)
     json_number(out, "frames-forwarded", stats->forwarded);
     json_number(out, "cpu-throttle-percentage", stats->cpu_throttle);
     json_number(out, "write-limit", stats->write_limit);
+    put_connections(out, move);
     put_files(out, move);
     put_warnings(out, stats);
     put_missing(out, missing, ms);

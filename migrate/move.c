@@ -16,6 +16,12 @@ void move_peer(const struct migration_request *request, char text[TCP_ADDRESS_TE
         tcp_address_text(&request->to, text);
 }
 
+void move_connected(struct move *move, u64 now)
+{
+    if (move->connections < MOVE_CONNECTIONS)
+        move->connected[move->connections++] = now - move->began;
+}
+
 /* At most so many live rounds. */
 static u32 rounds(const struct config_migration *config, enum migrate_mode mode)
 {

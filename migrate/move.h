@@ -8,6 +8,8 @@
 #include "mm/dirty.h"
 #include "net/tcp_stream.h"
 
+#define MOVE_CONNECTIONS 8 /* of a move, whose times are kept */
+
 struct config_migration;
 
 /* What is asked of one move. */
@@ -46,4 +48,10 @@ struct move {
     struct guest_image image; /* what its guest starts from; where its files lie may have changed */
     bool files_wanted;        /* they follow it when the end of the move is said: vm_files_send */
     u64 began;                /* clock_ns */
+    /* ns since then: when each of its first connections was there, with keys the handshake over. */
+    u64 connected[MOVE_CONNECTIONS];
+    unsigned connections;
 };
+
+/* Another connection is there, at this clock_ns. */
+void move_connected(struct move *move, u64 now);

@@ -266,9 +266,11 @@ static int connect(void *ctx, struct transport *transport)
         return 0;
     }
     err = tcp_transport_dial(&from->to, &from->connecting, transport);
-    if (!err)
-        tcp_stream_lend(transport->ctx, from->vm);
-    return err;
+    if (err)
+        return err;
+    tcp_stream_lend(transport->ctx, from->vm);
+    move_connected(from->move, clock_ns());
+    return 0;
 }
 
 void vm_source_end(struct vm_source *from)

@@ -208,6 +208,13 @@ def sent_standing(done):
     return (done["stopped-round"]["pages"] + done["stopped-round"]["zero"]) * done["ram"]["page-size"]
 
 
+def connected_standing(done):
+    """The connections of a move that came to be, with keys by the end of a handshake, while the guest stood: ms."""
+    phases = done["phases"]
+    stop, run = phases["setup"] + phases["precopy"], done["total-time"] - phases["postcopy"]
+    return [at for at in done["connections"] if stop <= at <= run]
+
+
 def move(source, dest, name, *options, to=None, seconds=None, status=None):
     """Move it, or by way of a relay; returns what the source says in the end. It has arrived, and only there it is."""
     source.begin(name, to or dest, *options)

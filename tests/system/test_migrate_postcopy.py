@@ -9,7 +9,7 @@ import re
 import pytest
 from cuts import Cuts
 from machine import vm
-from migration import Site, beats, says
+from migration import Site, beats, connected_standing, says
 from relay import DEST, SOURCE, Relay
 
 SEED = 3
@@ -52,13 +52,15 @@ def nothing_comes(host):
 
 @pytest.mark.parametrize("mode", ["post-copy", "hybrid"])
 def test_modes(pair, mode):
-    """All of its memory follows, each page once; and it was handed over with most of it behind."""
+    """All of its memory follows, each page once; and it was handed over with most of it behind. Both connections were
+    there, their handshakes over, before the guest stopped."""
     source, dest = pair.ends("mover")
     source.begin("mover", dest, mode)
     done = arrived(source, dest)
     assert done["mode"] == dest.query("mover")["mode"] == mode and len(done["rounds"]) == (1 if mode == "hybrid" else 0)
     assert done["ram"]["postcopy-recoveries"] == 0, done
     assert done["ram"]["postcopy-bytes"] > 0
+    assert len(done["connections"]) == 2 and connected_standing(done) == [], done
     if mode == "post-copy":
         assert done["ram"]["transferred"] < 1.02 * 4112 * done["ram"]["normal"] + 16 * done["ram"]["duplicate"] + 65536
         assert done["ram"]["normal"] + done["ram"]["duplicate"] == done["ram"]["total"] // 4096, done
