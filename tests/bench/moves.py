@@ -8,6 +8,7 @@
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -66,6 +67,19 @@ def show(site, *command):
     print(done.stdout, end="", flush=True)
     if done.returncode:
         sys.exit(f"{Path(sys.argv[0]).name}: {command[0]} ended with status {done.returncode}")
+
+
+def p99(values):
+    """What at least 99 of 100 of them do not exceed."""
+    return sorted(values)[math.ceil(0.99 * len(values)) - 1]
+
+
+def judged(name, value, goal, unit, least=False):
+    """Print a figure beside its goal; was it reached?"""
+    good = value >= goal if least else value <= goal
+    print(f"{name}: {value:.3g} {unit} (goal: at {'least' if least else 'most'} {goal}){'' if good else ': missed'}",
+          flush=True)
+    return good
 
 
 def insecure_option(parser):
