@@ -95,8 +95,8 @@ static EFI_STATUS vm_load(struct loader *loader, const struct config_vm *vm)
     return file_load(loader, vm->initrd, where);
 }
 
-/* A file with secrets, unless the path is empty: behind the others, in memory that is wiped and given back when the
- * hypervisor has read it. */
+/* A file of secrets or of trust, unless the path is empty: behind the others, in memory that is wiped and given back
+ * when the hypervisor has read it. */
 static EFI_STATUS secret_load(struct loader *loader, const char *path, const CHAR16 *where)
 {
     struct boot_info_file *file = &loader->boot_info->file[loader->boot_info->nr_files];
@@ -126,6 +126,8 @@ static EFI_STATUS files_load(struct loader *loader)
         status = secret_load(loader, config->api.certificate, CONFIG_FILE_L L": [api] certificate");
     if (!EFI_ERROR(status))
         status = secret_load(loader, config->api.tokens, CONFIG_FILE_L L": [api] tokens");
+    if (!EFI_ERROR(status))
+        status = secret_load(loader, config->witness.ca, CONFIG_FILE_L L": [witness] ca");
     return status;
 }
 

@@ -16,7 +16,7 @@
 #include "config/config.h"
 
 #define BOOT_INFO_MAGIC 0x4656494c57445747ULL /* "GWDWLIVF" */
-#define BOOT_INFO_VERSION 7
+#define BOOT_INFO_VERSION 8
 #define BOOT_INFO_MAX_MEM 256
 #define BOOT_INFO_MAX_CPUS 64
 
@@ -67,8 +67,8 @@ struct boot_info {
     uint32_t nr_mem;
     struct boot_info_mem mem[BOOT_INFO_MAX_MEM];
 
-    uint32_t nr_files; /* file[0] is the hypervisor ELF with its symbols; the last ones are the keyring, and the API's
-                        * certificate and tokens, as far as they are configured */
+    uint32_t nr_files; /* file[0] is the hypervisor ELF with its symbols; the last ones are the keyring, the API's
+                        * certificate and tokens, and the witness's CA, as far as they are configured */
     struct boot_info_file file[CONFIG_MAX_FILES];
 
     struct config config;

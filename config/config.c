@@ -223,10 +223,14 @@ static bool peer_set(void *item, struct span address)
 
 static bool url_set(void *item, struct span url)
 {
-    struct span scheme = { url.at, 7 }, server = { url.at + 7, url.len - 7 };
+    struct config_server *server = item;
+    bool https = url.len > 8 && span_is((struct span){ url.at, 8 }, "https://");
+    size_t scheme = https ? 8 : 7;
+    struct span address = { url.at + scheme, url.len - scheme };
 
-    return url.len > scheme.len && span_is(scheme, "http://") &&
-           (*server.at == '[' ? server6_set : server4_set)(item, server, CONFIG_WITNESS_PORT);
+    server->https = https;
+    return url.len > scheme && (https || span_is((struct span){ url.at, 7 }, "http://")) &&
+           (*address.at == '[' ? server6_set : server4_set)(server, address, CONFIG_WITNESS_PORT);
 }
 
 static bool is_not_blank(char c)

@@ -33,7 +33,7 @@
 #define CONFIG_WITNESSES 5         /* members of the witness */
 #define CONFIG_WITNESS_PORT 2379   /* etcd's */
 #define CONFIG_WITNESS_TIMEOUT 300 /* ms */
-#define CONFIG_MAX_FILES (4 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* with hypervisor, keyring, certificate, tokens */
+#define CONFIG_MAX_FILES (5 + 2 * CONFIG_MAX_VMS + CONFIG_IMAGES) /* hypervisor, keyring, certificate, tokens, ca */
 #define CONFIG_MEMORY_MIN (1ULL << 20)
 #define CONFIG_MEMORY_MAX (64ULL << 30)
 
@@ -79,6 +79,7 @@ struct config_server {
     uint8_t bytes[16]; /* IPv4: the first four */
     uint32_t ip6;      /* 1: an IPv6 address; only a witness may have one */
     uint32_t port;
+    uint32_t https; /* 1: a witness that is asked by HTTPS */
 };
 
 /* One [vm NAME] section. */
@@ -176,7 +177,8 @@ struct config_witness {
     uint32_t present;
     uint32_t insecure;                          /* 1: it is asked in the clear, and that is meant */
     uint32_t timeout;                           /* ms for a member to answer */
-    struct config_server url[CONFIG_WITNESSES]; /* in the order of the file; port 0: no more */
+    char ca[CONFIG_PATH];                       /* the file with its members' CA; "" if they are asked in the clear */
+    struct config_server url[CONFIG_WITNESSES]; /* in the order of the file, all of one scheme; port 0: no more */
 };
 
 /* The [keys] section: how this hypervisor and others know each other. */

@@ -131,12 +131,36 @@ static bool sections_agree(const struct config *config, struct config_error *err
     if (migration->peers[0].port && !config->net.address.prefix)
         return config_refuse(error, 0, "peers",
                              "they are asked before DHCP has an address, expected address = ADDRESS/LENGTH in [net]");
-    if (config->witness.present && !config->witness.url[0].port)
-        return config_refuse(error, 0, "url", "missing in section [witness], expected url = http://ADDRESS:PORT");
-    if (config->witness.present && !config->net.address.prefix)
-        return config_refuse(error, 0, "witness", "it goes by addresses, expected address = ADDRESS/LENGTH in [net]");
     if (config->keys.present && (!config->keys.keyring[0] || config_name_fault(config->keys.name)))
         return config_refuse(error, 0, "keys", "expected name = NAME and keyring = FILE in this section");
+    return true;
+}
+
+/* Can the witness be asked? By HTTPS it is known by a CA, and we are known to it by a certificate. */
+static bool witness_right(const struct config *config, struct config_error *error)
+{
+    const struct config_witness *witness = &config->witness;
+    uint32_t https = witness->url[0].https;
+
+    if (!witness->present)
+        return true;
+    if (!witness->url[0].port)
+        return config_refuse(error, 0, "url", "missing in section [witness], expected url = https://ADDRESS:PORT");
+    if (!config->net.address.prefix)
+        return config_refuse(error, 0, "witness", "it goes by addresses, expected address = ADDRESS/LENGTH in [net]");
+    for (const struct config_server *url = witness->url; url < witness->url + CONFIG_WITNESSES && url->port; url++)
+        if (url->https != https)
+            return config_refuse(error, 0, "url", "some members have http:// and others https://, expected https://");
+    if (!https && witness->ca[0])
+        return config_refuse(error, 0, "ca", "nobody is known by it over http://, expected https:// in url");
+    if (https && !witness->ca[0])
+        return config_refuse(error, 0, "ca",
+                             "missing in section [witness], expected ca = FILE, the certificate of the CA "
+                             "of its members, which tools/mkkeys ca makes (docs/witness.md)");
+    if (https && !config->api.certificate[0])
+        return config_refuse(error, 0, "certificate",
+                             "missing in section [api], expected certificate = FILE there, which "
+                             "a witness by HTTPS is shown (docs/witness.md)");
     return true;
 }
 
@@ -177,8 +201,10 @@ static bool insecure_said(const struct config *config, struct config_error *erro
                                                 "to which tools/mkkeys token adds one (docs/api.md)"
                                               : NULL },
         { "witness", config->witness.present, config->witness.insecure,
-          "it is asked by HTTP, whoever is on the way could answer, and there is no HTTPS to it yet (docs/witness.md), "
-          "expected no such section" },
+          config->witness.url[0].https
+              ? NULL
+              : "it is asked by HTTP, whoever is on the way could answer, expected https:// in "
+                "url, and ca = FILE, which tools/mkkeys ca makes (docs/witness.md)" },
     };
 
     for (unsigned i = 0; i < COUNT(sections); i++) {
@@ -197,5 +223,6 @@ bool config_check(const struct config *config, struct config_error *error)
     if (!config->nr_vms && !config->net.present && !config->api.port && !config->migration.port)
         return config_refuse(error, 0, "vm", "no virtual machine, expected a section [vm NAME], or [net]");
     return vms_differ(config, error) && files_differ(config, error) && sections_agree(config, error) &&
-           ports_differ(config, error) && protect_right(config, error) && insecure_said(config, error);
+           witness_right(config, error) && ports_differ(config, error) && protect_right(config, error) &&
+           insecure_said(config, error);
 }

@@ -128,13 +128,14 @@ static const struct key migration_keys[] = {
     NUMBER("announce-step", "milliseconds from 0 to 10000", IN_MIGRATION(announce.step), 0, 10000),
 };
 
-#define WANT_URLS                                                                                                    \
-    "1 to " TEXT(CONFIG_WITNESSES) " URLs of one etcd's members, no two the same, such as http://192.0.2.9:2379 or " \
-                                   "http://[2001:db8::9]:2379, with blanks between them"
+#define WANT_URLS                                                                                                     \
+    "1 to " TEXT(CONFIG_WITNESSES) " URLs of one etcd's members, no two the same, such as https://192.0.2.9:2379 or " \
+                                   "https://[2001:db8::9]:2379, with blanks between them"
 
 static const struct key witness_keys[] = {
     KEY("url", WANT_URLS, VALUE_URLS, offsetof(struct config_witness, url)),
     NUMBER("timeout", "milliseconds from 50 to 10000", offsetof(struct config_witness, timeout), 50, 10000),
+    PATH("ca", offsetof(struct config_witness, ca)),
     CHOICE("insecure", "yes or no", offsetof(struct config_witness, insecure), "no", "yes"),
 };
 

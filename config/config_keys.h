@@ -12,7 +12,7 @@ enum value_kind {
     VALUE_PATH,
     VALUE_IMAGES, /* paths with blanks between them, at most CONFIG_IMAGES */
     VALUE_PEERS,  /* addresses with blanks between them, at most `room` */
-    VALUE_URLS,   /* http://ADDRESS:PORT, with blanks between them, at most CONFIG_WITNESSES */
+    VALUE_URLS,   /* https://ADDRESS:PORT, with blanks between them, at most CONFIG_WITNESSES */
     VALUE_SIZE,   /* a multiple of 4 KiB */
     VALUE_BYTES,  /* any number, with or without K, M or G; 0 is below any min, and allowed */
     VALUE_NUMBER,

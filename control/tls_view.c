@@ -18,7 +18,7 @@ static const struct {
     bool ns;       /* the value is in nanoseconds and shown in seconds */
 } side_metrics[] = {
     { "godwit_tls_handshakes_total", "", "counter",
-      "Handshakes by which two hypervisors have known each other, or a client of the API has known this one.",
+      "Handshakes by which this hypervisor and others, clients of the API, and the witness have known each other.",
       WITH(completed), false },
     { "godwit_tls_handshakes_active", "", "gauge", "Handshakes that go on.", WITH(active), false },
     { "godwit_tls_handshake_seconds_total", "", "counter", "Processor time of handshakes, of failed ones, too.",
@@ -55,7 +55,10 @@ void tls_view_metrics(struct buffer *out)
                       tls_counters.fault[fault]);
     metric_head(out, "godwit_tls_client_faults_total", "counter",
                 "Handshakes of the API's clients that came to nothing, and connections that broke.");
-    buffer_format(out, "godwit_tls_client_faults_total %lu\n", tls_counters.clients_failed);
+    buffer_format(out, "godwit_tls_client_faults_total %lu\n", tls_counters.with[TLS_WITH_CLIENTS].failed);
+    metric_head(out, "godwit_tls_witness_faults_total", "counter",
+                "Handshakes with members of the witness that came to nothing, and connections that broke.");
+    buffer_format(out, "godwit_tls_witness_faults_total %lu\n", tls_counters.with[TLS_WITH_WITNESS].failed);
 }
 
 static void put_with(struct json *out, enum tls_side side)
@@ -79,7 +82,8 @@ void tls_view_json(struct json *out)
     for (enum tls_side side = 0; side < NR_TLS_SIDES; side++)
         put_with(out, side);
     json_close(out);
-    json_number(out, "client_faults", tls_counters.clients_failed);
+    json_number(out, "client_faults", tls_counters.with[TLS_WITH_CLIENTS].failed);
+    json_number(out, "witness_faults", tls_counters.with[TLS_WITH_WITNESS].failed);
     json_object(out, "faults");
     for (enum tls_fault fault = 0; fault < NR_TLS_FAULTS; fault++)
         json_number(out, tls_fault_name(fault), tls_counters.fault[fault]);

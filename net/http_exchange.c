@@ -27,12 +27,19 @@ static const char *words(long err)
     case -EHOSTUNREACH: return "there is no route to it";
     case -ENOMEM: return "no memory for a connection";
     case -EPIPE: return "closed the connection without an answer";
+    case -EINVAL: return "has no server's certificate that our CA has made";
+    case -ESTALE: return "its certificate has expired, or is not valid yet, by our clock";
+    case -EPERM: return "its certificate is not for this address";
+    case -EOPNOTSUPP: return "asks for no certificate of ours, so that anybody could change what it holds";
+    case -EACCES: return "refuses our certificate, the one of [api]";
+    case -EPROTO: return "speaks no TLS 1.2 by ECDHE-ECDSA-CHACHA20-POLY1305";
+    case -ETIMEDOUT: return "does not complete its handshake";
     default: return "broke the connection off";
     }
 }
 
-void http_exchange_begin(struct http_exchange *exchange, const struct tcp_address *server, const char *request,
-                         size_t len)
+void http_exchange_begin(struct http_exchange *exchange, const struct tcp_address *server, enum tcp_trust trust,
+                         const char *request, size_t len)
 {
     int err;
 
@@ -41,7 +48,7 @@ void http_exchange_begin(struct http_exchange *exchange, const struct tcp_addres
     exchange->sent = exchange->got = 0;
     exchange->fault = NULL;
     http_exchange_abort(exchange);
-    err = tcp_stream_connect(server, TCP_ANYBODY, &exchange->stream);
+    err = tcp_stream_connect(server, trust, &exchange->stream);
     if (err) {
         exchange->stream = NULL;
         exchange->fault = words(err);

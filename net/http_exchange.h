@@ -23,9 +23,9 @@ struct http_exchange {
 
 enum http_progress { HTTP_WAITS, HTTP_ANSWERED, HTTP_FAILED };
 
-/* Begin to send request[0..len) to the server. What was begun before is over. */
-void http_exchange_begin(struct http_exchange *exchange, const struct tcp_address *server, const char *request,
-                         size_t len);
+/* Begin to send request[0..len) to the server, one of TCP_ANYBODY or TCP_SERVERS. What was begun before is over. */
+void http_exchange_begin(struct http_exchange *exchange, const struct tcp_address *server, enum tcp_trust trust,
+                         const char *request, size_t len);
 
 /*
  * Do all that can be done now without waiting. HTTP_ANSWERED: `answer` and the bytes behind its head are the server's.

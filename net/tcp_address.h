@@ -18,6 +18,7 @@ enum tcp_trust {
     TCP_ANYBODY, /* neither end knows the other, and all is in the clear */
     TCP_CLIENTS, /* anybody, to whom we show our certificate (tls/certificate.h): nobody else can read what is said */
     TCP_PEERS,   /* hypervisors that have our key (tls/keyring.h): nobody can read or change what they say */
+    TCP_SERVERS, /* to connect to: the server's certificate is one of our CA (tls/authority.h), and we show ours */
 };
 
 static inline bool tcp_address_equal(const struct tcp_address *a, const struct tcp_address *b)

@@ -45,8 +45,8 @@ struct altcp_pcb *tcp_pcb_new(u8 ip_type, enum tcp_trust trust)
 {
     struct altcp_pcb *tcp = altcp_tcp_new_ip_type(ip_type), *pcb = tcp;
 
-    if (tcp && trust == TCP_PEERS)
-        pcb = tls_pcb_new(tcp);
+    if (tcp && trust != TCP_ANYBODY)
+        pcb = tls_pcb_new(tcp, trust);
     if (tcp && !pcb)
         altcp_abort(tcp);
     return pcb;

@@ -170,14 +170,13 @@ static err_t on_poll(void *arg, struct altcp_pcb *pcb)
 }
 
 /* What an error of lwIP's or of TLS means for a stream. */
-static int state_after(int state, err_t err)
+static int state_after(const struct tcp_stream *stream, err_t err)
 {
-    switch (err) {
-    case TLS_PCB_KEYS_DIFFER: return -EACCES;
-    case TLS_PCB_NOT_MEANT: return -EPERM;
-    case TLS_PCB_NO_KEYS: return -ENOPROTOOPT;
-    default: return state == -EAGAIN ? -ECONNREFUSED : err == ERR_RST ? -ECONNRESET : -ECONNABORTED;
-    }
+    int refused = tls_pcb_refused(stream->pcb);
+
+    if (refused)
+        return refused;
+    return stream->state == -EAGAIN ? -ECONNREFUSED : err == ERR_RST ? -ECONNRESET : -ECONNABORTED;
 }
 
 /* The pcb is no more. */
@@ -185,8 +184,8 @@ static void on_error(void *arg, err_t err)
 {
     struct tcp_stream *stream = arg;
 
+    stream->state = state_after(stream, err);
     stream->pcb = NULL;
-    stream->state = state_after(stream->state, err);
     if (is_lingering(stream))
         stream_free(stream);
 }

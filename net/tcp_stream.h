@@ -26,9 +26,10 @@ int tcp_stream_connect(const struct tcp_address *to, enum tcp_trust trust, struc
 /* The stable memory that the stream will send belongs to `lender`, anything that tells owners of memory apart. */
 void tcp_stream_lend(struct tcp_stream *stream, const void *lender);
 
-/* Is the stream connected? 0: yes; -EAGAIN: not yet; -EACCES: the peer has no key in common with us; -EPERM: it is not
- * the host that has this address, or it has our name; -ENOPROTOOPT: it has no keys; another -errno: it failed, or has
- * ended. */
+/* Is the stream connected? 0: yes; -EAGAIN: not yet; another -errno: it failed, or has ended. Of TCP_PEERS and
+ * TCP_SERVERS that may be one of handshake_step (tls/handshake.h): -EACCES, for one: the peer has no key in common with
+ * us.
+ */
 int tcp_stream_state(const struct tcp_stream *stream);
 
 /*

@@ -5,7 +5,11 @@ struct tls_counters tls_counters;
 
 const char *tls_side_name(enum tls_side side)
 {
-    static const char *const names[NR_TLS_SIDES] = { [TLS_WITH_PEERS] = "peers", [TLS_WITH_CLIENTS] = "clients" };
+    static const char *const names[NR_TLS_SIDES] = {
+        [TLS_WITH_PEERS] = "peers",
+        [TLS_WITH_CLIENTS] = "clients",
+        [TLS_WITH_WITNESS] = "witness",
+    };
 
     return names[side];
 }

@@ -5,7 +5,7 @@
 #include "host/types.h"
 
 /* With whom, in the order of the answer of `net`. */
-enum tls_side { TLS_WITH_PEERS, TLS_WITH_CLIENTS, NR_TLS_SIDES };
+enum tls_side { TLS_WITH_PEERS, TLS_WITH_CLIENTS, TLS_WITH_WITNESS, NR_TLS_SIDES };
 
 /* Why a handshake came to nothing, or a connection of two that know each other was broken. */
 enum tls_fault {
@@ -31,9 +31,9 @@ struct tls_counters {
         u64 worked;         /* ns of processor time for all of them, the others included */
         u64 sent, received; /* bytes of records */
         u64 active;         /* handshakes that go on */
+        u64 failed;         /* not of peers: handshakes that came to nothing, and connections that broke */
     } with[NR_TLS_SIDES];
     u64 fault[NR_TLS_FAULTS]; /* with peers */
-    u64 clients_failed;       /* handshakes of the API's clients that came to nothing, and connections that broke */
 };
 
 extern struct tls_counters tls_counters;

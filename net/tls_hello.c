@@ -35,14 +35,13 @@ void tls_hello_end(struct tls_pcb *tls)
     list_del(&tls->node);
 }
 
-/* What a handshake's error is called, and what the owner hears of it. */
-static enum tls_fault fault_of(int err, bool server, err_t *heard)
+/* What the error of a handshake with a peer is called. */
+static enum tls_fault fault_of(int err, bool server)
 {
-    *heard = ERR_ABRT;
     switch (err) {
-    case -EACCES: *heard = TLS_PCB_KEYS_DIFFER; return TLS_KEYS_DIFFER;
-    case -EPERM: *heard = TLS_PCB_NOT_MEANT; return server ? TLS_NOT_MEANT : TLS_NOT_THAT_HOST;
-    case -ENOPROTOOPT: *heard = TLS_PCB_NO_KEYS; return TLS_NO_KEYS;
+    case -EACCES: return TLS_KEYS_DIFFER;
+    case -EPERM: return server ? TLS_NOT_MEANT : TLS_NOT_THAT_HOST;
+    case -ENOPROTOOPT: return TLS_NO_KEYS;
     case -ELOOP: return TLS_OUR_NAME;
     case -EPROTO: return TLS_FOREIGN;
     case -ETIMEDOUT: return TLS_LATE;
@@ -54,10 +53,9 @@ static enum tls_fault fault_of(int err, bool server, err_t *heard)
 /* The alert that says why still leaves. */
 void tls_hello_refuse(struct tls_pcb *tls, int err)
 {
-    err_t heard;
-
-    tls_fault(tls, fault_of(err, tls->acceptor, &heard));
-    tls_tell_error(tls, heard);
+    tls_fault(tls, fault_of(err, tls->acceptor));
+    tls->refused = err;
+    tls_tell_error(tls, ERR_ABRT);
     /* mbedTLS says nothing to those who speak no TLS. A hypervisor without keys understands this much. */
     if (err == -ENOPROTOOPT && tls->acceptor)
         altcp_write(tls->inner, no_handshake, sizeof(no_handshake), 0);
@@ -87,6 +85,15 @@ static long hello_receive(void *ctx, void *bytes, size_t len)
 
 static const struct handshake_ops hello_ops = { hello_send, hello_receive };
 
+static enum handshake_role role(const struct tls_pcb *tls)
+{
+    switch (tls->trust) {
+    case TCP_CLIENTS: return HANDSHAKE_OF_STRANGER;
+    case TCP_SERVERS: return HANDSHAKE_TO_SERVER;
+    default: return tls->acceptor ? HANDSHAKE_OF_PEER : HANDSHAKE_TO_PEER;
+    }
+}
+
 /* It is for the address of the server's end. */
 bool tls_hello_begin(struct tls_pcb *tls, bool server)
 {
@@ -96,16 +103,13 @@ bool tls_hello_begin(struct tls_pcb *tls, bool server)
     tcp_pcb_address(tls->inner, server, &host);
     host.port = 0;
     tcp_address_text(&host, text);
-    tls->handshake = handshake_begin(!server                ? HANDSHAKE_TO_PEER
-                                     : tls_is_stranger(tls) ? HANDSHAKE_OF_STRANGER
-                                                            : HANDSHAKE_OF_PEER,
-                                     text, &hello_ops, tls);
+    tls->handshake = handshake_begin(role(tls), text, &hello_ops, tls);
     tls_with(tls)->active += tls->handshake != NULL;
     return tls->handshake;
 }
 
-/* Both ends have the key, or a stranger has seen our certificate: the owner hears of the connection, and then what has
- * come with it. */
+/* Both ends have the key, or have seen the certificates that are to be shown: the owner hears of the connection, and
+ * then what has come with it. */
 static void complete(struct tls_pcb *tls)
 {
     struct altcp_pcb *outer = tls->outer;
@@ -116,7 +120,7 @@ static void complete(struct tls_pcb *tls)
     handshake_take(tls->handshake, &result);
     tls_hello_end(tls);
     tls_with(tls)->completed++;
-    if (!tls_is_stranger(tls) && tcp_pcb_address(tls->inner, false, &peer))
+    if (tls->trust == TCP_PEERS && tcp_pcb_address(tls->inner, false, &peer))
         caller_know(&peer, false, clock_ns());
     tls->out.seal = result.out;
     tls->in.seal = result.in;

@@ -23,7 +23,9 @@ struct tls_pcb {
     unsigned inside;         /* callbacks of lwIP's that run */
     err_t over;              /* what the callback that runs must return */
 
+    enum tcp_trust trust;                /* who may be at the other end */
     struct handshake *handshake;         /* NULL: not begun, or over */
+    int refused;                         /* what the handshake has come to, -errno; 0: nothing bad */
     const struct tls_acceptor *acceptor; /* of a server */
     struct caller *caller;               /* of a server's handshake */
     bool due;                            /* a server's handshake may go on when it has its turn */
@@ -37,16 +39,12 @@ struct tls_pcb {
     bool finished; /* the peer has said close_notify */
 };
 
-/* Is this a client of TCP_CLIENTS, whom a certificate is shown, and who shows none? */
-static inline bool tls_is_stranger(const struct tls_pcb *tls)
-{
-    return tls->acceptor && tls->acceptor->trust == TCP_CLIENTS;
-}
-
 /* What is counted of connections like this. */
 static inline struct tls_with *tls_with(const struct tls_pcb *tls)
 {
-    return &tls_counters.with[tls_is_stranger(tls) ? TLS_WITH_CLIENTS : TLS_WITH_PEERS];
+    return &tls_counters.with[tls->trust == TCP_CLIENTS   ? TLS_WITH_CLIENTS
+                              : tls->trust == TCP_SERVERS ? TLS_WITH_WITNESS
+                                                          : TLS_WITH_PEERS];
 }
 
 /* tls_pcb.c. Whoever may end the connection is between enter and leave, which then frees it, and returns what a
@@ -60,7 +58,7 @@ void tls_end(struct tls_pcb *tls, err_t over);
 void tls_reset(struct tls_pcb *tls);
 void tls_let_go(struct tls_pcb *tls);
 
-/* The owner hears of an error; the counters do, and the log, unless it is a stranger's. */
+/* The owner hears of an error; the counters do, and of peers the log. */
 void tls_tell_error(struct tls_pcb *tls, err_t err);
 void tls_fault(const struct tls_pcb *tls, enum tls_fault fault);
 

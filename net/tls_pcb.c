@@ -92,14 +92,14 @@ void tls_tell_error(struct tls_pcb *tls, err_t err)
         tls->outer->err(tls->outer->arg, err);
 }
 
-/* A client of the API may be anybody who looks for open ports: the log has nothing of them. Many a program cuts its
- * connections off, which is no fault. */
+/* A client of the API may be anybody who looks for open ports: the log has nothing of them. Of a server its owner says
+ * what is wrong. Many a program cuts its connections off, which is no fault. */
 void tls_fault(const struct tls_pcb *tls, enum tls_fault fault)
 {
     struct tcp_address peer = { .ip6 = false };
 
-    if (tls_is_stranger(tls)) {
-        tls_counters.clients_failed += fault != TLS_CUT_OFF;
+    if (tls->trust != TCP_PEERS) {
+        tls_with(tls)->failed += fault != TLS_CUT_OFF;
         return;
     }
     tcp_pcb_address(tls->inner, false, &peer);
@@ -263,10 +263,10 @@ static void on_error(void *arg, err_t err)
     struct tls_pcb *tls = arg;
 
     tls_enter(tls);
-    if (tls->handshake && tls_is_stranger(tls))
-        tls_counters.clients_failed++;
-    else if (tls->handshake)
+    if (tls->handshake && tls->trust == TCP_PEERS)
         tls_counters.fault[TLS_ENDED]++;
+    else if (tls->handshake)
+        tls_with(tls)->failed++;
     tls_tell_error(tls, err);
     tls_end(tls, ERR_OK);
     tls_leave(tls);
@@ -297,7 +297,7 @@ static err_t on_connected(void *arg, struct altcp_pcb *inner, err_t err)
 
 /* --- The layer -------------------------------------------------------------------------------------------------- */
 
-static struct tls_pcb *tls_new(struct altcp_pcb *inner, const struct tls_acceptor *acceptor)
+static struct tls_pcb *tls_new(struct altcp_pcb *inner, enum tcp_trust trust, const struct tls_acceptor *acceptor)
 {
     struct tls_pcb *tls = calloc(1, sizeof(*tls));
     struct altcp_pcb *outer = tls ? altcp_alloc() : NULL;
@@ -307,6 +307,7 @@ static struct tls_pcb *tls_new(struct altcp_pcb *inner, const struct tls_accepto
         return NULL;
     }
     list_init(&tls->node);
+    tls->trust = trust;
     tls->acceptor = acceptor;
     tls_out_init(&tls->out, inner, &tls_with(tls)->sent);
     tls->outer = outer;
@@ -318,16 +319,22 @@ static struct tls_pcb *tls_new(struct altcp_pcb *inner, const struct tls_accepto
     return tls;
 }
 
-struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner)
+struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner, enum tcp_trust trust)
 {
-    struct tls_pcb *tls = tls_new(inner, NULL);
+    struct tls_pcb *tls = tls_new(inner, trust, NULL);
 
     return tls ? tls->outer : NULL;
 }
 
+int tls_pcb_refused(const struct altcp_pcb *pcb)
+{
+    return pcb->fns == &functions ? ((const struct tls_pcb *)pcb->state)->refused : 0;
+}
+
 static err_t on_accept(void *arg, struct altcp_pcb *inner, err_t err)
 {
-    struct tls_pcb *tls = err == ERR_OK ? tls_new(inner, arg) : NULL;
+    const struct tls_acceptor *acceptor = arg;
+    struct tls_pcb *tls = err == ERR_OK ? tls_new(inner, acceptor->trust, acceptor) : NULL;
 
     if (!tls)
         return ERR_MEM; /* lwIP resets it */

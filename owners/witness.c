@@ -45,6 +45,7 @@ static struct {
     unsigned count;
     unsigned preferred; /* who answered last */
     u32 timeout;        /* ms */
+    enum tcp_trust trust;
     struct list requests;
     bool news; /* a question has come to its end since witness_poll was called */
     struct witness_counters counters;
@@ -101,7 +102,7 @@ static void ask_next(struct witness_request *request)
     request->asked = clock_ns();
     tcp_address_text(&member->address, host);
     len = etcd_request(&request->question, host, request->text);
-    http_exchange_begin(&request->exchange, &member->address, request->text, len);
+    http_exchange_begin(&request->exchange, &member->address, own.trust, request->text, len);
 }
 
 static void member_failed(struct witness_request *request, const char *fault)
@@ -221,6 +222,7 @@ static u64 witness_poll(void)
 void witness_start(const struct config_witness *config)
 {
     own.timeout = config->timeout;
+    own.trust = config->url[0].https ? TCP_SERVERS : TCP_ANYBODY;
     for (; own.count < CONFIG_WITNESSES && config->url[own.count].port; own.count++) {
         const struct config_server *url = &config->url[own.count];
         struct witness_member *member = &own.member[own.count];
@@ -229,7 +231,7 @@ void witness_start(const struct config_witness *config)
         member->address = (struct tcp_address){ .ip6 = url->ip6, .port = (u16)url->port };
         memcpy(member->address.bytes, url->bytes, sizeof(url->bytes));
         tcp_address_text(&member->address, host);
-        snprintf(member->url, sizeof(member->url), "http://%s", host);
+        snprintf(member->url, sizeof(member->url), "%s://%s", url->https ? "https" : "http", host);
     }
     if (own.count)
         host_work_add(witness_poll);

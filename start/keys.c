@@ -9,6 +9,7 @@
 #include "host/frame.h"
 #include "host/log.h"
 #include "host/machine_end.h"
+#include "tls/authority.h"
 #include "tls/certificate.h"
 #include "tls/keyring.h"
 #include "tls/random.h"
@@ -46,6 +47,15 @@ static bool read_tokens(const char *text, size_t len, const struct config *confi
     return !wrong;
 }
 
+static bool read_authority(const char *text, size_t len, const struct config *config)
+{
+    const char *wrong = authority_read(text, len);
+
+    if (wrong)
+        pr_err("%s: %s", config->witness.ca, wrong);
+    return !wrong;
+}
+
 /* Read the last file of the loader's list, wipe it, and forget it. A machine that was told to use keys does not go on
  * without them. */
 static void read_last(struct boot_info *boot_info, bool (*read)(const char *text, size_t len, const struct config *))
@@ -76,6 +86,8 @@ void keys_read(struct boot_info *boot_info)
     const struct config *config = &boot_info->config;
 
     warn_insecure(config);
+    if (config->witness.ca[0])
+        read_last(boot_info, read_authority);
     if (config->api.tokens[0])
         read_last(boot_info, read_tokens);
     if (config->api.certificate[0])

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The files with secrets that the configuration names: the keyring of [keys]; of [api] the certificate with its key,
- * and the tokens. */
+/* The files that say whom this hypervisor trusts, and by what it is known: the keyring of [keys]; of [api] the
+ * certificate with its key, and the tokens; of [witness] the CA. */
 #pragma once
 
 struct boot_info;

@@ -10,6 +10,7 @@
 
 #include "host/bits.h"
 #include "host/panic.h"
+#include "tls/authority.h"
 #include "tls/certificate.h"
 #include "tls/random.h"
 #include "tls/rights.h"
@@ -30,6 +31,7 @@ struct handshake {
     int err;                   /* of the ops; 0: none */
     int refused;               /* of keyring_find; 0: not */
     struct certificate *shown; /* NULL: none */
+    struct authority_demand demand;
     char host[KEYRING_HOST];
     u8 first[sizeof(plain)];           /* bytes of the peer's */
     size_t heard;                      /* so many of them */
@@ -37,17 +39,17 @@ struct handshake {
     char peer[KEYRING_NAME];
 };
 
-/* Among hypervisors one curve is enough. Not all programs have it. */
+/* Among hypervisors one curve is enough. Not all programs have it. Where certificates are shown they know no keys. */
 static const int peer_suites[] = { MBEDTLS_TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, 0 };
 static const mbedtls_ecp_group_id peer_curves[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_NONE };
-static const int stranger_suites[] = { MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
-static const mbedtls_ecp_group_id stranger_curves[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1,
-                                                        MBEDTLS_ECP_DP_NONE };
+static const int certificate_suites[] = { MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
+static const mbedtls_ecp_group_id certificate_curves[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1,
+                                                           MBEDTLS_ECP_DP_NONE };
 static const int hashes[] = { MBEDTLS_MD_SHA256, MBEDTLS_MD_NONE };
 
 static bool is_server(const struct handshake *handshake)
 {
-    return handshake->role != HANDSHAKE_TO_PEER;
+    return handshake->role == HANDSHAKE_OF_PEER || handshake->role == HANDSHAKE_OF_STRANGER;
 }
 
 static int export_keys(void *ctx, const unsigned char *master, const unsigned char *block, size_t mac_len,
@@ -92,19 +94,22 @@ static int offer(struct handshake *handshake)
 static int configure(struct handshake *handshake)
 {
     mbedtls_ssl_config *config = &handshake->config;
-    bool stranger = handshake->role == HANDSHAKE_OF_STRANGER;
+    bool to_server = handshake->role == HANDSHAKE_TO_SERVER;
+    bool certificates = to_server || handshake->role == HANDSHAKE_OF_STRANGER;
 
     mbedtls_ssl_conf_endpoint(config, is_server(handshake) ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT);
     mbedtls_ssl_conf_transport(config, MBEDTLS_SSL_TRANSPORT_STREAM);
     mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
     mbedtls_ssl_conf_max_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
-    mbedtls_ssl_conf_ciphersuites(config, stranger ? stranger_suites : peer_suites);
-    mbedtls_ssl_conf_curves(config, stranger ? stranger_curves : peer_curves);
+    mbedtls_ssl_conf_ciphersuites(config, certificates ? certificate_suites : peer_suites);
+    mbedtls_ssl_conf_curves(config, certificates ? certificate_curves : peer_curves);
     mbedtls_ssl_conf_sig_hashes(config, hashes);
     mbedtls_ssl_conf_extended_master_secret(config, MBEDTLS_SSL_EXTENDED_MS_ENABLED);
     mbedtls_ssl_conf_rng(config, random_for_mbedtls, NULL);
     mbedtls_ssl_conf_export_keys_cb(config, export_keys, handshake);
-    if (stranger)
+    if (to_server && !authority_demands(config, handshake->host, &handshake->demand))
+        return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
+    if (certificates)
         return certificate_show(config, &handshake->shown);
     if (!is_server(handshake))
         return offer(handshake);
@@ -165,12 +170,24 @@ struct handshake *handshake_begin(enum handshake_role role, const char *host, co
     return handshake;
 }
 
+/* Why there is no handshake with a server, which was to show a certificate, and to take ours. */
+static int server_reason(const struct handshake *handshake, bool alert)
+{
+    if (alert)
+        return handshake->ssl.state >= MBEDTLS_SSL_CLIENT_CHANGE_CIPHER_SPEC ? -EACCES : -EPROTO;
+    if (handshake->ssl.state == MBEDTLS_SSL_SERVER_CERTIFICATE)
+        return authority_fault(mbedtls_ssl_get_verify_result(&handshake->ssl));
+    return -EPROTO;
+}
+
 /* Why mbedTLS has given up with this error. An alert of the peer, or a record of it that is not under our key, means
  * that it has another key; before keys matter both mean that the peer wants something else. */
 static int reason(const struct handshake *handshake, int err)
 {
     bool alert = err == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE;
 
+    if (handshake->role == HANDSHAKE_TO_SERVER)
+        return server_reason(handshake, alert);
     if (handshake->refused)
         return handshake->refused;
     if (handshake->heard == sizeof(plain) && !memcmp(handshake->first, plain, sizeof(plain)))
@@ -187,7 +204,7 @@ int handshake_step(struct handshake *handshake)
     int err = mbedtls_ssl_handshake(&handshake->ssl);
 
     if (!err)
-        return 0;
+        return handshake->role == HANDSHAKE_TO_SERVER && !handshake->ssl.client_auth ? -EOPNOTSUPP : 0;
     if (err == MBEDTLS_ERR_SSL_WANT_READ || err == MBEDTLS_ERR_SSL_WANT_WRITE)
         return -EAGAIN;
     if (handshake->err)

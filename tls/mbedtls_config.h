@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What mbedTLS has: the handshakes of two suites with ChaCha20-Poly1305 in TLS 1.2, ECDHE-PSK between hypervisors and
- * ECDHE-ECDSA for clients of the API, and random numbers.
+ * ECDHE-ECDSA for clients of the API and to the witness, and random numbers.
  * mbedTLS includes this file by its name. No files, no clock, no renegotiation, no tickets, no compression. Its calloc,
  * free and snprintf are newlib's.
  */
@@ -28,7 +28,8 @@
 #define MBEDTLS_POLY1305_C
 #define MBEDTLS_CHACHAPOLY_C
 
-/* Our certificate and its key. mbedTLS wants its parser of certificates, but none is ever parsed: clients show none. */
+/* Our certificate and its key, and those that servers show us. Each certificate between a server's and the CA's costs a
+ * verification, so there may be two. */
 #define MBEDTLS_ECP_NIST_OPTIM /* reduction of its own for it, in place of a division */
 #define MBEDTLS_ECP_DP_SECP256R1_ENABLED
 #define MBEDTLS_ECDSA_C
@@ -42,6 +43,9 @@
 #define MBEDTLS_PK_PARSE_C
 #define MBEDTLS_X509_USE_C
 #define MBEDTLS_X509_CRT_PARSE_C
+#define MBEDTLS_X509_CHECK_KEY_USAGE
+#define MBEDTLS_X509_CHECK_EXTENDED_KEY_USAGE
+#define MBEDTLS_X509_MAX_INTERMEDIATE_CA 2
 
 /* The handshake. Our own records (seal.h) come after it, so its buffers hold flights of handshakes only. */
 #define MBEDTLS_SSL_TLS_C

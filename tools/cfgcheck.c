@@ -50,6 +50,7 @@ static void signed_print(const struct config *config)
     file_print(config->keys.keyring, printed, &count);
     file_print(config->api.certificate, printed, &count);
     file_print(config->api.tokens, printed, &count);
+    file_print(config->witness.ca, printed, &count);
 }
 
 static void files_print(const struct config *config)
@@ -67,6 +68,7 @@ static void files_print(const struct config *config)
     file_print(config->keys.keyring, printed, &count);
     file_print(config->api.certificate, printed, &count);
     file_print(config->api.tokens, printed, &count);
+    file_print(config->witness.ca, printed, &count);
 }
 
 static bool digest_print(const struct config_vm *vm, unsigned index)

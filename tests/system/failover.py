@@ -89,7 +89,8 @@ class Pair:
             # Its clients try again each second (where the kernel, as of Linux 6.15, lets them), and not after ever
             # longer times: else tests would wait for as long again as the guest was silent.
             self.net.run("sysctl", "-w", "net.ipv4.tcp_rto_max_ms=1000", "net.ipv4.tcp_retries2=255")
-            self.etcd = stack.enter_context(Etcd(self.net, self.directory / "etcd", lifetime=self.lifetime))
+            self.etcd = stack.enter_context(Etcd(self.net, self.directory / "etcd", lifetime=self.lifetime,
+                                                 ca=self.site.ca))
             self.config = self.same + self.etcd.config(timeout=min(self.limit * 2 // 3, WITNESS_TIMEOUT))
             if self.same:
                 self.boot_again(self.a, self.b)

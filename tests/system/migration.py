@@ -70,7 +70,8 @@ class Host(Api):
         api, files = "access = open\ninsecure = yes\n", {}
         if self.ca:
             api, files = "certificate = api.pem\ntokens = tokens\n", {"api.pem": secrets.certificate,
-                                                                      "tokens": secrets.tokens}
+                                                                      "tokens": secrets.tokens,
+                                                                      "ca.pem": secrets.ca.file}
         migration = "".join(f"{key} = {value}\n" for key, value in keys.items())
         if keyring:
             files["keyring"] = keyring
@@ -151,6 +152,7 @@ class Site:
         self.net.__enter__()
         self.secrets = Secrets(self.directory.with_name(f"{self.directory.name}-secrets"), *ADDRESSES.values())
         self.net.keyring = self.secrets.keyring if self.secure else None
+        self.ca = self.secrets.ca if self.secure else None
         second = self.net.tap()
         self.a = Host(self, "a", "tap0")
         self.b = Host(self, "b", second)

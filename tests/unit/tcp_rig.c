@@ -16,12 +16,18 @@
 #include <lwip/sys.h>
 
 #include "host/clock.h"
+#include "host/rtc.h"
 #include "tls/random.h"
 #include "net/tcp_hooks.h"
 #include "net/tcp_stream.h"
 
 static struct netif link;
 struct tcp_rig tcp_rig = { .chance = 1, .link = &link };
+
+u64 rtc_now_ns(void)
+{
+    return 1830000000 * NS_PER_S; /* in December 2027 */
+}
 
 u64 clock_ns(void)
 {

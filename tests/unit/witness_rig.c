@@ -50,7 +50,7 @@ void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_T
 
 int tcp_stream_connect(const struct tcp_address *to, enum tcp_trust trust, struct tcp_stream **stream)
 {
-    assert_int_equal(trust, TCP_ANYBODY);
+    assert_int_equal(trust, TCP_SERVERS);
     *stream = calloc(1, sizeof(**stream));
     assert_non_null(*stream);
     (*stream)->server = &rig.server[to->bytes[3] - 1];
@@ -253,9 +253,9 @@ int witness_group_setup(void **state)
     static const struct config_witness config = {
         .present = 1,
         .timeout = TIMEOUT,
-        .url = { { .bytes = { 192, 0, 2, 1 }, .port = 2379 },
-                 { .bytes = { 192, 0, 2, 2 }, .port = 2379 },
-                 { .bytes = { 192, 0, 2, 3 }, .port = 2379 } },
+        .url = { { .bytes = { 192, 0, 2, 1 }, .port = 2379, .https = 1 },
+                 { .bytes = { 192, 0, 2, 2 }, .port = 2379, .https = 1 },
+                 { .bytes = { 192, 0, 2, 3 }, .port = 2379, .https = 1 } },
     };
 
     (void)state;

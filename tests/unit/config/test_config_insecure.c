@@ -14,6 +14,8 @@
 
 #define KEYS "[keys]\nname = a\nkeyring = k\n"
 #define WITNESS "[witness]\nurl = http://192.0.2.9\n"
+#define HTTPS "[witness]\nurl = https://192.0.2.9\nca = ca.pem\n"
+#define API "[api]\ntokens = t\ncertificate = c\n"
 
 static struct config config;
 static struct config_error error;
@@ -38,12 +40,13 @@ static void what_must_say_so(void **state)
         { "[api]\ntokens = t\n", "api", "tools/mkkeys certificate", "or insecure = yes in [api]" },
         { "[api]\naccess = open\n", "api", "tools/mkkeys certificate", "or insecure = yes in [api]" },
         { "[api]\naccess = open\ncertificate = c\n", "api", "tools/mkkeys token", "or insecure = yes in [api]" },
-        { WITNESS, "witness", "no HTTPS to it yet", "or insecure = yes in [witness]" },
+        { WITNESS, "witness", "expected https:// in url, and ca = FILE", "or insecure = yes in [witness]" },
         { KEYS WITNESS, "witness", "docs/witness.md", "or insecure = yes in [witness]" },
         { "[migration]\n[api]\ntokens = t\ninsecure = yes\n", "migration", "docs/keys.md", "in [migration]" },
         { "[migration]\ninsecure = yes\n[api]\ntokens = t\n", "api", "docs/api.md", "in [api]" },
         { "[migration]\ninsecure = yes\n" KEYS, "insecure", "nothing in [migration] is", "insecure = no" },
         { "[api]\ntokens = t\ncertificate = c\ninsecure = yes\n", "insecure", "nothing in [api] is", "insecure = no" },
+        { API HTTPS "insecure = yes\n", "insecure", "nothing in [witness] is", "insecure = no" },
     };
 
     (void)state;
@@ -73,6 +76,7 @@ static void what_is_taken(void **state)
         { "[api]\naccess = open\ncertificate = c\ninsecure = yes\n", false, true, false },
         { WITNESS "insecure = yes\n", false, false, true },
         { "[migration]\n" KEYS WITNESS "insecure = yes\n", false, false, true },
+        { API HTTPS, false, false, false },
         { KEYS, false, false, false },
         { "", false, false, false },
     };

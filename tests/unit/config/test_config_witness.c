@@ -12,6 +12,8 @@
 
 #include "config/config.h"
 
+#define PLACE "[net]\naddress = 192.0.2.1/24\n[witness]\n"
+
 static struct config config;
 static struct config_error error;
 
@@ -35,6 +37,8 @@ static void members(void **state)
         "http://192.0.2.9:1 http://192.0.2.9:65535\ninsecure = yes\n[vm a]\nkernel = k\n";
     static const char slow[] = "[net]\naddress = 192.0.2.1/24\n[witness]\nurl = http://192.0.2.9\ntimeout = 10000\n"
                                "insecure = yes\n";
+    static const char secure[] = PLACE "url = https://192.0.2.9 https://[2001:db8::9]:80\nca = ca.pem\n"
+                                       "[api]\ntokens = t\ncertificate = c\n";
     static const char without[] = "[net]\n";
     static const uint8_t first[] = { 192, 0, 2, 9 };
     static const uint8_t second[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 9 };
@@ -50,6 +54,13 @@ static void members(void **state)
     assert_int_equal(url[2].port, CONFIG_WITNESS_PORT);
     assert_int_equal(url[CONFIG_WITNESSES - 1].port, 65535);
     assert_int_equal(config.witness.timeout, 300);
+    assert_false(url[0].https);
+    assert_true(parse(secure, strlen(secure)));
+    assert_true(url[0].https && url[1].https && url[1].ip6);
+    assert_memory_equal(url[0].bytes, first, sizeof(first));
+    assert_int_equal(url[0].port, CONFIG_WITNESS_PORT);
+    assert_int_equal(url[1].port, 80);
+    assert_string_equal(config.witness.ca, "ca.pem");
     assert_true(parse(slow, strlen(slow)));
     assert_int_equal(config.witness.timeout, 10000);
     assert_true(parse(without, strlen(without)));
@@ -63,14 +74,23 @@ static void refusals(void **state)
         unsigned line;
         const char *key, *says;
     } refused[] = {
-        { "[net]\n[witness]\n", 0, "url", "missing in section [witness], expected url = http://ADDRESS:PORT" },
+        { "[net]\n[witness]\n", 0, "url", "missing in section [witness], expected url = https://ADDRESS:PORT" },
         { "[vm a]\nkernel = k\n[witness]\nurl = http://192.0.2.9\n", 0, "witness",
           "expected address = ADDRESS/LENGTH in [net]" },
         { "[net]\naddress = dhcp\n[witness]\nurl = http://192.0.2.9\n", 0, "witness", "it goes by addresses" },
         { "[net]\n[witness]\n[witness]\n", 3, "witness", "a second [witness] section" },
         { "[net]\n[witness]\nurl =\n", 3, "url", "1 to 5 URLs of one etcd's members" },
-        { "[net]\n[witness]\nurl = 192.0.2.9:2379\n", 3, "url", "such as http://192.0.2.9:2379" },
-        { "[net]\n[witness]\nurl = https://192.0.2.9:2379\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = 192.0.2.9:2379\n", 3, "url", "such as https://192.0.2.9:2379" },
+        { "[net]\n[witness]\nurl = https://\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = https:192.0.2.9\n", 3, "url", "is wrong" },
+        { "[net]\n[witness]\nurl = HTTPS://192.0.2.9\n", 3, "url", "is wrong" },
+        { PLACE "url = http://192.0.2.9 https://192.0.2.10\n", 0, "url", "expected https://" },
+        { PLACE "url = https://192.0.2.9 http://192.0.2.9\nca = f\n", 0, "url", "expected https://" },
+        { PLACE "url = https://192.0.2.9\n[api]\ncertificate = c\n", 0, "ca", "expected ca = FILE" },
+        { PLACE "url = http://192.0.2.9\nca = f\ninsecure = yes\n", 0, "ca", "expected https:// in url" },
+        { PLACE "url = https://192.0.2.9\nca = f\n", 0, "certificate", "expected certificate = FILE there" },
+        { PLACE "url = https://192.0.2.9\nca = f\n[api]\ntokens = t\ninsecure = yes\n", 0, "certificate",
+          "missing in section [api]" },
         { "[net]\n[witness]\nurl = http://\n", 3, "url", "is wrong" },
         { "[net]\n[witness]\nurl = http://witness:2379\n", 3, "url", "is wrong" },
         { "[net]\n[witness]\nurl = http://192.0.2.9:2379/\n", 3, "url", "is wrong" },
@@ -85,7 +105,7 @@ static void refusals(void **state)
         { "[net]\n[witness]\nurl = http://1.0.0.1 http://1.0.0.2 http://1.0.0.3 "
           "http://1.0.0.4 http://1.0.0.5 http://1.0.0.6\n",
           3, "url", "1 to 5 URLs" },
-        { "[net]\n[witness]\nkey = x\n", 3, "key", "expected url, timeout or insecure in the [witness] section" },
+        { "[net]\n[witness]\nkey = x\n", 3, "key", "expected url, timeout, ca or insecure in the [witness] section" },
         { "[net]\n[keys]\nname = a\n", 0, "keys", "keyring = FILE" },
         { "[net]\n[keys]\nkeyring = k\n", 0, "keys", "name = NAME" },
         { "[net]\n[keys]\nname = -a\nkeyring = k\n", 0, "keys", "name = NAME" },

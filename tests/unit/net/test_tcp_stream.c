@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A stream as its owner sees it (net/tcp_stream.h): lwIP is real, the other end is made by hand. */
-/* sources: tls/rights.c */
+/* sources: tls/rights.c tls/authority.c host/calendar.c */
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_stream.c net/tcp_address.c net/csum.c */
 /* sources: net/tls_hello.c net/callers.c net/tls_report.c net/tls_counters.c net/bucket.c */
 /* sources: net/tls_pcb.c net/tls_in.c net/tls_out.c tls/certificate.c tls/handshake.c tls/seal.c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Streams over TLS (net/tls_pcb.h), from one end to the other: lwIP is real, both ends are here, and what goes between
  * them passes through the test. They share the keyring. */
-/* sources: tls/rights.c */
+/* sources: tls/rights.c tls/authority.c host/calendar.c */
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_stream.c net/tcp_address.c net/csum.c */
 /* sources: net/tls_hello.c net/callers.c net/tls_report.c net/tls_counters.c net/bucket.c */
 /* sources: net/tls_pcb.c net/tls_in.c net/tls_out.c tls/certificate.c tls/handshake.c tls/seal.c */
@@ -30,6 +30,9 @@
 #include "net/tls_counters.h"
 #include "tests/unit/stubs.h"
 #include "tests/unit/tcp_rig.h"
+#include "tests/unit/tls/authority_pem.h"
+#include "tls/authority.h"
+#include "tls/certificate.h"
 
 #define PORT 4950
 #define BULK 300000
@@ -490,6 +493,39 @@ static void test_aborted_at_once(void **state)
     assert_int_equal(tcp_stream_state(client), -ECONNREFUSED);
 }
 
+/* A server that shows a certificate: each fault of it has an -errno of its own, is counted with those of the witness,
+ * and is nothing for the log. Ours asks for no certificate, which is the last fault that there can be. */
+static void test_servers(void **state)
+{
+    static const struct {
+        const char *ca, *shown;
+        int err;
+    } cases[] = { { PEM_CA, PEM_MEMBER, -EPERM },
+                  { PEM_ROOT, PEM_MEMBER, -EINVAL },
+                  { PEM_CA, PEM_HERE, -EOPNOTSUPP } };
+    const struct tcp_address there = { .bytes = { 127, 0, 0, 1 }, .port = PORT + 2 };
+    unsigned lines = stub_log_lines;
+    u64 failed = tls_counters.with[TLS_WITH_WITNESS].failed;
+
+    (void)state;
+    assert_int_equal(tcp_stream_listen(PORT + 2, TCP_CLIENTS, accepted), 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_null(certificate_read(cases[i].shown, strlen(cases[i].shown)));
+        assert_null(authority_read(cases[i].ca, strlen(cases[i].ca)));
+        server = NULL;
+        dial_to(&there, TCP_SERVERS, KEY_A);
+        assert_int_equal(tcp_stream_state(client), cases[i].err);
+        assert_int_equal(tcp_stream_send(client, "x", 1, false), cases[i].err);
+        tcp_stream_abort(client);
+        if (server)
+            tcp_stream_abort(server);
+    }
+    client = server = NULL;
+    assert_int_equal(tls_counters.with[TLS_WITH_WITNESS].failed, failed + ARRAY_SIZE(cases));
+    assert_int_equal(tls_counters.with[TLS_WITH_WITNESS].active, 0);
+    assert_int_equal(stub_log_lines, lines);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +546,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(test_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_aborted_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_servers, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, group_setup, NULL);

@@ -136,7 +136,7 @@ static void none_is_left(void **state)
     assert_false(outcome()->sent);
     assert_int_equal(outcome()->ns, 2ULL * TIMEOUT * 1000000);
     assert_string_equal(outcome()->reason,
-                        "none of 3 members; the last one, http://192.0.2.3:2379: no connection within 300 ms");
+                        "none of 3 members; the last one, https://192.0.2.3:2379: no connection within 300 ms");
     rig.server[1].conduct = SILENT;
     assert_int_equal(swap(NULL, "1 owner a"), WITNESS_UNREACHABLE);
     assert_true(outcome()->sent); /* in doubt */
@@ -151,7 +151,7 @@ static void the_dead_are_asked_last(void **state)
     rig.server[1].conduct = VANISHED;
     witness_read_at(rig.request, 1, KEY);
     assert_int_equal(wait_ms(), TIMEOUT);
-    assert_string_equal(outcome()->reason, "http://192.0.2.2:2379: no connection within 300 ms");
+    assert_string_equal(outcome()->reason, "https://192.0.2.2:2379: no connection within 300 ms");
     rig.server[0].conduct = REFUSES;
     witness_read(rig.request, KEY);
     assert_int_equal(wait_ms(), 0);
