@@ -80,9 +80,10 @@ def test_model_that_is_changed(tmp_path):
 
 
 def test_shell_beside_a_dead_machine():
-    """tools/proof --shell: the source is dead, the operator at the destination finds a prepared copy and adopts it."""
-    point = "behind destination's PREPARED 1: source killed"
-    script = ("until godwit -H $B vms | grep -q prepared; do :; done\n"
+    """tools/proof --shell: the source is dead, the operator at the destination finds a prepared copy and adopts it. The
+    source has said COMMIT, and nobody has heard it: one that has just heard PREPARED may say it before it dies."""
+    point = "before source's COMMIT 1: source killed"
+    script = ("until godwit -H $B vms | grep -q prepared; do ((SECONDS < 300)) || exit 8; sleep 0.5; done\n"
               "godwit -H $B resolve mover adopt 2\ngodwit -H $B vms\nexit 7\n")
     done = subprocess.run(["tools/proof", "--only", point, "--shell"], cwd=ROOT, input=script, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=4 * TIMEOUT["qemu"])
