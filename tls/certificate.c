@@ -87,6 +87,9 @@ static const char *read_key(mbedtls_pk_context *key, const char *text, size_t le
     if (mbedtls_pk_parse_key(key, (const u8 *)text, len + 1, NULL, 0) || mbedtls_pk_get_type(key) != MBEDTLS_PK_ECKEY ||
         mbedtls_pk_ec(*key)->grp.id != MBEDTLS_ECP_DP_SECP256R1)
         return "no private key, expected one for ECDSA over P-256, in PEM and not encrypted";
+    /* The structure of keys for ECDSA alone is the same, but mbedTLS signs with such a key itself, and not with a copy:
+     * so what it has computed of the base point once is kept. */
+    key->pk_info = mbedtls_pk_info_from_type(MBEDTLS_PK_ECDSA);
     return NULL;
 }
 

@@ -30,7 +30,8 @@
 
 /* Our certificate and its key, and those that servers show us. Each certificate between a server's and the CA's costs a
  * verification, so there may be two. */
-#define MBEDTLS_ECP_NIST_OPTIM /* reduction of its own for it, in place of a division */
+#define MBEDTLS_ECP_NIST_OPTIM    /* reduction of its own for it, in place of a division */
+#define MBEDTLS_ECP_WINDOW_SIZE 5 /* log2 of the base point's multiples that are kept (certificate.c), and 1 */
 #define MBEDTLS_ECP_DP_SECP256R1_ENABLED
 #define MBEDTLS_ECDSA_C
 #define MBEDTLS_ECDSA_DETERMINISTIC

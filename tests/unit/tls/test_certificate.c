@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <mbedtls/ssl_internal.h>
 
 #include "tests/unit/tls/pem.h"
+#include "tls/random.h"
 
 /* Of its exact size, for the sanitizer. */
 static const char *read_text(const char *text)
@@ -62,12 +64,36 @@ static void test_too_long(void **state)
     assert_non_null(strstr(read_text(text), "too long"));
 }
 
+/* What a signature has computed of the base point is there for the next one. */
+static void test_the_first_signature_helps(void **state)
+{
+    const u8 hash[32] = { 1 };
+    u8 signature[MBEDTLS_ECDSA_MAX_LEN];
+    struct certificate *shown;
+    mbedtls_ssl_config config;
+    mbedtls_pk_context *key;
+    size_t len;
+
+    (void)state;
+    mbedtls_ssl_config_init(&config);
+    assert_null(read_text(PEM_CERTIFICATE PEM_KEY));
+    assert_int_equal(certificate_show(&config, &shown), 0);
+    key = config.key_cert->key;
+    assert_null(mbedtls_pk_ec(*key)->grp.T);
+    assert_int_equal(
+        mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, hash, sizeof(hash), signature, &len, random_for_mbedtls, NULL), 0);
+    assert_non_null(mbedtls_pk_ec(*key)->grp.T);
+    mbedtls_ssl_config_free(&config);
+    certificate_release(shown);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_right),
         cmocka_unit_test(test_wrong),
         cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_the_first_signature_helps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
