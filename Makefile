@@ -201,7 +201,7 @@ endef
 $(foreach t,$(UNIT_SRC),$(eval $(call unit-rule,$(t))))
 
 # What only tls/ sees.
-TLS_UNIT := $(patsubst %,$(BUILD)/unit/test_%,authority certificate chacha20 handshake keyring seal tokens)
+TLS_UNIT := $(patsubst %,$(BUILD)/unit/test_%,authority certificate chacha20 curve25519 handshake keyring seal tokens)
 $(TLS_UNIT): $(MBEDTLS_UNIT)
 $(TLS_UNIT) $(BUILD)/unit/obj/tls/%.o: CFLAGS_UNIT += $(MBEDTLS_INCLUDE)
 

@@ -21,6 +21,7 @@
 #define MBEDTLS_ECP_C
 #define MBEDTLS_ECP_DP_CURVE25519_ENABLED
 #define MBEDTLS_ECDH_C
+#define MBEDTLS_ECDH_VARIANT_EVEREST_ENABLED /* Curve25519 by Project Everest's code, in place of bignums */
 #define MBEDTLS_SHA256_C
 #define MBEDTLS_MD_C
 #define MBEDTLS_CIPHER_C

@@ -23,6 +23,8 @@
 
 #define KEY_A "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define KEY_B "f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define POINT 32    /* bytes of one on the curve */
+#define STACK 16384 /* bytes that are searched */
 
 u64 rtc_now_ns(void)
 {
@@ -125,6 +127,29 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Both begin, and go on until the client has to answer the server's point, and then until the server has that of the
+ * client. Each returns where the point is, on its way. */
+static u8 *until_servers_point(void)
+{
+    static const u8 params[] = { 3, 0, 29, POINT };
+    u8 *at;
+
+    begin_both("group " KEY_A, "group " KEY_A);
+    step(&client);
+    step(&server);
+    at = memmem(back.bytes, back.len, params, sizeof(params));
+    assert_non_null(at);
+    return at + sizeof(params);
+}
+
+static u8 *until_clients_point(void)
+{
+    u8 *record = there.bytes + there.len;
+
+    step(&client);
+    return record + SEAL_HEADER + (record[3] << 8 | record[4]) - POINT;
+}
+
 static size_t sealed(struct seal *seal, u8 *record, const void *bytes, size_t len)
 {
     seal_begin(seal);
@@ -214,6 +239,62 @@ static void plain(void **state)
     assert_int_equal(client.err, -ENOPROTOOPT);
 }
 
+/* Somebody between them, or the peer itself, says a point of which each scalar makes zero. It is refused when it
+ * comes, before keys are compared. */
+static void low_order(void **state)
+{
+    (void)state;
+    memset(until_servers_point(), 0, POINT);
+    step(&client);
+    assert_int_equal(client.err, -EPROTO);
+    teardown(state);
+
+    setup(state);
+    until_servers_point();
+    memset(until_clients_point(), 0, POINT);
+    step(&server);
+    assert_int_equal(server.err, -EPROTO);
+}
+
+/* "Random" bytes. */
+static int give(void *scalar, unsigned char *bytes, size_t len)
+{
+    memcpy(bytes, scalar, len);
+    return 0;
+}
+
+/* Is there, in the memory below that of the caller, the scalar that belongs to this point? */
+static __attribute__((noinline)) bool is_on_stack(const u8 *point)
+{
+    u8 below[STACK], made[1 + POINT];
+    size_t len;
+
+    __asm__ volatile("" : "=m"(below)); /* what was left there */
+    for (size_t at = 0; at + POINT <= STACK; at++) {
+        mbedtls_x25519_context trial;
+
+        if (below[at] % 8 || below[at + POINT - 1] >> 6 != 1)
+            continue;
+        mbedtls_x25519_make_public(&trial, &len, made, sizeof(made), give, below + at);
+        if (!memcmp(made + 1, point, POINT))
+            return true;
+    }
+    return false;
+}
+
+/* Who reads this machine's memory later can't read what was said before. */
+static void nothing_is_left(void **state)
+{
+    u8 *point = until_servers_point();
+
+    (void)state;
+    assert_false(is_on_stack(point));
+    point = until_clients_point();
+    assert_false(is_on_stack(point));
+    step(&server);
+    assert_false(is_on_stack(point));
+}
+
 static void stranger(void **state)
 {
     (void)state;
@@ -269,11 +350,12 @@ static int visitor_receive(void *ctx, unsigned char *bytes, size_t len)
     return got == -EAGAIN ? MBEDTLS_ERR_SSL_WANT_READ : (int)got;
 }
 
-static void visitor_begin(const int *suites)
+static void visitor_begin(const int *suites, mbedtls_ecp_group_id curve)
 {
     static const int hashes[] = { MBEDTLS_MD_SHA256, MBEDTLS_MD_NONE };
-    static const mbedtls_ecp_group_id curves[] = { MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_NONE };
+    static mbedtls_ecp_group_id curves[] = { MBEDTLS_ECP_DP_NONE, MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_NONE };
 
+    curves[0] = curve; /* the other one is that of the certificate's key */
     mbedtls_ssl_config_init(&visitor.config);
     mbedtls_ssl_init(&visitor.ssl);
     mbedtls_ssl_conf_endpoint(&visitor.config, MBEDTLS_SSL_IS_CLIENT);
@@ -323,15 +405,14 @@ static int visitor_run(void)
 }
 
 /* After the handshake, what one end seals the other one opens. */
-static void visitors(void **state)
+static void visit(mbedtls_ecp_group_id curve)
 {
     static const int suites[] = { MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
     struct handshake_result result;
     u8 *record = back.bytes, said[5];
     size_t len;
 
-    (void)state;
-    visitor_begin(suites);
+    visitor_begin(suites, curve);
     assert_int_equal(visitor_run(), 0);
     assert_int_equal(server.err, 0);
     handshake_take(server.handshake, &result);
@@ -353,6 +434,15 @@ static void visitors(void **state)
     assert_memory_equal(record + SEAL_HEADER, "world", 5);
 }
 
+/* The second one is shown the certificate whose key has signed before. */
+static void visitors(void **state)
+{
+    visit(MBEDTLS_ECP_DP_SECP256R1);
+    visitor_teardown(state);
+    setup(state);
+    visit(MBEDTLS_ECP_DP_CURVE25519);
+}
+
 /* A handshake that has begun ends with the certificate with which it began, whatever is read meanwhile. */
 static void the_certificate_changes(void **state)
 {
@@ -360,7 +450,7 @@ static void the_certificate_changes(void **state)
     static const char text[] = PEM_CERTIFICATE PEM_KEY;
 
     (void)state;
-    visitor_begin(suites);
+    visitor_begin(suites, MBEDTLS_ECP_DP_CURVE25519);
     assert_null(certificate_read(text, strlen(text)));
     assert_null(certificate_read(text, strlen(text)));
     assert_non_null(certificate_read(PEM_OTHER_CERTIFICATE, strlen(PEM_OTHER_CERTIFICATE)));
@@ -374,14 +464,14 @@ static void visitors_and_peers_differ(void **state)
     static const int peers[] = { MBEDTLS_TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256, 0 };
     static const int visitors[] = { MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 0 };
 
-    visitor_begin(peers);
+    visitor_begin(peers, MBEDTLS_ECP_DP_CURVE25519);
     assert_int_not_equal(visitor_run(), 0);
     assert_int_equal(server.err, -EPROTO);
     visitor_teardown(state);
 
     visitor_setup(state);
     ring_of("alpha", "group " KEY_A);
-    visitor_begin(visitors);
+    visitor_begin(visitors, MBEDTLS_ECP_DP_CURVE25519);
     handshake_free(server.handshake);
     begin(&server, true);
     assert_int_not_equal(visitor_run(), 0);
@@ -411,6 +501,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(plain, setup, teardown),
         cmocka_unit_test_setup_teardown(no_peer, setup, teardown),
         cmocka_unit_test_setup_teardown(stranger, setup, teardown),
+        cmocka_unit_test_setup_teardown(low_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(changed, setup, teardown),
         cmocka_unit_test_setup_teardown(visitors, visitor_setup, visitor_teardown),
         cmocka_unit_test_setup_teardown(the_certificate_changes, visitor_setup, visitor_teardown),
