@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mbedTLS's parser of certificates would refuse those that an RSA key has signed, for it has no RSA here. Nothing in
- * them matters to us but whether they are of our key. So they are only taken out of their base64.
+ * them matters to us but whether they are whole and of our key. So they are only taken out of their base64.
  */
 #include "tls/certificate.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include <mbedtls/asn1.h>
 #include <mbedtls/pem.h>
 #include <mbedtls/ssl.h>
 
@@ -58,6 +59,16 @@ static bool chain_append(mbedtls_x509_crt **link, mbedtls_pem_context *pem)
     return true;
 }
 
+/* Is it one sequence, as a certificate is, from its first byte to its last? */
+static bool is_whole(const mbedtls_pem_context *pem)
+{
+    const u8 *end = pem->buf + pem->buflen;
+    u8 *at = pem->buf;
+    size_t len;
+
+    return !mbedtls_asn1_get_tag(&at, end, &len, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) && at + len == end;
+}
+
 static const char *read_chain(mbedtls_x509_crt **chain, const char *text)
 {
     size_t room = ROOM, used;
@@ -71,8 +82,10 @@ static const char *read_chain(mbedtls_x509_crt **chain, const char *text)
         err = mbedtls_pem_read_buffer(&pem, BEGIN, END, (const u8 *)text, NULL, 0, &used);
         if (err == MBEDTLS_ERR_PEM_NO_HEADER_FOOTER_PRESENT && !strstr(text, BEGIN))
             return *chain ? NULL : "no certificate, expected " BEGIN " and what follows it, in PEM";
-        if (err)
-            return "a certificate is damaged, expected base64 between " BEGIN " and " END;
+        if (err || !is_whole(&pem)) {
+            mbedtls_pem_free(&pem);
+            return "a certificate is damaged, expected base64 of all of it between " BEGIN " and " END;
+        }
         fits = pem.buflen + 3 <= room;
         room -= fits ? pem.buflen + 3 : 0;
         fits = fits && chain_append(chain, &pem);
@@ -87,6 +100,8 @@ static const char *read_key(mbedtls_pk_context *key, const char *text, size_t le
     if (mbedtls_pk_parse_key(key, (const u8 *)text, len + 1, NULL, 0) || mbedtls_pk_get_type(key) != MBEDTLS_PK_ECKEY ||
         mbedtls_pk_ec(*key)->grp.id != MBEDTLS_ECP_DP_SECP256R1)
         return "no private key, expected one for ECDSA over P-256, in PEM and not encrypted";
+    if (mbedtls_pk_check_pair(key, key)) /* the file names its public half, too, and mbedTLS has believed that */
+        return "the private key is damaged: its public half is that of another one";
     /* The structure of keys for ECDSA alone is the same, but mbedTLS signs with such a key itself, and not with a copy:
      * so what it has computed of the base point once is kept. */
     key->pk_info = mbedtls_pk_info_from_type(MBEDTLS_PK_ECDSA);

@@ -23,6 +23,14 @@
     "+w2t0MttguTYusPYRa6owiwmTIG+PWus7/ikJmyzScT2Gui5mAbzH7do\n"         \
     "-----END PRIVATE KEY-----\n"
 
+/* Another secret, and the public half of PEM_KEY. */
+#define PEM_KEY_OF_TWO                                                   \
+    "-----BEGIN PRIVATE KEY-----\n"                                      \
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgWlpaWlpaWlpaWlpa\n" \
+    "WlpaWlpaWlpaWlpaWlpaWlpaWlqhRANCAAR8IBK16YzqwHUMKkq0dZrfi9BAHSLZ\n" \
+    "+w2t0MttguTYusPYRa6owiwmTIG+PWus7/ikJmyzScT2Gui5mAbzH7do\n"         \
+    "-----END PRIVATE KEY-----\n"
+
 #define PEM_OTHER_CERTIFICATE                                            \
     "-----BEGIN CERTIFICATE-----\n"                                      \
     "MIIBqzCCAVCgAwIBAgIPeuyU3+SgjdGdVCekqFrlMAoGCCqGSM49BAMCMBQxEjAQ\n" \

@@ -49,6 +49,10 @@ static void test_wrong(void **state)
     assert_non_null(
         strstr(read_text("-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n" PEM_KEY), "is damaged"));
     assert_non_null(strstr(read_text(PEM_CERTIFICATE "-----BEGIN CERTIFICATE-----\nAAAA\n" PEM_KEY), "is damaged"));
+    assert_non_null(
+        strstr(read_text(PEM_CERTIFICATE "-----BEGIN CERTIFICATE-----\nMAIA\n-----END CERTIFICATE-----\n" PEM_KEY),
+               "is damaged"));
+    assert_non_null(strstr(read_text(PEM_CERTIFICATE PEM_KEY_OF_TWO), "its public half is that of another one"));
 }
 
 /* What would not fit a message of the handshake is refused at once, and not with each client. */
