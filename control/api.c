@@ -104,6 +104,18 @@ static void note(const struct token *token, const char *what, const char *vm)
         pr_info("%s: %s%s%s", token->name, what, vm ? " " : "", vm ?: "");
 }
 
+/* Who gives a hypervisor other keys shows a token: else it would be anybody's for good. False: refused. */
+static bool may_give(const struct command *command, const struct token *token, struct http_response *response)
+{
+    if (!command->secret || token != &everybody)
+        return true;
+    http_refuse(response, 403,
+                "%s takes a token of the role admin, and with access = open there is none, expected tokens = FILE in "
+                "[api] in its place",
+                command->name);
+    return false;
+}
+
 /* Run a command for somebody. If `vm` is not NULL it is the first argument; the others come from the query. A body that
  * came in the clear is no file of secrets. */
 static void run_command(const struct http_request *request, const struct command *command, const char *vm,
@@ -118,7 +130,7 @@ static void run_command(const struct http_request *request, const struct command
 
     if (!method_is(request, command->changes ? HTTP_POST : HTTP_GET, response) ||
         !query_words(request, command, vm != NULL, words, response) ||
-        !query_number(request, "wait", 0, &wait, response))
+        !query_number(request, "wait", 0, &wait, response) || !may_give(command, token, response))
         return;
     while (count < COMMAND_ARGS && command->arg[count].type != ARG_NONE)
         count++;

@@ -25,14 +25,14 @@ A, B = "10.9.0.2", "10.9.0.4"
 class Host:
     """A hypervisor with keys, which takes others by HTTPS. Its files are in a directory of its own."""
 
-    def __init__(self, net, directory, number, keyring, config, **options):
+    def __init__(self, net, directory, number, keyring, config, access="tokens = tokens\n", **options):
         self.net, self.name, self.address = net, "ab"[number], (A, B)[number]
         self.directory = directory / self.name
         self.directory.mkdir()
         self.ca = secured(self.directory, TOKEN, self.address)
         self.keyring = self.directory / "keyring"
         self.keyring.write_bytes(keyring.read_bytes())
-        text = (f"[net]\naddress = {self.address}/24\n[api]\ntokens = tokens\ncertificate = api.pem\n"
+        text = (f"[net]\naddress = {self.address}/24\n[api]\n{access}certificate = api.pem\n"
                 f"[keys]\nname = host-{self.name}\nkeyring = keyring\n[migration]\nheartbeat-limit = 20000\n")
         self.machine = net.boot(self.directory, text + config, "qemu", "virtio", f"52:54:00:00:00:0{self.name}",
                                 f"tap{number}", mem=384, **options)
@@ -192,6 +192,22 @@ def test_what_is_refused(host, tmp_path, monkeypatch):
     done = run_to_end([GODWIT, "-H", "192.0.2.1", "keys-set", host.keyring], stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2 and "expected a hypervisor with a certificate" in done.stderr, done
     assert "no such file" in host.godwit("keys-set", tmp_path / "none").stderr.lower()
+
+
+def test_open_to_everybody(tmp_path, keyring):
+    """Everybody may do everything, but nobody gives the hypervisor other keys: he could keep all others out."""
+    with Network() as net:
+        host = Host(net, tmp_path, 0, keyring, "", access="access = open\ninsecure = yes\n")
+        host.ready()
+        before = host.keys()
+        files = {"keys-set": tmp_path / "other", "tokens-set": host.directory / "tokens",
+                 "certificate-set": host.directory / "api.pem"}
+        assert mkkeys("new", files["keys-set"]).returncode == 0
+        for command, file in files.items():
+            done = host.godwit(command, file)
+            assert done.returncode == 4 and f"{command} takes a token of the role admin, and with" in done.stderr, done
+        assert host.keys() == before and "from now on" not in host.machine.log
+        host.does("migrate-settle")
 
 
 def test_a_token_is_taken_away(host, tmp_path):
