@@ -54,10 +54,13 @@ EFI_SIGNATURE := $(BUILD)/boot/efi/boot/signature.o
 $(BUILD)/boot/signature.o: $(EFI_SIGNATURE) $(EFI_MBEDTLS_OBJ)
 	$(LD) -r --gc-sections -u signature_check $^ -o $@
 
+# Another key, or none any more, makes another loader: that is said, because nothing else shows it.
+TAKES = $(if $(SIGN_KEY),files that $(SIGN_KEY) has signed,all files, signed or not: there is no SIGN_KEY)
+
 $(LOADER)/key.c: tools/loader-key FORCE | $(PACKAGES)
 	@mkdir -p $(@D)
 	@tools/loader-key $(SIGN_KEY) >$@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	@cmp -s $@.new $@ && rm $@.new || { mv $@.new $@; printf '  %-8s%s\n' KEY '$(LOADER)/BOOTX64.EFI takes $(TAKES)'; }
 
 $(LOADER)/key.o: $(LOADER)/key.c boot/signature.h
 	$(CC) $(EFI_CFLAGS) -c $< -o $@

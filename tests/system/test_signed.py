@@ -75,6 +75,26 @@ def test_another_key_is_refused(tmp_path, signer):
     assert done.status == 2, done.errors
 
 
+def test_make_says_what_the_loader_takes(tmp_path):
+    """Whenever that is another than before: after a loader with a key one without comes unasked. mkimage sees it."""
+    key, made, disk = new_key(tmp_path / "key.pem"), tmp_path / "key.c", tmp_path / "disk.img"
+
+    def make(*words, of=made):
+        return run_to_end(["make", "-s", f"LOADER={tmp_path}", *words, of], cwd=ROOT, check=True, capture_output=True,
+                          text=True).stdout
+    loader = f"{tmp_path}/BOOTX64.EFI takes"
+    assert f"{loader} files that {key} has signed\n" in make(f"SIGN_KEY={key}")
+    assert loader not in make(f"SIGN_KEY={key}")
+    assert f"{loader} all files, signed or not: there is no SIGN_KEY\n" in make()
+    assert loader not in make()
+    (tmp_path / "godwit.cfg").write_text("[net]\n")
+    for words, says in ([], "was not built with"), ([f"SIGN_KEY={key}"], ""):
+        make(*words, of=tmp_path / "BOOTX64.EFI")
+        done = run_to_end([ROOT / "tools/mkimage", "-o", disk, "-c", tmp_path / "godwit.cfg", "--sign", key, "--loader",
+                           tmp_path / "BOOTX64.EFI"], capture_output=True, text=True)
+        assert done.returncode == 0 and says in done.stderr and bool(says) == bool(done.stderr), done
+
+
 def test_a_key_that_no_loader_takes_is_refused(tmp_path):
     run_to_end(["openssl", "ecparam", "-genkey", "-name", "secp384r1", "-noout", "-out", tmp_path / "k"], check=True)
     done = run_to_end([ROOT / "tools/loader-key", tmp_path / "k"], capture_output=True, text=True)
