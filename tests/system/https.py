@@ -36,6 +36,7 @@ class Authority:
         request = openssl("x509", "-in", certificate, "-x509toreq", "-signkey", certificate, "-copy_extensions", "copy")
         old = openssl("x509", "-req", "-CA", self.file, "-CAkey", self.stem.with_suffix(".key"), "-days", "-1",
                       "-copy_extensions", "copy", input=request)
+        path.touch(0o600)
         path.write_bytes(old + openssl("pkey", "-in", certificate))
         return path
 

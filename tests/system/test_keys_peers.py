@@ -4,6 +4,7 @@ nobody, and who is let in does what the keyring allows.
 """
 
 import re
+import shutil
 
 import pytest
 from machine import PROGRAM, vm
@@ -25,7 +26,7 @@ def keyrings(tmp_path):
     a, b, c = (tmp_path / name for name in "abc")
     assert mkkeys("new", a).returncode == 0
     for other in (b, c):
-        other.write_bytes(a.read_bytes())
+        shutil.copy(a, other)
     assert mkkeys("pair", a, "host-a", A, b, "host-b", B).returncode == 0
     return a, b, c
 
@@ -110,7 +111,7 @@ def test_another_name(tmp_path, keyrings):
     """A peer that may bring web* brings no other guest by calling it so, when that runs and when it has ended. No
     claims pass between the two: the group's key would do for those."""
     a, _, b = keyrings
-    a.write_bytes(b.read_bytes())
+    shutil.copy(b, a)
     assert mkkeys("pair", a, "host-a", A, b, "host-b", "10.10.0.4").returncode == 0
     allow(b, "allow web*")
     words = "it is db here, which host-a may not bring: see allow"

@@ -5,6 +5,7 @@ tokens and certificates (docs/api.md)."""
 import contextlib
 import json
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -31,7 +32,7 @@ class Host:
         self.directory.mkdir()
         self.ca = secured(self.directory, TOKEN, self.address)
         self.keyring = self.directory / "keyring"
-        self.keyring.write_bytes(keyring.read_bytes())
+        shutil.copy(keyring, self.keyring)
         text = (f"[net]\naddress = {self.address}/24\n[api]\n{access}certificate = api.pem\n"
                 f"[keys]\nname = host-{self.name}\nkeyring = keyring\n[migration]\nheartbeat-limit = 20000\n")
         self.machine = net.boot(self.directory, text + config, "qemu", "virtio", f"52:54:00:00:00:0{self.name}",

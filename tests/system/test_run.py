@@ -115,6 +115,21 @@ def test_directory_of_another_run(tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+def test_images_stay_their_owners(tmp_path, monkeypatch):
+    """There may be a keyring on the disk that a machine gets, whether it was made for it or is a copy."""
+    emulator, disk, config = (tmp_path / name for name in ("qemu-system-x86_64", "disk.img", "godwit.cfg"))
+    emulator.write_text("#!/bin/sh\nfor word; do case $word in file=*esp.img,*) word=${word#file=}\n"
+                        "    stat -c %a ${word%%,*} ;; esac; done\n")
+    emulator.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    config.write_text("[net]\n")
+    disk.write_bytes(b"")
+    for source in ("--image", disk), (config,):
+        name = run_name(tmp_path)
+        run_to_end([RUN, "--emu", "qemu", "--name", name, *source], capture_output=True, umask=0o022)
+        assert (ROOT / "build/run" / name / "emulator.out").read_text() == "600\n"
+
+
 def test_missing_file(tmp_path):
     """It is named, and no directory of logs is left that has none."""
     (tmp_path / "nowhere.cfg").write_text("[vm x]\nkernel = nowhere.elf\n")

@@ -70,6 +70,7 @@ def test_saved_and_restored(pair, tmp_path):
     restored. Then it goes on where it was."""
     file, [host] = tmp_path / "mover.image", pair.where("mover")
     done(host.godwit("save", "mover", str(file)))
+    assert file.stat().st_mode & 0o777 == 0o600
     host.post("/v1/vms/mover/resume")
     before = beats(host)
     for command in (("save", "mover"), ("restore",), ("image",)):

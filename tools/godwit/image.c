@@ -126,6 +126,7 @@ enum status save_run(int argc, char **argv)
     }
     if (asprintf(&part, "%s" PART, o.file) < 0)
         return STATUS_FAILED;
+    umask(077); /* who can read it has the guest's memory */
     file = fopen(part, "w+b");
     status = file ? save_to(&o, file) : file_fails("write", part);
     began = file && ftello(file) > 0;
