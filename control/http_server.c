@@ -233,12 +233,13 @@ static void client_ask(struct client *client, bool first, bool last)
     }
 }
 
-static void drop_empty_lines(struct client *client)
+/* The first bytes of what has come are done with: what is behind them takes their place, and nothing of it stays where
+ * it was. */
+static void client_take(struct client *client, size_t len)
 {
-    size_t empty = http_empty_lines(client->in, client->in_len);
-
-    client->in_len -= empty;
-    memmove(client->in, client->in + empty, client->in_len);
+    client->in_len -= len;
+    memmove(client->in, client->in + len, client->in_len);
+    wipe(client->in + client->in_len, len);
 }
 
 /* Is there a whole request? Then the request is answered, or waits, and true is returned. */
@@ -247,7 +248,7 @@ static bool client_read(struct client *client)
     struct http_result result;
     bool large;
 
-    drop_empty_lines(client);
+    client_take(client, http_empty_lines(client->in, client->in_len));
     result = http_parse(client->in, client->in_len, &client->request);
     if (result.status) {
         respond_error(client, result.status, result.reason);
@@ -288,9 +289,7 @@ static bool client_send(struct client *client)
 static void client_next(struct client *client)
 {
     buffer_fini(&client->out);
-    client->in_len -= client->request_len;
-    memmove(client->in, client->in + client->request_len, client->in_len);
-    wipe(client->in + client->in_len, client->request_len);
+    client_take(client, client->request_len);
     wipe(&client->request, sizeof(client->request));
     client->request_len = 0;
     client->continued = false;

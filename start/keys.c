@@ -2,8 +2,6 @@
 #define LOG_PREFIX "keys"
 #include "start/keys.h"
 
-#include <string.h>
-
 #include "config/boot_info.h"
 #include "host/clock.h"
 #include "host/frame.h"
@@ -14,6 +12,7 @@
 #include "tls/keyring.h"
 #include "tls/random.h"
 #include "tls/tokens.h"
+#include "tls/wipe.h"
 
 static bool read_certificate(const char *text, size_t len, const struct config *config)
 {
@@ -63,7 +62,7 @@ static void read_last(struct boot_info *boot_info, bool (*read)(const char *text
     const struct boot_info_file *file = &boot_info->file[--boot_info->nr_files];
     bool right = read(frame_window(file->base), file->size, &boot_info->config);
 
-    memset(frame_window(file->base), 0, file->size);
+    wipe(frame_window(file->base), file->size);
     if (!right)
         machine_end(END_FAILED);
 }
