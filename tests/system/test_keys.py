@@ -326,6 +326,39 @@ def test_keyrings(tmp_path, keyring):
     assert len(keyring.read_text().split()) == 2 and keyring.read_text() != first
 
 
+def test_keyrings_of_a_pair(tmp_path, keyring):
+    """mkkeys changes the key of two machines as it changes the group's, and nothing else: whoever else is a peer, and
+    what each may, stays."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    for file, name in (a, "beta"), (b, "alpha"):
+        shutil.copy(keyring, file)
+        with file.open("a") as more:
+            more.write(f"# others\npeer {name}2 192.0.2.9\nkey {'5a' * 32}\nmoves 2\n")
+    assert mkkeys("pair", a, "alpha", "192.0.2.10", b, "beta", "192.0.2.11").returncode == 0
+    with a.open("a") as more:
+        more.write("allow web*")  # and no end of the line
+    first = [file.read_text() for file in (a, b)]
+
+    def pair(command):
+        done = mkkeys("pair", command, a, "alpha", b, "beta")
+        return done.returncode, [file.read_text() for file in (a, b)]
+
+    def keys(text, name):
+        section = text[text.index(f"peer {name} "):].splitlines()[1:]
+        return [line for line in section if line.startswith("key ")]
+    assert pair("drop") == pair("swap") == (2, first)
+    status, added = pair("add")
+    (old, new), = {tuple(keys(text, name)) for text, name in zip(added, ("beta", "alpha"))}
+    assert status == 0 and old in first[0] and new not in first[0]
+    assert [text.replace(f"{new}\n", "") for text in added] == [f"{first[0]}\n", first[1]]
+    assert pair("add") == (2, added)
+    assert pair("swap") == (0, [text.replace(f"{old}\n{new}\n", f"{new}\n{old}\n") for text in added])
+    assert pair("drop") == (0, [text.replace(f"{old}\n", "") for text in added])
+    assert a.stat().st_mode & 0o777 == 0o600
+    done = mkkeys("pair", "add", a, "alpha", b, "gamma")
+    assert done.returncode == 2 and "no key of a peer gamma; mkkeys pair makes one" in done.stderr
+
+
 def test_keyrings_that_are_refused(tmp_path):
     """What no hypervisor would take, mkkeys does not either, and leaves it as it is."""
     key, other = "00" * 31 + "01", "00" * 31 + "02"

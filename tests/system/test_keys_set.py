@@ -137,6 +137,32 @@ def test_rotation(tmp_path, keyring):
         assert done.returncode == 1 and "no key in common" in done.stderr, done
 
 
+def test_rotation_of_a_pair(tmp_path, keyring):
+    """The same of the key that two peers alone have: in each step each connects to the other; in the end the first key
+    is good for nothing, and the group's is as it was."""
+    old = [tmp_path / "old-a", tmp_path / "old-b"]
+    for file in old:
+        shutil.copy(keyring, file)
+    assert mkkeys("pair", old[0], "host-a", A, old[1], "host-b", B).returncode == 0
+    with Network() as net:
+        net.tap()
+        a, b = (Host(net, tmp_path, number, old[number], guest("mover") * (number == 0)) for number in (0, 1))
+        a.ready()
+        b.ready()
+        first = a.keys()
+        for command in "add", "swap", "drop":
+            assert mkkeys("pair", command, a.keyring, "host-a", b.keyring, "host-b").returncode == 0
+            for host in a, b:
+                host.does("keys-set", host.keyring)
+                there_and_back(a, b)
+        group, pair = a.keys()
+        assert a.keys() == b.keys() and first[0] == group and first[1][1] == pair[1] == "offered" and pair != first[1]
+        a.does("keys-set", old[0])
+        done = a.godwit("migrate", "mover", b.address)
+        assert done.returncode == 1 and "no key in common" in done.stderr, done
+        assert "running" in a.does("vms").split()
+
+
 def test_a_move_under_way(tmp_path, keyring):
     """While a guest is on its way both machines get keys that have nothing in common with those before: it arrives. A
     machine that has other ones is no peer any more."""
