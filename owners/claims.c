@@ -18,7 +18,7 @@
 
 static struct claims_counters counters;
 static u64 owner; /* this machine's number: random, and made of its card's MAC, too, as emulators draw equal numbers */
-static bool all;  /* also claim VMs that never moved */
+static bool all;  /* there is [migration]: also claim VMs that never moved */
 static u64 claims_due; /* host TSC: when all are claimed again */
 static const struct claims_ops *ops;
 static const struct claims_listener *listener;
@@ -116,6 +116,11 @@ void claims_ask(const struct vm *vm)
     say(&question);
 }
 
+bool claims_count(void)
+{
+    return all || keyring_present();
+}
+
 bool claims_are_of(const struct wire_claim *claim, const struct vm *vm)
 {
     return !memcmp(vm->identity.id, claim->vm_id, WIRE_ID) ||
@@ -179,7 +184,7 @@ void claims_take(const struct wire_claim *claim, const char *where)
     counters.heard++;
     if (claim->kind != WIRE_CLAIM_ASKS || claim->owner < owner)
         listener->heard(claim, where);
-    if (claim->kind != WIRE_CLAIM_OWNS || ops->heard(claim))
+    if (claim->kind != WIRE_CLAIM_OWNS || !claims_count() || ops->heard(claim))
         return;
     if (tells(++counters.noise))
         pr_warn("%lu claims with epochs that nobody believes, the last of epoch %lu", counters.noise, claim->epoch);

@@ -5,10 +5,11 @@ nothing is lost before an operator says which (docs/claims.md). Where the test i
 import contextlib
 import socket
 import struct
+import threading
 
 import pytest
 from machine import TIMEOUT, vm
-from migration import Site, beats, move
+from migration import Host, Site, beats, move
 from relay import DEST, FORWARD, Relay
 
 MOVER = vm("mover", "mover.elf", memory="8M")
@@ -114,6 +115,70 @@ def test_asking_is_short(tmp_path):
         site.a.boot(MOVER, emu="bochs", mem=192)
         started = site.a.machine.wait(r"mover: first entry (\d+) us after creation", TIMEOUT["bochs"])
         assert 400_000 < int(started.group(1)) < 600_000
+
+
+class Alone(Host):
+    """It has neither keys nor [migration]."""
+
+    def sections(self, keyring, keys):
+        api, migration = super().sections(None, {}).split("[migration]\n")
+        assert migration == "insecure = yes\n"
+        return api
+
+
+class Claimant(threading.Thread):
+    """Another hypervisor on the link, which has the guest under epoch 7."""
+
+    def __init__(self, net, vm_id):
+        super().__init__(daemon=True)
+        self.vm_id, self.asked, self.over = vm_id, 0, False
+        self.sock = net.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.sock.bind(("br0", PEERS))
+        self.sock.settimeout(0.1)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        self.join()
+        self.sock.close()
+
+    def run(self):
+        while not self.over:
+            with contextlib.suppress(TimeoutError):
+                if struct.unpack_from(CLAIM, self.sock.recv(2048), 14)[8] == ASKS:
+                    self.asked += 1
+                    self.sock.send(claim_frame(self.vm_id, 7))
+
+
+def test_nobody_stops_a_guest_that_does_not_move(tmp_path):
+    """Where there are neither keys nor [migration] nobody on the link makes a guest stand. But such a machine says that
+    it has the guest, if another one asks; and it asks, too, before it restores one."""
+    file = tmp_path / "mover.image"
+    with Site(tmp_path / "site", secure=False) as site:
+        host = Alone(site, "a", "tap0")
+        host.boot(MOVER, mem=256)
+        host.ready()
+        vm_id = host.get("/v1/vms/mover")["vm_id"]
+        heard = host.metric('godwit_claims_total{direction="heard"}')
+        with site.net.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+            sock.bind(("br0", PEERS))
+            for epoch in (1, 7, 2**20):
+                sock.send(claim_frame(vm_id, epoch))
+        host.wait_for("they are heard", lambda: host.metric('godwit_claims_total{direction="heard"}') == heard + 3)
+        assert host.guests()["mover"] == "running"
+        beats(host)
+        assert who_has(site, vm_id)[host.address] == OWNS
+        assert host.godwit("save", "mover", str(file)).returncode == 0
+        host.post("/v1/vms/mover/poweroff")
+        host.post("/v1/vms/mover/forget")
+        with Claimant(site.net, vm_id) as other:
+            done = host.godwit("restore", str(file))
+            assert done.returncode == 1 and "mover at 0.0.0.0, epoch 7" in done.stderr and other.asked, done
+        assert host.godwit("restore", str(file)).returncode == 0
+        beats(host)
 
 
 def test_damaged_claims(doubt):

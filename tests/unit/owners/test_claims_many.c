@@ -363,6 +363,24 @@ static void test_floods(void **state)
     all_count(3);
 }
 
+/* Without keys and [migration] no claim reaches those who would make a guest stand: anybody could say it. */
+static void test_where_guests_do_not_move(void **state)
+{
+    struct wire_claim claim = { .kind = WIRE_CLAIM_OWNS, .owner = 1 };
+
+    (void)state;
+    boot(0, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned before = here->taken;
+
+        fake_keys = i & 1;
+        all = i & 2;
+        claims_take(&claim, "10.0.0.9");
+        assert_int_equal(here->taken - before, i > 0);
+    }
+    fake_keys = true;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_a_link_that_loses_frames),
         cmocka_unit_test(test_recordings),
         cmocka_unit_test(test_floods),
+        cmocka_unit_test(test_where_guests_do_not_move),
     };
 
     fake_keys = true;
