@@ -2,6 +2,7 @@
 #define LOG_PREFIX "claims"
 #include "owners/claims.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,8 +74,14 @@ static struct wire_claim claim_of(const struct vm *vm, enum wire_claim_kind kind
 static void say(const struct wire_claim *claim)
 {
     struct wire_proven_claim said = { .claim = *claim };
+    size_t len = sizeof(said.claim);
 
-    netif_peers_say(&said, keyring_present() ? proof_make(&said) : sizeof(said.claim));
+    if (keyring_present()) {
+        said.claim.proof = WIRE_PROOF;
+        claim_seal(&said.claim);
+        len = proof_make(&said);
+    }
+    netif_peers_say(&said, len);
     counters.said++;
 }
 
@@ -190,14 +197,20 @@ void claims_take(const struct wire_claim *claim, const char *where)
         pr_warn("%lu claims with epochs that nobody believes, the last of epoch %lu", counters.noise, claim->epoch);
 }
 
+static void count(enum proof_verdict verdict)
+{
+    u64 frames = ++counters.judged[verdict];
+
+    if (verdict > PROOF_UNPROVEN && tells(frames))
+        pr_warn("%lu claims on the link that do not count: %s", frames, proof_verdict_name(verdict));
+}
+
 /* Weigh a frame with this claim, where there are keys; and say our number if its sender has not echoed it. */
 static enum proof_verdict weigh(const struct wire_claim *claim, const u8 *mac, const u8 *bytes, size_t len)
 {
     enum proof_verdict verdict = proof_judge(mac, bytes, len);
-    u64 count = ++counters.judged[verdict];
 
-    if (verdict > PROOF_UNPROVEN && tells(count))
-        pr_warn("%lu claims on the link that do not count: %s", count, proof_verdict_name(verdict));
+    count(verdict);
     if (verdict == PROOF_UNPROVEN && claim->kind <= WIRE_CLAIM_HOLDS && proof_greets())
         greet();
     return verdict;
@@ -217,8 +230,13 @@ static void hear(const u8 *mac, const u8 *bytes, size_t len)
 {
     enum proof_verdict verdict = PROOF_GIVEN;
     struct wire_claim claim;
+    int err = claim_read(&claim, bytes, len);
 
-    if (claim_read(&claim, bytes, len) || (claim.kind > WIRE_CLAIM_HOLDS && !keyring_present())) {
+    if (err == -ENOTSUP) {
+        count(PROOF_VERSION);
+        return;
+    }
+    if (err || (claim.kind > WIRE_CLAIM_HOLDS && !keyring_present())) {
         counters.malformed++;
         return;
     }

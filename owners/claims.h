@@ -15,7 +15,7 @@ struct claims_counters {
     u64 said, heard;
     u64 malformed;                 /* frames that were no claims of ours */
     u64 noise;                     /* of those heard: claims with an epoch that nobody believes (handoff.h) */
-    u64 judged[NR_PROOF_VERDICTS]; /* frames, where there are keys */
+    u64 judged[NR_PROOF_VERDICTS]; /* frames, where there are keys; those of another version everywhere */
 };
 
 /* What claims.c needs of migration.h: the functions migration_owns, migration_holds and migration_heard, with their

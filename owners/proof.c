@@ -179,6 +179,9 @@ enum proof_verdict proof_judge(const u8 *mac, const u8 *bytes, size_t len)
     struct sender *sender;
     u64 now = clock_ns();
 
+    memcpy(&frame.claim, bytes, sizeof(frame.claim));
+    if (len > sizeof(frame.claim) && frame.claim.proof != WIRE_PROOF)
+        return PROOF_VERSION;
     if (!take_frame(&frame, bytes, len))
         return PROOF_FORGED;
     sender = find(frame.claim.owner);
@@ -198,8 +201,8 @@ enum proof_verdict proof_judge(const u8 *mac, const u8 *bytes, size_t len)
 const char *proof_verdict_name(enum proof_verdict verdict)
 {
     static const char *const names[NR_PROOF_VERDICTS] = {
-        [PROOF_GIVEN] = "given",   [PROOF_UNPROVEN] = "unproven", [PROOF_CROWDED] = "crowded",
-        [PROOF_FORGED] = "forged", [PROOF_REPLAYED] = "replayed",
+        [PROOF_GIVEN] = "given",     [PROOF_UNPROVEN] = "unproven", [PROOF_CROWDED] = "crowded",
+        [PROOF_VERSION] = "version", [PROOF_FORGED] = "forged",     [PROOF_REPLAYED] = "replayed",
     };
 
     return names[verdict];

@@ -22,13 +22,14 @@ enum proof_verdict {
     PROOF_GIVEN,    /* believe it */
     PROOF_UNPROVEN, /* a member has said it at some time: do nothing for it but answer, and greet (proof_greets) */
     PROOF_CROWDED,  /* there are too many frames: not looked at */
+    PROOF_VERSION,  /* a hypervisor of another build has said it, and what it says is not known here */
     PROOF_FORGED,   /* no member of the group has said it */
     PROOF_REPLAYED, /* it was heard before, or a later one was */
     NR_PROOF_VERDICTS,
 };
 
-/* Add the proof to a claim that is about to be said. Returns how many bytes of it are to be said. There is a keyring.
- */
+/* Add the proof to a sealed claim that says so (WIRE_PROOF) and is about to be said. Returns how many bytes of it are
+ * to be said. There is a keyring. */
 size_t proof_make(struct wire_proven_claim *said);
 
 /* A frame with a whole claim, which another machine has said, has come from this MAC. There is a keyring. */

@@ -352,8 +352,10 @@ int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len)
     if (len < sizeof(*claim))
         return -EPROTO;
     memcpy(claim, bytes, sizeof(*claim));
-    if (claim->magic != WIRE_CLAIM_MAGIC || claim->version < WIRE_VERSION_MIN || claim->version > WIRE_VERSION)
+    if (claim->magic != WIRE_CLAIM_MAGIC)
         return -EPROTO;
+    if (claim->version < WIRE_VERSION_MIN || claim->version > WIRE_VERSION)
+        return -ENOTSUP;
     if (!memchr(claim->name, 0, sizeof(claim->name)))
         return -EPROTO;
     return claim->crc == crc32c(0, claim, offsetof(struct wire_claim, crc)) ? 0 : -EPROTO;

@@ -129,7 +129,8 @@ static inline bool inbox_whole(const struct inbox *box)
 }
 
 /* A claim (docs/claims.md). claim_seal: fill in what is the same in all claims, and the CRC.
- * claim_read: returns 0 with *claim checked, or -EPROTO if the bytes are not a claim of ours. */
+ * claim_read: returns 0 with *claim checked; -ENOTSUP if it is of a version that we don't know, or -EPROTO if the bytes
+ * are no claim. */
 void claim_seal(struct wire_claim *claim);
 int claim_read(struct wire_claim *claim, const u8 *bytes, size_t len);
 

@@ -348,10 +348,11 @@ struct wire_claim {
     u16 kind;    /* enum wire_claim_kind */
     u8 ip4[4];   /* where the hypervisor's API is; 0: unknown */
     u32 version; /* WIRE_VERSION */
-    u32 reserved;
-    u32 crc; /* of all bytes before it */
+    u32 proof;   /* the version of the proof that follows it, WIRE_PROOF; 0: none does */
+    u32 crc;     /* of all bytes before it */
 };
 
+#define WIRE_PROOF 1
 #define WIRE_ECHOES 64
 
 /* A claim on the link, with keys (docs/claims.md "With keys"). As much of it is said as has a meaning. */

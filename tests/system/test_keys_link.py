@@ -77,8 +77,12 @@ def test_recorded_claims(tmp_path, keyring, keys):
             vm_id = site.a.get("/v1/vms/mover")["vm_id"]
             for count in range(5):
                 sock.send(claim_frame(vm_id, 10 + count))
+                sock.send(claim_frame(vm_id, 10 + count, proof=1) + bytes(40))
                 sock.send(claim_frame(vm_id, 10 + count) + bytes(40))
-            site.a.wait_for("they are counted", lambda: claims(site.a, "forged") == 10)
+                sock.send(claim_frame(vm_id, 10 + count, version=2))
+            site.a.wait_for("they are counted", lambda: claims(site.a, "forged") + claims(site.a, "version") == 20)
+        assert claims(site.a, "forged") == 10
+        assert "claims: 8 claims on the link that do not count: version" in site.a.machine.log
         assert claims(site.a, "unproven") >= len(frames)
         assert site.a.guests()["mover"] == "running"
         beats(site.a)

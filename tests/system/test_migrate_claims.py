@@ -78,9 +78,10 @@ CLAIM = "<8s16sQQQQ32s6sH4sII"
 OWNS, ASKS, HOLDS = 1, 2, 3
 
 
-def claim_frame(vm_id, epoch, crc=None, owner=1, kind=OWNS):
+def claim_frame(vm_id, epoch, crc=None, owner=1, kind=OWNS, version=1, proof=0):
     identity = bytes.fromhex(vm_id.replace("-", ""))
-    claim = struct.pack(CLAIM, b"GODWITCL", identity, epoch, owner, 0, 0, b"mover", bytes(6), kind, bytes(4), 1, 0)
+    claim = struct.pack(CLAIM, b"GODWITCL", identity, epoch, owner, 0, 0, b"mover", bytes(6), kind, bytes(4), version,
+                        proof)
     claim += struct.pack("<I", crc32c(claim) if crc is None else crc)
     return b"\xff" * 6 + b"\x02\0\0\0\0\x01" + struct.pack("!H", PEERS) + claim
 
@@ -159,7 +160,7 @@ def test_nobody_stops_a_guest_that_does_not_move(tmp_path):
     file = tmp_path / "mover.image"
     with Site(tmp_path / "site", secure=False) as site:
         host = Alone(site, "a", "tap0")
-        host.boot(MOVER, mem=256)
+        host.boot(MOVER + vm("stayer", "mover.elf", memory="8M"), mem=256)  # it ends with its last guest
         host.ready()
         vm_id = host.get("/v1/vms/mover")["vm_id"]
         heard = host.metric('godwit_claims_total{direction="heard"}')

@@ -317,7 +317,7 @@ const struct claims_counters *claims_counters(void)
 
 const char *proof_verdict_name(enum proof_verdict verdict)
 {
-    static const char *const names[] = { "given", "unproven", "crowded", "forged", "replayed" };
+    static const char *const names[] = { "given", "unproven", "crowded", "version", "forged", "replayed" };
 
     return names[verdict];
 }

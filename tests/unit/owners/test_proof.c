@@ -58,7 +58,7 @@ static int begin(void **state)
 
 static struct wire_proven_claim say(unsigned index, enum wire_claim_kind kind)
 {
-    struct wire_proven_claim frame = { .claim = { .owner = numbers[index], .kind = (u16)kind } };
+    struct wire_proven_claim frame = { .claim = { .owner = numbers[index], .kind = (u16)kind, .proof = WIRE_PROOF } };
     size_t len;
 
     enter(index);
@@ -211,12 +211,32 @@ static void test_forged(void **state)
 
         ((u8 *)&frame)[bit / 8] ^= (u8)(1 << bit % 8);
         verdict = proof_judge(macs[ALPHA], (const u8 *)&frame, bits / 8);
-        assert_true(verdict == PROOF_FORGED || (verdict == PROOF_REPLAYED && frame.count <= 2));
+        if (frame.claim.proof != WIRE_PROOF)
+            assert_int_equal(verdict, PROOF_VERSION);
+        else
+            assert_true(verdict == PROOF_FORGED || (verdict == PROOF_REPLAYED && frame.count <= 2));
         ((u8 *)&frame)[bit / 8] ^= (u8)(1 << bit % 8);
         now += 10 * MS;
     }
     for (size_t len = sizeof(frame.claim); len < bits / 8; len++)
         assert_int_equal(proof_judge(macs[ALPHA], (const u8 *)&frame, len), PROOF_FORGED);
+}
+
+/* A build whose proofs have another layout, or had no version yet, is no forger. Without any proof a claim is forged,
+ * whatever it says. */
+static void test_another_version(void **state)
+{
+    struct wire_proven_claim frame;
+
+    (void)state;
+    claim();
+    for (u32 version = 0; version < 4; version++) {
+        frame = say(ALPHA, WIRE_CLAIM_OWNS);
+        frame.claim.proof = version;
+        assert_int_equal(hear(BETA, &frame), version == WIRE_PROOF ? PROOF_GIVEN : PROOF_VERSION);
+        enter(BETA);
+        assert_int_equal(proof_judge(macs[ALPHA], (const u8 *)&frame, sizeof(frame.claim)), PROOF_FORGED);
+    }
 }
 
 /* A recording that is said again and again is not even looked at, and greetings get no answer at all; of questions from
@@ -353,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup(test_held_back, begin),
         cmocka_unit_test_setup(test_a_late_proof, begin),
         cmocka_unit_test_setup(test_forged, begin),
+        cmocka_unit_test_setup(test_another_version, begin),
         cmocka_unit_test_setup(test_recordings_in_a_flood, begin),
         cmocka_unit_test_setup(test_flood, begin),
         cmocka_unit_test_setup(test_greetings, begin),
