@@ -23,6 +23,7 @@
 #include "hv/vm.h"
 #include "owners/witness_test.h"
 #include "protect/protection.h"
+#include "tls/chacha20.h"
 
 #define ARG_VM_NAME                  \
     {                                \
@@ -300,6 +301,11 @@ static const struct command table[] = {
       .changes = true,
       .secret = true,
       .run = command_keys_set },
+    { .name = "cipher",
+      .arg = { { .name = "code", .type = ARG_CHOICE, .choices = chacha20_names } },
+      .help = "encrypt by this code from now on, until the next boot, in place of the one that was the fastest then",
+      .changes = true,
+      .run = command_cipher },
     { .name = "tokens-set",
       .help = "use another file of tokens from now on, until the next boot: godwit tokens-set FILE",
       .changes = true,

@@ -23,6 +23,7 @@ int command_query_net_test(struct call *call);
 /* About keys: key_commands.c. */
 int command_query_keys(struct call *call);
 int command_keys_set(struct call *call);
+int command_cipher(struct call *call);
 int command_tokens_set(struct call *call);
 int command_certificate_set(struct call *call);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands about keys: what anybody may know of them, and files that take the place of those that the boot has read. */
+/* Commands about keys: what anybody may know of them, and of the cipher; files that take the place of those that the
+ * boot has read. */
 #define LOG_PREFIX "keys"
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "host/log.h"
 #include "host/rtc.h"
 #include "tls/certificate.h"
+#include "tls/chacha20_choice.h"
 #include "tls/keyring.h"
 #include "tls/tokens.h"
 
@@ -31,11 +33,28 @@ static void put_key(struct json *out, const struct keyring_key *key)
     json_close(out);
 }
 
+/* The codes that were measured at boot. */
+static void put_codes(struct json *out)
+{
+    json_array(out, "codes");
+    for (enum chacha20_code code = 0; code < NR_CHACHA20; code++) {
+        if (!chacha20_rate(code))
+            continue;
+        json_object(out, NULL);
+        json_string(out, "code", chacha20_names[code]);
+        json_number(out, "bytes-per-second", chacha20_rate(code));
+        json_close(out);
+    }
+    json_close(out);
+}
+
 int command_query_keys(struct call *call)
 {
     struct keyring_key key;
 
     json_string(call->out, "name", keyring_name());
+    json_string(call->out, "cipher", chacha20_names[chacha20_used()]);
+    put_codes(call->out);
     json_array(call->out, "keys");
     for (unsigned i = 0; keyring_show(i, &key); i++)
         put_key(call->out, &key);
@@ -95,5 +114,18 @@ int command_certificate_set(struct call *call)
     if (wrong)
         return refuse(call, -EINVAL, 0, wrong);
     put_note(call->out, "certificates");
+    return 0;
+}
+
+int command_cipher(struct call *call)
+{
+    enum chacha20_code code = (enum chacha20_code)call->arg[0].number;
+
+    if (!chacha20_rate(code))
+        return call_fail(call, -EBUSY, "this processor has no %s, or nothing to encrypt: query-keys shows what it has",
+                         chacha20_names[code]);
+    chacha20_use(code);
+    pr_info("ChaCha20 by %s from now on", chacha20_names[code]);
+    json_string(call->out, "cipher", chacha20_names[code]);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "control/metrics.h"
 #include "host/bits.h"
 #include "net/tls_counters.h"
+#include "tls/chacha20_choice.h"
 
 #define WITH(member) offsetof(struct tls_with, member)
 
@@ -45,9 +46,18 @@ static void put_sides(struct buffer *out)
     }
 }
 
+static void put_cipher(struct buffer *out)
+{
+    metric_head(out, "godwit_tls_cipher_bytes_per_second", "gauge",
+                "By which code bytes are encrypted, and how fast it was at boot.");
+    buffer_format(out, "godwit_tls_cipher_bytes_per_second{code=\"%s\"} %lu\n", chacha20_names[chacha20_used()],
+                  chacha20_rate(chacha20_used()));
+}
+
 void tls_view_metrics(struct buffer *out)
 {
     put_sides(out);
+    put_cipher(out);
     metric_head(out, "godwit_tls_faults_total", "counter",
                 "Handshakes with peers that came to nothing, and connections that broke.");
     for (enum tls_fault fault = 0; fault < NR_TLS_FAULTS; fault++)

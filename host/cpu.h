@@ -56,6 +56,7 @@ struct cpu {
     struct list run_queue; /* vcpus pinned here; guarded by sched's lock */
     struct vcpu *resident; /* the vcpu whose guest-owned registers (FPU, syscall MSRs, DRs) this CPU holds, or NULL */
     struct vcpu *running;  /* the vcpu in its guest or about to enter it, or NULL; other CPUs read it to kick */
+    bool in_fpu;           /* between fpu_begin and fpu_end (host/fpu.h) */
     bool kicked;           /* set by cpu_kick before its IPI, cleared by the run loop */
     u64 slice_end;         /* TSC; for the vcpu at the head of run_queue; 0: its slice has not begun */
     u64 guests_until;      /* TSC; until then vcpus come before host work. CPU 0 only */

@@ -155,6 +155,7 @@ static void irq_handle(u8 vector)
 {
     if (vector == IRQ_SPURIOUS) /* has no bit in service: no EOI (SDM 3A "Spurious Interrupt") */
         return;
+    assert(!this_cpu()->in_fpu);
     trace("irq", 0, vector);
     if (vector == IRQ_TIMER)
         apic_timer_fired();

@@ -6,6 +6,7 @@
 #include "hv/backend.h"
 #include "host/asm.h"
 #include "host/cpu.h"
+#include "host/fpu.h"
 #include "host/msr_index.h"
 #include "host/traps.h"
 #include "hv/cpuid.h"
@@ -32,6 +33,7 @@ void resident_init(void)
         if (cpuid(0xD, 0).ebx > PAGE_SIZE)
             panic("XSAVE area of %u bytes for components %#lx", cpuid(0xD, 0).ebx, components);
     }
+    fpu_init(components, resident_clear);
 }
 
 void fpu_reset(struct vcpu *vcpu)
@@ -97,6 +99,7 @@ bool resident_set(struct vcpu *vcpu)
     struct cpu *cpu = this_cpu();
 
     assert_here(vcpu);
+    assert(!cpu->in_fpu);
     if (cpu->resident == vcpu)
         return true;
     resident_clear();

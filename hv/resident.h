@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Keeps track of whose values are in the registers that the hypervisor never uses: vector state, XCR0, DR0 to DR3,
- * TSC_AUX, and those of the backend (syscall MSRs). A vcpu's values stay in the CPU across exits; they are replaced
- * only when another vcpu becomes resident there.
+ * Keeps track of whose values are in the registers that the hypervisor leaves alone: vector state, XCR0, DR0 to DR3,
+ * TSC_AUX, and those of the backend (syscall MSRs). A vcpu's values stay in the CPU across exits, until another vcpu
+ * becomes resident there, or the host loop needs vector registers (host/fpu.h).
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 
 struct vcpu;
 
-/* Determine which vector state to save, and the size of its area. Once, on the boot processor, after cpuid_init. Panics
- * if the area is larger than a page. */
+/* Determine which vector state to save, and the size of its area; fpu_begin works from then on. Once, on the boot
+ * processor, after cpuid_init. Panics if the area is larger than a page. */
 void resident_init(void);
 
 /* Set the vector state of INIT in the vcpu's area. The vcpu is not resident. */

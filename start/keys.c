@@ -9,6 +9,7 @@
 #include "host/machine_end.h"
 #include "tls/authority.h"
 #include "tls/certificate.h"
+#include "tls/chacha20_choice.h"
 #include "tls/keyring.h"
 #include "tls/random.h"
 #include "tls/tokens.h"
@@ -93,8 +94,11 @@ void keys_read(struct boot_info *boot_info)
         read_last(boot_info, read_certificate);
     if (config->keys.present)
         read_last(boot_info, read_keyring);
-    if ((config->api.certificate[0] || config->keys.present) && !random_is_strong()) {
+    if (!config->api.certificate[0] && !config->keys.present)
+        return;
+    if (!random_is_strong()) {
         pr_err("they need random numbers, and this processor has neither RDSEED nor RDRAND");
         machine_end(END_FAILED);
     }
+    chacha20_choose();
 }

@@ -46,20 +46,20 @@ void seal_wipe(struct seal *seal)
     wipe(seal, sizeof(*seal));
 }
 
-/* The keystream of this record from its second block on, and the MAC's key, which is the first one (RFC 8439, 2.6). */
+/* The keystream of this record from its second block on, and the MAC's key, which the first one begins with (RFC
+ * 8439, 2.6). */
 static void start(struct seal *seal)
 {
-    u8 nonce[SEAL_IV], counter[8], key[SEAL_KEY] = { 0 };
+    u8 nonce[SEAL_IV], counter[8], first[CHACHA20_BLOCK] = { 0 };
 
     memcpy(nonce, seal->iv, SEAL_IV);
     put_be(counter, seal->seq, sizeof(counter));
     for (unsigned i = 0; i < sizeof(counter); i++)
         nonce[SEAL_IV - sizeof(counter) + i] ^= counter[i];
-    chacha20_begin(&seal->cipher, seal->key, nonce, 0);
-    chacha20_crypt(&seal->cipher, key, key, sizeof(key));
-    mbedtls_poly1305_starts(mac_of(seal), key);
-    chacha20_begin(&seal->cipher, seal->key, nonce, 1);
-    wipe(key, sizeof(key));
+    chacha20_begin(&seal->cipher, seal->key, nonce);
+    chacha20_crypt(&seal->cipher, first, first, sizeof(first));
+    mbedtls_poly1305_starts(mac_of(seal), first);
+    wipe(first, sizeof(first));
 }
 
 static void pad(struct seal *seal, size_t len)

@@ -2,6 +2,7 @@
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_stream.c net/tcp_address.c net/csum.c */
 /* sources: net/tls_hello.c net/callers.c net/tls_report.c net/tls_counters.c net/bucket.c */
 /* sources: net/tls_pcb.c net/tls_in.c net/tls_out.c tls/seal.c tls/chacha20.c */
+/* sources: tls/chacha20_vector.c tests/unit/fake_fpu.c */
 /* sources: tests/unit/tcp_rig.c tests/unit/stubs.c */
 /* libs: -lcmocka */
 /*

@@ -5,10 +5,30 @@
 #include <string.h>
 
 #include "tls/certificate.h"
+#include "tls/chacha20_choice.h"
 #include "tls/keyring.h"
 
 bool fake_keys;
 bool fake_keys_new;
+
+const char *const chacha20_names[] = { "any", "bmi2", "sse2", "avx2", NULL };
+
+static enum chacha20_code used;
+
+enum chacha20_code chacha20_used(void)
+{
+    return used;
+}
+
+void chacha20_use(enum chacha20_code code)
+{
+    used = code;
+}
+
+u64 chacha20_rate(enum chacha20_code code)
+{
+    return code == CHACHA20_ANY ? 84 : code == CHACHA20_AVX2 ? 57 : 0;
+}
 
 bool keyring_present(void)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A keyring without cryptography: a test says whether there is one. Its tags depend on each bit of what they are of. */
+/* A keyring, and a choice of ciphers, without cryptography: a test says whether there is one. Its tags depend on each
+ * bit of what they are of. */
 #pragma once
 
 #include "host/types.h"

@@ -184,6 +184,13 @@ static const struct command {
     { "log", KIND_LOG, 0, 3, LOG_USAGE, "the last lines of the log; --follow: and all that come", { NULL } },
     { "query-keys", KIND_HOST, 0, 0, "", "by which keys it and others know each other, by their IDs", { NULL } },
     { "keys-set", KIND_SECRETS, 1, 1, "FILE", "use this keyring from now on, until the next boot", { NULL } },
+    { "cipher",
+      KIND_HOST_ACT,
+      1,
+      1,
+      "CODE",
+      "encrypt by this code, until the next boot: any, bmi2, sse2, avx2",
+      { "code" } },
     { "tokens-set", KIND_SECRETS, 1, 1, "FILE", "use these tokens from now on, until the next boot", { NULL } },
     { "certificate-set", KIND_SECRETS, 1, 1, "FILE", "show this one from now on, until the next boot", { NULL } },
     { "version", KIND_HOST, 0, 0, "", "version, backend, time since boot", { NULL } },
@@ -210,6 +217,7 @@ static const char completion_bash[] =
     "    witness|witness-test) COMPREPLY=() ;;\n"
     "    query-dirty-trace|dirty-trace-stop) COMPREPLY=() ;;\n"
     "    restore|image|*-set) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
+    "    cipher) COMPREPLY=($(compgen -W 'any bmi2 sse2 avx2' -- \"$word\")) ;;\n"
     "    completion) COMPREPLY=($(compgen -W bash -- \"$word\")) ;;\n"
     "    *) COMPREPLY=($(compgen -W \"-H -t --cacert --insecure --json %s\" -- \"$word\")) ;;\n"
     "    esac\n"

@@ -25,6 +25,8 @@
 #include "tests/unit/fake_keys.h"
 #include "tests/unit/fake_tokens.h"
 
+#define CODE(its_name, rate) "{\"code\":\"" its_name "\",\"bytes-per-second\":" rate "}"
+#define CODES "\"cipher\":\"any\",\"codes\":[" CODE("any", "84") "," CODE("avx2", "57") "],"
 #define SINCE "\"since\":\"2026-11-28T20:33:18.000000Z\"}"
 
 static int setup(void **state)
@@ -55,13 +57,13 @@ static void keys_are_shown(void **state)
     role = TOKEN_READ;
     assert_int_equal(run("query-keys"), 0);
     assert_string_equal(out.buffer.text,
-                        "{\"name\":\"alpha\",\"keys\":["
+                        "{\"name\":\"alpha\"," CODES "\"keys\":["
                         "{\"of\":\"group\",\"id\":\"01234567\",\"use\":\"offered\"," SINCE ","
                         "{\"of\":\"group\",\"id\":\"89abcdef\",\"use\":\"accepted\"," SINCE ","
                         "{\"of\":\"beta@192.0.2.11\",\"id\":\"00112233\",\"use\":\"offered\"," SINCE "]}");
     fake_keys = false;
     assert_int_equal(run("query-keys"), 0);
-    assert_string_equal(out.buffer.text, "{\"name\":\"\",\"keys\":[]}");
+    assert_string_equal(out.buffer.text, "{\"name\":\"\"," CODES "\"keys\":[]}");
 }
 
 static void keys_are_set(void **state)
@@ -102,6 +104,21 @@ static void tokens_are_set(void **state)
     fake_secret = "";
 }
 
+static void a_cipher_is_used(void **state)
+{
+    (void)state;
+    assert_int_equal(run("cipher avx2"), 0);
+    assert_string_equal(out.buffer.text, "{\"cipher\":\"avx2\"}");
+    assert_int_equal(run("query-keys"), 0);
+    assert_true(answered("\"cipher\":\"avx2\","));
+    assert_int_equal(run("cipher sse2"), -EBUSY);
+    assert_non_null(strstr(call.error, "this processor has no sse2"));
+    assert_int_equal(run("cipher aes"), -EINVAL);
+    assert_int_equal(run("cipher any"), 0);
+    role = TOKEN_READ;
+    assert_int_equal(run("cipher avx2"), -EPERM);
+}
+
 /* An admin alone, and nothing that has come in the clear, such as by the serial monitor. */
 static void secrets_are_secret(void **state)
 {
@@ -122,6 +139,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keys_are_set, setup, teardown),
         cmocka_unit_test_setup_teardown(a_certificate_is_set, setup, teardown),
         cmocka_unit_test_setup_teardown(tokens_are_set, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cipher_is_used, setup, teardown),
         cmocka_unit_test_setup_teardown(secrets_are_secret, setup, teardown),
     };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sources: control/tls_view.c net/tls_counters.c control/json.c */
-/* sources: tests/unit/fake_protection.c */
+/* sources: tests/unit/fake_protection.c tests/unit/fake_keys.c */
 /* sources: guest/load/vm_report.c */
 /* sources: control/metrics.c control/status.c control/buffer.c migrate/stats.c tests/unit/fake_migration.c */
 /* sources: tests/unit/stubs.c tests/unit/fake_vms.c tests/unit/fake_witness.c hv/guest_tsc.c */
@@ -113,6 +113,7 @@ static void counters(void **state)
     assert_true(says("godwit_tls_handshake_seconds_total{with=\"peers\"} 1.002003004"));
     assert_true(says("godwit_tls_faults_total{reason=\"no-keys\"} 4"));
     assert_true(says("godwit_tls_bytes_total{with=\"clients\",direction=\"sent\"} 0"));
+    assert_true(says("godwit_tls_cipher_bytes_per_second{code=\"any\"} 84"));
     assert_true(says("godwit_tls_bytes_total{with=\"clients\",direction=\"received\"} 5"));
     assert_true(says("godwit_net_conflicts_total{of=\"mac\"} 5"));
     assert_true(says("godwit_net_conflicts_total{of=\"address\"} 6"));

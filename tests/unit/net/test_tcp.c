@@ -4,7 +4,7 @@
 /* sources: net/tcp_hooks.c net/siphash.c net/tcp_pcb.c net/tcp_server.c net/tcp_stream.c net/tcp_address.c */
 /* sources: net/tls_hello.c net/callers.c net/tls_report.c net/tls_counters.c net/bucket.c */
 /* sources: net/tls_pcb.c net/tls_in.c net/tls_out.c tls/certificate.c tls/handshake.c tls/seal.c */
-/* sources: tls/chacha20.c tls/keyring.c tls/hex.c */
+/* sources: tls/chacha20.c tls/chacha20_vector.c tests/unit/fake_fpu.c tls/keyring.c tls/hex.c */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 /* sources: net/csum.c tests/unit/tcp_rig.c tests/unit/stubs.c */
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: tls/chacha20.c */
+/* sources: tls/chacha20.c tls/chacha20_vector.c tests/unit/fake_fpu.c */
+/* Each code for the cipher that this machine has, beside the RFC and mbedTLS. */
 #include "tls/chacha20.h"
 
 #include <setjmp.h>
@@ -16,12 +17,21 @@
 
 static u8 text[TEXT], here[TEXT], theirs[TEXT];
 
-static void (*const ways[])(struct chacha20 *cipher, u8 *to, const u8 *from,
-                            size_t len) = { chacha20_crypt, chacha20_crypt_any, chacha20_crypt_bmi2 };
-
-static unsigned ways_here(void)
+/* Another code of those that this machine has. */
+static void use_any_code(void)
 {
-    return chacha20_has_bmi2() ? 3 : 2;
+    enum chacha20_code code;
+
+    do
+        code = (enum chacha20_code)(rand() % NR_CHACHA20);
+    while (!chacha20_has(code));
+    chacha20_use(code);
+}
+
+static void begin(struct chacha20 *cipher, const u8 *key, const u8 *nonce, u32 block)
+{
+    chacha20_begin(cipher, key, nonce);
+    cipher->state[12] = block;
 }
 
 /* RFC 8439, 2.4.2. */
@@ -38,15 +48,20 @@ static void test_rfc(void **state)
     (void)state;
     for (unsigned i = 0; i < sizeof(key); i++)
         key[i] = (u8)i;
-    for (unsigned way = 0; way < ways_here(); way++) {
-        chacha20_begin(&cipher, key, nonce, 1);
-        ways[way](&cipher, out, (const u8 *)sunscreen, sizeof(out));
+    for (enum chacha20_code code = 0; code < NR_CHACHA20; code++) {
+        if (!chacha20_has(code))
+            continue;
+        chacha20_use(code);
+        assert_int_equal(chacha20_used(), code);
+        begin(&cipher, key, nonce, 1);
+        chacha20_crypt(&cipher, out, (const u8 *)sunscreen, sizeof(out));
         assert_memory_equal(out, first, sizeof(first));
         assert_memory_equal(out + sizeof(out) - 2, last, sizeof(last));
     }
 }
 
-/* Text in pieces of any sizes, with any key, is what mbedTLS makes of it; and again it is the text. */
+/* Text in pieces of any sizes, with any key, by one code or by another one for each piece, is what mbedTLS makes of it;
+ * and again it is the text. */
 static void test_pieces(void **state)
 {
     (void)state;
@@ -55,7 +70,6 @@ static void test_pieces(void **state)
         u8 key[CHACHA20_KEY], nonce[CHACHA20_NONCE];
         struct chacha20 cipher;
         mbedtls_chacha20_context other;
-        unsigned way = round % ways_here();
         u32 block = round % 5 ? round : UINT32_MAX - 3;
 
         for (unsigned i = 0; i < sizeof(key); i++)
@@ -68,15 +82,18 @@ static void test_pieces(void **state)
         mbedtls_chacha20_setkey(&other, key);
         mbedtls_chacha20_starts(&other, nonce, block);
         mbedtls_chacha20_update(&other, TEXT, text, theirs);
-        chacha20_begin(&cipher, key, nonce, block);
+        begin(&cipher, key, nonce, block);
+        use_any_code();
         for (size_t at = 0, part; at < TEXT; at += part) {
-            part = (size_t)rand() % (round % 2 ? 10 : 300);
+            part = (size_t)rand() % (round % 2 ? 10 : 1500);
             part = part < TEXT - at ? part : TEXT - at;
-            ways[way](&cipher, here + at, text + at, part);
+            if (round % 4 > 1)
+                use_any_code();
+            chacha20_crypt(&cipher, here + at, text + at, part);
         }
         assert_memory_equal(here, theirs, TEXT);
-        chacha20_begin(&cipher, key, nonce, block);
-        ways[way](&cipher, here, here, TEXT);
+        begin(&cipher, key, nonce, block);
+        chacha20_crypt(&cipher, here, here, TEXT);
         assert_memory_equal(here, text, TEXT);
         mbedtls_chacha20_free(&other);
     }

@@ -3,7 +3,7 @@
  * of the API is mbedTLS's own. */
 /* sources: tls/rights.c tls/authority.c host/calendar.c */
 /* sources: tls/certificate.c tls/handshake.c tls/keyring.c tls/hex.c tls/seal.c tls/random.c tests/unit/stubs.c */
-/* sources: tls/chacha20.c */
+/* sources: tls/chacha20.c tls/chacha20_vector.c tests/unit/fake_fpu.c */
 /* sources: config/config.c config/config_check.c config/config_keys.c config/netaddr.c */
 #include "tls/handshake.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: tls/seal.c tls/chacha20.c */
+/* sources: tls/seal.c tls/chacha20.c tls/chacha20_vector.c tests/unit/fake_fpu.c */
 #include "tls/seal.h"
 
 #include <errno.h>
