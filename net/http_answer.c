@@ -9,7 +9,8 @@ static bool parse_status(struct http_answer *answer, struct http_span line)
     struct http_span version = http_cut(&line, ' '), status = http_cut(&line, ' ');
     u64 number;
 
-    if (!http_is(version, "HTTP/1.1") && !http_is(version, "HTTP/1.0"))
+    answer->closes = http_is(version, "HTTP/1.0");
+    if (!answer->closes && !http_is(version, "HTTP/1.1"))
         return false;
     if (status.len != 3 || !http_length(status, &number) || number < 100)
         return false;
@@ -27,6 +28,8 @@ static const char *parse_field(struct http_answer *answer, struct http_span line
         return "the answer has a field that is none of HTTP";
     if (http_is_nocase(name, "Transfer-Encoding"))
         return "the answer comes in pieces (Transfer-Encoding), expected Content-Length";
+    if (http_is_nocase(name, "Connection"))
+        answer->closes |= http_has_option(value, "close");
     if (!http_is_nocase(name, "Content-Length"))
         return NULL;
     if (*has_length || !http_length(value, &length))

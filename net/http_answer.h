@@ -13,6 +13,7 @@ struct http_answer {
     size_t head;       /* bytes of the head; 0: it is not complete yet */
     size_t body;       /* bytes of the body behind it */
     int status;        /* 200 ... */
+    bool closes;       /* no further answer comes over its connection */
     const char *fault; /* why this is no answer that can be read, in words; NULL: it can */
 };
 

@@ -6,9 +6,51 @@
 
 #include "net/tcp_stream.h"
 
+static struct tcp_stream *kept_take(struct http_server *server, unsigned at)
+{
+    struct tcp_stream *stream = server->kept[at];
+
+    server->count--;
+    for (; at < server->count; at++)
+        server->kept[at] = server->kept[at + 1];
+    return stream;
+}
+
+static void keep(struct http_server *server, struct tcp_stream *stream)
+{
+    if (server->count < HTTP_KEPT)
+        server->kept[server->count++] = stream;
+    else
+        tcp_stream_close(stream);
+}
+
+/* Nothing may come that was not asked for. */
+static bool is_usable(struct tcp_stream *stream)
+{
+    char byte;
+
+    return tcp_stream_shakes(stream) || (!tcp_stream_state(stream) && tcp_stream_receive(stream, &byte, 1) == -EAGAIN);
+}
+
+/* The connection that has waited for longest, rather than one in its handshake; so each is in use now and then, and who
+ * is between does not forget it. NULL: there is none. */
+static struct tcp_stream *take(struct http_server *server)
+{
+    unsigned first = 0;
+
+    for (unsigned i = server->count; i-- > 0;)
+        if (!is_usable(server->kept[i]))
+            tcp_stream_abort(kept_take(server, i));
+    while (first < server->count && tcp_stream_state(server->kept[first]))
+        first++;
+    return server->count ? kept_take(server, first < server->count ? first : 0) : NULL;
+}
+
 void http_exchange_abort(struct http_exchange *exchange)
 {
-    if (exchange->stream)
+    if (exchange->stream && tcp_stream_shakes(exchange->stream))
+        keep(exchange->server, exchange->stream);
+    else if (exchange->stream)
         tcp_stream_abort(exchange->stream);
     exchange->stream = NULL;
 }
@@ -38,21 +80,49 @@ static const char *words(long err)
     }
 }
 
-void http_exchange_begin(struct http_exchange *exchange, const struct tcp_address *server, enum tcp_trust trust,
-                         const char *request, size_t len)
+/* Begin with a new connection; without one `fault` says why. */
+static void open_new(struct http_exchange *exchange)
 {
-    int err;
+    int err = tcp_stream_connect(&exchange->server->address, exchange->server->trust, &exchange->stream);
 
+    exchange->sent = exchange->got = 0;
+    exchange->waited = false;
+    if (!err)
+        return;
+    exchange->stream = NULL;
+    exchange->fault = words(err);
+}
+
+void http_exchange_begin(struct http_exchange *exchange, struct http_server *server, const char *request, size_t len)
+{
+    http_exchange_abort(exchange);
+    exchange->server = server;
     exchange->request = request;
     exchange->len = len;
     exchange->sent = exchange->got = 0;
+    exchange->given = false;
     exchange->fault = NULL;
+    exchange->stream = take(server);
+    exchange->waited = exchange->stream && !tcp_stream_state(exchange->stream);
+    if (!exchange->stream)
+        open_new(exchange);
+}
+
+/* The connection is gone. If it had waited, the server may have been started anew meanwhile: then the others that wait
+ * are gone, too. */
+static enum http_progress gone(struct http_exchange *exchange, long err)
+{
+    struct http_server *server = exchange->server;
+
+    if (err == -EPIPE && server->trust == TCP_ANYBODY && !exchange->waited)
+        return fail(exchange, "closed the connection without an answer: does it speak HTTPS?");
+    if (!exchange->waited || exchange->got > 0)
+        return fail(exchange, words(err));
     http_exchange_abort(exchange);
-    err = tcp_stream_connect(server, trust, &exchange->stream);
-    if (err) {
-        exchange->stream = NULL;
-        exchange->fault = words(err);
-    }
+    while (server->count > 0)
+        tcp_stream_abort(kept_take(server, 0));
+    open_new(exchange);
+    return exchange->stream ? HTTP_WAITS : HTTP_FAILED;
 }
 
 /* Send what there is room for. Returns 0 or -errno. */
@@ -65,6 +135,7 @@ static long send(struct http_exchange *exchange)
         if (n < 0)
             return n == -EAGAIN ? 0 : n;
         exchange->sent += (size_t)n;
+        exchange->given = true;
     }
     return 0;
 }
@@ -81,7 +152,10 @@ static enum http_progress judge(struct http_exchange *exchange)
         return HTTP_WAITS;
     if (exchange->got > answer->head + answer->body || exchange->sent < exchange->len)
         return fail(exchange, "says more than it was asked");
-    tcp_stream_close(exchange->stream);
+    if (answer->closes)
+        tcp_stream_close(exchange->stream);
+    else
+        keep(exchange->server, exchange->stream);
     exchange->stream = NULL;
     return HTTP_ANSWERED;
 }
@@ -106,5 +180,5 @@ enum http_progress http_exchange_step(struct http_exchange *exchange)
             progress = judge(exchange);
         }
     }
-    return progress == HTTP_WAITS && n != -EAGAIN ? fail(exchange, words(n)) : progress;
+    return progress == HTTP_WAITS && n != -EAGAIN ? gone(exchange, n) : progress;
 }

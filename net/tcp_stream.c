@@ -292,6 +292,11 @@ int tcp_stream_state(const struct tcp_stream *stream)
     return stream->state;
 }
 
+bool tcp_stream_shakes(const struct tcp_stream *stream)
+{
+    return stream->pcb && tls_pcb_shakes(stream->pcb);
+}
+
 /* There is room only for much at a time: to refill after each acknowledgement would cost a round of the host loop and a
  * doorbell for two segments. */
 static size_t room_to_send(struct tcp_stream *stream)

@@ -32,6 +32,9 @@ void tcp_stream_lend(struct tcp_stream *stream, const void *lender);
  */
 int tcp_stream_state(const struct tcp_stream *stream);
 
+/* Is it still connecting, but the other end has been reached, so that only the handshake of TLS is to come? */
+bool tcp_stream_shakes(const struct tcp_stream *stream);
+
 /*
  * Send from bytes[0..len). Returns how many were taken, more than 0; -EAGAIN: no room now; or another -errno: the
  * connection is gone. `stable` memory is not copied: it must exist, though its contents may change, until the peer has

@@ -326,6 +326,11 @@ struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner, enum tcp_trust trust)
     return tls ? tls->outer : NULL;
 }
 
+bool tls_pcb_shakes(const struct altcp_pcb *pcb)
+{
+    return pcb->fns == &functions && ((const struct tls_pcb *)pcb->state)->handshake;
+}
+
 int tls_pcb_refused(const struct altcp_pcb *pcb)
 {
     return pcb->fns == &functions ? ((const struct tls_pcb *)pcb->state)->refused : 0;

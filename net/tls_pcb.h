@@ -20,6 +20,9 @@
  */
 struct altcp_pcb *tls_pcb_new(struct altcp_pcb *inner, enum tcp_trust trust);
 
+/* Does its handshake go on? */
+bool tls_pcb_shakes(const struct altcp_pcb *pcb);
+
 /* While the owner's `err` is called: what the handshake has come to, an -errno of handshake_step or -ETIMEDOUT. 0: it
  * is over, or has not begun; or the pcb has no such layer. */
 int tls_pcb_refused(const struct altcp_pcb *pcb);

@@ -63,7 +63,7 @@ size_t etcd_request(const struct etcd_question *question, const char *host, char
     assert(len > 0 && (size_t)len < sizeof(body));
     len = snprintf(request, ETCD_REQUEST,
                    "POST /v3/kv/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
-                   "Connection: close\r\nContent-Length: %d\r\n\r\n%s",
+                   "Content-Length: %d\r\n\r\n%s",
                    question->swap ? "txn" : "range", host, len, body);
     assert(len > 0 && len < ETCD_REQUEST);
     return (size_t)len;

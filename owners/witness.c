@@ -45,7 +45,6 @@ static struct {
     unsigned count;
     unsigned preferred; /* who answered last */
     u32 timeout;        /* ms */
-    enum tcp_trust trust;
     struct list requests;
     bool news; /* a question has come to its end since witness_poll was called */
     struct witness_counters counters;
@@ -87,7 +86,7 @@ static void finish(struct witness_request *request, enum witness_result result)
 /* Ask the next member, if there is one. */
 static void ask_next(struct witness_request *request)
 {
-    const struct witness_member *member;
+    struct witness_member *member;
     char host[TCP_ADDRESS_TEXT];
     size_t len;
 
@@ -100,9 +99,9 @@ static void ask_next(struct witness_request *request)
     request->tried |= BIT(request->member);
     request->count++;
     request->asked = clock_ns();
-    tcp_address_text(&member->address, host);
+    tcp_address_text(&member->server.address, host);
     len = etcd_request(&request->question, host, request->text);
-    http_exchange_begin(&request->exchange, &member->address, own.trust, request->text, len);
+    http_exchange_begin(&request->exchange, &member->server, request->text, len);
 }
 
 static void member_failed(struct witness_request *request, const char *fault)
@@ -185,7 +184,7 @@ static bool step(struct witness_request *request)
     enum http_progress progress = http_exchange_step(exchange);
     char late[48];
 
-    request->outcome.sent |= request->question.swap && exchange->sent;
+    request->outcome.sent |= request->question.swap && exchange->given;
     if (progress == HTTP_ANSWERED) {
         take_answer(request);
     } else if (progress == HTTP_FAILED) {
@@ -222,15 +221,15 @@ static u64 witness_poll(void)
 void witness_start(const struct config_witness *config)
 {
     own.timeout = config->timeout;
-    own.trust = config->url[0].https ? TCP_SERVERS : TCP_ANYBODY;
     for (; own.count < CONFIG_WITNESSES && config->url[own.count].port; own.count++) {
         const struct config_server *url = &config->url[own.count];
         struct witness_member *member = &own.member[own.count];
         char host[TCP_ADDRESS_TEXT];
 
-        member->address = (struct tcp_address){ .ip6 = url->ip6, .port = (u16)url->port };
-        memcpy(member->address.bytes, url->bytes, sizeof(url->bytes));
-        tcp_address_text(&member->address, host);
+        member->server.trust = url->https ? TCP_SERVERS : TCP_ANYBODY;
+        member->server.address = (struct tcp_address){ .ip6 = url->ip6, .port = (u16)url->port };
+        memcpy(member->server.address.bytes, url->bytes, sizeof(url->bytes));
+        tcp_address_text(&member->server.address, host);
         snprintf(member->url, sizeof(member->url), "%s://%s", url->https ? "https" : "http", host);
     }
     if (own.count)

@@ -8,12 +8,12 @@
  * same; so a swap may be done later than anybody waits for it, but never twice, as long as **no value comes twice under
  * a key**: whoever makes values puts a number into them that only grows.
  *
- * Nothing here waits. Each question has its own connection, so none waits for another. Host loop.
+ * Nothing here waits. No question waits for another one's connection. Host loop.
  */
 #pragma once
 
 #include "config/config.h"
-#include "net/tcp_address.h"
+#include "net/http_exchange.h"
 #include "owners/etcd.h"
 
 struct witness_request;
@@ -44,7 +44,7 @@ struct witness_outcome {
 
 /* A member of the etcd. */
 struct witness_member {
-    struct tcp_address address;
+    struct http_server server;
     char url[TCP_ADDRESS_TEXT + 8];
     bool asked;     /* it has answered or failed at least once */
     bool answering; /* the last question to it was answered */

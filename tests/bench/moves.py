@@ -84,7 +84,7 @@ def judged(name, value, goal, unit, least=False):
 
 def insecure_option(parser):
     """For a benchmark whose machines are as users have them, unless it is told otherwise."""
-    parser.add_argument("--insecure", action="store_true", help="moves and the API in the clear, without keys")
+    parser.add_argument("--insecure", action="store_true", help="moves, the API and the witness in the clear")
 
 
 def two_hypervisors(directory, secure=True):

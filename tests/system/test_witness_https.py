@@ -3,6 +3,7 @@
 
 import base64
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -81,7 +82,8 @@ def bad_members(site, tmp_path, says, *servers):
     with served(site, tmp_path, *servers) as servers:
         for number, (server, words) in enumerate(zip(servers, says), 1):
             assert words in wait_member(site.a, number, "silent")["error"]
-            site.a.machine.wait(f"witness: {server.url}: .*{words}", 60)
+            site.a.wait_for("the log says so",
+                            lambda: re.search(f"witness: {server.url}: .*{words}", site.a.machine.log))
             assert server.heard == b"" or not server.context
         assert measure(site.a, 5)["status"] == "completed"
         assert member(site.a)["status"] == "answers" and site.a.guests() == {"web": "running"}
@@ -112,7 +114,7 @@ def test_https_by_http(site, tmp_path):
         one = etcd.members[0]
         site.a.boot(f"[witness]\nurl = {one.url.replace('https', 'http')}\ninsecure = yes\ntimeout = 5000\n")
         site.a.ready()
-        assert "closed the connection" in wait_member(site.a, 0, "silent")["error"]
+        assert "does it speak HTTPS?" in wait_member(site.a, 0, "silent")["error"]
 
 
 def test_nothing_in_the_clear(site, tmp_path):

@@ -15,6 +15,8 @@ enum conduct {
     FORGETS,  /* does what it is asked, and breaks the connection off */
     REFUSES,  /* takes no connection */
     VANISHED, /* does not even say that it takes none */
+    SHAKES,   /* is in the handshake of each connection, and gets no further */
+    PARTS,    /* as ANSWERS, and says that the connection ends with that */
 };
 
 struct server {
@@ -22,7 +24,7 @@ struct server {
     const char *text;
     u64 cluster;
     size_t piece;    /* bytes that come at once; 0: all */
-    unsigned starts; /* of its machine: it knows nothing of connections from before */
+    unsigned starts; /* of its machine: it knows nothing of connections from before, and resets them */
     unsigned connections, requests;
 };
 

@@ -35,9 +35,8 @@ static void a_register(void **state)
     assert_int_equal(witness_counters()->read - before.read, 2);
     assert_int_equal(witness_counters()->swapped - before.swapped, 2);
     assert_int_equal(witness_counters()->different - before.different, 2);
-    /* To one member, each by a connection of its own. */
-    assert_int_equal(rig.server[0].connections, 6);
-    assert_int_equal(rig.streams, 0);
+    /* To one member, all by the connection that was there. */
+    assert_int_equal(rig.server[0].connections, 0);
     assert_int_equal(rig.server[0].requests, 6);
     assert_int_equal(rig.server[1].requests + rig.server[2].requests, 0);
     assert_true(witness_member(0)->answering);
@@ -121,7 +120,7 @@ static void an_answer_is_lost(void **state)
     assert_int_equal(swap(NULL, "1 owner a"), WITNESS_SWAPPED);
     assert_string_equal(rig.held, "1 owner a");
     assert_string_equal(outcome()->reason, "");
-    assert_int_equal(rig.server[0].requests, 1);
+    assert_int_equal(rig.server[0].requests, 2); /* by the connection that had waited, and by a new one */
     assert_int_equal(rig.server[1].requests, 1);
     assert_string_equal(witness_member(0)->fault, "closed the connection without an answer");
 }
@@ -159,8 +158,8 @@ static void the_dead_are_asked_last(void **state)
     assert_int_equal(rig.server[2].requests, 1);
 }
 
-/* The power of a member's machine fails between two questions, so it does not close its connections: the next question
- * waits for none of them. */
+/* The power of a member's machine fails between two questions, so it does not close its connections, and resets them
+ * when something comes: the next question is asked again by a new one. A swap is in doubt meanwhile. */
 static void a_member_is_started_anew(void **state)
 {
     (void)state;
@@ -170,7 +169,58 @@ static void a_member_is_started_anew(void **state)
     assert_int_equal(wait_ms(), 0);
     assert_int_equal(outcome()->result, WITNESS_READ);
     assert_int_equal(rig.server[0].requests, 2);
+    assert_int_equal(rig.server[0].connections, 1);
     assert_int_equal(rig.server[1].requests, 0);
+    rig.server[0].starts++;
+    witness_swap(rig.request, KEY, NULL, "1 owner b");
+    assert_true(outcome()->sent);
+    assert_int_equal(wait_ms(), 0);
+    assert_int_equal(outcome()->result, WITNESS_DIFFERENT);
+}
+
+/* Only as many connections wait as one server may have, and none that it closes. */
+static void connections_wait(void **state)
+{
+    struct witness_request *many[HTTP_KEPT + 2];
+    unsigned before = rig.streams; /* one of them is to this server, and vanishes */
+
+    (void)state;
+    rig.server[0].conduct = VANISHED;
+    for (unsigned i = 0; i < ARRAY_SIZE(many); i++) {
+        many[i] = witness_open();
+        witness_read_at(many[i], 0, KEY);
+    }
+    assert_int_equal(rig.server[0].connections, ARRAY_SIZE(many));
+    rig.server[0].conduct = ANSWERS;
+    rig.poll();
+    for (unsigned i = 0; i < ARRAY_SIZE(many); i++) {
+        assert_int_equal(witness_outcome(many[i])->result, WITNESS_READ);
+        witness_close(many[i]);
+    }
+    assert_int_equal(rig.streams, before - 1 + HTTP_KEPT);
+    rig.server[0].conduct = PARTS;
+    assert_int_equal(read_key(), WITNESS_READ);
+    assert_int_equal(rig.streams, before - 2 + HTTP_KEPT);
+    assert_int_equal(rig.server[0].connections, ARRAY_SIZE(many));
+}
+
+/* A question waits for its time-out, no longer; but the handshake goes on for the next one. */
+static void a_long_handshake(void **state)
+{
+    (void)state;
+    rig.server[0].conduct = REFUSES; /* no connection waits */
+    read_at(0);
+    rig.server[0].conduct = SHAKES;
+    rig.server[0].connections = 0;
+    witness_read_at(rig.request, 0, KEY);
+    assert_int_equal(wait_ms(), TIMEOUT);
+    assert_non_null(strstr(outcome()->reason, "no connection within 300 ms"));
+    assert_false(outcome()->sent);
+    witness_read_at(rig.request, 0, KEY);
+    assert_int_equal(wait_ms(), TIMEOUT);
+    rig.server[0].conduct = ANSWERS;
+    assert_int_equal(read_at(0), WITNESS_READ);
+    assert_int_equal(rig.server[0].connections, 1);
 }
 
 static void another_question_instead(void **state)
@@ -183,7 +233,7 @@ static void another_question_instead(void **state)
     witness_swap(rig.request, KEY, NULL, "1 owner a");
     wait_ms();
     assert_int_equal(outcome()->result, WITNESS_SWAPPED);
-    assert_int_equal(rig.server[0].connections, 2);
+    assert_int_equal(rig.server[0].connections, 1); /* that of the first one is reset */
 }
 
 /* The host loop is told when the time is over. */
@@ -246,6 +296,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(none_is_left, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(the_dead_are_asked_last, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_member_is_started_anew, witness_setup, witness_teardown),
+        cmocka_unit_test_setup_teardown(connections_wait, witness_setup, witness_teardown),
+        cmocka_unit_test_setup_teardown(a_long_handshake, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(another_question_instead, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(the_time_to_wake, witness_setup, witness_teardown),
         cmocka_unit_test(base64),

@@ -34,8 +34,8 @@
     "SRS10/tbPgZk46yz9N5umkjivwAdr3MKZqQjUX8FjL/nRnCA08nCIeuG\n"         \
     "-----END PRIVATE KEY-----\n"
 
-/* Another CA, one that it has made, and of that one a server's of 192.0.2.11, with its key; it has the name 192.0.2.10,
- * too, but not as an address. */
+/* Another CA, one that it has made, and of that one a server's of 192.0.2.11, with its key. It has the names 192.0.2.10
+ * and evil, too, but not as addresses. */
 #define PEM_ROOT                                                         \
     "-----BEGIN CERTIFICATE-----\n"                                      \
     "MIIBYjCCAQigAwIBAgIUDn4d5jyYt8mqJZENMBcGENqKeDkwCgYIKoZIzj0EAwIw\n" \
@@ -62,15 +62,15 @@
 
 #define PEM_UNDER                                                        \
     "-----BEGIN CERTIFICATE-----\n"                                      \
-    "MIIBiTCCATCgAwIBAgIBCDAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdCZXR3ZWVu\n" \
-    "MB4XDTI2MTIwMTEyNDk0N1oXDTI5MDMwNTEyNDk0N1owFTETMBEGA1UEAwwKMTky\n" \
+    "MIIBkDCCATagAwIBAgIBCDAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdCZXR3ZWVu\n" \
+    "MB4XDTI2MTIwMTEzMzMzM1oXDTI5MDMwNTEzMzMzM1owFTETMBEGA1UEAwwKMTky\n" \
     "LjAuMi4xMDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJEnMsah6h7rzR7PF7Oc\n" \
     "qdw5txObSjqYZ5Do1/TZnyaRcATYyNU3YGyhiyf+nPlwmWXBZv8YwN13GTjWLQs0\n" \
-    "UaKjdDByMBsGA1UdEQQUMBKCCjE5Mi4wLjIuMTCHBMAAAgswEwYDVR0lBAwwCgYI\n" \
-    "KwYBBQUHAwEwHQYDVR0OBBYEFLnTGFOYI8/az50hA00g5Cswu88LMB8GA1UdIwQY\n" \
-    "MBaAFHg6iiuoMPtclFi8/SmcjoayIcoFMAoGCCqGSM49BAMCA0cAMEQCIFHgPm8u\n" \
-    "w98Ivq2IEhtgaswq3wCDHZLDZf6XxknJFf5UAiAPdDWg1k9fIqKC2ZkGRPS0GPaT\n" \
-    "C3mKSLLkCk2yRMyvPw==\n"                                             \
+    "UaKjejB4MCEGA1UdEQQaMBiCCjE5Mi4wLjIuMTCCBGV2aWyHBMAAAgswEwYDVR0l\n" \
+    "BAwwCgYIKwYBBQUHAwEwHQYDVR0OBBYEFLnTGFOYI8/az50hA00g5Cswu88LMB8G\n" \
+    "A1UdIwQYMBaAFHg6iiuoMPtclFi8/SmcjoayIcoFMAoGCCqGSM49BAMCA0gAMEUC\n" \
+    "IAaFLFqd2gxe3ZO4fhweTk/PrOQ03jZ/ryu/Wps5j3rKAiEA+RMT1awI4xX2vO7j\n" \
+    "BLovVVtZ8s5A69MayNBNGophHUs=\n"                                     \
     "-----END CERTIFICATE-----\n"
 
 #define PEM_UNDER_KEY                                                    \

@@ -241,9 +241,11 @@ static void addresses(void **state)
     assert_int_equal(outcome("192.0.2.11", PEM_MEMBER), -EPERM);
     assert_int_equal(outcome("2001:db8::11", PEM_MEMBER), -EPERM);
     assert_int_equal(outcome("2001:db8::", PEM_MEMBER), -EPERM);
+    assert_int_equal(outcome("32.1.13.184", PEM_MEMBER), -EPERM); /* the first four bytes of the other one */
     authority(PEM_ROOT);
     assert_int_equal(outcome("192.0.2.11", PEM_UNDER PEM_BETWEEN PEM_UNDER_KEY), 0);
     assert_int_equal(outcome(HOST, PEM_UNDER PEM_BETWEEN PEM_UNDER_KEY), -EPERM);
+    assert_int_equal(outcome("101.118.105.108", PEM_UNDER PEM_BETWEEN PEM_UNDER_KEY), -EPERM); /* evil */
     assert_null(handshake_begin(HANDSHAKE_TO_SERVER, "alpha.example", NULL, NULL));
 }
 
