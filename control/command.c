@@ -21,6 +21,7 @@
 #include "host/bits.h"
 #include "host/log.h"
 #include "hv/vm.h"
+#include "migrate/halves.h"
 #include "owners/witness_test.h"
 #include "protect/protection.h"
 #include "tls/chacha20.h"
@@ -456,18 +457,30 @@ static void states_text(u32 states, char *text, size_t room)
     }
 }
 
+/* Where to look, who is told that a VM is in the wrong state. The forces of `resolve` are not for a guest that just
+ * runs elsewhere. */
+static void hint_text(const struct vm *vm, unsigned status, char *text, size_t room)
+{
+    struct halves halves;
+
+    if (status == SHOWN_SERVING && halves_of(vm, &halves) && !halves.lost)
+        snprintf(text, room, "; it runs at %s: see vms", halves.peer);
+    else if (CONTESTED & BIT(status))
+        snprintf(text, room, "; see resolve");
+}
+
 int command_check(struct call *call, const struct vm *vm)
 {
     const struct command *command = call->command;
     unsigned status = shown_status(vm);
-    char expected[120] = "";
+    char expected[120] = "", hint[128] = "";
 
     if (!command->states || command->states & BIT(status))
         return 0;
     states_text(command->states, expected, sizeof(expected));
+    hint_text(vm, status, hint, sizeof(hint));
     return call_fail(call, -EBUSY, "%s: cannot %s, it is %s, expected %s%s", vm->name,
-                     command->attach ? "type" : command->name, shown_name(status), expected,
-                     CONTESTED & BIT(status) ? "; see resolve" : "");
+                     command->attach ? "type" : command->name, shown_name(status), expected, hint);
 }
 
 /* Is the role enough for the call, whose arguments are there? */

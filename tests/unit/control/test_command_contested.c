@@ -129,6 +129,10 @@ static void two_halves(void **state)
     assert_true(answered("\"postcopy-paused: 1.1 MiB missing, at 10.9.0.4:4900, not heard for 12 s: if it is lost "
                          "so are they, see reset and poweroff\""));
     halves->here = false;
+    fake_migration.contested = SOURCE_SERVING;
+    assert_int_equal(run("pause web"), -EBUSY);
+    assert_string_equal(call.error,
+                        "web: cannot pause, it is serving, expected running; it runs at 10.9.0.4:4900: see vms");
     assert_int_equal(run("vms"), 0);
     assert_true(answered("this end for 10.9.0.4:4900, not heard for 12 s: if it is lost, see resolve\""));
     halves->status = MIGRATE_POSTCOPY_RECOVER;
@@ -141,6 +145,9 @@ static void two_halves(void **state)
     halves->lost = true;
     assert_int_equal(run("vms"), 0);
     assert_true(answered("1.1 MiB missing, at this end for 10.9.0.4:4900, which knows it no more: see resolve\""));
+    assert_int_equal(run("pause web"), -EBUSY);
+    assert_string_equal(call.error, "web: cannot pause, it is serving, expected running; see resolve");
+    fake_migration.contested = SOURCE_OWNER;
     halves->missing = 0;
     assert_int_equal(run("vms"), 0);
     assert_false(answered("missing"));
