@@ -194,8 +194,8 @@ int command_migrate_start_postcopy(struct call *call)
     case 0: return 0;
     case -ENOTSUP:
         return call_fail(call, -EBUSY,
-                         "%s: cannot hand over now, the move verifies or protects, or its destination does not know "
-                         "post-copy",
+                         "%s: cannot hand over now, the move verifies, protects or is cold, or its destination does "
+                         "not know post-copy",
                          vm->name);
     case -EBUSY: return call_fail(call, -EBUSY, "%s: it is being handed over already", vm->name);
     case -EAGAIN:

@@ -206,7 +206,7 @@ void source_limit(struct source *source, u32 downtime_limit, u64 max_bandwidth);
 
 /* The operator wants the guest to be handed over now, with the rest of its memory behind it. Returns 0; -ENOENT: no
  * live move is on; -EAGAIN: what its destination can do is not known yet; -EBUSY: the guest stops already; -ENOTSUP:
- * the move verifies or protects, or its destination does not know how. */
+ * the move verifies, protects or is cold, or its destination does not know how. */
 int source_start_postcopy(struct source *source);
 
 /* From now on send what is missing unasked, too. Returns 0, or -ENOENT if no pages are served. */

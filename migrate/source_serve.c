@@ -26,7 +26,7 @@
 
 bool source_may_split(const struct source *s)
 {
-    return !s->settings.verify && !s->protect && (s->peer_features & WIRE_FEATURE_POSTCOPY);
+    return !s->settings.verify && !s->protect && !s->settings.cold && (s->peer_features & WIRE_FEATURE_POSTCOPY);
 }
 
 /* --- The lane ----------------------------------------------------------------------------------------------------- */

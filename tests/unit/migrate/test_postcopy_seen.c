@@ -25,6 +25,7 @@
 #include "host/bits.h"
 #include "migrate/source_parts.h"
 #include "tests/unit/postcopy_rig.h"
+#include "tests/unit/world_cold.h"
 
 /* The operator may say at the destination, too, that all of it shall come; and if the link breaks before the source
  * has heard that, it hears it when the link is back. */
@@ -148,6 +149,23 @@ static void test_wish_refused(void **state)
     world_run(w, STEPS);
     assert_smooth(w);
     assert_int_equal(w->dest_vm.supplied, 0);
+    end(w);
+}
+
+/* No memory of a cold move could follow the guest, so the wish is refused at every step of it. */
+static void test_wish_of_a_cold_move(void **state)
+{
+    struct world *w = begin((struct migrate_settings){ .cold = true });
+
+    (void)state;
+    world_files(0, false);
+    w->shuts_down = 30;
+    while (source_active(&w->source)) {
+        assert_int_not_equal(source_start_postcopy(&w->source), 0);
+        world_step(w);
+    }
+    world_run(w, STEPS);
+    assert_arrived(w);
     end(w);
 }
 
@@ -339,12 +357,19 @@ static void test_missing_is_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pull_there),         cmocka_unit_test(test_what_is_left),
-        cmocka_unit_test(test_progress),           cmocka_unit_test(test_wish_refused),
-        cmocka_unit_test(test_lane_breaks_early),  cmocka_unit_test(test_bandwidth),
-        cmocka_unit_test(test_missing_is_work),    cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_back_at_once),       cmocka_unit_test(test_check),
-        cmocka_unit_test(test_wanted_comes_first), cmocka_unit_test(test_turns_are_short_for_who_waits),
+        cmocka_unit_test(test_pull_there),
+        cmocka_unit_test(test_what_is_left),
+        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_wish_refused),
+        cmocka_unit_test(test_lane_breaks_early),
+        cmocka_unit_test(test_bandwidth),
+        cmocka_unit_test(test_missing_is_work),
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_back_at_once),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_wanted_comes_first),
+        cmocka_unit_test(test_turns_are_short_for_who_waits),
+        cmocka_unit_test(test_wish_of_a_cold_move),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
