@@ -142,8 +142,8 @@ class Host(Api):
 
 class Site:
     """Hosts a and b on one bridge, in a network of their own, and c where three are wanted. They have a key in common,
-    and certificates, unless the site is not to be secure. It is not in Bochs, where encrypting what moves takes long.
-    Raises Unavailable where a network can't be made."""
+    and certificates, unless the site is not to be secure: where that is what is tested, or in Bochs where much memory
+    moves (docs/testing.md). Raises Unavailable where a network can't be made."""
 
     def __init__(self, directory, secure=True):
         self.directory, self.net, self.secure, self.hosts = directory, Network(), secure, []

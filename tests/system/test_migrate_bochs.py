@@ -15,7 +15,7 @@ MOVER = vm("mover", "mover.elf", memory="6M", cmdline="rate=2 pages=128")
 @pytest.fixture(scope="module")
 def bochs(tmp_path_factory):
     """mover on one of two hypervisors in Bochs. Each has one processor: of two, even idle ones take all the time of the
-    emulator's (test_dirty.py and test_guests.py have two)."""
+    emulator's (test_dirty.py and test_guests.py have two). They move it a dozen times, in the clear."""
     with Site(tmp_path_factory.mktemp("bochs"), secure=False) as site:
         site.a.boot(MOVER, emu="bochs", mem=192)
         site.b.boot(emu="bochs", mem=192, images="mover.elf")
@@ -122,7 +122,7 @@ def test_linux_serves_and_moves(tmp_path):
 
 def test_other_maker(tmp_path):
     """A guest that was shown an AMD processor is not taken by Intel's, and the other way round: both are named."""
-    with Site(tmp_path, secure=False) as site:
+    with Site(tmp_path / "site") as site:
         site.a.boot(MOVER)
         site.b.boot(MOVER.replace("[vm mover]", "[vm other]"), emu="bochs", mem=192, alone=True)
         site.a.ready()

@@ -112,7 +112,7 @@ def who_has(site, vm_id):
 def test_asking_is_short(tmp_path):
     """The guest is asked about, and started, in time. By Bochs's clock, which counts instructions: no other load of
     this machine is in it."""
-    with Site(tmp_path, secure=False) as site:
+    with Site(tmp_path / "site") as site:
         site.a.boot(MOVER, emu="bochs", mem=192)
         started = site.a.machine.wait(r"mover: first entry (\d+) us after creation", TIMEOUT["bochs"])
         assert 400_000 < int(started.group(1)) < 600_000

@@ -16,15 +16,9 @@ def echo(power):
 
 
 @pytest.fixture
-def site(tmp_path, emus):
-    with Site(tmp_path / "site", secure="bochs" not in emus) as site:
+def site(tmp_path):
+    with Site(tmp_path / "site") as site:
         yield site
-
-
-@pytest.fixture
-def emus():
-    """Of a and b, unless a test is for others, too."""
-    return "qemu", "qemu"
 
 
 def started(host, name="echo"):

@@ -22,7 +22,7 @@ def site(request, tmp_path_factory):
     guests = "".join(vm(name, "moments.elf", memory="4M", cmdline=f"moment={name}", autostart="no")
                      for name in MOMENTS)
     guests += vm("six", "moments.elf", memory="4M", cmdline="moment=halt")
-    with Site(tmp_path_factory.mktemp("moments"), request.param == "qemu") as site:
+    with Site(tmp_path_factory.mktemp("moments")) as site:
         site.a.boot(guests, emu=request.param, mem=256)
         site.b.boot(emu=request.param, mem=256)
         site.a.answers()

@@ -14,7 +14,7 @@ def echo(name, power):
 
 @pytest.mark.parametrize("emu", ["qemu", "bochs"])
 def test_each_end(tmp_path, emu):
-    with Site(tmp_path / "site", secure=emu == "qemu") as site:
+    with Site(tmp_path / "site") as site:
         host = site.a
         host.boot(echo("obeys", "off") + echo("deaf", "ignore") + echo("resets", "reset"), emu=emu)
         host.ready()
