@@ -279,12 +279,13 @@ def test_another_certificate(host):
 
 
 def test_what_is_counted(host):
-    """Connections of clients apart from those of hypervisors, of which there are none."""
+    """Connections of clients apart from those of hypervisors and to a witness, of which there are none."""
     before = host.counts('godwit_tls_handshakes_total{with="clients"}')
-    peers, clients = host.asks("net")["tls"]["connections"]
-    assert (peers["with"], clients["with"]) == ("peers", "clients") and clients["handshakes"] > before > 0
+    sides = {side.pop("with"): side for side in host.asks("net")["tls"]["connections"]}
+    clients = sides.pop("clients")
+    assert sides.keys() == {"peers", "witness"} and clients["handshakes"] > before > 0
     assert clients["sent_bytes"] > 0 and clients["received_bytes"] > 0 and clients["handshake_us"] > 0
-    assert {peers[key] for key in peers if key != "with"} == {0}
+    assert {count for side in sides.values() for count in side.values()} == {0}
 
 
 def memory(monitor, path, mib):
