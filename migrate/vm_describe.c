@@ -228,7 +228,7 @@ enum wire_code vm_describe_check(const struct migrate_description *d, struct con
         code = check_devices(d, reason);
     code = code ? code : check_memory(d, reason);
     if (!code && (d->head.flags & (WIRE_COLD | WIRE_FOLLOW)) &&
-        !digests_may_fit(d->head.name, &image, reason, WIRE_REASON))
+        !digests_may_fit(d->head.name, &image, d->head.flags & WIRE_FOLLOW, reason, WIRE_REASON))
         code = WIRE_E_RIGHTS;
     memcpy(identity->id, d->vm_id, VM_ID);
     identity->epoch = d->epoch;
@@ -266,7 +266,7 @@ void vm_describe_warn(const struct migrate_description *d, struct wire_accepted 
     image_locate(&image, d->vm_id);
     if (!guest_image_here(&image) && !(d->head.flags & (WIRE_COLD | WIRE_FOLLOW)))
         warn(accepted, "what it starts from is not among the files there (images of [migration]): no reset");
-    else if (!digests_may_fit(d->head.name, &image, reason, sizeof(reason)))
+    else if (!digests_may_fit(d->head.name, &image, false, reason, sizeof(reason)))
         warn(accepted, "%s: no reset", reason);
     vm_tsc_here(&tsc, d->head.tsc_khz);
     if (guest_tsc_strays(&tsc) && !(d->head.flags & WIRE_COLD))

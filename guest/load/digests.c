@@ -143,7 +143,7 @@ static const struct boot_info_file *on_volume(const u8 sha256[SHA256_BYTES])
     return NULL;
 }
 
-bool digests_may_fit(const char *guest, const struct guest_image *image, char *reason, size_t room)
+bool digests_may_fit(const char *guest, const struct guest_image *image, bool follow, char *reason, size_t room)
 {
     const struct guest_file *file[] = { &image->kernel, &image->initrd };
 
@@ -151,10 +151,12 @@ bool digests_may_fit(const char *guest, const struct guest_image *image, char *r
         const u8 *expected = named(guest, i);
         const struct boot_info_file *right = expected ? on_volume(expected) : NULL;
 
-        if (!right || (right->size == file[i]->size && right->digest == file[i]->digest))
+        if (right ? right->size == file[i]->size && right->digest == file[i]->digest : !expected || !follow)
             continue;
-        snprintf(reason, room, "its %s is not the one of the SHA-256 %s... there (%s-sha256)", file_name[i],
-                 hex(expected, SHOWN).text, file_name[i]);
+        snprintf(reason, room,
+                 right ? "its %s is not the one of the SHA-256 %s... there (%s-sha256)"
+                       : "its %s can't be judged before it runs: none of the SHA-256 %s... is there (%s-sha256)",
+                 file_name[i], hex(expected, SHOWN).text, file_name[i]);
         return false;
     }
     return true;

@@ -6,6 +6,7 @@ import hashlib
 import re
 
 import pytest
+from disks import make_disk, replace
 from machine import ROOT, TIMEOUT, vm
 from migration import LINUX, Site, check, says, shell
 from relay import SOURCE, Relay
@@ -269,6 +270,33 @@ def test_only_with_the_files_that_are_named_there(site):
     assert words == (f"new: cannot start, its kernel has the SHA-256 {hello[:16]}..., expected {mine[:16]}... "
                      "(kernel-sha256)"), status
     assert site.b.guests()["new"] == "created"
+
+
+def test_files_that_would_be_judged_too_late(site, tmp_path):
+    """Where the file is not there that the configuration names, no guest runs before its own was judged: it comes
+    cold, or without its files."""
+    mine = sha256("echo.elf")
+    there = vm("echo", "echo.elf", memory="8M", autostart="no", kernel_sha256=mine)
+    site.a.boot(echo("off"))
+    site.b.boot(there)
+    site.a.ready()
+    site.b.answers()
+    site.b.machine.stop()
+    files = [path for path in site.b.directory.iterdir() if path.name != "godwit.cfg"]
+    disk = make_disk(tmp_path, (site.b.directory / "godwit.cfg").read_text(), *files, ROOT / "build/guest/echo.elf")
+    replace(disk, "echo.elf", (ROOT / "build/guest/hello.elf").read_bytes())
+    site.b.boot(there, options=("--image", disk))
+    site.b.answers()
+    site.b.post("/v1/vms/echo/forget")
+    started(site.a, "echo")
+    refused = site.a.godwit("migrate", "echo", site.b.address, "--with-images")
+    words = f"its kernel can't be judged before it runs: none of the SHA-256 {mine[:16]}... is there (kernel-sha256)"
+    assert refused.returncode == 1 and words in refused.stderr, refused
+    assert site.a.guests()["echo"] == "running" and "echo" not in site.b.guests()
+    done = site.a.godwit("migrate", "echo", site.b.address, "--mode", "cold")
+    assert done.returncode == 0, done
+    assert site.b.get("/v1/vms/echo")["image"] == "here"
+
 
 
 def test_linux_and_its_files(site):

@@ -61,10 +61,16 @@ static bool fit(const char *guest)
     return digests_fit(guest, &image, reason, sizeof(reason));
 }
 
+static bool may_fit_behind(const char *guest)
+{
+    reason[0] = '\0';
+    return digests_may_fit(guest, &image, true, reason, sizeof(reason));
+}
+
 static bool may_fit(const char *guest)
 {
     reason[0] = '\0';
-    return digests_may_fit(guest, &image, reason, sizeof(reason));
+    return digests_may_fit(guest, &image, false, reason, sizeof(reason));
 }
 
 static void test_the_right_files(void **unused)
@@ -104,17 +110,23 @@ static void test_the_images_own_wish(void **unused)
     assert_false(fit("web"));
 }
 
-/* Size and digest tell only where the right file is here, and is known. */
+/* Size and digest tell only where the right file is here, and is known. Else it is judged when it has come, and not
+ * behind a guest that runs. */
 static void test_before_it_comes(void **unused)
 {
     (void)unused;
-    assert_true(may_fit("web"));
+    assert_true(may_fit("web") && may_fit_behind("web"));
     image.kernel.digest++;
+    assert_false(may_fit_behind("web"));
     assert_false(may_fit("web"));
     assert_non_null(strstr(reason, "its kernel is not the one of the SHA-256 4fff0d3e643b3894... there"));
     assert_true(may_fit("other"));
     boot_info.config.vm[1].sha256[0][0]++; /* such a file is not here */
     assert_true(may_fit("web"));
+    assert_false(may_fit_behind("web"));
+    assert_string_equal(reason, "its kernel can't be judged before it runs: none of the SHA-256 50ff0d3e643b3894... is "
+                                "there (kernel-sha256)");
+    assert_true(may_fit_behind("other"));
     image.initrd.size = 0;
     assert_false(may_fit("web"));
     assert_non_null(strstr(reason, "its initrd is not"));
