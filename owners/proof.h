@@ -39,7 +39,7 @@ enum proof_verdict proof_judge(const u8 *mac, const u8 *bytes, size_t len);
  * last 100 ms: all machines hear its number in any frame. */
 bool proof_greets(void);
 
-/* When (ns) this machine is to greet, if it says nothing before. */
+/* When (ns) this machine is to greet, if it says nothing before. 0: it has never said anything, and is to greet now. */
 u64 proof_silent_until(void);
 
 /* "given", "unproven" ... */

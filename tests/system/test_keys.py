@@ -93,6 +93,14 @@ class Tap:
                 not self.ports.isdisjoint(struct.unpack_from("!HH", frame, 34)))
 
 
+def test_alone(tmp_path):
+    """A hypervisor with keys that has nothing to say to anybody greets, again and again."""
+    with Site(tmp_path / "site") as site:
+        site.a.boot()
+        site.a.ready()
+        site.a.wait_for("it greets", lambda: site.a.metric('godwit_claims_total{direction="said"}') > 5)
+
+
 def test_a_move(tmp_path, keyring):
     """There and back; whoever is on the wire sees none of it. The same eye sees all of a move without keys."""
     with Site(tmp_path / "site") as site:

@@ -21,7 +21,7 @@
 #define ALPHA 0
 #define BETA 1
 
-static u64 now;
+static u64 now, reading_takes;
 static typeof(proofs) machines[2];
 static u64 numbers[2] = { 11, 22 }; /* owner numbers */
 static const u8 macs[3][MAC_LEN] = { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 }, { 2, 0, 0, 0, 0, 3 } };
@@ -29,7 +29,7 @@ static unsigned here;
 
 u64 clock_ns(void)
 {
-    return now;
+    return now += reading_takes;
 }
 
 static void enter(unsigned index)
@@ -51,6 +51,7 @@ static int begin(void **state)
 {
     (void)state;
     now += 10000 * MS;
+    reading_takes = 0;
     boot(ALPHA);
     boot(BETA);
     return 0;
@@ -334,6 +335,21 @@ static void test_greetings(void **state)
     assert_int_equal(greetings, 2);
 }
 
+/* Who has said nothing since the boot greets at once, though the clock has gone on until it asks whether it is to; and
+ * then not before half a second has passed. */
+static void test_first_greeting(void **state)
+{
+    u64 time;
+
+    (void)state;
+    reading_takes = 1;
+    enter(BETA);
+    time = clock_ns();
+    assert_true(time >= proof_silent_until());
+    say(BETA, WIRE_CLAIM_GREETS);
+    assert_in_range(proof_silent_until(), time + 500 * MS, time + 500 * MS + 100);
+}
+
 /* More machines than are remembered: each counts when it has proved itself, and no recording does. Who has proved
  * itself is not forgotten for those that have not. */
 static void test_many_machines(void **state)
@@ -377,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup(test_recordings_in_a_flood, begin),
         cmocka_unit_test_setup(test_flood, begin),
         cmocka_unit_test_setup(test_greetings, begin),
+        cmocka_unit_test_setup(test_first_greeting, begin),
         cmocka_unit_test_setup(test_many_machines, begin),
     };
 
