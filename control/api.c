@@ -201,10 +201,11 @@ static void console_post(const struct http_request *request, const struct comman
 static void handle_console(const struct http_request *request, const struct command *command, const char *body,
                            bool last, struct http_response *response)
 {
-    struct vm *vm = vm_find(request->segment[2]);
+    struct call call = { .command = command };
+    struct vm *vm = call_vm(&call, request->segment[2]);
 
     if (!vm)
-        http_refuse(response, 404, "no virtual machine '%.32s'", request->segment[2]);
+        http_refuse(response, 404, "%s", call.error);
     else if (request->method == HTTP_POST)
         console_post(request, command, body, vm, response);
     else if (method_is(request, HTTP_GET, response))

@@ -367,20 +367,22 @@ void command_usage(const struct command *command, char *text, size_t room)
         *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 32 : *c);
 }
 
-static int parse_vm(struct call *call, struct arg_value *value, const char *word)
+struct vm *call_vm(struct call *call, const char *word)
 {
     char names[120] = "", peer[TCP_ADDRESS_TEXT] = "";
-    bool moved = query_moved_away(word, peer);
+    struct vm *found = vm_find(word);
     size_t at = 0;
+    bool moved;
 
-    value->vm = vm_find(word);
-    if (value->vm)
-        return 0;
+    if (found)
+        return found;
+    moved = query_moved_away(word, peer);
     list_each (const struct vm, vm, vm_list())
         if (at < sizeof(names))
             at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", at ? ", " : "", vm->name);
-    return call_fail(call, -ENOENT, "no virtual machine '%.32s', %s%s%sthere %s %s", word,
-                     moved ? "it has moved to " : "", peer, moved ? "; " : "", at ? "are:" : "is", at ? names : "none");
+    call_fail(call, -ENOENT, "no virtual machine '%.32s', %s%s%sthere %s %s", word, moved ? "it has moved to " : "",
+              peer, moved ? "; " : "", at ? "are:" : "is", at ? names : "none");
+    return NULL;
 }
 
 static int parse_number(struct call *call, const struct command_arg *arg, struct arg_value *value, const char *word)
@@ -427,7 +429,7 @@ static int parse_arg(struct call *call, const struct command_arg *arg, struct ar
 {
     value->given = true;
     switch (arg->type) {
-    case ARG_VM: return parse_vm(call, value, word);
+    case ARG_VM: value->vm = call_vm(call, word); return value->vm ? 0 : -ENOENT;
     case ARG_NUMBER: return parse_number(call, arg, value, word);
     case ARG_LEVEL: return parse_level(call, arg, value, word);
     case ARG_COMMAND:

@@ -87,6 +87,9 @@ int command_run(struct call *call, const struct command *command, enum token_rol
 /* As command_run, with a line that is cut into words. Returns -ENOENT also for an unknown command. */
 int command_line(struct call *call, enum token_role role, char *line, struct json *out);
 
+/* The VM of that name. NULL: there is none, and call->error says so, where it has moved to, and which there are. */
+struct vm *call_vm(struct call *call, const char *word);
+
 /* Does call->command make sense for this VM in its present state? Returns 0, or -EBUSY with call->error filled.
  * command_run checks this for all commands but `console`: to show a console always makes sense, and the code that types
  * into one calls this function itself. */

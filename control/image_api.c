@@ -89,10 +89,10 @@ static bool may_save(const char *name, struct http_response *response)
     static const struct command save = { .name = "save",
                                          .states = BIT(VM_RUNNING) | BIT(VM_PAUSED) | BIT(SHOWN_SUSPENDED) };
     struct call call = { .command = &save };
-    const struct vm *vm = vm_find(name);
+    const struct vm *vm = call_vm(&call, name);
 
     if (!vm)
-        http_refuse(response, 404, "no virtual machine '%.32s'", name);
+        http_refuse(response, 404, "%s", call.error);
     else if (command_check(&call, vm))
         http_refuse(response, 409, "%s", call.error);
     return !response->status;

@@ -138,6 +138,9 @@ def test_its_memory_is_taken(pair, tmp_path):
     refused(source.godwit("restore", str(file), "--new-identity"), right + "another name")
     source.post("/v1/vms/mover/pull")
     source.wait_status("mover", "completed")
+    gone = f"no virtual machine 'mover', it has moved to {dest.address}:4900; there "
+    refused(source.godwit("save", "mover", str(file)), gone)
+    assert source.ask("GET", "/v1/vms/mover/console")[1]["error"].startswith(gone)
     beats(dest)
 
 
