@@ -2,7 +2,6 @@
 #include "net/http_exchange.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "net/tcp_stream.h"
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The witness: a real etcd, of one member and of three, asked by a hypervisor; members that fail, and what is said of
-them. It is asked by HTTPS in QEMU, in Bochs in the clear, as other sections there (migration.py)."""
+them. It is asked by HTTPS in QEMU, and in the clear in Bochs, where certificates take 2 s to verify."""
 
 import re
 import threading

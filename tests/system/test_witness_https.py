@@ -12,7 +12,7 @@ import pytest
 from etcd import PORT, Etcd
 from failover import QUIET, SHORT, Client, Pair
 from https import Authority
-from machine import vm
+from machine import TIMEOUT, vm
 from migration import Site
 from test_keys import Tap
 from test_witness import measure, member, wait_member
@@ -138,6 +138,13 @@ def test_nothing_in_the_clear(site, tmp_path):
             wait_member(site.b, 0, "answers")
             site.b.wait_for("it is read", lambda: site.b.get("/v1/witness")["guests"][0]["read_ms_ago"])
         assert set(secrets) - tap.found <= {b"godwit/vm"}  # it is said in base64
+
+
+def test_in_bochs(site, tmp_path):
+    """Once: certificates take 2 s to verify there."""
+    with Etcd(site.net, tmp_path / "etcd", ca=site.ca) as etcd:
+        site.a.boot(etcd.config(timeout=10000), emu="bochs")
+        site.a.machine.wait(f"witness: {etcd.members[0].url} answers in", TIMEOUT["bochs"])
 
 
 def test_an_impostor(tmp_path):
