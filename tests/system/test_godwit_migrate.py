@@ -150,6 +150,7 @@ def test_interrupted():
         _, errors = tool.communicate(timeout=PROGRAM)
         assert tool.returncode == 130
         assert "interrupted; the move of web goes on: godwit query-migrate web" in errors
+        assert "godwit migrate_cancel web ends it unless it runs there already" in errors
         assert re.search(r"^status +active$", host.run("query-migrate", "web")[1], re.M)
 
 

@@ -252,7 +252,7 @@ static void say_on_interrupt(const char *vm)
 {
     snprintf(farewell, sizeof(farewell),
              "\ngodwit: interrupted; the move of %s goes on: godwit query-migrate %s tells how, godwit migrate_cancel "
-             "%s ends it\n",
+             "%s ends it unless it runs there already\n",
              vm, vm, vm);
     sigaction(SIGINT, &(struct sigaction){ .sa_handler = on_interrupt }, NULL);
 }
