@@ -77,6 +77,11 @@ static struct caller *oldest(bool known)
     return oldest;
 }
 
+bool caller_is_known(const struct tcp_address *address)
+{
+    return find(address, true);
+}
+
 static bool is_room_for_known(void)
 {
     unsigned count = 0;

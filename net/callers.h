@@ -30,5 +30,8 @@ bool caller_is_before(const struct caller *a, const struct caller *b);
 /* So much processor time was used for it, just now. */
 void caller_worked(struct caller *caller, u64 ns, u64 now);
 
+/* Is this host known? */
+bool caller_is_known(const struct tcp_address *address);
+
 /* This host is known from now on: `named` by the configuration, or because it has proved its key. */
 void caller_know(const struct tcp_address *address, bool named, u64 now);

@@ -80,6 +80,12 @@
 #define LWIP_CHECKSUM_ON_COPY 0
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 
+/* Neighbours whose MACs are known: whoever talks to us from this link, and the peers among them. If there are more, the
+ * one that has answered longest ago is forgotten, which may be a peer to whom a move goes; then all but a few of its
+ * segments are lost until the peer has answered. */
+#define ARP_TABLE_SIZE 512
+#define LWIP_ND6_NUM_NEIGHBORS 64
+#define LWIP_ND6_NUM_DESTINATIONS 64
 #define ARP_QUEUEING 1
 /* A packet that waits for a neighbour's MAC is copied, unless it owns its bytes. The bytes of a move are guest RAM,
  * which is given back when TCP has let go of it. */

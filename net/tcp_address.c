@@ -16,6 +16,17 @@ ip_addr_t tcp_address_lwip(const struct tcp_address *address)
     return ip;
 }
 
+struct tcp_address tcp_address_of_lwip(const ip_addr_t *ip)
+{
+    struct tcp_address address = { .ip6 = IP_IS_V6(ip) && !ip6_addr_isipv4mappedipv6(ip_2_ip6(ip)) };
+
+    if (IP_IS_V6(ip) && !address.ip6)
+        memcpy(address.bytes, &ip_2_ip6(ip)->addr[3], 4);
+    else
+        memcpy(address.bytes, &ip->u_addr, address.ip6 ? 16 : 4);
+    return address;
+}
+
 void tcp_address_text(const struct tcp_address *address, char text[TCP_ADDRESS_TEXT])
 {
     ip_addr_t ip = tcp_address_lwip(address);

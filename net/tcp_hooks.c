@@ -14,7 +14,9 @@
 
 #include "host/clock.h"
 #include "tls/random.h"
+#include "net/callers.h"
 #include "net/siphash.h"
+#include "net/tcp_address_lwip.h"
 
 #define ISN_TICK_NS 4000  /* RFC 6528: one more each 4 us, so that a new connection's are above an old one's */
 #define ISN_STEP 0x10000U /* so far above the old connection's numbers, whatever the clock says */
@@ -47,6 +49,8 @@ u32 tcp_hook_isn(const ip_addr_t *local, u16 local_port, const ip_addr_t *remote
 
 /* --- Bounds ------------------------------------------------------------------------------------------------------- */
 
+#define PRIO_KNOWN (TCP_PRIO_NORMAL + 1) /* of connections that known hosts have begun */
+
 static bool is_half_open(const struct tcp_pcb *pcb)
 {
     return pcb->state == SYN_RCVD;
@@ -62,22 +66,38 @@ static bool is_time_wait(const struct tcp_pcb *pcb)
     return pcb->state == TIME_WAIT;
 }
 
-/* Make room for one more connection below `max`. lwIP puts new ones in front of the list, so of equally old ones the
- * last in the list is the oldest. */
+/*
+ * Make room for one more connection below `max`. Half of the room is for hosts that are known (net/callers.h), half for
+ * strangers: whoever has more than that loses the oldest one. lwIP puts new ones in front of the list, so of equally
+ * old ones the last in the list is the oldest.
+ */
 static void keep_below(struct tcp_pcb *list, bool (*counts)(const struct tcp_pcb *pcb), unsigned max)
 {
-    struct tcp_pcb *oldest = NULL;
-    unsigned count = 0;
+    struct tcp_pcb *oldest[] = { NULL, NULL };
+    unsigned count[] = { 0, 0 };
 
     for (struct tcp_pcb *pcb = list; pcb; pcb = pcb->next) {
+        bool known = pcb->prio >= PRIO_KNOWN;
+
         if (!counts(pcb))
             continue;
-        count++;
-        if (!oldest || tcp_ticks - pcb->tmr >= tcp_ticks - oldest->tmr)
-            oldest = pcb;
+        count[known]++;
+        if (!oldest[known] || tcp_ticks - pcb->tmr >= tcp_ticks - oldest[known]->tmr)
+            oldest[known] = pcb;
     }
-    if (count >= max)
-        tcp_abandon(oldest, oldest->state != SYN_RCVD); /* a SYN's source may be forged: it gets no answer */
+    if (count[false] + count[true] >= max) {
+        struct tcp_pcb *goes = oldest[count[true] > max / 2];
+
+        tcp_abandon(goes, goes->state != SYN_RCVD); /* a SYN's source may be forged: it gets no answer */
+    }
+}
+
+/* A host connects, and lwIP will give the connection its listener's priority. */
+static void note_host(struct tcp_pcb *listener)
+{
+    struct tcp_address host = tcp_address_of_lwip(ip_current_src_addr());
+
+    listener->prio = caller_is_known(&host) ? PRIO_KNOWN : TCP_PRIO_NORMAL;
 }
 
 /* --- TIME_WAIT ---------------------------------------------------------------------------------------------------- */
@@ -134,6 +154,7 @@ err_t tcp_hook_segment(struct tcp_pcb *pcb, struct tcp_hdr *hdr, const u8 *opt2,
     if (pcb->state == TIME_WAIT && TCP_SEQ_GT(hdr->seqno, pcb->rcv_nxt) && !opt2)
         return reopen(pcb, hdr, p);
     if (pcb->state == LISTEN) {
+        note_host(pcb);
         keep_below(tcp_active_pcbs, is_half_open, TCP_HALF_OPEN_MAX);
         keep_below(tcp_active_pcbs, is_closed, TCP_CLOSED_MAX);
         keep_below(tcp_tw_pcbs, is_time_wait, TCP_TIME_WAIT_MAX);

@@ -11,7 +11,8 @@ struct pbuf;
 struct tcp_hdr;
 struct tcp_pcb;
 
-/* Limit of connections that clients have begun and not completed. Above it the oldest is forgotten. */
+/* Half of each limit is for hosts that are known (net/callers.h). Of connections that clients have begun and not
+ * completed: above it the oldest is forgotten. */
 #define TCP_HALF_OPEN_MAX 64
 /* Limits of connections that we have closed and the peer has not, and of those in TIME_WAIT. Above them the connection
  * that has been silent for longest goes. */

@@ -7,6 +7,7 @@
 #include <lwip/altcp_tcp.h>
 #include <lwip/priv/tcp_priv.h>
 
+#include "net/tcp_address_lwip.h"
 #include "net/tls_pcb.h"
 
 static tcp_accept_fn accept_of_altcp;
@@ -74,14 +75,12 @@ void tcp_pcb_set_rto(struct altcp_pcb *pcb, u16 ms)
 bool tcp_pcb_address(struct altcp_pcb *pcb, bool own, struct tcp_address *address)
 {
     ip_addr_t ip;
+    u16 port;
 
-    if (altcp_get_tcp_addrinfo(pcb, own, &ip, &address->port) != ERR_OK)
+    if (altcp_get_tcp_addrinfo(pcb, own, &ip, &port) != ERR_OK)
         return false;
-    address->ip6 = IP_IS_V6(&ip) && !ip6_addr_isipv4mappedipv6(ip_2_ip6(&ip));
-    if (IP_IS_V6(&ip) && !address->ip6)
-        memcpy(address->bytes, &ip_2_ip6(&ip)->addr[3], 4);
-    else
-        memcpy(address->bytes, &ip.u_addr, address->ip6 ? 16 : 4);
+    *address = tcp_address_of_lwip(&ip);
+    address->port = port;
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sources: net/tls_in.c net/tcp_hooks.c net/siphash.c net/csum.c tls/seal.c tls/chacha20.c */
-/* sources: tls/chacha20_vector.c tests/unit/fake_fpu.c tests/unit/stubs.c */
+/* sources: net/tls_in.c net/tcp_hooks.c net/callers.c net/tcp_address.c net/siphash.c net/csum.c */
+/* sources: tls/seal.c tls/chacha20.c tls/chacha20_vector.c tests/unit/fake_fpu.c tests/unit/stubs.c */
 /* libs: -lcmocka */
 /*
  * libFuzzer entry for records of TLS as they come out of TCP: in pieces of any sizes, with any bytes. The input is what

@@ -251,11 +251,11 @@ def test_a_message_in_pieces(tmp_path, keyring):
 
 
 class Flood:
-    """While the context lasts, strangers of two addresses connect to a host's port, begin a handshake and say no more:
+    """While the context lasts, strangers of 24 addresses connect to a host's port, begin a handshake and say no more:
     as many as the host answers, and 20 at a time, which is more than their places. (An emulator that gets a tenth of a
     processor takes a second for so many; in five its peer would give it up.)"""
 
-    ADDRESSES = ["10.9.0.101", "10.9.0.102"]
+    ADDRESSES = [f"10.9.0.{last}" for last in range(101, 125)]
 
     def __init__(self, net, host):
         self.net, self.to, self.over, self.begun = net, (host.address, PORT), threading.Event(), 0

@@ -22,7 +22,7 @@
 #include "net/tcp_stream.h"
 
 static struct netif link;
-struct tcp_rig tcp_rig = { .chance = 1, .link = &link };
+struct tcp_rig tcp_rig = { .chance = 1, .link = &link, .host = 9 };
 
 u64 rtc_now_ns(void)
 {
@@ -93,7 +93,7 @@ void say(u16 from, u16 to, u32 seq, u32 ack, u8 flags, unsigned count)
     struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16)(40 + count), PBUF_RAM);
     u8_t *bytes = p->payload;
     const u8_t ip[20] = {
-        0x45, 0, (u8_t)((40 + count) >> 8), (u8_t)(40 + count), 0, 0, 0, 0, 64, IP_PROTO_TCP, 0, 0, 10, 9, 0, 9, 10, 9,
+        0x45, 0, (u8_t)((40 + count) >> 8), (u8_t)(40 + count), 0, 0, 0, 0, 64, IP_PROTO_TCP, 0, 0, 10, 9, 0, 0, 10, 9,
         0,    2
     };
     struct tcp_hdr hdr = { .src = lwip_htons(from),
@@ -104,6 +104,7 @@ void say(u16 from, u16 to, u32 seq, u32 ack, u8 flags, unsigned count)
 
     TCPH_HDRLEN_FLAGS_SET(&hdr, 5, flags);
     memcpy(bytes, ip, sizeof(ip));
+    bytes[15] = tcp_rig.host;
     memcpy(bytes + 20, &hdr, sizeof(hdr));
     for (unsigned i = 0; i < count; i++)
         bytes[40 + i] = (u8_t)(seq + i);
@@ -153,6 +154,7 @@ unsigned tcp_rig_length(const struct tcp_pcb *list)
 int tcp_rig_clear(void **state)
 {
     (void)state;
+    tcp_rig.host = 9;
     while (tcp_active_pcbs)
         tcp_abort(tcp_active_pcbs);
     while (tcp_tw_pcbs)

@@ -14,7 +14,8 @@ struct tcp_stream;
 struct tcp_rig {
     u64 now;
     u32 chance;
-    struct netif *link;        /* we are 10.9.0.2, the other end is 10.9.0.9 */
+    struct netif *link;        /* we are 10.9.0.2, the other end is 10.9.0.host */
+    u8 host;                   /* 9, if the test says nothing else */
     struct tcp_stream *stream; /* that was accepted last at STREAM_PORT */
 
     /* The last segment that was sent, in host order. */

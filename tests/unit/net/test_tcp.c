@@ -26,6 +26,7 @@
 
 #include "host/clock.h"
 #include "tls/random.h"
+#include "net/callers.h"
 #include "net/siphash.h"
 #include "net/tcp_hooks.h"
 #include "net/tcp_server.h"
@@ -122,6 +123,39 @@ static void test_half_open(void **state)
     for (u16_t port = 10000; port < 11000; port++)
         say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
     assert_int_equal(tcp_rig_length(tcp_active_pcbs), TCP_HALF_OPEN_MAX + 1);
+}
+
+/* A known host completes the connection that it has begun, however many strangers begin others meanwhile. But whoever
+ * says that his segments are of known hosts has no more than their half. */
+static void test_half_open_of_a_known_host(void **state)
+{
+    const struct tcp_address known = { .bytes = { 10, 9, 0, 7 } };
+    u32 known_isn, isn;
+
+    (void)state;
+    caller_know(&known, true, 1);
+    tcp_rig.host = 7;
+    say(5001, SERVER_PORT, 77, 0, TCP_SYN, 0);
+    known_isn = tcp_rig.sent.seq;
+    tcp_rig.host = 9;
+    for (u16_t port = 10000; port < 10200; port++)
+        say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
+    assert_int_equal(tcp_rig_length(tcp_active_pcbs), TCP_HALF_OPEN_MAX);
+    conn = NULL;
+    tcp_rig.host = 7;
+    say(5001, SERVER_PORT, 78, known_isn + 1, TCP_ACK, 0);
+    assert_non_null(conn);
+    tcp_rig.host = 9;
+    say(5002, SERVER_PORT, 77, 0, TCP_SYN, 0);
+    isn = tcp_rig.sent.seq;
+    tcp_rig.host = 7;
+    for (u16_t port = 10000; port < 10200; port++)
+        say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
+    assert_int_equal(tcp_rig_length(tcp_active_pcbs), TCP_HALF_OPEN_MAX + 1);
+    conn = NULL;
+    tcp_rig.host = 9;
+    say(5002, SERVER_PORT, 78, isn + 1, TCP_ACK, 0);
+    assert_non_null(conn);
 }
 
 static void test_peers_that_do_not_close(void **state)
@@ -451,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_addresses),
         cmocka_unit_test_teardown(test_time_wait_takes_a_new_connection, tcp_rig_clear),
         cmocka_unit_test_teardown(test_half_open, tcp_rig_clear),
+        cmocka_unit_test_teardown(test_half_open_of_a_known_host, tcp_rig_clear),
         cmocka_unit_test_teardown(test_peers_that_do_not_close, tcp_rig_clear),
         cmocka_unit_test_teardown(test_time_wait_is_bounded, tcp_rig_clear),
         cmocka_unit_test_teardown(test_both_close_at_once, tcp_rig_clear),
