@@ -12,7 +12,7 @@ sys.path.append(str(ROOT / "tests/bench"))
 
 import failovers  # noqa: E402
 
-BENCHMARKS = ["boot", "downtime-ram", "failover", "goodput", "lab-dirty", "lab-downtime", "lab-modes",
+BENCHMARKS = ["boot", "downtime-ram", "failover", "goodput", "handshakes", "lab-dirty", "lab-downtime", "lab-modes",
               "lab-precopy", "linux", "peer", "verify"]
 
 
