@@ -16,6 +16,7 @@ import subprocess
 
 import pytest
 from machine import LIFETIME, ROOT, started
+from network import CLIENT4
 
 PROGRAM = ROOT / "build/deps/etcd/usr/bin/etcd"
 PORT = 2379
@@ -28,7 +29,8 @@ class Member:
         self.address, self.address6 = f"10.9.0.{90 + number}", f"fd09::{90 + number}"
         self.url, self.url6 = f"{scheme}://{self.address}:{PORT}", f"{scheme}://[{self.address6}]:{PORT}"
         self.peer = f"{scheme}://{self.address}:{PORT + 1}"
-        self.certificate = ca and ca.certify(f"{directory.name}-{self.name}.pem", self.address, self.address6)
+        # To other members it calls from the address of the bridge, which therefore stands in its certificate, too.
+        self.certificate = ca and ca.certify(f"{directory.name}-{self.name}.pem", self.address, self.address6, CLIENT4)
         self.process, self.context = None, None
         net.ip(f"address replace {self.address}/24 dev br0", f"address replace {self.address6}/64 dev br0 nodad")
 
