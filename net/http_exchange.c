@@ -31,6 +31,30 @@ static bool is_usable(struct tcp_stream *stream)
     return tcp_stream_shakes(stream) || (!tcp_stream_state(stream) && tcp_stream_receive(stream, &byte, 1) == -EAGAIN);
 }
 
+/* What a handshake has found out about the server. NULL: the error is not of that kind. */
+static const char *verdict(long err)
+{
+    switch (err) {
+    case -EINVAL: return "has no server's certificate that our CA has made";
+    case -ESTALE: return "its certificate has expired, or is not valid yet, by our clock";
+    case -EPERM: return "its certificate is not for this address";
+    case -EOPNOTSUPP: return "asks for no certificate of ours, so that anybody could change what it holds";
+    case -EACCES: return "refuses our certificate, the one of [api]";
+    case -EPROTO: return "speaks no TLS 1.2 by ECDHE-ECDSA-CHACHA20-POLY1305";
+    default: return NULL;
+    }
+}
+
+/* A connection that is of no use. If its handshake has found out why, the next question that waits in vain says so. */
+static void drop(struct http_server *server, struct tcp_stream *stream)
+{
+    const char *why = verdict(tcp_stream_state(stream));
+
+    if (why)
+        server->verdict = why;
+    tcp_stream_abort(stream);
+}
+
 /* The connection that has waited for longest, rather than one in its handshake; so each is in use now and then, and who
  * is between does not forget it. NULL: there is none. */
 static struct tcp_stream *take(struct http_server *server)
@@ -39,7 +63,7 @@ static struct tcp_stream *take(struct http_server *server)
 
     for (unsigned i = server->count; i-- > 0;)
         if (!is_usable(server->kept[i]))
-            tcp_stream_abort(kept_take(server, i));
+            drop(server, kept_take(server, i));
     while (first < server->count && tcp_stream_state(server->kept[first]))
         first++;
     return server->count ? kept_take(server, first < server->count ? first : 0) : NULL;
@@ -54,6 +78,11 @@ void http_exchange_abort(struct http_exchange *exchange)
     exchange->stream = NULL;
 }
 
+const char *http_exchange_doubt(const struct http_exchange *exchange)
+{
+    return exchange->stream && tcp_stream_shakes(exchange->stream) ? exchange->server->verdict : NULL;
+}
+
 static enum http_progress fail(struct http_exchange *exchange, const char *fault)
 {
     http_exchange_abort(exchange);
@@ -63,17 +92,15 @@ static enum http_progress fail(struct http_exchange *exchange, const char *fault
 
 static const char *words(long err)
 {
+    const char *why = verdict(err);
+
+    if (why)
+        return why;
     switch (err) {
     case -ECONNREFUSED: return "refuses connections: does etcd listen on this address?";
     case -EHOSTUNREACH: return "there is no route to it";
     case -ENOMEM: return "no memory for a connection";
     case -EPIPE: return "closed the connection without an answer";
-    case -EINVAL: return "has no server's certificate that our CA has made";
-    case -ESTALE: return "its certificate has expired, or is not valid yet, by our clock";
-    case -EPERM: return "its certificate is not for this address";
-    case -EOPNOTSUPP: return "asks for no certificate of ours, so that anybody could change what it holds";
-    case -EACCES: return "refuses our certificate, the one of [api]";
-    case -EPROTO: return "speaks no TLS 1.2 by ECDHE-ECDSA-CHACHA20-POLY1305";
     case -ETIMEDOUT: return "does not complete its handshake";
     default: return "broke the connection off";
     }
@@ -156,6 +183,7 @@ static enum http_progress judge(struct http_exchange *exchange)
     else
         keep(exchange->server, exchange->stream);
     exchange->stream = NULL;
+    exchange->server->verdict = NULL;
     return HTTP_ANSWERED;
 }
 

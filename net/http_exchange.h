@@ -17,6 +17,7 @@ struct tcp_stream;
 struct http_server {
     struct tcp_address address;
     enum tcp_trust trust; /* TCP_ANYBODY or TCP_SERVERS */
+    const char *verdict;  /* why the last handshake failed for which nobody waited; NULL: none since an answer */
     unsigned count;
     struct tcp_stream *kept[HTTP_KEPT]; /* the first `count`; the one that was used last is the last */
 };
@@ -44,6 +45,12 @@ void http_exchange_begin(struct http_exchange *exchange, struct http_server *ser
  * HTTP_FAILED: `fault` says why. If a byte was given, it is not known whether the server has done what it was asked.
  */
 enum http_progress http_exchange_step(struct http_exchange *exchange);
+
+/*
+ * Why it will probably come to nothing, in words, when the request is still in a handshake: one before it took longer
+ * than its request had, and failed so. NULL: nothing like that is known.
+ */
+const char *http_exchange_doubt(const struct http_exchange *exchange);
 
 /* Whatever was begun is over. A connection in its handshake goes on with that, for the next request; any other is
  * reset.

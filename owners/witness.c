@@ -177,12 +177,22 @@ static void take_answer(struct witness_request *request)
     finish(request, !request->question.swap ? WITNESS_READ : done ? WITNESS_SWAPPED : WITNESS_DIFFERENT);
 }
 
+/* The time of this member is over. */
+static void member_is_late(struct witness_request *request)
+{
+    const char *doubt = http_exchange_doubt(&request->exchange);
+    char late[48];
+
+    snprintf(late, sizeof(late), "no %s within %u ms", request->exchange.sent ? "answer" : "connection", own.timeout);
+    http_exchange_abort(&request->exchange);
+    member_failed(request, doubt ? doubt : late);
+}
+
 /* Do what can be done now. False: the request waits. */
 static bool step(struct witness_request *request)
 {
     struct http_exchange *exchange = &request->exchange;
     enum http_progress progress = http_exchange_step(exchange);
-    char late[48];
 
     request->outcome.sent |= request->question.swap && exchange->given;
     if (progress == HTTP_ANSWERED) {
@@ -190,9 +200,7 @@ static bool step(struct witness_request *request)
     } else if (progress == HTTP_FAILED) {
         member_failed(request, exchange->fault);
     } else if (clock_ns() - request->asked >= own.timeout * NS_PER_MS) {
-        snprintf(late, sizeof(late), "no %s within %u ms", exchange->sent ? "answer" : "connection", own.timeout);
-        http_exchange_abort(exchange);
-        member_failed(request, late);
+        member_is_late(request);
     } else {
         return false;
     }

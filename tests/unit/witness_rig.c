@@ -64,12 +64,15 @@ int tcp_stream_state(const struct tcp_stream *stream)
 {
     if (stream->server->conduct == REFUSES)
         return -ECONNREFUSED;
+    if (stream->server->conduct == JUDGES && stream->starts != stream->server->starts)
+        return -EACCES;
     return stream->server->conduct == VANISHED || tcp_stream_shakes(stream) ? -EAGAIN : 0;
 }
 
 bool tcp_stream_shakes(const struct tcp_stream *stream)
 {
-    return stream->server->conduct == SHAKES;
+    return stream->server->conduct == SHAKES ||
+           (stream->server->conduct == JUDGES && stream->starts == stream->server->starts);
 }
 
 void tcp_stream_abort(struct tcp_stream *stream)

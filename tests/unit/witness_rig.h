@@ -16,6 +16,7 @@ enum conduct {
     REFUSES,  /* takes no connection */
     VANISHED, /* does not even say that it takes none */
     SHAKES,   /* is in the handshake of each connection, and gets no further */
+    JUDGES,   /* as SHAKES, but has refused our certificate in handshakes from before its last start */
     PARTS,    /* as ANSWERS, and says that the connection ends with that */
 };
 

@@ -223,6 +223,28 @@ static void a_long_handshake(void **state)
     assert_int_equal(rig.server[0].connections, 1);
 }
 
+/* What a handshake found out too late for its own question is said of the next one that is late in a handshake; not of
+ * one that reaches nobody, and not any more when the member has answered. */
+static void a_late_verdict(void **state)
+{
+    const enum conduct then[] = { JUDGES, VANISHED, JUDGES, ANSWERS, SHAKES };
+    const char *const words[] = { "refuses our certificate", "no connection", "refuses our certificate", "",
+                                  "no connection" };
+
+    (void)state;
+    rig.server[0].conduct = REFUSES; /* no connection waits */
+    read_at(0);
+    rig.server[0].conduct = SHAKES;
+    read_at(0);
+    assert_non_null(strstr(outcome()->reason, "no connection within 300 ms"));
+    rig.server[0].starts++;
+    for (unsigned i = 0; i < ARRAY_SIZE(then); i++) {
+        rig.server[0].conduct = then[i];
+        assert_int_equal(read_at(0), then[i] == ANSWERS ? WITNESS_READ : WITNESS_UNREACHABLE);
+        assert_non_null(strstr(outcome()->reason, words[i]));
+    }
+}
+
 static void another_question_instead(void **state)
 {
     (void)state;
@@ -297,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_dead_are_asked_last, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_member_is_started_anew, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(connections_wait, witness_setup, witness_teardown),
+        cmocka_unit_test_setup_teardown(a_late_verdict, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_long_handshake, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(another_question_instead, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(the_time_to_wake, witness_setup, witness_teardown),
