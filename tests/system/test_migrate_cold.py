@@ -298,7 +298,6 @@ def test_files_that_would_be_judged_too_late(site, tmp_path):
     assert site.b.get("/v1/vms/echo")["image"] == "here"
 
 
-
 def test_linux_and_its_files(site):
     """Live, with its files behind it: a reset there starts it anew. Then back, cold, by its own shutdown."""
     site.boot(LINUX.replace("quiet", "quiet run=buttons"))

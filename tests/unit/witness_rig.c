@@ -23,7 +23,7 @@ struct tcp_stream {
     char request[4096], answer[8192];
     size_t asked, len, at;
     unsigned starts;
-    bool closed, reset;
+    bool closed, reset, repeats;
 };
 
 struct witness_rig rig;
@@ -152,11 +152,15 @@ static void serve(struct tcp_stream *stream, const char *json)
     char header[200], body[2048], kvs[1000], key[400];
 
     server->requests++;
+    if (stream->len) /* what it has said before comes first */
+        return;
+    stream->repeats = server->conduct == REPEATS;
     if (server->conduct == SAYS) {
         stream->len = (size_t)snprintf(stream->answer, sizeof(stream->answer), "%s", server->text);
         return;
     }
-    if (server->conduct != ANSWERS && server->conduct != FORGETS && server->conduct != PARTS)
+    if (server->conduct != ANSWERS && server->conduct != FORGETS && server->conduct != PARTS &&
+        server->conduct != REPEATS)
         return;
     assert_true(field(json, "key", key));
     assert_string_equal(key, KEY);
@@ -217,7 +221,9 @@ long tcp_stream_receive(struct tcp_stream *stream, void *bytes, size_t len)
     stream->at += n;
     if (stream->at == stream->len) { /* ready for the next request */
         memset(stream->request, 0, sizeof(stream->request));
-        stream->asked = stream->at = stream->len = 0;
+        stream->asked = stream->at = 0;
+        stream->len = stream->repeats ? stream->len : 0;
+        stream->repeats = false;
     }
     return (long)n;
 }

@@ -18,6 +18,7 @@ enum conduct {
     SHAKES,   /* is in the handshake of each connection, and gets no further */
     JUDGES,   /* as SHAKES, but has refused our certificate in handshakes from before its last start */
     PARTS,    /* as ANSWERS, and says that the connection ends with that */
+    REPEATS,  /* as ANSWERS, and says the same once more when the answer was taken */
 };
 
 struct server {

@@ -204,6 +204,22 @@ static void connections_wait(void **state)
     assert_int_equal(rig.server[0].connections, ARRAY_SIZE(many));
 }
 
+/* What comes on a connection that waits answers no later question: the connection is given up. */
+static void said_unasked(void **state)
+{
+    (void)state;
+    rig.server[0].conduct = REFUSES; /* no connection waits */
+    read_at(0);
+    rig.server[1].conduct = rig.server[2].conduct = VANISHED;
+    rig.server[0].connections = 0;
+    rig.server[0].conduct = REPEATS;
+    assert_int_equal(swap(NULL, "1 owner a"), WITNESS_SWAPPED);
+    rig.server[0].conduct = ANSWERS;
+    assert_int_equal(swap("0 owner z", "2 owner b"), WITNESS_DIFFERENT);
+    assert_string_equal(outcome()->value, "1 owner a");
+    assert_int_equal(rig.server[0].connections, 2);
+}
+
 /* A question waits for its time-out, no longer; but the handshake goes on for the next one. */
 static void a_long_handshake(void **state)
 {
@@ -320,6 +336,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_member_is_started_anew, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(connections_wait, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_late_verdict, witness_setup, witness_teardown),
+        cmocka_unit_test_setup_teardown(said_unasked, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_long_handshake, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(another_question_instead, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(the_time_to_wake, witness_setup, witness_teardown),
