@@ -197,7 +197,7 @@ void asking_heard(const struct wire_claim *claim, const char *where)
             if (at)
                 *at = 0;
             found(vm, claim, where);
-        } else if (same && claims_count() && (vm_ended(vm) || (vm->status == VM_CREATED && heeds))) {
+        } else if (same && claims_are_heeded() && (vm_ended(vm) || (vm->status == VM_CREATED && heeds))) {
             idle_heard(vm, claim, where);
         }
     }

@@ -33,7 +33,7 @@ bool asking_begin(struct vm *copy);
 
 /* Another hypervisor, at the address `where`, owns a VM, holds a copy of it, or has more right to start it than we. A
  * VM that we ask about is elsewhere from now on; so is one that is not started here or has ended, if that hypervisor
- * owns it and claims_count(). */
+ * owns it and claims_are_heeded(). */
 void asking_heard(const struct wire_claim *claim, const char *where);
 
 /* Who judges whether a guest that nobody has claimed is started. may_start: now; false: he starts it when it may be.

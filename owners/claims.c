@@ -123,7 +123,7 @@ void claims_ask(const struct vm *vm)
     say(&question);
 }
 
-bool claims_count(void)
+bool claims_are_heeded(void)
 {
     return all || keyring_present();
 }
@@ -191,7 +191,7 @@ void claims_take(const struct wire_claim *claim, const char *where)
     counters.heard++;
     if (claim->kind != WIRE_CLAIM_ASKS || claim->owner < owner)
         listener->heard(claim, where);
-    if (claim->kind != WIRE_CLAIM_OWNS || !claims_count() || ops->heard(claim))
+    if (claim->kind != WIRE_CLAIM_OWNS || !claims_are_heeded() || ops->heard(claim))
         return;
     if (tells(++counters.noise))
         pr_warn("%lu claims with epochs that nobody believes, the last of epoch %lu", counters.noise, claim->epoch);

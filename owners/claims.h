@@ -58,9 +58,9 @@ void claims_say_to(const struct vm *vm, u64 heard, u64 rival);
 void claims_ask(const struct vm *vm);
 struct wire_claim claims_question(const struct vm *vm);
 
-/* Do claims count that answer no question of ours? Where there are neither keys nor [migration], guests neither come
+/* Are claims heeded that answer no question of ours? Where there are neither keys nor [migration], guests neither come
  * nor go, and anybody on the link could stop them: there no claim makes a guest stand or keeps one from starting. */
-bool claims_count(void);
+bool claims_are_heeded(void);
 
 /* Is this claim about that VM, or about a VM with the same MAC? */
 bool claims_are_of(const struct wire_claim *claim, const struct vm *vm);

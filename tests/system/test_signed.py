@@ -12,8 +12,9 @@ HELLO = ROOT / "build/guest/hello.elf"
 HYPERVISOR = (IMAGES / "godwit.elf").read_bytes()
 NONE = "this loader takes signed files only, expected it signed: tools/mkimage --sign KEY"
 OTHER = " is not its signature by this loader's key, expected it signed: tools/mkimage --sign KEY"
-ALL = vm("hello", "hello.elf") + ("[net]\nuplink = none\n[api]\ntokens = tokens\ncertificate = certificate\n"
-                                  "[keys]\nname = a\nkeyring = keyring\n")
+ALL = vm("hello", "hello.elf") + ("[net]\nuplink = none\naddress = 10.9.0.2/24\n[api]\ntokens = tokens\n"
+                                  "certificate = certificate\n[keys]\nname = a\nkeyring = keyring\n"
+                                  "[witness]\nurl = https://10.9.0.90\nca = ca\n")
 
 
 def new_key(path):
@@ -51,13 +52,14 @@ BROKEN = [
     ("keyring", b"group " + b"1" * 64 + b"\n", "godwit.cfg: [keys] keyring: keyring: keyring.sig" + OTHER),
     ("certificate.sig", None, "godwit.cfg: [api] certificate: certificate: " + NONE),
     ("tokens", b"x", "godwit.cfg: [api] tokens: tokens: tokens.sig" + OTHER),
+    ("ca", b"x", "godwit.cfg: [witness] ca: ca: ca.sig" + OTHER),
 ]
 
 
 @pytest.mark.parametrize("name, content, says", BROKEN, ids=range(len(BROKEN)))
 def test_what_is_not_signed_is_refused(tmp_path, signer, name, content, says):
     key, loader = signer
-    secrets = [tmp_path / secret for secret in ("keyring", "certificate", "tokens")]
+    secrets = [tmp_path / secret for secret in ("keyring", "certificate", "tokens", "ca")]
     for secret in secrets:
         secret.write_text("secret\n")
     disk = make_disk(tmp_path, ALL, HELLO, *secrets, options=["--sign", key, "--loader", loader])
