@@ -62,7 +62,8 @@ def test_check_says_what_each_mode_would_be(pair):
     assert "Its processors run for " in done.stdout, done.stdout
     assert not rows["live"]["within-limit"] and not rows["stop-copy"]["within-limit"]
     assert rows["post-copy"]["within-limit"] and rows["hybrid"]["within-limit"]
-    assert rows["stop-copy"]["downtime"] > rows["live"]["downtime"] > 2 * rows["post-copy"]["downtime"], rows
+    # By what a fifth of a second shows, it may write to all that it has: then live leaves as much as stop-copy.
+    assert 1.01 * rows["stop-copy"]["downtime"] > rows["live"]["downtime"] > 2 * rows["post-copy"]["downtime"], rows
     assert rows["live"]["bytes"] > rows["stop-copy"]["bytes"] == rows["post-copy"]["bytes"]
     assert "\ndemand       until pull " in done.stdout, done.stdout
     assert pair.where("mover") == [source]
