@@ -110,18 +110,23 @@ static void test_time_wait_takes_a_new_connection(void **state)
     handshake(5000, SERVER_PORT, next + 0x10000000); /* beyond it: lwIP would acknowledge the old connection */
 }
 
+/* The host begins so many connections, and completes none. */
+static void begin_many(u16_t count)
+{
+    for (u16_t port = 10000; port < 10000 + count; port++)
+        say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
+}
+
 /* One who completes his connection is served, however many others don't; the oldest of these are forgotten. */
 static void test_half_open(void **state)
 {
     (void)state;
-    for (u16_t port = 10000; port < 11000; port++)
-        say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
+    begin_many(1000);
     assert_int_equal(tcp_rig_length(tcp_active_pcbs), TCP_HALF_OPEN_MAX);
     conn = NULL;
     handshake(5001, SERVER_PORT, 77);
     assert_non_null(conn);
-    for (u16_t port = 10000; port < 11000; port++)
-        say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
+    begin_many(1000);
     assert_int_equal(tcp_rig_length(tcp_active_pcbs), TCP_HALF_OPEN_MAX + 1);
 }
 
@@ -138,8 +143,7 @@ static void test_half_open_of_a_known_host(void **state)
     say(5001, SERVER_PORT, 77, 0, TCP_SYN, 0);
     known_isn = tcp_rig.sent.seq;
     tcp_rig.host = 9;
-    for (u16_t port = 10000; port < 10200; port++)
-        say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
+    begin_many(200);
     assert_int_equal(tcp_rig_length(tcp_active_pcbs), TCP_HALF_OPEN_MAX);
     conn = NULL;
     tcp_rig.host = 7;
@@ -149,8 +153,7 @@ static void test_half_open_of_a_known_host(void **state)
     say(5002, SERVER_PORT, 77, 0, TCP_SYN, 0);
     isn = tcp_rig.sent.seq;
     tcp_rig.host = 7;
-    for (u16_t port = 10000; port < 10200; port++)
-        say(port, SERVER_PORT, port, 0, TCP_SYN, 0);
+    begin_many(200);
     assert_int_equal(tcp_rig_length(tcp_active_pcbs), TCP_HALF_OPEN_MAX + 1);
     conn = NULL;
     tcp_rig.host = 9;
