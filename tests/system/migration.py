@@ -354,10 +354,9 @@ class Asker:
 class Ping(threading.Thread):
     """Echo requests at a steady pace. Two copies of a guest would answer twice."""
 
-    PACE = 0.02
-
-    def __init__(self, net, address=GUEST):
+    def __init__(self, net, address=GUEST, pace=0.02):
         super().__init__(daemon=True)
+        self.pace = pace
         self.sock = net.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         self.address, self.identifier = address, int.from_bytes(os.urandom(2), "big")
         self.sent, self.answered, self.doubles = [], {}, []
@@ -384,7 +383,7 @@ class Ping(threading.Thread):
             self.sent.append(time.monotonic())
             with contextlib.suppress(TimeoutError):  # a machine that stands takes none in the end
                 self.sock.sendto(packet, (self.address, 0))
-            self.receive(self.sent[-1] + self.PACE)
+            self.receive(self.sent[-1] + self.pace)
         self.receive(time.monotonic() + 1)
 
     def stop(self):
@@ -556,13 +555,13 @@ class Download(Stream):
 class Typist(Stream):
     """A few bytes at a time to the guest's echo, as a person at a shell does: each answer is waited for."""
 
-    def __init__(self, net):
+    def __init__(self, net, pause=0.02):
         super().__init__(net, 7)
-        self.lines, self.error = 0, None
+        self.pause, self.lines, self.error = pause, 0, None
 
     def use(self):
         try:
-            while not self.over.wait(0.02):
+            while not self.over.wait(self.pause):
                 line = b"line %d\n" % self.lines
                 self.sock.sendall(line)
                 back = b""
