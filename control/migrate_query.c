@@ -289,7 +289,7 @@ static const char *incoming_status(const struct incoming *in)
     case DEST_PREPARED: return "device";
     case DEST_INCOMPLETE: return migrate_status_name(dest_fill_status(in));
     case DEST_RUNNING:
-    case DEST_GONE: return "completed";
+    case DEST_GONE: return in->error ? "failed" : "completed";
     default: return in->error == WIRE_E_CANCEL ? "cancelled" : "failed";
     }
 }

@@ -54,7 +54,7 @@ struct incoming {
     bool settled; /* the source knows how the move ended and is not in doubt: it has said so, or the operator has */
     struct handoff_dest handoff;
     u64 stamp;            /* order of acceptance */
-    enum wire_code error; /* why the guest did not come to run here */
+    enum wire_code error; /* why the guest did not come to run here, or not with all of its memory */
     char reason[WIRE_REASON];
     struct dest_session *session;
     u64 heard;                    /* ns: when anything has last come from its source */

@@ -5,6 +5,7 @@
  * lane (SESSION_LANE).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "host/bits.h"
@@ -93,12 +94,25 @@ void lane_detach(struct dest_session *session)
 
 /* --- The guest runs here ------------------------------------------------------------------------------------------ */
 
+void fill_lost(struct incoming *in)
+{
+    u64 left = in->stats.missing - in->stats.filled;
+
+    if (!left || in->session)
+        return;
+    in->error = WIRE_E_LINK;
+    snprintf(in->reason, sizeof(in->reason),
+             "it has ended or started anew without %lu pages: only its source has them, and was not connected", left);
+    dest_log(pr_warn, in, ": %s", in->reason);
+}
+
 /* If that was the last page, the source may free its memory. */
 void fill_end(struct dest *dest, struct incoming *in)
 {
     if (!in->used || in->handoff.state != DEST_INCOMPLETE || dest->ops->missing(in->vm))
         return;
-    dest_log(pr_info, in, ", is whole");
+    fill_lost(in);
+    dest_log(pr_info, in, ", misses nothing any more");
     dest_event(dest, in, HANDOFF_WHOLE, 0, outcome_completed);
 }
 

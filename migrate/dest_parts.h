@@ -136,14 +136,16 @@ void receive_prepare(struct dest_session *session, const struct wire_handoff *pr
 
 /* A split attempt. receive_missing: MISSING has come. lane_attach: the header of a lane has come. lane_detach: this
  * session, which may be NULL, is no lane any more. fill_begin: the guest was let run, if it is incomplete: take its
- * pages. fill_end: if no page is missing any more, it is whole. fill_page: one has come in session->page. fill_zero:
- * one of zeros has; returns false if the session is of no more use. fill_say: make a WANT, MISSING or KEEPALIVE record;
- * returns false if nothing is to be said. */
+ * pages. fill_end: if no page is missing any more, it is whole. fill_lost: it misses nothing any more, or has ended: if
+ * pages had not come, and there is no connection, they were lost: say so. fill_page: one has come in session->page.
+ * fill_zero: one of zeros has; returns false if the session is of no more use. fill_say: make a WANT, MISSING or
+ * KEEPALIVE record; returns false if nothing is to be said. */
 void receive_missing(struct dest_session *session);
 void lane_attach(struct dest_session *session, const struct wire_header *header);
 void lane_detach(struct dest_session *session);
 void fill_begin(struct dest_session *session);
 void fill_end(struct dest *dest, struct incoming *in);
+void fill_lost(struct incoming *in);
 void fill_page(struct dest_session *session);
 bool fill_zero(struct dest_session *session, gpa_t gpa);
 /* If no page can be missing any more to this session's guest, others may have its place. */

@@ -116,4 +116,8 @@ def test_source_dies_in_postcopy(site):
     assert {row["name"]: (row["status"], row["reason"][:9]) for row in site.b.get("/v1/vms")["vms"]} == {
         "mover": ("running", ""), "other": ("off", "powered o")}
     beats(site.b)
+    for name in ("mover", "other"):
+        there = site.b.query(name)
+        assert (there["status"], there["error"]) == ("failed", "link"), there
+        assert " pages: only its source has them" in there["reason"], there
     site.b.wait_for("memory of the other is free", lambda: free_memory(site.b) > free - (12 << 10) - SLACK)

@@ -382,13 +382,14 @@ static void test_dest_crash(void **state)
     }
 }
 
-/* The source's machine dies: the guest waits for what is missing, and can be ended. */
-static void test_source_crash(void **state)
+/* The source's machine dies: the guest waits for what is missing, and can be ended, or starts anew; what was lost is
+ * said. */
+static void source_crash(bool reset)
 {
     struct world *w = serving(50);
+    const struct incoming *in = &w->dest.incoming[0];
     u64 counter;
 
-    (void)state;
     for (unsigned i = 0; i < w->pipes; i++)
         w->pipe[i].broken = true;
     for (unsigned i = 0; i < 100; i++) { /* the source does not turn any more */
@@ -396,13 +397,28 @@ static void test_source_crash(void **state)
         dest_step(&w->dest);
     }
     counter = w->dest_vm.counter;
-    assert_int_equal(w->dest.incoming[0].handoff.state, DEST_INCOMPLETE);
+    assert_int_equal(in->handoff.state, DEST_INCOMPLETE);
     assert_true(w->dest_vm.exists && counter > 0);
     assert_int_equal(dest_resolve(&w->dest, &w->dest_vm, true), -ENOENT);
+    if (reset) {
+        memset(w->dest_vm.missing, FAKE_HERE, sizeof(w->dest_vm.missing));
+        w->dest_vm.nr_missing = 0;
+        dest_step(&w->dest);
+    }
+    assert_int_equal(in->handoff.state, reset ? DEST_RUNNING : DEST_INCOMPLETE);
     dest_forget(&w->dest, &w->dest_vm);
-    assert_int_equal(w->dest.incoming[0].handoff.state, DEST_GONE);
+    assert_int_equal(in->handoff.state, DEST_GONE);
+    assert_int_equal(in->error, WIRE_E_LINK);
+    assert_non_null(strstr(in->reason, " pages: only its source has them"));
     source_resolve(&w->source, RESOLUTION_FORCE_GIVE_UP); /* for this program, which has its memory */
     end(w);
+}
+
+static void test_source_crash(void **state)
+{
+    (void)state;
+    source_crash(true);
+    source_crash(false);
 }
 
 /* The guest ends there while pages are missing: its source may free them. */
@@ -418,6 +434,7 @@ static void test_guest_ends(void **state)
         world_tick(w), source_step(&w->source), dest_step(&w->dest);
     assert_int_equal(w->source.stats.status, MIGRATE_COMPLETED);
     assert_false(w->source_vm.exists);
+    assert_int_equal(w->dest.incoming[0].error, WIRE_OK);
     end(w);
 }
 
