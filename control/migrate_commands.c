@@ -197,6 +197,9 @@ int command_migrate_start_postcopy(struct call *call)
                          "%s: cannot hand over now, the move verifies, protects or is cold, or its destination does "
                          "not know post-copy",
                          vm->name);
+    case -ENODEV:
+        return call_fail(call, -EBUSY, "%s: cannot hand over, it is being saved to a file, where nothing runs",
+                         vm->name);
     case -EBUSY: return call_fail(call, -EBUSY, "%s: it is being handed over already", vm->name);
     case -EAGAIN:
         return call_fail(call, -EBUSY, "%s: cannot hand over yet, its destination has not answered", vm->name);

@@ -6,6 +6,7 @@
 
 #include "host/clock.h"
 #include "hv/vm.h"
+#include "migrate/move.h"
 #include "migrate/vm_dest.h"
 #include "migrate/vm_source.h"
 
@@ -39,6 +40,8 @@ int halves_make(struct vm *vm)
 {
     struct vm_source *from = vm_source_find(vm);
 
+    if (from && from->move && from->move->request.file.ops)
+        return -ENODEV;
     return from ? source_start_postcopy(&from->source) : -ENOENT;
 }
 

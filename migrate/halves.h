@@ -23,7 +23,7 @@ struct halves {
 /* Is this VM in two halves, of which one is here? */
 bool halves_of(const struct vm *vm, struct halves *halves);
 
-/* Contract: source_start_postcopy. */
+/* Contract: source_start_postcopy; and -ENODEV: it goes to a file. */
 int halves_make(struct vm *vm);
 
 /* All that is missing shall come, asked for or not: the operator says so at either end. Returns 0, or -ENOENT if the VM

@@ -195,7 +195,8 @@ def test_harmed_images_are_refused(pair, tmp_path):
 
 
 def test_a_client_that_leaves(pair, tmp_path):
-    """The guest goes on, its dirty log is off, and no half of a file has its name."""
+    """The guest goes on, its dirty log is off, and no half of a file has its name. Into a file nothing is handed over
+    by post-copy, and that is said."""
     [host] = pair.where("mover")
     before = beats(host)
     host.set(max_bandwidth=1 << 20)
@@ -203,6 +204,8 @@ def test_a_client_that_leaves(pair, tmp_path):
         with host.connect() as sock:
             sock.sendall(host.head("GET", f"/v1/vms/mover/image?options={options}"))
             assert b"Guest-Memory: 16777216\r\n" in sock.recv(4096)
+            if options == "live":
+                assert "it is being saved to a file" in host.refused("/v1/vms/mover/migrate-start-postcopy")[1]
         host.wait_status("mover", "failed")
         assert host.guests()["mover"] == "running" and beats(host) > before
     tool = subprocess.Popen([*pair.net.enter, GODWIT, "save", "mover", str(tmp_path / "file")], stderr=subprocess.PIPE,

@@ -203,6 +203,7 @@ int halves_make(struct vm *vm)
 {
     (void)vm;
     return !fake_migration.moves || fake_migration.move.stats.status != MIGRATE_ACTIVE ? -ENOENT
+           : fake_migration.move.request.file.ops                                      ? -ENODEV
            : fake_migration.move.request.verify                                        ? -ENOTSUP
                                                                                        : 0;
 }
