@@ -181,6 +181,20 @@ static void heed(struct restoring *restoring)
         decide(restoring, vm);
 }
 
+/* What helps if a VM that is here is in the way, by its name or because it is this one; "": nothing of that. */
+static const char *way_out(const struct image_reader *reader)
+{
+    if (reader->error != WIRE_E_NAME || strstr(reader->reason, "new-identity"))
+        return "";
+    list_each (const struct vm, vm, vm_list()) {
+        if (!memcmp(vm->identity.id, reader->identity.vm_id, VM_ID))
+            return "; or use new-identity and --name";
+        if (!strcmp(vm->name, reader->identity.name))
+            return "; --name gives it another one";
+    }
+    return "";
+}
+
 /* --- From its begin to its end ---------------------------------------------------------------------------------- */
 
 void restored_note(const struct restored *restored, char *text, size_t room)
@@ -204,7 +218,7 @@ static void tell(struct restoring *restoring)
     memcpy(restored.name, reader->identity.name, WIRE_NAME);
     memcpy(restored.vm_id, reader->identity.vm_id, WIRE_ID);
     memcpy(restored.mac, reader->identity.mac, WIRE_MAC);
-    memcpy(restored.reason, reader->reason, WIRE_REASON);
+    snprintf(restored.reason, sizeof(restored.reason), "%s%s", reader->reason, way_out(reader));
     image_counters()->restored += restored.done;
     image_counters()->failed += !restored.done;
     if (restored.done)

@@ -19,7 +19,7 @@ struct restored {
     u64 epoch;
     u8 mac[WIRE_MAC]; /* of its card */
     bool clone;       /* its guest's driver has read another one there */
-    char reason[WIRE_REASON];
+    char reason[WIRE_REASON + 40];
 };
 
 /* What an operator has to do in the guest before that has a network: "" if it is no clone. */

@@ -86,7 +86,7 @@ def test_saved_and_restored(pair, tmp_path):
     assert seen["bytes"] == file.stat().st_size and seen["normal"] + seen["duplicate"] == seen["memory"] / 4096
     saved = host.query("mover")
     assert (saved["mode"], saved["peer"], saved["status"]) == ("save", "image", "completed")
-    refused(host.godwit("restore", str(file)), "is there already, it is paused")
+    refused(host.godwit("restore", str(file)), "is there already, it is paused; or use new-identity and --name")
     leave(host)
     refused(host.godwit("restore", str(file), "--name", "gästé"), "a name holds ASCII letters, digits")
     epoch = int(done(host.godwit("restore", str(file))).split("epoch")[1].split()[0])
@@ -149,7 +149,8 @@ def test_a_clone(pair, tmp_path):
     file = tmp_path / "mover.image"
     source, dest = pair.ends("mover")
     done(source.godwit("save", "mover", str(file), "--live", "--verify"))
-    refused(source.godwit("restore", str(file), "--new-identity"), "is there already")
+    refused(source.godwit("restore", str(file), "--new-identity"),
+            "is there already, it is running; --name gives it another one")
     for host in (source, dest):
         done(host.godwit("restore", str(file), "--new-identity", "--name", "clone"))
     places = ((source, "mover"), (source, "clone"), (dest, "clone"))

@@ -268,6 +268,35 @@ static void test_elsewhere_when_it_is_whole(void **state)
     given_up(READER_PREPARED);
 }
 
+/* The destination has refused it, because of a guest that is here. */
+static void test_what_is_in_the_way(void **state)
+{
+    const struct {
+        enum wire_code code;
+        const char *name, *reason, *told;
+        bool same;
+    } cases[] = {
+        { WIRE_E_NAME, "web", "it is there", "it is there; --name gives it another one", false },
+        { WIRE_E_NAME, "web", "it is there", "it is there; or use new-identity and --name", true },
+        { WIRE_E_NAME, "web", "use new-identity", "use new-identity", true },
+        { WIRE_E_NAME, "db", "it is elsewhere", "it is elsewhere", false },
+        { WIRE_E_MEMORY, "web", "no memory", "no memory", false },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        open_image(7, false);
+        strcpy(rig.vm.name, cases[i].name);
+        memcpy(rig.vm.identity.id, rig.reader->identity.vm_id, VM_ID);
+        rig.vm.identity.id[0] ^= !cases[i].same;
+        list_add_tail(&rig.vms, &rig.vm.node);
+        image_reader_fail(rig.reader, cases[i].code, cases[i].reason);
+        rig.poll();
+        assert_string_equal(rig.restored.reason, cases[i].told);
+        end(NULL);
+    }
+}
+
 /* Whoever restores a clone is told how its guest comes to its own MAC. */
 static void test_what_a_clone_needs(void **state)
 {
@@ -311,6 +340,7 @@ int main(void)
         TEST(test_the_first_question_is_not_enough),
         TEST(test_elsewhere_before_it_is_whole),
         TEST(test_elsewhere_when_it_is_whole),
+        cmocka_unit_test(test_what_is_in_the_way),
         cmocka_unit_test(test_what_a_clone_needs),
         cmocka_unit_test(test_an_epoch_that_is_not_credible),
     };
