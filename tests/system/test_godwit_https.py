@@ -138,15 +138,17 @@ def test_known_by_its_key(ca, tool):
 def test_insecure(ca, tool):
     """In the clear only if that is said. The hypervisor may have a certificate, or none."""
     with Server(ca.file.with_name("right")) as server, http.server.HTTPServer(("127.0.0.1", 0), Hypervisor) as plain:
-        assert tool(server, "--insecure").returncode == 3
+        done = tool(server, "--insecure")
+        assert done.returncode == 3 and "one with a certificate is asked without --insecure" in done.stderr, done
         assert server.asked == []
         plain.asked = []
         threading.Thread(target=plain.serve_forever, daemon=True).start()
         done = tool(plain)
         assert done.returncode == 3 and "one without a certificate is asked with --insecure" in done.stderr, done
         with socket.create_server(("127.0.0.1", 0)) as silent:  # as our API, which waits for the request's end
-            done = tool(plain, "-H", f"127.0.0.1:{silent.getsockname()[1]}")
-        assert done.returncode == 3 and "one without a certificate is asked with --insecure" in done.stderr, done
+            for options in ((), ("--cacert", ca.file)):
+                done = tool(plain, "-H", f"127.0.0.1:{silent.getsockname()[1]}", *options)
+                assert done.returncode == 3 and "without a certificate is asked with --insecure" in done.stderr, done
         done = tool(plain, "-H", f"http://127.0.0.1:{plain.server_port}")
         assert done.returncode == 2 and "is in the clear" in done.stderr, done
         tool.environment["GODWIT_INSECURE"] = "1"

@@ -80,6 +80,23 @@ static void host_name(char name[URL])
     curl_url_cleanup(url);
 }
 
+/* Does a port that speaks HTTPS look so to a client that speaks HTTP? It hangs up, or says something else. */
+static bool is_answer_of_tls(CURLcode code)
+{
+    return code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
+           code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY;
+}
+
+/* A port that speaks HTTP waits in silence for the rest of a request, and that is no sign of TLS either. So a
+ * request that ends before the connection is ready, handshake and all, has met no TLS. */
+static CURLcode in_silence(CURL *handle, CURLcode code)
+{
+    curl_off_t ready = 0;
+
+    curl_easy_getinfo(handle, CURLINFO_PRETRANSFER_TIME_T, &ready);
+    return code == CURLE_OPERATION_TIMEDOUT && !ready ? CURLE_SSL_CONNECT_ERROR : code;
+}
+
 /* Say why there was no answer, and what to do. */
 static void explain_failure(CURLcode code)
 {
@@ -99,6 +116,9 @@ static void explain_failure(CURLcode code)
         fprintf(stderr, "godwit: %s: it has no certificate, expected that of a CA, in PEM\n", ca_file);
     else if (client_is_secret() && (code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR))
         fprintf(stderr, "godwit: %s: %s; one without a certificate is asked with --insecure\n", base, words);
+    else if (!client_is_secret() && is_answer_of_tls(code))
+        fprintf(stderr, "godwit: %s: %s; one with a certificate is asked without --insecure and GODWIT_INSECURE\n",
+                base, words);
     else
         fprintf(stderr, "godwit: %s: %s\n", base, words);
 }
@@ -131,8 +151,8 @@ static enum status key_look(char key[PIN])
     code = curl_easy_perform(handle);
     if (code == CURLE_OK)
         curl_easy_getinfo(handle, CURLINFO_CERTINFO, &info);
-    else /* an HTTP server waits in silence for the rest of a request: no sign of TLS either */
-        explain_failure(code == CURLE_OPERATION_TIMEDOUT ? CURLE_SSL_CONNECT_ERROR : code);
+    else
+        explain_failure(in_silence(handle, code));
     for (const struct curl_slist *line = info && info->num_of_certs ? info->certinfo[0] : NULL; line; line = line->next)
         if (!strncmp(line->data, "Cert:", strlen("Cert:")) && pin_of_certificate(line->data + strlen("Cert:"), key))
             break;
@@ -341,7 +361,7 @@ static void perform(struct reply *reply)
     CURLcode code = curl_easy_perform(curl);
 
     if (code != CURLE_OK) {
-        explain_failure(code);
+        explain_failure(in_silence(curl, code));
         reply->status = STATUS_UNREACHABLE;
         return;
     }
