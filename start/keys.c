@@ -7,11 +7,13 @@
 #include "host/frame.h"
 #include "host/log.h"
 #include "host/machine_end.h"
+#include "net/netif.h"
 #include "tls/authority.h"
 #include "tls/certificate.h"
 #include "tls/chacha20_choice.h"
 #include "tls/keyring.h"
 #include "tls/random.h"
+#include "tls/rights.h"
 #include "tls/tokens.h"
 #include "tls/wipe.h"
 
@@ -56,6 +58,11 @@ static bool read_authority(const char *text, size_t len, const struct config *co
     return !wrong;
 }
 
+static bool is_own(const u8 *address)
+{
+    return netif_port_owns(address, false);
+}
+
 /* Read the last file of the loader's list, wipe it, and forget it. A machine that was told to use keys does not go on
  * without them. */
 static void read_last(struct boot_info *boot_info, bool (*read)(const char *text, size_t len, const struct config *))
@@ -86,6 +93,7 @@ void keys_read(struct boot_info *boot_info)
     const struct config *config = &boot_info->config;
 
     warn_insecure(config);
+    rights_own(is_own);
     if (config->witness.ca[0])
         read_last(boot_info, read_authority);
     if (config->api.tokens[0])

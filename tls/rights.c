@@ -16,6 +16,13 @@ static const struct rights_table *ours = &nobody;
  * such a name. */
 static const struct rights gone = { .name = "who is no peer any more", .guests = { "?" } };
 
+static bool (*own)(const u8 *address); /* NULL: this machine has none */
+
+void rights_own(bool (*owns)(const u8 *address))
+{
+    own = owns;
+}
+
 void rights_use(const struct rights_table *table)
 {
     ours = table;
@@ -84,6 +91,8 @@ static const char *take_peer(struct rights_table *table, char *words)
         return "expected peer NAME ADDRESS, such as peer beta 192.0.2.11";
     if (table->count == RIGHTS_PEERS)
         return "too many peers, expected at most 8";
+    if (own && own(address))
+        return "this is our own address, expected that of the peer";
     *peer = (struct rights){ 0 };
     snprintf(peer->host, sizeof(peer->host), "%u.%u.%u.%u", address[0], address[1], address[2], address[3]);
     if (find_name(table, name, strlen(name)) || find_host(table, peer->host))

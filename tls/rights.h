@@ -27,6 +27,9 @@ struct rights_table {
     unsigned count;
 };
 
+/* From now on no peer may be at an address (4 bytes) of which `owns` says that it is this machine's own. Boot, once. */
+void rights_own(bool (*owns)(const u8 *address));
+
 /* A line of the keyring, for a table that begins as zeros: `peer NAME ADDRESS` begins with a peer; `allow`, `memory`
  * and `moves`, with these `words`, are about the last one. Returns NULL, or what is wrong. */
 const char *rights_line(struct rights_table *table, const char *word, char *words);

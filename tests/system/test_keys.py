@@ -341,6 +341,9 @@ def test_keyrings_of_a_pair(tmp_path, keyring):
         shutil.copy(keyring, file)
         with file.open("a") as more:
             more.write(f"# others\npeer {name}2 192.0.2.9\nkey {'5a' * 32}\nmoves 2\n")
+    for wrong in ("alpha", "192.0.2.11"), ("beta", "192.0.2.10"):
+        done = mkkeys("pair", a, "alpha", "192.0.2.10", b, *wrong)
+        assert done.returncode == 2 and "expected two names and two addresses" in done.stderr, done
     assert mkkeys("pair", a, "alpha", "192.0.2.10", b, "beta", "192.0.2.11").returncode == 0
     with a.open("a") as more:
         more.write("allow web*")  # and no end of the line
@@ -382,12 +385,15 @@ def test_keyrings_that_are_refused(tmp_path):
     assert "no such file" in mkkeys("add", tmp_path / "other").stderr
 
 
-def test_a_wrong_keyring(tmp_path, keyring):
+@pytest.mark.parametrize("line, words", [
+    ("group 0815", "keyring:2: not a key, expected 64 hexadecimal digits"),
+    ("peer beta 10.9.0.2", "keyring:2: this is our own address, expected that of the peer")])
+def test_a_wrong_keyring(tmp_path, keyring, line, words):
     """A machine that was told to use keys does not go on without."""
-    keyring.write_text("group 0815\n")
+    keyring.write_text(f"{keyring.read_text()}{line}\nkey {'5a' * 32}\n")
     with Site(tmp_path / "site") as site, contextlib.suppress(AssertionError):
         site.a.boot(keyring=keyring)
         site.a.machine.wait("end status=1", 240)
-        assert "keys: keyring:1: not a key, expected 64 hexadecimal digits" in site.a.machine.log
+        assert f"keys: {words}" in site.a.machine.log
         return
     raise AssertionError(site.a.machine.log[-2000:])

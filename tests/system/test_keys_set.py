@@ -210,6 +210,7 @@ def test_what_is_refused(host, tmp_path, monkeypatch):
     assert [key["use"] for key in json.loads(host.godwit("--json", "query-keys", token=f"read-{TOKEN}").stdout)["keys"]
             ] == ["offered"]
     for more, words in (("group 0815\n", "line 2: not a key"), ("peer beta 192.0.2.11\n", "a peer without a key"),
+                        (f"peer beta {A}\nkey {'5b' * 32}\n", "line 2: this is our own address"),
                         ("#" * 9000, "expected at most 8192 bytes")):
         wrong.write_text(f"group {'5a' * 32}\n{more}" if more[0] != "#" else text + more)
         done = host.godwit("keys-set", wrong)

@@ -195,12 +195,30 @@ static void test_faults(void **state)
     assert_string_equal(reads(lines), "too many peers, expected at most 8");
 }
 
+static bool is_11(const u8 *address)
+{
+    return !memcmp(address, (const u8[]){ 192, 0, 2, 11 }, 4);
+}
+
+static void test_own_address(void **state)
+{
+    (void)state;
+    rights_own(is_11);
+    assert_string_equal(reads("peer gamma 192.0.2.12\n" PEER), "this is our own address, expected that of the peer");
+    assert_null(reads("peer gamma 192.0.2.12"));
+    rights_own(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_they_may), cmocka_unit_test(test_whom_we_reach),
-        cmocka_unit_test(test_whose_guests),  cmocka_unit_test(test_who_they_are),
-        cmocka_unit_test(test_faults),        cmocka_unit_test(test_who_is_no_peer_any_more),
+        cmocka_unit_test(test_what_they_may),
+        cmocka_unit_test(test_whom_we_reach),
+        cmocka_unit_test(test_whose_guests),
+        cmocka_unit_test(test_who_they_are),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_own_address),
+        cmocka_unit_test(test_who_is_no_peer_any_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
