@@ -78,6 +78,16 @@ void http_exchange_abort(struct http_exchange *exchange)
     exchange->stream = NULL;
 }
 
+void http_exchange_late(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+
+    for (unsigned i = exchange->waited ? server->count : 0; i-- > 0;)
+        if (!tcp_stream_shakes(server->kept[i]))
+            tcp_stream_abort(kept_take(server, i));
+    http_exchange_abort(exchange);
+}
+
 const char *http_exchange_doubt(const struct http_exchange *exchange)
 {
     return exchange->stream && tcp_stream_shakes(exchange->stream) ? exchange->server->verdict : NULL;

@@ -56,3 +56,7 @@ const char *http_exchange_doubt(const struct http_exchange *exchange);
  * reset.
  */
 void http_exchange_abort(struct http_exchange *exchange);
+
+/* The same for a request that took too long. If its connection had waited for it, what is between may have forgotten
+ * the server's connections: the others that wait are reset, too. */
+void http_exchange_late(struct http_exchange *exchange);

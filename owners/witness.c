@@ -184,7 +184,7 @@ static void member_is_late(struct witness_request *request)
     char late[48];
 
     snprintf(late, sizeof(late), "no %s within %u ms", request->exchange.sent ? "answer" : "connection", own.timeout);
-    http_exchange_abort(&request->exchange);
+    http_exchange_late(&request->exchange);
     member_failed(request, doubt ? doubt : late);
 }
 

@@ -160,7 +160,7 @@ static void serve(struct tcp_stream *stream, const char *json)
         return;
     }
     if (server->conduct != ANSWERS && server->conduct != FORGETS && server->conduct != PARTS &&
-        server->conduct != REPEATS)
+        server->conduct != REPEATS && server->conduct != LOSES)
         return;
     assert_true(field(json, "key", key));
     assert_string_equal(key, KEY);
@@ -192,7 +192,7 @@ long tcp_stream_send(struct tcp_stream *stream, const void *bytes, size_t len, b
     if (stream->closed)
         return -ECONNRESET;
     if (stream->starts != stream->server->starts) {
-        stream->reset = true;
+        stream->reset = stream->server->conduct != LOSES;
         return (long)len;
     }
     memcpy(stream->request + stream->asked, bytes, len);

@@ -17,6 +17,7 @@ enum conduct {
     VANISHED, /* does not even say that it takes none */
     SHAKES,   /* is in the handshake of each connection, and gets no further */
     JUDGES,   /* as SHAKES, but has refused our certificate in handshakes from before its last start */
+    LOSES,    /* as ANSWERS, but nothing comes of connections from before its last start, not even a reset */
     PARTS,    /* as ANSWERS, and says that the connection ends with that */
     REPEATS,  /* as ANSWERS, and says the same once more when the answer was taken */
 };

@@ -178,30 +178,54 @@ static void a_member_is_started_anew(void **state)
     assert_int_equal(outcome()->result, WITNESS_DIFFERENT);
 }
 
-/* Only as many connections wait as one server may have, and none that it closes. */
-static void connections_wait(void **state)
-{
-    struct witness_request *many[HTTP_KEPT + 2];
-    unsigned before = rig.streams; /* one of them is to this server, and vanishes */
+#define MANY (HTTP_KEPT + 2)
 
-    (void)state;
+/* So many questions at a time to the first member, each by a connection of its own. */
+static void ask_many(void)
+{
+    struct witness_request *many[MANY];
+
     rig.server[0].conduct = VANISHED;
-    for (unsigned i = 0; i < ARRAY_SIZE(many); i++) {
+    for (unsigned i = 0; i < MANY; i++) {
         many[i] = witness_open();
         witness_read_at(many[i], 0, KEY);
     }
-    assert_int_equal(rig.server[0].connections, ARRAY_SIZE(many));
+    assert_int_equal(rig.server[0].connections, MANY);
     rig.server[0].conduct = ANSWERS;
     rig.poll();
-    for (unsigned i = 0; i < ARRAY_SIZE(many); i++) {
+    for (unsigned i = 0; i < MANY; i++) {
         assert_int_equal(witness_outcome(many[i])->result, WITNESS_READ);
         witness_close(many[i]);
     }
+}
+
+/* Only as many connections wait as one server may have, and none that it closes. */
+static void connections_wait(void **state)
+{
+    unsigned before = rig.streams; /* one of them is to this server, and vanishes */
+
+    (void)state;
+    ask_many();
     assert_int_equal(rig.streams, before - 1 + HTTP_KEPT);
     rig.server[0].conduct = PARTS;
     assert_int_equal(read_key(), WITNESS_READ);
     assert_int_equal(rig.streams, before - 2 + HTTP_KEPT);
-    assert_int_equal(rig.server[0].connections, ARRAY_SIZE(many));
+    assert_int_equal(rig.server[0].connections, MANY);
+}
+
+/* What is between has forgotten the connections that wait, and does not say so: one question is late, not each. */
+static void connections_are_lost(void **state)
+{
+    (void)state;
+    ask_many();
+    assert_int_equal(witness_member(0)->server.count, HTTP_KEPT);
+    rig.server[0].starts++;
+    rig.server[0].conduct = LOSES;
+    assert_int_equal(read_at(0), WITNESS_UNREACHABLE);
+    assert_non_null(strstr(outcome()->reason, "no answer within 300 ms"));
+    assert_int_equal(witness_member(0)->server.count, 0);
+    assert_int_equal(read_at(0), WITNESS_READ);
+    assert_int_equal(rig.server[0].connections, MANY + 1);
 }
 
 /* What comes on a connection that waits answers no later question: the connection is given up. */
@@ -335,6 +359,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_dead_are_asked_last, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_member_is_started_anew, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(connections_wait, witness_setup, witness_teardown),
+        cmocka_unit_test_setup_teardown(connections_are_lost, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_late_verdict, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(said_unasked, witness_setup, witness_teardown),
         cmocka_unit_test_setup_teardown(a_long_handshake, witness_setup, witness_teardown),
