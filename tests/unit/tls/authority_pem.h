@@ -80,6 +80,20 @@
     "mGeQ6Nf02Z8mkXAE2MjVN2BsoYsn/pz5cJllwWb/GMDddxk41i0LNFGi\n"         \
     "-----END PRIVATE KEY-----\n"
 
+/* For 192.0.2.10, with the key PEM_UNDER_KEY, made by the owner of PEM_UNDER, which is no CA. */
+#define PEM_FORGED                                                       \
+    "-----BEGIN CERTIFICATE-----\n"                                      \
+    "MIIBkDCCATagAwIBAgIUZn4gL6TEhQ9SFtAhlYVd3pMFTNswCgYIKoZIzj0EAwIw\n" \
+    "FTETMBEGA1UEAwwKMTkyLjAuMi4xMDAeFw0yNjEyMDExNjMxMjRaFw0yOTAzMDUx\n" \
+    "NjMxMjRaMBExDzANBgNVBAMMBkZvcmdlZDBZMBMGByqGSM49AgEGCCqGSM49AwEH\n" \
+    "A0IABJEnMsah6h7rzR7PF7Ocqdw5txObSjqYZ5Do1/TZnyaRcATYyNU3YGyhiyf+\n" \
+    "nPlwmWXBZv8YwN13GTjWLQs0UaKjaDBmMA8GA1UdEQQIMAaHBMAAAgowEwYDVR0l\n" \
+    "BAwwCgYIKwYBBQUHAwEwHwYDVR0jBBgwFoAUudMYU5gjz9rPnSEDTSDkKzC7zwsw\n" \
+    "HQYDVR0OBBYEFLnTGFOYI8/az50hA00g5Cswu88LMAoGCCqGSM49BAMCA0gAMEUC\n" \
+    "IQDxWOnzqOs32tT3rCNfz178IisVMO2O8T48jueK39giqgIgAfyCoZu38R+WyWRf\n" \
+    "FEWlXvPPPHPRdbjw3qTUB//yUkU=\n"                                     \
+    "-----END CERTIFICATE-----\n"
+
 /* Of the first CA, for 192.0.2.10, but for clients only. */
 #define PEM_CLIENT                                                       \
     "-----BEGIN CERTIFICATE-----\n"                                      \

@@ -268,6 +268,17 @@ static void authorities(void **state)
     assert_int_equal(outcome("192.0.2.1", PEM_UNDER PEM_BETWEEN PEM_UNDER_KEY), -EINVAL); /* the worst of all */
 }
 
+/* Who has a certificate for a server makes one for another server with that key: it is no CA, though our CA knows it.
+ */
+static void no_authority(void **state)
+{
+    (void)state;
+    authority(PEM_ROOT);
+    assert_int_equal(outcome("192.0.2.11", PEM_UNDER PEM_BETWEEN PEM_UNDER_KEY), 0);
+    assert_int_equal(outcome(HOST, PEM_FORGED PEM_UNDER PEM_BETWEEN PEM_UNDER_KEY), -EINVAL);
+    assert_int_equal(outcome(HOST, PEM_FORGED PEM_UNDER_KEY), -EINVAL);
+}
+
 static void dates(void **state)
 {
     static const struct {
@@ -416,11 +427,17 @@ static void files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(agree, setup),        cmocka_unit_test_setup(addresses, setup),
-        cmocka_unit_test_setup(authorities, setup),  cmocka_unit_test_setup(dates, setup),
-        cmocka_unit_test_setup(last_second, setup),  cmocka_unit_test_setup(our_certificate, setup),
-        cmocka_unit_test_setup(no_server, setup),    cmocka_unit_test_setup(changed, setup),
-        cmocka_unit_test_setup(a_long_chain, setup), cmocka_unit_test(files),
+        cmocka_unit_test_setup(agree, setup),
+        cmocka_unit_test_setup(addresses, setup),
+        cmocka_unit_test_setup(no_authority, setup),
+        cmocka_unit_test_setup(authorities, setup),
+        cmocka_unit_test_setup(dates, setup),
+        cmocka_unit_test_setup(last_second, setup),
+        cmocka_unit_test_setup(our_certificate, setup),
+        cmocka_unit_test_setup(no_server, setup),
+        cmocka_unit_test_setup(changed, setup),
+        cmocka_unit_test_setup(a_long_chain, setup),
+        cmocka_unit_test(files),
     };
 
     assert_true(__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free));
