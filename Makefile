@@ -105,6 +105,10 @@ $(1)/obj/net/%.o: CFLAGS_DIR = $$(LWIP_INCLUDE)
 # Only tls/ sees mbedTLS.
 $(1)/obj/tls/%.o: CFLAGS_DIR = $$(MBEDTLS_INCLUDE)
 
+# Only tls/poly1305_alt.c sees libsodium.
+$(1)/obj/tls/poly1305_alt.o: CFLAGS_DIR = $$(MBEDTLS_INCLUDE) $$(LIBSODIUM_INCLUDE)
+$(1)/obj/tls/poly1305_alt.o: $$(LIBSODIUM_READY)
+
 # Only owners/etcd.c sees jsmn.
 $(1)/obj/owners/etcd.o: CFLAGS_DIR = $$(JSMN_INCLUDE)
 $(1)/obj/owners/etcd.o: | $$(JSMN)
@@ -203,9 +207,12 @@ $(foreach t,$(UNIT_SRC),$(eval $(call unit-rule,$(t))))
 
 # What only tls/ sees.
 TLS_UNIT := $(patsubst %,$(BUILD)/unit/test_%,authority certificate chacha20 chacha20_choice curve25519 handshake \
-	keyring seal tokens)
+	keyring poly1305 seal tokens)
 $(TLS_UNIT): $(MBEDTLS_UNIT)
 $(TLS_UNIT) $(BUILD)/unit/obj/tls/%.o: CFLAGS_UNIT += $(MBEDTLS_INCLUDE)
+
+$(BUILD)/unit/obj/tls/poly1305_alt.o: CFLAGS_UNIT += $(LIBSODIUM_INCLUDE)
+$(BUILD)/unit/obj/tls/poly1305_alt.o: $(MBEDTLS_READY) $(LIBSODIUM_READY)
 
 # It compares names of no length, which are nowhere.
 $(MBEDTLS_UNIT_OBJ): CFLAGS_UNIT += -fno-sanitize=nonnull-attribute
@@ -309,7 +316,7 @@ bench: all linux-guest ## measure the machine, Linux in it and in plain QEMU, mo
 	@tests/bench/peer --load idle --load network --load writer-2000 --pairs 2 --minutes 15
 
 # The hypervisor's own objects in a program of this machine, where all addresses have 31 bits, as they want it.
-SEAL_OBJ := $(patsubst %,$(OBJ)/tls/%.o,seal chacha20 chacha20_vector)
+SEAL_OBJ := $(patsubst %,$(OBJ)/tls/%.o,seal chacha20 chacha20_vector poly1305_alt)
 
 $(BUILD)/bench/seal: tests/bench/seal.c $(SEAL_OBJ) $(LIBMBEDTLS)
 	@mkdir -p $(@D)
@@ -371,7 +378,7 @@ POINTS ?=
 proof-failover: all linux-guest $(ETCD) ## make machines, witness and links fail in each phase of a protection
 	@tools/proof-failover $(POINTS)
 
-deps: $(PACKAGES) $(LIBC) $(LIBLWIP) $(LIBMBEDTLS) ## install missing packages, fetch and build the libraries
+deps: $(PACKAGES) $(LIBC) $(LIBLWIP) $(LIBMBEDTLS) $(LIBSODIUM_READY) ## install missing packages, make the libraries
 
 clean: ## remove what was built; fetched packages and libraries stay (rm -r build removes all)
 	$(Q)find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true

@@ -27,6 +27,7 @@
 #define MBEDTLS_CIPHER_C
 #define MBEDTLS_CHACHA20_C
 #define MBEDTLS_POLY1305_C
+#define MBEDTLS_POLY1305_ALT /* by libsodium's code: poly1305_alt.c */
 #define MBEDTLS_CHACHAPOLY_C
 
 /* Our certificate and its key, and those that servers show us. Each certificate between a server's and the CA's costs a

@@ -23,7 +23,7 @@ struct seal {
     u64 seq;    /* of the record that is made or opened */
     size_t len; /* bytes in the record that is opened */
     struct chacha20 cipher;
-    u64 mac[10]; /* mbedTLS's context */
+    u64 mac[12]; /* mbedTLS's context */
 };
 
 /* Records from number seq on. */

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# What we use and do not write: Debian packages, newlib, lwIP, mbedTLS, jsmn, a Linux kernel for guests.
+# What we use and do not write: Debian packages, newlib, lwIP, mbedTLS, libsodium, jsmn, a Linux kernel for guests.
 #
 # Part of the Makefile. All of it lands in build/deps and stays there across `make clean`. Nothing is vendored: newlib's
-# source is a binary package, lwIP's and mbedTLS's are source packages whose signature apt checks. They are compiled
-# with the hypervisor's own code generation flags.
+# source is a binary package, those of lwIP, mbedTLS and libsodium are source packages whose signature apt checks. They
+# are compiled with the hypervisor's own code generation flags.
 
 PACKAGES := $(DEPS)/packages.stamp
 
@@ -134,12 +134,14 @@ MBEDTLS_READY := $(MBEDTLS)/$(MBEDTLS_VERSION).stamp
 MBEDTLS_CONFIG := tls/mbedtls_config.h
 # Project Everest's multiplication on Curve25519, which is proved, and takes a fourteenth of mbedTLS's own.
 EVEREST := $(MBEDTLS)/3rdparty/everest
-MBEDTLS_INCLUDE := -DMBEDTLS_CONFIG_FILE='"$(MBEDTLS_CONFIG)"' -isystem $(MBEDTLS)/include \
+MBEDTLS_INCLUDE := -DMBEDTLS_CONFIG_FILE='"$(MBEDTLS_CONFIG)"' -iquote tls -isystem $(MBEDTLS)/include \
 	-isystem $(EVEREST)/include
+# What it asks of us (MBEDTLS_..._ALT).
+MBEDTLS_ALT := tls/poly1305_alt
 
 # What is not needed is empty by the configuration, or is left out by the linker.
 MBEDTLS_LIBRARY := asn1parse asn1write base64 bignum chacha20 chachapoly cipher cipher_wrap constant_time ecdh ecdsa \
-	ecp ecp_curves entropy hmac_drbg md oid pem pk pk_wrap pkparse platform_util poly1305 sha256 ssl_ciphersuites \
+	ecp ecp_curves entropy hmac_drbg md oid pem pk pk_wrap pkparse platform_util sha256 ssl_ciphersuites \
 	ssl_cli ssl_msg ssl_srv ssl_tls x509 x509_crt
 MBEDTLS_EVEREST := everest x25519 Hacl_Curve25519_joined
 MBEDTLS_C := $(MBEDTLS_LIBRARY:%=library/%) $(MBEDTLS_EVEREST:%=3rdparty/everest/library/%)
@@ -166,7 +168,7 @@ $(LIBMBEDTLS): $(MBEDTLS_OBJ)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-# The same for a unit test.
+# The same for a unit test, with what it asks of us.
 MBEDTLS_UNIT := $(BUILD)/unit/libmbedtls.a
 MBEDTLS_UNIT_OBJ := $(MBEDTLS_C:%=$(BUILD)/unit/mbedtls/%.o)
 
@@ -175,10 +177,26 @@ $(MBEDTLS_UNIT_OBJ): $(BUILD)/unit/mbedtls/%.o: $(MBEDTLS_READY) $(MBEDTLS_CONFI
 	$(call say,UNITCC,mbedtls $*)
 	$(Q)$(CC) $(filter-out $(WARNINGS),$(CFLAGS_UNIT)) $(MBEDTLS_INCLUDE) $(EVEREST_HOW) -c $(MBEDTLS)/$*.c -o $@
 
-$(MBEDTLS_UNIT): $(MBEDTLS_UNIT_OBJ)
+$(MBEDTLS_UNIT): $(MBEDTLS_UNIT_OBJ) $(MBEDTLS_ALT:%=$(BUILD)/unit/obj/%.o)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
+
+# --- libsodium ---------------------------------------------------------------------------------------------
+#
+# Of it we take Poly1305, which is all in two headers. What its configure script would find out is said here.
+
+LIBSODIUM_VERSION := 1.0.18-1+deb12u1
+LIBSODIUM := $(DEPS)/libsodium
+LIBSODIUM_READY := $(LIBSODIUM)/$(LIBSODIUM_VERSION).stamp
+LIBSODIUM_INCLUDE := -DCONFIGURED=1 -DHAVE_TI_MODE -DNATIVE_LITTLE_ENDIAN -Dsodium_memzero=wipe \
+	-isystem $(LIBSODIUM)/src/libsodium -isystem $(LIBSODIUM)/src/libsodium/include/sodium
+
+$(LIBSODIUM_READY): | tools/fetch $(PACKAGES)
+	$(call say,FETCH,libsodium $(LIBSODIUM_VERSION))
+	@rm -rf $(LIBSODIUM)
+	$(Q)tools/fetch source libsodium $(LIBSODIUM_VERSION) $(LIBSODIUM)
+	@touch $@
 
 # --- jsmn --------------------------------------------------------------------------------------------------
 #
