@@ -98,6 +98,11 @@ def boot(site, guests, **options):
     site.a.machine.wait("godwit-guest: ready", 240)
 
 
+def in_one_line(late):
+    """What a wait says that was in vain (network.Late), without the console."""
+    return f"{str(late).partition(chr(10))[0].rstrip(':')}; a machine that is busy is slow"
+
+
 def wait_for_loop(net):
     """Until the guest's loop listens: it is started when the guest is nearly ready."""
     deadline = time.monotonic() + 60

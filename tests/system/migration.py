@@ -25,7 +25,7 @@ from typing import NamedTuple
 from api import PATIENCE, Api
 from https import Secrets
 from machine import LIFETIME, SOON, TIMEOUT, vm
-from network import CLIENT4, Network, checksum
+from network import CLIENT4, Late, Network, checksum
 
 GUEST = "10.9.0.3"
 ADDRESSES = {"a": "10.9.0.2", "b": "10.9.0.4", "c": "10.9.0.5", "b routed": "10.10.0.4"}
@@ -104,7 +104,8 @@ class Host(Api):
         """Ask until condition() is true; returns what it gave."""
         deadline = time.monotonic() + (seconds or PATIENCE[self.emu])
         while not (result := condition()):
-            assert time.monotonic() < deadline, f"{self.name}: {what}: not in time\n{self.machine.log[-3000:]}"
+            if time.monotonic() >= deadline:
+                raise Late(f"{self.name}: {what}: not in time, see {self.machine.file}:\n{self.machine.log[-3000:]}")
             time.sleep(0.05)
         return result
 

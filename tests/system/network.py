@@ -42,10 +42,16 @@ class Unavailable(Exception):
     """This machine cannot make the network; the message says what is missing."""
 
 
-class Machine:
-    """A running emulator on a tap of the network. Its console is always read: a full pipe would make it stand."""
+class Late(AssertionError):
+    """What was waited for has not come; the first line says what, and where all of the console is."""
 
-    def __init__(self, command):
+
+class Machine:
+    """A running emulator on a tap of the network. Its console is always read: a full pipe would make it stand. `file`
+    has it all, too."""
+
+    def __init__(self, command, file="the console"):
+        self.file = file
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT,
                                         stdin=subprocess.DEVNULL)
         self.log, self.seen, self.ended = "", 0, False
@@ -68,9 +74,9 @@ class Machine:
         with self.more:
             while not (found := re.search(pattern, self.log[self.seen:self.log.rfind("\n") + 1])):  # whole lines only
                 if self.ended:
-                    raise AssertionError(f"the machine ended without {pattern!r}:\n{self.log[-4000:]}")
+                    raise Late(f"the machine ended without {pattern!r}, see {self.file}:\n{self.log[-4000:]}")
                 if not self.more.wait(max(0, deadline - time.monotonic())) and time.monotonic() >= deadline:
-                    raise AssertionError(f"no {pattern!r} within {timeout} s in:\n{self.log[-4000:]}")
+                    raise Late(f"no {pattern!r} within {timeout} s, see {self.file}:\n{self.log[-4000:]}")
             self.seen += found.end()
         return found
 
@@ -169,11 +175,11 @@ class Network:
             options = ("--ips", BOCHS_ALONE_IPS, *options)
         path = directory / "godwit.cfg"
         path.write_text(config)
+        name = f"{run_name(directory)}-{emu}-{model}-{tap}"
         command = [*self.enter, RUN, "--emu", emu, "--cpus", cpus, "--mem", mem, "--timeout",
                    lifetime, "--net", f"{tap}:{mac}:{model}",
-                   "--name", f"{run_name(directory)}-{emu}-{model}-{tap}", *options,
-                   path, *(["--", *extra] if extra else [])]
-        self.machines.append(Machine([str(word) for word in command]))
+                   "--name", name, *options, path, *(["--", *extra] if extra else [])]
+        self.machines.append(Machine([str(word) for word in command], f"build/run/{name}/serial.log"))
         return self.machines[-1]
 
     def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, protocol=0):

@@ -66,12 +66,12 @@ class Laboratory:
         return self.process.wait(60)
 
     def alive(self):
-        """The processes that it has made and that are left, by what their environment says."""
-        mark, alive = f"TMPDIR={self.directory}".encode(), []
+        """The processes that it has made and that are left, by what their environment says: command lines by ID."""
+        mark, alive = f"TMPDIR={self.directory}".encode(), {}
         for pid in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):
                 if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                    alive.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+                    alive[int(pid)] = Path(f"/proc/{pid}/cmdline").read_bytes()
         return alive
 
 
@@ -143,3 +143,16 @@ def test_ctrl_c_while_it_boots(laboratory):
     lab.wait("two hypervisors boot")
     lab.type("\x03")
     assert lab.process.wait(TIMEOUT["qemu"]) == 128 + signal.SIGINT
+
+
+def test_no_hypervisor_comes(laboratory):
+    """It says so in a sentence, with the log to look at."""
+    lab = laboratory()
+    lab.wait("two hypervisors boot")
+    deadline = time.monotonic() + TIMEOUT["qemu"]
+    while not (emulators := [pid for pid, command in lab.alive().items() if command.startswith(b"qemu-system")]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(emulators[0], signal.SIGKILL)
+    lab.wait(r"^lab: the machine ended without 'api: port ', see build/run/\S+/serial.log; a machine that is busy")
+    assert "Traceback" not in lab.text and lab.process.wait(TIMEOUT["qemu"]) == 1
