@@ -34,6 +34,8 @@ godwit asks a ($GODWIT_HOST), and godwit -H $B asks b. Files go to build/lab. Tr
     godwit migrate writer $B                        # move it to b
     godwit query-migrate writer                     # all about that move
     godwit -H $B migrate writer $A                  # and back
+    godwit suspend linux                            # it sleeps (ACPI S3): its sleep button is pressed
+    godwit resume linux                             # it wakes
     godwit trace linux --count 20                   # its last exits
     godwit log 20                                   # the log of a
     godwit -H $B log 20                             # the log of b

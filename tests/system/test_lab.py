@@ -122,6 +122,8 @@ def test_each_line_works_as_printed(laboratory, emu, guests):
     assert "\nstatus      measured\n" in said["godwit query-dirty-rate writer"]
     assert said["lab-set downtime-limit 50"].split("\n")[1:3] == ["10.9.0.2: downtime-limit = 50",
                                                                   "10.9.0.4: downtime-limit = 50"]
+    if "linux" in guests:
+        assert "linux sleeps; godwit resume linux wakes it" in said["godwit suspend linux"]
     for move in "godwit migrate writer $B", "godwit -H $B migrate writer $A":
         assert re.search("^status +completed$", said[move], re.M)
     assert re.search("^downtime-limit +50$", lab.run("godwit -H $B query-migrate-parameters"), re.M)
