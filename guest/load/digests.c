@@ -134,13 +134,21 @@ bool digests_fit(const char *guest, const struct guest_image *image, char *reaso
     return true;
 }
 
-/* The file of the boot volume that has this SHA-256, as far as that is known; NULL: there is none. */
-static const struct boot_info_file *on_volume(const u8 sha256[SHA256_BYTES])
+/* The file of this SHA-256, by its size and digest: of the boot volume, as far as its SHA-256 are known, or one that is
+ * kept with any guest. False: there is none. */
+static bool known(const u8 sha256[SHA256_BYTES], struct guest_file *file)
 {
-    for (u32 i = 0; i < given->nr_files; i++)
-        if (volume[i].known && memcmp(volume[i].sha256, sha256, SHA256_BYTES) == 0)
-            return &given->file[i];
-    return NULL;
+    const struct kept_file *kept = kept_of_sha256(sha256);
+
+    for (u32 i = 0; i < given->nr_files; i++) {
+        if (volume[i].known && memcmp(volume[i].sha256, sha256, SHA256_BYTES) == 0) {
+            *file = (struct guest_file){ .size = given->file[i].size, .digest = given->file[i].digest };
+            return true;
+        }
+    }
+    if (kept)
+        *file = (struct guest_file){ .size = kept->size, .digest = kept->digest };
+    return kept;
 }
 
 bool digests_may_fit(const char *guest, const struct guest_image *image, bool follow, char *reason, size_t room)
@@ -149,9 +157,10 @@ bool digests_may_fit(const char *guest, const struct guest_image *image, bool fo
 
     for (unsigned i = 0; i < ARRAY_SIZE(file); i++) {
         const u8 *expected = named(guest, i);
-        const struct boot_info_file *right = expected ? on_volume(expected) : NULL;
+        struct guest_file wanted;
+        bool right = expected && known(expected, &wanted);
 
-        if (right ? right->size == file[i]->size && right->digest == file[i]->digest : !expected || !follow)
+        if (right ? wanted.size == file[i]->size && wanted.digest == file[i]->digest : !expected || !follow)
             continue;
         snprintf(reason, room,
                  right ? "its %s is not the one of the SHA-256 %s... there (%s-sha256)"

@@ -30,6 +30,6 @@ bool digest_fits(const char *guest, unsigned index, const u8 *sha256, char *reas
 bool digests_fit(const char *guest, const struct guest_image *image, char *reason, size_t room);
 
 /* Can both files of an image fit that are known by size and digest only? No, if the one that godwit.cfg names is on the
- * boot volume, and is another. If they come behind a guest that runs already (`follow`), also if it is not there: they
- * would be judged too late. */
+ * boot volume or is kept here with any guest, and is another. If they come behind a guest that runs already (`follow`),
+ * also if it is not there: they would be judged too late. */
 bool digests_may_fit(const char *guest, const struct guest_image *image, bool follow, char *reason, size_t room);

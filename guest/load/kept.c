@@ -125,6 +125,15 @@ const void *kept_find(const struct guest_file *file, const u8 vm_id[CONFIG_UUID]
     return NULL;
 }
 
+const struct kept_file *kept_of_sha256(const u8 sha256[CONFIG_SHA256])
+{
+    list_each (const struct kept_file, kept, &files) {
+        if (kept->whole && !memcmp(kept->sha256, sha256, CONFIG_SHA256))
+            return kept;
+    }
+    return NULL;
+}
+
 unsigned kept_count(void)
 {
     unsigned count = 0;

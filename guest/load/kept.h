@@ -40,6 +40,10 @@ void kept_drop(struct kept_file *file);
 /* The contents of a file of that size and digest that came with that VM; NULL: it is not kept. */
 const void *kept_find(const struct guest_file *file, const u8 vm_id[CONFIG_UUID]);
 
+/* The file of this SHA-256, with whatever VM it came: to judge another by, for nothing starts from it. NULL: there is
+ * none. */
+const struct kept_file *kept_of_sha256(const u8 sha256[CONFIG_SHA256]);
+
 /* How many files are kept, those on their way too, and the bytes of their frames. */
 unsigned kept_count(void);
 u64 kept_bytes(void);

@@ -20,7 +20,7 @@ enum { HYPERVISOR, KERNEL, INITRD };
 
 static const char *const contents[] = { "hypervisor", "a kernel", "an initrd" };
 static const char came[] = "another kernel";
-static struct kept_file kept = { .bytes = (u8 *)(uintptr_t)came, .whole = true };
+static struct kept_file kept = { .bytes = (u8 *)(uintptr_t)came, .size = sizeof(came), .digest = 7, .whole = true };
 static struct boot_info boot_info;
 static struct guest_image image;
 static char reason[120];
@@ -28,6 +28,11 @@ static char reason[120];
 struct kept_file *kept_at(const void *bytes)
 {
     return bytes == kept.bytes ? &kept : NULL;
+}
+
+const struct kept_file *kept_of_sha256(const u8 sha256[CONFIG_SHA256])
+{
+    return memcmp(sha256, kept.sha256, sizeof(kept.sha256)) ? NULL : &kept;
 }
 
 /* A guest called web, whose two digests are those of its files; other guests have none. */
@@ -132,13 +137,25 @@ static void test_before_it_comes(void **unused)
     assert_non_null(strstr(reason, "its initrd is not"));
 }
 
+/* The right file is kept here with another guest, and tells of what size and digest the one must be that comes. */
+static void test_kept_with_another(void **unused)
+{
+    (void)unused;
+    memcpy(boot_info.config.vm[1].sha256[0], kept.sha256, sizeof(kept.sha256));
+    image.kernel = (struct guest_file){ .size = kept.size, .digest = kept.digest };
+    assert_true(may_fit("web") && may_fit_behind("web"));
+    image.kernel.digest++;
+    assert_false(may_fit("web"));
+    assert_non_null(strstr(reason, "its kernel is not the one of the SHA-256"));
+    assert_false(may_fit_behind("web"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_before_it_comes, setup), /* and before anything else has computed a SHA-256 */
-        cmocka_unit_test_setup(test_the_right_files, setup),
-        cmocka_unit_test_setup(test_other_files, setup),
-        cmocka_unit_test_setup(test_the_images_own_wish, setup),
+        cmocka_unit_test_setup(test_the_right_files, setup),     cmocka_unit_test_setup(test_other_files, setup),
+        cmocka_unit_test_setup(test_the_images_own_wish, setup), cmocka_unit_test_setup(test_kept_with_another, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,8 +94,10 @@ static void test_of_no_other_vm(void **unused)
     const struct guest_file wanted = { .size = 5000, .digest = 77 };
 
     (void)unused;
+    assert_null(kept_of_sha256(sha256)); /* nothing of it has come */
     kept_found_whole(hers, sha256);
     assert_null(kept_find(&wanted, id));
+    assert_ptr_equal(kept_of_sha256(sha256), hers); /* which tells of a file, and gives it to nobody */
     kept_found_whole(his, sha256);
     assert_ptr_equal(kept_find(&wanted, id), his->bytes);
     assert_ptr_equal(kept_find(&wanted, other), hers->bytes);
