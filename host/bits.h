@@ -9,6 +9,7 @@
 #define BITS(hi, lo) ((~0ULL >> (63 - (hi))) & (~0ULL << (lo)))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define NAME_AT(names, i) ((i) < ARRAY_SIZE(names) && (names)[i] ? (names)[i] : "?")
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 

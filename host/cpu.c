@@ -29,10 +29,7 @@
 
 #define CPUID_1_EDX_MCE BIT(7)
 #define CPUID_1_ECX_XSAVE BIT(26)
-#define CPUID_1_ECX_HYPERVISOR BIT(31)
 #define CPUID_XSAVE 0xD
-#define CPUID_HYPERVISOR 0x40000000
-#define CPUID_TCG 0x54474354 /* EBX of "TCGTCGTCGTCG" */
 
 _Static_assert(sizeof(struct cpu) <= PAGE_SIZE << CPU_ORDER, "cpu_create takes as many frames");
 _Static_assert(offsetof(struct cpu, self) == 0, "this_cpu reads %gs:0");
@@ -96,7 +93,7 @@ static void gdt_load(struct cpu *cpu)
 static bool takes_osxsave(void)
 {
     struct cpuid_regs features = cpuid(1, 0);
-    bool emulator = (features.ecx & CPUID_1_ECX_HYPERVISOR) && cpuid(CPUID_HYPERVISOR, 0).ebx == CPUID_TCG;
+    bool emulator = (features.ecx & CPUID_1_ECX_HYPERVISOR) && cpuid(CPUID_HYPERVISOR, 0).ebx == CPUID_NAME_TCG;
 
     return (features.ecx & CPUID_1_ECX_XSAVE) && (!emulator || cpuid(CPUID_XSAVE, 1).eax);
 }

@@ -7,16 +7,11 @@
  */
 #include "host/machine_end.h"
 
-#include <string.h>
-
 #include "host/asm.h"
 #include "host/serial.h"
 #include "host/smp.h"
-#include "host/bits.h"
+#include "host/x86.h"
 #include "host/log.h"
-
-#define CPUID_1_ECX_HYPERVISOR BIT(31)
-#define CPUID_HYPERVISOR 0x40000000
 
 #define QEMU_EXIT_PORT 0xF4
 #define QEMU_EXIT_BASE 0x10 /* tells an end of ours from QEMU's own 0 and 1 */
@@ -35,16 +30,10 @@ static bool halt_at_end;
 
 static enum machine machine_detect(void)
 {
-    struct cpuid_regs r = cpuid(1, 0);
-    u32 name[3];
+    if (cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR) {
+        u32 name = cpuid(CPUID_HYPERVISOR, 0).ebx;
 
-    if (r.ecx & CPUID_1_ECX_HYPERVISOR) {
-        r = cpuid(CPUID_HYPERVISOR, 0);
-        name[0] = r.ebx;
-        name[1] = r.ecx;
-        name[2] = r.edx;
-        return memcmp(name, "TCGTCGTCGTCG", 12) == 0 || memcmp(name, "KVMKVMKVM\0\0", 12) == 0 ? MACHINE_QEMU
-                                                                                               : MACHINE_REAL;
+        return name == CPUID_NAME_TCG || name == CPUID_NAME_KVM ? MACHINE_QEMU : MACHINE_REAL;
     }
     outl(PCI_ADDRESS, PCI_ENABLE);
     return inl(PCI_DATA) == PCI_ID_440FX ? MACHINE_BOCHS : MACHINE_REAL;

@@ -13,6 +13,12 @@ enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R
 /* Segment registers by their encoding, then the two system segments: indexes of vcpu_state.seg. */
 enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS };
 
+/* A hypervisor below us: is there one (leaf 1 ECX), and which (EBX: the first letters of its name). */
+#define CPUID_1_ECX_HYPERVISOR BIT(31)
+#define CPUID_HYPERVISOR 0x40000000
+#define CPUID_NAME_TCG 0x54474354 /* TCGT */
+#define CPUID_NAME_KVM 0x4B4D564B /* KVMK */
+
 #define CR0_PE BIT(0)
 #define CR0_MP BIT(1)
 #define CR0_EM BIT(2)

@@ -44,12 +44,7 @@ static const char *exit_reason_name(u64 reason)
 {
     u64 basic = field_get(EXIT_REASON_BASIC, reason);
 
-    return basic < ARRAY_SIZE(exit_names) && exit_names[basic] ? exit_names[basic] : "?";
-}
-
-static const char *instruction_error(u64 error)
-{
-    return error < ARRAY_SIZE(instruction_errors) && instruction_errors[error] ? instruction_errors[error] : "?";
+    return NAME_AT(exit_names, basic);
 }
 
 static void dump_fields(void)
@@ -148,7 +143,7 @@ static void explain_refusal(const struct exit *exit)
         pr_err("  entry failed while loading the guest (%s), qualification %#lx", exit_reason_name(reason),
                exit->u.raw.info[0]);
     else
-        pr_err("  entry refused: error %lu: %s", exit->u.raw.code, instruction_error(exit->u.raw.code));
+        pr_err("  entry refused: error %lu: %s", exit->u.raw.code, NAME_AT(instruction_errors, exit->u.raw.code));
     check_registers();
     check_events();
     check_segments();
