@@ -50,12 +50,13 @@ CODEGEN := -ffreestanding -fbuiltin -mmemcpy-strategy=$(INLINE_COPY) -mmemset-st
 GCC_INCLUDE = $(eval GCC_INCLUDE := $(shell $(CC) -print-file-name=include))$(GCC_INCLUDE)
 HV_INCLUDE = -I. -nostdinc -isystem $(NEWLIB)/include -isystem $(GCC_INCLUDE)
 
-CFLAGS_HV = -std=gnu11 -O2 -g $(CODEGEN) $(WARNINGS) $(HV_INCLUDE)
+CFLAGS_HV = -std=gnu11 -O2 -g -DGODWIT_DEBUG=0 $(CODEGEN) $(WARNINGS) $(HV_INCLUDE)
 
 # What finds our own mistakes is for tests, not for users: docs/debug.md. -O2 would take half as long again to compile.
 NETS := -fstack-protector-strong -mstack-protector-guard=global -fsanitize=undefined -fno-sanitize=return
 HEAP_NET := -Wl,--wrap=_malloc_r -Wl,--wrap=_free_r
-CFLAGS_DEBUG = $(CFLAGS_HV:-O2=-O1) -DGODWIT_DEBUG -DGODWIT_NETS -Wno-maybe-uninitialized $(NETS)
+CFLAGS_DEBUG = $(patsubst -DGODWIT_DEBUG=0,-DGODWIT_DEBUG=1,$(CFLAGS_HV:-O2=-O1)) -DGODWIT_NETS \
+	-Wno-maybe-uninitialized $(NETS)
 LDFLAGS_HV := -nostdlib -static -no-pie -Wl,-T,linker/godwit.lds -Wl,--gc-sections -Wl,--build-id=none \
 	-Wl,--orphan-handling=error -Wl,--fatal-warnings -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack
 
@@ -196,7 +197,7 @@ unit-objects = $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(1) $(call unit-sources,$(1
 $(BUILD)/unit/obj/%.o: %.c | $(PACKAGES)
 	@mkdir -p $(@D)
 	$(call say,UNITCC,$<)
-	$(Q)$(CC) $(CFLAGS_UNIT) -DGODWIT_DEBUG -DGODWIT_UNIT -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS_UNIT) -DGODWIT_DEBUG=1 -DGODWIT_UNIT -MMD -MP -c $< -o $@
 
 define unit-rule
 $(BUILD)/unit/$(basename $(notdir $(1))): $(call unit-objects,$(1))
@@ -243,7 +244,8 @@ $(foreach t,$(notdir $(HOST)),$(eval $(call host-rule,$(t))))
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*.c))
 FUZZ_RUNS ?= 200000
 
-CFLAGS_FUZZ := -std=gnu11 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+CFLAGS_FUZZ := -std=gnu11 -O1 -g -DGODWIT_DEBUG=1 -D_GNU_SOURCE -I. \
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 fuzz-objects = $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(1) $(call unit-sources,$(1)))
 
 $(BUILD)/fuzz/obj/%.o: %.c | $(PACKAGES)

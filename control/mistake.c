@@ -50,8 +50,8 @@ static void index_beyond(void)
     seven = numbers[seven];
 }
 
-/* The caller that gets the frame next finds that it was written to. The frame that has been free for longest is given
- * first, so take all. */
+/* The caller that gets the frame next, after it was zeroed, finds that it was written to. The frame that has been free
+ * for longest is given first, so take all. */
 static void write_freed_frame(void)
 {
     u64 *page = frame_alloc_page();
@@ -59,6 +59,8 @@ static void write_freed_frame(void)
     if (!page)
         return;
     frame_free_page(page);
+    while (frame_scrub())
+        ;
     page[100] = (u64)seven;
     while (frame_alloc(FRAME_ORDER_4K) != FRAME_NONE)
         ;

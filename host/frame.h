@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The allocator of page frames: a binary buddy system over all RAM, with one byte of bookkeeping for each frame. Free
- * blocks are chained through their own memory. Debug builds fill freed frames with JUNK (host/junk.h), and panic at
- * allocation if somebody wrote to a freed frame.
+ * blocks are chained through their own memory. What is freed is zeroed in the background, which wipes what guests left
+ * and spares the next owner that time. Debug builds panic if somebody wrote to a frame after it was zeroed.
  */
 #pragma once
 
@@ -37,7 +37,20 @@ void frame_add(hpa_t base, u64 size);
  * pieces of any smaller order.
  */
 hpa_t frame_alloc(unsigned order);
+
+/* The same for an owner who may leave frames as they are: he calls frame_claim for a part before it is first written.
+ * What he never claimed is freed as it came, and need not be zeroed. */
+hpa_t frame_alloc_unclaimed(unsigned order);
+
+/* The owner is about to write to these frames. Returns whether all of them are known to be zeros now. Any CPU; nobody
+ * else may claim or free them meanwhile. */
+bool frame_claim(hpa_t frame, unsigned order);
+
 void frame_free(hpa_t frame, unsigned order);
+
+/* Zero up to 64 KiB of what was freed. Returns whether more is left. Holds the allocator's lock for all of that time,
+ * so that no frame is anywhere but free or with its owner. Any CPU. */
+bool frame_scrub(void);
 
 /* The virtual address at which the window shows a physical address, and the reverse. */
 void *frame_window(hpa_t address);

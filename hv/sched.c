@@ -6,6 +6,7 @@
 #include "host/clock.h"
 #include "host/context.h"
 #include "host/cpu.h"
+#include "host/frame.h"
 #include "host/host_work.h"
 #include "host/smp.h"
 #include "host/lock.h"
@@ -231,11 +232,14 @@ static void drop_departed(struct cpu *cpu)
         resident_clear();
 }
 
+/* Sleep; but as long as freed memory is to be zeroed, CPU 0 does a slice of that instead, and looks for work again. */
 static void idle(struct cpu *cpu, u64 wake)
 {
     u64 start = rdtsc();
 
     assert_no_lock();
+    if (cpu->index == 0 && frame_scrub())
+        return;
     apic_timer_arm(wake);
     /* Interrupts are off, so a kick after this check stays pending and ends the HLT. */
     if (!__atomic_load_n(&cpu->kicked, __ATOMIC_ACQUIRE))

@@ -67,7 +67,7 @@ static int slot_fill(struct guest_mem *mem, struct guest_slot *slot, u64 size)
 
         while (!is_aligned(slot->base + slot->size, order_size(order)) || size - slot->size < order_size(order))
             order = order_below(order);
-        block = frame_alloc(order);
+        block = frame_alloc_unclaimed(order);
         if (block != FRAME_NONE)
             rc = slot_append(mem, slot, block, order);
         else if (order == FRAME_ORDER_4K)

@@ -249,7 +249,8 @@ bool npt_touch(struct npt *npt, gpa_t gpa)
         untouched = old != 0 && !entry_present(npt, old);
     } while (untouched && level > 2 && npt_leaf_split(npt, entry, level, 0, 0) == 0);
     if (untouched) {
-        memset(frame_window(old & PTE_ADDR), 0, level_size(level));
+        if (!frame_claim(old & PTE_ADDR, FRAME_ORDER_2M * (level - 1)))
+            memset(frame_window(old & PTE_ADDR), 0, level_size(level));
         entry_write(entry, leaf_make(&npt->format, old & PTE_ADDR, level, npt->fresh));
     }
     spin_unlock(&npt->lock);
@@ -325,6 +326,7 @@ void npt_fill(struct npt *npt, gpa_t gpa, const void *bytes)
     spin_unlock(&npt->lock);
     if (!bytes)
         return;
+    frame_claim(frame, FRAME_ORDER_4K);
     memcpy(frame_window(frame), bytes, PAGE_SIZE); /* while it is missing, nobody comes by */
     spin_lock(&npt->lock);
     entry_write(entry, leaf_make(&npt->format, frame, 1, npt->fresh));

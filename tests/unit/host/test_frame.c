@@ -123,7 +123,80 @@ static void test_page_is_zeroed(void **unused)
     }
 }
 
-/* Random allocations of all orders: each block lies on free frames of the model. */
+static bool is_zeros(hpa_t frame, unsigned order)
+{
+    const u64 *words = frame_window(frame);
+
+    for (u64 i = 0; i < (PAGE_SIZE << order) / sizeof(u64); i++)
+        if (words[i])
+            return false;
+    return true;
+}
+
+static void scrub_all(void)
+{
+    while (frame_scrub())
+        ;
+}
+
+static void test_what_was_freed_is_zeroed_in_slices(void **unused)
+{
+    hpa_t block;
+    unsigned slices = 1;
+
+    (void)unused;
+    ram_init_full(MiB(4));
+    assert_false(frame_scrub()); /* what nobody has had stays as it is */
+    block = frame_alloc(FRAME_ORDER_2M);
+    memset(frame_window(block), 1, MiB(2));
+    frame_free(block, FRAME_ORDER_2M);
+    while (frame_scrub())
+        slices++;
+    assert_int_equal(slices, MiB(2) / KiB(64));
+    assert_int_equal(frame_alloc_unclaimed(FRAME_ORDER_2M + 1), 0);
+    assert_true(is_zeros(block, FRAME_ORDER_2M));
+    assert_true(frame_claim(block, FRAME_ORDER_2M));
+    assert_false(frame_claim(block ^ MiB(2), FRAME_ORDER_2M)); /* it was never zeroed */
+}
+
+static void test_what_is_taken_before_its_turn_is_not_zeros(void **unused)
+{
+    hpa_t block;
+
+    (void)unused;
+    ram_init_full(MiB(2));
+    block = frame_alloc(FRAME_ORDER_2M);
+    memset(frame_window(block), 1, MiB(2));
+    frame_free(block, FRAME_ORDER_2M);
+    assert_true(frame_scrub());
+    block = frame_alloc_unclaimed(FRAME_ORDER_2M);
+    assert_false(frame_scrub()); /* nor is it touched in use */
+    assert_true(frame_claim(block, 4));
+    assert_false(frame_claim(block + KiB(64), 0));
+    assert_int_equal(*(u8 *)frame_window(block + KiB(64)), 1);
+}
+
+static void test_what_was_claimed_is_not_zeros(void **unused)
+{
+    hpa_t block;
+
+    (void)unused;
+    ram_init_full(MiB(2));
+    frame_free(frame_alloc(FRAME_ORDER_2M), FRAME_ORDER_2M);
+    scrub_all();
+    block = frame_alloc_unclaimed(FRAME_ORDER_2M);
+    assert_true(frame_claim(block + KiB(8), 0));
+    assert_false(frame_claim(block + KiB(8), 0));
+    assert_false(frame_claim(block, 2));
+    assert_true(frame_claim(block + KiB(16), 2));
+    memset(frame_window(block + KiB(8)), 1, PAGE_SIZE);
+    frame_free(block, FRAME_ORDER_2M);
+    assert_false(frame_scrub()); /* the rest was never claimed */
+    assert_true(frame_claim(frame_alloc_unclaimed(FRAME_ORDER_2M), FRAME_ORDER_2M));
+    assert_true(is_zeros(block, FRAME_ORDER_2M));
+}
+
+/* Random allocations of all orders: each block lies on free frames of the model, and what counts as zeros is. */
 static void test_random_use(void **unused)
 {
     enum { TOTAL = FRAMES(MiB(16)), BLOCKS = 200 };
@@ -133,17 +206,21 @@ static void test_random_use(void **unused)
         unsigned order;
     } block[BLOCKS];
     unsigned live = 0;
-    u64 free = TOTAL;
+    u64 free = TOTAL, found = 0;
 
     (void)unused;
     ram_init_full(MiB(16));
     for (unsigned round = 0; round < 20000; round++) {
         if (live < BLOCKS && ram_random(2)) {
             unsigned order = (unsigned)ram_random(8);
-            hpa_t base = frame_alloc(order);
+            hpa_t base = frame_alloc_unclaimed(order);
 
             if (base == FRAME_NONE)
                 continue;
+            bool zeros = is_zeros(base, order), known = frame_claim(base, order);
+
+            assert_true(zeros || !known);
+            found += known;
             assert_true(is_aligned(base, PAGE_SIZE << order));
             for (u64 i = base / PAGE_SIZE; i < base / PAGE_SIZE + BIT(order); i++) {
                 assert_false(used[i]);
@@ -162,7 +239,10 @@ static void test_random_use(void **unused)
             block[i] = block[--live];
         }
         assert_int_equal(ram_free(), free);
+        if (ram_random(2))
+            frame_scrub();
     }
+    assert_true(found > 100);
     while (live-- > 0)
         frame_free(block[live].base, block[live].order);
     assert_int_equal(frame_alloc(12), 0);
@@ -202,7 +282,8 @@ static void test_write_after_free_is_found(void **unused)
     ram_init_full(MiB(2));
     block = frame_alloc(4);
     frame_free(block, 4);
-    ((char *)frame_window(block))[KiB(40) + 5] = 0;
+    assert_false(frame_scrub());
+    ((char *)frame_window(block))[KiB(40) + 5] = 1;
     expect_assert_failure(frame_alloc(FRAME_ORDER_2M));
 }
 
@@ -217,6 +298,9 @@ int main(void)
         TEST(test_a_block_is_freed_in_pieces),
         TEST(test_what_is_free_longest_is_taken_first),
         TEST(test_page_is_zeroed),
+        TEST(test_what_was_freed_is_zeroed_in_slices),
+        TEST(test_what_is_taken_before_its_turn_is_not_zeros),
+        TEST(test_what_was_claimed_is_not_zeros),
         TEST(test_random_use),
         TEST(test_double_free_is_a_bug),
         TEST(test_double_free_inside_a_block_is_a_bug),

@@ -10,10 +10,13 @@
 
 #include <cmocka.h>
 
+#include "host/bits.h"
+#include "host/frame.h"
 #include "host/smp.h"
 #include "hv/sched.h"
 #include "hv/throttle.h"
 #include "tests/unit/processor.h"
+#include "tests/unit/ram.h"
 #include "tests/unit/run_loop.h"
 
 /* `part` is `percent` of `whole`, but for one part in a hundred of the whole. */
@@ -208,6 +211,29 @@ static void test_host_loop_alone(void **state)
     loop.wish = in_100_us;
     run_cpu(0, 100 * MS);
     assert_true(loop.longest_gap <= 100 * US);
+}
+
+/* What was freed is zeroed by CPU 0 when it has nothing to do: not while a guest wants it, and then it sleeps. */
+static void test_freed_memory_is_zeroed_before_sleep(void **state)
+{
+    hpa_t block;
+
+    (void)state;
+    ram_init_full(MiB(2));
+    block = frame_alloc(FRAME_ORDER_2M);
+    *(u64 *)frame_window(block + MiB(1)) = 1;
+    frame_free(block, FRAME_ORDER_2M);
+    machine(1, 1);
+    run_cpu(0, 10 * MS);
+    assert_int_equal(*(u64 *)frame_window(block + MiB(1)), 1);
+    assert_int_equal(loop.sleeps, 0);
+    loop.guest[0].works = loop.guest[0].left = US;
+    loop.guest[0].naps = 5 * MS;
+    run_cpu(0, 10 * MS);
+    assert_int_equal(*(u64 *)frame_window(block + MiB(1)), 0);
+    assert_false(frame_scrub());
+    assert_true(loop.sleeps > 0 && loop.rounds >= MiB(2) / KiB(64)); /* the host loop looks for work in between */
+    ram_fini();
 }
 
 /* --- Kicks and sleep ------------------------------------------------------------------------------------------- */
@@ -529,6 +555,7 @@ int main(void)
         cmocka_unit_test_setup(test_kick_for_the_host_loop, run_loop_setup),
         cmocka_unit_test_setup(test_kick_after_a_long_round, run_loop_setup),
         cmocka_unit_test_setup(test_host_loop_alone, run_loop_setup),
+        cmocka_unit_test_setup(test_freed_memory_is_zeroed_before_sleep, run_loop_setup),
         cmocka_unit_test_setup(test_kick_while_looking, run_loop_setup),
         cmocka_unit_test_setup(test_wakes_in_time, run_loop_setup),
         cmocka_unit_test_setup(test_nmi_wakes, run_loop_setup),

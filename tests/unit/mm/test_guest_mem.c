@@ -76,6 +76,37 @@ static void test_ram_is_in_large_pages_and_reads_as_zeros(void **unused)
     }
 }
 
+/* What one guest has left is no other's, however much of it has been zeroed in the meantime; nor its own after a reset.
+ */
+static void test_what_others_left_reads_as_zeros(void **unused)
+{
+    static char page[PAGE_SIZE], zero[PAGE_SIZE], full[PAGE_SIZE];
+
+    (void)unused;
+    memset(full, 0x55, sizeof(full));
+    ram_init_empty(MiB(10));
+    memset(frame_window(0), 0x55, MiB(10));
+    frame_add(0, MiB(10));
+    assert_int_equal(npt_init(&npt, &format_ept), 0);
+    for (unsigned life = 0; life < 40; life++) {
+        assert_int_equal(guest_mem_init(&mem, &npt, MiB(6)), 0);
+        for (unsigned round = 0; round < 2; round++) {
+            for (gpa_t gpa = 0; gpa < mem.size; gpa += (1 + ram_random(100)) * PAGE_SIZE) {
+                assert_int_equal(guest_read(&mem, gpa, page, PAGE_SIZE), 0);
+                assert_memory_equal(page, zero, PAGE_SIZE);
+                assert_int_equal(guest_write(&mem, gpa, full, PAGE_SIZE), 0);
+            }
+            if (life % 2)
+                guest_mem_untouch(&mem);
+            else
+                break;
+        }
+        guest_mem_fini(&mem);
+        for (u64 slices = ram_random(100); slices > 0; slices--)
+            frame_scrub();
+    }
+}
+
 static void test_small_pages_when_memory_is_fragmented(void **unused)
 {
     (void)unused;
@@ -406,6 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_ram_is_in_large_pages_and_reads_as_zeros),
+        TEST(test_what_others_left_reads_as_zeros),
         TEST(test_small_pages_when_memory_is_fragmented),
         TEST(test_nothing_is_kept_without_memory),
         TEST(test_nothing_of_a_refused_block_stays_mapped),

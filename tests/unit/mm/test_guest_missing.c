@@ -88,6 +88,27 @@ static void assert_nothing_wanted(void)
     assert_false(guest_mem_wanted(&mem, &page));
 }
 
+/* Pages that came into RAM which had been zeroed are not taken for zeros when the guest starts anew. */
+static void test_what_came_is_gone_after_a_reset(void **format)
+{
+    start(format);
+    assert_int_equal(guest_write(&mem, 0, page_of[1], PAGE_SIZE), 0);
+    guest_mem_fini(&mem);
+    for (unsigned life = 0; life < 4; life++) { /* until all frames have been somebody's */
+        while (frame_scrub())
+            ;
+        assert_int_equal(guest_mem_init(&mem, &npt, RAM), 0);
+        assert_int_equal(guest_mem_expect(&mem, 0, PAGES), 0);
+        for (u64 page = 0; page < PAGES; page += 3)
+            assert_int_equal(guest_mem_supply(&mem, page, page_of[7]), 0);
+        guest_mem_untouch(&mem);
+        for (u64 page = 0; page < PAGES; page++)
+            assert_page_is(page, 0);
+        guest_mem_fini(&mem);
+    }
+    assert_int_equal(guest_mem_init(&mem, &npt, RAM), 0);
+}
+
 /* All of the RAM is full of ones, and then some pages are missing: a hybrid move. */
 static void test_a_page_that_was_here_before(void **format)
 {
@@ -428,6 +449,7 @@ static void test_a_log_begins_meanwhile(void **format)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_BOTH(test_what_came_is_gone_after_a_reset),
         IN_BOTH(test_a_page_that_was_here_before),
         IN_BOTH(test_a_range_is_all_or_nothing),
         IN_BOTH(test_large_pages_are_split_late),
