@@ -332,7 +332,7 @@ class Asker:
                           bytes(6), socket.inet_aton(GUEST))
         self.link.send(b"\xff" * 6 + self.mac + b"\x08\x06" + arp)
 
-    def hear(self, count, seconds=10):
+    def hear(self, count, seconds=60):
         """The answers so far, as soon as there are so many, and half a second for any that are too many."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
@@ -401,7 +401,7 @@ class Ping(threading.Thread):
         return sum(time_ > moment for time_ in self.answered.values())
 
 
-def alive(net, address=GUEST, count=5, patience=10):
+def alive(net, address=GUEST, count=5, patience=60):
     """Does exactly one machine answer for the guest's address?"""
     done = net.run("busybox", "ping", "-c", count, "-i", "0.2", "-W", patience, address)
     assert "DUP" not in done.stdout, done.stdout

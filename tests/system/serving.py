@@ -28,7 +28,7 @@ def shell(net, name, line):
 
 
 def ping(net, address, size=56):
-    done = net.run("busybox", "ping", "-c", 5, "-i", "0.2", "-W", 5, "-s", size, address)
+    done = net.run("busybox", "ping", "-c", 5, "-i", "0.2", "-W", 60, "-s", size, address)
     assert "5 packets received" in done.stdout, done.stdout
 
 

@@ -176,7 +176,7 @@ class Soak:
         """It answers, and nobody else, however long the programs have to wait for each other that shared its processor
         when it stood for so many seconds: Linux takes that time for time that one of them had."""
         deadline = time.monotonic() + 30 + 20 * stood
-        while not alive(self.site.net):
+        while not alive(self.site.net, patience=10):
             assert time.monotonic() < deadline, "it does not answer"
 
     def read_clock(self):

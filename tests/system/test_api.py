@@ -322,7 +322,7 @@ def clients(target, stack, count, says=b"", hears=b""):
     opened = []
     for _ in range(count):
         sock = stack.enter_context(target.connect())
-        sock.settimeout(30)
+        sock.settimeout(PROGRAM)
         sock.sendall(says)
         answer = b""
         while hears not in answer:

@@ -42,7 +42,7 @@ class Host:
         return tool.returncode, out, errors
 
 
-def read_until(fd, pattern, patience=20):
+def read_until(fd, pattern, patience=PROGRAM):
     text, deadline = "", time.monotonic() + patience
     while not re.search(pattern, text):
         assert select.select([fd], [], [], max(0, deadline - time.monotonic()))[0], text

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from machine import ROOT, TIMEOUT, end
+from machine import PROGRAM, ROOT, TIMEOUT, end
 from network import Network
 
 PROMPT = "lab$ "
@@ -89,7 +89,7 @@ def laboratory(tmp_path):
     made[0].watchdog.cancel()
     end(made[0].process)
     made[0].input.close()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PROGRAM
     while (alive := made[0].alive()) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not alive and not list(tmp_path.iterdir())

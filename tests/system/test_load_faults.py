@@ -9,7 +9,7 @@ import subprocess
 from typing import NamedTuple
 
 import pytest
-from machine import IMAGES, ROOT, boot, run_to_end, vm
+from machine import IMAGES, PROGRAM, ROOT, boot, run_to_end, vm
 from migration import Site, beats
 
 ELF = IMAGES / "godwit.elf"
@@ -65,7 +65,7 @@ class Debugger:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
+        self.sock.settimeout(PROGRAM)
         self.sock.connect(str(path))
 
     def __enter__(self):

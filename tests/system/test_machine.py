@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import pytest
-from machine import ROOT, RUN, boot, budget, run_name, run_to_end, started, vm
+from machine import PROGRAM, ROOT, RUN, boot, budget, run_name, run_to_end, started, vm
 
 
 def test_budgets(tmp_path):
@@ -106,7 +106,7 @@ def test_interrupt_stops_the_emulator(tmp_path):
             if "stopped" in line:
                 break
         run.send_signal(signal.SIGTERM)
-        words = run.communicate(timeout=20)[0]
+        words = run.communicate(timeout=PROGRAM)[0]
     assert run.returncode == 130
     assert "Traceback" not in words
     assert not any(os.path.exists(f"/proc/{child}") for child in children)

@@ -31,7 +31,7 @@ def up(net, directory, emu, model, config=STATIC, **options):
 
 
 def ping(net, address, count=5, size=56):
-    done = net.run("busybox", "ping", "-c", count, "-i", "0.2", "-W", 5, "-s", size, address)
+    done = net.run("busybox", "ping", "-c", count, "-i", "0.2", "-W", 60, "-s", size, address)
     assert f"{count} packets received" in done.stdout, done.stdout
 
 
