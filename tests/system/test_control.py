@@ -143,6 +143,18 @@ def test_start_after_the_end(terminal):
     terminal.command("vm one", r"^status +running\n(.*\n)*?reason +\n")
 
 
+@pytest.mark.parametrize("emu, memory", [("qemu", "192M"), ("bochs", "128M")])
+def test_nobody_sees_what_was_left(tmp_path, emu, memory):
+    """A guest that looks for zeros and fills its RAM takes a part of the machine's free RAM each time, until it has
+    what it left itself; at once behind the end before, and when that has been zeroed meanwhile."""
+    guests = vm("memory", "memory.elf", memory=memory, autostart="no") + vm("two", "echo.elf", memory="16M")
+    with Terminal(tmp_path, emu, 2, guests, ("--mem", 512)) as terminal:
+        free = int(terminal.command("memory", r"^free_kib +(\d+)").group(1)) // 1024
+        for _ in range(free // int(memory[:-1]) + 2):
+            terminal.command("start memory", r"^status +running\n")
+            assert terminal.wait(r" vm: memory: (\w+): .*; ran ").group(1) == "passed", terminal.text[-3000:]
+
+
 def test_console(terminal):
     """Both directions, with the log held back meanwhile; then the log catches up."""
     terminal.command("console two", r"^connected to two")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All RAM but this image: a line in every page, then every byte of a few MiB. */
+/* All RAM but this image: it is zeros at first; then a line in every page, and every byte of a few MiB. */
 #include "tests/guests/memory/memory.h"
 
 #include "tests/guests/kit/boot.h"
@@ -9,6 +9,7 @@
 
 #define LINE_WORDS 8
 #define FULL_SWEEP MiB(1)
+#define LEGACY_END MiB(1)
 
 /* Different for all addresses, and for the two passes. */
 static u64 pattern(u64 address, u64 seed)
@@ -25,6 +26,28 @@ static bool skip(u64 page)
 static u64 line_of(u64 page)
 {
     return page + (page >> PAGE_SHIFT) % (PAGE_SIZE / (8 * LINE_WORDS)) * 8 * LINE_WORDS;
+}
+
+static bool is_zeros(u64 line)
+{
+    volatile u64 *p = phys(line);
+    u64 all = 0;
+
+    for (unsigned i = 0; i < LINE_WORDS; i++)
+        all |= p[i];
+    return all == 0;
+}
+
+/* Pages above what firmware and loader use, of which the beginning or the line is not zeros: somebody left that there.
+ */
+static u64 sweep_left(void)
+{
+    u64 left = 0;
+
+    for (u64 page = LEGACY_END; page < boot_ram_end(~0ULL); page += PAGE_SIZE)
+        if (boot_is_ram(page, PAGE_SIZE) && !skip(page))
+            left += !is_zeros(page) || !is_zeros(line_of(page));
+    return left;
 }
 
 static void line_write(u64 page)
@@ -93,12 +116,13 @@ static bool sweep_full(u64 base, u64 size, u64 seed)
 
 void test_sweep(void)
 {
-    u64 pages, wrong = sweep_lines(&pages);
+    u64 pages, left = sweep_left(), wrong = sweep_lines(&pages);
     u64 end = boot_ram_end(GiB(4));
     u64 size = MIN(FULL_SWEEP, align_down(end, PAGE_SIZE) - align_up((u64)image_end, PAGE_SIZE));
 
     report_prefix("sweep");
     kprintf("%lu pages of RAM besides this image\n", pages);
+    report_equal("pages in which somebody left something", left, 0);
     report_equal("every page keeps its line", wrong, 0);
     report("the memory map has RAM to test", pages > 0);
     report("every word behind this image", sweep_full(align_up((u64)image_end, PAGE_SIZE), size, 2));
