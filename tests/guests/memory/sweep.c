@@ -116,13 +116,17 @@ static bool sweep_full(u64 base, u64 size, u64 seed)
 
 void test_sweep(void)
 {
-    u64 pages, left = sweep_left(), wrong = sweep_lines(&pages);
+    u64 pages, wrong;
     u64 end = boot_ram_end(GiB(4));
     u64 size = MIN(FULL_SWEEP, align_down(end, PAGE_SIZE) - align_up((u64)image_end, PAGE_SIZE));
 
     report_prefix("sweep");
+    if (boot.godwit)
+        report_equal("pages in which somebody left something", sweep_left(), 0);
+    else
+        report_skip("pages in which somebody left something", "another machine's firmware uses RAM");
+    wrong = sweep_lines(&pages);
     kprintf("%lu pages of RAM besides this image\n", pages);
-    report_equal("pages in which somebody left something", left, 0);
     report_equal("every page keeps its line", wrong, 0);
     report("the memory map has RAM to test", pages > 0);
     report("every word behind this image", sweep_full(align_up((u64)image_end, PAGE_SIZE), size, 2));
