@@ -15,6 +15,7 @@ import select
 import shutil
 import socket
 import struct
+import subprocess
 import termios
 import threading
 import time
@@ -105,9 +106,18 @@ class Host(Api):
         deadline = time.monotonic() + (seconds or PATIENCE[self.emu])
         while not (result := condition()):
             if time.monotonic() >= deadline:
-                raise Late(f"{self.name}: {what}: not in time, see {self.machine.file}:\n{self.machine.log[-3000:]}")
+                raise Late(f"{self.name}: {what}: not in time, see {self.machine.file}:\n{self.machine.log[-3000:]}\n"
+                           + self.state())
             time.sleep(0.05)
         return result
+
+    def state(self):
+        """What its guests do, or don't, as far as it answers."""
+        try:
+            return "".join(self.godwit(*command, name).stdout
+                           for name in self.guests() for command in (("vm",), ("trace", "--count", "40")))
+        except (OSError, AssertionError, subprocess.SubprocessError) as error:
+            return f"what its guests do is not known: {error}"
 
     def wait_status(self, name, *statuses, seconds=None):
         """Wait until the VM's last move has one of these; returns the answer."""
