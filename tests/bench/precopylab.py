@@ -41,7 +41,7 @@ class Scale:
     limit: int = 80       # downtime-limit, ms: for each rho of RHOS up to 0.5, far from what a round leaves
     rtt: float = 2        # what is assumed of round trips, ms
     fixed: float = 13     # and of the downtime without pages, ms
-    cold: float = 25      # and by how much a machine's first move is longer, ms: its emulator has the code to translate
+    cold: float = 11      # and by how much a machine's first move is longer, ms: its emulator has the code to translate
     seconds: int = 120    # of the trace: longer than any move
 
     def memory(self):
