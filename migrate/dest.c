@@ -532,10 +532,11 @@ void dest_forget(struct dest *dest, void *vm)
     each_attempt (in, dest) {
         if (!in->used || in->vm != vm || !dest_state_runs(in->handoff.state))
             continue;
-        if (in->handoff.state == DEST_INCOMPLETE)
+        if (in->handoff.state == DEST_INCOMPLETE) {
             fill_lost(in);
-        if (in->handoff.state == DEST_INCOMPLETE && in->session) /* nothing is missing to a guest that has ended */
-            in->session->say |= ACTION_SAY_COMPLETE;
+            if (in->session) /* nothing is missing to a guest that has ended */
+                in->session->say |= ACTION_SAY_COMPLETE;
+        }
         in->handoff.state = DEST_GONE;
         in->vm = NULL;
     }
